@@ -1,0 +1,140 @@
+//! The session handle: an opaque bearer string that heartbeat and release present. A forged one dies here, before any store.
+
+use super::{
+    id::{Hw, LicenseNumber, PoolId, PoolName, SeatNo, SessionId, TenantId},
+    secret::{self, KeyRing},
+};
+use uuid::Uuid;
+
+const VERSION: u8 = 1;
+const MAC: usize = 16;
+
+/// Everything heartbeat and release need to know, without asking anybody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionHandle {
+    /// The organization.
+    pub tenant: TenantId,
+    /// The license's public number, half of the pool's Redis tag.
+    pub license: LicenseNumber,
+    /// The pool's name, the other half.
+    pub pool: PoolName,
+    /// The pool's id in the records.
+    pub pool_id: PoolId,
+    /// The seat.
+    pub seat: SeatNo,
+    /// The session.
+    pub session: SessionId,
+    /// The machine's public hash.
+    pub hw: Hw,
+}
+
+/// The presented string is no handle of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a session handle of this server")]
+pub struct NotAHandle;
+
+impl SessionHandle {
+    /// The bearer string: `version, key id, tenant, license, pool id, seat, session, hw, pool name, HMAC-SHA-256/128` as base64url.
+    pub fn mint(&self, keys: &KeyRing) -> String {
+        let mut bytes = vec![VERSION, keys.current.version];
+        bytes.extend(self.tenant.0.as_bytes());
+        bytes.extend(self.license.0.to_be_bytes());
+        bytes.extend(self.pool_id.0.as_bytes());
+        bytes.extend(self.seat.to_be_bytes());
+        bytes.extend(self.session.0.as_bytes());
+        bytes.extend(self.hw.0);
+        bytes.extend(self.pool.as_str().as_bytes());
+        let mac = keys.current.sign(&bytes);
+        bytes.extend(&mac[..MAC]);
+        secret::base64url(&bytes)
+    }
+
+    /// Opens a presented string.
+    ///
+    /// # Errors
+    /// [`NotAHandle`] for anything this server did not mint under a key it still accepts. Costs one HMAC at most.
+    pub fn open(text: &str, keys: &KeyRing) -> Result<Self, NotAHandle> {
+        // The longest handle has a pool name of 32 bytes: 142 bytes, 190 characters.
+        if text.len() > 200 {
+            return Err(NotAHandle);
+        }
+        let bytes = secret::from_base64url(text).ok_or(NotAHandle)?;
+        let (body, mac) = bytes.split_at_checked(bytes.len().saturating_sub(MAC)).ok_or(NotAHandle)?;
+        let (&version, &key) = (body.first().ok_or(NotAHandle)?, body.get(1).ok_or(NotAHandle)?);
+        if version != VERSION {
+            return Err(NotAHandle);
+        }
+        let expected = keys.get(key).ok_or(NotAHandle)?.sign(body);
+        aws_lc_rs::constant_time::verify_slices_are_equal(&expected[..MAC], mac).map_err(|_| NotAHandle)?;
+        Self::read(&body[2..]).ok_or(NotAHandle)
+    }
+
+    fn read(mut rest: &[u8]) -> Option<Self> {
+        fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
+            let (head, tail) = rest.split_first_chunk()?;
+            *rest = tail;
+            Some(*head)
+        }
+        Some(Self {
+            tenant: TenantId(Uuid::from_bytes(take(&mut rest)?)),
+            license: LicenseNumber(u64::from_be_bytes(take(&mut rest)?)),
+            pool_id: PoolId(Uuid::from_bytes(take(&mut rest)?)),
+            seat: SeatNo::from_be_bytes(take(&mut rest)?),
+            session: SessionId(Uuid::from_bytes(take(&mut rest)?)),
+            hw: Hw(take(&mut rest)?),
+            pool: std::str::from_utf8(rest).ok()?.parse().ok()?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn handle() -> SessionHandle {
+        SessionHandle {
+            tenant: TenantId(Uuid::now_v7()),
+            license: LicenseNumber::draw(),
+            pool: PoolName::main(),
+            pool_id: PoolId(Uuid::now_v7()),
+            seat: 3,
+            session: SessionId::draw(),
+            hw: Hw([7; 32]),
+        }
+    }
+
+    #[test]
+    fn a_minted_handle_opens_to_what_it_was_made_of() {
+        let keys = KeyRing::single(vec![1; 32]);
+        assert_eq!(SessionHandle::open(&handle().mint(&keys), &keys).map(|h| h.seat), Ok(3));
+        let handle = handle();
+        assert_eq!(SessionHandle::open(&handle.mint(&keys), &keys), Ok(handle));
+    }
+
+    #[test]
+    fn a_handle_of_the_previous_key_still_opens_and_one_of_a_dropped_key_does_not() {
+        let old = KeyRing::single(vec![1; 32]);
+        let mut new = KeyRing::single(vec![2; 32]);
+        new.current.version = 2;
+        let handle = handle();
+        let text = handle.mint(&old);
+        assert_eq!(SessionHandle::open(&text, &new), Err(NotAHandle));
+        new.previous = Some(old.current);
+        assert_eq!(SessionHandle::open(&text, &new), Ok(handle));
+    }
+
+    #[test]
+    fn a_handle_with_any_character_changed_is_refused() {
+        let keys = KeyRing::single(vec![1; 32]);
+        let text = handle().mint(&keys);
+        for at in 0..text.len() {
+            let other = if &text[at..=at] == "A" { "B" } else { "A" };
+            let mut forged = text.clone();
+            forged.replace_range(at..=at, other);
+            assert_eq!(SessionHandle::open(&forged, &keys), Err(NotAHandle), "changed at {at}");
+        }
+        for junk in ["", "A", "AQE", &"A".repeat(5000)] {
+            assert_eq!(SessionHandle::open(junk, &keys), Err(NotAHandle));
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! License keys: `CODI-` and six groups of five Crockford base32 symbols, of which 13 spell the public license number,
+//! 16 the secret (80 bits) and 1 checks for typing errors (Luhn modulo 32).
+
+use super::{
+    base32,
+    id::LicenseNumber,
+    secret::{self, KeyRing, KeyVersion},
+};
+use std::fmt;
+
+/// A license key a person could type. Prints only its number; [`LicenseKey::reveal`] gives the whole.
+#[derive(Clone, PartialEq, Eq)]
+pub struct LicenseKey {
+    number: LicenseNumber,
+    secret: u128,
+}
+
+/// Why a text is no license key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// It does not have the shape of one.
+    #[error("must be CODI- followed by six groups of five letters and digits")]
+    Malformed,
+    /// It has the shape, but the check symbol says that a symbol is wrong or two were swapped.
+    #[error("mistyped")]
+    Mistyped,
+}
+
+const SECRET_SYMBOLS: u32 = 16;
+
+impl LicenseKey {
+    /// Draws a new secret for a license.
+    pub fn draw(number: LicenseNumber) -> Self {
+        let mut bytes = [0; 16];
+        bytes[6..].copy_from_slice(&secret::random::<10>());
+        Self { number, secret: u128::from_be_bytes(bytes) }
+    }
+
+    /// Reads a key as a person may have typed it: case, hyphens, spaces and look-alikes are forgiven.
+    ///
+    /// # Errors
+    /// [`KeyError::Malformed`] or [`KeyError::Mistyped`]; neither needs a look at any store.
+    pub fn parse(text: &str) -> Result<Self, KeyError> {
+        // No key needs this many characters, however it is spaced.
+        if text.len() > 128 {
+            return Err(KeyError::Malformed);
+        }
+        let symbols: Option<Vec<u8>> = text.chars().filter(|c| !matches!(c, '-' | ' ')).map(base32::value).collect();
+        let symbols = symbols.ok_or(KeyError::Malformed)?;
+        let prefix: Vec<u8> = "CODI".chars().filter_map(base32::value).collect();
+        let body = symbols.strip_prefix(prefix.as_slice()).ok_or(KeyError::Malformed)?;
+        if body.len() != 30 {
+            return Err(KeyError::Malformed);
+        }
+        if luhn_sum(body) != 0 {
+            return Err(KeyError::Mistyped);
+        }
+        let spell = |part: &[u8]| part.iter().fold(0u128, |bits, &v| bits << 5 | u128::from(v));
+        // 13 symbols hold 65 bits: a number above 64 bits was never made by us.
+        let number = u64::try_from(spell(&body[..13])).map_err(|_| KeyError::Malformed)?;
+        Ok(Self { number: LicenseNumber(number), secret: spell(&body[13..29]) })
+    }
+
+    /// The license's public number.
+    pub fn number(&self) -> LicenseNumber {
+        self.number
+    }
+
+    /// The whole key in its canonical form. For the one answer that shows it, and for the hash.
+    pub fn reveal(&self) -> String {
+        let mut body = format!("{}{}", self.number, base32::encode(self.secret, SECRET_SYMBOLS));
+        let values: Vec<u8> = body.chars().filter_map(base32::value).chain([0]).collect();
+        body.push(base32::symbol((32 - luhn_sum(&values)) % 32));
+        let groups: Vec<&str> = (0..6).map(|at| &body[at * 5..at * 5 + 5]).collect();
+        format!("CODI-{}", groups.join("-"))
+    }
+
+    /// How the key is kept at rest under the current pepper: `<pepper version>.<HMAC-SHA-256 as base64url>`.
+    pub fn hash(&self, peppers: &KeyRing) -> String {
+        self.hash_with(&peppers.current)
+    }
+
+    /// The key under every accepted pepper: what a stored hash is compared with.
+    pub fn hashes(&self, peppers: &KeyRing) -> Vec<String> {
+        peppers.all().map(|pepper| self.hash_with(pepper)).collect()
+    }
+
+    fn hash_with(&self, pepper: &KeyVersion) -> String {
+        format!("{}.{}", pepper.version, secret::base64url(&pepper.sign(self.reveal().as_bytes())))
+    }
+}
+
+impl fmt::Debug for LicenseKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LicenseKey({}, [secret])", self.number)
+    }
+}
+
+/// Luhn's sum modulo 32 over all symbols, the check symbol last; 0 when they agree.
+/// <https://en.wikipedia.org/wiki/Luhn_mod_N_algorithm>
+fn luhn_sum(values: &[u8]) -> u8 {
+    let doubled = |v: u8| (v * 2) / 32 + (v * 2) % 32;
+    let sum: u32 =
+        values.iter().rev().enumerate().map(|(at, &v)| u32::from(if at % 2 == 1 { doubled(v) } else { v })).sum();
+    (sum % 32) as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key() -> LicenseKey {
+        LicenseKey::draw(LicenseNumber::draw())
+    }
+
+    #[test]
+    fn a_key_reads_back_as_printed_and_as_people_type_it() {
+        for _ in 0..1000 {
+            let key = key();
+            let text = key.reveal();
+            assert_eq!(text.len(), 40);
+            for typed in [
+                text.clone(),
+                text.to_lowercase(),
+                text.replace('-', ""),
+                text.replace('-', " "),
+                text.replace('0', "O").replace('1', "l"),
+            ] {
+                assert_eq!(LicenseKey::parse(&typed), Ok(key.clone()), "{typed}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_single_wrong_symbol_is_called_mistyped() {
+        let text = key().reveal();
+        for at in 5..text.len() {
+            let Some(was) = text[at..].chars().next().and_then(base32::value) else { continue };
+            let mut typed = text.clone();
+            typed.replace_range(at..=at, &base32::symbol(was ^ 9).to_string());
+            assert_eq!(LicenseKey::parse(&typed), Err(KeyError::Mistyped), "{typed}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_key_is_called_malformed() {
+        for text in [
+            "",
+            "CODI",
+            "CODI-",
+            "XXXX-AAAAA-AAAAA-AAAAA-AAAAA-AAAAA-AAAAA",
+            "CODI-UUUUU-AAAAA-AAAAA-AAAAA-AAAAA-AAAAA",
+        ] {
+            assert_eq!(LicenseKey::parse(text), Err(KeyError::Malformed), "{text}");
+        }
+        assert_eq!(LicenseKey::parse(&"CODI".repeat(1000)), Err(KeyError::Malformed));
+    }
+
+    #[test]
+    fn printing_a_key_for_debugging_shows_no_secret() {
+        let key = key();
+        assert!(!format!("{key:?}").contains(&key.reveal()[19..30]));
+    }
+}

@@ -1,0 +1,84 @@
+//! How long things last: the constants of the protocol, derived from a few settings.
+
+use std::time::Duration;
+
+/// The protocol's times. All other durations derive from these three (docs/PROTOCOL.md, section 2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// The server-side lease of a session.
+    pub ttl: Duration,
+    /// How long an answer of a deposed primary may still arrive: maximum connection age + request deadline + margin.
+    pub drain: Duration,
+    /// What heartbeats aim at; every answer draws its own value around it.
+    pub heartbeat: Duration,
+}
+
+impl Timing {
+    /// A request's time from receipt to answer; what is not done by then is answered with 503.
+    pub const DEADLINE: Duration = Duration::from_secs(5);
+    /// The oldest Redis connection a script may be sent over.
+    pub const MAX_CONNECTION_AGE: Duration = Duration::from_secs(30);
+
+    /// Times for a lease of `ttl`: a heartbeat every 30 % of it.
+    pub fn with_ttl(ttl: Duration) -> Self {
+        Self { ttl, drain: Duration::from_secs(45), heartbeat: ttl * 3 / 10 }
+    }
+
+    /// The lease in milliseconds.
+    pub fn ttl_ms(&self) -> i64 {
+        self.ttl.as_millis() as i64
+    }
+
+    /// What the rates of two clocks may differ by within one lease: a client's lease ends this much before ours.
+    pub fn eps(&self) -> Duration {
+        self.ttl / 72
+    }
+
+    /// The lease of every holder after a rebuild, in milliseconds.
+    pub fn rebuild_lease_ms(&self) -> i64 {
+        (self.ttl + self.drain).as_millis() as i64
+    }
+
+    /// When an ending that nobody finished is taken up again, in milliseconds.
+    pub fn reclaim_ms(&self) -> i64 {
+        (self.ttl / 12).as_millis() as i64
+    }
+
+    /// What a client is told: its lease in whole seconds, counted from the time it sent the request.
+    pub fn expires_in(&self) -> u64 {
+        (self.ttl - self.eps()).as_secs()
+    }
+
+    /// When the client should send its next heartbeat, in whole seconds (at least one): drawn between 93 % and 107 % of the setting
+    /// (28 to 32 % of the lease), so that clients that started together do not stay together.
+    pub fn draw_heartbeat_in(&self) -> u64 {
+        let draw = u64::from(u16::from_be_bytes(super::secret::random()));
+        let base = self.heartbeat.as_millis() as u64;
+        let low = base * 28 / 30;
+        let span = base * 4 / 30;
+        ((low + span * draw / u64::from(u16::MAX) + 500) / 1000).max(1)
+    }
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self::with_ttl(Duration::from_secs(360))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_those_of_the_protocol() {
+        let timing = Timing::default();
+        assert_eq!(timing.eps(), Duration::from_secs(5));
+        assert_eq!(timing.expires_in(), 355);
+        assert_eq!(timing.rebuild_lease_ms(), 405_000);
+        assert_eq!(timing.reclaim_ms(), 30_000);
+        for _ in 0..1000 {
+            assert!((101..=115).contains(&timing.draw_heartbeat_in()));
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! What a license allows: the facts tokens say about it, its status, and who counts as a holder.
+
+use super::id::{LicenseNumber, TenantId};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+/// What tokens and answers say about a license. Made by the records, carried through Redis as JSON (at most 4 KiB), signed into tokens.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Facts {
+    /// The organization.
+    pub tenant: TenantId,
+    /// The license's public number.
+    pub number: LicenseNumber,
+    /// The vendor's product this license is for; the audience of its tokens.
+    pub product: String,
+    /// The tier, as plans name it.
+    pub tier: String,
+    /// Seats paid for in this pool.
+    pub seats_total: u32,
+    /// Feature names and their values, as plans and overrides say.
+    pub features: serde_json::Map<String, serde_json::Value>,
+    /// When the license's term ends; `None` for a perpetual one.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub expires_at: Option<OffsetDateTime>,
+    /// What the license allows without contact.
+    pub offline: Offline,
+    /// Rises with every change of these facts.
+    pub facts_version: u64,
+    /// True if a refusal must not say who holds the seats.
+    #[serde(default)]
+    pub hide_holders: bool,
+}
+
+/// What a client may do without contact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offline {
+    /// The kind of policy.
+    pub policy: OfflinePolicy,
+    /// Hours of grace beyond the lease; 0 unless the policy is `grace`.
+    #[serde(default)]
+    pub grace_hours: u32,
+}
+
+/// The kinds of offline policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OfflinePolicy {
+    /// Online only.
+    None,
+    /// Goes on for a signed number of hours; its seat is free for others meanwhile.
+    Grace,
+    /// Seats can be taken along until a date.
+    Borrow,
+}
+
+impl Facts {
+    /// Until when a client that was last heard of at `at` may go on without contact: its lease or the signed grace, never past the term.
+    pub fn offline_until(&self, at: OffsetDateTime, lease_end: OffsetDateTime) -> OffsetDateTime {
+        let grace = match self.offline.policy {
+            OfflinePolicy::Grace => at + time::Duration::hours(i64::from(self.offline.grace_hours)),
+            OfflinePolicy::None | OfflinePolicy::Borrow => lease_end,
+        };
+        let until = grace.max(lease_end);
+        self.expires_at.map_or(until, |end| until.min(end))
+    }
+}
+
+/// Why a license gives no seat now, with the time since when (Unix milliseconds, 0 if unknown).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The reason.
+    pub why: Why,
+    /// Since when.
+    pub since_ms: i64,
+}
+
+/// The reasons a license gives no seat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// Suspended; may come back.
+    Suspended,
+    /// Revoked for good.
+    Revoked,
+    /// Its term is over.
+    Expired,
+    /// Its term has not begun.
+    NotStarted,
+}
+
+impl Why {
+    /// The code clients see.
+    pub fn code(self) -> crate::Code {
+        match self {
+            Self::Suspended => crate::Code::LicenseSuspended,
+            Self::Revoked => crate::Code::LicenseRevoked,
+            Self::Expired => crate::Code::LicenseExpired,
+            Self::NotStarted => crate::Code::LicenseNotStarted,
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! Ring 0: the words and their rules. No I/O, no async, no clients of anything.
+
+pub mod event;
+pub mod handle;
+pub mod id;
+pub mod key;
+pub mod lease;
+pub mod license;
+pub mod secret;
+pub mod token;
+
+mod base32;

@@ -1,0 +1,112 @@
+//! Errors that mean "we could not find out", and the codes every client-visible refusal or error has.
+//!
+//! A refusal ([`crate::moves::acquire::Outcome::Full`], say) is an answer and no error. The table from [`Code`] to HTTP status,
+//! title and retry advice lives in `license-functions`, `edge/problem.rs`; nothing here knows HTTP.
+
+/// Shorthand for results that fail with [`Error`].
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Why a question could not be answered. The text is for logs; clients see only what belongs to the [`Code`].
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Redis did not answer, refused for memory, or answered what no script of ours says.
+    #[error("seat store: {0}")]
+    Seats(String),
+    /// PostgreSQL did not answer or failed.
+    #[error("records: {0}")]
+    Records(String),
+    /// The root key could not be asked (Cloud KMS away, key file unreadable).
+    #[error("signer: {0}")]
+    Signer(String),
+    /// The identity provider's keys could not be fetched.
+    #[error("identity provider: {0}")]
+    Identity(String),
+    /// The request's deadline passed while a repair was still under way; `0` names the room that was waited for.
+    #[error("deadline passed: {0}")]
+    Deadline(&'static str),
+    /// A bug of ours, or data nobody could have written through us.
+    #[error("internal: {0}")]
+    Internal(String),
+    /// A fail point cut the move here, as a crash of the process would (test builds only).
+    #[cfg(feature = "testing")]
+    #[error("cut at {0:?}")]
+    Cut(crate::moves::steps::Step),
+}
+
+impl Error {
+    /// The code a client sees for this error.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Seats(_) | Self::Deadline("seats") => Code::SeatsUnavailable,
+            Self::Records(_) | Self::Deadline(_) => Code::RecordsUnavailable,
+            Self::Signer(_) => Code::SignerUnavailable,
+            Self::Identity(_) => Code::IdentityUnavailable,
+            Self::Internal(_) => Code::Internal,
+            #[cfg(feature = "testing")]
+            Self::Cut(_) => Code::Internal,
+        }
+    }
+}
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
+        /// The machine-readable word of every refusal and error, as clients see it in `code` (docs/ERRORS.md).
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Code { $($(#[$doc])* $name,)* }
+        impl Code {
+            /// Every code there is, in the order of the documentation.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+            /// The word on the wire.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    /// The request is not JSON (400) or is JSON that says something wrong (422).
+    InvalidRequest = "invalid_request",
+    /// Well-formed, but unknown, with a wrong secret, or rotated away: one answer for all three.
+    LicenseKeyInvalid = "license_key_invalid",
+    /// The ID token's time is over.
+    TokenExpired = "token_expired",
+    /// A missing, malformed or forged bearer credential.
+    TokenInvalid = "token_invalid",
+    /// The license's term is over.
+    LicenseExpired = "license_expired",
+    /// The vendor or an admin suspended the license; it may come back.
+    LicenseSuspended = "license_suspended",
+    /// The license was revoked for good.
+    LicenseRevoked = "license_revoked",
+    /// The license's term has not begun.
+    LicenseNotStarted = "license_not_started",
+    /// The license is for another product than the client names.
+    ProductNotAllowed = "product_not_allowed",
+    /// Nothing of that name, or not yours.
+    NotFound = "not_found",
+    /// The path exists, the method does not.
+    MethodNotAllowed = "method_not_allowed",
+    /// The body is larger than 64 KiB.
+    PayloadTooLarge = "payload_too_large",
+    /// The body is not declared as `application/json`.
+    UnsupportedMediaType = "unsupported_media_type",
+    /// Every seat is held.
+    NoSeatsAvailable = "no_seats_available",
+    /// The holder's seat carries as many live processes as its license allows.
+    TooManyProcesses = "too_many_processes",
+    /// The state of the thing does not allow this.
+    Conflict = "conflict",
+    /// The session is over; acquire again.
+    SessionGone = "session_gone",
+    /// Redis could not be asked.
+    SeatsUnavailable = "seats_unavailable",
+    /// PostgreSQL could not be asked.
+    RecordsUnavailable = "records_unavailable",
+    /// The signing key could not be asked.
+    SignerUnavailable = "signer_unavailable",
+    /// The identity provider's keys could not be fetched.
+    IdentityUnavailable = "identity_unavailable",
+    /// A bug of ours; nothing of the inside is shown.
+    Internal = "internal",
+}

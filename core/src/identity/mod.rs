@@ -1,0 +1,1 @@
+//! Who is the person: verification of ID tokens against the issuer's published keys.

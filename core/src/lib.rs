@@ -1,0 +1,22 @@
+//! What a seat is, and one room for each outside system.
+//!
+//! Three rings, imports only inward:
+//!
+//! * [`domain`]: words and rules. No I/O, no async, no clients.
+//! * [`seats`] (Redis, who is alive), [`records`] (PostgreSQL, what is true), [`signer`] (keys), [`identity`] (who is the person):
+//!   one room for each outside system. A room never uses another room.
+//! * [`moves`]: acquire, heartbeat, release, reap and their repair paths. The only room that brings seats, records and signer together.
+//!
+//! [`Error`] means "we could not find out"; a refusal is a value of the move that refuses. Nothing here knows HTTP.
+
+pub mod clock;
+pub mod domain;
+pub mod error;
+pub mod identity;
+pub mod moves;
+pub mod records;
+pub mod seats;
+pub mod signer;
+
+pub use clock::Clock;
+pub use error::{Code, Error, Result};

@@ -1,0 +1,2 @@
+//! The moves.
+pub mod steps;

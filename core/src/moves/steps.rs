@@ -1,0 +1,7 @@
+//! Steps.
+/// Step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Step {
+    /// x
+    A,
+}

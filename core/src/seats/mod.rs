@@ -1,0 +1,1 @@
+//! Redis: who is alive.
