@@ -68,7 +68,7 @@ impl Clock {
     /// # Panics
     /// If this is the system's clock.
     pub fn advance_ms(&self, ms: i64) {
-        self.fake().service_ms.fetch_add(ms, std::sync::atomic::Ordering::SeqCst);
+        self.hands().service_ms.fetch_add(ms, std::sync::atomic::Ordering::SeqCst);
     }
 
     /// Makes the Redis clock run `ms` ahead of the service's (negative: behind), to stand for one wrong clock.
@@ -76,7 +76,7 @@ impl Clock {
     /// # Panics
     /// If this is the system's clock.
     pub fn set_redis_ahead_ms(&self, ms: i64) {
-        self.fake().redis_ahead_ms.store(ms, std::sync::atomic::Ordering::SeqCst);
+        self.hands().redis_ahead_ms.store(ms, std::sync::atomic::Ordering::SeqCst);
     }
 
     /// Makes this clock a fake of its own that starts at the same time but moves alone: another process's wrong clock.
@@ -84,12 +84,12 @@ impl Clock {
     /// # Panics
     /// If this is the system's clock.
     pub fn split(&self) -> Self {
-        let redis = self.fake().redis_ahead_ms.load(std::sync::atomic::Ordering::SeqCst);
+        let redis = self.hands().redis_ahead_ms.load(std::sync::atomic::Ordering::SeqCst);
         let fake = Fake { service_ms: self.now_ms().into(), redis_ahead_ms: redis.into() };
         Self { fake: Some(std::sync::Arc::new(fake)) }
     }
 
-    fn fake(&self) -> &Fake {
+    fn hands(&self) -> &Fake {
         self.fake.as_deref().expect("the system clock cannot be moved")
     }
 }

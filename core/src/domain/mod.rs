@@ -6,6 +6,7 @@ pub mod id;
 pub mod key;
 pub mod lease;
 pub mod license;
+pub mod pool;
 pub mod secret;
 pub mod token;
 

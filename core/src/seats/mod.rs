@@ -1,1 +1,58 @@
 //! Redis: who is alive.
+//!
+//! Seats are owned by the records; this room only answers fast who was heard from lately. Every decision is one Lua script, atomic
+//! inside Redis (docs/PROTOCOL.md, section 3). Each script file opens with its contract; `prologue.lua` stands in front of all.
+//! Nothing here knows PostgreSQL.
+//!
+//! * `keys.rs`: the one speller of keys · `scripts.rs`: the one place that runs scripts · `connection.rs`: connections no older than 30 s
+//! * `acquire.rs`, `session.rs`, `reap.rs`, `rebuild.rs`: what the scripts are asked and what they answer
+
+mod acquire;
+mod connection;
+mod keys;
+mod reap;
+mod rebuild;
+mod reply;
+mod scripts;
+mod session;
+
+pub use acquire::{AcquireAnswer, Ask, Full, Granted, SilentHolder, Valid, ValidateAnswer};
+pub use connection::ReplicationId;
+pub use keys::PoolKey;
+pub use reap::{Reaped, SeatFree, SessionFree};
+pub use rebuild::NonceAnswer;
+pub use session::{HeartbeatAnswer, ReleaseAnswer};
+
+use crate::{Clock, Result, domain::lease::Timing};
+
+/// An answer of a script that needs a warm copy: either the copy was cold (or stale) under this epoch and nothing was written, or `T`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Warm<T> {
+    /// The copy cannot be trusted; rebuild it. The epoch is that of the copy, 0 if there is none.
+    Cold(u64),
+    /// The answer.
+    Said(T),
+}
+
+/// The seat store. Cheap to clone; clones share one connection.
+#[derive(Clone)]
+pub struct Seats {
+    connections: connection::Connections,
+    timing: Timing,
+    clock: Clock,
+}
+
+impl Seats {
+    /// A store at `url` (`redis://host:port`, `redis+unix:///path`). Connects when first asked.
+    ///
+    /// # Errors
+    /// If the URL is none.
+    pub fn new(url: &str, id: ReplicationId, timing: Timing, clock: Clock) -> Result<Self> {
+        Ok(Self { connections: connection::Connections::new(url, id)?, timing, clock })
+    }
+
+    /// True if the store answers now. For readiness; nothing is gated on it.
+    pub async fn ready(&self) -> Result<()> {
+        self.connections.ping().await
+    }
+}

@@ -1,0 +1,89 @@
+//! A pool as both stores speak of it: what a rebuild carries over, and what REAP claims.
+
+use super::id::{Attempt, Holder, PoolId, SeatNo, SessionId, TenantId};
+
+/// Everything Redis must know of a pool, read from the records under a new epoch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Snapshot {
+    /// The new epoch.
+    pub epoch: u64,
+    /// The organization.
+    pub tenant: TenantId,
+    /// The pool.
+    pub pool_id: PoolId,
+    /// Seats paid for.
+    pub seats_total: u32,
+    /// `active`, `suspended` or `revoked`.
+    pub status: String,
+    /// Since when, ms.
+    pub status_since_ms: i64,
+    /// Start of the term, ms; 0 for none.
+    pub not_before_ms: i64,
+    /// End of the term, ms; 0 for none.
+    pub expires_ms: i64,
+    /// `machine` or `process`.
+    pub holder_by: String,
+    /// Live processes a seat may carry.
+    pub processes: u32,
+    /// `hash:valid_until_ms` of every key, space-separated; 0 for "no end".
+    pub key_hashes: String,
+    /// What tokens say about the license, as JSON.
+    pub facts: String,
+    /// Every seat not retired.
+    pub seats: Vec<RebuiltSeat>,
+}
+
+/// A seat as the records know it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RebuiltSeat {
+    /// The seat.
+    pub seat: SeatNo,
+    /// Its holder, if any.
+    pub holder: Option<Holder>,
+    /// Since when, ms.
+    pub since_ms: i64,
+    /// Set where the seat was kicked free, whether past or not, ms.
+    pub hold_until_ms: Option<i64>,
+    /// What its newest session calls itself.
+    pub label: String,
+    /// Its open sessions.
+    pub sessions: Vec<OpenSession>,
+}
+
+/// A session the records know as open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenSession {
+    /// The session.
+    pub session: SessionId,
+    /// The process start it belongs to.
+    pub attempt: Attempt,
+}
+
+/// A ticket's second half with the lease end of what it ends (ms, 0 if unknown).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// Second half of the ticket.
+    pub seq: u64,
+    /// When the lease ended.
+    pub lease_end_ms: i64,
+}
+
+/// A seat that is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SeatClaim {
+    /// The seat.
+    pub seat: SeatNo,
+    /// Its claim.
+    pub claim: Claim,
+}
+
+/// A session that lapsed on a seat which lives on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionClaim {
+    /// The seat it was on.
+    pub seat: SeatNo,
+    /// The session.
+    pub session: SessionId,
+    /// Its claim.
+    pub claim: Claim,
+}

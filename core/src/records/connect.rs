@@ -1,0 +1,133 @@
+//! Connections, the two doors, and what is worth trying again.
+
+use crate::{Error, Result, domain::id::TenantId};
+use sqlx::{
+    PgPool, Postgres,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+use std::{
+    str::FromStr,
+    time::{Duration, Instant},
+};
+
+/// Long enough for a server that is busy, short enough for a request to be answered within its deadline.
+const ACQUIRE: Duration = Duration::from_secs(2);
+/// How long one call is repeated while its outcome is unknown. Three of these fit no request: the caller's deadline counts too.
+const REPEAT: Duration = Duration::from_secs(4);
+
+/// The roles that serve. None owns a table, none bypasses row-level security (migrations/roles.sql).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// acquire, heartbeat, release.
+    Service,
+    /// reaper.
+    Reaper,
+    /// register, admin.
+    Admin,
+}
+
+impl Role {
+    /// The role's name in the database.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Service => "service",
+            Self::Reaper => "reaper",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+/// The records, as one role. Cheap to clone; clones share a connection pool.
+#[derive(Clone, Debug)]
+pub struct Records {
+    pub(super) pool: PgPool,
+}
+
+/// A transaction with the tenant set for it alone. Rolled back when dropped.
+pub type Transaction = sqlx::Transaction<'static, Postgres>;
+
+impl Records {
+    /// Records behind a PostgreSQL URL, as `role` (the URL's user is replaced). Connects when first asked, at most `size` times.
+    ///
+    /// # Errors
+    /// If the URL is none.
+    pub fn new(url: &str, role: Role, size: u32) -> Result<Self> {
+        let options =
+            PgConnectOptions::from_str(url).map_err(|e| Error::Records(format!("not a PostgreSQL URL: {e}")))?;
+        Ok(Self::with(options, role, size))
+    }
+
+    /// The same with the address already taken apart.
+    pub fn with(options: PgConnectOptions, role: Role, size: u32) -> Self {
+        let options = options.username(role.name()).application_name(role.name()).options([
+            ("lock_timeout", "250ms"),
+            ("statement_timeout", "2s"),
+            ("idle_in_transaction_session_timeout", "5s"),
+        ]);
+        let pool = PgPoolOptions::new()
+            .max_connections(size)
+            .acquire_timeout(ACQUIRE)
+            // A ping before each call would double the round trips; a broken connection shows itself and the call is repeated.
+            .test_before_acquire(false)
+            .connect_lazy_with(options);
+        Self { pool }
+    }
+
+    /// True if the records answer now. For readiness; nothing is gated on it.
+    pub async fn ready(&self) -> Result<()> {
+        self.repeat(async |pool| sqlx::query("select 1").execute(pool).await.map(drop)).await
+    }
+
+    /// A transaction in which only `tenant`'s rows exist.
+    ///
+    /// # Errors
+    /// [`Error::Records`] if no connection can be had.
+    pub async fn begin(&self, tenant: TenantId) -> Result<Transaction> {
+        self.repeat(async |pool| {
+            let mut transaction = pool.begin().await?;
+            sqlx::query("select set_config('app.tenant_id', $1, true)")
+                .bind(tenant.to_string())
+                .execute(&mut *transaction)
+                .await?;
+            Ok(transaction)
+        })
+        .await
+    }
+
+    /// Asks once, and again where the outcome is unknown or nothing happened: a broken connection, a lock not had in time, a deadlock.
+    /// Only for calls that may run twice.
+    pub(super) async fn repeat<T>(&self, call: impl AsyncFn(&PgPool) -> sqlx::Result<T>) -> Result<T> {
+        let started = Instant::now();
+        loop {
+            match call(&self.pool).await {
+                Ok(answer) => return Ok(answer),
+                Err(e) if worth_repeating(&e) && started.elapsed() < REPEAT => {
+                    tracing::debug!(error = %e, "records call repeated");
+                }
+                Err(e) => return Err(failed(e)),
+            }
+        }
+    }
+}
+
+/// The error of a call that is not repeated.
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+pub(super) fn failed(e: sqlx::Error) -> Error {
+    Error::Records(e.to_string())
+}
+
+fn worth_repeating(e: &sqlx::Error) -> bool {
+    match e {
+        // Refused, reset or closed under way. While the server is away, the pool's own wait for a connection bounds the repeats.
+        sqlx::Error::Io(e) => {
+            e.kind() != std::io::ErrorKind::NotFound && e.kind() != std::io::ErrorKind::ConnectionRefused
+        }
+        sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => true,
+        sqlx::Error::Database(e) => matches!(
+            e.code().as_deref(),
+            // lock not available, deadlock, serialization failure, cancelled by a time limit, shut down (57P01 to 57P03)
+            Some("55P03" | "40P01" | "40001" | "57014" | "57P01" | "57P02" | "57P03")
+        ),
+        _ => false,
+    }
+}

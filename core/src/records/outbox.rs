@@ -1,0 +1,67 @@
+//! Events waiting to be published.
+
+use super::connect::{Records, failed};
+use crate::{
+    Result,
+    domain::{event::Event, id::TenantId},
+};
+use sqlx::{Row, postgres::PgRow};
+use uuid::Uuid;
+
+/// Some waiting events, held so that no other reaper publishes them meanwhile. Dropped without [`Batch::published`], they wait on.
+pub struct Batch {
+    /// The events, oldest first.
+    pub events: Vec<Event>,
+    transaction: sqlx::Transaction<'static, sqlx::Postgres>,
+}
+
+impl Records {
+    /// Takes up to `limit` waiting events of all tenants that nobody else is publishing. As [`super::Role::Reaper`].
+    ///
+    /// # Errors
+    /// [`crate::Error::Records`].
+    pub async fn waiting_events(&self, limit: i64) -> Result<Batch> {
+        let mut transaction = self.repeat(async |pool| pool.begin().await).await?;
+        let rows = sqlx::query(
+            "select tenant_id, id, kind, payload, created_at from outbox
+             where published_at is null order by id limit $1 for update skip locked",
+        )
+        .bind(limit)
+        .fetch_all(&mut *transaction)
+        .await
+        .map_err(failed)?;
+        let events = rows.iter().map(event).collect::<sqlx::Result<_>>().map_err(failed)?;
+        Ok(Batch { events, transaction })
+    }
+}
+
+impl Batch {
+    /// Marks all events published. To be called only when every one was accepted; if this fails they are published again.
+    ///
+    /// # Errors
+    /// [`crate::Error::Records`].
+    pub async fn published(mut self) -> Result<()> {
+        let tenants: Vec<Uuid> = self.events.iter().map(|e| e.tenant.0).collect();
+        let ids: Vec<Uuid> = self.events.iter().map(|e| e.id).collect();
+        sqlx::query(
+            "update outbox o set published_at = now() from unnest($1::uuid[], $2::uuid[]) as t (tenant_id, id)
+             where o.tenant_id = t.tenant_id and o.id = t.id",
+        )
+        .bind(tenants)
+        .bind(ids)
+        .execute(&mut *self.transaction)
+        .await
+        .map_err(failed)?;
+        self.transaction.commit().await.map_err(failed)
+    }
+}
+
+fn event(row: &PgRow) -> sqlx::Result<Event> {
+    Ok(Event {
+        id: row.try_get("id")?,
+        tenant: TenantId(row.try_get("tenant_id")?),
+        kind: row.try_get("kind")?,
+        created_at: row.try_get("created_at")?,
+        payload: row.try_get("payload")?,
+    })
+}

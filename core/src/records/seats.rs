@@ -1,0 +1,283 @@
+//! The moves on seats, each one PL/pgSQL function and one round trip (migrations/0011 to 0014).
+
+use super::connect::{Records, failed};
+use crate::{
+    Error, Result, clock,
+    domain::{
+        id::{Attempt, Holder, Hw, PoolId, SeatNo, SessionId, TenantId},
+        pool::{OpenSession, RebuiltSeat, SeatClaim, SessionClaim, Snapshot},
+    },
+};
+use sqlx::{Row, postgres::PgRow};
+use std::{collections::HashMap, time::Duration};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+/// What ACQUIRE decided and the records should write down.
+#[derive(Clone, Debug)]
+pub struct Grant {
+    /// The organization.
+    pub tenant: TenantId,
+    /// The pool.
+    pub pool: PoolId,
+    /// The seat.
+    pub seat: SeatNo,
+    /// The session.
+    pub session: SessionId,
+    /// Who holds the seat.
+    pub holder: Holder,
+    /// The process start.
+    pub attempt: Attempt,
+    /// First half of the ticket.
+    pub epoch: u64,
+    /// Second half of the ticket.
+    pub seq: u64,
+    /// The seat's sessions that are not ending.
+    pub live: Vec<SessionId>,
+    /// When the holder that lost the seat was last heard of.
+    pub displaced_seen: Option<OffsetDateTime>,
+    /// The machine's public hash.
+    pub hw: Hw,
+    /// What people are shown.
+    pub label: String,
+    /// What the client said about itself.
+    pub client: serde_json::Value,
+}
+
+/// What became of a [`Grant`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GrantOutcome {
+    /// Written down, now or before.
+    Ok,
+    /// It comes too late: a newer decision was written down. Ask Redis again.
+    Fenced,
+    /// Redis decided from an old copy.
+    EpochStale,
+    /// The license gives no seat now; the copy that granted is old.
+    Refused,
+}
+
+/// What RELEASE or REAP decided to end.
+#[derive(Clone, Debug, Default)]
+pub struct Ending {
+    /// First half of every ticket.
+    pub epoch: u64,
+    /// Seats that are over.
+    pub seats: Vec<SeatClaim>,
+    /// Single sessions that lapsed.
+    pub sessions: Vec<SessionClaim>,
+    /// Sessions whose owner asked: ended whatever the epoch says.
+    pub released: Vec<SessionId>,
+}
+
+/// What became of an [`Ending`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EndOutcome {
+    /// Redis decided from an old copy: only `released` was applied.
+    EpochStale,
+    /// Applied. FREE may run for these seats; the flag says that the seat is retired.
+    Done(Vec<(SeatNo, bool)>),
+}
+
+/// What a session is that Redis does not know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ResolveOutcome {
+    /// Over, for this reason: `released`, `expired`, `kicked` or `unknown`.
+    Gone(String),
+    /// Redis spoke for an old copy.
+    EpochStale,
+}
+
+impl Records {
+    /// Writes a grant down. May be repeated: a second call answers like the first.
+    ///
+    /// # Errors
+    /// [`Error::Records`]; the grant may have been written all the same.
+    pub async fn grant_seat(&self, grant: &Grant) -> Result<GrantOutcome> {
+        let answer = self
+            .repeat(async |pool| {
+                let answer =
+                    sqlx::query_scalar::<_, String>("select grant_seat($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13)")
+                        .bind(grant.tenant.0)
+                        .bind(grant.pool.0)
+                        .bind(grant.seat as i32)
+                        .bind(grant.session.0)
+                        .bind(grant.holder.to_string())
+                        .bind(grant.attempt.0)
+                        .bind(grant.epoch as i64)
+                        .bind(grant.seq as i64)
+                        .bind(grant.live.iter().map(|s| s.0).collect::<Vec<Uuid>>())
+                        .bind(grant.displaced_seen)
+                        .bind(grant.hw.to_string())
+                        .bind(&grant.label)
+                        .bind(&grant.client)
+                        .fetch_one(pool)
+                        .await;
+                match answer {
+                    // The holder got another seat, or the attempt another session, between the look and the write.
+                    Err(sqlx::Error::Database(e)) if e.is_unique_violation() => Ok("FENCED".into()),
+                    other => other,
+                }
+            })
+            .await?;
+        match answer.as_str() {
+            "OK" => Ok(GrantOutcome::Ok),
+            "FENCED" => Ok(GrantOutcome::Fenced),
+            "EPOCH_STALE" => Ok(GrantOutcome::EpochStale),
+            "REFUSED" => Ok(GrantOutcome::Refused),
+            other => Err(Error::Internal(format!("grant_seat answered {other}"))),
+        }
+    }
+
+    /// Writes endings down. `reason` is what events say: `released` or `expired`; `ttl` turns lease ends into times last seen.
+    /// May be repeated.
+    ///
+    /// # Errors
+    /// [`Error::Records`]; they may have been written all the same.
+    pub async fn end_seats(
+        &self,
+        tenant: TenantId,
+        pool_id: PoolId,
+        ending: &Ending,
+        reason: &str,
+        ttl: Duration,
+    ) -> Result<EndOutcome> {
+        let seen = |lease_end_ms: i64| (lease_end_ms > 0).then(|| clock::from_ms(lease_end_ms) - ttl);
+        let seats: Vec<i32> = ending.seats.iter().map(|s| s.seat as i32).collect();
+        let seqs: Vec<i64> = ending.seats.iter().map(|s| s.claim.seq as i64).collect();
+        let seats_seen: Vec<Option<OffsetDateTime>> = ending.seats.iter().map(|s| seen(s.claim.lease_end_ms)).collect();
+        let session_seats: Vec<i32> = ending.sessions.iter().map(|s| s.seat as i32).collect();
+        let sessions: Vec<Uuid> = ending.sessions.iter().map(|s| s.session.0).collect();
+        let session_seqs: Vec<i64> = ending.sessions.iter().map(|s| s.claim.seq as i64).collect();
+        let sessions_seen: Vec<Option<OffsetDateTime>> =
+            ending.sessions.iter().map(|s| seen(s.claim.lease_end_ms)).collect();
+        let released: Vec<Uuid> = ending.released.iter().map(|s| s.0).collect();
+        let row = self
+            .repeat(async |pool| {
+                sqlx::query("select stale, done, gone from end_seats($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12)")
+                    .bind(tenant.0)
+                    .bind(pool_id.0)
+                    .bind(ending.epoch as i64)
+                    .bind(reason)
+                    .bind(&seats)
+                    .bind(&seqs)
+                    .bind(&seats_seen)
+                    .bind(&session_seats)
+                    .bind(&sessions)
+                    .bind(&session_seqs)
+                    .bind(&sessions_seen)
+                    .bind(&released)
+                    .fetch_one(pool)
+                    .await
+            })
+            .await?;
+        if row.try_get("stale").map_err(failed)? {
+            return Ok(EndOutcome::EpochStale);
+        }
+        let done: Vec<i32> = row.try_get("done").map_err(failed)?;
+        let gone: Vec<i32> = row.try_get("gone").map_err(failed)?;
+        Ok(EndOutcome::Done(done.into_iter().map(|k| (k as SeatNo, gone.contains(&k))).collect()))
+    }
+
+    /// Says what a session is that Redis does not know under `epoch`, and ends it in the same step if it was still open.
+    ///
+    /// # Errors
+    /// [`Error::Records`].
+    pub async fn resolve_session(
+        &self,
+        tenant: TenantId,
+        pool_id: PoolId,
+        seat: SeatNo,
+        session: SessionId,
+        epoch: u64,
+    ) -> Result<ResolveOutcome> {
+        let (outcome, reason): (String, String) = self
+            .repeat(async |pool| {
+                sqlx::query_as("select outcome, reason from resolve_session($1,$2,$3,$4,$5)")
+                    .bind(tenant.0)
+                    .bind(pool_id.0)
+                    .bind(seat as i32)
+                    .bind(session.0)
+                    .bind(epoch as i64)
+                    .fetch_one(pool)
+                    .await
+            })
+            .await?;
+        match outcome.as_str() {
+            "GONE" => Ok(ResolveOutcome::Gone(reason)),
+            "EPOCH_STALE" => Ok(ResolveOutcome::EpochStale),
+            other => Err(Error::Internal(format!("resolve_session answered {other}"))),
+        }
+    }
+
+    /// Begins a rebuild: bumps the pool's epoch and reads everything Redis must know under it. `None`: no such pool.
+    ///
+    /// # Errors
+    /// [`Error::Records`]; the epoch may have risen all the same.
+    pub async fn rebuild_pool(&self, tenant: TenantId, pool_id: PoolId) -> Result<Option<Snapshot>> {
+        let row = self
+            .repeat(async |pool| {
+                sqlx::query("select * from rebuild_pool($1, $2)")
+                    .bind(tenant.0)
+                    .bind(pool_id.0)
+                    .fetch_optional(pool)
+                    .await
+            })
+            .await?;
+        row.map(|row| snapshot(tenant, pool_id, &row).map_err(failed)).transpose()
+    }
+}
+
+fn snapshot(tenant: TenantId, pool_id: PoolId, row: &PgRow) -> sqlx::Result<Snapshot> {
+    Ok(Snapshot {
+        epoch: row.try_get::<i64, _>("epoch")? as u64,
+        tenant,
+        pool_id,
+        seats_total: row.try_get::<i32, _>("seats_total")? as u32,
+        status: row.try_get("status")?,
+        status_since_ms: row.try_get("status_since")?,
+        not_before_ms: row.try_get("not_before")?,
+        expires_ms: row.try_get("expires")?,
+        holder_by: row.try_get("holder_by")?,
+        processes: row.try_get::<i32, _>("processes")? as u32,
+        key_hashes: row.try_get("key_hmacs")?,
+        facts: row.try_get::<serde_json::Value, _>("facts")?.to_string(),
+        seats: seats(row, sessions_by_seat(row)?)?,
+    })
+}
+
+/// Open sessions and the newest label of every seat that has some.
+type BySeat = HashMap<i32, (Vec<OpenSession>, String)>;
+
+fn sessions_by_seat(row: &PgRow) -> sqlx::Result<BySeat> {
+    let ids: Vec<Uuid> = row.try_get::<Option<_>, _>("session_ids")?.unwrap_or_default();
+    let attempts: Vec<Uuid> = row.try_get::<Option<_>, _>("session_attempts")?.unwrap_or_default();
+    let seats: Vec<i32> = row.try_get::<Option<_>, _>("session_seats")?.unwrap_or_default();
+    let labels: Vec<String> = row.try_get::<Option<_>, _>("session_labels")?.unwrap_or_default();
+    let mut by_seat = BySeat::new();
+    for (((id, attempt), seat), label) in ids.into_iter().zip(attempts).zip(seats).zip(labels) {
+        let entry = by_seat.entry(seat).or_default();
+        entry.0.push(OpenSession { session: SessionId(id), attempt: Attempt(attempt) });
+        entry.1 = label;
+    }
+    Ok(by_seat)
+}
+
+fn seats(row: &PgRow, mut by_seat: BySeat) -> sqlx::Result<Vec<RebuiltSeat>> {
+    let numbers: Vec<i32> = row.try_get::<Option<_>, _>("seat_nos")?.unwrap_or_default();
+    let holders: Vec<Option<String>> = row.try_get::<Option<_>, _>("holders")?.unwrap_or_default();
+    let since: Vec<i64> = row.try_get::<Option<_>, _>("held_since")?.unwrap_or_default();
+    let hold: Vec<i64> = row.try_get::<Option<_>, _>("hold_until")?.unwrap_or_default();
+    numbers
+        .into_iter()
+        .zip(holders)
+        .zip(since)
+        .zip(hold)
+        .map(|(((number, holder), since_ms), hold)| {
+            let holder = holder.map(|h| h.parse::<Holder>()).transpose().map_err(|e| sqlx::Error::Decode(e.into()))?;
+            let (sessions, label) = by_seat.remove(&number).unwrap_or_default();
+            let hold_until_ms = (hold >= 0).then_some(hold);
+            Ok(RebuiltSeat { seat: number as SeatNo, holder, since_ms, hold_until_ms, label, sessions })
+        })
+        .collect()
+}

@@ -1,0 +1,95 @@
+//! What the reaper looks at. Reads every tenant's pools by explicit policy; writes with the tenant set, like all.
+
+use super::connect::{Records, failed};
+use crate::{
+    Error, Result,
+    domain::id::{LicenseNumber, PoolId, PoolName, TenantId},
+};
+use sqlx::Row;
+
+/// A pool that may have something to end or to count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PoolToReap {
+    /// The organization.
+    pub tenant: TenantId,
+    /// The pool.
+    pub pool_id: PoolId,
+    /// Its name.
+    pub pool: PoolName,
+    /// The license's number.
+    pub license: LicenseNumber,
+    /// Its epoch: an older copy in Redis is stale.
+    pub epoch: u64,
+    /// True if somebody holds a seat or has an open session: worth a rebuild if Redis lost it.
+    pub held: bool,
+}
+
+/// How a pool was used in one sweep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Usage {
+    /// Seats held when counted.
+    pub held: u32,
+    /// Most seats held at once.
+    pub peak: u32,
+    /// Acquires answered "full".
+    pub denied: u64,
+}
+
+impl Records {
+    /// The pools of one bucket with a held seat, an open session or a quarantine, or used within the last minutes. As [`super::Role::Reaper`].
+    ///
+    /// # Errors
+    /// [`Error::Records`].
+    pub async fn pools_to_reap(&self, bucket: u16) -> Result<Vec<PoolToReap>> {
+        let rows = self
+            .repeat(async |pool| {
+                sqlx::query(
+                    "select * from (
+                       select p.tenant_id, p.pool_id, p.name, l.number, p.epoch,
+                         exists (select from seats s where s.tenant_id = p.tenant_id and s.pool_id = p.pool_id and s.holder is not null)
+                         or exists (select from sessions s where s.tenant_id = p.tenant_id and s.pool_id = p.pool_id and s.ended_at is null) as held,
+                         exists (select from seats s where s.tenant_id = p.tenant_id and s.pool_id = p.pool_id and s.hold_until is not null)
+                         or exists (select from sessions s where s.tenant_id = p.tenant_id and s.pool_id = p.pool_id
+                           and s.ended_at > now() - interval '5 minutes') as recent
+                       from pools p join licenses l on l.tenant_id = p.tenant_id and l.license_id = p.license_id
+                       where p.bucket = $1) c
+                     where held or recent order by tenant_id, pool_id",
+                )
+                .bind(i32::from(bucket))
+                .fetch_all(pool)
+                .await
+            })
+            .await?;
+        let read = |e: crate::domain::id::Invalid| Error::Internal(format!("a pool's name or license number: {e}"));
+        rows.iter()
+            .map(|row| {
+                Ok(PoolToReap {
+                    tenant: TenantId(row.try_get("tenant_id").map_err(failed)?),
+                    pool_id: PoolId(row.try_get("pool_id").map_err(failed)?),
+                    pool: row.try_get::<String, _>("name").map_err(failed)?.parse().map_err(read)?,
+                    license: row.try_get::<String, _>("number").map_err(failed)?.parse().map_err(read)?,
+                    epoch: row.try_get::<i64, _>("epoch").map_err(failed)? as u64,
+                    held: row.try_get("held").map_err(failed)?,
+                })
+            })
+            .collect()
+    }
+
+    /// Writes down how a pool was used, as one `usage` event.
+    ///
+    /// # Errors
+    /// [`Error::Records`].
+    pub async fn record_usage(&self, pool: &PoolToReap, usage: Usage) -> Result<()> {
+        let mut transaction = self.begin(pool.tenant).await?;
+        sqlx::query("insert into outbox (tenant_id, kind, payload) values ($1, 'usage', $2)")
+            .bind(pool.tenant.0)
+            .bind(serde_json::json!({
+                "license": pool.license, "pool_id": pool.pool_id, "pool": pool.pool,
+                "held": usage.held, "peak": usage.peak, "denied": usage.denied,
+            }))
+            .execute(&mut *transaction)
+            .await
+            .map_err(failed)?;
+        transaction.commit().await.map_err(failed)
+    }
+}

@@ -1,0 +1,64 @@
+-- ACQUIRE: takes a seat for a holder, joins its seat, or repeats an answer. Decides; Postgres fences.
+-- ARGV: [5] key hmacs, space-separated  [6] holder by machine  [7] holder by process or ''  [8] attempt  [9] new session  [10] label
+-- Answers COLD epoch | BADKEY epoch | REFUSED why since | NEEDS instance_id | TOOMANY processes
+--   | FULL held cap next_lease_end now facts (label since lease_end)…
+--   | GRANTED/RENEWED k session epoch seq tenant pool holder facts held displaced_lease_end live_session…
+-- Not allowed when Redis is out of memory: nobody new gets in then.
+if not warm() then return {'COLD', epoch} end
+if not known(ARGV[5]) then return {'BADKEY', epoch} end
+local no = refused()
+if no then return no end
+local holder = h.holder_by == 'process' and ARGV[7] or ARGV[6]
+if holder == '' then return {'NEEDS', 'instance_id'} end
+local attempt, session, label = ARGV[8], ARGV[9], ARGV[10]
+
+local function answer(word, k, id, t, displaced)
+  local held = redis.call('HLEN', S)
+  if held > tonumber(h.peak or 0) then redis.call('HSET', H, 'peak', held) end
+  local out = {word, tonumber(k), id, epoch, seq, h.tenant, h.pool, holder, h.facts, held, displaced}
+  for other in sessions(t) do if lease_end(N, of(k, other)) ~= 0 then out[#out + 1] = other end end
+  return out
+end
+
+local k = redis.call('HGET', M, holder)
+if k then
+  local t = seat(k)
+  local live = 0
+  for id, its in sessions(t) do
+    if not lapsed(lease_end(N, of(k, id))) then
+      if its == attempt and t.state == 'L' then -- a retry: it draws a fresh ticket, so that an older copy of it cannot overtake
+        t.seq = ticket()
+        put(k, t) ; raise(k, id) ; save()
+        return answer('RENEWED', k, id, t, 0)
+      end
+      live = live + 1
+    end
+  end
+  if live >= tonumber(h.processes) then return {'TOOMANY', tonumber(h.processes)} end
+  for id in sessions(t) do -- grant_seat will end them: a late heartbeat must not revive them
+    if lapsed(lease_end(N, of(k, id))) then redis.call('ZADD', N, 0, of(k, id)) end
+  end
+  if t.state == 'X' then t.since = now end
+  t.state, t.seq, t.label = 'L', ticket(), label
+  t.sessions = (t.sessions == '' and '' or t.sessions .. ',') .. session .. ':' .. attempt
+  put(k, t) ; raise(k, session) ; save()
+  return answer('GRANTED', k, session, t, 0)
+end
+
+local first = redis.call('ZRANGE', Z, 0, 0, 'WITHSCORES')
+local free = first[1] and lapsed(tonumber(first[2]))
+local old = free and seat(first[1])
+if not free or redis.call('HLEN', S) - (old and 1 or 0) >= tonumber(h.cap) then
+  redis.call('HINCRBY', H, 'denied', 1)
+  local soon = redis.call('ZRANGEBYSCORE', Z, '(' .. int(reap_now), '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
+  return silent({'FULL', redis.call('HLEN', S), tonumber(h.cap), tonumber(soon[2] or 0), now, h.facts})
+end
+k = first[1]
+if old then -- the lapsed holder's processes leave with it
+  redis.call('HDEL', M, old.holder)
+  for id in sessions(old) do redis.call('ZREM', N, of(k, id)) end
+end
+local t = {holder = holder, state = 'L', seq = ticket(), since = now, sessions = session .. ':' .. attempt, label = label}
+put(k, t) ; redis.call('HSET', M, holder, k) ; raise(k, session) ; save()
+if tonumber(h.held) == 0 then rest() end
+return answer('GRANTED', k, session, t, old and tonumber(first[2]) or 0)

@@ -1,0 +1,231 @@
+//! ACQUIRE and VALIDATE.
+
+use super::{
+    Seats, Warm,
+    keys::PoolKey,
+    reply::{Reply, short},
+    scripts,
+};
+use crate::{
+    Result,
+    domain::{
+        id::{Attempt, Holder, PoolId, SeatNo, SessionId, TenantId},
+        license::{Facts, Refusal},
+    },
+};
+
+/// What ACQUIRE is asked.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    /// The key under every accepted pepper.
+    pub key_hashes: Vec<String>,
+    /// The holder if the license counts machines.
+    pub by_machine: Holder,
+    /// The holder if it counts processes; `None` if the client did not say which instance it is.
+    pub by_process: Option<Holder>,
+    /// The client's process start.
+    pub attempt: Attempt,
+    /// The id a new session gets.
+    pub session: SessionId,
+    /// What people are shown: a hostname, say.
+    pub label: String,
+}
+
+/// A decision that the records must confirm before anybody is told.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Granted {
+    /// True if this attempt already had its session.
+    pub renewed: bool,
+    /// The seat.
+    pub seat: SeatNo,
+    /// The session.
+    pub session: SessionId,
+    /// First half of the ticket.
+    pub epoch: u64,
+    /// Second half of the ticket.
+    pub seq: u64,
+    /// The organization.
+    pub tenant: TenantId,
+    /// The pool's id in the records.
+    pub pool_id: PoolId,
+    /// Who holds the seat now, by the license's policy.
+    pub holder: Holder,
+    /// What the license says.
+    pub facts: Facts,
+    /// Seats held, this one included.
+    pub held: u32,
+    /// Lease end (ms) of the holder that lost the seat; 0 if there was none.
+    pub displaced_lease_end_ms: i64,
+    /// The seat's sessions that are not ending.
+    pub live: Vec<SessionId>,
+}
+
+/// Every seat is held.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Full {
+    /// Seats held.
+    pub held: u32,
+    /// Seats there are.
+    pub seats_total: u32,
+    /// When the next lease ends if its holder stays silent, ms; 0 if nothing is known.
+    pub next_lease_end_ms: i64,
+    /// Redis time of the answer, ms.
+    pub now_ms: i64,
+    /// What the license says.
+    pub facts: Facts,
+    /// Up to five holders, longest silent first.
+    pub silent: Vec<SilentHolder>,
+}
+
+/// A holder as others may see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SilentHolder {
+    /// What its client called itself.
+    pub label: String,
+    /// Since when it has held the seat, ms.
+    pub since_ms: i64,
+    /// When its lease ends, ms.
+    pub lease_end_ms: i64,
+}
+
+/// What ACQUIRE answers when the copy is warm.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AcquireAnswer {
+    /// A seat, subject to the records.
+    Granted(Box<Granted>),
+    /// None free.
+    Full(Box<Full>),
+    /// The key is not among those this copy knows, under this epoch.
+    BadKey(u64),
+    /// The license gives no seat now.
+    Refused(Refusal),
+    /// The license counts processes and the client did not name its instance.
+    NeedsInstance,
+    /// The seat carries as many live processes as allowed.
+    TooMany(u32),
+}
+
+/// What VALIDATE says of a license that would give seats.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Valid {
+    /// What the license says.
+    pub facts: Facts,
+    /// Seats held.
+    pub held: u32,
+    /// Seats there are.
+    pub seats_total: u32,
+    /// Whether the machine asked about holds one of them.
+    pub has_seat: bool,
+    /// Redis time of the answer, ms.
+    pub now_ms: i64,
+    /// Up to five holders, longest silent first.
+    pub silent: Vec<SilentHolder>,
+}
+
+/// What VALIDATE answers when the copy is warm.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ValidateAnswer {
+    /// It would give a seat if one is free.
+    Valid(Box<Valid>),
+    /// As for ACQUIRE.
+    BadKey(u64),
+    /// It would not.
+    Refused(Refusal, Box<Facts>),
+}
+
+impl Seats {
+    /// Takes a seat, joins the holder's, or repeats an answer (acquire.lua).
+    ///
+    /// # Errors
+    /// [`crate::Error::Seats`] if Redis did not answer; it may have decided all the same.
+    pub async fn acquire(&self, pool: &PoolKey, ask: &Ask) -> Result<Warm<AcquireAnswer>> {
+        let arguments = [
+            ask.key_hashes.join(" "),
+            ask.by_machine.to_string(),
+            ask.by_process.map(|h| h.to_string()).unwrap_or_default(),
+            short(ask.attempt.0),
+            short(ask.session.0),
+            ask.label.clone(),
+        ];
+        let mut reply = self.run(&scripts::ACQUIRE, pool, &[], &arguments).await?;
+        Ok(Warm::Said(match reply.word() {
+            "COLD" => return Ok(Warm::Cold(reply.take()?)),
+            "GRANTED" | "RENEWED" => AcquireAnswer::Granted(Box::new(granted(reply)?)),
+            "FULL" => AcquireAnswer::Full(Box::new(full(reply)?)),
+            "BADKEY" => AcquireAnswer::BadKey(reply.take()?),
+            "REFUSED" => AcquireAnswer::Refused(reply.refusal()?),
+            "NEEDS" => AcquireAnswer::NeedsInstance,
+            "TOOMANY" => AcquireAnswer::TooMany(reply.take()?),
+            _ => return Err(reply.unknown()),
+        }))
+    }
+
+    /// What an acquire would say, taking no seat (validate.lua).
+    ///
+    /// # Errors
+    /// [`crate::Error::Seats`] if Redis did not answer.
+    pub async fn validate(
+        &self,
+        pool: &PoolKey,
+        key_hashes: &[String],
+        machine: Option<Holder>,
+    ) -> Result<Warm<ValidateAnswer>> {
+        let arguments = [key_hashes.join(" "), machine.map(|h| h.to_string()).unwrap_or_default()];
+        let mut reply = self.run(&scripts::VALIDATE, pool, &[], &arguments).await?;
+        Ok(Warm::Said(match reply.word() {
+            "COLD" => return Ok(Warm::Cold(reply.take()?)),
+            "BADKEY" => ValidateAnswer::BadKey(reply.take()?),
+            "REFUSED" => ValidateAnswer::Refused(reply.refusal()?, Box::new(reply.facts()?)),
+            "VALID" => ValidateAnswer::Valid(Box::new(Valid {
+                facts: reply.facts()?,
+                held: reply.take()?,
+                seats_total: reply.take()?,
+                has_seat: reply.take::<u8>()? == 1,
+                now_ms: reply.take()?,
+                silent: silent(reply)?,
+            })),
+            _ => return Err(reply.unknown()),
+        }))
+    }
+}
+
+fn granted(mut reply: Reply) -> Result<Granted> {
+    let renewed = reply.is("RENEWED");
+    let mut granted = Granted {
+        renewed,
+        seat: reply.take()?,
+        session: reply.session()?,
+        epoch: reply.take()?,
+        seq: reply.take()?,
+        tenant: reply.parse()?,
+        pool_id: reply.parse()?,
+        holder: reply.parse()?,
+        facts: reply.facts()?,
+        held: reply.take()?,
+        displaced_lease_end_ms: reply.take()?,
+        live: Vec::new(),
+    };
+    while !reply.is_empty() {
+        granted.live.push(reply.session()?);
+    }
+    Ok(granted)
+}
+
+fn full(mut reply: Reply) -> Result<Full> {
+    Ok(Full {
+        held: reply.take()?,
+        seats_total: reply.take()?,
+        next_lease_end_ms: reply.take()?,
+        now_ms: reply.take()?,
+        facts: reply.facts()?,
+        silent: silent(reply)?,
+    })
+}
+
+fn silent(mut reply: Reply) -> Result<Vec<SilentHolder>> {
+    let mut holders = Vec::new();
+    while !reply.is_empty() {
+        holders.push(SilentHolder { label: reply.take()?, since_ms: reply.take()?, lease_end_ms: reply.take()? });
+    }
+    Ok(holders)
+}

@@ -1,0 +1,125 @@
+//! Connections that never grow older than 30 s: a deposed primary can be spoken to only so long after a failover, and the drain margin
+//! of a rebuild covers it (docs/PROTOCOL.md, section 2).
+
+use super::reply::Reply;
+use crate::{Error, Result, domain::lease::Timing};
+use redis::{AsyncConnectionConfig, Client, ScriptInvocation, aio::MultiplexedConnection};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::sync::Mutex;
+
+/// Long enough for a primary that is busy, short enough for a request to be answered within its deadline.
+const CONNECT: Duration = Duration::from_secs(1);
+const ANSWER: Duration = Duration::from_secs(2);
+
+/// How scripts learn which node they run on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum ReplicationId {
+    /// The script asks (`INFO replication`, about 6 µs). Always right.
+    #[default]
+    Script,
+    /// It is read once per connection and passed along, for services that refuse `INFO` in scripts.
+    Connection,
+}
+
+#[derive(Clone)]
+pub(super) struct Connections {
+    client: Client,
+    id: ReplicationId,
+    current: Arc<Mutex<Option<Live>>>,
+}
+
+#[derive(Clone)]
+struct Live {
+    since: Instant,
+    connection: MultiplexedConnection,
+    replication_id: String,
+}
+
+impl Connections {
+    pub(super) fn new(url: &str, id: ReplicationId) -> Result<Self> {
+        let client = Client::open(url).map_err(|e| Error::Seats(format!("not a Redis URL: {e}")))?;
+        Ok(Self { client, id, current: Arc::default() })
+    }
+
+    /// Runs one script call. A connection that turns out to be broken is replaced once; a silent server is not asked twice.
+    pub(super) async fn run<'a>(&self, call: impl Fn(&str) -> ScriptInvocation<'a>) -> Result<Reply> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let mut live = self.get().await?;
+            let answer: redis::RedisResult<redis::Value> =
+                call(&live.replication_id).invoke_async(&mut live.connection).await;
+            match answer {
+                Ok(value) => {
+                    let reply = Reply::new(value)?;
+                    if reply.is("READONLY") {
+                        self.forget(&live).await;
+                        return Err(Error::Seats("the node is no primary".into()));
+                    }
+                    return Ok(reply);
+                }
+                Err(e) => {
+                    // Whatever went wrong with this connection or node, the next caller starts afresh.
+                    if e.is_io_error() || e.is_timeout() || e.is_connection_dropped() || e.code() == Some("READONLY") {
+                        self.forget(&live).await;
+                    }
+                    if tries > 1 || e.is_timeout() || !(e.is_io_error() || e.is_connection_dropped()) {
+                        return Err(Error::Seats(e.to_string()));
+                    }
+                }
+            }
+        }
+    }
+
+    pub(super) async fn ping(&self) -> Result<()> {
+        let mut live = self.get().await?;
+        let answer = redis::cmd("PING").exec_async(&mut live.connection).await;
+        if answer.is_err() {
+            self.forget(&live).await;
+        }
+        answer.map_err(|e| Error::Seats(e.to_string()))
+    }
+
+    /// The current connection, or a new one where there is none young enough. Callers wait for one connect, not many.
+    async fn get(&self) -> Result<Live> {
+        let mut current = self.current.lock().await;
+        if let Some(live) = current.as_ref().filter(|live| live.since.elapsed() < Timing::MAX_CONNECTION_AGE) {
+            return Ok(live.clone());
+        }
+        *current = None;
+        let live = self.connect().await.map_err(|e| Error::Seats(e.to_string()))?;
+        Ok(current.insert(live).clone())
+    }
+
+    async fn connect(&self) -> redis::RedisResult<Live> {
+        // The age counts from before the connect: the other end may be deposed at any time after.
+        let since = Instant::now();
+        let config =
+            AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT)).set_response_timeout(Some(ANSWER));
+        let mut connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
+        let replication_id = match self.id {
+            ReplicationId::Script => String::new(),
+            ReplicationId::Connection => {
+                let info: String = redis::cmd("INFO").arg("replication").query_async(&mut connection).await?;
+                let field = |name: &str| {
+                    info.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim().to_owned()
+                };
+                if field("role:") != "master" {
+                    return Err((redis::ErrorKind::Io, "the node is no primary").into());
+                }
+                field("master_replid:")
+            }
+        };
+        Ok(Live { since, connection, replication_id })
+    }
+
+    async fn forget(&self, broken: &Live) {
+        let mut current = self.current.lock().await;
+        if current.as_ref().is_some_and(|live| live.since == broken.since) {
+            *current = None;
+        }
+    }
+}

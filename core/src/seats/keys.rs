@@ -1,0 +1,37 @@
+//! The one speller of keys. All keys of a pool share one hash tag, so that a cluster keeps them in one slot.
+
+use crate::domain::{
+    handle::SessionHandle,
+    id::{LicenseNumber, PoolName},
+};
+
+/// Which pool: everything that is needed to spell its keys, and no more.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PoolKey {
+    /// The license's public number.
+    pub license: LicenseNumber,
+    /// The pool's name within the license.
+    pub pool: PoolName,
+}
+
+impl PoolKey {
+    /// `{<license>/<pool>}:` with the suffixes h, z, s, m, n, c, in the order scripts declare them.
+    pub(super) fn keys(&self) -> [String; 6] {
+        ["h", "z", "s", "m", "n", "c"].map(|suffix| self.key(suffix))
+    }
+
+    /// Where a large rebuild lays down its chunks before they take the copy's place: z, s, m, n of one epoch.
+    pub(super) fn shadow_keys(&self, epoch: u64) -> [String; 4] {
+        ["z", "s", "m", "n"].map(|suffix| self.key(&format!("{suffix}:{epoch}")))
+    }
+
+    fn key(&self, suffix: &str) -> String {
+        format!("{{{}/{}}}:{suffix}", self.license, self.pool)
+    }
+}
+
+impl From<&SessionHandle> for PoolKey {
+    fn from(handle: &SessionHandle) -> Self {
+        Self { license: handle.license, pool: handle.pool.clone() }
+    }
+}

@@ -1,0 +1,99 @@
+-- Put in front of every script at compile time.
+-- KEYS of one pool, one hash tag: h settings, z seat -> lease end, s seat -> who, m holder -> seat, n seat/session -> lease end, c nonce.
+-- ARGV[1] the node's replication id, or '' to ask; [2] service clock, [3] TTL, [4] test clock (0: none), all ms. A script's own begin at [5].
+-- now: what extends. reap_now: what takes away; Redis and the service must agree that a lease is over.
+local H, Z, S, M, N, C = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local SERVICE, TTL, TEST = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+if TEST ~= 0 and not TEST_BUILD then return redis.error_reply('TESTCLOCK refused: not a test build') end
+
+local rid = ARGV[1]
+if rid == '' then
+  local info = redis.call('INFO', 'replication')
+  if info:match('role:(%a+)') ~= 'master' then return {'READONLY'} end
+  rid = info:match('master_replid:(%w+)')
+end
+
+local names = {'stamp', 'epoch', 'seq', 'cap', 'seats', 'held', 'sessions', 'last', 'stale', 'status', 'status_since', 'not_before',
+  'expires', 'holder_by', 'processes', 'key_hmacs', 'tenant', 'pool', 'facts', 'peak'}
+local h = {}
+for i, value in ipairs(redis.call('HMGET', H, unpack(names))) do h[names[i]] = value end
+local epoch, seq = tonumber(h.epoch or 0), tonumber(h.seq or 0)
+
+local clock = redis.call('TIME')
+local now = math.max(TEST ~= 0 and TEST or clock[1] * 1000 + math.floor(clock[2] / 1000), tonumber(h.last or 0))
+local reap_now = math.min(now, SERVICE)
+local function lapsed(lease_end) return lease_end <= reap_now end
+
+-- Trusted only where the node that runs now has rebuilt this copy and no key of it was lost.
+local function warm()
+  return h.stamp == rid and h.stale ~= '1'
+    and tonumber(h.seats) == redis.call('ZCARD', Z) and tonumber(h.sessions) == redis.call('ZCARD', N)
+    and tonumber(h.held) == redis.call('HLEN', S) and tonumber(h.held) == redis.call('HLEN', M)
+end
+
+local function int(x) return string.format('%.0f', x) end
+local function lease_end(key, member) return tonumber(redis.call('ZSCORE', key, member) or 0) end
+local function of(k, session) return k .. '/' .. session end
+
+-- s[k] = holder|state|seq|since|session:attempt,…|label ; state L live, X ending: claimed, Postgres not told yet
+local function seat(k)
+  local v = redis.call('HGET', S, k)
+  if not v then return nil end
+  local t = {}
+  t.holder, t.state, t.seq, t.since, t.sessions, t.label = v:match('^([^|]*)|(%u)|(%d+)|(%d+)|([^|]*)|(.*)$')
+  return t
+end
+local function put(k, t)
+  redis.call('HSET', S, k, table.concat({t.holder, t.state, int(t.seq), int(t.since), t.sessions, t.label}, '|'))
+end
+local function sessions(t) return t.sessions:gmatch('([^:,]+):([^:,]+)') end
+local function has(t, session)
+  for id in sessions(t) do if id == session then return true end end
+  return false
+end
+local function drop(t, session)
+  local kept = {}
+  for id, attempt in sessions(t) do if id ~= session then kept[#kept + 1] = id .. ':' .. attempt end end
+  t.sessions = table.concat(kept, ',')
+end
+
+-- A lease is only ever raised; only RELEASE, REAP and REBUILD lower one.
+local function raise(k, session)
+  redis.call('ZADD', N, 'GT', int(now + TTL), of(k, session))
+  redis.call('ZADD', Z, 'GT', int(now + TTL), k)
+end
+local function ticket() seq = seq + 1 ; return seq end
+local function save()
+  redis.call('HSET', H, 'seq', int(seq), 'last', int(now), 'seats', redis.call('ZCARD', Z), 'held', redis.call('HLEN', S),
+    'sessions', redis.call('ZCARD', N))
+end
+-- A pool with no holder goes after a day; strangers' keys cannot fill Redis either way, since only REBUILD makes one.
+local function rest()
+  local keep = redis.call('EXISTS', S) == 1
+  for i = 1, 5 do if keep then redis.call('PERSIST', KEYS[i]) else redis.call('PEXPIRE', KEYS[i], 86400000) end end
+end
+
+local function known(key_hmacs)
+  for given in key_hmacs:gmatch('%S+') do
+    for hmac, valid_until in h.key_hmacs:gmatch('(%S+):(%d+)') do
+      if hmac == given and (valid_until == '0' or tonumber(valid_until) > reap_now) then return true end
+    end
+  end
+  return false
+end
+local function refused()
+  if h.status ~= 'active' then return {'REFUSED', h.status, tonumber(h.status_since)} end
+  if h.expires ~= '0' and tonumber(h.expires) <= reap_now then return {'REFUSED', 'expired', tonumber(h.expires)} end
+  if tonumber(h.not_before) > math.max(now, SERVICE) then return {'REFUSED', 'not_started', tonumber(h.not_before)} end
+  return nil
+end
+-- Who has been silent longest: label, since, lease end of up to five.
+local function silent(answer)
+  for _, k in ipairs(redis.call('ZRANGEBYSCORE', Z, '(0', '+inf', 'LIMIT', 0, 5)) do
+    local t = seat(k)
+    if t then
+      for _, v in ipairs({t.label, tonumber(t.since), lease_end(Z, k)}) do answer[#answer + 1] = v end
+    end
+  end
+  return answer
+end

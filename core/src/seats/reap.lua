@@ -1,0 +1,37 @@
+-- REAP: claims what is over, so that no late heartbeat can revive it, and draws a ticket for each claim. Postgres is told next, then FREE.
+-- ARGV: [5] the pool's epoch in Postgres  [6] at most so many of each kind  [7] after how many ms an unfinished claim is taken up again
+-- Answers COLD epoch | REAPED epoch denied peak held seats sessions, the last two lists:
+--   seats k seq last_lease_end … ; sessions k session seq lease_end …
+if not warm() or epoch < tonumber(ARGV[5]) then return {'COLD', epoch} end
+local limit, age = tonumber(ARGV[6]), tonumber(ARGV[7])
+local seats, singles = {}, {}
+local function add(list, ...) for _, v in ipairs({...}) do list[#list + 1] = v end end
+local function claim(k, t, was)
+  t.seq, t.state, t.since = ticket(), 'X', now
+  put(k, t)
+  add(seats, tonumber(k), seq, was)
+end
+local function unfinished(t) return t.state == 'X' and now - t.since > age end
+
+-- Lapsed seats, and quarantines that are served (no holder: nothing to mark, FREE looks at the score again).
+local over = redis.call('ZRANGEBYSCORE', Z, '(0', int(reap_now), 'WITHSCORES', 'LIMIT', 0, limit)
+for i = 1, #over, 2 do
+  local k, t = over[i], seat(over[i])
+  if not t then add(seats, tonumber(k), ticket(), 0)
+  elseif t.state == 'L' or unfinished(t) then claim(k, t, tonumber(over[i + 1])) end
+end
+-- Lapsed or ended sessions: of seats that live on, and of releases that nobody finished.
+local ends = redis.call('ZRANGEBYSCORE', N, '-inf', int(reap_now), 'WITHSCORES', 'LIMIT', 0, limit)
+for i = 1, #ends, 2 do
+  local k, session = ends[i]:match('^(%d+)/(.+)$')
+  local t = seat(k)
+  if t and t.state == 'L' then
+    t.seq = ticket()
+    put(k, t) ; redis.call('ZADD', N, 0, ends[i])
+    add(singles, tonumber(k), session, seq, tonumber(ends[i + 1]))
+  elseif t and unfinished(t) then claim(k, t, 0) end
+end
+local denied, peak = redis.call('HGET', H, 'denied'), h.peak
+save()
+redis.call('HSET', H, 'denied', 0, 'peak', redis.call('HLEN', S))
+return {'REAPED', epoch, tonumber(denied or 0), tonumber(peak or 0), redis.call('HLEN', S), seats, singles}

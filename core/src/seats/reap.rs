@@ -1,0 +1,109 @@
+//! REAP and FREE.
+
+use super::{Seats, Warm, keys::PoolKey, reply::short, scripts};
+use crate::{
+    Result,
+    domain::{
+        id::{SeatNo, SessionId},
+        pool::{Claim, SeatClaim, SessionClaim},
+    },
+};
+
+/// What REAP claimed and counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reaped {
+    /// First half of every ticket.
+    pub epoch: u64,
+    /// Acquires answered "full" since the last time.
+    pub denied: u64,
+    /// Most seats held at once since the last time.
+    pub peak: u32,
+    /// Seats held now.
+    pub held: u32,
+    /// Seats to end.
+    pub seats: Vec<SeatClaim>,
+    /// Single sessions to end.
+    pub sessions: Vec<SessionClaim>,
+}
+
+/// A seat whose end the records know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SeatFree {
+    /// The seat.
+    pub seat: SeatNo,
+    /// Second half of the ticket it ended under.
+    pub seq: u64,
+    /// True if it was above the number of seats and is gone.
+    pub retired: bool,
+}
+
+/// A session whose end the records know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionFree {
+    /// The seat it was on.
+    pub seat: SeatNo,
+    /// The session.
+    pub session: SessionId,
+}
+
+impl Seats {
+    /// Claims what is over, up to `limit` of each kind (reap.lua). `epoch` is the pool's epoch in the records: an older copy is cold.
+    ///
+    /// # Errors
+    /// [`crate::Error::Seats`] if Redis did not answer; claims may have been made and are taken up again later.
+    pub async fn reap(&self, pool: &PoolKey, epoch: u64, limit: usize) -> Result<Warm<Reaped>> {
+        let arguments = [epoch.to_string(), limit.to_string(), self.timing.reclaim_ms().to_string()];
+        let mut reply = self.run(&scripts::REAP, pool, &[], &arguments).await?;
+        match reply.word() {
+            "COLD" => return Ok(Warm::Cold(reply.take()?)),
+            "REAPED" => {}
+            _ => return Err(reply.unknown()),
+        }
+        let mut reaped = Reaped {
+            epoch: reply.take()?,
+            denied: reply.take()?,
+            peak: reply.take()?,
+            held: reply.take()?,
+            seats: Vec::new(),
+            sessions: Vec::new(),
+        };
+        let mut seats = reply.list()?;
+        while !seats.is_empty() {
+            let seat = seats.take()?;
+            reaped.seats.push(SeatClaim { seat, claim: Claim { seq: seats.take()?, lease_end_ms: seats.take()? } });
+        }
+        let mut sessions = reply.list()?;
+        while !sessions.is_empty() {
+            let (seat, session) = (sessions.take()?, sessions.session()?);
+            let claim = Claim { seq: sessions.take()?, lease_end_ms: sessions.take()? };
+            reaped.sessions.push(SessionClaim { seat, session, claim });
+        }
+        Ok(Warm::Said(reaped))
+    }
+
+    /// Forgets what the records know to be over (free.lua). Entries that are no longer what was claimed are left alone.
+    ///
+    /// # Errors
+    /// [`crate::Error::Seats`] if Redis did not answer; REAP takes it up again.
+    pub async fn free(
+        &self,
+        pool: &PoolKey,
+        epoch: u64,
+        seats: &[SeatFree],
+        sessions: &[SessionFree],
+    ) -> Result<Warm<u64>> {
+        let mut arguments = vec![epoch.to_string(), seats.len().to_string()];
+        for free in seats {
+            arguments.extend([free.seat.to_string(), free.seq.to_string(), u8::from(free.retired).to_string()]);
+        }
+        for free in sessions {
+            arguments.extend([free.seat.to_string(), short(free.session.0)]);
+        }
+        let mut reply = self.run(&scripts::FREE, pool, &[], &arguments).await?;
+        match reply.word() {
+            "COLD" => Ok(Warm::Cold(reply.take()?)),
+            "FREED" => Ok(Warm::Said(reply.take()?)),
+            _ => Err(reply.unknown()),
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! NONCE, REBUILD and INVALIDATE: the one way into Redis.
+
+use super::{
+    Seats,
+    keys::PoolKey,
+    reply::{Reply, short},
+    scripts,
+};
+use crate::{
+    Result,
+    domain::{
+        pool::{RebuiltSeat, Snapshot},
+        secret,
+    },
+};
+
+/// Seats per script call: above it a rebuild goes in chunks, so that no single call holds Redis for long.
+const CHUNK: usize = 2000;
+
+/// What NONCE answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NonceAnswer {
+    /// The copy is warm again: somebody else was faster.
+    Warm,
+    /// Somebody else is at it: look again in 20 to 50 ms.
+    Wait,
+    /// Read the records now and rebuild with this within 10 s.
+    Nonce(String),
+}
+
+impl Seats {
+    /// Asks for leave to rebuild a cold copy (nonce.lua). Must come before the records are read.
+    ///
+    /// # Errors
+    /// [`crate::Error::Seats`] if Redis did not answer.
+    pub async fn nonce(&self, pool: &PoolKey) -> Result<NonceAnswer> {
+        let fresh = secret::base64url(&secret::random::<16>());
+        let mut reply = self.run(&scripts::NONCE, pool, &[], &[fresh]).await?;
+        match reply.word() {
+            "WARM" => Ok(NonceAnswer::Warm),
+            "WAIT" => Ok(NonceAnswer::Wait),
+            "NONCE" => Ok(NonceAnswer::Nonce(reply.take()?)),
+            _ => Err(reply.unknown()),
+        }
+    }
+
+    /// Replaces a pool's copy (rebuild.lua). False if the nonce is no longer good or a newer epoch stands: nothing was changed.
+    ///
+    /// # Errors
+    /// [`crate::Error::Seats`] if Redis did not answer; the copy may have been replaced all the same.
+    pub async fn rebuild(&self, pool: &PoolKey, nonce: &str, snapshot: &Snapshot) -> Result<bool> {
+        let held = snapshot.seats.iter().any(|seat| seat.holder.is_some());
+        let (load, rebuild) =
+            if held { (&scripts::LOAD_HELD, &scripts::REBUILD_HELD) } else { (&scripts::LOAD, &scripts::REBUILD) };
+        let common = [nonce.to_owned(), snapshot.epoch.to_string(), self.timing.rebuild_lease_ms().to_string()];
+        let mut chunks: Vec<&[RebuiltSeat]> = snapshot.seats.chunks(CHUNK).collect();
+        let last = chunks.pop().unwrap_or_default();
+        let shadow = pool.shadow_keys(snapshot.epoch);
+        for chunk in &chunks {
+            let arguments: Vec<String> = common.iter().cloned().chain(chunk.iter().flat_map(seat_arguments)).collect();
+            let reply = self.run(load, pool, &shadow, &arguments).await?;
+            if !applied(&reply, "LOADED")? {
+                return Ok(false);
+            }
+        }
+        let settings = settings(snapshot);
+        let mut arguments = common.to_vec();
+        arguments.extend([
+            snapshot.seats.len().to_string(),
+            u8::from(!chunks.is_empty()).to_string(),
+            (settings.len() / 2).to_string(),
+        ]);
+        arguments.extend(settings);
+        arguments.extend(last.iter().flat_map(seat_arguments));
+        let reply = self.run(rebuild, pool, &shadow, &arguments).await?;
+        applied(&reply, "REBUILT")
+    }
+
+    /// Marks a copy stale if its epoch is not above `seen`, which the caller has proved old (invalidate.lua).
+    ///
+    /// # Errors
+    /// [`crate::Error::Seats`] if Redis did not answer; the next grant finds out by its epoch.
+    pub async fn invalidate(&self, pool: &PoolKey, seen: u64) -> Result<()> {
+        let reply = self.run(&scripts::INVALIDATE, pool, &[], &[seen.to_string()]).await?;
+        match reply.word() {
+            "STALE" | "NEWER" => Ok(()),
+            _ => Err(reply.unknown()),
+        }
+    }
+}
+
+fn applied(reply: &Reply, word: &str) -> Result<bool> {
+    match reply.word() {
+        "LOST" => Ok(false),
+        answer if answer == word => Ok(true),
+        _ => Err(reply.unknown()),
+    }
+}
+
+fn settings(snapshot: &Snapshot) -> Vec<String> {
+    let pairs = [
+        ("cap", snapshot.seats_total.to_string()),
+        ("status", snapshot.status.clone()),
+        ("status_since", snapshot.status_since_ms.to_string()),
+        ("not_before", snapshot.not_before_ms.to_string()),
+        ("expires", snapshot.expires_ms.to_string()),
+        ("holder_by", snapshot.holder_by.clone()),
+        ("processes", snapshot.processes.to_string()),
+        ("key_hmacs", snapshot.key_hashes.clone()),
+        ("tenant", snapshot.tenant.to_string()),
+        ("pool", snapshot.pool_id.to_string()),
+        ("facts", snapshot.facts.clone()),
+    ];
+    pairs.into_iter().flat_map(|(name, value)| [name.to_owned(), value]).collect()
+}
+
+fn seat_arguments(seat: &RebuiltSeat) -> [String; 6] {
+    let sessions: Vec<String> =
+        seat.sessions.iter().map(|s| format!("{}:{}", short(s.session.0), short(s.attempt.0))).collect();
+    [
+        seat.seat.to_string(),
+        seat.holder.map(|h| h.to_string()).unwrap_or_default(),
+        seat.since_ms.to_string(),
+        seat.hold_until_ms.unwrap_or(-1).to_string(),
+        seat.label.clone(),
+        sessions.join(","),
+    ]
+}

@@ -1,0 +1,81 @@
+//! The scripts, put together at compile time, and the one place that runs them.
+
+use super::{Seats, keys::PoolKey, reply::Reply};
+use crate::Result;
+use redis::Script;
+use std::sync::LazyLock;
+
+/// A test clock is taken only by scripts of test builds; the others refuse it.
+const TEST_BUILD: bool = cfg!(feature = "testing");
+
+/// Runs while Redis is out of memory: who holds a seat keeps it.
+const ALLOW_OOM: &str = "#!lua flags=allow-oom\n";
+/// Does not: who holds none gets none then.
+const DENY_OOM: &str = "#!lua\n";
+
+fn text(header: &str, parts: &[&str]) -> String {
+    source(header, TEST_BUILD, parts)
+}
+
+/// The whole text of a script for a build of that kind.
+fn source(header: &str, test_build: bool, parts: &[&str]) -> String {
+    format!("{header}local TEST_BUILD = {test_build}\n{}{}", include_str!("prologue.lua"), parts.concat())
+}
+
+macro_rules! scripts {
+    ($($name:ident = $header:ident $($file:literal)+;)*) => {$(
+        pub(super) static $name: LazyLock<Script> = LazyLock::new(|| Script::new(&text($header, &[$(include_str!($file)),+])));
+    )*};
+}
+
+scripts! {
+    ACQUIRE = DENY_OOM "acquire.lua";
+    VALIDATE = DENY_OOM "validate.lua";
+    HEARTBEAT = ALLOW_OOM "heartbeat.lua";
+    RELEASE = ALLOW_OOM "release.lua";
+    REAP = ALLOW_OOM "reap.lua";
+    FREE = ALLOW_OOM "free.lua";
+    NONCE = ALLOW_OOM "nonce.lua";
+    INVALIDATE = ALLOW_OOM "invalidate.lua";
+    REBUILD = DENY_OOM "loader.lua" "rebuild.lua";
+    LOAD = DENY_OOM "loader.lua" "load.lua";
+    // The same for a pool with holders: they keep their seats also when Redis is full.
+    REBUILD_HELD = ALLOW_OOM "loader.lua" "rebuild.lua";
+    LOAD_HELD = ALLOW_OOM "loader.lua" "load.lua";
+}
+
+impl Seats {
+    /// Runs a script on a pool. `shadow` are the further keys a chunked rebuild declares.
+    ///
+    /// # Errors
+    /// [`crate::Error::Seats`] if Redis did not answer. The script may have run all the same: every one can be repeated.
+    pub(super) async fn run(
+        &self,
+        script: &Script,
+        pool: &PoolKey,
+        shadow: &[String],
+        arguments: &[String],
+    ) -> Result<Reply> {
+        let times = [self.clock.now_ms(), self.timing.ttl_ms(), self.clock.redis_test_ms()];
+        self.connections
+            .run(|id| {
+                let mut call = script.prepare_invoke();
+                for key in pool.keys().iter().chain(shadow) {
+                    call.key(key);
+                }
+                call.arg(id).arg(&times).arg(arguments);
+                call
+            })
+            .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_build_for_production_says_so_to_its_scripts() {
+        assert!(source(DENY_OOM, false, &["x"]).starts_with("#!lua\nlocal TEST_BUILD = false\n"));
+    }
+}

@@ -1,0 +1,74 @@
+//! HEARTBEAT and RELEASE.
+
+use super::{Seats, Warm, keys::PoolKey, reply::short, scripts};
+use crate::{
+    Result,
+    domain::{
+        id::{Holder, SeatNo, SessionId},
+        license::{Facts, Refusal},
+    },
+};
+
+/// What HEARTBEAT answers when the copy is warm.
+#[derive(Clone, Debug, PartialEq)]
+pub enum HeartbeatAnswer {
+    /// The lease was raised.
+    Alive {
+        /// Who holds the seat.
+        holder: Holder,
+        /// What the license says.
+        facts: Box<Facts>,
+    },
+    /// Redis does not count this session in, under this epoch. Not the last word: the records decide.
+    Unknown(u64),
+    /// The license gives no seat now; the lease was not raised.
+    Refused(Refusal),
+}
+
+/// What RELEASE answers when the copy is warm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReleaseAnswer {
+    /// The last session left; the seat is claimed for its end under this ticket.
+    Vacated {
+        /// First half of the ticket.
+        epoch: u64,
+        /// Second half of the ticket.
+        seq: u64,
+    },
+    /// Other processes of the holder stay.
+    Left,
+    /// It was not counted in.
+    NotHeld,
+}
+
+impl Seats {
+    /// Extends a session's lease (heartbeat.lua).
+    ///
+    /// # Errors
+    /// [`crate::Error::Seats`] if Redis did not answer; the lease may have been raised all the same.
+    pub async fn heartbeat(&self, pool: &PoolKey, seat: SeatNo, session: SessionId) -> Result<Warm<HeartbeatAnswer>> {
+        let mut reply = self.run(&scripts::HEARTBEAT, pool, &[], &[seat.to_string(), short(session.0)]).await?;
+        Ok(Warm::Said(match reply.word() {
+            "COLD" => return Ok(Warm::Cold(reply.take()?)),
+            "OK" => HeartbeatAnswer::Alive { holder: reply.parse()?, facts: Box::new(reply.facts()?) },
+            "UNKNOWN" => HeartbeatAnswer::Unknown(reply.take()?),
+            "REFUSED" => HeartbeatAnswer::Refused(reply.refusal()?),
+            _ => return Err(reply.unknown()),
+        }))
+    }
+
+    /// Lets a session leave (release.lua).
+    ///
+    /// # Errors
+    /// [`crate::Error::Seats`] if Redis did not answer; the session may have left all the same.
+    pub async fn release(&self, pool: &PoolKey, seat: SeatNo, session: SessionId) -> Result<Warm<ReleaseAnswer>> {
+        let mut reply = self.run(&scripts::RELEASE, pool, &[], &[seat.to_string(), short(session.0)]).await?;
+        Ok(Warm::Said(match reply.word() {
+            "COLD" => return Ok(Warm::Cold(reply.take()?)),
+            "VACATED" => ReleaseAnswer::Vacated { epoch: reply.take()?, seq: reply.take()? },
+            "LEFT" => ReleaseAnswer::Left,
+            "NOTHELD" => ReleaseAnswer::NotHeld,
+            _ => return Err(reply.unknown()),
+        }))
+    }
+}

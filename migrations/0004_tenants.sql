@@ -1,0 +1,47 @@
+-- Organizations, their people and licenses. Every key begins with tenant_id, so that the schema can be distributed by it.
+create table organizations (
+  tenant_id  uuid primary key,
+  name       text not null check (length(name) between 1 and 200),
+  created_at timestamptz not null default now()
+);
+create table users (
+  tenant_id  uuid not null references organizations,
+  user_id    uuid not null,
+  email      text not null,
+  name       text,
+  role       text not null check (role in ('owner', 'admin', 'member', 'viewer')),
+  created_at timestamptz not null default now(),
+  primary key (tenant_id, user_id)
+);
+create table licenses (
+  tenant_id          uuid not null references organizations,
+  license_id         uuid not null,
+  number             text not null,              -- 64 random bits, public, immutable
+  product            text not null,
+  plan               text not null,
+  tier               text not null,
+  status             text not null default 'active' check (status in ('active', 'suspended', 'revoked')),
+  status_since       timestamptz not null default now(),
+  not_before         timestamptz,
+  expires_at         timestamptz,
+  features           jsonb not null default '{}',
+  offline_policy     text not null check (offline_policy in ('none', 'grace', 'borrow')),
+  grace_hours        int not null default 0,
+  holder_by          text not null check (holder_by in ('machine', 'process')),
+  processes_per_seat int not null,
+  hide_holders       boolean not null default false,
+  facts_version      bigint not null default 1,  -- rises with every change of what tokens say
+  created_at         timestamptz not null default now(),
+  primary key (tenant_id, license_id),
+  unique (tenant_id, number)
+);
+-- A license has one current secret and, after a rotation, old ones that are valid until a chosen time. Only hashes are kept.
+create table license_keys (
+  tenant_id   uuid not null,
+  license_id  uuid not null,
+  key_hmac    text not null,                     -- '<pepper version>.<HMAC-SHA-256>'
+  valid_until timestamptz,                       -- null: the current one
+  created_at  timestamptz not null default now(),
+  primary key (tenant_id, license_id, key_hmac),
+  foreign key (tenant_id, license_id) references licenses
+);

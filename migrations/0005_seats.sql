@@ -1,0 +1,72 @@
+-- Who holds what. Seats are numbered rows made when the pool is sized: more holders than seats cannot be written down.
+create table pools (
+  tenant_id   uuid not null,
+  pool_id     uuid not null,
+  license_id  uuid not null,
+  name        text not null check (name ~ '^[a-z0-9-]{1,32}$'),
+  seats_total int not null check (seats_total >= 0),
+  surplus     int not null default 0 check (surplus >= 0), -- rows not retired above seats_total: still held when the pool was shrunk
+  epoch       bigint not null default 0,                   -- rises with every rebuild and every change made without a ticket
+  status      text not null default 'active' check (status in ('active', 'suspended', 'revoked')), -- follows the license
+  -- The reaper's share. hashtextextended is stable within a major version; a changed share only changes who looks.
+  bucket      int not null generated always as (mod(abs(hashtextextended(tenant_id::text || pool_id::text, 0)), 64)::int) stored,
+  primary key (tenant_id, pool_id),
+  unique (tenant_id, license_id, name),
+  foreign key (tenant_id, license_id) references licenses
+);
+create index pools_by_bucket on pools (bucket);
+
+create table seats (
+  tenant_id   uuid not null,
+  pool_id     uuid not null,
+  seat_no     int not null check (seat_no >= 0),
+  holder      text,                              -- null: free
+  held_since  timestamptz,
+  fence_epoch bigint not null default 0,         -- the last ticket applied; an older one comes too late
+  fence_seq   bigint not null default 0,
+  hold_until  timestamptz,                       -- not null: kicked; whoever rebuilds keeps it free for a full lease
+  retired     boolean not null default false,    -- above seats_total after shrinking; never granted
+  kind        text not null default 'float' check (kind in ('float', 'borrow')),
+  lease_until timestamptz,                       -- a borrow's end
+  primary key (tenant_id, pool_id, seat_no),
+  foreign key (tenant_id, pool_id) references pools,
+  check (not (retired and holder is not null))
+) with (fillfactor = 70);                        -- room for updates in place
+create unique index seats_by_holder on seats (tenant_id, pool_id, holder) where holder is not null;
+create index seats_in_quarantine on seats (tenant_id, pool_id) where hold_until is not null;
+
+create table sessions (
+  tenant_id    uuid not null,
+  session_id   uuid not null,                    -- written once: an ended session never opens again
+  license_id   uuid not null,
+  pool_id      uuid not null,
+  seat_no      int not null,
+  holder       text not null,
+  attempt      uuid not null,
+  hw           text not null,
+  label        text not null default '',
+  client       jsonb not null default '{}',
+  started_at   timestamptz not null default now(),
+  last_seen_at timestamptz not null default now(),
+  ended_at     timestamptz,
+  end_reason   text check (end_reason in ('released', 'expired', 'kicked')),
+  primary key (tenant_id, session_id),
+  foreign key (tenant_id, pool_id, seat_no) references seats,
+  check ((ended_at is null) = (end_reason is null))
+);
+-- Also the guard that one process start has one open session.
+create unique index sessions_by_attempt on sessions (tenant_id, pool_id, holder, attempt) where ended_at is null;
+create index sessions_open on sessions (tenant_id, pool_id, seat_no) where ended_at is null;
+create index sessions_ended on sessions (tenant_id, pool_id, ended_at) where ended_at is not null;
+
+-- Every change of a seat's holder is one row here, written in the same transaction; published once or more.
+create table outbox (
+  tenant_id    uuid not null,
+  id           uuid not null default uuid_v7(),
+  kind         text not null,
+  payload      jsonb not null,
+  created_at   timestamptz not null default now(),
+  published_at timestamptz,
+  primary key (tenant_id, id)
+);
+create index outbox_waiting on outbox (id) where published_at is null;

@@ -1,0 +1,73 @@
+-- Writes down what ACQUIRE decided, unless it comes too late. Answers OK, FENCED, EPOCH_STALE or REFUSED.
+-- Separate statements, so that each sees a fresh snapshot after its lock wait. Locks: pool (share), then seats in seat_no order.
+-- A unique violation means that the holder got another seat or the attempt another session meanwhile: the caller takes it for FENCED.
+create function grant_seat(
+  p_tenant uuid, p_pool uuid, p_seat int, p_session uuid, p_holder text, p_attempt uuid, p_epoch bigint, p_seq bigint,
+  p_live uuid[],                    -- the seat's sessions that Redis still counts
+  p_displaced_seen timestamptz,     -- when the holder that lost the seat was last heard of, if known
+  p_hw text, p_label text, p_client jsonb
+) returns text language plpgsql as $$
+declare
+  pool pools; seat seats; session sessions; other seats; locked int[];
+begin
+  perform set_config('app.tenant_id', p_tenant::text, true);
+  select * into pool from pools p where p.tenant_id = p_tenant and p.pool_id = p_pool for share;
+  if not found then return 'EPOCH_STALE'; end if;
+  if pool.status <> 'active' then return 'REFUSED'; end if;
+  if pool.epoch <> p_epoch then return 'EPOCH_STALE'; end if;
+
+  locked := array(
+    select s.seat_no from seats s
+    where s.tenant_id = p_tenant and s.pool_id = p_pool and (s.seat_no = p_seat or s.holder = p_holder)
+    order by s.seat_no for update);
+  select * into seat from seats s where s.tenant_id = p_tenant and s.pool_id = p_pool and s.seat_no = p_seat;
+  if not found or seat.retired then return 'EPOCH_STALE'; end if;
+
+  select * into session from sessions s where s.tenant_id = p_tenant and s.session_id = p_session;
+  if found then
+    -- A retry, or a commit whose answer was lost. An ended id is never opened again.
+    if session.ended_at is null and seat.holder = p_holder then return 'OK'; end if;
+    return 'FENCED';
+  end if;
+  if (seat.fence_epoch, seat.fence_seq) >= (p_epoch, p_seq) then return 'FENCED'; end if;
+  -- Another seat of this holder under a newer ticket must not be freed by this one; one that appeared since the lock is newer too.
+  if exists (
+    select from seats s
+    where s.tenant_id = p_tenant and s.pool_id = p_pool and s.holder = p_holder and s.seat_no <> p_seat
+      and ((s.fence_epoch, s.fence_seq) >= (p_epoch, p_seq) or s.seat_no <> all (locked)))
+  then return 'FENCED'; end if;
+  if seat.kind = 'borrow' and seat.holder is distinct from p_holder and seat.lease_until > now() then return 'EPOCH_STALE'; end if;
+
+  if seat.holder is distinct from p_holder then
+    update sessions s set ended_at = now(), end_reason = 'expired', last_seen_at = greatest(s.last_seen_at, p_displaced_seen)
+    where s.tenant_id = p_tenant and s.pool_id = p_pool and s.seat_no = p_seat and s.ended_at is null;
+  end if;
+  for other in
+    select * from seats s
+    where s.tenant_id = p_tenant and s.pool_id = p_pool and s.holder = p_holder and s.seat_no <> p_seat
+  loop
+    update sessions s set ended_at = now(), end_reason = 'expired'
+    where s.tenant_id = p_tenant and s.pool_id = p_pool and s.seat_no = other.seat_no and s.ended_at is null;
+    update seats s set holder = null, held_since = null
+    where s.tenant_id = p_tenant and s.pool_id = p_pool and s.seat_no = other.seat_no;
+    insert into outbox (tenant_id, kind, payload) values (p_tenant, 'seat.freed', jsonb_build_object(
+      'license_id', pool.license_id, 'pool_id', p_pool, 'seat', other.seat_no, 'from', p_holder, 'reason', 'moved'));
+  end loop;
+  update sessions s set ended_at = now(), end_reason = 'expired'
+  where s.tenant_id = p_tenant and s.pool_id = p_pool and s.ended_at is null
+    and ((s.seat_no = p_seat and s.session_id <> all (p_live)) or (s.holder = p_holder and s.attempt = p_attempt));
+
+  update seats s
+  set holder = p_holder, held_since = case when seat.holder = p_holder then s.held_since else now() end,
+      fence_epoch = p_epoch, fence_seq = p_seq, hold_until = null, kind = 'float', lease_until = null
+  where s.tenant_id = p_tenant and s.pool_id = p_pool and s.seat_no = p_seat;
+  insert into sessions (tenant_id, session_id, license_id, pool_id, seat_no, holder, attempt, hw, label, client)
+  values (p_tenant, p_session, pool.license_id, p_pool, p_seat, p_holder, p_attempt, p_hw, p_label, p_client);
+  if seat.holder is distinct from p_holder then
+    insert into outbox (tenant_id, kind, payload) values (p_tenant, 'seat.granted', jsonb_build_object(
+      'license_id', pool.license_id, 'pool_id', p_pool, 'seat', p_seat, 'session_id', p_session,
+      'from', seat.holder, 'to', p_holder, 'hw', p_hw, 'label', p_label));
+  end if;
+  return 'OK';
+end $$;
+grant execute on function grant_seat(uuid, uuid, int, uuid, text, uuid, bigint, bigint, uuid[], timestamptz, text, text, jsonb) to service;

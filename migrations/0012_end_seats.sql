@@ -1,0 +1,77 @@
+-- Writes down that seats and sessions ended, as RELEASE and REAP decided it.
+--   p_seats, p_seqs, p_seen             seats to vacate, their tickets, when their holders were last heard of
+--   p_session_seats, p_sessions, …      single sessions that lapsed on a seat which lives on
+--   p_released                          sessions whose owner asked: ended by id, whatever ticket or epoch say
+-- stale: the epoch is not the pool's, only p_released was applied. done: seats whose FREE may run; gone: those of them retired.
+create function end_seats(
+  p_tenant uuid, p_pool uuid, p_epoch bigint, p_reason text,
+  p_seats int[], p_seqs bigint[], p_seen timestamptz[],
+  p_session_seats int[], p_sessions uuid[], p_session_seqs bigint[], p_session_seen timestamptz[],
+  p_released uuid[],
+  out stale boolean, out done int[], out gone int[]
+) language plpgsql as $$
+declare
+  pool pools; draining boolean; applied int[]; retiring int[] := '{}';
+begin
+  perform set_config('app.tenant_id', p_tenant::text, true);
+  select p.surplus > 0 into draining from pools p where p.tenant_id = p_tenant and p.pool_id = p_pool;
+  -- The mode is chosen before the lock: raising a share lock later could deadlock. surplus rises only together with the epoch.
+  if draining then
+    select * into pool from pools p where p.tenant_id = p_tenant and p.pool_id = p_pool for update;
+  else
+    select * into pool from pools p where p.tenant_id = p_tenant and p.pool_id = p_pool for share;
+  end if;
+  stale := pool.epoch is distinct from p_epoch;
+
+  perform 1 from seats s
+  where s.tenant_id = p_tenant and s.pool_id = p_pool and (
+    s.seat_no = any (p_seats || p_session_seats)
+    or s.seat_no in (select r.seat_no from sessions r where r.tenant_id = p_tenant and r.pool_id = p_pool and r.session_id = any (p_released)))
+  order by s.seat_no for update;
+
+  update sessions s set ended_at = now(), end_reason = 'released', last_seen_at = now()
+  where s.tenant_id = p_tenant and s.pool_id = p_pool and s.session_id = any (p_released) and s.ended_at is null;
+  if stale then return; end if;
+
+  applied := array(
+    select t.k from unnest(p_seats, p_seqs) as t (k, seq)
+    join seats s on s.tenant_id = p_tenant and s.pool_id = p_pool and s.seat_no = t.k
+    where (s.fence_epoch, s.fence_seq) < (p_epoch, t.seq) order by t.k);
+  if pool.surplus > 0 then
+    retiring := array(
+      select s.seat_no from seats s
+      where s.tenant_id = p_tenant and s.pool_id = p_pool and s.seat_no = any (applied) and not s.retired
+      order by s.seat_no desc limit pool.surplus);
+    update pools p set surplus = p.surplus - cardinality(retiring) where p.tenant_id = p_tenant and p.pool_id = p_pool;
+  end if;
+  update sessions s set ended_at = now(), end_reason = 'expired', last_seen_at = greatest(s.last_seen_at, t.seen)
+  from unnest(p_seats, p_seen) as t (k, seen)
+  where s.tenant_id = p_tenant and s.pool_id = p_pool and s.seat_no = t.k and t.k = any (applied) and s.ended_at is null;
+  -- Whoever it was: a holder that Redis gave the seat to may never have been written down.
+  insert into outbox (tenant_id, kind, payload)
+  select p_tenant, 'seat.freed', jsonb_build_object(
+    'license_id', pool.license_id, 'pool_id', p_pool, 'seat', s.seat_no, 'from', s.holder, 'reason', p_reason)
+  from seats s
+  where s.tenant_id = p_tenant and s.pool_id = p_pool and s.seat_no = any (applied) and s.holder is not null;
+  -- The fence rises even on an empty row: a paused grant of an older ticket must not commit afterwards.
+  update seats s
+  set holder = null, held_since = null, hold_until = null, kind = 'float', lease_until = null,
+      fence_epoch = p_epoch, fence_seq = t.seq, retired = s.retired or s.seat_no = any (retiring)
+  from unnest(p_seats, p_seqs) as t (k, seq)
+  where s.tenant_id = p_tenant and s.pool_id = p_pool and s.seat_no = t.k and t.k = any (applied);
+
+  -- A ticket equal to the fence was applied before and its answer lost: FREE may run.
+  select coalesce(array_agg(t.k), '{}'), coalesce(array_agg(t.k) filter (where s.retired), '{}') into done, gone
+  from unnest(p_seats, p_seqs) as t (k, seq)
+  join seats s on s.tenant_id = p_tenant and s.pool_id = p_pool and s.seat_no = t.k
+  where (s.fence_epoch, s.fence_seq) = (p_epoch, t.seq);
+
+  update seats s set fence_epoch = p_epoch, fence_seq = t.seq
+  from (select k, max(seq) as seq from unnest(p_session_seats, p_session_seqs) as u (k, seq) group by k) as t
+  where s.tenant_id = p_tenant and s.pool_id = p_pool and s.seat_no = t.k and (s.fence_epoch, s.fence_seq) < (p_epoch, t.seq);
+  update sessions s set ended_at = now(), end_reason = 'expired', last_seen_at = greatest(s.last_seen_at, t.seen)
+  from unnest(p_sessions, p_session_seen) as t (id, seen)
+  where s.tenant_id = p_tenant and s.pool_id = p_pool and s.session_id = t.id and s.ended_at is null;
+end $$;
+grant execute on function end_seats(uuid, uuid, bigint, text, int[], bigint[], timestamptz[], int[], uuid[], bigint[], timestamptz[], uuid[])
+  to service, reaper;

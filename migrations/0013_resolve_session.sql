@@ -1,0 +1,22 @@
+-- What a session is that Redis does not know. GONE with its reason, or EPOCH_STALE where Redis spoke for an old copy.
+-- An open session of the current epoch is over (Redis counts it out): it ends here, in the same step, so that no later rebuild revives
+-- what its client was told is gone.
+create function resolve_session(p_tenant uuid, p_pool uuid, p_seat int, p_session uuid, p_epoch bigint, out outcome text, out reason text)
+language plpgsql as $$
+declare pool pools; session sessions;
+begin
+  perform set_config('app.tenant_id', p_tenant::text, true);
+  select * into pool from pools p where p.tenant_id = p_tenant and p.pool_id = p_pool for share;
+  perform 1 from seats s where s.tenant_id = p_tenant and s.pool_id = p_pool and s.seat_no = p_seat for update;
+  select * into session from sessions s where s.tenant_id = p_tenant and s.session_id = p_session;
+  outcome := 'GONE';
+  reason := coalesce(session.end_reason, 'unknown');
+  if session.session_id is null or session.ended_at is not null then return; end if;
+  if pool.epoch <> p_epoch then
+    outcome := 'EPOCH_STALE';
+    return;
+  end if;
+  update sessions s set ended_at = now(), end_reason = 'expired' where s.tenant_id = p_tenant and s.session_id = p_session;
+  reason := 'expired';
+end $$;
+grant execute on function resolve_session(uuid, uuid, int, uuid, bigint) to service;

@@ -1,0 +1,55 @@
+-- Begins a rebuild: a new epoch, and everything Redis must know, read under it. Waits for grants under way (they hold the pool FOR SHARE).
+-- No row: no such pool. Times are Unix milliseconds, 0 for none.
+create function rebuild_pool(p_tenant uuid, p_pool uuid)
+returns table (
+  epoch bigint, seats_total int, status text, status_since bigint, not_before bigint, expires bigint, holder_by text, processes int,
+  key_hmacs text, license_id uuid, facts jsonb,
+  seat_nos int[], holders text[], held_since bigint[], hold_until bigint[],          -- seats not retired, in order
+  session_ids uuid[], session_attempts uuid[], session_seats int[], session_labels text[] -- open sessions
+) language plpgsql as $$
+declare
+  pool pools; license licenses;
+begin
+  perform set_config('app.tenant_id', p_tenant::text, true);
+  update pools p set epoch = p.epoch + 1 where p.tenant_id = p_tenant and p.pool_id = p_pool returning * into pool;
+  if not found then return; end if;
+  select * into license from licenses l where l.tenant_id = p_tenant and l.license_id = pool.license_id;
+  epoch := pool.epoch;
+  seats_total := pool.seats_total;
+  status := pool.status;
+  status_since := unix_ms(license.status_since);
+  not_before := unix_ms(license.not_before);
+  expires := unix_ms(license.expires_at);
+  holder_by := license.holder_by;
+  processes := license.processes_per_seat;
+  license_id := license.license_id;
+  select coalesce(string_agg(k.key_hmac || ':' || unix_ms(k.valid_until), ' '), '') into key_hmacs
+  from license_keys k
+  where k.tenant_id = p_tenant and k.license_id = license.license_id and (k.valid_until is null or k.valid_until > now());
+  facts := license_facts(license, pool.seats_total);
+  select array_agg(s.seat_no order by s.seat_no), array_agg(s.holder order by s.seat_no),
+         array_agg(unix_ms(s.held_since) order by s.seat_no),
+         array_agg(case when s.hold_until is null then -1 else unix_ms(s.hold_until) end order by s.seat_no)
+  into seat_nos, holders, held_since, hold_until
+  from seats s where s.tenant_id = p_tenant and s.pool_id = p_pool and not s.retired;
+  select array_agg(s.session_id order by s.session_id), array_agg(s.attempt order by s.session_id),
+         array_agg(s.seat_no order by s.session_id), array_agg(s.label order by s.session_id)
+  into session_ids, session_attempts, session_seats, session_labels
+  from sessions s where s.tenant_id = p_tenant and s.pool_id = p_pool and s.ended_at is null;
+  return next;
+end $$;
+
+create function unix_ms(at timestamptz) returns bigint language sql immutable parallel safe as $$
+  select coalesce((extract(epoch from at) * 1000)::bigint, 0)
+$$;
+
+-- What tokens and answers say about a license, in the form `license_core::domain::license::Facts` reads.
+create function license_facts(license licenses, p_seats_total int) returns jsonb language sql stable as $$
+  select jsonb_build_object(
+    'tenant', license.tenant_id, 'number', license.number, 'product', license.product, 'tier', license.tier,
+    'seats_total', p_seats_total, 'features', license.features,
+    'expires_at', to_char(license.expires_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
+    'offline', jsonb_build_object('policy', license.offline_policy, 'grace_hours', license.grace_hours),
+    'facts_version', license.facts_version, 'hide_holders', license.hide_holders)
+$$;
+grant execute on function rebuild_pool(uuid, uuid), unix_ms(timestamptz), license_facts(licenses, int) to service, reaper, admin;

@@ -1,0 +1,110 @@
+-- Changes made without a Redis ticket: each bumps the epoch of every pool it touches and answers the epochs before,
+-- which the caller then proves stale to Redis (INVALIDATE).
+
+-- Growing un-retires, then inserts. Shrinking retires what is neither held nor in quarantine and lets the rest drain: nobody is thrown out.
+create function resize_pool(p_tenant uuid, p_pool uuid, p_total int, out epoch_before bigint) language plpgsql as $$
+declare kept int; next_no int; license uuid;
+begin
+  perform set_config('app.tenant_id', p_tenant::text, true);
+  select p.epoch, p.license_id into epoch_before, license from pools p
+  where p.tenant_id = p_tenant and p.pool_id = p_pool for update;
+  if not found then return; end if;
+  perform 1 from seats s where s.tenant_id = p_tenant and s.pool_id = p_pool order by s.seat_no for update;
+  select count(*) filter (where not s.retired), coalesce(max(s.seat_no) + 1, 0) into kept, next_no
+  from seats s where s.tenant_id = p_tenant and s.pool_id = p_pool;
+  if kept < p_total then
+    with back as (
+      update seats s set retired = false
+      where s.tenant_id = p_tenant and s.pool_id = p_pool and s.seat_no in (
+        select r.seat_no from seats r where r.tenant_id = p_tenant and r.pool_id = p_pool and r.retired
+        order by r.seat_no limit p_total - kept)
+      returning 1)
+    select kept + count(*) into kept from back;
+    insert into seats (tenant_id, pool_id, seat_no)
+    select p_tenant, p_pool, n from generate_series(next_no, next_no + p_total - kept - 1) as n;
+    kept := greatest(kept, p_total);
+  elsif kept > p_total then
+    with away as (
+      update seats s set retired = true
+      where s.tenant_id = p_tenant and s.pool_id = p_pool and s.seat_no in (
+        select r.seat_no from seats r
+        where r.tenant_id = p_tenant and r.pool_id = p_pool and not r.retired and r.holder is null and r.hold_until is null
+        order by r.seat_no desc limit kept - p_total)
+      returning 1)
+    select kept - count(*) into kept from away;
+  end if;
+  update pools p set seats_total = p_total, surplus = kept - p_total, epoch = p.epoch + 1
+  where p.tenant_id = p_tenant and p.pool_id = p_pool;
+  update licenses l set facts_version = l.facts_version + 1 where l.tenant_id = p_tenant and l.license_id = license;
+end $$;
+
+-- Ends every session on a seat and frees it. Without p_force the seat stays free until a lease that started at the next rebuild is over:
+-- the kicked client may believe until then. epoch_before null: no such pool or seat.
+create function kick_seat(p_tenant uuid, p_pool uuid, p_seat int, p_force boolean, p_by text, out epoch_before bigint)
+language plpgsql as $$
+declare pool pools; seat seats;
+begin
+  perform set_config('app.tenant_id', p_tenant::text, true);
+  select * into pool from pools p where p.tenant_id = p_tenant and p.pool_id = p_pool for update;
+  select * into seat from seats s where s.tenant_id = p_tenant and s.pool_id = p_pool and s.seat_no = p_seat for update;
+  if not found then return; end if;
+  epoch_before := pool.epoch;
+  update sessions s set ended_at = now(), end_reason = 'kicked'
+  where s.tenant_id = p_tenant and s.pool_id = p_pool and s.seat_no = p_seat and s.ended_at is null;
+  if seat.holder is not null then
+    insert into outbox (tenant_id, kind, payload) values (p_tenant, 'seat.freed', jsonb_build_object(
+      'license_id', pool.license_id, 'pool_id', p_pool, 'seat', p_seat, 'from', seat.holder, 'reason', 'kicked',
+      'by', p_by, 'force', p_force));
+  end if;
+  update seats s
+  set holder = null, held_since = null, kind = 'float', lease_until = null, hold_until = case when p_force then null else now() end
+  where s.tenant_id = p_tenant and s.pool_id = p_pool and s.seat_no = p_seat;
+  update pools p set epoch = p.epoch + 1 where p.tenant_id = p_tenant and p.pool_id = p_pool;
+end $$;
+
+-- Gives every pool of a license its status and a new epoch.
+create function set_license_status(p_tenant uuid, p_license uuid, p_status text, p_from text[])
+returns table (pool_id uuid, name text, number text, epoch_before bigint) language plpgsql as $$
+begin
+  perform set_config('app.tenant_id', p_tenant::text, true);
+  perform 1 from pools p where p.tenant_id = p_tenant and p.license_id = p_license order by p.pool_id for update;
+  update licenses l set status = p_status, status_since = now(), facts_version = l.facts_version + 1
+  where l.tenant_id = p_tenant and l.license_id = p_license and l.status = any (p_from);
+  if not found then return; end if;
+  insert into outbox (tenant_id, kind, payload)
+  values (p_tenant, 'license.' || p_status, jsonb_build_object('license_id', p_license));
+  return query
+    update pools p set status = p_status, epoch = p.epoch + 1
+    from licenses l
+    where p.tenant_id = p_tenant and p.license_id = p_license and l.tenant_id = p_tenant and l.license_id = p_license
+    returning p.pool_id, p.name, l.number, p.epoch - 1;
+end $$;
+create function suspend_license(p_tenant uuid, p_license uuid)
+returns table (pool_id uuid, name text, number text, epoch_before bigint) language sql as $$
+  select * from set_license_status(p_tenant, p_license, 'suspended', array['active'])
+$$;
+create function resume_license(p_tenant uuid, p_license uuid)
+returns table (pool_id uuid, name text, number text, epoch_before bigint) language sql as $$
+  select * from set_license_status(p_tenant, p_license, 'active', array['suspended'])
+$$;
+
+-- A new secret for a license; the old ones stay valid until p_old_until (now: at once).
+create function rotate_license_key(p_tenant uuid, p_license uuid, p_key_hmac text, p_old_until timestamptz)
+returns table (pool_id uuid, name text, number text, epoch_before bigint) language plpgsql as $$
+begin
+  perform set_config('app.tenant_id', p_tenant::text, true);
+  perform 1 from pools p where p.tenant_id = p_tenant and p.license_id = p_license order by p.pool_id for update;
+  update license_keys k set valid_until = least(coalesce(k.valid_until, p_old_until), p_old_until)
+  where k.tenant_id = p_tenant and k.license_id = p_license;
+  insert into license_keys (tenant_id, license_id, key_hmac) values (p_tenant, p_license, p_key_hmac);
+  insert into outbox (tenant_id, kind, payload)
+  values (p_tenant, 'license.key_rotated', jsonb_build_object('license_id', p_license, 'old_until', p_old_until));
+  return query
+    update pools p set epoch = p.epoch + 1
+    from licenses l
+    where p.tenant_id = p_tenant and p.license_id = p_license and l.tenant_id = p_tenant and l.license_id = p_license
+    returning p.pool_id, p.name, l.number, p.epoch - 1;
+end $$;
+grant execute on function resize_pool(uuid, uuid, int), kick_seat(uuid, uuid, int, boolean, text),
+  set_license_status(uuid, uuid, text, text[]), suspend_license(uuid, uuid), resume_license(uuid, uuid),
+  rotate_license_key(uuid, uuid, text, timestamptz) to admin;

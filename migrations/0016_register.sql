@@ -1,0 +1,62 @@
+-- Makes a license with its first secret and its default pool of numbered seats, as a plan says. False: the number is taken, draw another.
+create function create_license(p_tenant uuid, p_license uuid, p_pool uuid, p_number text, p_key_hmac text, p_product text, p_plan text)
+returns boolean language plpgsql as $$
+declare plan catalog.plans;
+begin
+  perform set_config('app.tenant_id', p_tenant::text, true);
+  select * into strict plan from catalog.plans c where c.plan = p_plan;
+  if not directory.enter_license(p_number, p_tenant, p_license) then return false; end if;
+  insert into licenses (tenant_id, license_id, number, product, plan, tier, expires_at, features, offline_policy, grace_hours, holder_by, processes_per_seat)
+  values (p_tenant, p_license, p_number, p_product, plan.plan, plan.tier, date_trunc('second', now()) + make_interval(days => plan.trial_days),
+    plan.features, plan.offline_policy, plan.grace_hours, plan.holder_by, plan.processes_per_seat);
+  insert into license_keys (tenant_id, license_id, key_hmac) values (p_tenant, p_license, p_key_hmac);
+  insert into pools (tenant_id, pool_id, license_id, name, seats_total) values (p_tenant, p_pool, p_license, 'default', plan.seats);
+  insert into seats (tenant_id, pool_id, seat_no) select p_tenant, p_pool, n from generate_series(0, plan.seats - 1) as n;
+  insert into outbox (tenant_id, kind, payload)
+  values (p_tenant, 'license.created', jsonb_build_object('license_id', p_license, 'number', p_number, 'plan', p_plan));
+  return true;
+end $$;
+
+-- Organization, owner and first license for a person who has none, in one transaction; the p_… ids are drawn by the caller.
+-- CREATED; ROTATED (came again before the license was used: the new secret replaces the old, the first answer may have been lost);
+-- EXISTING (its license is in use: no key is shown); NO_PRODUCT; NUMBER_TAKEN (nothing written, draw another).
+create function register_organization(
+  p_issuer text, p_subject text, p_email text, p_person text, p_organization text, p_product text,
+  p_tenant uuid, p_user uuid, p_license uuid, p_pool uuid, p_number text, p_key_hmac text,
+  out outcome text, out tenant_id uuid, out user_id uuid, out license_id uuid, out epoch_before bigint
+) language plpgsql as $$
+declare product catalog.products; number_free boolean;
+begin
+  select * into product from catalog.products c where c.product = p_product or (p_product is null and c.is_default);
+  if not found then
+    outcome := 'NO_PRODUCT';
+    return;
+  end if;
+  user_id := directory.enter_identity(p_issuer, p_subject, p_user);
+  select i.tenant_id into tenant_id from directory.locate_identity(p_issuer, p_subject) i order by i.tenant_id limit 1;
+  if tenant_id is not null then
+    perform set_config('app.tenant_id', tenant_id::text, true);
+    select l.license_id into license_id from licenses l where l.tenant_id = register_organization.tenant_id order by l.created_at, l.license_id limit 1;
+    outcome := 'EXISTING';
+    -- An organization that a colleague invited this person to is not theirs to rotate keys in.
+    if exists (select from users u where u.tenant_id = register_organization.tenant_id and u.user_id = register_organization.user_id and u.role = 'owner')
+      and not exists (select from sessions s where s.tenant_id = register_organization.tenant_id and s.license_id = register_organization.license_id)
+    then
+      outcome := 'ROTATED';
+    end if;
+    return;
+  end if;
+  tenant_id := p_tenant;
+  license_id := p_license;
+  perform set_config('app.tenant_id', p_tenant::text, true);
+  insert into organizations (tenant_id, name) values (p_tenant, p_organization);
+  insert into users (tenant_id, user_id, email, name, role) values (p_tenant, user_id, p_email, p_person, 'owner');
+  perform directory.enter_tenant(p_issuer, p_subject, p_tenant);
+  number_free := create_license(p_tenant, p_license, p_pool, p_number, p_key_hmac, product.product, product.registration_plan);
+  if not number_free then raise exception 'license number taken' using errcode = 'UQ001'; end if;
+  insert into outbox (tenant_id, kind, payload)
+  values (p_tenant, 'organization.created', jsonb_build_object('user_id', user_id));
+  outcome := 'CREATED';
+end $$;
+grant execute on function create_license(uuid, uuid, uuid, text, text, text, text),
+  register_organization(text, text, text, text, text, text, uuid, uuid, uuid, uuid, text, text) to admin;
