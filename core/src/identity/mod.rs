@@ -1,1 +1,244 @@
-//! Who is the person: verification of ID tokens against the issuer's published keys.
+//! Who is the person: verification of ID tokens against the issuer's published keys. Google's push tokens are verified by the same code.
+//!
+//! RS256 only; every other `alg` is refused before a key is looked up (RFC 8725 section 3.1).
+
+mod keys;
+
+use crate::{Clock, Result};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use jsonwebtoken::{Algorithm, DecodingKey, Validation, errors::ErrorKind};
+use keys::Keys;
+use serde::Deserialize;
+use std::sync::Arc;
+
+/// What two honest clocks may differ by, in seconds.
+const LEEWAY: i64 = 60;
+
+/// No ID token is longer.
+const MAX_LEN: usize = 16 * 1024;
+
+/// Whose tokens are accepted.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Exactly what `iss` must say.
+    pub issuer: String,
+    /// Exactly what `aud` must say, alone.
+    pub audience: String,
+    /// Where the issuer publishes its keys (a JWKS).
+    pub jwks_url: String,
+}
+
+impl Settings {
+    /// People who signed in through Identity Platform in that project.
+    pub fn identity_platform(project: &str) -> Self {
+        Self {
+            issuer: format!("https://securetoken.google.com/{project}"),
+            audience: project.into(),
+            jwks_url: "https://www.googleapis.com/service_accounts/v1/jwk/securetoken@system.gserviceaccount.com"
+                .into(),
+        }
+    }
+
+    /// Google's own services acting as a service account: Pub/Sub push, Scheduler. The caller must still compare the email.
+    pub fn google(audience: impl Into<String>) -> Self {
+        Self {
+            issuer: "https://accounts.google.com".into(),
+            audience: audience.into(),
+            jwks_url: "https://www.googleapis.com/oauth2/v3/certs".into(),
+        }
+    }
+}
+
+/// Why a token is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// No JWT, or without the claims every ID token has.
+    #[error("the credential is not an ID token")]
+    Malformed,
+    /// Signed with anything but RS256, or not at all.
+    #[error("the ID token is not signed with RS256")]
+    Algorithm,
+    /// Signed with a key the issuer does not publish.
+    #[error("the ID token is signed with a key its issuer does not publish")]
+    UnknownKey,
+    /// The bytes were not signed by that key.
+    #[error("the ID token's signature is wrong")]
+    Signature,
+    /// Another issuer's.
+    #[error("the ID token is of another issuer")]
+    Issuer,
+    /// For somebody else.
+    #[error("the ID token is for another audience")]
+    Audience,
+    /// Its time is over.
+    #[error("the ID token has expired; sign in again")]
+    Expired,
+    /// Its time has not begun.
+    #[error("the ID token is not valid yet; check the clock")]
+    NotYetValid,
+}
+
+/// What a verified token says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claims {
+    /// The issuer; together with `subject` it names a person for good.
+    pub issuer: String,
+    /// The person (or service account) at this issuer.
+    pub subject: String,
+    /// The email address, whoever vouches for it.
+    pub email: Option<String>,
+    /// True only if the issuer says that it checked the address.
+    pub email_verified: bool,
+    /// The person's name, as the provider knows it.
+    pub name: Option<String>,
+    /// How the person signed in (`firebase.sign_in_provider`): `google.com`, `github.com`, `password` …
+    pub provider: Option<String>,
+    /// The Identity Platform tenant (`firebase.tenant`); not our tenant.
+    pub provider_tenant: Option<String>,
+    /// When the token was issued, Unix seconds.
+    pub issued_at: i64,
+    /// When it ends, Unix seconds.
+    pub expires_at: i64,
+}
+
+/// Verifies ID tokens of one issuer for one audience. Clones share the cached keys.
+#[derive(Clone)]
+pub struct Verifier {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    settings: Settings,
+    clock: Clock,
+    keys: Keys,
+    validation: Validation,
+}
+
+#[derive(Deserialize)]
+struct Header {
+    alg: String,
+    kid: Option<String>,
+    crit: Option<serde_json::Value>,
+}
+
+/// Dates are mandatory as OpenID Connect Core section 2 has them.
+#[derive(Deserialize)]
+struct Wire {
+    iss: String,
+    sub: String,
+    aud: Audience,
+    exp: i64,
+    iat: i64,
+    nbf: Option<i64>,
+    email: Option<String>,
+    /// Some providers write "true"; a string is no vouching.
+    email_verified: Option<serde_json::Value>,
+    name: Option<String>,
+    firebase: Option<Firebase>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Audience {
+    One(String),
+    Many(Vec<String>),
+}
+
+#[derive(Deserialize)]
+struct Firebase {
+    sign_in_provider: Option<String>,
+    tenant: Option<String>,
+}
+
+impl Verifier {
+    /// A verifier that has fetched no keys yet.
+    ///
+    /// # Panics
+    /// If no rustls crypto provider is installed.
+    pub fn new(settings: Settings, clock: Clock) -> Self {
+        let mut validation = Validation::new(Algorithm::RS256);
+        // jsonwebtoken checks the signature. Dates go by our clock and the rest is stricter than it offers (see `judge`).
+        validation.required_spec_claims.clear();
+        (validation.validate_exp, validation.validate_nbf, validation.validate_aud) = (false, false, false);
+        let keys = Keys::new(&settings.jwks_url, clock.clone());
+        Self { inner: Arc::new(Inner { settings, clock, keys, validation }) }
+    }
+
+    /// Who presents this token? The inner error is a refusal and says why.
+    ///
+    /// # Errors
+    /// [`crate::Error::Identity`] if the issuer's keys could not be fetched and none that are held decide the matter.
+    pub async fn verify(&self, token: &str) -> Result<std::result::Result<Claims, Refused>> {
+        let kid = match key_named(token) {
+            Ok(kid) => kid,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        let Some(key) = self.inner.keys.get(&kid).await? else { return Ok(Err(Refused::UnknownKey)) };
+        Ok(self.inner.read(token, &key).and_then(|wire| self.inner.judge(wire)))
+    }
+}
+
+/// The name of the key, from a header that asks for nothing unusual.
+fn key_named(token: &str) -> std::result::Result<String, Refused> {
+    if token.len() > MAX_LEN || token.split('.').count() != 3 {
+        return Err(Refused::Malformed);
+    }
+    let header = token.split('.').next().and_then(|part| BASE64_URL_SAFE_NO_PAD.decode(part).ok());
+    let header: Header = header.and_then(|json| serde_json::from_slice(&json).ok()).ok_or(Refused::Malformed)?;
+    if header.alg != "RS256" {
+        return Err(Refused::Algorithm);
+    }
+    if header.crit.is_some() {
+        return Err(Refused::Malformed);
+    }
+    header.kid.ok_or(Refused::UnknownKey)
+}
+
+impl Inner {
+    fn read(&self, token: &str, key: &DecodingKey) -> std::result::Result<Wire, Refused> {
+        match jsonwebtoken::decode(token, key, &self.validation) {
+            Ok(data) => Ok(data.claims),
+            Err(error) => Err(match error.kind() {
+                ErrorKind::InvalidSignature => Refused::Signature,
+                ErrorKind::InvalidAlgorithm => Refused::Algorithm,
+                _ => Refused::Malformed,
+            }),
+        }
+    }
+
+    fn judge(&self, wire: Wire) -> std::result::Result<Claims, Refused> {
+        let now = self.clock.now_seconds();
+        if wire.iss != self.settings.issuer {
+            return Err(Refused::Issuer);
+        }
+        // A token for us and others could be presented to us by those others.
+        let alone = match &wire.aud {
+            Audience::One(audience) => *audience == self.settings.audience,
+            Audience::Many(audiences) => *audiences == [self.settings.audience.as_str()],
+        };
+        if !alone {
+            return Err(Refused::Audience);
+        }
+        if now >= wire.exp.saturating_add(LEEWAY) {
+            return Err(Refused::Expired);
+        }
+        if wire.iat.max(wire.nbf.unwrap_or(wire.iat)) > now + LEEWAY {
+            return Err(Refused::NotYetValid);
+        }
+        if wire.sub.is_empty() || wire.sub.len() > 255 {
+            return Err(Refused::Malformed);
+        }
+        let (provider, provider_tenant) = wire.firebase.map_or((None, None), |f| (f.sign_in_provider, f.tenant));
+        Ok(Claims {
+            issuer: wire.iss,
+            subject: wire.sub,
+            email: wire.email,
+            email_verified: wire.email_verified == Some(true.into()),
+            name: wire.name,
+            provider,
+            provider_tenant,
+            issued_at: wire.iat,
+            expires_at: wire.exp,
+        })
+    }
+}
