@@ -3,12 +3,13 @@
 --   p_session_seats, p_sessions, …      single sessions that lapsed on a seat which lives on
 --   p_released                          sessions whose owner asked: ended by id, whatever ticket or epoch say
 -- stale: the epoch is not the pool's, only p_released was applied. done: seats whose FREE may run; gone: those of them retired.
+-- released_at: when the released sessions ended, now or before.
 create function end_seats(
   p_tenant uuid, p_pool uuid, p_epoch bigint, p_reason text,
   p_seats int[], p_seqs bigint[], p_seen timestamptz[],
   p_session_seats int[], p_sessions uuid[], p_session_seqs bigint[], p_session_seen timestamptz[],
   p_released uuid[],
-  out stale boolean, out done int[], out gone int[]
+  out stale boolean, out done int[], out gone int[], out released_at timestamptz
 ) language plpgsql as $$
 declare
   pool pools; draining boolean; applied int[]; retiring int[] := '{}';
@@ -31,6 +32,7 @@ begin
 
   update sessions s set ended_at = now(), end_reason = 'released', last_seen_at = now()
   where s.tenant_id = p_tenant and s.pool_id = p_pool and s.session_id = any (p_released) and s.ended_at is null;
+  select max(s.ended_at) into released_at from sessions s where s.tenant_id = p_tenant and s.session_id = any (p_released);
   if stale then return; end if;
 
   applied := array(

@@ -72,11 +72,12 @@ pub struct Ending {
 
 /// What became of an [`Ending`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum EndOutcome {
-    /// Redis decided from an old copy: only `released` was applied.
-    EpochStale,
-    /// Applied. FREE may run for these seats; the flag says that the seat is retired.
-    Done(Vec<(SeatNo, bool)>),
+pub struct EndOutcome {
+    /// Seats for which FREE may run; the flag says that the seat is retired. `None`: Redis decided from an old copy, only
+    /// `released` was applied.
+    pub done: Option<Vec<(SeatNo, bool)>>,
+    /// When the released sessions ended, now or before; `None` if there is no such session.
+    pub released_at: Option<OffsetDateTime>,
 }
 
 /// What a session is that Redis does not know.
@@ -154,29 +155,32 @@ impl Records {
         let released: Vec<Uuid> = ending.released.iter().map(|s| s.0).collect();
         let row = self
             .repeat(async |pool| {
-                sqlx::query("select stale, done, gone from end_seats($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12)")
-                    .bind(tenant.0)
-                    .bind(pool_id.0)
-                    .bind(ending.epoch as i64)
-                    .bind(reason)
-                    .bind(&seats)
-                    .bind(&seqs)
-                    .bind(&seats_seen)
-                    .bind(&session_seats)
-                    .bind(&sessions)
-                    .bind(&session_seqs)
-                    .bind(&sessions_seen)
-                    .bind(&released)
-                    .fetch_one(pool)
-                    .await
+                sqlx::query(
+                    "select stale, done, gone, released_at from end_seats($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12)",
+                )
+                .bind(tenant.0)
+                .bind(pool_id.0)
+                .bind(ending.epoch as i64)
+                .bind(reason)
+                .bind(&seats)
+                .bind(&seqs)
+                .bind(&seats_seen)
+                .bind(&session_seats)
+                .bind(&sessions)
+                .bind(&session_seqs)
+                .bind(&sessions_seen)
+                .bind(&released)
+                .fetch_one(pool)
+                .await
             })
             .await?;
+        let released_at = row.try_get("released_at").map_err(failed)?;
         if row.try_get("stale").map_err(failed)? {
-            return Ok(EndOutcome::EpochStale);
+            return Ok(EndOutcome { done: None, released_at });
         }
         let done: Vec<i32> = row.try_get("done").map_err(failed)?;
         let gone: Vec<i32> = row.try_get("gone").map_err(failed)?;
-        Ok(EndOutcome::Done(done.into_iter().map(|k| (k as SeatNo, gone.contains(&k))).collect()))
+        Ok(EndOutcome { done: Some(done.into_iter().map(|k| (k as SeatNo, gone.contains(&k))).collect()), released_at })
     }
 
     /// Says what a session is that Redis does not know under `epoch`, and ends it in the same step if it was still open.

@@ -1,0 +1,271 @@
+//! acquire: ACQUIRE → `grant_seat` → sign.
+
+pub use super::answer::Lease;
+use super::{Moves, answer::For, deadline::Deadline, steps::Step};
+use crate::{
+    Result, clock,
+    domain::{
+        handle::SessionHandle,
+        id::{Attempt, ClientPart, Holder, Hw, LicenseNumber, Nonce, PoolName, SeatNo, SessionId},
+        key::LicenseKey,
+        license::{Facts, Refusal},
+    },
+    records::{Grant, GrantOutcome},
+    seats::{AcquireAnswer, Ask, Full, Granted, PoolKey, Warm},
+    signer::InstanceKey,
+};
+
+/// A client asks for a seat. Everything is parsed.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The license key.
+    pub key: LicenseKey,
+    /// Which machine.
+    pub hardware: ClientPart,
+    /// Which process of it, for licenses that count processes.
+    pub instance: Option<ClientPart>,
+    /// Which process start; retries repeat it.
+    pub attempt: Attempt,
+    /// Which pool.
+    pub pool: PoolName,
+    /// Signed back.
+    pub nonce: Option<Nonce>,
+    /// The product the client says it is; refused if the license is for another.
+    pub product: Option<String>,
+    /// What people are shown of it.
+    pub label: String,
+    /// What the client says about itself, kept with the session.
+    pub client: serde_json::Value,
+}
+
+/// A seat was taken, kept or joined, and it is written down.
+#[derive(Clone, Debug)]
+pub struct Seat {
+    /// True if this attempt already had its session before this request.
+    pub renewed: bool,
+    /// The session.
+    pub session: SessionId,
+    /// The bearer string for heartbeat and release.
+    pub handle: String,
+    /// The seat.
+    pub seat: SeatNo,
+    /// Seats held, this one included.
+    pub seats_used: u32,
+    /// What the license says.
+    pub facts: Facts,
+    /// The signed lease.
+    pub lease: Lease,
+}
+
+/// The answer to an acquire.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// A seat.
+    Seat(Box<Seat>),
+    /// Every seat is held.
+    Full(Box<Full>),
+    /// Unknown number, wrong secret or rotated away: one answer.
+    BadKey,
+    /// The license has no pool of that name.
+    NoPool,
+    /// The license gives no seat now.
+    Refused(Refusal),
+    /// The license is for the product named here.
+    WrongProduct(String),
+    /// The license counts processes: `instance_id` is needed.
+    NeedsInstance,
+    /// The seat carries as many live processes as allowed.
+    TooMany(u32),
+}
+
+/// A key that opens nothing here, or a pool that does not exist.
+pub(super) enum Closed {
+    BadKey,
+    NoPool,
+}
+
+impl Moves {
+    /// Takes a seat, joins the holder's, or repeats an answer. A seat is told of only after it is written down.
+    ///
+    /// # Errors
+    /// If a store or the signer could not be asked in time. Nothing is lost then: the same attempt gets its seat when it asks again,
+    /// and what it may have reserved is others' after a lease (L2).
+    pub async fn acquire(&self, request: &Request) -> Result<Outcome> {
+        let received_ms = self.settings.clock.now_ms();
+        let deadline = Deadline::of_request();
+        let hashes = request.key.hashes(&self.settings.peppers);
+        if self.is_wrong(request.key.number(), &hashes) {
+            return Ok(Outcome::BadKey);
+        }
+        // Before anything is decided: with the signer away nothing is half done, and after the commit nothing can fail.
+        let signer = self.signer.certified().await?;
+        let pool = PoolKey { license: request.key.number(), pool: request.pool.clone() };
+        let mut drawn = Vec::new();
+        let mut judged = false;
+        loop {
+            deadline.check("records")?;
+            let ask = self.ask(request, &hashes);
+            drawn.push(ask.session);
+            match self.seats.acquire(&pool, &ask).await? {
+                Warm::Cold(_) => {
+                    if let Some(closed) = self.open(&pool, &hashes, deadline).await? {
+                        return Ok(closed.into());
+                    }
+                }
+                Warm::Said(AcquireAnswer::BadKey(epoch)) => {
+                    if judged || !self.is_newer_key(&pool, &hashes, epoch).await? {
+                        return Ok(Outcome::BadKey);
+                    }
+                    judged = true;
+                }
+                Warm::Said(AcquireAnswer::Granted(granted)) => {
+                    if let Some(outcome) = wrong_product(request, &granted.facts) {
+                        return Ok(outcome);
+                    }
+                    self.steps.done(Step::Acquire).await?;
+                    match self.records.grant_seat(&self.grant(request, &granted)).await? {
+                        GrantOutcome::Ok => {
+                            self.steps.done(Step::Grant).await?;
+                            let renewed = !drawn.contains(&granted.session);
+                            return self.seat(request, &pool, *granted, &signer, renewed, received_ms);
+                        }
+                        // Overtaken: the next ticket is fresh.
+                        GrantOutcome::Fenced => {}
+                        GrantOutcome::EpochStale | GrantOutcome::Refused => {
+                            self.seats.invalidate(&pool, granted.epoch).await?
+                        }
+                    }
+                }
+                Warm::Said(AcquireAnswer::Full(full)) => {
+                    return Ok(wrong_product(request, &full.facts).unwrap_or(Outcome::Full(full)));
+                }
+                Warm::Said(AcquireAnswer::Refused(refusal)) => return Ok(Outcome::Refused(refusal)),
+                Warm::Said(AcquireAnswer::NeedsInstance) => return Ok(Outcome::NeedsInstance),
+                Warm::Said(AcquireAnswer::TooMany(processes)) => return Ok(Outcome::TooMany(processes)),
+            }
+        }
+    }
+
+    fn ask(&self, request: &Request, hashes: &[String]) -> Ask {
+        let number = request.key.number();
+        Ask {
+            key_hashes: hashes.to_vec(),
+            by_machine: Holder::machine(number, &request.hardware),
+            by_process: request.instance.as_ref().map(|i| Holder::process(number, &request.hardware, i)),
+            attempt: request.attempt,
+            // Fresh each time: an id that was ended is never opened again.
+            session: SessionId::draw(),
+            label: request.label.clone(),
+        }
+    }
+
+    fn grant(&self, request: &Request, granted: &Granted) -> Grant {
+        let end = granted.displaced_lease_end_ms;
+        Grant {
+            tenant: granted.tenant,
+            pool: granted.pool_id,
+            seat: granted.seat,
+            session: granted.session,
+            holder: granted.holder,
+            attempt: request.attempt,
+            epoch: granted.epoch,
+            seq: granted.seq,
+            live: granted.live.clone(),
+            displaced_seen: (end > 0).then(|| clock::from_ms(end) - self.settings.timing.ttl),
+            hw: Hw::of(request.key.number(), &request.hardware),
+            label: request.label.clone(),
+            client: request.client.clone(),
+        }
+    }
+
+    fn seat(
+        &self,
+        request: &Request,
+        pool: &PoolKey,
+        granted: Granted,
+        signer: &InstanceKey,
+        renewed: bool,
+        received_ms: i64,
+    ) -> Result<Outcome> {
+        let hw = Hw::of(pool.license, &request.hardware);
+        let lease = self.sign(
+            signer,
+            &For {
+                facts: &granted.facts,
+                holder: granted.holder,
+                hw,
+                session: granted.session,
+                seat: granted.seat,
+                nonce: request.nonce.as_ref(),
+                received_ms,
+            },
+        )?;
+        let handle = SessionHandle {
+            tenant: granted.tenant,
+            license: pool.license,
+            pool: pool.pool.clone(),
+            pool_id: granted.pool_id,
+            seat: granted.seat,
+            session: granted.session,
+            hw,
+        };
+        Ok(Outcome::Seat(Box::new(Seat {
+            renewed,
+            session: granted.session,
+            handle: handle.mint(&self.settings.handles),
+            seat: granted.seat,
+            seats_used: granted.held,
+            facts: granted.facts,
+            lease,
+        })))
+    }
+
+    /// Opens a cold pool for a key: the records judge it before anything is written, so that strangers' numbers never reach Redis.
+    /// `None` once the copy is warm.
+    pub(super) async fn open(&self, pool: &PoolKey, hashes: &[String], deadline: Deadline) -> Result<Option<Closed>> {
+        let Some(found) = self.records.find_license(pool.license, hashes, &pool.pool).await? else {
+            self.remember_wrong(pool.license, hashes);
+            return Ok(Some(Closed::BadKey));
+        };
+        let Some(pool_id) = found.pool else { return Ok(Some(Closed::NoPool)) };
+        let exists = self.rebuilds.warm(pool, found.tenant, pool_id, deadline).await?;
+        Ok((!exists).then_some(Closed::NoPool))
+    }
+
+    /// Redis does not know a key. A copy from before a rotation does not know the new one yet: the records have the last word, and if they
+    /// know it the copy under `epoch` is proved old.
+    pub(super) async fn is_newer_key(&self, pool: &PoolKey, hashes: &[String], epoch: u64) -> Result<bool> {
+        if self.records.find_license(pool.license, hashes, &pool.pool).await?.is_none() {
+            self.remember_wrong(pool.license, hashes);
+            return Ok(false);
+        }
+        self.seats.invalidate(pool, epoch).await?;
+        Ok(true)
+    }
+
+    pub(super) fn is_wrong(&self, number: LicenseNumber, hashes: &[String]) -> bool {
+        self.wrong_keys.get(&wrong(number, hashes)).is_some()
+    }
+
+    pub(super) fn remember_wrong(&self, number: LicenseNumber, hashes: &[String]) {
+        self.wrong_keys.insert(wrong(number, hashes), ());
+    }
+}
+
+fn wrong(number: LicenseNumber, hashes: &[String]) -> String {
+    format!("{number} {}", hashes.first().map_or("", String::as_str))
+}
+
+fn wrong_product(request: &Request, facts: &Facts) -> Option<Outcome> {
+    let named = request.product.as_ref()?;
+    (*named != facts.product).then(|| Outcome::WrongProduct(facts.product.clone()))
+}
+
+impl From<Closed> for Outcome {
+    fn from(closed: Closed) -> Self {
+        match closed {
+            Closed::BadKey => Self::BadKey,
+            Closed::NoPool => Self::NoPool,
+        }
+    }
+}

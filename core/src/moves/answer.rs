@@ -1,0 +1,105 @@
+//! What is signed and handed out, after the commit it attests.
+
+use super::Moves;
+use crate::{
+    Code, Result, clock,
+    domain::{
+        id::{Holder, Hw, LicenseNumber, Nonce, SeatNo, SessionId},
+        license::Facts,
+        token::{RefusalClaims, TokenClaims},
+    },
+    signer::InstanceKey,
+};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+/// A signed lease, as a client gets it with every acquire and heartbeat.
+#[derive(Clone, Debug)]
+pub struct Lease {
+    /// The client's lease in whole seconds, counted from when it sent the request.
+    pub expires_in: u64,
+    /// When to send the next heartbeat, in whole seconds; drawn anew for every answer.
+    pub heartbeat_in: u64,
+    /// The license token.
+    pub token: String,
+    /// The certificate of the key that signed it.
+    pub certificate: String,
+    /// Which key that is.
+    pub certificate_kid: String,
+    /// Until when the client may go on without contact.
+    pub offline_until: OffsetDateTime,
+}
+
+/// For whom a lease is signed.
+pub(super) struct For<'a> {
+    pub(super) facts: &'a Facts,
+    pub(super) holder: Holder,
+    pub(super) hw: Hw,
+    pub(super) session: SessionId,
+    pub(super) seat: SeatNo,
+    pub(super) nonce: Option<&'a Nonce>,
+    /// When the request was received: the client's lease must not outlive ours, which began later.
+    pub(super) received_ms: i64,
+}
+
+impl Moves {
+    pub(super) fn sign(&self, key: &InstanceKey, whom: &For<'_>) -> Result<Lease> {
+        let timing = &self.settings.timing;
+        let expires_in = timing.expires_in();
+        let received = whom.received_ms.div_euclid(1000);
+        let lease_end = received + expires_in as i64;
+        let at = clock::from_ms(received * 1000);
+        let offline_until = whom.facts.offline_until(at, clock::from_ms(lease_end * 1000));
+        let facts = whom.facts;
+        let token = key.sign_token(&TokenClaims {
+            iss: self.signer.settings().issuer.clone(),
+            aud: facts.product.clone(),
+            sub: whom.holder,
+            jti: Uuid::now_v7(),
+            iat: received,
+            exp: lease_end,
+            session_id: whom.session,
+            license: facts.number,
+            tenant: facts.tenant,
+            seat: whom.seat,
+            hw: whom.hw,
+            tier: facts.tier.clone(),
+            features: facts.features.clone(),
+            license_exp: facts.expires_at.map(OffsetDateTime::unix_timestamp),
+            offline_until: offline_until.unix_timestamp(),
+            nonce: whom.nonce.cloned(),
+            facts_version: facts.facts_version,
+        })?;
+        Ok(Lease {
+            expires_in,
+            heartbeat_in: timing.draw_heartbeat_in(),
+            token,
+            certificate: key.certificate().to_owned(),
+            certificate_kid: key.kid().to_owned(),
+            offline_until,
+        })
+    }
+
+    /// Signs a "no" for a client that sent a nonce, so that a fake server cannot lock people out unseen.
+    ///
+    /// # Errors
+    /// [`crate::Error::Signer`] if this instance has no certified key and cannot get one.
+    pub async fn sign_refusal(
+        &self,
+        code: Code,
+        nonce: &Nonce,
+        license: LicenseNumber,
+        session: Option<SessionId>,
+    ) -> Result<String> {
+        let key = self.signer.certified().await?;
+        let now = self.settings.clock.now_seconds();
+        key.sign_refusal(&RefusalClaims::new(
+            &self.signer.settings().issuer,
+            now,
+            nonce.clone(),
+            code,
+            license,
+            session,
+        ))
+    }
+}

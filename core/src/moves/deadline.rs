@@ -1,0 +1,24 @@
+//! A request's time.
+
+use crate::{Error, Result, domain::lease::Timing};
+use std::time::{Duration, Instant};
+
+/// Until when a move may be asked again.
+#[derive(Clone, Copy)]
+pub(super) struct Deadline(Instant);
+
+impl Deadline {
+    /// A client's request that was just received. A little less than its time: the answer must still be written.
+    pub(super) fn of_request() -> Self {
+        Self::after(Timing::DEADLINE - Duration::from_millis(250))
+    }
+
+    pub(super) fn after(time: Duration) -> Self {
+        Self(Instant::now() + time)
+    }
+
+    /// Fails once the time is over, naming the room that was waited for.
+    pub(super) fn check(self, room: &'static str) -> Result<()> {
+        if Instant::now() < self.0 { Ok(()) } else { Err(Error::Deadline(room)) }
+    }
+}

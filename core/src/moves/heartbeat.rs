@@ -1,0 +1,91 @@
+//! heartbeat: HEARTBEAT → sign. No SQL while all is well.
+
+use super::{Moves, acquire::Lease, answer::For, deadline::Deadline, steps::Step};
+use crate::{
+    Result,
+    domain::{
+        handle::SessionHandle,
+        id::Nonce,
+        license::{Facts, Refusal},
+    },
+    records::ResolveOutcome,
+    seats::{HeartbeatAnswer, PoolKey, Warm},
+};
+
+/// The answer to a heartbeat.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// The lease was extended.
+    Alive(Box<Alive>),
+    /// The session is over, and recorded so, for this reason: `released`, `expired`, `kicked` or `unknown`.
+    Gone(String),
+    /// The license gives no seat now. The lease was not extended and is not lost: resumed within it, all goes on.
+    Refused(Refusal),
+}
+
+/// An extended lease.
+#[derive(Clone, Debug)]
+pub struct Alive {
+    /// What the license says.
+    pub facts: Facts,
+    /// The signed lease.
+    pub lease: Lease,
+}
+
+impl Moves {
+    /// Shows that a session is alive. Only Redis says yes and only the records say that a session is gone.
+    ///
+    /// # Errors
+    /// If a store or the signer could not be asked in time. The client keeps its lease and asks again; the lease in Redis is raised
+    /// before the signer is asked, so that a seat is never lost to a missing signature.
+    pub async fn heartbeat(&self, handle: &SessionHandle, nonce: Option<&Nonce>) -> Result<Outcome> {
+        let received_ms = self.settings.clock.now_ms();
+        let deadline = Deadline::of_request();
+        // Safe to remember: an ended session never comes back.
+        if let Some(reason) = self.gone.get(&handle.session) {
+            return Ok(Outcome::Gone(reason));
+        }
+        let pool = PoolKey::from(handle);
+        loop {
+            deadline.check("seats")?;
+            match self.seats.heartbeat(&pool, handle.seat, handle.session).await? {
+                Warm::Said(HeartbeatAnswer::Alive { holder, facts }) => {
+                    let signer = self.signer.certified().await?;
+                    let whom = For {
+                        facts: &facts,
+                        holder,
+                        hw: handle.hw,
+                        session: handle.session,
+                        seat: handle.seat,
+                        nonce,
+                        received_ms,
+                    };
+                    let lease = self.sign(&signer, &whom)?;
+                    return Ok(Outcome::Alive(Box::new(Alive { facts: *facts, lease })));
+                }
+                Warm::Said(HeartbeatAnswer::Refused(refusal)) => return Ok(Outcome::Refused(refusal)),
+                Warm::Said(HeartbeatAnswer::Unknown(epoch)) => {
+                    self.steps.done(Step::Heartbeat).await?;
+                    let resolved = self
+                        .records
+                        .resolve_session(handle.tenant, handle.pool_id, handle.seat, handle.session, epoch)
+                        .await?;
+                    match resolved {
+                        ResolveOutcome::Gone(reason) => return Ok(self.gone(handle, reason)),
+                        ResolveOutcome::EpochStale => self.seats.invalidate(&pool, epoch).await?,
+                    }
+                }
+                Warm::Cold(_) => {
+                    if !self.rebuilds.warm(&pool, handle.tenant, handle.pool_id, deadline).await? {
+                        return Ok(self.gone(handle, "unknown".into()));
+                    }
+                }
+            }
+        }
+    }
+
+    fn gone(&self, handle: &SessionHandle, reason: String) -> Outcome {
+        self.gone.insert(handle.session, reason.clone());
+        Outcome::Gone(reason)
+    }
+}

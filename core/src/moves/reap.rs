@@ -1,0 +1,151 @@
+//! reap: REAP → `end_seats` → FREE, pool by pool. On nobody's safety path and nobody's availability path: it makes records prompt,
+//! counts use, and repairs what others left unfinished.
+
+use super::{
+    deadline::Deadline,
+    rebuild::Rebuilds,
+    steps::{Step, Steps},
+};
+use crate::{
+    Result,
+    domain::lease::Timing,
+    records::{Ending, PoolToReap, Records, Usage},
+    seats::{PoolKey, Reaped, SeatFree, Seats, SessionFree, Warm},
+};
+use std::time::Duration;
+
+/// Claims per script call: bounds how long one call holds Redis.
+const LIMIT: usize = 1000;
+/// A pool's share of a sweep. What is not done by then is left to the next.
+const POOL_TIME: Duration = Duration::from_secs(30);
+
+/// The reaper's moves. Cheap to clone.
+#[derive(Clone)]
+pub struct Reaper {
+    seats: Seats,
+    records: Records,
+    rebuilds: Rebuilds,
+    timing: Timing,
+    steps: Steps,
+}
+
+/// What one bucket's sweep did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Pools looked at.
+    pub pools: usize,
+    /// Seats ended.
+    pub seats: usize,
+    /// Single sessions ended.
+    pub sessions: usize,
+    /// Pools that could not be looked at; the message is to be delivered again.
+    pub failed: usize,
+}
+
+impl Reaper {
+    /// Over these rooms; `records` as [`crate::records::Role::Reaper`].
+    pub fn new(seats: Seats, records: Records, timing: Timing) -> Self {
+        let steps = Steps::default();
+        let rebuilds = Rebuilds::new(seats.clone(), records.clone(), steps.clone());
+        Self { seats, records, rebuilds, timing, steps }
+    }
+
+    /// The fail points of these moves.
+    pub fn steps(&self) -> &Steps {
+        &self.steps
+    }
+
+    /// The records, for publishing what waits in them.
+    pub fn records(&self) -> &Records {
+        &self.records
+    }
+
+    /// Whether both stores answer, for readiness.
+    ///
+    /// # Errors
+    /// The first store's that does not.
+    pub async fn ready(&self) -> Result<()> {
+        self.seats.ready().await?;
+        self.records.ready().await
+    }
+
+    /// Looks at every pool of a bucket. One pool's trouble does not keep the others from being looked at.
+    ///
+    /// # Errors
+    /// If the records cannot say which pools there are.
+    pub async fn sweep(&self, bucket: u16) -> Result<Report> {
+        let mut report = Report::default();
+        for pool in self.records.pools_to_reap(bucket).await? {
+            report.pools += 1;
+            if let Err(e) = self.reap(&pool, &mut report).await {
+                #[cfg(feature = "testing")]
+                if let crate::Error::Cut(_) = e {
+                    return Err(e);
+                }
+                report.failed += 1;
+                tracing::warn!(tenant = %pool.tenant, license = %pool.license, pool = %pool.pool, error = %e, "a pool could not be swept");
+            }
+        }
+        Ok(report)
+    }
+
+    async fn reap(&self, pool: &PoolToReap, report: &mut Report) -> Result<()> {
+        let key = PoolKey { license: pool.license, pool: pool.pool.clone() };
+        let deadline = Deadline::after(POOL_TIME);
+        let mut usage = Usage { held: 0, peak: 0, denied: 0 };
+        loop {
+            deadline.check("seats")?;
+            let reaped = match self.seats.reap(&key, pool.epoch, LIMIT).await? {
+                Warm::Said(reaped) => reaped,
+                // Nobody holds anything: whoever comes next rebuilds.
+                Warm::Cold(_) if !pool.held => break,
+                Warm::Cold(_) => {
+                    self.rebuilds.warm(&key, pool.tenant, pool.pool_id, deadline).await?;
+                    continue;
+                }
+            };
+            usage.denied += reaped.denied;
+            usage.peak = usage.peak.max(reaped.peak);
+            usage.held = reaped.held;
+            if self.end(pool, &key, &reaped, report).await? && reaped.seats.len().max(reaped.sessions.len()) < LIMIT {
+                break;
+            }
+        }
+        if usage.held > 0 || usage.peak > 0 || usage.denied > 0 {
+            self.records.record_usage(pool, usage).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes claims down and forgets them. False: the copy they were made from is old.
+    async fn end(&self, pool: &PoolToReap, key: &PoolKey, reaped: &Reaped, report: &mut Report) -> Result<bool> {
+        if reaped.seats.is_empty() && reaped.sessions.is_empty() {
+            return Ok(true);
+        }
+        self.steps.done(Step::Reap).await?;
+        let ending = Ending {
+            epoch: reaped.epoch,
+            seats: reaped.seats.clone(),
+            sessions: reaped.sessions.clone(),
+            released: Vec::new(),
+        };
+        let ended = self.records.end_seats(pool.tenant, pool.pool_id, &ending, "expired", self.timing.ttl).await?;
+        self.steps.done(Step::EndSeats).await?;
+        let Some(done) = ended.done else {
+            self.seats.invalidate(key, reaped.epoch).await?;
+            return Ok(false);
+        };
+        report.seats += done.len();
+        report.sessions += reaped.sessions.len();
+        let done: std::collections::HashMap<_, _> = done.into_iter().collect();
+        let seats: Vec<SeatFree> = reaped
+            .seats
+            .iter()
+            .filter_map(|c| Some(SeatFree { seat: c.seat, seq: c.claim.seq, retired: *done.get(&c.seat)? }))
+            .collect();
+        let sessions: Vec<SessionFree> =
+            reaped.sessions.iter().map(|c| SessionFree { seat: c.seat, session: c.session }).collect();
+        self.seats.free(key, reaped.epoch, &seats, &sessions).await?;
+        Ok(true)
+    }
+}

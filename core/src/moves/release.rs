@@ -1,0 +1,85 @@
+//! release: RELEASE → `end_seats` → FREE. Releasing twice is one release.
+
+use super::{Moves, deadline::Deadline, steps::Step};
+use crate::{
+    Result,
+    domain::{
+        handle::SessionHandle,
+        pool::{Claim, SeatClaim},
+    },
+    records::Ending,
+    seats::{PoolKey, ReleaseAnswer, SeatFree, SessionFree, Warm},
+};
+use time::OffsetDateTime;
+
+impl Moves {
+    /// Gives a session back; the seat is free with its last one. Answers when the session ended, now or before.
+    ///
+    /// # Errors
+    /// If a store could not be asked in time. The client may ask again, or leave it: the seat is others' after its lease.
+    pub async fn release(&self, handle: &SessionHandle) -> Result<OffsetDateTime> {
+        let deadline = Deadline::of_request();
+        let pool = PoolKey::from(handle);
+        let mut ending = Ending { released: vec![handle.session], ..Ending::default() };
+        loop {
+            deadline.check("seats")?;
+            let answer = match self.seats.release(&pool, handle.seat, handle.session).await? {
+                Warm::Said(answer) => answer,
+                Warm::Cold(_) => {
+                    if self.rebuilds.warm(&pool, handle.tenant, handle.pool_id, deadline).await? {
+                        continue;
+                    }
+                    ReleaseAnswer::NotHeld
+                }
+            };
+            self.steps.done(Step::Release).await?;
+            (ending.epoch, ending.seats) = match answer {
+                ReleaseAnswer::Vacated { epoch, seq } => {
+                    (epoch, vec![SeatClaim { seat: handle.seat, claim: Claim { seq, lease_end_ms: 0 } }])
+                }
+                ReleaseAnswer::Left | ReleaseAnswer::NotHeld => (0, Vec::new()),
+            };
+            // The session itself is ended by id whatever ticket or epoch say: its owner asks.
+            let ended = self
+                .records
+                .end_seats(handle.tenant, handle.pool_id, &ending, "released", self.settings.timing.ttl)
+                .await?;
+            self.steps.done(Step::EndSeats).await?;
+            if let (ReleaseAnswer::Vacated { epoch, .. }, None) = (answer, &ended.done) {
+                self.seats.invalidate(&pool, epoch).await?;
+                continue;
+            }
+            self.forget(handle, &pool, &ending, answer, ended.done.unwrap_or_default()).await;
+            return Ok(ended.released_at.unwrap_or_else(|| self.settings.clock.now()));
+        }
+    }
+
+    /// FREE. The records know already: if Redis does not hear it now, the next acquire or the reaper takes it up.
+    async fn forget(
+        &self,
+        handle: &SessionHandle,
+        pool: &PoolKey,
+        ending: &Ending,
+        answer: ReleaseAnswer,
+        done: Vec<(u32, bool)>,
+    ) {
+        let seats: Vec<SeatFree> = ending
+            .seats
+            .iter()
+            .filter_map(|claim| {
+                let (seat, retired) = *done.iter().find(|(seat, _)| *seat == claim.seat)?;
+                Some(SeatFree { seat, seq: claim.claim.seq, retired })
+            })
+            .collect();
+        let sessions: Vec<SessionFree> = (answer == ReleaseAnswer::Left)
+            .then_some(SessionFree { seat: handle.seat, session: handle.session })
+            .into_iter()
+            .collect();
+        if seats.is_empty() && sessions.is_empty() {
+            return;
+        }
+        if let Err(e) = self.seats.free(pool, ending.epoch, &seats, &sessions).await {
+            tracing::warn!(error = %e, "a released seat stays marked until the next acquire or sweep");
+        }
+    }
+}
