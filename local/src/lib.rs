@@ -1,1 +1,3 @@
-//! To come.
+//! One machine: private PostgreSQL and Redis, every function, an issuer, a scheduler and a push bus.
+
+pub mod stores;
