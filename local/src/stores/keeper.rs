@@ -2,7 +2,7 @@
 
 use super::{Error, Result, io_error, place::Account};
 use std::{
-    fs::{File, OpenOptions},
+    fs::{File, OpenOptions, TryLockError},
     io::Write,
     os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
@@ -43,11 +43,16 @@ const GRACE: Duration = Duration::from_secs(20);
 /// How long a server may take to end when told to drop everything.
 const QUICK: Duration = Duration::from_secs(5);
 
+/// How long an earlier server in the same directory may take to go.
+const HANDOVER: Duration = Duration::from_secs(30);
+/// A log longer than this begins anew at the next start, in bytes.
+const LONG_LOG: u64 = 1 << 20;
+
 impl Kept {
-    pub(super) fn start(spec: &Spec<'_>) -> Result<Self> {
+    /// Starts the server once nothing of an earlier one in the same directory is left.
+    pub(super) async fn start(spec: &Spec<'_>) -> Result<Self> {
         let log = spec.dir.join("log");
-        let open = || OpenOptions::new().create(true).append(true).open(&log);
-        let out = open().map_err(io_error("cannot write", &log))?;
+        let out = take_log(&log, spec.dir).await?;
         let errors = out.try_clone().map_err(io_error("cannot write", &log))?;
         let remove = spec.remove.map(|dir| dir.display().to_string()).unwrap_or_default();
         let mut command = Command::new("sh");
@@ -114,6 +119,28 @@ impl Kept {
         let tail = lines[lines.len().saturating_sub(10)..].join("\n  ");
         Error::Failed(format!("{what}; the end of {}:\n  {tail}", self.log.display()))
     }
+}
+
+/// Opens the log and locks it. The lock belongs to the open file, which every process of the server inherits as its output: it is free
+/// again when the last of them is gone, whoever killed the others. So a new server never meets the rest of an old one, which might
+/// hold the data or remove the new one's socket.
+async fn take_log(log: &Path, dir: &Path) -> Result<File> {
+    let opened = OpenOptions::new().create(true).append(true).open(log);
+    let file = opened.map_err(io_error("cannot write", log))?;
+    let until = Instant::now() + HANDOVER;
+    while let Err(error) = file.try_lock() {
+        match error {
+            TryLockError::WouldBlock if Instant::now() < until => tokio::time::sleep(Duration::from_millis(10)).await,
+            TryLockError::WouldBlock => {
+                return Err(Error::Failed(format!("another server is running in {}; stop it first", dir.display())));
+            }
+            TryLockError::Error(error) => return Err(io_error("cannot lock", log)(error)),
+        }
+    }
+    if file.metadata().is_ok_and(|meta| meta.len() > LONG_LOG) {
+        file.set_len(0).map_err(io_error("cannot write", log))?;
+    }
+    Ok(file)
 }
 
 impl Drop for Kept {

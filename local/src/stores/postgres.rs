@@ -71,12 +71,10 @@ impl Postgres {
     async fn start_in(place: Place, settings: Settings) -> Result<Self> {
         let data = place.dir.join("data");
         let bin = Bin::find(made_by(&data))?;
-        let log = place.dir.join("log");
-        let _ = fs::remove_file(&log); // the log of earlier runs
         if !data.exists() {
             make(&place, &bin, &data).await?;
         }
-        let kept = launch(&place, &bin, &settings)?;
+        let kept = launch(&place, &bin, &settings).await?;
         let mut server = Self { kept, place, bin, settings };
         server.ready().await?;
         server.create_database().await?;
@@ -149,17 +147,8 @@ impl Postgres {
     /// As [`Postgres::start`].
     pub async fn restart(&mut self) -> Result<()> {
         self.stop().await;
-        let until = Instant::now() + Duration::from_secs(10);
-        loop {
-            self.kept = launch(&self.place, &self.bin, &self.settings)?;
-            match self.ready().await {
-                // After a SIGKILL the server's other processes may live a moment longer, and hold the data until then.
-                Err(_) if self.kept.has_ended() && Instant::now() < until => {
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                }
-                answer => return answer,
-            }
-        }
+        self.kept = launch(&self.place, &self.bin, &self.settings).await?;
+        self.ready().await
     }
 
     async fn create_database(&self) -> Result<()> {
@@ -188,7 +177,7 @@ async fn make(place: &Place, bin: &Bin, data: &Path) -> Result<()> {
     let target = unfinished.display().to_string();
     let mut command = vec![bin.path("initdb"), "-D".into(), target, "-U".into(), SUPERUSER.into()];
     command.extend(["-N", "-A", "trust", "-E", "UTF8", "--no-locale"].map(String::from));
-    let mut kept = run(place, command, "TERM")?;
+    let mut kept = run(place, command, "TERM").await?;
     let how = kept.ended().await;
     if how != "ended" {
         return Err(kept.failed(&format!("initdb {how}")));
@@ -196,7 +185,7 @@ async fn make(place: &Place, bin: &Bin, data: &Path) -> Result<()> {
     fs::rename(&unfinished, data).map_err(io_error("cannot name", data))
 }
 
-fn launch(place: &Place, bin: &Bin, settings: &Settings) -> Result<Kept> {
+async fn launch(place: &Place, bin: &Bin, settings: &Settings) -> Result<Kept> {
     let on = |yes: bool| if yes { "on" } else { "off" };
     let durable = on(settings.durable);
     let mut options = vec![
@@ -215,10 +204,10 @@ fn launch(place: &Place, bin: &Bin, settings: &Settings) -> Result<Kept> {
     let mut command = vec![bin.path("postgres"), "-D".into(), data, "-p".into(), "5432".into()];
     command.extend(options.into_iter().flat_map(|option| ["-c".to_owned(), option]));
     // SIGINT is PostgreSQL's fast shutdown; the default, SIGTERM, waits for clients to leave.
-    run(place, command, "INT")
+    run(place, command, "INT").await
 }
 
-fn run(place: &Place, command: Vec<String>, stop: &'static str) -> Result<Kept> {
+async fn run(place: &Place, command: Vec<String>, stop: &'static str) -> Result<Kept> {
     Kept::start(&Spec {
         command,
         account: place.account.as_ref(),
@@ -227,6 +216,7 @@ fn run(place: &Place, command: Vec<String>, stop: &'static str) -> Result<Kept> 
         quick: "QUIT",
         remove: place.removed_if_orphaned(),
     })
+    .await
 }
 
 /// The major version that made a cluster; `None` where there is none yet.

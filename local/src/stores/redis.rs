@@ -6,7 +6,6 @@ use super::{
     place::Place,
 };
 use std::{
-    fs,
     net::TcpListener,
     path::{Path, PathBuf},
     process::Command,
@@ -59,16 +58,15 @@ impl Redis {
         if Command::new("redis-server").arg("--version").output().is_err() {
             return Err(Error::Missing { program: "Redis", how: HOW });
         }
-        let _ = fs::remove_file(place.dir.join("log")); // the log of earlier runs
         let port = free_port(&settings)?;
-        let kept = launch(&place, &settings, port)?;
+        let kept = launch(&place, &settings, port).await?;
         let mut server = Self { kept, place, settings, port };
         for _ in 0..2 {
             match server.ready().await {
                 // The port was free when asked for; somebody took it before Redis did.
                 Err(_) if server.port > 0 && server.kept.has_ended() => {
                     server.port = free_port(&server.settings)?;
-                    server.kept = launch(&server.place, &server.settings, server.port)?;
+                    server.kept = launch(&server.place, &server.settings, server.port).await?;
                 }
                 answer => return answer.map(|()| server),
             }
@@ -150,7 +148,7 @@ impl Redis {
     /// As [`Redis::start`].
     pub async fn restart(&mut self) -> Result<()> {
         self.stop().await;
-        self.kept = launch(&self.place, &self.settings, self.port)?;
+        self.kept = launch(&self.place, &self.settings, self.port).await?;
         self.ready().await
     }
 }
@@ -175,9 +173,8 @@ fn free_port(settings: &Settings) -> Result<u16> {
     port.map_err(|source| Error::Io { what: "cannot find a free port on 127.0.0.1".into(), source })
 }
 
-fn launch(place: &Place, settings: &Settings, port: u16) -> Result<Kept> {
+async fn launch(place: &Place, settings: &Settings, port: u16) -> Result<Kept> {
     let socket = place.sockets.join("redis.sock");
-    let _ = fs::remove_file(&socket); // left by one that was killed
     let mut command: Vec<String> = vec!["redis-server".into()];
     let mut option = |name: &str, value: &str| command.extend([name.to_owned(), value.to_owned()]);
     option("--port", &port.to_string());
@@ -201,4 +198,5 @@ fn launch(place: &Place, settings: &Settings, port: u16) -> Result<Kept> {
         quick: "KILL",
         remove: place.removed_if_orphaned(),
     })
+    .await
 }
