@@ -1,1 +1,7 @@
-//! To come.
+//! One machine: private PostgreSQL and Redis, every function, an issuer, a scheduler and a push bus.
+
+pub mod issuer;
+pub mod stores;
+pub mod supervise;
+
+mod secrets;

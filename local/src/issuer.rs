@@ -1,0 +1,246 @@
+//! The demo identity provider of one machine: signs ID tokens shaped like those of Identity Platform for whoever asks, and the push
+//! tokens of the bus. It vouches for every address it is told, so it exists on the loopback interface only.
+
+use crate::secrets;
+use aws_lc_rs::{
+    digest,
+    encoding::{AsDer, Pkcs8V1Der},
+    rand::SystemRandom,
+    rsa::{KeyPair, KeySize},
+    signature::{KeyPair as _, RSA_PKCS1_SHA256},
+};
+use axum::{
+    Json, Router,
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD as BASE64URL};
+use license_core::Clock;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::{io, path::Path, sync::Arc};
+
+/// `iss` of people's tokens. A name, not an address: it stays the same on whatever port the issuer is served, so that a person who
+/// registered yesterday is the same person today.
+pub const ISSUER: &str = "http://127.0.0.1/license-local";
+/// `aud` of people's tokens; a project's id at Identity Platform.
+pub const AUDIENCE: &str = "license-local";
+/// `iss` of push tokens, as Google spells it.
+pub const PUSH_ISSUER: &str = "https://accounts.google.com";
+/// The service account push tokens are made out to.
+pub const PUSH_EMAIL: &str = "push@license-local.invalid";
+
+/// How long a token is good for unless asked otherwise, in seconds.
+const LIFETIME: i64 = 3600;
+
+/// The issuer's key and clock. Cheap to clone.
+#[derive(Clone)]
+pub struct Issuer {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    key: KeyPair,
+    kid: String,
+    jwk: Value,
+    clock: Clock,
+}
+
+/// What [`Issuer::id_token`] is asked for: a person. The optional fields are for trying what a service refuses.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Person {
+    /// The address the token vouches for.
+    pub email: String,
+    /// The person's name.
+    pub name: Option<String>,
+    /// How the person signed in: `google.com` unless said, `github.com`, `password` …
+    pub provider: Option<String>,
+    /// False for an address nobody has verified.
+    pub email_verified: Option<bool>,
+    /// How long the token is good for, in seconds; negative for one that is over.
+    pub expires_in: Option<i64>,
+}
+
+impl Issuer {
+    /// Opens the RSA-2048 key in the file `path`, made there at the first start (mode 0600).
+    ///
+    /// # Errors
+    /// If the file cannot be read or written, others may read it, or it holds no such key.
+    pub fn open(path: &Path, clock: Clock) -> io::Result<Self> {
+        let text = secrets::kept(path, draw_key)?;
+        let unusable =
+            |why: String| io::Error::other(format!("{} holds no RSA key ({why}); delete it", path.display()));
+        let der = BASE64URL.decode(text).map_err(|error| unusable(error.to_string()))?;
+        let key = KeyPair::from_pkcs8(&der).map_err(|error| unusable(error.to_string()))?;
+        let public = key.public_key();
+        let n = BASE64URL.encode(public.modulus().big_endian_without_leading_zero());
+        let e = BASE64URL.encode(public.exponent().big_endian_without_leading_zero());
+        // RFC 7638: the members in this order, without spaces.
+        let kid = hash(&format!(r#"{{"e":"{e}","kty":"RSA","n":"{n}"}}"#));
+        let jwk = json!({ "kty": "RSA", "use": "sig", "alg": "RS256", "kid": kid, "n": n, "e": e });
+        Ok(Self { inner: Arc::new(Inner { key, kid, jwk, clock }) })
+    }
+
+    /// The key set its tokens are verified with.
+    pub fn jwks(&self) -> Value {
+        json!({ "keys": [self.inner.jwk] })
+    }
+
+    /// An ID token for a person, with the claims Identity Platform gives. The same address and provider are the same subject, always.
+    ///
+    /// # Errors
+    /// If the key could not sign.
+    pub fn id_token(&self, person: &Person) -> io::Result<String> {
+        let provider = person.provider.as_deref().unwrap_or("google.com");
+        let email = person.email.as_str();
+        let mut subject = hash(&format!("{provider}\n{}", email.to_lowercase()));
+        subject.truncate(28); // as long as those of Identity Platform
+        let now = self.inner.clock.now_seconds();
+        let expires = now.saturating_add(person.expires_in.unwrap_or(LIFETIME));
+        let issued = now.min(expires.saturating_sub(1));
+        self.sign(&json!({
+            "iss": ISSUER, "aud": AUDIENCE, "sub": subject, "user_id": subject,
+            "auth_time": issued, "iat": issued, "exp": expires,
+            "name": person.name, "email": email, "email_verified": person.email_verified.unwrap_or(true),
+            "firebase": {
+                "identities": { provider: [subject], "email": [email] },
+                "sign_in_provider": provider,
+            },
+        }))
+    }
+
+    /// A token as Google signs for pushes, made out to `audience` for [`PUSH_EMAIL`].
+    ///
+    /// # Errors
+    /// If the key could not sign.
+    pub fn push_token(&self, audience: &str) -> io::Result<String> {
+        let now = self.inner.clock.now_seconds();
+        self.sign(&json!({
+            "iss": PUSH_ISSUER, "aud": audience, "sub": hash(PUSH_EMAIL), "azp": hash(PUSH_EMAIL),
+            "iat": now, "exp": now + LIFETIME, "email": PUSH_EMAIL, "email_verified": true,
+        }))
+    }
+
+    /// Its paths. Without `people`, where a real provider is configured, only the keys, which push tokens need.
+    pub fn router(&self, people: bool) -> Router {
+        let keys = Router::new().route("/.well-known/jwks.json", get(async |State(me): State<Self>| Json(me.jwks())));
+        let router = if people {
+            keys.route("/.well-known/openid-configuration", get(configuration)).route("/token", post(token))
+        } else {
+            keys
+        };
+        router.with_state(self.clone())
+    }
+
+    /// A JWS in compact form (RFC 7515), signed with RS256.
+    fn sign(&self, claims: &Value) -> io::Result<String> {
+        let header = json!({ "alg": "RS256", "kid": self.inner.kid, "typ": "JWT" });
+        let part = |value: &Value| BASE64URL.encode(value.to_string());
+        let message = format!("{}.{}", part(&header), part(claims));
+        let mut signature = vec![0; self.inner.key.public_modulus_len()];
+        let signed = self.inner.key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message.as_bytes(), &mut signature);
+        signed.map_err(|_| io::Error::other("the issuer's key could not sign"))?;
+        Ok(format!("{message}.{}", BASE64URL.encode(signature)))
+    }
+}
+
+fn draw_key() -> io::Result<String> {
+    let drawn = KeyPair::generate(KeySize::Rsa2048);
+    let der = drawn.and_then(|key| AsDer::<Pkcs8V1Der<'_>>::as_der(&key));
+    der.map(|der| BASE64URL.encode(der.as_ref())).map_err(|_| io::Error::other("no RSA key could be made"))
+}
+
+fn hash(text: &str) -> String {
+    BASE64URL.encode(digest::digest(&digest::SHA256, text.as_bytes()))
+}
+
+async fn configuration(headers: http::HeaderMap) -> Json<Value> {
+    let host = headers.get(http::header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("127.0.0.1");
+    Json(json!({
+        "issuer": ISSUER,
+        "jwks_uri": format!("http://{host}/.well-known/jwks.json"),
+        "token_endpoint": format!("http://{host}/token"),
+        "id_token_signing_alg_values_supported": ["RS256"],
+        "response_types_supported": ["id_token"],
+        "subject_types_supported": ["public"],
+    }))
+}
+
+/// `Json` refuses what is not declared as JSON, so no web page of elsewhere can ask on a visitor's behalf without a preflight.
+async fn token(State(issuer): State<Issuer>, Json(person): Json<Person>) -> Response {
+    let expires_in = person.expires_in.unwrap_or(LIFETIME);
+    match issuer.id_token(&person) {
+        Ok(token) => {
+            Json(json!({ "id_token": token, "token_type": "Bearer", "expires_in": expires_in })).into_response()
+        }
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
+
+    fn open(dir: &tempfile::TempDir) -> Issuer {
+        Issuer::open(&dir.path().join("issuer.key"), Clock::system()).unwrap()
+    }
+
+    fn person(email: &str, provider: &str) -> Person {
+        serde_json::from_value(json!({ "email": email, "name": "A", "provider": provider })).unwrap()
+    }
+
+    /// The claims, after the signature was verified with nothing but the published keys.
+    fn claims(jwks: &Value, token: &str) -> Value {
+        let decode = |text: &str| BASE64URL.decode(text).unwrap();
+        let key = &jwks["keys"][0];
+        let component = |name: &str| decode(key[name].as_str().unwrap());
+        let (message, signature) = token.rsplit_once('.').unwrap();
+        RsaPublicKeyComponents { n: component("n"), e: component("e") }
+            .verify(&RSA_PKCS1_2048_8192_SHA256, message.as_bytes(), &decode(signature))
+            .unwrap();
+        let (header, claims) = message.split_once('.').unwrap();
+        let header: Value = serde_json::from_slice(&decode(header)).unwrap();
+        assert_eq!((&header["alg"], &header["kid"]), (&json!("RS256"), &key["kid"]));
+        serde_json::from_slice(&decode(claims)).unwrap()
+    }
+
+    #[test]
+    fn a_person_keeps_the_subject_over_restarts_and_another_provider_is_another_person() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = open(&dir);
+        let jwks = first.jwks();
+        let a = claims(&jwks, &first.id_token(&person("a@example.com", "google.com")).unwrap());
+        let again = claims(&jwks, &open(&dir).id_token(&person("A@example.com", "google.com")).unwrap());
+        let other = claims(&jwks, &first.id_token(&person("a@example.com", "github.com")).unwrap());
+        assert_eq!(a["sub"], again["sub"]);
+        assert_ne!(a["sub"], other["sub"]);
+        assert_eq!(a["firebase"]["sign_in_provider"], "google.com");
+        assert_eq!((&a["iss"], &a["aud"], &a["email_verified"]), (&json!(ISSUER), &json!(AUDIENCE), &json!(true)));
+    }
+
+    #[test]
+    fn a_push_token_is_googles_in_form_and_no_persons_token() {
+        let dir = tempfile::tempdir().unwrap();
+        let issuer = open(&dir);
+        let push = claims(&issuer.jwks(), &issuer.push_token("http://127.0.0.1:1/tick").unwrap());
+        assert_eq!(push["iss"], PUSH_ISSUER);
+        assert_eq!(push["aud"], "http://127.0.0.1:1/tick");
+        assert_eq!(push["email"], PUSH_EMAIL);
+        assert_ne!(push["iss"], ISSUER);
+    }
+
+    #[test]
+    fn failures_can_be_asked_for_and_unknown_wishes_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let issuer = open(&dir);
+        let wish = json!({ "email": "a@example.com", "email_verified": false, "expires_in": -60 });
+        let token = claims(&issuer.jwks(), &issuer.id_token(&serde_json::from_value(wish).unwrap()).unwrap());
+        assert_eq!(token["email_verified"], json!(false));
+        assert!(token["exp"].as_i64().unwrap() < Clock::system().now_seconds());
+        assert!(serde_json::from_value::<Person>(json!({ "email": "a@example.com", "iss": "me" })).is_err());
+    }
+}

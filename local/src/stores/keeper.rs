@@ -1,0 +1,173 @@
+//! One server under `keeper.sh`: started, signalled, waited for, stopped; gone when this process is gone.
+
+use super::{Error, Result, io_error, place::Account};
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    io::Write,
+    os::unix::process::ExitStatusExt,
+    path::{Path, PathBuf},
+    process::{ExitStatus, Stdio},
+    time::{Duration, Instant},
+};
+use tokio::process::{Child, Command};
+
+const KEEPER: &str = include_str!("keeper.sh");
+
+/// What to start, and how it wants to be stopped.
+pub(super) struct Spec<'a> {
+    /// The program and its arguments.
+    pub(super) command: Vec<String>,
+    /// Who it runs as; `None`: as whoever runs us.
+    pub(super) account: Option<&'a Account>,
+    /// Where it runs, and where its output is appended to `log`.
+    pub(super) dir: &'a Path,
+    /// The signal for a clean stop.
+    pub(super) stop: &'static str,
+    /// The signal for an end without ceremony: what is lost is given up.
+    pub(super) quick: &'static str,
+    /// Deleted by the keeper if this process dies without stopping the server.
+    pub(super) remove: Option<&'a Path>,
+}
+
+/// A running server. Dropping it ends the server quickly and waits until it is gone.
+pub(super) struct Kept {
+    child: Child,
+    /// The pipe whose end stops the server. `None` once closed.
+    orders: Option<File>,
+    quick: &'static str,
+    log: PathBuf,
+}
+
+/// How long a server may take to stop cleanly.
+const GRACE: Duration = Duration::from_secs(20);
+/// How long a server may take to end when told to drop everything.
+const QUICK: Duration = Duration::from_secs(5);
+
+/// How long an earlier server in the same directory may take to go.
+const HANDOVER: Duration = Duration::from_secs(30);
+/// A log longer than this begins anew at the next start, in bytes.
+const LONG_LOG: u64 = 1 << 20;
+
+impl Kept {
+    /// Starts the server once nothing of an earlier one in the same directory is left.
+    pub(super) async fn start(spec: &Spec<'_>) -> Result<Self> {
+        let log = spec.dir.join("log");
+        let out = take_log(&log, spec.dir).await?;
+        let errors = out.try_clone().map_err(io_error("cannot write", &log))?;
+        let remove = spec.remove.map(|dir| dir.display().to_string()).unwrap_or_default();
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", KEEPER, "keeper", spec.stop, &GRACE.as_secs().to_string(), &remove])
+            .args(&spec.command)
+            .current_dir(spec.dir)
+            // A process group of its own: Ctrl-C in the terminal reaches us, who stop everything in order, and not the server.
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(out)
+            .stderr(errors)
+            .env("LC_ALL", "C")
+            .env("TZ", "UTC");
+        for name in ["PGDATA", "PGPORT", "PGHOST", "PGUSER", "PGDATABASE", "PGOPTIONS", "PGTZ"] {
+            command.env_remove(name);
+        }
+        if let Some(account) = spec.account {
+            // Also drops root's supplementary groups (std::os::unix::process::CommandExt::uid).
+            command.uid(account.uid).gid(account.gid);
+        }
+        let mut child = command.spawn().map_err(io_error("cannot start a server in", spec.dir))?;
+        let pipe = child.stdin.take().and_then(|stdin| stdin.into_owned_fd().ok());
+        Ok(Self { child, orders: pipe.map(File::from), quick: spec.quick, log })
+    }
+
+    /// Sends a signal, named as `kill -s` wants it, to the server alone. A server that is gone is no error.
+    pub(super) fn signal(&mut self, name: &str) {
+        if let Some(orders) = &mut self.orders {
+            let _ = orders.write_all(format!("{name}\n").as_bytes());
+        }
+    }
+
+    /// Waits until the server has ended, whoever ended it. May be dropped and called again.
+    pub(super) async fn ended(&mut self) -> String {
+        match self.child.wait().await {
+            Ok(status) => describe(status),
+            Err(error) => format!("its end could not be observed: {error}"),
+        }
+    }
+
+    /// Closes the pipe: the server is asked to stop cleanly, and killed when it takes longer than its grace.
+    pub(super) async fn stop(&mut self) {
+        self.orders = None;
+        let _ = tokio::time::timeout(GRACE + QUICK, self.child.wait()).await;
+    }
+
+    /// Kills the server as a crash of the machine would, and waits until it is gone.
+    pub(super) async fn kill(&mut self) {
+        self.signal("KILL");
+        let _ = self.child.wait().await;
+    }
+
+    /// True once the server has ended.
+    pub(super) fn has_ended(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// An error that tells what happened to this server and shows the end of its log.
+    pub(super) fn failed(&self, what: &str) -> Error {
+        let text = std::fs::read(&self.log).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let lines: Vec<&str> = text.lines().collect();
+        let tail = lines[lines.len().saturating_sub(10)..].join("\n  ");
+        Error::Failed(format!("{what}; the end of {}:\n  {tail}", self.log.display()))
+    }
+}
+
+/// Opens the log and locks it. The lock belongs to the open file, which every process of the server inherits as its output: it is free
+/// again when the last of them is gone, whoever killed the others. So a new server never meets the rest of an old one, which might
+/// hold the data or remove the new one's socket.
+async fn take_log(log: &Path, dir: &Path) -> Result<File> {
+    let opened = OpenOptions::new().create(true).append(true).open(log);
+    let file = opened.map_err(io_error("cannot write", log))?;
+    let until = Instant::now() + HANDOVER;
+    while let Err(error) = file.try_lock() {
+        match error {
+            TryLockError::WouldBlock if Instant::now() < until => tokio::time::sleep(Duration::from_millis(10)).await,
+            TryLockError::WouldBlock => {
+                return Err(Error::Failed(format!("another server is running in {}; stop it first", dir.display())));
+            }
+            TryLockError::Error(error) => return Err(io_error("cannot lock", log)(error)),
+        }
+    }
+    if file.metadata().is_ok_and(|meta| meta.len() > LONG_LOG) {
+        file.set_len(0).map_err(io_error("cannot write", log))?;
+    }
+    Ok(file)
+}
+
+impl Drop for Kept {
+    /// Nobody waits for a clean shutdown any more: end it at once, but be sure that it ended, since its directory may be removed next.
+    fn drop(&mut self) {
+        self.signal(self.quick);
+        self.signal("CONT");
+        let until = Instant::now() + QUICK;
+        while !self.has_ended() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        if !self.has_ended() {
+            self.signal("KILL");
+            while !self.has_ended() && Instant::now() < until + QUICK {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        }
+    }
+}
+
+fn describe(status: ExitStatus) -> String {
+    // A shell reports a child that died by signal n as 128 + n.
+    match (status.code(), status.signal()) {
+        (Some(0), _) => "ended".to_owned(),
+        (Some(code), _) if code > 128 => format!("was killed by signal {}", code - 128),
+        (Some(code), _) => format!("ended with status {code}"),
+        (None, Some(signal)) => format!("was killed by signal {signal} together with its keeper"),
+        (None, None) => "ended".to_owned(),
+    }
+}

@@ -1,0 +1,50 @@
+//! Private PostgreSQL and Redis as children of this process: for `license-local`, and for tests on real stores.
+//!
+//! Both run without root on a Unix socket in a directory that only their account can enter, and die with this process whichever
+//! way it goes (`keeper.sh`). A server of the system that is already running is neither used nor disturbed.
+//!
+//! [`Postgres`] and [`Redis`] are one server each; `keeper` starts and ends it; `place` finds the account and the directories.
+
+mod keeper;
+mod place;
+mod postgres;
+mod redis;
+
+pub use place::{clean, own_dir};
+pub use postgres::{DATABASE, Postgres, Settings as PostgresSettings};
+pub use redis::{Redis, Settings as RedisSettings};
+
+use std::{io, path::Path};
+
+/// Shorthand for results that fail with [`Error`].
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Why a store could not be started or kept. The text tells a person what happened and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The server is not installed.
+    #[error("{program} was not found; install it ({how}) and start again")]
+    Missing {
+        /// The program looked for.
+        program: &'static str,
+        /// What to type on the common systems.
+        how: &'static str,
+    },
+    /// The operating system refused something.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was tried, with the path.
+        what: String,
+        /// Its answer.
+        source: io::Error,
+    },
+    /// The server started and ended at once, or never answered; with the last lines of its log.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// Names what was tried for an [`io::Error`].
+pub(crate) fn io_error(what: impl AsRef<str>, path: &Path) -> impl FnOnce(io::Error) -> Error {
+    let what = format!("{} {}", what.as_ref(), path.display());
+    move |source| Error::Io { what, source }
+}

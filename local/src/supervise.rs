@@ -1,0 +1,127 @@
+//! Keeps PostgreSQL and Redis running: one that dies is started again and its seats survive, since PostgreSQL keeps what was committed
+//! and Redis is rebuilt from it. Five deaths within a minute mean that something is wrong that starting again does not mend.
+
+use crate::stores::{Postgres, Redis};
+use std::{collections::VecDeque, time::Duration};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    time::Instant,
+};
+
+/// So many deaths within [`WINDOW`] end everything.
+const DEATHS: usize = 5;
+const WINDOW: Duration = Duration::from_secs(60);
+
+/// The stores of one machine.
+pub struct Stores {
+    /// What is true.
+    pub postgres: Postgres,
+    /// Who is alive.
+    pub redis: Redis,
+}
+
+impl Stores {
+    /// Starts again whichever store dies, and says so on standard error. Never returns while they can be kept; may be dropped to stop
+    /// watching.
+    ///
+    /// # Errors
+    /// A sentence that says which store died how often, or why it could not be started again.
+    pub async fn keep(&mut self) -> Result<std::convert::Infallible, String> {
+        let mut deaths = Deaths::default();
+        loop {
+            let (name, how) = tokio::select! {
+                how = self.postgres.ended() => ("PostgreSQL", how),
+                how = self.redis.ended() => ("Redis", how),
+            };
+            if deaths.too_many(Instant::now()) {
+                return Err(format!("{name} {how}; that was the fifth death of a store within a minute: stopping"));
+            }
+            eprintln!("{name} {how}; starting it again");
+            let begin = Instant::now();
+            let started = match name {
+                "Redis" => self.redis.restart().await,
+                _ => self.postgres.restart().await,
+            };
+            let Err(error) = started else {
+                eprintln!("{name} is back after {:.1} s; seats are as they were", begin.elapsed().as_secs_f32());
+                continue;
+            };
+            eprintln!("{error}");
+            // One that is there but does not answer must be gone for the next turn, where it counts as one more death.
+            match name {
+                "Redis" => self.redis.kill().await,
+                _ => self.postgres.kill().await,
+            }
+        }
+    }
+
+    /// Stops both, Redis first: whoever still asks is refused and nothing is half-done.
+    pub async fn stop(mut self) {
+        self.redis.stop().await;
+        self.postgres.stop().await;
+    }
+}
+
+/// When stores died lately.
+#[derive(Debug, Default)]
+struct Deaths(VecDeque<Instant>);
+
+impl Deaths {
+    /// Notes one more and tells whether that is one too many.
+    fn too_many(&mut self, now: Instant) -> bool {
+        self.0.push_back(now);
+        while self.0.front().is_some_and(|&first| now.duration_since(first) >= WINDOW) {
+            self.0.pop_front();
+        }
+        self.0.len() >= DEATHS
+    }
+}
+
+/// Waits until somebody asks this process to stop (Ctrl-C, SIGTERM, or the terminal closes) and names what it was. The second request
+/// does not wait for anything any more.
+///
+/// # Errors
+/// If the operating system does not let us listen.
+pub async fn asked_to_stop() -> std::io::Result<&'static str> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let first = next(&mut interrupt, &mut terminate, &mut hangup).await;
+    tokio::spawn(async move {
+        next(&mut interrupt, &mut terminate, &mut hangup).await;
+        // The stores' keepers see our end and stop them.
+        std::process::exit(130);
+    });
+    Ok(first)
+}
+
+type Signals = tokio::signal::unix::Signal;
+
+async fn next(interrupt: &mut Signals, terminate: &mut Signals, hangup: &mut Signals) -> &'static str {
+    tokio::select! {
+        _ = interrupt.recv() => "Ctrl-C",
+        _ = terminate.recv() => "SIGTERM",
+        _ = hangup.recv() => "SIGHUP",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fifth_death_within_a_minute_is_one_too_many() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut deaths = Deaths::default();
+        let told: Vec<bool> = [0, 10, 20, 30, 59].map(|seconds| deaths.too_many(at(seconds))).into();
+        assert_eq!(told, [false, false, false, false, true]);
+    }
+
+    #[test]
+    fn deaths_further_apart_are_started_again_for_ever() {
+        let start = Instant::now();
+        let mut deaths = Deaths::default();
+        assert!((0..100).all(|n| !deaths.too_many(start + Duration::from_secs(15 * n))));
+    }
+}
