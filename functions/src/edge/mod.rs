@@ -9,3 +9,6 @@ pub mod telemetry;
 
 pub use extract::{Bearer, Fields, Json, JsonOrEmpty};
 pub use problem::Problem;
+
+#[cfg(test)]
+mod tests;
