@@ -1,0 +1,419 @@
+//! Configuration: read once, at start, one struct per concern. A bad value names its variable and stops the service.
+//!
+//! Values come from an [`Env`], which is the process's environment in services and a map in tests and `local`.
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use http::Uri;
+use license_core::domain::{
+    lease::Timing,
+    secret::{KeyRing, KeyVersion, Secret},
+};
+use std::{collections::BTreeMap, fmt, net::IpAddr, path::PathBuf, time::Duration};
+
+type Lookup = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
+/// Where configuration values come from.
+pub struct Env(Lookup);
+
+/// What is wrong with which variable: a sentence that says what to do, without secrets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    /// The variable's name.
+    pub variable: &'static str,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}.", self.variable, self.problem)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// Shorthand for configuration that may be wrong.
+pub type Result<T> = std::result::Result<T, ConfigError>;
+
+fn wrong<T>(variable: &'static str, problem: impl Into<String>) -> Result<T> {
+    Err(ConfigError { variable, problem: problem.into() })
+}
+
+impl Env {
+    /// The environment of this process: the one place that reads it.
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+    pub fn process() -> Self {
+        Self(Box::new(|name| std::env::var(name).ok()))
+    }
+
+    /// Values from a map, for `local` and tests.
+    pub fn map(values: BTreeMap<String, String>) -> Self {
+        Self(Box::new(move |name| values.get(name).cloned()))
+    }
+
+    /// A value; an empty or blank one counts as absent, since templates often leave `NAME=`.
+    pub fn get(&self, name: &str) -> Option<String> {
+        (self.0)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+    }
+
+    /// True on Cloud Run, which sets `K_SERVICE`: what is fine on one machine is refused there.
+    pub fn on_cloud_run(&self) -> bool {
+        self.get("K_SERVICE").is_some()
+    }
+
+    fn required(&self, name: &'static str, what: &str) -> Result<String> {
+        self.get(name).map_or_else(|| wrong(name, format!("is not set; it must be {what}")), Ok)
+    }
+
+    /// A whole number within bounds, or the default.
+    fn number(&self, name: &'static str, default: u64, from: u64, to: u64, unit: &str) -> Result<u64> {
+        let Some(text) = self.get(name) else { return Ok(default) };
+        match text.parse() {
+            Ok(number) if (from..=to).contains(&number) => Ok(number),
+            _ => wrong(name, format!("must be a whole number{unit} from {from} to {to}, and is {text:?}")),
+        }
+    }
+
+    fn seconds(&self, name: &'static str, default: u64, from: u64, to: u64) -> Result<u64> {
+        self.number(name, default, from, to, " of seconds")
+    }
+
+    /// An absolute `https:` URL; `http:` is allowed to this machine, and this machine is refused on Cloud Run.
+    fn safe_url(&self, name: &'static str, text: String) -> Result<String> {
+        let uri = text.parse::<Uri>().ok().filter(|uri| uri.host().is_some_and(|host| !host.is_empty()));
+        let Some(uri) = uri else {
+            return wrong(name, format!("must be an absolute URL such as https://example.com/path, and is {text:?}"));
+        };
+        let loopback = uri.host().is_some_and(is_loopback);
+        match uri.scheme_str() {
+            Some("https" | "http") if loopback && self.on_cloud_run() => {
+                wrong(name, format!("points to the machine itself ({text}), which is refused on Cloud Run"))
+            }
+            Some("https") => Ok(text),
+            Some("http") if loopback => Ok(text),
+            _ => wrong(name, format!("must be an https: URL (http: only to this machine), and is {text:?}")),
+        }
+    }
+
+    fn url(&self, name: &'static str, default: Option<&str>) -> Result<String> {
+        let text = match (self.get(name), default) {
+            (Some(text), _) => text,
+            (None, Some(default)) => default.to_owned(),
+            (None, None) => return wrong(name, "is not set; it must be an https: URL"),
+        };
+        self.safe_url(name, text)
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// Where to listen: always on every interface, as Cloud Run wants.
+#[derive(Clone, Debug)]
+pub struct Listen {
+    /// `PORT`, 8080 unless set; 0 lets the system choose.
+    pub port: u16,
+}
+
+impl Listen {
+    /// Reads `PORT`.
+    pub fn from_env(env: &Env) -> Result<Self> {
+        let port = env.number("PORT", 8080, 0, u64::from(u16::MAX), "")?;
+        Ok(Self { port: u16::try_from(port).unwrap_or(8080) })
+    }
+}
+
+/// Reads the protocol's times: `SEAT_TTL_SECONDS` (360), `SEAT_DRAIN_SECONDS` (45), `HEARTBEAT_SECONDS` (30 % of the lease).
+pub fn timing(env: &Env) -> Result<Timing> {
+    let ttl = env.seconds("SEAT_TTL_SECONDS", 360, 2, 86_400)?;
+    // A shorter drain lets an answer of a deposed Redis primary arrive after a rebuild's leases; only test machines may risk it.
+    let least = (Timing::MAX_CONNECTION_AGE + Timing::DEADLINE).as_secs();
+    let drain = env.seconds("SEAT_DRAIN_SECONDS", 45, if env.on_cloud_run() { least } else { 0 }, 3600)?;
+    let mut timing = Timing::with_ttl(Duration::from_secs(ttl));
+    timing.drain = Duration::from_secs(drain);
+    if env.get("HEARTBEAT_SECONDS").is_some() {
+        // At most half the lease: one lost heartbeat must not cost the seat.
+        timing.heartbeat = Duration::from_secs(env.seconds("HEARTBEAT_SECONDS", 1, 1, ttl / 2)?);
+    }
+    Ok(timing)
+}
+
+/// Where a script learns which Redis incarnation runs it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReplidSource {
+    /// `INFO replication` inside the script.
+    Script,
+    /// Read once per connection and passed as an argument, for servers that do not allow `INFO` in scripts.
+    Connection,
+}
+
+/// The seat store.
+#[derive(Clone, Debug)]
+pub struct Redis {
+    /// `REDIS_URL`: `redis://host:port` or `redis+unix:///path`. A secret because it may carry a password.
+    pub url: Secret<String>,
+    /// `REDIS_REPLID_SOURCE`: `script` (default) or `connection`.
+    pub replid_source: ReplidSource,
+}
+
+impl Redis {
+    /// Reads `REDIS_URL` and `REDIS_REPLID_SOURCE`.
+    pub fn from_env(env: &Env) -> Result<Self> {
+        let url = env.required("REDIS_URL", "redis://host:port or redis+unix:///path/to/socket")?;
+        if !["redis://", "redis+unix://", "unix://"].iter().any(|scheme| url.starts_with(scheme)) {
+            return wrong("REDIS_URL", "must begin with redis:// or redis+unix:// (TLS to Redis is not built in)");
+        }
+        let replid_source = match env.get("REDIS_REPLID_SOURCE").as_deref() {
+            None | Some("script") => ReplidSource::Script,
+            Some("connection") => ReplidSource::Connection,
+            Some(other) => {
+                return wrong("REDIS_REPLID_SOURCE", format!("must be script or connection, and is {other:?}"));
+            }
+        };
+        Ok(Self { url: Secret::new(url), replid_source })
+    }
+}
+
+/// The records.
+#[derive(Clone, Debug)]
+pub struct Records {
+    /// `DATABASE_URL`: `postgres://…`. A secret because it may carry a password.
+    pub url: Secret<String>,
+    /// `DATABASE_POOL_SIZE`: connections this instance may hold, 8 unless set.
+    pub pool_size: u32,
+}
+
+impl Records {
+    /// Reads `DATABASE_URL` and `DATABASE_POOL_SIZE`.
+    pub fn from_env(env: &Env) -> Result<Self> {
+        let url = env.required("DATABASE_URL", "postgres://user@host/database")?;
+        if !["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)) {
+            return wrong("DATABASE_URL", "must begin with postgres://");
+        }
+        let pool_size = env.number("DATABASE_POOL_SIZE", 8, 1, 1000, " of connections")?;
+        Ok(Self { url: Secret::new(url), pool_size: u32::try_from(pool_size).unwrap_or(8) })
+    }
+}
+
+/// Reads `HANDLE_KEY` and `HANDLE_KEY_PREVIOUS`: what session handles are signed with.
+pub fn handle_keys(env: &Env) -> Result<KeyRing> {
+    key_ring(env, "HANDLE_KEY", "HANDLE_KEY_PREVIOUS")
+}
+
+/// Reads `LICENSE_PEPPER` and `LICENSE_PEPPER_PREVIOUS`: what license keys are hashed with.
+pub fn peppers(env: &Env) -> Result<KeyRing> {
+    key_ring(env, "LICENSE_PEPPER", "LICENSE_PEPPER_PREVIOUS")
+}
+
+const KEY_FORM: &str = "<version 1-255>:<at least 32 random bytes as base64url>";
+
+fn key_ring(env: &Env, current: &'static str, previous: &'static str) -> Result<KeyRing> {
+    let now = key_version(current, &env.required(current, KEY_FORM)?)?;
+    let before = env.get(previous).map(|text| key_version(previous, &text)).transpose()?;
+    if before.as_ref().is_some_and(|key| key.version == now.version) {
+        return wrong(previous, format!("has the version of {current}; a new key needs a new version"));
+    }
+    Ok(KeyRing { current: now, previous: before })
+}
+
+/// The value is a secret: what is wrong is said without it.
+fn key_version(name: &'static str, text: &str) -> Result<KeyVersion> {
+    let parts = text.split_once(':').and_then(|(version, key)| {
+        let key = BASE64_URL_SAFE_NO_PAD.decode(key.trim_end_matches('=')).ok()?;
+        Some((version.parse().ok().filter(|&version| version > 0u8)?, key))
+    });
+    match parts {
+        Some((version, key)) if key.len() >= 32 => Ok(KeyVersion { version, key: Secret::new(key) }),
+        _ => wrong(name, format!("must be {KEY_FORM}")),
+    }
+}
+
+/// One root key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RootKey {
+    /// `local:<path>`: an RSA-4096 key in a file, for one machine.
+    Local(PathBuf),
+    /// `kms:<name>`: a Cloud KMS key version, `projects/…/locations/…/keyRings/…/cryptoKeys/…/cryptoKeyVersions/N`.
+    Kms(String),
+}
+
+/// The root that certifies instance keys.
+#[derive(Clone, Debug)]
+pub struct Root {
+    /// `ROOT_KEY`.
+    pub key: RootKey,
+    /// `ROOT_KEY_NEXT`: the key that will follow, published so that clients can pin it before it signs.
+    pub next: Option<RootKey>,
+    /// `KMS_ENDPOINT`: Cloud KMS unless set.
+    pub kms_endpoint: String,
+}
+
+impl Root {
+    /// Reads `ROOT_KEY`, `ROOT_KEY_NEXT` and `KMS_ENDPOINT`. A local key is refused on Cloud Run, where its file would not last.
+    pub fn from_env(env: &Env) -> Result<Self> {
+        let key = root_key(env, "ROOT_KEY", &env.required("ROOT_KEY", ROOT_FORM)?)?;
+        let next = env.get("ROOT_KEY_NEXT").map(|text| root_key(env, "ROOT_KEY_NEXT", &text)).transpose()?;
+        let kms_endpoint = without_slash(env.url("KMS_ENDPOINT", Some("https://cloudkms.googleapis.com"))?);
+        Ok(Self { key, next, kms_endpoint })
+    }
+}
+
+const ROOT_FORM: &str = "local:<path of a file> or kms:projects/…/cryptoKeyVersions/<number>";
+
+fn root_key(env: &Env, name: &'static str, text: &str) -> Result<RootKey> {
+    match text.split_once(':') {
+        Some(("local", _)) if env.on_cloud_run() => {
+            wrong(name, "is a local key, which is refused on Cloud Run; name a Cloud KMS key version: kms:projects/…")
+        }
+        Some(("local", path)) if !path.is_empty() => Ok(RootKey::Local(path.into())),
+        Some(("kms", version)) if is_key_version(version) => Ok(RootKey::Kms(version.to_owned())),
+        _ => wrong(name, format!("must be {ROOT_FORM}")),
+    }
+}
+
+fn is_key_version(name: &str) -> bool {
+    const WORDS: [&str; 5] = ["projects", "locations", "keyRings", "cryptoKeys", "cryptoKeyVersions"];
+    let parts: Vec<&str> = name.split('/').collect();
+    parts.len() == 10
+        && parts.iter().step_by(2).eq(WORDS.iter())
+        && parts.iter().all(|part| !part.is_empty())
+        && parts[9].bytes().all(|b| b.is_ascii_digit())
+}
+
+/// Reads `TOKEN_ISSUER` (or, where that is not set, `PUBLIC_URL`): the `iss` of every token, without a slash at its end.
+pub fn issuer(env: &Env) -> Result<String> {
+    let name = if env.get("TOKEN_ISSUER").is_none() && env.get("PUBLIC_URL").is_some() {
+        "PUBLIC_URL"
+    } else {
+        "TOKEN_ISSUER"
+    };
+    Ok(without_slash(env.url(name, None)?))
+}
+
+fn without_slash(url: String) -> String {
+    url.trim_end_matches('/').to_owned()
+}
+
+/// Whose tokens are believed, and where their keys are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trust {
+    /// The exact `iss`.
+    pub issuer: String,
+    /// The exact `aud`.
+    pub audience: String,
+    /// Where the issuer publishes its keys.
+    pub jwks_url: String,
+}
+
+/// Reads `IDENTITY_ISSUER`, `IDENTITY_AUDIENCE` and `IDENTITY_JWKS_URL`: who says who a person is.
+pub fn identity(env: &Env) -> Result<Trust> {
+    const FIREBASE: &str = "https://www.googleapis.com/service_accounts/v1/jwk/securetoken@system.gserviceaccount.com";
+    let issuer = env.url("IDENTITY_ISSUER", None)?;
+    let audience =
+        env.required("IDENTITY_AUDIENCE", "the audience of the ID tokens (the project, for Identity Platform)")?;
+    let default = issuer.starts_with("https://securetoken.google.com/").then_some(FIREBASE);
+    Ok(Trust { audience, jwks_url: env.url("IDENTITY_JWKS_URL", default)?, issuer })
+}
+
+/// Who may push messages to the reaper.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Push {
+    /// `PUSH_ISSUER` (Google), `PUSH_AUDIENCE`, `PUSH_JWKS_URL` (Google's).
+    pub trust: Trust,
+    /// `PUSH_EMAIL`: the exact service account.
+    pub email: String,
+}
+
+impl Push {
+    /// Reads `PUSH_ISSUER`, `PUSH_AUDIENCE`, `PUSH_EMAIL` and `PUSH_JWKS_URL`.
+    pub fn from_env(env: &Env) -> Result<Self> {
+        let trust = Trust {
+            issuer: env.url("PUSH_ISSUER", Some("https://accounts.google.com"))?,
+            audience: env.required("PUSH_AUDIENCE", "the audience set on the push subscription")?,
+            jwks_url: env.url("PUSH_JWKS_URL", Some("https://www.googleapis.com/oauth2/v3/certs"))?,
+        };
+        Ok(Self { trust, email: env.required("PUSH_EMAIL", "the service account that the push subscription uses")? })
+    }
+}
+
+/// Where events are published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PubSub {
+    /// `PUBSUB_PROJECT`.
+    pub project: String,
+    /// `PUBSUB_TOPIC_REAP`, `reap` unless set.
+    pub topic_reap: String,
+    /// `PUBSUB_TOPIC_EVENTS`, `events` unless set.
+    pub topic_events: String,
+    /// `PUBSUB_ENDPOINT`: Cloud Pub/Sub unless set.
+    pub endpoint: Option<String>,
+}
+
+impl PubSub {
+    /// Reads `PUBSUB_PROJECT`, `PUBSUB_TOPIC_REAP`, `PUBSUB_TOPIC_EVENTS` and `PUBSUB_ENDPOINT`.
+    pub fn from_env(env: &Env) -> Result<Self> {
+        let endpoint = env.get("PUBSUB_ENDPOINT").map(|url| env.safe_url("PUBSUB_ENDPOINT", url)).transpose()?;
+        Ok(Self {
+            project: env.required("PUBSUB_PROJECT", "the Google Cloud project of the topics")?,
+            topic_reap: env.get("PUBSUB_TOPIC_REAP").unwrap_or_else(|| "reap".into()),
+            topic_events: env.get("PUBSUB_TOPIC_EVENTS").unwrap_or_else(|| "events".into()),
+            endpoint: endpoint.map(without_slash),
+        })
+    }
+}
+
+/// How log lines look and which are written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Logging {
+    /// `RUST_LOG`, else `LOG_LEVEL`, else `info`: filter directives of `tracing-subscriber`.
+    pub filter: String,
+    /// `LOG_FORMAT`: `json` (default, Cloud Logging) or `text` (for people).
+    pub text: bool,
+    /// `GOOGLE_CLOUD_PROJECT`: makes trace ids links. Cloud Run does not set it by itself.
+    pub project: Option<String>,
+}
+
+impl Logging {
+    /// Reads `RUST_LOG`, `LOG_LEVEL`, `LOG_FORMAT` and `GOOGLE_CLOUD_PROJECT`.
+    pub fn from_env(env: &Env) -> Result<Self> {
+        let name = if env.get("RUST_LOG").is_some() { "RUST_LOG" } else { "LOG_LEVEL" };
+        let filter = env.get(name).unwrap_or_else(|| "info".into());
+        if let Err(problem) = filter.parse::<tracing_subscriber::filter::Targets>() {
+            return wrong(
+                name,
+                format!("must be a level (error, warn, info, debug, trace) or target=level list: {problem}"),
+            );
+        }
+        let text = match env.get("LOG_FORMAT").as_deref() {
+            None | Some("json") => false,
+            Some("text") => true,
+            Some(other) => return wrong("LOG_FORMAT", format!("must be json or text, and is {other:?}")),
+        };
+        Ok(Self { filter, text, project: env.get("GOOGLE_CLOUD_PROJECT") })
+    }
+}
+
+/// What the layers around every service need.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Docs {
+    /// `DOCS_URL`: the address under which `errors/<code>` explains each code; the `type` of problems. No slash at its end.
+    pub url: String,
+}
+
+impl Default for Docs {
+    fn default() -> Self {
+        Self { url: "https://docs.example/license-server".into() }
+    }
+}
+
+impl Docs {
+    /// Reads `DOCS_URL`.
+    pub fn from_env(env: &Env) -> Result<Self> {
+        match env.get("DOCS_URL") {
+            Some(url) => Ok(Self { url: without_slash(env.safe_url("DOCS_URL", url)?) }),
+            None => Ok(Self::default()),
+        }
+    }
+}

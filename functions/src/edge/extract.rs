@@ -1,0 +1,202 @@
+//! Taking a request apart: JSON bodies, bearer credentials, and fields that are checked together.
+
+use super::Problem;
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use bytes::Bytes;
+use http::{HeaderMap, header, request::Parts};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use license_core::Code;
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_json::error::Category;
+use std::{borrow::Cow, fmt};
+
+/// The largest body, in bytes.
+pub const MAX_BODY: usize = 64 * 1024;
+
+/// A JSON object as request body: 415 if declared as something else, 413 if too large, 400 if not JSON, 422 if JSON but not a `T`.
+///
+/// `T` must `deny_unknown_fields`. Texts never repeat a value of the request, since it may be a secret.
+pub struct Json<T>(pub T);
+
+/// Like [`Json`], but an empty body, with whatever content type, counts as an object without fields.
+pub struct JsonOrEmpty<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        check_content_type(request.headers())?;
+        parse(&read(request).await?).map(Self)
+    }
+}
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonOrEmpty<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let content_type = check_content_type(request.headers());
+        let body = read(request).await?;
+        if body.is_empty() {
+            return parse(b"{}").map(Self);
+        }
+        content_type?;
+        parse(&body).map(Self)
+    }
+}
+
+/// The whole body, at most [`MAX_BODY`] bytes.
+///
+/// # Errors
+/// 413 when it is larger, 400 when the client went away before its end.
+pub async fn read(request: Request) -> Result<Bytes, Problem> {
+    match Limited::new(request.into_body(), MAX_BODY).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        // axum wraps the body's errors: the limit is somewhere down the chain.
+        Err(error) if caused_by::<LengthLimitError>(&*error) => Err(too_large()),
+        Err(_) => Err(Problem::not_json("the connection ended before the whole body had arrived")),
+    }
+}
+
+pub(super) fn too_large() -> Problem {
+    Problem::new(Code::PayloadTooLarge, "The body is larger than 64 KiB, which no request of this API needs.")
+}
+
+fn caused_by<E: std::error::Error + 'static>(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.is::<E>() || error.source().is_some_and(caused_by::<E>)
+}
+
+/// `application/json` and its relatives; none at all is fine, since a body of this API can be nothing else.
+fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
+    let Some(value) = headers.get(header::CONTENT_TYPE) else { return Ok(()) };
+    let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let json = essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"));
+    if json {
+        return Ok(());
+    }
+    let detail = if essence == "application/x-www-form-urlencoded" {
+        "The body is declared as a form, which is what curl -d does unless told otherwise. Send JSON and say so: \
+         curl --json '{…}', or curl -H 'Content-Type: application/json' -d '{…}'."
+    } else {
+        "The body is declared as something else than JSON. Send JSON with Content-Type: application/json."
+    };
+    Err(Problem::new(Code::UnsupportedMediaType, detail))
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    if body.iter().all(u8::is_ascii_whitespace) {
+        return Err(Problem::not_json("is empty; send a JSON object"));
+    }
+    // Looked at as a whole first: a body that is not JSON is 400 even where a wrong field comes before the error.
+    serde_json::from_slice::<IgnoredAny>(body).map_err(|error| not_json(&error))?;
+    // serde reads a list as a struct's fields in order; nobody means that.
+    if !body.trim_ascii_start().starts_with(b"{") {
+        return Err(Problem::invalid("body", "must be a JSON object"));
+    }
+    let mut json = serde_json::Deserializer::from_slice(body);
+    serde_path_to_error::deserialize(&mut json).map_err(|error| match error.inner().classify() {
+        Category::Data => {
+            let (field, problem) = explain(&error.path().to_string(), &error.inner().to_string());
+            Problem::invalid(&field, problem)
+        }
+        Category::Syntax | Category::Eof | Category::Io => not_json(error.inner()),
+    })
+}
+
+fn not_json(error: &serde_json::Error) -> Problem {
+    Problem::not_json(format!("is not JSON; the error is at line {}, column {}", error.line(), error.column()))
+}
+
+/// serde's message as a field and what is wrong with it, without the value it may quote.
+fn explain(path: &str, message: &str) -> (String, Cow<'static, str>) {
+    let quoted = || message.split('`').nth(1).unwrap_or_default();
+    let within = |name: &str| match path {
+        "." | "" => name.to_owned(),
+        path if path == name || path.ends_with(&format!(".{name}")) => path.to_owned(),
+        path => format!("{path}.{name}"),
+    };
+    if message.starts_with("unknown field") {
+        (within(quoted()), "is not a field of this request".into())
+    } else if message.starts_with("missing field") {
+        (within(quoted()), "is required".into())
+    } else if message.starts_with("duplicate field") {
+        (within(quoted()), "is given twice".into())
+    } else if let Some((_, expected)) = message.split_once(", expected ") {
+        (path.to_owned(), format!("must be {}", expected.split(" at line ").next().unwrap_or_default()).into())
+    } else {
+        (path.to_owned(), "is not valid".into())
+    }
+}
+
+/// The credential of `Authorization: Bearer <credential>`: opaque here, never printed.
+pub struct Bearer(pub String);
+
+impl fmt::Debug for Bearer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[bearer]")
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Bearer {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let missing = || Problem::token_invalid("Send the credential as a header: Authorization: Bearer <credential>.");
+        let mut values = parts.headers.get_all(header::AUTHORIZATION).iter();
+        let (Some(value), None) = (values.next(), values.next()) else { return Err(missing()) };
+        let (scheme, credential) = value.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(missing)?;
+        let credential = credential.trim();
+        // The characters of RFC 6750, section 2.1.
+        let fits = |b: u8| b.is_ascii_alphanumeric() || b"-._~+/=".contains(&b);
+        if !scheme.eq_ignore_ascii_case("bearer") || credential.is_empty() || !credential.bytes().all(fits) {
+            return Err(missing());
+        }
+        Ok(Self(credential.to_owned()))
+    }
+}
+
+/// Checks the fields of a request together, so that one answer names everything that is wrong.
+#[derive(Default)]
+pub struct Fields(Vec<(String, Cow<'static, str>)>);
+
+impl Fields {
+    /// Nothing wrong yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A field that must be there, read by `parse`; `None` if it is wrong, which [`Fields::check`] will say.
+    pub fn required<T, E: fmt::Display>(
+        &mut self,
+        field: &str,
+        value: Option<&str>,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        if value.is_none() {
+            self.wrong(field, "is required");
+        }
+        self.optional(field, value, parse)
+    }
+
+    /// A field that may be missing, read by `parse`; `None` if it is missing or wrong.
+    pub fn optional<T, E: fmt::Display>(
+        &mut self,
+        field: &str,
+        value: Option<&str>,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        parse(value?).map_err(|problem| self.wrong(field, problem.to_string())).ok()
+    }
+
+    /// Notes that a field is wrong.
+    pub fn wrong(&mut self, field: &str, problem: impl Into<Cow<'static, str>>) {
+        self.0.push((field.to_owned(), problem.into()));
+    }
+
+    /// 422 naming every wrong field, or the values themselves, each of which then was read.
+    pub fn check<T>(self, values: Option<T>) -> Result<T, Problem> {
+        match values {
+            Some(values) if self.0.is_empty() => Ok(values),
+            _ => Err(Problem::invalid_fields(self.0)),
+        }
+    }
+}

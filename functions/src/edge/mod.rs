@@ -1,0 +1,14 @@
+//! The rim every service shares: configuration, the bootstrap, layers, problems, extractors and log lines.
+
+pub mod config;
+pub mod extract;
+pub mod problem;
+pub mod rim;
+pub mod serve;
+pub mod telemetry;
+
+pub use extract::{Bearer, Fields, Json, JsonOrEmpty};
+pub use problem::Problem;
+
+#[cfg(test)]
+mod tests;

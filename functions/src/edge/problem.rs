@@ -1,0 +1,190 @@
+//! The one table from [`Code`] to HTTP, and [`Problem`], the answer every refusal and error is dressed in (RFC 9457).
+
+use super::rim;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use license_core::{Code, Error};
+use serde_json::{Map, Value, json};
+use std::borrow::Cow;
+
+/// What HTTP says for a code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// The status.
+    pub status: StatusCode,
+    /// The short text for people, the same for every occurrence.
+    pub title: &'static str,
+    /// Seconds after which asking again makes sense; `None` where repeating changes nothing.
+    pub retry_after: Option<u64>,
+    /// The challenge of a 401 (RFC 9110, section 11.6.1).
+    pub challenge: Option<&'static str>,
+}
+
+const fn row(status: StatusCode, title: &'static str) -> Row {
+    Row { status, title, retry_after: None, challenge: None }
+}
+
+const fn later(title: &'static str, seconds: u64) -> Row {
+    Row { retry_after: Some(seconds), ..row(StatusCode::SERVICE_UNAVAILABLE, title) }
+}
+
+const fn who(title: &'static str, challenge: &'static str) -> Row {
+    Row { challenge: Some(challenge), ..row(StatusCode::UNAUTHORIZED, title) }
+}
+
+/// The table. The metric label of a code is its word, [`Code::as_str`].
+pub const fn table(code: Code) -> Row {
+    use StatusCode as S;
+    const INVALID_TOKEN: &str = "Bearer error=\"invalid_token\"";
+    match code {
+        Code::InvalidRequest => row(S::UNPROCESSABLE_ENTITY, "The request is not valid"),
+        Code::LicenseKeyInvalid => who("The license key is not valid", "LicenseKey"),
+        Code::TokenExpired => who("The token has expired", INVALID_TOKEN),
+        Code::TokenInvalid => who("The token is not valid", INVALID_TOKEN),
+        Code::LicenseExpired => row(S::FORBIDDEN, "The license has expired"),
+        Code::LicenseSuspended => row(S::FORBIDDEN, "The license is suspended"),
+        Code::LicenseRevoked => row(S::FORBIDDEN, "The license is revoked"),
+        Code::LicenseNotStarted => row(S::FORBIDDEN, "The license has not started"),
+        Code::ProductNotAllowed => row(S::FORBIDDEN, "The license is for another product"),
+        Code::NotFound => row(S::NOT_FOUND, "Not found"),
+        Code::MethodNotAllowed => row(S::METHOD_NOT_ALLOWED, "Method not allowed"),
+        Code::PayloadTooLarge => row(S::PAYLOAD_TOO_LARGE, "The request body is too large"),
+        Code::UnsupportedMediaType => row(S::UNSUPPORTED_MEDIA_TYPE, "The request body is not declared as JSON"),
+        // 409 is an answer, not a fault: Retry-After is set only where it is known when the next seat comes free.
+        Code::NoSeatsAvailable => row(S::CONFLICT, "All seats are in use"),
+        Code::TooManyProcesses => row(S::CONFLICT, "Too many processes on one seat"),
+        Code::Conflict => row(S::CONFLICT, "The request conflicts with the present state"),
+        Code::SessionGone => row(S::GONE, "The session is over"),
+        Code::SeatsUnavailable => later("The seat store cannot be reached", 2),
+        Code::RecordsUnavailable => later("The records cannot be reached", 2),
+        Code::SignerUnavailable => later("The signing key cannot be reached", 5),
+        Code::IdentityUnavailable => later("The identity provider cannot be reached", 5),
+        Code::Internal => row(S::INTERNAL_SERVER_ERROR, "Internal error"),
+    }
+}
+
+/// A refusal or an error on its way to the client: `application/problem+json`.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    code: Code,
+    status: StatusCode,
+    detail: Cow<'static, str>,
+    members: Map<String, Value>,
+    retry_after: Option<u64>,
+    challenge: Option<&'static str>,
+}
+
+/// What the layers learn about an answer: it was this problem.
+#[derive(Clone, Copy, Debug)]
+pub struct Refused(pub Code);
+
+impl Problem {
+    /// A problem with its code's status and retry advice. `detail` says what happened and what to do, without secrets.
+    pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
+        let Row { status, retry_after, challenge, .. } = table(code);
+        Self { code, status, detail: detail.into(), members: Map::new(), retry_after, challenge }
+    }
+
+    /// 400: the body is not JSON at all.
+    pub fn not_json(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { status: StatusCode::BAD_REQUEST, ..Self::invalid("body", detail) }
+    }
+
+    /// 422: one field is wrong. For several, collect them with [`super::Fields`].
+    pub fn invalid(field: &str, problem: impl Into<Cow<'static, str>>) -> Self {
+        Self::invalid_fields(vec![(field.to_owned(), problem.into())])
+    }
+
+    /// 422: these fields are wrong, each with what is wrong about it.
+    pub fn invalid_fields(errors: Vec<(String, Cow<'static, str>)>) -> Self {
+        let sentence: Vec<String> = errors.iter().map(|(field, problem)| format!("{field}: {problem}")).collect();
+        let errors: Vec<Value> =
+            errors.iter().map(|(field, problem)| json!({ "field": field, "problem": problem })).collect();
+        Self::new(Code::InvalidRequest, sentence.join("; ")).with("errors", errors)
+    }
+
+    /// The one answer for every bearer credential that is missing, malformed or forged.
+    pub fn token_invalid(detail: &'static str) -> Self {
+        Self::new(Code::TokenInvalid, detail)
+    }
+
+    /// Adds a member, such as `seats_total`.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.members.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// Adds the signed refusal that tells a client that the answer is ours, where its request carried a nonce.
+    #[must_use]
+    pub fn with_refusal(self, jws: Option<String>) -> Self {
+        match jws {
+            Some(jws) => self.with("refusal", jws),
+            None => self,
+        }
+    }
+
+    /// Says after how many seconds asking again makes sense.
+    #[must_use]
+    pub fn retry_after(mut self, seconds: u64) -> Self {
+        self.retry_after = Some(seconds);
+        self
+    }
+
+    /// The code.
+    pub fn code(&self) -> Code {
+        self.code
+    }
+
+    fn body(&self) -> Vec<u8> {
+        let code = self.code.as_str();
+        let mut body = json!({
+            "type": rim::problem_type(code),
+            "title": table(self.code).title,
+            "status": self.status.as_u16(),
+            "detail": self.detail,
+            "code": code,
+        });
+        if let Some(body) = body.as_object_mut() {
+            if let Some(id) = rim::request_id() {
+                body.insert("request_id".into(), id.into());
+            }
+            body.extend(self.members.clone());
+        }
+        body.to_string().into_bytes()
+    }
+}
+
+impl From<Error> for Problem {
+    /// Logs what happened inside, and tells the client only what its code says.
+    fn from(error: Error) -> Self {
+        let code = error.code();
+        let detail = match code {
+            Code::Internal => {
+                tracing::error!(error = %error, "internal error");
+                "The request could not be completed because of a fault on our side. Report the request_id if it happens again."
+            }
+            _ => {
+                tracing::warn!(error = %error, "could not find out");
+                "The answer could not be found out just now and nothing was decided. Keep what you have and try again after Retry-After."
+            }
+        };
+        Self::new(code, detail)
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, self.body()).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Some(challenge) = self.challenge {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        }
+        response.extensions_mut().insert(Refused(self.code));
+        response
+    }
+}

@@ -1,0 +1,213 @@
+//! The layers around every service: request id, log context, body limit, deadline, panics, paths, the access log line.
+
+use super::{
+    Problem, config,
+    extract::{MAX_BODY, too_large},
+    problem::Refused,
+    telemetry::{self, Metric, Outcome, Trace},
+};
+use axum::{
+    Router,
+    extract::{MatchedPath, Request, State},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use license_core::{
+    Code,
+    domain::{id::LicenseNumber, id::TenantId, key::LicenseKey, lease::Timing},
+};
+use std::{
+    any::Any,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tower_http::{catch_panic::CatchPanicLayer, normalize_path::NormalizePath};
+use tracing::{Instrument, Span, field::Empty};
+use uuid::Uuid;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What the layers need to know. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Rim {
+    docs_url: Arc<str>,
+    project: Option<Arc<str>>,
+    deadline: Duration,
+}
+
+impl Rim {
+    /// Layers whose problems point to `docs`, whose traces belong to the project of `logging`, and whose deadline is the protocol's.
+    pub fn new(docs: &config::Docs, logging: &config::Logging) -> Self {
+        let project = logging.project.as_deref().map(Arc::from);
+        Self { docs_url: docs.url.as_str().into(), project, deadline: Timing::DEADLINE }
+    }
+
+    /// The same with another deadline, for tests.
+    #[must_use]
+    pub fn with_deadline(self, deadline: Duration) -> Self {
+        Self { deadline, ..self }
+    }
+}
+
+/// What is known about the request that is being answered, for whoever answers it.
+struct Context {
+    request_id: String,
+    rim: Rim,
+    span: Span,
+}
+
+tokio::task_local! {
+    static CONTEXT: Context;
+}
+
+/// The id of the request being answered; `None` outside of one.
+pub fn request_id() -> Option<String> {
+    CONTEXT.try_with(|context| context.request_id.clone()).ok()
+}
+
+/// Says whom the request is about: every later log line of it carries tenant and license number.
+pub fn about(tenant: Option<TenantId>, license: Option<LicenseNumber>) {
+    let _ = CONTEXT.try_with(|context| {
+        if let Some(tenant) = tenant {
+            context.span.record("tenant", tracing::field::display(tenant));
+        }
+        if let Some(license) = license {
+            context.span.record("license", tracing::field::display(license));
+        }
+    });
+}
+
+/// The URL of the page that explains a code.
+pub(super) fn problem_type(code: &str) -> String {
+    let under = |base: &str| format!("{base}/errors/{code}");
+    CONTEXT.try_with(|context| under(&context.rim.docs_url)).unwrap_or_else(|_| under(&config::Docs::default().url))
+}
+
+/// Puts the layers around a router of paths without a slash at their end: what clients see is the same in the cloud, in `local` and in
+/// tests. Paths or methods the router does not know are answered with a problem.
+pub fn layers(router: Router, rim: &Rim) -> Router {
+    let inner = router
+        .fallback(no_path)
+        .method_not_allowed_fallback(no_method)
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn_with_state(rim.clone(), around));
+    // The slash must be gone before the router looks at the path, so this cannot be one more layer of it.
+    Router::new().fallback_service(NormalizePath::trim_trailing_slash(inner))
+}
+
+async fn no_path() -> Problem {
+    Problem::new(Code::NotFound, "There is nothing at this path. The paths of this API begin with /api/v1/.")
+}
+
+async fn no_method() -> Problem {
+    Problem::new(Code::MethodNotAllowed, "The path exists, but not for this method; see the Allow header.")
+}
+
+/// The panic hook has logged it already.
+fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {
+    Problem::new(Code::Internal, "The request could not be completed because of a fault on our side.").into_response()
+}
+
+async fn around(State(rim): State<Rim>, request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let request_id = request_id_of(request.headers());
+    let span = span(&rim, request.headers(), &request_id);
+    let seen = Seen::of(&request);
+    let deadline = rim.deadline;
+    let header = HeaderValue::from_str(&request_id).ok();
+    let context = Context { request_id, rim, span: span.clone() };
+    let answered = async {
+        if declared_length(request.headers()) > MAX_BODY as u64 {
+            return too_large().into_response();
+        }
+        let late = || {
+            let detail = "The answer took longer than five seconds and was given up. Keep what you have and try again after Retry-After.";
+            Problem::new(Code::RecordsUnavailable, detail).into_response()
+        };
+        tokio::time::timeout(deadline, next.run(request)).await.unwrap_or_else(|_| late())
+    };
+    let mut response = CONTEXT.scope(context, answered.instrument(span.clone())).await;
+    if let Some(id) = header {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    // Keys and tokens are in here: nothing on the way may keep a copy unless the handler said so.
+    response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    span.in_scope(|| seen.log(&response, started.elapsed()));
+    response
+}
+
+/// The client's id if it is short and plain, else a new one. A license key pasted there must not reach the log.
+fn request_id_of(headers: &HeaderMap) -> String {
+    let plain = |id: &&str| {
+        (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+    };
+    let given = headers.get(&REQUEST_ID).and_then(|value| value.to_str().ok());
+    let given = given.filter(plain).filter(|id| LicenseKey::parse(id).is_err());
+    given.map_or_else(|| Uuid::now_v7().to_string(), str::to_owned)
+}
+
+fn declared_length(headers: &HeaderMap) -> u64 {
+    headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok()).unwrap_or(0)
+}
+
+/// At error level, so that its fields are there whatever level is being logged.
+fn span(rim: &Rim, headers: &HeaderMap, request_id: &str) -> Span {
+    let span = tracing::error_span!(
+        "request",
+        request_id,
+        tenant = Empty,
+        license = Empty,
+        "logging.googleapis.com/trace" = Empty,
+        "logging.googleapis.com/spanId" = Empty,
+        "logging.googleapis.com/trace_sampled" = Empty,
+    );
+    if let Some(trace) = Trace::of(headers) {
+        span.record(telemetry::TRACE, trace.name(rim.project.as_deref()));
+        span.record(telemetry::TRACE_SAMPLED, trace.sampled);
+        if let Some(id) = trace.span {
+            span.record(telemetry::SPAN_ID, id);
+        }
+    }
+    span
+}
+
+/// What the access log line says of a request: never its raw path or headers, which may carry what must not be logged.
+struct Seen {
+    method: Method,
+    path: Option<MatchedPath>,
+    size: u64,
+}
+
+impl Seen {
+    fn of(request: &Request) -> Self {
+        let path = request.extensions().get::<MatchedPath>().cloned();
+        Self { method: request.method().clone(), path, size: declared_length(request.headers()) }
+    }
+
+    fn log(&self, response: &Response, latency: Duration) {
+        let path = self.path.as_ref().map_or("(no such path)", MatchedPath::as_str);
+        let metric = Metric::of_path(self.path.as_ref().map(MatchedPath::as_str));
+        let status = response.status().as_u16();
+        let refused = response.extensions().get::<Refused>().map(|refused| refused.0.as_str());
+        let outcome =
+            refused.or_else(|| response.extensions().get::<Outcome>().map(|outcome| outcome.0)).unwrap_or("ok");
+        let method = self.method.as_str();
+        if metric == Metric::HealthRequests && status == 200 {
+            tracing::debug!(outcome, "{method} {path} {status}");
+            return;
+        }
+        tracing::info!(
+            severity = if status >= 500 { "WARNING" } else { "INFO" },
+            metric = metric.as_str(),
+            outcome,
+            latency_ms = latency.as_secs_f64() * 1000.0,
+            "httpRequest.requestMethod" = method,
+            "httpRequest.requestUrl" = path,
+            "httpRequest.requestSize" = self.size.to_string(),
+            "httpRequest.status" = status,
+            "httpRequest.latency" = format!("{:.6}s", latency.as_secs_f64()),
+            "{method} {path} {status} {outcome}"
+        );
+    }
+}

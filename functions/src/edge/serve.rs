@@ -1,0 +1,213 @@
+//! One bootstrap for every service: listen at once, try the stores meanwhile, answer, stop in good order.
+
+use super::{
+    Problem,
+    config::{self, Env},
+    rim::Rim,
+    telemetry,
+};
+use axum::{
+    Json, Router,
+    response::{IntoResponse, Response},
+    routing::get,
+    serve::ListenerExt,
+};
+use license_core::{Clock, Error};
+use serde_json::{Map, Value, json};
+use std::{future::Future, net::Ipv4Addr, pin::Pin, process::ExitCode, sync::Arc, time::Duration};
+use tokio::{net::TcpListener, sync::watch};
+
+pub use super::rim::layers;
+
+/// How long the answer to `/health/live` waits for the first connections to have been tried.
+const WARM_UP: Duration = Duration::from_secs(2);
+/// How long one store may take to answer `/health/ready`.
+const STORE_PATIENCE: Duration = Duration::from_secs(2);
+/// Cloud Run kills ten seconds after SIGTERM.
+const DRAIN: Duration = Duration::from_secs(8);
+
+type Answer = Pin<Box<dyn Future<Output = license_core::Result<()>> + Send>>;
+
+/// A question to a store that the service needs. Asking it also opens the first connection.
+#[derive(Clone)]
+pub struct Check {
+    name: &'static str,
+    ask: Arc<dyn Fn() -> Answer + Send + Sync>,
+}
+
+impl Check {
+    /// A check named after the room (`seats`, `records`, …); `ask` must come back with an error where the store is away.
+    pub fn new<F>(name: &'static str, ask: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = license_core::Result<()>> + Send + 'static,
+    {
+        Self { name, ask: Arc::new(move || Box::pin(ask())) }
+    }
+
+    async fn asked(&self) -> license_core::Result<()> {
+        tokio::time::timeout(STORE_PATIENCE, (self.ask)()).await.unwrap_or_else(|_| Err(self.silent()))
+    }
+
+    fn silent(&self) -> Error {
+        match self.name {
+            "seats" => Error::Deadline("seats"),
+            _ => Error::Deadline("records"),
+        }
+    }
+}
+
+/// What a service is: its paths, and what it needs to answer them.
+pub struct Service {
+    /// The function's own router, without layers and health.
+    pub router: Router,
+    /// Every store this function needs.
+    pub checks: Vec<Check>,
+}
+
+/// Why a service did not start or stopped: a sentence.
+pub type StartError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Runs a service until SIGTERM or Ctrl-C: what every binary's `main` calls.
+///
+/// `build` reads its configuration and makes clients; it must not wait for any store, since the port is already open.
+pub fn run(build: impl FnOnce(&Env, Clock) -> Result<Service, StartError>) -> ExitCode {
+    match start(build) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("This service cannot run: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[tokio::main]
+async fn start(build: impl FnOnce(&Env, Clock) -> Result<Service, StartError>) -> Result<(), StartError> {
+    install_tls();
+    let env = Env::process();
+    let clock = Clock::system();
+    let logging = config::Logging::from_env(&env)?;
+    telemetry::init(&logging, clock.clone());
+    let rim = Rim::new(&config::Docs::from_env(&env)?, &logging);
+    let port = config::Listen::from_env(&env)?.port;
+    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port))
+        .await
+        .map_err(|error| format!("PORT {port} cannot be listened on: {error}."))?;
+    let service = build(&env, clock)?;
+    tracing::info!(port = listener.local_addr()?.port(), "listening");
+    serve(listener, app(service, &rim), stop_signal()).await?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Installs aws-lc-rs as the TLS provider of this process; without it the first https request panics. Twice is fine.
+pub fn install_tls() {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+}
+
+/// A service with its health paths and the layers, and its stores being tried for the first time. Needs a runtime.
+pub fn app(service: Service, rim: &Rim) -> Router {
+    let warm = warm_up(service.checks.clone());
+    layers(service.router.merge(health(service.checks, warm)), rim)
+}
+
+/// Serves until `stop` resolves, then lets requests under way finish, at most eight seconds.
+///
+/// # Errors
+/// Where the listener fails.
+pub async fn serve(
+    listener: TcpListener,
+    app: Router,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    let (asked_to_stop, mut stopping) = watch::channel(false);
+    let stop = async move {
+        stop.await;
+        asked_to_stop.send_replace(true);
+    };
+    let listener = listener.tap_io(|stream| {
+        // Answers are one small packet each: waiting to fill it would cost every client 40 ms.
+        let _ = stream.set_nodelay(true);
+    });
+    let server = axum::serve(listener, app).with_graceful_shutdown(stop).into_future();
+    let patience = async move {
+        let _ = stopping.wait_for(|&stopping| stopping).await;
+        tokio::time::sleep(DRAIN).await;
+    };
+    tokio::select! {
+        done = server => done,
+        () = patience => {
+            tracing::warn!("requests were still under way eight seconds after the signal to stop");
+            Ok(())
+        }
+    }
+}
+
+fn warm_up(checks: Vec<Check>) -> watch::Receiver<bool> {
+    let (tried, warm) = watch::channel(false);
+    tokio::spawn(async move {
+        for (check, error) in ask_all(&checks).await {
+            if let Err(error) = error {
+                tracing::warn!(store = check, error = %error, "not reachable at start; requests are answered with 503 until it is");
+            }
+        }
+        tried.send_replace(true);
+    });
+    warm
+}
+
+async fn ask_all(checks: &[Check]) -> Vec<(&'static str, license_core::Result<()>)> {
+    let asked: Vec<_> =
+        checks.iter().cloned().map(|check| (check.name, tokio::spawn(async move { check.asked().await }))).collect();
+    let mut answers = Vec::new();
+    for (name, answer) in asked {
+        answers.push((name, answer.await.unwrap_or_else(|error| Err(Error::Internal(error.to_string())))));
+    }
+    answers
+}
+
+fn health(checks: Vec<Check>, warm: watch::Receiver<bool>) -> Router {
+    let live = move || {
+        let mut warm = warm.clone();
+        async move {
+            // Waiting is over when the stores were tried, whatever they answered: with Redis away an instance must start all the same.
+            let _ = tokio::time::timeout(WARM_UP, warm.wait_for(|&tried| tried)).await;
+            Json(json!({ "live": true }))
+        }
+    };
+    let ready = move || {
+        let checks = checks.clone();
+        async move { readiness(&checks).await }
+    };
+    Router::new().route("/health/live", get(live)).route("/health/ready", get(ready))
+}
+
+async fn readiness(checks: &[Check]) -> Response {
+    let (mut stores, mut first) = (Map::new(), None);
+    for (name, answer) in ask_all(checks).await {
+        stores.insert(name.into(), Value::from(if answer.is_ok() { "ok" } else { "unavailable" }));
+        first = first.or(answer.err());
+    }
+    match first {
+        None => Json(json!({ "ready": true, "stores": stores })).into_response(),
+        Some(error) => Problem::from(error).with("stores", stores).into_response(),
+    }
+}
+
+/// Resolves on SIGTERM or Ctrl-C. As process 1 of a container nobody else handles them for us.
+pub async fn stop_signal() {
+    let interrupt = async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    #[cfg(unix)]
+    let terminate = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => drop(signal.recv().await),
+            Err(_) => std::future::pending().await,
+        }
+    };
+    #[cfg(not(unix))]
+    let terminate = std::future::pending::<()>();
+    tokio::select! { () = interrupt => {}, () = terminate => {} }
+}

@@ -1,0 +1,174 @@
+use crate::edge::config::{self, ConfigError, Env, RootKey};
+use std::time::Duration;
+
+const KEY: &str = "1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+const VERSION: &str = "kms:projects/p/locations/l/keyRings/r/cryptoKeys/k/cryptoKeyVersions/1";
+
+fn env(values: &[(&str, &str)]) -> Env {
+    Env::map(values.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect())
+}
+
+/// The variable that a wrong value was blamed on, after checking that the sentence begins with it.
+#[track_caller]
+fn blamed<T>(result: Result<T, ConfigError>) -> &'static str {
+    let error = result.err().expect("the value is refused");
+    assert!(error.to_string().starts_with(error.variable) && error.to_string().ends_with('.'), "{error}");
+    error.variable
+}
+
+#[test]
+fn without_any_variable_the_times_are_those_of_the_protocol() {
+    assert_eq!(config::timing(&env(&[])), Ok(Default::default()));
+}
+
+#[test]
+fn a_shorter_lease_brings_its_heartbeat_along_unless_one_is_set() {
+    let timing = config::timing(&env(&[("SEAT_TTL_SECONDS", "20"), ("SEAT_DRAIN_SECONDS", "0")])).unwrap();
+    assert_eq!((timing.heartbeat, timing.drain), (Duration::from_secs(6), Duration::ZERO));
+    let timing = config::timing(&env(&[("SEAT_TTL_SECONDS", "20"), ("HEARTBEAT_SECONDS", "4")])).unwrap();
+    assert_eq!(timing.heartbeat, Duration::from_secs(4));
+}
+
+#[test]
+fn a_wrong_time_names_its_variable() {
+    for (name, value) in [
+        ("SEAT_TTL_SECONDS", "1"),
+        ("SEAT_TTL_SECONDS", "six"),
+        ("SEAT_TTL_SECONDS", "6.5"),
+        ("SEAT_DRAIN_SECONDS", "-1"),
+        ("HEARTBEAT_SECONDS", "0"),
+        ("HEARTBEAT_SECONDS", "181"),
+    ] {
+        assert_eq!(blamed(config::timing(&env(&[(name, value)]))), name, "{value}");
+    }
+}
+
+#[test]
+fn on_cloud_run_the_drain_outlives_a_deposed_primarys_answers() {
+    let drain = |seconds| env(&[("K_SERVICE", "acquire"), ("SEAT_DRAIN_SECONDS", seconds)]);
+    assert_eq!(blamed(config::timing(&drain("34"))), "SEAT_DRAIN_SECONDS");
+    assert!(config::timing(&drain("35")).is_ok());
+}
+
+#[test]
+fn a_missing_or_blank_value_is_asked_for_by_name() {
+    assert_eq!(blamed(config::Redis::from_env(&env(&[]))), "REDIS_URL");
+    assert_eq!(blamed(config::Redis::from_env(&env(&[("REDIS_URL", "  ")]))), "REDIS_URL");
+    assert_eq!(blamed(config::Records::from_env(&env(&[]))), "DATABASE_URL");
+    assert_eq!(blamed(config::handle_keys(&env(&[]))), "HANDLE_KEY");
+    assert_eq!(blamed(config::peppers(&env(&[]))), "LICENSE_PEPPER");
+    assert_eq!(blamed(config::Root::from_env(&env(&[]))), "ROOT_KEY");
+    assert_eq!(blamed(config::issuer(&env(&[]))), "TOKEN_ISSUER");
+    assert_eq!(blamed(config::identity(&env(&[]))), "IDENTITY_ISSUER");
+    assert_eq!(blamed(config::Push::from_env(&env(&[]))), "PUSH_AUDIENCE");
+    assert_eq!(blamed(config::PubSub::from_env(&env(&[]))), "PUBSUB_PROJECT");
+}
+
+#[test]
+fn stores_are_named_by_the_schemes_we_speak() {
+    for url in ["redis://h:6379", "redis+unix:///tmp/s", "unix:///tmp/s"] {
+        assert!(config::Redis::from_env(&env(&[("REDIS_URL", url)])).is_ok(), "{url}");
+    }
+    for url in ["rediss://h", "h:6379", "http://h"] {
+        assert_eq!(blamed(config::Redis::from_env(&env(&[("REDIS_URL", url)]))), "REDIS_URL");
+    }
+    let source = env(&[("REDIS_URL", "redis://h"), ("REDIS_REPLID_SOURCE", "both")]);
+    assert_eq!(blamed(config::Redis::from_env(&source)), "REDIS_REPLID_SOURCE");
+    let size = |n| env(&[("DATABASE_URL", "postgres://h/d"), ("DATABASE_POOL_SIZE", n)]);
+    assert_eq!(config::Records::from_env(&size("3")).unwrap().pool_size, 3);
+    assert_eq!(blamed(config::Records::from_env(&size("0"))), "DATABASE_POOL_SIZE");
+}
+
+#[test]
+fn a_wrong_secret_is_refused_without_being_shown() {
+    for value in [
+        "",
+        "no-version",
+        "1:short",
+        "0:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8",
+        "256:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8",
+    ] {
+        let error = config::handle_keys(&env(&[("HANDLE_KEY", value)])).unwrap_err();
+        assert_eq!(error.variable, "HANDLE_KEY");
+        assert!(value.is_empty() || !error.to_string().contains(value), "{error}");
+    }
+    let url = "mysql://user:hunter2@h/d";
+    assert!(!config::Records::from_env(&env(&[("DATABASE_URL", url)])).unwrap_err().to_string().contains("hunter2"));
+    let ring = config::handle_keys(&env(&[("HANDLE_KEY", KEY)])).unwrap();
+    assert_eq!(ring.current.key.reveal().len(), 32);
+    assert!(!format!("{ring:?}").contains("31"), "{ring:?}");
+}
+
+#[test]
+fn a_previous_key_needs_another_version() {
+    let pair = |before: &str| env(&[("LICENSE_PEPPER", KEY), ("LICENSE_PEPPER_PREVIOUS", before)]);
+    assert_eq!(blamed(config::peppers(&pair(KEY))), "LICENSE_PEPPER_PREVIOUS");
+    let ring = config::peppers(&pair(&KEY.replace("1:", "2:"))).unwrap();
+    assert_eq!(ring.all().map(|key| key.version).collect::<Vec<_>>(), [1, 2]);
+}
+
+#[test]
+fn a_root_is_a_file_or_one_key_version() {
+    let root = |value| config::Root::from_env(&env(&[("ROOT_KEY", value)]));
+    assert_eq!(root("local:/data/root.pem").unwrap().key, RootKey::Local("/data/root.pem".into()));
+    assert!(matches!(root(VERSION).unwrap().key, RootKey::Kms(name) if name.ends_with("/1")));
+    for value in ["local:", "kms:projects/p", &VERSION.replace("/1", "/latest"), "file:/x", "root.pem"] {
+        assert_eq!(blamed(root(value)), "ROOT_KEY", "{value}");
+    }
+    let next = env(&[("ROOT_KEY", VERSION), ("ROOT_KEY_NEXT", "x")]);
+    assert_eq!(blamed(config::Root::from_env(&next)), "ROOT_KEY_NEXT");
+}
+
+#[test]
+fn http_is_only_for_this_machine_and_this_machine_not_for_cloud_run() {
+    let identity = |issuer: &str, jwks: &str, service: &str| {
+        let values = [
+            ("IDENTITY_ISSUER", issuer),
+            ("IDENTITY_AUDIENCE", "a"),
+            ("IDENTITY_JWKS_URL", jwks),
+            ("K_SERVICE", service),
+        ];
+        config::identity(&env(&values))
+    };
+    let (safe, plain) = ("https://id.example/x", "http://id.example/x");
+    for near in ["http://localhost:9000", "http://127.0.0.1:9000/jwks", "http://[::1]:9000"] {
+        assert!(identity(near, near, "").is_ok(), "{near}");
+        assert_eq!(blamed(identity(near, safe, "register")), "IDENTITY_ISSUER");
+        assert_eq!(blamed(identity(safe, near, "register")), "IDENTITY_JWKS_URL");
+    }
+    assert_eq!(blamed(identity(plain, safe, "")), "IDENTITY_ISSUER");
+    assert_eq!(blamed(identity(safe, plain, "")), "IDENTITY_JWKS_URL");
+    for fake in ["http://localhost.example", "http://127.0.0.1.example/", "ftp://localhost/x", "/path", "id.example"] {
+        assert_eq!(blamed(identity(fake, safe, "")), "IDENTITY_ISSUER", "{fake}");
+    }
+    let service = ("K_SERVICE", "acquire");
+    assert_eq!(blamed(config::Root::from_env(&env(&[("ROOT_KEY", "local:/k"), service]))), "ROOT_KEY");
+    assert_eq!(blamed(config::issuer(&env(&[("PUBLIC_URL", "http://127.0.0.1:8080"), service]))), "PUBLIC_URL");
+    assert_eq!(blamed(config::issuer(&env(&[("TOKEN_ISSUER", "http://x.example")]))), "TOKEN_ISSUER");
+}
+
+#[test]
+fn the_issuer_of_tokens_is_the_public_address_unless_set() {
+    let issuer = |values: &[(&str, &str)]| config::issuer(&env(values)).unwrap();
+    assert_eq!(issuer(&[("PUBLIC_URL", "https://a.example/")]), "https://a.example");
+    assert_eq!(
+        issuer(&[("PUBLIC_URL", "https://a.example"), ("TOKEN_ISSUER", "https://b.example")]),
+        "https://b.example"
+    );
+}
+
+#[test]
+fn identity_platform_needs_no_jwks_address() {
+    let values = [("IDENTITY_ISSUER", "https://securetoken.google.com/p"), ("IDENTITY_AUDIENCE", "p")];
+    assert!(config::identity(&env(&values)).unwrap().jwks_url.ends_with("securetoken@system.gserviceaccount.com"));
+}
+
+#[test]
+fn logging_defaults_to_json_at_info_and_refuses_what_it_cannot_read() {
+    let logging = |values: &[(&str, &str)]| config::Logging::from_env(&env(values));
+    assert_eq!(logging(&[]).map(|l| (l.filter, l.text)), Ok(("info".into(), false)));
+    assert_eq!(logging(&[("LOG_LEVEL", "debug"), ("RUST_LOG", "sqlx=warn")]).unwrap().filter, "sqlx=warn");
+    assert_eq!(blamed(logging(&[("LOG_LEVEL", "a=loud")])), "LOG_LEVEL");
+    assert_eq!(blamed(logging(&[("LOG_FORMAT", "xml")])), "LOG_FORMAT");
+    assert_eq!(blamed(config::Listen::from_env(&env(&[("PORT", "99999")]))), "PORT");
+}

@@ -1,0 +1,75 @@
+use super::{get, rim, send_through};
+use crate::edge::serve::{Check, Service, app, serve};
+use axum::{Router, routing};
+use license_core::Error;
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::oneshot,
+};
+
+fn service(checks: Vec<Check>) -> Service {
+    Service { router: Router::new(), checks }
+}
+
+#[tokio::test]
+async fn ready_means_that_every_store_answers() {
+    let good = Check::new("seats", || async { Ok(()) });
+    let bad = Check::new("records", || async { Err(Error::Records("10.0.0.7 refused".into())) });
+    let answer = send_through(app(service(vec![good.clone()]), &rim()), get("/health/ready")).await;
+    assert_eq!((answer.status.as_u16(), &answer.body["stores"]["seats"]), (200, &"ok".into()));
+    let answer = send_through(app(service(vec![good, bad]), &rim()), get("/health/ready/")).await;
+    assert_eq!((answer.status.as_u16(), &answer.body["code"]), (503, &"records_unavailable".into()));
+    assert_eq!(answer.body["stores"], serde_json::json!({ "seats": "ok", "records": "unavailable" }));
+    assert!(answer.headers.contains_key("retry-after") && !answer.body.to_string().contains("10.0.0.7"));
+}
+
+#[tokio::test]
+async fn live_answers_once_the_stores_were_tried_whatever_they_said() {
+    let tried = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&tried);
+    let away = Check::new("seats", move || {
+        count.fetch_add(1, Ordering::SeqCst);
+        async { Err(Error::Seats("away".into())) }
+    });
+    let answer = send_through(app(service(vec![away]), &rim()), get("/health/live")).await;
+    assert_eq!((answer.status.as_u16(), tried.load(Ordering::SeqCst)), (200, 1));
+}
+
+#[tokio::test]
+async fn a_request_under_way_is_answered_after_the_signal_to_stop_and_idle_connections_do_not_hold_it_up() {
+    let (reached, at_handler) = oneshot::channel();
+    let (go_on, held) = oneshot::channel::<()>();
+    let held = Arc::new(std::sync::Mutex::new(Some((reached, held))));
+    let slow = move || async move {
+        let (reached, held) = held.lock().unwrap().take().unwrap();
+        reached.send(()).unwrap();
+        held.await.unwrap();
+        "done"
+    };
+    let router = Router::new().route("/slow", routing::get(slow)).route("/fast", routing::get(|| async { "fast" }));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let server = tokio::spawn(serve(listener, router, async move { drop(stopped.await) }));
+
+    let _silent = TcpStream::connect(address).await.unwrap();
+    let mut idle = TcpStream::connect(address).await.unwrap();
+    idle.write_all(b"GET /fast HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    idle.read_exact(&mut [0; 16]).await.unwrap();
+    let mut client = TcpStream::connect(address).await.unwrap();
+    client.write_all(b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    at_handler.await.unwrap();
+    stop.send(()).unwrap();
+    go_on.send(()).unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("done"), "{answer}");
+    let within = tokio::time::timeout(std::time::Duration::from_secs(5), server).await;
+    within.expect("stops by itself, not by running out of patience").unwrap().unwrap();
+    assert!(TcpStream::connect(address).await.is_err(), "the port is closed");
+}
