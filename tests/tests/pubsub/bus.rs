@@ -7,6 +7,7 @@ use license_pubsub::{
     push::{Envelope, Push},
 };
 use std::{sync::Arc, time::Duration};
+use tokio::{io::AsyncWriteExt, net::TcpListener};
 use wiremock::{Mock, MockServer, ResponseTemplate, matchers::method};
 
 /// Answers with these statuses in turn, then with 204.
@@ -166,6 +167,19 @@ async fn shutdown_does_not_wait_for_a_receiver_that_is_away_and_accepts_nothing_
     bus.publish(Topic::Reap, vec![reap(1); 100]).await.unwrap();
     tokio::time::timeout(Duration::from_secs(20), bus.shutdown()).await.expect("shutdown ends");
     assert_eq!(bus.publish(Topic::Reap, vec![reap(2)]).await, Err(PublishError::Closed));
+}
+
+#[tokio::test]
+async fn shutdown_lets_a_push_that_is_under_way_end() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let bus = bus(format!("http://{}/", listener.local_addr().unwrap()), hasty());
+    bus.publish(Topic::Reap, vec![reap(1)]).await.unwrap();
+    let (mut connection, _) = listener.accept().await.unwrap();
+    let mut shutdown = Box::pin(bus.shutdown());
+    let early = tokio::time::timeout(Duration::from_millis(100), &mut shutdown).await;
+    assert!(early.is_err(), "the push has no answer yet");
+    connection.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+    tokio::time::timeout(Duration::from_secs(20), shutdown).await.expect("shutdown ends with the push");
 }
 
 #[tokio::test]

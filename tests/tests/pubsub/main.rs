@@ -1,5 +1,7 @@
 //! Pub/Sub as the reaper uses it: publishing to a real server, the bus of one machine, and who may push.
 
+#![allow(clippy::unwrap_used, reason = "tests; clippy.toml's exception does not reach their helper functions")]
+
 mod bus;
 mod cloud;
 mod pstest;

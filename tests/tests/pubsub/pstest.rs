@@ -41,9 +41,7 @@ impl Pstest {
         let program = match PROGRAM.get_or_init(build) {
             Ok(program) => program,
             Err(absent) => {
-                // Past the test harness, which hides what passing tests print.
-                writeln!(std::io::stderr(), "SKIPPED, NOT TESTED: publishing to a real Pub/Sub server: {absent}")
-                    .unwrap();
+                say_skipped(absent);
                 return None;
             }
         };
@@ -76,6 +74,12 @@ impl Drop for Pstest {
         drop(self.input.take());
         let _ = self.child.wait();
     }
+}
+
+/// Not by `eprintln`: that goes to the test harness, which hides what passing tests print.
+fn say_skipped(absent: &str) {
+    let what = "SKIPPED, NOT TESTED: publishing to a real Pub/Sub server";
+    writeln!(std::io::stderr(), "{what}: {absent}").expect("standard error is open");
 }
 
 static PROGRAM: OnceLock<Result<PathBuf, String>> = OnceLock::new();
