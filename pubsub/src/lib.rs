@@ -3,7 +3,7 @@
 //! * [`Topic`], [`Message`]: what is sent where.
 //! * [`Publisher`], with two implementations: `cloud::CloudPublisher` (feature `cloud`) and [`bus::Bus`], the in-process bus
 //!   of one machine, which delivers the same envelope over HTTP as Cloud Pub/Sub does.
-//! * [`push`]: the receiving end. [`push::Envelope`] takes a body apart,
+//! * [`push`]: the receiving end. [`push::Envelope`] takes a body apart, [`push::PushCheck`] checks who sent it.
 //!
 //! Delivery is at least once and in any order, here as in the cloud: receivers must not mind duplicates.
 

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests; clippy.toml's exception does not reach their helper functions")]
 
 mod bus;
+mod check;
 mod cloud;
 mod pstest;
 
