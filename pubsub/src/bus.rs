@@ -1,0 +1,259 @@
+//! The bus of one machine: what Cloud Pub/Sub is to the cloud, for `license-local` and for tests.
+//!
+//! It keeps messages in memory only. What it accepted and had not delivered when the process ended is gone, so nothing may
+//! rest on it that Cloud Pub/Sub's at-least-once would have to carry: a lost reap message is made up by the next tick.
+
+use crate::{
+    BoxFuture, Message, PublishError, Publisher, Topic,
+    push::{Envelope, Push},
+};
+use license_core::Clock;
+use reqwest::{Client, StatusCode, Url, header};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tokio::sync::{Semaphore, watch};
+
+/// Gives a fresh bearer token for each push.
+pub type TokenSource = Arc<dyn Fn() -> String + Send + Sync>;
+
+/// Who gets the messages of a topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subscription {
+    /// The topic.
+    pub topic: Topic,
+    /// Where its messages are posted: plain HTTP on this machine.
+    pub push_url: String,
+}
+
+/// How patient the bus is. [`Limits::default`] is right for `license-local`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// How many deliveries may wait; more are refused with [`PublishError::Full`].
+    pub queue: usize,
+    /// How many pushes are under way at once.
+    pub concurrency: usize,
+    /// How long a receiver may take to answer.
+    pub ack_deadline: Duration,
+    /// The pause after the first failed delivery; it doubles with every further one …
+    pub first_backoff: Duration,
+    /// … up to this.
+    pub max_backoff: Duration,
+    /// After so many failed deliveries the message is given up. At least 1.
+    pub attempts: u32,
+}
+
+impl Default for Limits {
+    /// 20 attempts with at most 10 s between them: a receiver may be away for a minute and a half.
+    fn default() -> Self {
+        Self {
+            queue: 10_000,
+            concurrency: 8,
+            ack_deadline: Duration::from_secs(60),
+            first_backoff: Duration::from_millis(10),
+            max_backoff: Duration::from_secs(10),
+            attempts: 20,
+        }
+    }
+}
+
+/// Why a bus could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum BusError {
+    /// A subscription's address is none.
+    #[error("the bus cannot push to {0:?}: not a plain http:// address")]
+    PushUrl(String),
+    /// No HTTP client.
+    #[error("the bus has no HTTP client: {0}")]
+    Client(#[from] reqwest::Error),
+}
+
+/// [`Publisher`] that delivers by HTTP from within this process. Clones share one queue.
+#[derive(Clone)]
+pub struct Bus {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    subscriptions: Vec<(Topic, Url)>,
+    token: TokenSource,
+    limits: Limits,
+    client: Client,
+    clock: Clock,
+    posts: Semaphore,
+    state: watch::Sender<State>,
+    dead_letters: AtomicU64,
+    abandoned: AtomicU64,
+}
+
+#[derive(Clone, Copy, Default)]
+struct State {
+    /// Deliveries accepted and not yet over.
+    pending: usize,
+    closed: bool,
+}
+
+impl Bus {
+    /// A bus with the default limits. Must be used inside a Tokio runtime; rustls's default crypto provider must be installed
+    /// (the HTTP client asks for it even where it never uses TLS).
+    ///
+    /// # Errors
+    /// An address that cannot be pushed to.
+    pub fn new(subscriptions: Vec<Subscription>, token: TokenSource) -> Result<Self, BusError> {
+        Self::with_limits(subscriptions, token, Limits::default())
+    }
+
+    /// A bus with limits of one's own.
+    ///
+    /// # Errors
+    /// As [`Bus::new`].
+    pub fn with_limits(subscriptions: Vec<Subscription>, token: TokenSource, limits: Limits) -> Result<Self, BusError> {
+        let address = |Subscription { topic, push_url }| match Url::parse(&push_url) {
+            Ok(url) if url.scheme() == "http" => Ok((topic, url)),
+            _ => Err(BusError::PushUrl(push_url)),
+        };
+        let inner = Inner {
+            subscriptions: subscriptions.into_iter().map(address).collect::<Result<_, _>>()?,
+            token,
+            limits,
+            client: client(limits.ack_deadline)?,
+            clock: Clock::system(),
+            posts: Semaphore::new(limits.concurrency.max(1)),
+            state: watch::Sender::default(),
+            dead_letters: AtomicU64::new(0),
+            abandoned: AtomicU64::new(0),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// How many messages were given up after the last attempt, since the start.
+    pub fn dead_letters(&self) -> u64 {
+        self.inner.dead_letters.load(Ordering::Relaxed)
+    }
+
+    /// Waits until everything accepted so far is delivered or given up.
+    pub async fn idle(&self) {
+        // Cannot fail: the sender is in `self`.
+        let _ = self.inner.state.subscribe().wait_for(|state| state.pending == 0).await;
+    }
+
+    /// Accepts no more messages, lets pushes that are under way end (at most [`Limits::ack_deadline`]) and drops what waits.
+    pub async fn shutdown(&self) {
+        self.inner.state.send_modify(|state| state.closed = true);
+        self.idle().await;
+        let abandoned = self.inner.abandoned.swap(0, Ordering::Relaxed);
+        if abandoned > 0 {
+            tracing::warn!(abandoned, "the bus stopped before these messages were delivered");
+        }
+    }
+}
+
+impl Publisher for Bus {
+    /// `Ok` once the messages are accepted in memory, all or none. A topic without subscription takes and forgets them, as
+    /// Cloud Pub/Sub does.
+    fn publish(&self, topic: Topic, messages: Vec<Message>) -> BoxFuture<'_, Result<(), PublishError>> {
+        Box::pin(async move { self.inner.accept(topic, messages) })
+    }
+}
+
+impl Inner {
+    fn accept(self: &Arc<Self>, topic: Topic, messages: Vec<Message>) -> Result<(), PublishError> {
+        let urls: Vec<&Url> = self.subscriptions.iter().filter(|(of, _)| *of == topic).map(|(_, url)| url).collect();
+        let new = messages.len() * urls.len();
+        let mut outcome = Ok(());
+        self.state.send_if_modified(|state| {
+            if state.closed {
+                outcome = Err(PublishError::Closed);
+            } else if state.pending + new > self.limits.queue {
+                outcome = Err(PublishError::Full { waiting: state.pending });
+            } else {
+                state.pending += new;
+            }
+            outcome.is_ok()
+        });
+        outcome?;
+        for message in messages {
+            let push = Push::new(topic, message, &self.clock);
+            for url in &urls {
+                let place = Place(self.clone());
+                tokio::spawn(deliver(place, (*url).clone(), push.clone()));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One delivery's place in the queue, given back when the delivery is over, however it ends.
+struct Place(Arc<Inner>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.state.send_modify(|state| state.pending -= 1);
+    }
+}
+
+/// Pushes one message to one receiver until it is acknowledged, given up, or the bus shuts down.
+async fn deliver(place: Place, url: Url, mut push: Push) {
+    let bus = &place.0;
+    let mut state = bus.state.subscribe();
+    let mut backoff = bus.limits.first_backoff;
+    let last = bus.limits.attempts.max(1);
+    for attempt in 1..=last {
+        let permit = tokio::select! {
+            biased;
+            _ = state.wait_for(|state| state.closed) => break,
+            permit = bus.posts.acquire() => permit,
+        };
+        push.delivery_attempt = Some(attempt);
+        let answer = post(&bus.client, url.clone(), &push, &(bus.token)()).await;
+        drop(permit);
+        let why = match answer {
+            Ok(status) if acknowledges(status) => return,
+            Ok(status) => status.to_string(),
+            Err(error) => error.to_string(),
+        };
+        if attempt == last {
+            bus.dead_letters.fetch_add(1, Ordering::Relaxed);
+            tracing::error!(url = %url, message_id = push.message_id, attempts = last, why, "a message was given up");
+            return;
+        }
+        tracing::debug!(url = %url, message_id = push.message_id, attempt, why, "a push was not acknowledged");
+        tokio::select! {
+            _ = state.wait_for(|state| state.closed) => break,
+            () = tokio::time::sleep(backoff) => {}
+        }
+        backoff = (backoff * 2).min(bus.limits.max_backoff);
+    }
+    bus.abandoned.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Whether a status acknowledges a push (<https://cloud.google.com/pubsub/docs/push#receive_push>); any other redelivers.
+pub fn acknowledges(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 102 | 200 | 201 | 202 | 204)
+}
+
+/// Posts one delivery and gives the receiver's answer: to send a message twice, late or out of order, as Cloud Pub/Sub may.
+///
+/// # Errors
+/// An address that is none, or nobody who answers within 60 s.
+pub async fn deliver_once(url: &str, push: &Push, token: &str) -> Result<StatusCode, BusError> {
+    let address = Url::parse(url).map_err(|_| BusError::PushUrl(url.to_owned()))?;
+    let client = client(Limits::default().ack_deadline)?;
+    Ok(post(&client, address, push, token).await?)
+}
+
+async fn post(client: &Client, url: Url, push: &Push, token: &str) -> reqwest::Result<StatusCode> {
+    let request = client.post(url).bearer_auth(token).header(header::CONTENT_TYPE, "application/json");
+    Ok(request.body(Envelope::write(push)).send().await?.status())
+}
+
+/// Straight to this machine: no proxy, no redirects (Pub/Sub follows none), and no certificates, which a bare machine may not
+/// even have and which the client would otherwise load.
+fn client(ack_deadline: Duration) -> reqwest::Result<Client> {
+    let builder = Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
+    builder.tls_certs_only([]).timeout(ack_deadline).build()
+}

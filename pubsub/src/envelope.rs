@@ -1,0 +1,245 @@
+//! The body of a push, as Cloud Pub/Sub sends it (<https://cloud.google.com/pubsub/docs/push#receive_push>).
+
+use crate::{Message, Topic};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use license_core::{
+    Clock,
+    domain::event::{BUCKETS, Event, ReapBucket},
+};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use uuid::Uuid;
+
+/// One delivery of one message. The same message may come again, with the same [`Push::message_id`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Push {
+    /// The subscription's full name; empty if the sender gave none.
+    pub subscription: String,
+    /// Unique within the topic, given by the server when it accepted the message.
+    pub message_id: String,
+    /// When the server accepted the message.
+    pub publish_time: Option<OffsetDateTime>,
+    /// 1 for the first delivery. Cloud Pub/Sub says it only where the subscription has a dead-letter topic.
+    pub delivery_attempt: Option<u32>,
+    /// The message's body.
+    pub data: Vec<u8>,
+    /// The message's attributes.
+    pub attributes: BTreeMap<String, String>,
+}
+
+impl Push {
+    /// The first delivery of a message accepted now, under a new id.
+    pub fn new(topic: Topic, message: Message, clock: &Clock) -> Self {
+        Self {
+            subscription: format!("projects/local/subscriptions/{}", topic.as_str()),
+            message_id: Uuid::now_v7().to_string(),
+            publish_time: Some(clock.now()),
+            delivery_attempt: Some(1),
+            data: message.data,
+            attributes: message.attributes,
+        }
+    }
+
+    /// The message as a request for one share of a sweep.
+    ///
+    /// # Errors
+    /// The data is not that, or names a share there is not. It never will be: record it and acknowledge.
+    pub fn reap_bucket(&self) -> Result<ReapBucket, Malformed> {
+        let asked: ReapBucket = serde_json::from_slice(&self.data).map_err(|e| Malformed::Message(e.to_string()))?;
+        if asked.bucket < BUCKETS {
+            return Ok(asked);
+        }
+        Err(Malformed::Message(format!("bucket {} is not below {BUCKETS}", asked.bucket)))
+    }
+
+    /// The message as an event.
+    ///
+    /// # Errors
+    /// The data is not that. It never will be: record it and acknowledge.
+    pub fn event(&self) -> Result<Event, Malformed> {
+        serde_json::from_slice(&self.data).map_err(|e| Malformed::Message(e.to_string()))
+    }
+}
+
+/// Why a body is no push, or its message not what the topic carries. Redelivery would not change it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Malformed {
+    /// Larger than [`Envelope::MAX_BYTES`].
+    #[error("the push has {0} bytes; {max} are allowed", max = Envelope::MAX_BYTES)]
+    TooLarge(usize),
+    /// Not JSON at all.
+    #[error("the push is not JSON: {0}")]
+    NotJson(String),
+    /// JSON, but not the envelope.
+    #[error("the push is not a Pub/Sub envelope: {0}")]
+    NotAnEnvelope(String),
+    /// An envelope around data that is not base64.
+    #[error("the message's data is not base64")]
+    NotBase64,
+    /// A well-formed envelope around a message that says nothing we know.
+    #[error("the message is not what its topic carries: {0}")]
+    Message(String),
+}
+
+/// Reads and writes the JSON around a message. Both spellings of its fields are written, as Google does, and either is read;
+/// unknown fields are passed over.
+#[derive(Clone, Copy, Debug)]
+pub struct Envelope;
+
+#[derive(Deserialize)]
+struct Wire {
+    message: WireMessage,
+    subscription: Option<String>,
+    #[serde(rename = "deliveryAttempt")]
+    delivery_attempt: Option<u32>,
+}
+
+// Two fields for each spelling: a serde alias would call a body that has both a duplicate.
+#[derive(Deserialize)]
+struct WireMessage {
+    data: Option<String>,
+    attributes: Option<BTreeMap<String, String>>,
+    #[serde(rename = "messageId")]
+    camel_id: Option<String>,
+    #[serde(rename = "message_id")]
+    snake_id: Option<String>,
+    #[serde(rename = "publishTime")]
+    camel_time: Option<String>,
+    #[serde(rename = "publish_time")]
+    snake_time: Option<String>,
+}
+
+impl Envelope {
+    /// The largest body read: the messages we take have a few hundred bytes.
+    pub const MAX_BYTES: usize = 64 * 1024;
+
+    /// Takes a push's body apart.
+    ///
+    /// # Errors
+    /// [`Malformed`], for the log. No content of the message is in it beyond the field that was wrong.
+    pub fn parse(body: &[u8]) -> Result<Push, Malformed> {
+        if body.len() > Self::MAX_BYTES {
+            return Err(Malformed::TooLarge(body.len()));
+        }
+        let Wire { message, subscription, delivery_attempt } = serde_json::from_slice(body).map_err(|e| {
+            if e.is_data() { Malformed::NotAnEnvelope(e.to_string()) } else { Malformed::NotJson(e.to_string()) }
+        })?;
+        let missing = || Malformed::NotAnEnvelope("message.messageId is missing or empty".into());
+        let message_id = message.camel_id.or(message.snake_id).filter(|id| !id.is_empty()).ok_or_else(missing)?;
+        Ok(Push {
+            subscription: subscription.unwrap_or_default(),
+            message_id,
+            publish_time: message.camel_time.or(message.snake_time).map(|text| read_time(&text)).transpose()?,
+            delivery_attempt,
+            data: STANDARD.decode(message.data.unwrap_or_default()).map_err(|_| Malformed::NotBase64)?,
+            attributes: message.attributes.unwrap_or_default(),
+        })
+    }
+
+    /// The body a push endpoint gets for this delivery. What was not known is left out.
+    pub fn write(push: &Push) -> Vec<u8> {
+        let mut message = serde_json::json!({
+            "data": STANDARD.encode(&push.data),
+            "attributes": push.attributes,
+            "messageId": push.message_id,
+            "message_id": push.message_id,
+        });
+        if let Some(time) = push.publish_time.and_then(|at| at.format(&Rfc3339).ok()) {
+            message["publishTime"] = time.clone().into();
+            message["publish_time"] = time.into();
+        }
+        let mut envelope = serde_json::json!({ "message": message, "subscription": push.subscription });
+        if let Some(attempt) = push.delivery_attempt {
+            envelope["deliveryAttempt"] = attempt.into();
+        }
+        envelope.to_string().into_bytes()
+    }
+}
+
+fn read_time(text: &str) -> Result<OffsetDateTime, Malformed> {
+    OffsetDateTime::parse(text, &Rfc3339)
+        .map_err(|_| Malformed::NotAnEnvelope("message.publishTime is not an RFC 3339 date and time".into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn push() -> Push {
+        let attributes = BTreeMap::from([("kind".to_owned(), "seat.granted".to_owned())]);
+        let message = Message { data: vec![0, 159, 255, b'"'], attributes };
+        Push { delivery_attempt: Some(3), ..Push::new(Topic::Events, message, &Clock::system()) }
+    }
+
+    fn parse(body: serde_json::Value) -> Result<Push, Malformed> {
+        Envelope::parse(body.to_string().as_bytes())
+    }
+
+    #[test]
+    fn a_written_envelope_reads_back_as_the_same_push() {
+        let whole = push();
+        assert_eq!(Envelope::parse(&Envelope::write(&whole)).as_ref(), Ok(&whole));
+        let bare = Push { publish_time: None, delivery_attempt: None, ..push() };
+        assert_eq!(Envelope::parse(&Envelope::write(&bare)).as_ref(), Ok(&bare));
+    }
+
+    #[test]
+    fn the_envelope_of_googles_documentation_is_read() {
+        let body = br#"{
+            "message": {
+                "attributes": { "key": "value" },
+                "data": "SGVsbG8gQ2xvdWQgUHViL1N1YiEgSGVyZSBpcyBteSBtZXNzYWdlIQ==",
+                "messageId": "2070443601311540", "message_id": "2070443601311540",
+                "publishTime": "2021-02-26T19:13:55.749Z", "publish_time": "2021-02-26T19:13:55.749Z"
+            },
+            "subscription": "projects/myproject/subscriptions/mysubscription"
+        }"#;
+        let push = Envelope::parse(body).unwrap();
+        assert_eq!(push.data, b"Hello Cloud Pub/Sub! Here is my message!");
+        assert_eq!(push.message_id, "2070443601311540");
+        assert_eq!(push.attributes["key"], "value");
+        assert_eq!(push.publish_time.unwrap().unix_timestamp(), 1_614_366_835);
+        assert_eq!(push.delivery_attempt, None);
+    }
+
+    #[test]
+    fn unknown_fields_and_a_single_spelling_are_no_obstacle() {
+        let push = parse(json!({"message": {"message_id": "7", "orderingKey": "k", "new": [1]}, "newer": {}})).unwrap();
+        assert_eq!((push.message_id.as_str(), push.data.len(), push.attributes.len()), ("7", 0, 0));
+    }
+
+    #[test]
+    fn a_malformed_envelope_is_refused_with_its_reason() {
+        let envelope = |message| parse(json!({ "message": message }));
+        assert!(matches!(Envelope::parse(b""), Err(Malformed::NotJson(_))));
+        assert!(matches!(Envelope::parse(b"{\"message\":"), Err(Malformed::NotJson(_))));
+        assert!(matches!(Envelope::parse(&[0xff; 9]), Err(Malformed::NotJson(_))));
+        assert!(matches!(Envelope::parse(&[b'['; 9999]), Err(Malformed::NotJson(_) | Malformed::NotAnEnvelope(_))));
+        for body in [json!([]), json!("x"), json!({}), json!({"message": 5}), json!({"message": null})] {
+            assert!(matches!(parse(body.clone()), Err(Malformed::NotAnEnvelope(_))), "{body}");
+        }
+        for message in [
+            json!({}),
+            json!({"messageId": ""}),
+            json!({"messageId": 5}),
+            json!({"messageId": "1", "attributes": {"a": 1}}),
+            json!({"messageId": "1", "data": {}}),
+            json!({"messageId": "1", "publishTime": "yesterday"}),
+        ] {
+            assert!(matches!(envelope(message.clone()), Err(Malformed::NotAnEnvelope(_))), "{message}");
+        }
+        assert_eq!(envelope(json!({"messageId": "1", "data": "%%"})), Err(Malformed::NotBase64));
+        assert_eq!(Envelope::parse(&vec![b' '; 70_000]), Err(Malformed::TooLarge(70_000)));
+    }
+
+    #[test]
+    fn a_message_that_names_no_share_of_ours_is_malformed() {
+        let bucket = |data: &str| Push { data: data.as_bytes().to_vec(), ..push() }.reap_bucket();
+        assert_eq!(bucket(r#"{"bucket":63}"#), Ok(ReapBucket { bucket: 63 }));
+        for data in ["", "{}", "63", r#"{"bucket":64}"#, r#"{"bucket":-1}"#, r#"{"bucket":"1"}"#] {
+            assert!(matches!(bucket(data), Err(Malformed::Message(_))), "{data}");
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! What is sent, and where to.
+
+use license_core::domain::event::{Event, ReapBucket};
+use std::collections::BTreeMap;
+
+/// The topics there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Topic {
+    /// "Sweep now", once a minute. In the cloud only Cloud Scheduler publishes it.
+    Tick,
+    /// One message per share of all pools: [`ReapBucket`].
+    Reap,
+    /// What happened: [`Event`], from the outbox.
+    Events,
+}
+
+impl Topic {
+    /// The word for this topic in logs, and its name where no other is configured.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Tick => "tick",
+            Self::Reap => "reap",
+            Self::Events => "events",
+        }
+    }
+}
+
+/// What the topics are called in one environment: ids without `projects/…/topics/`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Topics {
+    /// Name of [`Topic::Tick`].
+    pub tick: String,
+    /// Name of [`Topic::Reap`].
+    pub reap: String,
+    /// Name of [`Topic::Events`].
+    pub events: String,
+}
+
+impl Default for Topics {
+    fn default() -> Self {
+        let name = |topic: Topic| topic.as_str().to_owned();
+        Self { tick: name(Topic::Tick), reap: name(Topic::Reap), events: name(Topic::Events) }
+    }
+}
+
+impl Topics {
+    /// The configured name of a topic.
+    pub fn name(&self, topic: Topic) -> &str {
+        match topic {
+            Topic::Tick => &self.tick,
+            Topic::Reap => &self.reap,
+            Topic::Events => &self.events,
+        }
+    }
+}
+
+/// One message. Cloud Pub/Sub's limits hold: 10 MB of data, attribute keys up to 256 bytes, values up to 1,024 bytes, and not
+/// both empty (<https://cloud.google.com/pubsub/quotas#resource_limits>).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Message {
+    /// The body: JSON.
+    pub data: Vec<u8>,
+    /// What subscriptions can filter by without reading the body.
+    pub attributes: BTreeMap<String, String>,
+}
+
+impl Message {
+    /// Asks for a sweep. Carries nothing: an empty JSON object, because Pub/Sub refuses an empty message.
+    pub fn tick() -> Self {
+        Self { data: b"{}".to_vec(), attributes: BTreeMap::new() }
+    }
+
+    /// Asks for one share of a sweep.
+    pub fn reap(bucket: ReapBucket) -> Self {
+        let data = format!(r#"{{"bucket":{}}}"#, bucket.bucket).into_bytes();
+        Self { data, attributes: BTreeMap::new() }
+    }
+
+    /// Tells of an event. Attributes: `id` (what consumers dedupe by), `kind`, `tenant`.
+    ///
+    /// # Errors
+    /// An event whose date has no RFC 3339 form (a year beyond 9999). It can never be published: record it and go on.
+    pub fn event(event: &Event) -> serde_json::Result<Self> {
+        let attributes =
+            [("id", event.id.to_string()), ("kind", event.kind.clone()), ("tenant", event.tenant.to_string())];
+        let attributes = attributes.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+        Ok(Self { data: serde_json::to_vec(event)?, attributes })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reap_message_reads_back_as_its_bucket() {
+        let message = Message::reap(ReapBucket { bucket: 63 });
+        assert_eq!(serde_json::from_slice::<ReapBucket>(&message.data).unwrap(), ReapBucket { bucket: 63 });
+    }
+
+    #[test]
+    fn every_topic_has_the_name_that_was_configured_for_it() {
+        let topics = Topics { tick: "t".into(), reap: "r".into(), events: "e".into() };
+        assert_eq!([Topic::Tick, Topic::Reap, Topic::Events].map(|t| topics.name(t)), ["t", "r", "e"]);
+        let default = Topics::default();
+        assert_eq!([Topic::Tick, Topic::Reap, Topic::Events].map(|t| default.name(t)), ["tick", "reap", "events"]);
+    }
+}

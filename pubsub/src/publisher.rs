@@ -1,0 +1,45 @@
+//! The one thing the rest of the house knows about publishing.
+
+use crate::{Message, Topic};
+use std::pin::Pin;
+
+/// A boxed future that can move between threads.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Where messages go: Cloud Pub/Sub or the bus of one machine.
+pub trait Publisher: Send + Sync + 'static {
+    /// Publishes all messages to one topic.
+    ///
+    /// `Ok` only when every message is acknowledged: nothing is left to do in the background, where Cloud Run gives no CPU.
+    /// No messages are `Ok` at once.
+    ///
+    /// # Errors
+    /// At least one message is not known to have arrived; others may have. Publish all of them again: receivers dedupe.
+    fn publish(&self, topic: Topic, messages: Vec<Message>) -> BoxFuture<'_, Result<(), PublishError>>;
+}
+
+/// Why messages are not known to have arrived. All of them may be published again.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PublishError {
+    /// The server refused, or could not be asked in time.
+    #[error("publishing to {topic}: {missing} of {of} messages not acknowledged: {reason}")]
+    Unacknowledged {
+        /// The full name of the topic.
+        topic: String,
+        /// How many messages were not acknowledged.
+        missing: usize,
+        /// How many were to be published.
+        of: usize,
+        /// What the server or the client said, for a person.
+        reason: String,
+    },
+    /// The bus holds as many undelivered messages as it may. None of these was accepted.
+    #[error("the bus is full: {waiting} messages wait to be delivered; publish again when its subscribers answer")]
+    Full {
+        /// How many messages wait.
+        waiting: usize,
+    },
+    /// The bus is shutting down. None of these was accepted.
+    #[error("the bus is shutting down")]
+    Closed,
+}

@@ -1,0 +1,64 @@
+//! The receiving end of a push: what came, and who sent it.
+
+pub use crate::envelope::{Envelope, Malformed, Push};
+use license_core::{
+    Result,
+    identity::{Refused, Verifier},
+};
+
+/// Checks that a push comes from our subscriptions and nobody else: signature, times, issuer and exact audience by the
+/// [`Verifier`], then the exact service account.
+#[derive(Clone)]
+pub struct PushCheck {
+    /// Knows issuer, audience and keys: in the cloud [`license_core::identity::Settings::google`]
+    /// (<https://cloud.google.com/pubsub/docs/authenticate-push-subscriptions>).
+    pub verifier: Verifier,
+    /// The service account that the subscriptions push as. Anybody with a Google account can get a token of the same issuer
+    /// and audience; only this tells them apart.
+    pub email: String,
+}
+
+/// Why a push is not believed. The text is for logs: a client is told no more than 401.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PushRefused {
+    /// No `Authorization: Bearer …`.
+    #[error("the push carries no bearer token")]
+    NoToken,
+    /// The token itself is refused.
+    #[error("the push's token is refused: {0}")]
+    Token(Refused),
+    /// A good token of somebody else.
+    #[error("the push's token belongs to another account than the configured one")]
+    Email,
+    /// The issuer has not verified that the account owns the address.
+    #[error("the push's token carries an unverified e-mail address")]
+    EmailUnverified,
+}
+
+impl PushCheck {
+    /// Checks the value of the `Authorization` header. The inner error is the refusal.
+    ///
+    /// # Errors
+    /// The issuer's keys could not be fetched ([`license_core::Error::Identity`]): let the push be redelivered.
+    pub async fn check(&self, authorization: Option<&str>) -> Result<std::result::Result<(), PushRefused>> {
+        let Some(token) = authorization.and_then(bearer) else {
+            return Ok(Err(PushRefused::NoToken));
+        };
+        let claims = match self.verifier.verify(token).await? {
+            Ok(claims) => claims,
+            Err(refused) => return Ok(Err(PushRefused::Token(refused))),
+        };
+        Ok(match claims.email {
+            Some(email) if email == self.email && claims.email_verified => Ok(()),
+            Some(email) if email == self.email => Err(PushRefused::EmailUnverified),
+            _ => Err(PushRefused::Email),
+        })
+    }
+}
+
+/// The token of `Bearer <token>`; the scheme's case does not matter (RFC 9110, section 11.1).
+fn bearer(authorization: &str) -> Option<&str> {
+    let (scheme, token) = authorization.split_once(' ')?;
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+}
