@@ -3,6 +3,7 @@
 create schema directory;
 create schema catalog;
 revoke all on schema public from public;
+grant usage, create on schema public to owner; -- also where another role owns the database, after a restore say
 grant usage on schema public, directory, catalog to service, reaper, admin;
 -- A function is callable by whom a grant names, never by everybody.
 alter default privileges revoke execute on functions from public;

@@ -6,7 +6,7 @@ declare role text;
 begin
   foreach role in array array['owner', 'service', 'reaper', 'admin'] loop
     begin
-      execute format('create role %I %s noinherit', role, case when role = 'owner' then 'nologin' else 'login' end);
+      execute format('create role %I %s', role, case when role = 'owner' then 'nologin' else 'login' end);
     exception when duplicate_object or unique_violation then null; -- another database of this cluster made it
     end;
   end loop;

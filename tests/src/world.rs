@@ -1,0 +1,248 @@
+//! The whole of it in one process: stores, moves, one organization with one license, and a clock that tests move.
+
+use crate::{Machine, stores};
+use license_core::{
+    Clock,
+    domain::{
+        id::{LicenseId, PoolId, PoolName, TenantId},
+        key::LicenseKey,
+        lease::Timing,
+        secret::KeyRing,
+    },
+    moves::{Moves, Settings, manage::Manage, reap::Reaper},
+    records::{NewOrganization, Records, Registration, Role},
+    seats::{PoolKey, ReplicationId, Seats},
+    signer::{Signer, local::LocalRoot},
+};
+use license_local::stores::{Redis, RedisSettings};
+use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
+use std::sync::Arc;
+use tokio::sync::OnceCell;
+
+/// One root for all tests of a process: making an RSA-4096 key takes seconds.
+static ROOT: OnceCell<Arc<LocalRoot>> = OnceCell::const_new();
+
+/// The root all tests of this process sign under.
+pub async fn root() -> Arc<LocalRoot> {
+    let make = || async {
+        let key = tokio::task::spawn_blocking(|| aws_lc_rs::rsa::KeyPair::generate(aws_lc_rs::rsa::KeySize::Rsa4096));
+        Arc::new(LocalRoot::new(key.await.unwrap().unwrap()).unwrap())
+    };
+    ROOT.get_or_init(make).await.clone()
+}
+
+/// `iss` of everything the tests' worlds sign.
+pub const ISSUER: &str = "https://licenses.example.com";
+
+/// A world of its own.
+pub struct World {
+    pub redis: Redis,
+    pub database: PgConnectOptions,
+    pub clock: Clock,
+    pub timing: Timing,
+    pub moves: Moves,
+    pub reaper: Reaper,
+    pub manage: Manage,
+    pub admin: Records,
+    pub license: License,
+}
+
+/// The license a world begins with: five seats counted by machine.
+#[derive(Clone, Debug)]
+pub struct License {
+    pub key: LicenseKey,
+    pub tenant: TenantId,
+    pub id: LicenseId,
+    pub pool_id: PoolId,
+    pub pool: PoolKey,
+}
+
+/// How a world is made.
+#[derive(Clone)]
+pub struct Shape {
+    pub seats: u32,
+    pub holder_by: &'static str,
+    pub processes: u32,
+    pub replication_id: ReplicationId,
+    pub redis: RedisSettings,
+    pub clock: Clock,
+}
+
+impl Default for Shape {
+    fn default() -> Self {
+        Self {
+            seats: 5,
+            holder_by: "machine",
+            processes: 32,
+            replication_id: ReplicationId::Script,
+            redis: RedisSettings::default(),
+            clock: Clock::fake(),
+        }
+    }
+}
+
+impl World {
+    /// Five seats, time stands still.
+    pub async fn new() -> Self {
+        Self::shaped(Shape::default()).await
+    }
+
+    /// So many seats, time stands still.
+    pub async fn with_seats(seats: u32) -> Self {
+        Self::shaped(Shape { seats, ..Shape::default() }).await
+    }
+
+    pub async fn shaped(shape: Shape) -> Self {
+        let redis = Redis::temporary(shape.redis.clone()).await.expect("Redis starts");
+        let database = stores::database().await;
+        let timing = Timing::default();
+        let admin = Records::with(database.clone(), Role::Admin, 4);
+        let license = register(&admin, &database, &shape, "owner").await;
+        let seats = || Seats::new(&redis.url(), shape.replication_id, timing, shape.clock.clone()).unwrap();
+        Self {
+            moves: instance(seats(), &database, timing, shape.clock.clone()).await,
+            reaper: Reaper::new(seats(), Records::with(database.clone(), Role::Reaper, 4), timing),
+            manage: Manage::new(seats(), admin.clone()),
+            admin,
+            license,
+            timing,
+            clock: shape.clock,
+            redis,
+            database,
+        }
+    }
+
+    /// Another instance of the functions over the same stores.
+    pub async fn instance(&self) -> Moves {
+        self.instance_with(self.clock.clone()).await
+    }
+
+    /// Another instance whose clock is its own.
+    pub async fn instance_with(&self, clock: Clock) -> Moves {
+        instance(self.seats_with(clock.clone()), &self.database, self.timing, clock).await
+    }
+
+    /// The seat store, for tests that speak to it directly.
+    pub fn seats(&self) -> Seats {
+        self.seats_with(self.clock.clone())
+    }
+
+    fn seats_with(&self, clock: Clock) -> Seats {
+        Seats::new(&self.redis.url(), ReplicationId::Script, self.timing, clock).unwrap()
+    }
+
+    /// The records as the service role, for tests that speak to them directly.
+    pub fn service(&self) -> Records {
+        Records::with(self.database.clone(), Role::Service, 4)
+    }
+
+    /// A machine that starts a process of the product.
+    pub fn machine(&self, name: &str) -> Machine {
+        Machine::new(&self.license, name)
+    }
+
+    /// A connection as superuser, which row-level security does not bind: for looking at what is true.
+    pub async fn truth(&self) -> PgConnection {
+        PgConnection::connect_with(&self.database).await.unwrap()
+    }
+
+    /// The rows of a query of one number.
+    pub async fn count(&self, sql: &'static str) -> i64 {
+        sqlx::query_scalar(sql).fetch_one(&mut self.truth().await).await.unwrap()
+    }
+
+    /// A raw connection to Redis, for faults.
+    pub async fn redis(&self) -> ::redis::aio::MultiplexedConnection {
+        ::redis::Client::open(self.redis.url()).unwrap().get_multiplexed_async_connection().await.unwrap()
+    }
+
+    /// Forgets everything Redis knew.
+    pub async fn flush(&self) {
+        ::redis::cmd("FLUSHALL").exec_async(&mut self.redis().await).await.unwrap();
+    }
+
+    /// One sweep of every bucket.
+    pub async fn sweep(&self) -> license_core::moves::reap::Report {
+        let mut total = license_core::moves::reap::Report::default();
+        for bucket in 0..license_core::domain::event::BUCKETS {
+            let report = self.reaper.sweep(bucket).await.unwrap();
+            total.pools += report.pools;
+            total.seats += report.seats;
+            total.sessions += report.sessions;
+            total.failed += report.failed;
+        }
+        total
+    }
+
+    /// Lets time pass for the service and Redis.
+    pub fn pass(&self, time: std::time::Duration) {
+        self.clock.advance_ms(time.as_millis() as i64);
+    }
+
+    /// Lets a whole lease pass, and a little.
+    pub fn pass_ttl(&self) {
+        self.pass(self.timing.ttl + std::time::Duration::from_millis(1));
+    }
+
+    /// Holders as the records have them, by seat.
+    pub async fn held(&self) -> Vec<(i32, String)> {
+        sqlx::query_as("select seat_no, holder from seats where holder is not null order by seat_no")
+            .fetch_all(&mut self.truth().await)
+            .await
+            .unwrap()
+    }
+
+    /// The pool's epoch in the records.
+    pub async fn epoch(&self) -> i64 {
+        self.count("select epoch from pools").await
+    }
+}
+
+async fn instance(seats: Seats, database: &PgConnectOptions, timing: Timing, clock: Clock) -> Moves {
+    let signer = Signer::new(root().await, license_core::signer::delegated::Settings::new(ISSUER), clock.clone());
+    let settings = Settings { timing, clock, handles: KeyRing::single(vec![1; 32]), peppers: peppers() };
+    Moves::new(seats, Records::with(database.clone(), Role::Service, 16), signer, settings)
+}
+
+fn peppers() -> KeyRing {
+    KeyRing::single(vec![2; 32])
+}
+
+/// Registers an organization and gives its license the shape asked for.
+pub async fn register(admin: &Records, database: &PgConnectOptions, shape: &Shape, subject: &str) -> License {
+    let new = NewOrganization {
+        issuer: "https://id.example.com".into(),
+        subject: subject.into(),
+        email: format!("{subject}@example.com"),
+        person: None,
+        organization: "Example".into(),
+        product: None,
+    };
+    let Registration::Created(registered) = admin.register(&new, &peppers()).await.unwrap() else {
+        panic!("a first registration creates")
+    };
+    let tenant = registered.tenant;
+    let mut truth = PgConnection::connect_with(database).await.unwrap();
+    let pool_id: uuid::Uuid = sqlx::query_scalar("select pool_id from pools where tenant_id = $1")
+        .bind(tenant.0)
+        .fetch_one(&mut truth)
+        .await
+        .unwrap();
+    sqlx::query("update licenses set holder_by = $1, processes_per_seat = $2 where tenant_id = $3")
+        .bind(shape.holder_by)
+        .bind(shape.processes as i32)
+        .bind(tenant.0)
+        .execute(&mut truth)
+        .await
+        .unwrap();
+    if shape.seats != registered.license.seats_total {
+        admin.resize_pool(tenant, PoolId(pool_id), shape.seats).await.unwrap().unwrap();
+    }
+    License {
+        key: registered.key.unwrap(),
+        tenant,
+        id: registered.license.id,
+        pool_id: PoolId(pool_id),
+        pool: PoolKey { license: registered.license.number, pool: PoolName::main() },
+    }
+}

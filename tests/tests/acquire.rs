@@ -1,0 +1,38 @@
+//! Taking a seat, keeping it, giving it back: the straight paths.
+
+use license_core::moves::{acquire::Outcome, heartbeat};
+use license_tests::{World, client::open};
+
+#[tokio::test]
+async fn a_machine_takes_a_seat_keeps_it_and_gives_it_back() {
+    let world = World::new().await;
+    let a = world.machine("a");
+    let seat = a.seated(&world.moves).await;
+    assert!(!seat.renewed);
+    assert_eq!((seat.seats_used, seat.facts.seats_total), (1, 5));
+    assert_eq!(world.held().await, [(seat.seat as i32, a.holder().to_string())]);
+
+    let handle = open(&seat);
+    assert!(matches!(world.moves.heartbeat(&handle, None).await.unwrap(), heartbeat::Outcome::Alive(_)));
+
+    let first = world.moves.release(&handle).await.unwrap();
+    assert_eq!(world.held().await, []);
+    let again = world.moves.release(&handle).await.unwrap();
+    assert_eq!(first, again, "releasing twice is one release");
+    let gone = world.moves.heartbeat(&handle, None).await.unwrap();
+    assert!(matches!(&gone, heartbeat::Outcome::Gone(reason) if reason == "released"), "{gone:?}");
+}
+
+#[tokio::test]
+async fn the_sixth_machine_of_five_is_told_who_holds_the_seats_and_when_one_frees() {
+    let world = World::new().await;
+    for name in ["a", "b", "c", "d", "e"] {
+        world.machine(name).seated(&world.moves).await;
+        world.pass(std::time::Duration::from_secs(1));
+    }
+    let Outcome::Full(full) = world.machine("f").acquire(&world.moves).await else { panic!("the pool is full") };
+    assert_eq!((full.held, full.seats_total), (5, 5));
+    assert_eq!(full.next_lease_end_ms - full.now_ms, 355_000);
+    let labels: Vec<&str> = full.silent.iter().map(|s| s.label.as_str()).collect();
+    assert_eq!(labels, ["a", "b", "c", "d", "e"], "longest silent first");
+}
