@@ -10,6 +10,7 @@ use license_core::{
     moves::{
         Moves,
         acquire::{Outcome, Request, Seat},
+        heartbeat,
     },
 };
 use uuid::Uuid;
@@ -68,14 +69,65 @@ impl Machine {
     /// # Panics
     /// If it gets none.
     pub async fn seated(&self, moves: &Moves) -> Seat {
-        match self.acquire(moves).await {
-            Outcome::Seat(seat) => *seat,
-            other => panic!("{} gets a seat, not {other:?}", self.request.label),
-        }
+        seat(self.acquire(moves).await)
+    }
+
+    /// Asks for a seat in a task of its own.
+    pub fn acquire_aside(&self, moves: &Moves) -> tokio::task::JoinHandle<license_core::Result<Outcome>> {
+        let (moves, request) = (moves.clone(), self.request.clone());
+        tokio::spawn(async move { moves.acquire(&request).await })
+    }
+
+    /// Asks for a seat and must be told that all are taken.
+    ///
+    /// # Panics
+    /// If it is told anything else.
+    pub async fn turned_away(&self, moves: &Moves) {
+        let outcome = self.acquire(moves).await;
+        assert!(matches!(outcome, Outcome::Full(_)), "{} finds no seat, not {outcome:?}", self.request.label);
+    }
+}
+
+/// The seat in an answer.
+///
+/// # Panics
+/// If there is none.
+pub fn seat(outcome: Outcome) -> Seat {
+    match outcome {
+        Outcome::Seat(seat) => *seat,
+        other => panic!("a seat, not {other:?}"),
     }
 }
 
 /// The handle inside a seat's bearer string.
 pub fn open(seat: &Seat) -> SessionHandle {
     SessionHandle::open(&seat.handle, &KeyRing::single(vec![1; 32])).expect("a minted handle opens")
+}
+
+/// Sends a heartbeat.
+pub async fn beat(moves: &Moves, seat: &Seat) -> heartbeat::Outcome {
+    moves.heartbeat(&open(seat), None).await.expect("the stores answer")
+}
+
+/// Sends a heartbeat that must be answered well.
+///
+/// # Panics
+/// If it is not.
+pub async fn alive(moves: &Moves, seat: &Seat) {
+    let outcome = beat(moves, seat).await;
+    assert!(matches!(outcome, heartbeat::Outcome::Alive(_)), "alive, not {outcome:?}");
+}
+
+/// Sends a heartbeat that must be told that the session is over, and why.
+///
+/// # Panics
+/// If it is told anything else.
+pub async fn gone(moves: &Moves, seat: &Seat, why: &str) {
+    let outcome = beat(moves, seat).await;
+    assert!(matches!(&outcome, heartbeat::Outcome::Gone(reason) if reason == why), "gone ({why}), not {outcome:?}");
+}
+
+/// Gives a session back.
+pub async fn release(moves: &Moves, seat: &Seat) {
+    moves.release(&open(seat)).await.expect("the stores answer");
 }

@@ -161,6 +161,71 @@ impl World {
         ::redis::cmd("FLUSHALL").exec_async(&mut self.redis().await).await.unwrap();
     }
 
+    /// The bucket of this world's pool.
+    pub async fn bucket(&self) -> u16 {
+        self.count("select bucket::bigint from pools").await as u16
+    }
+
+    /// Loses one key of the pool: `h`, `z`, `s`, `m`, `n` or `c`.
+    pub async fn forget(&self, key: &str) {
+        ::redis::cmd("DEL").arg(self.key(key)).exec_async(&mut self.redis().await).await.unwrap();
+    }
+
+    fn key(&self, suffix: &str) -> String {
+        format!("{{{}/{}}}:{suffix}", self.license.pool.license, self.license.pool.pool)
+    }
+
+    /// What Redis knows of the pool now, for [`World::restore`].
+    pub async fn dump(&self) -> Vec<(String, Vec<u8>)> {
+        let mut redis = self.redis().await;
+        let mut kept = Vec::new();
+        for suffix in ["h", "z", "s", "m", "n"] {
+            let key = self.key(suffix);
+            let value: Option<Vec<u8>> = ::redis::cmd("DUMP").arg(&key).query_async(&mut redis).await.unwrap();
+            kept.extend(value.map(|value| (key, value)));
+        }
+        kept
+    }
+
+    /// Puts an old copy in place of what Redis knows, as a stale replica would bring it.
+    pub async fn restore(&self, dump: &[(String, Vec<u8>)]) {
+        self.flush().await;
+        for (key, value) in dump {
+            let mut command = ::redis::cmd("RESTORE");
+            command.arg(key).arg(0).arg(value).exec_async(&mut self.redis().await).await.unwrap();
+        }
+    }
+
+    /// Makes the node a replica of nobody and a primary again: its data stays, its replication id is new, as after a failover.
+    pub async fn promote(&self) {
+        let mut redis = self.redis().await;
+        ::redis::cmd("REPLICAOF").arg("127.0.0.1").arg(1).exec_async(&mut redis).await.unwrap();
+        ::redis::cmd("REPLICAOF").arg("NO").arg("ONE").exec_async(&mut redis).await.unwrap();
+    }
+
+    /// Kicks a seat free.
+    pub async fn kick(&self, seat: u32, force: bool) -> bool {
+        self.try_kick(seat, force).await.unwrap()
+    }
+
+    /// The same where it may fail.
+    pub async fn try_kick(&self, seat: u32, force: bool) -> license_core::Result<bool> {
+        let license = &self.license;
+        self.manage.kick(license.tenant, license.pool_id, &license.pool, seat, force, "a test").await
+    }
+
+    /// Changes how many seats the pool has.
+    pub async fn resize(&self, seats: u32) -> bool {
+        let license = &self.license;
+        self.manage.resize(license.tenant, license.pool_id, &license.pool, seats).await.unwrap()
+    }
+
+    /// Lets the time pass after which unfinished endings are taken up again, and sweeps; answers how many seats were ended.
+    pub async fn sweep_until_quiet(&self) -> usize {
+        self.pass(std::time::Duration::from_millis(self.timing.reclaim_ms() as u64 + 1));
+        self.sweep().await.seats
+    }
+
     /// One sweep of every bucket.
     pub async fn sweep(&self) -> license_core::moves::reap::Report {
         let mut total = license_core::moves::reap::Report::default();

@@ -10,7 +10,10 @@ const BATCH: i64 = 500;
 ///
 /// # Errors
 /// If the records could not be asked or `publish` failed. What was not marked is published again.
-pub async fn drain(records: &Records, steps: &Steps, publish: impl AsyncFn(&[Event]) -> Result<()>) -> Result<usize> {
+pub async fn drain<F>(records: &Records, steps: &Steps, publish: impl Fn(&[Event]) -> F) -> Result<usize>
+where
+    F: Future<Output = Result<()>>,
+{
     let mut total = 0;
     loop {
         let batch = records.waiting_events(BATCH).await?;

@@ -75,7 +75,7 @@ impl Records {
 
     /// True if the records answer now. For readiness; nothing is gated on it.
     pub async fn ready(&self) -> Result<()> {
-        self.repeat(async |pool| sqlx::query("select 1").execute(pool).await.map(drop)).await
+        self.repeat(|pool| async move { sqlx::query("select 1").execute(&pool).await.map(drop) }).await
     }
 
     /// A transaction in which only `tenant`'s rows exist.
@@ -83,7 +83,7 @@ impl Records {
     /// # Errors
     /// [`Error::Records`] if no connection can be had.
     pub async fn begin(&self, tenant: TenantId) -> Result<Transaction> {
-        self.repeat(async |pool| {
+        self.repeat(|pool| async move {
             let mut transaction = pool.begin().await?;
             sqlx::query("select set_config('app.tenant_id', $1, true)")
                 .bind(tenant.to_string())
@@ -96,10 +96,13 @@ impl Records {
 
     /// Asks once, and again where the outcome is unknown or nothing happened: a broken connection, a lock not had in time, a deadlock.
     /// Only for calls that may run twice.
-    pub(super) async fn repeat<T>(&self, call: impl AsyncFn(&PgPool) -> sqlx::Result<T>) -> Result<T> {
+    pub(super) async fn repeat<T, F>(&self, call: impl Fn(PgPool) -> F) -> Result<T>
+    where
+        F: Future<Output = sqlx::Result<T>>,
+    {
         let started = Instant::now();
         loop {
-            match call(&self.pool).await {
+            match call(self.pool.clone()).await {
                 Ok(answer) => return Ok(answer),
                 Err(e) if worth_repeating(&e) && started.elapsed() < REPEAT => {
                     tracing::debug!(error = %e, "records call repeated");

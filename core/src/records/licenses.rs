@@ -45,12 +45,12 @@ impl Records {
         pool: &PoolName,
     ) -> Result<Option<Found>> {
         let row: Option<(Uuid, Uuid, Option<Uuid>)> = self
-            .repeat(async |connections| {
+            .repeat(|connections| async move {
                 sqlx::query_as("select tenant_id, license_id, pool_id from find_license($1, $2, $3)")
                     .bind(number.to_string())
                     .bind(key_hashes)
                     .bind(pool.as_str())
-                    .fetch_optional(connections)
+                    .fetch_optional(&connections)
                     .await
             })
             .await?;

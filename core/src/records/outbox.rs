@@ -21,7 +21,7 @@ impl Records {
     /// # Errors
     /// [`crate::Error::Records`].
     pub async fn waiting_events(&self, limit: i64) -> Result<Batch> {
-        let mut transaction = self.repeat(async |pool| pool.begin().await).await?;
+        let mut transaction = self.repeat(|pool| async move { pool.begin().await }).await?;
         let rows = sqlx::query(
             "select tenant_id, id, kind, payload, created_at from outbox
              where published_at is null order by id limit $1 for update skip locked",

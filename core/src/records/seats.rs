@@ -96,7 +96,7 @@ impl Records {
     /// [`Error::Records`]; the grant may have been written all the same.
     pub async fn grant_seat(&self, grant: &Grant) -> Result<GrantOutcome> {
         let answer = self
-            .repeat(async |pool| {
+            .repeat(|pool| async move {
                 let answer =
                     sqlx::query_scalar::<_, String>("select grant_seat($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13)")
                         .bind(grant.tenant.0)
@@ -112,7 +112,7 @@ impl Records {
                         .bind(grant.hw.to_string())
                         .bind(&grant.label)
                         .bind(&grant.client)
-                        .fetch_one(pool)
+                        .fetch_one(&pool)
                         .await;
                 match answer {
                     // The holder got another seat, or the attempt another session, between the look and the write.
@@ -153,8 +153,11 @@ impl Records {
         let sessions_seen: Vec<Option<OffsetDateTime>> =
             ending.sessions.iter().map(|s| seen(s.claim.lease_end_ms)).collect();
         let released: Vec<Uuid> = ending.released.iter().map(|s| s.0).collect();
+        let (seats, seqs, seats_seen, released) = (&seats, &seqs, &seats_seen, &released);
+        let (session_seats, sessions, session_seqs, sessions_seen) =
+            (&session_seats, &sessions, &session_seqs, &sessions_seen);
         let row = self
-            .repeat(async |pool| {
+            .repeat(|pool| async move {
                 sqlx::query(
                     "select stale, done, gone, released_at from end_seats($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12)",
                 )
@@ -162,15 +165,15 @@ impl Records {
                 .bind(pool_id.0)
                 .bind(ending.epoch as i64)
                 .bind(reason)
-                .bind(&seats)
-                .bind(&seqs)
-                .bind(&seats_seen)
-                .bind(&session_seats)
-                .bind(&sessions)
-                .bind(&session_seqs)
-                .bind(&sessions_seen)
-                .bind(&released)
-                .fetch_one(pool)
+                .bind(seats)
+                .bind(seqs)
+                .bind(seats_seen)
+                .bind(session_seats)
+                .bind(sessions)
+                .bind(session_seqs)
+                .bind(sessions_seen)
+                .bind(released)
+                .fetch_one(&pool)
                 .await
             })
             .await?;
@@ -196,14 +199,14 @@ impl Records {
         epoch: u64,
     ) -> Result<ResolveOutcome> {
         let (outcome, reason): (String, String) = self
-            .repeat(async |pool| {
+            .repeat(|pool| async move {
                 sqlx::query_as("select outcome, reason from resolve_session($1,$2,$3,$4,$5)")
                     .bind(tenant.0)
                     .bind(pool_id.0)
                     .bind(seat as i32)
                     .bind(session.0)
                     .bind(epoch as i64)
-                    .fetch_one(pool)
+                    .fetch_one(&pool)
                     .await
             })
             .await?;
@@ -220,11 +223,11 @@ impl Records {
     /// [`Error::Records`]; the epoch may have risen all the same.
     pub async fn rebuild_pool(&self, tenant: TenantId, pool_id: PoolId) -> Result<Option<Snapshot>> {
         let row = self
-            .repeat(async |pool| {
+            .repeat(|pool| async move {
                 sqlx::query("select * from rebuild_pool($1, $2)")
                     .bind(tenant.0)
                     .bind(pool_id.0)
-                    .fetch_optional(pool)
+                    .fetch_optional(&pool)
                     .await
             })
             .await?;

@@ -42,7 +42,7 @@ impl Records {
     /// [`Error::Records`].
     pub async fn pools_to_reap(&self, bucket: u16) -> Result<Vec<PoolToReap>> {
         let rows = self
-            .repeat(async |pool| {
+            .repeat(|pool| async move {
                 sqlx::query(
                     "select * from (
                        select p.tenant_id, p.pool_id, p.name, l.number, p.epoch,
@@ -56,7 +56,7 @@ impl Records {
                      where held or recent order by tenant_id, pool_id",
                 )
                 .bind(i32::from(bucket))
-                .fetch_all(pool)
+                .fetch_all(&pool)
                 .await
             })
             .await?;

@@ -95,7 +95,7 @@ impl Records {
 
     async fn try_register(&self, new: &NewOrganization, peppers: &KeyRing) -> Result<Option<Registration>> {
         let key = LicenseKey::draw(LicenseNumber::draw());
-        let mut transaction = self.repeat(async |pool| pool.begin().await).await?;
+        let mut transaction = self.repeat(|pool| async move { pool.begin().await }).await?;
         let row = sqlx::query("select * from register_organization($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12)")
             .bind(&new.issuer)
             .bind(&new.subject)

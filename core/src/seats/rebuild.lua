@@ -28,4 +28,6 @@ for i = 11, at - 1, 2 do redis.call('HSET', H, ARGV[i], ARGV[i + 1]) end
 redis.call('HSET', H, 'stamp', rid, 'epoch', int(new), 'stale', '0', 'peak', redis.call('HLEN', S), 'denied', 0)
 save()
 rest()
+-- The nonce lives on: a higher epoch under it replaces this copy. Nobody is at it any more, so nobody need wait for it.
+redis.call('SET', C, table.concat({nonce, rid, issued, '0'}, '|'), 'KEEPTTL')
 return {'REBUILT', new}

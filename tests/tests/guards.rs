@@ -1,0 +1,334 @@
+//! One test for each guard of the protocol, named by docs/PROTOCOL.md: each fails in a build without its guard.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a panic with its place")]
+
+use license_core::{
+    domain::lease::Timing,
+    moves::{acquire::Outcome, steps::Step},
+};
+use license_tests::{
+    World,
+    client::{alive, beat, gone, open, release, seat},
+};
+use std::time::Duration;
+
+/// Open sessions in the records.
+const OPEN: &str = "select count(*) from sessions where ended_at is null";
+
+#[tokio::test]
+async fn a_grant_decided_before_a_rebuild_is_not_written_down() {
+    let world = World::with_seats(1).await;
+    let (first, second) = (world.instance().await, world.instance().await);
+    let (a, b) = (world.machine("a"), world.machine("b"));
+    let a_held = first.steps().hold(Step::Acquire);
+    let a_asks = a.acquire_aside(&first);
+    let a_goes_on = a_held.reached().await;
+    world.flush().await;
+    let b_held = second.steps().hold(Step::Acquire);
+    let b_asks = b.acquire_aside(&second);
+    let b_goes_on = b_held.reached().await;
+
+    a_goes_on.send(()).unwrap();
+    let a_told = a_asks.await.unwrap().unwrap();
+    assert!(matches!(a_told, Outcome::Full(_)), "the seat is b's in the copy that counts, not {a_told:?}");
+    b_goes_on.send(()).unwrap();
+    let b_seat = seat(b_asks.await.unwrap().unwrap());
+    alive(&world.moves, &b_seat).await;
+    assert_eq!(world.held().await, [(0, b.holder().to_string())]);
+}
+
+#[tokio::test]
+async fn a_paused_acquire_cannot_take_a_seat_twice() {
+    let world = World::with_seats(1).await;
+    let first = world.instance().await;
+    let (a, b) = (world.machine("a"), world.machine("b"));
+    let held = first.steps().hold(Step::Acquire);
+    let asks = a.acquire_aside(&first);
+    let goes_on = held.reached().await;
+    world.pass_ttl();
+    let b_seat = b.seated(&world.moves).await;
+
+    goes_on.send(()).unwrap();
+    let told = asks.await.unwrap().unwrap();
+    assert!(matches!(told, Outcome::Full(_)), "overtaken, not {told:?}");
+    alive(&world.moves, &b_seat).await;
+    assert_eq!(world.held().await, [(0, b.holder().to_string())]);
+    assert_eq!(world.count(OPEN).await, 1);
+}
+
+#[tokio::test]
+async fn a_paused_acquire_does_not_free_the_newer_seat_of_its_machine() {
+    let world = World::with_seats(2).await;
+    let (first, third) = (world.instance().await, world.instance().await);
+    let (h, n, m) = (world.machine("h"), world.machine("n"), world.machine("m"));
+    let held = first.steps().hold(Step::Acquire);
+    let asks = h.acquire_aside(&first); // seat 0
+    let goes_on = held.reached().await;
+    let m_seat = m.seated(&world.moves).await; // seat 1
+    world.pass(world.timing.ttl / 2);
+    alive(&world.moves, &m_seat).await;
+    world.pass(world.timing.ttl / 2 + Duration::from_millis(1));
+    alive(&world.moves, &m_seat).await;
+    third.steps().cut(Step::Acquire); // n takes seat 0 in Redis and dies
+    n.acquire_aside(&third).await.unwrap().unwrap_err();
+    release(&world.moves, &m_seat).await;
+    let newer = h.restarted().seated(&world.moves).await; // seat 1
+    assert_eq!(newer.seat, 1);
+
+    goes_on.send(()).unwrap();
+    let older = seat(asks.await.unwrap().unwrap());
+    assert_eq!(older.seat, 1, "the paused one joins the seat its machine holds by now");
+    assert_eq!(world.held().await, [(1, h.holder().to_string())]);
+    assert_eq!(world.count(OPEN).await, 2, "and the newer process keeps its session");
+    alive(&world.moves, &newer).await;
+    alive(&world.moves, &older).await;
+}
+
+#[tokio::test]
+async fn a_promoted_copy_that_missed_a_grant_is_not_trusted() {
+    let world = World::with_seats(1).await;
+    let a = world.machine("a");
+    world.machine("b").seated(&world.moves).await; // so that there is a copy
+    world.pass_ttl();
+    world.sweep().await;
+    let before = world.dump().await;
+    let a_seat = a.seated(&world.moves).await;
+    // What a replica knows that was promoted before it heard of a.
+    world.restore(&before).await;
+    world.promote().await;
+
+    world.machine("b").turned_away(&world.moves).await;
+    alive(&world.moves, &a_seat).await;
+    assert_eq!(world.held().await, [(0, a.holder().to_string())]);
+}
+
+#[tokio::test]
+async fn losing_any_one_key_loses_nobody_a_seat() {
+    for key in ["h", "z", "s", "m", "n"] {
+        let world = World::with_seats(1).await;
+        let a_seat = world.machine("a").seated(&world.moves).await;
+        let epoch = world.epoch().await;
+        world.forget(key).await;
+        alive(&world.moves, &a_seat).await;
+        assert_eq!(world.epoch().await, epoch + 1, "the loss of {key} is seen and repaired once");
+        world.forget(key).await;
+        world.machine("b").turned_away(&world.moves).await;
+        alive(&world.moves, &a_seat).await;
+    }
+}
+
+#[tokio::test]
+async fn a_rebuild_that_read_the_records_before_the_copy_was_lost_again_is_refused() {
+    let world = World::with_seats(1).await;
+    let (slow, quick) = (world.instance().await, world.instance().await);
+    let a_seat = world.machine("a").seated(&world.moves).await;
+    world.flush().await;
+    let held = slow.steps().hold(Step::RebuildPool);
+    let beats = tokio::spawn({
+        let (slow, handle) = (slow.clone(), open(&a_seat));
+        async move { slow.heartbeat(&handle, None).await }
+    });
+    let goes_on = held.reached().await; // has read that a holds the seat
+    world.pass(Duration::from_secs(3));
+    let b = world.machine("b");
+    b.turned_away(&quick).await; // rebuilds
+    world.pass(Duration::from_millis(world.timing.rebuild_lease_ms() as u64 + 1));
+    let b_seat = b.seated(&quick).await; // a's lease is over
+    world.flush().await;
+
+    goes_on.send(()).unwrap();
+    let told = beats.await.unwrap().unwrap();
+    assert!(
+        matches!(&told, license_core::moves::heartbeat::Outcome::Gone(reason) if reason == "expired"),
+        "the seat is b's, so not {told:?}"
+    );
+    alive(&quick, &b_seat).await;
+}
+
+#[tokio::test]
+async fn a_heartbeat_does_not_shorten_the_lease_a_rebuild_gave() {
+    let world = World::with_seats(1).await;
+    let a_seat = world.machine("a").seated(&world.moves).await;
+    world.flush().await;
+    alive(&world.moves, &a_seat).await; // TTL + DRAIN, since an old primary may still answer others
+    alive(&world.moves, &a_seat).await;
+    world.pass_ttl();
+    world.machine("b").turned_away(&world.moves).await;
+    world.pass(world.timing.drain);
+    world.machine("b").seated(&world.moves).await;
+}
+
+#[tokio::test]
+async fn one_wrong_clock_takes_no_seat_away() {
+    let hour = 3_600_000;
+    let world = World::with_seats(1).await;
+    let a_seat = world.machine("a").seated(&world.moves).await;
+    let b = world.machine("b");
+    // Redis an hour ahead.
+    world.clock.set_redis_ahead_ms(hour);
+    b.turned_away(&world.moves).await;
+    let sibling = world.machine("a").seated(&world.moves).await;
+    release(&world.moves, &sibling).await;
+    b.turned_away(&world.moves).await;
+    assert_eq!(world.sweep().await.seats, 0);
+    alive(&world.moves, &a_seat).await;
+
+    // One service an hour ahead.
+    let world = World::with_seats(1).await;
+    let a_seat = world.machine("a").seated(&world.moves).await;
+    let wrong = world.clock.split();
+    wrong.advance_ms(hour);
+    wrong.set_redis_ahead_ms(-hour);
+    let hasty = world.instance_with(wrong).await;
+    world.machine("b").turned_away(&hasty).await;
+    alive(&hasty, &a_seat).await;
+    alive(&world.moves, &a_seat).await;
+}
+
+#[tokio::test]
+async fn a_session_claimed_by_the_reaper_cannot_come_back() {
+    let world = World::with_seats(1).await;
+    let (a, sibling) = (world.machine("a"), world.machine("a"));
+    let a_seat = a.seated(&world.moves).await;
+    let sibling_seat = sibling.seated(&world.moves).await;
+    world.pass(world.timing.ttl / 2);
+    alive(&world.moves, &sibling_seat).await;
+    world.pass(world.timing.ttl / 2 + Duration::from_millis(1));
+
+    let held = world.reaper.steps().hold(Step::Reap);
+    let sweeps = {
+        let reaper = world.reaper.clone();
+        let bucket = world.bucket().await;
+        tokio::spawn(async move { reaper.sweep(bucket).await })
+    };
+    let goes_on = held.reached().await;
+    gone(&world.moves, &a_seat, "expired").await;
+    goes_on.send(()).unwrap();
+    assert_eq!(sweeps.await.unwrap().unwrap().sessions, 1);
+    alive(&world.moves, &sibling_seat).await;
+    assert_eq!(world.count(OPEN).await, 1);
+}
+
+#[tokio::test]
+async fn a_late_heartbeat_before_the_claim_keeps_its_session() {
+    let world = World::with_seats(1).await;
+    let a_seat = world.machine("a").seated(&world.moves).await;
+    world.pass_ttl();
+    alive(&world.moves, &a_seat).await;
+    assert_eq!(world.sweep().await.seats, 0);
+    alive(&world.moves, &a_seat).await;
+}
+
+#[tokio::test]
+async fn a_kicked_seat_is_granted_only_after_the_kicked_clients_lease() {
+    let world = World::with_seats(1).await;
+    let a_seat = world.machine("a").seated(&world.moves).await;
+    let b = world.machine("b");
+    assert!(world.kick(0, false).await);
+    b.turned_away(&world.moves).await;
+    gone(&world.moves, &a_seat, "kicked").await;
+    world.pass_ttl();
+    b.turned_away(&world.moves).await;
+    world.pass(world.timing.drain);
+    b.seated(&world.moves).await;
+}
+
+#[tokio::test]
+async fn the_quarantine_of_a_kick_counts_from_when_redis_learnt_of_it() {
+    let world = World::with_seats(1).await;
+    let a_seat = world.machine("a").seated(&world.moves).await;
+    world.manage.steps().cut(Step::Change); // Redis is not told
+    world.try_kick(0, false).await.unwrap_err();
+    for _ in 0..4 {
+        world.pass(world.timing.ttl / 2);
+        alive(&world.moves, &a_seat).await; // Redis goes on saying so
+    }
+    world.flush().await;
+    world.machine("b").turned_away(&world.moves).await;
+    gone(&world.moves, &a_seat, "kicked").await;
+    world.pass(Duration::from_millis(world.timing.rebuild_lease_ms() as u64 + 1));
+    world.machine("b").seated(&world.moves).await;
+}
+
+#[tokio::test]
+async fn an_unrelated_rebuild_does_not_renew_a_quarantine_that_was_lifted() {
+    let world = World::with_seats(1).await;
+    world.machine("a").seated(&world.moves).await;
+    assert!(world.kick(0, false).await);
+    world.machine("b").turned_away(&world.moves).await;
+    world.pass(Duration::from_millis(world.timing.rebuild_lease_ms() as u64 + 1));
+    world.sweep().await;
+    assert_eq!(world.count("select count(*) from seats where hold_until is not null").await, 0);
+    world.flush().await;
+    world.machine("b").seated(&world.moves).await;
+}
+
+#[tokio::test]
+async fn with_force_a_kicked_seat_is_free_at_once() {
+    let world = World::with_seats(1).await;
+    let a_seat = world.machine("a").seated(&world.moves).await;
+    assert!(world.kick(0, true).await);
+    world.machine("b").seated(&world.moves).await;
+    gone(&world.moves, &a_seat, "kicked").await;
+}
+
+#[tokio::test]
+async fn an_ended_session_is_never_opened_again() {
+    // A copy of a's acquire is renewed with a newer ticket and paused; a releases; the copy must not reopen the session.
+    let world = World::with_seats(1).await;
+    let first = world.instance().await;
+    let a = world.machine("a");
+    let a_seat = a.seated(&world.moves).await;
+    let sibling = world.machine("a").seated(&world.moves).await;
+    let held = first.steps().hold(Step::Acquire);
+    let copy = a.acquire_aside(&first);
+    let goes_on = held.reached().await;
+    release(&world.moves, &a_seat).await;
+    goes_on.send(()).unwrap();
+    let late = seat(copy.await.unwrap().unwrap());
+    assert_ne!(late.session, a_seat.session, "an id is written once");
+    gone(&world.moves, &a_seat, "released").await;
+    alive(&world.moves, &sibling).await;
+}
+
+#[tokio::test]
+async fn a_session_told_gone_does_not_come_back_with_a_rebuild() {
+    let world = World::with_seats(1).await;
+    let a_seat = world.machine("a").seated(&world.moves).await;
+    world.pass_ttl();
+    world.reaper.steps().cut(Step::Reap); // claimed, the records do not know
+    world.reaper.sweep(world.bucket().await).await.unwrap_err();
+    gone(&world.moves, &a_seat, "expired").await;
+    world.flush().await;
+    let other = world.instance().await; // remembers nothing
+    gone(&other, &a_seat, "expired").await;
+}
+
+#[tokio::test]
+async fn a_free_of_an_old_epoch_frees_nothing_in_a_new_one() {
+    let world = World::with_seats(1).await;
+    let seats = world.seats();
+    let pool = &world.license.pool;
+    let a_seat = world.machine("a").seated(&world.moves).await;
+    world.moves.steps().cut(Step::EndSeats);
+    world.moves.release(&open(&a_seat)).await.unwrap_err(); // ticket (1, 2) is written down, FREE never came
+    world.flush().await;
+    let b_seat = world.machine("b").seated(&world.moves).await; // ticket (2, 1)
+    world.moves.steps().cut(Step::Release);
+    world.moves.release(&open(&b_seat)).await.unwrap_err(); // ticket (2, 2) claimed in Redis only
+    let late = [license_core::seats::SeatFree { seat: 0, seq: 2, retired: false }];
+    seats.free(pool, 1, &late, &[]).await.unwrap();
+    assert_eq!(world.sweep_until_quiet().await, 1, "the claim of b's seat is still there to be finished");
+    assert_eq!(world.held().await, []);
+}
+
+#[tokio::test]
+async fn beats_of_the_defaults_fit_three_times_into_a_lease() {
+    let timing = Timing::default();
+    assert!(timing.heartbeat * 3 < timing.ttl - timing.eps());
+    let world = World::with_seats(1).await;
+    let a_seat = world.machine("a").seated(&world.moves).await;
+    let license_core::moves::heartbeat::Outcome::Alive(it) = beat(&world.moves, &a_seat).await else { panic!("alive") };
+    assert!((101..=115).contains(&it.lease.heartbeat_in));
+    assert_eq!(it.lease.expires_in, 355);
+}
