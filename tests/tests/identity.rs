@@ -1,18 +1,19 @@
 //! ID tokens and push tokens: who is believed, and that strangers cannot wear out the issuer.
+#![allow(clippy::unwrap_used, reason = "a test that panics has said what it has to say")]
 
-mod support;
+mod keys;
 
 use aws_lc_rs::{
     hmac,
     rsa::{KeyPair, KeySize},
 };
+use keys::b64;
 use license_core::{
     Clock, Error,
     identity::{Refused, Settings, Verifier},
 };
 use serde_json::{Value, json};
 use std::sync::OnceLock;
-use support::b64;
 use wiremock::{Mock, MockServer, ResponseTemplate, matchers::path};
 
 const ISSUER: &str = "https://securetoken.google.com/project";
@@ -31,13 +32,13 @@ struct Issuer {
 
 /// An issuer that publishes key 0 as `k0` for an hour.
 async fn issuer() -> Issuer {
-    support::install_crypto();
+    keys::install_crypto();
     let (server, clock) = (MockServer::start().await, Clock::fake());
     let jwks_url = format!("{}/keys", server.uri());
     let settings = Settings { issuer: ISSUER.into(), audience: "project".into(), jwks_url };
     let verifier = Verifier::new(settings, clock.clone());
     let issuer = Issuer { server, clock, verifier };
-    issuer.publish(json!({ "keys": [support::jwk(key(0), "k0")] })).await;
+    issuer.publish(json!({ "keys": [keys::jwk(key(0), "k0")] })).await;
     issuer
 }
 
@@ -72,9 +73,7 @@ impl Issuer {
         let mut claims = self.claims();
         spoil(&mut claims);
         let number = usize::from(kid == "k1");
-        signed(&json!({ "alg": "RS256", "typ": "JWT", "kid": kid }), &claims, |input| {
-            support::rs256(key(number), input)
-        })
+        signed(&json!({ "alg": "RS256", "typ": "JWT", "kid": kid }), &claims, |input| keys::rs256(key(number), input))
     }
 
     async fn refused(&self, token: &str) -> Option<Refused> {
@@ -161,14 +160,14 @@ async fn a_changed_token_or_another_key_s_signature_is_refused() {
     assert_eq!(it.refused(&format!("{input}.{signature}")).await, Some(Refused::Signature));
     assert_eq!(it.refused(&format!("{input}.")).await, Some(Refused::Signature));
     let header = json!({ "alg": "RS256", "kid": "k0" });
-    let forged = signed(&header, &it.claims(), |input| support::rs256(key(1), input));
+    let forged = signed(&header, &it.claims(), |input| keys::rs256(key(1), input));
     assert_eq!(it.refused(&forged).await, Some(Refused::Signature));
 }
 
 #[tokio::test]
 async fn other_algorithms_are_refused_before_any_key_is_looked_up() {
     let it = issuer().await;
-    let public = support::public_pem(key(0));
+    let public = keys::public_pem(key(0));
     let with_public_key = |input: &[u8]| {
         let key = hmac::Key::new(hmac::HMAC_SHA256, public.as_bytes());
         hmac::sign(&key, input).as_ref().to_vec()
@@ -179,10 +178,10 @@ async fn other_algorithms_are_refused_before_any_key_is_looked_up() {
             assert_eq!(it.refused(&token).await, Some(Refused::Algorithm), "{alg}");
         }
     }
-    let unnamed = signed(&json!({ "alg": "RS256" }), &it.claims(), |input| support::rs256(key(0), input));
+    let unnamed = signed(&json!({ "alg": "RS256" }), &it.claims(), |input| keys::rs256(key(0), input));
     assert_eq!(it.refused(&unnamed).await, Some(Refused::UnknownKey));
     let critical = json!({ "alg": "RS256", "kid": "k0", "crit": ["b64"], "b64": false });
-    let critical = signed(&critical, &it.claims(), |input| support::rs256(key(0), input));
+    let critical = signed(&critical, &it.claims(), |input| keys::rs256(key(0), input));
     assert_eq!(it.refused(&critical).await, Some(Refused::Malformed));
     assert_eq!(it.asked().await, 0);
 }
@@ -212,7 +211,7 @@ async fn keys_are_fetched_once_for_as_long_as_the_issuer_says() {
 async fn a_new_key_is_accepted_as_soon_as_a_token_names_it() {
     let it = issuer().await;
     assert_eq!(it.refused(&it.token("k0", |_| {})).await, None);
-    it.publish(json!({ "keys": [support::jwk(key(0), "k0"), support::jwk(key(1), "k1")] })).await;
+    it.publish(json!({ "keys": [keys::jwk(key(0), "k0"), keys::jwk(key(1), "k1")] })).await;
     it.clock.advance_ms(30_000);
     assert_eq!(it.refused(&it.token("k1", |_| {})).await, None);
     assert_eq!(it.refused(&it.token("k0", |_| {})).await, None);
@@ -239,7 +238,7 @@ async fn invented_key_names_do_not_hammer_the_issuer() {
 async fn a_withdrawn_key_is_refused_once_the_keys_were_fetched_again() {
     let it = issuer().await;
     assert_eq!(it.refused(&it.token("k0", |_| {})).await, None);
-    it.publish(json!({ "keys": [support::jwk(key(1), "k1")] })).await;
+    it.publish(json!({ "keys": [keys::jwk(key(1), "k1")] })).await;
     it.clock.advance_ms(3_600_000);
     assert_eq!(it.refused(&it.token("k0", |_| {})).await, Some(Refused::UnknownKey));
 }
@@ -248,7 +247,7 @@ async fn a_withdrawn_key_is_refused_once_the_keys_were_fetched_again() {
 async fn without_any_keys_it_is_an_error_and_no_refusal() {
     let it = issuer().await;
     let small = KeyPair::generate(KeySize::Rsa2048).unwrap();
-    let mut encryption = support::jwk(&small, "k0");
+    let mut encryption = keys::jwk(&small, "k0");
     encryption["use"] = "enc".into();
     for answer in [
         ResponseTemplate::new(500),
@@ -261,7 +260,7 @@ async fn without_any_keys_it_is_an_error_and_no_refusal() {
         it.answer(answer).await;
         assert!(matches!(it.verifier.verify(&it.token("k0", |_| {})).await, Err(Error::Identity(_))));
     }
-    it.publish(json!({ "keys": [support::jwk(key(0), "k0")] })).await;
+    it.publish(json!({ "keys": [keys::jwk(key(0), "k0")] })).await;
     assert_eq!(it.refused(&it.token("k0", |_| {})).await, None, "and the next one asks again");
 }
 

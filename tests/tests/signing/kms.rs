@@ -1,7 +1,6 @@
 //! The root key in Cloud KMS, behind a stand-in that speaks the real wire and signs with a real RSA-4096 key.
 
-mod support;
-
+use super::keys;
 use aws_lc_rs::digest::{Digest, SHA256};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use license_core::{
@@ -27,7 +26,7 @@ fn sign(request: &Request, spoil: fn(&mut Value)) -> ResponseTemplate {
     let body: Value = request.body_json().unwrap();
     let digest = BASE64_STANDARD.decode(body["digest"]["sha256"].as_str().unwrap()).unwrap();
     let intact = body["digestCrc32c"].as_str().unwrap() == crc32c::crc32c(&digest).to_string();
-    let key = support::root_pair();
+    let key = keys::root_pair();
     let mut signature = vec![0; key.public_modulus_len()];
     let digest = Digest::import_less_safe(&digest, &SHA256).unwrap();
     key.sign_digest(&aws_lc_rs::signature::RSA_PKCS1_SHA256, &digest, &mut signature).unwrap();
@@ -43,7 +42,7 @@ fn sign(request: &Request, spoil: fn(&mut Value)) -> ResponseTemplate {
 }
 
 fn public_key(name: &str) -> Value {
-    let pem = support::public_pem(support::root_pair());
+    let pem = keys::public_pem(keys::root_pair());
     let crc = crc32c::crc32c(pem.as_bytes()).to_string();
     json!({ "name": name, "pem": pem, "pemCrc32c": crc, "algorithm": "RSA_SIGN_PKCS1_4096_SHA256", "protectionLevel": "HSM" })
 }
@@ -55,7 +54,7 @@ struct Cloud {
 }
 
 async fn cloud() -> Cloud {
-    support::install_crypto();
+    keys::install_crypto();
     let server = MockServer::start().await;
     let token = |request: &Request| {
         assert_eq!(request.headers["metadata-flavor"], "Google");
@@ -113,11 +112,11 @@ async fn a_certificate_signed_by_cloud_kms_verifies_under_its_public_key() {
     it.key(KEY, ResponseTemplate::new(200).set_body_json(public_key(KEY))).await;
     it.signing(9, |request: &Request| sign(request, |_| {})).await;
     let root = Arc::new(it.root);
-    let signer = Signer::new(root.clone(), Certificates::new(support::ISSUER), it.clock.clone());
+    let signer = Signer::new(root.clone(), Certificates::new(keys::ISSUER), it.clock.clone());
     let key = signer.certified().await.unwrap();
     let (input, signature) = key.certificate().rsplit_once('.').unwrap();
     let pinned = root.public_keys().await.unwrap();
-    assert!(pinned[0].verifies(input.as_bytes(), &support::unb64(signature)));
+    assert!(pinned[0].verifies(input.as_bytes(), &keys::unb64(signature)));
     // A day of renewals fetches the public key once, signs twice, and reads the token once an hour at most.
     it.clock.advance_ms(13 * 3_600_000);
     signer.certified().await.unwrap();
@@ -265,6 +264,6 @@ async fn a_signature_by_another_key_than_the_published_one_certifies_nothing() {
         })
     })
     .await;
-    let signer = Signer::new(Arc::new(it.root), Certificates::new(support::ISSUER), it.clock.clone());
+    let signer = Signer::new(Arc::new(it.root), Certificates::new(keys::ISSUER), it.clock.clone());
     assert!(signer.certified().await.map(|_| ()).unwrap_err().to_string().contains("does not fit"));
 }
