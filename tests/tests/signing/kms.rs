@@ -21,8 +21,10 @@ const KEY: &str = "projects/p/locations/l/keyRings/r/cryptoKeys/root/cryptoKeyVe
 const NEXT: &str = "projects/p/locations/l/keyRings/r/cryptoKeys/root/cryptoKeyVersions/2";
 const METADATA: &str = "/computeMetadata/v1/instance/service-accounts/default/token";
 
+type Spoil = fn(&mut Value);
+
 /// What the stand-in answers to a signing request, spoiled by `spoil`.
-fn sign(request: &Request, spoil: fn(&mut Value)) -> ResponseTemplate {
+fn sign(request: &Request, spoil: Spoil) -> ResponseTemplate {
     let body: Value = request.body_json().unwrap();
     let digest = BASE64_STANDARD.decode(body["digest"]["sha256"].as_str().unwrap()).unwrap();
     let intact = body["digestCrc32c"].as_str().unwrap() == crc32c::crc32c(&digest).to_string();
@@ -138,7 +140,7 @@ async fn the_next_key_version_is_published_behind_the_current_one() {
 
 #[tokio::test]
 async fn an_answer_damaged_once_is_asked_for_again() {
-    let damages: [fn(&mut Value); 4] = [
+    let damages: [Spoil; 4] = [
         |answer| answer["signatureCrc32c"] = "1".into(),
         |answer| answer["name"] = NEXT.into(),
         |answer| answer["verifiedDigestCrc32c"] = false.into(),
@@ -155,7 +157,7 @@ async fn an_answer_damaged_once_is_asked_for_again() {
 
 #[tokio::test]
 async fn an_answer_damaged_each_time_is_an_error_that_says_how() {
-    let damages: [(fn(&mut Value), &str); 3] = [
+    let damages: [(Spoil, &str); 3] = [
         (|answer| answer["signatureCrc32c"] = 1.into(), "CRC32C"),
         (|answer| answer["name"] = NEXT.into(), "answered for"),
         (|answer| answer["verifiedDigestCrc32c"] = false.into(), "digest was damaged"),
@@ -231,7 +233,7 @@ async fn without_a_metadata_server_the_error_says_so() {
 
 #[tokio::test]
 async fn a_public_key_that_is_damaged_or_of_another_kind_is_refused() {
-    let spoiled: [(fn(&mut Value), &str); 4] = [
+    let spoiled: [(Spoil, &str); 4] = [
         (|key| key["pemCrc32c"] = "1".into(), "CRC32C"),
         (|key| key["name"] = NEXT.into(), "answered for"),
         (|key| key["algorithm"] = "RSA_SIGN_PSS_4096_SHA256".into(), "RSA_SIGN_PSS_4096_SHA256"),
