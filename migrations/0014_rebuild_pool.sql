@@ -3,7 +3,7 @@
 create function rebuild_pool(p_tenant uuid, p_pool uuid)
 returns table (
   epoch bigint, seats_total int, status text, status_since bigint, not_before bigint, expires bigint, holder_by text, processes int,
-  key_hmacs text, license_id uuid, facts jsonb,
+  key_hmacs text, product text, facts jsonb,
   seat_nos int[], holders text[], held_since bigint[], hold_until bigint[],          -- seats not retired, in order
   session_ids uuid[], session_attempts uuid[], session_seats int[], session_labels text[] -- open sessions
 ) language plpgsql as $$
@@ -22,7 +22,7 @@ begin
   expires := unix_ms(license.expires_at);
   holder_by := license.holder_by;
   processes := license.processes_per_seat;
-  license_id := license.license_id;
+  product := license.product;
   select coalesce(string_agg(k.key_hmac || ':' || unix_ms(k.valid_until), ' '), '') into key_hmacs
   from license_keys k
   where k.tenant_id = p_tenant and k.license_id = license.license_id and (k.valid_until is null or k.valid_until > now());

@@ -27,6 +27,8 @@ pub struct Snapshot {
     pub processes: u32,
     /// `hash:valid_until_ms` of every key, space-separated; 0 for "no end".
     pub key_hashes: String,
+    /// The product the license is for.
+    pub product: String,
     /// What tokens say about the license, as JSON.
     pub facts: String,
     /// Every seat not retired.

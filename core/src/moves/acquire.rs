@@ -119,9 +119,6 @@ impl Moves {
                     judged = true;
                 }
                 Warm::Said(AcquireAnswer::Granted(granted)) => {
-                    if let Some(outcome) = wrong_product(request, &granted.facts) {
-                        return Ok(outcome);
-                    }
                     self.steps.done(Step::Acquire).await?;
                     match self.records.grant_seat(&self.grant(request, &granted)).await? {
                         GrantOutcome::Ok => {
@@ -136,9 +133,8 @@ impl Moves {
                         }
                     }
                 }
-                Warm::Said(AcquireAnswer::Full(full)) => {
-                    return Ok(wrong_product(request, &full.facts).unwrap_or(Outcome::Full(full)));
-                }
+                Warm::Said(AcquireAnswer::Full(full)) => return Ok(Outcome::Full(full)),
+                Warm::Said(AcquireAnswer::WrongProduct(product)) => return Ok(Outcome::WrongProduct(product)),
                 Warm::Said(AcquireAnswer::Refused(refusal)) => return Ok(Outcome::Refused(refusal)),
                 Warm::Said(AcquireAnswer::NeedsInstance) => return Ok(Outcome::NeedsInstance),
                 Warm::Said(AcquireAnswer::TooMany(processes)) => return Ok(Outcome::TooMany(processes)),
@@ -156,6 +152,7 @@ impl Moves {
             // Fresh each time: an id that was ended is never opened again.
             session: SessionId::draw(),
             label: request.label.clone(),
+            product: request.product.clone(),
         }
     }
 
@@ -254,11 +251,6 @@ impl Moves {
 
 fn wrong(number: LicenseNumber, hashes: &[String]) -> String {
     format!("{number} {}", hashes.first().map_or("", String::as_str))
-}
-
-fn wrong_product(request: &Request, facts: &Facts) -> Option<Outcome> {
-    let named = request.product.as_ref()?;
-    (*named != facts.product).then(|| Outcome::WrongProduct(facts.product.clone()))
 }
 
 impl From<Closed> for Outcome {

@@ -97,9 +97,11 @@ impl Reaper {
             deadline.check("seats")?;
             let reaped = match self.seats.reap(&key, pool.epoch, LIMIT).await? {
                 Warm::Said(reaped) => reaped,
-                // Nobody holds anything: whoever comes next rebuilds.
-                Warm::Cold(_) if !pool.held => break,
+                // No copy, and nobody holds anything: whoever comes next rebuilds. An old copy may still speak for who was kicked.
+                Warm::Cold(0) if !pool.held => break,
                 Warm::Cold(_) => {
+                    // The records prove every copy below their epoch old; a warm one would not be rebuilt otherwise.
+                    self.seats.invalidate(&key, pool.epoch.saturating_sub(1)).await?;
                     self.rebuilds.warm(&key, pool.tenant, pool.pool_id, deadline).await?;
                     continue;
                 }

@@ -248,6 +248,7 @@ fn snapshot(tenant: TenantId, pool_id: PoolId, row: &PgRow) -> sqlx::Result<Snap
         holder_by: row.try_get("holder_by")?,
         processes: row.try_get::<i32, _>("processes")? as u32,
         key_hashes: row.try_get("key_hmacs")?,
+        product: row.try_get("product")?,
         facts: row.try_get::<serde_json::Value, _>("facts")?.to_string(),
         seats: seats(row, sessions_by_seat(row)?)?,
     })

@@ -1,6 +1,6 @@
 -- ACQUIRE: takes a seat for a holder, joins its seat, or repeats an answer. Decides; Postgres fences.
--- ARGV: [5] key hmacs, space-separated  [6] holder by machine  [7] holder by process or ''  [8] attempt  [9] new session  [10] label
--- Answers COLD epoch | BADKEY epoch | REFUSED why since | NEEDS instance_id | TOOMANY processes
+-- ARGV: [5] key hmacs, space-separated  [6] holder by machine  [7] holder by process or ''  [8] attempt  [9] new session  [10] label  [11] product the client names, or ''
+-- Answers COLD epoch | BADKEY epoch | REFUSED why since | PRODUCT the license's | NEEDS instance_id | TOOMANY processes
 --   | FULL held cap next_lease_end now facts (label since lease_end)…
 --   | GRANTED/RENEWED k session epoch seq tenant pool holder facts held displaced_lease_end live_session…
 -- Not allowed when Redis is out of memory: nobody new gets in then.
@@ -8,6 +8,7 @@ if not warm() then return {'COLD', epoch} end
 if not known(ARGV[5]) then return {'BADKEY', epoch} end
 local no = refused()
 if no then return no end
+if ARGV[11] ~= '' and ARGV[11] ~= h.product then return {'PRODUCT', h.product} end
 local holder = h.holder_by == 'process' and ARGV[7] or ARGV[6]
 if holder == '' then return {'NEEDS', 'instance_id'} end
 local attempt, session, label = ARGV[8], ARGV[9], ARGV[10]

@@ -29,6 +29,8 @@ pub struct Ask {
     pub session: SessionId,
     /// What people are shown: a hostname, say.
     pub label: String,
+    /// The product the client says it is, if it says so.
+    pub product: Option<String>,
 }
 
 /// A decision that the records must confirm before anybody is told.
@@ -99,6 +101,8 @@ pub enum AcquireAnswer {
     BadKey(u64),
     /// The license gives no seat now.
     Refused(Refusal),
+    /// The license is for the product named here, not for the client's.
+    WrongProduct(String),
     /// The license counts processes and the client did not name its instance.
     NeedsInstance,
     /// The seat carries as many live processes as allowed.
@@ -146,6 +150,7 @@ impl Seats {
             short(ask.attempt.0),
             short(ask.session.0),
             ask.label.clone(),
+            ask.product.clone().unwrap_or_default(),
         ];
         let mut reply = self.run(&scripts::ACQUIRE, pool, &[], &arguments).await?;
         Ok(Warm::Said(match reply.word() {
@@ -154,6 +159,7 @@ impl Seats {
             "FULL" => AcquireAnswer::Full(Box::new(full(reply)?)),
             "BADKEY" => AcquireAnswer::BadKey(reply.take()?),
             "REFUSED" => AcquireAnswer::Refused(reply.refusal()?),
+            "PRODUCT" => AcquireAnswer::WrongProduct(reply.take()?),
             "NEEDS" => AcquireAnswer::NeedsInstance,
             "TOOMANY" => AcquireAnswer::TooMany(reply.take()?),
             _ => return Err(reply.unknown()),

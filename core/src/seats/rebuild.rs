@@ -109,6 +109,7 @@ fn settings(snapshot: &Snapshot) -> Vec<String> {
         ("key_hmacs", snapshot.key_hashes.clone()),
         ("tenant", snapshot.tenant.to_string()),
         ("pool", snapshot.pool_id.to_string()),
+        ("product", snapshot.product.clone()),
         ("facts", snapshot.facts.clone()),
     ];
     pairs.into_iter().flat_map(|(name, value)| [name.to_owned(), value]).collect()

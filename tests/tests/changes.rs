@@ -1,0 +1,160 @@
+//! What people change while others work: suspend, shrink, grow, rotate.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a panic with its place")]
+
+use license_core::{
+    domain::{key::LicenseKey, license::Why},
+    moves::{acquire::Outcome, heartbeat, validate},
+};
+use license_tests::{
+    World,
+    client::{alive, beat, gone, release},
+};
+use std::time::Duration;
+
+#[tokio::test]
+async fn a_suspended_license_gives_no_seat_and_tells_every_client_and_resumed_within_the_lease_all_go_on() {
+    let world = World::with_seats(2).await;
+    let a_seat = world.machine("a").seated(&world.moves).await;
+    assert!(world.manage.suspend(world.license.tenant, world.license.id).await.unwrap());
+    assert!(!world.manage.suspend(world.license.tenant, world.license.id).await.unwrap(), "it is already");
+    let told = beat(&world.moves, &a_seat).await;
+    assert!(matches!(told, heartbeat::Outcome::Refused(r) if r.why == Why::Suspended), "{told:?}");
+    let told = world.machine("b").acquire(&world.moves).await;
+    assert!(matches!(told, Outcome::Refused(r) if r.why == Why::Suspended), "{told:?}");
+    world.pass(Duration::from_secs(60));
+    assert!(world.manage.resume(world.license.tenant, world.license.id).await.unwrap());
+    alive(&world.moves, &a_seat).await;
+    world.machine("b").seated(&world.moves).await;
+}
+
+#[tokio::test]
+async fn a_license_resumed_after_the_lease_finds_its_clients_expired() {
+    let world = World::with_seats(1).await;
+    let a_seat = world.machine("a").seated(&world.moves).await;
+    world.manage.suspend(world.license.tenant, world.license.id).await.unwrap();
+    beat(&world.moves, &a_seat).await; // the rebuild gives a full lease; a refused heartbeat does not raise it
+    world.pass(Duration::from_millis(world.timing.rebuild_lease_ms() as u64 / 2));
+    beat(&world.moves, &a_seat).await;
+    world.pass(Duration::from_millis(world.timing.rebuild_lease_ms() as u64 / 2 + 1));
+    world.sweep().await;
+    world.manage.resume(world.license.tenant, world.license.id).await.unwrap();
+    gone(&world.moves, &a_seat, "expired").await;
+    world.machine("a").seated(&world.moves).await;
+}
+
+#[tokio::test]
+async fn shrinking_throws_nobody_out_and_does_not_replace_who_leaves() {
+    let world = World::with_seats(5).await;
+    let mut seats = Vec::new();
+    for name in ["a", "b", "c", "d", "e"] {
+        seats.push(world.machine(name).seated(&world.moves).await);
+    }
+    assert!(world.resize(3).await);
+    for seat in &seats {
+        alive(&world.moves, seat).await;
+    }
+    let rows = "select count(*) from seats where not retired";
+    for left in [4, 3] {
+        release(&world.moves, &seats.pop().unwrap()).await;
+        assert_eq!((world.held().await.len(), world.count(rows).await), (left, left as i64));
+        assert_eq!(world.count("select (seats_total + surplus)::bigint from pools").await, left as i64);
+        world.machine("f").turned_away(&world.moves).await;
+    }
+    release(&world.moves, &seats.pop().unwrap()).await;
+    world.machine("f").seated(&world.moves).await;
+    assert_eq!(world.count(rows).await, 3);
+    world.assert_no_drift().await;
+}
+
+#[tokio::test]
+async fn a_machine_whose_seat_is_draining_keeps_it_over_a_restart() {
+    let world = World::with_seats(2).await;
+    let a = world.machine("a");
+    let b = world.machine("b");
+    a.seated(&world.moves).await;
+    b.seated(&world.moves).await;
+    world.resize(1).await;
+    a.restarted().seated(&world.moves).await;
+    b.restarted().seated(&world.moves).await;
+    world.machine("c").turned_away(&world.moves).await;
+}
+
+#[tokio::test]
+async fn growing_gives_new_seats_at_once_and_brings_retired_ones_back_first() {
+    let world = World::with_seats(2).await;
+    world.machine("a").seated(&world.moves).await;
+    world.resize(1).await;
+    world.machine("b").turned_away(&world.moves).await;
+    world.resize(3).await;
+    world.machine("b").seated(&world.moves).await;
+    world.machine("c").seated(&world.moves).await;
+    world.machine("d").turned_away(&world.moves).await;
+    assert_eq!(world.count("select count(*) from seats").await, 5, "the world began with five rows");
+}
+
+#[tokio::test]
+async fn a_rotated_key_opens_at_once_and_the_old_one_until_its_time() {
+    let world = World::with_seats(2).await;
+    let a = world.machine("a");
+    a.seated(&world.moves).await;
+    let key = LicenseKey::draw(world.license.pool.license);
+    let hash = key.hash(&world.moves.settings().peppers);
+    let until = world.clock.now() + Duration::from_secs(3600);
+    assert!(world.manage.rotate_key(world.license.tenant, world.license.id, &hash, until).await.unwrap());
+    let mut b = world.machine("b");
+    b.request.key = key;
+    b.seated(&world.moves).await;
+    a.restarted().seated(&world.moves).await;
+    world.pass(Duration::from_secs(3601));
+    // The records' clock is real time: they still know the old key, once; the copy does not, and has the last word.
+    assert!(matches!(a.restarted().acquire(&world.moves).await, Outcome::BadKey));
+}
+
+#[tokio::test]
+async fn a_key_redis_does_not_know_yet_is_judged_by_the_records() {
+    let world = World::with_seats(2).await;
+    world.machine("a").seated(&world.moves).await;
+    let key = LicenseKey::draw(world.license.pool.license);
+    let hash = key.hash(&world.moves.settings().peppers);
+    world.manage.steps().cut(license_core::moves::steps::Step::Change);
+    let now = world.clock.now();
+    world.manage.rotate_key(world.license.tenant, world.license.id, &hash, now).await.unwrap_err();
+    let mut b = world.machine("b");
+    b.request.key = key;
+    b.seated(&world.moves).await;
+    assert!(matches!(world.machine("c").acquire(&world.moves).await, Outcome::BadKey), "the old secret is out");
+}
+
+#[tokio::test]
+async fn a_license_past_its_term_gives_no_seat_and_says_since_when() {
+    let world = World::with_seats(1).await;
+    let a_seat = world.machine("a").seated(&world.moves).await;
+    world.pass(Duration::from_secs(15 * 86_400)); // the trial has 14 days
+    let told = world.machine("b").acquire(&world.moves).await;
+    assert!(matches!(told, Outcome::Refused(r) if r.why == Why::Expired && r.since_ms > 0), "{told:?}");
+    let told = beat(&world.moves, &a_seat).await;
+    assert!(matches!(told, heartbeat::Outcome::Refused(_)), "{told:?}");
+}
+
+#[tokio::test]
+async fn validate_says_what_an_acquire_would_and_takes_no_seat() {
+    let world = World::with_seats(2).await;
+    let a = world.machine("a");
+    let ask = async |machine: &license_tests::Machine| {
+        let request = &machine.request;
+        world.moves.validate(&request.key, Some(&request.hardware), &request.pool).await.unwrap()
+    };
+    let validate::Outcome::Valid(valid) = ask(&a).await else { panic!("valid") };
+    assert_eq!((valid.held, valid.seats_total, valid.has_seat), (0, 2, false));
+    a.seated(&world.moves).await;
+    let validate::Outcome::Valid(valid) = ask(&a).await else { panic!("valid") };
+    assert_eq!((valid.held, valid.seats_total, valid.has_seat), (1, 2, true));
+    assert_eq!(valid.silent.len(), 1);
+    world.manage.suspend(world.license.tenant, world.license.id).await.unwrap();
+    let validate::Outcome::Refused(refusal, _) = ask(&a).await else { panic!("refused") };
+    assert_eq!(refusal.why, Why::Suspended);
+    let mut forged = a.clone();
+    forged.request.key = LicenseKey::draw(world.license.pool.license);
+    assert!(matches!(ask(&forged).await, validate::Outcome::BadKey));
+}

@@ -1,0 +1,156 @@
+//! What happens to seats whose holders vanish, with and without the reaper.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a panic with its place")]
+
+use license_tests::{
+    World,
+    client::{alive, gone, release},
+};
+use sqlx::Row;
+use std::time::Duration;
+
+#[tokio::test]
+async fn a_vanished_holders_seat_goes_to_somebody_else_right_after_its_lease_without_any_reaper() {
+    let world = World::with_seats(1).await;
+    let a_seat = world.machine("a").seated(&world.moves).await;
+    let b = world.machine("b");
+    world.pass(world.timing.ttl - Duration::from_millis(1));
+    b.turned_away(&world.moves).await;
+    world.pass(Duration::from_millis(1));
+    b.seated(&world.moves).await;
+    assert_eq!(world.held().await, [(0, b.holder().to_string())]);
+    gone(&world.moves, &a_seat, "expired").await;
+}
+
+#[tokio::test]
+async fn a_pool_full_of_dead_holders_serves_everybody_who_comes() {
+    let world = World::with_seats(3).await;
+    for name in ["a", "b", "c"] {
+        world.machine(name).seated(&world.moves).await;
+    }
+    world.pass_ttl();
+    for name in ["d", "e", "f"] {
+        world.machine(name).seated(&world.moves).await;
+    }
+    world.machine("g").turned_away(&world.moves).await;
+}
+
+#[tokio::test]
+async fn the_reaper_writes_down_who_expired_and_when_it_was_last_heard_of() {
+    let world = World::with_seats(1).await;
+    let a_seat = world.machine("a").seated(&world.moves).await;
+    world.pass(Duration::from_secs(100));
+    alive(&world.moves, &a_seat).await;
+    let last_heard = world.clock.now_ms();
+    world.pass_ttl();
+    let report = world.sweep().await;
+    assert_eq!((report.seats, report.failed), (1, 0));
+    let row = sqlx::query("select end_reason, last_seen_at, ended_at is not null as ended from sessions")
+        .fetch_one(&mut world.truth().await)
+        .await
+        .unwrap();
+    assert_eq!(row.get::<String, _>("end_reason"), "expired");
+    assert!(row.get::<bool, _>("ended"));
+    assert_eq!(license_core::clock::to_ms(row.get("last_seen_at")), last_heard);
+    assert_eq!(world.sweep().await.seats, 0, "once");
+    world.assert_no_drift().await;
+}
+
+#[tokio::test]
+async fn a_seat_whose_holder_never_reached_the_records_is_freed_whoever_they_name() {
+    // h lapses, n takes the seat in Redis and dies before the records, n lapses: the records still name h.
+    let world = World::with_seats(1).await;
+    world.machine("h").seated(&world.moves).await;
+    world.pass_ttl();
+    world.moves.steps().cut(license_core::moves::steps::Step::Acquire);
+    world.machine("n").acquire_aside(&world.moves).await.unwrap().unwrap_err();
+    world.pass_ttl();
+    assert_eq!(world.sweep().await.seats, 1);
+    assert_eq!(world.held().await, []);
+    world.assert_no_drift().await;
+}
+
+#[tokio::test]
+async fn after_redis_lost_everything_silent_holders_seats_come_back_within_the_rebuild_lease() {
+    let world = World::with_seats(2).await;
+    let a_seat = world.machine("a").seated(&world.moves).await;
+    world.machine("silent").seated(&world.moves).await;
+    world.flush().await;
+    world.sweep().await; // rebuilds: somebody holds seats
+    world.machine("c").turned_away(&world.moves).await;
+    for _ in 0..4 {
+        world.pass(Duration::from_millis(world.timing.rebuild_lease_ms() as u64 / 4 + 1));
+        alive(&world.moves, &a_seat).await;
+    }
+    world.machine("c").seated(&world.moves).await;
+}
+
+#[tokio::test]
+async fn every_change_of_a_holder_is_exactly_one_event() {
+    let world = World::with_seats(1).await;
+    let events = async || -> Vec<(String, Option<String>, Option<String>)> {
+        sqlx::query_as(
+            "select kind, payload->>'reason', payload->>'to' from outbox where kind like 'seat.%' order by id",
+        )
+        .fetch_all(&mut world.truth().await)
+        .await
+        .unwrap()
+    };
+    let (a, b) = (world.machine("a"), world.machine("b"));
+    let a_seat = a.seated(&world.moves).await;
+    a.seated(&world.moves).await; // a retry
+    let sibling = a.restarted().seated(&world.moves).await; // a join
+    alive(&world.moves, &a_seat).await;
+    assert_eq!(events().await.len(), 1, "one holder, one event");
+    release(&world.moves, &a_seat).await;
+    assert_eq!(events().await.len(), 1, "a sibling holds on");
+    release(&world.moves, &sibling).await;
+    b.seated(&world.moves).await;
+    world.pass_ttl();
+    a.restarted().seated(&world.moves).await; // takes over from b
+    world.pass_ttl();
+    world.sweep().await;
+    let told: Vec<(String, Option<String>)> =
+        events().await.into_iter().map(|(kind, reason, _)| (kind, reason)).collect();
+    let freed = |reason: &str| ("seat.freed".to_owned(), Some(reason.to_owned()));
+    let granted = ("seat.granted".to_owned(), None);
+    assert_eq!(told, [granted.clone(), freed("released"), granted.clone(), granted, freed("expired")]);
+}
+
+#[tokio::test]
+async fn use_is_counted_as_one_event_per_pool_and_active_minute() {
+    let world = World::with_seats(2).await;
+    let usage = async || -> Vec<(i64, i64, i64)> {
+        sqlx::query_as(
+            "select (payload->>'held')::bigint, (payload->>'peak')::bigint, (payload->>'denied')::bigint
+             from outbox where kind = 'usage' order by id",
+        )
+        .fetch_all(&mut world.truth().await)
+        .await
+        .unwrap()
+    };
+    let a_seat = world.machine("a").seated(&world.moves).await;
+    let b_seat = world.machine("b").seated(&world.moves).await;
+    for _ in 0..3 {
+        world.machine("c").turned_away(&world.moves).await;
+    }
+    release(&world.moves, &b_seat).await;
+    world.sweep().await;
+    world.sweep().await;
+    release(&world.moves, &a_seat).await;
+    world.sweep().await;
+    world.sweep().await;
+    assert_eq!(usage().await, [(1, 2, 3), (1, 1, 0), (0, 1, 0)], "held, peak, denied; nothing once nobody is there");
+}
+
+#[tokio::test]
+async fn a_hundred_vanished_holders_are_closed_in_one_sweep() {
+    let world = World::with_seats(100).await;
+    for n in 0..100 {
+        world.machine(&format!("m{n}")).seated(&world.moves).await;
+    }
+    world.pass_ttl();
+    assert_eq!(world.sweep().await.seats, 100);
+    assert_eq!(world.held().await, []);
+    world.assert_no_drift().await;
+}
