@@ -4,10 +4,16 @@
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use http::Uri;
-use license_core::domain::{
-    lease::Timing,
-    secret::{KeyRing, KeyVersion, Secret},
+use license_core::{
+    domain::{
+        lease::Timing,
+        secret::{KeyRing, KeyVersion, Secret},
+    },
+    identity,
+    seats::ReplicationId,
+    signer::kms,
 };
+use license_pubsub::Topics;
 use std::{collections::BTreeMap, fmt, net::IpAddr, path::PathBuf, time::Duration};
 
 type Lookup = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
@@ -140,22 +146,13 @@ pub fn timing(env: &Env) -> Result<Timing> {
     Ok(timing)
 }
 
-/// Where a script learns which Redis incarnation runs it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReplidSource {
-    /// `INFO replication` inside the script.
-    Script,
-    /// Read once per connection and passed as an argument, for servers that do not allow `INFO` in scripts.
-    Connection,
-}
-
 /// The seat store.
 #[derive(Clone, Debug)]
 pub struct Redis {
     /// `REDIS_URL`: `redis://host:port` or `redis+unix:///path`. A secret because it may carry a password.
     pub url: Secret<String>,
     /// `REDIS_REPLID_SOURCE`: `script` (default) or `connection`.
-    pub replid_source: ReplidSource,
+    pub replication_id: ReplicationId,
 }
 
 impl Redis {
@@ -165,14 +162,14 @@ impl Redis {
         if !["redis://", "redis+unix://", "unix://"].iter().any(|scheme| url.starts_with(scheme)) {
             return wrong("REDIS_URL", "must begin with redis:// or redis+unix:// (TLS to Redis is not built in)");
         }
-        let replid_source = match env.get("REDIS_REPLID_SOURCE").as_deref() {
-            None | Some("script") => ReplidSource::Script,
-            Some("connection") => ReplidSource::Connection,
+        let replication_id = match env.get("REDIS_REPLID_SOURCE").as_deref() {
+            None | Some("script") => ReplicationId::Script,
+            Some("connection") => ReplicationId::Connection,
             Some(other) => {
                 return wrong("REDIS_REPLID_SOURCE", format!("must be script or connection, and is {other:?}"));
             }
         };
-        Ok(Self { url: Secret::new(url), replid_source })
+        Ok(Self { url: Secret::new(url), replication_id })
     }
 }
 
@@ -230,47 +227,48 @@ fn key_version(name: &'static str, text: &str) -> Result<KeyVersion> {
     }
 }
 
-/// One root key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RootKey {
-    /// `local:<path>`: an RSA-4096 key in a file, for one machine.
-    Local(PathBuf),
-    /// `kms:<name>`: a Cloud KMS key version, `projects/…/locations/…/keyRings/…/cryptoKeys/…/cryptoKeyVersions/N`.
-    Kms(String),
-}
-
 /// The root that certifies instance keys.
 #[derive(Clone, Debug)]
-pub struct Root {
-    /// `ROOT_KEY`.
-    pub key: RootKey,
-    /// `ROOT_KEY_NEXT`: the key that will follow, published so that clients can pin it before it signs.
-    pub next: Option<RootKey>,
-    /// `KMS_ENDPOINT`: Cloud KMS unless set.
-    pub kms_endpoint: String,
-}
-
-impl Root {
-    /// Reads `ROOT_KEY`, `ROOT_KEY_NEXT` and `KMS_ENDPOINT`. A local key is refused on Cloud Run, where its file would not last.
-    pub fn from_env(env: &Env) -> Result<Self> {
-        let key = root_key(env, "ROOT_KEY", &env.required("ROOT_KEY", ROOT_FORM)?)?;
-        let next = env.get("ROOT_KEY_NEXT").map(|text| root_key(env, "ROOT_KEY_NEXT", &text)).transpose()?;
-        let kms_endpoint = without_slash(env.url("KMS_ENDPOINT", Some("https://cloudkms.googleapis.com"))?);
-        Ok(Self { key, next, kms_endpoint })
-    }
+pub enum Root {
+    /// `ROOT_KEY=local:<path>`: an RSA-4096 key in a file, for one machine.
+    Local(PathBuf),
+    /// `ROOT_KEY=kms:<name>`: a Cloud KMS key version. `ROOT_KEY_NEXT` is published beside it, so that clients can pin it before it
+    /// signs; `KMS_ENDPOINT` and `GCE_METADATA_HOST` are Google's unless set.
+    Kms(kms::Settings),
 }
 
 const ROOT_FORM: &str = "local:<path of a file> or kms:projects/…/cryptoKeyVersions/<number>";
 
-fn root_key(env: &Env, name: &'static str, text: &str) -> Result<RootKey> {
-    match text.split_once(':') {
-        Some(("local", _)) if env.on_cloud_run() => {
-            wrong(name, "is a local key, which is refused on Cloud Run; name a Cloud KMS key version: kms:projects/…")
+impl Root {
+    /// Reads `ROOT_KEY` and what belongs to it. A local key is refused on Cloud Run, where its file would not last.
+    pub fn from_env(env: &Env) -> Result<Self> {
+        let key = env.required("ROOT_KEY", ROOT_FORM)?;
+        let next = env.get("ROOT_KEY_NEXT");
+        match key.split_once(':') {
+            Some(("local", _)) if env.on_cloud_run() => {
+                wrong("ROOT_KEY", "is a local key, which is refused on Cloud Run; name a key version: kms:projects/…")
+            }
+            Some(("local", _)) if next.is_some() => {
+                wrong("ROOT_KEY_NEXT", "needs a kms: ROOT_KEY; a local key has no next")
+            }
+            Some(("local", path)) if !path.is_empty() => Ok(Self::Local(path.into())),
+            Some(("kms", version)) if is_key_version(version) => Ok(Self::Kms(kms_settings(env, version, next)?)),
+            _ => wrong("ROOT_KEY", format!("must be {ROOT_FORM}")),
         }
-        Some(("local", path)) if !path.is_empty() => Ok(RootKey::Local(path.into())),
-        Some(("kms", version)) if is_key_version(version) => Ok(RootKey::Kms(version.to_owned())),
-        _ => wrong(name, format!("must be {ROOT_FORM}")),
     }
+}
+
+fn kms_settings(env: &Env, version: &str, next: Option<String>) -> Result<kms::Settings> {
+    let next = next.map(|next| match next.strip_prefix("kms:") {
+        Some(version) if is_key_version(version) => Ok(version.to_owned()),
+        _ => wrong("ROOT_KEY_NEXT", "must be kms:projects/…/cryptoKeyVersions/<number>"),
+    });
+    let mut settings = kms::Settings::new(version, next.transpose()?);
+    settings.endpoint = without_slash(env.url("KMS_ENDPOINT", Some(&settings.endpoint))?);
+    if let Some(host) = env.get("GCE_METADATA_HOST") {
+        settings.metadata = format!("http://{host}");
+    }
+    Ok(settings)
 }
 
 fn is_key_version(name: &str) -> bool {
@@ -296,32 +294,21 @@ fn without_slash(url: String) -> String {
     url.trim_end_matches('/').to_owned()
 }
 
-/// Whose tokens are believed, and where their keys are.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trust {
-    /// The exact `iss`.
-    pub issuer: String,
-    /// The exact `aud`.
-    pub audience: String,
-    /// Where the issuer publishes its keys.
-    pub jwks_url: String,
-}
-
 /// Reads `IDENTITY_ISSUER`, `IDENTITY_AUDIENCE` and `IDENTITY_JWKS_URL`: who says who a person is.
-pub fn identity(env: &Env) -> Result<Trust> {
-    const FIREBASE: &str = "https://www.googleapis.com/service_accounts/v1/jwk/securetoken@system.gserviceaccount.com";
+pub fn identity(env: &Env) -> Result<identity::Settings> {
     let issuer = env.url("IDENTITY_ISSUER", None)?;
     let audience =
         env.required("IDENTITY_AUDIENCE", "the audience of the ID tokens (the project, for Identity Platform)")?;
-    let default = issuer.starts_with("https://securetoken.google.com/").then_some(FIREBASE);
-    Ok(Trust { audience, jwks_url: env.url("IDENTITY_JWKS_URL", default)?, issuer })
+    let project = issuer.strip_prefix("https://securetoken.google.com/");
+    let default = project.map(|project| identity::Settings::identity_platform(project).jwks_url);
+    Ok(identity::Settings { audience, jwks_url: env.url("IDENTITY_JWKS_URL", default.as_deref())?, issuer })
 }
 
 /// Who may push messages to the reaper.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Push {
     /// `PUSH_ISSUER` (Google), `PUSH_AUDIENCE`, `PUSH_JWKS_URL` (Google's).
-    pub trust: Trust,
+    pub trust: identity::Settings,
     /// `PUSH_EMAIL`: the exact service account.
     pub email: String,
 }
@@ -329,11 +316,10 @@ pub struct Push {
 impl Push {
     /// Reads `PUSH_ISSUER`, `PUSH_AUDIENCE`, `PUSH_EMAIL` and `PUSH_JWKS_URL`.
     pub fn from_env(env: &Env) -> Result<Self> {
-        let trust = Trust {
-            issuer: env.url("PUSH_ISSUER", Some("https://accounts.google.com"))?,
-            audience: env.required("PUSH_AUDIENCE", "the audience set on the push subscription")?,
-            jwks_url: env.url("PUSH_JWKS_URL", Some("https://www.googleapis.com/oauth2/v3/certs"))?,
-        };
+        let mut trust =
+            identity::Settings::google(env.required("PUSH_AUDIENCE", "the audience of the push subscription")?);
+        trust.issuer = env.url("PUSH_ISSUER", Some(&trust.issuer))?;
+        trust.jwks_url = env.url("PUSH_JWKS_URL", Some(&trust.jwks_url))?;
         Ok(Self { trust, email: env.required("PUSH_EMAIL", "the service account that the push subscription uses")? })
     }
 }
@@ -343,24 +329,31 @@ impl Push {
 pub struct PubSub {
     /// `PUBSUB_PROJECT`.
     pub project: String,
-    /// `PUBSUB_TOPIC_REAP`, `reap` unless set.
-    pub topic_reap: String,
-    /// `PUBSUB_TOPIC_EVENTS`, `events` unless set.
-    pub topic_events: String,
-    /// `PUBSUB_ENDPOINT`: Cloud Pub/Sub unless set.
-    pub endpoint: Option<String>,
+    /// `PUBSUB_TOPIC_TICK`, `PUBSUB_TOPIC_REAP`, `PUBSUB_TOPIC_EVENTS`; `tick`, `reap` and `events` unless set.
+    pub topics: Topics,
+    /// `PUBSUB_EMULATOR_HOST`, as `host:port`: instead of Cloud Pub/Sub, without credentials. Refused on Cloud Run.
+    pub emulator: Option<String>,
 }
 
 impl PubSub {
-    /// Reads `PUBSUB_PROJECT`, `PUBSUB_TOPIC_REAP`, `PUBSUB_TOPIC_EVENTS` and `PUBSUB_ENDPOINT`.
+    /// Reads `PUBSUB_PROJECT`, `PUBSUB_TOPIC_…` and `PUBSUB_EMULATOR_HOST`.
     pub fn from_env(env: &Env) -> Result<Self> {
-        let endpoint = env.get("PUBSUB_ENDPOINT").map(|url| env.safe_url("PUBSUB_ENDPOINT", url)).transpose()?;
-        Ok(Self {
-            project: env.required("PUBSUB_PROJECT", "the Google Cloud project of the topics")?,
-            topic_reap: env.get("PUBSUB_TOPIC_REAP").unwrap_or_else(|| "reap".into()),
-            topic_events: env.get("PUBSUB_TOPIC_EVENTS").unwrap_or_else(|| "events".into()),
-            endpoint: endpoint.map(without_slash),
-        })
+        let project = env.required("PUBSUB_PROJECT", "the Google Cloud project of the topics")?;
+        let emulator = env.get("PUBSUB_EMULATOR_HOST");
+        if emulator.is_some() && env.on_cloud_run() {
+            return wrong(
+                "PUBSUB_EMULATOR_HOST",
+                "is set, which is refused on Cloud Run: events would not reach Cloud Pub/Sub",
+            );
+        }
+        let name = |variable: &str, default: String| env.get(variable).unwrap_or(default);
+        let Topics { tick, reap, events } = Topics::default();
+        let topics = Topics {
+            tick: name("PUBSUB_TOPIC_TICK", tick),
+            reap: name("PUBSUB_TOPIC_REAP", reap),
+            events: name("PUBSUB_TOPIC_EVENTS", events),
+        };
+        Ok(Self { project, topics, emulator })
     }
 }
 

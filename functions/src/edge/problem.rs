@@ -136,6 +136,11 @@ impl Problem {
         self.code
     }
 
+    /// The HTTP status, as a number.
+    pub fn status(&self) -> u16 {
+        self.status.as_u16()
+    }
+
     fn body(&self) -> Vec<u8> {
         let code = self.code.as_str();
         let mut body = json!({

@@ -28,6 +28,9 @@ use uuid::Uuid;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// Less than the shortest time after which a push comes again, 60 s in `local`; subscriptions must wait at least as long.
+const SWEEP_DEADLINE: Duration = Duration::from_secs(55);
+
 /// What the layers need to know. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Rim {
@@ -114,7 +117,7 @@ async fn around(State(rim): State<Rim>, request: Request, next: Next) -> Respons
     let request_id = request_id_of(request.headers());
     let span = span(&rim, request.headers(), &request_id);
     let seen = Seen::of(&request);
-    let deadline = rim.deadline;
+    let deadline = seen.deadline(&rim);
     let header = HeaderValue::from_str(&request_id).ok();
     let context = Context { request_id, rim, span: span.clone() };
     let answered = async {
@@ -122,7 +125,8 @@ async fn around(State(rim): State<Rim>, request: Request, next: Next) -> Respons
             return too_large().into_response();
         }
         let late = || {
-            let detail = "The answer took longer than five seconds and was given up. Keep what you have and try again after Retry-After.";
+            let detail =
+                "The answer took too long and was given up. Keep what you have and try again after Retry-After.";
             Problem::new(Code::RecordsUnavailable, detail).into_response()
         };
         tokio::time::timeout(deadline, next.run(request)).await.unwrap_or_else(|_| late())
@@ -185,9 +189,21 @@ impl Seen {
         Self { method: request.method().clone(), path, size: declared_length(request.headers()) }
     }
 
+    fn metric(&self) -> Metric {
+        Metric::of_path(self.path.as_ref().map(MatchedPath::as_str))
+    }
+
+    /// Nobody waits for a sweep: it has until just before a push that was not acknowledged comes again.
+    fn deadline(&self, rim: &Rim) -> Duration {
+        match self.metric() {
+            Metric::TickRequests | Metric::ReapRequests => SWEEP_DEADLINE,
+            _ => rim.deadline,
+        }
+    }
+
     fn log(&self, response: &Response, latency: Duration) {
         let path = self.path.as_ref().map_or("(no such path)", MatchedPath::as_str);
-        let metric = Metric::of_path(self.path.as_ref().map(MatchedPath::as_str));
+        let metric = self.metric();
         let status = response.status().as_u16();
         let refused = response.extensions().get::<Refused>().map(|refused| refused.0.as_str());
         let outcome =

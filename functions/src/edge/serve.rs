@@ -70,7 +70,7 @@ pub type StartError = Box<dyn std::error::Error + Send + Sync>;
 /// Runs a service until SIGTERM or Ctrl-C: what every binary's `main` calls.
 ///
 /// `build` reads its configuration and makes clients; it must not wait for any store, since the port is already open.
-pub fn run(build: impl FnOnce(&Env, Clock) -> Result<Service, StartError>) -> ExitCode {
+pub fn run(build: impl AsyncFnOnce(&Env, Clock) -> Result<Service, StartError>) -> ExitCode {
     match start(build) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -81,7 +81,7 @@ pub fn run(build: impl FnOnce(&Env, Clock) -> Result<Service, StartError>) -> Ex
 }
 
 #[tokio::main]
-async fn start(build: impl FnOnce(&Env, Clock) -> Result<Service, StartError>) -> Result<(), StartError> {
+async fn start(build: impl AsyncFnOnce(&Env, Clock) -> Result<Service, StartError>) -> Result<(), StartError> {
     install_tls();
     let env = Env::process();
     let clock = Clock::system();
@@ -92,7 +92,7 @@ async fn start(build: impl FnOnce(&Env, Clock) -> Result<Service, StartError>) -
     let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port))
         .await
         .map_err(|error| format!("PORT {port} cannot be listened on: {error}."))?;
-    let service = build(&env, clock)?;
+    let service = build(&env, clock).await?;
     tracing::info!(port = listener.local_addr()?.port(), "listening");
     serve(listener, app(service, &rim), stop_signal()).await?;
     tracing::info!("stopped");

@@ -1,4 +1,4 @@
-use crate::edge::config::{self, ConfigError, Env, RootKey};
+use crate::edge::config::{self, ConfigError, Env, Root};
 use std::time::Duration;
 
 const KEY: &str = "1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
@@ -110,13 +110,16 @@ fn a_previous_key_needs_another_version() {
 #[test]
 fn a_root_is_a_file_or_one_key_version() {
     let root = |value| config::Root::from_env(&env(&[("ROOT_KEY", value)]));
-    assert_eq!(root("local:/data/root.pem").unwrap().key, RootKey::Local("/data/root.pem".into()));
-    assert!(matches!(root(VERSION).unwrap().key, RootKey::Kms(name) if name.ends_with("/1")));
+    assert!(matches!(root("local:/data/root.pem"), Ok(Root::Local(path)) if path.ends_with("root.pem")));
+    assert!(matches!(root(VERSION), Ok(Root::Kms(kms)) if format!("kms:{}", kms.key) == VERSION && kms.next.is_none()));
     for value in ["local:", "kms:projects/p", &VERSION.replace("/1", "/latest"), "file:/x", "root.pem"] {
         assert_eq!(blamed(root(value)), "ROOT_KEY", "{value}");
     }
-    let next = env(&[("ROOT_KEY", VERSION), ("ROOT_KEY_NEXT", "x")]);
-    assert_eq!(blamed(config::Root::from_env(&next)), "ROOT_KEY_NEXT");
+    for (key, next) in [(VERSION, "x"), ("local:/k", VERSION)] {
+        assert_eq!(blamed(Root::from_env(&env(&[("ROOT_KEY", key), ("ROOT_KEY_NEXT", next)]))), "ROOT_KEY_NEXT");
+    }
+    let endpoint = env(&[("ROOT_KEY", VERSION), ("KMS_ENDPOINT", "http://kms.example")]);
+    assert_eq!(blamed(Root::from_env(&endpoint)), "KMS_ENDPOINT");
 }
 
 #[test]

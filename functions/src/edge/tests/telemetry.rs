@@ -11,7 +11,7 @@ use license_core::{
     domain::{id::LicenseNumber, id::TenantId},
 };
 use serde_json::Value;
-use std::sync::{Arc, Mutex};
+use std::{cell::RefCell, io::Write, sync::Once};
 use tracing_subscriber::layer::SubscriberExt;
 
 const NUMBER: LicenseNumber = LicenseNumber(42);
@@ -31,29 +31,35 @@ fn router() -> Router {
         .route("/health/live", routing::get(|| async { "" }))
 }
 
-/// The lines that answering `request` writes.
-async fn lines_of(request: Request<Body>) -> Vec<Value> {
-    let written = Arc::new(Mutex::new(Vec::new()));
-    let writer = Arc::clone(&written);
-    let layer = CloudLogging::new(move || Shared(Arc::clone(&writer)), Clock::system());
-    let guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
-    send_through(layers(router(), &rim()), request).await;
-    drop(guard);
-    let bytes = written.lock().unwrap().clone();
-    let text = String::from_utf8(bytes).unwrap();
-    let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    lines.filter(|line| line["target"].as_str().unwrap().starts_with("license_functions")).collect()
+thread_local! {
+    /// What this thread's test has logged: each runs on its own thread, its runtime included.
+    static WRITTEN: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-struct Shared(Arc<Mutex<Vec<u8>>>);
+struct Written;
 
-impl std::io::Write for Shared {
+impl Write for Written {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
+        WRITTEN.with_borrow_mut(|written| written.write(bytes))
     }
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
     }
+}
+
+/// The lines that answering `request` writes. One subscriber for the whole process: a call site that is first reached on a thread without
+/// one would be switched off for all.
+async fn lines_of(request: Request<Body>) -> Vec<Value> {
+    static SUBSCRIBER: Once = Once::new();
+    SUBSCRIBER.call_once(|| {
+        let layer = CloudLogging::new(|| Written, Clock::system());
+        tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layer)).unwrap();
+    });
+    WRITTEN.take();
+    send_through(layers(router(), &rim()), request).await;
+    let text = String::from_utf8(WRITTEN.take()).unwrap();
+    let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    lines.filter(|line| line["target"].as_str().unwrap().starts_with("license_functions")).collect()
 }
 
 #[tokio::test]

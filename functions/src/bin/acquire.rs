@@ -1,0 +1,5 @@
+//! The acquire service.
+
+fn main() -> std::process::ExitCode {
+    license_functions::edge::serve::run(license_functions::acquire::service)
+}

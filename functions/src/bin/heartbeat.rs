@@ -1,0 +1,5 @@
+//! The heartbeat service.
+
+fn main() -> std::process::ExitCode {
+    license_functions::edge::serve::run(license_functions::heartbeat::service)
+}

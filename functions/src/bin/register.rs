@@ -1,0 +1,5 @@
+//! The register service.
+
+fn main() -> std::process::ExitCode {
+    license_functions::edge::serve::run(license_functions::register::service)
+}

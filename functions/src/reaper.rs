@@ -1,0 +1,146 @@
+//! reaper: sweeps seats nobody is heard from and publishes what happened. Takes only authenticated pushes.
+
+use crate::edge::{Problem, extract, telemetry::Outcome as Label};
+use axum::{
+    Extension, Router,
+    extract::{Request, State as From},
+    response::{IntoResponse, Response},
+    routing::post,
+};
+use http::{StatusCode, header};
+use license_core::{
+    Error,
+    domain::event::{BUCKETS, Event, ReapBucket},
+    moves::{publish, reap::Reaper},
+};
+use license_pubsub::{
+    Message, Publisher, Topic,
+    push::{Envelope, Malformed, Push, PushCheck},
+};
+use std::sync::Arc;
+
+#[cfg(feature = "cloud")]
+pub use cloud::service;
+
+/// What the reaper may touch.
+#[derive(Clone)]
+pub struct State {
+    /// The reaper's moves.
+    pub reaper: Reaper,
+    /// Where buckets and events go.
+    pub publisher: Arc<dyn Publisher>,
+    /// Who may push.
+    pub push: PushCheck,
+}
+
+/// `POST /tick`: begin a sweep. `POST /reap`: one share of it.
+pub fn router(state: State) -> Router {
+    Router::new().route("/tick", post(tick)).route("/reap", post(reap)).with_state(state)
+}
+
+/// A push that is believed, or the answer to one that is not. The answer to a poison message is an acknowledgement: sent again it would be
+/// the same, so it is written down once instead.
+async fn received<T>(
+    state: &State,
+    request: Request,
+    read: impl FnOnce(&Push) -> Result<T, Malformed>,
+) -> Result<T, Response> {
+    let authorization = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let checked = state.push.check(authorization).await.map_err(|error| Problem::from(error).into_response())?;
+    checked.map_err(|refused| {
+        tracing::warn!(reason = %refused, "push refused");
+        Problem::token_invalid("Only the subscriptions of this service may push here.").into_response()
+    })?;
+    let body = extract::read(request).await.map_err(IntoResponse::into_response)?;
+    Envelope::parse(&body).and_then(|push| read(&push)).map_err(|malformed| {
+        tracing::error!(reason = %malformed, "a poison message was acknowledged and dropped");
+        acknowledged("poison")
+    })
+}
+
+fn acknowledged(label: &'static str) -> Response {
+    (StatusCode::NO_CONTENT, Extension(Label(label))).into_response()
+}
+
+async fn tick(From(state): From<State>, request: Request) -> Result<Response, Response> {
+    received(&state, request, |_| Ok(())).await?;
+    let buckets = (0..BUCKETS).map(|bucket| Message::reap(ReapBucket { bucket })).collect();
+    let sent = state.publisher.publish(Topic::Reap, buckets).await;
+    sent.map_err(|error| Problem::from(Error::Internal(error.to_string())).into_response())?;
+    Ok(acknowledged("sent"))
+}
+
+async fn reap(From(state): From<State>, request: Request) -> Result<Response, Response> {
+    let ReapBucket { bucket } = received(&state, request, Push::reap_bucket).await?;
+    swept(&state, bucket).await.map_err(|error| Problem::from(error).into_response())
+}
+
+async fn swept(state: &State, bucket: u16) -> Result<Response, Error> {
+    let report = state.reaper.sweep(bucket).await?;
+    let send = |events: &[Event]| {
+        let (messages, publisher) = (messages(events), Arc::clone(&state.publisher));
+        async move { publisher.publish(Topic::Events, messages).await.map_err(|error| Error::Internal(error.to_string())) }
+    };
+    let published = publish::drain(state.reaper.records(), state.reaper.steps(), send).await?;
+    if report.seats + report.sessions + published > 0 {
+        let (seats, sessions) = (report.seats, report.sessions);
+        tracing::info!(bucket, pools = report.pools, seats, sessions, published, "swept");
+    }
+    // Not acknowledged, the message comes again and the pools that failed get their look.
+    match report.failed {
+        0 => Ok(acknowledged("swept")),
+        failed => Err(Error::Seats(format!("{failed} pools of bucket {bucket} could not be swept"))),
+    }
+}
+
+fn messages(events: &[Event]) -> Vec<Message> {
+    let message = |event: &Event| {
+        let unwritable =
+            |error| tracing::error!(id = %event.id, %error, "an event that can never be published was dropped");
+        Message::event(event).map_err(unwritable).ok()
+    };
+    events.iter().filter_map(message).collect()
+}
+
+#[cfg(feature = "cloud")]
+mod cloud {
+    use super::{State, router};
+    use crate::{
+        edge::{
+            config::{self, Env},
+            serve::{Check, Service, StartError},
+        },
+        rooms,
+    };
+    use license_core::{Clock, identity::Verifier, moves::reap::Reaper, records::Role};
+    use license_pubsub::{
+        cloud::{CloudPublisher, Server, Settings},
+        push::PushCheck,
+    };
+    use std::{sync::Arc, time::Duration};
+
+    /// The service from configuration, publishing to Cloud Pub/Sub.
+    ///
+    /// # Errors
+    /// A sentence that names the variable that is wrong.
+    pub async fn service(env: &Env, clock: Clock) -> Result<Service, StartError> {
+        let timing = config::timing(env)?;
+        let seats = rooms::seats(env, timing, clock.clone())?;
+        let reaper = Reaper::new(seats, rooms::records(env, Role::Reaper)?, timing);
+        let push = config::Push::from_env(env)?;
+        let push = PushCheck { verifier: Verifier::new(push.trust, clock), email: push.email };
+        let publisher = Arc::new(CloudPublisher::new(publisher(env)?).await?);
+        let asked = reaper.clone();
+        let check = Check::new("stores", move || {
+            let reaper = asked.clone();
+            async move { reaper.ready().await }
+        });
+        Ok(Service { router: router(State { reaper, publisher, push }), checks: vec![check] })
+    }
+
+    fn publisher(env: &Env) -> config::Result<Settings> {
+        let config::PubSub { project, topics, emulator } = config::PubSub::from_env(env)?;
+        let server = emulator.map_or(Server::Google, Server::Emulator);
+        Ok(Settings { project, topics, server, deadline: Duration::from_secs(20) })
+    }
+}
