@@ -4,4 +4,6 @@ pub mod issuer;
 pub mod stores;
 pub mod supervise;
 
+mod data;
+mod options;
 mod secrets;
