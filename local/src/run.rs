@@ -2,7 +2,7 @@
 
 use crate::{
     data::Data,
-    endpoints::{Endpoints, Listeners},
+    endpoints::{Endpoints, FUNCTIONS, Listeners},
     environment,
     issuer::Issuer,
     options::{self, Asked, Options},
@@ -177,8 +177,8 @@ fn banner(data: &Data, endpoints: &Endpoints, license_key: &str) {
         data.path("").display(),
         endpoints.front
     );
-    for (name, url) in &endpoints.functions {
-        text += &format!("  {name:<13}  {url}\n");
+    for name in FUNCTIONS {
+        text += &format!("  {name:<13}  {}\n", endpoints.functions[name]);
     }
     let more = endpoints.more().map(|line| format!("  {line}\n")).unwrap_or_default();
     let [acquire, heartbeat, release] = endpoints.lines(license_key);
