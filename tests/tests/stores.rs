@@ -1,5 +1,7 @@
 //! The private PostgreSQL and Redis that `license-local` and every test on real stores run on.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a panic with its place")]
+
 use license_local::stores::{Postgres, PostgresSettings, Redis, RedisSettings, clean, own_dir};
 use sqlx::{Connection, Executor, PgConnection};
 use std::{
