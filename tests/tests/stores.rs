@@ -1,5 +1,7 @@
 //! The private PostgreSQL and Redis that `license-local` and every test on real stores run on.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a panic with its place")]
+
 use license_local::stores::{Postgres, PostgresSettings, Redis, RedisSettings, clean, own_dir};
 use sqlx::{Connection, Executor, PgConnection};
 use std::{
@@ -183,8 +185,8 @@ async fn a_path_too_long_for_a_socket_gets_its_socket_elsewhere_and_still_works(
     assert_eq!(command(&redis, &["PING"]).await.unwrap(), "PONG");
     assert_eq!(postgres.dir(), deep.join("postgres"), "the data stays where it was asked for");
     drop((postgres, redis));
-    clean(&deep.join("postgres")).unwrap();
-    clean(&deep.join("redis")).unwrap();
+    clean(&deep.join("postgres")).await.unwrap();
+    clean(&deep.join("redis")).await.unwrap();
 }
 
 #[tokio::test]
@@ -205,7 +207,7 @@ async fn data_below_a_closed_home_of_root_goes_to_a_closed_directory_of_our_own(
     let second = Postgres::start(&asked, quick()).await.unwrap();
     assert_eq!((second.dir(), number(&second, "SELECT n FROM numbers").await), (dir.as_path(), 4));
     drop(second);
-    clean(&asked).unwrap();
+    clean(&asked).await.unwrap();
     assert!(!dir.exists());
 }
 
@@ -220,7 +222,7 @@ async fn a_directory_deleted_by_hand_takes_its_stand_in_along() {
     let second = Postgres::start(&asked, quick()).await.unwrap();
     assert_eq!(number(&second, "SELECT count(*) FROM pg_class WHERE relname = 'numbers'").await, 0);
     drop(second);
-    clean(&asked).unwrap();
+    clean(&asked).await.unwrap();
 }
 
 #[test]

@@ -11,6 +11,8 @@ use std::{
 };
 use tokio::process::{Child, Command};
 
+/// The file a server's output goes to, in its directory.
+const LOG: &str = "log";
 const KEEPER: &str = include_str!("keeper.sh");
 
 /// What to start, and how it wants to be stopped.
@@ -51,8 +53,8 @@ const LONG_LOG: u64 = 1 << 20;
 impl Kept {
     /// Starts the server once nothing of an earlier one in the same directory is left.
     pub(super) async fn start(spec: &Spec<'_>) -> Result<Self> {
-        let log = spec.dir.join("log");
-        let out = take_log(&log, spec.dir).await?;
+        let log = spec.dir.join(LOG);
+        let out = take_log(spec.dir).await?;
         let errors = out.try_clone().map_err(io_error("cannot write", &log))?;
         let remove = spec.remove.map(|dir| dir.display().to_string()).unwrap_or_default();
         let mut command = Command::new("sh");
@@ -124,7 +126,8 @@ impl Kept {
 /// Opens the log and locks it. The lock belongs to the open file, which every process of the server inherits as its output: it is free
 /// again when the last of them is gone, whoever killed the others. So a new server never meets the rest of an old one, which might
 /// hold the data or remove the new one's socket.
-async fn take_log(log: &Path, dir: &Path) -> Result<File> {
+pub(super) async fn take_log(dir: &Path) -> Result<File> {
+    let log = &dir.join(LOG);
     let opened = OpenOptions::new().create(true).append(true).open(log);
     let file = opened.map_err(io_error("cannot write", log))?;
     let until = Instant::now() + HANDOVER;

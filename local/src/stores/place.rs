@@ -13,7 +13,7 @@
 //! below a temporary directory, so one that exists is used only if it is a real directory, owned by the account (or root), and closed
 //! to everybody else.
 
-use super::{Error, Result, io_error};
+use super::{Error, Result, io_error, keeper::take_log};
 use aws_lc_rs::digest;
 use std::{
     fs::{self, DirBuilder, Permissions},
@@ -86,14 +86,14 @@ pub(super) struct Place {
 
 impl Place {
     /// Makes `wanted`, or what stands in for it, ready for a store.
-    pub(super) fn lasting(wanted: &Path) -> Result<Self> {
+    pub(super) async fn lasting(wanted: &Path) -> Result<Self> {
         let account = Account::find()?;
         let fresh = !wanted.exists();
         fs::create_dir_all(wanted).map_err(io_error("cannot create", wanted))?;
         let wanted = wanted.canonicalize().map_err(io_error("cannot find", wanted))?;
         if fresh {
             // Somebody deleted the directory by hand: what stood in for it goes, too, or old data would come back.
-            remove_stand_ins(&wanted, account.as_ref())?;
+            remove_stand_ins(&wanted, account.as_ref()).await?;
         }
         give(&wanted, account.as_ref())?;
         let dir = match &account {
@@ -196,23 +196,30 @@ fn short_base() -> PathBuf {
     if deep || closed() { PathBuf::from("/tmp") } else { usual }
 }
 
-/// Deletes a store's directory and what stands in for it.
+/// Deletes a store's directory and what stands in for it, once no server runs there any more.
 ///
 /// # Errors
-/// If something is there and cannot be deleted.
-pub fn clean(wanted: &Path) -> Result<()> {
+/// If something is there and cannot be deleted, or a server goes on running there.
+pub async fn clean(wanted: &Path) -> Result<()> {
     let Ok(wanted) = wanted.canonicalize() else { return Ok(()) };
-    remove_stand_ins(&wanted, Account::find()?.as_ref())?;
-    fs::remove_dir_all(&wanted).map_err(io_error("cannot remove", &wanted))
+    remove_stand_ins(&wanted, Account::find()?.as_ref()).await?;
+    remove(&wanted).await
 }
 
-fn remove_stand_ins(wanted: &Path, account: Option<&Account>) -> Result<()> {
+async fn remove_stand_ins(wanted: &Path, account: Option<&Account>) -> Result<()> {
     for base in [durable_base(), short_base()] {
         let dir = base.join(stand_in(wanted));
         if fs::symlink_metadata(&dir).is_ok() {
             check_own(&dir, account)?;
-            fs::remove_dir_all(&dir).map_err(io_error("cannot remove", &dir))?;
+            remove(&dir).await?;
         }
     }
+    Ok(())
+}
+
+async fn remove(dir: &Path) -> Result<()> {
+    let lock = take_log(dir).await?;
+    fs::remove_dir_all(dir).map_err(io_error("cannot remove", dir))?;
+    drop(lock);
     Ok(())
 }

@@ -1,0 +1,187 @@
+//! Where everything is: the ports, and the two files and the few lines that tell others.
+
+use crate::{data::Data, options::Options, secrets};
+use serde_json::{Map, Value};
+use std::{
+    collections::BTreeMap,
+    fmt::Write,
+    io,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+};
+use tokio::net::TcpListener;
+use uuid::Uuid;
+
+/// The functions, in the order of their ports.
+pub(crate) const FUNCTIONS: [&str; 5] = ["acquire", "heartbeat", "release", "register", "reaper"];
+
+/// Every port, taken: nobody else can have it between this and the first request.
+pub(crate) struct Listeners {
+    pub(crate) front: TcpListener,
+    /// In the order of [`FUNCTIONS`].
+    pub(crate) functions: Vec<TcpListener>,
+    pub(crate) issuer: TcpListener,
+}
+
+impl Listeners {
+    /// Takes the front's port as asked, and for everything else the next free ones. Port 0 lets the system choose each.
+    ///
+    /// # Errors
+    /// With a sentence that says what to do.
+    pub(crate) async fn take(options: &Options) -> Result<Self, String> {
+        let front = TcpListener::bind((options.bind, options.port)).await.map_err(|error| {
+            format!("port {} of {} cannot be had: {error}. Name another with --port", options.port, options.bind)
+        })?;
+        let mut next = Next(options.port);
+        let mut functions = Vec::new();
+        for function in FUNCTIONS {
+            // The reaper is called by the bus alone.
+            let address = if function == "reaper" { LOOPBACK } else { options.bind };
+            functions.push(next.free(address).await?);
+        }
+        Ok(Self { front, functions, issuer: next.free(LOOPBACK).await? })
+    }
+
+    pub(crate) fn endpoints(&self, people: bool) -> io::Result<Endpoints> {
+        let functions = FUNCTIONS.iter().zip(&self.functions).map(|(name, listener)| Ok((*name, url(listener)?)));
+        Ok(Endpoints {
+            front: url(&self.front)?,
+            functions: functions.collect::<io::Result<_>>()?,
+            issuer: url(&self.issuer)?,
+            people,
+        })
+    }
+}
+
+const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+struct Next(u16);
+
+impl Next {
+    async fn free(&mut self, address: IpAddr) -> Result<TcpListener, String> {
+        // Enough to pass by whatever else listens there.
+        for _ in 0..200 {
+            self.0 = if self.0 == 0 { 0 } else { self.0.checked_add(1).unwrap_or(1024) };
+            match TcpListener::bind((address, self.0)).await {
+                Ok(listener) => return Ok(listener),
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+                Err(error) => return Err(format!("port {} of {address} cannot be had: {error}", self.0)),
+            }
+        }
+        Err(format!("no free port was found up to {}; name another with --port", self.0))
+    }
+}
+
+/// How this machine itself reaches what listens there.
+fn url(listener: &TcpListener) -> io::Result<String> {
+    let address = listener.local_addr()?;
+    let here = if address.ip().is_unspecified() { LOOPBACK } else { address.ip() };
+    Ok(format!("http://{}", SocketAddr::new(here, address.port())))
+}
+
+/// The addresses of a running machine.
+#[derive(Clone, Debug)]
+pub(crate) struct Endpoints {
+    pub(crate) front: String,
+    pub(crate) functions: BTreeMap<&'static str, String>,
+    pub(crate) issuer: String,
+    /// Whether the demo issuer makes tokens for people.
+    people: bool,
+}
+
+impl Endpoints {
+    /// What `.local/endpoints.json` says.
+    pub(crate) fn json(&self, license_key: &str) -> Value {
+        let mut all: Map<String, Value> =
+            self.functions.iter().map(|(name, url)| ((*name).to_owned(), url.as_str().into())).collect();
+        all.insert("front".into(), self.front.as_str().into());
+        if self.people {
+            all.insert("issuer".into(), self.issuer.as_str().into());
+        }
+        all.insert("license_key".into(), license_key.into());
+        Value::Object(all)
+    }
+
+    /// Where tokens for trying `register` come from, if the demo issuer makes any.
+    pub(crate) fn more(&self) -> Option<String> {
+        self.people.then(|| format!(r#"issuer         {}  POST /token {{"email","name","provider"}}"#, self.issuer))
+    }
+
+    /// Writes `endpoints.json` and `env`, whole and readable by their owner alone: both hold keys.
+    ///
+    /// # Errors
+    /// With the file's path.
+    pub(crate) fn write(&self, data: &Data, license_key: &str, env: &BTreeMap<String, String>) -> io::Result<()> {
+        let json = serde_json::to_string_pretty(&self.json(license_key)).map_err(io::Error::other)?;
+        secrets::write(&data.path("env"), &shell(env))?;
+        secrets::write(&data.path("endpoints.json"), &format!("{json}\n"))
+    }
+
+    /// The three lines that take a seat, keep it and give it back; they work as printed, one after the other, in one shell.
+    pub(crate) fn lines(&self, license_key: &str) -> [String; 3] {
+        let licenses = format!("{}/api/v1/licenses", self.front);
+        let json = "-H 'Content-Type: application/json'";
+        let attempt = Uuid::new_v4();
+        let machine =
+            format!(r#"{{"license_key":"{license_key}","hardware_id":"my-laptop-0001","attempt":"{attempt}"}}"#);
+        let handle = r#"sed -n 's/.*"session":"\([^"]*\)".*/\1/p'"#;
+        let bearer = r#"-H "Authorization: Bearer $SESSION""#;
+        [
+            format!("SESSION=$(curl -s {licenses}/acquire {json} -d '{machine}' | tee /dev/stderr | {handle})"),
+            format!("curl -s {licenses}/heartbeat {bearer} {json} -d '{{}}'"),
+            format!("curl -s {licenses}/release {bearer} -X POST"),
+        ]
+    }
+}
+
+/// Variables as a file that a shell can read (`set -a; . .local/env`).
+fn shell(env: &BTreeMap<String, String>) -> String {
+    let mut text = String::from(
+        "# Written by license-local at every start. With these, any function's binary runs beside it:\n\
+         #   (set -a; . .local/env; PORT=9001 target/debug/acquire)\n",
+    );
+    for (name, value) in env {
+        // Single quotes keep everything but a single quote.
+        let _ = writeln!(text, "{name}='{}'", value.replace('\'', r"'\''"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    fn options(port: u16) -> Options {
+        Options { port, data: ".local".into(), clean: false, once: false, bind: LOOPBACK }
+    }
+
+    #[tokio::test]
+    async fn every_function_has_a_port_of_its_own_after_the_fronts() {
+        let free = TcpListener::bind((LOOPBACK, 0)).await.unwrap().local_addr().unwrap().port();
+        let listeners = Listeners::take(&options(free)).await.unwrap();
+        let json = listeners.endpoints(true).unwrap().json("CODI-…");
+        assert_eq!(json["front"], format!("http://127.0.0.1:{free}"));
+        let all = json.as_object().unwrap();
+        let names: BTreeSet<_> = all.keys().map(String::as_str).collect();
+        assert_eq!(names, BTreeSet::from_iter(["front", "issuer", "license_key"].into_iter().chain(FUNCTIONS)));
+        let urls: BTreeSet<_> = all.values().map(|url| url.as_str().unwrap()).collect();
+        assert_eq!(urls.len(), names.len(), "no two share an address");
+    }
+
+    #[tokio::test]
+    async fn a_port_in_use_is_named_with_what_to_do() {
+        let taken = TcpListener::bind((LOOPBACK, 0)).await.unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let Err(error) = Listeners::take(&options(port)).await else { panic!("taken") };
+        assert!(error.contains(&port.to_string()) && error.contains("--port"), "{error}");
+    }
+
+    #[test]
+    fn a_shell_reads_back_what_was_written() {
+        let value = r#"it's "quoted" $HOME `id` \ %2F"#;
+        let text = shell(&[("A".to_owned(), value.to_owned())].into());
+        let script = format!("{text}printf %s \"$A\"");
+        let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), value);
+    }
+}

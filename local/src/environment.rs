@@ -1,0 +1,138 @@
+//! What every function is told on this machine: the variables of `.env.sample`, with this machine's values.
+
+use crate::{data::Data, endpoints::Endpoints, issuer, options::Options, supervise::Stores};
+use license_core::records::Role;
+use license_functions::edge::config::{ConfigError, Env};
+use std::{collections::BTreeMap, io, time::Duration};
+
+/// Whom the bus's push tokens are made out to. A name, so that it is the same for a reaper on any port.
+pub(crate) const PUSH_AUDIENCE: &str = "license-local";
+
+/// Taken over from the environment where they are set. Nothing else is: an address of a system's database, say, must not leak in here.
+const HONOURED: [&str; 12] = [
+    "SEAT_TTL_SECONDS",
+    "SEAT_DRAIN_SECONDS",
+    "HEARTBEAT_SECONDS",
+    "DATABASE_POOL_SIZE",
+    "REDIS_REPLID_SOURCE",
+    "RUST_LOG",
+    "LOG_LEVEL",
+    "LOG_FORMAT",
+    "GOOGLE_CLOUD_PROJECT",
+    "DOCS_URL",
+    "PUBLIC_URL",
+    "TOKEN_ISSUER",
+];
+const IDENTITY: [&str; 3] = ["IDENTITY_ISSUER", "IDENTITY_AUDIENCE", "IDENTITY_JWKS_URL"];
+
+/// What people read while it runs: warnings, as text, unless the environment says otherwise.
+pub(crate) fn logging(process: &Env) -> BTreeMap<String, String> {
+    let mut values = taken(process, &["RUST_LOG", "LOG_LEVEL", "LOG_FORMAT", "GOOGLE_CLOUD_PROJECT", "DOCS_URL"]);
+    values.entry("LOG_FORMAT".into()).or_insert_with(|| "text".into());
+    values.entry("LOG_LEVEL".into()).or_insert_with(|| "warn".into());
+    values
+}
+
+fn taken(process: &Env, names: &[&str]) -> BTreeMap<String, String> {
+    names.iter().filter_map(|name| Some(((*name).to_owned(), process.get(name)?))).collect()
+}
+
+/// Whether a real identity provider is configured in place of the demo issuer.
+///
+/// # Errors
+/// If this machine is open to others and none is.
+pub(crate) fn demo_issuer(process: &Env, options: &Options) -> Result<bool, ConfigError> {
+    let configured = process.get("IDENTITY_ISSUER").is_some();
+    if configured || options.private() {
+        return Ok(!configured);
+    }
+    let problem = "is not set; with --bind the demo identity provider does not exist, so name a real one (IDENTITY_ISSUER, \
+                   IDENTITY_AUDIENCE, IDENTITY_JWKS_URL)";
+    Err(ConfigError { variable: "IDENTITY_ISSUER", problem: problem.into() })
+}
+
+/// The variables for every function.
+///
+/// # Errors
+/// If a key of this machine cannot be read or made.
+pub(crate) fn variables(
+    process: &Env,
+    data: &Data,
+    stores: &Stores,
+    endpoints: &Endpoints,
+    demo: bool,
+) -> io::Result<BTreeMap<String, String>> {
+    let mut values = taken(process, &HONOURED);
+    let mut set = |name: &str, value: String| _ = values.insert(name.to_owned(), value);
+    let jwks = format!("{}/.well-known/jwks.json", endpoints.issuer);
+    // Every function replaces the user by its own role.
+    set("DATABASE_URL", stores.postgres.url(Role::Service.name()));
+    set("REDIS_URL", stores.redis.url());
+    set("HANDLE_KEY", data.service_key("handle.key")?.reveal().clone());
+    set("LICENSE_PEPPER", data.service_key("pepper.key")?.reveal().clone());
+    set("ROOT_KEY", format!("local:{}", data.path("root.pem").display()));
+    set("PUSH_ISSUER", issuer::PUSH_ISSUER.into());
+    set("PUSH_AUDIENCE", PUSH_AUDIENCE.into());
+    set("PUSH_EMAIL", issuer::PUSH_EMAIL.into());
+    set("PUSH_JWKS_URL", jwks.clone());
+    if demo {
+        set("IDENTITY_ISSUER", issuer::ISSUER.into());
+        set("IDENTITY_AUDIENCE", issuer::AUDIENCE.into());
+        set("IDENTITY_JWKS_URL", jwks);
+    } else {
+        values.extend(taken(process, &IDENTITY));
+    }
+    if !values.contains_key("TOKEN_ISSUER") && !values.contains_key("PUBLIC_URL") {
+        values.insert("TOKEN_ISSUER".into(), endpoints.front.clone());
+    }
+    Ok(values)
+}
+
+/// `REAPER_PERIOD_SECONDS`: how often the reaper is asked to look, 60 unless set.
+///
+/// # Errors
+/// If it is no whole number from 1 to 3600.
+pub(crate) fn reaper_period(process: &Env) -> Result<Duration, ConfigError> {
+    let Some(text) = process.get("REAPER_PERIOD_SECONDS") else { return Ok(Duration::from_secs(60)) };
+    let problem = || format!("must be a whole number of seconds from 1 to 3600, and is {text:?}");
+    let seconds = text.parse().ok().filter(|seconds| (1..=3600).contains(seconds));
+    let seconds = seconds.ok_or_else(|| ConfigError { variable: "REAPER_PERIOD_SECONDS", problem: problem() })?;
+    Ok(Duration::from_secs(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn env(values: &[(&str, &str)]) -> Env {
+        Env::map(values.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
+    }
+
+    fn options(bind: &str) -> Options {
+        Options { port: 0, data: ".local".into(), clean: false, once: false, bind: bind.parse().unwrap() }
+    }
+
+    #[test]
+    fn the_demo_issuer_exists_on_the_machine_itself_only_and_yields_to_a_real_one() {
+        assert_eq!(demo_issuer(&env(&[]), &options("127.0.0.1")), Ok(true));
+        assert!(demo_issuer(&env(&[]), &options("0.0.0.0")).is_err());
+        let real = [("IDENTITY_ISSUER", "https://securetoken.google.com/p")];
+        assert_eq!(demo_issuer(&env(&real), &options("0.0.0.0")), Ok(false));
+        assert_eq!(demo_issuer(&env(&real), &options("127.0.0.1")), Ok(false));
+    }
+
+    #[test]
+    fn the_reapers_period_is_a_minute_unless_said_and_never_zero() {
+        assert_eq!(reaper_period(&env(&[])), Ok(Duration::from_secs(60)));
+        assert_eq!(reaper_period(&env(&[("REAPER_PERIOD_SECONDS", "1")])), Ok(Duration::from_secs(1)));
+        assert!(reaper_period(&env(&[("REAPER_PERIOD_SECONDS", "0")])).is_err());
+        assert!(reaper_period(&env(&[("REAPER_PERIOD_SECONDS", "soon")])).is_err());
+    }
+
+    #[test]
+    fn a_database_in_the_environment_does_not_leak_in() {
+        let process = env(&[("DATABASE_URL", "postgres://prod"), ("SEAT_TTL_SECONDS", "6")]);
+        let values = taken(&process, &HONOURED);
+        assert_eq!(values.keys().collect::<Vec<_>>(), ["SEAT_TTL_SECONDS"]);
+    }
+}

@@ -1,0 +1,94 @@
+//! What may be said on the command line.
+
+use std::{net::IpAddr, path::PathBuf};
+
+/// What `--help` prints.
+pub(crate) const HELP: &str = "\
+license-local: floating licenses on one machine
+
+Starts a PostgreSQL and a Redis of its own, every function, a demo identity provider, the reaper's clock and the
+message bus; prints a license key and three curl lines to try it. Ctrl-C stops everything.
+
+  --port PORT   where all functions are served together (8080); each one's own port follows
+  --data DIR    where data and keys are kept (.local)
+  --clean       throw the data of earlier runs away first
+  --once        start, check itself with one acquire, heartbeat and release, stop; the exit code tells
+  --bind ADDR   the address the functions are served on (127.0.0.1); with any other address the demo identity
+                provider does not exist, and IDENTITY_ISSUER, IDENTITY_AUDIENCE and IDENTITY_JWKS_URL name a real one
+  --help        this text
+
+Times are read from SEAT_TTL_SECONDS, SEAT_DRAIN_SECONDS, HEARTBEAT_SECONDS and REAPER_PERIOD_SECONDS.
+";
+
+/// The command line, taken apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Options {
+    pub(crate) port: u16,
+    pub(crate) data: PathBuf,
+    pub(crate) clean: bool,
+    pub(crate) once: bool,
+    pub(crate) bind: IpAddr,
+}
+
+/// What the command line asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    Run(Options),
+    Help,
+}
+
+impl Options {
+    /// True unless the functions are reachable from other machines.
+    pub(crate) fn private(&self) -> bool {
+        self.bind.is_loopback()
+    }
+}
+
+/// Takes a command line apart.
+///
+/// # Errors
+/// With a sentence about the argument that is wrong.
+pub(crate) fn parse(mut arguments: lexopt::Parser) -> Result<Asked, lexopt::Error> {
+    use lexopt::{Arg::Long, ValueExt};
+    let mut options =
+        Options { port: 8080, data: ".local".into(), clean: false, once: false, bind: IpAddr::from([127, 0, 0, 1]) };
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Long("port") => options.port = arguments.value()?.parse()?,
+            Long("data") => options.data = arguments.value()?.into(),
+            Long("bind") => options.bind = arguments.value()?.parse()?,
+            Long("clean") => options.clean = true,
+            Long("once") => options.once = true,
+            Long("help") | lexopt::Arg::Short('h') => return Ok(Asked::Help),
+            _ => return Err(argument.unexpected()),
+        }
+    }
+    Ok(Asked::Run(options))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(arguments: &[&str]) -> Result<Asked, String> {
+        parse(lexopt::Parser::from_args(arguments)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn nothing_said_is_a_private_server_on_8080_with_its_data_here() {
+        let Ok(Asked::Run(options)) = asked(&[]) else { panic!("runs") };
+        assert!(options.private() && !options.clean && !options.once);
+        assert_eq!((options.port, options.data), (8080, PathBuf::from(".local")));
+    }
+
+    #[test]
+    fn every_option_is_read_and_an_unknown_or_wrong_one_is_named() {
+        let said = ["--port=0", "--data", "/d", "--bind", "0.0.0.0", "--clean", "--once"];
+        let Ok(Asked::Run(options)) = asked(&said) else { panic!("runs") };
+        assert!(!options.private() && options.clean && options.once && options.port == 0);
+        assert_eq!(options.data, PathBuf::from("/d"));
+        assert_eq!(asked(&["--help"]), Ok(Asked::Help));
+        assert!(asked(&["--prot", "1"]).unwrap_err().contains("--prot"));
+        assert!(asked(&["--port", "many"]).unwrap_err().contains("many"));
+    }
+}

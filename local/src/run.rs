@@ -1,0 +1,196 @@
+//! `license-local` from its first line to its last.
+
+use crate::{
+    data::Data,
+    endpoints::{Endpoints, FUNCTIONS, Listeners},
+    environment,
+    issuer::Issuer,
+    options::{self, Asked, Options},
+    scheduler, serve,
+    stores::{Postgres, PostgresSettings, Redis, RedisSettings},
+    supervise::{Stores, asked_to_stop},
+    trial,
+};
+use license_core::{Clock, records, signer::local::LocalRoot};
+use license_functions::edge::{
+    config::{self, Env},
+    rim::Rim,
+    serve::{Service, StartError, app, install_tls, serve as serve_app},
+    telemetry,
+};
+use license_pubsub::{
+    Topic,
+    bus::{Bus, Subscription},
+};
+use std::{io::Write, process::ExitCode, sync::Arc};
+use tokio::{net::TcpListener, sync::watch, task::JoinSet};
+
+/// Does what the command line asks and tells how it went: 0 well, 1 not, 2 for a command line that is wrong.
+#[tokio::main]
+pub async fn main() -> ExitCode {
+    let options = match options::parse(lexopt::Parser::from_env()) {
+        Ok(Asked::Run(options)) => options,
+        Ok(Asked::Help) => {
+            say(options::HELP);
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => {
+            eprintln!("license-local: {error}\n\n{}", options::HELP);
+            return ExitCode::from(2);
+        }
+    };
+    match run(&options).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("license-local: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(options: &Options) -> Result<(), StartError> {
+    install_tls();
+    let process = Env::process();
+    let logging = config::Logging::from_env(&Env::map(environment::logging(&process)))?;
+    telemetry::init(&logging, Clock::system());
+    let stop = listen_for_stop();
+    let machine = tokio::select! {
+        machine = Machine::start(options, &process, &logging) => machine?,
+        () = stopped(stop.clone()) => return Ok(()),
+    };
+    machine.serve(options, stop).await
+}
+
+type Stop = watch::Receiver<bool>;
+
+fn listen_for_stop() -> Stop {
+    let (ask, stop) = watch::channel(false);
+    tokio::spawn(async move {
+        match asked_to_stop().await {
+            Ok(why) => eprintln!("{why}: stopping (once more: at once)"),
+            Err(error) => eprintln!("signals cannot be received ({error}): stopping"),
+        }
+        ask.send_replace(true);
+        // Kept open: a closed channel would read as a second wish.
+        std::future::pending::<()>().await;
+    });
+    stop
+}
+
+async fn stopped(mut stop: Stop) {
+    let _ = stop.wait_for(|&stop| stop).await;
+}
+
+/// Everything that runs, ready to serve.
+struct Machine {
+    data: Data,
+    stores: Stores,
+    listeners: Listeners,
+    endpoints: Endpoints,
+    license_key: String,
+    functions: Vec<Service>,
+    issuer: axum::Router,
+    bus: Bus,
+    period: std::time::Duration,
+    rim: Rim,
+}
+
+impl Machine {
+    async fn start(options: &Options, process: &Env, logging: &config::Logging) -> Result<Self, StartError> {
+        // What can be wrong at once is looked at before what takes long.
+        let demo = environment::demo_issuer(process, options)?;
+        let period = environment::reaper_period(process)?;
+        let rim = Rim::new(&config::Docs::from_env(process)?, logging);
+        let data = Data::open(&options.data, options.clean).await?;
+        let listeners = Listeners::take(options).await?;
+        let endpoints = listeners.endpoints(demo)?;
+        let stores = start_stores(&data).await?;
+        records::migrate(&stores.postgres.superuser()).await?;
+        let issuer = Issuer::open(&data.path("issuer.key"), Clock::system())?;
+        let variables = environment::variables(process, &data, &stores, &endpoints, demo)?;
+        let env = Env::map(variables.clone());
+        let license_key = data.license_key()?.reveal();
+        let bus = bus(&endpoints, issuer.clone())?;
+        let functions = serve::functions(&env, &Clock::system(), &bus)?;
+        endpoints.write(&data, &license_key, &variables)?;
+        let issuer = issuer.router(demo);
+        Ok(Self { data, stores, listeners, endpoints, license_key, functions, issuer, bus, period, rim })
+    }
+
+    /// Serves until somebody asks to stop, `--once` is done, or the stores cannot be kept; then stops everything in order: no new
+    /// requests, those under way answered, messages delivered, stores stopped.
+    async fn serve(self, options: &Options, stop: Stop) -> Result<(), StartError> {
+        let Self { data, mut stores, listeners, endpoints, license_key, functions, issuer, bus, period, rim } = self;
+        let (close, closed) = watch::channel(false);
+        let mut servers = JoinSet::new();
+        let mut add = |listener: TcpListener, app| servers.spawn(serve_app(listener, app, stopped(closed.clone())));
+        add(listeners.front, app(serve::front(&functions), &rim));
+        add(listeners.issuer, issuer);
+        for (listener, function) in listeners.functions.into_iter().zip(functions) {
+            add(listener, app(function, &rim));
+        }
+        if !options.once {
+            banner(&data, &endpoints, &license_key);
+        }
+        let done = tokio::select! {
+            () = stopped(stop) => Ok(()),
+            why = stores.keep() => match why { Err(why) => Err(why.into()), Ok(never) => match never {} },
+            checked = trial::run(&endpoints.front, &license_key), if options.once => checked.map_err(StartError::from),
+            never = scheduler::tick(&bus, period) => match never {},
+        };
+        close.send_replace(true);
+        while servers.join_next().await.is_some() {}
+        bus.shutdown().await;
+        stores.stop().await;
+        if options.once && done.is_ok() {
+            say("A seat was taken, kept and given back: everything works.\n");
+        }
+        done
+    }
+}
+
+async fn start_stores(data: &Data) -> Result<Stores, StartError> {
+    let root = data.path("root.pem");
+    let first = if root.exists() { "" } else { "; drawing the root key (RSA-4096, a few seconds, once)" };
+    eprintln!("Starting PostgreSQL and Redis in {}{first}", data.path("").display());
+    let (postgres_dir, redis_dir) = (data.postgres(), data.redis());
+    let (postgres, redis, root) = tokio::join!(
+        Postgres::start(&postgres_dir, PostgresSettings::default()),
+        Redis::start(&redis_dir, RedisSettings::default()),
+        LocalRoot::open(root),
+    );
+    root?;
+    Ok(Stores { postgres: postgres?, redis: redis? })
+}
+
+fn bus(endpoints: &Endpoints, issuer: Issuer) -> Result<Bus, StartError> {
+    let reaper = endpoints.functions.get("reaper").map_or("", String::as_str);
+    let to = |topic, path: &str| Subscription { topic, push_url: format!("{reaper}{path}") };
+    // A token that cannot be signed is none, and the push is refused and sent again.
+    let token = move || issuer.push_token(environment::PUSH_AUDIENCE).unwrap_or_default();
+    Ok(Bus::new(vec![to(Topic::Tick, "/tick"), to(Topic::Reap, "/reap")], Arc::new(token))?)
+}
+
+fn banner(data: &Data, endpoints: &Endpoints, license_key: &str) {
+    let mut text = format!(
+        "\nlicense-local is running; Ctrl-C stops it, the data stays in {}\n\n  all functions  {}\n",
+        data.path("").display(),
+        endpoints.front
+    );
+    for name in FUNCTIONS {
+        text += &format!("  {name:<13}  {}\n", endpoints.functions[name]);
+    }
+    let more = endpoints.more().map(|line| format!("  {line}\n")).unwrap_or_default();
+    let [acquire, heartbeat, release] = endpoints.lines(license_key);
+    text += &format!(
+        "{more}\n  license key    {license_key} (5 seats)\n\n\
+         Take a seat, keep it, give it back:\n\n{acquire}\n\n{heartbeat}\n\n{release}\n\n"
+    );
+    say(&text);
+}
+
+/// Prints for people. Nobody may be listening, which is no reason to stop.
+fn say(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}

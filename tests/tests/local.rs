@@ -1,0 +1,274 @@
+//! `license-local`, as a person starts it: the built binary, its own data directory, and what is left when it ends.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a panic with its place")]
+
+use serde_json::{Value, json};
+use std::{
+    io::{BufRead, BufReader},
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::mpsc::{Receiver, channel},
+    time::{Duration, Instant},
+};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The binary beside this test's own, where cargo puts finished ones.
+fn binary() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let binary = root.join("target/debug/license-local");
+    assert!(binary.exists(), "{} is not built; ./dev test builds it first", binary.display());
+    binary
+}
+
+fn data() -> TempDir {
+    let open = std::fs::Permissions::from_mode(0o755);
+    tempfile::Builder::new().prefix("license-test-").permissions(open).tempdir_in("/tmp").unwrap()
+}
+
+/// A started `license-local` and what it says on standard error. Dropping it kills it, so that a failed test leaves nothing.
+struct Machine {
+    child: Child,
+    said: Receiver<String>,
+    dir: PathBuf,
+}
+
+impl Machine {
+    fn start(data: &TempDir, more: &[&str]) -> Self {
+        let dir = data.path().join("data");
+        let mut child = Command::new(binary())
+            .args(["--port", "0", "--data"])
+            .arg(&dir)
+            .args(more)
+            .env("SEAT_TTL_SECONDS", "60")
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (tell, said) = channel();
+        let errors = BufReader::new(child.stderr.take().unwrap());
+        std::thread::spawn(move || errors.lines().map_while(Result::ok).for_each(|line| _ = tell.send(line)));
+        Self { child, said, dir }
+    }
+
+    /// Started, and answering.
+    fn serving(data: &TempDir) -> Self {
+        let _ = std::fs::remove_file(data.path().join("data/endpoints.json"));
+        let mut machine = Self::start(data, &[]);
+        machine.until("it has written its endpoints", |machine| machine.dir.join("endpoints.json").exists());
+        machine
+    }
+
+    fn until(&mut self, what: &str, mut holds: impl FnMut(&Self) -> bool) {
+        let until = Instant::now() + PATIENCE;
+        while !holds(self) {
+            let ended = self.child.try_wait().unwrap();
+            assert!(ended.is_none(), "ended with {ended:?} before {what}: {:?}", self.said.iter().collect::<Vec<_>>());
+            assert!(Instant::now() < until, "still not: {what}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    fn endpoints(&self) -> Value {
+        serde_json::from_slice(&std::fs::read(self.dir.join("endpoints.json")).unwrap()).unwrap()
+    }
+
+    async fn post(&self, path: &str, handle: Option<&str>, body: Value) -> (u16, Value) {
+        license_functions::edge::serve::install_tls();
+        let client = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
+        let url = format!("{}/api/v1/licenses/{path}", self.endpoints()["front"].as_str().unwrap());
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let mut request = client.post(&url).json(&body);
+            if let Some(handle) = handle {
+                request = request.bearer_auth(handle);
+            }
+            let answer = request.send().await.unwrap();
+            let status = answer.status().as_u16();
+            // 503: keep your lease and retry.
+            if status != 503 || Instant::now() > until {
+                return (status, answer.json().await.unwrap());
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    async fn acquire(&self, hardware: &str) -> (u16, Value) {
+        let key = self.endpoints()["license_key"].clone();
+        let wish = json!({ "license_key": key, "hardware_id": hardware, "attempt": Uuid::new_v4() });
+        self.post("acquire", None, wish).await
+    }
+
+    fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    fn ended(&mut self) -> ExitStatus {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < until, "still running");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Waits for a line on standard error.
+    fn says(&self, words: &str) -> String {
+        loop {
+            let line = self.said.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("it never said {words:?}"));
+            if line.contains(words) {
+                return line;
+            }
+        }
+    }
+
+    /// The process at the head of its PostgreSQL.
+    fn postmaster(&self) -> String {
+        let file = std::fs::read_to_string(self.dir.join("postgres/data/postmaster.pid")).unwrap();
+        file.lines().next().unwrap().to_owned()
+    }
+
+    fn redis(&self) -> String {
+        let listed = processes_of(&self.dir.join("redis"));
+        let server = listed.iter().find(|line| line.contains("redis-server") && !line.contains("keeper"));
+        server.unwrap().split_whitespace().next().unwrap().to_owned()
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        wait_until_gone(&self.dir);
+    }
+}
+
+/// Processes whose command line names `dir`.
+fn processes_of(dir: &Path) -> Vec<String> {
+    let listed = Command::new("ps").args(["-A", "-ww", "-o", "pid=,args="]).output().unwrap();
+    let dir = dir.display().to_string();
+    let text = String::from_utf8_lossy(&listed.stdout).into_owned();
+    text.lines().filter(|line| line.contains(&dir)).map(String::from).collect()
+}
+
+fn wait_until_gone(dir: &Path) {
+    let until = Instant::now() + PATIENCE;
+    while !processes_of(dir).is_empty() && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+#[ignore = "until the functions are served (local/src/serve.rs)"]
+fn once_checks_itself_and_its_exit_code_tells() {
+    let data = data();
+    let mut machine = Machine::start(&data, &["--once"]);
+    assert!(machine.ended().success(), "{:?}", machine.said.iter().collect::<Vec<_>>());
+    assert_eq!(processes_of(&machine.dir), Vec::<String>::new());
+}
+
+#[tokio::test]
+#[ignore = "until the functions are served (local/src/serve.rs)"]
+async fn a_second_start_finds_the_license_and_the_held_seats_of_the_first() {
+    let data = data();
+    let mut first = Machine::serving(&data);
+    let (status, seat) = first.acquire("machine-0001").await;
+    assert_eq!(status, 201, "{seat}");
+    let key = first.endpoints()["license_key"].clone();
+    first.signal("INT");
+    assert!(first.ended().success());
+
+    let second = Machine::serving(&data);
+    assert_eq!(second.endpoints()["license_key"], key);
+    let (status, answer) = second.post("heartbeat", seat["session"].as_str(), json!({})).await;
+    assert_eq!(status, 200, "{answer}");
+}
+
+#[tokio::test]
+#[ignore = "until the functions are served (local/src/serve.rs)"]
+async fn killed_stores_are_started_again_and_seats_survive() {
+    let data = data();
+    let machine = Machine::serving(&data);
+    let (status, seat) = machine.acquire("machine-0001").await;
+    assert_eq!(status, 201, "{seat}");
+    for (name, pid) in [("Redis", machine.redis()), ("PostgreSQL", machine.postmaster())] {
+        assert!(Command::new("kill").args(["-9", &pid]).status().unwrap().success());
+        machine.says(&format!("{name} was killed by signal 9; starting it again"));
+        machine.says(&format!("{name} is back"));
+        let (status, answer) = machine.post("heartbeat", seat["session"].as_str(), json!({})).await;
+        assert_eq!(status, 200, "after {name}: {answer}");
+    }
+}
+
+#[test]
+fn five_deaths_within_a_minute_stop_the_whole() {
+    let data = data();
+    let mut machine = Machine::serving(&data);
+    for _ in 0..4 {
+        assert!(Command::new("kill").args(["-9", &machine.redis()]).status().unwrap().success());
+        machine.says("Redis is back");
+    }
+    assert!(Command::new("kill").args(["-9", &machine.redis()]).status().unwrap().success());
+    assert!(!machine.ended().success());
+    machine.says("fifth death");
+    assert_eq!(processes_of(&machine.dir), Vec::<String>::new());
+}
+
+#[test]
+fn sigterm_stops_everything_and_leaves_no_process() {
+    let data = data();
+    let mut machine = Machine::serving(&data);
+    assert!(!processes_of(&machine.dir.join("postgres")).is_empty(), "the check below can see processes");
+    machine.signal("TERM");
+    assert!(machine.ended().success());
+    assert_eq!(processes_of(&machine.dir), Vec::<String>::new());
+}
+
+#[test]
+fn a_killed_parent_leaves_no_process_and_the_next_start_works() {
+    let data = data();
+    let mut machine = Machine::serving(&data);
+    machine.signal("KILL");
+    machine.ended();
+    // At once: the next one waits until nothing of the first is left.
+    let mut next = Machine::serving(&data);
+    next.signal("TERM");
+    assert!(next.ended().success());
+    assert_eq!(processes_of(&next.dir), Vec::<String>::new());
+}
+
+#[test]
+fn a_second_process_on_the_same_data_is_refused_and_disturbs_nothing() {
+    let data = data();
+    let mut first = Machine::serving(&data);
+    let mut second = Machine::start(&data, &["--clean"]);
+    assert!(!second.ended().success());
+    second.says("already running");
+    first.until("it answers", |first| !processes_of(&first.dir.join("postgres")).is_empty());
+    // Its drop would wait for the first one's processes.
+    std::mem::forget(second);
+}
+
+#[test]
+fn bound_to_other_addresses_it_wants_a_real_identity_provider() {
+    let data = data();
+    let mut machine = Machine::start(&data, &["--bind", "0.0.0.0"]);
+    assert!(!machine.ended().success());
+    machine.says("IDENTITY_ISSUER");
+}
+
+#[test]
+fn both_files_that_hold_keys_are_readable_by_their_owner_alone() {
+    let data = data();
+    let machine = Machine::serving(&data);
+    for file in ["endpoints.json", "env", "license-key", "root.pem", "issuer.key", "handle.key", "pepper.key"] {
+        let mode = machine.dir.join(file).metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{file}");
+    }
+}
