@@ -1,5 +1,7 @@
 //! The HTTP contract as clients see it (docs/API.md): the functions behind their layers, over real stores.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a panic with its place")]
+
 use axum::{Router, body::Body};
 use http::{HeaderMap, Request};
 use http_body_util::BodyExt;

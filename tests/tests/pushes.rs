@@ -1,0 +1,224 @@
+//! The reaper's endpoints: who may push, what a push does, and that a strange one changes nothing.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a panic with its place")]
+
+mod keys;
+
+use aws_lc_rs::rsa::{KeyPair, KeySize};
+use axum::{Router, body::Body};
+use http::Request;
+use keys::b64;
+use license_core::{
+    domain::event::{BUCKETS, Event, ReapBucket},
+    identity::{Settings, Verifier},
+};
+use license_functions::{
+    edge::{
+        config::{Docs, Logging},
+        rim::Rim,
+        serve::layers,
+    },
+    reaper,
+};
+use license_pubsub::{
+    BoxFuture, Message, PublishError, Publisher, Topic,
+    push::{Envelope, Push, PushCheck},
+};
+use license_tests::World;
+use serde_json::json;
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+use tower::ServiceExt;
+use wiremock::{Mock, MockServer, ResponseTemplate, matchers::path};
+
+const AUDIENCE: &str = "https://reaper.example";
+const EMAIL: &str = "pusher@project.iam.gserviceaccount.com";
+
+fn key() -> &'static KeyPair {
+    static KEY: OnceLock<KeyPair> = OnceLock::new();
+    KEY.get_or_init(|| KeyPair::generate(KeySize::Rsa2048).unwrap())
+}
+
+/// Keeps what was published, or is away.
+#[derive(Default)]
+struct Kept {
+    messages: Mutex<Vec<(Topic, Message)>>,
+    away: AtomicBool,
+}
+
+impl Publisher for Kept {
+    fn publish(&self, topic: Topic, messages: Vec<Message>) -> BoxFuture<'_, Result<(), PublishError>> {
+        Box::pin(async move {
+            if self.away.load(Ordering::SeqCst) {
+                return Err(PublishError::Closed);
+            }
+            self.messages.lock().unwrap().extend(messages.into_iter().map(|message| (topic, message)));
+            Ok(())
+        })
+    }
+}
+
+struct Endpoint {
+    world: World,
+    published: Arc<Kept>,
+    app: Router,
+    _issuer: MockServer,
+}
+
+impl Endpoint {
+    async fn new() -> Self {
+        keys::install_crypto();
+        let (world, issuer) = (World::with_seats(2).await, MockServer::start().await);
+        let keys = ResponseTemplate::new(200).set_body_json(json!({ "keys": [keys::jwk(key(), "k")] }));
+        Mock::given(path("/certs")).respond_with(keys).mount(&issuer).await;
+        let settings = Settings { jwks_url: format!("{}/certs", issuer.uri()), ..Settings::google(AUDIENCE) };
+        let push = PushCheck { verifier: Verifier::new(settings, world.clock.clone()), email: EMAIL.into() };
+        let published = Arc::new(Kept::default());
+        let state = reaper::State { reaper: world.reaper.clone(), publisher: published.clone(), push };
+        let logging = Logging { filter: "info".into(), text: false, project: None };
+        let app = layers(reaper::router(state), &Rim::new(&Docs::default(), &logging));
+        Self { world, published, app, _issuer: issuer }
+    }
+
+    fn token(&self, email: &str) -> String {
+        let now = self.world.clock.now_seconds();
+        let claims = json!({
+            "iss": "https://accounts.google.com", "aud": AUDIENCE, "sub": "1", "azp": "1",
+            "email": email, "email_verified": true, "iat": now, "exp": now + 3600,
+        });
+        let header = json!({ "alg": "RS256", "typ": "JWT", "kid": "k" });
+        let input = format!("{}.{}", b64(header.to_string()), b64(claims.to_string()));
+        format!("Bearer {input}.{}", b64(keys::rs256(key(), input.as_bytes())))
+    }
+
+    async fn send(&self, path: &str, authorization: Option<String>, body: Vec<u8>) -> u16 {
+        let request = Request::post(path).header("content-type", "application/json");
+        let request = authorization.into_iter().fold(request, |request, value| request.header("authorization", value));
+        self.app.clone().oneshot(request.body(Body::from(body)).unwrap()).await.unwrap().status().as_u16()
+    }
+
+    async fn push(&self, path: &str, message: Message) -> u16 {
+        let body = Envelope::write(&Push::new(Topic::Reap, message, &self.world.clock));
+        self.send(path, Some(self.token(EMAIL)), body).await
+    }
+
+    async fn reap(&self) -> u16 {
+        let bucket = self.world.bucket().await;
+        self.push("/reap", Message::reap(ReapBucket { bucket })).await
+    }
+
+    fn published(&self, topic: Topic) -> Vec<Message> {
+        let messages = self.published.messages.lock().unwrap();
+        messages.iter().filter(|(to, _)| *to == topic).map(|(_, message)| message.clone()).collect()
+    }
+
+    fn events(&self) -> Vec<Event> {
+        self.published(Topic::Events).iter().map(|message| serde_json::from_slice(&message.data).unwrap()).collect()
+    }
+}
+
+#[tokio::test]
+async fn a_tick_asks_for_every_share_of_all_pools_once() {
+    let endpoint = Endpoint::new().await;
+    assert_eq!(endpoint.push("/tick", Message::tick()).await, 204);
+    let asked = endpoint.published(Topic::Reap);
+    let buckets: BTreeSet<u16> =
+        asked.iter().map(|message| serde_json::from_slice::<ReapBucket>(&message.data).unwrap().bucket).collect();
+    assert_eq!((asked.len(), buckets), (usize::from(BUCKETS), (0..BUCKETS).collect()));
+}
+
+#[tokio::test]
+async fn a_share_ends_what_lapsed_and_publishes_what_happened_each_event_once() {
+    let endpoint = Endpoint::new().await;
+    endpoint.world.machine("a").seated(&endpoint.world.moves).await;
+    endpoint.world.pass_ttl();
+    assert_eq!(endpoint.reap().await, 204);
+    assert_eq!(endpoint.world.held().await, []);
+    let kinds: Vec<String> = endpoint.events().into_iter().map(|event| event.kind).collect();
+    for kind in ["organization.created", "license.created", "seat.granted", "seat.freed"] {
+        assert_eq!(kinds.iter().filter(|k| *k == kind).count(), 1, "{kind} in {kinds:?}");
+    }
+    assert_eq!(endpoint.world.count("select count(*) from outbox where published_at is null").await, 0);
+}
+
+#[tokio::test]
+async fn duplicate_late_and_shuffled_pushes_change_nothing_more() {
+    let endpoint = Endpoint::new().await;
+    let a = endpoint.world.machine("a");
+    a.seated(&endpoint.world.moves).await;
+    endpoint.world.pass_ttl();
+    let late = Envelope::write(&Push::new(
+        Topic::Reap,
+        Message::reap(ReapBucket { bucket: endpoint.world.bucket().await }),
+        &endpoint.world.clock,
+    ));
+    assert_eq!(endpoint.reap().await, 204);
+    // How a pool was used is counted by the sweep itself and added up by whoever reads it.
+    let happened = |kind: &String| kind != "usage";
+    let kinds = || endpoint.events().into_iter().map(|event| event.kind).filter(happened).collect::<Vec<_>>();
+    let once = kinds();
+    for _ in 0..10 {
+        assert_eq!(endpoint.push("/tick", Message::tick()).await, 204);
+        assert_eq!(endpoint.send("/reap", Some(endpoint.token(EMAIL)), late.clone()).await, 204);
+    }
+    assert_eq!(kinds(), once, "nothing happened twice");
+    let seat = a.restarted().seated(&endpoint.world.moves).await;
+    assert_eq!(endpoint.send("/reap", Some(endpoint.token(EMAIL)), late).await, 204);
+    license_tests::client::alive(&endpoint.world.moves, &seat).await;
+}
+
+#[tokio::test]
+async fn nobody_but_our_subscriptions_may_push() {
+    let endpoint = Endpoint::new().await;
+    endpoint.world.machine("a").seated(&endpoint.world.moves).await;
+    endpoint.world.pass_ttl();
+    let bucket = endpoint.world.bucket().await;
+    let body = Envelope::write(&Push::new(Topic::Reap, Message::reap(ReapBucket { bucket }), &endpoint.world.clock));
+    for authorization in [None, Some("Bearer x".into()), Some(endpoint.token("somebody@example.com"))] {
+        for path in ["/reap", "/tick"] {
+            assert_eq!(endpoint.send(path, authorization.clone(), body.clone()).await, 401);
+        }
+    }
+    assert_eq!(endpoint.world.held().await.len(), 1);
+    assert!(endpoint.published(Topic::Reap).is_empty());
+}
+
+#[tokio::test]
+async fn a_poison_message_is_acknowledged_and_changes_nothing() {
+    let endpoint = Endpoint::new().await;
+    endpoint.world.machine("a").seated(&endpoint.world.moves).await;
+    endpoint.world.pass_ttl();
+    let envelope = |data: &str| {
+        let message = Message { data: data.as_bytes().to_vec(), ..Message::default() };
+        Envelope::write(&Push::new(Topic::Reap, message, &endpoint.world.clock))
+    };
+    for body in [b"not json".to_vec(), b"{}".to_vec(), envelope("{}"), envelope(r#"{"bucket":64}"#), envelope("?")] {
+        assert_eq!(endpoint.send("/reap", Some(endpoint.token(EMAIL)), body).await, 204);
+    }
+    assert_eq!(endpoint.world.held().await.len(), 1);
+}
+
+#[tokio::test]
+async fn with_the_publisher_away_a_push_is_not_acknowledged_and_events_wait() {
+    let endpoint = Endpoint::new().await;
+    endpoint.world.machine("a").seated(&endpoint.world.moves).await;
+    endpoint.published.away.store(true, Ordering::SeqCst);
+    assert!(endpoint.push("/tick", Message::tick()).await >= 500);
+    assert!(endpoint.reap().await >= 500);
+    endpoint.published.away.store(false, Ordering::SeqCst);
+    assert_eq!(endpoint.reap().await, 204);
+    assert!(endpoint.events().iter().any(|event| event.kind == "seat.granted"));
+}
+
+#[tokio::test]
+async fn with_redis_away_a_share_is_not_acknowledged() {
+    let mut endpoint = Endpoint::new().await;
+    endpoint.world.machine("a").seated(&endpoint.world.moves).await;
+    endpoint.world.redis.kill().await;
+    assert!(endpoint.reap().await >= 500);
+}
