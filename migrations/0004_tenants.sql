@@ -24,7 +24,8 @@ create table licenses (
   status_since       timestamptz not null default now(),
   not_before         timestamptz,
   expires_at         timestamptz,
-  features           jsonb not null default '{}',
+  features           jsonb not null default '{}' -- part of the facts every heartbeat carries
+    check (jsonb_typeof(features) = 'object' and octet_length(features::text) <= 3072),
   offline_policy     text not null check (offline_policy in ('none', 'grace', 'borrow')),
   grace_hours        int not null default 0,
   holder_by          text not null check (holder_by in ('machine', 'process')),

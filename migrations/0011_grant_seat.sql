@@ -1,4 +1,4 @@
--- Writes down what ACQUIRE decided, unless it comes too late. Answers OK, FENCED, EPOCH_STALE or REFUSED.
+-- Writes down what ACQUIRE decided, unless it comes too late. Answers OK, FENCED, ENDED, EPOCH_STALE or REFUSED.
 -- Separate statements, so that each sees a fresh snapshot after its lock wait. Locks: pool (share), then seats in seat_no order.
 -- A unique violation means that the holder got another seat or the attempt another session meanwhile: the caller takes it for FENCED.
 create function grant_seat(
@@ -26,8 +26,8 @@ begin
   select * into session from sessions s where s.tenant_id = p_tenant and s.session_id = p_session;
   if found then
     -- A retry, or a commit whose answer was lost. An ended id is never opened again.
-    if session.ended_at is null and seat.holder = p_holder then return 'OK'; end if;
-    return 'FENCED';
+    if session.ended_at is not null then return 'ENDED'; end if;
+    return case when seat.holder = p_holder then 'OK' else 'FENCED' end;
   end if;
   if (seat.fence_epoch, seat.fence_seq) >= (p_epoch, p_seq) then return 'FENCED'; end if;
   -- Another seat of this holder under a newer ticket must not be freed by this one; one that appeared since the lock is newer too.

@@ -57,7 +57,9 @@ begin
       'by', p_by, 'force', p_force));
   end if;
   update seats s
-  set holder = null, held_since = null, kind = 'float', lease_until = null, hold_until = case when p_force then null else now() end
+  set holder = null, held_since = null, kind = 'float', lease_until = null, 
+      -- Kicking nobody costs nobody a wait.
+      hold_until = case when p_force then null when seat.holder is null then s.hold_until else now() end
   where s.tenant_id = p_tenant and s.pool_id = p_pool and s.seat_no = p_seat;
   update pools p set epoch = p.epoch + 1 where p.tenant_id = p_tenant and p.pool_id = p_pool;
 end $$;
@@ -94,6 +96,15 @@ returns table (pool_id uuid, name text, number text, epoch_before bigint) langua
 begin
   perform set_config('app.tenant_id', p_tenant::text, true);
   perform 1 from pools p where p.tenant_id = p_tenant and p.license_id = p_license order by p.pool_id for update;
+  -- The same rotation again, its answer was lost: the epoch below the present one was proved old by it.
+  if exists (select from license_keys k where k.tenant_id = p_tenant and k.license_id = p_license and k.key_hmac = p_key_hmac) then
+    return query
+      select p.pool_id, p.name, l.number, p.epoch - 1
+      from pools p join licenses l on l.tenant_id = p.tenant_id and l.license_id = p.license_id
+      where p.tenant_id = p_tenant and p.license_id = p_license;
+    return;
+  end if;
+  if not exists (select from licenses l where l.tenant_id = p_tenant and l.license_id = p_license) then return; end if;
   update license_keys k set valid_until = least(coalesce(k.valid_until, p_old_until), p_old_until)
   where k.tenant_id = p_tenant and k.license_id = p_license;
   insert into license_keys (tenant_id, license_id, key_hmac) values (p_tenant, p_license, p_key_hmac);

@@ -19,7 +19,7 @@ end $$;
 
 -- Organization, owner and first license for a person who has none, in one transaction; the p_… ids are drawn by the caller.
 -- CREATED; ROTATED (came again before the license was used: the new secret replaces the old, the first answer may have been lost);
--- EXISTING (its license is in use: no key is shown); NO_PRODUCT; NUMBER_TAKEN (nothing written, draw another).
+-- EXISTING (its license is in use: no key is shown); NO_PRODUCT. A taken number is an error (UQ001, nothing written): draw another.
 create function register_organization(
   p_issuer text, p_subject text, p_email text, p_person text, p_organization text, p_product text,
   p_tenant uuid, p_user uuid, p_license uuid, p_pool uuid, p_number text, p_key_hmac text,
@@ -38,6 +38,9 @@ begin
     perform set_config('app.tenant_id', tenant_id::text, true);
     select l.license_id into license_id from licenses l where l.tenant_id = register_organization.tenant_id order by l.created_at, l.license_id limit 1;
     outcome := 'EXISTING';
+    -- Whoever takes its first seat meanwhile holds the pool: then it is in use, or not yet.
+    perform 1 from pools p
+    where p.tenant_id = register_organization.tenant_id and p.license_id = register_organization.license_id order by p.pool_id for update;
     -- An organization that a colleague invited this person to is not theirs to rotate keys in.
     if exists (select from users u where u.tenant_id = register_organization.tenant_id and u.user_id = register_organization.user_id and u.role = 'owner')
       and not exists (select from sessions s where s.tenant_id = register_organization.tenant_id and s.license_id = register_organization.license_id)

@@ -8,7 +8,7 @@ begin
     update pools p set epoch = p.epoch + 1000000 where p.tenant_id = t;
     get diagnostics n = row_count;
     pools_done := pools_done + n;
-    update seats s set hold_until = now() where s.tenant_id = t and s.holder is null and not s.retired;
+    update seats s set hold_until = now() where s.tenant_id = t and s.holder is null; -- retired ones too: they may come back
   end loop;
   return pools_done;
 end $$;

@@ -158,3 +158,47 @@ async fn validate_says_what_an_acquire_would_and_takes_no_seat() {
     forged.request.key = LicenseKey::draw(world.license.pool.license);
     assert!(matches!(ask(&forged).await, validate::Outcome::BadKey));
 }
+
+#[tokio::test]
+async fn a_drained_pool_whose_last_free_was_lost_gives_its_seat_at_once() {
+    let world = World::with_seats(2).await;
+    let a_seat = world.machine("a").seated(&world.moves).await;
+    let b_seat = world.machine("b").seated(&world.moves).await;
+    world.resize(1).await;
+    world.moves.steps().cut(license_core::moves::steps::Step::EndSeats);
+    world.moves.release(&license_tests::client::open(&b_seat)).await.unwrap_err();
+    release(&world.moves, &a_seat).await;
+    world.machine("c").seated(&world.moves).await;
+    world.machine("d").turned_away(&world.moves).await;
+}
+
+#[tokio::test]
+async fn a_kicked_seat_nobody_asks_for_is_free_one_rebuild_lease_later() {
+    let world = World::with_seats(1).await;
+    world.machine("a").seated(&world.moves).await;
+    assert!(world.kick(0, false).await);
+    world.sweep().await; // the quarantine begins
+    world.pass(Duration::from_millis(world.timing.rebuild_lease_ms() as u64 + 1));
+    world.machine("b").seated(&world.moves).await;
+}
+
+#[tokio::test]
+async fn kicking_an_empty_seat_costs_nobody_a_wait() {
+    let world = World::with_seats(1).await;
+    assert!(world.kick(0, false).await);
+    world.machine("a").seated(&world.moves).await;
+}
+
+#[tokio::test]
+async fn rotating_twice_to_the_same_secret_is_one_rotation_and_a_foreign_license_is_none() {
+    let world = World::with_seats(1).await;
+    let key = LicenseKey::draw(world.license.pool.license);
+    let hash = key.hash(&world.moves.settings().peppers);
+    let now = world.clock.now();
+    for _ in 0..2 {
+        assert!(world.manage.rotate_key(world.license.tenant, world.license.id, &hash, now).await.unwrap());
+    }
+    assert_eq!(world.count("select count(*) from license_keys").await, 2);
+    let nobody = license_core::domain::id::LicenseId(uuid::Uuid::now_v7());
+    assert!(!world.manage.rotate_key(world.license.tenant, nobody, &hash, now).await.unwrap());
+}

@@ -332,3 +332,85 @@ async fn beats_of_the_defaults_fit_three_times_into_a_lease() {
     assert!((101..=115).contains(&it.lease.heartbeat_in));
     assert_eq!(it.lease.expires_in, 355);
 }
+
+#[tokio::test]
+async fn a_claimed_session_stays_over_for_an_instance_whose_clock_is_behind() {
+    let world = World::with_seats(1).await;
+    let a = world.machine("a");
+    let before = a.seated(&world.moves).await;
+    world.pass_ttl();
+    world.reaper.steps().cut(Step::EndSeats); // claimed and written down; FREE never came
+    world.reaper.sweep(world.bucket().await).await.unwrap_err();
+    let behind = world.clock.split();
+    behind.advance_ms(-3_600_000);
+    behind.set_redis_ahead_ms(3_600_000);
+    let after = a.restarted().seated(&world.instance_with(behind).await).await;
+    gone(&world.moves, &before, "expired").await;
+    alive(&world.moves, &after).await;
+    assert_eq!(world.count(OPEN).await, 1);
+}
+
+#[tokio::test]
+async fn a_session_released_while_its_pool_is_rebuilt_is_over_in_the_new_copy_and_the_same_attempt_acquires_at_once() {
+    let world = World::with_seats(1).await;
+    let other = world.instance().await;
+    let (a, sibling) = (world.machine("a"), world.machine("a"));
+    let a_seat = a.seated(&world.moves).await;
+    let sibling_seat = sibling.seated(&world.moves).await;
+    let held = other.steps().hold(Step::Release);
+    let releases = tokio::spawn({
+        let (other, handle) = (other.clone(), open(&a_seat));
+        async move { other.release(&handle).await }
+    });
+    let goes_on = held.reached().await; // LEFT
+    world.flush().await;
+    alive(&world.moves, &sibling_seat).await; // rebuilt with both sessions
+    goes_on.send(()).unwrap();
+    releases.await.unwrap().unwrap();
+    gone(&world.moves, &a_seat, "released").await;
+    let again = a.seated(&world.moves).await;
+    assert_ne!(again.session, a_seat.session);
+    alive(&world.moves, &again).await;
+    world.assert_no_drift().await;
+}
+
+#[tokio::test]
+async fn an_acquire_does_not_loop_on_a_session_that_has_ended() {
+    let world = World::with_seats(1).await;
+    let a = world.machine("a");
+    let a_seat = a.seated(&world.moves).await;
+    // Ended in the records alone, as nothing of ours would leave it: a copy that counts it in is wrong.
+    sqlx::query("update sessions set ended_at = now(), end_reason = 'expired'")
+        .execute(&mut world.truth().await)
+        .await
+        .unwrap();
+    let again = a.seated(&world.moves).await;
+    assert_ne!(again.session, a_seat.session);
+    alive(&world.moves, &again).await;
+}
+
+#[tokio::test]
+async fn a_redis_clock_put_right_by_an_hour_takes_no_seat_away() {
+    let world = World::with_seats(1).await;
+    world.clock.set_redis_ahead_ms(-3_600_000);
+    let a_seat = world.machine("a").seated(&world.moves).await;
+    alive(&world.moves, &a_seat).await;
+    world.clock.set_redis_ahead_ms(0);
+    world.pass(Duration::from_secs(1));
+    world.machine("b").turned_away(&world.moves).await;
+    alive(&world.moves, &a_seat).await;
+}
+
+#[tokio::test]
+async fn a_service_clock_years_ahead_does_not_lease_a_seat_for_years() {
+    let world = World::with_seats(1).await;
+    let wrong = world.clock.split();
+    let decade = 315_360_000_000;
+    wrong.advance_ms(decade);
+    wrong.set_redis_ahead_ms(-decade);
+    let a_seat = world.machine("a").seated(&world.moves).await;
+    let far = world.instance_with(wrong).await;
+    beat(&far, &a_seat).await;
+    world.pass(world.timing.ttl + Duration::from_secs(7201));
+    world.machine("b").seated(&world.moves).await;
+}

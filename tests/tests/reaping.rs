@@ -129,18 +129,26 @@ async fn use_is_counted_as_one_event_per_pool_and_active_minute() {
         .await
         .unwrap()
     };
-    let a_seat = world.machine("a").seated(&world.moves).await;
+    world.machine("a").seated(&world.moves).await;
     let b_seat = world.machine("b").seated(&world.moves).await;
     for _ in 0..3 {
         world.machine("c").turned_away(&world.moves).await;
     }
     release(&world.moves, &b_seat).await;
+    let minute = Duration::from_secs(60);
+    world.sweep().await;
+    world.sweep().await; // a tick that came twice
+    assert_eq!(usage().await, [(1, 2, 3)], "held, peak, denied");
+    world.machine("c").seated(&world.moves).await;
+    world.pass(minute);
     world.sweep().await;
     world.sweep().await;
-    release(&world.moves, &a_seat).await;
+    assert_eq!(usage().await[1..], [(2, 2, 0)]);
+    world.pass(world.timing.ttl);
     world.sweep().await;
+    world.pass(minute);
     world.sweep().await;
-    assert_eq!(usage().await, [(1, 2, 3), (1, 1, 0), (0, 1, 0)], "held, peak, denied; nothing once nobody is there");
+    assert_eq!(usage().await[2..], [(0, 2, 0)], "nothing once nobody is there, and the dead are not counted");
 }
 
 #[tokio::test]

@@ -128,7 +128,7 @@ impl Moves {
                         }
                         // Overtaken: the next ticket is fresh.
                         GrantOutcome::Fenced => {}
-                        GrantOutcome::EpochStale | GrantOutcome::Refused => {
+                        GrantOutcome::Ended | GrantOutcome::EpochStale | GrantOutcome::Refused => {
                             self.seats.invalidate(&pool, granted.epoch).await?
                         }
                     }

@@ -92,7 +92,7 @@ impl Reaper {
     async fn reap(&self, pool: &PoolToReap, report: &mut Report) -> Result<()> {
         let key = PoolKey { license: pool.license, pool: pool.pool.clone() };
         let deadline = Deadline::after(POOL_TIME);
-        let mut usage = Usage { held: 0, peak: 0, denied: 0 };
+        let mut usage = None;
         loop {
             deadline.check("seats")?;
             let reaped = match self.seats.reap(&key, pool.epoch, LIMIT).await? {
@@ -102,18 +102,25 @@ impl Reaper {
                 Warm::Cold(_) => {
                     // The records prove every copy below their epoch old; a warm one would not be rebuilt otherwise.
                     self.seats.invalidate(&key, pool.epoch.saturating_sub(1)).await?;
-                    self.rebuilds.warm(&key, pool.tenant, pool.pool_id, deadline).await?;
+                    if !self.rebuilds.warm(&key, pool.tenant, pool.pool_id, deadline).await? {
+                        break;
+                    }
                     continue;
                 }
             };
-            usage.denied += reaped.denied;
-            usage.peak = usage.peak.max(reaped.peak);
-            usage.held = reaped.held;
+            // Told once a minute, by the first answer of the sweep.
+            let told = reaped.minute.map(|minute| Usage {
+                minute,
+                held: reaped.held,
+                peak: reaped.peak,
+                denied: reaped.denied,
+            });
+            usage = usage.or(told);
             if self.end(pool, &key, &reaped, report).await? && reaped.seats.len().max(reaped.sessions.len()) < LIMIT {
                 break;
             }
         }
-        if usage.held > 0 || usage.peak > 0 || usage.denied > 0 {
+        if let Some(usage) = usage.filter(|usage| usage.held > 0 || usage.peak > 0 || usage.denied > 0) {
             self.records.record_usage(pool, usage).await?;
         }
         Ok(())

@@ -26,10 +26,11 @@ impl Moves {
             let answer = match self.seats.release(&pool, handle.seat, handle.session).await? {
                 Warm::Said(answer) => answer,
                 Warm::Cold(_) => {
-                    if self.rebuilds.warm(&pool, handle.tenant, handle.pool_id, deadline).await? {
-                        continue;
+                    // The records know no such pool: the session is over with it.
+                    if !self.rebuilds.warm(&pool, handle.tenant, handle.pool_id, deadline).await? {
+                        return Ok(self.settings.clock.now());
                     }
-                    ReleaseAnswer::NotHeld
+                    continue;
                 }
             };
             self.steps.done(Step::Release).await?;
@@ -37,7 +38,7 @@ impl Moves {
                 ReleaseAnswer::Vacated { epoch, seq } => {
                     (epoch, vec![SeatClaim { seat: handle.seat, claim: Claim { seq, lease_end_ms: 0 } }])
                 }
-                ReleaseAnswer::Left | ReleaseAnswer::NotHeld => (0, Vec::new()),
+                ReleaseAnswer::Left { epoch } | ReleaseAnswer::NotHeld { epoch } => (epoch, Vec::new()),
             };
             // The session itself is ended by id whatever ticket or epoch say: its owner asks.
             let ended = self
@@ -45,11 +46,12 @@ impl Moves {
                 .end_seats(handle.tenant, handle.pool_id, &ending, "released", self.settings.timing.ttl)
                 .await?;
             self.steps.done(Step::EndSeats).await?;
-            if let (ReleaseAnswer::Vacated { epoch, .. }, None) = (answer, &ended.done) {
-                self.seats.invalidate(&pool, epoch).await?;
+            let Some(done) = ended.done else {
+                // A rebuild came in between and counts the session in again: it leaves that copy too.
+                self.seats.invalidate(&pool, ending.epoch).await?;
                 continue;
-            }
-            self.forget(handle, &pool, &ending, answer, ended.done.unwrap_or_default()).await;
+            };
+            self.forget(handle, &pool, &ending, answer, done).await;
             return Ok(ended.released_at.unwrap_or_else(|| self.settings.clock.now()));
         }
     }
@@ -71,7 +73,7 @@ impl Moves {
                 Some(SeatFree { seat, seq: claim.claim.seq, retired })
             })
             .collect();
-        let sessions: Vec<SessionFree> = (answer == ReleaseAnswer::Left)
+        let sessions: Vec<SessionFree> = matches!(answer, ReleaseAnswer::Left { .. })
             .then_some(SessionFree { seat: handle.seat, session: handle.session })
             .into_iter()
             .collect();

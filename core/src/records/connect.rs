@@ -14,6 +14,8 @@ use std::{
 const ACQUIRE: Duration = Duration::from_secs(2);
 /// How long one call is repeated while its outcome is unknown. Three of these fit no request: the caller's deadline counts too.
 const REPEAT: Duration = Duration::from_secs(4);
+/// Between two tries.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// The roles that serve. None owns a table, none bypasses row-level security (migrations/roles.sql).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,10 +106,27 @@ impl Records {
         loop {
             match call(self.pool.clone()).await {
                 Ok(answer) => return Ok(answer),
-                Err(e) if worth_repeating(&e) && started.elapsed() < REPEAT => {
+                Err(e) if (rolled_back(&e) || unknown(&e)) && started.elapsed() < REPEAT => {
                     tracing::debug!(error = %e, "records call repeated");
+                    tokio::time::sleep(PAUSE).await;
                 }
                 Err(e) => return Err(failed(e)),
+            }
+        }
+    }
+}
+
+impl Records {
+    /// Asks again only where nothing happened. For changes that must not be made twice.
+    pub(super) async fn once<T, F>(&self, call: impl Fn(PgPool) -> F) -> Result<T>
+    where
+        F: Future<Output = sqlx::Result<T>>,
+    {
+        let started = Instant::now();
+        loop {
+            match call(self.pool.clone()).await {
+                Err(e) if rolled_back(&e) && started.elapsed() < REPEAT => tokio::time::sleep(PAUSE).await,
+                other => return other.map_err(failed),
             }
         }
     }
@@ -119,18 +138,19 @@ pub(super) fn failed(e: sqlx::Error) -> Error {
     Error::Records(e.to_string())
 }
 
-fn worth_repeating(e: &sqlx::Error) -> bool {
+/// Nothing happened: a lock was not had in time, a deadlock or a conflict.
+pub(super) fn rolled_back(e: &sqlx::Error) -> bool {
+    matches!(e, sqlx::Error::Database(e) if matches!(e.code().as_deref(), Some("55P03" | "40P01" | "40001")))
+}
+
+/// It may have happened: reset or closed under way, cancelled by a time limit, shut down (57P01 to 57P03).
+fn unknown(e: &sqlx::Error) -> bool {
     match e {
-        // Refused, reset or closed under way. While the server is away, the pool's own wait for a connection bounds the repeats.
         sqlx::Error::Io(e) => {
             e.kind() != std::io::ErrorKind::NotFound && e.kind() != std::io::ErrorKind::ConnectionRefused
         }
         sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => true,
-        sqlx::Error::Database(e) => matches!(
-            e.code().as_deref(),
-            // lock not available, deadlock, serialization failure, cancelled by a time limit, shut down (57P01 to 57P03)
-            Some("55P03" | "40P01" | "40001" | "57014" | "57P01" | "57P02" | "57P03")
-        ),
+        sqlx::Error::Database(e) => matches!(e.code().as_deref(), Some("57014" | "57P01" | "57P02" | "57P03")),
         _ => false,
     }
 }

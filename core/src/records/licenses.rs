@@ -66,13 +66,16 @@ impl Records {
     /// # Errors
     /// [`Error::Records`]; not repeated here, since it may have been done.
     pub async fn resize_pool(&self, tenant: TenantId, pool: PoolId, seats: u32) -> Result<Option<u64>> {
-        let epoch: Option<i64> = sqlx::query_scalar("select resize_pool($1, $2, $3)")
-            .bind(tenant.0)
-            .bind(pool.0)
-            .bind(seats as i32)
-            .fetch_one(&self.pool)
-            .await
-            .map_err(failed)?;
+        let epoch: Option<i64> = self
+            .once(|connections| async move {
+                sqlx::query_scalar("select resize_pool($1, $2, $3)")
+                    .bind(tenant.0)
+                    .bind(pool.0)
+                    .bind(seats as i32)
+                    .fetch_one(&connections)
+                    .await
+            })
+            .await?;
         Ok(epoch.map(|e| e as u64))
     }
 
@@ -89,15 +92,18 @@ impl Records {
         force: bool,
         by: &str,
     ) -> Result<Option<u64>> {
-        let epoch: Option<i64> = sqlx::query_scalar("select kick_seat($1, $2, $3, $4, $5)")
-            .bind(tenant.0)
-            .bind(pool.0)
-            .bind(seat as i32)
-            .bind(force)
-            .bind(by)
-            .fetch_one(&self.pool)
-            .await
-            .map_err(failed)?;
+        let epoch: Option<i64> = self
+            .once(|connections| async move {
+                sqlx::query_scalar("select kick_seat($1, $2, $3, $4, $5)")
+                    .bind(tenant.0)
+                    .bind(pool.0)
+                    .bind(seat as i32)
+                    .bind(force)
+                    .bind(by)
+                    .fetch_one(&connections)
+                    .await
+            })
+            .await?;
         Ok(epoch.map(|e| e as u64))
     }
 
@@ -106,8 +112,14 @@ impl Records {
     /// # Errors
     /// [`Error::Records`]; not repeated here.
     pub async fn suspend_license(&self, tenant: TenantId, license: LicenseId) -> Result<Vec<Change>> {
-        let rows = sqlx::query("select * from suspend_license($1, $2)").bind(tenant.0).bind(license.0);
-        changes(&rows.fetch_all(&self.pool).await.map_err(failed)?)
+        let rows = self.once(|connections| async move {
+            sqlx::query("select * from suspend_license($1, $2)")
+                .bind(tenant.0)
+                .bind(license.0)
+                .fetch_all(&connections)
+                .await
+        });
+        changes(&rows.await?)
     }
 
     /// Resumes a suspended license. Empty if it is not suspended.
@@ -115,8 +127,14 @@ impl Records {
     /// # Errors
     /// [`Error::Records`]; not repeated here.
     pub async fn resume_license(&self, tenant: TenantId, license: LicenseId) -> Result<Vec<Change>> {
-        let rows = sqlx::query("select * from resume_license($1, $2)").bind(tenant.0).bind(license.0);
-        changes(&rows.fetch_all(&self.pool).await.map_err(failed)?)
+        let rows = self.once(|connections| async move {
+            sqlx::query("select * from resume_license($1, $2)")
+                .bind(tenant.0)
+                .bind(license.0)
+                .fetch_all(&connections)
+                .await
+        });
+        changes(&rows.await?)
     }
 
     /// Gives a license a new secret; the old ones stay valid until `old_until`.
@@ -130,12 +148,16 @@ impl Records {
         key_hash: &str,
         old_until: OffsetDateTime,
     ) -> Result<Vec<Change>> {
-        let rows = sqlx::query("select * from rotate_license_key($1, $2, $3, $4)")
-            .bind(tenant.0)
-            .bind(license.0)
-            .bind(key_hash)
-            .bind(old_until);
-        changes(&rows.fetch_all(&self.pool).await.map_err(failed)?)
+        let rows = self.once(|connections| async move {
+            sqlx::query("select * from rotate_license_key($1, $2, $3, $4)")
+                .bind(tenant.0)
+                .bind(license.0)
+                .bind(key_hash)
+                .bind(old_until)
+                .fetch_all(&connections)
+                .await
+        });
+        changes(&rows.await?)
     }
 }
 

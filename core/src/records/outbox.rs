@@ -22,6 +22,11 @@ impl Records {
     /// [`crate::Error::Records`].
     pub async fn waiting_events(&self, limit: i64) -> Result<Batch> {
         let mut transaction = self.repeat(|pool| async move { pool.begin().await }).await?;
+        // Publishing takes as long as it takes; the others' limit would end it, and the same events would go out again and again.
+        sqlx::query("set local idle_in_transaction_session_timeout = '60s'")
+            .execute(&mut *transaction)
+            .await
+            .map_err(failed)?;
         let rows = sqlx::query(
             "select tenant_id, id, kind, payload, created_at from outbox
              where published_at is null order by id limit $1 for update skip locked",

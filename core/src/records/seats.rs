@@ -51,6 +51,8 @@ pub enum GrantOutcome {
     Ok,
     /// It comes too late: a newer decision was written down. Ask Redis again.
     Fenced,
+    /// The session was ended before: a copy that still counts it in is wrong.
+    Ended,
     /// Redis decided from an old copy.
     EpochStale,
     /// The license gives no seat now; the copy that granted is old.
@@ -124,6 +126,7 @@ impl Records {
         match answer.as_str() {
             "OK" => Ok(GrantOutcome::Ok),
             "FENCED" => Ok(GrantOutcome::Fenced),
+            "ENDED" => Ok(GrantOutcome::Ended),
             "EPOCH_STALE" => Ok(GrantOutcome::EpochStale),
             "REFUSED" => Ok(GrantOutcome::Refused),
             other => Err(Error::Internal(format!("grant_seat answered {other}"))),

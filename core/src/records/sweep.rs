@@ -20,13 +20,15 @@ pub struct PoolToReap {
     pub license: LicenseNumber,
     /// Its epoch: an older copy in Redis is stale.
     pub epoch: u64,
-    /// True if somebody holds a seat or has an open session: worth a rebuild if Redis lost it.
+    /// True if somebody holds a seat, has an open session or was kicked: worth a rebuild if Redis lost it.
     pub held: bool,
 }
 
-/// How a pool was used in one sweep.
+/// How a pool was used since it was last counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Usage {
+    /// The Unix minute this is told in: one event for each.
+    pub minute: i64,
     /// Seats held when counted.
     pub held: u32,
     /// Most seats held at once.
@@ -36,7 +38,8 @@ pub struct Usage {
 }
 
 impl Records {
-    /// The pools of one bucket with a held seat, an open session or a quarantine, or used within the last minutes. As [`super::Role::Reaper`].
+    /// The pools of one bucket with a held seat, an open session or a quarantine, or used within the last minutes; in random order, so that
+    /// none is always last. As [`super::Role::Reaper`].
     ///
     /// # Errors
     /// [`Error::Records`].
@@ -47,13 +50,14 @@ impl Records {
                     "select * from (
                        select p.tenant_id, p.pool_id, p.name, l.number, p.epoch,
                          exists (select from seats s where s.tenant_id = p.tenant_id and s.pool_id = p.pool_id and s.holder is not null)
-                         or exists (select from sessions s where s.tenant_id = p.tenant_id and s.pool_id = p.pool_id and s.ended_at is null) as held,
-                         exists (select from seats s where s.tenant_id = p.tenant_id and s.pool_id = p.pool_id and s.hold_until is not null)
-                         or exists (select from sessions s where s.tenant_id = p.tenant_id and s.pool_id = p.pool_id
+                         or exists (select from sessions s where s.tenant_id = p.tenant_id and s.pool_id = p.pool_id and s.ended_at is null)
+                         or exists (select from seats s where s.tenant_id = p.tenant_id and s.pool_id = p.pool_id
+                           and s.hold_until is not null and not s.retired) as held,
+                         exists (select from sessions s where s.tenant_id = p.tenant_id and s.pool_id = p.pool_id
                            and s.ended_at > now() - interval '5 minutes') as recent
                        from pools p join licenses l on l.tenant_id = p.tenant_id and l.license_id = p.license_id
                        where p.bucket = $1) c
-                     where held or recent order by tenant_id, pool_id",
+                     where held or recent order by random()",
                 )
                 .bind(i32::from(bucket))
                 .fetch_all(&pool)
@@ -75,17 +79,17 @@ impl Records {
             .collect()
     }
 
-    /// Writes down how a pool was used, as one `usage` event.
+    /// Writes down how a pool was used, as one `usage` event per minute: a second one of the same minute is dropped.
     ///
     /// # Errors
     /// [`Error::Records`].
     pub async fn record_usage(&self, pool: &PoolToReap, usage: Usage) -> Result<()> {
         let mut transaction = self.begin(pool.tenant).await?;
-        sqlx::query("insert into outbox (tenant_id, kind, payload) values ($1, 'usage', $2)")
+        sqlx::query("insert into outbox (tenant_id, kind, payload) values ($1, 'usage', $2) on conflict do nothing")
             .bind(pool.tenant.0)
             .bind(serde_json::json!({
                 "license": pool.license, "pool_id": pool.pool_id, "pool": pool.pool,
-                "held": usage.held, "peak": usage.peak, "denied": usage.denied,
+                "minute": usage.minute, "held": usage.held, "peak": usage.peak, "denied": usage.denied,
             }))
             .execute(&mut *transaction)
             .await

@@ -26,8 +26,8 @@ if k then
   local t = seat(k)
   local live = 0
   for id, its in sessions(t) do
-    if not lapsed(lease_end(N, of(k, id))) then
-      if its == attempt and t.state == 'L' then -- a retry: it draws a fresh ticket, so that an older copy of it cannot overtake
+    if t.state == 'L' and not lapsed(lease_end(N, of(k, id))) then
+      if its == attempt then -- a retry: it draws a fresh ticket, so that an older copy of it cannot overtake
         t.seq = ticket()
         put(k, t) ; raise(k, id) ; save()
         return answer('RENEWED', k, id, t, 0)
@@ -36,8 +36,8 @@ if k then
     end
   end
   if live >= tonumber(h.processes) then return {'TOOMANY', tonumber(h.processes)} end
-  for id in sessions(t) do -- grant_seat will end them: a late heartbeat must not revive them
-    if lapsed(lease_end(N, of(k, id))) then redis.call('ZADD', N, 0, of(k, id)) end
+  for id in sessions(t) do -- grant_seat will end them: a late heartbeat must not revive them. Claimed ones are over by any clock.
+    if t.state == 'X' or lapsed(lease_end(N, of(k, id))) then redis.call('ZADD', N, 0, of(k, id)) end
   end
   if t.state == 'X' then t.since = now end
   t.state, t.seq, t.label = 'L', ticket(), label
@@ -49,6 +49,12 @@ end
 local first = redis.call('ZRANGE', Z, 0, 0, 'WITHSCORES')
 local free = first[1] and lapsed(tonumber(first[2]))
 local old = free and seat(first[1])
+if free and not old and redis.call('HLEN', S) >= tonumber(h.cap) then -- draining: a seat somebody left, before an empty one
+  for _, other in ipairs(redis.call('ZRANGEBYSCORE', Z, '-inf', int(reap_now), 'LIMIT', 0, 100)) do
+    local left = seat(other)
+    if left then first, old = {other, redis.call('ZSCORE', Z, other)}, left ; break end
+  end
+end
 if not free or redis.call('HLEN', S) - (old and 1 or 0) >= tonumber(h.cap) then
   redis.call('HINCRBY', H, 'denied', 1)
   local soon = redis.call('ZRANGEBYSCORE', Z, '(' .. int(reap_now), '+inf', 'WITHSCORES', 'LIMIT', 0, 1)

@@ -13,6 +13,8 @@ use tokio::sync::Mutex;
 /// Long enough for a primary that is busy, short enough for a request to be answered within its deadline.
 const CONNECT: Duration = Duration::from_secs(1);
 const ANSWER: Duration = Duration::from_secs(2);
+/// How soon after a failed connect the next is tried.
+const RETRY: Duration = Duration::from_millis(200);
 
 /// How scripts learn which node they run on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -28,7 +30,14 @@ pub enum ReplicationId {
 pub(super) struct Connections {
     client: Client,
     id: ReplicationId,
-    current: Arc<Mutex<Option<Live>>>,
+    current: Arc<Mutex<Current>>,
+}
+
+#[derive(Default)]
+struct Current {
+    live: Option<Live>,
+    /// The last connect failed, then and so: who waited for it is not made to wait for another.
+    failed: Option<(Instant, String)>,
 }
 
 #[derive(Clone)]
@@ -86,12 +95,23 @@ impl Connections {
     /// The current connection, or a new one where there is none young enough. Callers wait for one connect, not many.
     async fn get(&self) -> Result<Live> {
         let mut current = self.current.lock().await;
-        if let Some(live) = current.as_ref().filter(|live| live.since.elapsed() < Timing::MAX_CONNECTION_AGE) {
+        if let Some(live) = current.live.as_ref().filter(|live| live.since.elapsed() < Timing::MAX_CONNECTION_AGE) {
             return Ok(live.clone());
         }
-        *current = None;
-        let live = self.connect().await.map_err(|e| Error::Seats(e.to_string()))?;
-        Ok(current.insert(live).clone())
+        current.live = None;
+        if let Some((_, why)) = current.failed.as_ref().filter(|(at, _)| at.elapsed() < RETRY) {
+            return Err(Error::Seats(why.clone()));
+        }
+        match self.connect().await {
+            Ok(live) => {
+                current.failed = None;
+                Ok(current.live.insert(live).clone())
+            }
+            Err(e) => {
+                current.failed = Some((Instant::now(), e.to_string()));
+                Err(Error::Seats(e.to_string()))
+            }
+        }
     }
 
     async fn connect(&self) -> redis::RedisResult<Live> {
@@ -118,8 +138,8 @@ impl Connections {
 
     async fn forget(&self, broken: &Live) {
         let mut current = self.current.lock().await;
-        if current.as_ref().is_some_and(|live| live.since == broken.since) {
-            *current = None;
+        if current.live.as_ref().is_some_and(|live| live.since == broken.since) {
+            current.live = None;
         }
     }
 }

@@ -3,6 +3,6 @@
 -- Answers LOST | LOADED
 local nonce, its = (redis.call('GET', C) or ''):match('^([^|]+)|([^|]+)|')
 if nonce ~= ARGV[5] or its ~= rid or tonumber(ARGV[6]) <= epoch then return {'LOST'} end
-load_seats(KEYS[7], KEYS[8], KEYS[9], KEYS[10], 8, now + tonumber(ARGV[7]))
+load_seats(KEYS[7], KEYS[8], KEYS[9], KEYS[10], 8, given + tonumber(ARGV[7]))
 for i = 7, 10 do redis.call('PEXPIRE', KEYS[i], 60000) end
 return {'LOADED'}

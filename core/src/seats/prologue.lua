@@ -14,7 +14,7 @@ if rid == '' then
 end
 
 local names = {'stamp', 'epoch', 'seq', 'cap', 'seats', 'held', 'sessions', 'last', 'stale', 'status', 'status_since', 'not_before',
-  'expires', 'holder_by', 'processes', 'key_hmacs', 'tenant', 'pool', 'product', 'facts', 'peak'}
+  'expires', 'holder_by', 'processes', 'key_hmacs', 'tenant', 'pool', 'product', 'facts', 'denied', 'peak', 'counted'}
 local h = {}
 for i, value in ipairs(redis.call('HMGET', H, unpack(names))) do h[names[i]] = value end
 local epoch, seq = tonumber(h.epoch or 0), tonumber(h.seq or 0)
@@ -22,6 +22,9 @@ local epoch, seq = tonumber(h.epoch or 0), tonumber(h.seq or 0)
 local clock = redis.call('TIME')
 local now = math.max(TEST ~= 0 and TEST or clock[1] * 1000 + math.floor(clock[2] / 1000), tonumber(h.last or 0))
 local reap_now = math.min(now, SERVICE)
+-- A lease counts from the later clock: one given by a clock that is behind must not lapse when it is put right. Bounded, so that a
+-- clock far ahead cannot lease seats for ever.
+local given = math.min(math.max(now, SERVICE), now + 7200000)
 local function lapsed(lease_end) return lease_end <= reap_now end
 
 -- Trusted only where the node that runs now has rebuilt this copy and no key of it was lost.
@@ -59,8 +62,8 @@ end
 
 -- A lease is only ever raised; only RELEASE, REAP and REBUILD lower one.
 local function raise(k, session)
-  redis.call('ZADD', N, 'GT', int(now + TTL), of(k, session))
-  redis.call('ZADD', Z, 'GT', int(now + TTL), k)
+  redis.call('ZADD', N, 'GT', int(given + TTL), of(k, session))
+  redis.call('ZADD', Z, 'GT', int(given + TTL), k)
 end
 local function ticket() seq = seq + 1 ; return seq end
 local function save()

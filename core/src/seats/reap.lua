@@ -1,14 +1,16 @@
 -- REAP: claims what is over, so that no late heartbeat can revive it, and draws a ticket for each claim. Postgres is told next, then FREE.
 -- ARGV: [5] the pool's epoch in Postgres  [6] at most so many of each kind  [7] after how many ms an unfinished claim is taken up again
--- Answers COLD epoch | REAPED epoch denied peak held seats sessions, the last two lists:
+-- Answers COLD epoch | REAPED epoch minute denied peak held seats sessions; minute (Unix) 0: this minute's use was told before;
+--   the last two are lists:
 --   seats k seq last_lease_end … ; sessions k session seq lease_end …
 if not warm() or epoch < tonumber(ARGV[5]) then return {'COLD', epoch} end
 local limit, age = tonumber(ARGV[6]), tonumber(ARGV[7])
-local seats, singles = {}, {}
+local seats, singles, ending = {}, {}, 0
 local function add(list, ...) for _, v in ipairs({...}) do list[#list + 1] = v end end
 local function claim(k, t, was)
   t.seq, t.state, t.since = ticket(), 'X', now
   put(k, t)
+  ending = ending + 1
   add(seats, tonumber(k), seq, was)
 end
 local function unfinished(t) return t.state == 'X' and now - t.since > age end
@@ -31,7 +33,12 @@ for i = 1, #ends, 2 do
     add(singles, tonumber(k), session, seq, tonumber(ends[i + 1]))
   elseif t and unfinished(t) then claim(k, t, 0) end
 end
-local denied, peak = redis.call('HGET', H, 'denied'), h.peak
 save()
-redis.call('HSET', H, 'denied', 0, 'peak', redis.call('HLEN', S))
-return {'REAPED', epoch, tonumber(denied or 0), tonumber(peak or 0), redis.call('HLEN', S), seats, singles}
+local minute, denied, peak = math.floor(now / 60000), 0, 0
+if tonumber(h.counted or 0) == minute then
+  minute = 0
+else
+  denied, peak = tonumber(h.denied or 0), tonumber(h.peak or 0)
+  redis.call('HSET', H, 'counted', minute, 'denied', 0, 'peak', redis.call('HLEN', S) - ending)
+end
+return {'REAPED', epoch, minute, denied, peak, redis.call('HLEN', S) - ending, seats, singles}

@@ -14,6 +14,8 @@ use crate::{
 pub struct Reaped {
     /// First half of every ticket.
     pub epoch: u64,
+    /// The Unix minute the counts below are told for; `None` if they were told before in this minute.
+    pub minute: Option<i64>,
     /// Acquires answered "full" since the last time.
     pub denied: u64,
     /// Most seats held at once since the last time.
@@ -61,6 +63,7 @@ impl Seats {
         }
         let mut reaped = Reaped {
             epoch: reply.take()?,
+            minute: Some(reply.take()?).filter(|&minute| minute != 0),
             denied: reply.take()?,
             peak: reply.take()?,
             held: reply.take()?,

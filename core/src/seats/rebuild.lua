@@ -1,5 +1,5 @@
 -- REBUILD: the one way into Redis. Replaces the copy by what Postgres said under a new epoch; every holder gets a full lease and a drain margin.
--- ARGV: [5] nonce  [6] epoch  [7] rebuild lease, ms  [8] seats in all  [9] 1: chunks were loaded before
+-- ARGV: [5] nonce  [6] epoch  [7] rebuild lease, ms  [8] seats in all  [9] sessions in chunks loaded before, -1: no chunks
 --   [10] number of settings, then name value … ; then seats: k holder since hold_until(-1: none) label sessions …
 -- Chunks loaded before lie under the shadow keys [7]…[10] (z s m n); they take the copy's place.
 -- Answers LOST (nonce gone, or a newer epoch stands; writes nothing) | REBUILT epoch
@@ -7,11 +7,13 @@ local c = redis.call('GET', C)
 local nonce, its, issued = (c or ''):match('^([^|]+)|([^|]+)|(%d+)|')
 local new = tonumber(ARGV[6])
 if nonce ~= ARGV[5] or its ~= rid or now - issued >= 10000 or new <= epoch then return {'LOST'} end
-local shadow = ARGV[9] == '1'
+local shadow = ARGV[9] ~= '-1'
 local settings = tonumber(ARGV[10])
 local at = 11 + 2 * settings
 local inline_seats = (#ARGV - at + 1) / 6
-if shadow and redis.call('ZCARD', KEYS[7]) + inline_seats ~= tonumber(ARGV[8]) then return {'LOST'} end
+if shadow and (redis.call('ZCARD', KEYS[7]) + inline_seats ~= tonumber(ARGV[8]) or redis.call('ZCARD', KEYS[10]) ~= tonumber(ARGV[9])) then
+  return {'LOST'}
+end
 
 redis.call('DEL', H, Z, S, M, N)
 if shadow then
@@ -23,7 +25,7 @@ if shadow then
   end
 end
 seq = 0
-load_seats(Z, S, M, N, at, now + tonumber(ARGV[7]))
+load_seats(Z, S, M, N, at, given + tonumber(ARGV[7]))
 for i = 11, at - 1, 2 do redis.call('HSET', H, ARGV[i], ARGV[i + 1]) end
 redis.call('HSET', H, 'stamp', rid, 'epoch', int(new), 'stale', '0', 'peak', redis.call('HLEN', S), 'denied', 0)
 save()

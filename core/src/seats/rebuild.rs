@@ -67,7 +67,7 @@ impl Seats {
         let mut arguments = common.to_vec();
         arguments.extend([
             snapshot.seats.len().to_string(),
-            u8::from(!chunks.is_empty()).to_string(),
+            if chunks.is_empty() { "-1".into() } else { sessions_in(&chunks).to_string() },
             (settings.len() / 2).to_string(),
         ]);
         arguments.extend(settings);
@@ -87,6 +87,10 @@ impl Seats {
             _ => Err(reply.unknown()),
         }
     }
+}
+
+fn sessions_in(chunks: &[&[RebuiltSeat]]) -> usize {
+    chunks.iter().flat_map(|chunk| chunk.iter()).map(|seat| seat.sessions.len()).sum()
 }
 
 fn applied(reply: &Reply, word: &str) -> Result<bool> {

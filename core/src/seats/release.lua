@@ -1,17 +1,17 @@
 -- RELEASE: one session leaves. The seat lives on with its siblings, or is claimed for its end. Never refused.
 -- ARGV: [5] seat  [6] session
--- Answers COLD epoch | NOTHELD | LEFT | VACATED epoch seq
+-- Answers COLD epoch | NOTHELD epoch | LEFT epoch | VACATED epoch seq
 if not warm() then return {'COLD', epoch} end
 local k, session = ARGV[5], ARGV[6]
 local t = seat(k)
-if lease_end(N, of(k, session)) == 0 or not t or t.state == 'X' or not has(t, session) then return {'NOTHELD'} end
+if lease_end(N, of(k, session)) == 0 or not t or t.state == 'X' or not has(t, session) then return {'NOTHELD', epoch} end
 redis.call('ZADD', N, 0, of(k, session))
 local latest = 0
 for id in sessions(t) do latest = math.max(latest, lease_end(N, of(k, id))) end
 if not lapsed(latest) then
   redis.call('ZADD', Z, int(latest), k)
   save()
-  return {'LEFT'}
+  return {'LEFT', epoch}
 end
 t.seq, t.state, t.since = ticket(), 'X', now
 put(k, t) ; redis.call('ZADD', Z, 0, k) ; save()

@@ -36,9 +36,15 @@ pub enum ReleaseAnswer {
         seq: u64,
     },
     /// Other processes of the holder stay.
-    Left,
+    Left {
+        /// The copy's epoch: under another one a rebuild may have brought the session back.
+        epoch: u64,
+    },
     /// It was not counted in.
-    NotHeld,
+    NotHeld {
+        /// The copy's epoch.
+        epoch: u64,
+    },
 }
 
 impl Seats {
@@ -66,8 +72,8 @@ impl Seats {
         Ok(Warm::Said(match reply.word() {
             "COLD" => return Ok(Warm::Cold(reply.take()?)),
             "VACATED" => ReleaseAnswer::Vacated { epoch: reply.take()?, seq: reply.take()? },
-            "LEFT" => ReleaseAnswer::Left,
-            "NOTHELD" => ReleaseAnswer::NotHeld,
+            "LEFT" => ReleaseAnswer::Left { epoch: reply.take()? },
+            "NOTHELD" => ReleaseAnswer::NotHeld { epoch: reply.take()? },
             _ => return Err(reply.unknown()),
         }))
     }
