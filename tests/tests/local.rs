@@ -165,7 +165,6 @@ fn wait_until_gone(dir: &Path) {
 }
 
 #[test]
-#[ignore = "until the functions are served (local/src/serve.rs)"]
 fn once_checks_itself_and_its_exit_code_tells() {
     let data = data();
     let mut machine = Machine::start(&data, &["--once"]);
@@ -174,7 +173,6 @@ fn once_checks_itself_and_its_exit_code_tells() {
 }
 
 #[tokio::test]
-#[ignore = "until the functions are served (local/src/serve.rs)"]
 async fn a_second_start_finds_the_license_and_the_held_seats_of_the_first() {
     let data = data();
     let mut first = Machine::serving(&data);
@@ -191,7 +189,6 @@ async fn a_second_start_finds_the_license_and_the_held_seats_of_the_first() {
 }
 
 #[tokio::test]
-#[ignore = "until the functions are served (local/src/serve.rs)"]
 async fn killed_stores_are_started_again_and_seats_survive() {
     let data = data();
     let machine = Machine::serving(&data);
