@@ -1,6 +1,15 @@
 //! reaper: sweeps seats nobody is heard from and publishes what happened. Takes only authenticated pushes.
 
-use crate::edge::{Problem, extract, telemetry::Outcome as Label};
+use crate::{
+    edge::{
+        Problem,
+        config::{self, Env},
+        extract,
+        serve::{Check, Service, StartError},
+        telemetry::Outcome as Label,
+    },
+    rooms,
+};
 use axum::{
     Extension, Router,
     extract::{Request, State as From},
@@ -9,9 +18,11 @@ use axum::{
 };
 use http::{StatusCode, header};
 use license_core::{
-    Error,
+    Clock, Error,
     domain::event::{BUCKETS, Event, ReapBucket},
+    identity::Verifier,
     moves::{publish, reap::Reaper},
+    records::Role,
 };
 use license_pubsub::{
     Message, Publisher, Topic,
@@ -102,21 +113,33 @@ fn messages(events: &[Event]) -> Vec<Message> {
     events.iter().filter_map(message).collect()
 }
 
+/// The service from configuration, over a publisher of the caller's: the bus of one machine, say.
+///
+/// # Errors
+/// A sentence that names the variable that is wrong.
+pub fn service_with(env: &Env, clock: Clock, publisher: Arc<dyn Publisher>) -> Result<Service, StartError> {
+    let timing = config::timing(env)?;
+    let seats = rooms::seats(env, timing, clock.clone())?;
+    let reaper = Reaper::new(seats, rooms::records(env, Role::Reaper)?, timing);
+    let push = config::Push::from_env(env)?;
+    let push = PushCheck { verifier: Verifier::new(push.trust, clock), email: push.email };
+    let asked = reaper.clone();
+    let check = Check::new("stores", move || {
+        let reaper = asked.clone();
+        async move { reaper.ready().await }
+    });
+    Ok(Service { router: router(State { reaper, publisher, push }), checks: vec![check] })
+}
+
 #[cfg(feature = "cloud")]
 mod cloud {
-    use super::{State, router};
-    use crate::{
-        edge::{
-            config::{self, Env},
-            serve::{Check, Service, StartError},
-        },
-        rooms,
+    use super::service_with;
+    use crate::edge::{
+        config::{self, Env},
+        serve::{Service, StartError},
     };
-    use license_core::{Clock, identity::Verifier, moves::reap::Reaper, records::Role};
-    use license_pubsub::{
-        cloud::{CloudPublisher, Server, Settings},
-        push::PushCheck,
-    };
+    use license_core::Clock;
+    use license_pubsub::cloud::{CloudPublisher, Server, Settings};
     use std::{sync::Arc, time::Duration};
 
     /// The service from configuration, publishing to Cloud Pub/Sub.
@@ -124,18 +147,8 @@ mod cloud {
     /// # Errors
     /// A sentence that names the variable that is wrong.
     pub async fn service(env: &Env, clock: Clock) -> Result<Service, StartError> {
-        let timing = config::timing(env)?;
-        let seats = rooms::seats(env, timing, clock.clone())?;
-        let reaper = Reaper::new(seats, rooms::records(env, Role::Reaper)?, timing);
-        let push = config::Push::from_env(env)?;
-        let push = PushCheck { verifier: Verifier::new(push.trust, clock), email: push.email };
-        let publisher = Arc::new(CloudPublisher::new(publisher(env)?).await?);
-        let asked = reaper.clone();
-        let check = Check::new("stores", move || {
-            let reaper = asked.clone();
-            async move { reaper.ready().await }
-        });
-        Ok(Service { router: router(State { reaper, publisher, push }), checks: vec![check] })
+        let publisher = CloudPublisher::new(publisher(env)?).await?;
+        service_with(env, clock, Arc::new(publisher))
     }
 
     fn publisher(env: &Env) -> config::Result<Settings> {

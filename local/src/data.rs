@@ -11,11 +11,7 @@
 
 use crate::{secrets, stores};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use license_core::domain::{
-    id::LicenseNumber,
-    key::LicenseKey,
-    secret::{Secret, random},
-};
+use license_core::domain::secret::{Secret, random};
 use std::{
     fs::{self, DirBuilder, File, TryLockError},
     io,
@@ -91,14 +87,6 @@ impl Data {
         let draw = || Ok(format!("1:{}", BASE64_URL_SAFE_NO_PAD.encode(random::<32>())));
         secrets::kept(&self.path(name), draw).map(Secret::new)
     }
-
-    /// The key of the demo license: drawn once, the same at every start, so that what a person copied yesterday works today.
-    pub(crate) fn license_key(&self) -> io::Result<LicenseKey> {
-        let path = self.path("license-key");
-        let text = secrets::kept(&path, || Ok(LicenseKey::draw(LicenseNumber::draw()).reveal()))?;
-        LicenseKey::parse(&text)
-            .map_err(|error| io::Error::other(format!("{}: {error}; start with --clean", path.display())))
-    }
 }
 
 #[cfg(test)]
@@ -115,13 +103,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_demo_license_stays_the_same_until_clean_which_leaves_other_files_alone() {
+    async fn keys_stay_the_same_until_clean_which_leaves_other_files_alone() {
         let base = tempfile::tempdir().unwrap();
         fs::write(base.path().join("mine.txt"), "mine").unwrap();
-        let key = async |clean| Data::open(base.path(), clean).await.unwrap().license_key().unwrap();
+        let key = async |clean| Data::open(base.path(), clean).await.unwrap().service_key("handle.key").unwrap();
         let first = key(false).await;
-        assert_eq!(key(false).await, first);
-        assert_ne!(key(true).await, first);
+        assert!(key(false).await == first);
+        assert!(key(true).await != first);
         assert!(base.path().join("mine.txt").exists());
     }
 }

@@ -126,9 +126,12 @@ impl Endpoints {
         let handle = r#"sed -n 's/.*"session":"\([^"]*\)".*/\1/p'"#;
         let bearer = r#"-H "Authorization: Bearer $SESSION""#;
         [
-            format!("SESSION=$(curl -s {licenses}/acquire {json} -d '{machine}' | tee /dev/stderr | {handle})"),
-            format!("curl -s {licenses}/heartbeat {bearer} {json} -d '{{}}'"),
-            format!("curl -s {licenses}/release {bearer} -X POST"),
+            format!(
+                "ANSWER=$(curl -s {licenses}/acquire {json} -d '{machine}'); \
+                 SESSION=$(echo \"$ANSWER\" | {handle}); echo \"$ANSWER\""
+            ),
+            format!("curl -s -w '\\n' {licenses}/heartbeat {bearer} {json} -d '{{}}'"),
+            format!("curl -s -w '\\n' {licenses}/release {bearer} -X POST"),
         ]
     }
 }

@@ -6,13 +6,14 @@
 //! * [`stores`]: PostgreSQL and Redis as children, for this and for tests · [`supervise`]: keeps them running
 //! * [`issuer`]: who stands in for the identity provider and for Google · `scheduler.rs`: the reaper's clock
 //! * `options.rs` `data.rs` `secrets.rs` `endpoints.rs` `environment.rs`: the command line, the data directory, the addresses and the
-//!   variables · `serve.rs`: the functions · `run.rs`: the order of things · `trial.rs`: `--once`
+//!   variables · `demo.rs`: the first license · `serve.rs`: the functions · `run.rs`: the order of things · `trial.rs`: `--once`
 
 pub mod issuer;
 pub mod stores;
 pub mod supervise;
 
 mod data;
+mod demo;
 mod endpoints;
 mod environment;
 mod options;

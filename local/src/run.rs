@@ -2,6 +2,7 @@
 
 use crate::{
     data::Data,
+    demo,
     endpoints::{Endpoints, FUNCTIONS, Listeners},
     environment,
     issuer::Issuer,
@@ -88,7 +89,7 @@ struct Machine {
     listeners: Listeners,
     endpoints: Endpoints,
     license_key: String,
-    functions: Vec<Service>,
+    functions: [Service; 5],
     issuer: axum::Router,
     bus: Bus,
     period: std::time::Duration,
@@ -109,9 +110,9 @@ impl Machine {
         let issuer = Issuer::open(&data.path("issuer.key"), Clock::system())?;
         let variables = environment::variables(process, &data, &stores, &endpoints, demo)?;
         let env = Env::map(variables.clone());
-        let license_key = data.license_key()?.reveal();
+        let license_key = demo::license_key(&data, &stores.postgres, &config::peppers(&env)?).await?;
         let bus = bus(&endpoints, issuer.clone())?;
-        let functions = serve::functions(&env, &Clock::system(), &bus)?;
+        let functions = serve::functions(&env, &Clock::system(), &bus).await?;
         endpoints.write(&data, &license_key, &variables)?;
         let issuer = issuer.router(demo);
         Ok(Self { data, stores, listeners, endpoints, license_key, functions, issuer, bus, period, rim })

@@ -1,19 +1,29 @@
 //! The functions in one process: each as in the cloud, built from the same variables.
 
 use license_core::Clock;
-use license_functions::edge::{
-    config::Env,
-    serve::{Service, StartError},
+use license_functions::{
+    acquire,
+    edge::{
+        config::Env,
+        serve::{Service, StartError},
+    },
+    heartbeat, reaper, register, release,
 };
 use license_pubsub::bus::Bus;
+use std::sync::Arc;
 
 /// Builds every function, in the order of [`crate::endpoints::FUNCTIONS`].
 ///
 /// # Errors
 /// If a variable is wrong or a key cannot be read.
-#[expect(clippy::unnecessary_wraps, reason = "the functions plug in here")]
-pub(crate) fn functions(_env: &Env, _clock: &Clock, _bus: &Bus) -> Result<Vec<Service>, StartError> {
-    Ok(Vec::new())
+pub(crate) async fn functions(env: &Env, clock: &Clock, bus: &Bus) -> Result<[Service; 5], StartError> {
+    Ok([
+        acquire::service(env, clock.clone()).await?,
+        heartbeat::service(env, clock.clone()).await?,
+        release::service(env, clock.clone()).await?,
+        register::service(env, clock.clone()).await?,
+        reaper::service_with(env, clock.clone(), Arc::new(bus.clone()))?,
+    ])
 }
 
 /// All functions behind one address: their paths differ.

@@ -44,7 +44,7 @@ impl Machine {
             .arg(&dir)
             .args(more)
             .env("SEAT_TTL_SECONDS", "60")
-            .stdout(Stdio::null())
+            .stdout(std::fs::File::create(data.path().join("printed")).unwrap())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
@@ -165,7 +165,6 @@ fn wait_until_gone(dir: &Path) {
 }
 
 #[test]
-#[ignore = "until the functions are served (local/src/serve.rs)"]
 fn once_checks_itself_and_its_exit_code_tells() {
     let data = data();
     let mut machine = Machine::start(&data, &["--once"]);
@@ -173,8 +172,27 @@ fn once_checks_itself_and_its_exit_code_tells() {
     assert_eq!(processes_of(&machine.dir), Vec::<String>::new());
 }
 
+#[test]
+fn the_three_lines_work_as_printed() {
+    let data = data();
+    let mut machine = Machine::serving(&data);
+    let printed = data.path().join("printed");
+    let text = || std::fs::read_to_string(&printed).unwrap();
+    machine.until("it has printed the last line", |_| text().contains("/release "));
+    let key = machine.endpoints()["license_key"].as_str().unwrap().to_owned();
+    assert!(text().contains(&format!("license key    {key}")));
+
+    let lines: Vec<String> = text().lines().filter(|line| line.contains("curl ")).map(String::from).collect();
+    let output = Command::new("sh").args(["-c", &lines.join("\n")]).output().unwrap();
+    let answers = String::from_utf8(output.stdout).unwrap();
+    let answers: Vec<Value> = answers.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let [acquired, kept, released] = answers.as_slice() else { panic!("three answers: {answers:?}") };
+    assert_eq!(acquired["license"]["seats_total"], 5, "{acquired}");
+    assert_eq!(kept["license"]["status"], "active", "{kept}");
+    assert_eq!(released["session_id"], acquired["session_id"], "{released}");
+}
+
 #[tokio::test]
-#[ignore = "until the functions are served (local/src/serve.rs)"]
 async fn a_second_start_finds_the_license_and_the_held_seats_of_the_first() {
     let data = data();
     let mut first = Machine::serving(&data);
@@ -191,7 +209,6 @@ async fn a_second_start_finds_the_license_and_the_held_seats_of_the_first() {
 }
 
 #[tokio::test]
-#[ignore = "until the functions are served (local/src/serve.rs)"]
 async fn killed_stores_are_started_again_and_seats_survive() {
     let data = data();
     let machine = Machine::serving(&data);

@@ -1,0 +1,77 @@
+//! The demo organization: one license with five seats and no end, so that the first curl line works.
+
+use crate::{data::Data, issuer::ISSUER, secrets, stores::Postgres};
+use license_core::{
+    Clock,
+    domain::{
+        key::LicenseKey,
+        secret::{KeyRing, Secret},
+    },
+    records::{NewOrganization, Records, Registered, Registration, Role},
+};
+use license_functions::edge::serve::StartError;
+use sqlx::{Connection, Executor, PgConnection};
+
+/// A plan and a product are the vendor's data; these two are this machine's.
+const PLAN: &str = "
+    insert into catalog.plans (plan, tier, seats, trial_days, offline_policy, grace_hours)
+      values ('demo', 'demo', 5, null, 'grace', 24) on conflict do nothing;
+    insert into catalog.products (product, registration_plan) values ('demo', 'demo') on conflict do nothing;";
+
+/// The demo license's key, the same at every start: what a person copied yesterday works today. Only its hash is in the records, so the
+/// key itself is kept in the data directory.
+///
+/// # Errors
+/// If the records cannot be asked or the key cannot be kept.
+pub(crate) async fn license_key(data: &Data, postgres: &Postgres, peppers: &KeyRing) -> Result<String, StartError> {
+    let records = Records::with(postgres.superuser(), Role::Admin, 2);
+    if let Some(key) = kept(data)? {
+        let pool = "default".parse().map_err(|_| "the pool `default` has no name")?;
+        if records.find_license(key.number(), &key.hashes(peppers), &pool).await?.is_some() {
+            return Ok(key.reveal());
+        }
+    }
+    let mut connection = PgConnection::connect_with(&postgres.superuser()).await?;
+    connection.execute(PLAN).await?;
+    connection.close().await?;
+    let key = register(&records, peppers).await?;
+    secrets::write(&data.path("license-key"), &format!("{}\n", key.reveal()))?;
+    Ok(key.reveal())
+}
+
+/// The key of an earlier start; one that is no key any more is as good as none.
+fn kept(data: &Data) -> std::io::Result<Option<LicenseKey>> {
+    let path = data.path("license-key");
+    if !path.exists() {
+        return Ok(None);
+    }
+    let text = Secret::new(secrets::kept(&path, || Ok(String::new()))?);
+    Ok(LicenseKey::parse(text.reveal()).ok())
+}
+
+async fn register(records: &Records, peppers: &KeyRing) -> Result<LicenseKey, StartError> {
+    let new = NewOrganization {
+        issuer: ISSUER.into(),
+        subject: "demo".into(),
+        email: "demo@license-local.invalid".into(),
+        person: None,
+        organization: "Demo".into(),
+        product: Some("demo".into()),
+    };
+    match records.register(&new, peppers).await? {
+        Registration::Created(registered) => registered.key.ok_or_else(|| "the demo license has no key".into()),
+        Registration::Existing(registered) => match registered.key {
+            Some(key) => Ok(key),
+            None => rotate(records, &registered, peppers).await,
+        },
+        Registration::NoProduct => Err("the demo product could not be made".into()),
+    }
+}
+
+/// The file with the key was lost while the license was in use. Its sessions stay; the old key opens nothing any more.
+async fn rotate(records: &Records, registered: &Registered, peppers: &KeyRing) -> Result<LicenseKey, StartError> {
+    let key = LicenseKey::draw(registered.license.number);
+    let old_until = Clock::system().now();
+    records.rotate_license_key(registered.tenant, registered.license.id, &key.hash(peppers), old_until).await?;
+    Ok(key)
+}
