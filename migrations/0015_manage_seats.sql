@@ -88,12 +88,13 @@ returns table (pool_id uuid, name text, number text, epoch_before bigint) langua
   select * from set_license_status(p_tenant, p_license, 'active', array['suspended'])
 $$;
 
--- A new secret for a license; the old ones stay valid until p_old_until (now: at once).
+-- A new secret for a license; the old ones stay valid until p_old_until (now: at once). No row: no such license.
 create function rotate_license_key(p_tenant uuid, p_license uuid, p_key_hmac text, p_old_until timestamptz)
 returns table (pool_id uuid, name text, number text, epoch_before bigint) language plpgsql as $$
 begin
   perform set_config('app.tenant_id', p_tenant::text, true);
   perform 1 from pools p where p.tenant_id = p_tenant and p.license_id = p_license order by p.pool_id for update;
+  if not found then return; end if;
   update license_keys k set valid_until = least(coalesce(k.valid_until, p_old_until), p_old_until)
   where k.tenant_id = p_tenant and k.license_id = p_license;
   insert into license_keys (tenant_id, license_id, key_hmac) values (p_tenant, p_license, p_key_hmac);
