@@ -13,7 +13,7 @@ use std::{
 /// Long enough for a server that is busy, short enough for a request to be answered within its deadline.
 const ACQUIRE: Duration = Duration::from_secs(2);
 /// How long one call is repeated while its outcome is unknown. Three of these fit no request: the caller's deadline counts too.
-const REPEAT: Duration = Duration::from_secs(4);
+pub(super) const REPEAT: Duration = Duration::from_secs(4);
 
 /// The roles that serve. None owns a table, none bypasses row-level security (migrations/roles.sql).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,7 +119,8 @@ pub(super) fn failed(e: sqlx::Error) -> Error {
     Error::Records(e.to_string())
 }
 
-fn worth_repeating(e: &sqlx::Error) -> bool {
+/// True where nothing happened or the outcome is unknown.
+pub(super) fn worth_repeating(e: &sqlx::Error) -> bool {
     match e {
         // Refused, reset or closed under way. While the server is away, the pool's own wait for a connection bounds the repeats.
         sqlx::Error::Io(e) => {

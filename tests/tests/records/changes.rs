@@ -7,6 +7,7 @@ use license_core::{
 };
 use license_tests::world::{Shape, register};
 use sqlx::Executor;
+use uuid::Uuid;
 
 #[tokio::test]
 async fn growing_brings_retired_seats_back_first_and_then_makes_new_ones() {
@@ -170,4 +171,23 @@ async fn after_a_restore_every_epoch_jumps_and_every_free_seat_waits_a_full_leas
     );
     assert_eq!(book.end_of(held.session).await, None, "holders the records know keep their seats");
     assert_eq!(book.write(&late).await, GrantOutcome::EpochStale);
+}
+
+#[tokio::test]
+async fn events_keep_their_order_however_quickly_they_follow_each_other() {
+    let book = Book::open().await;
+    let mut truth = book.truth().await;
+    let mut ids: Vec<Uuid> = Vec::new();
+    for _ in 0..300 {
+        ids.push(sqlx::query_scalar("select uuid_v7()").fetch_one(&mut truth).await.unwrap());
+    }
+    assert!(ids.is_sorted(), "{ids:?}");
+    assert!(ids.iter().all(|id| id.get_version_num() == 7 && id.get_variant() == uuid::Variant::RFC4122));
+    let ms: i64 = sqlx::query_scalar("select (extract(epoch from clock_timestamp()) * 1000)::bigint")
+        .fetch_one(&mut truth)
+        .await
+        .unwrap();
+    let (seconds, nanos) = ids[299].get_timestamp().unwrap().to_unix();
+    let ours = seconds as i64 * 1000 + i64::from(nanos) / 1_000_000;
+    assert!((0..5_000).contains(&(ms - ours)), "{ours} is {ms}");
 }

@@ -28,12 +28,10 @@ impl Dice {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
+#[derive(Debug)]
 struct SeatRow {
-    seat_no: i32,
     holder: Option<String>,
-    fence_epoch: i64,
-    fence_seq: i64,
+    fence: (i64, i64),
     retired: bool,
 }
 
@@ -52,7 +50,12 @@ async fn look(truth: &mut PgConnection) -> Now {
         .fetch_one(&mut *truth)
         .await
         .unwrap();
-    let seats = "select seat_no, holder, fence_epoch, fence_seq, retired from seats order by seat_no";
+    let seats: Vec<(Option<String>, i64, i64, bool)> =
+        sqlx::query_as("select holder, fence_epoch, fence_seq, retired from seats order by seat_no")
+            .fetch_all(&mut *truth)
+            .await
+            .unwrap();
+    let seat_row = |(holder, epoch, seq, retired)| SeatRow { holder, fence: (epoch, seq), retired };
     let open: Vec<(Uuid, i32)> = sqlx::query_as("select session_id, seat_no from sessions where ended_at is null")
         .fetch_all(&mut *truth)
         .await
@@ -64,7 +67,7 @@ async fn look(truth: &mut PgConnection) -> Now {
     Now {
         epoch,
         rows,
-        seats: sqlx::query_as(seats).fetch_all(&mut *truth).await.unwrap(),
+        seats: seats.into_iter().map(seat_row).collect(),
         open: open.into_iter().map(|(id, seat)| (SessionId(id), seat)).collect(),
         ended: ended.into_iter().collect(),
         told: sqlx::query_scalar("select count(*) from outbox where kind like 'seat.%'")
@@ -171,8 +174,8 @@ async fn check(truth: &mut PgConnection, before: &Now, after: &Now) {
             continue;
         }
         changed += 1;
-        let fenced = before.seats.get(at).map(|s| (s.fence_epoch, s.fence_seq));
-        let by_ticket = fenced < Some((seat.fence_epoch, seat.fence_seq)) && seat.fence_epoch == after.epoch;
+        let fenced = before.seats.get(at).map(|s| s.fence);
+        let by_ticket = fenced < Some(seat.fence) && seat.fence.0 == after.epoch;
         let moved = seat.holder.is_none() && after.seats.iter().any(|other| other.holder == was);
         assert!(by_ticket || moved || after.epoch > before.epoch, "S5: a higher ticket or a new epoch: {seat:?}");
     }
