@@ -12,7 +12,7 @@ begin
   outcome := 'GONE';
   reason := coalesce(session.end_reason, 'unknown');
   if session.session_id is null or session.ended_at is not null then return; end if;
-  if pool.epoch <> p_epoch then
+  if pool.epoch is distinct from p_epoch then
     outcome := 'EPOCH_STALE';
     return;
   end if;

@@ -47,7 +47,7 @@ begin
   perform set_config('app.tenant_id', p_tenant::text, true);
   select * into pool from pools p where p.tenant_id = p_tenant and p.pool_id = p_pool for update;
   select * into seat from seats s where s.tenant_id = p_tenant and s.pool_id = p_pool and s.seat_no = p_seat for update;
-  if not found then return; end if;
+  if not found or seat.retired then return; end if;
   epoch_before := pool.epoch;
   update sessions s set ended_at = now(), end_reason = 'kicked'
   where s.tenant_id = p_tenant and s.pool_id = p_pool and s.seat_no = p_seat and s.ended_at is null;
@@ -90,7 +90,7 @@ returns table (pool_id uuid, name text, number text, epoch_before bigint) langua
   select * from set_license_status(p_tenant, p_license, 'active', array['suspended'])
 $$;
 
--- A new secret for a license; the old ones stay valid until p_old_until (now: at once).
+-- A new secret for a license; the old ones stay valid until p_old_until (now: at once). No row: no such license.
 create function rotate_license_key(p_tenant uuid, p_license uuid, p_key_hmac text, p_old_until timestamptz)
 returns table (pool_id uuid, name text, number text, epoch_before bigint) language plpgsql as $$
 begin

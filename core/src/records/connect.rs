@@ -13,7 +13,7 @@ use std::{
 /// Long enough for a server that is busy, short enough for a request to be answered within its deadline.
 const ACQUIRE: Duration = Duration::from_secs(2);
 /// How long one call is repeated while its outcome is unknown. Three of these fit no request: the caller's deadline counts too.
-const REPEAT: Duration = Duration::from_secs(4);
+pub(super) const REPEAT: Duration = Duration::from_secs(4);
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -106,7 +106,7 @@ impl Records {
         loop {
             match call(self.pool.clone()).await {
                 Ok(answer) => return Ok(answer),
-                Err(e) if (rolled_back(&e) || unknown(&e)) && started.elapsed() < REPEAT => {
+                Err(e) if worth_repeating(&e) && started.elapsed() < REPEAT => {
                     tracing::debug!(error = %e, "records call repeated");
                     tokio::time::sleep(PAUSE).await;
                 }
@@ -138,8 +138,13 @@ pub(super) fn failed(e: sqlx::Error) -> Error {
     Error::Records(e.to_string())
 }
 
+/// True where nothing happened or the outcome is unknown.
+pub(super) fn worth_repeating(e: &sqlx::Error) -> bool {
+    rolled_back(e) || unknown(e)
+}
+
 /// Nothing happened: a lock was not had in time, a deadlock or a conflict.
-pub(super) fn rolled_back(e: &sqlx::Error) -> bool {
+fn rolled_back(e: &sqlx::Error) -> bool {
     matches!(e, sqlx::Error::Database(e) if matches!(e.code().as_deref(), Some("55P03" | "40P01" | "40001")))
 }
 

@@ -1,6 +1,6 @@
 //! Registration: organization, owner and first license in one transaction.
 
-use super::connect::{Records, failed};
+use super::connect::{REPEAT, Records, failed, worth_repeating};
 use crate::{
     Error, Result,
     domain::{
@@ -10,6 +10,7 @@ use crate::{
     },
 };
 use sqlx::{PgConnection, Row};
+use std::time::Instant;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -85,15 +86,21 @@ impl Records {
     /// # Errors
     /// [`Error::Records`]; the organization may have been made all the same, and a second call then finds it.
     pub async fn register(&self, new: &NewOrganization, peppers: &KeyRing) -> Result<Registration> {
+        let started = Instant::now();
         loop {
-            // A number is taken once in 2^64: draw again.
-            if let Some(done) = self.try_register(new, peppers).await? {
+            if let Some(done) = self.try_register(new, peppers, started).await? {
                 return Ok(done);
             }
         }
     }
 
-    async fn try_register(&self, new: &NewOrganization, peppers: &KeyRing) -> Result<Option<Registration>> {
+    /// `None`: nothing was written, try again with another number.
+    async fn try_register(
+        &self,
+        new: &NewOrganization,
+        peppers: &KeyRing,
+        started: Instant,
+    ) -> Result<Option<Registration>> {
         let key = LicenseKey::draw(LicenseNumber::draw());
         let mut transaction = self.repeat(|pool| async move { pool.begin().await }).await?;
         let row = sqlx::query("select * from register_organization($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12)")
@@ -112,7 +119,10 @@ impl Records {
             .fetch_one(&mut *transaction)
             .await;
         let row = match row {
+            // A number is taken once in 2^64.
             Err(sqlx::Error::Database(e)) if e.code().as_deref() == Some("UQ001") => return Ok(None),
+            // Another registration of the same person holds the identity, or the connection broke before the commit.
+            Err(e) if worth_repeating(&e) && started.elapsed() < REPEAT => return Ok(None),
             other => other.map_err(failed)?,
         };
         let outcome: String = row.try_get("outcome").map_err(failed)?;

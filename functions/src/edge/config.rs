@@ -2,13 +2,11 @@
 //!
 //! Values come from an [`Env`], which is the process's environment in services and a map in tests and `local`.
 
-use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+pub use super::keys::{handle_keys, peppers};
+
 use http::Uri;
 use license_core::{
-    domain::{
-        lease::Timing,
-        secret::{KeyRing, KeyVersion, Secret},
-    },
+    domain::{lease::Timing, secret::Secret},
     identity,
     seats::ReplicationId,
     signer::kms,
@@ -41,7 +39,7 @@ impl std::error::Error for ConfigError {}
 /// Shorthand for configuration that may be wrong.
 pub type Result<T> = std::result::Result<T, ConfigError>;
 
-fn wrong<T>(variable: &'static str, problem: impl Into<String>) -> Result<T> {
+pub(super) fn wrong<T>(variable: &'static str, problem: impl Into<String>) -> Result<T> {
     Err(ConfigError { variable, problem: problem.into() })
 }
 
@@ -67,7 +65,7 @@ impl Env {
         self.get("K_SERVICE").is_some()
     }
 
-    fn required(&self, name: &'static str, what: &str) -> Result<String> {
+    pub(super) fn required(&self, name: &'static str, what: &str) -> Result<String> {
         self.get(name).map_or_else(|| wrong(name, format!("is not set; it must be {what}")), Ok)
     }
 
@@ -191,39 +189,6 @@ impl Records {
         }
         let pool_size = env.number("DATABASE_POOL_SIZE", 8, 1, 1000, " of connections")?;
         Ok(Self { url: Secret::new(url), pool_size: u32::try_from(pool_size).unwrap_or(8) })
-    }
-}
-
-/// Reads `HANDLE_KEY` and `HANDLE_KEY_PREVIOUS`: what session handles are signed with.
-pub fn handle_keys(env: &Env) -> Result<KeyRing> {
-    key_ring(env, "HANDLE_KEY", "HANDLE_KEY_PREVIOUS")
-}
-
-/// Reads `LICENSE_PEPPER` and `LICENSE_PEPPER_PREVIOUS`: what license keys are hashed with.
-pub fn peppers(env: &Env) -> Result<KeyRing> {
-    key_ring(env, "LICENSE_PEPPER", "LICENSE_PEPPER_PREVIOUS")
-}
-
-const KEY_FORM: &str = "<version 1-255>:<at least 32 random bytes as base64url>";
-
-fn key_ring(env: &Env, current: &'static str, previous: &'static str) -> Result<KeyRing> {
-    let now = key_version(current, &env.required(current, KEY_FORM)?)?;
-    let before = env.get(previous).map(|text| key_version(previous, &text)).transpose()?;
-    if before.as_ref().is_some_and(|key| key.version == now.version) {
-        return wrong(previous, format!("has the version of {current}; a new key needs a new version"));
-    }
-    Ok(KeyRing { current: now, previous: before })
-}
-
-/// The value is a secret: what is wrong is said without it.
-fn key_version(name: &'static str, text: &str) -> Result<KeyVersion> {
-    let parts = text.split_once(':').and_then(|(version, key)| {
-        let key = BASE64_URL_SAFE_NO_PAD.decode(key.trim_end_matches('=')).ok()?;
-        Some((version.parse().ok().filter(|&version| version > 0u8)?, key))
-    });
-    match parts {
-        Some((version, key)) if key.len() >= 32 => Ok(KeyVersion { version, key: Secret::new(key) }),
-        _ => wrong(name, format!("must be {KEY_FORM}")),
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod config;
 pub mod extract;
+mod keys;
 pub mod problem;
 pub mod rim;
 pub mod serve;

@@ -1,0 +1,250 @@
+//! Inward, and checked: the arrows of docs/ARCHITECTURE.md, read off the paths in the code and the packages in each Cargo.toml.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests; clippy.toml's exception does not reach helpers")]
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// What may be used where: names below `crate` and `license_core`, and packages. Everything else is an outward arrow.
+struct Room {
+    folder: &'static str,
+    /// The name the folder's own modules have below `crate`.
+    own: &'static str,
+    rooms: &'static [&'static str],
+    packages: &'static [&'static str],
+}
+
+/// Every room of core may speak of errors and the clock.
+const COMMON: &[&str] = &["domain", "clock", "error", "Clock", "Error", "Result", "Code"];
+/// No way to the outside in any of these.
+const PLAIN: &[&str] = &["aws_lc_rs", "base64", "serde", "serde_json", "thiserror", "time", "uuid", "tracing"];
+
+const CORE: &[Room] = &[
+    Room { folder: "core/src/domain", own: "domain", rooms: &["Code", "Error", "Result"], packages: &[] },
+    Room { folder: "core/src/seats", own: "seats", rooms: COMMON, packages: &["redis", "tokio"] },
+    Room { folder: "core/src/records", own: "records", rooms: COMMON, packages: &["sqlx"] },
+    Room { folder: "core/src/signer", own: "signer", rooms: COMMON, packages: &["reqwest", "tokio", "crc32c"] },
+    Room {
+        folder: "core/src/identity",
+        own: "identity",
+        rooms: COMMON,
+        packages: &["reqwest", "tokio", "jsonwebtoken"],
+    },
+    Room { folder: "core/src/moves", own: "moves", rooms: &["seats", "records", "signer"], packages: &["tokio"] },
+];
+
+/// The one arrow that points outwards, in test builds only: a cut move fails with the step it was cut after.
+const EXCUSED: (&str, &str) = ("core/src/error.rs", "moves");
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// Every file of one of these kinds below a folder of the repository, with its text.
+fn files(folder: &str, kinds: &[&str]) -> Vec<(String, String)> {
+    let (mut found, mut left) = (Vec::new(), vec![root().join(folder)]);
+    while let Some(dir) = left.pop() {
+        for entry in fs::read_dir(&dir).unwrap_or_else(|e| panic!("{}: {e}", dir.display())).map(Result::unwrap) {
+            let path = entry.path();
+            if path.is_dir() {
+                left.push(path);
+            } else if path.extension().is_some_and(|kind| kinds.iter().any(|k| *k == kind)) {
+                let name = path.strip_prefix(root()).unwrap().display().to_string();
+                found.push((name, fs::read_to_string(&path).unwrap()));
+            }
+        }
+    }
+    assert!(!found.is_empty(), "{folder} has files");
+    found
+}
+
+/// The code of a file without comments, and without what is between quotes.
+fn code(text: &str) -> String {
+    let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+    let mut code = String::new();
+    for line in lines {
+        for (at, part) in line.split('"').enumerate() {
+            if at % 2 == 0 {
+                let end = part.find("// ").unwrap_or(part.len());
+                code.push_str(&part[..end]);
+            }
+        }
+        code.push('\n');
+    }
+    code
+}
+
+/// The first names below a root (`crate`, `license_core`) that a file uses: in paths, and in groups such as `crate::{a::B, c}`.
+fn below(code: &str, root: &str) -> BTreeSet<String> {
+    let start = format!("{root}::");
+    let mut names = BTreeSet::new();
+    for (at, _) in code.match_indices(&start) {
+        if code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':' || c == '$') {
+            continue;
+        }
+        let rest = &code[at + start.len()..];
+        match rest.strip_prefix('{') {
+            Some(group) => names.extend(heads(group)),
+            None => names.extend(word(rest)),
+        }
+    }
+    names
+}
+
+fn word(text: &str) -> Option<String> {
+    let word: String = text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+    (!word.is_empty()).then_some(word)
+}
+
+/// The first name of each member of a group that ends with its closing brace.
+fn heads(group: &str) -> Vec<String> {
+    let (mut depth, mut names, mut start) = (0, Vec::new(), true);
+    for (at, c) in group.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth == 0 => break,
+            '}' => depth -= 1,
+            ',' if depth == 0 => start = true,
+            c if start && !c.is_whitespace() => {
+                names.extend(word(&group[at..]));
+                start = false;
+            }
+            _ => {}
+        }
+    }
+    names
+}
+
+/// Packages a file names: the first name of a path, where it is one of those the workspace declares.
+fn packages(code: &str, known: &[String]) -> BTreeSet<String> {
+    known
+        .iter()
+        .filter(|name| !below(code, name).is_empty() || code.contains(&format!("use {name};")))
+        .cloned()
+        .collect()
+}
+
+/// Package names in one section of a Cargo.toml, spelled as in code.
+fn declared(manifest: &str, section: &str) -> Vec<String> {
+    let text = fs::read_to_string(root().join(manifest)).unwrap();
+    let lines = text.lines().skip_while(|line| *line != format!("[{section}]")).skip(1);
+    let lines = lines.take_while(|line| !line.starts_with('['));
+    let names: Vec<String> = lines
+        .filter_map(|line| line.split(['.', ' ', '=']).next())
+        .filter(|n| !n.is_empty() && !n.starts_with('#'))
+        .map(|n| n.replace('-', "_"))
+        .collect();
+    assert!(!names.is_empty(), "{manifest} has [{section}]");
+    names
+}
+
+/// What a file uses that its room may not.
+fn outward(room: &Room, name: &str, text: &str, known: &[String]) -> Vec<String> {
+    let code = code(text);
+    let mut used = below(&code, "crate");
+    // From a room's mod.rs `super` is the crate; deeper files that climb out are read the same way.
+    let depth = name[room.folder.len()..].matches('/').count() - usize::from(name.ends_with("/mod.rs"));
+    used.extend(below(&code, &vec!["super"; depth + 1].join("::")));
+    let is_moves = room.own == "moves";
+    let fits = |name: &String| {
+        name == room.own || room.rooms.contains(&name.as_str()) || is_moves && COMMON.contains(&name.as_str())
+    };
+    let mut wrong: Vec<String> = used.into_iter().filter(|n| !fits(n)).map(|n| format!("{name} uses {n}")).collect();
+    let fits = |package: &String| PLAIN.contains(&package.as_str()) || room.packages.contains(&package.as_str());
+    wrong.extend(packages(&code, known).into_iter().filter(|p| !fits(p)).map(|p| format!("{name} uses {p}")));
+    wrong
+}
+
+#[test]
+fn core_has_no_outward_arrow() {
+    let known = declared("Cargo.toml", "workspace.dependencies");
+    let mut wrong = Vec::new();
+    for room in CORE {
+        for (name, text) in files(room.folder, &["rs"]) {
+            wrong.extend(outward(room, &name, &text, &known));
+        }
+    }
+    for file in ["core/src/error.rs", "core/src/clock.rs"] {
+        let used = below(&code(&fs::read_to_string(root().join(file)).unwrap()), "crate");
+        wrong.extend(
+            used.into_iter().filter(|name| (file, name.as_str()) != EXCUSED).map(|name| format!("{file} uses {name}")),
+        );
+    }
+    assert_eq!(wrong, Vec::<String>::new());
+}
+
+#[test]
+fn an_outward_arrow_is_seen_however_it_is_spelled() {
+    let known = declared("Cargo.toml", "workspace.dependencies");
+    let records = CORE.iter().find(|room| room.own == "records").unwrap();
+    let domain = &CORE[0];
+    let cases = [
+        (records, "core/src/records/x.rs", "use crate::seats::Seats;"),
+        (
+            records,
+            "core/src/records/x.rs",
+            "use crate::{\n    Error,\n    domain::{id::TenantId, key},\n    seats,\n};",
+        ),
+        (records, "core/src/records/x.rs", "fn f() { crate::moves::go() }"),
+        (records, "core/src/records/x.rs", "use super::super::signer::Signer;"),
+        (records, "core/src/records/mod.rs", "use super::{identity::Verifier, Result};"),
+        (records, "core/src/records/x.rs", "use redis::Client;"),
+        (records, "core/src/records/x.rs", "pub(crate) use axum::{Router, body};"),
+        (domain, "core/src/domain/x.rs", "use crate::Clock;"),
+        (
+            domain,
+            "core/src/domain/token/x.rs",
+            "use super::super::super::records;\nuse super::super::super::records::Records;",
+        ),
+        (domain, "core/src/domain/x.rs", "async fn f() { tokio::time::sleep(d).await }"),
+        (domain, "core/src/domain/x.rs", "fn f(p: &sqlx::PgPool) {}"),
+    ];
+    for (room, name, text) in cases {
+        assert_eq!(outward(room, name, text, &known).len(), 1, "{text}");
+    }
+    let inward = "//! See crate::moves.\nuse crate::{Error, domain::id::PoolId};\nuse super::connect::Records;\nuse sqlx::Row;\nlet s = \"redis::x\";";
+    assert_eq!(outward(records, "core/src/records/x.rs", inward, &known), Vec::<String>::new());
+}
+
+#[test]
+fn pubsub_uses_core_for_words_clock_and_identity_only() {
+    for (name, text) in files("pubsub/src", &["rs"]) {
+        let used = below(&code(&text), "license_core");
+        let allowed = ["domain", "identity", "Clock", "clock", "error", "Error", "Result", "Code"];
+        let wrong: Vec<_> = used.into_iter().filter(|n| !allowed.contains(&n.as_str())).collect();
+        assert_eq!(wrong, Vec::<String>::new(), "{name}");
+    }
+}
+
+#[test]
+fn packages_depend_inwards_only() {
+    let stores = ["redis", "sqlx"];
+    let web = ["axum", "http", "http_body_util", "tower", "tower_http", "hyper"];
+    let ours = ["license_core", "license_pubsub", "license_functions", "license_local", "license_tests"];
+    for (manifest, never) in [
+        ("core/Cargo.toml", [&web[..], &ours[..]].concat()),
+        ("pubsub/Cargo.toml", [&web[..], &stores[..], &ours[2..], &["license_pubsub"]].concat()),
+        // A Postgres connection only through records, a Redis one only through seats.
+        ("functions/Cargo.toml", [&stores[..], &["license_local", "license_tests"]].concat()),
+        ("local/Cargo.toml", vec!["license_tests"]),
+    ] {
+        let found: Vec<_> =
+            declared(manifest, "dependencies").into_iter().filter(|n| never.contains(&n.as_str())).collect();
+        assert_eq!(found, Vec::<String>::new(), "{manifest}");
+    }
+}
+
+#[test]
+fn no_file_is_longer_than_400_lines() {
+    let folders = ["core", "functions", "pubsub", "local", "tests", "migrations"];
+    let all = folders.iter().flat_map(|folder| files(folder, &["rs", "lua", "sql", "sh", "go"]));
+    let long: Vec<String> = all
+        .map(|(name, text)| (name, text.lines().count()))
+        .filter(|(_, lines)| *lines > 400)
+        .map(|(name, lines)| format!("{name} has {lines} lines"))
+        .collect();
+    assert_eq!(long, Vec::<String>::new(), "what belongs together is smaller");
+}

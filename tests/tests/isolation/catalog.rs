@@ -1,0 +1,289 @@
+//! What the catalog must say. Each promise is a query for what breaks it; each is shown to find what it is for.
+
+use super::{tenant_tables, two};
+use license_core::records::Role;
+use sqlx::{Connection, Executor, PgConnection};
+
+/// A promise and the query that lists what breaks it.
+const PROMISES: &[(&str, &str)] = &[
+    (
+        "every tenant table has tenant_id uuid not null",
+        "select c.relname::text from pg_class c
+         where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') and c.relname <> '_sqlx_migrations'
+           and not exists (select from pg_attribute a where a.attrelid = c.oid and a.attname = 'tenant_id'
+             and a.attnotnull and a.atttypid = 'uuid'::regtype)",
+    ),
+    (
+        "every tenant table has a primary key, and tenant_id leads it and every other unique index",
+        "select c.relname::text from pg_class c
+         where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') and c.relname <> '_sqlx_migrations'
+           and not exists (select from pg_index i where i.indrelid = c.oid and i.indisprimary)
+         union all
+         select x.relname::text from pg_class c join pg_index i on i.indrelid = c.oid join pg_class x on x.oid = i.indexrelid
+         where c.relnamespace = 'public'::regnamespace and c.relname <> '_sqlx_migrations' and i.indisunique
+           and (select a.attname from pg_attribute a where a.attrelid = c.oid and a.attnum = i.indkey[0]) is distinct from 'tenant_id'",
+    ),
+    (
+        "every foreign key of a tenant table begins with tenant_id on both sides",
+        "select f.conname::text from pg_constraint f
+         where f.contype = 'f' and f.connamespace = 'public'::regnamespace and (
+           (select a.attname from pg_attribute a where a.attrelid = f.conrelid and a.attnum = f.conkey[1]) is distinct from 'tenant_id'
+           or (select a.attname from pg_attribute a where a.attrelid = f.confrelid and a.attnum = f.confkey[1]) is distinct from 'tenant_id')",
+    ),
+    (
+        "row-level security is enabled and forced on every tenant table",
+        "select c.relname::text from pg_class c
+         where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') and c.relname <> '_sqlx_migrations'
+           and not (c.relrowsecurity and c.relforcerowsecurity)",
+    ),
+    (
+        "every tenant table has the policy of its own tenant",
+        "select c.relname::text from pg_class c
+         where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') and c.relname <> '_sqlx_migrations'
+           and not exists (select from pg_policies p where p.schemaname = 'public' and p.tablename = c.relname
+             and p.cmd = 'ALL' and p.roles = '{public}' and p.qual = p.with_check
+             and p.qual = $q$(tenant_id = (NULLIF(current_setting('app.tenant_id'::text, true), ''::text))::uuid)$q$)",
+    ),
+    (
+        "only the reaper looks past its tenant, where PROTOCOL section 4 says so, and marks events published",
+        "select p.tablename || ' ' || p.policyname from pg_policies p
+         where not (p.cmd = 'ALL' and p.roles = '{public}' and p.qual is not distinct from p.with_check
+           and p.qual = $q$(tenant_id = (NULLIF(current_setting('app.tenant_id'::text, true), ''::text))::uuid)$q$)
+         and not (p.roles = '{reaper}' and p.cmd = 'SELECT' and p.tablename in ('pools', 'seats', 'sessions', 'outbox', 'licenses'))
+         and not (p.roles = '{reaper}' and p.cmd = 'UPDATE' and p.tablename = 'outbox')",
+    ),
+    (
+        "there are the tables of the three rooms and the list of migrations, and nothing else one can select from",
+        "select n.nspname || '.' || c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace
+         where n.nspname !~ '^pg_' and n.nspname <> 'information_schema' and c.relkind not in ('i', 'I', 'c')
+           and not (n.nspname = 'public' and c.relkind in ('r', 'p'))
+           and not (n.nspname = 'directory' and c.relkind = 'r' and c.relname in ('license_numbers', 'identities', 'identity_tenants'))
+           and not (n.nspname = 'catalog' and c.relkind = 'r' and c.relname in ('plans', 'products'))",
+    ),
+    (
+        "none who serves, nor the owner, is more than a plain role or a member of another",
+        "select r.rolname::text from pg_roles r
+         where r.rolname in ('owner', 'service', 'reaper', 'admin') and (r.rolsuper or r.rolbypassrls or r.rolcreaterole or r.rolcreatedb
+           or r.rolreplication or (r.rolname = 'owner' and r.rolcanlogin)
+           or exists (select from pg_auth_members m where m.member = r.oid))",
+    ),
+    (
+        "everything belongs to the owner",
+        "select c.oid::regclass::text from pg_class c join pg_namespace n on n.oid = c.relnamespace
+         where n.nspname in ('public', 'directory', 'catalog') and c.relowner <> 'owner'::regrole
+         union all
+         select p.oid::regprocedure::text from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+         where n.nspname in ('public', 'directory', 'catalog') and p.proowner <> 'owner'::regrole
+         union all
+         select n.nspname::text from pg_namespace n where n.nspname in ('directory', 'catalog') and n.nspowner <> 'owner'::regrole",
+    ),
+    (
+        "nobody may do more to a table than select, insert and update, nor pass a right on, and everybody as such nothing",
+        "select g.grantee || ' ' || g.privilege_type || ' ' || g.table_schema || '.' || g.table_name
+         from information_schema.role_table_grants g
+         where g.grantee not in ('postgres', 'owner') and g.table_schema in ('public', 'directory', 'catalog')
+           and (g.privilege_type not in ('SELECT', 'INSERT', 'UPDATE') or g.is_grantable = 'YES' or g.grantee = 'PUBLIC')
+         union all
+         select r || ' ' || p || ' ' || c.oid::regclass::text
+         from pg_class c, unnest(array['service', 'reaper', 'admin']) r, unnest(array['DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER']) p
+         where c.relnamespace in ('public'::regnamespace, 'directory'::regnamespace, 'catalog'::regnamespace)
+           and c.relkind in ('r', 'p') and has_table_privilege(r, c.oid, p)",
+    ),
+    (
+        "only admin inserts seats, pools and licenses, nobody changes who owns a row or its identity",
+        "select r || ' ' || t from unnest(array['service', 'reaper']) r, unnest(array['seats', 'pools', 'licenses', 'license_keys', 'organizations', 'users']) t
+         where has_table_privilege(r, t::regclass, 'INSERT') or has_any_column_privilege(r, t::regclass, 'INSERT')
+         union all
+         select r || ' ' || c.relname || '.' || a.attname
+         from unnest(array['service', 'reaper', 'admin']) r, pg_class c join pg_attribute a on a.attrelid = c.oid
+         where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p')
+           and has_column_privilege(r, c.oid, a.attnum, 'UPDATE')
+           and exists (select from pg_index i where i.indrelid = c.oid and i.indisprimary and a.attnum = any (i.indkey))",
+    ),
+    (
+        "the outbox is written once: of a written event only the reaper changes only published_at",
+        "select r || ' ' || a.attname
+         from unnest(array['service', 'reaper', 'admin']) r, pg_attribute a
+         where a.attrelid = 'outbox'::regclass and a.attnum > 0 and has_column_privilege(r, a.attrelid, a.attnum, 'UPDATE')
+           and not (r = 'reaper' and a.attname = 'published_at')",
+    ),
+    (
+        "who serves has no right on the directory's tables, on the list of migrations, or to write the catalog",
+        "select r || ' ' || c.oid::regclass::text
+         from unnest(array['service', 'reaper', 'admin']) r, pg_class c, unnest(array['SELECT', 'INSERT', 'UPDATE']) p
+         where c.relkind in ('r', 'p') and has_any_column_privilege(r, c.oid, p) and (
+           c.relnamespace = 'directory'::regnamespace or c.oid = '_sqlx_migrations'::regclass
+           or (c.relnamespace = 'catalog'::regnamespace and p <> 'SELECT'))",
+    ),
+    (
+        "who serves creates nothing",
+        "select r || ' ' || n.nspname from unnest(array['service', 'reaper', 'admin']) r, pg_namespace n
+         where n.nspname !~ '^pg_' and has_schema_privilege(r, n.oid, 'CREATE')
+         union all
+         select r || ' ' || current_database() from unnest(array['service', 'reaper', 'admin']) r
+         where has_database_privilege(r, current_database(), 'CREATE')",
+    ),
+    (
+        "a function is callable by whom a grant names, never by everybody",
+        "select p.oid::regprocedure::text from pg_proc p
+         where p.pronamespace in ('public'::regnamespace, 'directory'::regnamespace, 'catalog'::regnamespace)
+           and (p.proacl is null or exists (select from aclexplode(p.proacl) x where x.grantee = 0))",
+    ),
+    (
+        "the functions of the directory, and no others, run as the owner, on a search path nobody can put things on",
+        "select p.oid::regprocedure::text from pg_proc p
+         where (p.pronamespace = 'directory'::regnamespace and (p.prosecdef and p.proconfig @> array['search_path=pg_catalog, pg_temp']) is not true)
+           or (p.pronamespace in ('public'::regnamespace, 'catalog'::regnamespace) and p.prosecdef)",
+    ),
+    (
+        "who serves knows the directory by these questions only",
+        "select r || ' ' || p.oid::regprocedure::text from unnest(array['service', 'reaper', 'admin']) r, pg_proc p
+         where p.pronamespace = 'directory'::regnamespace and has_function_privilege(r, p.oid, 'EXECUTE') and not (
+           (r in ('service', 'admin') and p.proname = 'locate_license')
+           or (r = 'admin' and p.proname in ('locate_identity', 'enter_identity', 'enter_tenant', 'enter_license')))",
+    ),
+    (
+        "the restore command is the owner's alone",
+        "select r from unnest(array['service', 'reaper', 'admin']) r where has_function_privilege(r, 'after_restore()', 'EXECUTE')",
+    ),
+];
+
+/// One flaw for each promise (some have several), in the order of [`PROMISES`].
+const FLAWS: &[(usize, &str)] = &[
+    (0, "create table more (tenant_id uuid primary key); create table notes (id int primary key)"),
+    (
+        0,
+        "alter table sessions drop constraint sessions_pkey cascade; alter table sessions alter tenant_id drop not null",
+    ),
+    (1, "create table notes (tenant_id uuid not null)"),
+    (1, "create unique index by_number on licenses (number)"),
+    (
+        2,
+        "alter table pools drop constraint pools_tenant_id_license_id_fkey;
+         alter table pools add foreign key (license_id, tenant_id) references licenses (license_id, tenant_id)",
+    ),
+    (2, "create table catalog.x (k int primary key); alter table users add k int references catalog.x"),
+    (3, "alter table seats no force row level security"),
+    (3, "alter table outbox disable row level security"),
+    (4, "drop policy own_tenant on users"),
+    (5, "create policy helpful on users for select to service using (true)"),
+    (5, "create policy helpful on seats for update to reaper using (true)"),
+    (6, "create table directory.emails (email text primary key)"),
+    (6, "create view everybody as select * from users"),
+    (6, "create schema side; create table side.notes (k int)"),
+    (7, "alter role service bypassrls"),
+    (7, "grant owner to admin"),
+    (8, "alter table sessions owner to service"),
+    (9, "grant delete on sessions to reaper"),
+    (9, "grant select on catalog.plans to public"),
+    (10, "grant insert on seats to service"),
+    (10, "grant update (tenant_id) on sessions to admin"),
+    (11, "grant update (payload) on outbox to reaper"),
+    (11, "grant update (published_at) on outbox to service"),
+    (12, "grant select (number) on directory.license_numbers to admin"),
+    (13, "grant create on schema public to admin"),
+    (14, "create function hello() returns int language sql as 'select 1'; grant execute on function hello() to public"),
+    (
+        15,
+        "create function directory.all_numbers() returns setof text language sql security definer as 'select number from directory.license_numbers'",
+    ),
+    (15, "create function shout() returns int language sql security definer as 'select 1'"),
+    (16, "grant execute on function directory.locate_identity(text, text) to service"),
+    (17, "grant execute on function after_restore() to admin"),
+];
+
+async fn broken(connection: &mut PgConnection, sql: &'static str) -> Vec<String> {
+    sqlx::query_scalar(sql).fetch_all(connection).await.unwrap()
+}
+
+#[tokio::test]
+async fn the_catalog_keeps_tenants_apart() {
+    let mut truth = two().await.truth().await;
+    for (promise, sql) in PROMISES {
+        assert_eq!(broken(&mut truth, sql).await, Vec::<String>::new(), "not kept: {promise}");
+    }
+}
+
+#[tokio::test]
+async fn each_promise_about_the_catalog_is_seen_broken_when_it_is_broken() {
+    let mut truth = two().await.truth().await;
+    for (at, flaw) in FLAWS {
+        let mut transaction = truth.begin().await.unwrap();
+        // A unique key beside the primary one, for the foreign key that is the wrong way round.
+        let prepare = "create unique index other_way on licenses (license_id, tenant_id)";
+        transaction.execute(prepare).await.unwrap();
+        transaction.execute(*flaw).await.unwrap_or_else(|e| panic!("{flaw}: {e}"));
+        let (promise, sql) = PROMISES[*at];
+        let mut found = broken(&mut transaction, sql).await;
+        found.retain(|name| name != "other_way");
+        assert!(!found.is_empty(), "not seen: {flaw} breaks \"{promise}\"");
+        transaction.rollback().await.unwrap();
+    }
+    let covered: std::collections::BTreeSet<usize> = FLAWS.iter().map(|(at, _)| *at).collect();
+    assert_eq!(covered.len(), PROMISES.len(), "each promise has a flaw");
+}
+
+#[tokio::test]
+async fn the_directory_and_the_catalog_hold_exactly_their_tables() {
+    let mut truth = two().await.truth().await;
+    let sql = "select relnamespace::regnamespace || '.' || relname from pg_class where relkind = 'r'
+               and relnamespace in ('directory'::regnamespace, 'catalog'::regnamespace) order by 1";
+    let tables: Vec<String> = sqlx::query_scalar(sql).fetch_all(&mut truth).await.unwrap();
+    let three_and_two = [
+        "catalog.plans",
+        "catalog.products",
+        "directory.identities",
+        "directory.identity_tenants",
+        "directory.license_numbers",
+    ];
+    assert_eq!(tables, three_and_two);
+    let migrations: i64 =
+        sqlx::query_scalar("select count(*) from public._sqlx_migrations").fetch_one(&mut truth).await.unwrap();
+    assert!(migrations > 0, "the list of migrations lives in public, and is no tenant's");
+}
+
+#[tokio::test]
+async fn the_directory_answers_an_exact_key_and_nothing_else() {
+    let two = two().await;
+    let mut admin = two.as_role(Role::Admin).await;
+    let number = two.a.key.number().to_string();
+    for (asked, answers) in
+        [(number.as_str(), 1), (&number[..12], 0), ("", 0), ("%", 0), ("_____________", 0), (".*", 0)]
+    {
+        let found: i64 = sqlx::query_scalar("select count(*) from directory.locate_license($1)")
+            .bind(asked)
+            .fetch_one(&mut admin)
+            .await
+            .unwrap();
+        assert_eq!(found, answers, "{asked:?}");
+    }
+    let issuer = "https://id.example.com";
+    for (issuer, subject, answers) in [
+        (Some(issuer), Some("a"), 1),
+        (Some(issuer), None, 0),
+        (None, Some("a"), 0),
+        (Some(issuer), Some("%"), 0),
+        (Some(""), Some(""), 0),
+    ] {
+        let found: i64 = sqlx::query_scalar("select count(*) from directory.locate_identity($1, $2)")
+            .bind(issuer)
+            .bind(subject)
+            .fetch_one(&mut admin)
+            .await
+            .unwrap();
+        assert_eq!(found, answers, "{issuer:?} {subject:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_data_model_names_every_table_and_every_function() {
+    let mut truth = two().await.truth().await;
+    let text = include_str!("../../../docs/DATA-MODEL.md");
+    let mut names = tenant_tables(&mut truth).await;
+    let sql = "select relname::text from pg_class where relkind = 'r' and relnamespace in ('directory'::regnamespace, 'catalog'::regnamespace)
+               union select proname::text from pg_proc
+               where pronamespace in ('public'::regnamespace, 'directory'::regnamespace, 'catalog'::regnamespace)";
+    names.extend(sqlx::query_scalar::<_, String>(sql).fetch_all(&mut truth).await.unwrap());
+    let missing: Vec<_> = names.into_iter().filter(|name| !text.contains(&format!("`{name}`"))).collect();
+    assert_eq!(missing, Vec::<String>::new(), "docs/DATA-MODEL.md does not name these");
+}

@@ -1,0 +1,131 @@
+//! The records' functions, one promise at a time, on a real PostgreSQL and as the roles that serve.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests; clippy.toml's exception does not reach helpers")]
+
+mod changes;
+mod random;
+mod register;
+mod seats;
+
+use license_core::{
+    domain::{
+        id::{Attempt, Holder, Hw, SeatNo, SessionId},
+        pool::{Claim, SeatClaim},
+    },
+    records::{EndOutcome, Ending, Grant, GrantOutcome, Records, Role},
+};
+use license_tests::{
+    stores,
+    world::{License, Shape, register as registered},
+};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, postgres::PgConnectOptions};
+use std::time::Duration;
+use uuid::Uuid;
+
+const TTL: Duration = Duration::from_secs(360);
+
+/// A database with one organization and its pool of five seats, and no Redis: the tests draw the tickets.
+struct Book {
+    database: PgConnectOptions,
+    admin: Records,
+    service: Records,
+    license: License,
+}
+
+impl Book {
+    async fn open() -> Self {
+        let database = stores::database().await;
+        let admin = Records::with(database.clone(), Role::Admin, 4);
+        let license = registered(&admin, &database, &Shape::default(), "owner").await;
+        Self { service: Records::with(database.clone(), Role::Service, 4), database, admin, license }
+    }
+
+    async fn truth(&self) -> PgConnection {
+        PgConnection::connect_with(&self.database).await.unwrap()
+    }
+
+    async fn number(&self, sql: &str) -> i64 {
+        sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_one(&mut self.truth().await).await.unwrap()
+    }
+
+    /// Seat numbers for which a condition holds, in order.
+    async fn seats(&self, condition: &str) -> Vec<i32> {
+        let sql = format!("select seat_no from seats where {condition} order by seat_no");
+        sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(&mut self.truth().await).await.unwrap()
+    }
+
+    /// Kinds of events about seats, oldest first.
+    async fn events(&self) -> Vec<String> {
+        let sql =
+            "select kind || coalesce(' ' || (payload->>'reason'), '') from outbox where kind like 'seat.%' order by id";
+        sqlx::query_scalar(sql).fetch_all(&mut self.truth().await).await.unwrap()
+    }
+
+    /// How a session ended; `None` while it is open.
+    async fn end_of(&self, session: SessionId) -> Option<String> {
+        sqlx::query_scalar("select end_reason from sessions where session_id = $1")
+            .bind(session.0)
+            .fetch_one(&mut self.truth().await)
+            .await
+            .unwrap()
+    }
+
+    async fn epoch(&self) -> u64 {
+        self.number("select epoch from pools").await as u64
+    }
+
+    async fn surplus(&self) -> i64 {
+        self.number("select surplus::bigint from pools").await
+    }
+
+    /// What ACQUIRE would have decided under the present epoch: this seat for this holder, a new session of a new process.
+    async fn decided(&self, seat: SeatNo, holder: u8, seq: u64) -> Grant {
+        let session = SessionId::draw();
+        Grant {
+            tenant: self.license.tenant,
+            pool: self.license.pool_id,
+            seat,
+            session,
+            holder: Holder([holder; 32]),
+            attempt: Attempt(Uuid::new_v4()),
+            epoch: self.epoch().await,
+            seq,
+            live: vec![session],
+            displaced_seen: None,
+            hw: Hw([holder; 32]),
+            label: format!("machine {holder}"),
+            client: serde_json::json!({}),
+        }
+    }
+
+    async fn write(&self, grant: &Grant) -> GrantOutcome {
+        self.service.grant_seat(grant).await.unwrap()
+    }
+
+    /// Decides and writes down, which must succeed.
+    async fn granted(&self, seat: SeatNo, holder: u8, seq: u64) -> Grant {
+        let grant = self.decided(seat, holder, seq).await;
+        assert_eq!(self.write(&grant).await, GrantOutcome::Ok);
+        grant
+    }
+
+    async fn end(&self, ending: &Ending) -> EndOutcome {
+        let License { tenant, pool_id, .. } = self.license;
+        self.service.end_seats(tenant, pool_id, ending, "released", TTL).await.unwrap()
+    }
+
+    /// Ends seats under the present epoch.
+    async fn vacate(&self, seats: &[(SeatNo, u64)]) -> EndOutcome {
+        let seats =
+            seats.iter().map(|&(seat, seq)| SeatClaim { seat, claim: Claim { seq, lease_end_ms: 0 } }).collect();
+        self.end(&Ending { epoch: self.epoch().await, seats, ..Ending::default() }).await
+    }
+
+    async fn resize(&self, seats: u32) {
+        self.admin.resize_pool(self.license.tenant, self.license.pool_id, seats).await.unwrap().unwrap();
+    }
+
+    async fn kick(&self, seat: SeatNo, force: bool) -> Option<u64> {
+        self.admin.kick_seat(self.license.tenant, self.license.pool_id, seat, force, "an admin").await.unwrap()
+    }
+}
