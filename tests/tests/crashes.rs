@@ -324,3 +324,18 @@ async fn dying_after_publishing_publishes_again_with_the_same_ids() {
     assert_eq!(published[0], published[1], "the same events, for consumers to know them by");
     assert_eq!(published[0].len(), count);
 }
+
+#[tokio::test]
+async fn a_sibling_dropped_by_a_join_that_died_is_ended_by_the_next() {
+    let world = World::with_seats(1).await;
+    let a = world.machine("a");
+    a.seated(&world.moves).await;
+    world.pass_ttl();
+    world.moves.steps().cut(Step::Acquire); // Redis counts the first run out; the records do not know
+    a.restarted().acquire_aside(&world.moves).await.unwrap().unwrap_err();
+    let third = a.restarted().seated(&world.moves).await;
+    assert_eq!(world.count(OPEN).await, 1);
+    alive(&world.moves, &third).await;
+    // And the first attempt is not locked out by its own old session.
+    a.seated(&world.moves).await;
+}

@@ -414,3 +414,26 @@ async fn a_service_clock_years_ahead_does_not_lease_a_seat_for_years() {
     world.pass(world.timing.ttl + Duration::from_secs(7201));
     world.machine("b").seated(&world.moves).await;
 }
+
+#[tokio::test]
+async fn an_id_read_per_connection_is_not_believed_once_the_node_was_promoted_again() {
+    let world = World::shaped(license_tests::world::Shape {
+        seats: 1,
+        replication_id: license_core::seats::ReplicationId::Connection,
+        ..Default::default()
+    })
+    .await;
+    let a = world.machine("a");
+    world.machine("b").seated(&world.moves).await; // opens the connection and makes a copy
+    world.pass_ttl();
+    world.sweep().await;
+    let before = world.dump().await;
+    let other = world.instance().await;
+    let a_seat = a.seated(&other).await;
+    world.restore(&before).await;
+    world.promote().await;
+    // The old connection lives on; what it is told is not believed.
+    world.moves.acquire(&world.machine("b").request).await.unwrap_err();
+    world.machine("b").turned_away(&world.moves).await;
+    alive(&world.moves, &a_seat).await;
+}

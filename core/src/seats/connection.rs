@@ -22,7 +22,9 @@ pub enum ReplicationId {
     /// The script asks (`INFO replication`, about 6 µs). Always right.
     #[default]
     Script,
-    /// It is read once per connection and passed along, for services that refuse `INFO` in scripts.
+    /// For services that refuse `INFO` in scripts: it is read once per connection, passed along, and read again behind every answer,
+    /// which counts only if it is still the same. Ids are drawn anew at every promotion and never repeat, so it was the same throughout.
+    /// Costs a second round trip.
     Connection,
 }
 
@@ -64,9 +66,9 @@ impl Connections {
             match answer {
                 Ok(value) => {
                     let reply = Reply::new(value)?;
-                    if reply.is("READONLY") {
+                    if reply.is("READONLY") || !self.is_still(&mut live).await {
                         self.forget(&live).await;
-                        return Err(Error::Seats("the node is no primary".into()));
+                        return Err(Error::Seats("the node is no primary, or was replaced meanwhile".into()));
                     }
                     return Ok(reply);
                 }
@@ -81,6 +83,12 @@ impl Connections {
                 }
             }
         }
+    }
+
+    /// Whether the node that answered is the one whose id the script was given.
+    async fn is_still(&self, live: &mut Live) -> bool {
+        self.id == ReplicationId::Script
+            || replication_id(&mut live.connection).await.is_ok_and(|id| id == live.replication_id)
     }
 
     pub(super) async fn ping(&self) -> Result<()> {
@@ -122,16 +130,7 @@ impl Connections {
         let mut connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
         let replication_id = match self.id {
             ReplicationId::Script => String::new(),
-            ReplicationId::Connection => {
-                let info: String = redis::cmd("INFO").arg("replication").query_async(&mut connection).await?;
-                let field = |name: &str| {
-                    info.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim().to_owned()
-                };
-                if field("role:") != "master" {
-                    return Err((redis::ErrorKind::Io, "the node is no primary").into());
-                }
-                field("master_replid:")
-            }
+            ReplicationId::Connection => replication_id(&mut connection).await?,
         };
         Ok(Live { since, connection, replication_id })
     }
@@ -142,4 +141,15 @@ impl Connections {
             current.live = None;
         }
     }
+}
+
+/// The replication id of a primary.
+async fn replication_id(connection: &mut MultiplexedConnection) -> redis::RedisResult<String> {
+    let info: String = redis::cmd("INFO").arg("replication").query_async(connection).await?;
+    let field =
+        |name: &str| info.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim().to_owned();
+    if field("role:") != "master" {
+        return Err((redis::ErrorKind::Io, "the node is no primary").into());
+    }
+    Ok(field("master_replid:"))
 }
