@@ -25,7 +25,7 @@ const PLAIN: &[&str] = &["aws_lc_rs", "base64", "serde", "serde_json", "thiserro
 const CORE: &[Room] = &[
     Room { folder: "core/src/domain", own: "domain", rooms: &["Code", "Error", "Result"], packages: &[] },
     Room { folder: "core/src/seats", own: "seats", rooms: COMMON, packages: &["redis", "tokio"] },
-    Room { folder: "core/src/records", own: "records", rooms: COMMON, packages: &["sqlx"] },
+    Room { folder: "core/src/records", own: "records", rooms: COMMON, packages: &["sqlx", "tokio"] },
     Room { folder: "core/src/signer", own: "signer", rooms: COMMON, packages: &["reqwest", "tokio", "crc32c"] },
     Room {
         folder: "core/src/identity",

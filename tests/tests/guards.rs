@@ -159,33 +159,6 @@ async fn a_heartbeat_does_not_shorten_the_lease_a_rebuild_gave() {
 }
 
 #[tokio::test]
-async fn one_wrong_clock_takes_no_seat_away() {
-    let hour = 3_600_000;
-    let world = World::with_seats(1).await;
-    let a_seat = world.machine("a").seated(&world.moves).await;
-    let b = world.machine("b");
-    // Redis an hour ahead.
-    world.clock.set_redis_ahead_ms(hour);
-    b.turned_away(&world.moves).await;
-    let sibling = world.machine("a").seated(&world.moves).await;
-    release(&world.moves, &sibling).await;
-    b.turned_away(&world.moves).await;
-    assert_eq!(world.sweep().await.seats, 0);
-    alive(&world.moves, &a_seat).await;
-
-    // One service an hour ahead.
-    let world = World::with_seats(1).await;
-    let a_seat = world.machine("a").seated(&world.moves).await;
-    let wrong = world.clock.split();
-    wrong.advance_ms(hour);
-    wrong.set_redis_ahead_ms(-hour);
-    let hasty = world.instance_with(wrong).await;
-    world.machine("b").turned_away(&hasty).await;
-    alive(&hasty, &a_seat).await;
-    alive(&world.moves, &a_seat).await;
-}
-
-#[tokio::test]
 async fn a_session_claimed_by_the_reaper_cannot_come_back() {
     let world = World::with_seats(1).await;
     let (a, sibling) = (world.machine("a"), world.machine("a"));
@@ -217,59 +190,6 @@ async fn a_late_heartbeat_before_the_claim_keeps_its_session() {
     alive(&world.moves, &a_seat).await;
     assert_eq!(world.sweep().await.seats, 0);
     alive(&world.moves, &a_seat).await;
-}
-
-#[tokio::test]
-async fn a_kicked_seat_is_granted_only_after_the_kicked_clients_lease() {
-    let world = World::with_seats(1).await;
-    let a_seat = world.machine("a").seated(&world.moves).await;
-    let b = world.machine("b");
-    assert!(world.kick(0, false).await);
-    b.turned_away(&world.moves).await;
-    gone(&world.moves, &a_seat, "kicked").await;
-    world.pass_ttl();
-    b.turned_away(&world.moves).await;
-    world.pass(world.timing.drain);
-    b.seated(&world.moves).await;
-}
-
-#[tokio::test]
-async fn the_quarantine_of_a_kick_counts_from_when_redis_learnt_of_it() {
-    let world = World::with_seats(1).await;
-    let a_seat = world.machine("a").seated(&world.moves).await;
-    world.manage.steps().cut(Step::Change); // Redis is not told
-    world.try_kick(0, false).await.unwrap_err();
-    for _ in 0..4 {
-        world.pass(world.timing.ttl / 2);
-        alive(&world.moves, &a_seat).await; // Redis goes on saying so
-    }
-    world.flush().await;
-    world.machine("b").turned_away(&world.moves).await;
-    gone(&world.moves, &a_seat, "kicked").await;
-    world.pass(Duration::from_millis(world.timing.rebuild_lease_ms() as u64 + 1));
-    world.machine("b").seated(&world.moves).await;
-}
-
-#[tokio::test]
-async fn an_unrelated_rebuild_does_not_renew_a_quarantine_that_was_lifted() {
-    let world = World::with_seats(1).await;
-    world.machine("a").seated(&world.moves).await;
-    assert!(world.kick(0, false).await);
-    world.machine("b").turned_away(&world.moves).await;
-    world.pass(Duration::from_millis(world.timing.rebuild_lease_ms() as u64 + 1));
-    world.sweep().await;
-    assert_eq!(world.count("select count(*) from seats where hold_until is not null").await, 0);
-    world.flush().await;
-    world.machine("b").seated(&world.moves).await;
-}
-
-#[tokio::test]
-async fn with_force_a_kicked_seat_is_free_at_once() {
-    let world = World::with_seats(1).await;
-    let a_seat = world.machine("a").seated(&world.moves).await;
-    assert!(world.kick(0, true).await);
-    world.machine("b").seated(&world.moves).await;
-    gone(&world.moves, &a_seat, "kicked").await;
 }
 
 #[tokio::test]
@@ -334,23 +254,6 @@ async fn beats_of_the_defaults_fit_three_times_into_a_lease() {
 }
 
 #[tokio::test]
-async fn a_claimed_session_stays_over_for_an_instance_whose_clock_is_behind() {
-    let world = World::with_seats(1).await;
-    let a = world.machine("a");
-    let before = a.seated(&world.moves).await;
-    world.pass_ttl();
-    world.reaper.steps().cut(Step::EndSeats); // claimed and written down; FREE never came
-    world.reaper.sweep(world.bucket().await).await.unwrap_err();
-    let behind = world.clock.split();
-    behind.advance_ms(-3_600_000);
-    behind.set_redis_ahead_ms(3_600_000);
-    let after = a.restarted().seated(&world.instance_with(behind).await).await;
-    gone(&world.moves, &before, "expired").await;
-    alive(&world.moves, &after).await;
-    assert_eq!(world.count(OPEN).await, 1);
-}
-
-#[tokio::test]
 async fn a_session_released_while_its_pool_is_rebuilt_is_over_in_the_new_copy_and_the_same_attempt_acquires_at_once() {
     let world = World::with_seats(1).await;
     let other = world.instance().await;
@@ -387,32 +290,6 @@ async fn an_acquire_does_not_loop_on_a_session_that_has_ended() {
     let again = a.seated(&world.moves).await;
     assert_ne!(again.session, a_seat.session);
     alive(&world.moves, &again).await;
-}
-
-#[tokio::test]
-async fn a_redis_clock_put_right_by_an_hour_takes_no_seat_away() {
-    let world = World::with_seats(1).await;
-    world.clock.set_redis_ahead_ms(-3_600_000);
-    let a_seat = world.machine("a").seated(&world.moves).await;
-    alive(&world.moves, &a_seat).await;
-    world.clock.set_redis_ahead_ms(0);
-    world.pass(Duration::from_secs(1));
-    world.machine("b").turned_away(&world.moves).await;
-    alive(&world.moves, &a_seat).await;
-}
-
-#[tokio::test]
-async fn a_service_clock_years_ahead_does_not_lease_a_seat_for_years() {
-    let world = World::with_seats(1).await;
-    let wrong = world.clock.split();
-    let decade = 315_360_000_000;
-    wrong.advance_ms(decade);
-    wrong.set_redis_ahead_ms(-decade);
-    let a_seat = world.machine("a").seated(&world.moves).await;
-    let far = world.instance_with(wrong).await;
-    beat(&far, &a_seat).await;
-    world.pass(world.timing.ttl + Duration::from_secs(7201));
-    world.machine("b").seated(&world.moves).await;
 }
 
 #[tokio::test]

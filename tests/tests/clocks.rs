@@ -1,0 +1,83 @@
+//! One wrong clock, of Redis or of a service, takes no seat away: guards of the protocol, named by docs/PROTOCOL.md.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a panic with its place")]
+
+use license_core::moves::steps::Step;
+use license_tests::{
+    World,
+    client::{alive, beat, gone, release},
+};
+use std::time::Duration;
+
+/// Open sessions in the records.
+const OPEN: &str = "select count(*) from sessions where ended_at is null";
+
+#[tokio::test]
+async fn one_wrong_clock_takes_no_seat_away() {
+    let hour = 3_600_000;
+    let world = World::with_seats(1).await;
+    let a_seat = world.machine("a").seated(&world.moves).await;
+    let b = world.machine("b");
+    // Redis an hour ahead.
+    world.clock.set_redis_ahead_ms(hour);
+    b.turned_away(&world.moves).await;
+    let sibling = world.machine("a").seated(&world.moves).await;
+    release(&world.moves, &sibling).await;
+    b.turned_away(&world.moves).await;
+    assert_eq!(world.sweep().await.seats, 0);
+    alive(&world.moves, &a_seat).await;
+
+    // One service an hour ahead.
+    let world = World::with_seats(1).await;
+    let a_seat = world.machine("a").seated(&world.moves).await;
+    let wrong = world.clock.split();
+    wrong.advance_ms(hour);
+    wrong.set_redis_ahead_ms(-hour);
+    let hasty = world.instance_with(wrong).await;
+    world.machine("b").turned_away(&hasty).await;
+    alive(&hasty, &a_seat).await;
+    alive(&world.moves, &a_seat).await;
+}
+
+#[tokio::test]
+async fn a_claimed_session_stays_over_for_an_instance_whose_clock_is_behind() {
+    let world = World::with_seats(1).await;
+    let a = world.machine("a");
+    let before = a.seated(&world.moves).await;
+    world.pass_ttl();
+    world.reaper.steps().cut(Step::EndSeats); // claimed and written down; FREE never came
+    world.reaper.sweep(world.bucket().await).await.unwrap_err();
+    let behind = world.clock.split();
+    behind.advance_ms(-3_600_000);
+    behind.set_redis_ahead_ms(3_600_000);
+    let after = a.restarted().seated(&world.instance_with(behind).await).await;
+    gone(&world.moves, &before, "expired").await;
+    alive(&world.moves, &after).await;
+    assert_eq!(world.count(OPEN).await, 1);
+}
+
+#[tokio::test]
+async fn a_redis_clock_put_right_by_an_hour_takes_no_seat_away() {
+    let world = World::with_seats(1).await;
+    world.clock.set_redis_ahead_ms(-3_600_000);
+    let a_seat = world.machine("a").seated(&world.moves).await;
+    alive(&world.moves, &a_seat).await;
+    world.clock.set_redis_ahead_ms(0);
+    world.pass(Duration::from_secs(1));
+    world.machine("b").turned_away(&world.moves).await;
+    alive(&world.moves, &a_seat).await;
+}
+
+#[tokio::test]
+async fn a_service_clock_years_ahead_does_not_lease_a_seat_for_years() {
+    let world = World::with_seats(1).await;
+    let wrong = world.clock.split();
+    let decade = 315_360_000_000;
+    wrong.advance_ms(decade);
+    wrong.set_redis_ahead_ms(-decade);
+    let a_seat = world.machine("a").seated(&world.moves).await;
+    let far = world.instance_with(wrong).await;
+    beat(&far, &a_seat).await;
+    world.pass(world.timing.ttl + Duration::from_secs(7201));
+    world.machine("b").seated(&world.moves).await;
+}
