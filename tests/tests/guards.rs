@@ -314,3 +314,35 @@ async fn an_id_read_per_connection_is_not_believed_once_the_node_was_promoted_ag
     world.machine("b").turned_away(&world.moves).await;
     alive(&world.moves, &a_seat).await;
 }
+
+#[tokio::test]
+async fn no_script_is_sent_over_an_old_connection() {
+    // A deposed primary can be spoken to only so long after a failover: DRAIN covers it.
+    let world = World::with_seats(1).await;
+    let young = Timing { max_connection_age: Duration::from_millis(50), ..world.timing };
+    let seats = |timing| {
+        let id = license_core::seats::ReplicationId::Script;
+        license_core::seats::Seats::new(&world.redis.url(), id, timing, world.clock.clone()).unwrap()
+    };
+    let mut redis = world.redis().await;
+    let mut connections = async || -> u64 {
+        let info: String = redis::cmd("INFO").arg("stats").query_async(&mut redis).await.unwrap();
+        let line = info.lines().find_map(|line| line.strip_prefix("total_connections_received:")).unwrap();
+        line.parse().unwrap()
+    };
+    let (young, old) = (seats(young), seats(world.timing));
+    for store in [&young, &old] {
+        store.invalidate(&world.license.pool, 0).await.unwrap();
+    }
+    let before = connections().await;
+    let until = std::time::Instant::now() + Duration::from_secs(5);
+    while connections().await < before + 3 {
+        assert!(std::time::Instant::now() < until, "connections are replaced");
+        young.invalidate(&world.license.pool, 0).await.unwrap();
+    }
+    let before = connections().await;
+    for _ in 0..100 {
+        old.invalidate(&world.license.pool, 0).await.unwrap();
+    }
+    assert_eq!(connections().await, before, "a young one is kept");
+}

@@ -11,17 +11,24 @@ pub struct Timing {
     pub drain: Duration,
     /// What heartbeats aim at; every answer draws its own value around it.
     pub heartbeat: Duration,
+    /// The oldest Redis connection a script may be sent over; part of `drain`.
+    pub max_connection_age: Duration,
 }
 
 impl Timing {
     /// A request's time from receipt to answer; what is not done by then is answered with 503.
     pub const DEADLINE: Duration = Duration::from_secs(5);
-    /// The oldest Redis connection a script may be sent over.
+    /// The oldest Redis connection a script may be sent over, unless a test wants a younger one.
     pub const MAX_CONNECTION_AGE: Duration = Duration::from_secs(30);
 
     /// Times for a lease of `ttl`: a heartbeat every 30 % of it.
     pub fn with_ttl(ttl: Duration) -> Self {
-        Self { ttl, drain: Duration::from_secs(45), heartbeat: ttl * 3 / 10 }
+        Self {
+            ttl,
+            drain: Duration::from_secs(45),
+            heartbeat: ttl * 3 / 10,
+            max_connection_age: Self::MAX_CONNECTION_AGE,
+        }
     }
 
     /// The lease in milliseconds.

@@ -2,7 +2,7 @@
 //! of a rebuild covers it (docs/PROTOCOL.md, section 2).
 
 use super::reply::Reply;
-use crate::{Error, Result, domain::lease::Timing};
+use crate::{Error, Result};
 use redis::{AsyncConnectionConfig, Client, ScriptInvocation, aio::MultiplexedConnection};
 use std::{
     sync::Arc,
@@ -32,6 +32,7 @@ pub enum ReplicationId {
 pub(super) struct Connections {
     client: Client,
     id: ReplicationId,
+    max_age: Duration,
     current: Arc<Mutex<Current>>,
 }
 
@@ -50,9 +51,9 @@ struct Live {
 }
 
 impl Connections {
-    pub(super) fn new(url: &str, id: ReplicationId) -> Result<Self> {
+    pub(super) fn new(url: &str, id: ReplicationId, max_age: Duration) -> Result<Self> {
         let client = Client::open(url).map_err(|e| Error::Seats(format!("not a Redis URL: {e}")))?;
-        Ok(Self { client, id, current: Arc::default() })
+        Ok(Self { client, id, max_age, current: Arc::default() })
     }
 
     /// Runs one script call. A connection that turns out to be broken is replaced once; a silent server is not asked twice.
@@ -103,7 +104,7 @@ impl Connections {
     /// The current connection, or a new one where there is none young enough. Callers wait for one connect, not many.
     async fn get(&self) -> Result<Live> {
         let mut current = self.current.lock().await;
-        if let Some(live) = current.live.as_ref().filter(|live| live.since.elapsed() < Timing::MAX_CONNECTION_AGE) {
+        if let Some(live) = current.live.as_ref().filter(|live| live.since.elapsed() < self.max_age) {
             return Ok(live.clone());
         }
         current.live = None;

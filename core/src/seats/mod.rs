@@ -48,7 +48,7 @@ impl Seats {
     /// # Errors
     /// If the URL is none.
     pub fn new(url: &str, id: ReplicationId, timing: Timing, clock: Clock) -> Result<Self> {
-        Ok(Self { connections: connection::Connections::new(url, id)?, timing, clock })
+        Ok(Self { connections: connection::Connections::new(url, id, timing.max_connection_age)?, timing, clock })
     }
 
     /// True if the store answers now. For readiness; nothing is gated on it.

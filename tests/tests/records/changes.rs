@@ -26,6 +26,7 @@ async fn shrinking_retires_only_seats_that_are_free_and_not_in_quarantine_and_th
     let book = Book::open().await;
     book.granted(0, 1, 1).await;
     book.granted(1, 2, 2).await;
+    book.granted(2, 3, 3).await;
     book.kick(2, false).await.unwrap();
     book.resize(1).await;
     assert_eq!(book.seats("retired").await, [3, 4]);
@@ -167,7 +168,8 @@ async fn after_a_restore_every_epoch_jumps_and_every_free_seat_waits_a_full_leas
             other.tenant
         ))
         .await,
-        3
+        5,
+        "retired seats too: growing brings them back"
     );
     assert_eq!(book.end_of(held.session).await, None, "holders the records know keep their seats");
     assert_eq!(book.write(&late).await, GrantOutcome::EpochStale);

@@ -27,8 +27,8 @@ async fn an_ended_session_never_opens_again_whatever_its_ticket() {
     let book = Book::open().await;
     let grant = book.granted(0, 1, 1).await;
     book.vacate(&[(0, 2)]).await;
-    assert_eq!(book.write(&grant).await, GrantOutcome::Fenced);
-    assert_eq!(book.write(&Grant { seq: 99, ..grant.clone() }).await, GrantOutcome::Fenced);
+    assert_eq!(book.write(&grant).await, GrantOutcome::Ended);
+    assert_eq!(book.write(&Grant { seq: 99, ..grant.clone() }).await, GrantOutcome::Ended);
     assert_eq!(book.seats("holder is not null").await, [] as [i32; 0]);
     assert_eq!(book.end_of(grant.session).await.as_deref(), Some("expired"));
 }
