@@ -195,7 +195,8 @@ impl World {
         ::redis::cmd("DEL").arg(self.key(key)).exec_async(&mut self.redis().await).await.unwrap();
     }
 
-    fn key(&self, suffix: &str) -> String {
+    /// How a key of the pool is spelt.
+    pub fn key(&self, suffix: &str) -> String {
         format!("{{{}/{}}}:{suffix}", self.license.pool.license, self.license.pool.pool)
     }
 

@@ -88,14 +88,8 @@ fn most_at_once<'a>(beliefs: impl Iterator<Item = &'a Belief>) -> usize {
     most
 }
 
-#[derive(sqlx::FromRow)]
-struct SessionRow {
-    session_id: Uuid,
-    seat_no: i32,
-    holder: String,
-    began: i64,
-    ended: i64,
-}
+/// Id, seat, holder, began, ended.
+type SessionRow = (Uuid, i32, String, i64, i64);
 
 /// S3, S12: each belief within its session's and its holder's time; the events tell the same story as the seats.
 async fn records(world: &World, log: &BeliefLog, beliefs: &[Belief], broken: &mut Vec<String>) {
@@ -106,36 +100,31 @@ async fn records(world: &World, log: &BeliefLog, beliefs: &[Belief], broken: &mu
     .fetch_all(&mut world.truth().await)
     .await
     .unwrap();
-    let rows: HashMap<Uuid, SessionRow> = rows.into_iter().map(|row| (row.session_id, row)).collect();
+    let rows: HashMap<Uuid, SessionRow> = rows.into_iter().map(|row| (row.0, row)).collect();
     let holders = replay(world, broken).await;
     for belief in beliefs {
         let name = format!("{} ({})", belief.label, belief.session);
-        let Some(row) = rows.get(&belief.session.0) else {
+        let Some((_, seat, holder, began, ended)) = rows.get(&belief.session.0) else {
             broken.push(format!("S11: {name} was told of and never written down"));
             continue;
         };
-        if (row.seat_no as u32, row.holder.as_str()) != (belief.seat, belief.holder.to_string().as_str()) {
-            broken.push(format!("S3: {name} believes in seat {}, the records say {}", belief.seat, row.seat_no));
+        if (*seat as u32, holder.as_str()) != (belief.seat, belief.holder.to_string().as_str()) {
+            broken.push(format!("S3: {name} believes in seat {}, the records say {}", belief.seat, seat));
         }
         for &(from, until) in &belief.spans {
             let on_log = |us: i64| if us == FOREVER { FOREVER } else { log.from_unix_us(us) };
-            if from + CLOCKS < on_log(row.began) || until > on_log(row.ended).saturating_add(CLOCKS) {
+            if from + CLOCKS < on_log(*began) || until > on_log(*ended).saturating_add(CLOCKS) {
                 broken.push(format!(
                     "S3: {name} believed from {from} to {until}, its session was open from {} to {}",
-                    on_log(row.began),
-                    on_log(row.ended)
+                    on_log(*began),
+                    on_log(*ended)
                 ));
             }
-            let held = holders.get(&row.seat_no).into_iter().flatten().any(|(holder, began, ended)| {
-                *holder == row.holder
-                    && from + CLOCKS >= on_log(*began)
-                    && until <= on_log(*ended).saturating_add(CLOCKS)
+            let held = holders.get(seat).into_iter().flatten().any(|(reigning, began, ended)| {
+                reigning == holder && from + CLOCKS >= on_log(*began) && until <= on_log(*ended).saturating_add(CLOCKS)
             });
             if !held {
-                broken.push(format!(
-                    "S3: {name} believed from {from} to {until} while another held seat {}",
-                    row.seat_no
-                ));
+                broken.push(format!("S3: {name} believed from {from} to {until} while another held seat {seat}"));
             }
         }
     }
@@ -150,9 +139,8 @@ async fn records(world: &World, log: &BeliefLog, beliefs: &[Belief], broken: &mu
 /// Who held a seat from when to when, in microseconds since 1970.
 type Reigns = HashMap<i32, Vec<(String, i64, i64)>>;
 
-#[derive(sqlx::FromRow)]
-struct EventRow {
-    seat: i32,
+/// A change of a seat's holder.
+struct Change {
     before: Option<String>,
     after: Option<String>,
     at: i64,
@@ -160,7 +148,7 @@ struct EventRow {
 
 /// Replays the outbox: each event must begin where another ended, and the last must be what the seat says.
 async fn replay(world: &World, broken: &mut Vec<String>) -> Reigns {
-    let events: Vec<EventRow> = sqlx::query_as(
+    let events: Vec<(i32, Option<String>, Option<String>, i64)> = sqlx::query_as(
         "select (payload->>'seat')::int as seat, payload->>'from' as before, payload->>'to' as after,
            (extract(epoch from created_at) * 1000000)::bigint as at
          from outbox where kind in ('seat.granted', 'seat.freed') order by id",
@@ -168,9 +156,9 @@ async fn replay(world: &World, broken: &mut Vec<String>) -> Reigns {
     .fetch_all(&mut world.truth().await)
     .await
     .unwrap();
-    let mut by_seat: HashMap<i32, Vec<EventRow>> = HashMap::new();
-    for event in events {
-        by_seat.entry(event.seat).or_default().push(event);
+    let mut by_seat: HashMap<i32, Vec<Change>> = HashMap::new();
+    for (seat, before, after, at) in events {
+        by_seat.entry(seat).or_default().push(Change { before, after, at });
     }
     let held: HashMap<i32, String> = world.held().await.into_iter().collect();
     let mut reigns = Reigns::new();

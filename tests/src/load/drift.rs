@@ -1,7 +1,7 @@
 //! Redis against the records: who sits where, with which sessions.
 
 use crate::World;
-use license_core::domain::secret;
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
@@ -43,7 +43,10 @@ async fn recorded(world: &World) -> Picture {
         epoch: world.epoch().await,
         seats: seats.into_iter().map(i64::from).collect(),
         held: world.held().await.into_iter().map(|(k, holder)| (k.into(), holder)).collect(),
-        sessions: sessions.into_iter().map(|(k, id)| (k.into(), secret::base64url(id.as_bytes()))).collect(),
+        sessions: sessions
+            .into_iter()
+            .map(|(k, id)| (k.into(), BASE64_URL_SAFE_NO_PAD.encode(id.as_bytes())))
+            .collect(),
     }
 }
 
@@ -61,7 +64,7 @@ impl Keys {
     /// Reads all keys of the world's pool.
     pub async fn read(world: &World) -> Self {
         let mut redis = world.redis().await;
-        let key = |suffix: &str| key(world, suffix);
+        let key = |suffix: &str| world.key(suffix);
         let mut pipe = redis::pipe();
         pipe.atomic().hgetall(key("h")).zrange_withscores(key("z"), 0, -1).hgetall(key("s")).hgetall(key("m"));
         pipe.zrange_withscores(key("n"), 0, -1);
@@ -117,9 +120,4 @@ impl Keys {
             sessions: self.listed(),
         }
     }
-}
-
-/// How a key of the world's pool is spelt.
-pub fn key(world: &World, suffix: &str) -> String {
-    format!("{{{}/{}}}:{suffix}", world.license.pool.license, world.license.pool.pool)
 }
