@@ -155,6 +155,16 @@ impl World {
         instance(seats, &self.database, self.timing, self.clock.clone()).await
     }
 
+    /// From now on this Redis is the primary for everything of this world but the instances that were made before; answers the old one.
+    pub async fn fail_over(&mut self, primary: Redis) -> Redis {
+        let old = std::mem::replace(&mut self.redis, primary);
+        let reaper = Records::with(self.database.clone(), Role::Reaper, 4);
+        self.reaper = Reaper::new(self.seats(), reaper, self.timing);
+        self.manage = Manage::new(self.seats(), self.admin.clone());
+        self.moves = self.instance().await;
+        old
+    }
+
     /// The records as the service role, for tests that speak to them directly.
     pub fn service(&self) -> Records {
         Records::with(self.database.clone(), Role::Service, 4)

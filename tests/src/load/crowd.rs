@@ -30,6 +30,8 @@ struct Shared {
     log: BeliefLog,
     timing: Timing,
     instances: RwLock<Vec<Moves>>,
+    /// How long a process believes an answer, in leases: 1, unless a test wants to see that more is noticed.
+    trust: f64,
 }
 
 /// Processes of the same habits, and what happened to them.
@@ -59,6 +61,17 @@ pub struct Tally {
     pub members: usize,
 }
 
+impl std::fmt::Display for Tally {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{} processes: {} sessions, {} full, {} heartbeats, {} lost, {} lapsed, {} released",
+            self.members, self.seats, self.full, self.heartbeats, self.lost, self.lapsed, self.released
+        )?;
+        write!(f, "; failed heartbeats {:?}, acquires {:?}", self.failed_heartbeats, self.failed_acquires)
+    }
+}
+
 impl Group {
     pub fn tally(&self) -> Tally {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -85,9 +98,17 @@ impl Crowd {
         Self::of(world, all)
     }
 
+    /// The same, of processes that believe an answer for `trust` times its lease.
+    pub async fn trusting(world: &World, trust: f64) -> Self {
+        let mut crowd = Self::over(world, 1).await;
+        Arc::get_mut(&mut crowd.shared).expect("nobody has joined").trust = trust;
+        crowd
+    }
+
     /// An empty crowd over these instances.
     pub fn of(world: &World, instances: Vec<Moves>) -> Self {
-        let shared = Shared { log: BeliefLog::default(), timing: world.timing, instances: RwLock::new(instances) };
+        let shared =
+            Shared { log: BeliefLog::default(), timing: world.timing, instances: RwLock::new(instances), trust: 1.0 };
         Self {
             shared: Arc::new(shared),
             license: world.license.clone(),
@@ -344,7 +365,7 @@ impl Process {
     }
 
     fn lease(&self) -> Duration {
-        self.shared.timing.ttl - self.shared.timing.eps()
+        (self.shared.timing.ttl - self.shared.timing.eps()).mul_f64(self.shared.trust)
     }
 
     /// Waits for a part of the lease, or until the run is over.
