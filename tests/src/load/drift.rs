@@ -66,7 +66,7 @@ impl Keys {
         let mut redis = world.redis().await;
         let key = |suffix: &str| world.key(suffix);
         let mut pipe = redis::pipe();
-        pipe.atomic().hgetall(key("h")).zrange_withscores(key("z"), 0, -1).hgetall(key("s")).hgetall(key("m"));
+        pipe.hgetall(key("h")).zrange_withscores(key("z"), 0, -1).hgetall(key("s")).hgetall(key("m"));
         pipe.zrange_withscores(key("n"), 0, -1);
         let (h, z, s, m, n) = pipe.query_async(&mut redis).await.unwrap();
         Self { h, z, s, m, n }
