@@ -158,11 +158,15 @@ impl World {
     /// From now on this Redis is the primary for everything of this world but the instances that were made before; answers the old one.
     pub async fn fail_over(&mut self, primary: Redis) -> Redis {
         let old = std::mem::replace(&mut self.redis, primary);
-        let reaper = Records::with(self.database.clone(), Role::Reaper, 4);
-        self.reaper = Reaper::new(self.seats(), reaper, self.timing);
+        self.reaper = self.another_reaper();
         self.manage = Manage::new(self.seats(), self.admin.clone());
         self.moves = self.instance().await;
         old
+    }
+
+    /// Another reaper over the same stores, with no fail point armed.
+    pub fn another_reaper(&self) -> Reaper {
+        Reaper::new(self.seats(), Records::with(self.database.clone(), Role::Reaper, 4), self.timing)
     }
 
     /// The records as the service role, for tests that speak to them directly.

@@ -8,6 +8,7 @@ use license_core::{
     moves::{
         Moves,
         acquire::{Outcome, Seat},
+        steps::Step,
     },
     seats::{HeartbeatAnswer, ReplicationId, Seats, Warm},
 };
@@ -15,7 +16,7 @@ use license_local::stores::{Redis, RedisSettings};
 use license_tests::{
     Machine, World,
     client::{alive, seat},
-    load::{Crowd, Habits, check, crowd::Group, drift},
+    load::{Crowd, Dice, Habits, check, crowd::Group, drift},
     stores,
     world::Shape,
 };
@@ -28,6 +29,8 @@ use tokio::task::JoinSet;
 const TTL: Duration = Duration::from_secs(3);
 /// Beside the reaper.
 const INSTANCES: usize = 3;
+/// Where more is to happen in the same time.
+const WILD_TTL: Duration = Duration::from_millis(1500);
 const SEATS: u32 = 8;
 /// How long an answer may take on a busy machine.
 const SOON: Duration = Duration::from_secs(10);
@@ -416,4 +419,47 @@ async fn a_lease_extended_by_an_old_primary_within_the_drain_margin_is_waited_fo
     b.turned_away(&promoted).await;
     world.pass(world.timing.eps() + Duration::from_millis(1));
     b.seated(&promoted).await;
+}
+
+/// Something goes wrong: Redis forgets all or a key, or a request dies or stands still between two steps.
+async fn mishap(world: &World, instances: &[Moves], dice: &mut Dice) {
+    const STEPS: [Step; 6] =
+        [Step::Acquire, Step::Grant, Step::Heartbeat, Step::Release, Step::EndSeats, Step::RebuildPool];
+    let steps = instances[dice.below(instances.len())].steps();
+    let step = STEPS[dice.below(STEPS.len())];
+    match dice.below(60) {
+        0 => world.flush().await,
+        1 => world.forget(["h", "z", "s", "m", "n", "c"][dice.below(6)]).await,
+        2..=9 => world.reaper.steps().cut([Step::Reap, Step::EndSeats][dice.below(2)]),
+        10..=34 => steps.cut(step),
+        _ => {
+            let held = steps.hold(step);
+            let time = dice.between(world.timing.ttl, 0.0, 1.5);
+            tokio::spawn(async move {
+                // Dropped, it lets the request go on: also one that comes to the step only later.
+                tokio::time::sleep(time).await;
+                drop(held);
+            });
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn everything_that_can_go_wrong_at_once_oversells_nothing() {
+    let mut world = World::shaped(Shape::live(4, WILD_TTL)).await;
+    let mut crowd = Crowd::over(&world, INSTANCES).await;
+    let wild = crowd.join("wild", 16, Habits::WILD);
+    crowd.sweep(&world).await;
+    let (instances, mut dice) = (crowd.instances(), crowd.dice());
+    let until = Instant::now() + 6 * WILD_TTL;
+    while Instant::now() < until {
+        mishap(&world, &instances, &mut dice).await;
+        crowd.go_on(dice.between(WILD_TTL, 0.0, 0.1)).await;
+    }
+    crowd.route(three(&world).await.into());
+    crowd.go_on(2 * WILD_TTL + world.timing.drain).await;
+    crowd.stop().await;
+    println!("wild {}", wild.tally());
+    world.reaper = world.another_reaper();
+    check::holds(&world, crowd.log()).await;
 }

@@ -160,6 +160,15 @@ impl Crowd {
         *self.shared.instances.write().unwrap_or_else(PoisonError::into_inner) = instances;
     }
 
+    /// The instances that requests go to.
+    pub fn instances(&self) -> Vec<Moves> {
+        self.shared.instances.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub fn dice(&mut self) -> Dice {
+        self.dice.split()
+    }
+
     pub fn log(&self) -> &BeliefLog {
         &self.shared.log
     }
@@ -387,9 +396,10 @@ impl Process {
     }
 }
 
-/// Errors that mean "ask again later"; any other fails the test.
+/// Errors that mean "ask again later", and the end that a fail point makes of an instance; any other fails the test.
 fn code(e: &Error) -> &'static str {
     match e.code() {
+        _ if matches!(e, Error::Cut(_)) => "cut",
         code @ (Code::SeatsUnavailable | Code::RecordsUnavailable) => code.as_str(),
         _ => panic!("a process was answered {e}"),
     }

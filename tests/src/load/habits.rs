@@ -23,6 +23,8 @@ impl Habits {
     pub const STEADY: Self = Self { restart: 0.0, release: 0.0, silence: 0.0, duplicate: 0.05, vanishes: false };
     /// Everything that processes do.
     pub const LIVELY: Self = Self { restart: 0.06, release: 0.12, silence: 0.06, duplicate: 0.1, vanishes: false };
+    /// The same, much more often.
+    pub const WILD: Self = Self { restart: 0.1, release: 0.3, silence: 0.15, duplicate: 0.3, vanishes: false };
     /// Takes a seat and falls silent.
     pub const VANISHING: Self = Self { vanishes: true, ..Self::STEADY };
 }
