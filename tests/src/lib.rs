@@ -8,6 +8,7 @@
 )]
 
 pub mod client;
+pub mod load;
 pub mod process;
 pub mod stores;
 pub mod world;

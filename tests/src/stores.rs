@@ -25,3 +25,10 @@ pub async fn database() -> PgConnectOptions {
     connection.execute(sqlx::AssertSqlSafe(copy)).await.unwrap();
     server.superuser().database(&name)
 }
+
+/// A migrated PostgreSQL of the caller's own, to be broken.
+pub async fn own_server() -> Postgres {
+    let server = Postgres::temporary().await.expect("PostgreSQL starts");
+    records::migrate(&server.superuser()).await.expect("the schema is made");
+    server
+}

@@ -40,6 +40,7 @@ pub struct World {
     pub database: PgConnectOptions,
     pub clock: Clock,
     pub timing: Timing,
+    pub replication_id: ReplicationId,
     pub moves: Moves,
     pub reaper: Reaper,
     pub manage: Manage,
@@ -66,6 +67,9 @@ pub struct Shape {
     pub replication_id: ReplicationId,
     pub redis: RedisSettings,
     pub clock: Clock,
+    pub timing: Timing,
+    /// A database of the caller's own server; `None`: one on the server that all tests of the process share.
+    pub database: Option<PgConnectOptions>,
 }
 
 impl Default for Shape {
@@ -77,7 +81,17 @@ impl Default for Shape {
             replication_id: ReplicationId::Script,
             redis: RedisSettings::default(),
             clock: Clock::fake(),
+            timing: Timing::default(),
+            database: None,
         }
+    }
+}
+
+impl Shape {
+    /// Real time, sped up: a lease of `ttl`, a drain margin of a second, a heartbeat every 30 % of the lease.
+    pub fn live(seats: u32, ttl: std::time::Duration) -> Self {
+        let timing = Timing { drain: std::time::Duration::from_secs(1), ..Timing::with_ttl(ttl) };
+        Self { seats, clock: Clock::system(), timing, ..Self::default() }
     }
 }
 
@@ -94,8 +108,11 @@ impl World {
 
     pub async fn shaped(shape: Shape) -> Self {
         let redis = Redis::temporary(shape.redis.clone()).await.expect("Redis starts");
-        let database = stores::database().await;
-        let timing = Timing::default();
+        let database = match shape.database.clone() {
+            Some(database) => database,
+            None => stores::database().await,
+        };
+        let timing = shape.timing;
         let admin = Records::with(database.clone(), Role::Admin, 4);
         let license = register(&admin, &database, &shape, "owner").await;
         let seats = || Seats::new(&redis.url(), shape.replication_id, timing, shape.clock.clone()).unwrap();
@@ -106,6 +123,7 @@ impl World {
             admin,
             license,
             timing,
+            replication_id: shape.replication_id,
             clock: shape.clock,
             redis,
             database,
@@ -128,7 +146,27 @@ impl World {
     }
 
     fn seats_with(&self, clock: Clock) -> Seats {
-        Seats::new(&self.redis.url(), ReplicationId::Script, self.timing, clock).unwrap()
+        Seats::new(&self.redis.url(), self.replication_id, self.timing, clock).unwrap()
+    }
+
+    /// Another instance that takes the Redis at `url` for the primary.
+    pub async fn instance_at(&self, url: &str) -> Moves {
+        let seats = Seats::new(url, self.replication_id, self.timing, self.clock.clone()).unwrap();
+        instance(seats, &self.database, self.timing, self.clock.clone()).await
+    }
+
+    /// From now on this Redis is the primary for everything of this world but the instances that were made before; answers the old one.
+    pub async fn fail_over(&mut self, primary: Redis) -> Redis {
+        let old = std::mem::replace(&mut self.redis, primary);
+        self.reaper = self.another_reaper();
+        self.manage = Manage::new(self.seats(), self.admin.clone());
+        self.moves = self.instance().await;
+        old
+    }
+
+    /// Another reaper over the same stores, with no fail point armed.
+    pub fn another_reaper(&self) -> Reaper {
+        Reaper::new(self.seats(), Records::with(self.database.clone(), Role::Reaper, 4), self.timing)
     }
 
     /// The records as the service role, for tests that speak to them directly.
@@ -171,7 +209,8 @@ impl World {
         ::redis::cmd("DEL").arg(self.key(key)).exec_async(&mut self.redis().await).await.unwrap();
     }
 
-    fn key(&self, suffix: &str) -> String {
+    /// How a key of the pool is spelt.
+    pub fn key(&self, suffix: &str) -> String {
         format!("{{{}/{}}}:{suffix}", self.license.pool.license, self.license.pool.pool)
     }
 

@@ -49,11 +49,25 @@ impl Seats {
     /// # Errors
     /// [`crate::Error::Seats`] if Redis did not answer; the copy may have been replaced all the same.
     pub async fn rebuild(&self, pool: &PoolKey, nonce: &str, snapshot: &Snapshot) -> Result<bool> {
+        self.rebuild_in_chunks(pool, nonce, snapshot, CHUNK).await
+    }
+
+    /// The same with at most `size` seats per script call (at least one).
+    ///
+    /// # Errors
+    /// As [`Seats::rebuild`].
+    pub async fn rebuild_in_chunks(
+        &self,
+        pool: &PoolKey,
+        nonce: &str,
+        snapshot: &Snapshot,
+        size: usize,
+    ) -> Result<bool> {
         let held = snapshot.seats.iter().any(|seat| seat.holder.is_some());
         let (load, rebuild) =
             if held { (&scripts::LOAD_HELD, &scripts::REBUILD_HELD) } else { (&scripts::LOAD, &scripts::REBUILD) };
         let common = [nonce.to_owned(), snapshot.epoch.to_string(), self.timing.rebuild_lease_ms().to_string()];
-        let mut chunks: Vec<&[RebuiltSeat]> = snapshot.seats.chunks(CHUNK).collect();
+        let mut chunks: Vec<&[RebuiltSeat]> = snapshot.seats.chunks(size.max(1)).collect();
         let last = chunks.pop().unwrap_or_default();
         let shadow = pool.shadow_keys(snapshot.epoch);
         for chunk in &chunks {

@@ -1,0 +1,352 @@
+//! Processes that acquire, keep, lose and give back seats over several instances, and write down what they believe.
+
+use super::{
+    habits::{Dice, Habits},
+    log::{Belief, BeliefLog},
+    tally::Group,
+};
+use crate::{Machine, World, client::open, world::License};
+use license_core::{
+    Code, Error,
+    domain::{handle::SessionHandle, id::SessionId, lease::Timing},
+    moves::{Moves, acquire, heartbeat},
+};
+use std::{
+    sync::{Arc, PoisonError, RwLock},
+    time::{Duration, Instant},
+};
+use tokio::{sync::watch, task::JoinSet};
+
+/// All processes of a run.
+pub struct Crowd {
+    shared: Arc<Shared>,
+    license: License,
+    dice: Dice,
+    tasks: JoinSet<()>,
+    stop: watch::Sender<bool>,
+}
+
+struct Shared {
+    log: BeliefLog,
+    timing: Timing,
+    instances: RwLock<Vec<Moves>>,
+    /// How long a process believes an answer, in leases: 1, unless a test wants to see that more is noticed.
+    trust: f64,
+}
+
+impl Crowd {
+    /// An empty crowd over `instances` new instances of a world.
+    pub async fn over(world: &World, instances: usize) -> Self {
+        let mut all = Vec::new();
+        for _ in 0..instances {
+            all.push(world.instance().await);
+        }
+        Self::of(world, all)
+    }
+
+    /// The same, of processes that believe an answer for `trust` times its lease.
+    pub async fn trusting(world: &World, trust: f64) -> Self {
+        let mut crowd = Self::over(world, 1).await;
+        Arc::get_mut(&mut crowd.shared).expect("nobody has joined").trust = trust;
+        crowd
+    }
+
+    /// An empty crowd over these instances.
+    pub fn of(world: &World, instances: Vec<Moves>) -> Self {
+        let shared =
+            Shared { log: BeliefLog::default(), timing: world.timing, instances: RwLock::new(instances), trust: 1.0 };
+        Self {
+            shared: Arc::new(shared),
+            license: world.license.clone(),
+            dice: Dice::printed(),
+            tasks: JoinSet::new(),
+            stop: watch::channel(false).0,
+        }
+    }
+
+    /// So many machines join, each with one process.
+    pub fn join(&mut self, name: &str, members: usize, habits: Habits) -> Group {
+        let group = Group::default();
+        group.note(|t| t.members = members);
+        for n in 0..members {
+            let process = Process {
+                shared: self.shared.clone(),
+                group: group.clone(),
+                machine: Machine::new(&self.license, &format!("{name}-{n}")),
+                habits,
+                dice: self.dice.split(),
+                stop: self.stop.subscribe(),
+            };
+            self.tasks.spawn(process.run());
+        }
+        group
+    }
+
+    /// The same, and waits until every one has its seat.
+    pub async fn join_seated(&mut self, name: &str, members: usize, habits: Habits) -> Group {
+        let group = self.join(name, members, habits);
+        self.until("everybody has a seat", Duration::from_secs(10), || group.tally().answered.len() == members).await;
+        group
+    }
+
+    /// The reaper looks at the world's pool again and again, whatever the stores answer.
+    pub async fn sweep(&mut self, world: &World) {
+        let (reaper, bucket, period) = (world.reaper.clone(), world.bucket().await, world.timing.ttl / 6);
+        let mut stop = self.stop.subscribe();
+        self.tasks.spawn(async move {
+            while tokio::time::timeout(period, stop.wait_for(|stop| *stop)).await.is_err() {
+                // Stores that are away are what these runs are about; what a sweep leaves undone is looked at in the end.
+                let _ = reaper.sweep(bucket).await;
+            }
+        });
+    }
+
+    /// From now on requests go to these instances only.
+    pub fn route(&self, instances: Vec<Moves>) {
+        *self.shared.instances.write().unwrap_or_else(PoisonError::into_inner) = instances;
+    }
+
+    /// The instances that requests go to.
+    pub fn instances(&self) -> Vec<Moves> {
+        self.shared.instances.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub fn dice(&mut self) -> Dice {
+        self.dice.split()
+    }
+
+    pub fn log(&self) -> &BeliefLog {
+        &self.shared.log
+    }
+
+    /// Waits for something that must come true in time, and tells how long it took.
+    ///
+    /// # Panics
+    /// If it does not, or a process did.
+    pub async fn until(&mut self, what: &str, most: Duration, mut condition: impl FnMut() -> bool) -> Duration {
+        let since = Instant::now();
+        while !condition() {
+            assert!(since.elapsed() < most, "not within {most:?}: {what}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            self.look();
+        }
+        since.elapsed()
+    }
+
+    /// Lets the crowd do as it does for a while.
+    pub async fn go_on(&mut self, time: Duration) {
+        tokio::time::sleep(time).await;
+        self.look();
+    }
+
+    fn look(&mut self) {
+        while let Some(ended) = self.tasks.try_join_next() {
+            ended.expect("no process panics");
+        }
+    }
+
+    /// Ends every process between two requests. Nobody gives anything back.
+    pub async fn stop(&mut self) {
+        self.stop.send_replace(true);
+        while let Some(ended) = self.tasks.join_next().await {
+            ended.expect("no process panics");
+        }
+    }
+}
+
+struct Process {
+    shared: Arc<Shared>,
+    group: Group,
+    machine: Machine,
+    habits: Habits,
+    dice: Dice,
+    stop: watch::Receiver<bool>,
+}
+
+/// What a seated process knows.
+struct Held {
+    handle: SessionHandle,
+    /// The longest it has not asked since it was last answered.
+    mute: Duration,
+    /// When its last request was over.
+    asked: Instant,
+}
+
+/// How a session went on.
+enum Next {
+    Keep,
+    Over,
+}
+
+impl Process {
+    async fn run(mut self) {
+        while let Some(mut held) = self.take().await {
+            if self.habits.vanishes {
+                return;
+            }
+            while let Next::Keep = self.step(&mut held).await {}
+        }
+    }
+
+    /// Asks until there is a seat. `None`: the run is over.
+    async fn take(&mut self) -> Option<Held> {
+        self.machine = self.machine.restarted();
+        loop {
+            if *self.stop.borrow() {
+                return None;
+            }
+            let sent = Instant::now();
+            let mut held = None;
+            for answer in self.ask_acquire().await {
+                match answer {
+                    Ok(acquire::Outcome::Seat(seat)) => held = Some(self.seated(&seat, sent)),
+                    Ok(acquire::Outcome::Full(_) | acquire::Outcome::TooMany(_)) => self.group.note(|t| t.full += 1),
+                    Ok(other) => panic!("a good key is answered {other:?}"),
+                    Err(e) => self.group.note(|t| *t.failed_acquires.entry(code(&e)).or_default() += 1),
+                }
+            }
+            if held.is_some() {
+                return held;
+            }
+            self.pause(0.03, 0.08).await;
+        }
+    }
+
+    fn seated(&self, seat: &acquire::Seat, sent: Instant) -> Held {
+        let belief = Belief {
+            session: seat.session,
+            holder: self.machine.holder(),
+            seat: seat.seat,
+            label: self.machine.request.label.clone(),
+            spans: Vec::new(),
+        };
+        self.shared.log.seated(&belief, self.machine.request.attempt, sent, self.lease());
+        let label = belief.label;
+        self.group.note(|t| {
+            t.seats += usize::from(!seat.renewed);
+            t.answered.insert(label, Instant::now());
+        });
+        Held { handle: open(seat), mute: Duration::ZERO, asked: Instant::now() }
+    }
+
+    /// One heartbeat later, or whatever the habits do instead.
+    async fn step(&mut self, held: &mut Held) -> Next {
+        self.pause(0.28, 0.32).await;
+        if *self.stop.borrow() {
+            return Next::Over;
+        }
+        if self.dice.chance(self.habits.restart) {
+            // It may have stopped rather than ended: its belief stands to its end.
+            return Next::Over;
+        }
+        if self.dice.chance(self.habits.release) {
+            self.release(held).await;
+            self.pause(0.0, 0.3).await;
+            return Next::Over;
+        }
+        if self.dice.chance(self.habits.silence) {
+            self.pause(1.0, 2.0).await;
+        }
+        self.beat(held).await
+    }
+
+    /// Asks until there is an answer.
+    async fn beat(&mut self, held: &mut Held) -> Next {
+        let session = held.handle.session;
+        loop {
+            if *self.stop.borrow() {
+                return Next::Over;
+            }
+            held.mute = held.mute.max(held.asked.elapsed());
+            let sent = Instant::now();
+            let mut next = None;
+            for answer in self.ask_heartbeat(&held.handle).await {
+                match answer {
+                    Ok(heartbeat::Outcome::Alive(_)) => next = next.or(Some(self.alive(held, sent))),
+                    Ok(heartbeat::Outcome::Gone(reason)) => next = Some(self.gone(held, session, &reason)),
+                    Ok(heartbeat::Outcome::Refused(_)) => {
+                        self.shared.log.dropped(session);
+                        next = next.or(Some(Next::Keep));
+                    }
+                    Err(e) => self.group.note(|t| *t.failed_heartbeats.entry(code(&e)).or_default() += 1),
+                }
+            }
+            held.asked = Instant::now();
+            if let Some(next) = next {
+                return next;
+            }
+            self.pause(0.03, 0.06).await;
+        }
+    }
+
+    fn alive(&self, held: &mut Held, sent: Instant) -> Next {
+        self.shared.log.extended(held.handle.session, sent, self.lease());
+        held.mute = Duration::ZERO;
+        self.group.note(|t| {
+            t.heartbeats += 1;
+            t.answered.insert(self.machine.request.label.clone(), Instant::now());
+        });
+        Next::Keep
+    }
+
+    fn gone(&self, held: &Held, session: SessionId, reason: &str) -> Next {
+        self.shared.log.gone(session, reason);
+        let asked = held.mute < self.shared.timing.ttl / 2;
+        self.group.note(|t| if asked { t.lost += 1 } else { t.lapsed += 1 });
+        Next::Over
+    }
+
+    async fn release(&mut self, held: &Held) {
+        // It stops before it says so.
+        self.shared.log.dropped(held.handle.session);
+        self.group.note(|t| t.released += 1);
+        for _ in 0..3 {
+            if self.instance().release(&held.handle).await.is_ok() {
+                return;
+            }
+            self.pause(0.03, 0.06).await;
+        }
+    }
+
+    async fn ask_acquire(&mut self) -> Vec<license_core::Result<acquire::Outcome>> {
+        let (one, other) = (self.instance(), self.instance());
+        if self.dice.chance(self.habits.duplicate) {
+            let (a, b) = tokio::join!(one.acquire(&self.machine.request), other.acquire(&self.machine.request));
+            return vec![a, b];
+        }
+        vec![one.acquire(&self.machine.request).await]
+    }
+
+    async fn ask_heartbeat(&mut self, handle: &SessionHandle) -> Vec<license_core::Result<heartbeat::Outcome>> {
+        let (one, other) = (self.instance(), self.instance());
+        if self.dice.chance(self.habits.duplicate) {
+            let (a, b) = tokio::join!(one.heartbeat(handle, None), other.heartbeat(handle, None));
+            return vec![a, b];
+        }
+        vec![one.heartbeat(handle, None).await]
+    }
+
+    fn instance(&mut self) -> Moves {
+        let instances = self.shared.instances.read().unwrap_or_else(PoisonError::into_inner);
+        instances[self.dice.below(instances.len())].clone()
+    }
+
+    fn lease(&self) -> Duration {
+        (self.shared.timing.ttl - self.shared.timing.eps()).mul_f64(self.shared.trust)
+    }
+
+    /// Waits for a part of the lease, or until the run is over.
+    async fn pause(&mut self, low: f64, high: f64) {
+        let time = self.dice.between(self.shared.timing.ttl, low, high);
+        let _ = tokio::time::timeout(time, self.stop.wait_for(|stop| *stop)).await;
+    }
+}
+
+/// Errors that mean "ask again later", and the end that a fail point makes of an instance; any other fails the test.
+fn code(e: &Error) -> &'static str {
+    match e.code() {
+        _ if matches!(e, Error::Cut(_)) => "cut",
+        code @ (Code::SeatsUnavailable | Code::RecordsUnavailable) => code.as_str(),
+        _ => panic!("a process was answered {e}"),
+    }
+}
