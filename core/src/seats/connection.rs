@@ -1,7 +1,7 @@
 //! Connections that never grow older than 30 s: a deposed primary can be spoken to only so long after a failover, and the drain margin
 //! of a rebuild covers it (docs/PROTOCOL.md, section 2).
 
-use super::reply::Reply;
+use super::{contact::Contact, reply::Reply};
 use crate::{Error, Result};
 use redis::{AsyncConnectionConfig, Client, ScriptInvocation, aio::MultiplexedConnection};
 use std::{
@@ -33,6 +33,7 @@ pub(super) struct Connections {
     client: Client,
     id: ReplicationId,
     max_age: Duration,
+    contact: Contact,
     current: Arc<Mutex<Current>>,
 }
 
@@ -51,9 +52,9 @@ struct Live {
 }
 
 impl Connections {
-    pub(super) fn new(url: &str, id: ReplicationId, max_age: Duration) -> Result<Self> {
+    pub(super) fn new(url: &str, id: ReplicationId, max_age: Duration, contact: Contact) -> Result<Self> {
         let client = Client::open(url).map_err(|e| Error::Seats(format!("not a Redis URL: {e}")))?;
-        Ok(Self { client, id, max_age, current: Arc::default() })
+        Ok(Self { client, id, max_age, contact, current: Arc::default() })
     }
 
     /// Runs one script call. A connection that turns out to be broken is replaced once; a silent server is not asked twice.
@@ -66,6 +67,7 @@ impl Connections {
                 call(&live.replication_id).invoke_async(&mut live.connection).await;
             match answer {
                 Ok(value) => {
+                    self.contact.heard();
                     let reply = Reply::new(value)?;
                     if reply.is("READONLY") || !self.is_still(&mut live).await {
                         self.forget(&live).await;
@@ -75,10 +77,16 @@ impl Connections {
                 }
                 Err(e) => {
                     // Whatever went wrong with this connection or node, the next caller starts afresh.
-                    if e.is_io_error() || e.is_timeout() || e.is_connection_dropped() || e.code() == Some("READONLY") {
+                    let silent = e.is_io_error() || e.is_timeout() || e.is_connection_dropped();
+                    if silent || e.code() == Some("READONLY") {
                         self.forget(&live).await;
                     }
-                    if tries > 1 || e.is_timeout() || !(e.is_io_error() || e.is_connection_dropped()) {
+                    if silent {
+                        self.contact.missed();
+                    } else {
+                        self.contact.heard();
+                    }
+                    if tries > 1 || e.is_timeout() || !silent {
                         return Err(Error::Seats(e.to_string()));
                     }
                 }
@@ -90,6 +98,11 @@ impl Connections {
     async fn is_still(&self, live: &mut Live) -> bool {
         self.id == ReplicationId::Script
             || replication_id(&mut live.connection).await.is_ok_and(|id| id == live.replication_id)
+    }
+
+    /// The service's clock as scripts get it: it stands still while and just after the store was away.
+    pub(super) fn clock_ms(&self) -> i64 {
+        self.contact.clock_ms()
     }
 
     pub(super) async fn ping(&self) -> Result<()> {
@@ -117,6 +130,7 @@ impl Connections {
                 Ok(current.live.insert(live).clone())
             }
             Err(e) => {
+                self.contact.missed();
                 current.failed = Some((Instant::now(), e.to_string()));
                 Err(Error::Seats(e.to_string()))
             }

@@ -5,10 +5,12 @@
 //! Nothing here knows PostgreSQL.
 //!
 //! * `keys.rs`: the one speller of keys · `scripts.rs`: the one place that runs scripts · `connection.rs`: connections no older than 30 s
+//! * `contact.rs`: what this instance saw of the store's absence
 //! * `acquire.rs`, `session.rs`, `reap.rs`, `rebuild.rs`: what the scripts are asked and what they answer
 
 mod acquire;
 mod connection;
+mod contact;
 mod keys;
 mod reap;
 mod rebuild;
@@ -48,7 +50,12 @@ impl Seats {
     /// # Errors
     /// If the URL is none.
     pub fn new(url: &str, id: ReplicationId, timing: Timing, clock: Clock) -> Result<Self> {
-        Ok(Self { connections: connection::Connections::new(url, id, timing.max_connection_age)?, timing, clock })
+        let contact = contact::Contact::new(clock.clone(), &timing);
+        Ok(Self {
+            connections: connection::Connections::new(url, id, timing.max_connection_age, contact)?,
+            timing,
+            clock,
+        })
     }
 
     /// True if the store answers now. For readiness; nothing is gated on it.

@@ -58,7 +58,7 @@ impl Seats {
         shadow: &[String],
         arguments: &[String],
     ) -> Result<Reply> {
-        let times = [self.clock.now_ms(), self.timing.ttl_ms(), self.clock.redis_test_ms()];
+        let times = [self.connections.clock_ms(), self.timing.ttl_ms(), self.clock.redis_test_ms()];
         self.connections
             .run(|id| {
                 let mut call = script.prepare_invoke();

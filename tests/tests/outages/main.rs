@@ -230,12 +230,16 @@ async fn a_redis_that_stood_still_for_two_leases_costs_nobody_a_seat() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_redis_that_stood_still_for_two_leases_oversells_nothing_in_a_full_house() {
+async fn a_redis_that_stood_still_for_two_leases_costs_no_holder_its_seat_in_a_full_house_with_others_waiting() {
     let (mut world, mut crowd, steady, waiting) = full_house(live()).await;
     stands_still(&mut world, &mut crowd).await;
+    let back = Instant::now();
+    crowd.until("heartbeats are answered again", SOON, || steady.all_answered_since(back)).await;
     crowd.go_on(TTL + TTL / 2).await;
     crowd.stop().await;
     println!("steady {}\nwaiting {}", steady.tally(), waiting.tally());
+    assert_eq!((steady.tally().seats, steady.tally().lost), (8, 0));
+    assert_eq!(waiting.tally().seats, 0);
     check::holds(&world, crowd.log()).await;
 }
 
