@@ -14,10 +14,10 @@ const MEMBERS: &[(Code, &[&str])] = &[
     (Code::LicenseSuspended, &["license", "since"]),
     (Code::LicenseRevoked, &["license", "since"]),
     (Code::LicenseNotStarted, &["license", "since"]),
-    (Code::ProductNotAllowed, &["license", "since"]),
+    (Code::ProductNotAllowed, &["license", "product"]),
     (Code::NoSeatsAvailable, &["seats_total", "seats_used", "next_seat_in", "holders", "label", "since", "seen_in"]),
     (Code::TooManyProcesses, &["processes"]),
-    (Code::SessionGone, &["reason", "expired", "kicked", "released", "unknown"]),
+    (Code::SessionGone, &["reason", "expired", "kicked", "released", "unknown", "session_id"]),
 ];
 
 /// Each code's section: its heading and what stands below it.

@@ -17,7 +17,7 @@ pub struct Event {
     /// When it was committed.
     #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,
-    /// The details, by kind (docs/PROTOCOL.md lists them). Never a key, a handle or a token.
+    /// The details, by kind (docs/API.md lists them). Never a key, a handle or a token.
     pub payload: serde_json::Value,
 }
 
