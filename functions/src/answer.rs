@@ -128,7 +128,7 @@ pub(crate) async fn signed(
 ) -> Problem {
     let Some(nonce) = nonce.filter(|_| (401..=410).contains(&problem.status())) else { return problem };
     match moves.sign_refusal(problem.code(), nonce, license, session).await {
-        Ok(jws) => problem.with_refusal(Some(jws)),
+        Ok((refusal, certificate)) => problem.with_refusal(&refusal, &certificate),
         Err(error) => error.into(),
     }
 }

@@ -18,7 +18,7 @@ use axum::{
 };
 use http::{StatusCode, header};
 use license_core::{
-    Clock, Error,
+    Clock, Code, Error,
     domain::event::{BUCKETS, Event, ReapBucket},
     identity::Verifier,
     moves::{publish, reap::Reaper},
@@ -62,11 +62,15 @@ async fn received<T>(
         tracing::warn!(reason = %refused, "push refused");
         Problem::token_invalid("Only the subscriptions of this service may push here.").into_response()
     })?;
-    let body = extract::read(request).await.map_err(IntoResponse::into_response)?;
-    Envelope::parse(&body).and_then(|push| read(&push)).map_err(|malformed| {
-        tracing::error!(reason = %malformed, "a poison message was acknowledged and dropped");
+    let poison = |reason: &dyn std::fmt::Display| {
+        tracing::error!(%reason, "a poison message was acknowledged and dropped");
         acknowledged("poison")
-    })
+    };
+    let body = extract::read(request).await.map_err(|problem| match problem.code() {
+        Code::PayloadTooLarge => poison(&"it is larger than any message of ours"),
+        _ => problem.into_response(),
+    })?;
+    Envelope::parse(&body).and_then(|push| read(&push)).map_err(|malformed| poison(&malformed))
 }
 
 fn acknowledged(label: &'static str) -> Response {

@@ -177,9 +177,22 @@ async fn a_kicked_seat_nobody_asks_for_is_free_one_rebuild_lease_later() {
     let world = World::with_seats(1).await;
     world.machine("a").seated(&world.moves).await;
     assert!(world.kick(0, false).await);
+    world.flush().await; // not even an old copy is left
     world.sweep().await; // the quarantine begins
     world.pass(Duration::from_millis(world.timing.rebuild_lease_ms() as u64 + 1));
     world.machine("b").seated(&world.moves).await;
+}
+
+#[tokio::test]
+async fn a_grace_longer_than_certificates_allow_is_cut_and_not_refused() {
+    let world = World::with_seats(1).await;
+    sqlx::query("update licenses set grace_hours = 1000, expires_at = null")
+        .execute(&mut world.truth().await)
+        .await
+        .unwrap();
+    let a_seat = world.machine("a").seated(&world.moves).await;
+    let longest = world.clock.now() + world.moves.signer().settings().max_grace;
+    assert!(a_seat.lease.offline_until <= longest && a_seat.lease.offline_until > longest - Duration::from_secs(2));
 }
 
 #[tokio::test]

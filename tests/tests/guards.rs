@@ -316,6 +316,21 @@ async fn an_id_read_per_connection_is_not_believed_once_the_node_was_promoted_ag
 }
 
 #[tokio::test]
+async fn a_redis_that_may_drop_live_seats_is_not_ready() {
+    let world = World::new().await;
+    world.seats().ready().await.unwrap();
+    let policy = async |name: &str| {
+        let mut command = redis::cmd("CONFIG");
+        command.arg("SET").arg("maxmemory-policy").arg(name).exec_async(&mut world.redis().await).await.unwrap();
+    };
+    policy("volatile-lru").await;
+    let told = world.seats().ready().await.unwrap_err().to_string();
+    assert!(told.contains("noeviction"), "{told}");
+    policy("noeviction").await;
+    world.seats().ready().await.unwrap();
+}
+
+#[tokio::test]
 async fn no_script_is_sent_over_an_old_connection() {
     // A deposed primary can be spoken to only so long after a failover: DRAIN covers it.
     let world = World::with_seats(1).await;

@@ -49,7 +49,9 @@ impl Moves {
         let received = whom.received_ms.div_euclid(1000);
         let lease_end = received + expires_in as i64;
         let at = clock::from_ms(received * 1000);
-        let offline_until = whom.facts.offline_until(at, clock::from_ms(lease_end * 1000));
+        // A longer grace than certificates allow would make tokens no client accepts: it is cut, not refused.
+        let longest = at + self.signer.settings().max_grace;
+        let offline_until = whom.facts.offline_until(at, clock::from_ms(lease_end * 1000)).min(longest);
         let facts = whom.facts;
         let token = key.sign_token(&TokenClaims {
             iss: self.signer.settings().issuer.clone(),
@@ -80,7 +82,8 @@ impl Moves {
         })
     }
 
-    /// Signs a "no" for a client that sent a nonce, so that a fake server cannot lock people out unseen.
+    /// Signs a "no" for a client that sent a nonce, so that a fake server cannot lock people out unseen: the refusal, and the certificate of
+    /// the key that signed it.
     ///
     /// # Errors
     /// [`crate::Error::Signer`] if this instance has no certified key and cannot get one.
@@ -90,16 +93,17 @@ impl Moves {
         nonce: &Nonce,
         license: LicenseNumber,
         session: Option<SessionId>,
-    ) -> Result<String> {
+    ) -> Result<(String, String)> {
         let key = self.signer.certified().await?;
         let now = self.settings.clock.now_seconds();
-        key.sign_refusal(&RefusalClaims::new(
+        let refusal = key.sign_refusal(&RefusalClaims::new(
             &self.signer.settings().issuer,
             now,
             nonce.clone(),
             code,
             license,
             session,
-        ))
+        ))?;
+        Ok((refusal, key.certificate().to_owned()))
     }
 }

@@ -107,11 +107,16 @@ impl Connections {
 
     pub(super) async fn ping(&self) -> Result<()> {
         let mut live = self.get().await?;
-        let answer = redis::cmd("PING").exec_async(&mut live.connection).await;
+        let answer: redis::RedisResult<String> =
+            redis::cmd("INFO").arg("memory").query_async(&mut live.connection).await;
         if answer.is_err() {
             self.forget(&live).await;
         }
-        answer.map_err(|e| Error::Seats(e.to_string()))
+        // With any other policy Redis drops live seats when it is full.
+        match field(&answer.map_err(|e| Error::Seats(e.to_string()))?, "maxmemory_policy:").as_str() {
+            "noeviction" | "" => Ok(()),
+            other => Err(Error::Seats(format!("maxmemory-policy is {other} and must be noeviction"))),
+        }
     }
 
     /// The current connection, or a new one where there is none young enough. Callers wait for one connect, not many.
@@ -161,10 +166,13 @@ impl Connections {
 /// The replication id of a primary.
 async fn replication_id(connection: &mut MultiplexedConnection) -> redis::RedisResult<String> {
     let info: String = redis::cmd("INFO").arg("replication").query_async(connection).await?;
-    let field =
-        |name: &str| info.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim().to_owned();
-    if field("role:") != "master" {
+    if field(&info, "role:") != "master" {
         return Err((redis::ErrorKind::Io, "the node is no primary").into());
     }
-    Ok(field("master_replid:"))
+    Ok(field(&info, "master_replid:"))
+}
+
+/// A field of an `INFO` answer; empty if it is not there.
+fn field(info: &str, name: &str) -> String {
+    info.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim().to_owned()
 }

@@ -66,11 +66,10 @@ impl Contact {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "testing"))]
 mod tests {
     use super::*;
 
-    #[cfg(feature = "testing")]
     #[test]
     fn the_clock_stands_still_from_an_absence_until_a_heartbeat_after_it() {
         let clock = Clock::fake();
@@ -90,7 +89,6 @@ mod tests {
         assert_eq!(contact.clock_ms(), clock.now_ms());
     }
 
-    #[cfg(feature = "testing")]
     #[test]
     fn an_absence_seen_by_an_instance_that_just_started_may_be_a_lease_old() {
         let clock = Clock::fake();

@@ -58,7 +58,10 @@ impl Seats {
         })
     }
 
-    /// True if the store answers now. For readiness; nothing is gated on it.
+    /// Whether the store answers now and keeps what it is given (`maxmemory-policy noeviction`). For readiness; nothing is gated on it.
+    ///
+    /// # Errors
+    /// [`crate::Error::Seats`] with what is wrong.
     pub async fn ready(&self) -> Result<()> {
         self.connections.ping().await
     }

@@ -115,13 +115,10 @@ impl Problem {
         self
     }
 
-    /// Adds the signed refusal that tells a client that the answer is ours, where its request carried a nonce.
+    /// Adds the signed refusal that tells a client that the answer is ours, and the certificate of the key that signed it.
     #[must_use]
-    pub fn with_refusal(self, jws: Option<String>) -> Self {
-        match jws {
-            Some(jws) => self.with("refusal", jws),
-            None => self,
-        }
+    pub fn with_refusal(self, refusal: &str, certificate: &str) -> Self {
+        self.with("refusal", refusal).with("certificate", certificate)
     }
 
     /// Says after how many seconds asking again makes sense.

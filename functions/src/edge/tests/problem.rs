@@ -24,7 +24,7 @@ fn every_code_has_an_honest_row() {
 async fn a_problem_says_what_happened_what_to_do_and_which_request_it_was() {
     let refuse = || async {
         let problem = Problem::new(Code::NoSeatsAvailable, "All 5 seats are in use.").with("seats_total", 5);
-        problem.with_refusal(Some("a.b.c".into())).retry_after(17)
+        problem.with_refusal("a.b.c", "d.e.f").retry_after(17)
     };
     let answer = send(Router::new().route("/x", get(refuse)), super::get("/x")).await;
     assert_eq!(answer.status, StatusCode::CONFLICT);
