@@ -8,6 +8,7 @@
 )]
 
 pub mod client;
+pub mod local;
 pub mod process;
 pub mod stores;
 pub mod world;
