@@ -21,6 +21,9 @@ pub enum Error {
     /// The identity provider's keys could not be fetched.
     #[error("identity provider: {0}")]
     Identity(String),
+    /// Messages were not taken by the queue they are published to; they are published again.
+    #[error("events: {0}")]
+    Events(String),
     /// The request's deadline passed while a repair was still under way; `0` names the room that was waited for.
     #[error("deadline passed: {0}")]
     Deadline(&'static str),
@@ -41,6 +44,7 @@ impl Error {
             Self::Records(_) | Self::Deadline(_) => Code::RecordsUnavailable,
             Self::Signer(_) => Code::SignerUnavailable,
             Self::Identity(_) => Code::IdentityUnavailable,
+            Self::Events(_) => Code::EventsUnavailable,
             Self::Internal(_) => Code::Internal,
             #[cfg(feature = "testing")]
             Self::Cut(_) => Code::Internal,
@@ -107,6 +111,8 @@ codes! {
     SignerUnavailable = "signer_unavailable",
     /// The identity provider's keys could not be fetched.
     IdentityUnavailable = "identity_unavailable",
+    /// What happened could not be published; it waits in the records.
+    EventsUnavailable = "events_unavailable",
     /// A bug of ours; nothing of the inside is shown.
     Internal = "internal",
 }

@@ -27,11 +27,9 @@ use license_core::{
 use license_pubsub::{
     Message, Publisher, Topic,
     push::{Envelope, Malformed, Push, PushCheck},
+    rest::{self, RestPublisher},
 };
-use std::sync::Arc;
-
-#[cfg(feature = "cloud")]
-pub use cloud::service;
+use std::{sync::Arc, time::Duration};
 
 /// What the reaper may touch.
 #[derive(Clone)]
@@ -81,7 +79,7 @@ async fn tick(From(state): From<State>, request: Request) -> Result<Response, Re
     received(&state, request, |_| Ok(())).await?;
     let buckets = (0..BUCKETS).map(|bucket| Message::reap(ReapBucket { bucket })).collect();
     let sent = state.publisher.publish(Topic::Reap, buckets).await;
-    sent.map_err(|error| Problem::from(Error::Internal(error.to_string())).into_response())?;
+    sent.map_err(|error| Problem::from(Error::Events(error.to_string())).into_response())?;
     Ok(acknowledged("sent"))
 }
 
@@ -94,7 +92,7 @@ async fn swept(state: &State, bucket: u16) -> Result<Response, Error> {
     let report = state.reaper.sweep(bucket).await?;
     let send = |events: &[Event]| {
         let (messages, publisher) = (messages(events), Arc::clone(&state.publisher));
-        async move { publisher.publish(Topic::Events, messages).await.map_err(|error| Error::Internal(error.to_string())) }
+        async move { publisher.publish(Topic::Events, messages).await.map_err(|error| Error::Events(error.to_string())) }
     };
     let published = publish::drain(state.reaper.records(), state.reaper.steps(), send).await?;
     if report.seats + report.sessions + published > 0 {
@@ -135,29 +133,39 @@ pub fn service_with(env: &Env, clock: Clock, publisher: Arc<dyn Publisher>) -> R
     Ok(Service { router: router(State { reaper, publisher, push }), checks: vec![check] })
 }
 
-#[cfg(feature = "cloud")]
-mod cloud {
-    use super::service_with;
-    use crate::edge::{
-        config::{self, Env},
-        serve::{Service, StartError},
+/// The service from configuration. It publishes to the bus of a `license-local` where one is named, else to Cloud Pub/Sub.
+///
+/// # Errors
+/// A sentence that names the variable that is wrong.
+pub async fn service(env: &Env, clock: Clock) -> Result<Service, StartError> {
+    let mut settings = config::PubSub::from_env(env)?;
+    let publisher: Arc<dyn Publisher> = match settings.bus.take() {
+        Some(bus) => Arc::new(beside(settings, bus)?),
+        None => cloud(settings).await?,
     };
-    use license_core::Clock;
+    service_with(env, clock, publisher)
+}
+
+/// How long one publish may take; Pub/Sub waits longer for the push that asked for it.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn beside(settings: config::PubSub, bus: config::Bus) -> Result<RestPublisher, StartError> {
+    let config::PubSub { project, topics, .. } = settings;
+    let config::Bus { url, token } = bus;
+    Ok(RestPublisher::new(rest::Settings { url, project, topics, token, deadline: PATIENCE })?)
+}
+
+#[cfg(feature = "cloud")]
+async fn cloud(settings: config::PubSub) -> Result<Arc<dyn Publisher>, StartError> {
     use license_pubsub::cloud::{CloudPublisher, Server, Settings};
-    use std::{sync::Arc, time::Duration};
+    let config::PubSub { project, topics, emulator, .. } = settings;
+    let server = emulator.map_or(Server::Google, Server::Emulator);
+    Ok(Arc::new(CloudPublisher::new(Settings { project, topics, server, deadline: PATIENCE }).await?))
+}
 
-    /// The service from configuration, publishing to Cloud Pub/Sub.
-    ///
-    /// # Errors
-    /// A sentence that names the variable that is wrong.
-    pub async fn service(env: &Env, clock: Clock) -> Result<Service, StartError> {
-        let publisher = CloudPublisher::new(publisher(env)?).await?;
-        service_with(env, clock, Arc::new(publisher))
-    }
-
-    fn publisher(env: &Env) -> config::Result<Settings> {
-        let config::PubSub { project, topics, emulator } = config::PubSub::from_env(env)?;
-        let server = emulator.map_or(Server::Google, Server::Emulator);
-        Ok(Settings { project, topics, server, deadline: Duration::from_secs(20) })
-    }
+#[cfg(not(feature = "cloud"))]
+async fn cloud(_: config::PubSub) -> Result<Arc<dyn Publisher>, StartError> {
+    Err("PUBSUB_BUS_URL is not set, and this reaper was built without the client for Cloud Pub/Sub. Beside license-local, read its \
+         .local/env; in the cloud, build with --features cloud."
+        .into())
 }

@@ -5,6 +5,7 @@
 //! .local/postgres/ redis/      the stores (see stores::place for when they are elsewhere)
 //! .local/root.pem issuer.key   the root key clients pin; the demo issuer's key
 //! .local/handle.key pepper.key what handles are signed and license keys hashed with
+//! .local/bus.token             what the bus knows its publishers by
 //! .local/license-key           the demo license
 //! .local/endpoints.json env    where everything is, while it runs
 //! ```
@@ -19,8 +20,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const FILES: [&str; 8] =
-    ["root.pem", "issuer.key", "handle.key", "pepper.key", "license-key", "endpoints.json", "env", "lock"];
+const FILES: [&str; 9] =
+    ["root.pem", "issuer.key", "handle.key", "pepper.key", "bus.token", "license-key", "endpoints.json", "env", "lock"];
 
 /// The data directory, locked for this process.
 pub(crate) struct Data {
@@ -86,6 +87,12 @@ impl Data {
     pub(crate) fn service_key(&self, name: &str) -> io::Result<Secret<String>> {
         let draw = || Ok(format!("1:{}", BASE64_URL_SAFE_NO_PAD.encode(random::<32>())));
         secrets::kept(&self.path(name), draw).map(Secret::new)
+    }
+
+    /// What the bus knows its publishers by.
+    pub(crate) fn bus_token(&self) -> io::Result<Secret<String>> {
+        let draw = || Ok(BASE64_URL_SAFE_NO_PAD.encode(random::<32>()));
+        secrets::kept(&self.path("bus.token"), draw).map(Secret::new)
     }
 }
 

@@ -1,6 +1,6 @@
 //! What every function is told on this machine: the variables of `.env.sample`, with this machine's values.
 
-use crate::{data::Data, endpoints::Endpoints, issuer, options::Options, supervise::Stores};
+use crate::{bus, data::Data, endpoints::Endpoints, issuer, options::Options, supervise::Stores};
 use license_core::records::Role;
 use license_functions::edge::config::{ConfigError, Env};
 use std::{collections::BTreeMap, io, time::Duration};
@@ -75,6 +75,9 @@ pub(crate) fn variables(
     set("PUSH_AUDIENCE", PUSH_AUDIENCE.into());
     set("PUSH_EMAIL", issuer::PUSH_EMAIL.into());
     set("PUSH_JWKS_URL", jwks.clone());
+    set("PUBSUB_PROJECT", bus::PROJECT.into());
+    set("PUBSUB_BUS_URL", endpoints.issuer.clone());
+    set("PUBSUB_BUS_TOKEN", data.bus_token()?.reveal().clone());
     if demo {
         set("IDENTITY_ISSUER", issuer::ISSUER.into());
         set("IDENTITY_AUDIENCE", issuer::AUDIENCE.into());

@@ -4,10 +4,12 @@
 //! key differ.
 //!
 //! * [`stores`]: PostgreSQL and Redis as children, for this and for tests · [`supervise`]: keeps them running
-//! * [`issuer`]: who stands in for the identity provider and for Google · `scheduler.rs`: the reaper's clock
+//! * [`issuer`]: who stands in for the identity provider and for Google · [`bus`]: its door for other processes · `scheduler.rs`: the
+//!   reaper's clock
 //! * `options.rs` `data.rs` `secrets.rs` `endpoints.rs` `environment.rs`: the command line, the data directory, the addresses and the
 //!   variables · `demo.rs`: the first license · `serve.rs`: the functions · `run.rs`: the order of things · `trial.rs`: `--once`
 
+pub mod bus;
 pub mod issuer;
 pub mod stores;
 pub mod supervise;

@@ -1,6 +1,7 @@
 //! `license-local` from its first line to its last.
 
 use crate::{
+    bus as door,
     data::Data,
     demo,
     endpoints::{Endpoints, FUNCTIONS, Listeners},
@@ -114,7 +115,7 @@ impl Machine {
         let bus = bus(&endpoints, issuer.clone())?;
         let functions = serve::functions(&env, &Clock::system(), &bus).await?;
         endpoints.write(&data, &license_key, &variables)?;
-        let issuer = issuer.router(demo);
+        let issuer = issuer.router(demo).merge(door::router(bus.clone(), data.bus_token()?));
         Ok(Self { data, stores, listeners, endpoints, license_key, functions, issuer, bus, period, rim })
     }
 

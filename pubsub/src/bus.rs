@@ -135,6 +135,14 @@ impl Bus {
         self.inner.dead_letters.load(Ordering::Relaxed)
     }
 
+    /// Accepts messages as [`Publisher::publish`] does, and tells the ids they got, in their order.
+    ///
+    /// # Errors
+    /// The bus is full or shutting down; none was accepted.
+    pub fn accept(&self, topic: Topic, messages: Vec<Message>) -> Result<Vec<String>, PublishError> {
+        self.inner.accept(topic, messages)
+    }
+
     /// Waits until everything accepted so far is delivered or given up.
     pub async fn idle(&self) {
         // Cannot fail: the sender is in `self`.
@@ -156,12 +164,12 @@ impl Publisher for Bus {
     /// `Ok` once the messages are accepted in memory, all or none. A topic without subscription takes and forgets them, as
     /// Cloud Pub/Sub does.
     fn publish(&self, topic: Topic, messages: Vec<Message>) -> BoxFuture<'_, Result<(), PublishError>> {
-        Box::pin(async move { self.inner.accept(topic, messages) })
+        Box::pin(async move { self.accept(topic, messages).map(drop) })
     }
 }
 
 impl Inner {
-    fn accept(self: &Arc<Self>, topic: Topic, messages: Vec<Message>) -> Result<(), PublishError> {
+    fn accept(self: &Arc<Self>, topic: Topic, messages: Vec<Message>) -> Result<Vec<String>, PublishError> {
         let urls: Vec<&Url> = self.subscriptions.iter().filter(|(of, _)| *of == topic).map(|(_, url)| url).collect();
         let new = messages.len() * urls.len();
         let mut outcome = Ok(());
@@ -176,14 +184,16 @@ impl Inner {
             outcome.is_ok()
         });
         outcome?;
+        let mut ids = Vec::with_capacity(messages.len());
         for message in messages {
             let push = Push::new(topic, message, &self.clock);
+            ids.push(push.message_id.clone());
             for url in &urls {
                 let place = Place(self.clone());
                 tokio::spawn(deliver(place, (*url).clone(), push.clone()));
             }
         }
-        Ok(())
+        Ok(ids)
     }
 }
 

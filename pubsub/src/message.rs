@@ -52,6 +52,11 @@ impl Topics {
             Topic::Events => &self.events,
         }
     }
+
+    /// The topic of that name.
+    pub fn named(&self, name: &str) -> Option<Topic> {
+        [Topic::Tick, Topic::Reap, Topic::Events].into_iter().find(|topic| self.name(*topic) == name)
+    }
 }
 
 /// One message. Cloud Pub/Sub's limits hold: 10 MB of data, attribute keys up to 256 bytes, values up to 1,024 bytes, and not
@@ -102,6 +107,10 @@ mod tests {
     fn every_topic_has_the_name_that_was_configured_for_it() {
         let topics = Topics { tick: "t".into(), reap: "r".into(), events: "e".into() };
         assert_eq!([Topic::Tick, Topic::Reap, Topic::Events].map(|t| topics.name(t)), ["t", "r", "e"]);
+        assert_eq!(
+            ["t", "r", "e", "tick"].map(|n| topics.named(n)),
+            [Some(Topic::Tick), Some(Topic::Reap), Some(Topic::Events), None]
+        );
         let default = Topics::default();
         assert_eq!([Topic::Tick, Topic::Reap, Topic::Events].map(|t| default.name(t)), ["tick", "reap", "events"]);
     }

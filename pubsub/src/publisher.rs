@@ -6,7 +6,7 @@ use std::pin::Pin;
 /// A boxed future that can move between threads.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// Where messages go: Cloud Pub/Sub or the bus of one machine.
+/// Where messages go: Cloud Pub/Sub or the bus of one machine, in this process or from another.
 pub trait Publisher: Send + Sync + 'static {
     /// Publishes all messages to one topic.
     ///

@@ -9,6 +9,7 @@
 
 pub mod client;
 pub mod load;
+pub mod local;
 pub mod process;
 pub mod stores;
 pub mod world;

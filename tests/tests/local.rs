@@ -284,7 +284,9 @@ fn bound_to_other_addresses_it_wants_a_real_identity_provider() {
 fn both_files_that_hold_keys_are_readable_by_their_owner_alone() {
     let data = data();
     let machine = Machine::serving(&data);
-    for file in ["endpoints.json", "env", "license-key", "root.pem", "issuer.key", "handle.key", "pepper.key"] {
+    for file in
+        ["endpoints.json", "env", "license-key", "root.pem", "issuer.key", "handle.key", "pepper.key", "bus.token"]
+    {
         let mode = machine.dir.join(file).metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{file}");
     }

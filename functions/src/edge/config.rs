@@ -2,7 +2,10 @@
 //!
 //! Values come from an [`Env`], which is the process's environment in services and a map in tests and `local`.
 
-pub use super::keys::{handle_keys, peppers};
+pub use super::{
+    keys::{handle_keys, peppers},
+    pubsub::{Bus, PubSub, Push},
+};
 
 use http::Uri;
 use license_core::{
@@ -11,7 +14,6 @@ use license_core::{
     seats::ReplicationId,
     signer::kms,
 };
-use license_pubsub::Topics;
 use std::{collections::BTreeMap, fmt, net::IpAddr, path::PathBuf, time::Duration};
 
 type Lookup = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
@@ -99,7 +101,7 @@ impl Env {
         }
     }
 
-    fn url(&self, name: &'static str, default: Option<&str>) -> Result<String> {
+    pub(super) fn url(&self, name: &'static str, default: Option<&str>) -> Result<String> {
         let text = match (self.get(name), default) {
             (Some(text), _) => text,
             (None, Some(default)) => default.to_owned(),
@@ -109,7 +111,7 @@ impl Env {
     }
 }
 
-fn is_loopback(host: &str) -> bool {
+pub(super) fn is_loopback(host: &str) -> bool {
     let host = host.trim_start_matches('[').trim_end_matches(']');
     host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
@@ -255,7 +257,7 @@ pub fn issuer(env: &Env) -> Result<String> {
     Ok(without_slash(env.url(name, None)?))
 }
 
-fn without_slash(url: String) -> String {
+pub(super) fn without_slash(url: String) -> String {
     url.trim_end_matches('/').to_owned()
 }
 
@@ -267,59 +269,6 @@ pub fn identity(env: &Env) -> Result<identity::Settings> {
     let project = issuer.strip_prefix("https://securetoken.google.com/");
     let default = project.map(|project| identity::Settings::identity_platform(project).jwks_url);
     Ok(identity::Settings { audience, jwks_url: env.url("IDENTITY_JWKS_URL", default.as_deref())?, issuer })
-}
-
-/// Who may push messages to the reaper.
-#[derive(Clone, Debug)]
-pub struct Push {
-    /// `PUSH_ISSUER` (Google), `PUSH_AUDIENCE`, `PUSH_JWKS_URL` (Google's).
-    pub trust: identity::Settings,
-    /// `PUSH_EMAIL`: the exact service account.
-    pub email: String,
-}
-
-impl Push {
-    /// Reads `PUSH_ISSUER`, `PUSH_AUDIENCE`, `PUSH_EMAIL` and `PUSH_JWKS_URL`.
-    pub fn from_env(env: &Env) -> Result<Self> {
-        let mut trust =
-            identity::Settings::google(env.required("PUSH_AUDIENCE", "the audience of the push subscription")?);
-        trust.issuer = env.url("PUSH_ISSUER", Some(&trust.issuer))?;
-        trust.jwks_url = env.url("PUSH_JWKS_URL", Some(&trust.jwks_url))?;
-        Ok(Self { trust, email: env.required("PUSH_EMAIL", "the service account that the push subscription uses")? })
-    }
-}
-
-/// Where events are published.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PubSub {
-    /// `PUBSUB_PROJECT`.
-    pub project: String,
-    /// `PUBSUB_TOPIC_TICK`, `PUBSUB_TOPIC_REAP`, `PUBSUB_TOPIC_EVENTS`; `tick`, `reap` and `events` unless set.
-    pub topics: Topics,
-    /// `PUBSUB_EMULATOR_HOST`, as `host:port`: instead of Cloud Pub/Sub, without credentials. Refused on Cloud Run.
-    pub emulator: Option<String>,
-}
-
-impl PubSub {
-    /// Reads `PUBSUB_PROJECT`, `PUBSUB_TOPIC_…` and `PUBSUB_EMULATOR_HOST`.
-    pub fn from_env(env: &Env) -> Result<Self> {
-        let project = env.required("PUBSUB_PROJECT", "the Google Cloud project of the topics")?;
-        let emulator = env.get("PUBSUB_EMULATOR_HOST");
-        if emulator.is_some() && env.on_cloud_run() {
-            return wrong(
-                "PUBSUB_EMULATOR_HOST",
-                "is set, which is refused on Cloud Run: events would not reach Cloud Pub/Sub",
-            );
-        }
-        let name = |variable: &str, default: String| env.get(variable).unwrap_or(default);
-        let Topics { tick, reap, events } = Topics::default();
-        let topics = Topics {
-            tick: name("PUBSUB_TOPIC_TICK", tick),
-            reap: name("PUBSUB_TOPIC_REAP", reap),
-            events: name("PUBSUB_TOPIC_EVENTS", events),
-        };
-        Ok(Self { project, topics, emulator })
-    }
 }
 
 /// How log lines look and which are written.

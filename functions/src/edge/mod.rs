@@ -4,6 +4,7 @@ pub mod config;
 pub mod extract;
 mod keys;
 pub mod problem;
+mod pubsub;
 pub mod rim;
 pub mod serve;
 pub mod telemetry;

@@ -59,6 +59,7 @@ pub const fn table(code: Code) -> Row {
         Code::RecordsUnavailable => later("The records cannot be reached", 2),
         Code::SignerUnavailable => later("The signing key cannot be reached", 5),
         Code::IdentityUnavailable => later("The identity provider cannot be reached", 5),
+        Code::EventsUnavailable => later("Events cannot be published", 5),
         Code::Internal => row(S::INTERNAL_SERVER_ERROR, "Internal error"),
     }
 }

@@ -175,3 +175,21 @@ fn logging_defaults_to_json_at_info_and_refuses_what_it_cannot_read() {
     assert_eq!(blamed(logging(&[("LOG_FORMAT", "xml")])), "LOG_FORMAT");
     assert_eq!(blamed(config::Listen::from_env(&env(&[("PORT", "99999")]))), "PORT");
 }
+
+#[test]
+fn the_bus_of_one_machine_is_reached_on_this_machine_only_with_its_token_and_never_on_cloud_run() {
+    let bus = |more: &[(&str, &str)]| {
+        let base = [("PUBSUB_PROJECT", "local"), ("PUBSUB_BUS_TOKEN", "hunter2")];
+        config::PubSub::from_env(&env(&[&base, more].concat())).map(|settings| settings.bus)
+    };
+    assert_eq!(bus(&[]), Ok(None));
+    let named = bus(&[("PUBSUB_BUS_URL", "http://127.0.0.1:8086/")]).unwrap().unwrap();
+    assert_eq!(named.url, "http://127.0.0.1:8086");
+    assert!(!format!("{named:?}").contains("hunter2"));
+    for url in ["http://10.0.0.7:8086", "https://127.0.0.1", "127.0.0.1:8086", "bus"] {
+        assert_eq!(blamed(bus(&[("PUBSUB_BUS_URL", url)])), "PUBSUB_BUS_URL", "{url}");
+    }
+    let here = ("PUBSUB_BUS_URL", "http://127.0.0.1:8086");
+    assert_eq!(blamed(bus(&[here, ("K_SERVICE", "reaper")])), "PUBSUB_BUS_URL");
+    assert_eq!(blamed(bus(&[here, ("PUBSUB_BUS_TOKEN", "")])), "PUBSUB_BUS_TOKEN");
+}

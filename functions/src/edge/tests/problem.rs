@@ -41,11 +41,12 @@ async fn a_problem_says_what_happened_what_to_do_and_which_request_it_was() {
 #[tokio::test]
 async fn an_error_of_a_store_is_503_and_shows_nothing_of_the_inside() {
     type Case = (fn() -> Error, u16, &'static str);
-    let cases: [Case; 6] = [
+    let cases: [Case; 7] = [
         (|| Error::Seats("host 10.0.0.7 refused".into()), 503, "seats_unavailable"),
         (|| Error::Records("host 10.0.0.7 refused".into()), 503, "records_unavailable"),
         (|| Error::Signer("host 10.0.0.7 refused".into()), 503, "signer_unavailable"),
         (|| Error::Identity("host 10.0.0.7 refused".into()), 503, "identity_unavailable"),
+        (|| Error::Events("host 10.0.0.7 refused".into()), 503, "events_unavailable"),
         (|| Error::Deadline("seats"), 503, "seats_unavailable"),
         (|| Error::Internal("host 10.0.0.7 refused".into()), 500, "internal"),
     ];

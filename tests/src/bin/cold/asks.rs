@@ -1,0 +1,89 @@
+//! The first request each function is asked: a real one, made before the process starts.
+
+use crate::http::Ask;
+use license_core::Clock;
+use license_pubsub::{
+    Message, Topic,
+    push::{Envelope, Push},
+};
+use license_tests::local::Local;
+use serde_json::{Value, json};
+use std::net::TcpStream;
+use uuid::Uuid;
+
+/// In the order of the table.
+pub(crate) const FUNCTIONS: [&str; 5] = ["acquire", "heartbeat", "release", "register", "reaper"];
+
+pub(crate) struct Asks {
+    front: String,
+    issuer: String,
+    key: String,
+    push_token: String,
+}
+
+impl Asks {
+    pub(crate) fn of(local: &Local) -> Self {
+        let address = |name| local.endpoint(name).trim_start_matches("http://").to_owned();
+        let (key, push_token) = (local.endpoint("license_key"), local.push_token());
+        Self { front: address("front"), issuer: address("issuer"), key, push_token }
+    }
+
+    /// Whether it lives: answered once the stores have been tried.
+    pub(crate) fn live() -> Ask {
+        Ask::get("/health/live")
+    }
+
+    /// What clients, or Pub/Sub, want of the function.
+    pub(crate) fn first(&self, function: &str) -> Ask {
+        let licenses = |path: &str, bearer: Option<&str>, body: Value, status| {
+            Ask::post(&format!("/api/v1/licenses/{path}"), bearer, body.to_string(), status)
+        };
+        match function {
+            "acquire" => self.acquire(),
+            "heartbeat" => licenses("heartbeat", Some(&self.session()), json!({}), 200),
+            "release" => licenses("release", Some(&self.session()), json!({}), 200),
+            "register" => Ask::post("/api/v1/auth/register", Some(&self.person()), "{}".into(), 201),
+            "reaper" => {
+                let push = Push::new(Topic::Tick, Message::tick(), &Clock::system());
+                let body = String::from_utf8(Envelope::write(&push)).expect("JSON is UTF-8");
+                Ask::post("/tick", Some(&self.push_token), body, 204)
+            }
+            other => panic!("{other} is no function"),
+        }
+    }
+
+    /// Always the same few machines, so that the demo license's five seats are enough and joining a seat is measured like taking one.
+    fn acquire(&self) -> Ask {
+        let wish = json!({ "license_key": self.key, "hardware_id": "cold-machine-0001", "attempt": Uuid::new_v4() });
+        Ask::post("/api/v1/licenses/acquire", None, wish.to_string(), 201)
+    }
+
+    fn session(&self) -> String {
+        text(&told(&self.front, &self.acquire())["session"])
+    }
+
+    /// Somebody who has no organization yet.
+    fn person(&self) -> String {
+        let person = json!({ "email": format!("{}@example.com", Uuid::new_v4()), "name": "Ada" });
+        text(&told(&self.issuer, &Ask::post("/token", None, person.to_string(), 200))["id_token"])
+    }
+
+    /// Gives back what an acquire got, so that no seat fills up.
+    pub(crate) fn give_back(&self, answer: &str) {
+        let session =
+            serde_json::from_str::<Value>(answer).ok().and_then(|answer| Some(answer["session"].as_str()?.to_owned()));
+        if let Some(session) = session {
+            told(&self.front, &Ask::post("/api/v1/licenses/release", Some(&session), "{}".into(), 200));
+        }
+    }
+}
+
+fn told(address: &str, ask: &Ask) -> Value {
+    let (status, body) = ask.send(TcpStream::connect(address).unwrap()).unwrap();
+    assert_eq!(status, ask.status, "{body}");
+    serde_json::from_str(&body).unwrap()
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().expect("a text").to_owned()
+}

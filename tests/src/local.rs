@@ -1,0 +1,94 @@
+//! `license-local` as a person starts it, for what runs beside it.
+
+use serde_json::Value;
+use std::{
+    collections::BTreeMap,
+    fs::{File, Permissions, read_to_string},
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+use tempfile::TempDir;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running `license-local` on data of its own, stopped when dropped.
+pub struct Local {
+    child: Child,
+    data: TempDir,
+}
+
+impl Local {
+    /// Starts it with these variables and waits until it serves.
+    ///
+    /// # Panics
+    /// If it does not within a minute; with what it said.
+    pub fn start(binary: &Path, variables: &[(&str, &str)]) -> Self {
+        // The stores' own account, where this one is root, must pass through.
+        let open = Permissions::from_mode(0o755);
+        let data = tempfile::Builder::new().prefix("license-beside-").permissions(open).tempdir_in("/tmp").unwrap();
+        let said = File::create(data.path().join("said")).unwrap();
+        let child = Command::new(binary)
+            .args(["--port", "0", "--data"])
+            .arg(data.path().join("data"))
+            .envs(variables.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(said)
+            .spawn()
+            .unwrap();
+        let mut local = Self { child, data };
+        let until = Instant::now() + PATIENCE;
+        while !local.path("endpoints.json").exists() {
+            let ended = local.child.try_wait().unwrap();
+            let said = read_to_string(local.data.path().join("said")).unwrap_or_default();
+            assert!(ended.is_none() && Instant::now() < until, "license-local does not serve: {said}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        local
+    }
+
+    /// A file of its data directory.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.data.path().join("data").join(name)
+    }
+
+    /// Where a function that runs beside it may write.
+    pub fn beside(&self) -> &Path {
+        self.data.path()
+    }
+
+    /// What `endpoints.json` says of a name.
+    pub fn endpoint(&self, name: &str) -> String {
+        let all: Value = serde_json::from_slice(&std::fs::read(self.path("endpoints.json")).unwrap()).unwrap();
+        all[name].as_str().expect("an endpoint of that name").to_owned()
+    }
+
+    /// The variables in its `env`, read as a shell would.
+    pub fn variables(&self) -> BTreeMap<String, String> {
+        let text = read_to_string(self.path("env")).unwrap();
+        let lines = text.lines().filter(|line| !line.starts_with('#')).map(|line| line.split_once('=').unwrap());
+        let plain = |value: &str| value.strip_prefix('\'').unwrap().strip_suffix('\'').unwrap().replace(r"'\''", "'");
+        lines.map(|(name, value)| (name.to_owned(), plain(value))).collect()
+    }
+
+    /// What it reads a push by: a token of its own issuer for the reaper.
+    pub fn push_token(&self) -> String {
+        let issuer = license_local::issuer::Issuer::open(&self.path("issuer.key"), license_core::Clock::system());
+        issuer.and_then(|issuer| issuer.push_token(&self.variables()["PUSH_AUDIENCE"])).expect("its issuer signs")
+    }
+}
+
+impl Drop for Local {
+    fn drop(&mut self) {
+        // In good order first: its stores end before their directory goes.
+        let _ = Command::new("kill").arg(self.child.id().to_string()).status();
+        let until = Instant::now() + Duration::from_secs(20);
+        while Instant::now() < until && self.child.try_wait().is_ok_and(|ended| ended.is_none()) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
