@@ -5,6 +5,7 @@
 
 #[path = "../keys/mod.rs"]
 mod keys;
+mod network;
 mod refused;
 mod signer;
 mod site;

@@ -82,8 +82,13 @@ impl Site {
 
     /// Every service, signing under the key in a file.
     pub(crate) async fn services(&self) -> Services {
+        self.services_over(&[]).await
+    }
+
+    /// The same with other ways to the stores.
+    pub(crate) async fn services_over(&self, more: &[(&'static str, String)]) -> Services {
         let root = format!("local:{}", self.dir.path().join("root.pem").display());
-        self.services_with(&[("ROOT_KEY", root)]).await
+        self.services_with(&[&[("ROOT_KEY", root)], more].concat()).await
     }
 
     /// Every service, signing under the same key in a Cloud KMS at `port` of this machine.
