@@ -2,6 +2,8 @@
 
 use super::site::{HEARTBEAT, KEYS, RELEASE, SERVICES, Site, VALIDATE, closed_port, kms_at, until_known};
 use serde_json::json;
+use std::net::TcpListener;
+use tokio::join;
 
 const SIGNER: &str = "signer_unavailable";
 
@@ -23,6 +25,22 @@ async fn with_the_signer_away_an_acquire_is_503_before_anything_is_decided() {
     until_known(async || unsigned.acquire(&ask).await).await.ok(201);
     let keys = unsigned.get("acquire", KEYS).await.ok(200);
     assert_eq!(keys, well.get("acquire", KEYS).await.ok(200), "one root, in a file or in KMS");
+}
+
+#[tokio::test]
+async fn a_signer_that_is_silent_is_503_in_time_to_all_who_wait_for_it() {
+    let site = Site::new(1).await;
+    // Connections are taken by the system and nobody answers.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let unsigned = site.services_of_kms(silent.local_addr().unwrap().port()).await;
+    let before = (site.written().await, site.kept().await);
+    let (one, other) = (site.ask("a"), site.ask("b"));
+    let ask = |ask| unsigned.acquire(ask);
+    let (a, b, c, d) = join!(ask(&one), ask(&other), ask(&one), ask(&other));
+    for answer in [a, b, c, d] {
+        answer.away(SIGNER);
+    }
+    assert_eq!((site.written().await, site.kept().await), before);
 }
 
 #[tokio::test]
