@@ -131,6 +131,29 @@ async fn a_killed_redis_starts_again_at_the_same_address_and_empty() {
 }
 
 #[tokio::test]
+async fn servers_of_a_test_that_were_stopped_start_again_where_they_were() {
+    let mut postgres = Postgres::temporary().await.unwrap();
+    let mut redis = Redis::temporary(RedisSettings::default()).await.unwrap();
+    write_number(&postgres, 9).await;
+    postgres.stop().await;
+    redis.stop().await;
+    postgres.restart().await.unwrap();
+    redis.restart().await.unwrap();
+    assert_eq!(number(&postgres, "SELECT n FROM numbers").await, 9);
+    // Running ones, too.
+    postgres.restart().await.unwrap();
+    redis.restart().await.unwrap();
+    assert_eq!(number(&postgres, "SELECT n FROM numbers").await, 9);
+    assert_eq!(command(&redis, &["PING"]).await.unwrap(), "PONG");
+
+    let dirs = [postgres.dir(), redis.dir()].map(Path::to_owned);
+    drop((postgres, redis));
+    for dir in dirs {
+        assert!(!dir.exists(), "{} is left", dir.display());
+    }
+}
+
+#[tokio::test]
 async fn a_death_is_noticed_and_told() {
     let mut redis = Redis::temporary(RedisSettings::default()).await.unwrap();
     let _ = command(&redis, &["SHUTDOWN", "NOSAVE"]).await;

@@ -38,7 +38,8 @@ impl Rebuilds {
         let turn = self.turn(key);
         let _mine = turn.lock().await;
         loop {
-            deadline.check("seats")?;
+            // Redis answers at once, or fails by itself: what takes so long is the records, asked here or by another instance.
+            deadline.check("records")?;
             match self.seats.nonce(key).await? {
                 NonceAnswer::Warm => return Ok(true),
                 NonceAnswer::Wait => tokio::time::sleep(draw_wait()).await,

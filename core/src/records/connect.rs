@@ -2,7 +2,7 @@
 
 use crate::{Error, Result, domain::id::TenantId};
 use sqlx::{
-    PgPool, Postgres,
+    Connection, PgPool, Postgres,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use std::{
@@ -12,6 +12,8 @@ use std::{
 
 /// Long enough for a server that is busy, short enough for a request to be answered within its deadline.
 const ACQUIRE: Duration = Duration::from_secs(2);
+/// How long a connection may take to show that it still works when a call is done with it.
+const GIVE_UP: Duration = Duration::from_secs(2);
 /// How long one call is repeated while its outcome is unknown. Three of these fit no request: the caller's deadline counts too.
 pub(super) const REPEAT: Duration = Duration::from_secs(4);
 /// Between two tries.
@@ -71,6 +73,14 @@ impl Records {
             .acquire_timeout(ACQUIRE)
             // A ping before each call would double the round trips; a broken connection shows itself and the call is repeated.
             .test_before_acquire(false)
+            // The pool tests a connection that comes back, but waits for that without end: on a network that went silent each call cut
+            // by its deadline would keep a place, until none is left. An error here closes the connection at once.
+            .after_release(|connection, _| {
+                Box::pin(async {
+                    let tested = tokio::time::timeout(GIVE_UP, connection.ping()).await;
+                    tested.map_err(|_| sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()))?.map(|()| true)
+                })
+            })
             .connect_lazy_with(options);
         Self { pool }
     }

@@ -96,8 +96,9 @@ impl Kept {
         }
     }
 
-    /// Closes the pipe: the server is asked to stop cleanly, and killed when it takes longer than its grace.
+    /// The server is asked to stop cleanly, and killed when it takes longer than its grace. Its directory stays: it may be started again.
     pub(super) async fn stop(&mut self) {
+        self.signal("END");
         self.orders = None;
         let _ = tokio::time::timeout(GRACE + QUICK, self.child.wait()).await;
     }

@@ -4,8 +4,9 @@
 #
 # Runs the command as a child and exits with its status. Standard input is a pipe that only the parent holds:
 #   each line on it names a signal to send to the server (QUIT, KILL, STOP, CONT ...);
-#   its end means that the parent is gone: the server gets STOP_SIGNAL, and KILL once GRACE_SECONDS are over.
-# REMOVE is a directory to delete once the server is gone after such an end ('' = none): a killed test leaves nothing behind.
+#   its end means that the parent is gone: the server gets STOP_SIGNAL, and KILL once GRACE_SECONDS are over;
+#   a line END means the same stop, asked for by a parent that lives on.
+# REMOVE is a directory to delete once the server is gone with its parent ('' = none): a killed test leaves nothing behind.
 #
 # Must be started as the leader of a process group of its own: the last line but two signals the whole group.
 
@@ -20,6 +21,7 @@ server=$!
 # The pipe is read beside the wait below, so that the server's own death is seen at once, too.
 (
   while read -r signal <&3; do
+    if [ "$signal" = END ]; then remove=; break; fi
     kill -s "$signal" "$server"
   done
   [ -z "$remove" ] || : >"$remove/.orphaned"
