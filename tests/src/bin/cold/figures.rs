@@ -112,3 +112,14 @@ pub(crate) fn json(starts: usize, functions: &[Function], limits: &Limits) -> Va
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(0, usize::from)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spread_is_the_middle_and_the_ends_of_what_was_measured_in_whatever_order() {
+        assert_eq!(Spread::of(vec![9.0, 1.0, 2.0]).to_string(), "2.0 (1.0–9.0)");
+        assert_eq!(Spread::of(vec![4.0, 9.0, 1.0, 2.0]).to_string(), "3.0 (1.0–9.0)");
+    }
+}
