@@ -1,4 +1,4 @@
-//! Schema and roles. Migrations are only ever added.
+//! Schema and roles. From the first release on, migrations are only ever added.
 
 use crate::{Error, Result};
 use sqlx::{
