@@ -86,6 +86,16 @@ async fn two_of_each_run_side_by_side_and_leave_nothing_behind() {
 }
 
 #[tokio::test]
+async fn what_a_killed_server_of_a_test_shared_among_its_processes_goes_with_its_directory() {
+    let mut postgres = Postgres::temporary().await.unwrap();
+    let shared = postgres.dir().join("data/pg_dynshmem");
+    assert!(std::fs::read_dir(&shared).unwrap().count() > 0, "nothing is kept where a kill would leave it for good");
+    postgres.kill().await;
+    drop(postgres);
+    assert!(!shared.exists());
+}
+
+#[tokio::test]
 async fn servers_do_not_run_as_root_and_only_their_account_enters_their_directory() {
     let postgres = Postgres::temporary().await.unwrap();
     let redis = Redis::temporary(RedisSettings::default()).await.unwrap();

@@ -199,6 +199,10 @@ async fn launch(place: &Place, bin: &Bin, settings: &Settings) -> Result<Kept> {
         "timezone=UTC".into(),
         "log_timezone=UTC".into(),
     ];
+    if !settings.durable {
+        // Elsewhere it would outlive a server that was killed and never started again: a megabyte of /dev/shm each time.
+        options.push("dynamic_shared_memory_type=mmap".into());
+    }
     options.extend(settings.more.iter().cloned());
     let data = place.dir.join("data").display().to_string();
     let mut command = vec![bin.path("postgres"), "-D".into(), data, "-p".into(), "5432".into()];
