@@ -59,6 +59,7 @@ impl Connections {
 
     /// Runs one script call. A connection that turns out to be broken is replaced once; a silent server is not asked twice.
     pub(super) async fn run<'a>(&self, call: impl Fn(&str) -> ScriptInvocation<'a>) -> Result<Reply> {
+        let _asking = self.contact.ask();
         let mut tries = 0;
         loop {
             tries += 1;

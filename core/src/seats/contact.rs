@@ -4,6 +4,8 @@
 //! those who hold one and could not say so. Taking a seat away needs two clocks to agree: an instance that saw the store away lets its
 //! own stand still from then on, until every holder has had the time of a heartbeat. Leases that ended before the absence are not
 //! spared; instances that saw nothing of it are not held up.
+//!
+//! A question that waits for its answer is asked with the clock of when the wait began: Redis may take it up only when it goes on.
 
 use crate::{Clock, domain::lease::Timing};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,8 +19,28 @@ pub(super) struct Contact {
     state: Arc<Mutex<State>>,
 }
 
+/// How long an answer may take before the wait counts as an absence that may be beginning.
+const PATIENCE_MS: i64 = 250;
+
+/// A question under way; dropped when it is answered, or when nobody waits for the answer any more.
+pub(super) struct Asking(Arc<Mutex<State>>);
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.asking -= 1;
+        if state.asking == 0 {
+            state.waiting_since_ms = None;
+        }
+    }
+}
+
 #[derive(Default)]
 struct State {
+    /// Questions under way.
+    asking: u32,
+    /// Since when there are some and none was answered.
+    waiting_since_ms: Option<i64>,
     /// When the store last answered.
     heard_ms: Option<i64>,
     /// Since when it does not.
@@ -33,15 +55,22 @@ impl Contact {
         Self { clock, ttl_ms: timing.ttl_ms(), grace_ms, state: Arc::default() }
     }
 
+    /// A question is asked.
+    pub(super) fn ask(&self) -> Asking {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.asking += 1;
+        let now = self.clock.now_ms();
+        state.waiting_since_ms.get_or_insert(now);
+        Asking(Arc::clone(&self.state))
+    }
+
     /// The service's clock as scripts get it.
     pub(super) fn clock_ms(&self) -> i64 {
         let now = self.clock.now_ms();
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        match (state.away_since_ms, state.spared) {
-            (Some(since), _) => since.min(now),
-            (None, Some((since, until))) if now < until => since.min(now),
-            _ => now,
-        }
+        let waited = state.waiting_since_ms.filter(|since| now - since > PATIENCE_MS);
+        let spared = state.spared.filter(|(_, until)| now < *until).map(|(since, _)| since);
+        [waited, state.away_since_ms, spared].into_iter().flatten().fold(now, i64::min)
     }
 
     /// The store answered, whatever it said.
@@ -52,6 +81,7 @@ impl Contact {
             state.spared = Some((since, now + self.grace_ms));
         }
         state.heard_ms = Some(now);
+        state.waiting_since_ms = (state.asking > 0).then_some(now);
     }
 
     /// The store did not answer. It may have been away for longer than since we last heard of it, but a lease's time is all that matters.
@@ -87,6 +117,25 @@ mod tests {
         assert_eq!(contact.clock_ms(), since);
         clock.advance_ms(1000);
         assert_eq!(contact.clock_ms(), clock.now_ms());
+    }
+
+    #[test]
+    fn what_is_asked_while_an_answer_is_overdue_carries_the_clock_of_when_the_wait_began() {
+        let clock = Clock::fake();
+        let contact = Contact::new(clock.clone(), &Timing::default());
+        let began = clock.now_ms();
+        let first = contact.ask();
+        clock.advance_ms(100);
+        assert_eq!(contact.clock_ms(), clock.now_ms(), "an answer may take a moment");
+        clock.advance_ms(1900);
+        let second = contact.ask();
+        assert_eq!(contact.clock_ms(), began);
+        contact.heard();
+        drop(first);
+        assert_eq!(contact.clock_ms(), clock.now_ms(), "it answers");
+        drop(second);
+        clock.advance_ms(10_000);
+        assert_eq!(contact.clock_ms(), clock.now_ms(), "nobody waits");
     }
 
     #[test]
