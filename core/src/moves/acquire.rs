@@ -119,18 +119,9 @@ impl Moves {
                     judged = true;
                 }
                 Warm::Said(AcquireAnswer::Granted(granted)) => {
-                    self.steps.done(Step::Acquire).await?;
-                    match self.records.grant_seat(&self.grant(request, &granted)).await? {
-                        GrantOutcome::Ok => {
-                            self.steps.done(Step::Grant).await?;
-                            let renewed = !drawn.contains(&granted.session);
-                            return self.seat(request, &pool, *granted, &signer, renewed, received_ms);
-                        }
-                        // Overtaken: the next ticket is fresh.
-                        GrantOutcome::Fenced => {}
-                        GrantOutcome::Ended | GrantOutcome::EpochStale | GrantOutcome::Refused => {
-                            self.seats.invalidate(&pool, granted.epoch).await?
-                        }
+                    if self.written(request, &pool, &granted).await? {
+                        let renewed = !drawn.contains(&granted.session);
+                        return self.seat(request, &pool, *granted, &signer, renewed, received_ms);
                     }
                 }
                 Warm::Said(AcquireAnswer::Full(full)) => return Ok(Outcome::Full(full)),
@@ -138,6 +129,23 @@ impl Moves {
                 Warm::Said(AcquireAnswer::Refused(refusal)) => return Ok(Outcome::Refused(refusal)),
                 Warm::Said(AcquireAnswer::NeedsInstance) => return Ok(Outcome::NeedsInstance),
                 Warm::Said(AcquireAnswer::TooMany(processes)) => return Ok(Outcome::TooMany(processes)),
+            }
+        }
+    }
+
+    /// Has the records confirm a decision. False: it came too late or from a wrong copy, and Redis must be asked again.
+    async fn written(&self, request: &Request, pool: &PoolKey, granted: &Granted) -> Result<bool> {
+        self.steps.done(Step::Acquire).await?;
+        match self.records.grant_seat(&self.grant(request, granted)).await? {
+            GrantOutcome::Ok => {
+                self.steps.done(Step::Grant).await?;
+                Ok(true)
+            }
+            // Overtaken: the next ticket is fresh.
+            GrantOutcome::Fenced => Ok(false),
+            GrantOutcome::Ended | GrantOutcome::EpochStale | GrantOutcome::Refused => {
+                self.seats.invalidate(pool, granted.epoch).await?;
+                Ok(false)
             }
         }
     }
