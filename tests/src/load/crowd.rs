@@ -2,6 +2,7 @@
 
 use super::{
     habits::{Dice, Habits},
+    leases::Watch,
     log::{Belief, BeliefLog},
     tally::Group,
 };
@@ -37,24 +38,32 @@ struct Shared {
 impl Crowd {
     /// An empty crowd over `instances` new instances of a world.
     pub async fn over(world: &World, instances: usize) -> Self {
+        Self::watched(world, instances, 1.0).await
+    }
+
+    /// The same over one instance, of processes that believe an answer for `trust` times its lease.
+    pub async fn trusting(world: &World, trust: f64) -> Self {
+        Self::watched(world, 1, trust).await
+    }
+
+    /// An empty crowd over these instances, whose leases nobody watches: for worlds with more than one Redis.
+    pub fn of(world: &World, instances: Vec<Moves>) -> Self {
+        Self::made(world, instances, 1.0)
+    }
+
+    async fn watched(world: &World, instances: usize, trust: f64) -> Self {
         let mut all = Vec::new();
         for _ in 0..instances {
             all.push(world.instance().await);
         }
-        Self::of(world, all)
-    }
-
-    /// The same, of processes that believe an answer for `trust` times its lease.
-    pub async fn trusting(world: &World, trust: f64) -> Self {
-        let mut crowd = Self::over(world, 1).await;
-        Arc::get_mut(&mut crowd.shared).expect("nobody has joined").trust = trust;
+        let mut crowd = Self::made(world, all, trust);
+        crowd.watch_leases(world);
         crowd
     }
 
-    /// An empty crowd over these instances.
-    pub fn of(world: &World, instances: Vec<Moves>) -> Self {
+    fn made(world: &World, instances: Vec<Moves>, trust: f64) -> Self {
         let shared =
-            Shared { log: BeliefLog::default(), timing: world.timing, instances: RwLock::new(instances), trust: 1.0 };
+            Shared { log: BeliefLog::default(), timing: world.timing, instances: RwLock::new(instances), trust };
         Self {
             shared: Arc::new(shared),
             license: world.license.clone(),
@@ -62,6 +71,17 @@ impl Crowd {
             tasks: JoinSet::new(),
             stop: watch::channel(false).0,
         }
+    }
+
+    /// Holds what processes believe against the leases in Redis, all the time.
+    fn watch_leases(&mut self, world: &World) {
+        let (watch, shared, mut stop) = (Watch::over(world), self.shared.clone(), self.stop.subscribe());
+        let period = world.timing.ttl / 60;
+        self.tasks.spawn(async move {
+            while tokio::time::timeout(period, stop.wait_for(|stop| *stop)).await.is_err() {
+                watch.look(&shared.log).await;
+            }
+        });
     }
 
     /// So many machines join, each with one process.

@@ -32,6 +32,7 @@ struct Inner {
     beliefs: HashMap<SessionId, Belief>,
     attempts: HashMap<(Holder, Attempt), SessionId>,
     broken: Vec<String>,
+    compared: usize,
 }
 
 impl Default for BeliefLog {
@@ -89,6 +90,28 @@ impl BeliefLog {
         }
         drop(inner);
         self.dropped(session);
+    }
+
+    /// Until when each session believes that believes now.
+    pub fn believed(&self) -> HashMap<SessionId, i64> {
+        let now = self.at(Instant::now());
+        let until = |b: &Belief| b.spans.iter().filter(|s| s.0 <= now && now < s.1).map(|s| s.1).max();
+        self.lock().beliefs.values().filter_map(|b| Some((b.session, until(b)?))).collect()
+    }
+
+    /// Something that must not be was seen while the run went on.
+    pub fn broke(&self, what: String) {
+        self.lock().broken.push(what);
+    }
+
+    /// So many leases in Redis were held against beliefs.
+    pub fn leases_compared(&self, leases: usize) {
+        self.lock().compared += leases;
+    }
+
+    /// How many leases were held against beliefs so far.
+    pub fn compared(&self) -> usize {
+        self.lock().compared
     }
 
     /// How many holders believe now.
