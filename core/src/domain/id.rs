@@ -152,12 +152,12 @@ impl fmt::Debug for ClientPart {
     }
 }
 
-/// A 256-bit hash written as 43 base64url characters.
+/// A hash, written in base64url.
 macro_rules! hash_id {
-    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {$(
+    ($($(#[$doc:meta])* $name:ident = $bytes:literal $wrong:literal),* $(,)?) => {$(
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-        pub struct $name(pub [u8; 32]);
+        pub struct $name(pub [u8; $bytes]);
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { f.write_str(&secret::base64url(&self.0)) }
@@ -169,7 +169,7 @@ macro_rules! hash_id {
             type Err = Invalid;
             fn from_str(text: &str) -> Result<Self, Invalid> {
                 let bytes = secret::from_base64url(text).and_then(|b| b.try_into().ok());
-                bytes.map(Self).ok_or(Invalid("must be 43 base64url characters"))
+                bytes.map(Self).ok_or(Invalid($wrong))
             }
         }
         impl Serialize for $name {
@@ -179,21 +179,27 @@ macro_rules! hash_id {
 }
 
 hash_id! {
-    /// What occupies one seat: SHA-256("holder-v1" ‖ license number ‖ length-prefixed parts).
-    Holder,
+    /// What occupies one seat: the first 128 bits of SHA-256("holder-v1" ‖ license number ‖ length-prefixed parts). Redis keeps it twice
+    /// per seat, so it is short. Who wanted two machines to be one holder need not search for a collision: one hardware id says it.
+    Holder = 16 "must be 22 base64url characters",
     /// The machine as stored, signed and logged: SHA-256("hw-v1" ‖ license number ‖ hardware id). A client can compute its own.
-    Hw,
+    Hw = 32 "must be 43 base64url characters",
 }
 
 impl Holder {
     /// The holder for a license whose seats are counted by machine.
     pub fn machine(license: LicenseNumber, hardware: &ClientPart) -> Self {
-        Self(secret::hash("holder-v1", &[license.to_string().as_bytes(), hardware.0.as_bytes()]))
+        Self::of(&[license.to_string().as_bytes(), hardware.0.as_bytes()])
     }
 
     /// The holder for a license whose seats are counted by process.
     pub fn process(license: LicenseNumber, hardware: &ClientPart, instance: &ClientPart) -> Self {
-        Self(secret::hash("holder-v1", &[license.to_string().as_bytes(), hardware.0.as_bytes(), instance.0.as_bytes()]))
+        Self::of(&[license.to_string().as_bytes(), hardware.0.as_bytes(), instance.0.as_bytes()])
+    }
+
+    fn of(parts: &[&[u8]]) -> Self {
+        let hash = secret::hash("holder-v1", parts);
+        Self(std::array::from_fn(|i| hash[i]))
     }
 }
 

@@ -17,7 +17,7 @@ local function answer(word, k, id, t, displaced)
   local held = redis.call('HLEN', S)
   if held > tonumber(h.peak or 0) then redis.call('HSET', H, 'peak', held) end
   local out = {word, tonumber(k), id, epoch, seq, h.tenant, h.pool, holder, h.facts, held, displaced}
-  for other in sessions(t) do if lease_end(N, of(k, other)) ~= 0 then out[#out + 1] = other end end
+  for other in sessions(t) do if lease_end(k, t, other) ~= 0 then out[#out + 1] = other end end
   return out
 end
 
@@ -26,23 +26,26 @@ if k then
   local t = seat(k)
   local live = 0
   for id, its in sessions(t) do
-    if t.state == 'L' and not lapsed(lease_end(N, of(k, id))) then
+    if t.state == 'L' and not lapsed(lease_end(k, t, id)) then
       if its == attempt then -- a retry: it draws a fresh ticket, so that an older copy of it cannot overtake
         t.seq = ticket()
-        put(k, t) ; raise(k, id) ; save()
+        put(k, t) ; raise(k, t, id) ; save()
         return answer('RENEWED', k, id, t, 0)
       end
       live = live + 1
     end
   end
   if live >= tonumber(h.processes) then return {'TOOMANY', tonumber(h.processes)} end
-  for id in sessions(t) do -- grant_seat will end them: a late heartbeat must not revive them. Claimed ones are over by any clock.
-    if t.state == 'X' or lapsed(lease_end(N, of(k, id))) then redis.call('ZADD', N, 0, of(k, id)) end
+  for id in sessions(t) do -- each has its own lease from now on
+    local its = lease_end(k, t, id)
+    -- grant_seat will end those that lapsed: a late heartbeat must not revive them. Claimed ones are over by any clock.
+    if t.state == 'X' or lapsed(its) then its = 0 end
+    redis.call('ZADD', N, int(its), of(k, id))
   end
   if t.state == 'X' then t.since = now end
   t.state, t.seq, t.label = 'L', ticket(), label
   t.sessions = (t.sessions == '' and '' or t.sessions .. ',') .. session .. ':' .. attempt
-  put(k, t) ; raise(k, session) ; save()
+  put(k, t) ; raise(k, t, session) ; save()
   return answer('GRANTED', k, session, t, 0)
 end
 
@@ -66,6 +69,6 @@ if old then -- the lapsed holder's processes leave with it
   for id in sessions(old) do redis.call('ZREM', N, of(k, id)) end
 end
 local t = {holder = holder, state = 'L', seq = ticket(), since = now, sessions = session .. ':' .. attempt, label = label}
-put(k, t) ; redis.call('HSET', M, holder, k) ; raise(k, session) ; save()
+put(k, t) ; redis.call('HSET', M, holder, k) ; raise(k, t, session) ; save()
 if tonumber(h.held) == 0 then rest() end
 return answer('GRANTED', k, session, t, old and tonumber(first[2]) or 0)

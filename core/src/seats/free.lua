@@ -6,8 +6,8 @@ local count, at, freed = tonumber(ARGV[6]), 7, 0
 for _ = 1, count do
   local k, its, retired = ARGV[at], tonumber(ARGV[at + 1]), ARGV[at + 2] == '1'
   at = at + 3
-  local t, score = seat(k), lease_end(Z, k)
-  local mine = epoch == tonumber(ARGV[5]) and ((t and t.state == 'X' and tonumber(t.seq) == its) or (not t and lapsed(score)))
+  local t, score = seat(k), redis.call('ZSCORE', Z, k)
+  local mine = epoch == tonumber(ARGV[5]) and ((t and t.state == 'X' and tonumber(t.seq) == its) or (not t and score and lapsed(tonumber(score))))
   if mine then
     if t then
       redis.call('HDEL', S, k) ; redis.call('HDEL', M, t.holder)

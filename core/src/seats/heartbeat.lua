@@ -3,11 +3,10 @@
 -- Answers COLD epoch | UNKNOWN epoch | REFUSED why since (lease not raised) | OK holder facts
 if not warm() then return {'COLD', epoch} end
 local k, session = ARGV[5], ARGV[6]
-if lease_end(N, of(k, session)) == 0 then return {'UNKNOWN', epoch} end
 local t = seat(k)
-if not t or t.state == 'X' or not has(t, session) then return {'UNKNOWN', epoch} end
+if not t or t.state == 'X' or not has(t, session) or lease_end(k, t, session) == 0 then return {'UNKNOWN', epoch} end
 local no = refused()
 if no then return no end
-raise(k, session)
+raise(k, t, session)
 redis.call('HSET', H, 'last', int(now))
 return {'OK', t.holder, h.facts}

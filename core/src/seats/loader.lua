@@ -7,7 +7,9 @@ local function load_seats(z, s, m, n, at, lease)
       redis.call('ZADD', z, int(lease), k)
       redis.call('HSET', s, k, table.concat({holder, 'L', '0', since, list, label}, '|'))
       redis.call('HSET', m, holder, k)
-      for id in list:gmatch('([^:,]+):') do redis.call('ZADD', n, int(lease), of(k, id)) end
+      if list:find(',', 1, true) then
+        for id in list:gmatch('([^:,]+):') do redis.call('ZADD', n, int(lease), of(k, id)) end
+      end
     else
       redis.call('ZADD', z, hold >= 0 and int(math.max(hold, lease)) or 0, k)
     end

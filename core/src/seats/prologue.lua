@@ -1,5 +1,6 @@
 -- Put in front of every script at compile time.
--- KEYS of one pool, one hash tag: h settings, z seat -> lease end, s seat -> who, m holder -> seat, n seat/session -> lease end, c nonce.
+-- KEYS of one pool, one hash tag: h settings, z seat -> lease end, s seat -> who, m holder -> seat, n seat/session -> lease end
+-- (a seat's only session has the seat's and is not in n), c nonce.
 -- ARGV[1] the node's replication id, or '' to ask; [2] service clock, [3] TTL, [4] test clock (0: none), all ms. A script's own begin at [5].
 -- now: what extends. reap_now: what takes away; Redis and the service must agree that a lease is over.
 local H, Z, S, M, N, C = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
@@ -35,7 +36,6 @@ local function warm()
 end
 
 local function int(x) return string.format('%.0f', x) end
-local function lease_end(key, member) return tonumber(redis.call('ZSCORE', key, member) or 0) end
 local function of(k, session) return k .. '/' .. session end
 
 -- s[k] = holder|state|seq|since|session:attempt,…|label ; state L live, X ending: claimed, Postgres not told yet
@@ -60,9 +60,18 @@ local function drop(t, session)
   t.sessions = table.concat(kept, ',')
 end
 
+-- Half of what a session would cost in memory is its entry in n, and most seats carry one session: that one has the seat's lease. n names
+-- every session of a seat that has or had several, and every one that is ending: there is no other way to find a release nobody finished.
+local function alone(t) return not t.sessions:find(',', 1, true) end
+-- The lease end of a session the seat lists; 0: it is ending.
+local function lease_end(k, t, session)
+  local its = redis.call('ZSCORE', N, of(k, session)) or (t.state == 'L' and alone(t) and redis.call('ZSCORE', Z, k))
+  return tonumber(its or 0)
+end
 -- A lease is only ever raised; only RELEASE, REAP and REBUILD lower one.
-local function raise(k, session)
-  redis.call('ZADD', N, 'GT', int(given + TTL), of(k, session))
+local function raise(k, t, session)
+  if alone(t) then redis.call('ZADD', N, 'XX', 'GT', int(given + TTL), of(k, session))
+  else redis.call('ZADD', N, 'GT', int(given + TTL), of(k, session)) end
   redis.call('ZADD', Z, 'GT', int(given + TTL), k)
 end
 local function ticket() seq = seq + 1 ; return seq end
@@ -95,7 +104,7 @@ local function silent(answer)
   for _, k in ipairs(redis.call('ZRANGEBYSCORE', Z, '(0', '+inf', 'LIMIT', 0, 5)) do
     local t = seat(k)
     if t then
-      for _, v in ipairs({t.label, tonumber(t.since), lease_end(Z, k)}) do answer[#answer + 1] = v end
+      for _, v in ipairs({t.label, tonumber(t.since), tonumber(redis.call('ZSCORE', Z, k))}) do answer[#answer + 1] = v end
     end
   end
   return answer

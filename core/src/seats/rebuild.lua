@@ -1,5 +1,5 @@
 -- REBUILD: the one way into Redis. Replaces the copy by what Postgres said under a new epoch; every holder gets a full lease and a drain margin.
--- ARGV: [5] nonce  [6] epoch  [7] rebuild lease, ms  [8] seats in all  [9] sessions in chunks loaded before, -1: no chunks
+-- ARGV: [5] nonce  [6] epoch  [7] rebuild lease, ms  [8] seats in all  [9] entries of n in chunks loaded before, -1: no chunks
 --   [10] number of settings, then name value … ; then seats: k holder since hold_until(-1: none) label sessions …
 -- Chunks loaded before lie under the shadow keys [7]…[10] (z s m n); they take the copy's place.
 -- Answers LOST (nonce gone, or a newer epoch stands; writes nothing) | REBUILT epoch

@@ -103,8 +103,10 @@ impl Seats {
     }
 }
 
+/// Sessions with an entry of their own: those that share a seat.
 fn sessions_in(chunks: &[&[RebuiltSeat]]) -> usize {
-    chunks.iter().flat_map(|chunk| chunk.iter()).map(|seat| seat.sessions.len()).sum()
+    let shared = chunks.iter().flat_map(|chunk| chunk.iter()).filter(|seat| seat.sessions.len() > 1);
+    shared.map(|seat| seat.sessions.len()).sum()
 }
 
 fn applied(reply: &Reply, word: &str) -> Result<bool> {

@@ -4,10 +4,10 @@
 if not warm() then return {'COLD', epoch} end
 local k, session = ARGV[5], ARGV[6]
 local t = seat(k)
-if lease_end(N, of(k, session)) == 0 or not t or t.state == 'X' or not has(t, session) then return {'NOTHELD', epoch} end
+if not t or t.state == 'X' or not has(t, session) or lease_end(k, t, session) == 0 then return {'NOTHELD', epoch} end
 redis.call('ZADD', N, 0, of(k, session))
 local latest = 0
-for id in sessions(t) do latest = math.max(latest, lease_end(N, of(k, id))) end
+for id in sessions(t) do latest = math.max(latest, lease_end(k, t, id)) end
 if not lapsed(latest) then
   redis.call('ZADD', Z, int(latest), k)
   save()

@@ -20,7 +20,16 @@ const LEASES: &str = "
     local counts = {redis.call('ZCARD', KEYS[2]), redis.call('HLEN', KEYS[3]), redis.call('ZCARD', KEYS[5])}
     if h[1] ~= id or h[2] == '1' or redis.call('HLEN', KEYS[4]) ~= counts[2] then return false end
     for i = 1, 3 do if tonumber(h[i + 2]) ~= counts[i] then return false end end
-    return redis.call('ZRANGE', KEYS[5], 0, -1, 'WITHSCORES')";
+    local leases = redis.call('ZRANGE', KEYS[5], 0, -1, 'WITHSCORES')
+    local seats = redis.call('HGETALL', KEYS[3])
+    for i = 1, #seats, 2 do -- a seat's only session has the seat's lease, unless an entry of its own says otherwise
+        local only = seats[i + 1]:match('^[^|]*|L|%d+|%d+|([^:|,]+):[^|,]+|')
+        if only and not redis.call('ZSCORE', KEYS[5], seats[i] .. '/' .. only) then
+            leases[#leases + 1] = seats[i] .. '/' .. only
+            leases[#leases + 1] = redis.call('ZSCORE', KEYS[2], seats[i])
+        end
+    end
+    return leases";
 
 /// What the watch needs of a world, so that it can outlive a borrow of it.
 pub(super) struct Watch {

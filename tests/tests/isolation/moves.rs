@@ -47,7 +47,7 @@ async fn seated() -> (Two, SessionId) {
     let two = two().await;
     let session = SessionId::draw();
     for (license, session) in [(&two.a, SessionId::draw()), (&two.b, session)] {
-        let outcome = two.records(Role::Service).grant_seat(&grant(license, session, Holder([1; 32]))).await.unwrap();
+        let outcome = two.records(Role::Service).grant_seat(&grant(license, session, Holder([1; 16]))).await.unwrap();
         assert_eq!(outcome, GrantOutcome::Ok);
     }
     (two, session)
@@ -65,7 +65,7 @@ async fn a_seats_move_with_one_tenant_and_anothers_pool_or_session_changes_nothi
     let service = two.records(Role::Service);
     let wrong = crossed(&two);
 
-    let taken = service.grant_seat(&grant(&wrong, SessionId::draw(), Holder([2; 32]))).await.unwrap();
+    let taken = service.grant_seat(&grant(&wrong, SessionId::draw(), Holder([2; 16]))).await.unwrap();
     assert_eq!(taken, GrantOutcome::EpochStale, "there is no such pool");
     for license in [&wrong, &two.a] {
         for records in [&service, &two.records(Role::Reaper)] {
@@ -80,7 +80,7 @@ async fn a_seats_move_with_one_tenant_and_anothers_pool_or_session_changes_nothi
         assert_eq!(two.records(role).rebuild_pool(wrong.tenant, wrong.pool_id).await.unwrap(), None);
     }
     // An id of another tenant is just an id: A's row under it is A's.
-    let taken = service.grant_seat(&Grant { epoch: 0, ..grant(&two.a, session_of_b, Holder([3; 32])) }).await.unwrap();
+    let taken = service.grant_seat(&Grant { epoch: 0, ..grant(&two.a, session_of_b, Holder([3; 16])) }).await.unwrap();
     assert_ne!(taken, GrantOutcome::Refused);
     assert_eq!(two.rows_of(&two.b).await, before);
 }
@@ -140,7 +140,7 @@ async fn a_role_calls_only_the_moves_of_its_own_functions() {
     let denied = |e: license_core::Error| assert!(e.to_string().contains("permission denied"), "{e}");
     let (tenant, pool) = (two.a.tenant, two.a.pool_id);
     let reaper = two.records(Role::Reaper);
-    denied(reaper.grant_seat(&grant(&two.a, SessionId::draw(), Holder([1; 32]))).await.unwrap_err());
+    denied(reaper.grant_seat(&grant(&two.a, SessionId::draw(), Holder([1; 16]))).await.unwrap_err());
     for role in [Role::Service, Role::Reaper] {
         let records = two.records(role);
         denied(records.resize_pool(tenant, pool, 100).await.unwrap_err());

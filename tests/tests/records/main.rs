@@ -86,7 +86,7 @@ impl Book {
             pool: self.license.pool_id,
             seat,
             session,
-            holder: Holder([holder; 32]),
+            holder: Holder([holder; 16]),
             attempt: Attempt(Uuid::new_v4()),
             epoch: self.epoch().await,
             seq,

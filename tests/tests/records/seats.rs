@@ -225,7 +225,7 @@ async fn a_rebuild_begins_an_epoch_and_reads_every_seat_with_its_open_sessions()
     assert_eq!((snapshot.holder_by.as_str(), snapshot.processes), ("machine", 32));
     assert_eq!(snapshot.seats.iter().map(|s| s.seat).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
     let held = &snapshot.seats[3];
-    assert_eq!((held.holder, held.label.as_str()), (Some(Holder([1; 32])), "machine 1"));
+    assert_eq!((held.holder, held.label.as_str()), (Some(Holder([1; 16])), "machine 1"));
     assert_eq!(
         (held.sessions.len(), held.sessions[0].session, held.sessions[0].attempt),
         (1, grant.session, grant.attempt)

@@ -75,7 +75,7 @@ impl Bench {
         TokenClaims {
             iss: ISSUER.into(),
             aud: PRODUCT.into(),
-            sub: license_core::domain::id::Holder([7; 32]),
+            sub: license_core::domain::id::Holder([7; 16]),
             jti: Uuid::now_v7(),
             iat: now,
             exp: now + 360,
