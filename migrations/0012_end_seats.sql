@@ -12,7 +12,7 @@ create function end_seats(
   out stale boolean, out done int[], out gone int[], out released_at timestamptz
 ) language plpgsql as $$
 declare
-  pool pools; draining boolean; applied int[]; retiring int[] := '{}';
+  pool pools; draining boolean; touched int[]; applied int[]; applied_seqs bigint[]; applied_seen timestamptz[]; retiring int[] := '{}';
 begin
   perform set_config('app.tenant_id', p_tenant::text, true);
   select p.surplus > 0 into draining from pools p where p.tenant_id = p_tenant and p.pool_id = p_pool;
@@ -24,10 +24,11 @@ begin
   end if;
   stale := pool.epoch is distinct from p_epoch;
 
+  -- A session never changes its seat. The numbers come first: an "or" over both tables would read every seat of the pool.
+  touched := p_seats || p_session_seats || array(
+    select s.seat_no from sessions s where s.tenant_id = p_tenant and s.pool_id = p_pool and s.session_id = any (p_released));
   perform 1 from seats s
-  where s.tenant_id = p_tenant and s.pool_id = p_pool and (
-    s.seat_no = any (p_seats || p_session_seats)
-    or s.seat_no in (select r.seat_no from sessions r where r.tenant_id = p_tenant and r.pool_id = p_pool and r.session_id = any (p_released)))
+  where s.tenant_id = p_tenant and s.pool_id = p_pool and s.seat_no = any (touched)
   order by s.seat_no for update;
 
   update sessions s set ended_at = now(), end_reason = 'released', last_seen_at = now()
@@ -35,10 +36,11 @@ begin
   select max(s.ended_at) into released_at from sessions s where s.tenant_id = p_tenant and s.session_id = any (p_released);
   if stale then return; end if;
 
-  applied := array(
-    select t.k from unnest(p_seats, p_seqs) as t (k, seq)
-    join seats s on s.tenant_id = p_tenant and s.pool_id = p_pool and s.seat_no = t.k
-    where (s.fence_epoch, s.fence_seq) < (p_epoch, t.seq) order by t.k);
+  -- From here on only those whose ticket is newer than the fence. Lists are joined, not searched: a sweep ends a thousand at once.
+  select coalesce(array_agg(t.k), '{}'), array_agg(t.seq), array_agg(t.seen) into applied, applied_seqs, applied_seen
+  from unnest(p_seats, p_seqs, p_seen) as t (k, seq, seen)
+  join seats s on s.tenant_id = p_tenant and s.pool_id = p_pool and s.seat_no = t.k
+  where (s.fence_epoch, s.fence_seq) < (p_epoch, t.seq);
   if pool.surplus > 0 then
     retiring := array(
       select s.seat_no from seats s
@@ -47,20 +49,21 @@ begin
     update pools p set surplus = p.surplus - cardinality(retiring) where p.tenant_id = p_tenant and p.pool_id = p_pool;
   end if;
   update sessions s set ended_at = now(), end_reason = 'expired', last_seen_at = greatest(s.last_seen_at, t.seen)
-  from unnest(p_seats, p_seen) as t (k, seen)
-  where s.tenant_id = p_tenant and s.pool_id = p_pool and s.seat_no = t.k and t.k = any (applied) and s.ended_at is null;
+  from unnest(applied, applied_seen) as t (k, seen)
+  where s.tenant_id = p_tenant and s.pool_id = p_pool and s.seat_no = t.k and s.ended_at is null;
   -- Whoever it was: a holder that Redis gave the seat to may never have been written down.
   insert into outbox (tenant_id, kind, payload)
   select p_tenant, 'seat.freed', jsonb_build_object(
     'license_id', pool.license_id, 'pool_id', p_pool, 'seat', s.seat_no, 'from', s.holder, 'reason', p_reason)
-  from seats s
-  where s.tenant_id = p_tenant and s.pool_id = p_pool and s.seat_no = any (applied) and s.holder is not null;
+  from unnest(applied) as t (k)
+  join seats s on s.tenant_id = p_tenant and s.pool_id = p_pool and s.seat_no = t.k
+  where s.holder is not null;
   -- The fence rises even on an empty row: a paused grant of an older ticket must not commit afterwards.
   update seats s
   set holder = null, held_since = null, hold_until = null, kind = 'float', lease_until = null,
       fence_epoch = p_epoch, fence_seq = t.seq, retired = s.retired or s.seat_no = any (retiring)
-  from unnest(p_seats, p_seqs) as t (k, seq)
-  where s.tenant_id = p_tenant and s.pool_id = p_pool and s.seat_no = t.k and t.k = any (applied);
+  from unnest(applied, applied_seqs) as t (k, seq)
+  where s.tenant_id = p_tenant and s.pool_id = p_pool and s.seat_no = t.k;
 
   -- A ticket equal to the fence was applied before and its answer lost: FREE may run.
   select coalesce(array_agg(t.k), '{}'), coalesce(array_agg(t.k) filter (where s.retired), '{}') into done, gone
