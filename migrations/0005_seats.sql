@@ -8,6 +8,8 @@ create table pools (
   surplus     int not null default 0 check (surplus >= 0), -- rows not retired above seats_total: still held when the pool was shrunk
   epoch       bigint not null default 0,                   -- rises with every rebuild and every change made without a ticket
   status      text not null default 'active' check (status in ('active', 'suspended', 'revoked')), -- follows the license
+  changed_at  timestamptz,                                 -- when a change was made without a ticket: Redis may not have heard of it
+  opens_at    timestamptz,                                 -- no seat is given before: the records were restored (0017_restore.sql)
   -- The reaper's share. hashtextextended is stable within a major version; a changed share only changes who looks.
   bucket      int not null generated always as (mod(abs(hashtextextended(tenant_id::text || pool_id::text, 0)), 64)::int) stored,
   primary key (tenant_id, pool_id),

@@ -32,4 +32,4 @@ grant select, insert on organizations, users to admin;
 grant insert on licenses, license_keys, pools, seats to admin;
 grant update (status, status_since, facts_version) on licenses to admin;
 grant update (valid_until) on license_keys to admin;
-grant update (seats_total, status) on pools to admin;
+grant update (seats_total, status, changed_at) on pools to admin;

@@ -2,7 +2,7 @@
 -- No row: no such pool. Times are Unix milliseconds, 0 for none.
 create function rebuild_pool(p_tenant uuid, p_pool uuid)
 returns table (
-  epoch bigint, seats_total int, status text, status_since bigint, not_before bigint, expires bigint, holder_by text, processes int,
+  epoch bigint, seats_total int, status text, status_since bigint, not_before bigint, expires bigint, opens bigint, holder_by text, processes int,
   key_hmacs text, product text, facts jsonb,
   seat_nos int[], holders text[], held_since bigint[], hold_until bigint[],          -- seats not retired, in order
   session_ids uuid[], session_attempts uuid[], session_seats int[], session_labels text[] -- open sessions
@@ -20,6 +20,7 @@ begin
   status_since := unix_ms(license.status_since);
   not_before := unix_ms(license.not_before);
   expires := unix_ms(license.expires_at);
+  opens := unix_ms(pool.opens_at);
   holder_by := license.holder_by;
   processes := license.processes_per_seat;
   product := license.product;

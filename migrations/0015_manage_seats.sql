@@ -33,7 +33,7 @@ begin
       returning 1)
     select kept - count(*) into kept from away;
   end if;
-  update pools p set seats_total = p_total, surplus = kept - p_total, epoch = p.epoch + 1
+  update pools p set seats_total = p_total, surplus = kept - p_total, epoch = p.epoch + 1, changed_at = now()
   where p.tenant_id = p_tenant and p.pool_id = p_pool;
   update licenses l set facts_version = l.facts_version + 1 where l.tenant_id = p_tenant and l.license_id = license;
 end $$;
@@ -61,7 +61,7 @@ begin
       -- Kicking nobody costs nobody a wait.
       hold_until = case when p_force then null when seat.holder is null then s.hold_until else now() end
   where s.tenant_id = p_tenant and s.pool_id = p_pool and s.seat_no = p_seat;
-  update pools p set epoch = p.epoch + 1 where p.tenant_id = p_tenant and p.pool_id = p_pool;
+  update pools p set epoch = p.epoch + 1, changed_at = now() where p.tenant_id = p_tenant and p.pool_id = p_pool;
 end $$;
 
 -- Gives every pool of a license its status and a new epoch.
@@ -76,7 +76,7 @@ begin
   insert into outbox (tenant_id, kind, payload)
   values (p_tenant, 'license.' || p_status, jsonb_build_object('license_id', p_license));
   return query
-    update pools p set status = p_status, epoch = p.epoch + 1
+    update pools p set status = p_status, epoch = p.epoch + 1, changed_at = now()
     from licenses l
     where p.tenant_id = p_tenant and p.license_id = p_license and l.tenant_id = p_tenant and l.license_id = p_license
     returning p.pool_id, p.name, l.number, p.epoch - 1;
@@ -111,7 +111,7 @@ begin
   insert into outbox (tenant_id, kind, payload)
   values (p_tenant, 'license.key_rotated', jsonb_build_object('license_id', p_license, 'old_until', p_old_until));
   return query
-    update pools p set epoch = p.epoch + 1
+    update pools p set epoch = p.epoch + 1, changed_at = now()
     from licenses l
     where p.tenant_id = p_tenant and p.license_id = p_license and l.tenant_id = p_tenant and l.license_id = p_license
     returning p.pool_id, p.name, l.number, p.epoch - 1;

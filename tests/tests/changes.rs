@@ -215,3 +215,62 @@ async fn rotating_twice_to_the_same_secret_is_one_rotation_and_a_foreign_license
     let nobody = license_core::domain::id::LicenseId(uuid::Uuid::now_v7());
     assert!(!world.manage.rotate_key(world.license.tenant, nobody, &hash, now).await.unwrap());
 }
+
+#[tokio::test]
+async fn a_resumed_license_nobody_holds_a_seat_of_gives_seats_although_redis_was_not_told() {
+    let world = World::with_seats(1).await;
+    assert!(world.manage.suspend(world.license.tenant, world.license.id).await.unwrap());
+    let told = world.machine("a").acquire(&world.moves).await;
+    assert!(matches!(told, Outcome::Refused(r) if r.why == Why::Suspended), "{told:?}");
+    world.manage.steps().cut(license_core::moves::steps::Step::Change);
+    world.manage.resume(world.license.tenant, world.license.id).await.unwrap_err();
+    world.sweep().await;
+    world.machine("a").seated(&world.moves).await;
+}
+
+#[tokio::test]
+async fn a_drained_pool_full_of_dead_holders_serves_who_comes() {
+    let world = World::with_seats(2).await;
+    for name in ["a", "b"] {
+        world.machine(name).seated(&world.moves).await;
+    }
+    world.resize(1).await;
+    alive_again(&world).await;
+    world.pass(Duration::from_millis(world.timing.rebuild_lease_ms() as u64 + 1));
+    world.machine("c").seated(&world.moves).await;
+    world.machine("d").turned_away(&world.moves).await;
+    world.sweep().await;
+    world.assert_no_drift().await;
+    assert_eq!(world.count("select count(*) from seats where not retired").await, 1);
+}
+
+/// Has the copy rebuilt after a change, taking nothing.
+async fn alive_again(world: &World) {
+    world.machine("nobody").turned_away(&world.moves).await;
+}
+
+#[tokio::test]
+async fn after_a_restore_holders_go_on_and_nobody_else_sits_down_before_every_older_lease_is_over() {
+    let world = World::with_seats(2).await;
+    let a_seat = world.machine("a").seated(&world.moves).await;
+    let lease = world.timing.rebuild_lease_ms();
+    // What was restored knows of a. Since then a's machine may have gone, and its seat may be somebody else's.
+    let mut truth = world.truth().await;
+    sqlx::query("set role owner").execute(&mut truth).await.unwrap();
+    let restored = sqlx::query("select after_restore(make_interval(secs => $1))").bind(lease as f64 / 1000.0);
+    restored.execute(&mut truth).await.unwrap();
+    world.flush().await;
+
+    alive(&world.moves, &a_seat).await;
+    for machine in [world.machine("b"), world.machine("a").restarted(), world.machine("a")] {
+        let Outcome::Full(full) = machine.acquire(&world.moves).await else { panic!("nobody sits down yet") };
+        assert!(full.next_lease_end_ms > full.now_ms, "and is told until when: {full:?}");
+    }
+    // Another rebuild does not begin the wait anew.
+    world.pass(Duration::from_millis(lease as u64 / 2));
+    world.flush().await;
+    alive(&world.moves, &a_seat).await;
+    world.pass(Duration::from_millis(lease as u64 / 2 + 1000));
+    world.machine("a").restarted().seated(&world.moves).await;
+    alive(&world.moves, &a_seat).await;
+}

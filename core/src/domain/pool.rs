@@ -21,6 +21,8 @@ pub struct Snapshot {
     pub not_before_ms: i64,
     /// End of the term, ms; 0 for none.
     pub expires_ms: i64,
+    /// No seat is given before, not even to who holds one, ms; 0 for none. Set when the records were restored to an earlier point.
+    pub opens_ms: i64,
     /// `machine` or `process`.
     pub holder_by: String,
     /// Live processes a seat may carry.

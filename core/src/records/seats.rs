@@ -248,6 +248,7 @@ fn snapshot(tenant: TenantId, pool_id: PoolId, row: &PgRow) -> sqlx::Result<Snap
         status_since_ms: row.try_get("status_since")?,
         not_before_ms: row.try_get("not_before")?,
         expires_ms: row.try_get("expires")?,
+        opens_ms: row.try_get("opens")?,
         holder_by: row.try_get("holder_by")?,
         processes: row.try_get::<i32, _>("processes")? as u32,
         key_hashes: row.try_get("key_hmacs")?,

@@ -38,7 +38,8 @@ pub struct Usage {
 }
 
 impl Records {
-    /// The pools of one bucket with a held seat, an open session or a quarantine, or used within the last minutes; in random order, so that
+    /// The pools of one bucket with a held seat, an open session or a quarantine, or used within the last minutes, or changed within the
+    /// life of a copy nobody holds a seat of (24 h: Redis may not have heard of the change); in random order, so that
     /// none is always last. As [`super::Role::Reaper`].
     ///
     /// # Errors
@@ -54,7 +55,8 @@ impl Records {
                          or exists (select from seats s where s.tenant_id = p.tenant_id and s.pool_id = p.pool_id
                            and s.hold_until is not null and not s.retired) as held,
                          exists (select from sessions s where s.tenant_id = p.tenant_id and s.pool_id = p.pool_id
-                           and s.ended_at > now() - interval '5 minutes') as recent
+                           and s.ended_at > now() - interval '5 minutes')
+                         or p.changed_at > now() - interval '25 hours' as recent
                        from pools p join licenses l on l.tenant_id = p.tenant_id and l.license_id = p.license_id
                        where p.bucket = $1) c
                      where held or recent order by random()",

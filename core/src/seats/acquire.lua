@@ -11,7 +11,7 @@ if no then return no end
 if ARGV[11] ~= '' and ARGV[11] ~= h.product then return {'PRODUCT', h.product} end
 local holder = h.holder_by == 'process' and ARGV[7] or ARGV[6]
 if holder == '' then return {'NEEDS', 'instance_id'} end
-local attempt, session, label = ARGV[8], ARGV[9], ARGV[10]
+local attempt, session, label, opens = ARGV[8], ARGV[9], ARGV[10], tonumber(h.opens or 0)
 
 local function answer(word, k, id, t, displaced)
   local held = redis.call('HLEN', S)
@@ -20,6 +20,14 @@ local function answer(word, k, id, t, displaced)
   for other in sessions(t) do if lease_end(k, t, other) ~= 0 then out[#out + 1] = other end end
   return out
 end
+
+local function full()
+  redis.call('HINCRBY', H, 'denied', 1)
+  local soon = redis.call('ZRANGEBYSCORE', Z, '(' .. int(reap_now), '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
+  return silent({'FULL', redis.call('HLEN', S), tonumber(h.cap), math.max(tonumber(soon[2] or 0), opens), now, h.facts})
+end
+-- The records were restored to an earlier point: who holds a seat by them may have left it to somebody they know nothing of.
+if opens > reap_now then return full() end
 
 local k = redis.call('HGET', M, holder)
 if k then
@@ -50,19 +58,10 @@ if k then
 end
 
 local first = redis.call('ZRANGE', Z, 0, 0, 'WITHSCORES')
-local free = first[1] and lapsed(tonumber(first[2]))
-local old = free and seat(first[1])
-if free and not old and redis.call('HLEN', S) >= tonumber(h.cap) then -- draining: a seat somebody left, before an empty one
-  for _, other in ipairs(redis.call('ZRANGEBYSCORE', Z, '-inf', int(reap_now), 'LIMIT', 0, 100)) do
-    local left = seat(other)
-    if left then first, old = {other, redis.call('ZSCORE', Z, other)}, left ; break end
-  end
-end
-if not free or redis.call('HLEN', S) - (old and 1 or 0) >= tonumber(h.cap) then
-  redis.call('HINCRBY', H, 'denied', 1)
-  local soon = redis.call('ZRANGEBYSCORE', Z, '(' .. int(reap_now), '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
-  return silent({'FULL', redis.call('HLEN', S), tonumber(h.cap), tonumber(soon[2] or 0), now, h.facts})
-end
+-- Counted are those whose lease goes on: in a pool that was shrunk while it was full the dead must not keep the living out.
+local live = redis.call('ZCOUNT', Z, '(' .. int(reap_now), '+inf')
+if not first[1] or not lapsed(tonumber(first[2])) or live >= tonumber(h.cap) then return full() end
+local old = seat(first[1])
 k = first[1]
 if old then -- the lapsed holder's processes leave with it
   redis.call('HDEL', M, old.holder)

@@ -4,9 +4,10 @@
 -- Chunks loaded before lie under the shadow keys [7]…[10] (z s m n); they take the copy's place.
 -- Answers LOST (nonce gone, or a newer epoch stands; writes nothing) | REBUILT epoch
 local c = redis.call('GET', C)
-local nonce, its, issued = (c or ''):match('^([^|]+)|([^|]+)|(%d+)|')
+local nonce, its, issued, done = (c or ''):match('^([^|]+)|([^|]+)|(%d+)|%d+|(%d+)$')
 local new = tonumber(ARGV[6])
-if nonce ~= ARGV[5] or its ~= rid or now - issued >= 10000 or new <= epoch then return {'LOST'} end
+-- Each epoch once: where h was lost since, this may be the same rebuild delivered again, and grants were made in between.
+if nonce ~= ARGV[5] or its ~= rid or now - issued >= 10000 or new <= math.max(epoch, tonumber(done)) then return {'LOST'} end
 local shadow = ARGV[9] ~= '-1'
 local settings = tonumber(ARGV[10])
 local at = 11 + 2 * settings
@@ -31,5 +32,5 @@ redis.call('HSET', H, 'stamp', rid, 'epoch', int(new), 'stale', '0', 'peak', red
 save()
 rest()
 -- The nonce lives on: a higher epoch under it replaces this copy. Nobody is at it any more, so nobody need wait for it.
-redis.call('SET', C, table.concat({nonce, rid, issued, '0'}, '|'), 'KEEPTTL')
+redis.call('SET', C, table.concat({nonce, rid, issued, '0', int(new)}, '|'), 'KEEPTTL')
 return {'REBUILT', new}

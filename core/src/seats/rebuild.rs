@@ -124,6 +124,7 @@ fn settings(snapshot: &Snapshot) -> Vec<String> {
         ("status_since", snapshot.status_since_ms.to_string()),
         ("not_before", snapshot.not_before_ms.to_string()),
         ("expires", snapshot.expires_ms.to_string()),
+        ("opens", snapshot.opens_ms.to_string()),
         ("holder_by", snapshot.holder_by.clone()),
         ("processes", snapshot.processes.to_string()),
         ("key_hmacs", snapshot.key_hashes.clone()),

@@ -144,7 +144,7 @@ const PROMISES: &[(&str, &str)] = &[
     ),
     (
         "the restore command is the owner's alone",
-        "select r from unnest(array['service', 'reaper', 'admin']) r where has_function_privilege(r, 'after_restore()', 'EXECUTE')",
+        "select r from unnest(array['service', 'reaper', 'admin']) r where has_function_privilege(r, 'after_restore(interval)', 'EXECUTE')",
     ),
 ];
 
@@ -189,7 +189,7 @@ const FLAWS: &[(usize, &str)] = &[
     ),
     (15, "create function shout() returns int language sql security definer as 'select 1'"),
     (16, "grant execute on function directory.locate_identity(text, text) to service"),
-    (17, "grant execute on function after_restore() to admin"),
+    (17, "grant execute on function after_restore(interval) to admin"),
 ];
 
 async fn broken(connection: &mut PgConnection, sql: &'static str) -> Vec<String> {
