@@ -81,3 +81,18 @@ async fn a_service_clock_years_ahead_does_not_lease_a_seat_for_years() {
     world.pass(world.timing.ttl + Duration::from_secs(7201));
     world.machine("b").seated(&world.moves).await;
 }
+
+#[tokio::test]
+async fn a_redis_clock_that_was_ahead_and_put_right_does_not_vouch_for_a_service_clock_that_is() {
+    let hour = 3_600_000;
+    let world = World::with_seats(1).await;
+    let a_seat = world.machine("a").seated(&world.moves).await;
+    world.clock.set_redis_ahead_ms(hour);
+    world.sweep().await; // the copy remembers the latest time it saw
+    world.clock.set_redis_ahead_ms(0);
+    let ahead = world.clock.split();
+    ahead.advance_ms(hour);
+    ahead.set_redis_ahead_ms(-hour);
+    world.machine("b").turned_away(&world.instance_with(ahead).await).await;
+    alive(&world.moves, &a_seat).await;
+}

@@ -21,8 +21,10 @@ for i, value in ipairs(redis.call('HMGET', H, unpack(names))) do h[names[i]] = v
 local epoch, seq = tonumber(h.epoch or 0), tonumber(h.seq or 0)
 
 local clock = redis.call('TIME')
-local now = math.max(TEST ~= 0 and TEST or clock[1] * 1000 + math.floor(clock[2] / 1000), tonumber(h.last or 0))
-local reap_now = math.min(now, SERVICE)
+local time = TEST ~= 0 and TEST or clock[1] * 1000 + math.floor(clock[2] / 1000)
+local now = math.max(time, tonumber(h.last or 0))
+-- Not by h.last: a Redis clock that was ahead once must not vouch for a service's for ever after.
+local reap_now = math.min(time, SERVICE)
 -- A lease counts from the later clock: one given by a clock that is behind must not lapse when it is put right. Bounded, so that a
 -- clock far ahead cannot lease seats for ever.
 local given = math.min(math.max(now, SERVICE), now + 7200000)
