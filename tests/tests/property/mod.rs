@@ -3,7 +3,7 @@
 
 use proptest::{
     strategy::Strategy,
-    test_runner::{Config, RngSeed, TestCaseError, TestError, TestRunner},
+    test_runner::{Config, RngAlgorithm, RngSeed, TestCaseError, TestError, TestRunner},
 };
 use std::{cell::RefCell, collections::BTreeMap, fmt::Debug};
 
@@ -27,7 +27,9 @@ impl Tally {
 /// A runner with a seed of its own, drawn unless `PROPTEST_RNG_SEED` gives one. Case counts are ours: a promise is checked so often
 /// or not at all.
 pub(crate) fn runner(cases: u32) -> (TestRunner, u64) {
-    let mut config = Config { cases, failure_persistence: None, ..Config::default() };
+    // Its default generator is a cipher, which without optimisation takes most of a test's time.
+    let rng_algorithm = RngAlgorithm::XorShift;
+    let mut config = Config { cases, failure_persistence: None, rng_algorithm, ..Config::default() };
     let seed = match config.rng_seed {
         RngSeed::Fixed(seed) => seed,
         RngSeed::Random => u64::from_be_bytes(license_core::domain::secret::random()),
