@@ -152,7 +152,11 @@ pub(crate) fn noise(limit: usize) -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         2 => vec(any::<u8>(), 0..120),
         1 => vec(any::<char>(), 0..60).prop_map(|text| text.into_iter().collect::<String>().into_bytes()),
-        1 => (piece, 0..3 * limit).prop_map(|(piece, len)| piece.bytes().cycle().take(len).collect()),
+        1 => (piece, 0..3 * limit).prop_map(|(piece, len)| {
+            let mut much = piece.repeat(len / piece.len() + 1).into_bytes();
+            much.truncate(len);
+            much
+        }),
     ]
 }
 

@@ -20,7 +20,7 @@ static GOOD: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
         || BTreeMap::from([("kind".to_owned(), "seat.granted".to_owned()), ("ü".to_owned(), String::new())]);
     let push = |n: u32| {
         let message = Message { data: format!("{{\"bucket\":{n}}}").into_bytes(), attributes: attributes() };
-        Push { delivery_attempt: (n % 2 == 0).then_some(n), ..Push::new(Topic::Reap, message, &Clock::fake()) }
+        Push { delivery_attempt: n.is_multiple_of(2).then_some(n), ..Push::new(Topic::Reap, message, &Clock::fake()) }
     };
     (0..80).map(|n| Envelope::write(&push(n))).collect()
 });

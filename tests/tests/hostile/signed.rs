@@ -63,15 +63,15 @@ pub(crate) fn claims(n: u32) -> TokenClaims {
         hw: HW,
         tier: "pro".into(),
         features: features.as_object().cloned().unwrap(),
-        license_exp: (n % 2 == 0).then_some(now + 400 * 24 * HOUR),
+        license_exp: n.is_multiple_of(2).then_some(now + 400 * 24 * HOUR),
         offline_until: now + 72 * HOUR,
-        nonce: (n % 3 == 0).then(|| NONCE.clone()),
+        nonce: n.is_multiple_of(3).then(|| NONCE.clone()),
         facts_version: n.into(),
     }
 }
 
 pub(crate) fn refusal(n: u8) -> RefusalClaims {
-    let session = (n % 2 == 0).then_some(SessionId(Uuid::from_u128(n.into())));
+    let session = n.is_multiple_of(2).then_some(SessionId(Uuid::from_u128(n.into())));
     RefusalClaims::new(ISSUER, now(), NONCE.clone(), Code::ALL[usize::from(n) % Code::ALL.len()], LICENSE, session)
 }
 

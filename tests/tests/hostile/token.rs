@@ -14,7 +14,6 @@ use license_core::domain::token::{
     TokenClaims, VerifyError, verify, verify_refusal,
 };
 use proptest::{prelude::*, prop_assert, prop_assert_eq, sample::Index, strategy::ValueTree};
-use serde::{Serialize, de::DeserializeOwned};
 use std::sync::LazyLock;
 
 /// A good text, and which instance signed it.
@@ -196,12 +195,14 @@ fn whatever_a_certificate_says_it_holds_for_a_day_at_most() {
     assert!(["form", "limits", "believed"].iter().all(|outcome| tally.of(outcome) > CASES / 1000), "{tally:?}");
 }
 
-/// What is read as claims of a kind, printed, reads the same.
-fn prints_back<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(members: Vec<(&'static str, json::Raw)>) {
-    let tally = hold(CASES, json::object(members), |says| match serde_json::from_str::<T>(&says) {
+/// Tokens and refusals print back above, on their way through the verifier.
+#[test]
+fn the_claims_of_a_certificate_print_back_to_themselves() {
+    let claims = json::object(Thief::certificate_members());
+    let tally = hold(CASES, claims, |says| match serde_json::from_str::<CertificateClaims>(&says) {
         Ok(claims) => {
             let printed = serde_json::to_string(&claims).unwrap();
-            prop_assert_eq!(serde_json::from_str::<T>(&printed).map_err(|e| e.to_string()), Ok(claims));
+            prop_assert_eq!(serde_json::from_str(&printed).map_err(|e: serde_json::Error| e.to_string()), Ok(claims));
             Ok("read")
         }
         Err(_) => Ok("refused"),
@@ -209,17 +210,14 @@ fn prints_back<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(me
     assert!(tally.of("read") > CASES / 10 && tally.of("refused") > CASES / 10, "{tally:?}");
 }
 
+/// Found above: serde_json's quick way of reading a number was off in the last digit, and a client would have been told another number
+/// than the license says.
 #[test]
-fn the_claims_of_a_token_print_back_to_themselves() {
-    prints_back::<TokenClaims>(signed::token_members());
-}
-
-#[test]
-fn the_claims_of_a_refusal_print_back_to_themselves() {
-    prints_back::<RefusalClaims>(signed::refusal_members());
-}
-
-#[test]
-fn the_claims_of_a_certificate_print_back_to_themselves() {
-    prints_back::<CertificateClaims>(Thief::certificate_members());
+fn a_number_in_a_feature_is_the_one_that_was_written() {
+    let mut claims = signed::claims(1);
+    for number in [2.877_691_218_902_363e209, -8.699_953_660_747_47e288] {
+        claims.features.insert("rate".into(), number.into());
+        let token = THIEF.sign(Kind::Token.typ(), &serde_json::to_string(&claims).unwrap());
+        assert_eq!(trust(&token, &THIEF.certificate).as_ref(), Ok(&claims));
+    }
 }
