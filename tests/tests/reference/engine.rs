@@ -1,0 +1,230 @@
+//! The real engine under the commands: two instances, a reaper and an admin over one Redis and one PostgreSQL.
+
+use crate::{
+    command::{Command, Key, License, Odd, Who},
+    model::{Answer, Model, TTL},
+};
+use license_core::{
+    clock,
+    domain::{
+        handle::SessionHandle,
+        id::Attempt,
+        key::LicenseKey,
+        license::{Refusal, Why},
+        secret::KeyRing,
+    },
+    moves::{Moves, acquire, heartbeat, validate},
+    seats::SilentHolder,
+};
+use license_tests::{Machine, World, world::Shape};
+use sqlx::{Connection, PgConnection};
+use std::time::Duration;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+const OTHER_PRODUCT: &str = "com.example.other";
+
+pub(crate) struct Engine {
+    pub(crate) world: World,
+    instances: [Moves; 2],
+    pub(crate) truth: PgConnection,
+    pub(crate) redis: redis::aio::MultiplexedConnection,
+    keys: Vec<LicenseKey>,
+    wrong: LicenseKey,
+    /// Every session that was given, in order.
+    pub(crate) given: Vec<SessionHandle>,
+    kept: Vec<(String, Vec<u8>)>,
+}
+
+impl Engine {
+    pub(crate) async fn new() -> Self {
+        let mut shape = Shape::default();
+        // Connections are replaced where a command says so and at no other time.
+        shape.timing.max_connection_age = Duration::from_secs(3600);
+        let world = World::shaped(shape).await;
+        // Ahead of the real clock, by which the records judge keys.
+        world.pass(Duration::from_secs(86_400));
+        Self {
+            instances: [world.moves.clone(), world.instance().await],
+            truth: PgConnection::connect_with(&world.database).await.unwrap(),
+            redis: world.redis().await,
+            keys: Vec::new(),
+            wrong: LicenseKey::draw(world.license.pool.license),
+            given: Vec::new(),
+            kept: Vec::new(),
+            world,
+        }
+    }
+
+    /// A license as good as new, and every instance in contact with Redis and without anything to remember.
+    pub(crate) async fn begin(&mut self, license: License) -> Model {
+        self.given.clear();
+        self.kept.clear();
+        let mut stranger = self.world.machine("stranger");
+        stranger.request.key = LicenseKey::draw(license_core::domain::id::LicenseNumber::draw());
+        for instance in &self.instances {
+            stranger.acquire(instance).await;
+        }
+        self.world.pass(Duration::from_millis(2 * TTL as u64));
+        let key = LicenseKey::draw(self.world.license.pool.license);
+        let now = self.world.clock.now_ms();
+        let hash = key.hash(&self.instances[0].settings().peppers);
+        self.keys = vec![key];
+        let expires = license
+            .term_ms
+            .map_or("null".into(), |term| format!("timestamptz 'epoch' + {} * interval '1 millisecond'", now + term));
+        let holder_by = if license.by_process { "process" } else { "machine" };
+        let (seats, processes) = (license.seats, license.processes);
+        let sql = format!(
+            "delete from sessions; delete from outbox; delete from seats; delete from license_keys;
+             update licenses set status = 'active', holder_by = '{holder_by}', processes_per_seat = {processes}, expires_at = {expires};
+             update pools set seats_total = {seats}, surplus = 0, status = 'active';
+             insert into license_keys (tenant_id, license_id, key_hmac) select tenant_id, license_id, '{hash}' from licenses;
+             insert into seats (tenant_id, pool_id, seat_no) select tenant_id, pool_id, n from pools, generate_series(0, {seats} - 1) n"
+        );
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut self.truth).await.unwrap();
+        redis::cmd("FLUSHALL").exec_async(&mut self.redis).await.unwrap();
+        Model::new(license, now)
+    }
+
+    /// Does a command; the model, before it does the same, says which session and key are meant.
+    pub(crate) async fn answer(&mut self, model: &Model, command: &Command) -> Answer {
+        let license = &self.world.license;
+        let manage = &self.world.manage;
+        match *command {
+            Command::Acquire { at, who, attempt, key, odd } => {
+                let machine = self.machine(model, who, attempt, key, odd);
+                self.acquired(&machine.request.product, machine.acquire(&self.instances[at]).await)
+            }
+            Command::Validate { at, machine, key } => {
+                let asks = self.machine(model, Who { machine, process: None }, 0, key, Odd::Nothing).request;
+                validated(self.instances[at].validate(&asks.key, Some(&asks.hardware), &asks.pool).await.unwrap())
+            }
+            Command::Heartbeat { at, session } => match model.session(session) {
+                Some(session) => beaten(self.instances[at].heartbeat(&self.given[session], None).await.unwrap()),
+                None => Answer::Done,
+            },
+            Command::Release { at, session } => match model.session(session) {
+                Some(session) => {
+                    self.instances[at].release(&self.given[session]).await.map(|_| Answer::Released).unwrap()
+                }
+                None => Answer::Done,
+            },
+            Command::Sweep => {
+                let report = self.world.reaper.sweep(self.world.bucket().await).await.unwrap();
+                assert_eq!(report.failed, 0, "the pool could be looked at");
+                Answer::Swept { seats: report.seats, sessions: report.sessions }
+            }
+            Command::Kick { seat, force } => Answer::Changed(self.world.kick(seat, force).await),
+            Command::Resize { seats } => Answer::Changed(self.world.resize(seats).await),
+            Command::Suspend => Answer::Changed(manage.suspend(license.tenant, license.id).await.unwrap()),
+            Command::Resume => Answer::Changed(manage.resume(license.tenant, license.id).await.unwrap()),
+            Command::Rotate { grace_ms } => {
+                let key = LicenseKey::draw(license.pool.license);
+                let hash = key.hash(&self.instances[0].settings().peppers);
+                let until = grace_ms.map_or(OffsetDateTime::UNIX_EPOCH, |grace| clock::from_ms(model.now + grace));
+                let changed = manage.rotate_key(license.tenant, license.id, &hash, until).await.unwrap();
+                self.keys.push(key);
+                Answer::Changed(changed)
+            }
+            _ => self.fault(command).await,
+        }
+    }
+
+    async fn fault(&mut self, command: &Command) -> Answer {
+        match command {
+            Command::Pass { ms } => self.world.clock.advance_ms(*ms),
+            Command::Lose { key } => self.world.forget(key).await,
+            Command::Promote => self.world.promote().await,
+            Command::Copy => self.kept = self.world.dump().await,
+            Command::Stale => {
+                self.world.restore(&self.kept).await;
+                self.world.promote().await;
+            }
+            Command::Restart => {
+                self.world.redis.restart().await.unwrap();
+                self.redis = self.world.redis().await;
+                // The instances find out by themselves; a reaper of its own is not made to.
+                self.world.reaper = self.world.another_reaper();
+            }
+            _ => self.world.flush().await,
+        }
+        Answer::Done
+    }
+
+    fn machine(&self, model: &Model, who: Who, attempt: u8, key: Key, odd: Odd) -> Machine {
+        let mut machine = self.world.machine(&format!("machine-{}", who.machine));
+        let request = &mut machine.request;
+        request.key = model.key(key).map_or(&self.wrong, |key| &self.keys[key]).clone();
+        request.instance = who.process.map(|process| format!("instance-{process}").parse().unwrap());
+        let process = who.process.map_or(9, u128::from);
+        request.attempt = Attempt(Uuid::from_u128(u128::from(attempt) + 16 * process + 256 * u128::from(who.machine)));
+        if odd == Odd::Pool {
+            request.pool = "other".parse().unwrap();
+        }
+        request.product = (odd == Odd::Product).then(|| OTHER_PRODUCT.into());
+        machine
+    }
+
+    fn acquired(&mut self, product: &Option<String>, outcome: acquire::Outcome) -> Answer {
+        match outcome {
+            acquire::Outcome::Seat(seat) => {
+                let known = self.given.iter().position(|given| given.session == seat.session);
+                if known.is_none() {
+                    self.given.push(SessionHandle::open(&seat.handle, &KeyRing::single(vec![1; 32])).unwrap());
+                }
+                let session = known.unwrap_or(self.given.len() - 1);
+                Answer::Seat { seat: seat.seat, session, renewed: seat.renewed, used: seat.seats_used }
+            }
+            acquire::Outcome::Full(full) => Answer::Full {
+                held: full.held,
+                total: full.seats_total,
+                next: full.next_lease_end_ms,
+                silent: silent(full.silent),
+            },
+            acquire::Outcome::BadKey => Answer::BadKey,
+            acquire::Outcome::NoPool => Answer::NoPool,
+            acquire::Outcome::Refused(refusal) => refused(refusal),
+            acquire::Outcome::WrongProduct(license) => {
+                assert_ne!(Some(license), *product);
+                Answer::WrongProduct
+            }
+            acquire::Outcome::NeedsInstance => Answer::NeedsInstance,
+            acquire::Outcome::TooMany(processes) => Answer::TooMany(processes),
+        }
+    }
+}
+
+fn validated(outcome: validate::Outcome) -> Answer {
+    match outcome {
+        validate::Outcome::Valid(valid) => Answer::Valid {
+            held: valid.held,
+            total: valid.seats_total,
+            mine: valid.has_seat,
+            silent: silent(valid.silent),
+        },
+        validate::Outcome::Refused(refusal, _) => refused(refusal),
+        validate::Outcome::BadKey => Answer::BadKey,
+        validate::Outcome::NoPool => Answer::NoPool,
+    }
+}
+
+fn beaten(outcome: heartbeat::Outcome) -> Answer {
+    match outcome {
+        heartbeat::Outcome::Alive(_) => Answer::Alive,
+        heartbeat::Outcome::Gone(why) => Answer::Gone(why),
+        heartbeat::Outcome::Refused(refusal) => refused(refusal),
+    }
+}
+
+fn refused(refusal: Refusal) -> Answer {
+    match refusal.why {
+        Why::Suspended => Answer::Suspended,
+        Why::Expired => Answer::Expired { since: refusal.since_ms },
+        other => panic!("no license here is {other:?}"),
+    }
+}
+
+fn silent(holders: Vec<SilentHolder>) -> Vec<(String, i64)> {
+    holders.into_iter().map(|holder| (holder.label, holder.lease_end_ms)).collect()
+}

@@ -1,0 +1,72 @@
+//! What people change without asking Redis, and what befalls it: the copy is stale or lost, and whoever asks next rebuilds it.
+
+use super::{Answer, Model, Seat};
+use crate::command::Command;
+
+impl Model {
+    pub(super) fn kick(&mut self, no: u32, force: bool) -> bool {
+        let Some(seat) = self.seats.get(&no).filter(|seat| !seat.retired).cloned() else { return false };
+        self.end_all(no, "kicked");
+        self.told += usize::from(seat.holder.is_some());
+        let kicked = !force && (seat.holder.is_some() || seat.kicked);
+        *self.seat(no) = Seat { kicked, ..Seat::default() };
+        self.warm = false;
+        true
+    }
+
+    pub(super) fn resize(&mut self, total: u32) -> Answer {
+        let mut rows = self.seats.values().filter(|seat| !seat.retired).count() as u32;
+        for seat in self.seats.values_mut().filter(|seat| seat.retired) {
+            if rows < total {
+                seat.retired = false;
+                rows += 1;
+            }
+        }
+        while rows < total {
+            let next = self.seats.keys().last().map_or(0, |no| no + 1);
+            self.seats.insert(next, Seat::default());
+            rows += 1;
+        }
+        for seat in self.seats.values_mut().rev().filter(|s| !s.retired && s.holder.is_none() && !s.kicked) {
+            if rows > total {
+                seat.retired = true;
+                rows -= 1;
+            }
+        }
+        (self.total, self.surplus, self.warm) = (total, rows - total, false);
+        Answer::Changed(true)
+    }
+
+    pub(super) fn set_suspended(&mut self, to: bool) -> Answer {
+        let changes = self.suspended != to;
+        self.suspended = to;
+        self.warm &= !changes;
+        Answer::Changed(changes)
+    }
+
+    pub(super) fn rotate(&mut self, grace_ms: Option<i64>) -> Answer {
+        let until = grace_ms.map_or(0, |grace| self.now + grace);
+        self.keys.iter_mut().for_each(|key| *key = until.min(*key));
+        self.keys.push(i64::MAX);
+        self.warm = false;
+        Answer::Changed(true)
+    }
+
+    pub(super) fn fault(&mut self, command: &Command) -> Answer {
+        match command {
+            Command::Pass { ms } => self.now += ms,
+            Command::Copy => self.kept = Some(self.copy),
+            // Nothing is lost with a key that was not there.
+            Command::Lose { key: "c" } => {}
+            Command::Lose { key: "z" } => self.warm &= self.seats.values().all(|seat| seat.retired),
+            Command::Lose { key: "s" | "m" | "n" } => self.warm &= self.held() == 0,
+            Command::Promote => self.warm = false,
+            Command::Stale => (self.copy, self.warm) = (self.kept.unwrap_or(false), false),
+            _ => (self.copy, self.warm) = (false, false),
+        }
+        if let Command::Restart = command {
+            self.instances.iter_mut().for_each(|it| it.cut_off = true);
+        }
+        Answer::Done
+    }
+}

@@ -1,0 +1,1 @@
+//! Cases that once disagreed, or that a reader should see agree, as they were found.
