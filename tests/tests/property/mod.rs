@@ -29,7 +29,8 @@ impl Tally {
 pub(crate) fn runner(cases: u32) -> (TestRunner, u64) {
     // Its default generator is a cipher, which without optimisation takes most of a test's time.
     let rng_algorithm = RngAlgorithm::XorShift;
-    let mut config = Config { cases, failure_persistence: None, rng_algorithm, ..Config::default() };
+    let mut config =
+        Config { cases, failure_persistence: None, rng_algorithm, max_shrink_iters: 3000, ..Config::default() };
     let seed = match config.rng_seed {
         RngSeed::Fixed(seed) => seed,
         RngSeed::Random => u64::from_be_bytes(license_core::domain::secret::random()),
