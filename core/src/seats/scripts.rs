@@ -58,9 +58,10 @@ impl Seats {
         shadow: &[String],
         arguments: &[String],
     ) -> Result<Reply> {
-        let times = [self.connections.clock_ms(), self.timing.ttl_ms(), self.clock.redis_test_ms()];
         self.connections
             .run(|id| {
+                // Read for each try: one that follows a broken connection has seen the store away.
+                let times = [self.connections.clock_ms(), self.timing.ttl_ms(), self.clock.redis_test_ms()];
                 let mut call = script.prepare_invoke();
                 for key in pool.keys().iter().chain(shadow) {
                     call.key(key);
