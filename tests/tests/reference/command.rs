@@ -109,21 +109,21 @@ fn key() -> impl Strategy<Value = Key> {
 
 fn command() -> impl Strategy<Value = Command> {
     let at = || 0..2_usize;
-    let who = (0..6_u8, option::weighted(0.8, 0..2_u8)).prop_map(|(machine, process)| Who { machine, process });
+    let who = (0..5_u8, option::weighted(0.8, 0..2_u8)).prop_map(|(machine, process)| Who { machine, process });
     let odd = prop_oneof![20 => Just(Odd::Nothing), 1 => Just(Odd::Pool), 1 => Just(Odd::Product)];
     let session = || prop_oneof![3 => 0..4_usize, 2 => 0..30_usize];
     let pass = prop_oneof![6 => proptest::sample::select(&TIMES[..]), 1 => 1..400_000_i64];
     prop_oneof![
-        260 => (at(), who, 0..3_u8, key(), odd)
+        260 => (at(), who, 0..2_u8, key(), odd)
             .prop_map(|(at, who, attempt, key, odd)| Command::Acquire { at, who, attempt, key, odd }),
         200 => (at(), session()).prop_map(|(at, session)| Command::Heartbeat { at, session }),
-        120 => (at(), session()).prop_map(|(at, session)| Command::Release { at, session }),
+        70 => (at(), session()).prop_map(|(at, session)| Command::Release { at, session }),
         40 => (at(), 0..6_u8, key()).prop_map(|(at, machine, key)| Command::Validate { at, machine, key }),
         50 => Just(Command::Sweep),
-        150 => pass.prop_map(|ms| Command::Pass { ms }),
+        130 => pass.prop_map(|ms| Command::Pass { ms }),
         30 => (0..7_u32, any::<bool>()).prop_map(|(seat, force)| Command::Kick { seat, force }),
         40 => (0..7_u32).prop_map(|seats| Command::Resize { seats }),
-        15 => Just(Command::Suspend),
+        8 => Just(Command::Suspend),
         30 => Just(Command::Resume),
         12 => option::of(proptest::sample::select(&TIMES[..])).prop_map(|grace_ms| Command::Rotate { grace_ms }),
         15 => Just(Command::Flush),

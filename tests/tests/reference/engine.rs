@@ -34,6 +34,9 @@ pub(crate) struct Engine {
     /// Every session that was given, in order.
     pub(crate) given: Vec<SessionHandle>,
     kept: Vec<(String, Vec<u8>)>,
+    bucket: u16,
+    /// Cases begun.
+    pub(crate) begun: usize,
 }
 
 impl Engine {
@@ -52,12 +55,15 @@ impl Engine {
             wrong: LicenseKey::draw(world.license.pool.license),
             given: Vec::new(),
             kept: Vec::new(),
+            bucket: world.bucket().await,
+            begun: 0,
             world,
         }
     }
 
     /// A license as good as new, and every instance in contact with Redis and without anything to remember.
     pub(crate) async fn begin(&mut self, license: License) -> Model {
+        self.begun += 1;
         self.given.clear();
         self.kept.clear();
         let mut stranger = self.world.machine("stranger");
@@ -111,7 +117,7 @@ impl Engine {
                 None => Answer::Done,
             },
             Command::Sweep => {
-                let report = self.world.reaper.sweep(self.world.bucket().await).await.unwrap();
+                let report = self.world.reaper.sweep(self.bucket).await.unwrap();
                 assert_eq!(report.failed, 0, "the pool could be looked at");
                 Answer::Swept { seats: report.seats, sessions: report.sessions }
             }
