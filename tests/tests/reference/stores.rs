@@ -52,17 +52,27 @@ impl Engine {
         })
     }
 
-    /// Seat → its lease's end and its holder; session → its lease's end; sessions that are over and still listed.
     async fn copy(&mut self) -> Copied {
         let key = |suffix: &str| self.world.key(suffix);
         let mut pipe = redis::pipe();
-        pipe.zrange_withscores(key("z"), 0, -1).hgetall(key("m")).zrange_withscores(key("n"), 0, -1).hlen(key("s"));
-        type Read = (Vec<(String, f64)>, BTreeMap<String, String>, Vec<(String, f64)>, usize);
-        let (z, m, n, held): Read = pipe.query_async(&mut self.redis).await.unwrap();
-        assert_eq!(held, m.len(), "each holder has one seat");
-        let ends = |set: Vec<(String, f64)>| set.into_iter().map(|(member, end)| (member, end as i64));
-        let (open, left): (Vec<_>, Vec<_>) = ends(n).partition(|(_, end)| *end > 0);
-        Copied { seats: ends(z).collect(), holders: m, open: open.into_iter().collect(), left: left.len() }
+        pipe.zrange_withscores(key("z"), 0, -1).hgetall(key("m")).zrange_withscores(key("n"), 0, -1).hgetall(key("s"));
+        type Read = (Vec<(String, f64)>, BTreeMap<String, String>, Vec<(String, f64)>, BTreeMap<String, String>);
+        let (z, holders, n, s): Read = pipe.query_async(&mut self.redis).await.unwrap();
+        assert_eq!(s.len(), holders.len(), "each holder has one seat");
+        let ends = |set: Vec<(String, f64)>| set.into_iter().map(|(member, end)| (member, end as i64)).collect();
+        let (seats, named): (BTreeMap<_, _>, BTreeMap<_, _>) = (ends(z), ends(n));
+        let (mut open, mut left) = (BTreeMap::new(), 0);
+        for (no, seat) in &s {
+            for pair in seat.split('|').nth(4).unwrap_or_default().split(',') {
+                let member = format!("{no}/{}", pair.split(':').next().unwrap_or_default());
+                // A seat's only session has the seat's lease.
+                match named.get(&member).unwrap_or(&seats[no]) {
+                    0 => left += 1,
+                    end => drop(open.insert(member, *end)),
+                }
+            }
+        }
+        Copied { seats, holders, open, left }
     }
 
     fn expected_copy(&self, model: &Model) -> Copied {
@@ -84,8 +94,11 @@ impl Engine {
 /// A pool's copy in Redis, as far as answers depend on it.
 #[derive(Debug, PartialEq, Eq)]
 struct Copied {
+    /// Seat → the end of its lease.
     seats: BTreeMap<String, i64>,
     holders: BTreeMap<String, String>,
+    /// Session → the end of its lease.
     open: BTreeMap<String, i64>,
+    /// Sessions that are over and still listed.
     left: usize,
 }

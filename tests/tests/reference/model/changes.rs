@@ -59,7 +59,8 @@ impl Model {
             // Nothing is lost with a key that was not there.
             Command::Lose { key: "c" } => {}
             Command::Lose { key: "z" } => self.warm &= self.seats.values().all(|seat| seat.retired),
-            Command::Lose { key: "s" | "m" | "n" } => self.warm &= self.held() == 0,
+            Command::Lose { key: "s" | "m" } => self.warm &= self.held() == 0,
+            Command::Lose { key: "n" } => self.warm &= !self.seats.values().any(|seat| seat.several),
             Command::Promote => self.warm = false,
             Command::Stale => (self.copy, self.warm) = (self.kept.unwrap_or(false), false),
             _ => (self.copy, self.warm) = (false, false),

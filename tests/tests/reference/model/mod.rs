@@ -53,6 +53,8 @@ pub(crate) struct Seat {
     pub(crate) retired: bool,
     /// Sessions that a join found lapsed: over, and listed in Redis until the seat is swept or changes hands.
     pub(crate) left: usize,
+    /// Has or had several sessions since it was granted or rebuilt: Redis names them one by one.
+    pub(super) several: bool,
 }
 
 /// What one instance has seen and remembers.
@@ -180,6 +182,10 @@ impl Model {
         for seat in self.seats.values_mut() {
             seat.end = if seat.holder.is_some() || seat.kicked { lease } else { 0 };
             seat.left = 0;
+            seat.several = false;
+        }
+        for no in self.seats.keys().copied().collect::<Vec<_>>() {
+            self.seat(no).several = self.open(no).count() > 1;
         }
         self.sessions.iter_mut().filter(|s| s.over.is_none()).for_each(|s| s.end = lease);
         (self.copy, self.warm) = (true, true);
@@ -253,6 +259,7 @@ impl Model {
         }
         let lapsed: Vec<usize> = self.open(seat).map(|(id, _)| id).filter(|id| !live.contains(id)).collect();
         self.seat(seat).left += lapsed.len();
+        self.seat(seat).several = true;
         lapsed.into_iter().for_each(|id| self.sessions[id].over = Some("expired"));
         Ok(self.give(seat, attempt))
     }
