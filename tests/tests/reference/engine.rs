@@ -84,7 +84,7 @@ impl Engine {
         let sql = format!(
             "delete from sessions; delete from outbox; delete from seats; delete from license_keys;
              update licenses set status = 'active', holder_by = '{holder_by}', processes_per_seat = {processes}, expires_at = {expires};
-             update pools set seats_total = {seats}, surplus = 0, status = 'active';
+             update pools set seats_total = {seats}, surplus = 0, status = 'active', changed_at = null;
              insert into license_keys (tenant_id, license_id, key_hmac) select tenant_id, license_id, '{hash}' from licenses;
              insert into seats (tenant_id, pool_id, seat_no) select tenant_id, pool_id, n from pools, generate_series(0, {seats} - 1) n"
         );

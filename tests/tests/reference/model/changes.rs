@@ -4,13 +4,17 @@ use super::{Answer, Model, Seat};
 use crate::command::Command;
 
 impl Model {
+    fn change(&mut self) {
+        (self.changed, self.warm) = (true, false);
+    }
+
     pub(super) fn kick(&mut self, no: u32, force: bool) -> bool {
         let Some(seat) = self.seats.get(&no).filter(|seat| !seat.retired).cloned() else { return false };
         self.end_all(no, "kicked");
         self.told += usize::from(seat.holder.is_some());
         let kicked = !force && (seat.holder.is_some() || seat.kicked);
         *self.seat(no) = Seat { kicked, ..Seat::default() };
-        self.warm = false;
+        self.change();
         true
     }
 
@@ -33,14 +37,17 @@ impl Model {
                 rows -= 1;
             }
         }
-        (self.total, self.surplus, self.warm) = (total, rows - total, false);
+        (self.total, self.surplus) = (total, rows - total);
+        self.change();
         Answer::Changed(true)
     }
 
     pub(super) fn set_suspended(&mut self, to: bool) -> Answer {
         let changes = self.suspended != to;
         self.suspended = to;
-        self.warm &= !changes;
+        if changes {
+            self.change();
+        }
         Answer::Changed(changes)
     }
 
@@ -48,7 +55,7 @@ impl Model {
         let until = grace_ms.map_or(0, |grace| self.now + grace);
         self.keys.iter_mut().for_each(|key| *key = until.min(*key));
         self.keys.push(i64::MAX);
-        self.warm = false;
+        self.change();
         Answer::Changed(true)
     }
 

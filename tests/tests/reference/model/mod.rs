@@ -84,6 +84,8 @@ pub(crate) struct Model {
     copy: bool,
     pub(crate) warm: bool,
     kept: Option<bool>,
+    /// Something was changed without asking Redis.
+    changed: bool,
     /// Changes of a seat's holder: one event each.
     pub(crate) told: usize,
     instances: [Instance; 2],
@@ -104,6 +106,7 @@ impl Model {
             copy: false,
             warm: false,
             kept: None,
+            changed: false,
             told: 0,
             instances: Default::default(),
         }
@@ -267,12 +270,10 @@ impl Model {
     fn take(&mut self, at: usize, holder: Who, attempt: (Who, u8)) -> Result<Answer, Answer> {
         let (clock, held) = (self.clock(at), self.held());
         let order = self.by_end();
-        let over = |no: &&u32| self.seats[*no].end <= clock;
-        let left = |no: &&u32| self.seats[*no].holder.is_some();
-        let first = order.first().filter(over);
-        // Draining: a seat somebody left, before an empty one.
-        let chosen = first.filter(|no| left(no) || held < self.total).or_else(|| order.iter().filter(over).find(left));
-        let Some(&no) = chosen.filter(|no| held - u32::from(left(no)) < self.total) else {
+        // The dead keep nobody out: counted are those whose lease, or quarantine, goes on.
+        let live = order.iter().filter(|no| self.seats[no].end > clock).count() as u32;
+        let free = order.first().filter(|no| self.seats[no].end <= clock && live < self.total);
+        let Some(&no) = free else {
             let next = order.iter().map(|no| self.seats[no].end).find(|end| *end > clock).unwrap_or(0);
             return Ok(Answer::Full { held, total: self.total, next, silent: self.silent() });
         };
@@ -376,7 +377,8 @@ impl Model {
 
     fn sweep(&mut self) -> Answer {
         let kicked = self.seats.values().any(|seat| seat.kicked && !seat.retired);
-        if self.sessions.is_empty() && !kicked || !self.copy && !kicked && self.held() == 0 {
+        let seen = !self.sessions.is_empty() || kicked || self.changed;
+        if !seen || !self.copy && !kicked && self.held() == 0 {
             return Answer::Swept { seats: 0, sessions: 0 };
         }
         self.warm_up();
