@@ -3,11 +3,10 @@
 use crate::{
     cpu,
     http::{Connection, get},
+    stage::Stage,
 };
 use std::{
-    collections::BTreeMap,
     net::{Ipv4Addr, SocketAddr, TcpListener},
-    path::Path,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -21,12 +20,15 @@ pub(crate) struct Function {
 }
 
 impl Function {
-    /// Starts `target/dist/<name>` and waits until it is ready. Its log goes nowhere: a file would be written on the disk that commits wait for.
-    pub(crate) async fn start(target: &Path, name: &str, variables: &BTreeMap<String, String>) -> Self {
+    /// Starts `target/dist/<name>` with the stage's variables and `more`, and waits until it is ready. Its log goes nowhere: a file would be
+    /// written on the disk that commits wait for.
+    pub(crate) async fn start(stage: &Stage, name: &str, more: &[(&str, &str)]) -> Self {
+        stage.count_instance();
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
-        let child = Command::new(target.join("dist").join(name))
+        let child = Command::new(stage.target.join("dist").join(name))
             .env_clear()
-            .envs(variables)
+            .envs(stage.variables())
+            .envs(more.iter().copied())
             .env("PORT", port.to_string())
             .stdin(Stdio::null())
             .stdout(Stdio::null())

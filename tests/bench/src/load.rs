@@ -45,11 +45,6 @@ impl Tally {
     pub(crate) fn percentile(&self, percent: f64) -> f64 {
         self.latency.value_at_percentile(percent) as f64 / 1e6
     }
-
-    /// In milliseconds.
-    pub(crate) fn most(&self) -> f64 {
-        self.latency.max() as f64 / 1e6
-    }
 }
 
 /// Requests that are sent one after the other, again and again, and the status each must be answered with.

@@ -1,5 +1,9 @@
-//! `./dev bench`: what the shipped functions cost on this machine, beside the limits of the same machine in the same run. Prints tables,
-//! writes JSON to `target/bench/`, and fails on no number. docs/BENCHMARKS.md says how to read it.
+//! `./dev bench`: what the shipped functions cost on this machine, beside the limits of the same machine in the same run. Prints Markdown
+//! tables, writes them and JSON to `target/bench/`, and fails on no number. docs/BENCHMARKS.md says how to read it.
+//!
+//! The functions are the shipped binaries (profile `dist`, no test switches) as processes of their own, on stores that keep commits.
+//! `stage.rs` `peers.rs` `function.rs`: what they run on · `http.rs` `load.rs`: who asks them · `raw.rs` `pgbench.rs`: the limits ·
+//! `reached.rs` `cpu.rs`: figures · the others: one part each.
 
 #![allow(
     clippy::unwrap_used,
@@ -8,51 +12,109 @@
 )]
 
 mod acquire;
+mod cold;
+mod contention;
 mod cpu;
 mod function;
 mod heartbeat;
 mod http;
+mod limits;
 mod load;
 mod memory;
+mod options;
+mod peers;
 mod pgbench;
 mod raw;
+mod reached;
+mod reaper;
+mod rebuild;
+mod signing;
 mod stage;
 
+use options::{Options, Size};
+use serde_json::{Map, Value};
 use stage::Stage;
-use std::{fs, path::PathBuf, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
-fn main() {
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
-    runtime.block_on(run());
+/// What one part measured: for people as Markdown, and for programs.
+pub(crate) struct Part {
+    pub(crate) text: String,
+    pub(crate) json: Value,
 }
 
-async fn run() {
+fn main() -> ExitCode {
+    let options = match options::read() {
+        Ok(Some(options)) => options,
+        Ok(None) => {
+            print!("{}", options::help());
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => {
+            eprintln!("{error}\n\n{}", options::help());
+            return ExitCode::from(2);
+        }
+    };
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    // One thread makes the load: the machine is for what is measured.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    runtime.expect("a runtime").block_on(run(&options));
+    ExitCode::SUCCESS
+}
+
+async fn run(options: &Options) {
     let target =
         PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target").canonicalize().expect("target/ is there");
-    let words: Vec<String> = std::env::args().skip(1).collect();
-    let only = words.iter().position(|word| word == "--only").map(|at| words[at + 1].clone());
-    let wanted = |name: &str| only.as_ref().is_none_or(|only| only.split(',').any(|one| one == name));
-    let quick = words.iter().any(|word| word == "--quick");
-    let time = Duration::from_secs(if quick { 2 } else { 5 });
     let mut stage = Stage::build(&target).await;
-    let mut parts = serde_json::Map::new();
-    if wanted("memory") {
-        keep(&mut parts, "memory", memory::measure(&mut stage, &[10_000, 100_000]).await);
+    let mut report = Report::default();
+    report.add("machine", "Machine", limits::machine(&mut stage, &options.size).await);
+    for name in &options.parts {
+        eprintln!("Measuring {name}");
+        stage.clear().await;
+        let (stage, size) = (&mut stage, &options.size);
+        match *name {
+            "heartbeat" => report.add(name, "heartbeat", heartbeat::measure(stage, size).await),
+            "acquire" => report.add(name, "acquire and release", acquire::measure(stage, size).await),
+            "flat" => report.add(name, "acquire while more seats are free", acquire::flat(stage, size).await),
+            "signing" => report.add(name, "Signing", signing::measure(stage, size).await),
+            "contention" => report.add(name, "Contention", contention::measure(stage, size).await),
+            "rebuild" => report.add(name, "Rebuild of a pool that Redis forgot", rebuild::measure(stage, size).await),
+            "reaper" => report.add(name, "reaper", reaper::measure(stage, size).await),
+            "memory" => report.add(name, "Redis memory", memory::measure(stage, size).await),
+            "cold" => report.add(name, "Cold start, size and idle memory", cold::measure(stage, size).await),
+            other => unreachable!("{other} is among options::PARTS"),
+        }
     }
-    if wanted("heartbeat") {
-        keep(&mut parts, "heartbeat", heartbeat::measure(&mut stage, 32, time).await);
-    }
-    if wanted("acquire") {
-        keep(&mut parts, "acquire", acquire::measure(&mut stage, 8, time).await);
-    }
-    println!("load average {:?}", cpu::load_average());
-    fs::write(target.join("bench/bench.json"), format!("{:#}\n", serde_json::Value::Object(parts))).unwrap();
+    report.add("root", "Calls to the root key", signing::root(&stage));
+    report.write(&target.join("bench"), options.quick);
     stage.end().await;
 }
 
-fn keep(parts: &mut serde_json::Map<String, serde_json::Value>, name: &str, (text, json): (String, serde_json::Value)) {
-    println!("\n## {name}\n\n{text}");
-    parts.insert(name.into(), json);
+#[derive(Default)]
+struct Report {
+    text: String,
+    json: Map<String, Value>,
+}
+
+impl Report {
+    fn add(&mut self, name: &str, title: &str, part: Part) {
+        let load = cpu::load_average();
+        let shown = load.map_or_else(String::new, |load| format!(" (load average {load:.1})"));
+        let text = format!("### {title}{shown}\n\n{}\n", part.text);
+        println!("{text}");
+        self.text += &text;
+        self.json.insert(name.into(), serde_json::json!({ "load_average_after": load, "measured": part.json }));
+    }
+
+    fn write(mut self, dir: &Path, quick: bool) {
+        self.json.insert("quick".into(), quick.into());
+        fs::create_dir_all(dir).expect("target/ can be written");
+        fs::write(dir.join("bench.md"), &self.text).expect("target/ can be written");
+        let json = Value::Object(self.json);
+        fs::write(dir.join("bench.json"), format!("{json:#}\n")).expect("target/ can be written");
+        println!("written to target/bench/bench.md and target/bench/bench.json");
+    }
 }

@@ -13,17 +13,15 @@ pub(crate) struct Run<'a> {
     pub(crate) clients: usize,
     pub(crate) time: Duration,
     /// SQL of one turn, with pgbench's variables.
-    pub(crate) script: String,
+    pub(crate) script: &'a str,
     /// Where the script may be written.
     pub(crate) dir: &'a Path,
-    /// Rises with each run, so that session ids and tickets never repeat.
-    pub(crate) run: u32,
 }
 
 /// Turns a second; `None` where pgbench is not installed. As the serving role, statements prepared, as the functions do it.
 pub(crate) fn turns_per_second(postgres: &Postgres, run: &Run<'_>) -> Option<f64> {
     let path = run.dir.join("pgbench.sql");
-    fs::write(&path, &run.script).ok()?;
+    fs::write(&path, run.script).ok()?;
     let options = postgres.superuser();
     let socket = options.get_socket()?.display().to_string();
     let threads = run.clients.min(2);
@@ -37,7 +35,7 @@ pub(crate) fn turns_per_second(postgres: &Postgres, run: &Run<'_>) -> Option<f64
             "-T",
             &run.time.as_secs().max(1).to_string(),
         ])
-        .args(["-D", &format!("run={}", run.run), "-D", "i=0", "-f"])
+        .args(["-D", "i=0", "-f"])
         .arg(&path)
         .arg(license_local::stores::DATABASE)
         .output()

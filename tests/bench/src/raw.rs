@@ -59,13 +59,6 @@ fn words(line: &str) -> Arguments {
     words
 }
 
-/// The command with some of its words replaced, found by their value.
-pub(crate) fn instead(arguments: &Arguments, old_new: &[(&[u8], &[u8])]) -> Arguments {
-    let replace =
-        |word: &Vec<u8>| old_new.iter().find(|(old, _)| word == old).map_or(word.clone(), |(_, new)| new.to_vec());
-    arguments.iter().map(replace).collect()
-}
-
 /// `clients` callers of one multiplexed connection, as the functions use it, on a runtime like theirs.
 pub(crate) fn through_client(url: &str, clients: usize, time: Duration, commands: Vec<Arguments>) -> (Tally, Duration) {
     let url = url.to_owned();
@@ -130,11 +123,5 @@ mod tests {
         let line = r#"+1.2 [0 unix:/x] "evalsha" "ab" "" "a \"b\" \\ \x00\n""#;
         let expected: Arguments = [&b"evalsha"[..], b"ab", b"", b"a \"b\" \\ \x00\n"].map(<[u8]>::to_vec).to_vec();
         assert_eq!(words(line), expected);
-    }
-
-    #[test]
-    fn words_are_replaced_where_they_are_equal_and_nowhere_else() {
-        let command: Arguments = vec![b"7".to_vec(), b"77".to_vec()];
-        assert_eq!(instead(&command, &[(b"7", b"8")]), vec![b"8".to_vec(), b"77".to_vec()]);
     }
 }

@@ -1,5 +1,6 @@
 //! What everything is measured on: stores of its own, durable as in production, the keys of the functions, and who they speak to.
 
+use crate::peers::Peers;
 use license_core::{
     domain::{
         handle::SessionHandle,
@@ -12,11 +13,13 @@ use license_core::{
 };
 use license_local::stores::{Postgres, PostgresSettings, Redis, RedisSettings, clean};
 use redis::aio::MultiplexedConnection;
-use sqlx::{Connection, PgConnection};
+use sqlx::{Connection, Executor, PgConnection};
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
 };
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 /// Everything the functions need to run, and what looks behind them.
@@ -27,8 +30,11 @@ pub(crate) struct Stage {
     /// Superuser: for making rows by the hundred thousand.
     pub(crate) sql: PgConnection,
     pub(crate) cache: MultiplexedConnection,
+    /// A root key in a file.
     pub(crate) root: PathBuf,
+    pub(crate) peers: Peers,
     made: u32,
+    started: AtomicU64,
 }
 
 /// A license with one pool of seats counted by machine.
@@ -69,23 +75,35 @@ impl Stage {
         key.expect("the root key is made");
         records::migrate(&postgres.superuser()).await.expect("the schema is made");
         let sql = PgConnection::connect_with(&postgres.superuser()).await.unwrap();
+        let peers = Peers::serve(&target.join("bench")).await;
         let client = redis::Client::open(redis.url()).unwrap();
         let cache = client.get_multiplexed_async_connection().await.unwrap();
-        Self { postgres, redis, target: target.to_owned(), sql, cache, root, made: 0 }
+        Self {
+            postgres,
+            redis,
+            target: target.to_owned(),
+            sql,
+            cache,
+            root,
+            peers,
+            made: 0,
+            started: AtomicU64::new(0),
+        }
     }
 
     /// What every function is started with.
     pub(crate) fn variables(&self) -> BTreeMap<String, String> {
         use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
         let key = |key: [u8; 32]| format!("1:{}", BASE64_URL_SAFE_NO_PAD.encode(key));
-        BTreeMap::from([
+        let mut variables = BTreeMap::from([
             ("REDIS_URL".into(), self.redis.url()),
             ("DATABASE_URL".into(), self.postgres.url(Role::Service.name())),
             ("HANDLE_KEY".into(), key(HANDLE_KEY)),
             ("LICENSE_PEPPER".into(), key(PEPPER)),
-            ("ROOT_KEY".into(), format!("local:{}", self.root.display())),
             ("TOKEN_ISSUER".into(), "https://licenses.example.com".into()),
-        ])
+        ]);
+        variables.extend(self.peers.variables());
+        variables
     }
 
     /// A license of a new organization with so many free seats.
@@ -132,6 +150,7 @@ impl Stage {
             .execute(&mut self.sql)
             .await
             .unwrap();
+        self.analyze().await;
         let (key, number) = (registered.key.expect("a new license has a key"), registered.license.number);
         Pool { key, tenant, number, pool: PoolId(pool), bucket: bucket as u16 }
     }
@@ -185,7 +204,52 @@ impl Stage {
         .execute(&mut self.sql)
         .await
         .unwrap();
+        self.analyze().await;
         held
+    }
+
+    /// Empty stores, and nothing of an earlier part left to write.
+    pub(crate) async fn clear(&mut self) {
+        self.flush().await;
+        for statement in [
+            "truncate organizations, directory.identities, directory.license_numbers, outbox cascade",
+            "vacuum analyze",
+            "checkpoint",
+        ] {
+            self.sql.execute(statement).await.unwrap();
+        }
+    }
+
+    /// Statistics for the planner, as autovacuum would gather them.
+    async fn analyze(&mut self) {
+        self.sql.execute("analyze").await.unwrap();
+    }
+
+    /// Another instance of a function was started.
+    pub(crate) fn count_instance(&self) {
+        self.started.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Instances started until now.
+    pub(crate) fn started(&self) -> u64 {
+        self.started.load(Ordering::Relaxed)
+    }
+
+    /// When the last session of a pool ended.
+    pub(crate) async fn last_ending(&mut self, pool: &Pool) -> OffsetDateTime {
+        let query = sqlx::query_scalar("select max(ended_at) from sessions where tenant_id = $1").bind(pool.tenant.0);
+        query.fetch_one(&mut self.sql).await.expect("some session ended")
+    }
+
+    /// Sessions of a pool that are not over.
+    pub(crate) async fn open_sessions(&mut self, pool: &Pool) -> i64 {
+        let query = "select count(*) from sessions where tenant_id = $1 and ended_at is null";
+        sqlx::query_scalar(query).bind(pool.tenant.0).fetch_one(&mut self.sql).await.unwrap()
+    }
+
+    /// Where Redis listens.
+    pub(crate) fn redis_socket(&self) -> String {
+        self.redis.url().trim_start_matches("redis+unix://").to_owned()
     }
 
     /// Redis without anything in it.
