@@ -57,5 +57,6 @@ async fn usage(stage: &mut Stage, pool: &Pool, key: &str) -> i64 {
     let mut command = redis::cmd("MEMORY");
     // A pool of few seats has fewer samples than that; 0 means all.
     command.arg("USAGE").arg(pool.redis_key(key)).arg("SAMPLES").arg(0);
-    command.query_async(&mut stage.cache).await.unwrap()
+    // No key, no bytes: sessions that share no seat need no entry in `n`.
+    command.query_async::<Option<i64>>(&mut stage.cache).await.unwrap().unwrap_or(0)
 }
