@@ -29,9 +29,9 @@ pub(crate) async fn measure(stage: &mut Stage, _: &Size) -> Part {
     for round in 1..=ROUNDS {
         let pool = stage.pool(SEATS).await;
         let mut connections = Vec::new();
-        for at in 0..INSTANCES {
+        for (at, instance) in instances.iter().enumerate() {
             let share = (MACHINES as usize + at) / INSTANCES;
-            connections.extend(connect(instances[at].address, share).await);
+            connections.extend(connect(instance.address, share).await);
         }
         let start = Arc::new(Barrier::new(connections.len()));
         let mut set = JoinSet::new();
