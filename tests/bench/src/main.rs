@@ -34,11 +34,7 @@ mod stage;
 use options::{Options, Size};
 use serde_json::{Map, Value};
 use stage::Stage;
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{fs, path::PathBuf, process::ExitCode};
 
 /// What one part measured: for people as Markdown, and for programs.
 pub(crate) struct Part {
@@ -69,7 +65,8 @@ async fn run(options: &Options) {
     let target =
         PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target").canonicalize().expect("target/ is there");
     let mut stage = Stage::build(&target).await;
-    let mut report = Report::default();
+    let mut report = Report { dir: target.join("bench"), text: String::new(), json: Map::new() };
+    report.json.insert("quick".into(), options.quick.into());
     report.add("machine", "Machine", limits::machine(&mut stage, &options.size).await);
     for name in &options.parts {
         eprintln!("Measuring {name}");
@@ -89,12 +86,12 @@ async fn run(options: &Options) {
         }
     }
     report.add("root", "Calls to the root key", signing::root(&stage));
-    report.write(&target.join("bench"), options.quick);
+    println!("written to target/bench/bench.md and target/bench/bench.json");
     stage.end().await;
 }
 
-#[derive(Default)]
 struct Report {
+    dir: PathBuf,
     text: String,
     json: Map<String, Value>,
 }
@@ -107,14 +104,13 @@ impl Report {
         println!("{text}");
         self.text += &text;
         self.json.insert(name.into(), serde_json::json!({ "load_average_after": load, "measured": part.json }));
+        self.write();
     }
 
-    fn write(mut self, dir: &Path, quick: bool) {
-        self.json.insert("quick".into(), quick.into());
-        fs::create_dir_all(dir).expect("target/ can be written");
-        fs::write(dir.join("bench.md"), &self.text).expect("target/ can be written");
-        let json = Value::Object(self.json);
-        fs::write(dir.join("bench.json"), format!("{json:#}\n")).expect("target/ can be written");
-        println!("written to target/bench/bench.md and target/bench/bench.json");
+    /// After each part, so that a run that is broken off leaves what it measured.
+    fn write(&self) {
+        fs::write(self.dir.join("bench.md"), &self.text).expect("target/ can be written");
+        let json = Value::Object(self.json.clone());
+        fs::write(self.dir.join("bench.json"), format!("{json:#}\n")).expect("target/ can be written");
     }
 }

@@ -66,7 +66,9 @@ pub(crate) fn through_client(url: &str, clients: usize, time: Duration, commands
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         runtime.block_on(async {
             let client = redis::Client::open(url).expect("an address");
-            let connection = client.get_multiplexed_async_connection().await.expect("Redis listens");
+            let patient = redis::AsyncConnectionConfig::new().set_response_timeout(Some(Duration::from_secs(2)));
+            let connection =
+                client.get_multiplexed_async_connection_with_config(&patient).await.expect("Redis listens");
             let commands = std::sync::Arc::new(commands);
             let began = Instant::now();
             let mut set = JoinSet::new();

@@ -12,7 +12,7 @@ use license_core::{
     signer::local::LocalRoot,
 };
 use license_local::stores::{Postgres, PostgresSettings, Redis, RedisSettings, clean};
-use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, aio::MultiplexedConnection};
 use sqlx::{Connection, Executor, PgConnection};
 use std::{
     collections::BTreeMap,
@@ -77,7 +77,9 @@ impl Stage {
         let sql = PgConnection::connect_with(&postgres.superuser()).await.unwrap();
         let peers = Peers::serve(&target.join("bench")).await;
         let client = redis::Client::open(redis.url()).unwrap();
-        let cache = client.get_multiplexed_async_connection().await.unwrap();
+        // What is asked here may take long: emptying Redis, counting every byte of a pool.
+        let patient = AsyncConnectionConfig::new().set_response_timeout(None);
+        let cache = client.get_multiplexed_async_connection_with_config(&patient).await.unwrap();
         Self {
             postgres,
             redis,
