@@ -10,7 +10,12 @@ use crate::{
     },
     rooms,
 };
-use axum::{Router, extract::State as From, routing::post};
+use axum::{
+    Router,
+    extract::State as From,
+    response::{IntoResponse, Response},
+    routing::post,
+};
 use license_core::{
     Clock, Code,
     domain::id::{Nonce, SessionId},
@@ -19,8 +24,8 @@ use license_core::{
         heartbeat::{Alive, Outcome},
     },
 };
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
 
 /// What heartbeat may touch.
 #[derive(Clone)]
@@ -54,36 +59,50 @@ async fn heartbeat(
     From(State { moves }): From<State>,
     bearer: Bearer,
     JsonOrEmpty(body): JsonOrEmpty<Body>,
-) -> Result<axum::Json<Value>, Problem> {
+) -> Result<Response, Problem> {
     let handle = answer::open(&bearer, &moves)?;
     about(Some(handle.tenant), Some(handle.license));
     let mut fields = Fields::new();
     let nonce = fields.optional("nonce", body.nonce.as_deref(), str::parse::<Nonce>);
     fields.check(Some(()))?;
     let problem = match moves.heartbeat(&handle, nonce.as_ref()).await? {
-        Outcome::Alive(alive) => return Ok(axum::Json(extended(&alive, body.certificate_kid.as_deref()))),
+        Outcome::Alive(alive) => return Ok(extended(&alive, body.certificate_kid.as_deref())),
         Outcome::Gone(reason) => gone(&reason, handle.session),
         Outcome::Refused(refusal) => answer::refused(refusal, handle.license),
     };
     Err(answer::signed(problem, &moves, nonce.as_ref(), handle.license, Some(handle.session)).await)
 }
 
-fn extended(Alive { facts, lease }: &Alive, known_kid: Option<&str>) -> Value {
-    let mut body = json!({
-        "expires_in": lease.expires_in,
-        "heartbeat_in": lease.heartbeat_in,
-        "license": {
-            "status": "active",
-            "facts_version": facts.facts_version,
-            "expires_at": facts.expires_at.map(answer::rfc3339),
-        },
-        "token": lease.token,
-    });
-    // Two thirds of the answer are the certificate, which rarely changes: a client that has it need not get it again.
-    if known_kid != Some(lease.certificate_kid.as_str()) {
-        body["certificate"] = lease.certificate.as_str().into();
-    }
-    body
+/// The answer: the one that is sent most of all.
+#[derive(Serialize)]
+struct Extended<'a> {
+    expires_in: u64,
+    heartbeat_in: u64,
+    license: Status,
+    token: &'a str,
+    /// Two thirds of the answer are the certificate, which rarely changes: a client that has it need not get it again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    certificate: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Status {
+    status: &'static str,
+    facts_version: u64,
+    #[serde(with = "time::serde::rfc3339::option")]
+    expires_at: Option<OffsetDateTime>,
+}
+
+fn extended(Alive { facts, lease }: &Alive, known_kid: Option<&str>) -> Response {
+    let known = known_kid == Some(lease.certificate_kid.as_str());
+    let body = Extended {
+        expires_in: lease.expires_in,
+        heartbeat_in: lease.heartbeat_in,
+        license: Status { status: "active", facts_version: facts.facts_version, expires_at: facts.expires_at },
+        token: &lease.token,
+        certificate: (!known).then_some(lease.certificate.as_str()),
+    };
+    axum::Json(body).into_response()
 }
 
 fn gone(reason: &str, session: SessionId) -> Problem {

@@ -223,13 +223,14 @@ fn pubsub_uses_core_for_words_clock_and_identity_only() {
 fn packages_depend_inwards_only() {
     let stores = ["redis", "sqlx"];
     let web = ["axum", "http", "http_body_util", "tower", "tower_http", "hyper"];
-    let ours = ["license_core", "license_pubsub", "license_functions", "license_local", "license_tests"];
+    let ours =
+        ["license_core", "license_pubsub", "license_functions", "license_local", "license_tests", "license_bench"];
     for (manifest, never) in [
         ("core/Cargo.toml", [&web[..], &ours[..]].concat()),
         ("pubsub/Cargo.toml", [&web[..], &stores[..], &ours[2..], &["license_pubsub"]].concat()),
         // A Postgres connection only through records, a Redis one only through seats.
-        ("functions/Cargo.toml", [&stores[..], &["license_local", "license_tests"]].concat()),
-        ("local/Cargo.toml", vec!["license_tests"]),
+        ("functions/Cargo.toml", [&stores[..], &["license_local", "license_tests", "license_bench"]].concat()),
+        ("local/Cargo.toml", vec!["license_tests", "license_bench"]),
     ] {
         let found: Vec<_> =
             declared(manifest, "dependencies").into_iter().filter(|n| never.contains(&n.as_str())).collect();

@@ -7,8 +7,8 @@
 use super::config::Logging;
 use http::HeaderMap;
 use license_core::Clock;
-use serde_json::{Map, Value};
-use std::{fmt, io::Write};
+use serde::Serialize;
+use std::{fmt, io::Write, ops::Range};
 use time::format_description::well_known::Rfc3339;
 use tracing::{
     Event, Level, Subscriber,
@@ -167,19 +167,17 @@ where
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let mut line = Line::default();
-        line.set("time", self.clock.now().format(&Rfc3339).unwrap_or_default());
+        line.set("time", &self.clock.now().format(&Rfc3339).unwrap_or_default());
         line.set("severity", severity(*event.metadata().level()));
         line.set("target", event.metadata().target());
         for span in context.event_scope(event).into_iter().flatten().collect::<Vec<_>>().iter().rev() {
             if let Some(fields) = span.extensions().get::<Line>() {
-                line.0.extend(fields.0.clone());
+                line.add(fields);
             }
         }
         event.record(&mut line);
-        let mut bytes = Value::Object(line.0).to_string().into_bytes();
-        bytes.push(b'\n');
         // One write, so that lines of several threads never mix. Where standard output is gone nobody can be told.
-        let _ = self.writer.make_writer().write_all(&bytes);
+        let _ = self.writer.make_writer().write_all(&line.json());
     }
 }
 
@@ -192,40 +190,100 @@ fn severity(level: Level) -> &'static str {
     }
 }
 
-/// The fields of a line or a span; names `httpRequest.…` become members of one object.
+/// The fields of a line or a span, in one buffer: every request has a line, so it costs no more than it must. A later field of the same
+/// name takes the place of the earlier one; names `httpRequest.…` become members of one object.
 #[derive(Default)]
-struct Line(Map<String, Value>);
+struct Line {
+    fields: Vec<(&'static str, Range<usize>)>,
+    /// The JSON of every value.
+    values: Vec<u8>,
+}
+
+const REQUEST: &str = "httpRequest.";
 
 impl Line {
-    fn set(&mut self, name: &str, value: impl Into<Value>) {
-        let Some(member) = name.strip_prefix("httpRequest.") else {
-            self.0.insert(name.to_owned(), value.into());
-            return;
-        };
-        let object = self.0.entry("httpRequest").or_insert_with(|| Value::Object(Map::new()));
-        if let Some(object) = object.as_object_mut() {
-            object.insert(member.to_owned(), value.into());
+    fn set(&mut self, name: &'static str, value: &(impl Serialize + ?Sized)) {
+        let start = self.values.len();
+        // Cannot fail: the values are texts, numbers and truths, and memory takes them.
+        if serde_json::to_writer(&mut self.values, value).is_ok() {
+            self.put(name, start);
         }
+    }
+
+    /// Gives a name to what was written from `start` on.
+    fn put(&mut self, name: &'static str, start: usize) {
+        let value = start..self.values.len();
+        match self.fields.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, earlier)) => *earlier = value,
+            None => self.fields.push((name, value)),
+        }
+    }
+
+    fn add(&mut self, other: &Self) {
+        for (name, value) in &other.fields {
+            let start = self.values.len();
+            self.values.extend_from_slice(&other.values[value.clone()]);
+            self.put(name, start);
+        }
+    }
+
+    /// The line with its end. Names are those of fields in code and need no escaping.
+    fn json(&self) -> Vec<u8> {
+        let mut text = Vec::with_capacity(self.values.len() + 32 * self.fields.len());
+        let member = |text: &mut Vec<u8>, name: &str, value: &Range<usize>| {
+            if !text.ends_with(b"{") {
+                text.push(b',');
+            }
+            text.push(b'"');
+            text.extend_from_slice(name.as_bytes());
+            text.extend_from_slice(b"\":");
+            text.extend_from_slice(&self.values[value.clone()]);
+        };
+        text.push(b'{');
+        for (name, value) in self.fields.iter().filter(|(name, _)| !name.starts_with(REQUEST)) {
+            member(&mut text, name, value);
+        }
+        let mut inside =
+            self.fields.iter().filter_map(|(name, value)| Some((name.strip_prefix(REQUEST)?, value))).peekable();
+        if inside.peek().is_some() {
+            // There is a field before it: the time.
+            text.extend_from_slice(b",\"httpRequest\":{");
+            for (name, value) in inside {
+                member(&mut text, name, value);
+            }
+            text.push(b'}');
+        }
+        text.extend_from_slice(b"}\n");
+        text
+    }
+}
+
+/// A value as its `Debug` shows it, without a text of its own in between.
+struct Shown<'a>(&'a dyn fmt::Debug);
+
+impl Serialize for Shown<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{:?}", self.0))
     }
 }
 
 impl Visit for Line {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.set(field.name(), format!("{value:?}"));
+        self.set(field.name(), &Shown(value));
     }
     fn record_str(&mut self, field: &Field, value: &str) {
         self.set(field.name(), value);
     }
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.set(field.name(), value);
+        self.set(field.name(), &value);
     }
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.set(field.name(), value);
+        self.set(field.name(), &value);
     }
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.set(field.name(), value);
+        self.set(field.name(), &value);
     }
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.set(field.name(), value);
+        self.set(field.name(), &value);
     }
 }

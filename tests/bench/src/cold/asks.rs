@@ -1,40 +1,46 @@
 //! The first request each function is asked: a real one, made before the process starts.
 
-use crate::http::Ask;
+use super::ask::Ask;
+use crate::{
+    function::Function,
+    stage::{Pool, Stage},
+};
 use license_core::Clock;
 use license_pubsub::{
     Message, Topic,
     push::{Envelope, Push},
 };
-use license_tests::local::Local;
 use serde_json::{Value, json};
-use std::net::TcpStream;
+use std::net::{TcpStream, ToSocketAddrs};
 use uuid::Uuid;
 
 /// In the order of the table.
-pub(crate) const FUNCTIONS: [&str; 5] = ["acquire", "heartbeat", "release", "register", "reaper"];
+pub(super) const FUNCTIONS: [&str; 5] = ["acquire", "heartbeat", "release", "register", "reaper"];
 
-pub(crate) struct Asks {
-    front: String,
+pub(super) struct Asks {
+    acquire: Function,
+    release: Function,
     issuer: String,
     key: String,
     push_token: String,
 }
 
 impl Asks {
-    pub(crate) fn of(local: &Local) -> Self {
-        let address = |name| local.endpoint(name).trim_start_matches("http://").to_owned();
-        let (key, push_token) = (local.endpoint("license_key"), local.push_token());
-        Self { front: address("front"), issuer: address("issuer"), key, push_token }
+    /// Through functions of its own, for what must be there before a request can be made.
+    pub(super) async fn of(stage: &Stage, pool: &Pool) -> Self {
+        let acquire = Function::start(stage, "acquire", &[]).await;
+        let release = Function::start(stage, "release", &[]).await;
+        let (issuer, push_token) = (stage.peers.address.clone(), stage.peers.push_token());
+        Self { acquire, release, issuer, key: pool.key.reveal(), push_token }
     }
 
     /// Whether it lives: answered once the stores have been tried.
-    pub(crate) fn live() -> Ask {
+    pub(super) fn live() -> Ask {
         Ask::get("/health/live")
     }
 
     /// What clients, or Pub/Sub, want of the function.
-    pub(crate) fn first(&self, function: &str) -> Ask {
+    pub(super) fn first(&self, function: &str) -> Ask {
         let licenses = |path: &str, bearer: Option<&str>, body: Value, status| {
             Ask::post(&format!("/api/v1/licenses/{path}"), bearer, body.to_string(), status)
         };
@@ -59,7 +65,7 @@ impl Asks {
     }
 
     fn session(&self) -> String {
-        text(&told(&self.front, &self.acquire())["session"])
+        text(&told(self.acquire.address, &self.acquire())["session"])
     }
 
     /// Somebody who has no organization yet.
@@ -69,16 +75,16 @@ impl Asks {
     }
 
     /// Gives back what an acquire got, so that no seat fills up.
-    pub(crate) fn give_back(&self, answer: &str) {
+    pub(super) fn give_back(&self, answer: &str) {
         let session =
             serde_json::from_str::<Value>(answer).ok().and_then(|answer| Some(answer["session"].as_str()?.to_owned()));
         if let Some(session) = session {
-            told(&self.front, &Ask::post("/api/v1/licenses/release", Some(&session), "{}".into(), 200));
+            told(self.release.address, &Ask::post("/api/v1/licenses/release", Some(&session), "{}".into(), 200));
         }
     }
 }
 
-fn told(address: &str, ask: &Ask) -> Value {
+fn told(address: impl ToSocketAddrs, ask: &Ask) -> Value {
     let (status, body) = ask.send(TcpStream::connect(address).unwrap()).unwrap();
     assert_eq!(status, ask.status, "{body}");
     serde_json::from_str(&body).unwrap()

@@ -7,25 +7,25 @@ use std::{
 
 /// A request, and the status that is the answer looked for.
 #[derive(Clone)]
-pub(crate) struct Ask {
-    pub(crate) head: String,
-    pub(crate) body: String,
-    pub(crate) status: u16,
+pub(super) struct Ask {
+    pub(super) head: String,
+    pub(super) body: String,
+    pub(super) status: u16,
 }
 
 impl Ask {
-    pub(crate) fn get(path: &str) -> Self {
+    pub(super) fn get(path: &str) -> Self {
         Self { head: format!("GET {path} HTTP/1.1\r\n"), body: String::new(), status: 200 }
     }
 
-    pub(crate) fn post(path: &str, bearer: Option<&str>, body: String, status: u16) -> Self {
+    pub(super) fn post(path: &str, bearer: Option<&str>, body: String, status: u16) -> Self {
         let authorization = bearer.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();
         let head = format!("POST {path} HTTP/1.1\r\ncontent-type: application/json\r\n{authorization}");
         Self { head, body, status }
     }
 
     /// Sends it and reads the whole answer: its status and its body.
-    pub(crate) fn send(&self, mut stream: TcpStream) -> io::Result<(u16, String)> {
+    pub(super) fn send(&self, mut stream: TcpStream) -> io::Result<(u16, String)> {
         stream.set_nodelay(true)?;
         let (head, body) = (&self.head, &self.body);
         let length = body.len();

@@ -4,33 +4,33 @@ use serde_json::{Value, json};
 use std::fmt::Write;
 
 /// Several measurements of one thing.
-pub(crate) struct Spread {
+pub(super) struct Spread {
     sorted: Vec<f64>,
 }
 
-pub(crate) struct Function {
-    pub(crate) name: &'static str,
+pub(super) struct Function {
+    pub(super) name: &'static str,
     /// Process start to first answer, ms.
-    pub(crate) answer: Spread,
+    pub(super) answer: Spread,
     /// Process start to `/health/live`, ms.
-    pub(crate) live: Spread,
+    pub(super) live: Spread,
     /// The same request once more, ms.
-    pub(crate) again: Spread,
-    pub(crate) bytes: u64,
+    pub(super) again: Spread,
+    pub(super) bytes: u64,
     /// MiB.
-    pub(crate) rss: Spread,
-    pub(crate) own: Option<Spread>,
+    pub(super) rss: Spread,
+    pub(super) own: Option<Spread>,
 }
 
-pub(crate) struct Limits {
+pub(super) struct Limits {
     /// The same bootstrap without any room.
-    pub(crate) empty: Function,
-    pub(crate) spawn: Spread,
-    pub(crate) fsync: Spread,
+    pub(super) empty: Function,
+    pub(super) spawn: Spread,
+    pub(super) fsync: Spread,
 }
 
 impl Spread {
-    pub(crate) fn of(mut all: Vec<f64>) -> Self {
+    pub(super) fn of(mut all: Vec<f64>) -> Self {
         assert!(!all.is_empty(), "something was measured");
         all.sort_by(f64::total_cmp);
         Self { sorted: all }
@@ -72,7 +72,7 @@ fn megabytes(bytes: u64) -> f64 {
 }
 
 /// The table for people: Markdown, so that a page can hold it as it is.
-pub(crate) fn table(starts: usize, functions: &[Function], limits: &Limits) -> String {
+pub(super) fn table(starts: usize, functions: &[Function], limits: &Limits) -> String {
     let mut text = format!(
         "median (least–most) of {starts} starts\n\n\
          | process | first answer, ms | /health/live, ms | same request again, ms | binary, MiB | resident, MiB | of it its own |\n\
@@ -91,7 +91,7 @@ pub(crate) fn table(starts: usize, functions: &[Function], limits: &Limits) -> S
 }
 
 /// The same for programs, every single measurement included. Times in ms, memory in MiB.
-pub(crate) fn json(starts: usize, functions: &[Function], limits: &Limits) -> Value {
+pub(super) fn json(starts: usize, functions: &[Function], limits: &Limits) -> Value {
     let function = |function: &Function| {
         let Function { name, answer, live, again, bytes, rss, own } = function;
         json!({

@@ -1,10 +1,9 @@
 //! Starting a process and watching it: the moment it answers, the memory it has, and what the machine itself costs.
 
-use crate::http::Ask;
+use super::ask::Ask;
 use std::{
     collections::BTreeMap,
-    fs::{File, read_to_string},
-    io::Write,
+    fs::read_to_string,
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     path::Path,
     process::{Child, Command, Stdio},
@@ -16,26 +15,26 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_micros(100);
 
 /// A process that has answered its first request.
-pub(crate) struct Started {
+pub(super) struct Started {
     child: Child,
     address: SocketAddr,
     /// From before the process was made to the last byte of its first answer, in milliseconds.
-    pub(crate) answered: f64,
+    pub(super) answered: f64,
     /// That answer's body.
-    pub(crate) answer: String,
+    pub(super) answer: String,
 }
 
 /// In MiB.
-pub(crate) struct Memory {
+pub(super) struct Memory {
     /// What is resident, pages of the binary and of shared libraries included.
-    pub(crate) resident: f64,
+    pub(super) resident: f64,
     /// The part that is the process's own and no file's (Linux tells it).
-    pub(crate) own: Option<f64>,
+    pub(super) own: Option<f64>,
 }
 
 impl Started {
     /// Starts the binary with these variables and a port of its own, and asks until it answers.
-    pub(crate) fn answering(binary: &Path, variables: &BTreeMap<String, String>, ask: &Ask) -> Self {
+    pub(super) fn answering(binary: &Path, variables: &BTreeMap<String, String>, ask: &Ask) -> Self {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let mut command = Command::new(binary);
@@ -57,7 +56,7 @@ impl Started {
     }
 
     /// How long the same request takes now that everything is warm, in milliseconds.
-    pub(crate) fn again(&self, ask: &Ask) -> f64 {
+    pub(super) fn again(&self, ask: &Ask) -> f64 {
         let began = Instant::now();
         let (status, answer) = ask.send(TcpStream::connect(self.address).unwrap()).unwrap();
         // A repeated registration is 200, the first was 201.
@@ -65,7 +64,7 @@ impl Started {
         millis(began.elapsed())
     }
 
-    pub(crate) fn memory(&self) -> Memory {
+    pub(super) fn memory(&self) -> Memory {
         let id = self.child.id();
         if let Ok(status) = read_to_string(format!("/proc/{id}/status")) {
             let line = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).and_then(kib);
@@ -93,23 +92,11 @@ fn millis(time: Duration) -> f64 {
 }
 
 /// How long the smallest process takes from being made to its end: nothing that is started can be faster.
-pub(crate) fn spawns(times: usize) -> Vec<f64> {
+pub(super) fn spawns(times: usize) -> Vec<f64> {
     let spawn = |_| {
         let began = Instant::now();
         assert!(Command::new("true").status().unwrap().success());
         millis(began.elapsed())
     };
     (0..times).map(spawn).collect()
-}
-
-/// How long the disk below `dir` takes to keep a page: in each figure with a commit in it.
-pub(crate) fn fsyncs(dir: &Path, times: usize) -> Vec<f64> {
-    let mut file = File::create(dir.join("fsync")).unwrap();
-    let sync = |_| {
-        let began = Instant::now();
-        file.write_all(&[7; 8192]).unwrap();
-        file.sync_data().unwrap();
-        millis(began.elapsed())
-    };
-    (0..times).map(sync).collect()
 }

@@ -1,0 +1,51 @@
+//! How much CPU processes have used, from `/proc`. Where there is none (macOS) nothing is known, and nothing is made up.
+
+use std::{fs, time::Duration};
+
+/// Linux tells CPU in hundredths of a second on every architecture there is (`USER_HZ`).
+const TICK: Duration = Duration::from_millis(10);
+
+/// User and system time of a process up to now, its ended children included.
+pub(crate) fn of(pid: u32) -> Option<Duration> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    Some(TICK * fields(&text)?.0)
+}
+
+/// The same of a process and of all its children, as PostgreSQL's server has one for each connection.
+pub(crate) fn of_family(pid: u32) -> Option<Duration> {
+    let mut sum = of(pid)?;
+    for entry in fs::read_dir("/proc").ok()?.flatten() {
+        let Ok(text) = fs::read_to_string(entry.path().join("stat")) else { continue };
+        if let Some((ticks, parent)) = fields(&text)
+            && parent == pid
+        {
+            sum += TICK * ticks;
+        }
+    }
+    Some(sum)
+}
+
+/// CPU in ticks, and the parent.
+fn fields(stat: &str) -> Option<(u32, u32)> {
+    // The name in parentheses may hold anything; what follows is numbers.
+    let rest: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let number = |at: usize| rest.get(at)?.parse::<u32>().ok();
+    let ticks = number(11)? + number(12)? + number(13)? + number(14)?;
+    Some((ticks, number(1)?))
+}
+
+/// Load average of the last minute.
+pub(crate) fn load_average() -> Option<f64> {
+    fs::read_to_string("/proc/loadavg").ok()?.split(' ').next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_with_a_strange_name_is_read_right() {
+        let stat = "12 (a) b) S 7 12 12 0 -1 4194560 1 2 3 4 100 20 3 1 20 0 5 0 99";
+        assert_eq!(fields(stat), Some((124, 7)));
+    }
+}

@@ -1,0 +1,74 @@
+//! The command line.
+
+use lexopt::{Arg, ValueExt};
+use std::time::Duration;
+
+/// Every part, in the order they are measured and told.
+pub(crate) const PARTS: [&str; 9] =
+    ["heartbeat", "acquire", "flat", "signing", "contention", "rebuild", "reaper", "memory", "cold"];
+
+/// What to measure.
+pub(crate) struct Options {
+    pub(crate) parts: Vec<&'static str>,
+    pub(crate) quick: bool,
+    pub(crate) size: Size,
+}
+
+/// How thoroughly.
+pub(crate) struct Size {
+    /// For each kind of load, after a warm-up of a quarter of it.
+    pub(crate) time: Duration,
+    /// Seats of large pools.
+    pub(crate) seats: &'static [u32],
+    /// Starts of each process.
+    pub(crate) starts: usize,
+}
+
+const WHOLE: Size = Size { time: Duration::from_secs(10), seats: &[10_000, 100_000], starts: 10 };
+const QUICK: Size = Size { time: Duration::from_secs(2), seats: &[10_000], starts: 3 };
+
+pub(crate) fn help() -> String {
+    format!(
+        "./dev bench           measure everything (about ten minutes)\n\
+         ./dev bench --quick   the same, shorter and with smaller pools: to see that it works, not to quote\n\
+         ./dev bench --only a,b  only these parts, of: {}\n\
+         ./dev bench --cold    the same as --only cold\n",
+        PARTS.join(" ")
+    )
+}
+
+/// `None`: help was asked for.
+pub(crate) fn read() -> Result<Option<Options>, lexopt::Error> {
+    let (mut parts, mut quick) = (PARTS.to_vec(), false);
+    let mut parser = lexopt::Parser::from_env();
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Arg::Long("quick") => quick = true,
+            Arg::Long("cold") => parts = vec!["cold"],
+            Arg::Long("only") => parts = chosen(&parser.value()?.string()?)?,
+            Arg::Long("help") | Arg::Short('h') => return Ok(None),
+            other => return Err(other.unexpected()),
+        }
+    }
+    Ok(Some(Options { parts, quick, size: if quick { QUICK } else { WHOLE } }))
+}
+
+/// In the order of [`PARTS`].
+fn chosen(names: &str) -> Result<Vec<&'static str>, lexopt::Error> {
+    let names: Vec<&str> = names.split(',').collect();
+    if let Some(unknown) = names.iter().find(|name| !PARTS.contains(name)) {
+        return Err(format!("there is no part {unknown}").into());
+    }
+    Ok(PARTS.into_iter().filter(|part| names.contains(part)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_measured_in_their_order_and_a_wrong_name_is_refused() {
+        assert_eq!(chosen("reaper,heartbeat").unwrap(), ["heartbeat", "reaper"]);
+        assert!(chosen("heartbeat,heart").is_err());
+    }
+}
