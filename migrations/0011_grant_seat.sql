@@ -53,9 +53,11 @@ begin
     insert into outbox (tenant_id, kind, payload) values (p_tenant, 'seat.freed', jsonb_build_object(
       'license_id', pool.license_id, 'pool_id', p_pool, 'seat', other.seat_no, 'from', p_holder, 'reason', 'moved'));
   end loop;
+  -- Two statements, each with an index of its own: an "or" may read every open session of the pool.
   update sessions s set ended_at = now(), end_reason = 'expired'
-  where s.tenant_id = p_tenant and s.pool_id = p_pool and s.ended_at is null
-    and ((s.seat_no = p_seat and s.session_id <> all (p_live)) or (s.holder = p_holder and s.attempt = p_attempt));
+  where s.tenant_id = p_tenant and s.pool_id = p_pool and s.seat_no = p_seat and s.ended_at is null and s.session_id <> all (p_live);
+  update sessions s set ended_at = now(), end_reason = 'expired'
+  where s.tenant_id = p_tenant and s.pool_id = p_pool and s.holder = p_holder and s.attempt = p_attempt and s.ended_at is null;
 
   update seats s
   set holder = p_holder, held_since = case when seat.holder = p_holder then s.held_since else now() end,

@@ -32,7 +32,8 @@ begin
   order by s.seat_no for update;
 
   update sessions s set ended_at = now(), end_reason = 'released', last_seen_at = now()
-  where s.tenant_id = p_tenant and s.pool_id = p_pool and s.session_id = any (p_released) and s.ended_at is null;
+  where s.tenant_id = p_tenant and s.pool_id = p_pool and s.session_id = any (p_released) and s.ended_at is null
+    and s.seat_no = any (touched); -- says nothing new, but which index to read
   select max(s.ended_at) into released_at from sessions s where s.tenant_id = p_tenant and s.session_id = any (p_released);
   if stale then return; end if;
 

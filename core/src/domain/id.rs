@@ -51,6 +51,14 @@ impl SessionId {
     }
 }
 
+impl Attempt {
+    /// 64 bits of its SHA-256: what tells the few live processes of one holder apart where a byte per seat counts. A client that made two of
+    /// its processes collide would merge their sessions, and could as well have sent one attempt for both.
+    pub(crate) fn short(self) -> String {
+        secret::base64url(&secret::hash("attempt-v1", &[self.0.as_bytes()])[..8])
+    }
+}
+
 /// The number of a seat within its pool, from 0.
 pub type SeatNo = u32;
 

@@ -147,7 +147,7 @@ impl Seats {
             ask.key_hashes.join(" "),
             ask.by_machine.to_string(),
             ask.by_process.map(|h| h.to_string()).unwrap_or_default(),
-            short(ask.attempt.0),
+            ask.attempt.short(),
             short(ask.session.0),
             ask.label.clone(),
             ask.product.clone().unwrap_or_default(),

@@ -138,7 +138,7 @@ fn settings(snapshot: &Snapshot) -> Vec<String> {
 
 fn seat_arguments(seat: &RebuiltSeat) -> [String; 6] {
     let sessions: Vec<String> =
-        seat.sessions.iter().map(|s| format!("{}:{}", short(s.session.0), short(s.attempt.0))).collect();
+        seat.sessions.iter().map(|s| format!("{}:{}", short(s.session.0), s.attempt.short())).collect();
     [
         seat.seat.to_string(),
         seat.holder.map(|h| h.to_string()).unwrap_or_default(),

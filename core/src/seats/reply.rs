@@ -80,7 +80,7 @@ impl Reply {
     }
 }
 
-/// A UUID as scripts keep it: 22 base64url characters.
+/// A session id as scripts keep it: 22 base64url characters.
 pub(super) fn short(id: Uuid) -> String {
     secret::base64url(id.as_bytes())
 }
