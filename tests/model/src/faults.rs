@@ -6,7 +6,7 @@ use crate::{
     records::Records,
     redis::{Key, Node},
     rules::{Rule, Rules},
-    time::{DRAIN, Time},
+    time::{DRAIN, TTL, Time},
     words::{Epoch, SeatNo},
     world::{Place, World},
 };
@@ -230,6 +230,12 @@ impl World {
     fn restore(&mut self, rules: Rules) {
         let Some(backup) = self.backup.take() else { return };
         self.calls.clear();
+        if rules.hold(Rule::RestoreOutlastsLeases) {
+            (self.primary.copy, self.replica, self.deposed) = Default::default();
+            for _ in 0..TTL {
+                self.tick();
+            }
+        }
         let before = mem::replace(&mut self.records, Records::clone(&backup));
         self.records.after_restore(self.now, rules);
         let forgotten: Vec<_> = before.sessions.keys().filter(|id| !self.records.is_open(**id)).copied().collect();

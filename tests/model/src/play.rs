@@ -23,17 +23,29 @@ pub struct Play {
     told: Vec<String>,
 }
 
-/// Plays a scenario under the protocol, where nothing may break, and under the mutant, where every one of `breaks` must.
+/// Plays a scenario under the protocol as it is built, where nothing may break, and without one protection, where all of `breaks` must.
 ///
 /// # Panics
 /// If it is otherwise; with the whole run in words.
 pub fn guards(rule: Rule, bounds: &Bounds, breaks: &[&str], scenario: impl Fn(&mut Play)) {
-    let kept = Play::run(Rules::all(), bounds, &scenario);
+    compare(Rules::built(), Rules::built().without(rule), bounds, breaks, scenario);
+}
+
+/// The same for a protection the product does not have: nothing may break with it, and as it is built all of `breaks` does.
+///
+/// # Panics
+/// As [`guards`].
+pub fn would_guard(rule: Rule, bounds: &Bounds, breaks: &[&str], scenario: impl Fn(&mut Play)) {
+    compare(Rules::all(), Rules::all().without(rule), bounds, breaks, scenario);
+}
+
+fn compare(with: Rules, without: Rules, bounds: &Bounds, breaks: &[&str], scenario: impl Fn(&mut Play)) {
+    let kept = Play::run(with, bounds, &scenario);
     assert!(kept.broken.is_empty(), "the protocol itself breaks {:?}\n{}", kept.broken, kept.told.join("\n"));
-    let mutant = Play::run(Rules::without(rule), bounds, &scenario);
+    let mutant = Play::run(without, bounds, &scenario);
     for property in breaks {
-        let told = mutant.told.join("\n");
-        assert!(mutant.broken.contains(property), "without {rule} {property:?} still holds; broken: {:?}\n{told}", mutant.broken);
+        let (told, broken) = (mutant.told.join("\n"), &mutant.broken);
+        assert!(broken.contains(property), "{property:?} holds without the protection too; broken: {broken:?}\n{told}");
     }
     assert!(!breaks.is_empty(), "a scenario says what breaks");
 }

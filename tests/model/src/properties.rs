@@ -28,6 +28,11 @@ pub const REOPENED: &str = "S10: an ended session never becomes active again";
 /// The sentence under `sessions` in section 4.
 pub const STRANGER: &str = "an open session's holder is its seat's";
 
+/// What section 5 says of release.
+pub const RELEASED: &str = "a release that was answered has ended its session in both stores";
+/// What section 5 says of suspend.
+pub const SUSPENDED: &str = "a suspended license gives no seat";
+
 /// All of them.
 pub const ALWAYS: &[Always] = &[
     Always { name: ROWS, holds: rows_are_seats_and_surplus },
@@ -37,6 +42,8 @@ pub const ALWAYS: &[Always] = &[
     Always { name: TWO_SEATS, holds: one_seat_each },
     Always { name: TWO_SESSIONS, holds: one_session_each },
     Always { name: REOPENED, holds: |world| !world.history.reopened },
+    Always { name: RELEASED, holds: |world| !world.history.released_in_vain },
+    Always { name: SUSPENDED, holds: |world| !world.history.given_while_suspended },
     Always { name: STRANGER, holds: sessions_are_of_their_seats_holder },
 ];
 

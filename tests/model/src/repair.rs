@@ -11,6 +11,27 @@ use crate::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 
+/// What can be stuck.
+pub const ENDLESS: &str = "an acquire asks again for ever";
+/// What can be stuck.
+pub const RESERVED: &str = "L2: what is reserved for a machine is not given to it";
+/// What can be stuck.
+pub const LOST: &str = "a live client lost its seat";
+/// What can be stuck.
+pub const HELD_FOR_EVER: &str = "L3: a dead holder's seat is held for ever";
+/// What can be stuck.
+pub const OPEN_FOR_EVER: &str = "a dead session stays open";
+/// What can be stuck.
+pub const SURPLUS: &str = "surplus is not retired";
+/// What can be stuck.
+pub const DRIFT: &str = "Redis and the records drift apart";
+/// What can be stuck.
+pub const NOT_GIVEN: &str = "L1: a free or expired seat is not given";
+/// What can be stuck.
+pub const QUARANTINE: &str = "a quarantine is never lifted";
+/// What can be stuck.
+pub const GHOST: &str = "who was kicked or forgotten believes for ever";
+
 /// Longer than any lease that a wrong clock can have given, and a rebuild's after it.
 const LONG: Time = 14;
 /// More often than an honest call must ask Redis again.
@@ -34,12 +55,12 @@ pub fn stuck(world: &World, rules: Rules) -> Option<&'static str> {
 /// L2: whoever has no seat asks again at once, and is told something; what is reserved for its machine is given.
 fn retry_now(world: &World, rules: Rules) -> Option<&'static str> {
     for process in (0..world.processes.len()).filter(|at| world.processes[*at].handle.is_none()) {
-        let mut world = calm(world, rules);
+        let mut world = told(calm(world, rules), rules);
         match acquire(&mut world, process, rules) {
-            None => return Some("an acquire asks again for ever"),
+            None => return Some(ENDLESS),
             Some(Answer::Seat(_)) => {}
             Some(_) if world.primary.copy.m.contains_key(&world.processes[process].holder) => {
-                return Some("L2: what is reserved for a machine is not given to it");
+                return Some(RESERVED);
             }
             Some(_) => {}
         }
@@ -50,26 +71,32 @@ fn retry_now(world: &World, rules: Rules) -> Option<&'static str> {
 /// The reaper runs. Who lives keeps its seat, who is dead holds nothing, and both stores agree.
 fn with_reaper(world: &World, alive: Alive, rules: Rules) -> Option<&'static str> {
     let mut world = calm(world, rules);
-    let mut kept = BTreeMap::new();
+    let (mut kept, mut taken_away) = (BTreeMap::new(), Vec::new());
     for process in 0..world.processes.len() {
         let its = &world.processes[process];
-        let lives = its.believes(world.now) && its.handle.is_some_and(|has| !world.is_excused(has.session));
         match its.handle {
-            Some(handle) if lives && alive == Alive::Believers => _ = kept.insert(process, handle),
+            Some(handle) if alive == Alive::Believers && its.believes(world.now) => {
+                if world.is_excused(handle.session) {
+                    taken_away.push(handle.session);
+                } else {
+                    kept.insert(process, handle);
+                }
+            }
             _ => world.happen(Action::Restart { process }, rules, 0),
         }
     }
     for _ in 0..LONG {
-        for process in kept.keys() {
-            heartbeat(&mut world, *process, rules);
-        }
+        heartbeats(&mut world, rules);
         for _ in 0..2 {
             run(&mut world, Call::new(Asks::Reap(0, false), PATIENCE), rules);
         }
         world.happen(Action::Tick, rules, 0);
     }
     if kept.iter().any(|(process, handle)| world.processes[*process].handle != Some(*handle)) {
-        return Some("a live client lost its seat");
+        return Some(LOST);
+    }
+    if world.processes.iter().any(|its| its.handle.is_some_and(|has| taken_away.contains(&has.session))) {
+        return Some(GHOST);
     }
     let holders: BTreeSet<_> = kept.keys().map(|process| world.processes[*process].holder).collect();
     let sessions: BTreeSet<_> = kept.values().map(|handle| handle.session).collect();
@@ -80,13 +107,16 @@ fn with_reaper(world: &World, alive: Alive, rules: Rules) -> Option<&'static str
 fn left_over(world: &World, holders: &BTreeSet<u8>, sessions: &BTreeSet<u8>) -> Option<&'static str> {
     let records = &world.records;
     if records.seats.iter().filter_map(|row| row.holder).any(|holder| !holders.contains(&holder)) {
-        return Some("L3: a dead holder's seat is held for ever");
+        return Some(HELD_FOR_EVER);
     }
     if records.sessions.iter().any(|(id, session)| !session.ended && !sessions.contains(id)) {
-        return Some("a dead session stays open");
+        return Some(OPEN_FOR_EVER);
     }
     if records.surplus != holders.len().saturating_sub(records.total) {
-        return Some("surplus is not retired");
+        return Some(SURPLUS);
+    }
+    if records.seats().any(|(_, row)| row.hold_until.is_some()) {
+        return Some(QUARANTINE);
     }
     drift(world, holders, sessions)
 }
@@ -106,39 +136,68 @@ fn drift(world: &World, holders: &BTreeSet<u8>, sessions: &BTreeSet<u8>) -> Opti
     let session_is_over = |session: &u8| copy.n.iter().any(|((_, id), end)| id == session && *end <= world.now);
     let extra_session_is_over = counted.difference(sessions).all(session_is_over);
     let complete = known.is_superset(holders) && counted.is_superset(sessions);
-    (!complete || !extra_is_over || !extra_session_is_over).then_some("Redis and the records drift apart")
+    (!complete || !extra_is_over || !extra_session_is_over).then_some(DRIFT)
 }
 
-/// L1: without any reaper, everybody who keeps asking is served up to capacity.
+/// L1: without any reaper, whoever comes alone is served by its own asking, once the leases of the dead are over.
 fn without_reaper(world: &World, rules: Rules) -> Option<&'static str> {
-    let mut world = calm(world, rules);
+    let mut world = told(calm(world, rules), rules);
     for process in 0..world.processes.len() {
         world.happen(Action::Restart { process }, rules, 0);
     }
-    // The one thing an acquire cannot see is a change whose word was lost; it is delivered here.
-    let step = Step::Invalidate(world.records.epoch.saturating_sub(1), Then::Over);
-    run(&mut world, Call { step, ..Call::new(Asks::Change, 0) }, rules);
-    acquire(&mut world, 0, rules);
-    for _ in 0..LONG {
-        world.happen(Action::Tick, rules, 0);
-    }
-    everybody_is_served(&mut world, rules)
+    (0..world.processes.len()).find_map(|process| alone(world.clone(), process, rules))
 }
 
-/// Everybody asks, or shows that it is alive. As many machines as there are seats have one.
-fn everybody_is_served(world: &mut World, rules: Rules) -> Option<&'static str> {
-    for process in 0..world.processes.len() {
-        if world.processes[process].handle.is_some() {
-            heartbeat(world, process, rules);
-        } else if acquire(world, process, rules).is_none() {
-            return Some("an acquire asks again for ever");
+fn alone(mut world: World, process: usize, rules: Rules) -> Option<&'static str> {
+    // The first ask may have the copy rebuilt. The second may come upon a seat that was retired meanwhile and have it rebuilt again: then
+    // a quarantine that was served but never lifted begins anew.
+    for _ in 0..3 {
+        if acquire(&mut world, process, rules).is_none() {
+            return Some(ENDLESS);
         }
+        if world.processes[process].handle.is_some() {
+            return None;
+        }
+        wait(&mut world, rules);
+    }
+    Some(NOT_GIVEN)
+}
+
+/// As many machines as there are seats have one after everybody asked.
+fn everybody_is_served(world: &mut World, rules: Rules) -> Option<&'static str> {
+    if let Some(stuck) = everybody_asks(world, rules) {
+        return Some(stuck);
     }
     let holders = |believing: bool| {
         let some = world.processes.iter().filter(|process| !believing || process.believes(world.now));
         some.map(|process| process.holder).collect::<BTreeSet<_>>().len()
     };
-    (holders(true) < holders(false).min(world.records.total)).then_some("L1: a free or expired seat is not given")
+    (holders(true) < holders(false).min(world.records.total)).then_some(NOT_GIVEN)
+}
+
+fn everybody_asks(world: &mut World, rules: Rules) -> Option<&'static str> {
+    heartbeats(world, rules);
+    let without = (0..world.processes.len()).filter(|process| world.processes[*process].handle.is_none());
+    for process in without.collect::<Vec<_>>() {
+        if acquire(world, process, rules).is_none() {
+            return Some(ENDLESS);
+        }
+    }
+    None
+}
+
+/// Every lease of the dead is over after this.
+fn wait(world: &mut World, rules: Rules) {
+    for _ in 0..LONG {
+        heartbeats(world, rules);
+        world.happen(Action::Tick, rules, 0);
+    }
+}
+
+fn heartbeats(world: &mut World, rules: Rules) {
+    for process in 0..world.processes.len() {
+        heartbeat(world, process, rules);
+    }
 }
 
 /// Faults stop: clocks are right, nothing is under way, a suspended license is resumed.
@@ -152,6 +211,13 @@ fn calm(world: &World, rules: Rules) -> World {
         let before = world.records.set_active(true);
         run(&mut world, Call { step: Step::Invalidate(before, Then::Over), ..Call::new(Asks::Change, 0) }, rules);
     }
+    world
+}
+
+/// The one thing an acquire may not see, and leaves to the reaper, is a change whose word was lost. It is delivered here.
+fn told(mut world: World, rules: Rules) -> World {
+    let step = Step::Invalidate(world.records.epoch.saturating_sub(1), Then::Over);
+    run(&mut world, Call { step, ..Call::new(Asks::Change, 0) }, rules);
     world
 }
 

@@ -3,6 +3,9 @@
 use crate::{faults::Action, model::Seats, properties, repair, trace, world::World};
 use std::time::{Duration, Instant};
 
+/// Steps of a walk. Few get so far; those that do have only refusals left.
+const LONGEST: usize = 400;
+
 /// When to stop, and how often to look whether all comes right.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -88,7 +91,7 @@ pub fn search(model: &Seats, seed: u64, first: u64, limits: Limits) -> Report {
 fn walk(model: &Seats, at: (u64, u64), repair: u64, report: &mut Report) {
     let mut dice = Dice::new(at.0, at.1);
     let (mut world, mut actions, mut choices) = (model.start(), Vec::new(), Vec::new());
-    loop {
+    while actions.len() < LONGEST {
         choices.clear();
         model.choices(&world, &mut choices);
         let Some(action) = choose(&choices, &mut dice) else { break };
@@ -128,14 +131,17 @@ impl Found {
     pub fn tell(&self, model: &Seats) -> String {
         let (seed, walk) = self.at;
         let mut text = format!("{} (seed {seed}, walk {walk}, {} steps)\n", self.property, self.actions.len());
-        let mut world = model.start();
+        let (mut world, mut picture) = (model.start(), String::new());
         for (at, action) in self.actions.iter().enumerate() {
             text += &format!("{:4}. {}\n", at + 1, trace::words(&world, *action));
             model.happen(&mut world, *action);
-            if !matches!(action, Action::Acquire { .. } | Action::Heartbeat { .. } | Action::Sweep { .. }) {
-                text += &trace::picture(&world);
+            let now = trace::picture(&world);
+            // Only what has changed.
+            for line in now.lines().filter(|line| !picture.contains(line)) {
+                text += line;
                 text.push('\n');
             }
+            picture = now;
         }
         text
     }

@@ -62,6 +62,10 @@ pub struct History {
     pub reopened: bool,
     /// A client with a valid lease was told that its session is over.
     pub wrongly_gone: bool,
+    /// A release was answered, and its session is not over in both stores.
+    pub released_in_vain: bool,
+    /// A suspended license gave a seat.
+    pub given_while_suspended: bool,
     /// What was seen to happen, as bits of [`Sight`].
     pub seen: u16,
 }
@@ -191,6 +195,18 @@ impl World {
     /// S8, unless people took the session away.
     pub fn told_gone_while_valid(&mut self, session: SessionId) {
         self.history.wrongly_gone |= self.history.excused & bit(session) == 0;
+    }
+
+    /// A release is answered: nobody may count its session any more.
+    pub fn answers_release(&mut self, place: Place, session: SessionId) {
+        let open = self.records.sessions.get(&session).is_some_and(|session| !session.ended);
+        let epoch = self.records.epoch;
+        let Node { id: node, copy, .. } = self.node(place);
+        let current = copy.h.as_ref().is_some_and(|h| h.epoch == epoch) && copy.is_believed_by(*node, Rules::all());
+        // In state X nobody is counted.
+        let live = |seat| copy.s.get(seat).is_some_and(|entry| !entry.ending);
+        let counted = copy.n.iter().any(|((seat, id), end)| *id == session && *end > 0 && live(seat));
+        self.history.released_in_vain |= open || (current && counted);
     }
 
     /// Sessions people take away.

@@ -43,7 +43,7 @@ fn options() -> Result<Option<Options>, lexopt::Error> {
             Long("without") => {
                 let name = arguments.value()?.string()?;
                 let rule = Rule::ALL.iter().find(|rule| rule.name() == name);
-                all.rules = all.rules.and_without(*rule.ok_or(format!("no rule is called {name}"))?);
+                all.rules = all.rules.without(*rule.ok_or(format!("no rule is called {name}"))?);
             }
             Long("help") => return Ok(None),
             other => return Err(other.unexpected()),

@@ -47,6 +47,7 @@ fn ask(world: &mut World, call: &Call, from: From, place: Place, rules: Rules) -
 
 fn write(world: &mut World, from: From, granted: &Granted, rules: Rules) -> Next {
     let holder = world.processes[from.process].holder;
+    let suspended = !world.records.active && !world.records.sessions.contains_key(&granted.session);
     let (outcome, did) = world.records.grant_seat(Grant { holder, attempt: from.attempt, decided: granted }, rules);
     if did.joined {
         world.saw(Sight::Joined);
@@ -54,6 +55,7 @@ fn write(world: &mut World, from: From, granted: &Granted, rules: Rules) -> Next
     if did.moved {
         world.saw(Sight::Moved);
     }
+    world.history.given_while_suspended |= suspended && outcome == GrantOutcome::Ok;
     let handle = Handle { seat: granted.seat, session: granted.session };
     let prove = Next::To(Step::Invalidate(granted.epoch, Then::Again));
     match outcome {

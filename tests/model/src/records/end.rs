@@ -32,8 +32,7 @@ pub enum Ended {
 impl Records {
     /// `end_seats`.
     pub fn end_seats(&mut self, ending: &Ending, rules: Rules) -> Ended {
-        let fenced = ending.claims.iter().any(|claim| claim.session.is_none() && !self.is_below(ending.epoch, claim));
-        if rules.hold(Rule::ReleasedIsEndedById) || (self.epoch == ending.epoch && !fenced) {
+        if rules.hold(Rule::ReleasedIsEndedById) {
             self.end_where(|id, _| Some(id) == ending.released);
         }
         let stale = self.epoch != ending.epoch;
@@ -48,10 +47,6 @@ impl Records {
             self.end_reaped(ending, &mut done);
         }
         Ended::Done(done)
-    }
-
-    fn is_below(&self, epoch: Epoch, claim: &Claim) -> bool {
-        self.row(claim.seat).is_some_and(|row| row.fence < (epoch, claim.seq))
     }
 
     /// Vacates claimed seats, whoever is on them, highest number first: that is how surplus is retired.

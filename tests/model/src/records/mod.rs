@@ -118,7 +118,8 @@ impl Records {
         let held = self.seats.iter().any(|row| row.holder.is_some() || quarantine(row))
             || self.sessions.values().any(|session| !session.ended);
         // A session that ended lately is worth a look too; here that is: one that ever ended.
-        (held || !self.sessions.is_empty()).then_some((self.epoch, held))
+        let lately = !self.sessions.is_empty() || rules.hold(Rule::ReaperLooksAtChangedPools);
+        (held || lately).then_some((self.epoch, held))
     }
 
     /// `resolve_session`: what a session is that Redis does not know.

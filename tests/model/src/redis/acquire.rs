@@ -102,8 +102,7 @@ impl Script<'_> {
     /// The holder has none: the seat that lapsed first, if the cap allows.
     fn take(&mut self, ask: Ask) -> AcquireAnswer {
         let Some(seat) = self.first_free() else { return AcquireAnswer::Full };
-        let was_held = self.copy.s.contains_key(&seat) && self.holds(Rule::CapLeavesOutTheExpired);
-        let held = self.copy.s.len() - usize::from(was_held);
+        let held = self.held_beside(seat);
         if held >= self.copy.h.as_ref().map_or(0, |h| h.cap) {
             return AcquireAnswer::Full;
         }
@@ -116,6 +115,16 @@ impl Script<'_> {
         self.raise(seat, ask.session);
         self.save();
         self.granted(seat, ask.session, dropped.unwrap_or_default(), false)
+    }
+
+    /// Who counts against the cap if this seat is taken.
+    fn held_beside(&self, seat: SeatNo) -> usize {
+        if self.holds(Rule::CapCountsTheLiving) {
+            let over = |seat: &SeatNo| self.copy.z.get(seat).is_some_and(|end| self.lapsed(*end));
+            return self.copy.s.keys().filter(|seat| !over(seat)).count();
+        }
+        let was_held = self.copy.s.contains_key(&seat) && self.holds(Rule::CapLeavesOutTheExpired);
+        self.copy.s.len() - usize::from(was_held)
     }
 
     fn first_free(&self) -> Option<SeatNo> {

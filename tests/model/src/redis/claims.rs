@@ -139,6 +139,9 @@ impl Script<'_> {
         let ends: Vec<_> = self.copy.n.iter().filter(|(_, end)| self.session_lapsed(**end)).map(|(of, _)| *of).collect();
         for (seat, session) in ends {
             let Some(entry) = self.copy.s.get(&seat) else { continue };
+            if !self.holds(Rule::ReapClaimsSeats) && claims.iter().any(|claim| claim.seat == seat) {
+                continue;
+            }
             if entry.ending {
                 if self.is_unfinished(seat) {
                     let seq = self.claim(seat);

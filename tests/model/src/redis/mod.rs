@@ -43,6 +43,19 @@ pub struct Nonce {
     pub rebuilt: Epoch,
 }
 
+impl PoolCopy {
+    /// Whether a node believes this copy. Otherwise it is cold.
+    pub fn is_believed_by(&self, node: NodeId, rules: Rules) -> bool {
+        let Some(h) = &self.h else { return false };
+        let complete = h.counts == self.counts() && self.m.len() == self.s.len();
+        (h.stamp == node || !rules.hold(Rule::Stamp)) && !h.stale && (complete || !rules.hold(Rule::Counts))
+    }
+
+    fn counts(&self) -> [usize; 3] {
+        [self.z.len(), self.s.len(), self.n.len()]
+    }
+}
+
 /// The fields of `h` that matter here.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Settings {
@@ -124,8 +137,7 @@ impl Node {
     /// Starts a script. `time` is the true time, `service` what the caller's clock says.
     pub fn script(&mut self, rules: Rules, time: Time, service: Time) -> Script<'_> {
         let last = self.copy.h.as_ref().map_or(0, |h| h.last);
-        let redis = time + self.skew;
-        let now = if rules.hold(Rule::ClockNeverGoesBack) { redis.max(last) } else { redis };
+        let now = last.max(time + self.skew);
         let most = if rules.hold(Rule::LaterClockIsBounded) { now + LATER_AT_MOST } else { Time::MAX - TTL };
         let given = if rules.hold(Rule::LeaseFromTheLaterClock) { now.max(service).min(most) } else { now };
         let reap_now = if rules.hold(Rule::TwoClocksTake) { now.min(service) } else { now };
@@ -157,10 +169,7 @@ impl Script<'_> {
     }
 
     fn is_warm(&self) -> bool {
-        let Some(h) = &self.copy.h else { return false };
-        let counted = [self.copy.z.len(), self.copy.s.len(), self.copy.n.len()];
-        let complete = h.counts == counted && self.copy.m.len() == counted[1];
-        (h.stamp == self.node || !self.holds(Rule::Stamp)) && !h.stale && (complete || !self.holds(Rule::Counts))
+        self.copy.is_believed_by(self.node, self.rules)
     }
 
     fn epoch(&self) -> Epoch {
@@ -202,8 +211,7 @@ impl Script<'_> {
 
     /// Writes down the counts and the time, last.
     fn save(&mut self) {
-        let counts = [self.copy.z.len(), self.copy.s.len(), self.copy.n.len()];
-        let now = self.now;
+        let (counts, now) = (self.copy.counts(), self.now);
         if let Some(h) = &mut self.copy.h {
             h.counts = counts;
             h.last = now;

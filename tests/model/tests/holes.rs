@@ -1,0 +1,62 @@
+//! Holes the model found in the protocol as it is built. Each breaks today, and does not with the protection that is missing.
+
+use license_model::{
+    faults::Action,
+    model::Bounds,
+    play::{rebuild, would_guard},
+    properties::{OVERSOLD, WRONGLY_GONE},
+    redis::Key,
+    repair::NOT_GIVEN,
+    rules::Rule,
+};
+
+/// Processes 0 and 1 are of one machine, process 2 of another.
+fn one_seat() -> Bounds {
+    Bounds::new(1, &[1, 1, 2])
+}
+
+#[test]
+fn a_rebuild_repeated_after_h_was_lost_does_not_forget_what_was_granted_in_between() {
+    would_guard(Rule::NonceRemembersItsEpoch, &one_seat(), &[WRONGLY_GONE], |play| {
+        let first = play.asks_for_seat(0);
+        play.until(first, rebuild);
+        let again = play.duplicate(first);
+        play.finish(first);
+        play.happen(Action::LoseKey { key: Key::H });
+        play.step(again);
+        play.heartbeat(0);
+    });
+}
+
+#[test]
+fn a_resumed_license_nobody_holds_a_seat_of_gives_seats_although_redis_was_not_told() {
+    would_guard(Rule::ReaperLooksAtChangedPools, &one_seat(), &[NOT_GIVEN], |play| {
+        play.change(Action::Suspend);
+        play.acquire(0);
+        play.change_untold(Action::Resume);
+        play.must_come_right();
+    });
+}
+
+#[test]
+fn a_drained_pool_full_of_dead_holders_serves_who_comes() {
+    would_guard(Rule::CapCountsTheLiving, &Bounds::new(2, &[1, 2, 3]), &[NOT_GIVEN], |play| {
+        play.acquire(0);
+        play.acquire(1);
+        play.change(Action::Resize { total: 1 });
+        play.must_come_right();
+    });
+}
+
+#[test]
+fn who_held_a_seat_at_the_point_of_a_restore_does_not_meet_who_held_it_since() {
+    would_guard(Rule::RestoreOutlastsLeases, &one_seat(), &[OVERSOLD], |play| {
+        play.acquire(0);
+        play.happen(Action::Backup);
+        play.release(0);
+        play.acquire(2);
+        play.happen(Action::Restore);
+        play.flush();
+        play.acquire(0);
+    });
+}
