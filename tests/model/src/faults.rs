@@ -19,33 +19,64 @@ pub enum Action {
     /// Half a lease passes.
     Tick,
     /// A process without a seat asks for one; asked again, it repeats its attempt.
-    Acquire { process: usize, wrong_instance: bool },
+    Acquire {
+        process: usize,
+        wrong_instance: bool,
+    },
     /// A process shows that it is alive.
-    Heartbeat { process: usize, wrong_instance: bool },
+    Heartbeat {
+        process: usize,
+        wrong_instance: bool,
+    },
     /// A process gives its seat back and is over.
-    Release { process: usize, wrong_instance: bool },
+    Release {
+        process: usize,
+        wrong_instance: bool,
+    },
     /// The reaper is sent to the pool.
-    Sweep { wrong_instance: bool },
+    Sweep {
+        wrong_instance: bool,
+    },
     /// A call does its next step.
-    Step { call: usize, place: Place },
+    Step {
+        call: usize,
+        place: Place,
+    },
     /// A call dies: a crash, a lost request, a lost answer.
-    Die { call: usize },
+    Die {
+        call: usize,
+    },
     /// A call goes on twice from here: a request delivered twice, a step repeated because its answer was lost.
-    Duplicate { call: usize },
+    Duplicate {
+        call: usize,
+    },
     /// A process dies and starts anew.
-    Restart { process: usize },
+    Restart {
+        process: usize,
+    },
     /// The replica is brought up to date.
     Replicate,
     /// The replica becomes the primary; the old one still answers for [`DRAIN`].
     Failover,
     Flush,
-    LoseKey { key: Key },
+    LoseKey {
+        key: Key,
+    },
     /// The primary's clock is off by this from now on.
-    RedisClock { skew: Time },
+    RedisClock {
+        skew: Time,
+    },
     /// One instance's clock is off by this from now on.
-    ServiceClock { skew: Time },
-    Kick { seat: SeatNo, force: bool },
-    Resize { total: usize },
+    ServiceClock {
+        skew: Time,
+    },
+    Kick {
+        seat: SeatNo,
+        force: bool,
+    },
+    Resize {
+        total: usize,
+    },
     Suspend,
     Resume,
     Backup,

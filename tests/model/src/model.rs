@@ -1,13 +1,14 @@
 //! What may happen within bounds, and the same for stateright.
 
 use crate::{
+    calls::{Answer, Step},
     faults::{Action, Fault},
     properties,
     redis::Key,
     repair,
     rules::Rules,
     time::{START, Time, WRONG},
-    words::{Holder, SessionId},
+    words::{Epoch, Holder, Seq, SessionId},
     world::{Place, Sight, World},
 };
 use stateright::{Model, Property};
@@ -28,6 +29,8 @@ pub struct Bounds {
     pub sessions: SessionId,
     /// How often a call may ask Redis again.
     pub again: u8,
+    /// The highest epoch, and the highest ticket on the primary, that are followed up: calls that die and come again raise them for ever.
+    pub tickets: (Epoch, Seq),
     /// How often each fault may happen.
     pub faults: [u8; Fault::COUNT],
 }
@@ -36,7 +39,16 @@ impl Bounds {
     /// Bounds without any fault.
     pub fn new(seats: usize, holders: &[Holder]) -> Self {
         let holders = holders.to_vec();
-        Self { seats, holders, ticks: 8, calls: 3, sessions: 6, again: 2, faults: [0; Fault::COUNT] }
+        Self {
+            seats,
+            holders,
+            ticks: 8,
+            calls: 3,
+            sessions: 6,
+            again: 2,
+            tickets: (Epoch::MAX, Seq::MAX),
+            faults: [0; Fault::COUNT],
+        }
     }
 
     /// With as many of these faults.
@@ -208,13 +220,19 @@ impl Model for Seats {
     fn next_state(&self, world: &World, action: Action) -> Option<World> {
         let mut next = world.clone();
         self.happen(&mut next, action);
-        // Which call began first says nothing about what can happen.
+        // A refusal that is still on its way changes nothing, and which call began first says nothing about what can happen.
+        next.calls.retain(|call| call.step != Step::Answer(Answer::No));
         next.calls.sort();
         for (at, call) in next.calls.iter_mut().enumerate() {
             call.id = at as u16 + 1;
         }
         next.drawn.calls = next.calls.len() as u16;
         (next != *world).then_some(next)
+    }
+
+    fn within_boundary(&self, world: &World) -> bool {
+        let seq = world.primary.copy.h.as_ref().map_or(0, |h| h.seq);
+        world.records.epoch <= self.bounds.tickets.0 && seq <= self.bounds.tickets.1
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
@@ -233,5 +251,5 @@ impl Model for Seats {
 fn is_sampled(world: &World) -> bool {
     let mut hasher = std::hash::DefaultHasher::new();
     world.hash(&mut hasher);
-    hasher.finish() % 64 == 0
+    hasher.finish().is_multiple_of(64)
 }

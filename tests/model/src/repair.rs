@@ -125,9 +125,8 @@ fn left_over(world: &World, holders: &BTreeSet<u8>, sessions: &BTreeSet<u8>) -> 
 /// say that somebody was there, and whoever comes next takes what lapsed.
 fn drift(world: &World, holders: &BTreeSet<u8>, sessions: &BTreeSet<u8>) -> Option<&'static str> {
     let copy = &world.primary.copy;
-    if copy.h.is_none() {
-        return None;
-    }
+    // No copy, nothing that could disagree.
+    copy.h.as_ref()?;
     let known: BTreeSet<_> = copy.s.values().map(|entry| entry.holder).collect();
     let counted: BTreeSet<_> = copy.n.keys().map(|(_, session)| *session).collect();
     let is_over = |seat: &u8| copy.z.get(seat).is_none_or(|end| *end <= world.now);

@@ -41,7 +41,13 @@ pub fn all() -> Vec<Setting> {
         ),
         setting(
             "wrong clocks",
-            one(SHARED).within(10, 3, 7).with(&[(Sweep, 3), (RedisClock, 2), (ServiceClock, 2), (Flush, 1), (Restart, 1)]),
+            one(SHARED).within(10, 3, 7).with(&[
+                (Sweep, 3),
+                (RedisClock, 2),
+                (ServiceClock, 2),
+                (Flush, 1),
+                (Restart, 1),
+            ]),
         ),
         setting(
             "kicks",

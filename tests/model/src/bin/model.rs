@@ -28,10 +28,7 @@ struct Options {
 }
 
 fn options() -> Result<Option<Options>, lexopt::Error> {
-    use lexopt::{
-        Arg::Long,
-        ValueExt as _,
-    };
+    use lexopt::{Arg::Long, ValueExt as _};
     let mut all = Options { seed: 1, minutes: 10.0, setting: String::new(), walk: None, rules: Rules::all() };
     let mut arguments = lexopt::Parser::from_env();
     while let Some(argument) = arguments.next()? {

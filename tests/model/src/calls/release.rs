@@ -31,9 +31,7 @@ fn ask(world: &mut World, call: &Call, handle: Handle, place: Place, rules: Rule
         }
         ReleaseAnswer::NotHeld(epoch) => end(epoch, Vec::new(), false),
         ReleaseAnswer::Left(epoch) => end(epoch, Vec::new(), true),
-        ReleaseAnswer::Vacated(epoch, seq) => {
-            end(epoch, vec![Claim { seat: handle.seat, seq, session: None }], false)
-        }
+        ReleaseAnswer::Vacated(epoch, seq) => end(epoch, vec![Claim { seat: handle.seat, seq, session: None }], false),
     }
 }
 

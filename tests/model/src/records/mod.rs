@@ -114,7 +114,8 @@ impl Records {
 
     /// What the reaper reads of a pool: its epoch, and whether it is worth a rebuild. `None`: not worth a look.
     pub fn to_reap(&self, rules: Rules) -> Option<(Epoch, bool)> {
-        let quarantine = |row: &Row| row.hold_until.is_some() && !row.retired && rules.hold(Rule::ReaperLooksAtQuarantines);
+        let quarantine =
+            |row: &Row| row.hold_until.is_some() && !row.retired && rules.hold(Rule::ReaperLooksAtQuarantines);
         let held = self.seats.iter().any(|row| row.holder.is_some() || quarantine(row))
             || self.sessions.values().any(|session| !session.ended);
         // A session that ended lately is worth a look too; here that is: one that ever ended.

@@ -136,7 +136,8 @@ impl Script<'_> {
 
     /// Lapsed or ended sessions of seats that live on, and releases that nobody finished.
     fn reap_sessions(&mut self, claims: &mut Vec<Claim>) {
-        let ends: Vec<_> = self.copy.n.iter().filter(|(_, end)| self.session_lapsed(**end)).map(|(of, _)| *of).collect();
+        let ends: Vec<_> =
+            self.copy.n.iter().filter(|(_, end)| self.session_lapsed(**end)).map(|(of, _)| *of).collect();
         for (seat, session) in ends {
             let Some(entry) = self.copy.s.get(&seat) else { continue };
             if !self.holds(Rule::ReapClaimsSeats) && claims.iter().any(|claim| claim.seat == seat) {
