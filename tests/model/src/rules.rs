@@ -90,6 +90,8 @@ rules! {
     LeasesOnlyRise,
     /// What takes something away needs Redis's clock and the service's to agree.
     TwoClocksTake,
+    /// Redis's clock takes by what it says now, not by the latest it ever said: one that was wrong and put right vouches for nothing.
+    TakesByTheClockOfNow,
     /// What lapsed means the same for one session as for a seat: RELEASE and a join look at both clocks too.
     TwoClocksForSessions,
     /// A lease counts from the later of both clocks.
@@ -179,6 +181,7 @@ pub const MISSING: &[Rule] = &[
     Rule::NonceRemembersItsEpoch,
     Rule::ReaperLooksAtChangedPools,
     Rule::CapCountsTheLiving,
+    Rule::TakesByTheClockOfNow,
     Rule::RestoreOutlastsLeases,
 ];
 

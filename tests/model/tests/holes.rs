@@ -4,10 +4,11 @@ use license_model::{
     faults::Action,
     model::Bounds,
     play::{rebuild, would_guard},
-    properties::{OVERSOLD, WRONGLY_GONE},
+    properties::{BELIEVER, OVERSOLD, WRONGLY_GONE},
     redis::Key,
     repair::NOT_GIVEN,
     rules::Rule,
+    time::WRONG,
 };
 
 /// Processes 0 and 1 are of one machine, process 2 of another.
@@ -45,6 +46,19 @@ fn a_drained_pool_full_of_dead_holders_serves_who_comes() {
         play.acquire(1);
         play.change(Action::Resize { total: 1 });
         play.must_come_right();
+    });
+}
+
+#[test]
+fn a_redis_clock_that_was_ahead_and_put_right_does_not_vouch_for_a_service_clock_that_is() {
+    would_guard(Rule::TakesByTheClockOfNow, &one_seat(), &[BELIEVER, OVERSOLD], |play| {
+        play.acquire(0);
+        play.happen(Action::RedisClock { skew: WRONG });
+        play.sweep();
+        play.happen(Action::RedisClock { skew: 0 });
+        play.happen(Action::ServiceClock { skew: WRONG });
+        let other = play.begin(Action::Acquire { process: 2, wrong_instance: true });
+        play.finish(other);
     });
 }
 

@@ -137,10 +137,12 @@ impl Node {
     /// Starts a script. `time` is the true time, `service` what the caller's clock says.
     pub fn script(&mut self, rules: Rules, time: Time, service: Time) -> Script<'_> {
         let last = self.copy.h.as_ref().map_or(0, |h| h.last);
-        let now = last.max(time + self.skew);
+        let redis = time + self.skew;
+        let now = last.max(redis);
         let most = if rules.hold(Rule::LaterClockIsBounded) { now + LATER_AT_MOST } else { Time::MAX - TTL };
         let given = if rules.hold(Rule::LeaseFromTheLaterClock) { now.max(service).min(most) } else { now };
-        let reap_now = if rules.hold(Rule::TwoClocksTake) { now.min(service) } else { now };
+        let takes = if rules.hold(Rule::TakesByTheClockOfNow) { redis } else { now };
+        let reap_now = if rules.hold(Rule::TwoClocksTake) { takes.min(service) } else { takes };
         Script { rules, node: self.id, copy: &mut self.copy, now, reap_now, given }
     }
 
