@@ -119,12 +119,13 @@ impl Script<'_> {
 
     /// Who counts against the cap if this seat is taken.
     fn held_beside(&self, seat: SeatNo) -> usize {
-        if self.holds(Rule::CapCountsTheLiving) {
-            let over = |seat: &SeatNo| self.copy.z.get(seat).is_some_and(|end| self.lapsed(*end));
-            return self.copy.s.keys().filter(|seat| !over(seat)).count();
-        }
         let was_held = self.copy.s.contains_key(&seat) && self.holds(Rule::CapLeavesOutTheExpired);
-        self.copy.s.len() - usize::from(was_held)
+        let held = self.copy.s.len() - usize::from(was_held);
+        if !self.holds(Rule::CapCountsTheLiving) {
+            return held;
+        }
+        // Quarantines among them: a bound that is quick to count.
+        held.min(self.copy.z.values().filter(|end| !self.lapsed(**end)).count())
     }
 
     fn first_free(&self) -> Option<SeatNo> {
