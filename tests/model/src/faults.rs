@@ -261,8 +261,10 @@ impl World {
     fn restore(&mut self, rules: Rules) {
         let Some(backup) = self.backup.take() else { return };
         self.calls.clear();
-        if rules.hold(Rule::RestoreOutlastsLeases) {
+        if rules.hold(Rule::RestoreEmptiesRedis) {
             (self.primary.copy, self.replica, self.deposed) = Default::default();
+        }
+        if rules.hold(Rule::RestoreOutlastsLeases) {
             for _ in 0..TTL {
                 self.tick();
             }

@@ -28,15 +28,24 @@ pub struct Play {
 /// # Panics
 /// If it is otherwise; with the whole run in words.
 pub fn guards(rule: Rule, bounds: &Bounds, breaks: &[&str], scenario: impl Fn(&mut Play)) {
-    compare(Rules::built(), Rules::built().without(rule), bounds, breaks, scenario);
+    guards_alone(rule, &[], bounds, breaks, scenario);
 }
 
-/// The same for a protection the product does not have: nothing may break with it, and as it is built all of `breaks` does.
+/// The same where other protections would hold as well: it is played without those, so that it is seen what this one does.
+///
+/// # Panics
+/// As [`guards`].
+pub fn guards_alone(rule: Rule, also: &[Rule], bounds: &Bounds, breaks: &[&str], scenario: impl Fn(&mut Play)) {
+    let base = also.iter().fold(Rules::built(), |rules, rule| rules.without(*rule));
+    compare(base, base.without(rule), bounds, breaks, scenario);
+}
+
+/// The same for a protection the product does not have: nothing may break with it, and without it, as it is built, all of `breaks` does.
 ///
 /// # Panics
 /// As [`guards`].
 pub fn would_guard(rule: Rule, bounds: &Bounds, breaks: &[&str], scenario: impl Fn(&mut Play)) {
-    compare(Rules::all(), Rules::all().without(rule), bounds, breaks, scenario);
+    compare(Rules::built().with(rule), Rules::built(), bounds, breaks, scenario);
 }
 
 fn compare(with: Rules, without: Rules, bounds: &Bounds, breaks: &[&str], scenario: impl Fn(&mut Play)) {

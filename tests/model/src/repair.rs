@@ -59,6 +59,7 @@ fn retry_now(world: &World, rules: Rules) -> Option<&'static str> {
         match acquire(&mut world, process, rules) {
             None => return Some(ENDLESS),
             Some(Answer::Seat(_)) => {}
+            Some(_) if world.primary.copy.h.as_ref().is_some_and(|h| h.opens > world.now) => {}
             Some(_) if world.primary.copy.m.contains_key(&world.processes[process].holder) => {
                 return Some(RESERVED);
             }

@@ -3,7 +3,7 @@
 use license_model::{
     faults::Action,
     model::Bounds,
-    play::{free, guards},
+    play::{free, guards, guards_alone},
     properties::OVERSOLD,
     repair::{GHOST, NOT_GIVEN, QUARANTINE, SURPLUS},
     rules::Rule,
@@ -21,7 +21,7 @@ fn two_seats() -> Bounds {
 
 #[test]
 fn a_pool_full_of_dead_holders_serves_everybody_who_comes() {
-    guards(Rule::CapLeavesOutTheExpired, &one_seat(), &[NOT_GIVEN], |play| {
+    guards(Rule::CapCountsTheLiving, &one_seat(), &[NOT_GIVEN], |play| {
         play.acquire(0);
         play.must_come_right();
     });
@@ -29,7 +29,7 @@ fn a_pool_full_of_dead_holders_serves_everybody_who_comes() {
 
 #[test]
 fn a_drained_pool_whose_last_free_was_lost_gives_its_seat_at_once() {
-    guards(Rule::DrainingPicksWhatWasLeft, &two_seats(), &[NOT_GIVEN], |play| {
+    guards(Rule::CapCountsTheLiving, &two_seats(), &[NOT_GIVEN], |play| {
         play.acquire(0);
         play.acquire(1);
         play.change(Action::Resize { total: 1 });
@@ -122,7 +122,7 @@ fn a_kick_ends_every_session_of_its_seat() {
 
 #[test]
 fn a_copy_from_after_the_point_of_a_restore_is_not_believed_for_ever() {
-    guards(Rule::RestoreJumpsEpochs, &one_seat(), &[GHOST], |play| {
+    guards_alone(Rule::RestoreJumpsEpochs, &[Rule::RestoreEmptiesRedis], &one_seat(), &[GHOST], |play| {
         play.acquire(2);
         play.release(2);
         play.happen(Action::Backup);
@@ -134,7 +134,7 @@ fn a_copy_from_after_the_point_of_a_restore_is_not_believed_for_ever() {
 
 #[test]
 fn a_seat_a_restore_forgot_is_granted_only_after_its_holders_lease() {
-    guards(Rule::RestoreQuarantines, &one_seat(), &[OVERSOLD], |play| {
+    guards_alone(Rule::RestoreQuarantines, &[Rule::RestoreOpensLater], &one_seat(), &[OVERSOLD], |play| {
         play.happen(Action::Backup);
         play.acquire(0);
         play.happen(Action::Restore);

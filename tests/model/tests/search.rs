@@ -132,13 +132,20 @@ fn walks_find_what_breaks_sessions() {
 
 #[test]
 fn walks_find_what_breaks_copies() {
-    finds("failovers", &[Rule::Stamp, Rule::Nonce, Rule::UnknownComparesEpochs, Rule::ReaperComparesEpochs]);
-    finds("lost keys", &[Rule::Counts]);
+    finds("sharing one seat", &[Rule::RebuildGivesAFullLease]);
+    finds(
+        "failovers",
+        &[Rule::Stamp, Rule::Nonce, Rule::NonceIsOfItsNode, Rule::UnknownComparesEpochs, Rule::ReaperComparesEpochs],
+    );
+    finds("lost keys", &[Rule::Counts, Rule::NonceRemembersItsEpoch]);
 }
 
 #[test]
 fn walks_find_what_trusts_one_clock() {
-    finds("wrong clocks", &[Rule::TwoClocksTake, Rule::TwoClocksForSessions, Rule::LeaseFromTheLaterClock]);
+    finds(
+        "wrong clocks",
+        &[Rule::TwoClocksTake, Rule::TwoClocksForSessions, Rule::LeaseFromTheLaterClock, Rule::ClaimedIsOverByAnyClock],
+    );
 }
 
 #[test]
@@ -152,6 +159,7 @@ fn walks_find_what_breaks_changes() {
         "resizes",
         &[
             Rule::GrantRefusesRetiredRows,
+            Rule::EndingFencesEmptySeats,
             Rule::CapCountsTheLiving,
             Rule::SurplusIsRetired,
             Rule::ShrinkKeepsQuarantines,
@@ -165,6 +173,7 @@ fn walks_find_what_breaks_changes() {
             Rule::TicketLiftsQuarantine,
             Rule::ReaperLooksAtQuarantines,
             Rule::KickEndsTheWholeSeat,
+            Rule::QuarantineCountsFromTheRebuild,
         ],
     );
     finds("restores", &[Rule::RestoreOutlastsLeases]);

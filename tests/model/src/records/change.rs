@@ -4,7 +4,7 @@
 use super::{Records, Row};
 use crate::{
     rules::{Rule, Rules},
-    time::Time,
+    time::{REBUILD_LEASE, Time},
     words::{Epoch, RESTORE_JUMP, SeatNo, SessionId},
 };
 
@@ -74,6 +74,9 @@ impl Records {
     pub fn after_restore(&mut self, now: Time, rules: Rules) {
         if rules.hold(Rule::RestoreJumpsEpochs) {
             self.epoch += RESTORE_JUMP;
+        }
+        if rules.hold(Rule::RestoreOpensLater) {
+            self.opens_at = now + REBUILD_LEASE;
         }
         if rules.hold(Rule::RestoreQuarantines) {
             for row in self.seats.iter_mut().filter(|row| row.holder.is_none()) {

@@ -22,6 +22,8 @@ pub struct Records {
     pub total: usize,
     pub surplus: usize,
     pub active: bool,
+    /// 0: always open.
+    pub opens_at: Time,
     /// By number; rows are never deleted.
     pub seats: Vec<Row>,
     pub sessions: BTreeMap<SessionId, Session>,
@@ -66,6 +68,7 @@ impl Records {
             total: seats,
             surplus: 0,
             active: true,
+            opens_at: 0,
             seats: vec![Row::default(); seats],
             sessions: BTreeMap::new(),
         }

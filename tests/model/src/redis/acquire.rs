@@ -52,6 +52,9 @@ impl Script<'_> {
         if !self.is_active() {
             return AcquireAnswer::Refused;
         }
+        if self.copy.h.as_ref().is_some_and(|h| h.opens > self.reap_now) {
+            return AcquireAnswer::Full;
+        }
         match self.copy.m.get(&ask.holder).copied() {
             Some(seat) => self.join(seat, ask),
             None => self.take(ask),
@@ -101,9 +104,11 @@ impl Script<'_> {
 
     /// The holder has none: the seat that lapsed first, if the cap allows.
     fn take(&mut self, ask: Ask) -> AcquireAnswer {
-        let Some(seat) = self.first_free() else { return AcquireAnswer::Full };
-        let held = self.held_beside(seat);
-        if held >= self.copy.h.as_ref().map_or(0, |h| h.cap) {
+        let first = self.copy.z.iter().min_by_key(|(seat, score)| (**score, **seat));
+        let Some(seat) = first.filter(|(_, score)| self.lapsed(**score)).map(|(seat, _)| *seat) else {
+            return AcquireAnswer::Full;
+        };
+        if self.living() >= self.copy.h.as_ref().map_or(0, |h| h.cap) {
             return AcquireAnswer::Full;
         }
         let dropped = self.copy.s.get(&seat).map(|old| old.sessions.iter().map(|(id, _)| *id).collect());
@@ -117,29 +122,12 @@ impl Script<'_> {
         self.granted(seat, ask.session, dropped.unwrap_or_default(), false)
     }
 
-    /// Who counts against the cap if this seat is taken.
-    fn held_beside(&self, seat: SeatNo) -> usize {
-        let was_held = self.copy.s.contains_key(&seat) && self.holds(Rule::CapLeavesOutTheExpired);
-        let held = self.copy.s.len() - usize::from(was_held);
-        if !self.holds(Rule::CapCountsTheLiving) {
-            return held;
+    /// Who counts against the cap.
+    fn living(&self) -> usize {
+        if self.holds(Rule::CapCountsTheLiving) {
+            return self.copy.z.values().filter(|end| !self.lapsed(**end)).count();
         }
-        // Quarantines among them: a bound that is quick to count.
-        held.min(self.copy.z.values().filter(|end| !self.lapsed(**end)).count())
-    }
-
-    fn first_free(&self) -> Option<SeatNo> {
-        let (&first, &score) = self.copy.z.iter().min_by_key(|(seat, score)| (**score, **seat))?;
-        if !self.lapsed(score) {
-            return None;
-        }
-        let draining = self.copy.s.len() >= self.copy.h.as_ref().map_or(0, |h| h.cap);
-        if self.copy.s.contains_key(&first) || !draining || !self.holds(Rule::DrainingPicksWhatWasLeft) {
-            return Some(first);
-        }
-        let mut over: Vec<_> = self.copy.z.iter().filter(|(_, score)| self.lapsed(**score)).collect();
-        over.sort_by_key(|(seat, score)| (**score, **seat));
-        Some(over.into_iter().find(|(seat, _)| self.copy.s.contains_key(seat)).map_or(first, |(seat, _)| *seat))
+        self.copy.s.len()
     }
 
     fn change(&mut self, seat: SeatNo, change: impl FnOnce(&mut Entry)) {

@@ -75,6 +75,8 @@ pub struct Settings {
     pub stale: bool,
     /// The license gives seats.
     pub active: bool,
+    /// Before this nobody sits down: the records were restored.
+    pub opens: Time,
 }
 
 /// What `s` says about a held seat.

@@ -62,6 +62,7 @@ impl Script<'_> {
             last: self.now,
             stale: false,
             active: read.active,
+            opens: read.opens_at,
         });
         for (seat, row) in read.seats() {
             match row.holder {
