@@ -23,7 +23,7 @@ pub struct Play {
     told: Vec<String>,
 }
 
-/// Plays a scenario under the protocol as it is built, where nothing may break, and without one protection, where all of `breaks` must.
+/// Plays a scenario under the protocol as it is built (and nothing asked of people done), where nothing may break, and without one protection, where all of `breaks` must.
 ///
 /// # Panics
 /// If it is otherwise; with the whole run in words.
@@ -40,11 +40,11 @@ pub fn guards_alone(rule: Rule, also: &[Rule], bounds: &Bounds, breaks: &[&str],
     compare(base, base.without(rule), bounds, breaks, scenario);
 }
 
-/// The same for a protection the product does not have: nothing may break with it, and without it, as it is built, all of `breaks` does.
+/// The same for what is asked of people: nothing may break if they do it, and if they do not all of `breaks` does.
 ///
 /// # Panics
 /// As [`guards`].
-pub fn would_guard(rule: Rule, bounds: &Bounds, breaks: &[&str], scenario: impl Fn(&mut Play)) {
+pub fn guards_what_people_do(rule: Rule, bounds: &Bounds, breaks: &[&str], scenario: impl Fn(&mut Play)) {
     compare(Rules::built().with(rule), Rules::built(), bounds, breaks, scenario);
 }
 

@@ -176,22 +176,22 @@ impl fmt::Display for Rule {
     }
 }
 
-/// Protections that the model asks for and the product does not have: holes, each with a scenario in `tests/holes.rs`.
-pub const MISSING: &[Rule] = &[Rule::RestoreOutlastsLeases];
+/// Protections no program can give: docs/OPERATING.md asks them of people. The others are looked at without them.
+pub const LEFT_TO_PEOPLE: &[Rule] = &[Rule::RestoreOutlastsLeases];
 
 /// Which protections hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Rules(u128);
 
 impl Rules {
-    /// The protocol, its holes mended.
+    /// The protocol with everybody doing what it asks.
     pub fn all() -> Self {
         Self(u128::MAX)
     }
 
-    /// The protocol as it is built.
+    /// What is built, whatever people do.
     pub fn built() -> Self {
-        MISSING.iter().fold(Self::all(), |rules, rule| rules.without(*rule))
+        LEFT_TO_PEOPLE.iter().fold(Self::all(), |rules, rule| rules.without(*rule))
     }
 
     /// One protection less.

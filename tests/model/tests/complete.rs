@@ -16,7 +16,7 @@ const PAGE: &str = include_str!("../../../docs/MODEL.md");
 fn scenario_of(rule: Rule) -> Option<&'static str> {
     SCENARIOS.iter().flat_map(|file| file.split("#[test]\nfn ").skip(1)).find_map(|test| {
         let (name, body) = test.split_once("()")?;
-        let guards = ["guards", "guards_alone", "would_guard"].map(|by| format!(" {by}(Rule::{rule},"));
+        let guards = ["guards", "guards_alone", "guards_what_people_do"].map(|by| format!(" {by}(Rule::{rule},"));
         guards.iter().any(|call| body.contains(call)).then_some(name)
     })
 }
