@@ -1,0 +1,262 @@
+//! The stores and what becomes of them: two Redis nodes of which one follows the other, and one PostgreSQL.
+
+use crate::{
+    operations::{RecordsFault, RedisFault},
+    proxy::{Fault, Proxy, Upstream},
+};
+use license_local::stores::{Postgres, Redis};
+use license_tests::World;
+use sqlx::{Connection, PgConnection};
+use std::{
+    collections::HashSet,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// A node that stands still is not waited for longer than this.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Every way of every instance. The last of `redis` and `records` are the reaper's, those before them the admin's.
+pub struct Ways {
+    pub http: Vec<Proxy>,
+    pub redis: Vec<Proxy>,
+    pub records: Vec<Proxy>,
+}
+
+impl Ways {
+    pub fn heal(&self) {
+        self.http.iter().chain(&self.redis).chain(&self.records).for_each(Proxy::heal);
+    }
+
+    /// Faults that met something.
+    pub fn met(&self) -> usize {
+        self.http.iter().chain(&self.redis).chain(&self.records).map(Proxy::met).sum()
+    }
+}
+
+/// How a Redis of a pair is started: a copy is made without delay.
+pub fn redis_settings() -> license_local::stores::RedisSettings {
+    let more = ["--repl-diskless-sync-delay", "0", "--repl-timeout", "3"].map(str::to_owned).to_vec();
+    license_local::stores::RedisSettings { tcp: true, more, ..Default::default() }
+}
+
+/// Where a node is.
+pub fn address(node: &Redis) -> Upstream {
+    Upstream::Tcp(SocketAddr::from(([127, 0, 0, 1], node.port().expect("it has a port"))))
+}
+
+/// Two Redis nodes. The primary is the world's.
+pub struct Pair {
+    pub world: World,
+    second: Redis,
+    /// The second's way to the first.
+    link: Proxy,
+    ways: Arc<Ways>,
+    dead: HashSet<u16>,
+    later: Vec<(Instant, Later)>,
+    /// How long after each promotion the last connection to the old primary was cut.
+    pub drained: Arc<std::sync::Mutex<Vec<Duration>>>,
+}
+
+/// What is still to be done, and with which node.
+enum Later {
+    Resume(u16),
+    Spacious(u16),
+    Follow(u16),
+}
+
+impl Pair {
+    /// The world's Redis and another that follows it.
+    pub async fn new(world: World, ways: Arc<Ways>) -> Self {
+        let second = Redis::temporary(redis_settings()).await.expect("Redis starts");
+        let link = Proxy::stream(address(&world.redis)).await;
+        follow(&second, &link).await;
+        Self { world, second, link, ways, dead: HashSet::new(), later: Vec::new(), drained: Arc::default() }
+    }
+
+    /// When something is due by itself.
+    pub fn due(&self) -> Option<Instant> {
+        self.later.iter().map(|(at, _)| *at).min()
+    }
+
+    /// Does what is due.
+    pub async fn go_on(&mut self) {
+        let now = Instant::now();
+        let (due, later) = std::mem::take(&mut self.later).into_iter().partition(|(at, _)| *at <= now);
+        self.later = later;
+        self.done(due).await;
+    }
+
+    async fn done(&mut self, due: Vec<(Instant, Later)>) {
+        for (_, what) in due {
+            match what {
+                Later::Resume(port) => self.node(port).resume(),
+                Later::Spacious(port) => {
+                    command(self.node(port), &["CONFIG", "SET", "maxmemory", "0"]).await;
+                }
+                Later::Follow(port) if port == self.second.port().unwrap_or(0) => {
+                    follow(&self.second, &self.link).await;
+                    self.link.fault(Fault::Cut);
+                }
+                Later::Follow(_) => {}
+            }
+        }
+    }
+
+    fn node(&mut self, port: u16) -> &mut Redis {
+        if self.world.redis.port() == Some(port) { &mut self.world.redis } else { &mut self.second }
+    }
+
+    /// Lets a fault happen.
+    pub async fn fault(&mut self, fault: &RedisFault) {
+        let port = self.world.redis.port().unwrap_or(0);
+        let after = |time: &Duration| Instant::now() + *time;
+        match fault {
+            RedisFault::Flush => command(&self.world.redis, &["FLUSHALL"]).await,
+            RedisFault::Forget(key) => command(&self.world.redis, &["DEL", &self.world.key(key)]).await,
+            RedisFault::Kill => {
+                self.world.redis.kill().await;
+                self.dead.insert(port);
+            }
+            RedisFault::Start => self.start().await,
+            RedisFault::Pause(time) => {
+                self.world.redis.pause();
+                self.later.push((after(time), Later::Resume(port)));
+            }
+            RedisFault::Lag(time) => self.link.fault(Fault::HalfOpen { lasting: *time }),
+            RedisFault::Promote => self.promote(true).await,
+            RedisFault::PromoteUndrained => self.promote(false).await,
+            RedisFault::Full(time) => {
+                self.later.push((after(time), Later::Spacious(port)));
+                command(&self.world.redis, &["CONFIG", "SET", "maxmemory", "1"]).await;
+            }
+        }
+    }
+
+    async fn start(&mut self) {
+        for port in std::mem::take(&mut self.dead) {
+            self.node(port).restart().await.expect("Redis starts again");
+            if self.second.port() == Some(port) {
+                follow(&self.second, &self.link).await;
+            }
+        }
+    }
+
+    /// The second node takes over. Unless `drained` is false the old one is reachable over old connections for three quarters of the
+    /// drain margin and follows the new one then.
+    async fn promote(&mut self, drained: bool) {
+        let port = self.second.port().unwrap_or(0);
+        if self.dead.contains(&port) {
+            return;
+        }
+        self.second.resume();
+        // A node that was primary until just now gets its new id only by having been a follower, as any failover makes it one.
+        follow(&self.second, &self.link).await;
+        command(&self.second, &["REPLICAOF", "NO", "ONE"]).await;
+        std::mem::swap(&mut self.world.redis, &mut self.second);
+        let began = Instant::now();
+        for way in &self.ways.redis {
+            way.repoint(address(&self.world.redis));
+        }
+        self.link.repoint(address(&self.world.redis));
+        if drained {
+            let margin = self.world.timing.drain * 3 / 4;
+            self.later.push((began + margin, Later::Follow(self.second.port().unwrap_or(0))));
+            let (ways, log) = (self.ways.clone(), self.drained.clone());
+            // On its own: however long a node takes for something else, this must not come late.
+            tokio::spawn(async move {
+                tokio::time::sleep(margin).await;
+                ways.redis.iter().for_each(Proxy::cut_old);
+                log.lock().unwrap().push(began.elapsed());
+            });
+        }
+    }
+
+    /// Ends all faults: both nodes run, answer and have space; the second follows the first.
+    pub async fn calm(&mut self) {
+        self.link.heal();
+        let due = std::mem::take(&mut self.later);
+        self.done(due).await;
+        self.start().await;
+        command(&self.world.redis, &["CONFIG", "SET", "maxmemory", "0"]).await;
+        self.world.reaper = self.world.another_reaper();
+    }
+}
+
+/// Makes a node follow whatever the link leads to.
+async fn follow(node: &Redis, link: &Proxy) {
+    command(node, &["REPLICAOF", "127.0.0.1", &link.port().to_string()]).await;
+}
+
+/// Tells a node something; one that is dead or stands still does not hear it.
+async fn command(node: &Redis, words: &[&str]) {
+    let told = async {
+        let client = redis::Client::open(node.url())?;
+        let mut connection = client.get_multiplexed_async_connection().await?;
+        redis::cmd(words[0]).arg(&words[1..]).exec_async(&mut connection).await
+    };
+    let _ = tokio::time::timeout(PATIENCE, told).await;
+}
+
+/// The PostgreSQL of a run.
+pub struct Database {
+    pub server: Postgres,
+    ways: Arc<Ways>,
+    dead: bool,
+}
+
+impl Database {
+    pub fn new(server: Postgres, ways: Arc<Ways>) -> Self {
+        Self { server, ways, dead: false }
+    }
+
+    /// Lets a fault happen.
+    pub async fn fault(&mut self, fault: RecordsFault) {
+        match fault {
+            RecordsFault::Kill => {
+                self.server.kill().await;
+                self.dead = true;
+            }
+            RecordsFault::Start => self.start().await,
+            RecordsFault::Backup => {
+                self.server.stop().await;
+                self.copy("data", "backup");
+                self.server.restart().await.expect("PostgreSQL starts again");
+            }
+            RecordsFault::Restore => self.restore(true).await,
+            RecordsFault::RestoreUnsafely => self.restore(false).await,
+        }
+    }
+
+    /// Starts it again where it was killed.
+    pub async fn start(&mut self) {
+        if std::mem::take(&mut self.dead) {
+            self.server.restart().await.expect("PostgreSQL starts again");
+        }
+    }
+
+    /// As docs/OPERATING.md, section 4, has it: every service closed, the database put back, made safe, opened.
+    async fn restore(&mut self, safely: bool) {
+        let closed = Fault::HalfOpen { lasting: Duration::from_secs(60) };
+        self.ways.http.iter().for_each(|way| way.fault(closed));
+        // Every request under way has ended by then.
+        tokio::time::sleep(license_core::domain::lease::Timing::DEADLINE).await;
+        self.server.stop().await;
+        self.copy("backup", "data");
+        self.server.restart().await.expect("PostgreSQL starts again");
+        if safely {
+            let mut owner = PgConnection::connect_with(&self.server.superuser()).await.unwrap();
+            let pools: i64 = sqlx::query_scalar("select after_restore()").fetch_one(&mut owner).await.unwrap();
+            assert!(pools > 0, "the restored database has a pool");
+        }
+        self.ways.http.iter().for_each(Proxy::heal);
+    }
+
+    fn copy(&self, from: &str, to: &str) {
+        let (from, to) = (self.server.dir().join(from), self.server.dir().join(to));
+        let _ = std::fs::remove_dir_all(&to);
+        let copied = std::process::Command::new("cp").arg("-a").args([&from, &to]).status().unwrap();
+        assert!(copied.success(), "the data is copied");
+    }
+}
