@@ -4,7 +4,7 @@
 //! earlier generation is dropped; the generation rises on start, on release and on gone. A refusal that carries no statement for this
 //! request's nonce counts as no answer.
 
-use crate::operations::Deed;
+use crate::{fleet::DEAD, operations::Deed};
 use license_core::domain::id::{Attempt, ClientPart, Holder, SessionId};
 use license_tests::{
     claims,
@@ -246,7 +246,9 @@ impl Client {
     fn seated(&self, shared: &Shared, generation: u64, attempt: Attempt, sent: Instant, nonce: &str, body: &Value) {
         let id = body["session_id"].as_str().and_then(|id| id.parse().ok()).map(SessionId).expect("a session's id");
         let token = claims(body["token"].as_str().expect("a token"));
-        if token["nonce"] != nonce || token["session_id"] != body["session_id"] || token["sub"] != self.holder.to_string()
+        if token["nonce"] != nonce
+            || token["session_id"] != body["session_id"]
+            || token["sub"] != self.holder.to_string()
         {
             shared.log.broke(format!("{} was given a token that is not its own: {token}", self.label));
             return;
@@ -258,8 +260,7 @@ impl Client {
         }
         shared.count("acquire: seat");
         let seat = body["seat"].as_u64().expect("a seat") as u32;
-        let belief =
-            Belief { session: id, holder: self.holder, seat, label: self.label.clone(), spans: Vec::new() };
+        let belief = Belief { session: id, holder: self.holder, seat, label: self.label.clone(), spans: Vec::new() };
         shared.log.seated(&belief, attempt, sent, shared.lease);
         let handle = body["session"].as_str().expect("a handle").to_owned();
         process.session = Some(Session { id, handle, asked: Instant::now(), mute: Duration::ZERO });
@@ -343,6 +344,9 @@ impl Client {
             request = request.bearer_auth(bearer);
         }
         let Ok(answer) = request.send().await else { return Answer::Nothing("no answer") };
+        if answer.headers().contains_key(DEAD) {
+            return Answer::Nothing("no answer");
+        }
         let status = answer.status().as_u16();
         let Ok(body) = answer.json::<Value>().await else { return Answer::Nothing("no answer") };
         match status {

@@ -6,6 +6,12 @@ use crate::{
     plan::Setting,
     proxy::Upstream,
 };
+use axum::{
+    Router,
+    http::{HeaderName, HeaderValue},
+    middleware::map_response,
+    response::Response,
+};
 use license_core::{
     Clock,
     domain::event::Event,
@@ -31,8 +37,10 @@ use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use std::{
     collections::{BTreeMap, HashSet},
     net::{Ipv4Addr, SocketAddr},
-    sync::{Arc, Mutex},
-    time::Duration,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 use tempfile::TempDir;
 use tokio::{
@@ -48,8 +56,35 @@ const NAMES: [(Name, &str); 3] =
 /// One root key file for all processes that this one starts: making one takes seconds.
 static ROOT: OnceCell<TempDir> = OnceCell::const_new();
 
+/// Internal errors of instances in this process, and how many of them are meant to be.
+#[derive(Default)]
+pub struct Died {
+    cuts: AtomicUsize,
+    answers: AtomicUsize,
+}
+
+impl Died {
+    /// Internal errors that no plan asked for.
+    pub fn unasked(&self) -> usize {
+        self.answers.load(Ordering::SeqCst).saturating_sub(self.cuts.load(Ordering::SeqCst))
+    }
+}
+
+/// Marks an answer of a process that died: clients pass it over.
+pub const DEAD: HeaderName = HeaderName::from_static("x-dead");
+
+/// A move that was cut at a step ends as an internal error, and a process that dies says nothing.
+fn silent_if_dead(mut answer: Response, died: &Died) -> Response {
+    if answer.status().as_u16() == 500 {
+        died.answers.fetch_add(1, Ordering::SeqCst);
+        answer.headers_mut().insert(DEAD, HeaderValue::from_static("1"));
+    }
+    answer
+}
+
 /// Everything that answers.
 pub struct Fleet {
+    pub died: Arc<Died>,
     ways: Arc<Ways>,
     instances: Vec<Instance>,
     pub manage: Manage,
@@ -75,6 +110,7 @@ impl Fleet {
             bucket: world.bucket().await,
             instances: Vec::new(),
             published: Arc::default(),
+            died: Arc::default(),
             dir: tempfile::tempdir().unwrap(),
             ways,
         };
@@ -92,6 +128,11 @@ impl Fleet {
             .merge(release::router(release::State { moves: moves.clone() }));
         let logging = Logging { filter: "error".into(), text: false, project: None };
         let app = layers(router, &Rim::new(&Docs::default(), &logging));
+        let died = self.died.clone();
+        let app = Router::new().fallback_service(app).layer(map_response(move |answer: Response| {
+            let died = died.clone();
+            async move { silent_if_dead(answer, &died) }
+        }));
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         self.ways.http[n].repoint(Upstream::Tcp(listener.local_addr().unwrap()));
         let (stop, mut stopping) = watch::channel(false);
@@ -124,7 +165,10 @@ impl Fleet {
             Some(Instance::Processes { .. }) => return,
         };
         match fault {
-            InstanceFault::Dies(step) => steps.cut(step),
+            InstanceFault::Dies(step) => {
+                self.died.cuts.fetch_add(1, Ordering::SeqCst);
+                steps.cut(step);
+            }
             InstanceFault::Stalls(step, time) => {
                 let held = steps.hold(step);
                 tokio::spawn(async move {
@@ -215,6 +259,3 @@ fn admin(world: &World, ways: &Ways, n: usize) -> Manage {
 fn reaper(world: &World, ways: &Ways, n: usize) -> Reaper {
     Reaper::new(seats(world, ways, n), Records::with(database(ways, n), Role::Reaper, 4), world.timing)
 }
-
-/// How long a pause may be at most before a run waits for it in vain.
-pub const LONGEST_PAUSE: Duration = Duration::from_secs(12);

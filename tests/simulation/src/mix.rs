@@ -53,12 +53,12 @@ const WILD: Habits =
 
 impl Mix {
     fn add(&mut self, at: Duration, what: Operation) {
-        self.operations.push(Timed { at: Duration::from_millis(at.as_millis() as u64), what });
+        self.operations.push(Timed { at, what });
     }
 
     /// A part of the lease.
     fn part(&mut self, low: f64, high: f64) -> Duration {
-        self.dice.between(self.setting.ttl, low, high)
+        Duration::from_millis(self.dice.between(self.setting.ttl, low, high).as_millis() as u64)
     }
 
     fn between_ms(&mut self, low: u64, high: u64) -> Duration {
@@ -112,7 +112,7 @@ impl Mix {
             let instance = self.dice.below(self.setting.instances);
             let what = if self.dice.chance(0.3) { self.instance_fault(instance) } else { self.way_fault(instance) };
             self.add(at, what);
-            at += self.between_ms(50, 600);
+            at += self.between_ms(50, 1000);
         }
     }
 
@@ -123,8 +123,7 @@ impl Mix {
         let here = self.setting.instances - self.setting.processes;
         if instance >= here {
             let function = [Function::Acquire, Function::Heartbeat, Function::Release][self.dice.below(3)];
-            let signal =
-                if self.dice.chance(0.5) { Signal::Kill } else { Signal::Pause(self.between_ms(100, 7000)) };
+            let signal = if self.dice.chance(0.5) { Signal::Kill } else { Signal::Pause(self.between_ms(100, 7000)) };
             return Operation::Function(function, instance, signal);
         }
         // One beyond the instances is the reaper.
@@ -168,7 +167,7 @@ impl Mix {
         let mut at = self.between_ms(2000, 4000);
         while at + QUIET_END < self.setting.length {
             let over = self.great_fault(at);
-            at = over + self.between_ms(500, 5000);
+            at = over + self.between_ms(1000, 8000);
         }
     }
 
@@ -232,19 +231,22 @@ impl Mix {
         let mut at = self.between_ms(1000, 5000);
         while at < self.setting.length {
             let seats = self.setting.seats as usize;
-            match self.dice.below(5) {
-                0 | 1 => {
+            match self.dice.below(7) {
+                0..=2 => {
                     let seat = self.dice.below(seats) as u32;
                     self.add(at, Operation::Kick(seat));
                 }
-                2 | 3 => {
+                3..=5 => {
                     let size = 1 + self.dice.below(2 * seats) as u32;
                     self.add(at, Operation::Resize(size));
                 }
                 _ => {
                     let back = at + self.part(0.1, 1.4);
                     self.add(at, Operation::Suspend);
-                    self.add(back, Operation::Resume);
+                    // Again and again: the first may come while a store is away.
+                    for n in 0..4 {
+                        self.add(back + self.setting.ttl * n / 4, Operation::Resume);
+                    }
                     at = back;
                 }
             }

@@ -203,6 +203,10 @@ impl Run {
         check::settle(&pair.world).await;
         let last = Fleet::sweep(self.fleet.reaper.clone(), self.fleet.bucket, self.fleet.published.clone()).await;
         assert!(last, "the stores answer the last sweep");
+        let unasked = self.fleet.died.unasked();
+        if unasked > 0 {
+            broken.push(format!("{unasked} internal errors that nobody asked for"));
+        }
         let margin = pair.world.timing.drain;
         if let Some(late) = pair.drained.lock().unwrap().iter().find(|took| **took > margin * 9 / 10) {
             broken.push(format!("the harness was late: an old primary was reachable for {late:?}"));

@@ -122,7 +122,13 @@ impl fmt::Display for Figures {
             all.join(", ")
         };
         let faults: usize = self.faults.values().sum();
-        writeln!(f, "runs {}, operations {}, of them faults {faults}: {}", self.runs, self.operations, list(&self.faults))?;
+        writeln!(
+            f,
+            "runs {}, operations {}, of them faults {faults}: {}",
+            self.runs,
+            self.operations,
+            list(&self.faults)
+        )?;
         writeln!(f, "met by proxy faults: {}", self.met)?;
         writeln!(f, "clients: {}", list(&self.told))?;
         writeln!(

@@ -62,12 +62,7 @@ pub async fn look_settled(world: &World, log: &BeliefLog, resized: Option<&[Resi
 }
 
 /// S1, S2: at no instant more believing holders than seats, nor two on one seat.
-async fn oversold(
-    world: &World,
-    beliefs: &[Belief],
-    resized: Option<&[Resized]>,
-    broken: &mut Vec<String>,
-) -> usize {
+async fn oversold(world: &World, beliefs: &[Belief], resized: Option<&[Resized]>, broken: &mut Vec<String>) -> usize {
     let rows = world.count("select count(*) from seats where not retired").await;
     let sized = world.count("select seats_total + surplus::bigint from pools").await;
     if rows != sized {

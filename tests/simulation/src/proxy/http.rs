@@ -38,13 +38,7 @@ pub(super) async fn carry(shared: Arc<Shared>, mut client: TcpStream, held: Held
 }
 
 /// The answer to a request; `None` where the client hears nothing.
-async fn passed(
-    shared: &Shared,
-    upstream: &Upstream,
-    path: &str,
-    request: Vec<u8>,
-    held: &Held,
-) -> Option<Vec<u8>> {
+async fn passed(shared: &Shared, upstream: &Upstream, path: &str, request: Vec<u8>, held: &Held) -> Option<Vec<u8>> {
     let (fault, silence) = (shared.faults.meet(|_| true), shared.faults.silence());
     let ask = || answer(upstream.clone(), path.to_owned(), request.clone());
     match fault {
