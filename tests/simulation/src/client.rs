@@ -4,8 +4,11 @@
 //! earlier generation is dropped; the generation rises on start, on release and on gone. A refusal that carries no statement for this
 //! request's nonce counts as no answer.
 
-use crate::{fleet::DEAD, operations::Deed};
-use license_core::domain::id::{Attempt, ClientPart, Holder, SessionId};
+use crate::{fleet::DEAD, operations::Deed, plan::Setting};
+use license_core::domain::{
+    id::{Attempt, ClientPart, Holder, SessionId},
+    lease::Timing,
+};
 use license_tests::{
     claims,
     load::{
@@ -37,6 +40,7 @@ struct Shared {
     http: reqwest::Client,
     /// Where the ways to the instances begin.
     ports: Vec<u16>,
+    sticky: bool,
     license: License,
     lease: Duration,
     ttl: Duration,
@@ -48,6 +52,7 @@ struct Client {
     hardware: String,
     holder: Holder,
     label: String,
+    number: usize,
     process: Mutex<Process>,
     dice: Mutex<Dice>,
 }
@@ -80,13 +85,12 @@ enum Answer {
 }
 
 impl Clients {
-    /// So many clients; those from `machines` on share a machine with one of the first.
+    /// The clients of a setting; those from `machines` on share a machine with one of the first.
     pub fn new(
         license: &License,
-        lease: Duration,
-        ttl: Duration,
+        timing: &Timing,
         ports: Vec<u16>,
-        (machines, clients): (usize, usize),
+        setting: &Setting,
         mut dice: Dice,
     ) -> Self {
         let _ = license_tests::process::http();
@@ -94,19 +98,21 @@ impl Clients {
         let shared = Shared {
             http: http.build().unwrap(),
             ports,
+            sticky: setting.sticky,
             license: license.clone(),
-            lease,
-            ttl,
+            lease: timing.ttl - timing.eps(),
+            ttl: timing.ttl,
             log: BeliefLog::default(),
             counts: Mutex::default(),
         };
-        let clients = (0..clients).map(|n| {
-            let hardware = format!("machine-{:04}", n % machines);
+        let clients = (0..setting.clients).map(|n| {
+            let hardware = format!("machine-{:04}", n % setting.machines);
             let part: ClientPart = hardware.parse().unwrap();
             Arc::new(Client {
                 holder: Holder::machine(license.key.number(), &part),
                 hardware,
                 label: format!("client {n}"),
+                number: n,
                 process: Mutex::new(Process::new()),
                 dice: Mutex::new(dice.split()),
             })
@@ -337,7 +343,8 @@ impl Client {
 
     /// Sends a request to one of the instances.
     async fn send(&self, shared: &Shared, verb: &str, bearer: Option<&str>, body: &Value, nonce: &str) -> Answer {
-        let port = shared.ports[self.dice.lock().unwrap().below(shared.ports.len())];
+        let drawn = self.dice.lock().unwrap().below(shared.ports.len());
+        let port = shared.ports[if shared.sticky { self.number % shared.ports.len() } else { drawn }];
         let url = format!("http://127.0.0.1:{port}/api/v1/licenses/{verb}");
         let mut request = shared.http.post(url).json(body).header("connection", "close");
         if let Some(bearer) = bearer {

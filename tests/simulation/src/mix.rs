@@ -12,20 +12,32 @@ use std::time::Duration;
 /// Not later than this before the end begins something that breaks a whole store.
 const QUIET_END: Duration = Duration::from_secs(2);
 
-/// The plan of a seed.
+/// The plan of a seed: clients, faults, administrators and sweeps.
 pub fn plan(seed: u64, setting: &Setting) -> Plan {
-    let mut mix = Mix { dice: Dice::of(seed), setting: setting.clone(), operations: Vec::new() };
+    let mut mix = Mix::new(seed, setting);
     for client in 0..setting.clients {
-        mix.client(client);
+        let habits = match mix.dice.below(10) {
+            0..=2 => STEADY,
+            3..=7 => LIVELY,
+            _ => WILD,
+        };
+        mix.client(client, &habits);
     }
     mix.small_faults();
     mix.great_faults();
     mix.people();
     mix.reaper();
-    let setting = Setting { length: setting.length, ..setting.clone() };
-    let mut operations = mix.operations;
-    operations.retain(|operation| operation.at < setting.length);
-    Plan::new(seed, setting, operations)
+    mix.plan(seed)
+}
+
+/// Clients and sweeps without faults, for faults that are written down: the first `steady` clients keep their seats.
+pub fn crowd(seed: u64, setting: &Setting, steady: usize) -> Plan {
+    let mut mix = Mix::new(seed, setting);
+    for client in 0..setting.clients {
+        mix.client(client, if client < steady { &STEADY } else { &LIVELY });
+    }
+    mix.reaper();
+    mix.plan(seed)
 }
 
 struct Mix {
@@ -52,6 +64,15 @@ const WILD: Habits =
     Habits { period: (0.02, 0.12), restart: 0.08, release: 0.15, silence: 0.03, death: 0.03, twice: 0.2 };
 
 impl Mix {
+    fn new(seed: u64, setting: &Setting) -> Self {
+        Self { dice: Dice::of(seed), setting: setting.clone(), operations: Vec::new() }
+    }
+
+    fn plan(mut self, seed: u64) -> Plan {
+        self.operations.retain(|operation| operation.at < self.setting.length);
+        Plan::new(seed, self.setting, self.operations)
+    }
+
     fn add(&mut self, at: Duration, what: Operation) {
         self.operations.push(Timed { at, what });
     }
@@ -65,12 +86,7 @@ impl Mix {
         Duration::from_millis(low + self.dice.below((high - low) as usize) as u64)
     }
 
-    fn client(&mut self, client: usize) {
-        let habits = match self.dice.below(10) {
-            0..=2 => STEADY,
-            3..=7 => LIVELY,
-            _ => WILD,
-        };
+    fn client(&mut self, client: usize, habits: &Habits) {
         let mut at = self.part(0.0, 0.5);
         let mut seated = false;
         while at < self.setting.length {

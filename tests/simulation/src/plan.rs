@@ -32,6 +32,8 @@ pub struct Setting {
     pub instances: usize,
     /// How many of them are processes of their own.
     pub processes: usize,
+    /// Whether client `n` always asks instance `n` modulo their number, and not any.
+    pub sticky: bool,
     /// How long it goes on with operations.
     pub length: Duration,
 }
@@ -48,6 +50,7 @@ impl Setting {
             clients,
             instances: 3,
             processes: 0,
+            sticky: false,
             length,
         }
     }
@@ -60,25 +63,28 @@ impl Plan {
         Self { seed, setting, operations }
     }
 
-    /// The same from lines without a head, as scenarios are written.
+    /// The same with more operations, from lines without a head, as scenarios are written.
     ///
     /// # Panics
     /// If a line is no operation.
-    pub fn written(setting: Setting, lines: &str) -> Self {
-        let operations = lines.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-        Self::new(0, setting, operations.map(|line| line.parse().expect("an operation")).collect())
+    #[must_use]
+    pub fn with(self, lines: &str) -> Self {
+        let lines = lines.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let more = lines.map(|line| line.parse().unwrap_or_else(|problem| panic!("{line}: {problem}")));
+        let operations = self.operations.into_iter().chain(more).collect();
+        Self::new(self.seed, self.setting, operations)
     }
 }
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Setting { ttl, drain, connection_age, seats, machines, clients, instances, processes, length } =
+        let Setting { ttl, drain, connection_age, seats, machines, clients, instances, processes, sticky, length } =
             &self.setting;
         let ms = |d: &Duration| d.as_millis();
         writeln!(f, "seed {}", self.seed)?;
         writeln!(f, "ttl {}ms\ndrain {}ms\nconnection-age {}ms", ms(ttl), ms(drain), ms(connection_age))?;
         writeln!(f, "seats {seats}\nmachines {machines}\nclients {clients}")?;
-        writeln!(f, "instances {instances}\nprocesses {processes}\nlength {}ms", ms(length))?;
+        writeln!(f, "instances {instances}\nprocesses {processes}\nsticky {sticky}\nlength {}ms", ms(length))?;
         self.operations.iter().try_for_each(|operation| writeln!(f, "{operation}"))
     }
 }
@@ -106,6 +112,7 @@ impl FromStr for Plan {
                     "clients" => setting.clients = number(value)?,
                     "instances" => setting.instances = number(value)?,
                     "processes" => setting.processes = number(value)?,
+                    "sticky" => setting.sticky = number(value)?,
                     "length" => setting.length = duration(value)?,
                     _ => return Err(format!("no such line: {line}")),
                 }

@@ -99,10 +99,9 @@ impl Run {
         let fleet = Fleet::new(&pair.world, &setting, ways.clone()).await;
         let clients = Clients::new(
             &pair.world.license,
-            timing.ttl - timing.eps(),
-            timing.ttl,
+            &timing,
             ways.http.iter().map(Proxy::port).collect(),
-            (setting.machines, setting.clients),
+            &setting,
             Dice::of(plan.seed),
         );
         let license = pair.world.license.clone();
