@@ -27,6 +27,8 @@ use uuid::Uuid;
 
 /// After this long a client gives an answer up.
 const PATIENCE: Duration = Duration::from_millis(2500);
+/// How often a heartbeat is tried.
+const BEATS: usize = 4;
 /// How often a release is tried.
 const RELEASES: usize = 3;
 
@@ -46,6 +48,8 @@ struct Shared {
     ttl: Duration,
     log: BeliefLog,
     counts: Mutex<BTreeMap<String, usize>>,
+    /// Every answer, as it came: what to read when something was broken.
+    trace: Mutex<Vec<String>>,
 }
 
 struct Client {
@@ -86,13 +90,7 @@ enum Answer {
 
 impl Clients {
     /// The clients of a setting; those from `machines` on share a machine with one of the first.
-    pub fn new(
-        license: &License,
-        timing: &Timing,
-        ports: Vec<u16>,
-        setting: &Setting,
-        mut dice: Dice,
-    ) -> Self {
+    pub fn new(license: &License, timing: &Timing, ports: Vec<u16>, setting: &Setting, mut dice: Dice) -> Self {
         let _ = license_tests::process::http();
         let http = reqwest::Client::builder().no_proxy().tls_certs_only([]).timeout(PATIENCE).pool_max_idle_per_host(0);
         let shared = Shared {
@@ -104,6 +102,7 @@ impl Clients {
             ttl: timing.ttl,
             log: BeliefLog::default(),
             counts: Mutex::default(),
+            trace: Mutex::default(),
         };
         let clients = (0..setting.clients).map(|n| {
             let hardware = format!("machine-{:04}", n % setting.machines);
@@ -133,6 +132,11 @@ impl Clients {
     /// How often what happened.
     pub fn counts(&self) -> BTreeMap<String, usize> {
         self.shared.counts.lock().unwrap().clone()
+    }
+
+    /// Every answer as it came, a line each: microseconds of the run's clock when it was asked and when it was answered, who, what.
+    pub fn trace(&self) -> String {
+        self.shared.trace.lock().unwrap().join("\n")
     }
 
     /// Clients that want a seat.
@@ -218,7 +222,15 @@ impl Client {
             (process.wants, process.session.clone())
         };
         match session {
-            Some(session) => self.beat(shared, session).await,
+            Some(session) => {
+                // Who is not answered asks again soon, not at the next heartbeat.
+                for _ in 0..BEATS {
+                    if self.beat(shared, &session).await {
+                        return;
+                    }
+                    tokio::time::sleep(shared.ttl / 25).await;
+                }
+            }
             None if wants => self.acquire(shared).await,
             None => {}
         }
@@ -237,15 +249,16 @@ impl Client {
         let sent = Instant::now();
         let answer = self.send(shared, "acquire", None, &body, &nonce).await;
         shared.count("acquire: asked");
+        let note = |what: &str| self.note(shared, sent, attempt.0, what);
         match answer {
             Answer::Json(200 | 201, body) => self.seated(shared, generation, attempt, sent, &nonce, &body),
             Answer::Json(_, body) => match body["code"].as_str().unwrap_or_default() {
                 code @ ("no_seats_available" | "too_many_processes" | "license_suspended") => {
-                    shared.count(&format!("acquire: {code}"));
+                    note(&format!("acquire: {code}"));
                 }
                 _ => shared.log.broke(format!("{} has a good key and was answered {body}", self.label)),
             },
-            Answer::Nothing(why) => shared.count(&format!("acquire: {why}")),
+            Answer::Nothing(why) => note(&format!("acquire: {why}")),
         }
     }
 
@@ -261,10 +274,10 @@ impl Client {
         }
         let mut process = self.process();
         if process.generation != generation {
-            shared.count("acquire: answered too late");
+            self.note(shared, sent, id.0, "acquire: answered too late");
             return;
         }
-        shared.count("acquire: seat");
+        self.note(shared, sent, id.0, "acquire: seat");
         let seat = body["seat"].as_u64().expect("a seat") as u32;
         let belief = Belief { session: id, holder: self.holder, seat, label: self.label.clone(), spans: Vec::new() };
         shared.log.seated(&belief, attempt, sent, shared.lease);
@@ -272,7 +285,8 @@ impl Client {
         process.session = Some(Session { id, handle, asked: Instant::now(), mute: Duration::ZERO });
     }
 
-    async fn beat(&self, shared: &Shared, session: Session) {
+    /// Sends a heartbeat; false where it has to be sent again.
+    async fn beat(&self, shared: &Shared, session: &Session) -> bool {
         let generation = {
             let mut process = self.process();
             if let Some(present) = process.session.as_mut() {
@@ -286,33 +300,34 @@ impl Client {
         let sent = Instant::now();
         let answer = self.send(shared, "heartbeat", Some(&session.handle), &body, &nonce).await;
         shared.count("heartbeat: asked");
+        let note = |what: &str| self.note(shared, sent, session.id.0, what);
         let mut process = self.process();
         if process.generation != generation || process.session.as_ref().is_none_or(|present| present.id != session.id) {
-            shared.count("heartbeat: answered too late");
-            return;
+            note("heartbeat: answered too late");
+            return true;
         }
         match answer {
             Answer::Json(200, body) => {
                 let token = claims(body["token"].as_str().expect("a token"));
                 if token["nonce"] != nonce || token["session_id"] != session.id.to_string() {
                     shared.log.broke(format!("{} was given a token that is not its own: {token}", self.label));
-                    return;
+                    return true;
                 }
-                shared.count("heartbeat: alive");
+                note("heartbeat: alive");
                 shared.log.extended(session.id, sent, shared.lease);
                 if let Some(present) = process.session.as_mut() {
                     present.mute = Duration::ZERO;
                 }
             }
             Answer::Json(403, _) => {
-                shared.count("heartbeat: suspended");
+                note("heartbeat: suspended");
                 shared.log.dropped(session.id);
             }
             Answer::Json(410, body) => {
                 let reason = body["reason"].as_str().unwrap_or_default();
                 let mute = process.session.as_ref().map_or(Duration::ZERO, |present| present.mute);
                 let lost = if mute < shared.ttl / 2 { "though it asked" } else { "after silence" };
-                shared.count(&format!("heartbeat: gone ({reason}) {lost}"));
+                note(&format!("heartbeat: gone ({reason}) {lost}"));
                 shared.log.gone(session.id, reason);
                 process.leave();
                 // Who was kicked does not come back by itself.
@@ -321,8 +336,12 @@ impl Client {
             Answer::Json(status, body) => {
                 shared.log.broke(format!("{} has a good session and was answered {status} {body}", self.label));
             }
-            Answer::Nothing(why) => shared.count(&format!("heartbeat: {why}")),
+            Answer::Nothing(why) => {
+                note(&format!("heartbeat: {why}"));
+                return false;
+            }
         }
+        true
     }
 
     /// Stops believing, and says so.
@@ -331,14 +350,23 @@ impl Client {
         shared.log.dropped(session.id);
         for _ in 0..RELEASES {
             shared.count("release: asked");
+            let sent = Instant::now();
+            let note = |what: &str| self.note(shared, sent, session.id.0, what);
             match self.send(shared, "release", Some(&session.handle), &json!({}), "").await {
-                Answer::Json(200, _) => return shared.count("release: done"),
+                Answer::Json(200, _) => return note("release: done"),
                 Answer::Json(status, body) => {
                     return shared.log.broke(format!("a release was answered {status} {body}"));
                 }
-                Answer::Nothing(why) => shared.count(&format!("release: {why}")),
+                Answer::Nothing(why) => note(&format!("release: {why}")),
             }
         }
+    }
+
+    /// Counts an answer and writes it down.
+    fn note(&self, shared: &Shared, sent: Instant, about: Uuid, what: &str) {
+        shared.count(what);
+        let (asked, answered) = (shared.log.at(sent), shared.log.at(Instant::now()));
+        shared.trace.lock().unwrap().push(format!("{asked} {answered} {} {about} {what}", self.label));
     }
 
     /// Sends a request to one of the instances.

@@ -77,6 +77,17 @@ impl History {
         Self(sqlx::query_as(all).fetch_all(&mut world.truth().await).await.unwrap())
     }
 
+    /// All of it, a line each, on the log's clock.
+    pub fn lines(&self, log: &BeliefLog) -> String {
+        let line = |(kind, seat, session, before, after, at): &Row| {
+            let seat = seat.map(|seat| format!(" seat {seat}")).unwrap_or_default();
+            let session = session.map(|session| format!(" session {session}")).unwrap_or_default();
+            let of = |holder: &Option<String>| holder.clone().unwrap_or_else(|| "nobody".into());
+            format!("{} {kind}{seat}{session} {} -> {}\n", log.from_unix_us(*at), of(before), of(after))
+        };
+        self.0.iter().map(line).collect()
+    }
+
     /// When seats came and went.
     pub fn resized(&self, log: &BeliefLog) -> Vec<Resized> {
         let change = |row: &Row| match row.0.as_str() {

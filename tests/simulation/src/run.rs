@@ -197,8 +197,7 @@ impl Run {
         self.fleet.manage.resume(license.tenant, license.id).await.expect("the stores are there again");
         while self.aside.join_next().await.is_some() {}
         broken.extend(self.served(&pair.world).await);
-        // Whatever is still on its way arrives before the books are closed.
-        tokio::time::sleep(pair.world.timing.ttl / 2).await;
+        self.outlast(&pair.world).await;
         check::settle(&pair.world).await;
         let last = Fleet::sweep(self.fleet.reaper.clone(), self.fleet.bucket, self.fleet.published.clone()).await;
         assert!(last, "the stores answer the last sweep");
@@ -221,10 +220,8 @@ impl Run {
 
     /// Everybody up to capacity is served within `REBUILD_LEASE` and two sweeps.
     async fn served(&mut self, world: &World) -> Option<String> {
-        let period = world.timing.ttl / 6;
-        let most = world.timing.ttl + world.timing.drain + 2 * period;
-        let pauses = Pauses::watch();
-        let (calm, mut swept) = (Instant::now(), Instant::now());
+        let most = world.timing.ttl + world.timing.drain + 2 * (world.timing.ttl / 6);
+        let (pauses, calm) = (Pauses::watch(), Instant::now());
         let capacity = world.count("select seats_total::bigint from pools").await as usize;
         let wanted = capacity.min(self.clients.wanting_holders());
         let mut turn = 0;
@@ -234,19 +231,32 @@ impl Run {
                 let now = self.clients.log().believing();
                 return Some(format!("L3: {now} of {wanted} served {most:?} after the faults, {capacity} seats"));
             }
-            // A tenth of a lease between two questions of one client.
-            for n in self.clients.wanting().into_iter().filter(|n| n % 5 == turn % 5) {
-                drop(self.clients.act(n, Deed::Ask));
-            }
-            turn += 1;
-            if swept.elapsed() > period {
-                swept = Instant::now();
-                self.reap(1, Duration::ZERO);
-            }
-            tokio::time::sleep(world.timing.ttl / 50).await;
+            self.turn(&mut turn, world).await;
         }
         self.figures.served = calm.elapsed();
         None
+    }
+
+    /// Clients go on until nothing of before is left: what arrived late reserved a seat for a lease, and no more than that.
+    async fn outlast(&mut self, world: &World) {
+        let (since, mut turn) = (Instant::now(), 0);
+        while since.elapsed() < world.timing.ttl + world.timing.drain {
+            self.turn(&mut turn, world).await;
+        }
+        // What was asked last is answered before the books are closed.
+        tokio::time::sleep(world.timing.ttl / 10).await;
+    }
+
+    /// A fifth of the clients asks; a tenth of a lease passes between two questions of one client, a sixth between two sweeps.
+    async fn turn(&mut self, turn: &mut usize, world: &World) {
+        *turn += 1;
+        for n in self.clients.wanting().into_iter().filter(|n| n % 5 == *turn % 5) {
+            drop(self.clients.act(n, Deed::Ask));
+        }
+        if turn.is_multiple_of(8) {
+            self.reap(1, Duration::ZERO);
+        }
+        tokio::time::sleep(world.timing.ttl / 50).await;
     }
 }
 

@@ -42,13 +42,15 @@ pub struct Verdict {
     pub figures: Figures,
     /// Everything that must not be.
     pub broken: Vec<String>,
+    /// What every client was answered, and everything the records went through; for reading.
+    pub trace: String,
 }
 
 impl Verdict {
     /// What was broken and how to have it again; `None` if nothing was.
     pub fn report(&self, plan: &Plan) -> Option<String> {
         let all = self.broken.join("\n");
-        (!self.broken.is_empty()).then(|| format!("seed {}:\n{all}\n{}", plan.seed, kept(plan)))
+        (!self.broken.is_empty()).then(|| format!("seed {}:\n{all}\n{}", plan.seed, self.kept(plan)))
     }
 
     /// # Panics
@@ -58,14 +60,16 @@ impl Verdict {
         assert!(self.broken.is_empty(), "{}", self.report(plan).unwrap_or_default());
         self.figures
     }
-}
 
-/// Saves a plan that found something.
-fn kept(plan: &Plan) -> String {
-    let file = std::env::temp_dir().join(format!("simulation-{}.operations", plan.seed));
-    match std::fs::write(&file, plan.to_string()) {
-        Ok(()) => format!("again: ./dev simulate --operations {}", file.display()),
-        Err(error) => format!("the operations could not be saved: {error}"),
+    /// Saves a plan that found something, and what was seen.
+    fn kept(&self, plan: &Plan) -> String {
+        let dir = std::env::temp_dir();
+        let file = dir.join(format!("simulation-{}.operations", plan.seed));
+        let trace = file.with_extension("trace");
+        match std::fs::write(&file, plan.to_string()).and_then(|()| std::fs::write(&trace, &self.trace)) {
+            Ok(()) => format!("seen: {}\nagain: ./dev simulate --operations {}", trace.display(), file.display()),
+            Err(error) => format!("the operations could not be saved: {error}"),
+        }
     }
 }
 
@@ -89,7 +93,8 @@ pub async fn reach(world: &World, clients: &Clients, published: &HashSet<Uuid>, 
         violations: broken.len(),
         ..figures
     };
-    Verdict { figures, broken }
+    let trace = format!("{}\n\n{}", clients.trace(), history.lines(clients.log()));
+    Verdict { figures, broken, trace }
 }
 
 impl Figures {

@@ -16,7 +16,7 @@ use std::{
 
 const HELP: &str =
     "./dev simulate [--seed S] [--minutes M]   random mixes, two at a time, for so long (1 minute unless said)
-./dev simulate --operations FILE          carries out a saved list of operations
+./dev simulate --operations FILE [--trace FILE]   carries out a saved list of operations, and writes down every answer
 ./dev simulate --seed S --print           prints the first mix of a seed instead of carrying it out";
 
 /// How long one mix goes on with operations.
@@ -28,6 +28,7 @@ struct Asked {
     seed: u64,
     minutes: f64,
     operations: Option<String>,
+    trace: Option<String>,
     print: bool,
 }
 
@@ -44,7 +45,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let found = match &asked.operations {
-        Some(file) => again(file),
+        Some(file) => again(file, asked.trace.as_deref()),
         None => mixes(&asked),
     };
     found.unwrap_or_else(|problem| {
@@ -56,13 +57,14 @@ fn main() -> ExitCode {
 fn asked() -> Result<Asked, lexopt::Error> {
     use lexopt::{Arg, ValueExt};
     let seed = u64::from_be_bytes(secret::random()) >> 32;
-    let mut asked = Asked { seed, minutes: 1.0, operations: None, print: false };
+    let mut asked = Asked { seed, minutes: 1.0, operations: None, trace: None, print: false };
     let mut words = lexopt::Parser::from_env();
     while let Some(word) = words.next()? {
         match word {
             Arg::Long("seed") => asked.seed = words.value()?.parse()?,
             Arg::Long("minutes") => asked.minutes = words.value()?.parse()?,
             Arg::Long("operations") => asked.operations = Some(words.value()?.string()?),
+            Arg::Long("trace") => asked.trace = Some(words.value()?.string()?),
             Arg::Long("print") => asked.print = true,
             other => return Err(other.unexpected()),
         }
@@ -101,12 +103,15 @@ fn mixes(asked: &Asked) -> Result<ExitCode, String> {
     Ok(if found == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn again(file: &str) -> Result<ExitCode, String> {
+fn again(file: &str, trace: Option<&str>) -> Result<ExitCode, String> {
     let text = std::fs::read_to_string(file).map_err(|error| format!("{file}: {error}"))?;
     let plan: Plan = text.parse().map_err(|problem| format!("{file}: {problem}"))?;
     let mut found = false;
     for (plan, verdict) in run::side_by_side(vec![plan]) {
         println!("{}", verdict.figures);
+        if let Some(trace) = trace {
+            std::fs::write(trace, &verdict.trace).map_err(|error| format!("{trace}: {error}"))?;
+        }
         if let Some(report) = verdict.report(&plan) {
             println!("{report}");
             found = true;
