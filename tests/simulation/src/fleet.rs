@@ -96,7 +96,7 @@ pub struct Fleet {
 }
 
 enum Instance {
-    Here { moves: Moves, stop: watch::Sender<bool>, serving: JoinHandle<()> },
+    Here { moves: Box<Moves>, stop: watch::Sender<bool>, serving: JoinHandle<()> },
     Processes { functions: BTreeMap<&'static str, Function>, variables: BTreeMap<String, String> },
 }
 
@@ -134,13 +134,13 @@ impl Fleet {
             async move { silent_if_dead(answer, &died) }
         }));
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        self.ways.http[n].repoint(Upstream::Tcp(listener.local_addr().unwrap()));
+        self.ways.http[n].repoint(Upstream::Tcp(listener.local_addr().unwrap()), None);
         let (stop, mut stopping) = watch::channel(false);
         let serving = tokio::spawn(async move {
             let stop = async move { drop(stopping.wait_for(|stop| *stop).await) };
             serve::serve(listener, app, stop).await.unwrap();
         });
-        Instance::Here { moves, stop, serving }
+        Instance::Here { moves: Box::new(moves), stop, serving }
     }
 
     async fn processes(&self, world: &World, n: usize) -> Instance {
@@ -153,7 +153,7 @@ impl Fleet {
         for (_, name) in NAMES {
             functions.insert(name, Function::start(name, &variables, self.dir.path()).await);
         }
-        self.ways.http[n].repoint(paths(&functions));
+        self.ways.http[n].repoint(paths(&functions), None);
         Instance::Processes { functions, variables }
     }
 
@@ -189,7 +189,7 @@ impl Fleet {
             Signal::Kill => {
                 kill_process(pid, Unix::KILL).expect("it is killed");
                 functions.insert(word, Function::launch(word, variables, self.dir.path()));
-                self.ways.http[n].repoint(paths(functions));
+                self.ways.http[n].repoint(paths(functions), None);
             }
             Signal::Pause(time) => {
                 kill_process(pid, Unix::STOP).expect("it is stopped");

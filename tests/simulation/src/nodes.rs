@@ -55,8 +55,6 @@ pub struct Pair {
     ways: Arc<Ways>,
     dead: HashSet<u16>,
     later: Vec<(Instant, Later)>,
-    /// How long after each promotion the last connection to the old primary was cut.
-    pub drained: Arc<std::sync::Mutex<Vec<Duration>>>,
 }
 
 /// What is still to be done, and with which node.
@@ -72,7 +70,7 @@ impl Pair {
         let second = Redis::temporary(redis_settings()).await.expect("Redis starts");
         let link = Proxy::stream(address(&world.redis)).await;
         follow(&second, &link).await;
-        Self { world, second, link, ways, dead: HashSet::new(), later: Vec::new(), drained: Arc::default() }
+        Self { world, second, link, ways, dead: HashSet::new(), later: Vec::new() }
     }
 
     /// When something is due by itself.
@@ -96,6 +94,7 @@ impl Pair {
                     command(self.node(port), &["CONFIG", "SET", "maxmemory", "0"]).await;
                 }
                 Later::Follow(port) if port == self.second.port().unwrap_or(0) => {
+                    self.ways.redis.iter().for_each(Proxy::cut_old);
                     follow(&self.second, &self.link).await;
                     self.link.fault(Fault::Cut);
                 }
@@ -155,21 +154,13 @@ impl Pair {
         follow(&self.second, &self.link).await;
         command(&self.second, &["REPLICAOF", "NO", "ONE"]).await;
         std::mem::swap(&mut self.world.redis, &mut self.second);
-        let began = Instant::now();
+        let margin = drained.then_some(self.world.timing.drain * 3 / 4);
         for way in &self.ways.redis {
-            way.repoint(address(&self.world.redis));
+            way.repoint(address(&self.world.redis), margin);
         }
-        self.link.repoint(address(&self.world.redis));
-        if drained {
-            let margin = self.world.timing.drain * 3 / 4;
-            self.later.push((began + margin, Later::Follow(self.second.port().unwrap_or(0))));
-            let (ways, log) = (self.ways.clone(), self.drained.clone());
-            // On its own: however long a node takes for something else, this must not come late.
-            tokio::spawn(async move {
-                tokio::time::sleep(margin).await;
-                ways.redis.iter().for_each(Proxy::cut_old);
-                log.lock().unwrap().push(began.elapsed());
-            });
+        self.link.repoint(address(&self.world.redis), None);
+        if let Some(margin) = margin {
+            self.later.push((Instant::now() + margin, Later::Follow(self.second.port().unwrap_or(0))));
         }
     }
 

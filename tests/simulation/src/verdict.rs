@@ -90,6 +90,7 @@ pub async fn reach(world: &World, clients: &Clients, published: &HashSet<Uuid>, 
         sessions: told.sessions,
         holder_changes: told.holder_changes,
         epochs: world.epoch().await,
+        clocks: Duration::from_micros(clients.log().clocks_apart().unsigned_abs()),
         violations: broken.len(),
         ..figures
     };

@@ -177,11 +177,23 @@ async fn after_a_repoint_old_connections_lead_to_the_old_place_until_they_are_cu
     let (proxy, _) = stream().await;
     let mut old = Line::to(&proxy).await;
     old.ask("first").await;
-    proxy.repoint(Upstream::Tcp(lines("b").await.0));
+    proxy.repoint(Upstream::Tcp(lines("b").await.0), None);
     let mut new = Line::to(&proxy).await;
     assert_eq!((old.ask("x").await, new.ask("x").await), ("a heard x".into(), "b heard x".into()));
     proxy.cut_old();
     assert_eq!((old.hear().await, new.ask("y").await), (String::new(), "b heard y".into()));
+}
+
+#[tokio::test]
+async fn nothing_is_taken_to_an_old_place_once_it_is_drained() {
+    let (proxy, server) = stream().await;
+    let mut old = Line::to(&proxy).await;
+    old.ask("first").await;
+    proxy.repoint(Upstream::Tcp(lines("b").await.0), Some(A_WHILE));
+    assert_eq!(old.ask("within").await, "a heard within");
+    tokio::time::sleep(A_WHILE).await;
+    assert_eq!(old.ask("after").await, "");
+    assert_eq!(heard(&server), ["first", "within"]);
 }
 
 /// A service that writes down every body, slowly enough for others to come in between.

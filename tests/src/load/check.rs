@@ -149,6 +149,7 @@ async fn records(world: &World, log: &BeliefLog, beliefs: &[Belief], broken: &mu
     .unwrap();
     let rows: HashMap<Uuid, SessionRow> = rows.into_iter().map(|row| (row.0, row)).collect();
     let holders = replay(world, broken).await;
+    let clocks = CLOCKS + log.clocks_apart();
     for belief in beliefs {
         let name = format!("{} ({})", belief.label, belief.session);
         let Some((_, seat, holder, began, ended, reason)) = rows.get(&belief.session.0) else {
@@ -162,7 +163,7 @@ async fn records(world: &World, log: &BeliefLog, beliefs: &[Belief], broken: &mu
         let kicked = reason.as_deref() == Some("kicked");
         for &(from, until) in belief.spans.iter().filter(|_| !kicked) {
             let on_log = |us: i64| if us == FOREVER { FOREVER } else { log.from_unix_us(us) };
-            if from + CLOCKS < on_log(*began) || until > on_log(*ended).saturating_add(CLOCKS) {
+            if from + clocks < on_log(*began) || until > on_log(*ended).saturating_add(clocks) {
                 broken.push(format!(
                     "S3: {name} believed from {from} to {until}, its session was open from {} to {}",
                     on_log(*began),
@@ -170,7 +171,7 @@ async fn records(world: &World, log: &BeliefLog, beliefs: &[Belief], broken: &mu
                 ));
             }
             let held = holders.get(seat).into_iter().flatten().any(|(reigning, began, ended)| {
-                reigning == holder && from + CLOCKS >= on_log(*began) && until <= on_log(*ended).saturating_add(CLOCKS)
+                reigning == holder && from + clocks >= on_log(*began) && until <= on_log(*ended).saturating_add(clocks)
             });
             if !held {
                 broken.push(format!("S3: {name} believed from {from} to {until} while another held seat {seat}"));

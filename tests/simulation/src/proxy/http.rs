@@ -115,11 +115,9 @@ async fn answer(upstream: Upstream, path: String, request: Vec<u8>) -> Option<Ve
 async fn read_request(client: &mut TcpStream) -> Option<(String, Vec<u8>)> {
     let mut request = Vec::new();
     loop {
-        if let Some(length) = length_of(&request) {
-            if request.len() >= length {
-                let line = String::from_utf8_lossy(request.split(|b| *b == b'\r').next()?).into_owned();
-                return Some((line.split(' ').nth(1)?.to_owned(), request));
-            }
+        if length_of(&request).is_some_and(|length| request.len() >= length) {
+            let line = String::from_utf8_lossy(request.split(|b| *b == b'\r').next()?).into_owned();
+            return Some((line.split(' ').nth(1)?.to_owned(), request));
         }
         if client.read_buf(&mut request).await.ok()? == 0 || request.len() > LARGEST {
             return None;

@@ -18,7 +18,8 @@ use std::{
     collections::BTreeMap,
     net::SocketAddr,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 use tokio::{
     net::{TcpListener, TcpStream, UnixStream},
@@ -43,11 +44,19 @@ pub struct Proxy {
 }
 
 struct Shared {
-    /// Where new connections lead, and the how-manieth place that is.
-    upstream: Mutex<(Upstream, u64)>,
+    place: Mutex<Place>,
     faults: Faults,
     /// Connections that led to an earlier place than this one end.
     oldest: watch::Sender<Oldest>,
+}
+
+/// Where new connections lead.
+struct Place {
+    upstream: Upstream,
+    /// The how-manieth place this is.
+    number: u64,
+    /// From when on nothing is taken to an earlier place.
+    drained: Option<Instant>,
 }
 
 /// Which connections may live on.
@@ -62,7 +71,7 @@ impl Proxy {
     /// Carries bytes to `upstream`.
     pub async fn stream(upstream: Upstream) -> Self {
         let (proxy, listener) = Self::made(upstream).await;
-        proxy.accept(listener, |shared, client| stream::carry(shared, client))
+        proxy.accept(listener, stream::carry)
     }
 
     /// Carries HTTP requests, one to a connection, to `upstream`.
@@ -76,7 +85,8 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let port = listener.local_addr().unwrap().port();
         let oldest = watch::channel(Oldest::default()).0;
-        let shared = Arc::new(Shared { upstream: Mutex::new((upstream, 0)), faults: Faults::default(), oldest });
+        let place = Mutex::new(Place { upstream, number: 0, drained: None });
+        let shared = Arc::new(Shared { place, faults: Faults::default(), oldest });
         (Self { port, shared, accepting: tokio::spawn(async {}).abort_handle() }, listener)
     }
 
@@ -120,15 +130,16 @@ impl Proxy {
         self.shared.faults.met()
     }
 
-    /// New connections lead there; those there are stay where they are.
-    pub fn repoint(&self, upstream: Upstream) {
-        let mut current = self.shared.upstream.lock().unwrap_or_else(PoisonError::into_inner);
-        *current = (upstream, current.1 + 1);
+    /// New connections lead there; those there are stay where they are, and nothing more is taken there once `drain` is over.
+    pub fn repoint(&self, upstream: Upstream, drain: Option<Duration>) {
+        let mut place = self.shared.place();
+        let drained = drain.map(|drain| Instant::now() + drain);
+        *place = Place { upstream, number: place.number + 1, drained };
     }
 
     /// Ends connections to wherever it led before it was last repointed.
     pub fn cut_old(&self) {
-        let place = self.shared.place();
+        let place = self.shared.place().number;
         self.shared.oldest.send_modify(|oldest| oldest.place = place);
     }
 }
@@ -141,12 +152,20 @@ impl Drop for Proxy {
 }
 
 impl Shared {
-    fn place(&self) -> u64 {
-        self.upstream.lock().unwrap_or_else(PoisonError::into_inner).1
+    fn place(&self) -> MutexGuard<'_, Place> {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn upstream(&self) -> (Upstream, u64) {
-        self.upstream.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let place = self.place();
+        (place.upstream.clone(), place.number)
+    }
+
+    /// Whether nothing more may be taken to this place. Looked at for everything that passes: a timer that a busy machine runs late would
+    /// keep an old place reachable for longer than was promised.
+    fn is_drained(&self, number: u64) -> bool {
+        let place = self.place();
+        place.number > number && place.drained.is_some_and(|drained| Instant::now() >= drained)
     }
 
     /// Resolves when a connection to `place` that began with these `cuts` has to end.

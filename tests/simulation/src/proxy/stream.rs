@@ -28,7 +28,7 @@ pub(super) async fn carry(shared: Arc<Shared>, client: TcpStream) {
     let delivered = tokio::spawn(deliver(shared.clone(), to_server, sending));
     let copies = Copies { shared: shared.clone(), upstream };
     tokio::select! {
-        () = up(&shared, from_client, requests, &copies) => {}
+        () = up(&shared, from_client, requests, &copies, place) => {}
         () = down(&shared, from_server, answers) => {}
         () = deliver(shared.clone(), to_client, answering) => {}
         () = shared.over(place, cuts) => delivered.abort(),
@@ -41,9 +41,13 @@ async fn up(
     mut client: impl AsyncRead + Unpin,
     requests: mpsc::UnboundedSender<Parcel>,
     copies: &Copies,
+    place: u64,
 ) {
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(count @ 1..) = client.read(&mut buffer).await {
+        if shared.is_drained(place) {
+            return;
+        }
         let bytes = buffer[..count].to_vec();
         let fault = shared.faults.meet(|f| !matches!(f, Fault::DropAnswer { .. } | Fault::Reorder { .. }));
         let now = Instant::now();
