@@ -14,8 +14,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A node that stands still is not waited for longer than this.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// What a node is told is waited for so long: it runs, and only the machine may be slow.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// A node that stands still is looked at again after this.
+const SOON: Duration = Duration::from_millis(100);
 
 /// Every way of every instance. The last of `redis` and `records` are the reaper's, those before them the admin's.
 pub struct Ways {
@@ -54,6 +56,8 @@ pub struct Pair {
     link: Proxy,
     ways: Arc<Ways>,
     dead: HashSet<u16>,
+    /// Nodes that stand still: they would not hear what they are told, or hear it much later.
+    paused: HashSet<u16>,
     later: Vec<(Instant, Later)>,
 }
 
@@ -70,7 +74,7 @@ impl Pair {
         let second = Redis::temporary(redis_settings()).await.expect("Redis starts");
         let link = Proxy::stream(address(&world.redis)).await;
         follow(&second, &link).await;
-        Self { world, second, link, ways, dead: HashSet::new(), later: Vec::new() }
+        Self { world, second, link, ways, dead: HashSet::new(), paused: HashSet::new(), later: Vec::new() }
     }
 
     /// When something is due by itself.
@@ -89,10 +93,14 @@ impl Pair {
     async fn done(&mut self, due: Vec<(Instant, Later)>) {
         for (_, what) in due {
             match what {
-                Later::Resume(port) => self.node(port).resume(),
-                Later::Spacious(port) => {
-                    command(self.node(port), &["CONFIG", "SET", "maxmemory", "0"]).await;
+                Later::Resume(port) => self.resume(port),
+                Later::Spacious(port) => self.tell(port, &["CONFIG", "SET", "maxmemory", "0"]).await,
+                Later::Follow(port) if self.paused.contains(&port) => {
+                    self.ways.redis.iter().for_each(Proxy::cut_old);
+                    self.later.push((Instant::now() + SOON, Later::Follow(port)));
                 }
+                // A dead one follows when it is started again; one that is primary again does not.
+                Later::Follow(port) if self.dead.contains(&port) => {}
                 Later::Follow(port) if port == self.second.port().unwrap_or(0) => {
                     self.ways.redis.iter().for_each(Proxy::cut_old);
                     follow(&self.second, &self.link).await;
@@ -100,6 +108,18 @@ impl Pair {
                 }
                 Later::Follow(_) => {}
             }
+        }
+    }
+
+    fn resume(&mut self, port: u16) {
+        self.paused.remove(&port);
+        self.node(port).resume();
+    }
+
+    /// Tells a node something, unless it would not hear it.
+    async fn tell(&mut self, port: u16, words: &[&str]) {
+        if !self.dead.contains(&port) && !self.paused.contains(&port) {
+            command::<redis::Value>(self.node(port), words).await;
         }
     }
 
@@ -112,15 +132,17 @@ impl Pair {
         let port = self.world.redis.port().unwrap_or(0);
         let after = |time: &Duration| Instant::now() + *time;
         match fault {
-            RedisFault::Flush => command(&self.world.redis, &["FLUSHALL"]).await,
-            RedisFault::Forget(key) => command(&self.world.redis, &["DEL", &self.world.key(key)]).await,
+            RedisFault::Flush => self.tell(port, &["FLUSHALL"]).await,
+            RedisFault::Forget(key) => self.tell(port, &["DEL", &self.world.key(key)]).await,
             RedisFault::Kill => {
                 self.world.redis.kill().await;
+                self.paused.remove(&port);
                 self.dead.insert(port);
             }
             RedisFault::Start => self.start().await,
             RedisFault::Pause(time) => {
                 self.world.redis.pause();
+                self.paused.insert(port);
                 self.later.push((after(time), Later::Resume(port)));
             }
             RedisFault::Lag(time) => self.link.fault(Fault::HalfOpen { lasting: *time }),
@@ -128,7 +150,7 @@ impl Pair {
             RedisFault::PromoteUndrained => self.promote(false).await,
             RedisFault::Full(time) => {
                 self.later.push((after(time), Later::Spacious(port)));
-                command(&self.world.redis, &["CONFIG", "SET", "maxmemory", "1"]).await;
+                self.tell(port, &["CONFIG", "SET", "maxmemory", "1"]).await;
             }
         }
     }
@@ -149,10 +171,11 @@ impl Pair {
         if self.dead.contains(&port) {
             return;
         }
-        self.second.resume();
+        self.resume(port);
         // A node that was primary until just now gets its new id only by having been a follower, as any failover makes it one.
         follow(&self.second, &self.link).await;
-        command(&self.second, &["REPLICAOF", "NO", "ONE"]).await;
+        command::<()>(&self.second, &["REPLICAOF", "NO", "ONE"]).await;
+        assert!(is_primary(&self.second).await, "a node that was promoted is the primary");
         std::mem::swap(&mut self.world.redis, &mut self.second);
         let margin = drained.then_some(self.world.timing.drain * 3 / 4);
         for way in &self.ways.redis {
@@ -167,27 +190,40 @@ impl Pair {
     /// Ends all faults: both nodes run, answer and have space; the second follows the first.
     pub async fn calm(&mut self) {
         self.link.heal();
+        for port in self.paused.clone() {
+            self.resume(port);
+        }
+        self.start().await;
         let due = std::mem::take(&mut self.later);
         self.done(due).await;
-        self.start().await;
-        command(&self.world.redis, &["CONFIG", "SET", "maxmemory", "0"]).await;
+        command::<()>(&self.world.redis, &["CONFIG", "SET", "maxmemory", "0"]).await;
+        assert!(is_primary(&self.world.redis).await, "the run ends with a primary");
         self.world.reaper = self.world.another_reaper();
     }
 }
 
 /// Makes a node follow whatever the link leads to.
 async fn follow(node: &Redis, link: &Proxy) {
-    command(node, &["REPLICAOF", "127.0.0.1", &link.port().to_string()]).await;
+    command::<()>(node, &["REPLICAOF", "127.0.0.1", &link.port().to_string()]).await;
 }
 
-/// Tells a node something; one that is dead or stands still does not hear it.
-async fn command(node: &Redis, words: &[&str]) {
+/// Tells a node that runs something.
+async fn command<T: redis::FromRedisValue>(node: &Redis, words: &[&str]) -> T {
     let told = async {
         let client = redis::Client::open(node.url())?;
-        let mut connection = client.get_multiplexed_async_connection().await?;
-        redis::cmd(words[0]).arg(&words[1..]).exec_async(&mut connection).await
+        // Answers of a busy machine take longer than the client waits by itself.
+        let config = redis::AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(PATIENCE))
+            .set_response_timeout(Some(PATIENCE));
+        let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
+        redis::cmd(words[0]).arg(&words[1..]).query_async(&mut connection).await
     };
-    let _ = tokio::time::timeout(PATIENCE, told).await;
+    told.await.unwrap_or_else(|error: redis::RedisError| panic!("Redis does not {words:?}: {error}"))
+}
+
+async fn is_primary(node: &Redis) -> bool {
+    let info: String = command(node, &["INFO", "replication"]).await;
+    info.contains("role:master")
 }
 
 /// The PostgreSQL of a run.
