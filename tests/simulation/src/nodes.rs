@@ -230,12 +230,14 @@ async fn is_primary(node: &Redis) -> bool {
 pub struct Database {
     pub server: Postgres,
     ways: Arc<Ways>,
+    /// The lease of a rebuild.
+    lease: Duration,
     dead: bool,
 }
 
 impl Database {
-    pub fn new(server: Postgres, ways: Arc<Ways>) -> Self {
-        Self { server, ways, dead: false }
+    pub fn new(server: Postgres, ways: Arc<Ways>, lease: Duration) -> Self {
+        Self { server, ways, lease, dead: false }
     }
 
     /// Lets a fault happen.
@@ -263,7 +265,8 @@ impl Database {
         }
     }
 
-    /// As docs/OPERATING.md, section 4, has it: every service closed, the database put back, made safe, opened.
+    /// As docs/OPERATING.md, section 4, has it: every service closed, the database put back, made safe, opened. Redis is emptied by an
+    /// operation of its own meanwhile.
     async fn restore(&mut self, safely: bool) {
         let closed = Fault::HalfOpen { lasting: Duration::from_secs(60) };
         self.ways.http.iter().for_each(|way| way.fault(closed));
@@ -274,7 +277,9 @@ impl Database {
         self.server.restart().await.expect("PostgreSQL starts again");
         if safely {
             let mut owner = PgConnection::connect_with(&self.server.superuser()).await.unwrap();
-            let pools: i64 = sqlx::query_scalar("select after_restore()").fetch_one(&mut owner).await.unwrap();
+            let safe =
+                sqlx::query_scalar("select after_restore(make_interval(secs => $1))").bind(self.lease.as_secs_f64());
+            let pools: i64 = safe.fetch_one(&mut owner).await.unwrap();
             assert!(pools > 0, "the restored database has a pool");
         }
         self.ways.http.iter().for_each(Proxy::heal);

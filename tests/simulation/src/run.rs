@@ -105,7 +105,7 @@ impl Run {
             Dice::of(plan.seed),
         );
         let license = pair.world.license.clone();
-        let records = Tasked::records(Database::new(server, ways.clone()));
+        let records = Tasked::records(Database::new(server, ways.clone(), timing.ttl + timing.drain));
         let redis = Tasked::redis(pair);
         let (aside, figures) = (JoinSet::new(), Figures::default());
         Self { setting, clients, fleet, ways, redis, records, aside, figures, license }

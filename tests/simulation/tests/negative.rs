@@ -66,36 +66,57 @@ async fn an_old_primary_that_is_reachable_for_the_drain_margin_oversells_nothing
     assert_eq!(verdict.broken, Vec::<String>::new(), "connections are cut");
 }
 
-/// A holder falls silent within its lease; meanwhile the records are put back to before it came, and Redis forgets as well.
-async fn put_back(restore: &str) -> Verdict {
+/// Records that are put back to an earlier point, while Redis is emptied.
+async fn put_back(lines: &[String], restore: &str) -> Verdict {
     let setting = Setting {
         ttl: Duration::from_secs(12),
         drain: Duration::from_secs(1),
         connection_age: Duration::from_millis(500),
         ..Setting::small(1, 2, Duration::from_secs(18))
     };
-    let lines = [
-        "at 0ms records backup\n".to_owned(),
-        asks(0, 3000, 5000, 500),
-        asks(1, 3500, 18_000, 500),
-        format!("at 5000ms records {restore}\nat 5010ms redis flush\n"),
-    ];
-    let plan = Plan::new(2, setting, Vec::new()).with(&lines.concat());
+    let put_back = format!("at 5000ms records {restore}\nat 5010ms redis flush\n");
+    let plan = Plan::new(2, setting, Vec::new()).with(&[&lines.concat(), put_back.as_str()].concat());
     run::carry_out(&plan).await
+}
+
+/// The holder came after that point and falls silent within its lease; another one waits.
+fn came_later() -> [String; 3] {
+    ["at 0ms records backup\n".to_owned(), asks(0, 3000, 5000, 500), asks(1, 3500, 18_000, 500)]
+}
+
+/// Another one held the seat at that point, gave it back, and comes again after.
+fn took_over() -> [String; 4] {
+    [
+        asks(1, 0, 900, 300),
+        "at 1000ms records backup\nat 3000ms client 1 release\n".to_owned(),
+        asks(0, 3500, 5000, 500),
+        asks(1, 5500, 18_000, 500),
+    ]
+}
+
+/// That the session of the holder that was forgotten is not written down is what a restore is; everything else holds.
+fn clean_but_for_the_forgotten(verdict: &Verdict) {
+    assert!(sees(verdict, "S11: client 0 "), "the holder that was forgotten is known to have believed");
+    let others: Vec<&String> = verdict.broken.iter().filter(|broken| !broken.starts_with("S11: client 0 ")).collect();
+    assert_eq!(others, Vec::<&String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn records_put_back_without_a_jump_of_their_epochs_oversell_and_are_seen() {
-    let verdict = put_back("restore-unsafely").await;
-    assert!(sees(&verdict, "S2: "));
+    assert!(sees(&put_back(&came_later(), "restore-unsafely").await, "S2: "));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn records_put_back_and_made_safe_oversell_nothing() {
-    let verdict = put_back("restore").await;
-    assert!(sees(&verdict, "S11: client 0 "), "the holder that was forgotten is known to have believed");
-    // That its session is not written down is what a restore is; everything else holds.
-    let others: Vec<&String> = verdict.broken.iter().filter(|broken| !broken.starts_with("S11: client 0 ")).collect();
-    assert_eq!(others, Vec::<&String>::new());
-    assert!(verdict.figures.told.contains_key("acquire: seat"));
+    clean_but_for_the_forgotten(&put_back(&came_later(), "restore").await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn records_put_back_to_when_the_seat_was_anothers_oversell_and_are_seen() {
+    assert!(sees(&put_back(&took_over(), "restore-unsafely").await, "S2: "));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn records_put_back_to_when_the_seat_was_anothers_and_made_safe_oversell_nothing() {
+    clean_but_for_the_forgotten(&put_back(&took_over(), "restore").await);
 }
