@@ -7,7 +7,7 @@ use license_simulation::{
     run,
     verdict::Verdict,
 };
-use std::{fmt::Write, time::Duration};
+use std::{fmt::Write, sync::LazyLock, time::Duration};
 
 /// Somebody asks again and again.
 fn asks(client: usize, from: u64, until: u64, every: u64) -> String {
@@ -26,7 +26,7 @@ fn sees(verdict: &Verdict, invariant: &str) -> bool {
 }
 
 /// Two holders ask one instance, two that wait the other. The other node takes over, and only the second instance hears of it.
-async fn divided(promotion: &str, drain: u64, connection_age: u64) -> Verdict {
+fn divided(promotion: &str, drain: u64, connection_age: u64) -> Plan {
     let setting = Setting {
         ttl: Duration::from_secs(3),
         drain: Duration::from_millis(drain),
@@ -42,32 +42,43 @@ async fn divided(promotion: &str, drain: u64, connection_age: u64) -> Verdict {
         asks(3, 1600, 10_000, 250),
         format!("at 3000ms redis {promotion}\nat 3010ms proxy redis#1 cut\n"),
     ];
-    let plan = Plan::new(1, setting, Vec::new()).with(&lines.concat());
-    run::carry_out(&plan).await
+    Plan::new(1, setting, Vec::new()).with(&lines.concat())
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_old_primary_that_stays_reachable_over_connections_without_an_age_oversells_and_is_seen() {
-    let verdict = divided("promote-undrained", 1000, 3_600_000).await;
-    assert!(sees(&verdict, "S2: "));
+/// Runs that wait for times rather than for the machine are carried out side by side.
+fn together<const N: usize>(plans: [Plan; N]) -> [Verdict; N] {
+    let verdicts: Vec<Verdict> = run::side_by_side(plans.into()).into_iter().map(|(_, verdict)| verdict).collect();
+    verdicts.try_into().expect("as many verdicts as plans")
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_drain_margin_shorter_than_connections_live_oversells_and_is_seen() {
-    let verdict = divided("promote-undrained", 0, 8000).await;
-    assert!(sees(&verdict, "S2: "));
+/// Connections without an age, connections that outlive the drain margin, young connections, connections that are cut in time.
+static DIVIDED: LazyLock<[Verdict; 4]> = LazyLock::new(|| {
+    together([
+        divided("promote-undrained", 1000, 3_600_000),
+        divided("promote-undrained", 0, 8000),
+        divided("promote-undrained", 1000, 500),
+        divided("promote", 1000, 3_600_000),
+    ])
+});
+
+#[test]
+fn an_old_primary_that_stays_reachable_over_connections_without_an_age_oversells_and_is_seen() {
+    assert!(sees(&DIVIDED[0], "S2: "));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_old_primary_that_is_reachable_for_the_drain_margin_oversells_nothing() {
-    let verdict = divided("promote-undrained", 1000, 500).await;
-    assert_eq!(verdict.broken, Vec::<String>::new(), "connections are young");
-    let verdict = divided("promote", 1000, 3_600_000).await;
-    assert_eq!(verdict.broken, Vec::<String>::new(), "connections are cut");
+#[test]
+fn a_drain_margin_shorter_than_connections_live_oversells_and_is_seen() {
+    assert!(sees(&DIVIDED[1], "S2: "));
+}
+
+#[test]
+fn an_old_primary_that_is_reachable_for_the_drain_margin_oversells_nothing() {
+    assert_eq!(DIVIDED[2].broken, Vec::<String>::new(), "connections are young");
+    assert_eq!(DIVIDED[3].broken, Vec::<String>::new(), "connections are cut");
 }
 
 /// Records that are put back to an earlier point, while Redis is emptied.
-async fn put_back(lines: &[String], restore: &str) -> Verdict {
+fn put_back(lines: &[String], restore: &str) -> Plan {
     let setting = Setting {
         ttl: Duration::from_secs(12),
         drain: Duration::from_secs(1),
@@ -75,8 +86,7 @@ async fn put_back(lines: &[String], restore: &str) -> Verdict {
         ..Setting::small(1, 2, Duration::from_secs(18))
     };
     let put_back = format!("at 5000ms records {restore}\nat 5010ms redis flush\n");
-    let plan = Plan::new(2, setting, Vec::new()).with(&[&lines.concat(), put_back.as_str()].concat());
-    run::carry_out(&plan).await
+    Plan::new(2, setting, Vec::new()).with(&[&lines.concat(), put_back.as_str()].concat())
 }
 
 /// The holder came after that point and falls silent within its lease; another one waits.
@@ -101,22 +111,31 @@ fn clean_but_for_the_forgotten(verdict: &Verdict) {
     assert_eq!(others, Vec::<&String>::new());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn records_put_back_without_a_jump_of_their_epochs_oversell_and_are_seen() {
-    assert!(sees(&put_back(&came_later(), "restore-unsafely").await, "S2: "));
+static PUT_BACK: LazyLock<[Verdict; 4]> = LazyLock::new(|| {
+    together([
+        put_back(&came_later(), "restore-unsafely"),
+        put_back(&came_later(), "restore"),
+        put_back(&took_over(), "restore-unsafely"),
+        put_back(&took_over(), "restore"),
+    ])
+});
+
+#[test]
+fn records_put_back_without_a_jump_of_their_epochs_oversell_and_are_seen() {
+    assert!(sees(&PUT_BACK[0], "S2: "));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn records_put_back_and_made_safe_oversell_nothing() {
-    clean_but_for_the_forgotten(&put_back(&came_later(), "restore").await);
+#[test]
+fn records_put_back_and_made_safe_oversell_nothing() {
+    clean_but_for_the_forgotten(&PUT_BACK[1]);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn records_put_back_to_when_the_seat_was_anothers_oversell_and_are_seen() {
-    assert!(sees(&put_back(&took_over(), "restore-unsafely").await, "S2: "));
+#[test]
+fn records_put_back_to_when_the_seat_was_anothers_oversell_and_are_seen() {
+    assert!(sees(&PUT_BACK[2], "S2: "));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn records_put_back_to_when_the_seat_was_anothers_and_made_safe_oversell_nothing() {
-    clean_but_for_the_forgotten(&put_back(&took_over(), "restore").await);
+#[test]
+fn records_put_back_to_when_the_seat_was_anothers_and_made_safe_oversell_nothing() {
+    clean_but_for_the_forgotten(&PUT_BACK[3]);
 }
