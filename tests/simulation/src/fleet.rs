@@ -41,6 +41,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 use tempfile::TempDir;
 use tokio::{
@@ -92,6 +93,7 @@ pub struct Fleet {
     pub bucket: u16,
     /// Events that were published.
     pub published: Arc<Mutex<HashSet<Uuid>>>,
+    clock_behind: Duration,
     dir: TempDir,
 }
 
@@ -111,6 +113,7 @@ impl Fleet {
             instances: Vec::new(),
             published: Arc::default(),
             died: Arc::default(),
+            clock_behind: setting.clock_behind,
             dir: tempfile::tempdir().unwrap(),
             ways,
         };
@@ -122,7 +125,9 @@ impl Fleet {
     }
 
     async fn here(&self, world: &World, n: usize) -> Instance {
-        let moves = world.instance_over(&redis_url(&self.ways, n), database(&self.ways, n)).await;
+        let behind = if n == 0 { self.clock_behind.as_millis() as i64 } else { 0 };
+        let clock = Clock::system_behind_ms(behind);
+        let moves = world.instance_over(&redis_url(&self.ways, n), database(&self.ways, n), clock).await;
         let router = acquire::router(acquire::State { moves: moves.clone() })
             .merge(heartbeat::router(heartbeat::State { moves: moves.clone() }))
             .merge(release::router(release::State { moves: moves.clone() }));

@@ -32,6 +32,8 @@ pub struct Setting {
     pub instances: usize,
     /// How many of them are processes of their own.
     pub processes: usize,
+    /// By how much the clock of instance 0 is wrong: it is so much behind.
+    pub clock_behind: Duration,
     /// Whether client `n` always asks instance `n` modulo their number, and not any.
     pub sticky: bool,
     /// How long it goes on with operations.
@@ -50,6 +52,7 @@ impl Setting {
             clients,
             instances: 3,
             processes: 0,
+            clock_behind: Duration::ZERO,
             sticky: false,
             length,
         }
@@ -78,13 +81,25 @@ impl Plan {
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Setting { ttl, drain, connection_age, seats, machines, clients, instances, processes, sticky, length } =
-            &self.setting;
+        let Setting {
+            ttl,
+            drain,
+            connection_age,
+            seats,
+            machines,
+            clients,
+            instances,
+            processes,
+            clock_behind,
+            sticky,
+            length,
+        } = &self.setting;
         let ms = |d: &Duration| d.as_millis();
         writeln!(f, "seed {}", self.seed)?;
         writeln!(f, "ttl {}ms\ndrain {}ms\nconnection-age {}ms", ms(ttl), ms(drain), ms(connection_age))?;
         writeln!(f, "seats {seats}\nmachines {machines}\nclients {clients}")?;
-        writeln!(f, "instances {instances}\nprocesses {processes}\nsticky {sticky}\nlength {}ms", ms(length))?;
+        writeln!(f, "instances {instances}\nprocesses {processes}")?;
+        writeln!(f, "clock-behind {}ms\nsticky {sticky}\nlength {}ms", ms(clock_behind), ms(length))?;
         self.operations.iter().try_for_each(|operation| writeln!(f, "{operation}"))
     }
 }
@@ -112,6 +127,7 @@ impl FromStr for Plan {
                     "clients" => setting.clients = number(value)?,
                     "instances" => setting.instances = number(value)?,
                     "processes" => setting.processes = number(value)?,
+                    "clock-behind" => setting.clock_behind = duration(value)?,
                     "sticky" => setting.sticky = number(value)?,
                     "length" => setting.length = duration(value)?,
                     _ => return Err(format!("no such line: {line}")),

@@ -78,7 +78,7 @@ fn plan(seed: u64) -> Plan {
     let setting = match seed % 4 {
         0 => Setting { processes: 2, ..base(10, 28) },
         1 => Setting { machines: 18, ..base(8, 28) },
-        2 => base(4, 24),
+        2 => Setting { clock_behind: Duration::from_secs(3600), ..base(4, 24) },
         _ => Setting { machines: 24, ..base(16, 32) },
     };
     mix::plan(seed, &setting)
