@@ -71,7 +71,9 @@ pub fn side_by_side(plans: Vec<Plan>) -> Vec<(Plan, Verdict)> {
         })
     };
     let runs: Vec<_> = plans.into_iter().map(start).collect();
-    runs.into_iter().map(|run| run.join().expect("no run panics")).collect()
+    // All of them end before one that panicked ends the process: the others' functions would outlive it.
+    let ended: Vec<_> = runs.into_iter().map(std::thread::JoinHandle::join).collect();
+    ended.into_iter().map(|run| run.expect("no run panics")).collect()
 }
 
 impl Run {
