@@ -8,6 +8,8 @@ use time::OffsetDateTime;
 pub struct Clock {
     #[cfg(feature = "testing")]
     fake: Option<std::sync::Arc<Fake>>,
+    #[cfg(feature = "testing")]
+    behind_ms: i64,
 }
 
 #[cfg(feature = "testing")]
@@ -31,7 +33,10 @@ impl Clock {
             return fake.service_ms.load(std::sync::atomic::Ordering::SeqCst);
         }
         // A clock before 1970 is a broken machine; 0 makes every lease look old, which takes nothing away (see `reap_now`).
-        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64)
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64);
+        #[cfg(feature = "testing")]
+        let now = now - self.behind_ms;
+        now
     }
 
     /// The same as a date and time in UTC, to the millisecond.
@@ -60,7 +65,12 @@ impl Clock {
     pub fn fake() -> Self {
         let now = Self::system().now_ms();
         let fake = Fake { service_ms: now.into(), redis_ahead_ms: 0.into() };
-        Self { fake: Some(std::sync::Arc::new(fake)) }
+        Self { fake: Some(std::sync::Arc::new(fake)), behind_ms: 0 }
+    }
+
+    /// The system's clock as a machine has it whose clock is wrong; negative: ahead. Scripts go on asking Redis.
+    pub fn system_behind_ms(behind_ms: i64) -> Self {
+        Self { fake: None, behind_ms }
     }
 
     /// Moves a fake clock, for the service and for Redis alike.
@@ -86,7 +96,7 @@ impl Clock {
     pub fn split(&self) -> Self {
         let redis = self.hands().redis_ahead_ms.load(std::sync::atomic::Ordering::SeqCst);
         let fake = Fake { service_ms: self.now_ms().into(), redis_ahead_ms: redis.into() };
-        Self { fake: Some(std::sync::Arc::new(fake)) }
+        Self { fake: Some(std::sync::Arc::new(fake)), behind_ms: 0 }
     }
 
     fn hands(&self) -> &Fake {

@@ -55,6 +55,16 @@ impl Function {
     /// # Panics
     /// If it is not ready within 20 seconds.
     pub async fn start(name: &str, variables: &BTreeMap<String, String>, dir: &std::path::Path) -> Self {
+        let function = Self::launch(name, variables, dir);
+        function.ready().await;
+        function
+    }
+
+    /// The same without waiting: its stores may be away.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    pub fn launch(name: &str, variables: &BTreeMap<String, String>, dir: &std::path::Path) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let log = dir.join(format!("{name}-{port}.log"));
         let out = std::fs::File::create(&log).unwrap();
@@ -68,9 +78,7 @@ impl Function {
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        let function = Self { child, url: format!("http://127.0.0.1:{port}"), log };
-        function.ready().await;
-        function
+        Self { child, url: format!("http://127.0.0.1:{port}"), log }
     }
 
     async fn ready(&self) {

@@ -155,6 +155,12 @@ impl World {
         instance(seats, &self.database, self.timing, self.clock.clone()).await
     }
 
+    /// Another instance with a clock and ways to Redis and to the records of its own.
+    pub async fn instance_over(&self, redis: &str, database: PgConnectOptions, clock: Clock) -> Moves {
+        let seats = Seats::new(redis, self.replication_id, self.timing, clock.clone()).unwrap();
+        instance(seats, &database, self.timing, clock).await
+    }
+
     /// From now on this Redis is the primary for everything of this world but the instances that were made before; answers the old one.
     pub async fn fail_over(&mut self, primary: Redis) -> Redis {
         let old = std::mem::replace(&mut self.redis, primary);

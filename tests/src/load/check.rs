@@ -5,6 +5,7 @@ use super::{
     log::{Belief, BeliefLog},
 };
 use crate::World;
+use license_core::domain::id::Holder;
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
@@ -35,28 +36,43 @@ pub async fn holds(world: &World, log: &BeliefLog) -> Findings {
 
 /// The same without judging.
 pub async fn look(world: &World, log: &BeliefLog) -> Findings {
+    settle(world).await;
+    look_settled(world, log, None).await
+}
+
+/// Two sweeps, after which nothing is left unfinished.
+pub async fn settle(world: &World) {
     for _ in 0..2 {
         // What a release left unfinished is taken up again after this long.
         tokio::time::sleep(world.timing.ttl / 10).await;
         world.sweep().await;
     }
+}
+
+/// A change of how many seats there are, and when, in microseconds since the log began.
+pub type Resized = (i64, i64);
+
+/// Looks at stores that have settled. `resized`: how the pool came to its present size; `None` if it always had it.
+pub async fn look_settled(world: &World, log: &BeliefLog, resized: Option<&[Resized]>) -> Findings {
     let (beliefs, mut broken) = log.read();
-    let most = oversold(world, &beliefs, &mut broken).await;
+    let most = oversold(world, &beliefs, resized, &mut broken).await;
     records(world, log, &beliefs, &mut broken).await;
     broken.extend(drift::between(world).await);
     Findings { sessions: beliefs.len(), most, broken }
 }
 
 /// S1, S2: at no instant more believing holders than seats, nor two on one seat.
-async fn oversold(world: &World, beliefs: &[Belief], broken: &mut Vec<String>) -> usize {
+async fn oversold(world: &World, beliefs: &[Belief], resized: Option<&[Resized]>, broken: &mut Vec<String>) -> usize {
     let rows = world.count("select count(*) from seats where not retired").await;
     let sized = world.count("select seats_total + surplus::bigint from pools").await;
     if rows != sized {
         broken.push(format!("S1: {rows} seats, {sized} sold"));
     }
     let all = most_at_once(beliefs.iter());
-    if all as i64 > rows {
-        broken.push(format!("S2: {all} holders believed at once, {rows} seats"));
+    match resized {
+        Some(resized) => broken.extend(above_size(beliefs, rows, resized)),
+        None if all as i64 > rows => broken.push(format!("S2: {all} holders believed at once, {rows} seats")),
+        None => {}
     }
     let seats: HashSet<u32> = beliefs.iter().map(|b| b.seat).collect();
     for seat in seats {
@@ -66,6 +82,37 @@ async fn oversold(world: &World, beliefs: &[Belief], broken: &mut Vec<String>) -
         }
     }
     all
+}
+
+/// The instant at which most holders more than there were seats believed, if there is one.
+fn above_size(beliefs: &[Belief], seats: i64, resized: &[Resized]) -> Option<String> {
+    // At one instant: beliefs end, seats come, beliefs begin, seats go; and by what clocks differ the pool was larger.
+    let mut edges: Vec<(i64, u8, i64, Option<Holder>)> = Vec::new();
+    for belief in beliefs {
+        for &(from, until) in belief.spans.iter().filter(|s| s.0 < s.1) {
+            edges.push((from, 2, 1, Some(belief.holder)));
+            edges.push((until, 0, -1, Some(belief.holder)));
+        }
+    }
+    for &(at, change) in resized {
+        let (at, order) = if change > 0 { (at - CLOCKS, 1) } else { (at + CLOCKS, 3) };
+        edges.push((at, order, change, None));
+    }
+    edges.sort_by_key(|(at, order, ..)| (*at, *order));
+    let mut size = seats - resized.iter().map(|(_, change)| change).sum::<i64>();
+    let mut believing: HashMap<Holder, i64> = HashMap::new();
+    let mut worst: Option<(i64, i64, i64)> = None;
+    for (at, _, change, holder) in edges {
+        match holder {
+            Some(holder) => *believing.entry(holder).or_insert(0) += change,
+            None => size += change,
+        }
+        let now = believing.values().filter(|n| **n > 0).count() as i64;
+        if now > size && worst.is_none_or(|(_, then, of)| now - size > then - of) {
+            worst = Some((at, now, size));
+        }
+    }
+    worst.map(|(at, now, size)| format!("S2: {now} holders believed at {at}, {size} seats"))
 }
 
 /// Most distinct holders among `beliefs` that believed at one instant.
@@ -88,32 +135,35 @@ fn most_at_once<'a>(beliefs: impl Iterator<Item = &'a Belief>) -> usize {
     most
 }
 
-/// Id, seat, holder, began, ended.
-type SessionRow = (Uuid, i32, String, i64, i64);
+/// Id, seat, holder, began, ended, why.
+type SessionRow = (Uuid, i32, String, i64, i64, Option<String>);
 
 /// S3, S12: each belief within its session's and its holder's time; the events tell the same story as the seats.
 async fn records(world: &World, log: &BeliefLog, beliefs: &[Belief], broken: &mut Vec<String>) {
     let rows: Vec<SessionRow> = sqlx::query_as(
         "select session_id, seat_no, holder, (extract(epoch from started_at) * 1000000)::bigint as began,
-           coalesce((extract(epoch from ended_at) * 1000000)::bigint, 9223372036854775807) as ended from sessions",
+           coalesce((extract(epoch from ended_at) * 1000000)::bigint, 9223372036854775807) as ended, end_reason from sessions",
     )
     .fetch_all(&mut world.truth().await)
     .await
     .unwrap();
     let rows: HashMap<Uuid, SessionRow> = rows.into_iter().map(|row| (row.0, row)).collect();
     let holders = replay(world, broken).await;
+    let clocks = CLOCKS + log.clocks_apart();
     for belief in beliefs {
         let name = format!("{} ({})", belief.label, belief.session);
-        let Some((_, seat, holder, began, ended)) = rows.get(&belief.session.0) else {
+        let Some((_, seat, holder, began, ended, reason)) = rows.get(&belief.session.0) else {
             broken.push(format!("S11: {name} was told of and never written down"));
             continue;
         };
         if (*seat as u32, holder.as_str()) != (belief.seat, belief.holder.to_string().as_str()) {
             broken.push(format!("S3: {name} believes in seat {}, the records say {}", belief.seat, seat));
         }
-        for &(from, until) in &belief.spans {
+        // Who was kicked believes until it is told or its lease is over, and its seat waits so long.
+        let kicked = reason.as_deref() == Some("kicked");
+        for &(from, until) in belief.spans.iter().filter(|_| !kicked) {
             let on_log = |us: i64| if us == FOREVER { FOREVER } else { log.from_unix_us(us) };
-            if from + CLOCKS < on_log(*began) || until > on_log(*ended).saturating_add(CLOCKS) {
+            if from + clocks < on_log(*began) || until > on_log(*ended).saturating_add(clocks) {
                 broken.push(format!(
                     "S3: {name} believed from {from} to {until}, its session was open from {} to {}",
                     on_log(*began),
@@ -121,7 +171,7 @@ async fn records(world: &World, log: &BeliefLog, beliefs: &[Belief], broken: &mu
                 ));
             }
             let held = holders.get(seat).into_iter().flatten().any(|(reigning, began, ended)| {
-                reigning == holder && from + CLOCKS >= on_log(*began) && until <= on_log(*ended).saturating_add(CLOCKS)
+                reigning == holder && from + clocks >= on_log(*began) && until <= on_log(*ended).saturating_add(clocks)
             });
             if !held {
                 broken.push(format!("S3: {name} believed from {from} to {until} while another held seat {seat}"));

@@ -42,6 +42,11 @@ impl Dice {
         Self(seed)
     }
 
+    /// Dice of a seed that the caller knows.
+    pub fn of(seed: u64) -> Self {
+        Self(seed)
+    }
+
     /// Dice of their own for one of many.
     pub fn split(&mut self) -> Self {
         Self(self.draw())

@@ -138,6 +138,13 @@ impl BeliefLog {
         us - self.began_ms * 1000
     }
 
+    /// By how much, in microseconds, wall clock and monotonic clock have come to differ since the log began: what was measured here cannot
+    /// be held against anybody. The wall clock is read to a millisecond.
+    pub fn clocks_apart(&self) -> i64 {
+        let wall = (Clock::system().now_ms() - self.began_ms) * 1000;
+        ((wall - self.at(Instant::now())).abs() - 1000).max(0)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,0 +1,24 @@
+//! Simulated clients on real stores and real functions, faults from a seeded list of operations, and two checkers after every run.
+//!
+//! * `proxy/`: an own small TCP proxy that delays, cuts, swallows, repeats and reorders · `nodes.rs`: Redis twice, PostgreSQL once
+//! * `fleet.rs`: the functions, in this process or as their own · `client.rs`: who asks, and what it believes
+//! * `operations.rs`: everything that happens, one readable line each · `plan.rs`: a run as text · `mix.rs`: a seed → a run
+//! * `run.rs`: carries a run out · `history.rs`: what the records went through · `verdict.rs`: the checkers and the figures
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    missing_docs,
+    reason = "test support: a failure is a panic with its place"
+)]
+
+pub mod client;
+pub mod fleet;
+pub mod history;
+pub mod mix;
+pub mod nodes;
+pub mod operations;
+pub mod plan;
+pub mod proxy;
+pub mod run;
+pub mod verdict;

@@ -1,0 +1,370 @@
+//! Carries a plan out: stores, functions and clients of its own, every operation at its time, calm, and a verdict.
+
+use crate::{
+    client::Clients,
+    fleet::Fleet,
+    history,
+    nodes::{Database, Pair, Ways, address, redis_settings},
+    operations::{Deed, Operation, RecordsFault, RedisFault},
+    plan::{Plan, Setting},
+    proxy::{Proxy, Upstream},
+    verdict::{self, Figures, Verdict},
+};
+use license_core::{Clock, domain::lease::Timing};
+use license_local::stores::Postgres;
+use license_tests::{
+    World,
+    load::{Dice, check},
+    stores,
+    world::Shape,
+};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+use tokio::{
+    sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    task::{JoinHandle, JoinSet},
+};
+
+/// A run that is under way.
+pub struct Run {
+    setting: Setting,
+    clients: Clients,
+    fleet: Fleet,
+    ways: Arc<Ways>,
+    redis: Tasked<RedisFault, Pair>,
+    records: Tasked<RecordsFault, Database>,
+    /// Requests and whatever else is not waited for.
+    aside: JoinSet<()>,
+    figures: Figures,
+    license: license_tests::world::License,
+}
+
+/// Somebody who takes one fault after the other, and comes back at the end.
+struct Tasked<F, T> {
+    faults: UnboundedSender<F>,
+    task: JoinHandle<T>,
+}
+
+/// Carries out a plan and judges it.
+pub async fn carry_out(plan: &Plan) -> Verdict {
+    let mut run = Run::begin(plan).await;
+    run.operations(plan).await;
+    run.end().await
+}
+
+/// Carries out several plans at the same time, each with threads of its own.
+///
+/// # Panics
+/// If a run does.
+pub fn side_by_side(plans: Vec<Plan>) -> Vec<(Plan, Verdict)> {
+    let start = |plan: Plan| {
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+            let verdict = runtime.block_on(carry_out(&plan));
+            runtime.shutdown_timeout(Duration::from_secs(5));
+            (plan, verdict)
+        })
+    };
+    let runs: Vec<_> = plans.into_iter().map(start).collect();
+    // All of them end before one that panicked ends the process: the others' functions would outlive it.
+    let ended: Vec<_> = runs.into_iter().map(std::thread::JoinHandle::join).collect();
+    ended.into_iter().map(|run| run.expect("no run panics")).collect()
+}
+
+impl Run {
+    /// Stores, functions and clients for a plan.
+    pub async fn begin(plan: &Plan) -> Self {
+        let setting = plan.setting.clone();
+        let server = stores::own_server().await;
+        let timing = Timing {
+            drain: setting.drain,
+            max_connection_age: setting.connection_age,
+            ..Timing::with_ttl(setting.ttl)
+        };
+        let shape = Shape {
+            seats: setting.seats,
+            timing,
+            redis: redis_settings(),
+            clock: Clock::system(),
+            database: Some(server.superuser()),
+            ..Shape::default()
+        };
+        let world = World::shaped(shape).await;
+        history::install(&world).await;
+        let ways = Arc::new(lay(&world, &server, setting.instances).await);
+        let pair = Pair::new(world, ways.clone()).await;
+        let fleet = Fleet::new(&pair.world, &setting, ways.clone()).await;
+        let clients = Clients::new(
+            &pair.world.license,
+            &timing,
+            ways.http.iter().map(Proxy::port).collect(),
+            &setting,
+            Dice::of(plan.seed),
+        );
+        let license = pair.world.license.clone();
+        let records = Tasked::records(Database::new(server, ways.clone(), timing.ttl + timing.drain));
+        let redis = Tasked::redis(pair);
+        let (aside, figures) = (JoinSet::new(), Figures::default());
+        Self { setting, clients, fleet, ways, redis, records, aside, figures, license }
+    }
+
+    /// Everything in the plan, each at its time.
+    pub async fn operations(&mut self, plan: &Plan) {
+        let began = Instant::now();
+        for operation in &plan.operations {
+            let due = began + operation.at;
+            tokio::time::sleep_until(due.into()).await;
+            self.figures.late = self.figures.late.max(due.elapsed());
+            self.operate(&operation.what);
+        }
+        tokio::time::sleep_until((began + self.setting.length).into()).await;
+    }
+
+    fn operate(&mut self, what: &Operation) {
+        self.figures.operations += 1;
+        if let Some(fault) = what.fault() {
+            *self.figures.faults.entry(fault).or_default() += 1;
+        }
+        let license = self.license.clone();
+        let manage = self.fleet.manage.clone();
+        match what {
+            Operation::Client(n, deed) => drop(self.clients.act(*n, *deed)),
+            Operation::Proxy(way, instance, fault) => {
+                let ways = match way {
+                    crate::operations::Way::Http => &self.ways.http,
+                    crate::operations::Way::Redis => &self.ways.redis,
+                    crate::operations::Way::Records => &self.ways.records,
+                };
+                let meant = ways.iter().enumerate().filter(|(n, _)| instance.is_none_or(|wanted| wanted == *n));
+                meant.for_each(|(_, way)| way.fault(*fault));
+            }
+            Operation::Redis(fault) => self.redis.faults.send(fault.clone()).expect("the nodes are there"),
+            Operation::Records(fault) => self.records.faults.send(*fault).expect("PostgreSQL is there"),
+            Operation::Instance(n, fault) => self.fleet.instance_fault(*n, *fault),
+            Operation::Function(function, n, signal) => self.fleet.signal(*function, *n, *signal),
+            Operation::Reap(times, over) => self.reap(*times, *over),
+            // What an administrator asks for may fail while stores are away.
+            Operation::Kick(seat) => self.beside({
+                let seat = *seat;
+                async move {
+                    let _ = manage.kick(license.tenant, license.pool_id, &license.pool, seat, false, "a plan").await;
+                }
+            }),
+            Operation::Resize(seats) => self.beside({
+                let seats = *seats;
+                async move {
+                    let _ = manage.resize(license.tenant, license.pool_id, &license.pool, seats).await;
+                }
+            }),
+            Operation::Suspend => self.beside(async move {
+                let _ = manage.suspend(license.tenant, license.id).await;
+            }),
+            Operation::Resume => self.beside(async move {
+                let _ = manage.resume(license.tenant, license.id).await;
+            }),
+        }
+        while self.aside.try_join_next().is_some() {}
+    }
+
+    fn beside(&mut self, what: impl Future<Output = ()> + Send + 'static) {
+        self.aside.spawn(what);
+    }
+
+    fn reap(&mut self, times: u32, over: Duration) {
+        for n in 0..times {
+            let (reaper, bucket) = (self.fleet.reaper.clone(), self.fleet.bucket);
+            let published = self.fleet.published.clone();
+            self.beside(async move {
+                tokio::time::sleep(over * n / times).await;
+                Fleet::sweep(reaper, bucket, published).await;
+            });
+        }
+    }
+
+    /// Ends the faults, sees that everybody is served, stops everybody and judges.
+    pub async fn end(mut self) -> Verdict {
+        let mut broken = Vec::new();
+        self.ways.heal();
+        let mut database = self.records.task_ended().await;
+        database.start().await;
+        let mut pair = self.redis.task_ended().await;
+        pair.calm().await;
+        self.fleet.calm(&pair.world).await;
+        self.resumed().await;
+        while self.aside.join_next().await.is_some() {}
+        broken.extend(self.served(&pair.world).await);
+        self.outlast(&pair.world).await;
+        check::settle(&pair.world).await;
+        let (reaper, bucket, published) = (&self.fleet.reaper, self.fleet.bucket, &self.fleet.published);
+        let last = async || Fleet::sweep(reaper.clone(), bucket, published.clone()).await.then_some(());
+        answered("the last sweep", last).await;
+        let unasked = self.fleet.died.unasked();
+        if unasked > 0 {
+            broken.push(format!("{unasked} internal errors that nobody asked for"));
+        }
+        self.figures.met = self.ways.met();
+        let published = self.fleet.published.lock().unwrap().clone();
+        let mut verdict = verdict::reach(&pair.world, &self.clients, &published, self.figures).await;
+        verdict.broken.extend(broken);
+        verdict.figures.violations = verdict.broken.len();
+        self.fleet.stop().await;
+        verdict
+    }
+
+    /// The license is active again, if it was suspended.
+    async fn resumed(&self) {
+        let (manage, license) = (&self.fleet.manage, &self.license);
+        answered("the last resume", async || manage.resume(license.tenant, license.id).await.ok()).await;
+    }
+
+    /// Everybody up to capacity is served within `REBUILD_LEASE` and two sweeps.
+    async fn served(&mut self, world: &World) -> Option<String> {
+        let most = world.timing.ttl + world.timing.drain + 2 * (world.timing.ttl / 6);
+        let (pauses, calm) = (Pauses::watch(), Instant::now());
+        let capacity = world.count("select seats_total::bigint from pools").await as usize;
+        let wanted = capacity.min(self.clients.wanting_holders());
+        let mut turn = 0;
+        while self.clients.log().believing() < wanted {
+            // What the machine did not run is not held against it.
+            if calm.elapsed() > most + pauses.total() {
+                let now = self.clients.log().believing();
+                return Some(format!("L3: {now} of {wanted} served {most:?} after the faults, {capacity} seats"));
+            }
+            self.turn(&mut turn, world).await;
+        }
+        self.figures.served = calm.elapsed();
+        None
+    }
+
+    /// Clients go on until nothing of before is left: what arrived late reserved a seat for a lease, and no more than that.
+    async fn outlast(&mut self, world: &World) {
+        let (since, mut turn) = (Instant::now(), 0);
+        while since.elapsed() < world.timing.ttl + world.timing.drain {
+            self.turn(&mut turn, world).await;
+        }
+        // What was asked last is answered before the books are closed.
+        tokio::time::sleep(world.timing.ttl / 10).await;
+    }
+
+    /// A fifth of the clients asks; a tenth of a lease passes between two questions of one client, a sixth between two sweeps.
+    async fn turn(&mut self, turn: &mut usize, world: &World) {
+        *turn += 1;
+        for n in self.clients.wanting().into_iter().filter(|n| n % 5 == *turn % 5) {
+            drop(self.clients.act(n, Deed::Ask));
+        }
+        if turn.is_multiple_of(8) {
+            self.reap(1, Duration::ZERO);
+        }
+        tokio::time::sleep(world.timing.ttl / 50).await;
+    }
+}
+
+/// Stores that are there again answer; on a busy machine not always the first time.
+async fn answered<T>(what: &str, ask: impl AsyncFn() -> Option<T>) -> T {
+    let since = Instant::now();
+    for tries in 1.. {
+        if let Some(answer) = ask().await {
+            if tries > 1 {
+                println!("{what} was answered the {tries}th time, after {:?}", since.elapsed());
+            }
+            return answer;
+        }
+        assert!(since.elapsed() < Duration::from_secs(60), "{what} was not answered for a minute");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    unreachable!("it asks until it is answered")
+}
+
+impl<F, T> Tasked<F, T> {
+    /// Waits until the last fault has happened.
+    async fn task_ended(&mut self) -> T {
+        self.faults = unbounded_channel().0;
+        (&mut self.task).await.expect("no store's keeper panics")
+    }
+}
+
+impl Tasked<RecordsFault, Database> {
+    fn records(mut database: Database) -> Self {
+        let (faults, mut next) = unbounded_channel();
+        let task = tokio::spawn(async move {
+            while let Some(fault) = next.recv().await {
+                database.fault(fault).await;
+            }
+            database
+        });
+        Self { faults, task }
+    }
+}
+
+impl Tasked<RedisFault, Pair> {
+    fn redis(pair: Pair) -> Self {
+        let (faults, next) = unbounded_channel();
+        Self { faults, task: tokio::spawn(nodes(pair, next)) }
+    }
+}
+
+async fn nodes(mut pair: Pair, mut next: UnboundedReceiver<RedisFault>) -> Pair {
+    loop {
+        let due = pair.due().unwrap_or_else(|| Instant::now() + Duration::from_secs(3600));
+        tokio::select! {
+            fault = next.recv() => match fault {
+                Some(fault) => pair.fault(&fault).await,
+                None => return pair,
+            },
+            () = tokio::time::sleep_until(due.into()) => pair.go_on().await,
+        }
+    }
+}
+
+/// Ways from every instance to the stores, and to every instance; the latter lead nowhere yet.
+async fn lay(world: &World, server: &Postgres, instances: usize) -> Ways {
+    let mut ways = Ways { http: Vec::new(), redis: Vec::new(), records: Vec::new() };
+    let socket = server.superuser().get_socket().expect("a Unix socket").join(".s.PGSQL.5432");
+    for n in 0..instances + 2 {
+        ways.redis.push(Proxy::stream(address(&world.redis)).await);
+        ways.records.push(Proxy::stream(Upstream::Unix(socket.clone())).await);
+        if n < instances {
+            ways.http.push(Proxy::http(Upstream::Paths(Default::default())).await);
+        }
+    }
+    ways
+}
+
+/// Measures how long this process was not run, so that a busy machine is not taken for a slow server.
+struct Pauses {
+    total_ms: Arc<std::sync::atomic::AtomicU64>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Pauses {
+    const TICK: Duration = Duration::from_millis(10);
+
+    fn watch() -> Self {
+        let (total_ms, stop) = (Arc::default(), Arc::<AtomicBool>::default());
+        let (counted, stopped): (Arc<std::sync::atomic::AtomicU64>, _) = (Arc::clone(&total_ms), stop.clone());
+        std::thread::spawn(move || {
+            while !stopped.load(Ordering::Relaxed) {
+                let began = Instant::now();
+                std::thread::sleep(Self::TICK);
+                let over = began.elapsed().saturating_sub(2 * Self::TICK).as_millis() as u64;
+                counted.fetch_add(over, Ordering::Relaxed);
+            }
+        });
+        Self { total_ms, stop }
+    }
+
+    fn total(&self) -> Duration {
+        Duration::from_millis(self.total_ms.load(Ordering::Relaxed))
+    }
+}
+
+impl Drop for Pauses {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,115 @@
+//! The checkers see what they are for: records that were tampered with, events that are missing, more believers than seats.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a panic with its place")]
+
+use license_core::{
+    Clock,
+    domain::id::{Attempt, SessionId},
+    moves::publish,
+};
+use license_simulation::history::{self, History};
+use license_tests::{
+    World,
+    client::release,
+    load::{
+        check,
+        log::{Belief, BeliefLog},
+    },
+    world::Shape,
+};
+use sqlx::Executor;
+use std::{
+    collections::HashSet,
+    sync::Mutex,
+    time::{Duration, Instant},
+};
+use uuid::Uuid;
+
+/// Two holders came; one left, one is there.
+async fn lived() -> (World, HashSet<Uuid>) {
+    let world = World::shaped(Shape { clock: Clock::system(), ..Shape::default() }).await;
+    history::install(&world).await;
+    let first = world.machine("a").seated(&world.moves).await;
+    world.machine("b").seated(&world.moves).await;
+    release(&world.moves, &first).await;
+    let published = Mutex::new(HashSet::new());
+    let publish = |events: &[license_core::domain::event::Event]| {
+        published.lock().unwrap().extend(events.iter().map(|event| event.id));
+        async { Ok(()) }
+    };
+    publish::drain(world.reaper.records(), world.reaper.steps(), publish).await.unwrap();
+    (world, published.into_inner().unwrap())
+}
+
+/// What the history checker says of records in which this was done.
+async fn after(tampering: &str) -> Vec<String> {
+    let (world, published) = lived().await;
+    let tampering = sqlx::AssertSqlSafe(tampering.to_owned());
+    world.truth().await.execute(tampering).await.unwrap();
+    History::read(&world).await.check(&world, &published).await.broken
+}
+
+#[tokio::test]
+async fn a_life_of_records_that_nobody_touched_is_clean() {
+    let (world, published) = lived().await;
+    let told = History::read(&world).await.check(&world, &published).await;
+    assert_eq!((told.broken, told.sessions, told.holder_changes), (Vec::new(), 2, 3));
+}
+
+#[tokio::test]
+async fn sessions_that_end_twice_open_again_move_or_vanish_are_seen() {
+    for tampering in [
+        "update sessions set ended_at = null, end_reason = null where ended_at is not null",
+        "update sessions set ended_at = now() + interval '1 s' where ended_at is not null",
+        "update sessions set holder = 'another' where ended_at is null",
+        "delete from sessions where ended_at is not null",
+    ] {
+        let broken = after(tampering).await;
+        assert!(broken.iter().any(|broken| broken.starts_with("S10: ")), "{tampering}: {broken:?}");
+    }
+}
+
+#[tokio::test]
+async fn holders_without_events_and_events_without_holders_are_seen() {
+    for tampering in [
+        "update seats set holder = 'another' where holder is null and seat_no = 4",
+        "delete from outbox where kind = 'seat.freed'",
+        "insert into outbox (tenant_id, kind, payload, published_at)
+            select tenant_id, kind, payload, now() from outbox where kind = 'seat.granted' limit 1",
+    ] {
+        let broken = after(tampering).await;
+        assert!(broken.iter().any(|broken| broken.starts_with("S12: ")), "{tampering}: {broken:?}");
+    }
+}
+
+#[tokio::test]
+async fn events_that_were_not_published_are_seen() {
+    let broken = after("update outbox set published_at = null where kind = 'seat.freed'").await;
+    assert_eq!(broken.len(), 1, "{broken:?}");
+}
+
+#[tokio::test]
+async fn a_holder_more_than_there_were_seats_at_the_time_is_seen() {
+    let world = World::shaped(Shape { seats: 3, clock: Clock::system(), ..Shape::default() }).await;
+    let log = BeliefLog::default();
+    for (seat, name) in ["a", "b", "c"].into_iter().enumerate() {
+        let belief = Belief {
+            session: SessionId::draw(),
+            holder: world.machine(name).holder(),
+            seat: seat as u32,
+            label: name.into(),
+            spans: Vec::new(),
+        };
+        log.seated(&belief, Attempt(Uuid::new_v4()), Instant::now(), Duration::from_secs(10));
+    }
+    let oversold = async |resized: &[check::Resized]| {
+        let found = check::look_settled(&world, &log, Some(resized)).await;
+        found.broken.into_iter().filter(|broken| broken.starts_with("S2: ")).collect::<Vec<_>>()
+    };
+    let now = log.at(Instant::now());
+    assert_eq!(oversold(&[]).await, Vec::<String>::new(), "three seats, three holders");
+    assert_eq!(oversold(&[(now - 1_000_000, 1)]).await, Vec::<String>::new(), "the third seat came before");
+    assert_eq!(oversold(&[(now + 1_000_000, 1)]).await.len(), 1, "the third seat came a second later");
+    assert_eq!(oversold(&[(now + 1_000_000, -1), (now + 2_000_000, 1)]).await.len(), 1, "a seat was away for a second");
+    assert_eq!(oversold(&[(now + 11_000_000, -1), (now + 12_000_000, 1)]).await, Vec::<String>::new());
+}
