@@ -3,7 +3,7 @@
 use license_model::{
     faults::Action,
     model::Bounds,
-    play::{guards, rebuild, guards_what_people_do},
+    play::{guards, guards_what_people_do, rebuild},
     properties::{BELIEVER, OVERSOLD, WRONGLY_GONE},
     redis::Key,
     repair::NOT_GIVEN,
