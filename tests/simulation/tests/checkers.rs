@@ -113,3 +113,23 @@ async fn a_holder_more_than_there_were_seats_at_the_time_is_seen() {
     assert_eq!(oversold(&[(now + 1_000_000, -1), (now + 2_000_000, 1)]).await.len(), 1, "a seat was away for a second");
     assert_eq!(oversold(&[(now + 11_000_000, -1), (now + 12_000_000, 1)]).await, Vec::<String>::new());
 }
+
+#[tokio::test]
+async fn a_second_session_for_one_process_start_that_still_believed_in_its_first_is_seen() {
+    let world = World::shaped(Shape { clock: Clock::system(), ..Shape::default() }).await;
+    let log = BeliefLog::default();
+    let (machine, attempt) = (world.machine("a"), Attempt(Uuid::new_v4()));
+    for _ in 0..2 {
+        let seat = machine.restarted().seated(&world.moves).await;
+        let belief = Belief {
+            session: seat.session,
+            holder: machine.holder(),
+            seat: seat.seat,
+            label: "a".into(),
+            spans: Vec::new(),
+        };
+        log.seated(&belief, attempt, Instant::now(), Duration::from_secs(60));
+    }
+    let found = check::look_settled(&world, &log, None).await.broken;
+    assert_eq!(found.iter().filter(|what| what.starts_with("S9: ")).count(), 1, "{found:?}");
+}

@@ -138,7 +138,7 @@ fn most_at_once<'a>(beliefs: impl Iterator<Item = &'a Belief>) -> usize {
 /// Id, seat, holder, began, ended, why.
 type SessionRow = (Uuid, i32, String, i64, i64, Option<String>);
 
-/// S3, S12: each belief within its session's and its holder's time; the events tell the same story as the seats.
+/// S3, S9, S12: each belief within its session's and its holder's time; the events tell the same story as the seats.
 async fn records(world: &World, log: &BeliefLog, beliefs: &[Belief], broken: &mut Vec<String>) {
     let rows: Vec<SessionRow> = sqlx::query_as(
         "select session_id, seat_no, holder, (extract(epoch from started_at) * 1000000)::bigint as began,
@@ -148,11 +148,13 @@ async fn records(world: &World, log: &BeliefLog, beliefs: &[Belief], broken: &mu
     .await
     .unwrap();
     let rows: HashMap<Uuid, SessionRow> = rows.into_iter().map(|row| (row.0, row)).collect();
+    let kicked = |id: &Uuid| rows.get(id).is_some_and(|row| row.5.as_deref() == Some("kicked"));
+    broken.extend(log.renamed().into_iter().filter(|(first, _)| !kicked(&first.0)).map(|(_, what)| what));
     let holders = replay(world, broken).await;
     let clocks = CLOCKS + log.clocks_apart();
     for belief in beliefs {
         let name = format!("{} ({})", belief.label, belief.session);
-        let Some((_, seat, holder, began, ended, reason)) = rows.get(&belief.session.0) else {
+        let Some((_, seat, holder, began, ended, _)) = rows.get(&belief.session.0) else {
             broken.push(format!("S11: {name} was told of and never written down"));
             continue;
         };
@@ -160,8 +162,7 @@ async fn records(world: &World, log: &BeliefLog, beliefs: &[Belief], broken: &mu
             broken.push(format!("S3: {name} believes in seat {}, the records say {}", belief.seat, seat));
         }
         // Who was kicked believes until it is told or its lease is over, and its seat waits so long.
-        let kicked = reason.as_deref() == Some("kicked");
-        for &(from, until) in belief.spans.iter().filter(|_| !kicked) {
+        for &(from, until) in belief.spans.iter().filter(|_| !kicked(&belief.session.0)) {
             let on_log = |us: i64| if us == FOREVER { FOREVER } else { log.from_unix_us(us) };
             if from + clocks < on_log(*began) || until > on_log(*ended).saturating_add(clocks) {
                 broken.push(format!(

@@ -31,6 +31,7 @@ pub struct BeliefLog {
 struct Inner {
     beliefs: HashMap<SessionId, Belief>,
     attempts: HashMap<(Holder, Attempt), SessionId>,
+    renamed: Vec<(SessionId, String)>,
     broken: Vec<String>,
     compared: usize,
 }
@@ -51,7 +52,7 @@ impl BeliefLog {
             let still = inner.beliefs.get(&other).is_some_and(|b| b.spans.iter().any(|s| s.1 > now));
             if still {
                 let what = format!("S9: {} has {other} and for the same attempt {}", belief.label, belief.session);
-                inner.broken.push(what);
+                inner.renamed.push((other, what));
             }
         }
         inner.beliefs.entry(belief.session).or_insert_with(|| Belief { spans: Vec::new(), ..belief.clone() });
@@ -126,6 +127,11 @@ impl BeliefLog {
     pub fn read(&self) -> (Vec<Belief>, Vec<String>) {
         let inner = self.lock();
         (inner.beliefs.values().cloned().collect(), inner.broken.clone())
+    }
+
+    /// Sessions whose process was given another one for the same attempt while it believed in them: S9 is broken, unless they were kicked.
+    pub fn renamed(&self) -> Vec<(SessionId, String)> {
+        self.lock().renamed.clone()
     }
 
     /// A moment in microseconds since the log began.

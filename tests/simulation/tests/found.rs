@@ -1,0 +1,13 @@
+//! Lists of operations under which a run once was broken, by a fault of the server or of its checkers.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a panic with its place")]
+
+use license_simulation::{plan::Plan, run};
+
+/// The checker took the second session of one process start for a broken S9; the first had been ended by a kick that it did not know of yet.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_was_kicked_and_asks_again_before_it_is_told_has_a_new_session() {
+    let plan: Plan = include_str!("../found/kicked-and-asks-again.operations").parse().unwrap();
+    let figures = run::carry_out(&plan).await.clean(&plan);
+    assert_eq!((figures.sessions, figures.told["acquire: seat"]), (2, 2), "{figures}");
+}
