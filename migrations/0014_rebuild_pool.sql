@@ -28,15 +28,14 @@ begin
   from license_keys k
   where k.tenant_id = p_tenant and k.license_id = license.license_id and (k.valid_until is null or k.valid_until > now());
   facts := license_facts(license, pool.seats_total);
-  select array_agg(s.seat_no order by s.seat_no), array_agg(s.holder order by s.seat_no),
-         array_agg(unix_ms(s.held_since) order by s.seat_no),
-         array_agg(case when s.hold_until is null then -1 else unix_ms(s.hold_until) end order by s.seat_no)
+  -- Sorted once: every array of a query is filled row by row in the same order.
+  select array_agg(s.seat_no), array_agg(s.holder), array_agg(unix_ms(s.held_since)),
+         array_agg(case when s.hold_until is null then -1 else unix_ms(s.hold_until) end)
   into seat_nos, holders, held_since, hold_until
-  from seats s where s.tenant_id = p_tenant and s.pool_id = p_pool and not s.retired;
-  select array_agg(s.session_id order by s.session_id), array_agg(s.attempt order by s.session_id),
-         array_agg(s.seat_no order by s.session_id), array_agg(s.label order by s.session_id)
+  from (select * from seats s where s.tenant_id = p_tenant and s.pool_id = p_pool and not s.retired order by s.seat_no) s;
+  select array_agg(s.session_id), array_agg(s.attempt), array_agg(s.seat_no), array_agg(s.label)
   into session_ids, session_attempts, session_seats, session_labels
-  from sessions s where s.tenant_id = p_tenant and s.pool_id = p_pool and s.ended_at is null;
+  from (select * from sessions s where s.tenant_id = p_tenant and s.pool_id = p_pool and s.ended_at is null order by s.session_id) s;
   return next;
 end $$;
 
