@@ -68,7 +68,7 @@ impl Records {
             ("statement_timeout", "2s"),
             ("idle_in_transaction_session_timeout", "5s"),
             // Every statement of the moves finds its rows by key whatever its arguments. Planning each of a function's dozen anew, as
-            // PostgreSQL does by itself when arrays are among them, cost nearly half of an acquire.
+            // PostgreSQL does by itself when arrays are among them, cost nearly half of its work for an acquire and a release.
             ("plan_cache_mode", "force_generic_plan"),
         ]);
         let pool = PgPoolOptions::new()

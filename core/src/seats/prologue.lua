@@ -62,7 +62,7 @@ local function drop(t, session)
   t.sessions = table.concat(kept, ',')
 end
 
--- Half of what a session would cost in memory is its entry in n, and most seats carry one session: that one has the seat's lease. n names
+-- An entry in n would be a quarter of what a seat costs in memory, and most seats carry one session: that one has the seat's lease. n names
 -- every session of a seat that has or had several, and every one that is ending: there is no other way to find a release nobody finished.
 local function alone(t) return not t.sessions:find(',', 1, true) end
 -- The lease end of a session the seat lists; 0: it is ending.

@@ -11,3 +11,11 @@ async fn who_was_kicked_and_asks_again_before_it_is_told_has_a_new_session() {
     let figures = run::carry_out(&plan).await.clean(&plan);
     assert_eq!((figures.sessions, figures.told["acquire: seat"]), (2, 2), "{figures}");
 }
+
+/// Who was kicked and told so only after the faults was waited for: it does not come back by itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_told_of_its_kick_after_the_faults_need_not_be_served() {
+    let plan: Plan = include_str!("../found/kicked-and-not-yet-told-in-the-end.operations").parse().unwrap();
+    let figures = run::carry_out(&plan).await.clean(&plan);
+    assert_eq!((figures.sessions, figures.told["acquire: seat"]), (2, 2), "{figures}");
+}
