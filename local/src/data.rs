@@ -26,7 +26,7 @@ const FILES: [&str; 9] =
 /// The data directory, locked for this process.
 pub(crate) struct Data {
     dir: PathBuf,
-    _lock: File,
+    lock: File,
 }
 
 /// What may go wrong with it.
@@ -65,7 +65,7 @@ impl Data {
         let dir = dir.canonicalize().map_err(failed)?;
         let lock = File::options().create(true).append(true).open(dir.join("lock")).map_err(failed)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { dir, _lock: lock }),
+            Ok(()) => Ok(Self { dir, lock }),
             Err(TryLockError::WouldBlock) => Err(Error::InUse(dir)),
             Err(TryLockError::Error(source)) => Err(Error::Io { dir, source }),
         }
@@ -96,6 +96,13 @@ impl Data {
     }
 }
 
+impl Drop for Data {
+    /// Closing the file alone would leave the directory locked while a child that is just being started still has a copy of it.
+    fn drop(&mut self) {
+        let _ = self.lock.unlock();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,6 +114,18 @@ mod tests {
         assert!(matches!(Data::open(base.path(), true).await, Err(Error::InUse(_))));
         drop(first);
         Data::open(base.path(), false).await.unwrap();
+    }
+
+    /// A child that is being started has a copy of every open file from its fork until its exec, and with it of the lock.
+    #[tokio::test]
+    async fn a_directory_is_free_at_once_however_many_copies_of_the_lock_a_fork_made() {
+        let base = tempfile::tempdir().unwrap();
+        let first = Data::open(base.path(), false).await.unwrap();
+        let of_a_fork = first.lock.try_clone().unwrap();
+        drop(first);
+        let second = Data::open(base.path(), false).await;
+        drop(of_a_fork);
+        second.unwrap();
     }
 
     #[tokio::test]
