@@ -2,6 +2,7 @@
 create table organizations (
   tenant_id  uuid primary key,
   name       text not null check (length(name) between 1 and 200),
+  version    bigint not null default 1,  -- of what people edit: the ETag
   created_at timestamptz not null default now()
 );
 create table users (
@@ -10,7 +11,9 @@ create table users (
   email      text not null,
   name       text,
   role       text not null check (role in ('owner', 'admin', 'member', 'viewer')),
+  version    bigint not null default 1,
   created_at timestamptz not null default now(),
+  removed_at timestamptz,                -- no longer in the organization; the row stays, since the audit log names it
   primary key (tenant_id, user_id)
 );
 create table licenses (
@@ -32,6 +35,7 @@ create table licenses (
   processes_per_seat int not null,
   hide_holders       boolean not null default false,
   facts_version      bigint not null default 1,  -- rises with every change of what tokens say
+  version            bigint not null default 1,  -- rises with every change people make: the ETag
   created_at         timestamptz not null default now(),
   primary key (tenant_id, license_id),
   unique (tenant_id, number)

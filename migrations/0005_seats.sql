@@ -48,6 +48,8 @@ create table sessions (
   hw           text not null,
   label        text not null default '',
   client       jsonb not null default '{}',
+  person       text,                             -- the address the client says its user has, in small letters; nobody vouches for it
+  project_id   uuid,                             -- the project the client named, if the organization has one of that name
   started_at   timestamptz not null default now(),
   last_seen_at timestamptz not null default now(),
   ended_at     timestamptz,
@@ -59,7 +61,6 @@ create table sessions (
 -- Also the guard that one process start has one open session.
 create unique index sessions_by_attempt on sessions (tenant_id, pool_id, holder, attempt) where ended_at is null;
 create index sessions_open on sessions (tenant_id, pool_id, seat_no) where ended_at is null;
-create index sessions_ended on sessions (tenant_id, pool_id, ended_at) where ended_at is not null;
 
 -- Every change of a seat's holder is one row here, written in the same transaction; published once or more.
 create table outbox (

@@ -87,6 +87,10 @@ codes! {
     LicenseNotStarted = "license_not_started",
     /// The license is for another product than the client names.
     ProductNotAllowed = "product_not_allowed",
+    /// A person whose role here does not reach.
+    InsufficientRole = "insufficient_role",
+    /// An API token that is not good for this.
+    InsufficientScope = "insufficient_scope",
     /// Nothing of that name, or not yours.
     NotFound = "not_found",
     /// The path exists, the method does not.
@@ -101,6 +105,12 @@ codes! {
     TooManyProcesses = "too_many_processes",
     /// The state of the thing does not allow this.
     Conflict = "conflict",
+    /// It was changed since it was read.
+    PreconditionFailed = "precondition_failed",
+    /// The idempotency key was used for another request.
+    IdempotencyKeyReused = "idempotency_key_reused",
+    /// Too many requests in too short a time.
+    RateLimited = "rate_limited",
     /// The session is over; acquire again.
     SessionGone = "session_gone",
     /// Redis could not be asked.

@@ -5,6 +5,7 @@
 //! served behind one address), and `service`, which builds both from configuration for the binary of the same name.
 
 pub mod acquire;
+pub mod admin;
 pub mod edge;
 pub mod heartbeat;
 pub mod reaper;
@@ -13,3 +14,4 @@ pub mod release;
 
 mod answer;
 mod rooms;
+mod words;

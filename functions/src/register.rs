@@ -9,7 +9,7 @@ use crate::{
         serve::{Check, Service, StartError},
         telemetry::Outcome as Label,
     },
-    rooms,
+    rooms, words,
 };
 use axum::{
     Extension, Router,
@@ -73,8 +73,8 @@ async fn register(
     JsonOrEmpty(body): JsonOrEmpty<Body>,
 ) -> Result<Response, Problem> {
     let mut fields = Fields::new();
-    let name = fields.optional("organization_name", body.organization_name.as_deref(), organization_name);
-    let product = fields.optional("product", body.product.as_deref(), product_name);
+    let name = fields.optional("organization_name", body.organization_name.as_deref(), words::name);
+    let product = fields.optional("product", body.product.as_deref(), words::product);
     fields.check(Some(()))?;
     let claims = state.verifier.verify(&bearer.0).await?.map_err(refused)?;
     let new = newcomer(claims, name, product)?;
@@ -96,21 +96,9 @@ fn newcomer(claims: Claims, name: Option<String>, product: Option<String>) -> Re
     let unverified =
         "The identity provider has not verified an e-mail address of this account. Verify it there and sign in again.";
     let email = email.ok_or_else(|| Problem::token_invalid(unverified))?;
-    let person = claims.name.and_then(|name| organization_name(&name).ok());
+    let person = claims.name.and_then(|name| words::name(&name).ok());
     let organization = name.or_else(|| person.clone()).unwrap_or_else(|| short(&email));
     Ok(NewOrganization { issuer: claims.issuer, subject: claims.subject, email, person, organization, product })
-}
-
-fn organization_name(text: &str) -> Result<String, &'static str> {
-    let name = text.trim();
-    let fits = (1..=200).contains(&name.chars().count()) && !name.chars().any(char::is_control);
-    if fits { Ok(name.to_owned()) } else { Err("must be 1 to 200 characters, none of them a control character") }
-}
-
-fn product_name(text: &str) -> Result<String, &'static str> {
-    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    let fits = (1..=63).contains(&text.len()) && text.bytes().all(plain) && !text.starts_with('-');
-    if fits { Ok(text.to_owned()) } else { Err("must be 1 to 63 of a-z, 0-9 and -") }
 }
 
 fn short(email: &str) -> String {

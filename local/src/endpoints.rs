@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use uuid::Uuid;
 
 /// The functions, in the order of their ports.
-pub(crate) const FUNCTIONS: [&str; 5] = ["acquire", "heartbeat", "release", "register", "reaper"];
+pub(crate) const FUNCTIONS: [&str; 6] = ["acquire", "heartbeat", "release", "register", "admin", "reaper"];
 
 /// Every port, taken: nobody else can have it between this and the first request.
 pub(crate) struct Listeners {

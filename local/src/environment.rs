@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, io, time::Duration};
 pub(crate) const PUSH_AUDIENCE: &str = "license-local";
 
 /// Taken over from the environment where they are set. Nothing else is: an address of a system's database, say, must not leak in here.
-const HONOURED: [&str; 12] = [
+const HONOURED: [&str; 13] = [
     "SEAT_TTL_SECONDS",
     "SEAT_DRAIN_SECONDS",
     "HEARTBEAT_SECONDS",
@@ -22,8 +22,16 @@ const HONOURED: [&str; 12] = [
     "DOCS_URL",
     "PUBLIC_URL",
     "TOKEN_ISSUER",
+    "TRUSTED_PROXIES",
 ];
-const IDENTITY: [&str; 3] = ["IDENTITY_ISSUER", "IDENTITY_AUDIENCE", "IDENTITY_JWKS_URL"];
+const IDENTITY: [&str; 6] = [
+    "IDENTITY_ISSUER",
+    "IDENTITY_AUDIENCE",
+    "IDENTITY_JWKS_URL",
+    "STAFF_IDENTITY_ISSUER",
+    "STAFF_IDENTITY_AUDIENCE",
+    "STAFF_IDENTITY_JWKS_URL",
+];
 
 /// What people read while it runs: warnings, as text, unless the environment says otherwise.
 pub(crate) fn logging(process: &Env) -> BTreeMap<String, String> {
@@ -81,7 +89,10 @@ pub(crate) fn variables(
     if demo {
         set("IDENTITY_ISSUER", issuer::ISSUER.into());
         set("IDENTITY_AUDIENCE", issuer::AUDIENCE.into());
-        set("IDENTITY_JWKS_URL", jwks);
+        set("IDENTITY_JWKS_URL", jwks.clone());
+        set("STAFF_IDENTITY_ISSUER", issuer::ISSUER.into());
+        set("STAFF_IDENTITY_AUDIENCE", issuer::STAFF_AUDIENCE.into());
+        set("STAFF_IDENTITY_JWKS_URL", jwks);
     } else {
         values.extend(taken(process, &IDENTITY));
     }

@@ -27,6 +27,8 @@ use std::{io, path::Path, sync::Arc};
 pub const ISSUER: &str = "http://127.0.0.1/license-local";
 /// `aud` of people's tokens; a project's id at Identity Platform.
 pub const AUDIENCE: &str = "license-local";
+/// `aud` of tokens of the vendor's staff.
+pub const STAFF_AUDIENCE: &str = "license-local-staff";
 /// `iss` of push tokens, as Google spells it.
 pub const PUSH_ISSUER: &str = "https://accounts.google.com";
 /// The service account push tokens are made out to.
@@ -60,6 +62,8 @@ pub struct Person {
     pub provider: Option<String>,
     /// False for an address nobody has verified.
     pub email_verified: Option<bool>,
+    /// True for somebody of the vendor, whom the management API lets do everything.
+    pub staff: Option<bool>,
     /// How long the token is good for, in seconds; negative for one that is over.
     pub expires_in: Option<i64>,
 }
@@ -96,13 +100,14 @@ impl Issuer {
     pub fn id_token(&self, person: &Person) -> io::Result<String> {
         let provider = person.provider.as_deref().unwrap_or("google.com");
         let email = person.email.as_str();
+        let audience = if person.staff == Some(true) { STAFF_AUDIENCE } else { AUDIENCE };
         let mut subject = hash(&format!("{provider}\n{}", email.to_lowercase()));
         subject.truncate(28); // as long as those of Identity Platform
         let now = self.inner.clock.now_seconds();
         let expires = now.saturating_add(person.expires_in.unwrap_or(LIFETIME));
         let issued = now.min(expires.saturating_sub(1));
         self.sign(&json!({
-            "iss": ISSUER, "aud": AUDIENCE, "sub": subject, "user_id": subject,
+            "iss": ISSUER, "aud": audience, "sub": subject, "user_id": subject,
             "auth_time": issued, "iat": issued, "exp": expires,
             "name": person.name, "email": email, "email_verified": person.email_verified.unwrap_or(true),
             "firebase": {

@@ -93,7 +93,7 @@ struct Machine {
     listeners: Listeners,
     endpoints: Endpoints,
     license_key: String,
-    functions: [Service; 5],
+    functions: [Service; 6],
     issuer: axum::Router,
     bus: Bus,
     period: Duration,

@@ -2,7 +2,7 @@
 
 use license_core::Clock;
 use license_functions::{
-    acquire,
+    acquire, admin,
     edge::{
         config::Env,
         serve::{Service, StartError},
@@ -16,12 +16,13 @@ use std::sync::Arc;
 ///
 /// # Errors
 /// If a variable is wrong or a key cannot be read.
-pub(crate) async fn functions(env: &Env, clock: &Clock, bus: &Bus) -> Result<[Service; 5], StartError> {
+pub(crate) async fn functions(env: &Env, clock: &Clock, bus: &Bus) -> Result<[Service; 6], StartError> {
     Ok([
         acquire::service(env, clock.clone()).await?,
         heartbeat::service(env, clock.clone()).await?,
         release::service(env, clock.clone()).await?,
         register::service(env, clock.clone()).await?,
+        admin::service(env, clock.clone()).await?,
         reaper::service_with(env, clock.clone(), Arc::new(bus.clone()))?,
     ])
 }

@@ -15,6 +15,8 @@ const MEMBERS: &[(Code, &[&str])] = &[
     (Code::LicenseRevoked, &["license", "since"]),
     (Code::LicenseNotStarted, &["license", "since"]),
     (Code::ProductNotAllowed, &["license", "product"]),
+    (Code::InsufficientRole, &["required"]),
+    (Code::InsufficientScope, &["required"]),
     (Code::NoSeatsAvailable, &["seats_total", "seats_used", "next_seat_in", "holders", "label", "since", "seen_in"]),
     (Code::TooManyProcesses, &["processes"]),
     (Code::SessionGone, &["reason", "expired", "kicked", "released", "unknown", "session_id"]),

@@ -1,11 +1,13 @@
 //! Ring 0: the words and their rules. No I/O, no async, no clients of anything.
 
+pub mod access;
 pub mod event;
 pub mod handle;
 pub mod id;
 pub mod key;
 pub mod lease;
 pub mod license;
+pub mod opaque;
 pub mod pool;
 pub mod secret;
 pub mod token;

@@ -1,6 +1,9 @@
 //! Values that must never be printed, and the hashes taken of them.
 
-use aws_lc_rs::{digest, hmac};
+use aws_lc_rs::{
+    aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey},
+    digest, hmac,
+};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use std::fmt;
 
@@ -71,6 +74,25 @@ impl KeyVersion {
     }
 }
 
+/// Encrypts and authenticates `text` under a key of 32 bytes (AES-256-GCM with a random nonce in front); base64url.
+///
+/// `None` only if the library refuses, which it does for no input of ours.
+pub(crate) fn seal(key: &[u8; 32], text: &[u8]) -> Option<String> {
+    let mut sealed = text.to_vec();
+    let nonce =
+        RandomizedNonceKey::new(&AES_256_GCM, key).ok()?.seal_in_place_append_tag(Aad::empty(), &mut sealed).ok()?;
+    Some(base64url(&[&nonce.as_ref()[..], &sealed].concat()))
+}
+
+/// The text that was sealed under this key; `None` for anything else.
+pub(crate) fn unseal(key: &[u8; 32], sealed: &str) -> Option<Vec<u8>> {
+    let bytes = from_base64url(sealed)?;
+    let (nonce, sealed) = bytes.split_at_checked(NONCE_LEN)?;
+    let (nonce, mut sealed) = (Nonce::try_assume_unique_for_key(nonce).ok()?, sealed.to_vec());
+    let text = RandomizedNonceKey::new(&AES_256_GCM, key).ok()?.open_in_place(nonce, Aad::empty(), &mut sealed).ok()?;
+    Some(text.to_vec())
+}
+
 /// SHA-256 of a domain-separating label followed by length-prefixed parts (u32, big endian), so that no two lists of parts collide.
 pub(crate) fn hash(label: &str, parts: &[&[u8]]) -> [u8; 32] {
     let mut context = digest::Context::new(&digest::SHA256);
@@ -103,4 +125,22 @@ pub fn random<const N: usize>() -> [u8; N] {
     let mut out = [0; N];
     aws_lc_rs::rand::fill(&mut out).expect("the operating system's random source answers");
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_sealed_opens_with_its_key_only_and_only_unchanged() {
+        let (key, other) = (random::<32>(), random::<32>());
+        let sealed = seal(&key, b"a license key").unwrap();
+        assert_eq!(unseal(&key, &sealed).as_deref(), Some(&b"a license key"[..]));
+        assert_eq!(unseal(&other, &sealed), None);
+        let mut changed = sealed.clone().into_bytes();
+        changed[20] = if changed[20] == b'A' { b'B' } else { b'A' };
+        assert_eq!(unseal(&key, std::str::from_utf8(&changed).unwrap()), None);
+        assert_eq!(unseal(&key, ""), None);
+        assert_ne!(seal(&key, b"a license key").unwrap(), sealed, "the nonce is new each time");
+    }
 }

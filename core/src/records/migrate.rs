@@ -27,6 +27,7 @@ fn migrator() -> Migrator {
         4 "0004_tenants"
         5 "0005_seats"
         6 "0006_rights"
+        7 "0007_management"
         10 "0010_find_license"
         11 "0011_grant_seat"
         12 "0012_end_seats"

@@ -6,20 +6,31 @@
 //!
 //! * `connect.rs`: connections, and what is worth trying again · `migrate.rs`: schema and roles
 //! * `seats.rs`: grant, end, resolve, rebuild · `licenses.rs`: find, resize, kick, suspend, rotate · `tenants.rs`: registration
+//! * `act.rs`: a change that people ask for, audited and idempotent · `page.rs`: pages of long lists
+//! * one file a table for what people manage: `organizations.rs` `people.rs` `tokens.rs`
 //! * `outbox.rs`: events waiting to be published · `sweep.rs`: which pools the reaper looks at
 
+mod act;
 mod connect;
 mod licenses;
 mod migrate;
+mod organizations;
 mod outbox;
+mod page;
+mod people;
 mod seats;
 mod sweep;
 mod tenants;
+mod tokens;
 
+pub use act::{Act, Answer, Principal, Refused, Repeat};
 pub use connect::{Records, Role, Transaction};
 pub use licenses::{Change, Found};
 pub use migrate::migrate;
+pub use organizations::Organization;
 pub use outbox::Batch;
+pub use page::{Cursor, Listed, Page};
+pub use people::{Membership, Person};
 pub use seats::{EndOutcome, Ending, Grant, GrantOutcome, ResolveOutcome};
 pub use sweep::{PoolToReap, Usage};
 pub use tenants::{License, NewOrganization, Registered, Registration};

@@ -5,7 +5,7 @@ use license_core::domain::id::Hw;
 use serde_json::{Map, Value};
 
 /// The facts we keep; others may be sent, since `client` may grow, and are passed over.
-const KNOWN: [&str; 6] = ["product", "version", "platform", "hostname", "deployment", "project"];
+const KNOWN: [&str; 7] = ["product", "version", "platform", "hostname", "deployment", "project", "user"];
 const DEPLOYMENTS: [&str; 3] = ["desktop", "container", "ci"];
 /// The longest host name there is (RFC 1035, section 2.3.4) fits; nobody needs more.
 const MAX_CHARS: usize = 255;

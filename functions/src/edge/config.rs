@@ -271,6 +271,31 @@ pub fn identity(env: &Env) -> Result<identity::Settings> {
     Ok(identity::Settings { audience, jwks_url: env.url("IDENTITY_JWKS_URL", default.as_deref())?, issuer })
 }
 
+/// Reads `STAFF_IDENTITY_ISSUER`, `STAFF_IDENTITY_AUDIENCE` and `STAFF_IDENTITY_JWKS_URL`: who says who the vendor's staff is. Everybody with a
+/// token of that audience is staff, so it must be one that customers cannot sign in to. `None`: staff is served by another deployment.
+pub fn staff(env: &Env) -> Result<Option<identity::Settings>> {
+    if env.get("STAFF_IDENTITY_AUDIENCE").is_none() {
+        return Ok(None);
+    }
+    let audience = env.required("STAFF_IDENTITY_AUDIENCE", "the audience of the staff's ID tokens")?;
+    if env.get("IDENTITY_AUDIENCE").as_deref() == Some(&audience) {
+        return wrong(
+            "STAFF_IDENTITY_AUDIENCE",
+            "is the audience of customers too; it must be another, or every customer is staff",
+        );
+    }
+    let issuer = env.url("STAFF_IDENTITY_ISSUER", None)?;
+    let project = issuer.strip_prefix("https://securetoken.google.com/");
+    let default = project.map(|project| identity::Settings::identity_platform(project).jwks_url);
+    let jwks_url = env.url("STAFF_IDENTITY_JWKS_URL", default.as_deref())?;
+    Ok(Some(identity::Settings { issuer, audience, jwks_url }))
+}
+
+/// Reads `TRUSTED_PROXIES`: how many proxies of ours stand in front, each of which adds to `X-Forwarded-For` whom it heard from. 0 unless set.
+pub fn proxies(env: &Env) -> Result<u8> {
+    Ok(u8::try_from(env.number("TRUSTED_PROXIES", 0, 0, 10, " of proxies")?).unwrap_or(0))
+}
+
 /// How log lines look and which are written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Logging {

@@ -44,6 +44,34 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonOrEmpty<T> {
     }
 }
 
+/// The parameters of the path's query, each given once, as a `T` whose fields are texts: 422 for an unknown one.
+pub struct Query<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let query = parts.uri.query().unwrap_or_default().as_bytes();
+        let mut given = serde_json::Map::new();
+        for (name, value) in form_urlencoded::parse(query) {
+            // An empty one counts as absent: forms send what nobody filled in.
+            if !value.is_empty() && given.insert(name.clone().into_owned(), value.into_owned().into()).is_some() {
+                // Its name may be anything, a secret too: only names that a field could have are repeated.
+                let field = if name.len() <= 32 && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_') {
+                    &name
+                } else {
+                    "query"
+                };
+                return Err(Problem::invalid(field, "is given twice"));
+            }
+        }
+        serde_json::from_value(given.into()).map(Self).map_err(|error| {
+            let (field, problem) = explain(".", &error.to_string());
+            Problem::invalid(&field, problem)
+        })
+    }
+}
+
 /// The whole body, at most [`MAX_BODY`] bytes.
 ///
 /// # Errors

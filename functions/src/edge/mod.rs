@@ -1,5 +1,6 @@
 //! The rim every service shares: configuration, the bootstrap, layers, problems, extractors and log lines.
 
+pub mod address;
 pub mod config;
 pub mod extract;
 mod keys;
@@ -9,7 +10,7 @@ pub mod rim;
 pub mod serve;
 pub mod telemetry;
 
-pub use extract::{Bearer, Fields, Json, JsonOrEmpty};
+pub use extract::{Bearer, Fields, Json, JsonOrEmpty, Query};
 pub use problem::Problem;
 
 #[cfg(test)]

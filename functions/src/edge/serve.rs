@@ -14,7 +14,14 @@ use axum::{
 };
 use license_core::{Clock, Error};
 use serde_json::{Map, Value, json};
-use std::{future::Future, net::Ipv4Addr, pin::Pin, process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    net::{Ipv4Addr, SocketAddr},
+    pin::Pin,
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{net::TcpListener, sync::watch};
 
 pub use super::rim::layers;
@@ -128,7 +135,9 @@ pub async fn serve(
         // Answers are one small packet each: waiting to fill it would cost every client 40 ms.
         let _ = stream.set_nodelay(true);
     });
-    let server = axum::serve(listener, app).with_graceful_shutdown(stop).into_future();
+    let server = axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>())
+        .with_graceful_shutdown(stop)
+        .into_future();
     let patience = async move {
         let _ = stopping.wait_for(|&stopping| stopping).await;
         tokio::time::sleep(DRAIN).await;

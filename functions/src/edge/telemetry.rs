@@ -37,7 +37,12 @@ macro_rules! metrics {
             }
             /// The metric that counts requests to a path; `None` is a path nobody serves.
             pub fn of_path(path: Option<&str>) -> Self {
-                match path { $($(Some($($path)|+) => Self::$name,)?)* _ => Self::OtherRequests }
+                const ADMIN: [&str; 4] = ["/api/v1/me", "/api/v1/organizations", "/api/v1/plans", "/api/v1/staff"];
+                match path {
+                    $($(Some($($path)|+) => Self::$name,)?)*
+                    Some(path) if ADMIN.iter().any(|start| path.starts_with(start)) => Self::AdminRequests,
+                    _ => Self::OtherRequests,
+                }
             }
         }
     };
@@ -56,6 +61,8 @@ metrics! {
     ReleaseRequests = "release/requests" at "/api/v1/licenses/release",
     /// Registrations.
     RegisterRequests = "register/requests" at "/api/v1/auth/register",
+    /// Requests to the management API.
+    AdminRequests = "admin/requests",
     /// Sweeps begun.
     TickRequests = "reaper/tick_requests" at "/tick",
     /// Shares of a sweep.

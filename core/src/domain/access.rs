@@ -1,0 +1,69 @@
+//! Who may do what: the roles of people in an organization, and the scopes of API tokens.
+
+use super::id::Invalid;
+use serde::{Deserialize, Serialize};
+use std::{fmt, str::FromStr};
+
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident = $wrong:literal; $($(#[$word_doc:meta])* $word:ident = $text:literal,)*) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        pub enum $name { $($(#[$word_doc])* #[serde(rename = $text)] $word,)* }
+
+        impl $name {
+            /// Every one there is, the least first.
+            pub const ALL: &[Self] = &[$(Self::$word,)*];
+
+            /// The word on the wire and in the records.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$word => $text,)* }
+            }
+        }
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { f.write_str(self.as_str()) }
+        }
+        impl FromStr for $name {
+            type Err = Invalid;
+            fn from_str(text: &str) -> Result<Self, Invalid> {
+                Self::ALL.iter().copied().find(|word| word.as_str() == text).ok_or(Invalid($wrong))
+            }
+        }
+    };
+}
+
+words! {
+    /// What a person is in an organization. Each may do what those before it may.
+    PersonRole = "must be owner, admin, member or viewer";
+    /// Sees the organization, its people and licenses, and sessions of their own.
+    Viewer = "viewer",
+    /// Also ends sessions of their own and makes projects. The role of most.
+    Member = "member",
+    /// Also sees and ends everybody's sessions, manages people, keys and tokens, and reads the audit log.
+    Admin = "admin",
+    /// Also makes other owners. There is always one.
+    Owner = "owner",
+}
+
+words! {
+    /// What an API token is good for. A token acts for the organization, so it has no role.
+    Scope = "must be one of organization:read, people:read, licenses:read, licenses:write, sessions:read, sessions:write, \
+             projects:read, projects:write, audit:read";
+    /// The organization's own data.
+    OrganizationRead = "organization:read",
+    /// Who belongs to it.
+    PeopleRead = "people:read",
+    /// Licenses and plans.
+    LicensesRead = "licenses:read",
+    /// New keys for licenses.
+    LicensesWrite = "licenses:write",
+    /// Live and past sessions of everybody.
+    SessionsRead = "sessions:read",
+    /// Ending sessions of anybody.
+    SessionsWrite = "sessions:write",
+    /// Projects.
+    ProjectsRead = "projects:read",
+    /// Making, naming and archiving projects.
+    ProjectsWrite = "projects:write",
+    /// The audit log.
+    AuditRead = "audit:read",
+}

@@ -1,0 +1,285 @@
+//! A change that a person, a script or the vendor's staff asks for: one transaction with the tenant set, audited inside it, and done once
+//! however often it is asked for with the same idempotency key.
+
+use super::connect::{Records, Transaction, failed};
+use crate::{
+    Error, Result,
+    domain::{
+        access::{PersonRole, Scope},
+        id::{TenantId, UserId},
+        secret::{self, KeyRing},
+    },
+};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+use sqlx::{PgConnection, Row};
+use std::net::IpAddr;
+use uuid::Uuid;
+
+/// For how long the outcome of an idempotency key is kept, in hours (Stripe: 24).
+const REPEAT_HOURS: i32 = 24;
+
+/// Who asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Principal {
+    /// Somebody of the organization.
+    Person {
+        /// The person.
+        user: UserId,
+        /// The verified address, in small letters.
+        email: String,
+        /// What the person is in this organization.
+        role: PersonRole,
+    },
+    /// A script of the organization.
+    Token {
+        /// Its API token.
+        id: Uuid,
+        /// The token's name.
+        name: String,
+        /// What it is good for.
+        scopes: Vec<Scope>,
+    },
+    /// Somebody of the vendor.
+    Staff {
+        /// Who, at the staff's identity provider.
+        subject: String,
+        /// The verified address.
+        email: String,
+    },
+}
+
+impl Principal {
+    /// `person`, `token` or `staff`.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Person { .. } => "person",
+            Self::Token { .. } => "token",
+            Self::Staff { .. } => "staff",
+        }
+    }
+
+    /// The id it is known by for good.
+    pub fn id(&self) -> String {
+        match self {
+            Self::Person { user, .. } => user.to_string(),
+            Self::Token { id, .. } => id.to_string(),
+            Self::Staff { subject, .. } => subject.clone(),
+        }
+    }
+
+    /// The name people know it by.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Person { email, .. } | Self::Staff { email, .. } => email,
+            Self::Token { name, .. } => name,
+        }
+    }
+
+    /// True if it may make a person this, or what this is something else: only owners make owners.
+    pub fn may_grant(&self, role: PersonRole) -> bool {
+        match self {
+            Self::Person { role: own, .. } => *own >= PersonRole::Admin && *own >= role,
+            Self::Token { .. } => false,
+            Self::Staff { .. } => true,
+        }
+    }
+}
+
+/// A request of somebody to one organization.
+#[derive(Clone, Debug)]
+pub struct Act {
+    /// The organization.
+    pub tenant: TenantId,
+    /// Who asks.
+    pub by: Principal,
+    /// From where, as far as it is known.
+    pub from: Option<IpAddr>,
+    /// The request's id, which its log lines carry too.
+    pub request_id: Option<String>,
+    /// Set where the same request may come again and must then do nothing.
+    pub repeat: Option<Repeat>,
+}
+
+/// What makes two requests the same: `Idempotency-Key` and everything that was asked.
+#[derive(Clone)]
+pub struct Repeat {
+    key_hash: String,
+    request_hash: String,
+    /// What the outcome is sealed with: it may hold a secret that is shown once, and only who knows the idempotency key may hear it again.
+    seal: [u8; 32],
+}
+
+impl Repeat {
+    /// Of a request (`request`: its method, path and body) that carries the idempotency key `key`.
+    pub fn new(key: &str, request: &[&[u8]], peppers: &KeyRing) -> Self {
+        Self {
+            key_hash: secret::base64url(&secret::hash("idempotency-key-v1", &[key.as_bytes()])),
+            request_hash: secret::base64url(&secret::hash("idempotency-request-v1", request)),
+            // Under the oldest pepper accepted, so that a key drawn before the pepper was replaced still opens what it sealed.
+            seal: peppers
+                .previous
+                .as_ref()
+                .unwrap_or(&peppers.current)
+                .sign(&[b"idempotency-v1", key.as_bytes()].concat()),
+        }
+    }
+}
+
+impl std::fmt::Debug for Repeat {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Repeat({})", self.key_hash)
+    }
+}
+
+/// Why a change was not made. Nothing was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// Nothing of that id in this organization.
+    NotFound,
+    /// Somebody changed it since it was read: `If-Match` names another version.
+    Stale,
+    /// The state of things does not allow it; a sentence that says what to do.
+    Conflict(&'static str),
+    /// A field says something that can only be known to be wrong here.
+    Invalid(&'static str, &'static str),
+    /// More than the role of who asks.
+    Role(PersonRole),
+    /// The idempotency key was used for another request.
+    KeyReused,
+}
+
+/// A refusal is an answer; an error means that nobody knows.
+pub type Answer<T> = Result<std::result::Result<T, Refused>>;
+
+/// A change under way. Rolled back when dropped.
+pub(super) struct Work<'a> {
+    act: &'a Act,
+    transaction: Transaction,
+}
+
+/// A change is to be made, or was made by an earlier request.
+pub(super) enum Opened<'a, T> {
+    New(Work<'a>),
+    Before(std::result::Result<T, Refused>),
+}
+
+/// Begins a change, or answers at once what the same request was answered before.
+macro_rules! open {
+    ($records:expr, $act:expr) => {
+        match $records.open($act).await? {
+            crate::records::act::Opened::New(work) => work,
+            crate::records::act::Opened::Before(answer) => return Ok(answer),
+        }
+    };
+}
+pub(super) use open;
+
+impl Records {
+    /// Begins a change. Use it through the macro of the same name.
+    pub(super) async fn open<'a, T: DeserializeOwned>(&self, act: &'a Act) -> Result<Opened<'a, T>> {
+        let mut transaction = self.begin(act.tenant).await?;
+        // A person waits longer than a client that asks for a seat: behind a stream of grants the pool's row is not had at once.
+        sqlx::query("select set_config('lock_timeout', '2s', true)")
+            .execute(&mut *transaction)
+            .await
+            .map_err(failed)?;
+        let mut work = Work { act, transaction };
+        Ok(match work.before().await? {
+            Some(answer) => Opened::Before(answer),
+            None => Opened::New(work),
+        })
+    }
+}
+
+impl Work<'_> {
+    /// The organization.
+    pub(super) fn tenant(&self) -> TenantId {
+        self.act.tenant
+    }
+
+    /// The connection, with the tenant set.
+    pub(super) fn sql(&mut self) -> &mut PgConnection {
+        &mut self.transaction
+    }
+
+    /// What the same request did before, if it did; else its key is taken, and whoever else asks with it waits for this one's end.
+    async fn before<T: DeserializeOwned>(&mut self) -> Result<Option<std::result::Result<T, Refused>>> {
+        let Some(repeat) = &self.act.repeat else { return Ok(None) };
+        let principal = format!("{} {}", self.act.by.kind(), self.act.by.id());
+        // An old entry is taken over; `taken` is null where a young one stays as it is.
+        let sql = "insert into idempotency_keys as k (tenant_id, principal, key_hash, request_hash) values ($1, $2, $3, $4)
+                   on conflict (tenant_id, principal, key_hash) do update set request_hash = excluded.request_hash, outcome = null, created_at = now()
+                   where k.created_at < now() - make_interval(hours => $5) returning true";
+        let taken: Option<bool> = sqlx::query_scalar(sql)
+            .bind(self.act.tenant.0)
+            .bind(&principal)
+            .bind(&repeat.key_hash)
+            .bind(&repeat.request_hash)
+            .bind(REPEAT_HOURS)
+            .fetch_optional(&mut *self.transaction)
+            .await
+            .map_err(failed)?;
+        if taken.is_some() {
+            return Ok(None);
+        }
+        let sql = "select request_hash, outcome from idempotency_keys where tenant_id = $1 and principal = $2 and key_hash = $3";
+        let row = sqlx::query(sql)
+            .bind(self.act.tenant.0)
+            .bind(&principal)
+            .bind(&repeat.key_hash)
+            .fetch_one(&mut *self.transaction)
+            .await
+            .map_err(failed)?;
+        if row.try_get::<String, _>("request_hash").map_err(failed)? != repeat.request_hash {
+            return Ok(Some(Err(Refused::KeyReused)));
+        }
+        let unreadable = || Error::Internal("the outcome of an idempotency key cannot be read".into());
+        let outcome: Option<String> = row.try_get("outcome").map_err(failed)?;
+        let outcome = outcome.and_then(|text| secret::unseal(&repeat.seal, &text)).ok_or_else(unreadable)?;
+        serde_json::from_slice(&outcome).map(|value| Some(Ok(value))).map_err(|_| unreadable())
+    }
+
+    /// Writes into the audit log what is being done. `before` and `after` hold what changed and never a secret.
+    pub(super) async fn audit(&mut self, action: &str, target: &str, before: Value, after: Value) -> Result<()> {
+        let sql = "insert into audit_log (tenant_id, actor_kind, actor, actor_name, action, target, before, after, from_address, request_id)
+                   values ($1, $2, $3, $4, $5, $6, nullif($7, 'null'::jsonb), nullif($8, 'null'::jsonb), $9, $10)";
+        sqlx::query(sql)
+            .bind(self.act.tenant.0)
+            .bind(self.act.by.kind())
+            .bind(self.act.by.id())
+            .bind(self.act.by.name())
+            .bind(action)
+            .bind(target)
+            .bind(before)
+            .bind(after)
+            .bind(self.act.from.map(|from| from.to_string()))
+            .bind(&self.act.request_id)
+            .execute(&mut *self.transaction)
+            .await
+            .map(drop)
+            .map_err(failed)
+    }
+
+    /// Commits, and keeps `outcome` for the same request when it comes again.
+    pub(super) async fn commit<T: Serialize>(mut self, outcome: T) -> Answer<T> {
+        if let Some(repeat) = &self.act.repeat {
+            let text =
+                serde_json::to_vec(&outcome).map_err(|e| Error::Internal(format!("an outcome cannot be kept: {e}")))?;
+            let sealed = secret::seal(&repeat.seal, &text)
+                .ok_or_else(|| Error::Internal("an outcome cannot be sealed".into()))?;
+            let sql =
+                "update idempotency_keys set outcome = $4 where tenant_id = $1 and principal = $2 and key_hash = $3";
+            sqlx::query(sql)
+                .bind(self.act.tenant.0)
+                .bind(format!("{} {}", self.act.by.kind(), self.act.by.id()))
+                .bind(&repeat.key_hash)
+                .bind(sealed)
+                .execute(&mut *self.transaction)
+                .await
+                .map_err(failed)?;
+        }
+        self.transaction.commit().await.map_err(failed)?;
+        Ok(Ok(outcome))
+    }
+}

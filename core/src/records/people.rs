@@ -1,0 +1,229 @@
+//! The people of an organization: who they are, what they may do, and that somebody always owns it.
+
+use super::{
+    act::{Act, Answer, Principal, Refused, Work, open},
+    connect::{Records, failed},
+    page::{Listed, Page},
+};
+use crate::{
+    Result,
+    domain::{
+        access::PersonRole,
+        id::{TenantId, UserId},
+    },
+};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use sqlx::{Row, postgres::PgRow};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+/// A person of an organization.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Person {
+    /// The person; the same in every organization.
+    pub id: UserId,
+    /// The verified address the person joined with.
+    pub email: String,
+    /// The name the identity provider gave.
+    pub name: Option<String>,
+    /// What the person is here.
+    pub role: PersonRole,
+    /// Rises with every edit.
+    pub version: i64,
+    /// When the person joined.
+    #[serde(with = "time::serde::rfc3339")]
+    pub joined_at: OffsetDateTime,
+}
+
+/// An organization a person belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Membership {
+    /// The organization.
+    pub tenant: TenantId,
+    /// Its name.
+    pub organization: String,
+    /// The person as this organization knows them.
+    pub person: Person,
+}
+
+const COLUMNS: &str = "user_id, email, name, role, version, created_at";
+const LAST_OWNER: &str =
+    "This is the organization's only owner. Make somebody else an owner first; an organization always has one.";
+
+impl Records {
+    /// The organizations that the person known to `issuer` as `subject` belongs to, in the order of their ids.
+    ///
+    /// # Errors
+    /// [`crate::Error::Records`].
+    pub async fn memberships(&self, issuer: &str, subject: &str) -> Result<Vec<Membership>> {
+        let rows: Vec<(Uuid, Option<Uuid>)> = self
+            .repeat(|pool| async move {
+                sqlx::query_as("select user_id, tenant_id from directory.locate_identity($1, $2) order by tenant_id")
+                    .bind(issuer)
+                    .bind(subject)
+                    .fetch_all(&pool)
+                    .await
+            })
+            .await?;
+        let mut found = Vec::new();
+        for (user, tenant) in rows {
+            let Some(tenant) = tenant.map(TenantId) else { continue };
+            found.extend(self.membership_of(UserId(user), tenant).await?);
+        }
+        Ok(found)
+    }
+
+    /// The person known to `issuer` as `subject`, as the organization `tenant` knows them. `None`: not one of its people.
+    ///
+    /// # Errors
+    /// [`crate::Error::Records`].
+    pub async fn membership(&self, issuer: &str, subject: &str, tenant: TenantId) -> Result<Option<Membership>> {
+        let user: Option<Uuid> = self
+            .repeat(|pool| async move {
+                sqlx::query_scalar("select user_id from directory.locate_identity($1, $2) where tenant_id = $3")
+                    .bind(issuer)
+                    .bind(subject)
+                    .bind(tenant.0)
+                    .fetch_optional(&pool)
+                    .await
+            })
+            .await?;
+        match user {
+            Some(user) => self.membership_of(UserId(user), tenant).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn membership_of(&self, user: UserId, tenant: TenantId) -> Result<Option<Membership>> {
+        let mut transaction = self.begin(tenant).await?;
+        let row = sqlx::query(
+            "select u.user_id, u.email, u.name, u.role, u.version, u.created_at, o.name as organization
+             from users u join organizations o on o.tenant_id = u.tenant_id
+             where u.tenant_id = $1 and u.user_id = $2 and u.removed_at is null",
+        )
+        .bind(tenant.0)
+        .bind(user.0)
+        .fetch_optional(&mut *transaction)
+        .await
+        .map_err(failed)?;
+        row.map(|row| Ok(Membership { tenant, organization: row.try_get("organization")?, person: person(&row)? }))
+            .transpose()
+            .map_err(failed)
+    }
+
+    /// The people of an organization, those who joined last first.
+    ///
+    /// # Errors
+    /// [`crate::Error::Records`].
+    pub async fn people(&self, tenant: TenantId, page: Page) -> Result<Listed<Person>> {
+        let mut transaction = self.begin(tenant).await?;
+        let sql = "select user_id, email, name, role, version, created_at from users
+                   where tenant_id = $1 and user_id < $2 and removed_at is null order by user_id desc limit $3";
+        let rows = sqlx::query(sql)
+            .bind(tenant.0)
+            .bind(page.below())
+            .bind(page.fetch())
+            .fetch_all(&mut *transaction)
+            .await
+            .map_err(failed)?;
+        page.cut(rows, |person: &Person| person.id.0, person)
+    }
+
+    /// One of the people of an organization. `None`: nobody of that id belongs to it.
+    ///
+    /// # Errors
+    /// [`crate::Error::Records`].
+    pub async fn person(&self, tenant: TenantId, user: UserId) -> Result<Option<Person>> {
+        Ok(self.membership_of(user, tenant).await?.map(|membership| membership.person))
+    }
+
+    /// Gives a person another role. Only owners make owners or unmake them, and the last one stays. `version`: only if it still is this one.
+    ///
+    /// # Errors
+    /// [`crate::Error::Records`].
+    pub async fn change_role(&self, act: &Act, user: UserId, role: PersonRole, version: Option<i64>) -> Answer<Person> {
+        let mut work = open!(self, act);
+        let person = match work.locked(user).await? {
+            None => return Ok(Err(Refused::NotFound)),
+            Some(person) if version.is_some_and(|version| version != person.version) => return Ok(Err(Refused::Stale)),
+            Some(person) => person,
+        };
+        if !act.by.may_grant(person.role) || !act.by.may_grant(role) {
+            return Ok(Err(Refused::Role(PersonRole::Owner)));
+        }
+        if role != PersonRole::Owner && work.is_last_owner(&person).await? {
+            return Ok(Err(Refused::Conflict(LAST_OWNER)));
+        }
+        sqlx::query("update users set role = $3, version = version + 1 where tenant_id = $1 and user_id = $2")
+            .bind(act.tenant.0)
+            .bind(user.0)
+            .bind(role.as_str())
+            .execute(work.sql())
+            .await
+            .map_err(failed)?;
+        let (before, after) = (json!({ "role": person.role }), json!({ "role": role }));
+        work.audit("person.role_changed", &user.to_string(), before, after).await?;
+        work.commit(Person { role, version: person.version + 1, ..person }).await
+    }
+
+    /// Takes a person out of the organization; everybody may take out themselves. The last owner stays.
+    ///
+    /// # Errors
+    /// [`crate::Error::Records`].
+    pub async fn remove_person(&self, act: &Act, user: UserId) -> Answer<()> {
+        let mut work = open!(self, act);
+        let Some(person) = work.locked(user).await? else { return Ok(Err(Refused::NotFound)) };
+        let leaves = matches!(act.by, Principal::Person { user: own, .. } if own == user);
+        if !leaves && !act.by.may_grant(person.role) {
+            return Ok(Err(Refused::Role(person.role.max(PersonRole::Admin))));
+        }
+        if work.is_last_owner(&person).await? {
+            return Ok(Err(Refused::Conflict(LAST_OWNER)));
+        }
+        sqlx::query("update users set removed_at = now(), version = version + 1 where tenant_id = $1 and user_id = $2")
+            .bind(act.tenant.0)
+            .bind(user.0)
+            .execute(work.sql())
+            .await
+            .map_err(failed)?;
+        let action = if leaves { "person.left" } else { "person.removed" };
+        work.audit(action, &user.to_string(), json!({ "email": person.email, "role": person.role }), json!(null))
+            .await?;
+        work.commit(()).await
+    }
+}
+
+impl Work<'_> {
+    /// A person, with every owner's row locked: two owners who take each other out happen one after the other.
+    async fn locked(&mut self, user: UserId) -> Result<Option<Person>> {
+        let tenant = self.tenant().0;
+        let sql = "select 1 from users where tenant_id = $1 and removed_at is null and (role = 'owner' or user_id = $2)
+                   order by user_id for update";
+        sqlx::query(sql).bind(tenant).bind(user.0).execute(self.sql()).await.map_err(failed)?;
+        // A statement of its own, so that it sees what whoever held the lock has written.
+        let sql = format!("select {COLUMNS} from users where tenant_id = $1 and user_id = $2 and removed_at is null");
+        let row = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(tenant).bind(user.0).fetch_optional(self.sql()).await;
+        row.map_err(failed)?.map(|row| person(&row)).transpose().map_err(failed)
+    }
+
+    async fn is_last_owner(&mut self, person: &Person) -> Result<bool> {
+        let tenant = self.tenant().0;
+        let sql = "select not exists (select from users where tenant_id = $1 and role = 'owner' and removed_at is null and user_id <> $2)";
+        let alone: bool =
+            sqlx::query_scalar(sql).bind(tenant).bind(person.id.0).fetch_one(self.sql()).await.map_err(failed)?;
+        Ok(person.role == PersonRole::Owner && alone)
+    }
+}
+
+fn person(row: &PgRow) -> sqlx::Result<Person> {
+    let role: String = row.try_get("role")?;
+    Ok(Person {
+        id: UserId(row.try_get("user_id")?),
+        email: row.try_get("email")?,
+        name: row.try_get("name")?,
+        role: role.parse().map_err(|e| sqlx::Error::Decode(Box::new(e)))?,
+        version: row.try_get("version")?,
+        joined_at: row.try_get("created_at")?,
+    })
+}

@@ -1,0 +1,109 @@
+//! What the operations of the management API have in common: versions, pages, and refusals of the records.
+
+use super::gate::insufficient_role;
+use crate::edge::{Fields, Problem};
+use axum::{
+    extract::{FromRequestParts, RawPathParams},
+    response::{IntoResponse, Response},
+};
+use http::{HeaderValue, StatusCode, header, request::Parts};
+use license_core::{
+    Code,
+    domain::id::Invalid,
+    records::{Answer, Cursor, Listed, Page, Refused},
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// The longest page.
+const MAX_LIMIT: u8 = 100;
+
+/// What was asked of the records, or the problem that says why not.
+pub(super) fn answered<T>(answer: Answer<T>) -> Result<T, Problem> {
+    answer?.map_err(|refused| match refused {
+        Refused::NotFound => not_found(),
+        Refused::Stale => stale(),
+        Refused::Conflict(detail) => Problem::new(Code::Conflict, detail),
+        Refused::Invalid(field, problem) => Problem::invalid(field, problem),
+        Refused::Role(role) => insufficient_role(role.as_str()),
+        Refused::KeyReused => Problem::new(
+            Code::IdempotencyKeyReused,
+            "This Idempotency-Key was sent with another request in the last 24 hours. Draw a new key for each thing you want done.",
+        ),
+    })
+}
+
+/// Nothing of that id, or nothing the caller may see.
+pub(super) fn not_found() -> Problem {
+    Problem::new(Code::NotFound, "There is nothing of this id here, or nothing that you may see.")
+}
+
+fn stale() -> Problem {
+    let detail = "Somebody changed it since you read it, and nothing was written. Read it again and send your edit with its new ETag.";
+    Problem::new(Code::PreconditionFailed, detail)
+}
+
+/// `If-Match`: the version an edit is meant for; `None` where there is none or it is `*`.
+pub(super) struct IfMatch(pub(super) Option<i64>);
+
+impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let Some(value) = parts.headers.get(header::IF_MATCH) else { return Ok(Self(None)) };
+        let text = value.to_str().unwrap_or_default().trim();
+        if text == "*" {
+            return Ok(Self(None));
+        }
+        let version = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).and_then(|text| text.parse().ok());
+        // A tag that is none of ours matches nothing (RFC 9110, section 13.1.1).
+        version.map(|version| Self(Some(version))).ok_or_else(stale)
+    }
+}
+
+/// A thing with its version as `ETag` (RFC 9110, section 8.8.3).
+pub(super) fn versioned(status: StatusCode, version: i64, body: impl Serialize) -> Response {
+    let mut response = (status, axum::Json(body)).into_response();
+    if let Ok(tag) = HeaderValue::from_str(&format!("\"{version}\"")) {
+        response.headers_mut().insert(header::ETAG, tag);
+    }
+    response
+}
+
+/// A page of a list.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ListOf<T> {
+    /// The rows, at most `limit`.
+    items: Vec<T>,
+    /// Send it as `cursor` for the next page; null on the last.
+    next_cursor: Option<String>,
+}
+
+impl<T> ListOf<T> {
+    pub(super) fn new<R>(listed: Listed<R>, dress: impl Fn(R) -> T) -> axum::Json<Self> {
+        let next_cursor = listed.next.map(|cursor| cursor.to_string());
+        axum::Json(Self { items: listed.items.into_iter().map(dress).collect(), next_cursor })
+    }
+}
+
+/// The part of a list that `limit` and `cursor` ask for; what is wrong with them goes into `fields`.
+pub(super) fn page(fields: &mut Fields, limit: Option<&str>, cursor: Option<&str>) -> Page {
+    let limit = fields.optional("limit", limit, |text| {
+        let limit = text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
+        limit.ok_or(Invalid("must be a whole number from 1 to 100"))
+    });
+    let after = fields.optional("cursor", cursor, str::parse::<Cursor>);
+    Page { after, limit: limit.unwrap_or(Page::FIRST.limit) }
+}
+
+/// The id at the end of the path, or before its verb, of what is asked about; one that is none names nothing.
+pub(super) struct Target<T>(pub(super) T);
+
+impl<T: std::str::FromStr, S: Send + Sync> FromRequestParts<S> for Target<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let named = RawPathParams::from_request_parts(parts, state).await.map_err(|_| not_found())?;
+        named.iter().last().and_then(|(_, id)| id.parse().ok()).map(Self).ok_or_else(not_found)
+    }
+}

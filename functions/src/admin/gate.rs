@@ -1,0 +1,224 @@
+//! In front of every operation of the management API: who asks, whether they may, and what makes the request the same as another one.
+
+use super::{
+    State,
+    access::{Least, Rule, rule_of},
+};
+use crate::edge::{
+    Bearer, Problem,
+    extract::read,
+    rim::{about, request_id},
+};
+use axum::{
+    body::Body,
+    extract::{FromRequestParts, MatchedPath, RawPathParams, Request, State as From},
+    middleware::Next,
+    response::Response,
+};
+use http::{HeaderMap, Method, request::Parts};
+use license_core::{
+    Code,
+    domain::{
+        access::PersonRole,
+        id::TenantId,
+        opaque::{Kind, Opaque},
+    },
+    identity::{Claims, Refused},
+    records::{Act, Principal, Repeat},
+};
+
+/// A person who signed in, of whatever organization or none.
+#[derive(Clone, Debug)]
+pub(super) struct SignedIn(pub(super) Claims);
+
+/// A request to one organization by somebody who may make it.
+#[derive(Clone, Debug)]
+pub(super) struct Caller(pub(super) Act);
+
+impl Caller {
+    /// The role where a person asks; staff and tokens have none.
+    pub(super) fn role(&self) -> Option<PersonRole> {
+        match &self.0.by {
+            Principal::Person { role, .. } => Some(*role),
+            Principal::Token { .. } | Principal::Staff { .. } => None,
+        }
+    }
+}
+
+macro_rules! from_the_gate {
+    ($($name:ident),*) => {$(
+        impl<S: Send + Sync> FromRequestParts<S> for $name {
+            type Rejection = Problem;
+
+            async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+                // Missing only where an operation's row and its handler disagree about what it is for.
+                let passed = parts.extensions.get::<Self>().cloned();
+                passed.ok_or_else(|| Problem::new(Code::Internal, "The request could not be completed because of a fault on our side."))
+            }
+        }
+    )*};
+}
+from_the_gate!(SignedIn, Caller);
+
+/// Lets a request through to its handler, or refuses it. What a caller may not see does not exist for it: 404.
+pub(super) async fn gate(
+    From(state): From<State>,
+    path: MatchedPath,
+    parameters: RawPathParams,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    let Some(rule) = rule_of(request.method().as_str(), path.as_str()) else {
+        tracing::error!(path = path.as_str(), "an operation without a row in the access table");
+        return Err(Problem::new(Code::Internal, "The request could not be completed because of a fault on our side."));
+    };
+    let organization = parameters.iter().find(|(name, _)| *name == "organization").map(|(_, value)| value.to_owned());
+    let (mut parts, body) = request.into_parts();
+    let credential = authenticate(&state, Bearer::from_request_parts(&mut parts, &()).await?).await?;
+    let from = crate::edge::address::of(&parts, state.proxies);
+    let body = match organization {
+        None => {
+            may(rule, &credential)?;
+            match credential {
+                Credential::Person(claims) => drop(parts.extensions.insert(SignedIn(claims))),
+                Credential::Staff(claims) => drop(parts.extensions.insert(Staff(claims))),
+                Credential::Token(..) => {}
+            }
+            body
+        }
+        Some(organization) => {
+            let tenant: TenantId = organization.parse().map_err(|_| no_organization())?;
+            about(Some(tenant), None);
+            let by = principal(&state, credential, tenant).await?;
+            allowed(rule, &by)?;
+            let (repeat, body) = repeat(&state, &parts, body).await?;
+            parts.extensions.insert(Caller(Act { tenant, by, from, request_id: request_id(), repeat }));
+            body
+        }
+    };
+    Ok(next.run(Request::from_parts(parts, body)).await)
+}
+
+/// Somebody of the vendor, where no organization is named.
+#[derive(Clone, Debug)]
+pub(super) struct Staff(#[expect(dead_code, reason = "for the staff's own operations")] pub(super) Claims);
+from_the_gate!(Staff);
+
+/// A credential that is good.
+enum Credential {
+    Person(Claims),
+    Staff(Claims),
+    Token(TenantId, Principal),
+}
+
+async fn authenticate(state: &State, bearer: Bearer) -> Result<Credential, Problem> {
+    if bearer.0.starts_with(Kind::ApiToken.prefix()) {
+        let token = Opaque::parse(Kind::ApiToken, &bearer.0).ok_or_else(bad_token)?;
+        let by = state.records.api_token(&token).await?.ok_or_else(bad_token)?;
+        return Ok(Credential::Token(token.tenant, by));
+    }
+    let (claims, staff) = match state.people.verify(&bearer.0).await? {
+        Ok(claims) => (claims, false),
+        Err(why @ (Refused::Audience | Refused::Issuer | Refused::UnknownKey)) => match &state.staff {
+            Some(staff) => (staff.verify(&bearer.0).await?.map_err(refused)?, true),
+            None => return Err(refused(why)),
+        },
+        Err(why) => return Err(refused(why)),
+    };
+    if !claims.email_verified || claims.email.as_deref().is_none_or(str::is_empty) {
+        let detail = "The identity provider has not verified an e-mail address of this account. Verify it there and sign in again.";
+        return Err(Problem::token_invalid(detail));
+    }
+    Ok(if staff { Credential::Staff(claims) } else { Credential::Person(claims) })
+}
+
+fn refused(why: Refused) -> Problem {
+    let code = if why == Refused::Expired { Code::TokenExpired } else { Code::TokenInvalid };
+    Problem::new(code, format!("{why}."))
+}
+
+fn bad_token() -> Problem {
+    Problem::token_invalid("No API token like this is in force: unknown, revoked or past its end.")
+}
+
+fn no_organization() -> Problem {
+    Problem::new(Code::NotFound, "You belong to no organization of this id. GET /api/v1/me lists yours.")
+}
+
+fn email(claims: &Claims) -> String {
+    claims.email.as_deref().unwrap_or_default().to_lowercase()
+}
+
+/// Who that is in this organization.
+async fn principal(state: &State, credential: Credential, tenant: TenantId) -> Result<Principal, Problem> {
+    match credential {
+        Credential::Person(claims) => {
+            let found = state.records.membership(&claims.issuer, &claims.subject, tenant).await?;
+            let person = found.ok_or_else(no_organization)?.person;
+            Ok(Principal::Person { user: person.id, email: email(&claims), role: person.role })
+        }
+        Credential::Token(of, by) if of == tenant => Ok(by),
+        Credential::Token(..) => Err(no_organization()),
+        Credential::Staff(claims) => {
+            state
+                .records
+                .organization(tenant)
+                .await?
+                .ok_or_else(|| Problem::new(Code::NotFound, "There is no organization of this id."))?;
+            let email = email(&claims);
+            Ok(Principal::Staff { subject: claims.subject, email })
+        }
+    }
+}
+
+/// Whether who asks may do this in their organization.
+fn allowed(rule: &Rule, by: &Principal) -> Result<(), Problem> {
+    match (by, rule.least) {
+        (Principal::Staff { .. }, _) | (Principal::Person { .. }, Least::SignedIn) => Ok(()),
+        (Principal::Person { role, .. }, Least::Role(least)) if *role >= least => Ok(()),
+        (Principal::Person { .. }, least) => Err(insufficient_role(least.as_str())),
+        (Principal::Token { scopes, .. }, _) => match rule.scope {
+            Some(scope) if scopes.contains(&scope) => Ok(()),
+            scope => Err(insufficient_scope(scope.map_or("person", |scope| scope.as_str()))),
+        },
+    }
+}
+
+/// The same where no organization is named.
+fn may(rule: &Rule, credential: &Credential) -> Result<(), Problem> {
+    match (credential, rule.least) {
+        (Credential::Staff(_), Least::Staff) | (Credential::Person(_), Least::SignedIn) => Ok(()),
+        (Credential::Token(..), _) => Err(insufficient_scope("person")),
+        (_, least) => Err(insufficient_role(least.as_str())),
+    }
+}
+
+/// 403 for a person.
+pub(super) fn insufficient_role(required: &'static str) -> Problem {
+    let detail = format!("This needs the role {required}. Ask somebody who has it.");
+    Problem::new(Code::InsufficientRole, detail).with("required", required)
+}
+
+fn insufficient_scope(required: &'static str) -> Problem {
+    let detail = match required {
+        "person" => "No API token may do this: sign in yourself.".to_owned(),
+        scope => format!("The API token needs the scope {scope}. Make one that has it."),
+    };
+    Problem::new(Code::InsufficientScope, detail).with("required", required)
+}
+
+/// `Idempotency-Key` of a POST, with the body it stands for.
+async fn repeat(state: &State, parts: &Parts, body: Body) -> Result<(Option<Repeat>, Body), Problem> {
+    let Some(key) = idempotency_key(&parts.headers)?.filter(|_| parts.method == Method::POST) else {
+        return Ok((None, body));
+    };
+    let bytes = read(Request::new(body)).await?;
+    let request = [parts.method.as_str().as_bytes(), parts.uri.path().as_bytes(), &bytes];
+    Ok((Some(Repeat::new(key, &request, &state.peppers)), Body::from(bytes)))
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    let key = value.to_str().ok().filter(|key| (1..=255).contains(&key.len()));
+    key.map(Some).ok_or_else(|| Problem::invalid("Idempotency-Key", "must be 1 to 255 printable ASCII characters"))
+}

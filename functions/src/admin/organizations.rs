@@ -1,0 +1,114 @@
+//! An organization: read and rename.
+
+use super::{
+    State,
+    answer::{IfMatch, answered, not_found, versioned},
+    gate::{Caller, SignedIn},
+};
+use crate::{
+    edge::{Fields, Json, Problem},
+    words,
+};
+use axum::{extract::State as From, response::Response};
+use http::StatusCode;
+use license_core::records;
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// An organization: a customer, with its people and licenses.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({"id": "01a1fc28-9b31-70be-8112-4bfdb0eab109", "name": "Engines Ltd", "created_at": "2026-11-21T03:31:22.221389Z"}))]
+pub(super) struct Organization {
+    /// Stays the same for good.
+    id: Uuid,
+    /// What people call it.
+    name: String,
+    /// When it registered.
+    #[serde(with = "time::serde::rfc3339")]
+    created_at: OffsetDateTime,
+}
+
+impl std::convert::From<records::Organization> for Organization {
+    fn from(it: records::Organization) -> Self {
+        Self { id: it.id.0, name: it.name, created_at: it.created_at }
+    }
+}
+
+/// Yourself.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({"email": "me@example.com", "name": "Me", "organizations": [
+    {"id": "01a1fc28-9b31-70be-8112-4bfdb0eab109", "name": "Engines Ltd", "person": "01a1fc28-9b31-70be-8112-4bfdb0eab10a", "role": "owner"}]}))]
+pub(super) struct Me {
+    /// The verified address you signed in with.
+    email: Option<String>,
+    /// Your name, as the identity provider knows it.
+    name: Option<String>,
+    /// The organizations you belong to.
+    organizations: Vec<Mine>,
+}
+
+/// An organization you belong to.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Mine {
+    /// The organization.
+    id: Uuid,
+    /// What it is called.
+    name: String,
+    /// You, as the people of an organization are named.
+    person: Uuid,
+    /// What you are in it: `owner`, `admin`, `member` or `viewer`.
+    role: &'static str,
+}
+
+/// Who you are
+///
+/// The person that the ID token stands for, and the organizations they belong to. Every other path names one of these.
+#[utoipa::path(get, path = "/api/v1/me", tag = "Organizations", responses((status = 200, description = "You", body = Me)))]
+pub(super) async fn read_me(From(state): From<State>, SignedIn(claims): SignedIn) -> Result<axum::Json<Me>, Problem> {
+    let memberships = state.records.memberships(&claims.issuer, &claims.subject).await?;
+    let organizations = memberships.into_iter().map(|it| Mine {
+        id: it.tenant.0,
+        name: it.organization,
+        person: it.person.id.0,
+        role: it.person.role.as_str(),
+    });
+    Ok(axum::Json(Me { email: claims.email, name: claims.name, organizations: organizations.collect() }))
+}
+
+/// Read an organization
+#[utoipa::path(get, path = "/api/v1/organizations/{organization}", tag = "Organizations",
+    responses((status = 200, description = "The organization", body = Organization, headers(("ETag" = String, description = "Its version")))))]
+pub(super) async fn read_organization(From(state): From<State>, Caller(act): Caller) -> Result<Response, Problem> {
+    let found = state.records.organization(act.tenant).await?.ok_or_else(not_found)?;
+    Ok(versioned(StatusCode::OK, found.version, Organization::from(found)))
+}
+
+/// What to change about an organization.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"name": "Engines & Sons Ltd"}))]
+pub(super) struct EditOrganization {
+    /// 1 to 200 characters, none of them a control character.
+    #[schema(required, min_length = 1, max_length = 200)]
+    name: Option<String>,
+}
+
+/// Rename an organization
+#[utoipa::path(patch, path = "/api/v1/organizations/{organization}", tag = "Organizations", request_body = EditOrganization,
+    params(("If-Match" = Option<String>, Header, description = "The ETag you read: refuses the edit if somebody changed it since")),
+    responses((status = 200, description = "The organization as it is now", body = Organization, headers(("ETag" = String, description = "Its version"))),
+              (status = 412, description = "precondition_failed")))]
+pub(super) async fn rename_organization(
+    From(state): From<State>,
+    Caller(act): Caller,
+    IfMatch(version): IfMatch,
+    Json(body): Json<EditOrganization>,
+) -> Result<Response, Problem> {
+    let mut fields = Fields::new();
+    let name = fields.required("name", body.name.as_deref(), words::name);
+    let name = fields.check(name)?;
+    let renamed = answered(state.records.rename_organization(&act, &name, version).await)?;
+    Ok(versioned(StatusCode::OK, renamed.version, Organization::from(renamed)))
+}

@@ -1,0 +1,117 @@
+-- What people of an organization work with besides licenses and seats. Nothing here is ever deleted; what is over has a time in its row.
+
+-- A person who was asked in by e-mail. Only the hash of what the letter says is kept.
+create table invitations (
+  tenant_id     uuid not null references organizations,
+  invitation_id uuid not null,
+  email         text not null,                   -- in small letters
+  role          text not null check (role in ('owner', 'admin', 'member', 'viewer')),
+  secret_hash   text not null,
+  invited_by    text not null,                   -- how the audit log calls whoever asked
+  created_at    timestamptz not null default now(),
+  expires_at    timestamptz not null,
+  accepted_at   timestamptz,
+  accepted_by   uuid,
+  revoked_at    timestamptz,
+  primary key (tenant_id, invitation_id)
+);
+
+-- What sessions can be told apart by besides the license. Tied to licenses: only sessions of those count to it; tied to none: all do.
+create table projects (
+  tenant_id   uuid not null references organizations,
+  project_id  uuid not null,
+  name        text not null check (length(name) between 1 and 200),
+  license_ids uuid[] not null default '{}',
+  version     bigint not null default 1,
+  created_at  timestamptz not null default now(),
+  archived_at timestamptz,
+  primary key (tenant_id, project_id)
+);
+-- Clients name a project by its name; letters' case makes no other project.
+create unique index projects_by_name on projects (tenant_id, lower(name));
+
+-- What scripts authenticate with: `cdt_live_…`. Only the hash of the secret is kept.
+create table api_tokens (
+  tenant_id    uuid not null references organizations,
+  token_id     uuid not null,
+  name         text not null check (length(name) between 1 and 200),
+  secret_hash  text not null,
+  scopes       text[] not null,
+  created_by   text not null,
+  created_at   timestamptz not null default now(),
+  expires_at   timestamptz,
+  last_used_at timestamptz,                      -- to the minute
+  revoked_at   timestamptz,
+  primary key (tenant_id, token_id)
+);
+
+-- Who did what, to what, from where. Written in the transaction of what it tells; nobody may change a row.
+create table audit_log (
+  tenant_id    uuid not null references organizations,
+  id           uuid not null default uuid_v7(),
+  at           timestamptz not null default now(),
+  actor_kind   text not null check (actor_kind in ('person', 'token', 'staff')),
+  actor        text not null,                    -- the user's or token's id; of staff the subject
+  actor_name   text not null,                    -- the address or the token's name, as it was then
+  action       text not null,                    -- noun.verb
+  target       text not null,                    -- the id of what it was done to
+  before       jsonb,
+  after        jsonb,
+  from_address text,
+  request_id   text,
+  primary key (tenant_id, id)
+);
+create index audit_log_by_action on audit_log (tenant_id, action, id);
+create index audit_log_by_actor on audit_log (tenant_id, actor, id);
+create index audit_log_by_target on audit_log (tenant_id, target, id);
+
+-- What a POST with an Idempotency-Key did, so that the same request again does nothing and hears the same. Sealed with the key that only
+-- the client and this row's service know: some outcomes show a secret once.
+create table idempotency_keys (
+  tenant_id    uuid not null references organizations,
+  principal    text not null,
+  key_hash     text not null,
+  request_hash text not null,                    -- the same key for another request is refused
+  outcome      text,                             -- written at the end of the same transaction
+  created_at   timestamptz not null default now(),
+  primary key (tenant_id, principal, key_hash)
+);
+
+-- Lists of many rows: one index for each filter, ending in the id, which is the order of the list. Ids are UUIDs of version 7: by time.
+create index licenses_by_status on licenses (tenant_id, status, license_id);
+create index licenses_by_tier on licenses (tenant_id, tier, license_id);
+create index licenses_by_product on licenses (tenant_id, product, license_id);
+create index sessions_by_state on sessions (tenant_id, (ended_at is not null), session_id);
+create index sessions_by_license on sessions (tenant_id, license_id, (ended_at is not null), session_id);
+create index sessions_by_project on sessions (tenant_id, project_id, (ended_at is not null), session_id) where project_id is not null;
+create index sessions_by_hw on sessions (tenant_id, hw, (ended_at is not null), session_id);
+create index sessions_by_person on sessions (tenant_id, person, (ended_at is not null), session_id) where person is not null;
+create index sessions_by_reason on sessions (tenant_id, end_reason, session_id) where end_reason is not null;
+
+do $$
+declare t text;
+begin
+  foreach t in array array['invitations', 'projects', 'api_tokens', 'audit_log', 'idempotency_keys'] loop
+    execute format('alter table %I enable row level security', t);
+    execute format('alter table %I force row level security', t);
+    execute format($p$create policy own_tenant on %I
+      using (tenant_id = nullif(current_setting('app.tenant_id', true), '')::uuid)
+      with check (tenant_id = nullif(current_setting('app.tenant_id', true), '')::uuid)$p$, t);
+  end loop;
+end $$;
+
+grant select on projects to service, admin;
+grant insert on projects, invitations, api_tokens, audit_log, idempotency_keys to admin;
+grant select on invitations, api_tokens, audit_log, idempotency_keys to admin;
+grant update (name, license_ids, version, archived_at) on projects to admin;
+grant update (accepted_at, accepted_by, revoked_at) on invitations to admin;
+grant update (last_used_at, revoked_at) on api_tokens to admin;
+grant update (request_hash, outcome, created_at) on idempotency_keys to admin;
+grant update (name, version) on organizations to admin;
+grant update (email, name, role, version, removed_at) on users to admin;
+grant update (version, plan, tier, not_before, expires_at, features, offline_policy, grace_hours, holder_by, processes_per_seat, hide_holders)
+  on licenses to admin;
+-- The vendor's staff keep plans and products through the same service.
+grant insert on catalog.plans, catalog.products to admin;
+grant update (tier, seats, trial_days, features, offline_policy, grace_hours, holder_by, processes_per_seat) on catalog.plans to admin;
+grant update (registration_plan, is_default) on catalog.products to admin;

@@ -1,0 +1,266 @@
+//! The management API behind its layers over real stores, with an identity provider whose keys are ours.
+
+use crate::keys::{self, b64};
+use aws_lc_rs::rsa::{KeyPair, KeySize};
+use axum::{Router, body::Body};
+use http::{HeaderMap, Request};
+use http_body_util::BodyExt;
+use license_core::{
+    domain::{
+        access::{PersonRole, Scope},
+        id::{TenantId, UserId},
+        opaque::{Kind, Opaque},
+        secret::KeyRing,
+    },
+    identity::{Settings, Verifier},
+};
+use license_functions::{
+    acquire, admin,
+    edge::{
+        config::{Docs, Logging},
+        rim::Rim,
+        serve::layers,
+    },
+    heartbeat, register, release,
+};
+use license_tests::{
+    World,
+    world::{License, Shape, register as found},
+};
+use serde_json::{Value, json};
+use std::sync::{Arc, OnceLock};
+use tower::ServiceExt;
+use uuid::Uuid;
+use wiremock::{Mock, MockServer, ResponseTemplate, matchers::path};
+
+/// As the worlds' organizations were registered by.
+const ISSUER: &str = "https://id.example.com";
+const AUDIENCE: &str = "customers";
+const STAFF: &str = "staff";
+
+fn key() -> &'static KeyPair {
+    static KEY: OnceLock<KeyPair> = OnceLock::new();
+    KEY.get_or_init(|| KeyPair::generate(KeySize::Rsa2048).unwrap())
+}
+
+/// The services over one world.
+pub(crate) struct Desk {
+    pub(crate) world: World,
+    app: Router,
+    _issuer: MockServer,
+}
+
+/// What a request was answered.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Value,
+}
+
+impl Answer {
+    /// The body of an answer with this status.
+    #[track_caller]
+    pub(crate) fn ok(self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{}", self.body);
+        self.body
+    }
+
+    /// A refusal with this status and code.
+    #[track_caller]
+    pub(crate) fn is(self, status: u16, code: &str) -> Value {
+        assert_eq!((self.status, self.body["code"].as_str()), (status, Some(code)), "{}", self.body);
+        assert_eq!(self.headers["content-type"], "application/problem+json");
+        self.body
+    }
+
+    /// The fields that a 422 names, in its order.
+    #[track_caller]
+    pub(crate) fn wrong(self) -> Vec<String> {
+        let body = self.is(422, "invalid_request");
+        let errors = body["errors"].as_array().unwrap();
+        assert!(errors.iter().all(|error| !error["problem"].as_str().unwrap().is_empty()), "{body}");
+        errors.iter().map(|error| error["field"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// The version to send as `If-Match`.
+    pub(crate) fn etag(&self) -> String {
+        self.headers["etag"].to_str().unwrap().to_owned()
+    }
+}
+
+/// A request under construction.
+pub(crate) struct Call<'a> {
+    desk: &'a Desk,
+    request: http::request::Builder,
+    body: Body,
+}
+
+impl Call<'_> {
+    /// With a credential.
+    pub(crate) fn by(self, bearer: &str) -> Self {
+        self.header("authorization", &format!("Bearer {bearer}"))
+    }
+
+    pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
+        self.request = self.request.header(name, value);
+        self
+    }
+
+    pub(crate) fn json(mut self, body: &Value) -> Self {
+        self.body = body.to_string().into();
+        self.header("content-type", "application/json")
+    }
+
+    pub(crate) async fn send(self) -> Answer {
+        let request = self.request.body(self.body).unwrap();
+        let (parts, body) = self.desk.app.clone().oneshot(request).await.unwrap().into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        let body = if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).unwrap() };
+        Answer { status: parts.status.as_u16(), headers: parts.headers, body }
+    }
+}
+
+impl Desk {
+    pub(crate) async fn new() -> Self {
+        Self::over(World::new().await).await
+    }
+
+    pub(crate) async fn over(world: World) -> Self {
+        keys::install_crypto();
+        let issuer = MockServer::start().await;
+        let published = ResponseTemplate::new(200).set_body_json(json!({ "keys": [keys::jwk(key(), "k")] }));
+        Mock::given(path("/keys")).respond_with(published).mount(&issuer).await;
+        let verifier = |audience: &str| {
+            let jwks_url = format!("{}/keys", issuer.uri());
+            let settings = Settings { issuer: ISSUER.into(), audience: audience.into(), jwks_url };
+            Verifier::new(settings, world.clock.clone())
+        };
+        let peppers = Arc::new(KeyRing::single(vec![2; 32]));
+        let (moves, records) = (world.moves.clone(), world.admin.clone());
+        let router = admin::router(admin::State {
+            records: records.clone(),
+            manage: world.manage.clone(),
+            people: verifier(AUDIENCE),
+            staff: Some(verifier(STAFF)),
+            peppers: peppers.clone(),
+            proxies: 1,
+        })
+        .merge(register::router(register::State { records, verifier: verifier(AUDIENCE), peppers }))
+        .merge(acquire::router(acquire::State { moves: moves.clone() }))
+        .merge(heartbeat::router(heartbeat::State { moves: moves.clone() }))
+        .merge(release::router(release::State { moves }));
+        let logging = Logging { filter: "info".into(), text: false, project: None };
+        let app = layers(router, &Rim::new(&Docs::default(), &logging));
+        Self { world, app, _issuer: issuer }
+    }
+
+    /// The world's own organization, whose owner is `owner`.
+    pub(crate) fn tenant(&self) -> TenantId {
+        self.world.license.tenant
+    }
+
+    /// A path below the world's own organization.
+    pub(crate) fn at(&self, rest: &str) -> String {
+        format!("/api/v1/organizations/{}{rest}", self.tenant())
+    }
+
+    /// Another organization with a license, whose owner is `subject`.
+    pub(crate) async fn other(&self, subject: &str) -> License {
+        found(&self.world.admin, &self.world.database, &Shape::default(), subject).await
+    }
+
+    /// The ID token of a person, whose address is `<subject>@example.com`.
+    pub(crate) fn person(&self, subject: &str) -> String {
+        self.id_token(AUDIENCE, subject)
+    }
+
+    /// The ID token of somebody of the vendor.
+    pub(crate) fn staff(&self, subject: &str) -> String {
+        self.id_token(STAFF, subject)
+    }
+
+    fn id_token(&self, audience: &str, subject: &str) -> String {
+        self.claims(audience, subject, |_| ())
+    }
+
+    /// An ID token spoilt by `spoil`.
+    pub(crate) fn claims(&self, audience: &str, subject: &str, spoil: impl FnOnce(&mut Value)) -> String {
+        let now = self.world.clock.now_seconds();
+        let mut claims = json!({
+            "iss": ISSUER, "aud": audience, "sub": subject, "iat": now, "exp": now + 3600, "auth_time": now,
+            "email": format!("{subject}@example.com"), "email_verified": true, "name": subject,
+        });
+        spoil(&mut claims);
+        let header = json!({ "alg": "RS256", "typ": "JWT", "kid": "k" });
+        let input = format!("{}.{}", b64(header.to_string()), b64(claims.to_string()));
+        format!("{input}.{}", b64(keys::rs256(key(), input.as_bytes())))
+    }
+
+    /// Puts a person into an organization without asking anybody, and answers their ID.
+    pub(crate) async fn join(&self, tenant: TenantId, subject: &str, role: PersonRole) -> UserId {
+        let mut truth = self.world.truth().await;
+        let user: Uuid = sqlx::query_scalar("select directory.enter_identity($1, $2, $3)")
+            .bind(ISSUER)
+            .bind(subject)
+            .bind(Uuid::now_v7())
+            .fetch_one(&mut truth)
+            .await
+            .unwrap();
+        sqlx::query("select directory.enter_tenant($1, $2, $3)")
+            .bind(ISSUER)
+            .bind(subject)
+            .bind(tenant.0)
+            .execute(&mut truth)
+            .await
+            .unwrap();
+        sqlx::query("insert into users (tenant_id, user_id, email, role) values ($1, $2, $3, $4)")
+            .bind(tenant.0)
+            .bind(user)
+            .bind(format!("{subject}@example.com"))
+            .bind(role.as_str())
+            .execute(&mut truth)
+            .await
+            .unwrap();
+        UserId(user)
+    }
+
+    /// An API token of an organization with these scopes, made without asking anybody.
+    pub(crate) async fn api_token(&self, tenant: TenantId, scopes: &[Scope]) -> String {
+        let token = Opaque::draw(Kind::ApiToken, tenant);
+        let words: Vec<&str> = scopes.iter().map(|scope| scope.as_str()).collect();
+        let sql = "insert into api_tokens (tenant_id, token_id, name, secret_hash, scopes, created_by) values ($1, $2, 'a script', $3, $4, 'a test')";
+        sqlx::query(sql)
+            .bind(tenant.0)
+            .bind(token.id)
+            .bind(token.hash())
+            .bind(words)
+            .execute(&mut self.world.truth().await)
+            .await
+            .unwrap();
+        token.reveal()
+    }
+
+    pub(crate) fn call(&self, method: &str, path: &str) -> Call<'_> {
+        Call { desk: self, request: Request::builder().method(method).uri(path), body: Body::empty() }
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Call<'_> {
+        self.call("GET", path)
+    }
+
+    pub(crate) fn post(&self, path: &str, body: &Value) -> Call<'_> {
+        self.call("POST", path).json(body)
+    }
+
+    pub(crate) fn patch(&self, path: &str, body: &Value) -> Call<'_> {
+        self.call("PATCH", path).json(body)
+    }
+
+    /// The actions of the audit log of the world's organization, the oldest first, each with who and what.
+    pub(crate) async fn audited(&self) -> Vec<(String, String, String)> {
+        let sql =
+            "select action, actor_kind || ' ' || actor_name, target from audit_log where tenant_id = $1 order by id";
+        sqlx::query_as(sql).bind(self.tenant().0).fetch_all(&mut self.world.truth().await).await.unwrap()
+    }
+}
