@@ -7,6 +7,7 @@ use crate::{
     edge::{
         Fields, Json, Problem,
         config::Env,
+        rate::ByAddress,
         rim::about,
         serve::{Service, StartError},
         telemetry::Outcome as Label,
@@ -20,12 +21,13 @@ use axum::{
     routing::{get, post},
 };
 use client::Client;
-use http::{StatusCode, header};
+use http::{StatusCode, header, request::Parts};
 use license_core::{
     Clock, Code,
     domain::{
         id::{Attempt, ClientPart, Hw, LicenseNumber, Nonce, PoolName},
         key::LicenseKey,
+        rate::Rate,
     },
     moves::{
         Moves,
@@ -42,6 +44,8 @@ use serde_json::{Map, Value, json};
 pub struct State {
     /// The moves of clients.
     pub moves: Moves,
+    /// Wrong keys from each address.
+    pub strangers: ByAddress,
 }
 
 /// `POST /api/v1/licenses/acquire`, `POST /api/v1/licenses/validate`, `GET /.well-known/license-keys`.
@@ -59,7 +63,9 @@ pub fn router(state: State) -> Router {
 /// A sentence that names the variable that is wrong.
 pub async fn service(env: &Env, clock: Clock) -> Result<Service, StartError> {
     let moves = rooms::moves(env, clock).await?;
-    Ok(Service { checks: rooms::checks(&moves), router: router(State { moves }) })
+    let strangers =
+        rooms::by_address(env, "unknown-keys", "RATE_UNKNOWN_KEYS", Rate::per_minute(10), moves.seats().clone())?;
+    Ok(Service { checks: rooms::checks(&moves), router: router(State { moves, strangers }) })
 }
 
 /// The body of acquire, nothing of it checked yet.
@@ -93,14 +99,18 @@ impl AcquireBody {
     }
 }
 
-async fn acquire(From(State { moves }): From<State>, Json(body): Json<AcquireBody>) -> Result<Response, Problem> {
+async fn acquire(
+    From(State { moves, strangers }): From<State>,
+    parts: Parts,
+    Json(body): Json<AcquireBody>,
+) -> Result<Response, Problem> {
     let request = body.read()?;
     let number = request.key.number();
     about(None, Some(number));
     let problem = match moves.acquire(&request).await? {
         Outcome::Seat(seat) => return Ok(seated(&seat)),
         Outcome::Full(full) => no_seat(&full, &moves),
-        Outcome::BadKey => answer::bad_key(),
+        Outcome::BadKey => stranger(&strangers, &parts).await,
         Outcome::NoPool => answer::no_pool(request.pool.as_str()),
         Outcome::Refused(refusal) => answer::refused(refusal, number),
         Outcome::WrongProduct(product) => wrong_product(&product, number),
@@ -112,6 +122,14 @@ async fn acquire(From(State { moves }): From<State>, Json(body): Json<AcquireBod
         Outcome::TooMany(processes) => too_many(processes),
     };
     Err(answer::signed(problem, &moves, request.nonce.as_ref(), number, None).await)
+}
+
+/// A key that opens nothing. Who tries many of them hears nothing more of them for a while; good keys from the same address go on.
+async fn stranger(strangers: &ByAddress, parts: &Parts) -> Problem {
+    match strangers.admit(parts).await {
+        Ok(_) => answer::bad_key(),
+        Err(limited) => limited,
+    }
 }
 
 fn seated(seat: &Seat) -> Response {
@@ -176,7 +194,11 @@ struct ValidateBody {
     pool: Option<String>,
 }
 
-async fn validate(From(State { moves }): From<State>, Json(body): Json<ValidateBody>) -> Result<Response, Problem> {
+async fn validate(
+    From(State { moves, strangers }): From<State>,
+    parts: Parts,
+    Json(body): Json<ValidateBody>,
+) -> Result<Response, Problem> {
     let mut fields = Fields::new();
     let key = fields.required("license_key", body.license_key.as_deref(), LicenseKey::parse);
     let hardware = fields.optional("hardware_id", body.hardware_id.as_deref(), str::parse::<ClientPart>);
@@ -205,14 +227,14 @@ async fn validate(From(State { moves }): From<State>, Json(body): Json<ValidateB
                 (refusal.since_ms != 0).then(|| answer::rfc3339(license_core::clock::from_ms(refusal.since_ms)));
             (code, json!({ "license": License::new(&facts, None, Some(refusal)), "code": code, "since": since }))
         }
-        validate::Outcome::BadKey => return Err(answer::bad_key()),
+        validate::Outcome::BadKey => return Err(stranger(&strangers, &parts).await),
         validate::Outcome::NoPool => return Err(answer::no_pool(pool.as_str())),
     };
     Ok((Extension(Label(label)), axum::Json(body)).into_response())
 }
 
 /// Clients pin these keys; five minutes old is fine, since the next one is published long before it signs.
-async fn keys(From(State { moves }): From<State>) -> Result<Response, Problem> {
+async fn keys(From(State { moves, .. }): From<State>) -> Result<Response, Problem> {
     let keys = moves.signer().jwks().await?;
     Ok(([(header::CACHE_CONTROL, "public, max-age=300")], axum::Json(keys)).into_response())
 }

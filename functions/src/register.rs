@@ -5,6 +5,7 @@ use crate::{
     edge::{
         Bearer, Fields, JsonOrEmpty, Problem,
         config::{self, Env},
+        rate::ByAddress,
         rim::about,
         serve::{Check, Service, StartError},
         telemetry::Outcome as Label,
@@ -17,10 +18,10 @@ use axum::{
     response::{IntoResponse, Response},
     routing::post,
 };
-use http::StatusCode;
+use http::{StatusCode, request::Parts};
 use license_core::{
     Clock, Code,
-    domain::{key::LicenseKey, secret::KeyRing},
+    domain::{key::LicenseKey, rate::Rate, secret::KeyRing},
     identity::{Claims, Refused, Verifier},
     records::{NewOrganization, Records, Registered, Registration, Role},
 };
@@ -28,7 +29,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// What register may touch: no Redis, no signing key.
+/// What register may touch: no seats, no signing key.
 #[derive(Clone)]
 pub struct State {
     /// As [`Role::Admin`].
@@ -37,6 +38,8 @@ pub struct State {
     pub verifier: Verifier,
     /// Under which license keys are hashed.
     pub peppers: Arc<KeyRing>,
+    /// For each address.
+    pub limit: ByAddress,
 }
 
 /// `POST /api/v1/auth/register`.
@@ -50,14 +53,16 @@ pub fn router(state: State) -> Router {
 /// A sentence that names the variable that is wrong.
 pub async fn service(env: &Env, clock: Clock) -> Result<Service, StartError> {
     let records = rooms::records(env, Role::Admin)?;
-    let verifier = Verifier::new(config::identity(env)?, clock);
+    let verifier = Verifier::new(config::identity(env)?, clock.clone());
     let asked = records.clone();
     let check = Check::new("records", move || {
         let records = asked.clone();
         async move { records.ready().await }
     });
     let peppers = Arc::new(config::peppers(env)?);
-    Ok(Service { router: router(State { records, verifier, peppers }), checks: vec![check] })
+    let seats = rooms::seats(env, config::timing(env)?, clock)?;
+    let limit = rooms::by_address(env, "register", "RATE_REGISTER", Rate::per_minute(5), seats)?;
+    Ok(Service { router: router(State { records, verifier, peppers, limit }), checks: vec![check] })
 }
 
 #[derive(Deserialize)]
@@ -69,6 +74,7 @@ struct Body {
 
 async fn register(
     From(state): From<State>,
+    parts: Parts,
     bearer: Bearer,
     JsonOrEmpty(body): JsonOrEmpty<Body>,
 ) -> Result<Response, Problem> {
@@ -76,13 +82,18 @@ async fn register(
     let name = fields.optional("organization_name", body.organization_name.as_deref(), words::name);
     let product = fields.optional("product", body.product.as_deref(), words::product);
     fields.check(Some(()))?;
+    let standing = state.limit.admit(&parts).await?;
     let claims = state.verifier.verify(&bearer.0).await?.map_err(refused)?;
     let new = newcomer(claims, name, product)?;
-    match state.records.register(&new, &state.peppers).await? {
-        Registration::Created(made) => Ok(answer(StatusCode::CREATED, "created", &made, &new.email)),
-        Registration::Existing(found) => Ok(answer(StatusCode::OK, "existing", &found, &new.email)),
-        Registration::NoProduct => Err(Problem::invalid("product", "is not a product of this server")),
+    let mut answered = match state.records.register(&new, &state.peppers).await? {
+        Registration::Created(made) => answer(StatusCode::CREATED, "created", &made, &new.email),
+        Registration::Existing(found) => answer(StatusCode::OK, "existing", &found, &new.email),
+        Registration::NoProduct => return Err(Problem::invalid("product", "is not a product of this server")),
+    };
+    if let Some(standing) = standing {
+        standing.write(&mut answered);
     }
+    Ok(answered)
 }
 
 fn refused(why: Refused) -> Problem {

@@ -2,11 +2,12 @@
 
 use crate::edge::{
     config::{self, ConfigError, Env},
+    rate::{ByAddress, Limit},
     serve::{Check, StartError},
 };
 use license_core::{
     Clock,
-    domain::lease::Timing,
+    domain::{lease::Timing, rate::Rate},
     moves::{Moves, Settings},
     records::{Records, Role},
     seats::Seats,
@@ -24,6 +25,17 @@ pub(crate) fn records(env: &Env, role: Role) -> Result<Records, ConfigError> {
     let settings = config::Records::from_env(env)?;
     let records = Records::new(settings.url.reveal(), role, settings.pool_size);
     records.map_err(|_| refused("DATABASE_URL", "is not an address of PostgreSQL"))
+}
+
+/// A limit for each address, in the Redis that every instance shares.
+pub(crate) fn by_address(
+    env: &Env,
+    name: &'static str,
+    variable: &'static str,
+    default: Rate,
+    seats: Seats,
+) -> Result<ByAddress, ConfigError> {
+    Ok(ByAddress::new(Limit::new(name, config::rate(env, variable, default)?, seats), config::proxies(env)?))
 }
 
 /// The cause is left out: it may repeat the address, which may hold a password.

@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, io, time::Duration};
 pub(crate) const PUSH_AUDIENCE: &str = "license-local";
 
 /// Taken over from the environment where they are set. Nothing else is: an address of a system's database, say, must not leak in here.
-const HONOURED: [&str; 13] = [
+const HONOURED: [&str; 18] = [
     "SEAT_TTL_SECONDS",
     "SEAT_DRAIN_SECONDS",
     "HEARTBEAT_SECONDS",
@@ -23,6 +23,11 @@ const HONOURED: [&str; 13] = [
     "PUBLIC_URL",
     "TOKEN_ISSUER",
     "TRUSTED_PROXIES",
+    "RATE_ACQUIRE",
+    "RATE_HEARTBEAT",
+    "RATE_REGISTER",
+    "RATE_UNKNOWN_KEYS",
+    "RATE_ADMIN",
 ];
 const IDENTITY: [&str; 6] = [
     "IDENTITY_ISSUER",

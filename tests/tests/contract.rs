@@ -14,6 +14,7 @@ use license_functions::{
     acquire,
     edge::{
         config::{Docs, Logging},
+        rate::{ByAddress, Limit},
         rim::Rim,
         serve::layers,
     },
@@ -63,9 +64,10 @@ impl Front {
 
     fn over(world: World) -> Self {
         let moves = world.moves.clone();
-        let router = acquire::router(acquire::State { moves: moves.clone() })
-            .merge(heartbeat::router(heartbeat::State { moves: moves.clone() }))
-            .merge(release::router(release::State { moves }));
+        let router =
+            acquire::router(acquire::State { moves: moves.clone(), strangers: ByAddress::new(Limit::off(), 0) })
+                .merge(heartbeat::router(heartbeat::State { moves: moves.clone() }))
+                .merge(release::router(release::State { moves }));
         let logging = Logging { filter: "info".into(), text: false, project: None };
         let app = layers(router, &Rim::new(&Docs::default(), &logging));
         Self { world, app }

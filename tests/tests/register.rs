@@ -16,6 +16,7 @@ use license_core::{
 use license_functions::{
     edge::{
         config::{Docs, Logging},
+        rate::{ByAddress, Limit},
         rim::Rim,
         serve::layers,
     },
@@ -52,6 +53,7 @@ impl Desk {
             records: world.admin.clone(),
             verifier: Verifier::new(settings, world.clock.clone()),
             peppers: Arc::new(KeyRing::single(vec![2; 32])),
+            limit: ByAddress::new(Limit::off(), 0),
         });
         let logging = Logging { filter: "info".into(), text: false, project: None };
         let app = layers(router, &Rim::new(&Docs::default(), &logging));

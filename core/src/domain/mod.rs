@@ -9,6 +9,7 @@ pub mod lease;
 pub mod license;
 pub mod opaque;
 pub mod pool;
+pub mod rate;
 pub mod secret;
 pub mod token;
 

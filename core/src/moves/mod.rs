@@ -87,6 +87,11 @@ impl Moves {
         &self.settings
     }
 
+    /// The seat store, for limits that belong to no pool.
+    pub fn seats(&self) -> &Seats {
+        &self.seats
+    }
+
     /// The keys that sign.
     pub fn signer(&self) -> &Signer {
         &self.signer

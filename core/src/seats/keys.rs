@@ -30,6 +30,11 @@ impl PoolKey {
     }
 }
 
+/// The turns of one caller under one limit; a slot of its own.
+pub(super) fn rate_key(limit: &str, caller: &str) -> String {
+    format!("rate:{{{limit}/{caller}}}")
+}
+
 impl From<&SessionHandle> for PoolKey {
     fn from(handle: &SessionHandle) -> Self {
         Self { license: handle.license, pool: handle.pool.clone() }

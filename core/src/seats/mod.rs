@@ -6,12 +6,14 @@
 //!
 //! * `keys.rs`: the one speller of keys · `scripts.rs`: the one place that runs scripts · `connection.rs`: connections no older than 30 s
 //! * `contact.rs`: what this instance saw of the store's absence
+//! * `rate.rs`: limits shared by all instances
 //! * `acquire.rs`, `session.rs`, `reap.rs`, `rebuild.rs`: what the scripts are asked and what they answer
 
 mod acquire;
 mod connection;
 mod contact;
 mod keys;
+mod rate;
 mod reap;
 mod rebuild;
 mod reply;

@@ -46,7 +46,28 @@ scripts! {
     LOAD_HELD = ALLOW_OOM "loader.lua" "load.lua";
 }
 
+/// Stands alone: it belongs to no pool.
+pub(super) static RATE: LazyLock<Script> = LazyLock::new(|| {
+    let parts = [include_str!("turn.lua"), include_str!("rate.lua")].concat();
+    Script::new(&format!("{DENY_OOM}local TEST_BUILD = {TEST_BUILD}\n{parts}"))
+});
+
 impl Seats {
+    /// Runs a script that belongs to no pool, with its one key and a test clock behind its arguments.
+    ///
+    /// # Errors
+    /// [`crate::Error::Seats`] if Redis did not answer.
+    pub(super) async fn run_alone(&self, script: &Script, key: &str, arguments: &[String]) -> Result<Reply> {
+        let clock = self.clock.redis_test_ms();
+        self.connections
+            .run(|_| {
+                let mut call = script.prepare_invoke();
+                call.key(key).arg(arguments).arg(clock);
+                call
+            })
+            .await
+    }
+
     /// Runs a script on a pool. `shadow` are the further keys a chunked rebuild declares.
     ///
     /// # Errors

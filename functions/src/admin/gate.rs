@@ -75,6 +75,7 @@ pub(super) async fn gate(
     let organization = parameters.iter().find(|(name, _)| *name == "organization").map(|(_, value)| value.to_owned());
     let (mut parts, body) = request.into_parts();
     let credential = authenticate(&state, Bearer::from_request_parts(&mut parts, &()).await?).await?;
+    let standing = state.limit.admit(&credential.subject()).await?;
     let from = crate::edge::address::of(&parts, state.proxies);
     let body = match organization {
         None => {
@@ -96,7 +97,11 @@ pub(super) async fn gate(
             body
         }
     };
-    Ok(next.run(Request::from_parts(parts, body)).await)
+    let mut response = next.run(Request::from_parts(parts, body)).await;
+    if let Some(standing) = standing {
+        standing.write(&mut response);
+    }
+    Ok(response)
 }
 
 /// Somebody of the vendor, where no organization is named.
@@ -109,6 +114,16 @@ enum Credential {
     Person(Claims),
     Staff(Claims),
     Token(TenantId, Principal),
+}
+
+impl Credential {
+    /// Whose requests are counted together.
+    fn subject(&self) -> String {
+        match self {
+            Self::Person(claims) | Self::Staff(claims) => format!("{} {}", claims.issuer, claims.subject),
+            Self::Token(_, by) => by.id(),
+        }
+    }
 }
 
 async fn authenticate(state: &State, bearer: Bearer) -> Result<Credential, Problem> {

@@ -13,6 +13,7 @@ mod people;
 use crate::{
     edge::{
         config::{self, Env},
+        rate::Limit,
         serve::{Check, Service, StartError},
     },
     rooms,
@@ -20,7 +21,7 @@ use crate::{
 use axum::{Router, middleware};
 use license_core::{
     Clock,
-    domain::secret::KeyRing,
+    domain::{rate::Rate, secret::KeyRing},
     identity::Verifier,
     moves::manage::Manage,
     records::{Records, Role},
@@ -43,6 +44,8 @@ pub struct State {
     pub peppers: Arc<KeyRing>,
     /// How many proxies of ours stand in front.
     pub proxies: u8,
+    /// For each principal.
+    pub limit: Limit,
 }
 
 /// Every operation with its handler; the document is made of the same list.
@@ -73,6 +76,7 @@ pub async fn service(env: &Env, clock: Clock) -> Result<Service, StartError> {
         staff: config::staff(env)?.map(|settings| Verifier::new(settings, clock)),
         peppers: Arc::new(config::peppers(env)?),
         proxies: config::proxies(env)?,
+        limit: Limit::new("admin", config::rate(env, "RATE_ADMIN", Rate::per_minute(60))?, seats.clone()),
         records: records.clone(),
     };
     let checks = vec![

@@ -9,7 +9,11 @@ pub use super::{
 
 use http::Uri;
 use license_core::{
-    domain::{lease::Timing, secret::Secret},
+    domain::{
+        lease::Timing,
+        rate::{Rate, Rates},
+        secret::Secret,
+    },
     identity,
     seats::ReplicationId,
     signer::kms,
@@ -294,6 +298,25 @@ pub fn staff(env: &Env) -> Result<Option<identity::Settings>> {
 /// Reads `TRUSTED_PROXIES`: how many proxies of ours stand in front, each of which adds to `X-Forwarded-For` whom it heard from. 0 unless set.
 pub fn proxies(env: &Env) -> Result<u8> {
     Ok(u8::try_from(env.number("TRUSTED_PROXIES", 0, 0, 10, " of proxies")?).unwrap_or(0))
+}
+
+/// Reads a limit such as `RATE_ADMIN`: `60` (a minute), `120/40` (and so many at once) or `off`; `default` unless set.
+pub fn rate(env: &Env, name: &'static str, default: Rate) -> Result<Option<Rate>> {
+    match env.get(name).as_deref() {
+        None => Ok(Some(default)),
+        Some("off") => Ok(None),
+        Some(text) => {
+            text.parse().map(Some).or_else(|problem| wrong(name, format!("{problem}, or off; it is {text:?}")))
+        }
+    }
+}
+
+/// Reads `RATE_ACQUIRE` (120 a minute for each holder, 40 at once) and `RATE_HEARTBEAT` (30 a minute for each session).
+pub fn rates(env: &Env) -> Result<Rates> {
+    Ok(Rates {
+        acquire: rate(env, "RATE_ACQUIRE", Rate { per_minute: 120, burst: 40 })?,
+        heartbeat: rate(env, "RATE_HEARTBEAT", Rate::per_minute(30))?,
+    })
 }
 
 /// How log lines look and which are written.

@@ -6,6 +6,7 @@ pub mod extract;
 mod keys;
 pub mod problem;
 mod pubsub;
+pub mod rate;
 pub mod rim;
 pub mod serve;
 pub mod telemetry;

@@ -2,7 +2,7 @@
 
 use super::rim;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use license_core::{Code, Error};
 use serde_json::{Map, Value, json};
 use std::borrow::Cow;
@@ -78,6 +78,7 @@ pub struct Problem {
     members: Map<String, Value>,
     retry_after: Option<u64>,
     challenge: Option<&'static str>,
+    headers: Vec<(HeaderName, String)>,
 }
 
 /// What the layers learn about an answer: it was this problem.
@@ -88,7 +89,7 @@ impl Problem {
     /// A problem with its code's status and retry advice. `detail` says what happened and what to do, without secrets.
     pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
         let Row { status, retry_after, challenge, .. } = table(code);
-        Self { code, status, detail: detail.into(), members: Map::new(), retry_after, challenge }
+        Self { code, status, detail: detail.into(), members: Map::new(), retry_after, challenge, headers: Vec::new() }
     }
 
     /// 400: the body is not JSON at all.
@@ -131,6 +132,13 @@ impl Problem {
     #[must_use]
     pub fn retry_after(mut self, seconds: u64) -> Self {
         self.retry_after = Some(seconds);
+        self
+    }
+
+    /// Adds a header.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, value: String) -> Self {
+        self.headers.push((name, value));
         self
     }
 
@@ -191,6 +199,11 @@ impl IntoResponse for Problem {
         }
         if let Some(challenge) = self.challenge {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        }
+        for (name, value) in self.headers {
+            if let Ok(value) = HeaderValue::from_str(&value) {
+                headers.insert(name, value);
+            }
         }
         response.extensions_mut().insert(Refused(self.code));
         response

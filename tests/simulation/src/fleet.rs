@@ -23,6 +23,7 @@ use license_functions::{
     acquire,
     edge::{
         config::{Docs, Logging},
+        rate::{ByAddress, Limit},
         rim::Rim,
         serve::{self, layers},
     },
@@ -128,9 +129,10 @@ impl Fleet {
         let behind = if n == 0 { self.clock_behind.as_millis() as i64 } else { 0 };
         let clock = Clock::system_behind_ms(behind);
         let moves = world.instance_over(&redis_url(&self.ways, n), database(&self.ways, n), clock).await;
-        let router = acquire::router(acquire::State { moves: moves.clone() })
-            .merge(heartbeat::router(heartbeat::State { moves: moves.clone() }))
-            .merge(release::router(release::State { moves: moves.clone() }));
+        let router =
+            acquire::router(acquire::State { moves: moves.clone(), strangers: ByAddress::new(Limit::off(), 0) })
+                .merge(heartbeat::router(heartbeat::State { moves: moves.clone() }))
+                .merge(release::router(release::State { moves: moves.clone() }));
         let logging = Logging { filter: "error".into(), text: false, project: None };
         let app = layers(router, &Rim::new(&Docs::default(), &logging));
         let died = self.died.clone();

@@ -30,6 +30,7 @@ use license_functions::{
     edge::{
         config::{Docs, Logging},
         extract::MAX_BODY,
+        rate::{ByAddress, Limit},
         rim::Rim,
         serve::layers,
     },
@@ -66,7 +67,7 @@ fn app() -> Router {
     let settings =
         Settings { timing, clock, handles: KeyRing::single(vec![1; 32]), peppers: KeyRing::single(vec![2; 32]) };
     let moves = Moves::new(seats, records, signer, settings);
-    let router = acquire::router(acquire::State { moves: moves.clone() })
+    let router = acquire::router(acquire::State { moves: moves.clone(), strangers: ByAddress::new(Limit::off(), 0) })
         .merge(heartbeat::router(heartbeat::State { moves: moves.clone() }))
         .merge(release::router(release::State { moves }));
     let logging = Logging { filter: "info".into(), text: false, project: None };

@@ -10,6 +10,7 @@ use license_core::{
         access::{PersonRole, Scope},
         id::{TenantId, UserId},
         opaque::{Kind, Opaque},
+        rate::Rate,
         secret::KeyRing,
     },
     identity::{Settings, Verifier},
@@ -18,6 +19,7 @@ use license_functions::{
     acquire, admin,
     edge::{
         config::{Docs, Logging},
+        rate::{ByAddress, Limit},
         rim::Rim,
         serve::layers,
     },
@@ -127,6 +129,11 @@ impl Desk {
     }
 
     pub(crate) async fn over(world: World) -> Self {
+        Self::limited(world, None).await
+    }
+
+    /// With this limit on everything that has one.
+    pub(crate) async fn limited(world: World, rate: Option<Rate>) -> Self {
         keys::install_crypto();
         let issuer = MockServer::start().await;
         let published = ResponseTemplate::new(200).set_body_json(json!({ "keys": [keys::jwk(key(), "k")] }));
@@ -137,6 +144,8 @@ impl Desk {
             Verifier::new(settings, world.clock.clone())
         };
         let peppers = Arc::new(KeyRing::single(vec![2; 32]));
+        let limit = |name| Limit::new(name, rate, world.seats());
+        let by_address = |name| ByAddress::new(limit(name), 1);
         let (moves, records) = (world.moves.clone(), world.admin.clone());
         let router = admin::router(admin::State {
             records: records.clone(),
@@ -145,9 +154,15 @@ impl Desk {
             staff: Some(verifier(STAFF)),
             peppers: peppers.clone(),
             proxies: 1,
+            limit: limit("admin"),
         })
-        .merge(register::router(register::State { records, verifier: verifier(AUDIENCE), peppers }))
-        .merge(acquire::router(acquire::State { moves: moves.clone() }))
+        .merge(register::router(register::State {
+            records,
+            verifier: verifier(AUDIENCE),
+            peppers,
+            limit: by_address("register"),
+        }))
+        .merge(acquire::router(acquire::State { moves: moves.clone(), strangers: by_address("unknown-keys") }))
         .merge(heartbeat::router(heartbeat::State { moves: moves.clone() }))
         .merge(release::router(release::State { moves }));
         let logging = Logging { filter: "info".into(), text: false, project: None };

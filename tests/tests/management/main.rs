@@ -8,3 +8,4 @@ mod desk;
 mod keys;
 mod organizations;
 mod people;
+mod rates;

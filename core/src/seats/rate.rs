@@ -1,0 +1,27 @@
+//! Limits that belong to no pool, shared by all instances: who asks too often waits.
+
+use super::{Seats, keys::rate_key, scripts};
+use crate::{
+    Result,
+    domain::{
+        rate::{Rate, Turn},
+        secret,
+    },
+};
+
+impl Seats {
+    /// Takes a turn of `subject` under the limit of that name (rate.lua). Only a hash of `subject` is kept, and only while it matters.
+    ///
+    /// # Errors
+    /// [`crate::Error::Seats`] if Redis did not answer; whoever limits decides what that means.
+    pub async fn turn(&self, limit: &str, subject: &str, rate: Rate) -> Result<Turn> {
+        let key = rate_key(limit, &secret::base64url(&secret::hash("rate-v1", &[subject.as_bytes()])[..16]));
+        let every = rate.every().as_millis() as u64;
+        let mut reply = self.run_alone(&scripts::RATE, &key, &[every.to_string(), rate.burst.to_string()]).await?;
+        match reply.word() {
+            "TURN" => Ok(Turn::Taken { left: reply.take()? }),
+            "WAIT" => Ok(Turn::Wait(reply.take()?)),
+            _ => Err(reply.unknown()),
+        }
+    }
+}

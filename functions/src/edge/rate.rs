@@ -1,0 +1,115 @@
+//! Limits on how often something may be asked: <https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/>
+
+use super::{Problem, address};
+use axum::response::Response;
+use http::{HeaderName, HeaderValue, request::Parts};
+use license_core::{
+    Code, Error,
+    domain::rate::{Rate, Turn},
+    seats::Seats,
+};
+use std::{net::IpAddr, time::Duration};
+
+/// How long a request waits for a seat store that is silent before it goes on without a limit.
+const PATIENCE: Duration = Duration::from_millis(250);
+
+/// A limit by its name, counted for all instances together.
+#[derive(Clone)]
+pub struct Limit {
+    name: &'static str,
+    kept: Option<(Rate, Seats)>,
+}
+
+/// What a request that was let through is told of the limit.
+#[derive(Clone, Copy, Debug)]
+pub struct Standing {
+    name: &'static str,
+    rate: Rate,
+    left: u32,
+}
+
+impl Limit {
+    /// A limit of that name; none at all if `rate` is `None`.
+    pub fn new(name: &'static str, rate: Option<Rate>, seats: Seats) -> Self {
+        Self { name, kept: rate.map(|rate| (rate, seats)) }
+    }
+
+    /// No limit.
+    pub fn off() -> Self {
+        Self { name: "off", kept: None }
+    }
+
+    /// Lets one more request of `subject` through, or refuses it with 429. With Redis away everybody is let through: a limit protects the
+    /// service from its callers, and must not take it from them.
+    pub async fn admit(&self, subject: &str) -> Result<Option<Standing>, Problem> {
+        let Some((rate, seats)) = &self.kept else { return Ok(None) };
+        let rate = *rate;
+        let asked = tokio::time::timeout(PATIENCE, seats.turn(self.name, subject, rate)).await;
+        match asked.unwrap_or(Err(Error::Deadline("seats"))) {
+            Ok(Turn::Taken { left }) => Ok(Some(Standing { name: self.name, rate, left })),
+            Ok(Turn::Wait(ms)) => Err(limited(self.name, rate, ms)),
+            Err(error) => {
+                tracing::warn!(error = %error, limit = self.name, "not limited while the seat store is away");
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// A limit for each address that requests come from.
+#[derive(Clone)]
+pub struct ByAddress {
+    limit: Limit,
+    proxies: u8,
+}
+
+impl ByAddress {
+    /// That limit, behind so many proxies of ours.
+    pub fn new(limit: Limit, proxies: u8) -> Self {
+        Self { limit, proxies }
+    }
+
+    /// Lets one more request from where `parts` came from through, or refuses it with 429. What came over no network is not limited.
+    pub async fn admit(&self, parts: &Parts) -> Result<Option<Standing>, Problem> {
+        match address::of(parts, self.proxies) {
+            // A machine has a whole /64 of IPv6 to itself and could draw a new address for each request.
+            Some(IpAddr::V6(ip)) => self.limit.admit(&format!("{:x?}", &ip.segments()[..4])).await,
+            Some(IpAddr::V4(ip)) => self.limit.admit(&ip.to_string()).await,
+            None => Ok(None),
+        }
+    }
+}
+
+/// 429 with when to come back.
+pub fn limited(name: &'static str, rate: Rate, wait_ms: u64) -> Problem {
+    let seconds = wait_ms.div_ceil(1000).max(1);
+    let detail = format!(
+        "More than {} requests a minute ({} at once). This one was not looked at; come back in {seconds} s.",
+        rate.per_minute, rate.burst
+    );
+    let problem = Problem::new(Code::RateLimited, detail).retry_after(seconds);
+    problem.header(POLICY, policy(name, rate)).header(LIMIT, format!("\"{name}\";r=0;t={seconds}"))
+}
+
+const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+
+/// So many (`q`) within so many seconds (`w`).
+fn policy(name: &str, rate: Rate) -> String {
+    format!("\"{name}\";q={};w={}", rate.burst, rate.every().as_millis() as u64 * u64::from(rate.burst) / 1000)
+}
+
+impl Standing {
+    /// Says in the headers how many requests are left (`r`), and in how many seconds all are there again (`t`).
+    pub fn write(self, response: &mut Response) {
+        let used = u64::from(self.rate.burst.saturating_sub(self.left));
+        let again = (used * self.rate.every().as_millis() as u64).div_ceil(1000);
+        let lines =
+            [(POLICY, policy(self.name, self.rate)), (LIMIT, format!("\"{}\";r={};t={again}", self.name, self.left))];
+        for (name, value) in lines {
+            if let Ok(value) = HeaderValue::from_str(&value) {
+                response.headers_mut().insert(name, value);
+            }
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Limits: counted for all instances together, told in headers, and never in the way of who keeps to them.
+
+use crate::desk::{Answer, Desk};
+use license_core::domain::{key::LicenseKey, rate::Rate};
+use license_tests::World;
+use serde_json::json;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// Six a minute, three at once: one every ten seconds.
+const RATE: Rate = Rate { per_minute: 6, burst: 3 };
+
+async fn desk() -> Desk {
+    Desk::limited(World::new().await, Some(RATE)).await
+}
+
+fn header<'a>(answer: &'a Answer, name: &str) -> &'a str {
+    answer.headers[name].to_str().unwrap()
+}
+
+#[tokio::test]
+async fn a_principal_that_asks_too_often_is_told_when_to_come_back_and_another_is_not() {
+    let desk = desk().await;
+    let me = async |who: &str| desk.get("/api/v1/me").by(&desk.person(who)).send().await;
+    for left in ["r=2;t=10", "r=1;t=20", "r=0;t=30"] {
+        let answer = me("owner").await;
+        assert_eq!(header(&answer, "ratelimit"), format!("\"admin\";{left}"));
+        assert_eq!(header(&answer, "ratelimit-policy"), "\"admin\";q=3;w=30");
+        answer.ok(200);
+    }
+    let refused = me("owner").await;
+    assert_eq!((header(&refused, "retry-after"), header(&refused, "ratelimit")), ("10", "\"admin\";r=0;t=10"));
+    refused.is(429, "rate_limited");
+    me("somebody").await.ok(200);
+    desk.get("/api/v1/me").by("e30.e30.e30").send().await.is(401, "token_invalid");
+
+    desk.world.pass(Duration::from_millis(9_900));
+    me("owner").await.is(429, "rate_limited");
+    desk.world.pass(Duration::from_millis(100));
+    me("owner").await.ok(200);
+    me("owner").await.is(429, "rate_limited");
+    desk.world.pass(Duration::from_secs(3600));
+    for _ in 0..3 {
+        me("owner").await.ok(200);
+    }
+    me("owner").await.is(429, "rate_limited");
+}
+
+#[tokio::test]
+async fn a_token_is_counted_for_itself_in_whatever_organization_and_a_refused_request_counts_too() {
+    let desk = desk().await;
+    let token = desk.api_token(desk.tenant(), &[]).await;
+    for _ in 0..3 {
+        desk.get(&desk.at("")).by(&token).send().await.is(403, "insufficient_scope");
+    }
+    desk.get(&desk.at("")).by(&token).send().await.is(429, "rate_limited");
+    desk.get(&desk.at("")).by(&desk.person("owner")).send().await.ok(200);
+}
+
+#[tokio::test]
+async fn an_address_registers_so_often_and_no_more_and_its_proxies_are_not_counted_for_it() {
+    let desk = desk().await;
+    let register = async |who: &str, from: &str| {
+        let call = desk.post("/api/v1/auth/register", &json!({})).by(&desk.person(who));
+        call.header("x-forwarded-for", from).send().await
+    };
+    for (who, status) in [("a", 201), ("b", 201), ("c", 201)] {
+        register(who, "1.2.3.4, 203.0.113.9").await.ok(status);
+    }
+    register("d", "6.6.6.6, 203.0.113.9").await.is(429, "rate_limited");
+    register("d", "203.0.113.10").await.ok(201);
+    // A machine has a /64 of IPv6 for itself.
+    for host in 1..=3 {
+        register("d", &format!("2001:db8::{host}")).await.ok(200);
+    }
+    register("d", "2001:db8::4").await.is(429, "rate_limited");
+    register("d", "2001:db8:1::4").await.ok(200);
+}
+
+#[tokio::test]
+async fn who_tries_keys_is_not_told_any_more_and_a_good_key_from_there_works_on() {
+    let desk = desk().await;
+    let acquire = async |key: String, path: &str| {
+        let body = json!({ "license_key": key, "hardware_id": "hardware-1", "attempt": Uuid::new_v4() });
+        let body = if path == "acquire" { body } else { json!({ "license_key": key }) };
+        let call = desk.post(&format!("/api/v1/licenses/{path}"), &body).header("x-forwarded-for", "203.0.113.9");
+        call.send().await
+    };
+    let wrong = || LicenseKey::draw(desk.world.license.key.number()).reveal();
+    for path in ["acquire", "validate", "acquire"] {
+        acquire(wrong(), path).await.is(401, "license_key_invalid");
+    }
+    acquire(wrong(), "acquire").await.is(429, "rate_limited");
+    acquire(wrong(), "validate").await.is(429, "rate_limited");
+    acquire(desk.world.license.key.reveal(), "acquire").await.ok(201);
+    acquire(desk.world.license.key.reveal(), "validate").await.ok(200);
+}
+
+#[tokio::test]
+async fn with_redis_away_nobody_is_limited_and_what_is_counted_names_nobody() {
+    let mut desk = desk().await;
+    for _ in 0..3 {
+        desk.get("/api/v1/me").by(&desk.person("owner")).send().await.ok(200);
+    }
+    let keys: Vec<String> = redis::cmd("KEYS").arg("rate:*").query_async(&mut desk.world.redis().await).await.unwrap();
+    assert_eq!(keys.len(), 1);
+    assert!(!keys[0].contains("owner") && !keys[0].contains("example"), "{keys:?}");
+    let lives: i64 = redis::cmd("PTTL").arg(&keys[0]).query_async(&mut desk.world.redis().await).await.unwrap();
+    assert!((1..=30_000).contains(&lives), "{lives}");
+    desk.get("/api/v1/me").by(&desk.person("owner")).send().await.is(429, "rate_limited");
+    desk.world.redis.pause();
+    desk.get("/api/v1/me").by(&desk.person("owner")).send().await.ok(200);
+}
