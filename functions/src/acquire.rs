@@ -7,7 +7,7 @@ use crate::{
     edge::{
         Fields, Json, Problem,
         config::Env,
-        rate::ByAddress,
+        rate::{ByAddress, limited},
         rim::about,
         serve::{Service, StartError},
         telemetry::Outcome as Label,
@@ -119,6 +119,7 @@ async fn acquire(
                 "is required by this license, which counts processes: name the process, the same for its retries";
             Problem::invalid("instance_id", problem)
         }
+        Outcome::Limited(ms) => limited("acquire", moves.seats().rates().acquire, ms),
         Outcome::TooMany(processes) => too_many(processes),
     };
     Err(answer::signed(problem, &moves, request.nonce.as_ref(), number, None).await)
@@ -128,7 +129,7 @@ async fn acquire(
 async fn stranger(strangers: &ByAddress, parts: &Parts) -> Problem {
     match strangers.admit(parts).await {
         Ok(_) => answer::bad_key(),
-        Err(limited) => limited,
+        Err(problem) => problem,
     }
 }
 

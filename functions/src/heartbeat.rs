@@ -5,6 +5,7 @@ use crate::{
     edge::{
         Bearer, Fields, JsonOrEmpty, Problem,
         config::Env,
+        rate::limited,
         rim::about,
         serve::{Service, StartError},
     },
@@ -69,6 +70,7 @@ async fn heartbeat(
         Outcome::Alive(alive) => return Ok(extended(&alive, body.certificate_kid.as_deref())),
         Outcome::Gone(reason) => gone(&reason, handle.session),
         Outcome::Refused(refusal) => answer::refused(refusal, handle.license),
+        Outcome::Limited(ms) => limited("heartbeat", moves.seats().rates().heartbeat, ms),
     };
     Err(answer::signed(problem, &moves, nonce.as_ref(), handle.license, Some(handle.session)).await)
 }

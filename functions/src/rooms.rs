@@ -60,7 +60,7 @@ pub(crate) async fn moves(env: &Env, clock: Clock) -> Result<Moves, StartError> 
     let timing = config::timing(env)?;
     let settings =
         Settings { timing, clock: clock.clone(), handles: config::handle_keys(env)?, peppers: config::peppers(env)? };
-    let seats = seats(env, timing, clock.clone())?;
+    let seats = seats(env, timing, clock.clone())?.limited(config::rates(env)?);
     let records = records(env, Role::Service)?;
     Ok(Moves::new(seats, records, signer(env, &timing, clock).await?, settings))
 }

@@ -7,6 +7,7 @@ use license_core::{
         id::{LicenseId, PoolId, PoolName, TenantId},
         key::LicenseKey,
         lease::Timing,
+        rate::Rates,
         secret::KeyRing,
     },
     moves::{Moves, Settings, manage::Manage, reap::Reaper},
@@ -147,6 +148,11 @@ impl World {
 
     fn seats_with(&self, clock: Clock) -> Seats {
         Seats::new(&self.redis.url(), self.replication_id, self.timing, clock).unwrap()
+    }
+
+    /// Another instance whose scripts keep these limits.
+    pub async fn instance_limited(&self, rates: Rates) -> Moves {
+        instance(self.seats().limited(rates), &self.database, self.timing, self.clock.clone()).await
     }
 
     /// Another instance that takes the Redis at `url` for the primary.

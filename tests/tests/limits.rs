@@ -4,13 +4,18 @@
 
 use license_core::{
     Clock, Code,
-    domain::{id::LicenseNumber, key::LicenseKey, pool::Snapshot},
+    domain::{
+        id::LicenseNumber,
+        key::LicenseKey,
+        pool::Snapshot,
+        rate::{Rate, Rates},
+    },
     moves::{Moves, acquire::Outcome, heartbeat},
     seats::NonceAnswer,
 };
 use license_tests::{
     Machine, World,
-    client::{alive, open, release},
+    client::{alive, beat, open, release},
     load::drift::{self, Keys},
     world::Shape,
 };
@@ -207,4 +212,89 @@ async fn a_large_pool_rebuilt_in_chunks_is_whole_and_the_same_as_in_one_piece() 
     assert_eq!(copies[0].z.len(), 5_000);
     assert!(copies[0] == copies[1], "three chunks and one piece differ");
     assert!(copies[0].z.iter().any(|(seat, end)| seat == "4" && *end > 0.0), "a quarantine is kept");
+}
+
+/// Six a minute, three at once: one every ten seconds.
+const RATE: Rate = Rate { per_minute: 6, burst: 3 };
+
+fn waits(outcome: &Outcome) -> u64 {
+    match outcome {
+        Outcome::Limited(ms) => *ms,
+        other => panic!("too often, not {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_holder_that_starts_too_often_waits_and_neither_retries_nor_a_full_pool_count() {
+    let world = World::with_seats(1).await;
+    let moves = world.instance_limited(Rates { acquire: Some(RATE), heartbeat: None }).await;
+    let machine = world.machine("a");
+    let first = machine.seated(&moves).await;
+    for _ in 0..10 {
+        assert!(machine.seated(&moves).await.renewed, "a retry takes no turn");
+    }
+    for _ in 0..10 {
+        world.machine("b").turned_away(&moves).await; // the next assertions show that it was not counted
+    }
+    for _ in 0..2 {
+        machine.restarted().seated(&moves).await;
+    }
+    let other_instance = world.instance_limited(Rates { acquire: Some(RATE), heartbeat: None }).await;
+    assert_eq!(
+        waits(&machine.restarted().acquire(&other_instance).await),
+        10_000,
+        "counted for all instances together"
+    );
+    assert!(machine.seated(&moves).await.renewed);
+    alive(&moves, &first).await;
+    let sessions = "select count(*) from sessions where ended_at is null";
+    assert_eq!(world.count(sessions).await, 3, "who was refused left nothing");
+    world.assert_no_drift().await;
+
+    world.pass(Duration::from_secs(10));
+    machine.restarted().seated(&moves).await;
+    assert_eq!(waits(&machine.restarted().acquire(&moves).await), 10_000);
+    world.pass_ttl();
+    for _ in 0..3 {
+        world.machine("b").restarted().seated(&moves).await;
+    }
+    assert!(waits(&world.machine("b").restarted().acquire(&moves).await) > 0);
+}
+
+#[tokio::test]
+async fn a_license_that_gives_no_seat_is_not_asked_in_a_loop_either() {
+    let world = World::new().await;
+    let moves = world.instance_limited(Rates { acquire: Some(RATE), heartbeat: None }).await;
+    world.machine("a").seated(&moves).await;
+    world.manage.suspend(world.license.tenant, world.license.id).await.unwrap();
+    for _ in 0..3 {
+        let outcome = world.machine("b").acquire(&moves).await;
+        assert!(matches!(outcome, Outcome::Refused(_)), "{outcome:?}");
+    }
+    assert!(waits(&world.machine("b").acquire(&moves).await) > 0);
+}
+
+#[tokio::test]
+async fn a_session_in_a_loop_is_told_to_wait_and_keeps_its_lease_and_one_that_keeps_pace_leaves_nothing_behind() {
+    let world = World::new().await;
+    let moves = world.instance_limited(Rates { acquire: None, heartbeat: Some(RATE) }).await;
+    let (fast, slow) = (world.machine("fast").seated(&moves).await, world.machine("slow").seated(&moves).await);
+    let turns = async || ask::<Vec<String>>(&world, &["KEYS", "*:r:*"]).await.len();
+    for _ in 0..20 {
+        world.pass(Duration::from_secs(10));
+        alive(&moves, &slow).await;
+        assert_eq!(turns().await, 0);
+    }
+    alive(&moves, &fast).await;
+    for _ in 0..3 {
+        alive(&moves, &fast).await;
+    }
+    let limited = beat(&moves, &fast).await;
+    assert!(matches!(limited, heartbeat::Outcome::Limited(10_000)), "{limited:?}");
+    assert_eq!(turns().await, 1);
+    alive(&moves, &slow).await;
+    // The lease was raised by the last good heartbeat: nothing is lost by waiting.
+    world.pass(world.timing.ttl - Duration::from_millis(1));
+    alive(&moves, &fast).await;
+    world.assert_no_drift().await;
 }

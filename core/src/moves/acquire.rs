@@ -72,6 +72,8 @@ pub enum Outcome {
     Refused(Refusal),
     /// The license is for the product named here.
     WrongProduct(String),
+    /// This holder asked too often; so many ms to wait.
+    Limited(u64),
     /// The license counts processes: `instance_id` is needed.
     NeedsInstance,
     /// The seat carries as many live processes as allowed.
@@ -127,6 +129,7 @@ impl Moves {
                 Warm::Said(AcquireAnswer::Full(full)) => return Ok(Outcome::Full(full)),
                 Warm::Said(AcquireAnswer::WrongProduct(product)) => return Ok(Outcome::WrongProduct(product)),
                 Warm::Said(AcquireAnswer::Refused(refusal)) => return Ok(Outcome::Refused(refusal)),
+                Warm::Said(AcquireAnswer::Limited(ms)) => return Ok(Outcome::Limited(ms)),
                 Warm::Said(AcquireAnswer::NeedsInstance) => return Ok(Outcome::NeedsInstance),
                 Warm::Said(AcquireAnswer::TooMany(processes)) => return Ok(Outcome::TooMany(processes)),
             }

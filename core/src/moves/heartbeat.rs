@@ -21,6 +21,8 @@ pub enum Outcome {
     Gone(String),
     /// The license gives no seat now. The lease was not extended and is not lost: resumed within it, all goes on.
     Refused(Refusal),
+    /// The session came too often; so many ms to wait. Its lease was raised only just before.
+    Limited(u64),
 }
 
 /// An extended lease.
@@ -64,6 +66,7 @@ impl Moves {
                     return Ok(Outcome::Alive(Box::new(Alive { facts: *facts, lease })));
                 }
                 Warm::Said(HeartbeatAnswer::Refused(refusal)) => return Ok(Outcome::Refused(refusal)),
+                Warm::Said(HeartbeatAnswer::Limited(ms)) => return Ok(Outcome::Limited(ms)),
                 Warm::Said(HeartbeatAnswer::Unknown(epoch)) => {
                     self.steps.done(Step::Heartbeat).await?;
                     let resolved = self

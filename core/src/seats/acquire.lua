@@ -1,15 +1,24 @@
 -- ACQUIRE: takes a seat for a holder, joins its seat, or repeats an answer. Decides; Postgres fences.
 -- ARGV: [5] key hmacs, space-separated  [6] holder by machine  [7] holder by process or ''  [8] attempt  [9] new session  [10] label  [11] product the client names, or ''
--- Answers COLD epoch | BADKEY epoch | REFUSED why since | PRODUCT the license's | NEEDS instance_id | TOOMANY processes
+--   [12] ms that one acquire of a holder takes up (0: no limit)  [13] how many may come at once
+-- KEYS[7] turns of the holder by machine  [8] by process
+-- Answers COLD epoch | BADKEY epoch | RATED ms to wait | REFUSED why since | PRODUCT the license's | NEEDS instance_id | TOOMANY processes
 --   | FULL held cap next_lease_end now facts (label since lease_end)…
 --   | GRANTED/RENEWED k session epoch seq tenant pool holder facts held displaced_lease_end live_session…
 -- Not allowed when Redis is out of memory: nobody new gets in then.
 if not warm() then return {'COLD', epoch} end
 if not known(ARGV[5]) then return {'BADKEY', epoch} end
+local by_process = h.holder_by == 'process'
+local holder = by_process and ARGV[7] or ARGV[6]
+-- One more of this holder's acquires, unless there were too many. A retry and FULL take no turn: waiting is no fault.
+local function rated()
+  if ARGV[12] == '0' then return nil end
+  local wait = turn(by_process and KEYS[8] or KEYS[7], now, tonumber(ARGV[12]), tonumber(ARGV[13]))
+  return wait > 0 and {'RATED', wait} or nil
+end
 local no = refused()
-if no then return no end
-if ARGV[11] ~= '' and ARGV[11] ~= h.product then return {'PRODUCT', h.product} end
-local holder = h.holder_by == 'process' and ARGV[7] or ARGV[6]
+if not no and ARGV[11] ~= '' and ARGV[11] ~= h.product then no = {'PRODUCT', h.product} end
+if no then return rated() or no end
 if holder == '' then return {'NEEDS', 'instance_id'} end
 local attempt, session, label, opens = ARGV[8], ARGV[9], ARGV[10], tonumber(h.opens or 0)
 
@@ -43,6 +52,8 @@ if k then
       live = live + 1
     end
   end
+  local wait = rated()
+  if wait then return wait end
   if live >= tonumber(h.processes) then return {'TOOMANY', tonumber(h.processes)} end
   for id in sessions(t) do -- each has its own lease from now on
     local its = lease_end(k, t, id)
@@ -61,6 +72,8 @@ local first = redis.call('ZRANGE', Z, 0, 0, 'WITHSCORES')
 -- Counted are those whose lease goes on: in a pool that was shrunk while it was full the dead must not keep the living out.
 local live = redis.call('ZCOUNT', Z, '(' .. int(reap_now), '+inf')
 if not first[1] or not lapsed(tonumber(first[2])) or live >= tonumber(h.cap) then return full() end
+local wait = rated()
+if wait then return wait end
 local old = seat(first[1])
 k = first[1]
 if old then -- the lapsed holder's processes leave with it

@@ -3,6 +3,7 @@
 use super::{
     Seats, Warm,
     keys::PoolKey,
+    rate,
     reply::{Reply, short},
     scripts,
 };
@@ -103,6 +104,8 @@ pub enum AcquireAnswer {
     Refused(Refusal),
     /// The license is for the product named here, not for the client's.
     WrongProduct(String),
+    /// The holder asked too often; so many ms to wait.
+    Limited(u64),
     /// The license counts processes and the client did not name its instance.
     NeedsInstance,
     /// The seat carries as many live processes as allowed.
@@ -143,16 +146,22 @@ impl Seats {
     /// # Errors
     /// [`crate::Error::Seats`] if Redis did not answer; it may have decided all the same.
     pub async fn acquire(&self, pool: &PoolKey, ask: &Ask) -> Result<Warm<AcquireAnswer>> {
+        let by_machine = ask.by_machine.to_string();
+        let by_process = ask.by_process.map(|h| h.to_string()).unwrap_or_default();
+        let turns = [pool.turns_key(&by_machine), pool.turns_key(&by_process)];
+        let [every, burst] = rate::arguments(self.rates.acquire);
         let arguments = [
             ask.key_hashes.join(" "),
-            ask.by_machine.to_string(),
-            ask.by_process.map(|h| h.to_string()).unwrap_or_default(),
+            by_machine,
+            by_process,
             ask.attempt.short(),
             short(ask.session.0),
             ask.label.clone(),
             ask.product.clone().unwrap_or_default(),
+            every,
+            burst,
         ];
-        let mut reply = self.run(&scripts::ACQUIRE, pool, &[], &arguments).await?;
+        let mut reply = self.run(&scripts::ACQUIRE, pool, &turns, &arguments).await?;
         Ok(Warm::Said(match reply.word() {
             "COLD" => return Ok(Warm::Cold(reply.take()?)),
             "GRANTED" | "RENEWED" => AcquireAnswer::Granted(Box::new(granted(reply)?)),
@@ -160,6 +169,7 @@ impl Seats {
             "BADKEY" => AcquireAnswer::BadKey(reply.take()?),
             "REFUSED" => AcquireAnswer::Refused(reply.refusal()?),
             "PRODUCT" => AcquireAnswer::WrongProduct(reply.take()?),
+            "RATED" => AcquireAnswer::Limited(reply.take()?),
             "NEEDS" => AcquireAnswer::NeedsInstance,
             "TOOMANY" => AcquireAnswer::TooMany(reply.take()?),
             _ => return Err(reply.unknown()),

@@ -25,6 +25,11 @@ impl PoolKey {
         ["z", "s", "m", "n"].map(|suffix| self.key(&format!("{suffix}:{epoch}")))
     }
 
+    /// The turns of a holder or session of the pool, where the pool's scripts keep a limit.
+    pub(super) fn turns_key(&self, caller: &str) -> String {
+        self.key(&format!("r:{caller}"))
+    }
+
     fn key(&self, suffix: &str) -> String {
         format!("{{{}/{}}}:{suffix}", self.license, self.pool)
     }

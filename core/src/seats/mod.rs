@@ -27,7 +27,10 @@ pub use reap::{Reaped, SeatFree, SessionFree};
 pub use rebuild::NonceAnswer;
 pub use session::{HeartbeatAnswer, ReleaseAnswer};
 
-use crate::{Clock, Result, domain::lease::Timing};
+use crate::{
+    Clock, Result,
+    domain::{lease::Timing, rate::Rates},
+};
 
 /// An answer of a script that needs a warm copy: either the copy was cold (or stale) under this epoch and nothing was written, or `T`.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,6 +46,7 @@ pub enum Warm<T> {
 pub struct Seats {
     connections: connection::Connections,
     timing: Timing,
+    rates: Rates,
     clock: Clock,
 }
 
@@ -56,8 +60,20 @@ impl Seats {
         Ok(Self {
             connections: connection::Connections::new(url, id, timing.max_connection_age, contact)?,
             timing,
+            rates: Rates::default(),
             clock,
         })
+    }
+
+    /// The same with limits that the scripts of a pool keep; without, there are none.
+    #[must_use]
+    pub fn limited(self, rates: Rates) -> Self {
+        Self { rates, ..self }
+    }
+
+    /// The limits that the scripts of a pool keep.
+    pub fn rates(&self) -> Rates {
+        self.rates
     }
 
     /// Whether the store answers now and keeps what it is given (`maxmemory-policy noeviction`). For readiness; nothing is gated on it.

@@ -31,9 +31,9 @@ macro_rules! scripts {
 }
 
 scripts! {
-    ACQUIRE = DENY_OOM "acquire.lua";
+    ACQUIRE = DENY_OOM "turn.lua" "acquire.lua";
     VALIDATE = READ_ONLY "validate.lua";
-    HEARTBEAT = ALLOW_OOM "heartbeat.lua";
+    HEARTBEAT = ALLOW_OOM "turn.lua" "heartbeat.lua";
     RELEASE = ALLOW_OOM "release.lua";
     REAP = ALLOW_OOM "reap.lua";
     FREE = ALLOW_OOM "free.lua";
@@ -68,7 +68,7 @@ impl Seats {
             .await
     }
 
-    /// Runs a script on a pool. `shadow` are the further keys a chunked rebuild declares.
+    /// Runs a script on a pool. `further` are keys it declares besides the pool's six.
     ///
     /// # Errors
     /// [`crate::Error::Seats`] if Redis did not answer. The script may have run all the same: every one can be repeated.
@@ -76,7 +76,7 @@ impl Seats {
         &self,
         script: &Script,
         pool: &PoolKey,
-        shadow: &[String],
+        further: &[String],
         arguments: &[String],
     ) -> Result<Reply> {
         self.connections
@@ -84,7 +84,7 @@ impl Seats {
                 // Read for each try: one that follows a broken connection has seen the store away.
                 let times = [self.connections.clock_ms(), self.timing.ttl_ms(), self.clock.redis_test_ms()];
                 let mut call = script.prepare_invoke();
-                for key in pool.keys().iter().chain(shadow) {
+                for key in pool.keys().iter().chain(further) {
                     call.key(key);
                 }
                 call.arg(id).arg(&times).arg(arguments);

@@ -1,6 +1,6 @@
 //! HEARTBEAT and RELEASE.
 
-use super::{Seats, Warm, keys::PoolKey, reply::short, scripts};
+use super::{Seats, Warm, keys::PoolKey, rate, reply::short, scripts};
 use crate::{
     Result,
     domain::{
@@ -23,6 +23,8 @@ pub enum HeartbeatAnswer {
     Unknown(u64),
     /// The license gives no seat now; the lease was not raised.
     Refused(Refusal),
+    /// The session came too often; so many ms to wait. The lease was raised only just before.
+    Limited(u64),
 }
 
 /// What RELEASE answers when the copy is warm.
@@ -53,12 +55,16 @@ impl Seats {
     /// # Errors
     /// [`crate::Error::Seats`] if Redis did not answer; the lease may have been raised all the same.
     pub async fn heartbeat(&self, pool: &PoolKey, seat: SeatNo, session: SessionId) -> Result<Warm<HeartbeatAnswer>> {
-        let mut reply = self.run(&scripts::HEARTBEAT, pool, &[], &[seat.to_string(), short(session.0)]).await?;
+        let session = short(session.0);
+        let [every, burst] = rate::arguments(self.rates.heartbeat);
+        let turns = [pool.turns_key(&session)];
+        let mut reply = self.run(&scripts::HEARTBEAT, pool, &turns, &[seat.to_string(), session, every, burst]).await?;
         Ok(Warm::Said(match reply.word() {
             "COLD" => return Ok(Warm::Cold(reply.take()?)),
             "OK" => HeartbeatAnswer::Alive { holder: reply.parse()?, facts: Box::new(reply.facts()?) },
             "UNKNOWN" => HeartbeatAnswer::Unknown(reply.take()?),
             "REFUSED" => HeartbeatAnswer::Refused(reply.refusal()?),
+            "RATED" => HeartbeatAnswer::Limited(reply.take()?),
             _ => return Err(reply.unknown()),
         }))
     }

@@ -47,7 +47,7 @@ impl Limit {
         let asked = tokio::time::timeout(PATIENCE, seats.turn(self.name, subject, rate)).await;
         match asked.unwrap_or(Err(Error::Deadline("seats"))) {
             Ok(Turn::Taken { left }) => Ok(Some(Standing { name: self.name, rate, left })),
-            Ok(Turn::Wait(ms)) => Err(limited(self.name, rate, ms)),
+            Ok(Turn::Wait(ms)) => Err(limited(self.name, Some(rate), ms)),
             Err(error) => {
                 tracing::warn!(error = %error, limit = self.name, "not limited while the seat store is away");
                 Ok(None)
@@ -81,14 +81,15 @@ impl ByAddress {
 }
 
 /// 429 with when to come back.
-pub fn limited(name: &'static str, rate: Rate, wait_ms: u64) -> Problem {
+pub fn limited(name: &'static str, rate: Option<Rate>, wait_ms: u64) -> Problem {
     let seconds = wait_ms.div_ceil(1000).max(1);
+    let problem = |detail: String| Problem::new(Code::RateLimited, detail).retry_after(seconds);
+    let Some(rate) = rate else { return problem(format!("Too many requests. Come back in {seconds} s.")) };
     let detail = format!(
         "More than {} requests a minute ({} at once). This one was not looked at; come back in {seconds} s.",
         rate.per_minute, rate.burst
     );
-    let problem = Problem::new(Code::RateLimited, detail).retry_after(seconds);
-    problem.header(POLICY, policy(name, rate)).header(LIMIT, format!("\"{name}\";r=0;t={seconds}"))
+    problem(detail).header(POLICY, policy(name, rate)).header(LIMIT, format!("\"{name}\";r=0;t={seconds}"))
 }
 
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");

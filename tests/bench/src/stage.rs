@@ -100,6 +100,10 @@ impl Stage {
         let mut variables = BTreeMap::from([
             ("REDIS_URL".into(), self.redis.url()),
             ("DATABASE_URL".into(), self.postgres.url(Role::Service.name())),
+            // What is measured is the work, not who may ask how often.
+            ("RATE_ACQUIRE".into(), "off".into()),
+            ("RATE_HEARTBEAT".into(), "off".into()),
+            ("RATE_REGISTER".into(), "off".into()),
             ("HANDLE_KEY".into(), key(HANDLE_KEY)),
             ("LICENSE_PEPPER".into(), key(PEPPER)),
             ("TOKEN_ISSUER".into(), "https://licenses.example.com".into()),

@@ -288,6 +288,7 @@ impl Process {
                         self.shared.log.dropped(session);
                         next = next.or(Some(Next::Keep));
                     }
+                    Ok(heartbeat::Outcome::Limited(_)) => panic!("these worlds have no limits"),
                     Err(e) => self.group.note(|t| *t.failed_heartbeats.entry(code(&e)).or_default() += 1),
                 }
             }

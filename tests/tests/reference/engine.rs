@@ -195,6 +195,7 @@ impl Engine {
                 assert_ne!(Some(license), *product);
                 Answer::WrongProduct
             }
+            acquire::Outcome::Limited(_) => panic!("this world has no limits"),
             acquire::Outcome::NeedsInstance => Answer::NeedsInstance,
             acquire::Outcome::TooMany(processes) => Answer::TooMany(processes),
         }
@@ -220,6 +221,7 @@ fn beaten(outcome: heartbeat::Outcome) -> Answer {
         heartbeat::Outcome::Alive(_) => Answer::Alive,
         heartbeat::Outcome::Gone(why) => Answer::Gone(why),
         heartbeat::Outcome::Refused(refusal) => refused(refusal),
+        heartbeat::Outcome::Limited(_) => panic!("this world has no limits"),
     }
 }
 
