@@ -5,9 +5,9 @@ use license_core::signer::local::LocalRoot;
 use std::{
     collections::BTreeMap,
     net::TcpListener,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Stdio,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 use tokio::process::{Child, Command};
 
@@ -22,11 +22,30 @@ pub struct Function {
 /// Where `cargo build --workspace --bins` puts a finished binary.
 ///
 /// # Panics
-/// If it is not there.
+/// If it is not there, or older than what it is made of: a test would then speak of code that is gone.
 pub fn binary(name: &str) -> PathBuf {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/debug").join(name);
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
+    let path = root.join("target/debug").join(name);
     assert!(path.exists(), "{} is not built: ./dev test builds it (cargo build --workspace --bins)", path.display());
+    let folders = ["core/src", "functions/src", "pubsub/src", "migrations"];
+    let sources = folders.iter().filter_map(|folder| newest(&root.join(folder))).max();
+    let age = changed(&path);
+    assert!(
+        age >= sources,
+        "{} is older than its sources: ./dev test builds it anew (cargo build --bins)",
+        path.display()
+    );
     path
+}
+
+/// When the file that was changed last below a folder was changed.
+fn newest(folder: &Path) -> Option<SystemTime> {
+    let entries = std::fs::read_dir(folder).ok()?.filter_map(Result::ok);
+    entries.filter_map(|entry| if entry.path().is_dir() { newest(&entry.path()) } else { changed(&entry.path()) }).max()
+}
+
+fn changed(file: &Path) -> Option<SystemTime> {
+    file.metadata().and_then(|meta| meta.modified()).ok()
 }
 
 /// What every function needs to run over a world's stores, with the keys the world's own moves use.
