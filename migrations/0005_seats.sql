@@ -42,6 +42,7 @@ create table sessions (
   session_id   uuid not null,                    -- written once: an ended session never opens again
   license_id   uuid not null,
   pool_id      uuid not null,
+  pool         text not null default 'default',  -- its name, which never changes: a page of a list need not look it up row by row
   seat_no      int not null,
   holder       text not null,
   attempt      uuid not null,

@@ -4,7 +4,13 @@
 
 mod access;
 mod desk;
+mod history;
 #[path = "../keys/mod.rs"]
 mod keys;
 mod organizations;
+mod pages;
 mod people;
+mod plans;
+mod projects;
+mod seat;
+mod sessions;
