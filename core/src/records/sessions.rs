@@ -19,7 +19,7 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Row, postgres::PgRow};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -110,7 +110,7 @@ enum Sought {
     Text(String),
 }
 
-const COLUMNS: &str = "session_id, license_id, pool_id, pool, seat_no, label, hw, person, project_id, client, started_at, last_seen_at, ended_at, end_reason";
+const COLUMNS: &str = "session_id, license_id, number, product, pool_id, pool, seat_no, label, hw, person, project_id, client, started_at, last_seen_at, ended_at, end_reason";
 const SHARED: &str =
     "Processes of somebody else run on the same machine's seat and would end too. Ask an admin to end it.";
 
@@ -307,58 +307,41 @@ async fn find(sql: &mut sqlx::PgConnection, act: &Act, id: SessionId) -> Result<
     rows.first().map(|row| names.session(row)).transpose().map_err(failed)
 }
 
-/// What the ids of a page stand for. Asked for apart from the page, each once and by key, so that no plan joins whole tables.
-struct Names {
-    licenses: HashMap<Uuid, (String, String)>,
-    projects: HashMap<Uuid, String>,
-}
+/// What the projects of a page are called. Asked for apart from the page, each once and by key, so that no plan joins a whole table.
+struct Names(HashMap<Uuid, String>);
 
 async fn names(sql: &mut sqlx::PgConnection, tenant: TenantId, rows: &[PgRow]) -> Result<Names> {
-    let distinct = |column: &str| {
-        let ids: sqlx::Result<Vec<Option<Uuid>>> = rows.iter().map(|row| row.try_get(column)).collect();
-        let mut ids: Vec<Uuid> = ids.map_err(failed)?.into_iter().flatten().collect();
-        ids.sort_unstable();
-        ids.dedup();
-        Ok::<_, Error>(ids)
-    };
-    let (licenses, projects) = (distinct("license_id")?, distinct("project_id")?);
-    let mut names = Names { licenses: HashMap::new(), projects: HashMap::new() };
-    if !licenses.is_empty() {
-        let text = "select license_id, number, product from licenses where tenant_id = $1 and license_id = any ($2)";
-        let found: Vec<(Uuid, String, String)> =
-            sqlx::query_as(text).bind(tenant.0).bind(licenses).fetch_all(&mut *sql).await.map_err(failed)?;
-        names.licenses = found.into_iter().map(|(id, number, product)| (id, (number, product))).collect();
+    let ids: sqlx::Result<Vec<Option<Uuid>>> = rows.iter().map(|row| row.try_get("project_id")).collect();
+    let ids: HashSet<Uuid> = ids.map_err(failed)?.into_iter().flatten().collect();
+    if ids.is_empty() {
+        return Ok(Names(HashMap::new()));
     }
-    if !projects.is_empty() {
-        let text = "select project_id, name from projects where tenant_id = $1 and project_id = any ($2)";
-        let found: Vec<(Uuid, String)> =
-            sqlx::query_as(text).bind(tenant.0).bind(projects).fetch_all(&mut *sql).await.map_err(failed)?;
-        names.projects = found.into_iter().collect();
-    }
-    Ok(names)
+    let text = "select project_id, name from projects where tenant_id = $1 and project_id = any ($2)";
+    let ids: Vec<Uuid> = ids.into_iter().collect();
+    let found: Vec<(Uuid, String)> =
+        sqlx::query_as(text).bind(tenant.0).bind(ids).fetch_all(sql).await.map_err(failed)?;
+    Ok(Names(found.into_iter().collect()))
 }
 
 impl Names {
     fn session(&self, row: &PgRow) -> sqlx::Result<Session> {
         let decode = |e: crate::domain::id::Invalid| sqlx::Error::Decode(Box::new(e));
-        let license: Uuid = row.try_get("license_id")?;
-        let (number, product) = self.licenses.get(&license).cloned().ok_or(sqlx::Error::RowNotFound)?;
         let project: Option<Uuid> = row.try_get("project_id")?;
         let ended_at: Option<OffsetDateTime> = row.try_get("ended_at")?;
         let reason: Option<String> = row.try_get("end_reason")?;
         let reason = reason.map(|reason| reason.parse()).transpose().map_err(decode)?;
         Ok(Session {
             id: SessionId(row.try_get("session_id")?),
-            license: LicenseId(license),
-            number: number.parse().map_err(decode)?,
-            product,
+            license: LicenseId(row.try_get("license_id")?),
+            number: row.try_get::<String, _>("number")?.parse().map_err(decode)?,
+            product: row.try_get("product")?,
             pool_id: PoolId(row.try_get("pool_id")?),
             pool: row.try_get::<String, _>("pool")?.parse().map_err(decode)?,
             seat: row.try_get::<i32, _>("seat_no")? as SeatNo,
             label: row.try_get("label")?,
             hw: row.try_get("hw")?,
             person: row.try_get("person")?,
-            project: project.and_then(|id| Some((ProjectId(id), self.projects.get(&id)?.clone()))),
+            project: project.and_then(|id| Some((ProjectId(id), self.0.get(&id)?.clone()))),
             client: row.try_get("client")?,
             started_at: row.try_get("started_at")?,
             last_seen_at: row.try_get("last_seen_at")?,

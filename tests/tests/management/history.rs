@@ -66,8 +66,8 @@ async fn several_filters_find_what_is_rare_behind_many_pages_of_other_sessions()
     let license = &desk.world.license;
     // Bob's 2,500 past sessions; every 1,200th of them, the oldest too, on machine m.
     sqlx::query(
-        "insert into sessions (tenant_id, session_id, license_id, pool_id, seat_no, holder, attempt, hw, person, ended_at, end_reason)
-         select $1, ('00000000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, $2, $3, 0, 'h', gen_random_uuid(),
+        "insert into sessions (tenant_id, session_id, license_id, number, product, pool_id, seat_no, holder, attempt, hw, person, ended_at, end_reason)
+         select $1, ('00000000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, $2, $5, 'coditect', $3, 0, 'h', gen_random_uuid(),
            case when n % 1200 = 1 then $4 else 'other' end, 'bob@example.com', now(), 'released'
          from generate_series(1, 2500) n",
     )
@@ -75,6 +75,7 @@ async fn several_filters_find_what_is_rare_behind_many_pages_of_other_sessions()
     .bind(license.id.0)
     .bind(license.pool_id.0)
     .bind(Hw([7; 32]).to_string())
+    .bind(license.pool.license.to_string())
     .execute(&mut desk.world.truth().await)
     .await
     .unwrap();
