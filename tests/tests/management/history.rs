@@ -51,7 +51,7 @@ async fn past_sessions_are_found_by_how_they_ended_where_who_on_what_machine_and
         }
     }
     let of_second = desk.at(&format!("/licenses/{}/sessions?state=ended", second.id));
-    assert_eq!(desk.ids(&owner, &of_second).await, [expired.clone()]);
+    assert_eq!(desk.ids(&owner, &of_second).await, [expired.as_str()]);
     let one = desk.get(&desk.at(&format!("/sessions/{expired}"))).by(&owner).send().await.ok(200);
     assert_eq!((&one["state"], &one["reason"]), (&json!("ended"), &json!("expired")));
     let last_seen = OffsetDateTime::parse(one["last_seen_at"].as_str().unwrap(), &Rfc3339).unwrap();

@@ -89,15 +89,15 @@ async fn a_session_counts_to_the_project_it_names_if_its_license_does_and_it_is_
     desk.sit("b", json!({ "project": "tied" })).await;
     let c = desk.sit_on(&second, "c", json!({ "project": "TIED" })).await;
     let unknown = desk.sit("d", json!({ "project": "no such project" })).await;
-    assert_eq!(of(&free).await, [a.id.clone()]);
-    assert_eq!(of(&tied).await, [c.id.clone()]);
+    assert_eq!(of(&free).await, [a.id.as_str()]);
+    assert_eq!(of(&tied).await, [c.id.as_str()]);
     let read = desk.get(&desk.at(&format!("/sessions/{}", unknown.id))).by(&owner).send().await.ok(200);
     assert_eq!(read["project"], Value::Null);
 
     let path = desk.at(&format!("/projects/{}", id(&free)));
     desk.patch(&path, &json!({ "archived": true })).by(&owner).send().await.ok(200);
     desk.sit_on(&second, "e", json!({ "project": "free" })).await;
-    assert_eq!(of(&free).await, [a.id.clone()], "those that counted still do, new ones do not");
+    assert_eq!(of(&free).await, [a.id.as_str()], "those that counted still do, new ones do not");
     desk.patch(&path, &json!({ "archived": false, "name": "Freed" })).by(&owner).send().await.ok(200);
     let f = desk.sit_on(&second, "f", json!({ "project": "freed" })).await;
     assert_eq!(of(&free).await, [f.id.clone(), a.id.clone()]);

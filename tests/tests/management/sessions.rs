@@ -233,8 +233,8 @@ async fn members_and_viewers_see_their_own_sessions_and_members_end_them_and_nob
         for who in [&desk.person("owner"), &script, &desk.staff("vendor")] {
             assert_eq!(desk.ids(who, &path).await, all);
         }
-        assert_eq!(desk.ids(&desk.person("bob"), &path).await, [bobs.id.clone()]);
-        assert_eq!(desk.ids(&desk.person("eve"), &path).await, [eves.id.clone()]);
+        assert_eq!(desk.ids(&desk.person("bob"), &path).await, [bobs.id.as_str()]);
+        assert_eq!(desk.ids(&desk.person("eve"), &path).await, [eves.id.as_str()]);
         let other = format!("{path}?user=eve@example.com");
         assert_eq!(desk.ids(&desk.person("bob"), &other).await, Vec::<String>::new());
     }
@@ -266,7 +266,7 @@ async fn members_and_viewers_see_their_own_sessions_and_members_end_them_and_nob
     }
     assert_eq!(desk.end(&bob, &bobs.id, &json!({})).await.ok(200)["reason"], "kicked");
     assert_eq!(desk.ids(&bob, &desk.at("/sessions")).await, Vec::<String>::new());
-    assert_eq!(desk.ids(&bob, &desk.at("/sessions?state=ended")).await, [bobs.id.clone()]);
+    assert_eq!(desk.ids(&bob, &desk.at("/sessions?state=ended")).await, [bobs.id.as_str()]);
 }
 
 #[tokio::test]
@@ -283,7 +283,7 @@ async fn no_session_of_another_organization_is_seen_or_ended_by_id_filter_or_cur
     desk.end(&owner, &theirs.id, &json!({})).await.is(404, "not_found");
     desk.get(&desk.at(&format!("/licenses/{}/sessions", other.id))).by(&owner).send().await.is(404, "not_found");
     assert_eq!(desk.ids(&owner, &desk.at(&format!("/sessions?license={}", other.id))).await, Vec::<String>::new());
-    assert_eq!(desk.ids(&owner, &desk.at("/sessions?user=x@example.com")).await, [mine.id.clone()]);
+    assert_eq!(desk.ids(&owner, &desk.at("/sessions?user=x@example.com")).await, [mine.id.as_str()]);
     let hw = Hw::of(other.pool.license, &"hardware-a".parse().unwrap());
     assert_eq!(desk.ids(&owner, &desk.at(&format!("/sessions?machine={hw}"))).await, Vec::<String>::new());
     let list = format!("/api/v1/organizations/{}/sessions?limit=1", other.tenant);
