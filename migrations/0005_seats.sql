@@ -42,6 +42,10 @@ create table sessions (
   session_id   uuid not null,                    -- written once: an ended session never opens again
   license_id   uuid not null,
   pool_id      uuid not null,
+  -- What never changes of its pool and license, so that a page of a list need not look it up row by row.
+  pool         text not null default 'default',
+  number       text not null default '',
+  product      text not null default '',
   seat_no      int not null,
   holder       text not null,
   attempt      uuid not null,

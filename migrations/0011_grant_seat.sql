@@ -63,11 +63,12 @@ begin
   set holder = p_holder, held_since = case when seat.holder = p_holder then s.held_since else now() end,
       fence_epoch = p_epoch, fence_seq = p_seq, hold_until = null, kind = 'float', lease_until = null
   where s.tenant_id = p_tenant and s.pool_id = p_pool and s.seat_no = p_seat;
-  insert into sessions (tenant_id, session_id, license_id, pool_id, seat_no, holder, attempt, hw, label, client, person, project_id)
-  values (p_tenant, p_session, pool.license_id, p_pool, p_seat, p_holder, p_attempt, p_hw, p_label, p_client, lower(p_client->>'user'),
+  insert into sessions (tenant_id, session_id, license_id, pool_id, pool, number, product, seat_no, holder, attempt, hw, label, client, person, project_id)
+  select p_tenant, p_session, pool.license_id, p_pool, pool.name, l.number, l.product, p_seat, p_holder, p_attempt, p_hw, p_label, p_client, lower(p_client->>'user'),
     (select r.project_id from projects r
      where r.tenant_id = p_tenant and lower(r.name) = lower(p_client->>'project') and r.archived_at is null
-       and (r.license_ids = '{}' or pool.license_id = any (r.license_ids))));
+       and (r.license_ids = '{}' or pool.license_id = any (r.license_ids)))
+  from licenses l where l.tenant_id = p_tenant and l.license_id = pool.license_id;
   if seat.holder is distinct from p_holder then
     insert into outbox (tenant_id, kind, payload) values (p_tenant, 'seat.granted', jsonb_build_object(
       'license_id', pool.license_id, 'pool_id', p_pool, 'seat', p_seat, 'session_id', p_session,

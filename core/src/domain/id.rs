@@ -40,6 +40,8 @@ uuid_id! {
     SessionId,
     /// A person.
     UserId,
+    /// What sessions can be told apart by besides the license.
+    ProjectId,
     /// Drawn once by a client per process start and repeated by its retries.
     Attempt,
 }
@@ -132,6 +134,13 @@ impl FromStr for PoolName {
         let fits =
             (1..=32).contains(&text.len()) && text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'));
         if fits { Ok(Self(text.into())) } else { Err(Invalid("must be 1 to 32 of a-z, 0-9 and -")) }
+    }
+}
+
+impl<'de> Deserialize<'de> for PoolName {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
     }
 }
 

@@ -11,6 +11,7 @@ pub mod opaque;
 pub mod pool;
 pub mod rate;
 pub mod secret;
+pub mod session;
 pub mod token;
 
 mod base32;

@@ -2,7 +2,10 @@
 //!
 //! If the process dies in between, grants are refused at once by their epoch and the next acquire or sweep repairs the copy.
 
-use super::steps::{Step, Steps};
+use super::{
+    rebuild::Rebuilds,
+    steps::{Step, Steps},
+};
 use crate::{
     Result,
     domain::id::{LicenseId, PoolId, SeatNo, TenantId},
@@ -14,15 +17,17 @@ use time::OffsetDateTime;
 /// What the admin function may do with seats. Cheap to clone.
 #[derive(Clone)]
 pub struct Manage {
-    seats: Seats,
-    records: Records,
-    steps: Steps,
+    pub(super) seats: Seats,
+    pub(super) records: Records,
+    pub(super) rebuilds: Rebuilds,
+    pub(super) steps: Steps,
 }
 
 impl Manage {
     /// Over these rooms; `records` as [`crate::records::Role::Admin`].
     pub fn new(seats: Seats, records: Records) -> Self {
-        Self { seats, records, steps: Steps::default() }
+        let steps = Steps::default();
+        Self { rebuilds: Rebuilds::new(seats.clone(), records.clone(), steps.clone()), seats, records, steps }
     }
 
     /// The fail points of these moves.

@@ -7,7 +7,7 @@
 //! * `connect.rs`: connections, and what is worth trying again · `migrate.rs`: schema and roles
 //! * `seats.rs`: grant, end, resolve, rebuild · `licenses.rs`: find, resize, kick, suspend, rotate · `tenants.rs`: registration
 //! * `act.rs`: a change that people ask for, audited and idempotent · `page.rs`: pages of long lists
-//! * one file a table for what people manage: `organizations.rs` `people.rs` `tokens.rs`
+//! * one file a table for what people manage: `organizations.rs` `people.rs` `sessions.rs` `projects.rs` `tokens.rs`
 //! * `outbox.rs`: events waiting to be published · `sweep.rs`: which pools the reaper looks at
 
 mod act;
@@ -18,7 +18,9 @@ mod organizations;
 mod outbox;
 mod page;
 mod people;
+mod projects;
 mod seats;
+mod sessions;
 mod sweep;
 mod tenants;
 mod tokens;
@@ -31,6 +33,8 @@ pub use organizations::Organization;
 pub use outbox::Batch;
 pub use page::{Cursor, Listed, Page};
 pub use people::{Membership, Person};
+pub use projects::{Project, ProjectEdit};
 pub use seats::{EndOutcome, Ending, Grant, GrantOutcome, ResolveOutcome};
+pub use sessions::{Session, SessionEnd, SessionFilter, WINDOW};
 pub use sweep::{PoolToReap, Usage};
 pub use tenants::{License, NewOrganization, Registered, Registration};

@@ -7,12 +7,13 @@
 //! * `keys.rs`: the one speller of keys · `scripts.rs`: the one place that runs scripts · `connection.rs`: connections no older than 30 s
 //! * `contact.rs`: what this instance saw of the store's absence
 //! * `rate.rs`: limits shared by all instances
-//! * `acquire.rs`, `session.rs`, `reap.rs`, `rebuild.rs`: what the scripts are asked and what they answer
+//! * `acquire.rs`, `session.rs`, `look.rs`, `reap.rs`, `rebuild.rs`: what the scripts are asked and what they answer
 
 mod acquire;
 mod connection;
 mod contact;
 mod keys;
+mod look;
 mod rate;
 mod reap;
 mod rebuild;
@@ -23,6 +24,7 @@ mod session;
 pub use acquire::{AcquireAnswer, Ask, Full, Granted, SilentHolder, Valid, ValidateAnswer};
 pub use connection::ReplicationId;
 pub use keys::PoolKey;
+pub use look::{Look, Looked, Sign};
 pub use reap::{Reaped, SeatFree, SessionFree};
 pub use rebuild::NonceAnswer;
 pub use session::{HeartbeatAnswer, ReleaseAnswer};
@@ -74,6 +76,11 @@ impl Seats {
     /// The limits that the scripts of a pool keep.
     pub fn rates(&self) -> Rates {
         self.rates
+    }
+
+    /// How long things last.
+    pub fn timing(&self) -> &Timing {
+        &self.timing
     }
 
     /// Whether the store answers now and keeps what it is given (`maxmemory-policy noeviction`). For readiness; nothing is gated on it.

@@ -34,6 +34,7 @@ scripts! {
     ACQUIRE = DENY_OOM "turn.lua" "acquire.lua";
     VALIDATE = READ_ONLY "validate.lua";
     HEARTBEAT = ALLOW_OOM "turn.lua" "heartbeat.lua";
+    LOOK = READ_ONLY "look.lua";
     RELEASE = ALLOW_OOM "release.lua";
     REAP = ALLOW_OOM "reap.lua";
     FREE = ALLOW_OOM "free.lua";

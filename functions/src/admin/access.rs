@@ -62,6 +62,15 @@ pub const TABLE: &[Rule] = &[
     rule("PATCH",  "/api/v1/organizations/{organization}/people/{person}", ADMIN, None),
     // Everybody may leave; whom else one may remove is the records' business (core/src/records/people.rs).
     rule("DELETE", "/api/v1/organizations/{organization}/people/{person}", VIEWER, None),
+    // Members and viewers see and end their own sessions alone (core/src/records/sessions.rs).
+    rule("GET",    "/api/v1/organizations/{organization}/sessions", VIEWER, Some(SessionsRead)),
+    rule("GET",    "/api/v1/organizations/{organization}/licenses/{license}/sessions", VIEWER, Some(SessionsRead)),
+    rule("GET",    "/api/v1/organizations/{organization}/sessions/{session}", VIEWER, Some(SessionsRead)),
+    rule("POST",   "/api/v1/organizations/{organization}/sessions/{session}/end", MEMBER, Some(SessionsWrite)),
+    rule("GET",    "/api/v1/organizations/{organization}/projects", VIEWER, Some(ProjectsRead)),
+    rule("POST",   "/api/v1/organizations/{organization}/projects", MEMBER, Some(ProjectsWrite)),
+    rule("GET",    "/api/v1/organizations/{organization}/projects/{project}", VIEWER, Some(ProjectsRead)),
+    rule("PATCH",  "/api/v1/organizations/{organization}/projects/{project}", ADMIN, Some(ProjectsWrite)),
 ];
 
 /// The row of an operation.

@@ -54,7 +54,8 @@ struct FieldProblem {
     info(title = "License server", description = "Organizations, their people, licenses and sessions. See docs/API.md.",
          license(name = "MIT", identifier = "MIT")),
     servers((url = "/", description = "Every path as it is served behind one address")),
-    tags((name = "Organizations", description = "Customers"), (name = "People", description = "Who belongs to an organization, and what they may do")),
+    tags((name = "Organizations", description = "Customers"), (name = "People", description = "Who belongs to an organization, and what they may do"),
+         (name = "Sessions", description = "Who is on which seat, and who was"), (name = "Projects", description = "What sessions can be told apart by besides the license")),
     components(schemas(Problem, FieldProblem))
 )]
 struct Base;

@@ -9,6 +9,8 @@ pub mod document;
 mod gate;
 mod organizations;
 mod people;
+mod projects;
+mod sessions;
 
 use crate::{
     edge::{
@@ -55,6 +57,12 @@ fn operations() -> OpenApiRouter<State> {
         .routes(routes!(organizations::read_organization, organizations::rename_organization))
         .routes(routes!(people::list_people))
         .routes(routes!(people::read_person, people::edit_person, people::remove_person))
+        .routes(routes!(sessions::list_sessions))
+        .routes(routes!(sessions::list_license_sessions))
+        .routes(routes!(sessions::read_session))
+        .routes(routes!(sessions::end_session))
+        .routes(routes!(projects::list_projects, projects::create_project))
+        .routes(routes!(projects::read_project, projects::edit_project))
 }
 
 /// The management API: everything below `/api/v1/me`, `/api/v1/organizations`, `/api/v1/plans` and `/api/v1/staff`.

@@ -6,7 +6,7 @@ use license_core::{
         id::{Attempt, Holder, Hw, PoolId, SessionId},
         pool::{Claim, SeatClaim, SessionClaim},
     },
-    records::{Ending, Grant, GrantOutcome, ResolveOutcome, Role},
+    records::{Act, Ending, Grant, GrantOutcome, Principal, Refused, ResolveOutcome, Role},
 };
 use license_tests::world::License;
 use std::time::Duration;
@@ -87,13 +87,23 @@ async fn a_seats_move_with_one_tenant_and_anothers_pool_or_session_changes_nothi
 
 #[tokio::test]
 async fn an_admins_move_with_one_tenant_and_anothers_pool_or_license_finds_nothing_and_changes_nothing() {
-    let (two, _) = seated().await;
+    let (two, session_of_b) = seated().await;
     let before = two.rows_of(&two.b).await;
     let admin = two.records(Role::Admin);
     let wrong = crossed(&two);
 
     assert_eq!(admin.resize_pool(wrong.tenant, wrong.pool_id, 2).await.unwrap(), None);
     assert_eq!(admin.kick_seat(wrong.tenant, wrong.pool_id, 0, true, "a").await.unwrap(), None);
+    let by = Principal::Staff { subject: "a".into(), email: "a".into() };
+    let act = Act { tenant: wrong.tenant, by, from: None, request_id: None, repeat: None };
+    assert_eq!(admin.end_session(&act, session_of_b, true).await.unwrap(), Err(Refused::NotFound));
+    let outcome: Option<String> = sqlx::query_scalar("select outcome from kick_session($1, $2, null, true, 'a')")
+        .bind(wrong.tenant.0)
+        .bind(session_of_b.0)
+        .fetch_one(&mut two.as_role(Role::Admin).await)
+        .await
+        .unwrap();
+    assert_eq!(outcome, None, "there is no such session");
     assert_eq!(admin.suspend_license(wrong.tenant, wrong.id).await.unwrap(), []);
     assert_eq!(admin.resume_license(wrong.tenant, wrong.id).await.unwrap(), []);
     let until = time::OffsetDateTime::UNIX_EPOCH;
@@ -122,6 +132,7 @@ async fn every_function_that_takes_a_tenant_was_tried_with_anothers_ids() {
         "end_seats",
         "grant_seat",
         "kick_seat",
+        "kick_session",
         "rebuild_pool",
         "register_organization",
         "resize_pool",

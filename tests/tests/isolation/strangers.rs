@@ -30,6 +30,11 @@ async fn furnish(two: &Two) {
         .execute(&mut truth)
         .await
         .unwrap();
+        sqlx::query("insert into projects (tenant_id, project_id, name) values ($1, gen_random_uuid(), 'a project')")
+            .bind(license.tenant.0)
+            .execute(&mut truth)
+            .await
+            .unwrap();
     }
 }
 

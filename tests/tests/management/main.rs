@@ -4,8 +4,14 @@
 
 mod access;
 mod desk;
+mod history;
 #[path = "../keys/mod.rs"]
 mod keys;
 mod organizations;
+mod pages;
 mod people;
+mod plans;
+mod projects;
 mod rates;
+mod seat;
+mod sessions;

@@ -1,0 +1,351 @@
+//! Sessions, open and ended: read one by one and page by page, and ended by people.
+//!
+//! A list is asked for by filters. The first of them that is given drives: its index is read from where the page begins. With further ones
+//! the page is looked for in a window of what the first one finds, so that no combination reads more than a window.
+
+use super::{
+    act::{Act, Answer, Principal, Refused, open},
+    connect::{Records, failed},
+    page::{Cursor, Listed, Page},
+};
+use crate::{
+    Error, Result,
+    domain::{
+        access::PersonRole,
+        id::{Hw, LicenseId, LicenseNumber, PoolId, PoolName, ProjectId, SeatNo, SessionId, TenantId},
+        session::EndReason,
+    },
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, Row, postgres::PgRow};
+use std::collections::{HashMap, HashSet};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+/// How many sessions one page of several filters looks through.
+pub const WINDOW: i64 = 1000;
+
+/// A process's time on a seat, as the records know it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Session {
+    /// The session.
+    pub id: SessionId,
+    /// The license it is on.
+    pub license: LicenseId,
+    /// The license's public number.
+    pub number: LicenseNumber,
+    /// The product the license is for.
+    pub product: String,
+    /// The pool its seat is of.
+    pub pool_id: PoolId,
+    /// The pool's name.
+    pub pool: PoolName,
+    /// The seat.
+    pub seat: SeatNo,
+    /// What its client called itself.
+    pub label: String,
+    /// The machine's public hash.
+    pub hw: String,
+    /// The address the client says its user has, in small letters; nobody vouches for it.
+    pub person: Option<String>,
+    /// The project the client named, if there was one of that name.
+    pub project: Option<(ProjectId, String)>,
+    /// What the client said of itself.
+    pub client: Value,
+    /// When it began.
+    pub started_at: OffsetDateTime,
+    /// When it was last heard of, as far as it is written down: for an open session its begin, as a rule.
+    pub last_seen_at: OffsetDateTime,
+    /// When and how it ended; `None` while it is open.
+    pub ended: Option<(OffsetDateTime, EndReason)>,
+}
+
+/// Which sessions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SessionFilter {
+    /// Those that ended, else those that are open.
+    pub ended: bool,
+    /// On this license.
+    pub license: Option<LicenseId>,
+    /// Of this project.
+    pub project: Option<ProjectId>,
+    /// Of this machine.
+    pub machine: Option<Hw>,
+    /// Of this person, in small letters.
+    pub person: Option<String>,
+    /// Ended like this.
+    pub reason: Option<EndReason>,
+    /// Begun at this time or later, by the clock of the service that drew the id.
+    pub started_after: Option<OffsetDateTime>,
+    /// Begun before.
+    pub started_before: Option<OffsetDateTime>,
+}
+
+/// What became of a request to end a session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionEnd {
+    /// The session.
+    pub id: SessionId,
+    /// The license's public number.
+    pub number: LicenseNumber,
+    /// The pool of its seat.
+    pub pool_id: PoolId,
+    /// The pool's name.
+    pub pool: PoolName,
+    /// The seat.
+    pub seat: SeatNo,
+    /// When it ended, now or before.
+    #[serde(with = "time::serde::rfc3339")]
+    pub ended_at: OffsetDateTime,
+    /// How.
+    pub reason: EndReason,
+    /// The pool's epoch afterwards: every older copy is stale.
+    pub epoch: u64,
+}
+
+/// A filter's value.
+enum Sought {
+    Id(Uuid),
+    Text(String),
+}
+
+const COLUMNS: &str = "session_id, license_id, number, product, pool_id, pool, seat_no, label, hw, person, project_id, client, started_at, last_seen_at, ended_at, end_reason";
+const SHARED: &str =
+    "Processes of somebody else run on the same machine's seat and would end too. Ask an admin to end it.";
+
+impl Act {
+    /// The address whose sessions alone who asks may see; `None`: everybody's.
+    pub(super) fn sees_only(&self) -> Option<&str> {
+        match &self.by {
+            Principal::Person { email, role, .. } if *role < PersonRole::Admin => Some(email),
+            Principal::Person { .. } | Principal::Token { .. } | Principal::Staff { .. } => None,
+        }
+    }
+}
+
+impl Records {
+    /// Sessions that who asks may see, those that began last first. A page of several filters may hold fewer than its limit, also none,
+    /// although another follows: it looks through at most [`WINDOW`] sessions.
+    ///
+    /// # Errors
+    /// [`Error::Records`].
+    pub async fn sessions(&self, act: &Act, filter: &SessionFilter, page: Page) -> Result<Listed<Session>> {
+        let none = Listed { items: Vec::new(), next: None };
+        let mut filter = filter.clone();
+        if let Some(own) = act.sees_only() {
+            if filter.person.as_ref().is_some_and(|person| person != own) {
+                return Ok(none);
+            }
+            filter.person = Some(own.to_owned());
+        }
+        let mut transaction = self.begin(act.tenant).await?;
+        let sought = filter.sought();
+        let sql = statement(&sought, filter.ended);
+        let mut query = sqlx::query(AssertSqlSafe(sql))
+            .bind(act.tenant.0)
+            .bind(filter.ended)
+            .bind(page.below().min(filter.started_before.map_or(Uuid::max(), first_id)))
+            .bind(filter.started_after.map_or(Uuid::nil(), first_id))
+            .bind(page.fetch());
+        if sought.len() > 1 {
+            query = query.bind(WINDOW);
+        }
+        for (_, value) in sought {
+            query = match value {
+                Sought::Id(id) => query.bind(id),
+                Sought::Text(text) => query.bind(text),
+            };
+        }
+        let rows = query.fetch_all(&mut *transaction).await.map_err(failed)?;
+        let looked_through = looked_through(&rows).map_err(failed)?;
+        let rows: Vec<PgRow> = rows.into_iter().filter(|row| row.try_get::<Uuid, _>("session_id").is_ok()).collect();
+        let names = names(&mut transaction, act.tenant, &rows).await?;
+        let listed = page.cut(rows, |session: &Session| session.id.0, |row| names.session(row))?;
+        Ok(Listed { next: listed.next.or(looked_through), ..listed })
+    }
+
+    /// Whether the organization has this license.
+    ///
+    /// # Errors
+    /// [`Error::Records`].
+    pub async fn has_license(&self, tenant: TenantId, license: LicenseId) -> Result<bool> {
+        let mut transaction = self.begin(tenant).await?;
+        sqlx::query_scalar("select exists (select from licenses where tenant_id = $1 and license_id = $2)")
+            .bind(tenant.0)
+            .bind(license.0)
+            .fetch_one(&mut *transaction)
+            .await
+            .map_err(failed)
+    }
+
+    /// A session. `None`: there is none of that id that who asks may see.
+    ///
+    /// # Errors
+    /// [`Error::Records`].
+    pub async fn session(&self, act: &Act, id: SessionId) -> Result<Option<Session>> {
+        find(&mut *self.begin(act.tenant).await?, act, id).await
+    }
+
+    /// Ends a session and with it its seat: every process of the machine. The seat then waits until a lease is over, unless who asks vouches
+    /// that the machine is off (`force`, for admins). A session that had ended is answered with its end; `force` lifts the wait that its kick
+    /// left behind.
+    ///
+    /// # Errors
+    /// [`Error::Records`].
+    pub async fn end_session(&self, act: &Act, id: SessionId, force: bool) -> Answer<SessionEnd> {
+        let mut work = open!(self, act);
+        let Some(before) = find(work.sql(), act, id).await? else { return Ok(Err(Refused::NotFound)) };
+        if force && act.sees_only().is_some() {
+            return Ok(Err(Refused::Role(PersonRole::Admin)));
+        }
+        let row = sqlx::query("select outcome, epoch from kick_session($1, $2, $3, $4, $5)")
+            .bind(act.tenant.0)
+            .bind(id.0)
+            .bind(act.sees_only())
+            .bind(force)
+            .bind(format!("{} {}", act.by.kind(), act.by.name()))
+            .fetch_one(work.sql())
+            .await
+            .map_err(failed)?;
+        let outcome: Option<String> = row.try_get("outcome").map_err(failed)?;
+        match outcome.as_deref() {
+            Some("KICKED") => {
+                let was = json!({ "license": before.number, "seat": before.seat, "machine": before.hw, "label": before.label, "user": before.person });
+                work.audit("session.ended", &id.to_string(), was, json!({ "reason": "kicked", "force": force }))
+                    .await?;
+            }
+            Some("OVER") => {}
+            Some("SHARED") => return Ok(Err(Refused::Conflict(SHARED))),
+            _ => return Ok(Err(Refused::NotFound)),
+        }
+        let after = find(work.sql(), act, id).await?;
+        let ended = after.and_then(|session| session.ended);
+        let (ended_at, reason) = ended.ok_or_else(|| Error::Internal("a session that was ended is open".into()))?;
+        let epoch = row.try_get::<i64, _>("epoch").map_err(failed)? as u64;
+        let Session { number, pool_id, pool, seat, .. } = before;
+        work.commit(SessionEnd { id, number, pool_id, pool, seat, ended_at, reason, epoch }).await
+    }
+}
+
+impl SessionFilter {
+    /// What is filtered by besides state and time; the first drives. A machine has the fewest sessions, a way to end the most.
+    fn sought(&self) -> Vec<(&'static str, Sought)> {
+        let all = [
+            self.machine.map(|it| ("hw", Sought::Text(it.to_string()))),
+            self.person.clone().map(|it| ("person", Sought::Text(it))),
+            self.project.map(|it| ("project_id", Sought::Id(it.0))),
+            self.license.map(|it| ("license_id", Sought::Id(it.0))),
+            self.reason.map(|it| ("end_reason", Sought::Text(it.as_str().into()))),
+        ];
+        all.into_iter().flatten().collect()
+    }
+}
+
+/// $1 tenant, $2 ended, $3 and $4 bounds of the id, $5 rows of the page; then, with several filters, $6 the window; then the filters.
+/// The state stays a parameter: as a constant it would be folded into a form that matches no index.
+fn statement(sought: &[(&str, Sought)], ended: bool) -> String {
+    let (driver, narrowing) = match sought {
+        [] => (None, &[][..]),
+        [(driver, _), rest @ ..] => (Some(*driver), rest),
+    };
+    let first = if narrowing.is_empty() { 6 } else { 7 };
+    let state = match driver {
+        // Only ended sessions have a reason; its index says nothing more.
+        Some("end_reason") if ended => "$2".to_owned(),
+        _ => "(s.ended_at is not null) = $2".to_owned(),
+    };
+    let by = driver.map_or_else(String::new, |column| format!(" and s.{column} = ${first}"));
+    let found = |limit: &str| {
+        format!(
+            "select {COLUMNS} from sessions s where s.tenant_id = $1 and {state} and s.session_id < $3 and s.session_id >= $4{by}
+             order by s.session_id desc limit {limit}"
+        )
+    };
+    if narrowing.is_empty() {
+        return found("$5");
+    }
+    let narrow: Vec<String> =
+        narrowing.iter().zip(first + 1..).map(|((column, _), n)| format!("w.{column} = ${n}")).collect();
+    format!(
+        "with looked as materialized ({})
+         select l.*, (select count(*) from looked) = $6 as more, (select w.session_id from looked w order by w.session_id limit 1) as until
+         from (select 1) one left join (select * from looked w where {} order by w.session_id desc limit $5) l on true
+         order by l.session_id desc",
+        found("$6"),
+        narrow.join(" and ")
+    )
+}
+
+/// Where a window of several filters ended, if there may be more behind it.
+fn looked_through(rows: &[PgRow]) -> sqlx::Result<Option<Cursor>> {
+    let Some(row) = rows.first() else { return Ok(None) };
+    if row.try_get::<bool, _>("more").is_ok_and(|more| more) {
+        return row.try_get::<Option<Uuid>, _>("until").map(|until| until.map(Cursor));
+    }
+    Ok(None)
+}
+
+/// The first id a session can have that begins at this time: UUIDs of version 7 begin with 48 bits of milliseconds.
+fn first_id(at: OffsetDateTime) -> Uuid {
+    let ms = (at.unix_timestamp_nanos() / 1_000_000).clamp(0, (1 << 48) - 1);
+    Uuid::from_u128((ms as u128) << 80)
+}
+
+async fn find(sql: &mut sqlx::PgConnection, act: &Act, id: SessionId) -> Result<Option<Session>> {
+    let statement = format!(
+        "select {COLUMNS} from sessions s where s.tenant_id = $1 and s.session_id = $2 and ($3::text is null or s.person = $3)"
+    );
+    let rows = sqlx::query(AssertSqlSafe(statement))
+        .bind(act.tenant.0)
+        .bind(id.0)
+        .bind(act.sees_only())
+        .fetch_all(&mut *sql)
+        .await
+        .map_err(failed)?;
+    let names = names(sql, act.tenant, &rows).await?;
+    rows.first().map(|row| names.session(row)).transpose().map_err(failed)
+}
+
+/// What the projects of a page are called. Asked for apart from the page, each once and by key, so that no plan joins a whole table.
+struct Names(HashMap<Uuid, String>);
+
+async fn names(sql: &mut sqlx::PgConnection, tenant: TenantId, rows: &[PgRow]) -> Result<Names> {
+    let ids: sqlx::Result<Vec<Option<Uuid>>> = rows.iter().map(|row| row.try_get("project_id")).collect();
+    let ids: HashSet<Uuid> = ids.map_err(failed)?.into_iter().flatten().collect();
+    if ids.is_empty() {
+        return Ok(Names(HashMap::new()));
+    }
+    let text = "select project_id, name from projects where tenant_id = $1 and project_id = any ($2)";
+    let ids: Vec<Uuid> = ids.into_iter().collect();
+    let found: Vec<(Uuid, String)> =
+        sqlx::query_as(text).bind(tenant.0).bind(ids).fetch_all(sql).await.map_err(failed)?;
+    Ok(Names(found.into_iter().collect()))
+}
+
+impl Names {
+    fn session(&self, row: &PgRow) -> sqlx::Result<Session> {
+        let decode = |e: crate::domain::id::Invalid| sqlx::Error::Decode(Box::new(e));
+        let project: Option<Uuid> = row.try_get("project_id")?;
+        let ended_at: Option<OffsetDateTime> = row.try_get("ended_at")?;
+        let reason: Option<String> = row.try_get("end_reason")?;
+        let reason = reason.map(|reason| reason.parse()).transpose().map_err(decode)?;
+        Ok(Session {
+            id: SessionId(row.try_get("session_id")?),
+            license: LicenseId(row.try_get("license_id")?),
+            number: row.try_get::<String, _>("number")?.parse().map_err(decode)?,
+            product: row.try_get("product")?,
+            pool_id: PoolId(row.try_get("pool_id")?),
+            pool: row.try_get::<String, _>("pool")?.parse().map_err(decode)?,
+            seat: row.try_get::<i32, _>("seat_no")? as SeatNo,
+            label: row.try_get("label")?,
+            hw: row.try_get("hw")?,
+            person: row.try_get("person")?,
+            project: project.and_then(|id| Some((ProjectId(id), self.0.get(&id)?.clone()))),
+            client: row.try_get("client")?,
+            started_at: row.try_get("started_at")?,
+            last_seen_at: row.try_get("last_seen_at")?,
+            ended: ended_at.zip(reason),
+        })
+    }
+}
