@@ -10,6 +10,7 @@ pub mod license;
 pub mod opaque;
 pub mod pool;
 pub mod secret;
+pub mod terms;
 pub mod token;
 
 mod base32;

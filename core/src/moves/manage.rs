@@ -2,7 +2,14 @@
 //!
 //! If the process dies in between, grants are refused at once by their epoch and the next acquire or sweep repairs the copy.
 
-use super::steps::{Step, Steps};
+mod licenses;
+
+pub use licenses::{LivePool, Shown};
+
+use super::{
+    rebuild::Rebuilds,
+    steps::{Step, Steps},
+};
 use crate::{
     Result,
     domain::id::{LicenseId, PoolId, SeatNo, TenantId},
@@ -16,13 +23,15 @@ use time::OffsetDateTime;
 pub struct Manage {
     seats: Seats,
     records: Records,
+    rebuilds: Rebuilds,
     steps: Steps,
 }
 
 impl Manage {
     /// Over these rooms; `records` as [`crate::records::Role::Admin`].
     pub fn new(seats: Seats, records: Records) -> Self {
-        Self { seats, records, steps: Steps::default() }
+        let steps = Steps::default();
+        Self { rebuilds: Rebuilds::new(seats.clone(), records.clone(), steps.clone()), seats, records, steps }
     }
 
     /// The fail points of these moves.

@@ -1,4 +1,4 @@
-//! ACQUIRE and VALIDATE.
+//! ACQUIRE, VALIDATE and LOOK.
 
 use super::{
     Seats, Warm,
@@ -192,6 +192,19 @@ impl Seats {
             })),
             _ => return Err(reply.unknown()),
         }))
+    }
+
+    /// How many seats of a pool are held (look.lua).
+    ///
+    /// # Errors
+    /// [`crate::Error::Seats`] if Redis did not answer.
+    pub async fn look(&self, pool: &PoolKey) -> Result<Warm<u32>> {
+        let mut reply = self.run(&scripts::LOOK, pool, &[], &[]).await?;
+        match reply.word() {
+            "COLD" => Ok(Warm::Cold(reply.take()?)),
+            "LOOK" => Ok(Warm::Said(reply.take()?)),
+            _ => Err(reply.unknown()),
+        }
     }
 }
 

@@ -33,6 +33,7 @@ macro_rules! scripts {
 scripts! {
     ACQUIRE = DENY_OOM "acquire.lua";
     VALIDATE = READ_ONLY "validate.lua";
+    LOOK = READ_ONLY "look.lua";
     HEARTBEAT = ALLOW_OOM "heartbeat.lua";
     RELEASE = ALLOW_OOM "release.lua";
     REAP = ALLOW_OOM "reap.lua";

@@ -6,5 +6,8 @@ mod access;
 mod desk;
 #[path = "../keys/mod.rs"]
 mod keys;
+mod licenses;
+mod licenses_live;
 mod organizations;
 mod people;
+mod plans;
