@@ -113,5 +113,5 @@ grant update (version, plan, tier, not_before, expires_at, features, offline_pol
   on licenses to admin;
 -- The vendor's staff keep plans and products through the same service.
 grant insert on catalog.plans, catalog.products to admin;
-grant update (tier, seats, trial_days, features, offline_policy, grace_hours, holder_by, processes_per_seat) on catalog.plans to admin;
-grant update (registration_plan, is_default) on catalog.products to admin;
+grant update (tier, seats, trial_days, features, offline_policy, grace_hours, holder_by, processes_per_seat, version) on catalog.plans to admin;
+grant update (registration_plan, is_default, version) on catalog.products to admin;

@@ -35,7 +35,7 @@ begin
   end if;
   update pools p set seats_total = p_total, surplus = kept - p_total, epoch = p.epoch + 1, changed_at = now()
   where p.tenant_id = p_tenant and p.pool_id = p_pool;
-  update licenses l set facts_version = l.facts_version + 1 where l.tenant_id = p_tenant and l.license_id = license;
+  update licenses l set facts_version = l.facts_version + 1, version = l.version + 1 where l.tenant_id = p_tenant and l.license_id = license;
 end $$;
 
 -- Ends every session on a seat and frees it. Without p_force the seat stays free until a lease that started at the next rebuild is over:
@@ -70,7 +70,7 @@ returns table (pool_id uuid, name text, number text, epoch_before bigint) langua
 begin
   perform set_config('app.tenant_id', p_tenant::text, true);
   perform 1 from pools p where p.tenant_id = p_tenant and p.license_id = p_license order by p.pool_id for update;
-  update licenses l set status = p_status, status_since = now(), facts_version = l.facts_version + 1
+  update licenses l set status = p_status, status_since = now(), facts_version = l.facts_version + 1, version = l.version + 1
   where l.tenant_id = p_tenant and l.license_id = p_license and l.status = any (p_from);
   if not found then return; end if;
   insert into outbox (tenant_id, kind, payload)
@@ -88,6 +88,11 @@ $$;
 create function resume_license(p_tenant uuid, p_license uuid)
 returns table (pool_id uuid, name text, number text, epoch_before bigint) language sql as $$
   select * from set_license_status(p_tenant, p_license, 'active', array['suspended'])
+$$;
+-- For good: nothing leads back.
+create function revoke_license(p_tenant uuid, p_license uuid)
+returns table (pool_id uuid, name text, number text, epoch_before bigint) language sql as $$
+  select * from set_license_status(p_tenant, p_license, 'revoked', array['active', 'suspended'])
 $$;
 
 -- A new secret for a license; the old ones stay valid until p_old_until (now: at once). No row: no such license.
@@ -117,5 +122,5 @@ begin
     returning p.pool_id, p.name, l.number, p.epoch - 1;
 end $$;
 grant execute on function resize_pool(uuid, uuid, int), kick_seat(uuid, uuid, int, boolean, text),
-  set_license_status(uuid, uuid, text, text[]), suspend_license(uuid, uuid), resume_license(uuid, uuid),
+  set_license_status(uuid, uuid, text, text[]), suspend_license(uuid, uuid), resume_license(uuid, uuid), revoke_license(uuid, uuid),
   rotate_license_key(uuid, uuid, text, timestamptz) to admin;

@@ -80,7 +80,7 @@ async fn register(
 ) -> Result<Response, Problem> {
     let mut fields = Fields::new();
     let name = fields.optional("organization_name", body.organization_name.as_deref(), words::name);
-    let product = fields.optional("product", body.product.as_deref(), words::product);
+    let product = fields.optional("product", body.product.as_deref(), words::slug);
     fields.check(Some(()))?;
     let standing = state.limit.admit(&parts).await?;
     let claims = state.verifier.verify(&bearer.0).await?.map_err(refused)?;

@@ -7,9 +7,9 @@ pub(crate) fn name(text: &str) -> Result<String, &'static str> {
     if fits { Ok(name.to_owned()) } else { Err("must be 1 to 200 characters, none of them a control character") }
 }
 
-/// The word for a product.
-pub(crate) fn product(text: &str) -> Result<String, &'static str> {
+/// The word for a product, a plan or a tier.
+pub(crate) fn slug(text: &str) -> Result<String, &'static str> {
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     let fits = (1..=63).contains(&text.len()) && text.bytes().all(plain) && !text.starts_with('-');
-    if fits { Ok(text.to_owned()) } else { Err("must be 1 to 63 of a-z, 0-9 and -") }
+    if fits { Ok(text.to_owned()) } else { Err("must be 1 to 63 of a-z, 0-9 and -, beginning with none of the last") }
 }

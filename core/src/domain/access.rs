@@ -4,6 +4,7 @@ use super::id::Invalid;
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
+/// A few words that mean something: an enum that reads and writes them, and says which there are where it is given another.
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident = $wrong:literal; $($(#[$word_doc:meta])* $word:ident = $text:literal,)*) => {
         $(#[$doc])*
@@ -30,6 +31,8 @@ macro_rules! words {
         }
     };
 }
+
+pub(super) use words;
 
 words! {
     /// What a person is in an organization. Each may do what those before it may.

@@ -113,8 +113,21 @@ impl<'de> Deserialize<'de> for LicenseNumber {
 
 /// The name of a pool within its license: `[a-z0-9-]{1,32}`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-#[serde(transparent)]
+#[serde(try_from = "String", into = "String")]
 pub struct PoolName(String);
+
+impl TryFrom<String> for PoolName {
+    type Error = Invalid;
+    fn try_from(text: String) -> Result<Self, Invalid> {
+        text.parse()
+    }
+}
+
+impl From<PoolName> for String {
+    fn from(name: PoolName) -> Self {
+        name.0
+    }
+}
 
 impl PoolName {
     /// The pool every license has, and the one meant when none is named.

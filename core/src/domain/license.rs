@@ -1,7 +1,11 @@
 //! What a license allows: the facts tokens say about it, its status, and who counts as a holder.
 
-use super::id::{LicenseNumber, TenantId};
+use super::{
+    access::words,
+    id::{Invalid, LicenseNumber, TenantId},
+};
 use serde::{Deserialize, Serialize};
+use std::{fmt, str::FromStr};
 use time::OffsetDateTime;
 
 /// What tokens and answers say about a license. Made by the records, carried through Redis as JSON (at most 4 KiB), signed into tokens.
@@ -41,16 +45,35 @@ pub struct Offline {
     pub grace_hours: u32,
 }
 
-/// The kinds of offline policy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum OfflinePolicy {
+words! {
+    /// The kinds of offline policy.
+    OfflinePolicy = "must be none, grace or borrow";
     /// Online only.
-    None,
+    None = "none",
     /// Goes on for a signed number of hours; its seat is free for others meanwhile.
-    Grace,
+    Grace = "grace",
     /// Seats can be taken along until a date.
-    Borrow,
+    Borrow = "borrow",
+}
+
+words! {
+    /// What the vendor decided about a license. Whether its term has begun or is over is told by its times.
+    Status = "must be active, suspended or revoked";
+    /// Gives seats within its term.
+    Active = "active",
+    /// Gives none until it is resumed.
+    Suspended = "suspended",
+    /// Gives none any more, for good.
+    Revoked = "revoked",
+}
+
+words! {
+    /// What counts as a holder of a seat.
+    HolderBy = "must be machine or process";
+    /// All processes of a machine share its seat.
+    Machine = "machine",
+    /// Each process has a seat of its own.
+    Process = "process",
 }
 
 impl Facts {

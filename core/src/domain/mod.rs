@@ -12,6 +12,7 @@ pub mod pool;
 pub mod rate;
 pub mod secret;
 pub mod session;
+pub mod terms;
 pub mod token;
 
 mod base32;

@@ -16,7 +16,6 @@ pub mod publish;
 pub mod reap;
 mod rebuild;
 pub mod release;
-pub mod sessions;
 pub mod steps;
 pub mod validate;
 

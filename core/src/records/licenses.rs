@@ -5,6 +5,7 @@ use crate::{
     Error, Result,
     domain::id::{LicenseId, LicenseNumber, PoolId, PoolName, SeatNo, TenantId},
 };
+use serde::{Deserialize, Serialize};
 use sqlx::{Row, postgres::PgRow};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -21,7 +22,7 @@ pub struct Found {
 }
 
 /// A pool that was changed without a ticket: its copy under `epoch_before` must be proved stale to Redis.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
     /// The pool.
     pub pool_id: PoolId,
@@ -161,7 +162,7 @@ impl Records {
     }
 }
 
-fn changes(rows: &[PgRow]) -> Result<Vec<Change>> {
+pub(super) fn changes(rows: &[PgRow]) -> Result<Vec<Change>> {
     let read = |e: crate::domain::id::Invalid| Error::Internal(format!("a pool's name or license number: {e}"));
     rows.iter()
         .map(|row| {

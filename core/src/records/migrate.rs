@@ -36,6 +36,7 @@ fn migrator() -> Migrator {
         15 "0015_manage_seats"
         16 "0016_register"
         17 "0017_restore"
+        18 "0018_licenses"
         19 "0019_sessions"
     })
 }

@@ -7,17 +7,21 @@
 //! * `connect.rs`: connections, and what is worth trying again · `migrate.rs`: schema and roles
 //! * `seats.rs`: grant, end, resolve, rebuild · `licenses.rs`: find, resize, kick, suspend, rotate · `tenants.rs`: registration
 //! * `act.rs`: a change that people ask for, audited and idempotent · `page.rs`: pages of long lists
-//! * one file a table for what people manage: `organizations.rs` `people.rs` `sessions.rs` `projects.rs` `tokens.rs`
+//! * one file a table for what people manage: `organizations.rs` `people.rs` `sessions.rs` `projects.rs` `tokens.rs`; of licenses `licensed.rs` reads and `licensing.rs` writes
+//! * `plans.rs`: the vendor's catalog, without a tenant
 //! * `outbox.rs`: events waiting to be published · `sweep.rs`: which pools the reaper looks at
 
 mod act;
 mod connect;
+mod licensed;
 mod licenses;
+mod licensing;
 mod migrate;
 mod organizations;
 mod outbox;
 mod page;
 mod people;
+mod plans;
 mod projects;
 mod seats;
 mod sessions;
@@ -27,12 +31,15 @@ mod tokens;
 
 pub use act::{Act, Answer, Principal, Refused, Repeat};
 pub use connect::{Records, Role, Transaction};
+pub use licensed::{LicenseFilter, Licensed, PoolOf};
 pub use licenses::{Change, Found};
+pub use licensing::{Changed, IssuedLicense, NewKey, NewLicense};
 pub use migrate::migrate;
 pub use organizations::Organization;
 pub use outbox::Batch;
 pub use page::{Cursor, Listed, Page};
 pub use people::{Membership, Person};
+pub use plans::{Plan, Product, Put, StaffAct};
 pub use projects::{Project, ProjectEdit};
 pub use seats::{EndOutcome, Ending, Grant, GrantOutcome, ResolveOutcome};
 pub use sessions::{Session, SessionEnd, SessionFilter, WINDOW};

@@ -9,6 +9,8 @@ use license_core::domain::access::{
 /// The least a caller must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Least {
+    /// A person who signed in with a verified address, as themselves: staff has no organizations of its own.
+    Person,
     /// Anybody who signed in with a verified address, and staff.
     SignedIn,
     /// One of the organization's people with this role or a higher one, and staff.
@@ -21,6 +23,7 @@ impl Least {
     /// The word in `required` of a refusal and in the document.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Person => "person",
             Self::SignedIn => "signed in",
             Self::Role(role) => role.as_str(),
             Self::Staff => "staff",
@@ -45,6 +48,7 @@ const fn rule(method: &'static str, path: &'static str, least: Least, scope: Opt
     Rule { method, path, least, scope }
 }
 
+const PERSON: Least = Least::Person;
 const ANY: Least = Least::SignedIn;
 const VIEWER: Least = Least::Role(Viewer);
 const MEMBER: Least = Least::Role(Member);
@@ -54,7 +58,7 @@ const STAFF: Least = Least::Staff;
 /// The table.
 #[rustfmt::skip]
 pub const TABLE: &[Rule] = &[
-    rule("GET",    "/api/v1/me", ANY, None),
+    rule("GET",    "/api/v1/me", PERSON, None),
     rule("GET",    "/api/v1/organizations/{organization}", VIEWER, Some(OrganizationRead)),
     rule("PATCH",  "/api/v1/organizations/{organization}", ADMIN, None),
     rule("GET",    "/api/v1/organizations/{organization}/people", VIEWER, Some(PeopleRead)),
@@ -71,6 +75,22 @@ pub const TABLE: &[Rule] = &[
     rule("POST",   "/api/v1/organizations/{organization}/projects", MEMBER, Some(ProjectsWrite)),
     rule("GET",    "/api/v1/organizations/{organization}/projects/{project}", VIEWER, Some(ProjectsRead)),
     rule("PATCH",  "/api/v1/organizations/{organization}/projects/{project}", ADMIN, Some(ProjectsWrite)),
+    // What was sold is the vendor's to change; the keys are the organization's own.
+    rule("GET",    "/api/v1/organizations/{organization}/licenses", VIEWER, Some(LicensesRead)),
+    rule("POST",   "/api/v1/organizations/{organization}/licenses", STAFF, None),
+    rule("GET",    "/api/v1/organizations/{organization}/licenses/{license}", VIEWER, Some(LicensesRead)),
+    rule("PATCH",  "/api/v1/organizations/{organization}/licenses/{license}", STAFF, None),
+    rule("POST",   "/api/v1/organizations/{organization}/licenses/{license}/suspend", STAFF, None),
+    rule("POST",   "/api/v1/organizations/{organization}/licenses/{license}/resume", STAFF, None),
+    rule("POST",   "/api/v1/organizations/{organization}/licenses/{license}/revoke", STAFF, None),
+    rule("POST",   "/api/v1/organizations/{organization}/licenses/{license}/rotate-key", ADMIN, Some(LicensesWrite)),
+    rule("GET",    "/api/v1/plans", ANY, Some(LicensesRead)),
+    rule("GET",    "/api/v1/plans/{plan}", ANY, Some(LicensesRead)),
+    rule("PUT",    "/api/v1/staff/plans/{plan}", STAFF, None),
+    rule("GET",    "/api/v1/staff/products", STAFF, None),
+    rule("GET",    "/api/v1/staff/products/{product}", STAFF, None),
+    rule("PUT",    "/api/v1/staff/products/{product}", STAFF, None),
+    rule("GET",    "/api/v1/staff/licenses/{number}", STAFF, None),
 ];
 
 /// The row of an operation.

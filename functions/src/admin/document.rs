@@ -1,7 +1,7 @@
 //! The OpenAPI description of the management API: what the handlers say of themselves, and what the access table and the rim say of all.
 
 use super::{
-    access::{Rule, rule_of},
+    access::{Least, Rule, rule_of},
     operations,
 };
 use serde::Serialize;
@@ -55,7 +55,9 @@ struct FieldProblem {
          license(name = "MIT", identifier = "MIT")),
     servers((url = "/", description = "Every path as it is served behind one address")),
     tags((name = "Organizations", description = "Customers"), (name = "People", description = "Who belongs to an organization, and what they may do"),
-         (name = "Sessions", description = "Who is on which seat, and who was"), (name = "Projects", description = "What sessions can be told apart by besides the license")),
+         (name = "Sessions", description = "Who is on which seat, and who was"), (name = "Projects", description = "What sessions can be told apart by besides the license"),
+         (name = "Licenses", description = "What was bought, and the use of it"), (name = "Plans", description = "What can be bought"),
+         (name = "Staff", description = "The vendor's own")),
     components(schemas(Problem, FieldProblem))
 )]
 struct Base;
@@ -115,13 +117,15 @@ fn describe(operation: &mut Operation, rule: &Rule, path: &str) {
     };
     operation.description = Some(operation.description.take().map_or(who.clone(), |text| format!("{text}\n\n{who}")));
     let mut security = vec![];
-    if rule.least.as_str() != "staff" {
+    if rule.least != Least::Staff {
         security.push(SecurityRequirement::new("person", Vec::<String>::new()));
     }
     if scope.is_some() {
         security.push(SecurityRequirement::new("token", Vec::<String>::new()));
     }
-    security.push(SecurityRequirement::new("staff", Vec::<String>::new()));
+    if rule.least != Least::Person {
+        security.push(SecurityRequirement::new("staff", Vec::<String>::new()));
+    }
     operation.security = Some(security);
 
     let parameters = operation.parameters.get_or_insert_default();

@@ -19,12 +19,12 @@ use http::{HeaderMap, Method, request::Parts};
 use license_core::{
     Code,
     domain::{
-        access::PersonRole,
+        access::{PersonRole, Scope},
         id::TenantId,
         opaque::{Kind, Opaque},
     },
     identity::{Claims, Refused},
-    records::{Act, Principal, Repeat},
+    records::{Act, Principal, Repeat, StaffAct},
 };
 
 /// A person who signed in, of whatever organization or none.
@@ -34,16 +34,6 @@ pub(super) struct SignedIn(pub(super) Claims);
 /// A request to one organization by somebody who may make it.
 #[derive(Clone, Debug)]
 pub(super) struct Caller(pub(super) Act);
-
-impl Caller {
-    /// The role where a person asks; staff and tokens have none.
-    pub(super) fn role(&self) -> Option<PersonRole> {
-        match &self.0.by {
-            Principal::Person { role, .. } => Some(*role),
-            Principal::Token { .. } | Principal::Staff { .. } => None,
-        }
-    }
-}
 
 macro_rules! from_the_gate {
     ($($name:ident),*) => {$(
@@ -82,7 +72,11 @@ pub(super) async fn gate(
             may(rule, &credential)?;
             match credential {
                 Credential::Person(claims) => drop(parts.extensions.insert(SignedIn(claims))),
-                Credential::Staff(claims) => drop(parts.extensions.insert(Staff(claims))),
+                Credential::Staff(claims) => {
+                    let email = email(&claims);
+                    let act = StaffAct { subject: claims.subject, email, from, request_id: request_id() };
+                    parts.extensions.insert(Staff(act));
+                }
                 Credential::Token(..) => {}
             }
             body
@@ -106,7 +100,7 @@ pub(super) async fn gate(
 
 /// Somebody of the vendor, where no organization is named.
 #[derive(Clone, Debug)]
-pub(super) struct Staff(#[expect(dead_code, reason = "for the staff's own operations")] pub(super) Claims);
+pub(super) struct Staff(pub(super) StaffAct);
 from_the_gate!(Staff);
 
 /// A credential that is good.
@@ -189,21 +183,26 @@ async fn principal(state: &State, credential: Credential, tenant: TenantId) -> R
 /// Whether who asks may do this in their organization.
 fn allowed(rule: &Rule, by: &Principal) -> Result<(), Problem> {
     match (by, rule.least) {
-        (Principal::Staff { .. }, _) | (Principal::Person { .. }, Least::SignedIn) => Ok(()),
+        (Principal::Staff { .. }, _) | (Principal::Person { .. }, Least::SignedIn | Least::Person) => Ok(()),
         (Principal::Person { role, .. }, Least::Role(least)) if *role >= least => Ok(()),
         (Principal::Person { .. }, least) => Err(insufficient_role(least.as_str())),
-        (Principal::Token { scopes, .. }, _) => match rule.scope {
-            Some(scope) if scopes.contains(&scope) => Ok(()),
-            scope => Err(insufficient_scope(scope.map_or("person", |scope| scope.as_str()))),
-        },
+        (Principal::Token { scopes, .. }, _) => in_scope(rule, scopes),
+    }
+}
+
+fn in_scope(rule: &Rule, scopes: &[Scope]) -> Result<(), Problem> {
+    match rule.scope {
+        Some(scope) if scopes.contains(&scope) => Ok(()),
+        scope => Err(insufficient_scope(scope.map_or("person", |scope| scope.as_str()))),
     }
 }
 
 /// The same where no organization is named.
 fn may(rule: &Rule, credential: &Credential) -> Result<(), Problem> {
     match (credential, rule.least) {
-        (Credential::Staff(_), Least::Staff) | (Credential::Person(_), Least::SignedIn) => Ok(()),
-        (Credential::Token(..), _) => Err(insufficient_scope("person")),
+        (Credential::Staff(_), Least::Staff | Least::SignedIn)
+        | (Credential::Person(_), Least::SignedIn | Least::Person) => Ok(()),
+        (Credential::Token(_, Principal::Token { scopes, .. }), _) => in_scope(rule, scopes),
         (_, least) => Err(insufficient_role(least.as_str())),
     }
 }

@@ -1,16 +1,20 @@
 //! admin: what people of an organization, their scripts and the vendor's staff manage.
 //!
 //! `access.rs`: who may do what · `gate.rs`: who asks · `answer.rs`: versions, pages, refusals · `document.rs`: the OpenAPI description ·
-//! one file for each kind of thing that is managed.
+//! `terms.rs`: the fields that licenses and plans share · one file for each kind of thing that is managed.
 
 pub mod access;
 mod answer;
 pub mod document;
 mod gate;
+mod license_acts;
+mod licenses;
 mod organizations;
 mod people;
+mod plans;
 mod projects;
 mod sessions;
+mod terms;
 
 use crate::{
     edge::{
@@ -63,6 +67,18 @@ fn operations() -> OpenApiRouter<State> {
         .routes(routes!(sessions::end_session))
         .routes(routes!(projects::list_projects, projects::create_project))
         .routes(routes!(projects::read_project, projects::edit_project))
+        .routes(routes!(licenses::list_licenses, licenses::create_license))
+        .routes(routes!(licenses::read_license, licenses::edit_license))
+        .routes(routes!(license_acts::suspend_license))
+        .routes(routes!(license_acts::resume_license))
+        .routes(routes!(license_acts::revoke_license))
+        .routes(routes!(license_acts::rotate_key))
+        .routes(routes!(plans::list_plans))
+        .routes(routes!(plans::read_plan))
+        .routes(routes!(plans::put_plan))
+        .routes(routes!(plans::list_products))
+        .routes(routes!(plans::read_product, plans::put_product))
+        .routes(routes!(plans::locate_license))
 }
 
 /// The management API: everything below `/api/v1/me`, `/api/v1/organizations`, `/api/v1/plans` and `/api/v1/staff`.

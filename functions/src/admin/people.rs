@@ -52,6 +52,15 @@ pub(super) struct PageQuery {
     cursor: Option<String>,
 }
 
+impl PageQuery {
+    /// The part, or 422.
+    pub(super) fn page(&self) -> Result<records::Page, Problem> {
+        let mut fields = Fields::new();
+        let page = page(&mut fields, self.limit.as_deref(), self.cursor.as_deref());
+        fields.check(Some(page))
+    }
+}
+
 /// List people
 ///
 /// Those who joined last come first.
@@ -62,9 +71,7 @@ pub(super) async fn list_people(
     Caller(act): Caller,
     Query(query): Query<PageQuery>,
 ) -> Result<axum::Json<ListOf<Person>>, Problem> {
-    let mut fields = Fields::new();
-    let page = page(&mut fields, query.limit.as_deref(), query.cursor.as_deref());
-    fields.check(Some(()))?;
+    let page = query.page()?;
     Ok(ListOf::new(state.records.people(act.tenant, page).await?, Person::from))
 }
 

@@ -9,7 +9,7 @@ use crate::edge::{Fields, JsonOrEmpty, Problem, Query};
 use axum::extract::State as From;
 use license_core::{
     domain::id::{Invalid, LicenseId, SessionId},
-    moves::sessions::{Ended, Presence, Seen},
+    moves::manage::{Ended, Presence, Seen},
     records::{Page, SessionFilter},
 };
 use serde::{Deserialize, Serialize};

@@ -193,11 +193,11 @@ impl Fields {
     }
 
     /// A field that must be there, read by `parse`; `None` if it is wrong, which [`Fields::check`] will say.
-    pub fn required<T, E: fmt::Display>(
+    pub fn required<V: ?Sized, T, E: fmt::Display>(
         &mut self,
         field: &str,
-        value: Option<&str>,
-        parse: impl FnOnce(&str) -> Result<T, E>,
+        value: Option<&V>,
+        parse: impl FnOnce(&V) -> Result<T, E>,
     ) -> Option<T> {
         if value.is_none() {
             self.wrong(field, "is required");
@@ -206,11 +206,11 @@ impl Fields {
     }
 
     /// A field that may be missing, read by `parse`; `None` if it is missing or wrong.
-    pub fn optional<T, E: fmt::Display>(
+    pub fn optional<V: ?Sized, T, E: fmt::Display>(
         &mut self,
         field: &str,
-        value: Option<&str>,
-        parse: impl FnOnce(&str) -> Result<T, E>,
+        value: Option<&V>,
+        parse: impl FnOnce(&V) -> Result<T, E>,
     ) -> Option<T> {
         parse(value?).map_err(|problem| self.wrong(field, problem.to_string())).ok()
     }

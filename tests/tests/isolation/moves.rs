@@ -106,9 +106,16 @@ async fn an_admins_move_with_one_tenant_and_anothers_pool_or_license_finds_nothi
     assert_eq!(outcome, None, "there is no such session");
     assert_eq!(admin.suspend_license(wrong.tenant, wrong.id).await.unwrap(), []);
     assert_eq!(admin.resume_license(wrong.tenant, wrong.id).await.unwrap(), []);
+    let mut connection = two.as_role(Role::Admin).await;
+    for sql in [
+        "select pool_id from revoke_license($1, $2)",
+        "select pool_id from change_license($1, $2, '{\"seats\": 9, \"tier\": \"a\"}', '{}')",
+    ] {
+        let changed = sqlx::query(sql).bind(wrong.tenant.0).bind(wrong.id.0).fetch_all(&mut connection).await.unwrap();
+        assert!(changed.is_empty(), "{sql}");
+    }
     let until = time::OffsetDateTime::UNIX_EPOCH;
     assert_eq!(admin.rotate_license_key(wrong.tenant, wrong.id, "1.new", until).await.unwrap(), []);
-    let mut connection = two.as_role(Role::Admin).await;
     let made: bool = sqlx::query_scalar("select create_license($1, $2, $3, $4, '1.x', 'coditect', 'trial')")
         .bind(two.a.tenant.0)
         .bind(Uuid::now_v7())
@@ -126,8 +133,9 @@ async fn every_function_that_takes_a_tenant_was_tried_with_anothers_ids() {
     let two = two().await;
     let sql = "select proname::text from pg_proc where pronamespace = 'public'::regnamespace and 'p_tenant' = any (proargnames) order by 1";
     let functions: Vec<String> = sqlx::query_scalar(sql).fetch_all(&mut two.truth().await).await.unwrap();
-    // register_organization takes the id of a tenant it makes; set_license_status is suspend and resume.
+    // register_organization takes the id of a tenant it makes; set_license_status is suspend, resume and revoke.
     let tried = [
+        "change_license",
         "create_license",
         "end_seats",
         "grant_seat",
@@ -138,6 +146,7 @@ async fn every_function_that_takes_a_tenant_was_tried_with_anothers_ids() {
         "resize_pool",
         "resolve_session",
         "resume_license",
+        "revoke_license",
         "rotate_license_key",
         "set_license_status",
         "suspend_license",

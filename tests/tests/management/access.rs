@@ -96,7 +96,7 @@ async fn every_operation_lets_through_whom_its_row_names_and_nobody_else() {
         expect("a forged token", Some("e30.e30.e30"), Expected::Nobody).await;
         expect("an API token nobody made", Some(&format!("cdt_live_{}", "0".repeat(78))), Expected::Nobody).await;
         let person = |role: Option<PersonRole>| match rule.least {
-            Least::SignedIn => Expected::Passes,
+            Least::SignedIn | Least::Person => Expected::Passes,
             _ if within && role.is_none() => Expected::Unseen,
             Least::Role(least) if role.is_some_and(|role| role >= least) => Expected::Passes,
             least => Expected::Forbidden("role", least.as_str().to_owned()),
@@ -113,10 +113,14 @@ async fn every_operation_lets_through_whom_its_row_names_and_nobody_else() {
             };
             expect(scope.as_str(), Some(token), expected).await;
         }
-        let of_another = if within { Expected::Unseen } else { Expected::Forbidden("scope", "person".into()) };
+        let of_another = match rule.scope {
+            _ if within => Expected::Unseen,
+            Some(_) => Expected::Passes,
+            None => Expected::Forbidden("scope", "person".into()),
+        };
         expect("a token of another organization", Some(&foreign_token), of_another).await;
         let staff = match rule.least {
-            Least::SignedIn if !within => Expected::Forbidden("role", "signed in".into()),
+            Least::Person => Expected::Forbidden("role", "person".into()),
             _ => Expected::Passes,
         };
         expect("staff", Some(&desk.staff("vendor")), staff).await;

@@ -4,9 +4,12 @@
 
 mod access;
 mod desk;
+mod explain;
 mod history;
 #[path = "../keys/mod.rs"]
 mod keys;
+mod licenses;
+mod licenses_live;
 mod organizations;
 mod pages;
 mod people;

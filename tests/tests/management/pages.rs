@@ -3,7 +3,7 @@
 
 use crate::{
     desk::Desk,
-    plans::{Plans, Ran},
+    explain::{Plans, Ran},
 };
 use license_core::records::Cursor;
 use license_functions::admin::document::document;

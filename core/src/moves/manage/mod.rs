@@ -2,6 +2,12 @@
 //!
 //! If the process dies in between, grants are refused at once by their epoch and the next acquire or sweep repairs the copy.
 
+mod licenses;
+mod sessions;
+
+pub use licenses::{LivePool, Shown};
+pub use sessions::{Ended, Presence, Seen};
+
 use super::{
     rebuild::Rebuilds,
     steps::{Step, Steps},
@@ -17,10 +23,10 @@ use time::OffsetDateTime;
 /// What the admin function may do with seats. Cheap to clone.
 #[derive(Clone)]
 pub struct Manage {
-    pub(super) seats: Seats,
-    pub(super) records: Records,
-    pub(super) rebuilds: Rebuilds,
-    pub(super) steps: Steps,
+    seats: Seats,
+    records: Records,
+    rebuilds: Rebuilds,
+    steps: Steps,
 }
 
 impl Manage {

@@ -1,6 +1,6 @@
 //! What people ask about sessions: the records say which there are, Redis whether their clients are heard from; and ending one.
 
-use super::{deadline::Deadline, manage::Manage, steps::Step};
+use super::Manage;
 use crate::{
     Result, clock,
     domain::{
@@ -8,6 +8,7 @@ use crate::{
         lease::Timing,
         session::EndReason,
     },
+    moves::{deadline::Deadline, steps::Step},
     records::{Act, Answer, Listed, Page, Session, SessionEnd, SessionFilter},
     seats::{Look, Looked, PoolKey, Sign, Warm},
 };

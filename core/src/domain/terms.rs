@@ -1,0 +1,237 @@
+//! What is agreed about a license: taken from a plan, and edited one by one.
+
+use super::license::{HolderBy, OfflinePolicy};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use time::OffsetDateTime;
+
+/// Feature names and their values.
+pub type Features = Map<String, Value>;
+
+/// What a plan gives to the licenses made from it. A license keeps what it was given: editing a plan changes no license.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlanTerms {
+    /// The tier its licenses are of.
+    pub tier: String,
+    /// Seats, 1 to [`MAX_SEATS`].
+    pub seats: u32,
+    /// Days until a license made from it ends; `None` for no end.
+    pub trial_days: Option<u32>,
+    /// Features.
+    pub features: Features,
+    /// The offline policy.
+    pub offline_policy: OfflinePolicy,
+    /// Hours of grace; 0 unless the policy is `grace`.
+    pub grace_hours: u32,
+    /// What counts as a holder.
+    pub holder_by: HolderBy,
+    /// Live processes that may share a seat.
+    pub processes_per_seat: u32,
+}
+
+/// Everything about a license that staff may edit. Serialized under the names of the records' columns.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Terms {
+    /// The plan it was made from, or last given.
+    pub plan: String,
+    /// The tier.
+    pub tier: String,
+    /// Seats of its default pool.
+    pub seats: u32,
+    /// When its term begins; `None`: it has begun.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub not_before: Option<OffsetDateTime>,
+    /// When its term ends; `None` for a perpetual one.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub expires_at: Option<OffsetDateTime>,
+    /// Features.
+    pub features: Features,
+    /// The offline policy.
+    pub offline_policy: OfflinePolicy,
+    /// Hours of grace; 0 unless the policy is `grace`.
+    pub grace_hours: u32,
+    /// What counts as a holder.
+    pub holder_by: HolderBy,
+    /// Live processes that may share a seat.
+    pub processes_per_seat: u32,
+    /// Whether a refusal keeps to itself who holds the seats.
+    pub hide_holders: bool,
+}
+
+/// The largest pool that is made by one request: its rows are written within one.
+pub const MAX_SEATS: u32 = 100_000;
+
+/// What to change; `None` leaves it as it is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Edit {
+    /// Seats of the default pool.
+    pub seats: Option<u32>,
+    /// The begin of the term, or that there is none.
+    pub not_before: Option<Option<OffsetDateTime>>,
+    /// The end of the term, or that there is none.
+    pub expires_at: Option<Option<OffsetDateTime>>,
+    /// A JSON merge patch (RFC 7396): null takes a feature away.
+    pub features: Option<Features>,
+    /// The offline policy.
+    pub offline_policy: Option<OfflinePolicy>,
+    /// Hours of grace.
+    pub grace_hours: Option<u32>,
+    /// What counts as a holder.
+    pub holder_by: Option<HolderBy>,
+    /// Live processes that may share a seat.
+    pub processes_per_seat: Option<u32>,
+    /// Whether a refusal keeps to itself who holds the seats.
+    pub hide_holders: Option<bool>,
+}
+
+/// A field whose value does not go with the others, and what is wrong with it.
+pub type Wrong = (&'static str, &'static str);
+
+impl Terms {
+    /// The same license with a plan's tier, features and policies. Seats and term are what was bought and stay.
+    #[must_use]
+    pub fn with_plan(self, name: &str, plan: &PlanTerms) -> Self {
+        Self {
+            plan: name.to_owned(),
+            tier: plan.tier.clone(),
+            features: plan.features.clone(),
+            offline_policy: plan.offline_policy,
+            grace_hours: plan.grace_hours,
+            holder_by: plan.holder_by,
+            processes_per_seat: plan.processes_per_seat,
+            ..self
+        }
+    }
+
+    /// The terms after an edit.
+    ///
+    /// # Errors
+    /// If the outcome would contradict itself.
+    pub fn edited(self, edit: &Edit) -> Result<Self, Wrong> {
+        let mut features = self.features;
+        if let Some(patch) = &edit.features {
+            merge(&mut features, patch);
+        }
+        let offline_policy = edit.offline_policy.unwrap_or(self.offline_policy);
+        let after = Self {
+            seats: edit.seats.unwrap_or(self.seats),
+            not_before: edit.not_before.unwrap_or(self.not_before),
+            expires_at: edit.expires_at.unwrap_or(self.expires_at),
+            features,
+            offline_policy,
+            // Hours that were agreed for a policy go with it.
+            grace_hours: edit.grace_hours.unwrap_or(if offline_policy == OfflinePolicy::Grace {
+                self.grace_hours
+            } else {
+                0
+            }),
+            holder_by: edit.holder_by.unwrap_or(self.holder_by),
+            processes_per_seat: edit.processes_per_seat.unwrap_or(self.processes_per_seat),
+            hide_holders: edit.hide_holders.unwrap_or(self.hide_holders),
+            plan: self.plan,
+            tier: self.tier,
+        };
+        grace_fits(after.offline_policy, after.grace_hours)?;
+        match (after.not_before, after.expires_at) {
+            (Some(begin), Some(end)) if end <= begin => {
+                let field = if edit.expires_at.is_some() { "expires_at" } else { "not_before" };
+                Err((field, "the term would end before it begins"))
+            }
+            _ => Ok(after),
+        }
+    }
+}
+
+/// Whether these hours go with this policy.
+///
+/// # Errors
+/// If they do not.
+pub fn grace_fits(policy: OfflinePolicy, hours: u32) -> Result<(), Wrong> {
+    match (policy, hours) {
+        (OfflinePolicy::Grace, 0) => Err(("grace_hours", "must be at least 1 with the offline_policy grace")),
+        (OfflinePolicy::None | OfflinePolicy::Borrow, 1..) => {
+            Err(("grace_hours", "counts only with the offline_policy grace"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Applies a JSON merge patch (RFC 7396).
+fn merge(target: &mut Features, patch: &Features) {
+    for (name, value) in patch {
+        match value {
+            Value::Null => drop(target.remove(name)),
+            Value::Object(patch) => {
+                let mut inner = match target.remove(name) {
+                    Some(Value::Object(inner)) => inner,
+                    _ => Map::new(),
+                };
+                merge(&mut inner, patch);
+                target.insert(name.clone(), inner.into());
+            }
+            other => drop(target.insert(name.clone(), other.clone())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn object(value: &Value) -> Features {
+        value.as_object().unwrap().clone()
+    }
+
+    /// The examples of RFC 7396, appendix A, as far as both sides are objects.
+    #[test]
+    fn a_merge_patch_does_what_the_rfc_says() {
+        for (target, patch, result) in [
+            (json!({"a": "b"}), json!({"a": "c"}), json!({"a": "c"})),
+            (json!({"a": "b"}), json!({"b": "c"}), json!({"a": "b", "b": "c"})),
+            (json!({"a": "b"}), json!({"a": null}), json!({})),
+            (json!({"a": "b", "b": "c"}), json!({"a": null}), json!({"b": "c"})),
+            (json!({"a": ["b"]}), json!({"a": "c"}), json!({"a": "c"})),
+            (json!({"a": "c"}), json!({"a": ["b"]}), json!({"a": ["b"]})),
+            (json!({"a": {"b": "c"}}), json!({"a": {"b": "d", "c": null}}), json!({"a": {"b": "d"}})),
+            (json!({"a": [{"b": "c"}]}), json!({"a": [1]}), json!({"a": [1]})),
+            (json!({"e": null}), json!({"a": 1}), json!({"e": null, "a": 1})),
+            (json!({}), json!({"a": {"bb": {"ccc": null}}}), json!({"a": {"bb": {}}})),
+        ] {
+            let mut merged = object(&target);
+            merge(&mut merged, &object(&patch));
+            assert_eq!(merged, object(&result), "{target} {patch}");
+        }
+    }
+
+    #[test]
+    fn what_an_edit_does_not_name_stays_and_what_contradicts_is_refused() {
+        let at = |seconds| OffsetDateTime::from_unix_timestamp(seconds).unwrap();
+        let terms = Terms {
+            plan: "team".into(),
+            tier: "team".into(),
+            seats: 5,
+            not_before: Some(at(100)),
+            expires_at: None,
+            features: object(&json!({ "render": true })),
+            offline_policy: OfflinePolicy::Grace,
+            grace_hours: 96,
+            holder_by: HolderBy::Machine,
+            processes_per_seat: 32,
+            hide_holders: true,
+        };
+        assert_eq!(terms.clone().edited(&Edit::default()), Ok(terms.clone()));
+        let online = Edit { offline_policy: Some(OfflinePolicy::None), ..Edit::default() };
+        assert_eq!(terms.clone().edited(&online).unwrap().grace_hours, 0);
+        for (edit, field) in [
+            (Edit { grace_hours: Some(1), ..online.clone() }, "grace_hours"),
+            (Edit { grace_hours: Some(0), ..Edit::default() }, "grace_hours"),
+            (Edit { expires_at: Some(Some(at(100))), ..Edit::default() }, "expires_at"),
+        ] {
+            assert_eq!(terms.clone().edited(&edit).map_err(|(field, _)| field), Err(field), "{edit:?}");
+        }
+        let ends = Terms { expires_at: Some(at(200)), ..terms };
+        let late = Edit { not_before: Some(Some(at(300))), ..Edit::default() };
+        assert_eq!(ends.edited(&late).map_err(|(field, _)| field), Err("not_before"));
+    }
+}

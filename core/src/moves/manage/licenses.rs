@@ -1,0 +1,110 @@
+//! What staff and admins do to licenses: written down with who did it, then told to Redis.
+
+use super::Manage;
+use crate::{
+    Result,
+    domain::{
+        id::{LicenseId, TenantId},
+        license::Status,
+        secret::KeyRing,
+        terms::Edit,
+    },
+    moves::deadline::Deadline,
+    records::{Act, Answer, Changed, Licensed, NewKey, PoolOf},
+    seats::{PoolKey, Warm},
+};
+
+/// A license and the use of it now.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// The license.
+    pub license: Licensed,
+    /// Its pools, by name.
+    pub pools: Vec<LivePool>,
+}
+
+/// A pool and the use of it now.
+#[derive(Clone, Debug)]
+pub struct LivePool {
+    /// As the records have it.
+    pub pool: PoolOf,
+    /// Seats held.
+    pub used: u32,
+}
+
+impl Manage {
+    /// A license with the seats held of each of its pools; a cold copy is rebuilt first. `None`: the organization has none of that id.
+    ///
+    /// # Errors
+    /// If a store could not be asked in time.
+    pub async fn show_license(&self, tenant: TenantId, license: LicenseId) -> Result<Option<Shown>> {
+        let deadline = Deadline::of_request();
+        let Some((license, pools)) = self.records.license(tenant, license).await? else { return Ok(None) };
+        let mut shown = Vec::new();
+        for pool in pools {
+            let key = PoolKey { license: license.number, pool: pool.name.clone() };
+            let Some(used) = self.held(&key, tenant, &pool, deadline).await? else { continue };
+            shown.push(LivePool { pool, used });
+        }
+        Ok(Some(Shown { license, pools: shown }))
+    }
+
+    /// Seats held of a pool. `None`: the records know no such pool any more.
+    async fn held(&self, key: &PoolKey, tenant: TenantId, pool: &PoolOf, deadline: Deadline) -> Result<Option<u32>> {
+        loop {
+            deadline.check("seats")?;
+            match self.seats.look(key, &[]).await? {
+                Warm::Said(look) => return Ok(Some(look.held)),
+                Warm::Cold(_) => {
+                    if !self.rebuilds.warm(key, tenant, pool.id, deadline).await? {
+                        return Ok(None);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Changes what is agreed about a license ([`crate::records::Records::edit_license`]). The next acquire goes by it, and every client
+    /// hears of it at its next heartbeat.
+    ///
+    /// # Errors
+    /// If a store could not be asked; the change may have been made. The same request again does no harm.
+    pub async fn edit_license(
+        &self,
+        act: &Act,
+        license: LicenseId,
+        plan: Option<&str>,
+        edit: &Edit,
+        version: Option<i64>,
+    ) -> Answer<Changed> {
+        let answer = self.records.edit_license(act, license, plan, edit, version).await?;
+        if let Ok(changed) = &answer {
+            self.tell(&changed.tell).await?;
+        }
+        Ok(answer)
+    }
+
+    /// Suspends, resumes or revokes a license: no new seat at once unless it is active, every client told at its next heartbeat.
+    ///
+    /// # Errors
+    /// As [`Manage::edit_license`].
+    pub async fn decide_license(&self, act: &Act, license: LicenseId, status: Status) -> Answer<Changed> {
+        let answer = self.records.decide_license(act, license, status).await?;
+        if let Ok(changed) = &answer {
+            self.tell(&changed.tell).await?;
+        }
+        Ok(answer)
+    }
+
+    /// Gives a license a new key; old ones are good for `old_for` seconds more.
+    ///
+    /// # Errors
+    /// As [`Manage::edit_license`], but without an idempotency key the same request again is another rotation.
+    pub async fn renew_key(&self, act: &Act, license: LicenseId, old_for: u32, peppers: &KeyRing) -> Answer<NewKey> {
+        let answer = self.records.renew_key(act, license, old_for, peppers).await?;
+        if let Ok(new) = &answer {
+            self.tell(&new.tell).await?;
+        }
+        Ok(answer)
+    }
+}

@@ -1,0 +1,171 @@
+//! Licenses as their owners and the vendor's staff see them: one, and page by page.
+
+use super::{
+    connect::{Records, failed},
+    page::{Listed, Page},
+    plans::word,
+};
+use crate::{
+    Result,
+    domain::{
+        id::{LicenseId, LicenseNumber, PoolId, PoolName, TenantId},
+        license::Status,
+        terms::{Features, Terms},
+    },
+};
+use serde::{Deserialize, Serialize};
+use sqlx::{PgConnection, Row, postgres::PgRow, types::Json};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+/// A license with everything that was agreed about it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Licensed {
+    /// The license.
+    pub id: LicenseId,
+    /// Its public number.
+    pub number: LicenseNumber,
+    /// The product it is for.
+    pub product: String,
+    /// What the vendor decided about it.
+    pub status: Status,
+    /// Since when.
+    #[serde(with = "time::serde::rfc3339")]
+    pub status_since: OffsetDateTime,
+    /// What was agreed.
+    pub terms: Terms,
+    /// Rises with every change of what tokens say.
+    pub facts_version: i64,
+    /// Rises with every edit.
+    pub version: i64,
+    /// When it was made.
+    #[serde(with = "time::serde::rfc3339")]
+    pub created_at: OffsetDateTime,
+}
+
+/// A pool of a license, by the records alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PoolOf {
+    /// The pool.
+    pub id: PoolId,
+    /// Its name.
+    pub name: PoolName,
+    /// Seats paid for.
+    pub seats_total: u32,
+    /// Seats above that which are still held since the pool was shrunk.
+    pub surplus: u32,
+}
+
+/// Which licenses of an organization; `None`: whatever it says there.
+#[derive(Clone, Debug, Default)]
+pub struct LicenseFilter {
+    /// Its status.
+    pub status: Option<Status>,
+    /// Its tier.
+    pub tier: Option<String>,
+    /// Its product.
+    pub product: Option<String>,
+}
+
+const COLUMNS: &str = "l.license_id, l.number, l.product, l.plan, l.tier, l.status, l.status_since, l.not_before, l.expires_at, l.features,
+    l.offline_policy, l.grace_hours, l.holder_by, l.processes_per_seat, l.hide_holders, l.facts_version, l.version, l.created_at,
+    coalesce(p.seats_total, 0) as seats";
+const DEFAULT_POOL: &str =
+    "left join pools p on p.tenant_id = l.tenant_id and p.license_id = l.license_id and p.name = 'default'";
+
+impl Records {
+    /// The licenses of an organization, the newest first.
+    ///
+    /// # Errors
+    /// [`crate::Error::Records`].
+    pub async fn licenses(&self, tenant: TenantId, filter: &LicenseFilter, page: Page) -> Result<Listed<Licensed>> {
+        let status = filter.status.map(|status| status.as_str().to_owned());
+        let filters = [("status", &status), ("tier", &filter.tier), ("product", &filter.product)];
+        let given: Vec<(&str, &String)> =
+            filters.into_iter().filter_map(|(column, value)| Some((column, value.as_ref()?))).collect();
+        let mut transaction = self.begin(tenant).await?;
+        // One text for each set of filters, so that each is planned with the index of a filter it has. The page is cut before its pools are
+        // looked up: a page costs what is on it.
+        let only: String =
+            given.iter().enumerate().map(|(at, (column, _))| format!(" and {column} = ${}", at + 4)).collect();
+        let sql = format!(
+            "select {COLUMNS} from (select * from licenses where tenant_id = $1 and license_id < $2{only} order by license_id desc limit $3) l
+             {DEFAULT_POOL} order by l.license_id desc"
+        );
+        let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(tenant.0).bind(page.below()).bind(page.fetch());
+        let query = given.iter().fold(query, |query, (_, value)| query.bind(*value));
+        let rows = query.fetch_all(&mut *transaction).await.map_err(failed)?;
+        page.cut(rows, |license: &Licensed| license.id.0, licensed)
+    }
+
+    /// A license and its pools, by name. `None`: the organization has none of that id.
+    ///
+    /// # Errors
+    /// [`crate::Error::Records`].
+    pub async fn license(&self, tenant: TenantId, license: LicenseId) -> Result<Option<(Licensed, Vec<PoolOf>)>> {
+        let mut transaction = self.begin(tenant).await?;
+        let Some(found) = read(&mut transaction, tenant, license).await? else { return Ok(None) };
+        let sql = "select pool_id, name, seats_total, surplus from pools where tenant_id = $1 and license_id = $2 order by name";
+        let rows = sqlx::query(sql).bind(tenant.0).bind(license.0).fetch_all(&mut *transaction).await;
+        let pools = rows.map_err(failed)?.iter().map(pool).collect::<sqlx::Result<_>>().map_err(failed)?;
+        Ok(Some((found, pools)))
+    }
+
+    /// Whose license has this public number.
+    ///
+    /// # Errors
+    /// [`crate::Error::Records`].
+    pub async fn locate_license(&self, number: LicenseNumber) -> Result<Option<(TenantId, LicenseId)>> {
+        let found: Option<(Uuid, Uuid)> = self
+            .repeat(|pool| async move {
+                sqlx::query_as("select tenant_id, license_id from directory.locate_license($1)")
+                    .bind(number.to_string())
+                    .fetch_optional(&pool)
+                    .await
+            })
+            .await?;
+        Ok(found.map(|(tenant, license)| (TenantId(tenant), LicenseId(license))))
+    }
+}
+
+/// A license as it is now.
+pub(super) async fn read(sql: &mut PgConnection, tenant: TenantId, license: LicenseId) -> Result<Option<Licensed>> {
+    let text = format!("select {COLUMNS} from licenses l {DEFAULT_POOL} where l.tenant_id = $1 and l.license_id = $2");
+    let row = sqlx::query(sqlx::AssertSqlSafe(text)).bind(tenant.0).bind(license.0).fetch_optional(sql).await;
+    row.map_err(failed)?.map(|row| licensed(&row)).transpose().map_err(failed)
+}
+
+fn licensed(row: &PgRow) -> sqlx::Result<Licensed> {
+    Ok(Licensed {
+        id: LicenseId(row.try_get("license_id")?),
+        number: word(row, "number")?,
+        product: row.try_get("product")?,
+        status: word(row, "status")?,
+        status_since: row.try_get("status_since")?,
+        terms: Terms {
+            plan: row.try_get("plan")?,
+            tier: row.try_get("tier")?,
+            seats: row.try_get::<i32, _>("seats")? as u32,
+            not_before: row.try_get("not_before")?,
+            expires_at: row.try_get("expires_at")?,
+            features: row.try_get::<Json<Features>, _>("features")?.0,
+            offline_policy: word(row, "offline_policy")?,
+            grace_hours: row.try_get::<i32, _>("grace_hours")? as u32,
+            holder_by: word(row, "holder_by")?,
+            processes_per_seat: row.try_get::<i32, _>("processes_per_seat")? as u32,
+            hide_holders: row.try_get("hide_holders")?,
+        },
+        facts_version: row.try_get("facts_version")?,
+        version: row.try_get("version")?,
+        created_at: row.try_get("created_at")?,
+    })
+}
+
+fn pool(row: &PgRow) -> sqlx::Result<PoolOf> {
+    Ok(PoolOf {
+        id: PoolId(row.try_get("pool_id")?),
+        name: word(row, "name")?,
+        seats_total: row.try_get::<i32, _>("seats_total")? as u32,
+        surplus: row.try_get::<i32, _>("surplus")? as u32,
+    })
+}

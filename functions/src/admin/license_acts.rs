@@ -1,0 +1,122 @@
+//! What is done to a license besides editing it: suspended, resumed, revoked, given a new key.
+
+use super::{
+    State,
+    answer::{Target, answered, versioned},
+    gate::Caller,
+    licenses::License,
+    terms::whole,
+};
+use crate::edge::{Fields, JsonOrEmpty, Problem, rim::about};
+use axum::{extract::State as From, response::Response};
+use http::StatusCode;
+use license_core::domain::{id::LicenseId, license::Status};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+
+/// The longest time an old key may be good for after a rotation, in seconds: 30 days.
+const MAX_OLD_KEY: u32 = 30 * 86_400;
+
+/// A body that says nothing.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Nothing {}
+
+/// Suspend a license
+///
+/// No seat for anybody from now on; every client is told at its next heartbeat. Who keeps asking goes on if it is resumed within the lease.
+/// One that is suspended already is answered as it is.
+#[utoipa::path(post, path = "/api/v1/organizations/{organization}/licenses/{license}/suspend", tag = "Licenses",
+    responses((status = 200, description = "The license, suspended", body = License, headers(("ETag" = String, description = "Its version"))),
+              (status = 409, description = "conflict: it is revoked")))]
+pub(super) async fn suspend_license(
+    from: From<State>,
+    caller: Caller,
+    target: Target<LicenseId>,
+    _: JsonOrEmpty<Nothing>,
+) -> Result<Response, Problem> {
+    decide(from, caller, target, Status::Suspended).await
+}
+
+/// Resume a license
+///
+/// One that is active already is answered as it is.
+#[utoipa::path(post, path = "/api/v1/organizations/{organization}/licenses/{license}/resume", tag = "Licenses",
+    responses((status = 200, description = "The license, active", body = License, headers(("ETag" = String, description = "Its version"))),
+              (status = 409, description = "conflict: it is revoked")))]
+pub(super) async fn resume_license(
+    from: From<State>,
+    caller: Caller,
+    target: Target<LicenseId>,
+    _: JsonOrEmpty<Nothing>,
+) -> Result<Response, Problem> {
+    decide(from, caller, target, Status::Active).await
+}
+
+/// Revoke a license
+///
+/// For good: it gives no seat any more and changes no more. One that is revoked already is answered as it is.
+#[utoipa::path(post, path = "/api/v1/organizations/{organization}/licenses/{license}/revoke", tag = "Licenses",
+    responses((status = 200, description = "The license, revoked", body = License, headers(("ETag" = String, description = "Its version")))))]
+pub(super) async fn revoke_license(
+    from: From<State>,
+    caller: Caller,
+    target: Target<LicenseId>,
+    _: JsonOrEmpty<Nothing>,
+) -> Result<Response, Problem> {
+    decide(from, caller, target, Status::Revoked).await
+}
+
+async fn decide(
+    From(state): From<State>,
+    Caller(act): Caller,
+    Target(license): Target<LicenseId>,
+    status: Status,
+) -> Result<Response, Problem> {
+    let decided = answered(state.manage.decide_license(&act, license, status).await)?;
+    about(Some(act.tenant), Some(decided.license.number));
+    Ok(versioned(StatusCode::OK, decided.license.version, License::from(decided.license)))
+}
+
+/// How to change a key.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"old_valid_for_in": 86400}))]
+pub(super) struct RotateKey {
+    /// For how many seconds more the old key is good; 0 unless said.
+    #[schema(value_type = Option<u32>, maximum = 2_592_000)]
+    old_valid_for_in: Option<Value>,
+}
+
+/// A license's new key.
+#[derive(Serialize, ToSchema)]
+pub(super) struct NewKey {
+    /// The new key, good at once. Shown this once: only its hash is kept.
+    #[schema(example = "CODI-752KJ-Y5EZQ-1CW0A-9VR2K-WAA0K-D0ECC")]
+    key: String,
+    /// Until when the key before is good.
+    #[serde(with = "time::serde::rfc3339")]
+    old_valid_until: OffsetDateTime,
+}
+
+/// Give a license a new key
+///
+/// Sessions go on; who starts anew needs a key that is good. Keys of earlier rotations end no later than they were to.
+#[utoipa::path(post, path = "/api/v1/organizations/{organization}/licenses/{license}/rotate-key", tag = "Licenses", request_body = Option<RotateKey>,
+    params(("Idempotency-Key" = Option<String>, Header, description = "The same request with the same key within 24 hours is done once and answered alike")),
+    responses((status = 200, description = "The new key", body = NewKey),
+              (status = 409, description = "conflict: it is revoked")))]
+pub(super) async fn rotate_key(
+    From(state): From<State>,
+    Caller(act): Caller,
+    Target(license): Target<LicenseId>,
+    JsonOrEmpty(body): JsonOrEmpty<RotateKey>,
+) -> Result<axum::Json<NewKey>, Problem> {
+    let mut fields = Fields::new();
+    let old_for = fields.optional("old_valid_for_in", body.old_valid_for_in.as_ref(), whole(0, MAX_OLD_KEY));
+    fields.check(Some(()))?;
+    let new = answered(state.manage.renew_key(&act, license, old_for.unwrap_or(0), &state.peppers).await)?;
+    Ok(axum::Json(NewKey { key: new.key.reveal(), old_valid_until: new.old_until }))
+}

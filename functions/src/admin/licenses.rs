@@ -1,0 +1,351 @@
+//! The licenses of an organization: listed, shown, made and edited. What else is done to one is in `license_acts.rs`.
+
+use super::{
+    State,
+    answer::{IfMatch, ListOf, Target, answered, not_found, page, versioned},
+    gate::Caller,
+    terms::{Asked, nothing_asked, present, text},
+};
+use crate::{
+    edge::{Fields, Json, Problem, Query, rim::about},
+    words,
+};
+use axum::{extract::State as From, response::Response};
+use http::StatusCode;
+use license_core::{
+    domain::{id::LicenseId, terms::Edit},
+    moves::manage::{LivePool, Shown},
+    records::{LicenseFilter, Licensed, NewLicense},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use time::OffsetDateTime;
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+/// A license: what was agreed, and what the vendor decided about it.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({"id": "01a1fc28-9b31-70be-8112-4bfdb0eab109", "number": "752KJY5EZQ1CW", "product": "coditect", "plan": "team", "tier": "team",
+    "status": "active", "status_since": "2026-11-21T03:31:22.221389Z", "seats_total": 25, "not_before": null, "expires_at": "2027-11-21T00:00:00Z",
+    "features": {"render": true}, "offline_policy": "grace", "grace_hours": 96, "holder_by": "machine", "processes_per_seat": 32,
+    "hide_holders": false, "facts_version": 3, "created_at": "2026-11-21T03:31:22.221389Z"}))]
+pub(super) struct License {
+    /// Stays the same for good.
+    id: Uuid,
+    /// The public number, which its keys begin with.
+    number: String,
+    /// The product it is for.
+    product: String,
+    /// The plan it was made from, or last given.
+    plan: String,
+    /// The tier.
+    tier: String,
+    /// `active`, `suspended` or `revoked`: what the vendor decided. Its times tell whether its term is over.
+    status: &'static str,
+    /// Since when it is that.
+    #[serde(with = "time::serde::rfc3339")]
+    status_since: OffsetDateTime,
+    /// Seats of its default pool.
+    seats_total: u32,
+    /// When its term begins; null: it has begun.
+    #[serde(with = "time::serde::rfc3339::option")]
+    #[schema(required)]
+    not_before: Option<OffsetDateTime>,
+    /// When its term ends; null: never.
+    #[serde(with = "time::serde::rfc3339::option")]
+    #[schema(required)]
+    expires_at: Option<OffsetDateTime>,
+    /// Names and values, signed into every token.
+    features: Map<String, Value>,
+    /// `none`, `grace` or `borrow`.
+    offline_policy: &'static str,
+    /// Hours a client may go on without contact; 0 unless the policy is `grace`.
+    grace_hours: u32,
+    /// `machine` or `process`.
+    holder_by: &'static str,
+    /// Live processes that may share a seat.
+    processes_per_seat: u32,
+    /// Whether a refusal for a full pool keeps to itself who holds the seats.
+    hide_holders: bool,
+    /// Rises with every change of what tokens say.
+    facts_version: i64,
+    /// When it was made.
+    #[serde(with = "time::serde::rfc3339")]
+    created_at: OffsetDateTime,
+}
+
+impl std::convert::From<Licensed> for License {
+    fn from(it: Licensed) -> Self {
+        Self {
+            id: it.id.0,
+            number: it.number.to_string(),
+            product: it.product,
+            plan: it.terms.plan,
+            tier: it.terms.tier,
+            status: it.status.as_str(),
+            status_since: it.status_since,
+            seats_total: it.terms.seats,
+            not_before: it.terms.not_before,
+            expires_at: it.terms.expires_at,
+            features: it.terms.features,
+            offline_policy: it.terms.offline_policy.as_str(),
+            grace_hours: it.terms.grace_hours,
+            holder_by: it.terms.holder_by.as_str(),
+            processes_per_seat: it.terms.processes_per_seat,
+            hide_holders: it.terms.hide_holders,
+            facts_version: it.facts_version,
+            created_at: it.created_at,
+        }
+    }
+}
+
+/// Seats that are given out together.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({"name": "default", "seats_total": 25, "seats_used": 7, "surplus": 0}))]
+pub(super) struct Pool {
+    /// Its name; `default` is the one meant where a client names none.
+    name: String,
+    /// Seats paid for.
+    seats_total: u32,
+    /// Seats held now.
+    seats_used: u32,
+    /// Seats above the total that are still held since it was made smaller. Each goes when its holder does.
+    surplus: u32,
+}
+
+impl std::convert::From<LivePool> for Pool {
+    fn from(it: LivePool) -> Self {
+        let LivePool { pool, used } = it;
+        Self { name: pool.name.to_string(), seats_total: pool.seats_total, seats_used: used, surplus: pool.surplus }
+    }
+}
+
+/// A license with the use of it now.
+#[derive(Serialize, ToSchema)]
+pub(super) struct LiveLicense {
+    #[serde(flatten)]
+    license: License,
+    /// Its pools, by name.
+    pools: Vec<Pool>,
+}
+
+/// Which licenses, and which part of the list.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct LicensesQuery {
+    /// Only those: `active`, `suspended` or `revoked`.
+    status: Option<String>,
+    /// Only those of this tier.
+    tier: Option<String>,
+    /// Only those for this product.
+    product: Option<String>,
+    /// How many rows: 1 to 100, 20 unless said.
+    #[param(value_type = Option<u8>, minimum = 1, maximum = 100)]
+    limit: Option<String>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// List licenses
+///
+/// The newest come first. Filters may be combined.
+#[utoipa::path(get, path = "/api/v1/organizations/{organization}/licenses", tag = "Licenses", params(LicensesQuery),
+    responses((status = 200, description = "A page of licenses", body = ListOf<License>)))]
+pub(super) async fn list_licenses(
+    From(state): From<State>,
+    Caller(act): Caller,
+    Query(query): Query<LicensesQuery>,
+) -> Result<axum::Json<ListOf<License>>, Problem> {
+    let mut fields = Fields::new();
+    let filter = LicenseFilter {
+        status: fields.optional("status", query.status.as_deref(), str::parse),
+        tier: fields.optional("tier", query.tier.as_deref(), words::slug),
+        product: fields.optional("product", query.product.as_deref(), words::slug),
+    };
+    let page = page(&mut fields, query.limit.as_deref(), query.cursor.as_deref());
+    fields.check(Some(()))?;
+    Ok(ListOf::new(state.records.licenses(act.tenant, &filter, page).await?, License::from))
+}
+
+/// Read a license
+///
+/// With the seats held of each pool at this moment, which its ETag does not cover.
+#[utoipa::path(get, path = "/api/v1/organizations/{organization}/licenses/{license}", tag = "Licenses",
+    responses((status = 200, description = "The license and the use of it", body = LiveLicense, headers(("ETag" = String, description = "Its version")))))]
+pub(super) async fn read_license(
+    From(state): From<State>,
+    Caller(act): Caller,
+    Target(license): Target<LicenseId>,
+) -> Result<Response, Problem> {
+    let shown = state.manage.show_license(act.tenant, license).await?.ok_or_else(not_found)?;
+    let Shown { license, pools } = shown;
+    about(Some(act.tenant), Some(license.number));
+    let version = license.version;
+    let body = LiveLicense { license: license.into(), pools: pools.into_iter().map(Pool::from).collect() };
+    Ok(versioned(StatusCode::OK, version, body))
+}
+
+/// A license to make. What is not said is as the plan says.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"product": "coditect", "plan": "team", "seats": 25, "expires_at": "2027-11-21T00:00:00Z"}))]
+pub(super) struct CreateLicense {
+    /// A product of the vendor.
+    #[schema(required, value_type = String)]
+    product: Option<Value>,
+    /// The plan it takes its tier, seats, term, features and policies from.
+    #[schema(required, value_type = String)]
+    plan: Option<Value>,
+    /// Seats of its default pool.
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 100_000)]
+    seats: Option<Value>,
+    /// When its term begins; null: now.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<OffsetDateTime>)]
+    not_before: Option<Value>,
+    /// When its term ends; null: never.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<OffsetDateTime>)]
+    expires_at: Option<Value>,
+    /// A JSON merge patch (RFC 7396) of the plan's features: null takes one away. At most 3 KiB in all.
+    #[schema(value_type = Option<Map<String, Value>>)]
+    features: Option<Value>,
+    /// `none`, `grace` or `borrow`.
+    #[schema(value_type = Option<String>)]
+    offline_policy: Option<Value>,
+    /// Hours a client may go on without contact, with the policy `grace`.
+    #[schema(value_type = Option<u32>, maximum = 8760)]
+    grace_hours: Option<Value>,
+    /// `machine` or `process`.
+    #[schema(value_type = Option<String>)]
+    holder_by: Option<Value>,
+    /// Live processes that may share a seat.
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 1000)]
+    processes_per_seat: Option<Value>,
+    /// Whether a refusal for a full pool keeps to itself who holds the seats.
+    #[schema(value_type = Option<bool>)]
+    hide_holders: Option<Value>,
+}
+
+/// A license that was made, with its key.
+#[derive(Serialize, ToSchema)]
+pub(super) struct NewLicenseKey {
+    #[serde(flatten)]
+    license: License,
+    /// Its key. Shown this once: only its hash is kept.
+    #[schema(example = "CODI-752KJ-Y5EZQ-1CW0A-9VR2K-WAA0K-D0ECC")]
+    key: String,
+}
+
+/// Make a license
+///
+/// For this organization, from a plan. The answer alone shows its key; the same request with the same Idempotency-Key is shown it again.
+#[utoipa::path(post, path = "/api/v1/organizations/{organization}/licenses", tag = "Licenses", request_body = CreateLicense,
+    params(("Idempotency-Key" = Option<String>, Header, description = "The same request with the same key within 24 hours is done once and answered alike")),
+    responses((status = 201, description = "The license with its key", body = NewLicenseKey, headers(("ETag" = String, description = "Its version")))))]
+pub(super) async fn create_license(
+    From(state): From<State>,
+    Caller(act): Caller,
+    Json(body): Json<CreateLicense>,
+) -> Result<Response, Problem> {
+    let mut fields = Fields::new();
+    let product = fields.required("product", body.product.as_ref(), |value| words::slug(text(value)));
+    let plan = fields.required("plan", body.plan.as_ref(), |value| words::slug(text(value)));
+    let asked = Asked {
+        seats: body.seats,
+        not_before: body.not_before,
+        expires_at: body.expires_at,
+        features: body.features,
+        offline_policy: body.offline_policy,
+        grace_hours: body.grace_hours,
+        holder_by: body.holder_by,
+        processes_per_seat: body.processes_per_seat,
+        hide_holders: body.hide_holders,
+    };
+    let but = asked.read(&mut fields);
+    let (product, plan) = fields.check(product.zip(plan))?;
+    let new = NewLicense { product, plan, but };
+    let issued = answered(state.records.issue_license(&act, &new, &state.peppers).await)?;
+    about(Some(act.tenant), Some(issued.license.number));
+    let version = issued.license.version;
+    let body = NewLicenseKey { license: issued.license.into(), key: issued.key.reveal() };
+    Ok(versioned(StatusCode::CREATED, version, body))
+}
+
+/// What to change about a license. What is not named stays as it is.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"seats": 40, "expires_at": "2028-11-21T00:00:00Z", "features": {"render": true, "beta": null}}))]
+pub(super) struct EditLicense {
+    /// Takes tier, features and policies of this plan; other fields of the request are applied after it. Seats and term stay.
+    #[schema(value_type = Option<String>)]
+    plan: Option<Value>,
+    /// Seats of its default pool. More are there at once; fewer drain, nobody is thrown out.
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 100_000)]
+    seats: Option<Value>,
+    /// When its term begins; null: it has begun.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<OffsetDateTime>)]
+    not_before: Option<Value>,
+    /// When its term ends; null: never. A time that is past ends it now.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<OffsetDateTime>)]
+    expires_at: Option<Value>,
+    /// A JSON merge patch (RFC 7396) of its features: null takes one away. At most 3 KiB in all.
+    #[schema(value_type = Option<Map<String, Value>>)]
+    features: Option<Value>,
+    /// `none`, `grace` or `borrow`. Without `grace` the hours of grace go too.
+    #[schema(value_type = Option<String>)]
+    offline_policy: Option<Value>,
+    /// Hours a client may go on without contact, with the policy `grace`.
+    #[schema(value_type = Option<u32>, maximum = 8760)]
+    grace_hours: Option<Value>,
+    /// `machine` or `process`. Who holds a seat keeps it.
+    #[schema(value_type = Option<String>)]
+    holder_by: Option<Value>,
+    /// Live processes that may share a seat. Those that are there stay.
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 1000)]
+    processes_per_seat: Option<Value>,
+    /// Whether a refusal for a full pool keeps to itself who holds the seats.
+    #[schema(value_type = Option<bool>)]
+    hide_holders: Option<Value>,
+}
+
+/// Change a license
+///
+/// The next acquire goes by it, and every client hears of it at its next heartbeat. A change to what is already so writes nothing.
+#[utoipa::path(patch, path = "/api/v1/organizations/{organization}/licenses/{license}", tag = "Licenses", request_body = EditLicense,
+    params(("If-Match" = Option<String>, Header, description = "The ETag you read: refuses the edit if somebody changed it since")),
+    responses((status = 200, description = "The license as it is now", body = License, headers(("ETag" = String, description = "Its version"))),
+              (status = 409, description = "conflict: it is revoked"),
+              (status = 412, description = "precondition_failed")))]
+pub(super) async fn edit_license(
+    From(state): From<State>,
+    Caller(act): Caller,
+    Target(license): Target<LicenseId>,
+    IfMatch(version): IfMatch,
+    Json(body): Json<EditLicense>,
+) -> Result<Response, Problem> {
+    let mut fields = Fields::new();
+    let plan = fields.optional("plan", body.plan.as_ref(), |value| words::slug(text(value)));
+    let asked = Asked {
+        seats: body.seats,
+        not_before: body.not_before,
+        expires_at: body.expires_at,
+        features: body.features,
+        offline_policy: body.offline_policy,
+        grace_hours: body.grace_hours,
+        holder_by: body.holder_by,
+        processes_per_seat: body.processes_per_seat,
+        hide_holders: body.hide_holders,
+    };
+    let edit = asked.read(&mut fields);
+    fields.check(Some(()))?;
+    if plan.is_none() && edit == Edit::default() {
+        return Err(nothing_asked());
+    }
+    let edited = answered(state.manage.edit_license(&act, license, plan.as_deref(), &edit, version).await)?;
+    about(Some(act.tenant), Some(edited.license.number));
+    Ok(versioned(StatusCode::OK, edited.license.version, License::from(edited.license)))
+}

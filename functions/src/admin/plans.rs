@@ -1,0 +1,258 @@
+//! The vendor's plans and products, and finding a license by its number.
+
+use super::{
+    State,
+    answer::{IfMatch, ListOf, Target, answered, not_found, versioned},
+    gate::Staff,
+    people::PageQuery,
+    terms::{AskedPlan, named, text, yes_or_no},
+};
+use crate::{
+    edge::{Fields, Json, Problem, Query},
+    words,
+};
+use axum::{extract::State as From, response::Response};
+use http::StatusCode;
+use license_core::{domain::id::LicenseNumber, records};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// A plan: what a license made from it begins with. Editing a plan changes no license that is there.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({"plan": "team", "tier": "team", "seats": 25, "trial_days": null, "features": {"render": true},
+    "offline_policy": "grace", "grace_hours": 96, "holder_by": "machine", "processes_per_seat": 32}))]
+pub(super) struct Plan {
+    /// Its name, for good.
+    plan: String,
+    /// The tier its licenses are of.
+    tier: String,
+    /// Their seats.
+    seats: u32,
+    /// Days until they end; null: never.
+    #[schema(required)]
+    trial_days: Option<u32>,
+    /// Names and values, signed into every token.
+    features: Map<String, Value>,
+    /// `none`, `grace` or `borrow`.
+    offline_policy: &'static str,
+    /// Hours a client may go on without contact; 0 unless the policy is `grace`.
+    grace_hours: u32,
+    /// `machine` or `process`.
+    holder_by: &'static str,
+    /// Live processes that may share a seat.
+    processes_per_seat: u32,
+}
+
+impl std::convert::From<records::Plan> for Plan {
+    fn from(it: records::Plan) -> Self {
+        Self {
+            plan: it.name,
+            tier: it.terms.tier,
+            seats: it.terms.seats,
+            trial_days: it.terms.trial_days,
+            features: it.terms.features,
+            offline_policy: it.terms.offline_policy.as_str(),
+            grace_hours: it.terms.grace_hours,
+            holder_by: it.terms.holder_by.as_str(),
+            processes_per_seat: it.terms.processes_per_seat,
+        }
+    }
+}
+
+/// List plans
+///
+/// Those made last come first.
+#[utoipa::path(get, path = "/api/v1/plans", tag = "Plans", params(PageQuery),
+    responses((status = 200, description = "A page of plans", body = ListOf<Plan>)))]
+pub(super) async fn list_plans(
+    From(state): From<State>,
+    Query(query): Query<PageQuery>,
+) -> Result<axum::Json<ListOf<Plan>>, Problem> {
+    let page = query.page()?;
+    Ok(ListOf::new(state.records.plans(page).await?, Plan::from))
+}
+
+/// Read a plan
+#[utoipa::path(get, path = "/api/v1/plans/{plan}", tag = "Plans", params(("plan" = String, Path, description = "The plan's name")),
+    responses((status = 200, description = "The plan", body = Plan, headers(("ETag" = String, description = "Its version")))))]
+pub(super) async fn read_plan(From(state): From<State>, Target(name): Target<String>) -> Result<Response, Problem> {
+    let name = words::slug(&name).map_err(|_| not_found())?;
+    let plan = state.records.plan(&name).await?.ok_or_else(not_found)?;
+    Ok(versioned(StatusCode::OK, plan.version, Plan::from(plan)))
+}
+
+/// The whole of a plan.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"tier": "team", "seats": 25, "features": {"render": true}, "offline_policy": "grace", "grace_hours": 96}))]
+pub(super) struct PutPlan {
+    /// The tier: 1 to 63 of a-z, 0-9 and -.
+    #[schema(required, value_type = String)]
+    tier: Option<Value>,
+    /// Seats.
+    #[schema(required, value_type = u32, minimum = 1, maximum = 100_000)]
+    seats: Option<Value>,
+    /// Days until a license made from it ends; none unless said.
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 36_500)]
+    trial_days: Option<Value>,
+    /// Names and values; at most 3 KiB. None unless said.
+    #[schema(value_type = Option<Map<String, Value>>)]
+    features: Option<Value>,
+    /// `none` (unless said), `grace` or `borrow`.
+    #[schema(value_type = Option<String>)]
+    offline_policy: Option<Value>,
+    /// Hours, with the policy `grace`.
+    #[schema(value_type = Option<u32>, maximum = 8760)]
+    grace_hours: Option<Value>,
+    /// `machine` (unless said) or `process`.
+    #[schema(value_type = Option<String>)]
+    holder_by: Option<Value>,
+    /// 32 unless said.
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 1000)]
+    processes_per_seat: Option<Value>,
+}
+
+/// Make or replace a plan
+///
+/// All of it: what is not said has its default. Licenses made from it stay as they are. Written into the staff's log.
+#[utoipa::path(put, path = "/api/v1/staff/plans/{plan}", tag = "Staff", request_body = PutPlan,
+    params(("plan" = String, Path, description = "The plan's name: 1 to 63 of a-z, 0-9 and -"),
+           ("If-Match" = Option<String>, Header, description = "The ETag you read: refuses the edit if somebody changed it since")),
+    responses((status = 200, description = "Replaced, or as it was", body = Plan, headers(("ETag" = String, description = "Its version"))),
+              (status = 201, description = "Made", body = Plan, headers(("ETag" = String, description = "Its version"))),
+              (status = 412, description = "precondition_failed")))]
+pub(super) async fn put_plan(
+    From(state): From<State>,
+    Staff(act): Staff,
+    Target(name): Target<String>,
+    IfMatch(version): IfMatch,
+    Json(body): Json<PutPlan>,
+) -> Result<Response, Problem> {
+    let mut fields = Fields::new();
+    let name = named(&mut fields, "plan", &name);
+    let asked = AskedPlan {
+        tier: body.tier,
+        seats: body.seats,
+        trial_days: body.trial_days,
+        features: body.features,
+        offline_policy: body.offline_policy,
+        grace_hours: body.grace_hours,
+        holder_by: body.holder_by,
+        processes_per_seat: body.processes_per_seat,
+    };
+    let terms = asked.read(&mut fields);
+    let (name, terms) = fields.check(name.zip(terms))?;
+    let put = answered(state.records.put_plan(&act, &name, &terms, version).await)?;
+    Ok(versioned(status(put.made), put.is.version, Plan::from(put.is)))
+}
+
+fn status(made: bool) -> StatusCode {
+    if made { StatusCode::CREATED } else { StatusCode::OK }
+}
+
+/// A product that licenses are for.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({"product": "coditect", "registration_plan": "trial", "is_default": true}))]
+pub(super) struct Product {
+    /// Its name, for good.
+    product: String,
+    /// The plan of the license that a registration for it gets.
+    registration_plan: String,
+    /// Whether a registration that names no product gets this one. One of them is.
+    is_default: bool,
+}
+
+impl std::convert::From<records::Product> for Product {
+    fn from(it: records::Product) -> Self {
+        Self { product: it.name, registration_plan: it.registration_plan, is_default: it.is_default }
+    }
+}
+
+/// List products
+///
+/// Those made last come first.
+#[utoipa::path(get, path = "/api/v1/staff/products", tag = "Staff", params(PageQuery),
+    responses((status = 200, description = "A page of products", body = ListOf<Product>)))]
+pub(super) async fn list_products(
+    From(state): From<State>,
+    Query(query): Query<PageQuery>,
+) -> Result<axum::Json<ListOf<Product>>, Problem> {
+    let page = query.page()?;
+    Ok(ListOf::new(state.records.products(page).await?, Product::from))
+}
+
+/// Read a product
+#[utoipa::path(get, path = "/api/v1/staff/products/{product}", tag = "Staff", params(("product" = String, Path, description = "The product's name")),
+    responses((status = 200, description = "The product", body = Product, headers(("ETag" = String, description = "Its version")))))]
+pub(super) async fn read_product(From(state): From<State>, Target(name): Target<String>) -> Result<Response, Problem> {
+    let name = words::slug(&name).map_err(|_| not_found())?;
+    let product = state.records.product(&name).await?.ok_or_else(not_found)?;
+    Ok(versioned(StatusCode::OK, product.version, Product::from(product)))
+}
+
+/// The whole of a product.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"registration_plan": "trial", "is_default": true}))]
+pub(super) struct PutProduct {
+    /// The plan of the license that a registration for it gets.
+    #[schema(required, value_type = String)]
+    registration_plan: Option<Value>,
+    /// Whether a registration that names no product gets this one; it then is the only one. False unless said.
+    #[schema(value_type = Option<bool>)]
+    is_default: Option<Value>,
+}
+
+/// Make or replace a product
+///
+/// Written into the staff's log.
+#[utoipa::path(put, path = "/api/v1/staff/products/{product}", tag = "Staff", request_body = PutProduct,
+    params(("product" = String, Path, description = "The product's name: 1 to 63 of a-z, 0-9 and -"),
+           ("If-Match" = Option<String>, Header, description = "The ETag you read: refuses the edit if somebody changed it since")),
+    responses((status = 200, description = "Replaced, or as it was", body = Product, headers(("ETag" = String, description = "Its version"))),
+              (status = 201, description = "Made", body = Product, headers(("ETag" = String, description = "Its version"))),
+              (status = 409, description = "conflict: one product is always the default"),
+              (status = 412, description = "precondition_failed")))]
+pub(super) async fn put_product(
+    From(state): From<State>,
+    Staff(act): Staff,
+    Target(name): Target<String>,
+    IfMatch(version): IfMatch,
+    Json(body): Json<PutProduct>,
+) -> Result<Response, Problem> {
+    let mut fields = Fields::new();
+    let name = named(&mut fields, "product", &name);
+    let plan = fields.required("registration_plan", body.registration_plan.as_ref(), |value| words::slug(text(value)));
+    let is_default = fields.optional("is_default", body.is_default.as_ref(), yes_or_no).unwrap_or(false);
+    let (name, plan) = fields.check(name.zip(plan))?;
+    let put = answered(state.records.put_product(&act, &name, &plan, is_default, version).await)?;
+    Ok(versioned(status(put.made), put.is.version, Product::from(put.is)))
+}
+
+/// Whose license it is.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({"number": "752KJY5EZQ1CW", "organization": "01a1fc28-9b31-70be-8112-4bfdb0eab109", "license": "01a1fc28-9b31-70be-8112-4bfdb0eab10b"}))]
+pub(super) struct Located {
+    /// The public number.
+    number: String,
+    /// The organization's id.
+    organization: Uuid,
+    /// The license's id.
+    license: Uuid,
+}
+
+/// Find a license by its number
+///
+/// For support: the number is the first 13 symbols of a key after `CODI`, and tokens and logs say it too.
+#[utoipa::path(get, path = "/api/v1/staff/licenses/{number}", tag = "Staff",
+    params(("number" = String, Path, description = "The public number: 13 symbols of Crockford's base32")),
+    responses((status = 200, description = "Where it is", body = Located)))]
+pub(super) async fn locate_license(
+    From(state): From<State>,
+    Target(number): Target<LicenseNumber>,
+) -> Result<axum::Json<Located>, Problem> {
+    let (tenant, license) = state.records.locate_license(number).await?.ok_or_else(not_found)?;
+    Ok(axum::Json(Located { number: number.to_string(), organization: tenant.0, license: license.0 }))
+}

@@ -1,0 +1,48 @@
+-- What the vendor's staff change about a license, and where their acts on the catalog are kept.
+
+-- Gives a license the terms in p_terms: columns of licenses, and `seats` of its default pool; what is not named stays as it is. Growing is at
+-- once, shrinking drains. p_changed is what the event tells. Answers as suspend_license does; no row: no such license.
+create function change_license(p_tenant uuid, p_license uuid, p_terms jsonb, p_changed jsonb)
+returns table (pool_id uuid, name text, number text, epoch_before bigint) language plpgsql as $$
+declare license licenses; terms licenses; resized uuid;
+begin
+  perform set_config('app.tenant_id', p_tenant::text, true);
+  perform 1 from pools p where p.tenant_id = p_tenant and p.license_id = p_license order by p.pool_id for update;
+  select * into license from licenses l where l.tenant_id = p_tenant and l.license_id = p_license for update;
+  if not found then return; end if;
+  terms := jsonb_populate_record(license, p_terms);
+  select p.pool_id into resized from pools p
+  where p.tenant_id = p_tenant and p.license_id = p_license and p.name = 'default' and p.seats_total <> (p_terms->>'seats')::int;
+  if resized is not null then
+    perform resize_pool(p_tenant, resized, (p_terms->>'seats')::int); -- raises the versions and its pool's epoch by itself
+  end if;
+  update licenses l
+  set plan = terms.plan, tier = terms.tier, not_before = terms.not_before, expires_at = terms.expires_at, features = terms.features,
+      offline_policy = terms.offline_policy, grace_hours = terms.grace_hours, holder_by = terms.holder_by,
+      processes_per_seat = terms.processes_per_seat, hide_holders = terms.hide_holders,
+      facts_version = license.facts_version + 1, version = license.version + 1
+  where l.tenant_id = p_tenant and l.license_id = p_license;
+  insert into outbox (tenant_id, kind, payload)
+  values (p_tenant, 'license.changed', jsonb_build_object('license_id', p_license, 'changed', p_changed));
+  return query
+    update pools p set epoch = p.epoch + 1, changed_at = now()
+    where p.tenant_id = p_tenant and p.license_id = p_license
+    returning p.pool_id, p.name, license.number, p.epoch - case when p.pool_id = resized then 2 else 1 end;
+end $$;
+grant execute on function change_license(uuid, uuid, jsonb, jsonb) to admin;
+
+-- Staff's acts on plans and products, which no organization's audit log could hold. Append-only, and who serves cannot even read it: no
+-- operation shows it, the vendor's operators read it as owner (docs/OPERATING.md).
+create table catalog.staff_log (
+  id           uuid primary key default uuid_v7(),
+  at           timestamptz not null default now(),
+  actor        text not null,                    -- the subject at the staff's identity provider
+  actor_name   text not null,                    -- the address
+  action       text not null,                    -- noun.verb
+  target       text not null,
+  before       jsonb,
+  after        jsonb,
+  from_address text,
+  request_id   text
+);
+grant insert on catalog.staff_log to admin;

@@ -1,0 +1,100 @@
+//! What PostgreSQL does for a request, told by PostgreSQL: `auto_explain` sends the plan of each statement that runs as a notice, with the
+//! blocks it touched. So what is looked at is the very SQL, prepared and planned as the service has it.
+
+use crate::desk::Desk;
+use serde_json::Value;
+use sqlx::{AssertSqlSafe, Executor};
+use std::{
+    fmt,
+    sync::{Arc, Mutex},
+};
+use tracing::{Event, Subscriber, field::Visit, subscriber::DefaultGuard};
+use tracing_subscriber::{Layer, layer::Context, prelude::*};
+
+/// A statement that ran.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) text: String,
+    /// Shared blocks that were hit or read.
+    pub(crate) blocks: i64,
+    pub(crate) ms: f64,
+    /// Shown where it read too much.
+    #[expect(dead_code, reason = "shown by Debug")]
+    pub(crate) plan: Value,
+}
+
+/// Listens, on this thread, to what PostgreSQL says of the statements of a desk.
+pub(crate) struct Plans {
+    heard: Arc<Mutex<Vec<String>>>,
+    _listening: DefaultGuard,
+}
+
+impl Plans {
+    pub(crate) async fn of(desk: &Desk) -> Self {
+        let mut truth = desk.world.truth().await;
+        truth.execute("load 'auto_explain'").await.unwrap();
+        let name: String = sqlx::query_scalar("select current_database()").fetch_one(&mut truth).await.unwrap();
+        for setting in [
+            "session_preload_libraries = auto_explain",
+            "auto_explain.log_min_duration = 0",
+            "auto_explain.log_analyze = on",
+            "auto_explain.log_buffers = on",
+            "auto_explain.log_format = json",
+            "auto_explain.log_level = notice",
+        ] {
+            truth.execute(AssertSqlSafe(format!("alter database {name} set {setting}"))).await.unwrap();
+        }
+        // It counts for new connections: the service makes some when it finds its own gone.
+        let end = "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and usename = 'admin'";
+        truth.execute(end).await.unwrap();
+        let heard = Arc::default();
+        let listener = tracing_subscriber::registry().with(Listener(Arc::clone(&heard)));
+        Self { heard, _listening: tracing::subscriber::set_default(listener) }
+    }
+
+    /// What ran since the last time.
+    pub(crate) fn take(&self) -> Vec<Ran> {
+        std::mem::take(&mut *self.heard.lock().unwrap()).iter().filter_map(|notice| ran(notice)).collect()
+    }
+}
+
+/// `duration: 0.123 ms  plan:` and the plan as JSON.
+fn ran(notice: &str) -> Option<Ran> {
+    let (ms, plan) = notice.strip_prefix("duration: ")?.split_once(" ms  plan:")?;
+    let plan: Value = serde_json::from_str(plan).unwrap();
+    let blocks = |kind: &str| plan["Plan"][kind].as_i64().unwrap();
+    Some(Ran {
+        text: plan["Query Text"].as_str().unwrap().to_owned(),
+        blocks: blocks("Shared Hit Blocks") + blocks("Shared Read Blocks"),
+        ms: ms.parse().unwrap(),
+        plan: plan["Plan"].clone(),
+    })
+}
+
+struct Listener(Arc<Mutex<Vec<String>>>);
+
+impl<S: Subscriber> Layer<S> for Listener {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        if event.metadata().target() == "sqlx::postgres::notice" {
+            let mut message = Message(String::new());
+            event.record(&mut message);
+            self.0.lock().unwrap().push(message.0);
+        }
+    }
+}
+
+struct Message(String);
+
+impl Visit for Message {
+    fn record_str(&mut self, field: &tracing::field::Field, value: &str) {
+        if field.name() == "message" {
+            self.0 = value.to_owned();
+        }
+    }
+
+    fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn fmt::Debug) {
+        if field.name() == "message" {
+            self.0 = format!("{value:?}");
+        }
+    }
+}

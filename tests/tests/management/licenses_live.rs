@@ -1,0 +1,194 @@
+//! What is done to a license while machines hold its seats: through the same acquire and heartbeat that they use.
+
+use crate::{desk::Desk, licenses::own};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use license_core::moves::{acquire::Seat, heartbeat, steps::Step};
+use license_tests::{
+    World,
+    client::{alive, beat, release},
+};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// The claims that a token carries.
+fn claims(token: &str) -> Value {
+    let body = token.split('.').nth(1).unwrap();
+    serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(body).unwrap()).unwrap()
+}
+
+/// A heartbeat over HTTP.
+async fn heartbeat(desk: &Desk, seat: &Seat) -> crate::desk::Answer {
+    desk.post("/api/v1/licenses/heartbeat", &json!({})).by(&seat.handle).send().await
+}
+
+async fn edit(desk: &Desk, body: Value) -> Value {
+    desk.patch(&own(desk, ""), &body).by(&desk.staff("vendor")).send().await.ok(200)
+}
+
+async fn decide(desk: &Desk, act: &str) -> Value {
+    desk.post(&own(desk, &format!("/{act}")), &json!({})).by(&desk.staff("vendor")).send().await.ok(200)
+}
+
+async fn pool(desk: &Desk) -> Value {
+    desk.get(&own(desk, "")).by(&desk.person("owner")).send().await.ok(200)["pools"][0].clone()
+}
+
+#[tokio::test]
+async fn grown_seats_are_there_at_once_and_fewer_drain_without_throwing_anybody_out() {
+    let desk = Desk::over(World::with_seats(2).await).await;
+    let world = &desk.world;
+    let mut seats = vec![world.machine("a").seated(&world.moves).await, world.machine("b").seated(&world.moves).await];
+    world.machine("c").turned_away(&world.moves).await;
+    edit(&desk, json!({ "seats": 4 })).await;
+    for name in ["c", "d"] {
+        seats.push(world.machine(name).seated(&world.moves).await);
+    }
+    world.machine("e").turned_away(&world.moves).await;
+    assert_eq!(edit(&desk, json!({ "seats": 1 })).await["seats_total"], 1);
+    for seat in &seats {
+        alive(&world.moves, seat).await;
+    }
+    for held in [4, 3, 2, 1] {
+        let expected = json!({ "name": "default", "seats_total": 1, "seats_used": held, "surplus": held - 1 });
+        assert_eq!(pool(&desk).await, expected);
+        world.machine("e").turned_away(&world.moves).await;
+        release(&world.moves, &seats.pop().unwrap()).await;
+    }
+    world.machine("e").seated(&world.moves).await;
+    world.assert_no_drift().await;
+}
+
+#[tokio::test]
+async fn a_suspension_reaches_a_hundred_live_sessions_at_their_next_heartbeat_and_resumed_within_the_lease_all_go_on() {
+    let desk = Desk::over(World::with_seats(101).await).await;
+    let world = &desk.world;
+    let mut seats = Vec::new();
+    for n in 0..100 {
+        seats.push(world.machine(&format!("m{n}")).seated(&world.moves).await);
+    }
+    decide(&desk, "suspend").await;
+    let number = world.license.pool.license.to_string();
+    let body = json!({ "license_key": world.license.key.reveal(), "hardware_id": "hardware-late", "attempt": uuid::Uuid::new_v4() });
+    let late = desk.post("/api/v1/licenses/acquire", &body).send().await.is(403, "license_suspended");
+    assert_eq!(late["license"], json!(number), "there is a free seat, and nobody gets it");
+    world.pass(Duration::from_secs(115));
+    for seat in &seats {
+        heartbeat(&desk, seat).await.is(403, "license_suspended");
+    }
+    assert_eq!(pool(&desk).await["seats_used"], 100, "suspended, they still hold their seats");
+    decide(&desk, "resume").await;
+    for seat in &seats {
+        heartbeat(&desk, seat).await.ok(200);
+    }
+    world.machine("late").seated(&world.moves).await;
+    world.assert_no_drift().await;
+}
+
+#[tokio::test]
+async fn a_revoked_license_gives_no_seat_and_every_client_is_told() {
+    let desk = Desk::new().await;
+    let world = &desk.world;
+    let a_seat = world.machine("a").seated(&world.moves).await;
+    decide(&desk, "revoke").await;
+    heartbeat(&desk, &a_seat).await.is(403, "license_revoked");
+    let body = json!({ "license_key": world.license.key.reveal(), "hardware_id": "hardware-b", "attempt": uuid::Uuid::new_v4() });
+    desk.post("/api/v1/licenses/acquire", &body).send().await.is(403, "license_revoked");
+}
+
+#[tokio::test]
+async fn an_extended_term_lets_clients_go_on_and_a_shortened_one_ends() {
+    let desk = Desk::new().await;
+    let world = &desk.world;
+    let a_seat = world.machine("a").seated(&world.moves).await;
+    edit(&desk, json!({ "expires_at": "2001-01-01T00:00:00Z" })).await;
+    heartbeat(&desk, &a_seat).await.is(403, "license_expired");
+    edit(&desk, json!({ "expires_at": null })).await;
+    assert_eq!(heartbeat(&desk, &a_seat).await.ok(200)["license"]["expires_at"], json!(null));
+    edit(&desk, json!({ "not_before": "2999-01-01T00:00:00Z" })).await;
+    heartbeat(&desk, &a_seat).await.is(403, "license_not_started");
+    edit(&desk, json!({ "not_before": null, "expires_at": "2999-01-01T00:00:00Z" })).await;
+    assert_eq!(heartbeat(&desk, &a_seat).await.ok(200)["license"]["expires_at"], "2999-01-01T00:00:00Z");
+}
+
+#[tokio::test]
+async fn features_tier_and_grace_of_an_edit_are_in_the_next_token() {
+    let desk = Desk::new().await;
+    let world = &desk.world;
+    let a_seat = world.machine("a").seated(&world.moves).await;
+    let before = claims(&heartbeat(&desk, &a_seat).await.ok(200)["token"].as_str().unwrap().to_owned());
+    let plan = json!({ "tier": "pro", "seats": 5, "features": { "render": true }, "offline_policy": "grace", "grace_hours": 24 });
+    desk.call("PUT", "/api/v1/staff/plans/pro").json(&plan).by(&desk.staff("vendor")).send().await.ok(201);
+    assert_eq!(
+        claims(heartbeat(&desk, &a_seat).await.ok(200)["token"].as_str().unwrap())["tier"],
+        before["tier"],
+        "a plan is no license"
+    );
+    let edited = edit(&desk, json!({ "plan": "pro", "grace_hours": 48, "features": { "cores": 8 } })).await;
+    let answer = heartbeat(&desk, &a_seat).await.ok(200);
+    assert_eq!(answer["license"]["facts_version"], edited["facts_version"]);
+    let after = claims(answer["token"].as_str().unwrap());
+    assert_eq!(after["tier"], "pro");
+    assert_eq!(after["features"], json!({ "render": true, "cores": 8 }));
+    let until = |claims: &Value| claims["offline_until"].as_i64().unwrap();
+    assert_eq!(until(&after) - until(&before), 24 * 3600, "the clock stood still");
+}
+
+#[tokio::test]
+async fn who_holds_a_seat_keeps_it_when_holders_are_counted_otherwise() {
+    let desk = Desk::new().await;
+    let world = &desk.world;
+    let a = world.machine("a");
+    let a_seat = a.seated(&world.moves).await;
+    edit(&desk, json!({ "holder_by": "process", "processes_per_seat": 1, "hide_holders": true })).await;
+    alive(&world.moves, &a_seat).await;
+    let second = a.instance("second").seated(&world.moves).await;
+    assert_ne!(second.seat, a_seat.seat, "each process has a seat of its own now");
+    world.assert_no_drift().await;
+}
+
+#[tokio::test]
+async fn a_change_whose_process_died_before_redis_heard_reaches_it_with_the_same_request_again() {
+    let desk = Desk::new().await;
+    let world = &desk.world;
+    let a_seat = world.machine("a").seated(&world.moves).await;
+    let staff = desk.staff("vendor");
+    let suspend = || desk.post(&own(&desk, "/suspend"), &json!({})).by(&staff);
+    for key in [None, Some("k")] {
+        let send = async || match key {
+            Some(key) => suspend().header("idempotency-key", key).send().await,
+            None => suspend().send().await,
+        };
+        world.manage.steps().cut(Step::Change);
+        send().await.is(500, "internal");
+        alive(&world.moves, &a_seat).await; // the copy is the old one
+        send().await.ok(200);
+        let told = beat(&world.moves, &a_seat).await;
+        assert!(matches!(told, heartbeat::Outcome::Refused(_)), "{told:?}");
+        decide(&desk, "resume").await;
+        alive(&world.moves, &a_seat).await;
+    }
+}
+
+#[tokio::test]
+async fn the_use_of_a_license_is_known_after_redis_forgot_and_unknown_while_it_is_away() {
+    let mut desk = Desk::new().await;
+    for name in ["a", "b"] {
+        desk.world.machine(name).seated(&desk.world.moves).await;
+    }
+    desk.world.flush().await;
+    assert_eq!(pool(&desk).await["seats_used"], 2);
+    decide(&desk, "suspend").await;
+    assert_eq!(pool(&desk).await["seats_used"], 2);
+    desk.world.redis.kill().await;
+    desk.get(&own(&desk, "")).by(&desk.person("owner")).send().await.is(503, "seats_unavailable");
+    desk.get(&desk.at("/licenses")).by(&desk.person("owner")).send().await.ok(200);
+}
+
+#[tokio::test]
+async fn the_largest_pool_that_may_be_asked_for_is_made_and_grown_within_a_request() {
+    let desk = Desk::new().await;
+    let body = json!({ "product": "coditect", "plan": "trial", "seats": 100_000 });
+    desk.post(&desk.at("/licenses"), &body).by(&desk.staff("vendor")).send().await.ok(201);
+    assert_eq!(edit(&desk, json!({ "seats": 100_000 })).await["seats_total"], 100_000);
+    assert_eq!(desk.world.count("select count(*) from seats where not retired").await, 200_000);
+}
