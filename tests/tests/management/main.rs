@@ -9,6 +9,7 @@ mod history;
 #[path = "../keys/mod.rs"]
 mod keys;
 mod licenses;
+mod licenses_listed;
 mod licenses_live;
 mod organizations;
 mod pages;
