@@ -87,7 +87,7 @@ pub fn run(build: impl AsyncFnOnce(&Env, Clock) -> Result<Service, StartError>) 
     }
 }
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn start(build: impl AsyncFnOnce(&Env, Clock) -> Result<Service, StartError>) -> Result<(), StartError> {
     install_tls();
     let env = Env::process();
