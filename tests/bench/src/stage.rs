@@ -19,7 +19,6 @@ use std::{
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
 };
-use time::OffsetDateTime;
 use uuid::Uuid;
 
 /// Everything the functions need to run, and what looks behind them.
@@ -264,12 +263,6 @@ impl Stage {
     /// Instances started until now.
     pub(crate) fn started(&self) -> u64 {
         self.started.load(Ordering::Relaxed)
-    }
-
-    /// When the last session of a pool ended.
-    pub(crate) async fn last_ending(&mut self, pool: &Pool) -> OffsetDateTime {
-        let query = sqlx::query_scalar("select max(ended_at) from sessions where tenant_id = $1").bind(pool.tenant.0);
-        query.fetch_one(&mut self.sql).await.expect("some session ended")
     }
 
     /// Sessions of a pool that are not over.
