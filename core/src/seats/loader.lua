@@ -2,7 +2,7 @@
 -- a kicked one stays free until the lease would be over; others are free.
 local function load_seats(z, s, m, n, at, lease)
   for i = at, #ARGV, 6 do
-    local k, holder, since, hold, label, list = ARGV[i], ARGV[i + 1], ARGV[i + 2], tonumber(ARGV[i + 3]), ARGV[i + 4], ARGV[i + 5]
+    local k, holder, since, hold, label, list = ARGV[i], ARGV[i + 1], hex(ARGV[i + 2]), tonumber(ARGV[i + 3]), ARGV[i + 4], ARGV[i + 5]
     if holder ~= '' then
       redis.call('ZADD', z, int(lease), k)
       redis.call('HSET', s, k, table.concat({holder, 'L', '0', since, list, label}, '|'))

@@ -23,7 +23,7 @@ const LEASES: &str = "
     local leases = redis.call('ZRANGE', KEYS[5], 0, -1, 'WITHSCORES')
     local seats = redis.call('HGETALL', KEYS[3])
     for i = 1, #seats, 2 do -- a seat's only session has the seat's lease, unless an entry of its own says otherwise
-        local only = seats[i + 1]:match('^[^|]*|L|%d+|%d+|([^:|,]+):[^|,]+|')
+        local only = seats[i + 1]:match('^[^|]*|L|%d+|%x+|([^:|,]+):[^|,]+|')
         if only and not redis.call('ZSCORE', KEYS[5], seats[i] .. '/' .. only) then
             leases[#leases + 1] = seats[i] .. '/' .. only
             leases[#leases + 1] = redis.call('ZSCORE', KEYS[2], seats[i])
