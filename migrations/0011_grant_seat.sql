@@ -30,32 +30,29 @@ begin
     return case when seat.holder = p_holder then 'OK' else 'FENCED' end;
   end if;
   if (seat.fence_epoch, seat.fence_seq) >= (p_epoch, p_seq) then return 'FENCED'; end if;
-  -- Another seat of this holder under a newer ticket must not be freed by this one; one that appeared since the lock is newer too.
-  if exists (
-    select from seats s
-    where s.tenant_id = p_tenant and s.pool_id = p_pool and s.holder = p_holder and s.seat_no <> p_seat
-      and ((s.fence_epoch, s.fence_seq) >= (p_epoch, p_seq) or s.seat_no <> all (locked)))
-  then return 'FENCED'; end if;
+  -- Another seat of this holder (the index allows one) under a newer ticket must not be freed by this one; one that appeared since the lock
+  -- is newer too.
+  select * into other from seats s
+  where s.tenant_id = p_tenant and s.pool_id = p_pool and s.holder = p_holder and s.seat_no <> p_seat;
+  if found and ((other.fence_epoch, other.fence_seq) >= (p_epoch, p_seq) or other.seat_no <> all (locked)) then return 'FENCED'; end if;
   if seat.kind = 'borrow' and seat.holder is distinct from p_holder and seat.lease_until > now() then return 'EPOCH_STALE'; end if;
 
   if seat.holder is distinct from p_holder then
     update sessions s set ended_at = now(), end_reason = 'expired', last_seen_at = greatest(s.last_seen_at, p_displaced_seen)
     where s.tenant_id = p_tenant and s.pool_id = p_pool and s.seat_no = p_seat and s.ended_at is null;
+  else
+    update sessions s set ended_at = now(), end_reason = 'expired'
+    where s.tenant_id = p_tenant and s.pool_id = p_pool and s.seat_no = p_seat and s.ended_at is null and s.session_id <> all (p_live);
   end if;
-  for other in
-    select * from seats s
-    where s.tenant_id = p_tenant and s.pool_id = p_pool and s.holder = p_holder and s.seat_no <> p_seat
-  loop
+  if other.seat_no is not null then
     update sessions s set ended_at = now(), end_reason = 'expired'
     where s.tenant_id = p_tenant and s.pool_id = p_pool and s.seat_no = other.seat_no and s.ended_at is null;
     update seats s set holder = null, held_since = null
     where s.tenant_id = p_tenant and s.pool_id = p_pool and s.seat_no = other.seat_no;
     insert into outbox (tenant_id, kind, payload) values (p_tenant, 'seat.freed', jsonb_build_object(
       'license_id', pool.license_id, 'pool_id', p_pool, 'seat', other.seat_no, 'from', p_holder, 'reason', 'moved'));
-  end loop;
-  -- Two statements, each with an index of its own: an "or" may read every open session of the pool.
-  update sessions s set ended_at = now(), end_reason = 'expired'
-  where s.tenant_id = p_tenant and s.pool_id = p_pool and s.seat_no = p_seat and s.ended_at is null and s.session_id <> all (p_live);
+  end if;
+  -- A statement of its own, with an index of its own: an "or" may read every open session of the pool.
   update sessions s set ended_at = now(), end_reason = 'expired'
   where s.tenant_id = p_tenant and s.pool_id = p_pool and s.holder = p_holder and s.attempt = p_attempt and s.ended_at is null;
 
