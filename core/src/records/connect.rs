@@ -70,6 +70,13 @@ impl Records {
             // Every statement of the moves finds its rows by key whatever its arguments. Planning each of a function's dozen anew, as
             // PostgreSQL does by itself when arrays are among them, cost nearly half of its work for an acquire and a release.
             ("plan_cache_mode", "force_generic_plan"),
+            // And so it must be whatever the statistics say: while a table is small, or a partial index was empty when it was last looked
+            // at, reading all of it looks cheaper to the planner than one look by key, and the plan stays for as long as the connection.
+            // Where there is no other way a plan goes by what is off all the same, at a price that would call the compiler: that is off too.
+            ("enable_seqscan", "off"),
+            ("enable_hashjoin", "off"),
+            ("enable_mergejoin", "off"),
+            ("jit", "off"),
         ]);
         let pool = PgPoolOptions::new()
             .max_connections(size)

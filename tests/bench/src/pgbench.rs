@@ -26,8 +26,8 @@ pub(crate) fn turns_per_second(postgres: &Postgres, run: &Run<'_>) -> Option<f64
     let socket = options.get_socket()?.display().to_string();
     let threads = run.clients.min(2);
     let output = Command::new(program())
-        // As the functions' connections: a limit with plans made anew each time would be no limit.
-        .env("PGOPTIONS", "-c plan_cache_mode=force_generic_plan")
+        // As the functions' connections (core/src/records/connect.rs): a limit with other plans, or made anew each time, would be no limit.
+        .env("PGOPTIONS", "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off")
         .args(["-n", "-M", "prepared", "-h", &socket, "-p", "5432", "-U", "service"])
         .args([
             "-c",
