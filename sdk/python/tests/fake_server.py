@@ -245,6 +245,9 @@ class Http:
         self.thread.start()
 
     def close(self) -> None:
+        """Stop; a second time does nothing."""
+        if not self.thread.is_alive():
+            return
         self.server.shutdown()
         self.server.server_close()
         self.thread.join()

@@ -90,19 +90,20 @@ def acquire(context: Context, attempt: str, deadline: float, retries: int) -> Fl
     """Take a seat. Every retry repeats the attempt, so that an answer that was lost is found again and no second session is made."""
     while True:
         try:
-            lease = yield from ask(
-                context,
-                lambda: _wire.acquire_request(context.identity, attempt, context.instance_id),
-                lambda reply, request: _wire.read_acquire(reply, request, context.expected, attempt, context.clock.wall()),
-                deadline,
-                retries,
+            return (
+                yield from ask(
+                    context,
+                    lambda: _wire.acquire_request(context.identity, attempt, context.instance_id),
+                    lambda reply, request: timely(context, _wire.read_acquire(reply, request, context.expected, attempt, context.clock.wall())),
+                    deadline,
+                    retries,
+                )
             )
         except InvalidRequest as error:
             # Only a license that counts processes needs to be told one from another, and it says so.
             if any(field == "instance_id" for field, _ in error.errors) and context.need_instance():
                 continue
             raise
-        return timely(context, lease)
 
 
 def acquire_or_note(context: Context, attempt: str, deadline: float, retries: int) -> Flow[Lease]:
@@ -149,14 +150,15 @@ def poll_pause(context: Context, next_seat_in: int | None) -> float:
 
 def heartbeat(context: Context, lease: Lease, deadline: float, retries: int) -> Flow[Lease]:
     """Show that a session is alive; the extended lease."""
-    extended = yield from ask(
-        context,
-        lambda: _wire.heartbeat_request(lease),
-        lambda reply, request: _wire.read_heartbeat(reply, request, context.expected, lease, context.clock.wall()),
-        deadline,
-        retries,
+    return (
+        yield from ask(
+            context,
+            lambda: _wire.heartbeat_request(lease),
+            lambda reply, request: timely(context, _wire.read_heartbeat(reply, request, context.expected, lease, context.clock.wall())),
+            deadline,
+            retries,
+        )
     )
-    return timely(context, extended)
 
 
 def release(context: Context, session: str, deadline: float, retries: int) -> Flow[datetime]:
@@ -186,7 +188,7 @@ def validate(context: Context, deadline: float, retries: int) -> Flow[Validation
 
 
 def timely(context: Context, lease: Lease) -> Lease:
-    """``lease``, unless it was over before its answer came: that is no lease."""
+    """``lease``, unless it was over before its answer came: that is no lease, and asking again with the same attempt gives one."""
     if lease.ends_at <= context.clock.monotonic():
         raise ServerUnreachable("The license server's answer came after the lease it granted was over. Try again.")
     return lease

@@ -27,8 +27,10 @@ class SyncHttp:
             sent_at = self._context.clock.monotonic()
             over = sent_at + effect.timeout
             with client.stream(**_arguments(self._context, effect)) as response:
+                if _packed(response):
+                    return Fault("somebody sends a compressed answer, which was not asked for")
                 body = b""
-                for chunk in response.iter_raw():
+                for chunk in response.iter_bytes():
                     body += chunk
                     if (fault := _too_much(body, self._context.clock.monotonic() > over)) is not None:
                         return fault
@@ -52,7 +54,7 @@ class SyncHttp:
         if self._given is not None:
             return self._given
         if self._own is None:
-            self._own = httpx.Client(transport=self._transport, follow_redirects=False)
+            self._own = httpx.Client(transport=self._transport, follow_redirects=False, limits=_no_idle())
         return self._own
 
 
@@ -71,8 +73,10 @@ class AsyncHttp:
             sent_at = self._context.clock.monotonic()
             over = sent_at + effect.timeout
             async with client.stream(**_arguments(self._context, effect)) as response:
+                if _packed(response):
+                    return Fault("somebody sends a compressed answer, which was not asked for")
                 body = b""
-                async for chunk in response.aiter_raw():
+                async for chunk in response.aiter_bytes():
                     body += chunk
                     if (fault := _too_much(body, self._context.clock.monotonic() > over)) is not None:
                         return fault
@@ -96,7 +100,7 @@ class AsyncHttp:
         if self._given is not None:
             return self._given
         if self._own is None:
-            self._own = httpx.AsyncClient(transport=self._transport, follow_redirects=False)
+            self._own = httpx.AsyncClient(transport=self._transport, follow_redirects=False, limits=_no_idle())
         return self._own
 
 
@@ -109,6 +113,19 @@ def _arguments(context: Context, effect: Send) -> dict[str, Any]:
         "headers": request_headers(request),
         "timeout": effect.timeout,
     }
+
+
+def _no_idle() -> httpx.Limits:
+    """Connections end with their answer: the next request is minutes away, and no child of a fork ever shares one with us."""
+    import httpx
+
+    return httpx.Limits(max_keepalive_connections=0)
+
+
+def _packed(response: httpx.Response) -> bool:
+    """Whether unpacking the answer could make much of little. Ours are sent as they are."""
+    encoding: str = response.headers.get("content-encoding", "identity")
+    return encoding.lower() != "identity"
 
 
 def _too_much(body: bytes, late: bool) -> Fault | None:

@@ -92,12 +92,11 @@ class SeatCore:
             return max(until - self.now(), 0.0)
 
     def now(self) -> float:
-        """Unix seconds that a clock set back does not set back."""
-        wall = self.context.clock.wall()
-        if self._anchor is None:
-            return wall
-        base, at = self._anchor
-        return max(wall, base + self.context.clock.monotonic() - at)
+        """Unix seconds, as late as they were ever seen here: a clock set back does not set them back. The server's word begins anew."""
+        wall, at = self.context.clock.wall(), self.context.clock.monotonic()
+        if self._anchor is None or wall > self._anchor[0] + at - self._anchor[1]:
+            self._anchor = (wall, at)
+        return self._anchor[0] + at - self._anchor[1]
 
     # --- what happened -------------------------------------------------------------------------------------------------------------
 
