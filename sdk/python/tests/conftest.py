@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +14,10 @@ import pytest
 from coditect_license import AsyncLicenseClient, Clock, LicenseClient
 
 from .fake_server import ISSUER, KEY, ROOTS, FakeServer, Http
+
+SRC = Path(__file__).resolve().parents[1] / "src"
+# Programs that tests start find the package as it stands here, installed or not.
+os.environ["PYTHONPATH"] = os.pathsep.join([str(SRC), str(SRC.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
 
 START = 1_795_700_000.0
 

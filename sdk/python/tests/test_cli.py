@@ -107,7 +107,7 @@ def test_login_uses_the_keyring_where_there_is_one(cli: Cli) -> None:
         "    def set_password(self, s, u, p): FILE.write_text(json.dumps([s, u, p]))\n"
         "    def get_password(self, s, u): return json.loads(FILE.read_text())[2] if FILE.exists() else None\n"
     )
-    cli.env |= {"PYTHON_KEYRING_BACKEND": "fake_keyring.Ring", "PYTHONPATH": str(cli.home)}
+    cli.env |= {"PYTHON_KEYRING_BACKEND": "fake_keyring.Ring", "PYTHONPATH": os.pathsep.join([str(cli.home), os.environ["PYTHONPATH"]])}
     cli.login()
     assert KEY not in profile(cli).read_text() and json.loads((cli.home / "ring.json").read_text())[2] == KEY
     assert cli.json("status")["license"]["number"] == NUMBER

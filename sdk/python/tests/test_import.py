@@ -20,7 +20,7 @@ print(json.dumps([ours, threading.active_count()]))
 
 def modules(code: str) -> tuple[set[str], int]:
     """The modules that running ``code`` adds to a bare interpreter, and its threads."""
-    told = subprocess.run([sys.executable, "-I", "-c", TOLD.format(code=code)], capture_output=True, text=True, check=True)
+    told = subprocess.run([sys.executable, "-c", TOLD.format(code=code)], capture_output=True, text=True, check=True)
     names, threads = json.loads(told.stdout)
     return set(names), threads
 
@@ -54,7 +54,7 @@ _lifecycle._once()
 ours = [f for f in registered if getattr(f, "__module__", "").startswith("coditect_license")]
 assert len(ours) == 2, "with the first seat, and only then"
 """
-    subprocess.run([sys.executable, "-I", "-c", code], check=True)
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_a_client_that_is_made_starts_nothing_and_asks_nobody() -> None:

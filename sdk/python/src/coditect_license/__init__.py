@@ -3,7 +3,8 @@
     from coditect_license import LicenseClient
     with LicenseClient("https://licenses.example.com", key="CODI-…", product="studio", version="1.2.3") as client:
         with client.seat() as seat:
-            if seat.has("cloud"): ...
+            if seat.has("cloud"):
+                ...
 
 Importing this package imports nothing else and starts nothing: names are looked up when they are first used (PEP 562).
 """
