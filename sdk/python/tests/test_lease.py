@@ -176,3 +176,12 @@ def test_a_short_sleep_is_noticed_within_a_slice_of_the_wait(world: World, clock
     before = len(server.calls)
     world.run(16)
     assert server.verbs()[before:] == ["heartbeat"]
+
+
+def test_nobody_can_wish_a_client_away_for_more_than_an_hour(world: World, server: FakeServer) -> None:
+    world.start()
+    server.broken = lambda _: httpx.Response(503, json={"code": "seats_unavailable"}, headers={"retry-after": "99999999"})
+    world.run(20_000)
+    server.broken = None
+    world.run(3601)
+    assert world.state() is State.ONLINE

@@ -131,6 +131,22 @@ assert signal.getsignal(signal.SIGTERM) is mine
 
 
 @POSIX
+def test_two_seats_with_signals_released_in_any_order_still_hand_on_to_the_host(http: Http, tmp_path: Path) -> None:
+    code = """
+heard = []
+signal.signal(signal.SIGTERM, lambda *a: heard.append(1))
+first, second = client.seat(release_on_signals=True), client.seat(release_on_signals=True)
+first.release()
+os.kill(os.getpid(), signal.SIGTERM)
+assert heard == [1] and second.state is State.GONE
+second.release()
+os.kill(os.getpid(), signal.SIGTERM)
+assert heard == [1, 1]
+"""
+    run(http, tmp_path, code)
+
+
+@POSIX
 def test_without_asking_no_handler_is_touched(http: Http, tmp_path: Path) -> None:
     code = """
 before = [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)]
@@ -280,3 +296,32 @@ while seat.state is not State.GONE: assert time.monotonic() < deadline; time.sle
     status, out, err = program.end()
     assert status == 0, err
     assert out.splitlines()[0] == "problem"
+
+
+@POSIX
+def test_a_disk_that_takes_nothing_costs_a_program_only_the_offline_start(http: Http, tmp_path: Path) -> None:
+    code = """
+import resource
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # every write to a file fails now, as on a full disk
+with client.seat() as seat:
+    assert seat.state is State.ONLINE and seat.problem is None
+    print(client.store_problem)
+"""
+    status, out, err = Program(http, tmp_path, code).end()
+    assert status == 0, err
+    assert "cannot be kept" in out and list(tmp_path.iterdir()) == [], "and nothing half-written is left"
+
+
+@POSIX
+def test_a_home_that_is_none_costs_a_program_only_the_offline_start(http: Http, tmp_path: Path) -> None:
+    code = """
+for name in [n for n in os.environ if n.startswith("XDG_")]: del os.environ[name]
+os.environ["HOME"] = "/dev/null"
+homeless = LicenseClient(client._context.server, key=client._context.key.text, product="studio", roots=client._context._roots)
+with homeless.seat() as seat:
+    assert seat.state is State.ONLINE and seat.problem is None
+    print(homeless.store_problem)
+"""
+    status, out, err = Program(http, tmp_path, code).end()
+    assert status == 0, err
+    assert "cannot be" in out and "/dev/null" in out

@@ -114,6 +114,20 @@ def test_started_offline_it_comes_online_by_itself(world: World, again: Callable
     assert [body["attempt"] for body in server.bodies("acquire")][-1] == run.core.attempt
 
 
+def test_two_seats_started_offline_are_two_sessions_once_the_server_is_back(world: World, again: Callable[[], World], server: FakeServer) -> None:
+    world.start()
+    first = again()
+    first.start()
+    second = World(world.context, world.server, world.clock, down=True)
+    second.start()
+    first.down = second.down = False
+    first.run(60)
+    second.run(60)
+    assert first.state() is second.state() is State.ONLINE
+    assert first.core.lease is not None and second.core.lease is not None
+    assert first.core.lease.session != second.core.lease.session
+
+
 def test_an_expired_grace_starts_nothing_and_says_so(world: World, again: Callable[[], World]) -> None:
     world.start()
     run = again()

@@ -24,7 +24,9 @@ from ._wire import Fault
 
 if TYPE_CHECKING:
     import httpx
+    from typing_extensions import Unpack
 
+    from ._client_base import Settings
     from ._context import Context
 
 T = TypeVar("T")
@@ -161,7 +163,7 @@ class AsyncLicenseClient(ClientBase):
         *,
         transport: httpx.AsyncBaseTransport | None = None,
         http_client: httpx.AsyncClient | None = None,
-        **settings: Any,  # noqa: ANN401 - see ClientBase
+        **settings: Unpack[Settings],
     ) -> None:
         super().__init__(server, **settings)
         self._http = AsyncHttp(self._context, transport, http_client)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from . import _flows as flows
 from . import _lifecycle as lifecycle
@@ -19,6 +19,9 @@ from ._types import Lease, SeatEvent, Validation
 
 if TYPE_CHECKING:
     import httpx
+    from typing_extensions import Unpack
+
+    from ._client_base import Settings
 
 T = TypeVar("T")
 
@@ -36,7 +39,7 @@ class LicenseClient(ClientBase):
         *,
         transport: httpx.BaseTransport | None = None,
         http_client: httpx.Client | None = None,
-        **settings: Any,  # noqa: ANN401 - see ClientBase
+        **settings: Unpack[Settings],
     ) -> None:
         super().__init__(server, **settings)
         self._http = SyncHttp(self._context, transport, http_client)
@@ -104,6 +107,8 @@ class LicenseClient(ClientBase):
         """Give every seat of this client back and close its connections."""
         with self._lock:
             seats, self._seats = self._seats, []
+        for seat in seats:
+            seat._begin_release()
         for seat in seats:
             seat.release()
         self._http.close()

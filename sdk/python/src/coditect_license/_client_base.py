@@ -3,11 +3,39 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from ._clock import Clock
 from ._context import Context
 from ._identity import System
 from ._roots import RootsLike
+
+if TYPE_CHECKING:
+    from typing_extensions import Required, TypedDict
+
+    class Settings(TypedDict, total=False):
+        """The keyword arguments of :class:`ClientBase`, for those who pass them on."""
+
+        key: Required[str]
+        product: Required[str]
+        version: str | None
+        roots: RootsLike | None
+        issuer: str | None
+        pool: str | None
+        hardware_id: str | None
+        instance_id: str | None
+        installation: str | os.PathLike[str] | None
+        project_root: str | os.PathLike[str] | None
+        hostname: str | None
+        deployment: str | None
+        project: str | None
+        timeout: float
+        max_retries: int
+        offline: bool
+        cache_dir: str | os.PathLike[str] | None
+        allow_http: bool
+        clock: Clock | None
+        system: System | None
 
 
 class ClientBase:

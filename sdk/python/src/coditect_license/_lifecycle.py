@@ -77,7 +77,8 @@ def _once() -> None:
 
 def _in_child() -> None:
     for thing in list(_forkable):
-        thing._after_fork()
+        with contextlib.suppress(Exception):
+            thing._after_fork()
     _live.clear()
 
 
@@ -111,7 +112,7 @@ class SignalRelease:
             with contextlib.suppress(ValueError, OSError):
                 if signal.getsignal(number) == self._handle:
                     signal.signal(number, before)
-        self._before.clear()
+        # What was before stays known: a handler set since then may still hand on to ours.
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         before = self._before.get(number, signal.SIG_DFL)

@@ -136,6 +136,9 @@ class SeatCore:
             self.claims, self.problem = claims, error
             self._anchor = (now, self.context.clock.monotonic())
             self.fault(error, self.generation)
+            # The attempt goes on being this seat's; another start must not repeat it.
+            if self.attempt in self.context.unsettled:
+                self.context.unsettled.remove(self.attempt)
         return None
 
     def fault(self, error: LicenseError, generation: int) -> None:
@@ -147,7 +150,8 @@ class SeatCore:
             self.session_lost = self.session_lost or isinstance(error, UnknownSession)
             # 10 to 20 s for the usual lease of 355 s, in proportion for shorter ones.
             draw = min(max(self.last_span / 35, 0.25), 10.0) * self.context.rng.uniform(1.0, 2.0)
-            wish = error.retry_after or 0.0 if isinstance(error, errors.ServerUnreachable) else 0.0
+            # At most an hour: whoever says so may not be the server.
+            wish = min(error.retry_after or 0.0, HOUR) if isinstance(error, errors.ServerUnreachable) else 0.0
             left = self.lease_left
             if left > 0:
                 self._misses = 0
