@@ -1,0 +1,10 @@
+"""Any service: it knows nothing of licenses. `coditect-license run` around it holds the seat (see the Dockerfile)."""
+
+import signal
+import threading
+
+stop = threading.Event()
+signal.signal(signal.SIGTERM, lambda *_: stop.set())
+print("serving", flush=True)
+stop.wait()
+print("stopped", flush=True)

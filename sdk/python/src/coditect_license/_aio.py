@@ -1,0 +1,225 @@
+"""The client of asyncio programs: the same flows, carried out by tasks."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Awaitable, Callable, Generator
+from datetime import datetime
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from . import _flows as flows
+from . import _life as life
+from . import _lifecycle as lifecycle
+from ._client_base import ClientBase
+from ._errors import LicenseError, NoSeats
+from ._http import AsyncHttp, SyncHttp
+from ._seat import SeatView
+from ._seat_core import SeatCore
+from ._types import Lease, SeatEvent, Validation
+from ._wire import Fault
+
+if TYPE_CHECKING:
+    import httpx
+    from typing_extensions import Unpack
+
+    from ._client_base import Settings
+    from ._context import Context
+
+T = TypeVar("T")
+_log = logging.getLogger("coditect_license")
+
+
+async def drive(flow: flows.Flow[T], send: Callable[[flows.Send], Awaitable[flows.Answer]], wait: Callable[[float], Awaitable[None]]) -> T:
+    """Carry a flow out; the sister of :func:`coditect_license._flows.drive`."""
+    answer: flows.Answer = None
+    while True:
+        try:
+            effect = flow.send(answer)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+        if isinstance(effect, flows.Send):
+            try:
+                # The hard end for what has no timeout of its own, such as a resolver.
+                answer = await asyncio.wait_for(send(effect), effect.timeout + 0.5)
+            except asyncio.TimeoutError:
+                answer = Fault(f"no answer within {effect.timeout:.1f} s")
+        else:
+            await wait(effect.seconds)
+            answer = None
+
+
+class AsyncSeat(SeatView):
+    """A seat that is held until it is released. Made by :meth:`AsyncLicenseClient.seat`; ``async with`` it, or ``await`` it.
+
+    One task sends a heartbeat when the server wants one. It never raises into the program; ``on_event`` is called in the event loop.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        http: AsyncHttp,
+        *,
+        wait: float | None,
+        on_wait: Callable[[NoSeats, float], None] | None,
+        reacquire: bool,
+        on_event: Callable[[SeatEvent], None] | None,
+    ) -> None:
+        super().__init__(SeatCore(context, reacquire=reacquire, on_event=on_event))
+        self._http, self._wait_for, self._on_wait = http, wait, on_wait
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._session: str | None = None
+        self._told = False
+
+    def __await__(self) -> Generator[Any, None, AsyncSeat]:
+        return self._open().__await__()
+
+    async def __aenter__(self) -> AsyncSeat:
+        return await self._open()
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self.release()
+
+    async def release(self, timeout: float = 5.0) -> bool:
+        """Give the seat back; again and again the same. Never raises, and waits at most ``timeout`` seconds. True if the server knows."""
+        self._begin_release()
+        self._wake.set()
+        if self._task is not None and self._task is not asyncio.current_task():
+            # Shielded: a release that takes longer goes on behind whoever does not wait for it.
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(asyncio.shield(self._task), timeout)
+        lifecycle.dismiss(self)
+        return self._told
+
+    def retry_now(self) -> None:
+        """Ask the server now instead of when it is due. To be called in the event loop."""
+        self._core.nudged = True
+        self._wake.set()
+
+    async def _open(self) -> AsyncSeat:
+        if self._task is not None:
+            return self
+        context = self._core.context
+        budget = context.timeout if self._wait_for is None else max(self._wait_for, context.timeout)
+        deadline = context.clock.monotonic() + budget
+        first = life.start(self._core, deadline, None if self._wait_for is None else deadline, self._on_wait)
+        lifecycle.adopt(self)
+        try:
+            await drive(first, self._http.send, self._wait)
+        except BaseException:
+            self._begin_release()
+            lifecycle.dismiss(self)
+            raise
+        self._task = asyncio.create_task(self._run(), name="coditect-license-seat")
+        return self
+
+    async def _run(self) -> None:
+        while not self._core.over:
+            try:
+                await drive(life.keep(self._core), self._http.send, self._wait)
+            except Exception as error:  # noqa: BLE001 - a mistake of ours must not cost the program its seat
+                _log.exception("a heartbeat failed in an unexpected way")
+                self._core.fault(LicenseError(f"A heartbeat failed in an unexpected way: {error!r}. Report it."), self._core.generation)
+                await self._wait(self._core.next_pause())
+        deadline = self._core.context.clock.monotonic() + flows.TRY_SECONDS
+        try:
+            self._told = await drive(life.give_back(self._core, self._session, deadline), self._http.send, asyncio.sleep)
+        except Exception:  # noqa: BLE001 - as above
+            _log.exception("giving a seat back failed; its lease runs out by itself")
+
+    async def _wait(self, seconds: float) -> None:
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._wake.wait(), seconds)
+        self._wake.clear()
+
+    def _begin_release(self) -> None:
+        lease = self._core.close()
+        if lease is not None:
+            self._session = lease.session
+
+    def _end_release(self, timeout: float) -> bool:
+        """At the end of the process: the loop is over, so the one request is sent without it."""
+        if self._session is not None and not self._told:
+            http = SyncHttp(self._core.context, None, None)
+            deadline = self._core.context.clock.monotonic() + timeout
+            self._told = flows.drive(life.give_back(self._core, self._session, deadline), http.send, time.sleep)
+        return self._told
+
+    def _after_fork(self) -> None:
+        self._core.forked()
+        self._task = self._session = None
+
+
+class AsyncLicenseClient(ClientBase):
+    """:class:`LicenseClient` for asyncio, with the same settings and the same answers; an async context manager."""
+
+    def __init__(
+        self,
+        server: str,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+        http_client: httpx.AsyncClient | None = None,
+        **settings: Unpack[Settings],
+    ) -> None:
+        super().__init__(server, **settings)
+        self._http = AsyncHttp(self._context, transport, http_client)
+        self._seats: list[AsyncSeat] = []
+
+    def seat(
+        self,
+        *,
+        wait: float | None = None,
+        on_wait: Callable[[NoSeats, float], None] | None = None,
+        on_event: Callable[[SeatEvent], None] | None = None,
+        reacquire: bool = True,
+    ) -> AsyncSeat:
+        """A seat, taken when it is entered (``async with``) or awaited. Arguments and exceptions as :meth:`LicenseClient.seat`.
+
+        Signals are the event loop's business here: call ``await seat.release()`` from a handler set with ``loop.add_signal_handler``.
+        """
+        seat = AsyncSeat(self._context, self._http, wait=wait, on_wait=on_wait, reacquire=reacquire, on_event=on_event)
+        lifecycle.watch_forks(self)
+        self._seats = [*(held for held in self._seats if held.state.value != "gone"), seat]
+        return seat
+
+    async def acquire(self) -> Lease:
+        """As :meth:`LicenseClient.acquire`."""
+        attempt = self._context.draw_attempt()
+        return await self._call(lambda over: flows.acquire_or_note(self._context, attempt, over, self._context.max_retries))
+
+    async def heartbeat(self, lease: Lease) -> Lease:
+        """As :meth:`LicenseClient.heartbeat`."""
+        return await self._call(lambda over: flows.heartbeat(self._context, lease, over, self._context.max_retries))
+
+    async def release(self, lease: Lease) -> datetime:
+        """As :meth:`LicenseClient.release`."""
+        return await self._call(lambda over: flows.release(self._context, lease.session, over, self._context.max_retries))
+
+    async def validate(self) -> Validation:
+        """As :meth:`LicenseClient.validate`."""
+        return await self._call(lambda over: flows.validate(self._context, over, self._context.max_retries))
+
+    async def close(self) -> None:
+        """Give every seat of this client back and close its connections."""
+        seats, self._seats = self._seats, []
+        for seat in seats:
+            await seat.release()
+        await self._http.close()
+
+    async def __aenter__(self) -> AsyncLicenseClient:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self.close()
+
+    async def _call(self, build: Callable[[float], flows.Flow[T]]) -> T:
+        return await drive(build(self._context.clock.monotonic() + self._context.timeout), self._http.send, asyncio.sleep)
+
+    def _after_fork(self) -> None:
+        self._seats = []
+        self._context.after_fork()
+        self._http.after_fork()

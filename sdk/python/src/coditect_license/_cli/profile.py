@@ -1,0 +1,105 @@
+"""The settings of the command line: arguments, else the environment, else what ``login`` kept.
+
+``login`` keeps them in ``profile.json`` in the platform's configuration directory, mode 0600; the license key goes into the operating
+system's keyring instead where the ``keyring`` package finds one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from .._client import LicenseClient
+from .._errors import ConfigurationError
+from .._files import write_private
+from .._jws import loads
+
+NAMES = ("server", "product", "key", "pool", "issuer", "roots", "hardware_id")
+SERVICE = "coditect-license"
+
+
+def path() -> Path:
+    """Where the settings are kept."""
+    import platformdirs
+
+    return platformdirs.user_config_path("coditect-license", appauthor=False) / "profile.json"
+
+
+def kept() -> dict[str, Any]:
+    """What ``login`` kept; nothing where it was never called. Raises :class:`ConfigurationError` if it cannot be read."""
+    try:
+        value = loads(path().read_bytes())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"The settings in {path()} cannot be read ({error}). Log in again: coditect-license login.") from error
+    if not isinstance(value, dict):
+        raise ConfigurationError(f"The settings in {path()} are of the wrong form. Log in again: coditect-license login.")
+    if value.pop("key_in", None) == "keyring":
+        value["key"] = _from_keyring(str(value.get("server")), str(value.get("product")))
+    return value
+
+
+def settings(options: argparse.Namespace) -> dict[str, Any]:
+    """All settings, as far as they are known."""
+    found: dict[str, Any] = dict(kept())
+    for name in NAMES:
+        given = getattr(options, name) or os.environ.get(f"CODITECT_LICENSE_{name.upper()}")
+        if given:
+            found[name] = Path(given) if name == "roots" else given
+    return found
+
+
+def client(options: argparse.Namespace, **more: Any) -> LicenseClient:  # noqa: ANN401 - settings of LicenseClient
+    """A client by these settings. Raises :class:`ConfigurationError` with what is missing."""
+    found = settings(options)
+    return client_of(found, options, **more)
+
+
+def client_of(found: dict[str, Any], options: argparse.Namespace, **more: Any) -> LicenseClient:  # noqa: ANN401 - as above
+    """A client by settings that were found."""
+    missing = [name for name in ("server", "product", "key") if not found.get(name)]
+    if missing:
+        names = " and ".join(f"--{name}" for name in missing)
+        raise ConfigurationError(f"{names} is not known. Log in once (coditect-license login), or give it here or in the environment.")
+    usual: dict[str, Any] = {name: found.get(name) for name in NAMES if name != "server"}
+    usual |= {"timeout": options.timeout, "allow_http": options.allow_http}
+    return LicenseClient(found["server"], **usual | more)
+
+
+def keep(found: dict[str, Any], *, keyring: bool) -> str:
+    """Keep settings for later. Where the key is now: ``keyring`` or ``file``. Raises :class:`ConfigurationError`."""
+    value = {name: found[name] for name in NAMES if found.get(name)}
+    place = "keyring" if keyring and _to_keyring(value["server"], value["product"], value["key"]) else "file"
+    if place == "keyring":
+        del value["key"]
+        value["key_in"] = place
+    try:
+        path().parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_private(path(), json.dumps(value, indent=2) + "\n")
+    except OSError as error:
+        raise ConfigurationError(f"The settings cannot be kept in {path()}: {error.strerror}.") from error
+    return place
+
+
+def _to_keyring(server: str, product: str, key: str) -> bool:
+    """Whether there is a keyring and it took the key. A missing, locked or broken one is no reason to fail: there is the file."""
+    with contextlib.suppress(Exception):
+        import keyring
+
+        if keyring.get_keyring().priority >= 1:
+            keyring.set_password(SERVICE, f"{product}@{server}", key)
+            return keyring.get_password(SERVICE, f"{product}@{server}") == key
+    return False
+
+
+def _from_keyring(server: str, product: str) -> str | None:
+    with contextlib.suppress(Exception):
+        import keyring
+
+        return keyring.get_password(SERVICE, f"{product}@{server}")
+    return None

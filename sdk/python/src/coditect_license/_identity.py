@@ -1,0 +1,231 @@
+"""Who this is: the machine, hashed with the product as salt, and how the program is deployed.
+
+The id that leaves the machine is ``HMAC-SHA-256(machine id, product …)``: two products of two vendors cannot compare notes, and nobody can
+turn it back into the machine's id (the construction of sd_id128_get_machine_app_specific(3)).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import re
+import socket
+import sys
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ._errors import ConfigurationError
+from ._files import write_private
+
+_PRINTABLE = re.compile(r"[\x20-\x7e]{8,128}\Z")
+
+_CI_JOBS = {
+    # One variable each that names a single job, so that a job's processes share a seat and two jobs do not.
+    "GITHUB_RUN_ID": ("GITHUB_REPOSITORY", "GITHUB_RUN_ID", "GITHUB_RUN_ATTEMPT", "GITHUB_JOB", "RUNNER_NAME"),
+    "GITLAB_CI": ("CI_SERVER_HOST", "CI_JOB_ID"),
+    "CIRCLECI": ("CIRCLE_WORKFLOW_JOB_ID", "CIRCLE_BUILD_URL", "CIRCLE_NODE_INDEX"),
+    "BUILDKITE": ("BUILDKITE_JOB_ID",),
+    "JENKINS_URL": ("JENKINS_URL", "BUILD_TAG", "EXECUTOR_NUMBER"),
+    "TF_BUILD": ("SYSTEM_COLLECTIONID", "SYSTEM_JOBID", "BUILD_BUILDID"),
+    "TEAMCITY_VERSION": ("TEAMCITY_BUILDCONF_NAME", "BUILD_NUMBER"),
+    "TRAVIS": ("TRAVIS_JOB_ID",),
+    "BITBUCKET_BUILD_NUMBER": ("BITBUCKET_REPO_UUID", "BITBUCKET_BUILD_NUMBER", "BITBUCKET_STEP_UUID"),
+    "CODEBUILD_BUILD_ID": ("CODEBUILD_BUILD_ID",),
+    "BUILDER_OUTPUT": ("PROJECT_ID", "BUILD_ID"),
+}
+
+
+@dataclass(frozen=True)
+class System:
+    """What identity is read from. Tests describe other machines with it."""
+
+    env: Mapping[str, str]
+    root: Path
+    platform: str
+    data_dir: Callable[[], Path]
+    hostname: Callable[[], str]
+    node: Callable[[], int] = uuid.getnode
+    registry: Callable[[], str | None] = lambda: None
+    """The Windows machine GUID."""
+    ioreg: Callable[[], str | None] = lambda: None
+    """The macOS platform UUID."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What was found out about this machine."""
+
+    id: str
+    """Raw, for hashing; not to be sent, logged or shown."""
+    source: str
+    """Where the id came from, for people: ``machine-id``, ``container``, ``ci``, ``own`` …"""
+    deployment: str
+    """``desktop``, ``container`` or ``ci``."""
+    instance: str | None
+    """The platform's name for this container or job; ``None`` on a desktop."""
+
+
+def this_system() -> System:
+    """The machine this runs on."""
+    return System(
+        env=os.environ,
+        root=Path("/"),
+        platform=sys.platform,
+        data_dir=_data_dir,
+        hostname=socket.gethostname,
+        registry=_windows_guid,
+        ioreg=_macos_uuid,
+    )
+
+
+def find_machine(system: System) -> Machine:
+    """The machine, by the first of: a CI job, a container, the OS's machine id, an id of our own that is kept, the network card.
+
+    A container's ``/etc/machine-id`` comes with its image and is the same everywhere the image runs, so the instance counts there.
+    Never raises: a machine with nothing to tell it by is known by its host name.
+    """
+    job = _ci_job(system.env)
+    container = _container(system)
+    if job is not None:
+        return Machine(job, "ci", "ci", _instance(job))
+    if container is not None:
+        return Machine(container, "container", "container", _instance(container))
+    for source, found in (("machine-id", _os_machine_id(system)), ("own", _own_id(system)), ("network card", _network_card(system))):
+        if found:
+            return Machine(found, source, "desktop", None)
+    return Machine(f"host:{system.hostname()}", "host name", "desktop", None)
+
+
+def hardware_id(machine_id: str, product: str, *parts: str) -> str:
+    """The salted hash that is sent as ``hardware_id``: 64 hexadecimal digits."""
+    message = b"coditect-license/hardware-v1"
+    for part in (product, *parts):
+        message += len(part.encode()).to_bytes(4, "big") + part.encode()
+    return hmac.new(machine_id.encode(), message, hashlib.sha256).hexdigest()
+
+
+def installation_parts(installation: str | os.PathLike[str], project_root: str | os.PathLike[str] | None) -> tuple[str, str, str]:
+    """What tells one installation from another on a machine: its resolved path and the project's root.
+
+    Links are followed, so that several links to one installation are one installation and cost one seat.
+    """
+    resolved = os.path.normcase(os.path.realpath(installation))
+    root = "" if project_root is None else os.path.normcase(os.path.realpath(project_root))
+    return ("installation", resolved, root)
+
+
+def checked(name: str, value: str) -> str:
+    """``value`` if it may be sent as an id: 8 to 128 printable ASCII characters. Raises :class:`ConfigurationError`."""
+    if not _PRINTABLE.match(value):
+        raise ConfigurationError(f"{name} must be 8 to 128 printable ASCII characters. Give another one, or none to use the machine's own.")
+    return value
+
+
+def _instance(platform_id: str) -> str:
+    """A platform's id as an ``instance_id``: hashed, since some carry the names of projects."""
+    return "i-" + hashlib.sha256(platform_id.encode()).hexdigest()
+
+
+def _ci_job(env: Mapping[str, str]) -> str | None:
+    for marker, names in _CI_JOBS.items():
+        if env.get(marker):
+            values = [env.get(name, "") for name in names]
+            if any(values):
+                return "ci:" + "\0".join([marker, *values])
+    if env.get("CI", "").lower() in ("true", "1") and env.get("BUILD_ID"):
+        return "ci:" + env["BUILD_ID"]
+    return None
+
+
+def _container(system: System) -> str | None:
+    """The container's own id, or ``None`` outside of one. Kubernetes, Docker, Podman, ECS and Cloud Run are known."""
+    env = system.env
+    ecs = env.get("ECS_CONTAINER_METADATA_URI_V4") or env.get("ECS_CONTAINER_METADATA_URI")
+    if ecs:
+        return f"ecs:{ecs.rstrip('/').rsplit('/', 1)[-1]}"
+    if env.get("KUBERNETES_SERVICE_HOST"):
+        return f"pod:{env.get('POD_UID') or env.get('HOSTNAME') or system.hostname()}"
+    marked = (system.root / ".dockerenv").exists() or (system.root / "run/.containerenv").exists()
+    in_cgroup = re.search(r"(?:docker|libpod|containerd|kubepods)\S*?([0-9a-f]{64})", _text(system.root / "proc/self/cgroup"))
+    if in_cgroup:
+        return f"cgroup:{in_cgroup.group(1)}"
+    if marked or env.get("container") or env.get("K_SERVICE"):
+        # With cgroups v2 the id shows in the mounts of the files the engine puts in; Cloud Run gives each instance a host name.
+        mounted = re.search(r"/containers/(?:overlay-containers/)?([0-9a-f]{64})/", _text(system.root / "proc/self/mountinfo"))
+        revision = env.get("K_REVISION", "")
+        return f"mount:{mounted.group(1)}" if mounted else f"host:{revision}:{system.hostname()}:{_boot(system)}"
+    return None
+
+
+def _boot(system: System) -> str:
+    return _text(system.root / "proc/sys/kernel/random/boot_id").strip()
+
+
+def _os_machine_id(system: System) -> str | None:
+    if system.platform == "win32":
+        found = system.registry()
+    elif system.platform == "darwin":
+        found = system.ioreg()
+    else:
+        found = _text(system.root / "etc/machine-id").strip() or _text(system.root / "var/lib/dbus/machine-id").strip()
+    # "uninitialized" is what systemd writes into images that are still to be started.
+    return f"os:{found.lower()}" if found and found != "uninitialized" else None
+
+
+def _own_id(system: System) -> str | None:
+    """A UUID of our own, kept in the user's data directory; ``None`` where nothing can be kept."""
+    try:
+        path = system.data_dir() / "machine-id"
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            write_private(path, f"{uuid.uuid4()}\n", replace=False)
+        return f"own:{uuid.UUID(path.read_text('ascii').strip())}"
+    except (OSError, ValueError):
+        return None
+
+
+def _network_card(system: System) -> str | None:
+    node = system.node()
+    # RFC 9562 section 6.10: a node id that was drawn has the multicast bit set, and is another one after the next start.
+    return None if node >> 40 & 1 else f"card:{node:012x}"
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8", "replace")[:65536]
+    except OSError:
+        return ""
+
+
+def _data_dir() -> Path:
+    import platformdirs
+
+    return platformdirs.user_data_path("coditect-license", appauthor=False)
+
+
+def _windows_guid() -> str | None:
+    if sys.platform != "win32":
+        return None
+    import winreg
+
+    try:
+        with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, r"SOFTWARE\Microsoft\Cryptography", 0, winreg.KEY_READ | winreg.KEY_WOW64_64KEY) as key:
+            return str(winreg.QueryValueEx(key, "MachineGuid")[0])
+    except OSError:
+        return None
+
+
+def _macos_uuid() -> str | None:
+    import subprocess
+
+    try:
+        told = subprocess.run(
+            ["/usr/sbin/ioreg", "-rd1", "-c", "IOPlatformExpertDevice"], capture_output=True, text=True, timeout=5, check=False
+        ).stdout
+    except (OSError, subprocess.SubprocessError):
+        return None
+    found = re.search(r'"IOPlatformUUID" = "([^"]+)"', told)
+    return found.group(1) if found else None

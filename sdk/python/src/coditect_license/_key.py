@@ -1,0 +1,52 @@
+"""License keys, as far as a client can judge them: form, check symbol and the public number.
+
+``CODI-`` and six groups of five symbols of Crockford's base32: 13 spell the license's number, 16 the secret, 1 checks for typing errors
+(Luhn modulo 32). Case, hyphens, spaces and look-alikes are forgiven (docs/API.md, License keys).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ._errors import InvalidKey
+
+_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_LOOKALIKES = str.maketrans("OIL", "011")
+
+
+@dataclass(frozen=True)
+class LicenseKey:
+    """A well-formed key. Does not print its secret."""
+
+    text: str = field(repr=False)
+    """The canonical form."""
+    number: str
+    """The license's public number, 13 symbols."""
+
+
+def parse_key(text: str) -> LicenseKey:
+    """Read a key as a person may have typed it.
+
+    Raises :class:`InvalidKey` with what is wrong; the text of the error never repeats the key.
+    """
+    symbols = text.strip().replace("-", "").replace(" ", "").upper().translate(_LOOKALIKES)
+    body = symbols[4:]
+    # "CODI" itself was translated: its O and I look like 0 and 1.
+    if symbols[:4] != "C0D1" or len(body) != 30 or any(symbol not in _ALPHABET for symbol in body):
+        raise InvalidKey("The license key must be CODI- followed by six groups of five letters and digits. Copy it again, whole.")
+    values = [_ALPHABET.index(symbol) for symbol in body]
+    if _luhn(values) != 0:
+        raise InvalidKey("The license key is mistyped: its check symbol does not fit. Compare it with the one you were given.")
+    if values[0] > 15:  # 13 symbols hold 65 bits, numbers have 64
+        raise InvalidKey("The license key was never made by a license server. Copy it again, whole.")
+    groups = "-".join(body[at : at + 5] for at in range(0, 30, 5))
+    return LicenseKey(text=f"CODI-{groups}", number=body[:13])
+
+
+def _luhn(values: list[int]) -> int:
+    """Luhn's sum modulo 32, the check symbol last; 0 when they agree."""
+    total = 0
+    for at, value in enumerate(reversed(values)):
+        doubled = value * 2
+        total += (doubled // 32 + doubled % 32) if at % 2 else value
+    return total % 32

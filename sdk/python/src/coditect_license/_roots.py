@@ -1,0 +1,129 @@
+"""The root public keys a client pins: RSA-4096, given as a JWK set or PEM by the program, else those this package was built with.
+
+What a server publishes at ``/.well-known/license-keys`` is for pinning beforehand; fetched at run time it proves nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ._errors import ConfigurationError
+from ._jws import base64url, loads, thumbprint, unbase64url
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
+RootsLike = Mapping[str, Any] | str | bytes | os.PathLike[str]
+"""A JWK set as a mapping, its JSON text, PEM text, or the path of a file with either."""
+
+
+@dataclass(frozen=True)
+class RootKey:
+    """One pinned key. Its name is computed, never believed."""
+
+    kid: str
+    public: RSAPublicKey
+
+    def verifies(self, message: bytes, signature: bytes) -> bool:
+        """Whether ``signature`` is this key's over ``message`` (RS256, RFC 7518 section 3.3)."""
+        from cryptography.exceptions import InvalidSignature
+        from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+        from cryptography.hazmat.primitives.hashes import SHA256
+
+        try:
+            self.public.verify(signature, message, PKCS1v15(), SHA256())
+        except InvalidSignature:
+            return False
+        return True
+
+
+def packaged_text() -> str:
+    """The key set this package was built with; a vendor replaces ``roots.json`` in its own build."""
+    return (Path(__file__).parent / "roots.json").read_text("utf-8")
+
+
+def load_roots(given: RootsLike | None) -> tuple[RootKey, ...]:
+    """The keys to trust, at least one.
+
+    Raises :class:`ConfigurationError` if there is none, or one is no RSA key of 4096 bits.
+    """
+    text: str | bytes | Mapping[str, Any]
+    if given is None:
+        text = packaged_text()
+    elif isinstance(given, os.PathLike) or (isinstance(given, str) and "{" not in given and "-----" not in given):
+        try:
+            text = Path(given).read_bytes()
+        except OSError as error:
+            raise ConfigurationError(f"The root keys cannot be read from {given}: {error.strerror}. Check roots=….") from error
+    else:
+        text = given
+    keys = _read(text)
+    if not keys:
+        raise ConfigurationError(
+            "No root key is pinned, so no answer could be believed. Pass roots=… (the JSON of the server's "
+            "/.well-known/license-keys, fetched once and kept in your program), or build the package with its roots.json filled in."
+        )
+    return keys
+
+
+def _read(given: str | bytes | Mapping[str, Any]) -> tuple[RootKey, ...]:
+    if isinstance(given, Mapping):
+        return _jwks(given)
+    text = given.decode("utf-8", "replace") if isinstance(given, bytes) else given
+    if "-----BEGIN" in text:
+        return _pem(text)
+    try:
+        value = loads(text)
+    except ValueError as error:
+        raise ConfigurationError("The root keys are neither a JWK set nor PEM. Check roots=….") from error
+    if not isinstance(value, dict):
+        raise ConfigurationError("The root keys are no JWK set: it is a JSON object with a list named keys. Check roots=….")
+    return _jwks(value)
+
+
+def _jwks(value: Mapping[str, Any]) -> tuple[RootKey, ...]:
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicNumbers
+
+    keys = value.get("keys")
+    if not isinstance(keys, list):
+        raise ConfigurationError("The root keys are no JWK set: it is a JSON object with a list named keys. Check roots=….")
+    roots = []
+    for jwk in keys:
+        n, e = (unbase64url(jwk.get(name)) if isinstance(jwk, Mapping) else None for name in ("n", "e"))
+        if not n or not e:
+            raise ConfigurationError("A root key is no RSA key with n and e. Check roots=….")
+        try:
+            public = RSAPublicNumbers(int.from_bytes(e, "big"), int.from_bytes(n, "big")).public_key()
+        except ValueError as error:
+            raise ConfigurationError("A root key is no usable RSA key. Check roots=….") from error
+        roots.append(_root(public))
+    return tuple(roots)
+
+
+def _pem(text: str) -> tuple[RootKey, ...]:
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+    roots = []
+    for block in text.split("-----BEGIN ")[1:]:
+        try:
+            public = load_pem_public_key(f"-----BEGIN {block}".encode())
+        except ValueError as error:
+            raise ConfigurationError("A root key is no PEM public key. Check roots=….") from error
+        if not isinstance(public, RSAPublicKey):
+            raise ConfigurationError("A root key is no RSA key. Check roots=….")
+        roots.append(_root(public))
+    return tuple(roots)
+
+
+def _root(public: RSAPublicKey) -> RootKey:
+    if public.key_size != 4096:
+        raise ConfigurationError(f"A root key has {public.key_size} bits; ours have 4096. Check roots=….")
+    numbers = public.public_numbers()
+    e = base64url(numbers.e.to_bytes((numbers.e.bit_length() + 7) // 8, "big"))
+    kid = thumbprint({"e": e, "kty": "RSA", "n": base64url(numbers.n.to_bytes(512, "big"))})
+    return RootKey(kid, public)

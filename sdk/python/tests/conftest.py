@@ -1,0 +1,94 @@
+"""What every test may use: a clock that tests move, a server that signs, and clients of it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from coditect_license import AsyncLicenseClient, Clock, LicenseClient
+
+from .fake_server import ISSUER, KEY, ROOTS, FakeServer, Http
+
+SRC = Path(__file__).resolve().parents[1] / "src"
+# Programs that tests start find the package as it stands here, installed or not.
+os.environ["PYTHONPATH"] = os.pathsep.join([str(SRC), str(SRC.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
+
+START = 1_795_700_000.0
+
+
+class FakeClock(Clock):
+    """Two clocks that stand still until a test moves them."""
+
+    def __init__(self) -> None:
+        self.mono, self.unix = 1000.0, START
+
+    def monotonic(self) -> float:
+        return self.mono
+
+    def wall(self) -> float:
+        return self.unix
+
+    def advance(self, seconds: float) -> None:
+        self.mono += seconds
+        self.unix += seconds
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def server(clock: FakeClock) -> FakeServer:
+    true = (clock.mono, clock.unix)
+    # The server's clock is right whatever a test does to the client's wall clock.
+    return FakeServer(now=lambda: true[1] + clock.mono - true[0])
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> dict[str, Any]:
+    return {
+        "key": KEY,
+        "product": "studio",
+        "version": "1.2.3",
+        "roots": ROOTS,
+        "hardware_id": "machine-0001",
+        "cache_dir": tmp_path / "cache",
+    }
+
+
+@pytest.fixture
+def client(clock: FakeClock, server: FakeServer, settings: dict[str, Any]) -> Iterator[LicenseClient]:
+    with LicenseClient(ISSUER, transport=httpx.MockTransport(server.handle), clock=clock, **settings) as client:
+        yield client
+
+
+@pytest.fixture
+def async_client(clock: FakeClock, server: FakeServer, settings: dict[str, Any]) -> AsyncLicenseClient:
+    return AsyncLicenseClient(ISSUER, transport=httpx.MockTransport(server.handle), clock=clock, **settings)
+
+
+@pytest.fixture
+def http() -> Iterator[Http]:
+    """A fake server on a real port, by the real clock."""
+    http = Http(FakeServer(now=time.time))
+    yield http
+    http.close()
+
+
+def until(condition: Callable[[], Any], timeout: float = 10.0) -> Any:
+    """Wait for a condition; what it became. Fails when it does not come true in time."""
+    over = time.monotonic() + timeout
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > over:
+            raise AssertionError(f"did not come true within {timeout} s")
+        time.sleep(0.01)

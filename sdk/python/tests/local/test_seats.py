@@ -1,0 +1,272 @@
+"""The whole client against the real server, with leases of six seconds."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from coditect_license import (
+    AsyncLicenseClient,
+    Clock,
+    Gone,
+    LicenseClient,
+    NoSeats,
+    ServerUnreachable,
+    State,
+    Suspended,
+    TooManyProcesses,
+    UnknownPool,
+    WrongProduct,
+)
+from coditect_license._identity import this_system
+
+from ..conftest import until
+from .machine import TTL, Machine
+
+Connect = Callable[..., LicenseClient]
+
+HOLDER = """
+import sys, time
+from coditect_license import LicenseClient
+server, roots, key, hardware, cache = sys.argv[1:]
+client = LicenseClient(server, key=key, product="demo", roots=roots, hardware_id=hardware, cache_dir=cache, hostname=hardware)
+seat = client.seat()
+print(seat.number, flush=True)
+time.sleep(600)
+"""
+
+
+class ShiftedClock(Clock):
+    """The real clocks, and what a test adds to them."""
+
+    def __init__(self) -> None:
+        self.slept, self.set = 0.0, 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.slept
+
+    def wall(self) -> float:
+        return super().wall() + self.slept + self.set
+
+
+def test_a_seat_is_taken_verified_kept_over_leases_and_given_back(machine: Machine, connect: Connect) -> None:
+    license_ = machine.license(features='{"cloud": true, "exports": 3}')
+    client = connect(machine, license_)
+    with client.seat() as seat:
+        assert seat.state is State.ONLINE and seat.number == 0
+        assert seat.has("cloud") and seat.feature("exports") == 3 and not seat.has("teleport")
+        assert seat.claims is not None and seat.claims.hw == client.hw
+        first = seat.claims.jti
+        until(lambda: seat.claims is not None and seat.claims.jti != first)
+        time.sleep(TTL + 1)  # longer than any lease: only heartbeats can have kept it
+        assert seat.state is State.ONLINE and machine.held(license_) == 1
+    assert machine.held(license_) == 0 and machine.open_sessions(license_) == 0
+    assert seat.release(), "again and again the same"
+
+
+def test_the_four_calls_by_hand(machine: Machine, connect: Connect) -> None:
+    license_ = machine.license()
+    client = connect(machine, license_)
+    assert client.validate().code is None
+    lease = client.acquire()
+    longer = client.heartbeat(lease)
+    assert longer.session_id == lease.session_id and longer.ends_at > lease.ends_at
+    validation = client.validate()
+    assert (validation.seats_used, validation.has_seat, len(validation.holders)) == (1, True, 1)
+    ended = client.release(lease)
+    assert client.release(lease) == ended
+    with pytest.raises(Gone) as caught:
+        client.heartbeat(lease)
+    assert caught.value.reason == "released"
+
+
+def test_the_asyncio_face_does_the_same(machine: Machine, tmp_path: Path) -> None:
+    license_ = machine.license(features='{"cloud": true}')
+
+    async def program() -> None:
+        async with AsyncLicenseClient(
+            machine.url, key=license_.key, product="demo", roots=machine.roots(), hardware_id="machine-0001", cache_dir=tmp_path
+        ) as client:
+            lease = await client.acquire()
+            assert (await client.heartbeat(lease)).session_id == lease.session_id
+            await client.release(lease)
+            async with client.seat() as seat:
+                assert seat.has("cloud")
+                await asyncio.sleep(TTL + 1)
+                assert seat.state is State.ONLINE
+                assert (await client.validate()).has_seat
+        assert machine.held(license_) == 0
+
+    asyncio.run(program())
+
+
+def test_a_full_pool_says_who_holds_it_and_the_next_seat_goes_to_who_waits(machine: Machine, connect: Connect) -> None:
+    license_ = machine.license(seats=1)
+    seat = connect(machine, license_, hostname="alice-laptop").seat()
+    other = connect(machine, license_, "machine-0002")
+    with pytest.raises(NoSeats) as caught:
+        other.seat()
+    assert caught.value.seats_total == 1 and [holder.label for holder in caught.value.holders] == ["alice-laptop"]
+    assert caught.value.next_seat_in is not None and 0 < caught.value.next_seat_in <= TTL
+    told: list[float] = []
+
+    def tell(_: NoSeats, pause: float) -> None:
+        told.append(pause)
+        seat.release()
+
+    waited = other.seat(wait=30, on_wait=tell)
+    assert waited.state is State.ONLINE and len(told) >= 1 and seat.state is State.GONE
+
+
+def test_refusals_of_the_real_server_are_verified_and_have_their_classes(machine: Machine, connect: Connect) -> None:
+    license_ = machine.license(processes=1)
+    with pytest.raises(UnknownPool):
+        connect(machine, license_, pool="nowhere").seat()
+    with pytest.raises(WrongProduct) as caught:
+        connect(machine, license_, product="another").seat()
+    assert caught.value.product == "demo"
+    with connect(machine, license_).seat(), pytest.raises(TooManyProcesses) as many:
+        connect(machine, license_).seat()
+    assert many.value.processes == 1
+
+
+def test_a_license_that_counts_processes_gets_an_instance_id_when_it_asks(machine: Machine, connect: Connect, tmp_path: Path) -> None:
+    license_ = machine.license(seats=2, holder_by="process")
+    # A desktop, wherever the tests run: in a container or a CI job its own id would be the instance.
+    desktop = dataclasses.replace(this_system(), env={}, root=tmp_path)
+    with connect(machine, license_, system=desktop).seat(), connect(machine, license_, system=desktop).seat():
+        assert machine.held(license_) == 2
+        with pytest.raises(NoSeats):
+            connect(machine, license_, system=desktop).seat()
+    with connect(machine, license_, instance_id="worker-1").seat(), connect(machine, license_, instance_id="worker-1").seat():
+        assert machine.held(license_) == 1
+
+
+def test_two_processes_of_one_machine_share_a_seat_and_the_last_to_leave_frees_it(machine: Machine, connect: Connect) -> None:
+    license_ = machine.license(seats=1)
+    first, second = connect(machine, license_).seat(), connect(machine, license_).seat()
+    assert first.number == second.number == 0 and machine.open_sessions(license_) == 2
+    first.release()
+    assert machine.held(license_) == 1
+    second.release()
+    assert machine.held(license_) == 0
+
+
+def test_a_suspension_is_heard_within_a_heartbeat_and_a_resumption_too(machine: Machine, connect: Connect) -> None:
+    license_ = machine.license()
+    seat = connect(machine, license_).seat()
+    machine.suspend(license_)
+    until(lambda: isinstance(seat.problem, Suspended))
+    until(lambda: seat.state is State.DEGRADED)  # no grace: the server itself said no
+    machine.resume_license(license_)
+    until(lambda: seat.state is State.ONLINE, 15)
+    assert seat.problem is None
+
+
+def test_who_was_kicked_stays_away(machine: Machine, connect: Connect) -> None:
+    license_ = machine.license()
+    seat = connect(machine, license_).seat()
+    machine.kick(license_, 0)
+    until(lambda: seat.state is State.GONE)
+    assert isinstance(seat.problem, Gone) and seat.problem.reason == "kicked"
+    assert machine.open_sessions(license_) == 0
+
+
+def test_a_flushed_redis_costs_nobody_a_seat(machine: Machine, connect: Connect) -> None:
+    license_ = machine.license(seats=2)
+    seats = [connect(machine, license_, f"machine-000{n}").seat() for n in (1, 2)]
+    sessions = [seat.session_id for seat in seats]
+    for _ in range(3):
+        machine.flush_redis()
+        heard = [seat.claims.jti for seat in seats if seat.claims]
+        until(lambda heard=heard: all(seat.claims and seat.claims.jti not in heard for seat in seats))  # type: ignore[misc]
+    assert [seat.session_id for seat in seats] == sessions and all(seat.state is State.ONLINE for seat in seats)
+
+
+def test_a_server_that_is_killed_and_comes_back_finds_every_seat_where_it_was(own_machine: Machine, connect: Connect) -> None:
+    license_ = own_machine.license()
+    states: list[State] = []
+    seat = connect(own_machine, license_).seat(on_event=lambda event: states.append(event.state) if event.kind == "state" else None)
+    session = seat.session_id
+    own_machine.stop()
+    until(lambda: seat.state is State.OFFLINE, TTL + 2)
+    assert isinstance(seat.problem, ServerUnreachable)
+    own_machine.start()
+    seat.retry_now()
+    until(lambda: seat.state is State.ONLINE, 30)
+    until(lambda: states == [State.OFFLINE, State.ONLINE])
+    assert seat.session_id == session
+
+
+def test_a_server_that_hangs_is_left_within_the_timeout(own_machine: Machine, connect: Connect) -> None:
+    license_ = own_machine.license(grace_hours=0)
+    client = connect(own_machine, license_, timeout=2.0)
+    seat = client.seat()
+    own_machine.pause()
+    began = time.monotonic()
+    with pytest.raises(ServerUnreachable):
+        client.validate()
+    assert time.monotonic() - began < 3
+    until(lambda: seat.state is State.DEGRADED, TTL + 2)
+    began = time.monotonic()
+    assert not seat.release(timeout=1.0)
+    assert time.monotonic() - began < 1.5
+    own_machine.resume()
+    until(own_machine.serves, 30)
+
+
+def test_a_laptop_that_slept_past_its_lease_gets_its_seat_again_or_hears_who_has_it(machine: Machine, connect: Connect) -> None:
+    license_ = machine.license(seats=1)
+    clock = ShiftedClock()
+    seat = connect(machine, license_, clock=clock).seat()
+    clock.slept += 3600
+    assert seat.state is not State.ONLINE, "the lease is not believed in for a moment after waking"
+    until(lambda: seat.state is State.ONLINE)
+    machine.kick(license_, 0)  # what the server sees of a sleep during which somebody else took the seat
+    until(lambda: seat.state is State.GONE)
+
+
+def test_a_kept_token_starts_a_seat_without_a_server_and_a_clock_set_back_does_not_extend_it(own_machine: Machine, connect: Connect) -> None:
+    license_ = own_machine.license(features='{"cloud": true}')
+    connect(own_machine, license_).seat().release()
+    own_machine.stop()
+    clock = ShiftedClock()
+    settings = {"clock": clock, "timeout": 3.0}
+    client = connect(own_machine, license_, **settings)
+    with client.seat() as seat:
+        assert seat.state is State.OFFLINE and seat.has("cloud") and 86000 < seat.grace_left <= 86400
+        clock.set += 23 * 3600
+        assert 2400 < seat.grace_left < 3600
+        clock.set -= 22 * 3600
+    with client.seat() as seat:
+        assert seat.grace_left < 3700, "the high-water mark was kept over the restart"
+    clock.set = 0.0
+    own_machine.start()
+    with client.seat() as seat:
+        assert seat.state is State.ONLINE and seat.grace_left > 86000, "the server's time counts again"
+
+
+def test_a_killed_process_gives_its_seat_back_after_its_lease(machine: Machine, connect: Connect, tmp_path: Path) -> None:
+    license_ = machine.license(seats=1)
+    roots = tmp_path / "roots.json"
+    roots.write_text(json.dumps(machine.roots()))
+    command = [sys.executable, "-c", HOLDER, machine.url, str(roots), license_.key, "machine-0009", str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None and holder.stdout.readline() == "0\n"
+        other = connect(machine, license_)
+        with pytest.raises(NoSeats):
+            other.seat()
+        holder.send_signal(signal.SIGKILL)
+        began = time.monotonic()
+    seat = other.seat(wait=3 * TTL)
+    assert time.monotonic() - began <= TTL + 3
+    assert seat.state is State.ONLINE

@@ -1,0 +1,331 @@
+"""Both faces over a server that answers well, badly, slowly or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from coditect_license import (
+    AsyncLicenseClient,
+    ConfigurationError,
+    InvalidKey,
+    InvalidRequest,
+    LicenseClient,
+    LicenseError,
+    LicenseExpired,
+    NoSeats,
+    NotStarted,
+    Refused,
+    Revoked,
+    ServerUnreachable,
+    State,
+    Suspended,
+    TooManyProcesses,
+    UnknownPool,
+    VerificationFailed,
+    WrongProduct,
+)
+
+from .conftest import FakeClock, until
+from .fake_server import ISSUER, KEY, FakeServer, Http
+
+REFUSALS: list[tuple[int, str, dict[str, Any], type[LicenseError]]] = [
+    (401, "license_key_invalid", {}, InvalidKey),
+    (403, "license_expired", {"license": "1XTSA1CTX2VZP", "since": "2026-11-21T03:10:48Z"}, LicenseExpired),
+    (403, "license_suspended", {}, Suspended),
+    (403, "license_revoked", {}, Revoked),
+    (403, "license_not_started", {}, NotStarted),
+    (403, "product_not_allowed", {"product": "other"}, WrongProduct),
+    (403, "something_new", {}, Refused),
+    (404, "not_found", {}, UnknownPool),
+    (409, "no_seats_available", {"seats_total": 5, "seats_used": 5}, NoSeats),
+    (409, "too_many_processes", {"processes": 32}, TooManyProcesses),
+    (422, "invalid_request", {"errors": [{"field": "pool", "problem": "is wrong"}]}, InvalidRequest),
+    (500, "internal", {}, ServerUnreachable),
+    (503, "seats_unavailable", {"retry_after": 2}, ServerUnreachable),
+    (429, "rate_limited", {"retry_after": 1}, ServerUnreachable),
+]
+
+
+@pytest.mark.parametrize(("status", "code", "members", "kind"), REFUSALS)
+def test_each_refusal_is_its_exception_in_both_faces(
+    client: LicenseClient,
+    async_client: AsyncLicenseClient,
+    server: FakeServer,
+    status: int,
+    code: str,
+    members: dict[str, Any],
+    kind: type[LicenseError],
+) -> None:
+    server.refuse["acquire"] = (status, code, members)
+    client._context.max_retries = async_client._context.max_retries = 0
+    for ask in (client.acquire, client.seat, lambda: asyncio.run(async_client.acquire())):
+        with pytest.raises(kind) as caught:
+            ask()
+        assert type(caught.value) is kind
+        assert isinstance(caught.value, LicenseError)
+
+
+def test_a_refusal_says_what_a_program_needs(client: LicenseClient, server: FakeServer) -> None:
+    holders = [{"label": "host-1", "since": "2026-11-21T03:31:22.034Z", "seen_in": 7}, {"label": "garbled"}]
+    members = {"seats_total": 5, "seats_used": 5, "next_seat_in": 41, "holders": holders}
+    server.refuse["acquire"] = (409, "no_seats_available", members)
+    with pytest.raises(NoSeats) as caught:
+        client.seat()
+    error = caught.value
+    assert (error.next_seat_in, error.seats_total, error.request_id) == (41, 5, "r-1")
+    assert [(holder.label, holder.seen_in) for holder in error.holders] == [("host-1", 7)]
+    assert error.holders[0].since.utcoffset() is not None
+
+
+def test_a_409_is_an_answer_and_not_repeated(client: LicenseClient, server: FakeServer) -> None:
+    server.refuse["acquire"] = (409, "no_seats_available", {})
+    with pytest.raises(NoSeats):
+        client.acquire()
+    assert server.verbs() == ["acquire"]
+
+
+def test_a_503_is_repeated_with_the_same_attempt_and_no_sooner_than_the_server_wishes(server: FakeServer, settings: dict[str, Any]) -> None:
+    def recovering(request: httpx.Request) -> httpx.Response:
+        server.broken = None
+        return server.problem(503, "seats_unavailable", {"retry_after": 1}, nonce=None)
+
+    server.broken = recovering
+    client = LicenseClient(ISSUER, transport=httpx.MockTransport(server.handle), clock=None, **settings)
+    server.now = time.time
+    server.signer = type(server.signer)(int(time.time()))
+    began = time.monotonic()
+    lease = client.acquire()
+    assert time.monotonic() - began >= 1.0
+    first, second = server.bodies("acquire")
+    assert first["attempt"] == second["attempt"] == lease.attempt and first["nonce"] != second["nonce"]
+
+
+GARBAGE: dict[str, Callable[[httpx.Request], httpx.Response]] = {
+    "an HTML page": lambda _: httpx.Response(200, text="<html>Please log in to the hotel's network</html>"),
+    "no body": lambda _: httpx.Response(200),
+    "a list": lambda _: httpx.Response(200, json=[1, 2]),
+    "empty JSON": lambda _: httpx.Response(200, json={}),
+    "deep JSON": lambda _: httpx.Response(200, text="[" * 100_000),
+    "half of UTF-8": lambda _: httpx.Response(200, content=b'{"session": "\xc3'),
+    "a huge number": lambda _: httpx.Response(200, text='{"session": "x", "token": ' + "9" * 10_000 + "}"),
+    "a redirect": lambda _: httpx.Response(302, headers={"location": "https://evil.example/"}),
+    "a page of errors": lambda _: httpx.Response(502, text="<html>Bad Gateway</html>"),
+    "a problem of somebody else": lambda _: httpx.Response(403, json={"title": "Forbidden", "status": 403}),
+    "a code that is no text": lambda _: httpx.Response(403, json={"code": ["license_revoked"]}),
+    "a teapot": lambda _: httpx.Response(418, json={"code": "teapot"}),
+    "more than any answer": lambda _: httpx.Response(200, content=b" " * (300 * 1024)),
+    "wrong types everywhere": lambda _: httpx.Response(
+        201, json={"session": 7, "token": [], "certificate": {}, "license": [], "expires_in": "x", "heartbeat_in": None}
+    ),
+    "a bomb": lambda _: httpx.Response(200, headers={"content-encoding": "gzip"}, content=gzip.compress(b" " * 10_000_000)),
+    "nothing but a session": lambda _: httpx.Response(201, json={"session": "s"}),
+}
+
+
+@pytest.mark.parametrize("name", GARBAGE)
+def test_garbage_is_a_server_that_was_not_reached_and_never_anything_else(
+    client: LicenseClient, async_client: AsyncLicenseClient, server: FakeServer, name: str
+) -> None:
+    server.broken = GARBAGE[name]
+    client._context.max_retries = async_client._context.max_retries = 0
+    calls: list[Callable[[], object]] = [client.acquire, client.validate, client.seat, lambda: asyncio.run(async_client.acquire())]
+    for call in calls:
+        with pytest.raises((ServerUnreachable, VerificationFailed)):
+            call()
+
+
+@pytest.mark.parametrize("name", GARBAGE)
+def test_garbage_in_place_of_a_heartbeat_costs_nothing_while_the_lease_lasts(
+    client: LicenseClient, server: FakeServer, name: str, clock: FakeClock
+) -> None:
+    with client.seat() as seat:
+        server.broken = GARBAGE[name]
+        seat.retry_now()
+        until(lambda: seat.problem is not None)
+        assert isinstance(seat.problem, (ServerUnreachable, VerificationFailed))
+        assert seat.state is State.ONLINE and seat.has("cloud")
+        server.broken = None
+        seat.retry_now()
+        until(lambda: seat.problem is None)
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """A server that takes connections and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+@pytest.fixture(params=["header", "body"])
+def dripping(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A server that sends its header, or its body, a byte at a time, for ever: no timeout of a socket ever runs out."""
+    stop = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                if request.param == "body":
+                    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+                while not stop.wait(0.05):
+                    try:
+                        connection.sendall(b"H" if request.param == "header" else b" ")
+                    except OSError:
+                        return
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        stop.set()
+        thread.join(5)
+
+
+def ends_in_time(call: Callable[[], object], timeout: float) -> ServerUnreachable:
+    began = time.monotonic()
+    with pytest.raises(ServerUnreachable) as caught:
+        call()
+    assert time.monotonic() - began < timeout + 1.5
+    return caught.value
+
+
+def test_nobody_waits_longer_than_the_timeout_for_a_silent_server(silent: str, settings: dict[str, Any]) -> None:
+    with LicenseClient(silent, timeout=1.0, **settings) as client:
+        for call in (client.acquire, client.validate, client.seat):
+            assert "1" in str(ends_in_time(call, 1.0))
+    async_client = AsyncLicenseClient(silent, timeout=1.0, **settings)
+    ends_in_time(lambda: asyncio.run(async_client.acquire()), 1.0)
+
+
+def test_nobody_waits_longer_than_the_timeout_for_a_server_that_drips(dripping: str, settings: dict[str, Any]) -> None:
+    client = LicenseClient(dripping, timeout=1.0, max_retries=0, **settings)
+    ends_in_time(client.seat, 1.0)
+
+
+def test_an_unreachable_server_is_said_so_in_words_for_people(settings: dict[str, Any]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    with LicenseClient(url, timeout=2.0, **settings) as client:
+        error = ends_in_time(client.seat, 2.0)
+    assert url in str(error) and "refused" in str(error) and "no token was kept" in str(error)
+
+
+def test_a_resolver_that_hangs_holds_nobody_up(monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]) -> None:
+    """Getaddrinfo has no timeout; on a train it takes half a minute."""
+    release = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: release.wait(20))
+    client = LicenseClient("https://licenses.example.com", timeout=1.0, **settings)
+    for call in (client.seat, client.acquire, client.validate):
+        ends_in_time(call, 1.0)
+    release.set()
+
+
+def test_a_wrong_setting_is_told_before_anything_is_sent(settings: dict[str, Any]) -> None:
+    for wrong in ("", "licenses.example.com", "ftp://x", "https://", "https://user:pw@x", "http://[", "https://x?y"):
+        with pytest.raises(ConfigurationError, match="address"):
+            LicenseClient(wrong, **settings)
+    with pytest.raises(ConfigurationError, match="not encrypted"):
+        LicenseClient("http://licenses.example.com", **settings)
+    LicenseClient("http://licenses.example.com", allow_http=True, **settings)
+    for hardware_id in ("short", "x" * 129, "tab\tinside", "umlaut-ä-inside"):
+        with pytest.raises(ConfigurationError, match="hardware_id"):
+            LicenseClient(ISSUER, **settings | {"hardware_id": hardware_id})
+    with pytest.raises(ConfigurationError, match="deployment"):
+        LicenseClient(ISSUER, deployment="moon", **settings)
+    with pytest.raises(ConfigurationError, match="timeout"):
+        LicenseClient(ISSUER, timeout=0, **settings)
+
+
+def test_a_key_is_read_as_people_type_it_and_a_mistyped_one_is_told_at_once(settings: dict[str, Any]) -> None:
+    typed = [KEY.lower(), KEY.replace("-", ""), KEY.replace("-", " "), f"  {KEY}\n", KEY.replace("0", "O").replace("1", "l")]
+    for text in typed:
+        assert LicenseClient(ISSUER, **settings | {"key": text})._context.key.text == KEY
+    wrong = KEY[:-1] + ("0" if KEY[-1] != "0" else "1")
+    with pytest.raises(InvalidKey, match="mistyped"):
+        LicenseClient(ISSUER, **settings | {"key": wrong})
+    for text in ("", "CODI", "CODI-" + "U" * 30, "XXXX" + KEY[4:], "C" * 5000):
+        with pytest.raises(InvalidKey) as caught:
+            LicenseClient(ISSUER, **settings | {"key": text})
+        assert len(text) < 10 or text not in str(caught.value)
+
+
+def test_without_a_pinned_key_a_client_cannot_be_made(settings: dict[str, Any]) -> None:
+    wrong: tuple[Any, ...] = (None, {"keys": []}, "no keys at all {", "/no/such/file", {"keys": [{"kty": "RSA", "n": "AQAB", "e": "AQAB"}]})
+    for roots in wrong:
+        with pytest.raises(ConfigurationError, match=r"root key|roots="):
+            LicenseClient(ISSUER, **settings | {"roots": roots})
+
+
+def test_roots_are_taken_as_json_as_pem_and_from_a_file(settings: dict[str, Any], tmp_path: Path) -> None:
+    import json
+
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    from coditect_license._roots import load_roots
+
+    from .fake_server import ROOT, ROOTS
+
+    pem = ROOT.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    (tmp_path / "roots.pem").write_bytes(pem)
+    for given in (ROOTS, json.dumps(ROOTS), json.dumps(ROOTS).encode(), pem, pem.decode(), tmp_path / "roots.pem", str(tmp_path / "roots.pem")):
+        assert [root.kid for root in load_roots(given)] == [ROOTS["keys"][0]["kid"]]
+
+
+def test_nothing_secret_is_printed(client: LicenseClient) -> None:
+    lease = client.acquire()
+    printed = f"{client!r} {lease!r} {client._context.identity!r} {client._context.key!r}"
+    assert KEY not in printed and lease.session not in printed and lease.token not in printed
+
+
+def test_what_a_client_says_of_itself(client: LicenseClient, server: FakeServer) -> None:
+    client.acquire()
+    body = server.bodies("acquire")[0]
+    assert set(body) == {"license_key", "hardware_id", "attempt", "nonce", "client"}, "no instance id unless a license asks for it"
+    assert body["client"].keys() >= {"product", "version", "platform", "hostname", "deployment"}
+
+
+def test_an_instance_id_is_sent_to_a_license_that_asks_for_it_and_then_stays(client: LicenseClient, server: FakeServer) -> None:
+    server.wants_instance = True
+    client.acquire()
+    client.acquire()
+    first, second, third = server.bodies("acquire")
+    assert "instance_id" not in first and second["instance_id"] == third["instance_id"]
+    assert first["attempt"] == second["attempt"] != third["attempt"]
+
+
+def test_the_asyncio_seat_keeps_itself_and_gives_itself_back(http: Http, settings: dict[str, Any]) -> None:
+    http.fake.lease, http.fake.heartbeat_in = 5, 1
+
+    async def program() -> None:
+        async with AsyncLicenseClient(http.url, **settings) as client, client.seat() as seat:
+            assert seat.state is State.ONLINE and seat.has("cloud") and not seat.has("beta")
+            while http.fake.verbs().count("heartbeat") < 2:
+                await asyncio.sleep(0.05)
+            waited = await client.seat()
+            assert await waited.release() and await waited.release()
+            assert waited.state is State.GONE
+
+    asyncio.run(asyncio.wait_for(program(), 20))
+    assert http.fake.verbs().count("release") == 2 and len(set(http.fake.released)) == 2
+
+
+def test_the_asyncio_face_starts_offline_from_a_kept_token(http: Http, settings: dict[str, Any]) -> None:
+    LicenseClient(http.url, **settings).seat().release()
+    http.close()
+
+    async def program() -> None:
+        client = AsyncLicenseClient(http.url, timeout=2.0, **settings)
+        async with client.seat() as seat:
+            assert seat.state is State.OFFLINE and seat.has("cloud")
+        await client.close()
+
+    asyncio.run(asyncio.wait_for(program(), 20))

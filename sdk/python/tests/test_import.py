@@ -1,0 +1,78 @@
+"""Importing pulls in nothing and starts nothing; what comes later comes when it is needed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+OURS = "coditect_license"
+
+TOLD = """
+import sys, json
+before = set(sys.modules)
+{code}
+import threading
+ours = sorted(name for name in set(sys.modules) - before)
+print(json.dumps([ours, threading.active_count()]))
+"""
+
+
+def modules(code: str) -> tuple[set[str], int]:
+    """The modules that running ``code`` adds to a bare interpreter, and its threads."""
+    told = subprocess.run([sys.executable, "-c", TOLD.format(code=code)], capture_output=True, text=True, check=True)
+    names, threads = json.loads(told.stdout)
+    return set(names), threads
+
+
+def test_importing_the_package_imports_the_package_and_typing() -> None:
+    found, threads = modules("import coditect_license")
+    beyond, _ = modules("import typing, threading")
+    assert found - beyond == {OURS}
+    assert threads == 1
+
+
+def test_names_are_imported_when_they_are_used_and_bring_no_network_and_no_cryptography() -> None:
+    found, threads = modules("from coditect_license import LicenseClient, AsyncLicenseClient, NoSeats, State")
+    third_party = {name.partition(".")[0] for name in found} & {"httpx", "httpcore", "cryptography", "platformdirs", "rich", "keyring", "anyio"}
+    assert third_party == set()
+    assert threads == 1
+    only_sync, _ = modules("from coditect_license import LicenseClient")
+    assert "asyncio" not in only_sync and "ssl" not in only_sync
+
+
+def test_importing_registers_no_hook_and_touches_no_signal() -> None:
+    code = """
+import atexit, os, signal
+registered = []
+atexit.register = os.register_at_fork = signal.signal = lambda *a, **k: registered.extend([*a, *k.values()])
+from coditect_license import LicenseClient, Seat
+ours = [f for f in registered if getattr(f, "__module__", "").startswith("coditect_license")]
+assert ours == [], ours
+from coditect_license import _lifecycle
+_lifecycle._once()
+ours = [f for f in registered if getattr(f, "__module__", "").startswith("coditect_license")]
+assert len(ours) == 2, "with the first seat, and only then"
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_client_that_is_made_starts_nothing_and_asks_nobody() -> None:
+    code = """
+import json, socket, threading
+socket.socket.connect = lambda *a: exit("connected")
+from coditect_license import LicenseClient
+from tests.fake_server import KEY, ROOTS
+LicenseClient("https://licenses.example.com", key=KEY, product="studio", roots=ROOTS)
+assert threading.active_count() == 1
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_every_public_name_is_there_and_has_a_docstring() -> None:
+    import coditect_license
+
+    for name in coditect_license.__all__:
+        value = getattr(coditect_license, name)
+        assert name == "__version__" or value.__doc__, name
+    assert set(dir(coditect_license)) == set(coditect_license.__all__)
