@@ -19,6 +19,7 @@ mod function;
 mod heartbeat;
 mod http;
 mod limits;
+mod lists;
 mod load;
 mod memory;
 mod options;
@@ -82,6 +83,7 @@ async fn run(options: &Options) {
             "reaper" => report.add(name, "reaper", reaper::measure(stage, size).await),
             "memory" => report.add(name, "Redis memory", memory::measure(stage, size).await),
             "cold" => report.add(name, "Cold start, size and idle memory", cold::measure(stage, size).await),
+            "lists" => report.add(name, "Pages of long lists", lists::measure(stage).await),
             other => unreachable!("{other} is among options::PARTS"),
         }
     }

@@ -4,8 +4,8 @@ use lexopt::{Arg, ValueExt};
 use std::time::Duration;
 
 /// Every part, in the order they are measured and told.
-pub(crate) const PARTS: [&str; 9] =
-    ["heartbeat", "acquire", "flat", "signing", "contention", "rebuild", "reaper", "memory", "cold"];
+pub(crate) const PARTS: [&str; 10] =
+    ["heartbeat", "acquire", "flat", "signing", "contention", "rebuild", "reaper", "memory", "cold", "lists"];
 
 /// What to measure.
 pub(crate) struct Options {

@@ -103,6 +103,7 @@ impl Stage {
             ("RATE_ACQUIRE".into(), "off".into()),
             ("RATE_HEARTBEAT".into(), "off".into()),
             ("RATE_REGISTER".into(), "off".into()),
+            ("RATE_ADMIN".into(), "off".into()),
             ("HANDLE_KEY".into(), key(HANDLE_KEY)),
             ("LICENSE_PEPPER".into(), key(PEPPER)),
             ("TOKEN_ISSUER".into(), "https://licenses.example.com".into()),

@@ -8,7 +8,7 @@ use crate::{
 use license_core::records::Cursor;
 use license_functions::admin::document::document;
 use serde_json::Value;
-use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row};
+use sqlx::{AssertSqlSafe, Executor, PgConnection, Row};
 use std::{collections::BTreeSet, time::Instant};
 use uuid::Uuid;
 
@@ -17,7 +17,7 @@ const ROWS: usize = 20;
 /// What one row of a page may cost, in blocks.
 const BLOCKS_PER_ROW: i64 = 5;
 
-/// Each of these has one in 25 of all sessions.
+/// Each of these has one in 25 of all sessions (tests/lists.sql).
 const MACHINE: &str = "TTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTQ";
 const PERSON: &str = "bob@example.com";
 fn id(kind: &str, n: u32) -> String {
@@ -144,61 +144,10 @@ async fn cursor(truth: &mut PgConnection, list: &List) -> String {
     Cursor(row.get::<Uuid, _>("key")).to_string()
 }
 
-/// 10,000 licenses, 25,000 people and projects, 1,000,000 ended sessions and 40,000 open ones, in the order of time.
 async fn fill(desk: &Desk) {
     let mut truth = desk.world.truth().await;
-    // Foreign keys are not looked at: the sessions' seats are not made.
-    truth.execute("set session_replication_role = replica").await.unwrap();
-    truth.execute("set maintenance_work_mem = '256MB'; alter table sessions set unlogged").await.unwrap();
-    let indexes: Vec<(String, String)> = sqlx::query_as(
-        "select indexrelid::regclass::text, pg_get_indexdef(indexrelid) from pg_index
-         where indrelid = 'sessions'::regclass and not indisprimary",
-    )
-    .fetch_all(&mut truth)
-    .await
-    .unwrap();
-    let tenant = desk.tenant();
-    let lic = "('01970000-aaaa-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid";
-    let mut all = truth.begin().await.unwrap();
-    for (name, _) in &indexes {
-        all.execute(AssertSqlSafe(format!("drop index {name}"))).await.unwrap();
-    }
-    all.execute(AssertSqlSafe(format!(
-        "insert into licenses (tenant_id, license_id, number, product, plan, tier, offline_policy, holder_by, processes_per_seat)
-         select '{tenant}', {lic}, upper(lpad(to_hex(n), 13, '0')), 'coditect', 'trial', 'trial', 'grace', 'machine', 32
-         from generate_series(0, 9999) n;
-         insert into users (tenant_id, user_id, email, role, removed_at)
-         select '{tenant}', ('01970000-bbbb-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, n || '@example.com', 'member',
-           case when n % 10 = 0 then now() end from generate_series(0, 24999) n;
-         insert into projects (tenant_id, project_id, name, archived_at)
-         select '{tenant}', ('01970000-cccc-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, 'project ' || n,
-           case when n % 5 < 4 then now() end from generate_series(0, 24999) n"
-    )))
-    .await
-    .unwrap();
-    all.execute(AssertSqlSafe(sessions(&tenant.to_string()))).await.unwrap();
-    for (_, definition) in &indexes {
-        all.execute(AssertSqlSafe(definition.clone())).await.unwrap();
-    }
-    all.commit().await.unwrap();
+    let tenant = format!("select set_config('app.tenant_id', '{}', false)", desk.tenant());
+    truth.execute(AssertSqlSafe(tenant)).await.unwrap();
+    truth.execute(include_str!("../../lists.sql")).await.unwrap();
     truth.execute("analyze").await.unwrap();
-}
-
-/// Everybody's sessions lie among everybody else's, so that each row of a filtered page is in a block of its own.
-fn sessions(tenant: &str) -> String {
-    let (license, project) = (id("aaaa", 77), id("cccc", 77));
-    format!(
-        "insert into sessions (tenant_id, session_id, license_id, number, product, pool_id, seat_no, holder, attempt, hw, label, client, person, project_id, ended_at, end_reason)
-         select '{tenant}', (lpad(to_hex(1746000000000 + n * 3000), 12, '0') || '70008000' || lpad(to_hex(n), 12, '0'))::uuid,
-           case n % 25 when 0 then '{license}' else ('01970000-aaaa-7000-8000-' || lpad(to_hex(r % 10000), 12, '0')) end::uuid,
-           upper(lpad(to_hex(r % 10000), 13, '0')), 'coditect', ('01970000-dddd-7000-8000-' || lpad(to_hex(r % 10000), 12, '0'))::uuid, r % 5, 'holder-' || n % 100000,
-           ('01970000-eeee-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid,
-           case n % 25 when 1 then '{MACHINE}' else lpad((r % 50000)::text, 43, 'h') end, 'host-' || r % 50000,
-           '{{\"version\": \"1.2.3\", \"platform\": \"linux-x86_64\", \"hostname\": \"host\", \"deployment\": \"desktop\"}}',
-           case n % 25 when 2 then '{PERSON}' else r % 20000 || '@example.com' end,
-           case n % 25 when 3 then '{project}' else ('01970000-cccc-7000-8000-' || lpad(to_hex(r % 25000), 12, '0')) end::uuid,
-           case when n <= 1000000 then now() end,
-           case when n > 1000000 then null when n % 25 = 4 then 'kicked' when r % 2 = 0 then 'released' else 'expired' end
-         from (select n, abs(hashint8(n)::bigint) as r from generate_series(1::bigint, 1040000) n) s"
-    )
 }
