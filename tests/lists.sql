@@ -6,9 +6,15 @@ set session_replication_role = replica;
 set maintenance_work_mem = '256MB';
 alter table sessions set unlogged;
 
-insert into licenses (tenant_id, license_id, number, product, plan, tier, offline_policy, holder_by, processes_per_seat)
+insert into licenses (tenant_id, license_id, number, product, plan, tier, status, offline_policy, holder_by, processes_per_seat)
 select current_setting('app.tenant_id')::uuid, ('01970000-aaaa-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, upper(lpad(to_hex(n), 13, '0')),
-  'coditect', 'trial', 'trial', 'grace', 'machine', 32
+  case n % 25 when 1 then 'viewer' else 'coditect' end, 'trial', case n % 25 when 2 then 'pro' else 'trial' end,
+  case n % 25 when 3 then 'suspended' else 'active' end, 'grace', 'machine', 32
+from generate_series(0, 9999) n;
+
+insert into pools (tenant_id, pool_id, license_id, name, seats_total)
+select current_setting('app.tenant_id')::uuid, ('01970000-dddd-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid,
+  ('01970000-aaaa-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, 'default', 5
 from generate_series(0, 9999) n;
 
 insert into users (tenant_id, user_id, email, role, removed_at)

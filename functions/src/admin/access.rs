@@ -1,4 +1,4 @@
-//! Who may do what: one row for each operation of the management API. Nothing is served that has no row here; `tests/tests/access` tries
+//! Who may do what: one row for each operation of the management API. Nothing is served that has no row here; `tests/tests/management/access.rs` tries
 //! every operation of the OpenAPI document as every kind of caller and holds the outcome against this table.
 
 use license_core::domain::access::{

@@ -19,7 +19,7 @@ use http::{HeaderMap, Method, request::Parts};
 use license_core::{
     Code,
     domain::{
-        access::{PersonRole, Scope},
+        access::Scope,
         id::TenantId,
         opaque::{Kind, Opaque},
     },
