@@ -52,6 +52,7 @@ impl Desk {
             records: world.admin.clone(),
             verifier: Verifier::new(settings, world.clock.clone()),
             peppers: Arc::new(KeyRing::single(vec![2; 32])),
+            proxies: 1,
         });
         let logging = Logging { filter: "info".into(), text: false, project: None };
         let app = layers(router, &Rim::new(&Docs::default(), &logging));

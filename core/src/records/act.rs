@@ -178,17 +178,32 @@ pub(super) use open;
 impl Records {
     /// Begins a change. Use it through the macro of the same name.
     pub(super) async fn open<'a, T: DeserializeOwned>(&self, act: &'a Act) -> Result<Opened<'a, T>> {
-        let mut transaction = self.begin(act.tenant).await?;
-        // A person waits longer than a client that asks for a seat: behind a stream of grants the pool's row is not had at once.
-        sqlx::query("select set_config('lock_timeout', '2s', true)")
-            .execute(&mut *transaction)
-            .await
-            .map_err(failed)?;
-        let mut work = Work { act, transaction };
+        let transaction = self.patient(act.tenant).await?;
+        let mut work = Work::on(act, transaction);
         Ok(match work.before().await? {
             Some(answer) => Opened::Before(answer),
             None => Opened::New(work),
         })
+    }
+}
+
+impl Records {
+    /// A transaction for somebody who waits longer than a client that asks for a seat: behind a stream of grants the pool's row is not had
+    /// at once.
+    pub(super) async fn patient(&self, tenant: TenantId) -> Result<Transaction> {
+        let mut transaction = self.begin(tenant).await?;
+        sqlx::query("select set_config('lock_timeout', '2s', true)")
+            .execute(&mut *transaction)
+            .await
+            .map_err(failed)?;
+        Ok(transaction)
+    }
+}
+
+impl<'a> Work<'a> {
+    /// A change in a transaction that has begun, where repeating it is known otherwise than by an idempotency key.
+    pub(super) fn on(act: &'a Act, transaction: Transaction) -> Self {
+        Self { act, transaction }
     }
 }
 
@@ -242,19 +257,15 @@ impl Work<'_> {
 
     /// Writes into the audit log what is being done. `before` and `after` hold what changed and never a secret.
     pub(super) async fn audit(&mut self, action: &str, target: &str, before: Value, after: Value) -> Result<()> {
-        let sql = "insert into audit_log (tenant_id, actor_kind, actor, actor_name, action, target, before, after, from_address, request_id)
-                   values ($1, $2, $3, $4, $5, $6, nullif($7, 'null'::jsonb), nullif($8, 'null'::jsonb), $9, $10)";
-        sqlx::query(sql)
+        audit(&mut self.transaction, self.act, action, target, before, after).await
+    }
+
+    /// Writes an event into the outbox, for whoever listens outside. No secret in it either.
+    pub(super) async fn tell(&mut self, kind: &str, payload: Value) -> Result<()> {
+        sqlx::query("insert into outbox (tenant_id, kind, payload) values ($1, $2, $3)")
             .bind(self.act.tenant.0)
-            .bind(self.act.by.kind())
-            .bind(self.act.by.id())
-            .bind(self.act.by.name())
-            .bind(action)
-            .bind(target)
-            .bind(before)
-            .bind(after)
-            .bind(self.act.from.map(|from| from.to_string()))
-            .bind(&self.act.request_id)
+            .bind(kind)
+            .bind(payload)
             .execute(&mut *self.transaction)
             .await
             .map(drop)
@@ -282,4 +293,32 @@ impl Work<'_> {
         self.transaction.commit().await.map_err(failed)?;
         Ok(Ok(outcome))
     }
+}
+
+/// A row of the audit log, in the transaction of what it tells.
+pub(super) async fn audit(
+    sql: &mut PgConnection,
+    act: &Act,
+    action: &str,
+    target: &str,
+    before: Value,
+    after: Value,
+) -> Result<()> {
+    let insert = "insert into audit_log (tenant_id, actor_kind, actor, actor_name, action, target, before, after, from_address, request_id)
+                  values ($1, $2, $3, $4, $5, $6, nullif($7, 'null'::jsonb), nullif($8, 'null'::jsonb), $9, $10)";
+    sqlx::query(insert)
+        .bind(act.tenant.0)
+        .bind(act.by.kind())
+        .bind(act.by.id())
+        .bind(act.by.name())
+        .bind(action)
+        .bind(target)
+        .bind(before)
+        .bind(after)
+        .bind(act.from.map(|from| from.to_string()))
+        .bind(&act.request_id)
+        .execute(sql)
+        .await
+        .map(drop)
+        .map_err(failed)
 }

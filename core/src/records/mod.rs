@@ -7,11 +7,14 @@
 //! * `connect.rs`: connections, and what is worth trying again · `migrate.rs`: schema and roles
 //! * `seats.rs`: grant, end, resolve, rebuild · `licenses.rs`: find, resize, kick, suspend, rotate · `tenants.rs`: registration
 //! * `act.rs`: a change that people ask for, audited and idempotent · `page.rs`: pages of long lists
-//! * one file a table for what people manage: `organizations.rs` `people.rs` `tokens.rs`
+//! * one file a table for what people manage: `organizations.rs` `people.rs` `invitations.rs` (`joining.rs`) `tokens.rs` `audit.rs`
 //! * `outbox.rs`: events waiting to be published · `sweep.rs`: which pools the reaper looks at
 
 mod act;
+mod audit;
 mod connect;
+mod invitations;
+mod joining;
 mod licenses;
 mod migrate;
 mod organizations;
@@ -24,7 +27,10 @@ mod tenants;
 mod tokens;
 
 pub use act::{Act, Answer, Principal, Refused, Repeat};
+pub use audit::{About, Entry, Which};
 pub use connect::{Records, Role, Transaction};
+pub use invitations::{Invitation, InvitationState, Invited};
+pub use joining::{Joined, Joining};
 pub use licenses::{Change, Found};
 pub use migrate::migrate;
 pub use organizations::Organization;
@@ -34,3 +40,4 @@ pub use people::{Membership, Person};
 pub use seats::{EndOutcome, Ending, Grant, GrantOutcome, ResolveOutcome};
 pub use sweep::{PoolToReap, Usage};
 pub use tenants::{License, NewOrganization, Registered, Registration};
+pub use tokens::{ApiToken, NewApiToken, Tokened};

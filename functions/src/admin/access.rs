@@ -62,6 +62,16 @@ pub const TABLE: &[Rule] = &[
     rule("PATCH",  "/api/v1/organizations/{organization}/people/{person}", ADMIN, None),
     // Everybody may leave; whom else one may remove is the records' business (core/src/records/people.rs).
     rule("DELETE", "/api/v1/organizations/{organization}/people/{person}", VIEWER, None),
+    rule("GET",    "/api/v1/organizations/{organization}/invitations", ADMIN, None),
+    rule("POST",   "/api/v1/organizations/{organization}/invitations", ADMIN, None),
+    rule("GET",    "/api/v1/organizations/{organization}/invitations/{invitation}", ADMIN, None),
+    rule("DELETE", "/api/v1/organizations/{organization}/invitations/{invitation}", ADMIN, None),
+    // Not with an API token: one that leaked could make itself others.
+    rule("GET",    "/api/v1/organizations/{organization}/api-tokens", ADMIN, None),
+    rule("POST",   "/api/v1/organizations/{organization}/api-tokens", ADMIN, None),
+    rule("GET",    "/api/v1/organizations/{organization}/api-tokens/{api_token}", ADMIN, None),
+    rule("DELETE", "/api/v1/organizations/{organization}/api-tokens/{api_token}", ADMIN, None),
+    rule("GET",    "/api/v1/organizations/{organization}/audit-log", ADMIN, Some(AuditRead)),
 ];
 
 /// The row of an operation.

@@ -54,7 +54,9 @@ struct FieldProblem {
     info(title = "License server", description = "Organizations, their people, licenses and sessions. See docs/API.md.",
          license(name = "MIT", identifier = "MIT")),
     servers((url = "/", description = "Every path as it is served behind one address")),
-    tags((name = "Organizations", description = "Customers"), (name = "People", description = "Who belongs to an organization, and what they may do")),
+    tags((name = "Organizations", description = "Customers"), (name = "People", description = "Who belongs to an organization, and what they may do"),
+         (name = "API tokens", description = "What scripts of an organization authenticate with"),
+         (name = "Audit log", description = "Who did what, to what, from where")),
     components(schemas(Problem, FieldProblem))
 )]
 struct Base;

@@ -5,10 +5,13 @@
 
 pub mod access;
 mod answer;
+mod audit;
 pub mod document;
 mod gate;
+mod invitations;
 mod organizations;
 mod people;
+mod tokens;
 
 use crate::{
     edge::{
@@ -52,6 +55,11 @@ fn operations() -> OpenApiRouter<State> {
         .routes(routes!(organizations::read_organization, organizations::rename_organization))
         .routes(routes!(people::list_people))
         .routes(routes!(people::read_person, people::edit_person, people::remove_person))
+        .routes(routes!(invitations::list_invitations, invitations::invite_person))
+        .routes(routes!(invitations::read_invitation, invitations::revoke_invitation))
+        .routes(routes!(tokens::list_api_tokens, tokens::create_api_token))
+        .routes(routes!(tokens::read_api_token, tokens::revoke_api_token))
+        .routes(routes!(audit::list_audit_log))
 }
 
 /// The management API: everything below `/api/v1/me`, `/api/v1/organizations`, `/api/v1/plans` and `/api/v1/staff`.

@@ -146,7 +146,7 @@ impl Desk {
             peppers: peppers.clone(),
             proxies: 1,
         })
-        .merge(register::router(register::State { records, verifier: verifier(AUDIENCE), peppers }))
+        .merge(register::router(register::State { records, verifier: verifier(AUDIENCE), peppers, proxies: 1 }))
         .merge(acquire::router(acquire::State { moves: moves.clone() }))
         .merge(heartbeat::router(heartbeat::State { moves: moves.clone() }))
         .merge(release::router(release::State { moves }));
