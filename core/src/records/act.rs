@@ -106,8 +106,9 @@ pub struct Act {
 pub struct Repeat {
     key_hash: String,
     request_hash: String,
-    /// What the outcome is sealed with: it may hold a secret that is shown once, and only who knows the idempotency key may hear it again.
-    seal: [u8; 32],
+    /// What the outcome is sealed with, and after it what it may have been sealed with before the pepper was replaced: it may hold a secret
+    /// that is shown once, and only who knows the idempotency key may hear it again.
+    seals: Vec<[u8; 32]>,
 }
 
 impl Repeat {
@@ -116,13 +117,16 @@ impl Repeat {
         Self {
             key_hash: secret::base64url(&secret::hash("idempotency-key-v1", &[key.as_bytes()])),
             request_hash: secret::base64url(&secret::hash("idempotency-request-v1", request)),
-            // Under the oldest pepper accepted, so that a key drawn before the pepper was replaced still opens what it sealed.
-            seal: peppers
-                .previous
-                .as_ref()
-                .unwrap_or(&peppers.current)
-                .sign(&[b"idempotency-v1", key.as_bytes()].concat()),
+            seals: peppers.all().map(|pepper| pepper.sign(&[b"idempotency-v1", key.as_bytes()].concat())).collect(),
         }
+    }
+
+    fn seal(&self, outcome: &[u8]) -> Option<String> {
+        secret::seal(self.seals.first()?, outcome)
+    }
+
+    fn unseal(&self, sealed: &str) -> Option<Vec<u8>> {
+        self.seals.iter().find_map(|seal| secret::unseal(seal, sealed))
     }
 }
 
@@ -251,7 +255,7 @@ impl Work<'_> {
         }
         let unreadable = || Error::Internal("the outcome of an idempotency key cannot be read".into());
         let outcome: Option<String> = row.try_get("outcome").map_err(failed)?;
-        let outcome = outcome.and_then(|text| secret::unseal(&repeat.seal, &text)).ok_or_else(unreadable)?;
+        let outcome = outcome.and_then(|text| repeat.unseal(&text)).ok_or_else(unreadable)?;
         serde_json::from_slice(&outcome).map(|value| Some(Ok(value))).map_err(|_| unreadable())
     }
 
@@ -277,8 +281,7 @@ impl Work<'_> {
         if let Some(repeat) = &self.act.repeat {
             let text =
                 serde_json::to_vec(&outcome).map_err(|e| Error::Internal(format!("an outcome cannot be kept: {e}")))?;
-            let sealed = secret::seal(&repeat.seal, &text)
-                .ok_or_else(|| Error::Internal("an outcome cannot be sealed".into()))?;
+            let sealed = repeat.seal(&text).ok_or_else(|| Error::Internal("an outcome cannot be sealed".into()))?;
             let sql =
                 "update idempotency_keys set outcome = $4 where tenant_id = $1 and principal = $2 and key_hash = $3";
             sqlx::query(sql)
@@ -321,4 +324,29 @@ pub(super) async fn audit(
         .await
         .map(drop)
         .map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::secret::{KeyVersion, Secret};
+
+    #[test]
+    fn what_was_answered_opens_while_its_pepper_is_accepted_and_only_with_its_key() {
+        let pepper = |version, byte| KeyVersion { version, key: Secret::new(vec![byte; 32]) };
+        let ring = |current, previous| KeyRing { current, previous };
+        let (before, under_way, after) =
+            (ring(pepper(1, 1), None), ring(pepper(2, 2), Some(pepper(1, 1))), ring(pepper(2, 2), None));
+        let repeat = |key: &str, peppers: &KeyRing| Repeat::new(key, &[b"POST"], peppers);
+        let old = repeat("k", &before).seal(b"a secret").unwrap();
+        let new = repeat("k", &under_way).seal(b"a secret").unwrap();
+        assert_eq!(repeat("k", &under_way).unseal(&old).as_deref(), Some(&b"a secret"[..]));
+        assert_eq!(
+            repeat("k", &after).unseal(&new).as_deref(),
+            Some(&b"a secret"[..]),
+            "sealed with the new one at once"
+        );
+        assert_eq!(repeat("k", &after).unseal(&old), None);
+        assert_eq!(repeat("another", &under_way).unseal(&old), None);
+    }
 }

@@ -90,8 +90,9 @@ const PROMISES: &[(&str, &str)] = &[
            and c.relkind in ('r', 'p') and has_table_privilege(r, c.oid, p)",
     ),
     (
-        "only admin inserts seats, pools and licenses, nobody changes who owns a row or its identity",
-        "select r || ' ' || t from unnest(array['service', 'reaper']) r, unnest(array['seats', 'pools', 'licenses', 'license_keys', 'organizations', 'users']) t
+        "only admin inserts seats, pools, licenses and what people manage, nobody changes who owns a row or its identity",
+        "select r || ' ' || t from unnest(array['service', 'reaper']) r, unnest(array['seats', 'pools', 'licenses', 'license_keys', 'organizations', 'users',
+           'invitations', 'projects', 'api_tokens', 'audit_log', 'idempotency_keys']) t
          where has_table_privilege(r, t::regclass, 'INSERT') or has_any_column_privilege(r, t::regclass, 'INSERT')
          union all
          select r || ' ' || c.relname || '.' || a.attname
@@ -108,12 +109,19 @@ const PROMISES: &[(&str, &str)] = &[
            and not (r = 'reaper' and a.attname = 'published_at')",
     ),
     (
-        "who serves has no right on the directory's tables, on the list of migrations, or to write the catalog",
+        "who serves has no right on the directory's tables or the list of migrations, and only admin writes the catalog: new plans and \
+         products, and of those there are what staff may change",
         "select r || ' ' || c.oid::regclass::text
          from unnest(array['service', 'reaper', 'admin']) r, pg_class c, unnest(array['SELECT', 'INSERT', 'UPDATE']) p
          where c.relkind in ('r', 'p') and has_any_column_privilege(r, c.oid, p) and (
            c.relnamespace = 'directory'::regnamespace or c.oid = '_sqlx_migrations'::regclass
-           or (c.relnamespace = 'catalog'::regnamespace and p <> 'SELECT'))",
+           or (c.relnamespace = 'catalog'::regnamespace and p <> 'SELECT' and (r <> 'admin' or c.relname not in ('plans', 'products'))))
+         union all
+         select 'admin changes ' || c.relname || '.' || a.attname
+         from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attnum > 0
+         where c.relnamespace = 'catalog'::regnamespace and c.relkind in ('r', 'p') and has_column_privilege('admin', c.oid, a.attnum, 'UPDATE')
+           and not (c.relname = 'plans' and a.attname in ('tier', 'seats', 'trial_days', 'features', 'offline_policy', 'grace_hours', 'holder_by', 'processes_per_seat'))
+           and not (c.relname = 'products' and a.attname in ('registration_plan', 'is_default'))",
     ),
     (
         "who serves creates nothing",
@@ -145,6 +153,15 @@ const PROMISES: &[(&str, &str)] = &[
     (
         "the restore command is the owner's alone",
         "select r from unnest(array['service', 'reaper', 'admin']) r where has_function_privilege(r, 'after_restore(interval)', 'EXECUTE')",
+    ),
+    (
+        "the audit log is append-only: nobody may update or delete a row",
+        "select r || ' ' || p from unnest(array['service', 'reaper', 'admin']) r, unnest(array['UPDATE', 'DELETE', 'TRUNCATE']) p
+         where has_table_privilege(r, 'audit_log', p) or (p = 'UPDATE' and has_any_column_privilege(r, 'audit_log', p))
+         union all
+         select 'a rule or trigger ' || x from (
+           select rulename::text from pg_rewrite join pg_class c on c.oid = ev_class where c.oid = 'audit_log'::regclass
+           union all select tgname::text from pg_trigger where tgrelid = 'audit_log'::regclass and not tgisinternal) as t (x)",
     ),
 ];
 
@@ -189,7 +206,13 @@ const FLAWS: &[(usize, &str)] = &[
     ),
     (15, "create function shout() returns int language sql security definer as 'select 1'"),
     (16, "grant execute on function directory.locate_identity(text, text) to service"),
+    (12, "grant insert on catalog.plans to service"),
+    (12, "grant update (product) on catalog.products to admin"),
+    (12, "create table catalog.prices (k int primary key); grant insert on catalog.prices to admin"),
     (17, "grant execute on function after_restore(interval) to admin"),
+    (18, "grant update (after) on audit_log to admin"),
+    (18, "grant delete on audit_log to admin"),
+    (18, "create rule forget as on insert to audit_log do instead nothing"),
 ];
 
 async fn broken(connection: &mut PgConnection, sql: &'static str) -> Vec<String> {
