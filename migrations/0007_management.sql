@@ -15,6 +15,10 @@ create table invitations (
   revoked_at    timestamptz,
   primary key (tenant_id, invitation_id)
 );
+create index invitations_by_state on invitations (tenant_id, (accepted_at is not null), (revoked_at is not null), invitation_id);
+create index invitations_by_email on invitations (tenant_id, email) where accepted_at is null and revoked_at is null;
+-- Who is invited must not belong already.
+create index users_by_email on users (tenant_id, lower(email)) where removed_at is null;
 
 -- What sessions can be told apart by besides the license. Tied to licenses: only sessions of those count to it; tied to none: all do.
 create table projects (
@@ -49,7 +53,9 @@ create table api_tokens (
 create table audit_log (
   tenant_id    uuid not null references organizations,
   id           uuid not null default uuid_v7(),
-  at           timestamptz not null default now(),
+  -- The time in the id, in milliseconds: a filter by time is one by id, and the list is in the order of both.
+  at           timestamptz not null generated always as (
+    to_timestamp(('x' || translate(left(id::text, 13), '-', ''))::bit(48)::bigint / 1000.0)) stored,
   actor_kind   text not null check (actor_kind in ('person', 'token', 'staff')),
   actor        text not null,                    -- the user's or token's id; of staff the subject
   actor_name   text not null,                    -- the address or the token's name, as it was then

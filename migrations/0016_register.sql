@@ -24,6 +24,7 @@ begin
 end $$;
 
 -- Organization, owner and first license for a person who has none, in one transaction; the p_… ids are drawn by the caller.
+-- Who belongs to some already gets one of those: one they own before one of a colleague. Who was removed everywhere has none.
 -- CREATED; ROTATED (came again before the license was used: the new secret replaces the old, the first answer may have been lost);
 -- EXISTING (its license is in use: no key is shown); NO_PRODUCT. A taken number is an error (UQ001, nothing written): draw another.
 create function register_organization(
@@ -31,7 +32,7 @@ create function register_organization(
   p_tenant uuid, p_user uuid, p_license uuid, p_pool uuid, p_number text, p_key_hmac text,
   out outcome text, out tenant_id uuid, out user_id uuid, out license_id uuid, out epoch_before bigint
 ) language plpgsql as $$
-declare product catalog.products; number_free boolean;
+declare product catalog.products; number_free boolean; candidate uuid; held text;
 begin
   select * into product from catalog.products c where c.product = p_product or (p_product is null and c.is_default);
   if not found then
@@ -39,7 +40,16 @@ begin
     return;
   end if;
   user_id := directory.enter_identity(p_issuer, p_subject, p_user);
-  select i.tenant_id into tenant_id from directory.locate_identity(p_issuer, p_subject) i order by i.tenant_id limit 1;
+  -- The directory remembers for good where somebody ever belonged; whether they still do is the organization's to say.
+  for candidate in select i.tenant_id from directory.locate_identity(p_issuer, p_subject) i where i.tenant_id is not null order by 1 loop
+    perform set_config('app.tenant_id', candidate::text, true);
+    select u.role into held from users u
+    where u.tenant_id = candidate and u.user_id = register_organization.user_id and u.removed_at is null;
+    if held = 'owner' or held is not null and tenant_id is null then
+      tenant_id := candidate;
+    end if;
+    exit when held = 'owner';
+  end loop;
   if tenant_id is not null then
     perform set_config('app.tenant_id', tenant_id::text, true);
     select l.license_id into license_id from licenses l where l.tenant_id = register_organization.tenant_id order by l.created_at, l.license_id limit 1;
@@ -48,7 +58,8 @@ begin
     perform 1 from pools p
     where p.tenant_id = register_organization.tenant_id and p.license_id = register_organization.license_id order by p.pool_id for update;
     -- An organization that a colleague invited this person to is not theirs to rotate keys in.
-    if exists (select from users u where u.tenant_id = register_organization.tenant_id and u.user_id = register_organization.user_id and u.role = 'owner')
+    if exists (select from users u where u.tenant_id = register_organization.tenant_id and u.user_id = register_organization.user_id
+        and u.role = 'owner')
       and not exists (select from sessions s where s.tenant_id = register_organization.tenant_id and s.license_id = register_organization.license_id)
     then
       outcome := 'ROTATED';

@@ -57,6 +57,8 @@ async fn register(records: &Records, peppers: &KeyRing) -> Result<LicenseKey, St
         person: None,
         organization: "Demo".into(),
         product: Some("demo".into()),
+        from: None,
+        request_id: None,
     };
     match records.register(&new, peppers).await? {
         Registration::Created(registered) => registered.key.ok_or_else(|| "the demo license has no key".into()),

@@ -228,6 +228,18 @@ mod tests {
     }
 
     #[test]
+    fn staff_is_of_another_audience_and_only_who_asks_for_it_is_staff() {
+        let dir = tempfile::tempdir().unwrap();
+        let issuer = open(&dir);
+        let token = |wish: Value| issuer.id_token(&serde_json::from_value(wish).unwrap()).unwrap();
+        let audience = |wish: Value| claims(&issuer.jwks(), &token(wish))["aud"].clone();
+        assert_eq!(audience(json!({ "email": "a@example.com", "staff": true })), json!(STAFF_AUDIENCE));
+        assert_eq!(audience(json!({ "email": "a@example.com", "staff": false })), json!(AUDIENCE));
+        assert_eq!(audience(json!({ "email": "a@example.com" })), json!(AUDIENCE));
+        assert_ne!(STAFF_AUDIENCE, AUDIENCE);
+    }
+
+    #[test]
     fn a_push_token_is_googles_in_form_and_no_persons_token() {
         let dir = tempfile::tempdir().unwrap();
         let issuer = open(&dir);

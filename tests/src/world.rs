@@ -342,6 +342,8 @@ pub async fn register(admin: &Records, database: &PgConnectOptions, shape: &Shap
         person: None,
         organization: "Example".into(),
         product: None,
+        from: None,
+        request_id: None,
     };
     let Registration::Created(registered) = admin.register(&new, &peppers()).await.unwrap() else {
         panic!("a first registration creates")

@@ -5,6 +5,7 @@ use aws_lc_rs::{
     digest, hmac,
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// A value that prints as `[secret]` in `Debug` and has no `Display`. [`Secret::reveal`] is the one way in.
@@ -24,6 +25,30 @@ impl<T> Secret<T> {
 }
 
 impl<T> fmt::Debug for Secret<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+/// A secret on its way to the one answer that shows it. It serializes as what it is, so that the same request can be answered the same
+/// again: only into what is sealed ([`crate::records::Repeat`]), never into the audit log or an event.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Shown(String);
+
+impl Shown {
+    /// Wraps the text.
+    pub fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The text itself, for the answer.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Shown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[secret]")
     }

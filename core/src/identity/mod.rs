@@ -18,7 +18,7 @@ const LEEWAY: i64 = 60;
 const MAX_LEN: usize = 16 * 1024;
 
 /// Whose tokens are accepted.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Exactly what `iss` must say.
     pub issuer: String,

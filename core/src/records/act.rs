@@ -106,8 +106,9 @@ pub struct Act {
 pub struct Repeat {
     key_hash: String,
     request_hash: String,
-    /// What the outcome is sealed with: it may hold a secret that is shown once, and only who knows the idempotency key may hear it again.
-    seal: [u8; 32],
+    /// What the outcome is sealed with, and after it what it may have been sealed with before the pepper was replaced: it may hold a secret
+    /// that is shown once, and only who knows the idempotency key may hear it again.
+    seals: Vec<[u8; 32]>,
 }
 
 impl Repeat {
@@ -116,13 +117,16 @@ impl Repeat {
         Self {
             key_hash: secret::base64url(&secret::hash("idempotency-key-v1", &[key.as_bytes()])),
             request_hash: secret::base64url(&secret::hash("idempotency-request-v1", request)),
-            // Under the oldest pepper accepted, so that a key drawn before the pepper was replaced still opens what it sealed.
-            seal: peppers
-                .previous
-                .as_ref()
-                .unwrap_or(&peppers.current)
-                .sign(&[b"idempotency-v1", key.as_bytes()].concat()),
+            seals: peppers.all().map(|pepper| pepper.sign(&[b"idempotency-v1", key.as_bytes()].concat())).collect(),
         }
+    }
+
+    fn seal(&self, outcome: &[u8]) -> Option<String> {
+        secret::seal(self.seals.first()?, outcome)
+    }
+
+    fn unseal(&self, sealed: &str) -> Option<Vec<u8>> {
+        self.seals.iter().find_map(|seal| secret::unseal(seal, sealed))
     }
 }
 
@@ -178,17 +182,32 @@ pub(super) use open;
 impl Records {
     /// Begins a change. Use it through the macro of the same name.
     pub(super) async fn open<'a, T: DeserializeOwned>(&self, act: &'a Act) -> Result<Opened<'a, T>> {
-        let mut transaction = self.begin(act.tenant).await?;
-        // A person waits longer than a client that asks for a seat: behind a stream of grants the pool's row is not had at once.
-        sqlx::query("select set_config('lock_timeout', '2s', true)")
-            .execute(&mut *transaction)
-            .await
-            .map_err(failed)?;
-        let mut work = Work { act, transaction };
+        let transaction = self.patient(act.tenant).await?;
+        let mut work = Work::on(act, transaction);
         Ok(match work.before().await? {
             Some(answer) => Opened::Before(answer),
             None => Opened::New(work),
         })
+    }
+}
+
+impl Records {
+    /// A transaction for somebody who waits longer than a client that asks for a seat: behind a stream of grants the pool's row is not had
+    /// at once.
+    pub(super) async fn patient(&self, tenant: TenantId) -> Result<Transaction> {
+        let mut transaction = self.begin(tenant).await?;
+        sqlx::query("select set_config('lock_timeout', '2s', true)")
+            .execute(&mut *transaction)
+            .await
+            .map_err(failed)?;
+        Ok(transaction)
+    }
+}
+
+impl<'a> Work<'a> {
+    /// A change in a transaction that has begun, where repeating it is known otherwise than by an idempotency key.
+    pub(super) fn on(act: &'a Act, transaction: Transaction) -> Self {
+        Self { act, transaction }
     }
 }
 
@@ -236,25 +255,21 @@ impl Work<'_> {
         }
         let unreadable = || Error::Internal("the outcome of an idempotency key cannot be read".into());
         let outcome: Option<String> = row.try_get("outcome").map_err(failed)?;
-        let outcome = outcome.and_then(|text| secret::unseal(&repeat.seal, &text)).ok_or_else(unreadable)?;
+        let outcome = outcome.and_then(|text| repeat.unseal(&text)).ok_or_else(unreadable)?;
         serde_json::from_slice(&outcome).map(|value| Some(Ok(value))).map_err(|_| unreadable())
     }
 
     /// Writes into the audit log what is being done. `before` and `after` hold what changed and never a secret.
     pub(super) async fn audit(&mut self, action: &str, target: &str, before: Value, after: Value) -> Result<()> {
-        let sql = "insert into audit_log (tenant_id, actor_kind, actor, actor_name, action, target, before, after, from_address, request_id)
-                   values ($1, $2, $3, $4, $5, $6, nullif($7, 'null'::jsonb), nullif($8, 'null'::jsonb), $9, $10)";
-        sqlx::query(sql)
+        audit(&mut self.transaction, self.act, action, target, before, after).await
+    }
+
+    /// Writes an event into the outbox, for whoever listens outside. No secret in it either.
+    pub(super) async fn tell(&mut self, kind: &str, payload: Value) -> Result<()> {
+        sqlx::query("insert into outbox (tenant_id, kind, payload) values ($1, $2, $3)")
             .bind(self.act.tenant.0)
-            .bind(self.act.by.kind())
-            .bind(self.act.by.id())
-            .bind(self.act.by.name())
-            .bind(action)
-            .bind(target)
-            .bind(before)
-            .bind(after)
-            .bind(self.act.from.map(|from| from.to_string()))
-            .bind(&self.act.request_id)
+            .bind(kind)
+            .bind(payload)
             .execute(&mut *self.transaction)
             .await
             .map(drop)
@@ -266,8 +281,7 @@ impl Work<'_> {
         if let Some(repeat) = &self.act.repeat {
             let text =
                 serde_json::to_vec(&outcome).map_err(|e| Error::Internal(format!("an outcome cannot be kept: {e}")))?;
-            let sealed = secret::seal(&repeat.seal, &text)
-                .ok_or_else(|| Error::Internal("an outcome cannot be sealed".into()))?;
+            let sealed = repeat.seal(&text).ok_or_else(|| Error::Internal("an outcome cannot be sealed".into()))?;
             let sql =
                 "update idempotency_keys set outcome = $4 where tenant_id = $1 and principal = $2 and key_hash = $3";
             sqlx::query(sql)
@@ -281,5 +295,58 @@ impl Work<'_> {
         }
         self.transaction.commit().await.map_err(failed)?;
         Ok(Ok(outcome))
+    }
+}
+
+/// A row of the audit log, in the transaction of what it tells.
+pub(super) async fn audit(
+    sql: &mut PgConnection,
+    act: &Act,
+    action: &str,
+    target: &str,
+    before: Value,
+    after: Value,
+) -> Result<()> {
+    let insert = "insert into audit_log (tenant_id, actor_kind, actor, actor_name, action, target, before, after, from_address, request_id)
+                  values ($1, $2, $3, $4, $5, $6, nullif($7, 'null'::jsonb), nullif($8, 'null'::jsonb), $9, $10)";
+    sqlx::query(insert)
+        .bind(act.tenant.0)
+        .bind(act.by.kind())
+        .bind(act.by.id())
+        .bind(act.by.name())
+        .bind(action)
+        .bind(target)
+        .bind(before)
+        .bind(after)
+        .bind(act.from.map(|from| from.to_string()))
+        .bind(&act.request_id)
+        .execute(sql)
+        .await
+        .map(drop)
+        .map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::secret::{KeyVersion, Secret};
+
+    #[test]
+    fn what_was_answered_opens_while_its_pepper_is_accepted_and_only_with_its_key() {
+        let pepper = |version, byte| KeyVersion { version, key: Secret::new(vec![byte; 32]) };
+        let ring = |current, previous| KeyRing { current, previous };
+        let (before, under_way, after) =
+            (ring(pepper(1, 1), None), ring(pepper(2, 2), Some(pepper(1, 1))), ring(pepper(2, 2), None));
+        let repeat = |key: &str, peppers: &KeyRing| Repeat::new(key, &[b"POST"], peppers);
+        let old = repeat("k", &before).seal(b"a secret").unwrap();
+        let new = repeat("k", &under_way).seal(b"a secret").unwrap();
+        assert_eq!(repeat("k", &under_way).unseal(&old).as_deref(), Some(&b"a secret"[..]));
+        assert_eq!(
+            repeat("k", &after).unseal(&new).as_deref(),
+            Some(&b"a secret"[..]),
+            "sealed with the new one at once"
+        );
+        assert_eq!(repeat("k", &after).unseal(&old), None);
+        assert_eq!(repeat("another", &under_way).unseal(&old), None);
     }
 }

@@ -7,12 +7,16 @@
 //! * `connect.rs`: connections, and what is worth trying again · `migrate.rs`: schema and roles
 //! * `seats.rs`: grant, end, resolve, rebuild · `licenses.rs`: find, resize, kick, suspend, rotate · `tenants.rs`: registration
 //! * `act.rs`: a change that people ask for, audited and idempotent · `page.rs`: pages of long lists
-//! * one file a table for what people manage: `organizations.rs` `people.rs` `sessions.rs` `projects.rs` `tokens.rs`; of licenses `licensed.rs` reads and `licensing.rs` writes
+//! * one file a table for what people manage: `organizations.rs` `people.rs` `invitations.rs` (`joining.rs`) `sessions.rs` `projects.rs`
+//!   `tokens.rs` `audit.rs`; of licenses `licensed.rs` reads and `licensing.rs` writes
 //! * `plans.rs`: the vendor's catalog, without a tenant
 //! * `outbox.rs`: events waiting to be published · `sweep.rs`: which pools the reaper looks at
 
 mod act;
+mod audit;
 mod connect;
+mod invitations;
+mod joining;
 mod licensed;
 mod licenses;
 mod licensing;
@@ -30,7 +34,10 @@ mod tenants;
 mod tokens;
 
 pub use act::{Act, Answer, Principal, Refused, Repeat};
+pub use audit::{About, Entry, Which};
 pub use connect::{Records, Role, Transaction};
+pub use invitations::{Invitation, InvitationState, Invited};
+pub use joining::{Joined, Joining};
 pub use licensed::{LicenseFilter, Licensed, PoolOf};
 pub use licenses::{Change, Found};
 pub use licensing::{Changed, IssuedLicense, NewKey, NewLicense};
@@ -45,3 +52,4 @@ pub use seats::{EndOutcome, Ending, Grant, GrantOutcome, ResolveOutcome};
 pub use sessions::{Session, SessionEnd, SessionFilter, WINDOW};
 pub use sweep::{PoolToReap, Usage};
 pub use tenants::{License, NewOrganization, Registered, Registration};
+pub use tokens::{ApiToken, NewApiToken, Tokened};

@@ -61,7 +61,8 @@ impl Records {
     }
 }
 
-async fn read(sql: &mut PgConnection, tenant: TenantId) -> sqlx::Result<Option<Organization>> {
+/// An organization within a transaction that has its tenant set.
+pub(super) async fn read(sql: &mut PgConnection, tenant: TenantId) -> sqlx::Result<Option<Organization>> {
     let row = sqlx::query("select name, version, created_at from organizations where tenant_id = $1")
         .bind(tenant.0)
         .fetch_optional(sql)

@@ -3,6 +3,7 @@
 use crate::{Error, Result, domain::id::Invalid};
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 /// Which part of a list: at most `limit` rows after `after`.
@@ -69,5 +70,34 @@ impl Page {
         let items = items.map_err(|e| Error::Internal(format!("a row of a list cannot be read: {e}")))?;
         let next = items.last().filter(|_| more).map(|last| Cursor(id(last)));
         Ok(Listed { items, next })
+    }
+}
+
+/// The least id that could have been drawn at this time or later: UUIDs of version 7 begin with their milliseconds.
+pub(super) fn first_id_of(time: OffsetDateTime) -> Uuid {
+    // The first millisecond that is not before it: what was drawn earlier in the same one was drawn before.
+    let ms = (time.unix_timestamp_nanos() + 999_999).div_euclid(1_000_000);
+    Uuid::from_u128(ms.clamp(0, (1 << 48) - 1).unsigned_abs() << 80)
+}
+
+/// The least id that could have been drawn so many days ago.
+pub(super) fn days_ago(days: u32) -> Uuid {
+    let now = Uuid::now_v7().as_u128() >> 80;
+    Uuid::from_u128(now.saturating_sub(u128::from(days) * 86_400_000) << 80)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_the_least_id_of_its_millisecond_and_no_time_is_out_of_bounds() {
+        let at = |ns| OffsetDateTime::from_unix_timestamp_nanos(ns).unwrap();
+        assert_eq!(first_id_of(at(1_000_000)).as_u128(), 1 << 80);
+        assert_eq!(first_id_of(at(1_000_001)).as_u128(), 2 << 80);
+        assert_eq!(first_id_of(at(-5)), Uuid::nil());
+        assert!(first_id_of(time::macros::datetime!(9999-12-31 23:59:59 UTC)) < Uuid::max());
+        let now = Uuid::now_v7();
+        assert!(days_ago(0) <= now && days_ago(1) < days_ago(0));
     }
 }

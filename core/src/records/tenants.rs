@@ -1,16 +1,21 @@
 //! Registration: organization, owner and first license in one transaction.
 
-use super::connect::{REPEAT, Records, failed, worth_repeating};
+use super::{
+    act::{Act, Principal, audit},
+    connect::{REPEAT, Records, failed, worth_repeating},
+};
 use crate::{
     Error, Result,
     domain::{
+        access::PersonRole,
         id::{LicenseId, LicenseNumber, TenantId, UserId},
         key::LicenseKey,
         secret::KeyRing,
     },
 };
+use serde_json::json;
 use sqlx::{PgConnection, Row};
-use std::time::Instant;
+use std::{net::IpAddr, time::Instant};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -29,6 +34,18 @@ pub struct NewOrganization {
     pub organization: String,
     /// Which product its first license is for; the vendor's default if `None`.
     pub product: Option<String>,
+    /// From where, as far as it is known; for the audit log.
+    pub from: Option<IpAddr>,
+    /// The request's id; for the audit log.
+    pub request_id: Option<String>,
+}
+
+impl NewOrganization {
+    /// The registration as an act of the person, who owns what comes of it.
+    fn act(&self, tenant: TenantId, user: UserId) -> Act {
+        let by = Principal::Person { user, email: self.email.to_lowercase(), role: PersonRole::Owner };
+        Act { tenant, by, from: self.from, request_id: self.request_id.clone(), repeat: None }
+    }
 }
 
 /// What registration found or made.
@@ -140,8 +157,13 @@ impl Records {
                 .execute(&mut *transaction)
                 .await
                 .map_err(failed)?;
+            let (act, license) = (new.act(registered.tenant, registered.user), registered.license.id.to_string());
+            audit(&mut transaction, &act, "license.key_rotated", &license, json!(null), json!(null)).await?;
             registered.key = Some(key);
         } else if outcome == "CREATED" {
+            let act = new.act(registered.tenant, registered.user);
+            let after = json!({ "name": registered.organization, "license": registered.license.number });
+            audit(&mut transaction, &act, "organization.created", &act.tenant.to_string(), json!(null), after).await?;
             registered.key = Some(key);
         }
         transaction.commit().await.map_err(failed)?;

@@ -1,16 +1,160 @@
 //! API tokens: what scripts of an organization authenticate with.
 
 use super::{
-    act::Principal,
+    act::{Act, Answer, Principal, Refused, open},
     connect::{Records, failed},
+    page::{Listed, Page},
 };
 use crate::{
     Result,
-    domain::{access::Scope, opaque::Opaque},
+    domain::{
+        access::Scope,
+        id::TenantId,
+        opaque::{Kind, Opaque},
+        secret::Shown,
+    },
 };
-use sqlx::Row;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use sqlx::{AssertSqlSafe, Row, postgres::PgRow};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+/// An API token, without what proves it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApiToken {
+    /// Names it; opens nothing.
+    pub id: Uuid,
+    /// What people call it.
+    pub name: String,
+    /// What it is good for.
+    pub scopes: Vec<Scope>,
+    /// Who made it, as the audit log calls them.
+    pub created_by: String,
+    /// When.
+    #[serde(with = "time::serde::rfc3339")]
+    pub created_at: OffsetDateTime,
+    /// From when on it is good for nothing; `None`: it has no end.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub expires_at: Option<OffsetDateTime>,
+    /// When it was used last, to the minute.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub last_used_at: Option<OffsetDateTime>,
+    /// When it was taken back.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub revoked_at: Option<OffsetDateTime>,
+}
+
+/// What an API token shall be.
+#[derive(Clone, Debug)]
+pub struct NewApiToken {
+    /// What people will call it.
+    pub name: String,
+    /// What it will be good for.
+    pub scopes: Vec<Scope>,
+    /// When it shall end, if it shall.
+    pub expires_at: Option<OffsetDateTime>,
+}
+
+/// An API token just made, with what proves it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Tokened {
+    /// The token.
+    pub token: ApiToken,
+    /// `cdt_live_…`, for this one answer.
+    pub secret: Shown,
+}
+
+const COLUMNS: &str = "token_id, name, scopes, created_by, created_at, expires_at, last_used_at, revoked_at";
 
 impl Records {
+    /// The API tokens of an organization, the newest first; those that are over too.
+    ///
+    /// # Errors
+    /// [`crate::Error::Records`].
+    pub async fn api_tokens(&self, tenant: TenantId, page: Page) -> Result<Listed<ApiToken>> {
+        let mut transaction = self.begin(tenant).await?;
+        let sql = format!(
+            "select {COLUMNS} from api_tokens where tenant_id = $1 and token_id < $2 order by token_id desc limit $3"
+        );
+        let rows = sqlx::query(AssertSqlSafe(sql))
+            .bind(tenant.0)
+            .bind(page.below())
+            .bind(page.fetch())
+            .fetch_all(&mut *transaction)
+            .await
+            .map_err(failed)?;
+        page.cut(rows, |token: &ApiToken| token.id, token)
+    }
+
+    /// One API token. `None`: none of that id here.
+    ///
+    /// # Errors
+    /// [`crate::Error::Records`].
+    pub async fn read_api_token(&self, tenant: TenantId, id: Uuid) -> Result<Option<ApiToken>> {
+        let mut transaction = self.begin(tenant).await?;
+        let sql = format!("select {COLUMNS} from api_tokens where tenant_id = $1 and token_id = $2");
+        let row = sqlx::query(AssertSqlSafe(sql)).bind(tenant.0).bind(id).fetch_optional(&mut *transaction).await;
+        row.map_err(failed)?.map(|row| token(&row)).transpose().map_err(failed)
+    }
+
+    /// Makes an API token.
+    ///
+    /// # Errors
+    /// [`crate::Error::Records`].
+    pub async fn create_api_token(&self, act: &Act, new: &NewApiToken) -> Answer<Tokened> {
+        let mut work = open!(self, act);
+        let secret = Opaque::draw(Kind::ApiToken, act.tenant);
+        let sql = format!(
+            "insert into api_tokens (tenant_id, token_id, name, secret_hash, scopes, created_by, expires_at)
+             select $1, $2, $3, $4, $5, $6, $7 where $7 is null or $7 > now() returning {COLUMNS}"
+        );
+        let row = sqlx::query(AssertSqlSafe(sql))
+            .bind(act.tenant.0)
+            .bind(secret.id)
+            .bind(&new.name)
+            .bind(secret.hash())
+            .bind(new.scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>())
+            .bind(act.by.name())
+            .bind(new.expires_at)
+            .fetch_optional(work.sql())
+            .await
+            .map_err(failed)?;
+        let Some(row) = row else { return Ok(Err(Refused::Invalid("expires_at", "must be in the future"))) };
+        let token = token(&row).map_err(failed)?;
+        // As RFC 3339, which is how `ApiToken` serializes it.
+        let mut after = json!(token);
+        if let Some(after) = after.as_object_mut() {
+            after.retain(|name, _| ["name", "scopes", "expires_at"].contains(&name.as_str()));
+        }
+        work.audit("api_token.created", &token.id.to_string(), json!(null), after).await?;
+        work.commit(Tokened { token, secret: Shown::new(secret.reveal()) }).await
+    }
+
+    /// Takes an API token back: it is refused from the next request on. One that was taken back already stays as it is.
+    ///
+    /// # Errors
+    /// [`crate::Error::Records`].
+    pub async fn revoke_api_token(&self, act: &Act, id: Uuid) -> Answer<()> {
+        let mut work = open!(self, act);
+        let sql = format!("select {COLUMNS} from api_tokens where tenant_id = $1 and token_id = $2 for update");
+        let row = sqlx::query(AssertSqlSafe(sql)).bind(act.tenant.0).bind(id).fetch_optional(work.sql()).await;
+        let Some(found) = row.map_err(failed)?.map(|row| token(&row)).transpose().map_err(failed)? else {
+            return Ok(Err(Refused::NotFound));
+        };
+        if found.revoked_at.is_none() {
+            sqlx::query("update api_tokens set revoked_at = now() where tenant_id = $1 and token_id = $2")
+                .bind(act.tenant.0)
+                .bind(id)
+                .execute(work.sql())
+                .await
+                .map_err(failed)?;
+            let before = json!({ "name": found.name, "scopes": found.scopes });
+            work.audit("api_token.revoked", &id.to_string(), before, json!(null)).await?;
+        }
+        work.commit(()).await
+    }
+
     /// Who presents this API token; notes, to the minute, that it was used. `None`: unknown, revoked or past its end, without saying which.
     ///
     /// # Errors
@@ -38,11 +182,24 @@ impl Records {
             transaction.commit().await.map_err(failed)?;
         }
         let scopes: Vec<String> = row.try_get("scopes").map_err(failed)?;
-        Ok(Some(Principal::Token {
-            id: token.id,
-            name: row.try_get("name").map_err(failed)?,
-            // A word that is no scope any more is good for nothing.
-            scopes: scopes.iter().filter_map(|word| word.parse::<Scope>().ok()).collect(),
-        }))
+        Ok(Some(Principal::Token { id: token.id, name: row.try_get("name").map_err(failed)?, scopes: known(&scopes) }))
     }
+}
+
+/// A word that is no scope any more is good for nothing.
+fn known(words: &[String]) -> Vec<Scope> {
+    words.iter().filter_map(|word| word.parse().ok()).collect()
+}
+
+fn token(row: &PgRow) -> sqlx::Result<ApiToken> {
+    Ok(ApiToken {
+        id: row.try_get("token_id")?,
+        name: row.try_get("name")?,
+        scopes: known(&row.try_get::<Vec<String>, _>("scopes")?),
+        created_by: row.try_get("created_by")?,
+        created_at: row.try_get("created_at")?,
+        expires_at: row.try_get("expires_at")?,
+        last_used_at: row.try_get("last_used_at")?,
+        revoked_at: row.try_get("revoked_at")?,
+    })
 }

@@ -91,6 +91,16 @@ pub const TABLE: &[Rule] = &[
     rule("GET",    "/api/v1/staff/products/{product}", STAFF, None),
     rule("PUT",    "/api/v1/staff/products/{product}", STAFF, None),
     rule("GET",    "/api/v1/staff/licenses/{number}", STAFF, None),
+    rule("GET",    "/api/v1/organizations/{organization}/invitations", ADMIN, None),
+    rule("POST",   "/api/v1/organizations/{organization}/invitations", ADMIN, None),
+    rule("GET",    "/api/v1/organizations/{organization}/invitations/{invitation}", ADMIN, None),
+    rule("DELETE", "/api/v1/organizations/{organization}/invitations/{invitation}", ADMIN, None),
+    // Not with an API token: one that leaked could make itself others.
+    rule("GET",    "/api/v1/organizations/{organization}/api-tokens", ADMIN, None),
+    rule("POST",   "/api/v1/organizations/{organization}/api-tokens", ADMIN, None),
+    rule("GET",    "/api/v1/organizations/{organization}/api-tokens/{api_token}", ADMIN, None),
+    rule("DELETE", "/api/v1/organizations/{organization}/api-tokens/{api_token}", ADMIN, None),
+    rule("GET",    "/api/v1/organizations/{organization}/audit-log", ADMIN, Some(AuditRead)),
 ];
 
 /// The row of an operation.

@@ -13,6 +13,7 @@ use license_core::{
     records::{Answer, Cursor, Listed, Page, Refused},
 };
 use serde::Serialize;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use utoipa::ToSchema;
 
 /// The longest page.
@@ -94,6 +95,12 @@ pub(super) fn page(fields: &mut Fields, limit: Option<&str>, cursor: Option<&str
     });
     let after = fields.optional("cursor", cursor, str::parse::<Cursor>);
     Page { after, limit: limit.unwrap_or(Page::FIRST.limit) }
+}
+
+/// A time of a request: RFC 3339, with an offset.
+pub(super) fn time(text: &str) -> Result<OffsetDateTime, &'static str> {
+    OffsetDateTime::parse(text, &Rfc3339)
+        .map_err(|_| "must be a time as RFC 3339 writes it, such as 2026-11-21T03:31:22Z")
 }
 
 /// The id at the end of the path, or before its verb, of what is asked about; one that is none names nothing.

@@ -57,6 +57,8 @@ struct FieldProblem {
     tags((name = "Organizations", description = "Customers"), (name = "People", description = "Who belongs to an organization, and what they may do"),
          (name = "Sessions", description = "Who is on which seat, and who was"), (name = "Projects", description = "What sessions can be told apart by besides the license"),
          (name = "Licenses", description = "What was bought, and the use of it"), (name = "Plans", description = "What can be bought"),
+         (name = "API tokens", description = "What scripts of an organization authenticate with"),
+         (name = "Audit log", description = "Who did what, to what, from where"),
          (name = "Staff", description = "The vendor's own")),
     components(schemas(Problem, FieldProblem))
 )]

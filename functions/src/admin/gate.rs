@@ -227,7 +227,11 @@ async fn repeat(state: &State, parts: &Parts, body: Body) -> Result<(Option<Repe
         return Ok((None, body));
     };
     let bytes = read(Request::new(body)).await?;
-    let request = [parts.method.as_str().as_bytes(), parts.uri.path().as_bytes(), &bytes];
+    // Everything that may make it another request: what is asked of which version is as much of it as the body.
+    let header = |name| parts.headers.get(name).map_or(&b""[..], http::HeaderValue::as_bytes);
+    let query = parts.uri.query().unwrap_or_default().as_bytes();
+    let request =
+        [parts.method.as_str().as_bytes(), parts.uri.path().as_bytes(), query, header(http::header::IF_MATCH), &bytes];
     Ok((Some(Repeat::new(key, &request, &state.peppers)), Body::from(bytes)))
 }
 

@@ -5,8 +5,10 @@
 
 pub mod access;
 mod answer;
+mod audit;
 pub mod document;
 mod gate;
+mod invitations;
 mod license_acts;
 mod licenses;
 mod organizations;
@@ -15,6 +17,7 @@ mod plans;
 mod projects;
 mod sessions;
 mod terms;
+mod tokens;
 
 use crate::{
     edge::{
@@ -79,6 +82,11 @@ fn operations() -> OpenApiRouter<State> {
         .routes(routes!(plans::list_products))
         .routes(routes!(plans::read_product, plans::put_product))
         .routes(routes!(plans::locate_license))
+        .routes(routes!(invitations::list_invitations, invitations::invite_person))
+        .routes(routes!(invitations::read_invitation, invitations::revoke_invitation))
+        .routes(routes!(tokens::list_api_tokens, tokens::create_api_token))
+        .routes(routes!(tokens::read_api_token, tokens::revoke_api_token))
+        .routes(routes!(audit::list_audit_log))
 }
 
 /// The management API: everything below `/api/v1/me`, `/api/v1/organizations`, `/api/v1/plans` and `/api/v1/staff`.

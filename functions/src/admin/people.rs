@@ -47,9 +47,9 @@ impl std::convert::From<records::Person> for Person {
 pub(super) struct PageQuery {
     /// How many rows: 1 to 100, 20 unless said.
     #[param(value_type = Option<u8>, minimum = 1, maximum = 100)]
-    limit: Option<String>,
+    pub(super) limit: Option<String>,
     /// `next_cursor` of the page before.
-    cursor: Option<String>,
+    pub(super) cursor: Option<String>,
 }
 
 impl PageQuery {

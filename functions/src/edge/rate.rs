@@ -69,9 +69,14 @@ impl ByAddress {
         Self { limit, proxies }
     }
 
+    /// From where a request comes, as far as it is known.
+    pub fn address(&self, parts: &Parts) -> Option<IpAddr> {
+        address::of(parts, self.proxies)
+    }
+
     /// Lets one more request from where `parts` came from through, or refuses it with 429. What came over no network is not limited.
     pub async fn admit(&self, parts: &Parts) -> Result<Option<Standing>, Problem> {
-        match address::of(parts, self.proxies) {
+        match self.address(parts) {
             // A machine has a whole /64 of IPv6 to itself and could draw a new address for each request.
             Some(IpAddr::V6(ip)) => self.limit.admit(&format!("{:x?}", &ip.segments()[..4])).await,
             Some(IpAddr::V4(ip)) => self.limit.admit(&ip.to_string()).await,

@@ -122,6 +122,8 @@ impl Stage {
             person: None,
             organization: "Example".into(),
             product: None,
+            from: None,
+            request_id: None,
         };
         let admin = Records::with(self.postgres.superuser(), Role::Admin, 1);
         let Registration::Created(registered) = admin.register(&new, &KeyRing::single(PEPPER.to_vec())).await.unwrap()

@@ -90,8 +90,9 @@ const PROMISES: &[(&str, &str)] = &[
            and c.relkind in ('r', 'p') and has_table_privilege(r, c.oid, p)",
     ),
     (
-        "only admin inserts seats, pools and licenses, nobody changes who owns a row or its identity",
-        "select r || ' ' || t from unnest(array['service', 'reaper']) r, unnest(array['seats', 'pools', 'licenses', 'license_keys', 'organizations', 'users']) t
+        "only admin inserts seats, pools, licenses and what people manage, nobody changes who owns a row or its identity",
+        "select r || ' ' || t from unnest(array['service', 'reaper']) r, unnest(array['seats', 'pools', 'licenses', 'license_keys', 'organizations', 'users',
+           'invitations', 'projects', 'api_tokens', 'audit_log', 'idempotency_keys']) t
          where has_table_privilege(r, t::regclass, 'INSERT') or has_any_column_privilege(r, t::regclass, 'INSERT')
          union all
          select r || ' ' || c.relname || '.' || a.attname
@@ -156,6 +157,15 @@ const PROMISES: &[(&str, &str)] = &[
         "the restore command is the owner's alone",
         "select r from unnest(array['service', 'reaper', 'admin']) r where has_function_privilege(r, 'after_restore(interval)', 'EXECUTE')",
     ),
+    (
+        "the audit log is append-only: nobody may update or delete a row",
+        "select r || ' ' || p from unnest(array['service', 'reaper', 'admin']) r, unnest(array['UPDATE', 'DELETE', 'TRUNCATE']) p
+         where has_table_privilege(r, 'audit_log', p) or (p = 'UPDATE' and has_any_column_privilege(r, 'audit_log', p))
+         union all
+         select 'a rule or trigger ' || x from (
+           select rulename::text from pg_rewrite join pg_class c on c.oid = ev_class where c.oid = 'audit_log'::regclass
+           union all select tgname::text from pg_trigger where tgrelid = 'audit_log'::regclass and not tgisinternal) as t (x)",
+    ),
 ];
 
 /// One flaw for each promise (some have several), in the order of [`PROMISES`].
@@ -203,7 +213,13 @@ const FLAWS: &[(usize, &str)] = &[
     ),
     (16, "create function shout() returns int language sql security definer as 'select 1'"),
     (17, "grant execute on function directory.locate_identity(text, text) to service"),
+    (12, "grant insert on catalog.plans to service"),
+    (12, "grant update (product) on catalog.products to admin"),
+    (12, "create table catalog.prices (k int primary key); grant insert on catalog.prices to admin"),
     (18, "grant execute on function after_restore(interval) to admin"),
+    (19, "grant update (after) on audit_log to admin"),
+    (19, "grant delete on audit_log to admin"),
+    (19, "create rule forget as on insert to audit_log do instead nothing"),
 ];
 
 async fn broken(connection: &mut PgConnection, sql: &'static str) -> Vec<String> {

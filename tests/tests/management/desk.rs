@@ -256,6 +256,23 @@ impl Desk {
         token.reveal()
     }
 
+    /// Where in the database a text is found: of every table every row, as text.
+    pub(crate) async fn found_in_the_records(&self, text: &str) -> Vec<String> {
+        let mut truth = self.world.truth().await;
+        let sql = "select oid::regclass::text from pg_class where relkind = 'r'
+                   and relnamespace in ('public'::regnamespace, 'directory'::regnamespace, 'catalog'::regnamespace) order by 1";
+        let tables: Vec<String> = sqlx::query_scalar(sql).fetch_all(&mut truth).await.unwrap();
+        assert!(tables.len() > 10, "{tables:?}");
+        let mut found = Vec::new();
+        for table in tables {
+            let sql = format!("select count(*) from {table} t where strpos(lower(t::text), lower($1)) > 0");
+            let rows: i64 =
+                sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).bind(text).fetch_one(&mut truth).await.unwrap();
+            found.extend((rows > 0).then_some(table));
+        }
+        found
+    }
+
     pub(crate) fn call(&self, method: &str, path: &str) -> Call<'_> {
         Call { desk: self, request: Request::builder().method(method).uri(path), body: Body::empty() }
     }
@@ -268,14 +285,22 @@ impl Desk {
         self.call("POST", path).json(body)
     }
 
+    pub(crate) fn delete(&self, path: &str) -> Call<'_> {
+        self.call("DELETE", path)
+    }
+
+    /// Registers as somebody.
+    pub(crate) fn register(&self, bearer: &str, body: &Value) -> Call<'_> {
+        self.post("/api/v1/auth/register", body).by(bearer)
+    }
+
     pub(crate) fn patch(&self, path: &str, body: &Value) -> Call<'_> {
         self.call("PATCH", path).json(body)
     }
 
-    /// The actions of the audit log of the world's organization, the oldest first, each with who and what.
+    /// The actions of the audit log of the world's organization since it was registered, the oldest first, each with who and what.
     pub(crate) async fn audited(&self) -> Vec<(String, String, String)> {
-        let sql =
-            "select action, actor_kind || ' ' || actor_name, target from audit_log where tenant_id = $1 order by id";
+        let sql = "select action, actor_kind || ' ' || actor_name, target from audit_log where tenant_id = $1 and action <> 'organization.created' order by id";
         sqlx::query_as(sql).bind(self.tenant().0).fetch_all(&mut self.world.truth().await).await.unwrap()
     }
 }

@@ -6,7 +6,6 @@ use license_core::{
     moves::acquire::Outcome,
 };
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
 
 /// The path of the world's own license, with something below it.
 pub(crate) fn own(desk: &Desk, rest: &str) -> String {

@@ -1,9 +1,8 @@
 //! Licenses in lists, and those of others, which are in none.
 
 use crate::desk::Desk;
-use license_core::domain::access::{PersonRole, Scope};
-use serde_json::{Value, json};
-use uuid::Uuid;
+use serde_json::json;
+use std::collections::BTreeSet;
 
 #[tokio::test]
 async fn licenses_are_listed_by_any_filters_page_by_page_the_newest_first() {

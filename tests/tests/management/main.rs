@@ -3,9 +3,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a panic with its place")]
 
 mod access;
+mod audit;
 mod desk;
 mod explain;
 mod history;
+mod idempotency;
+mod invitations;
+mod joining;
 #[path = "../keys/mod.rs"]
 mod keys;
 mod licenses;
@@ -19,3 +23,4 @@ mod projects;
 mod rates;
 mod seat;
 mod sessions;
+mod tokens;

@@ -37,7 +37,7 @@ async fn an_organization_is_renamed_and_the_audit_log_says_by_whom_and_from_wher
     assert_eq!(renamed["name"], "Engines Ltd");
     let read = desk.get(&desk.at("")).by(&owner).send().await.ok(200);
     assert_eq!(read, renamed);
-    let sql = "select actor_name || ' ' || action || ' ' || (before->>'name') || ' ' || (after->>'name') || ' ' || from_address || ' ' || request_id from audit_log";
+    let sql = "select actor_name || ' ' || action || ' ' || (before->>'name') || ' ' || (after->>'name') || ' ' || from_address || ' ' || request_id from audit_log where action = 'organization.renamed'";
     let line: String = sqlx::query_scalar(sql).fetch_one(&mut desk.world.truth().await).await.unwrap();
     assert_eq!(line, "owner@example.com organization.renamed Example Engines Ltd 203.0.113.9 my-request");
 }

@@ -20,6 +20,8 @@ fn person(subject: &str) -> NewOrganization {
         person: Some("Ada".into()),
         organization: "Ada's".into(),
         product: None,
+        from: None,
+        request_id: None,
     }
 }
 

@@ -193,3 +193,37 @@ fn the_bus_of_one_machine_is_reached_on_this_machine_only_with_its_token_and_nev
     assert_eq!(blamed(bus(&[here, ("K_SERVICE", "reaper")])), "PUBSUB_BUS_URL");
     assert_eq!(blamed(bus(&[here, ("PUBSUB_BUS_TOKEN", "")])), "PUBSUB_BUS_TOKEN");
 }
+
+#[test]
+fn staff_signs_in_by_an_audience_of_its_own_or_not_at_all() {
+    let staff = |more: &[(&str, &str)]| {
+        let base = [("IDENTITY_ISSUER", "https://securetoken.google.com/p"), ("IDENTITY_AUDIENCE", "p")];
+        config::staff(&env(&[&base, more].concat()))
+    };
+    assert_eq!(staff(&[]), Ok(None));
+    // Without an audience nobody is staff, whatever else is set.
+    assert_eq!(staff(&[("STAFF_IDENTITY_ISSUER", "https://securetoken.google.com/s")]), Ok(None));
+    let (issuer, audience) =
+        (("STAFF_IDENTITY_ISSUER", "https://securetoken.google.com/s"), ("STAFF_IDENTITY_AUDIENCE", "s"));
+    let settings = staff(&[issuer, audience]).unwrap().unwrap();
+    assert_eq!((settings.issuer.as_str(), settings.audience.as_str()), (issuer.1, "s"));
+    assert!(settings.jwks_url.ends_with("securetoken@system.gserviceaccount.com"), "{}", settings.jwks_url);
+    let own = [("STAFF_IDENTITY_ISSUER", "https://id.example"), audience];
+    assert_eq!(blamed(staff(&own)), "STAFF_IDENTITY_JWKS_URL");
+    let keys = ("STAFF_IDENTITY_JWKS_URL", "https://id.example/keys");
+    assert_eq!(staff(&[own[0], own[1], keys]).unwrap().unwrap().jwks_url, keys.1);
+    assert_eq!(blamed(staff(&[audience])), "STAFF_IDENTITY_ISSUER");
+    assert_eq!(blamed(staff(&[issuer, ("STAFF_IDENTITY_AUDIENCE", "p")])), "STAFF_IDENTITY_AUDIENCE");
+    assert_eq!(blamed(staff(&[("STAFF_IDENTITY_ISSUER", "http://id.example"), audience])), "STAFF_IDENTITY_ISSUER");
+    let plain = ("STAFF_IDENTITY_JWKS_URL", "http://id.example/keys");
+    assert_eq!(blamed(staff(&[issuer, audience, plain])), "STAFF_IDENTITY_JWKS_URL");
+}
+
+#[test]
+fn nobody_in_front_is_trusted_unless_told_how_many_stand_there() {
+    let proxies = |value| config::proxies(&env(&[("TRUSTED_PROXIES", value)]));
+    assert_eq!((proxies(""), proxies("0"), proxies("2")), (Ok(0), Ok(0), Ok(2)));
+    for wrong in ["-1", "11", "one", "1.5", "256"] {
+        assert_eq!(blamed(proxies(wrong)), "TRUSTED_PROXIES", "{wrong}");
+    }
+}

@@ -18,6 +18,12 @@ impl Ask {
         Self { head: format!("GET {path} HTTP/1.1\r\n"), body: String::new(), status: 200 }
     }
 
+    /// The same with a credential.
+    pub(super) fn by(mut self, bearer: &str) -> Self {
+        self.head += &format!("authorization: Bearer {bearer}\r\n");
+        self
+    }
+
     pub(super) fn post(path: &str, bearer: Option<&str>, body: String, status: u16) -> Self {
         let authorization = bearer.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();
         let head = format!("POST {path} HTTP/1.1\r\ncontent-type: application/json\r\n{authorization}");

@@ -15,7 +15,7 @@ use std::net::{TcpStream, ToSocketAddrs};
 use uuid::Uuid;
 
 /// In the order of the table.
-pub(super) const FUNCTIONS: [&str; 5] = ["acquire", "heartbeat", "release", "register", "reaper"];
+pub(super) const FUNCTIONS: [&str; 6] = ["acquire", "heartbeat", "release", "register", "admin", "reaper"];
 
 pub(super) struct Asks {
     acquire: Function,
@@ -23,6 +23,9 @@ pub(super) struct Asks {
     issuer: String,
     key: String,
     push_token: String,
+    /// The ID token of somebody who owns an organization, and its id.
+    owner: String,
+    organization: String,
 }
 
 impl Asks {
@@ -31,7 +34,11 @@ impl Asks {
         let acquire = Function::start(stage, "acquire", &[]).await;
         let release = Function::start(stage, "release", &[]).await;
         let (issuer, push_token) = (stage.peers.address.clone(), stage.peers.push_token());
-        Self { acquire, release, issuer, key: pool.key.reveal(), push_token }
+        let register = Function::start(stage, "register", &[]).await;
+        let owner = person(&issuer);
+        let made = told(register.address, &Ask::post("/api/v1/auth/register", Some(&owner), "{}".into(), 201));
+        let organization = text(&made["organization"]["id"]);
+        Self { acquire, release, issuer, key: pool.key.reveal(), push_token, owner, organization }
     }
 
     /// Whether it lives: answered once the stores have been tried.
@@ -48,7 +55,8 @@ impl Asks {
             "acquire" => self.acquire(),
             "heartbeat" => licenses("heartbeat", Some(&self.session()), json!({}), 200),
             "release" => licenses("release", Some(&self.session()), json!({}), 200),
-            "register" => Ask::post("/api/v1/auth/register", Some(&self.person()), "{}".into(), 201),
+            "register" => Ask::post("/api/v1/auth/register", Some(&person(&self.issuer)), "{}".into(), 201),
+            "admin" => Ask::get(&format!("/api/v1/organizations/{}", self.organization)).by(&self.owner),
             "reaper" => {
                 let push = Push::new(Topic::Tick, Message::tick(), &Clock::system());
                 let body = String::from_utf8(Envelope::write(&push)).expect("JSON is UTF-8");
@@ -68,12 +76,6 @@ impl Asks {
         text(&told(self.acquire.address, &self.acquire())["session"])
     }
 
-    /// Somebody who has no organization yet.
-    fn person(&self) -> String {
-        let person = json!({ "email": format!("{}@example.com", Uuid::new_v4()), "name": "Ada" });
-        text(&told(&self.issuer, &Ask::post("/token", None, person.to_string(), 200))["id_token"])
-    }
-
     /// Gives back what an acquire got, so that no seat fills up.
     pub(super) fn give_back(&self, answer: &str) {
         let session =
@@ -82,6 +84,12 @@ impl Asks {
             told(self.release.address, &Ask::post("/api/v1/licenses/release", Some(&session), "{}".into(), 200));
         }
     }
+}
+
+/// The ID token of somebody who has no organization yet.
+fn person(issuer: &str) -> String {
+    let person = json!({ "email": format!("{}@example.com", Uuid::new_v4()), "name": "Ada" });
+    text(&told(issuer, &Ask::post("/token", None, person.to_string(), 200))["id_token"])
 }
 
 fn told(address: impl ToSocketAddrs, ask: &Ask) -> Value {

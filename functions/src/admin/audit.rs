@@ -1,0 +1,146 @@
+//! The audit log: who did what.
+
+use super::{
+    State,
+    answer::{ListOf, page, time},
+    gate::Caller,
+};
+use crate::edge::{Fields, Problem, Query};
+use axum::extract::State as From;
+use license_core::records::{self, About, Which};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use time::OffsetDateTime;
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+/// What somebody did.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({"id": "01a1fc28-9b31-70be-8112-4bfdb0eab10e", "at": "2026-11-21T03:31:22.289Z",
+    "actor": {"kind": "person", "id": "01a1fc28-9b31-70be-8112-4bfdb0eab10a", "name": "me@example.com"},
+    "action": "organization.renamed", "target": "01a1fc28-9b31-70be-8112-4bfdb0eab109",
+    "before": {"name": "Engines Ltd"}, "after": {"name": "Engines & Sons Ltd"},
+    "from_address": "203.0.113.9", "request_id": "01a1fc28-9c4b-7096-b2f2-f5d5a5372872"}))]
+pub(super) struct AuditEntry {
+    /// Names the entry.
+    id: Uuid,
+    /// When, to the millisecond.
+    #[serde(with = "time::serde::rfc3339")]
+    at: OffsetDateTime,
+    /// Who.
+    actor: Actor,
+    /// What was done: `noun.verb`.
+    action: String,
+    /// The id of what it was done to.
+    target: String,
+    /// What changed, as it was; null where there was nothing.
+    #[schema(value_type = Option<Object>)]
+    before: Option<Value>,
+    /// What changed, as it is since; null where nothing is left.
+    #[schema(value_type = Option<Object>)]
+    after: Option<Value>,
+    /// The IP address it came from, where it is known.
+    from_address: Option<String>,
+    /// `X-Request-Id` of the request.
+    request_id: Option<String>,
+}
+
+/// Who did something.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Actor {
+    /// `person`, `token` or `staff`.
+    kind: String,
+    /// The id of the person or API token; of staff, who they are at the staff's identity provider.
+    id: String,
+    /// The address or the token's name, as it was then.
+    name: String,
+}
+
+impl std::convert::From<records::Entry> for AuditEntry {
+    fn from(it: records::Entry) -> Self {
+        Self {
+            id: it.id,
+            at: it.at,
+            actor: Actor { kind: it.actor_kind, id: it.actor, name: it.actor_name },
+            action: it.action,
+            target: it.target,
+            before: it.before,
+            after: it.after,
+            from_address: it.from_address,
+            request_id: it.request_id,
+        }
+    }
+}
+
+/// Which entries.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct AuditQuery {
+    /// Only what was done like this, `person.invited` say. One of `action`, `actor` and `target` at a time.
+    action: Option<String>,
+    /// Only what this person, API token or member of the staff did, by id.
+    actor: Option<String>,
+    /// Only what was done to what has this id.
+    target: Option<String>,
+    /// Only what was done at or after this time (RFC 3339).
+    #[param(value_type = Option<String>, format = DateTime)]
+    from: Option<String>,
+    /// Only what was done before this time (RFC 3339).
+    #[param(value_type = Option<String>, format = DateTime)]
+    to: Option<String>,
+    /// How many rows: 1 to 100, 20 unless said.
+    #[param(value_type = Option<u8>, minimum = 1, maximum = 100)]
+    limit: Option<String>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// Read the audit log
+///
+/// Every change that people, API tokens and the vendor's staff made, the newest first. Nobody can change or remove an entry.
+#[utoipa::path(get, path = "/api/v1/organizations/{organization}/audit-log", tag = "Audit log", params(AuditQuery),
+    responses((status = 200, description = "A page of entries", body = ListOf<AuditEntry>)))]
+pub(super) async fn list_audit_log(
+    From(state): From<State>,
+    Caller(act): Caller,
+    Query(query): Query<AuditQuery>,
+) -> Result<axum::Json<ListOf<AuditEntry>>, Problem> {
+    let mut fields = Fields::new();
+    let page = page(&mut fields, query.limit.as_deref(), query.cursor.as_deref());
+    let which = which(&mut fields, &query);
+    fields.check(Some(()))?;
+    Ok(ListOf::new(state.records.audit_log(act.tenant, &which, page).await?, AuditEntry::from))
+}
+
+fn which(fields: &mut Fields, query: &AuditQuery) -> Which {
+    let action = fields.optional("action", query.action.as_deref(), action).map(About::Action);
+    let actor = fields.optional("actor", query.actor.as_deref(), id).map(About::Actor);
+    let target = fields.optional("target", query.target.as_deref(), id).map(About::Target);
+    let given = [("action", &query.action), ("actor", &query.actor), ("target", &query.target)];
+    for (name, _) in given.iter().filter(|(_, value)| value.is_some()).skip(1) {
+        fields.wrong(name, "cannot be combined: send one of action, actor and target at a time");
+    }
+    let from = fields.optional("from", query.from.as_deref(), time);
+    let to = fields.optional("to", query.to.as_deref(), time);
+    if from.zip(to).is_some_and(|(from, to)| to < from) {
+        fields.wrong("to", "must not be before from");
+    }
+    Which { about: action.or(actor).or(target), from, to }
+}
+
+fn action(text: &str) -> Result<String, &'static str> {
+    let word = |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+    let fits = text.len() <= 64 && text.split_once('.').is_some_and(|(noun, verb)| word(noun) && word(verb));
+    if fits { Ok(text.to_owned()) } else { Err("must be noun.verb as entries spell it, such as person.invited") }
+}
+
+/// Staff's and licenses' ids are no UUIDs everywhere, so any word is one.
+fn id(text: &str) -> Result<String, &'static str> {
+    let fits = text.chars().count() <= 255 && !text.chars().any(char::is_control);
+    if fits {
+        Ok(text.to_owned())
+    } else {
+        Err("must be an id of at most 255 characters, none of them a control character")
+    }
+}

@@ -1,0 +1,181 @@
+//! Invitations: asking people into an organization.
+
+use super::{
+    State,
+    answer::{ListOf, Target, answered, not_found, page},
+    gate::Caller,
+};
+use crate::edge::{Fields, Json, Problem, Query};
+use axum::{extract::State as From, response::IntoResponse};
+use http::StatusCode;
+use license_core::{
+    domain::{access::PersonRole, email::Email},
+    records::{self, InvitationState},
+};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+/// Somebody who was asked in.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({"id": "01a1fc28-9b31-70be-8112-4bfdb0eab10c", "email": "grace@example.com", "role": "member", "state": "open",
+    "invited_by": "me@example.com", "created_at": "2026-11-21T03:31:22.221389Z", "expires_at": "2026-11-28T03:31:22.221389Z",
+    "accepted_at": null, "accepted_by": null, "revoked_at": null}))]
+pub(super) struct Invitation {
+    /// Names the invitation; opens nothing.
+    id: Uuid,
+    /// The address it is for, in small letters.
+    email: String,
+    /// What the person will be: `owner`, `admin`, `member` or `viewer`.
+    role: &'static str,
+    /// `open`, `accepted`, `revoked` or `expired`.
+    state: &'static str,
+    /// Who asked.
+    invited_by: String,
+    /// When.
+    #[serde(with = "time::serde::rfc3339")]
+    created_at: OffsetDateTime,
+    /// Seven days later: from then on it is good for nothing.
+    #[serde(with = "time::serde::rfc3339")]
+    expires_at: OffsetDateTime,
+    /// When somebody joined with it.
+    #[serde(with = "time::serde::rfc3339::option")]
+    accepted_at: Option<OffsetDateTime>,
+    /// The person who did.
+    accepted_by: Option<Uuid>,
+    /// When it was taken back, or replaced by a later one to the same address.
+    #[serde(with = "time::serde::rfc3339::option")]
+    revoked_at: Option<OffsetDateTime>,
+}
+
+impl std::convert::From<records::Invitation> for Invitation {
+    fn from(it: records::Invitation) -> Self {
+        Self {
+            id: it.id,
+            email: it.email.to_string(),
+            role: it.role.as_str(),
+            state: it.state.as_str(),
+            invited_by: it.invited_by,
+            created_at: it.created_at,
+            expires_at: it.expires_at,
+            accepted_at: it.accepted_at,
+            accepted_by: it.accepted_by.map(|user| user.0),
+            revoked_at: it.revoked_at,
+        }
+    }
+}
+
+/// An invitation just made.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({"id": "01a1fc28-9b31-70be-8112-4bfdb0eab10c", "email": "grace@example.com", "role": "member", "state": "open",
+    "invited_by": "me@example.com", "created_at": "2026-11-21T03:31:22.221389Z", "expires_at": "2026-11-28T03:31:22.221389Z",
+    "accepted_at": null, "accepted_by": null, "revoked_at": null,
+    "secret": "cdi_01m7y2h6sh71qa24n9zprengrj01m7y2h6sh71qa24n9zprengrr3hx9v2mq8k0c7wz5jt4r6ynbse",
+    "how": "Hand the secret to the person yourself; no mail is sent. …"}))]
+pub(super) struct NewInvitation {
+    /// The invitation.
+    #[serde(flatten)]
+    invitation: Invitation,
+    /// `cdi_…`: good once, for whoever signs in with the address. Shown here and never again; only its hash is kept.
+    secret: String,
+    /// What to do with it, in words.
+    how: &'static str,
+}
+
+const HOW: &str = "Hand the secret to the person yourself; no mail is sent. Who signs in with this address and sends \
+                   POST /api/v1/auth/register with {\"invitation\": \"<the secret>\"} joins the organization.";
+
+/// Which invitations.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct InvitationQuery {
+    /// Only those that are `open`, `accepted`, `revoked` or `expired`.
+    state: Option<String>,
+    /// How many rows: 1 to 100, 20 unless said.
+    #[param(value_type = Option<u8>, minimum = 1, maximum = 100)]
+    limit: Option<String>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// List invitations
+///
+/// The newest come first.
+#[utoipa::path(get, path = "/api/v1/organizations/{organization}/invitations", tag = "People", params(InvitationQuery),
+    responses((status = 200, description = "A page of invitations", body = ListOf<Invitation>)))]
+pub(super) async fn list_invitations(
+    From(state): From<State>,
+    Caller(act): Caller,
+    Query(query): Query<InvitationQuery>,
+) -> Result<axum::Json<ListOf<Invitation>>, Problem> {
+    let mut fields = Fields::new();
+    let which = fields.optional("state", query.state.as_deref(), str::parse::<InvitationState>);
+    let page = page(&mut fields, query.limit.as_deref(), query.cursor.as_deref());
+    fields.check(Some(()))?;
+    Ok(ListOf::new(state.records.invitations(act.tenant, which, page).await?, Invitation::from))
+}
+
+/// Read an invitation
+#[utoipa::path(get, path = "/api/v1/organizations/{organization}/invitations/{invitation}", tag = "People",
+    responses((status = 200, description = "The invitation", body = Invitation)))]
+pub(super) async fn read_invitation(
+    From(state): From<State>,
+    Caller(act): Caller,
+    Target(id): Target<Uuid>,
+) -> Result<axum::Json<Invitation>, Problem> {
+    let found = state.records.invitation(act.tenant, id).await?.ok_or_else(not_found)?;
+    Ok(axum::Json(found.into()))
+}
+
+/// Whom to ask in.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"email": "grace@example.com", "role": "member"}))]
+pub(super) struct Invite {
+    /// The address the person signs in with; its letters' case makes no difference.
+    #[schema(required, max_length = 254)]
+    email: Option<String>,
+    /// `owner`, `admin`, `member` or `viewer`.
+    #[schema(required)]
+    role: Option<String>,
+}
+
+/// Invite a person
+///
+/// The answer shows the invitation's secret once. Hand it to the person: no mail is sent. It is good for seven days, once, and only for
+/// whoever signs in with that address. Inviting an address again takes the earlier invitation back. Only an owner invites owners.
+#[utoipa::path(post, path = "/api/v1/organizations/{organization}/invitations", tag = "People", request_body = Invite,
+    params(("Idempotency-Key" = Option<String>, Header, description = "Drawn for this request; sent again with it, it is done once")),
+    responses((status = 201, description = "The invitation, and its secret", body = NewInvitation),
+              (status = 409, description = "conflict: the address belongs to somebody of the organization")))]
+pub(super) async fn invite_person(
+    From(state): From<State>,
+    Caller(act): Caller,
+    Json(body): Json<Invite>,
+) -> Result<impl IntoResponse, Problem> {
+    let mut fields = Fields::new();
+    let email = fields.required("email", body.email.as_deref(), str::parse::<Email>);
+    let role = fields.required("role", body.role.as_deref(), str::parse::<PersonRole>);
+    let (email, role) = fields.check(email.zip(role))?;
+    let invited = answered(state.records.invite(&act, &email, role).await)?;
+    let secret = invited.secret.reveal().to_owned();
+    let answer = NewInvitation { invitation: invited.invitation.into(), secret, how: HOW };
+    Ok((StatusCode::CREATED, axum::Json(answer)))
+}
+
+/// Revoke an invitation
+///
+/// Nobody can join with it any more. One that is over already stays as it is. Only an owner revokes an owner's invitation.
+#[utoipa::path(delete, path = "/api/v1/organizations/{organization}/invitations/{invitation}", tag = "People",
+    responses((status = 204, description = "Nobody can join with it"),
+              (status = 409, description = "conflict: somebody joined with it already")))]
+pub(super) async fn revoke_invitation(
+    From(state): From<State>,
+    Caller(act): Caller,
+    Target(id): Target<Uuid>,
+) -> Result<StatusCode, Problem> {
+    answered(state.records.revoke_invitation(&act, id).await)?;
+    Ok(StatusCode::NO_CONTENT)
+}

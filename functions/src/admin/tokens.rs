@@ -1,0 +1,177 @@
+//! API tokens: what scripts of an organization authenticate with.
+
+use super::{
+    State,
+    answer::{ListOf, Target, answered, not_found, page, time},
+    gate::Caller,
+    people::PageQuery,
+};
+use crate::{
+    edge::{Fields, Json, Problem, Query},
+    words,
+};
+use axum::{extract::State as From, response::IntoResponse};
+use http::StatusCode;
+use license_core::{
+    domain::access::Scope,
+    records::{self, NewApiToken},
+};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// An API token, without its secret.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({"id": "01a1fc28-9b31-70be-8112-4bfdb0eab10d", "name": "nightly report", "scopes": ["licenses:read", "sessions:read"],
+    "created_by": "me@example.com", "created_at": "2026-11-21T03:31:22.221389Z", "expires_at": null,
+    "last_used_at": "2026-11-22T02:00:07.11Z", "revoked_at": null}))]
+pub(super) struct ApiToken {
+    /// Names the token; opens nothing.
+    id: Uuid,
+    /// What people call it.
+    name: String,
+    /// What it is good for.
+    scopes: Vec<&'static str>,
+    /// Who made it.
+    created_by: String,
+    /// When.
+    #[serde(with = "time::serde::rfc3339")]
+    created_at: OffsetDateTime,
+    /// From when on it is good for nothing; null for a token without an end.
+    #[serde(with = "time::serde::rfc3339::option")]
+    expires_at: Option<OffsetDateTime>,
+    /// When it was used last, to the minute; null for a token that never was.
+    #[serde(with = "time::serde::rfc3339::option")]
+    last_used_at: Option<OffsetDateTime>,
+    /// When it was revoked.
+    #[serde(with = "time::serde::rfc3339::option")]
+    revoked_at: Option<OffsetDateTime>,
+}
+
+impl std::convert::From<records::ApiToken> for ApiToken {
+    fn from(it: records::ApiToken) -> Self {
+        Self {
+            id: it.id,
+            name: it.name,
+            scopes: it.scopes.into_iter().map(Scope::as_str).collect(),
+            created_by: it.created_by,
+            created_at: it.created_at,
+            expires_at: it.expires_at,
+            last_used_at: it.last_used_at,
+            revoked_at: it.revoked_at,
+        }
+    }
+}
+
+/// An API token just made.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({"id": "01a1fc28-9b31-70be-8112-4bfdb0eab10d", "name": "nightly report", "scopes": ["licenses:read", "sessions:read"],
+    "created_by": "me@example.com", "created_at": "2026-11-21T03:31:22.221389Z", "expires_at": null, "last_used_at": null, "revoked_at": null,
+    "secret": "cdt_live_01m7y2h6sh71qa24n9zprengrj01m7y2h6sh71qa24n9zprengrs3hx9v2mq8k0c7wz5jt4r6ynbse"}))]
+pub(super) struct CreatedApiToken {
+    /// The token.
+    #[serde(flatten)]
+    token: ApiToken,
+    /// `cdt_live_…`: the bearer of `Authorization`. Shown here and never again; only its hash is kept.
+    secret: String,
+}
+
+/// List API tokens
+///
+/// The newest come first; revoked and expired ones are listed too.
+#[utoipa::path(get, path = "/api/v1/organizations/{organization}/api-tokens", tag = "API tokens", params(PageQuery),
+    responses((status = 200, description = "A page of API tokens", body = ListOf<ApiToken>)))]
+pub(super) async fn list_api_tokens(
+    From(state): From<State>,
+    Caller(act): Caller,
+    Query(query): Query<PageQuery>,
+) -> Result<axum::Json<ListOf<ApiToken>>, Problem> {
+    let mut fields = Fields::new();
+    let page = page(&mut fields, query.limit.as_deref(), query.cursor.as_deref());
+    fields.check(Some(()))?;
+    Ok(ListOf::new(state.records.api_tokens(act.tenant, page).await?, ApiToken::from))
+}
+
+/// Read an API token
+#[utoipa::path(get, path = "/api/v1/organizations/{organization}/api-tokens/{api_token}", tag = "API tokens",
+    responses((status = 200, description = "The API token", body = ApiToken)))]
+pub(super) async fn read_api_token(
+    From(state): From<State>,
+    Caller(act): Caller,
+    Target(id): Target<Uuid>,
+) -> Result<axum::Json<ApiToken>, Problem> {
+    let found = state.records.read_api_token(act.tenant, id).await?.ok_or_else(not_found)?;
+    Ok(axum::Json(found.into()))
+}
+
+/// What an API token shall be.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"name": "nightly report", "scopes": ["licenses:read", "sessions:read"], "expires_at": "2027-11-21T00:00:00Z"}))]
+pub(super) struct CreateApiToken {
+    /// 1 to 200 characters, none of them a control character.
+    #[schema(required, min_length = 1, max_length = 200)]
+    name: Option<String>,
+    /// What it shall be good for: at least one scope, none twice.
+    #[schema(required, min_items = 1)]
+    scopes: Option<Vec<String>>,
+    /// When it shall end (RFC 3339, in the future); without it the token has no end.
+    #[schema(format = DateTime)]
+    expires_at: Option<String>,
+}
+
+/// Make an API token
+///
+/// The answer shows the token's secret once. It acts for the organization, as far as its scopes go, until it is revoked or ends; it stays
+/// when whoever made it leaves. No API token can make another.
+#[utoipa::path(post, path = "/api/v1/organizations/{organization}/api-tokens", tag = "API tokens", request_body = CreateApiToken,
+    params(("Idempotency-Key" = Option<String>, Header, description = "Drawn for this request; sent again with it, it is done once")),
+    responses((status = 201, description = "The API token, and its secret", body = CreatedApiToken)))]
+pub(super) async fn create_api_token(
+    From(state): From<State>,
+    Caller(act): Caller,
+    Json(body): Json<CreateApiToken>,
+) -> Result<impl IntoResponse, Problem> {
+    let mut fields = Fields::new();
+    let name = fields.required("name", body.name.as_deref(), words::name);
+    let scopes = match scopes(body.scopes.as_deref()) {
+        Ok(scopes) => Some(scopes),
+        Err(problem) => {
+            fields.wrong("scopes", problem);
+            None
+        }
+    };
+    let expires_at = fields.optional("expires_at", body.expires_at.as_deref(), time);
+    let (name, scopes) = fields.check(name.zip(scopes))?;
+    let made = answered(state.records.create_api_token(&act, &NewApiToken { name, scopes, expires_at }).await)?;
+    let answer = CreatedApiToken { token: made.token.into(), secret: made.secret.reveal().to_owned() };
+    Ok((StatusCode::CREATED, axum::Json(answer)))
+}
+
+fn scopes(words: Option<&[String]>) -> Result<Vec<Scope>, String> {
+    let words = words.ok_or("is required")?;
+    let mut scopes = Vec::new();
+    for word in words {
+        let scope = word.parse::<Scope>().map_err(|problem| format!("each {problem}"))?;
+        if scopes.contains(&scope) {
+            return Err("names a scope twice".into());
+        }
+        scopes.push(scope);
+    }
+    if scopes.is_empty() { Err("must name at least one scope".into()) } else { Ok(scopes) }
+}
+
+/// Revoke an API token
+///
+/// It is refused from the next request on. One that was revoked already stays as it is.
+#[utoipa::path(delete, path = "/api/v1/organizations/{organization}/api-tokens/{api_token}", tag = "API tokens",
+    responses((status = 204, description = "It opens nothing any more")))]
+pub(super) async fn revoke_api_token(
+    From(state): From<State>,
+    Caller(act): Caller,
+    Target(id): Target<Uuid>,
+) -> Result<StatusCode, Problem> {
+    answered(state.records.revoke_api_token(&act, id).await)?;
+    Ok(StatusCode::NO_CONTENT)
+}
