@@ -1,13 +1,13 @@
 //! admin: what people of an organization, their scripts and the vendor's staff manage.
 //!
-//! `access.rs`: who may do what · `gate.rs`: who asks · `answer.rs`: versions, pages, refusals · `document.rs`: the OpenAPI description ·
-//! one file for each kind of thing that is managed.
+//! `access.rs`: who may do what · `gate.rs`: who asks · `answer.rs`: versions, pages, refusals · `pages.rs`: the document and its
+//! page · one file for each kind of thing that is managed.
 
 pub mod access;
 mod answer;
-pub mod document;
 mod gate;
 mod organizations;
+mod pages;
 mod people;
 
 use crate::{
@@ -49,7 +49,7 @@ pub struct State {
 }
 
 /// Every operation with its handler; the document is made of the same list.
-fn operations() -> OpenApiRouter<State> {
+pub(crate) fn operations() -> OpenApiRouter<State> {
     OpenApiRouter::new()
         .routes(routes!(organizations::read_me))
         .routes(routes!(organizations::read_organization, organizations::rename_organization))
@@ -57,10 +57,11 @@ fn operations() -> OpenApiRouter<State> {
         .routes(routes!(people::read_person, people::edit_person, people::remove_person))
 }
 
-/// The management API: everything below `/api/v1/me`, `/api/v1/organizations`, `/api/v1/plans` and `/api/v1/staff`.
+/// The management API: everything below `/api/v1/me`, `/api/v1/organizations`, `/api/v1/plans` and `/api/v1/staff`, and its description.
 pub fn router(state: State) -> Router {
     let (router, _) = operations().split_for_parts();
-    router.route_layer(middleware::from_fn_with_state(state.clone(), gate::gate)).with_state(state)
+    let gated = router.route_layer(middleware::from_fn_with_state(state.clone(), gate::gate));
+    gated.with_state(state).merge(pages::router())
 }
 
 /// The service from configuration.
