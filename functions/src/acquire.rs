@@ -1,6 +1,8 @@
 //! acquire: take a seat, look at a license, and the keys to check the answers with.
 
 mod client;
+mod keys;
+mod validate;
 
 use crate::{
     answer::{self, License, holders},
@@ -18,26 +20,28 @@ use axum::{
     Extension, Router,
     extract::State as From,
     response::{IntoResponse, Response},
-    routing::{get, post},
 };
 use client::Client;
-use http::{StatusCode, header, request::Parts};
+use http::{StatusCode, request::Parts};
 use license_core::{
     Clock, Code,
     domain::{
-        id::{Attempt, ClientPart, Hw, LicenseNumber, Nonce, PoolName},
+        id::{Attempt, ClientPart, Hw, LicenseNumber, Nonce, PoolName, SeatNo, SessionId},
         key::LicenseKey,
+        license::OfflinePolicy,
         rate::Rate,
     },
     moves::{
         Moves,
         acquire::{Outcome, Request, Seat},
-        validate,
     },
     seats::Full,
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// What acquire may touch.
 #[derive(Clone)]
@@ -50,11 +54,12 @@ pub struct State {
 
 /// `POST /api/v1/licenses/acquire`, `POST /api/v1/licenses/validate`, `GET /.well-known/license-keys`.
 pub fn router(state: State) -> Router {
-    Router::new()
-        .route("/api/v1/licenses/acquire", post(acquire))
-        .route("/api/v1/licenses/validate", post(validate))
-        .route("/.well-known/license-keys", get(keys))
-        .with_state(state)
+    operations().split_for_parts().0.with_state(state)
+}
+
+/// The paths with their handlers; the document is made of the same list.
+pub(crate) fn operations() -> OpenApiRouter<State> {
+    OpenApiRouter::new().routes(routes!(acquire)).routes(routes!(validate::validate)).routes(routes!(keys::keys))
 }
 
 /// The service from configuration.
@@ -68,16 +73,34 @@ pub async fn service(env: &Env, clock: Clock) -> Result<Service, StartError> {
     Ok(Service { checks: rooms::checks(&moves), router: router(State { moves, strangers }) })
 }
 
-/// The body of acquire, nothing of it checked yet.
-#[derive(Deserialize)]
+/// Who asks for a seat, and of which license.
+// Nothing of it is checked yet.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = AcquireRequest, example = json!({"license_key": "CODI-6WRXP-457A6-0BTJ8-9VR2K-WAA0K-D0ECC", "hardware_id": "my-laptop-0001",
+    "attempt": "5a9d6c1e-2f64-4d53-9a0b-1f1c3f0f2f6d", "nonce": "Zm9ydHktdHdvLWJ5dGVz",
+    "client": {"product": "demo", "version": "1.4.0", "platform": "linux-x86_64", "hostname": "host-1"}}))]
 struct AcquireBody {
+    /// As printed or as typed: case, hyphens, spaces and look-alikes are forgiven. A wrong check symbol is 422 with problem `mistyped`.
+    #[schema(required)]
     license_key: Option<String>,
+    /// Stays the same for a machine: 8 to 128 printable ASCII characters. Only hashes of it are kept.
+    #[schema(required, min_length = 8, max_length = 128)]
     hardware_id: Option<String>,
+    /// Drawn once for each process start, and anew after a release; retries repeat it.
+    #[schema(required, format = Uuid)]
     attempt: Option<String>,
+    /// Names the process, in the form of `hardware_id`. Licenses that count processes require it.
+    #[schema(min_length = 8, max_length = 128)]
     instance_id: Option<String>,
+    /// The pool of seats, `default` unless given.
+    #[schema(pattern = "^[a-z0-9-]{1,32}$")]
     pool: Option<String>,
+    /// Drawn for this request: 16 to 64 base64url characters. Comes back in the token, or in the signed refusal.
+    #[schema(min_length = 16, max_length = 64, pattern = "^[A-Za-z0-9_-]{16,64}$")]
     nonce: Option<String>,
+    /// What the client says of itself; kept with the session and shown to people.
+    #[schema(value_type = Option<client::Facts>)]
     client: Option<Map<String, Value>>,
 }
 
@@ -99,6 +122,20 @@ impl AcquireBody {
     }
 }
 
+/// Take a seat
+///
+/// Takes a seat of the license's pool, joins the machine's own, or repeats an answer that was lost: the same `attempt` has the same session.
+/// Another process of the same holder gets a session of its own on the same `seat`. Count the lease from when the request was sent, and send
+/// heartbeats. Where a `nonce` was sent, refusals from 401 to 410 carry a signed `refusal` and its `certificate`.
+#[utoipa::path(post, path = "/api/v1/licenses/acquire", tag = "Seats", request_body = AcquireBody, security(),
+    responses((status = 201, description = "A new session", body = Seated),
+              (status = 200, description = "The session that this attempt has already", body = Seated),
+              (status = 401, description = "license_key_invalid"),
+              (status = 403, description = "license_suspended, license_revoked, license_expired, license_not_started, product_not_allowed"),
+              (status = 404, description = "not_found: the license has no such pool"),
+              (status = 409, description = "no_seats_available, too_many_processes"),
+              (status = 429, description = "rate_limited: for each holder, and for each address that sends wrong keys"),
+              (status = 503, description = "seats_unavailable, records_unavailable, signer_unavailable")))]
 async fn acquire(
     From(State { moves, strangers }): From<State>,
     parts: Parts,
@@ -133,20 +170,59 @@ async fn stranger(strangers: &ByAddress, parts: &Parts) -> Problem {
     }
 }
 
+/// A seat that was taken, and what keeps it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Seat, example = json!({"session_id": "01a1fc28-9b31-70be-8112-4bfdb0eab109", "session": "AQEBofwoDJx2…", "seat": 0,
+    "expires_in": 355, "heartbeat_in": 106,
+    "license": {"number": "752KJY5EZQ1CW", "product": "demo", "tier": "demo", "status": "active", "seats_total": 5, "seats_used": 1,
+                "features": {}, "expires_at": null, "facts_version": 1},
+    "token": "eyJhbGci…", "certificate": "eyJhbGci…", "offline": {"policy": "grace", "until": "2026-11-22T03:31:21Z"}}))]
+struct Seated<'a> {
+    /// The session's name in logs and lists; gives no power.
+    #[schema(value_type = String, format = Uuid)]
+    session_id: SessionId,
+    /// The bearer credential for heartbeat and release: a secret. It stays the same for the session's life.
+    session: &'a str,
+    /// Which seat of the pool it is, from 0.
+    #[schema(value_type = u32)]
+    seat: SeatNo,
+    /// The lease in seconds, counted from when the client sent the request, on its own monotonic clock.
+    expires_in: u64,
+    /// When to send the next heartbeat, in seconds; drawn anew for every answer.
+    heartbeat_in: u64,
+    license: License<'a>,
+    /// The license token, a JWS: the license and the lease, verifiable offline.
+    token: &'a str,
+    /// The certificate of the key that signed the token, a JWS by a root key.
+    certificate: &'a str,
+    offline: Offline,
+}
+
+/// How long the client may go on without contact.
+#[derive(Serialize, ToSchema)]
+struct Offline {
+    /// `none`, `grace` or `borrow`.
+    #[schema(value_type = String)]
+    policy: OfflinePolicy,
+    /// Until then, and never past the end of the term. Also signed into the token.
+    #[serde(with = "time::serde::rfc3339")]
+    until: OffsetDateTime,
+}
+
 fn seated(seat: &Seat) -> Response {
     about(Some(seat.facts.tenant), None);
     let (status, label) = if seat.renewed { (StatusCode::OK, "renewed") } else { (StatusCode::CREATED, "granted") };
-    let body = json!({
-        "session_id": seat.session,
-        "session": seat.handle,
-        "seat": seat.seat,
-        "expires_in": seat.lease.expires_in,
-        "heartbeat_in": seat.lease.heartbeat_in,
-        "license": License::new(&seat.facts, Some(seat.seats_used), None),
-        "token": seat.lease.token,
-        "certificate": seat.lease.certificate,
-        "offline": { "policy": seat.facts.offline.policy, "until": answer::rfc3339(seat.lease.offline_until) },
-    });
+    let body = Seated {
+        session_id: seat.session,
+        session: &seat.handle,
+        seat: seat.seat,
+        expires_in: seat.lease.expires_in,
+        heartbeat_in: seat.lease.heartbeat_in,
+        license: License::new(&seat.facts, Some(seat.seats_used), None),
+        token: &seat.lease.token,
+        certificate: &seat.lease.certificate,
+        offline: Offline { policy: seat.facts.offline.policy, until: seat.lease.offline_until },
+    };
     (status, Extension(Label(label)), axum::Json(body)).into_response()
 }
 
@@ -184,58 +260,4 @@ fn too_many(processes: u32) -> Problem {
         "{processes} processes of this machine share its seat already, as many as the license allows. Close one."
     );
     Problem::new(Code::TooManyProcesses, detail).with("processes", processes)
-}
-
-/// The body of validate, nothing of it checked yet.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ValidateBody {
-    license_key: Option<String>,
-    hardware_id: Option<String>,
-    pool: Option<String>,
-}
-
-async fn validate(
-    From(State { moves, strangers }): From<State>,
-    parts: Parts,
-    Json(body): Json<ValidateBody>,
-) -> Result<Response, Problem> {
-    let mut fields = Fields::new();
-    let key = fields.required("license_key", body.license_key.as_deref(), LicenseKey::parse);
-    let hardware = fields.optional("hardware_id", body.hardware_id.as_deref(), str::parse::<ClientPart>);
-    let pool = fields.optional("pool", body.pool.as_deref(), str::parse::<PoolName>);
-    let (key, pool) = (fields.check(key)?, pool.unwrap_or_else(PoolName::main));
-    about(None, Some(key.number()));
-    let (label, body) = match moves.validate(&key, hardware.as_ref(), &pool).await? {
-        validate::Outcome::Valid(valid) => {
-            about(Some(valid.facts.tenant), None);
-            // A machine that holds a seat would join it, however full the pool is.
-            let code = (!valid.has_seat && valid.held >= valid.seats_total).then_some(Code::NoSeatsAvailable.as_str());
-            let holders = holders(&valid.silent, &valid.facts, valid.now_ms, moves.settings().timing.ttl_ms());
-            let body = json!({
-                "license": License::new(&valid.facts, Some(valid.held), None),
-                "seats_used": valid.held,
-                "holders": holders,
-                "has_seat": valid.has_seat,
-                "code": code,
-            });
-            (code.unwrap_or("valid"), body)
-        }
-        validate::Outcome::Refused(refusal, facts) => {
-            about(Some(facts.tenant), None);
-            let code = refusal.why.code().as_str();
-            let since =
-                (refusal.since_ms != 0).then(|| answer::rfc3339(license_core::clock::from_ms(refusal.since_ms)));
-            (code, json!({ "license": License::new(&facts, None, Some(refusal)), "code": code, "since": since }))
-        }
-        validate::Outcome::BadKey => return Err(stranger(&strangers, &parts).await),
-        validate::Outcome::NoPool => return Err(answer::no_pool(pool.as_str())),
-    };
-    Ok((Extension(Label(label)), axum::Json(body)).into_response())
-}
-
-/// Clients pin these keys; five minutes old is fine, since the next one is published long before it signs.
-async fn keys(From(State { moves, .. }): From<State>) -> Result<Response, Problem> {
-    let keys = moves.signer().jwks().await?;
-    Ok(([(header::CACHE_CONTROL, "public, max-age=300")], axum::Json(keys)).into_response())
 }

@@ -15,19 +15,38 @@ use license_core::{
 use serde::Serialize;
 use serde_json::{Map, Value};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use utoipa::ToSchema;
 
 /// The license as a client sees it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = LicenseFacts)]
 pub(crate) struct License<'a> {
+    /// The public part of the license key: names the license and opens nothing.
+    #[schema(value_type = String, example = "752KJY5EZQ1CW")]
     number: LicenseNumber,
+    /// What it is a license of.
+    #[schema(example = "demo")]
     product: &'a str,
+    /// What was sold; also signed into the token.
+    #[schema(example = "team")]
     tier: &'a str,
+    /// `active`; where validate answers for one that gives no seat now: `suspended`, `revoked`, `expired` or `not_started`.
+    #[schema(example = "active")]
     status: &'static str,
+    /// How many seats the pool has.
+    #[schema(example = 5)]
     seats_total: u32,
+    /// How many of them are held; null where the license gives no seat now.
+    #[schema(example = 1)]
     seats_used: Option<u32>,
+    /// What it switches on, as the vendor named it; also signed into the token.
+    #[schema(value_type = Object)]
     features: &'a Map<String, Value>,
+    /// The end of the term; null for none.
     #[serde(with = "time::serde::rfc3339::option")]
     expires_at: Option<OffsetDateTime>,
+    /// Rises when anything the license says changes.
+    #[schema(example = 1)]
     facts_version: u64,
 }
 
@@ -57,12 +76,18 @@ fn status(refusal: Refusal) -> &'static str {
     }
 }
 
-/// A holder as others may see it.
-#[derive(Serialize)]
+/// A holder of a seat as others may see it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = SeatHolder)]
 pub(crate) struct Holder {
+    /// The host name that its client told, else `machine` and eight characters of its hash.
+    #[schema(example = "host-1")]
     label: String,
+    /// When it took the seat.
+    #[schema(format = DateTime)]
     since: String,
     /// Seconds since it was last heard of.
+    #[schema(example = 4, minimum = 0)]
     seen_in: i64,
 }
 

@@ -15,7 +15,6 @@ use axum::{
     Router,
     extract::State as From,
     response::{IntoResponse, Response},
-    routing::post,
 };
 use license_core::{
     Clock, Code,
@@ -27,6 +26,8 @@ use license_core::{
 };
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// What heartbeat may touch.
 #[derive(Clone)]
@@ -37,7 +38,12 @@ pub struct State {
 
 /// `POST /api/v1/licenses/heartbeat`.
 pub fn router(state: State) -> Router {
-    Router::new().route("/api/v1/licenses/heartbeat", post(heartbeat)).with_state(state)
+    operations().split_for_parts().0.with_state(state)
+}
+
+/// The paths with their handlers; the document is made of the same list.
+pub(crate) fn operations() -> OpenApiRouter<State> {
+    OpenApiRouter::new().routes(routes!(heartbeat))
 }
 
 /// The service from configuration.
@@ -49,13 +55,28 @@ pub async fn service(env: &Env, clock: Clock) -> Result<Service, StartError> {
     Ok(Service { checks: rooms::checks(&moves), router: router(State { moves }) })
 }
 
-#[derive(Deserialize)]
+/// What may be said with a sign of life.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = HeartbeatRequest, example = json!({"nonce": "Zm9ydHktdHdvLWJ5dGVz", "certificate_kid": "q3B1Zq0aWmQ2mI0b3gVQqg5mGm6m1Wn6o2w9c0c7r2A"}))]
 struct Body {
+    /// Drawn for this request: 16 to 64 base64url characters. Comes back in the token, or in the signed refusal.
+    #[schema(min_length = 16, max_length = 64, pattern = "^[A-Za-z0-9_-]{16,64}$")]
     nonce: Option<String>,
+    /// The `kid` of the certificate the client has: it is then left out of the answer.
     certificate_kid: Option<String>,
 }
 
+/// Keep a seat
+///
+/// Shows that the session is alive and gives it a fresh lease. A late heartbeat is good as long as nobody took the seat. After a 403 the
+/// lease is not raised and not taken away: keep asking. After 410 acquire again, unless `reason` is `kicked`.
+#[utoipa::path(post, path = "/api/v1/licenses/heartbeat", tag = "Seats", request_body = Option<Body>, security(("session" = [])),
+    responses((status = 200, description = "The lease is raised", body = Extended),
+              (status = 403, description = "license_suspended, license_revoked, license_expired, license_not_started"),
+              (status = 410, description = "session_gone"),
+              (status = 429, description = "rate_limited: the lease was raised less than two seconds before"),
+              (status = 503, description = "seats_unavailable, records_unavailable, signer_unavailable")))]
 async fn heartbeat(
     From(State { moves }): From<State>,
     bearer: Bearer,
@@ -75,22 +96,36 @@ async fn heartbeat(
     Err(answer::signed(problem, &moves, nonce.as_ref(), handle.license, Some(handle.session)).await)
 }
 
-/// The answer: the one that is sent most of all.
-#[derive(Serialize)]
+/// A fresh lease.
+// The answer that is sent most of all.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Lease, example = json!({"expires_in": 355, "heartbeat_in": 111,
+    "license": {"status": "active", "facts_version": 1, "expires_at": null}, "token": "eyJhbGci…", "certificate": "eyJhbGci…"}))]
 struct Extended<'a> {
+    /// The lease in seconds, counted from when the client sent the request, on its own monotonic clock.
     expires_in: u64,
+    /// When to send the next heartbeat, in seconds; drawn anew for every answer.
     heartbeat_in: u64,
+    /// What may have changed about the license.
     license: Status,
+    /// The license token, a JWS: the license and the lease, verifiable offline.
     token: &'a str,
-    /// Two thirds of the answer are the certificate, which rarely changes: a client that has it need not get it again.
+    /// The certificate of the key that signed the token, a JWS by a root key. Not there if its `kid` is the `certificate_kid` that was sent.
+    // Two thirds of the answer, and it rarely changes: a client that has it need not get it again.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     certificate: Option<&'a str>,
 }
 
-#[derive(Serialize)]
+/// What may change about a license while a session is alive.
+#[derive(Serialize, ToSchema)]
+#[schema(as = LicenseStatus)]
 struct Status {
+    /// `active`.
     status: &'static str,
+    /// Rises when anything the license says changes.
     facts_version: u64,
+    /// The end of the term; null for none.
     #[serde(with = "time::serde::rfc3339::option")]
     expires_at: Option<OffsetDateTime>,
 }

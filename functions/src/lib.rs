@@ -6,6 +6,7 @@
 
 pub mod acquire;
 pub mod admin;
+pub mod document;
 pub mod edge;
 pub mod heartbeat;
 pub mod reaper;

@@ -1,7 +1,6 @@
 //! register: a person who signed in gets an organization, and its first license with its key; or joins the one that invited them.
 
 use crate::{
-    answer,
     edge::{
         Bearer, Fields, JsonOrEmpty, Problem,
         config::{self, Env},
@@ -16,12 +15,12 @@ use axum::{
     Extension, Router,
     extract::State as Extract,
     response::{IntoResponse, Response},
-    routing::post,
 };
 use http::{StatusCode, request::Parts};
 use license_core::{
     Clock, Code,
     domain::{
+        id::{LicenseId, LicenseNumber, TenantId, UserId},
         key::LicenseKey,
         opaque::{Kind, Opaque},
         rate::Rate,
@@ -30,9 +29,11 @@ use license_core::{
     identity::{Claims, Refused, Verifier},
     records::{Joining, NewOrganization, Records, Registered, Registration, Role},
 };
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
 use std::{net::IpAddr, sync::Arc};
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// What register may touch: no seats, no signing key.
 #[derive(Clone)]
@@ -49,7 +50,12 @@ pub struct State {
 
 /// `POST /api/v1/auth/register`.
 pub fn router(state: State) -> Router {
-    Router::new().route("/api/v1/auth/register", post(register)).with_state(state)
+    operations().split_for_parts().0.with_state(state)
+}
+
+/// The paths with their handlers; the document is made of the same list.
+pub(crate) fn operations() -> OpenApiRouter<State> {
+    OpenApiRouter::new().routes(routes!(register))
 }
 
 /// The service from configuration.
@@ -70,14 +76,100 @@ pub async fn service(env: &Env, clock: Clock) -> Result<Service, StartError> {
     Ok(Service { router: router(State { records, verifier, peppers, limit }), checks: vec![check] })
 }
 
-#[derive(Deserialize)]
+/// What a newcomer may wish for; both count only the first time.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = RegisterRequest, example = json!({"organization_name": "Engines Ltd"}))]
 struct Body {
+    /// 1 to 200 characters, none of them a control character. Without it the person's name, else their address.
+    #[schema(min_length = 1, max_length = 200)]
     organization_name: Option<String>,
+    /// What to license: 1 to 63 of a-z, 0-9 and -. Without it the vendor's default; one the vendor does not have is 422.
+    #[schema(min_length = 1, max_length = 63, pattern = "^[a-z0-9][a-z0-9-]{0,62}$", example = "coditect")]
     product: Option<String>,
+    /// `cdi_…`: joins the organization that invited this address, instead of making one. Not together with the others.
+    #[schema(pattern = "^cdi_[0-9a-z]{78}$")]
     invitation: Option<String>,
 }
 
+/// A person's organization and its first license.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Registration)]
+struct Answer<'a> {
+    organization: Organization<'a>,
+    user: User<'a>,
+    /// Null for who joined with an invitation.
+    license: Option<License<'a>>,
+}
+
+/// The organization that registered.
+#[derive(Serialize, ToSchema)]
+#[schema(as = RegisteredOrganization, example = json!({"id": "01a1fc28-9b31-70be-8112-4bfdb0eab109", "name": "Engines Ltd", "created_at": "2026-11-21T03:31:22.221389Z"}))]
+struct Organization<'a> {
+    /// Stays the same for good; `{organization}` in the paths of the management API.
+    #[schema(value_type = String, format = Uuid)]
+    id: TenantId,
+    /// What people call it.
+    name: &'a str,
+    /// When it registered.
+    #[serde(with = "time::serde::rfc3339")]
+    created_at: OffsetDateTime,
+}
+
+/// The person who registered.
+#[derive(Serialize, ToSchema)]
+#[schema(as = RegisteredUser, example = json!({"id": "01a1fc28-9b31-70be-8112-4bfdb0eab10a", "email": "me@example.com", "role": "owner"}))]
+struct User<'a> {
+    /// The same in every organization.
+    #[schema(value_type = String, format = Uuid)]
+    id: UserId,
+    /// The verified address of the ID token.
+    email: &'a str,
+    /// What the person is in the organization: `owner`, `admin`, `member` or `viewer`.
+    role: &'a str,
+}
+
+/// The organization's first license.
+#[derive(Serialize, ToSchema)]
+#[schema(as = RegisteredLicense, example = json!({"id": "01a1fc28-9b31-70be-8112-4bfdb0eab10b", "number": "9PSN3QSHY0G8H",
+    "key": "CODI-9PSN3-QSHY0-G8HQ6-62Q5C-VNMR1-CC2WY", "product": "coditect", "tier": "trial", "status": "active", "seats_total": 5,
+    "expires_at": "2026-12-05T03:31:22Z"}))]
+struct License<'a> {
+    /// Stays the same for good.
+    #[schema(value_type = String, format = Uuid)]
+    id: LicenseId,
+    /// The public part of the key: names the license and opens nothing.
+    #[schema(value_type = String)]
+    number: LicenseNumber,
+    /// A secret, shown once: null for good after the license was first used. Until then every registration draws a new key and ends the old
+    /// one, since the first answer may have been lost.
+    key: Option<String>,
+    /// What it is a license of.
+    product: &'a str,
+    /// What was sold.
+    tier: &'a str,
+    /// `active`, `suspended` or `revoked`.
+    status: &'a str,
+    /// How many seats it has.
+    seats_total: u32,
+    /// The end of the term; null for none.
+    #[serde(with = "time::serde::rfc3339::option")]
+    expires_at: Option<OffsetDateTime>,
+}
+
+/// Register
+///
+/// The person of the ID token gets an organization, which they own, and its first license with its key. The identity provider must have
+/// verified the person's address. Who registers again, by `iss` and `sub`, is answered 200 with what there is. With an `invitation`
+/// they join the organization that invited their address.
+#[utoipa::path(post, path = "/api/v1/auth/register", tag = "Registration", request_body = Option<Body>, security(("person" = [])),
+    responses((status = 201, description = "Registered now", body = Answer),
+              (status = 200, description = "Registered before", body = Answer),
+              (status = 401, description = "token_invalid, token_expired"),
+              (status = 404, description = "not_found: no such invitation"),
+              (status = 409, description = "conflict: the invitation is for another address, over, or was used"),
+              (status = 429, description = "rate_limited: for each address"),
+              (status = 503, description = "records_unavailable, identity_unavailable")))]
 async fn register(
     Extract(state): Extract<State>,
     parts: Parts,
@@ -148,15 +240,15 @@ async fn join(state: &State, it: Person, secret: &str) -> Result<Response, Probl
     })?;
     about(Some(joined.organization.id), None);
     let (status, label) = if joined.first { (StatusCode::CREATED, "joined") } else { (StatusCode::OK, "existing") };
-    let body = json!({
-        "organization": {
-            "id": joined.organization.id,
-            "name": joined.organization.name,
-            "created_at": answer::rfc3339(joined.organization.created_at),
+    let body = Answer {
+        organization: Organization {
+            id: joined.organization.id,
+            name: &joined.organization.name,
+            created_at: joined.organization.created_at,
         },
-        "user": { "id": joined.user, "email": joining.email, "role": joined.role },
-        "license": null,
-    });
+        user: User { id: joined.user, email: &joining.email, role: joined.role.as_str() },
+        license: None,
+    };
     Ok((status, Extension(Label(label)), axum::Json(body)).into_response())
 }
 
@@ -191,23 +283,23 @@ impl Person {
 fn answer(status: StatusCode, label: &'static str, registered: &Registered, email: &str) -> Response {
     let license = &registered.license;
     about(Some(registered.tenant), Some(license.number));
-    let body = json!({
-        "organization": {
-            "id": registered.tenant,
-            "name": registered.organization,
-            "created_at": answer::rfc3339(registered.created_at),
+    let body = Answer {
+        organization: Organization {
+            id: registered.tenant,
+            name: &registered.organization,
+            created_at: registered.created_at,
         },
-        "user": { "id": registered.user, "email": email, "role": registered.role },
-        "license": {
-            "id": license.id,
-            "number": license.number,
-            "key": registered.key.as_ref().map_or(Value::Null, |key: &LicenseKey| key.reveal().into()),
-            "product": license.product,
-            "tier": license.tier,
-            "status": license.status,
-            "seats_total": license.seats_total,
-            "expires_at": license.expires_at.map(answer::rfc3339),
-        },
-    });
+        user: User { id: registered.user, email, role: &registered.role },
+        license: Some(License {
+            id: license.id,
+            number: license.number,
+            key: registered.key.as_ref().map(LicenseKey::reveal),
+            product: &license.product,
+            tier: &license.tier,
+            status: &license.status,
+            seats_total: license.seats_total,
+            expires_at: license.expires_at,
+        }),
+    };
     (status, Extension(Label(label)), axum::Json(body)).into_response()
 }

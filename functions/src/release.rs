@@ -10,10 +10,12 @@ use crate::{
     },
     rooms,
 };
-use axum::{Router, extract::State as From, routing::post};
-use license_core::{Clock, moves::Moves};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use axum::{Router, extract::State as From};
+use license_core::{Clock, domain::id::SessionId, moves::Moves};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// What release may touch.
 #[derive(Clone)]
@@ -24,7 +26,12 @@ pub struct State {
 
 /// `POST /api/v1/licenses/release`.
 pub fn router(state: State) -> Router {
-    Router::new().route("/api/v1/licenses/release", post(release)).with_state(state)
+    operations().split_for_parts().0.with_state(state)
+}
+
+/// The paths with their handlers; the document is made of the same list.
+pub(crate) fn operations() -> OpenApiRouter<State> {
+    OpenApiRouter::new().routes(routes!(release))
 }
 
 /// The service from configuration.
@@ -36,18 +43,38 @@ pub async fn service(env: &Env, clock: Clock) -> Result<Service, StartError> {
     Ok(Service { checks: rooms::checks(&moves), router: router(State { moves }) })
 }
 
-/// Everything there is to say is in the handle.
-#[derive(Deserialize)]
+/// No fields: everything there is to say is in the session.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = ReleaseRequest, example = json!({}))]
 struct Body {}
 
+/// The session that was given back.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({"session_id": "01a1fc28-9b31-70be-8112-4bfdb0eab109", "released_at": "2026-11-21T03:41:02.508Z"}))]
+struct Released {
+    /// The session's name.
+    #[schema(value_type = String, format = Uuid)]
+    session_id: SessionId,
+    /// When it ended, by this or in whatever way before.
+    #[serde(with = "time::serde::rfc3339")]
+    released_at: OffsetDateTime,
+}
+
+/// Give a seat back
+///
+/// Ends the session; the seat is free at once when it was the holder's last. Again and again the same answer. A session that had ended
+/// otherwise answers when it ended. Never refused for the license's state.
+#[utoipa::path(post, path = "/api/v1/licenses/release", tag = "Seats", request_body = Option<Body>, security(("session" = [])),
+    responses((status = 200, description = "The session is over", body = Released),
+              (status = 503, description = "seats_unavailable, records_unavailable")))]
 async fn release(
     From(State { moves }): From<State>,
     bearer: Bearer,
     JsonOrEmpty(Body {}): JsonOrEmpty<Body>,
-) -> Result<axum::Json<Value>, Problem> {
+) -> Result<axum::Json<Released>, Problem> {
     let handle = answer::open(&bearer, &moves)?;
     about(Some(handle.tenant), Some(handle.license));
     let released_at = moves.release(&handle).await?;
-    Ok(axum::Json(json!({ "session_id": handle.session, "released_at": answer::rfc3339(released_at) })))
+    Ok(axum::Json(Released { session_id: handle.session, released_at }))
 }

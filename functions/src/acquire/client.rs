@@ -3,12 +3,39 @@
 use crate::edge::Fields;
 use license_core::domain::id::Hw;
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 /// The facts we keep; others may be sent, since `client` may grow, and are passed over.
 const KNOWN: [&str; 7] = ["product", "version", "platform", "hostname", "deployment", "project", "user"];
 const DEPLOYMENTS: [&str; 3] = ["desktop", "container", "ci"];
 /// The longest host name there is (RFC 1035, section 2.3.4) fits; nobody needs more.
 const MAX_CHARS: usize = 255;
+
+/// What a client says of itself, each 1 to 255 characters without control characters. Other fields may be sent and are passed over.
+#[derive(ToSchema)]
+#[schema(as = ClientFacts)]
+#[expect(dead_code, reason = "in the words of the document; a client may send more, so what is read is a map")]
+pub(super) struct Facts {
+    /// The license must be for it.
+    #[schema(min_length = 1, max_length = 255)]
+    product: Option<String>,
+    #[schema(min_length = 1, max_length = 255)]
+    version: Option<String>,
+    #[schema(min_length = 1, max_length = 255)]
+    platform: Option<String>,
+    /// What others see of this holder; without it `machine` and eight characters of its hash.
+    #[schema(min_length = 1, max_length = 255)]
+    hostname: Option<String>,
+    /// `desktop`, `container` or `ci`.
+    #[schema(pattern = "^(desktop|container|ci)$")]
+    deployment: Option<String>,
+    /// What the seat is used for.
+    #[schema(min_length = 1, max_length = 255)]
+    project: Option<String>,
+    /// Who works with it.
+    #[schema(min_length = 1, max_length = 255)]
+    user: Option<String>,
+}
 
 /// The known facts, each a plain text.
 pub(super) struct Client(Map<String, Value>);

@@ -77,6 +77,7 @@ pub(super) struct ListOf<T> {
     /// The rows, at most `limit`.
     items: Vec<T>,
     /// Send it as `cursor` for the next page; null on the last.
+    #[schema(example = "AZofwoyXcL6BEkv9sOqxCQ")]
     next_cursor: Option<String>,
 }
 

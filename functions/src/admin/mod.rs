@@ -1,17 +1,17 @@
 //! admin: what people of an organization, their scripts and the vendor's staff manage.
 //!
-//! `access.rs`: who may do what · `gate.rs`: who asks · `answer.rs`: versions, pages, refusals · `document.rs`: the OpenAPI description ·
-//! `terms.rs`: the fields that licenses and plans share · one file for each kind of thing that is managed.
+//! `access.rs`: who may do what · `gate.rs`: who asks · `answer.rs`: versions, pages, refusals · `terms.rs`: the fields that licenses and plans
+//! share · `pages.rs`: the document and its page · one file for each kind of thing that is managed.
 
 pub mod access;
 mod answer;
 mod audit;
-pub mod document;
 mod gate;
 mod invitations;
 mod license_acts;
 mod licenses;
 mod organizations;
+mod pages;
 mod people;
 mod plans;
 mod projects;
@@ -58,7 +58,7 @@ pub struct State {
 }
 
 /// Every operation with its handler; the document is made of the same list.
-fn operations() -> OpenApiRouter<State> {
+pub(crate) fn operations() -> OpenApiRouter<State> {
     OpenApiRouter::new()
         .routes(routes!(organizations::read_me))
         .routes(routes!(organizations::read_organization, organizations::rename_organization))
@@ -89,10 +89,11 @@ fn operations() -> OpenApiRouter<State> {
         .routes(routes!(audit::list_audit_log))
 }
 
-/// The management API: everything below `/api/v1/me`, `/api/v1/organizations`, `/api/v1/plans` and `/api/v1/staff`.
+/// The management API: everything below `/api/v1/me`, `/api/v1/organizations`, `/api/v1/plans` and `/api/v1/staff`, and its description.
 pub fn router(state: State) -> Router {
     let (router, _) = operations().split_for_parts();
-    router.route_layer(middleware::from_fn_with_state(state.clone(), gate::gate)).with_state(state)
+    let gated = router.route_layer(middleware::from_fn_with_state(state.clone(), gate::gate));
+    gated.with_state(state).merge(pages::router())
 }
 
 /// The service from configuration.

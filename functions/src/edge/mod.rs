@@ -3,6 +3,7 @@
 pub mod address;
 pub mod config;
 pub mod extract;
+pub(crate) mod health;
 mod keys;
 pub mod problem;
 mod pubsub;

@@ -1,19 +1,13 @@
 //! One bootstrap for every service: listen at once, try the stores meanwhile, answer, stop in good order.
 
 use super::{
-    Problem,
     config::{self, Env},
+    health,
     rim::Rim,
     telemetry,
 };
-use axum::{
-    Json, Router,
-    response::{IntoResponse, Response},
-    routing::get,
-    serve::ListenerExt,
-};
+use axum::{Router, serve::ListenerExt};
 use license_core::{Clock, Error};
-use serde_json::{Map, Value, json};
 use std::{
     future::Future,
     net::{Ipv4Addr, SocketAddr},
@@ -26,8 +20,6 @@ use tokio::{net::TcpListener, sync::watch};
 
 pub use super::rim::layers;
 
-/// How long the answer to `/health/live` waits for the first connections to have been tried.
-const WARM_UP: Duration = Duration::from_secs(2);
 /// How long one store may take to answer `/health/ready`.
 const STORE_PATIENCE: Duration = Duration::from_secs(2);
 /// Cloud Run kills ten seconds after SIGTERM.
@@ -114,7 +106,7 @@ pub fn install_tls() {
 /// A service with its health paths and the layers, and its stores being tried for the first time. Needs a runtime.
 pub fn app(service: Service, rim: &Rim) -> Router {
     let warm = warm_up(service.checks.clone());
-    layers(service.router.merge(health(service.checks, warm)), rim)
+    layers(service.router.merge(health::router(service.checks, warm)), rim)
 }
 
 /// Serves until `stop` resolves, then lets requests under way finish, at most eight seconds.
@@ -164,7 +156,7 @@ fn warm_up(checks: Vec<Check>) -> watch::Receiver<bool> {
     warm
 }
 
-async fn ask_all(checks: &[Check]) -> Vec<(&'static str, license_core::Result<()>)> {
+pub(super) async fn ask_all(checks: &[Check]) -> Vec<(&'static str, license_core::Result<()>)> {
     let asked: Vec<_> =
         checks.iter().cloned().map(|check| (check.name, tokio::spawn(async move { check.asked().await }))).collect();
     let mut answers = Vec::new();
@@ -172,34 +164,6 @@ async fn ask_all(checks: &[Check]) -> Vec<(&'static str, license_core::Result<()
         answers.push((name, answer.await.unwrap_or_else(|error| Err(Error::Internal(error.to_string())))));
     }
     answers
-}
-
-fn health(checks: Vec<Check>, warm: watch::Receiver<bool>) -> Router {
-    let live = move || {
-        let mut warm = warm.clone();
-        async move {
-            // Waiting is over when the stores were tried, whatever they answered: with Redis away an instance must start all the same.
-            let _ = tokio::time::timeout(WARM_UP, warm.wait_for(|&tried| tried)).await;
-            Json(json!({ "live": true }))
-        }
-    };
-    let ready = move || {
-        let checks = checks.clone();
-        async move { readiness(&checks).await }
-    };
-    Router::new().route("/health/live", get(live)).route("/health/ready", get(ready))
-}
-
-async fn readiness(checks: &[Check]) -> Response {
-    let (mut stores, mut first) = (Map::new(), None);
-    for (name, answer) in ask_all(checks).await {
-        stores.insert(name.into(), Value::from(if answer.is_ok() { "ok" } else { "unavailable" }));
-        first = first.or(answer.err());
-    }
-    match first {
-        None => Json(json!({ "ready": true, "stores": stores })).into_response(),
-        Some(error) => Problem::from(error).with("stores", stores).into_response(),
-    }
 }
 
 /// Resolves on SIGTERM or Ctrl-C. As process 1 of a container nobody else handles them for us.

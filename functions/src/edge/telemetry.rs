@@ -63,6 +63,8 @@ metrics! {
     RegisterRequests = "register/requests" at "/api/v1/auth/register",
     /// Requests to the management API.
     AdminRequests = "admin/requests",
+    /// Looks at the description of the API.
+    DocumentRequests = "admin/document_requests" at "/openapi.json" | "/docs" | "/docs/page.js" | "/docs/page.css",
     /// Sweeps begun.
     TickRequests = "reaper/tick_requests" at "/tick",
     /// Shares of a sweep.

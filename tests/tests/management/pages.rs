@@ -6,7 +6,7 @@ use crate::{
     explain::{Plans, Ran},
 };
 use license_core::records::Cursor;
-use license_functions::admin::document::document;
+use license_functions::document::document;
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Executor, PgConnection, Row};
 use std::{collections::BTreeSet, time::Instant};

@@ -1,0 +1,133 @@
+//! validate: what an acquire would say, taking no seat.
+
+use super::{State, stranger};
+use crate::{
+    answer::{self, Holder, License, holders},
+    edge::{Fields, Json, Problem, rim::about, telemetry::Outcome as Label},
+};
+use axum::{
+    Extension,
+    extract::State as From,
+    response::{IntoResponse, Response},
+};
+use http::request::Parts;
+use license_core::{
+    Code, clock,
+    domain::{
+        id::{ClientPart, PoolName},
+        key::LicenseKey,
+        license::{Facts, Refusal},
+    },
+    moves::validate::Outcome,
+    seats::Valid,
+};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+
+/// Which license to look at.
+// Nothing of it is checked yet.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = ValidateRequest, example = json!({"license_key": "CODI-6WRXP-457A6-0BTJ8-9VR2K-WAA0K-D0ECC", "hardware_id": "my-laptop-0001"}))]
+pub(super) struct Body {
+    /// As printed or as typed: case, hyphens, spaces and look-alikes are forgiven. A wrong check symbol is 422 with problem `mistyped`.
+    #[schema(required)]
+    license_key: Option<String>,
+    /// For `has_seat`: 8 to 128 printable ASCII characters.
+    #[schema(min_length = 8, max_length = 128)]
+    hardware_id: Option<String>,
+    /// The pool of seats, `default` unless given.
+    #[schema(pattern = "^[a-z0-9-]{1,32}$")]
+    pool: Option<String>,
+}
+
+/// What an acquire would say.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+enum Validation<'a> {
+    Looked(Looked<'a>),
+    Refusing(Refusing<'a>),
+}
+
+/// The license gives seats; `code` says whether one is free for this machine.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ValidLicense, example = json!({"license": {"number": "752KJY5EZQ1CW", "product": "demo", "tier": "demo", "status": "active",
+    "seats_total": 5, "seats_used": 1, "features": {}, "expires_at": null, "facts_version": 1}, "seats_used": 1,
+    "holders": [{"label": "host-1", "since": "2026-11-21T03:31:22.034Z", "seen_in": 0}], "has_seat": true, "code": null}))]
+struct Looked<'a> {
+    license: License<'a>,
+    /// How many seats are held.
+    seats_used: u32,
+    /// At most five, longest silent first; none where the license hides them.
+    holders: Vec<Holder>,
+    /// Whether this machine holds a seat already, which makes a full pool no refusal. Always false for licenses that count processes.
+    has_seat: bool,
+    /// Null where an acquire would be granted, else `no_seats_available`.
+    code: Option<&'static str>,
+}
+
+/// The license gives no seat now.
+#[derive(Serialize, ToSchema)]
+#[schema(as = RefusingLicense, example = json!({"license": {"number": "752KJY5EZQ1CW", "product": "demo", "tier": "demo", "status": "suspended",
+    "seats_total": 5, "seats_used": null, "features": {}, "expires_at": null, "facts_version": 2},
+    "code": "license_suspended", "since": "2026-11-21T03:31:22.034Z"}))]
+struct Refusing<'a> {
+    license: License<'a>,
+    /// What an acquire would be refused with: `license_suspended`, `license_revoked`, `license_expired` or `license_not_started`.
+    code: &'static str,
+    /// Since when, or for `license_not_started` until when; null if it is not known.
+    #[serde(with = "time::serde::rfc3339::option")]
+    since: Option<OffsetDateTime>,
+}
+
+/// Look at a license
+///
+/// What an acquire would say, taking no seat. A license that gives no seat is an answer here and no error; the product is not compared, and
+/// answers are not signed.
+#[utoipa::path(post, path = "/api/v1/licenses/validate", tag = "Seats", request_body = Body, security(),
+    responses((status = 200, description = "The license", body = Validation),
+              (status = 401, description = "license_key_invalid"),
+              (status = 404, description = "not_found: the license has no such pool"),
+              (status = 429, description = "rate_limited: for each address that sends wrong keys"),
+              (status = 503, description = "seats_unavailable, records_unavailable")))]
+pub(super) async fn validate(
+    From(State { moves, strangers }): From<State>,
+    parts: Parts,
+    Json(body): Json<Body>,
+) -> Result<Response, Problem> {
+    let mut fields = Fields::new();
+    let key = fields.required("license_key", body.license_key.as_deref(), LicenseKey::parse);
+    let hardware = fields.optional("hardware_id", body.hardware_id.as_deref(), str::parse::<ClientPart>);
+    let pool = fields.optional("pool", body.pool.as_deref(), str::parse::<PoolName>);
+    let (key, pool) = (fields.check(key)?, pool.unwrap_or_else(PoolName::main));
+    about(None, Some(key.number()));
+    match moves.validate(&key, hardware.as_ref(), &pool).await? {
+        Outcome::Valid(valid) => Ok(looked(&valid, moves.settings().timing.ttl_ms())),
+        Outcome::Refused(refusal, facts) => Ok(refusing(refusal, &facts)),
+        Outcome::BadKey => Err(stranger(&strangers, &parts).await),
+        Outcome::NoPool => Err(answer::no_pool(pool.as_str())),
+    }
+}
+
+fn looked(valid: &Valid, ttl_ms: i64) -> Response {
+    about(Some(valid.facts.tenant), None);
+    // A machine that holds a seat would join it, however full the pool is.
+    let code = (!valid.has_seat && valid.held >= valid.seats_total).then_some(Code::NoSeatsAvailable.as_str());
+    let body = Validation::Looked(Looked {
+        license: License::new(&valid.facts, Some(valid.held), None),
+        seats_used: valid.held,
+        holders: holders(&valid.silent, &valid.facts, valid.now_ms, ttl_ms),
+        has_seat: valid.has_seat,
+        code,
+    });
+    (Extension(Label(code.unwrap_or("valid"))), axum::Json(body)).into_response()
+}
+
+fn refusing(refusal: Refusal, facts: &Facts) -> Response {
+    about(Some(facts.tenant), None);
+    let code = refusal.why.code().as_str();
+    let since = (refusal.since_ms != 0).then(|| clock::from_ms(refusal.since_ms));
+    let body = Validation::Refusing(Refusing { license: License::new(facts, None, Some(refusal)), code, since });
+    (Extension(Label(code)), axum::Json(body)).into_response()
+}

@@ -1,0 +1,98 @@
+//! What the access table and the gate add to every operation of the management API.
+
+use crate::admin::access::{Least, Rule, rule_of};
+use utoipa::openapi::{
+    Header, Ref, RefOr, Required,
+    path::{Operation, Parameter, ParameterBuilder, ParameterIn},
+    schema::{ObjectBuilder, Schema, SchemaFormat, Type},
+    security::SecurityRequirement,
+};
+
+/// Adds who may do it, the parameters that every such operation has, and what the gate refuses; nothing to operations of other services.
+pub(super) fn describe(operation: &mut Operation, method: &str, path: &str) {
+    let Some(rule) = rule_of(method, path) else { return };
+    who(operation, rule);
+    parameters(operation, method, path);
+    for (status, response) in &mut operation.responses.responses {
+        if let RefOr::T(response) = response
+            && status.starts_with('2')
+        {
+            for name in ["RateLimit", "RateLimit-Policy"] {
+                response.headers.insert(name.to_owned(), header(name));
+            }
+        }
+    }
+}
+
+pub(super) fn header(name: &str) -> RefOr<Header> {
+    RefOr::Ref(Ref::new(format!("#/components/headers/{name}")))
+}
+
+fn who(operation: &mut Operation, rule: &Rule) {
+    let scope = rule.scope.map(|scope| scope.as_str());
+    let who = match scope {
+        Some(scope) => format!("Least role: {}. Scope of an API token: `{scope}`.", rule.least.as_str()),
+        None => format!("Least role: {}. Not for API tokens.", rule.least.as_str()),
+    };
+    operation.description = Some(operation.description.take().map_or(who.clone(), |text| format!("{text}\n\n{who}")));
+    let schemes =
+        [("person", rule.least != Least::Staff), ("token", scope.is_some()), ("staff", rule.least != Least::Person)];
+    let may = schemes.into_iter().filter(|(_, may)| *may);
+    operation.security = Some(may.map(|(name, _)| SecurityRequirement::new(name, Vec::<String>::new())).collect());
+}
+
+fn parameters(operation: &mut Operation, method: &str, path: &str) {
+    let parameters = operation.parameters.get_or_insert_default();
+    for name in path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')) {
+        if !has(parameters, name) {
+            let id = ObjectBuilder::new().schema_type(Type::String).format(Some(SchemaFormat::Custom("uuid".into())));
+            let text = format!("The id of the {}.", name.replace('_', " "));
+            parameters.push(parameter(name, ParameterIn::Path, Required::True, text, id.build()));
+        }
+    }
+    if method == "POST" && path.contains("{organization}") && !has(parameters, "Idempotency-Key") {
+        let text = "Drawn once for what you want done: the same request again is done once and answered the same.";
+        let key = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(255)).build();
+        parameters.push(parameter("Idempotency-Key", ParameterIn::Header, Required::False, text.to_owned(), key));
+    }
+}
+
+fn has(parameters: &[RefOr<Parameter>], name: &str) -> bool {
+    parameters.iter().any(|parameter| matches!(parameter, RefOr::T(known) if known.name == name))
+}
+
+fn parameter(
+    name: &str,
+    place: ParameterIn,
+    required: Required,
+    text: String,
+    schema: impl Into<Schema>,
+) -> RefOr<Parameter> {
+    let built = ParameterBuilder::new().name(name).parameter_in(place).required(required).description(Some(text));
+    RefOr::T(built.schema(Some(schema.into())).build())
+}
+
+/// What the gate and the rim refuse of such an operation, as statuses with codes.
+pub(super) fn refusals(operation: &Operation) -> Vec<(&'static str, &'static str)> {
+    let mut refusals = vec![
+        ("401", "token_invalid, token_expired"),
+        ("403", "insufficient_role, insufficient_scope"),
+        ("429", "rate_limited"),
+        ("503", "records_unavailable, seats_unavailable, identity_unavailable"),
+    ];
+    let parameters = operation.parameters.iter().flatten();
+    let parameters: Vec<&Parameter> =
+        parameters.filter_map(|it| if let RefOr::T(it) = it { Some(it) } else { None }).collect();
+    if parameters.iter().any(|it| it.parameter_in == ParameterIn::Path) {
+        refusals.push(("404", "not_found"));
+    }
+    if parameters.iter().any(|it| it.parameter_in == ParameterIn::Query) {
+        refusals.push(("422", "invalid_request"));
+    }
+    if parameters.iter().any(|it| it.name == "Idempotency-Key") {
+        // The whole body is read to know whether it is the same.
+        refusals.extend([("400", "invalid_request"), ("413", "payload_too_large")]);
+        refusals.push(("422", "invalid_request, idempotency_key_reused"));
+    }
+    refusals
+}
