@@ -21,13 +21,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def machine() -> Iterator[Machine]:
-    with running() as machine:
-        yield machine
-
-
-@pytest.fixture(scope="session")
-def own_machine() -> Iterator[Machine]:
-    """A server that tests may stop; each leaves it running."""
+    """A test that stops it leaves it running again, on the same port and with the same data."""
     with running() as machine:
         yield machine
 
