@@ -17,6 +17,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "tests/local/" in str(item.path):
             item.add_marker(pytest.mark.local)
+            # One server for all of them, also where several workers share the tests.
+            item.add_marker(pytest.mark.xdist_group("local"))
 
 
 @pytest.fixture(scope="session")
