@@ -110,6 +110,27 @@ def test_a_503_is_repeated_with_the_same_attempt_and_no_sooner_than_the_server_w
     assert first["attempt"] == second["attempt"] == lease.attempt and first["nonce"] != second["nonce"]
 
 
+@pytest.mark.parametrize("wait", [0.0, 1.0])
+def test_waiting_for_a_seat_ends_when_it_should(http: Http, settings: dict[str, Any], wait: float) -> None:
+    http.fake.refuse["acquire"] = (409, "no_seats_available", {"seats_total": 1, "seats_used": 1, "next_seat_in": 1})
+    with LicenseClient(http.url, timeout=30, **settings) as client:
+        client.validate()  # the first call imports what it needs
+        began = time.monotonic()
+        with pytest.raises(NoSeats):
+            client.seat(wait=wait)
+        assert time.monotonic() - began < wait + 2
+
+
+def test_a_process_without_a_thread_left_is_told_so(client: LicenseClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_left(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", none_left)
+    with pytest.raises(ServerUnreachable, match="no thread left"):
+        client.seat()
+    assert client.acquire().seat == 0, "a single call goes on without one"
+
+
 GARBAGE: dict[str, Callable[[httpx.Request], httpx.Response]] = {
     "an HTML page": lambda _: httpx.Response(200, text="<html>Please log in to the hotel's network</html>"),
     "no body": lambda _: httpx.Response(200),

@@ -104,9 +104,9 @@ class AsyncSeat(SeatView):
         if self._task is not None:
             return self
         context = self._core.context
-        budget = context.timeout if self._wait_for is None else max(self._wait_for, context.timeout)
-        deadline = context.clock.monotonic() + budget
-        first = life.start(self._core, deadline, None if self._wait_for is None else deadline, self._on_wait)
+        now = context.clock.monotonic()
+        until = None if self._wait_for is None else now + self._wait_for
+        first = life.start(self._core, now + context.timeout, until, self._on_wait)
         lifecycle.adopt(self)
         try:
             await drive(first, self._http.send, self._wait)

@@ -60,7 +60,8 @@ class LicenseClient(ClientBase):
         Where the server cannot be reached, a token of an earlier run starts the seat ``offline`` within its signed grace.
 
         Args:
-            wait: Seconds to go on looking while every seat is in use; not at all unless given. No order is promised.
+            wait: Seconds to go on looking while every seat is in use; not at all unless given. No order is promised. The call takes no
+                longer than this and the client's timeout together.
             on_wait: Called with the refusal and the seconds until the next look.
             on_event: Called with each change, from the seat's thread. What it raises is logged.
             reacquire: Whether to ask for a new seat after this one was lost in silence, say to a long sleep. Never after a kick.

@@ -123,12 +123,14 @@ def wait_for_seat(
     tell: Callable[[NoSeats, float], None] | None,
     stopped: Callable[[], bool],
 ) -> Flow[Lease]:
-    """Acquire, looking again at a full pool until ``deadline``. Who waits longest has no right to be first."""
+    """Acquire, looking again at a full pool until ``deadline``; each look may take the client's timeout.
+
+    Who waits longest has no right to be first.
+    """
     while True:
-        now = context.clock.monotonic()
-        budget = min(now + context.timeout, max(deadline, now + 0.05))
         try:
-            lease = yield from acquire_or_note(context, attempt, budget, context.max_retries)
+            over = context.clock.monotonic() + context.timeout
+            lease = yield from acquire_or_note(context, attempt, over, context.max_retries)
         except NoSeats as error:
             pause = poll_pause(context, error.next_seat_in)
             if stopped() or context.clock.monotonic() + pause >= deadline:

@@ -164,12 +164,17 @@ class Seat(SeatView):
     ) -> None:
         """Start the thread and wait for the first lease. Raises what refused it, at the latest when the time for it is over."""
         context = self._core.context
-        budget = context.timeout if wait is None else max(wait, context.timeout)
-        deadline = context.clock.monotonic() + budget
-        first = life.start(self._core, deadline, None if wait is None else deadline, on_wait)
+        budget = context.timeout + (wait or 0.0)
+        now = context.clock.monotonic()
+        first = life.start(self._core, now + context.timeout, None if wait is None else now + wait, on_wait)
         lifecycle.adopt(self)
         self._thread = threading.Thread(target=self._run, args=(first,), name="coditect-license-seat", daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            lifecycle.dismiss(self)
+            self._thread = None
+            raise ServerUnreachable(f"The license server was not asked: {error}. This process has no thread left for it.") from error
         try:
             # The thread may be stuck where no timeout reaches, in a resolver say. Whoever waits here is not.
             opened = self._opened.wait(budget + 0.5)
@@ -177,7 +182,7 @@ class Seat(SeatView):
             self._begin_release()
             raise
         with self._gate:
-            self._moved_on = not opened and self._error is None
+            self._moved_on = not opened and self._error is None and self._core.lease is None
         if self._moved_on:
             self._open_without_answer(budget)
         elif self._error is not None:

@@ -17,17 +17,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "tests/local/" in str(item.path):
             item.add_marker(pytest.mark.local)
+            # One server for all of them, also where several workers share the tests.
+            item.add_marker(pytest.mark.xdist_group("local"))
 
 
 @pytest.fixture(scope="session")
 def machine() -> Iterator[Machine]:
-    with running() as machine:
-        yield machine
-
-
-@pytest.fixture(scope="session")
-def own_machine() -> Iterator[Machine]:
-    """A server that tests may stop; each leaves it running."""
+    """A test that stops it leaves it running again, on the same port and with the same data."""
     with running() as machine:
         yield machine
 

@@ -94,6 +94,28 @@ class Machine:
             self.process.wait(30)
         self.process = None
 
+    def kill(self) -> None:
+        """It dies, and its stores with it, in the middle of whatever they do."""
+        assert self.process is not None
+        mine = self._descendants()
+        for pid in [self.process.pid, *mine]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.process.wait(30)
+        self.process = None
+        # PostgreSQL does not start beside what is left of an earlier one.
+        until(lambda: not any(_alive(pid) for pid in mine), 30)
+
+    def _descendants(self) -> list[int]:
+        """The processes it started, and those they started."""
+        assert self.process is not None
+        told = subprocess.run(["ps", "-axo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
+        parents = {int(pid): int(parent) for pid, parent in (line.split() for line in told.splitlines())}
+        found = [self.process.pid]
+        for pid in found:
+            found += [child for child, parent in parents.items() if parent == pid]
+        return found[1:]
+
     def pause(self) -> None:
         """It neither answers nor closes connections."""
         assert self.process is not None
@@ -175,6 +197,11 @@ class Machine:
     def _sql(self, user: str) -> Iterator[psycopg.Connection[Any]]:
         with psycopg.connect(host=str(self.data / "postgres"), dbname="license", user=user, autocommit=True) as connection:
             yield connection
+
+
+def _alive(pid: int) -> bool:
+    told = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout.strip()
+    return told != "" and not told.startswith("Z")
 
 
 @contextlib.contextmanager

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import json
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,7 @@ from coditect_license import (
 from coditect_license._identity import this_system
 
 from ..conftest import until
-from .machine import TTL, Machine
+from .machine import TTL, Machine, NewLicense
 
 Connect = Callable[..., LicenseClient]
 
@@ -43,6 +44,18 @@ seat = client.seat()
 print(seat.number, flush=True)
 time.sleep(600)
 """
+
+
+@contextlib.contextmanager
+def holder(machine: Machine, license_: NewLicense, directory: Path, hardware_id: str) -> Iterator[subprocess.Popen[str]]:
+    """Another process that holds a seat until it is stopped."""
+    roots = directory / "roots.json"
+    roots.write_text(json.dumps(machine.roots()))
+    command = [sys.executable, "-c", HOLDER, machine.url, str(roots), license_.key, hardware_id, str(directory / "other-cache")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stdout.readline() == "0\n"
+        yield process
+        process.kill()
 
 
 class ShiftedClock(Clock):
@@ -151,14 +164,15 @@ def test_a_license_that_counts_processes_gets_an_instance_id_when_it_asks(machin
         assert machine.held(license_) == 1
 
 
-def test_two_processes_of_one_machine_share_a_seat_and_the_last_to_leave_frees_it(machine: Machine, connect: Connect) -> None:
+def test_two_processes_of_one_machine_share_a_seat_and_the_last_to_leave_frees_it(machine: Machine, connect: Connect, tmp_path: Path) -> None:
     license_ = machine.license(seats=1)
-    first, second = connect(machine, license_).seat(), connect(machine, license_).seat()
-    assert first.number == second.number == 0 and machine.open_sessions(license_) == 2
-    first.release()
-    assert machine.held(license_) == 1
-    second.release()
-    assert machine.held(license_) == 0
+    mine = connect(machine, license_).seat()
+    with holder(machine, license_, tmp_path, "machine-0001") as other:
+        assert mine.number == 0 and machine.open_sessions(license_) == 2
+        mine.release()
+        assert machine.held(license_) == 1
+        other.terminate()  # without release_on_signals it dies as any program does: the seat goes with its lease
+    until(lambda: machine.held(license_) == 0, TTL + 6)
 
 
 def test_a_suspension_is_heard_within_a_heartbeat_and_a_resumption_too(machine: Machine, connect: Connect) -> None:
@@ -192,26 +206,26 @@ def test_a_flushed_redis_costs_nobody_a_seat(machine: Machine, connect: Connect)
     assert [seat.session_id for seat in seats] == sessions and all(seat.state is State.ONLINE for seat in seats)
 
 
-def test_a_server_that_is_killed_and_comes_back_finds_every_seat_where_it_was(own_machine: Machine, connect: Connect) -> None:
-    license_ = own_machine.license()
+def test_a_server_that_is_killed_and_comes_back_finds_every_seat_where_it_was(machine: Machine, connect: Connect) -> None:
+    license_ = machine.license()
     states: list[State] = []
-    seat = connect(own_machine, license_).seat(on_event=lambda event: states.append(event.state) if event.kind == "state" else None)
+    seat = connect(machine, license_).seat(on_event=lambda event: states.append(event.state) if event.kind == "state" else None)
     session = seat.session_id
-    own_machine.stop()
+    machine.kill()
     until(lambda: seat.state is State.OFFLINE, TTL + 2)
     assert isinstance(seat.problem, ServerUnreachable)
-    own_machine.start()
+    machine.start()
     seat.retry_now()
     until(lambda: seat.state is State.ONLINE, 30)
     until(lambda: states == [State.OFFLINE, State.ONLINE])
     assert seat.session_id == session
 
 
-def test_a_server_that_hangs_is_left_within_the_timeout(own_machine: Machine, connect: Connect) -> None:
-    license_ = own_machine.license(grace_hours=0)
-    client = connect(own_machine, license_, timeout=2.0)
+def test_a_server_that_hangs_is_left_within_the_timeout(machine: Machine, connect: Connect) -> None:
+    license_ = machine.license(grace_hours=0)
+    client = connect(machine, license_, timeout=2.0)
     seat = client.seat()
-    own_machine.pause()
+    machine.pause()
     began = time.monotonic()
     with pytest.raises(ServerUnreachable):
         client.validate()
@@ -220,8 +234,8 @@ def test_a_server_that_hangs_is_left_within_the_timeout(own_machine: Machine, co
     began = time.monotonic()
     assert not seat.release(timeout=1.0)
     assert time.monotonic() - began < 1.5
-    own_machine.resume()
-    until(own_machine.serves, 30)
+    machine.resume()
+    until(machine.serves, 30)
 
 
 def test_a_laptop_that_slept_past_its_lease_gets_its_seat_again_or_hears_who_has_it(machine: Machine, connect: Connect) -> None:
@@ -235,13 +249,13 @@ def test_a_laptop_that_slept_past_its_lease_gets_its_seat_again_or_hears_who_has
     until(lambda: seat.state is State.GONE)
 
 
-def test_a_kept_token_starts_a_seat_without_a_server_and_a_clock_set_back_does_not_extend_it(own_machine: Machine, connect: Connect) -> None:
-    license_ = own_machine.license(features='{"cloud": true}')
-    connect(own_machine, license_).seat().release()
-    own_machine.stop()
+def test_a_kept_token_starts_a_seat_without_a_server_and_a_clock_set_back_does_not_extend_it(machine: Machine, connect: Connect) -> None:
+    license_ = machine.license(features='{"cloud": true}')
+    connect(machine, license_).seat().release()
+    machine.stop()
     clock = ShiftedClock()
     settings = {"clock": clock, "timeout": 3.0}
-    client = connect(own_machine, license_, **settings)
+    client = connect(machine, license_, **settings)
     with client.seat() as seat:
         assert seat.state is State.OFFLINE and seat.has("cloud") and 86000 < seat.grace_left <= 86400
         clock.set += 23 * 3600
@@ -250,22 +264,18 @@ def test_a_kept_token_starts_a_seat_without_a_server_and_a_clock_set_back_does_n
     with client.seat() as seat:
         assert seat.grace_left < 3700, "the high-water mark was kept over the restart"
     clock.set = 0.0
-    own_machine.start()
+    machine.start()
     with client.seat() as seat:
         assert seat.state is State.ONLINE and seat.grace_left > 86000, "the server's time counts again"
 
 
 def test_a_killed_process_gives_its_seat_back_after_its_lease(machine: Machine, connect: Connect, tmp_path: Path) -> None:
     license_ = machine.license(seats=1)
-    roots = tmp_path / "roots.json"
-    roots.write_text(json.dumps(machine.roots()))
-    command = [sys.executable, "-c", HOLDER, machine.url, str(roots), license_.key, "machine-0009", str(tmp_path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
-        assert holder.stdout is not None and holder.stdout.readline() == "0\n"
+    with holder(machine, license_, tmp_path, "machine-0009") as process:
         other = connect(machine, license_)
         with pytest.raises(NoSeats):
             other.seat()
-        holder.send_signal(signal.SIGKILL)
+        process.send_signal(signal.SIGKILL)
         began = time.monotonic()
     seat = other.seat(wait=3 * TTL)
     assert time.monotonic() - began <= TTL + 3

@@ -64,8 +64,8 @@ def client_of(found: dict[str, Any], options: argparse.Namespace, **more: Any) -
     """A client by settings that were found."""
     missing = [name for name in ("server", "product", "key") if not found.get(name)]
     if missing:
-        names = " and ".join(f"--{name}" for name in missing)
-        raise ConfigurationError(f"{names} is not known. Log in once (coditect-license login), or give it here or in the environment.")
+        names = ", ".join(f"--{name}" for name in missing)
+        raise ConfigurationError(f"Not known yet: {names}. Log in once (coditect-license login), or give them here or in the environment.")
     usual: dict[str, Any] = {name: found.get(name) for name in NAMES if name != "server"}
     usual |= {"timeout": options.timeout, "allow_http": options.allow_http}
     return LicenseClient(found["server"], **usual | more)
