@@ -27,6 +27,24 @@ select current_setting('app.tenant_id')::uuid, ('01970000-cccc-7000-8000-' || lp
   case when n % 5 < 4 then now() end
 from generate_series(0, 24999) n;
 
+-- Of invitations a third is open, the newest; then as many each were accepted, taken back, and are over after their seven days.
+insert into invitations (tenant_id, invitation_id, email, role, secret_hash, invited_by, created_at, expires_at, accepted_at, revoked_at)
+select current_setting('app.tenant_id')::uuid, (lpad(to_hex((extract(epoch from at) * 1000)::bigint), 12, '0') || '70008000' || lpad(to_hex(n), 12, '0'))::uuid,
+  n || '@example.com', 'member', 'hash', 'owner@example.com', at, at + interval '7 days', case kind when 1 then at end, case kind when 2 then at end
+from (select n, kind, now() - make_interval(days => case kind when 0 then 0 else 3 * kind + 1 end, secs => n) as at
+  from (select n, n / 6250 as kind from generate_series(0, 24999) n) k) i;
+
+insert into api_tokens (tenant_id, token_id, name, secret_hash, scopes, created_by)
+select current_setting('app.tenant_id')::uuid, ('01970000-ffff-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, 'token ' || n, 'hash', '{audit:read}', 'owner@example.com'
+from generate_series(0, 24999) n;
+
+insert into audit_log (tenant_id, id, at, actor_kind, actor, actor_name, action, target, before, after)
+select current_setting('app.tenant_id')::uuid, (lpad(to_hex(1746000000000 + n * 3000), 12, '0') || '70008000' || lpad(to_hex(n), 12, '0'))::uuid,
+  to_timestamp(1746000000 + n * 3), 'person', case n % 25 when 0 then 'bob' else n || '' end, n || '@example.com',
+  case n % 25 when 1 then 'license.suspended' else 'project.edited' end, case n % 25 when 2 then 'a target' else n || '' end,
+  '{"name": "before"}', '{"name": "after"}'
+from generate_series(0, 99999) n;
+
 do $$
 declare kept text[]; named text[]; statement text;
 begin

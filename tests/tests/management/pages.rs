@@ -62,6 +62,25 @@ fn lists() -> Vec<List> {
         let rows = format!("licenses where {filter} = '{value}'");
         list("/licenses", format!("{filter}={value}"), "license_id", rows);
     }
+    list("/invitations", String::new(), "invitation_id", "invitations".into());
+    let settled = "accepted_at is null and revoked_at is null";
+    for (state, is) in [
+        ("open", format!("{settled} and expires_at > now()")),
+        ("accepted", "accepted_at is not null".into()),
+        ("revoked", "revoked_at is not null".into()),
+        ("expired", format!("{settled} and expires_at <= now()")),
+    ] {
+        list("/invitations", format!("state={state}"), "invitation_id", format!("invitations where {is}"));
+    }
+    list("/api-tokens", String::new(), "token_id", "api_tokens".into());
+    list("/audit-log", String::new(), "id", "audit_log".into());
+    for (filter, value) in [("action", "license.suspended"), ("actor", "bob"), ("target", "a target")] {
+        let rows = format!("audit_log where {filter} = '{value}'");
+        list("/audit-log", format!("{filter}={}", value.replace(' ', "+")), "id", rows);
+    }
+    let from = "audit_log where at >= '2025-05-01T00:00:00Z'";
+    list("/audit-log", "from=2025-05-01T00:00:00Z".into(), "id", from.into());
+    list("/audit-log", "to=2025-05-01T00:00:00Z".into(), "id", from.replace(">=", "<"));
     list("/people", String::new(), "user_id", "users where removed_at is null".into());
     list("/projects", String::new(), "project_id", "projects".into());
     list("/projects", "archived=true".into(), "project_id", "projects where archived_at is not null".into());
