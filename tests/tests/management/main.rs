@@ -6,6 +6,7 @@ mod access;
 mod desk;
 #[path = "../keys/mod.rs"]
 mod keys;
+mod license_lists;
 mod licenses;
 mod licenses_live;
 mod organizations;
