@@ -58,7 +58,7 @@ pub struct Terms {
     pub hide_holders: bool,
 }
 
-/// The largest pool that is made by one request: its rows are written within one.
+/// The largest pool people may ask for. Its rows are written within one request; where PostgreSQL is slow it is grown in steps.
 pub const MAX_SEATS: u32 = 100_000;
 
 /// What to change; `None` leaves it as it is.

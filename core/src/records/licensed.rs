@@ -69,9 +69,8 @@ pub struct LicenseFilter {
 
 const COLUMNS: &str = "l.license_id, l.number, l.product, l.plan, l.tier, l.status, l.status_since, l.not_before, l.expires_at, l.features,
     l.offline_policy, l.grace_hours, l.holder_by, l.processes_per_seat, l.hide_holders, l.facts_version, l.version, l.created_at,
-    coalesce(p.seats_total, 0) as seats";
-const DEFAULT_POOL: &str =
-    "left join pools p on p.tenant_id = l.tenant_id and p.license_id = l.license_id and p.name = 'default'";
+    coalesce((select p.seats_total from pools p
+              where p.tenant_id = l.tenant_id and p.license_id = l.license_id and p.name = 'default'), 0) as seats";
 
 impl Records {
     /// The licenses of an organization, the newest first.
@@ -84,13 +83,13 @@ impl Records {
         let given: Vec<(&str, &String)> =
             filters.into_iter().filter_map(|(column, value)| Some((column, value.as_ref()?))).collect();
         let mut transaction = self.begin(tenant).await?;
-        // One text for each set of filters, so that each is planned with the index of a filter it has. The page is cut before its pools are
-        // looked up: a page costs what is on it.
+        // One text for each set of filters, so that each is planned with the index of a filter it has. Pools are looked up one by one, by key:
+        // a join, planned for a page of any length, read all of them for twenty.
         let only: String =
             given.iter().enumerate().map(|(at, (column, _))| format!(" and {column} = ${}", at + 4)).collect();
         let sql = format!(
             "select {COLUMNS} from (select * from licenses where tenant_id = $1 and license_id < $2{only} order by license_id desc limit $3) l
-             {DEFAULT_POOL} order by l.license_id desc"
+             order by l.license_id desc"
         );
         let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(tenant.0).bind(page.below()).bind(page.fetch());
         let query = given.iter().fold(query, |query, (_, value)| query.bind(*value));
@@ -130,7 +129,7 @@ impl Records {
 
 /// A license as it is now.
 pub(super) async fn read(sql: &mut PgConnection, tenant: TenantId, license: LicenseId) -> Result<Option<Licensed>> {
-    let text = format!("select {COLUMNS} from licenses l {DEFAULT_POOL} where l.tenant_id = $1 and l.license_id = $2");
+    let text = format!("select {COLUMNS} from licenses l where l.tenant_id = $1 and l.license_id = $2");
     let row = sqlx::query(sqlx::AssertSqlSafe(text)).bind(tenant.0).bind(license.0).fetch_optional(sql).await;
     row.map_err(failed)?.map(|row| licensed(&row)).transpose().map_err(failed)
 }

@@ -185,10 +185,12 @@ async fn the_use_of_a_license_is_known_after_redis_forgot_and_unknown_while_it_i
 }
 
 #[tokio::test]
-async fn the_largest_pool_that_may_be_asked_for_is_made_and_grown_within_a_request() {
+async fn ten_thousand_seats_are_made_and_grown_to_within_a_request_and_then_shrunk_in_one() {
     let desk = Desk::new().await;
-    let body = json!({ "product": "coditect", "plan": "trial", "seats": 100_000 });
+    let body = json!({ "product": "coditect", "plan": "trial", "seats": 10_000 });
     desk.post(&desk.at("/licenses"), &body).by(&desk.staff("vendor")).send().await.ok(201);
-    assert_eq!(edit(&desk, json!({ "seats": 100_000 })).await["seats_total"], 100_000);
-    assert_eq!(desk.world.count("select count(*) from seats where not retired").await, 200_000);
+    assert_eq!(edit(&desk, json!({ "seats": 10_000 })).await["seats_total"], 10_000);
+    assert_eq!(desk.world.count("select count(*) from seats where not retired").await, 20_000);
+    assert_eq!(edit(&desk, json!({ "seats": 1 })).await["seats_total"], 1);
+    assert_eq!(desk.world.count("select count(*) from seats where not retired").await, 10_001);
 }

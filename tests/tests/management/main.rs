@@ -12,8 +12,8 @@ mod invitations;
 mod joining;
 #[path = "../keys/mod.rs"]
 mod keys;
+mod license_lists;
 mod licenses;
-mod licenses_listed;
 mod licenses_live;
 mod organizations;
 mod pages;

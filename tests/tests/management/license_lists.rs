@@ -1,4 +1,4 @@
-//! Licenses in lists, and those of others, which are in none.
+//! Licenses in lists, and that nobody sees another organization's.
 
 use crate::desk::Desk;
 use serde_json::json;
