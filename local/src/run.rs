@@ -182,9 +182,9 @@ fn bus(endpoints: &Endpoints, issuer: Issuer) -> Result<Bus, StartError> {
 
 fn banner(data: &Data, endpoints: &Endpoints, license_key: &str) {
     let mut text = format!(
-        "\nlicense-local is running; Ctrl-C stops it, the data stays in {}\n\n  all functions  {}\n",
+        "\nlicense-local is running; Ctrl-C stops it, the data stays in {}\n\n  all functions  {front}\n  the API, read  {front}/docs\n",
         data.path("").display(),
-        endpoints.front
+        front = endpoints.front
     );
     for name in FUNCTIONS {
         text += &format!("  {name:<13}  {}\n", endpoints.functions[name]);

@@ -114,6 +114,15 @@ impl Call<'_> {
         self.header("content-type", "application/json")
     }
 
+    /// The answer with its body as a text, whatever it is.
+    pub(crate) async fn text(self) -> Answer {
+        let request = self.request.body(self.body).unwrap();
+        let (parts, body) = self.desk.app.clone().oneshot(request).await.unwrap().into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        let body = Value::String(String::from_utf8(bytes.into()).unwrap());
+        Answer { status: parts.status.as_u16(), headers: parts.headers, body }
+    }
+
     pub(crate) async fn send(self) -> Answer {
         let request = self.request.body(self.body).unwrap();
         let (parts, body) = self.desk.app.clone().oneshot(request).await.unwrap().into_parts();

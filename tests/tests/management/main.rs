@@ -5,6 +5,7 @@
 mod access;
 mod audit;
 mod desk;
+mod document;
 mod explain;
 mod history;
 mod idempotency;
