@@ -18,7 +18,7 @@ create table invitations (
 create index invitations_by_state on invitations (tenant_id, (accepted_at is not null), (revoked_at is not null), invitation_id);
 create index invitations_by_email on invitations (tenant_id, email) where accepted_at is null and revoked_at is null;
 -- Who is invited must not belong already.
-create index users_by_email on users (tenant_id, lower(email)) where removed_at is null;
+create index users_by_email on users (tenant_id, address) where removed_at is null;
 
 -- What sessions can be told apart by besides the license. Tied to licenses: only sessions of those count to it; tied to none: all do.
 create table projects (

@@ -3,7 +3,7 @@
 use super::{
     act::{Act, Answer, Refused, Work, open},
     connect::{Records, failed},
-    page::{Listed, Page, days_ago},
+    page::{Listed, Page, id_before},
 };
 use crate::{
     Result,
@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Row, postgres::PgRow};
 use std::str::FromStr;
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 /// How long an invitation is good for.
@@ -161,11 +161,12 @@ impl Records {
         page: Page,
     ) -> Result<Listed<Invitation>> {
         use InvitationState::{Accepted, Expired, Open, Revoked};
-        // An invitation is as old as its id, so what is open lies above, and what is expired below, an id of seven days ago; a day more or
-        // less for clocks that differ, and the exact word has `expires_at`.
+        // An invitation is as old as its id, so what is open lies above, and what is expired below, an id of seven days ago: neither reads
+        // what is of the other state. `expires_at` has the exact word; the leeway is for clocks that differ.
+        let (age, leeway) = (Duration::days(DAYS.into()), Duration::minutes(10));
         let (above, below) = match state {
-            Some(Open) => (days_ago(DAYS as u32 + 1), page.below()),
-            Some(Expired) => (Uuid::nil(), page.below().min(days_ago(DAYS as u32 - 1))),
+            Some(Open) => (id_before(age + leeway), page.below()),
+            Some(Expired) => (Uuid::nil(), page.below().min(id_before(age - leeway))),
             _ => (Uuid::nil(), page.below()),
         };
         let of_state = "and (accepted_at is not null) = $5 and (revoked_at is not null) = $6 and ($8 or (expires_at > now()) = $7)";
@@ -228,7 +229,7 @@ impl Work<'_> {
 
     async fn belongs(&mut self, email: &Email) -> Result<bool> {
         let tenant = self.tenant().0;
-        let sql = "select exists (select from users where tenant_id = $1 and lower(email) = $2 and removed_at is null)";
+        let sql = "select exists (select from users where tenant_id = $1 and address = $2 and removed_at is null)";
         sqlx::query_scalar(sql).bind(tenant).bind(email.as_str()).fetch_one(self.sql()).await.map_err(failed)
     }
 

@@ -3,7 +3,7 @@
 use crate::{Error, Result, domain::id::Invalid};
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 /// Which part of a list: at most `limit` rows after `after`.
@@ -80,10 +80,10 @@ pub(super) fn first_id_of(time: OffsetDateTime) -> Uuid {
     Uuid::from_u128(ms.clamp(0, (1 << 48) - 1).unsigned_abs() << 80)
 }
 
-/// The least id that could have been drawn so many days ago.
-pub(super) fn days_ago(days: u32) -> Uuid {
+/// The least id that could have been drawn so long ago.
+pub(super) fn id_before(age: Duration) -> Uuid {
     let now = Uuid::now_v7().as_u128() >> 80;
-    Uuid::from_u128(now.saturating_sub(u128::from(days) * 86_400_000) << 80)
+    Uuid::from_u128(now.saturating_sub(age.whole_milliseconds().max(0).unsigned_abs()) << 80)
 }
 
 #[cfg(test)]
@@ -98,6 +98,7 @@ mod tests {
         assert_eq!(first_id_of(at(-5)), Uuid::nil());
         assert!(first_id_of(time::macros::datetime!(9999-12-31 23:59:59 UTC)) < Uuid::max());
         let now = Uuid::now_v7();
-        assert!(days_ago(0) <= now && days_ago(1) < days_ago(0));
+        let day_ago = id_before(Duration::days(1));
+        assert!(day_ago < now && (now.as_u128() >> 80) - (day_ago.as_u128() >> 80) <= 86_400_000);
     }
 }
