@@ -63,7 +63,7 @@ begin
   insert into sessions (tenant_id, session_id, license_id, pool_id, pool, number, product, seat_no, holder, attempt, hw, label, client, person, project_id)
   select p_tenant, p_session, pool.license_id, p_pool, pool.name, l.number, l.product, p_seat, p_holder, p_attempt, p_hw, p_label, p_client, lower(p_client->>'user'),
     (select r.project_id from projects r
-     where r.tenant_id = p_tenant and lower(r.name) = lower(p_client->>'project') and r.archived_at is null
+     where r.tenant_id = p_tenant and r.key = lower(p_client->>'project') and r.archived_at is null
        and (r.license_ids = '{}' or pool.license_id = any (r.license_ids)))
   from licenses l where l.tenant_id = p_tenant and l.license_id = pool.license_id;
   if seat.holder is distinct from p_holder then

@@ -94,7 +94,11 @@ struct Body {
 
 /// A person's organization and its first license.
 #[derive(Serialize, ToSchema)]
-#[schema(as = Registration)]
+#[schema(as = Registration, example = json!({
+    "organization": {"id": "01a1fc28-9b31-70be-8112-4bfdb0eab109", "name": "Engines Ltd", "created_at": "2026-11-21T03:31:22.221389Z"},
+    "user": {"id": "01a1fc28-9b31-70be-8112-4bfdb0eab10a", "email": "me@example.com", "role": "owner"},
+    "license": {"id": "01a1fc28-9b31-70be-8112-4bfdb0eab10b", "number": "9PSN3QSHY0G8H", "key": "CODI-9PSN3-QSHY0-G8HQ6-62Q5C-VNMR1-CC2WY",
+        "product": "coditect", "tier": "trial", "status": "active", "seats_total": 5, "expires_at": "2026-12-05T03:31:22Z"}}))]
 struct Answer<'a> {
     organization: Organization<'a>,
     user: User<'a>,

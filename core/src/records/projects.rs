@@ -87,7 +87,7 @@ impl Records {
         }
         let sql = format!(
             "insert into projects (tenant_id, project_id, name, license_ids) values ($1, $2, $3, $4)
-             on conflict (tenant_id, lower(name)) do nothing returning {COLUMNS}"
+             on conflict (tenant_id, key) do nothing returning {COLUMNS}"
         );
         let row = sqlx::query(AssertSqlSafe(sql))
             .bind(act.tenant.0)

@@ -82,6 +82,7 @@ pub(super) struct OfProject {
 
 /// What a client said of itself; null where it did not say.
 #[derive(Serialize, ToSchema)]
+#[schema(as = SessionClient)]
 pub(super) struct ClientFacts {
     version: Option<String>,
     platform: Option<String>,

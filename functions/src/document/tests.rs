@@ -31,7 +31,7 @@ fn resolved<'a>(document: &'a Value, part: &'a Value) -> &'a Value {
 /// Whether a reader sees an example: of the whole, or of each of its parts.
 fn has_example(document: &Value, schema: &Value) -> bool {
     let schema = resolved(document, schema);
-    let either = schema["oneOf"].as_array();
+    let either = schema["oneOf"].as_array().or_else(|| schema["allOf"].as_array());
     let parts: Vec<&Value> = match (&schema["items"], either, schema["properties"].as_object()) {
         (items @ Value::Object(_), ..) => vec![items],
         (_, Some(either), _) => either.iter().collect(),

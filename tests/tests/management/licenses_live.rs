@@ -44,7 +44,7 @@ async fn grown_seats_are_there_at_once_and_fewer_drain_without_throwing_anybody_
         seats.push(world.machine(name).seated(&world.moves).await);
     }
     world.machine("e").turned_away(&world.moves).await;
-    assert_eq!(edit(&desk, json!({ "seats": 1 })).await["seats_total"], 1);
+    assert_eq!(resize(1).await["seats_total"], 1);
     for seat in &seats {
         alive(&world.moves, seat).await;
     }
@@ -184,12 +184,29 @@ async fn the_use_of_a_license_is_known_after_redis_forgot_and_unknown_while_it_i
     desk.get(&desk.at("/licenses")).by(&desk.person("owner")).send().await.ok(200);
 }
 
+/// Asks again where a machine busy with other things took longer than a request may: nothing was written then, and one that always takes too
+/// long never gets through.
+async fn patiently(ask: impl AsyncFn() -> crate::desk::Answer) -> crate::desk::Answer {
+    for _ in 0..10 {
+        let answer = ask().await;
+        if answer.status != 503 {
+            return answer;
+        }
+    }
+    panic!("ten times 503");
+}
+
 #[tokio::test]
 async fn ten_thousand_seats_are_made_and_grown_to_within_a_request_and_then_shrunk_in_one() {
     let desk = Desk::new().await;
     let body = json!({ "product": "coditect", "plan": "trial", "seats": 10_000 });
-    desk.post(&desk.at("/licenses"), &body).by(&desk.staff("vendor")).send().await.ok(201);
-    assert_eq!(edit(&desk, json!({ "seats": 10_000 })).await["seats_total"], 10_000);
+    let made = patiently(async || desk.post(&desk.at("/licenses"), &body).by(&desk.staff("vendor")).send().await).await;
+    made.ok(201);
+    let resize = async |seats: u32| {
+        let body = json!({ "seats": seats });
+        patiently(async || desk.patch(&own(&desk, ""), &body).by(&desk.staff("vendor")).send().await).await.ok(200)
+    };
+    assert_eq!(resize(10_000).await["seats_total"], 10_000);
     assert_eq!(desk.world.count("select count(*) from seats where not retired").await, 20_000);
     assert_eq!(edit(&desk, json!({ "seats": 1 })).await["seats_total"], 1);
     assert_eq!(desk.world.count("select count(*) from seats where not retired").await, 10_001);
