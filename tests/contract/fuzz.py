@@ -1,6 +1,6 @@
 """Runs schemathesis over a license-local of its own: no server error, and no answer that openapi.json does not describe.
 
-fuzz.py ROOT: once as the owner of a new organization, once as the vendor's staff. Bounded: CONTRACT_SECONDS (120) for both together. The same
+fuzz.py ROOT: once as the owner of a new organization, once as the vendor's staff. Bounded: CONTRACT_SECONDS (150) for both together. The same
 CONTRACT_SEED (1 unless set) sends the same requests; another one looks elsewhere.
 """
 
@@ -94,7 +94,7 @@ def fuzz(who, root, folder, front, token, organization, key, seconds):
 
 
 def main(root):
-    seconds = int(os.environ.get("CONTRACT_SECONDS", "120"))
+    seconds = int(os.environ.get("CONTRACT_SECONDS", "150"))
     # PostgreSQL's user must get to the data: not below a home directory, and open to be walked through.
     folder = tempfile.mkdtemp(prefix="license-contract-", dir="/tmp")
     os.chmod(folder, 0o755)
