@@ -10,6 +10,19 @@ use license_tests::{
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
+/// The answer to a machine. 503 is none: on a busy machine a thousand unoptimised requests may take longer than one may, and its client asks
+/// again with the same attempt.
+async fn answered(client: &reqwest::Client, url: &str, body: &Value) -> u16 {
+    for _ in 0..20 {
+        let status = client.post(url).json(body).send().await.unwrap().status().as_u16();
+        if status != 503 {
+            return status;
+        }
+        println!("503, and asked again");
+    }
+    503
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_a_thousand_machines_at_once_on_three_instances_exactly_a_hundred_get_a_seat_ten_times_in_a_row() {
     let world = World::shaped(Shape { seats: 100, clock: license_core::Clock::system(), ..Shape::default() }).await;
@@ -31,7 +44,7 @@ async fn of_a_thousand_machines_at_once_on_three_instances_exactly_a_hundred_get
                     "attempt": uuid::Uuid::new_v4(),
                 });
                 let client = client.clone();
-                tokio::spawn(async move { client.post(url).json(&body).send().await.unwrap().status().as_u16() })
+                tokio::spawn(async move { answered(&client, &url, &body).await })
             })
             .collect();
         let mut answers: BTreeMap<u16, usize> = BTreeMap::new();

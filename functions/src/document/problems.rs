@@ -157,7 +157,7 @@ fn sample(code: Code) -> (&'static str, Value) {
         | Code::SignerUnavailable
         | Code::IdentityUnavailable
         | Code::EventsUnavailable => (
-            "The answer could not be found out just now and nothing was decided. Keep what you have and try again after Retry-After.",
+            "The answer could not be found out just now; a change that was asked for may have been made. Keep what you have and try again after Retry-After.",
             json!({}),
         ),
         Code::Internal => (

@@ -182,7 +182,7 @@ impl From<Error> for Problem {
             }
             _ => {
                 tracing::warn!(error = %error, "could not find out");
-                "The answer could not be found out just now and nothing was decided. Keep what you have and try again after Retry-After."
+                "The answer could not be found out just now; a change that was asked for may have been made. Keep what you have and try again after Retry-After."
             }
         };
         Self::new(code, detail)
