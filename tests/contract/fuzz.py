@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+import uuid
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 # What is checked of every answer. Left out: whether everything the document forbids is refused (fields are checked in our own tests, one by
@@ -77,19 +78,20 @@ def unanswered(root, log):
     return sorted(operations - seen)
 
 
-def fuzz(who, root, folder, front, token, organization, key, seconds):
+def fuzz(who, root, folder, front, token, registered, key, seconds):
     """True if nothing was found."""
     print(f"As {who}, {seconds} s", flush=True)
     config = os.path.join(folder, "schemathesis.toml")
     with open(config, "w", encoding="utf-8") as file:
-        file.write(CONFIG.format(organization=organization))
+        file.write(CONFIG.format(organization=registered["organization"]["id"]))
     command = [
         sys.executable, "-m", "schemathesis.cli", "--config-file", config, "run", os.path.join(root, "openapi.json"), "--url", front,
         "--checks", ",".join(CHECKS), "--max-time", str(seconds), "--seed", os.environ.get("CONTRACT_SEED", "1"), "--workers", "1",
         "--generation-database", "none", "--request-timeout", "10", "--no-color",
         "--warnings", "off", "--suppress-health-check", "all",
     ]
-    known = {"CONTRACT_FRONT": front, "CONTRACT_KEY": key, "CONTRACT_TOKEN": token, "SCHEMATHESIS_HOOKS": "hooks", "PYTHONPATH": HERE, "NO_PROXY": "*"}
+    known = {"CONTRACT_FRONT": front, "CONTRACT_TOKEN": token, "CONTRACT_KEYS": f"{registered['license']['key']} {key}",
+             "CONTRACT_LICENSE": registered["license"]["id"], "SCHEMATHESIS_HOOKS": "hooks", "PYTHONPATH": HERE, "NO_PROXY": "*"}
     return subprocess.run(command, cwd=folder, env={**os.environ, **known}, check=False).returncode == 0
 
 
@@ -105,11 +107,12 @@ def main(root):
         owner = post(f"{at['issuer']}/token", person)["id_token"]
         staff = post(f"{at['issuer']}/token", {"email": "staff@example.com", "staff": True})["id_token"]
         registered = post(f"{at['front']}/api/v1/auth/register", {}, owner)
-        organization = registered["organization"]["id"]
-        # Of the demo license: its owner is nobody's business here, so that no change by staff takes it away.
+        # Once used, its key is not drawn anew when the owner registers again.
+        first = {"license_key": registered["license"]["key"], "hardware_id": "contract-ids", "attempt": str(uuid.uuid4())}
+        post(f"{at['front']}/api/v1/licenses/acquire", first)
         with_all = (root, folder, at["front"])
-        good = fuzz("the owner of an organization", *with_all, owner, organization, at["license_key"], seconds * 2 // 3)
-        good = fuzz("the vendor's staff", *with_all, staff, organization, at["license_key"], seconds // 3) and good
+        good = fuzz("the owner of an organization", *with_all, owner, registered, at["license_key"], seconds * 2 // 3)
+        good = fuzz("the vendor's staff", *with_all, staff, registered, at["license_key"], seconds // 3) and good
         if machine.process.poll() is not None:
             sys.exit("license-local ended while it was asked")
     finally:

@@ -98,6 +98,7 @@ pub(super) struct NewKey {
     key: String,
     /// Until when the key before is good.
     #[serde(with = "time::serde::rfc3339")]
+    #[schema(example = "2026-11-28T03:31:22Z")]
     old_valid_until: OffsetDateTime,
 }
 

@@ -14,7 +14,7 @@ pub(super) fn settle(document: &mut Document) {
     let sent = asked(document);
     if let Some(components) = &mut document.components {
         for (name, schema) in &mut components.schemas {
-            if let RefOr::T(Schema::Object(object)) = schema {
+            for object in objects(schema) {
                 if sent.contains(name) { required_is_there(object) } else { null_is_there(object) }
             }
         }
@@ -85,6 +85,15 @@ fn references(part: &impl serde::Serialize) -> Vec<String> {
     let text = serde_json::to_string(part).unwrap_or_default();
     let start = Ref::from_schema_name("").ref_location;
     text.split(&start).skip(1).filter_map(|rest| rest.split('"').next()).map(str::to_owned).collect()
+}
+
+/// A schema's own object; of one that is put together, each that has no name elsewhere.
+fn objects(schema: &mut RefOr<Schema>) -> Vec<&mut Object> {
+    match schema {
+        RefOr::T(Schema::Object(object)) => vec![object],
+        RefOr::T(Schema::AllOf(parts)) => parts.items.iter_mut().flat_map(objects).collect(),
+        _ => vec![],
+    }
 }
 
 fn null_is_there(object: &mut Object) {

@@ -55,7 +55,7 @@ fn the_snapshot_at_the_root_is_what_the_code_says() {
 fn every_operation_has_a_name_of_its_own_a_summary_a_known_tag_and_an_answer() {
     let document = json();
     let tags: BTreeSet<_> =
-        document["tags"].as_array().unwrap().iter().map(|tag| &tag["name"].as_str().unwrap()[..]).collect();
+        document["tags"].as_array().unwrap().iter().map(|tag| tag["name"].as_str().unwrap()).collect();
     let mut names = BTreeSet::new();
     for (what, operation) in operations(&document) {
         assert!(names.insert(operation["operationId"].as_str().unwrap()), "{what} has the name of another");

@@ -21,7 +21,15 @@ function prose(text = "") {
 }
 
 function draw(api) {
-  const resolve = (part) => (part && part.$ref ? part.$ref.slice(2).split("/").reduce((at, name) => at[name.replaceAll("~1", "/").replaceAll("~0", "~")], api) : part);
+  const named = (part) => (part && part.$ref ? part.$ref.slice(2).split("/").reduce((at, name) => at[name.replaceAll("~1", "/").replaceAll("~0", "~")], api) : part);
+  // One that is put together of several is shown as the one object that it is.
+  const resolve = (part) => {
+    const it = named(part);
+    if (!it?.allOf) return it;
+    const parts = it.allOf.map(resolve);
+    const required = parts.flatMap((one) => one.required ?? []);
+    return { ...it, type: "object", properties: Object.assign({}, ...parts.map((one) => one.properties)), required, base: Object.assign({}, ...parts.map((one) => one.example)) };
+  };
   const nameOf = (schema) => schema.$ref?.split("/").pop();
 
   function kind(schema) {
@@ -45,7 +53,7 @@ function draw(api) {
     if (it.examples?.length) return it.examples[0];
     if (depth > 5) return null;
     if (it.oneOf) return example(it.oneOf[0], depth + 1);
-    if (it.properties) return Object.fromEntries(Object.entries(it.properties).map(([name, inner]) => [name, example(inner, depth + 1)]));
+    if (it.properties) return { ...Object.fromEntries(Object.entries(it.properties).map(([name, inner]) => [name, example(inner, depth + 1)])), ...it.base };
     if ([it.type].flat().includes("array")) return [example(it.items, depth + 1)];
     return { integer: 0, boolean: true, object: {} }[[it.type].flat()[0]] ?? "…";
   }
