@@ -115,7 +115,7 @@ async fn features_tier_and_grace_of_an_edit_are_in_the_next_token() {
     let desk = Desk::new().await;
     let world = &desk.world;
     let a_seat = world.machine("a").seated(&world.moves).await;
-    let before = claims(&heartbeat(&desk, &a_seat).await.ok(200)["token"].as_str().unwrap().to_owned());
+    let before = claims(heartbeat(&desk, &a_seat).await.ok(200)["token"].as_str().unwrap());
     let plan = json!({ "tier": "pro", "seats": 5, "features": { "render": true }, "offline_policy": "grace", "grace_hours": 24 });
     desk.call("PUT", "/api/v1/staff/plans/pro").json(&plan).by(&desk.staff("vendor")).send().await.ok(201);
     assert_eq!(
