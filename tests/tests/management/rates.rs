@@ -108,6 +108,6 @@ async fn with_redis_away_nobody_is_limited_and_what_is_counted_names_nobody() {
     let lives: i64 = redis::cmd("PTTL").arg(&keys[0]).query_async(&mut desk.world.redis().await).await.unwrap();
     assert!((1..=30_000).contains(&lives), "{lives}");
     desk.get("/api/v1/me").by(&desk.person("owner")).send().await.is(429, "rate_limited");
-    desk.world.redis.pause();
+    desk.world.redis.kill().await;
     desk.get("/api/v1/me").by(&desk.person("owner")).send().await.ok(200);
 }
