@@ -62,7 +62,10 @@ class Machine:
         """Start it, on the port it had before if it had one, and wait until it serves."""
         told = self.data / "endpoints.json"
         told.unlink(missing_ok=True)
-        env = os.environ | {"SEAT_TTL_SECONDS": str(TTL), "SEAT_DRAIN_SECONDS": "2", "REAPER_PERIOD_SECONDS": "2"}
+        times = {"SEAT_TTL_SECONDS": str(TTL), "SEAT_DRAIN_SECONDS": "2", "REAPER_PERIOD_SECONDS": "2"}
+        # Every test registers an organization of its own, and crowds of one machine are what some are made of.
+        rates = {"RATE_REGISTER": "off", "RATE_ACQUIRE": "off"}
+        env = os.environ | times | rates
         program, log = binary(), (self.data.parent / "license-local.log").open("ab")
         # A session of its own: a Ctrl-C for the tests is no Ctrl-C for the server, which is stopped in order.
         self.process = subprocess.Popen(
