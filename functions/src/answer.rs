@@ -152,7 +152,7 @@ pub(crate) async fn signed(
     session: Option<SessionId>,
 ) -> Problem {
     let Some(nonce) = nonce.filter(|_| (401..=410).contains(&problem.status())) else { return problem };
-    match moves.sign_refusal(problem.code(), nonce, license, session).await {
+    match moves.sign_refusal(problem.code(), problem.reason(), nonce, license, session).await {
         Ok((refusal, certificate)) => problem.with_refusal(&refusal, &certificate),
         Err(error) => error.into(),
     }

@@ -207,9 +207,23 @@ async fn a_refusal_is_signed_where_the_request_carried_a_nonce() {
     let expected = ExpectedRefusal { issuer: ISSUER, nonce: &nonce, license: front.world.license.key.number() };
     let now = front.world.clock.now_seconds();
     let claims = verify_refusal(text(&full.body["refusal"]), certificate, &roots, &expected, now).unwrap();
-    assert_eq!(claims.code, "no_seats_available");
+    assert_eq!((claims.code.as_str(), claims.reason), ("no_seats_available", None));
     let unsigned = front.post(ACQUIRE, &front.ask("b")).await.is(409, "no_seats_available");
     assert!(unsigned.body.get("refusal").is_none());
+}
+
+#[tokio::test]
+async fn why_a_session_is_over_is_signed_with_it() {
+    let front = Front::new().await;
+    let seat = front.seated("a").await;
+    front.post_as(RELEASE, &seat["session"], &json!({})).await.ok(200);
+    let nonce = nonce();
+    let gone = front.post_as(HEARTBEAT, &seat["session"], &json!({ "nonce": nonce.as_str() })).await.is(410, "session_gone");
+    let roots = front.roots().await;
+    let expected = ExpectedRefusal { issuer: ISSUER, nonce: &nonce, license: front.world.license.key.number() };
+    let (refusal, certificate) = (text(&gone.body["refusal"]), text(&gone.body["certificate"]));
+    let claims = verify_refusal(refusal, certificate, &roots, &expected, front.world.clock.now_seconds()).unwrap();
+    assert_eq!((claims.reason.as_deref(), &gone.body["reason"]), (Some("released"), &"released".into()));
 }
 
 #[tokio::test]

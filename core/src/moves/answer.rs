@@ -90,6 +90,7 @@ impl Moves {
     pub async fn sign_refusal(
         &self,
         code: Code,
+        reason: Option<&str>,
         nonce: &Nonce,
         license: LicenseNumber,
         session: Option<SessionId>,
@@ -101,6 +102,7 @@ impl Moves {
             now,
             nonce.clone(),
             code,
+            reason,
             license,
             session,
         ))?;

@@ -147,6 +147,11 @@ impl Problem {
         self.code
     }
 
+    /// The member `reason`, where there is one.
+    pub fn reason(&self) -> Option<&str> {
+        self.members.get("reason").and_then(Value::as_str)
+    }
+
     /// The HTTP status, as a number.
     pub fn status(&self) -> u16 {
         self.status.as_u16()

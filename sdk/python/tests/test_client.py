@@ -311,7 +311,14 @@ def test_what_a_client_says_of_itself(client: LicenseClient, server: FakeServer)
     client.acquire()
     body = server.bodies("acquire")[0]
     assert set(body) == {"license_key", "hardware_id", "attempt", "nonce", "client"}, "no instance id unless a license asks for it"
-    assert body["client"].keys() >= {"product", "version", "platform", "hostname", "deployment"}
+    assert body["client"].keys() == {"product", "version", "platform", "hostname", "deployment"}, "nobody's name unless given"
+
+
+def test_whose_seat_it_is_and_what_for_is_told_if_given(http: Http, settings: dict[str, Any]) -> None:
+    with LicenseClient(http.url, user="bob@example.com", project="turbine", **settings) as client:
+        client.acquire()
+    told = http.fake.bodies("acquire")[0]["client"]
+    assert (told["user"], told["project"]) == ("bob@example.com", "turbine")
 
 
 def test_an_instance_id_is_sent_to_a_license_that_asks_for_it_and_then_stays(client: LicenseClient, server: FakeServer) -> None:

@@ -121,6 +121,16 @@ def test_a_refusal_whose_code_was_changed_counts_as_unreachable(world: World, se
     assert world.state() is State.ONLINE and isinstance(world.core.problem, ServerUnreachable)
 
 
+def test_a_refusal_whose_reason_was_changed_counts_as_unreachable(world: World, server: FakeServer) -> None:
+    """Who was kicked must not be brought back by somebody who writes "expired" over it, nor others be kept away."""
+    world.start()
+    server.tweak = {"reason": "kicked"}
+    server.refuse["heartbeat"] = (410, "session_gone", {"reason": "expired"})
+    world.run(150)
+    assert world.state() is State.ONLINE and isinstance(world.core.problem, ServerUnreachable)
+    assert server.verbs().count("acquire") == 1
+
+
 def test_a_lease_that_answers_another_request_is_not_believed(world: World, server: FakeServer) -> None:
     world.start()
     server.answer_nonce = "x" * 22

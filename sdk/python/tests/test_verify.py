@@ -149,6 +149,7 @@ def test_a_signed_refusal_of_this_request_is_believed() -> None:
         (refusal(license="0" * 13), "license"),
         (refusal(exp=NOW + 61), "ttl"),
         (refusal(code=7), "form"),
+        (refusal(reason=7), "form"),
         (_resigned(refusal()), "signature"),
         (SIGNER.token(claims()), "typ"),
         (None, "form"),

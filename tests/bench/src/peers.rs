@@ -87,6 +87,9 @@ impl Peers {
             ("IDENTITY_ISSUER", &issuer::ISSUER.to_owned()),
             ("IDENTITY_AUDIENCE", &issuer::AUDIENCE.to_owned()),
             ("IDENTITY_JWKS_URL", &jwks),
+            ("STAFF_IDENTITY_ISSUER", &issuer::ISSUER.to_owned()),
+            ("STAFF_IDENTITY_AUDIENCE", &issuer::STAFF_AUDIENCE.to_owned()),
+            ("STAFF_IDENTITY_JWKS_URL", &jwks),
         ];
         pairs.into_iter().map(|(name, value)| (name.to_owned(), value.clone())).collect()
     }
@@ -94,6 +97,12 @@ impl Peers {
     /// What the reaper knows its pushes by.
     pub(crate) fn push_token(&self) -> String {
         self.issuer.push_token(AUDIENCE).expect("the issuer signs")
+    }
+
+    /// Somebody of the vendor.
+    pub(crate) fn staff_token(&self) -> String {
+        let staff = serde_json::from_value(json!({ "email": "staff@example.com", "staff": true })).expect("a person");
+        self.issuer.id_token(&staff).expect("the issuer signs")
     }
 
     /// How often the root's key has signed, and how often its public half was fetched.

@@ -72,7 +72,8 @@ pub(crate) fn claims(n: u32) -> TokenClaims {
 
 pub(crate) fn refusal(n: u8) -> RefusalClaims {
     let session = n.is_multiple_of(2).then_some(SessionId(Uuid::from_u128(n.into())));
-    RefusalClaims::new(ISSUER, now(), NONCE.clone(), Code::ALL[usize::from(n) % Code::ALL.len()], LICENSE, session)
+    let (code, reason) = (Code::ALL[usize::from(n) % Code::ALL.len()], n.is_multiple_of(3).then_some("kicked"));
+    RefusalClaims::new(ISSUER, now(), NONCE.clone(), code, reason, LICENSE, session)
 }
 
 /// A key that the root certified, with nobody between it and what it signs.

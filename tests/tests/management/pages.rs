@@ -5,88 +5,19 @@ use crate::{
     desk::Desk,
     explain::{Plans, Ran},
 };
-use license_core::records::Cursor;
 use license_functions::document::document;
 use serde_json::Value;
-use sqlx::{AssertSqlSafe, Executor, PgConnection, Row};
+use sqlx::{AssertSqlSafe, Executor};
 use std::{collections::BTreeSet, time::Instant};
-use uuid::Uuid;
 
-/// Rows of a page, unless one says otherwise.
-const ROWS: usize = 20;
+#[path = "../../lists.rs"]
+mod lists;
+
+use lists::{ROWS, cursor, lists};
+
 /// What one row of a page may cost, in blocks.
 const BLOCKS_PER_ROW: i64 = 5;
 
-/// Each of these has one in 25 of all sessions (tests/lists.sql).
-const MACHINE: &str = "TTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTQ";
-const PERSON: &str = "bob@example.com";
-fn id(kind: &str, n: u32) -> String {
-    format!("01970000-{kind}-7000-8000-{n:012x}")
-}
-
-/// A list: its path below the organization, its query, and the rows that it has, by which its thousandth page is found.
-struct List {
-    path: &'static str,
-    query: String,
-    key: &'static str,
-    rows: String,
-}
-
-fn lists() -> Vec<List> {
-    let mut all = Vec::new();
-    let mut list = |path, query: String, key, rows: String| all.push(List { path, query, key, rows });
-    let (license, project) = (id("aaaa", 77), id("cccc", 77));
-    for (state, is) in [("live", "ended_at is null"), ("ended", "ended_at is not null")] {
-        let rows = |filter: &str| format!("sessions where {is} {filter}");
-        list("/sessions", format!("state={state}"), "session_id", rows(""));
-        for (filter, column, value) in [
-            ("license", "license_id", license.as_str()),
-            ("project", "project_id", &project),
-            ("machine", "hw", MACHINE),
-            ("user", "person", PERSON),
-        ] {
-            let query = format!("state={state}&{filter}={value}");
-            list("/sessions", query, "session_id", rows(&format!("and {column} = '{value}'")));
-        }
-        let of_license = rows(&format!("and license_id = '{license}'"));
-        list("/licenses/{license}/sessions", format!("state={state}"), "session_id", of_license);
-        let after = format!("state={state}&started_after=2025-05-20T00:00:00Z");
-        list("/sessions", after, "session_id", rows("and session_id >= '0196eafd-7000-0000-0000-000000000000'"));
-    }
-    for reason in ["released", "expired", "kicked"] {
-        let rows = format!("sessions where end_reason = '{reason}'");
-        list("/sessions", format!("state=ended&reason={reason}"), "session_id", rows);
-    }
-    list("/licenses", String::new(), "license_id", "licenses".into());
-    for (filter, value) in [("status", "suspended"), ("tier", "pro"), ("product", "viewer")] {
-        let rows = format!("licenses where {filter} = '{value}'");
-        list("/licenses", format!("{filter}={value}"), "license_id", rows);
-    }
-    list("/invitations", String::new(), "invitation_id", "invitations".into());
-    let settled = "accepted_at is null and revoked_at is null";
-    for (state, is) in [
-        ("open", format!("{settled} and expires_at > now()")),
-        ("accepted", "accepted_at is not null".into()),
-        ("revoked", "revoked_at is not null".into()),
-        ("expired", format!("{settled} and expires_at <= now()")),
-    ] {
-        list("/invitations", format!("state={state}"), "invitation_id", format!("invitations where {is}"));
-    }
-    list("/api-tokens", String::new(), "token_id", "api_tokens".into());
-    list("/audit-log", String::new(), "id", "audit_log".into());
-    for (filter, value) in [("action", "license.suspended"), ("actor", "bob"), ("target", "a target")] {
-        let rows = format!("audit_log where {filter} = '{value}'");
-        list("/audit-log", format!("{filter}={}", value.replace(' ', "+")), "id", rows);
-    }
-    let from = "audit_log where at >= '2025-05-01T00:00:00Z'";
-    list("/audit-log", "from=2025-05-01T00:00:00Z".into(), "id", from.into());
-    list("/audit-log", "to=2025-05-01T00:00:00Z".into(), "id", from.replace(">=", "<"));
-    list("/people", String::new(), "user_id", "users where removed_at is null".into());
-    list("/projects", String::new(), "project_id", "projects".into());
-    list("/projects", "archived=true".into(), "project_id", "projects where archived_at is not null".into());
-    list("/projects", "archived=false".into(), "project_id", "projects where archived_at is null".into());
-    all
-}
 
 #[test]
 fn every_list_of_the_document_and_each_of_its_filters_is_among_those_looked_at() {
@@ -126,7 +57,7 @@ async fn a_page_of_any_list_reads_at_most_five_blocks_a_row_wherever_it_is() {
     let mut truth = desk.world.truth().await;
     let mut failures = Vec::new();
     for list in lists() {
-        let path = desk.at(&list.path.replace("{license}", &id("aaaa", 77)));
+        let path = desk.at(&list.path());
         let thousandth = cursor(&mut truth, &list).await;
         for (page, cursor) in [("first", String::new()), ("thousandth", thousandth)] {
             plans.take();
@@ -158,21 +89,10 @@ fn is_the_gates(text: &str) -> bool {
         .any(|its| text.contains(its))
 }
 
-/// Where the 999th page ended; of a shorter list, the last one but one.
-async fn cursor(truth: &mut PgConnection, list: &List) -> String {
-    let List { key, rows, .. } = list;
-    let sql = format!(
-        "with n as (select least(999 * {ROWS}, (select count(*) from {rows}) - {ROWS}) - 1 as n)
-         select {key} as key from {rows} order by {key} desc offset (select n from n) limit 1"
-    );
-    let row = sqlx::query(AssertSqlSafe(sql)).fetch_one(truth).await.unwrap();
-    Cursor(row.get::<Uuid, _>("key")).to_string()
-}
-
 async fn fill(desk: &Desk) {
     let mut truth = desk.world.truth().await;
     let tenant = format!("select set_config('app.tenant_id', '{}', false)", desk.tenant());
     truth.execute(AssertSqlSafe(tenant)).await.unwrap();
-    truth.execute(include_str!("../../lists.sql")).await.unwrap();
+    truth.execute(lists::DATA).await.unwrap();
     truth.execute("analyze").await.unwrap();
 }

@@ -149,11 +149,12 @@ async fn a_refusal_is_believed_only_for_its_own_request() {
     let it = bench().await;
     let key = it.signer.certified().await.unwrap();
     let (now, license, nonce) = (it.clock.now_seconds(), "0123456789ABC".parse().unwrap(), nonce());
-    let claims = RefusalClaims::new(ISSUER, now, nonce.clone(), Code::SessionGone, license, None);
+    let claims = RefusalClaims::new(ISSUER, now, nonce.clone(), Code::SessionGone, Some("kicked"), license, None);
     let refusal = key.sign_refusal(&claims).unwrap();
     let expected = ExpectedRefusal { issuer: ISSUER, nonce: &nonce, license };
     let check = |text: &str, expected: &_| verify_refusal(text, key.certificate(), &it.roots, expected, now);
     assert_eq!(check(&refusal, &expected).unwrap().code, "session_gone");
+    assert_eq!(check(&refusal, &expected).unwrap().reason.as_deref(), Some("kicked"));
     assert_eq!(check(&refusal, &expected).unwrap(), claims);
     let other: Nonce = "x".repeat(20).parse().unwrap();
     assert_eq!(check(&refusal, &ExpectedRefusal { nonce: &other, ..expected }), failed(Kind::Refusal, Check::Nonce));

@@ -66,6 +66,9 @@ pub struct RefusalClaims {
     pub nonce: Nonce,
     /// The code of the refusal, as in the problem document beside it.
     pub code: String,
+    /// Why the session is over, as in the problem document: whether a client may come back by itself hangs on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// The license's public number.
     pub license: LicenseNumber,
     /// The session refused, where there is one.
@@ -80,11 +83,20 @@ impl RefusalClaims {
         now_seconds: i64,
         nonce: Nonce,
         code: Code,
+        reason: Option<&str>,
         license: LicenseNumber,
         session_id: Option<SessionId>,
     ) -> Self {
-        let exp = now_seconds + REFUSAL_LIFE;
-        Self { iss: issuer.into(), iat: now_seconds, exp, nonce, code: code.as_str().into(), license, session_id }
+        Self {
+            iss: issuer.into(),
+            iat: now_seconds,
+            exp: now_seconds + REFUSAL_LIFE,
+            nonce,
+            code: code.as_str().into(),
+            reason: reason.map(str::to_owned),
+            license,
+            session_id,
+        }
     }
 }
 

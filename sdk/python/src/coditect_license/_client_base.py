@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         hostname: str | None
         deployment: str | None
         project: str | None
+        user: str | None
         timeout: float
         max_retries: int
         offline: bool
@@ -58,6 +59,7 @@ class ClientBase:
         hostname: str | None = None,
         deployment: str | None = None,
         project: str | None = None,
+        user: str | None = None,
         timeout: float = 10.0,
         max_retries: int = 2,
         offline: bool = True,
@@ -85,6 +87,8 @@ class ClientBase:
             hostname: What others see of a holder. The host's name unless given; ``""`` for a piece of the machine's hash.
             deployment: ``desktop``, ``container`` or ``ci``; recognized unless given.
             project: A name shown to the license's owner.
+            user: The address of who works here, if the program knows it: shown to the license's owner, and by it members find their own
+                sessions. Not sent unless given.
             timeout: Seconds that one call may take, its retries included.
             max_retries: How often a call that nobody answered is repeated within its timeout.
             offline: Whether tokens are kept, and a kept one may start a seat within its signed grace.
@@ -112,6 +116,7 @@ class ClientBase:
             hostname=hostname,
             deployment=deployment,
             project=project,
+            user=user,
             timeout=timeout,
             max_retries=max_retries,
             offline=offline,

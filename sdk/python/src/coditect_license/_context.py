@@ -47,6 +47,7 @@ class Context:
         hostname: str | None,
         deployment: str | None,
         project: str | None,
+        user: str | None,
         timeout: float,
         max_retries: int,
         offline: bool,
@@ -84,6 +85,7 @@ class Context:
             "hostname": _host_name() if hostname is None else hostname,
             "deployment": deployment or machine.deployment,
             "project": project,
+            "user": user,
         }
         client = {name: text for name, value in facts.items() if (text := _plain(value))}
         self.identity = Identity(self.key.text, self.hardware_id, pool, client)

@@ -50,13 +50,15 @@ def read(reply: Reply, body: Mapping[str, Any], request: Request, expected: Expe
         claims = verify_refusal(body.get("refusal"), body.get("certificate"), expected, request.nonce, now)
     except errors.VerificationFailed as error:
         return errors.ServerUnreachable(f"Somebody refused ({code}) who is not provably the license server: {error}", retry_after)
-    if claims["code"] != code:
-        return errors.ServerUnreachable(f"Somebody changed a refusal on its way: signed is {claims['code']}, said was {code}.", retry_after)
+    for name in ("code", "reason"):
+        signed, plain = claims.get(name), body.get(name)
+        if signed != plain:
+            return errors.ServerUnreachable(f"Somebody changed a refusal on its way: signed is {signed}, said was {plain}.", retry_after)
     return refused(code, str(detail), body, request_id)
 
 
 def refused(code: str, detail: str, body: Mapping[str, Any], request_id: str | None) -> errors.Refused:
-    """The exception of a code, with its members as far as they are there. They are not signed: for display and pacing."""
+    """The exception of a code, with its members as far as they are there. But for the reason none is signed: for display and pacing."""
     if code == errors.NoSeats.code:
         next_in = seconds(body.get("next_seat_in"))
         return errors.NoSeats(

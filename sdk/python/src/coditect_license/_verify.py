@@ -93,6 +93,8 @@ def verify_refusal(refusal: object, certificate: object, expected: Expected, non
     for name, kind in {"iss": str, "iat": int, "exp": int, "nonce": str, "code": str, "license": str}.items():
         if type(claims.get(name)) is not kind:
             raise VerificationFailed(REFUSAL.name, "form")
+    if not isinstance(claims.get("reason", ""), str):
+        raise VerificationFailed(REFUSAL.name, "form")
     issued = _certified(certificate, expected, claims["iat"])
     if not 0 <= claims["exp"] - claims["iat"] <= REFUSAL_LIFE:
         raise VerificationFailed(REFUSAL.name, "ttl")

@@ -39,7 +39,7 @@ impl Client {
             500 => shared.log.broke(format!("{} was answered {body}", self.label)),
             401..=410 if !nonce.is_empty() => {
                 let refusal = body["refusal"].as_str().map(claims).unwrap_or_default();
-                if refusal["nonce"] != nonce || refusal["code"] != body["code"] {
+                if refusal["nonce"] != nonce || refusal["code"] != body["code"] || refusal["reason"] != body["reason"] {
                     shared.log.broke(format!("a refusal was not signed for its request: {body}"));
                     return Answer::Nothing("unsigned");
                 }

@@ -1,0 +1,101 @@
+//! Every list of one organization with each of its filters, over the data of lists.sql: for the test of what a page reads and for the
+//! benchmark of how long it takes, which shares no crate with the tests.
+
+use license_core::records::Cursor;
+use sqlx::{AssertSqlSafe, PgConnection, Row};
+use uuid::Uuid;
+
+/// One organization (`app.tenant_id`) with 10,000 licenses and 1,000,000 ended sessions.
+pub(crate) const DATA: &str = include_str!("lists.sql");
+/// Rows of a page, unless one says otherwise.
+pub(crate) const ROWS: usize = 20;
+
+/// Each of these has one in 25 of all sessions (tests/lists.sql).
+const MACHINE: &str = "TTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTQ";
+const PERSON: &str = "bob@example.com";
+fn id(kind: &str, n: u32) -> String {
+    format!("01970000-{kind}-7000-8000-{n:012x}")
+}
+
+/// A list: its path below the organization, its query, and the rows that it has, by which its thousandth page is found.
+pub(crate) struct List {
+    /// As the document writes it; `{license}` is one that has many sessions.
+    pub(crate) path: &'static str,
+    pub(crate) query: String,
+    key: &'static str,
+    rows: String,
+}
+
+impl List {
+    /// The path with the license in its place.
+    pub(crate) fn path(&self) -> String {
+        self.path.replace("{license}", &id("aaaa", 77))
+    }
+}
+
+pub(crate) fn lists() -> Vec<List> {
+    let mut all = Vec::new();
+    let mut list = |path, query: String, key, rows: String| all.push(List { path, query, key, rows });
+    let (license, project) = (id("aaaa", 77), id("cccc", 77));
+    for (state, is) in [("live", "ended_at is null"), ("ended", "ended_at is not null")] {
+        let rows = |filter: &str| format!("sessions where {is} {filter}");
+        list("/sessions", format!("state={state}"), "session_id", rows(""));
+        for (filter, column, value) in [
+            ("license", "license_id", license.as_str()),
+            ("project", "project_id", &project),
+            ("machine", "hw", MACHINE),
+            ("user", "person", PERSON),
+        ] {
+            let query = format!("state={state}&{filter}={value}");
+            list("/sessions", query, "session_id", rows(&format!("and {column} = '{value}'")));
+        }
+        let of_license = rows(&format!("and license_id = '{license}'"));
+        list("/licenses/{license}/sessions", format!("state={state}"), "session_id", of_license);
+        let after = format!("state={state}&started_after=2025-05-20T00:00:00Z");
+        list("/sessions", after, "session_id", rows("and session_id >= '0196eafd-7000-0000-0000-000000000000'"));
+    }
+    for reason in ["released", "expired", "kicked"] {
+        let rows = format!("sessions where end_reason = '{reason}'");
+        list("/sessions", format!("state=ended&reason={reason}"), "session_id", rows);
+    }
+    list("/licenses", String::new(), "license_id", "licenses".into());
+    for (filter, value) in [("status", "suspended"), ("tier", "pro"), ("product", "viewer")] {
+        let rows = format!("licenses where {filter} = '{value}'");
+        list("/licenses", format!("{filter}={value}"), "license_id", rows);
+    }
+    list("/invitations", String::new(), "invitation_id", "invitations".into());
+    let settled = "accepted_at is null and revoked_at is null";
+    for (state, is) in [
+        ("open", format!("{settled} and expires_at > now()")),
+        ("accepted", "accepted_at is not null".into()),
+        ("revoked", "revoked_at is not null".into()),
+        ("expired", format!("{settled} and expires_at <= now()")),
+    ] {
+        list("/invitations", format!("state={state}"), "invitation_id", format!("invitations where {is}"));
+    }
+    list("/api-tokens", String::new(), "token_id", "api_tokens".into());
+    list("/audit-log", String::new(), "id", "audit_log".into());
+    for (filter, value) in [("action", "license.suspended"), ("actor", "bob"), ("target", "a target")] {
+        let rows = format!("audit_log where {filter} = '{value}'");
+        list("/audit-log", format!("{filter}={}", value.replace(' ', "+")), "id", rows);
+    }
+    let from = "audit_log where at >= '2025-05-01T00:00:00Z'";
+    list("/audit-log", "from=2025-05-01T00:00:00Z".into(), "id", from.into());
+    list("/audit-log", "to=2025-05-01T00:00:00Z".into(), "id", from.replace(">=", "<"));
+    list("/people", String::new(), "user_id", "users where removed_at is null".into());
+    list("/projects", String::new(), "project_id", "projects".into());
+    list("/projects", "archived=true".into(), "project_id", "projects where archived_at is not null".into());
+    list("/projects", "archived=false".into(), "project_id", "projects where archived_at is null".into());
+    all
+}
+
+/// Where the 999th page ended; of a shorter list, the last one but one.
+pub(crate) async fn cursor(truth: &mut PgConnection, list: &List) -> String {
+    let List { key, rows, .. } = list;
+    let sql = format!(
+        "with n as (select least(999 * {ROWS}, (select count(*) from {rows}) - {ROWS}) - 1 as n)
+         select {key} as key from {rows} order by {key} desc offset (select n from n) limit 1"
+    );
+    let row = sqlx::query(AssertSqlSafe(sql)).fetch_one(truth).await.unwrap();
+    Cursor(row.get::<Uuid, _>("key")).to_string()
+}
