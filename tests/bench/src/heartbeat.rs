@@ -28,11 +28,21 @@ pub(crate) async fn measure(stage: &mut Stage, size: &Size) -> Part {
     let requests: Requests = Arc::new(held.iter().map(|held| request(held, &kid)).collect());
     let beat = async { assert_eq!(connection.ask(&requests[0]).await.unwrap().status, 200) };
     let command = raw::overheard(&stage.redis_socket(), beat).await;
-    let commands: Vec<_> = held.iter().map(|one| as_sent_for(&command, &held[0], one)).collect();
+    let commands: Arc<Vec<_>> = Arc::new(held.iter().map(|one| as_sent_for(&command, &held[0], one)).collect());
 
     let meter = Meter::of(stage).await;
-    let mut rows = Vec::new();
-    rows.push(closed(&meter, &function, "heartbeat", size.time, &requests).await);
+    load::closed(function.address, CLIENTS, size.time / 4, &requests, 200).await;
+    let (mut beats, mut raw) = (Vec::new(), Vec::new());
+    for _ in 0..size.turns {
+        beats.push(closed(&meter, &function, "heartbeat", size.time / size.turns, &requests).await);
+        let before = meter.read(&[]);
+        let (tally, took) =
+            raw::through_client(&stage.redis.url(), CLIENTS, size.time / size.turns, Arc::clone(&commands));
+        let cpu = meter.read(&[]).since(before, tally.count());
+        raw.push(Reached::of("EVALSHA of the same script, same client library", &tally, took, cpu));
+    }
+    let (beats, raw) = (Reached::together(beats).expect("some"), Reached::together(raw).expect("some"));
+    let mut rows = vec![beats];
     let rate = rows[0].per_second / 2.0;
     let before = meter.read(&[&function]);
     let (tally, took) = load::open(function.address, 4 * CLIENTS, rate, size.time, &requests, 200).await;
@@ -40,13 +50,11 @@ pub(crate) async fn measure(stage: &mut Stage, size: &Size) -> Part {
     rows.push(Reached::of(format!("heartbeat, open loop, {rate:.0} a second"), &tally, took, cpu));
     drop(function);
 
-    let before = meter.read(&[]);
-    let (tally, took) = raw::through_client(&stage.redis.url(), CLIENTS, size.time, commands);
-    let cpu = meter.read(&[]).since(before, tally.count());
-    rows.push(Reached::of("EVALSHA of the same script, same client library", &tally, took, cpu));
+    rows.push(raw);
     rows.extend(redis_benchmark(stage, &meter, &command, size.time));
     let service = Function::start(stage, "examples/empty", &[]).await;
     let nothing: Requests = Arc::new(vec![get("/empty")]);
+    load::closed(service.address, CLIENTS, size.time / 4, &nothing, 200).await;
     rows.push(closed(&meter, &service, "empty service", size.time, &nothing).await);
 
     let to_raw = ratio(&rows[0], rows.get(2));
@@ -73,7 +81,6 @@ fn by_cpu(heartbeat: &Reached, raw: &Reached) -> Option<f64> {
 }
 
 async fn closed(meter: &Meter, function: &Function, what: &str, time: Duration, requests: &Requests) -> Reached {
-    load::closed(function.address, CLIENTS, time / 4, requests, 200).await;
     let before = meter.read(&[function]);
     let (tally, took) = load::closed(function.address, CLIENTS, time, requests, 200).await;
     let cpu = meter.read(&[function]).since(before, tally.count());

@@ -4,6 +4,7 @@ use crate::load::{Tally, gather};
 use redis::aio::MultiplexedConnection;
 use std::{
     process::Command,
+    sync::Arc,
     time::{Duration, Instant},
 };
 use tokio::{
@@ -60,7 +61,7 @@ fn words(line: &str) -> Arguments {
 }
 
 /// `clients` callers of one multiplexed connection, as the functions use it, on a runtime like theirs.
-pub(crate) fn through_client(url: &str, clients: usize, time: Duration, commands: Vec<Arguments>) -> (Tally, Duration) {
+pub(crate) fn through_client(url: &str, clients: usize, time: Duration, commands: Arc<Vec<Arguments>>) -> (Tally, Duration) {
     let url = url.to_owned();
     let run = move || {
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
@@ -69,11 +70,10 @@ pub(crate) fn through_client(url: &str, clients: usize, time: Duration, commands
             let patient = redis::AsyncConnectionConfig::new().set_response_timeout(Some(Duration::from_secs(2)));
             let connection =
                 client.get_multiplexed_async_connection_with_config(&patient).await.expect("Redis listens");
-            let commands = std::sync::Arc::new(commands);
             let began = Instant::now();
             let mut set = JoinSet::new();
             for first in 0..clients {
-                let (mut connection, commands) = (connection.clone(), std::sync::Arc::clone(&commands));
+                let (mut connection, commands) = (connection.clone(), Arc::clone(&commands));
                 set.spawn(async move {
                     let mut tally = Tally::default();
                     let mut at = first % commands.len();

@@ -53,13 +53,22 @@ impl Meter {
 impl Cpu {
     /// What was used since `before`, per request, in µs.
     pub(crate) fn since(self, before: Self, requests: u64) -> Self {
-        let each = |after: Option<f64>, before: Option<f64>| Some((after? - before?) * 1e6 / requests.max(1) as f64);
+        self.with(before, |after, before| (after - before) * 1e6 / requests.max(1) as f64)
+    }
+
+    fn with(self, other: Self, of: impl Fn(f64, f64) -> f64) -> Self {
+        let both = |a: Option<f64>, b: Option<f64>| Some(of(a?, b?));
         Self {
-            function: each(self.function, before.function),
-            redis: each(self.redis, before.redis),
-            postgres: each(self.postgres, before.postgres),
-            load: each(self.load, before.load),
+            function: both(self.function, other.function),
+            redis: both(self.redis, other.redis),
+            postgres: both(self.postgres, other.postgres),
+            load: both(self.load, other.load),
         }
+    }
+
+    /// Of everybody who is known.
+    pub(crate) fn sum(self) -> f64 {
+        [self.function, self.redis, self.postgres, self.load].into_iter().flatten().sum()
     }
 
     /// Only the functions' part.
@@ -81,6 +90,25 @@ impl Reached {
             cpu,
             refused: tally.refused,
         }
+    }
+
+    /// One row of several measured at different times.
+    pub(crate) fn together(rows: Vec<Self>) -> Option<Self> {
+        let count = rows.len() as f64;
+        rows.into_iter()
+            .reduce(|all, row| Self {
+                per_second: all.per_second + row.per_second,
+                latency: std::array::from_fn(|at| Some(all.latency[at]? + row.latency[at]?)),
+                cpu: all.cpu.with(row.cpu, |a, b| a + b),
+                refused: all.refused + row.refused,
+                what: all.what,
+            })
+            .map(|all| Self {
+                per_second: all.per_second / count,
+                latency: all.latency.map(|ms| Some(ms? / count)),
+                cpu: all.cpu.with(all.cpu, |sum, _| sum / count),
+                ..all
+            })
     }
 
     /// Where only the rate is known.
