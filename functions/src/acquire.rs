@@ -39,6 +39,7 @@ use license_core::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use std::sync::Arc;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -54,11 +55,11 @@ pub struct State {
 
 /// `POST /api/v1/licenses/acquire`, `POST /api/v1/licenses/validate`, `GET /.well-known/license-keys`.
 pub fn router(state: State) -> Router {
-    operations().split_for_parts().0.with_state(state)
+    operations().split_for_parts().0.with_state(Arc::new(state))
 }
 
 /// The paths with their handlers; the document is made of the same list.
-pub(crate) fn operations() -> OpenApiRouter<State> {
+pub(crate) fn operations() -> OpenApiRouter<Arc<State>> {
     OpenApiRouter::new().routes(routes!(acquire)).routes(routes!(validate::validate)).routes(routes!(keys::keys))
 }
 
@@ -137,17 +138,18 @@ impl AcquireBody {
               (status = 429, description = "rate_limited: for each holder, and for each address that sends wrong keys"),
               (status = 503, description = "seats_unavailable, records_unavailable, signer_unavailable")))]
 async fn acquire(
-    From(State { moves, strangers }): From<State>,
+    From(state): From<Arc<State>>,
     parts: Parts,
     Json(body): Json<AcquireBody>,
 ) -> Result<Response, Problem> {
+    let State { moves, strangers } = &*state;
     let request = body.read()?;
     let number = request.key.number();
     about(None, Some(number));
     let problem = match moves.acquire(&request).await? {
         Outcome::Seat(seat) => return Ok(seated(&seat)),
-        Outcome::Full(full) => no_seat(&full, &moves),
-        Outcome::BadKey => stranger(&strangers, &parts).await,
+        Outcome::Full(full) => no_seat(&full, moves),
+        Outcome::BadKey => stranger(strangers, &parts).await,
         Outcome::NoPool => answer::no_pool(request.pool.as_str()),
         Outcome::Refused(refusal) => answer::refused(refusal, number),
         Outcome::WrongProduct(product) => wrong_product(&product, number),
@@ -159,7 +161,7 @@ async fn acquire(
         Outcome::Limited(ms) => limited("acquire", moves.seats().rates().acquire, ms),
         Outcome::TooMany(processes) => too_many(processes),
     };
-    Err(answer::signed(problem, &moves, request.nonce.as_ref(), number, None).await)
+    Err(answer::signed(problem, moves, request.nonce.as_ref(), number, None).await)
 }
 
 /// A key that opens nothing. Who tries many of them hears nothing more of them for a while; good keys from the same address go on.

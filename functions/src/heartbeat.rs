@@ -25,6 +25,7 @@ use license_core::{
     },
 };
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -38,11 +39,11 @@ pub struct State {
 
 /// `POST /api/v1/licenses/heartbeat`.
 pub fn router(state: State) -> Router {
-    operations().split_for_parts().0.with_state(state)
+    operations().split_for_parts().0.with_state(Arc::new(state))
 }
 
 /// The paths with their handlers; the document is made of the same list.
-pub(crate) fn operations() -> OpenApiRouter<State> {
+pub(crate) fn operations() -> OpenApiRouter<Arc<State>> {
     OpenApiRouter::new().routes(routes!(heartbeat))
 }
 
@@ -78,11 +79,12 @@ struct Body {
               (status = 429, description = "rate_limited: the lease was raised less than two seconds before"),
               (status = 503, description = "seats_unavailable, records_unavailable, signer_unavailable")))]
 async fn heartbeat(
-    From(State { moves }): From<State>,
+    From(state): From<Arc<State>>,
     bearer: Bearer,
     JsonOrEmpty(body): JsonOrEmpty<Body>,
 ) -> Result<Response, Problem> {
-    let handle = answer::open(&bearer, &moves)?;
+    let moves = &state.moves;
+    let handle = answer::open(&bearer, moves)?;
     about(Some(handle.tenant), Some(handle.license));
     let mut fields = Fields::new();
     let nonce = fields.optional("nonce", body.nonce.as_deref(), str::parse::<Nonce>);
@@ -93,7 +95,7 @@ async fn heartbeat(
         Outcome::Refused(refusal) => answer::refused(refusal, handle.license),
         Outcome::Limited(ms) => limited("heartbeat", moves.seats().rates().heartbeat, ms),
     };
-    Err(answer::signed(problem, &moves, nonce.as_ref(), handle.license, Some(handle.session)).await)
+    Err(answer::signed(problem, moves, nonce.as_ref(), handle.license, Some(handle.session)).await)
 }
 
 /// A fresh lease.

@@ -13,6 +13,7 @@ use crate::{
 use axum::{Router, extract::State as From};
 use license_core::{Clock, domain::id::SessionId, moves::Moves};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -26,11 +27,11 @@ pub struct State {
 
 /// `POST /api/v1/licenses/release`.
 pub fn router(state: State) -> Router {
-    operations().split_for_parts().0.with_state(state)
+    operations().split_for_parts().0.with_state(Arc::new(state))
 }
 
 /// The paths with their handlers; the document is made of the same list.
-pub(crate) fn operations() -> OpenApiRouter<State> {
+pub(crate) fn operations() -> OpenApiRouter<Arc<State>> {
     OpenApiRouter::new().routes(routes!(release))
 }
 
@@ -69,11 +70,12 @@ struct Released {
     responses((status = 200, description = "The session is over", body = Released),
               (status = 503, description = "seats_unavailable, records_unavailable")))]
 async fn release(
-    From(State { moves }): From<State>,
+    From(state): From<Arc<State>>,
     bearer: Bearer,
     JsonOrEmpty(Body {}): JsonOrEmpty<Body>,
 ) -> Result<axum::Json<Released>, Problem> {
-    let handle = answer::open(&bearer, &moves)?;
+    let moves = &state.moves;
+    let handle = answer::open(&bearer, moves)?;
     about(Some(handle.tenant), Some(handle.license));
     let released_at = moves.release(&handle).await?;
     Ok(axum::Json(Released { session_id: handle.session, released_at }))

@@ -218,7 +218,8 @@ async fn why_a_session_is_over_is_signed_with_it() {
     let seat = front.seated("a").await;
     front.post_as(RELEASE, &seat["session"], &json!({})).await.ok(200);
     let nonce = nonce();
-    let gone = front.post_as(HEARTBEAT, &seat["session"], &json!({ "nonce": nonce.as_str() })).await.is(410, "session_gone");
+    let gone =
+        front.post_as(HEARTBEAT, &seat["session"], &json!({ "nonce": nonce.as_str() })).await.is(410, "session_gone");
     let roots = front.roots().await;
     let expected = ExpectedRefusal { issuer: ISSUER, nonce: &nonce, license: front.world.license.key.number() };
     let (refusal, certificate) = (text(&gone.body["refusal"]), text(&gone.body["certificate"]));

@@ -7,6 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::header;
+use std::sync::Arc;
 use utoipa::ToSchema;
 
 /// The root keys as a JWK set (RFC 7517): the current one first, then the next one if there is one.
@@ -46,7 +47,7 @@ struct Jwk {
 #[utoipa::path(get, path = "/.well-known/license-keys", tag = "Seats", operation_id = "license_keys", security(),
     responses((status = 200, description = "The keys", body = Jwks),
               (status = 503, description = "records_unavailable, signer_unavailable")))]
-pub(super) async fn keys(From(State { moves, .. }): From<State>) -> Result<Response, Problem> {
-    let keys = moves.signer().jwks().await?;
+pub(super) async fn keys(From(state): From<Arc<State>>) -> Result<Response, Problem> {
+    let keys = state.moves.signer().jwks().await?;
     Ok(([(header::CACHE_CONTROL, "public, max-age=300")], axum::Json(keys)).into_response())
 }

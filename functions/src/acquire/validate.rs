@@ -22,6 +22,7 @@ use license_core::{
     seats::Valid,
 };
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
@@ -92,10 +93,11 @@ struct Refusing<'a> {
               (status = 429, description = "rate_limited: for each address that sends wrong keys"),
               (status = 503, description = "seats_unavailable, records_unavailable")))]
 pub(super) async fn validate(
-    From(State { moves, strangers }): From<State>,
+    From(state): From<Arc<State>>,
     parts: Parts,
     Json(body): Json<Body>,
 ) -> Result<Response, Problem> {
+    let State { moves, strangers } = &*state;
     let mut fields = Fields::new();
     let key = fields.required("license_key", body.license_key.as_deref(), LicenseKey::parse);
     let hardware = fields.optional("hardware_id", body.hardware_id.as_deref(), str::parse::<ClientPart>);
@@ -105,7 +107,7 @@ pub(super) async fn validate(
     match moves.validate(&key, hardware.as_ref(), &pool).await? {
         Outcome::Valid(valid) => Ok(looked(&valid, moves.settings().timing.ttl_ms())),
         Outcome::Refused(refusal, facts) => Ok(refusing(refusal, &facts)),
-        Outcome::BadKey => Err(stranger(&strangers, &parts).await),
+        Outcome::BadKey => Err(stranger(strangers, &parts).await),
         Outcome::NoPool => Err(answer::no_pool(pool.as_str())),
     }
 }

@@ -182,7 +182,7 @@ impl Redis {
 pub struct Records {
     /// `DATABASE_URL`: `postgres://…`. A secret because it may carry a password.
     pub url: Secret<String>,
-    /// `DATABASE_POOL_SIZE`: connections this instance may hold, 8 unless set.
+    /// `DATABASE_POOL_SIZE`: connections this instance may hold, 4 unless set.
     pub pool_size: u32,
 }
 
@@ -193,8 +193,8 @@ impl Records {
         if !["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)) {
             return wrong("DATABASE_URL", "must begin with postgres://");
         }
-        let pool_size = env.number("DATABASE_POOL_SIZE", 8, 1, 1000, " of connections")?;
-        Ok(Self { url: Secret::new(url), pool_size: u32::try_from(pool_size).unwrap_or(8) })
+        let pool_size = env.number("DATABASE_POOL_SIZE", 4, 1, 1000, " of connections")?;
+        Ok(Self { url: Secret::new(url), pool_size: u32::try_from(pool_size).unwrap_or(4) })
     }
 }
 

@@ -79,7 +79,8 @@ pub fn run(build: impl AsyncFnOnce(&Env, Clock) -> Result<Service, StartError>) 
     }
 }
 
-#[tokio::main(flavor = "current_thread")]
+// One worker: see docs/decisions/2026-11-26-one-worker.md.
+#[tokio::main(flavor = "multi_thread", worker_threads = 1)]
 async fn start(build: impl AsyncFnOnce(&Env, Clock) -> Result<Service, StartError>) -> Result<(), StartError> {
     install_tls();
     let env = Env::process();

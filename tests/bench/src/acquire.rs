@@ -18,34 +18,64 @@ use std::{
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-/// As many as the connections to PostgreSQL that one function holds.
 const CLIENTS: usize = 8;
 const SEATS: u32 = 1000;
 
 pub(crate) async fn measure(stage: &mut Stage, size: &Size) -> Part {
     let meter = Meter::of(stage).await;
     let (pool, limit) = (stage.pool(SEATS).await, stage.pool(SEATS).await);
-    let [acquire, release] = both(stage).await;
-    let turn = size.time / size.turns;
-    pairs([&acquire, &release], CLIENTS, size.time / 4, &pool).await;
-    let mut measured = [(); 4].map(|()| Vec::new());
-    for n in 0..size.turns {
-        let rows = measured_pairs(&meter, [&acquire, &release], CLIENTS, turn, &pool).await;
-        let what = "pgbench: grant_seat and end_seats in turn";
-        let rows = rows.into_iter().chain(pgbench(stage, &meter, what, turn, &pairs_of_calls(&limit, n)));
-        measured.iter_mut().zip(rows).for_each(|(all, row)| all.push(row));
-    }
-    let rows: Vec<Reached> = measured.into_iter().filter_map(Reached::together).collect();
-    let to_pgbench = ratio(&rows[2], rows.get(3));
-    let by_cpu = rows.get(3).map(|pgbench| pgbench.cpu.sum() / rows[2].cpu.sum());
+    let functions = both(stage).await;
+    let functions = [&functions[0], &functions[1]];
+    pairs(functions, CLIENTS, size.time / 4, &pool).await;
+    let mut at = At { stage, meter: &meter, functions, pool: &pool, limit: &limit, runs: 0 };
+    let together = at.beside_pgbench(size).await;
+    let apart = match meter.apart(&functions) {
+        Some(_until_dropped) => at.beside_pgbench(size).await,
+        None => Vec::new(),
+    };
+    let [to_pgbench, apart_to_pgbench] = [&together, &apart].map(|rows| ratio(rows.get(2)?, rows.get(3)));
+    let by_cpu = together.get(3).map(|pgbench| pgbench.cpu.sum() / together[2].cpu.sum());
     let text = format!(
-        "{CLIENTS} clients, {SEATS} seats, each client a machine; commits durable\n\n{}\nacquire + release ÷ pgbench: **{}** (to hold: ≥ 0.70); by CPU alone {}\n",
-        table(&rows),
+        "{CLIENTS} clients, {SEATS} seats, each client a machine; commits durable\n\n{}\nacquire + release ÷ pgbench: **{}** (to hold: ≥ 0.70); by CPU alone {}\n\n\
+         PostgreSQL on half of the cores, everybody else on the others, as where it has a machine of its own\n\n{}\nacquire + release ÷ pgbench: **{}** (to hold: ≥ 0.70)\n",
+        table(&together),
         shown(to_pgbench),
         shown(by_cpu),
+        table(&apart),
+        shown(apart_to_pgbench),
     );
-    let rows: Vec<Value> = rows.iter().map(Reached::json).collect();
-    Part { text, json: json!({ "clients": CLIENTS, "rows": rows, "to_pgbench": to_pgbench, "by_cpu": by_cpu }) }
+    let json = |rows: &[Reached]| rows.iter().map(Reached::json).collect::<Vec<Value>>();
+    let json = json!({
+        "clients": CLIENTS, "rows": json(&together), "to_pgbench": to_pgbench, "by_cpu": by_cpu,
+        "apart": { "rows": json(&apart), "to_pgbench": apart_to_pgbench },
+    });
+    Part { text, json }
+}
+
+/// Our functions and pgbench on the same stores, each with a pool of its own.
+struct At<'a> {
+    stage: &'a Stage,
+    meter: &'a Meter,
+    functions: [&'a Function; 2],
+    pool: &'a Pool,
+    limit: &'a Pool,
+    /// How often pgbench ran.
+    runs: u32,
+}
+
+impl At<'_> {
+    /// acquire, release, both and pgbench, measured in turns.
+    async fn beside_pgbench(&mut self, size: &Size) -> Vec<Reached> {
+        let turn = size.time / size.turns;
+        let mut measured = [(); 4].map(|()| Vec::new());
+        for _ in 0..size.turns {
+            let rows = measured_pairs(self.meter, self.functions, CLIENTS, turn, self.pool).await;
+            let pgbench = pgbench(self.stage, self.meter, turn, &pairs_of_calls(self.limit, self.runs));
+            self.runs += 1;
+            measured.iter_mut().zip(rows.into_iter().chain(pgbench)).for_each(|(all, row)| all.push(row));
+        }
+        measured.into_iter().filter_map(Reached::together).collect()
+    }
 }
 
 /// The same where more and more seats are free.
@@ -148,13 +178,13 @@ fn session(body: &[u8]) -> Option<&str> {
     rest.split_once('"').map(|(session, _)| session)
 }
 
-fn pgbench(stage: &Stage, meter: &Meter, what: &str, time: Duration, script: &str) -> Option<Reached> {
+fn pgbench(stage: &Stage, meter: &Meter, time: Duration, script: &str) -> Option<Reached> {
     let before = meter.read(&[]);
     let dir = stage.target.join("bench");
     let run = pgbench::Run { clients: CLIENTS, time, script, dir: &dir };
     let turns = tokio::task::block_in_place(|| pgbench::turns_per_second(&stage.postgres, &run))?;
     let cpu = meter.read(&[]).since(before, (turns * time.as_secs_f64()) as u64);
-    Some(Reached::rate(what, turns, cpu))
+    Some(Reached::rate("pgbench: grant_seat and end_seats in turn", turns, cpu))
 }
 
 /// Two commits: what an acquire and what a release have written down. Each client has seats of its own, and tickets and sessions are above

@@ -13,16 +13,18 @@ pub(crate) fn of(pid: u32) -> Option<Duration> {
 
 /// The same of a process and of all its children, as PostgreSQL's server has one for each connection.
 pub(crate) fn of_family(pid: u32) -> Option<Duration> {
-    let mut sum = of(pid)?;
-    for entry in fs::read_dir("/proc").ok()?.flatten() {
-        let Ok(text) = fs::read_to_string(entry.path().join("stat")) else { continue };
-        if let Some((ticks, parent)) = fields(&text)
-            && parent == pid
-        {
-            sum += TICK * ticks;
-        }
-    }
-    Some(sum)
+    let sum = of(pid)?;
+    Some(children(pid)?.into_iter().filter_map(of).fold(sum, |sum, time| sum + time))
+}
+
+/// The children of a process.
+pub(crate) fn children(pid: u32) -> Option<Vec<u32>> {
+    let is_child = |other: &u32| {
+        let text = fs::read_to_string(format!("/proc/{other}/stat"));
+        text.is_ok_and(|text| fields(&text).is_some_and(|(_, parent)| parent == pid))
+    };
+    let pids = fs::read_dir("/proc").ok()?.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    Some(pids.filter(is_child).collect())
 }
 
 /// CPU in ticks, and the parent.

@@ -50,7 +50,11 @@ impl Function {
     }
 
     pub(crate) fn cpu(&self) -> Option<Duration> {
-        cpu::of(self.child.id())
+        cpu::of(self.pid())
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 }
 

@@ -50,7 +50,8 @@ pub(crate) async fn measure(stage: &mut Stage) -> Part {
             times.sort_by(f64::total_cmp);
             let (median, most) = (times[TIMES / 2], times[TIMES * 99 / 100]);
             let _ = writeln!(text, "| `{}?{query}` | {page} | {median:.2} | {most:.2} |", list.path);
-            measured.push(json!({ "list": list.path, "query": query, "page": page, "median_ms": median, "p99_ms": most }));
+            measured
+                .push(json!({ "list": list.path, "query": query, "page": page, "median_ms": median, "p99_ms": most }));
         }
     }
     stage.sql.execute("truncate sessions").await.unwrap();

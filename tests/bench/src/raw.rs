@@ -61,7 +61,12 @@ fn words(line: &str) -> Arguments {
 }
 
 /// `clients` callers of one multiplexed connection, as the functions use it, on a runtime like theirs.
-pub(crate) fn through_client(url: &str, clients: usize, time: Duration, commands: Arc<Vec<Arguments>>) -> (Tally, Duration) {
+pub(crate) fn through_client(
+    url: &str,
+    clients: usize,
+    time: Duration,
+    commands: Arc<Vec<Arguments>>,
+) -> (Tally, Duration) {
     let url = url.to_owned();
     let run = move || {
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");

@@ -2,7 +2,7 @@
 
 use crate::{cpu, function::Function, load::Tally, stage::Stage};
 use serde_json::{Value, json};
-use std::{fmt::Write, time::Duration};
+use std::{fmt::Write, process::Command, time::Duration};
 
 /// A row of a table.
 pub(crate) struct Reached {
@@ -37,6 +37,22 @@ impl Meter {
         Self { redis: stage.redis_pid().await, postgres: stage.postgres_pid() }
     }
 
+    /// PostgreSQL on half of the cores and everybody else on the others, as where it has a machine of its own; until what comes back is
+    /// dropped. `None` on one core, or where there is no `taskset`.
+    pub(crate) fn apart(&self, functions: &[&Function]) -> Option<Apart> {
+        let cores = std::thread::available_parallelism().ok()?.get();
+        let apart = Apart {
+            cores,
+            postgres: [vec![self.postgres], cpu::children(self.postgres)?].concat(),
+            others: functions.iter().map(|function| function.pid()).chain([self.redis, std::process::id()]).collect(),
+        };
+        let half = cores / 2;
+        let split = half > 0
+            && pin(&apart.postgres, &format!("0-{}", half - 1))
+            && pin(&apart.others, &format!("{half}-{}", cores - 1));
+        split.then_some(apart)
+    }
+
     /// In seconds, since each began; of the functions the sum.
     pub(crate) fn read(&self, functions: &[&Function]) -> Cpu {
         let seconds = |time: Option<Duration>| time.map(|time| time.as_secs_f64());
@@ -48,6 +64,29 @@ impl Meter {
             load: seconds(cpu::of(std::process::id())),
         }
     }
+}
+
+/// Everybody on cores of their own, until dropped.
+pub(crate) struct Apart {
+    cores: usize,
+    postgres: Vec<u32>,
+    others: Vec<u32>,
+}
+
+impl Drop for Apart {
+    fn drop(&mut self) {
+        let all = format!("0-{}", self.cores - 1);
+        pin(&self.postgres, &all);
+        pin(&self.others, &all);
+    }
+}
+
+/// Binds all threads of these processes, and those they start from now on. Whether the first could be bound: others may have ended meanwhile.
+fn pin(processes: &[u32], cores: &str) -> bool {
+    let pinned = |pid: &u32| Command::new("taskset").args(["-a", "-p", "-c", cores, &pid.to_string()]).output();
+    let bound: Vec<bool> =
+        processes.iter().map(|pid| pinned(pid).is_ok_and(|output| output.status.success())).collect();
+    bound.first() == Some(&true)
 }
 
 impl Cpu {

@@ -18,7 +18,6 @@ use lists::{ROWS, cursor, lists};
 /// What one row of a page may cost, in blocks.
 const BLOCKS_PER_ROW: i64 = 5;
 
-
 #[test]
 fn every_list_of_the_document_and_each_of_its_filters_is_among_those_looked_at() {
     let known: BTreeSet<(String, String)> = lists()
