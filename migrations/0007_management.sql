@@ -84,6 +84,7 @@ create table idempotency_keys (
   created_at   timestamptz not null default now(),
   primary key (tenant_id, principal, key_hash)
 );
+create index idempotency_keys_by_age on idempotency_keys (tenant_id, created_at);
 
 -- Lists of many rows: one index for each filter, ending in the id, which is the order of the list. Ids are UUIDs of version 7: by time.
 create index licenses_by_status on licenses (tenant_id, status, license_id);
@@ -115,6 +116,8 @@ grant update (name, license_ids, version, archived_at) on projects to admin;
 grant update (accepted_at, accepted_by, revoked_at) on invitations to admin;
 grant update (last_used_at, revoked_at) on api_tokens to admin;
 grant update (request_hash, outcome, created_at) on idempotency_keys to admin;
+-- The one table that forgets: what is over after a day.
+grant delete on idempotency_keys to admin;
 grant update (name, version) on organizations to admin;
 grant update (email, name, role, version, removed_at) on users to admin;
 grant update (version, plan, tier, not_before, expires_at, features, offline_policy, grace_hours, holder_by, processes_per_seat, hide_holders)

@@ -18,6 +18,8 @@ use uuid::Uuid;
 
 /// For how long the outcome of an idempotency key is kept, in hours (Stripe: 24).
 const REPEAT_HOURS: i32 = 24;
+/// How many outcomes that are over one request takes away: more than the one it brings, and few enough for nobody to wait.
+const FORGOTTEN_AT_ONCE: i64 = 10;
 
 /// Who asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -240,6 +242,7 @@ impl Work<'_> {
             .await
             .map_err(failed)?;
         if taken.is_some() {
+            self.forget_old_outcomes().await?;
             return Ok(None);
         }
         let sql = "select request_hash, outcome from idempotency_keys where tenant_id = $1 and principal = $2 and key_hash = $3";
@@ -257,6 +260,16 @@ impl Work<'_> {
         let outcome: Option<String> = row.try_get("outcome").map_err(failed)?;
         let outcome = outcome.and_then(|text| repeat.unseal(&text)).ok_or_else(unreadable)?;
         serde_json::from_slice(&outcome).map(|value| Some(Ok(value))).map_err(|_| unreadable())
+    }
+
+    /// Each request with a key takes some of its organization's away that are over, so that no more are kept than a day brings.
+    async fn forget_old_outcomes(&mut self) -> Result<()> {
+        let sql = "delete from idempotency_keys where tenant_id = $1 and (principal, key_hash) in (
+                     select principal, key_hash from idempotency_keys
+                     where tenant_id = $1 and created_at < now() - make_interval(hours => $2)
+                     order by created_at limit $3 for update skip locked)";
+        let query = sqlx::query(sql).bind(self.act.tenant.0).bind(REPEAT_HOURS).bind(FORGOTTEN_AT_ONCE);
+        query.execute(&mut *self.transaction).await.map(drop).map_err(failed)
     }
 
     /// Writes into the audit log what is being done. `before` and `after` hold what changed and never a secret.

@@ -78,16 +78,18 @@ const PROMISES: &[(&str, &str)] = &[
          select n.nspname::text from pg_namespace n where n.nspname in ('directory', 'catalog') and n.nspowner <> 'owner'::regrole",
     ),
     (
-        "nobody may do more to a table than select, insert and update, nor pass a right on, and everybody as such nothing",
+        "nobody may do more to a table than select, insert and update, but admin delete what idempotency keys did, nor pass a right on, and everybody as such nothing",
         "select g.grantee || ' ' || g.privilege_type || ' ' || g.table_schema || '.' || g.table_name
          from information_schema.role_table_grants g
          where g.grantee not in ('postgres', 'owner') and g.table_schema in ('public', 'directory', 'catalog')
            and (g.privilege_type not in ('SELECT', 'INSERT', 'UPDATE') or g.is_grantable = 'YES' or g.grantee = 'PUBLIC')
+           and not (g.grantee = 'admin' and g.privilege_type = 'DELETE' and g.table_name = 'idempotency_keys' and g.is_grantable = 'NO')
          union all
          select r || ' ' || p || ' ' || c.oid::regclass::text
          from pg_class c, unnest(array['service', 'reaper', 'admin']) r, unnest(array['DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER']) p
          where c.relnamespace in ('public'::regnamespace, 'directory'::regnamespace, 'catalog'::regnamespace)
-           and c.relkind in ('r', 'p') and has_table_privilege(r, c.oid, p)",
+           and c.relkind in ('r', 'p') and has_table_privilege(r, c.oid, p)
+           and not (r = 'admin' and p = 'DELETE' and c.relname = 'idempotency_keys')",
     ),
     (
         "only admin inserts seats, pools, licenses and what people manage, nobody changes who owns a row or its identity",
@@ -195,6 +197,8 @@ const FLAWS: &[(usize, &str)] = &[
     (7, "grant owner to admin"),
     (8, "alter table sessions owner to service"),
     (9, "grant delete on sessions to reaper"),
+    (9, "grant delete on idempotency_keys to reaper"),
+    (9, "grant delete on idempotency_keys to admin with grant option"),
     (9, "grant select on catalog.plans to public"),
     (10, "grant insert on seats to service"),
     (10, "grant update (tenant_id) on sessions to admin"),

@@ -156,3 +156,18 @@ async fn a_key_is_forgotten_after_a_day() {
     assert_eq!(desk.done().await, [2, 2, 1], "in the place of the old one");
     assert_eq!(desk.ask("owner", "k", "b").await.ok(201), second);
 }
+
+#[tokio::test]
+async fn what_nobody_can_ask_for_any_more_is_not_kept() {
+    let desk = Desk::new().await;
+    for key in ["k1", "k2", "k3"] {
+        desk.ask("owner", key, key).await.ok(201);
+    }
+    let sql = "update idempotency_keys set created_at = created_at - interval '1 day'";
+    sqlx::query(sql).execute(&mut desk.world.truth().await).await.unwrap();
+    desk.ask("owner", "k4", "a").await.ok(201);
+    assert_eq!(desk.done().await, [4, 4, 1], "of the keys only the last");
+    desk.join(desk.tenant(), "bob", Admin).await;
+    desk.ask("bob", "k5", "b").await.ok(201);
+    assert_eq!(desk.done().await, [5, 5, 2], "what is not over stays, whoever asks");
+}
