@@ -13,6 +13,8 @@ pub(crate) const ROWS: usize = 20;
 /// Each of these has one in 25 of all sessions (tests/lists.sql).
 const MACHINE: &str = "TTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTTQ";
 const PERSON: &str = "bob@example.com";
+
+/// The n-th row of a kind, as lists.sql numbers it.
 fn id(kind: &str, n: u32) -> String {
     format!("01970000-{kind}-7000-8000-{n:012x}")
 }
@@ -33,6 +35,7 @@ impl List {
     }
 }
 
+/// Every list with each of its filters.
 pub(crate) fn lists() -> Vec<List> {
     let mut all = Vec::new();
     let mut list = |path, query: String, key, rows: String| all.push(List { path, query, key, rows });

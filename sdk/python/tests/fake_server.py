@@ -144,7 +144,8 @@ class FakeServer:
         if self.sign_refusals and nonce is not None and 401 <= status <= 410:
             now = int(self.now())
             claims = {"iss": self.issuer, "iat": now, "exp": now + 60, "nonce": self.answer_nonce or nonce, "code": code, "license": NUMBER}
-            claims |= {name: members[name] for name in ("reason",) if name in members}
+            if "reason" in members:
+                claims["reason"] = members["reason"]
             said |= {"refusal": self.signer.refusal(claims | self.tweak), "certificate": self.signer.certificate}
         headers = {"content-type": "application/problem+json", "x-request-id": "r-1"}
         if "retry_after" in members:
