@@ -3,6 +3,7 @@
 mod config;
 mod extract;
 mod problem;
+mod rate;
 mod rim;
 mod serve;
 mod telemetry;
