@@ -31,7 +31,7 @@ const QUICK: Size = Size { time: Duration::from_secs(2), turns: 1, seats: &[10_0
 
 pub(crate) fn help() -> String {
     format!(
-        "./dev bench           measure everything (about ten minutes)\n\
+        "./dev bench           measure everything (five to six minutes)\n\
          ./dev bench --quick   the same, shorter and with smaller pools: to see that it works, not to quote\n\
          ./dev bench --only a,b  only these parts, of: {}\n\
          ./dev bench --cold    the same as --only cold\n",

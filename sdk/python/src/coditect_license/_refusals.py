@@ -53,7 +53,8 @@ def read(reply: Reply, body: Mapping[str, Any], request: Request, expected: Expe
     for name in ("code", "reason"):
         signed, plain = claims.get(name), body.get(name)
         if signed != plain:
-            return errors.ServerUnreachable(f"Somebody changed a refusal on its way: signed is {signed}, said was {plain}.", retry_after)
+            changed = f"Somebody changed the {name} of a refusal on its way: signed is {signed}, said was {plain}."
+            return errors.ServerUnreachable(changed, retry_after)
     return refused(code, str(detail), body, request_id)
 
 
