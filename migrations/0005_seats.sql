@@ -8,6 +8,11 @@ create table pools (
   surplus     int not null default 0 check (surplus >= 0), -- rows not retired above seats_total: still held when the pool was shrunk
   epoch       bigint not null default 0,                   -- rises with every rebuild and every change made without a ticket
   status      text not null default 'active' check (status in ('active', 'suspended', 'revoked')), -- follows the license
+  rebuilt_epoch bigint not null default 0,                 -- the epoch of the latest rebuild; only a copy of it may tell what it knows
+  -- Leases outlive the setting they were given by (0014_rebuild_pool.sql).
+  lease_ms    bigint not null default 0,                   -- the longest that the present copy in Redis gives
+  longer_ms   bigint not null default 0,                   -- the longest that copies before it gave …
+  longer_until timestamptz,                                -- … which may be out until then
   changed_at  timestamptz,                                 -- when a change was made without a ticket: Redis may not have heard of it
   opens_at    timestamptz,                                 -- no seat is given before: the records were restored (0017_restore.sql)
   -- The reaper's share. hashtextextended is stable within a major version; a changed share only changes who looks.

@@ -1,8 +1,12 @@
 -- Begins a rebuild: a new epoch, and everything Redis must know, read under it. Waits for grants under way (they hold the pool FOR SHARE).
 -- No row: no such pool. Times are Unix milliseconds, 0 for none.
-create function rebuild_pool(p_tenant uuid, p_pool uuid)
+--   p_frozen          the epoch of the copy that nobody is answered from any more
+--   p_lease, p_drain  what the new copy gives leases of, and how long a deposed primary may answer, ms
+-- previous_epoch: of the rebuild before, whoever began it. lease: the longest that may be out, p_lease or a longer one given before. A service
+-- that gives longer ones than a copy was made for takes it for cold, so no lease is given that is not known here.
+create function rebuild_pool(p_tenant uuid, p_pool uuid, p_frozen bigint, p_lease bigint, p_drain bigint)
 returns table (
-  epoch bigint, seats_total int, status text, status_since bigint, not_before bigint, expires bigint, opens bigint, holder_by text, processes int,
+  epoch bigint, previous_epoch bigint, lease bigint, seats_total int, status text, status_since bigint, not_before bigint, expires bigint, opens bigint, holder_by text, processes int,
   key_hmacs text, product text, facts jsonb,
   seat_nos int[], holders text[], held_since bigint[], hold_until bigint[],          -- seats not retired, in order
   session_ids uuid[], session_attempts uuid[], session_seats int[], session_labels text[] -- open sessions
@@ -11,8 +15,27 @@ declare
   pool pools; license licenses;
 begin
   perform set_config('app.tenant_id', p_tenant::text, true);
-  update pools p set epoch = p.epoch + 1 where p.tenant_id = p_tenant and p.pool_id = p_pool returning * into pool;
+  select * into pool from pools p where p.tenant_id = p_tenant and p.pool_id = p_pool for update;
   if not found then return; end if;
+  previous_epoch := pool.rebuilt_epoch;
+  if p_frozen <> pool.rebuilt_epoch then
+    -- The latest copy may not be gone (a rebuild that came too late bumped the epoch and made none): it may have given its leases until now.
+    if pool.longer_ms > 0 then
+      pool.longer_until := greatest(pool.longer_until, now() + make_interval(secs => (pool.longer_ms + p_drain) / 1000.0));
+    end if;
+  elsif pool.longer_until <= now() then
+    pool.longer_ms := 0;
+    pool.longer_until := null;
+  end if;
+  if pool.lease_ms > p_lease then
+    pool.longer_ms := greatest(pool.longer_ms, pool.lease_ms);
+    pool.longer_until := greatest(pool.longer_until, now() + make_interval(secs => (pool.lease_ms + p_drain) / 1000.0));
+  end if;
+  lease := greatest(p_lease, pool.longer_ms);
+  update pools p
+  set epoch = p.epoch + 1, rebuilt_epoch = p.epoch + 1, lease_ms = p_lease, longer_ms = pool.longer_ms, longer_until = pool.longer_until
+  where p.tenant_id = p_tenant and p.pool_id = p_pool
+  returning * into pool;
   select * into license from licenses l where l.tenant_id = p_tenant and l.license_id = pool.license_id;
   epoch := pool.epoch;
   seats_total := pool.seats_total;
@@ -52,4 +75,4 @@ create function license_facts(license licenses, p_seats_total int) returns jsonb
     'offline', jsonb_build_object('policy', license.offline_policy, 'grace_hours', license.grace_hours),
     'facts_version', license.facts_version, 'hide_holders', license.hide_holders)
 $$;
-grant execute on function rebuild_pool(uuid, uuid), unix_ms(timestamptz), license_facts(licenses, int) to service, reaper, admin;
+grant execute on function rebuild_pool(uuid, uuid, bigint, bigint, bigint), unix_ms(timestamptz), license_facts(licenses, int) to service, reaper, admin;

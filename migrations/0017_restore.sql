@@ -7,7 +7,8 @@ declare t uuid; pools_done bigint := 0; n bigint;
 begin
   for t in select tenant_id from directory.license_numbers union select tenant_id from directory.identity_tenants loop
     perform set_config('app.tenant_id', t::text, true);
-    update pools p set epoch = p.epoch + 1000000, opens_at = now() + p_lease where p.tenant_id = t;
+    update pools p set epoch = p.epoch + 1000000, rebuilt_epoch = 0, opens_at = now() + greatest(p_lease, make_interval(secs => greatest(p.lease_ms, p.longer_ms) / 1000.0))
+    where p.tenant_id = t;
     get diagnostics n = row_count;
     pools_done := pools_done + n;
     update seats s set hold_until = now() where s.tenant_id = t and s.holder is null; -- retired ones too: they may come back

@@ -7,7 +7,7 @@
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// Why a question could not be answered. The text is for logs; clients see only what belongs to the [`Code`].
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// Redis did not answer, refused for memory, or answered what no script of ours says.
     #[error("seat store: {0}")]

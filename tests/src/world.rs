@@ -141,6 +141,18 @@ impl World {
         instance(self.seats_with(clock.clone()), &self.database, self.timing, clock).await
     }
 
+    /// Another instance that gives leases of another length, as during a rollout of the setting.
+    pub async fn instance_timed(&self, timing: Timing) -> Moves {
+        let seats = Seats::new(&self.redis.url(), self.replication_id, timing, self.clock.clone()).unwrap();
+        instance(seats, &self.database, timing, self.clock.clone()).await
+    }
+
+    /// What people do, by an admin function that gives leases of another length.
+    pub fn manage_timed(&self, timing: Timing) -> Manage {
+        let seats = Seats::new(&self.redis.url(), self.replication_id, timing, self.clock.clone()).unwrap();
+        Manage::new(seats, self.admin.clone())
+    }
+
     /// The seat store, for tests that speak to it directly.
     pub fn seats(&self) -> Seats {
         self.seats_with(self.clock.clone())
@@ -227,7 +239,7 @@ impl World {
 
     /// How a key of the pool is spelt.
     pub fn key(&self, suffix: &str) -> String {
-        format!("{{{}/{}}}:{suffix}", self.license.pool.license, self.license.pool.pool)
+        format!("{{{}}}/{}:{suffix}", self.license.pool.license, self.license.pool.pool)
     }
 
     /// What Redis knows of the pool now, for [`World::restore`].
@@ -267,6 +279,16 @@ impl World {
     pub async fn try_kick(&self, seat: u32, force: bool) -> license_core::Result<bool> {
         let license = &self.license;
         self.manage.kick(license.tenant, license.pool_id, &license.pool, seat, force, "a test").await
+    }
+
+    /// Suspends the license.
+    pub async fn suspend(&self) {
+        assert!(self.manage.suspend(self.license.tenant, self.license.id).await.unwrap());
+    }
+
+    /// Resumes the license.
+    pub async fn resume(&self) {
+        assert!(self.manage.resume(self.license.tenant, self.license.id).await.unwrap());
     }
 
     /// Changes how many seats the pool has.

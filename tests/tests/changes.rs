@@ -143,7 +143,7 @@ async fn validate_says_what_an_acquire_would_and_takes_no_seat() {
     let a = world.machine("a");
     let ask = async |machine: &license_tests::Machine| {
         let request = &machine.request;
-        world.moves.validate(&request.key, Some(&request.hardware), &request.pool).await.unwrap()
+        world.moves.validate(&request.key, Some(&request.hardware), None, &request.pool).await.unwrap()
     };
     let validate::Outcome::Valid(valid) = ask(&a).await else { panic!("valid") };
     assert_eq!((valid.held, valid.seats_total, valid.has_seat), (0, 2, false));

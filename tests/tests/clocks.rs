@@ -5,7 +5,7 @@
 use license_core::moves::steps::Step;
 use license_tests::{
     World,
-    client::{alive, beat, gone, release},
+    client::{alive, beat, gone, open, release},
 };
 use std::time::Duration;
 
@@ -95,4 +95,41 @@ async fn a_redis_clock_that_was_ahead_and_put_right_does_not_vouch_for_a_service
     ahead.set_redis_ahead_ms(-hour);
     world.machine("b").turned_away(&world.instance_with(ahead).await).await;
     alive(&world.moves, &a_seat).await;
+}
+
+#[tokio::test]
+async fn a_redis_clock_years_ahead_for_one_heartbeat_leases_no_seat_for_years() {
+    let decade = 315_360_000_000;
+    for swept in [true, false] {
+        let world = World::with_seats(2).await;
+        let a_seat = world.machine("a").seated(&world.moves).await;
+        world.clock.set_redis_ahead_ms(decade);
+        alive(&world.moves, &a_seat).await;
+        world.clock.set_redis_ahead_ms(0);
+        // Who comes after it was put right is not told a lease of years either.
+        world.machine("b").seated(&world.moves).await;
+        let c = world.machine("c");
+        c.turned_away(&world.moves).await;
+        if swept {
+            world.sweep().await;
+        }
+        world.pass(Duration::from_secs(7200));
+        c.seated(&world.moves).await;
+        world.machine("d").seated(&world.moves).await;
+    }
+}
+
+#[tokio::test]
+async fn a_redis_clock_that_was_ahead_by_an_hour_keeps_no_unfinished_ending_waiting() {
+    let world = World::with_seats(1).await;
+    let a_seat = world.machine("a").seated(&world.moves).await;
+    let b_seat = world.machine("a").restarted().seated(&world.moves).await;
+    world.clock.set_redis_ahead_ms(3_600_000);
+    world.moves.steps().cut(Step::Release); // claimed in Redis, at a time that has not come; the records never hear of it
+    world.moves.release(&open(&b_seat)).await.unwrap_err();
+    world.clock.set_redis_ahead_ms(0);
+    release(&world.moves, &a_seat).await;
+    world.pass(Duration::from_millis(world.timing.reclaim_ms() as u64 + 1));
+    world.sweep().await;
+    assert_eq!(world.count(OPEN).await, 0);
 }

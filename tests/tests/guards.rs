@@ -369,10 +369,15 @@ async fn no_script_is_sent_over_an_old_connection() {
 async fn a_rebuild_repeated_after_h_was_lost_does_not_forget_what_was_granted_in_between() {
     let world = World::with_seats(1).await;
     let pool = &world.license.pool;
-    let NonceAnswer::Nonce(nonce) = world.seats().nonce(pool).await.unwrap() else {
+    let NonceAnswer::Nonce { nonce, .. } = world.seats().nonce(pool).await.unwrap() else {
         panic!("a cold copy gives a nonce")
     };
-    let snapshot = world.service().rebuild_pool(world.license.tenant, world.license.pool_id).await.unwrap().unwrap();
+    let snapshot = world
+        .service()
+        .rebuild_pool(world.license.tenant, world.license.pool_id, 0, &world.timing)
+        .await
+        .unwrap()
+        .unwrap();
     assert!(world.seats().rebuild(pool, &nonce, &snapshot).await.unwrap());
     let a_seat = world.machine("a").seated(&world.moves).await;
     world.forget("h").await;

@@ -41,7 +41,7 @@ impl Timing {
         self.ttl / 72
     }
 
-    /// The lease of every holder after a rebuild, in milliseconds.
+    /// The lease of every holder after a rebuild, in milliseconds, where no longer one than ours is out.
     pub fn rebuild_lease_ms(&self) -> i64 {
         (self.ttl + self.drain).as_millis() as i64
     }

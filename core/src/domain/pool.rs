@@ -7,6 +7,11 @@ use super::id::{Attempt, Holder, PoolId, SeatNo, SessionId, TenantId};
 pub struct Snapshot {
     /// The new epoch.
     pub epoch: u64,
+    /// The epoch of the rebuild before this one, whoever began it; 0 if there was none, or the records were restored since. Only a copy of
+    /// that epoch may tell what it knows.
+    pub previous_epoch: u64,
+    /// The longest lease that may be out, ms: ours, or a longer one that was given before the setting was lowered.
+    pub lease_ms: i64,
     /// The organization.
     pub tenant: TenantId,
     /// The pool.

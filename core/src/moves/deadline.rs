@@ -17,6 +17,12 @@ impl Deadline {
         Self(Instant::now() + time)
     }
 
+    /// Waits for somebody else's work until the time is over.
+    pub(super) async fn wait<T>(self, room: &'static str, work: impl Future<Output = T>) -> Result<T> {
+        let left = self.0.saturating_duration_since(Instant::now());
+        tokio::time::timeout(left, work).await.map_err(|_| Error::Deadline(room))
+    }
+
     /// Fails once the time is over, naming the room that was waited for.
     pub(super) fn check(self, room: &'static str) -> Result<()> {
         if Instant::now() < self.0 { Ok(()) } else { Err(Error::Deadline(room)) }

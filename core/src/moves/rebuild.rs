@@ -1,11 +1,15 @@
 //! The one repair: a cold or stale copy is rebuilt from the records under a new epoch.
+//!
+//! Of all instances one rebuilds a pool at a time, and the others wait, or take over where it falls silent (nonce.lua). Within an instance a
+//! rebuild is a task of its own: every request that needs the pool waits for it, each until its own deadline, and it goes on when they have
+//! given up. So a pool that takes longer than a request is rebuilt once, and not begun again by every request.
 
 use super::{
     deadline::Deadline,
     steps::{Step, Steps},
 };
 use crate::{
-    Result,
+    Error, Result,
     domain::{
         id::{PoolId, TenantId},
         secret,
@@ -15,56 +19,143 @@ use crate::{
 };
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
+use tokio::sync::watch;
+use tracing::Instrument;
 
-/// Rebuilds pools, each by one caller of this instance at a time.
+/// How often a rebuilder says that it goes on: four times in the 2 s after which another would take over.
+const GO_ON: Duration = Duration::from_millis(500);
+
+/// What became of a rebuild: true once the copy is warm, false where the records know no such pool. `None`: under way.
+type Outcome = Option<Result<bool>>;
+
+/// Rebuilds pools, each by one task of this instance at a time.
 #[derive(Clone)]
 pub(super) struct Rebuilds {
     seats: Seats,
     records: Records,
     steps: Steps,
-    under_way: Arc<Mutex<HashMap<PoolKey, Weak<tokio::sync::Mutex<()>>>>>,
+    under_way: UnderWay,
+}
+
+#[derive(Clone, Default)]
+struct UnderWay(Arc<Mutex<HashMap<PoolKey, watch::Sender<Outcome>>>>);
+
+impl UnderWay {
+    fn map(&self) -> MutexGuard<'_, HashMap<PoolKey, watch::Sender<Outcome>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Takes a rebuild out of the list when its task ends, however that is.
+struct Entry {
+    under_way: UnderWay,
+    key: PoolKey,
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.under_way.map().remove(&self.key);
+    }
 }
 
 impl Rebuilds {
     pub(super) fn new(seats: Seats, records: Records, steps: Steps) -> Self {
-        Self { seats, records, steps, under_way: Arc::default() }
+        Self { seats, records, steps, under_way: UnderWay::default() }
     }
 
     /// Returns once the copy is warm. False: the records know no such pool.
     pub(super) async fn warm(&self, key: &PoolKey, tenant: TenantId, pool: PoolId, deadline: Deadline) -> Result<bool> {
-        let turn = self.turn(key);
-        let _mine = turn.lock().await;
+        let mut told = self.join(key, tenant, pool);
+        // Redis answers at once, or fails by itself: what takes so long is the records, asked here or by another instance.
+        let told = deadline.wait("records", told.wait_for(Option::is_some)).await?;
+        match told.as_deref() {
+            Ok(Some(outcome)) => outcome.clone(),
+            _ => Err(Error::Internal("a rebuild ended without a word".into())),
+        }
+    }
+
+    /// The rebuild under way, or one that begins now.
+    fn join(&self, key: &PoolKey, tenant: TenantId, pool: PoolId) -> watch::Receiver<Outcome> {
+        let mut under_way = self.under_way.map();
+        if let Some(rebuild) = under_way.get(key) {
+            return rebuild.subscribe();
+        }
+        let (tell, told) = watch::channel(None);
+        under_way.insert(key.clone(), tell.clone());
+        let entry = Entry { under_way: self.under_way.clone(), key: key.clone() };
+        let rebuilds = self.clone();
+        let task = async move {
+            let outcome = rebuilds.until_warm(&entry.key, tenant, pool, &tell).await;
+            // Before it is told: who finds the copy cold after this begins another.
+            drop(entry);
+            tell.send_replace(Some(outcome));
+        };
+        tokio::spawn(task.in_current_span());
+        told
+    }
+
+    async fn until_warm(
+        &self,
+        key: &PoolKey,
+        tenant: TenantId,
+        pool: PoolId,
+        waiting: &watch::Sender<Outcome>,
+    ) -> Result<bool> {
         loop {
-            // Redis answers at once, or fails by itself: what takes so long is the records, asked here or by another instance.
-            deadline.check("records")?;
             match self.seats.nonce(key).await? {
                 NonceAnswer::Warm => return Ok(true),
+                // While somebody else is at it, and nobody waits here any more, there is nothing to go on for.
+                NonceAnswer::Wait if waiting.receiver_count() == 0 => return Err(Error::Deadline("records")),
                 NonceAnswer::Wait => tokio::time::sleep(draw_wait()).await,
-                NonceAnswer::Nonce(nonce) => {
-                    // The order is the proof: the records are read after this incarnation of the copy gave its nonce.
-                    let Some(snapshot) = self.records.rebuild_pool(tenant, pool).await? else { return Ok(false) };
-                    self.steps.done(Step::RebuildPool).await?;
-                    if self.seats.rebuild(key, &nonce, &snapshot).await? {
-                        tracing::info!(license = %key.license, pool = %key.pool, epoch = snapshot.epoch, "pool rebuilt");
-                        return Ok(true);
+                NonceAnswer::Nonce { nonce, frozen } => {
+                    let done = tokio::select! {
+                        done = self.rebuild(key, tenant, pool, &nonce, frozen) => done?,
+                        () = self.until_lost(key, &nonce) => Some(false),
+                    };
+                    match done {
+                        None => return Ok(false),
+                        Some(true) => return Ok(true),
+                        Some(false) => {
+                            tracing::info!(license = %key.license, pool = %key.pool, "a rebuild came too late")
+                        }
                     }
                 }
             }
         }
     }
 
-    fn turn(&self, key: &PoolKey) -> Arc<tokio::sync::Mutex<()>> {
-        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(turn) = under_way.get(key).and_then(Weak::upgrade) {
-            return turn;
+    /// One rebuild. `None`: no such pool. False: the nonce was lost, or a newer copy stands.
+    async fn rebuild(
+        &self,
+        key: &PoolKey,
+        tenant: TenantId,
+        pool: PoolId,
+        nonce: &str,
+        frozen: u64,
+    ) -> Result<Option<bool>> {
+        // The order is the proof: the records are read after this incarnation of the copy gave its nonce.
+        let Some(snapshot) = self.records.rebuild_pool(tenant, pool, frozen, self.seats.timing()).await? else {
+            return Ok(None);
+        };
+        self.steps.done(Step::RebuildPool).await?;
+        let rebuilt = self.seats.rebuild(key, nonce, &snapshot).await?;
+        if rebuilt {
+            tracing::info!(license = %key.license, pool = %key.pool, epoch = snapshot.epoch, "pool rebuilt");
         }
-        under_way.retain(|_, turn| turn.strong_count() > 0);
-        let turn = Arc::default();
-        under_way.insert(key.clone(), Arc::downgrade(&turn));
-        turn
+        Ok(Some(rebuilt))
+    }
+
+    /// Says again and again that the rebuild goes on; ends when it is no longer ours. What Redis does not hear is said again.
+    async fn until_lost(&self, key: &PoolKey, nonce: &str) {
+        loop {
+            tokio::time::sleep(GO_ON).await;
+            if matches!(self.seats.keep(key, nonce).await, Ok(false)) {
+                return;
+            }
+        }
     }
 }
 

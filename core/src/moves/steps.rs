@@ -63,11 +63,12 @@ mod testing {
     use std::{
         collections::HashMap,
         sync::{Arc, Mutex, PoisonError},
+        time::Duration,
     };
     use tokio::sync::oneshot;
 
     #[derive(Clone, Debug, Default)]
-    pub(super) struct Armed(Arc<Mutex<HashMap<Step, Action>>>);
+    pub(super) struct Armed(Arc<Mutex<HashMap<Step, Action>>>, Arc<Mutex<HashMap<Step, Duration>>>);
 
     #[derive(Debug)]
     enum Action {
@@ -99,6 +100,11 @@ mod testing {
             self.armed.arm(step, Action::Cut);
         }
 
+        /// Every move that comes to `step` takes so much longer there, as where a store is slow.
+        pub fn slow(&self, step: Step, time: Duration) {
+            self.armed.1.lock().unwrap_or_else(PoisonError::into_inner).insert(step, time);
+        }
+
         /// The next move that comes to `step` is held there, as if its process had been stopped.
         pub fn hold(&self, step: Step) -> Held {
             let (reached, reached_rx) = oneshot::channel();
@@ -114,6 +120,8 @@ mod testing {
         }
 
         pub(super) async fn done(&self, step: Step) -> Result<()> {
+            let slow = self.1.lock().unwrap_or_else(PoisonError::into_inner).get(&step).copied();
+            tokio::time::sleep(slow.unwrap_or_default()).await;
             let action = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&step);
             match action {
                 None => Ok(()),

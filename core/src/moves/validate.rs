@@ -14,9 +14,9 @@ use crate::{
 /// The answer to a validate.
 #[derive(Clone, Debug)]
 pub enum Outcome {
-    /// It would give a seat if one is free.
+    /// The license gives seats; whether to this holder now, it says.
     Valid(Box<Valid>),
-    /// It would not.
+    /// It gives none.
     Refused(Refusal, Box<Facts>),
     /// As for acquire.
     BadKey,
@@ -25,22 +25,30 @@ pub enum Outcome {
 }
 
 impl Moves {
-    /// Says what a key is good for.
+    /// Says what a key is good for: what a new process of this machine and instance would be told if it asked for a seat now. Who does not
+    /// say who it is, is somebody new.
     ///
     /// # Errors
     /// If a store could not be asked in time.
-    pub async fn validate(&self, key: &LicenseKey, hardware: Option<&ClientPart>, pool: &PoolName) -> Result<Outcome> {
+    pub async fn validate(
+        &self,
+        key: &LicenseKey,
+        hardware: Option<&ClientPart>,
+        instance: Option<&ClientPart>,
+        pool: &PoolName,
+    ) -> Result<Outcome> {
         let deadline = Deadline::of_request();
         let hashes = key.hashes(&self.settings.peppers);
         if self.is_wrong(key.number(), &hashes) {
             return Ok(Outcome::BadKey);
         }
         let pool = PoolKey { license: key.number(), pool: pool.clone() };
-        let machine = hardware.map(|h| Holder::machine(pool.license, h));
+        let by_machine = hardware.map(|h| Holder::machine(pool.license, h));
+        let by_process = hardware.zip(instance).map(|(h, i)| Holder::process(pool.license, h, i));
         let mut judged = false;
         loop {
             deadline.check("seats")?;
-            match self.seats.validate(&pool, &hashes, machine).await? {
+            match self.seats.validate(&pool, &hashes, by_machine, by_process).await? {
                 Warm::Said(ValidateAnswer::Valid(valid)) => return Ok(Outcome::Valid(valid)),
                 Warm::Said(ValidateAnswer::Refused(refusal, facts)) => return Ok(Outcome::Refused(refusal, facts)),
                 Warm::Said(ValidateAnswer::BadKey(epoch)) => {

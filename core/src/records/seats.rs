@@ -5,6 +5,7 @@ use crate::{
     Error, Result, clock,
     domain::{
         id::{Attempt, Holder, Hw, PoolId, SeatNo, SessionId, TenantId},
+        lease::Timing,
         pool::{OpenSession, RebuiltSeat, SeatClaim, SessionClaim, Snapshot},
     },
 };
@@ -12,6 +13,9 @@ use sqlx::{Row, postgres::PgRow};
 use std::{collections::HashMap, time::Duration};
 use time::OffsetDateTime;
 use uuid::Uuid;
+
+/// How long reading a large pool may take: longer than any request, since the rebuild outlives the request that began it.
+const REBUILD_PATIENCE: &str = "20s";
 
 /// What ACQUIRE decided and the records should write down.
 #[derive(Clone, Debug)]
@@ -220,18 +224,35 @@ impl Records {
         }
     }
 
-    /// Begins a rebuild: bumps the pool's epoch and reads everything Redis must know under it. `None`: no such pool.
+    /// Begins a rebuild: bumps the pool's epoch and reads everything Redis must know under it. `timing` is what the new copy will give leases
+    /// by; a longer one that was given before stays known until it is over. `frozen`: the epoch of the copy that nobody is answered from any
+    /// more, as NONCE told it. `None`: no such pool.
     ///
     /// # Errors
     /// [`Error::Records`]; the epoch may have risen all the same.
-    pub async fn rebuild_pool(&self, tenant: TenantId, pool_id: PoolId) -> Result<Option<Snapshot>> {
+    pub async fn rebuild_pool(
+        &self,
+        tenant: TenantId,
+        pool_id: PoolId,
+        frozen: u64,
+        timing: &Timing,
+    ) -> Result<Option<Snapshot>> {
         let row = self
             .repeat(|pool| async move {
-                sqlx::query("select * from rebuild_pool($1, $2)")
+                let mut transaction = pool.begin().await?;
+                sqlx::query("select set_config('statement_timeout', $1, true)")
+                    .bind(REBUILD_PATIENCE)
+                    .execute(&mut *transaction)
+                    .await?;
+                let row = sqlx::query("select * from rebuild_pool($1, $2, $3, $4, $5)")
                     .bind(tenant.0)
                     .bind(pool_id.0)
-                    .fetch_optional(&pool)
-                    .await
+                    .bind(frozen as i64)
+                    .bind(timing.ttl_ms())
+                    .bind(timing.drain.as_millis() as i64)
+                    .fetch_optional(&mut *transaction)
+                    .await?;
+                transaction.commit().await.map(|()| row)
             })
             .await?;
         row.map(|row| snapshot(tenant, pool_id, &row).map_err(failed)).transpose()
@@ -241,6 +262,8 @@ impl Records {
 fn snapshot(tenant: TenantId, pool_id: PoolId, row: &PgRow) -> sqlx::Result<Snapshot> {
     Ok(Snapshot {
         epoch: row.try_get::<i64, _>("epoch")? as u64,
+        previous_epoch: row.try_get::<i64, _>("previous_epoch")? as u64,
+        lease_ms: row.try_get("lease")?,
         tenant,
         pool_id,
         seats_total: row.try_get::<i32, _>("seats_total")? as u32,

@@ -20,7 +20,7 @@ local no = refused()
 if not no and ARGV[11] ~= '' and ARGV[11] ~= h.product then no = {'PRODUCT', h.product} end
 if no then return rated() or no end
 if holder == '' then return {'NEEDS', 'instance_id'} end
-local attempt, session, label, opens = ARGV[8], ARGV[9], ARGV[10], tonumber(h.opens or 0)
+local attempt, session, label = ARGV[8], ARGV[9], ARGV[10]
 
 local function answer(word, k, id, t, displaced)
   local held = redis.call('HLEN', S)
@@ -30,57 +30,49 @@ local function answer(word, k, id, t, displaced)
   return out
 end
 
-local function full()
+-- A copy nobody held goes after a day, all of it, until a sweep finds that a grant was written down (reap.lua): a reservation that died must
+-- not keep for ever what no sweep looks at.
+local function passing()
+  for i = 1, 5 do redis.call('PEXPIRE', KEYS[i], 86400000) end
+end
+
+local word, k, t, more = decide(holder, attempt)
+if word == 'RENEWED' then -- a retry: it draws a fresh ticket, so that an older copy of it cannot overtake
+  t.seq = ticket()
+  put(k, t) ; raise(k, t, more) ; save()
+  return answer('RENEWED', k, more, t, 0)
+end
+if word == 'FULL' then
+  tame()
   redis.call('HINCRBY', H, 'denied', 1)
   local soon = redis.call('ZRANGEBYSCORE', Z, '(' .. int(reap_now), '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
-  return silent({'FULL', redis.call('HLEN', S), tonumber(h.cap), math.max(tonumber(soon[2] or 0), opens), now, h.facts})
+  local next_end = math.max(tonumber(soon[2] or 0), tonumber(h.opens or 0))
+  return silent({'FULL', redis.call('HLEN', S), tonumber(h.cap), next_end, now, h.facts})
 end
--- The records were restored to an earlier point: who holds a seat by them may have left it to somebody they know nothing of.
-if opens > reap_now then return full() end
+local wait = rated()
+if wait then return wait end
+if word == 'TOOMANY' then return {'TOOMANY', tonumber(h.processes)} end
 
-local k = redis.call('HGET', M, holder)
-if k then
-  local t = seat(k)
-  local live = 0
-  for id, its in sessions(t) do
-    if t.state == 'L' and not lapsed(lease_end(k, t, id)) then
-      if its == attempt then -- a retry: it draws a fresh ticket, so that an older copy of it cannot overtake
-        t.seq = ticket()
-        put(k, t) ; raise(k, t, id) ; save()
-        return answer('RENEWED', k, id, t, 0)
-      end
-      live = live + 1
-    end
-  end
-  local wait = rated()
-  if wait then return wait end
-  if live >= tonumber(h.processes) then return {'TOOMANY', tonumber(h.processes)} end
+if word == 'JOINED' then
   for id in sessions(t) do -- each has its own lease from now on
     local its = lease_end(k, t, id)
     -- grant_seat will end those that lapsed: a late heartbeat must not revive them. Claimed ones are over by any clock.
     if t.state == 'X' or lapsed(its) then its = 0 end
     redis.call('ZADD', N, int(its), of(k, id))
   end
-  if t.state == 'X' then t.since = now end
+  if t.state == 'X' then t.since = time end
   t.state, t.seq, t.label = 'L', ticket(), label
   t.sessions = (t.sessions == '' and '' or t.sessions .. ',') .. session .. ':' .. attempt
   put(k, t) ; raise(k, t, session) ; save()
+  if h.sessions == '0' and redis.call('PTTL', H) > 0 then passing() end
   return answer('GRANTED', k, session, t, 0)
 end
 
-local first = redis.call('ZRANGE', Z, 0, 0, 'WITHSCORES')
--- Counted are those whose lease goes on: in a pool that was shrunk while it was full the dead must not keep the living out.
-local live = redis.call('ZCOUNT', Z, '(' .. int(reap_now), '+inf')
-if not first[1] or not lapsed(tonumber(first[2])) or live >= tonumber(h.cap) then return full() end
-local wait = rated()
-if wait then return wait end
-local old = seat(first[1])
-k = first[1]
-if old then -- the lapsed holder's processes leave with it
-  redis.call('HDEL', M, old.holder)
-  for id in sessions(old) do redis.call('ZREM', N, of(k, id)) end
+if t then -- the lapsed holder's processes leave with it
+  redis.call('HDEL', M, t.holder)
+  for id in sessions(t) do redis.call('ZREM', N, of(k, id)) end
 end
-local t = {holder = holder, state = 'L', seq = ticket(), since = now, sessions = session .. ':' .. attempt, label = label}
-put(k, t) ; redis.call('HSET', M, holder, k) ; raise(k, t, session) ; save()
-if tonumber(h.held) == 0 then rest() end
-return answer('GRANTED', k, session, t, old and tonumber(first[2]) or 0)
+local mine = {holder = holder, state = 'L', seq = ticket(), since = time, sessions = session .. ':' .. attempt, label = label}
+put(k, mine) ; redis.call('HSET', M, holder, k) ; raise(k, mine, session) ; save()
+if h.held == '0' then passing() end
+return answer('GRANTED', k, session, mine, t and more or 0)

@@ -112,16 +112,29 @@ pub enum AcquireAnswer {
     TooMany(u32),
 }
 
-/// What VALIDATE says of a license that would give seats.
+/// Whether an acquire would get a seat now, by the lines that ACQUIRE itself decides by (decide.lua).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prospect {
+    /// It would.
+    Seat,
+    /// Every seat is held or waits for a lease to end.
+    Full,
+    /// The holder's seat carries as many live processes as allowed.
+    TooMany,
+}
+
+/// What VALIDATE says of a license that gives seats.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Valid {
+    /// Whether an acquire would get one.
+    pub prospect: Prospect,
     /// What the license says.
     pub facts: Facts,
     /// Seats held.
     pub held: u32,
     /// Seats there are.
     pub seats_total: u32,
-    /// Whether the machine asked about holds one of them.
+    /// Whether the holder asked about has one of them.
     pub has_seat: bool,
     /// Redis time of the answer, ms.
     pub now_ms: i64,
@@ -132,7 +145,7 @@ pub struct Valid {
 /// What VALIDATE answers when the copy is warm.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ValidateAnswer {
-    /// It would give a seat if one is free.
+    /// The license gives seats.
     Valid(Box<Valid>),
     /// As for ACQUIRE.
     BadKey(u64),
@@ -184,15 +197,23 @@ impl Seats {
         &self,
         pool: &PoolKey,
         key_hashes: &[String],
-        machine: Option<Holder>,
+        by_machine: Option<Holder>,
+        by_process: Option<Holder>,
     ) -> Result<Warm<ValidateAnswer>> {
-        let arguments = [key_hashes.join(" "), machine.map(|h| h.to_string()).unwrap_or_default()];
+        let spelt = |holder: Option<Holder>| holder.map(|h| h.to_string()).unwrap_or_default();
+        let arguments = [key_hashes.join(" "), spelt(by_machine), spelt(by_process)];
         let mut reply = self.run(&scripts::VALIDATE, pool, &[], &arguments).await?;
         Ok(Warm::Said(match reply.word() {
             "COLD" => return Ok(Warm::Cold(reply.take()?)),
             "BADKEY" => ValidateAnswer::BadKey(reply.take()?),
             "REFUSED" => ValidateAnswer::Refused(reply.refusal()?, Box::new(reply.facts()?)),
             "VALID" => ValidateAnswer::Valid(Box::new(Valid {
+                prospect: match reply.take::<String>()?.as_str() {
+                    "JOINED" | "TAKEN" => Prospect::Seat,
+                    "FULL" => Prospect::Full,
+                    "TOOMANY" => Prospect::TooMany,
+                    other => return Err(crate::Error::Seats(format!("unknown prospect {other}"))),
+                },
                 facts: reply.facts()?,
                 held: reply.take()?,
                 seats_total: reply.take()?,

@@ -12,7 +12,7 @@ if no then return no end
 local every = tonumber(ARGV[7])
 -- Its lease says when it came last: who keeps a pace leaves no key behind, and no limit can cost a lease that was just raised.
 local apart = now - (its - TTL)
-if every > 0 and (apart >= 0 and apart < every or redis.call('EXISTS', KEYS[7]) == 1) then
+if every > 0 and (apart < every or redis.call('EXISTS', KEYS[7]) == 1) then
   local wait = turn(KEYS[7], now, every, tonumber(ARGV[8]))
   if wait > 0 then return {'RATED', wait} end
 end

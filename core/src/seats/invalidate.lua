@@ -1,7 +1,13 @@
 -- INVALIDATE: marks a copy stale whose epoch the caller has proved old. The next caller rebuilds it.
 -- ARGV: [5] the epoch proved stale
 -- Answers STALE | NEWER
-if redis.call('EXISTS', H) == 1 and epoch <= tonumber(ARGV[5]) then
+local seen, r = tonumber(ARGV[5]), rebuilder()
+-- Also the copy that is being made of what was read before.
+if r and r.seen < seen then
+  r.seen = seen
+  enter(r)
+end
+if redis.call('EXISTS', H) == 1 and epoch <= seen then
   redis.call('HSET', H, 'stale', '1')
   return {'STALE'}
 end

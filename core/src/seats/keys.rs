@@ -1,4 +1,5 @@
-//! The one speller of keys. All keys of a pool share one hash tag, so that a cluster keeps them in one slot.
+//! The one speller of keys. All keys of a license share one hash tag, its number: a cluster keeps them in one slot, and one script may look at
+//! several of its pools.
 
 use crate::domain::{
     handle::SessionHandle,
@@ -15,7 +16,7 @@ pub struct PoolKey {
 }
 
 impl PoolKey {
-    /// `{<license>/<pool>}:` with the suffixes h, z, s, m, n, c, in the order scripts declare them.
+    /// `{<license>}/<pool>:` with the suffixes h, z, s, m, n, c, in the order scripts declare them.
     pub(super) fn keys(&self) -> [String; 6] {
         ["h", "z", "s", "m", "n", "c"].map(|suffix| self.key(suffix))
     }
@@ -31,7 +32,7 @@ impl PoolKey {
     }
 
     fn key(&self, suffix: &str) -> String {
-        format!("{{{}/{}}}:{suffix}", self.license, self.pool)
+        format!("{{{}}}/{}:{suffix}", self.license, self.pool)
     }
 }
 

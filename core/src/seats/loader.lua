@@ -1,17 +1,38 @@
--- Shared by LOAD and REBUILD: writes seats from ARGV[at] on. A held seat is live with the full lease, also when it has no session;
--- a kicked one stays free until the lease would be over; others are free.
-local function load_seats(z, s, m, n, at, lease)
+-- Shared by LOAD and REBUILD: writes seats from ARGV[at] on into z, s, m, n, and keeps what this node's copy knows.
+-- `previous` is the epoch of the latest rebuild that anybody began before this one. Where the copy is of that epoch, of this node, and whole,
+-- every answer since it was made came from it: its lease ends are those that clients were told, and who lapsed in it is over. Otherwise
+-- another node may have answered too, and everybody gets a full lease.
+-- Never more than the full lease: a clock that was years ahead must not lease seats through rebuilds too.
+-- A seat held without a session is nobody's: no process can believe in it. A kicked one stays free until its quarantine is over.
+local function load_seats(z, s, m, n, at, lease, previous)
+  local full = math.min(math.max(time, SERVICE), time + AHEAD) + lease
+  local keeps = h.stamp == rid and epoch == previous and whole()
+
+  -- The lease end of a session that Postgres knows as open on a seat.
+  local function goes_on(k, old, holder, id)
+    if not old then return full end
+    -- Claimed for its end, or taken over by somebody after it lapsed: Postgres was not told yet.
+    if old.state == 'X' or old.holder ~= holder then return OVER end
+    return has(old, id) and math.min(lease_end(k, old, id), full) or full
+  end
+
   for i = at, #ARGV, 6 do
     local k, holder, since, hold, label, list = ARGV[i], ARGV[i + 1], hex(ARGV[i + 2]), tonumber(ARGV[i + 3]), ARGV[i + 4], ARGV[i + 5]
+    local old = keeps and seat(k) or nil
+    local score = 0
     if holder ~= '' then
-      redis.call('ZADD', z, int(lease), k)
+      score = OVER
+      for id in list:gmatch('([^:,]+):') do
+        local its = goes_on(k, old, holder, id)
+        score = math.max(score, its)
+        if list:find(',', 1, true) then redis.call('ZADD', n, int(its), of(k, id)) end
+      end
       redis.call('HSET', s, k, table.concat({holder, 'L', '0', since, list, label}, '|'))
       redis.call('HSET', m, holder, k)
-      if list:find(',', 1, true) then
-        for id in list:gmatch('([^:,]+):') do redis.call('ZADD', n, int(lease), of(k, id)) end
-      end
-    else
-      redis.call('ZADD', z, hold >= 0 and int(math.max(hold, lease)) or 0, k)
+    elseif hold >= 0 then
+      local quarantine = keeps and not old and tonumber(redis.call('ZSCORE', Z, k) or 0) or 0
+      score = quarantine > 0 and math.min(quarantine, full) or full
     end
+    redis.call('ZADD', z, int(score), k)
   end
 end

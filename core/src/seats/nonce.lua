@@ -1,16 +1,17 @@
 -- NONCE: before a rebuild reads Postgres. Proves later that it was read after this incarnation of the copy asked.
--- ARGV: [5] a fresh random text, used if one must be drawn
--- Answers WARM (somebody else was faster) | WAIT (somebody else is at it) | NONCE nonce
--- c = nonce|replication id|issued|handed out|epoch of the last rebuild under it, gone after 10 s
+-- ARGV: [5] a fresh random text
+-- Answers WARM (somebody else was faster) | WAIT (somebody else is at it) | NONCE nonce frozen
+--   frozen: the epoch of this node's copy, which says nothing to anybody from here on; 0: there is none
 if warm() then return {'WARM'} end
-local c = redis.call('GET', C)
-if c then
-  local nonce, its, issued, handed, done = c:match('^([^|]+)|([^|]+)|(%d+)|(%d+)|(%d+)$')
-  if its == rid and now - issued < 10000 then
-    if now - handed < 2000 then return {'WAIT'} end
-    redis.call('SET', C, table.concat({nonce, rid, issued, int(now), done}, '|'), 'KEEPTTL')
-    return {'NONCE', nonce}
-  end
-end
-redis.call('SET', C, table.concat({ARGV[5], rid, int(now), int(now), '0'}, '|'), 'PX', 10000)
-return {'NONCE', ARGV[5]}
+local frozen = h.stamp == rid and epoch or 0
+local r = rebuilder()
+-- The same question again, its answer was lost.
+if r and r.nonce:sub(1, #ARGV[5] + 1) == ARGV[5] .. '.' then return {'NONCE', r.nonce, frozen} end
+-- Further ahead than a turn: the clock was put back.
+if r and r.till > time and r.till <= time + TURN then return {'WAIT'} end
+-- With the time of this very call: the same bytes, delivered late and again, give another nonce.
+local nonce = ARGV[5] .. '.' .. clock[1] .. '.' .. clock[2]
+go_on({nonce = nonce, seen = 0})
+-- What the rebuild keeps of the copy must not change while chunks are loaded, and it may have been warm for who gives shorter leases.
+if h.epoch then redis.call('HSET', H, 'stale', '1') end
+return {'NONCE', nonce, frozen}

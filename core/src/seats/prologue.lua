@@ -1,6 +1,6 @@
 -- Put in front of every script at compile time.
 -- KEYS of one pool, one hash tag: h settings, z seat -> lease end, s seat -> who, m holder -> seat, n seat/session -> lease end
--- (a seat's only session has the seat's and is not in n), c nonce.
+-- (a seat's only session has the seat's and is not in n), c who rebuilds.
 -- ARGV[1] the node's replication id, or '' to ask; [2] service clock, [3] TTL, [4] test clock (0: none), all ms. A script's own begin at [5].
 -- now: what extends. reap_now: what takes away; Redis and the service must agree that a lease is over.
 local H, Z, S, M, N, C = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
@@ -15,26 +15,31 @@ if rid == '' then
 end
 
 local names = {'stamp', 'epoch', 'seq', 'cap', 'seats', 'held', 'sessions', 'last', 'stale', 'status', 'status_since', 'not_before',
-  'expires', 'holder_by', 'processes', 'key_hmacs', 'tenant', 'pool', 'product', 'facts', 'denied', 'peak', 'counted', 'opens'}
+  'expires', 'holder_by', 'processes', 'key_hmacs', 'tenant', 'pool', 'product', 'facts', 'denied', 'peak', 'counted', 'opens', 'lease', 'longest'}
 local h = {}
 for i, value in ipairs(redis.call('HMGET', H, unpack(names))) do h[names[i]] = value end
 local epoch, seq = tonumber(h.epoch or 0), tonumber(h.seq or 0)
 
 local clock = redis.call('TIME')
 local time = TEST ~= 0 and TEST or clock[1] * 1000 + math.floor(clock[2] / 1000)
-local now = math.max(time, tonumber(h.last or 0))
+-- No clock that was ever ahead counts for more than this: a lease ends within two hours (for a TTL of up to one).
+local AHEAD = 7200000 - math.min(TTL, 3600000)
+local now = math.min(math.max(time, tonumber(h.last or 0)), time + AHEAD)
 -- Not by h.last: a Redis clock that was ahead once must not vouch for a service's for ever after.
 local reap_now = math.min(time, SERVICE)
 -- A lease counts from the later clock: one given by a clock that is behind must not lapse when it is put right. Bounded, so that a
 -- clock far ahead cannot lease seats for ever.
-local given = math.min(math.max(now, SERVICE), now + 7200000)
+local given = math.min(math.max(now, SERVICE), time + AHEAD)
 local function lapsed(lease_end) return lease_end <= reap_now end
 
--- Trusted only where the node that runs now has rebuilt this copy and no key of it was lost.
-local function warm()
-  return h.stamp == rid and h.stale ~= '1'
-    and tonumber(h.seats) == redis.call('ZCARD', Z) and tonumber(h.sessions) == redis.call('ZCARD', N)
+-- No key of the copy was lost.
+local function whole()
+  return tonumber(h.seats) == redis.call('ZCARD', Z) and tonumber(h.sessions) == redis.call('ZCARD', N)
     and tonumber(h.held) == redis.call('HLEN', S) and tonumber(h.held) == redis.call('HLEN', M)
+end
+-- Trusted only where the node that runs now has rebuilt this copy, and for leases no longer than those the records expect of it.
+local function warm()
+  return h.stamp == rid and h.stale ~= '1' and tonumber(h.lease or 0) >= TTL and whole()
 end
 
 local function int(x) return string.format('%.0f', x) end
@@ -104,9 +109,11 @@ local function refused()
   if tonumber(h.not_before) > math.max(now, SERVICE) then return {'REFUSED', 'not_started', tonumber(h.not_before)} end
   return nil
 end
+-- The lease end of whom a rebuild found to be over already: by any clock, and at no time that anybody should be shown.
+local OVER = 1
 -- Who has been silent longest: label, since, lease end of up to five.
 local function silent(answer)
-  for _, k in ipairs(redis.call('ZRANGEBYSCORE', Z, '(0', '+inf', 'LIMIT', 0, 5)) do
+  for _, k in ipairs(redis.call('ZRANGEBYSCORE', Z, '(' .. OVER, '+inf', 'LIMIT', 0, 5)) do
     local t = seat(k)
     if t then
       for _, v in ipairs({t.label, t.since, tonumber(redis.call('ZSCORE', Z, k))}) do answer[#answer + 1] = v end

@@ -8,13 +8,15 @@ local limit, age = tonumber(ARGV[6]), tonumber(ARGV[7])
 local seats, singles, ending = {}, {}, 0
 local function add(list, ...) for _, v in ipairs({...}) do list[#list + 1] = v end end
 local function claim(k, t, was)
-  t.seq, t.state, t.since = ticket(), 'X', now
+  t.seq, t.state, t.since = ticket(), 'X', time
   put(k, t)
   ending = ending + 1
   add(seats, tonumber(k), seq, was)
 end
-local function unfinished(t) return t.state == 'X' and now - t.since > age end
+-- Either way: a claim made by a clock that was ahead must not wait until that time has come.
+local function unfinished(t) return t.state == 'X' and math.abs(time - t.since) > age end
 
+tame()
 -- Lapsed seats, and quarantines that are served (no holder: nothing to mark, FREE looks at the score again).
 local over = redis.call('ZRANGEBYSCORE', Z, '(0', int(reap_now), 'WITHSCORES', 'LIMIT', 0, limit)
 for i = 1, #over, 2 do
@@ -34,11 +36,13 @@ for i = 1, #ends, 2 do
   elseif t and unfinished(t) then claim(k, t, 0) end
 end
 save()
-local minute, denied, peak = math.floor(now / 60000), 0, 0
+local minute, denied, peak = math.floor(time / 60000), 0, 0
 if tonumber(h.counted or 0) == minute then
   minute = 0
 else
   denied, peak = tonumber(h.denied or 0), tonumber(h.peak or 0)
   redis.call('HSET', H, 'counted', minute, 'denied', 0, 'peak', redis.call('HLEN', S) - ending)
 end
+-- A copy with a holder stays; the others go a day after their last holder.
+if (redis.call('PTTL', H) > 0) == (redis.call('EXISTS', S) == 1) then rest() end
 return {'REAPED', epoch, minute, denied, peak, redis.call('HLEN', S) - ending, seats, singles}

@@ -1,4 +1,4 @@
-//! NONCE, REBUILD and INVALIDATE: the one way into Redis.
+//! NONCE, KEEP, LOAD, REBUILD and INVALIDATE: the one way into Redis.
 
 use super::{
     Seats,
@@ -24,8 +24,14 @@ pub enum NonceAnswer {
     Warm,
     /// Somebody else is at it: look again in 20 to 50 ms.
     Wait,
-    /// Read the records now and rebuild with this within 10 s.
-    Nonce(String),
+    /// Read the records now and rebuild.
+    Nonce {
+        /// Good for one rebuild and for 2 s, unless [`Seats::keep`] is called within them.
+        nonce: String,
+        /// The epoch of the copy of this node that nobody is answered from any more; 0: there is none. For the records, which must know
+        /// whether the latest copy is among the living still.
+        frozen: u64,
+    },
 }
 
 impl Seats {
@@ -39,9 +45,18 @@ impl Seats {
         match reply.word() {
             "WARM" => Ok(NonceAnswer::Warm),
             "WAIT" => Ok(NonceAnswer::Wait),
-            "NONCE" => Ok(NonceAnswer::Nonce(reply.take()?)),
+            "NONCE" => Ok(NonceAnswer::Nonce { nonce: reply.take()?, frozen: reply.take()? }),
             _ => Err(reply.unknown()),
         }
+    }
+
+    /// Says that a rebuild goes on, so that nobody else begins one (keep.lua). False if it is no longer ours.
+    ///
+    /// # Errors
+    /// [`crate::Error::Seats`] if Redis did not answer.
+    pub async fn keep(&self, pool: &PoolKey, nonce: &str) -> Result<bool> {
+        let reply = self.run(&scripts::KEEP, pool, &[], &[nonce.to_owned()]).await?;
+        applied(&reply, "KEPT")
     }
 
     /// Replaces a pool's copy (rebuild.lua). False if the nonce is no longer good or a newer epoch stands: nothing was changed.
@@ -66,7 +81,9 @@ impl Seats {
         let held = snapshot.seats.iter().any(|seat| seat.holder.is_some());
         let (load, rebuild) =
             if held { (&scripts::LOAD_HELD, &scripts::REBUILD_HELD) } else { (&scripts::LOAD, &scripts::REBUILD) };
-        let common = [nonce.to_owned(), snapshot.epoch.to_string(), self.timing.rebuild_lease_ms().to_string()];
+        let lease_ms = snapshot.lease_ms.max(self.timing.ttl_ms()) + self.timing.drain.as_millis() as i64;
+        let common =
+            [nonce.to_owned(), snapshot.epoch.to_string(), snapshot.previous_epoch.to_string(), lease_ms.to_string()];
         let mut chunks: Vec<&[RebuiltSeat]> = snapshot.seats.chunks(size.max(1)).collect();
         let last = chunks.pop().unwrap_or_default();
         let shadow = pool.shadow_keys(snapshot.epoch);
@@ -77,7 +94,7 @@ impl Seats {
                 return Ok(false);
             }
         }
-        let settings = settings(snapshot);
+        let settings = settings(snapshot, self.timing.ttl_ms(), lease_ms);
         let mut arguments = common.to_vec();
         arguments.extend([
             snapshot.seats.len().to_string(),
@@ -117,8 +134,10 @@ fn applied(reply: &Reply, word: &str) -> Result<bool> {
     }
 }
 
-fn settings(snapshot: &Snapshot) -> Vec<String> {
+fn settings(snapshot: &Snapshot, ttl_ms: i64, longest_ms: i64) -> Vec<String> {
     let pairs = [
+        ("lease", ttl_ms.to_string()),
+        ("longest", longest_ms.to_string()),
         ("cap", snapshot.seats_total.to_string()),
         ("status", snapshot.status.clone()),
         ("status_since", snapshot.status_since_ms.to_string()),

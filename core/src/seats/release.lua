@@ -13,6 +13,6 @@ if not lapsed(latest) then
   save()
   return {'LEFT', epoch}
 end
-t.seq, t.state, t.since = ticket(), 'X', now
+t.seq, t.state, t.since = ticket(), 'X', time
 put(k, t) ; redis.call('ZADD', Z, 0, k) ; save()
 return {'VACATED', epoch, seq}

@@ -31,20 +31,21 @@ macro_rules! scripts {
 }
 
 scripts! {
-    ACQUIRE = DENY_OOM "turn.lua" "acquire.lua";
-    VALIDATE = READ_ONLY "validate.lua";
+    ACQUIRE = DENY_OOM "turn.lua" "decide.lua" "tame.lua" "acquire.lua";
+    VALIDATE = READ_ONLY "decide.lua" "validate.lua";
     HEARTBEAT = ALLOW_OOM "turn.lua" "heartbeat.lua";
     LOOK = READ_ONLY "look.lua";
     RELEASE = ALLOW_OOM "release.lua";
-    REAP = ALLOW_OOM "reap.lua";
+    REAP = ALLOW_OOM "tame.lua" "reap.lua";
     FREE = ALLOW_OOM "free.lua";
-    NONCE = ALLOW_OOM "nonce.lua";
-    INVALIDATE = ALLOW_OOM "invalidate.lua";
-    REBUILD = DENY_OOM "loader.lua" "rebuild.lua";
-    LOAD = DENY_OOM "loader.lua" "load.lua";
+    NONCE = ALLOW_OOM "rebuilder.lua" "nonce.lua";
+    KEEP = ALLOW_OOM "rebuilder.lua" "keep.lua";
+    INVALIDATE = ALLOW_OOM "rebuilder.lua" "invalidate.lua";
+    REBUILD = DENY_OOM "rebuilder.lua" "loader.lua" "rebuild.lua";
+    LOAD = DENY_OOM "rebuilder.lua" "loader.lua" "load.lua";
     // The same for a pool with holders: they keep their seats also when Redis is full.
-    REBUILD_HELD = ALLOW_OOM "loader.lua" "rebuild.lua";
-    LOAD_HELD = ALLOW_OOM "loader.lua" "load.lua";
+    REBUILD_HELD = ALLOW_OOM "rebuilder.lua" "loader.lua" "rebuild.lua";
+    LOAD_HELD = ALLOW_OOM "rebuilder.lua" "loader.lua" "load.lua";
 }
 
 /// Stands alone: it belongs to no pool.

@@ -19,7 +19,7 @@ use license_core::{
         license::{Facts, Refusal},
     },
     moves::validate::Outcome,
-    seats::Valid,
+    seats::{Prospect, Valid},
 };
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -35,9 +35,12 @@ pub(super) struct Body {
     /// As printed or as typed: case, hyphens, spaces and look-alikes are forgiven. A wrong check symbol is 422 with problem `mistyped`.
     #[schema(required)]
     license_key: Option<String>,
-    /// For `has_seat`: 8 to 128 printable ASCII characters.
+    /// Who would ask: 8 to 128 printable ASCII characters. Without it, the answer is for somebody who holds no seat.
     #[schema(min_length = 8, max_length = 128)]
     hardware_id: Option<String>,
+    /// The same for licenses that count processes.
+    #[schema(min_length = 8, max_length = 128)]
+    instance_id: Option<String>,
     /// The pool of seats, `default` unless given.
     #[schema(pattern = "^[a-z0-9-]{1,32}$")]
     pool: Option<String>,
@@ -62,9 +65,9 @@ struct Looked<'a> {
     seats_used: u32,
     /// At most five, longest silent first; none where the license hides them.
     holders: Vec<Holder>,
-    /// Whether this machine holds a seat already, which makes a full pool no refusal. Always false for licenses that count processes.
+    /// Whether who asks holds a seat already, which makes a full pool no refusal.
     has_seat: bool,
-    /// Null where an acquire would be granted, else `no_seats_available`.
+    /// Null where an acquire would be granted now, else what it would be refused with: `no_seats_available` or `too_many_processes`.
     code: Option<&'static str>,
 }
 
@@ -101,10 +104,11 @@ pub(super) async fn validate(
     let mut fields = Fields::new();
     let key = fields.required("license_key", body.license_key.as_deref(), LicenseKey::parse);
     let hardware = fields.optional("hardware_id", body.hardware_id.as_deref(), str::parse::<ClientPart>);
+    let instance = fields.optional("instance_id", body.instance_id.as_deref(), str::parse::<ClientPart>);
     let pool = fields.optional("pool", body.pool.as_deref(), str::parse::<PoolName>);
     let (key, pool) = (fields.check(key)?, pool.unwrap_or_else(PoolName::main));
     about(None, Some(key.number()));
-    match moves.validate(&key, hardware.as_ref(), &pool).await? {
+    match moves.validate(&key, hardware.as_ref(), instance.as_ref(), &pool).await? {
         Outcome::Valid(valid) => Ok(looked(&valid, moves.settings().timing.ttl_ms())),
         Outcome::Refused(refusal, facts) => Ok(refusing(refusal, &facts)),
         Outcome::BadKey => Err(stranger(strangers, &parts).await),
@@ -114,8 +118,11 @@ pub(super) async fn validate(
 
 fn looked(valid: &Valid, ttl_ms: i64) -> Response {
     about(Some(valid.facts.tenant), None);
-    // A machine that holds a seat would join it, however full the pool is.
-    let code = (!valid.has_seat && valid.held >= valid.seats_total).then_some(Code::NoSeatsAvailable.as_str());
+    let code = match valid.prospect {
+        Prospect::Seat => None,
+        Prospect::Full => Some(Code::NoSeatsAvailable.as_str()),
+        Prospect::TooMany => Some(Code::TooManyProcesses.as_str()),
+    };
     let body = Validation::Looked(Looked {
         license: License::new(&valid.facts, Some(valid.held), None),
         seats_used: valid.held,

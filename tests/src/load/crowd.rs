@@ -186,6 +186,8 @@ struct Process {
 /// What a seated process knows.
 struct Held {
     handle: SessionHandle,
+    /// The lease on the server, as it was told last.
+    ttl: Duration,
     /// The longest it has not asked since it was last answered.
     mute: Duration,
     /// When its last request was over.
@@ -240,18 +242,20 @@ impl Process {
             label: self.machine.request.label.clone(),
             spans: Vec::new(),
         };
-        self.shared.log.seated(&belief, self.machine.request.attempt, sent, self.lease());
+        let (ttl, lease) = self.lease(seat.lease.expires_in);
+        self.shared.log.seated(&belief, self.machine.request.attempt, sent, lease);
         let label = belief.label;
         self.group.note(|t| {
             t.seats += usize::from(!seat.renewed);
             t.answered.insert(label, Instant::now());
         });
-        Held { handle: open(seat), mute: Duration::ZERO, asked: Instant::now() }
+        Held { handle: open(seat), ttl, mute: Duration::ZERO, asked: Instant::now() }
     }
 
     /// One heartbeat later, or whatever the habits do instead.
     async fn step(&mut self, held: &mut Held) -> Next {
-        self.pause(0.28, 0.32).await;
+        let time = self.dice.between(held.ttl, 0.28, 0.32);
+        self.wait(time).await;
         if *self.stop.borrow() {
             return Next::Over;
         }
@@ -282,7 +286,9 @@ impl Process {
             let mut next = None;
             for answer in self.ask_heartbeat(&held.handle).await {
                 match answer {
-                    Ok(heartbeat::Outcome::Alive(_)) => next = next.or(Some(self.alive(held, sent))),
+                    Ok(heartbeat::Outcome::Alive(alive)) => {
+                        next = next.or(Some(self.alive(held, sent, alive.lease.expires_in)));
+                    }
                     Ok(heartbeat::Outcome::Gone(reason)) => next = Some(self.gone(held, session, &reason)),
                     Ok(heartbeat::Outcome::Refused(_)) => {
                         self.shared.log.dropped(session);
@@ -300,8 +306,10 @@ impl Process {
         }
     }
 
-    fn alive(&self, held: &mut Held, sent: Instant) -> Next {
-        self.shared.log.extended(held.handle.session, sent, self.lease());
+    fn alive(&self, held: &mut Held, sent: Instant, told: u64) -> Next {
+        let (ttl, lease) = self.lease(told);
+        held.ttl = ttl;
+        self.shared.log.extended(held.handle.session, sent, lease);
         held.mute = Duration::ZERO;
         self.group.note(|t| {
             t.heartbeats += 1;
@@ -352,13 +360,23 @@ impl Process {
         instances[self.dice.below(instances.len())].clone()
     }
 
-    fn lease(&self) -> Duration {
-        (self.shared.timing.ttl - self.shared.timing.eps()).mul_f64(self.shared.trust)
+    /// The lease on the server and as its holder trusts it, of an answer that told so many seconds. An instance with the world's own setting
+    /// tells rounded what it means exactly.
+    fn lease(&self, told: u64) -> (Duration, Duration) {
+        let timing = self.shared.timing;
+        if told == timing.expires_in() {
+            return (timing.ttl, (timing.ttl - timing.eps()).mul_f64(self.shared.trust));
+        }
+        (Duration::from_secs(told + 1), Duration::from_secs(told).mul_f64(self.shared.trust))
     }
 
     /// Waits for a part of the lease, or until the run is over.
     async fn pause(&mut self, low: f64, high: f64) {
         let time = self.dice.between(self.shared.timing.ttl, low, high);
+        self.wait(time).await;
+    }
+
+    async fn wait(&mut self, time: Duration) {
         let _ = tokio::time::timeout(time, self.stop.wait_for(|stop| *stop)).await;
     }
 }

@@ -4,6 +4,7 @@ use super::{Two, two};
 use license_core::{
     domain::{
         id::{Attempt, Holder, Hw, PoolId, SessionId},
+        lease::Timing,
         pool::{Claim, SeatClaim, SessionClaim},
     },
     records::{Act, Ending, Grant, GrantOutcome, Principal, Refused, ResolveOutcome, Role},
@@ -77,7 +78,10 @@ async fn a_seats_move_with_one_tenant_and_anothers_pool_or_session_changes_nothi
         assert_eq!(gone, ResolveOutcome::Gone("unknown".into()));
     }
     for role in [Role::Service, Role::Reaper, Role::Admin] {
-        assert_eq!(two.records(role).rebuild_pool(wrong.tenant, wrong.pool_id).await.unwrap(), None);
+        assert_eq!(
+            two.records(role).rebuild_pool(wrong.tenant, wrong.pool_id, 0, &Timing::default()).await.unwrap(),
+            None
+        );
     }
     // An id of another tenant is just an id: A's row under it is A's.
     let taken = service.grant_seat(&Grant { epoch: 0, ..grant(&two.a, session_of_b, Holder([3; 16])) }).await.unwrap();
@@ -172,5 +176,5 @@ async fn a_role_calls_only_the_moves_of_its_own_functions() {
     }
     let admin = two.records(Role::Admin);
     denied(admin.end_seats(tenant, pool, &ending(SessionId::draw()), "released", TTL).await.unwrap_err());
-    assert!(admin.rebuild_pool(tenant, PoolId(Uuid::nil())).await.unwrap().is_none());
+    assert!(admin.rebuild_pool(tenant, PoolId(Uuid::nil()), 0, &Timing::default()).await.unwrap().is_none());
 }

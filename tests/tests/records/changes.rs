@@ -109,7 +109,15 @@ async fn a_suspended_license_grants_nothing_until_it_is_resumed() {
         (None, vec![0]),
         "nobody is thrown out"
     );
-    assert_eq!(book.service.rebuild_pool(tenant, pool).await.unwrap().unwrap().status, "suspended");
+    assert_eq!(
+        book.service
+            .rebuild_pool(tenant, pool, 0, &license_core::domain::lease::Timing::default())
+            .await
+            .unwrap()
+            .unwrap()
+            .status,
+        "suspended"
+    );
     assert_eq!(book.admin.suspend_license(tenant, license).await.unwrap(), [], "it is not active");
     assert_eq!(book.epoch().await, 2, "nothing changed, nothing rose");
 

@@ -99,7 +99,12 @@ async fn operate(book: &Book, dice: &mut Dice, now: &Now, seq: &mut u64, past: &
         }
         85..92 => format!("kick {seat}: {:?}", book.kick(seat, dice.one_in(2)).await),
         92..96 => {
-            let snapshot = book.service.rebuild_pool(tenant, pool).await.unwrap().unwrap();
+            let snapshot = book
+                .service
+                .rebuild_pool(tenant, pool, 0, &license_core::domain::lease::Timing::default())
+                .await
+                .unwrap()
+                .unwrap();
             let rows = now.seats.iter().filter(|s| !s.retired).count();
             assert_eq!(snapshot.seats.len(), rows, "a rebuild carries every seat not retired");
             format!("rebuild {}", snapshot.epoch)

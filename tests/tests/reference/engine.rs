@@ -104,7 +104,7 @@ impl Engine {
             }
             Command::Validate { at, machine, key } => {
                 let asks = self.machine(model, Who { machine, process: None }, 0, key, Odd::Nothing).request;
-                validated(self.instances[at].validate(&asks.key, Some(&asks.hardware), &asks.pool).await.unwrap())
+                validated(self.instances[at].validate(&asks.key, Some(&asks.hardware), None, &asks.pool).await.unwrap())
             }
             Command::Heartbeat { at, session } => match model.session(session) {
                 Some(session) => beaten(self.instances[at].heartbeat(&self.given[session], None).await.unwrap()),

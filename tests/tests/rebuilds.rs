@@ -1,0 +1,160 @@
+//! One pool, several instances that find it cold: one of them rebuilds it, however long it takes, and the others wait or take over.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a panic with its place")]
+
+use license_core::{
+    Clock,
+    moves::{
+        Moves,
+        acquire::{Outcome, Seat},
+        steps::Step,
+    },
+    seats::NonceAnswer,
+};
+use license_tests::{
+    Machine, World,
+    client::{alive, open, seat},
+    world::Shape,
+};
+use sqlx::Executor;
+use std::time::{Duration, Instant};
+use tokio::task::JoinSet;
+
+/// Held by nobody that asks: what makes a rebuild large.
+const HELD: u32 = 100_000;
+/// Machines that ask while the pool is being rebuilt.
+const ASKING: usize = 24;
+
+/// A pool of `held` seats that are held and some that are free, and three instances of the functions.
+async fn large(held: u32) -> (World, [Moves; 3]) {
+    let world = World::shaped(Shape { clock: Clock::system(), ..Shape::default() }).await;
+    world
+        .truth()
+        .await
+        .execute(sqlx::AssertSqlSafe(format!(
+            "update pools set seats_total = {held} + 50;
+             insert into seats (tenant_id, pool_id, seat_no, holder, held_since)
+             select tenant_id, pool_id, n, case when n < {held} + 10 then lpad(n::text, 21, '0') || 'A' end, case when n < {held} + 10 then now() end
+             from pools, generate_series(10, {held} + 59) n;
+             insert into sessions (tenant_id, session_id, license_id, pool_id, seat_no, holder, attempt, hw)
+             select s.tenant_id, gen_random_uuid(), p.license_id, s.pool_id, s.seat_no, s.holder, gen_random_uuid(), 'x'
+             from seats s join pools p using (tenant_id, pool_id) where s.holder is not null"
+        )))
+        .await
+        .unwrap();
+    let instances = [world.instance().await, world.instance().await, world.instance().await];
+    (world, instances)
+}
+
+/// Asks as a client does: again after a 503.
+async fn seated_in_the_end(moves: &Moves, machine: &Machine) -> Seat {
+    loop {
+        match moves.acquire(&machine.request).await {
+            Ok(outcome) => return seat(outcome),
+            Err(e) => assert!(e.to_string().contains("deadline passed"), "{e}"),
+        }
+    }
+}
+
+/// After a failover every rebuild takes so much longer; answers how long the slowest machine waited, how long one rebuild took, and how many
+/// epochs it cost.
+async fn after_a_failover(world: &World, instances: &[Moves; 3], slow: Duration) -> (Duration, Duration, i64) {
+    for moves in instances {
+        moves.steps().slow(Step::RebuildPool, slow);
+    }
+    let before = world.epoch().await;
+    world.flush().await;
+    let began = Instant::now();
+    let mut asking = JoinSet::new();
+    for n in 0..ASKING {
+        let (moves, machine) = (instances[n % 3].clone(), world.machine(&format!("{slow:?}-{n}")));
+        asking.spawn(async move {
+            let seat = seated_in_the_end(&moves, &machine).await;
+            let waited = began.elapsed();
+            moves.release(&open(&seat)).await.unwrap();
+            waited
+        });
+    }
+    let waited = asking.join_all().await;
+    let epochs = world.epoch().await - before;
+    // One rebuild by itself, with nobody beside it.
+    world.flush().await;
+    let alone = Instant::now();
+    seated_in_the_end(&instances[0], &world.machine("alone")).await;
+    (waited.into_iter().max().unwrap(), alone.elapsed(), epochs)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_thousand_seats_are_back_in_service_within_two_rebuilds_however_long_one_takes() {
+    let (world, instances) = large(HELD).await;
+    for millis in [200, 1000, 2300, 4000] {
+        let slow = Duration::from_millis(millis);
+        let (waited, rebuild, epochs) = after_a_failover(&world, &instances, slow).await;
+        println!(
+            "slowed by {slow:?}: one rebuild {rebuild:?}, the last of {ASKING} was seated after {waited:?}, {epochs} epochs"
+        );
+        assert!(waited < 2 * rebuild, "{slow:?}: {waited:?} for a rebuild of {rebuild:?}");
+        assert!((1..=3).contains(&epochs), "{slow:?}: {epochs} epochs");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rebuilder_that_died_is_taken_over_from_and_whoever_waits_is_seated() {
+    let (world, instances) = large(10).await;
+    world.flush().await;
+    instances[0].steps().cut(Step::RebuildPool);
+    instances[0].acquire(&world.machine("first").request).await.unwrap_err();
+    let before = world.epoch().await;
+    let mut asking = JoinSet::new();
+    for n in 0..ASKING {
+        let (moves, machine) = (instances[n % 3].clone(), world.machine(&format!("m{n}")));
+        asking.spawn(async move { seated_in_the_end(&moves, &machine).await });
+    }
+    asking.join_all().await;
+    assert_eq!(world.epoch().await - before, 1, "one of the others rebuilt it, once");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rebuild_goes_on_when_the_request_that_began_it_has_given_up() {
+    let (world, instances) = large(10).await;
+    let held = instances[0].steps().hold(Step::RebuildPool);
+    world.flush().await;
+    let asks = world.machine("first").acquire_aside(&instances[0]);
+    let goes_on = held.reached().await;
+    asks.abort();
+    assert!(asks.await.unwrap_err().is_cancelled());
+    let before = world.epoch().await;
+    goes_on.send(()).unwrap();
+    seated_in_the_end(&instances[1], &world.machine("second")).await;
+    assert_eq!(world.epoch().await, before, "nobody had to begin another");
+}
+
+#[tokio::test]
+async fn a_nonce_that_is_asked_for_again_is_one_nonce_and_a_late_copy_of_the_question_opens_nothing() {
+    let world = World::with_seats(1).await;
+    let a_seat = world.machine("a").seated(&world.moves).await;
+    let (seats, pool) = (world.seats(), &world.license.pool);
+    world.flush().await;
+    let NonceAnswer::Nonce { nonce, frozen } = seats.nonce(pool).await.unwrap() else {
+        panic!("a cold pool has a nonce")
+    };
+    assert_eq!(seats.nonce(pool).await.unwrap(), NonceAnswer::Wait, "one rebuilder");
+    let (tenant, id) = (world.license.tenant, world.license.pool_id);
+    let snapshot = world.service().rebuild_pool(tenant, id, frozen, &world.timing).await.unwrap().unwrap();
+    assert!(seats.keep(pool, &nonce).await.unwrap());
+    assert!(seats.rebuild(pool, &nonce, &snapshot).await.unwrap());
+    assert!(!seats.keep(pool, &nonce).await.unwrap(), "it is spent");
+    assert!(!seats.rebuild(pool, &nonce, &snapshot).await.unwrap(), "and good for no second one");
+    alive(&world.moves, &a_seat).await;
+}
+
+#[tokio::test]
+async fn a_rebuilder_whose_clock_was_put_back_does_not_keep_others_waiting() {
+    let world = World::with_seats(1).await;
+    let pool = &world.license.pool;
+    world.clock.set_redis_ahead_ms(3_600_000);
+    let NonceAnswer::Nonce { .. } = world.seats().nonce(pool).await.unwrap() else { panic!("a cold pool has a nonce") };
+    world.clock.set_redis_ahead_ms(0); // and the rebuilder died
+    let told = world.machine("a").acquire(&world.moves).await;
+    assert!(matches!(told, Outcome::Seat(_)), "{told:?}");
+}
