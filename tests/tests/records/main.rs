@@ -6,6 +6,7 @@ mod changes;
 mod random;
 mod register;
 mod seats;
+mod settings;
 mod sweep;
 
 use license_core::{
