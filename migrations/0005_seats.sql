@@ -17,6 +17,9 @@ create table pools (
   foreign key (tenant_id, license_id) references licenses
 );
 create index pools_by_bucket on pools (bucket);
+-- The lock of a pool, taken before anything is decided about its seats: shared by what writes a ticket down, alone by what raises the epoch.
+-- A row's lock would not do: who wants it alone waits while others share it anew behind its back, without an end where there are many.
+create function pool_lock(p_pool uuid) returns bigint language sql immutable parallel safe as $$ select uuid_hash_extended(p_pool, 0) $$;
 
 create table seats (
   tenant_id   uuid not null,

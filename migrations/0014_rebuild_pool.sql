@@ -1,4 +1,4 @@
--- Begins a rebuild: a new epoch, and everything Redis must know, read under it. Waits for grants under way (they hold the pool FOR SHARE).
+-- Begins a rebuild: a new epoch, and everything Redis must know, read under it. Waits for grants under way (they share the pool's lock).
 -- No row: no such pool. Times are Unix milliseconds, 0 for none.
 create function rebuild_pool(p_tenant uuid, p_pool uuid)
 returns table (
@@ -11,6 +11,7 @@ declare
   pool pools; license licenses;
 begin
   perform set_config('app.tenant_id', p_tenant::text, true);
+  perform pg_advisory_xact_lock(pool_lock(p_pool));
   update pools p set epoch = p.epoch + 1 where p.tenant_id = p_tenant and p.pool_id = p_pool returning * into pool;
   if not found then return; end if;
   select * into license from licenses l where l.tenant_id = p_tenant and l.license_id = pool.license_id;
