@@ -18,7 +18,8 @@ create policy reaper_reads on sessions for select to reaper using (true);
 create policy reaper_reads on outbox for select to reaper using (true);
 create policy reaper_marks on outbox for update to reaper using (true) with check (true);
 
--- FOR SHARE needs UPDATE on some column. Nobody may insert a seat but admin; nobody deletes anything (but admin
+grant execute on function pool_lock(uuid) to service, reaper, admin;
+-- Nobody may insert a seat but admin; nobody deletes anything (but admin
 -- outcomes of idempotency keys, migrations/0007_management.sql).
 grant select on licenses, license_keys, pools, seats, sessions to service, reaper, admin;
 create policy reaper_reads on licenses for select to reaper using (true); -- the number, half of a pool's Redis tag

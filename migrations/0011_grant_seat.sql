@@ -1,5 +1,5 @@
 -- Writes down what ACQUIRE decided, unless it comes too late. Answers OK, FENCED, ENDED, EPOCH_STALE or REFUSED.
--- Separate statements, so that each sees a fresh snapshot after its lock wait. Locks: pool (share), then seats in seat_no order.
+-- Separate statements, so that each sees a fresh snapshot after its lock wait. Locks: pool (shared), then seats in seat_no order.
 -- A unique violation means that the holder got another seat or the attempt another session meanwhile: the caller takes it for FENCED.
 create function grant_seat(
   p_tenant uuid, p_pool uuid, p_seat int, p_session uuid, p_holder text, p_attempt uuid, p_epoch bigint, p_seq bigint,
@@ -11,7 +11,8 @@ declare
   pool pools; seat seats; session sessions; other seats; locked int[];
 begin
   perform set_config('app.tenant_id', p_tenant::text, true);
-  select * into pool from pools p where p.tenant_id = p_tenant and p.pool_id = p_pool for share;
+  perform pg_advisory_xact_lock_shared(pool_lock(p_pool));
+  select * into pool from pools p where p.tenant_id = p_tenant and p.pool_id = p_pool;
   if not found then return 'EPOCH_STALE'; end if;
   if pool.status <> 'active' then return 'REFUSED'; end if;
   if pool.epoch <> p_epoch then return 'EPOCH_STALE'; end if;

@@ -17,12 +17,13 @@ declare
 begin
   perform set_config('app.tenant_id', p_tenant::text, true);
   select p.surplus > 0 into draining from pools p where p.tenant_id = p_tenant and p.pool_id = p_pool;
-  -- The mode is chosen before the lock: raising a share lock later could deadlock. surplus rises only together with the epoch.
+  -- The mode is chosen before the lock: raising a shared lock later could deadlock. surplus rises only together with the epoch.
   if draining then
-    select * into pool from pools p where p.tenant_id = p_tenant and p.pool_id = p_pool for update;
+    perform pg_advisory_xact_lock(pool_lock(p_pool));
   else
-    select * into pool from pools p where p.tenant_id = p_tenant and p.pool_id = p_pool for share;
+    perform pg_advisory_xact_lock_shared(pool_lock(p_pool));
   end if;
+  select * into pool from pools p where p.tenant_id = p_tenant and p.pool_id = p_pool;
   stale := pool.epoch is distinct from p_epoch;
 
   -- A session never changes its seat. The numbers come first: an "or" over both tables would read every seat of the pool.

@@ -6,7 +6,8 @@ language plpgsql as $$
 declare pool pools; session sessions;
 begin
   perform set_config('app.tenant_id', p_tenant::text, true);
-  select * into pool from pools p where p.tenant_id = p_tenant and p.pool_id = p_pool for share;
+  perform pg_advisory_xact_lock_shared(pool_lock(p_pool));
+  select * into pool from pools p where p.tenant_id = p_tenant and p.pool_id = p_pool;
   perform 1 from seats s where s.tenant_id = p_tenant and s.pool_id = p_pool and s.seat_no = p_seat for update;
   select * into session from sessions s where s.tenant_id = p_tenant and s.session_id = p_session;
   outcome := 'GONE';

@@ -1,4 +1,4 @@
--- Begins a rebuild: a new epoch, and everything Redis must know, read under it. Waits for grants under way (they hold the pool FOR SHARE).
+-- Begins a rebuild: a new epoch, and everything Redis must know, read under it. Waits for grants under way (they share the pool's lock).
 -- No row: no such pool. Times are Unix milliseconds, 0 for none.
 --   p_frozen          the epoch of the copy that nobody is answered from any more
 --   p_lease, p_drain  what the new copy gives leases of, and how long a deposed primary may answer, ms
@@ -15,7 +15,8 @@ declare
   pool pools; license licenses;
 begin
   perform set_config('app.tenant_id', p_tenant::text, true);
-  select * into pool from pools p where p.tenant_id = p_tenant and p.pool_id = p_pool for update;
+  perform pg_advisory_xact_lock(pool_lock(p_pool));
+  select * into pool from pools p where p.tenant_id = p_tenant and p.pool_id = p_pool;
   if not found then return; end if;
   previous_epoch := pool.rebuilt_epoch;
   if p_frozen <> pool.rebuilt_epoch then

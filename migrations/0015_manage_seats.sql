@@ -1,6 +1,16 @@
 -- Changes made without a Redis ticket: each bumps the epoch of every pool it touches and answers the epochs before,
 -- which the caller then proves stale to Redis (INVALIDATE).
 
+-- The locks of all pools of a license, in the order in which everybody takes them.
+create function lock_pools(p_tenant uuid, p_license uuid) returns void language plpgsql as $$
+declare pool uuid;
+begin
+  for pool in select p.pool_id from pools p where p.tenant_id = p_tenant and p.license_id = p_license order by p.pool_id loop
+    perform pg_advisory_xact_lock(pool_lock(pool));
+  end loop;
+end $$;
+grant execute on function lock_pools(uuid, uuid) to admin;
+
 -- Growing un-retires, then inserts. Shrinking retires what is neither held nor in quarantine and lets the rest drain: nobody is thrown out.
 -- Up or down to the last seat concerned, not by a list of them: joined with itself under a plan made for any pool, the table took a minute
 -- for ten thousand seats.
@@ -8,8 +18,8 @@ create function resize_pool(p_tenant uuid, p_pool uuid, p_total int, out epoch_b
 declare kept int; next_no int; last_no int; moved int; license uuid;
 begin
   perform set_config('app.tenant_id', p_tenant::text, true);
-  select p.epoch, p.license_id into epoch_before, license from pools p
-  where p.tenant_id = p_tenant and p.pool_id = p_pool for update;
+  perform pg_advisory_xact_lock(pool_lock(p_pool));
+  select p.epoch, p.license_id into epoch_before, license from pools p where p.tenant_id = p_tenant and p.pool_id = p_pool;
   if not found then return; end if;
   perform 1 from seats s where s.tenant_id = p_tenant and s.pool_id = p_pool order by s.seat_no for update;
   select count(*) filter (where not s.retired), coalesce(max(s.seat_no) + 1, 0) into kept, next_no
@@ -47,7 +57,8 @@ language plpgsql as $$
 declare pool pools; seat seats;
 begin
   perform set_config('app.tenant_id', p_tenant::text, true);
-  select * into pool from pools p where p.tenant_id = p_tenant and p.pool_id = p_pool for update;
+  perform pg_advisory_xact_lock(pool_lock(p_pool));
+  select * into pool from pools p where p.tenant_id = p_tenant and p.pool_id = p_pool;
   select * into seat from seats s where s.tenant_id = p_tenant and s.pool_id = p_pool and s.seat_no = p_seat for update;
   if not found or seat.retired then return; end if;
   epoch_before := pool.epoch;
@@ -71,7 +82,7 @@ create function set_license_status(p_tenant uuid, p_license uuid, p_status text,
 returns table (pool_id uuid, name text, number text, epoch_before bigint) language plpgsql as $$
 begin
   perform set_config('app.tenant_id', p_tenant::text, true);
-  perform 1 from pools p where p.tenant_id = p_tenant and p.license_id = p_license order by p.pool_id for update;
+  perform lock_pools(p_tenant, p_license);
   update licenses l set status = p_status, status_since = now(), facts_version = l.facts_version + 1, version = l.version + 1
   where l.tenant_id = p_tenant and l.license_id = p_license and l.status = any (p_from);
   if not found then return; end if;
@@ -102,7 +113,7 @@ create function rotate_license_key(p_tenant uuid, p_license uuid, p_key_hmac tex
 returns table (pool_id uuid, name text, number text, epoch_before bigint) language plpgsql as $$
 begin
   perform set_config('app.tenant_id', p_tenant::text, true);
-  perform 1 from pools p where p.tenant_id = p_tenant and p.license_id = p_license order by p.pool_id for update;
+  perform lock_pools(p_tenant, p_license);
   -- The same rotation again, its answer was lost: the epoch below the present one was proved old by it.
   if exists (select from license_keys k where k.tenant_id = p_tenant and k.license_id = p_license and k.key_hmac = p_key_hmac) then
     return query

@@ -55,8 +55,7 @@ begin
     select l.license_id into license_id from licenses l where l.tenant_id = register_organization.tenant_id order by l.created_at, l.license_id limit 1;
     outcome := 'EXISTING';
     -- Whoever takes its first seat meanwhile holds the pool: then it is in use, or not yet.
-    perform 1 from pools p
-    where p.tenant_id = register_organization.tenant_id and p.license_id = register_organization.license_id order by p.pool_id for update;
+    perform lock_pools(register_organization.tenant_id, register_organization.license_id);
     -- An organization that a colleague invited this person to is not theirs to rotate keys in.
     if exists (select from users u where u.tenant_id = register_organization.tenant_id and u.user_id = register_organization.user_id
         and u.role = 'owner')

@@ -7,7 +7,7 @@ returns table (pool_id uuid, name text, number text, epoch_before bigint) langua
 declare license licenses; terms licenses; resized uuid;
 begin
   perform set_config('app.tenant_id', p_tenant::text, true);
-  perform 1 from pools p where p.tenant_id = p_tenant and p.license_id = p_license order by p.pool_id for update;
+  perform lock_pools(p_tenant, p_license);
   select * into license from licenses l where l.tenant_id = p_tenant and l.license_id = p_license for update;
   if not found then return; end if;
   terms := jsonb_populate_record(license, p_terms);

@@ -11,7 +11,7 @@ begin
   perform set_config('app.tenant_id', p_tenant::text, true);
   select * into session from sessions s where s.tenant_id = p_tenant and s.session_id = p_session;
   if not found then return; end if;
-  perform 1 from pools p where p.tenant_id = p_tenant and p.pool_id = session.pool_id for update;
+  perform pg_advisory_xact_lock(pool_lock(session.pool_id));
   select s.hold_until into held from seats s
   where s.tenant_id = p_tenant and s.pool_id = session.pool_id and s.seat_no = session.seat_no for update;
   -- Statements of their own, so that they see what whoever held the locks has written.

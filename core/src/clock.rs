@@ -1,7 +1,13 @@
 //! The one clock. Outside Redis everybody asks [`Clock`]; inside scripts Redis `TIME` counts.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    sync::LazyLock,
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
 use time::OffsetDateTime;
+
+/// What the monotonic hand counts from.
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// Wall-clock time: the system's, or in test builds one that stands where a test put it. Clones share one time.
 #[derive(Clone, Debug, Default)]
@@ -16,6 +22,7 @@ pub struct Clock {
 #[derive(Debug)]
 struct Fake {
     service_ms: std::sync::atomic::AtomicI64,
+    monotonic_ms: std::sync::atomic::AtomicI64,
     redis_ahead_ms: std::sync::atomic::AtomicI64,
 }
 
@@ -37,6 +44,15 @@ impl Clock {
         #[cfg(feature = "testing")]
         let now = now - self.behind_ms;
         now
+    }
+
+    /// Milliseconds since some moment of this process, whatever happens to the wall clock.
+    pub(crate) fn monotonic_ms(&self) -> i64 {
+        #[cfg(feature = "testing")]
+        if let Some(fake) = &self.fake {
+            return fake.monotonic_ms.load(std::sync::atomic::Ordering::SeqCst);
+        }
+        START.elapsed().as_millis() as i64
     }
 
     /// The same as a date and time in UTC, to the millisecond.
@@ -64,7 +80,7 @@ impl Clock {
     /// A clock that stands at the system's present time until [`Clock::advance_ms`] moves it; scripts see it too.
     pub fn fake() -> Self {
         let now = Self::system().now_ms();
-        let fake = Fake { service_ms: now.into(), redis_ahead_ms: 0.into() };
+        let fake = Fake { service_ms: now.into(), monotonic_ms: 0.into(), redis_ahead_ms: 0.into() };
         Self { fake: Some(std::sync::Arc::new(fake)), behind_ms: 0 }
     }
 
@@ -73,11 +89,20 @@ impl Clock {
         Self { fake: None, behind_ms }
     }
 
-    /// Moves a fake clock, for the service and for Redis alike.
+    /// Lets time pass on a fake clock, for the service and for Redis alike.
     ///
     /// # Panics
     /// If this is the system's clock.
     pub fn advance_ms(&self, ms: i64) {
+        self.hands().monotonic_ms.fetch_add(ms, std::sync::atomic::Ordering::SeqCst);
+        self.step_ms(ms);
+    }
+
+    /// Puts the wall clock of a fake elsewhere, for the service and for Redis alike, while no time passes: one machine's clock is set.
+    ///
+    /// # Panics
+    /// If this is the system's clock.
+    pub fn step_ms(&self, ms: i64) {
         self.hands().service_ms.fetch_add(ms, std::sync::atomic::Ordering::SeqCst);
     }
 
@@ -95,7 +120,8 @@ impl Clock {
     /// If this is the system's clock.
     pub fn split(&self) -> Self {
         let redis = self.hands().redis_ahead_ms.load(std::sync::atomic::Ordering::SeqCst);
-        let fake = Fake { service_ms: self.now_ms().into(), redis_ahead_ms: redis.into() };
+        let (now, passed) = (self.now_ms(), self.monotonic_ms());
+        let fake = Fake { service_ms: now.into(), monotonic_ms: passed.into(), redis_ahead_ms: redis.into() };
         Self { fake: Some(std::sync::Arc::new(fake)), behind_ms: 0 }
     }
 

@@ -89,12 +89,14 @@ async fn reap(From(state): From<State>, request: Request) -> Result<Response, Re
 }
 
 async fn swept(state: &State, bucket: u16) -> Result<Response, Error> {
-    let report = state.reaper.sweep(bucket).await?;
+    let report = state.reaper.sweep(bucket).await;
     let send = |events: &[Event]| {
         let (messages, publisher) = (messages(events), Arc::clone(&state.publisher));
         async move { publisher.publish(Topic::Events, messages).await.map_err(|error| Error::Events(error.to_string())) }
     };
-    let published = publish::drain(state.reaper.records(), state.reaper.steps(), send).await?;
+    // Events wait for whoever comes first: one share that cannot be swept does not keep them.
+    let published = publish::drain(state.reaper.records(), state.reaper.steps(), send).await;
+    let (report, published) = (report?, published?);
     if report.seats + report.sessions + published > 0 {
         let (seats, sessions) = (report.seats, report.sessions);
         tracing::info!(bucket, pools = report.pools, seats, sessions, published, "swept");

@@ -8,6 +8,7 @@
 )]
 
 pub mod client;
+pub mod explain;
 pub mod load;
 pub mod local;
 pub mod process;

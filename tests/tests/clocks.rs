@@ -97,6 +97,63 @@ async fn a_redis_clock_that_was_ahead_and_put_right_does_not_vouch_for_a_service
     alive(&world.moves, &a_seat).await;
 }
 
+/// One machine whose clock is put elsewhere, by steps with a question after each, while Redis reads the same clock. `idle`: nobody asks meanwhile.
+async fn set_elsewhere(steps: &[i64], idle: bool) {
+    let world = World::with_seats(2).await;
+    let (a, dead) = (world.machine("a"), world.machine("dead"));
+    let (b, asked) = (world.machine("b"), world.instance().await);
+    let a_seat = a.seated(&world.moves).await;
+    dead.seated(&world.moves).await;
+    world.pass(Duration::from_secs(100));
+    alive(&asked, &a_seat).await;
+    world.pass(Duration::from_secs(2));
+    for step in steps {
+        world.clock.step_ms(*step);
+        if !idle {
+            b.turned_away(&asked).await;
+        }
+    }
+    for instance in [&asked, &world.moves] {
+        b.turned_away(instance).await;
+    }
+    assert_eq!(world.sweep().await.seats, 0);
+    alive(&asked, &a_seat).await;
+    // Who lives goes on, and the dead machine's seat comes free within one lease and the time of a heartbeat.
+    for _ in 0..5 {
+        world.pass(world.timing.heartbeat);
+        alive(&asked, &a_seat).await;
+    }
+    assert!(world.timing.heartbeat * 5 <= world.timing.ttl + world.timing.heartbeat * 2);
+    if steps.iter().sum::<i64>() >= 0 && steps.iter().all(|step| *step >= -10_000) {
+        b.seated(&world.moves).await;
+    }
+    alive(&world.moves, &a_seat).await;
+}
+
+#[tokio::test]
+async fn a_machines_clock_put_ahead_takes_no_seat_away_though_redis_and_the_service_agree() {
+    for step in [600_000, 3_600_000, 400_000] {
+        for idle in [false, true] {
+            set_elsewhere(&[step], idle).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_machines_clock_put_ahead_by_many_small_steps_takes_no_seat_away() {
+    for idle in [false, true] {
+        set_elsewhere(&[900; 500], idle).await;
+    }
+}
+
+#[tokio::test]
+async fn a_machines_clock_put_back_and_forth_takes_no_seat_away() {
+    for idle in [false, true] {
+        set_elsewhere(&[-600_000, 1_200_000], idle).await;
+        set_elsewhere(&[600_000, -600_000, 1_200_000], idle).await;
+    }
+}
+
 #[tokio::test]
 async fn a_redis_clock_years_ahead_for_one_heartbeat_leases_no_seat_for_years() {
     let decade = 315_360_000_000;

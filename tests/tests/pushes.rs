@@ -222,3 +222,15 @@ async fn with_redis_away_a_share_is_not_acknowledged() {
     endpoint.world.redis.kill().await;
     assert!(endpoint.reap().await >= 500);
 }
+
+#[tokio::test]
+async fn a_share_that_cannot_be_swept_keeps_no_event_from_being_published() {
+    let endpoint = Endpoint::new().await;
+    endpoint.world.machine("a").seated(&endpoint.world.moves).await;
+    let mut truth = endpoint.world.truth().await;
+    // The records answer, but not what pools there are.
+    sqlx::Executor::execute(&mut truth, "revoke select on licenses from reaper").await.unwrap();
+    assert_eq!(endpoint.reap().await, 503, "not acknowledged: it comes again");
+    assert!(endpoint.events().iter().any(|event| event.kind == "seat.granted"));
+    assert_eq!(endpoint.world.count("select count(*) from outbox where published_at is null").await, 0);
+}

@@ -67,6 +67,16 @@ impl Records {
             ("lock_timeout", "250ms"),
             ("statement_timeout", "2s"),
             ("idle_in_transaction_session_timeout", "5s"),
+            // What a promise rests on is said here, whatever `alter database` or `alter role` say. A statement of a move sees what was
+            // committed while it waited for its lock: a rebuild must not hand out a seat that was granted meanwhile.
+            ("default_transaction_isolation", "read committed"),
+            // A grant is told when a crash cannot take it back. A database that is set to wait for more, such as a standby's replay, waits
+            // for the standby's disk.
+            ("synchronous_commit", "on"),
+            // Policies bind, names mean our tables, and nobody has a tenant before it is set.
+            ("row_security", "on"),
+            ("search_path", "public,pg_temp"),
+            ("app.tenant_id", ""),
             // Every statement of the moves finds its rows by key whatever its arguments. Planning each of a function's dozen anew, as
             // PostgreSQL does by itself when arrays are among them, cost nearly half of its work for an acquire and a release.
             ("plan_cache_mode", "force_generic_plan"),

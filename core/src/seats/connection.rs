@@ -68,12 +68,13 @@ impl Connections {
                 call(&live.replication_id).invoke_async(&mut live.connection).await;
             match answer {
                 Ok(value) => {
-                    self.contact.heard();
                     let reply = Reply::new(value)?;
                     if reply.is("READONLY") || !self.is_still(&mut live).await {
+                        self.contact.missed();
                         self.forget(&live).await;
                         return Err(Error::Seats("the node is no primary, or was replaced meanwhile".into()));
                     }
+                    self.contact.heard();
                     return Ok(reply);
                 }
                 Err(e) => {
@@ -82,10 +83,12 @@ impl Connections {
                     if silent || e.code() == Some("READONLY") {
                         self.forget(&live).await;
                     }
-                    if silent {
-                        self.contact.missed();
-                    } else {
+                    // An error is no answer: whoever asked for a lease did not get it (MISCONF, NOREPLICAS, CLUSTERDOWN, LOADING, BUSY, NOPERM,
+                    // what a proxy says, ...). But where only memory is short who holds a seat is let through.
+                    if e.code() == Some("OOM") {
                         self.contact.heard();
+                    } else {
+                        self.contact.missed();
                     }
                     if tries > 1 || e.is_timeout() || !silent {
                         return Err(Error::Seats(e.to_string()));

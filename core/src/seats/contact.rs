@@ -1,14 +1,23 @@
 //! What this instance saw of the store's absence.
 //!
-//! A Redis that stood still (or was cut off) comes back under its own stamp with every lease lapsed, and those who wait for a seat would race
-//! those who hold one and could not say so. Taking a seat away needs two clocks to agree: an instance that saw the store away lets its
-//! own stand still from then on, until every holder has had the time of a heartbeat. Leases that ended before the absence are not
-//! spared; instances that saw nothing of it are not held up.
+//! A Redis that stood still (or was cut off, or refused to write) comes back under its own stamp with every lease lapsed, and those who wait
+//! for a seat would race those who hold one and could not say so. Taking a seat away needs two clocks to agree: an instance that saw the
+//! store away lets its own stand still from then on, until every holder has had the time of a heartbeat. Leases that ended before the
+//! absence are not spared; instances that saw nothing of it are not held up.
+//!
+//! Each absence counts by itself: it runs out when the store has answered for a heartbeat's time after it, at the latest a lease later. A chain
+//! of short ones never holds the clock back further than its latest members; one long absence spares from its beginning, however long.
 //!
 //! A question that waits for its answer is asked with the clock of when the wait began: Redis may take it up only when it goes on.
+//!
+//! On one machine Redis and the service read the same wall clock, and no two agree: where it was put ahead, that is an absence which began
+//! and ended at the time it was by the old clock. How long something lasts is therefore told by the monotonic hand alone.
 
 use crate::{Clock, domain::lease::Timing};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 #[derive(Clone)]
 pub(super) struct Contact {
@@ -21,6 +30,11 @@ pub(super) struct Contact {
 
 /// How long an answer may take before the wait counts as an absence that may be beginning.
 const PATIENCE_MS: i64 = 250;
+/// What the wall clock may run ahead of the monotonic one before it counts as put ahead.
+const STEP_MS: i64 = 1000;
+/// Absences of about the same beginning (a 64th of a lease) are one; more than these there are only where a clock is put back and forth.
+const PARTS: i64 = 64;
+const MOST: usize = 256;
 
 /// A question under way; dropped when it is answered, or when nobody waits for the answer any more.
 pub(super) struct Asking(Arc<Mutex<State>>);
@@ -30,69 +44,135 @@ impl Drop for Asking {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         state.asking -= 1;
         if state.asking == 0 {
-            state.waiting_since_ms = None;
+            state.waiting = None;
         }
     }
 }
 
-#[derive(Default)]
+/// A moment, by both hands of the clock.
+#[derive(Clone, Copy)]
+struct Moment {
+    wall_ms: i64,
+    monotonic_ms: i64,
+}
+
+/// An absence that is over.
+struct Absence {
+    /// By the wall clock: leases that ended since then are spared.
+    since_ms: i64,
+    /// How long it was.
+    lasted_ms: i64,
+    /// When it was over, by the monotonic hand.
+    over_ms: i64,
+    /// What all absences had lasted by then.
+    away_ms: i64,
+}
+
 struct State {
     /// Questions under way.
     asking: u32,
     /// Since when there are some and none was answered.
-    waiting_since_ms: Option<i64>,
+    waiting: Option<Moment>,
     /// When the store last answered.
-    heard_ms: Option<i64>,
+    heard: Option<Moment>,
     /// Since when it does not.
-    away_since_ms: Option<i64>,
-    /// After an absence: since when it had been away, and until when that still counts.
-    spared: Option<(i64, i64)>,
+    away: Option<Moment>,
+    /// Absences that still count, the latest last.
+    absences: VecDeque<Absence>,
+    /// What all absences together have lasted.
+    away_ms: i64,
+    /// Where the two hands were seen together.
+    anchor: Moment,
 }
 
 impl Contact {
     pub(super) fn new(clock: Clock, timing: &Timing) -> Self {
         let grace_ms = (timing.heartbeat * 32 / 30).as_millis() as i64;
-        Self { clock, ttl_ms: timing.ttl_ms(), grace_ms, state: Arc::default() }
+        let anchor = Moment { wall_ms: clock.now_ms(), monotonic_ms: clock.monotonic_ms() };
+        let (waiting, heard, away) = (None, None, None);
+        let state = State { asking: 0, waiting, heard, away, absences: VecDeque::new(), away_ms: 0, anchor };
+        Self { clock, ttl_ms: timing.ttl_ms(), grace_ms, state: Arc::new(Mutex::new(state)) }
     }
 
     /// A question is asked.
     pub(super) fn ask(&self) -> Asking {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let (now, mut state) = self.now();
         state.asking += 1;
-        let now = self.clock.now_ms();
-        state.waiting_since_ms.get_or_insert(now);
+        state.waiting.get_or_insert(now);
         Asking(Arc::clone(&self.state))
     }
 
     /// The service's clock as scripts get it.
     pub(super) fn clock_ms(&self) -> i64 {
-        let now = self.clock.now_ms();
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = state.waiting_since_ms.filter(|since| now - since > PATIENCE_MS);
-        let spared = state.spared.filter(|(_, until)| now < *until).map(|(since, _)| since);
-        [waited, state.away_since_ms, spared].into_iter().flatten().fold(now, i64::min)
+        let (now, state) = self.now();
+        let waited = state.waiting.filter(|since| now.monotonic_ms - since.monotonic_ms > PATIENCE_MS);
+        let held = [waited, state.away].into_iter().flatten().map(|since| since.wall_ms);
+        let spared = state.absences.iter().filter(|it| self.counts(it, &state, now)).map(|it| it.since_ms);
+        held.chain(spared).fold(now.wall_ms, i64::min)
     }
 
-    /// The store answered, whatever it said.
+    /// The store answered what it was asked.
     pub(super) fn heard(&self) {
-        let now = self.clock.now_ms();
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(since) = state.away_since_ms.take() {
-            state.spared = Some((since, now + self.grace_ms));
+        let (now, mut state) = self.now();
+        if let Some(since) = state.away.take() {
+            self.over(&mut state, since.wall_ms, now.monotonic_ms - since.monotonic_ms, now);
         }
-        state.heard_ms = Some(now);
-        state.waiting_since_ms = (state.asking > 0).then_some(now);
+        state.heard = Some(now);
+        state.waiting = (state.asking > 0).then_some(now);
     }
 
     /// The store did not answer. It may have been away for longer than since we last heard of it, but a lease's time is all that matters.
     pub(super) fn missed(&self) {
-        let now = self.clock.now_ms();
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.away_since_ms.is_none() {
-            let since = state.heard_ms.unwrap_or(i64::MIN).max(now - self.ttl_ms);
-            let spared = state.spared.filter(|(_, until)| now < *until).map_or(since, |(earlier, _)| earlier);
-            state.away_since_ms = Some(since.min(spared));
+        let (now, mut state) = self.now();
+        if state.away.is_none() {
+            let silent =
+                state.heard.map_or(self.ttl_ms, |heard| (now.monotonic_ms - heard.monotonic_ms).min(self.ttl_ms));
+            // Where the clock was put ahead since it last answered, the time that was then.
+            let then = state.heard.filter(|_| silent < self.ttl_ms).map_or(i64::MAX, |heard| heard.wall_ms);
+            let wall_ms = then.min(now.wall_ms - silent);
+            state.away = Some(Moment { wall_ms, monotonic_ms: now.monotonic_ms - silent });
         }
+    }
+
+    /// The time, and what is known by then: the wall clock may have been put elsewhere.
+    fn now(&self) -> (Moment, MutexGuard<'_, State>) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Moment { wall_ms: self.clock.now_ms(), monotonic_ms: self.clock.monotonic_ms() };
+        let by_the_old_clock = state.anchor.wall_ms + now.monotonic_ms - state.anchor.monotonic_ms;
+        if now.wall_ms - by_the_old_clock > STEP_MS {
+            self.over(&mut state, by_the_old_clock, 0, now);
+            state.anchor = now;
+        } else if now.wall_ms < by_the_old_clock {
+            state.anchor = now;
+        }
+        (now, state)
+    }
+
+    /// An absence is over.
+    fn over(&self, state: &mut State, since_ms: i64, lasted_ms: i64, now: Moment) {
+        state.away_ms += lasted_ms;
+        let counting: VecDeque<Absence> = std::mem::take(&mut state.absences);
+        state.absences = counting.into_iter().filter(|it| self.counts(it, state, now)).collect();
+        let mut absence = Absence { since_ms, lasted_ms, over_ms: now.monotonic_ms, away_ms: state.away_ms };
+        let near = |it: &Absence| (0..=self.ttl_ms / PARTS).contains(&(since_ms - it.since_ms));
+        if (state.absences.back().is_some_and(near) || state.absences.len() == MOST)
+            && let Some(earlier) = state.absences.pop_back()
+        {
+            absence.since_ms = since_ms.min(earlier.since_ms);
+            absence.lasted_ms += now.monotonic_ms - lasted_ms - (earlier.over_ms - earlier.lasted_ms);
+        }
+        state.absences.push_back(absence);
+    }
+
+    /// Whether an absence still counts: until the store has answered for a heartbeat's time, but at most a lease longer. A short one, of which
+    /// there may be many, holds the clock back by a lease at most.
+    fn counts(&self, it: &Absence, state: &State, now: Moment) -> bool {
+        let passed = now.monotonic_ms - it.over_ms;
+        let away_now = state.away.map_or(0, |since| now.monotonic_ms - since.monotonic_ms.max(it.over_ms));
+        let answered = passed - (state.away_ms - it.away_ms) - away_now;
+        let short = it.lasted_ms <= self.grace_ms;
+        let most = if short { self.grace_ms.max(self.ttl_ms - it.lasted_ms) } else { self.ttl_ms };
+        answered < self.grace_ms && passed < most
     }
 }
 
@@ -145,5 +225,128 @@ mod tests {
         let contact = Contact::new(clock.clone(), &timing);
         contact.missed();
         assert_eq!(contact.clock_ms(), clock.now_ms() - timing.ttl_ms());
+    }
+
+    /// The longest the clock was behind while `step` was repeated for four hours.
+    fn behind(step: impl Fn(&Clock, &Contact)) -> i64 {
+        let clock = Clock::fake();
+        let contact = Contact::new(clock.clone(), &Timing::default());
+        contact.heard();
+        let (began, mut most) = (clock.now_ms(), 0);
+        while clock.now_ms() < began + 4 * 3_600_000 {
+            step(&clock, &contact);
+            most = most.max(clock.now_ms() - contact.clock_ms());
+        }
+        assert!(contact.now().1.absences.len() <= 2 * PARTS as usize, "they are bounded");
+        most
+    }
+
+    #[test]
+    fn short_absences_do_not_add_up_however_many_there_are() {
+        let ttl = Timing::default().ttl_ms();
+        for (away, between) in [(0, 60_000), (2000, 58_000), (50, 150), (30_000, 30_000), (1000, 100_000)] {
+            let most = behind(|clock, contact| {
+                contact.missed();
+                clock.advance_ms(away);
+                contact.heard();
+                clock.advance_ms(between);
+            });
+            assert!(most <= ttl, "away for {away} ms every {between} ms: {most} ms behind");
+        }
+        let most = behind(|clock, contact| {
+            contact.heard();
+            contact.missed();
+            contact.heard();
+            clock.advance_ms(60_000);
+        });
+        assert!(most <= ttl, "{most} ms behind");
+    }
+
+    #[test]
+    fn what_a_long_absence_spares_is_spared_until_a_heartbeats_time_of_answers_though_a_short_one_follows() {
+        let clock = Clock::fake();
+        let timing = Timing::default();
+        for away in [2 * timing.ttl_ms(), 36_000_000, timing.ttl_ms() - 1000, 150_000] {
+            let contact = Contact::new(clock.clone(), &timing);
+            contact.heard();
+            let since = clock.now_ms();
+            contact.missed();
+            clock.advance_ms(away);
+            contact.heard();
+            clock.advance_ms(100_000);
+            contact.heard();
+            contact.missed();
+            clock.advance_ms(30_000);
+            contact.heard();
+            assert_eq!(contact.clock_ms(), since, "the store answered for 100 s only");
+            clock.advance_ms(15_000);
+            assert_eq!(contact.clock_ms(), since);
+            clock.advance_ms(1000);
+            let short = clock.now_ms() - 46_000;
+            assert_eq!(contact.clock_ms(), short, "only the short one counts");
+            clock.advance_ms(100_000);
+            assert_eq!(contact.clock_ms(), clock.now_ms());
+        }
+    }
+
+    #[test]
+    fn a_long_absence_counts_for_at_most_a_lease_after_it_however_often_the_store_is_away_then() {
+        let clock = Clock::fake();
+        let timing = Timing::default();
+        let contact = Contact::new(clock.clone(), &timing);
+        contact.heard();
+        contact.missed();
+        clock.advance_ms(36_000_000);
+        contact.heard();
+        for _ in 0..60 {
+            contact.missed();
+            clock.advance_ms(6000);
+            contact.heard();
+        }
+        assert!(clock.now_ms() - contact.clock_ms() <= timing.ttl_ms());
+    }
+
+    #[test]
+    fn a_clock_put_ahead_is_an_absence_at_the_time_it_was_by_the_old_one() {
+        let timing = Timing::default();
+        let steps: [&[i64]; 6] = [
+            &[600_000],
+            &[3_600_000],
+            &[700; 20],
+            &[-600_000, 600_000],
+            &[-900, 1800],
+            &[5000, -5000, 5000, -5000, 9000],
+        ];
+        for steps in steps {
+            let clock = Clock::fake();
+            let contact = Contact::new(clock.clone(), &timing);
+            clock.advance_ms(3_000_000); // nobody asks for a while
+            let mut earliest = clock.now_ms();
+            for step in steps {
+                clock.step_ms(*step);
+                contact.clock_ms();
+                earliest = earliest.min(clock.now_ms());
+            }
+            let apart = contact.clock_ms() - earliest;
+            assert!((0..=STEP_MS).contains(&apart), "{steps:?}: {apart} ms");
+            contact.heard();
+            clock.advance_ms(115_000);
+            assert!(contact.clock_ms() - earliest <= STEP_MS);
+            clock.advance_ms(1000);
+            assert_eq!(contact.clock_ms(), clock.now_ms(), "{steps:?}");
+        }
+    }
+
+    #[test]
+    fn a_store_that_went_away_with_the_clock_put_ahead_meanwhile_is_away_since_it_was_last_heard() {
+        let clock = Clock::fake();
+        let contact = Contact::new(clock.clone(), &Timing::default());
+        contact.heard();
+        let since = clock.now_ms();
+        clock.advance_ms(1000);
+        clock.step_ms(600_000);
+        contact.missed();
+        clock.advance_ms(3_600_000);
+        assert_eq!(contact.clock_ms(), since);
     }
 }

@@ -118,6 +118,16 @@ async fn an_admins_move_with_one_tenant_and_anothers_pool_or_license_finds_nothi
         let changed = sqlx::query(sql).bind(wrong.tenant.0).bind(wrong.id.0).fetch_all(&mut connection).await.unwrap();
         assert!(changed.is_empty(), "{sql}");
     }
+    let mut waiting = admin.begin(wrong.tenant).await.unwrap();
+    sqlx::query("select lock_pools($1, $2)")
+        .bind(wrong.tenant.0)
+        .bind(wrong.id.0)
+        .execute(&mut *waiting)
+        .await
+        .unwrap();
+    let locks = "select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()";
+    assert_eq!(sqlx::query_scalar::<_, i64>(locks).fetch_one(&mut *waiting).await.unwrap(), 0, "nobody waits for it");
+    drop(waiting);
     let until = time::OffsetDateTime::UNIX_EPOCH;
     assert_eq!(admin.rotate_license_key(wrong.tenant, wrong.id, "1.new", until).await.unwrap(), []);
     let made: bool = sqlx::query_scalar("select create_license($1, $2, $3, $4, '1.x', 'coditect', 'trial')")
@@ -145,6 +155,7 @@ async fn every_function_that_takes_a_tenant_was_tried_with_anothers_ids() {
         "grant_seat",
         "kick_seat",
         "kick_session",
+        "lock_pools",
         "rebuild_pool",
         "register_organization",
         "resize_pool",

@@ -6,7 +6,6 @@ mod access;
 mod audit;
 mod desk;
 mod document;
-mod explain;
 mod history;
 mod idempotency;
 mod invitations;

@@ -1,11 +1,9 @@
 //! What a page of a long list costs: 10,000 licenses and 1,000,000 ended sessions in one organization, and every list of the document with
 //! each of its filters, its first and its thousandth page.
 
-use crate::{
-    desk::Desk,
-    explain::{Plans, Ran},
-};
+use crate::desk::Desk;
 use license_functions::document::document;
+use license_tests::explain::{Plans, Ran};
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Executor};
 use std::{collections::BTreeSet, time::Instant};
@@ -50,7 +48,7 @@ fn every_list_of_the_document_and_each_of_its_filters_is_among_those_looked_at()
 async fn a_page_of_any_list_reads_at_most_five_blocks_a_row_wherever_it_is() {
     let desk = Desk::new().await;
     fill(&desk).await;
-    let plans = Plans::of(&desk).await;
+    let plans = Plans::of(&desk.world.database).await;
     let owner = desk.person("owner");
     desk.get(&desk.at("")).by(&owner).send().await.ok(200);
     let mut truth = desk.world.truth().await;

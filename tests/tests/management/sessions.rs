@@ -195,7 +195,7 @@ async fn a_kick_whose_session_ends_meanwhile_leaves_whoever_got_the_seat_alone()
     use sqlx::{Connection, Executor};
     let mut truth = desk.world.truth().await;
     let mut change = truth.begin().await.unwrap();
-    change.execute("select from pools for update").await.unwrap();
+    change.execute("select pg_advisory_xact_lock(pool_lock(pool_id)) from pools").await.unwrap();
     let owner = desk.person("owner");
     let (none, waiting) = (json!({}), async {
         let sql =

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a panic with its place")]
 
 mod nodes;
+mod politely;
 mod storms;
 
 use license_core::{Code, seats::ReplicationId};

@@ -3,9 +3,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests; clippy.toml's exception does not reach helpers")]
 
 mod changes;
+mod locks;
 mod random;
 mod register;
 mod seats;
+mod settings;
+mod sweep;
 
 use license_core::{
     domain::{

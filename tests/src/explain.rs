@@ -1,9 +1,8 @@
 //! What PostgreSQL does for a request, told by PostgreSQL: `auto_explain` sends the plan of each statement that runs as a notice, with the
 //! blocks it touched. So what is looked at is the very SQL, prepared and planned as the service has it.
 
-use crate::desk::Desk;
 use serde_json::Value;
-use sqlx::{AssertSqlSafe, Executor};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, postgres::PgConnectOptions};
 use std::{
     fmt,
     sync::{Arc, Mutex},
@@ -13,25 +12,24 @@ use tracing_subscriber::{Layer, layer::Context, prelude::*};
 
 /// A statement that ran.
 #[derive(Debug)]
-pub(crate) struct Ran {
-    pub(crate) text: String,
+pub struct Ran {
+    pub text: String,
     /// Shared blocks that were hit or read.
-    pub(crate) blocks: i64,
-    pub(crate) ms: f64,
+    pub blocks: i64,
+    pub ms: f64,
     /// Shown where it read too much.
-    #[expect(dead_code, reason = "shown by Debug")]
-    pub(crate) plan: Value,
+    pub plan: Value,
 }
 
-/// Listens, on this thread, to what PostgreSQL says of the statements of a desk.
-pub(crate) struct Plans {
+/// Listens, on this thread, to what PostgreSQL says of the statements of a database.
+pub struct Plans {
     heard: Arc<Mutex<Vec<String>>>,
     _listening: DefaultGuard,
 }
 
 impl Plans {
-    pub(crate) async fn of(desk: &Desk) -> Self {
-        let mut truth = desk.world.truth().await;
+    pub async fn of(database: &PgConnectOptions) -> Self {
+        let mut truth = PgConnection::connect_with(database).await.unwrap();
         truth.execute("load 'auto_explain'").await.unwrap();
         let name: String = sqlx::query_scalar("select current_database()").fetch_one(&mut truth).await.unwrap();
         for setting in [
@@ -44,8 +42,9 @@ impl Plans {
         ] {
             truth.execute(AssertSqlSafe(format!("alter database {name} set {setting}"))).await.unwrap();
         }
-        // It counts for new connections: the service makes some when it finds its own gone.
-        let end = "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and usename = 'admin'";
+        // It counts for new connections: who serves makes some when it finds its own gone.
+        let end = "select pg_terminate_backend(pid) from pg_stat_activity
+            where datname = current_database() and usename in ('service', 'reaper', 'admin')";
         truth.execute(end).await.unwrap();
         let heard = Arc::default();
         let listener = tracing_subscriber::registry().with(Listener(Arc::clone(&heard)));
@@ -53,7 +52,7 @@ impl Plans {
     }
 
     /// What ran since the last time.
-    pub(crate) fn take(&self) -> Vec<Ran> {
+    pub fn take(&self) -> Vec<Ran> {
         std::mem::take(&mut *self.heard.lock().unwrap()).iter().filter_map(|notice| ran(notice)).collect()
     }
 }

@@ -1,0 +1,83 @@
+//! The lock of a pool: whoever raises its epoch gets through, however many write tickets down.
+
+use super::Book;
+use license_core::records::{Records, Role};
+use sqlx::{AssertSqlSafe, Executor, postgres::PgPoolOptions};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU64, Ordering},
+};
+
+/// Who hold the pool at once, in a loop.
+const SHARING: u32 = 16;
+/// What may pass while one waits: those under way when it came, those that come until it stands in the queue, and as many when it is through.
+const ROUNDS: u64 = 10 * SHARING as u64;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_raises_an_epoch_waits_for_the_grants_under_way_and_not_for_those_that_come_after() {
+    let book = Book::open().await;
+    let license = &book.license;
+    book.resize(SHARING).await;
+    let options = book.database.clone().username("service");
+    let pool = PgPoolOptions::new().max_connections(SHARING).connect_with(options).await.unwrap();
+    let (rounds, over) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+    let mut loops = tokio::task::JoinSet::new();
+    for seat in 0..SHARING {
+        // A short move and a commit that takes two milliseconds.
+        let sql = format!(
+            "begin; select * from resolve_session('{}', '{}', {seat}, gen_random_uuid(), 1); select pg_sleep(0.002); commit",
+            license.tenant, license.pool_id.0
+        );
+        let (pool, rounds, over) = (pool.clone(), Arc::clone(&rounds), Arc::clone(&over));
+        loops.spawn(async move {
+            let mut connection = pool.acquire().await.unwrap();
+            while !over.load(Ordering::SeqCst) {
+                connection.execute(AssertSqlSafe(sql.clone())).await.unwrap();
+                rounds.fetch_add(1, Ordering::SeqCst);
+            }
+        });
+    }
+    let passed = |count: u64| {
+        let rounds = Arc::clone(&rounds);
+        async move {
+            while rounds.load(Ordering::SeqCst) < count {
+                tokio::task::yield_now().await;
+            }
+        }
+    };
+    passed(u64::from(SHARING)).await;
+    let service = Records::with(book.database.clone(), Role::Service, 1);
+    service.ready().await.unwrap();
+    let mut waited = Vec::new();
+    for _ in 0..5 {
+        for what in ["rebuild", "suspend", "resume", "kick"] {
+            let before = rounds.load(Ordering::SeqCst);
+            match what {
+                "rebuild" => drop(service.rebuild_pool(license.tenant, license.pool_id).await.unwrap().unwrap()),
+                "suspend" => drop(book.admin.suspend_license(license.tenant, license.id).await.unwrap()),
+                "resume" => drop(book.admin.resume_license(license.tenant, license.id).await.unwrap()),
+                _ => drop(book.kick(0, false).await.unwrap()),
+            }
+            let now = rounds.load(Ordering::SeqCst);
+            waited.push((now - before, what));
+            passed(now + u64::from(SHARING)).await;
+        }
+    }
+    over.store(true, Ordering::SeqCst);
+    loops.join_all().await;
+    println!("rounds of others that passed meanwhile: {waited:?}");
+    assert!(waited.iter().all(|(rounds, _)| *rounds <= ROUNDS), "{waited:?}");
+}
+
+#[tokio::test]
+async fn every_function_that_changes_a_pool_takes_its_lock_first() {
+    let book = Book::open().await;
+    // after_restore runs while nobody serves, over all pools there are; end_seats chooses between shared and alone.
+    let sql = "select proname::text from pg_proc where pronamespace = 'public'::regnamespace and prosrc ~* '(update|delete from) pools\\M'
+               and proname <> 'after_restore'
+               and not prosrc ~* '(pg_advisory_xact_lock\\(pool_lock|lock_pools)\\(.*update pools\\M' order by 1";
+    let without: Vec<String> = sqlx::query_scalar(sql).fetch_all(&mut book.truth().await).await.unwrap();
+    assert_eq!(without, Vec::<String>::new());
+    let rows = book.number("select count(*) from pg_proc where pronamespace = 'public'::regnamespace and prosrc ~* 'from pools\\M[^;]*for (no key |key )?(update|share)'").await;
+    assert_eq!(rows, 0, "the row is no lock");
+}
