@@ -81,6 +81,15 @@ pub fn all() -> Vec<Setting> {
                 (Suspend, 1),
             ]),
         ),
+        setting(
+            "two lengths of lease",
+            one(&[1, 2]).with_another_lease(6).within(12, 3, 5).with(&[
+                (Sweep, 1),
+                (Flush, 1),
+                (Failover, 1),
+                (Suspend, 1),
+            ]),
+        ),
         setting("restores", one(SHARED).within(10, 3, 7).with(&[(Sweep, 2), (Restore, 1), (Flush, 1), (Restart, 1)])),
     ]
 }

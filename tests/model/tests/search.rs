@@ -92,6 +92,11 @@ fn nothing_breaks_when_everything_happens() {
 }
 
 #[test]
+fn nothing_breaks_under_leases_of_two_lengths() {
+    is_whole("two lengths of lease", &[Sight::GrantedAfterFlush, Sight::LateHeartbeatKept]);
+}
+
+#[test]
 fn nothing_breaks_through_restores() {
     is_whole("restores", &[Sight::Joined, Sight::GrantedAfterFlush]);
 }
@@ -126,18 +131,26 @@ fn walks_find_what_breaks_sessions() {
             Rule::AnswersHaveGenerations,
             Rule::LeaseFromTheSendTime,
             Rule::FreshAttemptAfterRelease,
+            Rule::NonceIsSpent,
         ],
     );
 }
 
 #[test]
 fn walks_find_what_breaks_copies() {
-    finds("sharing one seat", &[Rule::RebuildGivesAFullLease]);
     finds(
         "failovers",
-        &[Rule::Stamp, Rule::Nonce, Rule::NonceIsOfItsNode, Rule::UnknownComparesEpochs, Rule::ReaperComparesEpochs],
+        &[
+            Rule::RebuildGivesAFullLease,
+            Rule::KeepsOnlyTheLatestCopy,
+            Rule::Stamp,
+            Rule::Nonce,
+            Rule::UnknownComparesEpochs,
+            Rule::ReaperComparesEpochs,
+        ],
     );
-    finds("lost keys", &[Rule::Counts, Rule::NonceRemembersItsEpoch]);
+    finds("lost keys", &[Rule::Counts, Rule::HeldByNobodyIsOver, Rule::RebuildKeepsWhatItKnows]);
+    finds("two lengths of lease", &[Rule::NonceFreezes, Rule::ColdForLongerLeases, Rule::LongerLeasesAreRemembered]);
 }
 
 #[test]
@@ -165,7 +178,15 @@ fn walks_find_what_breaks_changes() {
             Rule::ShrinkKeepsQuarantines,
         ],
     );
-    finds("suspension", &[Rule::SuspendedGivesNoSeat, Rule::ReaperLooksAtChangedPools]);
+    finds(
+        "suspension",
+        &[
+            Rule::NonceIsOfItsNode,
+            Rule::InvalidateReachesRebuilds,
+            Rule::SuspendedGivesNoSeat,
+            Rule::ReaperLooksAtChangedPools,
+        ],
+    );
     finds(
         "kicks",
         &[
