@@ -80,6 +80,8 @@ rules! {
     RebuildKeepsWhatItKnows,
     /// It keeps only what the latest copy anybody built knows: elsewhere leases may have been raised since.
     KeepsOnlyTheLatestCopy,
+    /// It keeps nothing of a copy that has lost a key.
+    KeepsOnlyWholeCopies,
     /// It keeps no lease that ends later than a full one from now: a clock that was far ahead is not kept for ever.
     KeepsNoMoreThanAFullLease,
     /// Whoever is given the nonce freezes the copy: what a rebuild has read of it is not raised behind its back.

@@ -5,6 +5,7 @@ use license_model::{
     model::Bounds,
     play::{end, guards, guards_alone, rebuild},
     properties::{BELIEVER, OVERSOLD, UNHEARD},
+    redis::Key,
     repair::NOT_GIVEN,
     rules::Rule,
 };
@@ -119,6 +120,16 @@ fn a_deposed_primary_rebuilt_keeps_nothing_of_what_it_knew_before_another_was() 
         // On the deposed primary the lease is over; it is proved old, and rebuilt.
         let other = play.asks_for_seat(2);
         play.finish_on_deposed(other);
+    });
+}
+
+#[test]
+fn a_rebuild_of_a_copy_that_lost_a_key_keeps_nothing_of_it() {
+    guards(Rule::KeepsOnlyWholeCopies, &one_seat(), &[BELIEVER, OVERSOLD], |play| {
+        play.acquire(0);
+        play.acquire(1);
+        play.happen(Action::LoseKey { key: Key::N });
+        play.acquire(2);
     });
 }
 

@@ -67,6 +67,16 @@ fn nothing_breaks_under_a_wrong_clock() {
 }
 
 #[test]
+fn nothing_breaks_when_things_change_under_a_wrong_clock() {
+    is_whole("changes under a wrong clock", &[Sight::Joined, Sight::LateHeartbeatKept]);
+}
+
+#[test]
+fn nothing_breaks_when_things_change_through_failovers() {
+    is_whole("changes and failovers", &[Sight::Joined, Sight::GrantedAfterFlush, Sight::LateHeartbeatKept]);
+}
+
+#[test]
 fn nothing_breaks_through_kicks() {
     is_whole("kicks", &[Sight::Joined, Sight::GrantedAfterFlush, Sight::LateHeartbeatKept]);
 }
@@ -149,7 +159,10 @@ fn walks_find_what_breaks_copies() {
             Rule::ReaperComparesEpochs,
         ],
     );
-    finds("lost keys", &[Rule::Counts, Rule::HeldByNobodyIsOver, Rule::RebuildKeepsWhatItKnows]);
+    finds(
+        "lost keys",
+        &[Rule::Counts, Rule::KeepsOnlyWholeCopies, Rule::HeldByNobodyIsOver, Rule::RebuildKeepsWhatItKnows],
+    );
     finds("two lengths of lease", &[Rule::NonceFreezes, Rule::ColdForLongerLeases, Rule::LongerLeasesAreRemembered]);
 }
 

@@ -49,7 +49,7 @@ impl Script<'_> {
         let Some(h) = &self.copy.h else { return false };
         let own = h.stamp == self.node || !self.holds(Rule::RebuildGivesAFullLease);
         let latest = h.epoch == previous || !self.holds(Rule::KeepsOnlyTheLatestCopy);
-        let whole = self.copy.is_whole(h) || !self.holds(Rule::Counts);
+        let whole = self.copy.is_whole(h) || !self.holds(Rule::KeepsOnlyWholeCopies);
         self.holds(Rule::RebuildKeepsWhatItKnows) && own && latest && whole
     }
 
