@@ -2,7 +2,7 @@
 
 use crate::{
     rules::{Rule, Rules},
-    time::{TTL, Time},
+    time::Time,
     words::{Attempt, Holder, SeatNo, SessionId},
 };
 
@@ -53,8 +53,8 @@ impl Process {
     }
 
     /// Hears that it has a seat. True if it now believes.
-    pub fn hears_seat(&mut self, from: From, handle: Handle, now: Time, rules: Rules) -> bool {
-        let end = lease_end(from, now, rules);
+    pub fn hears_seat(&mut self, from: From, handle: Handle, ttl: Time, now: Time, rules: Rules) -> bool {
+        let end = lease_end(from, ttl, now, rules);
         if self.is_of_an_earlier_life(from, rules) || end <= now || self.handle.is_some_and(|has| has != handle) {
             return false;
         }
@@ -64,8 +64,8 @@ impl Process {
     }
 
     /// Hears that its session is alive.
-    pub fn hears_alive(&mut self, from: From, handle: Handle, now: Time, rules: Rules) {
-        let end = lease_end(from, now, rules);
+    pub fn hears_alive(&mut self, from: From, handle: Handle, ttl: Time, now: Time, rules: Rules) {
+        let end = lease_end(from, ttl, now, rules);
         if !self.is_of_an_earlier_life(from, rules) && self.handle == Some(handle) && end > now {
             self.lease_end = self.lease_end.max(end);
         }
@@ -86,6 +86,6 @@ impl Process {
     }
 }
 
-fn lease_end(from: From, now: Time, rules: Rules) -> Time {
-    TTL + if rules.hold(Rule::LeaseFromTheSendTime) { from.sent } else { now }
+fn lease_end(from: From, ttl: Time, now: Time, rules: Rules) -> Time {
+    ttl + if rules.hold(Rule::LeaseFromTheSendTime) { from.sent } else { now }
 }

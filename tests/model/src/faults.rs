@@ -21,21 +21,21 @@ pub enum Action {
     /// A process without a seat asks for one; asked again, it repeats its attempt.
     Acquire {
         process: usize,
-        wrong_instance: bool,
+        other_instance: bool,
     },
     /// A process shows that it is alive.
     Heartbeat {
         process: usize,
-        wrong_instance: bool,
+        other_instance: bool,
     },
     /// A process gives its seat back and is over.
     Release {
         process: usize,
-        wrong_instance: bool,
+        other_instance: bool,
     },
     /// The reaper is sent to the pool.
     Sweep {
-        wrong_instance: bool,
+        other_instance: bool,
     },
     /// A call does its next step.
     Step {
@@ -138,27 +138,27 @@ impl World {
         }
         match action {
             Action::Tick => self.tick(),
-            Action::Acquire { process, wrong_instance } => {
+            Action::Acquire { process, other_instance } => {
                 let from = self.from(process);
-                self.ask(Asks::Acquire(from), wrong_instance, again);
+                self.ask(Asks::Acquire(from), other_instance, again);
             }
-            Action::Heartbeat { process, wrong_instance } => {
+            Action::Heartbeat { process, other_instance } => {
                 if let Some(handle) = self.processes[process].handle {
                     let from = self.from(process);
-                    self.ask(Asks::Heartbeat(from, handle), wrong_instance, again);
+                    self.ask(Asks::Heartbeat(from, handle), other_instance, again);
                 }
             }
-            Action::Release { process, wrong_instance } => {
+            Action::Release { process, other_instance } => {
                 if let Some(handle) = self.processes[process].handle {
                     let from = self.from(process);
-                    self.ask(Asks::Release(from, handle), wrong_instance, again);
+                    self.ask(Asks::Release(from, handle), other_instance, again);
                     self.processes[process].let_go();
                     if rules.hold(Rule::FreshAttemptAfterRelease) {
                         self.draw_attempt(process);
                     }
                 }
             }
-            Action::Sweep { wrong_instance } => self.ask(Asks::Reap(0, false), wrong_instance, again),
+            Action::Sweep { other_instance } => self.ask(Asks::Reap(0, false), other_instance, again),
             Action::Step { call, place } => self.step(call, place, rules),
             Action::Die { call } => {
                 self.calls.remove(call);
@@ -226,8 +226,8 @@ impl World {
         self.processes[process].attempt = self.drawn.attempts;
     }
 
-    fn ask(&mut self, asks: Asks, wrong_instance: bool, again: u8) {
-        self.begin_call(Call { wrong_instance, ..Call::new(asks, again) });
+    fn ask(&mut self, asks: Asks, other_instance: bool, again: u8) {
+        self.begin_call(Call { other_instance, ..Call::new(asks, again) });
     }
 
     fn step(&mut self, at: usize, place: Place, rules: Rules) {
@@ -241,7 +241,7 @@ impl World {
     /// A change was committed; Redis is told next, if its caller lives.
     fn tell(&mut self, before: Epoch) {
         let step = Step::Invalidate(before, Then::Over);
-        self.begin_call(Call { asks: Asks::Change, wrong_instance: false, again: 0, step, id: 0 });
+        self.begin_call(Call { asks: Asks::Change, other_instance: false, again: 0, step, id: 0 });
     }
 
     fn kick(&mut self, seat: SeatNo, force: bool, rules: Rules) {
@@ -273,6 +273,7 @@ impl World {
         self.records.after_restore(self.now, rules);
         let forgotten: Vec<_> = before.sessions.keys().filter(|id| !self.records.is_open(**id)).copied().collect();
         self.excuse(forgotten);
+        self.history.told = 0;
         for id in self.records.sessions.iter().filter(|(_, session)| !session.ended).map(|(id, _)| *id) {
             self.history.ended &= !crate::world::bit(id);
         }

@@ -7,7 +7,7 @@ use crate::{
     redis::Key,
     repair,
     rules::Rules,
-    time::{START, Time, WRONG},
+    time::{START, TTL, Time, WRONG},
     words::{Epoch, Holder, Seq, SessionId},
     world::{Place, Sight, World},
 };
@@ -21,6 +21,8 @@ pub struct Bounds {
     pub seats: usize,
     /// The machine of each process.
     pub holders: Vec<Holder>,
+    /// The lease that the other instance gives.
+    pub other_ttl: Time,
     /// Ticks from the start.
     pub ticks: Time,
     /// Calls under way at once.
@@ -42,6 +44,7 @@ impl Bounds {
         Self {
             seats,
             holders,
+            other_ttl: TTL,
             ticks: 8,
             calls: 3,
             sessions: 6,
@@ -58,6 +61,12 @@ impl Bounds {
             self.faults[*fault as usize] = *times;
         }
         self
+    }
+
+    /// With two instances that give leases of different lengths.
+    #[must_use]
+    pub fn with_another_lease(self, other_ttl: Time) -> Self {
+        Self { other_ttl, ..self }
     }
 
     /// With so much time and room.
@@ -79,7 +88,7 @@ pub struct Seats {
 impl Seats {
     /// The world at the start.
     pub fn start(&self) -> World {
-        World::new(self.bounds.seats, &self.bounds.holders)
+        World::new(self.bounds.seats, &self.bounds.holders, self.bounds.other_ttl)
     }
 
     /// Everything that may happen next.
@@ -114,18 +123,19 @@ impl Seats {
     }
 
     fn asks(&self, world: &World, choices: &mut Vec<Action>) {
-        let instances: &[bool] = if world.service_skew == 0 { &[false] } else { &[false, true] };
-        for &wrong_instance in instances {
+        let instances: &[bool] =
+            if world.service_skew == 0 && world.other_ttl == TTL { &[false] } else { &[false, true] };
+        for &other_instance in instances {
             for (process, its) in world.processes.iter().enumerate() {
                 if its.handle.is_some() {
-                    choices.push(Action::Heartbeat { process, wrong_instance });
-                    choices.push(Action::Release { process, wrong_instance });
+                    choices.push(Action::Heartbeat { process, other_instance });
+                    choices.push(Action::Release { process, other_instance });
                 } else if world.drawn.sessions < self.bounds.sessions {
-                    choices.push(Action::Acquire { process, wrong_instance });
+                    choices.push(Action::Acquire { process, other_instance });
                 }
             }
             if self.may(world, Fault::Sweep) {
-                choices.push(Action::Sweep { wrong_instance });
+                choices.push(Action::Sweep { other_instance });
             }
         }
     }

@@ -100,26 +100,34 @@ impl Play {
         }
     }
 
+    /// Whoever asks now must get a seat at once.
+    pub fn must_get_a_seat(&mut self, process: usize) {
+        self.acquire(process);
+        if !self.world.processes[process].believes(self.world.now) {
+            self.note(repair::NOT_GIVEN);
+        }
+    }
+
     // --- calls -------------------------------------------------------------------------------------------------------------------
 
     /// A process asks for a seat; nothing is done yet.
     pub fn asks_for_seat(&mut self, process: usize) -> CallId {
-        self.begin(Action::Acquire { process, wrong_instance: false })
+        self.begin(Action::Acquire { process, other_instance: false })
     }
 
     /// A process sends a heartbeat; nothing is done yet.
     pub fn sends_heartbeat(&mut self, process: usize) -> CallId {
-        self.begin(Action::Heartbeat { process, wrong_instance: false })
+        self.begin(Action::Heartbeat { process, other_instance: false })
     }
 
     /// A process sends a release; nothing is done yet.
     pub fn sends_release(&mut self, process: usize) -> CallId {
-        self.begin(Action::Release { process, wrong_instance: false })
+        self.begin(Action::Release { process, other_instance: false })
     }
 
     /// The reaper is sent; nothing is done yet.
     pub fn sends_reaper(&mut self) -> CallId {
-        self.begin(Action::Sweep { wrong_instance: false })
+        self.begin(Action::Sweep { other_instance: false })
     }
 
     /// What begins a call; its number.
@@ -273,4 +281,9 @@ pub fn answer(step: &Step) -> bool {
 /// The step before REBUILD.
 pub fn rebuild(step: &Step) -> bool {
     matches!(step, Step::Rebuild(..))
+}
+
+/// The step before LOAD.
+pub fn load(step: &Step) -> bool {
+    matches!(step, Step::Load(..))
 }

@@ -1,6 +1,6 @@
 //! What must hold at every moment. The numbers are those of section 6 of docs/PROTOCOL.md.
 
-use crate::world::World;
+use crate::{redis::Node, rules::Rules, world::World};
 use std::collections::BTreeSet;
 
 /// Something that holds in every world.
@@ -32,6 +32,8 @@ pub const STRANGER: &str = "an open session's holder is its seat's";
 pub const RELEASED: &str = "a release that was answered has ended its session in both stores";
 /// What section 5 says of suspend.
 pub const SUSPENDED: &str = "a suspended license gives no seat";
+/// L4.
+pub const UNHEARD: &str = "L4: a change that Redis was told of is in every copy believed since";
 
 /// All of them.
 pub const ALWAYS: &[Always] = &[
@@ -44,6 +46,7 @@ pub const ALWAYS: &[Always] = &[
     Always { name: REOPENED, holds: |world| !world.history.reopened },
     Always { name: RELEASED, holds: |world| !world.history.released_in_vain },
     Always { name: SUSPENDED, holds: |world| !world.history.given_while_suspended },
+    Always { name: UNHEARD, holds: changes_told_are_known },
     Always { name: STRANGER, holds: sessions_are_of_their_seats_holder },
 ];
 
@@ -69,6 +72,12 @@ fn who_believes_is_written_down(world: &World) -> bool {
             written || world.is_excused(handle.session)
         })
     })
+}
+
+fn changes_told_are_known(world: &World) -> bool {
+    let Node { id, copy, .. } = &world.primary;
+    let newer = copy.h.as_ref().is_none_or(|h| h.epoch > world.history.told);
+    newer || !copy.is_believed_by(*id, Rules::all())
 }
 
 fn one_seat_each(world: &World) -> bool {

@@ -5,6 +5,7 @@ use crate::{
     calls::{Answer, Asks, Call, Next, Step, Then},
     client::From,
     faults::Action,
+    records::Row,
     rules::Rules,
     time::Time,
     world::{Place, World},
@@ -50,6 +51,8 @@ pub fn stuck(world: &World, rules: Rules) -> Option<&'static str> {
         .or_else(|| with_reaper(world, Alive::Believers, rules))
         .or_else(|| with_reaper(world, Alive::Nobody, rules))
         .or_else(|| without_reaper(world, rules))
+        .or_else(|| held_by_nobody(world, rules))
+        .or_else(|| amid_changes(world, rules))
 }
 
 /// L2: whoever has no seat asks again at once, and is told something; what is reserved for its machine is given.
@@ -159,6 +162,40 @@ fn alone(mut world: World, process: usize, rules: Rules) -> Option<&'static str>
             return None;
         }
         wait(&mut world, rules);
+    }
+    Some(NOT_GIVEN)
+}
+
+/// L1: a seat the records show as held without an open session is given to whoever asks once the copy was rebuilt.
+fn held_by_nobody(world: &World, rules: Rules) -> Option<&'static str> {
+    let records = &world.records;
+    let opens = records.opens_at > world.now || records.surplus > 0;
+    let nobody = |(seat, row): (_, &Row)| row.holder.is_some() && records.open_sessions(seat).next().is_none();
+    let process = (0..world.processes.len()).find(|at| world.processes[*at].handle.is_none())?;
+    if opens || !records.seats().any(nobody) {
+        return None;
+    }
+    let mut world = calm(world, rules);
+    let step = Step::Invalidate(world.records.epoch, Then::Over);
+    run(&mut world, Call { step, ..Call::new(Asks::Change, 0) }, rules);
+    let answer = acquire(&mut world, process, rules);
+    (!matches!(answer, Some(Answer::Seat(_)))).then_some(NOT_GIVEN)
+}
+
+/// L1 to L3: whoever comes is served although somebody changes something else all the time.
+fn amid_changes(world: &World, rules: Rules) -> Option<&'static str> {
+    let mut world = told(calm(world, rules), rules);
+    for process in 0..world.processes.len() {
+        world.happen(Action::Restart { process }, rules, 0);
+    }
+    for _ in 0..LONG {
+        let before = world.records.set_active(true);
+        run(&mut world, Call { step: Step::Invalidate(before, Then::Over), ..Call::new(Asks::Change, 0) }, rules);
+        acquire(&mut world, 0, rules);
+        if world.processes[0].handle.is_some() {
+            return None;
+        }
+        world.happen(Action::Tick, rules, 0);
     }
     Some(NOT_GIVEN)
 }

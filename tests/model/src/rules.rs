@@ -66,12 +66,26 @@ rules! {
     Nonce,
     /// The nonce is good only on the node that gave it.
     NonceIsOfItsNode,
-    /// The nonce remembers what was rebuilt under it, also where `h` is lost: no REBUILD of one epoch is done twice.
-    NonceRemembersItsEpoch,
+    /// A nonce is good for one rebuild, also where `h` is lost afterwards: REBUILD deletes it.
+    NonceIsSpent,
+    /// INVALIDATE reaches a rebuild that is under way: what it builds from older records is stale from the start.
+    InvalidateReachesRebuilds,
     /// REBUILD needs an epoch above the copy's.
     RebuildRaisesTheEpoch,
-    /// A rebuild gives every holder a full lease, whatever the copy before said.
+    /// The rebuild of a cold pool gives every holder a full lease, whatever another node's copy said.
     RebuildGivesAFullLease,
+    /// A seat the records show as held without an open session is over: nobody can believe in it.
+    HeldByNobodyIsOver,
+    /// A rebuild keeps what this node's own copy knows: a change renews neither the leases of the dead nor quarantines.
+    RebuildKeepsWhatItKnows,
+    /// It keeps only what the latest copy anybody built knows: elsewhere leases may have been raised since.
+    KeepsOnlyTheLatestCopy,
+    /// It keeps nothing of a copy that has lost a key.
+    KeepsOnlyWholeCopies,
+    /// It keeps no lease that ends later than a full one from now: a clock that was far ahead is not kept for ever.
+    KeepsNoMoreThanAFullLease,
+    /// Whoever is given the nonce freezes the copy: what a rebuild has read of it is not raised behind its back.
+    NonceFreezes,
     /// A rebuild adds the time in which a deposed primary still answers.
     RebuildLeaseCountsDrain,
     /// UNKNOWN is judged under its epoch: an old copy's word ends nobody.
@@ -98,8 +112,18 @@ rules! {
     LeaseFromTheLaterClock,
     /// How far that goes is bounded by Redis's clock.
     LaterClockIsBounded,
+    /// The latest time a copy has seen is bounded by Redis's clock too, and a rebuild forgets it.
+    LastIsBounded,
     /// Who is claimed is over by any clock.
     ClaimedIsOverByAnyClock,
+
+    // --- leases of two lengths ---------------------------------------------------------------------------------------------------
+    /// A copy is cold for an instance that would give longer leases than the records know of.
+    ColdForLongerLeases,
+    /// The records remember that longer leases may be out, and a rebuild gives everybody as much.
+    LongerLeasesAreRemembered,
+    /// They are forgotten by nobody but who has frozen the latest copy: another may go on giving them.
+    LongerOutlivesUnseenCopies,
 
     // --- sessions ----------------------------------------------------------------------------------------------------------------
     /// REAP claims a lapsed session, so that no late heartbeat revives it.

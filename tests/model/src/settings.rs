@@ -54,6 +54,21 @@ pub fn all() -> Vec<Setting> {
             one(SHARED).within(10, 3, 7).with(&[(Sweep, 3), (Kick, 2), (ForcedKick, 1), (Flush, 1), (Failover, 1)]),
         ),
         setting(
+            "changes under a wrong clock",
+            one(SHARED).within(10, 3, 7).with(&[
+                (Sweep, 2),
+                (RedisClock, 2),
+                (ServiceClock, 2),
+                (Suspend, 2),
+                (Kick, 1),
+                (Restart, 1),
+            ]),
+        ),
+        setting(
+            "changes and failovers",
+            one(SHARED).within(10, 4, 7).with(&[(Sweep, 1), (Failover, 2), (Suspend, 2), (Kick, 1), (Flush, 1)]),
+        ),
+        setting(
             "two seats, moves",
             two(APART).within(10, 4, 8).with(&[(Sweep, 3), (Duplicate, 2), (Restart, 1), (Flush, 1), (Failover, 1)]),
         ),
@@ -78,6 +93,15 @@ pub fn all() -> Vec<Setting> {
                 (ServiceClock, 1),
                 (Kick, 1),
                 (Resize, 2),
+                (Suspend, 1),
+            ]),
+        ),
+        setting(
+            "two lengths of lease",
+            one(&[1, 2]).with_another_lease(6).within(12, 3, 5).with(&[
+                (Sweep, 1),
+                (Flush, 1),
+                (Failover, 1),
                 (Suspend, 1),
             ]),
         ),

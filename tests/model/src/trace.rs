@@ -9,29 +9,29 @@ use std::fmt::Write;
 
 /// What is about to happen, in words.
 pub fn words(world: &World, action: Action) -> String {
-    let wrong = |wrong: bool| if wrong { " (by the instance with the wrong clock)" } else { "" };
+    let other = |other: bool| if other { " (by the other instance)" } else { "" };
     match action {
         Action::Tick => format!("half a lease passes: {}", world.now + 1),
-        Action::Acquire { process, wrong_instance } => {
-            format!("{} asks for a seat{}", who(world, process), wrong(wrong_instance))
+        Action::Acquire { process, other_instance } => {
+            format!("{} asks for a seat{}", who(world, process), other(other_instance))
         }
-        Action::Heartbeat { process, wrong_instance } => {
-            format!("{} sends a heartbeat{}", who(world, process), wrong(wrong_instance))
+        Action::Heartbeat { process, other_instance } => {
+            format!("{} sends a heartbeat{}", who(world, process), other(other_instance))
         }
-        Action::Release { process, wrong_instance } => {
-            format!("{} sends a release and is over{}", who(world, process), wrong(wrong_instance))
+        Action::Release { process, other_instance } => {
+            format!("{} sends a release and is over{}", who(world, process), other(other_instance))
         }
-        Action::Sweep { wrong_instance } => format!("the reaper is sent{}", wrong(wrong_instance)),
+        Action::Sweep { other_instance } => format!("the reaper is sent{}", other(other_instance)),
         Action::Step { call, place } => {
             let call = &world.calls[call];
             let place = match place {
                 Place::Deposed if call.asks_redis() => " on the deposed primary",
                 _ => "",
             };
-            format!("{}: {}{place}", whose(world, call), step_words(&call.step, call.asks))
+            format!("{}: {}{place}", whose(call), step_words(&call.step, call.asks))
         }
-        Action::Die { call } => format!("{} dies", whose(world, &world.calls[call])),
-        Action::Duplicate { call } => format!("{} goes on twice", whose(world, &world.calls[call])),
+        Action::Die { call } => format!("{} dies", whose(&world.calls[call])),
+        Action::Duplicate { call } => format!("{} goes on twice", whose(&world.calls[call])),
         Action::Restart { process } => format!("{} is killed and starts anew", who(world, process)),
         Action::Replicate => "the replica is brought up to date".into(),
         Action::Failover => "the replica is promoted".into(),
@@ -53,7 +53,7 @@ fn who(world: &World, process: usize) -> String {
     format!("process {process} (machine {}, attempt {})", its.holder, its.attempt)
 }
 
-fn whose(world: &World, call: &Call) -> String {
+fn whose(call: &Call) -> String {
     let what = match call.asks {
         Asks::Acquire(from) => format!("acquire of process {}, sent at {}", from.process, from.sent),
         Asks::Heartbeat(from, handle) => {
@@ -63,7 +63,7 @@ fn whose(world: &World, call: &Call) -> String {
         Asks::Reap(..) => "reap".into(),
         Asks::Change => "change".into(),
     };
-    let instance = if call.wrong_instance && world.service_skew != 0 { ", wrong clock" } else { "" };
+    let instance = if call.other_instance { ", the other instance" } else { "" };
     format!("call {} ({what}{instance})", call.id)
 }
 
@@ -78,8 +78,14 @@ fn step_words(step: &Step, asks: Asks) -> String {
             Asks::Change => "nothing".into(),
         },
         Step::Nonce => "NONCE".into(),
-        Step::RebuildPool(_) => "rebuild_pool".into(),
-        Step::Rebuild(nonce, read) => format!("REBUILD by nonce {nonce} with epoch {}", read.epoch),
+        Step::RebuildPool(..) => "rebuild_pool".into(),
+        Step::Load(nonce, read) => {
+            format!("LOAD by nonce {nonce} with epoch {}, after {}", read.pool.epoch, read.previous)
+        }
+        Step::Rebuild(nonce, built) => {
+            let epoch = built.h.as_ref().map_or(0, |h| h.epoch);
+            format!("REBUILD by nonce {nonce} with epoch {epoch}")
+        }
         Step::Invalidate(epoch, _) => format!("INVALIDATE({epoch})"),
         Step::Grant(granted) => format!(
             "grant_seat of seat {} for session {} under ({}, {})",

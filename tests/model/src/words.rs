@@ -14,7 +14,7 @@ pub type Epoch = u16;
 pub type Seq = u16;
 /// A Redis node's replication id.
 pub type NodeId = u8;
-/// A rebuild's nonce.
+/// A rebuild's nonce: another one than any that is still about.
 pub type NonceId = u8;
 /// A call under way.
 pub type CallId = u16;

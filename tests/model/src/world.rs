@@ -6,8 +6,8 @@ use crate::{
     records::Records,
     redis::{Node, PoolCopy, Script},
     rules::Rules,
-    time::{START, Time},
-    words::{Attempt, CallId, Holder, NodeId, NonceId, SeatNo, SessionId},
+    time::{START, TTL, Time},
+    words::{Attempt, CallId, Epoch, Holder, NodeId, NonceId, SeatNo, SessionId},
 };
 use std::sync::Arc;
 
@@ -26,8 +26,10 @@ pub struct World {
     pub records: Records,
     /// A backup of it.
     pub backup: Option<Arc<Records>>,
-    /// How far the clock of the wrong instance is off.
+    /// How far the clock of the other instance is off.
     pub service_skew: Time,
+    /// The lease that the other instance gives.
+    pub other_ttl: Time,
     /// The customers' processes.
     pub processes: Vec<Process>,
     /// What is under way.
@@ -46,7 +48,6 @@ pub struct World {
 pub struct Drawn {
     pub sessions: SessionId,
     pub attempts: Attempt,
-    pub nonces: NonceId,
     pub nodes: NodeId,
     pub calls: CallId,
 }
@@ -66,6 +67,8 @@ pub struct History {
     pub released_in_vain: bool,
     /// A suspended license gave a seat.
     pub given_while_suspended: bool,
+    /// Up to which epoch the primary was told by those who changed something that every copy is old.
+    pub told: Epoch,
     /// What was seen to happen, as bits of [`Sight`].
     pub seen: u16,
 }
@@ -107,8 +110,8 @@ impl Sight {
 }
 
 impl World {
-    /// Nobody has asked for anything. `holders`: the machine of each process.
-    pub fn new(seats: usize, holders: &[Holder]) -> Self {
+    /// Nobody has asked for anything. `holders`: the machine of each process; `other_ttl`: the lease that the other instance gives.
+    pub fn new(seats: usize, holders: &[Holder], other_ttl: Time) -> Self {
         let processes: Vec<_> = holders
             .iter()
             .enumerate()
@@ -129,6 +132,7 @@ impl World {
             records: Records::new(seats),
             backup: None,
             service_skew: 0,
+            other_ttl,
             processes,
             calls: Vec::new(),
             drawn,
@@ -147,8 +151,23 @@ impl World {
     /// Runs a script for a call, by the clocks of the node and of the call's instance.
     pub fn script(&mut self, place: Place, call: &Call, rules: Rules) -> Script<'_> {
         let time = self.now;
-        let service = time + if call.wrong_instance { self.service_skew } else { 0 };
-        self.node(place).script(rules, time, service)
+        let service = time + if call.other_instance { self.service_skew } else { 0 };
+        let ttl = self.ttl(call);
+        self.node(place).script(rules, time, service, ttl)
+    }
+
+    /// The lease that a call's instance gives.
+    pub fn ttl(&self, call: &Call) -> Time {
+        if call.other_instance { self.other_ttl } else { TTL }
+    }
+
+    /// A nonce that nobody else has: the lowest, so that worlds that differ in nothing else are one.
+    pub fn fresh_nonce(&self) -> NonceId {
+        let copies =
+            [Some(&self.primary.copy), self.deposed.as_ref().map(|(node, _)| &node.copy), Some(&*self.replica)];
+        let given = copies.into_iter().flatten().filter_map(|copy| copy.c.map(|c| c.id));
+        let used: Vec<_> = given.chain(self.calls.iter().filter_map(Call::nonce)).collect();
+        (1..NonceId::MAX).find(|id| !used.contains(id)).unwrap_or(NonceId::MAX)
     }
 
     /// Who holds which seat as a node knows it.

@@ -2,13 +2,15 @@
 
 use license_model::rules::Rule;
 
-const SCENARIOS: [&str; 6] = [
+const SCENARIOS: [&str; 8] = [
     include_str!("tickets.rs"),
     include_str!("copies.rs"),
     include_str!("clocks.rs"),
     include_str!("sessions.rs"),
     include_str!("room.rs"),
     include_str!("holes.rs"),
+    include_str!("rebuilds.rs"),
+    include_str!("lengths.rs"),
 ];
 const PAGE: &str = include_str!("../../../docs/MODEL.md");
 

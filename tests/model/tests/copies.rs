@@ -71,7 +71,7 @@ fn a_nonce_that_was_replicated_is_not_good_on_the_node_promoted() {
 
 #[test]
 fn a_rebuild_done_twice_does_not_forget_what_was_granted_in_between() {
-    guards_alone(Rule::RebuildRaisesTheEpoch, &[Rule::NonceRemembersItsEpoch], &one_seat(), &[WRONGLY_GONE], |play| {
+    guards_alone(Rule::RebuildRaisesTheEpoch, &[Rule::NonceIsSpent], &one_seat(), &[WRONGLY_GONE], |play| {
         let first = play.asks_for_seat(0);
         play.until(first, rebuild);
         let again = play.duplicate(first);

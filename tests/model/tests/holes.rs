@@ -18,7 +18,7 @@ fn one_seat() -> Bounds {
 
 #[test]
 fn a_rebuild_repeated_after_h_was_lost_does_not_forget_what_was_granted_in_between() {
-    guards(Rule::NonceRemembersItsEpoch, &one_seat(), &[WRONGLY_GONE], |play| {
+    guards(Rule::NonceIsSpent, &one_seat(), &[WRONGLY_GONE], |play| {
         let first = play.asks_for_seat(0);
         play.until(first, rebuild);
         let again = play.duplicate(first);
@@ -57,7 +57,7 @@ fn a_redis_clock_that_was_ahead_and_put_right_does_not_vouch_for_a_service_clock
         play.sweep();
         play.happen(Action::RedisClock { skew: 0 });
         play.happen(Action::ServiceClock { skew: WRONG });
-        let other = play.begin(Action::Acquire { process: 2, wrong_instance: true });
+        let other = play.begin(Action::Acquire { process: 2, other_instance: true });
         play.finish(other);
     });
 }

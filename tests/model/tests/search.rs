@@ -67,6 +67,16 @@ fn nothing_breaks_under_a_wrong_clock() {
 }
 
 #[test]
+fn nothing_breaks_when_things_change_under_a_wrong_clock() {
+    is_whole("changes under a wrong clock", &[Sight::Joined, Sight::LateHeartbeatKept]);
+}
+
+#[test]
+fn nothing_breaks_when_things_change_through_failovers() {
+    is_whole("changes and failovers", &[Sight::Joined, Sight::GrantedAfterFlush, Sight::LateHeartbeatKept]);
+}
+
+#[test]
 fn nothing_breaks_through_kicks() {
     is_whole("kicks", &[Sight::Joined, Sight::GrantedAfterFlush, Sight::LateHeartbeatKept]);
 }
@@ -89,6 +99,11 @@ fn nothing_breaks_through_suspensions() {
 #[test]
 fn nothing_breaks_when_everything_happens() {
     is_whole("everything", &[Sight::Joined, Sight::LateHeartbeatKept, Sight::Retired]);
+}
+
+#[test]
+fn nothing_breaks_under_leases_of_two_lengths() {
+    is_whole("two lengths of lease", &[Sight::GrantedAfterFlush, Sight::LateHeartbeatKept]);
 }
 
 #[test]
@@ -126,18 +141,29 @@ fn walks_find_what_breaks_sessions() {
             Rule::AnswersHaveGenerations,
             Rule::LeaseFromTheSendTime,
             Rule::FreshAttemptAfterRelease,
+            Rule::NonceIsSpent,
         ],
     );
 }
 
 #[test]
 fn walks_find_what_breaks_copies() {
-    finds("sharing one seat", &[Rule::RebuildGivesAFullLease]);
     finds(
         "failovers",
-        &[Rule::Stamp, Rule::Nonce, Rule::NonceIsOfItsNode, Rule::UnknownComparesEpochs, Rule::ReaperComparesEpochs],
+        &[
+            Rule::RebuildGivesAFullLease,
+            Rule::KeepsOnlyTheLatestCopy,
+            Rule::Stamp,
+            Rule::Nonce,
+            Rule::UnknownComparesEpochs,
+            Rule::ReaperComparesEpochs,
+        ],
     );
-    finds("lost keys", &[Rule::Counts, Rule::NonceRemembersItsEpoch]);
+    finds(
+        "lost keys",
+        &[Rule::Counts, Rule::KeepsOnlyWholeCopies, Rule::HeldByNobodyIsOver, Rule::RebuildKeepsWhatItKnows],
+    );
+    finds("two lengths of lease", &[Rule::NonceFreezes, Rule::ColdForLongerLeases, Rule::LongerLeasesAreRemembered]);
 }
 
 #[test]
@@ -165,7 +191,15 @@ fn walks_find_what_breaks_changes() {
             Rule::ShrinkKeepsQuarantines,
         ],
     );
-    finds("suspension", &[Rule::SuspendedGivesNoSeat, Rule::ReaperLooksAtChangedPools]);
+    finds(
+        "suspension",
+        &[
+            Rule::NonceIsOfItsNode,
+            Rule::InvalidateReachesRebuilds,
+            Rule::SuspendedGivesNoSeat,
+            Rule::ReaperLooksAtChangedPools,
+        ],
+    );
     finds(
         "kicks",
         &[

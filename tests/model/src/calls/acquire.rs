@@ -18,7 +18,8 @@ pub(super) fn step(world: &mut World, call: &Call, from: From, place: Place, rul
             Next::Again
         }
         Step::Answer(Answer::Seat(handle)) => {
-            if world.processes[from.process].hears_seat(from, *handle, world.now, rules) {
+            let ttl = world.ttl(call);
+            if world.processes[from.process].hears_seat(from, *handle, ttl, world.now, rules) {
                 world.saw_grant(from.process);
             }
             Next::Over

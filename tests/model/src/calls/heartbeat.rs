@@ -27,7 +27,8 @@ pub(super) fn step(world: &mut World, call: &Call, from: From, handle: Handle, p
             Resolved::EpochStale => Next::To(Step::Invalidate(*epoch, Then::Again)),
         },
         Step::Answer(Answer::Alive) => {
-            world.processes[from.process].hears_alive(from, handle, world.now, rules);
+            let ttl = world.ttl(call);
+            world.processes[from.process].hears_alive(from, handle, ttl, world.now, rules);
             Next::Over
         }
         Step::Answer(Answer::Gone) => {

@@ -10,7 +10,7 @@ mod release;
 use crate::{
     client::{From, Handle},
     records::{Ending, Snapshot},
-    redis::{Claim, Granted},
+    redis::{Claim, Granted, PoolCopy},
     rules::Rules,
     words::{CallId, Epoch, NonceId},
     world::{Place, World},
@@ -22,8 +22,8 @@ use std::sync::Arc;
 pub struct Call {
     /// What is asked.
     pub asks: Asks,
-    /// Served by the instance whose clock may be wrong.
-    pub wrong_instance: bool,
+    /// Served by the other instance: its clock may be wrong, and the leases it gives of another length.
+    pub other_instance: bool,
     /// How often it may still ask Redis again before its deadline is over.
     pub again: u8,
     /// What it does next.
@@ -54,10 +54,12 @@ pub enum Step {
     Script,
     /// NONCE, the first step of a rebuild.
     Nonce,
-    /// `rebuild_pool`.
-    RebuildPool(NonceId),
-    /// REBUILD.
-    Rebuild(NonceId, Arc<Snapshot>),
+    /// `rebuild_pool`, with the epoch of the copy that NONCE froze.
+    RebuildPool(NonceId, Epoch),
+    /// LOAD.
+    Load(NonceId, Arc<Snapshot>),
+    /// REBUILD, with what LOAD made.
+    Rebuild(NonceId, Arc<PoolCopy>),
     /// INVALIDATE of a copy proved old.
     Invalidate(Epoch, Then),
     /// `grant_seat`.
@@ -111,13 +113,21 @@ impl Call {
             Asks::Reap(..) => Step::Look,
             _ => Step::Script,
         };
-        Self { asks, wrong_instance: false, again, step, id: 0 }
+        Self { asks, other_instance: false, again, step, id: 0 }
+    }
+
+    /// The nonce it rebuilds under.
+    pub fn nonce(&self) -> Option<NonceId> {
+        match self.step {
+            Step::RebuildPool(nonce, _) | Step::Load(nonce, _) | Step::Rebuild(nonce, _) => Some(nonce),
+            _ => None,
+        }
     }
 
     /// Whether its next step talks to Redis.
     pub fn asks_redis(&self) -> bool {
         use Step::*;
-        matches!(self.step, Script | Nonce | Rebuild(..) | Invalidate(..) | Free(..) | Undo(..))
+        matches!(self.step, Script | Nonce | Load(..) | Rebuild(..) | Invalidate(..) | Free(..) | Undo(..))
     }
 
     /// The process that asked.
@@ -133,10 +143,14 @@ impl Call {
 pub fn step(world: &mut World, call: &mut Call, place: Place, rules: Rules) -> Next {
     let next = match (&call.step, call.asks) {
         (Step::Nonce, _) => rebuild::nonce(world, call, place, rules),
-        (Step::RebuildPool(nonce), _) => rebuild::rebuild_pool(world, *nonce),
-        (Step::Rebuild(nonce, read), _) => rebuild::rebuild(world, call, place, *nonce, read, rules),
+        (Step::RebuildPool(nonce, frozen), _) => rebuild::rebuild_pool(world, call, (*nonce, *frozen), rules),
+        (Step::Load(nonce, read), _) => rebuild::load(world, call, place, (*nonce, read), rules),
+        (Step::Rebuild(nonce, built), _) => rebuild::rebuild(world, call, place, (*nonce, built), rules),
         (Step::Invalidate(epoch, then), _) => {
             world.script(place, call, rules).invalidate(*epoch);
+            if call.asks == Asks::Change && (place == Place::Primary || world.deposed.is_none()) {
+                world.history.told = world.history.told.max(*epoch);
+            }
             match then {
                 Then::Again => Next::Again,
                 Then::Rebuild => Next::To(Step::Nonce),

@@ -1,41 +1,39 @@
-//! The one repair: NONCE → `rebuild_pool` → REBUILD, then the call that came upon the cold copy asks again.
+//! The one repair: NONCE → `rebuild_pool` → LOAD → REBUILD, then the call that came upon the cold copy asks again.
 
 use super::{Call, Next, Step};
 use crate::{
     records::Snapshot,
-    redis::NonceAnswer,
+    redis::{NonceAnswer, PoolCopy},
     rules::Rules,
-    words::NonceId,
+    words::{Epoch, NonceId},
     world::{Place, World},
 };
 use std::sync::Arc;
 
 pub(super) fn nonce(world: &mut World, call: &Call, place: Place, rules: Rules) -> Next {
-    let fresh = world.drawn.nonces + 1;
+    let fresh = world.fresh_nonce();
     match world.script(place, call, rules).nonce(fresh) {
         NonceAnswer::Warm => Next::Again,
-        NonceAnswer::Nonce(nonce) => {
-            world.drawn.nonces = world.drawn.nonces.max(nonce);
-            Next::To(Step::RebuildPool(nonce))
-        }
+        NonceAnswer::Nonce(nonce, frozen) => Next::To(Step::RebuildPool(nonce, frozen)),
     }
 }
 
-pub(super) fn rebuild_pool(world: &mut World, nonce: NonceId) -> Next {
-    Next::To(Step::Rebuild(nonce, Arc::new(world.records.rebuild_pool())))
+pub(super) fn rebuild_pool(world: &mut World, call: &Call, of: (NonceId, Epoch), rules: Rules) -> Next {
+    let (nonce, frozen) = of;
+    let (ttl, now) = (world.ttl(call), world.now);
+    Next::To(Step::Load(nonce, Arc::new(world.records.rebuild_pool(ttl, frozen, now, rules))))
 }
 
-pub(super) fn rebuild(
-    world: &mut World,
-    call: &Call,
-    place: Place,
-    nonce: NonceId,
-    read: &Snapshot,
-    rules: Rules,
-) -> Next {
-    if world.script(place, call, rules).rebuild(nonce, read) {
-        return Next::Again;
+pub(super) fn load(world: &mut World, call: &Call, place: Place, of: (NonceId, &Snapshot), rules: Rules) -> Next {
+    let (nonce, read) = of;
+    match world.script(place, call, rules).load(nonce, read) {
+        Some(built) => Next::To(Step::Rebuild(nonce, Arc::new(built))),
+        // LOST: from the beginning, which costs time like any other round.
+        None => Next::To(Step::Nonce),
     }
-    // LOST: from the beginning, which costs time like any other round.
-    Next::To(Step::Nonce)
+}
+
+pub(super) fn rebuild(world: &mut World, call: &Call, place: Place, of: (NonceId, &PoolCopy), rules: Rules) -> Next {
+    let (nonce, built) = of;
+    if world.script(place, call, rules).rebuild(nonce, built) { Next::Again } else { Next::To(Step::Nonce) }
 }

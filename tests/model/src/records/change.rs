@@ -72,6 +72,7 @@ impl Records {
 
     /// `after_restore`, run before anything is opened.
     pub fn after_restore(&mut self, now: Time, rules: Rules) {
+        self.rebuilt = 0;
         if rules.hold(Rule::RestoreJumpsEpochs) {
             self.epoch += RESTORE_JUMP;
         }

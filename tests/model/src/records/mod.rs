@@ -9,7 +9,7 @@ pub use grant::{Grant, GrantOutcome};
 
 use crate::{
     rules::{Rule, Rules},
-    time::Time,
+    time::{DRAIN, Time},
     words::{Attempt, Epoch, Holder, SeatNo, Seq, SessionId},
 };
 use std::collections::BTreeMap;
@@ -19,14 +19,29 @@ use std::collections::BTreeMap;
 #[expect(missing_docs, reason = "the columns of the schema")]
 pub struct Records {
     pub epoch: Epoch,
+    /// The epoch that the latest `rebuild_pool` gave; 0: none since a restore.
+    pub rebuilt: Epoch,
     pub total: usize,
     pub surplus: usize,
     pub active: bool,
+    /// How long leases may be.
+    pub lease: Leases,
     /// 0: always open.
     pub opens_at: Time,
     /// By number; rows are never deleted.
     pub seats: Vec<Row>,
     pub sessions: BTreeMap<SessionId, Session>,
+}
+
+/// What the pool's row remembers of instances that give leases of different lengths.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Leases {
+    /// The longest that the copy built last may give.
+    pub now: Time,
+    /// A longer one that copies before it may have given; 0: none.
+    pub longer: Time,
+    /// Until when that may be out.
+    pub until: Time,
 }
 
 /// A row of `seats`.
@@ -50,7 +65,15 @@ pub struct Session {
 }
 
 /// What `rebuild_pool` read.
-pub type Snapshot = Records;
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Snapshot {
+    /// Settings, seats, and the sessions that are open, under the new epoch.
+    pub pool: Records,
+    /// The epoch that the `rebuild_pool` before this one gave.
+    pub previous: Epoch,
+    /// The longest lease that may be out.
+    pub full: Time,
+}
 
 /// The answer of `resolve_session`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,14 +83,34 @@ pub enum Resolved {
     EpochStale,
 }
 
+impl Leases {
+    /// Leases are of `ttl` from now on: the longest that may be out. `latest`: the copy built last gives none any more.
+    fn longest(&mut self, ttl: Time, latest: bool, now: Time) -> Time {
+        if latest && self.until <= now {
+            (self.longer, self.until) = (0, 0);
+        }
+        if !latest && self.longer > 0 {
+            self.until = self.until.max(now + self.longer + DRAIN);
+        }
+        if self.now > ttl {
+            self.longer = self.longer.max(self.now);
+            self.until = self.until.max(now + self.now + DRAIN);
+        }
+        self.now = ttl;
+        ttl.max(self.longer)
+    }
+}
+
 impl Records {
     /// A pool as it is made: numbered rows, nobody on them.
     pub fn new(seats: usize) -> Self {
         Self {
             epoch: 0,
+            rebuilt: 0,
             total: seats,
             surplus: 0,
             active: true,
+            lease: Leases::default(),
             opens_at: 0,
             seats: vec![Row::default(); seats],
             sessions: BTreeMap::new(),
@@ -107,12 +150,17 @@ impl Records {
         }
     }
 
-    /// `rebuild_pool`: a new epoch, and everything Redis must know, read under it.
-    pub fn rebuild_pool(&mut self) -> Snapshot {
+    /// `rebuild_pool`: a new epoch, and everything Redis must know, read under it, for an instance that gives leases of `ttl` and has
+    /// frozen the copy of epoch `frozen`.
+    pub fn rebuild_pool(&mut self, ttl: Time, frozen: Epoch, now: Time, rules: Rules) -> Snapshot {
+        let latest = frozen == self.rebuilt || !rules.hold(Rule::LongerOutlivesUnseenCopies);
+        let full = self.lease.longest(ttl, latest, now);
+        let full = if rules.hold(Rule::LongerLeasesAreRemembered) { full } else { ttl };
         self.epoch += 1;
-        let mut read = self.clone();
-        read.sessions.retain(|_, session| !session.ended);
-        read
+        let previous = std::mem::replace(&mut self.rebuilt, self.epoch);
+        let mut pool = self.clone();
+        pool.sessions.retain(|_, session| !session.ended);
+        Snapshot { pool, previous, full }
     }
 
     /// What the reaper reads of a pool: its epoch, and whether it is worth a rebuild. `None`: not worth a look.

@@ -2,6 +2,7 @@
 
 mod acquire;
 mod claims;
+mod load;
 mod rebuild;
 
 pub use acquire::{AcquireAnswer, Ask, Granted};
@@ -10,7 +11,7 @@ pub use rebuild::NonceAnswer;
 
 use crate::{
     rules::{Rule, Rules},
-    time::{LATER_AT_MOST, TTL, Time},
+    time::{LATER_AT_MOST, Time},
     words::{Attempt, Epoch, Holder, NodeId, NonceId, SeatNo, Seq, SessionId},
 };
 use std::collections::BTreeMap;
@@ -28,27 +29,30 @@ pub struct PoolCopy {
     pub m: BTreeMap<Holder, SeatNo>,
     /// `n`: session → its lease end; 0 is ending, the records were not told yet.
     pub n: BTreeMap<(SeatNo, SessionId), Time>,
-    /// `c`: the nonce of a rebuild.
+    /// `c`: whose rebuild is under way.
     pub c: Option<Nonce>,
 }
 
-/// What `c` says. Here it never expires, which allows more than the ten seconds it has.
+/// What `c` says: whose rebuild it is. Here another may take it over at any time, which allows more than the ten seconds it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Nonce {
     /// The random text.
     pub id: NonceId,
     /// The node that gave it.
     pub node: NodeId,
-    /// The highest epoch rebuilt under it.
-    pub rebuilt: Epoch,
+    /// The highest epoch INVALIDATE named meanwhile.
+    pub seen: Epoch,
 }
 
 impl PoolCopy {
     /// Whether a node believes this copy. Otherwise it is cold.
     pub fn is_believed_by(&self, node: NodeId, rules: Rules) -> bool {
         let Some(h) = &self.h else { return false };
-        let complete = h.counts == self.counts() && self.m.len() == self.s.len();
-        (h.stamp == node || !rules.hold(Rule::Stamp)) && !h.stale && (complete || !rules.hold(Rule::Counts))
+        (h.stamp == node || !rules.hold(Rule::Stamp)) && !h.stale && (self.is_whole(h) || !rules.hold(Rule::Counts))
+    }
+
+    fn is_whole(&self, h: &Settings) -> bool {
+        h.counts == self.counts() && self.m.len() == self.s.len()
     }
 
     fn counts(&self) -> [usize; 3] {
@@ -75,6 +79,8 @@ pub struct Settings {
     pub stale: bool,
     /// The license gives seats.
     pub active: bool,
+    /// The longest lease that may be given by it.
+    pub lease: Time,
     /// Before this nobody sits down: the records were restored.
     pub opens: Time,
 }
@@ -127,6 +133,10 @@ pub struct Script<'a> {
     rules: Rules,
     node: NodeId,
     copy: &'a mut PoolCopy,
+    /// The lease that the caller's instance gives.
+    ttl: Time,
+    /// Redis's clock.
+    redis: Time,
     /// What extends.
     now: Time,
     /// What takes away.
@@ -136,16 +146,17 @@ pub struct Script<'a> {
 }
 
 impl Node {
-    /// Starts a script. `time` is the true time, `service` what the caller's clock says.
-    pub fn script(&mut self, rules: Rules, time: Time, service: Time) -> Script<'_> {
+    /// Starts a script. `time` is the true time, `service` what the caller's clock says, `ttl` the lease its instance gives.
+    pub fn script(&mut self, rules: Rules, time: Time, service: Time, ttl: Time) -> Script<'_> {
         let last = self.copy.h.as_ref().map_or(0, |h| h.last);
         let redis = time + self.skew;
-        let now = last.max(redis);
-        let most = if rules.hold(Rule::LaterClockIsBounded) { now + LATER_AT_MOST } else { Time::MAX - TTL };
+        let bound = redis + LATER_AT_MOST;
+        let now = last.max(redis).min(if rules.hold(Rule::LastIsBounded) { bound } else { Time::MAX });
+        let most = if rules.hold(Rule::LaterClockIsBounded) { bound } else { Time::MAX - 2 * LATER_AT_MOST };
         let given = if rules.hold(Rule::LeaseFromTheLaterClock) { now.max(service).min(most) } else { now };
         let takes = if rules.hold(Rule::TakesByTheClockOfNow) { redis } else { now };
         let reap_now = if rules.hold(Rule::TwoClocksTake) { takes.min(service) } else { takes };
-        Script { rules, node: self.id, copy: &mut self.copy, now, reap_now, given }
+        Script { rules, node: self.id, copy: &mut self.copy, ttl, redis, now, reap_now, given }
     }
 
     /// Loses a key.
@@ -173,7 +184,8 @@ impl Script<'_> {
     }
 
     fn is_warm(&self) -> bool {
-        self.copy.is_believed_by(self.node, self.rules)
+        let enough = self.copy.h.as_ref().is_some_and(|h| h.lease >= self.ttl);
+        self.copy.is_believed_by(self.node, self.rules) && (enough || !self.holds(Rule::ColdForLongerLeases))
     }
 
     fn epoch(&self) -> Epoch {
@@ -199,7 +211,7 @@ impl Script<'_> {
     }
 
     fn raise(&mut self, seat: SeatNo, session: SessionId) {
-        let (end, only_up) = (self.given + TTL, self.holds(Rule::LeasesOnlyRise));
+        let (end, only_up) = (self.given + self.ttl, self.holds(Rule::LeasesOnlyRise));
         let raised = |was: Time| if only_up { was.max(end) } else { end };
         let lease = self.copy.n.entry((seat, session)).or_insert(0);
         *lease = raised(*lease);
