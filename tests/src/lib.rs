@@ -11,6 +11,7 @@ pub mod client;
 pub mod load;
 pub mod local;
 pub mod process;
+pub mod staff;
 pub mod stores;
 pub mod world;
 

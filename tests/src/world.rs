@@ -1,6 +1,6 @@
 //! The whole of it in one process: stores, moves, one organization with one license, and a clock that tests move.
 
-use crate::{Machine, stores};
+use crate::{Machine, staff, stores};
 use license_core::{
     Clock,
     domain::{
@@ -258,23 +258,6 @@ impl World {
         ::redis::cmd("REPLICAOF").arg("NO").arg("ONE").exec_async(&mut redis).await.unwrap();
     }
 
-    /// Kicks a seat free.
-    pub async fn kick(&self, seat: u32, force: bool) -> bool {
-        self.try_kick(seat, force).await.unwrap()
-    }
-
-    /// The same where it may fail.
-    pub async fn try_kick(&self, seat: u32, force: bool) -> license_core::Result<bool> {
-        let license = &self.license;
-        self.manage.kick(license.tenant, license.pool_id, &license.pool, seat, force, "a test").await
-    }
-
-    /// Changes how many seats the pool has.
-    pub async fn resize(&self, seats: u32) -> bool {
-        let license = &self.license;
-        self.manage.resize(license.tenant, license.pool_id, &license.pool, seats).await.unwrap()
-    }
-
     /// Redis and the records say the same of every seat and session, and Redis's own keys agree.
     pub async fn assert_no_drift(&self) {
         assert_eq!(crate::load::drift::between(self).await, Vec::<String>::new());
@@ -363,7 +346,8 @@ pub async fn register(admin: &Records, database: &PgConnectOptions, shape: &Shap
         .await
         .unwrap();
     if shape.seats != registered.license.seats_total {
-        admin.resize_pool(tenant, PoolId(pool_id), shape.seats).await.unwrap().unwrap();
+        let (act, edit) = (staff::act(tenant), staff::seats(shape.seats));
+        admin.edit_license(&act, registered.license.id, None, &edit, None).await.unwrap().unwrap();
     }
     License {
         key: registered.key.unwrap(),

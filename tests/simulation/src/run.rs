@@ -8,9 +8,13 @@ use crate::{
     operations::{Deed, Operation, RecordsFault, RedisFault},
     plan::{Plan, Setting},
     proxy::{Proxy, Upstream},
+    staff::Staff,
     verdict::{self, Figures, Verdict},
 };
-use license_core::{Clock, domain::lease::Timing};
+use license_core::{
+    Clock,
+    domain::{lease::Timing, license::Status},
+};
 use license_local::stores::Postgres;
 use license_tests::{
     World,
@@ -130,8 +134,7 @@ impl Run {
         if let Some(fault) = what.fault() {
             *self.figures.faults.entry(fault).or_default() += 1;
         }
-        let license = self.license.clone();
-        let manage = self.fleet.manage.clone();
+        let staff = self.staff();
         match what {
             Operation::Client(n, deed) => drop(self.clients.act(*n, *deed)),
             Operation::Proxy(way, instance, fault) => {
@@ -148,27 +151,29 @@ impl Run {
             Operation::Instance(n, fault) => self.fleet.instance_fault(*n, *fault),
             Operation::Function(function, n, signal) => self.fleet.signal(*function, *n, *signal),
             Operation::Reap(times, over) => self.reap(*times, *over),
-            // What an administrator asks for may fail while stores are away.
-            Operation::Kick(seat) => self.beside({
+            // What staff ask for may fail while stores are away.
+            Operation::Kick(seat) => {
                 let seat = *seat;
-                async move {
-                    let _ = manage.kick(license.tenant, license.pool_id, &license.pool, seat, false, "a plan").await;
-                }
-            }),
-            Operation::Resize(seats) => self.beside({
-                let seats = *seats;
-                async move {
-                    let _ = manage.resize(license.tenant, license.pool_id, &license.pool, seats).await;
-                }
-            }),
+                self.beside(async move { staff.end(seat).await });
+            }
+            Operation::Resize(seats) => {
+                let edit = license_tests::staff::seats(*seats);
+                self.beside(async move {
+                    staff.edit(&edit).await;
+                });
+            }
             Operation::Suspend => self.beside(async move {
-                let _ = manage.suspend(license.tenant, license.id).await;
+                staff.decide(Status::Suspended).await;
             }),
             Operation::Resume => self.beside(async move {
-                let _ = manage.resume(license.tenant, license.id).await;
+                staff.decide(Status::Active).await;
             }),
         }
         while self.aside.try_join_next().is_some() {}
+    }
+
+    fn staff(&self) -> Staff {
+        Staff::new(self.fleet.manage.clone(), self.license.clone())
     }
 
     fn beside(&mut self, what: impl Future<Output = ()> + Send + 'static) {
@@ -218,8 +223,8 @@ impl Run {
 
     /// The license is active again, if it was suspended.
     async fn resumed(&self) {
-        let (manage, license) = (&self.fleet.manage, &self.license);
-        answered("the last resume", async || manage.resume(license.tenant, license.id).await.ok()).await;
+        let staff = self.staff();
+        answered("the last resume", async || staff.decide(Status::Active).await.then_some(())).await;
     }
 
     /// Everybody up to capacity is served within `REBUILD_LEASE` and two sweeps.
