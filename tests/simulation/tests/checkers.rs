@@ -83,6 +83,27 @@ async fn holders_without_events_and_events_without_holders_are_seen() {
 }
 
 #[tokio::test]
+async fn holders_that_change_without_a_higher_ticket_of_the_pools_epoch_are_seen() {
+    let told = "insert into outbox (tenant_id, kind, payload, published_at) select tenant_id, 'seat.freed',
+        jsonb_build_object('seat', seat_no, 'from', holder), now() from seats where seat_no = 1; ";
+    for (tampering, breaks) in [
+        ("update seats set holder = null where seat_no = 1", true),
+        ("update seats set holder = null, fence_seq = fence_seq - 1 where seat_no = 1", true),
+        ("update seats set holder = null, fence_epoch = fence_epoch + 1 where seat_no = 1", true),
+        ("update seats set holder = null, fence_seq = fence_seq + 10 where seat_no = 1", false),
+        ("begin; update seats set holder = null where seat_no = 1; update pools set epoch = epoch + 1; commit", false),
+        (
+            "begin; update pools set epoch = epoch + 1; commit; update seats set holder = null, fence_seq = fence_seq + 10 where seat_no = 1",
+            true,
+        ),
+    ] {
+        let broken = after(&format!("{told}{tampering}")).await;
+        let seen = broken.iter().filter(|broken| broken.starts_with("S5: ")).count();
+        assert_eq!(seen, usize::from(breaks), "{tampering}: {broken:?}");
+    }
+}
+
+#[tokio::test]
 async fn events_that_were_not_published_are_seen() {
     let broken = after("update outbox set published_at = null where kind = 'seat.freed'").await;
     assert_eq!(broken.len(), 1, "{broken:?}");
