@@ -134,6 +134,12 @@ impl History {
         self.0.iter().filter_map(change).collect()
     }
 
+    /// Every change of a pool's row, and whether its license is suspended then.
+    pub fn suspended(&self, log: &BeliefLog) -> Vec<(i64, bool)> {
+        let pools = self.0.iter().filter(|row| row.kind == "pool");
+        pools.map(|row| (log.from_unix_us(row.at), row.before.as_deref() == Some("suspended"))).collect()
+    }
+
     /// The history checker: each session opens once and ends once and is never changed; no row is ever deleted; the events of the outbox
     /// are exactly the changes of holders, each by a ticket or a new epoch; and everything in the outbox was published.
     pub async fn check(&self, world: &World, published: &HashSet<Uuid>) -> Told {

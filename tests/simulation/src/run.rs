@@ -13,7 +13,7 @@ use crate::{
 };
 use license_core::{
     Clock,
-    domain::{lease::Timing, license::Status},
+    domain::{lease::Timing, license::Status, terms::Edit},
 };
 use license_local::stores::Postgres;
 use license_tests::{
@@ -45,7 +45,7 @@ pub struct Run {
     /// Requests and whatever else is not waited for.
     aside: JoinSet<()>,
     figures: Figures,
-    license: license_tests::world::License,
+    staff: Staff,
 }
 
 /// Somebody who takes one fault after the other, and comes back at the end.
@@ -110,11 +110,12 @@ impl Run {
             &setting,
             Dice::of(plan.seed),
         );
-        let license = pair.world.license.clone();
+        let (license, peppers) = (pair.world.license.clone(), pair.world.moves.settings().peppers.clone());
+        let staff = Staff::new(fleet.manage.clone(), license, peppers);
         let records = Tasked::records(Database::new(server, ways.clone(), timing.ttl + timing.drain));
         let redis = Tasked::redis(pair);
         let (aside, figures) = (JoinSet::new(), Figures::default());
-        Self { setting, clients, fleet, ways, redis, records, aside, figures, license }
+        Self { setting, clients, fleet, ways, redis, records, aside, figures, staff }
     }
 
     /// Everything in the plan, each at its time.
@@ -152,9 +153,21 @@ impl Run {
             Operation::Function(function, n, signal) => self.fleet.signal(*function, *n, *signal),
             Operation::Reap(times, over) => self.reap(*times, *over),
             // What staff ask for may fail while stores are away.
-            Operation::Kick(seat) => {
-                let seat = *seat;
-                self.beside(async move { staff.end(seat).await });
+            Operation::Kick(seat, force) => {
+                let (seat, force, clients) = (*seat, *force, self.clients.clone());
+                self.beside(async move {
+                    if force { staff.end_by_force(seat, &clients).await } else { staff.end(seat).await }
+                });
+            }
+            Operation::Rotate(old_for) => {
+                let (old_for, clients) = (*old_for, self.clients.clone());
+                self.beside(async move { staff.rotate(old_for, &clients).await });
+            }
+            Operation::Processes(most) => {
+                let edit = Edit { processes_per_seat: Some(*most), ..Edit::default() };
+                self.beside(async move {
+                    staff.edit(&edit).await;
+                });
             }
             Operation::Resize(seats) => {
                 let edit = license_tests::staff::seats(*seats);
@@ -162,9 +175,14 @@ impl Run {
                     staff.edit(&edit).await;
                 });
             }
-            Operation::Suspend => self.beside(async move {
-                staff.decide(Status::Suspended).await;
-            }),
+            Operation::Suspend => {
+                let clients = self.clients.clone();
+                self.beside(async move {
+                    if staff.decide(Status::Suspended).await {
+                        clients.suspended();
+                    }
+                });
+            }
             Operation::Resume => self.beside(async move {
                 staff.decide(Status::Active).await;
             }),
@@ -173,7 +191,7 @@ impl Run {
     }
 
     fn staff(&self) -> Staff {
-        Staff::new(self.fleet.manage.clone(), self.license.clone())
+        self.staff.over(self.fleet.manage.clone())
     }
 
     fn beside(&mut self, what: impl Future<Output = ()> + Send + 'static) {

@@ -1,23 +1,38 @@
 //! What the vendor's staff do during a run: the moves that the admin function calls, over ways of their own. Any may fail while stores are
 //! away, and is not asked again unless a plan says so.
 
+use crate::client::Clients;
 use license_core::{
-    domain::{id::SeatNo, license::Status, terms::Edit},
+    domain::{id::SeatNo, license::Status, secret::KeyRing, terms::Edit},
     moves::manage::{Manage, Seen},
-    records::{Act, Page, SessionFilter},
+    records::{Act, Page, Repeat, SessionFilter},
 };
 use license_tests::{staff, world::License};
+use std::{sync::Arc, time::Duration};
+use uuid::Uuid;
+
+/// How often what nobody else can finish is asked for, and after which pause.
+const TRIES: usize = 200;
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// The staff of a run. Cheap to clone.
 #[derive(Clone)]
 pub struct Staff {
     manage: Manage,
     license: License,
+    peppers: KeyRing,
+    rotations: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Staff {
-    pub fn new(manage: Manage, license: License) -> Self {
-        Self { manage, license }
+    pub fn new(manage: Manage, license: License, peppers: KeyRing) -> Self {
+        Self { manage, license, peppers, rotations: Arc::default() }
+    }
+
+    /// The same staff over other ways.
+    #[must_use]
+    pub fn over(&self, manage: Manage) -> Self {
+        Self { manage, ..self.clone() }
     }
 
     fn act(&self) -> Act {
@@ -39,6 +54,37 @@ impl Staff {
         if let Some(seen) = self.sits_on(seat).await {
             let _ = self.manage.end_session(&self.act(), seen.session.id, false).await;
         }
+    }
+
+    /// The same with force. Who vouches that a machine is off has switched it off, and leaves it off until it is answered.
+    pub async fn end_by_force(&self, seat: SeatNo, clients: &Clients) {
+        let Some(seen) = self.sits_on(seat).await else { return };
+        let Some(machine) = clients.switch_off(&seen.session.label) else { return };
+        let act = self.once();
+        for _ in 0..TRIES {
+            if self.manage.end_session(&act, seen.session.id, true).await.is_ok() {
+                return clients.switch_on(machine);
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// Gives the license a new key and tells the clients. One rotation at a time, each asked for until it is answered: nobody else
+    /// knows the key.
+    pub async fn rotate(&self, old_for: u32, clients: &Clients) {
+        let _one = self.rotations.lock().await;
+        let act = self.once();
+        for _ in 0..TRIES {
+            if let Ok(Ok(new)) = self.manage.renew_key(&act, self.license.id, old_for, &self.peppers).await {
+                return clients.rekey(new.key);
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    fn once(&self) -> Act {
+        let key = Uuid::new_v4().to_string();
+        Act { repeat: Some(Repeat::new(&key, &[b"a request"], &self.peppers)), ..self.act() }
     }
 
     /// Who sits on a seat, as the list of sessions has it.
