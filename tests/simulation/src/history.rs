@@ -140,6 +140,50 @@ impl History {
         pools.map(|row| (log.from_unix_us(row.at), row.before.as_deref() == Some("suspended"))).collect()
     }
 
+    /// The longest that a seat had a holder and no open session, in microseconds: nobody believes in it (S3), and nobody is given it.
+    pub fn abandoned(&self) -> i64 {
+        let mut seats: HashMap<i32, (bool, HashSet<Uuid>, Option<i64>)> = HashMap::new();
+        let mut of: HashMap<Uuid, i32> = HashMap::new();
+        let mut worst = 0;
+        let end = self.0.last().map_or(0, |row| row.at);
+        let mut note = |seats: &mut HashMap<i32, (bool, HashSet<Uuid>, Option<i64>)>, seat: i32, at: i64| {
+            let Some((held, open, since)) = seats.get_mut(&seat) else { return };
+            let abandoned = *held && open.is_empty();
+            match *since {
+                Some(began) if !abandoned => (worst, *since) = (worst.max(at - began), None),
+                None if abandoned => *since = Some(at),
+                _ => {}
+            }
+        };
+        // What one transaction did is seen at once.
+        for tx in self.0.chunk_by(|a, b| a.tx == b.tx) {
+            let mut touched = HashSet::new();
+            for row in tx {
+                match (row.kind.as_str(), row.session, row.seat) {
+                    ("holder", _, Some(seat)) => {
+                        seats.entry(seat).or_default().0 = row.after.is_some();
+                        touched.insert(seat);
+                    }
+                    ("opened", Some(session), Some(seat)) => {
+                        of.insert(session, seat);
+                        seats.entry(seat).or_default().1.insert(session);
+                        touched.insert(seat);
+                    }
+                    ("ended", Some(session), _) => {
+                        if let Some(&seat) = of.get(&session) {
+                            seats.entry(seat).or_default().1.remove(&session);
+                            touched.insert(seat);
+                        }
+                    }
+                    _ => {}
+                }
+            }
+            touched.into_iter().for_each(|seat| note(&mut seats, seat, tx[0].at));
+        }
+        let still = seats.values().filter_map(|(_, _, since)| *since).map(|since| end - since).max();
+        worst.max(still.unwrap_or(0))
+    }
+
     /// The history checker: each session opens once and ends once and is never changed; no row is ever deleted; the events of the outbox
     /// are exactly the changes of holders, each by a ticket or a new epoch; and everything in the outbox was published.
     pub async fn check(&self, world: &World, published: &HashSet<Uuid>) -> Told {

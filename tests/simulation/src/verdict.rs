@@ -37,6 +37,8 @@ pub struct Figures {
     pub suspensions: (usize, usize),
     /// The longest after it that a heartbeat was sent and given a lease all the same.
     pub l4: Duration,
+    /// The longest that a seat had a holder and no open session.
+    pub abandoned: Duration,
     pub violations: usize,
 }
 
@@ -104,6 +106,7 @@ pub async fn reach(world: &World, clients: &Clients, published: &HashSet<Uuid>, 
         violations: broken.len(),
         suspensions: (reached.suspensions, reached.refused),
         l4: Duration::from_micros(reached.worst.unsigned_abs()),
+        abandoned: Duration::from_micros(history.abandoned().unsigned_abs()),
         ..figures
     };
     let trace = format!("{}\n\n{}", clients.trace(), history.lines(clients.log()));
@@ -132,6 +135,7 @@ impl Figures {
         self.suspensions.0 += other.suspensions.0;
         self.suspensions.1 += other.suspensions.1;
         self.l4 = self.l4.max(other.l4);
+        self.abandoned = self.abandoned.max(other.abandoned);
         self.violations += other.violations;
     }
 }
@@ -164,6 +168,7 @@ impl fmt::Display for Figures {
         )?;
         let (suspensions, refused) = self.suspensions;
         writeln!(f, "L4 worst {:?}; {suspensions} suspensions, {refused} heartbeats refused after them", self.l4)?;
+        writeln!(f, "a seat was held without an open session for {:?} at the longest", self.abandoned)?;
         write!(f, "violations {}", self.violations)
     }
 }

@@ -108,6 +108,17 @@ async fn holders_that_change_without_a_higher_ticket_of_the_pools_epoch_are_seen
 }
 
 #[tokio::test]
+async fn a_seat_that_is_held_without_an_open_session_is_measured() {
+    let (world, _) = lived().await;
+    assert_eq!(History::read(&world).await.abandoned(), 0, "a release ends session and seat at once");
+    let ends = "update sessions set ended_at = now(), end_reason = 'released' where ended_at is null";
+    world.truth().await.execute(ends).await.unwrap();
+    world.truth().await.execute("update pools set epoch = epoch + 1").await.unwrap();
+    let longest = History::read(&world).await.abandoned();
+    assert!(longest > 0, "from then to the last that is known");
+}
+
+#[tokio::test]
 async fn events_that_were_not_published_are_seen() {
     let broken = after("update outbox set published_at = null where kind = 'seat.freed'").await;
     assert_eq!(broken.len(), 1, "{broken:?}");
