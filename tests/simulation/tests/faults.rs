@@ -2,7 +2,7 @@
 //! seat. Those that need no proxy, no second node and no process of their own are elsewhere:
 //!
 //! * `kill -9` of Redis, FLUSHALL, any one key, SIGSTOP of Redis, a storm of heartbeats: `tests/tests/outages`
-//! * dying after each single step: `tests/tests/crashes.rs` · one wrong clock: `tests/tests/clocks.rs`
+//! * dying after each single step: `tests/tests/crashes` · one wrong clock: `tests/tests/clocks.rs`
 //! * an old primary past the drain margin, and a restore: `negative.rs`, where the protections are also taken away
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a panic with its place")]
