@@ -2,12 +2,11 @@
 
 use crate::{data::Data, issuer::ISSUER, secrets, stores::Postgres};
 use license_core::{
-    Clock,
     domain::{
         key::LicenseKey,
         secret::{KeyRing, Secret},
     },
-    records::{NewOrganization, Records, Registered, Registration, Role},
+    records::{Act, NewOrganization, Principal, Records, Registered, Registration, Role},
 };
 use license_functions::edge::serve::StartError;
 use sqlx::{Connection, Executor, PgConnection};
@@ -72,8 +71,10 @@ async fn register(records: &Records, peppers: &KeyRing) -> Result<LicenseKey, St
 
 /// The file with the key was lost while the license was in use. Its sessions stay; the old key opens nothing any more.
 async fn rotate(records: &Records, registered: &Registered, peppers: &KeyRing) -> Result<LicenseKey, StartError> {
-    let key = LicenseKey::draw(registered.license.number);
-    let old_until = Clock::system().now();
-    records.rotate_license_key(registered.tenant, registered.license.id, &key.hash(peppers), old_until).await?;
-    Ok(key)
+    let by = Principal::Staff { subject: "license-local".into(), email: "demo@license-local.invalid".into() };
+    let act = Act { tenant: registered.tenant, by, from: None, request_id: None, repeat: None };
+    match records.renew_key(&act, registered.license.id, 0, peppers).await? {
+        Ok(new) => Ok(new.key),
+        Err(refused) => Err(format!("the demo license was given no new key: {refused:?}").into()),
+    }
 }

@@ -12,6 +12,7 @@ pub mod explain;
 pub mod load;
 pub mod local;
 pub mod process;
+pub mod staff;
 pub mod stores;
 pub mod world;
 

@@ -1,6 +1,6 @@
 //! The whole of it in one process: stores, moves, one organization with one license, and a clock that tests move.
 
-use crate::{Machine, stores};
+use crate::{Machine, staff, stores};
 use license_core::{
     Clock,
     domain::{
@@ -270,33 +270,6 @@ impl World {
         ::redis::cmd("REPLICAOF").arg("NO").arg("ONE").exec_async(&mut redis).await.unwrap();
     }
 
-    /// Kicks a seat free.
-    pub async fn kick(&self, seat: u32, force: bool) -> bool {
-        self.try_kick(seat, force).await.unwrap()
-    }
-
-    /// The same where it may fail.
-    pub async fn try_kick(&self, seat: u32, force: bool) -> license_core::Result<bool> {
-        let license = &self.license;
-        self.manage.kick(license.tenant, license.pool_id, &license.pool, seat, force, "a test").await
-    }
-
-    /// Suspends the license.
-    pub async fn suspend(&self) {
-        assert!(self.manage.suspend(self.license.tenant, self.license.id).await.unwrap());
-    }
-
-    /// Resumes the license.
-    pub async fn resume(&self) {
-        assert!(self.manage.resume(self.license.tenant, self.license.id).await.unwrap());
-    }
-
-    /// Changes how many seats the pool has.
-    pub async fn resize(&self, seats: u32) -> bool {
-        let license = &self.license;
-        self.manage.resize(license.tenant, license.pool_id, &license.pool, seats).await.unwrap()
-    }
-
     /// Redis and the records say the same of every seat and session, and Redis's own keys agree.
     pub async fn assert_no_drift(&self) {
         assert_eq!(crate::load::drift::between(self).await, Vec::<String>::new());
@@ -385,7 +358,15 @@ pub async fn register(admin: &Records, database: &PgConnectOptions, shape: &Shap
         .await
         .unwrap();
     if shape.seats != registered.license.seats_total {
-        admin.resize_pool(tenant, PoolId(pool_id), shape.seats).await.unwrap().unwrap();
+        let (act, edit) = (staff::act(tenant), staff::seats(shape.seats));
+        admin.edit_license(&act, registered.license.id, None, &edit, None).await.unwrap().unwrap();
+        // A world begins without a past: tests read what is written down from then on.
+        for sql in [
+            "delete from audit_log where tenant_id = $1 and action = 'license.changed'",
+            "delete from outbox where tenant_id = $1 and kind = 'license.changed'",
+        ] {
+            sqlx::query(sql).bind(tenant.0).execute(&mut truth).await.unwrap();
+        }
     }
     License {
         key: registered.key.unwrap(),

@@ -3,8 +3,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a panic with its place")]
 
 use license_core::{
-    domain::{key::LicenseKey, license::Why},
+    domain::{
+        key::LicenseKey,
+        license::{Status, Why},
+    },
     moves::{acquire::Outcome, heartbeat, validate},
+    records::Refused,
 };
 use license_tests::{
     World,
@@ -16,14 +20,14 @@ use std::time::Duration;
 async fn a_suspended_license_gives_no_seat_and_tells_every_client_and_resumed_within_the_lease_all_go_on() {
     let world = World::with_seats(2).await;
     let a_seat = world.machine("a").seated(&world.moves).await;
-    assert!(world.manage.suspend(world.license.tenant, world.license.id).await.unwrap());
-    assert!(!world.manage.suspend(world.license.tenant, world.license.id).await.unwrap(), "it is already");
+    assert!(world.suspend().await);
+    assert!(!world.suspend().await, "it is already");
     let told = beat(&world.moves, &a_seat).await;
     assert!(matches!(told, heartbeat::Outcome::Refused(r) if r.why == Why::Suspended), "{told:?}");
     let told = world.machine("b").acquire(&world.moves).await;
     assert!(matches!(told, Outcome::Refused(r) if r.why == Why::Suspended), "{told:?}");
     world.pass(Duration::from_secs(60));
-    assert!(world.manage.resume(world.license.tenant, world.license.id).await.unwrap());
+    assert!(world.resume().await);
     alive(&world.moves, &a_seat).await;
     world.machine("b").seated(&world.moves).await;
 }
@@ -32,13 +36,13 @@ async fn a_suspended_license_gives_no_seat_and_tells_every_client_and_resumed_wi
 async fn a_license_resumed_after_the_lease_finds_its_clients_expired() {
     let world = World::with_seats(1).await;
     let a_seat = world.machine("a").seated(&world.moves).await;
-    world.manage.suspend(world.license.tenant, world.license.id).await.unwrap();
+    world.suspend().await;
     beat(&world.moves, &a_seat).await; // the rebuild gives a full lease; a refused heartbeat does not raise it
     world.pass(Duration::from_millis(world.timing.rebuild_lease_ms() as u64 / 2));
     beat(&world.moves, &a_seat).await;
     world.pass(Duration::from_millis(world.timing.rebuild_lease_ms() as u64 / 2 + 1));
     world.sweep().await;
-    world.manage.resume(world.license.tenant, world.license.id).await.unwrap();
+    world.resume().await;
     gone(&world.moves, &a_seat, "expired").await;
     world.machine("a").seated(&world.moves).await;
 }
@@ -98,10 +102,7 @@ async fn a_rotated_key_opens_at_once_and_the_old_one_until_its_time() {
     let world = World::with_seats(2).await;
     let a = world.machine("a");
     a.seated(&world.moves).await;
-    let key = LicenseKey::draw(world.license.pool.license);
-    let hash = key.hash(&world.moves.settings().peppers);
-    let until = world.clock.now() + Duration::from_secs(3600);
-    assert!(world.manage.rotate_key(world.license.tenant, world.license.id, &hash, until).await.unwrap());
+    let key = world.rotate_key(3600).await;
     let mut b = world.machine("b");
     b.request.key = key;
     b.seated(&world.moves).await;
@@ -115,11 +116,11 @@ async fn a_rotated_key_opens_at_once_and_the_old_one_until_its_time() {
 async fn a_key_redis_does_not_know_yet_is_judged_by_the_records() {
     let world = World::with_seats(2).await;
     world.machine("a").seated(&world.moves).await;
-    let key = LicenseKey::draw(world.license.pool.license);
-    let hash = key.hash(&world.moves.settings().peppers);
+    let (act, license, peppers) = (world.act_once("rotate"), world.license.id, &world.moves.settings().peppers);
     world.manage.steps().cut(license_core::moves::steps::Step::Change);
-    let now = world.clock.now();
-    world.manage.rotate_key(world.license.tenant, world.license.id, &hash, now).await.unwrap_err();
+    world.manage.renew_key(&act, license, 0, peppers).await.unwrap_err();
+    // The records alone are asked again: they answer the key that was made, and Redis still is not told.
+    let key = world.admin.renew_key(&act, license, 0, peppers).await.unwrap().unwrap().key;
     let mut b = world.machine("b");
     b.request.key = key;
     b.seated(&world.moves).await;
@@ -151,7 +152,7 @@ async fn validate_says_what_an_acquire_would_and_takes_no_seat() {
     let validate::Outcome::Valid(valid) = ask(&a).await else { panic!("valid") };
     assert_eq!((valid.held, valid.seats_total, valid.has_seat), (1, 2, true));
     assert_eq!(valid.silent.len(), 1);
-    world.manage.suspend(world.license.tenant, world.license.id).await.unwrap();
+    world.suspend().await;
     let validate::Outcome::Refused(refusal, _) = ask(&a).await else { panic!("refused") };
     assert_eq!(refusal.why, Why::Suspended);
     let mut forged = a.clone();
@@ -198,32 +199,53 @@ async fn a_grace_longer_than_certificates_allow_is_cut_and_not_refused() {
 #[tokio::test]
 async fn kicking_an_empty_seat_costs_nobody_a_wait() {
     let world = World::with_seats(1).await;
-    assert!(world.kick(0, false).await);
+    // As operators do it where the management API is out of reach (docs/OPERATING.md, section 5): the API ends sessions, not seats.
+    let epoch: Option<i64> = sqlx::query_scalar("select kick_seat($1, $2, 0, false, 'an operator')")
+        .bind(world.license.tenant.0)
+        .bind(world.license.pool_id.0)
+        .fetch_one(&mut world.truth().await)
+        .await
+        .unwrap();
+    assert_eq!(epoch, Some(world.epoch().await - 1));
     world.machine("a").seated(&world.moves).await;
 }
 
 #[tokio::test]
-async fn rotating_twice_to_the_same_secret_is_one_rotation_and_a_foreign_license_is_none() {
+async fn ending_a_session_that_was_given_back_costs_nobody_a_wait() {
     let world = World::with_seats(1).await;
-    let key = LicenseKey::draw(world.license.pool.license);
-    let hash = key.hash(&world.moves.settings().peppers);
-    let now = world.clock.now();
-    for _ in 0..2 {
-        assert!(world.manage.rotate_key(world.license.tenant, world.license.id, &hash, now).await.unwrap());
-    }
+    let a_seat = world.machine("a").seated(&world.moves).await;
+    release(&world.moves, &a_seat).await;
+    let (epoch, ended) = (world.epoch().await, world.end(a_seat.session, false).await);
+    assert_eq!((ended.end.reason.as_str(), ended.free), ("released", None));
+    assert_eq!(world.epoch().await, epoch, "nothing changed");
+    let b_seat = world.machine("b").seated(&world.moves).await;
+    world.end(a_seat.session, true).await;
+    alive(&world.moves, &b_seat).await;
+}
+
+#[tokio::test]
+async fn a_rotation_asked_for_twice_with_one_key_is_one_rotation_and_of_a_foreign_license_there_is_none() {
+    let world = World::with_seats(1).await;
+    let (act, peppers) = (world.act_once("rotate"), &world.moves.settings().peppers);
+    let ask = async |license| world.manage.renew_key(&act, license, 0, peppers).await.unwrap();
+    let (first, again) = (ask(world.license.id).await.unwrap(), ask(world.license.id).await.unwrap());
+    assert_eq!((first.key.reveal(), first.old_until), (again.key.reveal(), again.old_until));
     assert_eq!(world.count("select count(*) from license_keys").await, 2);
+    world.rotate_key(0).await;
+    assert_eq!(world.count("select count(*) from license_keys").await, 3, "without it each is another");
     let nobody = license_core::domain::id::LicenseId(uuid::Uuid::now_v7());
-    assert!(!world.manage.rotate_key(world.license.tenant, nobody, &hash, now).await.unwrap());
+    let refused = world.manage.renew_key(&world.act(), nobody, 0, peppers).await.unwrap();
+    assert_eq!(refused.map(drop), Err(Refused::NotFound));
 }
 
 #[tokio::test]
 async fn a_resumed_license_nobody_holds_a_seat_of_gives_seats_although_redis_was_not_told() {
     let world = World::with_seats(1).await;
-    assert!(world.manage.suspend(world.license.tenant, world.license.id).await.unwrap());
+    assert!(world.suspend().await);
     let told = world.machine("a").acquire(&world.moves).await;
     assert!(matches!(told, Outcome::Refused(r) if r.why == Why::Suspended), "{told:?}");
     world.manage.steps().cut(license_core::moves::steps::Step::Change);
-    world.manage.resume(world.license.tenant, world.license.id).await.unwrap_err();
+    world.try_decide(Status::Active).await.unwrap_err();
     world.sweep().await;
     world.machine("a").seated(&world.moves).await;
 }

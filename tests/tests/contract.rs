@@ -325,7 +325,7 @@ async fn a_suspended_license_is_403_and_validate_says_so_without_an_error() {
     let front = Front::new().await;
     let seat = front.seated("a").await;
     let license = &front.world.license;
-    front.world.manage.suspend(license.tenant, license.id).await.unwrap();
+    front.world.suspend().await;
     for answer in
         [front.post(ACQUIRE, &front.ask("b")).await, front.post_as(HEARTBEAT, &seat["session"], &json!({})).await]
     {

@@ -285,7 +285,7 @@ async fn a_license_that_gives_no_seat_is_not_asked_in_a_loop_either() {
     let world = World::new().await;
     let moves = world.instance_limited(Rates { acquire: Some(RATE), heartbeat: None }).await;
     world.machine("a").seated(&moves).await;
-    world.manage.suspend(world.license.tenant, world.license.id).await.unwrap();
+    world.suspend().await;
     for _ in 0..3 {
         let outcome = world.machine("b").acquire(&moves).await;
         assert!(matches!(outcome, Outcome::Refused(_)), "{outcome:?}");

@@ -146,22 +146,6 @@ impl Records {
     }
 }
 
-impl Records {
-    /// Asks again only where nothing happened. For changes that must not be made twice.
-    pub(super) async fn once<T, F>(&self, call: impl Fn(PgPool) -> F) -> Result<T>
-    where
-        F: Future<Output = sqlx::Result<T>>,
-    {
-        let started = Instant::now();
-        loop {
-            match call(self.pool.clone()).await {
-                Err(e) if rolled_back(&e) && started.elapsed() < REPEAT => tokio::time::sleep(PAUSE).await,
-                other => return other.map_err(failed),
-            }
-        }
-    }
-}
-
 /// The error of a call that is not repeated.
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 pub(super) fn failed(e: sqlx::Error) -> Error {

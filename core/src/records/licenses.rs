@@ -1,13 +1,12 @@
-//! Licenses: found by their key, and changed without a Redis ticket.
+//! Licenses found by their key, and what Redis must hear of one that was changed without a ticket.
 
 use super::connect::{Records, failed};
 use crate::{
     Error, Result,
-    domain::id::{LicenseId, LicenseNumber, PoolId, PoolName, SeatNo, TenantId},
+    domain::id::{LicenseId, LicenseNumber, PoolId, PoolName, TenantId},
 };
 use serde::{Deserialize, Serialize};
 use sqlx::{Row, postgres::PgRow};
-use time::OffsetDateTime;
 use uuid::Uuid;
 
 /// What a license key opens.
@@ -60,105 +59,6 @@ impl Records {
             license: LicenseId(license),
             pool: pool.map(PoolId),
         }))
-    }
-
-    /// Changes how many seats a pool has. Growing is at once; shrinking drains. The epoch before, or `None`: no such pool.
-    ///
-    /// # Errors
-    /// [`Error::Records`]; not repeated here, since it may have been done.
-    pub async fn resize_pool(&self, tenant: TenantId, pool: PoolId, seats: u32) -> Result<Option<u64>> {
-        let epoch: Option<i64> = self
-            .once(|connections| async move {
-                sqlx::query_scalar("select resize_pool($1, $2, $3)")
-                    .bind(tenant.0)
-                    .bind(pool.0)
-                    .bind(seats as i32)
-                    .fetch_one(&connections)
-                    .await
-            })
-            .await?;
-        Ok(epoch.map(|e| e as u64))
-    }
-
-    /// Ends every session on a seat and frees it; with `force` (somebody vouches that the machine is off) without quarantine.
-    /// `by` is who did it, for the event. The epoch before, or `None`: no such seat.
-    ///
-    /// # Errors
-    /// [`Error::Records`]; not repeated here.
-    pub async fn kick_seat(
-        &self,
-        tenant: TenantId,
-        pool: PoolId,
-        seat: SeatNo,
-        force: bool,
-        by: &str,
-    ) -> Result<Option<u64>> {
-        let epoch: Option<i64> = self
-            .once(|connections| async move {
-                sqlx::query_scalar("select kick_seat($1, $2, $3, $4, $5)")
-                    .bind(tenant.0)
-                    .bind(pool.0)
-                    .bind(seat as i32)
-                    .bind(force)
-                    .bind(by)
-                    .fetch_one(&connections)
-                    .await
-            })
-            .await?;
-        Ok(epoch.map(|e| e as u64))
-    }
-
-    /// Suspends an active license. Empty if it is not active.
-    ///
-    /// # Errors
-    /// [`Error::Records`]; not repeated here.
-    pub async fn suspend_license(&self, tenant: TenantId, license: LicenseId) -> Result<Vec<Change>> {
-        let rows = self.once(|connections| async move {
-            sqlx::query("select * from suspend_license($1, $2)")
-                .bind(tenant.0)
-                .bind(license.0)
-                .fetch_all(&connections)
-                .await
-        });
-        changes(&rows.await?)
-    }
-
-    /// Resumes a suspended license. Empty if it is not suspended.
-    ///
-    /// # Errors
-    /// [`Error::Records`]; not repeated here.
-    pub async fn resume_license(&self, tenant: TenantId, license: LicenseId) -> Result<Vec<Change>> {
-        let rows = self.once(|connections| async move {
-            sqlx::query("select * from resume_license($1, $2)")
-                .bind(tenant.0)
-                .bind(license.0)
-                .fetch_all(&connections)
-                .await
-        });
-        changes(&rows.await?)
-    }
-
-    /// Gives a license a new secret; the old ones stay valid until `old_until`.
-    ///
-    /// # Errors
-    /// [`Error::Records`]; not repeated here.
-    pub async fn rotate_license_key(
-        &self,
-        tenant: TenantId,
-        license: LicenseId,
-        key_hash: &str,
-        old_until: OffsetDateTime,
-    ) -> Result<Vec<Change>> {
-        let rows = self.once(|connections| async move {
-            sqlx::query("select * from rotate_license_key($1, $2, $3, $4)")
-                .bind(tenant.0)
-                .bind(license.0)
-                .bind(key_hash)
-                .bind(old_until)
-                .fetch_all(&connections)
-                .await
-        });
-        changes(&rows.await?)
     }
 }
 

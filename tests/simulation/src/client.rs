@@ -9,23 +9,25 @@
 mod process;
 mod wire;
 
-use crate::{operations::Deed, plan::Setting};
-use license_core::domain::lease::Timing;
+use crate::{limits::Beat, operations::Deed, plan::Setting};
+use license_core::domain::{id::Holder, key::LicenseKey, lease::Timing};
 use license_tests::{
     load::{Dice, log::BeliefLog},
     world::License,
 };
 use process::Client;
+pub use process::{UNEXPLAINED, cause};
 use std::{
     collections::{BTreeMap, HashSet},
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// After this long a client gives an answer up.
 const PATIENCE: Duration = Duration::from_millis(2500);
 
-/// All clients of a run.
+/// All clients of a run. Clones are the same.
+#[derive(Clone)]
 pub struct Clients {
     shared: Arc<Shared>,
     clients: Vec<Arc<Client>>,
@@ -36,13 +38,18 @@ struct Shared {
     /// Where the ways to the instances begin.
     ports: Vec<u16>,
     sticky: bool,
-    license: License,
+    /// The license's key now, and the one before with the time from which nobody uses it any more.
+    keys: Mutex<(LicenseKey, Option<(LicenseKey, Instant)>)>,
     lease: Duration,
     ttl: Duration,
     log: BeliefLog,
     counts: Mutex<BTreeMap<String, usize>>,
     /// Every answer, as it came: what to read when something was broken.
     trace: Mutex<Vec<String>>,
+    /// When staff were told that the license is suspended and Redis knows, on the log's clock.
+    suspended: Mutex<Vec<i64>>,
+    /// Every heartbeat that was answered.
+    beats: Mutex<Vec<Beat>>,
 }
 
 impl Clients {
@@ -54,12 +61,14 @@ impl Clients {
             http: http.build().unwrap(),
             ports,
             sticky: setting.sticky,
-            license: license.clone(),
+            keys: Mutex::new((license.key.clone(), None)),
             lease: timing.ttl - timing.eps(),
             ttl: timing.ttl,
             log: BeliefLog::default(),
             counts: Mutex::default(),
             trace: Mutex::default(),
+            suspended: Mutex::default(),
+            beats: Mutex::default(),
         };
         let clients = (0..setting.clients).map(|n| Arc::new(Client::new(license, n, setting.machines, dice.split())));
         Self { clients: clients.collect(), shared: Arc::new(shared) }
@@ -69,6 +78,38 @@ impl Clients {
     pub fn act(&self, n: usize, deed: Deed) -> Option<tokio::task::JoinHandle<()>> {
         let (shared, client) = (self.shared.clone(), self.clients.get(n)?.clone());
         Some(tokio::spawn(async move { client.act(&shared, deed).await }))
+    }
+
+    /// Switches the machine off on which the client of this label runs: all its processes end, and nobody there believes any more.
+    pub fn switch_off(&self, label: &str) -> Option<Holder> {
+        let holder = self.clients.iter().find(|client| client.label == label)?.holder();
+        self.clients.iter().filter(|client| client.holder() == holder).for_each(|client| client.switch_off());
+        self.shared.log.off(holder);
+        self.shared.count("machine switched off");
+        Some(holder)
+    }
+
+    /// Switches it on: processes that wanted a seat begin anew.
+    pub fn switch_on(&self, machine: Holder) {
+        self.clients.iter().filter(|client| client.holder() == machine).for_each(|client| client.switch_on());
+    }
+
+    /// The license has a new key. For two seconds some still use the one before.
+    pub fn rekey(&self, key: LicenseKey) {
+        let mut keys = self.shared.keys.lock().unwrap();
+        let before = std::mem::replace(&mut keys.0, key);
+        keys.1 = Some((before, Instant::now() + Duration::from_secs(2)));
+        self.shared.count("key rotated");
+    }
+
+    /// Staff were told that the license is suspended.
+    pub fn suspended(&self) {
+        self.shared.suspended.lock().unwrap().push(self.shared.log.at(Instant::now()));
+    }
+
+    /// When staff were told so, and every heartbeat that was answered.
+    pub fn suspensions(&self) -> (Vec<i64>, Vec<Beat>) {
+        (self.shared.suspended.lock().unwrap().clone(), self.shared.beats.lock().unwrap().clone())
     }
 
     pub fn log(&self) -> &BeliefLog {
@@ -106,6 +147,18 @@ impl Clients {
 }
 
 impl Shared {
+    /// A key that is good: shortly after a rotation either.
+    fn key(&self, dice: &mut Dice) -> LicenseKey {
+        let keys = self.keys.lock().unwrap();
+        let before = keys.1.as_ref().filter(|(_, until)| Instant::now() < *until && dice.chance(0.5));
+        before.map_or_else(|| keys.0.clone(), |(before, _)| before.clone())
+    }
+
+    /// A heartbeat was answered.
+    fn beat(&self, sent: Instant, lease: bool) {
+        self.beats.lock().unwrap().push((self.log.at(sent), self.log.at(Instant::now()), lease));
+    }
+
     fn count(&self, what: &str) {
         *self.counts.lock().unwrap().entry(what.to_owned()).or_default() += 1;
     }

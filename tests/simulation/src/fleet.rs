@@ -168,7 +168,14 @@ impl Fleet {
     pub fn instance_fault(&self, n: usize, fault: InstanceFault) {
         let steps = match self.instances.get(n) {
             Some(Instance::Here { moves, .. }) => moves.steps(),
-            None => self.reaper.steps(),
+            None if n == self.instances.len() => self.reaper.steps(),
+            None => {
+                // Nobody of the clients is answered by it.
+                if let InstanceFault::Dies(step) = fault {
+                    self.manage.steps().cut(step);
+                }
+                return;
+            }
             Some(Instance::Processes { .. }) => return,
         };
         match fault {

@@ -2,7 +2,9 @@
 //!
 //! * `proxy/`: an own small TCP proxy that delays, cuts, swallows, repeats and reorders · `nodes.rs`: Redis twice, PostgreSQL once
 //! * `fleet.rs`: the functions, in this process or as their own · `client.rs`: who asks, and what it believes
+//! * `staff.rs`: who changes licenses and ends sessions
 //! * `operations.rs`: everything that happens, one readable line each · `plan.rs`: a run as text · `mix.rs`: a seed → a run
+//! * `limits.rs`: what is held against a clock
 //! * `run.rs`: carries a run out · `history.rs`: what the records went through · `verdict.rs`: the checkers and the figures
 
 #![allow(
@@ -15,10 +17,12 @@
 pub mod client;
 pub mod fleet;
 pub mod history;
+pub mod limits;
 pub mod mix;
 pub mod nodes;
 pub mod operations;
 pub mod plan;
 pub mod proxy;
 pub mod run;
+pub mod staff;
 pub mod verdict;

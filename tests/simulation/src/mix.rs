@@ -12,7 +12,7 @@ use std::time::Duration;
 /// Not later than this before the end begins something that breaks a whole store.
 const QUIET_END: Duration = Duration::from_secs(2);
 
-/// The plan of a seed: clients, faults, administrators and sweeps.
+/// The plan of a seed: clients, faults, staff and sweeps.
 pub fn plan(seed: u64, setting: &Setting) -> Plan {
     let mut mix = Mix::new(seed, setting);
     for client in 0..setting.clients {
@@ -242,15 +242,26 @@ impl Mix {
         at
     }
 
-    /// What administrators do.
+    /// What staff do.
     fn people(&mut self) {
         let mut at = self.between_ms(1000, 5000);
         while at < self.setting.length {
             let seats = self.setting.seats as usize;
-            match self.dice.below(7) {
+            if self.dice.chance(0.2) {
+                // The process of the admin function dies once it has committed what is asked next. It comes after the reaper.
+                let step = [Step::Change, Step::Change, Step::RebuildPool][self.dice.below(3)];
+                self.add(at, Operation::Instance(self.setting.instances + 1, InstanceFault::Dies(step)));
+            }
+            match self.dice.below(10) {
                 0..=2 => {
                     let seat = self.dice.below(seats) as u32;
-                    self.add(at, Operation::Kick(seat));
+                    let force = self.dice.chance(0.4);
+                    self.add(at, Operation::Kick(seat, force));
+                }
+                7 => self.add(at, Operation::Rotate(20)),
+                8 => {
+                    let most = 1 + self.dice.below(4) as u32;
+                    self.add(at, Operation::Processes(most));
                 }
                 3..=5 => {
                     let size = 1 + self.dice.below(2 * seats) as u32;

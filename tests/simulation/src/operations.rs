@@ -24,8 +24,12 @@ pub enum Operation {
     Records(RecordsFault),
     Instance(usize, InstanceFault),
     Function(Function, usize, Signal),
-    /// Ends every session on a seat.
-    Kick(u32),
+    /// Staff end a session of whoever sits on a seat; with force they switch its machine off before, and on after.
+    Kick(u32, bool),
+    /// A new key; those before are good for so many seconds more, and clients learn of it in the first of them.
+    Rotate(u32),
+    /// Changes how many live processes may share a seat.
+    Processes(u32),
     /// Changes how many seats are sold.
     Resize(u32),
     Suspend,
@@ -198,7 +202,10 @@ impl fmt::Display for Operation {
             Self::Function(function, n, Signal::Pause(time)) => {
                 write!(f, "function {function}#{n} pause {}ms", time.as_millis())
             }
-            Self::Kick(seat) => write!(f, "kick seat {seat}"),
+            Self::Kick(seat, false) => write!(f, "kick seat {seat}"),
+            Self::Kick(seat, true) => write!(f, "kick seat {seat} force"),
+            Self::Rotate(old_for) => write!(f, "rotate old-for {old_for}s"),
+            Self::Processes(most) => write!(f, "edit processes {most}"),
             Self::Resize(seats) => write!(f, "resize {seats}"),
             Self::Suspend => write!(f, "suspend"),
             Self::Resume => write!(f, "resume"),
@@ -275,7 +282,10 @@ impl FromStr for Operation {
                 };
                 Self::Function(function.parse()?, number(n)?, signal)
             }
-            ("kick", ["seat", seat]) => Self::Kick(number(seat)?),
+            ("kick", ["seat", seat]) => Self::Kick(number(seat)?, false),
+            ("kick", ["seat", seat, "force"]) => Self::Kick(number(seat)?, true),
+            ("rotate", ["old-for", time]) => Self::Rotate(number(time.strip_suffix('s').unwrap_or_default())?),
+            ("edit", ["processes", most]) => Self::Processes(number(most)?),
             ("resize", [seats]) => Self::Resize(number(seats)?),
             ("suspend", []) => Self::Suspend,
             ("resume", []) => Self::Resume,
@@ -296,7 +306,8 @@ impl Operation {
             Self::Instance(_, InstanceFault::Stalls(..)) => Some("instance stalls".into()),
             Self::Function(_, _, Signal::Kill) => Some("function kill".into()),
             Self::Function(_, _, Signal::Pause(_)) => Some("function pause".into()),
-            Self::Client(..) | Self::Kick(_) | Self::Resize(_) | Self::Suspend | Self::Resume | Self::Reap(..) => None,
+            Self::Client(..) | Self::Kick(..) | Self::Rotate(_) | Self::Processes(_) | Self::Resize(_) => None,
+            Self::Suspend | Self::Resume | Self::Reap(..) => None,
         }
     }
 }

@@ -8,9 +8,13 @@ use crate::{
     operations::{Deed, Operation, RecordsFault, RedisFault},
     plan::{Plan, Setting},
     proxy::{Proxy, Upstream},
+    staff::Staff,
     verdict::{self, Figures, Verdict},
 };
-use license_core::{Clock, domain::lease::Timing};
+use license_core::{
+    Clock,
+    domain::{lease::Timing, license::Status, terms::Edit},
+};
 use license_local::stores::Postgres;
 use license_tests::{
     World,
@@ -41,7 +45,7 @@ pub struct Run {
     /// Requests and whatever else is not waited for.
     aside: JoinSet<()>,
     figures: Figures,
-    license: license_tests::world::License,
+    staff: Staff,
 }
 
 /// Somebody who takes one fault after the other, and comes back at the end.
@@ -106,11 +110,12 @@ impl Run {
             &setting,
             Dice::of(plan.seed),
         );
-        let license = pair.world.license.clone();
+        let (license, peppers) = (pair.world.license.clone(), pair.world.moves.settings().peppers.clone());
+        let staff = Staff::new(fleet.manage.clone(), license, peppers);
         let records = Tasked::records(Database::new(server, ways.clone(), timing.ttl + timing.drain));
         let redis = Tasked::redis(pair);
         let (aside, figures) = (JoinSet::new(), Figures::default());
-        Self { setting, clients, fleet, ways, redis, records, aside, figures, license }
+        Self { setting, clients, fleet, ways, redis, records, aside, figures, staff }
     }
 
     /// Everything in the plan, each at its time.
@@ -130,8 +135,7 @@ impl Run {
         if let Some(fault) = what.fault() {
             *self.figures.faults.entry(fault).or_default() += 1;
         }
-        let license = self.license.clone();
-        let manage = self.fleet.manage.clone();
+        let staff = self.staff();
         match what {
             Operation::Client(n, deed) => drop(self.clients.act(*n, *deed)),
             Operation::Proxy(way, instance, fault) => {
@@ -148,27 +152,46 @@ impl Run {
             Operation::Instance(n, fault) => self.fleet.instance_fault(*n, *fault),
             Operation::Function(function, n, signal) => self.fleet.signal(*function, *n, *signal),
             Operation::Reap(times, over) => self.reap(*times, *over),
-            // What an administrator asks for may fail while stores are away.
-            Operation::Kick(seat) => self.beside({
-                let seat = *seat;
-                async move {
-                    let _ = manage.kick(license.tenant, license.pool_id, &license.pool, seat, false, "a plan").await;
-                }
-            }),
-            Operation::Resize(seats) => self.beside({
-                let seats = *seats;
-                async move {
-                    let _ = manage.resize(license.tenant, license.pool_id, &license.pool, seats).await;
-                }
-            }),
-            Operation::Suspend => self.beside(async move {
-                let _ = manage.suspend(license.tenant, license.id).await;
-            }),
+            // What staff ask for may fail while stores are away.
+            Operation::Kick(seat, force) => {
+                let (seat, force, clients) = (*seat, *force, self.clients.clone());
+                self.beside(async move {
+                    if force { staff.end_by_force(seat, &clients).await } else { staff.end(seat).await }
+                });
+            }
+            Operation::Rotate(old_for) => {
+                let (old_for, clients) = (*old_for, self.clients.clone());
+                self.beside(async move { staff.rotate(old_for, &clients).await });
+            }
+            Operation::Processes(most) => {
+                let edit = Edit { processes_per_seat: Some(*most), ..Edit::default() };
+                self.beside(async move {
+                    staff.edit(&edit).await;
+                });
+            }
+            Operation::Resize(seats) => {
+                let edit = license_tests::staff::seats(*seats);
+                self.beside(async move {
+                    staff.edit(&edit).await;
+                });
+            }
+            Operation::Suspend => {
+                let clients = self.clients.clone();
+                self.beside(async move {
+                    if staff.decide(Status::Suspended).await {
+                        clients.suspended();
+                    }
+                });
+            }
             Operation::Resume => self.beside(async move {
-                let _ = manage.resume(license.tenant, license.id).await;
+                staff.decide(Status::Active).await;
             }),
         }
         while self.aside.try_join_next().is_some() {}
+    }
+
+    fn staff(&self) -> Staff {
+        self.staff.over(self.fleet.manage.clone())
     }
 
     fn beside(&mut self, what: impl Future<Output = ()> + Send + 'static) {
@@ -218,8 +241,8 @@ impl Run {
 
     /// The license is active again, if it was suspended.
     async fn resumed(&self) {
-        let (manage, license) = (&self.fleet.manage, &self.license);
-        answered("the last resume", async || manage.resume(license.tenant, license.id).await.ok()).await;
+        let staff = self.staff();
+        answered("the last resume", async || staff.decide(Status::Active).await.then_some(())).await;
     }
 
     /// Everybody up to capacity is served within `REBUILD_LEASE` and two sweeps.

@@ -1,6 +1,6 @@
 //! What a run came to: the interval checker, the history checker, the drift between the stores, and the figures.
 
-use crate::{client::Clients, history::History, plan::Plan};
+use crate::{client::Clients, history::History, limits, plan::Plan};
 use license_tests::{World, load::check};
 use std::{
     collections::{BTreeMap, HashSet},
@@ -33,6 +33,12 @@ pub struct Figures {
     pub late: Duration,
     /// By how much wall clock and monotonic clock came to differ in one run.
     pub clocks: Duration,
+    /// Suspensions that staff were told of, and heartbeats refused after that.
+    pub suspensions: (usize, usize),
+    /// The longest after it that a heartbeat was sent and given a lease all the same.
+    pub l4: Duration,
+    /// The longest that a seat had a holder and no open session.
+    pub abandoned: Duration,
     pub violations: usize,
 }
 
@@ -81,6 +87,12 @@ pub async fn reach(world: &World, clients: &Clients, published: &HashSet<Uuid>, 
     let told = history.check(world, published).await;
     let mut broken = found.broken;
     broken.extend(told.broken);
+    let (suspended, beats) = clients.suspensions();
+    // The longest between two heartbeats that the server asks for.
+    let heartbeat = (world.timing.ttl * 32 / 100).as_micros() as i64;
+    let clocks = 5_000 + clients.log().clocks_apart();
+    let reached = limits::reached(&history.suspended(clients.log()), &suspended, &beats, heartbeat, clocks);
+    broken.extend(reached.broken);
     let beliefs = clients.log().read().0.iter().map(|belief| belief.spans.len()).sum();
     let figures = Figures {
         runs: 1,
@@ -92,6 +104,9 @@ pub async fn reach(world: &World, clients: &Clients, published: &HashSet<Uuid>, 
         epochs: world.epoch().await,
         clocks: Duration::from_micros(clients.log().clocks_apart().unsigned_abs()),
         violations: broken.len(),
+        suspensions: (reached.suspensions, reached.refused),
+        l4: Duration::from_micros(reached.worst.unsigned_abs()),
+        abandoned: Duration::from_micros(history.abandoned().unsigned_abs()),
         ..figures
     };
     let trace = format!("{}\n\n{}", clients.trace(), history.lines(clients.log()));
@@ -117,6 +132,10 @@ impl Figures {
         self.served = self.served.max(other.served);
         self.late = self.late.max(other.late);
         self.clocks = self.clocks.max(other.clocks);
+        self.suspensions.0 += other.suspensions.0;
+        self.suspensions.1 += other.suspensions.1;
+        self.l4 = self.l4.max(other.l4);
+        self.abandoned = self.abandoned.max(other.abandoned);
         self.violations += other.violations;
     }
 }
@@ -147,6 +166,9 @@ impl fmt::Display for Figures {
             "served after the faults within {:?}; operations at most {:?} late; clocks apart {:?}",
             self.served, self.late, self.clocks
         )?;
+        let (suspensions, refused) = self.suspensions;
+        writeln!(f, "L4 worst {:?}; {suspensions} suspensions, {refused} heartbeats refused after them", self.l4)?;
+        writeln!(f, "a seat was held without an open session for {:?} at the longest", self.abandoned)?;
         write!(f, "violations {}", self.violations)
     }
 }

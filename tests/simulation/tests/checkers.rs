@@ -7,7 +7,11 @@ use license_core::{
     domain::id::{Attempt, SessionId},
     moves::publish,
 };
-use license_simulation::history::{self, History};
+use license_simulation::{
+    client::{UNEXPLAINED, cause},
+    history::{self, History},
+    limits,
+};
 use license_tests::{
     World,
     client::release,
@@ -19,7 +23,7 @@ use license_tests::{
 };
 use sqlx::Executor;
 use std::{
-    collections::HashSet,
+    collections::{BTreeSet, HashSet},
     sync::Mutex,
     time::{Duration, Instant},
 };
@@ -83,6 +87,38 @@ async fn holders_without_events_and_events_without_holders_are_seen() {
 }
 
 #[tokio::test]
+async fn holders_that_change_without_a_higher_ticket_of_the_pools_epoch_are_seen() {
+    let told = "insert into outbox (tenant_id, kind, payload, published_at) select tenant_id, 'seat.freed',
+        jsonb_build_object('seat', seat_no, 'from', holder), now() from seats where seat_no = 1; ";
+    for (tampering, breaks) in [
+        ("update seats set holder = null where seat_no = 1", true),
+        ("update seats set holder = null, fence_seq = fence_seq - 1 where seat_no = 1", true),
+        ("update seats set holder = null, fence_epoch = fence_epoch + 1 where seat_no = 1", true),
+        ("update seats set holder = null, fence_seq = fence_seq + 10 where seat_no = 1", false),
+        ("begin; update seats set holder = null where seat_no = 1; update pools set epoch = epoch + 1; commit", false),
+        (
+            "begin; update pools set epoch = epoch + 1; commit; update seats set holder = null, fence_seq = fence_seq + 10 where seat_no = 1",
+            true,
+        ),
+    ] {
+        let broken = after(&format!("{told}{tampering}")).await;
+        let seen = broken.iter().filter(|broken| broken.starts_with("S5: ")).count();
+        assert_eq!(seen, usize::from(breaks), "{tampering}: {broken:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_seat_that_is_held_without_an_open_session_is_measured() {
+    let (world, _) = lived().await;
+    assert_eq!(History::read(&world).await.abandoned(), 0, "a release ends session and seat at once");
+    let ends = "update sessions set ended_at = now(), end_reason = 'released' where ended_at is null";
+    world.truth().await.execute(ends).await.unwrap();
+    world.truth().await.execute("update pools set epoch = epoch + 1").await.unwrap();
+    let longest = History::read(&world).await.abandoned();
+    assert!(longest > 0, "from then to the last that is known");
+}
+
+#[tokio::test]
 async fn events_that_were_not_published_are_seen() {
     let broken = after("update outbox set published_at = null where kind = 'seat.freed'").await;
     assert_eq!(broken.len(), 1, "{broken:?}");
@@ -132,4 +168,29 @@ async fn a_second_session_for_one_process_start_that_still_believed_in_its_first
     }
     let found = check::look_settled(&world, &log, None).await.broken;
     assert_eq!(found.iter().filter(|what| what.starts_with("S9: ")).count(), 1, "{found:?}");
+}
+
+#[test]
+fn a_lease_given_later_than_a_heartbeat_after_a_suspension_is_seen() {
+    let within = 1_900_000;
+    let statuses = [(1_000_000, true), (3_000_000, true), (9_000_000, false)];
+    let told = [1_100_000];
+    let seen = |beats: &[limits::Beat]| limits::reached(&statuses, &told, beats, within, 0);
+    let found = seen(&[(1_200_000, 1_210_000, true), (2_000_000, 2_010_000, false), (500_000, 1_150_000, true)]);
+    assert_eq!((found.worst, found.refused, found.broken.len()), (100_000, 1, 0), "{found:?}");
+    assert_eq!(seen(&[(4_000_000, 4_010_000, true)]).broken.len(), 1, "a lease while it was suspended");
+    assert_eq!(seen(&[(8_900_000, 9_010_000, true)]).broken.len(), 0, "answered after it was resumed");
+    assert_eq!(
+        limits::reached(&[(1_000_000, false)], &told, &[(4_000_000, 4_010_000, true)], within, 0).suspensions,
+        0
+    );
+}
+
+#[test]
+fn a_client_that_asked_and_was_told_expired_without_a_cause_is_seen() {
+    let (lease, asked) =
+        (Duration::from_secs(6), |words: &[&'static str]| words.iter().copied().collect::<BTreeSet<_>>());
+    assert_eq!(cause(Duration::from_secs(7), lease, &asked(&["suspended", "503"])), "503 and suspended");
+    assert_eq!(cause(Duration::from_secs(7), lease, &asked(&[])), UNEXPLAINED, "nothing stood in its way");
+    assert_eq!(cause(Duration::from_secs(5), lease, &asked(&["503"])), UNEXPLAINED, "its lease was not over");
 }

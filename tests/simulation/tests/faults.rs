@@ -2,7 +2,7 @@
 //! seat. Those that need no proxy, no second node and no process of their own are elsewhere:
 //!
 //! * `kill -9` of Redis, FLUSHALL, any one key, SIGSTOP of Redis, a storm of heartbeats: `tests/tests/outages`
-//! * dying after each single step: `tests/tests/crashes.rs` · one wrong clock: `tests/tests/clocks.rs`
+//! * dying after each single step: `tests/tests/crashes` · one wrong clock: `tests/tests/clocks.rs`
 //! * an old primary past the drain margin, and a restore: `negative.rs`, where the protections are also taken away
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a panic with its place")]
@@ -108,7 +108,7 @@ async fn instances_are_killed_and_stopped_between_any_two_steps() {
 async fn ticks_come_ten_times_late_and_shuffled() {
     let faults = [
         every(500, 500, 10_000, "reap 10 times over 30ms"),
-        // The reaper's ways come after the three instances' and the administrator's.
+        // The reaper's ways come after the three instances' and the staff's.
         every(1000, 800, 10_000, "proxy redis#4 delay 300ms for 500ms"),
         every(1000, 1300, 10_000, "proxy records#4 delay 200ms for 500ms"),
         every(1700, 1500, 10_000, "instance 3 dies after reap"),

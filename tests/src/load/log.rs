@@ -79,6 +79,15 @@ impl BeliefLog {
         }
     }
 
+    /// A machine is switched off: nobody on it believes any more.
+    pub fn off(&self, holder: Holder) {
+        let sessions: Vec<SessionId> = {
+            let inner = self.lock();
+            inner.beliefs.values().filter(|belief| belief.holder == holder).map(|belief| belief.session).collect()
+        };
+        sessions.into_iter().for_each(|session| self.dropped(session));
+    }
+
     /// The process was told that its session is gone, without having released it.
     pub fn gone(&self, session: SessionId, reason: &str) {
         let now = self.at(Instant::now());

@@ -5,11 +5,13 @@ use license_core::{
     domain::{
         id::{Attempt, Holder, Hw, PoolId, SessionId},
         lease::Timing,
+        license::Status,
         pool::{Claim, SeatClaim, SessionClaim},
+        secret::KeyRing,
     },
-    records::{Act, Ending, Grant, GrantOutcome, Principal, Refused, ResolveOutcome, Role},
+    records::{Ending, Grant, GrantOutcome, Refused, ResolveOutcome, Role},
 };
-use license_tests::world::License;
+use license_tests::{staff, world::License};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -96,10 +98,7 @@ async fn an_admins_move_with_one_tenant_and_anothers_pool_or_license_finds_nothi
     let admin = two.records(Role::Admin);
     let wrong = crossed(&two);
 
-    assert_eq!(admin.resize_pool(wrong.tenant, wrong.pool_id, 2).await.unwrap(), None);
-    assert_eq!(admin.kick_seat(wrong.tenant, wrong.pool_id, 0, true, "a").await.unwrap(), None);
-    let by = Principal::Staff { subject: "a".into(), email: "a".into() };
-    let act = Act { tenant: wrong.tenant, by, from: None, request_id: None, repeat: None };
+    let (act, peppers) = (staff::act(wrong.tenant), KeyRing::single(vec![2; 32]));
     assert_eq!(admin.end_session(&act, session_of_b, true).await.unwrap(), Err(Refused::NotFound));
     let outcome: Option<String> = sqlx::query_scalar("select outcome from kick_session($1, $2, null, true, 'a')")
         .bind(wrong.tenant.0)
@@ -108,10 +107,22 @@ async fn an_admins_move_with_one_tenant_and_anothers_pool_or_license_finds_nothi
         .await
         .unwrap();
     assert_eq!(outcome, None, "there is no such session");
-    assert_eq!(admin.suspend_license(wrong.tenant, wrong.id).await.unwrap(), []);
-    assert_eq!(admin.resume_license(wrong.tenant, wrong.id).await.unwrap(), []);
+    let not_found = Err(Refused::NotFound);
+    let edited = admin.edit_license(&act, wrong.id, None, &staff::seats(2), None).await.unwrap();
+    assert_eq!(edited.map(drop), not_found);
+    for status in [Status::Suspended, Status::Active, Status::Revoked] {
+        assert_eq!(admin.decide_license(&act, wrong.id, status).await.unwrap().map(drop), not_found);
+    }
+    assert_eq!(admin.renew_key(&act, wrong.id, 0, &peppers).await.unwrap().map(drop), not_found);
     let mut connection = two.as_role(Role::Admin).await;
+    for sql in ["select resize_pool($1, $2, 2)", "select kick_seat($1, $2, 0, true, 'a')"] {
+        let query = sqlx::query_scalar::<_, Option<i64>>(sql).bind(wrong.tenant.0).bind(wrong.pool_id.0);
+        assert_eq!(query.fetch_one(&mut connection).await.unwrap(), None, "{sql}");
+    }
     for sql in [
+        "select pool_id from suspend_license($1, $2)",
+        "select pool_id from resume_license($1, $2)",
+        "select pool_id from rotate_license_key($1, $2, '1.new', now())",
         "select pool_id from revoke_license($1, $2)",
         "select pool_id from change_license($1, $2, '{\"seats\": 9, \"tier\": \"a\"}', '{}')",
     ] {
@@ -128,8 +139,6 @@ async fn an_admins_move_with_one_tenant_and_anothers_pool_or_license_finds_nothi
     let locks = "select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()";
     assert_eq!(sqlx::query_scalar::<_, i64>(locks).fetch_one(&mut *waiting).await.unwrap(), 0, "nobody waits for it");
     drop(waiting);
-    let until = time::OffsetDateTime::UNIX_EPOCH;
-    assert_eq!(admin.rotate_license_key(wrong.tenant, wrong.id, "1.new", until).await.unwrap(), []);
     let made: bool = sqlx::query_scalar("select create_license($1, $2, $3, $4, '1.x', 'coditect', 'trial')")
         .bind(two.a.tenant.0)
         .bind(Uuid::now_v7())
@@ -178,12 +187,25 @@ async fn a_role_calls_only_the_moves_of_its_own_functions() {
     denied(reaper.grant_seat(&grant(&two.a, SessionId::draw(), Holder([1; 16]))).await.unwrap_err());
     for role in [Role::Service, Role::Reaper] {
         let records = two.records(role);
-        denied(records.resize_pool(tenant, pool, 100).await.unwrap_err());
-        denied(records.kick_seat(tenant, pool, 0, true, "x").await.unwrap_err());
-        denied(records.suspend_license(tenant, two.a.id).await.unwrap_err());
-        denied(
-            records.rotate_license_key(tenant, two.a.id, "1.x", time::OffsetDateTime::UNIX_EPOCH).await.unwrap_err(),
-        );
+        let (act, peppers) = (staff::act(tenant), KeyRing::single(vec![2; 32]));
+        denied(records.edit_license(&act, two.a.id, None, &staff::seats(100), None).await.unwrap_err());
+        denied(records.decide_license(&act, two.a.id, Status::Suspended).await.unwrap_err());
+        denied(records.renew_key(&act, two.a.id, 0, &peppers).await.unwrap_err());
+        let mut connection = two.as_role(role).await;
+        for (sql, id) in [
+            ("select resize_pool($1, $2, 100)::text", pool.0),
+            ("select kick_seat($1, $2, 0, true, 'x')::text", pool.0),
+            ("select outcome from kick_session($1, $2, null, true, 'x')", pool.0),
+            ("select name from suspend_license($1, $2)", two.a.id.0),
+            ("select name from resume_license($1, $2)", two.a.id.0),
+            ("select name from revoke_license($1, $2)", two.a.id.0),
+            ("select name from rotate_license_key($1, $2, '1.x', now())", two.a.id.0),
+            ("select name from change_license($1, $2, '{}', '{}')", two.a.id.0),
+        ] {
+            let query = sqlx::query(sql).bind(tenant.0).bind(id);
+            let denied = query.fetch_all(&mut connection).await.unwrap_err().to_string();
+            assert!(denied.contains("permission denied for function"), "{sql}: {denied}");
+        }
     }
     let admin = two.records(Role::Admin);
     denied(admin.end_seats(tenant, pool, &ending(SessionId::draw()), "released", TTL).await.unwrap_err());

@@ -2,7 +2,7 @@
 
 use super::Book;
 use license_core::{
-    domain::{key::LicenseKey, secret::KeyRing},
+    domain::{key::LicenseKey, lease::Timing, license::Status, secret::KeyRing},
     records::GrantOutcome,
 };
 use license_tests::world::{Shape, register};
@@ -18,7 +18,7 @@ async fn growing_brings_retired_seats_back_first_and_then_makes_new_ones() {
     assert_eq!((book.seats("not retired").await, book.seats("retired").await), (vec![0, 1, 2, 3], vec![4]));
     book.resize(7).await;
     assert_eq!(book.seats("not retired").await, [0, 1, 2, 3, 4, 5, 6]);
-    assert_eq!((book.surplus().await, book.epoch().await), (0, 3));
+    assert_eq!((book.surplus().await, book.epoch().await), (0, 6));
 }
 
 #[tokio::test]
@@ -92,15 +92,15 @@ async fn a_kick_ends_every_session_frees_the_seat_and_marks_it_unless_forced() {
     assert_eq!(book.seats("hold_until is not null").await, [] as [i32; 0], "a ticket drawn after it lifts it");
     book.kick(0, true).await.unwrap();
     assert_eq!(book.seats("hold_until is not null").await, [] as [i32; 0], "somebody vouched");
-    assert_eq!(book.kick(99, true).await, None);
+    assert_eq!((book.kick(99, true).await, book.kick_seat(99, true).await), (None, None), "there is no such seat");
 }
 
 #[tokio::test]
 async fn a_suspended_license_grants_nothing_until_it_is_resumed() {
     let book = Book::open().await;
-    let (tenant, license, pool) = (book.license.tenant, book.license.id, book.license.pool_id);
+    let (tenant, pool) = (book.license.tenant, book.license.pool_id);
     let held = book.granted(0, 1, 1).await;
-    let changes = book.admin.suspend_license(tenant, license).await.unwrap();
+    let changes = book.decide(Status::Suspended).await.tell;
     assert_eq!((changes.len(), changes[0].pool_id, changes[0].epoch_before), (1, pool, 0));
     assert_eq!(changes[0].license, book.license.key.number());
     assert_eq!(book.write(&book.decided(1, 2, 2).await).await, GrantOutcome::Refused);
@@ -110,19 +110,16 @@ async fn a_suspended_license_grants_nothing_until_it_is_resumed() {
         "nobody is thrown out"
     );
     assert_eq!(
-        book.service
-            .rebuild_pool(tenant, pool, 0, &license_core::domain::lease::Timing::default())
-            .await
-            .unwrap()
-            .unwrap()
-            .status,
+        book.service.rebuild_pool(tenant, pool, 0, &Timing::default()).await.unwrap().unwrap().status,
         "suspended"
     );
-    assert_eq!(book.admin.suspend_license(tenant, license).await.unwrap(), [], "it is not active");
+    assert_eq!(book.decide(Status::Suspended).await.tell[0].epoch_before, 1, "told again: the copies before are old");
     assert_eq!(book.epoch().await, 2, "nothing changed, nothing rose");
 
-    assert_eq!(book.admin.resume_license(tenant, license).await.unwrap().len(), 1);
-    assert_eq!(book.admin.resume_license(tenant, license).await.unwrap(), []);
+    for _ in 0..2 {
+        assert_eq!(book.decide(Status::Active).await.tell[0].epoch_before, 2);
+    }
+    assert_eq!(book.epoch().await, 3);
     book.granted(1, 2, 3).await;
     assert_eq!(
         book.number("select count(*) from outbox where kind in ('license.suspended', 'license.active')").await,
@@ -138,18 +135,18 @@ async fn a_rotated_key_opens_at_once_and_the_old_one_until_its_time() {
     let opens = async |key: &LicenseKey| {
         book.service.find_license(number, &key.hashes(&peppers), &book.license.pool.pool).await.unwrap().is_some()
     };
-    let rotate = async |key: &LicenseKey, until: &str| {
-        let until = sqlx::query_scalar(sqlx::AssertSqlSafe(format!("select {until}")))
-            .fetch_one(&mut book.truth().await)
-            .await
-            .unwrap();
-        book.admin.rotate_license_key(book.license.tenant, book.license.id, &key.hash(&peppers), until).await.unwrap()
-    };
-    let (first, second, third) = (&book.license.key, LicenseKey::draw(number), LicenseKey::draw(number));
-    assert_eq!(rotate(&second, "now() + interval '1 day'").await[0].epoch_before, 0);
-    assert_eq!((opens(first).await, opens(&second).await, opens(&third).await), (true, true, false));
-    assert_eq!(rotate(&third, "now()").await.len(), 1);
-    assert_eq!((opens(first).await, opens(&second).await, opens(&third).await), (false, false, true));
+    let rotate =
+        async |old_for| book.admin.renew_key(&book.act(), book.license.id, old_for, &peppers).await.unwrap().unwrap();
+    let (first, stranger) = (&book.license.key, LicenseKey::draw(number));
+    let second = rotate(86_400).await;
+    assert_eq!((second.tell.len(), second.tell[0].epoch_before), (1, 0));
+    assert_eq!((opens(first).await, opens(&second.key).await, opens(&stranger).await), (true, true, false));
+    let third = rotate(0).await;
+    assert_eq!((third.tell.len(), third.tell[0].epoch_before), (1, 1));
+    assert_eq!((opens(first).await, opens(&second.key).await, opens(&third.key).await), (false, false, true));
+    let fourth = rotate(86_400).await;
+    assert_eq!((opens(&third.key).await, opens(&fourth.key).await), (true, true));
+    assert!(!opens(first).await && !opens(&second.key).await, "no rotation gives an older key more time");
 }
 
 #[tokio::test]

@@ -1,7 +1,10 @@
 //! The lock of a pool: whoever raises its epoch gets through, however many write tickets down.
 
 use super::Book;
-use license_core::records::{Records, Role};
+use license_core::{
+    domain::{lease::Timing, license::Status},
+    records::{Records, Role},
+};
 use sqlx::{AssertSqlSafe, Executor, postgres::PgPoolOptions};
 use std::sync::{
     Arc,
@@ -53,10 +56,22 @@ async fn whoever_raises_an_epoch_waits_for_the_grants_under_way_and_not_for_thos
         for what in ["rebuild", "suspend", "resume", "kick"] {
             let before = rounds.load(Ordering::SeqCst);
             match what {
-                "rebuild" => drop(service.rebuild_pool(license.tenant, license.pool_id).await.unwrap().unwrap()),
-                "suspend" => drop(book.admin.suspend_license(license.tenant, license.id).await.unwrap()),
-                "resume" => drop(book.admin.resume_license(license.tenant, license.id).await.unwrap()),
-                _ => drop(book.kick(0, false).await.unwrap()),
+                "rebuild" => drop(
+                    service
+                        .rebuild_pool(license.tenant, license.pool_id, 0, &Timing::default())
+                        .await
+                        .unwrap()
+                        .unwrap(),
+                ),
+                "suspend" => drop(book.decide(Status::Suspended).await),
+                "resume" => drop(book.decide(Status::Active).await),
+                // Of a seat that may be empty: what the shipped road does once it has found the session's seat.
+                _ => {
+                    let mut transaction = book.admin.begin(license.tenant).await.unwrap();
+                    let kick = sqlx::query("select kick_seat($1, $2, 0, false, 'an admin')").bind(license.tenant.0);
+                    kick.bind(license.pool_id.0).execute(&mut *transaction).await.unwrap();
+                    transaction.commit().await.unwrap();
+                }
             }
             let now = rounds.load(Ordering::SeqCst);
             waited.push((now - before, what));

@@ -13,12 +13,14 @@ mod sweep;
 use license_core::{
     domain::{
         id::{Attempt, Holder, Hw, SeatNo, SessionId},
+        license::Status,
         pool::{Claim, SeatClaim},
+        session::EndReason,
     },
-    records::{EndOutcome, Ending, Grant, GrantOutcome, Records, Role},
+    records::{Act, Changed, EndOutcome, Ending, Grant, GrantOutcome, Records, Role},
 };
 use license_tests::{
-    stores,
+    staff, stores,
     world::{License, Shape, register as registered},
 };
 use sqlx::{AssertSqlSafe, Connection, PgConnection, postgres::PgConnectOptions};
@@ -124,11 +126,37 @@ impl Book {
         self.end(&Ending { epoch: self.epoch().await, seats, ..Ending::default() }).await
     }
 
-    async fn resize(&self, seats: u32) {
-        self.admin.resize_pool(self.license.tenant, self.license.pool_id, seats).await.unwrap().unwrap();
+    fn act(&self) -> Act {
+        staff::act(self.license.tenant)
     }
 
+    async fn resize(&self, seats: u32) {
+        let edit = staff::seats(seats);
+        self.admin.edit_license(&self.act(), self.license.id, None, &edit, None).await.unwrap().unwrap();
+    }
+
+    async fn decide(&self, status: Status) -> Changed {
+        self.admin.decide_license(&self.act(), self.license.id, status).await.unwrap().unwrap()
+    }
+
+    /// Ends a session of whoever sits on a seat; answers the epoch before. `None`: nobody sits there.
     async fn kick(&self, seat: SeatNo, force: bool) -> Option<u64> {
-        self.admin.kick_seat(self.license.tenant, self.license.pool_id, seat, force, "an admin").await.unwrap()
+        let session = staff::open_on(seat, &mut self.truth().await).await?;
+        let end = self.admin.end_session(&self.act(), session, force).await.unwrap().unwrap();
+        assert_eq!(end.reason, EndReason::Kicked);
+        Some(end.epoch - 1)
+    }
+
+    /// What operators do by SQL, also to an empty seat: no session is named.
+    async fn kick_seat(&self, seat: SeatNo, force: bool) -> Option<i64> {
+        let mut admin = PgConnection::connect_with(&self.database.clone().username(Role::Admin.name())).await.unwrap();
+        sqlx::query_scalar("select kick_seat($1, $2, $3, $4, 'an operator')")
+            .bind(self.license.tenant.0)
+            .bind(self.license.pool_id.0)
+            .bind(seat as i32)
+            .bind(force)
+            .fetch_one(&mut admin)
+            .await
+            .unwrap()
     }
 }

@@ -4,6 +4,7 @@ use super::Book;
 use license_core::{
     domain::{
         id::{Attempt, Holder, PoolId, SessionId},
+        lease::Timing,
         pool::{Claim, SessionClaim},
     },
     records::{Ending, Grant, GrantOutcome, ResolveOutcome},
@@ -220,12 +221,7 @@ async fn a_rebuild_begins_an_epoch_and_reads_every_seat_with_its_open_sessions()
     let grant = book.granted(3, 1, 1).await;
     let late = book.decided(0, 2, 2).await;
     let (tenant, pool) = (book.license.tenant, book.license.pool_id);
-    let snapshot = book
-        .service
-        .rebuild_pool(tenant, pool, 0, &license_core::domain::lease::Timing::default())
-        .await
-        .unwrap()
-        .unwrap();
+    let snapshot = book.service.rebuild_pool(tenant, pool, 0, &Timing::default()).await.unwrap().unwrap();
     assert_eq!((snapshot.epoch, snapshot.seats_total, snapshot.status.as_str()), (1, 5, "active"));
     assert_eq!((snapshot.holder_by.as_str(), snapshot.processes), ("machine", 32));
     assert_eq!(snapshot.seats.iter().map(|s| s.seat).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
@@ -241,11 +237,5 @@ async fn a_rebuild_begins_an_epoch_and_reads_every_seat_with_its_open_sessions()
         book.write(&Grant { attempt: Attempt(Uuid::new_v4()), ..grant.clone() }).await,
         GrantOutcome::EpochStale
     );
-    assert!(
-        book.service
-            .rebuild_pool(tenant, PoolId(Uuid::new_v4()), 0, &license_core::domain::lease::Timing::default())
-            .await
-            .unwrap()
-            .is_none()
-    );
+    assert!(book.service.rebuild_pool(tenant, PoolId(Uuid::new_v4()), 0, &Timing::default()).await.unwrap().is_none());
 }

@@ -1,7 +1,10 @@
 //! What the records ask of their connections, whatever the database or the role was set to.
 
 use super::Book;
-use license_core::records::{GrantOutcome, Records, Role};
+use license_core::{
+    domain::lease::Timing,
+    records::{GrantOutcome, Records, Role},
+};
 use sqlx::{AssertSqlSafe, Executor, Row};
 use std::time::Duration;
 
@@ -97,7 +100,7 @@ async fn a_rebuild_that_waited_for_a_grant_sees_it_whatever_isolation_the_databa
             }
             granting.commit().await.unwrap();
         };
-        let (snapshot, ()) = tokio::join!(admin.rebuild_pool(grant.tenant, grant.pool), waiting);
+        let (snapshot, ()) = tokio::join!(admin.rebuild_pool(grant.tenant, grant.pool, 0, &Timing::default()), waiting);
         let snapshot = snapshot.unwrap().unwrap();
         let held = snapshot.seats.iter().filter(|seat| seat.holder.is_some()).count();
         assert_eq!(held, 1, "under {isolation}");

@@ -70,8 +70,9 @@ pub(crate) enum Command {
     Pass {
         ms: i64,
     },
-    Kick {
-        seat: u32,
+    /// An admin ends a session, also one that has ended.
+    End {
+        session: usize,
         force: bool,
     },
     Resize {
@@ -121,7 +122,7 @@ fn command() -> impl Strategy<Value = Command> {
         40 => (at(), 0..6_u8, key()).prop_map(|(at, machine, key)| Command::Validate { at, machine, key }),
         50 => Just(Command::Sweep),
         130 => pass.prop_map(|ms| Command::Pass { ms }),
-        30 => (0..7_u32, any::<bool>()).prop_map(|(seat, force)| Command::Kick { seat, force }),
+        40 => (session(), any::<bool>()).prop_map(|(session, force)| Command::End { session, force }),
         40 => (0..7_u32).prop_map(|seats| Command::Resize { seats }),
         8 => Just(Command::Suspend),
         30 => Just(Command::Resume),

@@ -5,7 +5,7 @@ use crate::{
     model::{Answer, Model, TTL},
 };
 use license_core::{
-    clock,
+    Clock, clock,
     domain::{
         handle::SessionHandle,
         id::Attempt,
@@ -13,13 +13,16 @@ use license_core::{
         license::{Refusal, Why},
         secret::KeyRing,
     },
-    moves::{Moves, acquire, heartbeat, validate},
+    moves::{
+        Moves, acquire, heartbeat,
+        manage::{Ended, Manage},
+        validate,
+    },
     seats::SilentHolder,
 };
 use license_tests::{Machine, World, world::Shape};
 use sqlx::{Connection, PgConnection};
 use std::time::Duration;
-use time::OffsetDateTime;
 use uuid::Uuid;
 
 const OTHER_PRODUCT: &str = "com.example.other";
@@ -95,8 +98,6 @@ impl Engine {
 
     /// Does a command; the model, before it does the same, says which session and key are meant.
     pub(crate) async fn answer(&mut self, model: &Model, command: &Command) -> Answer {
-        let license = &self.world.license;
-        let manage = &self.world.manage;
         match *command {
             Command::Acquire { at, who, attempt, key, odd } => {
                 let machine = self.machine(model, who, attempt, key, odd);
@@ -121,20 +122,38 @@ impl Engine {
                 assert_eq!(report.failed, 0, "the pool could be looked at");
                 Answer::Swept { seats: report.seats, sessions: report.sessions }
             }
-            Command::Kick { seat, force } => Answer::Changed(self.world.kick(seat, force).await),
+            Command::End { session, force } => match model.session(session) {
+                Some(session) => ended(&self.world.end(self.given[session].session, force).await),
+                None => Answer::Done,
+            },
             Command::Resize { seats } => Answer::Changed(self.world.resize(seats).await),
-            Command::Suspend => Answer::Changed(manage.suspend(license.tenant, license.id).await.unwrap()),
-            Command::Resume => Answer::Changed(manage.resume(license.tenant, license.id).await.unwrap()),
+            Command::Suspend => Answer::Changed(self.world.suspend().await),
+            Command::Resume => Answer::Changed(self.world.resume().await),
             Command::Rotate { grace_ms } => {
-                let key = LicenseKey::draw(license.pool.license);
-                let hash = key.hash(&self.instances[0].settings().peppers);
-                let until = grace_ms.map_or(OffsetDateTime::UNIX_EPOCH, |grace| clock::from_ms(model.now + grace));
-                let changed = manage.rotate_key(license.tenant, license.id, &hash, until).await.unwrap();
-                self.keys.push(key);
-                Answer::Changed(changed)
+                self.rotate(grace_ms.map(|grace| model.now + grace)).await;
+                Answer::Changed(true)
             }
             _ => self.fault(command).await,
         }
+    }
+
+    /// Staff give keys whole seconds by the records' clock, which is real. The end of what they gave is then moved to `until` on the clock
+    /// that the test moves, a part of a second earlier; that an older key has no more time than before is left to the records.
+    async fn rotate(&mut self, until: Option<i64>) {
+        let real = Clock::system().now_ms();
+        let old_for = until.map_or(0, |until| u32::try_from((until - real) / 1000 + 2).unwrap());
+        let (act, license) = (self.world.act(), self.world.license.id);
+        let peppers = &self.instances[0].settings().peppers;
+        let new = self.world.manage.renew_key(&act, license, old_for, peppers).await.unwrap().unwrap();
+        if let Some(until) = until {
+            sqlx::query("update license_keys set valid_until = $1 where valid_until > $1 and valid_until <= $2")
+                .bind(clock::from_ms(until))
+                .bind(new.old_until)
+                .execute(&mut self.truth)
+                .await
+                .unwrap();
+        }
+        self.keys.push(new.key);
     }
 
     async fn fault(&mut self, command: &Command) -> Answer {
@@ -150,8 +169,9 @@ impl Engine {
             Command::Restart => {
                 self.world.redis.restart().await.unwrap();
                 self.redis = self.world.redis().await;
-                // The instances find out by themselves; a reaper of its own is not made to.
+                // The instances find out by themselves; the reaper and the admin are not made to.
                 self.world.reaper = self.world.another_reaper();
+                self.world.manage = Manage::new(self.world.seats(), self.world.admin.clone());
             }
             _ => self.world.flush().await,
         }
@@ -214,6 +234,10 @@ fn validated(outcome: validate::Outcome) -> Answer {
         validate::Outcome::BadKey => Answer::BadKey,
         validate::Outcome::NoPool => Answer::NoPool,
     }
+}
+
+fn ended(ended: &Ended) -> Answer {
+    Answer::Ended { reason: ended.end.reason.as_str(), free_in: ended.free.map(|(_, wait)| wait.as_millis() as i64) }
 }
 
 fn beaten(outcome: heartbeat::Outcome) -> Answer {

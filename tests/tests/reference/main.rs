@@ -61,9 +61,10 @@ async fn play(engine: &mut Engine, case: &Case) -> Result<Vec<String>, String> {
     finish(engine, &mut model).await.map(|()| words)
 }
 
-/// A heartbeat or a release before there is a session asks nobody anything.
+/// A heartbeat, a release or an end before there is a session asks nobody anything.
 fn idle(model: &Model, command: &Command) -> bool {
-    matches!(command, Command::Heartbeat { .. } | Command::Release { .. }) && model.sessions.is_empty()
+    matches!(command, Command::Heartbeat { .. } | Command::Release { .. } | Command::End { .. })
+        && model.sessions.is_empty()
 }
 
 async fn agree(engine: &mut Engine, model: &Model, n: usize) -> Result<(), String> {
@@ -141,6 +142,7 @@ fn a_hundred_thousand_commands_are_answered_as_a_model_without_stores_would() {
         "Released",
         "Swept",
         "Changed",
+        "Ended",
     ] {
         assert!(
             tally.get(word).is_some_and(|count| *count > COMMANDS / 1000),

@@ -41,7 +41,7 @@ impl Engine {
 
     fn records(&self, model: &Model) -> Value {
         let seat = |(no, seat): (&u32, &crate::model::Seat)| {
-            json!([no, seat.holder.map(|who| self.holder(who)), seat.retired, seat.kicked])
+            json!([no, seat.holder.map(|who| self.holder(who)), seat.retired, seat.kicked.is_some()])
         };
         let sessions = model.sessions.iter().zip(&self.given);
         let sessions: BTreeMap<String, Value> =

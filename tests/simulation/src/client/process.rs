@@ -10,6 +10,7 @@ use license_tests::{
 };
 use serde_json::{Value, json};
 use std::{
+    collections::BTreeSet,
     sync::{Mutex, MutexGuard},
     time::{Duration, Instant},
 };
@@ -38,6 +39,8 @@ struct Process {
     earlier: Option<Session>,
     /// Whether it wants a seat.
     wants: bool,
+    /// Whether its machine is off, and whether it wanted a seat before.
+    off: Option<bool>,
 }
 
 #[derive(Clone)]
@@ -47,11 +50,26 @@ struct Session {
     /// When it was last answered, and the longest it has been silent since then.
     asked: Instant,
     mute: Duration,
+    /// When the request was sent by which it has its lease, and what was answered since then instead of another.
+    leased: Instant,
+    instead: BTreeSet<&'static str>,
+}
+
+/// No answer of its own explains it: the server owed this client a lease.
+pub const UNEXPLAINED: &str = "UNEXPLAINED";
+
+/// Why the session of a client that kept asking had expired: what it was answered instead of a lease since its last one was asked for. The
+/// lease must be over by then, and something must have stood in the way of another.
+pub fn cause(since: Duration, lease: Duration, instead: &BTreeSet<&'static str>) -> String {
+    if since < lease || instead.is_empty() {
+        return UNEXPLAINED.into();
+    }
+    instead.iter().copied().collect::<Vec<_>>().join(" and ")
 }
 
 impl Process {
     fn new() -> Self {
-        Self { generation: 0, attempt: Attempt(Uuid::new_v4()), session: None, earlier: None, wants: false }
+        Self { generation: 0, attempt: Attempt(Uuid::new_v4()), session: None, earlier: None, wants: false, off: None }
     }
 
     /// Whatever is still under way is not for us any more.
@@ -85,11 +103,28 @@ impl Client {
         self.process().wants
     }
 
+    pub(super) fn switch_off(&self) {
+        let mut process = self.process();
+        let wanted = std::mem::take(&mut process.wants);
+        process.off = process.off.or(Some(wanted));
+        process.leave();
+        process.earlier = None;
+    }
+
+    pub(super) fn switch_on(&self) {
+        let mut process = self.process();
+        process.wants = process.off.take().unwrap_or(false);
+        process.attempt = Attempt(Uuid::new_v4());
+    }
+
     fn process(&self) -> MutexGuard<'_, Process> {
         self.process.lock().unwrap()
     }
 
     pub(super) async fn act(&self, shared: &Shared, deed: Deed) {
+        if self.process().off.is_some() {
+            return;
+        }
         match deed {
             Deed::Start => {
                 {
@@ -151,12 +186,17 @@ impl Client {
 
     async fn acquire(&self, shared: &Shared) {
         let (generation, attempt) = {
-            let process = self.process();
+            let mut process = self.process();
+            if process.off.is_some() {
+                process.wants = false;
+                return;
+            }
             (process.generation, process.attempt)
         };
+        let key = shared.key(&mut self.dice.lock().unwrap());
         let nonce = Uuid::new_v4().simple().to_string();
         let body = json!({
-            "license_key": shared.license.key.reveal(), "hardware_id": self.hardware, "attempt": attempt.0,
+            "license_key": key.reveal(), "hardware_id": self.hardware, "attempt": attempt.0,
             "nonce": nonce, "client": { "hostname": self.label },
         });
         let sent = Instant::now();
@@ -195,7 +235,9 @@ impl Client {
         let belief = Belief { session: id, holder: self.holder, seat, label: self.label.clone(), spans: Vec::new() };
         shared.log.seated(&belief, attempt, sent, shared.lease);
         let handle = body["session"].as_str().expect("a handle").to_owned();
-        process.session = Some(Session { id, handle, asked: Instant::now(), mute: Duration::ZERO });
+        let instead = BTreeSet::new();
+        process.session =
+            Some(Session { id, handle, asked: Instant::now(), mute: Duration::ZERO, leased: sent, instead });
     }
 
     /// Sends a heartbeat; false where it has to be sent again.
@@ -227,20 +269,38 @@ impl Client {
                     return true;
                 }
                 note("heartbeat: alive");
+                shared.beat(sent, true);
                 shared.log.extended(session.id, sent, shared.lease);
                 if let Some(present) = process.session.as_mut() {
                     present.mute = Duration::ZERO;
+                    present.leased = present.leased.max(sent);
+                    present.instead.clear();
                 }
             }
             Answer::Json(403, _) => {
                 note("heartbeat: suspended");
+                shared.beat(sent, false);
                 shared.log.dropped(session.id);
+                if let Some(present) = process.session.as_mut() {
+                    present.instead.insert("suspended");
+                }
             }
             Answer::Json(410, body) => {
                 let reason = body["reason"].as_str().unwrap_or_default();
                 let mute = process.session.as_ref().map_or(Duration::ZERO, |present| present.mute);
                 let lost = if mute < shared.ttl / 2 { "though it asked" } else { "after silence" };
                 note(&format!("heartbeat: gone ({reason}) {lost}"));
+                if let Some(present) = process.session.as_ref().filter(|_| reason == "expired" && mute < shared.ttl / 2)
+                {
+                    let cause = cause(present.leased.elapsed(), shared.lease, &present.instead);
+                    note(&format!("expired though it asked: {cause}"));
+                    if cause == UNEXPLAINED {
+                        shared.log.broke(format!(
+                            "L: {} ({}) was told expired though it asked: {cause}",
+                            self.label, session.id
+                        ));
+                    }
+                }
                 shared.log.gone(session.id, reason);
                 process.leave();
                 // Who was kicked does not come back by itself.
@@ -251,6 +311,9 @@ impl Client {
             }
             Answer::Nothing(why) => {
                 note(&format!("heartbeat: {why}"));
+                if let Some(present) = process.session.as_mut() {
+                    present.instead.insert(why);
+                }
                 return false;
             }
         }

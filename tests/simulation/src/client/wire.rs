@@ -29,12 +29,16 @@ impl Client {
         if let Some(bearer) = bearer {
             request = request.bearer_auth(bearer);
         }
-        let Ok(answer) = request.send().await else { return Answer::Nothing("no answer") };
+        let answer = match request.send().await {
+            Ok(answer) => answer,
+            Err(error) if error.is_timeout() => return Answer::Nothing("no answer (given up)"),
+            Err(_) => return Answer::Nothing("no answer (cut)"),
+        };
         if answer.headers().contains_key(DEAD) {
-            return Answer::Nothing("no answer");
+            return Answer::Nothing("no answer (died)");
         }
         let status = answer.status().as_u16();
-        let Ok(body) = answer.json::<Value>().await else { return Answer::Nothing("no answer") };
+        let Ok(body) = answer.json::<Value>().await else { return Answer::Nothing("no answer (cut)") };
         match status {
             500 => shared.log.broke(format!("{} was answered {body}", self.label)),
             401..=410 if !nonce.is_empty() => {

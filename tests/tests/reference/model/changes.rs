@@ -4,21 +4,14 @@ use super::{Answer, Model, Seat};
 use crate::command::Command;
 
 impl Model {
-    fn change(&mut self) {
+    pub(super) fn change(&mut self) {
         (self.changed, self.warm) = (true, false);
     }
 
-    pub(super) fn kick(&mut self, no: u32, force: bool) -> bool {
-        let Some(seat) = self.seats.get(&no).filter(|seat| !seat.retired).cloned() else { return false };
-        self.end_all(no, "kicked");
-        self.told += usize::from(seat.holder.is_some());
-        let kicked = !force && (seat.holder.is_some() || seat.kicked);
-        *self.seat(no) = Seat { kicked, ..Seat::default() };
-        self.change();
-        true
-    }
-
     pub(super) fn resize(&mut self, total: u32) -> Answer {
+        if total == self.total {
+            return Answer::Changed(false);
+        }
         let mut rows = self.seats.values().filter(|seat| !seat.retired).count() as u32;
         for seat in self.seats.values_mut().filter(|seat| seat.retired) {
             if rows < total {
@@ -31,7 +24,7 @@ impl Model {
             self.seats.insert(next, Seat::default());
             rows += 1;
         }
-        for seat in self.seats.values_mut().rev().filter(|s| !s.retired && s.holder.is_none() && !s.kicked) {
+        for seat in self.seats.values_mut().rev().filter(|s| !s.retired && s.holder.is_none() && s.kicked.is_none()) {
             if rows > total {
                 seat.retired = true;
                 rows -= 1;

@@ -4,6 +4,7 @@
 //! and claims have no place: nothing overlaps.
 
 mod changes;
+mod ends;
 
 use crate::command::{Command, Key, License, Odd, Who};
 use std::collections::{BTreeMap, HashMap};
@@ -31,6 +32,7 @@ pub(crate) enum Answer {
     Released,
     Swept { seats: usize, sessions: usize },
     Changed(bool),
+    Ended { reason: &'static str, free_in: Option<i64> },
     Done,
 }
 
@@ -41,6 +43,8 @@ pub(crate) struct Session {
     attempt: (Who, u8),
     pub(crate) end: i64,
     pub(crate) over: Option<&'static str>,
+    /// Which kick ended it.
+    kick: Option<usize>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -48,8 +52,8 @@ pub(crate) struct Seat {
     pub(crate) holder: Option<Who>,
     /// When its lease or quarantine ends, as Redis has it; 0: free.
     pub(crate) end: i64,
-    /// Kicked free, and not granted or swept since.
-    pub(crate) kicked: bool,
+    /// Kicked free by this kick, and not granted or swept since.
+    pub(crate) kicked: Option<usize>,
     pub(crate) retired: bool,
     /// Sessions that a join found lapsed: over, and listed in Redis until the seat is swept or changes hands.
     pub(crate) left: usize,
@@ -86,6 +90,7 @@ pub(crate) struct Model {
     kept: Option<bool>,
     /// Something was changed without asking Redis.
     changed: bool,
+    kicks: usize,
     /// Changes of a seat's holder: one event each.
     pub(crate) told: usize,
     instances: [Instance; 2],
@@ -107,6 +112,7 @@ impl Model {
             warm: false,
             kept: None,
             changed: false,
+            kicks: 0,
             told: 0,
             instances: Default::default(),
         }
@@ -128,7 +134,9 @@ impl Model {
                 self.session(session).map_or(Ok(Answer::Done), |s| Ok(self.release(at, s)))
             }
             Command::Sweep => Ok(self.sweep()),
-            Command::Kick { seat, force } => Ok(Answer::Changed(self.kick(seat, force))),
+            Command::End { session, force } => {
+                self.session(session).map_or(Ok(Answer::Done), |s| Ok(self.end_session(s, force)))
+            }
             Command::Resize { seats } => Ok(self.resize(seats)),
             Command::Suspend => Ok(self.set_suspended(true)),
             Command::Resume => Ok(self.set_suspended(false)),
@@ -183,7 +191,7 @@ impl Model {
     fn rebuild(&mut self) {
         let lease = self.now + REBUILD_LEASE;
         for seat in self.seats.values_mut() {
-            seat.end = if seat.holder.is_some() || seat.kicked { lease } else { 0 };
+            seat.end = if seat.holder.is_some() || seat.kicked.is_some() { lease } else { 0 };
             seat.left = 0;
             seat.several = false;
         }
@@ -285,7 +293,7 @@ impl Model {
     }
 
     fn give(&mut self, seat: u32, attempt: (Who, u8)) -> Answer {
-        self.sessions.push(Session { seat, attempt, end: 0, over: None });
+        self.sessions.push(Session { seat, attempt, end: 0, over: None, kick: None });
         let session = self.sessions.len() - 1;
         self.raise(session);
         Answer::Seat { seat, session, renewed: false, used: self.held() }
@@ -361,40 +369,5 @@ impl Model {
             self.vacate(vec![seat], "expired");
         }
         Answer::Released
-    }
-
-    /// These seats are over. Where the pool is draining, the highest of them go for good.
-    fn vacate(&mut self, mut seats: Vec<u32>, why: &'static str) {
-        seats.sort_unstable();
-        for no in seats.into_iter().rev() {
-            self.end_all(no, why);
-            let retired = self.surplus > 0;
-            self.surplus -= u32::from(retired);
-            let was = std::mem::replace(self.seat(no), Seat { retired, ..Seat::default() });
-            self.told += usize::from(was.holder.is_some());
-        }
-    }
-
-    fn sweep(&mut self) -> Answer {
-        let kicked = self.seats.values().any(|seat| seat.kicked && !seat.retired);
-        let seen = !self.sessions.is_empty() || kicked || self.changed;
-        if !seen || !self.copy && !kicked && self.held() == 0 {
-            return Answer::Swept { seats: 0, sessions: 0 };
-        }
-        self.warm_up();
-        let now = self.now;
-        let over: Vec<u32> = self.seats.iter().filter(|(_, s)| s.end > 0 && s.end <= now).map(|(no, _)| *no).collect();
-        let seats = over.len();
-        self.vacate(over, "expired");
-        let lapsed: Vec<usize> = self
-            .sessions
-            .iter()
-            .enumerate()
-            .filter(|(_, s)| s.over.is_none() && s.end <= now)
-            .map(|(id, _)| id)
-            .collect();
-        let sessions = lapsed.len() + self.seats.values_mut().map(|seat| std::mem::take(&mut seat.left)).sum::<usize>();
-        lapsed.into_iter().for_each(|id| self.sessions[id].over = Some("expired"));
-        Answer::Swept { seats, sessions }
     }
 }

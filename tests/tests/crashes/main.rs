@@ -2,7 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a panic with its place")]
 
+mod changes;
+
 use license_core::{
+    domain::license::Status,
     moves::{acquire::Outcome, publish, steps::Step},
     records::{EndOutcome, Ending, Grant, GrantOutcome},
     seats::{AcquireAnswer, Ask, Warm},
@@ -240,7 +243,7 @@ async fn dying_before_redis_hears_of_a_change_grants_nothing_old_and_takes_nothi
     let world = World::with_seats(2).await;
     let a_seat = world.machine("a").seated(&world.moves).await;
     world.manage.steps().cut(Step::Change);
-    world.manage.suspend(world.license.tenant, world.license.id).await.unwrap_err();
+    world.try_decide(Status::Suspended).await.unwrap_err();
     alive(&world.moves, &a_seat).await; // Redis does not know
     let told = world.machine("b").acquire(&world.moves).await;
     assert!(matches!(told, Outcome::Refused(_)), "grants are refused at once by their epoch: {told:?}");

@@ -1,0 +1,96 @@
+//! What the vendor's staff do during a run: the moves that the admin function calls, over ways of their own. Any may fail while stores are
+//! away, and is not asked again unless a plan says so.
+
+use crate::client::Clients;
+use license_core::{
+    domain::{id::SeatNo, license::Status, secret::KeyRing, terms::Edit},
+    moves::manage::{Manage, Seen},
+    records::{Act, Page, Repeat, SessionFilter},
+};
+use license_tests::{staff, world::License};
+use std::{sync::Arc, time::Duration};
+use uuid::Uuid;
+
+/// How often what nobody else can finish is asked for, and after which pause.
+const TRIES: usize = 200;
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// The staff of a run. Cheap to clone.
+#[derive(Clone)]
+pub struct Staff {
+    manage: Manage,
+    license: License,
+    peppers: KeyRing,
+    rotations: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Staff {
+    pub fn new(manage: Manage, license: License, peppers: KeyRing) -> Self {
+        Self { manage, license, peppers, rotations: Arc::default() }
+    }
+
+    /// The same staff over other ways.
+    #[must_use]
+    pub fn over(&self, manage: Manage) -> Self {
+        Self { manage, ..self.clone() }
+    }
+
+    fn act(&self) -> Act {
+        staff::act(self.license.tenant)
+    }
+
+    /// Suspends or resumes. True once it was answered.
+    pub async fn decide(&self, status: Status) -> bool {
+        matches!(self.manage.decide_license(&self.act(), self.license.id, status).await, Ok(Ok(_)))
+    }
+
+    /// Changes what is agreed. True once it was answered.
+    pub async fn edit(&self, edit: &Edit) -> bool {
+        matches!(self.manage.edit_license(&self.act(), self.license.id, None, edit, None).await, Ok(Ok(_)))
+    }
+
+    /// Ends a session of whoever sits on a seat.
+    pub async fn end(&self, seat: SeatNo) {
+        if let Some(seen) = self.sits_on(seat).await {
+            let _ = self.manage.end_session(&self.act(), seen.session.id, false).await;
+        }
+    }
+
+    /// The same with force. Who vouches that a machine is off has switched it off, and leaves it off until it is answered.
+    pub async fn end_by_force(&self, seat: SeatNo, clients: &Clients) {
+        let Some(seen) = self.sits_on(seat).await else { return };
+        let Some(machine) = clients.switch_off(&seen.session.label) else { return };
+        let act = self.once();
+        for _ in 0..TRIES {
+            if self.manage.end_session(&act, seen.session.id, true).await.is_ok() {
+                return clients.switch_on(machine);
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// Gives the license a new key and tells the clients. One rotation at a time, each asked for until it is answered: nobody else
+    /// knows the key.
+    pub async fn rotate(&self, old_for: u32, clients: &Clients) {
+        let _one = self.rotations.lock().await;
+        let act = self.once();
+        for _ in 0..TRIES {
+            if let Ok(Ok(new)) = self.manage.renew_key(&act, self.license.id, old_for, &self.peppers).await {
+                return clients.rekey(new.key);
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    fn once(&self) -> Act {
+        let key = Uuid::new_v4().to_string();
+        Act { repeat: Some(Repeat::new(&key, &[b"a request"], &self.peppers)), ..self.act() }
+    }
+
+    /// Who sits on a seat, as the list of sessions has it.
+    async fn sits_on(&self, seat: SeatNo) -> Option<Seen> {
+        let page = Page { after: None, limit: 100 };
+        let listed = self.manage.sessions(&self.act(), &SessionFilter::default(), page).await.ok()?;
+        listed.items.into_iter().find(|seen| seen.session.seat == seat)
+    }
+}

@@ -1,0 +1,119 @@
+//! What the vendor's staff do to a world's license and its sessions: through the moves that the admin function calls.
+
+use crate::World;
+use license_core::{
+    Result,
+    domain::{
+        id::{SeatNo, SessionId, TenantId},
+        key::LicenseKey,
+        license::Status,
+        terms::Edit,
+    },
+    moves::manage::Ended,
+    records::{Act, Answer, Changed, Principal, Repeat},
+};
+use sqlx::PgConnection;
+
+/// A request of the vendor's staff about an organization, without an idempotency key.
+pub fn act(tenant: TenantId) -> Act {
+    let by = Principal::Staff { subject: "staff-1".into(), email: "staff@vendor.example".into() };
+    Act { tenant, by, from: None, request_id: None, repeat: None }
+}
+
+/// A change of the number of seats and of nothing else.
+pub fn seats(seats: u32) -> Edit {
+    Edit { seats: Some(seats), ..Edit::default() }
+}
+
+/// The oldest open session on a seat of the one pool there is; `None` if nobody sits there.
+pub async fn open_on(seat: SeatNo, truth: &mut PgConnection) -> Option<SessionId> {
+    let sql = "select session_id from sessions where ended_at is null and seat_no = $1 order by session_id limit 1";
+    let found: Option<uuid::Uuid> = sqlx::query_scalar(sql).bind(seat as i32).fetch_optional(truth).await.unwrap();
+    found.map(SessionId)
+}
+
+fn done<T>(answer: Result<std::result::Result<T, license_core::records::Refused>>) -> Result<T> {
+    answer.map(|answer| answer.expect("the change is not refused"))
+}
+
+impl World {
+    /// A request of the vendor's staff.
+    pub fn act(&self) -> Act {
+        act(self.license.tenant)
+    }
+
+    /// The same with an idempotency key, for whatever is asked.
+    pub fn act_once(&self, key: &str) -> Act {
+        Act { repeat: Some(Repeat::new(key, &[b"a request"], &self.moves.settings().peppers)), ..self.act() }
+    }
+
+    /// Ends a session of whoever sits on a seat, and with it the seat. False: nobody sits there.
+    pub async fn kick(&self, seat: SeatNo, force: bool) -> bool {
+        self.try_kick(seat, force).await.unwrap()
+    }
+
+    /// The same where it may fail.
+    pub async fn try_kick(&self, seat: SeatNo, force: bool) -> Result<bool> {
+        let Some(session) = open_on(seat, &mut self.truth().await).await else { return Ok(false) };
+        self.try_end(session, force).await.map(|_| true)
+    }
+
+    /// Ends a session.
+    pub async fn end(&self, session: SessionId, force: bool) -> Ended {
+        self.try_end(session, force).await.unwrap()
+    }
+
+    /// The same where it may fail.
+    pub async fn try_end(&self, session: SessionId, force: bool) -> Result<Ended> {
+        done(self.manage.end_session(&self.act(), session, force).await)
+    }
+
+    /// Changes how many seats the pool has. False: it has as many.
+    pub async fn resize(&self, to: u32) -> bool {
+        self.edit(&seats(to)).await
+    }
+
+    /// Changes what is agreed. False: it is already so.
+    pub async fn edit(&self, edit: &Edit) -> bool {
+        self.changes(self.manage.edit_license(&self.act(), self.license.id, None, edit, None)).await.unwrap()
+    }
+
+    /// The same where it may fail.
+    pub async fn try_edit(&self, edit: &Edit) -> Result<bool> {
+        self.changes(self.manage.edit_license(&self.act(), self.license.id, None, edit, None)).await
+    }
+
+    /// Suspends the license. False: it is already.
+    pub async fn suspend(&self) -> bool {
+        self.try_decide(Status::Suspended).await.unwrap()
+    }
+
+    /// Resumes the license. False: it is active.
+    pub async fn resume(&self) -> bool {
+        self.try_decide(Status::Active).await.unwrap()
+    }
+
+    /// Gives the license a status, where it may fail.
+    pub async fn try_decide(&self, status: Status) -> Result<bool> {
+        self.changes(self.manage.decide_license(&self.act(), self.license.id, status)).await
+    }
+
+    /// Whether a request changed anything: the license's version says so.
+    async fn changes(&self, ask: impl Future<Output = Answer<Changed>>) -> Result<bool> {
+        let sql = "select version from licenses where license_id = $1";
+        let before: i64 =
+            sqlx::query_scalar(sql).bind(self.license.id.0).fetch_one(&mut self.truth().await).await.unwrap();
+        done(ask.await).map(|changed| changed.license.version > before)
+    }
+
+    /// Gives the license a new key; the ones before are good for `old_for` seconds more, by the records' clock.
+    pub async fn rotate_key(&self, old_for: u32) -> LicenseKey {
+        self.try_rotate_key(old_for).await.unwrap()
+    }
+
+    /// The same where it may fail.
+    pub async fn try_rotate_key(&self, old_for: u32) -> Result<LicenseKey> {
+        let peppers = &self.moves.settings().peppers;
+        done(self.manage.renew_key(&self.act(), self.license.id, old_for, peppers).await).map(|new| new.key)
+    }
+}
