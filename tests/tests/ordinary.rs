@@ -39,8 +39,8 @@ async fn change(world: &World, what: Change, job: u32) {
             world.suspend().await;
             world.resume().await;
         }
-        Change::Grow => assert!(world.resize(4).await),
-        Change::Shrink => assert!(world.resize(3).await),
+        Change::Grow => assert!(world.resize(4).await && world.resize(3).await),
+        Change::Shrink => assert!(world.resize(2).await && world.resize(3).await),
     }
 }
 
@@ -128,7 +128,7 @@ async fn two_hours_of_kicks_edits_and_resizes_cost_nobody_alive_anything_and_the
                 change(&world, what, job.seat).await;
                 job = world.machine("job").restarted().seated(&world.moves).await;
             }
-            assert!(world.resize(if minute % 2 == 0 { 6 } else { 5 }).await);
+            assert!(world.resize(if minute % 10 == 5 { 6 } else { 5 }).await);
         }
         alive(&world.moves, &job).await;
         world.sweep().await;

@@ -100,7 +100,8 @@ async fn a_rebuild_that_waited_for_a_grant_sees_it_whatever_isolation_the_databa
             }
             granting.commit().await.unwrap();
         };
-        let (snapshot, ()) = tokio::join!(admin.rebuild_pool(grant.tenant, grant.pool, 0, &Timing::default()), waiting);
+        let timing = Timing::default();
+        let (snapshot, ()) = tokio::join!(admin.rebuild_pool(grant.tenant, grant.pool, 0, &timing), waiting);
         let snapshot = snapshot.unwrap().unwrap();
         let held = snapshot.seats.iter().filter(|seat| seat.holder.is_some()).count();
         assert_eq!(held, 1, "under {isolation}");

@@ -58,12 +58,18 @@ impl Model {
             Command::Copy => self.kept = Some(self.copy),
             // Nothing is lost with a key that was not there.
             Command::Lose { key: "c" } => {}
-            Command::Lose { key: "z" } => self.warm &= self.seats.values().all(|seat| seat.retired),
-            Command::Lose { key: "s" | "m" } => self.warm &= self.held() == 0,
-            Command::Lose { key: "n" } => self.warm &= !self.seats.values().any(|seat| seat.several),
-            Command::Promote => self.warm = false,
-            Command::Stale => (self.copy, self.warm) = (self.kept.unwrap_or(false), false),
-            _ => (self.copy, self.warm) = (false, false),
+            Command::Lose { key: "z" } => self.lose(!self.copied().is_empty()),
+            Command::Lose { key: "s" | "m" } => self.lose(self.copied().iter().any(|seat| seat.holder.is_some())),
+            Command::Lose { key: "n" } => self.lose(self.copied().iter().any(|seat| seat.several)),
+            Command::Promote => self.lose(true),
+            Command::Stale => {
+                self.copy = self.kept.unwrap_or(false);
+                self.lose(true);
+            }
+            _ => {
+                self.copy = false;
+                self.lose(true);
+            }
         }
         if let Command::Restart = command {
             self.instances.iter_mut().for_each(|it| it.cut_off = true);

@@ -5,12 +5,12 @@
 
 mod changes;
 mod ends;
+mod rebuild;
 
 use crate::command::{Command, Key, License, Odd, Who};
 use std::collections::{BTreeMap, HashMap};
 
 pub(crate) const TTL: i64 = 360_000;
-const REBUILD_LEASE: i64 = TTL + 45_000;
 /// What an instance that saw Redis away lets pass before it takes anything from anybody: a heartbeat and a bit.
 const SPARE: i64 = 115_200;
 
@@ -88,6 +88,8 @@ pub(crate) struct Model {
     copy: bool,
     pub(crate) warm: bool,
     kept: Option<bool>,
+    /// What the latest copy knows of its seats, also once it is stale; `None`: it was lost, or is another node's.
+    known: Option<BTreeMap<u32, Seat>>,
     /// Something was changed without asking Redis.
     changed: bool,
     kicks: usize,
@@ -111,6 +113,7 @@ impl Model {
             copy: false,
             warm: false,
             kept: None,
+            known: None,
             changed: false,
             kicks: 0,
             told: 0,
@@ -120,6 +123,7 @@ impl Model {
 
     /// Does a command and says what the engine should answer.
     pub(crate) fn answer(&mut self, command: &Command) -> Answer {
+        self.know();
         match *command {
             Command::Acquire { at, who, attempt, key, odd } => {
                 self.admit(at, key, odd == Odd::Pool).and_then(|()| self.acquire(at, who, attempt, odd))
@@ -186,26 +190,6 @@ impl Model {
 
     pub(crate) fn held(&self) -> u32 {
         self.seats.values().filter(|seat| seat.holder.is_some()).count() as u32
-    }
-
-    fn rebuild(&mut self) {
-        let lease = self.now + REBUILD_LEASE;
-        for seat in self.seats.values_mut() {
-            seat.end = if seat.holder.is_some() || seat.kicked.is_some() { lease } else { 0 };
-            seat.left = 0;
-            seat.several = false;
-        }
-        for no in self.seats.keys().copied().collect::<Vec<_>>() {
-            self.seat(no).several = self.open(no).count() > 1;
-        }
-        self.sessions.iter_mut().filter(|s| s.over.is_none()).for_each(|s| s.end = lease);
-        (self.copy, self.warm) = (true, true);
-    }
-
-    fn warm_up(&mut self) {
-        if !self.warm {
-            self.rebuild();
-        }
     }
 
     /// The key, the pool, the license's status and term.
