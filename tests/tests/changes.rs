@@ -128,6 +128,22 @@ async fn a_key_redis_does_not_know_yet_is_judged_by_the_records() {
 }
 
 #[tokio::test]
+async fn no_more_than_thirty_two_earlier_keys_are_good_at_a_time() {
+    let world = World::with_seats(1).await;
+    for _ in 0..32 {
+        world.rotate_key(3600).await;
+    }
+    let peppers = &world.moves.settings().peppers;
+    let told = world.manage.renew_key(&world.act(), world.license.id, 3600, peppers).await.unwrap();
+    assert!(matches!(told, Err(Refused::Conflict(_))), "{told:?}");
+    let mut a = world.machine("a");
+    a.seated(&world.moves).await;
+    a.request.key = world.rotate_key(0).await; // ends all of them at once
+    a.restarted().seated(&world.moves).await;
+    world.rotate_key(3600).await;
+}
+
+#[tokio::test]
 async fn a_license_past_its_term_gives_no_seat_and_says_since_when() {
     let world = World::with_seats(1).await;
     let a_seat = world.machine("a").seated(&world.moves).await;

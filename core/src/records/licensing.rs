@@ -80,6 +80,10 @@ mod whole_key {
     }
 }
 
+/// How many earlier keys of a license may be good at a time: each acquire and validate compares with all of them.
+const OLD_KEYS: i64 = 32;
+const TOO_MANY_KEYS: &str = "Thirty-two earlier keys of this license are still good. Wait until one has run out, or end them all: rotate with old_valid_for_in 0.";
+
 const REVOKED: &str = "This license was revoked for good and changes no more. Make another one.";
 
 impl Records {
@@ -195,6 +199,9 @@ impl Records {
             Some(license) if license.status == Status::Revoked => return Ok(Err(Refused::Conflict(REVOKED))),
             Some(license) => license,
         };
+        if old_for > 0 && work.good_keys(id).await? > OLD_KEYS {
+            return Ok(Err(Refused::Conflict(TOO_MANY_KEYS)));
+        }
         let key = LicenseKey::draw(license.number);
         let old_until: OffsetDateTime = sqlx::query_scalar("select now() + make_interval(secs => $1)")
             .bind(f64::from(old_for))
@@ -232,6 +239,14 @@ impl Work<'_> {
         }
         // A statement of its own, so that it sees what whoever held the lock has written.
         read(self.sql(), tenant, id).await
+    }
+
+    /// How many keys of a license are good now, the current one among them.
+    async fn good_keys(&mut self, id: LicenseId) -> Result<i64> {
+        let sql = "select count(*) from license_keys
+                   where tenant_id = $1 and license_id = $2 and (valid_until is null or valid_until > now())";
+        let tenant = self.tenant().0;
+        sqlx::query_scalar(sql).bind(tenant).bind(id.0).fetch_one(self.sql()).await.map_err(failed)
     }
 
     async fn license(&mut self, id: LicenseId) -> Result<Licensed> {

@@ -108,7 +108,7 @@ pub(super) struct NewKey {
 #[utoipa::path(post, path = "/api/v1/organizations/{organization}/licenses/{license}/rotate-key", tag = "Licenses", request_body = Option<RotateKey>,
     params(("Idempotency-Key" = Option<String>, Header, description = "The same request with the same key within 24 hours is done once and answered alike")),
     responses((status = 200, description = "The new key", body = NewKey),
-              (status = 409, description = "conflict: it is revoked")))]
+              (status = 409, description = "conflict: it is revoked, or 32 earlier keys are still good")))]
 pub(super) async fn rotate_key(
     From(state): From<State>,
     Caller(act): Caller,

@@ -1,6 +1,6 @@
 //! Two Redis nodes, of which one takes over from the other.
 
-use super::{SOON, TTL, live};
+use super::{Run, SOON, TTL, live};
 use license_core::{
     domain::id::SessionId,
     moves::Moves,
@@ -107,4 +107,26 @@ async fn a_lease_extended_by_an_old_primary_within_the_drain_margin_is_waited_fo
     b.turned_away(&promoted).await;
     world.pass(world.timing.eps() + Duration::from_millis(1));
     b.seated(&promoted).await;
+}
+
+/// A node's replication id.
+async fn replication_id(node: &Redis) -> String {
+    let info: String = command(node, &["INFO", "replication"]).await;
+    info.lines().find_map(|line| line.strip_prefix("master_replid:")).unwrap().trim().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_first_replica_that_attaches_changes_a_healthy_primarys_id_and_costs_nobody_a_seat() {
+    let tcp = RedisSettings { tcp: true, ..RedisSettings::default() };
+    let mut run = Run::new(Shape { redis: tcp.clone(), ..live() }).await;
+    let (before, id, epoch) = (Instant::now(), replication_id(&run.world.redis).await, run.world.epoch().await);
+    let port = run.world.redis.port().unwrap().to_string();
+    let more = vec!["--replicaof".into(), "127.0.0.1".into(), port];
+    let _replica = Redis::temporary(RedisSettings { more, ..tcp }).await.unwrap();
+    while replication_id(&run.world.redis).await == id {
+        assert!(before.elapsed() < SOON, "the first replica changes its primary's id");
+        run.crowd.go_on(TTL / 30).await;
+    }
+    run.recovered(Instant::now(), epoch).await;
+    run.ends_well().await;
 }

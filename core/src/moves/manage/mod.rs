@@ -41,10 +41,12 @@ impl Manage {
 
     async fn tell(&self, changes: &[Change]) -> Result<()> {
         self.steps.done(Step::Change).await?;
+        // One pool's trouble keeps no other from hearing of it; who asked is told, and may ask again.
+        let mut told = Ok(());
         for change in changes {
             let pool = PoolKey { license: change.license, pool: change.pool.clone() };
-            self.seats.invalidate(&pool, change.epoch_before).await?;
+            told = self.seats.invalidate(&pool, change.epoch_before).await.and(told);
         }
-        Ok(())
+        told
     }
 }
