@@ -68,20 +68,25 @@ impl Rebuilds {
 
     /// Returns once the copy is warm. False: the records know no such pool.
     pub(super) async fn warm(&self, key: &PoolKey, tenant: TenantId, pool: PoolId, deadline: Deadline) -> Result<bool> {
-        let mut told = self.join(key, tenant, pool);
-        // Redis answers at once, or fails by itself: what takes so long is the records, asked here or by another instance.
-        let told = deadline.wait("records", told.wait_for(Option::is_some)).await?;
-        match told.as_deref() {
-            Ok(Some(outcome)) => outcome.clone(),
-            _ => Err(Error::Internal("a rebuild ended without a word".into())),
+        loop {
+            let (mut told, began) = self.join(key, tenant, pool);
+            // Redis answers at once, or fails by itself: what takes so long is the records, asked here or by another instance.
+            let told = deadline.wait("records", told.wait_for(Option::is_some)).await?;
+            match told.as_deref() {
+                Ok(Some(Ok(warm))) => return Ok(*warm),
+                // What went wrong with somebody else's is tried again.
+                _ if !began => {}
+                Ok(Some(Err(e))) => return Err(e.clone()),
+                _ => return Err(Error::Internal("a rebuild ended without a word".into())),
+            }
         }
     }
 
-    /// The rebuild under way, or one that begins now.
-    fn join(&self, key: &PoolKey, tenant: TenantId, pool: PoolId) -> watch::Receiver<Outcome> {
+    /// The rebuild under way, or one that begins now (then true).
+    fn join(&self, key: &PoolKey, tenant: TenantId, pool: PoolId) -> (watch::Receiver<Outcome>, bool) {
         let mut under_way = self.under_way.map();
         if let Some(rebuild) = under_way.get(key) {
-            return rebuild.subscribe();
+            return (rebuild.subscribe(), false);
         }
         let (tell, told) = watch::channel(None);
         under_way.insert(key.clone(), tell.clone());
@@ -94,7 +99,7 @@ impl Rebuilds {
             tell.send_replace(Some(outcome));
         };
         tokio::spawn(task.in_current_span());
-        told
+        (told, true)
     }
 
     async fn until_warm(
