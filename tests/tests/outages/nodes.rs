@@ -130,3 +130,18 @@ async fn a_first_replica_that_attaches_changes_a_healthy_primarys_id_and_costs_n
     run.recovered(Instant::now(), epoch).await;
     run.ends_well().await;
 }
+
+#[tokio::test]
+async fn a_deposed_primary_that_is_rebuilt_keeps_nothing_of_what_it_knew_before_another_was() {
+    let (world, replica) = two_nodes(Shape { seats: 1, ..Shape::default() }).await;
+    let a_seat = world.machine("a").seated(&world.moves).await;
+    in_sync(&world, &replica).await;
+    let _: String = command(&replica, &["REPLICAOF", "NO", "ONE"]).await;
+    let there = world.instance_at(&replica.url()).await;
+    world.pass(world.timing.ttl - Duration::from_secs(10));
+    alive(&there, &a_seat).await; // on the new primary alone
+    world.pass(Duration::from_secs(20));
+    // By all the old one knows a is over. It is still reachable, and whoever asks it is sent to rebuild it.
+    world.machine("b").turned_away(&world.moves).await;
+    alive(&there, &a_seat).await;
+}
