@@ -130,7 +130,7 @@ async fn a_rebuild_goes_on_when_the_request_that_began_it_has_given_up() {
 }
 
 #[tokio::test]
-async fn a_nonce_that_is_asked_for_again_is_one_nonce_and_a_late_copy_of_the_question_opens_nothing() {
+async fn a_nonce_is_its_rebuilders_alone_and_good_for_one_rebuild() {
     let world = World::with_seats(1).await;
     let a_seat = world.machine("a").seated(&world.moves).await;
     let (seats, pool) = (world.seats(), &world.license.pool);
