@@ -33,8 +33,10 @@ begin
     pool.longer_until := greatest(pool.longer_until, now() + make_interval(secs => (pool.lease_ms + p_drain) / 1000.0));
   end if;
   lease := greatest(p_lease, pool.longer_ms);
+  -- Records that lost what was committed latest find a copy from ahead of them. It is of another history: no epoch is counted up to its own,
+  -- where it would be taken for the latest.
   update pools p
-  set epoch = p.epoch + 1, rebuilt_epoch = p.epoch + 1, lease_ms = p_lease, longer_ms = pool.longer_ms, longer_until = pool.longer_until
+  set epoch = greatest(p.epoch, p_frozen) + 1, rebuilt_epoch = greatest(p.epoch, p_frozen) + 1, lease_ms = p_lease, longer_ms = pool.longer_ms, longer_until = pool.longer_until
   where p.tenant_id = p_tenant and p.pool_id = p_pool
   returning * into pool;
   select * into license from licenses l where l.tenant_id = p_tenant and l.license_id = pool.license_id;

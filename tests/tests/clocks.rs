@@ -188,3 +188,36 @@ async fn a_redis_clock_that_was_ahead_by_an_hour_keeps_no_unfinished_ending_wait
     world.sweep().await;
     assert_eq!(world.count(OPEN).await, 0);
 }
+
+/// Redis cannot write for ten minutes and comes back with its clock behind by as much, as a machine does that was paused. Whoever sits down or
+/// asks then is given a lease that holds when the clock is put right.
+#[tokio::test]
+async fn a_lease_given_by_a_redis_that_came_back_with_its_clock_behind_holds_when_it_is_put_right() {
+    let away = Duration::from_secs(600);
+    let world = World::with_seats(2).await;
+    let a_seat = world.machine("a").seated(&world.moves).await;
+    world.pass(Duration::from_secs(100));
+    alive(&world.moves, &a_seat).await;
+    let mut redis = world.redis().await;
+    let mut replicas = async |number: &str| {
+        let set = redis::cmd("CONFIG").arg("SET").arg("min-replicas-to-write").arg(number).to_owned();
+        set.exec_async(&mut redis).await.unwrap();
+    };
+    replicas("1").await;
+    world.moves.heartbeat(&open(&a_seat), None).await.unwrap_err();
+    world.pass(away);
+    world.clock.set_redis_ahead_ms(-(away.as_millis() as i64));
+    replicas("0").await;
+    alive(&world.moves, &a_seat).await;
+    let c_seat = world.machine("c").seated(&world.moves).await;
+    world.pass(Duration::from_secs(120)); // what was spared for the absence is over
+    alive(&world.moves, &c_seat).await;
+    world.clock.set_redis_ahead_ms(0);
+    world.machine("b").turned_away(&world.moves).await;
+    assert_eq!(world.sweep().await.seats, 0);
+    alive(&world.moves, &a_seat).await;
+    world.pass(world.timing.ttl - Duration::from_secs(1));
+    world.machine("b").turned_away(&world.moves).await;
+    world.pass(Duration::from_secs(2));
+    world.machine("b").seated(&world.moves).await;
+}

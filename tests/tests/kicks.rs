@@ -2,10 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a panic with its place")]
 
-use license_core::moves::steps::Step;
+use license_core::{domain::lease::Timing, moves::steps::Step};
 use license_tests::{
     World,
     client::{alive, gone},
+    world::Shape,
 };
 use std::time::Duration;
 
@@ -60,4 +61,20 @@ async fn with_force_a_kicked_seat_is_free_at_once() {
     assert!(world.kick(0, true).await);
     world.machine("b").seated(&world.moves).await;
     gone(&world.moves, &a_seat, "kicked").await;
+}
+
+#[tokio::test]
+async fn a_quarantine_of_more_than_a_day_is_not_forgotten_by_redis_before_it_is_over() {
+    let timing = Timing::with_ttl(Duration::from_secs(86_400));
+    let world = World::shaped(Shape { seats: 1, timing, ..Shape::default() }).await;
+    // No token is as long in a test's world: the seat is taken all the same.
+    world.moves.acquire(&world.machine("a").request).await.unwrap_err();
+    assert!(world.kick(0, false).await);
+    world.machine("b").turned_away(&world.moves).await;
+    let mut redis = world.redis().await;
+    let left: i64 = redis::cmd("PTTL").arg(world.key("z")).query_async(&mut redis).await.unwrap();
+    assert!(left > world.timing.rebuild_lease_ms(), "nobody holds a seat, and the copy goes in {left} ms");
+    world.sweep().await;
+    let left: i64 = redis::cmd("PTTL").arg(world.key("z")).query_async(&mut redis).await.unwrap();
+    assert!(left > world.timing.rebuild_lease_ms(), "after a sweep the copy goes in {left} ms");
 }

@@ -69,6 +69,56 @@ async fn a_kick_through_an_instance_with_a_shorter_lease_waits_for_the_longer_on
     world.machine("b").seated(&lowered).await;
 }
 
+/// The records think a longer lease over that goes on: their machine's clock jumped ahead.
+async fn records_think_it_over(world: &World) {
+    let over = "update pools set longer_until = now() - interval '1 minute'";
+    sqlx::query(over).execute(&mut world.truth().await).await.unwrap();
+}
+
+#[tokio::test]
+async fn records_whose_clock_is_ahead_cut_no_lease_that_redis_knows() {
+    let mut world = World::with_seats(1).await;
+    world.machine("a").seated(&world.moves).await;
+    world.manage = world.manage_timed(short());
+    let lowered = world.instance_timed(short()).await;
+    let b = world.machine("b");
+    // However often the license is edited meanwhile.
+    for _ in 0..5 {
+        world.suspend().await;
+        world.resume().await;
+        b.turned_away(&lowered).await;
+        records_think_it_over(&world).await;
+        world.pass(Duration::from_secs(70));
+    }
+    b.turned_away(&lowered).await; // 350 s after it was given
+    world.pass(Duration::from_secs(60));
+    b.seated(&lowered).await;
+}
+
+#[tokio::test]
+async fn records_whose_clock_is_ahead_shorten_no_wait_for_a_lease_that_redis_knows() {
+    let mut world = World::with_seats(1).await;
+    world.machine("a").seated(&world.moves).await;
+    world.manage = world.manage_timed(short());
+    let lowered = world.instance_timed(short()).await;
+    world.suspend().await;
+    world.resume().await;
+    let b = world.machine("b");
+    b.turned_away(&lowered).await;
+    records_think_it_over(&world).await;
+    assert!(world.kick(0, false).await);
+    b.turned_away(&lowered).await;
+    world.pass(world.timing.ttl - Duration::from_secs(1));
+    b.turned_away(&lowered).await;
+    // Once the longer leases are over nobody waits for one any more.
+    world.pass(Duration::from_millis(world.timing.rebuild_lease_ms() as u64));
+    b.seated(&lowered).await;
+    assert!(world.kick(0, false).await);
+    world.machine("c").turned_away(&lowered).await;
+    world.pass(Duration::from_millis(short().rebuild_lease_ms() as u64 + 1));
+    world.machine("c").seated(&lowered).await;
+}
+
 #[tokio::test]
 async fn no_lease_is_given_that_is_longer_than_the_records_know_of() {
     let world = World::with_seats(1).await;

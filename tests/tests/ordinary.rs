@@ -16,6 +16,7 @@ use license_tests::{
     World,
     client::{alive, beat, gone, open, release},
 };
+use sqlx::postgres::PgConnectOptions;
 use std::time::Duration;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -257,4 +258,46 @@ async fn one_of_two_processes_that_died_is_over_although_the_license_was_edited(
     gone(&world.moves, &second, "expired").await;
     release(&world.moves, &first).await;
     world.machine("b").seated(&world.moves).await;
+}
+
+/// Nobody renews a lease while a pool waits for its rebuild. That the records are away then for however long is no fault of who asks.
+#[tokio::test]
+async fn who_kept_asking_while_a_license_was_edited_and_the_records_were_away_is_not_overtaken() {
+    for minutes in [2, 5, 300] {
+        let world = World::with_seats(2).await;
+        let dead = world.machine("dead").seated(&world.moves).await;
+        let living = world.machine("living").seated(&world.moves).await;
+        world.pass(MINUTE * 5);
+        alive(&world.moves, &living).await;
+        let nowhere = PgConnectOptions::new().host("127.0.0.1").port(1);
+        let cut_off = world.instance_over(&world.redis.url(), nowhere, world.clock.clone()).await;
+        assert!(world.resize(3).await && world.resize(2).await);
+        for _ in 0..2 {
+            cut_off.heartbeat(&open(&living), None).await.unwrap_err();
+            world.pass(MINUTE * minutes);
+        }
+        let waits = world.machine("waits");
+        waits.turned_away(&world.moves).await;
+        alive(&world.moves, &living).await;
+        // The dead machine's lease goes on for what it had left when nobody could ask any more, and no longer.
+        world.pass(MINUTE - Duration::from_secs(1));
+        waits.turned_away(&world.moves).await;
+        world.pass(Duration::from_secs(2));
+        assert_eq!(waits.seated(&world.moves).await.seat, dead.seat, "twice {minutes} minutes");
+        alive(&world.moves, &living).await;
+    }
+}
+
+/// Nobody asked, so nobody missed a renewal.
+#[tokio::test]
+async fn a_pool_that_waits_for_its_rebuild_although_nobody_asks_gives_the_dead_no_longer_lease() {
+    let world = World::with_seats(1).await;
+    world.machine("dead").seated(&world.moves).await;
+    for _ in 0..6 {
+        assert!(world.resize(2).await && world.resize(1).await);
+        world.pass(MINUTE - Duration::from_millis(1));
+        world.machine("waits").turned_away(&world.moves).await;
+    }
+    world.pass(Duration::from_millis(6));
+    world.machine("waits").seated(&world.moves).await;
 }

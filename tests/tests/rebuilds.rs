@@ -158,3 +158,31 @@ async fn a_rebuilder_whose_clock_was_put_back_does_not_keep_others_waiting() {
     let told = world.machine("a").acquire(&world.moves).await;
     assert!(matches!(told, Outcome::Seat(_)), "{told:?}");
 }
+
+/// A database that lost its latest commits counts its epochs up to that of a copy which another history made: it says nothing of this one.
+#[tokio::test]
+async fn a_copy_from_ahead_of_the_records_is_not_kept_when_they_come_to_its_epoch() {
+    let world = World::with_seats(1).await;
+    world.machine("a").seated(&world.moves).await;
+    let epoch = world.epoch().await;
+    for _ in 0..3 {
+        world.suspend().await;
+        world.resume().await;
+        world.machine("b").turned_away(&world.moves).await;
+    }
+    world.pass(world.timing.ttl - Duration::from_secs(1));
+    let lost = format!("update pools set epoch = {epoch}, rebuilt_epoch = {epoch}");
+    sqlx::query(sqlx::AssertSqlSafe(lost)).execute(&mut world.truth().await).await.unwrap();
+    world.suspend().await;
+    world.resume().await;
+    let b = world.machine("b");
+    world.seats().invalidate(&world.license.pool, 1_000_000).await.unwrap();
+    b.turned_away(&world.moves).await;
+    // Whoever the records show may have been answered by anybody: a full lease.
+    world.pass(world.timing.ttl);
+    b.turned_away(&world.moves).await;
+    world.pass(
+        Duration::from_millis(world.timing.rebuild_lease_ms() as u64) - world.timing.ttl + Duration::from_millis(1),
+    );
+    b.seated(&world.moves).await;
+}

@@ -18,7 +18,7 @@ use crate::{
     seats::{NonceAnswer, PoolKey, Seats},
 };
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -68,14 +68,15 @@ impl Rebuilds {
 
     /// Returns once the copy is warm. False: the records know no such pool.
     pub(super) async fn warm(&self, key: &PoolKey, tenant: TenantId, pool: PoolId, deadline: Deadline) -> Result<bool> {
+        // What went wrong with a rebuild that began before this request came may go well now. One that began after it is as good as its own.
+        let mut earlier = true;
         loop {
             let (mut told, began) = self.join(key, tenant, pool);
             // Redis answers at once, or fails by itself: what takes so long is the records, asked here or by another instance.
             let told = deadline.wait("records", told.wait_for(Option::is_some)).await?;
             match told.as_deref() {
                 Ok(Some(Ok(warm))) => return Ok(*warm),
-                // What went wrong with somebody else's is tried again.
-                _ if !began => {}
+                _ if earlier && !began => earlier = false,
                 Ok(Some(Err(e))) => return Err(e.clone()),
                 _ => return Err(Error::Internal("a rebuild ended without a word".into())),
             }
@@ -84,12 +85,12 @@ impl Rebuilds {
 
     /// The rebuild under way, or one that begins now (then true).
     fn join(&self, key: &PoolKey, tenant: TenantId, pool: PoolId) -> (watch::Receiver<Outcome>, bool) {
-        let mut under_way = self.under_way.map();
-        if let Some(rebuild) = under_way.get(key) {
-            return (rebuild.subscribe(), false);
-        }
         let (tell, told) = watch::channel(None);
-        under_way.insert(key.clone(), tell.clone());
+        match self.under_way.map().entry(key.clone()) {
+            hash_map::Entry::Occupied(rebuild) => return (rebuild.get().subscribe(), false),
+            hash_map::Entry::Vacant(place) => place.insert(tell.clone()),
+        };
+        // The list is free again: a runtime that is being shut down drops the task at once, and that takes the entry out.
         let entry = Entry { under_way: self.under_way.clone(), key: key.clone() };
         let rebuilds = self.clone();
         let task = async move {
@@ -112,9 +113,7 @@ impl Rebuilds {
         loop {
             match self.seats.nonce(key).await? {
                 NonceAnswer::Warm => return Ok(true),
-                // While somebody else is at it, and nobody waits here any more, there is nothing to go on for.
-                NonceAnswer::Wait if waiting.receiver_count() == 0 => return Err(Error::Deadline("records")),
-                NonceAnswer::Wait => tokio::time::sleep(draw_wait()).await,
+                NonceAnswer::Wait => {}
                 NonceAnswer::Nonce { nonce, frozen } => {
                     let done = tokio::select! {
                         done = self.rebuild(key, tenant, pool, &nonce, frozen) => done?,
@@ -129,6 +128,11 @@ impl Rebuilds {
                     }
                 }
             }
+            // Somebody else is at it, or was faster. Where nobody waits here any more there is nothing to go on for.
+            if waiting.receiver_count() == 0 {
+                return Err(Error::Deadline("records"));
+            }
+            tokio::time::sleep(draw_wait()).await;
         }
     }
 

@@ -1,26 +1,26 @@
 -- ACQUIRE: takes a seat for a holder, joins its seat, or repeats an answer. Decides; Postgres fences.
--- ARGV: [5] key hmacs, space-separated  [6] holder by machine  [7] holder by process or ''  [8] attempt  [9] new session  [10] label  [11] product the client names, or ''
---   [12] ms that one acquire of a holder takes up (0: no limit)  [13] how many may come at once
+-- ARGV: [6] key hmacs, space-separated  [7] holder by machine  [8] holder by process or ''  [9] attempt  [10] new session  [11] label  [12] product the client names, or ''
+--   [13] ms that one acquire of a holder takes up (0: no limit)  [14] how many may come at once
 -- KEYS[7] turns of the holder by machine  [8] by process
 -- Answers COLD epoch | BADKEY epoch | RATED ms to wait | REFUSED why since | PRODUCT the license's | NEEDS instance_id | TOOMANY processes
 --   | FULL held cap next_lease_end now facts (label since lease_end)…
 --   | GRANTED/RENEWED k session epoch seq tenant pool holder facts held displaced_lease_end live_session…
 -- Not allowed when Redis is out of memory: nobody new gets in then.
 if not warm() then return {'COLD', epoch} end
-if not known(ARGV[5]) then return {'BADKEY', epoch} end
+if not known(ARGV[6]) then return {'BADKEY', epoch} end
 local by_process = h.holder_by == 'process'
-local holder = by_process and ARGV[7] or ARGV[6]
+local holder = by_process and ARGV[8] or ARGV[7]
 -- One more of this holder's acquires, unless there were too many. A retry and FULL take no turn: waiting is no fault.
 local function rated()
-  if ARGV[12] == '0' then return nil end
-  local wait = turn(by_process and KEYS[8] or KEYS[7], now, tonumber(ARGV[12]), tonumber(ARGV[13]))
+  if ARGV[13] == '0' then return nil end
+  local wait = turn(by_process and KEYS[8] or KEYS[7], now, tonumber(ARGV[13]), tonumber(ARGV[14]))
   return wait > 0 and {'RATED', wait} or nil
 end
 local no = refused()
-if not no and ARGV[11] ~= '' and ARGV[11] ~= h.product then no = {'PRODUCT', h.product} end
+if not no and ARGV[12] ~= '' and ARGV[12] ~= h.product then no = {'PRODUCT', h.product} end
 if no then return rated() or no end
 if holder == '' then return {'NEEDS', 'instance_id'} end
-local attempt, session, label = ARGV[8], ARGV[9], ARGV[10]
+local attempt, session, label = ARGV[9], ARGV[10], ARGV[11]
 
 local function answer(word, k, id, t, displaced)
   local held = redis.call('HLEN', S)
@@ -28,12 +28,6 @@ local function answer(word, k, id, t, displaced)
   local out = {word, tonumber(k), id, epoch, seq, h.tenant, h.pool, holder, h.facts, held, displaced}
   for other in sessions(t) do if lease_end(k, t, other) ~= 0 then out[#out + 1] = other end end
   return out
-end
-
--- A copy nobody held goes after a day, all of it, until a sweep finds that a grant was written down (reap.lua): a reservation that died must
--- not keep for ever what no sweep looks at.
-local function passing()
-  for i = 1, 5 do redis.call('PEXPIRE', KEYS[i], 86400000) end
 end
 
 local word, k, t, more = decide(holder, attempt)
@@ -74,5 +68,6 @@ if t then -- the lapsed holder's processes leave with it
 end
 local mine = {holder = holder, state = 'L', seq = ticket(), since = time, sessions = session .. ':' .. attempt, label = label}
 put(k, mine) ; redis.call('HSET', M, holder, k) ; raise(k, mine, session) ; save()
+-- Until a sweep finds that the grant was written down (reap.lua): a reservation that died must not keep for ever what no sweep looks at.
 if h.held == '0' then passing() end
 return answer('GRANTED', k, session, mine, t and more or 0)

@@ -57,8 +57,9 @@ impl Connections {
         Ok(Self { client, id, max_age, contact, current: Arc::default() })
     }
 
-    /// Runs one script call. A connection that turns out to be broken is replaced once; a silent server is not asked twice.
-    pub(super) async fn run<'a>(&self, call: impl Fn(&str) -> ScriptInvocation<'a>) -> Result<Reply> {
+    /// Runs one script call, of a script that may write or only reads. A connection that turns out to be broken is replaced once; a silent
+    /// server is not asked twice.
+    pub(super) async fn run<'a>(&self, writes: bool, call: impl Fn(&str) -> ScriptInvocation<'a>) -> Result<Reply> {
         let _asking = self.contact.ask();
         let mut tries = 0;
         loop {
@@ -70,11 +71,11 @@ impl Connections {
                 Ok(value) => {
                     let reply = Reply::new(value)?;
                     if reply.is("READONLY") || !self.is_still(&mut live).await {
-                        self.contact.missed();
+                        self.contact.missed(false);
                         self.forget(&live).await;
                         return Err(Error::Seats("the node is no primary, or was replaced meanwhile".into()));
                     }
-                    self.contact.heard();
+                    self.contact.heard(writes);
                     return Ok(reply);
                 }
                 Err(e) => {
@@ -86,9 +87,9 @@ impl Connections {
                     // An error is no answer: whoever asked for a lease did not get it (MISCONF, NOREPLICAS, CLUSTERDOWN, LOADING, BUSY, NOPERM,
                     // what a proxy says, ...). But where only memory is short who holds a seat is let through.
                     if e.code() == Some("OOM") {
-                        self.contact.heard();
+                        self.contact.heard(true);
                     } else {
-                        self.contact.missed();
+                        self.contact.missed(!silent);
                     }
                     if tries > 1 || e.is_timeout() || !silent {
                         return Err(Error::Seats(e.to_string()));
@@ -104,9 +105,9 @@ impl Connections {
             || replication_id(&mut live.connection).await.is_ok_and(|id| id == live.replication_id)
     }
 
-    /// The service's clock as scripts get it: it stands still while and just after the store was away.
-    pub(super) fn clock_ms(&self) -> i64 {
-        self.contact.clock_ms()
+    /// The service's clock as it takes seats away: it stands still while and just after the store was away.
+    pub(super) fn held_clock_ms(&self) -> i64 {
+        self.contact.held_clock_ms()
     }
 
     pub(super) async fn ping(&self) -> Result<()> {
@@ -139,7 +140,7 @@ impl Connections {
                 Ok(current.live.insert(live).clone())
             }
             Err(e) => {
-                self.contact.missed();
+                self.contact.missed(false);
                 current.failed = Some((Instant::now(), e.to_string()));
                 Err(Error::Seats(e.to_string()))
             }

@@ -75,8 +75,12 @@ struct State {
     waiting: Option<Moment>,
     /// When the store last answered.
     heard: Option<Moment>,
+    /// When it last answered what it was asked to write.
+    wrote: Option<Moment>,
     /// Since when it does not.
     away: Option<Moment>,
+    /// It answered meanwhile, with an error: that it can be read is no sign that it can be written to.
+    refused: bool,
     /// Absences that still count, the latest last.
     absences: VecDeque<Absence>,
     /// What all absences together have lasted.
@@ -89,8 +93,18 @@ impl Contact {
     pub(super) fn new(clock: Clock, timing: &Timing) -> Self {
         let grace_ms = (timing.heartbeat * 32 / 30).as_millis() as i64;
         let anchor = Moment { wall_ms: clock.now_ms(), monotonic_ms: clock.monotonic_ms() };
-        let (waiting, heard, away) = (None, None, None);
-        let state = State { asking: 0, waiting, heard, away, absences: VecDeque::new(), away_ms: 0, anchor };
+        let (waiting, heard, wrote, away) = (None, None, None, None);
+        let state = State {
+            asking: 0,
+            waiting,
+            heard,
+            wrote,
+            away,
+            refused: false,
+            absences: VecDeque::new(),
+            away_ms: 0,
+            anchor,
+        };
         Self { clock, ttl_ms: timing.ttl_ms(), grace_ms, state: Arc::new(Mutex::new(state)) }
     }
 
@@ -102,8 +116,8 @@ impl Contact {
         Asking(Arc::clone(&self.state))
     }
 
-    /// The service's clock as scripts get it.
-    pub(super) fn clock_ms(&self) -> i64 {
+    /// The service's clock as scripts get it for what they take away. What they give counts from the true one.
+    pub(super) fn held_clock_ms(&self) -> i64 {
         let (now, state) = self.now();
         let waited = state.waiting.filter(|since| now.monotonic_ms - since.monotonic_ms > PATIENCE_MS);
         let held = [waited, state.away].into_iter().flatten().map(|since| since.wall_ms);
@@ -111,27 +125,38 @@ impl Contact {
         held.chain(spared).fold(now.wall_ms, i64::min)
     }
 
-    /// The store answered what it was asked.
-    pub(super) fn heard(&self) {
+    /// The store answered what it was asked: to write, or only to read. A store that refuses to write (too few replicas, a full disk) may be
+    /// read all the while, so that ends no absence which an error began.
+    pub(super) fn heard(&self, to_write: bool) {
         let (now, mut state) = self.now();
-        if let Some(since) = state.away.take() {
-            self.over(&mut state, since.wall_ms, now.monotonic_ms - since.monotonic_ms, now);
+        if to_write || !state.refused {
+            state.refused = false;
+            if let Some(since) = state.away.take() {
+                self.over(&mut state, since.wall_ms, now.monotonic_ms - since.monotonic_ms, now);
+            }
         }
         state.heard = Some(now);
+        if to_write {
+            state.wrote = Some(now);
+        }
         state.waiting = (state.asking > 0).then_some(now);
     }
 
-    /// The store did not answer. It may have been away for longer than since we last heard of it, but a lease's time is all that matters.
-    pub(super) fn missed(&self) {
+    /// The store did not answer, or (`refused`) with an error. It may have been away for longer than since we last heard of it, but a lease's
+    /// time is all that matters.
+    pub(super) fn missed(&self, refused: bool) {
         let (now, mut state) = self.now();
-        if state.away.is_none() {
-            let silent =
-                state.heard.map_or(self.ttl_ms, |heard| (now.monotonic_ms - heard.monotonic_ms).min(self.ttl_ms));
-            // Where the clock was put ahead since it last answered, the time that was then.
-            let then = state.heard.filter(|_| silent < self.ttl_ms).map_or(i64::MAX, |heard| heard.wall_ms);
-            let wall_ms = then.min(now.wall_ms - silent);
-            state.away = Some(Moment { wall_ms, monotonic_ms: now.monotonic_ms - silent });
+        if state.away.is_some() && (state.refused || !refused) {
+            return;
         }
+        let heard = if refused { state.wrote } else { state.heard };
+        let silent = heard.map_or(self.ttl_ms, |heard| (now.monotonic_ms - heard.monotonic_ms).min(self.ttl_ms));
+        // Where the clock was put ahead since it last answered, the time that was then.
+        let then = heard.filter(|_| silent < self.ttl_ms).map_or(i64::MAX, |heard| heard.wall_ms);
+        let since = Moment { wall_ms: then.min(now.wall_ms - silent), monotonic_ms: now.monotonic_ms - silent };
+        let earlier = state.away.filter(|away| away.monotonic_ms < since.monotonic_ms);
+        state.away = Some(earlier.unwrap_or(since));
+        state.refused = refused;
     }
 
     /// The time, and what is known by then: the wall clock may have been put elsewhere.
@@ -177,176 +202,4 @@ impl Contact {
 }
 
 #[cfg(all(test, feature = "testing"))]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_clock_stands_still_from_an_absence_until_a_heartbeat_after_it() {
-        let clock = Clock::fake();
-        let timing = Timing::default();
-        let contact = Contact::new(clock.clone(), &timing);
-        contact.heard();
-        let since = clock.now_ms();
-        clock.advance_ms(1000);
-        assert_eq!(contact.clock_ms(), clock.now_ms());
-        contact.missed();
-        clock.advance_ms(2 * timing.ttl_ms());
-        assert_eq!(contact.clock_ms(), since);
-        contact.heard();
-        clock.advance_ms(115_000);
-        assert_eq!(contact.clock_ms(), since);
-        clock.advance_ms(1000);
-        assert_eq!(contact.clock_ms(), clock.now_ms());
-    }
-
-    #[test]
-    fn what_is_asked_while_an_answer_is_overdue_carries_the_clock_of_when_the_wait_began() {
-        let clock = Clock::fake();
-        let contact = Contact::new(clock.clone(), &Timing::default());
-        let began = clock.now_ms();
-        let first = contact.ask();
-        clock.advance_ms(100);
-        assert_eq!(contact.clock_ms(), clock.now_ms(), "an answer may take a moment");
-        clock.advance_ms(1900);
-        let second = contact.ask();
-        assert_eq!(contact.clock_ms(), began);
-        contact.heard();
-        drop(first);
-        assert_eq!(contact.clock_ms(), clock.now_ms(), "it answers");
-        drop(second);
-        clock.advance_ms(10_000);
-        assert_eq!(contact.clock_ms(), clock.now_ms(), "nobody waits");
-    }
-
-    #[test]
-    fn an_absence_seen_by_an_instance_that_just_started_may_be_a_lease_old() {
-        let clock = Clock::fake();
-        let timing = Timing::default();
-        let contact = Contact::new(clock.clone(), &timing);
-        contact.missed();
-        assert_eq!(contact.clock_ms(), clock.now_ms() - timing.ttl_ms());
-    }
-
-    /// The longest the clock was behind while `step` was repeated for four hours.
-    fn behind(step: impl Fn(&Clock, &Contact)) -> i64 {
-        let clock = Clock::fake();
-        let contact = Contact::new(clock.clone(), &Timing::default());
-        contact.heard();
-        let (began, mut most) = (clock.now_ms(), 0);
-        while clock.now_ms() < began + 4 * 3_600_000 {
-            step(&clock, &contact);
-            most = most.max(clock.now_ms() - contact.clock_ms());
-        }
-        assert!(contact.now().1.absences.len() <= 2 * PARTS as usize, "they are bounded");
-        most
-    }
-
-    #[test]
-    fn short_absences_do_not_add_up_however_many_there_are() {
-        let ttl = Timing::default().ttl_ms();
-        for (away, between) in [(0, 60_000), (2000, 58_000), (50, 150), (30_000, 30_000), (1000, 100_000)] {
-            let most = behind(|clock, contact| {
-                contact.missed();
-                clock.advance_ms(away);
-                contact.heard();
-                clock.advance_ms(between);
-            });
-            assert!(most <= ttl, "away for {away} ms every {between} ms: {most} ms behind");
-        }
-        let most = behind(|clock, contact| {
-            contact.heard();
-            contact.missed();
-            contact.heard();
-            clock.advance_ms(60_000);
-        });
-        assert!(most <= ttl, "{most} ms behind");
-    }
-
-    #[test]
-    fn what_a_long_absence_spares_is_spared_until_a_heartbeats_time_of_answers_though_a_short_one_follows() {
-        let clock = Clock::fake();
-        let timing = Timing::default();
-        for away in [2 * timing.ttl_ms(), 36_000_000, timing.ttl_ms() - 1000, 150_000] {
-            let contact = Contact::new(clock.clone(), &timing);
-            contact.heard();
-            let since = clock.now_ms();
-            contact.missed();
-            clock.advance_ms(away);
-            contact.heard();
-            clock.advance_ms(100_000);
-            contact.heard();
-            contact.missed();
-            clock.advance_ms(30_000);
-            contact.heard();
-            assert_eq!(contact.clock_ms(), since, "the store answered for 100 s only");
-            clock.advance_ms(15_000);
-            assert_eq!(contact.clock_ms(), since);
-            clock.advance_ms(1000);
-            let short = clock.now_ms() - 46_000;
-            assert_eq!(contact.clock_ms(), short, "only the short one counts");
-            clock.advance_ms(100_000);
-            assert_eq!(contact.clock_ms(), clock.now_ms());
-        }
-    }
-
-    #[test]
-    fn a_long_absence_counts_for_at_most_a_lease_after_it_however_often_the_store_is_away_then() {
-        let clock = Clock::fake();
-        let timing = Timing::default();
-        let contact = Contact::new(clock.clone(), &timing);
-        contact.heard();
-        contact.missed();
-        clock.advance_ms(36_000_000);
-        contact.heard();
-        for _ in 0..60 {
-            contact.missed();
-            clock.advance_ms(6000);
-            contact.heard();
-        }
-        assert!(clock.now_ms() - contact.clock_ms() <= timing.ttl_ms());
-    }
-
-    #[test]
-    fn a_clock_put_ahead_is_an_absence_at_the_time_it_was_by_the_old_one() {
-        let timing = Timing::default();
-        let steps: [&[i64]; 6] = [
-            &[600_000],
-            &[3_600_000],
-            &[700; 20],
-            &[-600_000, 600_000],
-            &[-900, 1800],
-            &[5000, -5000, 5000, -5000, 9000],
-        ];
-        for steps in steps {
-            let clock = Clock::fake();
-            let contact = Contact::new(clock.clone(), &timing);
-            clock.advance_ms(3_000_000); // nobody asks for a while
-            let mut earliest = clock.now_ms();
-            for step in steps {
-                clock.step_ms(*step);
-                contact.clock_ms();
-                earliest = earliest.min(clock.now_ms());
-            }
-            let apart = contact.clock_ms() - earliest;
-            assert!((0..=STEP_MS).contains(&apart), "{steps:?}: {apart} ms");
-            contact.heard();
-            clock.advance_ms(115_000);
-            assert!(contact.clock_ms() - earliest <= STEP_MS);
-            clock.advance_ms(1000);
-            assert_eq!(contact.clock_ms(), clock.now_ms(), "{steps:?}");
-        }
-    }
-
-    #[test]
-    fn a_store_that_went_away_with_the_clock_put_ahead_meanwhile_is_away_since_it_was_last_heard() {
-        let clock = Clock::fake();
-        let contact = Contact::new(clock.clone(), &Timing::default());
-        contact.heard();
-        let since = clock.now_ms();
-        clock.advance_ms(1000);
-        clock.step_ms(600_000);
-        contact.missed();
-        clock.advance_ms(3_600_000);
-        assert_eq!(contact.clock_ms(), since);
-    }
-}
+mod tests;

@@ -1,13 +1,13 @@
 -- FREE: forgets what Postgres has been told is over. Each entry is taken only if it still is what was claimed.
--- ARGV: [5] epoch of the tickets  [6] number of seats, then for each: k seq retired(0/1) ; then for each ended session: k session
+-- ARGV: [6] epoch of the tickets  [7] number of seats, then for each: k seq retired(0/1) ; then for each ended session: k session
 -- Answers COLD epoch | FREED number
 if not warm() then return {'COLD', epoch} end
-local count, at, freed = tonumber(ARGV[6]), 7, 0
+local count, at, freed = tonumber(ARGV[7]), 8, 0
 for _ = 1, count do
   local k, its, retired = ARGV[at], tonumber(ARGV[at + 1]), ARGV[at + 2] == '1'
   at = at + 3
   local t, score = seat(k), redis.call('ZSCORE', Z, k)
-  local mine = epoch == tonumber(ARGV[5]) and ((t and t.state == 'X' and tonumber(t.seq) == its) or (not t and score and lapsed(tonumber(score))))
+  local mine = epoch == tonumber(ARGV[6]) and ((t and t.state == 'X' and tonumber(t.seq) == its) or (not t and score and lapsed(tonumber(score))))
   if mine then
     if t then
       redis.call('HDEL', S, k) ; redis.call('HDEL', M, t.holder)

@@ -1,7 +1,7 @@
 -- INVALIDATE: marks a copy stale whose epoch the caller has proved old. The next caller rebuilds it.
--- ARGV: [5] the epoch proved stale
+-- ARGV: [6] the epoch proved stale
 -- Answers STALE | NEWER
-local seen, r = tonumber(ARGV[5]), rebuilder()
+local seen, r = tonumber(ARGV[6]), rebuilder()
 -- Also the copy that is being made of what was read before.
 if r and r.seen < seen then
   r.seen = seen

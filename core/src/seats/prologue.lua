@@ -1,10 +1,11 @@
 -- Put in front of every script at compile time.
 -- KEYS of one pool, one hash tag: h settings, z seat -> lease end, s seat -> who, m holder -> seat, n seat/session -> lease end
 -- (a seat's only session has the seat's and is not in n), c who rebuilds.
--- ARGV[1] the node's replication id, or '' to ask; [2] service clock, [3] TTL, [4] test clock (0: none), all ms. A script's own begin at [5].
--- now: what extends. reap_now: what takes away; Redis and the service must agree that a lease is over.
+-- ARGV[1] the node's replication id, or '' to ask; [2] service clock, [3] the same as it is held while and after this store was away,
+-- [4] TTL, [5] test clock (0: none), all ms. A script's own begin at [6].
+-- now: what extends. reap_now: what takes away; Redis and the held clock of the service must agree that a lease is over.
 local H, Z, S, M, N, C = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
-local SERVICE, TTL, TEST = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local SERVICE, HELD, TTL, TEST = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 if TEST ~= 0 and not TEST_BUILD then return redis.error_reply('TESTCLOCK refused: not a test build') end
 
 local rid = ARGV[1]
@@ -15,7 +16,7 @@ if rid == '' then
 end
 
 local names = {'stamp', 'epoch', 'seq', 'cap', 'seats', 'held', 'sessions', 'last', 'stale', 'status', 'status_since', 'not_before',
-  'expires', 'holder_by', 'processes', 'key_hmacs', 'tenant', 'pool', 'product', 'facts', 'denied', 'peak', 'counted', 'opens', 'lease', 'longest'}
+  'expires', 'holder_by', 'processes', 'key_hmacs', 'tenant', 'pool', 'product', 'facts', 'denied', 'peak', 'counted', 'opens', 'lease', 'longest', 'longer_until', 'frozen_at', 'frozen_over'}
 local h = {}
 for i, value in ipairs(redis.call('HMGET', H, unpack(names))) do h[names[i]] = value end
 local epoch, seq = tonumber(h.epoch or 0), tonumber(h.seq or 0)
@@ -26,9 +27,9 @@ local time = TEST ~= 0 and TEST or clock[1] * 1000 + math.floor(clock[2] / 1000)
 local AHEAD = 7200000 - math.min(TTL, 3600000)
 local now = math.min(math.max(time, tonumber(h.last or 0)), time + AHEAD)
 -- Not by h.last: a Redis clock that was ahead once must not vouch for a service's for ever after.
-local reap_now = math.min(time, SERVICE)
--- A lease counts from the later clock: one given by a clock that is behind must not lapse when it is put right. Bounded, so that a
--- clock far ahead cannot lease seats for ever.
+local reap_now = math.min(time, HELD)
+-- A lease counts from the later clock, and never from a held one: one given by a clock that is behind must not lapse when it is put right.
+-- Bounded, so that a clock far ahead cannot lease seats for ever.
 local given = math.min(math.max(now, SERVICE), time + AHEAD)
 local function lapsed(lease_end) return lease_end <= reap_now end
 
@@ -89,10 +90,14 @@ local function save()
   redis.call('HSET', H, 'seq', int(seq), 'last', int(now), 'seats', redis.call('ZCARD', Z), 'held', redis.call('HLEN', S),
     'sessions', redis.call('ZCARD', N))
 end
--- A pool with no holder goes after a day; strangers' keys cannot fill Redis either way, since only REBUILD makes one.
+-- A copy nobody holds a seat of goes after a day, all of it, but not before its quarantines are over; strangers' keys cannot fill Redis either
+-- way, since only REBUILD makes one.
+local function passing()
+  for i = 1, 5 do redis.call('PEXPIRE', KEYS[i], int(math.max(86400000, tonumber(h.longest) + AHEAD))) end
+end
 local function rest()
-  local keep = redis.call('EXISTS', S) == 1
-  for i = 1, 5 do if keep then redis.call('PERSIST', KEYS[i]) else redis.call('PEXPIRE', KEYS[i], 86400000) end end
+  if redis.call('EXISTS', S) == 0 then return passing() end
+  for i = 1, 5 do redis.call('PERSIST', KEYS[i]) end
 end
 
 local function known(key_hmacs)

@@ -94,7 +94,7 @@ impl Seats {
                 return Ok(false);
             }
         }
-        let settings = settings(snapshot, self.timing.ttl_ms(), lease_ms);
+        let settings = settings(snapshot, self.timing.ttl_ms());
         let mut arguments = common.to_vec();
         arguments.extend([
             snapshot.seats.len().to_string(),
@@ -134,10 +134,9 @@ fn applied(reply: &Reply, word: &str) -> Result<bool> {
     }
 }
 
-fn settings(snapshot: &Snapshot, ttl_ms: i64, longest_ms: i64) -> Vec<String> {
+fn settings(snapshot: &Snapshot, ttl_ms: i64) -> Vec<String> {
     let pairs = [
         ("lease", ttl_ms.to_string()),
-        ("longest", longest_ms.to_string()),
         ("cap", snapshot.seats_total.to_string()),
         ("status", snapshot.status.clone()),
         ("status_since", snapshot.status_since_ms.to_string()),

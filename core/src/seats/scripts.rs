@@ -2,7 +2,6 @@
 
 use super::{Seats, keys::PoolKey, reply::Reply};
 use crate::Result;
-use redis::Script;
 use std::sync::LazyLock;
 
 /// A test clock is taken only by scripts of test builds; the others refuse it.
@@ -15,8 +14,16 @@ const DENY_OOM: &str = "#!lua\n";
 /// Writes nothing, whatever happens.
 const READ_ONLY: &str = "#!lua flags=no-writes\n";
 
-fn text(header: &str, parts: &[&str]) -> String {
-    source(header, TEST_BUILD, parts)
+/// A script, and whether it may write: one that only reads is answered also by a store that refuses everything else.
+pub(super) struct Script {
+    text: redis::Script,
+    writes: bool,
+}
+
+impl Script {
+    fn new(header: &str, parts: &[&str]) -> Self {
+        Self { text: redis::Script::new(&source(header, TEST_BUILD, parts)), writes: header != READ_ONLY }
+    }
 }
 
 /// The whole text of a script for a build of that kind.
@@ -26,7 +33,7 @@ fn source(header: &str, test_build: bool, parts: &[&str]) -> String {
 
 macro_rules! scripts {
     ($($name:ident = $header:ident $($file:literal)+;)*) => {$(
-        pub(super) static $name: LazyLock<Script> = LazyLock::new(|| Script::new(&text($header, &[$(include_str!($file)),+])));
+        pub(super) static $name: LazyLock<Script> = LazyLock::new(|| Script::new($header, &[$(include_str!($file)),+]));
     )*};
 }
 
@@ -51,7 +58,7 @@ scripts! {
 /// Stands alone: it belongs to no pool.
 pub(super) static RATE: LazyLock<Script> = LazyLock::new(|| {
     let parts = [include_str!("turn.lua"), include_str!("rate.lua")].concat();
-    Script::new(&format!("{DENY_OOM}local TEST_BUILD = {TEST_BUILD}\n{parts}"))
+    Script { text: redis::Script::new(&format!("{DENY_OOM}local TEST_BUILD = {TEST_BUILD}\n{parts}")), writes: true }
 });
 
 impl Seats {
@@ -62,8 +69,8 @@ impl Seats {
     pub(super) async fn run_alone(&self, script: &Script, key: &str, arguments: &[String]) -> Result<Reply> {
         let clock = self.clock.redis_test_ms();
         self.connections
-            .run(|_| {
-                let mut call = script.prepare_invoke();
+            .run(script.writes, |_| {
+                let mut call = script.text.prepare_invoke();
                 call.key(key).arg(arguments).arg(clock);
                 call
             })
@@ -82,10 +89,15 @@ impl Seats {
         arguments: &[String],
     ) -> Result<Reply> {
         self.connections
-            .run(|id| {
+            .run(script.writes, |id| {
                 // Read for each try: one that follows a broken connection has seen the store away.
-                let times = [self.connections.clock_ms(), self.timing.ttl_ms(), self.clock.redis_test_ms()];
-                let mut call = script.prepare_invoke();
+                let times = [
+                    self.clock.now_ms(),
+                    self.connections.held_clock_ms(),
+                    self.timing.ttl_ms(),
+                    self.clock.redis_test_ms(),
+                ];
+                let mut call = script.text.prepare_invoke();
                 for key in pool.keys().iter().chain(further) {
                     call.key(key);
                 }
