@@ -108,6 +108,14 @@ impl Play {
         }
     }
 
+    /// Whoever asks for its lease now must be given it.
+    pub fn must_keep_its_seat(&mut self, process: usize) {
+        self.heartbeat(process);
+        if !self.world.processes[process].believes(self.world.now) {
+            self.note(repair::LOST);
+        }
+    }
+
     // --- calls -------------------------------------------------------------------------------------------------------------------
 
     /// A process asks for a seat; nothing is done yet.
@@ -276,6 +284,11 @@ pub fn free(step: &Step) -> bool {
 /// The step before a client hears.
 pub fn answer(step: &Step) -> bool {
     matches!(step, Step::Answer(_))
+}
+
+/// Just before the records are read for a rebuild.
+pub fn read(step: &Step) -> bool {
+    matches!(step, Step::RebuildPool(..))
 }
 
 /// The step before REBUILD.

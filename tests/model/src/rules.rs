@@ -86,6 +86,8 @@ rules! {
     KeepsNoMoreThanAFullLease,
     /// Whoever is given the nonce freezes the copy: what a rebuild has read of it is not raised behind its back.
     NonceFreezes,
+    /// Whose lease went on when a copy was frozen is given back the time in which nobody could renew.
+    FrozenTimeIsGivenBack,
     /// A rebuild adds the time in which a deposed primary still answers.
     RebuildLeaseCountsDrain,
     /// UNKNOWN is judged under its epoch: an old copy's word ends nobody.

@@ -3,10 +3,10 @@
 use license_model::{
     faults::Action,
     model::Bounds,
-    play::{end, guards, guards_alone, rebuild},
+    play::{end, guards, guards_alone, read, rebuild},
     properties::{BELIEVER, OVERSOLD, UNHEARD},
     redis::Key,
-    repair::NOT_GIVEN,
+    repair::{LOST, NOT_GIVEN},
     rules::Rule,
 };
 
@@ -143,5 +143,23 @@ fn a_lease_given_while_redis_was_far_ahead_is_over_one_lease_after_the_next_rebu
         play.acquire(2);
         play.wait(12);
         play.must_get_a_seat(2);
+    });
+}
+
+#[test]
+fn who_kept_asking_while_a_copy_was_frozen_and_the_records_were_away_is_not_overtaken() {
+    guards(Rule::FrozenTimeIsGivenBack, &one_seat(), &[LOST], |play| {
+        play.acquire(0);
+        play.wait(1);
+        play.change(EDIT);
+        for _ in 0..2 {
+            // The records do not answer, and it is told so.
+            let asks = play.sends_heartbeat(0);
+            play.until(asks, read);
+            play.dies(asks);
+            play.wait(1);
+        }
+        play.acquire(2);
+        play.must_keep_its_seat(0);
     });
 }

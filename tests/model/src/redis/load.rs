@@ -27,6 +27,7 @@ impl Script<'_> {
             counts: [0; 3],
             last: self.now,
             stale: false,
+            frozen: None,
             active: read.pool.active,
             lease: read.pool.lease.now,
             opens: read.pool.opens_at,
@@ -68,7 +69,7 @@ impl Script<'_> {
             _ if nobody && self.holds(Rule::HeldByNobodyIsOver) => OVER,
             None if nobody => self.full(read),
             Some(entry) if nobody && !entry.ending && entry.holder == holder => {
-                self.kept(self.copy.z.get(&seat).copied().unwrap_or(OVER), read)
+                self.kept(self.given_back(self.copy.z.get(&seat).copied().unwrap_or(OVER)), read)
             }
             _ => ends.iter().copied().max().unwrap_or(OVER),
         };
@@ -93,7 +94,7 @@ impl Script<'_> {
             return OVER;
         }
         let listed = entry.sessions.iter().any(|(id, _)| *id == session);
-        if listed { self.kept(self.lease_end(seat, session), read) } else { self.full(read) }
+        if listed { self.kept(self.given_back(self.lease_end(seat, session)), read) } else { self.full(read) }
     }
 
     /// A seat that was a quarantine already stays what it was; a new one begins.
@@ -103,6 +104,14 @@ impl Script<'_> {
             Some(score) if empty && *score > 0 => self.kept(*score, read),
             _ if self.holds(Rule::QuarantineCountsFromTheRebuild) => self.full(read),
             _ => hold_until + read.full + DRAIN,
+        }
+    }
+
+    /// With the time in which nobody could renew, for whose lease went on when that began.
+    fn given_back(&self, end: Time) -> Time {
+        match self.copy.h.as_ref().and_then(|h| h.frozen) {
+            Some((at, over)) if end > over && self.holds(Rule::FrozenTimeIsGivenBack) => end + (self.redis - at).max(0),
+            _ => end,
         }
     }
 

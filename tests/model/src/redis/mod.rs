@@ -77,6 +77,8 @@ pub struct Settings {
     pub last: Time,
     /// Proved old.
     pub stale: bool,
+    /// When a nonce froze it, by Redis's clock, and what was over by then.
+    pub frozen: Option<(Time, Time)>,
     /// The license gives seats.
     pub active: bool,
     /// The longest lease that may be given by it.

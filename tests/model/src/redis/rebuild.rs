@@ -24,6 +24,7 @@ impl Script<'_> {
         let (freezes, mut frozen) = (self.holds(Rule::NonceFreezes), 0);
         if let Some(h) = &mut self.copy.h {
             h.stale |= freezes;
+            h.frozen = h.frozen.or(Some((self.redis, self.reap_now)));
             frozen = if h.stamp == self.node { h.epoch } else { 0 };
         }
         self.copy.c = Some(Nonce { id: fresh, node: self.node, seen: 0 });
