@@ -1,6 +1,7 @@
 //! Bytes between a function and a store.
 
 use super::{Fault, Server, Shared};
+use crate::troubles::Kind;
 use std::{sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
@@ -51,6 +52,9 @@ async fn up(
         let bytes = buffer[..count].to_vec();
         let fault = shared.faults.meet(|f| !matches!(f, Fault::DropAnswer { .. } | Fault::Reorder { .. }));
         let now = Instant::now();
+        if matches!(fault, Some(Fault::DropRequest { .. } | Fault::Late { .. })) {
+            shared.troubles.lasting(Kind::Away, Duration::ZERO);
+        }
         let sent = match fault {
             Some(Fault::DropRequest { .. }) => return,
             Some(Fault::Late { by, .. }) => {
@@ -76,7 +80,10 @@ async fn down(shared: &Shared, mut server: impl AsyncRead + Unpin, answers: mpsc
     while let Ok(count @ 1..) = server.read(&mut buffer).await {
         let fault = shared.faults.meet(|f| matches!(f, Fault::DropAnswer { .. } | Fault::Delay { .. }));
         let by = match fault {
-            Some(Fault::DropAnswer { .. }) => return,
+            Some(Fault::DropAnswer { .. }) => {
+                shared.troubles.lasting(Kind::Away, Duration::ZERO);
+                return;
+            }
             Some(Fault::Delay { by, .. }) => by,
             _ => Duration::ZERO,
         };
@@ -89,11 +96,14 @@ async fn down(shared: &Shared, mut server: impl AsyncRead + Unpin, answers: mpsc
 /// Passes parcels on in order, each when it is due; not while nothing passes.
 async fn deliver(shared: Arc<Shared>, mut to: impl AsyncWrite + Unpin, mut parcels: mpsc::UnboundedReceiver<Parcel>) {
     while let Some((due, bytes)) = parcels.recv().await {
+        let late = (due > Instant::now() || shared.faults.silence().is_some())
+            .then(|| shared.troubles.until_dropped(Kind::Late));
         tokio::time::sleep_until(due).await;
         silence(&shared).await;
         if to.write_all(&bytes).await.is_err() {
             return;
         }
+        drop(late);
     }
     // Closing at once would end a command that has just been delivered before it ran.
     tokio::time::sleep(Duration::from_millis(20)).await;
@@ -115,11 +125,14 @@ impl Copies {
     fn send(&self, number: u32, bytes: &[u8]) {
         for _ in 1..number {
             let (shared, upstream, bytes) = (self.shared.clone(), self.upstream.clone(), bytes.to_vec());
+            let again = shared.troubles.until_dropped(Kind::Late);
             tokio::spawn(async move {
                 let Ok(server) = Server::connect(&upstream, "").await else { return };
                 let (mut read, mut write) = server.split();
                 silence(&shared).await;
-                if write.write_all(&bytes).await.is_ok() {
+                let written = write.write_all(&bytes).await.is_ok();
+                drop(again);
+                if written {
                     // Nobody hears the answer; reading it keeps the other side from waiting.
                     let _ = tokio::time::timeout(LISTEN, read.read(&mut [0; 1024])).await;
                 }

@@ -1,0 +1,63 @@
+//! Looks at both Redis nodes all the time: which epoch's copy was there, and when it was first seen. A rebuild is in the records before its
+//! copy is in Redis, and a rebuilder may die or stand still in between.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+use tokio::task::AbortHandle;
+
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(15);
+/// A node that does not answer is asked again after this.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// A look that goes on until it is dropped.
+pub struct Watch {
+    seen: Arc<Mutex<BTreeMap<i64, Instant>>>,
+    looking: Vec<AbortHandle>,
+}
+
+impl Watch {
+    /// Looks at the key `h` of a pool on nodes at these ports.
+    pub fn begin(ports: &[u16], key: &str) -> Self {
+        let seen = Arc::<Mutex<BTreeMap<i64, Instant>>>::default();
+        let look = |port: &u16| tokio::spawn(look(*port, key.to_owned(), seen.clone())).abort_handle();
+        let looking = ports.iter().map(look).collect();
+        Self { seen, looking }
+    }
+
+    /// Each epoch of which a copy was seen, and when it was first.
+    pub fn seen(&self) -> BTreeMap<i64, Instant> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.looking.iter().for_each(AbortHandle::abort);
+    }
+}
+
+async fn look(port: u16, key: String, seen: Arc<Mutex<BTreeMap<i64, Instant>>>) {
+    loop {
+        // Whatever went wrong with the node, it is asked again.
+        let _ = looks(port, &key, &seen).await;
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+async fn looks(port: u16, key: &str, seen: &Mutex<BTreeMap<i64, Instant>>) -> redis::RedisResult<()> {
+    let client = redis::Client::open(format!("redis://127.0.0.1:{port}"))?;
+    let config =
+        redis::AsyncConnectionConfig::new().set_connection_timeout(Some(PATIENCE)).set_response_timeout(Some(PATIENCE));
+    let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
+    loop {
+        let epoch: Option<i64> = redis::cmd("HGET").arg(key).arg("epoch").query_async(&mut connection).await?;
+        if let Some(epoch) = epoch {
+            seen.lock().unwrap_or_else(PoisonError::into_inner).entry(epoch).or_insert_with(Instant::now);
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
