@@ -212,7 +212,7 @@ impl Pair {
         // The old one may answer for so long, and what is sent to it after that fails.
         let drain = self.world.timing.drain;
         let deposed = if drained { drain } else { Duration::MAX };
-        self.troubles.lasting(Kind::Deposed, deposed);
+        self.troubles.lasting(Kind::Deposed(port), deposed);
         self.troubles.lasting(Kind::Away, deposed);
         let margin = drained.then_some(drain * 3 / 4);
         for way in &self.ways.redis {

@@ -12,8 +12,8 @@ pub enum Kind {
     Away,
     /// What was sent arrived later than that, or once more.
     Late,
-    /// A deposed primary may have answered.
-    Deposed,
+    /// A deposed primary may have answered; the node at this port took its place.
+    Deposed(u16),
     /// The copy in Redis was lost, or part of it, or another node's took its place.
     Lost,
 }
@@ -59,7 +59,14 @@ impl Troubles {
 
     /// Something is wrong until this is dropped.
     pub fn until_dropped(&self, kind: Kind) -> UntilDropped {
-        UntilDropped { troubles: self.clone(), place: self.begin(kind) }
+        self.since(kind, Instant::now())
+    }
+
+    /// Something has been wrong since then, and is until this is dropped.
+    pub fn since(&self, kind: Kind, from: Instant) -> UntilDropped {
+        let mut all = self.all();
+        all.push(Trouble { kind, from, until: None });
+        UntilDropped { troubles: self.clone(), place: all.len() - 1 }
     }
 
     /// Something is wrong from now on, for so long.

@@ -13,23 +13,26 @@ const PAUSE: Duration = Duration::from_millis(15);
 /// A node that does not answer is asked again after this.
 const PATIENCE: Duration = Duration::from_millis(500);
 
+/// When a copy of an epoch was first seen on the node at a port.
+pub type Copies = BTreeMap<(i64, u16), Instant>;
+
 /// A look that goes on until it is dropped.
 pub struct Watch {
-    seen: Arc<Mutex<BTreeMap<i64, Instant>>>,
+    seen: Arc<Mutex<Copies>>,
     looking: Vec<AbortHandle>,
 }
 
 impl Watch {
     /// Looks at the key `h` of a pool on nodes at these ports.
     pub fn begin(ports: &[u16], key: &str) -> Self {
-        let seen = Arc::<Mutex<BTreeMap<i64, Instant>>>::default();
+        let seen = Arc::<Mutex<Copies>>::default();
         let look = |port: &u16| tokio::spawn(look(*port, key.to_owned(), seen.clone())).abort_handle();
         let looking = ports.iter().map(look).collect();
         Self { seen, looking }
     }
 
-    /// Each epoch of which a copy was seen, and when it was first.
-    pub fn seen(&self) -> BTreeMap<i64, Instant> {
+    /// Each epoch of which a copy was seen on a node, and when it was first.
+    pub fn seen(&self) -> Copies {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
@@ -40,7 +43,7 @@ impl Drop for Watch {
     }
 }
 
-async fn look(port: u16, key: String, seen: Arc<Mutex<BTreeMap<i64, Instant>>>) {
+async fn look(port: u16, key: String, seen: Arc<Mutex<Copies>>) {
     loop {
         // Whatever went wrong with the node, it is asked again.
         let _ = looks(port, &key, &seen).await;
@@ -48,7 +51,7 @@ async fn look(port: u16, key: String, seen: Arc<Mutex<BTreeMap<i64, Instant>>>) 
     }
 }
 
-async fn looks(port: u16, key: &str, seen: &Mutex<BTreeMap<i64, Instant>>) -> redis::RedisResult<()> {
+async fn looks(port: u16, key: &str, seen: &Mutex<Copies>) -> redis::RedisResult<()> {
     let client = redis::Client::open(format!("redis://127.0.0.1:{port}"))?;
     let config =
         redis::AsyncConnectionConfig::new().set_connection_timeout(Some(PATIENCE)).set_response_timeout(Some(PATIENCE));
@@ -56,7 +59,7 @@ async fn looks(port: u16, key: &str, seen: &Mutex<BTreeMap<i64, Instant>>) -> re
     loop {
         let epoch: Option<i64> = redis::cmd("HGET").arg(key).arg("epoch").query_async(&mut connection).await?;
         if let Some(epoch) = epoch {
-            seen.lock().unwrap_or_else(PoisonError::into_inner).entry(epoch).or_insert_with(Instant::now);
+            seen.lock().unwrap_or_else(PoisonError::into_inner).entry((epoch, port)).or_insert_with(Instant::now);
         }
         tokio::time::sleep(PAUSE).await;
     }

@@ -161,7 +161,7 @@ fn full_because_of_a_reservation_older_than_a_lease_is_seen() {
     let seen = Seen { questions: vec![acquires("a", 1000, Told::Nothing)], ..pool(1) };
     let kept = full(&seen, 6900);
     holds(&kept);
-    assert_eq!((kept.l2.judged, kept.l2.worst), (0, ms(5890)), "it may still be reserved");
+    assert_eq!((kept.l2.judged, kept.l2.worst), (1, ms(5890)), "it may still be reserved");
     let kept = full(&seen, 7100);
     breaks(&kept, "L2: ");
     assert_eq!((kept.l2.judged, kept.l2.worst), (1, ms(6090)));
@@ -195,7 +195,7 @@ fn full_because_of_who_was_silent_for_longer_than_a_rebuild_lease_is_seen() {
     };
     let kept = full(&after(true), 12_000);
     holds(&kept);
-    assert_eq!((kept.l3.judged, kept.l3.worst), (0, ms(7900)));
+    assert_eq!((kept.l3.judged, kept.l3.worst), (1, ms(7900)));
     let kept = full(&after(true), 12_200);
     breaks(&kept, "L3: ");
     assert_eq!((kept.l3.judged, kept.l3.worst), (1, ms(8100)));
@@ -242,4 +242,49 @@ fn a_reservation_made_while_a_reaper_stood_still_is_not_taken_for_given_back() {
     holds(&full(&seen, 3100));
     seen.questions.push(acquires("a", 1600, Told::Seat));
     breaks(&full(&seen, 3100), "L1: ");
+}
+
+#[test]
+fn a_reservation_is_over_with_a_copy_made_from_records_that_do_not_name_its_holder() {
+    let mut seen = Seen { questions: vec![acquires("a", 1000, Told::Nothing)], ..pool(1) };
+    seen.rebuilds.push(rebuild(1500, 1550, false));
+    holds(&full(&seen, 2500));
+    breaks(&full(&seen, 2600), "L1: ");
+    holds(&full(&Seen { changes: vec![sits("a", 1400)], ..seen.clone() }, 2600));
+    seen.rebuilds[1] = rebuild(1500, 2550, false);
+    holds(&full(&seen, 2600));
+}
+
+#[test]
+fn while_an_answer_is_overdue_the_clock_of_when_the_wait_began_counts() {
+    let mut seen = silent();
+    seen.questions.push(Question { answered: ms(10_300), acts: None, ..acquires("c", 8900, Told::Nothing) });
+    holds(&full(&seen, 10_100));
+    seen.questions.push(acquires("d", 10_050, Told::Full));
+    breaks(&full(&seen, 10_100), "L1: ");
+}
+
+#[test]
+fn time_that_redis_is_away_again_is_no_time_of_answers() {
+    let again = |times: &[i64]| {
+        let mut seen =
+            Seen { questions: vec![acquires("a", 1000, Told::Seat)], changes: vec![sits("a", 1005)], ..pool(1) };
+        seen.questions.push(acquires("c", 4990, Told::Full));
+        seen.absences.push(Absence { instance: Some(0), from: ms(5000), until: ms(7500) });
+        seen.questions.push(acquires("c", 7590, Told::Full));
+        for at in times {
+            seen.questions.push(acquires("c", *at - 15, Told::Full));
+            seen.absences.push(Absence { instance: Some(0), from: ms(*at), until: ms(*at) });
+            seen.questions.push(acquires("c", *at + 490, Told::Full));
+        }
+        seen
+    };
+    // It was over at 7600, and counts until 9520.
+    holds(&full(&again(&[]), 10_400));
+    breaks(&full(&again(&[]), 10_600), "L1: ");
+    // Half a second more that it was away, and what ended meanwhile is judged by the second absence's own end.
+    let kept = full(&again(&[8000]), 10_600);
+    holds(&kept);
+    assert_eq!(kept.l1.judged, 1, "{kept}");
+    breaks(&full(&again(&[8000]), 11_200), "L1: ");
 }

@@ -1,7 +1,7 @@
 //! The clock by which an instance may have judged leases: it stands still from an absence of Redis until a while after it
 //! (`core/src/seats/contact.rs`).
 
-use super::{Question, Seen};
+use super::{Absence, Question, Seen};
 
 /// An answer of Redis is overdue after this.
 const OVERDUE: i64 = 250_000;
@@ -23,27 +23,13 @@ impl Hand {
             return hand;
         }
         hand.held = hand.held.min(waiting(seen, asked));
-        let its = |of: Option<usize>| of.is_none_or(|instance| instance == asked.instance);
-        let mut absences: Vec<_> = seen.absences.iter().filter(|absence| its(absence.instance)).collect();
-        absences.sort_by_key(|absence| absence.from);
-        for absence in absences.iter().filter(|absence| absence.from <= asked.answered) {
-            let since = since(seen, asked, absence.from);
-            // It is over when the instance is answered again, whoever asked it.
-            let heard = seen.questions.iter().filter(|other| {
-                other.instance == asked.instance
-                    && other.verb == asked.verb
-                    && other.told.is_heard()
-                    && other.sent >= absence.until
-            });
-            let over = heard.map(|other| other.answered).min().unwrap_or(i64::MAX);
-            // Where it was away again meanwhile it takes longer, at most a lease.
-            let calm = over.saturating_add(seen.heartbeat);
-            let again = absences.iter().any(|other| other.until > absence.until && other.from < calm);
-            let until = if again { over.saturating_add(seen.ttl) } else { calm };
+        let away = away(seen, asked);
+        for (since, over) in &away {
+            let until = counts_until(seen, *over, &away);
             if until >= asked.sent {
-                hand.held = hand.held.min(since);
+                hand.held = hand.held.min(*since);
             } else {
-                hand.stood.push((since, until));
+                hand.stood.push((*since, until));
             }
         }
         hand
@@ -68,6 +54,41 @@ fn waiting(seen: &Seen, asked: &Question) -> i64 {
     let heard = seen.questions.iter().filter(its).filter(|other| other.told.is_heard() && other.answered <= asked.sent);
     let since = first.unwrap_or(asked.sent).max(heard.map(|other| other.sent).max().unwrap_or(i64::MIN));
     if asked.answered - since > OVERDUE { since } else { asked.sent }
+}
+
+/// From when until when at the most the instance took Redis for away, each time, before a question was answered.
+fn away(seen: &Seen, asked: &Question) -> Vec<(i64, i64)> {
+    let its = |of: Option<usize>| of.is_none_or(|instance| instance == asked.instance);
+    let before = seen.absences.iter().filter(|absence| its(absence.instance) && absence.from <= asked.answered);
+    let span = |absence: &Absence| {
+        // It is over when the instance is answered again, whoever asked it.
+        let heard = seen.questions.iter().filter(|other| {
+            other.instance == asked.instance
+                && other.verb == asked.verb
+                && other.told.is_heard()
+                && other.sent >= absence.until
+        });
+        (since(seen, asked, absence.from), heard.map(|other| other.answered).min().unwrap_or(i64::MAX))
+    };
+    before.map(span).collect()
+}
+
+/// Until when an absence counts that was over then: until Redis has answered for a heartbeat's time, at most a lease later.
+fn counts_until(seen: &Seen, over: i64, away: &[(i64, i64)]) -> i64 {
+    let mut others: Vec<(i64, i64)> = away.iter().copied().filter(|(_, until)| *until > over).collect();
+    others.sort_unstable();
+    // Time that it was away again does not count.
+    let (mut at, mut left) = (over, seen.heartbeat);
+    for (since, until) in others {
+        if since > at {
+            if since - at >= left {
+                break;
+            }
+            left -= since - at;
+        }
+        at = at.max(until);
+    }
+    at.saturating_add(left).min(over.saturating_add(seen.ttl))
 }
 
 /// Since when an instance at the earliest takes Redis for away that was missed at `from`: since it last heard of it, at most a lease.

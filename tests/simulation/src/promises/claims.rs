@@ -85,7 +85,8 @@ fn by_question(seen: &Seen, question: &Question, asked: &Question, hand: &Hand) 
     let kind = if written { Kind::Lease } else { Kind::Reserved };
     let left = left(seen, &question.holder, asked);
     let left = left.filter(|change| undoes(seen, change, question, acts)).map(|change| change.at + seen.clocks);
-    let end = left.chain(had_none(seen, &question.holder, acts, asked)).min();
+    let none = had_none(seen, &question.holder, acts, asked);
+    let end = left.chain(none).chain(left_out(seen, &question.holder, acts, asked)).min();
     Some(claim(kind, acts, until, end, hand))
 }
 
@@ -102,6 +103,14 @@ fn had_none(seen: &Seen, holder: &str, from: i64, asked: &Question) -> Option<i6
         other.holder == holder && other.told == Told::Full && other.sent >= from && other.answered <= asked.sent
     });
     told.filter(|other| !seen.is_deposed(other)).map(|other| other.answered).min()
+}
+
+/// When a copy was seen, before somebody asked, that was made from records which did not name a holder any more, or not yet: what it had
+/// reserved is not in that copy, and cannot be written down after it.
+fn left_out(seen: &Seen, holder: &str, acts: i64, asked: &Question) -> Option<i64> {
+    let after = seen.rebuilds.iter().filter(|it| it.at - seen.clocks >= acts && it.seen <= asked.sent);
+    let out = after.filter(|it| !seen.has_seat(holder, it.at - seen.clocks, it.at + seen.clocks));
+    out.map(|it| it.seen).min()
 }
 
 /// Whether a change by which a holder left ended what a question of its had done: the ticket of the change was drawn after it. A reaper may

@@ -7,10 +7,11 @@ use crate::{
     plan::Setting,
     proxy::Proxy,
     troubles::{Kind, Trouble, Troubles},
+    watch::Copies,
 };
 use license_core::domain::lease::Timing;
 use license_tests::load::log::BeliefLog;
-use std::{collections::BTreeMap, time::Instant};
+use std::time::Instant;
 
 /// What went on around the functions.
 pub struct Faults<'a> {
@@ -20,7 +21,7 @@ pub struct Faults<'a> {
     pub redis: &'a [Proxy],
     pub nodes: Troubles,
     /// Which epoch's copy was first seen when.
-    pub copies: BTreeMap<i64, Instant>,
+    pub copies: Copies,
     /// When the functions in this process were replaced.
     pub fresh: Instant,
 }
@@ -52,9 +53,9 @@ pub fn gather(history: &History, asked: &[Asked], faults: &Faults<'_>, log: &Bel
         changes: rows("holder").map(change).collect(),
         held_back,
         sizes,
-        rebuilds: rebuilds(rows("rebuilt").map(|row| (at(row), row)), faults, &nodes, log),
+        rebuilds: rebuilds(rows("rebuilt").map(|row| (at(row), epoch(row))), faults, &nodes, log),
         absences,
-        deposed: spans(&nodes, Kind::Deposed, log).collect(),
+        deposed: deposed(&nodes, rows("rebuilt").map(|row| (at(row), epoch(row))), faults, log),
         behind: (!faults.setting.clock_behind.is_zero()).then_some(0),
         processes_from: faults.setting.instances - faults.setting.processes,
         fresh: log.at(faults.fresh),
@@ -68,7 +69,34 @@ pub fn gather(history: &History, asked: &[Asked], faults: &Faults<'_>, log: &Bel
 /// Troubles of a kind as spans of the log's clock.
 fn spans<'a>(troubles: &'a [Trouble], kind: Kind, log: &'a BeliefLog) -> impl Iterator<Item = (i64, i64)> + 'a {
     let of = troubles.iter().filter(move |trouble| trouble.kind == kind);
-    of.map(|trouble| (log.at(trouble.from), trouble.until.map_or(i64::MAX, |until| log.at(until))))
+    of.map(|trouble| span(trouble, log))
+}
+
+fn span(trouble: &Trouble, log: &BeliefLog) -> (i64, i64) {
+    (log.at(trouble.from), trouble.until.map_or(i64::MAX, |until| log.at(until)))
+}
+
+fn epoch(rebuilt: &Row) -> i64 {
+    rebuilt.after.as_deref().and_then(|epoch| epoch.parse().ok()).unwrap_or(0)
+}
+
+/// When a deposed primary may have answered, or the new one by a copy that the deposed one's last rebuild made old.
+fn deposed(
+    nodes: &[Trouble],
+    rebuilds: impl Iterator<Item = (i64, i64)>,
+    faults: &Faults<'_>,
+    log: &BeliefLog,
+) -> Vec<(i64, i64)> {
+    let rebuilds: Vec<(i64, i64)> = rebuilds.collect();
+    let deposed = |trouble: &Trouble| {
+        let Kind::Deposed(new) = trouble.kind else { return None };
+        let (from, until) = span(trouble, log);
+        let last = rebuilds.iter().filter(|(at, _)| *at <= until).map(|(_, epoch)| *epoch).max().unwrap_or(0);
+        let there = faults.copies.iter().filter(|((epoch, port), _)| *port == new && *epoch >= last);
+        let known = there.map(|(_, seen)| log.at(*seen)).min().unwrap_or(i64::MAX);
+        Some((from, until.max(known)))
+    };
+    nodes.iter().filter_map(deposed).collect()
 }
 
 /// A question, and until when it may have done something.
@@ -77,19 +105,16 @@ fn question(asked: &Asked, faults: &Faults<'_>, nodes: &[Trouble], log: &BeliefL
     let way = faults.redis[asked.instance].troubles().read();
     let passage = faults.http.iter().map(Proxy::passages).find_map(|passages: &Passages| passages.of(asked.number));
     let acts = passage.map(|(_, ended)| ended.map_or(i64::MAX, |ended| log.at(ended).saturating_add(ARRIVES)));
-    // What it sent to Redis may have been late on its way, or a node may have taken it up only when it went on.
-    let late: Vec<(i64, i64)> = spans(&way, Kind::Late, log).chain(spans(nodes, Kind::Away, log)).collect();
-    let acts = acts.map(|mut acts| {
-        loop {
-            let more = late.iter().filter(|(from, until)| *from <= acts && *until >= sent).map(|span| span.1);
-            match more.max().filter(|more| *more > acts) {
-                Some(more) => acts = more,
-                None => return acts,
-            }
-        }
-    });
+    // What it sent to Redis may have been late on its way, and a node that stood still took it up when it went on.
+    let late: Vec<(i64, i64)> = spans(&way, Kind::Late, log).filter(|(from, _)| *from >= sent).collect();
+    let stood: Vec<(i64, i64)> = spans(nodes, Kind::Away, log).collect();
+    let during = |spans: &[(i64, i64)], acts: i64| {
+        let during = spans.iter().filter(|(from, until)| *from <= acts && *until >= sent);
+        during.map(|(_, until)| *until).max().map_or(acts, |until| acts.max(until))
+    };
+    let acts = acts.map(|acts| during(&stood, during(&late, acts)));
     let once = passage.is_some_and(|(copies, _)| copies == 1);
-    let single = once && !late.iter().any(|(from, until)| *from <= answered && *until >= sent);
+    let single = once && !late.iter().chain(&stood).any(|(from, until)| *from <= answered && *until >= sent);
     // Who was told that it has no seat, or no lease, has none of this question.
     let refused = single
         && match asked.verb {
@@ -109,37 +134,36 @@ fn question(asked: &Asked, faults: &Faults<'_>, nodes: &[Trouble], log: &BeliefL
 }
 
 /// Rebuilds in order. One knew nothing where a copy may have been lost since the one before, or the one before never came to Redis.
-fn rebuilds<'a>(
-    rows: impl Iterator<Item = (i64, &'a Row)>,
+fn rebuilds(
+    rows: impl Iterator<Item = (i64, i64)>,
     faults: &Faults<'_>,
     nodes: &[Trouble],
     log: &BeliefLog,
 ) -> Vec<Rebuild> {
-    let lost: Vec<(i64, i64)> = spans(nodes, Kind::Lost, log).collect();
+    // While there are two primaries either may have been rebuilt, and the other knows nothing of it.
+    let several = nodes.iter().filter(|trouble| matches!(trouble.kind, Kind::Deposed(_)));
+    let several = several.map(|trouble| span(trouble, log));
+    let lost: Vec<(i64, i64)> = spans(nodes, Kind::Lost, log).chain(several).collect();
     let mut before: Option<(i64, bool)> = None;
-    let rebuild = |(at, row): (i64, &Row)| {
-        let epoch: i64 = row.after.as_deref().and_then(|epoch| epoch.parse().ok()).unwrap_or(0);
-        let seen = faults.copies.range(epoch..).map(|(_, seen)| log.at(*seen)).min().unwrap_or(i64::MAX);
+    let rebuild = |(at, epoch): (i64, i64)| {
+        let mut came = faults.copies.range((epoch, 0)..=(epoch, u16::MAX));
+        let seen = faults.copies.range((epoch, 0)..).map(|(_, seen)| log.at(*seen)).min().unwrap_or(i64::MAX);
         let cold = before
             .is_none_or(|(earlier, came)| !came || lost.iter().any(|(from, until)| *from <= seen && *until >= earlier));
-        before = Some((at, faults.copies.contains_key(&epoch)));
+        before = Some((at, came.next().is_some()));
         Rebuild { at, seen, cold }
     };
     rows.map(rebuild).collect()
 }
 
-/// When instances may have missed an answer: by a fault, or as a client was told, or not told.
+/// When instances may have missed an answer: by a fault, or as a client was told.
 fn absences(asked: &[Question], faults: &Faults<'_>, nodes: &[Trouble], log: &BeliefLog) -> Vec<Absence> {
     let absence = |instance: Option<usize>| move |(from, until): (i64, i64)| Absence { instance, from, until };
     let mut all: Vec<Absence> = spans(nodes, Kind::Away, log).map(absence(None)).collect();
     for (instance, way) in faults.redis.iter().enumerate() {
         all.extend(spans(&way.troubles().read(), Kind::Away, log).map(absence(Some(instance))));
     }
-    // A process that was stopped takes what it waited for meanwhile for unanswered.
-    let processes = faults.setting.instances - faults.setting.processes;
-    let missed = |told, instance| told == Told::Away || told == Told::Nothing && instance >= processes;
-    let away = asked.iter().filter(|asked| asked.acts.is_some() && missed(asked.told, asked.instance));
-    let until = |asked: &Question| asked.acts.unwrap_or(i64::MIN).max(asked.answered);
-    all.extend(away.map(|asked| absence(Some(asked.instance))((asked.sent, until(asked)))));
+    let away = asked.iter().filter(|asked| asked.told == Told::Away);
+    all.extend(away.map(|asked| absence(Some(asked.instance))((asked.sent, asked.answered))));
     all
 }

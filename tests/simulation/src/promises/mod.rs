@@ -22,7 +22,8 @@
 //!
 //! **What is excused, and why.**
 //!
-//! * While a deposed primary may answer (the drain margin) nothing is judged: it says "full" of what it knows.
+//! * While a deposed primary may answer (the drain margin) nothing is judged: it says "full" of what it knows. If it was rebuilt last, the
+//!   new primary has an old copy, and says "full" by that until it is told (section 7); until it has a later one nothing is judged either.
 //! * An instance that saw Redis away lets its clock stand still from when it last heard of it until it has been answered for a heartbeat's
 //!   time, at most for a lease (`core/src/seats/contact.rs`). Leases and reservations are held against that clock (`absence.rs`).
 //! * An instance whose clock is behind lets no lease run out before its time. By it only seats that were given back are judged.
@@ -95,7 +96,7 @@ pub struct Seen {
     pub sizes: Vec<(i64, usize)>,
     pub rebuilds: Vec<Rebuild>,
     pub absences: Vec<Absence>,
-    /// When a deposed primary may have answered.
+    /// When a deposed primary may have answered, or the new one by an old copy.
     pub deposed: Vec<(i64, i64)>,
     /// The instance whose clock is behind.
     pub behind: Option<usize>,
@@ -114,7 +115,7 @@ pub struct Seen {
 /// How a promise was kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limit {
-    /// Acquires that had to be given a seat because of it.
+    /// Answers to acquires that were held against its clock: a seat was due by then, or "full" had no other reason than what it allows.
     pub judged: usize,
     /// The worst time, in microseconds.
     pub worst: i64,
@@ -203,6 +204,7 @@ fn free(seen: &Seen, asked: &Question, kept: &mut Kept) {
                 let oldest = needed.and_then(|n| stand.iter().filter(|claim| claim.kind == kind).nth(n));
                 if let Some(claim) = oldest {
                     let limit = kept.of(kind);
+                    limit.judged += 1;
                     limit.worst = limit.worst.max(hand.held.saturating_sub(claim.from));
                 }
             }

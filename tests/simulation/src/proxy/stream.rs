@@ -10,8 +10,11 @@ use tokio::{
     time::Instant,
 };
 
-/// What was read, and when it is to be passed on.
-type Parcel = (Instant, Vec<u8>);
+/// When it was read, when it is to be passed on, and what it is.
+type Parcel = (Instant, Instant, Vec<u8>);
+
+/// What is passed on later than this after it was read is late.
+const AT_ONCE: Duration = Duration::from_millis(5);
 
 /// How long bytes that were delivered late, or twice, are listened to.
 const LISTEN: Duration = Duration::from_secs(5);
@@ -58,15 +61,15 @@ async fn up(
         let sent = match fault {
             Some(Fault::DropRequest { .. }) => return,
             Some(Fault::Late { by, .. }) => {
-                let _ = requests.send((now + by, bytes));
+                let _ = requests.send((now, now + by, bytes));
                 return;
             }
-            Some(Fault::Delay { by, .. }) => requests.send((now + by, bytes)),
+            Some(Fault::Delay { by, .. }) => requests.send((now, now + by, bytes)),
             Some(Fault::Duplicate { copies: number, .. }) => {
                 copies.send(number, &bytes);
-                requests.send((now, bytes))
+                requests.send((now, now, bytes))
             }
-            _ => requests.send((now, bytes)),
+            _ => requests.send((now, now, bytes)),
         };
         if sent.is_err() {
             return;
@@ -87,7 +90,8 @@ async fn down(shared: &Shared, mut server: impl AsyncRead + Unpin, answers: mpsc
             Some(Fault::Delay { by, .. }) => by,
             _ => Duration::ZERO,
         };
-        if answers.send((Instant::now() + by, buffer[..count].to_vec())).is_err() {
+        let now = Instant::now();
+        if answers.send((now, now + by, buffer[..count].to_vec())).is_err() {
             return;
         }
     }
@@ -95,9 +99,10 @@ async fn down(shared: &Shared, mut server: impl AsyncRead + Unpin, answers: mpsc
 
 /// Passes parcels on in order, each when it is due; not while nothing passes.
 async fn deliver(shared: Arc<Shared>, mut to: impl AsyncWrite + Unpin, mut parcels: mpsc::UnboundedReceiver<Parcel>) {
-    while let Some((due, bytes)) = parcels.recv().await {
-        let late = (due > Instant::now() || shared.faults.silence().is_some())
-            .then(|| shared.troubles.until_dropped(Kind::Late));
+    while let Some((read, due, bytes)) = parcels.recv().await {
+        let now = Instant::now();
+        let is_late = due > now || now - read > AT_ONCE || shared.faults.silence().is_some();
+        let late = is_late.then(|| shared.troubles.since(Kind::Late, read.into_std()));
         tokio::time::sleep_until(due).await;
         silence(&shared).await;
         if to.write_all(&bytes).await.is_err() {
