@@ -1,7 +1,8 @@
 //! The clock by which an instance may have judged leases: it stands still from an absence of Redis until a while after it
 //! (`core/src/seats/contact.rs`).
 
-use super::{Absence, Question, Seen};
+use super::{Absence, Question, Seen, case::Case};
+use crate::asked::Verb;
 
 /// An answer of Redis is overdue after this.
 const OVERDUE: i64 = 250_000;
@@ -16,20 +17,18 @@ pub(super) struct Hand {
 
 impl Hand {
     /// The hand when a question was answered.
-    pub(super) fn of(seen: &Seen, asked: &Question) -> Self {
+    pub(super) fn of(seen: &Case<'_>, asked: &Question) -> Self {
         let mut hand = Self { held: asked.sent, stood: Vec::new() };
         if seen.behind == Some(asked.instance) {
             hand.held = i64::MIN;
             return hand;
         }
         hand.held = hand.held.min(waiting(seen, asked));
-        let away = away(seen, asked);
-        for (since, over) in &away {
-            let until = counts_until(seen, *over, &away);
-            if until >= asked.sent {
-                hand.held = hand.held.min(*since);
+        for stood in seen.stood(asked.instance).iter().filter(|stood| stood.from <= asked.answered) {
+            if stood.until >= asked.sent {
+                hand.held = hand.held.min(stood.since);
             } else {
-                hand.stood.push((*since, until));
+                hand.stood.push((stood.since, stood.until));
             }
         }
         hand
@@ -56,21 +55,31 @@ fn waiting(seen: &Seen, asked: &Question) -> i64 {
     if asked.answered - since > OVERDUE { since } else { asked.sent }
 }
 
-/// From when until when at the most the instance took Redis for away, each time, before a question was answered.
-fn away(seen: &Seen, asked: &Question) -> Vec<(i64, i64)> {
-    let its = |of: Option<usize>| of.is_none_or(|instance| instance == asked.instance);
-    let before = seen.absences.iter().filter(|absence| its(absence.instance) && absence.from <= asked.answered);
+/// An absence as an instance that is asked for seats may have seen it: from when it began, since when the clock then stood still, and until when.
+pub(super) struct Stood {
+    from: i64,
+    since: i64,
+    until: i64,
+}
+
+/// All absences that an instance may have seen.
+pub(super) fn stood(seen: &Seen, instance: usize) -> Vec<Stood> {
+    let its = seen.absences.iter().filter(|absence| absence.instance.is_none_or(|of| of == instance));
     let span = |absence: &Absence| {
         // It is over when the instance is answered again, whoever asked it.
         let heard = seen.questions.iter().filter(|other| {
-            other.instance == asked.instance
-                && other.verb == asked.verb
+            other.instance == instance
+                && other.verb == Verb::Acquire
                 && other.told.is_heard()
                 && other.sent >= absence.until
         });
-        (since(seen, asked, absence.from), heard.map(|other| other.answered).min().unwrap_or(i64::MAX))
+        let over = heard.map(|other| other.answered).min().unwrap_or(i64::MAX);
+        (absence.from, since(seen, instance, absence.from), over)
     };
-    before.map(span).collect()
+    let all: Vec<(i64, i64, i64)> = its.map(span).collect();
+    let away: Vec<(i64, i64)> = all.iter().map(|(_, since, over)| (*since, *over)).collect();
+    let counts = |(from, since, over)| Stood { from, since, until: counts_until(seen, over, &away) };
+    all.into_iter().map(counts).collect()
 }
 
 /// Until when an absence counts that was over then: until Redis has answered for a heartbeat's time, at most a lease later.
@@ -92,15 +101,15 @@ fn counts_until(seen: &Seen, over: i64, away: &[(i64, i64)]) -> i64 {
 }
 
 /// Since when an instance at the earliest takes Redis for away that was missed at `from`: since it last heard of it, at most a lease.
-fn since(seen: &Seen, asked: &Question, from: i64) -> i64 {
+fn since(seen: &Seen, instance: usize, from: i64) -> i64 {
     let earliest = from - seen.ttl;
-    if asked.instance >= seen.processes_from {
+    if instance >= seen.processes_from {
         return earliest;
     }
     // An instance that was started anew has heard nothing of before.
     let born = if from >= seen.fresh { seen.fresh } else { i64::MIN };
     let heard = seen.questions.iter().filter(|other| {
-        other.instance == asked.instance && other.told.is_heard() && other.sent >= born && other.answered <= from
+        other.instance == instance && other.told.is_heard() && other.sent >= born && other.answered <= from
     });
     heard.map(|other| other.sent).max().unwrap_or(earliest).max(earliest)
 }

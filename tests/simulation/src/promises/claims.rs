@@ -1,8 +1,8 @@
 //! Who may keep a seat from somebody who asks: other holders by what they asked, other holders by a rebuild, seats that are held back.
 
-use super::{Change, Question, Seen, absence::Hand};
+use super::{Change, Question, absence::Hand, case::Case};
 use crate::asked::{Told, Verb};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 /// Why a seat is kept from others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,14 +37,14 @@ pub(super) struct Claim {
 }
 
 /// The claims of everybody but who asks, one for each holder and one for each seat that was ever held back.
-pub(super) fn of_others(seen: &Seen, asked: &Question, hand: &Hand) -> Vec<Claim> {
+pub(super) fn of_others(seen: &Case<'_>, asked: &Question, hand: &Hand) -> Vec<Claim> {
     let mut of: BTreeMap<&str, Vec<Claim>> = BTreeMap::new();
-    for question in seen.questions.iter().filter(|other| other.holder != asked.holder) {
-        of.entry(&question.holder).or_default().extend(by_question(seen, question, asked, hand));
+    for (holder, questions) in seen.holders().filter(|(holder, _)| *holder != asked.holder) {
+        let claims = questions.iter().filter_map(|question| by_question(seen, question, asked, hand));
+        of.entry(holder).or_default().extend(claims);
     }
     for rebuild in seen.rebuilds.iter().filter(|rebuild| rebuild.cold && rebuild.at <= asked.answered + seen.clocks) {
-        let named: HashSet<&str> = seen.changes.iter().filter_map(|change| change.after.as_deref()).collect();
-        for holder in named.into_iter().filter(|holder| *holder != asked.holder) {
+        for holder in seen.seated().filter(|holder| *holder != asked.holder) {
             if !seen.has_seat(holder, rebuild.at - seen.clocks, rebuild.at + seen.clocks) {
                 continue;
             }
@@ -75,9 +75,13 @@ fn strongest(claims: Vec<Claim>) -> Option<Claim> {
 }
 
 /// What a question of another holder may have done.
-fn by_question(seen: &Seen, question: &Question, asked: &Question, hand: &Hand) -> Option<Claim> {
+fn by_question(seen: &Case<'_>, question: &Question, asked: &Question, hand: &Hand) -> Option<Claim> {
     let acts = question.acts.filter(|_| question.verb != Verb::Release && question.sent <= asked.answered)?;
     let until = acts.saturating_add(seen.ttl);
+    if until <= hand.held.min(asked.sent - 2 * seen.ttl) {
+        // Long over, at the latest then: no need to know since when and why.
+        return Some(Claim { kind: Kind::Lease, from: acts, until, stands: false });
+    }
     let answered = matches!(question.told, Told::Seat | Told::Alive);
     let written = question.verb == Verb::Heartbeat
         || answered
@@ -91,23 +95,24 @@ fn by_question(seen: &Seen, question: &Question, asked: &Question, hand: &Hand) 
 }
 
 /// Changes by which a holder left its seat before somebody asked, by a ticket: Redis decided so before. Staff's changes it learns of later.
-fn left<'a>(seen: &'a Seen, holder: &'a str, asked: &'a Question) -> impl Iterator<Item = &'a Change> {
+fn left<'a>(seen: &'a Case<'_>, holder: &'a str, asked: &'a Question) -> impl Iterator<Item = &'a Change> {
     seen.changes.iter().filter(move |change| {
         !change.by_staff && change.before.as_deref() == Some(holder) && change.at + seen.clocks <= asked.sent
     })
 }
 
 /// When a holder was told, before somebody asked, that it has no seat, having asked at `from` or later.
-fn had_none(seen: &Seen, holder: &str, from: i64, asked: &Question) -> Option<i64> {
-    let told = seen.questions.iter().filter(|other| {
-        other.holder == holder && other.told == Told::Full && other.sent >= from && other.answered <= asked.sent
-    });
+fn had_none(seen: &Case<'_>, holder: &str, from: i64, asked: &Question) -> Option<i64> {
+    let told = seen
+        .of(holder)
+        .iter()
+        .filter(|other| other.told == Told::Full && other.sent >= from && other.answered <= asked.sent);
     told.filter(|other| !seen.is_deposed(other)).map(|other| other.answered).min()
 }
 
 /// When a copy was seen, before somebody asked, that was made from records which did not name a holder any more, or not yet: what it had
 /// reserved is not in that copy, and cannot be written down after it.
-fn left_out(seen: &Seen, holder: &str, acts: i64, asked: &Question) -> Option<i64> {
+fn left_out(seen: &Case<'_>, holder: &str, acts: i64, asked: &Question) -> Option<i64> {
     let after = seen.rebuilds.iter().filter(|it| it.at - seen.clocks >= acts && it.seen <= asked.sent);
     let out = after.filter(|it| !seen.has_seat(holder, it.at - seen.clocks, it.at + seen.clocks));
     out.map(|it| it.seen).min()
@@ -115,29 +120,25 @@ fn left_out(seen: &Seen, holder: &str, acts: i64, asked: &Question) -> Option<i6
 
 /// Whether a change by which a holder left ended what a question of its had done: the ticket of the change was drawn after it. A reaper may
 /// stand still between ticket and change, and a reservation may be made meanwhile: that the question came before must be known.
-fn undoes(seen: &Seen, change: &Change, question: &Question, acts: i64) -> bool {
+fn undoes(seen: &Case<'_>, change: &Change, question: &Question, acts: i64) -> bool {
     if change.at < acts {
         return false;
     }
-    let seated = |other: &Question| {
-        other.holder == question.holder
-            && other.told == Told::Seat
-            && other.sent >= acts
-            && other.answered <= change.at
-            && other.single
+    let seated = |other: &&Question| {
+        other.told == Told::Seat && other.sent >= acts && other.answered <= change.at && other.single
     };
     // It was written down itself, so the later change has a later ticket.
     let written = || {
-        let within = |(came, _): (i64, i64)| came >= question.sent - seen.clocks && came <= acts + seen.clocks;
-        seen.stays(&question.holder).any(within)
+        let within = |(came, _): &(i64, i64)| *came >= question.sent - seen.clocks && *came <= acts + seen.clocks;
+        seen.stays(&question.holder).iter().any(within)
     };
     question.verb == Verb::Heartbeat
         || question.single && (question.told == Told::Seat || written())
-        || seen.questions.iter().any(seated)
+        || seen.of(&question.holder).iter().any(seated)
 }
 
 /// Seats that are held back: until a rebuild lease after the rebuild that learnt of it, and anew with each that knew nothing.
-fn held_back(seen: &Seen, asked: &Question, hand: &Hand) -> Vec<Claim> {
+fn held_back(seen: &Case<'_>, asked: &Question, hand: &Hand) -> Vec<Claim> {
     let begun = seen.held_back.iter().filter(|(at, _, back)| *back && *at <= asked.answered + seen.clocks);
     let claim = |(began, seat, _): &(i64, i32, bool)| {
         let lifted = seen.held_back.iter().filter(|(at, of, back)| !back && of == seat && at >= began);

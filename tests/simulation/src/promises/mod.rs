@@ -32,11 +32,13 @@
 //! * A run whose records are put back to an earlier point is not judged: nobody sits down for a while then, and the history has a hole.
 
 mod absence;
+mod case;
 mod claims;
 mod gather;
 
 use crate::asked::{Told, Verb};
 use absence::Hand;
+use case::Case;
 use claims::Kind;
 pub use gather::{Faults, gather};
 use std::{fmt, time::Duration};
@@ -173,7 +175,7 @@ impl fmt::Display for Kept {
 
 /// Judges every acquire of a run.
 pub fn judge(seen: &Seen) -> Kept {
-    let mut kept = Kept::default();
+    let (seen, mut kept) = (&Case::new(seen), Kept::default());
     let asked = seen.questions.iter().filter(|asked| asked.verb == Verb::Acquire);
     for asked in asked.filter(|asked| matches!(asked.told, Told::Seat | Told::Full)) {
         if !seen.is_deposed(asked) {
@@ -185,7 +187,7 @@ pub fn judge(seen: &Seen) -> Kept {
 }
 
 /// Whether a seat must have been free for somebody, and what it was told.
-fn free(seen: &Seen, asked: &Question, kept: &mut Kept) {
+fn free(seen: &Case<'_>, asked: &Question, kept: &mut Kept) {
     let full = asked.told == Told::Full;
     if !full && seen.has_seat(&asked.holder, asked.sent - seen.clocks, asked.sent + seen.clocks) {
         return; // It had one, whoever else has.
@@ -241,9 +243,9 @@ fn free(seen: &Seen, asked: &Question, kept: &mut Kept) {
 }
 
 /// Whether a holder asked again for what the records had reserved for it, and what it was told.
-fn again(seen: &Seen, asked: &Question, kept: &mut Kept) {
+fn again(seen: &Case<'_>, asked: &Question, kept: &mut Kept) {
     let Some(since) = seen.seated_throughout(asked) else { return };
-    let own = || seen.questions.iter().filter(|other| other.holder == asked.holder);
+    let own = || seen.of(&asked.holder).iter().copied();
     let made = |other: &&Question| {
         let acts = other.acts.is_some_and(|acts| acts >= since - seen.clocks);
         other.verb == Verb::Acquire && other.sent <= since + seen.clocks && acts
@@ -275,27 +277,5 @@ impl Seen {
         let begun = self.sizes.iter().rposition(|(at, _)| *at <= from).unwrap_or(0);
         let till = asked.answered + self.clocks;
         self.sizes[begun..].iter().filter(|(at, _)| *at <= till).map(|(_, seats)| *seats).min().unwrap_or(0)
-    }
-
-    /// When a holder sat down and when it left again (never: `i64::MAX`), each time.
-    fn stays<'a>(&'a self, holder: &'a str) -> impl Iterator<Item = (i64, i64)> + 'a {
-        let came = self.changes.iter().filter(move |change| change.after.as_deref() == Some(holder));
-        came.map(move |came| {
-            let left = |change: &&Change| change.before.as_deref() == Some(holder) && change.at >= came.at;
-            (came.at, self.changes.iter().filter(left).map(|change| change.at).min().unwrap_or(i64::MAX))
-        })
-    }
-
-    /// Whether the records name a holder at some time in a span.
-    fn has_seat(&self, holder: &str, from: i64, until: i64) -> bool {
-        self.stays(holder).any(|(came, left)| came <= until && left >= from)
-    }
-
-    /// Since when the records have named who asks, if they do all the time until it is answered.
-    fn seated_throughout(&self, asked: &Question) -> Option<i64> {
-        let mut stays = self.stays(&asked.holder);
-        stays
-            .find(|(came, left)| *came < asked.sent - self.clocks && *left > asked.answered + self.clocks)
-            .map(|it| it.0)
     }
 }
