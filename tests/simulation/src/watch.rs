@@ -13,8 +13,8 @@ const PAUSE: Duration = Duration::from_millis(15);
 /// A node that does not answer is asked again after this.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// When a copy of an epoch was first seen on the node at a port.
-pub type Copies = BTreeMap<(i64, u16), Instant>;
+/// When a copy of an epoch was first seen on the node at a port, and the stamp it bore.
+pub type Copies = BTreeMap<(i64, u16), (Instant, String)>;
 
 /// A look that goes on until it is dropped.
 pub struct Watch {
@@ -57,9 +57,13 @@ async fn looks(port: u16, key: &str, seen: &Mutex<Copies>) -> redis::RedisResult
         redis::AsyncConnectionConfig::new().set_connection_timeout(Some(PATIENCE)).set_response_timeout(Some(PATIENCE));
     let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
     loop {
-        let epoch: Option<i64> = redis::cmd("HGET").arg(key).arg("epoch").query_async(&mut connection).await?;
-        if let Some(epoch) = epoch {
-            seen.lock().unwrap_or_else(PoisonError::into_inner).entry((epoch, port)).or_insert_with(Instant::now);
+        let copy: (Option<i64>, Option<String>) =
+            redis::cmd("HMGET").arg(key).arg("epoch").arg("stamp").query_async(&mut connection).await?;
+        if let (Some(epoch), Some(stamp)) = copy {
+            seen.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .entry((epoch, port))
+                .or_insert_with(|| (Instant::now(), stamp));
         }
         tokio::time::sleep(PAUSE).await;
     }

@@ -93,7 +93,7 @@ fn deposed(
         let (from, until) = span(trouble, log);
         let last = rebuilds.iter().filter(|(at, _)| *at <= until).map(|(_, epoch)| *epoch).max().unwrap_or(0);
         let there = faults.copies.iter().filter(|((epoch, port), _)| *port == new && *epoch >= last);
-        let known = there.map(|(_, seen)| log.at(*seen)).min().unwrap_or(i64::MAX);
+        let known = there.map(|(_, (seen, _))| log.at(*seen)).min().unwrap_or(i64::MAX);
         Some((from, until.max(known)))
     };
     nodes.iter().filter_map(deposed).collect()
@@ -133,7 +133,8 @@ fn question(asked: &Asked, faults: &Faults<'_>, nodes: &[Trouble], log: &BeliefL
     }
 }
 
-/// Rebuilds in order. One knew nothing where a copy may have been lost since the one before, or the one before never came to Redis.
+/// Rebuilds in order. One knew nothing where a copy may have been lost since the one before, the one before never came to Redis, or
+/// bore another stamp: a node that was started anew changes its id once more when the other first follows it.
 fn rebuilds(
     rows: impl Iterator<Item = (i64, i64)>,
     faults: &Faults<'_>,
@@ -144,13 +145,16 @@ fn rebuilds(
     let several = nodes.iter().filter(|trouble| matches!(trouble.kind, Kind::Deposed(_)));
     let several = several.map(|trouble| span(trouble, log));
     let lost: Vec<(i64, i64)> = spans(nodes, Kind::Lost, log).chain(several).collect();
-    let mut before: Option<(i64, bool)> = None;
+    let mut before: Option<(i64, Option<&str>)> = None;
     let rebuild = |(at, epoch): (i64, i64)| {
         let mut came = faults.copies.range((epoch, 0)..=(epoch, u16::MAX));
-        let seen = faults.copies.range((epoch, 0)..).map(|(_, seen)| log.at(*seen)).min().unwrap_or(i64::MAX);
-        let cold = before
-            .is_none_or(|(earlier, came)| !came || lost.iter().any(|(from, until)| *from <= seen && *until >= earlier));
-        before = Some((at, came.next().is_some()));
+        let seen = faults.copies.range((epoch, 0)..).map(|(_, (seen, _))| log.at(*seen)).min().unwrap_or(i64::MAX);
+        let stamp = came.next().map(|(_, (_, stamp))| stamp.as_str());
+        let cold = before.is_none_or(|(earlier, of)| {
+            let another = of.is_none() || stamp.is_some_and(|stamp| of != Some(stamp));
+            another || lost.iter().any(|(from, until)| *from <= seen && *until >= earlier)
+        });
+        before = Some((at, stamp));
         Rebuild { at, seen, cold }
     };
     rows.map(rebuild).collect()
