@@ -9,7 +9,7 @@
 mod process;
 mod wire;
 
-use crate::{limits::Beat, operations::Deed, plan::Setting};
+use crate::{asked::Asked, limits::Beat, operations::Deed, plan::Setting};
 use license_core::domain::{id::Holder, key::LicenseKey, lease::Timing};
 use license_tests::{
     load::{Dice, log::BeliefLog},
@@ -19,7 +19,10 @@ use process::Client;
 pub use process::{UNEXPLAINED, cause};
 use std::{
     collections::{BTreeMap, HashSet},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -50,6 +53,9 @@ struct Shared {
     suspended: Mutex<Vec<i64>>,
     /// Every heartbeat that was answered.
     beats: Mutex<Vec<Beat>>,
+    /// Every question with its answer, and how many there were.
+    asked: Mutex<Vec<Asked>>,
+    numbers: AtomicU64,
 }
 
 impl Clients {
@@ -69,6 +75,8 @@ impl Clients {
             trace: Mutex::default(),
             suspended: Mutex::default(),
             beats: Mutex::default(),
+            asked: Mutex::default(),
+            numbers: AtomicU64::new(1),
         };
         let clients = (0..setting.clients).map(|n| Arc::new(Client::new(license, n, setting.machines, dice.split())));
         Self { clients: clients.collect(), shared: Arc::new(shared) }
@@ -110,6 +118,11 @@ impl Clients {
     /// When staff were told so, and every heartbeat that was answered.
     pub fn suspensions(&self) -> (Vec<i64>, Vec<Beat>) {
         (self.shared.suspended.lock().unwrap().clone(), self.shared.beats.lock().unwrap().clone())
+    }
+
+    /// Every question that was answered, or given up.
+    pub fn asked(&self) -> Vec<Asked> {
+        self.shared.asked.lock().unwrap().clone()
     }
 
     pub fn log(&self) -> &BeliefLog {
@@ -157,6 +170,11 @@ impl Shared {
     /// A heartbeat was answered.
     fn beat(&self, sent: Instant, lease: bool) {
         self.beats.lock().unwrap().push((self.log.at(sent), self.log.at(Instant::now()), lease));
+    }
+
+    /// A number for a question.
+    fn number(&self) -> u64 {
+        self.numbers.fetch_add(1, Ordering::Relaxed)
     }
 
     fn count(&self, what: &str) {

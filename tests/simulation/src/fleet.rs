@@ -5,6 +5,7 @@ use crate::{
     operations::{Function as Name, InstanceFault, Signal},
     plan::Setting,
     proxy::Upstream,
+    troubles::Kind,
 };
 use axum::{
     Router,
@@ -54,6 +55,9 @@ use uuid::Uuid;
 
 const NAMES: [(Name, &str); 3] =
     [(Name::Acquire, "acquire"), (Name::Heartbeat, "heartbeat"), (Name::Release, "release")];
+
+/// How long after it goes on a process that was stopped may find that it was not answered.
+const GOES_ON: Duration = Duration::from_secs(2);
 
 /// One root key file for all processes that this one starts: making one takes seconds.
 static ROOT: OnceCell<TempDir> = OnceCell::const_new();
@@ -207,6 +211,8 @@ impl Fleet {
             }
             Signal::Pause(time) => {
                 kill_process(pid, Unix::STOP).expect("it is stopped");
+                // What it had asked Redis has been waited for too long when it goes on.
+                self.ways.redis[n].troubles().lasting(Kind::Away, time + GOES_ON);
                 tokio::spawn(async move {
                     tokio::time::sleep(time).await;
                     let _ = kill_process(pid, Unix::CONT);

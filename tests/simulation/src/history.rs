@@ -23,6 +23,9 @@ begin
   else
     if old.retired and not new.retired then insert into changes (kind, seat) values ('seat added', new.seat_no); end if;
     if new.retired and not old.retired then insert into changes (kind, seat) values ('seat retired', new.seat_no); end if;
+    if old.hold_until is distinct from new.hold_until and (old.hold_until is null or new.hold_until is null) then
+      insert into changes (kind, seat) values (case when new.hold_until is null then 'lifted' else 'held back' end, new.seat_no);
+    end if;
     if old.holder is distinct from new.holder then
       insert into changes (kind, seat, before, after, ticket) values ('holder', new.seat_no, old.holder, new.holder, array[
         old.fence_epoch, old.fence_seq, new.fence_epoch, new.fence_seq,
@@ -53,6 +56,9 @@ end $$;
 create function audit.pool() returns trigger language plpgsql security definer set search_path = audit as $$
 begin
   if old.epoch <> new.epoch then insert into changes (kind, after) values ('epoch', new.epoch::text); end if;
+  if old.rebuilt_epoch < new.rebuilt_epoch then
+    insert into changes (kind, after) values ('rebuilt', new.rebuilt_epoch::text);
+  end if;
   if (old.seats_total, old.status) is distinct from (new.seats_total, new.status) then
     insert into changes (kind, before, after) values ('pool', new.status, new.seats_total::text);
   end if;
@@ -111,6 +117,16 @@ impl History {
             tx: row.get("tx"),
         };
         Self(rows.iter().map(row).collect())
+    }
+
+    /// All of it.
+    pub fn rows(&self) -> &[Row] {
+        &self.0
+    }
+
+    /// Whether a change was made in the transaction of a new epoch that is no rebuild's: by people.
+    pub fn is_peoples(&self, row: &Row) -> bool {
+        self.0.iter().any(|other| other.tx == row.tx && other.kind == "epoch")
     }
 
     /// All of it, a line each, on the log's clock.

@@ -4,7 +4,8 @@
 //! * `fleet.rs`: the functions, in this process or as their own · `client.rs`: who asks, and what it believes
 //! * `staff.rs`: who changes licenses and ends sessions
 //! * `operations.rs`: everything that happens, one readable line each · `plan.rs`: a run as text · `mix.rs`: a seed → a run
-//! * `limits.rs`: what is held against a clock
+//! * `asked.rs`, `troubles.rs`, `watch.rs`: what was asked, what was wrong, which copies Redis had, each with its time
+//! * `limits.rs`: L4, and `promises/`: L1 to L3, held against a clock
 //! * `run.rs`: carries a run out · `history.rs`: what the records went through · `verdict.rs`: the checkers and the figures
 
 #![allow(
@@ -14,6 +15,7 @@
     reason = "test support: a failure is a panic with its place"
 )]
 
+pub mod asked;
 pub mod client;
 pub mod fleet;
 pub mod history;
@@ -21,8 +23,12 @@ pub mod limits;
 pub mod mix;
 pub mod nodes;
 pub mod operations;
+pub mod pauses;
 pub mod plan;
+pub mod promises;
 pub mod proxy;
 pub mod run;
 pub mod staff;
+pub mod troubles;
 pub mod verdict;
+pub mod watch;

@@ -3,6 +3,7 @@
 use crate::{
     operations::{RecordsFault, RedisFault},
     proxy::{Fault, Proxy, Upstream},
+    troubles::{Kind, Troubles},
 };
 use license_local::stores::{Postgres, Redis};
 use license_tests::World;
@@ -59,6 +60,10 @@ pub struct Pair {
     /// Nodes that stand still: they would not hear what they are told, or hear it much later.
     paused: HashSet<u16>,
     later: Vec<(Instant, Later)>,
+    /// What was wrong with the nodes.
+    pub troubles: Troubles,
+    /// Troubles of nodes that are not over, by port.
+    away: Vec<(u16, usize)>,
 }
 
 /// What is still to be done, and with which node.
@@ -74,7 +79,9 @@ impl Pair {
         let second = Redis::temporary(redis_settings()).await.expect("Redis starts");
         let link = Proxy::stream(address(&world.redis)).await;
         follow(&second, &link).await;
-        Self { world, second, link, ways, dead: HashSet::new(), paused: HashSet::new(), later: Vec::new() }
+        let (troubles, away) = (Troubles::default(), Vec::new());
+        let (dead, paused, later) = (HashSet::new(), HashSet::new(), Vec::new());
+        Self { world, second, link, ways, dead, paused, later, troubles, away }
     }
 
     /// When something is due by itself.
@@ -114,6 +121,25 @@ impl Pair {
     fn resume(&mut self, port: u16) {
         self.paused.remove(&port);
         self.node(port).resume();
+        self.back(port);
+    }
+
+    /// A node is away from now on.
+    fn gone(&mut self, port: u16) {
+        self.away.push((port, self.troubles.begin(Kind::Away)));
+    }
+
+    /// It is there again.
+    fn back(&mut self, port: u16) {
+        let (back, away) = std::mem::take(&mut self.away).into_iter().partition(|(gone, _)| *gone == port);
+        self.away = away;
+        let back: Vec<(u16, usize)> = back;
+        back.into_iter().for_each(|(_, place)| self.troubles.over(place));
+    }
+
+    /// The port of both nodes.
+    pub fn ports(&self) -> [u16; 2] {
+        [&self.world.redis, &self.second].map(|node| node.port().unwrap_or(0))
     }
 
     /// Tells a node something, unless it would not hear it.
@@ -131,16 +157,20 @@ impl Pair {
     pub async fn fault(&mut self, fault: &RedisFault) {
         let port = self.world.redis.port().unwrap_or(0);
         let after = |time: &Duration| Instant::now() + *time;
+        let loses = !matches!(fault, RedisFault::Pause(_) | RedisFault::Lag(_) | RedisFault::Full(_));
+        let lost = loses.then(|| self.troubles.begin(Kind::Lost));
         match fault {
             RedisFault::Flush => self.tell(port, &["FLUSHALL"]).await,
             RedisFault::Forget(key) => self.tell(port, &["DEL", &self.world.key(key)]).await,
             RedisFault::Kill => {
+                self.gone(port);
                 self.world.redis.kill().await;
                 self.paused.remove(&port);
                 self.dead.insert(port);
             }
             RedisFault::Start => self.start().await,
             RedisFault::Pause(time) => {
+                self.gone(port);
                 self.world.redis.pause();
                 self.paused.insert(port);
                 self.later.push((after(time), Later::Resume(port)));
@@ -153,11 +183,13 @@ impl Pair {
                 self.tell(port, &["CONFIG", "SET", "maxmemory", "1"]).await;
             }
         }
+        lost.into_iter().for_each(|lost| self.troubles.over(lost));
     }
 
     async fn start(&mut self) {
         for port in std::mem::take(&mut self.dead) {
             self.node(port).restart().await.expect("Redis starts again");
+            self.back(port);
             if self.second.port() == Some(port) {
                 follow(&self.second, &self.link).await;
             }
@@ -177,7 +209,12 @@ impl Pair {
         command::<()>(&self.second, &["REPLICAOF", "NO", "ONE"]).await;
         assert!(is_primary(&self.second).await, "a node that was promoted is the primary");
         std::mem::swap(&mut self.world.redis, &mut self.second);
-        let margin = drained.then_some(self.world.timing.drain * 3 / 4);
+        // The old one may answer for so long, and what is sent to it after that fails.
+        let drain = self.world.timing.drain;
+        let deposed = if drained { drain } else { Duration::MAX };
+        self.troubles.lasting(Kind::Deposed(port), deposed);
+        self.troubles.lasting(Kind::Away, deposed);
+        let margin = drained.then_some(drain * 3 / 4);
         for way in &self.ways.redis {
             way.repoint(address(&self.world.redis), margin);
         }

@@ -6,10 +6,14 @@ use crate::{
     history,
     nodes::{Database, Pair, Ways, address, redis_settings},
     operations::{Deed, Operation, RecordsFault, RedisFault},
+    pauses::Pauses,
     plan::{Plan, Setting},
+    promises::Faults,
     proxy::{Proxy, Upstream},
     staff::Staff,
+    troubles::Troubles,
     verdict::{self, Figures, Verdict},
+    watch::Watch,
 };
 use license_core::{
     Clock,
@@ -23,10 +27,7 @@ use license_tests::{
     world::Shape,
 };
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 use tokio::{
@@ -46,6 +47,11 @@ pub struct Run {
     aside: JoinSet<()>,
     figures: Figures,
     staff: Staff,
+    /// What was wrong with the nodes, and which copies they had.
+    nodes: Troubles,
+    watch: Watch,
+    /// The records were put back to an earlier point.
+    restored: bool,
 }
 
 /// Somebody who takes one fault after the other, and comes back at the end.
@@ -113,9 +119,10 @@ impl Run {
         let (license, peppers) = (pair.world.license.clone(), pair.world.moves.settings().peppers.clone());
         let staff = Staff::new(fleet.manage.clone(), license, peppers);
         let records = Tasked::records(Database::new(server, ways.clone(), timing.ttl + timing.drain));
+        let (nodes, watch) = (pair.troubles.clone(), Watch::begin(&pair.ports(), &pair.world.key("h")));
         let redis = Tasked::redis(pair);
-        let (aside, figures) = (JoinSet::new(), Figures::default());
-        Self { setting, clients, fleet, ways, redis, records, aside, figures, staff }
+        let (aside, figures, restored) = (JoinSet::new(), Figures::default(), false);
+        Self { setting, clients, fleet, ways, redis, records, aside, figures, staff, nodes, watch, restored }
     }
 
     /// Everything in the plan, each at its time.
@@ -148,7 +155,10 @@ impl Run {
                 meant.for_each(|(_, way)| way.fault(*fault));
             }
             Operation::Redis(fault) => self.redis.faults.send(fault.clone()).expect("the nodes are there"),
-            Operation::Records(fault) => self.records.faults.send(*fault).expect("PostgreSQL is there"),
+            Operation::Records(fault) => {
+                self.restored |= matches!(fault, RecordsFault::Restore | RecordsFault::RestoreUnsafely);
+                self.records.faults.send(*fault).expect("PostgreSQL is there");
+            }
             Operation::Instance(n, fault) => self.fleet.instance_fault(*n, *fault),
             Operation::Function(function, n, signal) => self.fleet.signal(*function, *n, *signal),
             Operation::Reap(times, over) => self.reap(*times, *over),
@@ -217,6 +227,7 @@ impl Run {
         database.start().await;
         let mut pair = self.redis.task_ended().await;
         pair.calm().await;
+        let fresh = Instant::now();
         self.fleet.calm(&pair.world).await;
         self.resumed().await;
         while self.aside.join_next().await.is_some() {}
@@ -232,7 +243,15 @@ impl Run {
         }
         self.figures.met = self.ways.met();
         let published = self.fleet.published.lock().unwrap().clone();
-        let mut verdict = verdict::reach(&pair.world, &self.clients, &published, self.figures).await;
+        let faults = (!self.restored).then(|| Faults {
+            setting: &self.setting,
+            http: &self.ways.http,
+            redis: &self.ways.redis,
+            nodes: self.nodes.clone(),
+            copies: self.watch.seen(),
+            fresh,
+        });
+        let mut verdict = verdict::reach(&pair.world, &self.clients, &published, faults, self.figures).await;
         verdict.broken.extend(broken);
         verdict.figures.violations = verdict.broken.len();
         self.fleet.stop().await;
@@ -359,38 +378,4 @@ async fn lay(world: &World, server: &Postgres, instances: usize) -> Ways {
         }
     }
     ways
-}
-
-/// Measures how long this process was not run, so that a busy machine is not taken for a slow server.
-struct Pauses {
-    total_ms: Arc<std::sync::atomic::AtomicU64>,
-    stop: Arc<AtomicBool>,
-}
-
-impl Pauses {
-    const TICK: Duration = Duration::from_millis(10);
-
-    fn watch() -> Self {
-        let (total_ms, stop) = (Arc::default(), Arc::<AtomicBool>::default());
-        let (counted, stopped): (Arc<std::sync::atomic::AtomicU64>, _) = (Arc::clone(&total_ms), stop.clone());
-        std::thread::spawn(move || {
-            while !stopped.load(Ordering::Relaxed) {
-                let began = Instant::now();
-                std::thread::sleep(Self::TICK);
-                let over = began.elapsed().saturating_sub(2 * Self::TICK).as_millis() as u64;
-                counted.fetch_add(over, Ordering::Relaxed);
-            }
-        });
-        Self { total_ms, stop }
-    }
-
-    fn total(&self) -> Duration {
-        Duration::from_millis(self.total_ms.load(Ordering::Relaxed))
-    }
-}
-
-impl Drop for Pauses {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-    }
 }

@@ -1,6 +1,12 @@
 //! What a run came to: the interval checker, the history checker, the drift between the stores, and the figures.
 
-use crate::{client::Clients, history::History, limits, plan::Plan};
+use crate::{
+    client::Clients,
+    history::History,
+    limits,
+    plan::Plan,
+    promises::{self, Faults, Kept},
+};
 use license_tests::{World, load::check};
 use std::{
     collections::{BTreeMap, HashSet},
@@ -35,6 +41,8 @@ pub struct Figures {
     pub clocks: Duration,
     /// Suspensions that staff were told of, and heartbeats refused after that.
     pub suspensions: (usize, usize),
+    /// L1 to L3: how they were kept. What broke them is among the violations.
+    pub kept: Kept,
     /// The longest after it that a heartbeat was sent and given a lease all the same.
     pub l4: Duration,
     /// The longest that a seat had a holder and no open session.
@@ -80,7 +88,13 @@ impl Verdict {
 }
 
 /// Both checkers and the drift, over stores that have settled.
-pub async fn reach(world: &World, clients: &Clients, published: &HashSet<Uuid>, figures: Figures) -> Verdict {
+pub async fn reach(
+    world: &World,
+    clients: &Clients,
+    published: &HashSet<Uuid>,
+    faults: Option<Faults<'_>>,
+    figures: Figures,
+) -> Verdict {
     let history = History::read(world).await;
     let resized = history.resized(clients.log());
     let found = check::look_settled(world, clients.log(), Some(&resized)).await;
@@ -93,6 +107,10 @@ pub async fn reach(world: &World, clients: &Clients, published: &HashSet<Uuid>, 
     let clocks = 5_000 + clients.log().clocks_apart();
     let reached = limits::reached(&history.suspended(clients.log()), &suspended, &beats, heartbeat, clocks);
     broken.extend(reached.broken);
+    let gathered =
+        |faults: &Faults<'_>| promises::gather(&history, &clients.asked(), faults, clients.log(), &world.timing);
+    let mut kept = faults.as_ref().map(gathered).map_or_else(Kept::default, |seen| promises::judge(&seen));
+    broken.append(&mut kept.broken);
     let beliefs = clients.log().read().0.iter().map(|belief| belief.spans.len()).sum();
     let figures = Figures {
         runs: 1,
@@ -104,6 +122,7 @@ pub async fn reach(world: &World, clients: &Clients, published: &HashSet<Uuid>, 
         epochs: world.epoch().await,
         clocks: Duration::from_micros(clients.log().clocks_apart().unsigned_abs()),
         violations: broken.len(),
+        kept,
         suspensions: (reached.suspensions, reached.refused),
         l4: Duration::from_micros(reached.worst.unsigned_abs()),
         abandoned: Duration::from_micros(history.abandoned().unsigned_abs()),
@@ -132,6 +151,7 @@ impl Figures {
         self.served = self.served.max(other.served);
         self.late = self.late.max(other.late);
         self.clocks = self.clocks.max(other.clocks);
+        self.kept.add(&other.kept);
         self.suspensions.0 += other.suspensions.0;
         self.suspensions.1 += other.suspensions.1;
         self.l4 = self.l4.max(other.l4);
@@ -166,6 +186,7 @@ impl fmt::Display for Figures {
             "served after the faults within {:?}; operations at most {:?} late; clocks apart {:?}",
             self.served, self.late, self.clocks
         )?;
+        writeln!(f, "{}", self.kept)?;
         let (suspensions, refused) = self.suspensions;
         writeln!(f, "L4 worst {:?}; {suspensions} suspensions, {refused} heartbeats refused after them", self.l4)?;
         writeln!(f, "a seat was held without an open session for {:?} at the longest", self.abandoned)?;

@@ -37,6 +37,9 @@ fn ten_thousand_operations_with_faults_oversell_nothing_and_lose_nothing() {
     }
     println!("together:\n{all}");
     assert!(broken.is_empty(), "{}", broken.join("\n"));
+    let kept = &all.kept;
+    let judged = [kept.l1.judged, kept.l2.judged + kept.again, kept.l3.judged, all.suspensions.0];
+    assert!(judged.iter().all(|judged| *judged > 0), "a promise was held against nothing: {judged:?}\n{all}");
     assert!(all.operations >= 10_000, "{} operations", all.operations);
 }
 

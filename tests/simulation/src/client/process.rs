@@ -1,7 +1,7 @@
 //! One client: its present process, what it does, and how it takes what it is told.
 
 use super::{Shared, wire::Answer};
-use crate::operations::Deed;
+use crate::{asked::Verb, operations::Deed};
 use license_core::domain::id::{Attempt, ClientPart, Holder, SessionId};
 use license_tests::{
     claims,
@@ -200,7 +200,7 @@ impl Client {
             "nonce": nonce, "client": { "hostname": self.label },
         });
         let sent = Instant::now();
-        let answer = self.send(shared, "acquire", None, &body, &nonce).await;
+        let answer = self.send(shared, Verb::Acquire, None, &body, &nonce).await;
         shared.count("acquire: asked");
         let note = |what: &str| self.note(shared, sent, attempt.0, what);
         match answer {
@@ -253,7 +253,7 @@ impl Client {
         let nonce = Uuid::new_v4().simple().to_string();
         let body = json!({ "nonce": nonce });
         let sent = Instant::now();
-        let answer = self.send(shared, "heartbeat", Some(&session.handle), &body, &nonce).await;
+        let answer = self.send(shared, Verb::Heartbeat, Some(&session.handle), &body, &nonce).await;
         shared.count("heartbeat: asked");
         let note = |what: &str| self.note(shared, sent, session.id.0, what);
         let mut process = self.process();
@@ -328,7 +328,7 @@ impl Client {
             shared.count("release: asked");
             let sent = Instant::now();
             let note = |what: &str| self.note(shared, sent, session.id.0, what);
-            match self.send(shared, "release", Some(&session.handle), &json!({}), "").await {
+            match self.send(shared, Verb::Release, Some(&session.handle), &json!({}), "").await {
                 Answer::Json(200, _) => return note("release: done"),
                 Answer::Json(status, body) => {
                     return shared.log.broke(format!("a release was answered {status} {body}"));

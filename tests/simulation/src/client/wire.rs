@@ -1,9 +1,13 @@
 //! One request and what came back.
 
 use super::{Shared, process::Client};
-use crate::fleet::DEAD;
+use crate::{
+    asked::{Asked, NUMBER, Told, Verb},
+    fleet::DEAD,
+};
 use license_tests::claims;
 use serde_json::Value;
+use std::time::Instant;
 
 /// What came back.
 pub(super) enum Answer {
@@ -13,19 +17,40 @@ pub(super) enum Answer {
 }
 
 impl Client {
-    /// Sends a request to one of the instances.
+    /// Sends a request to one of the instances, and writes down what came of it.
     pub(super) async fn send(
         &self,
         shared: &Shared,
-        verb: &str,
+        verb: Verb,
         bearer: Option<&str>,
         body: &Value,
         nonce: &str,
     ) -> Answer {
         let drawn = self.dice.lock().unwrap().below(shared.ports.len());
-        let port = shared.ports[if shared.sticky { self.number % shared.ports.len() } else { drawn }];
-        let url = format!("http://127.0.0.1:{port}/api/v1/licenses/{verb}");
-        let mut request = shared.http.post(url).json(body).header("connection", "close");
+        let instance = if shared.sticky { self.number % shared.ports.len() } else { drawn };
+        let (number, sent) = (shared.number(), Instant::now());
+        let answer = self.exchange(shared, (verb, instance, number), bearer, body, nonce).await;
+        let (holder, answered, told) = (self.holder().to_string(), Instant::now(), told(verb, &answer));
+        shared.asked.lock().unwrap().push(Asked { number, holder, instance, verb, sent, answered, told });
+        answer
+    }
+
+    async fn exchange(
+        &self,
+        shared: &Shared,
+        (verb, instance, number): (Verb, usize, u64),
+        bearer: Option<&str>,
+        body: &Value,
+        nonce: &str,
+    ) -> Answer {
+        let word = match verb {
+            Verb::Acquire => "acquire",
+            Verb::Heartbeat => "heartbeat",
+            Verb::Release => "release",
+        };
+        let url = format!("http://127.0.0.1:{}/api/v1/licenses/{word}", shared.ports[instance]);
+        let request = shared.http.post(url).json(body).header("connection", "close");
+        let mut request = request.header(NUMBER, number.to_string());
         if let Some(bearer) = bearer {
             request = request.bearer_auth(bearer);
         }
@@ -52,5 +77,19 @@ impl Client {
             _ => {}
         }
         Answer::Json(status, body)
+    }
+}
+
+fn told(verb: Verb, answer: &Answer) -> Told {
+    match (verb, answer) {
+        (Verb::Acquire, Answer::Json(200 | 201, _)) => Told::Seat,
+        (Verb::Heartbeat, Answer::Json(200, _)) => Told::Alive,
+        (_, Answer::Json(_, body)) => match body["code"].as_str() {
+            Some("no_seats_available") => Told::Full,
+            Some("too_many_processes" | "license_suspended") => Told::Refused,
+            _ => Told::Other,
+        },
+        (_, Answer::Nothing("503")) => Told::Away,
+        (_, Answer::Nothing(_)) => Told::Nothing,
     }
 }

@@ -1,6 +1,7 @@
 //! Whole requests between a client and a function, one to a connection (the client says `connection: close`).
 
 use super::{Fault, Server, Shared, Upstream};
+use crate::asked::{NUMBER, UnderWay};
 use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -40,7 +41,8 @@ pub(super) async fn carry(shared: Arc<Shared>, mut client: TcpStream, held: Held
 /// The answer to a request; `None` where the client hears nothing.
 async fn passed(shared: &Shared, upstream: &Upstream, path: &str, request: Vec<u8>, held: &Held) -> Option<Vec<u8>> {
     let (fault, silence) = (shared.faults.meet(|_| true), shared.faults.silence());
-    let ask = || answer(upstream.clone(), path.to_owned(), request.clone());
+    let number = number_of(&request);
+    let ask = || answer(upstream.clone(), path.to_owned(), request.clone(), shared.passages.begin(number));
     match fault {
         Some(Fault::DropRequest { .. }) => None,
         Some(Fault::DropAnswer { .. }) => {
@@ -103,7 +105,13 @@ async fn changed_places(held: &Held) {
 }
 
 /// Asks the function; `None` where it does not answer.
-async fn answer(upstream: Upstream, path: String, request: Vec<u8>) -> Option<Vec<u8>> {
+async fn answer(upstream: Upstream, path: String, request: Vec<u8>, under_way: UnderWay) -> Option<Vec<u8>> {
+    let answer = ask(upstream, path, request).await;
+    under_way.done();
+    answer
+}
+
+async fn ask(upstream: Upstream, path: String, request: Vec<u8>) -> Option<Vec<u8>> {
     let (mut read, mut write) = Server::connect(&upstream, &path).await.ok()?.split();
     write.write_all(&request).await.ok()?;
     let mut answer = Vec::new();
@@ -123,6 +131,13 @@ async fn read_request(client: &mut TcpStream) -> Option<(String, Vec<u8>)> {
             return None;
         }
     }
+}
+
+/// Which question a request is, if it says so.
+fn number_of(request: &[u8]) -> u64 {
+    let head = String::from_utf8_lossy(request);
+    let line = head.lines().take_while(|line| !line.is_empty()).find_map(|line| line.strip_prefix(NUMBER));
+    line.and_then(|rest| rest.trim_start_matches(':').trim().parse().ok()).unwrap_or(0)
 }
 
 /// How long the request is that begins so; `None` while its head is not complete.

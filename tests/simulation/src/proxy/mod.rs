@@ -13,6 +13,10 @@ mod stream;
 
 pub use fault::Fault;
 
+use crate::{
+    asked::Passages,
+    troubles::{Kind, Troubles},
+};
 use fault::Faults;
 use std::{
     collections::BTreeMap,
@@ -46,6 +50,10 @@ pub struct Proxy {
 struct Shared {
     place: Mutex<Place>,
     faults: Faults,
+    /// What was wrong on this way.
+    troubles: Troubles,
+    /// Questions that were sent on.
+    passages: Passages,
     /// Connections that led to an earlier place than this one end.
     oldest: watch::Sender<Oldest>,
 }
@@ -86,7 +94,13 @@ impl Proxy {
         let port = listener.local_addr().unwrap().port();
         let oldest = watch::channel(Oldest::default()).0;
         let place = Mutex::new(Place { upstream, number: 0, drained: None });
-        let shared = Arc::new(Shared { place, faults: Faults::default(), oldest });
+        let shared = Arc::new(Shared {
+            place,
+            faults: Faults::default(),
+            troubles: Troubles::default(),
+            passages: Passages::default(),
+            oldest,
+        });
         (Self { port, shared, accepting: tokio::spawn(async {}).abort_handle() }, listener)
     }
 
@@ -115,6 +129,13 @@ impl Proxy {
     /// From now on this happens to what is carried; [`Fault::Cut`] happens at once.
     pub fn fault(&self, fault: Fault) {
         match fault {
+            // Until then something may fail, or be answered late; what happens only to what is sent next is written down there.
+            Fault::HalfOpen { lasting } => self.shared.troubles.lasting(Kind::Away, lasting),
+            Fault::Delay { by, lasting } => self.shared.troubles.lasting(Kind::Away, lasting + 2 * by),
+            Fault::Cut => self.shared.troubles.lasting(Kind::Away, Duration::ZERO),
+            _ => {}
+        }
+        match fault {
             Fault::Cut => self.shared.oldest.send_modify(|oldest| oldest.cuts += 1),
             other => self.shared.faults.set(other),
         }
@@ -128,6 +149,16 @@ impl Proxy {
     /// Faults that met something so far.
     pub fn met(&self) -> usize {
         self.shared.faults.met()
+    }
+
+    /// What was wrong on this way so far.
+    pub fn troubles(&self) -> &Troubles {
+        &self.shared.troubles
+    }
+
+    /// The questions that were sent on.
+    pub fn passages(&self) -> &Passages {
+        &self.shared.passages
     }
 
     /// New connections lead there; those there are stay where they are, and nothing more is taken there once `drain` is over.

@@ -1,6 +1,7 @@
 //! Bytes between a function and a store.
 
 use super::{Fault, Server, Shared};
+use crate::troubles::Kind;
 use std::{sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
@@ -9,8 +10,11 @@ use tokio::{
     time::Instant,
 };
 
-/// What was read, and when it is to be passed on.
-type Parcel = (Instant, Vec<u8>);
+/// When it was read, when it is to be passed on, and what it is.
+type Parcel = (Instant, Instant, Vec<u8>);
+
+/// What is passed on later than this after it was read is late.
+const AT_ONCE: Duration = Duration::from_millis(5);
 
 /// How long bytes that were delivered late, or twice, are listened to.
 const LISTEN: Duration = Duration::from_secs(5);
@@ -51,18 +55,21 @@ async fn up(
         let bytes = buffer[..count].to_vec();
         let fault = shared.faults.meet(|f| !matches!(f, Fault::DropAnswer { .. } | Fault::Reorder { .. }));
         let now = Instant::now();
+        if matches!(fault, Some(Fault::DropRequest { .. } | Fault::Late { .. })) {
+            shared.troubles.lasting(Kind::Away, Duration::ZERO);
+        }
         let sent = match fault {
             Some(Fault::DropRequest { .. }) => return,
             Some(Fault::Late { by, .. }) => {
-                let _ = requests.send((now + by, bytes));
+                let _ = requests.send((now, now + by, bytes));
                 return;
             }
-            Some(Fault::Delay { by, .. }) => requests.send((now + by, bytes)),
+            Some(Fault::Delay { by, .. }) => requests.send((now, now + by, bytes)),
             Some(Fault::Duplicate { copies: number, .. }) => {
                 copies.send(number, &bytes);
-                requests.send((now, bytes))
+                requests.send((now, now, bytes))
             }
-            _ => requests.send((now, bytes)),
+            _ => requests.send((now, now, bytes)),
         };
         if sent.is_err() {
             return;
@@ -76,11 +83,15 @@ async fn down(shared: &Shared, mut server: impl AsyncRead + Unpin, answers: mpsc
     while let Ok(count @ 1..) = server.read(&mut buffer).await {
         let fault = shared.faults.meet(|f| matches!(f, Fault::DropAnswer { .. } | Fault::Delay { .. }));
         let by = match fault {
-            Some(Fault::DropAnswer { .. }) => return,
+            Some(Fault::DropAnswer { .. }) => {
+                shared.troubles.lasting(Kind::Away, Duration::ZERO);
+                return;
+            }
             Some(Fault::Delay { by, .. }) => by,
             _ => Duration::ZERO,
         };
-        if answers.send((Instant::now() + by, buffer[..count].to_vec())).is_err() {
+        let now = Instant::now();
+        if answers.send((now, now + by, buffer[..count].to_vec())).is_err() {
             return;
         }
     }
@@ -88,12 +99,16 @@ async fn down(shared: &Shared, mut server: impl AsyncRead + Unpin, answers: mpsc
 
 /// Passes parcels on in order, each when it is due; not while nothing passes.
 async fn deliver(shared: Arc<Shared>, mut to: impl AsyncWrite + Unpin, mut parcels: mpsc::UnboundedReceiver<Parcel>) {
-    while let Some((due, bytes)) = parcels.recv().await {
+    while let Some((read, due, bytes)) = parcels.recv().await {
+        let now = Instant::now();
+        let is_late = due > now || now - read > AT_ONCE || shared.faults.silence().is_some();
+        let late = is_late.then(|| shared.troubles.since(Kind::Late, read.into_std()));
         tokio::time::sleep_until(due).await;
         silence(&shared).await;
         if to.write_all(&bytes).await.is_err() {
             return;
         }
+        drop(late);
     }
     // Closing at once would end a command that has just been delivered before it ran.
     tokio::time::sleep(Duration::from_millis(20)).await;
@@ -115,11 +130,14 @@ impl Copies {
     fn send(&self, number: u32, bytes: &[u8]) {
         for _ in 1..number {
             let (shared, upstream, bytes) = (self.shared.clone(), self.upstream.clone(), bytes.to_vec());
+            let again = shared.troubles.until_dropped(Kind::Late);
             tokio::spawn(async move {
                 let Ok(server) = Server::connect(&upstream, "").await else { return };
                 let (mut read, mut write) = server.split();
                 silence(&shared).await;
-                if write.write_all(&bytes).await.is_ok() {
+                let written = write.write_all(&bytes).await.is_ok();
+                drop(again);
+                if written {
                     // Nobody hears the answer; reading it keeps the other side from waiting.
                     let _ = tokio::time::timeout(LISTEN, read.read(&mut [0; 1024])).await;
                 }
