@@ -18,8 +18,10 @@ end
 -- A seat held without a session is nobody's: no process can believe in it. A kicked one stays free until its quarantine is over.
 local function load_seats(z, s, m, n, at, lease, kept)
   local full = math.min(math.max(time, SERVICE), time + AHEAD) + longest(lease, kept)
-  -- While the copy was frozen nobody could renew.
-  local frozen_for = math.max(0, time - tonumber(h.frozen_at or time))
+  -- While the copy was frozen nobody could renew. A request waits 5 s for a rebuild: who asked in a shorter one is answered by it, and
+  -- gives the dead nothing.
+  local frozen_for = time - tonumber(h.frozen_at or time)
+  if frozen_for < 5000 then frozen_for = 0 end
 
   -- The lease end of a session that Postgres knows as open on a seat.
   local function goes_on(k, old, holder, id)
