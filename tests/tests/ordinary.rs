@@ -301,3 +301,26 @@ async fn a_pool_that_waits_for_its_rebuild_although_nobody_asks_gives_the_dead_n
     world.pass(Duration::from_millis(6));
     world.machine("waits").seated(&world.moves).await;
 }
+
+/// A request waits longer than that for a rebuild, so nobody who asked has missed a renewal.
+#[tokio::test]
+async fn rebuilds_that_take_seconds_give_the_dead_no_longer_lease() {
+    let world = World::with_seats(2).await;
+    world.machine("dead").seated(&world.moves).await;
+    let living = world.machine("living").seated(&world.moves).await;
+    let nowhere = PgConnectOptions::new().host("127.0.0.1").port(1);
+    let cut_off = world.instance_over(&world.redis.url(), nowhere, world.clock.clone()).await;
+    let slow = Duration::from_secs(4);
+    for _ in 0..2 {
+        assert!(world.resize(3).await && world.resize(2).await);
+        cut_off.heartbeat(&open(&living), None).await.unwrap_err();
+        world.pass(slow);
+        alive(&world.moves, &living).await;
+    }
+    world.pass(world.timing.ttl - 2 * slow - Duration::from_secs(1));
+    let waits = world.machine("waits");
+    waits.turned_away(&world.moves).await;
+    world.pass(Duration::from_secs(1));
+    waits.seated(&world.moves).await;
+    alive(&world.moves, &living).await;
+}

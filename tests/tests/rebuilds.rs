@@ -39,7 +39,7 @@ async fn large(held: u32) -> (World, [Moves; 3]) {
              insert into sessions (tenant_id, session_id, license_id, pool_id, seat_no, holder, attempt, hw)
              select s.tenant_id, gen_random_uuid(), p.license_id, s.pool_id, s.seat_no, s.holder, gen_random_uuid(), 'x'
              from seats s join pools p using (tenant_id, pool_id) where s.holder is not null;
-             -- Nobody fills a pool in one statement. What a database reads that has no statistics yet is not what is asked here.
+             -- Without statistics a release reads the whole pool, which is slow, and not what is asked here.
              analyze seats, sessions"
         )))
         .await

@@ -13,7 +13,7 @@ if r and r.till > time and r.till <= time + TURN then return {'WAIT'} end
 local nonce = ARGV[6] .. '.' .. clock[1] .. '.' .. clock[2]
 go_on({nonce = nonce, seen = 0})
 -- What the rebuild keeps of the copy must not change while chunks are loaded, and it may have been warm for who gives shorter leases.
--- From here on nobody's lease is raised: the rebuild gives back what passes until then (loader.lua), to whose lease still went on.
+-- From here on nobody's lease is raised: a rebuild that takes long gives that time back (loader.lua), to whose lease still went on.
 if h.epoch then
   redis.call('HSET', H, 'stale', '1')
   if not h.frozen_at then redis.call('HSET', H, 'frozen_at', int(time), 'frozen_over', int(reap_now)) end
