@@ -1,7 +1,9 @@
--- Three rooms: `directory` (routing before the tenant is known), `catalog` (the vendor's plans, no tenant's data),
--- `public` (tenant tables, each with row-level security).
+-- Four rooms: `directory` (routing before the tenant is known), `catalog` (the vendor's plans, no tenant's data),
+-- `public` (tenant tables, each with row-level security), `history` (the months of what is over: partitions of tables in `public`, which
+-- nobody who serves can name; they are reached through those tables and their row-level security).
 create schema directory;
 create schema catalog;
+create schema history;
 revoke all on schema public from public;
 grant usage, create on schema public to owner; -- also where another role owns the database, after a restore say
 grant usage on schema public, directory, catalog to service, reaper, admin;

@@ -14,6 +14,7 @@ create table pools (
   longer_ms   bigint not null default 0,                   -- the longest that copies before it gave …
   longer_until timestamptz,                                -- … which may be out until then
   changed_at  timestamptz,                                 -- when a change was made without a ticket: Redis may not have heard of it
+  counted_minute bigint not null default 0,                -- the Unix minute its use was last told in (0012 …, usage)
   opens_at    timestamptz,                                 -- no seat is given before: the records were restored (0017_restore.sql)
   -- The reaper's share. hashtextextended is stable within a major version; a changed share only changes who looks.
   bucket      int not null generated always as (mod(abs(hashtextextended(tenant_id::text || pool_id::text, 0)), 64)::int) stored,
@@ -42,9 +43,14 @@ create table seats (
   foreign key (tenant_id, pool_id) references pools,
   check (not (retired and holder is not null))
 ) with (fillfactor = 70);                        -- room for updates in place
-create unique index seats_by_holder on seats (tenant_id, pool_id, holder) where holder is not null;
+-- What a statement on the way of a request looks for is a whole key of one index, and the other indexes it could be looked for in begin alike
+-- in tenant_id only: that index is the cheapest by far whatever statistics say, lack or remember of yesterday
+-- (docs/decisions/2026-11-28-plans-without-statistics.md). So the pool comes last here.
+create unique index seats_by_holder on seats (tenant_id, holder, pool_id) where holder is not null;
 create index seats_in_quarantine on seats (tenant_id, pool_id) where hold_until is not null;
 
+-- Open sessions are few and change all the time; ended ones are many and never change. Each has a table of its own. A session that ends
+-- moves over in the statement that ends it: whoever may update one needs no right to delete it.
 create table sessions (
   tenant_id    uuid not null,
   session_id   uuid not null,                    -- written once: an ended session never opens again
@@ -66,29 +72,48 @@ create table sessions (
   last_seen_at timestamptz not null default now(),
   ended_at     timestamptz,
   end_reason   text check (end_reason in ('released', 'expired', 'kicked')),
-  primary key (tenant_id, session_id),
-  foreign key (tenant_id, pool_id, seat_no) references seats,
   check ((ended_at is null) = (end_reason is null))
-);
--- Also the guard that one process start has one open session.
-create unique index sessions_by_attempt on sessions (tenant_id, pool_id, holder, attempt) where ended_at is null;
-create index sessions_open on sessions (tenant_id, pool_id, seat_no) where ended_at is null;
--- Whether a pool was used lately, for the reaper: without it the answer is in all that its organization ever had.
-create index sessions_ended on sessions (tenant_id, pool_id, ended_at) where ended_at is not null;
--- As before the first ANALYZE: an organization may have a two-hundredth of all sessions. Where most had one when it was last looked at, reading
--- all that one ever had would look as cheap as one look by key.
-alter table sessions alter column tenant_id set (n_distinct = 200);
+) partition by list (ended_at);
 
--- Every change of a seat's holder is one row here, written in the same transaction; published once or more.
+create table sessions_open partition of sessions (
+  primary key (tenant_id, session_id),
+  foreign key (tenant_id, pool_id, seat_no) references seats
+) for values in (null) with (fillfactor = 90, autovacuum_vacuum_scale_factor = 0.05);
+-- The guard that one process start has one open session.
+create unique index sessions_by_attempt on sessions_open (tenant_id, attempt, holder, pool_id);
+create index sessions_by_seat on sessions_open (tenant_id, pool_id, seat_no);
+
+create table history.sessions partition of sessions (primary key (tenant_id, session_id, ended_at)) default partition by range (ended_at);
+
+-- From when on a session of this id can have ended: not before it began, which its id says (RFC 9562, version 7), with a month for clocks that
+-- differ. So one look at what is over reads the months since then and not all there are.
+create function could_have_ended(p_session uuid) returns timestamptz language sql stable parallel safe as $$
+  select least(to_timestamp(('x' || translate(left(p_session::text, 13), '-', ''))::bit(48)::bigint / 1000.0), now()) - interval '31 days'
+$$;
+
+-- Every change of a seat's holder is one row here, written in the same transaction; published once or more, and then moved to its month.
 create table outbox (
   tenant_id    uuid not null,
   id           uuid not null default uuid_v7(),
   kind         text not null,
   payload      jsonb not null,
   created_at   timestamptz not null default now(),
-  published_at timestamptz,
-  primary key (tenant_id, id)
-);
--- One event of use per pool and minute, however often the reaper is asked.
-create unique index outbox_usage on outbox (tenant_id, (payload->>'pool_id'), (payload->>'minute')) where kind = 'usage';
-create index outbox_waiting on outbox (id) where published_at is null;
+  published_at timestamptz
+) partition by list (published_at);
+create table outbox_waiting partition of outbox (primary key (tenant_id, id)) for values in (null) with (autovacuum_vacuum_scale_factor = 0.05);
+create index outbox_in_order on outbox_waiting (id);
+create table history.events partition of outbox (primary key (tenant_id, id, published_at)) default partition by range (published_at);
+
+-- No statistics of the keys: a plan then follows from how large a table is and from nothing else, the same on the first day, after years, and
+-- after an ANALYZE in an odd moment (no seat taken yet; everything in one pool).
+do $$
+declare c text[];
+begin
+  foreach c slice 1 in array array[
+    ['seats', 'tenant_id'], ['seats', 'pool_id'], ['seats', 'seat_no'], ['seats', 'holder'],
+    ['sessions_open', 'tenant_id'], ['sessions_open', 'session_id'], ['sessions_open', 'pool_id'], ['sessions_open', 'seat_no'],
+    ['sessions_open', 'holder'], ['sessions_open', 'attempt'],
+    ['pools', 'tenant_id'], ['pools', 'pool_id'], ['pools', 'license_id']] loop
+    execute format('alter table %I alter column %I set statistics 0', c[1], c[2]);
+  end loop;
+end $$;

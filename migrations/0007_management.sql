@@ -90,12 +90,12 @@ create index idempotency_keys_by_age on idempotency_keys (tenant_id, created_at)
 create index licenses_by_status on licenses (tenant_id, status, license_id);
 create index licenses_by_tier on licenses (tenant_id, tier, license_id);
 create index licenses_by_product on licenses (tenant_id, product, license_id);
-create index sessions_by_state on sessions (tenant_id, (ended_at is not null), session_id);
-create index sessions_by_license on sessions (tenant_id, license_id, (ended_at is not null), session_id);
-create index sessions_by_project on sessions (tenant_id, project_id, (ended_at is not null), session_id) where project_id is not null;
-create index sessions_by_hw on sessions (tenant_id, hw, (ended_at is not null), session_id);
-create index sessions_by_person on sessions (tenant_id, person, (ended_at is not null), session_id) where person is not null;
-create index sessions_by_reason on sessions (tenant_id, end_reason, session_id) where end_reason is not null;
+-- On open and on ended sessions alike. All of an organization's, open or ended, come by the primary keys.
+create index sessions_by_license on sessions (tenant_id, license_id, session_id);
+create index sessions_by_project on sessions (tenant_id, project_id, session_id) where project_id is not null;
+create index sessions_by_hw on sessions (tenant_id, hw, session_id);
+create index sessions_by_person on sessions (tenant_id, person, session_id) where person is not null;
+create index sessions_by_reason on history.sessions (tenant_id, end_reason, session_id);
 
 do $$
 declare t text;

@@ -8,7 +8,7 @@ create function grant_seat(
   p_hw text, p_label text, p_client jsonb
 ) returns text language plpgsql as $$
 declare
-  pool pools; seat seats; session sessions; other seats; locked int[];
+  pool pools; seat seats; other seats; others_seat int; locked int[]; k int; since timestamptz;
 begin
   perform set_config('app.tenant_id', p_tenant::text, true);
   perform pg_advisory_xact_lock_shared(pool_lock(p_pool));
@@ -17,24 +17,33 @@ begin
   if pool.status <> 'active' then return 'REFUSED'; end if;
   if pool.epoch <> p_epoch then return 'EPOCH_STALE'; end if;
 
-  locked := array(
-    select s.seat_no from seats s
-    where s.tenant_id = p_tenant and s.pool_id = p_pool and (s.seat_no = p_seat or s.holder = p_holder)
-    order by s.seat_no for update);
+  -- "is not distinct from" names no key: the holder's index is the only one to be looked in.
+  select s.seat_no into others_seat from seats s
+  where s.tenant_id = p_tenant and s.holder = p_holder and s.pool_id is not distinct from p_pool and s.seat_no <> p_seat;
+  locked := array[p_seat];
+  if others_seat < p_seat then
+    locked := others_seat || locked;
+  elsif others_seat is not null then
+    locked := locked || others_seat;
+  end if;
+  foreach k in array locked loop
+    perform from seats s where s.tenant_id = p_tenant and s.pool_id = p_pool and s.seat_no = k for update;
+  end loop;
   select * into seat from seats s where s.tenant_id = p_tenant and s.pool_id = p_pool and s.seat_no = p_seat;
   if not found or seat.retired then return 'EPOCH_STALE'; end if;
 
-  select * into session from sessions s where s.tenant_id = p_tenant and s.session_id = p_session;
-  if found then
-    -- A retry, or a commit whose answer was lost. An ended id is never opened again.
-    if session.ended_at is not null then return 'ENDED'; end if;
-    return case when seat.holder = p_holder then 'OK' else 'FENCED' end;
-  end if;
+  -- A retry, or a commit whose answer was lost.
+  perform from sessions s where s.tenant_id = p_tenant and s.session_id = p_session and s.ended_at is null;
+  if found then return case when seat.holder = p_holder then 'OK' else 'FENCED' end; end if;
+  -- An ended id is never opened again.
+  since := could_have_ended(p_session);
+  perform from sessions s where s.tenant_id = p_tenant and s.session_id = p_session and s.ended_at >= since;
+  if found then return 'ENDED'; end if;
   if (seat.fence_epoch, seat.fence_seq) >= (p_epoch, p_seq) then return 'FENCED'; end if;
   -- Another seat of this holder (the index allows one) under a newer ticket must not be freed by this one; one that appeared since the lock
   -- is newer too.
   select * into other from seats s
-  where s.tenant_id = p_tenant and s.pool_id = p_pool and s.holder = p_holder and s.seat_no <> p_seat;
+  where s.tenant_id = p_tenant and s.holder = p_holder and s.pool_id is not distinct from p_pool and s.seat_no <> p_seat;
   if found and ((other.fence_epoch, other.fence_seq) >= (p_epoch, p_seq) or other.seat_no <> all (locked)) then return 'FENCED'; end if;
   if seat.kind = 'borrow' and seat.holder is distinct from p_holder and seat.lease_until > now() then return 'EPOCH_STALE'; end if;
 
@@ -55,7 +64,7 @@ begin
   end if;
   -- A statement of its own, with an index of its own: an "or" may read every open session of the pool.
   update sessions s set ended_at = now(), end_reason = 'expired'
-  where s.tenant_id = p_tenant and s.pool_id = p_pool and s.holder = p_holder and s.attempt = p_attempt and s.ended_at is null;
+  where s.tenant_id = p_tenant and s.attempt = p_attempt and s.holder = p_holder and s.pool_id is not distinct from p_pool and s.ended_at is null;
 
   update seats s
   set holder = p_holder, held_since = case when seat.holder = p_holder then s.held_since else now() end,

@@ -12,8 +12,8 @@ create function end_seats(
   out stale boolean, out done int[], out gone int[], out released_at timestamptz
 ) language plpgsql as $$
 declare
-  pool pools; draining boolean; touched int[]; retiring int[] := '{}';
-  applied int[]; applied_seqs bigint[]; applied_seen timestamptz[]; applied_holders text[];
+  pool pools; draining boolean; touched int[]; retiring int[] := '{}'; k int; id uuid; since timestamptz; ended timestamptz; seat seats; claim record;
+  applied int[] := '{}'; applied_seqs bigint[] := '{}'; applied_seen timestamptz[] := '{}'; applied_holders text[] := '{}'; remaining int[] := '{}';
 begin
   perform set_config('app.tenant_id', p_tenant::text, true);
   select p.surplus > 0 into draining from pools p where p.tenant_id = p_tenant and p.pool_id = p_pool;
@@ -26,64 +26,76 @@ begin
   select * into pool from pools p where p.tenant_id = p_tenant and p.pool_id = p_pool;
   stale := pool.epoch is distinct from p_epoch;
 
-  -- A session never changes its seat. The numbers come first: an "or" over both tables would read every seat of the pool.
-  touched := p_seats || p_session_seats || array(
-    select s.seat_no from sessions s where s.tenant_id = p_tenant and s.pool_id = p_pool and s.session_id = any (p_released));
-  perform 1 from seats s
-  where s.tenant_id = p_tenant and s.pool_id = p_pool and s.seat_no = any (touched)
-  order by s.seat_no for update;
+  -- Row by row, each by its whole key. Joined to a list, a pool's hundred thousand seats look cheaper to read whole than a few by key, as long
+  -- as nobody has counted them.
+  touched := p_seats || p_session_seats;
+  foreach id in array p_released loop
+    select s.seat_no into k from sessions s
+    where s.tenant_id = p_tenant and s.session_id = id and s.ended_at is null and s.pool_id is not distinct from p_pool;
+    if found then touched := touched || k; end if;
+  end loop;
+  for k in select distinct t.k from unnest(touched) t (k) order by t.k loop
+    perform from seats s where s.tenant_id = p_tenant and s.pool_id = p_pool and s.seat_no = k for update;
+  end loop;
 
-  update sessions s set ended_at = now(), end_reason = 'released', last_seen_at = now()
-  where s.tenant_id = p_tenant and s.pool_id = p_pool and s.session_id = any (p_released) and s.ended_at is null
-    and s.seat_no = any (touched); -- says nothing new, but which index to read
-  select max(s.ended_at) into released_at from sessions s where s.tenant_id = p_tenant and s.session_id = any (p_released);
+  foreach id in array p_released loop
+    update sessions s set ended_at = now(), end_reason = 'released', last_seen_at = now()
+    where s.tenant_id = p_tenant and s.session_id = id and s.ended_at is null and s.pool_id is not distinct from p_pool
+      and s.seat_no = any (touched); -- a session never changes its seat: this one's is locked
+    if found then
+      released_at := now();
+    else
+      since := could_have_ended(id);
+      select s.ended_at into ended from sessions s where s.tenant_id = p_tenant and s.session_id = id and s.ended_at >= since;
+      released_at := greatest(released_at, ended);
+    end if;
+  end loop;
   if stale then return; end if;
 
-  -- From here on only those whose ticket is newer than the fence. Lists are joined, not searched: a sweep ends a thousand at once.
-  -- A ticket equal to the fence was applied before and its answer lost: FREE may run, as it may for the newer ones in a moment.
-  select array_agg(t.k), array_agg(t.k) filter (where t.retired), array_agg(t.k) filter (where t.newer), array_agg(t.seq) filter (where t.newer),
-    array_agg(t.seen) filter (where t.newer), array_agg(t.holder) filter (where t.newer)
-  into done, gone, applied, applied_seqs, applied_seen, applied_holders
-  from (
-    select t.k, t.seq, t.seen, s.holder, s.retired, (s.fence_epoch, s.fence_seq) < (p_epoch, t.seq) as newer
-    from unnest(p_seats, p_seqs, p_seen) as t (k, seq, seen)
-    join seats s on s.tenant_id = p_tenant and s.pool_id = p_pool and s.seat_no = t.k
-    where (s.fence_epoch, s.fence_seq) <= (p_epoch, t.seq)) t;
-  done := coalesce(done, '{}');
-  gone := coalesce(gone, '{}');
-  if applied is not null then
-    if pool.surplus > 0 then
-      retiring := array(
-        select s.seat_no from seats s
-        where s.tenant_id = p_tenant and s.pool_id = p_pool and s.seat_no = any (applied) and not s.retired
-        order by s.seat_no desc limit pool.surplus);
-      gone := gone || retiring;
-      update pools p set surplus = p.surplus - cardinality(retiring) where p.tenant_id = p_tenant and p.pool_id = p_pool;
+  -- From here on only those whose ticket is newer than the fence. A ticket equal to the fence was applied before and its answer lost: FREE may
+  -- run, as it may for the newer ones in a moment.
+  done := '{}';
+  gone := '{}';
+  for claim in select * from unnest(p_seats, p_seqs, p_seen) as t (k, seq, seen) loop
+    select * into seat from seats s where s.tenant_id = p_tenant and s.pool_id = p_pool and s.seat_no = claim.k;
+    continue when not found or (seat.fence_epoch, seat.fence_seq) > (p_epoch, claim.seq);
+    done := done || claim.k;
+    if seat.retired then gone := gone || claim.k; end if;
+    if (seat.fence_epoch, seat.fence_seq) < (p_epoch, claim.seq) then
+      applied := applied || claim.k;
+      applied_seqs := applied_seqs || claim.seq;
+      applied_seen := applied_seen || claim.seen;
+      applied_holders := applied_holders || seat.holder;
+      if not seat.retired then remaining := remaining || claim.k; end if;
     end if;
-    update sessions s set ended_at = now(), end_reason = 'expired', last_seen_at = greatest(s.last_seen_at, t.seen)
-    from unnest(applied, applied_seen) as t (k, seen)
-    where s.tenant_id = p_tenant and s.pool_id = p_pool and s.seat_no = t.k and s.ended_at is null;
+  end loop;
+  if pool.surplus > 0 and cardinality(applied) > 0 then
+    retiring := array(select t.k from unnest(remaining) t (k) order by t.k desc limit pool.surplus);
+    gone := gone || retiring;
+    update pools p set surplus = p.surplus - cardinality(retiring) where p.tenant_id = p_tenant and p.pool_id = p_pool;
+  end if;
+  for claim in select * from unnest(applied, applied_seqs, applied_seen, applied_holders) as t (k, seq, seen, holder) loop
+    update sessions s set ended_at = now(), end_reason = 'expired', last_seen_at = greatest(s.last_seen_at, claim.seen)
+    where s.tenant_id = p_tenant and s.pool_id = p_pool and s.seat_no = claim.k and s.ended_at is null;
     -- Whoever it was: a holder that Redis gave the seat to may never have been written down.
-    insert into outbox (tenant_id, kind, payload)
-    select p_tenant, 'seat.freed', jsonb_build_object(
-      'license_id', pool.license_id, 'pool_id', p_pool, 'seat', t.k, 'from', t.holder, 'reason', p_reason)
-    from unnest(applied, applied_holders) as t (k, holder)
-    where t.holder is not null;
+    if claim.holder is not null then
+      insert into outbox (tenant_id, kind, payload) values (p_tenant, 'seat.freed', jsonb_build_object(
+        'license_id', pool.license_id, 'pool_id', p_pool, 'seat', claim.k, 'from', claim.holder, 'reason', p_reason));
+    end if;
     -- The fence rises even on an empty row: a paused grant of an older ticket must not commit afterwards.
     update seats s
     set holder = null, held_since = null, hold_until = null, kind = 'float', lease_until = null,
-        fence_epoch = p_epoch, fence_seq = t.seq, retired = s.retired or s.seat_no = any (retiring)
-    from unnest(applied, applied_seqs) as t (k, seq)
-    where s.tenant_id = p_tenant and s.pool_id = p_pool and s.seat_no = t.k;
-  end if;
+        fence_epoch = p_epoch, fence_seq = claim.seq, retired = s.retired or s.seat_no = any (retiring)
+    where s.tenant_id = p_tenant and s.pool_id = p_pool and s.seat_no = claim.k;
+  end loop;
 
-  if cardinality(p_sessions) = 0 then return; end if;
-  update seats s set fence_epoch = p_epoch, fence_seq = t.seq
-  from (select k, max(seq) as seq from unnest(p_session_seats, p_session_seqs) as u (k, seq) group by k) as t
-  where s.tenant_id = p_tenant and s.pool_id = p_pool and s.seat_no = t.k and (s.fence_epoch, s.fence_seq) < (p_epoch, t.seq);
-  update sessions s set ended_at = now(), end_reason = 'expired', last_seen_at = greatest(s.last_seen_at, t.seen)
-  from unnest(p_session_seats, p_sessions, p_session_seen) as t (k, id, seen)
-  where s.tenant_id = p_tenant and s.pool_id = p_pool and s.seat_no = t.k and s.session_id = t.id and s.ended_at is null;
+  for claim in select * from unnest(p_session_seats, p_sessions, p_session_seqs, p_session_seen) as t (k, id, seq, seen) loop
+    update seats s set fence_epoch = p_epoch, fence_seq = claim.seq
+    where s.tenant_id = p_tenant and s.pool_id = p_pool and s.seat_no = claim.k and (s.fence_epoch, s.fence_seq) < (p_epoch, claim.seq);
+    update sessions s set ended_at = now(), end_reason = 'expired', last_seen_at = greatest(s.last_seen_at, claim.seen)
+    where s.tenant_id = p_tenant and s.session_id = claim.id and s.ended_at is null and s.seat_no is not distinct from claim.k
+      and s.pool_id is not distinct from p_pool;
+  end loop;
 end $$;
 grant execute on function end_seats(uuid, uuid, bigint, text, int[], bigint[], timestamptz[], int[], uuid[], bigint[], timestamptz[], uuid[])
   to service, reaper;

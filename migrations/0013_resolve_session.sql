@@ -3,21 +3,26 @@
 -- what its client was told is gone.
 create function resolve_session(p_tenant uuid, p_pool uuid, p_seat int, p_session uuid, p_epoch bigint, out outcome text, out reason text)
 language plpgsql as $$
-declare pool pools; session sessions;
+declare pool pools; ended text; since timestamptz := could_have_ended(p_session);
 begin
   perform set_config('app.tenant_id', p_tenant::text, true);
   perform pg_advisory_xact_lock_shared(pool_lock(p_pool));
   select * into pool from pools p where p.tenant_id = p_tenant and p.pool_id = p_pool;
   perform 1 from seats s where s.tenant_id = p_tenant and s.pool_id = p_pool and s.seat_no = p_seat for update;
-  select * into session from sessions s where s.tenant_id = p_tenant and s.session_id = p_session;
   outcome := 'GONE';
-  reason := coalesce(session.end_reason, 'unknown');
-  if session.session_id is null or session.ended_at is not null then return; end if;
+  reason := 'unknown'; -- never was, or was forgotten when its month was over
+  perform from sessions s where s.tenant_id = p_tenant and s.session_id = p_session and s.ended_at is null;
+  if not found then
+    select s.end_reason into ended from sessions s where s.tenant_id = p_tenant and s.session_id = p_session and s.ended_at >= since;
+    reason := coalesce(ended, reason);
+    return;
+  end if;
   if pool.epoch is distinct from p_epoch then
     outcome := 'EPOCH_STALE';
     return;
   end if;
-  update sessions s set ended_at = now(), end_reason = 'expired' where s.tenant_id = p_tenant and s.session_id = p_session;
+  update sessions s set ended_at = now(), end_reason = 'expired'
+  where s.tenant_id = p_tenant and s.session_id = p_session and s.ended_at is null;
   reason := 'expired';
 end $$;
 grant execute on function resolve_session(uuid, uuid, int, uuid, bigint) to service;

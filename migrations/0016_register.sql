@@ -59,7 +59,10 @@ begin
     -- An organization that a colleague invited this person to is not theirs to rotate keys in.
     if exists (select from users u where u.tenant_id = register_organization.tenant_id and u.user_id = register_organization.user_id
         and u.role = 'owner')
-      and not exists (select from sessions s where s.tenant_id = register_organization.tenant_id and s.license_id = register_organization.license_id)
+      -- Asked of the seats, whose tickets stay when the session is long forgotten.
+      and not exists (
+        select from pools p join seats s on s.tenant_id = p.tenant_id and s.pool_id = p.pool_id
+        where p.tenant_id = register_organization.tenant_id and p.license_id = register_organization.license_id and s.fence_seq > 0)
     then
       outcome := 'ROTATED';
     end if;

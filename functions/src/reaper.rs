@@ -21,7 +21,7 @@ use license_core::{
     Clock, Code, Error,
     domain::event::{BUCKETS, Event, ReapBucket},
     identity::Verifier,
-    moves::{publish, reap::Reaper},
+    moves::{history, publish, reap::Reaper},
     records::Role,
 };
 use license_pubsub::{
@@ -80,6 +80,10 @@ async fn tick(From(state): From<State>, request: Request) -> Result<Response, Re
     let buckets = (0..BUCKETS).map(|bucket| Message::reap(ReapBucket { bucket })).collect();
     let sent = state.publisher.publish(Topic::Reap, buckets).await;
     sent.map_err(|error| Problem::from(Error::Events(error.to_string())).into_response())?;
+    // What is over is no hurry: what could not be done now is done at a later tick.
+    if let Err(error) = history::keep(state.reaper.records()).await {
+        tracing::warn!(%error, "the history was not kept");
+    }
     Ok(acknowledged("sent"))
 }
 

@@ -27,7 +27,37 @@ pub struct Plans {
     _listening: DefaultGuard,
 }
 
+impl Ran {
+    /// Rows and index entries that were looked at, those that were not wanted among them.
+    pub fn looked_at(&self) -> i64 {
+        looked_at(&self.plan)
+    }
+}
+
+fn looked_at(node: &Value) -> i64 {
+    let number = |key: &str| node[key].as_f64().unwrap_or(0.0) as i64;
+    // Where a parent only brings the rows of its parts together, they are counted there.
+    let own = match node["Node Type"].as_str() {
+        Some(kind) if kind.ends_with("Scan") && kind != "Subquery Scan" && kind != "CTE Scan" => {
+            (number("Actual Rows") + number("Rows Removed by Filter") + number("Rows Removed by Index Recheck"))
+                * number("Actual Loops")
+        }
+        _ => 0,
+    };
+    own + node["Plans"].as_array().into_iter().flatten().map(looked_at).sum::<i64>()
+}
+
 impl Plans {
+    /// As [`Plans::of`], and hears of the statements inside functions and triggers too, each on its own.
+    pub async fn nested(database: &PgConnectOptions) -> Self {
+        let mut truth = PgConnection::connect_with(database).await.unwrap();
+        let name: String = sqlx::query_scalar("select current_database()").fetch_one(&mut truth).await.unwrap();
+        let nested = format!("alter database {name} set auto_explain.log_nested_statements = on");
+        truth.execute("load 'auto_explain'").await.unwrap();
+        truth.execute(AssertSqlSafe(nested)).await.unwrap();
+        Self::of(database).await
+    }
+
     pub async fn of(database: &PgConnectOptions) -> Self {
         let mut truth = PgConnection::connect_with(database).await.unwrap();
         truth.execute("load 'auto_explain'").await.unwrap();

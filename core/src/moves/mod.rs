@@ -3,13 +3,14 @@
 //! Every move follows one shape: Redis decides, Postgres confirms, and where they disagree the copy is repaired and Redis asked *again*,
 //! until the request's deadline. Nothing is undone by a release: another copy of the same request may already have been answered.
 //!
-//! `acquire.rs` (and validate) · `heartbeat.rs` · `release.rs` · `reap.rs` · `publish.rs` · `manage/`: what people ask for
+//! `acquire.rs` (and validate) · `heartbeat.rs` · `release.rs` · `reap.rs` · `publish.rs` · `history.rs` · `manage/`: what people ask for
 //! `rebuild.rs`: the one repair · `answer.rs`: what is signed · `memory.rs`, `deadline.rs`, `steps.rs`: small tools of the moves
 
 pub mod acquire;
 mod answer;
 mod deadline;
 pub mod heartbeat;
+pub mod history;
 pub mod manage;
 mod memory;
 pub mod publish;

@@ -10,11 +10,12 @@
 //! * one file a table for what people manage: `organizations.rs` `people.rs` `invitations.rs` (`joining.rs`) `sessions.rs` `projects.rs`
 //!   `tokens.rs` `audit.rs`; of licenses `licensed.rs` reads and `licensing.rs` writes
 //! * `plans.rs`: the vendor's catalog, without a tenant
-//! * `outbox.rs`: events waiting to be published · `sweep.rs`: which pools the reaper looks at
+//! * `outbox.rs`: events waiting to be published · `sweep.rs`: which pools the reaper looks at · `history.rs`: what is over
 
 mod act;
 mod audit;
 mod connect;
+mod history;
 mod invitations;
 mod joining;
 mod licensed;
@@ -36,6 +37,7 @@ mod tokens;
 pub use act::{Act, Answer, Principal, Refused, Repeat};
 pub use audit::{About, Entry, Which};
 pub use connect::{Records, Role, Transaction};
+pub use history::HistoryStep;
 pub use invitations::{Invitation, InvitationState, Invited};
 pub use joining::{Joined, Joining};
 pub use licensed::{LicenseFilter, Licensed, PoolOf};

@@ -144,7 +144,6 @@ impl Records {
         let sql = statement(&sought, filter.ended);
         let mut query = sqlx::query(AssertSqlSafe(sql))
             .bind(act.tenant.0)
-            .bind(filter.ended)
             .bind(page.below().min(filter.started_before.map_or(Uuid::max(), first_id)))
             .bind(filter.started_after.map_or(Uuid::nil(), first_id))
             .bind(page.fetch());
@@ -242,37 +241,37 @@ impl SessionFilter {
     }
 }
 
-/// $1 tenant, $2 ended, $3 and $4 bounds of the id, $5 rows of the page; then, with several filters, $6 the window; then the filters.
-/// The state stays a parameter: as a constant it would be folded into a form that matches no index.
+/// $1 tenant, $2 and $3 bounds of the id, $4 rows of the page; then, with several filters, $5 the window; then the filters.
+/// The state is a constant: it says which table to read. Of ended sessions only those months are read in which one of these ids can have
+/// ended.
 fn statement(sought: &[(&str, Sought)], ended: bool) -> String {
     let (driver, narrowing) = match sought {
         [] => (None, &[][..]),
         [(driver, _), rest @ ..] => (Some(*driver), rest),
     };
-    let first = if narrowing.is_empty() { 6 } else { 7 };
-    let state = match driver {
-        // Only ended sessions have a reason; its index says nothing more.
-        Some("end_reason") if ended => "$2".to_owned(),
-        _ => "(s.ended_at is not null) = $2".to_owned(),
+    let first = if narrowing.is_empty() { 5 } else { 6 };
+    let state = match ended {
+        true => "s.ended_at between could_have_ended($3) and now() + interval '31 days'",
+        false => "s.ended_at is null",
     };
     let by = driver.map_or_else(String::new, |column| format!(" and s.{column} = ${first}"));
     let found = |limit: &str| {
         format!(
-            "select {COLUMNS} from sessions s where s.tenant_id = $1 and {state} and s.session_id < $3 and s.session_id >= $4{by}
+            "select {COLUMNS} from sessions s where s.tenant_id = $1 and {state} and s.session_id < $2 and s.session_id >= $3{by}
              order by s.session_id desc limit {limit}"
         )
     };
     if narrowing.is_empty() {
-        return found("$5");
+        return found("$4");
     }
     let narrow: Vec<String> =
         narrowing.iter().zip(first + 1..).map(|((column, _), n)| format!("w.{column} = ${n}")).collect();
     format!(
         "with looked as materialized ({})
-         select l.*, (select count(*) from looked) = $6 as more, (select w.session_id from looked w order by w.session_id limit 1) as until
-         from (select 1) one left join (select * from looked w where {} order by w.session_id desc limit $5) l on true
+         select l.*, (select count(*) from looked) = $5 as more, (select w.session_id from looked w order by w.session_id limit 1) as until
+         from (select 1) one left join (select * from looked w where {} order by w.session_id desc limit $4) l on true
          order by l.session_id desc",
-        found("$6"),
+        found("$5"),
         narrow.join(" and ")
     )
 }

@@ -79,13 +79,25 @@ impl Records {
         Ok(rows.iter().filter_map(readable).collect())
     }
 
-    /// Writes down how a pool was used, as one `usage` event per minute: a second one of the same minute is dropped.
+    /// Writes down how a pool was used, as one `usage` event per minute: a second one of the same minute or of an earlier one is dropped.
     ///
     /// # Errors
     /// [`Error::Records`].
     pub async fn record_usage(&self, pool: &PoolToReap, usage: Usage) -> Result<()> {
         let mut transaction = self.begin(pool.tenant).await?;
-        sqlx::query("insert into outbox (tenant_id, kind, payload) values ($1, 'usage', $2) on conflict do nothing")
+        // One that is a day later was told by a clock that was ahead.
+        let first = "update pools set counted_minute = $3 where tenant_id = $1 and pool_id = $2 and (counted_minute < $3 or counted_minute > $3 + 1440)";
+        let told = sqlx::query(first)
+            .bind(pool.tenant.0)
+            .bind(pool.pool_id.0)
+            .bind(usage.minute)
+            .execute(&mut *transaction)
+            .await
+            .map_err(failed)?;
+        if told.rows_affected() == 0 {
+            return Ok(());
+        }
+        sqlx::query("insert into outbox (tenant_id, kind, payload) values ($1, 'usage', $2)")
             .bind(pool.tenant.0)
             .bind(serde_json::json!({
                 "license": pool.license, "pool_id": pool.pool_id, "pool": pool.pool,

@@ -14,13 +14,14 @@ const PROMISES: &[(&str, &str)] = &[
              and a.attnotnull and a.atttypid = 'uuid'::regtype)",
     ),
     (
+        // Of a table that is cut into parts each part has one.
         "every tenant table has a primary key, and tenant_id leads it and every other unique index",
-        "select c.relname::text from pg_class c
-         where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') and c.relname <> '_sqlx_migrations'
+        "select c.oid::regclass::text from pg_class c
+         where c.relnamespace in ('public'::regnamespace, 'history'::regnamespace) and c.relkind = 'r' and c.relname <> '_sqlx_migrations'
            and not exists (select from pg_index i where i.indrelid = c.oid and i.indisprimary)
          union all
          select x.relname::text from pg_class c join pg_index i on i.indrelid = c.oid join pg_class x on x.oid = i.indexrelid
-         where c.relnamespace = 'public'::regnamespace and c.relname <> '_sqlx_migrations' and i.indisunique
+         where c.relnamespace in ('public'::regnamespace, 'history'::regnamespace) and c.relname <> '_sqlx_migrations' and i.indisunique
            and (select a.attname from pg_attribute a where a.attrelid = c.oid and a.attnum = i.indkey[0]) is distinct from 'tenant_id'",
     ),
     (
@@ -53,12 +54,14 @@ const PROMISES: &[(&str, &str)] = &[
          and not (p.roles = '{reaper}' and p.cmd = 'UPDATE' and p.tablename = 'outbox')",
     ),
     (
-        "there are the tables of the three rooms and the list of migrations, and nothing else one can select from",
+        "there are the tables of the four rooms and the list of migrations, and nothing else one can select from",
         "select n.nspname || '.' || c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace
          where n.nspname !~ '^pg_' and n.nspname <> 'information_schema' and c.relkind not in ('i', 'I', 'c')
            and not (n.nspname = 'public' and c.relkind in ('r', 'p'))
-           and not (n.nspname = 'directory' and c.relkind = 'r' and c.relname in ('license_numbers', 'identities', 'identity_tenants'))
-           and not (n.nspname = 'catalog' and c.relkind = 'r' and c.relname in ('plans', 'products', 'staff_log'))",
+           and not (n.nspname = 'directory' and c.relkind = 'r' and c.relname in ('license_numbers', 'identities', 'identity_tenants', 'retention'))
+           and not (n.nspname = 'catalog' and c.relkind = 'r' and c.relname in ('plans', 'products', 'staff_log', 'retention'))
+           and not (n.nspname = 'history' and c.relkind in ('r', 'p') and exists (select from pg_partition_tree('sessions') t where t.relid = c.oid
+             union all select from pg_partition_tree('outbox') t where t.relid = c.oid))",
     ),
     (
         "none who serves, nor the owner, is more than a plain role or a member of another",
@@ -70,12 +73,12 @@ const PROMISES: &[(&str, &str)] = &[
     (
         "everything belongs to the owner",
         "select c.oid::regclass::text from pg_class c join pg_namespace n on n.oid = c.relnamespace
-         where n.nspname in ('public', 'directory', 'catalog') and c.relowner <> 'owner'::regrole
+         where n.nspname in ('public', 'directory', 'catalog', 'history') and c.relowner <> 'owner'::regrole
          union all
          select p.oid::regprocedure::text from pg_proc p join pg_namespace n on n.oid = p.pronamespace
-         where n.nspname in ('public', 'directory', 'catalog') and p.proowner <> 'owner'::regrole
+         where n.nspname in ('public', 'directory', 'catalog', 'history') and p.proowner <> 'owner'::regrole
          union all
-         select n.nspname::text from pg_namespace n where n.nspname in ('directory', 'catalog') and n.nspowner <> 'owner'::regrole",
+         select n.nspname::text from pg_namespace n where n.nspname in ('directory', 'catalog', 'history') and n.nspowner <> 'owner'::regrole",
     ),
     (
         "nobody may do more to a table than select, insert and update, but admin delete what idempotency keys did, nor pass a right on, and everybody as such nothing",
@@ -101,7 +104,10 @@ const PROMISES: &[(&str, &str)] = &[
          from unnest(array['service', 'reaper', 'admin']) r, pg_class c join pg_attribute a on a.attrelid = c.oid
          where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p')
            and has_column_privilege(r, c.oid, a.attnum, 'UPDATE')
-           and exists (select from pg_index i where i.indrelid = c.oid and i.indisprimary and a.attnum = any (i.indkey))",
+           and a.attname not in ('ended_at', 'published_at') -- which part of its table a row is in
+           and exists (select from pg_index i join pg_attribute k on k.attrelid = i.indrelid and k.attnum = any (i.indkey)
+             where i.indisprimary and k.attname = a.attname
+               and (i.indrelid = c.oid or i.indrelid in (select t.relid from pg_partition_tree(c.oid) t)))",
     ),
     (
         "the outbox is written once: of a written event only the reaper changes only published_at",
@@ -139,13 +145,15 @@ const PROMISES: &[(&str, &str)] = &[
     (
         "a function is callable by whom a grant names, never by everybody",
         "select p.oid::regprocedure::text from pg_proc p
-         where p.pronamespace in ('public'::regnamespace, 'directory'::regnamespace, 'catalog'::regnamespace)
+         where p.pronamespace in ('public'::regnamespace, 'directory'::regnamespace, 'catalog'::regnamespace, 'history'::regnamespace)
            and (p.proacl is null or exists (select from aclexplode(p.proacl) x where x.grantee = 0))",
     ),
     (
-        "the functions of the directory, and no others, run as the owner, on a search path nobody can put things on",
+        "the functions of the directory and the step of the history, and no others, run as the owner, on a search path nobody can put things on",
         "select p.oid::regprocedure::text from pg_proc p
          where (p.pronamespace = 'directory'::regnamespace and (p.prosecdef and p.proconfig @> array['search_path=pg_catalog, pg_temp']) is not true)
+           or (p.pronamespace = 'history'::regnamespace
+             and (p.proconfig @> array['search_path=pg_catalog, pg_temp'] and p.prosecdef = (p.proname = 'step' and p.pronargs = 0)) is not true)
            or (p.pronamespace in ('public'::regnamespace, 'catalog'::regnamespace) and p.prosecdef)",
     ),
     (
@@ -168,6 +176,17 @@ const PROMISES: &[(&str, &str)] = &[
            select rulename::text from pg_rewrite join pg_class c on c.oid = ev_class where c.oid = 'audit_log'::regclass
            union all select tgname::text from pg_trigger where tgrelid = 'audit_log'::regclass and not tgisinternal) as t (x)",
     ),
+    (
+        "what is over is reached through the tables it is part of: who serves has no right on a table of the history, and the reaper may ask for its next step",
+        "select r || ' ' || c.oid::regclass::text from unnest(array['service', 'reaper', 'admin']) r, pg_class c,
+           unnest(array['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE']) p
+         where c.relnamespace = 'history'::regnamespace and c.relkind in ('r', 'p')
+           and (has_table_privilege(r, c.oid, p) or (p in ('SELECT', 'INSERT', 'UPDATE') and has_any_column_privilege(r, c.oid, p)))
+         union all
+         select r || ' ' || p.oid::regprocedure::text from unnest(array['service', 'reaper', 'admin']) r, pg_proc p
+         where p.pronamespace = 'history'::regnamespace and has_function_privilege(r, p.oid, 'EXECUTE')
+           and not (r = 'reaper' and p.proname = 'step')",
+    ),
 ];
 
 /// One flaw for each promise (some have several), in the order of [`PROMISES`].
@@ -175,7 +194,8 @@ const FLAWS: &[(usize, &str)] = &[
     (0, "create table more (tenant_id uuid primary key); create table notes (id int primary key)"),
     (
         0,
-        "alter table sessions drop constraint sessions_pkey cascade; alter table sessions alter tenant_id drop not null",
+        "alter table sessions_open drop constraint sessions_open_pkey cascade;
+         alter table history.sessions drop constraint sessions_pkey cascade; alter table sessions alter tenant_id drop not null",
     ),
     (1, "create table notes (tenant_id uuid not null)"),
     (1, "create unique index by_number on licenses (number)"),
@@ -224,6 +244,14 @@ const FLAWS: &[(usize, &str)] = &[
     (19, "grant update (after) on audit_log to admin"),
     (19, "grant delete on audit_log to admin"),
     (19, "create rule forget as on insert to audit_log do instead nothing"),
+    (1, "create table history.more (like history.sessions)"),
+    (6, "create table history.more (tenant_id uuid, k int, primary key (tenant_id, k))"),
+    (15, "grant execute on function history.step() to public"),
+    (16, "alter function history.make_months(text, regclass) security definer"),
+    (20, "grant select on history.sessions to admin"),
+    (20, "grant update (label) on history.sessions_rest to reaper"),
+    (20, "grant execute on function history.make_months(text, regclass) to reaper"),
+    (20, "grant execute on function history.step() to service"),
 ];
 
 async fn broken(connection: &mut PgConnection, sql: &'static str) -> Vec<String> {
@@ -263,15 +291,17 @@ async fn the_directory_and_the_catalog_hold_exactly_their_tables() {
     let sql = "select relnamespace::regnamespace || '.' || relname from pg_class where relkind = 'r'
                and relnamespace in ('directory'::regnamespace, 'catalog'::regnamespace) order by 1";
     let tables: Vec<String> = sqlx::query_scalar(sql).fetch_all(&mut truth).await.unwrap();
-    let six = [
+    let eight = [
         "catalog.plans",
         "catalog.products",
+        "catalog.retention",
         "catalog.staff_log",
         "directory.identities",
         "directory.identity_tenants",
         "directory.license_numbers",
+        "directory.retention",
     ];
-    assert_eq!(tables, six);
+    assert_eq!(tables, eight);
     let migrations: i64 =
         sqlx::query_scalar("select count(*) from public._sqlx_migrations").fetch_one(&mut truth).await.unwrap();
     assert!(migrations > 0, "the list of migrations lives in public, and is no tenant's");
@@ -317,7 +347,7 @@ async fn the_data_model_names_every_table_and_every_function() {
     let mut names = tenant_tables(&mut truth).await;
     let sql = "select relname::text from pg_class where relkind = 'r' and relnamespace in ('directory'::regnamespace, 'catalog'::regnamespace)
                union select proname::text from pg_proc
-               where pronamespace in ('public'::regnamespace, 'directory'::regnamespace, 'catalog'::regnamespace)";
+               where pronamespace in ('public'::regnamespace, 'directory'::regnamespace, 'catalog'::regnamespace, 'history'::regnamespace)";
     names.extend(sqlx::query_scalar::<_, String>(sql).fetch_all(&mut truth).await.unwrap());
     let missing: Vec<_> = names.into_iter().filter(|name| !text.contains(&format!("`{name}`"))).collect();
     assert_eq!(missing, Vec::<String>::new(), "docs/DATA-MODEL.md does not name these");

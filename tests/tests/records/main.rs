@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests; clippy.toml's exception does not reach helpers")]
 
 mod changes;
+mod history;
+mod keys;
 mod locks;
 mod random;
 mod register;
@@ -50,6 +52,10 @@ impl Book {
     }
 
     async fn number(&self, sql: &str) -> i64 {
+        sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_one(&mut self.truth().await).await.unwrap()
+    }
+
+    async fn truth_text(&self, sql: &str) -> String {
         sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_one(&mut self.truth().await).await.unwrap()
     }
 

@@ -60,7 +60,7 @@ const STATISTICS: [(&str, &str); 3] = [
         "analyzed when every organization had one session and one pool",
         "update pg_statistic set stadistinct = -1, stakind1 = 0, stakind2 = 0, stanumbers1 = null, stanumbers2 = null,
            stavalues1 = null, stavalues2 = null
-         where starelid in ('sessions'::regclass, 'seats'::regclass, 'pools'::regclass) and staattnum in (1, 2);",
+         where starelid in ('sessions_open'::regclass, 'seats'::regclass, 'pools'::regclass) and staattnum in (1, 2);",
     ),
 ];
 
@@ -68,7 +68,7 @@ const STATISTICS: [(&str, &str); 3] = [
 async fn a_look_at_one_share_of_the_pools_reads_what_they_have_and_neither_history_nor_what_others_have() {
     let book = Book::open().await;
     let mut truth = book.truth().await;
-    for table in ["pools", "seats", "sessions"] {
+    for table in ["pools", "seats", "sessions_open", "history.sessions_rest"] {
         let off = format!("alter table {table} set (autovacuum_enabled = off)");
         truth.execute(AssertSqlSafe(off)).await.unwrap();
     }

@@ -1,0 +1,154 @@
+-- How long what is over is kept, and who takes it away: nobody who serves may DELETE. history.step() is the owner's; the reaper may call it
+-- and say nothing to it: no clock and no time to keep, which are the owner's too (docs/OPERATING.md, "What is kept").
+create table catalog.retention (
+  what text primary key check (what in ('events', 'sessions')), -- published events; ended sessions
+  keep interval not null check (keep >= interval '1 day')
+);
+insert into catalog.retention values ('events', '30 days'), ('sessions', '400 days');
+-- Organizations that keep longer.
+create table directory.retention (
+  tenant_id uuid not null,
+  what      text not null references catalog.retention,
+  keep      interval not null,
+  primary key (tenant_id, what)
+);
+
+-- Each kind is one table cut by months: <kind>_<year>_<month>, UTC, by the time that made the row part of history, and <kind>_rest for rows
+-- whose month has no table. Tables named <kind>_slept_…, _over_… and _kept_… are no parts: they are on their way back, out, or in.
+create function history.kinds() returns table (what text, root regclass, part text, at text)
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  values ('sessions', 'history.sessions'::regclass, 'sessions', 'ended_at'), ('events', 'history.events'::regclass, 'events', 'published_at')
+$$;
+
+-- The month this time is in, and how its table is called.
+create function history.month_of(at timestamptz) returns timestamptz language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select date_trunc('month', at, 'UTC')
+$$;
+create function history.month_after(month timestamptz, n int default 1) returns timestamptz language sql immutable
+set search_path = pg_catalog, pg_temp as $$
+  select (month at time zone 'UTC' + make_interval(months => n)) at time zone 'UTC'
+$$;
+create function history.name_of(part text, month timestamptz) returns text language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select part || '_' || to_char(month at time zone 'UTC', 'YYYY_MM')
+$$;
+
+-- Gives a table of these rows the time of one month, or all that no month has (month null).
+create procedure history.attach(root regclass, part text, month timestamptz) language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  -- As of the keys of open sessions: a plan must not turn on what was counted last.
+  execute format('alter table history.%I alter column tenant_id set statistics 0', part);
+  if month is null then
+    execute format('alter table %s attach partition history.%I default', root, part);
+  else
+    execute format('alter table %s attach partition history.%I for values from (%L) to (%L)', root, part, month, history.month_after(month));
+  end if;
+end $$;
+
+-- Makes the months from the present one to a year ahead that have no table yet. While rows wait in the rest whose months had none, nothing can
+-- be added: history.step() moves them out first.
+create function history.make_months(kind text, root regclass) returns int language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare month timestamptz; part text; made int := 0;
+begin
+  for n in 0..13 loop
+    month := history.month_after(history.month_of(now()), n);
+    part := history.name_of(kind, month);
+    if to_regclass('history.' || part) is null then
+      execute format('create table history.%I (like %s including all)', part, root);
+      call history.attach(root, part, month);
+      made := made + 1;
+    end if;
+  end loop;
+  return made;
+end $$;
+
+-- Does one small thing that is due, and says what it was; null: nothing is due. Waits at most 100 ms for the lock it needs and then fails, so
+-- that nobody waits long behind it: to be called again later. What takes long (copying, moving) holds no lock that a request needs.
+--   1  A rest with rows in it (no reaper ran for more than a year) is set aside, and the months get their tables.
+--   2  Rows set aside go to the tables of their months, 5,000 at a time, or away if they are over.
+--   3  Of a month that is over, what organizations that keep longer have is copied to a new table …
+--   4  … which takes its place; a month nobody keeps is taken out.
+--   5  What was taken out is dropped.
+create function history.step() returns text language plpgsql security definer
+set search_path = pg_catalog, pg_temp set lock_timeout = '100ms' as $$
+declare
+  kind record; keep interval; part text; kept_part text; month timestamptz; keepers uuid[]; moved bigint; has_rows boolean; aside text; said text;
+begin
+  for kind in select * from history.kinds() loop
+    select r.keep into keep from catalog.retention r where r.what = kind.what;
+
+    if to_regclass('history.' || history.name_of(kind.part, history.month_after(history.month_of(now()), 13))) is null then
+      execute format('select exists (select from history.%I)', kind.part || '_rest') into has_rows;
+      if has_rows then
+        aside := kind.part || '_slept_' || to_char(clock_timestamp() at time zone 'UTC', 'YYYYMMDDHH24MISSUS');
+        execute format('alter table %s detach partition history.%I', kind.root, kind.part || '_rest');
+        execute format('alter table history.%I rename to %I', kind.part || '_rest', aside);
+        execute format('create table history.%I (like %s including all)', kind.part || '_rest', kind.root);
+        call history.attach(kind.root, kind.part || '_rest', null);
+      end if;
+      return history.make_months(kind.part, kind.root) || ' months of ' || kind.what || ' made';
+    end if;
+
+    select c.relname into aside from pg_class c
+    where c.relnamespace = 'history'::regnamespace and c.relkind = 'r' and c.relname like kind.part || '\_slept\_%' order by 1 limit 1;
+    if found then
+      execute format('with few as (select ctid from history.%1$I limit 5000),
+          gone as (delete from history.%1$I where ctid = any (array(select ctid from few)) returning *)
+        insert into %2$s select g.* from gone g
+        where g.%3$I + coalesce((select greatest(r.keep, %4$L) from directory.retention r where r.tenant_id = g.tenant_id and r.what = %5$L), %4$L) > now()',
+        aside, kind.root, kind.at, keep, kind.what);
+      get diagnostics moved = row_count;
+      execute format('select exists (select from history.%I)', aside) into has_rows;
+      if not has_rows then execute format('drop table history.%I', aside); end if;
+      return moved || ' ' || kind.what || ' of months without a table put in their place';
+    end if;
+
+    select c.relname into part from pg_class c
+    where c.relnamespace = 'history'::regnamespace and c.relkind = 'r' and c.relname like kind.part || '\_over\_%' order by 1 limit 1;
+    if found then
+      execute format('drop table history.%I', part);
+      return part || ' dropped';
+    end if;
+
+    for part, month in
+      select c.relname, to_timestamp(right(c.relname, 7), 'YYYY_MM') from pg_inherits i join pg_class c on c.oid = i.inhrelid
+      where i.inhparent = kind.root and c.relname ~ ('^' || kind.part || '_\d{4}_\d\d$') order by 1
+    loop
+      month := make_timestamptz(split_part(right(part, 7), '_', 1)::int, split_part(right(part, 7), '_', 2)::int, 1, 0, 0, 0, 'UTC');
+      exit when history.month_after(month) + keep > now();
+      keepers := array(select r.tenant_id from directory.retention r
+        where r.what = kind.what and history.month_after(month) + r.keep > now() order by 1);
+      -- Its comment says for whom a month was thinned out before.
+      continue when keepers::text = obj_description(format('history.%I', part)::regclass);
+      kept_part := replace(part, kind.part || '_', kind.part || '_kept_');
+      if keepers <> '{}' and to_regclass('history.' || kept_part) is null then
+        execute format('create table history.%I (like %s including all)', kept_part, kind.root);
+        execute format('insert into history.%I select * from history.%I where tenant_id = any (%L)', kept_part, part, keepers);
+        execute format('comment on table history.%I is %L', kept_part, keepers::text);
+        return kept_part || ' copied for those who keep longer';
+      end if;
+      execute format('alter table %s detach partition history.%I', kind.root, part);
+      execute format('alter table history.%I rename to %I', part, replace(part, kind.part || '_', kind.part || '_over_'));
+      said := part || ' taken out';
+      if to_regclass('history.' || kept_part) is not null then
+        execute format('alter table history.%I rename to %I', kept_part, part);
+        call history.attach(kind.root, part, month);
+        said := part || ' thinned out';
+      end if;
+      return said;
+    end loop;
+  end loop;
+  return null;
+end $$;
+
+do $$
+declare kind record;
+begin
+  for kind in select * from history.kinds() loop
+    execute format('create table history.%I (like %s including all)', kind.part || '_rest', kind.root);
+    call history.attach(kind.root, kind.part || '_rest', null);
+    perform history.make_months(kind.part, kind.root);
+  end loop;
+end $$;
+
+grant usage on schema history to reaper;
+grant execute on function history.step() to reaper;
