@@ -36,12 +36,14 @@ create table seats (
   fence_epoch bigint not null default 0,         -- the last ticket applied; an older one comes too late
   fence_seq   bigint not null default 0,
   hold_until  timestamptz,                       -- not null: kicked; whoever rebuilds keeps it free for a full lease
+  hold_epoch  bigint,                            -- the epoch of that kick: copies of later ones were made with the wait, and know when it is over
   retired     boolean not null default false,    -- above seats_total after shrinking; never granted
   kind        text not null default 'float' check (kind in ('float', 'borrow')),
   lease_until timestamptz,                       -- a borrow's end
   primary key (tenant_id, pool_id, seat_no),
   foreign key (tenant_id, pool_id) references pools,
-  check (not (retired and holder is not null))
+  check (not (retired and holder is not null)),
+  check ((hold_until is null) = (hold_epoch is null))
 ) with (fillfactor = 70);                        -- room for updates in place
 -- What a statement on the way of a request looks for is a whole key of one index, and the other indexes it could be looked for in begin alike
 -- in tenant_id only: that index is the cheapest by far whatever statistics say, lack or remember of yesterday

@@ -68,7 +68,7 @@ begin
 
   update seats s
   set holder = p_holder, held_since = case when seat.holder = p_holder then s.held_since else now() end,
-      fence_epoch = p_epoch, fence_seq = p_seq, hold_until = null, kind = 'float', lease_until = null
+      fence_epoch = p_epoch, fence_seq = p_seq, hold_until = null, hold_epoch = null, kind = 'float', lease_until = null
   where s.tenant_id = p_tenant and s.pool_id = p_pool and s.seat_no = p_seat;
   insert into sessions (tenant_id, session_id, license_id, pool_id, pool, number, product, seat_no, holder, attempt, hw, label, client, person, project_id)
   select p_tenant, p_session, pool.license_id, p_pool, pool.name, l.number, l.product, p_seat, p_holder, p_attempt, p_hw, p_label, p_client, lower(p_client->>'user'),

@@ -84,7 +84,7 @@ begin
     end if;
     -- The fence rises even on an empty row: a paused grant of an older ticket must not commit afterwards.
     update seats s
-    set holder = null, held_since = null, hold_until = null, kind = 'float', lease_until = null,
+    set holder = null, held_since = null, hold_until = null, hold_epoch = null, kind = 'float', lease_until = null,
         fence_epoch = p_epoch, fence_seq = claim.seq, retired = s.retired or s.seat_no = any (retiring)
     where s.tenant_id = p_tenant and s.pool_id = p_pool and s.seat_no = claim.k;
   end loop;
