@@ -14,14 +14,15 @@ create table pools (
   longer_ms   bigint not null default 0,                   -- the longest that copies before it gave …
   longer_until timestamptz,                                -- … which may be out until then
   changed_at  timestamptz,                                 -- when a change was made without a ticket: Redis may not have heard of it
+  used_at     timestamptz,                                 -- when a seat was last given back, to within a minute: its use is still to be told
   opens_at    timestamptz,                                 -- no seat is given before: the records were restored (0017_restore.sql)
-  -- The reaper's share. hashtextextended is stable within a major version; a changed share only changes who looks.
-  bucket      int not null generated always as (mod(abs(hashtextextended(tenant_id::text || pool_id::text, 0)), 64)::int) stored,
   primary key (tenant_id, pool_id),
   unique (tenant_id, license_id, name),
   foreign key (tenant_id, license_id) references licenses
 );
-create index pools_by_bucket on pools (bucket);
+-- What the reaper finds pools by that have something to do, besides the seats that are held and in quarantine (core/src/records/sweep.rs).
+create index pools_by_change on pools (changed_at) where changed_at is not null;
+create index pools_by_use on pools (used_at) where used_at is not null;
 -- The lock of a pool, taken before anything is decided about its seats: shared by what writes a ticket down, alone by what raises the epoch.
 -- A row's lock would not do: who wants it alone waits while others share it anew behind its back, without an end where there are many.
 create function pool_lock(p_pool uuid) returns bigint language sql immutable parallel safe as $$ select uuid_hash_extended(p_pool, 0) $$;
@@ -43,7 +44,8 @@ create table seats (
   check (not (retired and holder is not null))
 ) with (fillfactor = 70);                        -- room for updates in place
 create unique index seats_by_holder on seats (tenant_id, pool_id, holder) where holder is not null;
-create index seats_in_quarantine on seats (tenant_id, pool_id) where hold_until is not null;
+-- A retired seat waits for nothing, however many there are.
+create index seats_in_quarantine on seats (tenant_id, pool_id) where hold_until is not null and not retired;
 
 create table sessions (
   tenant_id    uuid not null,
@@ -73,8 +75,6 @@ create table sessions (
 -- Also the guard that one process start has one open session.
 create unique index sessions_by_attempt on sessions (tenant_id, pool_id, holder, attempt) where ended_at is null;
 create index sessions_open on sessions (tenant_id, pool_id, seat_no) where ended_at is null;
--- Whether a pool was used lately, for the reaper: without it the answer is in all that its organization ever had.
-create index sessions_ended on sessions (tenant_id, pool_id, ended_at) where ended_at is not null;
 -- As before the first ANALYZE: an organization may have a two-hundredth of all sessions. Where most had one when it was last looked at, reading
 -- all that one ever had would look as cheap as one look by key.
 alter table sessions alter column tenant_id set (n_distinct = 200);

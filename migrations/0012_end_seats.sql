@@ -75,6 +75,15 @@ begin
         fence_epoch = p_epoch, fence_seq = t.seq, retired = s.retired or s.seat_no = any (retiring)
     from unnest(applied, applied_seqs) as t (k, seq)
     where s.tenant_id = p_tenant and s.pool_id = p_pool and s.seat_no = t.k;
+    -- Seen by the next sweep although nobody holds a seat any more. Once a minute, by whoever comes first: nobody waits for another's row.
+    if pool.used_at is null or pool.used_at < now() - interval '1 minute' then
+      perform 1 from pools p
+      where p.tenant_id = p_tenant and p.pool_id = p_pool and (p.used_at is null or p.used_at < now() - interval '1 minute')
+      for no key update skip locked;
+      if found then
+        update pools p set used_at = now() where p.tenant_id = p_tenant and p.pool_id = p_pool;
+      end if;
+    end if;
   end if;
 
   if cardinality(p_sessions) = 0 then return; end if;
