@@ -51,9 +51,12 @@ pub struct ToDo {
     pub events: bool,
 }
 
-/// Pools that one statement finds by their seats, each by a step or two into an index: 10,000 of them take a twentieth of the second that a
-/// statement may take.
-const STEPS: usize = 10_000;
+/// Pools that one statement finds by held seats, and by quarantines: that many take 50 to 80 ms of the 2 s that a statement may take.
+const STEPS: i32 = 10_000;
+/// Before every pool there is, by tenant and id.
+const START: (Uuid, Uuid) = (Uuid::nil(), Uuid::nil());
+/// Behind every pool there is.
+const END: (Uuid, Uuid) = (Uuid::max(), Uuid::max());
 
 /// Every look is one step into one index, whatever the statistics say or lack: to the next pool behind the last one that was found, passing
 /// over its other seats. "distinct", a join or a group would read all held seats there are. The two looks by time are kept from knowing the
@@ -100,36 +103,38 @@ impl Records {
     /// [`Error::Records`].
     pub async fn to_do(&self) -> Result<ToDo> {
         let mut todo = ToDo::default();
-        let nowhere = (Uuid::max(), Uuid::max());
-        let mut walks = [("held", (Uuid::nil(), Uuid::nil())), ("quarantined", (Uuid::nil(), Uuid::nil()))];
-        let mut first = true;
-        while first || walks.iter().any(|(_, after)| *after != nowhere) {
-            let [(_, held), (_, quarantined)] = walks;
+        // Behind which pool the walks over held seats and over quarantines go on.
+        let mut after = [START; 2];
+        while after != [END; 2] {
+            let ([held, quarantined], first) = (after, after == [START; 2]);
             let rows = self
                 .repeat(|pool| async move {
                     let query = sqlx::query(TO_DO).bind(held.0).bind(held.1).bind(quarantined.0).bind(quarantined.1);
-                    query.bind(STEPS as i32).bind(first).fetch_all(&pool).await
+                    query.bind(STEPS).bind(first).fetch_all(&pool).await
                 })
                 .await?;
-            first = false;
-            let mut found = [(0, nowhere); 2];
+            let mut steps = [0; 2];
             for row in &rows {
-                let why: &str = row.try_get("why").map_err(failed)?;
-                if why == "events" {
-                    todo.events = true;
-                    continue;
-                }
-                let at: (Uuid, Uuid) =
-                    (row.try_get("tenant_id").map_err(failed)?, row.try_get("pool_id").map_err(failed)?);
+                let walk = match row.try_get("why").map_err(failed)? {
+                    "held" => Some(0),
+                    "quarantined" => Some(1),
+                    "events" => {
+                        todo.events = true;
+                        continue;
+                    }
+                    _ => None,
+                };
+                let at = (row.try_get("tenant_id").map_err(failed)?, row.try_get("pool_id").map_err(failed)?);
                 todo.pools.insert((TenantId(at.0), PoolId(at.1)));
-                if let Some(walk) = walks.iter().position(|(name, _)| *name == why) {
-                    let (count, last) = &mut found[walk];
-                    *last = if *count == 0 { at } else { at.max(*last) };
-                    *count += 1;
+                if let Some(walk) = walk {
+                    steps[walk] += 1;
+                    after[walk] = at.max(after[walk]);
                 }
             }
-            for (walk, (count, last)) in walks.iter_mut().zip(found) {
-                walk.1 = if count < STEPS { nowhere } else { last };
+            for (after, steps) in after.iter_mut().zip(steps) {
+                if steps < STEPS {
+                    *after = END;
+                }
             }
         }
         Ok(todo)
