@@ -136,7 +136,7 @@ async fn a_seat_that_has_waited_does_not_wait_again_because_who_took_it_died_bef
             }
             if matches!(taken, Taken::AndClaimed) {
                 world.reaper.steps().cut(Step::Reap);
-                world.reaper.sweep(world.bucket().await).await.unwrap_err();
+                world.reaper.sweep(&world.share()).await.unwrap_err();
             }
             edit(&world).await;
             let told = world.machine(comes).restarted().acquire(&world.moves).await;

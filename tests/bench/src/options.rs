@@ -4,8 +4,8 @@ use lexopt::{Arg, ValueExt};
 use std::time::Duration;
 
 /// Every part, in the order they are measured and told.
-pub(crate) const PARTS: [&str; 10] =
-    ["heartbeat", "acquire", "flat", "signing", "contention", "rebuild", "reaper", "memory", "cold", "lists"];
+pub(crate) const PARTS: [&str; 11] =
+    ["heartbeat", "acquire", "flat", "signing", "contention", "rebuild", "reaper", "memory", "cold", "lists", "idle"];
 
 /// What to measure.
 pub(crate) struct Options {
@@ -24,14 +24,23 @@ pub(crate) struct Size {
     pub(crate) seats: &'static [u32],
     /// Starts of each process.
     pub(crate) starts: usize,
+    /// For what is measured while nobody asks for anything.
+    pub(crate) idle: Duration,
 }
 
-const WHOLE: Size = Size { time: Duration::from_secs(12), turns: 4, seats: &[10_000, 100_000], starts: 10 };
-const QUICK: Size = Size { time: Duration::from_secs(2), turns: 1, seats: &[10_000], starts: 3 };
+const WHOLE: Size = Size {
+    time: Duration::from_secs(12),
+    turns: 4,
+    seats: &[10_000, 100_000],
+    starts: 10,
+    idle: Duration::from_secs(120),
+};
+const QUICK: Size =
+    Size { time: Duration::from_secs(2), turns: 1, seats: &[10_000], starts: 3, idle: Duration::from_secs(60) };
 
 pub(crate) fn help() -> String {
     format!(
-        "./dev bench           measure everything (five to six minutes)\n\
+        "./dev bench           measure everything (ten minutes)\n\
          ./dev bench --quick   the same, shorter and with smaller pools: to see that it works, not to quote\n\
          ./dev bench --only a,b  only these parts, of: {}\n\
          ./dev bench --cold    the same as --only cold\n",
