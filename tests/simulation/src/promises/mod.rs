@@ -28,7 +28,8 @@
 //!   time, at most for a lease (`core/src/seats/contact.rs`). Leases and reservations are held against that clock (`absence.rs`).
 //! * An instance whose clock is behind lets no lease run out before its time. By it only seats that were given back are judged.
 //! * Seats are as many as at the rebuild of the copy that may have answered, or fewer: Redis may not have been told that there are more.
-//! * A seat whose session staff ended is held back until a rebuild lease after the rebuild that learnt of it, and by the old copy until then.
+//! * A seat whose session staff ended is held back until a rebuild lease after the rebuild that learnt of it, and by the old copy until then;
+//!   anew only with a rebuild that knew nothing.
 //! * A run whose records are put back to an earlier point is not judged: nobody sits down for a while then, and the history has a hole.
 
 mod absence;
