@@ -116,6 +116,20 @@ fn a_seat_that_somebody_else_may_have_is_not_free() {
 }
 
 #[test]
+fn who_still_waits_for_its_answer_may_have_reserved_a_seat_although_it_is_told_that_it_has_none() {
+    let seen = Seen { questions: vec![acquires("a", 1000, Told::Seat)], changes: vec![sits("a", 1005)], ..pool(2) };
+    breaks(&full(&seen, 3100), "L1: ");
+    let waits = |until| {
+        let question = Question { answered: ms(until), ..acquires("c", 2000, Told::Full) };
+        with(&seen, &[question, acquires("b", 3100, Told::Full)])
+    };
+    let of = |kept: Kept, holder: &str| kept.broken.iter().filter(|said| said.contains(holder)).count();
+    assert_eq!(of(waits(3500), "\"b\""), 0);
+    assert_eq!(of(waits(3000), "\"b\""), 1, "it had been told");
+    assert_eq!(of(waits(3500), "\"c\""), 1, "and nobody waited when it was told itself");
+}
+
+#[test]
 fn full_although_a_lease_ran_out_a_second_ago_is_seen() {
     let seen = silent();
     let kept = full(&seen, 8900);

@@ -76,7 +76,10 @@ fn strongest(claims: Vec<Claim>) -> Option<Claim> {
 
 /// What a question of another holder may have done.
 fn by_question(seen: &Case<'_>, question: &Question, asked: &Question, hand: &Hand) -> Option<Claim> {
-    let acts = question.acts.filter(|_| question.verb != Verb::Release && question.sent <= asked.answered)?;
+    if question.verb == Verb::Release || question.sent > asked.answered {
+        return None;
+    }
+    let Some(acts) = question.acts else { return meanwhile(question, asked) };
     let until = acts.saturating_add(seen.ttl);
     if until <= hand.held.min(asked.sent - 2 * seen.ttl) {
         // Long over, at the latest then: no need to know since when and why.
@@ -92,6 +95,13 @@ fn by_question(seen: &Case<'_>, question: &Question, asked: &Question, hand: &Ha
     let none = had_none(seen, &question.holder, acts, asked);
     let end = left.chain(none).chain(left_out(seen, &question.holder, acts, asked)).min();
     Some(claim(kind, acts, until, end, hand))
+}
+
+/// A request that is told "full" in the end may have reserved a seat before, in a copy that was not the latest any more when the records were
+/// asked (or they could not be asked): until it was answered, that seat was not to be had. Of two that wait for each other the later answer is judged.
+fn meanwhile(question: &Question, asked: &Question) -> Option<Claim> {
+    let waits = question.verb == Verb::Acquire && question.told == Told::Full && question.answered > asked.answered;
+    waits.then_some(Claim { kind: Kind::Reserved, from: question.sent, until: question.answered, stands: true })
 }
 
 /// Changes by which a holder left its seat before somebody asked, by a ticket: Redis decided so before. Staff's changes it learns of later.
