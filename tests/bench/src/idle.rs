@@ -83,7 +83,7 @@ impl Local {
             .envs([("LOG_LEVEL", "info"), ("LOG_FORMAT", "json")])
             .envs(variable)
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(said.try_clone().unwrap())
             .stderr(said)
             .spawn()
             .unwrap_or_else(|error| panic!("license-local: {error}"));
@@ -100,6 +100,7 @@ impl Local {
         fs::read_to_string(self.dir.join("said")).unwrap()
     }
 
+    /// Requests that were answered, by their lines in the log.
     fn requests(&self) -> usize {
         self.said().lines().filter(|line| line.contains("\"httpRequest\"")).count()
     }
