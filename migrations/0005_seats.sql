@@ -90,5 +90,5 @@ create table outbox (
   primary key (tenant_id, id)
 );
 -- One event of use per pool and minute, however often the reaper is asked.
-create unique index outbox_usage on outbox (tenant_id, (payload->>'pool_id'), (payload->>'minute')) where kind = 'usage';
+create unique index outbox_usage on outbox (tenant_id, (payload->>'pool_id') collate "C", (payload->>'minute') collate "C") where kind = 'usage';
 create index outbox_waiting on outbox (id) where published_at is null;

@@ -38,7 +38,8 @@ pub fn display(text: &str, max_chars: usize) -> Option<String> {
 pub fn fold(text: &str) -> String {
     let ignored = CodePointSetData::new::<DefaultIgnorableCodePoint>();
     let visible: String = text.chars().filter(|c| !ignored.contains(*c)).collect();
-    let folded = CaseMapper::new().fold_string(&DecomposingNormalizerBorrowed::new_nfd().normalize(&visible)).into_owned();
+    let folded =
+        CaseMapper::new().fold_string(&DecomposingNormalizerBorrowed::new_nfd().normalize(&visible)).into_owned();
     let words: Vec<&str> = folded.split_whitespace().collect();
     ComposingNormalizerBorrowed::new_nfc().normalize(&words.join(" ")).into_owned()
 }
@@ -76,8 +77,13 @@ impl FromStr for Name {
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let name = clean(text);
-        let fits = name.chars().count() <= MAX_CHARS && !name.chars().any(is_line_or_control) && !fold(&name).is_empty();
-        if fits { Ok(Self(name)) } else { Err(Invalid("must be 1 to 200 characters, none of them a control character")) }
+        let fits =
+            name.chars().count() <= MAX_CHARS && !name.chars().any(is_line_or_control) && !fold(&name).is_empty();
+        if fits {
+            Ok(Self(name))
+        } else {
+            Err(Invalid("must be 1 to 200 characters, none of them a control character"))
+        }
     }
 }
 
@@ -114,9 +120,14 @@ mod tests {
 
     #[test]
     fn different_names_stay_different() {
-        for (one, other) in
-            [("ILGAZ", "ılgaz"), ("Cafe", "Café"), ("ＡＢＣ", "abc"), ("a b", "ab"), ("İ", "i"), ("Turbine²", "Turbine2")]
-        {
+        for (one, other) in [
+            ("ILGAZ", "ılgaz"),
+            ("Cafe", "Café"),
+            ("ＡＢＣ", "abc"),
+            ("a b", "ab"),
+            ("İ", "i"),
+            ("Turbine²", "Turbine2"),
+        ] {
             assert_ne!(fold(one), fold(other), "{one} {other}");
         }
     }
@@ -154,7 +165,19 @@ mod tests {
         let longer = "é".repeat(201);
         // Its composed form has two characters more.
         let grows = "\u{FB2C}".repeat(67);
-        for wrong in ["", " ", "\u{200B}\u{FEFF}", "\u{3164}", "\u{FE0F}", "a\u{7}", "a\nb", "a\u{2028}b", "\u{0}", &longer, &grows] {
+        for wrong in [
+            "",
+            " ",
+            "\u{200B}\u{FEFF}",
+            "\u{3164}",
+            "\u{FE0F}",
+            "a\u{7}",
+            "a\nb",
+            "a\u{2028}b",
+            "\u{0}",
+            &longer,
+            &grows,
+        ] {
             assert!(wrong.parse::<Name>().is_err(), "{wrong:?}");
         }
     }

@@ -104,8 +104,18 @@ mod tests {
             );
             assert!(Opaque::parse(Kind::Invitation, &text).is_none());
             let cut_in_two = format!("{}\r\n {}", &text[..40], &text[40..]);
-            for pasted in [format!("{text}\n"), format!("“{text}”"), format!("\u{FEFF}{text}\u{A0}"), text.to_uppercase(), cut_in_two] {
-                assert_eq!(Opaque::parse(Kind::ApiToken, &pasted).map(|read| read.reveal()), Some(text.clone()), "{pasted:?}");
+            for pasted in [
+                format!("{text}\n"),
+                format!("“{text}”"),
+                format!("\u{FEFF}{text}\u{A0}"),
+                text.to_uppercase(),
+                cut_in_two,
+            ] {
+                assert_eq!(
+                    Opaque::parse(Kind::ApiToken, &pasted).map(|read| read.reveal()),
+                    Some(text.clone()),
+                    "{pasted:?}"
+                );
             }
             assert!(!format!("{one:?}").contains(&text[61..]), "what proves is not printed");
         }

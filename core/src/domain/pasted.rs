@@ -24,7 +24,10 @@ pub fn word(text: &str) -> Cow<'_, str> {
         return text.into();
     }
     let ignored = CodePointSetData::new::<DefaultIgnorableCodePoint>();
-    let kept = plain(text).chars().filter(|c| !c.is_whitespace() && !c.is_control() && !ignored.contains(*c)).collect::<String>();
+    let kept = plain(text)
+        .chars()
+        .filter(|c| !c.is_whitespace() && !c.is_control() && !ignored.contains(*c))
+        .collect::<String>();
     let word = kept.trim_matches(is_quote).chars().map(|c| if is_hyphen(c) { '-' } else { c });
     word.collect::<String>().into()
 }
@@ -36,7 +39,8 @@ fn plain(text: &str) -> Cow<'_, str> {
 /// Unicode's dashes, and what keyboards and typesetting put in their place: a hyphen bullet, a line of a box, a heavy minus sign, and the long
 /// vowel that a Japanese keyboard writes where `-` is printed.
 fn is_hyphen(c: char) -> bool {
-    matches!(c, '\u{2D7}' | '\u{2043}' | '\u{2500}' | '\u{2796}' | '\u{30FC}') || CodePointSetData::new::<Dash>().contains(c)
+    matches!(c, '\u{2D7}' | '\u{2043}' | '\u{2500}' | '\u{2796}' | '\u{30FC}')
+        || CodePointSetData::new::<Dash>().contains(c)
 }
 
 fn is_quote(c: char) -> bool {
@@ -50,7 +54,15 @@ mod tests {
     #[test]
     fn letters_and_digits_are_left_and_nothing_else() {
         assert_eq!(symbols("AB12"), "AB12");
-        for written in ["AB-12", " ab\u{A0}12\r\n".to_uppercase().as_str(), "“ＡＢ－１２”", "𝐀𝐁—12", "A\u{200B}B\u{AD}12\u{FEFF}", "ABー12", "<AB.12>"] {
+        for written in [
+            "AB-12",
+            " ab\u{A0}12\r\n".to_uppercase().as_str(),
+            "“ＡＢ－１２”",
+            "𝐀𝐁—12",
+            "A\u{200B}B\u{AD}12\u{FEFF}",
+            "ABー12",
+            "<AB.12>",
+        ] {
             assert_eq!(symbols(written), "AB12", "{written}");
         }
     }
@@ -58,7 +70,15 @@ mod tests {
     #[test]
     fn a_word_is_read_without_what_copying_adds_and_with_its_own_marks() {
         assert!(matches!(word("cdt_live_ab-12.c=="), Cow::Borrowed("cdt_live_ab-12.c==")));
-        for written in ["x_a-b.c==\n", "\"x_a-b.c==\"", "“x_a–b.c==”", "x_a\u{2011}b\u{200B}.c==", "x_a\n  -b.c==", "`x_a-b.c==`", "ｘ＿ａ－ｂ．ｃ＝＝"] {
+        for written in [
+            "x_a-b.c==\n",
+            "\"x_a-b.c==\"",
+            "“x_a–b.c==”",
+            "x_a\u{2011}b\u{200B}.c==",
+            "x_a\n  -b.c==",
+            "`x_a-b.c==`",
+            "ｘ＿ａ－ｂ．ｃ＝＝",
+        ] {
             assert_eq!(word(written), "x_a-b.c==", "{written:?}");
         }
         assert_eq!(word("-_a_-"), "-_a_-");

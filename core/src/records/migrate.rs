@@ -38,6 +38,7 @@ fn migrator() -> Migrator {
         17 "0017_restore"
         18 "0018_licenses"
         19 "0019_sessions"
+        20 "0020_collation"
     })
 }
 

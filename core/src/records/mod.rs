@@ -34,7 +34,7 @@ mod tenants;
 mod tokens;
 
 pub use act::{Act, Answer, Principal, Refused, Repeat};
-pub use audit::{About, Entry, Which};
+pub use audit::{ACTIONS, About, Entry, Which};
 pub use connect::{Records, Role, Transaction};
 pub use invitations::{Invitation, InvitationState, Invited};
 pub use joining::{Joined, Joining};

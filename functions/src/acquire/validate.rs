@@ -1,6 +1,6 @@
 //! validate: what an acquire would say, taking no seat.
 
-use super::{State, stranger};
+use super::{State, client::Facts as ClientFacts, stranger};
 use crate::{
     answer::{self, Holder, License, holders},
     edge::{Fields, Json, Problem, rim::about, telemetry::Outcome as Label},
@@ -21,7 +21,7 @@ use license_core::{
     moves::validate::Outcome,
     seats::{Prospect, Valid},
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 use std::sync::Arc;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
@@ -32,7 +32,7 @@ use utoipa::ToSchema;
 #[serde(deny_unknown_fields)]
 #[schema(as = ValidateRequest, example = json!({"license_key": "CODI-6WRXP-457A6-0BTJ8-9VR2K-WAA0K-D0ECC", "hardware_id": "my-laptop-0001"}))]
 pub(super) struct Body {
-    /// As printed or as typed: case, hyphens, spaces and look-alikes are forgiven. A wrong check symbol is 422 with problem `mistyped`.
+    /// As printed, typed or pasted: only its letters and digits count, and case and look-alikes are forgiven. A wrong check symbol is 422 with problem `mistyped`.
     #[schema(required)]
     license_key: Option<String>,
     /// Who would ask: 8 to 128 printable ASCII characters. Without it, the answer is for somebody who holds no seat.
@@ -44,6 +44,10 @@ pub(super) struct Body {
     /// The pool of seats, `default` unless given.
     #[schema(pattern = "^[a-z0-9-]{1,32}$")]
     pool: Option<String>,
+    /// As for acquire; passed over.
+    #[schema(value_type = Option<ClientFacts>)]
+    #[serde(rename = "client")]
+    _client: Option<IgnoredAny>,
 }
 
 /// What an acquire would say.

@@ -5,7 +5,7 @@ use axum::extract::{FromRequest, FromRequestParts, Request};
 use bytes::Bytes;
 use http::{HeaderMap, header, request::Parts};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use license_core::Code;
+use license_core::{Code, domain::pasted};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::error::Category;
 use std::{borrow::Cow, fmt};
@@ -171,14 +171,20 @@ impl<S: Send + Sync> FromRequestParts<S> for Bearer {
         let missing = || Problem::token_invalid("Send the credential as a header: Authorization: Bearer <credential>.");
         let mut values = parts.headers.get_all(header::AUTHORIZATION).iter();
         let (Some(value), None) = (values.next(), values.next()) else { return Err(missing()) };
-        let (scheme, credential) = value.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(missing)?;
+        let text = std::str::from_utf8(value.as_bytes()).ok();
+        let (scheme, credential) = text.and_then(|text| text.split_once(' ')).ok_or_else(missing)?;
         let credential = credential.trim();
+        // Two credentials are none.
+        if credential.contains([' ', '\t']) {
+            return Err(missing());
+        }
+        let credential = pasted::word(credential);
         // The characters of RFC 6750, section 2.1.
         let fits = |b: u8| b.is_ascii_alphanumeric() || b"-._~+/=".contains(&b);
         if !scheme.eq_ignore_ascii_case("bearer") || credential.is_empty() || !credential.bytes().all(fits) {
             return Err(missing());
         }
-        Ok(Self(credential.to_owned()))
+        Ok(Self(credential.into_owned()))
     }
 }
 

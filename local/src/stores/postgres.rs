@@ -103,6 +103,11 @@ impl Postgres {
         format!("postgres://{role}@{host}:5432/{DATABASE}?sslmode=disable")
     }
 
+    /// A program of the same installation, such as `pg_dump`.
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.bin.path(name).into()
+    }
+
     /// The directory of the data and the log.
     pub fn dir(&self) -> &Path {
         &self.place.dir
