@@ -82,10 +82,10 @@ pub(super) struct AuditQuery {
     actor: Option<String>,
     /// Only what was done to what has this id.
     target: Option<String>,
-    /// Only what was done at or after this time (RFC 3339).
+    /// Only what was done at or after this time (RFC 3339; a `+` in it is written `%2B`).
     #[param(value_type = Option<String>, format = DateTime)]
     from: Option<String>,
-    /// Only what was done before this time (RFC 3339).
+    /// Only what was done before this time (RFC 3339; a `+` in it is written `%2B`).
     #[param(value_type = Option<String>, format = DateTime)]
     to: Option<String>,
     /// How many rows: 1 to 100, 20 unless said.
@@ -108,12 +108,12 @@ pub(super) async fn list_audit_log(
     let mut filters = Filters::new();
     let page = filters.page(query.limit.as_ref(), query.cursor.as_ref());
     let which = which(&mut filters, &query);
+    let (which, page) = filters.check((which, page))?;
     if let Some(name) = which.about.as_ref().and_then(unusual_id)
         && !state.records.is_in_audit_log(act.tenant, &which).await?
     {
-        filters.wrong(name, NO_ID);
+        return Err(Problem::invalid(name, NO_ID));
     }
-    let (which, page) = filters.check((which, page))?;
     Ok(ListOf::new(state.records.audit_log(act.tenant, &which, page).await?, AuditEntry::from))
 }
 

@@ -156,7 +156,7 @@ pub(super) struct LicenseSessionsQuery {
     /// Begun at this time (RFC 3339; a `+` in it is written `%2B`) or later.
     #[param(value_type = Option<String>, format = DateTime)]
     started_after: Option<String>,
-    /// Begun before this time (RFC 3339).
+    /// Begun before this time (RFC 3339; a `+` in it is written `%2B`).
     #[param(value_type = Option<String>, format = DateTime)]
     started_before: Option<String>,
     /// How many rows: 1 to 100, 20 unless said.
@@ -190,7 +190,7 @@ pub(super) struct SessionsQuery {
     /// Begun at this time (RFC 3339; a `+` in it is written `%2B`) or later.
     #[param(value_type = Option<String>, format = DateTime)]
     started_after: Option<String>,
-    /// Begun before this time (RFC 3339).
+    /// Begun before this time (RFC 3339; a `+` in it is written `%2B`).
     #[param(value_type = Option<String>, format = DateTime)]
     started_before: Option<String>,
     /// How many rows: 1 to 100, 20 unless said.

@@ -106,11 +106,11 @@ async fn fill(desk: &Desk) -> Seat {
     let owner = desk.person("owner");
     desk.license_of(desk.tenant()).await;
     desk.join(desk.tenant(), "bob", Viewer).await;
-    for name in NAMES {
+    for (n, name) in NAMES.iter().enumerate() {
         desk.post(&desk.at("/projects"), &json!({ "name": name })).by(&owner).send().await.ok(201);
         let address = format!("{}@example.com", name.replace(' ', "."));
         desk.invite("owner", &address, "member").await.ok(201);
-        let seat = desk.sit(name.trim(), json!({ "project": name, "user": address, "hostname": name })).await;
+        let seat = desk.sit(&n.to_string(), json!({ "project": name, "user": address, "hostname": name })).await;
         desk.release(&seat).await;
         let token = json!({ "name": name, "scopes": ["audit:read"] });
         desk.post(&desk.at("/api-tokens"), &token).by(&owner).send().await.ok(201);
