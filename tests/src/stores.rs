@@ -29,8 +29,24 @@ pub async fn database() -> PgConnectOptions {
 
 /// A dump of a database of [`database`], restored into a new one of another locale. `locale`: how `create database` says it.
 pub async fn restored(database: &PgConnectOptions, locale: &str) -> PgConnectOptions {
-    let server = server().await;
     let made = made(&format!("template template0 encoding 'UTF8' {locale}")).await;
+    copy(database, &made).await;
+    made
+}
+
+/// The same into a migrated server of the caller's own, which may be of another version.
+pub async fn restored_at(database: &PgConnectOptions, server: &Postgres, locale: &str) -> PgConnectOptions {
+    let mut connection = PgConnection::connect_with(&server.superuser().database("postgres")).await.unwrap();
+    let create = format!("create database restored template template0 encoding 'UTF8' {locale}");
+    connection.execute(sqlx::AssertSqlSafe(create)).await.unwrap();
+    let made = server.superuser().database("restored");
+    copy(database, &made).await;
+    made
+}
+
+/// Dumps a database of the shared server and restores it into an empty one, with the programs of that server.
+async fn copy(from: &PgConnectOptions, to: &PgConnectOptions) {
+    let server = server().await;
     let run = |program: &str, database: &PgConnectOptions, args: &[&str]| {
         let mut command = Command::new(server.program(program));
         let name = database.get_database().expect("it has a name");
@@ -39,13 +55,12 @@ pub async fn restored(database: &PgConnectOptions, locale: &str) -> PgConnectOpt
         command.kill_on_drop(true).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
         command.spawn().unwrap_or_else(|error| panic!("{program} does not start: {error}"))
     };
-    let dump = run("pg_dump", database, &[]).wait_with_output().await.unwrap();
+    let dump = run("pg_dump", from, &[]).wait_with_output().await.unwrap();
     assert!(dump.status.success(), "pg_dump {}", dump.status);
-    let mut psql = run("psql", &made, &["-q", "-v", "ON_ERROR_STOP=1", "-o", "/dev/null"]);
+    let mut psql = run("psql", to, &["-q", "-v", "ON_ERROR_STOP=1", "-o", "/dev/null"]);
     psql.stdin.take().unwrap().write_all(&dump.stdout).await.unwrap();
     let restored = psql.wait_with_output().await.unwrap();
     assert!(restored.status.success(), "psql {}", restored.status);
-    made
 }
 
 async fn made(how: &str) -> PgConnectOptions {

@@ -34,11 +34,13 @@ pub struct Settings {
     pub max_connections: u16,
     /// More settings, as `name=value` for the server's `-c`.
     pub more: Vec<String>,
+    /// Where its programs are; `None`: looked for, and the newest taken.
+    pub programs: Option<PathBuf>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { durable: true, max_connections: 200, more: Vec::new() }
+        Self { durable: true, max_connections: 200, more: Vec::new(), programs: None }
     }
 }
 
@@ -65,12 +67,23 @@ impl Postgres {
     /// # Errors
     /// As [`Postgres::start`].
     pub async fn temporary() -> Result<Self> {
-        Self::start_in(Place::temporary()?, Settings { durable: false, ..Settings::default() }).await
+        Self::temporary_with(Settings { durable: false, ..Settings::default() }).await
+    }
+
+    /// The same, run otherwise.
+    ///
+    /// # Errors
+    /// As [`Postgres::start`].
+    pub async fn temporary_with(settings: Settings) -> Result<Self> {
+        Self::start_in(Place::temporary()?, settings).await
     }
 
     async fn start_in(place: Place, settings: Settings) -> Result<Self> {
         let data = place.dir.join("data");
-        let bin = Bin::find(made_by(&data))?;
+        let bin = match &settings.programs {
+            Some(dir) => Bin { dir: dir.clone() },
+            None => Bin::find(made_by(&data))?,
+        };
         if !data.exists() {
             make(&place, &bin, &data).await?;
         }

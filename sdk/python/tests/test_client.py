@@ -274,6 +274,12 @@ def test_what_is_only_shown_keeps_no_program_from_starting(settings: dict[str, A
         assert kept["deployment"] and (sent is None or kept["deployment"] == sent)
 
 
+def test_settings_are_read_as_files_end(settings: dict[str, Any]) -> None:
+    exact = LicenseClient(ISSUER, **settings | {"pool": "night", "issuer": ISSUER})._context
+    read = LicenseClient(f"{ISSUER}\n", **settings | {"pool": " night\n", "issuer": f"{ISSUER}\r\n", "product": f"{settings['product']}\n"})._context
+    assert (read.server, read.hw, read.identity, read.expected) == (exact.server, exact.hw, exact.identity, exact.expected)
+
+
 def test_a_key_is_read_as_people_type_it_and_a_mistyped_one_is_told_at_once(settings: dict[str, Any]) -> None:
     typed = [KEY.lower(), KEY.replace("-", ""), KEY.replace("-", " "), f"  {KEY}\n", KEY.replace("0", "O").replace("1", "l")]
     for text in typed:

@@ -4,8 +4,9 @@ use crate::{desk::Desk, seat::Seat};
 use license_core::{
     domain::access::PersonRole::{Member, Viewer},
     moves::manage::Manage,
-    records::{Records, Role},
+    records::{Records, Role, migrate},
 };
+use license_local::stores::{Postgres, PostgresSettings as Settings};
 use license_tests::{World, stores};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Executor};
@@ -174,25 +175,50 @@ fn settled(mut row: Value) -> Value {
 
 #[tokio::test]
 async fn a_dump_restored_into_a_database_of_another_locale_answers_as_before() {
-    let desk = Desk::new().await;
-    let last = fill(&desk).await;
-    let before = lists(&desk).await;
-    assert!(before.iter().filter(|(_, rows)| !rows.is_empty()).count() > NAMES.len() + 10);
-    let mut world = desk.world;
+    let (mut world, promised) = Promised::of(Desk::new().await).await;
     let original = world.database.clone();
     // Turkish has other small and capital letters than everybody else; a natural order has numbers by value.
     for locale in ["locale_provider icu icu_locale 'tr'", "locale_provider icu icu_locale 'de-u-kn-true'"] {
         world.database = stores::restored(&original, locale).await;
+        world = promised.kept_by(world).await;
+    }
+    // `./dev portable` names the programs of another version of PostgreSQL here.
+    #[expect(clippy::disallowed_methods, reason = "no service reads it")]
+    if let Some(programs) = std::env::var_os("PORTABLE_TO") {
+        let settings = Settings { durable: false, programs: Some(programs.into()), ..Settings::default() };
+        let server = Postgres::temporary_with(settings).await.unwrap();
+        migrate(&server.superuser()).await.unwrap();
+        world.database = stores::restored_at(&original, &server, "locale_provider icu icu_locale 'tr'").await;
+        let version: String =
+            sqlx::query_scalar("show server_version").fetch_one(&mut world.truth().await).await.unwrap();
+        promised.kept_by(world).await;
+        println!("restored into PostgreSQL {version}");
+    }
+}
+
+/// What a filled organization answers, and must go on answering wherever it is restored.
+struct Promised {
+    lists: Vec<(String, Vec<Value>)>,
+    last: Seat,
+}
+
+impl Promised {
+    async fn of(desk: Desk) -> (World, Self) {
+        let last = fill(&desk).await;
+        let lists = lists(&desk).await;
+        assert!(lists.iter().filter(|(_, rows)| !rows.is_empty()).count() > NAMES.len() + 10);
+        (desk.world, Self { lists, last })
+    }
+
+    /// Asks everything again of the database that the world has now.
+    async fn kept_by(&self, mut world: World) -> World {
         world.admin = Records::with(world.database.clone(), Role::Admin, 4);
         world.manage = Manage::new(world.seats(), world.admin.clone());
         world.moves = world.instance().await;
         let desk = Desk::over(world).await;
-        let order: bool = sqlx::query_scalar("select 'a' < 'B'")
-            .fetch_one(&mut desk.world.truth().await)
-            .await
-            .unwrap();
-        assert!(order, "the database has another locale than the one that was dumped");
-        assert_eq!(lists(&desk).await, before, "{locale}");
+        let order = sqlx::query_scalar("select 'a' < 'B'").fetch_one(&mut desk.world.truth().await).await;
+        assert!(order.unwrap(), "the database has another locale than the one that was dumped");
+        assert_eq!(lists(&desk).await, self.lists);
         let owner = desk.person("owner");
         for name in NAMES {
             for spelling in [name.to_uppercase(), name.to_lowercase(), format!(" {name}\n")] {
@@ -204,7 +230,7 @@ async fn a_dump_restored_into_a_database_of_another_locale_answers_as_before() {
             }
         }
         desk.invite("owner", "JÜRGEN@EXAMPLE.COM", "member").await.is(409, "conflict");
-        assert_eq!(desk.ids(&desk.person("ilker"), &desk.at("/sessions")).await, [last.id.as_str()]);
+        assert_eq!(desk.ids(&desk.person("ilker"), &desk.at("/sessions")).await, [self.last.id.as_str()]);
         let seat = desk.sit("new", json!({ "project": "STRASSE", "user": "İLKER@example.com" })).await;
         let counted = desk.get(&desk.at(&format!("/sessions/{}", seat.id))).by(&owner).send().await.ok(200);
         assert_eq!(counted["project"]["name"], "Straße");
@@ -212,6 +238,6 @@ async fn a_dump_restored_into_a_database_of_another_locale_answers_as_before() {
         for (what, query) in BY_LOCALE {
             assert_eq!(by_locale(&desk.world, query).await, [] as [String; 0], "{what}");
         }
-        world = desk.world;
+        desk.world
     }
 }

@@ -56,6 +56,8 @@ class Context:
         clock: Clock | None,
         system: identity.System | None = None,
     ) -> None:
+        # Settings come from files and variables, and those end with a line.
+        product, pool = product.strip(), pool.strip() if pool else pool
         self.server = _address(server, allow_http)
         self.key = parse_key(key)
         self.clock = clock or Clock()
@@ -75,7 +77,7 @@ class Context:
         self._instance_drawn: str | None = None
         self._roots = roots
         self._expected: Expected | None = None
-        self._audience, self._issuer = product, issuer or self.server
+        self._audience, self._issuer = product, (issuer or "").strip() or self.server
         facts = {
             "product": product,
             "version": version,
