@@ -216,8 +216,9 @@ impl Promised {
         world.manage = Manage::new(world.seats(), world.admin.clone());
         world.moves = world.instance().await;
         let desk = Desk::over(world).await;
-        let order = sqlx::query_scalar("select 'a' < 'B'").fetch_one(&mut desk.world.truth().await).await;
-        assert!(order.unwrap(), "the database has another locale than the one that was dumped");
+        let order: bool =
+            sqlx::query_scalar("select 'a' < 'B'").fetch_one(&mut desk.world.truth().await).await.unwrap();
+        assert!(order, "the database has another locale than the one that was dumped");
         assert_eq!(lists(&desk).await, self.lists);
         let owner = desk.person("owner");
         for name in NAMES {
