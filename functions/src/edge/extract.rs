@@ -54,15 +54,15 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
         let query = parts.uri.query().unwrap_or_default().as_bytes();
         let mut given = serde_json::Map::new();
         for (name, value) in form_urlencoded::parse(query) {
+            // Its name may be anything, a secret too: only names that a field could have are repeated.
+            let plain = name.len() <= 32 && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+            let field = if plain { name.clone().into_owned() } else { "query".to_owned() };
+            if value.contains(char::REPLACEMENT_CHARACTER) {
+                return Err(Problem::invalid(&field, "is not UTF-8, percent-encoded"));
+            }
             // An empty one counts as absent: forms send what nobody filled in.
-            if !value.is_empty() && given.insert(name.clone().into_owned(), value.into_owned().into()).is_some() {
-                // Its name may be anything, a secret too: only names that a field could have are repeated.
-                let field = if name.len() <= 32 && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_') {
-                    &name
-                } else {
-                    "query"
-                };
-                return Err(Problem::invalid(field, "is given twice"));
+            if !value.is_empty() && given.insert(name.into_owned(), value.into_owned().into()).is_some() {
+                return Err(Problem::invalid(&field, "is given twice"));
             }
         }
         serde_json::from_value(given.into()).map(Self).map_err(|error| {
