@@ -29,6 +29,7 @@ use license_core::{
         id::{Attempt, ClientPart, Hw, LicenseNumber, Nonce, PoolName, SeatNo, SessionId},
         key::LicenseKey,
         license::OfflinePolicy,
+        name::clean,
         rate::Rate,
     },
     moves::{
@@ -112,7 +113,7 @@ impl AcquireBody {
         let hardware = fields.required("hardware_id", self.hardware_id.as_deref(), str::parse::<ClientPart>);
         let attempt = fields.required("attempt", self.attempt.as_deref(), str::parse::<Attempt>);
         let instance = fields.optional("instance_id", self.instance_id.as_deref(), str::parse::<ClientPart>);
-        let pool = fields.optional("pool", self.pool.as_deref(), str::parse::<PoolName>);
+        let pool = fields.optional("pool", self.pool.as_deref(), |text| clean(text).parse::<PoolName>());
         let nonce = fields.optional("nonce", self.nonce.as_deref(), str::parse::<Nonce>);
         let client = Client::read(self.client.as_deref());
         let (key, hardware, attempt) = fields.check(key.zip(hardware).zip(attempt).map(|((k, h), a)| (k, h, a)))?;

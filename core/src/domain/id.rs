@@ -1,6 +1,6 @@
 //! Ids and other short words, parsed once at the rim and never bare strings afterwards.
 
-use super::{base32, name::clean, pasted, secret};
+use super::{base32, pasted, secret};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 use uuid::Uuid;
@@ -148,10 +148,9 @@ impl PoolName {
 impl FromStr for PoolName {
     type Err = Invalid;
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        let text = clean(text);
         let fits =
             (1..=32).contains(&text.len()) && text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'));
-        if fits { Ok(Self(text)) } else { Err(Invalid("must be 1 to 32 of a-z, 0-9 and -")) }
+        if fits { Ok(Self(text.into())) } else { Err(Invalid("must be 1 to 32 of a-z, 0-9 and -")) }
     }
 }
 

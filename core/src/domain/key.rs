@@ -29,7 +29,7 @@ pub enum KeyError {
 
 const SECRET_SYMBOLS: u32 = 16;
 /// No key needs more bytes, however it is written and spaced.
-const MAX_BYTES: usize = 1024;
+const MAX_BYTES: usize = 512;
 
 impl LicenseKey {
     /// Draws a new secret for a license.

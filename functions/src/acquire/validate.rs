@@ -17,6 +17,7 @@ use license_core::{
         id::{ClientPart, PoolName},
         key::LicenseKey,
         license::{Facts, Refusal},
+        name::clean,
     },
     moves::validate::Outcome,
     seats::{Prospect, Valid},
@@ -109,7 +110,7 @@ pub(super) async fn validate(
     let key = fields.required("license_key", body.license_key.as_deref(), LicenseKey::parse);
     let hardware = fields.optional("hardware_id", body.hardware_id.as_deref(), str::parse::<ClientPart>);
     let instance = fields.optional("instance_id", body.instance_id.as_deref(), str::parse::<ClientPart>);
-    let pool = fields.optional("pool", body.pool.as_deref(), str::parse::<PoolName>);
+    let pool = fields.optional("pool", body.pool.as_deref(), |text| clean(text).parse::<PoolName>());
     let (key, pool) = (fields.check(key)?, pool.unwrap_or_else(PoolName::main));
     about(None, Some(key.number()));
     match moves.validate(&key, hardware.as_ref(), instance.as_ref(), &pool).await? {

@@ -19,7 +19,7 @@ _UPPER = str.maketrans(string.ascii_lowercase + "\u0131\u0130", string.ascii_upp
 _LOOKALIKES = str.maketrans("OIL", "011")
 # What a Japanese keyboard writes where a hyphen is printed; Unicode calls it a letter.
 _LONG_VOWEL = "\u30fc"
-_MAX_CHARS = 1024
+_MAX_CHARS = 512
 KEY_SYMBOLS = 34
 
 
