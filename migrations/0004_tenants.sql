@@ -9,8 +9,8 @@ create table users (
   tenant_id  uuid not null references organizations,
   user_id    uuid not null,
   email      text not null,
-  -- For finding it in an index: behind row-level security lower() cannot be part of a condition that an index answers.
-  address    text not null generated always as (lower(email)) stored,
+  -- What all spellings of it have in common, written by the services (core/src/domain/name.rs): no database folds letters.
+  address    text not null,
   name       text,
   role       text not null check (role in ('owner', 'admin', 'member', 'viewer')),
   version    bigint not null default 1,

@@ -5,6 +5,7 @@ create table invitations (
   tenant_id     uuid not null references organizations,
   invitation_id uuid not null,
   email         text not null,                   -- in small letters
+  address       text not null,                   -- as users have it
   role          text not null check (role in ('owner', 'admin', 'member', 'viewer')),
   secret_hash   text not null,
   invited_by    text not null,                   -- how the audit log calls whoever asked
@@ -16,7 +17,7 @@ create table invitations (
   primary key (tenant_id, invitation_id)
 );
 create index invitations_by_state on invitations (tenant_id, (accepted_at is not null), (revoked_at is not null), invitation_id);
-create index invitations_by_email on invitations (tenant_id, email) where accepted_at is null and revoked_at is null;
+create index invitations_by_email on invitations (tenant_id, address) where accepted_at is null and revoked_at is null;
 -- Who is invited must not belong already.
 create index users_by_email on users (tenant_id, address) where removed_at is null;
 
@@ -25,15 +26,14 @@ create table projects (
   tenant_id   uuid not null references organizations,
   project_id  uuid not null,
   name        text not null check (length(name) between 1 and 200),
-  key         text not null generated always as (lower(name)) stored,
+  key         text not null,                     -- what all spellings of the name have in common (core/src/domain/name.rs)
   license_ids uuid[] not null default '{}',
   version     bigint not null default 1,
   created_at  timestamptz not null default now(),
   archived_at timestamptz,
   primary key (tenant_id, project_id)
 );
--- Clients name a project by its name; letters' case makes no other project. A column, since an index on lower(name) is no use behind row-level
--- security: lower() might tell what it was given.
+-- Clients name a project by its name; another spelling makes no other project.
 create unique index projects_by_name on projects (tenant_id, key);
 
 -- What scripts authenticate with: `cdt_live_…`. Only the hash of the secret is kept.
@@ -112,14 +112,14 @@ end $$;
 grant select on projects to service, admin;
 grant insert on projects, invitations, api_tokens, audit_log, idempotency_keys to admin;
 grant select on invitations, api_tokens, audit_log, idempotency_keys to admin;
-grant update (name, license_ids, version, archived_at) on projects to admin;
+grant update (name, key, license_ids, version, archived_at) on projects to admin;
 grant update (accepted_at, accepted_by, revoked_at) on invitations to admin;
 grant update (last_used_at, revoked_at) on api_tokens to admin;
 grant update (request_hash, outcome, created_at) on idempotency_keys to admin;
 -- The one table that forgets: what is over after a day.
 grant delete on idempotency_keys to admin;
 grant update (name, version) on organizations to admin;
-grant update (email, name, role, version, removed_at) on users to admin;
+grant update (email, address, name, role, version, removed_at) on users to admin;
 grant update (version, plan, tier, not_before, expires_at, features, offline_policy, grace_hours, holder_by, processes_per_seat, hide_holders)
   on licenses to admin;
 -- The vendor's staff keep plans and products through the same service.

@@ -28,7 +28,7 @@ end $$;
 -- CREATED; ROTATED (came again before the license was used: the new secret replaces the old, the first answer may have been lost);
 -- EXISTING (its license is in use: no key is shown); NO_PRODUCT. A taken number is an error (UQ001, nothing written): draw another.
 create function register_organization(
-  p_issuer text, p_subject text, p_email text, p_person text, p_organization text, p_product text,
+  p_issuer text, p_subject text, p_email text, p_address text, p_person text, p_organization text, p_product text,
   p_tenant uuid, p_user uuid, p_license uuid, p_pool uuid, p_number text, p_key_hmac text,
   out outcome text, out tenant_id uuid, out user_id uuid, out license_id uuid, out epoch_before bigint
 ) language plpgsql as $$
@@ -72,7 +72,7 @@ begin
   license_id := p_license;
   perform set_config('app.tenant_id', p_tenant::text, true);
   insert into organizations (tenant_id, name) values (p_tenant, p_organization);
-  insert into users (tenant_id, user_id, email, name, role) values (p_tenant, user_id, p_email, p_person, 'owner');
+  insert into users (tenant_id, user_id, email, address, name, role) values (p_tenant, user_id, p_email, p_address, p_person, 'owner');
   perform directory.enter_tenant(p_issuer, p_subject, p_tenant);
   number_free := create_license(p_tenant, p_license, p_pool, p_number, p_key_hmac, product.product, product.registration_plan);
   if not number_free then raise exception 'license number taken' using errcode = 'UQ001'; end if;
@@ -81,4 +81,4 @@ begin
   outcome := 'CREATED';
 end $$;
 grant execute on function create_license(uuid, uuid, uuid, text, text, text, text, jsonb),
-  register_organization(text, text, text, text, text, text, uuid, uuid, uuid, uuid, text, text) to admin;
+  register_organization(text, text, text, text, text, text, text, uuid, uuid, uuid, uuid, text, text) to admin;

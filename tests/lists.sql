@@ -17,20 +17,20 @@ select current_setting('app.tenant_id')::uuid, ('01970000-dddd-7000-8000-' || lp
   ('01970000-aaaa-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, 'default', 5
 from generate_series(0, 9999) n;
 
-insert into users (tenant_id, user_id, email, role, removed_at)
-select current_setting('app.tenant_id')::uuid, ('01970000-bbbb-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, n || '@example.com', 'member',
+insert into users (tenant_id, user_id, email, address, role, removed_at)
+select current_setting('app.tenant_id')::uuid, ('01970000-bbbb-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, n || '@example.com', n || '@example.com', 'member',
   case when n % 10 = 0 then now() end
 from generate_series(0, 24999) n;
 
-insert into projects (tenant_id, project_id, name, archived_at)
-select current_setting('app.tenant_id')::uuid, ('01970000-cccc-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, 'project ' || n,
+insert into projects (tenant_id, project_id, name, key, archived_at)
+select current_setting('app.tenant_id')::uuid, ('01970000-cccc-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, 'project ' || n, 'project ' || n,
   case when n % 5 < 4 then now() end
 from generate_series(0, 24999) n;
 
 -- Of invitations a third is open, the newest; then as many each were accepted, taken back, and are over after their seven days.
-insert into invitations (tenant_id, invitation_id, email, role, secret_hash, invited_by, created_at, expires_at, accepted_at, revoked_at)
+insert into invitations (tenant_id, invitation_id, email, address, role, secret_hash, invited_by, created_at, expires_at, accepted_at, revoked_at)
 select current_setting('app.tenant_id')::uuid, (lpad(to_hex((extract(epoch from at) * 1000)::bigint), 12, '0') || '70008000' || lpad(to_hex(n), 12, '0'))::uuid,
-  n || '@example.com', 'member', 'hash', 'owner@example.com', at, at + interval '7 days', case kind when 1 then at end, case kind when 2 then at end
+  n || '@example.com', n || '@example.com', 'member', 'hash', 'owner@example.com', at, at + interval '7 days', case kind when 1 then at end, case kind when 2 then at end
 from (select n, kind, now() - make_interval(days => case kind when 0 then 0 else 3 * kind + 1 end, secs => n) as at
   from (select n, n / 6250 as kind from generate_series(0, 24999) n) k) i;
 

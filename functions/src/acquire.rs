@@ -29,6 +29,7 @@ use license_core::{
         id::{Attempt, ClientPart, Hw, LicenseNumber, Nonce, PoolName, SeatNo, SessionId},
         key::LicenseKey,
         license::OfflinePolicy,
+        name::clean,
         rate::Rate,
     },
     moves::{
@@ -38,7 +39,7 @@ use license_core::{
     seats::Full,
 };
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{json, value::RawValue};
 use std::sync::Arc;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
@@ -82,7 +83,7 @@ pub async fn service(env: &Env, clock: Clock) -> Result<Service, StartError> {
     "attempt": "5a9d6c1e-2f64-4d53-9a0b-1f1c3f0f2f6d", "nonce": "Zm9ydHktdHdvLWJ5dGVz",
     "client": {"product": "demo", "version": "1.4.0", "platform": "linux-x86_64", "hostname": "host-1"}}))]
 struct AcquireBody {
-    /// As printed or as typed: case, hyphens, spaces and look-alikes are forgiven. A wrong check symbol is 422 with problem `mistyped`.
+    /// As printed, typed or pasted: only its letters and digits count, and case and look-alikes are forgiven. A wrong check symbol is 422 with problem `mistyped`.
     #[schema(required)]
     license_key: Option<String>,
     /// Stays the same for a machine: 8 to 128 printable ASCII characters. Only hashes of it are kept.
@@ -102,7 +103,7 @@ struct AcquireBody {
     nonce: Option<String>,
     /// What the client says of itself; kept with the session and shown to people.
     #[schema(value_type = Option<client::Facts>)]
-    client: Option<Map<String, Value>>,
+    client: Option<Box<RawValue>>,
 }
 
 impl AcquireBody {
@@ -112,9 +113,9 @@ impl AcquireBody {
         let hardware = fields.required("hardware_id", self.hardware_id.as_deref(), str::parse::<ClientPart>);
         let attempt = fields.required("attempt", self.attempt.as_deref(), str::parse::<Attempt>);
         let instance = fields.optional("instance_id", self.instance_id.as_deref(), str::parse::<ClientPart>);
-        let pool = fields.optional("pool", self.pool.as_deref(), str::parse::<PoolName>);
+        let pool = fields.optional("pool", self.pool.as_deref(), |text| clean(text).parse::<PoolName>());
         let nonce = fields.optional("nonce", self.nonce.as_deref(), str::parse::<Nonce>);
-        let client = Client::read(self.client.as_ref(), &mut fields);
+        let client = Client::read(self.client.as_deref());
         let (key, hardware, attempt) = fields.check(key.zip(hardware).zip(attempt).map(|((k, h), a)| (k, h, a)))?;
         let label = client.label(Hw::of(key.number(), &hardware));
         let pool = pool.unwrap_or_else(PoolName::main);

@@ -22,6 +22,7 @@ use license_core::{
     domain::{
         id::{LicenseId, LicenseNumber, TenantId, UserId},
         key::LicenseKey,
+        name::clean,
         opaque::{Kind, Opaque},
         rate::Rate,
         secret::KeyRing,
@@ -228,7 +229,7 @@ async fn found(state: &State, it: Person, name: Option<String>, product: Option<
 
 /// The organization that invited the person. A secret that is none and one that nobody was given are the same: there is no such invitation.
 async fn join(state: &State, it: Person, secret: &str) -> Result<Response, Problem> {
-    let secret = Opaque::parse(Kind::Invitation, secret.trim()).ok_or_else(no_invitation)?;
+    let secret = Opaque::parse(Kind::Invitation, secret).ok_or_else(no_invitation)?;
     let joining = Joining {
         secret,
         issuer: it.issuer,
@@ -276,7 +277,8 @@ struct Person {
 
 impl Person {
     fn of(claims: Claims, from: Option<IpAddr>) -> Result<Self, Problem> {
-        let email = claims.email.filter(|email| claims.email_verified && !email.is_empty());
+        let email = claims.email.filter(|_| claims.email_verified).map(|email| clean(&email));
+        let email = email.filter(|email| !email.is_empty());
         let unverified = "The identity provider has not verified an e-mail address of this account. Verify it there and sign in again.";
         let email = email.ok_or_else(|| Problem::token_invalid(unverified))?;
         let name = claims.name.and_then(|name| words::name(&name).ok());

@@ -1,15 +1,19 @@
 //! Names that people type, checked the same way by every service.
 
-/// The name of an organization, a person, a project or a token: 1 to 200 characters, without space around it.
-pub(crate) fn name(text: &str) -> Result<String, &'static str> {
-    let name = text.trim();
-    let fits = (1..=200).contains(&name.chars().count()) && !name.chars().any(char::is_control);
-    if fits { Ok(name.to_owned()) } else { Err("must be 1 to 200 characters, none of them a control character") }
+use license_core::domain::{
+    id::Invalid,
+    name::{Name, clean},
+};
+
+/// The name of an organization, a person or a token, which is shown and compared with nothing.
+pub(crate) fn name(text: &str) -> Result<String, Invalid> {
+    text.parse::<Name>().map(|name| name.as_str().to_owned())
 }
 
-/// The word for a product, a plan or a tier.
+/// The word for a product, a plan or a tier, blanks around it taken off.
 pub(crate) fn slug(text: &str) -> Result<String, &'static str> {
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    let text = clean(text);
     let fits = (1..=63).contains(&text.len()) && text.bytes().all(plain) && !text.starts_with('-');
-    if fits { Ok(text.to_owned()) } else { Err("must be 1 to 63 of a-z, 0-9 and -, beginning with none of the last") }
+    if fits { Ok(text) } else { Err("must be 1 to 63 of a-z, 0-9 and -, beginning with none of the last") }
 }

@@ -17,7 +17,7 @@ use axum::{
     routing::{get, post},
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD as BASE64URL};
-use license_core::Clock;
+use license_core::{Clock, domain::name::fold};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::{io, path::Path, sync::Arc};
@@ -101,7 +101,7 @@ impl Issuer {
         let provider = person.provider.as_deref().unwrap_or("google.com");
         let email = person.email.as_str();
         let audience = if person.staff == Some(true) { STAFF_AUDIENCE } else { AUDIENCE };
-        let mut subject = hash(&format!("{provider}\n{}", email.to_lowercase()));
+        let mut subject = hash(&format!("{provider}\n{}", fold(email)));
         subject.truncate(28); // as long as those of Identity Platform
         let now = self.inner.clock.now_seconds();
         let expires = now.saturating_add(person.expires_in.unwrap_or(LIFETIME));

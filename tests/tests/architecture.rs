@@ -23,7 +23,13 @@ const COMMON: &[&str] = &["domain", "clock", "error", "Clock", "Error", "Result"
 const PLAIN: &[&str] = &["aws_lc_rs", "base64", "serde", "serde_json", "thiserror", "time", "uuid", "tracing"];
 
 const CORE: &[Room] = &[
-    Room { folder: "core/src/domain", own: "domain", rooms: &["Code", "Error", "Result"], packages: &[] },
+    Room {
+        folder: "core/src/domain",
+        own: "domain",
+        rooms: &["Code", "Error", "Result"],
+        // Tables, compiled in.
+        packages: &["icu_casemap", "icu_normalizer", "icu_properties"],
+    },
     Room { folder: "core/src/seats", own: "seats", rooms: COMMON, packages: &["redis", "tokio"] },
     Room { folder: "core/src/records", own: "records", rooms: COMMON, packages: &["sqlx", "tokio"] },
     Room { folder: "core/src/signer", own: "signer", rooms: COMMON, packages: &["reqwest", "tokio", "crc32c"] },

@@ -1,6 +1,6 @@
 //! Ids and other short words, parsed once at the rim and never bare strings afterwards.
 
-use super::{base32, secret};
+use super::{base32, pasted, secret};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 use uuid::Uuid;
@@ -23,7 +23,9 @@ macro_rules! uuid_id {
         impl FromStr for $name {
             type Err = Invalid;
             fn from_str(text: &str) -> Result<Self, Invalid> {
-                text.parse().map(Self).map_err(|_| Invalid("must be a UUID"))
+                // Only letters and digits count where it is not written as UUIDs are.
+                let read = text.parse().or_else(|_| pasted::symbols(text).parse());
+                read.map(Self).map_err(|_| Invalid("must be a UUID"))
             }
         }
     )*};
@@ -64,7 +66,8 @@ impl Attempt {
 /// The number of a seat within its pool, from 0.
 pub type SeatNo = u32;
 
-/// The public, immutable number of a license: 64 random bits, written as 13 Crockford base32 symbols. Also the Redis hash tag.
+/// The public, immutable number of a license: 64 random bits, written as 13 Crockford base32 symbols. Also the Redis hash tag. Read as keys are:
+/// only its letters and digits count.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LicenseNumber(pub u64);
 
@@ -91,10 +94,11 @@ impl FromStr for LicenseNumber {
     type Err = Invalid;
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let wrong = Invalid("must be 13 symbols of Crockford's base32");
-        if text.len() != 13 {
+        let symbols = pasted::symbols(text);
+        if symbols.chars().count() != 13 {
             return Err(wrong);
         }
-        base32::decode(text).and_then(|bits| u64::try_from(bits).ok()).map(Self).ok_or(wrong)
+        base32::decode(&symbols).and_then(|bits| u64::try_from(bits).ok()).map(Self).ok_or(wrong)
     }
 }
 

@@ -4,6 +4,7 @@
 use super::{
     base32,
     id::LicenseNumber,
+    pasted,
     secret::{self, KeyRing, KeyVersion},
 };
 use std::fmt;
@@ -27,6 +28,8 @@ pub enum KeyError {
 }
 
 const SECRET_SYMBOLS: u32 = 16;
+/// No key needs more bytes, however it is written and spaced.
+const MAX_BYTES: usize = 512;
 
 impl LicenseKey {
     /// Draws a new secret for a license.
@@ -36,16 +39,16 @@ impl LicenseKey {
         Self { number, secret: u128::from_be_bytes(bytes) }
     }
 
-    /// Reads a key as a person may have typed it: case, hyphens, spaces and look-alikes are forgiven.
+    /// Reads a key as it was typed or pasted: only its letters and digits count, in either case and in every form Unicode has of them, and
+    /// look-alikes are forgiven. Blanks, line ends, hyphens, quotes and invisible characters may stand anywhere.
     ///
     /// # Errors
     /// [`KeyError::Malformed`] or [`KeyError::Mistyped`]; neither needs a look at any store.
     pub fn parse(text: &str) -> Result<Self, KeyError> {
-        // No key needs this many characters, however it is spaced.
-        if text.len() > 128 {
+        if text.len() > MAX_BYTES {
             return Err(KeyError::Malformed);
         }
-        let symbols: Option<Vec<u8>> = text.chars().filter(|c| !matches!(c, '-' | ' ')).map(base32::value).collect();
+        let symbols: Option<Vec<u8>> = pasted::symbols(text).chars().map(base32::value).collect();
         let symbols = symbols.ok_or(KeyError::Malformed)?;
         let prefix: Vec<u8> = "CODI".chars().filter_map(base32::value).collect();
         let body = symbols.strip_prefix(prefix.as_slice()).ok_or(KeyError::Malformed)?;
@@ -128,6 +131,23 @@ mod tests {
             ] {
                 assert_eq!(LicenseKey::parse(&typed), Ok(key.clone()), "{typed}");
             }
+        }
+    }
+
+    /// The Python client is held to the same list (sdk/python/tests/test_key.py).
+    #[test]
+    fn a_key_reads_whatever_happened_to_it_on_its_way_and_nothing_else_does() {
+        let list: serde_json::Value = serde_json::from_str(include_str!("../../../tests/spellings.json")).unwrap();
+        let texts = |name: &str| list[name].as_array().unwrap().iter().map(|text| text.as_str().unwrap());
+        let key = list["key"].as_str().unwrap();
+        for written in texts("spellings") {
+            assert_eq!(LicenseKey::parse(written).map(|read| read.reveal()).as_deref(), Ok(key), "{written:?}");
+        }
+        for written in texts("no_key") {
+            assert_eq!(LicenseKey::parse(written), Err(KeyError::Malformed), "{written:?}");
+        }
+        for written in texts("mistyped") {
+            assert_eq!(LicenseKey::parse(written), Err(KeyError::Mistyped), "{written:?}");
         }
     }
 

@@ -6,6 +6,7 @@
 use super::{
     base32,
     id::TenantId,
+    pasted,
     secret::{self, Secret},
 };
 use uuid::Uuid;
@@ -49,8 +50,10 @@ impl Opaque {
         Self { kind, tenant, id: Uuid::now_v7(), secret: Secret::new(u128::from_be_bytes(secret::random())) }
     }
 
-    /// Reads one of that kind; `None` for anything else. Nothing is said about whether it exists.
+    /// Reads one of that kind, typed or pasted: case, blanks, line ends and quotes are forgiven. `None` for anything else. Nothing is said
+    /// about whether it exists.
     pub fn parse(kind: Kind, text: &str) -> Option<Self> {
+        let text = pasted::word(text).to_ascii_lowercase();
         let body = text.strip_prefix(kind.prefix())?;
         if body.len() != 3 * GROUP || !body.is_ascii() {
             return None;
@@ -100,6 +103,20 @@ mod tests {
                 (one.tenant, one.id, one.hash(), text.clone())
             );
             assert!(Opaque::parse(Kind::Invitation, &text).is_none());
+            let cut_in_two = format!("{}\r\n {}", &text[..40], &text[40..]);
+            for pasted in [
+                format!("{text}\n"),
+                format!("“{text}”"),
+                format!("\u{FEFF}{text}\u{A0}"),
+                text.to_uppercase(),
+                cut_in_two,
+            ] {
+                assert_eq!(
+                    Opaque::parse(Kind::ApiToken, &pasted).map(|read| read.reveal()),
+                    Some(text.clone()),
+                    "{pasted:?}"
+                );
+            }
             assert!(!format!("{one:?}").contains(&text[61..]), "what proves is not printed");
         }
     }

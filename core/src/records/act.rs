@@ -320,6 +320,7 @@ pub(super) async fn audit(
     before: Value,
     after: Value,
 ) -> Result<()> {
+    debug_assert!(super::audit::ACTIONS.contains(&action), "{action} is missing from the list that filters know");
     let insert = "insert into audit_log (tenant_id, actor_kind, actor, actor_name, action, target, before, after, from_address, request_id)
                   values ($1, $2, $3, $4, $5, $6, nullif($7, 'null'::jsonb), nullif($8, 'null'::jsonb), $9, $10)";
     sqlx::query(insert)

@@ -37,6 +37,29 @@ pub struct Entry {
     pub request_id: Option<String>,
 }
 
+/// Everything that is ever done, as entries spell it.
+pub const ACTIONS: [&str; 19] = [
+    "organization.created",
+    "organization.renamed",
+    "person.invited",
+    "person.joined",
+    "person.role_changed",
+    "person.removed",
+    "person.left",
+    "invitation.revoked",
+    "api_token.created",
+    "api_token.revoked",
+    "license.created",
+    "license.changed",
+    "license.suspended",
+    "license.resumed",
+    "license.revoked",
+    "license.key_rotated",
+    "session.ended",
+    "project.created",
+    "project.edited",
+];
+
 /// Which entries of the audit log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Which {
@@ -85,6 +108,16 @@ impl Records {
         let mut transaction = self.begin(tenant).await?;
         let rows = query.fetch_all(&mut *transaction).await.map_err(failed)?;
         page.cut(rows, |entry: &Entry| entry.id, entry)
+    }
+
+    /// Whether the audit log of an organization has an entry about this, whenever it was made.
+    ///
+    /// # Errors
+    /// [`crate::Error::Records`].
+    pub async fn is_in_audit_log(&self, tenant: TenantId, which: &Which) -> Result<bool> {
+        let ever = Which { about: which.about.clone(), from: None, to: None };
+        let found = self.audit_log(tenant, &ever, Page { limit: 1, ..Page::FIRST }).await?;
+        Ok(!found.items.is_empty())
     }
 }
 

@@ -129,13 +129,14 @@ impl Records {
         }
         let secret = Opaque::draw(Kind::Invitation, act.tenant);
         let sql = format!(
-            "insert into invitations (tenant_id, invitation_id, email, role, secret_hash, invited_by, expires_at)
-             values ($1, $2, $3, $4, $5, $6, now() + make_interval(days => $7)) returning {COLUMNS}"
+            "insert into invitations (tenant_id, invitation_id, email, address, role, secret_hash, invited_by, expires_at)
+             values ($1, $2, $3, $4, $5, $6, $7, now() + make_interval(days => $8)) returning {COLUMNS}"
         );
         let row = sqlx::query(AssertSqlSafe(sql))
             .bind(act.tenant.0)
             .bind(secret.id)
             .bind(email.as_str())
+            .bind(email.key())
             .bind(role.as_str())
             .bind(secret.hash())
             .bind(act.by.name())
@@ -230,7 +231,7 @@ impl Work<'_> {
     async fn belongs(&mut self, email: &Email) -> Result<bool> {
         let tenant = self.tenant().0;
         let sql = "select exists (select from users where tenant_id = $1 and address = $2 and removed_at is null)";
-        sqlx::query_scalar(sql).bind(tenant).bind(email.as_str()).fetch_one(self.sql()).await.map_err(failed)
+        sqlx::query_scalar(sql).bind(tenant).bind(email.key()).fetch_one(self.sql()).await.map_err(failed)
     }
 
     /// What is open of an address, locked.
@@ -238,9 +239,9 @@ impl Work<'_> {
         let tenant = self.tenant().0;
         let sql = format!(
             "select {COLUMNS} from invitations
-             where tenant_id = $1 and email = $2 and accepted_at is null and revoked_at is null and expires_at > now() for update"
+             where tenant_id = $1 and address = $2 and accepted_at is null and revoked_at is null and expires_at > now() for update"
         );
-        let rows = sqlx::query(AssertSqlSafe(sql)).bind(tenant).bind(email.as_str()).fetch_all(self.sql()).await;
+        let rows = sqlx::query(AssertSqlSafe(sql)).bind(tenant).bind(email.key()).fetch_all(self.sql()).await;
         rows.map_err(failed)?.iter().map(invitation).collect::<sqlx::Result<_>>().map_err(failed)
     }
 

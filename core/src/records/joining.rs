@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     Error, Result,
-    domain::{access::PersonRole, id::UserId, opaque::Opaque},
+    domain::{access::PersonRole, email::small, id::UserId, name::fold, opaque::Opaque},
 };
 use serde::Serialize;
 use serde_json::json;
@@ -84,7 +84,7 @@ impl Records {
             .map_err(failed)?;
         let Some(row) = row else { return Ok(Err(Refused::NotFound)) };
         let invitation = invitation(&row).map_err(failed)?;
-        let by = Principal::Person { user: UserId(user), email: joining.email.to_lowercase(), role: invitation.role };
+        let by = Principal::Person { user: UserId(user), email: small(&joining.email), role: invitation.role };
         let act = Act { tenant, by, from: joining.from, request_id: joining.request_id.clone(), repeat: None };
         Work::on(&act, transaction).join(joining, UserId(user), &invitation).await
     }
@@ -133,14 +133,15 @@ impl Work<'_> {
     async fn enter(&mut self, joining: &Joining, user: UserId, invitation: &Invitation, back: bool) -> Result<()> {
         let tenant = self.tenant().0;
         let sql = if back {
-            "update users set email = $3, name = $4, role = $5, version = version + 1, removed_at = null where tenant_id = $1 and user_id = $2"
+            "update users set email = $3, address = $4, name = $5, role = $6, version = version + 1, removed_at = null where tenant_id = $1 and user_id = $2"
         } else {
-            "insert into users (tenant_id, user_id, email, name, role) values ($1, $2, $3, $4, $5)"
+            "insert into users (tenant_id, user_id, email, address, name, role) values ($1, $2, $3, $4, $5, $6)"
         };
         sqlx::query(sql)
             .bind(tenant)
             .bind(user.0)
             .bind(&joining.email)
+            .bind(fold(&joining.email))
             .bind(&joining.person)
             .bind(invitation.role.as_str())
             .execute(self.sql())

@@ -35,7 +35,7 @@ mod tenants;
 mod tokens;
 
 pub use act::{Act, Answer, Principal, Refused, Repeat};
-pub use audit::{About, Entry, Which};
+pub use audit::{ACTIONS, About, Entry, Which};
 pub use connect::{Records, Role, Transaction};
 pub use history::HistoryStep;
 pub use invitations::{Invitation, InvitationState, Invited};

@@ -7,7 +7,10 @@ use super::{
 };
 use crate::{
     Result,
-    domain::id::{LicenseId, ProjectId, TenantId},
+    domain::{
+        id::{LicenseId, ProjectId, TenantId},
+        name::{Name, fold},
+    },
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -20,7 +23,7 @@ use uuid::Uuid;
 pub struct Project {
     /// The project.
     pub id: ProjectId,
-    /// What it is called; clients name it by this, whatever the letters' case.
+    /// What it is called; clients name it by this, however they spell it.
     pub name: String,
     /// Only sessions of these licenses count to it; of all where none is named.
     pub licenses: Vec<LicenseId>,
@@ -38,7 +41,7 @@ pub struct Project {
 #[derive(Clone, Debug, Default)]
 pub struct ProjectEdit {
     /// Another name.
-    pub name: Option<String>,
+    pub name: Option<Name>,
     /// Other licenses, instead of those it is tied to.
     pub licenses: Option<Vec<LicenseId>>,
     /// Put away, or brought back.
@@ -46,7 +49,7 @@ pub struct ProjectEdit {
 }
 
 const COLUMNS: &str = "project_id, name, license_ids, version, created_at, archived_at";
-const TAKEN: &str = "There is a project of this name already, perhaps an archived one; upper and lower case make no difference. Choose another name, or bring that one back.";
+const TAKEN: &str = "There is a project of this name already, perhaps an archived one; upper and lower case, accents composed or not, and blanks make no difference. Choose another name, or bring that one back.";
 
 impl Records {
     /// The projects of an organization, the newest first. `archived`: only those that are, or only those that are not.
@@ -80,19 +83,20 @@ impl Records {
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn create_project(&self, act: &Act, name: &str, licenses: &[LicenseId]) -> Answer<Project> {
+    pub async fn create_project(&self, act: &Act, name: &Name, licenses: &[LicenseId]) -> Answer<Project> {
         let mut work = open!(self, act);
         if !work.knows(licenses).await? {
             return Ok(Err(NOT_HERE));
         }
         let sql = format!(
-            "insert into projects (tenant_id, project_id, name, license_ids) values ($1, $2, $3, $4)
+            "insert into projects (tenant_id, project_id, name, key, license_ids) values ($1, $2, $3, $4, $5)
              on conflict (tenant_id, key) do nothing returning {COLUMNS}"
         );
         let row = sqlx::query(AssertSqlSafe(sql))
             .bind(act.tenant.0)
             .bind(Uuid::now_v7())
-            .bind(name)
+            .bind(name.as_str())
+            .bind(name.key())
             .bind(uuids(licenses))
             .fetch_optional(work.sql())
             .await
@@ -122,24 +126,25 @@ impl Records {
         if version.is_some_and(|version| version != before.version) {
             return Ok(Err(Refused::Stale));
         }
-        let name = edit.name.as_ref().unwrap_or(&before.name);
+        let name = edit.name.as_ref().map_or(before.name.as_str(), Name::as_str);
         let licenses = edit.licenses.as_ref().unwrap_or(&before.licenses);
         let archived = edit.archived.unwrap_or(before.archived_at.is_some());
-        if (name, licenses, archived) == (&before.name, &before.licenses, before.archived_at.is_some()) {
+        if (name, licenses, archived) == (&*before.name, &before.licenses, before.archived_at.is_some()) {
             return work.commit(before).await;
         }
         if !work.knows(licenses).await? {
             return Ok(Err(NOT_HERE));
         }
         let sql = format!(
-            "update projects set name = $3, license_ids = $4, version = version + 1,
-               archived_at = case when $5 then coalesce(archived_at, now()) end
+            "update projects set name = $3, key = $4, license_ids = $5, version = version + 1,
+               archived_at = case when $6 then coalesce(archived_at, now()) end
              where tenant_id = $1 and project_id = $2 returning {COLUMNS}"
         );
         let row = sqlx::query(AssertSqlSafe(sql))
             .bind(act.tenant.0)
             .bind(id.0)
             .bind(name)
+            .bind(fold(name))
             .bind(uuids(licenses))
             .bind(archived)
             .fetch_one(work.sql())

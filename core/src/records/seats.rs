@@ -6,6 +6,7 @@ use crate::{
     domain::{
         id::{Attempt, Holder, Hw, PoolId, SeatNo, SessionId, TenantId},
         lease::Timing,
+        name,
         pool::{OpenSession, RebuiltSeat, SeatClaim, SessionClaim, Snapshot},
     },
 };
@@ -46,6 +47,14 @@ pub struct Grant {
     pub label: String,
     /// What the client said about itself.
     pub client: serde_json::Value,
+}
+
+impl Grant {
+    /// What the client said of its person or project, as the records compare it.
+    fn said(&self, fact: &str) -> Option<String> {
+        let folded = self.client.get(fact).and_then(serde_json::Value::as_str).map(name::fold);
+        folded.filter(|text| !text.is_empty())
+    }
 }
 
 /// What became of a [`Grant`].
@@ -101,25 +110,28 @@ impl Records {
     /// # Errors
     /// [`Error::Records`]; the grant may have been written all the same.
     pub async fn grant_seat(&self, grant: &Grant) -> Result<GrantOutcome> {
+        let (person, project) = (&grant.said("user"), &grant.said("project"));
         let answer = self
             .repeat(|pool| async move {
-                let answer =
-                    sqlx::query_scalar::<_, String>("select grant_seat($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13)")
-                        .bind(grant.tenant.0)
-                        .bind(grant.pool.0)
-                        .bind(grant.seat as i32)
-                        .bind(grant.session.0)
-                        .bind(grant.holder.to_string())
-                        .bind(grant.attempt.0)
-                        .bind(grant.epoch as i64)
-                        .bind(grant.seq as i64)
-                        .bind(grant.live.iter().map(|s| s.0).collect::<Vec<Uuid>>())
-                        .bind(grant.displaced_seen)
-                        .bind(grant.hw.to_string())
-                        .bind(&grant.label)
-                        .bind(&grant.client)
-                        .fetch_one(&pool)
-                        .await;
+                let sql = "select grant_seat($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15)";
+                let answer = sqlx::query_scalar::<_, String>(sql)
+                    .bind(grant.tenant.0)
+                    .bind(grant.pool.0)
+                    .bind(grant.seat as i32)
+                    .bind(grant.session.0)
+                    .bind(grant.holder.to_string())
+                    .bind(grant.attempt.0)
+                    .bind(grant.epoch as i64)
+                    .bind(grant.seq as i64)
+                    .bind(grant.live.iter().map(|s| s.0).collect::<Vec<Uuid>>())
+                    .bind(grant.displaced_seen)
+                    .bind(grant.hw.to_string())
+                    .bind(&grant.label)
+                    .bind(&grant.client)
+                    .bind(person)
+                    .bind(project)
+                    .fetch_one(&pool)
+                    .await;
                 match answer {
                     // The holder got another seat, or the attempt another session, between the look and the write.
                     Err(sqlx::Error::Database(e)) if e.is_unique_violation() => Ok("FENCED".into()),

@@ -13,6 +13,7 @@ use crate::{
     domain::{
         access::PersonRole,
         id::{Hw, LicenseId, LicenseNumber, PoolId, PoolName, ProjectId, SeatNo, SessionId, TenantId},
+        name::fold,
         session::EndReason,
     },
 };
@@ -47,7 +48,7 @@ pub struct Session {
     pub label: String,
     /// The machine's public hash.
     pub hw: String,
-    /// The address the client says its user has, in small letters; nobody vouches for it.
+    /// The address the client says its user has, folded; nobody vouches for it.
     pub person: Option<String>,
     /// The project the client named, if there was one of that name.
     pub project: Option<(ProjectId, String)>,
@@ -72,7 +73,7 @@ pub struct SessionFilter {
     pub project: Option<ProjectId>,
     /// Of this machine.
     pub machine: Option<Hw>,
-    /// Of this person, in small letters.
+    /// Of this person, folded.
     pub person: Option<String>,
     /// Ended like this.
     pub reason: Option<EndReason>,
@@ -115,10 +116,10 @@ const SHARED: &str =
     "Processes of somebody else run on the same machine's seat and would end too. Ask an admin to end it.";
 
 impl Act {
-    /// The address whose sessions alone who asks may see; `None`: everybody's.
-    pub(super) fn sees_only(&self) -> Option<&str> {
+    /// The address whose sessions alone who asks may see, folded; `None`: everybody's.
+    pub(super) fn sees_only(&self) -> Option<String> {
         match &self.by {
-            Principal::Person { email, role, .. } if *role < PersonRole::Admin => Some(email),
+            Principal::Person { email, role, .. } if *role < PersonRole::Admin => Some(fold(email)),
             Principal::Person { .. } | Principal::Token { .. } | Principal::Staff { .. } => None,
         }
     }
@@ -134,10 +135,10 @@ impl Records {
         let none = Listed { items: Vec::new(), next: None };
         let mut filter = filter.clone();
         if let Some(own) = act.sees_only() {
-            if filter.person.as_ref().is_some_and(|person| person != own) {
+            if filter.person.as_ref().is_some_and(|person| *person != own) {
                 return Ok(none);
             }
-            filter.person = Some(own.to_owned());
+            filter.person = Some(own);
         }
         let mut transaction = self.begin(act.tenant).await?;
         let sought = filter.sought();

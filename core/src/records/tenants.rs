@@ -8,8 +8,10 @@ use crate::{
     Error, Result,
     domain::{
         access::PersonRole,
+        email::small,
         id::{LicenseId, LicenseNumber, TenantId, UserId},
         key::LicenseKey,
+        name::fold,
         secret::KeyRing,
     },
 };
@@ -43,7 +45,7 @@ pub struct NewOrganization {
 impl NewOrganization {
     /// The registration as an act of the person, who owns what comes of it.
     fn act(&self, tenant: TenantId, user: UserId) -> Act {
-        let by = Principal::Person { user, email: self.email.to_lowercase(), role: PersonRole::Owner };
+        let by = Principal::Person { user, email: small(&self.email), role: PersonRole::Owner };
         Act { tenant, by, from: self.from, request_id: self.request_id.clone(), repeat: None }
     }
 }
@@ -120,10 +122,11 @@ impl Records {
     ) -> Result<Option<Registration>> {
         let key = LicenseKey::draw(LicenseNumber::draw());
         let mut transaction = self.repeat(|pool| async move { pool.begin().await }).await?;
-        let row = sqlx::query("select * from register_organization($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12)")
+        let row = sqlx::query("select * from register_organization($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13)")
             .bind(&new.issuer)
             .bind(&new.subject)
             .bind(&new.email)
+            .bind(fold(&new.email))
             .bind(&new.person)
             .bind(&new.organization)
             .bind(&new.product)

@@ -1,81 +1,138 @@
-//! What a client says about itself: shown to people and kept with the session, trusted for nothing.
+//! What a client says about itself: shown to people and kept with the session, trusted for nothing and no reason to refuse a seat.
 
-use crate::edge::Fields;
-use license_core::domain::id::Hw;
-use serde_json::{Map, Value};
+use license_core::domain::{
+    id::Hw,
+    name::{display, fold},
+};
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, Visitor},
+};
+use serde_json::{Map, Value, value::RawValue};
+use std::{collections::BTreeMap, fmt};
 use utoipa::ToSchema;
 
 /// The facts we keep; others may be sent, since `client` may grow, and are passed over.
 const KNOWN: [&str; 7] = ["product", "version", "platform", "hostname", "deployment", "project", "user"];
-const DEPLOYMENTS: [&str; 3] = ["desktop", "container", "ci"];
 /// The longest host name there is (RFC 1035, section 2.3.4) fits; nobody needs more.
 const MAX_CHARS: usize = 255;
 
-/// What a client says of itself, each 1 to 255 characters without control characters. Other fields may be sent and are passed over.
+/// What a client says of itself. It is for people to read and never a reason to refuse a seat: of a fact the first 255 characters are kept,
+/// without control characters; one that is no text, number or truth value is passed over, and so are other fields. Only `product` decides something.
 #[derive(ToSchema)]
 #[schema(as = ClientFacts)]
-#[expect(dead_code, reason = "in the words of the document; a client may send more, so what is read is a map")]
+#[expect(dead_code, reason = "in the words of the document; a client may send anything, so what is read is raw")]
 pub(super) struct Facts {
-    /// The license must be for it.
-    #[schema(min_length = 1, max_length = 255)]
+    /// The license must be for it. Blanks around it and letters' case make no difference.
     product: Option<String>,
-    #[schema(min_length = 1, max_length = 255)]
     version: Option<String>,
-    #[schema(min_length = 1, max_length = 255)]
     platform: Option<String>,
     /// What others see of this holder; without it `machine` and eight characters of its hash.
-    #[schema(min_length = 1, max_length = 255)]
     hostname: Option<String>,
-    /// `desktop`, `container` or `ci`.
-    #[schema(pattern = "^(desktop|container|ci)$")]
+    /// `desktop`, `container` or `ci`, or a word of your own.
     deployment: Option<String>,
-    /// What the seat is used for.
-    #[schema(min_length = 1, max_length = 255)]
+    /// What the seat is used for: the name of a project.
     project: Option<String>,
-    /// Who works with it.
-    #[schema(min_length = 1, max_length = 255)]
+    /// Who works with it: an address.
     user: Option<String>,
 }
 
 /// The known facts, each a plain text.
+#[derive(Default)]
 pub(super) struct Client(Map<String, Value>);
 
 impl Client {
-    pub(super) fn read(sent: Option<&Map<String, Value>>, fields: &mut Fields) -> Self {
-        let mut kept = Map::new();
-        for name in KNOWN {
-            let field = format!("client.{name}");
-            match sent.and_then(|sent| sent.get(name)) {
-                None | Some(Value::Null) => {}
-                Some(Value::String(text)) => match plain(name, text) {
-                    Ok(()) => drop(kept.insert(name.to_owned(), text.as_str().into())),
-                    Err(problem) => fields.wrong(&field, problem),
-                },
-                Some(_) => fields.wrong(&field, "must be a string"),
-            }
-        }
-        Self(kept)
+    /// Reads what was sent as `client`, whatever it is.
+    pub(super) fn read(sent: Option<&RawValue>) -> Self {
+        let sent = sent.and_then(|raw| serde_json::from_str::<BTreeMap<Lossy, &RawValue>>(raw.get()).ok());
+        let mut sent = sent.unwrap_or_default();
+        let mut fact = |name: &str| display(&said(sent.remove(&Lossy(name.to_owned()))?)?, MAX_CHARS);
+        let kept = KNOWN.iter().filter_map(|name| Some(((*name).to_owned(), fact(name)?.into())));
+        Self(kept.collect())
     }
 
     /// What people are shown: the host name, or a piece of the machine's public hash, which the client can show too.
     pub(super) fn label(&self, hw: Hw) -> String {
         let hash = || format!("machine {}", &hw.to_string()[..8]);
-        self.0.get("hostname").and_then(Value::as_str).map_or_else(hash, str::to_owned)
+        self.text("hostname").map_or_else(hash, str::to_owned)
     }
 
-    /// The product the client says it is, and everything as it is kept.
+    /// The product the client says it is, as products are written, and everything as it is kept.
     pub(super) fn into_parts(self) -> (Option<String>, Value) {
-        let product = self.0.get("product").and_then(Value::as_str).map(str::to_owned);
-        (product, Value::Object(self.0))
+        (self.text("product").map(fold), Value::Object(self.0))
+    }
+
+    fn text(&self, fact: &str) -> Option<&str> {
+        self.0.get(fact).and_then(Value::as_str)
     }
 }
 
-fn plain(name: &str, text: &str) -> Result<(), &'static str> {
-    if text.is_empty() || text.chars().count() > MAX_CHARS || text.chars().any(char::is_control) {
-        Err("must be 1 to 255 characters, none of them a control character")
-    } else if name == "deployment" && !DEPLOYMENTS.contains(&text) {
-        Err("must be desktop, container or ci")
-    } else {
-        Ok(())
+/// A fact as a text: a text itself, or how a number or truth value was written.
+fn said(raw: &RawValue) -> Option<String> {
+    match raw.get().as_bytes().first()? {
+        b'"' => serde_json::from_str::<Lossy>(raw.get()).ok().map(|text| text.0),
+        b'{' | b'[' | b'n' => None,
+        _ => Some(raw.get().to_owned()),
+    }
+}
+
+/// A text of JSON; halves of characters that JSON can write and Unicode does not have (lone surrogates) are replaced.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Lossy(String);
+
+impl<'de> Deserialize<'de> for Lossy {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Bytes;
+        impl Visitor<'_> for Bytes {
+            type Value = Lossy;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+            fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Lossy, E> {
+                Ok(Lossy(String::from_utf8_lossy(bytes).into_owned()))
+            }
+            fn visit_str<E: Error>(self, text: &str) -> Result<Lossy, E> {
+                Ok(Lossy(text.to_owned()))
+            }
+        }
+        deserializer.deserialize_bytes(Bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn kept(sent: &str) -> Value {
+        Client::read(Some(&RawValue::from_string(sent.to_owned()).unwrap())).into_parts().1
+    }
+
+    #[test]
+    fn whatever_is_said_is_cut_cleaned_or_passed_over() {
+        let deep = format!("{}1{}", "[".repeat(30_000), "]".repeat(30_000));
+        for (sent, expected) in [
+            (r#"{"hostname":"web-1\n"}"#.to_owned(), json!({ "hostname": "web-1" })),
+            (r#"{"hostname":"","version":" ","user":"\u0000"}"#.into(), json!({})),
+            (format!(r#"{{"hostname":"{}"}}"#, "x".repeat(300)), json!({ "hostname": "x".repeat(255) })),
+            (r#"{"deployment":"kubernetes","grown":{"later":[1]}}"#.into(), json!({ "deployment": "kubernetes" })),
+            (
+                r#"{"version":1.40,"user":true,"platform":null,"project":{"id":1},"hostname":["a"]}"#.into(),
+                json!({ "version": "1.40", "user": "true" }),
+            ),
+            (
+                r#"{"hostname":"a\ud800b","\udc00":1,"user":"\ud83d\ude00"}"#.into(),
+                json!({ "hostname": "a\u{FFFD}\u{FFFD}\u{FFFD}b", "user": "😀" }),
+            ),
+            (format!(r#"{{"hostname":{deep},"version":"1"}}"#), json!({ "version": "1" })),
+            (r#"{"version":"1","version":"2"}"#.into(), json!({ "version": "2" })),
+            (r#"{"project":"Cafe\u0301 \u200b"}"#.into(), json!({ "project": "Café" })),
+            (deep, json!({})),
+            ("7".into(), json!({})),
+            ("\"web\"".into(), json!({})),
+        ] {
+            assert_eq!(kept(&sent), expected, "{}", &sent[..sent.len().min(90)]);
+        }
+        assert_eq!(Client::read(None).into_parts(), (None, json!({})));
     }
 }

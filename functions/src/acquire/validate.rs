@@ -1,6 +1,6 @@
 //! validate: what an acquire would say, taking no seat.
 
-use super::{State, stranger};
+use super::{State, client::Facts as ClientFacts, stranger};
 use crate::{
     answer::{self, Holder, License, holders},
     edge::{Fields, Json, Problem, rim::about, telemetry::Outcome as Label},
@@ -17,11 +17,12 @@ use license_core::{
         id::{ClientPart, PoolName},
         key::LicenseKey,
         license::{Facts, Refusal},
+        name::clean,
     },
     moves::validate::Outcome,
     seats::{Prospect, Valid},
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 use std::sync::Arc;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
@@ -32,7 +33,7 @@ use utoipa::ToSchema;
 #[serde(deny_unknown_fields)]
 #[schema(as = ValidateRequest, example = json!({"license_key": "CODI-6WRXP-457A6-0BTJ8-9VR2K-WAA0K-D0ECC", "hardware_id": "my-laptop-0001"}))]
 pub(super) struct Body {
-    /// As printed or as typed: case, hyphens, spaces and look-alikes are forgiven. A wrong check symbol is 422 with problem `mistyped`.
+    /// As printed, typed or pasted: only its letters and digits count, and case and look-alikes are forgiven. A wrong check symbol is 422 with problem `mistyped`.
     #[schema(required)]
     license_key: Option<String>,
     /// Who would ask: 8 to 128 printable ASCII characters. Without it, the answer is for somebody who holds no seat.
@@ -44,6 +45,10 @@ pub(super) struct Body {
     /// The pool of seats, `default` unless given.
     #[schema(pattern = "^[a-z0-9-]{1,32}$")]
     pool: Option<String>,
+    /// As for acquire; passed over.
+    #[schema(value_type = Option<ClientFacts>)]
+    #[serde(rename = "client")]
+    _client: Option<IgnoredAny>,
 }
 
 /// What an acquire would say.
@@ -105,7 +110,7 @@ pub(super) async fn validate(
     let key = fields.required("license_key", body.license_key.as_deref(), LicenseKey::parse);
     let hardware = fields.optional("hardware_id", body.hardware_id.as_deref(), str::parse::<ClientPart>);
     let instance = fields.optional("instance_id", body.instance_id.as_deref(), str::parse::<ClientPart>);
-    let pool = fields.optional("pool", body.pool.as_deref(), str::parse::<PoolName>);
+    let pool = fields.optional("pool", body.pool.as_deref(), |text| clean(text).parse::<PoolName>());
     let (key, pool) = (fields.check(key)?, pool.unwrap_or_else(PoolName::main));
     about(None, Some(key.number()));
     match moves.validate(&key, hardware.as_ref(), instance.as_ref(), &pool).await? {

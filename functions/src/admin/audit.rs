@@ -1,13 +1,12 @@
 //! The audit log: who did what.
 
-use super::{
-    State,
-    answer::{ListOf, page, time},
-    gate::Caller,
-};
-use crate::edge::{Fields, Problem, Query};
+use super::{State, answer::ListOf, filters::Filters, gate::Caller};
+use crate::edge::{Problem, Query};
 use axum::extract::State as From;
-use license_core::records::{self, About, Which};
+use license_core::{
+    domain::id::UserId,
+    records::{self, ACTIONS, About, Which},
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -83,10 +82,10 @@ pub(super) struct AuditQuery {
     actor: Option<String>,
     /// Only what was done to what has this id.
     target: Option<String>,
-    /// Only what was done at or after this time (RFC 3339).
+    /// Only what was done at or after this time (RFC 3339; a `+` in it is written `%2B`).
     #[param(value_type = Option<String>, format = DateTime)]
     from: Option<String>,
-    /// Only what was done before this time (RFC 3339).
+    /// Only what was done before this time (RFC 3339; a `+` in it is written `%2B`).
     #[param(value_type = Option<String>, format = DateTime)]
     to: Option<String>,
     /// How many rows: 1 to 100, 20 unless said.
@@ -106,41 +105,57 @@ pub(super) async fn list_audit_log(
     Caller(act): Caller,
     Query(query): Query<AuditQuery>,
 ) -> Result<axum::Json<ListOf<AuditEntry>>, Problem> {
-    let mut fields = Fields::new();
-    let page = page(&mut fields, query.limit.as_deref(), query.cursor.as_deref());
-    let which = which(&mut fields, &query);
-    fields.check(Some(()))?;
+    let mut filters = Filters::new();
+    let page = filters.page(query.limit.as_ref(), query.cursor.as_ref());
+    let which = which(&mut filters, &query);
+    let (which, page) = filters.check((which, page))?;
+    if let Some(name) = which.about.as_ref().and_then(unusual_id)
+        && !state.records.is_in_audit_log(act.tenant, &which).await?
+    {
+        return Err(Problem::invalid(name, NO_ID));
+    }
     Ok(ListOf::new(state.records.audit_log(act.tenant, &which, page).await?, AuditEntry::from))
 }
 
-fn which(fields: &mut Fields, query: &AuditQuery) -> Which {
-    let action = fields.optional("action", query.action.as_deref(), action).map(About::Action);
-    let actor = fields.optional("actor", query.actor.as_deref(), id).map(About::Actor);
-    let target = fields.optional("target", query.target.as_deref(), id).map(About::Target);
+fn which(filters: &mut Filters, query: &AuditQuery) -> Which {
+    let action = filters.read("action", query.action.as_ref(), action).map(About::Action);
+    let actor = filters.read("actor", query.actor.as_ref(), id).map(About::Actor);
+    let target = filters.read("target", query.target.as_ref(), id).map(About::Target);
     let given = [("action", &query.action), ("actor", &query.actor), ("target", &query.target)];
     for (name, _) in given.iter().filter(|(_, value)| value.is_some()).skip(1) {
-        fields.wrong(name, "cannot be combined: send one of action, actor and target at a time");
+        filters.wrong(name, "cannot be combined: send one of action, actor and target at a time");
     }
-    let from = fields.optional("from", query.from.as_deref(), time);
-    let to = fields.optional("to", query.to.as_deref(), time);
+    let from = filters.time("from", query.from.as_ref());
+    let to = filters.time("to", query.to.as_ref());
     if from.zip(to).is_some_and(|(from, to)| to < from) {
-        fields.wrong("to", "must not be before from");
+        filters.wrong("to", "must not be before from");
     }
     Which { about: action.or(actor).or(target), from, to }
 }
 
-fn action(text: &str) -> Result<String, &'static str> {
-    let word = |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
-    let fits = text.len() <= 64 && text.split_once('.').is_some_and(|(noun, verb)| word(noun) && word(verb));
-    if fits { Ok(text.to_owned()) } else { Err("must be noun.verb as entries spell it, such as person.invited") }
+/// The filter whose value is no UUID: an id only if the log has it.
+fn unusual_id(about: &About) -> Option<&'static str> {
+    let (name, id) = match about {
+        About::Action(_) => return None,
+        About::Actor(id) => ("actor", id),
+        About::Target(id) => ("target", id),
+    };
+    id.parse::<UserId>().is_err().then_some(name)
 }
 
-/// Staff's and licenses' ids are no UUIDs everywhere, so any word is one.
+const NO_ID: &str =
+    "must be an id as entries have it: a UUID, or that of a member of the vendor's staff who did something here";
+
+fn action(text: &str) -> Result<String, String> {
+    let known = ACTIONS.contains(&text).then(|| text.to_owned());
+    known.ok_or_else(|| format!("must be one of {}", ACTIONS.join(", ")))
+}
+
+/// A UUID in its usual form. Staff are known by what their identity provider calls them, so that other texts may be ids too.
 fn id(text: &str) -> Result<String, &'static str> {
-    let fits = text.chars().count() <= 255 && !text.chars().any(char::is_control);
-    if fits {
-        Ok(text.to_owned())
-    } else {
-        Err("must be an id of at most 255 characters, none of them a control character")
+    match text.parse::<UserId>() {
+        Ok(id) => Ok(id.to_string()),
+        Err(_) if text.chars().count() <= 255 && !text.chars().any(char::is_control) => Ok(text.to_owned()),
+        Err(_) => Err(NO_ID),
     }
 }

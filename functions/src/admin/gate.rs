@@ -20,8 +20,10 @@ use license_core::{
     Code,
     domain::{
         access::Scope,
+        email::small,
         id::TenantId,
         opaque::{Kind, Opaque},
+        pasted,
     },
     identity::{Claims, Refused},
     records::{Act, Principal, Repeat, StaffAct},
@@ -121,7 +123,8 @@ impl Credential {
 }
 
 async fn authenticate(state: &State, bearer: Bearer) -> Result<Credential, Problem> {
-    if bearer.0.starts_with(Kind::ApiToken.prefix()) {
+    let prefix = Kind::ApiToken.prefix();
+    if bearer.0.get(..prefix.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(prefix)) {
         let token = Opaque::parse(Kind::ApiToken, &bearer.0).ok_or_else(bad_token)?;
         let by = state.records.api_token(&token).await?.ok_or_else(bad_token)?;
         return Ok(Credential::Token(token.tenant, by));
@@ -134,7 +137,7 @@ async fn authenticate(state: &State, bearer: Bearer) -> Result<Credential, Probl
         },
         Err(why) => return Err(refused(why)),
     };
-    if !claims.email_verified || claims.email.as_deref().is_none_or(str::is_empty) {
+    if !claims.email_verified || email(&claims).is_empty() {
         let detail = "The identity provider has not verified an e-mail address of this account. Verify it there and sign in again.";
         return Err(Problem::token_invalid(detail));
     }
@@ -155,7 +158,7 @@ fn no_organization() -> Problem {
 }
 
 fn email(claims: &Claims) -> String {
-    claims.email.as_deref().unwrap_or_default().to_lowercase()
+    small(claims.email.as_deref().unwrap_or_default())
 }
 
 /// Who that is in this organization.
@@ -232,11 +235,19 @@ async fn repeat(state: &State, parts: &Parts, body: Body) -> Result<(Option<Repe
     let query = parts.uri.query().unwrap_or_default().as_bytes();
     let request =
         [parts.method.as_str().as_bytes(), parts.uri.path().as_bytes(), query, header(http::header::IF_MATCH), &bytes];
-    Ok((Some(Repeat::new(key, &request, &state.peppers)), Body::from(bytes)))
+    Ok((Some(Repeat::new(&key, &request, &state.peppers)), Body::from(bytes)))
 }
 
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+/// A key is the same with quotes or without: the header's draft standard has them (draft-ietf-httpapi-idempotency-key-header).
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
-    let key = value.to_str().ok().filter(|key| (1..=255).contains(&key.len()));
-    key.map(Some).ok_or_else(|| Problem::invalid("Idempotency-Key", "must be 1 to 255 printable ASCII characters"))
+    let text = std::str::from_utf8(value.as_bytes()).map(str::trim).unwrap_or_default();
+    // Blanks within are the client's own.
+    let key = if text.contains(' ') && text.is_ascii() { text.to_owned() } else { pasted::word(text).into_owned() };
+    let fits = (1..=255).contains(&key.len()) && key.bytes().all(|b| (0x20..0x7f).contains(&b));
+    if fits {
+        Ok(Some(key))
+    } else {
+        Err(Problem::invalid("Idempotency-Key", "must be 1 to 255 printable ASCII characters"))
+    }
 }

@@ -2,7 +2,8 @@
 
 use super::{
     State,
-    answer::{ListOf, Target, answered, not_found, page},
+    answer::{ListOf, Target, answered, not_found},
+    filters::Filters,
     gate::Caller,
 };
 use crate::edge::{Fields, Json, Problem, Query};
@@ -110,10 +111,10 @@ pub(super) async fn list_invitations(
     Caller(act): Caller,
     Query(query): Query<InvitationQuery>,
 ) -> Result<axum::Json<ListOf<Invitation>>, Problem> {
-    let mut fields = Fields::new();
-    let which = fields.optional("state", query.state.as_deref(), str::parse::<InvitationState>);
-    let page = page(&mut fields, query.limit.as_deref(), query.cursor.as_deref());
-    fields.check(Some(()))?;
+    let mut filters = Filters::new();
+    let which = filters.read("state", query.state.as_ref(), str::parse::<InvitationState>);
+    let page = filters.page(query.limit.as_ref(), query.cursor.as_ref());
+    let (which, page) = filters.check((which, page))?;
     Ok(ListOf::new(state.records.invitations(act.tenant, which, page).await?, Invitation::from))
 }
 
@@ -134,7 +135,7 @@ pub(super) async fn read_invitation(
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"email": "grace@example.com", "role": "member"}))]
 pub(super) struct Invite {
-    /// The address the person signs in with; its letters' case makes no difference.
+    /// The address the person signs in with, in any spelling.
     #[schema(required, max_length = 254)]
     email: Option<String>,
     /// `owner`, `admin`, `member` or `viewer`.

@@ -2,7 +2,8 @@
 
 use super::{
     State,
-    answer::{IfMatch, ListOf, Target, answered, not_found, page, versioned},
+    answer::{IfMatch, ListOf, Target, answered, not_found, versioned},
+    filters::Filters,
     gate::Caller,
     terms::{Asked, nothing_asked, present, text},
 };
@@ -157,14 +158,14 @@ pub(super) async fn list_licenses(
     Caller(act): Caller,
     Query(query): Query<LicensesQuery>,
 ) -> Result<axum::Json<ListOf<License>>, Problem> {
-    let mut fields = Fields::new();
+    let mut filters = Filters::new();
     let filter = LicenseFilter {
-        status: fields.optional("status", query.status.as_deref(), str::parse),
-        tier: fields.optional("tier", query.tier.as_deref(), words::slug),
-        product: fields.optional("product", query.product.as_deref(), words::slug),
+        status: filters.read("status", query.status.as_ref(), str::parse),
+        tier: filters.read("tier", query.tier.as_ref(), words::slug),
+        product: filters.read("product", query.product.as_ref(), words::slug),
     };
-    let page = page(&mut fields, query.limit.as_deref(), query.cursor.as_deref());
-    fields.check(Some(()))?;
+    let page = filters.page(query.limit.as_ref(), query.cursor.as_ref());
+    let (filter, page) = filters.check((filter, page))?;
     Ok(ListOf::new(state.records.licenses(act.tenant, &filter, page).await?, License::from))
 }
 

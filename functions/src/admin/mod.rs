@@ -1,11 +1,12 @@
 //! admin: what people of an organization, their scripts and the vendor's staff manage.
 //!
-//! `access.rs`: who may do what · `gate.rs`: who asks · `answer.rs`: versions, pages, refusals · `terms.rs`: the fields that licenses and plans
+//! `access.rs`: who may do what · `gate.rs`: who asks · `answer.rs`: versions, pages, refusals · `filters.rs`: the parameters of lists · `terms.rs`: the fields that licenses and plans
 //! share · `pages.rs`: the document and its page · one file for each kind of thing that is managed.
 
 pub mod access;
 mod answer;
 mod audit;
+mod filters;
 mod gate;
 mod invitations;
 mod license_acts;

@@ -2,7 +2,8 @@
 
 use super::{
     State,
-    answer::{IfMatch, ListOf, Target, answered, not_found, page, versioned},
+    answer::{IfMatch, ListOf, Target, answered, not_found, versioned},
+    filters::Filters,
     gate::Caller,
 };
 use crate::edge::{Fields, Json, Problem, Query};
@@ -55,9 +56,9 @@ pub(super) struct PageQuery {
 impl PageQuery {
     /// The part, or 422.
     pub(super) fn page(&self) -> Result<records::Page, Problem> {
-        let mut fields = Fields::new();
-        let page = page(&mut fields, self.limit.as_deref(), self.cursor.as_deref());
-        fields.check(Some(page))
+        let mut filters = Filters::new();
+        let page = filters.page(self.limit.as_ref(), self.cursor.as_ref());
+        filters.check(page)
     }
 }
 

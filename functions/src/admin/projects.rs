@@ -2,17 +2,18 @@
 
 use super::{
     State,
-    answer::{IfMatch, ListOf, Target, answered, not_found, page, versioned},
+    answer::{IfMatch, ListOf, Target, answered, not_found, versioned},
+    filters::Filters,
     gate::Caller,
 };
-use crate::{
-    edge::{Fields, Json, Problem, Query},
-    words,
-};
+use crate::edge::{Fields, Json, Problem, Query};
 use axum::{extract::State as From, response::Response};
 use http::StatusCode;
 use license_core::{
-    domain::id::{Invalid, LicenseId, ProjectId},
+    domain::{
+        id::{Invalid, LicenseId, ProjectId},
+        name::Name,
+    },
     records,
 };
 use serde::{Deserialize, Serialize};
@@ -29,7 +30,7 @@ const MOST_LICENSES: usize = 100;
 pub(super) struct Project {
     /// Stays the same for good.
     id: Uuid,
-    /// What clients call it in `client.project`; upper and lower case make no difference.
+    /// What clients call it in `client.project`, in any spelling of it.
     name: String,
     /// Only sessions of these licenses count to it; of every license where there is none.
     license_ids: Vec<Uuid>,
@@ -73,11 +74,10 @@ pub(super) async fn list_projects(
     Caller(act): Caller,
     Query(query): Query<ProjectsQuery>,
 ) -> Result<axum::Json<ListOf<Project>>, Problem> {
-    let mut fields = Fields::new();
-    let flag = |text: &str| text.parse::<bool>().map_err(|_| "must be true or false");
-    let archived = fields.optional("archived", query.archived.as_deref(), flag);
-    let page = page(&mut fields, query.limit.as_deref(), query.cursor.as_deref());
-    fields.check(Some(()))?;
+    let mut filters = Filters::new();
+    let archived = filters.flag("archived", query.archived.as_ref());
+    let page = filters.page(query.limit.as_ref(), query.cursor.as_ref());
+    let (archived, page) = filters.check((archived, page))?;
     Ok(ListOf::new(state.records.projects(act.tenant, archived, page).await?, Project::from))
 }
 
@@ -86,7 +86,7 @@ pub(super) async fn list_projects(
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"name": "Turbine", "license_ids": ["01a1fc28-9b31-70be-8112-4bfdb0eab10b"]}))]
 pub(super) struct NewProject {
-    /// 1 to 200 characters, none of them a control character; no other project's, whatever the letters' case.
+    /// 1 to 200 characters, none of them a control character; no other project's, however either is spelled.
     #[schema(required, min_length = 1, max_length = 200)]
     name: Option<String>,
     /// Only sessions of these licenses will count to it, at most 100; of every license unless given.
@@ -109,7 +109,7 @@ pub(super) async fn create_project(
     Json(body): Json<NewProject>,
 ) -> Result<Response, Problem> {
     let mut fields = Fields::new();
-    let name = fields.required("name", body.name.as_deref(), words::name);
+    let name = fields.required("name", body.name.as_deref(), str::parse::<Name>);
     let licenses = licenses(&mut fields, body.license_ids.as_deref()).unwrap_or_default();
     let name = fields.check(name)?;
     let made = answered(state.records.create_project(&act, &name, &licenses).await)?;
@@ -159,7 +159,7 @@ pub(super) async fn edit_project(
     Json(body): Json<EditProject>,
 ) -> Result<Response, Problem> {
     let mut fields = Fields::new();
-    let name = fields.optional("name", body.name.as_deref(), words::name);
+    let name = fields.optional("name", body.name.as_deref(), str::parse::<Name>);
     let licenses = licenses(&mut fields, body.license_ids.as_deref());
     fields.check(Some(()))?;
     let edit = records::ProjectEdit { name, licenses, archived: body.archived };

@@ -2,19 +2,23 @@
 
 use super::{
     State,
-    answer::{ListOf, Target, answered, not_found, page},
+    answer::{ListOf, Target, answered, not_found},
+    filters::Filters,
     gate::Caller,
 };
-use crate::edge::{Fields, JsonOrEmpty, Problem, Query};
+use crate::edge::{JsonOrEmpty, Problem, Query};
 use axum::extract::State as From;
 use license_core::{
-    domain::id::{Invalid, LicenseId, SessionId},
+    domain::{
+        email::small,
+        id::{LicenseId, SessionId},
+    },
     moves::manage::{Ended, Presence, Seen},
     records::{Page, SessionFilter},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use time::OffsetDateTime;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
@@ -87,7 +91,7 @@ pub(super) struct ClientFacts {
     version: Option<String>,
     platform: Option<String>,
     hostname: Option<String>,
-    /// `desktop`, `container` or `ci`.
+    /// `desktop`, `container` or `ci`, or a word of its own.
     deployment: Option<String>,
 }
 
@@ -109,7 +113,8 @@ impl std::convert::From<Seen> for Session {
             seat: said.seat,
             label: said.label,
             machine: said.hw,
-            user: said.person,
+            // In the spelling of the client; filters go by what all spellings have in common.
+            user: fact("user").map(|user| small(&user)).or(said.person),
             project: said.project.map(|(id, name)| OfProject { id: id.0, name }),
             since: said.started_at,
             last_seen_at: it.last_seen_at,
@@ -144,14 +149,14 @@ pub(super) struct LicenseSessionsQuery {
     project: Option<String>,
     /// A machine's public hash: 43 base64url characters.
     machine: Option<String>,
-    /// The address that clients say their user has; upper and lower case make no difference.
+    /// The address that clients say their user has, in any spelling; a `+` in it is written `%2B`.
     user: Option<String>,
     /// With `state=ended`: `released`, `expired` or `kicked`.
     reason: Option<String>,
-    /// Begun at this time (RFC 3339) or later.
+    /// Begun at this time (RFC 3339; a `+` in it is written `%2B`) or later.
     #[param(value_type = Option<String>, format = DateTime)]
     started_after: Option<String>,
-    /// Begun before this time (RFC 3339).
+    /// Begun before this time (RFC 3339; a `+` in it is written `%2B`).
     #[param(value_type = Option<String>, format = DateTime)]
     started_before: Option<String>,
     /// How many rows: 1 to 100, 20 unless said.
@@ -178,14 +183,14 @@ pub(super) struct SessionsQuery {
     project: Option<String>,
     /// A machine's public hash: 43 base64url characters.
     machine: Option<String>,
-    /// The address that clients say their user has; upper and lower case make no difference.
+    /// The address that clients say their user has, in any spelling; a `+` in it is written `%2B`.
     user: Option<String>,
     /// With `state=ended`: `released`, `expired` or `kicked`.
     reason: Option<String>,
-    /// Begun at this time (RFC 3339) or later.
+    /// Begun at this time (RFC 3339; a `+` in it is written `%2B`) or later.
     #[param(value_type = Option<String>, format = DateTime)]
     started_after: Option<String>,
-    /// Begun before this time (RFC 3339).
+    /// Begun before this time (RFC 3339; a `+` in it is written `%2B`).
     #[param(value_type = Option<String>, format = DateTime)]
     started_before: Option<String>,
     /// How many rows: 1 to 100, 20 unless said.
@@ -215,46 +220,31 @@ impl std::convert::From<LicenseSessionsQuery> for SessionsQuery {
 impl SessionsQuery {
     /// The filters and the page, or everything that is wrong with them.
     fn read(&self) -> Result<(SessionFilter, Page), Problem> {
-        let mut fields = Fields::new();
-        let ended = fields.optional("state", self.state.as_deref(), |text| match text {
+        let mut filters = Filters::new();
+        let ended = filters.read("state", self.state.as_ref(), |text| match text {
             "live" => Ok(false),
             "ended" => Ok(true),
             _ => Err("must be live or ended"),
         });
         let filter = SessionFilter {
             ended: ended.unwrap_or_default(),
-            license: fields.optional("license", self.license.as_deref(), str::parse),
-            project: fields.optional("project", self.project.as_deref(), str::parse),
-            machine: fields.optional("machine", self.machine.as_deref(), str::parse),
-            person: fields.optional("user", self.user.as_deref(), address),
-            reason: fields.optional("reason", self.reason.as_deref(), str::parse),
-            started_after: fields.optional("started_after", self.started_after.as_deref(), moment),
-            started_before: fields.optional("started_before", self.started_before.as_deref(), moment),
+            license: filters.read("license", self.license.as_ref(), str::parse),
+            project: filters.read("project", self.project.as_ref(), str::parse),
+            machine: filters.read("machine", self.machine.as_ref(), str::parse),
+            person: filters.person("user", self.user.as_ref()),
+            reason: filters.read("reason", self.reason.as_ref(), str::parse),
+            started_after: filters.time("started_after", self.started_after.as_ref()),
+            started_before: filters.time("started_before", self.started_before.as_ref()),
         };
         if filter.reason.is_some() && !filter.ended {
-            fields.wrong("reason", "only sessions that ended have one; ask with state=ended");
+            filters.wrong("reason", "only sessions that ended have one; ask with state=ended");
         }
         if filter.started_after.zip(filter.started_before).is_some_and(|(after, before)| after >= before) {
-            fields.wrong("started_before", "must be later than started_after");
+            filters.wrong("started_before", "must be later than started_after");
         }
-        let page = page(&mut fields, self.limit.as_deref(), self.cursor.as_deref());
-        fields.check(Some((filter, page)))
+        let page = filters.page(self.limit.as_ref(), self.cursor.as_ref());
+        filters.check((filter, page))
     }
-}
-
-/// An address as clients claim one: any text they may send.
-fn address(text: &str) -> Result<String, Invalid> {
-    let fits = text.chars().count() <= 255 && !text.chars().any(char::is_control);
-    if fits {
-        Ok(text.to_lowercase())
-    } else {
-        Err(Invalid("must be 1 to 255 characters, none of them a control character"))
-    }
-}
-
-fn moment(text: &str) -> Result<OffsetDateTime, Invalid> {
-    let wrong = Invalid("must be a time like 2026-11-21T03:31:22Z (RFC 3339; a + in it is written %2B)");
-    OffsetDateTime::parse(text, &Rfc3339).map_err(|_| wrong)
 }
 
 /// List sessions

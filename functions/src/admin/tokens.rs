@@ -2,7 +2,7 @@
 
 use super::{
     State,
-    answer::{ListOf, Target, answered, not_found, page, time},
+    answer::{ListOf, Target, answered, not_found, time},
     gate::Caller,
     people::PageQuery,
 };
@@ -87,9 +87,7 @@ pub(super) async fn list_api_tokens(
     Caller(act): Caller,
     Query(query): Query<PageQuery>,
 ) -> Result<axum::Json<ListOf<ApiToken>>, Problem> {
-    let mut fields = Fields::new();
-    let page = page(&mut fields, query.limit.as_deref(), query.cursor.as_deref());
-    fields.check(Some(()))?;
+    let page = query.page()?;
     Ok(ListOf::new(state.records.api_tokens(act.tenant, page).await?, ApiToken::from))
 }
 

@@ -5,7 +5,7 @@ use axum::extract::{FromRequest, FromRequestParts, Request};
 use bytes::Bytes;
 use http::{HeaderMap, header, request::Parts};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use license_core::Code;
+use license_core::{Code, domain::pasted};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::error::Category;
 use std::{borrow::Cow, fmt};
@@ -54,15 +54,15 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
         let query = parts.uri.query().unwrap_or_default().as_bytes();
         let mut given = serde_json::Map::new();
         for (name, value) in form_urlencoded::parse(query) {
+            // Its name may be anything, a secret too: only names that a field could have are repeated.
+            let plain = name.len() <= 32 && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+            let field = if plain { name.clone().into_owned() } else { "query".to_owned() };
+            if value.contains(char::REPLACEMENT_CHARACTER) {
+                return Err(Problem::invalid(&field, "is not UTF-8, percent-encoded"));
+            }
             // An empty one counts as absent: forms send what nobody filled in.
-            if !value.is_empty() && given.insert(name.clone().into_owned(), value.into_owned().into()).is_some() {
-                // Its name may be anything, a secret too: only names that a field could have are repeated.
-                let field = if name.len() <= 32 && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_') {
-                    &name
-                } else {
-                    "query"
-                };
-                return Err(Problem::invalid(field, "is given twice"));
+            if !value.is_empty() && given.insert(name.into_owned(), value.into_owned().into()).is_some() {
+                return Err(Problem::invalid(&field, "is given twice"));
             }
         }
         serde_json::from_value(given.into()).map(Self).map_err(|error| {
@@ -171,14 +171,20 @@ impl<S: Send + Sync> FromRequestParts<S> for Bearer {
         let missing = || Problem::token_invalid("Send the credential as a header: Authorization: Bearer <credential>.");
         let mut values = parts.headers.get_all(header::AUTHORIZATION).iter();
         let (Some(value), None) = (values.next(), values.next()) else { return Err(missing()) };
-        let (scheme, credential) = value.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(missing)?;
+        let text = std::str::from_utf8(value.as_bytes()).ok();
+        let (scheme, credential) = text.and_then(|text| text.split_once(' ')).ok_or_else(missing)?;
         let credential = credential.trim();
+        // Two credentials are none.
+        if credential.contains([' ', '\t']) {
+            return Err(missing());
+        }
+        let credential = pasted::word(credential);
         // The characters of RFC 6750, section 2.1.
         let fits = |b: u8| b.is_ascii_alphanumeric() || b"-._~+/=".contains(&b);
         if !scheme.eq_ignore_ascii_case("bearer") || credential.is_empty() || !credential.bytes().all(fits) {
             return Err(missing());
         }
-        Ok(Self(credential.to_owned()))
+        Ok(Self(credential.into_owned()))
     }
 }
 

@@ -34,11 +34,13 @@ pub struct Settings {
     pub max_connections: u16,
     /// More settings, as `name=value` for the server's `-c`.
     pub more: Vec<String>,
+    /// Where its programs are; `None`: looked for, and the newest taken.
+    pub programs: Option<PathBuf>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { durable: true, max_connections: 200, more: Vec::new() }
+        Self { durable: true, max_connections: 200, more: Vec::new(), programs: None }
     }
 }
 
@@ -65,12 +67,23 @@ impl Postgres {
     /// # Errors
     /// As [`Postgres::start`].
     pub async fn temporary() -> Result<Self> {
-        Self::start_in(Place::temporary()?, Settings { durable: false, ..Settings::default() }).await
+        Self::temporary_with(Settings { durable: false, ..Settings::default() }).await
+    }
+
+    /// The same, run otherwise.
+    ///
+    /// # Errors
+    /// As [`Postgres::start`].
+    pub async fn temporary_with(settings: Settings) -> Result<Self> {
+        Self::start_in(Place::temporary()?, settings).await
     }
 
     async fn start_in(place: Place, settings: Settings) -> Result<Self> {
         let data = place.dir.join("data");
-        let bin = Bin::find(made_by(&data))?;
+        let bin = match &settings.programs {
+            Some(dir) => Bin { dir: dir.clone() },
+            None => Bin::find(made_by(&data))?,
+        };
         if !data.exists() {
             make(&place, &bin, &data).await?;
         }
@@ -101,6 +114,11 @@ impl Postgres {
         // The socket's directory takes the place of the host, percent-encoded.
         let host = self.place.sockets.display().to_string().replace('%', "%25").replace('/', "%2F").replace(' ', "%20");
         format!("postgres://{role}@{host}:5432/{DATABASE}?sslmode=disable")
+    }
+
+    /// A program of the same installation, such as `pg_dump`.
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.bin.path(name).into()
     }
 
     /// The directory of the data and the log.

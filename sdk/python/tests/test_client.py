@@ -260,10 +260,24 @@ def test_a_wrong_setting_is_told_before_anything_is_sent(settings: dict[str, Any
     for hardware_id in ("short", "x" * 129, "tab\tinside", "umlaut-ä-inside"):
         with pytest.raises(ConfigurationError, match="hardware_id"):
             LicenseClient(ISSUER, **settings | {"hardware_id": hardware_id})
-    with pytest.raises(ConfigurationError, match="deployment"):
-        LicenseClient(ISSUER, deployment="moon", **settings)
     with pytest.raises(ConfigurationError, match="timeout"):
         LicenseClient(ISSUER, timeout=0, **settings)
+
+
+def test_what_is_only_shown_keeps_no_program_from_starting(settings: dict[str, Any]) -> None:
+    said: Any
+    for said, sent in (("web-1\n", "web-1"), ("", None), ("x" * 300, "x" * 255), ("\ud800\0", None), ("kubernetes", "kubernetes"), (1.4, "1.4")):
+        facts: dict[str, Any] = dict.fromkeys(("version", "hostname", "project", "user"), said)
+        client = LicenseClient(ISSUER, **settings | facts | {"deployment": said or None})
+        kept = client._context.identity.client
+        assert [kept.get(fact) for fact in facts] == [sent] * 4
+        assert kept["deployment"] and (sent is None or kept["deployment"] == sent)
+
+
+def test_settings_are_read_as_files_end(settings: dict[str, Any]) -> None:
+    exact = LicenseClient(ISSUER, **settings | {"pool": "night", "issuer": ISSUER})._context
+    read = LicenseClient(f"{ISSUER}\n", **settings | {"pool": " night\n", "issuer": f"{ISSUER}\r\n", "product": f"{settings['product']}\n"})._context
+    assert (read.server, read.hw, read.identity, read.expected) == (exact.server, exact.hw, exact.identity, exact.expected)
 
 
 def test_a_key_is_read_as_people_type_it_and_a_mistyped_one_is_told_at_once(settings: dict[str, Any]) -> None:

@@ -32,9 +32,9 @@ async fn furnish(two: &Two) {
         .unwrap();
         // What registration left empty of what people manage.
         for sql in [
-            "insert into invitations (tenant_id, invitation_id, email, role, secret_hash, invited_by, expires_at)
-             values ($1, gen_random_uuid(), 'c@example.com', 'member', 'h', 'x', now())",
-            "insert into projects (tenant_id, project_id, name) values ($1, gen_random_uuid(), 'p')",
+            "insert into invitations (tenant_id, invitation_id, email, address, role, secret_hash, invited_by, expires_at)
+             values ($1, gen_random_uuid(), 'c@example.com', 'c@example.com', 'member', 'h', 'x', now())",
+            "insert into projects (tenant_id, project_id, name, key) values ($1, gen_random_uuid(), 'p', 'p')",
             "insert into api_tokens (tenant_id, token_id, name, secret_hash, scopes, created_by) values ($1, gen_random_uuid(), 't', 'h', '{}', 'x')",
             "insert into idempotency_keys (tenant_id, principal, key_hash, request_hash) values ($1, 'p', 'k', 'r')",
         ] {

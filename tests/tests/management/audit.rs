@@ -110,8 +110,10 @@ async fn a_wrong_filter_is_named() {
     for (query, fields) in [
         ("action=Renamed", &["action"][..]),
         ("action=a.b.c", &["action"]),
-        ("action=a.b&actor=x", &["actor"]),
-        ("action=a.b&actor=x&target=y", &["actor", "target"]),
+        ("action=a.b", &["action"]),
+        ("action=person.left&actor=x", &["actor"]),
+        ("action=person.left&actor=x&target=y", &["actor", "target"]),
+        ("actor=x", &["actor"]),
         ("actor=x&target=y", &["target"]),
         ("actor=%07", &["actor"]),
         ("target=%07", &["target"]),

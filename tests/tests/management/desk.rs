@@ -238,7 +238,7 @@ impl Desk {
             .execute(&mut truth)
             .await
             .unwrap();
-        sqlx::query("insert into users (tenant_id, user_id, email, role) values ($1, $2, $3, $4)")
+        sqlx::query("insert into users (tenant_id, user_id, email, address, role) values ($1, $2, $3, $3, $4)")
             .bind(tenant.0)
             .bind(user)
             .bind(format!("{subject}@example.com"))

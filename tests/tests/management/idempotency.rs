@@ -171,3 +171,21 @@ async fn what_nobody_can_ask_for_any_more_is_not_kept() {
     desk.ask("bob", "k5", "b").await.ok(201);
     assert_eq!(desk.done().await, [5, 5, 2], "what is not over stays, whoever asks");
 }
+
+#[tokio::test]
+async fn a_key_and_a_token_are_the_same_with_the_quotes_and_blanks_they_were_pasted_with() {
+    let desk = Desk::new().await;
+    let first = desk.ask("owner", "0197-k", "a").await.ok(201);
+    for key in ["\"0197-k\"", " 0197-k ", "'0197-k'", "`0197-k`\t"] {
+        assert_eq!(desk.ask("owner", key, "a").await.ok(201), first, "{key}");
+    }
+    assert_eq!(desk.done().await, [1, 1, 1]);
+    for key in ["", " ", "\"\""] {
+        assert_eq!(desk.ask("owner", key, "a").await.wrong(), ["Idempotency-Key"], "{key:?}");
+    }
+    desk.ask("owner", "a b", "b").await.ok(201);
+    let secret = first["secret"].as_str().unwrap();
+    for bearer in [format!("\"{secret}\""), format!("{secret} "), secret.to_uppercase()] {
+        desk.get(&desk.at("/people")).by(&bearer).send().await.ok(200);
+    }
+}

@@ -80,17 +80,18 @@ async fn a_rebuild_that_waited_for_a_grant_sees_it_whatever_isolation_the_databa
         let grant = book.decided(0, 1, 1).await;
         // A grant under way: written, not committed.
         let mut granting = service.begin(grant.tenant).await.unwrap();
-        let wrote: String =
-            sqlx::query_scalar("select grant_seat($1, $2, 0, $3, $4, $5, $6, 1, array[$3], null, 'hw', 'a', '{}')")
-                .bind(grant.tenant.0)
-                .bind(grant.pool.0)
-                .bind(grant.session.0)
-                .bind(grant.holder.to_string())
-                .bind(grant.attempt.0)
-                .bind(grant.epoch as i64)
-                .fetch_one(&mut *granting)
-                .await
-                .unwrap();
+        let wrote: String = sqlx::query_scalar(
+            "select grant_seat($1, $2, 0, $3, $4, $5, $6, 1, array[$3], null, 'hw', 'a', '{}', null, null)",
+        )
+        .bind(grant.tenant.0)
+        .bind(grant.pool.0)
+        .bind(grant.session.0)
+        .bind(grant.holder.to_string())
+        .bind(grant.attempt.0)
+        .bind(grant.epoch as i64)
+        .fetch_one(&mut *granting)
+        .await
+        .unwrap();
         assert_eq!(wrote, "OK");
         let waiting = async {
             let sql =

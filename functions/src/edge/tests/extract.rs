@@ -138,6 +138,20 @@ async fn a_bearer_credential_is_taken_from_its_header_and_never_printed() {
 }
 
 #[tokio::test]
+async fn a_bearer_credential_is_read_as_it_was_pasted() {
+    for value in [
+        "Bearer \"abc-._~+/=\"",
+        "Bearer “abc-._~+/=”",
+        "Bearer abc\u{2011}._~+/=\u{A0}",
+        "Bearer \u{FEFF}abc-._~+/=\u{200B}",
+    ] {
+        let value = http::HeaderValue::from_bytes(value.as_bytes()).unwrap();
+        let request = Request::get("/me").header("authorization", value).body(Body::empty()).unwrap();
+        assert_eq!(send(bearer(), request).await.body, "[bearer] abc-._~+/=");
+    }
+}
+
+#[tokio::test]
 async fn a_missing_or_malformed_credential_is_401_with_a_challenge() {
     let twice: &[&str] = &["Bearer a", "Bearer b"];
     for values in

@@ -72,7 +72,7 @@ class ClientBase:
 
         Args:
             server: The address of the license server. ``https``, except for this machine or with ``allow_http``.
-            key: The license key, as printed or as typed.
+            key: The license key, as printed, typed or pasted.
             product: The product this program is; the license must be for it. Also the salt of the machine's id.
             version: The program's version, shown to the license's owner.
             roots: The server's root keys: a JWK set (mapping or text), PEM, or a file's path. Those built into the package unless given.
@@ -85,7 +85,7 @@ class ClientBase:
             installation: A path of the installed program. Several links to one installation are one machine then, and cost one seat.
             project_root: With ``installation``: the project it is used for, part of the same identity.
             hostname: What others see of a holder. The host's name unless given; ``""`` for a piece of the machine's hash.
-            deployment: ``desktop``, ``container`` or ``ci``; recognized unless given.
+            deployment: ``desktop``, ``container`` or ``ci``, or a word of your own; recognized unless given.
             project: A name shown to the license's owner.
             user: The address of who works here, if the program knows it: shown to the license's owner, and by it members find their own
                 sessions. Not sent unless given.
@@ -145,7 +145,7 @@ class ClientBase:
 
     @property
     def deployment(self) -> str:
-        """``desktop``, ``container`` or ``ci``."""
+        """``desktop``, ``container`` or ``ci``, or the word that was given."""
         return self._context.identity.client["deployment"]
 
     @property

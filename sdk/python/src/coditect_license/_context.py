@@ -56,6 +56,8 @@ class Context:
         clock: Clock | None,
         system: identity.System | None = None,
     ) -> None:
+        # Settings come from files and variables, and those end with a line.
+        product, pool = product.strip(), pool.strip() if pool else pool
         self.server = _address(server, allow_http)
         self.key = parse_key(key)
         self.clock = clock or Clock()
@@ -75,15 +77,13 @@ class Context:
         self._instance_drawn: str | None = None
         self._roots = roots
         self._expected: Expected | None = None
-        self._audience, self._issuer = product, issuer or self.server
-        if deployment is not None and deployment not in ("desktop", "container", "ci"):
-            raise ConfigurationError("deployment must be desktop, container or ci.")
+        self._audience, self._issuer = product, (issuer or "").strip() or self.server
         facts = {
             "product": product,
             "version": version,
             "platform": f"{sys.platform}-{platform.machine().lower()}",
             "hostname": _host_name() if hostname is None else hostname,
-            "deployment": deployment or machine.deployment,
+            "deployment": _plain(deployment) or machine.deployment,
             "project": project,
             "user": user,
         }
@@ -175,6 +175,9 @@ def _host_name() -> str:
     return socket.gethostname()
 
 
-def _plain(value: str | None) -> str | None:
-    """A fact about the client as the server takes it: 1 to 255 characters, none of them a control character."""
-    return None if value is None else "".join(c for c in value if c.isprintable())[:255] or None
+def _plain(value: object) -> str | None:
+    """A fact about the client as people are shown it: one line of at most 255 characters. It never keeps a program from starting."""
+    if value is None:
+        return None
+    line = "".join(c if c.isprintable() else " " for c in str(value))
+    return " ".join(line.split())[:255].strip() or None

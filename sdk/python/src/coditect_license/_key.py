@@ -1,17 +1,26 @@
 """License keys, as far as a client can judge them: form, check symbol and the public number.
 
 ``CODI-`` and six groups of five symbols of Crockford's base32: 13 spell the license's number, 16 the secret, 1 checks for typing errors
-(Luhn modulo 32). Case, hyphens, spaces and look-alikes are forgiven (docs/API.md, License keys).
+(Luhn modulo 32). Only letters and digits count, in either case and in every form Unicode has of them; look-alikes are forgiven (docs/API.md,
+License keys).
 """
 
 from __future__ import annotations
 
+import string
+import unicodedata
 from dataclasses import dataclass, field
 
 from ._errors import InvalidKey
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+# In English only: changing case by Turkish rules makes these two of an I.
+_UPPER = str.maketrans(string.ascii_lowercase + "\u0131\u0130", string.ascii_uppercase + "II")
 _LOOKALIKES = str.maketrans("OIL", "011")
+# What a Japanese keyboard writes where a hyphen is printed; Unicode calls it a letter.
+_LONG_VOWEL = "\u30fc"
+_MAX_CHARS = 512
+KEY_SYMBOLS = 34
 
 
 @dataclass(frozen=True)
@@ -25,11 +34,12 @@ class LicenseKey:
 
 
 def parse_key(text: str) -> LicenseKey:
-    """Read a key as a person may have typed it.
+    """Read a key as it was typed or pasted, from a mail, a web page or a file.
 
     Raises :class:`InvalidKey` with what is wrong; the text of the error never repeats the key.
     """
-    symbols = text.strip().replace("-", "").replace(" ", "").upper().translate(_LOOKALIKES)
+    plain = unicodedata.normalize("NFKC", text[: _MAX_CHARS + 1])
+    symbols = "".join(c for c in plain if c.isalnum() and c != _LONG_VOWEL).translate(_UPPER).translate(_LOOKALIKES)
     body = symbols[4:]
     # "CODI" itself was translated: its O and I look like 0 and 1.
     if symbols[:4] != "C0D1" or len(body) != 30 or any(symbol not in _ALPHABET for symbol in body):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import codecs
 import sys
 import time
 from dataclasses import asdict
@@ -13,6 +14,7 @@ from typing import Any
 from .._errors import ConfigurationError, VerificationFailed
 from .._identity import find_machine, hardware_id, this_system
 from .._jws import loads
+from .._key import KEY_SYMBOLS
 from .._roots import load_roots
 from .._verify import verify_token
 from . import profile
@@ -52,7 +54,23 @@ def _asked_for_key() -> str:
         from getpass import getpass
 
         return getpass("License key: ")
-    return sys.stdin.readline().strip()
+    return _piped_key()
+
+
+def _piped_key() -> str:
+    """The key from a pipe: its lines until there are as many letters and digits as a key has, in whatever encoding a file was written."""
+    raw = b""
+    while line := sys.stdin.buffer.readline(4096):
+        raw += line
+        if sum(c.isalnum() for c in _text(raw)) >= KEY_SYMBOLS or len(raw) > 4096:
+            break
+    return _text(raw)
+
+
+def _text(raw: bytes) -> str:
+    """A short text file of any system. PowerShell writes UTF-16, Notepad a byte order mark."""
+    wide = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return raw.decode("utf-16" if wide else "utf-8", errors="ignore")
 
 
 def _fetched_roots(server: str, timeout: float) -> dict[str, Any]:

@@ -48,7 +48,8 @@ def settings(options: argparse.Namespace) -> dict[str, Any]:
     """All settings, as far as they are known."""
     found: dict[str, Any] = dict(kept())
     for name in NAMES:
-        given = getattr(options, name) or os.environ.get(f"CODITECT_LICENSE_{name.upper()}")
+        # Variables are filled from files, and those end with a line.
+        given = getattr(options, name) or os.environ.get(f"CODITECT_LICENSE_{name.upper()}", "").strip()
         if given:
             found[name] = Path(given) if name == "roots" else given
     return found

@@ -1,0 +1,87 @@
+//! Keys, numbers and tokens on their way from a mail or a web page into a setting: what blanks, line ends, hyphens, quotes and Unicode's other
+//! forms of letters have been added on the way is taken off again, before anything is judged.
+
+use icu_normalizer::ComposingNormalizerBorrowed;
+use icu_properties::{
+    CodePointSetData,
+    props::{Dash, DefaultIgnorableCodePoint},
+};
+use std::borrow::Cow;
+
+/// Only the letters and digits of a text, in their plain form: full-width ones and those of mathematics and ligatures become ordinary ones
+/// (Unicode's form NFKC). For what is written in groups, whatever stands between the groups.
+pub fn symbols(text: &str) -> Cow<'_, str> {
+    if text.bytes().all(|b| b.is_ascii_alphanumeric()) {
+        return text.into();
+    }
+    plain(text).chars().filter(|c| c.is_alphanumeric() && !is_hyphen(*c)).collect::<String>().into()
+}
+
+/// A word that has no blanks of its own: in its plain form (NFKC), without blanks, line ends and invisible characters, with `-` for every
+/// hyphen and dash, and without the quotes around it. A bearer credential, say, or an `Idempotency-Key`.
+pub fn word(text: &str) -> Cow<'_, str> {
+    if text.bytes().all(|b| b.is_ascii_graphic() && !is_quote(b.into())) {
+        return text.into();
+    }
+    let ignored = CodePointSetData::new::<DefaultIgnorableCodePoint>();
+    let kept = plain(text)
+        .chars()
+        .filter(|c| !c.is_whitespace() && !c.is_control() && !ignored.contains(*c))
+        .collect::<String>();
+    let word = kept.trim_matches(is_quote).chars().map(|c| if is_hyphen(c) { '-' } else { c });
+    word.collect::<String>().into()
+}
+
+fn plain(text: &str) -> Cow<'_, str> {
+    ComposingNormalizerBorrowed::new_nfkc().normalize(text)
+}
+
+/// Unicode's dashes, and what keyboards and typesetting put in their place: a hyphen bullet, a line of a box, a heavy minus sign, and the long
+/// vowel that a Japanese keyboard writes where `-` is printed.
+fn is_hyphen(c: char) -> bool {
+    matches!(c, '\u{2D7}' | '\u{2043}' | '\u{2500}' | '\u{2796}' | '\u{30FC}')
+        || CodePointSetData::new::<Dash>().contains(c)
+}
+
+fn is_quote(c: char) -> bool {
+    matches!(c, '"' | '\'' | '`' | '´' | '«' | '»' | '‹' | '›' | '‘'..='‟' | '′' | '″' | '「'..='』' | '〝'..='〟')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn letters_and_digits_are_left_and_nothing_else() {
+        assert_eq!(symbols("AB12"), "AB12");
+        for written in [
+            "AB-12",
+            " ab\u{A0}12\r\n".to_uppercase().as_str(),
+            "“ＡＢ－１２”",
+            "𝐀𝐁—12",
+            "A\u{200B}B\u{AD}12\u{FEFF}",
+            "ABー12",
+            "<AB.12>",
+        ] {
+            assert_eq!(symbols(written), "AB12", "{written}");
+        }
+    }
+
+    #[test]
+    fn a_word_is_read_without_what_copying_adds_and_with_its_own_marks() {
+        assert!(matches!(word("cdt_live_ab-12.c=="), Cow::Borrowed("cdt_live_ab-12.c==")));
+        for written in [
+            "x_a-b.c==\n",
+            "\"x_a-b.c==\"",
+            "“x_a–b.c==”",
+            "x_a\u{2011}b\u{200B}.c==",
+            "x_a\n  -b.c==",
+            "`x_a-b.c==`",
+            "ｘ＿ａ－ｂ．ｃ＝＝",
+        ] {
+            assert_eq!(word(written), "x_a-b.c==", "{written:?}");
+        }
+        assert_eq!(word("-_a_-"), "-_a_-");
+        assert_eq!(word(" \"\" \u{FEFF}"), "");
+    }
+}

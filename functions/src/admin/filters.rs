@@ -1,0 +1,76 @@
+//! The filters of lists, read in one way: blanks around a value do not count, and whatever is wrong is 422 and names the parameter.
+
+use super::answer::{page, time};
+use crate::edge::{Fields, Problem};
+use license_core::{
+    domain::name::{clean, fold},
+    records::Page,
+};
+use std::{borrow::Cow, fmt::Display};
+use time::OffsetDateTime;
+
+/// What a `+` in a query comes out as, for who wonders: forms write a blank so, and browsers and libraries read it back.
+const PLUS: &str = "a + in a query is read as a blank: write it %2B";
+
+/// The parameters of one list, as far as they are read.
+#[derive(Default)]
+pub(super) struct Filters(Fields);
+
+impl Filters {
+    pub(super) fn new() -> Self {
+        Self::default()
+    }
+
+    /// A filter whose values `parse` knows; `None` where it is not given or wrong, which [`Filters::check`] will say.
+    pub(super) fn read<T, E: Display>(
+        &mut self,
+        name: &str,
+        value: Option<&String>,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        self.0.optional(name, value.map(|value| clean(value)).as_deref(), |text: &str| {
+            let hint = if text.contains(' ') { format!(" ({PLUS})") } else { String::new() };
+            parse(text).map_err(|problem| format!("{problem}{hint}"))
+        })
+    }
+
+    /// A time, RFC 3339.
+    pub(super) fn time(&mut self, name: &str, value: Option<&String>) -> Option<OffsetDateTime> {
+        let hint = format!("; {PLUS}");
+        self.0.optional(name, value.map(|value| clean(value)).as_deref(), |text: &str| {
+            time(text).map_err(|problem| format!("{problem}{hint}"))
+        })
+    }
+
+    /// The person that clients say they have, as it is compared: an address, or whatever else may be one's name.
+    pub(super) fn person(&mut self, name: &str, value: Option<&String>) -> Option<String> {
+        self.read(name, value, |text| {
+            if text.contains('@') && text.contains(char::is_whitespace) {
+                return Err("must be an address without blanks");
+            }
+            let folded = fold(text);
+            let fits = !folded.is_empty() && text.chars().count() <= 255 && !text.chars().any(char::is_control);
+            if fits { Ok(folded) } else { Err("must be 1 to 255 characters, none of them a control character") }
+        })
+    }
+
+    /// `true` or `false`.
+    pub(super) fn flag(&mut self, name: &str, value: Option<&String>) -> Option<bool> {
+        self.read(name, value, |text| text.parse().map_err(|_| "must be true or false"))
+    }
+
+    /// The part of the list.
+    pub(super) fn page(&mut self, limit: Option<&String>, cursor: Option<&String>) -> Page {
+        page(&mut self.0, limit.map(|text| clean(text)).as_deref(), cursor.map(|text| clean(text)).as_deref())
+    }
+
+    /// Notes that a filter is wrong in itself or beside another.
+    pub(super) fn wrong(&mut self, name: &str, problem: impl Into<Cow<'static, str>>) {
+        self.0.wrong(name, problem);
+    }
+
+    /// 422 naming every wrong filter, or what was read.
+    pub(super) fn check<T>(self, read: T) -> Result<T, Problem> {
+        self.0.check(Some(read))
+    }
+}
