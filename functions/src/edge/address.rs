@@ -1,12 +1,12 @@
 //! From where a request comes, and which addresses are one client's.
 
+use super::seldom::Seldom;
 use axum::extract::ConnectInfo;
 use http::{HeaderMap, header::FORWARDED, request::Parts};
 use std::{
     borrow::Cow,
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    sync::Mutex,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 const X_FORWARDED_FOR: &str = "x-forwarded-for";
@@ -158,25 +158,6 @@ pub fn bucket(ip: IpAddr) -> String {
         [0x20, 0x02, a, b, c, d, ..] => Ipv4Addr::from([a, b, c, d]).to_string(),
         [0x20, 0x01, 0, 0, ..] => Ipv4Addr::from(last_four(octets).octets().map(|b| !b)).to_string(),
         _ => format!("{:x?}", &v6.segments()[..4]),
-    }
-}
-
-/// Something that is said at first, and then once a minute at most.
-struct Seldom(Mutex<Option<Instant>>);
-
-impl Seldom {
-    const fn new() -> Self {
-        Self(Mutex::new(None))
-    }
-
-    fn due(&self, now: Instant) -> bool {
-        // Whoever panicked here changed nothing by halves.
-        let mut said = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let due = said.is_none_or(|said| now.duration_since(said) >= Duration::from_secs(60));
-        if due {
-            *said = Some(now);
-        }
-        due
     }
 }
 

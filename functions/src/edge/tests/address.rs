@@ -1,10 +1,7 @@
-use super::{Seldom, bucket, of};
+use super::{bucket, of};
 use axum::extract::ConnectInfo;
 use proptest::prelude::*;
-use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    time::{Duration, Instant},
-};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// The proxy that connects.
 const PEER: &str = "10.0.0.1";
@@ -203,13 +200,6 @@ fn one_client_is_one_bucket() {
     assert_eq!(counted("2001:db8::1"), counted("2001:db8::ffff:ffff:ffff:ffff"));
     assert_ne!(counted("2001:db8::1"), counted("2001:db8:0:1::1"));
     assert_ne!(counted("::1"), counted("64:ff9c::1"));
-}
-
-#[test]
-fn it_is_said_at_first_and_then_once_a_minute() {
-    let (seldom, start) = (Seldom::new(), Instant::now());
-    let said = [0, 1, 59, 60, 61, 119, 120].map(|second| seldom.due(start + Duration::from_secs(second)));
-    assert_eq!(said, [true, false, false, true, false, false, true]);
 }
 
 fn ipv4() -> impl Strategy<Value = Ipv4Addr> {
