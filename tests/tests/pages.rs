@@ -226,7 +226,7 @@ fn every_service_connects_as_the_role_that_is_said() {
     }
     let services = fs::read_dir(root().join("functions/src/bin")).unwrap();
     let services = services.map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned());
-    assert_eq!(said, services.collect());
+    assert_eq!(said, services.collect::<Names>());
 }
 
 /// `noun.what_happened`, as acts and events are called.
