@@ -95,6 +95,8 @@ codes! {
     NotFound = "not_found",
     /// The path exists, the method does not.
     MethodNotAllowed = "method_not_allowed",
+    /// The client did not send the whole body in time.
+    RequestTimeout = "request_timeout",
     /// The body is larger than 64 KiB.
     PayloadTooLarge = "payload_too_large",
     /// The body is not declared as `application/json`.

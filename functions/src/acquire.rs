@@ -50,7 +50,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 pub struct State {
     /// The moves of clients.
     pub moves: Moves,
-    /// Wrong keys from each address.
+    /// Different wrong keys from each address.
     pub strangers: ByAddress,
 }
 
@@ -136,21 +136,21 @@ impl AcquireBody {
               (status = 403, description = "license_suspended, license_revoked, license_expired, license_not_started, product_not_allowed"),
               (status = 404, description = "not_found: the license has no such pool"),
               (status = 409, description = "no_seats_available, too_many_processes"),
-              (status = 429, description = "rate_limited: for each holder, and for each address that sends wrong keys"),
+              (status = 429, description = "rate_limited: for each holder, and for each address that sends many different wrong keys"),
               (status = 503, description = "seats_unavailable, records_unavailable, signer_unavailable")))]
 async fn acquire(
     From(state): From<Arc<State>>,
     parts: Parts,
     Json(body): Json<AcquireBody>,
 ) -> Result<Response, Problem> {
-    let State { moves, strangers } = &*state;
+    let moves = &state.moves;
     let request = body.read()?;
     let number = request.key.number();
     about(None, Some(number));
     let problem = match moves.acquire(&request).await? {
         Outcome::Seat(seat) => return Ok(seated(&seat)),
         Outcome::Full(full) => no_seat(&full, moves),
-        Outcome::BadKey => stranger(strangers, &parts).await,
+        Outcome::BadKey => stranger(&state, &parts, &request.key).await,
         Outcome::NoPool => answer::no_pool(request.pool.as_str()),
         Outcome::Refused(refusal) => answer::refused(refusal, number),
         Outcome::WrongProduct(product) => wrong_product(&product, number),
@@ -165,10 +165,11 @@ async fn acquire(
     Err(answer::signed(problem, moves, request.nonce.as_ref(), number, None).await)
 }
 
-/// A key that opens nothing. Who tries many of them hears nothing more of them for a while; good keys from the same address go on.
-async fn stranger(strangers: &ByAddress, parts: &Parts) -> Problem {
-    match strangers.admit(parts).await {
-        Ok(_) => answer::bad_key(),
+/// A key that opens nothing. Who tries many of them hears nothing more of them for a while; good keys from the same address go on, and so does
+/// the answer to the same wrong key: an office whose key was replaced has one on every machine.
+async fn stranger(State { moves, strangers }: &State, parts: &Parts, key: &LicenseKey) -> Problem {
+    match strangers.guess(parts, &key.hash(&moves.settings().peppers)).await {
+        Ok(()) => answer::bad_key(),
         Err(problem) => problem,
     }
 }

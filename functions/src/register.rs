@@ -45,7 +45,8 @@ pub struct State {
     pub verifier: Verifier,
     /// Under which license keys are hashed.
     pub peppers: Arc<KeyRing>,
-    /// For each address.
+    /// For each address, since whoever makes new identities makes as many as they like; for each person where one was invited, since then an
+    /// organization vouches for them and many may sit behind one address.
     pub limit: ByAddress,
 }
 
@@ -173,7 +174,7 @@ struct License<'a> {
               (status = 401, description = "token_invalid, token_expired"),
               (status = 404, description = "not_found: no such invitation"),
               (status = 409, description = "conflict: the invitation is for another address, over, or was used"),
-              (status = 429, description = "rate_limited: for each address"),
+              (status = 429, description = "rate_limited: for each address, or for each person who brings an invitation"),
               (status = 503, description = "records_unavailable, identity_unavailable")))]
 async fn register(
     Extract(state): Extract<State>,
@@ -194,8 +195,11 @@ async fn register(
         }
     }
     fields.check(Some(()))?;
-    let standing = state.limit.admit(&parts).await?;
     let claims = state.verifier.verify(&bearer.0).await?.map_err(refused)?;
+    let standing = match body.invitation {
+        Some(_) => state.limit.admit_person(&claims).await?,
+        None => state.limit.admit(&parts).await?,
+    };
     let person = Person::of(claims, state.limit.address(&parts))?;
     let mut answered = match body.invitation {
         Some(secret) => join(&state, person, &secret).await?,

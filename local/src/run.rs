@@ -13,6 +13,7 @@ use crate::{
     supervise::{Stores, asked_to_stop},
     trial,
 };
+use http::StatusCode;
 use license_core::{Clock, records, signer::local::LocalRoot};
 use license_functions::edge::{
     config::{self, Env},
@@ -26,12 +27,16 @@ use license_pubsub::{
 };
 use std::{io::Write, process::ExitCode, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
+use tower_http::timeout::TimeoutLayer;
 
 /// Redis looks after itself once a second, not ten times: of an idle machine that was more than half of all work. What scripts and leases
 /// go by is the time itself, and keys that are over are gone for whoever asks.
 const UNHURRIED: [&str; 2] = ["--hz", "1"];
 /// How long `--once` waits for the first sweep.
 const SWEEP: Duration = Duration::from_secs(10);
+
+/// How long the issuer and the bus wait for a body.
+const SLOW: Duration = Duration::from_secs(10);
 
 /// Does what the command line asks and tells how it went: 0 well, 1 not, 2 for a command line that is wrong.
 #[tokio::main]
@@ -122,6 +127,8 @@ impl Machine {
         let functions = serve::functions(&env, &Clock::system(), &bus).await?;
         endpoints.write(&data, &license_key, &variables)?;
         let issuer = issuer.router(demo).merge(door::router(bus.clone(), data.bus_token()?));
+        // Only this machine reaches it; a client that never ends its body is not waited for here either.
+        let issuer = issuer.layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, SLOW));
         Ok(Self { data, stores, listeners, endpoints, license_key, functions, issuer, bus, period, rim })
     }
 

@@ -41,6 +41,11 @@ pub(super) fn rate_key(limit: &str, caller: &str) -> String {
     format!("rate:{{{limit}/{caller}}}")
 }
 
+/// That a caller tried something under one limit; in the slot of its turns.
+pub(super) fn tried_key(limit: &str, caller: &str, tried: &str) -> String {
+    format!("{}:{tried}", rate_key(limit, caller))
+}
+
 impl From<&SessionHandle> for PoolKey {
     fn from(handle: &SessionHandle) -> Self {
         Self { license: handle.license, pool: handle.pool.clone() }

@@ -55,23 +55,26 @@ scripts! {
     LOAD_HELD = ALLOW_OOM "rebuilder.lua" "loader.lua" "load.lua";
 }
 
-/// Stands alone: it belongs to no pool.
-pub(super) static RATE: LazyLock<Script> = LazyLock::new(|| {
-    let parts = [include_str!("turn.lua"), include_str!("rate.lua")].concat();
+/// These stand alone: they belong to no pool.
+pub(super) static RATE: LazyLock<Script> = LazyLock::new(|| alone(include_str!("rate.lua")));
+pub(super) static GUESS: LazyLock<Script> = LazyLock::new(|| alone(include_str!("guess.lua")));
+
+fn alone(text: &str) -> Script {
+    let parts = [include_str!("turn.lua"), text].concat();
     Script { text: redis::Script::new(&format!("{DENY_OOM}local TEST_BUILD = {TEST_BUILD}\n{parts}")), writes: true }
-});
+}
 
 impl Seats {
-    /// Runs a script that belongs to no pool, with its one key and a test clock behind its arguments.
+    /// Runs a script that belongs to no pool, with its keys and a test clock behind its arguments.
     ///
     /// # Errors
     /// [`crate::Error::Seats`] if Redis did not answer.
-    pub(super) async fn run_alone(&self, script: &Script, key: &str, arguments: &[String]) -> Result<Reply> {
+    pub(super) async fn run_alone(&self, script: &Script, keys: &[String], arguments: &[String]) -> Result<Reply> {
         let clock = self.clock.redis_test_ms();
         self.connections
             .run(script.writes, |_| {
                 let mut call = script.text.prepare_invoke();
-                call.key(key).arg(arguments).arg(clock);
+                call.key(keys).arg(arguments).arg(clock);
                 call
             })
             .await

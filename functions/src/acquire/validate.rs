@@ -98,14 +98,14 @@ struct Refusing<'a> {
     responses((status = 200, description = "The license", body = Validation),
               (status = 401, description = "license_key_invalid"),
               (status = 404, description = "not_found: the license has no such pool"),
-              (status = 429, description = "rate_limited: for each address that sends wrong keys"),
+              (status = 429, description = "rate_limited: for each address that sends many different wrong keys"),
               (status = 503, description = "seats_unavailable, records_unavailable")))]
 pub(super) async fn validate(
     From(state): From<Arc<State>>,
     parts: Parts,
     Json(body): Json<Body>,
 ) -> Result<Response, Problem> {
-    let State { moves, strangers } = &*state;
+    let moves = &state.moves;
     let mut fields = Fields::new();
     let key = fields.required("license_key", body.license_key.as_deref(), LicenseKey::parse);
     let hardware = fields.optional("hardware_id", body.hardware_id.as_deref(), str::parse::<ClientPart>);
@@ -116,7 +116,7 @@ pub(super) async fn validate(
     match moves.validate(&key, hardware.as_ref(), instance.as_ref(), &pool).await? {
         Outcome::Valid(valid) => Ok(looked(&valid, moves.settings().timing.ttl_ms())),
         Outcome::Refused(refusal, facts) => Ok(refusing(refusal, &facts)),
-        Outcome::BadKey => Err(stranger(strangers, &parts).await),
+        Outcome::BadKey => Err(stranger(&state, &parts, &key).await),
         Outcome::NoPool => Err(answer::no_pool(pool.as_str())),
     }
 }

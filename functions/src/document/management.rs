@@ -91,7 +91,7 @@ pub(super) fn refusals(operation: &Operation) -> Vec<(&'static str, &'static str
     }
     if parameters.iter().any(|it| it.name == "Idempotency-Key") {
         // The whole body is read to know whether it is the same.
-        refusals.extend([("400", "invalid_request"), ("413", "payload_too_large")]);
+        refusals.extend([("400", "invalid_request"), ("408", "request_timeout"), ("413", "payload_too_large")]);
         refusals.push(("422", "invalid_request, idempotency_key_reused"));
     }
     refusals

@@ -122,6 +122,9 @@ fn sample(code: Code) -> (&'static str, Value) {
         Code::InsufficientScope => ("No API token may do this: sign in yourself.", json!({"required": "person"})),
         Code::NotFound => ("There is nothing of this id here, or nothing that you may see.", json!({})),
         Code::MethodNotAllowed => ("The path exists, but not for this method; see the Allow header.", json!({})),
+        Code::RequestTimeout => {
+            ("The whole body had not arrived after 10 s, and nothing was done. Send the request again.", json!({}))
+        }
         Code::PayloadTooLarge => ("The body is larger than 64 KiB, which no request of this API needs.", json!({})),
         Code::UnsupportedMediaType => (
             "The body is declared as something else than JSON. Send JSON with Content-Type: application/json.",
@@ -237,6 +240,7 @@ fn rim(operation: &Operation) -> Vec<(&'static str, &'static str)> {
     if operation.request_body.is_some() {
         refusals.extend([
             ("400", "invalid_request: the body is not JSON"),
+            ("408", "request_timeout"),
             ("413", "payload_too_large"),
             ("415", "unsupported_media_type"),
             ("422", "invalid_request"),

@@ -1,46 +1,166 @@
-//! From where a request comes.
+//! From where a request comes, and which addresses are one client's.
 
+use super::seldom::Seldom;
 use axum::extract::ConnectInfo;
-use http::request::Parts;
-use std::net::{IpAddr, SocketAddr};
+use http::{HeaderMap, header::FORWARDED, request::Parts};
+use std::{
+    borrow::Cow,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    time::Instant,
+};
 
-/// The client's address. Behind `proxies` proxies of ours the last so many entries of `X-Forwarded-For` were written by them, each naming
-/// whom it heard from; everything before was written by whoever asks and is not believed. `None`: the connection is none of TCP.
+const X_FORWARDED_FOR: &str = "x-forwarded-for";
+
+/// The client's address, an IPv4 one as such however it was written.
+///
+/// Behind `proxies` proxies of ours the last so many entries of `X-Forwarded-For` were written by them, each naming whom it heard from;
+/// everything before was written by whoever asks and is not believed. `Forwarded` (RFC 7239) is read the same way where there is no
+/// `X-Forwarded-For` at all: proxies that write the older header pass on what a client wrote into the newer one.
+///
+/// Where no address stands in the entry that counts, it is that of the connection, which is the proxy's: a log line says so, since all its
+/// clients are then taken for one. `None`: the connection is none of TCP.
 pub fn of(parts: &Parts, proxies: u8) -> Option<IpAddr> {
-    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| plain(info.0.ip()));
     if proxies == 0 {
         return peer;
     }
-    let lines = parts.headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
-    let entries: Vec<&str> = lines.flat_map(|line| line.split(',')).map(str::trim).collect();
-    // Fewer entries than proxies: the request did not come through all of them.
-    let entry = entries.len().checked_sub(proxies.into()).and_then(|at| entries.get(at));
-    entry.and_then(|entry| entry.parse().ok()).or(peer)
+    match told(&parts.headers, proxies) {
+        Ok(client) => Some(client),
+        Err(why) => {
+            static SAID: Seldom = Seldom::new();
+            if SAID.due(Instant::now()) {
+                tracing::warn!(
+                    why,
+                    proxies,
+                    "a client's address is not known: all clients of its proxy share their limits"
+                );
+            }
+            peer
+        }
+    }
+}
+
+/// What the proxies say, or why that is no address.
+fn told(headers: &HeaderMap, proxies: u8) -> Result<IpAddr, &'static str> {
+    let (name, forwarded) = if headers.contains_key(X_FORWARDED_FOR) {
+        (X_FORWARDED_FOR, false)
+    } else if headers.contains_key(FORWARDED) {
+        (FORWARDED.as_str(), true)
+    } else {
+        return Err("the request has neither X-Forwarded-For nor Forwarded");
+    };
+    // Several lines are one list (RFC 9110, section 5.3). What a client wrote before our proxies need not even be text.
+    let lines: Vec<_> = headers.get_all(name).iter().map(|line| String::from_utf8_lossy(line.as_bytes())).collect();
+    let list = lines.join(",");
+    let entry = from_the_end(&list, b',').nth(usize::from(proxies) - 1);
+    let entry =
+        entry.ok_or("there are fewer entries than TRUSTED_PROXIES: the request did not come through all of them")?;
+    let node = if forwarded { node(entry).ok_or("the entry of Forwarded does not say for whom")? } else { entry };
+    address(node).ok_or("the proxy wrote no address: unknown, hidden or unreadable")
+}
+
+/// The parts of a list, the last one first. Empty ones do not count (RFC 9110, section 5.6.1), and a separator within quotes parts nothing.
+/// Read from its end, so that a quote which a client opens and never closes swallows nothing that a proxy wrote behind it.
+fn from_the_end(list: &str, separator: u8) -> impl Iterator<Item = &str> {
+    let mut rest = Some(list);
+    let parts = std::iter::from_fn(move || {
+        let list = rest?;
+        let at = last_separator(list, separator);
+        rest = at.map(|at| &list[..at]);
+        Some(list[at.map_or(0, |at| at + 1)..].trim())
+    });
+    parts.filter(|part| !part.is_empty())
+}
+
+fn last_separator(list: &str, separator: u8) -> Option<usize> {
+    let bytes = list.as_bytes();
+    let mut quoted = false;
+    for (at, &byte) in bytes.iter().enumerate().rev() {
+        match byte {
+            b'"' if quoted => {
+                // A quote behind an odd number of backslashes is one of the text.
+                let slashes = bytes[..at].iter().rev().take_while(|b| **b == b'\\').count();
+                quoted = slashes % 2 == 1;
+            }
+            b'"' => quoted = true,
+            byte if byte == separator && !quoted => return Some(at),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// The value of `for` in an element of `Forwarded`, which says it once.
+fn node(element: &str) -> Option<&str> {
+    let pairs = from_the_end(element, b';').filter_map(|pair| pair.split_once('='));
+    let mut nodes = pairs.filter(|(name, _)| name.trim().eq_ignore_ascii_case("for"));
+    let (Some((_, node)), None) = (nodes.next(), nodes.next()) else { return None };
+    Some(node.trim())
+}
+
+/// The address in an entry: bare or in quotes, IPv6 in brackets or not, with a port or a zone behind it or without.
+fn address(entry: &str) -> Option<IpAddr> {
+    let entry = unquoted(entry);
+    let entry = entry.trim();
+    if let Some(rest) = entry.strip_prefix('[') {
+        let (host, behind) = rest.split_once(']')?;
+        return host_address(host).filter(|_| behind.is_empty() || behind.strip_prefix(':').is_some_and(is_port));
+    }
+    let without_port = || entry.rsplit_once(':').filter(|(_, port)| is_port(port));
+    host_address(entry).or_else(|| host_address(without_port()?.0))
+}
+
+fn host_address(host: &str) -> Option<IpAddr> {
+    // A zone (RFC 4007, section 11) says through which card of the proxy's machine it was heard.
+    host.split('%').next()?.trim().parse().ok().map(plain)
+}
+
+/// Digits, or a hidden one (RFC 7239, section 6.2); some write the colon alone.
+fn is_port(text: &str) -> bool {
+    text.starts_with('_') || (text.len() <= 5 && text.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// A quoted text (RFC 9110, section 5.6.4) without its quotes; any other as it is.
+fn unquoted(text: &str) -> Cow<'_, str> {
+    let Some(inner) = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')) else { return text.into() };
+    let mut plain = String::with_capacity(inner.len());
+    let mut characters = inner.chars();
+    while let Some(c) = characters.next() {
+        plain.extend(if c == '\\' { characters.next() } else { Some(c) });
+    }
+    plain.into()
+}
+
+/// The address itself, where IPv6 only spells an IPv4 one: mapped (`::ffff:1.2.3.4`, RFC 4291), compatible (`::1.2.3.4`, the same),
+/// translated (`::ffff:0:1.2.3.4`, RFC 2765) or of NAT64 (`64:ff9b::1.2.3.4`, RFC 6052).
+fn plain(ip: IpAddr) -> IpAddr {
+    let IpAddr::V6(v6) = ip else { return ip };
+    let spelled = last_four(v6.octets());
+    match v6.segments() {
+        [0, 0, 0, 0, 0, 0xffff, ..] | [0, 0, 0, 0, 0xffff, 0, ..] | [0x64, 0xff9b, 0, 0, 0, 0, ..] => spelled.into(),
+        // `::` and `::1` are addresses of their own; nobody's IPv4 address begins with 0.
+        [0, 0, 0, 0, 0, 0, ..] if spelled.octets()[0] != 0 => spelled.into(),
+        _ => ip,
+    }
+}
+
+fn last_four(octets: [u8; 16]) -> Ipv4Addr {
+    let [.., a, b, c, d] = octets;
+    [a, b, c, d].into()
+}
+
+/// Whose requests are counted together: an IPv4 address, or a /64 of IPv6, since a machine has all of that to itself and could draw a new
+/// address for each request. 6to4 (RFC 3056) and Teredo (RFC 4380) give whole networks to one IPv4 address, and count as it.
+pub fn bucket(ip: IpAddr) -> String {
+    let IpAddr::V6(v6) = plain(ip) else { return plain(ip).to_string() };
+    let octets = v6.octets();
+    match octets {
+        [0x20, 0x02, a, b, c, d, ..] => Ipv4Addr::from([a, b, c, d]).to_string(),
+        [0x20, 0x01, 0, 0, ..] => Ipv4Addr::from(last_four(octets).octets().map(|b| !b)).to_string(),
+        _ => format!("{:x?}", &v6.segments()[..4]),
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn asked(peer: &str, forwarded: &[&str], proxies: u8) -> Option<String> {
-        let mut request = http::Request::builder();
-        for line in forwarded {
-            request = request.header("x-forwarded-for", *line);
-        }
-        let (mut parts, ()) = request.body(()).unwrap().into_parts();
-        parts.extensions.insert(ConnectInfo(SocketAddr::new(peer.parse().unwrap(), 1)));
-        of(&parts, proxies).map(|ip| ip.to_string())
-    }
-
-    #[test]
-    fn a_forwarded_address_is_believed_only_as_far_as_our_own_proxies_wrote_it() {
-        let is = |address: &str| Some(address.to_owned());
-        assert_eq!(asked("10.0.0.1", &["1.1.1.1"], 0), is("10.0.0.1"));
-        assert_eq!(asked("10.0.0.1", &["9.9.9.9, 1.1.1.1"], 1), is("1.1.1.1"));
-        assert_eq!(asked("10.0.0.1", &["9.9.9.9", "1.1.1.1, 10.0.0.2"], 2), is("1.1.1.1"));
-        assert_eq!(asked("10.0.0.1", &[], 1), is("10.0.0.1"));
-        assert_eq!(asked("10.0.0.1", &["nonsense"], 1), is("10.0.0.1"));
-        assert_eq!(asked("10.0.0.1", &["1.1.1.1"], 2), is("10.0.0.1"));
-        assert_eq!(asked("10.0.0.1", &["2001:db8::1"], 1), is("2001:db8::1"));
-    }
-}
+#[path = "tests/address.rs"]
+mod tests;

@@ -295,7 +295,8 @@ pub fn staff(env: &Env) -> Result<Option<identity::Settings>> {
     Ok(Some(identity::Settings { issuer, audience, jwks_url }))
 }
 
-/// Reads `TRUSTED_PROXIES`: how many proxies of ours stand in front, each of which adds to `X-Forwarded-For` whom it heard from. 0 unless set.
+/// Reads `TRUSTED_PROXIES`: how many proxies of ours stand in front, each of which adds to `X-Forwarded-For` (or `Forwarded`) whom it heard
+/// from. 0 unless set.
 pub fn proxies(env: &Env) -> Result<u8> {
     Ok(u8::try_from(env.number("TRUSTED_PROXIES", 0, 0, 10, " of proxies")?).unwrap_or(0))
 }

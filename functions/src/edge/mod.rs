@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod config;
+pub mod connections;
 pub mod extract;
 pub(crate) mod health;
 mod keys;
@@ -9,6 +10,7 @@ pub mod problem;
 mod pubsub;
 pub mod rate;
 pub mod rim;
+mod seldom;
 pub mod serve;
 pub mod telemetry;
 

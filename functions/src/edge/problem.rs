@@ -50,6 +50,7 @@ pub const fn table(code: Code) -> Row {
         Code::InsufficientScope => row(S::FORBIDDEN, "The API token is not good for this"),
         Code::NotFound => row(S::NOT_FOUND, "Not found"),
         Code::MethodNotAllowed => row(S::METHOD_NOT_ALLOWED, "Method not allowed"),
+        Code::RequestTimeout => row(S::REQUEST_TIMEOUT, "The request body did not arrive in time"),
         Code::PayloadTooLarge => row(S::PAYLOAD_TOO_LARGE, "The request body is too large"),
         Code::UnsupportedMediaType => row(S::UNSUPPORTED_MEDIA_TYPE, "The request body is not declared as JSON"),
         // 409 is an answer, not a fault: Retry-After is set only where it is known when the next seat comes free.

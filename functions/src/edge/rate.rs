@@ -6,9 +6,10 @@ use http::{HeaderName, HeaderValue, request::Parts};
 use license_core::{
     Code, Error,
     domain::rate::{Rate, Turn},
+    identity::Claims,
     seats::Seats,
 };
-use std::{net::IpAddr, time::Duration};
+use std::{future::Future, net::IpAddr, time::Duration};
 
 /// How long a request waits for a seat store that is silent before it goes on without a limit.
 const PATIENCE: Duration = Duration::from_millis(250);
@@ -43,11 +44,26 @@ impl Limit {
     /// service from its callers, and must not take it from them.
     pub async fn admit(&self, subject: &str) -> Result<Option<Standing>, Problem> {
         let Some((rate, seats)) = &self.kept else { return Ok(None) };
-        let rate = *rate;
-        let asked = tokio::time::timeout(PATIENCE, seats.turn(self.name, subject, rate)).await;
-        match asked.unwrap_or(Err(Error::Deadline("seats"))) {
-            Ok(Turn::Taken { left }) => Ok(Some(Standing { name: self.name, rate, left })),
-            Ok(Turn::Wait(ms)) => Err(limited(self.name, Some(rate), ms)),
+        let turn = async { seats.turn(self.name, subject, *rate).await.map(Some) };
+        self.decide(*rate, turn).await
+    }
+
+    /// Lets `subject` hear that what it `tried` is wrong, or refuses that with 429. The same again within a minute is not counted: whoever
+    /// repeats a wrong key learns nothing from it, and a guesser gets no guess more.
+    pub async fn guess(&self, subject: &str, tried: &str) -> Result<(), Problem> {
+        let Some((rate, seats)) = &self.kept else { return Ok(()) };
+        self.decide(*rate, seats.guess(self.name, subject, tried, *rate)).await.map(drop)
+    }
+
+    async fn decide(
+        &self,
+        rate: Rate,
+        turn: impl Future<Output = license_core::Result<Option<Turn>>>,
+    ) -> Result<Option<Standing>, Problem> {
+        match tokio::time::timeout(PATIENCE, turn).await.unwrap_or(Err(Error::Deadline("seats"))) {
+            Ok(Some(Turn::Taken { left })) => Ok(Some(Standing { name: self.name, rate, left })),
+            Ok(Some(Turn::Wait(ms))) => Err(limited(self.name, Some(rate), ms)),
+            Ok(None) => Ok(None),
             Err(error) => {
                 tracing::warn!(error = %error, limit = self.name, "not limited while the seat store is away");
                 Ok(None)
@@ -56,7 +72,7 @@ impl Limit {
     }
 }
 
-/// A limit for each address that requests come from.
+/// A limit for each address that requests come from, where no better name is known for who asks.
 #[derive(Clone)]
 pub struct ByAddress {
     limit: Limit,
@@ -77,11 +93,22 @@ impl ByAddress {
     /// Lets one more request from where `parts` came from through, or refuses it with 429. What came over no network is not limited.
     pub async fn admit(&self, parts: &Parts) -> Result<Option<Standing>, Problem> {
         match self.address(parts) {
-            // A machine has a whole /64 of IPv6 to itself and could draw a new address for each request.
-            Some(IpAddr::V6(ip)) => self.limit.admit(&format!("{:x?}", &ip.segments()[..4])).await,
-            Some(IpAddr::V4(ip)) => self.limit.admit(&ip.to_string()).await,
+            Some(ip) => self.limit.admit(&address::bucket(ip)).await,
             None => Ok(None),
         }
+    }
+
+    /// [`Limit::guess`] by where `parts` came from.
+    pub async fn guess(&self, parts: &Parts, tried: &str) -> Result<(), Problem> {
+        match self.address(parts) {
+            Some(ip) => self.limit.guess(&address::bucket(ip), tried).await,
+            None => Ok(()),
+        }
+    }
+
+    /// The same limit for a person who signed in: many of them may sit behind one address.
+    pub async fn admit_person(&self, claims: &Claims) -> Result<Option<Standing>, Problem> {
+        self.limit.admit(&format!("{} {}", claims.issuer, claims.subject)).await
     }
 }
 

@@ -2,12 +2,13 @@
 
 use super::{
     Problem, config,
-    extract::{MAX_BODY, too_large},
+    extract::{MAX_BODY, read, too_large},
     problem::Refused,
     telemetry::{self, Metric, Outcome, Trace},
 };
 use axum::{
     Router,
+    body::{Body, HttpBody},
     extract::{MatchedPath, Request, State},
     middleware::{self, Next},
     response::{IntoResponse, Response},
@@ -31,25 +32,35 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Less than the shortest time after which a push comes again, 60 s in `local`; subscriptions must wait at least as long.
 const SWEEP_DEADLINE: Duration = Duration::from_secs(55);
 
+/// How long a body may take: 64 KiB at the speed of a modem.
+const BODY_PATIENCE: Duration = Duration::from_secs(10);
+
 /// What the layers need to know. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Rim {
     docs_url: Arc<str>,
     project: Option<Arc<str>>,
     deadline: Duration,
+    body: Duration,
 }
 
 impl Rim {
     /// Layers whose problems point to `docs`, whose traces belong to the project of `logging`, and whose deadline is the protocol's.
     pub fn new(docs: &config::Docs, logging: &config::Logging) -> Self {
         let project = logging.project.as_deref().map(Arc::from);
-        Self { docs_url: docs.url.as_str().into(), project, deadline: Timing::DEADLINE }
+        Self { docs_url: docs.url.as_str().into(), project, deadline: Timing::DEADLINE, body: BODY_PATIENCE }
     }
 
     /// The same with another deadline, for tests.
     #[must_use]
     pub fn with_deadline(self, deadline: Duration) -> Self {
         Self { deadline, ..self }
+    }
+
+    /// The same with another time for bodies to arrive in, for tests.
+    #[must_use]
+    pub fn with_body_patience(self, body: Duration) -> Self {
+        Self { body, ..self }
     }
 }
 
@@ -113,17 +124,25 @@ fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {
 }
 
 async fn around(State(rim): State<Rim>, request: Request, next: Next) -> Response {
-    let started = Instant::now();
+    let mut started = Instant::now();
     let request_id = request_id_of(request.headers());
     let span = span(&rim, request.headers(), &request_id);
     let seen = Seen::of(&request);
-    let deadline = seen.deadline(&rim);
+    let (deadline, patience) = (seen.deadline(&rim), rim.body);
     let header = HeaderValue::from_str(&request_id).ok();
     let context = Context { request_id, rim, span: span.clone() };
     let answered = async {
         if declared_length(request.headers()) > MAX_BODY as u64 {
             return too_large().into_response();
         }
+        // The deadline is for what we do: it begins when the client has said all it has to say. Pushes come from the queue alone, and are
+        // read once it is known that they do.
+        let request = if seen.is_sweep() { Ok(request) } else { whole(request, patience).await };
+        let request = match request {
+            Ok(request) => request,
+            Err(problem) => return problem.into_response(),
+        };
+        started = Instant::now();
         let late = || {
             let detail =
                 "The answer took too long and was given up. Keep what you have and try again after Retry-After.";
@@ -139,6 +158,22 @@ async fn around(State(rim): State<Rim>, request: Request, next: Next) -> Respons
     response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     span.in_scope(|| seen.log(&response, started.elapsed()));
     response
+}
+
+/// A request whose body is here, so that whoever answers it waits for no client.
+async fn whole(request: Request, patience: Duration) -> Result<Request, Problem> {
+    if request.body().is_end_stream() {
+        return Ok(request);
+    }
+    let (parts, body) = request.into_parts();
+    let late = || {
+        let seconds = patience.as_secs();
+        let detail =
+            format!("The whole body had not arrived after {seconds} s, and nothing was done. Send the request again.");
+        Problem::new(Code::RequestTimeout, detail)
+    };
+    let body = tokio::time::timeout(patience, read(Request::new(body))).await.map_err(|_| late())??;
+    Ok(Request::from_parts(parts, Body::from(body)))
 }
 
 /// The client's id if it is short and plain, else a new one. A license key pasted there must not reach the log.
@@ -193,12 +228,13 @@ impl Seen {
         Metric::of_path(self.path.as_ref().map(MatchedPath::as_str))
     }
 
+    fn is_sweep(&self) -> bool {
+        matches!(self.metric(), Metric::TickRequests | Metric::ReapRequests)
+    }
+
     /// Nobody waits for a sweep: it has until just before a push that was not acknowledged comes again.
     fn deadline(&self, rim: &Rim) -> Duration {
-        match self.metric() {
-            Metric::TickRequests | Metric::ReapRequests => SWEEP_DEADLINE,
-            _ => rim.deadline,
-        }
+        if self.is_sweep() { SWEEP_DEADLINE } else { rim.deadline }
     }
 
     fn log(&self, response: &Response, latency: Duration) {

@@ -2,20 +2,14 @@
 
 use super::{
     config::{self, Env},
+    connections::{Patience, Room, accept},
     health,
     rim::Rim,
     telemetry,
 };
-use axum::{Router, serve::ListenerExt};
+use axum::Router;
 use license_core::{Clock, Error};
-use std::{
-    future::Future,
-    net::{Ipv4Addr, SocketAddr},
-    pin::Pin,
-    process::ExitCode,
-    sync::Arc,
-    time::Duration,
-};
+use std::{future::Future, net::Ipv4Addr, pin::Pin, process::ExitCode, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::watch};
 
 pub use super::rim::layers;
@@ -110,37 +104,31 @@ pub fn app(service: Service, rim: &Rim) -> Router {
     layers(service.router.merge(health::router(service.checks, warm)), rim)
 }
 
-/// Serves until `stop` resolves, then lets requests under way finish, at most eight seconds.
+/// Serves until `stop` resolves, then lets requests under way finish, at most eight seconds. Clients that are slow are waited for as long as
+/// [`Patience`] says, and all listeners of a process share one [`Room`].
 ///
 /// # Errors
-/// Where the listener fails.
+/// None as yet: a listener that fails is tried again.
 pub async fn serve(
     listener: TcpListener,
     app: Router,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    let (asked_to_stop, mut stopping) = watch::channel(false);
-    let stop = async move {
-        stop.await;
-        asked_to_stop.send_replace(true);
-    };
-    let listener = listener.tap_io(|stream| {
-        // Answers are one small packet each: waiting to fill it would cost every client 40 ms.
-        let _ = stream.set_nodelay(true);
-    });
-    let server = axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>())
-        .with_graceful_shutdown(stop)
-        .into_future();
-    let patience = async move {
-        let _ = stopping.wait_for(|&stopping| stopping).await;
-        tokio::time::sleep(DRAIN).await;
-    };
-    tokio::select! {
-        done = server => done,
-        () = patience => {
-            tracing::warn!("requests were still under way eight seconds after the signal to stop");
-            Ok(())
-        }
+    serve_with(listener, app, Patience::default(), Room::of_process(), stop).await;
+    Ok(())
+}
+
+/// [`serve`] with another patience and a room of its own.
+pub async fn serve_with(
+    listener: TcpListener,
+    app: Router,
+    patience: Patience,
+    room: Arc<Room>,
+    stop: impl Future<Output = ()> + Send + 'static,
+) {
+    let under_way = accept(listener, app, patience, room, stop).await;
+    if tokio::time::timeout(DRAIN, under_way.shutdown()).await.is_err() {
+        tracing::warn!("requests were still under way eight seconds after the signal to stop");
     }
 }
 

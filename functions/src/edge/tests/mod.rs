@@ -6,6 +6,7 @@ mod problem;
 mod rate;
 mod rim;
 mod serve;
+mod slow;
 mod telemetry;
 
 use super::{

@@ -136,3 +136,35 @@ fn metrics_are_named_after_their_function_and_none_twice() {
     assert_eq!(Metric::of_path(Some("/health/ready")), Metric::HealthRequests);
     assert_eq!(Metric::of_path(None), Metric::OtherRequests);
 }
+
+/// A body of which something comes, and then nothing (`None`) or the news that the client went away.
+struct Half(Option<std::io::ErrorKind>, bool);
+
+impl http_body::Body for Half {
+    type Data = bytes::Bytes;
+    type Error = std::io::Error;
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<std::io::Result<http_body::Frame<bytes::Bytes>>>> {
+        use std::task::Poll;
+        if !std::mem::replace(&mut self.1, true) {
+            return Poll::Ready(Some(Ok(http_body::Frame::data(bytes::Bytes::from_static(b"{\"a\"")))));
+        }
+        self.0.map_or(Poll::Pending, |kind| Poll::Ready(Some(Err(kind.into()))))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_never_ends_and_one_that_breaks_off_are_no_outage_of_ours() {
+    for (broken, status, outcome) in
+        [(None, 408, "request_timeout"), (Some(std::io::ErrorKind::ConnectionReset), 400, "invalid_request")]
+    {
+        let request = post("/api/v1/licenses/acquire", "application/json", Body::new(Half(broken, false)));
+        let lines = lines_of(request).await;
+        assert_eq!(lines.len(), 1, "the handler saw nothing of it: {lines:?}");
+        assert_eq!((&lines[0]["outcome"], &lines[0]["severity"]), (&outcome.into(), &"INFO".into()), "{lines:?}");
+        assert_eq!(lines[0]["httpRequest"]["status"], status, "{lines:?}");
+        assert!(lines[0]["latency_ms"].as_f64().unwrap() < 5_000.0, "{lines:?}");
+    }
+}

@@ -39,7 +39,8 @@ def read(reply: Reply, body: Mapping[str, Any], request: Request, expected: Expe
     said = f"{detail} [{code}, request {request_id}]"
     if reply.status in (400, 413, 415, 422):
         return errors.InvalidRequest(f"The license server could not read the request: {said}", _fields(body))
-    if not 401 <= reply.status <= 410:
+    # 408: the connection was too slow for the request to arrive.
+    if not 401 <= reply.status <= 410 or reply.status == 408:
         return errors.ServerUnreachable(f"The license server cannot answer now (HTTP {reply.status}): {said}", retry_after)
     if request.nonce is None:
         # release and validate: nothing is decided by their refusals, and the server does not sign them.
