@@ -125,9 +125,7 @@ FULL: list[tuple[int, str, dict[str, Any]]] = [
 
 @pytest.mark.parametrize("full", FULL)
 @pytest.mark.parametrize("wait", [0.0, 1.0, 2.0])
-def test_waiting_for_a_seat_ends_when_it_should(
-    http: Http, settings: dict[str, Any], wait: float, full: tuple[int, str, dict[str, Any]]
-) -> None:
+def test_waiting_for_a_seat_ends_when_it_should(http: Http, settings: dict[str, Any], wait: float, full: tuple[int, str, dict[str, Any]]) -> None:
     http.fake.refuse["acquire"] = full
     with LicenseClient(http.url, timeout=30, **settings) as client:
         client.validate()  # the first call imports what it needs
