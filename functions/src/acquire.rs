@@ -1,11 +1,12 @@
 //! acquire: take a seat, look at a license, and the keys to check the answers with.
 
 mod client;
+mod full;
 mod keys;
 mod validate;
 
 use crate::{
-    answer::{self, License, holders},
+    answer::{self, License},
     edge::{
         Fields, Json, Problem,
         config::Env,
@@ -36,10 +37,9 @@ use license_core::{
         Moves,
         acquire::{Outcome, Request, Seat},
     },
-    seats::Full,
 };
 use serde::{Deserialize, Serialize};
-use serde_json::{json, value::RawValue};
+use serde_json::value::RawValue;
 use std::sync::Arc;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
@@ -149,18 +149,18 @@ async fn acquire(
     about(None, Some(number));
     let problem = match moves.acquire(&request).await? {
         Outcome::Seat(seat) => return Ok(seated(&seat)),
-        Outcome::Full(full) => no_seat(&full, moves),
+        Outcome::Full(full) => full::no_seat(&full, moves.settings().timing.ttl_ms()),
         Outcome::BadKey => stranger(&state, &parts, &request.key).await,
         Outcome::NoPool => answer::no_pool(request.pool.as_str()),
-        Outcome::Refused(refusal) => answer::refused(refusal, number),
+        Outcome::Refused(refusal) => answer::refused(refusal, number, moves.settings().clock.now_ms()),
         Outcome::WrongProduct(product) => wrong_product(&product, number),
         Outcome::NeedsInstance => {
             let problem =
                 "is required by this license, which counts processes: name the process, the same for its retries";
             Problem::invalid("instance_id", problem)
         }
-        Outcome::Limited(ms) => limited("acquire", moves.seats().rates().acquire, ms),
-        Outcome::TooMany(processes) => too_many(processes),
+        Outcome::Limited(ms, rate) => limited("acquire", Some(rate), ms),
+        Outcome::TooMany(many) => full::too_many(&many),
     };
     Err(answer::signed(problem, moves, request.nonce.as_ref(), number, None).await)
 }
@@ -230,38 +230,7 @@ fn seated(seat: &Seat) -> Response {
     (status, Extension(Label(label)), axum::Json(body)).into_response()
 }
 
-fn no_seat(full: &Full, moves: &Moves) -> Problem {
-    about(Some(full.facts.tenant), None);
-    let ttl_ms = moves.settings().timing.ttl_ms();
-    let known = full.next_lease_end_ms > full.now_ms;
-    // Rounded up: a client that waits exactly so long must not come too early.
-    let next = known.then(|| (full.next_lease_end_ms - full.now_ms + 999) / 1000);
-    let detail = match full.seats_total {
-        1 => "The license's only seat is in use. Close the program where it is not needed, or try again later."
-            .to_owned(),
-        total => format!("All {total} seats are in use. Close the program where it is not needed, or try again later."),
-    };
-    let holders = holders(&full.silent, &full.facts, full.now_ms, ttl_ms);
-    let problem = Problem::new(Code::NoSeatsAvailable, detail)
-        .with("seats_total", full.seats_total)
-        .with("seats_used", full.held)
-        .with("holders", json!(holders))
-        // Where nothing is known, a lease from now is the longest that silence can keep a seat.
-        .retry_after(next.unwrap_or(ttl_ms / 1000).unsigned_abs());
-    match next {
-        Some(seconds) => problem.with("next_seat_in", seconds),
-        None => problem,
-    }
-}
-
 fn wrong_product(product: &str, license: LicenseNumber) -> Problem {
     let detail = format!("The license is for {product}. Use the license of the product you started.");
     Problem::new(Code::ProductNotAllowed, detail).with("license", license.to_string()).with("product", product)
-}
-
-fn too_many(processes: u32) -> Problem {
-    let detail = format!(
-        "{processes} processes of this machine share its seat already, as many as the license allows. Close one."
-    );
-    Problem::new(Code::TooManyProcesses, detail).with("processes", processes)
 }

@@ -93,7 +93,8 @@ pub(crate) struct Holder {
 
 /// Up to five holders, longest silent first; none where the license hides them. `ttl_ms` tells when a holder was heard from its lease's end.
 pub(crate) fn holders(silent: &[SilentHolder], facts: &Facts, now_ms: i64, ttl_ms: i64) -> Vec<Holder> {
-    let seen = |holder: &SilentHolder| (now_ms - (holder.lease_end_ms - ttl_ms)).max(0) / 1000;
+    // Who took the seat was heard then, however short its lease.
+    let seen = |holder: &SilentHolder| (now_ms - (holder.lease_end_ms - ttl_ms).max(holder.since_ms)).max(0) / 1000;
     let dress = |holder: &SilentHolder| Holder {
         label: holder.label.clone(),
         since: rfc3339(from_ms(holder.since_ms)),
@@ -107,21 +108,51 @@ pub(crate) fn rfc3339(at: OffsetDateTime) -> String {
     at.format(&Rfc3339).unwrap_or_default()
 }
 
-/// The 403 of a license that gives no seat now.
-pub(crate) fn refused(refusal: Refusal, license: LicenseNumber) -> Problem {
-    let detail = match refusal.why {
-        Why::Suspended => {
-            "The license is suspended. A session goes on if it is resumed within its lease: keep asking. Its owner can say more."
+/// The 403 of a license that gives no seat now. Only the vendor can change what it is refused for.
+pub(crate) fn refused(refusal: Refusal, license: LicenseNumber, now_ms: i64) -> Problem {
+    let since = (refusal.since_ms != 0).then(|| rfc3339(from_ms(refusal.since_ms)));
+    let detail = match (refusal.why, &since) {
+        (Why::Suspended, _) => {
+            "The license is suspended and gives no seat. The vendor can say why, and resume it.".to_owned()
         }
-        Why::Revoked => "The license was revoked for good. Ask its owner for another.",
-        Why::Expired => "The license's term is over. Ask its owner to extend it.",
-        Why::NotStarted => "The license's term has not begun yet.",
+        (Why::Revoked, _) => "The license was revoked for good. Ask the vendor for another.".to_owned(),
+        (Why::Expired, _) => "The license's term is over. Ask the vendor to extend it.".to_owned(),
+        (Why::NotStarted, Some(begins)) => format!("The license's term has not begun: it begins at {begins}."),
+        (Why::NotStarted, None) => "The license's term has not begun.".to_owned(),
     };
-    let problem = Problem::new(refusal.why.code(), detail).with("license", license.to_string());
-    match refusal.since_ms {
-        0 => problem,
-        since => problem.with("since", rfc3339(from_ms(since))),
+    let mut problem = Problem::new(refusal.why.code(), detail).with("license", license.to_string());
+    if refusal.why == Why::NotStarted && refusal.since_ms > now_ms {
+        problem = problem.retry_after(seconds(refusal.since_ms - now_ms));
     }
+    match since {
+        Some(since) => problem.with("since", since),
+        None => problem,
+    }
+}
+
+/// The same for somebody who has a session, or had one.
+pub(crate) fn while_seated(problem: Problem, refusal: Refusal) -> Problem {
+    match refusal.why {
+        Why::Suspended | Why::Expired | Why::NotStarted => problem.and(
+            "Leases are not renewed meanwhile: a session goes on if the license gives seats again before its lease ends, and else a new one begins. Keep asking.",
+        ),
+        Why::Revoked => problem,
+    }
+}
+
+/// Whole seconds, rounded up and at least one: who waits exactly so long must not come too early.
+pub(crate) fn seconds(ms: i64) -> u64 {
+    ms.unsigned_abs().div_ceil(1000).max(1)
+}
+
+/// A time as people read it: `51 s`, `6 min 45 s`, `3 h`. Nothing is left out below an hour; above, the last minute begun counts.
+pub(crate) fn span(seconds: u64) -> String {
+    let (whole, rest, unit, smaller) = match seconds {
+        0..120 => return format!("{seconds} s"),
+        120..3600 => (seconds / 60, seconds % 60, "min", "s"),
+        _ => (seconds.div_ceil(60) / 60, seconds.div_ceil(60) % 60, "h", "min"),
+    };
+    if rest == 0 { format!("{whole} {unit}") } else { format!("{whole} {unit} {rest} {smaller}") }
 }
 
 pub(crate) fn bad_key() -> Problem {
@@ -155,5 +186,26 @@ pub(crate) async fn signed(
     match moves.sign_refusal(problem.code(), problem.reason(), nonce, license, session).await {
         Ok((refusal, certificate)) => problem.with_refusal(&refusal, &certificate),
         Err(error) => error.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_told_as_people_read_it_and_never_too_short() {
+        for (ms, told) in [
+            (1, "1 s"),
+            (51_000, "51 s"),
+            (51_001, "52 s"),
+            (119_000, "119 s"),
+            (404_900, "6 min 45 s"),
+            (3_600_000, "1 h"),
+        ] {
+            assert_eq!(span(seconds(ms)), told);
+        }
+        assert_eq!(span(86_399), "24 h");
+        assert_eq!(span(7_261), "2 h 2 min");
     }
 }

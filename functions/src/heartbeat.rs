@@ -71,7 +71,7 @@ struct Body {
 /// Keep a seat
 ///
 /// Shows that the session is alive and gives it a fresh lease. A late heartbeat is good as long as nobody took the seat. After a 403 the
-/// lease is not raised and not taken away: keep asking. After 410 acquire again, unless `reason` is `kicked`.
+/// lease is not raised and not taken away: keep asking; it is 403 as long as the license gives no seat, also once the lease is over. After 410 acquire again, unless `reason` is `kicked`.
 #[utoipa::path(post, path = "/api/v1/licenses/heartbeat", tag = "Seats", request_body = Option<Body>, security(("session" = [])),
     responses((status = 200, description = "The lease is raised", body = Extended),
               (status = 403, description = "license_suspended, license_revoked, license_expired, license_not_started"),
@@ -92,7 +92,10 @@ async fn heartbeat(
     let problem = match moves.heartbeat(&handle, nonce.as_ref()).await? {
         Outcome::Alive(alive) => return Ok(extended(&alive, body.certificate_kid.as_deref())),
         Outcome::Gone(reason) => gone(&reason, handle.session),
-        Outcome::Refused(refusal) => answer::refused(refusal, handle.license),
+        Outcome::Refused(refusal) => {
+            let problem = answer::refused(refusal, handle.license, moves.settings().clock.now_ms());
+            answer::while_seated(problem, refusal)
+        }
         Outcome::Limited(ms) => limited("heartbeat", moves.seats().rates().heartbeat, ms),
     };
     Err(answer::signed(problem, moves, nonce.as_ref(), handle.license, Some(handle.session)).await)
@@ -149,8 +152,9 @@ pub(crate) fn gone(reason: &str, session: SessionId) -> Problem {
     let detail = match reason {
         "kicked" => "An administrator ended this session. Do not acquire again without being asked to.",
         "released" => "This session was released. Acquire again to go on.",
+        // Also where the license gave no seat meanwhile, or the machine took another one.
         "expired" => {
-            "This session was silent for longer than its lease, or its place was needed. Acquire again to go on."
+            "This session's lease was not renewed in time, or its place was given to another. Acquire again to go on."
         }
         _ => "This session is not known any more. Acquire again to go on.",
     };

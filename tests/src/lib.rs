@@ -9,6 +9,7 @@
 
 pub mod client;
 pub mod explain;
+pub mod front;
 pub mod load;
 pub mod local;
 pub mod process;

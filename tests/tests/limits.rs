@@ -238,14 +238,17 @@ const RATE: Rate = Rate { per_minute: 6, burst: 3 };
 
 fn waits(outcome: &Outcome) -> u64 {
     match outcome {
-        Outcome::Limited(ms) => *ms,
+        Outcome::Limited(ms, rate) => {
+            assert_eq!(*rate, RATE);
+            *ms
+        }
         other => panic!("too often, not {other:?}"),
     }
 }
 
 #[tokio::test]
 async fn a_holder_that_starts_too_often_waits_and_neither_retries_nor_a_full_pool_count() {
-    let world = World::with_seats(1).await;
+    let world = World::shaped(Shape { seats: 1, processes: 3, ..Shape::default() }).await;
     let moves = world.instance_limited(Rates { acquire: Some(RATE), heartbeat: None }).await;
     let machine = world.machine("a");
     let first = machine.seated(&moves).await;
@@ -271,6 +274,7 @@ async fn a_holder_that_starts_too_often_waits_and_neither_retries_nor_a_full_poo
     world.assert_no_drift().await;
 
     world.pass(Duration::from_secs(10));
+    release(&moves, &first).await;
     machine.restarted().seated(&moves).await;
     assert_eq!(waits(&machine.restarted().acquire(&moves).await), 10_000);
     world.pass_ttl();
@@ -282,7 +286,7 @@ async fn a_holder_that_starts_too_often_waits_and_neither_retries_nor_a_full_poo
 
 #[tokio::test]
 async fn a_license_that_gives_no_seat_is_not_asked_in_a_loop_either() {
-    let world = World::new().await;
+    let world = World::shaped(Shape { processes: 3, ..Shape::default() }).await;
     let moves = world.instance_limited(Rates { acquire: Some(RATE), heartbeat: None }).await;
     world.machine("a").seated(&moves).await;
     world.suspend().await;

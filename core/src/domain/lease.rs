@@ -31,6 +31,13 @@ impl Timing {
         }
     }
 
+    /// The same for a lease of so many milliseconds, where that is shorter: everything in proportion.
+    #[must_use]
+    pub fn of_lease(&self, lease_ms: i64) -> Self {
+        let ttl = Duration::from_millis(lease_ms.unsigned_abs()).min(self.ttl);
+        Self { ttl, heartbeat: self.heartbeat.mul_f64(ttl.as_secs_f64() / self.ttl.as_secs_f64()), ..*self }
+    }
+
     /// The lease in milliseconds.
     pub fn ttl_ms(&self) -> i64 {
         self.ttl.as_millis() as i64
@@ -84,8 +91,11 @@ mod tests {
         assert_eq!(timing.expires_in(), 355);
         assert_eq!(timing.rebuild_lease_ms(), 405_000);
         assert_eq!(timing.reclaim_ms(), 30_000);
+        let short = timing.of_lease(20_000);
+        assert_eq!((short.expires_in(), timing.of_lease(900_000)), (19, timing));
         for _ in 0..1000 {
             assert!((101..=115).contains(&timing.draw_heartbeat_in()));
+            assert!((5..=7).contains(&short.draw_heartbeat_in()));
         }
     }
 }

@@ -9,9 +9,10 @@ use crate::{
         id::{Attempt, ClientPart, Holder, Hw, LicenseNumber, Nonce, PoolName, SeatNo, SessionId},
         key::LicenseKey,
         license::{Facts, Refusal},
+        rate::Rate,
     },
     records::{Grant, GrantOutcome},
-    seats::{AcquireAnswer, Ask, Full, Granted, PoolKey, Warm},
+    seats::{AcquireAnswer, Ask, Full, Granted, PoolKey, TooMany, Warm},
     signer::InstanceKey,
 };
 
@@ -62,7 +63,7 @@ pub struct Seat {
 pub enum Outcome {
     /// A seat.
     Seat(Box<Seat>),
-    /// Every seat is held.
+    /// Every seat is held, or waits.
     Full(Box<Full>),
     /// Unknown number, wrong secret or rotated away: one answer.
     BadKey,
@@ -72,12 +73,12 @@ pub enum Outcome {
     Refused(Refusal),
     /// The license is for the product named here.
     WrongProduct(String),
-    /// This holder asked too often; so many ms to wait.
-    Limited(u64),
+    /// This holder asked too often; so many ms to wait, and the limit as it is for its license.
+    Limited(u64, Rate),
     /// The license counts processes: `instance_id` is needed.
     NeedsInstance,
     /// The seat carries as many live processes as allowed.
-    TooMany(u32),
+    TooMany(TooMany),
 }
 
 /// A key that opens nothing here, or a pool that does not exist.
@@ -129,9 +130,9 @@ impl Moves {
                 Warm::Said(AcquireAnswer::Full(full)) => return Ok(Outcome::Full(full)),
                 Warm::Said(AcquireAnswer::WrongProduct(product)) => return Ok(Outcome::WrongProduct(product)),
                 Warm::Said(AcquireAnswer::Refused(refusal)) => return Ok(Outcome::Refused(refusal)),
-                Warm::Said(AcquireAnswer::Limited(ms)) => return Ok(Outcome::Limited(ms)),
+                Warm::Said(AcquireAnswer::Limited(ms, rate)) => return Ok(Outcome::Limited(ms, rate)),
                 Warm::Said(AcquireAnswer::NeedsInstance) => return Ok(Outcome::NeedsInstance),
-                Warm::Said(AcquireAnswer::TooMany(processes)) => return Ok(Outcome::TooMany(processes)),
+                Warm::Said(AcquireAnswer::TooMany(many)) => return Ok(Outcome::TooMany(many)),
             }
         }
     }
@@ -206,6 +207,7 @@ impl Moves {
                 seat: granted.seat,
                 nonce: request.nonce.as_ref(),
                 received_ms,
+                lease_ms: granted.lease_ms,
             },
         )?;
         let handle = SessionHandle {

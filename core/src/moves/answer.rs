@@ -40,11 +40,13 @@ pub(super) struct For<'a> {
     pub(super) nonce: Option<&'a Nonce>,
     /// When the request was received: the client's lease must not outlive ours, which began later.
     pub(super) received_ms: i64,
+    /// The lease in Redis, ms.
+    pub(super) lease_ms: i64,
 }
 
 impl Moves {
     pub(super) fn sign(&self, key: &InstanceKey, whom: &For<'_>) -> Result<Lease> {
-        let timing = &self.settings.timing;
+        let timing = self.settings.timing.of_lease(whom.lease_ms);
         let expires_in = timing.expires_in();
         let received = whom.received_ms.div_euclid(1000);
         let lease_end = received + expires_in as i64;

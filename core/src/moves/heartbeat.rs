@@ -19,7 +19,8 @@ pub enum Outcome {
     Alive(Box<Alive>),
     /// The session is over, and recorded so, for this reason: `released`, `expired`, `kicked` or `unknown`.
     Gone(String),
-    /// The license gives no seat now. The lease was not extended and is not lost: resumed within it, all goes on.
+    /// The license gives no seat now. The lease was not extended and is not lost: resumed within it, all goes on. Told also once the lease
+    /// is over, as long as the license refuses.
     Refused(Refusal),
     /// The session came too often; so many ms to wait. Its lease was raised only just before.
     Limited(u64),
@@ -51,7 +52,7 @@ impl Moves {
         loop {
             deadline.check("seats")?;
             match self.seats.heartbeat(&pool, handle.seat, handle.session).await? {
-                Warm::Said(HeartbeatAnswer::Alive { holder, facts }) => {
+                Warm::Said(HeartbeatAnswer::Alive { holder, facts, lease_ms }) => {
                     let signer = self.signer.certified().await?;
                     let whom = For {
                         facts: &facts,
@@ -61,21 +62,26 @@ impl Moves {
                         seat: handle.seat,
                         nonce,
                         received_ms,
+                        lease_ms,
                     };
                     let lease = self.sign(&signer, &whom)?;
                     return Ok(Outcome::Alive(Box::new(Alive { facts: *facts, lease })));
                 }
                 Warm::Said(HeartbeatAnswer::Refused(refusal)) => return Ok(Outcome::Refused(refusal)),
                 Warm::Said(HeartbeatAnswer::Limited(ms)) => return Ok(Outcome::Limited(ms)),
-                Warm::Said(HeartbeatAnswer::Unknown(epoch)) => {
+                Warm::Said(HeartbeatAnswer::Unknown { epoch, refusal }) => {
                     self.steps.done(Step::Heartbeat).await?;
                     let resolved = self
                         .records
                         .resolve_session(handle.tenant, handle.pool_id, handle.seat, handle.session, epoch)
                         .await?;
-                    match resolved {
-                        ResolveOutcome::Gone(reason) => return Ok(self.gone(handle, reason)),
-                        ResolveOutcome::EpochStale => self.seats.invalidate(&pool, epoch).await?,
+                    match (resolved, refusal) {
+                        // A lease that nobody could renew is over for no fault of its client's: as long as the license refuses, that is why.
+                        (ResolveOutcome::Gone(reason), Some(refusal)) if !was_ended(&reason) => {
+                            return Ok(Outcome::Refused(refusal));
+                        }
+                        (ResolveOutcome::Gone(reason), _) => return Ok(self.gone(handle, reason)),
+                        (ResolveOutcome::EpochStale, _) => self.seats.invalidate(&pool, epoch).await?,
                     }
                 }
                 Warm::Cold(_) => {
@@ -91,4 +97,9 @@ impl Moves {
         self.gone.insert(handle.session, reason.clone());
         Outcome::Gone(reason)
     }
+}
+
+/// Somebody asked for the end: that is so, whatever the license says since.
+fn was_ended(reason: &str) -> bool {
+    matches!(reason, "kicked" | "released")
 }

@@ -2,19 +2,24 @@
 -- ARGV: [6] key hmacs, space-separated  [7] holder by machine  [8] holder by process or ''  [9] attempt  [10] new session  [11] label  [12] product the client names, or ''
 --   [13] ms that one acquire of a holder takes up (0: no limit)  [14] how many may come at once
 -- KEYS[7] turns of the holder by machine  [8] by process
--- Answers COLD epoch | BADKEY epoch | RATED ms to wait | REFUSED why since | PRODUCT the license's | NEEDS instance_id | TOOMANY processes
---   | FULL held cap next_lease_end now facts (label since lease_end)…
---   | GRANTED/RENEWED k session epoch seq tenant pool holder facts held displaced_lease_end live_session…
+-- Answers COLD epoch | BADKEY epoch | RATED ms to wait, ms that one takes up, how many at once | REFUSED why since | PRODUCT the license's
+--   | NEEDS instance_id | TOOMANY processes by_process(0/1) ms until the first of them is over unless it gives a sign of life
+--   | FULL held cap waiting why next_lease_end ms_until_then now facts (label since lease_end)…   why: as room.lua has it
+--   | GRANTED/RENEWED k session epoch seq tenant pool holder facts held displaced_lease_end lease live_session…   lease: ms
 -- Not allowed when Redis is out of memory: nobody new gets in then.
 if not warm() then return {'COLD', epoch} end
 if not known(ARGV[6]) then return {'BADKEY', epoch} end
 local by_process = h.holder_by == 'process'
 local holder = by_process and ARGV[8] or ARGV[7]
 -- One more of this holder's acquires, unless there were too many. A retry and FULL take no turn: waiting is no fault.
+-- As many as the license allows may come at once: where that is more than the limit's number, its pace rises by as much.
 local function rated()
-  if ARGV[13] == '0' then return nil end
-  local wait = turn(by_process and KEYS[8] or KEYS[7], now, tonumber(ARGV[13]), tonumber(ARGV[14]))
-  return wait > 0 and {'RATED', wait} or nil
+  local every, burst = tonumber(ARGV[13]), tonumber(ARGV[14])
+  if every == 0 then return nil end
+  local allowed = math.max(burst, tonumber(h.processes))
+  every = math.max(1, math.floor(every * burst / allowed))
+  local wait = turn(by_process and KEYS[8] or KEYS[7], now, every, allowed)
+  return wait > 0 and {'RATED', wait, every, allowed} or nil
 end
 local no = refused()
 if not no and ARGV[12] ~= '' and ARGV[12] ~= h.product then no = {'PRODUCT', h.product} end
@@ -22,10 +27,10 @@ if no then return rated() or no end
 if holder == '' then return {'NEEDS', 'instance_id'} end
 local attempt, session, label = ARGV[9], ARGV[10], ARGV[11]
 
-local function answer(word, k, id, t, displaced)
+local function answer(word, k, id, t, displaced, lease)
   local held = redis.call('HLEN', S)
   if held > tonumber(h.peak or 0) then redis.call('HSET', H, 'peak', held) end
-  local out = {word, tonumber(k), id, epoch, seq, h.tenant, h.pool, holder, h.facts, held, displaced}
+  local out = {word, tonumber(k), id, epoch, seq, h.tenant, h.pool, holder, h.facts, held, displaced, lease}
   for other in sessions(t) do if lease_end(k, t, other) ~= 0 then out[#out + 1] = other end end
   return out
 end
@@ -33,19 +38,19 @@ end
 local word, k, t, more = decide(holder, attempt)
 if word == 'RENEWED' then -- a retry: it draws a fresh ticket, so that an older copy of it cannot overtake
   t.seq = ticket()
-  put(k, t) ; raise(k, t, more) ; save()
-  return answer('RENEWED', k, more, t, 0)
+  local lease = trusted(listed(t) - 1)
+  put(k, t) ; raise(k, t, more, lease) ; save()
+  return answer('RENEWED', k, more, t, 0, lease)
 end
 if word == 'FULL' then
   tame()
   redis.call('HINCRBY', H, 'denied', 1)
-  local soon = redis.call('ZRANGEBYSCORE', Z, '(' .. int(reap_now), '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
-  local next_end = math.max(tonumber(soon[2] or 0), tonumber(h.opens or 0))
-  return silent({'FULL', redis.call('HLEN', S), tonumber(h.cap), next_end, now, h.facts})
+  local why, next_end, waiting = room(holder)
+  return silent({'FULL', redis.call('HLEN', S), tonumber(h.cap), waiting, why, next_end, wait_for(next_end), now, h.facts})
 end
 local wait = rated()
 if wait then return wait end
-if word == 'TOOMANY' then return {'TOOMANY', tonumber(h.processes)} end
+if word == 'TOOMANY' then return {'TOOMANY', tonumber(h.processes), by_process and 1 or 0, wait_for(more)} end
 
 if word == 'JOINED' then
   for id in sessions(t) do -- each has its own lease from now on
@@ -56,10 +61,11 @@ if word == 'JOINED' then
   end
   if t.state == 'X' then t.since = time end
   t.state, t.seq, t.label = 'L', ticket(), label
+  local lease = trusted(listed(t))
   t.sessions = (t.sessions == '' and '' or t.sessions .. ',') .. session .. ':' .. attempt
-  put(k, t) ; raise(k, t, session) ; save()
+  put(k, t) ; raise(k, t, session, lease) ; save()
   if h.sessions == '0' and redis.call('PTTL', H) > 0 then passing() end
-  return answer('GRANTED', k, session, t, 0)
+  return answer('GRANTED', k, session, t, 0, lease)
 end
 
 if t then -- the lapsed holder's processes leave with it
@@ -67,7 +73,7 @@ if t then -- the lapsed holder's processes leave with it
   for id in sessions(t) do redis.call('ZREM', N, of(k, id)) end
 end
 local mine = {holder = holder, state = 'L', seq = ticket(), since = time, sessions = session .. ':' .. attempt, label = label}
-put(k, mine) ; redis.call('HSET', M, holder, k) ; raise(k, mine, session) ; save()
+put(k, mine) ; redis.call('HSET', M, holder, k) ; raise(k, mine, session, TTL) ; save()
 -- Until a sweep finds that the grant was written down (reap.lua): a reservation that died must not keep for ever what no sweep looks at.
 if h.held == '0' then passing() end
-return answer('GRANTED', k, session, mine, t and more or 0)
+return answer('GRANTED', k, session, mine, t and more or 0, TTL)

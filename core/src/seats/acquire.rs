@@ -12,6 +12,7 @@ use crate::{
     domain::{
         id::{Attempt, Holder, PoolId, SeatNo, SessionId, TenantId},
         license::{Facts, Refusal},
+        rate::Rate,
     },
 };
 
@@ -59,25 +60,57 @@ pub struct Granted {
     pub held: u32,
     /// Lease end (ms) of the holder that lost the seat; 0 if there was none.
     pub displaced_lease_end_ms: i64,
+    /// The lease that was given, ms: shorter than the setting for a new process on a seat that carries many (trust.lua).
+    pub lease_ms: i64,
     /// The seat's sessions that are not ending.
     pub live: Vec<SessionId>,
 }
 
-/// Every seat is held.
+/// Nobody who holds no seat is given one now.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Full {
     /// Seats held.
     pub held: u32,
     /// Seats there are.
     pub seats_total: u32,
-    /// When the next lease ends if its holder stays silent, ms; 0 if nothing is known.
+    /// Seats that nobody holds and nobody is given yet.
+    pub waiting: u32,
+    /// What must be over before somebody is seated.
+    pub until: Until,
+    /// When that is over at the latest, if no holder gives a sign of life before; ms, 0 if nothing is known.
     pub next_lease_end_ms: i64,
+    /// How long until then, ms, by the clock that takes seats away.
+    pub wait_ms: i64,
     /// Redis time of the answer, ms.
     pub now_ms: i64,
     /// What the license says.
     pub facts: Facts,
     /// Up to five holders, longest silent first.
     pub silent: Vec<SilentHolder>,
+}
+
+/// What must be over before somebody is seated in a full pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// The lease of a holder.
+    Lease,
+    /// The wait of a seat whose holder was ended by somebody, or of whom restored records may know nothing.
+    Wait,
+    /// The wait of a pool whose records were restored: who holds a seat goes on, and nobody else sits down.
+    Opening,
+    /// Nothing: the pool has no seats.
+    Never,
+}
+
+/// The holder's seat carries as many live processes as its license allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooMany {
+    /// How many that are.
+    pub processes: u32,
+    /// Whether the license counts processes: then they are starts of one named process, and not all of the machine's.
+    pub by_process: bool,
+    /// Until the first of them is over if it gives no sign of life, ms.
+    pub wait_ms: i64,
 }
 
 /// A holder as others may see it.
@@ -104,12 +137,12 @@ pub enum AcquireAnswer {
     Refused(Refusal),
     /// The license is for the product named here, not for the client's.
     WrongProduct(String),
-    /// The holder asked too often; so many ms to wait.
-    Limited(u64),
+    /// The holder asked too often; so many ms to wait. The limit as it is for this license: as many as it allows may come at once.
+    Limited(u64, Rate),
     /// The license counts processes and the client did not name its instance.
     NeedsInstance,
     /// The seat carries as many live processes as allowed.
-    TooMany(u32),
+    TooMany(TooMany),
 }
 
 /// Whether an acquire would get a seat now, by the lines that ACQUIRE itself decides by (decide.lua).
@@ -136,6 +169,8 @@ pub struct Valid {
     pub seats_total: u32,
     /// Whether the holder asked about has one of them.
     pub has_seat: bool,
+    /// Until it would get one, ms, if nobody gives a sign of life before; 0 where it would now, or nothing is known.
+    pub wait_ms: i64,
     /// Redis time of the answer, ms.
     pub now_ms: i64,
     /// Up to five holders, longest silent first.
@@ -182,9 +217,13 @@ impl Seats {
             "BADKEY" => AcquireAnswer::BadKey(reply.take()?),
             "REFUSED" => AcquireAnswer::Refused(reply.refusal()?),
             "PRODUCT" => AcquireAnswer::WrongProduct(reply.take()?),
-            "RATED" => AcquireAnswer::Limited(reply.take()?),
+            "RATED" => AcquireAnswer::Limited(reply.take()?, limit(&mut reply)?),
             "NEEDS" => AcquireAnswer::NeedsInstance,
-            "TOOMANY" => AcquireAnswer::TooMany(reply.take()?),
+            "TOOMANY" => AcquireAnswer::TooMany(TooMany {
+                processes: reply.take()?,
+                by_process: reply.take::<u8>()? == 1,
+                wait_ms: reply.take()?,
+            }),
             _ => return Err(reply.unknown()),
         }))
     }
@@ -218,6 +257,7 @@ impl Seats {
                 held: reply.take()?,
                 seats_total: reply.take()?,
                 has_seat: reply.take::<u8>()? == 1,
+                wait_ms: reply.take()?,
                 now_ms: reply.take()?,
                 silent: silent(reply)?,
             })),
@@ -240,6 +280,7 @@ fn granted(mut reply: Reply) -> Result<Granted> {
         facts: reply.facts()?,
         held: reply.take()?,
         displaced_lease_end_ms: reply.take()?,
+        lease_ms: reply.take()?,
         live: Vec::new(),
     };
     while !reply.is_empty() {
@@ -252,11 +293,26 @@ fn full(mut reply: Reply) -> Result<Full> {
     Ok(Full {
         held: reply.take()?,
         seats_total: reply.take()?,
+        waiting: reply.take()?,
+        until: match reply.take::<String>()?.as_str() {
+            "HELD" => Until::Lease,
+            "WAITS" => Until::Wait,
+            "OPENS" => Until::Opening,
+            "NONE" => Until::Never,
+            other => return Err(crate::Error::Seats(format!("unknown reason of a full pool {other}"))),
+        },
         next_lease_end_ms: reply.take()?,
+        wait_ms: reply.take()?,
         now_ms: reply.take()?,
         facts: reply.facts()?,
         silent: silent(reply)?,
     })
+}
+
+/// The limit that was kept: ms that one request takes up, and how many may come at once.
+fn limit(reply: &mut Reply) -> Result<Rate> {
+    let every: u32 = reply.take()?;
+    Ok(Rate { per_minute: 60_000 / every.max(1), burst: reply.take()? })
 }
 
 fn silent(mut reply: Reply) -> Result<Vec<SilentHolder>> {

@@ -21,7 +21,7 @@ mod reply;
 mod scripts;
 mod session;
 
-pub use acquire::{AcquireAnswer, Ask, Full, Granted, Prospect, SilentHolder, Valid, ValidateAnswer};
+pub use acquire::{AcquireAnswer, Ask, Full, Granted, Prospect, SilentHolder, TooMany, Until, Valid, ValidateAnswer};
 pub use connection::ReplicationId;
 pub use keys::PoolKey;
 pub use look::{Look, Looked, Sign};

@@ -79,11 +79,11 @@ local function lease_end(k, t, session)
   local its = redis.call('ZSCORE', N, of(k, session)) or (t.state == 'L' and alone(t) and redis.call('ZSCORE', Z, k))
   return tonumber(its or 0)
 end
--- A lease is only ever raised; only RELEASE, REAP and REBUILD lower one.
-local function raise(k, t, session)
-  if alone(t) then redis.call('ZADD', N, 'XX', 'GT', int(given + TTL), of(k, session))
-  else redis.call('ZADD', N, 'GT', int(given + TTL), of(k, session)) end
-  redis.call('ZADD', Z, 'GT', int(given + TTL), k)
+-- A lease is only ever raised; only RELEASE, REAP and REBUILD lower one. `lease`: of so many ms; the client is told as much (trust.lua).
+local function raise(k, t, session, lease)
+  if alone(t) then redis.call('ZADD', N, 'XX', 'GT', int(given + lease), of(k, session))
+  else redis.call('ZADD', N, 'GT', int(given + lease), of(k, session)) end
+  redis.call('ZADD', Z, 'GT', int(given + lease), k)
 end
 local function ticket() seq = seq + 1 ; return seq end
 local function save()

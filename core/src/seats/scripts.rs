@@ -38,9 +38,9 @@ macro_rules! scripts {
 }
 
 scripts! {
-    ACQUIRE = DENY_OOM "turn.lua" "decide.lua" "tame.lua" "acquire.lua";
-    VALIDATE = READ_ONLY "decide.lua" "validate.lua";
-    HEARTBEAT = ALLOW_OOM "turn.lua" "heartbeat.lua";
+    ACQUIRE = DENY_OOM "turn.lua" "trust.lua" "decide.lua" "room.lua" "tame.lua" "acquire.lua";
+    VALIDATE = READ_ONLY "decide.lua" "room.lua" "validate.lua";
+    HEARTBEAT = ALLOW_OOM "turn.lua" "trust.lua" "heartbeat.lua";
     LOOK = READ_ONLY "look.lua";
     RELEASE = ALLOW_OOM "release.lua";
     REAP = ALLOW_OOM "tame.lua" "reap.lua";

@@ -18,9 +18,16 @@ pub enum HeartbeatAnswer {
         holder: Holder,
         /// What the license says.
         facts: Box<Facts>,
+        /// The lease that was given, ms.
+        lease_ms: i64,
     },
-    /// Redis does not count this session in, under this epoch. Not the last word: the records decide.
-    Unknown(u64),
+    /// Redis does not count this session in. Not the last word: the records decide.
+    Unknown {
+        /// Under this epoch.
+        epoch: u64,
+        /// Why the license gives no seat now, where it gives none.
+        refusal: Option<Refusal>,
+    },
     /// The license gives no seat now; the lease was not raised.
     Refused(Refusal),
     /// The session came too often; so many ms to wait. The lease was raised only just before.
@@ -61,8 +68,15 @@ impl Seats {
         let mut reply = self.run(&scripts::HEARTBEAT, pool, &turns, &[seat.to_string(), session, every, burst]).await?;
         Ok(Warm::Said(match reply.word() {
             "COLD" => return Ok(Warm::Cold(reply.take()?)),
-            "OK" => HeartbeatAnswer::Alive { holder: reply.parse()?, facts: Box::new(reply.facts()?) },
-            "UNKNOWN" => HeartbeatAnswer::Unknown(reply.take()?),
+            "OK" => HeartbeatAnswer::Alive {
+                holder: reply.parse()?,
+                facts: Box::new(reply.facts()?),
+                lease_ms: reply.take()?,
+            },
+            "UNKNOWN" => HeartbeatAnswer::Unknown {
+                epoch: reply.take()?,
+                refusal: if reply.is_empty() { None } else { Some(reply.refusal()?) },
+            },
             "REFUSED" => HeartbeatAnswer::Refused(reply.refusal()?),
             "RATED" => HeartbeatAnswer::Limited(reply.take()?),
             _ => return Err(reply.unknown()),

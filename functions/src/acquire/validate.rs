@@ -2,7 +2,7 @@
 
 use super::{State, client::Facts as ClientFacts, stranger};
 use crate::{
-    answer::{self, Holder, License, holders},
+    answer::{self, Holder, License, holders, seconds},
     edge::{Fields, Json, Problem, rim::about, telemetry::Outcome as Label},
 };
 use axum::{
@@ -63,7 +63,7 @@ enum Validation<'a> {
 #[derive(Serialize, ToSchema)]
 #[schema(as = ValidLicense, example = json!({"license": {"number": "752KJY5EZQ1CW", "product": "demo", "tier": "demo", "status": "active",
     "seats_total": 5, "seats_used": 1, "features": {}, "expires_at": null, "facts_version": 1}, "seats_used": 1,
-    "holders": [{"label": "host-1", "since": "2026-11-21T03:31:22.034Z", "seen_in": 0}], "has_seat": true, "code": null}))]
+    "holders": [{"label": "host-1", "since": "2026-11-21T03:31:22.034Z", "seen_in": 0}], "has_seat": true, "code": null, "retry_in": null}))]
 struct Looked<'a> {
     license: License<'a>,
     /// How many seats are held.
@@ -74,6 +74,9 @@ struct Looked<'a> {
     has_seat: bool,
     /// Null where an acquire would be granted now, else what it would be refused with: `no_seats_available` or `too_many_processes`.
     code: Option<&'static str>,
+    /// Where an acquire would be refused: the seconds after which it is worth asking again, if nobody gives a sign of life before. Null where
+    /// it would be granted, or nothing is known.
+    retry_in: Option<u64>,
 }
 
 /// The license gives no seat now.
@@ -134,6 +137,7 @@ fn looked(valid: &Valid, ttl_ms: i64) -> Response {
         holders: holders(&valid.silent, &valid.facts, valid.now_ms, ttl_ms),
         has_seat: valid.has_seat,
         code,
+        retry_in: (code.is_some() && valid.wait_ms > 0).then(|| seconds(valid.wait_ms)),
     });
     (Extension(Label(code.unwrap_or("valid"))), axum::Json(body)).into_response()
 }

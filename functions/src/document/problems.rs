@@ -60,6 +60,9 @@ pub(super) struct Problem {
     /// `no_seats_available`: how many are held. Below `seats_total` where a seat waits for a lease to be over.
     #[schema(nullable = false)]
     seats_used: Option<u32>,
+    /// `no_seats_available`: how many nobody holds and nobody is given yet, because whoever had them may still believe in them.
+    #[schema(nullable = false)]
+    seats_waiting: Option<u32>,
     /// `no_seats_available`: at most five, longest silent first; none where the license hides them.
     #[schema(nullable = false)]
     holders: Option<Vec<Holder>>,
@@ -69,6 +72,9 @@ pub(super) struct Problem {
     /// `too_many_processes`: how many are allowed.
     #[schema(nullable = false)]
     processes: Option<u32>,
+    /// `too_many_processes`: when the first of them is over if it gives no sign of life, in seconds.
+    #[schema(nullable = false)]
+    next_process_in: Option<u64>,
     /// `session_gone`: `released`, `expired`, `kicked` or `unknown`.
     #[schema(nullable = false)]
     reason: Option<String>,
@@ -107,13 +113,14 @@ fn sample(code: Code) -> (&'static str, Value) {
         ),
         Code::TokenExpired => ("The token's time is over.", json!({})),
         Code::TokenInvalid => ("Send the credential as a header: Authorization: Bearer <credential>.", json!({})),
-        Code::LicenseExpired => ("The license's term is over. Ask its owner to extend it.", license()),
-        Code::LicenseSuspended => (
-            "The license is suspended. A session goes on if it is resumed within its lease: keep asking. Its owner can say more.",
-            license(),
-        ),
-        Code::LicenseRevoked => ("The license was revoked for good. Ask its owner for another.", license()),
-        Code::LicenseNotStarted => ("The license's term has not begun yet.", license()),
+        Code::LicenseExpired => ("The license's term is over. Ask the vendor to extend it.", license()),
+        Code::LicenseSuspended => {
+            ("The license is suspended and gives no seat. The vendor can say why, and resume it.", license())
+        }
+        Code::LicenseRevoked => ("The license was revoked for good. Ask the vendor for another.", license()),
+        Code::LicenseNotStarted => {
+            ("The license's term has not begun: it begins at 2026-11-21T03:31:22.034Z.", license())
+        }
         Code::ProductNotAllowed => (
             "The license is for demo. Use the license of the product you started.",
             json!({"license": "752KJY5EZQ1CW", "product": "demo"}),
@@ -132,12 +139,12 @@ fn sample(code: Code) -> (&'static str, Value) {
         ),
         Code::NoSeatsAvailable => (
             "All 5 seats are in use. Close the program where it is not needed, or try again later.",
-            json!({"seats_total": 5, "seats_used": 5,
+            json!({"seats_total": 5, "seats_used": 5, "seats_waiting": 0,
             "next_seat_in": 214, "holders": [{"label": "host-1", "since": "2026-11-21T03:31:22.034Z", "seen_in": 146}]}),
         ),
         Code::TooManyProcesses => (
-            "4 processes of this machine share its seat already, as many as the license allows. Close one.",
-            json!({"processes": 4}),
+            "4 processes of this machine share its seat already, as many as the license allows. Close one. One that ended without giving its place back keeps it until its lease ends: the first is over in 17 s, unless it gives a sign of life.",
+            json!({"processes": 4, "next_process_in": 17}),
         ),
         Code::Conflict => ("The present state does not allow this. Look at it again and decide anew.", json!({})),
         Code::PreconditionFailed => (
@@ -266,6 +273,7 @@ fn dress(status: &str, codes: &[Code], explanation: Option<String>) -> Response 
     response.content.insert("application/problem+json".to_owned(), RefOr::T(content));
     let headers: &[&str] = match status {
         "401" => &["WWW-Authenticate"],
+        "403" if codes.contains(&Code::LicenseNotStarted) => &["Retry-After"],
         "409" if codes.contains(&Code::NoSeatsAvailable) => &["Retry-After"],
         "429" => &["Retry-After", "RateLimit", "RateLimit-Policy"],
         "503" => &["Retry-After"],

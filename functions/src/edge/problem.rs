@@ -54,7 +54,7 @@ pub const fn table(code: Code) -> Row {
         Code::PayloadTooLarge => row(S::PAYLOAD_TOO_LARGE, "The request body is too large"),
         Code::UnsupportedMediaType => row(S::UNSUPPORTED_MEDIA_TYPE, "The request body is not declared as JSON"),
         // 409 is an answer, not a fault: Retry-After is set only where it is known when the next seat comes free.
-        Code::NoSeatsAvailable => row(S::CONFLICT, "All seats are in use"),
+        Code::NoSeatsAvailable => row(S::CONFLICT, "No seat is free"),
         Code::TooManyProcesses => row(S::CONFLICT, "Too many processes on one seat"),
         Code::Conflict => row(S::CONFLICT, "The request conflicts with the present state"),
         Code::PreconditionFailed => row(S::PRECONDITION_FAILED, "It was changed meanwhile"),
@@ -114,6 +114,13 @@ impl Problem {
     /// The one answer for every bearer credential that is missing, malformed or forged.
     pub fn token_invalid(detail: &'static str) -> Self {
         Self::new(Code::TokenInvalid, detail)
+    }
+
+    /// Says one sentence more.
+    #[must_use]
+    pub fn and(mut self, sentence: &str) -> Self {
+        self.detail = format!("{} {sentence}", self.detail).into();
+        self
     }
 
     /// Adds a member, such as `seats_total`.

@@ -193,7 +193,7 @@ def test_run_waits_says_who_holds_the_seats_and_takes_the_first_that_is_free(cli
     cli.http.fake.refuse["acquire"] = full
     with cli.start("run", "--wait", "1m", "--", "echo", "done") as process:
         assert process.stderr is not None and process.stdout is not None
-        assert "all 5 seats are in use; looking again in 1 s" in process.stderr.readline()
+        assert "no seat is free (5 of 5 in use); looking again in 1 s" in process.stderr.readline()
         assert "alice-laptop" in process.stderr.readline()
         cli.http.fake.refuse.clear()
         assert process.stdout.read() == "done\n"

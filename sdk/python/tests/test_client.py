@@ -87,6 +87,13 @@ def test_a_refusal_says_what_a_program_needs(client: LicenseClient, server: Fake
     assert error.holders[0].since.utcoffset() is not None
 
 
+def test_a_machine_full_of_its_own_processes_is_told_when_the_first_is_over(client: LicenseClient, server: FakeServer) -> None:
+    server.refuse["acquire"] = (409, "too_many_processes", {"processes": 32, "next_process_in": 17})
+    with pytest.raises(TooManyProcesses) as caught:
+        client.seat()
+    assert (caught.value.processes, caught.value.next_process_in) == (32, 17)
+
+
 def test_a_409_is_an_answer_and_not_repeated(client: LicenseClient, server: FakeServer) -> None:
     server.refuse["acquire"] = (409, "no_seats_available", {})
     with pytest.raises(NoSeats):
@@ -110,15 +117,23 @@ def test_a_503_is_repeated_with_the_same_attempt_and_no_sooner_than_the_server_w
     assert first["attempt"] == second["attempt"] == lease.attempt and first["nonce"] != second["nonce"]
 
 
-@pytest.mark.parametrize("wait", [0.0, 1.0])
-def test_waiting_for_a_seat_ends_when_it_should(http: Http, settings: dict[str, Any], wait: float) -> None:
-    http.fake.refuse["acquire"] = (409, "no_seats_available", {"seats_total": 1, "seats_used": 1, "next_seat_in": 1})
+FULL: list[tuple[int, str, dict[str, Any]]] = [
+    (409, "no_seats_available", {"seats_total": 1, "seats_used": 1, "next_seat_in": 1}),
+    (409, "too_many_processes", {"processes": 1, "next_process_in": 1}),
+]
+
+
+@pytest.mark.parametrize("full", FULL)
+@pytest.mark.parametrize("wait", [0.0, 1.0, 2.0])
+def test_waiting_for_a_seat_ends_when_it_should(http: Http, settings: dict[str, Any], wait: float, full: tuple[int, str, dict[str, Any]]) -> None:
+    http.fake.refuse["acquire"] = full
     with LicenseClient(http.url, timeout=30, **settings) as client:
         client.validate()  # the first call imports what it needs
         began = time.monotonic()
-        with pytest.raises(NoSeats):
+        with pytest.raises((NoSeats, TooManyProcesses)):
             client.seat(wait=wait)
         assert time.monotonic() - began < wait + 2
+    assert (len(http.fake.bodies("acquire")) > 1) == (wait == 2.0), "it looks again where there is time to"
 
 
 def test_a_process_without_a_thread_left_is_told_so(client: LicenseClient, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,6 +23,8 @@ pub struct Bounds {
     pub holders: Vec<Holder>,
     /// The lease that the other instance gives.
     pub other_ttl: Time,
+    /// A seat is crowded as soon as it carries two processes.
+    pub crowded: bool,
     /// Ticks from the start.
     pub ticks: Time,
     /// Calls under way at once.
@@ -45,6 +47,7 @@ impl Bounds {
             seats,
             holders,
             other_ttl: TTL,
+            crowded: false,
             ticks: 8,
             calls: 3,
             sessions: 6,
@@ -69,6 +72,12 @@ impl Bounds {
         Self { other_ttl, ..self }
     }
 
+    /// With seats that are crowded as soon as they carry two processes.
+    #[must_use]
+    pub fn of_crowded_seats(self) -> Self {
+        Self { crowded: true, ..self }
+    }
+
     /// With so much time and room.
     #[must_use]
     pub fn within(self, ticks: Time, calls: usize, sessions: SessionId) -> Self {
@@ -88,7 +97,8 @@ pub struct Seats {
 impl Seats {
     /// The world at the start.
     pub fn start(&self) -> World {
-        World::new(self.bounds.seats, &self.bounds.holders, self.bounds.other_ttl)
+        let world = World::new(self.bounds.seats, &self.bounds.holders, self.bounds.other_ttl);
+        World { crowded: self.bounds.crowded, ..world }
     }
 
     /// Everything that may happen next.

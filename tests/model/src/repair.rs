@@ -61,7 +61,7 @@ fn retry_now(world: &World, rules: Rules) -> Option<&'static str> {
         let mut world = told(calm(world, rules), rules);
         match acquire(&mut world, process, rules) {
             None => return Some(ENDLESS),
-            Some(Answer::Seat(_)) => {}
+            Some(Answer::Seat(..)) => {}
             Some(_) if world.primary.copy.h.as_ref().is_some_and(|h| h.opens > world.now) => {}
             Some(_) if world.primary.copy.m.contains_key(&world.processes[process].holder) => {
                 return Some(RESERVED);
@@ -179,7 +179,7 @@ fn held_by_nobody(world: &World, rules: Rules) -> Option<&'static str> {
     let step = Step::Invalidate(world.records.epoch, Then::Over);
     run(&mut world, Call { step, ..Call::new(Asks::Change, 0) }, rules);
     let answer = acquire(&mut world, process, rules);
-    (!matches!(answer, Some(Answer::Seat(_)))).then_some(NOT_GIVEN)
+    (!matches!(answer, Some(Answer::Seat(..)))).then_some(NOT_GIVEN)
 }
 
 /// L1 to L3: whoever comes is served although somebody changes something else all the time.

@@ -118,6 +118,8 @@ rules! {
     LastIsBounded,
     /// Who is claimed is over by any clock.
     ClaimedIsOverByAnyClock,
+    /// A client is told the lease that Redis gave: a new process of a crowded seat gets a short one.
+    TellsTheLeaseThatWasGiven,
 
     // --- leases of two lengths ---------------------------------------------------------------------------------------------------
     /// A copy is cold for an instance that would give longer leases than the records know of.

@@ -32,6 +32,16 @@ pub fn all() -> Vec<Setting> {
             one(SHARED).within(8, 3, 7).with(&[(Sweep, 3), (Duplicate, 2), (Restart, 2), (Flush, 1)]),
         ),
         setting(
+            "crowded seats",
+            one(SHARED).of_crowded_seats().within(8, 3, 7).with(&[
+                (Sweep, 3),
+                (Duplicate, 2),
+                (Restart, 2),
+                (Flush, 1),
+                (ServiceClock, 1),
+            ]),
+        ),
+        setting(
             "failovers",
             one(SHARED).within(10, 4, 7).with(&[(Sweep, 2), (Duplicate, 1), (Restart, 1), (Failover, 2), (Flush, 1)]),
         ),

@@ -7,6 +7,8 @@ pub type Time = i8;
 pub const START: Time = 10;
 /// A client's and a session's lease.
 pub const TTL: Time = 2;
+/// The lease of a new process on a crowded seat.
+pub const FIRST: Time = 1;
 /// How long a deposed primary can still be reached.
 pub const DRAIN: Time = 1;
 /// The lease of every holder after a rebuild.

@@ -95,10 +95,10 @@ fn step_words(step: &Step, asks: Asks) -> String {
         Step::End(ending, _) => format!("end_seats under epoch {}: {}", ending.epoch, claims(ending)),
         Step::Free(epoch, _) => format!("FREE under epoch {epoch}"),
         Step::Undo(_) => "RELEASE of what was fenced".into(),
-        Step::Answer(Answer::Seat(handle)) => {
+        Step::Answer(Answer::Seat(handle, _)) => {
             format!("its client hears: seat {}, session {}", handle.seat, handle.session)
         }
-        Step::Answer(Answer::Alive) => "its client hears: alive".into(),
+        Step::Answer(Answer::Alive(_)) => "its client hears: alive".into(),
         Step::Answer(Answer::Gone) => "its client hears: gone".into(),
         Step::Answer(Answer::No) => "its client hears: no".into(),
     }

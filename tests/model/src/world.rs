@@ -30,6 +30,8 @@ pub struct World {
     pub service_skew: Time,
     /// The lease that the other instance gives.
     pub other_ttl: Time,
+    /// A seat is crowded as soon as it carries two processes.
+    pub crowded: bool,
     /// The customers' processes.
     pub processes: Vec<Process>,
     /// What is under way.
@@ -133,6 +135,7 @@ impl World {
             backup: None,
             service_skew: 0,
             other_ttl,
+            crowded: false,
             processes,
             calls: Vec::new(),
             drawn,
@@ -152,8 +155,8 @@ impl World {
     pub fn script(&mut self, place: Place, call: &Call, rules: Rules) -> Script<'_> {
         let time = self.now;
         let service = time + if call.other_instance { self.service_skew } else { 0 };
-        let ttl = self.ttl(call);
-        self.node(place).script(rules, time, service, ttl)
+        let (ttl, crowded) = (self.ttl(call), self.crowded);
+        self.node(place).script(rules, time, service, ttl).of_crowded_seats(crowded)
     }
 
     /// The lease that a call's instance gives.

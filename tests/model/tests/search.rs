@@ -52,6 +52,11 @@ fn nothing_breaks_while_processes_share_a_seat() {
 }
 
 #[test]
+fn nothing_breaks_on_crowded_seats() {
+    is_whole("crowded seats", &[Sight::Joined, Sight::GrantedAfterFlush, Sight::LateHeartbeatKept]);
+}
+
+#[test]
 fn nothing_breaks_through_failovers() {
     is_whole("failovers", &[Sight::Joined, Sight::GrantedAfterFlush, Sight::LateHeartbeatKept]);
 }
@@ -144,6 +149,11 @@ fn walks_find_what_breaks_sessions() {
             Rule::NonceIsSpent,
         ],
     );
+}
+
+#[test]
+fn walks_find_what_breaks_crowded_seats() {
+    finds("crowded seats", &[Rule::TellsTheLeaseThatWasGiven]);
 }
 
 #[test]

@@ -221,3 +221,15 @@ fn a_suspended_license_gives_no_seat() {
         play.acquire(0);
     });
 }
+
+#[test]
+fn a_process_of_a_crowded_seat_is_told_the_short_lease_it_was_given() {
+    let crowded = one_seat().of_crowded_seats();
+    guards(Rule::TellsTheLeaseThatWasGiven, &crowded, &[BELIEVER, OVERSOLD], |play| {
+        play.acquire(0);
+        play.acquire(1);
+        play.release(0);
+        play.wait(1);
+        play.acquire(2);
+    });
+}

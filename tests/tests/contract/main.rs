@@ -4,113 +4,20 @@
 
 mod client;
 
-use axum::{Router, body::Body};
-use http::{HeaderMap, Request};
-use http_body_util::BodyExt;
+use axum::body::Body;
+use http::Request;
 use license_core::domain::{
     id::{Hw, LicenseNumber, Nonce},
     key::LicenseKey,
-    token::{Expected, ExpectedRefusal, Jwks, verify, verify_refusal},
+    token::{Expected, ExpectedRefusal, verify, verify_refusal},
 };
-use license_functions::{
-    acquire,
-    edge::{
-        config::{Docs, Logging},
-        rate::{ByAddress, Limit},
-        rim::Rim,
-        serve::layers,
-    },
-    heartbeat, release,
+use license_tests::{
+    World,
+    front::{ACQUIRE, Front, HEARTBEAT, RELEASE, VALIDATE},
+    world::ISSUER,
 };
-use license_tests::{World, world::ISSUER};
 use serde_json::{Value, json};
-use tower::ServiceExt;
 use uuid::Uuid;
-
-const ACQUIRE: &str = "/api/v1/licenses/acquire";
-const VALIDATE: &str = "/api/v1/licenses/validate";
-const HEARTBEAT: &str = "/api/v1/licenses/heartbeat";
-const RELEASE: &str = "/api/v1/licenses/release";
-
-struct Front {
-    world: World,
-    app: Router,
-}
-
-struct Answer {
-    status: u16,
-    headers: HeaderMap,
-    body: Value,
-}
-
-impl Answer {
-    #[track_caller]
-    fn is(self, status: u16, code: &str) -> Self {
-        assert_eq!((self.status, self.body["code"].as_str()), (status, Some(code)), "{}", self.body);
-        assert_eq!(self.headers["content-type"], "application/problem+json");
-        assert_eq!(self.body["request_id"], self.headers["x-request-id"].to_str().unwrap());
-        self
-    }
-
-    #[track_caller]
-    fn ok(self, status: u16) -> Value {
-        assert_eq!(self.status, status, "{}", self.body);
-        self.body
-    }
-}
-
-impl Front {
-    async fn new() -> Self {
-        Self::over(World::new().await)
-    }
-
-    fn over(world: World) -> Self {
-        let moves = world.moves.clone();
-        let router =
-            acquire::router(acquire::State { moves: moves.clone(), strangers: ByAddress::new(Limit::off(), 0) })
-                .merge(heartbeat::router(heartbeat::State { moves: moves.clone() }))
-                .merge(release::router(release::State { moves }));
-        let logging = Logging { filter: "info".into(), text: false, project: None };
-        let app = layers(router, &Rim::new(&Docs::default(), &logging));
-        Self { world, app }
-    }
-
-    async fn send(&self, request: Request<Body>) -> Answer {
-        let (parts, body) = self.app.clone().oneshot(request).await.unwrap().into_parts();
-        let bytes = body.collect().await.unwrap().to_bytes();
-        let body = serde_json::from_slice(&bytes).unwrap();
-        Answer { status: parts.status.as_u16(), headers: parts.headers, body }
-    }
-
-    async fn post(&self, path: &str, body: &Value) -> Answer {
-        let request = Request::post(path).header("content-type", "application/json");
-        self.send(request.body(body.to_string().into()).unwrap()).await
-    }
-
-    async fn post_as(&self, path: &str, bearer: &Value, body: &Value) -> Answer {
-        let request = Request::post(path).header("authorization", format!("Bearer {}", bearer.as_str().unwrap()));
-        self.send(request.body(body.to_string().into()).unwrap()).await
-    }
-
-    fn ask(&self, machine: &str) -> Value {
-        json!({
-            "license_key": self.world.license.key.reveal(),
-            "hardware_id": format!("hardware-{machine}"),
-            "attempt": Uuid::new_v4(),
-            "client": { "product": "coditect", "version": "1.2.3", "platform": "linux-x86_64", "hostname": machine },
-        })
-    }
-
-    async fn seated(&self, machine: &str) -> Value {
-        self.post(ACQUIRE, &self.ask(machine)).await.ok(201)
-    }
-
-    async fn roots(&self) -> Vec<license_core::signer::RootKey> {
-        let answer = self.send(Request::get("/.well-known/license-keys").body(Body::empty()).unwrap()).await;
-        assert_eq!(answer.headers["cache-control"], "public, max-age=300");
-        serde_json::from_value::<Jwks>(answer.ok(200)).unwrap().keys
-    }
-}
 
 fn text(value: &Value) -> &str {
     value.as_str().unwrap()

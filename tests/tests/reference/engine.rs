@@ -213,9 +213,9 @@ impl Engine {
                 assert_ne!(Some(license), *product);
                 Answer::WrongProduct
             }
-            acquire::Outcome::Limited(_) => panic!("this world has no limits"),
+            acquire::Outcome::Limited(..) => panic!("this world has no limits"),
             acquire::Outcome::NeedsInstance => Answer::NeedsInstance,
-            acquire::Outcome::TooMany(processes) => Answer::TooMany(processes),
+            acquire::Outcome::TooMany(many) => Answer::TooMany { processes: many.processes, wait: many.wait_ms },
         }
     }
 }

@@ -60,7 +60,7 @@ class LicenseClient(ClientBase):
         Where the server cannot be reached, a token of an earlier run starts the seat ``offline`` within its signed grace.
 
         Args:
-            wait: Seconds to go on looking while every seat is in use; not at all unless given. No order is promised. The call takes no
+            wait: Seconds to go on looking while no seat is free; not at all unless given. No order is promised. The call takes no
                 longer than this and the client's timeout together.
             on_wait: Called with the refusal and the seconds until the next look.
             on_event: Called with each change, from the seat's thread. What it raises is logged.
@@ -68,7 +68,7 @@ class LicenseClient(ClientBase):
             release_on_signals: Give the seat back on SIGTERM and SIGHUP, or on the signals named, then hand them on to whoever had them.
 
         Raises:
-            NoSeats: Every seat is in use, also after ``wait``.
+            NoSeats: No seat is free, also after ``wait``.
             Refused: One of its other classes: the license gives no seat.
             ServerUnreachable: Nobody answered in time, and there is no grace.
             VerificationFailed: An answer came from somebody else, and there is no grace.

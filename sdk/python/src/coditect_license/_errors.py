@@ -9,7 +9,7 @@
     ├── VerificationFailed           an answer, or a kept token, failed a check (kind, check)
     └── Refused                      a signed answer: no (code, detail, request_id)
         ├── NoSeats                  next_seat_in, seats_total, seats_used, holders
-        ├── TooManyProcesses         processes
+        ├── TooManyProcesses         processes, next_process_in
         ├── InvalidKey
         ├── LicenseExpired, Suspended, Revoked, NotStarted, WrongProduct    license, since
         ├── UnknownPool
@@ -114,9 +114,11 @@ class Refused(LicenseError):
 
 
 class NoSeats(Refused):
-    """Every seat is in use. An answer, not a fault: wait for ``next_seat_in`` seconds, ask one of ``holders``, or buy seats.
+    """No seat is free: each is in use, or waits for a lease to be over; ``detail`` says which.
 
-    ``next_seat_in`` is ``None`` where nothing is known; it is when the next lease ends *if its holder stays silent*, so it promises
+    An answer, not a fault: wait for ``next_seat_in`` seconds, ask one of ``holders``, or buy seats.
+
+    ``next_seat_in`` is ``None`` where nothing is known; it is when somebody new is seated *if no holder gives a sign of life*, so it promises
     nothing and keeps no order. ``holders`` are at most five, longest silent first, none where the license hides them.
     """
 
@@ -140,13 +142,18 @@ class NoSeats(Refused):
 
 
 class TooManyProcesses(Refused):
-    """This machine has its seat, and as many live ``processes`` on it as its license allows. End one, or wait a lease for a dead one."""
+    """This machine has its seat, and as many live ``processes`` on it as its license allows.
+
+    End one, or wait for one that ended without giving its place back: ``next_process_in`` says after how many seconds the first of them
+    is over, unless it gives a sign of life. ``None`` where the server does not say.
+    """
 
     code = "too_many_processes"
 
-    def __init__(self, detail: str, *, processes: int, request_id: str | None = None) -> None:
+    def __init__(self, detail: str, *, processes: int, next_process_in: int | None = None, request_id: str | None = None) -> None:
         super().__init__(detail, request_id=request_id)
         self.processes = processes
+        self.next_process_in = next_process_in
 
 
 class InvalidKey(Refused):
@@ -178,19 +185,19 @@ class _LicenseState(Refused):
 
 
 class LicenseExpired(_LicenseState):
-    """The license's term is over. Extend it; a seat that goes on asking is answered as soon as it is."""
+    """The license's term is over. The vendor can extend it; a seat that goes on asking is answered as soon as it is."""
 
     code = "license_expired"
 
 
 class Suspended(_LicenseState):
-    """The license is suspended. Its owner can have it resumed; a seat that goes on asking is answered as soon as it is."""
+    """The license is suspended. The vendor can resume it; a seat that goes on asking is answered as soon as it is."""
 
     code = "license_suspended"
 
 
 class Revoked(_LicenseState):
-    """The license is revoked for good. Get another license."""
+    """The license is revoked for good. Ask the vendor for another."""
 
     code = "license_revoked"
 

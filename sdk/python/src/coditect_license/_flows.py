@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from . import _wire
 from ._context import Context
-from ._errors import InvalidRequest, NoSeats, ServerUnreachable, VerificationFailed
+from ._errors import InvalidRequest, NoSeats, ServerUnreachable, TooManyProcesses, VerificationFailed
 from ._types import Lease, Validation
 from ._wire import Fault, Reply, Request
 
@@ -123,19 +123,19 @@ def wait_for_seat(
     tell: Callable[[NoSeats, float], None] | None,
     stopped: Callable[[], bool],
 ) -> Flow[Lease]:
-    """Acquire, looking again at a full pool until ``deadline``; each look may take the client's timeout.
+    """Acquire, looking again at a full pool, or a seat full of this machine's processes, until ``deadline``.
 
-    Who waits longest has no right to be first.
+    Each look may take the client's timeout. Who waits longest has no right to be first.
     """
     while True:
         try:
             over = context.clock.monotonic() + context.timeout
             lease = yield from acquire_or_note(context, attempt, over, context.max_retries)
-        except NoSeats as error:
-            pause = poll_pause(context, error.next_seat_in)
+        except (NoSeats, TooManyProcesses) as error:
+            pause = poll_pause(context, error.next_seat_in if isinstance(error, NoSeats) else error.next_process_in)
             if stopped() or context.clock.monotonic() + pause >= deadline:
                 raise
-            if tell is not None:
+            if tell is not None and isinstance(error, NoSeats):
                 tell(error, pause)
             yield Wait(pause)
             if stopped():
@@ -144,9 +144,9 @@ def wait_for_seat(
             return lease
 
 
-def poll_pause(context: Context, next_seat_in: int | None) -> float:
-    """The smaller of ``next_seat_in`` and 15 s, and up to a quarter more: never before the lease ends, and not all at once."""
-    base = POLL_SECONDS if next_seat_in is None else min(float(next_seat_in), POLL_SECONDS)
+def poll_pause(context: Context, next_in: int | None) -> float:
+    """The smaller of ``next_in`` and 15 s, and up to a quarter more: never before the lease ends, and not all at once."""
+    base = POLL_SECONDS if next_in is None else min(float(next_in), POLL_SECONDS)
     return max(base, 0.5) * context.rng.uniform(1.0, 1.25)
 
 

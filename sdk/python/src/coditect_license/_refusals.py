@@ -62,17 +62,17 @@ def read(reply: Reply, body: Mapping[str, Any], request: Request, expected: Expe
 def refused(code: str, detail: str, body: Mapping[str, Any], request_id: str | None) -> errors.Refused:
     """The exception of a code, with its members as far as they are there. But for the reason none is signed: for display and pacing."""
     if code == errors.NoSeats.code:
-        next_in = seconds(body.get("next_seat_in"))
         return errors.NoSeats(
             detail,
             seats_total=_count(body.get("seats_total")),
             seats_used=_count(body.get("seats_used")),
-            next_seat_in=None if next_in is None else int(next_in),
+            next_seat_in=_whole(body.get("next_seat_in")),
             holders=holders(body.get("holders", [])),
             request_id=request_id,
         )
     if code == errors.TooManyProcesses.code:
-        return errors.TooManyProcesses(detail, processes=_count(body.get("processes")), request_id=request_id)
+        next_in = _whole(body.get("next_process_in"))
+        return errors.TooManyProcesses(detail, processes=_count(body.get("processes")), next_process_in=next_in, request_id=request_id)
     if code == errors.Gone.code:
         return errors.Gone(detail, reason=_text(body.get("reason")) or "unknown", request_id=request_id)
     if code == errors.WrongProduct.code:
@@ -121,6 +121,11 @@ def _text(value: object) -> str | None:
 
 def _count(value: object) -> int:
     return value if type(value) is int else 0
+
+
+def _whole(value: object) -> int | None:
+    found = seconds(value)
+    return None if found is None else int(found)
 
 
 def _since(value: object) -> datetime | None:

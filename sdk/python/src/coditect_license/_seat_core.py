@@ -172,6 +172,8 @@ class SeatCore:
                 self._end(error)
             elif isinstance(error, errors.NoSeats):
                 self._pause = poll_pause(self.context, error.next_seat_in)
+            elif isinstance(error, errors.TooManyProcesses):
+                self._pause = poll_pause(self.context, error.next_process_in)
             else:
                 self._pause = self.last_span * 0.3 * self.context.rng.uniform(0.93, 1.07)
         if isinstance(error, _TAKES_TOKEN):

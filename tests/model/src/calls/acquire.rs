@@ -12,14 +12,13 @@ use crate::{
 pub(super) fn step(world: &mut World, call: &Call, from: From, place: Place, rules: Rules) -> Next {
     match &call.step {
         Step::Script => ask(world, call, from, place, rules),
-        Step::Grant(granted) => write(world, from, granted, rules),
+        Step::Grant(granted) => write(world, call, from, granted, rules),
         Step::Undo(handle) => {
             world.script(place, call, rules).release(handle.seat, handle.session);
             Next::Again
         }
-        Step::Answer(Answer::Seat(handle)) => {
-            let ttl = world.ttl(call);
-            if world.processes[from.process].hears_seat(from, *handle, ttl, world.now, rules) {
+        Step::Answer(Answer::Seat(handle, lease)) => {
+            if world.processes[from.process].hears_seat(from, *handle, *lease, world.now, rules) {
                 world.saw_grant(from.process);
             }
             Next::Over
@@ -46,7 +45,7 @@ fn ask(world: &mut World, call: &Call, from: From, place: Place, rules: Rules) -
     }
 }
 
-fn write(world: &mut World, from: From, granted: &Granted, rules: Rules) -> Next {
+fn write(world: &mut World, call: &Call, from: From, granted: &Granted, rules: Rules) -> Next {
     let holder = world.processes[from.process].holder;
     let suspended = !world.records.active && !world.records.sessions.contains_key(&granted.session);
     let (outcome, did) = world.records.grant_seat(Grant { holder, attempt: from.attempt, decided: granted }, rules);
@@ -58,9 +57,10 @@ fn write(world: &mut World, from: From, granted: &Granted, rules: Rules) -> Next
     }
     world.history.given_while_suspended |= suspended && outcome == GrantOutcome::Ok;
     let handle = Handle { seat: granted.seat, session: granted.session };
+    let told = if rules.hold(Rule::TellsTheLeaseThatWasGiven) { granted.lease } else { world.ttl(call) };
     let prove = Next::To(Step::Invalidate(granted.epoch, Then::Again));
     match outcome {
-        GrantOutcome::Ok => Next::To(Step::Answer(Answer::Seat(handle))),
+        GrantOutcome::Ok => Next::To(Step::Answer(Answer::Seat(handle, told))),
         GrantOutcome::Fenced if !rules.hold(Rule::NothingIsUndone) => Next::To(Step::Undo(handle)),
         GrantOutcome::Fenced => Next::Again,
         GrantOutcome::Ended if !rules.hold(Rule::EndedProvesTheCopyWrong) => Next::Again,

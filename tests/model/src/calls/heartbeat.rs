@@ -5,7 +5,7 @@ use crate::{
     client::{From, Handle},
     records::Resolved,
     redis::HeartbeatAnswer,
-    rules::Rules,
+    rules::{Rule, Rules},
     world::{Place, Sight, World},
 };
 
@@ -15,20 +15,20 @@ pub(super) fn step(world: &mut World, call: &Call, from: From, handle: Handle, p
             HeartbeatAnswer::Cold => Next::To(Step::Nonce),
             HeartbeatAnswer::Unknown(epoch) => Next::To(Step::Resolve(epoch)),
             HeartbeatAnswer::Refused => Next::To(Step::Answer(Answer::No)),
-            HeartbeatAnswer::Alive { late } => {
+            HeartbeatAnswer::Alive { late, lease } => {
                 if late {
                     world.saw(Sight::LateHeartbeatKept);
                 }
-                Next::To(Step::Answer(Answer::Alive))
+                let told = if rules.hold(Rule::TellsTheLeaseThatWasGiven) { lease } else { world.ttl(call) };
+                Next::To(Step::Answer(Answer::Alive(told)))
             }
         },
         Step::Resolve(epoch) => match world.records.resolve_session(handle.session, *epoch, rules) {
             Resolved::Gone => Next::To(Step::Answer(Answer::Gone)),
             Resolved::EpochStale => Next::To(Step::Invalidate(*epoch, Then::Again)),
         },
-        Step::Answer(Answer::Alive) => {
-            let ttl = world.ttl(call);
-            world.processes[from.process].hears_alive(from, handle, ttl, world.now, rules);
+        Step::Answer(Answer::Alive(lease)) => {
+            world.processes[from.process].hears_alive(from, handle, *lease, world.now, rules);
             Next::Over
         }
         Step::Answer(Answer::Gone) => {

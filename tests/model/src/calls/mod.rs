@@ -12,6 +12,7 @@ use crate::{
     records::{Ending, Snapshot},
     redis::{Claim, Granted, PoolCopy},
     rules::Rules,
+    time::Time,
     words::{CallId, Epoch, NonceId},
     world::{Place, World},
 };
@@ -89,8 +90,9 @@ pub enum Then {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "the answers of the protocol")]
 pub enum Answer {
-    Seat(Handle),
-    Alive,
+    /// With the lease it was given.
+    Seat(Handle, Time),
+    Alive(Time),
     Gone,
     /// Full, refused, too many: nothing that a client would believe in.
     No,

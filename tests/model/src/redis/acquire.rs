@@ -4,6 +4,7 @@
 use super::{Entry, Script};
 use crate::{
     rules::Rule,
+    time::Time,
     words::{Attempt, Epoch, Holder, SeatNo, Seq, SessionId},
 };
 
@@ -26,6 +27,7 @@ pub struct Granted {
     pub session: SessionId,
     pub epoch: Epoch,
     pub seq: Seq,
+    pub lease: Time,
     /// The seat's sessions that Redis counts.
     pub live: Vec<SessionId>,
     /// Without the list (a mutant) the records are told what this call dropped.
@@ -74,9 +76,10 @@ impl Script<'_> {
                 let seq = self.ticket();
                 self.change(seat, |entry| entry.seq = seq);
             }
-            self.raise(seat, *session);
+            let lease = self.trusted(seat, None);
+            self.raise(seat, *session, lease);
             self.save();
-            return self.granted(seat, *session, Vec::new(), true);
+            return self.granted(seat, (*session, lease), Vec::new(), true);
         }
         let any_clock = self.holds(Rule::ClaimedIsOverByAnyClock);
         let mut dropped = Vec::new();
@@ -97,9 +100,10 @@ impl Script<'_> {
             entry.seq = seq;
             entry.sessions.push((ask.session, ask.attempt));
         });
-        self.raise(seat, ask.session);
+        let lease = self.trusted(seat, None);
+        self.raise(seat, ask.session, lease);
         self.save();
-        self.granted(seat, ask.session, dropped, false)
+        self.granted(seat, (ask.session, lease), dropped, false)
     }
 
     /// The holder has none: the seat that lapsed first, if the cap allows.
@@ -117,9 +121,9 @@ impl Script<'_> {
         let sessions = vec![(ask.session, ask.attempt)];
         self.copy.s.insert(seat, Entry { holder: ask.holder, ending: false, seq, since, sessions });
         self.copy.m.insert(ask.holder, seat);
-        self.raise(seat, ask.session);
+        self.raise(seat, ask.session, self.ttl);
         self.save();
-        self.granted(seat, ask.session, dropped.unwrap_or_default(), false)
+        self.granted(seat, (ask.session, self.ttl), dropped.unwrap_or_default(), false)
     }
 
     /// Who counts against the cap.
@@ -136,10 +140,17 @@ impl Script<'_> {
         }
     }
 
-    fn granted(&self, seat: SeatNo, session: SessionId, dropped: Vec<SessionId>, renewed: bool) -> AcquireAnswer {
+    fn granted(
+        &self,
+        seat: SeatNo,
+        (session, lease): (SessionId, Time),
+        dropped: Vec<SessionId>,
+        renewed: bool,
+    ) -> AcquireAnswer {
         let Some(entry) = self.copy.s.get(&seat) else { return AcquireAnswer::Full };
         let ids = entry.sessions.iter().map(|(id, _)| *id);
         let live = ids.filter(|id| self.lease_end(seat, *id) != 0).collect();
-        AcquireAnswer::Granted(Granted { seat, session, epoch: self.epoch(), seq: entry.seq, live, dropped, renewed })
+        let (epoch, seq) = (self.epoch(), entry.seq);
+        AcquireAnswer::Granted(Granted { seat, session, epoch, seq, lease, live, dropped, renewed })
     }
 }

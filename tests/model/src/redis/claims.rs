@@ -3,6 +3,7 @@
 use super::Script;
 use crate::{
     rules::Rule,
+    time::Time,
     words::{Epoch, SeatNo, Seq, SessionId},
 };
 
@@ -16,6 +17,7 @@ pub enum HeartbeatAnswer {
     /// The lease is raised; `late` if it was over by then.
     Alive {
         late: bool,
+        lease: Time,
     },
 }
 
@@ -59,13 +61,14 @@ impl Script<'_> {
         if !self.is_active() {
             return HeartbeatAnswer::Refused;
         }
-        let late = self.lapsed(self.lease_end(seat, session));
-        self.raise(seat, session);
+        let end = self.lease_end(seat, session);
+        let (late, lease) = (self.lapsed(end), self.trusted(seat, Some(end)));
+        self.raise(seat, session, lease);
         let now = self.now;
         if let Some(h) = &mut self.copy.h {
             h.last = now;
         }
-        HeartbeatAnswer::Alive { late }
+        HeartbeatAnswer::Alive { late, lease }
     }
 
     /// Listed on a seat in state L, with a lease, lapsed or not.

@@ -11,7 +11,7 @@ pub use rebuild::NonceAnswer;
 
 use crate::{
     rules::{Rule, Rules},
-    time::{LATER_AT_MOST, Time},
+    time::{FIRST, LATER_AT_MOST, Time},
     words::{Attempt, Epoch, Holder, NodeId, NonceId, SeatNo, Seq, SessionId},
 };
 use std::collections::BTreeMap;
@@ -145,6 +145,8 @@ pub struct Script<'a> {
     reap_now: Time,
     /// What a lease counts from.
     given: Time,
+    /// Two processes are many for a seat.
+    crowded: bool,
 }
 
 impl Node {
@@ -158,7 +160,7 @@ impl Node {
         let given = if rules.hold(Rule::LeaseFromTheLaterClock) { now.max(service).min(most) } else { now };
         let takes = if rules.hold(Rule::TakesByTheClockOfNow) { redis } else { now };
         let reap_now = if rules.hold(Rule::TwoClocksTake) { takes.min(service) } else { takes };
-        Script { rules, node: self.id, copy: &mut self.copy, ttl, redis, now, reap_now, given }
+        Script { rules, node: self.id, copy: &mut self.copy, ttl, redis, now, reap_now, given, crowded: false }
     }
 
     /// Loses a key.
@@ -212,8 +214,22 @@ impl Script<'_> {
         self.copy.n.get(&(seat, session)).copied().unwrap_or(0)
     }
 
-    fn raise(&mut self, seat: SeatNo, session: SessionId) {
-        let (end, only_up) = (self.given + self.ttl, self.holds(Rule::LeasesOnlyRise));
+    /// Where seats of two processes are crowded.
+    pub fn of_crowded_seats(self, crowded: bool) -> Self {
+        Self { crowded, ..self }
+    }
+
+    /// How long a lease a session is given whose lease ends at `end` (`None`: it is new). After `core/src/seats/trust.lua`.
+    fn trusted(&self, seat: SeatNo, end: Option<Time>) -> Time {
+        let listed = self.copy.s.get(&seat).map_or(0, |entry| entry.sessions.len());
+        if !self.crowded || listed < 2 {
+            return self.ttl;
+        }
+        end.map_or(FIRST, |end| (end - self.given).max(0).saturating_mul(4)).clamp(FIRST, self.ttl)
+    }
+
+    fn raise(&mut self, seat: SeatNo, session: SessionId, lease: Time) {
+        let (end, only_up) = (self.given + lease, self.holds(Rule::LeasesOnlyRise));
         let raised = |was: Time| if only_up { was.max(end) } else { end };
         let lease = self.copy.n.entry((seat, session)).or_insert(0);
         *lease = raised(*lease);

@@ -11,6 +11,8 @@ use crate::command::{Command, Key, License, Odd, Who};
 use std::collections::{BTreeMap, HashMap};
 
 pub(crate) const TTL: i64 = 360_000;
+/// The lease of a new process on a seat that carries many.
+const FIRST: i64 = 20_000;
 /// What an instance that saw Redis away lets pass before it takes anything from anybody: a heartbeat and a bit.
 const SPARE: i64 = 115_200;
 
@@ -26,7 +28,7 @@ pub(crate) enum Answer {
     Expired { since: i64 },
     WrongProduct,
     NeedsInstance,
-    TooMany(u32),
+    TooMany { processes: u32, wait: i64 },
     Alive,
     Gone(String),
     Released,
@@ -246,17 +248,20 @@ impl Model {
         let clock = self.clock(at);
         let live: Vec<usize> = self.open(seat).filter(|(_, s)| s.end > clock).map(|(id, _)| id).collect();
         if let Some(&session) = live.iter().find(|id| self.sessions[**id].attempt == attempt) {
-            self.raise(session);
+            let lease = self.trusted(seat, 1, FIRST);
+            self.raise(session, lease);
             return Ok(Answer::Seat { seat, session, renewed: true, used: self.held() });
         }
         if live.len() as u32 >= self.license.processes {
-            return Ok(Answer::TooMany(self.license.processes));
+            let first = live.iter().map(|id| self.sessions[*id].end).min().unwrap_or(clock);
+            return Ok(Answer::TooMany { processes: self.license.processes, wait: first - clock });
         }
         let lapsed: Vec<usize> = self.open(seat).map(|(id, _)| id).filter(|id| !live.contains(id)).collect();
         self.seat(seat).left += lapsed.len();
         self.seat(seat).several = true;
         lapsed.into_iter().for_each(|id| self.sessions[id].over = Some("expired"));
-        Ok(self.give(seat, attempt))
+        let lease = self.trusted(seat, 0, FIRST);
+        Ok(self.give(seat, attempt, lease))
     }
 
     fn take(&mut self, at: usize, holder: Who, attempt: (Who, u8)) -> Result<Answer, Answer> {
@@ -266,25 +271,33 @@ impl Model {
         let live = order.iter().filter(|no| self.seats[no].end > clock).count() as u32;
         let free = order.first().filter(|no| self.seats[no].end <= clock && live < self.total);
         let Some(&no) = free else {
-            let next = order.iter().map(|no| self.seats[no].end).find(|end| *end > clock).unwrap_or(0);
+            // Where the pool was shrunk, more than one must end; a pool of no seats gives none.
+            let mut ends = order.iter().map(|no| self.seats[no].end).filter(|end| *end > clock);
+            let next = ends.nth(live.saturating_sub(self.total) as usize).filter(|_| self.total > 0).unwrap_or(0);
             return Ok(Answer::Full { held, total: self.total, next, silent: self.silent() });
         };
         self.end_all(no, "expired");
         let seat = self.seat(no);
         *seat = Seat { holder: Some(holder), ..Seat::default() };
         self.told += 1;
-        Ok(self.give(no, attempt))
+        Ok(self.give(no, attempt, TTL))
     }
 
-    fn give(&mut self, seat: u32, attempt: (Who, u8)) -> Answer {
+    fn give(&mut self, seat: u32, attempt: (Who, u8), lease: i64) -> Answer {
         self.sessions.push(Session { seat, attempt, end: 0, over: None, kick: None });
         let session = self.sessions.len() - 1;
-        self.raise(session);
+        self.raise(session, lease);
         Answer::Seat { seat, session, renewed: false, used: self.held() }
     }
 
-    fn raise(&mut self, session: usize) {
-        let until = self.now + TTL;
+    /// The lease of a session, `mine` of those that its seat lists: where it lists others (here no license allows more than three) it is short.
+    fn trusted(&self, seat: u32, mine: usize, lease: i64) -> i64 {
+        let others = self.open(seat).count() + self.seats[&seat].left - mine;
+        if others == 0 { TTL } else { lease.clamp(FIRST, TTL) }
+    }
+
+    fn raise(&mut self, session: usize, lease: i64) {
+        let until = self.now + lease;
         let it = &mut self.sessions[session];
         it.end = it.end.max(until);
         let seat = it.seat;
@@ -326,6 +339,13 @@ impl Model {
             self.warm_up();
         }
         if let Some(why) = self.sessions[session].over {
+            // A lease that nobody could renew is no fault of its client's.
+            if !remembered
+                && why == "expired"
+                && let Some(refused) = self.refused(at)
+            {
+                return refused;
+            }
             if !remembered {
                 self.instances[at].gone.insert(session, now);
             }
@@ -334,7 +354,9 @@ impl Model {
         if let Some(refused) = self.refused(at) {
             return refused;
         }
-        self.raise(session);
+        let Session { seat, end, .. } = self.sessions[session];
+        let lease = self.trusted(seat, 1, 4 * (end - now));
+        self.raise(session, lease);
         Answer::Alive
     }
 

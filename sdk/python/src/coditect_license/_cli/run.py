@@ -70,7 +70,7 @@ def run(options: argparse.Namespace) -> int:
             print(f"coditect-license: {text}", file=sys.stderr, flush=True)
 
     def on_wait(refusal: NoSeats, pause: float) -> None:
-        say(f"all {refusal.seats_total} seats are in use; looking again in {span(pause)}")
+        say(f"no seat is free ({refusal.seats_used} of {refusal.seats_total} in use); looking again in {span(pause)}")
         for line in holders_lines(refusal.holders):
             say(line.strip())
 
