@@ -27,12 +27,12 @@ static GOOD: LazyLock<Vec<String>> = LazyLock::new(|| {
 fn normal(text: &str) -> String {
     let folded = |c: char| match c.to_ascii_uppercase() {
         'O' => '0',
-        'I' | 'L' => '1',
+        'I' | 'L' | 'İ' | 'ı' => '1',
         other => other,
     };
     // What else Unicode calls a letter or a digit is put into its plain form as the key's reader does.
     let plain = if text.is_ascii() { text.into() } else { symbols(text) };
-    plain.chars().filter(char::is_ascii_alphanumeric).map(folded).collect()
+    plain.chars().map(folded).filter(char::is_ascii_alphanumeric).collect()
 }
 
 fn typed() -> impl Strategy<Value = String> {

@@ -97,7 +97,7 @@ async fn an_address_with_a_plus_and_a_time_with_an_offset_are_found_as_they_are_
         "user=%20ADA%2Btest@example.com%0A",
         "started_after=2020-01-01T00:00:00%2B02:00",
     ] {
-        assert_eq!(desk.ids(&owner, &desk.at(&format!("/sessions?{query}"))).await, [seat.id.clone()], "{query}");
+        assert_eq!(desk.ids(&owner, &desk.at(&format!("/sessions?{query}"))).await, [seat.id.as_str()], "{query}");
     }
     // Programs may say anything of whoever works there; a blank is no mistake where there is no address.
     let plain = desk.sit("b", json!({ "user": "Ada  Lovelace" })).await;
@@ -117,7 +117,7 @@ async fn ids_are_found_as_they_were_pasted() {
         license.replace('-', ""),
         license.replace('-', "%E2%80%93"),
     ] {
-        assert_eq!(desk.ids(&owner, &desk.at(&format!("/sessions?license={id}"))).await, [seat.id.clone()], "{id}");
+        assert_eq!(desk.ids(&owner, &desk.at(&format!("/sessions?license={id}"))).await, [seat.id.as_str()], "{id}");
         desk.get(&desk.at(&format!("/licenses/{id}"))).by(&owner).send().await.ok(200);
     }
     let number = desk.world.license.key.number().to_string();

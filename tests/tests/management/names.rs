@@ -125,12 +125,12 @@ async fn a_person_finds_their_sessions_and_joins_by_their_address_in_every_spell
                 let asked: String = form_urlencoded(other);
                 assert_eq!(
                     desk.ids(&owner, &desk.at(&format!("/sessions?user={asked}"))).await,
-                    [seat.id.clone()],
+                    [seat.id.as_str()],
                     "{spelling} {other}"
                 );
                 assert_eq!(
                     desk.ids(&signed_in(other), &desk.at("/sessions")).await,
-                    [seat.id.clone()],
+                    [seat.id.as_str()],
                     "{spelling} {other}"
                 );
             }
