@@ -15,14 +15,15 @@ create table pools (
   longer_until timestamptz,                                -- … which may be out until then
   changed_at  timestamptz,                                 -- when a change was made without a ticket: Redis may not have heard of it
   counted_minute bigint not null default 0,                -- the Unix minute its use was last told in (0012 …, usage)
+  used_at     timestamptz,                                 -- when a seat was last given back, to within a minute: its use is still to be told
   opens_at    timestamptz,                                 -- no seat is given before: the records were restored (0017_restore.sql)
-  -- The reaper's share. hashtextextended is stable within a major version; a changed share only changes who looks.
-  bucket      int not null generated always as (mod(abs(hashtextextended(tenant_id::text || pool_id::text, 0)), 64)::int) stored,
   primary key (tenant_id, pool_id),
   unique (tenant_id, license_id, name),
   foreign key (tenant_id, license_id) references licenses
 );
-create index pools_by_bucket on pools (bucket);
+-- What the reaper finds pools by that have something to do, besides the seats that are held and in quarantine (core/src/records/sweep.rs).
+create index pools_by_change on pools (changed_at) where changed_at is not null;
+create index pools_by_use on pools (used_at) where used_at is not null;
 -- The lock of a pool, taken before anything is decided about its seats: shared by what writes a ticket down, alone by what raises the epoch.
 -- A row's lock would not do: who wants it alone waits while others share it anew behind its back, without an end where there are many.
 create function pool_lock(p_pool uuid) returns bigint language sql immutable parallel safe as $$ select uuid_hash_extended(p_pool, 0) $$;
@@ -36,18 +37,20 @@ create table seats (
   fence_epoch bigint not null default 0,         -- the last ticket applied; an older one comes too late
   fence_seq   bigint not null default 0,
   hold_until  timestamptz,                       -- not null: kicked; whoever rebuilds keeps it free for a full lease
+  hold_epoch  bigint,                            -- the epoch of that kick: copies of later ones were made with the wait, and know when it is over
   retired     boolean not null default false,    -- above seats_total after shrinking; never granted
   kind        text not null default 'float' check (kind in ('float', 'borrow')),
   lease_until timestamptz,                       -- a borrow's end
   primary key (tenant_id, pool_id, seat_no),
   foreign key (tenant_id, pool_id) references pools,
-  check (not (retired and holder is not null))
+  check (not (retired and holder is not null)),
+  check ((hold_until is null) = (hold_epoch is null))
 ) with (fillfactor = 70);                        -- room for updates in place
--- What a statement on the way of a request looks for is a whole key of one index, and the other indexes it could be looked for in begin alike
--- in tenant_id only: that index is the cheapest by far whatever statistics say, lack or remember of yesterday
--- (docs/decisions/2026-11-28-plans-without-statistics.md). So the pool comes last here.
-create unique index seats_by_holder on seats (tenant_id, holder, pool_id) where holder is not null;
-create index seats_in_quarantine on seats (tenant_id, pool_id) where hold_until is not null;
+-- What a statement on the way of a request looks for is a whole key of one index, and no other index can answer it as cheaply in anybody's
+-- guess, whatever statistics say, lack or remember of yesterday (docs/decisions/2026-11-28-plans-without-statistics.md).
+create unique index seats_by_holder on seats (tenant_id, pool_id, holder) where holder is not null;
+-- A retired seat waits for nothing, however many there are.
+create index seats_in_quarantine on seats (tenant_id, pool_id) where hold_until is not null and not retired;
 
 -- Open sessions are few and change all the time; ended ones are many and never change. Each has a table of its own. A session that ends
 -- moves over in the statement that ends it: whoever may update one needs no right to delete it.

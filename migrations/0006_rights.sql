@@ -23,9 +23,9 @@ grant execute on function pool_lock(uuid), could_have_ended(uuid) to service, re
 -- outcomes of idempotency keys, migrations/0007_management.sql).
 grant select on licenses, license_keys, pools, seats, sessions to service, reaper, admin;
 create policy reaper_reads on licenses for select to reaper using (true); -- the number, half of a pool's Redis tag
-grant update (epoch, surplus, rebuilt_epoch, lease_ms, longer_ms, longer_until) on pools to service, reaper, admin;
+grant update (epoch, surplus, rebuilt_epoch, lease_ms, longer_ms, longer_until, used_at) on pools to service, reaper, admin;
 grant update (counted_minute) on pools to reaper;
-grant update (holder, held_since, fence_epoch, fence_seq, hold_until, retired, kind, lease_until) on seats to service, reaper, admin;
+grant update (holder, held_since, fence_epoch, fence_seq, hold_until, hold_epoch, retired, kind, lease_until) on seats to service, reaper, admin;
 grant insert on sessions to service;
 grant update (last_seen_at, ended_at, end_reason) on sessions to service, reaper, admin;
 grant insert on outbox to service, reaper, admin;

@@ -17,9 +17,12 @@ begin
   if pool.status <> 'active' then return 'REFUSED'; end if;
   if pool.epoch <> p_epoch then return 'EPOCH_STALE'; end if;
 
-  -- "is not distinct from" names no key: the holder's index is the only one to be looked in.
-  select s.seat_no into others_seat from seats s
-  where s.tenant_id = p_tenant and s.holder = p_holder and s.pool_id is not distinct from p_pool and s.seat_no <> p_seat;
+  -- Asked for as the first row at or behind a key, in the order of that key: only one index has that order.
+  select h.seat_no into others_seat from (
+    select s.* from seats s
+    where s.tenant_id = p_tenant and s.holder is not null and (s.pool_id, s.holder) >= (p_pool, p_holder)
+    order by s.pool_id, s.holder limit 1) h
+  where h.pool_id = p_pool and h.holder = p_holder and h.seat_no <> p_seat;
   locked := array[p_seat];
   if others_seat < p_seat then
     locked := others_seat || locked;
@@ -42,8 +45,11 @@ begin
   if (seat.fence_epoch, seat.fence_seq) >= (p_epoch, p_seq) then return 'FENCED'; end if;
   -- Another seat of this holder (the index allows one) under a newer ticket must not be freed by this one; one that appeared since the lock
   -- is newer too.
-  select * into other from seats s
-  where s.tenant_id = p_tenant and s.holder = p_holder and s.pool_id is not distinct from p_pool and s.seat_no <> p_seat;
+  select h.* into other from (
+    select s.* from seats s
+    where s.tenant_id = p_tenant and s.holder is not null and (s.pool_id, s.holder) >= (p_pool, p_holder)
+    order by s.pool_id, s.holder limit 1) h
+  where h.pool_id = p_pool and h.holder = p_holder and h.seat_no <> p_seat;
   if found and ((other.fence_epoch, other.fence_seq) >= (p_epoch, p_seq) or other.seat_no <> all (locked)) then return 'FENCED'; end if;
   if seat.kind = 'borrow' and seat.holder is distinct from p_holder and seat.lease_until > now() then return 'EPOCH_STALE'; end if;
 
@@ -74,7 +80,7 @@ begin
 
   update seats s
   set holder = p_holder, held_since = case when seat.holder = p_holder then s.held_since else now() end,
-      fence_epoch = p_epoch, fence_seq = p_seq, hold_until = null, kind = 'float', lease_until = null
+      fence_epoch = p_epoch, fence_seq = p_seq, hold_until = null, hold_epoch = null, kind = 'float', lease_until = null
   where s.tenant_id = p_tenant and s.pool_id = p_pool and s.seat_no = p_seat;
   insert into sessions (tenant_id, session_id, license_id, pool_id, pool, number, product, seat_no, holder, attempt, hw, label, client, person, project_id)
   select p_tenant, p_session, pool.license_id, p_pool, pool.name, l.number, l.product, p_seat, p_holder, p_attempt, p_hw, p_label, p_client, lower(p_client->>'user'),

@@ -84,10 +84,19 @@ begin
     end if;
     -- The fence rises even on an empty row: a paused grant of an older ticket must not commit afterwards.
     update seats s
-    set holder = null, held_since = null, hold_until = null, kind = 'float', lease_until = null,
+    set holder = null, held_since = null, hold_until = null, hold_epoch = null, kind = 'float', lease_until = null,
         fence_epoch = p_epoch, fence_seq = claim.seq, retired = s.retired or s.seat_no = any (retiring)
     where s.tenant_id = p_tenant and s.pool_id = p_pool and s.seat_no = claim.k;
   end loop;
+  -- Seen by the next sweep although nobody holds a seat any more. Once a minute, by whoever comes first: nobody waits for another's row.
+  if cardinality(applied) > 0 and coalesce(pool.used_at < now() - interval '1 minute', true) then
+    perform 1 from pools p
+    where p.tenant_id = p_tenant and p.pool_id = p_pool and coalesce(p.used_at < now() - interval '1 minute', true)
+    for no key update skip locked;
+    if found then
+      update pools p set used_at = now() where p.tenant_id = p_tenant and p.pool_id = p_pool;
+    end if;
+  end if;
 
   for claim in select * from unnest(p_session_seats, p_sessions, p_session_seqs, p_session_seen) as t (k, id, seq, seen) loop
     update seats s set fence_epoch = p_epoch, fence_seq = claim.seq

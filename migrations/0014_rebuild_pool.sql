@@ -8,7 +8,7 @@ create function rebuild_pool(p_tenant uuid, p_pool uuid, p_frozen bigint, p_leas
 returns table (
   epoch bigint, previous_epoch bigint, lease bigint, seats_total int, status text, status_since bigint, not_before bigint, expires bigint, opens bigint, holder_by text, processes int,
   key_hmacs text, product text, facts jsonb,
-  seat_nos int[], holders text[], held_since bigint[], hold_until bigint[],          -- seats not retired, in order
+  seat_nos int[], holders text[], held_since bigint[], hold_epochs bigint[],         -- seats not retired, in order
   session_ids uuid[], session_attempts uuid[], session_seats int[], session_labels text[] -- open sessions
 ) language plpgsql as $$
 declare
@@ -56,8 +56,8 @@ begin
   facts := license_facts(license, pool.seats_total);
   -- Sorted once: every array of a query is filled row by row in the same order.
   select array_agg(s.seat_no), array_agg(s.holder), array_agg(unix_ms(s.held_since)),
-         array_agg(case when s.hold_until is null then -1 else unix_ms(s.hold_until) end)
-  into seat_nos, holders, held_since, hold_until
+         array_agg(coalesce(s.hold_epoch, -1))
+  into seat_nos, holders, held_since, hold_epochs
   from (select * from seats s where s.tenant_id = p_tenant and s.pool_id = p_pool and not s.retired order by s.seat_no) s;
   select array_agg(s.session_id), array_agg(s.attempt), array_agg(s.seat_no), array_agg(s.label)
   into session_ids, session_attempts, session_seats, session_labels

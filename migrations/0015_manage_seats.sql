@@ -72,7 +72,8 @@ begin
   update seats s
   set holder = null, held_since = null, kind = 'float', lease_until = null, 
       -- Kicking nobody costs nobody a wait.
-      hold_until = case when p_force then null when seat.holder is null then s.hold_until else now() end
+      hold_until = case when p_force then null when seat.holder is null then s.hold_until else now() end,
+      hold_epoch = case when p_force then null when seat.holder is null then s.hold_epoch else pool.epoch + 1 end
   where s.tenant_id = p_tenant and s.pool_id = p_pool and s.seat_no = p_seat;
   update pools p set epoch = p.epoch + 1, changed_at = now() where p.tenant_id = p_tenant and p.pool_id = p_pool;
 end $$;

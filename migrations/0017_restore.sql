@@ -11,7 +11,8 @@ begin
     where p.tenant_id = t;
     get diagnostics n = row_count;
     pools_done := pools_done + n;
-    update seats s set hold_until = now() where s.tenant_id = t and s.holder is null; -- retired ones too: they may come back
+    update seats s set hold_until = now(), hold_epoch = p.epoch from pools p
+    where p.tenant_id = t and s.tenant_id = t and s.pool_id = p.pool_id and s.holder is null; -- retired ones too: they may come back
   end loop;
   return pools_done;
 end $$;

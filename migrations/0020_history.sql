@@ -44,19 +44,21 @@ begin
   end if;
 end $$;
 
--- Makes the months from the present one to a year ahead that have no table yet. While rows wait in the rest whose months had none, nothing can
+-- Makes the months from this one to a year ahead that have no table yet. While rows wait in the rest whose months had none, nothing can
 -- be added: history.step() moves them out first.
-create function history.make_months(kind text, root regclass) returns int language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare month timestamptz; part text; made int := 0;
+create function history.make_months(kind text, root regclass, month timestamptz) returns int language plpgsql
+set search_path = pg_catalog, pg_temp as $$
+declare part text; made int := 0;
 begin
-  for n in 0..13 loop
-    month := history.month_after(history.month_of(now()), n);
+  month := history.month_of(month);
+  while month <= history.month_after(history.month_of(now()), 13) loop
     part := history.name_of(kind, month);
     if to_regclass('history.' || part) is null then
       execute format('create table history.%I (like %s including all)', part, root);
       call history.attach(root, part, month);
       made := made + 1;
     end if;
+    month := history.month_after(month);
   end loop;
   return made;
 end $$;
@@ -70,6 +72,7 @@ end $$;
 --   5  What was taken out is dropped.
 create function history.step() returns text language plpgsql security definer
 set search_path = pg_catalog, pg_temp set lock_timeout = '100ms' as $$
+#variable_conflict use_variable
 declare
   kind record; keep interval; part text; kept_part text; month timestamptz; keepers uuid[]; moved bigint; has_rows boolean; aside text; said text;
 begin
@@ -77,15 +80,17 @@ begin
     select r.keep into keep from catalog.retention r where r.what = kind.what;
 
     if to_regclass('history.' || history.name_of(kind.part, history.month_after(history.month_of(now()), 13))) is null then
-      execute format('select exists (select from history.%I)', kind.part || '_rest') into has_rows;
-      if has_rows then
+      -- Read before anything is locked: what comes now is of the present month.
+      execute format('select min(%I) from history.%I', kind.at, kind.part || '_rest') into month;
+      if month is not null then
+        select greatest(month, now() - greatest(keep, max(r.keep))) into month from directory.retention r where r.what = kind.what;
         aside := kind.part || '_slept_' || to_char(clock_timestamp() at time zone 'UTC', 'YYYYMMDDHH24MISSUS');
         execute format('alter table %s detach partition history.%I', kind.root, kind.part || '_rest');
         execute format('alter table history.%I rename to %I', kind.part || '_rest', aside);
         execute format('create table history.%I (like %s including all)', kind.part || '_rest', kind.root);
         call history.attach(kind.root, kind.part || '_rest', null);
       end if;
-      return history.make_months(kind.part, kind.root) || ' months of ' || kind.what || ' made';
+      return history.make_months(kind.part, kind.root, coalesce(month, now())) || ' months of ' || kind.what || ' made';
     end if;
 
     select c.relname into aside from pg_class c
@@ -146,7 +151,7 @@ begin
   for kind in select * from history.kinds() loop
     execute format('create table history.%I (like %s including all)', kind.part || '_rest', kind.root);
     call history.attach(kind.root, kind.part || '_rest', null);
-    perform history.make_months(kind.part, kind.root);
+    perform history.make_months(kind.part, kind.root, now());
   end loop;
 end $$;
 

@@ -144,7 +144,8 @@ fn extended(Alive { facts, lease }: &Alive, known_kid: Option<&str>) -> Response
     axum::Json(body).into_response()
 }
 
-fn gone(reason: &str, session: SessionId) -> Problem {
+/// A session is over, for this reason.
+pub(crate) fn gone(reason: &str, session: SessionId) -> Problem {
     let detail = match reason {
         "kicked" => "An administrator ended this session. Do not acquire again without being asked to.",
         "released" => "This session was released. Acquire again to go on.",

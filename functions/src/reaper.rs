@@ -19,7 +19,7 @@ use axum::{
 use http::{StatusCode, header};
 use license_core::{
     Clock, Code, Error,
-    domain::event::{BUCKETS, Event, ReapBucket},
+    domain::event::{Event, Share},
     identity::Verifier,
     moves::{history, publish, reap::Reaper},
     records::Role,
@@ -36,13 +36,13 @@ use std::{sync::Arc, time::Duration};
 pub struct State {
     /// The reaper's moves.
     pub reaper: Reaper,
-    /// Where buckets and events go.
+    /// Where shares and events go.
     pub publisher: Arc<dyn Publisher>,
     /// Who may push.
     pub push: PushCheck,
 }
 
-/// `POST /tick`: begin a sweep. `POST /reap`: one share of it.
+/// `POST /tick`: begin a sweep, if there is anything to do. `POST /reap`: one share of it.
 pub fn router(state: State) -> Router {
     Router::new().route("/tick", post(tick)).route("/reap", post(reap)).with_state(state)
 }
@@ -75,25 +75,36 @@ fn acknowledged(label: &'static str) -> Response {
     (StatusCode::NO_CONTENT, Extension(Label(label))).into_response()
 }
 
+/// Shares of one request to Pub/Sub, which takes 10 MB: these have at most four.
+const BATCH: usize = 100;
+
 async fn tick(From(state): From<State>, request: Request) -> Result<Response, Response> {
     received(&state, request, |_| Ok(())).await?;
-    let buckets = (0..BUCKETS).map(|bucket| Message::reap(ReapBucket { bucket })).collect();
-    let sent = state.publisher.publish(Topic::Reap, buckets).await;
-    sent.map_err(|error| Problem::from(Error::Events(error.to_string())).into_response())?;
+    asked(&state).await.map_err(|error| Problem::from(error).into_response())
+}
+
+/// One question to the records, and a message for each share of what there is to do. One that failed halfway comes again and asks for some
+/// shares twice, which is looking twice.
+async fn asked(state: &State) -> Result<Response, Error> {
+    let shares = state.reaper.shares().await?;
+    for batch in shares.chunks(BATCH) {
+        let sent = state.publisher.publish(Topic::Reap, batch.iter().map(Message::reap).collect()).await;
+        sent.map_err(|error| Error::Events(error.to_string()))?;
+    }
     // What is over is no hurry: what could not be done now is done at a later tick.
     if let Err(error) = history::keep(state.reaper.records()).await {
         tracing::warn!(%error, "the history was not kept");
     }
-    Ok(acknowledged("sent"))
+    Ok(acknowledged(if shares.is_empty() { "idle" } else { "sent" }))
 }
 
 async fn reap(From(state): From<State>, request: Request) -> Result<Response, Response> {
-    let ReapBucket { bucket } = received(&state, request, Push::reap_bucket).await?;
-    swept(&state, bucket).await.map_err(|error| Problem::from(error).into_response())
+    let share = received(&state, request, Push::share).await?;
+    swept(&state, &share).await.map_err(|error| Problem::from(error).into_response())
 }
 
-async fn swept(state: &State, bucket: u16) -> Result<Response, Error> {
-    let report = state.reaper.sweep(bucket).await;
+async fn swept(state: &State, share: &Share) -> Result<Response, Error> {
+    let report = state.reaper.sweep(share).await;
     let send = |events: &[Event]| {
         let (messages, publisher) = (messages(events), Arc::clone(&state.publisher));
         async move { publisher.publish(Topic::Events, messages).await.map_err(|error| Error::Events(error.to_string())) }
@@ -103,12 +114,12 @@ async fn swept(state: &State, bucket: u16) -> Result<Response, Error> {
     let (report, published) = (report?, published?);
     if report.seats + report.sessions + published > 0 {
         let (seats, sessions) = (report.seats, report.sessions);
-        tracing::info!(bucket, pools = report.pools, seats, sessions, published, "swept");
+        tracing::info!(pools = report.pools, seats, sessions, published, "swept");
     }
     // Not acknowledged, the message comes again and the pools that failed get their look.
     match report.failed {
         0 => Ok(acknowledged("swept")),
-        failed => Err(Error::Seats(format!("{failed} pools of bucket {bucket} could not be swept"))),
+        failed => Err(Error::Seats(format!("{failed} of {} pools could not be swept", report.pools))),
     }
 }
 

@@ -8,7 +8,7 @@ use crate::{
         rim::about,
         serve::{Service, StartError},
     },
-    rooms,
+    heartbeat, rooms,
 };
 use axum::{Router, extract::State as From};
 use license_core::{Clock, domain::id::SessionId, moves::Moves};
@@ -65,9 +65,10 @@ struct Released {
 /// Give a seat back
 ///
 /// Ends the session; the seat is free at once when it was the holder's last. Again and again the same answer. A session that had ended
-/// otherwise answers when it ended. Never refused for the license's state.
+/// otherwise answers when it ended, and one that ended so long ago that it was forgotten is 410. Never refused for the license's state.
 #[utoipa::path(post, path = "/api/v1/licenses/release", tag = "Seats", request_body = Option<Body>, security(("session" = [])),
     responses((status = 200, description = "The session is over", body = Released),
+              (status = 410, description = "session_gone"),
               (status = 503, description = "seats_unavailable, records_unavailable")))]
 async fn release(
     From(state): From<Arc<State>>,
@@ -77,6 +78,6 @@ async fn release(
     let moves = &state.moves;
     let handle = answer::open(&bearer, moves)?;
     about(Some(handle.tenant), Some(handle.license));
-    let released_at = moves.release(&handle).await?;
+    let released_at = moves.release(&handle).await?.ok_or_else(|| heartbeat::gone("unknown", handle.session))?;
     Ok(axum::Json(Released { session_id: handle.session, released_at }))
 }

@@ -27,6 +27,9 @@ use license_pubsub::{
 use std::{io::Write, process::ExitCode, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
+/// Redis looks after itself once a second, not ten times: of an idle machine that was more than half of all work. What scripts and leases
+/// go by is the time itself, and keys that are over are gone for whoever asks.
+const UNHURRIED: [&str; 2] = ["--hz", "1"];
 /// How long `--once` waits for the first sweep.
 const SWEEP: Duration = Duration::from_secs(10);
 
@@ -165,7 +168,10 @@ async fn start_stores(data: &Data) -> Result<Stores, StartError> {
     let (postgres_dir, redis_dir) = (data.postgres(), data.redis());
     let (postgres, redis, root) = tokio::join!(
         Postgres::start(&postgres_dir, PostgresSettings::default()),
-        Redis::start(&redis_dir, RedisSettings::default()),
+        Redis::start(
+            &redis_dir,
+            RedisSettings { more: UNHURRIED.map(String::from).into(), ..RedisSettings::default() }
+        ),
         LocalRoot::open(root),
     );
     root?;

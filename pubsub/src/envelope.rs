@@ -4,7 +4,7 @@ use crate::{Message, Topic};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use license_core::{
     Clock,
-    domain::event::{BUCKETS, Event, ReapBucket},
+    domain::event::{Event, Share},
 };
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -44,13 +44,14 @@ impl Push {
     /// The message as a request for one share of a sweep.
     ///
     /// # Errors
-    /// The data is not that, or names a share there is not. It never will be: record it and acknowledge.
-    pub fn reap_bucket(&self) -> Result<ReapBucket, Malformed> {
-        let asked: ReapBucket = serde_json::from_slice(&self.data).map_err(|e| Malformed::Message(e.to_string()))?;
-        if asked.bucket < BUCKETS {
+    /// The data is not that, or names more pools than a share may have. It never will be: record it and acknowledge.
+    pub fn share(&self) -> Result<Share, Malformed> {
+        let asked: Share = serde_json::from_slice(&self.data).map_err(|e| Malformed::Message(e.to_string()))?;
+        if asked.pools.len() <= Share::MOST {
             return Ok(asked);
         }
-        Err(Malformed::Message(format!("bucket {} is not below {BUCKETS}", asked.bucket)))
+        let most = Share::MOST;
+        Err(Malformed::Message(format!("it names {} pools, and a share has {most} at most", asked.pools.len())))
     }
 
     /// The message as an event.
@@ -236,10 +237,15 @@ mod tests {
 
     #[test]
     fn a_message_that_names_no_share_of_ours_is_malformed() {
-        let bucket = |data: &str| Push { data: data.as_bytes().to_vec(), ..push() }.reap_bucket();
-        assert_eq!(bucket(r#"{"bucket":63}"#), Ok(ReapBucket { bucket: 63 }));
-        for data in ["", "{}", "63", r#"{"bucket":64}"#, r#"{"bucket":-1}"#, r#"{"bucket":"1"}"#] {
-            assert!(matches!(bucket(data), Err(Malformed::Message(_))), "{data}");
+        let share = |data: &str| Push { data: data.as_bytes().to_vec(), ..push() }.share();
+        let pool = r#"["00000000-0000-0000-0000-000000000001","00000000-0000-0000-0000-000000000002"]"#;
+        let pools = |count| format!(r#"{{"pools":[{}]}}"#, vec![pool; count].join(","));
+        assert_eq!(share(&pools(0)), Ok(Share::default()));
+        assert_eq!(share(&pools(Share::MOST)).unwrap().pools.len(), Share::MOST);
+        let more = pools(Share::MOST + 1);
+        let wrong = ["", "{}", "63", "[]", r#"{"bucket":63}"#, r#"{"pools":null}"#, r#"{"pools":[["1","2"]]}"#, &more];
+        for data in wrong.into_iter().chain([r#"{"pools":[[]]}"#, r#"{"pools":[],"bucket":1}"#]) {
+            assert!(matches!(share(data), Err(Malformed::Message(_))), "{data}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What is sent, and where to.
 
-use license_core::domain::event::{Event, ReapBucket};
+use license_core::domain::event::{Event, Share};
 use std::collections::BTreeMap;
 
 /// The topics there are.
@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 pub enum Topic {
     /// "Sweep now", once a minute. In the cloud only Cloud Scheduler publishes it.
     Tick,
-    /// One message per share of all pools: [`ReapBucket`].
+    /// One message per share of a sweep: [`Share`].
     Reap,
     /// What happened: [`Event`], from the outbox.
     Events,
@@ -75,9 +75,10 @@ impl Message {
         Self { data: b"{}".to_vec(), attributes: BTreeMap::new() }
     }
 
-    /// Asks for one share of a sweep.
-    pub fn reap(bucket: ReapBucket) -> Self {
-        let data = format!(r#"{{"bucket":{}}}"#, bucket.bucket).into_bytes();
+    /// Asks for one share of a sweep: `{"pools":[["<tenant>","<pool>"],…]}`.
+    pub fn reap(share: &Share) -> Self {
+        // UUIDs in a list: there is nothing that JSON could not write.
+        let data = serde_json::json!(share).to_string().into_bytes();
         Self { data, attributes: BTreeMap::new() }
     }
 
@@ -96,11 +97,24 @@ impl Message {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::push::{Envelope, Push};
+    use license_core::{
+        Clock,
+        domain::id::{PoolId, TenantId},
+    };
+    use uuid::Uuid;
 
     #[test]
-    fn a_reap_message_reads_back_as_its_bucket() {
-        let message = Message::reap(ReapBucket { bucket: 63 });
-        assert_eq!(serde_json::from_slice::<ReapBucket>(&message.data).unwrap(), ReapBucket { bucket: 63 });
+    fn a_reap_message_reads_back_as_its_share_and_the_largest_fits_a_push() {
+        let pool = (TenantId(Uuid::max()), PoolId(Uuid::nil()));
+        for pools in [0, 1, Share::MOST] {
+            let share = Share { pools: vec![pool; pools] };
+            let message = Message::reap(&share);
+            assert_eq!(serde_json::from_slice::<Share>(&message.data).unwrap(), share);
+            let body = Envelope::write(&Push::new(Topic::Reap, message, &Clock::system()));
+            assert!(body.len() <= Envelope::MAX_BYTES, "{} bytes", body.len());
+            assert_eq!(Envelope::parse(&body).unwrap().share(), Ok(share));
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use crate::{Machine, staff, stores};
 use license_core::{
     Clock,
     domain::{
+        event::Share,
         id::{LicenseId, PoolId, PoolName, TenantId},
         key::LicenseKey,
         lease::Timing,
@@ -227,9 +228,9 @@ impl World {
         ::redis::cmd("FLUSHALL").exec_async(&mut self.redis().await).await.unwrap();
     }
 
-    /// The bucket of this world's pool.
-    pub async fn bucket(&self) -> u16 {
-        self.count("select bucket::bigint from pools").await as u16
+    /// A share of this world's pool alone, whether it has something to do or not.
+    pub fn share(&self) -> Share {
+        Share { pools: vec![(self.license.tenant, self.license.pool_id)] }
     }
 
     /// Loses one key of the pool: `h`, `z`, `s`, `m`, `n` or `c`.
@@ -281,11 +282,11 @@ impl World {
         self.sweep().await.seats
     }
 
-    /// One sweep of every bucket.
+    /// One sweep of whatever has something to do, as a tick asks for it.
     pub async fn sweep(&self) -> license_core::moves::reap::Report {
         let mut total = license_core::moves::reap::Report::default();
-        for bucket in 0..license_core::domain::event::BUCKETS {
-            let report = self.reaper.sweep(bucket).await.unwrap();
+        for share in self.reaper.shares().await.unwrap() {
+            let report = self.reaper.sweep(&share).await.unwrap();
             total.pools += report.pools;
             total.seats += report.seats;
             total.sessions += report.sessions;

@@ -2,6 +2,7 @@
 
 use license_core::moves::{acquire::Outcome, heartbeat};
 use license_tests::{World, client::open};
+use sqlx::Executor;
 
 #[tokio::test]
 async fn a_machine_takes_a_seat_keeps_it_and_gives_it_back() {
@@ -21,6 +22,24 @@ async fn a_machine_takes_a_seat_keeps_it_and_gives_it_back() {
     assert_eq!(first, again, "releasing twice is one release");
     let gone = world.moves.heartbeat(&handle, None).await.unwrap();
     assert!(matches!(&gone, heartbeat::Outcome::Gone(reason) if reason == "released"), "{gone:?}");
+}
+
+#[tokio::test]
+async fn a_session_that_was_forgotten_is_gone_whoever_asks_for_it_and_costs_nobody_a_seat() {
+    let world = World::new().await;
+    let a = world.machine("a");
+    let seat = a.seated(&world.moves).await;
+    world.moves.release(&open(&seat)).await.unwrap();
+    world.truth().await.execute("delete from sessions where ended_at is not null").await.unwrap();
+    let others = world.machine("b").seated(&world.moves).await;
+    assert_eq!(others.seat, seat.seat, "its seat is another's now");
+    assert_eq!(world.moves.release(&open(&seat)).await.unwrap(), None);
+    license_tests::client::gone(&world.moves, &seat, "unknown").await;
+    // The same process start asks once more, as a request that was held up for a year would: a seat of its own, never the other's.
+    let again = a.seated(&world.moves).await;
+    assert_ne!((again.seat, again.session), (seat.seat, seat.session));
+    assert_eq!(world.held().await.len(), 2);
+    assert!(matches!(world.moves.heartbeat(&open(&others), None).await.unwrap(), heartbeat::Outcome::Alive(_)));
 }
 
 #[tokio::test]

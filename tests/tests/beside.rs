@@ -2,10 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a panic with its place")]
 
-use license_core::{
-    Clock,
-    domain::event::{BUCKETS, ReapBucket},
-};
+use license_core::{Clock, domain::event::Share};
 use license_pubsub::{
     Message, Topic,
     push::{Envelope, Push},
@@ -89,9 +86,7 @@ async fn a_reaper_beside_it_publishes_to_its_bus_and_closes_a_vanished_holder() 
     let beside = Beside::start();
     let (acquire, reaper) = (beside.function("acquire").await, beside.function("reaper").await);
     beside.acquire(&acquire, "machine-0001").await;
-    for bucket in 0..BUCKETS {
-        beside.push(&reaper, "/reap", Message::reap(ReapBucket { bucket })).await;
-    }
+    beside.push(&reaper, "/reap", Message::reap(&Share::default())).await;
     let granted = "select count(*) from outbox where kind = 'seat.granted' and published_at is not null";
     assert_eq!(beside.count(granted).await, 1, "its own sweep published what happened");
 

@@ -46,7 +46,7 @@ async fn a_claimed_session_stays_over_for_an_instance_whose_clock_is_behind() {
     let before = a.seated(&world.moves).await;
     world.pass_ttl();
     world.reaper.steps().cut(Step::EndSeats); // claimed and written down; FREE never came
-    world.reaper.sweep(world.bucket().await).await.unwrap_err();
+    world.reaper.sweep(&world.share()).await.unwrap_err();
     let behind = world.clock.split();
     behind.advance_ms(-3_600_000);
     behind.set_redis_ahead_ms(3_600_000);

@@ -174,8 +174,8 @@ async fn a_session_claimed_by_the_reaper_cannot_come_back() {
     let held = world.reaper.steps().hold(Step::Reap);
     let sweeps = {
         let reaper = world.reaper.clone();
-        let bucket = world.bucket().await;
-        tokio::spawn(async move { reaper.sweep(bucket).await })
+        let share = world.share();
+        tokio::spawn(async move { reaper.sweep(&share).await })
     };
     let goes_on = held.reached().await;
     gone(&world.moves, &a_seat, "expired").await;
@@ -220,7 +220,7 @@ async fn a_session_told_gone_does_not_come_back_with_a_rebuild() {
     let a_seat = world.machine("a").seated(&world.moves).await;
     world.pass_ttl();
     world.reaper.steps().cut(Step::Reap); // claimed, the records do not know
-    world.reaper.sweep(world.bucket().await).await.unwrap_err();
+    world.reaper.sweep(&world.share()).await.unwrap_err();
     gone(&world.moves, &a_seat, "expired").await;
     world.flush().await;
     let other = world.instance().await; // remembers nothing

@@ -2,7 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a panic with its place")]
 
-use license_core::{domain::lease::Timing, moves::steps::Step};
+use license_core::{
+    domain::lease::Timing,
+    moves::{acquire::Outcome, steps::Step},
+};
 use license_tests::{
     World,
     client::{alive, gone},
@@ -77,4 +80,115 @@ async fn a_quarantine_of_more_than_a_day_is_not_forgotten_by_redis_before_it_is_
     world.sweep().await;
     let left: i64 = redis::cmd("PTTL").arg(world.key("z")).query_async(&mut redis).await.unwrap();
     assert!(left > world.timing.rebuild_lease_ms(), "after a sweep the copy goes in {left} ms");
+}
+
+/// The records did not learn that a kicked seat was taken once it was free again, and the machine that took it is gone.
+#[derive(Clone, Copy, Debug)]
+enum Taken {
+    /// Its lease goes on.
+    Now,
+    /// Its lease is over.
+    LongAgo,
+    /// Its lease is over, and the reaper that claimed it died before it told the records.
+    AndClaimed,
+}
+
+const KICKED: &str = "kicked";
+const WAITS: &str = "waits";
+
+/// One seat, whose holder was kicked so long ago that it can be granted again.
+async fn a_seat_that_has_waited() -> World {
+    let world = World::with_seats(1).await;
+    world.machine(KICKED).seated(&world.moves).await;
+    assert!(world.kick(0, false).await);
+    world.machine(WAITS).turned_away(&world.moves).await;
+    world.pass(Duration::from_millis(world.timing.rebuild_lease_ms() as u64 + 1));
+    world
+}
+
+/// Somebody makes a change that concerns no seat.
+async fn edit(world: &World) {
+    assert!(world.suspend().await && world.resume().await);
+}
+
+#[tokio::test]
+async fn who_is_given_a_seat_that_has_waited_has_it_although_the_license_is_edited_before_that_is_written_down() {
+    let world = a_seat_that_has_waited().await;
+    let held = world.moves.steps().hold(Step::Acquire);
+    let asks = world.machine(WAITS).acquire_aside(&world.moves);
+    let goes_on = held.reached().await;
+    edit(&world).await;
+    goes_on.send(()).unwrap();
+    let told = asks.await.unwrap().unwrap();
+    assert!(matches!(told, Outcome::Seat(_)), "{told:?}");
+    world.assert_no_drift().await;
+}
+
+#[tokio::test]
+async fn a_seat_that_has_waited_does_not_wait_again_because_who_took_it_died_before_an_edit() {
+    for taken in [Taken::Now, Taken::LongAgo, Taken::AndClaimed] {
+        for (took, comes) in [("took", "comes"), ("took", "took"), ("took", KICKED), (KICKED, "comes")] {
+            let world = a_seat_that_has_waited().await;
+            world.moves.steps().cut(Step::Acquire);
+            world.machine(took).restarted().acquire_aside(&world.moves).await.unwrap().unwrap_err();
+            if !matches!(taken, Taken::Now) {
+                world.pass_ttl();
+            }
+            if matches!(taken, Taken::AndClaimed) {
+                world.reaper.steps().cut(Step::Reap);
+                world.reaper.sweep(&world.share()).await.unwrap_err();
+            }
+            edit(&world).await;
+            let told = world.machine(comes).restarted().acquire(&world.moves).await;
+            assert!(matches!(told, Outcome::Seat(_)), "taken {taken:?} by {took}, {comes}: {told:?}");
+            world.assert_no_drift().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_seat_that_has_waited_and_was_taken_stays_free_however_often_others_are_changed() {
+    let world = World::with_seats(2).await;
+    let living = world.machine("living").seated(&world.moves).await;
+    let kicked = world.machine(KICKED).seated(&world.moves).await;
+    assert!(world.kick(kicked.seat, false).await);
+    alive(&world.moves, &living).await;
+    for _ in 0..2 {
+        world.pass(Duration::from_millis(world.timing.rebuild_lease_ms() as u64 / 2 + 1));
+        alive(&world.moves, &living).await;
+    }
+    world.moves.steps().cut(Step::Acquire);
+    world.machine(WAITS).acquire_aside(&world.moves).await.unwrap().unwrap_err();
+    for _ in 0..3 {
+        edit(&world).await;
+        alive(&world.moves, &living).await;
+    }
+    assert_eq!(world.count("select count(*) from seats where hold_until is not null").await, 1);
+    world.sweep().await;
+    assert_eq!(world.count("select count(*) from seats where hold_until is not null").await, 0, "its wait is over");
+    assert_eq!(world.machine("comes").seated(&world.moves).await.seat, kicked.seat);
+    world.assert_no_drift().await;
+}
+
+#[tokio::test]
+async fn who_took_a_seat_that_has_waited_and_is_kicked_too_is_waited_for_as_long() {
+    for told in [true, false] {
+        let world = a_seat_that_has_waited().await;
+        let took = world.machine(WAITS).seated(&world.moves).await;
+        if !told {
+            world.manage.steps().cut(Step::Change); // Redis is not told
+            world.try_kick(0, false).await.unwrap_err();
+            alive(&world.moves, &took).await;
+            edit(&world).await;
+        } else {
+            assert!(world.kick(0, false).await);
+        }
+        let comes = world.machine("comes");
+        comes.turned_away(&world.moves).await;
+        gone(&world.moves, &took, "kicked").await;
+        world.pass(Duration::from_millis(world.timing.rebuild_lease_ms() as u64 - 1));
+        comes.turned_away(&world.moves).await;
+        world.pass(Duration::from_millis(1));
+        comes.seated(&world.moves).await;
+    }
 }

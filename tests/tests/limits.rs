@@ -198,7 +198,7 @@ async fn large() -> World {
          select h.tenant_id, gen_random_uuid(), p.license_id, h.pool_id, h.seat_no, h.holder, gen_random_uuid(), h.holder, 'large-' || h.seat_no
          from holders h join pools p using (tenant_id, pool_id) cross join generate_series(1, h.seat_no % 5) n";
     sqlx::query(fill).execute(&mut world.truth().await).await.unwrap();
-    sqlx::query("update seats set hold_until = now() where seat_no = 4")
+    sqlx::query("update seats set hold_until = now(), hold_epoch = 1 where seat_no = 4")
         .execute(&mut world.truth().await)
         .await
         .unwrap();

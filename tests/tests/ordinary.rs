@@ -188,7 +188,7 @@ async fn a_seat_whose_last_session_was_told_gone_is_free_at_once_after_a_rebuild
     let a_seat = world.machine("a").seated(&world.moves).await;
     world.pass_ttl();
     world.reaper.steps().cut(Step::Reap); // claimed; the records were never told
-    world.reaper.sweep(world.bucket().await).await.unwrap_err();
+    world.reaper.sweep(&world.share()).await.unwrap_err();
     gone(&world.moves, &a_seat, "expired").await; // ends the session by id: the seat still names its holder
     world.flush().await;
     world.machine("b").seated(&world.moves).await;
@@ -234,7 +234,7 @@ async fn a_seat_the_reaper_has_claimed_while_the_license_is_edited_is_free_at_on
     world.machine("dead").seated(&world.moves).await;
     world.pass_ttl();
     world.reaper.steps().cut(Step::Reap);
-    world.reaper.sweep(world.bucket().await).await.unwrap_err();
+    world.reaper.sweep(&world.share()).await.unwrap_err();
     world.suspend().await;
     world.resume().await;
     world.machine("b").seated(&world.moves).await;

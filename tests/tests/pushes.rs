@@ -9,7 +9,7 @@ use axum::{Router, body::Body};
 use http::Request;
 use keys::b64;
 use license_core::{
-    domain::event::{BUCKETS, Event, ReapBucket},
+    domain::event::{Event, Share},
     identity::{Settings, Verifier},
 };
 use license_functions::{
@@ -26,12 +26,9 @@ use license_pubsub::{
 };
 use license_tests::World;
 use serde_json::json;
-use std::{
-    collections::BTreeSet,
-    sync::{
-        Arc, Mutex, OnceLock,
-        atomic::{AtomicBool, Ordering},
-    },
+use std::sync::{
+    Arc, Mutex, OnceLock,
+    atomic::{AtomicBool, Ordering},
 };
 use tower::ServiceExt;
 use wiremock::{Mock, MockServer, ResponseTemplate, matchers::path};
@@ -108,8 +105,7 @@ impl Endpoint {
     }
 
     async fn reap(&self) -> u16 {
-        let bucket = self.world.bucket().await;
-        self.push("/reap", Message::reap(ReapBucket { bucket })).await
+        self.push("/reap", Message::reap(&self.world.share())).await
     }
 
     fn published(&self, topic: Topic) -> Vec<Message> {
@@ -123,13 +119,28 @@ impl Endpoint {
 }
 
 #[tokio::test]
-async fn a_tick_asks_for_every_share_of_all_pools_once() {
+async fn a_tick_asks_for_no_more_than_there_is_to_do() {
     let endpoint = Endpoint::new().await;
-    assert_eq!(endpoint.push("/tick", Message::tick()).await, 204);
-    let asked = endpoint.published(Topic::Reap);
-    let buckets: BTreeSet<u16> =
-        asked.iter().map(|message| serde_json::from_slice::<ReapBucket>(&message.data).unwrap().bucket).collect();
-    assert_eq!((asked.len(), buckets), (usize::from(BUCKETS), (0..BUCKETS).collect()));
+    let tick = async || {
+        endpoint.published.messages.lock().unwrap().clear();
+        assert_eq!(endpoint.push("/tick", Message::tick()).await, 204);
+        let asked = endpoint.published(Topic::Reap);
+        asked.iter().map(|message| serde_json::from_slice::<Share>(&message.data).unwrap()).collect::<Vec<_>>()
+    };
+    sqlx::Executor::execute(&mut endpoint.world.truth().await, "update pools set changed_at = null").await.unwrap();
+    // Nobody sits, but it is to be told that the organization was made.
+    assert_eq!(tick().await, [Share::default()]);
+    assert_eq!(endpoint.push("/reap", Message::reap(&Share::default())).await, 204);
+    assert!(endpoint.events().iter().any(|event| event.kind == "organization.created"));
+    // Nothing held, nothing waiting.
+    assert_eq!(tick().await, []);
+    let seat = endpoint.world.machine("a").seated(&endpoint.world.moves).await;
+    assert_eq!(tick().await, [endpoint.world.share()]);
+    license_tests::client::release(&endpoint.world.moves, &seat).await;
+    // How many held a seat in the last minute is told although nobody does any more.
+    assert_eq!(endpoint.reap().await, 204);
+    let usage: Vec<Event> = endpoint.events().into_iter().filter(|event| event.kind == "usage").collect();
+    assert_eq!(usage.iter().map(|event| &event.payload["peak"]).collect::<Vec<_>>(), [1]);
 }
 
 #[tokio::test]
@@ -152,11 +163,7 @@ async fn duplicate_late_and_shuffled_pushes_change_nothing_more() {
     let a = endpoint.world.machine("a");
     a.seated(&endpoint.world.moves).await;
     endpoint.world.pass_ttl();
-    let late = Envelope::write(&Push::new(
-        Topic::Reap,
-        Message::reap(ReapBucket { bucket: endpoint.world.bucket().await }),
-        &endpoint.world.clock,
-    ));
+    let late = Envelope::write(&Push::new(Topic::Reap, Message::reap(&endpoint.world.share()), &endpoint.world.clock));
     assert_eq!(endpoint.reap().await, 204);
     // How a pool was used is counted by the sweep itself and added up by whoever reads it.
     let happened = |kind: &String| kind != "usage";
@@ -177,8 +184,7 @@ async fn nobody_but_our_subscriptions_may_push() {
     let endpoint = Endpoint::new().await;
     endpoint.world.machine("a").seated(&endpoint.world.moves).await;
     endpoint.world.pass_ttl();
-    let bucket = endpoint.world.bucket().await;
-    let body = Envelope::write(&Push::new(Topic::Reap, Message::reap(ReapBucket { bucket }), &endpoint.world.clock));
+    let body = Envelope::write(&Push::new(Topic::Reap, Message::reap(&endpoint.world.share()), &endpoint.world.clock));
     for authorization in [None, Some("Bearer x".into()), Some(endpoint.token("somebody@example.com"))] {
         for path in ["/reap", "/tick"] {
             assert_eq!(endpoint.send(path, authorization.clone(), body.clone()).await, 401);
@@ -197,7 +203,7 @@ async fn a_poison_message_is_acknowledged_and_changes_nothing() {
         let message = Message { data: data.as_bytes().to_vec(), ..Message::default() };
         Envelope::write(&Push::new(Topic::Reap, message, &endpoint.world.clock))
     };
-    for body in [b"not json".to_vec(), b"{}".to_vec(), envelope("{}"), envelope(r#"{"bucket":64}"#), envelope("?")] {
+    for body in [b"not json".to_vec(), b"{}".to_vec(), envelope("{}"), envelope(r#"{"bucket":63}"#), envelope("?")] {
         assert_eq!(endpoint.send("/reap", Some(endpoint.token(EMAIL)), body).await, 204);
     }
     assert_eq!(endpoint.world.held().await.len(), 1);

@@ -6,7 +6,7 @@ use license_tests::{
     World,
     client::{alive, gone, release},
 };
-use sqlx::Row;
+use sqlx::{Connection, Executor, Row};
 use std::time::Duration;
 
 #[tokio::test]
@@ -149,6 +149,50 @@ async fn use_is_counted_as_one_event_per_pool_and_active_minute() {
     world.pass(minute);
     world.sweep().await;
     assert_eq!(usage().await[2..], [(0, 2, 0)], "nothing once nobody is there, and the dead are not counted");
+}
+
+/// When the pool was last marked as used, and by which transaction.
+async fn used(world: &World) -> Option<(time::OffsetDateTime, i64)> {
+    let sql = "select used_at, xmin::text::bigint from pools where used_at is not null";
+    sqlx::query_as(sql).fetch_optional(&mut world.truth().await).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_pool_whose_last_holder_has_left_is_looked_at_for_minutes_more() {
+    let world = World::with_seats(2).await;
+    world.truth().await.execute("update pools set changed_at = null").await.unwrap();
+    assert!(
+        world.reaper.shares().await.unwrap().iter().all(|share| share.pools.is_empty()),
+        "nobody has ever held a seat"
+    );
+    let seat = world.machine("a").seated(&world.moves).await;
+    release(&world.moves, &seat).await;
+    assert_eq!(world.reaper.shares().await.unwrap(), [world.share()]);
+    let mark = used(&world).await.expect("marked");
+    // Within the minute nothing more is written; later it is.
+    let seat = world.machine("b").seated(&world.moves).await;
+    release(&world.moves, &seat).await;
+    assert_eq!(used(&world).await, Some(mark));
+    world.truth().await.execute("update pools set used_at = now() - interval '61 seconds'").await.unwrap();
+    let seat = world.machine("b").seated(&world.moves).await;
+    release(&world.moves, &seat).await;
+    assert!(used(&world).await > Some(mark));
+    world.sweep().await;
+    world.truth().await.execute("update pools set used_at = now() - interval '6 minutes'").await.unwrap();
+    world.truth().await.execute("update outbox set published_at = now()").await.unwrap();
+    assert_eq!(world.reaper.shares().await.unwrap(), [], "its use is told");
+}
+
+#[tokio::test]
+async fn a_release_does_not_wait_for_whoever_marks_the_pool_as_used() {
+    let world = World::with_seats(2).await;
+    let seat = world.machine("a").seated(&world.moves).await;
+    let mut truth = world.truth().await;
+    let mut other = truth.begin().await.unwrap();
+    other.execute("update pools set used_at = now()").await.unwrap();
+    release(&world.moves, &seat).await;
+    assert_eq!(world.held().await, []);
+    other.rollback().await.unwrap();
 }
 
 #[tokio::test]

@@ -60,7 +60,7 @@ async fn a_seat_of_the_dead_is_free_before_and_after_a_sweep() {
     let (world, _held) = full(1).await;
     world.pass_ttl();
     world.reaper.steps().cut(Step::Reap);
-    world.reaper.sweep(world.bucket().await).await.unwrap_err();
+    world.reaper.sweep(&world.share()).await.unwrap_err();
     assert_eq!(agree(&world, &world.machine("new"), "claimed").await, Prospect::Seat);
 }
 

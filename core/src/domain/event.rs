@@ -1,6 +1,6 @@
 //! What happened, in the form both sides of the wire share: one outbox row, one published message.
 
-use super::id::TenantId;
+use super::id::{PoolId, TenantId};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -21,12 +21,48 @@ pub struct Event {
     pub payload: serde_json::Value,
 }
 
-/// Asks the reaper to look at one of [`BUCKETS`] shares of all pools.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ReapBucket {
-    /// Which share, below [`BUCKETS`].
-    pub bucket: u16,
+/// One share of a sweep: asks the reaper to look at these pools, and then to publish the events that wait. One of no pools asks for the
+/// events alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Share {
+    /// Whose pool it is, and which; at most [`Share::MOST`].
+    pub pools: Vec<(TenantId, PoolId)>,
 }
 
-/// Into how many shares a sweep is cut; each is one message.
-pub const BUCKETS: u16 = 64;
+impl Share {
+    /// The most pools of one share: its message stays below the 64 KiB that a push may have.
+    pub const MOST: usize = 400;
+    /// A sweep of fewer pools than this is one share: a message costs more than a look at a pool.
+    const LEAST: usize = 100;
+    /// Into how many shares a sweep is cut where they are neither too small nor too large, so that several instances work on it.
+    const SHARES: usize = 64;
+
+    /// The shares of a sweep of these pools, each pool in one of them.
+    pub fn cut(pools: &[(TenantId, PoolId)]) -> Vec<Self> {
+        let size = pools.len().div_ceil(Self::SHARES).clamp(Self::LEAST, Self::MOST);
+        pools.chunks(size).map(|pools| Self { pools: pools.to_vec() }).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pools(count: u128) -> Vec<(TenantId, PoolId)> {
+        (0..count).map(|n| (TenantId(Uuid::from_u128(n / 7)), PoolId(Uuid::from_u128(n)))).collect()
+    }
+
+    #[test]
+    fn a_sweep_has_as_many_shares_as_its_pools_are_worth() {
+        for (count, shares) in
+            [(0, 0), (1, 1), (100, 1), (101, 2), (6400, 64), (10_000, 64), (25_600, 64), (25_601, 65)]
+        {
+            let pools = pools(count);
+            let cut = Share::cut(&pools);
+            assert_eq!(cut.len(), shares, "{count} pools");
+            assert!(cut.iter().all(|share| share.pools.len() <= Share::MOST && !share.pools.is_empty()));
+            assert_eq!(cut.into_iter().flat_map(|share| share.pools).collect::<Vec<_>>(), pools);
+        }
+    }
+}

@@ -51,8 +51,9 @@ pub struct RebuiltSeat {
     pub holder: Option<Holder>,
     /// Since when, ms.
     pub since_ms: i64,
-    /// Set where the seat was kicked free, whether past or not, ms.
-    pub hold_until_ms: Option<i64>,
+    /// Set where the seat was kicked free and nobody has been written down on it since: the epoch of that kick. A copy of a later epoch was
+    /// made with the quarantine and knows when it is over.
+    pub hold_epoch: Option<u64>,
     /// What its newest session calls itself.
     pub label: String,
     /// Its open sessions.

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     Result,
-    domain::lease::Timing,
+    domain::{event::Share, lease::Timing},
     records::{Ending, PoolToReap, Records, Usage},
     seats::{PoolKey, Reaped, SeatFree, Seats, SessionFree, Warm},
 };
@@ -29,7 +29,7 @@ pub struct Reaper {
     steps: Steps,
 }
 
-/// What one bucket's sweep did.
+/// What the sweep of one share did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     /// Pools looked at.
@@ -69,13 +69,28 @@ impl Reaper {
         self.records.ready().await
     }
 
-    /// Looks at every pool of a bucket. One pool's trouble does not keep the others from being looked at.
+    /// What a sweep has to do now, in shares that may be swept anywhere, in any order and more than once. None where no pool has anything to
+    /// do and no event waits.
     ///
     /// # Errors
-    /// If the records cannot say which pools there are.
-    pub async fn sweep(&self, bucket: u16) -> Result<Report> {
+    /// If the records cannot say.
+    pub async fn shares(&self) -> Result<Vec<Share>> {
+        let todo = self.records.to_do().await?;
+        let pools: Vec<_> = todo.pools.into_iter().collect();
+        let mut shares = Share::cut(&pools);
+        if todo.events && shares.is_empty() {
+            shares.push(Share::default());
+        }
+        Ok(shares)
+    }
+
+    /// Looks at every pool of a share. One pool's trouble does not keep the others from being looked at.
+    ///
+    /// # Errors
+    /// If the records cannot say what pools these are.
+    pub async fn sweep(&self, share: &Share) -> Result<Report> {
         let mut report = Report::default();
-        for pool in self.records.pools_to_reap(bucket).await? {
+        for pool in self.records.pools_to_reap(share).await? {
             report.pools += 1;
             if let Err(e) = self.reap(&pool, &mut report).await {
                 #[cfg(feature = "testing")]

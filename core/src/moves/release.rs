@@ -13,11 +13,12 @@ use crate::{
 use time::OffsetDateTime;
 
 impl Moves {
-    /// Gives a session back; the seat is free with its last one. Answers when the session ended, now or before.
+    /// Gives a session back; the seat is free with its last one. Answers when the session ended, now or before; `None`: it is over, and so long
+    /// ago that it was forgotten.
     ///
     /// # Errors
     /// If a store could not be asked in time. The client may ask again, or leave it: the seat is others' after its lease.
-    pub async fn release(&self, handle: &SessionHandle) -> Result<OffsetDateTime> {
+    pub async fn release(&self, handle: &SessionHandle) -> Result<Option<OffsetDateTime>> {
         let deadline = Deadline::of_request();
         let pool = PoolKey::from(handle);
         let mut ending = Ending { released: vec![handle.session], ..Ending::default() };
@@ -28,7 +29,7 @@ impl Moves {
                 Warm::Cold(_) => {
                     // The records know no such pool: the session is over with it.
                     if !self.rebuilds.warm(&pool, handle.tenant, handle.pool_id, deadline).await? {
-                        return Ok(self.settings.clock.now());
+                        return Ok(Some(self.settings.clock.now()));
                     }
                     continue;
                 }
@@ -52,7 +53,9 @@ impl Moves {
                 continue;
             };
             self.forget(handle, &pool, &ending, answer, done).await;
-            return Ok(ended.released_at.unwrap_or_else(|| self.settings.clock.now()));
+            // Of a session that Redis counted in, the records may lack the grant: then this is its end.
+            let held = !matches!(answer, ReleaseAnswer::NotHeld { .. });
+            return Ok(ended.released_at.or_else(|| held.then(|| self.settings.clock.now())));
         }
     }
 

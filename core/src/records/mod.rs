@@ -52,6 +52,6 @@ pub use plans::{Plan, Product, Put, StaffAct};
 pub use projects::{Project, ProjectEdit};
 pub use seats::{EndOutcome, Ending, Grant, GrantOutcome, ResolveOutcome};
 pub use sessions::{Session, SessionEnd, SessionFilter, WINDOW};
-pub use sweep::{PoolToReap, Usage};
+pub use sweep::{PoolToReap, ToDo, Usage};
 pub use tenants::{License, NewOrganization, Registered, Registration};
 pub use tokens::{ApiToken, NewApiToken, Tokened};

@@ -302,7 +302,7 @@ fn seats(row: &PgRow, mut by_seat: BySeat) -> sqlx::Result<Vec<RebuiltSeat>> {
     let numbers: Vec<i32> = row.try_get::<Option<_>, _>("seat_nos")?.unwrap_or_default();
     let holders: Vec<Option<String>> = row.try_get::<Option<_>, _>("holders")?.unwrap_or_default();
     let since: Vec<i64> = row.try_get::<Option<_>, _>("held_since")?.unwrap_or_default();
-    let hold: Vec<i64> = row.try_get::<Option<_>, _>("hold_until")?.unwrap_or_default();
+    let hold: Vec<i64> = row.try_get::<Option<_>, _>("hold_epochs")?.unwrap_or_default();
     numbers
         .into_iter()
         .zip(holders)
@@ -311,8 +311,8 @@ fn seats(row: &PgRow, mut by_seat: BySeat) -> sqlx::Result<Vec<RebuiltSeat>> {
         .map(|(((number, holder), since_ms), hold)| {
             let holder = holder.map(|h| h.parse::<Holder>()).transpose().map_err(|e| sqlx::Error::Decode(e.into()))?;
             let (sessions, label) = by_seat.remove(&number).unwrap_or_default();
-            let hold_until_ms = (hold >= 0).then_some(hold);
-            Ok(RebuiltSeat { seat: number as SeatNo, holder, since_ms, hold_until_ms, label, sessions })
+            let hold_epoch = u64::try_from(hold).ok();
+            Ok(RebuiltSeat { seat: number as SeatNo, holder, since_ms, hold_epoch, label, sessions })
         })
         .collect()
 }

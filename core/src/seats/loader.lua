@@ -47,7 +47,10 @@ local function load_seats(z, s, m, n, at, lease, kept)
       redis.call('HSET', s, k, table.concat({holder, 'L', '0', since, list, label}, '|'))
       redis.call('HSET', m, holder, k)
     elseif hold >= 0 then
-      local quarantine = kept and not old and tonumber(redis.call('ZSCORE', Z, k) or 0) or 0
+      local quarantine = kept and tonumber(redis.call('ZSCORE', Z, k) or 0) or 0
+      -- Somebody is on it, and the records do not know. If this copy was made with the quarantine, they took the seat when that was over, and
+      -- nobody can believe in it. If the kick came later, it may be the kicked one.
+      if old then quarantine = hold <= epoch and OVER or 0 end
       score = quarantine > 0 and math.min(quarantine, full) or full
     end
     redis.call('ZADD', z, int(score), k)

@@ -161,7 +161,7 @@ fn seat_arguments(seat: &RebuiltSeat) -> [String; 6] {
         seat.seat.to_string(),
         seat.holder.map(|h| h.to_string()).unwrap_or_default(),
         seat.since_ms.to_string(),
-        seat.hold_until_ms.unwrap_or(-1).to_string(),
+        seat.hold_epoch.map_or_else(|| "-1".to_owned(), |epoch| epoch.to_string()),
         seat.label.clone(),
         sessions.join(","),
     ]

@@ -1,6 +1,6 @@
 //! How much CPU processes have used, from `/proc`. Where there is none (macOS) nothing is known, and nothing is made up.
 
-use std::{fs, time::Duration};
+use std::{collections::BTreeMap, fs, time::Duration};
 
 /// Linux tells CPU in hundredths of a second on every architecture there is (`USER_HZ`).
 const TICK: Duration = Duration::from_millis(10);
@@ -25,6 +25,19 @@ pub(crate) fn children(pid: u32) -> Option<Vec<u32>> {
     };
     let pids = fs::read_dir("/proc").ok()?.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     Some(pids.filter(is_child).collect())
+}
+
+/// The same of a process and of all that descend from it, by the name of their program.
+pub(crate) fn of_tree(pid: u32) -> Option<BTreeMap<String, Duration>> {
+    let mut sums = BTreeMap::<String, Duration>::new();
+    let mut todo = vec![pid];
+    while let Some(pid) = todo.pop() {
+        // One that has ended meanwhile is counted with its parent.
+        let (Some(cpu), Ok(name)) = (of(pid), fs::read_to_string(format!("/proc/{pid}/comm"))) else { continue };
+        *sums.entry(name.trim().to_owned()).or_default() += cpu;
+        todo.extend(children(pid)?);
+    }
+    (!sums.is_empty()).then_some(sums)
 }
 
 /// CPU in ticks, and the parent.

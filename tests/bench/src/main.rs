@@ -19,6 +19,7 @@ mod fresh;
 mod function;
 mod heartbeat;
 mod http;
+mod idle;
 mod limits;
 mod lists;
 mod load;
@@ -88,6 +89,7 @@ async fn run(options: &Options) {
             "reaper" => report.add(name, "reaper", reaper::measure(stage, size).await),
             "memory" => report.add(name, "Redis memory", memory::measure(stage, size).await),
             "cold" => report.add(name, "Cold start, size and idle memory", cold::measure(stage, size).await),
+            "idle" => report.add(name, "Idle", idle::measure(stage, size).await),
             "lists" => report.add(name, "Pages of long lists", lists::measure(stage).await),
             other => unreachable!("{other} is among options::PARTS"),
         }

@@ -7,7 +7,7 @@ use crate::{
     rebuild::rebuilt,
     stage::{Pool, Stage},
 };
-use license_core::{Clock, domain::event::ReapBucket};
+use license_core::{Clock, domain::event::Share};
 use license_pubsub::{
     Message, Topic,
     push::{Envelope, Push},
@@ -36,7 +36,7 @@ pub(crate) async fn measure(stage: &mut Stage, size: &Size) -> Part {
         let reaper = Function::start(stage, "reaper", &TTL).await;
         tokio::time::sleep(Duration::from_secs(4)).await;
         let meter = crate::reached::Meter::of(stage).await;
-        let request = reap(stage, pool.bucket);
+        let request = reap(stage, &pool);
         let mut connection = Connection::open(reaper.address).await.unwrap();
         let (before, began) = (meter.read(&[&reaper]), Instant::now());
         // Asked again, as Pub/Sub would, where one request's time was not enough.
@@ -84,9 +84,10 @@ async fn forgotten(stage: &mut Stage, pool: &Pool, began: Instant) -> Duration {
     began.elapsed()
 }
 
-/// A push that asks for one share of a sweep.
-fn reap(stage: &Stage, bucket: u16) -> Vec<u8> {
-    let push = Push::new(Topic::Reap, Message::reap(ReapBucket { bucket }), &Clock::system());
+/// A push that asks for the share of a sweep that this pool is.
+fn reap(stage: &Stage, pool: &Pool) -> Vec<u8> {
+    let share = Share { pools: vec![(pool.tenant, pool.pool)] };
+    let push = Push::new(Topic::Reap, Message::reap(&share), &Clock::system());
     let body = String::from_utf8(Envelope::write(&push)).expect("JSON is UTF-8");
     post("/reap", Some(&stage.peers.push_token()), &body)
 }

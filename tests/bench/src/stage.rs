@@ -43,7 +43,6 @@ pub(crate) struct Pool {
     pub(crate) tenant: TenantId,
     pub(crate) number: LicenseNumber,
     pub(crate) pool: PoolId,
-    pub(crate) bucket: u16,
 }
 
 /// Somebody who holds a seat.
@@ -133,13 +132,13 @@ impl Stage {
             panic!("a first registration creates")
         };
         let tenant = registered.tenant;
-        let (pool, bucket): (Uuid, i32) = sqlx::query_as("select pool_id, bucket from pools where tenant_id = $1")
+        let pool: Uuid = sqlx::query_scalar("select pool_id from pools where tenant_id = $1")
             .bind(tenant.0)
             .fetch_one(&mut PgConnection::connect_with(database).await.unwrap())
             .await
             .unwrap();
         let (key, number) = (registered.key.expect("a new license has a key"), registered.license.number);
-        Pool { key, tenant, number, pool: PoolId(pool), bucket: bucket as u16 }
+        Pool { key, tenant, number, pool: PoolId(pool) }
     }
 
     /// A license of a new organization with so many free seats.

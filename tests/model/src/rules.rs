@@ -172,6 +172,10 @@ rules! {
     QuarantineCountsFromTheRebuild,
     /// A quarantine is lifted by a ticket, so that an unrelated rebuild does not renew it.
     TicketLiftsQuarantine,
+    /// A seat that was taken once its quarantine was over begins no other one because the records do not know who took it.
+    ServedQuarantineIsOver,
+    /// Only a quarantine that the copy before was made with is known to be over: where the kick came later, the kicked one may be there.
+    OnlyKnownQuarantinesAreServed,
     /// The reaper counts quarantines as worth a look.
     ReaperLooksAtQuarantines,
     /// A kick ends every session of its seat.

@@ -3,7 +3,7 @@
 use license_model::{
     faults::Action,
     model::Bounds,
-    play::{free, guards, guards_alone},
+    play::{free, grant, guards, guards_alone},
     properties::OVERSOLD,
     repair::{GHOST, NOT_GIVEN, QUARANTINE, SURPLUS},
     rules::Rule,
@@ -95,6 +95,34 @@ fn an_unrelated_rebuild_does_not_renew_a_quarantine_that_was_lifted() {
         play.acquire(0);
         play.kick(0);
         play.must_come_right();
+    });
+}
+
+#[test]
+fn a_seat_taken_after_its_quarantine_by_who_died_does_not_wait_again_because_of_a_change() {
+    guards(Rule::ServedQuarantineIsOver, &one_seat(), &[NOT_GIVEN], |play| {
+        play.acquire(0);
+        play.kick(0);
+        play.acquire(2);
+        play.wait(3);
+        let takes = play.asks_for_seat(2);
+        play.until(takes, grant);
+        play.dies(takes);
+        play.change(Action::Resume);
+        play.must_get_a_seat(1);
+    });
+}
+
+#[test]
+fn who_took_a_kicked_seat_and_is_kicked_too_is_waited_for() {
+    guards(Rule::OnlyKnownQuarantinesAreServed, &one_seat(), &[OVERSOLD], |play| {
+        play.acquire(0);
+        play.kick(0);
+        play.acquire(2);
+        play.wait(3);
+        play.acquire(2);
+        play.kick(0);
+        play.acquire(1);
     });
 }
 

@@ -205,6 +205,7 @@ fn walks_find_what_breaks_changes() {
         &[
             Rule::KickQuarantines,
             Rule::TicketLiftsQuarantine,
+            Rule::OnlyKnownQuarantinesAreServed,
             Rule::ReaperLooksAtQuarantines,
             Rule::KickEndsTheWholeSeat,
             Rule::QuarantineCountsFromTheRebuild,

@@ -95,7 +95,6 @@ pub struct Fleet {
     instances: Vec<Instance>,
     pub manage: Manage,
     pub reaper: Reaper,
-    pub bucket: u16,
     /// Events that were published.
     pub published: Arc<Mutex<HashSet<Uuid>>>,
     clock_behind: Duration,
@@ -114,7 +113,6 @@ impl Fleet {
         let mut fleet = Self {
             manage: admin(world, &ways, setting.instances),
             reaper: reaper(world, &ways, setting.instances + 1),
-            bucket: world.bucket().await,
             instances: Vec::new(),
             published: Arc::default(),
             died: Arc::default(),
@@ -221,9 +219,13 @@ impl Fleet {
         }
     }
 
-    /// Looks at the pool once and publishes what waits. Stores that are away are what runs are about.
-    pub async fn sweep(reaper: Reaper, bucket: u16, published: Arc<Mutex<HashSet<Uuid>>>) -> bool {
-        let swept = reaper.sweep(bucket).await.is_ok();
+    /// Does what a tick finds to do, share by share, and publishes what waits. Stores that are away are what runs are about.
+    pub async fn sweep(reaper: Reaper, published: Arc<Mutex<HashSet<Uuid>>>) -> bool {
+        let Ok(shares) = reaper.shares().await else { return false };
+        let mut swept = true;
+        for share in shares {
+            swept &= reaper.sweep(&share).await.is_ok();
+        }
         let publish = |events: &[Event]| {
             published.lock().unwrap().extend(events.iter().map(|event| event.id));
             async { Ok(()) }

@@ -210,11 +210,10 @@ impl Run {
 
     fn reap(&mut self, times: u32, over: Duration) {
         for n in 0..times {
-            let (reaper, bucket) = (self.fleet.reaper.clone(), self.fleet.bucket);
-            let published = self.fleet.published.clone();
+            let (reaper, published) = (self.fleet.reaper.clone(), self.fleet.published.clone());
             self.beside(async move {
                 tokio::time::sleep(over * n / times).await;
-                Fleet::sweep(reaper, bucket, published).await;
+                Fleet::sweep(reaper, published).await;
             });
         }
     }
@@ -234,8 +233,8 @@ impl Run {
         broken.extend(self.served(&pair.world).await);
         self.outlast(&pair.world).await;
         check::settle(&pair.world).await;
-        let (reaper, bucket, published) = (&self.fleet.reaper, self.fleet.bucket, &self.fleet.published);
-        let last = async || Fleet::sweep(reaper.clone(), bucket, published.clone()).await.then_some(());
+        let (reaper, published) = (&self.fleet.reaper, &self.fleet.published);
+        let last = async || Fleet::sweep(reaper.clone(), published.clone()).await.then_some(());
         answered("the last sweep", last).await;
         let unasked = self.fleet.died.unasked();
         if unasked > 0 {

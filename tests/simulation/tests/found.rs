@@ -19,3 +19,11 @@ async fn who_is_told_of_its_kick_after_the_faults_need_not_be_served() {
     let figures = run::carry_out(&plan).await.clean(&plan);
     assert_eq!((figures.sessions, figures.told["acquire: seat"]), (2, 2), "{figures}");
 }
+
+/// A seat that had waited after a kick was reserved by an acquire that died, and the next rebuild let it wait once more (L1).
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_seat_that_has_waited_after_a_kick_is_given_at_once_although_who_took_it_died_before_an_edit() {
+    let plan: Plan = include_str!("../found/taken-after-a-kick-and-never-written-down.operations").parse().unwrap();
+    let figures = run::carry_out(&plan).await.clean(&plan);
+    assert_eq!((figures.sessions, figures.told["acquire: seat"]), (2, 2), "{figures}");
+}

@@ -219,6 +219,23 @@ fn a_seat_that_is_held_back_is_free_a_rebuild_lease_after_redis_learnt_of_it() {
     seen.rebuilds.push(rebuild(5000, 5050, false));
     holds(&full(&seen, 10_100));
     breaks(&full(&seen, 11_200), "L1: ");
+    // A copy that is made when it has waited: it waits again only if that copy could not know.
+    let rebuilt = |cold| {
+        let mut seen = seen.clone();
+        seen.rebuilds.push(rebuild(10_500, 10_550, cold));
+        seen
+    };
+    breaks(&full(&rebuilt(false), 11_600), "L1: ");
+    holds(&full(&rebuilt(true), 18_500));
+    breaks(&full(&rebuilt(true), 19_600), "L1: ");
+    let reserved = |cold| {
+        let mut seen = rebuilt(cold);
+        seen.questions.push(acquires("c", 10_200, Told::Nothing));
+        seen
+    };
+    holds(&full(&reserved(false), 11_500));
+    breaks(&full(&reserved(false), 11_600), "L1: ");
+    holds(&full(&reserved(true), 18_500));
     seen.held_back.push((ms(4000), 1, false));
     breaks(&full(&seen, 8200), "L1: ");
 }

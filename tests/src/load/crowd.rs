@@ -111,12 +111,14 @@ impl Crowd {
 
     /// The reaper looks at the world's pool again and again, whatever the stores answer.
     pub async fn sweep(&mut self, world: &World) {
-        let (reaper, bucket, period) = (world.reaper.clone(), world.bucket().await, world.timing.ttl / 6);
+        let (reaper, period) = (world.reaper.clone(), world.timing.ttl / 6);
         let mut stop = self.stop.subscribe();
         self.tasks.spawn(async move {
             while tokio::time::timeout(period, stop.wait_for(|stop| *stop)).await.is_err() {
                 // Stores that are away are what these runs are about; what a sweep leaves undone is looked at in the end.
-                let _ = reaper.sweep(bucket).await;
+                for share in reaper.shares().await.unwrap_or_default() {
+                    let _ = reaper.sweep(&share).await;
+                }
             }
         });
     }

@@ -188,7 +188,7 @@ async fn a_claim_of_a_reaper_that_died_is_taken_up_again() {
     world.machine("a").seated(&world.moves).await;
     world.pass_ttl();
     world.reaper.steps().cut(Step::Reap);
-    world.reaper.sweep(world.bucket().await).await.unwrap_err();
+    world.reaper.sweep(&world.share()).await.unwrap_err();
     assert_eq!(world.count(HELD).await, 1);
     assert_eq!(world.sweep().await.seats, 0, "not at once: the other may still be at it");
     assert_eq!(world.sweep_until_quiet().await, 1);
@@ -202,7 +202,7 @@ async fn a_claim_of_a_reaper_that_died_keeps_nobody_from_the_seat() {
     world.machine("a").seated(&world.moves).await;
     world.pass_ttl();
     world.reaper.steps().cut(Step::Reap);
-    world.reaper.sweep(world.bucket().await).await.unwrap_err();
+    world.reaper.sweep(&world.share()).await.unwrap_err();
     let b = world.machine("b");
     b.seated(&world.moves).await;
     assert_eq!(world.held().await, [(0, b.holder().to_string())]);
@@ -217,7 +217,7 @@ async fn a_session_claimed_by_a_reaper_that_died_is_ended_by_the_next() {
     alive(&world.moves, &sibling).await;
     world.pass(world.timing.ttl / 2 + std::time::Duration::from_millis(1));
     world.reaper.steps().cut(Step::Reap);
-    world.reaper.sweep(world.bucket().await).await.unwrap_err();
+    world.reaper.sweep(&world.share()).await.unwrap_err();
     assert_eq!(world.sweep().await.sessions, 1);
     assert_eq!(world.count(OPEN).await, 1);
     alive(&world.moves, &sibling).await;

@@ -7,19 +7,27 @@ use crate::{
     memory::counted,
     property::hold,
 };
-use license_core::Clock;
+use license_core::{
+    Clock,
+    domain::{
+        event::Share,
+        id::{PoolId, TenantId},
+    },
+};
 use license_pubsub::{
     Message, Topic,
     push::{Envelope, Malformed, Push},
 };
 use proptest::{prelude::*, prop_assert, prop_assert_eq};
 use std::{collections::BTreeMap, sync::LazyLock};
+use uuid::Uuid;
 
 static GOOD: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
     let attributes =
         || BTreeMap::from([("kind".to_owned(), "seat.granted".to_owned()), ("ü".to_owned(), String::new())]);
     let push = |n: u32| {
-        let message = Message { data: format!("{{\"bucket\":{n}}}").into_bytes(), attributes: attributes() };
+        let share = Share { pools: vec![(TenantId(Uuid::from_u128(n.into())), PoolId(Uuid::nil())); n as usize] };
+        let message = Message { attributes: attributes(), ..Message::reap(&share) };
         Push { delivery_attempt: n.is_multiple_of(2).then_some(n), ..Push::new(Topic::Reap, message, &Clock::fake()) }
     };
     (0..80).map(|n| Envelope::write(&push(n))).collect()
@@ -87,7 +95,7 @@ fn a_push_that_is_read_prints_back_to_itself() {
                 let again = Envelope::parse(&Envelope::write(&push));
                 prop_assert_eq!(again.as_ref(), Ok(&push));
                 // What is in it is read with the same care.
-                let (_, held) = counted(|| (push.reap_bucket().is_ok(), push.event().is_ok()));
+                let (_, held) = counted(|| (push.share().is_ok(), push.event().is_ok()));
                 prop_assert!(held <= bound, "held {} bytes", held);
                 Ok("read")
             }

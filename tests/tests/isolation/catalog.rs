@@ -247,10 +247,10 @@ const FLAWS: &[(usize, &str)] = &[
     (1, "create table history.more (like history.sessions)"),
     (6, "create table history.more (tenant_id uuid, k int, primary key (tenant_id, k))"),
     (15, "grant execute on function history.step() to public"),
-    (16, "alter function history.make_months(text, regclass) security definer"),
+    (16, "alter function history.make_months(text, regclass, timestamptz) security definer"),
     (20, "grant select on history.sessions to admin"),
     (20, "grant update (label) on history.sessions_rest to reaper"),
-    (20, "grant execute on function history.make_months(text, regclass) to reaper"),
+    (20, "grant execute on function history.make_months(text, regclass, timestamptz) to reaper"),
     (20, "grant execute on function history.step() to service"),
 ];
 

@@ -1,6 +1,7 @@
 //! The bus of one machine.
 
-use license_core::{Clock, domain::event::ReapBucket};
+use crate::{DATA_OF_7, share};
+use license_core::Clock;
 use license_pubsub::{
     Message, PublishError, Publisher, Topic,
     bus::{Bus, BusError, Limits, Subscription, deliver_once},
@@ -36,8 +37,8 @@ fn hasty() -> Limits {
     Limits { first_backoff: Duration::from_millis(1), max_backoff: Duration::from_millis(4), ..Limits::default() }
 }
 
-fn reap(bucket: u16) -> Message {
-    Message { attributes: [("who".into(), "test".into())].into(), ..Message::reap(ReapBucket { bucket }) }
+fn reap(n: u128) -> Message {
+    Message { attributes: [("who".into(), "test".into())].into(), ..Message::reap(&share(n)) }
 }
 
 async fn received(server: &MockServer) -> Vec<Push> {
@@ -62,7 +63,7 @@ async fn a_message_is_posted_as_the_envelope_of_cloud_pubsub_with_a_bearer_token
     assert_eq!(request.headers["authorization"], "Bearer the-token");
     assert_eq!(request.headers["content-type"], "application/json");
     let body: serde_json::Value = request.body_json().unwrap();
-    assert_eq!(body["message"]["data"], "eyJidWNrZXQiOjd9");
+    assert_eq!(body["message"]["data"], DATA_OF_7);
     assert_eq!(body["message"]["attributes"]["who"], "test");
     assert_eq!(body["message"]["messageId"], body["message"]["message_id"]);
     assert_eq!(body["message"]["publishTime"], body["message"]["publish_time"]);
@@ -70,7 +71,7 @@ async fn a_message_is_posted_as_the_envelope_of_cloud_pubsub_with_a_bearer_token
     assert_eq!(body["deliveryAttempt"], 1);
 
     let push = Envelope::parse(&request.body).unwrap();
-    assert_eq!(push.reap_bucket(), Ok(ReapBucket { bucket: 7 }));
+    assert_eq!(push.share(), Ok(share(7)));
     assert_eq!(push.attributes["who"], "test");
     assert_eq!(push.message_id, body["message"]["messageId"].as_str().unwrap());
     assert!(push.publish_time.is_some());
@@ -130,9 +131,9 @@ async fn a_whole_sweep_arrives_once_each() {
     let bus = bus(server.uri(), hasty());
     bus.publish(Topic::Reap, (0..64).map(reap).collect()).await.unwrap();
     bus.idle().await;
-    let mut buckets: Vec<_> = received(&server).await.iter().map(|push| push.reap_bucket().unwrap().bucket).collect();
-    buckets.sort_unstable();
-    assert_eq!(buckets, (0..64).collect::<Vec<_>>());
+    let mut pools: Vec<_> = received(&server).await.iter().flat_map(|push| push.share().unwrap().pools).collect();
+    pools.sort_unstable();
+    assert_eq!(pools, (0..64).flat_map(|n| share(n).pools).collect::<Vec<_>>());
 }
 
 #[tokio::test]

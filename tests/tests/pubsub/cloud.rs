@@ -1,10 +1,10 @@
 //! Publishing to Cloud Pub/Sub, with Google's client against Google's server.
 
-use crate::pstest::Pstest;
+use crate::{pstest::Pstest, share};
 use license_core::{
     Clock,
     domain::{
-        event::{BUCKETS, Event, ReapBucket},
+        event::{Event, Share},
         id::TenantId,
     },
 };
@@ -25,8 +25,10 @@ async fn publisher(address: &str, deadline: Duration) -> CloudPublisher {
     CloudPublisher::new(Settings { project: "test".into(), topics, server, deadline }).await.unwrap()
 }
 
+const SHARES: u128 = 64;
+
 fn sweep() -> Vec<Message> {
-    (0..BUCKETS).map(|bucket| Message::reap(ReapBucket { bucket })).collect()
+    (0..SHARES).map(|n| Message::reap(&share(n))).collect()
 }
 
 const PATIENT: Duration = Duration::from_secs(30);
@@ -47,10 +49,10 @@ async fn every_message_arrives_on_its_topic_with_its_data_and_attributes() {
     publisher.publish(Topic::Events, vec![Message::event(&event).unwrap()]).await.unwrap();
 
     let (events, reaps): (Vec<_>, Vec<_>) = server.messages().into_iter().partition(|m| m.topic == EVENTS);
-    let mut buckets: Vec<u16> =
-        reaps.iter().map(|m| serde_json::from_slice::<ReapBucket>(&m.data()).unwrap().bucket).collect();
-    buckets.sort_unstable();
-    assert_eq!(buckets, (0..BUCKETS).collect::<Vec<_>>());
+    let read = |data: &[u8]| serde_json::from_slice::<Share>(data).unwrap();
+    let mut pools: Vec<_> = reaps.iter().flat_map(|m| read(&m.data()).pools).collect();
+    pools.sort_unstable();
+    assert_eq!(pools, (0..SHARES).flat_map(|n| share(n).pools).collect::<Vec<_>>());
     assert!(reaps.iter().all(|m| m.topic == REAP));
     let [published] = &events[..] else { panic!("one event, not {events:?}") };
     assert_eq!(serde_json::from_slice::<Event>(&published.data()).unwrap(), event);
@@ -98,7 +100,7 @@ async fn one_publisher_serves_many_callers_at_once() {
     for call in calls {
         call.await.unwrap().unwrap();
     }
-    assert_eq!(server.messages().len(), 20 * usize::from(BUCKETS));
+    assert_eq!(server.messages().len(), 20 * SHARES as usize);
 }
 
 #[tokio::test]

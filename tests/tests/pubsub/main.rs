@@ -8,6 +8,20 @@ mod cloud;
 mod pstest;
 mod rest;
 
+use license_core::domain::{
+    event::Share,
+    id::{PoolId, TenantId},
+};
+use uuid::Uuid;
+
+/// A share that can be told from others.
+fn share(n: u128) -> Share {
+    Share { pools: vec![(TenantId(Uuid::from_u128(n)), PoolId(Uuid::from_u128(n)))] }
+}
+
+/// The data of a message that asks for the seventh of them, as it is sent.
+const DATA_OF_7: &str = "eyJwb29scyI6W1siMDAwMDAwMDAtMDAwMC0wMDAwLTAwMDAtMDAwMDAwMDAwMDA3IiwiMDAwMDAwMDAtMDAwMC0wMDAwLTAwMDAtMDAwMDAwMDAwMDA3Il1dfQ==";
+
 /// The HTTP clients ask for it even where they never use TLS.
 fn install_crypto() {
     // Err: another test of this process was first.

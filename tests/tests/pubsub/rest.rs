@@ -1,7 +1,8 @@
 //! Publishing by REST, as a reaper beside `license-local` does, and the door it knocks on.
 
+use crate::{DATA_OF_7, share};
 use axum::Router;
-use license_core::domain::{event::ReapBucket, secret::Secret};
+use license_core::domain::secret::Secret;
 use license_local::bus::{PROJECT, router};
 use license_pubsub::{
     Message, PublishError, Publisher, Topic, Topics,
@@ -25,8 +26,8 @@ fn publisher(url: String) -> RestPublisher {
     RestPublisher::new(Settings { url, project, topics, token, deadline: Duration::from_secs(10) }).unwrap()
 }
 
-fn reap(bucket: u16) -> Message {
-    Message { attributes: [("who".into(), "test".into())].into(), ..Message::reap(ReapBucket { bucket }) }
+fn reap(n: u128) -> Message {
+    Message { attributes: [("who".into(), "test".into())].into(), ..Message::reap(&share(n)) }
 }
 
 async fn served(app: Router) -> String {
@@ -59,14 +60,15 @@ async fn what_another_process_publishes_is_pushed_like_what_this_one_does() {
     bus.idle().await;
     let pushes = received(&receiver).await;
     assert_eq!(pushes.len(), 1);
-    assert_eq!(pushes[0].reap_bucket(), Ok(ReapBucket { bucket: 7 }));
+    assert_eq!(pushes[0].share(), Ok(share(7)));
     assert_eq!(pushes[0].attributes["who"], "test");
 }
 
 #[tokio::test]
 async fn the_call_is_cloud_pubsubs_and_needs_an_id_for_every_message() {
     let server = MockServer::start().await;
-    let data = "eyJidWNrZXQiOjd9"; // {"bucket":7}
+    // {"pools":[["00000000-0000-0000-0000-000000000007","00000000-0000-0000-0000-000000000007"]]}
+    let data = DATA_OF_7;
     let asked = json!({ "messages": [{ "data": data, "attributes": { "who": "test" } }] });
     let call = || {
         Mock::given(method("POST"))

@@ -116,6 +116,8 @@ async fn what_ended_while_no_reaper_ran_for_years_is_put_in_its_place_and_what_i
     let tables = "select count(*) from pg_class where relnamespace = 'history'::regnamespace and relname ~ '_(slept|over|kept)_'";
     assert_eq!(book.number(tables).await, 0);
     assert_eq!(book.keep().await, Vec::<String>::new(), "and nothing more is due");
+    let of_then = "select to_char((now() at time zone 'UTC') - interval '3 months', '\"history.sessions_\"YYYY_MM')";
+    assert!(book.months().await.contains(&(book.truth_text(of_then).await, 100)), "{:?}", book.months().await);
 }
 
 #[tokio::test]

@@ -37,7 +37,6 @@ pub(crate) struct Engine {
     /// Every session that was given, in order.
     pub(crate) given: Vec<SessionHandle>,
     kept: Vec<(String, Vec<u8>)>,
-    bucket: u16,
     /// Cases begun.
     pub(crate) begun: usize,
 }
@@ -58,7 +57,6 @@ impl Engine {
             wrong: LicenseKey::draw(world.license.pool.license),
             given: Vec::new(),
             kept: Vec::new(),
-            bucket: world.bucket().await,
             begun: 0,
             world,
         }
@@ -87,7 +85,7 @@ impl Engine {
         let sql = format!(
             "delete from sessions; delete from outbox; delete from seats; delete from license_keys;
              update licenses set status = 'active', holder_by = '{holder_by}', processes_per_seat = {processes}, expires_at = {expires};
-             update pools set seats_total = {seats}, surplus = 0, status = 'active', changed_at = null;
+             update pools set seats_total = {seats}, surplus = 0, status = 'active', changed_at = null, used_at = null;
              insert into license_keys (tenant_id, license_id, key_hmac) select tenant_id, license_id, '{hash}' from licenses;
              insert into seats (tenant_id, pool_id, seat_no) select tenant_id, pool_id, n from pools, generate_series(0, {seats} - 1) n"
         );
@@ -118,7 +116,7 @@ impl Engine {
                 None => Answer::Done,
             },
             Command::Sweep => {
-                let report = self.world.reaper.sweep(self.bucket).await.unwrap();
+                let report = self.world.sweep().await;
                 assert_eq!(report.failed, 0, "the pool could be looked at");
                 Answer::Swept { seats: report.seats, sessions: report.sessions }
             }

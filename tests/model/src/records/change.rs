@@ -44,6 +44,7 @@ impl Records {
     /// `kick_seat`. Also answers which sessions it ended. `None`: no such seat.
     pub fn kick_seat(&mut self, seat: SeatNo, force: bool, now: Time, rules: Rules) -> Option<(Epoch, Vec<SessionId>)> {
         let row = *self.row(seat).filter(|row| !row.retired)?;
+        let epoch = self.epoch + 1;
         let mut kicked: Vec<_> = self.open_sessions(seat).map(|(id, _)| id).collect();
         let whole = rules.hold(Rule::KickEndsTheWholeSeat);
         if !whole {
@@ -56,9 +57,9 @@ impl Records {
         {
             kicked.holder = None;
             if force {
-                kicked.hold_until = None;
+                (kicked.hold_until, kicked.hold_epoch) = (None, 0);
             } else if row.holder.is_some() && rules.hold(Rule::KickQuarantines) {
-                kicked.hold_until = Some(now);
+                (kicked.hold_until, kicked.hold_epoch) = (Some(now), epoch);
             }
         }
         Some((self.bump(), kicked))
@@ -81,7 +82,7 @@ impl Records {
         }
         if rules.hold(Rule::RestoreQuarantines) {
             for row in self.seats.iter_mut().filter(|row| row.holder.is_none()) {
-                row.hold_until = Some(now);
+                (row.hold_until, row.hold_epoch) = (Some(now), self.epoch);
             }
         }
     }

@@ -73,7 +73,7 @@ impl Records {
             if let Some(row) = self.row_mut(claim.seat) {
                 row.holder = None;
                 if rules.hold(Rule::TicketLiftsQuarantine) {
-                    row.hold_until = None;
+                    (row.hold_until, row.hold_epoch) = (None, 0);
                 }
                 if !empty {
                     row.fence = ticket;

@@ -120,7 +120,7 @@ impl Records {
             row.holder = Some(holder);
             row.fence = (decided.epoch, decided.seq);
             if rules.hold(Rule::TicketLiftsQuarantine) {
-                row.hold_until = None;
+                (row.hold_until, row.hold_epoch) = (None, 0);
             }
         }
         self.sessions.insert(new, Session { seat, holder, attempt, ended: false });

@@ -51,6 +51,8 @@ pub struct Row {
     pub holder: Option<Holder>,
     pub fence: (Epoch, Seq),
     pub hold_until: Option<Time>,
+    /// The epoch that the change which set `hold_until` gave; 0: none did.
+    pub hold_epoch: Epoch,
     pub retired: bool,
 }
 

@@ -37,7 +37,8 @@ impl Script<'_> {
             match row.holder {
                 Some(holder) => self.seat(seat, holder, read, keeps, &mut built),
                 None => {
-                    let score = row.hold_until.map_or(0, |hold| self.quarantine(seat, hold, read, keeps));
+                    let score =
+                        row.hold_until.map_or(0, |hold| self.quarantine(seat, (hold, row.hold_epoch), read, keeps));
                     built.z.insert(seat, score);
                 }
             }
@@ -97,11 +98,14 @@ impl Script<'_> {
         if listed { self.kept(self.given_back(self.lease_end(seat, session)), read) } else { self.full(read) }
     }
 
-    /// A seat that was a quarantine already stays what it was; a new one begins.
-    fn quarantine(&self, seat: SeatNo, hold_until: Time, read: &Snapshot, keeps: bool) -> Time {
-        let empty = keeps && !self.copy.s.contains_key(&seat);
+    /// A seat that was a quarantine already stays what it was; a new one begins. Whoever is on a seat that was one in this copy took it when
+    /// its wait was over, and the records know nothing of it: nobody believes in that seat.
+    fn quarantine(&self, seat: SeatNo, (hold_until, epoch): (Time, Epoch), read: &Snapshot, keeps: bool) -> Time {
+        let taken = keeps && self.copy.s.contains_key(&seat);
+        let known = epoch <= read.previous || !self.holds(Rule::OnlyKnownQuarantinesAreServed);
         match self.copy.z.get(&seat) {
-            Some(score) if empty && *score > 0 => self.kept(*score, read),
+            Some(score) if keeps && !taken && *score > 0 => self.kept(*score, read),
+            _ if taken && known && self.holds(Rule::ServedQuarantineIsOver) => OVER,
             _ if self.holds(Rule::QuarantineCountsFromTheRebuild) => self.full(read),
             _ => hold_until + read.full + DRAIN,
         }

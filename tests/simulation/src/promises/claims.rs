@@ -145,8 +145,8 @@ fn held_back(seen: &Case<'_>, asked: &Question, hand: &Hand) -> Vec<Claim> {
         let lifted = lifted.map(|(at, ..)| *at + seen.clocks).min().filter(|at| *at <= asked.sent);
         let mut ends: Option<(i64, i64)> = None;
         for rebuild in seen.rebuilds.iter().filter(|it| it.at >= *began && it.at <= asked.answered + seen.clocks) {
-            let anew = ends.is_none_or(|(_, end)| rebuild.cold || end <= rebuild.seen);
-            if anew {
+            // One that knew how long the seat had waited does not let it wait again, also where somebody had reserved it since.
+            if ends.is_none() || rebuild.cold {
                 ends = Some((rebuild.seen, rebuild.seen.saturating_add(seen.rebuild_lease)));
             }
         }
