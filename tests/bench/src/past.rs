@@ -7,7 +7,7 @@ use crate::{
     function::Function,
     http::{Connection, post},
     load::{self, Requests, Tally, gather},
-    stage::{Pool, Stage},
+    stage::{Held, Pool, Stage},
 };
 use license_core::{
     domain::event::Share,
@@ -31,6 +31,9 @@ const BEATS: f64 = 100.0;
 const CLIENTS: u32 = 8;
 
 pub(crate) async fn measure(stage: &mut Stage, size: &Size) -> Part {
+    // Those who wait, before there is much to vacuum.
+    let (pool, beating) = (stage.pool(1000).await, stage.pool(1000).await);
+    let held = stage.seat(&beating, 1000).await;
     let began = Instant::now();
     fill(stage, size.ended).await;
     let mut text = format!(
@@ -60,7 +63,7 @@ pub(crate) async fn measure(stage: &mut Stage, size: &Size) -> Part {
          |---|---|---|---|---|---|---|---|---|---|---|---|---|"
     );
     let mut waits = Vec::new();
-    let steady = Steady::start(stage).await;
+    let steady = Steady::start(stage, pool, &held).await;
     for (what, keeper) in [("a month taken away", false), ("all of a month but one organization's taken away", true)] {
         if keeper {
             let sql = "insert into directory.retention select tenant_id, 'sessions', '10 years' from organizations where name = 'organization 0'";
@@ -273,9 +276,7 @@ struct Steady {
 }
 
 impl Steady {
-    async fn start(stage: &mut Stage) -> Self {
-        let (pool, beating) = (stage.pool(1000).await, stage.pool(1000).await);
-        let held = stage.seat(&beating, 1000).await;
+    async fn start(stage: &Stage, pool: Pool, held: &[Held]) -> Self {
         let [acquire, release, heartbeat] = [
             Function::start(stage, "acquire", &[]).await,
             Function::start(stage, "release", &[]).await,
