@@ -39,9 +39,10 @@ create table licenses (
   facts_version      bigint not null default 1,  -- rises with every change of what tokens say
   version            bigint not null default 1,  -- rises with every change people make: the ETag
   created_at         timestamptz not null default now(),
-  primary key (tenant_id, license_id),
   unique (tenant_id, number)
 );
+-- Made last: of two indexes that begin alike, a plan made while the table is empty takes the newer (0005_seats.sql).
+alter table licenses add primary key (tenant_id, license_id);
 -- A license has one current secret and, after a rotation, old ones that are valid until a chosen time. Only hashes are kept.
 create table license_keys (
   tenant_id   uuid not null,

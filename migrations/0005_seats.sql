@@ -79,12 +79,15 @@ create table sessions (
 ) partition by list (ended_at);
 
 create table sessions_open partition of sessions (
-  primary key (tenant_id, session_id),
   foreign key (tenant_id, pool_id, seat_no) references seats
 ) for values in (null) with (fillfactor = 90, autovacuum_vacuum_scale_factor = 0.05);
+-- A connection keeps a plan that was made while nobody had a session, and in an empty table one row is all that PostgreSQL expects of any
+-- index that begins alike. So no two begin alike but the unique ones, which begin with the organization; where two cost the same all the same,
+-- the one that was made last is taken. An attempt is looked for in the order of its index (0011_grant_seat.sql).
 -- The guard that one process start has one open session.
 create unique index sessions_by_attempt on sessions_open (tenant_id, attempt, holder, pool_id);
-create index sessions_by_seat on sessions_open (tenant_id, pool_id, seat_no);
+alter table sessions_open add primary key (tenant_id, session_id);
+create index sessions_by_seat on sessions_open (pool_id, seat_no, tenant_id);
 
 create table history.sessions partition of sessions (primary key (tenant_id, session_id, ended_at)) default partition by range (ended_at);
 

@@ -9,7 +9,7 @@ create function grant_seat(
   p_person text, p_project text     -- what p_client says of both, as users.address and projects.key have it; null: nothing
 ) returns text language plpgsql as $$
 declare
-  pool pools; seat seats; other seats; others_seat int; locked int[]; k int; since timestamptz;
+  pool pools; seat seats; other seats; others_seat int; locked int[]; k int; since timestamptz; earlier uuid;
 begin
   perform set_config('app.tenant_id', p_tenant::text, true);
   perform pg_advisory_xact_lock_shared(pool_lock(p_pool));
@@ -69,9 +69,15 @@ begin
     insert into outbox (tenant_id, kind, payload) values (p_tenant, 'seat.freed', jsonb_build_object(
       'license_id', pool.license_id, 'pool_id', p_pool, 'seat', other.seat_no, 'from', p_holder, 'reason', 'moved'));
   end if;
-  -- A statement of its own, with an index of its own: an "or" may read every open session of the pool.
-  update sessions s set ended_at = now(), end_reason = 'expired'
-  where s.tenant_id = p_tenant and s.attempt = p_attempt and s.holder = p_holder and s.pool_id is not distinct from p_pool and s.ended_at is null;
+  -- A statement of its own, with an index of its own: an "or" may read every open session of the pool. And looked for in the order of that index,
+  -- which no other has.
+  select s.session_id into earlier from sessions s
+  where s.tenant_id = p_tenant and s.attempt = p_attempt and s.holder = p_holder and s.pool_id is not distinct from p_pool and s.ended_at is null
+  order by s.pool_id limit 1;
+  if found then
+    update sessions s set ended_at = now(), end_reason = 'expired'
+    where s.tenant_id = p_tenant and s.session_id = earlier and s.ended_at is null;
+  end if;
 
   update seats s
   set holder = p_holder, held_since = case when seat.holder = p_holder then s.held_since else now() end,

@@ -1,11 +1,12 @@
 //! Every list of one organization with each of its filters, over the data of lists.sql: for the test of what a page reads and for the
 //! benchmark of how long it takes, which shares no crate with the tests.
 
-use license_core::records::Cursor;
+use license_core::{Clock, records::Cursor};
 use sqlx::{AssertSqlSafe, PgConnection, Row};
+use time::{Duration, Time, format_description::well_known::Rfc3339};
 use uuid::Uuid;
 
-/// One organization (`app.tenant_id`) with 10,000 licenses and 1,000,000 ended sessions.
+/// One organization (`app.tenant_id`) with 10,000 licenses and 1,000,000 sessions that ended within 400 days.
 pub(crate) const DATA: &str = include_str!("lists.sql");
 /// Rows of a page, unless one says otherwise.
 pub(crate) const ROWS: usize = 20;
@@ -54,8 +55,10 @@ pub(crate) fn lists() -> Vec<List> {
         }
         let of_license = rows(&format!("and license_id = '{license}'"));
         list("/licenses/{license}/sessions", format!("state={state}"), "session_id", of_license);
-        let after = format!("state={state}&started_after=2025-05-20T00:00:00Z");
-        list("/sessions", after, "session_id", rows("and session_id >= '0196eafd-7000-0000-0000-000000000000'"));
+        let at = (Clock::system().now() - Duration::days(100)).replace_time(Time::MIDNIGHT);
+        let after = format!("state={state}&started_after={}", at.format(&Rfc3339).unwrap());
+        let first = Uuid::from_u128((at.unix_timestamp() as u128 * 1000) << 80);
+        list("/sessions", after, "session_id", rows(&format!("and session_id >= '{first}'")));
     }
     for reason in ["released", "expired", "kicked"] {
         let rows = format!("sessions where end_reason = '{reason}'");

@@ -1,10 +1,10 @@
--- One organization (`app.tenant_id`) with 10,000 licenses, 25,000 people and projects, 1,000,000 ended sessions and 40,000 open ones, in the
--- order of time. For a superuser and an empty table of sessions: foreign keys are not looked at, and indexes are built at the end.
+-- One organization (`app.tenant_id`) with 10,000 licenses, 25,000 people and projects, 1,000,000 sessions that ended within the last 400 days
+-- and 40,000 open ones. For a superuser and a table without ended sessions: foreign keys are not looked at, months are not logged (a crash
+-- of PostgreSQL would empty them), and their indexes are built at the end.
 -- One in 25 sessions each is of one license, machine, person and project, or was kicked. They lie among the others, so that each row of a
 -- filtered page is in a block of its own; the others are spread over everything there is.
 set session_replication_role = replica;
 set maintenance_work_mem = '256MB';
-alter table sessions set unlogged;
 
 insert into licenses (tenant_id, license_id, number, product, plan, tier, status, offline_policy, holder_by, processes_per_seat)
 select current_setting('app.tenant_id')::uuid, ('01970000-aaaa-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, upper(lpad(to_hex(n), 13, '0')),
@@ -45,26 +45,44 @@ select current_setting('app.tenant_id')::uuid, (lpad(to_hex(1746000000000 + n * 
   '{"name": "before"}', '{"name": "after"}'
 from generate_series(0, 99999) n;
 
+-- The past as it comes about: 400 days, each row in the table of the month in which it ended, in the order of ends. Most sessions last some
+-- hours, one in a hundred some weeks. Those that are open began within the last two days.
+create temporary table session as
+select n, r, began, case when n > 1000000 then null
+  else least(began + make_interval(mins => 1 + (r % case n % 100 when 7 then 50000 else 700 end)::int), now()) end as ended_at
+from (select n, abs(hashint8(n)::bigint) as r,
+        now() - case when n > 1000000 then (1040000 - n) * interval '4 seconds' else interval '2 days' + (1000000 - n) * interval '34.4 seconds' end as began
+      from generate_series(1::bigint, 1040000) n) s;
+
 do $$
-declare kept text[]; named text[]; statement text;
+declare month timestamptz; part text; rows text;
 begin
-  select array_agg(pg_get_indexdef(i.indexrelid)), array_agg(i.indexrelid::regclass::text) into kept, named
-  from pg_index i where i.indrelid = 'sessions'::regclass and not i.indisprimary;
-  foreach statement in array named loop execute 'drop index ' || statement; end loop;
-  insert into sessions (tenant_id, session_id, license_id, number, product, pool_id, seat_no, holder, attempt, hw, label, client, person,
-    project_id, ended_at, end_reason)
-  select current_setting('app.tenant_id')::uuid,
-    (lpad(to_hex(1746000000000 + n * 3000), 12, '0') || '70008000' || lpad(to_hex(n), 12, '0'))::uuid,
-    ('01970000-aaaa-7000-8000-' || lpad(to_hex(case n % 25 when 0 then 77 else r % 10000 end), 12, '0'))::uuid,
-    upper(lpad(to_hex(r % 10000), 13, '0')), 'coditect',
-    ('01970000-dddd-7000-8000-' || lpad(to_hex(r % 10000), 12, '0'))::uuid, r % 5, 'holder-' || n % 100000,
-    ('01970000-eeee-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid,
-    case n % 25 when 1 then repeat('T', 42) || 'Q' else lpad((r % 50000)::text, 43, 'h') end, 'host-' || r % 50000,
-    '{"version": "1.2.3", "platform": "linux-x86_64", "hostname": "host", "deployment": "desktop"}',
-    case n % 25 when 2 then 'bob@example.com' else r % 20000 || '@example.com' end,
-    ('01970000-cccc-7000-8000-' || lpad(to_hex(case n % 25 when 3 then 77 else r % 25000 end), 12, '0'))::uuid,
-    case when n <= 1000000 then now() end,
-    case when n > 1000000 then null when n % 25 = 4 then 'kicked' when r % 2 = 0 then 'released' else 'expired' end
-  from (select n, abs(hashint8(n)::bigint) as r from generate_series(1::bigint, 1040000) n) s;
-  foreach statement in array kept loop execute statement; end loop;
+  rows := $rows$
+    insert into %s (tenant_id, session_id, license_id, number, product, pool_id, seat_no, holder, attempt, hw, label, client, person,
+      project_id, started_at, last_seen_at, ended_at, end_reason)
+    select current_setting('app.tenant_id')::uuid,
+      (lpad(to_hex((extract(epoch from began) * 1000)::bigint), 12, '0') || '70008000' || lpad(to_hex(n), 12, '0'))::uuid,
+      ('01970000-aaaa-7000-8000-' || lpad(to_hex(case n %% 25 when 0 then 77 else r %% 10000 end), 12, '0'))::uuid,
+      upper(lpad(to_hex(r %% 10000), 13, '0')), 'coditect',
+      ('01970000-dddd-7000-8000-' || lpad(to_hex(r %% 10000), 12, '0'))::uuid, r %% 5, 'holder-' || n %% 100000,
+      ('01970000-eeee-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid,
+      case n %% 25 when 1 then repeat('T', 42) || 'Q' else lpad((r %% 50000)::text, 43, 'h') end, 'host-' || r %% 50000,
+      '{"version": "1.2.3", "platform": "linux-x86_64", "hostname": "host", "deployment": "desktop"}',
+      case n %% 25 when 2 then 'bob@example.com' else r %% 20000 || '@example.com' end,
+      ('01970000-cccc-7000-8000-' || lpad(to_hex(case n %% 25 when 3 then 77 else r %% 25000 end), 12, '0'))::uuid,
+      began, coalesce(ended_at, began), ended_at,
+      case when ended_at is null then null when n %% 25 = 4 then 'kicked' when r %% 2 = 0 then 'released' else 'expired' end
+    from session where %s order by ended_at, n $rows$;
+  for n in -14..0 loop
+    month := history.month_after(history.month_of(now()), n);
+    part := history.name_of('sessions', month);
+    -- Filled first and attached afterwards, which makes its indexes.
+    execute format('drop table if exists history.%I', part);
+    execute format('create unlogged table history.%I (like history.sessions including defaults including constraints)', part);
+    execute format('alter table history.%I owner to owner', part);
+    execute format(rows, format('history.%I', part), format('ended_at >= %L and ended_at < %L', month, history.month_after(month)));
+    call history.attach('history.sessions', part, month);
+  end loop;
+  execute format(rows, 'sessions_open', 'ended_at is null');
 end $$;
+drop table session;

@@ -20,12 +20,16 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Row, postgres::PgRow};
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 /// How many sessions one page of several filters looks through.
 pub const WINDOW: i64 = 1000;
+const WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// A process's time on a seat, as the records know it.
 #[derive(Clone, Debug, PartialEq)]
@@ -143,26 +147,33 @@ impl Records {
         let mut transaction = self.begin(act.tenant).await?;
         let sought = filter.sought();
         let sql = statement(&sought, filter.ended);
-        let mut query = sqlx::query(AssertSqlSafe(sql))
-            .bind(act.tenant.0)
-            .bind(page.below().min(filter.started_before.map_or(Uuid::max(), first_id)))
-            .bind(filter.started_after.map_or(Uuid::nil(), first_id))
-            .bind(page.fetch());
-        if sought.len() > 1 {
-            query = query.bind(WINDOW);
+        let below = page.below().min(filter.started_before.map_or(Uuid::max(), first_id));
+        let floor = filter.started_after.map_or(Uuid::nil(), first_id);
+        let (mut rows, mut looked_through_to) = (Vec::new(), None);
+        for from in floors(below, floor, filter.ended) {
+            let mut query =
+                sqlx::query(AssertSqlSafe(sql.clone())).bind(act.tenant.0).bind(below).bind(from).bind(page.fetch());
+            if sought.len() > 1 {
+                query = query.bind(WINDOW);
+            }
+            for (_, value) in &sought {
+                query = match value {
+                    Sought::Id(id) => query.bind(*id),
+                    Sought::Text(text) => query.bind(text.as_str()),
+                };
+            }
+            rows = query.fetch_all(&mut *transaction).await.map_err(failed)?;
+            looked_through_to = looked_through(&rows).map_err(failed)?;
+            rows.retain(|row| row.try_get::<Uuid, _>("session_id").is_ok());
+            if looked_through_to.is_some() || rows.len() as i64 == page.fetch() {
+                break;
+            }
         }
-        for (_, value) in sought {
-            query = match value {
-                Sought::Id(id) => query.bind(id),
-                Sought::Text(text) => query.bind(text),
-            };
-        }
-        let rows = query.fetch_all(&mut *transaction).await.map_err(failed)?;
-        let looked_through = looked_through(&rows).map_err(failed)?;
-        let rows: Vec<PgRow> = rows.into_iter().filter(|row| row.try_get::<Uuid, _>("session_id").is_ok()).collect();
-        let names = names(&mut transaction, act.tenant, &rows).await?;
+        // The one row more than a page has only says that another page follows.
+        let shown = rows.len().min(page.fetch() as usize - 1);
+        let names = names(&mut transaction, act.tenant, &rows[..shown]).await?;
         let listed = page.cut(rows, |session: &Session| session.id.0, |row| names.session(row))?;
-        Ok(Listed { next: listed.next.or(looked_through), ..listed })
+        Ok(Listed { next: listed.next.or(looked_through_to), ..listed })
     }
 
     /// Whether the organization has this license.
@@ -275,6 +286,20 @@ fn statement(sought: &[(&str, Sought)], ended: bool) -> String {
         found("$5"),
         narrow.join(" and ")
     )
+}
+
+/// From which ids on a page is looked for, one after the other until one fills it. Each month that is kept costs a few blocks to look into, and a
+/// session can have ended in any month since it began. Those that began within the week before the page's end fill it where lists are long,
+/// and can have ended in few months; where they do not, everything is looked at.
+fn floors(below: Uuid, floor: Uuid, ended: bool) -> Vec<Uuid> {
+    // As far as our clock knows, nothing began later.
+    let week_before = id_before(below.min(SessionId::draw().0), WEEK);
+    if ended && week_before > floor { vec![week_before, floor] } else { vec![floor] }
+}
+
+/// The first id a session can have that began so long before this one.
+fn id_before(id: Uuid, time: Duration) -> Uuid {
+    Uuid::from_u128((id.as_u128() >> 80).saturating_sub(time.as_millis()) << 80)
 }
 
 /// Where a window of several filters ended, if there may be more behind it.

@@ -126,7 +126,12 @@ async fn measured_pairs(
 }
 
 /// So many clients, each a machine that takes a seat and gives it back, again and again.
-async fn pairs(functions: [&Function; 2], clients: usize, time: Duration, pool: &Pool) -> ([Tally; 2], Duration) {
+pub(crate) async fn pairs(
+    functions: [&Function; 2],
+    clients: usize,
+    time: Duration,
+    pool: &Pool,
+) -> ([Tally; 2], Duration) {
     let addresses = functions.map(|function| function.address);
     let began = Instant::now();
     let (mut takers, mut givers) = (JoinSet::new(), JoinSet::new());
@@ -172,7 +177,7 @@ pub(crate) fn wish(key: &str, n: u32) -> Vec<u8> {
 }
 
 /// The bearer string in an acquire's answer, without reading all of it.
-fn session(body: &[u8]) -> Option<&str> {
+pub(crate) fn session(body: &[u8]) -> Option<&str> {
     let text = std::str::from_utf8(body).ok()?;
     let (_, rest) = text.split_once("\"session\":\"")?;
     rest.split_once('"').map(|(session, _)| session)

@@ -15,6 +15,7 @@ mod acquire;
 mod cold;
 mod contention;
 mod cpu;
+mod fresh;
 mod function;
 mod heartbeat;
 mod http;
@@ -24,6 +25,7 @@ mod lists;
 mod load;
 mod memory;
 mod options;
+mod past;
 mod peers;
 mod pgbench;
 mod raw;
@@ -66,7 +68,8 @@ fn main() -> ExitCode {
 async fn run(options: &Options) {
     let target =
         PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target").canonicalize().expect("target/ is there");
-    let mut stage = Stage::build(&target).await;
+    let stores = options.stores.clone().unwrap_or_else(|| target.join("bench/stores"));
+    let mut stage = Stage::build(&target, &stores).await;
     let mut report = Report { dir: target.join("bench"), text: String::new(), json: Map::new() };
     report.json.insert("quick".into(), options.quick.into());
     report.add("machine", "Machine", limits::machine(&mut stage, &options.size).await);
@@ -78,6 +81,8 @@ async fn run(options: &Options) {
             "heartbeat" => report.add(name, "heartbeat", heartbeat::measure(stage, size).await),
             "acquire" => report.add(name, "acquire and release", acquire::measure(stage, size).await),
             "flat" => report.add(name, "acquire while more seats are free", acquire::flat(stage, size).await),
+            "fresh" => report.add(name, "acquire and release on the first day", fresh::measure(stage, size).await),
+            "past" => report.add(name, "A past of ten million sessions", past::measure(stage, size).await),
             "signing" => report.add(name, "Signing", signing::measure(stage, size).await),
             "contention" => report.add(name, "Contention", contention::measure(stage, size).await),
             "rebuild" => report.add(name, "Rebuild of a pool that Redis forgot", rebuild::measure(stage, size).await),

@@ -13,7 +13,7 @@ use license_core::{
 };
 use license_local::stores::{Postgres, PostgresSettings, Redis, RedisSettings, clean};
 use redis::{AsyncConnectionConfig, aio::MultiplexedConnection};
-use sqlx::{Connection, Executor, PgConnection};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, postgres::PgConnectOptions};
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -26,6 +26,7 @@ pub(crate) struct Stage {
     pub(crate) postgres: Postgres,
     pub(crate) redis: Redis,
     pub(crate) target: PathBuf,
+    stores: PathBuf,
     /// Superuser: for making rows by the hundred thousand.
     pub(crate) sql: PgConnection,
     pub(crate) cache: MultiplexedConnection,
@@ -56,14 +57,14 @@ const HANDLE_KEY: [u8; 32] = [1; 32];
 const PEPPER: [u8; 32] = [2; 32];
 
 impl Stage {
-    /// Empty stores in `target/bench/stores`.
-    pub(crate) async fn build(target: &Path) -> Self {
-        let dir = target.join("bench/stores");
+    /// Empty stores in `postgres` and `redis` below `dir`.
+    pub(crate) async fn build(target: &Path, dir: &Path) -> Self {
         let (postgres_dir, redis_dir, root) = (dir.join("postgres"), dir.join("redis"), target.join("bench/root.pem"));
         for dir in [&postgres_dir, &redis_dir] {
             clean(dir).await.expect("what an earlier run left can be removed");
         }
-        std::fs::create_dir_all(&dir).unwrap();
+        std::fs::create_dir_all(dir).unwrap();
+        std::fs::create_dir_all(target.join("bench")).unwrap();
         let (postgres, redis, key) = tokio::join!(
             Postgres::start(&postgres_dir, PostgresSettings::default()),
             Redis::start(&redis_dir, RedisSettings::default()),
@@ -82,6 +83,7 @@ impl Stage {
             postgres,
             redis,
             target: target.to_owned(),
+            stores: dir.to_owned(),
             sql,
             cache,
             root,
@@ -111,8 +113,8 @@ impl Stage {
         variables
     }
 
-    /// A license of a new organization with so many free seats.
-    pub(crate) async fn pool(&mut self, seats: u32) -> Pool {
+    /// A new organization in a database, with the license and the few seats of a first registration.
+    pub(crate) async fn register(&mut self, database: &PgConnectOptions) -> Pool {
         self.made += 1;
         let new = NewOrganization {
             issuer: "https://id.example.com".into(),
@@ -124,7 +126,7 @@ impl Stage {
             from: None,
             request_id: None,
         };
-        let admin = Records::with(self.postgres.superuser(), Role::Admin, 1);
+        let admin = Records::with(database.clone(), Role::Admin, 1);
         let Registration::Created(registered) = admin.register(&new, &KeyRing::single(PEPPER.to_vec())).await.unwrap()
         else {
             panic!("a first registration creates")
@@ -132,34 +134,26 @@ impl Stage {
         let tenant = registered.tenant;
         let pool: Uuid = sqlx::query_scalar("select pool_id from pools where tenant_id = $1")
             .bind(tenant.0)
-            .fetch_one(&mut self.sql)
+            .fetch_one(&mut PgConnection::connect_with(database).await.unwrap())
             .await
             .unwrap();
-        sqlx::query(
-            "insert into seats (tenant_id, pool_id, seat_no) select $1, $2, k from generate_series($3, $4 - 1) k",
-        )
-        .bind(tenant.0)
-        .bind(pool)
-        .bind(registered.license.seats_total as i32)
-        .bind(seats as i32)
-        .execute(&mut self.sql)
-        .await
-        .unwrap();
-        sqlx::query("delete from seats where tenant_id = $1 and seat_no >= $2")
-            .bind(tenant.0)
-            .bind(seats as i32)
-            .execute(&mut self.sql)
-            .await
-            .unwrap();
-        sqlx::query("update pools set seats_total = $2 where tenant_id = $1")
-            .bind(tenant.0)
-            .bind(seats as i32)
-            .execute(&mut self.sql)
-            .await
-            .unwrap();
-        self.past(tenant, pool, seats.min(1000)).await;
         let (key, number) = (registered.key.expect("a new license has a key"), registered.license.number);
         Pool { key, tenant, number, pool: PoolId(pool) }
+    }
+
+    /// A license of a new organization with so many free seats.
+    pub(crate) async fn pool(&mut self, seats: u32) -> Pool {
+        let pool = self.register(&self.postgres.superuser()).await;
+        for sql in [
+            "insert into seats (tenant_id, pool_id, seat_no) select $1, $2, k from generate_series(0, $3 - 1) k on conflict do nothing",
+            "delete from seats where tenant_id = $1 and pool_id = $2 and seat_no >= $3",
+            "update pools set seats_total = $3 where tenant_id = $1 and pool_id = $2",
+        ] {
+            let query = sqlx::query(sql).bind(pool.tenant.0).bind(pool.pool.0).bind(seats as i32);
+            query.execute(&mut self.sql).await.unwrap();
+        }
+        self.past(pool.tenant, pool.pool.0, seats.min(1000)).await;
+        pool
     }
 
     /// Sessions that ended and events that were published: the planner must not choose for tables that have always been empty.
@@ -244,12 +238,39 @@ impl Stage {
     pub(crate) async fn clear(&mut self) {
         self.flush().await;
         for statement in [
-            "truncate organizations, directory.identities, directory.license_numbers, outbox cascade",
+            "truncate organizations, directory.identities, directory.license_numbers, directory.retention, sessions, outbox cascade",
             "vacuum analyze",
             "checkpoint",
         ] {
             self.sql.execute(statement).await.unwrap();
         }
+    }
+
+    /// PostgreSQL on the same data with these settings besides those it always has; those of an earlier call are gone.
+    pub(crate) async fn restart(&mut self, settings: &[&str]) {
+        self.sql.execute("alter system reset all").await.unwrap();
+        for setting in settings {
+            self.sql.execute(AssertSqlSafe(format!("alter system set {setting}"))).await.unwrap();
+        }
+        self.postgres.restart().await.expect("PostgreSQL starts");
+        self.sql = PgConnection::connect_with(&self.postgres.superuser()).await.unwrap();
+    }
+
+    /// Empty months as of a new database, after a part that made those of a past.
+    pub(crate) async fn forget_months(&mut self) {
+        let sql = "
+            do $$
+            declare part text;
+            begin
+              truncate sessions;
+              for part in select c.oid::regclass::text from pg_inherits i join pg_class c on c.oid = i.inhrelid
+                where i.inhparent = 'history.sessions'::regclass and c.relname ~ '^sessions_[0-9]' loop
+                execute 'drop table ' || part;
+              end loop;
+              set local role owner;
+              perform history.make_months('sessions', 'history.sessions');
+            end $$";
+        self.sql.execute(sql).await.unwrap();
     }
 
     /// What autovacuum would do sooner or later, and not in the middle of a measurement.
@@ -303,11 +324,11 @@ impl Stage {
 
     /// Leaves nothing behind.
     pub(crate) async fn end(self) {
-        let Self { postgres, redis, target, sql, cache, .. } = self;
+        let Self { postgres, redis, stores, sql, cache, .. } = self;
         drop((sql, cache));
         drop((postgres, redis));
         for store in ["postgres", "redis"] {
-            let _ = clean(&target.join("bench/stores").join(store)).await;
+            let _ = clean(&stores.join(store)).await;
         }
     }
 }

@@ -14,6 +14,7 @@ create schema audit;
 create table audit.changes (
   n bigserial primary key, at timestamptz not null default clock_timestamp(),
   kind text not null, seat int, session uuid, before text, after text, ticket bigint[], tx bigint not null default txid_current());
+create index on audit.changes (session, n);
 create function audit.seat() returns trigger language plpgsql security definer set search_path = audit as $$
 begin
   if tg_op = 'DELETE' then
@@ -36,18 +37,24 @@ begin
 end $$;
 create function audit.session() returns trigger language plpgsql security definer set search_path = audit as $$
 begin
+  -- A session that ends moves to the table of its month: to triggers that is a row that goes and one that comes, in one statement.
   if tg_op = 'DELETE' then
-    insert into changes (kind, session) values ('session deleted', old.session_id);
+    insert into changes (kind, seat, session, before)
+    values (case when old.ended_at is null then 'open session deleted' else 'session deleted' end, old.seat_no, old.session_id, old.holder || ' ' || old.attempt);
   elsif tg_op = 'INSERT' then
+    if new.ended_at is not null then
+      update changes set kind = 'ended', after = new.end_reason
+      where n = (select max(c.n) from changes c where c.session = new.session_id) and kind = 'open session deleted' and tx = txid_current()
+        and seat = new.seat_no and before = new.holder || ' ' || new.attempt;
+      if found then return null; end if;
+    end if;
     insert into changes (kind, seat, session, after) values ('opened', new.seat_no, new.session_id, new.holder);
     if new.ended_at is not null then insert into changes (kind, session) values ('ended', new.session_id); end if;
   else
     if (old.session_id, old.seat_no, old.holder, old.attempt) is distinct from (new.session_id, new.seat_no, new.holder, new.attempt) then
       insert into changes (kind, session) values ('session changed', new.session_id);
     end if;
-    if old.ended_at is null and new.ended_at is not null then
-      insert into changes (kind, session, after) values ('ended', new.session_id, new.end_reason);
-    elsif old.ended_at is distinct from new.ended_at then
+    if old.ended_at is distinct from new.ended_at then
       insert into changes (kind, session) values ('ended again', new.session_id);
     end if;
   end if;
@@ -214,7 +221,7 @@ impl History {
         let mut lives: HashMap<Uuid, Vec<&str>> = HashMap::new();
         for Row { kind, seat, session, .. } in &self.0 {
             match (kind.as_str(), session) {
-                ("session deleted" | "session changed" | "ended again" | "seat deleted", _) => {
+                ("session deleted" | "open session deleted" | "session changed" | "ended again" | "seat deleted", _) => {
                     told.broken.push(format!("S10: {kind}: seat {seat:?}, session {session:?}"));
                 }
                 ("opened" | "ended", Some(session)) => lives.entry(*session).or_default().push(kind),
