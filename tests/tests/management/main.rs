@@ -6,6 +6,7 @@ mod access;
 mod audit;
 mod desk;
 mod document;
+mod erasures;
 mod history;
 mod idempotency;
 mod invitations;
