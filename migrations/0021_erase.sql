@@ -102,17 +102,24 @@ begin
       select count(*), array_agg(b.session_id), array_agg(b.started_at) from blanked b$q$, place)
     into blanked, ids, begun using p_tenant, p_sessions, p_people;
     sessions := sessions + blanked;
-    for began in select t.id::text, history.first_id(t.at) as first_id, history.first_id(t.at + interval '3 seconds') as last_id from unnest(ids, begun) as t (id, at) loop
+    -- Sessions that began close to each other have their events close to each other: what lies between is read once for all of them.
+    for began in
+      select history.first_id(min(n.at)) as first_id, history.first_id(max(n.at) + interval '3 seconds') as last_id, array_agg(n.id::text) as ids
+      from (select f.id, f.at, count(*) filter (where f.first) over (order by f.at) as number
+            from (select t.id, t.at, t.at > lag(t.at) over (order by t.at) + interval '3 seconds' as first from unnest(ids, begun) as t (id, at)) f) n
+      group by n.number
+    loop
       for of_events in select history.places('events') loop
         if of_events = 'public.outbox'::regclass then
           update public.outbox o set payload = jsonb_set(o.payload, '{label}', '"erased"')
-          where o.tenant_id = p_tenant and o.id >= began.first_id and o.id < began.last_id
-            and o.payload->>'session_id' = began.id and o.payload->>'label' <> 'erased';
+          where o.tenant_id = p_tenant and o.id >= began.first_id and o.id < began.last_id and o.kind = 'seat.granted'
+            and o.payload->>'session_id' = any (began.ids) and o.payload->>'label' <> 'erased';
           get diagnostics blanked = row_count;
         else
           execute format($q$update %s o set payload = jsonb_set(o.payload, '{label}', '"erased"')
-            where o.tenant_id = $1 and o.id >= $2 and o.id < $3 and o.payload->>'session_id' = $4 and o.payload->>'label' <> 'erased'$q$, of_events)
-          using p_tenant, began.first_id, began.last_id, began.id;
+            where o.tenant_id = $1 and o.id >= $2 and o.id < $3 and o.kind = 'seat.granted'
+              and o.payload->>'session_id' = any ($4) and o.payload->>'label' <> 'erased'$q$, of_events)
+          using p_tenant, began.first_id, began.last_id, began.ids;
           get diagnostics blanked = row_count;
         end if;
         events := events + blanked;
