@@ -11,16 +11,14 @@ create function history.folded(p_text text) returns text language sql immutable 
   select lower(p_text)
 $$;
 
--- Whether a text names one of these people: it is their address, after a word for what they are or not, or an address stands in it by itself.
--- So b@example.com is not found in a.b@example.com, nor in b@example.com.au.
+-- Whether one of these addresses stands in a text by itself: b@example.com is not found in a.b@example.com, nor in b@example.com.au. A word that is
+-- no address names somebody only where a client said that it does, which is asked there: "ci" and "viewer" are other things too.
 create function history.names(p_text text, p_people text[]) returns boolean language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 declare person text; folded text := history.folded(p_text);
 begin
   foreach person in array p_people loop
-    continue when strpos(folded, person) = 0;
-    if folded in (person, 'person ' || person, 'staff ' || person, 'token ' || person) then return true; end if;
-    if strpos(person, '@') > 1 and folded ~ ('(^|[\s<>(){}\[\],;:"''|/])' || regexp_replace(person, '([^[:alnum:]])', '\\\1', 'g')
-        || '($|[\s<>(){}\[\],;:"''|/]|[.!?]+($|\s))') then return true; end if;
+    if strpos(person, '@') > 1 and strpos(folded, person) > 0 and folded ~ ('(^|[\s<>(){}\[\],;:"''|/])' || regexp_replace(person, '([^[:alnum:]])', '\\\1', 'g')
+      || '($|[\s<>(){}\[\],;:"''|/]|[.!?]+($|\s))') then return true; end if;
   end loop;
   return false;
 end $$;
@@ -85,46 +83,51 @@ begin
   end if;
 end $$;
 
--- Blanks these sessions, and what the event of each says: written in the transaction that began the session, of which a statement lasts 2 s at
--- most, so its id was drawn within 3 s of the session's start.
-create function history.blank_sessions(p_tenant uuid, p_sessions uuid[], p_people text[], out sessions bigint, out events bigint)
+-- Blanks what the event of each of these sessions says, and then the sessions. An event is written in the transaction that began the session, of
+-- which a statement lasts 2 s at most, so its id was drawn within 3 s of the session's start.
+--   p_pool  of open sessions: its lock is taken in between, so that nobody waits for a seat while we wait for whoever publishes an event
+create function history.blank_sessions(p_tenant uuid, p_sessions uuid[], p_people text[], p_pool uuid, out sessions bigint, out events bigint)
 language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare place regclass; of_events regclass; blanked bigint; ids uuid[]; begun timestamptz[]; began record;
+declare
+  place regclass; blanked bigint; ids uuid[] := '{}'; begun timestamptz[] := '{}'; its uuid[]; ats timestamptz[]; began record;
+  says constant text := $q$s.tenant_id = $1 and s.session_id = any ($2)
+    and (s.label <> 'erased' or s.person is not null or s.client ?| array['hostname', 'user'])$q$;
 begin
   sessions := 0;
   events := 0;
   for place in select history.places('sessions') loop
-    execute format($q$
-      with blanked as (
-        update %s s set label = 'erased', person = null, client = history.scrub(s.client - array['hostname', 'user'], $3, '{}')
-        where s.tenant_id = $1 and s.session_id = any ($2) and (s.label <> 'erased' or s.person is not null or s.client ?| array['hostname', 'user'])
-        returning s.session_id, s.started_at)
-      select count(*), array_agg(b.session_id), array_agg(b.started_at) from blanked b$q$, place)
-    into blanked, ids, begun using p_tenant, p_sessions, p_people;
-    sessions := sessions + blanked;
-    -- Sessions that began close to each other have their events close to each other: what lies between is read once for all of them.
-    for began in
-      select history.first_id(min(n.at)) as first_id, history.first_id(max(n.at) + interval '3 seconds') as last_id, array_agg(n.id::text) as ids
-      from (select f.id, f.at, count(*) filter (where f.first) over (order by f.at) as number
-            from (select t.id, t.at, t.at > lag(t.at) over (order by t.at) + interval '3 seconds' as first from unnest(ids, begun) as t (id, at)) f) n
-      group by n.number
-    loop
-      for of_events in select history.places('events') loop
-        if of_events = 'public.outbox'::regclass then
-          update public.outbox o set payload = jsonb_set(o.payload, '{label}', '"erased"')
-          where o.tenant_id = p_tenant and o.id >= began.first_id and o.id < began.last_id and o.kind = 'seat.granted'
-            and o.payload->>'session_id' = any (began.ids) and o.payload->>'label' <> 'erased';
-          get diagnostics blanked = row_count;
-        else
-          execute format($q$update %s o set payload = jsonb_set(o.payload, '{label}', '"erased"')
-            where o.tenant_id = $1 and o.id >= $2 and o.id < $3 and o.kind = 'seat.granted'
-              and o.payload->>'session_id' = any ($4) and o.payload->>'label' <> 'erased'$q$, of_events)
-          using p_tenant, began.first_id, began.last_id, began.ids;
-          get diagnostics blanked = row_count;
-        end if;
-        events := events + blanked;
-      end loop;
+    execute format('select array_agg(s.session_id), array_agg(s.started_at) from %s s where %s', place, says) into its, ats using p_tenant, p_sessions;
+    ids := ids || its;
+    begun := begun || ats;
+  end loop;
+  -- Sessions that began close to each other have their events close to each other: what lies between is read once for all of them.
+  for began in
+    select history.first_id(min(n.at)) as first_id, history.first_id(max(n.at) + interval '3 seconds') as last_id, array_agg(n.id::text) as ids
+    from (select f.id, f.at, count(*) filter (where f.first) over (order by f.at) as number
+          from (select t.id, t.at, t.at > lag(t.at) over (order by t.at) + interval '3 seconds' as first from unnest(ids, begun) as t (id, at)) f) n
+    group by n.number order by 1
+  loop
+    for place in select history.places('events') loop
+      if place = 'public.outbox'::regclass then
+        update public.outbox o set payload = jsonb_set(o.payload, '{label}', '"erased"')
+        where o.tenant_id = p_tenant and o.id >= began.first_id and o.id < began.last_id and o.kind = 'seat.granted'
+          and o.payload->>'session_id' = any (began.ids) and o.payload->>'label' <> 'erased';
+      else
+        execute format($q$update %s o set payload = jsonb_set(o.payload, '{label}', '"erased"')
+          where o.tenant_id = $1 and o.id >= $2 and o.id < $3 and o.kind = 'seat.granted'
+            and o.payload->>'session_id' = any ($4) and o.payload->>'label' <> 'erased'$q$, place)
+        using p_tenant, began.first_id, began.last_id, began.ids;
+      end if;
+      get diagnostics blanked = row_count;
+      events := events + blanked;
     end loop;
+  end loop;
+  if p_pool is not null then perform pg_advisory_xact_lock(public.pool_lock(p_pool)); end if;
+  for place in select history.places('sessions') loop
+    execute format($q$update %s s set label = 'erased', person = null, client = history.scrub(s.client - array['hostname', 'user'], $3, '{}')
+      where %s$q$, place, says) using p_tenant, p_sessions, p_people;
+    get diagnostics blanked = row_count;
+    sessions := sessions + blanked;
   end loop;
 end $$;
 
@@ -141,12 +144,11 @@ begin
   execute format('select s.pool_id from public.sessions s where s.tenant_id = $1 and %s = $2 and s.ended_at is null and %s limit 1', whose, says)
   into pool_id using p_tenant, p_whom;
   if pool_id is null then return; end if;
-  perform pg_advisory_xact_lock(public.pool_lock(pool_id));
   execute format('select array(select s.session_id from public.sessions s where s.tenant_id = $1 and %s = $2 and s.ended_at is null
     and s.pool_id = $3 and %s limit 200)', whose, says)
   into ids using p_tenant, p_whom, pool_id;
   select b.sessions, b.events into sessions, events
-  from history.blank_sessions(p_tenant, ids, case p_by when 'hw' then '{}' else array[p_whom] end) b;
+  from history.blank_sessions(p_tenant, ids, case p_by when 'hw' then '{}' else array[p_whom] end, pool_id) b;
   update public.pools p set epoch = p.epoch + 1, changed_at = now() from public.licenses l
   where p.tenant_id = p_tenant and p.pool_id = erase_open.pool_id and l.tenant_id = p_tenant and l.license_id = p.license_id
   returning p.name, l.number, p.epoch - 1 into name, number, epoch_before;
@@ -168,7 +170,7 @@ begin
   end loop;
   ids := array(select distinct t.id from unnest(ids) as t (id) order by t.id limit many);
   select b.sessions, b.events into sessions, events
-  from history.blank_sessions(p_tenant, ids, case p_by when 'hw' then '{}' else array[p_whom] end) b;
+  from history.blank_sessions(p_tenant, ids, case p_by when 'hw' then '{}' else array[p_whom] end, null) b;
   if cardinality(ids) = many then after := ids[many]; end if;
 end $$;
 

@@ -237,7 +237,8 @@ impl Records {
             tell: Vec::new(),
         };
         if let Some(cursor) = cursor {
-            let entry = "select exists (select from audit_log where tenant_id = $1 and id = $2 and action = $3 and target = $4
+            let entry =
+                "select exists (select from audit_log where tenant_id = $1 and id = $2 and action = $3 and target = $4
                          and at > now() - interval '23 hours')";
             let of_this: bool = sqlx::query_scalar(entry)
                 .bind(act.tenant.0)

@@ -86,7 +86,9 @@ pub(super) async fn erase(
     let machine = fields.optional("machine", body.machine.as_deref(), str::parse).map(Whom::Machine);
     let cursor = fields.optional("cursor", body.cursor.as_deref(), str::parse::<ErasureCursor>);
     match (&body.person, &body.machine) {
-        (None, None) => fields.wrong("person", "is missing; send the address of a person, or the public hash of a machine"),
+        (None, None) => {
+            fields.wrong("person", "is missing; send the address of a person, or the public hash of a machine")
+        }
         (Some(_), Some(_)) => fields.wrong("machine", "cannot be combined with person: send one of them"),
         _ => {}
     }

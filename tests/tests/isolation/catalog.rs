@@ -257,7 +257,7 @@ const FLAWS: &[(usize, &str)] = &[
     (16, "alter function history.make_months(text, regclass) security definer"),
     (16, "alter function history.erase_acts(uuid, uuid, text, uuid) reset search_path"),
     (16, "alter function history.erase_people(uuid, uuid, uuid[]) security invoker"),
-    (16, "alter function history.blank_sessions(uuid, uuid[], text[]) security definer"),
+    (16, "alter function history.blank_sessions(uuid, uuid[], text[], uuid) security definer"),
     (
         16,
         "create function history.erase_acts(p_user text) returns int language sql security definer set search_path = pg_catalog, pg_temp as 'select 1'",
@@ -265,7 +265,7 @@ const FLAWS: &[(usize, &str)] = &[
     (15, "grant execute on function history.erase_open(uuid, uuid, text, text) to public"),
     (20, "grant execute on function history.erase_open(uuid, uuid, text, text) to service"),
     (20, "grant execute on function history.erase_entries(uuid, uuid, text[], text[], text[], text, uuid) to reaper"),
-    (20, "grant execute on function history.blank_sessions(uuid, uuid[], text[]) to admin"),
+    (20, "grant execute on function history.blank_sessions(uuid, uuid[], text[], uuid) to admin"),
     (20, "grant usage on schema history to service"),
     (20, "grant select on history.sessions to admin"),
     (20, "grant update (label) on history.sessions_rest to reaper"),

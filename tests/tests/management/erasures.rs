@@ -1,174 +1,15 @@
 //! Erasing a person or a machine: nothing of theirs is left in any table, dump or answer, and all counts are as before.
 
 use crate::{
-    desk::{Answer, Desk},
-    seat::Seat,
+    desk::Desk,
+    traces::{ADDRESS, HERS, NAME, counts, dump, found, traces},
 };
 use license_core::domain::{
     access::PersonRole::{Admin, Viewer},
     id::Hw,
 };
 use serde_json::{Value, json};
-use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
-use std::path::PathBuf;
-
-const ADDRESS: &str = "Grace.Hopper@navy.example";
-const NAME: &str = "Grace Brewster Hopper";
-/// Everything that is hers: addresses, name, labels, and from where she asked.
-const HERS: [&str; 7] =
-    [ADDRESS, "amazing-grace@navy.example", NAME, "hopper-desk", "hopper-lap", "hopper-aside", "198.51.100.77"];
-
-impl Desk {
-    /// Grace as she signs in, with this address.
-    fn grace(&self, address: &str) -> String {
-        self.claims("customers", "sub-77", |claims| {
-            claims["email"] = json!(address);
-            claims["name"] = json!(NAME);
-        })
-    }
-
-    async fn erase(&self, body: &Value) -> Answer {
-        self.post(&self.at("/erasures"), body).by(&self.staff("vendor")).send().await
-    }
-
-    /// Erases all of it, however many requests it takes, and answers how many rows of each kind that were.
-    async fn erase_all(&self, mut body: Value) -> Value {
-        loop {
-            let done = self.erase(&body).await.ok(200);
-            if done["next_cursor"].is_null() {
-                return done["erased"].clone();
-            }
-            body["cursor"] = done["next_cursor"].clone();
-        }
-    }
-
-    /// Everything that the lists and answers of an organization say.
-    async fn answers(&self, organization: &str) -> Vec<(String, Value)> {
-        let mut all = Vec::new();
-        for list in [
-            "",
-            "/people",
-            "/sessions",
-            "/sessions?state=ended",
-            "/invitations",
-            "/api-tokens",
-            "/projects",
-            "/licenses",
-            "/audit-log",
-        ] {
-            let mark = if list.contains('?') { '&' } else { '?' };
-            let limit = if list.is_empty() { String::new() } else { format!("{mark}limit=100") };
-            let path = format!("/api/v1/organizations/{organization}{list}{limit}");
-            all.push((list.to_owned(), self.get(&path).by(&self.staff("vendor")).send().await.ok(200)));
-        }
-        let license = &self.world.license;
-        let body = json!({ "license_key": license.key.reveal() });
-        let holders = self.post("/api/v1/licenses/validate", &body).send().await.ok(200);
-        all.push(("validate".into(), holders));
-        all
-    }
-}
-
-/// Every table of every schema, with how many rows it has and in how many of them a text is found.
-async fn tables(truth: &mut PgConnection, text: &str) -> Vec<(String, i64, i64)> {
-    let sql = "select c.oid::regclass::text from pg_class c join pg_namespace n on n.oid = c.relnamespace
-               where c.relkind = 'r' and n.nspname !~ '^pg_' and n.nspname <> 'information_schema' order by 1";
-    let names: Vec<String> = sqlx::query_scalar(sql).fetch_all(&mut *truth).await.unwrap();
-    assert!(names.len() > 40, "{names:?}");
-    let mut all = Vec::new();
-    for name in names {
-        let sql = format!("select count(*), count(*) filter (where strpos(lower(t::text), lower($1)) > 0) from {name} t");
-        let (rows, found): (i64, i64) =
-            sqlx::query_as(AssertSqlSafe(sql)).bind(text).fetch_one(&mut *truth).await.unwrap();
-        all.push((name, rows, found));
-    }
-    all
-}
-
-async fn found(truth: &mut PgConnection, text: &str) -> Vec<String> {
-    tables(truth, text).await.into_iter().filter(|(_, _, found)| *found > 0).map(|(name, ..)| name).collect()
-}
-
-/// How many rows each table has, but for the entry and the idempotency key that an erasure brings.
-async fn counts(truth: &mut PgConnection) -> Vec<(String, i64)> {
-    let own = "select count(*) from audit_log where action in ('person.erased', 'machine.erased')";
-    let own: i64 = sqlx::query_scalar(own).fetch_one(&mut *truth).await.unwrap();
-    let all = tables(truth, "-").await.into_iter().map(|(name, rows, _)| match name.as_str() {
-        "audit_log" => (name, rows - own),
-        "idempotency_keys" => (name, 0),
-        _ => (name, rows),
-    });
-    all.collect()
-}
-
-/// The newest pg_dump there is.
-fn pg_dump() -> PathBuf {
-    let below = |dir: &str, prefix: &str| -> Vec<PathBuf> {
-        let dirs = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
-        dirs.filter(|dir| dir.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix))).collect()
-    };
-    let mut dirs = [below("/usr/lib/postgresql", ""), below("/usr", "pgsql-"), below("/opt/homebrew/opt", "postgresql@")].concat();
-    dirs.sort_by_key(|dir| {
-        let digits: String = dir.to_string_lossy().chars().filter(char::is_ascii_digit).collect();
-        digits.parse::<u32>().unwrap_or(0)
-    });
-    let found = dirs.iter().rev().map(|dir| dir.join("bin/pg_dump")).find(|path| path.is_file());
-    found.unwrap_or_else(|| "pg_dump".into())
-}
-
-fn dump(desk: &Desk) -> String {
-    let database = &desk.world.database;
-    let host = database.get_socket().map_or_else(|| database.get_host().into(), |dir| dir.to_string_lossy().into_owned());
-    let output = std::process::Command::new(pg_dump())
-        .args(["-h", &host, "-p", &database.get_port().to_string(), "-U", database.get_username()])
-        .args(["-d", database.get_database().unwrap()])
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap().to_lowercase()
-}
-
-/// Grace joins, works, is seated, invites, makes things, comes with another address, and is removed. Answers her id and a live seat of hers.
-async fn traces(desk: &Desk) -> (String, Seat) {
-    let owner = desk.person("owner");
-    let invited = json!({ "email": ADDRESS, "role": "admin" });
-    let invite = |key: &'static str| {
-        desk.post(&desk.at("/invitations"), &invited).by(&owner).header("idempotency-key", key).send()
-    };
-    invite("k1").await.ok(201);
-    let secret = invite("k2").await.ok(201)["secret"].clone();
-    let grace = desk.grace(ADDRESS);
-    let joined = desk.register(&grace, &json!({ "invitation": secret })).header("x-forwarded-for", "198.51.100.77");
-    let user = joined.send().await.ok(201)["user"]["id"].as_str().unwrap().to_owned();
-
-    let by_grace = async |path: &str, body: Value| {
-        let call = desk.post(&desk.at(path), &body).by(&desk.grace("Amazing-Grace@navy.example"));
-        call.header("x-forwarded-for", "198.51.100.77").send().await.ok(201)
-    };
-    by_grace("/projects", json!({ "name": format!("sandbox of {ADDRESS}") })).await;
-    by_grace("/api-tokens", json!({ "name": format!("{ADDRESS}'s script"), "scopes": ["people:read"] })).await;
-    by_grace("/invitations", json!({ "email": "bob@example.com", "role": "viewer" })).await;
-
-    let says = |host: &str| json!({ "user": ADDRESS, "hostname": host, "version": "1.2.3", "project": format!("sandbox of {ADDRESS}") });
-    let (released, kicked, other) =
-        (desk.sit("a", says("hopper-desk")).await, desk.sit("b", says("hopper-lap")).await, desk.sit("c", json!({})).await);
-    desk.release(&released).await;
-    desk.end(&grace, &kicked.id, &json!({ "force": true })).await.ok(200);
-    desk.end(&grace, &other.id, &json!({ "force": true })).await.ok(200);
-    let mut truth = desk.world.truth().await;
-    // Half of what happened was published, and some of it lies in tables that are on their way.
-    truth.execute("update outbox set published_at = now() where kind in ('invitation.created', 'seat.freed') or payload->>'label' = 'hopper-desk'").await.unwrap();
-    truth.execute("create table history.sessions_slept_1 (like history.sessions including all);
-        insert into history.sessions_slept_1 select * from sessions where label = 'hopper-desk';
-        update history.sessions_slept_1 set session_id = gen_random_uuid(), label = 'hopper-aside';
-        create table history.events_kept_2026_01 (like history.events including all);
-        insert into history.events_kept_2026_01 select * from outbox where published_at is not null;
-        create table history.sessions_over_2026_01 (like history.sessions including all);
-        insert into history.sessions_over_2026_01 select * from sessions where label = 'hopper-lap' and ended_at is not null").await.unwrap();
-    let live = desk.sit("a", says("hopper-desk")).await;
-    desk.delete(&desk.at(&format!("/people/{user}"))).by(&owner).send().await.ok(204);
-    (user, live)
-}
+use sqlx::{Connection, Executor, PgConnection};
 
 #[tokio::test]
 async fn of_a_person_erased_nothing_is_left_in_any_table_dump_or_answer_and_all_counts_are_as_before() {
@@ -229,10 +70,19 @@ async fn of_a_person_erased_nothing_is_left_in_any_table_dump_or_answer_and_all_
     desk.world.sweep().await;
     desk.world.assert_no_drift().await;
 
-    let entry = desk.get(&desk.at("/audit-log?limit=1&action=person.erased")).by(&desk.staff("vendor")).send().await.ok(200);
+    let entry =
+        desk.get(&desk.at("/audit-log?limit=1&action=person.erased")).by(&desk.staff("vendor")).send().await.ok(200);
     let entry = &entry["items"][0];
-    assert_eq!((&entry["id"], &entry["target"], &entry["actor"]["name"]), (&done["id"], &json!(user), &json!("vendor@example.com")));
-    let acts = desk.get(&desk.at(&format!("/audit-log?limit=100&actor={user}"))).by(&desk.staff("vendor")).send().await.ok(200);
+    assert_eq!(
+        (&entry["id"], &entry["target"], &entry["actor"]["name"]),
+        (&done["id"], &json!(user), &json!("vendor@example.com"))
+    );
+    let acts = desk
+        .get(&desk.at(&format!("/audit-log?limit=100&actor={user}")))
+        .by(&desk.staff("vendor"))
+        .send()
+        .await
+        .ok(200);
     assert!(acts["items"].as_array().unwrap().len() >= 5, "what she did is still told, by her id");
 
     assert_eq!(erase("e1", "GRACE.HOPPER@NAVY.EXAMPLE").await.ok(200), done, "the same request hears the same");
@@ -319,11 +169,17 @@ async fn who_is_only_called_alike_is_not_touched() {
         }
     }
     desk.join(desk.tenant(), "da", Viewer).await;
+    let owner = desk.person("owner");
+    for name in ["ci", "viewer"] {
+        desk.post(&desk.at("/projects"), &json!({ "name": name })).by(&owner).send().await.ok(201);
+    }
+    desk.sit("m4", json!({ "project": "ci", "deployment": "ci" })).await;
     let mut truth = desk.world.truth().await;
     let everything = "select s::text from sessions s union all select o::text from outbox o union all select i::text from invitations i
-                      union all select a::text from audit_log a where action <> 'person.erased' union all select u::text from users u order by 1";
+                      union all select a::text from audit_log a where action <> 'person.erased' union all select u::text from users u
+                      union all select p::text from projects p order by 1";
     let before: Vec<String> = sqlx::query_scalar(everything).fetch_all(&mut truth).await.unwrap();
-    for whom in ["ada@example.com", "example.com", "a%@example.com", "___@example.com", ".*", "viewer", "a"] {
+    for whom in ["ada@example.com", "example.com", "a%@example.com", "___@example.com", ".*", "viewer", "ci", "a"] {
         let erased = desk.erase_all(json!({ "person": whom })).await;
         assert!(erased.as_object().unwrap().values().all(|count| count == 0), "{whom}: {erased}");
     }
@@ -333,7 +189,15 @@ async fn who_is_only_called_alike_is_not_touched() {
 
 #[tokio::test]
 async fn who_is_called_by_a_word_of_any_signs_is_erased_as_well() {
-    for word in ["CORP\\ada", "ada", "o'brien@example.com", "\"quoted\"@example.com", "ada+tag@example.com", "Ada [x] (y)", "adá@exämple.com"] {
+    for word in [
+        "CORP\\ada",
+        "ada",
+        "o'brien@example.com",
+        "\"quoted\"@example.com",
+        "ada+tag@example.com",
+        "Ada [x] (y)",
+        "adá@exämple.com",
+    ] {
         let desk = Desk::new().await;
         let seat = desk.sit("a", json!({ "user": word, "hostname": "host-of-theirs" })).await;
         desk.end(&desk.person("owner"), &seat.id, &json!({ "force": true })).await.ok(200);
@@ -345,6 +209,30 @@ async fn who_is_called_by_a_word_of_any_signs_is_erased_as_well() {
         let left = "select count(*) from sessions where person is not null or client ? 'user'";
         assert_eq!(desk.world.count(left).await, 0, "{word}");
     }
+}
+
+#[tokio::test]
+async fn nothing_is_erased_that_the_organizations_audit_log_does_not_tell_of() {
+    let desk = Desk::new().await;
+    let other = desk.other("stranger").await;
+    let seat = desk.sit("a", json!({ "user": "ada@example.com", "hostname": "adas" })).await;
+    desk.release(&seat).await;
+    let of_other = format!("/api/v1/organizations/{}/erasures", other.tenant);
+    let theirs =
+        desk.post(&of_other, &json!({ "person": "ada@example.com" })).by(&desk.staff("vendor")).send().await.ok(200);
+    let theirs: uuid::Uuid = theirs["id"].as_str().unwrap().parse().unwrap();
+    let options = desk.world.database.clone().username("admin");
+    let mut admin = PgConnection::connect_with(&options).await.unwrap();
+    let older = "insert into audit_log (tenant_id, id, actor_kind, actor, actor_name, action, target)
+                 values ($1, '01a00000-0000-7000-8000-000000000000', 'staff', 'v', 'v', 'person.erased', 'x') returning id";
+    let older = sqlx::query_scalar(older).bind(desk.tenant().0).fetch_one(&mut desk.world.truth().await).await.unwrap();
+    for erasure in [theirs, older, uuid::Uuid::now_v7(), uuid::Uuid::nil()] {
+        let sql = "select sessions from history.erase_ended($1, $2, 'person', 'ada@example.com', $3)";
+        let refused =
+            sqlx::query(sql).bind(desk.tenant().0).bind(erasure).bind(uuid::Uuid::nil()).execute(&mut admin).await;
+        assert!(refused.unwrap_err().to_string().contains("nobody wrote down"), "{erasure}");
+    }
+    assert_eq!(desk.world.count("select count(*) from sessions where label = 'adas'").await, 1);
 }
 
 #[tokio::test]

@@ -25,3 +25,4 @@ mod rates;
 mod seat;
 mod sessions;
 mod tokens;
+mod traces;
