@@ -117,7 +117,7 @@ fn pg_dump() -> PathBuf {
 pub(crate) fn dump(desk: &Desk) -> String {
     let database = &desk.world.database;
     let host =
-        database.get_socket().map_or_else(|| database.get_host().into(), |dir| dir.to_string_lossy().into_owned());
+        database.get_socket().map_or_else(|| database.get_host().to_owned(), |dir| dir.to_string_lossy().into_owned());
     let output = std::process::Command::new(pg_dump())
         .args(["-h", &host, "-p", &database.get_port().to_string(), "-U", database.get_username()])
         .args(["-d", database.get_database().unwrap()])
@@ -159,14 +159,20 @@ pub(crate) async fn traces(desk: &Desk) -> (String, Seat) {
     desk.end(&grace, &other.id, &json!({ "force": true })).await.ok(200);
     let mut truth = desk.world.truth().await;
     // Half of what happened was published, and some of it lies in tables that are on their way.
-    truth.execute("update outbox set published_at = now() where kind in ('invitation.created', 'seat.freed') or payload->>'label' = 'hopper-desk'").await.unwrap();
-    truth.execute("create table history.sessions_slept_1 (like history.sessions including all);
+    let published = "update outbox set published_at = now()
+        where kind in ('invitation.created', 'seat.freed') or payload->>'label' = 'hopper-desk'";
+    truth.execute(published).await.unwrap();
+    let elsewhere = "create table history.sessions_slept_1 (like history.sessions including all);
         insert into history.sessions_slept_1 select * from sessions where label = 'hopper-desk';
         update history.sessions_slept_1 set session_id = gen_random_uuid(), label = 'hopper-aside';
         create table history.events_kept_2026_01 (like history.events including all);
         insert into history.events_kept_2026_01 select * from outbox where published_at is not null;
         create table history.sessions_over_2026_01 (like history.sessions including all);
-        insert into history.sessions_over_2026_01 select * from sessions where label = 'hopper-lap' and ended_at is not null").await.unwrap();
+        insert into history.sessions_over_2026_01 select * from sessions where label = 'hopper-lap' and ended_at is not null;
+        alter table history.sessions_slept_1 owner to owner;
+        alter table history.events_kept_2026_01 owner to owner;
+        alter table history.sessions_over_2026_01 owner to owner";
+    truth.execute(elsewhere).await.unwrap();
     let live = desk.sit("a", says("hopper-desk")).await;
     desk.delete(&desk.at(&format!("/people/{user}"))).by(&owner).send().await.ok(204);
     (user, live)
