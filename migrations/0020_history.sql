@@ -63,6 +63,11 @@ begin
   return made;
 end $$;
 
+-- What moves rows of the history holds this lock alone, what needs them to stand still shares it (0021_erase.sql).
+create function history.moving() returns bigint language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select hashtextextended('history.moving', 0)
+$$;
+
 -- Does one small thing that is due, and says what it was; null: nothing is due. Waits at most 100 ms for the lock it needs and then fails, so
 -- that nobody waits long behind it: to be called again later. What takes long (copying, moving) holds no lock that a request needs.
 --   1  A rest with rows in it (no reaper ran for more than a year) is set aside, and the months get their tables.
@@ -76,6 +81,9 @@ set search_path = pg_catalog, pg_temp set lock_timeout = '100ms' as $$
 declare
   kind record; keep interval; part text; kept_part text; month timestamptz; keepers uuid[]; moved bigint; has_rows boolean; aside text; said text;
 begin
+  if not pg_try_advisory_xact_lock(history.moving()) then
+    raise exception 'somebody is being erased from the history, or another step is being made' using errcode = '55P03';
+  end if;
   for kind in select * from history.kinds() loop
     select r.keep into keep from catalog.retention r where r.what = kind.what;
 

@@ -18,6 +18,8 @@ use uuid::Uuid;
 
 /// For how long the outcome of an idempotency key is kept, in hours (Stripe: 24).
 const REPEAT_HOURS: i32 = 24;
+const ANSWER_ERASED: &str = "This request was carried out, but what it was answered has been erased together with somebody whom it may have named. \
+                             Look at what is there now, and draw a new key for anything else you want done.";
 /// How many outcomes that are over one request takes away: more than the one it brings, and few enough for nobody to wait.
 const FORGOTTEN_AT_ONCE: i64 = 10;
 
@@ -224,6 +226,11 @@ impl Work<'_> {
         &mut self.transaction
     }
 
+    /// Takes everything back and lets go of the idempotency key at once.
+    pub(super) async fn abandon(self) -> Result<()> {
+        self.transaction.rollback().await.map_err(failed)
+    }
+
     /// What the same request did before, if it did; else its key is taken, and whoever else asks with it waits for this one's end.
     async fn before<T: DeserializeOwned>(&mut self) -> Result<Option<std::result::Result<T, Refused>>> {
         let Some(repeat) = &self.act.repeat else { return Ok(None) };
@@ -257,8 +264,10 @@ impl Work<'_> {
             return Ok(Some(Err(Refused::KeyReused)));
         }
         let unreadable = || Error::Internal("the outcome of an idempotency key cannot be read".into());
-        let outcome: Option<String> = row.try_get("outcome").map_err(failed)?;
-        let outcome = outcome.and_then(|text| repeat.unseal(&text)).ok_or_else(unreadable)?;
+        let Some(outcome) = row.try_get::<Option<String>, _>("outcome").map_err(failed)? else {
+            return Ok(Some(Err(Refused::Conflict(ANSWER_ERASED))));
+        };
+        let outcome = repeat.unseal(&outcome).ok_or_else(unreadable)?;
         serde_json::from_slice(&outcome).map(|value| Some(Ok(value))).map_err(|_| unreadable())
     }
 

@@ -39,7 +39,8 @@ fn migrator() -> Migrator {
         18 "0018_licenses"
         19 "0019_sessions"
         20 "0020_history"
-        21 "0021_collation"
+        21 "0021_erase"
+        22 "0022_collation"
     })
 }
 

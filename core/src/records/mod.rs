@@ -10,11 +10,13 @@
 //! * one file a table for what people manage: `organizations.rs` `people.rs` `invitations.rs` (`joining.rs`) `sessions.rs` `projects.rs`
 //!   `tokens.rs` `audit.rs`; of licenses `licensed.rs` reads and `licensing.rs` writes
 //! * `plans.rs`: the vendor's catalog, without a tenant
-//! * `outbox.rs`: events waiting to be published · `sweep.rs`: which pools the reaper looks at · `history.rs`: what is over
+//! * `outbox.rs`: events waiting to be published · `sweep.rs`: which pools the reaper looks at · `history.rs`: what is over ·
+//!   `erasing.rs`: people and machines whose names are blanked
 
 mod act;
 mod audit;
 mod connect;
+mod erasing;
 mod history;
 mod invitations;
 mod joining;
@@ -37,6 +39,7 @@ mod tokens;
 pub use act::{Act, Answer, Principal, Refused, Repeat};
 pub use audit::{ACTIONS, About, Entry, Which};
 pub use connect::{Records, Role, Transaction};
+pub use erasing::{Address, Erased, ErasureCursor, Whom};
 pub use history::HistoryStep;
 pub use invitations::{Invitation, InvitationState, Invited};
 pub use joining::{Joined, Joining};

@@ -6,6 +6,7 @@
 pub mod access;
 mod answer;
 mod audit;
+mod erasures;
 mod filters;
 mod gate;
 mod invitations;
@@ -88,6 +89,7 @@ pub(crate) fn operations() -> OpenApiRouter<State> {
         .routes(routes!(tokens::list_api_tokens, tokens::create_api_token))
         .routes(routes!(tokens::read_api_token, tokens::revoke_api_token))
         .routes(routes!(audit::list_audit_log))
+        .routes(routes!(erasures::erase))
 }
 
 /// The management API: everything below `/api/v1/me`, `/api/v1/organizations`, `/api/v1/plans` and `/api/v1/staff`, and its description.

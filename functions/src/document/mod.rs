@@ -50,6 +50,7 @@ read refuses an edit that would undo somebody else's.
          (name = "Projects", description = "What sessions can be told apart by besides the license"),
          (name = "API tokens", description = "What scripts of an organization authenticate with"),
          (name = "Audit log", description = "Who did what, to what, from where"),
+         (name = "Erasures", description = "People and machines whose names are blanked"),
          (name = "Staff", description = "The vendor's own"),
          (name = "Health", description = "For load balancers")),
     components(schemas(problems::Problem, problems::FieldProblem))

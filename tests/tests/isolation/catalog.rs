@@ -149,11 +149,13 @@ const PROMISES: &[(&str, &str)] = &[
            and (p.proacl is null or exists (select from aclexplode(p.proacl) x where x.grantee = 0))",
     ),
     (
-        "the functions of the directory and the step of the history, and no others, run as the owner, on a search path nobody can put things on",
+        "the functions of the directory, the step of the history and what erases people from it, and no others, run as the owner, on a search path nobody can put things on",
         "select p.oid::regprocedure::text from pg_proc p
          where (p.pronamespace = 'directory'::regnamespace and (p.prosecdef and p.proconfig @> array['search_path=pg_catalog, pg_temp']) is not true)
            or (p.pronamespace = 'history'::regnamespace
-             and (p.proconfig @> array['search_path=pg_catalog, pg_temp'] and p.prosecdef = (p.proname = 'step' and p.pronargs = 0)) is not true)
+             and (p.proconfig @> array['search_path=pg_catalog, pg_temp'] and p.prosecdef = (p.proname = 'step' and p.pronargs = 0
+               or p.proname = any (array['erase_open', 'erase_ended', 'erase_events', 'erase_entries', 'erase_acts', 'erase_things', 'erase_people'])
+               and p.proargtypes[0] = 'uuid'::regtype and p.proargtypes[1] = 'uuid'::regtype)) is not true)
            or (p.pronamespace in ('public'::regnamespace, 'catalog'::regnamespace) and p.prosecdef)",
     ),
     (
@@ -168,6 +170,7 @@ const PROMISES: &[(&str, &str)] = &[
         "select r from unnest(array['service', 'reaper', 'admin']) r where has_function_privilege(r, 'after_restore(interval)', 'EXECUTE')",
     ),
     (
+        // Erasing a person blanks names in it: as the owner, and only for an erasure that stands in it itself (`erasing.rs`).
         "the audit log is append-only: nobody may update or delete a row",
         "select r || ' ' || p from unnest(array['service', 'reaper', 'admin']) r, unnest(array['UPDATE', 'DELETE', 'TRUNCATE']) p
          where has_table_privilege(r, 'audit_log', p) or (p = 'UPDATE' and has_any_column_privilege(r, 'audit_log', p))
@@ -177,7 +180,7 @@ const PROMISES: &[(&str, &str)] = &[
            union all select tgname::text from pg_trigger where tgrelid = 'audit_log'::regclass and not tgisinternal) as t (x)",
     ),
     (
-        "what is over is reached through the tables it is part of: who serves has no right on a table of the history, and the reaper may ask for its next step",
+        "what is over is reached through the tables it is part of: who serves has no right on a table of the history; the reaper may ask for its next step, and admin to have somebody erased from it",
         "select r || ' ' || c.oid::regclass::text from unnest(array['service', 'reaper', 'admin']) r, pg_class c,
            unnest(array['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE']) p
          where c.relnamespace = 'history'::regnamespace and c.relkind in ('r', 'p')
@@ -185,7 +188,11 @@ const PROMISES: &[(&str, &str)] = &[
          union all
          select r || ' ' || p.oid::regprocedure::text from unnest(array['service', 'reaper', 'admin']) r, pg_proc p
          where p.pronamespace = 'history'::regnamespace and has_function_privilege(r, p.oid, 'EXECUTE')
-           and not (r = 'reaper' and p.proname = 'step')",
+           and not (r = 'reaper' and p.proname = 'step')
+           and not (r = 'admin' and p.proname = any (array['erase_open', 'erase_ended', 'erase_events', 'erase_entries', 'erase_acts',
+             'erase_things', 'erase_people']))
+         union all
+         select r || ' history' from unnest(array['service']) r where has_schema_privilege(r, 'history', 'USAGE')",
     ),
 ];
 
@@ -248,6 +255,18 @@ const FLAWS: &[(usize, &str)] = &[
     (6, "create table history.more (tenant_id uuid, k int, primary key (tenant_id, k))"),
     (15, "grant execute on function history.step() to public"),
     (16, "alter function history.make_months(text, regclass, timestamptz) security definer"),
+    (16, "alter function history.erase_acts(uuid, uuid, text, uuid) reset search_path"),
+    (16, "alter function history.erase_people(uuid, uuid, uuid[]) security invoker"),
+    (16, "alter function history.blank_sessions(uuid, uuid[], text[], uuid) security definer"),
+    (
+        16,
+        "create function history.erase_acts(p_user text) returns int language sql security definer set search_path = pg_catalog, pg_temp as 'select 1'",
+    ),
+    (15, "grant execute on function history.erase_open(uuid, uuid, text, text) to public"),
+    (20, "grant execute on function history.erase_open(uuid, uuid, text, text) to service"),
+    (20, "grant execute on function history.erase_entries(uuid, uuid, text[], text[], text[], text, uuid) to reaper"),
+    (20, "grant execute on function history.blank_sessions(uuid, uuid[], text[], uuid) to admin"),
+    (20, "grant usage on schema history to service"),
     (20, "grant select on history.sessions to admin"),
     (20, "grant update (label) on history.sessions_rest to reaper"),
     (20, "grant execute on function history.make_months(text, regclass, timestamptz) to reaper"),

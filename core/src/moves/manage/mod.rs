@@ -2,6 +2,7 @@
 //!
 //! If the process dies in between, grants are refused at once by their epoch and the next acquire or sweep repairs the copy.
 
+mod erasing;
 mod licenses;
 mod sessions;
 

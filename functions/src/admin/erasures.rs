@@ -1,0 +1,98 @@
+//! Erasing people and machines.
+
+use super::{State, answer::answered, gate::Caller};
+use crate::edge::{Fields, Json, Problem};
+use axum::extract::State as From;
+use license_core::records::{Address, Erased, ErasureCursor, Whom};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// Whom or what to erase: exactly one of `person` and `machine`.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"person": "ada@example.com"}))]
+pub(super) struct NewErasure {
+    /// The address of somebody who does not belong to the organization any more, or never did; or what clients say their user is called.
+    #[schema(min_length = 1, max_length = 255)]
+    person: Option<String>,
+    /// A machine's public hash: 43 base64url characters. It differs from license to license.
+    machine: Option<String>,
+    /// `next_cursor` of the answer before, sent with the same person or machine.
+    cursor: Option<String>,
+}
+
+/// What this request blanked.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({"id": "01a1fc28-9b31-70be-8112-4bfdb0eab10e", "erased": {"sessions": 12, "events": 12, "audit_entries": 4, "people": 1,
+    "invitations": 1, "api_tokens": 0, "projects": 0, "organizations": 0}, "next_cursor": null}))]
+pub(super) struct Erasure {
+    /// The entry of the audit log that says who erased, and when.
+    id: Uuid,
+    /// How many rows of each kind were blanked by this request.
+    erased: ErasedRows,
+    /// Where to go on: send it as `cursor`, with the same person or machine. Null: everything is done.
+    next_cursor: Option<String>,
+}
+
+/// How many rows of each kind were blanked.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ErasedRows {
+    /// Sessions, live and past.
+    sessions: i64,
+    /// Events, published and waiting to be.
+    events: i64,
+    /// Entries of the audit log.
+    audit_entries: i64,
+    /// People who left.
+    people: i64,
+    /// Invitations to them or by them.
+    invitations: i64,
+    /// API tokens they made, or named after them.
+    api_tokens: i64,
+    /// Projects named after them.
+    projects: i64,
+    /// 1 where the organization was named after them.
+    organizations: i64,
+}
+
+impl std::convert::From<Erased> for Erasure {
+    fn from(it: Erased) -> Self {
+        let Erased { id, sessions, events, audit_entries, people, invitations, api_tokens, projects, .. } = it;
+        let organizations = it.organizations;
+        let erased =
+            ErasedRows { sessions, events, audit_entries, people, invitations, api_tokens, projects, organizations };
+        Self { id, erased, next_cursor: it.next.map(|next| next.to_string()) }
+    }
+}
+
+/// Erase a person or a machine
+///
+/// Blanks names, addresses and labels of theirs wherever the organization has them: sessions, events, the audit log, people who left,
+/// invitations and API tokens. Ids, times and counts stay, and whoever holds a seat goes on holding it. Somebody who belongs is removed first.
+/// What is too much for one request is gone on with: until `next_cursor` is null, send it as `cursor`, with a new `Idempotency-Key` if any.
+/// Erasing again what is erased changes nothing.
+#[utoipa::path(post, path = "/api/v1/organizations/{organization}/erasures", tag = "Erasures", request_body = NewErasure,
+    responses((status = 200, description = "What was blanked", body = Erasure),
+              (status = 409, description = "conflict: the person belongs to the organization, or is who asks"),
+              (status = 422, description = "invalid_request: names each wrong field; idempotency_key_reused")))]
+pub(super) async fn erase(
+    From(state): From<State>,
+    Caller(act): Caller,
+    Json(body): Json<NewErasure>,
+) -> Result<axum::Json<Erasure>, Problem> {
+    let mut fields = Fields::new();
+    let person = fields.optional("person", body.person.as_deref(), str::parse::<Address>).map(Whom::Person);
+    let machine = fields.optional("machine", body.machine.as_deref(), str::parse).map(Whom::Machine);
+    let cursor = fields.optional("cursor", body.cursor.as_deref(), str::parse::<ErasureCursor>);
+    match (&body.person, &body.machine) {
+        (None, None) => {
+            fields.wrong("person", "is missing; send the address of a person, or the public hash of a machine")
+        }
+        (Some(_), Some(_)) => fields.wrong("machine", "cannot be combined with person: send one of them"),
+        _ => {}
+    }
+    let whom = fields.check(person.or(machine))?;
+    let erased = answered(state.manage.erase(&act, &whom, cursor, &state.peppers).await)?;
+    Ok(axum::Json(Erasure::from(erased)))
+}

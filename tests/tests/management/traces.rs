@@ -1,0 +1,179 @@
+//! What a person leaves behind in an organization, and where any of it is found: in tables, a dump, answers.
+
+use crate::{
+    desk::{Answer, Desk},
+    seat::Seat,
+};
+use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, Executor, PgConnection};
+use std::path::PathBuf;
+
+pub(crate) const ADDRESS: &str = "Grace.Hopper@navy.example";
+pub(crate) const NAME: &str = "Grace Brewster Hopper";
+/// Everything that is hers: addresses, name, labels, and from where she asked.
+pub(crate) const HERS: [&str; 7] =
+    [ADDRESS, "amazing-grace@navy.example", NAME, "hopper-desk", "hopper-lap", "hopper-aside", "198.51.100.77"];
+
+impl Desk {
+    /// Grace as she signs in, with this address.
+    pub(crate) fn grace(&self, address: &str) -> String {
+        self.claims("customers", "sub-77", |claims| {
+            claims["email"] = json!(address);
+            claims["name"] = json!(NAME);
+        })
+    }
+
+    pub(crate) async fn erase(&self, body: &Value) -> Answer {
+        self.post(&self.at("/erasures"), body).by(&self.staff("vendor")).send().await
+    }
+
+    /// Erases all of it, however many requests it takes, and answers how many rows of each kind that were.
+    pub(crate) async fn erase_all(&self, mut body: Value) -> Value {
+        loop {
+            let done = self.erase(&body).await.ok(200);
+            if done["next_cursor"].is_null() {
+                return done["erased"].clone();
+            }
+            body["cursor"] = done["next_cursor"].clone();
+        }
+    }
+
+    /// Everything that the lists and answers of an organization say.
+    pub(crate) async fn answers(&self, organization: &str) -> Vec<(String, Value)> {
+        let mut all = Vec::new();
+        for list in [
+            "",
+            "/people",
+            "/sessions",
+            "/sessions?state=ended",
+            "/invitations",
+            "/api-tokens",
+            "/projects",
+            "/licenses",
+            "/audit-log",
+        ] {
+            let mark = if list.contains('?') { '&' } else { '?' };
+            let limit = if list.is_empty() { String::new() } else { format!("{mark}limit=100") };
+            let path = format!("/api/v1/organizations/{organization}{list}{limit}");
+            all.push((list.to_owned(), self.get(&path).by(&self.staff("vendor")).send().await.ok(200)));
+        }
+        let license = &self.world.license;
+        let body = json!({ "license_key": license.key.reveal() });
+        let holders = self.post("/api/v1/licenses/validate", &body).send().await.ok(200);
+        all.push(("validate".into(), holders));
+        all
+    }
+}
+
+/// Every table of every schema, with how many rows it has and in how many of them a text is found.
+async fn tables(truth: &mut PgConnection, text: &str) -> Vec<(String, i64, i64)> {
+    let sql = "select c.oid::regclass::text from pg_class c join pg_namespace n on n.oid = c.relnamespace
+               where c.relkind = 'r' and n.nspname !~ '^pg_' and n.nspname <> 'information_schema' order by 1";
+    let names: Vec<String> = sqlx::query_scalar(sql).fetch_all(&mut *truth).await.unwrap();
+    assert!(names.len() > 40, "{names:?}");
+    let mut all = Vec::new();
+    for name in names {
+        let sql =
+            format!("select count(*), count(*) filter (where strpos(lower(t::text), lower($1)) > 0) from {name} t");
+        let (rows, found): (i64, i64) =
+            sqlx::query_as(AssertSqlSafe(sql)).bind(text).fetch_one(&mut *truth).await.unwrap();
+        all.push((name, rows, found));
+    }
+    all
+}
+
+pub(crate) async fn found(truth: &mut PgConnection, text: &str) -> Vec<String> {
+    tables(truth, text).await.into_iter().filter(|(_, _, found)| *found > 0).map(|(name, ..)| name).collect()
+}
+
+/// How many rows each table has, but for the entry and the idempotency key that an erasure brings.
+pub(crate) async fn counts(truth: &mut PgConnection) -> Vec<(String, i64)> {
+    let own = "select count(*) from audit_log where action in ('person.erased', 'machine.erased')";
+    let own: i64 = sqlx::query_scalar(own).fetch_one(&mut *truth).await.unwrap();
+    let all = tables(truth, "-").await.into_iter().map(|(name, rows, _)| match name.as_str() {
+        "audit_log" => (name, rows - own),
+        "idempotency_keys" => (name, 0),
+        _ => (name, rows),
+    });
+    all.collect()
+}
+
+/// The newest pg_dump there is.
+fn pg_dump() -> PathBuf {
+    let below = |dir: &str, prefix: &str| -> Vec<PathBuf> {
+        let dirs = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
+        dirs.filter(|dir| dir.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix))).collect()
+    };
+    let mut dirs =
+        [below("/usr/lib/postgresql", ""), below("/usr", "pgsql-"), below("/opt/homebrew/opt", "postgresql@")].concat();
+    dirs.sort_by_key(|dir| {
+        let digits: String = dir.to_string_lossy().chars().filter(char::is_ascii_digit).collect();
+        digits.parse::<u32>().unwrap_or(0)
+    });
+    let found = dirs.iter().rev().map(|dir| dir.join("bin/pg_dump")).find(|path| path.is_file());
+    found.unwrap_or_else(|| "pg_dump".into())
+}
+
+pub(crate) fn dump(desk: &Desk) -> String {
+    let database = &desk.world.database;
+    let host =
+        database.get_socket().map_or_else(|| database.get_host().to_owned(), |dir| dir.to_string_lossy().into_owned());
+    let output = std::process::Command::new(pg_dump())
+        .args(["-h", &host, "-p", &database.get_port().to_string(), "-U", database.get_username()])
+        .args(["-d", database.get_database().unwrap()])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().to_lowercase()
+}
+
+/// Grace joins, works, is seated, invites, makes things, comes with another address, and is removed. Answers her id and a live seat of hers.
+pub(crate) async fn traces(desk: &Desk) -> (String, Seat) {
+    let owner = desk.person("owner");
+    let invited = json!({ "email": ADDRESS, "role": "admin" });
+    let invite = |key: &'static str| {
+        desk.post(&desk.at("/invitations"), &invited).by(&owner).header("idempotency-key", key).send()
+    };
+    invite("k1").await.ok(201);
+    let secret = invite("k2").await.ok(201)["secret"].clone();
+    let grace = desk.grace(ADDRESS);
+    let joined = desk.register(&grace, &json!({ "invitation": secret })).header("x-forwarded-for", "198.51.100.77");
+    let user = joined.send().await.ok(201)["user"]["id"].as_str().unwrap().to_owned();
+
+    let by_grace = async |path: &str, body: Value| {
+        let call = desk.post(&desk.at(path), &body).by(&desk.grace("Amazing-Grace@navy.example"));
+        call.header("x-forwarded-for", "198.51.100.77").send().await.ok(201)
+    };
+    by_grace("/projects", json!({ "name": format!("sandbox of {ADDRESS}") })).await;
+    by_grace("/api-tokens", json!({ "name": format!("{ADDRESS}'s script"), "scopes": ["people:read"] })).await;
+    by_grace("/invitations", json!({ "email": "bob@example.com", "role": "viewer" })).await;
+
+    let says = |host: &str| json!({ "user": ADDRESS, "hostname": host, "version": "1.2.3", "project": format!("sandbox of {ADDRESS}") });
+    let (released, kicked, other) = (
+        desk.sit("a", says("hopper-desk")).await,
+        desk.sit("b", says("hopper-lap")).await,
+        desk.sit("c", json!({})).await,
+    );
+    desk.release(&released).await;
+    desk.end(&grace, &kicked.id, &json!({ "force": true })).await.ok(200);
+    desk.end(&grace, &other.id, &json!({ "force": true })).await.ok(200);
+    let mut truth = desk.world.truth().await;
+    // Half of what happened was published, and some of it lies in tables that are on their way.
+    let published = "update outbox set published_at = now()
+        where kind in ('invitation.created', 'seat.freed') or payload->>'label' = 'hopper-desk'";
+    truth.execute(published).await.unwrap();
+    let elsewhere = "create table history.sessions_slept_1 (like history.sessions including all);
+        insert into history.sessions_slept_1 select * from sessions where label = 'hopper-desk';
+        update history.sessions_slept_1 set session_id = gen_random_uuid(), label = 'hopper-aside';
+        create table history.events_kept_2026_01 (like history.events including all);
+        insert into history.events_kept_2026_01 select * from outbox where published_at is not null;
+        create table history.sessions_over_2026_01 (like history.sessions including all);
+        insert into history.sessions_over_2026_01 select * from sessions where label = 'hopper-lap' and ended_at is not null;
+        alter table history.sessions_slept_1 owner to owner;
+        alter table history.events_kept_2026_01 owner to owner;
+        alter table history.sessions_over_2026_01 owner to owner";
+    truth.execute(elsewhere).await.unwrap();
+    let live = desk.sit("a", says("hopper-desk")).await;
+    desk.delete(&desk.at(&format!("/people/{user}"))).by(&owner).send().await.ok(204);
+    (user, live)
+}
