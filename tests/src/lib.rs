@@ -11,6 +11,7 @@ pub mod client;
 pub mod explain;
 pub mod load;
 pub mod local;
+pub mod network;
 pub mod process;
 pub mod staff;
 pub mod stores;
