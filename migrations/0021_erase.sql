@@ -6,9 +6,10 @@
 --   p_people      addresses of one person, folded; p_names: what that person is called, folded
 --   p_after       where the last call ended; `after` is where this one did, null at the end
 
--- How addresses are compared, here as in sessions.person and users.address.
+-- How words within other texts are compared: as sessions.person and users.address have them (core/src/domain/name.rs), as near as the database
+-- can. By Unicode's own table and not by the locale the database was made with; nothing that is kept depends on it.
 create function history.folded(p_text text) returns text language sql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
-  select lower(p_text)
+  select replace(replace(lower(normalize(p_text) collate "und-x-icu"), 'ß', 'ss'), 'ς', 'σ') collate "C"
 $$;
 
 -- Whether one of these addresses stands in a text by itself: b@example.com is not found in a.b@example.com, nor in b@example.com.au. A word that is

@@ -12,6 +12,7 @@ pub mod explain;
 pub mod front;
 pub mod load;
 pub mod local;
+pub mod network;
 pub mod process;
 pub mod staff;
 pub mod stores;

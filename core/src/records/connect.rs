@@ -2,7 +2,7 @@
 
 use crate::{Error, Result, domain::id::TenantId};
 use sqlx::{
-    Connection, PgPool, Postgres,
+    Executor, PgPool, Postgres,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use std::{
@@ -14,6 +14,10 @@ use std::{
 const ACQUIRE: Duration = Duration::from_secs(2);
 /// How long a connection may take to show that it still works when a call is done with it.
 const GIVE_UP: Duration = Duration::from_secs(2);
+/// What a connection answers before another call has it: it works, and is in no transaction. A call that is given up while its BEGIN is under
+/// way leaves one open that sqlx 0.9.0 knows nothing of, and what the next call is told over it would never be committed. Here BEGIN goes on
+/// with it, ROLLBACK ends it; where there is none, this is a transaction of nothing. One that has failed refuses BEGIN: an error.
+const NO_TRANSACTION: &str = "BEGIN; ROLLBACK";
 /// How long one call is repeated while its outcome is unknown. Three of these fit no request: the caller's deadline counts too.
 pub(super) const REPEAT: Duration = Duration::from_secs(4);
 /// Between two tries.
@@ -94,11 +98,12 @@ impl Records {
             // A ping before each call would double the round trips; a broken connection shows itself and the call is repeated.
             .test_before_acquire(false)
             // The pool tests a connection that comes back, but waits for that without end: on a network that went silent each call cut
-            // by its deadline would keep a place, until none is left. An error here closes the connection at once.
+            // by its deadline would keep a place, until none is left. Nor does it see whether the connection is in a transaction. An error
+            // here closes the connection at once.
             .after_release(|connection, _| {
-                Box::pin(async {
-                    let tested = tokio::time::timeout(GIVE_UP, connection.ping()).await;
-                    tested.map_err(|_| sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()))?.map(|()| true)
+                Box::pin(async move {
+                    let tested = tokio::time::timeout(GIVE_UP, connection.execute(NO_TRANSACTION)).await;
+                    tested.map_err(|_| sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()))?.map(|_| true)
                 })
             })
             .connect_lazy_with(options);

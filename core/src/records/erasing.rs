@@ -14,6 +14,7 @@ use crate::{
     Result,
     domain::{
         id::{Hw, Invalid, TenantId},
+        name,
         secret::{self, KeyRing},
     },
 };
@@ -50,7 +51,7 @@ pub struct Address(String);
 impl Address {
     /// The one place where what somebody typed becomes what is compared; as `history.folded` in SQL.
     fn folded(text: &str) -> Self {
-        Self(text.trim().to_lowercase())
+        Self(name::fold(text))
     }
 }
 
@@ -372,12 +373,14 @@ async fn know(sql: &mut PgConnection, act: &Act, address: &Address) -> Result<st
         known.names.extend(name.map(|name| Address::folded(&name).0).filter(|name| !name.is_empty()));
     }
     let ids: Vec<String> = known.users.iter().map(Uuid::to_string).collect();
-    let others = "select distinct lower(a.actor_name) from audit_log a
-                  where a.tenant_id = $1 and a.actor_kind = 'person' and a.actor = any ($2) and a.actor_name <> 'erased'
-                    and not exists (select from users u where u.tenant_id = $1 and u.address = lower(a.actor_name) and u.removed_at is null)
-                  order by 1 limit 100";
+    let others = "select distinct a.actor_name from audit_log a
+                  where a.tenant_id = $1 and a.actor_kind = 'person' and a.actor = any ($2) and a.actor_name <> 'erased' order by 1 limit 100";
     let others: Vec<String> =
-        sqlx::query_scalar(others).bind(act.tenant.0).bind(ids).fetch_all(sql).await.map_err(failed)?;
-    known.keys.extend(others.into_iter().filter(|other| *other != address.0));
+        sqlx::query_scalar(others).bind(act.tenant.0).bind(ids).fetch_all(&mut *sql).await.map_err(failed)?;
+    let others: Vec<String> = others.iter().map(|other| Address::folded(other).0).collect();
+    let belong = "select address from users where tenant_id = $1 and address = any ($2) and removed_at is null";
+    let belong: Vec<String> =
+        sqlx::query_scalar(belong).bind(act.tenant.0).bind(&others).fetch_all(sql).await.map_err(failed)?;
+    known.keys.extend(others.into_iter().filter(|other| *other != address.0 && !belong.contains(other)));
     Ok(Ok(known))
 }

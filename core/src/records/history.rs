@@ -26,16 +26,19 @@ impl Records {
     /// [`crate::Error::Records`].
     pub async fn keep_history(&self) -> Result<HistoryStep> {
         self.repeat(|pool| async move {
-                let mut transaction = pool.begin().await?;
-                // Copying a month for whoever keeps it longer takes as long as it takes, and holds up nobody.
-                sqlx::query("set local statement_timeout = '10min'").execute(&mut *transaction).await?;
-                let did = sqlx::query_scalar::<_, Option<String>>("select history.step()").fetch_one(&mut *transaction).await;
-                match did {
-                    Err(sqlx::Error::Database(e)) if e.code().as_deref() == Some(LOCK_NOT_AVAILABLE) => Ok(HistoryStep::Later),
-                    Err(error) => Err(error),
-                    Ok(did) => transaction.commit().await.map(|()| did.map_or(HistoryStep::Nothing, HistoryStep::Did)),
+            let mut transaction = pool.begin().await?;
+            // Copying a month for whoever keeps it longer takes as long as it takes, and holds up nobody.
+            sqlx::query("set local statement_timeout = '10min'").execute(&mut *transaction).await?;
+            let did =
+                sqlx::query_scalar::<_, Option<String>>("select history.step()").fetch_one(&mut *transaction).await;
+            match did {
+                Err(sqlx::Error::Database(e)) if e.code().as_deref() == Some(LOCK_NOT_AVAILABLE) => {
+                    Ok(HistoryStep::Later)
                 }
-            })
-            .await
+                Err(error) => Err(error),
+                Ok(did) => transaction.commit().await.map(|()| did.map_or(HistoryStep::Nothing, HistoryStep::Did)),
+            }
+        })
+        .await
     }
 }

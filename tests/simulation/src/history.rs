@@ -221,7 +221,10 @@ impl History {
         let mut lives: HashMap<Uuid, Vec<&str>> = HashMap::new();
         for Row { kind, seat, session, .. } in &self.0 {
             match (kind.as_str(), session) {
-                ("session deleted" | "open session deleted" | "session changed" | "ended again" | "seat deleted", _) => {
+                (
+                    "session deleted" | "open session deleted" | "session changed" | "ended again" | "seat deleted",
+                    _,
+                ) => {
                     told.broken.push(format!("S10: {kind}: seat {seat:?}, session {session:?}"));
                 }
                 ("opened" | "ended", Some(session)) => lives.entry(*session).or_default().push(kind),

@@ -4,7 +4,7 @@ use super::Book;
 use license_core::{
     domain::id::SessionId,
     moves::history,
-    records::{EndOutcome, Ending, GrantOutcome, HistoryStep, ResolveOutcome, Records, Role},
+    records::{EndOutcome, Ending, GrantOutcome, HistoryStep, Records, ResolveOutcome, Role},
 };
 use sqlx::{AssertSqlSafe, Connection, Executor};
 use uuid::Uuid;
@@ -39,7 +39,8 @@ impl Book {
 
     /// Where ended sessions lie, and how many.
     async fn months(&self) -> Vec<(String, i64)> {
-        let sql = "select tableoid::regclass::text, count(*) from sessions where ended_at is not null group by 1 order by 1";
+        let sql =
+            "select tableoid::regclass::text, count(*) from sessions where ended_at is not null group by 1 order by 1";
         sqlx::query_as(sql).fetch_all(&mut self.truth().await).await.unwrap()
     }
 }
@@ -90,7 +91,10 @@ async fn an_installation_that_slept_for_a_year_has_the_tables_it_needs_and_gets_
     book.vacate(&[(0, 2)]).await;
     assert_eq!(book.number("select count(*) from history.sessions_rest").await, 0);
     let did = book.keep().await;
-    assert!(did.contains(&"12 months of sessions made".into()) && did.contains(&"12 months of events made".into()), "{did:?}");
+    assert!(
+        did.contains(&"12 months of sessions made".into()) && did.contains(&"12 months of events made".into()),
+        "{did:?}"
+    );
     assert_eq!(book.end_of(grant.session).await.as_deref(), Some("expired"));
 }
 
@@ -127,7 +131,8 @@ async fn a_month_that_is_over_is_taken_away_but_for_whoever_keeps_it_longer() {
         let at = format!("(select history.month_after(history.month_of(now()), -{months}))");
         book.run(&LONG_AGO.replace("$AT", &at)).await;
     }
-    book.run("insert into directory.retention select tenant_id, 'sessions', '10 years' from organizations limit 1").await;
+    book.run("insert into directory.retention select tenant_id, 'sessions', '10 years' from organizations limit 1")
+        .await;
     let did = book.keep().await;
     assert!(did.iter().any(|what| what.ends_with("thinned out")), "{did:?}");
     let counts: Vec<i64> = book.months().await.into_iter().map(|(_, count)| count).collect();

@@ -180,10 +180,26 @@ impl Site {
         sqlx::query_as(both).fetch_one(&mut truth).await.unwrap()
     }
 
+    async fn redis(&self) -> redis::aio::MultiplexedConnection {
+        let client = redis::Client::open(self.redis.url()).unwrap();
+        client.get_multiplexed_async_connection().await.unwrap()
+    }
+
+    /// Loses keys of Redis.
+    pub(crate) async fn forget(&self, which: impl Fn(&str) -> bool) {
+        let keys: Vec<String> = self.kept().await.into_keys().filter(|key| which(key)).collect();
+        redis::cmd("DEL").arg(keys).exec_async(&mut self.redis().await).await.unwrap();
+    }
+
+    /// How many holders Redis knows.
+    pub(crate) async fn holders_in_redis(&self) -> usize {
+        let key = format!("{{{}}}/{}:m", self.license.pool.license, self.license.pool.pool);
+        redis::cmd("HLEN").arg(key).query_async(&mut self.redis().await).await.unwrap()
+    }
+
     /// Every key in Redis with its value's bytes.
     pub(crate) async fn kept(&self) -> BTreeMap<String, Vec<u8>> {
-        let client = redis::Client::open(self.redis.url()).unwrap();
-        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+        let mut connection = self.redis().await;
         let names: Vec<String> = redis::cmd("KEYS").arg("*").query_async(&mut connection).await.unwrap();
         let mut kept = BTreeMap::new();
         for name in names {
