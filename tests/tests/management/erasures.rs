@@ -67,7 +67,6 @@ async fn of_a_person_erased_nothing_is_left_in_any_table_dump_or_answer_and_all_
     }
     desk.beat(&live).await.ok(200);
     desk.beat(&bob).await.ok(200);
-    desk.world.sweep().await;
 
     let entry =
         desk.get(&desk.at("/audit-log?limit=1&action=person.erased")).by(&desk.staff("vendor")).send().await.ok(200);
