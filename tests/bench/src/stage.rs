@@ -268,7 +268,7 @@ impl Stage {
                 execute 'drop table ' || part;
               end loop;
               set local role owner;
-              perform history.make_months('sessions', 'history.sessions');
+              perform history.make_months('sessions', 'history.sessions', now());
             end $$";
         self.sql.execute(sql).await.unwrap();
     }
