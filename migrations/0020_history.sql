@@ -122,8 +122,8 @@ begin
       return part || ' dropped';
     end if;
 
-    for part, month in
-      select c.relname, to_timestamp(right(c.relname, 7), 'YYYY_MM') from pg_inherits i join pg_class c on c.oid = i.inhrelid
+    for part in
+      select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid
       where i.inhparent = kind.root and c.relname ~ ('^' || kind.part || '_\d{4}_\d\d$') order by 1
     loop
       month := make_timestamptz(split_part(right(part, 7), '_', 1)::int, split_part(right(part, 7), '_', 2)::int, 1, 0, 0, 0, 'UTC');
@@ -133,6 +133,9 @@ begin
       -- Its comment says for whom a month was thinned out before.
       continue when keepers::text = obj_description(format('history.%I', part)::regclass);
       kept_part := replace(part, kind.part || '_', kind.part || '_kept_');
+      if obj_description(to_regclass('history.' || kept_part)) <> keepers::text then
+        execute format('drop table history.%I', kept_part); -- copied for others than those who keep it now
+      end if;
       if keepers <> '{}' and to_regclass('history.' || kept_part) is null then
         execute format('create table history.%I (like %s including all)', kept_part, kind.root);
         execute format('insert into history.%I select * from history.%I where tenant_id = any (%L)', kept_part, part, keepers);
