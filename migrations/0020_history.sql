@@ -139,6 +139,9 @@ begin
       if keepers <> '{}' and to_regclass('history.' || kept_part) is null then
         execute format('create table history.%I (like %s including all)', kept_part, kind.root);
         execute format('insert into history.%I select * from history.%I where tenant_id = any (%L)', kept_part, part, keepers);
+        -- Says what PostgreSQL would else read the table for, while everybody waits for the months.
+        execute format('alter table history.%1$I add constraint of_month check (%2$I is not null and %2$I >= %3$L and %2$I < %4$L)',
+          kept_part, kind.at, month, history.month_after(month));
         execute format('comment on table history.%I is %L', kept_part, keepers::text);
         return kept_part || ' copied for those who keep longer';
       end if;
@@ -148,6 +151,7 @@ begin
       if to_regclass('history.' || kept_part) is not null then
         execute format('alter table history.%I rename to %I', kept_part, part);
         call history.attach(kind.root, part, month);
+        execute format('alter table history.%I drop constraint of_month', part);
         said := part || ' thinned out';
       end if;
       return said;
