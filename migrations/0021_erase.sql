@@ -261,6 +261,7 @@ begin
   perform history.begin_erasing(p_tenant, p_erasure);
   update public.invitations i
   set email = case when history.names(i.email, p_people) or i.accepted_by = any (p_users) then 'erased@erased.invalid' else i.email end,
+      address = case when history.names(i.email, p_people) or i.accepted_by = any (p_users) then 'erased@erased.invalid' else i.address end,
       invited_by = case when history.names(i.invited_by, p_people) then 'erased' else i.invited_by end,
       revoked_at = case when history.names(i.email, p_people) and i.accepted_at is null then coalesce(i.revoked_at, now()) else i.revoked_at end
   where i.tenant_id = p_tenant and (history.names(i.email, p_people) or history.names(i.invited_by, p_people)
@@ -272,7 +273,7 @@ begin
   where t.tenant_id = p_tenant and (history.names(t.name, p_people) or history.names(t.created_by, p_people));
   get diagnostics api_tokens = row_count;
   -- A project's name is taken once.
-  update public.projects p set name = 'erased ' || p.project_id, version = p.version + 1
+  update public.projects p set name = 'erased ' || p.project_id, key = 'erased ' || p.project_id, version = p.version + 1
   where p.tenant_id = p_tenant and history.names(p.name, p_people);
   get diagnostics projects = row_count;
   -- Who registered without a name for it gave it their own.
@@ -287,7 +288,7 @@ create function history.erase_people(p_tenant uuid, p_erasure uuid, p_users uuid
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   perform history.begin_erasing(p_tenant, p_erasure);
-  update public.users u set email = 'erased@erased.invalid', name = null, version = u.version + 1
+  update public.users u set email = 'erased@erased.invalid', address = 'erased@erased.invalid', name = null, version = u.version + 1
   where u.tenant_id = p_tenant and u.user_id = any (p_users) and u.removed_at is not null
     and (u.email <> 'erased@erased.invalid' or u.name is not null);
   get diagnostics people = row_count;

@@ -95,7 +95,7 @@ async fn asked(state: &State) -> Result<Response, Error> {
     if let Err(error) = history::keep(state.reaper.records()).await {
         tracing::warn!(%error, "the history was not kept");
     }
-    Ok(acknowledged(if shares.is_empty() { "idle" } else { "sent" }))
+    Ok(if shares.is_empty() { acknowledged("idle") } else { acknowledged("sent") })
 }
 
 async fn reap(From(state): From<State>, request: Request) -> Result<Response, Response> {

@@ -245,7 +245,7 @@ fn every_audited_act_and_every_event_is_named_and_done() {
         let sql: String = sql.map(|path| fs::read_to_string(path).unwrap().replace('\'', "\"")).collect();
         if folder == "migrations" { sql } else { code(folder) }
     });
-    let acts = listed(API, "* Actions:", "### Idempotency");
+    let acts = listed(API, "* Actions:", "### Erasures");
     let events = rows(API, "| `kind` | `payload` |");
     let events = events.iter().flat_map(|row| row[0].split('`').skip(1).step_by(2));
     let documented = names(acts.into_iter().chain(events).filter(|word| is_act(word)));

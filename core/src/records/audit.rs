@@ -38,7 +38,7 @@ pub struct Entry {
 }
 
 /// Everything that is ever done, as entries spell it.
-pub const ACTIONS: [&str; 19] = [
+pub const ACTIONS: [&str; 21] = [
     "organization.created",
     "organization.renamed",
     "person.invited",
@@ -58,6 +58,8 @@ pub const ACTIONS: [&str; 19] = [
     "session.ended",
     "project.created",
     "project.edited",
+    "person.erased",
+    "machine.erased",
 ];
 
 /// Which entries of the audit log.

@@ -2,6 +2,7 @@
 
 use super::Book;
 use license_core::{
+    Clock,
     domain::id::SessionId,
     moves::history,
     records::{EndOutcome, Ending, GrantOutcome, HistoryStep, Records, ResolveOutcome, Role},
@@ -198,8 +199,8 @@ async fn who_reads_a_table_that_is_to_go_is_not_interrupted_and_the_next_waits_a
 async fn an_ended_session_is_not_opened_again_by_a_service_whose_clock_is_two_weeks_ahead_or_behind() {
     let book = Book::open().await;
     for (seat, days) in [(0, 14), (1, -14)] {
-        let ms = (time::OffsetDateTime::now_utc() + time::Duration::days(days)).unix_timestamp() as u64 * 1000;
-        let session = SessionId(Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, ms / 1000, 0)));
+        let at = (Clock::system().now() + time::Duration::days(days)).unix_timestamp() as u64;
+        let session = SessionId(Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, at, 0)));
         let mut grant = book.decided(seat, seat as u8 + 1, 1).await;
         (grant.session, grant.live) = (session, vec![session]);
         assert_eq!(book.write(&grant).await, GrantOutcome::Ok);
