@@ -54,7 +54,7 @@ impl State {
     async fn ends(self, world: &World) -> bool {
         match self {
             Self::Suspended => world.resume().await,
-            Self::Revoked => return false,
+            Self::Revoked => false,
             Self::CutShort | Self::Over => world.edit(&Edit { expires_at: Some(None), ..Edit::default() }).await,
             Self::NotStarted => world.edit(&Edit { not_before: Some(None), ..Edit::default() }).await,
         }
