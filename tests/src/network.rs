@@ -1,7 +1,10 @@
 //! A network between a service and PostgreSQL that a test can make silent or hold up.
 
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream, UnixStream, unix::OwnedWriteHalf},
@@ -14,7 +17,12 @@ pub struct Network {
     /// Connections made before the present number hear nothing any more.
     lost: watch::Sender<u64>,
     gate: watch::Sender<Gate>,
+    /// True while the last that was carried is the answer to what a connection is asked when it comes back to its pool.
+    rests: watch::Sender<bool>,
 }
+
+/// "Sync", alone: the last that sqlx asks a connection which comes back to its pool, without a limit of time.
+const COMES_BACK: [u8; 5] = [b'S', 0, 0, 0, 4];
 
 /// What becomes of messages to PostgreSQL.
 #[derive(Default)]
@@ -35,14 +43,14 @@ impl Network {
         let socket = folder.join(".s.PGSQL.5432");
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let (lost, gate) = (watch::channel(0).0, watch::channel(Gate::Open).0);
-        let (losing, gates) = (lost.clone(), gate.clone());
+        let (lost, gate, rests) = (watch::channel(0).0, watch::channel(Gate::Open).0, watch::channel(false).0);
+        let (losing, gates, resting) = (lost.clone(), gate.clone(), rests.clone());
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(carry(client, socket.clone(), losing.subscribe(), gates.clone()));
+                tokio::spawn(carry(client, socket.clone(), losing.subscribe(), gates.clone(), resting.clone()));
             }
         });
-        Self { port, lost, gate }
+        Self { port, lost, gate, rests }
     }
 
     /// The same database by way of this network.
@@ -55,6 +63,11 @@ impl Network {
     /// Connections of before now stay open, and nothing comes and nothing says why.
     pub fn lose_all(&self) {
         self.lost.send_modify(|lost| *lost += 1);
+    }
+
+    /// Returns once the only connection is back in its pool and has nothing under way.
+    pub async fn rests(&self) {
+        self.rests.subscribe().wait_for(|rests| *rests).await.unwrap();
     }
 
     /// From the message on that has these words in it, carries so many more and lets the next wait.
@@ -73,15 +86,27 @@ impl Network {
     }
 }
 
-async fn carry(client: TcpStream, socket: PathBuf, mut lost: watch::Receiver<u64>, gate: watch::Sender<Gate>) {
+async fn carry(
+    client: TcpStream,
+    socket: PathBuf,
+    mut lost: watch::Receiver<u64>,
+    gate: watch::Sender<Gate>,
+    rests: watch::Sender<bool>,
+) {
     let (mut asks, mut hears) = client.into_split();
     let (mut answers, mut server) = UnixStream::connect(&socket).await.unwrap().into_split();
     lost.mark_unchanged();
+    let back = AtomicBool::new(false);
     tokio::select! {
-        // Either end is closed: so is the other, when both are dropped.
-        () = forward(&mut asks, &mut server, &gate) => return,
-        _ = tokio::io::copy(&mut answers, &mut hears) => return,
+        // Nothing is carried any more from then on, whatever else is ready.
+        biased;
         _ = lost.changed() => {}
+        // Either end is closed: so is the other, when both are dropped.
+        () = forward(&mut asks, &mut server, &gate, |message| {
+            back.store(message == COMES_BACK, Ordering::Relaxed);
+            rests.send_replace(false);
+        }) => return,
+        () = answer(&mut answers, &mut hears, || rests.send_replace(back.load(Ordering::Relaxed))) => return,
     }
     // Held open, never read again.
     let _held = (asks, hears, answers, server);
@@ -89,10 +114,16 @@ async fn carry(client: TcpStream, socket: PathBuf, mut lost: watch::Receiver<u64
 }
 
 /// A client waits for an answer before it says more: what comes at once is one message.
-async fn forward(asks: &mut (impl AsyncReadExt + Unpin), server: &mut OwnedWriteHalf, gate: &watch::Sender<Gate>) {
+async fn forward(
+    asks: &mut (impl AsyncReadExt + Unpin),
+    server: &mut OwnedWriteHalf,
+    gate: &watch::Sender<Gate>,
+    heard: impl Fn(&[u8]),
+) {
     let mut message = vec![0; 1 << 16];
     while let Ok(length @ 1..) = asks.read(&mut message).await {
         let message = &message[..length];
+        heard(message);
         gate.send_if_modified(|gate| gate.next(message));
         if gate.subscribe().wait_for(|gate| !matches!(gate, Gate::Held)).await.is_err() {
             return;
@@ -100,6 +131,20 @@ async fn forward(asks: &mut (impl AsyncReadExt + Unpin), server: &mut OwnedWrite
         if server.write_all(message).await.is_err() {
             return;
         }
+    }
+}
+
+async fn answer(
+    answers: &mut (impl AsyncReadExt + Unpin),
+    client: &mut (impl AsyncWriteExt + Unpin),
+    carried: impl Fn() -> bool,
+) {
+    let mut message = vec![0; 1 << 16];
+    while let Ok(length @ 1..) = answers.read(&mut message).await {
+        if client.write_all(&message[..length]).await.is_err() {
+            return;
+        }
+        carried();
     }
 }
 

@@ -21,6 +21,7 @@ async fn connections_to_the_records_that_went_silent_are_given_up_and_replaced()
     let site = Site::new(5).await;
     let (network, services) = over_a_network(&site).await;
     let seat = services.acquire(&site.ask("a")).await.ok(201);
+    network.rests().await;
     network.lose_all();
     let (ask, since) = (site.ask("b"), Instant::now());
     services.acquire(&ask).await.away("records_unavailable");
