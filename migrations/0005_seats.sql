@@ -14,7 +14,7 @@ create table pools (
   longer_ms   bigint not null default 0,                   -- the longest that copies before it gave …
   longer_until timestamptz,                                -- … which may be out until then
   changed_at  timestamptz,                                 -- when a change was made without a ticket: Redis may not have heard of it
-  counted_minute bigint not null default 0,                -- the Unix minute its use was last told in (0012 …, usage)
+  counted_minute bigint not null default 0,                -- the Unix minute its use was last told in: one event for each
   used_at     timestamptz,                                 -- when a seat was last given back, to within a minute: its use is still to be told
   opens_at    timestamptz,                                 -- no seat is given before: the records were restored (0017_restore.sql)
   primary key (tenant_id, pool_id),
