@@ -24,8 +24,8 @@ begin
   select * into pool from pools p where p.tenant_id = p_tenant and p.pool_id = p_pool;
   if not found then return; end if;
   if p_frozen is null or p_frozen not between 0 and pool.epoch + 10000000 then
-    raise exception 'the copy in Redis says it is of epoch %, and the records count %', p_frozen, pool.epoch
-      using errcode = '22023', hint = 'Delete the keys of this pool from Redis: the next rebuild begins without that copy.';
+    raise exception 'the copy of this pool in Redis says it is of epoch %, far ahead of the records with %: delete its keys from Redis', p_frozen, pool.epoch
+      using errcode = '22023';
   end if;
   previous_epoch := pool.rebuilt_epoch;
   if p_frozen <> pool.rebuilt_epoch then

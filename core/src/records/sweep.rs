@@ -53,6 +53,8 @@ pub struct ToDo {
 
 /// Pools that one statement finds by held seats, and by quarantines: that many take 50 to 80 ms of the 2 s that a statement may take.
 const STEPS: i32 = 10_000;
+/// Seats that a pool can have (migrations/0005_seats.sql).
+const MOST_SEATS: u32 = 1_000_000;
 /// Before every pool there is, by tenant and id.
 const START: (Uuid, Uuid) = (Uuid::nil(), Uuid::nil());
 /// Behind every pool there is.
@@ -197,9 +199,10 @@ impl Records {
                 .bind(pool.tenant.0)
                 .bind(pool.pool_id.0)
                 .bind(usage.minute)
-                .bind(usage.held as i32)
-                .bind(usage.peak as i32)
-                .bind(usage.denied as i64)
+                // What Redis counted wrong is told as what it can be.
+                .bind(usage.held.min(MOST_SEATS) as i32)
+                .bind(usage.peak.min(MOST_SEATS) as i32)
+                .bind(i64::try_from(usage.denied).unwrap_or(i64::MAX))
                 .execute(&connections)
                 .await
                 .map(drop)
