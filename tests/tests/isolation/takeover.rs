@@ -6,7 +6,7 @@ use license_core::{
     records::{Role, migrate},
 };
 use license_tests::{staff, world::License};
-use sqlx::{AssertSqlSafe, Executor, PgConnection, Row, postgres::PgRow};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row, postgres::PgRow};
 
 /// No right, or row-level security.
 const DENIED: &str = "42501";
@@ -105,6 +105,20 @@ async fn nobody_who_took_a_role_over_writes_past_the_moves_whatever_tenant_they_
             refused(&mut connection, &two.a, DENIED, &NOBODY).await;
         }
         assert_eq!(two.rows_of(&two.a).await, before, "{role:?}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_who_took_a_role_over_finds_another_database_of_the_server_open() {
+    let two = two().await;
+    migrate(&two.database).await.unwrap();
+    for role in SERVING {
+        two.as_role(role).await;
+        for other in ["postgres", "template1"] {
+            let options = two.database.clone().username(role.name()).database(other);
+            let denied = PgConnection::connect_with(&options).await.unwrap_err();
+            assert_eq!(denied.as_database_error().and_then(|e| e.code()).as_deref(), Some(DENIED), "{role:?} {other}");
+        }
     }
 }
 
@@ -269,7 +283,7 @@ async fn a_reaper_that_was_taken_over_marks_only_what_it_holds_and_says_no_time(
 }
 
 #[tokio::test]
-async fn a_reaper_that_was_taken_over_sees_who_sits_where_and_nothing_of_whom() {
+async fn a_reaper_that_was_taken_over_sees_which_seats_are_held_and_no_other_table_or_column() {
     let (two, mut reaper) = taken_over(Role::Reaper).await;
     assert_eq!(told::<i64>(&mut reaper, "select count(holder) from seats", &two.a).await, 2, "of every tenant");
     let denied = [
