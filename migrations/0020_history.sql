@@ -15,9 +15,10 @@ create table directory.retention (
 
 -- Each kind is one table cut by months: <kind>_<year>_<month>, UTC, by the time that made the row part of history, and <kind>_rest for rows
 -- whose month has no table. Tables named <kind>_slept_…, _over_… and _kept_… are no parts: they are on their way back, out, or in.
-create function history.kinds() returns table (what text, root regclass, part text, at text)
+create function history.kinds() returns table (what text, root regclass, part text, at text, id text)
 language sql stable set search_path = pg_catalog, pg_temp as $$
-  values ('sessions', 'history.sessions'::regclass, 'sessions', 'ended_at'), ('events', 'history.events'::regclass, 'events', 'published_at')
+  values ('sessions', 'history.sessions'::regclass, 'sessions', 'ended_at', 'session_id'),
+         ('events', 'history.events'::regclass, 'events', 'published_at', 'id')
 $$;
 
 -- The month this time is in, and how its table is called.
@@ -68,11 +69,30 @@ create function history.moving() returns bigint language sql immutable set searc
   select hashtextextended('history.moving', 0)
 $$;
 
+-- Copies the next rows of a month that these organizations have, in the order of the organizations and of the rows' ids, and says how many.
+create function history.copy_rows(part text, kept_part text, id text, keepers uuid[]) returns int language plpgsql
+set search_path = pg_catalog, pg_temp as $$
+declare last_keeper uuid; last_id uuid; keeper uuid; copied int := 0; of_keeper int; many constant int := 5000;
+begin
+  execute format('select tenant_id, %1$I from history.%2$I order by tenant_id desc, %1$I desc limit 1', id, kept_part) into last_keeper, last_id;
+  -- One organization after the other: with an equality on the first column of the key, no plan reads more than what is copied.
+  foreach keeper in array keepers loop
+    continue when keeper < last_keeper;
+    execute format('insert into history.%1$I select * from history.%2$I where tenant_id = $1 and %3$I > $2 order by tenant_id, %3$I limit $3',
+      kept_part, part, id)
+    using keeper, case when keeper = last_keeper then last_id else '00000000-0000-0000-0000-000000000000' end, many - copied;
+    get diagnostics of_keeper = row_count;
+    copied := copied + of_keeper;
+    exit when copied = many;
+  end loop;
+  return copied;
+end $$;
+
 -- Does one small thing that is due, and says what it was; null: nothing is due. Waits at most 100 ms for the lock it needs and then fails, so
 -- that nobody waits long behind it: to be called again later. What takes long (copying, moving) holds no lock that a request needs.
 --   1  A rest with rows in it (no reaper ran for more than a year) is set aside, and the months get their tables.
 --   2  Rows set aside go to the tables of their months, 5,000 at a time, or away if they are over.
---   3  Of a month that is over, what organizations that keep longer have is copied to a new table …
+--   3  Of a month that is over, what organizations that keep longer have is copied to a new table, 5,000 rows at a time …
 --   4  … which takes its place; a month nobody keeps is taken out.
 --   5  What was taken out is dropped.
 create function history.step() returns text language plpgsql security definer
@@ -138,12 +158,17 @@ begin
       end if;
       if keepers <> '{}' and to_regclass('history.' || kept_part) is null then
         execute format('create table history.%I (like %s including all)', kept_part, kind.root);
-        execute format('insert into history.%I select * from history.%I where tenant_id = any (%L)', kept_part, part, keepers);
-        -- Says what PostgreSQL would else read the table for, while everybody waits for the months.
-        execute format('alter table history.%1$I add constraint of_month check (%2$I is not null and %2$I >= %3$L and %2$I < %4$L)',
-          kept_part, kind.at, month, history.month_after(month));
         execute format('comment on table history.%I is %L', kept_part, keepers::text);
-        return kept_part || ' copied for those who keep longer';
+      end if;
+      if keepers <> '{}' and not exists (select from pg_constraint c
+          where c.conrelid = to_regclass('history.' || kept_part) and c.conname = 'of_month') then
+        moved := history.copy_rows(part, kept_part, kind.id, keepers);
+        if moved = 0 then
+          -- It is complete. Says what PostgreSQL would else read the table for, while everybody waits for the months.
+          execute format('alter table history.%1$I add constraint of_month check (%2$I is not null and %2$I >= %3$L and %2$I < %4$L)',
+            kept_part, kind.at, month, history.month_after(month));
+        end if;
+        return moved || ' rows copied to ' || kept_part;
       end if;
       execute format('alter table %s detach partition history.%I', kind.root, part);
       execute format('alter table history.%I rename to %I', part, replace(part, kind.part || '_', kind.part || '_over_'));

@@ -27,8 +27,8 @@ impl Records {
     pub async fn keep_history(&self) -> Result<HistoryStep> {
         self.repeat(|pool| async move {
             let mut transaction = pool.begin().await?;
-            // Copying a month for whoever keeps it longer takes as long as it takes, and holds up nobody.
-            sqlx::query("set local statement_timeout = '10min'").execute(&mut *transaction).await?;
+            // Less than a tick has. A step that drops a large table, or reads a copied month once more, takes seconds and holds up nobody.
+            sqlx::query("set local statement_timeout = '30s'").execute(&mut *transaction).await?;
             let did =
                 sqlx::query_scalar::<_, Option<String>>("select history.step()").fetch_one(&mut *transaction).await;
             match did {

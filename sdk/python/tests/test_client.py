@@ -47,6 +47,7 @@ REFUSALS: list[tuple[int, str, dict[str, Any], type[LicenseError]]] = [
     (403, "product_not_allowed", {"product": "other"}, WrongProduct),
     (403, "something_new", {}, Refused),
     (404, "not_found", {}, UnknownPool),
+    (408, "request_timeout", {}, ServerUnreachable),
     (409, "no_seats_available", {"seats_total": 5, "seats_used": 5}, NoSeats),
     (409, "too_many_processes", {"processes": 32}, TooManyProcesses),
     (422, "invalid_request", {"errors": [{"field": "pool", "problem": "is wrong"}]}, InvalidRequest),

@@ -37,7 +37,8 @@ fn waits_for(worst: i64, limit: i64) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_seat_of_a_crowd_without_faults_is_given_when_it_is_free() {
-    let plan = mix::crowd(21, &Setting::small(6, 20, Duration::from_secs(25)), 2);
+    // In this time some fourteen seats become free for somebody who waits; how many of them is a matter of who asks first.
+    let plan = mix::crowd(21, &Setting::small(6, 20, Duration::from_secs(50)), 2);
     let kept = run::carry_out(&plan).await.clean(&plan).kept;
     assert!(kept.l1.judged >= 5, "{kept}");
 }

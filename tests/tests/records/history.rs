@@ -145,6 +145,45 @@ async fn a_month_that_is_over_is_taken_away_but_for_whoever_keeps_it_longer() {
 }
 
 #[tokio::test]
+async fn what_is_kept_longer_is_copied_in_small_steps_and_anew_when_others_keep_it_too() {
+    const KEEP: &str = "insert into directory.retention select $ID, 'sessions', '10 years' from organizations limit 1";
+    let book = slept(20).await;
+    // 12,000 rows, half of them of an organization that keeps them, half of another.
+    let at = "(select history.month_after(history.month_of(now()), -16))";
+    let sessions = LONG_AGO.replace("$AT", at).replace("1 hour", "1 minute").replace("100) n", "12000) n");
+    book.run(&sessions).await;
+    let (one, other) = ("tenant_id", "'01970000-0000-7000-8000-000000000001'::uuid");
+    let reaper = book.reaper();
+    let step = async || match reaper.keep_history().await.unwrap() {
+        HistoryStep::Did(what) => what,
+        step => panic!("{step:?}"),
+    };
+    let until = async |part: &str| {
+        for _ in 0..100 {
+            let did = step().await;
+            if did.starts_with(part) {
+                return did;
+            }
+        }
+        panic!("never {part}");
+    };
+    book.run(&KEEP.replace("$ID", one)).await;
+    until("5000 rows copied to sessions_kept_").await;
+    // Others keep it too: what was copied for the first alone is thrown away.
+    book.run(&KEEP.replace("$ID", other)).await;
+    let copied = [until("5000 rows copied").await, step().await];
+    assert_eq!(copied[0], copied[1]);
+    let did = book.keep().await;
+    assert_eq!(did.iter().filter(|did| did.starts_with("2000 rows copied")).count(), 1, "{did:?}");
+    assert!(did.iter().any(|did| did.ends_with("thinned out")), "{did:?}");
+    assert_eq!(
+        book.number("select count(*) from sessions where ended_at < now() - interval '13 months'").await,
+        12_000
+    );
+    assert_eq!(book.keep().await, Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn published_events_leave_the_table_of_those_that_wait_and_go_after_their_time() {
     let book = slept(20).await;
     book.granted(0, 1, 1).await;
