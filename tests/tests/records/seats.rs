@@ -54,7 +54,7 @@ async fn a_seat_that_changes_hands_ends_the_old_holders_sessions_and_tells_it_on
     let book = Book::open().await;
     let old = book.granted(0, 1, 1).await;
     // By a clock that is ahead, as far as one may be.
-    let seen = time::OffsetDateTime::now_utc() + time::Duration::hours(23);
+    let seen = license_core::Clock::system().now() + time::Duration::hours(23);
     let new = Grant { displaced_seen: Some(seen), ..book.decided(0, 2, 2).await };
     assert_eq!(book.write(&new).await, GrantOutcome::Ok);
     assert_eq!((book.end_of(old.session).await.as_deref(), book.end_of(new.session).await), (Some("expired"), None));
