@@ -6,7 +6,8 @@ create schema catalog;
 create schema history;
 revoke all on schema public from public;
 grant usage, create on schema public to owner; -- also where another role owns the database, after a restore say
-grant usage on schema public, directory, catalog to service, reaper, admin;
+grant usage on schema public to service, reaper, admin;
+grant usage on schema directory, catalog to admin;
 -- A function is callable by whom a grant names, never by everybody.
 alter default privileges revoke execute on functions from public;
 
@@ -21,4 +22,4 @@ begin
     overlay(uuid_send(gen_random_uuid())
       placing int8send((us / 1000 << 16) | (7 << 12) | (us % 1000 * 4096 / 1000)) from 1 for 8), 'hex')::uuid;
 end $$;
-grant execute on function uuid_v7() to service, reaper, admin;
+grant execute on function uuid_v7() to admin; -- whose rows have it for a default

@@ -21,7 +21,7 @@ create table catalog.products (
   version           bigint not null default 1               -- rises with every edit: the ETag
 );
 create unique index one_default_product on catalog.products (is_default) where is_default;
-grant select on catalog.plans, catalog.products to service, reaper, admin;
+grant select on catalog.plans, catalog.products to admin;
 
 insert into catalog.plans (plan, tier, seats, trial_days, offline_policy, grace_hours) values ('trial', 'trial', 5, 14, 'grace', 24);
 insert into catalog.products (product, registration_plan, is_default) values ('coditect', 'trial', true);

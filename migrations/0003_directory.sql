@@ -56,6 +56,6 @@ language sql security definer set search_path = pg_catalog, pg_temp as $$
   select exists (select from entered)
 $$;
 
-grant execute on function directory.locate_license(text) to service, admin;
+grant execute on function directory.locate_license(text) to admin;
 grant execute on function directory.locate_identity(text, text), directory.enter_identity(text, text, uuid),
-  directory.enter_tenant(text, text, uuid), directory.enter_license(text, uuid, uuid) to admin;
+  directory.enter_tenant(text, text, uuid) to admin;

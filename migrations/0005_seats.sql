@@ -4,14 +4,14 @@ create table pools (
   pool_id     uuid not null,
   license_id  uuid not null,
   name        text not null check (name ~ '^[a-z0-9-]{1,32}$'),
-  seats_total int not null check (seats_total >= 0),
+  seats_total int not null check (seats_total between 0 and 1000000),
   surplus     int not null default 0 check (surplus >= 0), -- rows not retired above seats_total: still held when the pool was shrunk
   epoch       bigint not null default 0,                   -- rises with every rebuild and every change made without a ticket
   status      text not null default 'active' check (status in ('active', 'suspended', 'revoked')), -- follows the license
   rebuilt_epoch bigint not null default 0,                 -- the epoch of the latest rebuild; only a copy of it may tell what it knows
   -- Leases outlive the setting they were given by (0014_rebuild_pool.sql).
-  lease_ms    bigint not null default 0,                   -- the longest that the present copy in Redis gives
-  longer_ms   bigint not null default 0,                   -- the longest that copies before it gave …
+  lease_ms    bigint not null default 0 check (lease_ms between 0 and 86400000),                 -- the longest that the present copy in Redis gives
+  longer_ms   bigint not null default 0 check (longer_ms between 0 and 86400000),                 -- the longest that copies before it gave …
   longer_until timestamptz,                                -- … which may be out until then
   changed_at  timestamptz,                                 -- when a change was made without a ticket: Redis may not have heard of it
   counted_minute bigint not null default 0,                -- the Unix minute its use was last told in: one event for each
@@ -91,10 +91,20 @@ create index sessions_by_seat on sessions_open (pool_id, seat_no, tenant_id);
 
 create table history.sessions partition of sessions (primary key (tenant_id, session_id, ended_at)) default partition by range (ended_at);
 
--- From when on a session of this id can have ended: not before it began, which its id says (RFC 9562, version 7), with a month for clocks that
+-- When a session of this id began (RFC 9562, version 7), by the clock of the service that drew it.
+create function began_at(p_session uuid) returns timestamptz language sql immutable parallel safe as $$
+  select to_timestamp(('x' || translate(left(p_session::text, 13), '-', ''))::bit(48)::bigint / 1000.0)
+$$;
+
+-- When somebody was last heard of, as a service says: its clock may be wrong, but not by more than a day.
+create function seen_at(p_at timestamptz) returns timestamptz language sql stable parallel safe as $$
+  select case when p_at > now() + interval '1 day' then now() else p_at end
+$$;
+
+-- From when on a session of this id can have ended: not before it began, which its id says, with a month for clocks that
 -- differ. So one look at what is over reads the months since then and not all there are.
 create function could_have_ended(p_session uuid) returns timestamptz language sql stable parallel safe as $$
-  select least(to_timestamp(('x' || translate(left(p_session::text, 13), '-', ''))::bit(48)::bigint / 1000.0), now()) - interval '31 days'
+  select least(public.began_at(p_session), now()) - interval '31 days'
 $$;
 
 -- Every change of a seat's holder is one row here, written in the same transaction; published once or more, and then moved to its month.

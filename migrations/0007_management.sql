@@ -113,9 +113,10 @@ begin
   end loop;
 end $$;
 
-grant select on projects to service, admin;
-grant insert on projects, invitations, api_tokens, audit_log, idempotency_keys to admin;
-grant select on invitations, api_tokens, audit_log, idempotency_keys to admin;
+grant insert on projects, invitations, api_tokens, idempotency_keys to admin;
+-- What was done when is not for whoever did it to say: id and time are the database's.
+grant insert (tenant_id, actor_kind, actor, actor_name, action, target, before, after, from_address, request_id) on audit_log to admin;
+grant select on projects, invitations, api_tokens, audit_log, idempotency_keys to admin;
 grant update (name, key, license_ids, version, archived_at) on projects to admin;
 grant update (accepted_at, accepted_by, revoked_at) on invitations to admin;
 grant update (last_used_at, revoked_at) on api_tokens to admin;
@@ -124,8 +125,6 @@ grant update (request_hash, outcome, created_at) on idempotency_keys to admin;
 grant delete on idempotency_keys to admin;
 grant update (name, version) on organizations to admin;
 grant update (email, address, name, role, version, removed_at) on users to admin;
-grant update (version, plan, tier, not_before, expires_at, features, offline_policy, grace_hours, holder_by, processes_per_seat, hide_holders)
-  on licenses to admin;
 -- The vendor's staff keep plans and products through the same service.
 grant insert on catalog.plans, catalog.products to admin;
 grant update (tier, seats, trial_days, features, offline_policy, grace_hours, holder_by, processes_per_seat, version) on catalog.plans to admin;

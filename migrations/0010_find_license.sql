@@ -1,7 +1,7 @@
 -- A license key, judged by the records alone: the way in for a pool that Redis does not know, and for a key it does not know.
 -- No row: unknown number or wrong secret. pool_id null: the license has no pool of that name.
 create function find_license(p_number text, p_key_hmacs text[], p_pool text)
-returns table (tenant_id uuid, license_id uuid, pool_id uuid) language plpgsql as $$
+returns table (tenant_id uuid, license_id uuid, pool_id uuid) language plpgsql security definer set search_path = public, pg_temp as $$
 declare t uuid; l uuid;
 begin
   select d.tenant_id, d.license_id into t, l from directory.locate_license(p_number) d;
@@ -14,4 +14,4 @@ begin
       where k.tenant_id = t and k.license_id = l and k.key_hmac = any (p_key_hmacs)
         and (k.valid_until is null or k.valid_until > now()));
 end $$;
-grant execute on function find_license(text, text[], text) to service, admin;
+grant execute on function find_license(text, text[], text) to service;

@@ -7,10 +7,19 @@ create function grant_seat(
   p_displaced_seen timestamptz,     -- when the holder that lost the seat was last heard of, if known
   p_hw text, p_label text, p_client jsonb,
   p_person text, p_project text     -- what p_client says of both, as users.address and projects.key have it; null: nothing
-) returns text language plpgsql as $$
+) returns text language plpgsql security definer set search_path = public, pg_temp as $$
 declare
   pool pools; seat seats; other seats; others_seat int; locked int[]; k int; since timestamptz; earlier uuid;
 begin
+  -- What no service says unless somebody took it over (docs/DATA-MODEL.md, "When a role is taken over"). The id of a session says when it began,
+  -- and lists are in its order.
+  if substr(p_session::text, 15, 1) <> '7' or abs(extract(epoch from began_at(p_session) - now())) > 31 * 86400 then
+    raise exception 'the id of a session that begins is a UUID of version 7 of these days, not %', p_session using errcode = '22023';
+  end if;
+  if length(p_holder) > 64 or length(p_hw) > 64 or length(p_label) > 1000 or octet_length(p_client::text) > 65536 then
+    raise exception 'a session says more of its client than a service reads' using errcode = '22023';
+  end if;
+  p_displaced_seen := seen_at(p_displaced_seen);
   perform set_config('app.tenant_id', p_tenant::text, true);
   perform pg_advisory_xact_lock_shared(pool_lock(p_pool));
   select * into pool from pools p where p.tenant_id = p_tenant and p.pool_id = p_pool;

@@ -10,11 +10,14 @@ create function end_seats(
   p_session_seats int[], p_sessions uuid[], p_session_seqs bigint[], p_session_seen timestamptz[],
   p_released uuid[],
   out stale boolean, out done int[], out gone int[], out released_at timestamptz
-) language plpgsql as $$
+) language plpgsql security definer set search_path = public, pg_temp as $$
 declare
   pool pools; draining boolean; touched int[]; retiring int[] := '{}'; k int; id uuid; since timestamptz; ended timestamptz; seat seats; claim record;
   applied int[] := '{}'; applied_seqs bigint[] := '{}'; applied_seen timestamptz[] := '{}'; applied_holders text[] := '{}'; remaining int[] := '{}';
 begin
+  if p_reason is null or p_reason not in ('released', 'expired') then
+    raise exception 'a seat is given back or runs out, nothing else: %', p_reason using errcode = '22023';
+  end if;
   perform set_config('app.tenant_id', p_tenant::text, true);
   select p.surplus > 0 into draining from pools p where p.tenant_id = p_tenant and p.pool_id = p_pool;
   -- The mode is chosen before the lock: raising a shared lock later could deadlock. surplus rises only together with the epoch.
@@ -64,7 +67,7 @@ begin
     if (seat.fence_epoch, seat.fence_seq) < (p_epoch, claim.seq) then
       applied := applied || claim.k;
       applied_seqs := applied_seqs || claim.seq;
-      applied_seen := applied_seen || claim.seen;
+      applied_seen := applied_seen || seen_at(claim.seen);
       applied_holders := applied_holders || seat.holder;
       if not seat.retired then remaining := remaining || claim.k; end if;
     end if;
@@ -101,7 +104,7 @@ begin
   for claim in select * from unnest(p_session_seats, p_sessions, p_session_seqs, p_session_seen) as t (k, id, seq, seen) loop
     update seats s set fence_epoch = p_epoch, fence_seq = claim.seq
     where s.tenant_id = p_tenant and s.pool_id = p_pool and s.seat_no = claim.k and (s.fence_epoch, s.fence_seq) < (p_epoch, claim.seq);
-    update sessions s set ended_at = now(), end_reason = 'expired', last_seen_at = greatest(s.last_seen_at, claim.seen)
+    update sessions s set ended_at = now(), end_reason = 'expired', last_seen_at = greatest(s.last_seen_at, seen_at(claim.seen))
     where s.tenant_id = p_tenant and s.session_id = claim.id and s.ended_at is null and s.seat_no is not distinct from claim.k
       and s.pool_id is not distinct from p_pool;
   end loop;

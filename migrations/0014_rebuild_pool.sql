@@ -10,14 +10,23 @@ returns table (
   key_hmacs text, product text, facts jsonb,
   seat_nos int[], holders text[], held_since bigint[], hold_epochs bigint[],         -- seats not retired, in order
   session_ids uuid[], session_attempts uuid[], session_seats int[], session_labels text[] -- open sessions
-) language plpgsql as $$
+) language plpgsql security definer set search_path = public, pg_temp as $$
 declare
   pool pools; license licenses;
 begin
+  -- Every seat that is free may wait for as long as p_lease and p_drain say: no longer than the longest that a service can be set to (a day, an
+  -- hour: functions/src/edge/config.rs). An epoch that jumps far is the way to the last one there is, after which no rebuild could begin.
+  if p_lease is null or p_lease not between 1 and 86400000 or p_drain is null or p_drain not between 0 and 3600000 then
+    raise exception 'no service gives leases of % ms and drains for % ms', p_lease, p_drain using errcode = '22023';
+  end if;
   perform set_config('app.tenant_id', p_tenant::text, true);
   perform pg_advisory_xact_lock(pool_lock(p_pool));
   select * into pool from pools p where p.tenant_id = p_tenant and p.pool_id = p_pool;
   if not found then return; end if;
+  if p_frozen is null or p_frozen not between 0 and pool.epoch + 10000000 then
+    raise exception 'the copy of this pool in Redis says it is of epoch %, far ahead of the records with %: delete its keys from Redis', p_frozen, pool.epoch
+      using errcode = '22023';
+  end if;
   previous_epoch := pool.rebuilt_epoch;
   if p_frozen <> pool.rebuilt_epoch then
     -- The latest copy may not be gone (a rebuild that came too late bumped the epoch and made none): it may have given its leases until now.
@@ -78,4 +87,4 @@ create function license_facts(license licenses, p_seats_total int) returns jsonb
     'offline', jsonb_build_object('policy', license.offline_policy, 'grace_hours', license.grace_hours),
     'facts_version', license.facts_version, 'hide_holders', license.hide_holders)
 $$;
-grant execute on function rebuild_pool(uuid, uuid, bigint, bigint, bigint), unix_ms(timestamptz), license_facts(licenses, int) to service, reaper, admin;
+grant execute on function rebuild_pool(uuid, uuid, bigint, bigint, bigint) to service, reaper, admin;

@@ -9,14 +9,24 @@ begin
     perform pg_advisory_xact_lock(pool_lock(pool));
   end loop;
 end $$;
-grant execute on function lock_pools(uuid, uuid) to admin;
+-- The same, and the license's row behind them: for a change that is asked for by what the license is before it.
+create function lock_license(p_tenant uuid, p_license uuid) returns void language plpgsql security definer set search_path = public, pg_temp as $$
+begin
+  perform set_config('app.tenant_id', p_tenant::text, true);
+  perform lock_pools(p_tenant, p_license);
+  perform 1 from licenses l where l.tenant_id = p_tenant and l.license_id = p_license for update;
+end $$;
+grant execute on function lock_license(uuid, uuid) to admin;
 
 -- Growing un-retires, then inserts. Shrinking retires what is neither held nor in quarantine and lets the rest drain: nobody is thrown out.
 -- Up or down to the last seat concerned, not by a list of them: joined with itself under a plan made for any pool, the table took a minute
 -- for ten thousand seats.
-create function resize_pool(p_tenant uuid, p_pool uuid, p_total int, out epoch_before bigint) language plpgsql as $$
+create function resize_pool(p_tenant uuid, p_pool uuid, p_total int, out epoch_before bigint) language plpgsql security definer set search_path = public, pg_temp as $$
 declare kept int; next_no int; last_no int; moved int; license uuid;
 begin
+  if p_total is null or p_total not between 0 and 1000000 then
+    raise exception 'a pool has up to a million seats, not %', p_total using errcode = '22023';
+  end if;
   perform set_config('app.tenant_id', p_tenant::text, true);
   perform pg_advisory_xact_lock(pool_lock(p_pool));
   select p.epoch, p.license_id into epoch_before, license from pools p where p.tenant_id = p_tenant and p.pool_id = p_pool;
@@ -53,7 +63,7 @@ end $$;
 -- Ends every session on a seat and frees it. Without p_force the seat stays free until a lease that started at the next rebuild is over:
 -- the kicked client may believe until then. epoch_before null: no such pool or seat.
 create function kick_seat(p_tenant uuid, p_pool uuid, p_seat int, p_force boolean, p_by text, out epoch_before bigint)
-language plpgsql as $$
+language plpgsql security definer set search_path = public, pg_temp as $$
 declare pool pools; seat seats;
 begin
   perform set_config('app.tenant_id', p_tenant::text, true);
@@ -78,7 +88,7 @@ begin
   update pools p set epoch = p.epoch + 1, changed_at = now() where p.tenant_id = p_tenant and p.pool_id = p_pool;
 end $$;
 
--- Gives every pool of a license its status and a new epoch.
+-- Gives every pool of a license its status and a new epoch. Nobody but the three below calls it: they say what leads where.
 create function set_license_status(p_tenant uuid, p_license uuid, p_status text, p_from text[])
 returns table (pool_id uuid, name text, number text, epoch_before bigint) language plpgsql as $$
 begin
@@ -96,22 +106,22 @@ begin
     returning p.pool_id, p.name, l.number, p.epoch - 1;
 end $$;
 create function suspend_license(p_tenant uuid, p_license uuid)
-returns table (pool_id uuid, name text, number text, epoch_before bigint) language sql as $$
+returns table (pool_id uuid, name text, number text, epoch_before bigint) language sql security definer set search_path = public, pg_temp as $$
   select * from set_license_status(p_tenant, p_license, 'suspended', array['active'])
 $$;
 create function resume_license(p_tenant uuid, p_license uuid)
-returns table (pool_id uuid, name text, number text, epoch_before bigint) language sql as $$
+returns table (pool_id uuid, name text, number text, epoch_before bigint) language sql security definer set search_path = public, pg_temp as $$
   select * from set_license_status(p_tenant, p_license, 'active', array['suspended'])
 $$;
 -- For good: nothing leads back.
 create function revoke_license(p_tenant uuid, p_license uuid)
-returns table (pool_id uuid, name text, number text, epoch_before bigint) language sql as $$
+returns table (pool_id uuid, name text, number text, epoch_before bigint) language sql security definer set search_path = public, pg_temp as $$
   select * from set_license_status(p_tenant, p_license, 'revoked', array['active', 'suspended'])
 $$;
 
 -- A new secret for a license; the old ones stay valid until p_old_until (now: at once). No row: no such license.
 create function rotate_license_key(p_tenant uuid, p_license uuid, p_key_hmac text, p_old_until timestamptz)
-returns table (pool_id uuid, name text, number text, epoch_before bigint) language plpgsql as $$
+returns table (pool_id uuid, name text, number text, epoch_before bigint) language plpgsql security definer set search_path = public, pg_temp as $$
 begin
   perform set_config('app.tenant_id', p_tenant::text, true);
   perform lock_pools(p_tenant, p_license);
@@ -136,5 +146,5 @@ begin
     returning p.pool_id, p.name, l.number, p.epoch - 1;
 end $$;
 grant execute on function resize_pool(uuid, uuid, int), kick_seat(uuid, uuid, int, boolean, text),
-  set_license_status(uuid, uuid, text, text[]), suspend_license(uuid, uuid), resume_license(uuid, uuid), revoke_license(uuid, uuid),
+  suspend_license(uuid, uuid), resume_license(uuid, uuid), revoke_license(uuid, uuid),
   rotate_license_key(uuid, uuid, text, timestamptz) to admin;

@@ -2,7 +2,7 @@
 -- of licenses and `seats`. False: the number is taken, draw another.
 create function create_license(p_tenant uuid, p_license uuid, p_pool uuid, p_number text, p_key_hmac text, p_product text, p_plan text,
   p_terms jsonb default '{}')
-returns boolean language plpgsql as $$
+returns boolean language plpgsql security definer set search_path = public, pg_temp as $$
 declare plan catalog.plans; terms licenses; total int;
 begin
   perform set_config('app.tenant_id', p_tenant::text, true);
@@ -31,7 +31,7 @@ create function register_organization(
   p_issuer text, p_subject text, p_email text, p_address text, p_person text, p_organization text, p_product text,
   p_tenant uuid, p_user uuid, p_license uuid, p_pool uuid, p_number text, p_key_hmac text,
   out outcome text, out tenant_id uuid, out user_id uuid, out license_id uuid, out epoch_before bigint
-) language plpgsql as $$
+) language plpgsql security definer set search_path = public, pg_temp as $$
 declare product catalog.products; number_free boolean; candidate uuid; held text;
 begin
   select * into product from catalog.products c where c.product = p_product or (p_product is null and c.is_default);

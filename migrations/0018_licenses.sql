@@ -3,7 +3,7 @@
 -- Gives a license the terms in p_terms: columns of licenses, and `seats` of its default pool; what is not named stays as it is. Growing is at
 -- once, shrinking drains. p_changed is what the event tells. Answers as suspend_license does; no row: no such license.
 create function change_license(p_tenant uuid, p_license uuid, p_terms jsonb, p_changed jsonb)
-returns table (pool_id uuid, name text, number text, epoch_before bigint) language plpgsql as $$
+returns table (pool_id uuid, name text, number text, epoch_before bigint) language plpgsql security definer set search_path = public, pg_temp as $$
 declare license licenses; terms licenses; resized uuid;
 begin
   perform set_config('app.tenant_id', p_tenant::text, true);
@@ -45,4 +45,5 @@ create table catalog.staff_log (
   from_address text,
   request_id   text
 );
-grant insert on catalog.staff_log to admin;
+-- Its id and time are the database's.
+grant insert (actor, actor_name, action, target, before, after, from_address, request_id) on catalog.staff_log to admin;

@@ -5,7 +5,7 @@
 -- outcome: KICKED, OVER (it had ended before), SHARED (somebody else's processes are on the seat), null: no such session.
 -- epoch: the pool's now; every older copy is stale.
 create function kick_session(p_tenant uuid, p_session uuid, p_own text, p_force boolean, p_by text, out outcome text, out epoch bigint)
-language plpgsql as $$
+language plpgsql security definer set search_path = public, pg_temp as $$
 declare session sessions; held timestamptz;
 begin
   perform set_config('app.tenant_id', p_tenant::text, true);

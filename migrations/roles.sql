@@ -2,8 +2,10 @@
 -- `owner` owns every table and migrates; it cannot log in and row-level security binds it too (FORCE).
 -- `service` (acquire, heartbeat, release), `reaper` and `admin` (register, admin) serve. None bypasses row-level security.
 do $$
-declare role text;
+declare role text; it text;
 begin
+  -- Two at once would change the same rows of the catalog.
+  perform pg_advisory_xact_lock(hashtextextended('license roles', 0));
   foreach role in array array['owner', 'service', 'reaper', 'admin'] loop
     begin
       execute format('create role %I %s', role, case when role = 'owner' then 'nologin' else 'login' end);
@@ -14,4 +16,22 @@ begin
     execute format('grant owner to %I', current_user);
   end if;
   execute format('alter database %I owner to owner', current_database());
+  -- Nothing here is everybody's: not to connect, not to make temporary tables.
+  if exists (
+    select from pg_database d, aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) x
+    where d.datname = current_database() and x.grantee = 0)
+  then
+    execute format('grant connect on database %I to service, reaper, admin', current_database());
+    execute format('revoke all on database %I from public', current_database());
+  end if;
+  -- Nor large objects, which belong to no table and which nobody here uses. Only a superuser can take them away; a managed server has none to
+  -- offer, and there who serves can fill the disk with them (docs/OPERATING.md).
+  if (select rolsuper from pg_roles where rolname = current_user) then
+    for it in
+      select p.oid::regprocedure::text from pg_proc p, aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) x
+      where p.pronamespace = 'pg_catalog'::regnamespace and (p.proname like 'lo\_%' or p.proname in ('loread', 'lowrite')) and x.grantee = 0
+    loop
+      execute format('revoke execute on function %s from public', it);
+    end loop;
+  end if;
 end $$;

@@ -286,9 +286,10 @@ impl Work<'_> {
         audit(&mut self.transaction, self.act, action, target, before, after).await
     }
 
-    /// Writes an event into the outbox, for whoever listens outside. No secret in it either.
+    /// Writes an event into the outbox, for whoever listens outside: of a kind that the database knows people's acts to tell
+    /// (migrations/0026_rights.sql). No secret in it either.
     pub(super) async fn tell(&mut self, kind: &str, payload: Value) -> Result<()> {
-        sqlx::query("insert into outbox (tenant_id, kind, payload) values ($1, $2, $3)")
+        sqlx::query("select tell($1, $2, $3)")
             .bind(self.act.tenant.0)
             .bind(kind)
             .bind(payload)

@@ -232,11 +232,8 @@ impl Work<'_> {
     /// A license, with its pools locked first, as every change does: grants wait, and two changes come one after the other.
     async fn license_locked(&mut self, id: LicenseId) -> Result<Option<Licensed>> {
         let tenant = self.tenant();
-        for sql in
-            ["select lock_pools($1, $2)", "select 1 from licenses where tenant_id = $1 and license_id = $2 for update"]
-        {
-            sqlx::query(sql).bind(tenant.0).bind(id.0).execute(self.sql()).await.map_err(failed)?;
-        }
+        let lock = sqlx::query("select lock_license($1, $2)").bind(tenant.0).bind(id.0);
+        lock.execute(self.sql()).await.map_err(failed)?;
         // A statement of its own, so that it sees what whoever held the lock has written.
         read(self.sql(), tenant, id).await
     }

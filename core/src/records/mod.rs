@@ -1,8 +1,9 @@
 //! PostgreSQL: what is true.
 //!
 //! Every move is one PL/pgSQL function called as one autocommit statement ([`Records`]' methods, the hot path); everything else is a
-//! [`Transaction`] with the tenant set for it alone. There is no third door: no query without a tenant. Row-level security stands behind
-//! both (migrations/0006_rights.sql). Nothing here knows Redis.
+//! [`Transaction`] with the tenant set for it alone. There is no third door: no query without a tenant. Behind both
+//! stand row-level security and what each role may do at all (migrations/0006_rights.sql): seats, sessions, licenses and events are written by
+//! functions alone. Nothing here knows Redis.
 //!
 //! * `connect.rs`: connections, and what is worth trying again · `migrate.rs`: schema and roles
 //! * `seats.rs`: grant, end, resolve, rebuild · `licenses.rs`: find, resize, kick, suspend, rotate · `tenants.rs`: registration

@@ -48,15 +48,19 @@ impl Batch {
     pub async fn published(mut self) -> Result<()> {
         let tenants: Vec<Uuid> = self.events.iter().map(|e| e.tenant.0).collect();
         let ids: Vec<Uuid> = self.events.iter().map(|e| e.id).collect();
-        sqlx::query(
-            "update outbox o set published_at = now() from unnest($1::uuid[], $2::uuid[]) as t (tenant_id, id)
-             where o.tenant_id = t.tenant_id and o.id = t.id",
-        )
-        .bind(tenants)
-        .bind(ids)
-        .execute(&mut *self.transaction)
-        .await
-        .map_err(failed)?;
+        let marked: i32 = sqlx::query_scalar("select mark_published($1, $2)")
+            .bind(tenants)
+            .bind(ids)
+            .fetch_one(&mut *self.transaction)
+            .await
+            .map_err(failed)?;
+        if marked as usize != self.events.len() {
+            tracing::error!(
+                marked,
+                published = self.events.len(),
+                "events that were published are not marked and come again"
+            );
+        }
         self.transaction.commit().await.map_err(failed)
     }
 }

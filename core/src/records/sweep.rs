@@ -1,4 +1,4 @@
-//! What the reaper looks at. Reads every tenant's pools by explicit policy; writes with the tenant set, like all.
+//! What the reaper looks at. Reads every tenant's pools by explicit policy; writes by functions, each for one tenant.
 
 use super::connect::{Records, failed};
 use crate::{
@@ -53,6 +53,8 @@ pub struct ToDo {
 
 /// Pools that one statement finds by held seats, and by quarantines: that many take 50 to 80 ms of the 2 s that a statement may take.
 const STEPS: i32 = 10_000;
+/// Seats that a pool can have (migrations/0005_seats.sql).
+const MOST_SEATS: u32 = 1_000_000;
 /// Before every pool there is, by tenant and id.
 const START: (Uuid, Uuid) = (Uuid::nil(), Uuid::nil());
 /// Behind every pool there is.
@@ -164,10 +166,10 @@ impl Records {
                             and s.hold_until is not null and not s.retired limit 1) is not null as held
                          from (select distinct * from unnest($1::uuid[], $2::uuid[]) as u (tenant_id, pool_id)) asked
                          cross join lateral (
-                           select * from pools p where (p.tenant_id, p.pool_id) >= (asked.tenant_id, asked.pool_id)
+                           select p.tenant_id, p.pool_id, p.license_id, p.name, p.epoch from pools p where (p.tenant_id, p.pool_id) >= (asked.tenant_id, asked.pool_id)
                            order by p.tenant_id, p.pool_id limit 1) p
                          cross join lateral (
-                           select * from licenses l where (l.tenant_id, l.license_id) >= (p.tenant_id, p.license_id)
+                           select l.tenant_id, l.license_id, l.number from licenses l where (l.tenant_id, l.license_id) >= (p.tenant_id, p.license_id)
                            order by l.tenant_id, l.license_id limit 1) l
                          where (p.tenant_id, p.pool_id) = (asked.tenant_id, asked.pool_id)
                            and (l.tenant_id, l.license_id) = (p.tenant_id, p.license_id)
@@ -192,29 +194,20 @@ impl Records {
     /// # Errors
     /// [`Error::Records`].
     pub async fn record_usage(&self, pool: &PoolToReap, usage: Usage) -> Result<()> {
-        let mut transaction = self.begin(pool.tenant).await?;
-        // One that is a day later was told by a clock that was ahead.
-        let first = "update pools set counted_minute = $3 where tenant_id = $1 and pool_id = $2 and (counted_minute < $3 or counted_minute > $3 + 1440)";
-        let told = sqlx::query(first)
-            .bind(pool.tenant.0)
-            .bind(pool.pool_id.0)
-            .bind(usage.minute)
-            .execute(&mut *transaction)
-            .await
-            .map_err(failed)?;
-        if told.rows_affected() == 0 {
-            return Ok(());
-        }
-        sqlx::query("insert into outbox (tenant_id, kind, payload) values ($1, 'usage', $2)")
-            .bind(pool.tenant.0)
-            .bind(serde_json::json!({
-                "license": pool.license, "pool_id": pool.pool_id, "pool": pool.pool,
-                "minute": usage.minute, "held": usage.held, "peak": usage.peak, "denied": usage.denied,
-            }))
-            .execute(&mut *transaction)
-            .await
-            .map_err(failed)?;
-        transaction.commit().await.map_err(failed)
+        self.repeat(|connections| async move {
+            sqlx::query("select record_usage($1, $2, $3, $4, $5, $6)")
+                .bind(pool.tenant.0)
+                .bind(pool.pool_id.0)
+                .bind(usage.minute)
+                // What Redis counted wrong is told as what it can be.
+                .bind(usage.held.min(MOST_SEATS) as i32)
+                .bind(usage.peak.min(MOST_SEATS) as i32)
+                .bind(i64::try_from(usage.denied).unwrap_or(i64::MAX))
+                .execute(&connections)
+                .await
+                .map(drop)
+        })
+        .await
     }
 }
 

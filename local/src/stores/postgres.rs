@@ -176,6 +176,9 @@ impl Postgres {
         if known.fetch_optional(&mut connection).await.map_err(failed)?.is_none() {
             sqlx::query("CREATE DATABASE license").execute(&mut connection).await.map_err(failed)?;
         }
+        // The roles that serve have one database (migrations/roles.sql); everybody could still fill the disk through those that are always there.
+        let none = "REVOKE CONNECT, TEMPORARY ON DATABASE postgres, template1 FROM PUBLIC";
+        sqlx::query(none).execute(&mut connection).await.map_err(failed)?;
         connection.close().await.map_err(failed)
     }
 }

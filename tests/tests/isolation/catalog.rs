@@ -46,12 +46,15 @@ const PROMISES: &[(&str, &str)] = &[
              and p.qual = $q$(tenant_id = (NULLIF(current_setting('app.tenant_id'::text, true), ''::text))::uuid)$q$)",
     ),
     (
-        "only the reaper looks past its tenant, where PROTOCOL section 4 says so, and marks events published",
+        "only the reaper looks past its tenant, where PROTOCOL section 4 says so, and holds events, of which it changes nothing",
         "select p.tablename || ' ' || p.policyname from pg_policies p
          where not (p.cmd = 'ALL' and p.roles = '{public}' and p.qual is not distinct from p.with_check
            and p.qual = $q$(tenant_id = (NULLIF(current_setting('app.tenant_id'::text, true), ''::text))::uuid)$q$)
-         and not (p.roles = '{reaper}' and p.cmd = 'SELECT' and p.tablename in ('pools', 'seats', 'sessions', 'outbox', 'licenses'))
-         and not (p.roles = '{reaper}' and p.cmd = 'UPDATE' and p.tablename = 'outbox')",
+         and not (p.roles = '{reaper}' and p.cmd = 'SELECT' and p.tablename in ('pools', 'seats', 'outbox', 'licenses'))
+         and not (p.roles = '{reaper}' and p.cmd = 'UPDATE' and p.tablename = 'outbox' and p.with_check is not distinct from 'false')
+         union all
+         select 'the reaper changes events' where not exists (select from pg_policies p where p.tablename = 'outbox' and p.permissive = 'RESTRICTIVE'
+           and p.roles = '{reaper}' and p.cmd = 'UPDATE' and p.with_check = 'false')",
     ),
     (
         "there are the tables of the four rooms and the list of migrations, and nothing else one can select from",
@@ -95,10 +98,14 @@ const PROMISES: &[(&str, &str)] = &[
            and not (r = 'admin' and p = 'DELETE' and c.relname = 'idempotency_keys')",
     ),
     (
-        "only admin inserts seats, pools, licenses and what people manage, nobody changes who owns a row or its identity",
+        "nobody inserts seats, pools, licenses, sessions or events but by the moves, only admin what people manage, nobody changes who owns a row or its identity",
         "select r || ' ' || t from unnest(array['service', 'reaper']) r, unnest(array['seats', 'pools', 'licenses', 'license_keys', 'organizations', 'users',
            'invitations', 'projects', 'api_tokens', 'audit_log', 'idempotency_keys']) t
          where has_table_privilege(r, t::regclass, 'INSERT') or has_any_column_privilege(r, t::regclass, 'INSERT')
+         union all
+         select r || ' ' || t || ' ' || p from unnest(array['service', 'reaper', 'admin']) r, unnest(array['INSERT', 'UPDATE']) p,
+           unnest(array['seats', 'pools', 'licenses', 'license_keys', 'sessions', 'outbox']) t
+         where has_any_column_privilege(r, t::regclass, p) and (r, t, p) <> ('reaper', 'outbox', 'UPDATE')
          union all
          select r || ' ' || c.relname || '.' || a.attname
          from unnest(array['service', 'reaper', 'admin']) r, pg_class c join pg_attribute a on a.attrelid = c.oid
@@ -110,7 +117,7 @@ const PROMISES: &[(&str, &str)] = &[
                and (i.indrelid = c.oid or i.indrelid in (select t.relid from pg_partition_tree(c.oid) t)))",
     ),
     (
-        "the outbox is written once: of a written event only the reaper changes only published_at",
+        "the outbox is written once: of a written event only the reaper may hold only published_at",
         "select r || ' ' || a.attname
          from unnest(array['service', 'reaper', 'admin']) r, pg_attribute a
          where a.attrelid = 'outbox'::regclass and a.attnum > 0 and has_column_privilege(r, a.attrelid, a.attnum, 'UPDATE')
@@ -149,21 +156,23 @@ const PROMISES: &[(&str, &str)] = &[
            and (p.proacl is null or exists (select from aclexplode(p.proacl) x where x.grantee = 0))",
     ),
     (
-        "the functions of the directory, the step of the history and what erases people from it, and no others, run as the owner, on a search path nobody can put things on",
+        "the functions of the directory, the step of the history, what erases people from it and the moves run as the owner, on a search path nobody can put things on; what runs as who calls it looks at nothing",
         "select p.oid::regprocedure::text from pg_proc p
          where (p.pronamespace = 'directory'::regnamespace and (p.prosecdef and p.proconfig @> array['search_path=pg_catalog, pg_temp']) is not true)
            or (p.pronamespace = 'history'::regnamespace
              and (p.proconfig @> array['search_path=pg_catalog, pg_temp'] and p.prosecdef = (p.proname = 'step' and p.pronargs = 0
                or p.proname = any (array['erase_open', 'erase_ended', 'erase_events', 'erase_entries', 'erase_acts', 'erase_things', 'erase_people'])
                and p.proargtypes[0] = 'uuid'::regtype and p.proargtypes[1] = 'uuid'::regtype)) is not true)
-           or (p.pronamespace in ('public'::regnamespace, 'catalog'::regnamespace) and p.prosecdef)",
+           or (p.pronamespace = 'catalog'::regnamespace)
+           or (p.pronamespace = 'public'::regnamespace and p.prosecdef and (p.proconfig @> array['search_path=public, pg_temp']) is not true)
+           or (p.pronamespace = 'public'::regnamespace and not p.prosecdef and p.proname not in ('uuid_v7', 'began_at', 'could_have_ended')
+             and exists (select from unnest(array['service', 'reaper', 'admin']) r where has_function_privilege(r, p.oid, 'EXECUTE')))",
     ),
     (
         "who serves knows the directory by these questions only",
         "select r || ' ' || p.oid::regprocedure::text from unnest(array['service', 'reaper', 'admin']) r, pg_proc p
          where p.pronamespace = 'directory'::regnamespace and has_function_privilege(r, p.oid, 'EXECUTE') and not (
-           (r in ('service', 'admin') and p.proname = 'locate_license')
-           or (r = 'admin' and p.proname in ('locate_identity', 'enter_identity', 'enter_tenant', 'enter_license')))",
+           r = 'admin' and p.proname in ('locate_license', 'locate_identity', 'enter_identity', 'enter_tenant'))",
     ),
     (
         "the restore command is the owner's alone",
@@ -217,6 +226,9 @@ const FLAWS: &[(usize, &str)] = &[
     (4, "drop policy own_tenant on users"),
     (5, "create policy helpful on users for select to service using (true)"),
     (5, "create policy helpful on seats for update to reaper using (true)"),
+    (5, "create policy helpful on outbox for update to reaper using (true)"),
+    (5, "create policy helpful on sessions for select to reaper using (true)"),
+    (5, "drop policy reaper_changes_nothing on outbox"),
     (6, "create table directory.emails (email text primary key)"),
     (6, "create view everybody as select * from users"),
     (6, "create schema side; create table side.notes (k int)"),
@@ -228,6 +240,10 @@ const FLAWS: &[(usize, &str)] = &[
     (9, "grant delete on idempotency_keys to admin with grant option"),
     (9, "grant select on catalog.plans to public"),
     (10, "grant insert on seats to service"),
+    (10, "grant insert on seats to admin"),
+    (10, "grant update (holder) on seats to service"),
+    (10, "grant insert (kind) on outbox to service"),
+    (10, "grant update (last_seen_at) on sessions to reaper"),
     (10, "grant update (tenant_id) on sessions to admin"),
     (11, "grant update (payload) on outbox to reaper"),
     (11, "grant update (published_at) on outbox to service"),
@@ -243,7 +259,11 @@ const FLAWS: &[(usize, &str)] = &[
         "create function directory.all_numbers() returns setof text language sql security definer as 'select number from directory.license_numbers'",
     ),
     (16, "create function shout() returns int language sql security definer as 'select 1'"),
+    (16, "alter function grant_seat reset search_path"),
+    (16, "alter function grant_seat set search_path = public, directory, pg_temp"),
+    (16, "alter function tell security invoker"),
     (17, "grant execute on function directory.locate_identity(text, text) to service"),
+    (17, "grant execute on function directory.enter_license(text, uuid, uuid) to admin"),
     (12, "grant insert on catalog.plans to service"),
     (12, "grant update (product) on catalog.products to admin"),
     (12, "create table catalog.prices (k int primary key); grant insert on catalog.prices to admin"),

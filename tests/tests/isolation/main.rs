@@ -4,7 +4,9 @@
 
 mod catalog;
 mod moves;
+mod rights;
 mod strangers;
+mod takeover;
 
 use license_core::records::{Records, Role};
 use license_tests::{
