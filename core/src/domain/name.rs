@@ -53,7 +53,7 @@ fn is_invisible(c: char) -> bool {
 }
 
 /// A character that is not seen, wherever it stands: the zero-width ones, marks of direction, variation selectors, fillers.
-pub(super) fn is_hidden(c: char) -> bool {
+pub(crate) fn is_hidden(c: char) -> bool {
     CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c)
         || CodePointMapData::<GeneralCategory>::new().get(c) == GeneralCategory::Format
 }

@@ -234,7 +234,7 @@ async fn what_an_id_token_says_of_its_person_is_checked_as_what_people_type() {
         let token = desk.claims("customers", "newcomer", |claims| claims["email"] = json!(email));
         desk.register(&token, &json!({})).send().await.is(401, "token_invalid");
     }
-    for sub in ["own\0er", "\0", "own\u{202E}er", "öwner", "own\ner", &"x".repeat(256)] {
+    for sub in ["own\0er", "\0", "own\u{202E}er", "own\u{200B}er", "own\ner", &"x".repeat(256)] {
         let token = desk.claims("customers", "owner", |claims| claims["sub"] = json!(sub));
         desk.get("/api/v1/me").by(&token).send().await.is(401, "token_invalid");
         desk.register(&token, &json!({})).send().await.is(401, "token_invalid");
