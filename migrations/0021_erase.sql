@@ -6,16 +6,20 @@
 --   p_people      addresses of one person, folded; p_names: what that person is called, folded
 --   p_after       where the last call ended; `after` is where this one did, null at the end
 
--- How words within other texts are compared: as sessions.person and users.address have them (core/src/domain/name.rs), as near as the database
--- can. By Unicode's own table and not by the locale the database was made with; nothing that is kept depends on it.
+-- How names are compared (core/src/domain/name.rs), as near as the database can. By Unicode's own table and not by the locale the database was made with; nothing that is kept depends on it.
 create function history.folded(p_text text) returns text language sql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
   select replace(replace(lower(normalize(p_text) collate "und-x-icu"), 'ß', 'ss'), 'ς', 'σ') collate "C"
+$$;
+-- And how what names a person is: as sessions.person and users.address have it (core/src/domain/email.rs). Of addresses with ß and ss each is
+-- another mailbox.
+create function history.key(p_text text) returns text language sql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
+  select case when strpos(p_text, '@') > 0 then lower(normalize(p_text) collate "und-x-icu") collate "C" else history.folded(p_text) end
 $$;
 
 -- Whether one of these addresses stands in a text by itself: b@example.com is not found in a.b@example.com, nor in b@example.com.au. A word that is
 -- no address names somebody only where a client said that it does, which is asked there: "ci" and "viewer" are other things too.
 create function history.names(p_text text, p_people text[]) returns boolean language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
-declare person text; folded text := history.folded(p_text);
+declare person text; folded text := history.key(p_text);
 begin
   foreach person in array p_people loop
     if strpos(person, '@') > 1 and strpos(folded, person) > 0 and folded ~ ('(^|[\s<>(){}\[\],;:"''|/])' || regexp_replace(person, '([^[:alnum:]])', '\\\1', 'g')
@@ -46,7 +50,7 @@ end $$;
 
 -- The same words as they stand in the text of a JSON value: a quick look before the exact one.
 create function history.needles(p_words text[]) returns text[] language sql immutable set search_path = pg_catalog, pg_temp as $$
-  select coalesce(array_agg(w) || array_agg(substr(to_jsonb(w)::text, 2, length(to_jsonb(w)::text) - 2)), '{}') from unnest(p_words) as t (w) where w <> ''
+  select coalesce(array_agg(w) || array_agg(substr(to_jsonb(w)::text, 2, length(to_jsonb(w)::text) - 2)), '{}') from unnest(p_words) as u (word), history.folded(word) as t (w) where w <> ''
 $$;
 create function history.has_any(p_text text, p_needles text[]) returns boolean language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 declare needle text; folded text := history.folded(p_text);
@@ -227,7 +231,7 @@ begin
       blank.after := history.scrub(entry.after, p_people, p_names);
       if history.names(entry.request_id, p_people) then blank.request_id := null; end if;
     end if;
-    if entry.action = 'session.ended' and (history.folded(entry.before->>'user') = any (p_people) or entry.before->>'machine' = p_hw) then
+    if entry.action = 'session.ended' and (history.key(entry.before->>'user') = any (p_people) or entry.before->>'machine' = p_hw) then
       blank.before := blank.before || '{"label": "erased", "user": null}';
     end if;
     continue when blank is not distinct from entry;

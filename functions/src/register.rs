@@ -1,6 +1,7 @@
 //! register: a person who signed in gets an organization, and its first license with its key; or joins the one that invited them.
 
 use crate::{
+    admin::voiding::in_force,
     edge::{
         Bearer, Fields, JsonOrEmpty, Problem,
         config::{self, Env},
@@ -22,7 +23,6 @@ use license_core::{
     domain::{
         id::{LicenseId, LicenseNumber, TenantId, UserId},
         key::LicenseKey,
-        name::clean,
         opaque::{Kind, Opaque},
         rate::Rate,
         secret::KeyRing,
@@ -200,6 +200,7 @@ async fn register(
         Some(_) => state.limit.admit_person(&claims).await?,
         None => state.limit.admit(&parts).await?,
     };
+    not_void(&state, &claims, body.invitation.as_deref()).await?;
     let person = Person::of(claims, state.limit.address(&parts))?;
     let mut answered = match body.invitation {
         Some(secret) => join(&state, person, &secret).await?,
@@ -209,6 +210,17 @@ async fn register(
         standing.write(&mut answered);
     }
     Ok(answered)
+}
+
+/// Refuses a token that is void for an organization it would open: those the person belongs to, or the one that invited them.
+async fn not_void(state: &State, claims: &Claims, invitation: Option<&str>) -> Result<(), Problem> {
+    if let Some(secret) = invitation.and_then(|secret| Opaque::parse(Kind::Invitation, secret)) {
+        return in_force(claims, state.records.tokens_not_before(secret.tenant).await?);
+    }
+    for membership in state.records.memberships(&claims.issuer, &claims.subject).await? {
+        in_force(claims, membership.tokens_not_before)?;
+    }
+    Ok(())
 }
 
 /// An organization of the person's own, or the one they have.
@@ -281,12 +293,9 @@ struct Person {
 
 impl Person {
     fn of(claims: Claims, from: Option<IpAddr>) -> Result<Self, Problem> {
-        let email = claims.email.filter(|_| claims.email_verified).map(|email| clean(&email));
-        let email = email.filter(|email| !email.is_empty());
-        let unverified = "The identity provider has not verified an e-mail address of this account. Verify it there and sign in again.";
-        let email = email.ok_or_else(|| Problem::token_invalid(unverified))?;
+        let email = claims.address().map_err(|why| Problem::token_invalid(why.to_string()))?;
         let name = claims.name.and_then(|name| words::name(&name).ok());
-        Ok(Self { issuer: claims.issuer, subject: claims.subject, email, name, from })
+        Ok(Self { issuer: claims.issuer, subject: claims.subject, email: email.as_str().to_owned(), name, from })
     }
 }
 

@@ -6,6 +6,7 @@
 //! .local/root.pem issuer.key   the root key clients pin; the demo issuer's key
 //! .local/handle.key pepper.key what handles are signed and license keys hashed with
 //! .local/bus.token             what the bus knows its publishers by
+//! .local/staff.secret          what the demo issuer knows the vendor's staff by
 //! .local/license-key           the demo license
 //! .local/endpoints.json env    where everything is, while it runs
 //! ```
@@ -13,15 +14,26 @@
 use crate::{secrets, stores};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use license_core::domain::secret::{Secret, random};
+use rustix::{fs::OFlags, process::geteuid};
 use std::{
-    fs::{self, DirBuilder, File, TryLockError},
+    fs::{self, DirBuilder, File, Permissions, TryLockError},
     io,
-    os::unix::fs::DirBuilderExt,
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
-const FILES: [&str; 9] =
-    ["root.pem", "issuer.key", "handle.key", "pepper.key", "bus.token", "license-key", "endpoints.json", "env", "lock"];
+const FILES: [&str; 10] = [
+    "root.pem",
+    "issuer.key",
+    "handle.key",
+    "pepper.key",
+    "bus.token",
+    "staff.secret",
+    "license-key",
+    "endpoints.json",
+    "env",
+    "lock",
+];
 
 /// The data directory, locked for this process.
 pub(crate) struct Data {
@@ -36,6 +48,20 @@ pub(crate) enum Error {
     InUse(PathBuf),
     #[error("{}: {source}", dir.display())]
     Io { dir: PathBuf, source: io::Error },
+    #[error(
+        "{} belongs to another account (uid {owner}), who could put other keys there; name a directory of your own \
+         with --data, or start as that account",
+        dir.display()
+    )]
+    Foreign { dir: PathBuf, owner: u32 },
+    #[error(
+        "{} is open to others (mode {mode:o}) and holds what may not be ours; close it (chmod 700) if nobody else has written \
+         there, or name another with --data",
+        dir.display()
+    )]
+    Open { dir: PathBuf, mode: u32 },
+    #[error("{} is no file of our own; remove it and start again", .0.display())]
+    Lock(PathBuf),
     #[error(transparent)]
     Stores(#[from] stores::Error),
 }
@@ -60,10 +86,10 @@ impl Data {
 
     fn lock(dir: &Path) -> Result<Self, Error> {
         let failed = |source| Error::Io { dir: dir.to_owned(), source };
-        // 0711: under root the stores' account passes through to their directories; every file in here is 0600.
-        DirBuilder::new().recursive(true).mode(0o711).create(dir).map_err(failed)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed)?;
         let dir = dir.canonicalize().map_err(failed)?;
-        let lock = File::options().create(true).append(true).open(dir.join("lock")).map_err(failed)?;
+        close(&dir)?;
+        let lock = own_lock(&dir)?;
         match lock.try_lock() {
             Ok(()) => Ok(Self { dir, lock }),
             Err(TryLockError::WouldBlock) => Err(Error::InUse(dir)),
@@ -94,6 +120,50 @@ impl Data {
         let draw = || Ok(BASE64_URL_SAFE_NO_PAD.encode(random::<32>()));
         secrets::kept(&self.path("bus.token"), draw).map(Secret::new)
     }
+
+    /// What the demo issuer knows the vendor's staff by.
+    pub(crate) fn staff_secret(&self) -> io::Result<Secret<String>> {
+        let draw = || Ok(BASE64_URL_SAFE_NO_PAD.encode(random::<32>()));
+        secrets::kept(&self.path("staff.secret"), draw).map(Secret::new)
+    }
+}
+
+/// Lets nobody else into the directory. One that is open to others is closed where nobody else can have put anything into it: it is empty,
+/// or it is a data directory of ours that others could only read.
+fn close(dir: &Path) -> Result<(), Error> {
+    let failed = |source| Error::Io { dir: dir.to_owned(), source };
+    let meta = fs::metadata(dir).map_err(failed)?;
+    if meta.uid() != geteuid().as_raw() {
+        return Err(Error::Foreign { dir: dir.to_owned(), owner: meta.uid() });
+    }
+    let mode = meta.mode() & 0o7777;
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
+    let empty = fs::read_dir(dir).map_err(failed)?.next().is_none();
+    let ours = mode & 0o022 == 0 && fs::symlink_metadata(dir.join("lock")).is_ok_and(|lock| lock.is_file());
+    if !empty && !ours {
+        return Err(Error::Open { dir: dir.to_owned(), mode });
+    }
+    fs::set_permissions(dir, Permissions::from_mode(0o700)).map_err(failed)?;
+    eprintln!("{} was open to others (mode {mode:o}): it is closed to them now", dir.display());
+    Ok(())
+}
+
+/// The file whose lock says that the directory is in use. Who may open a file may lock it, so nobody else may open this one.
+fn own_lock(dir: &Path) -> Result<File, Error> {
+    let path = dir.join("lock");
+    // A link would be followed to a file of somebody else's choice, and a pipe waited for.
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32;
+    let opened = File::options().create(true).append(true).mode(0o600).custom_flags(flags).open(&path);
+    let lock = opened.map_err(|_| Error::Lock(path.clone()))?;
+    let failed = |source| Error::Io { dir: dir.to_owned(), source };
+    let meta = lock.metadata().map_err(failed)?;
+    if !meta.is_file() || meta.uid() != geteuid().as_raw() || meta.nlink() != 1 {
+        return Err(Error::Lock(path));
+    }
+    lock.set_permissions(Permissions::from_mode(0o600)).map_err(failed)?;
+    Ok(lock)
 }
 
 impl Drop for Data {
@@ -128,9 +198,99 @@ mod tests {
         second.unwrap();
     }
 
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().mode() & 0o777
+    }
+
+    fn set_mode(path: &Path, mode: u32) {
+        fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    }
+
+    async fn opened(dir: &Path) -> Result<Data, Error> {
+        Data::open(dir, false).await
+    }
+
+    #[tokio::test]
+    async fn nobody_else_enters_the_directory_or_locks_it() {
+        let base = tempfile::tempdir().unwrap();
+        let dir = base.path().join("deep/.local");
+        drop(opened(&dir).await.unwrap());
+        assert_eq!((mode(&dir), mode(&dir.join("lock"))), (0o700, 0o600));
+        // As an earlier version left it.
+        for (before, lock) in [(0o711, 0o644), (0o755, 0o666), (0o750, 0o600)] {
+            set_mode(&dir, before);
+            set_mode(&dir.join("lock"), lock);
+            drop(opened(&dir).await.unwrap());
+            assert_eq!((mode(&dir), mode(&dir.join("lock"))), (0o700, 0o600));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_directory_that_others_may_have_filled_is_refused_and_left_as_it_is() {
+        let base = tempfile::tempdir().unwrap();
+        let dir = base.path().join("data");
+        for before in [0o777, 0o1777, 0o775, 0o733, 0o755] {
+            fs::create_dir(&dir).unwrap();
+            fs::write(dir.join("theirs"), "theirs").unwrap();
+            if before & 0o022 != 0 {
+                fs::write(dir.join("lock"), "").unwrap();
+            }
+            set_mode(&dir, before);
+            assert!(matches!(opened(&dir).await, Err(Error::Open { .. })), "{before:o}");
+            assert_eq!(mode(&dir), before & 0o777);
+            fs::remove_dir_all(&dir).unwrap();
+            // An empty one is nobody's.
+            fs::create_dir(&dir).unwrap();
+            set_mode(&dir, before);
+            drop(opened(&dir).await.unwrap());
+            assert_eq!(mode(&dir), 0o700);
+            fs::remove_dir_all(&dir).unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_directory_of_another_account_is_refused() {
+        if !geteuid().is_root() {
+            // Only root can give one away; what everybody sees of another account's is `/`.
+            assert!(matches!(close(Path::new("/")), Err(Error::Foreign { .. })));
+            return;
+        }
+        let base = tempfile::tempdir().unwrap();
+        std::os::unix::fs::chown(base.path(), Some(12_345), None).unwrap();
+        assert!(matches!(opened(base.path()).await, Err(Error::Foreign { owner: 12_345, .. })));
+    }
+
+    #[tokio::test]
+    async fn a_lock_that_is_no_file_of_our_own_is_refused() {
+        let base = tempfile::tempdir().unwrap();
+        let (dir, theirs) = (base.path().join("data"), base.path().join("theirs"));
+        fs::write(&theirs, "theirs").unwrap();
+        fs::create_dir(&dir).unwrap();
+        set_mode(&dir, 0o700);
+        let lock = dir.join("lock");
+        let refused = async |what: &str| {
+            assert!(matches!(opened(&dir).await, Err(Error::Lock(_))), "{what}");
+            fs::remove_file(&lock).or_else(|_| fs::remove_dir(&lock)).unwrap();
+        };
+        std::os::unix::fs::symlink(&theirs, &lock).unwrap();
+        refused("a link").await;
+        std::os::unix::fs::symlink(base.path().join("nothing"), &lock).unwrap();
+        refused("a link to nothing").await;
+        fs::hard_link(&theirs, &lock).unwrap();
+        refused("another name of a file elsewhere").await;
+        fs::create_dir(&lock).unwrap();
+        refused("a directory").await;
+        assert!(std::process::Command::new("mkfifo").arg(&lock).status().unwrap().success());
+        refused("a pipe").await;
+        assert!(!base.path().join("nothing").exists());
+        assert_eq!(fs::read_to_string(&theirs).unwrap(), "theirs");
+        drop(opened(&dir).await.unwrap());
+    }
+
     #[tokio::test]
     async fn keys_stay_the_same_until_clean_which_leaves_other_files_alone() {
         let base = tempfile::tempdir().unwrap();
+        set_mode(base.path(), 0o700);
         fs::write(base.path().join("mine.txt"), "mine").unwrap();
         let key = async |clean| Data::open(base.path(), clean).await.unwrap().service_key("handle.key").unwrap();
         let first = key(false).await;

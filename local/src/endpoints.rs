@@ -7,6 +7,7 @@ use std::{
     fmt::Write,
     io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::Path,
 };
 use tokio::net::TcpListener;
 use uuid::Uuid;
@@ -102,8 +103,16 @@ impl Endpoints {
     }
 
     /// Where tokens for trying `register` come from, if the demo issuer makes any.
-    pub(crate) fn more(&self) -> Option<String> {
-        self.people.then(|| format!(r#"issuer         {}  POST /token {{"email","name","provider"}}"#, self.issuer))
+    /// Staff's want the secret in the file `staff`.
+    pub(crate) fn more(&self, staff: &Path) -> Option<String> {
+        let url = &self.issuer;
+        let secret = quoted(&staff.display().to_string());
+        self.people.then(|| {
+            format!(
+                r#"issuer         {url}  POST /token {{"email","name","provider"}}
+  staff          curl -s {url}/token -H "Authorization: Bearer $(cat {secret})" --json '{{"email":"staff@example.com","staff":true}}'"#
+            )
+        })
     }
 
     /// Writes `endpoints.json` and `env`, whole and readable by their owner alone: both hold keys.
@@ -143,10 +152,14 @@ fn shell(env: &BTreeMap<String, String>) -> String {
          #   (set -a; . .local/env; PORT=9001 target/debug/acquire)\n",
     );
     for (name, value) in env {
-        // Single quotes keep everything but a single quote.
-        let _ = writeln!(text, "{name}='{}'", value.replace('\'', r"'\''"));
+        let _ = writeln!(text, "{name}={}", quoted(value));
     }
     text
+}
+
+/// A word for a shell. Single quotes keep everything but a single quote.
+pub(crate) fn quoted(value: &str) -> String {
+    format!("'{}'", value.replace('\'', r"'\''"))
 }
 
 #[cfg(test)]

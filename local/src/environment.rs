@@ -1,6 +1,9 @@
 //! What every function is told on this machine: the variables of `.env.sample`, with this machine's values.
 
-use crate::{bus, data::Data, endpoints::Endpoints, issuer, options::Options, supervise::Stores};
+use crate::{
+    bus, data::Data, endpoints::Endpoints, guard::is_this_machine, issuer, options::Options, supervise::Stores,
+};
+use http::Uri;
 use license_core::records::Role;
 use license_functions::edge::config::{ConfigError, Env};
 use std::{collections::BTreeMap, io, time::Duration};
@@ -29,13 +32,15 @@ const HONOURED: [&str; 18] = [
     "RATE_UNKNOWN_KEYS",
     "RATE_ADMIN",
 ];
-const IDENTITY: [&str; 6] = [
+const IDENTITY: [&str; 8] = [
     "IDENTITY_ISSUER",
     "IDENTITY_AUDIENCE",
     "IDENTITY_JWKS_URL",
+    "IDENTITY_TOKEN_SECONDS",
     "STAFF_IDENTITY_ISSUER",
     "STAFF_IDENTITY_AUDIENCE",
     "STAFF_IDENTITY_JWKS_URL",
+    "STAFF_IDENTITY_TOKEN_SECONDS",
 ];
 
 /// What people read while it runs: warnings, as text, unless the environment says otherwise.
@@ -50,18 +55,40 @@ fn taken(process: &Env, names: &[&str]) -> BTreeMap<String, String> {
     names.iter().filter_map(|name| Some(((*name).to_owned(), process.get(name)?))).collect()
 }
 
-/// Whether a real identity provider is configured in place of the demo issuer.
+/// Whether the demo issuer stands in for a real identity provider.
 ///
 /// # Errors
-/// If this machine is open to others and none is.
+/// If none is configured and other machines reach this one, or something that belongs to a real one is.
 pub(crate) fn demo_issuer(process: &Env, options: &Options) -> Result<bool, ConfigError> {
-    let configured = process.get("IDENTITY_ISSUER").is_some();
-    if configured || options.private() {
-        return Ok(!configured);
+    if process.get("IDENTITY_ISSUER").is_some() {
+        return Ok(false);
     }
-    let problem = "is not set; with --bind the demo identity provider does not exist, so name a real one (IDENTITY_ISSUER, \
-                   IDENTITY_AUDIENCE, IDENTITY_JWKS_URL)";
-    Err(ConfigError { variable: "IDENTITY_ISSUER", problem: problem.into() })
+    let elsewhere = |url: String| {
+        !url.parse::<Uri>().is_ok_and(|uri| uri.authority().is_some_and(|at| is_this_machine(at.as_str())))
+    };
+    let because = if !options.private() {
+        "--bind lets other machines in"
+    } else if process.get("PUBLIC_URL").is_some_and(elsewhere) {
+        "PUBLIC_URL is an address for other machines"
+    } else if process.get("TRUSTED_PROXIES").is_some_and(|number| number != "0") {
+        "TRUSTED_PROXIES says that proxies bring the requests of others"
+    } else if process.on_cloud_run() {
+        "this is Cloud Run"
+    } else if let Some(name) = IDENTITY.into_iter().find(|name| process.get(name).is_some()) {
+        return Err(wanting(format!(
+            "{name} is set and belongs to a real identity provider, for customers and staff alike"
+        )));
+    } else {
+        return Ok(true);
+    };
+    Err(wanting(format!("{because}, and the demo identity provider vouches for whoever asks")))
+}
+
+fn wanting(because: String) -> ConfigError {
+    let problem = format!(
+        "is not set; {because}. Name a real provider (IDENTITY_ISSUER, IDENTITY_AUDIENCE, IDENTITY_JWKS_URL), or unset what says otherwise"
+    );
+    ConfigError { variable: "IDENTITY_ISSUER", problem }
 }
 
 /// The variables for every function.
@@ -138,6 +165,42 @@ mod tests {
         let real = [("IDENTITY_ISSUER", "https://securetoken.google.com/p")];
         assert_eq!(demo_issuer(&env(&real), &options("0.0.0.0")), Ok(false));
         assert_eq!(demo_issuer(&env(&real), &options("127.0.0.1")), Ok(false));
+    }
+
+    #[test]
+    fn where_others_reach_the_server_it_does_not_start_with_the_demo_issuer() {
+        let blamed = |values: &[(&str, &str)]| {
+            demo_issuer(&env(values), &options("127.0.0.1")).err().map(|error| (error.variable, error.problem))
+        };
+        for (name, value) in [
+            ("PUBLIC_URL", "https://licenses.example.com"),
+            ("PUBLIC_URL", "http://10.0.0.7:8080"),
+            ("PUBLIC_URL", "https://localhost.example.com"),
+            ("PUBLIC_URL", "licenses.example.com"),
+            ("TRUSTED_PROXIES", "1"),
+            ("TRUSTED_PROXIES", "many"),
+            ("STAFF_IDENTITY_AUDIENCE", "staff"),
+            ("IDENTITY_AUDIENCE", "p"),
+            ("IDENTITY_JWKS_URL", "https://id.example.com/keys"),
+            ("IDENTITY_TOKEN_SECONDS", "3600"),
+        ] {
+            let (variable, problem) = blamed(&[(name, value)]).expect("refused");
+            assert_eq!(variable, "IDENTITY_ISSUER", "{name}={value}");
+            assert!(problem.contains(name), "{problem}");
+            assert_eq!(blamed(&[(name, value), ("IDENTITY_ISSUER", "https://id.example.com")]), None);
+        }
+        assert!(blamed(&[("K_SERVICE", "local")]).is_some());
+        for bind in ["0.0.0.0", "::", "192.168.1.7"] {
+            assert!(demo_issuer(&env(&[]), &options(bind)).is_err(), "{bind}");
+        }
+        for (name, value) in [
+            ("PUBLIC_URL", "http://localhost:8080"),
+            ("PUBLIC_URL", ""),
+            ("TRUSTED_PROXIES", "0"),
+            ("IDENTITY_ISSUER", " "),
+        ] {
+            assert_eq!(blamed(&[(name, value)]), None, "{name}={value}");
+        }
     }
 
     #[test]

@@ -1,8 +1,10 @@
-//! The demo identity provider of one machine: signs ID tokens shaped like those of Identity Platform for whoever asks, and the push
-//! tokens of the bus. It vouches for every address it is told, so it exists on the loopback interface only.
+//! The demo identity provider of one machine: signs ID tokens shaped like those of Identity Platform for whoever asks, and the push tokens
+//! of the bus. It vouches for every address it is told, so it exists on the loopback interface only (`guard.rs`), and whoever wants a
+//! token of the vendor's staff brings a secret that only the machine's owner can read.
 
 use crate::secrets;
 use aws_lc_rs::{
+    constant_time::verify_slices_are_equal,
     digest,
     encoding::{AsDer, Pkcs8V1Der},
     rand::SystemRandom,
@@ -17,10 +19,14 @@ use axum::{
     routing::{get, post},
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD as BASE64URL};
-use license_core::{Clock, domain::name::fold};
+use http::{HeaderMap, header};
+use license_core::{
+    Clock,
+    domain::{email, secret::Secret},
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::{io, path::Path, sync::Arc};
+use std::{io, ops::RangeInclusive, path::Path, sync::Arc};
 
 /// `iss` of people's tokens. A name, not an address: it stays the same on whatever port the issuer is served, so that a person who
 /// registered yesterday is the same person today.
@@ -34,8 +40,10 @@ pub const PUSH_ISSUER: &str = "https://accounts.google.com";
 /// The service account push tokens are made out to.
 pub const PUSH_EMAIL: &str = "push@license-local.invalid";
 
-/// How long a token is good for unless asked otherwise, in seconds.
+/// How long a token is good for unless asked otherwise, in seconds; no longer than those of Identity Platform.
 const LIFETIME: i64 = 3600;
+/// What may be asked for instead.
+const LIFETIMES: RangeInclusive<i64> = -86_400..=LIFETIME;
 
 /// The issuer's key and clock. Cheap to clone.
 #[derive(Clone)]
@@ -64,7 +72,7 @@ pub struct Person {
     pub email_verified: Option<bool>,
     /// True for somebody of the vendor, whom the management API lets do everything.
     pub staff: Option<bool>,
-    /// How long the token is good for, in seconds; negative for one that is over.
+    /// How long the token is good for, in seconds: 3600 at most; negative for one that is over.
     pub expires_in: Option<i64>,
 }
 
@@ -101,10 +109,10 @@ impl Issuer {
         let provider = person.provider.as_deref().unwrap_or("google.com");
         let email = person.email.as_str();
         let audience = if person.staff == Some(true) { STAFF_AUDIENCE } else { AUDIENCE };
-        let mut subject = hash(&format!("{provider}\n{}", fold(email)));
+        let mut subject = hash(&format!("{provider}\n{}", email::key(email)));
         subject.truncate(28); // as long as those of Identity Platform
         let now = self.inner.clock.now_seconds();
-        let expires = now.saturating_add(person.expires_in.unwrap_or(LIFETIME));
+        let expires = now + person.lifetime();
         let issued = now.min(expires.saturating_sub(1));
         self.sign(&json!({
             "iss": ISSUER, "aud": audience, "sub": subject, "user_id": subject,
@@ -129,15 +137,17 @@ impl Issuer {
         }))
     }
 
-    /// Its paths. Without `people`, where a real provider is configured, only the keys, which push tokens need.
-    pub fn router(&self, people: bool) -> Router {
-        let keys = Router::new().route("/.well-known/jwks.json", get(async |State(me): State<Self>| Json(me.jwks())));
-        let router = if people {
-            keys.route("/.well-known/openid-configuration", get(configuration)).route("/token", post(token))
-        } else {
-            keys
-        };
-        router.with_state(self.clone())
+    /// Its paths. `staff` is what opens the door to tokens of staff; without it, where a real provider is configured, there are only the
+    /// keys, which push tokens need.
+    pub fn router(&self, staff: Option<Secret<String>>) -> Router {
+        let keys = Router::new()
+            .route("/.well-known/jwks.json", get(async |State(me): State<Self>| Json(me.jwks())))
+            .with_state(self.clone());
+        let Some(staff) = staff else { return keys };
+        let desk = Desk { issuer: self.clone(), staff: Arc::new(staff) };
+        let people =
+            Router::new().route("/.well-known/openid-configuration", get(configuration)).route("/token", post(token));
+        keys.merge(people.with_state(desk))
     }
 
     /// A JWS in compact form (RFC 7515), signed with RS256.
@@ -152,6 +162,28 @@ impl Issuer {
     }
 }
 
+impl Person {
+    /// Within what may be asked for.
+    fn lifetime(&self) -> i64 {
+        self.expires_in.unwrap_or(LIFETIME).clamp(*LIFETIMES.start(), *LIFETIMES.end())
+    }
+}
+
+/// Where people ask for tokens.
+#[derive(Clone)]
+struct Desk {
+    issuer: Issuer,
+    staff: Arc<Secret<String>>,
+}
+
+impl Desk {
+    /// Whether a request brings what only the owner of the machine's data can read.
+    fn knows_the_secret(&self, headers: &HeaderMap) -> bool {
+        let brought = headers.get(header::AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
+        brought.is_some_and(|brought| verify_slices_are_equal(brought, self.staff.reveal().as_bytes()).is_ok())
+    }
+}
+
 fn draw_key() -> io::Result<String> {
     let drawn = KeyPair::generate(KeySize::Rsa2048);
     let der = drawn.and_then(|key| AsDer::<Pkcs8V1Der<'_>>::as_der(&key));
@@ -162,8 +194,8 @@ fn hash(text: &str) -> String {
     BASE64URL.encode(digest::digest(&digest::SHA256, text.as_bytes()))
 }
 
-async fn configuration(headers: http::HeaderMap) -> Json<Value> {
-    let host = headers.get(http::header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("127.0.0.1");
+async fn configuration(headers: HeaderMap) -> Json<Value> {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("127.0.0.1");
     Json(json!({
         "issuer": ISSUER,
         "jwks_uri": format!("http://{host}/.well-known/jwks.json"),
@@ -175,14 +207,30 @@ async fn configuration(headers: http::HeaderMap) -> Json<Value> {
 }
 
 /// `Json` refuses what is not declared as JSON, so no web page of elsewhere can ask on a visitor's behalf without a preflight.
-async fn token(State(issuer): State<Issuer>, Json(person): Json<Person>) -> Response {
-    let expires_in = person.expires_in.unwrap_or(LIFETIME);
-    match issuer.id_token(&person) {
-        Ok(token) => {
-            Json(json!({ "id_token": token, "token_type": "Bearer", "expires_in": expires_in })).into_response()
-        }
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+async fn token(State(desk): State<Desk>, headers: HeaderMap, Json(person): Json<Person>) -> Response {
+    if person.expires_in.is_some_and(|seconds| !LIFETIMES.contains(&seconds)) {
+        let why = "expires_in must be a number of seconds from -86400 to 3600";
+        return refuse(StatusCode::BAD_REQUEST, "invalid_request", why);
     }
+    if person.staff == Some(true) && !desk.knows_the_secret(&headers) {
+        let why = "a token of staff wants the secret in the file staff.secret of the data directory: Authorization: Bearer <secret>";
+        return refuse(StatusCode::UNAUTHORIZED, "invalid_client", why);
+    }
+    match desk.issuer.id_token(&person) {
+        Ok(token) => {
+            Json(json!({ "id_token": token, "token_type": "Bearer", "expires_in": person.lifetime() })).into_response()
+        }
+        Err(error) => refuse(StatusCode::INTERNAL_SERVER_ERROR, "server_error", &error.to_string()),
+    }
+}
+
+/// An error in the form of RFC 6749, section 5.2.
+fn refuse(status: StatusCode, error: &str, why: &str) -> Response {
+    let body = Json(json!({ "error": error, "error_description": why }));
+    if status == StatusCode::UNAUTHORIZED {
+        return (status, [(header::WWW_AUTHENTICATE, "Bearer")], body).into_response();
+    }
+    (status, body).into_response()
 }
 
 #[cfg(test)]
@@ -259,5 +307,67 @@ mod tests {
         assert_eq!(token["email_verified"], json!(false));
         assert!(token["exp"].as_i64().unwrap() < Clock::system().now_seconds());
         assert!(serde_json::from_value::<Person>(json!({ "email": "a@example.com", "iss": "me" })).is_err());
+    }
+
+    /// What `POST /token` answers.
+    async fn asked(issuer: &Issuer, bearer: Option<&str>, wish: &Value) -> (u16, Value) {
+        use tower::ServiceExt;
+        let mut request = http::Request::post("/token").header("content-type", "application/json");
+        if let Some(bearer) = bearer {
+            request = request.header("authorization", bearer);
+        }
+        let request = request.body(axum::body::Body::from(wish.to_string())).unwrap();
+        let answer = issuer.router(Some(Secret::new("s3cret".into()))).oneshot(request).await.unwrap();
+        let status = answer.status().as_u16();
+        let body = axum::body::to_bytes(answer.into_body(), 1 << 20).await.unwrap();
+        (status, serde_json::from_slice(&body).unwrap_or_default())
+    }
+
+    #[tokio::test]
+    async fn a_token_of_staff_is_for_whom_can_read_the_secret() {
+        let dir = tempfile::tempdir().unwrap();
+        let issuer = open(&dir);
+        let staff = json!({ "email": "a@example.com", "staff": true });
+        for bearer in [
+            None,
+            Some(""),
+            Some("Bearer"),
+            Some("Bearer "),
+            Some("Bearer s3cre"),
+            Some("Bearer s3crett"),
+            Some("Bearer S3CRET"),
+            Some("Basic s3cret"),
+            Some("s3cret"),
+        ] {
+            let (status, body) = asked(&issuer, bearer, &staff).await;
+            assert_eq!(
+                (status, &body["error"], &body["id_token"]),
+                (401, &json!("invalid_client"), &json!(null)),
+                "{bearer:?}"
+            );
+        }
+        let (status, body) = asked(&issuer, Some("Bearer s3cret"), &staff).await;
+        assert_eq!(status, 200, "{body}");
+        assert_eq!(claims(&issuer.jwks(), body["id_token"].as_str().unwrap())["aud"], STAFF_AUDIENCE);
+        let (status, body) = asked(&issuer, None, &json!({ "email": "a@example.com" })).await;
+        assert_eq!(status, 200, "{body}");
+        assert_eq!(claims(&issuer.jwks(), body["id_token"].as_str().unwrap())["aud"], AUDIENCE);
+    }
+
+    #[tokio::test]
+    async fn no_token_is_good_for_longer_than_an_hour() {
+        let dir = tempfile::tempdir().unwrap();
+        let issuer = open(&dir);
+        let wish = |seconds: i64| json!({ "email": "a@example.com", "expires_in": seconds });
+        for seconds in [3601, 86_400, i64::MAX, i64::MIN, -86_401] {
+            let (status, body) = asked(&issuer, None, &wish(seconds)).await;
+            assert_eq!((status, &body["error"]), (400, &json!("invalid_request")), "{seconds}");
+            let token = issuer.id_token(&serde_json::from_value(wish(seconds)).unwrap()).unwrap();
+            let claims = claims(&issuer.jwks(), &token);
+            assert!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap() <= 3600, "{claims}");
+        }
+        for seconds in [3600, 1, 0, -60, -86_400] {
+            assert_eq!(asked(&issuer, None, &wish(seconds)).await.0, 200, "{seconds}");
+        }
     }
 }

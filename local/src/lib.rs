@@ -6,6 +6,7 @@
 //! * [`stores`]: PostgreSQL and Redis as children, for this and for tests · [`supervise`]: keeps them running
 //! * [`issuer`]: who stands in for the identity provider and for Google · [`bus`]: its door for other processes · `scheduler.rs`: the
 //!   reaper's clock
+//! * `guard.rs`: who is let in while the demo issuer exists
 //! * `options.rs` `data.rs` `secrets.rs` `endpoints.rs` `environment.rs`: the command line, the data directory, the addresses and the
 //!   variables · `demo.rs`: the first license · `serve.rs`: the functions · `run.rs`: the order of things · `trial.rs`: `--once`
 
@@ -18,6 +19,7 @@ mod data;
 mod demo;
 mod endpoints;
 mod environment;
+mod guard;
 mod options;
 mod run;
 mod scheduler;

@@ -4,8 +4,9 @@ use crate::{
     bus as door,
     data::Data,
     demo,
-    endpoints::{Endpoints, FUNCTIONS, Listeners},
+    endpoints::{Endpoints, FUNCTIONS, Listeners, quoted},
     environment,
+    guard::guarded,
     issuer::Issuer,
     options::{self, Asked, Options},
     scheduler, serve,
@@ -25,7 +26,12 @@ use license_pubsub::{
     Topic,
     bus::{Bus, Subscription},
 };
-use std::{io::Write, process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    io::{IsTerminal, Write},
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 use tower_http::timeout::TimeoutLayer;
 
@@ -101,6 +107,7 @@ struct Machine {
     listeners: Listeners,
     endpoints: Endpoints,
     license_key: String,
+    demo: bool,
     functions: [Service; 6],
     issuer: axum::Router,
     bus: Bus,
@@ -126,26 +133,30 @@ impl Machine {
         let bus = bus(&endpoints, issuer.clone())?;
         let functions = serve::functions(&env, &Clock::system(), &bus).await?;
         endpoints.write(&data, &license_key, &variables)?;
-        let issuer = issuer.router(demo).merge(door::router(bus.clone(), data.bus_token()?));
+        let staff = if demo { Some(data.staff_secret()?) } else { None };
+        let issuer = issuer.router(staff).merge(door::router(bus.clone(), data.bus_token()?));
         // Only this machine reaches it; a client that never ends its body is not waited for here either.
-        let issuer = issuer.layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, SLOW));
-        Ok(Self { data, stores, listeners, endpoints, license_key, functions, issuer, bus, period, rim })
+        let issuer = guarded(issuer.layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, SLOW)));
+        Ok(Self { data, stores, listeners, endpoints, license_key, demo, functions, issuer, bus, period, rim })
     }
 
     /// Serves until somebody asks to stop, `--once` is done, or the stores cannot be kept; then stops everything in order: no new
     /// requests, those under way answered, messages delivered, stores stopped.
     async fn serve(self, options: &Options, stop: Stop) -> Result<(), StartError> {
-        let Self { data, mut stores, listeners, endpoints, license_key, functions, issuer, bus, period, rim } = self;
+        let Self { data, mut stores, listeners, endpoints, license_key, demo, functions, issuer, bus, period, rim } =
+            self;
         let (close, closed) = watch::channel(false);
         let mut servers = JoinSet::new();
         let mut add = |listener: TcpListener, app| servers.spawn(serve_app(listener, app, stopped(closed.clone())));
-        add(listeners.front, app(serve::front(&functions), &rim));
+        let app = |service| if demo { guarded(app(service, &rim)) } else { app(service, &rim) };
+        add(listeners.front, app(serve::front(&functions)));
         add(listeners.issuer, issuer);
         for (listener, function) in listeners.functions.into_iter().zip(functions) {
-            add(listener, app(function, &rim));
+            add(listener, app(function));
         }
         if !options.once {
-            banner(&data, &endpoints, &license_key);
+            let text = banner(&data, &endpoints, &license_key, std::io::stdout().is_terminal());
+            say(&text);
         }
         let done = tokio::select! {
             () = stopped(stop) => Ok(()),
@@ -193,7 +204,8 @@ fn bus(endpoints: &Endpoints, issuer: Issuer) -> Result<Bus, StartError> {
     Ok(Bus::new(vec![to(Topic::Tick, "/tick"), to(Topic::Reap, "/reap")], Arc::new(token))?)
 }
 
-fn banner(data: &Data, endpoints: &Endpoints, license_key: &str) {
+/// What people read. Where it is no terminal that shows it, it may be kept in a log that others read: then the key stays in its file.
+fn banner(data: &Data, endpoints: &Endpoints, license_key: &str, terminal: bool) -> String {
     let mut text = format!(
         "\nlicense-local is running; Ctrl-C stops it, the data stays in {}\n\n  all functions  {front}\n  the API, read  {front}/docs\n",
         data.path("").display(),
@@ -202,17 +214,49 @@ fn banner(data: &Data, endpoints: &Endpoints, license_key: &str) {
     for name in FUNCTIONS {
         text += &format!("  {name:<13}  {}\n", endpoints.functions[name]);
     }
-    let more = endpoints.more().map(|line| format!("  {line}\n")).unwrap_or_default();
-    let [acquire, heartbeat, release] = endpoints.lines(license_key);
+    let more = endpoints.more(&data.path("staff.secret")).map(|line| format!("  {line}\n")).unwrap_or_default();
+    let file = data.path("license-key");
+    let (shown, key) = if terminal {
+        (license_key.to_owned(), license_key.to_owned())
+    } else {
+        // Within the single quotes of the JSON: they end, the shell reads the file, and they begin again.
+        (format!("in {}", file.display()), format!(r#"'"$(cat {})"'"#, quoted(&file.display().to_string())))
+    };
+    let [acquire, heartbeat, release] = endpoints.lines(&key);
     text += &format!(
-        "{more}\n  license key    {license_key} (5 seats)\n\n\
+        "{more}\n  license key    {shown} (5 seats)\n\n\
          Take a seat, keep it, give it back:\n\n{acquire}\n\n{heartbeat}\n\n{release}\n\n"
     );
-    say(&text);
+    text
 }
 
 /// Prints for people. Nobody may be listening, which is no reason to stop.
 fn say(text: &str) {
     let mut out = std::io::stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{IpAddr, Ipv4Addr};
+
+    #[tokio::test]
+    async fn the_key_is_printed_on_a_terminal_and_nowhere_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = Data::open(&dir.path().join("it's mine"), false).await.unwrap();
+        let bind = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let options = Options { port: 0, data: data.path(""), clean: false, once: false, bind };
+        let endpoints = Listeners::take(&options).await.unwrap().endpoints(true).unwrap();
+        assert!(banner(&data, &endpoints, "CODI-KEY", true).contains("license key    CODI-KEY"));
+        std::fs::write(data.path("license-key"), "CODI-KEY\n").unwrap();
+        let text = banner(&data, &endpoints, "CODI-KEY", false);
+        assert!(!text.contains("CODI-KEY"), "{text}");
+        // What is printed instead works as it stands.
+        let line = text.lines().find(|line| line.contains("/acquire ")).unwrap();
+        let body = line.split(" -d ").nth(1).unwrap().split("); ").next().unwrap();
+        let output = std::process::Command::new("sh").args(["-c", &format!("printf %s {body}")]).output().unwrap();
+        let body: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(body["license_key"], "CODI-KEY");
+    }
 }

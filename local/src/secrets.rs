@@ -1,33 +1,41 @@
 //! Small secrets of one machine, kept in files that only their owner can read: made once, the same at every start.
 
+use rustix::{fs::OFlags, process::geteuid};
 use std::{
     fs::{self, OpenOptions},
-    io::{self, Write},
+    io::{self, Read, Write},
     os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::Path,
 };
 
-/// The text in `path`, or what `make` gives, written there first (mode 0600). A file others may read is refused.
+/// The text in `path`, or what `make` gives, written there first (mode 0600). A file that is not ours alone is refused.
 ///
 /// # Errors
-/// If the file cannot be read or written, or others may read it.
+/// If the file cannot be read or written, is no plain file of ours, or others may read it.
 pub(crate) fn kept(path: &Path, make: impl FnOnce() -> io::Result<String>) -> io::Result<String> {
-    match fs::read_to_string(path) {
-        Ok(text) => {
-            let mode = fs::metadata(path)?.mode() & 0o777;
-            if mode & 0o077 != 0 {
-                let what = format!("{} can be read by others (mode {mode:o}): chmod 600 it", path.display());
-                return Err(io::Error::new(io::ErrorKind::PermissionDenied, what));
-            }
-            Ok(text.trim_end().to_owned())
-        }
+    let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32;
+    let mut file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
+        Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let text = make()?;
             write(path, &format!("{text}\n"))?;
-            Ok(text)
+            return Ok(text);
         }
-        Err(error) => Err(io::Error::new(error.kind(), format!("{}: {error}", path.display()))),
+        Err(error) => return Err(named(error)),
+    };
+    let meta = file.metadata().map_err(named)?;
+    let refused = |what: String| Err(io::Error::new(io::ErrorKind::PermissionDenied, what));
+    if !meta.is_file() || meta.uid() != geteuid().as_raw() {
+        return refused(format!("{} is no file of our own; remove it and start again", path.display()));
     }
+    let mode = meta.mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return refused(format!("{} can be read by others (mode {mode:o}): chmod 600 it", path.display()));
+    }
+    let mut text = String::new();
+    file.read_to_string(&mut text).map_err(named)?;
+    Ok(text.trim_end().to_owned())
 }
 
 /// Replaces a file as a whole: a reader sees the old text or the new one. Mode 0600.
@@ -37,7 +45,12 @@ pub(crate) fn kept(path: &Path, make: impl FnOnce() -> io::Result<String>) -> io
 pub(crate) fn write(path: &Path, text: &str) -> io::Result<()> {
     let draft = path.with_extension("new");
     let replace = || {
-        let mut file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&draft)?;
+        // What a start that was cut has left would keep its mode, and a link would be followed.
+        match fs::remove_file(&draft) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&draft)?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
         fs::rename(&draft, path)
@@ -60,5 +73,24 @@ mod tests {
 
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
         assert!(kept(&path, || Ok("third".into())).unwrap_err().to_string().contains("chmod 600"));
+    }
+
+    #[test]
+    fn a_link_or_what_an_earlier_start_left_half_written_is_never_written_through() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, theirs) = (dir.path().join("secret"), dir.path().join("theirs"));
+        fs::write(&theirs, "theirs").unwrap();
+        std::os::unix::fs::symlink(&theirs, &path).unwrap();
+        assert!(kept(&path, || Ok("mine".into())).is_err());
+        std::os::unix::fs::symlink(&theirs, path.with_extension("new")).unwrap();
+        write(&path, "mine").unwrap();
+        assert_eq!(
+            (fs::read_to_string(&theirs).unwrap().as_str(), kept(&path, || Ok(String::new())).unwrap().as_str()),
+            ("theirs", "mine")
+        );
+        fs::write(path.with_extension("new"), "half").unwrap();
+        fs::set_permissions(path.with_extension("new"), fs::Permissions::from_mode(0o666)).unwrap();
+        write(&path, "whole").unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
     }
 }

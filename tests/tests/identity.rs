@@ -10,7 +10,7 @@ use aws_lc_rs::{
 use keys::b64;
 use license_core::{
     Clock, Error,
-    identity::{Refused, Settings, Verifier},
+    identity::{LONGEST_LIFE, NoAddress, Refused, Settings, Verifier},
 };
 use serde_json::{Value, json};
 use std::sync::OnceLock;
@@ -35,7 +35,7 @@ async fn issuer() -> Issuer {
     keys::install_crypto();
     let (server, clock) = (MockServer::start().await, Clock::fake());
     let jwks_url = format!("{}/keys", server.uri());
-    let settings = Settings { issuer: ISSUER.into(), audience: "project".into(), jwks_url };
+    let settings = Settings { issuer: ISSUER.into(), audience: "project".into(), jwks_url, longest_life: LONGEST_LIFE };
     let verifier = Verifier::new(settings, clock.clone());
     let issuer = Issuer { server, clock, verifier };
     issuer.publish(json!({ "keys": [keys::jwk(key(0), "k0")] })).await;
@@ -148,6 +148,51 @@ async fn each_thing_that_is_wrong_with_a_token_is_named() {
     }
     for text in ["", "a.b", "a.b.c", "a.b.c.d", &"a.".repeat(10_000)] {
         assert_eq!(it.refused(text).await, Some(Refused::Malformed));
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_is_good_for_longer_than_the_setting_says_is_refused() {
+    let it = issuer().await;
+    let now = it.clock.now_seconds();
+    for (iat, exp, refused) in [
+        (now, now + 12 * 3600, None),
+        (now, now + 12 * 3600 + 1, Some(Refused::TooLong)),
+        (now, now + 365 * 86_400, Some(Refused::TooLong)),
+        (now, i64::MAX, Some(Refused::TooLong)),
+        (i64::MIN, i64::MAX, Some(Refused::TooLong)),
+        // Long before now and nearly over: the life counts, not what is left of it.
+        (now - 30 * 86_400, now + 60, Some(Refused::TooLong)),
+        (0, now + 60, Some(Refused::TooLong)),
+        (now - 11 * 3600, now + 60, None),
+    ] {
+        let token = it.token("k0", |claims| (claims["iat"], claims["exp"]) = (json!(iat), json!(exp)));
+        assert_eq!(it.refused(&token).await, refused, "{iat} {exp}");
+    }
+}
+
+#[tokio::test]
+async fn a_subject_has_nothing_that_cannot_be_seen_and_names_are_cleaned() {
+    let it = issuer().await;
+    for sub in ["\0", "u\0", "u\n", "\u{202E}u", "u\u{2028}", "u\u{200B}", "u\u{AD}", &"u".repeat(256)] {
+        let token = it.token("k0", |claims| claims["sub"] = json!(sub));
+        assert_eq!(it.refused(&token).await, Some(Refused::Malformed), "{sub:?}");
+    }
+    for sub in ["1", "auth0|5f7c8ec7", "a b", "jürgen", &"u".repeat(255)] {
+        assert_eq!(it.refused(&it.token("k0", |claims| claims["sub"] = json!(sub))).await, None, "{sub:?}");
+    }
+    let said = async |name: &str, value: Value| {
+        let token = it.token("k0", |claims| claims[name] = value.clone());
+        it.verifier.verify(&token).await.unwrap().unwrap()
+    };
+    assert_eq!(said("name", json!("A\0d\u{202E}a\u{7}")).await.name.as_deref(), Some("A d a"));
+    assert_eq!(said("name", json!("\0")).await.name, None);
+    assert_eq!(said("email", json!("Ada@Example.com")).await.address().unwrap().as_str(), "ada@example.com");
+    for email in ["ada\0@example.com", "ada", "аda@example.com", "a\u{202E}da@example.com"] {
+        assert_eq!(said("email", json!(email)).await.address(), Err(NoAddress::Unusable), "{email:?}");
+    }
+    for (name, value) in [("email", json!("")), ("email", Value::Null), ("email_verified", json!(false))] {
+        assert_eq!(said(name, value).await.address(), Err(NoAddress::Unverified));
     }
 }
 

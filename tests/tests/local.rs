@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 use std::{
     io::{BufRead, BufReader},
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::{MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::mpsc::{Receiver, channel},
@@ -149,12 +149,16 @@ impl Drop for Machine {
     }
 }
 
-/// Processes whose command line names `dir`.
+/// Processes whose command line names `dir`, or where links in it lead: under root the stores are elsewhere.
 fn processes_of(dir: &Path) -> Vec<String> {
     let listed = Command::new("ps").args(["-A", "-ww", "-o", "pid=,args="]).output().unwrap();
-    let dir = dir.display().to_string();
+    let mut dirs = vec![dir.display().to_string()];
+    for link in ["postgres/data", "redis/redis.sock", "data", "redis.sock"] {
+        let target = std::fs::read_link(dir.join(link)).ok();
+        dirs.extend(target.and_then(|target| Some(target.parent()?.display().to_string())));
+    }
     let text = String::from_utf8_lossy(&listed.stdout).into_owned();
-    text.lines().filter(|line| line.contains(&dir)).map(String::from).collect()
+    text.lines().filter(|line| dirs.iter().any(|dir| line.contains(dir))).map(String::from).collect()
 }
 
 fn wait_until_gone(dir: &Path) {
@@ -180,7 +184,8 @@ fn the_three_lines_work_as_printed() {
     let text = || std::fs::read_to_string(&printed).unwrap();
     machine.until("it has printed the last line", |_| text().contains("/release "));
     let key = machine.endpoints()["license_key"].as_str().unwrap().to_owned();
-    assert!(text().contains(&format!("license key    {key}")));
+    assert!(!text().contains(&key), "a file is no terminal: others may read it");
+    assert!(text().contains(&format!("license key    in {}", machine.dir.join("license-key").display())));
 
     let lines: Vec<String> = text().lines().filter(|line| line.contains("curl ")).map(String::from).collect();
     let output = Command::new("sh").args(["-c", &lines.join("\n")]).output().unwrap();
@@ -281,13 +286,108 @@ fn bound_to_other_addresses_it_wants_a_real_identity_provider() {
 }
 
 #[test]
+fn where_other_machines_reach_it_it_does_not_start_with_the_demo_issuer() {
+    for (name, value) in [
+        ("PUBLIC_URL", "https://licenses.example.com"),
+        ("TRUSTED_PROXIES", "1"),
+        ("STAFF_IDENTITY_AUDIENCE", "staff"),
+        ("K_SERVICE", "local"),
+    ] {
+        let data = data();
+        let dir = data.path().join("data");
+        let started =
+            Command::new(binary()).args(["--once", "--port", "0", "--data"]).arg(&dir).env(name, value).output();
+        let output = started.unwrap();
+        assert!(!output.status.success(), "{name}");
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains("IDENTITY_ISSUER is not set"), "{name}: {said}");
+        assert!(!dir.exists(), "it looks before it makes anything");
+    }
+}
+
+#[tokio::test]
+async fn every_listener_answers_this_machine_alone() {
+    let data = data();
+    let machine = Machine::serving(&data);
+    license_functions::edge::serve::install_tls();
+    let client = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
+    let endpoints = machine.endpoints();
+    let listeners: Vec<_> = endpoints.as_object().unwrap().iter().filter(|(name, _)| *name != "license_key").collect();
+    assert_eq!(listeners.len(), 8, "the front, six functions and the issuer: {listeners:?}");
+    for (name, url) in listeners {
+        let url = url.as_str().unwrap();
+        for path in ["/token", "/api/v1/auth/register", "/health/live", "/.well-known/jwks.json", "/", "/tick"] {
+            for method in [reqwest::Method::GET, reqwest::Method::POST, reqwest::Method::OPTIONS] {
+                let asked = async |header: &str, value: &str| {
+                    let request = client.request(method.clone(), format!("{url}{path}")).header(header, value);
+                    request.json(&json!({ "email": "a@example.com" })).send().await.unwrap().status().as_u16()
+                };
+                assert_eq!(asked("host", "rebound.example:8080").await, 421, "{name} {method} {path}");
+                assert_eq!(asked("origin", "http://rebound.example").await, 403, "{name} {method} {path}");
+                let own = asked("origin", "http://localhost:3000").await;
+                assert!(![421, 403].contains(&own), "{name} {method} {path}: {own}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_token_of_staff_is_had_with_the_secret_of_the_data_directory_alone() {
+    let data = data();
+    let machine = Machine::serving(&data);
+    license_functions::edge::serve::install_tls();
+    let client = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
+    let issuer = format!("{}/token", machine.endpoints()["issuer"].as_str().unwrap());
+    let asked = || client.post(&issuer).json(&json!({ "email": "staff@example.com", "staff": true }));
+    assert_eq!(asked().send().await.unwrap().status(), 401);
+    assert_eq!(asked().bearer_auth("x").send().await.unwrap().status(), 401);
+    let secret = std::fs::read_to_string(machine.dir.join("staff.secret")).unwrap();
+    let printed = std::fs::read_to_string(data.path().join("printed")).unwrap();
+    assert!(printed.contains("staff.secret") && !printed.contains(secret.trim()), "it prints how, and not the secret");
+    let answer: Value = asked().bearer_auth(secret.trim()).send().await.unwrap().json().await.unwrap();
+    let products = format!("{}/api/v1/staff/products", machine.endpoints()["front"].as_str().unwrap());
+    let staff = client.get(products).bearer_auth(answer["id_token"].as_str().unwrap()).send().await.unwrap();
+    assert_eq!(staff.status(), 200);
+}
+
+#[test]
+fn the_stores_run_as_an_account_that_nothing_else_of_the_system_runs_as() {
+    let data = data();
+    let machine = Machine::serving(&data);
+    let own = data.path().metadata().unwrap().uid();
+    for pid in [machine.postmaster(), machine.redis()] {
+        let told = Command::new("ps").args(["-o", "user:32=", "-p", &pid]).output().unwrap();
+        let user = String::from_utf8(told.stdout).unwrap().trim().to_owned();
+        if own == 0 {
+            assert_eq!(user, "license-local");
+        } else {
+            assert!(!["root", "postgres", "redis", "nobody"].contains(&user.as_str()), "{user}");
+        }
+    }
+    // Root reaches them through the data directory all the same, and nobody else does.
+    for name in ["postgres/.s.PGSQL.5432", "redis/redis.sock"] {
+        assert!(machine.dir.join(name).exists(), "{name}");
+    }
+}
+
+#[test]
 fn both_files_that_hold_keys_are_readable_by_their_owner_alone() {
     let data = data();
     let machine = Machine::serving(&data);
-    for file in
-        ["endpoints.json", "env", "license-key", "root.pem", "issuer.key", "handle.key", "pepper.key", "bus.token"]
-    {
+    for file in [
+        "endpoints.json",
+        "env",
+        "license-key",
+        "root.pem",
+        "issuer.key",
+        "handle.key",
+        "pepper.key",
+        "bus.token",
+        "staff.secret",
+        "lock",
+    ] {
         let mode = machine.dir.join(file).metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{file}");
     }
+    assert_eq!(machine.dir.metadata().unwrap().permissions().mode() & 0o7777, 0o700);
 }

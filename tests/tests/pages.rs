@@ -18,8 +18,9 @@ const SAMPLE: &str = include_str!("../../.env.sample");
 const PLATFORM: [&str; 1] = ["K_SERVICE"];
 
 /// What services read and `license-local` neither takes over nor sets: it has one of each key, its own ports and its own bus.
-const NOT_ON_ONE_MACHINE: [&str; 11] = [
+const NOT_ON_ONE_MACHINE: [&str; 12] = [
     "PORT",
+    "BIND_ADDRESS",
     "K_SERVICE",
     "HANDLE_KEY_PREVIOUS",
     "LICENSE_PEPPER_PREVIOUS",

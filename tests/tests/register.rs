@@ -11,7 +11,7 @@ use http_body_util::BodyExt;
 use keys::b64;
 use license_core::{
     domain::{key::LicenseKey, secret::KeyRing},
-    identity::{Settings, Verifier},
+    identity::{LONGEST_LIFE, Settings, Verifier},
 };
 use license_functions::{
     edge::{
@@ -48,7 +48,8 @@ impl Desk {
         let keys = ResponseTemplate::new(200).set_body_json(json!({ "keys": [keys::jwk(key(), "k")] }));
         Mock::given(path("/keys")).respond_with(keys).mount(&issuer).await;
         let jwks_url = format!("{}/keys", issuer.uri());
-        let settings = Settings { issuer: ISSUER.into(), audience: "project".into(), jwks_url };
+        let settings =
+            Settings { issuer: ISSUER.into(), audience: "project".into(), jwks_url, longest_life: LONGEST_LIFE };
         let router = register::router(register::State {
             records: world.admin.clone(),
             verifier: Verifier::new(settings, world.clock.clone()),

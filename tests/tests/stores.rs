@@ -102,6 +102,11 @@ async fn servers_do_not_run_as_root_and_only_their_account_enters_their_director
     for dir in [postgres.dir(), redis.dir()] {
         let meta = dir.metadata().unwrap();
         assert_ne!(meta.uid(), 0);
+        for shared in ["postgres", "redis", "nobody"] {
+            let id = Command::new("id").args(["-u", shared]).output().unwrap();
+            let id = String::from_utf8(id.stdout).unwrap();
+            assert_ne!(id.trim(), meta.uid().to_string(), "an account of their own, not {shared}'s");
+        }
         assert_eq!(meta.permissions().mode() & 0o777, 0o700);
     }
     for socket in [postgres.dir().join(".s.PGSQL.5432"), redis.dir().join("redis.sock")] {
@@ -255,6 +260,63 @@ async fn a_directory_deleted_by_hand_takes_its_stand_in_along() {
     let second = Postgres::start(&asked, quick()).await.unwrap();
     assert_eq!(number(&second, "SELECT count(*) FROM pg_class WHERE relname = 'numbers'").await, 0);
     drop(second);
+    clean(&asked).await.unwrap();
+}
+
+#[tokio::test]
+async fn names_in_the_directory_that_was_asked_for_lead_to_the_data_wherever_it_is() {
+    let base = directory();
+    open_to_all(base.path());
+    let closed = base.path().join("data");
+    std::fs::create_dir(&closed).unwrap();
+    std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0o700)).unwrap();
+    let (postgres, redis) = (closed.join("postgres"), closed.join("redis"));
+    let first = Postgres::start(&postgres, quick()).await.unwrap();
+    let other = Redis::start(&redis, RedisSettings::default()).await.unwrap();
+    write_number(&first, 6).await;
+    assert!(first.dir().starts_with(base.path()), "{} is as lasting as what was asked for", first.dir().display());
+    for name in [postgres.join("data/PG_VERSION"), postgres.join(".s.PGSQL.5432"), redis.join("redis.sock")] {
+        assert!(name.exists(), "{}", name.display());
+    }
+    drop((first, other));
+    clean(&postgres).await.unwrap();
+    clean(&redis).await.unwrap();
+    let left: Vec<_> = std::fs::read_dir(base.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["data"]);
+    assert_eq!(std::fs::read_dir(&closed).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn a_link_in_the_place_of_the_log_is_not_followed() {
+    let base = directory();
+    open_to_all(base.path());
+    let (asked, theirs) = (base.path().join("redis"), base.path().join("theirs"));
+    std::fs::write(&theirs, "theirs").unwrap();
+    std::fs::create_dir(&asked).unwrap();
+    for target in [theirs.clone(), base.path().join("nothing")] {
+        std::os::unix::fs::symlink(&target, asked.join("log")).unwrap();
+        assert!(Redis::start(&asked, RedisSettings::default()).await.is_err());
+        std::fs::remove_file(asked.join("log")).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(&theirs).unwrap(), "theirs");
+    assert!(!base.path().join("nothing").exists());
+    drop(Redis::start(&asked, RedisSettings::default()).await.unwrap());
+}
+
+#[tokio::test]
+async fn data_of_an_account_before_is_not_passed_over() {
+    let base = directory();
+    open_to_all(base.path());
+    let asked = base.path().join("data/postgres");
+    std::fs::create_dir_all(asked.join("data")).unwrap();
+    std::fs::set_permissions(base.path().join("data"), std::fs::Permissions::from_mode(0o700)).unwrap();
+    if base.path().metadata().unwrap().uid() != 0 {
+        return; // Only under root do the stores run as another account.
+    }
+    let Err(error) = Postgres::start(&asked, quick()).await else { panic!("it starts with an empty database") };
+    assert!(error.to_string().contains("--clean") && error.to_string().contains("mv "), "{error}");
+    clean(&asked).await.unwrap();
+    drop(Postgres::start(&asked, quick()).await.unwrap());
     clean(&asked).await.unwrap();
 }
 

@@ -1,13 +1,18 @@
-//! E-mail addresses: as much of their syntax as is worth checking, since the identity provider verifies them anyway.
+//! E-mail addresses: as much of their syntax as is worth checking, and when two of them are the same mailbox.
+//!
+//! One rule, wherever addresses are compared: the same letters in the same order, composed, whether large or small. It maps no mailbox onto
+//! another: case folding would take `straße@` for `strasse@`, and leaving out what is invisible `a\u{200B}da@` for `ada@`.
 
 use super::{
     id::Invalid,
-    name::{clean, fold},
+    name::{clean, fold, is_hidden},
 };
+use icu_normalizer::ComposingNormalizerBorrowed;
+use icu_properties::{CodePointMapData, props::Script};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
-/// An address in small letters, which is how addresses are shown here. Compared by [`Email::key`].
+/// An address in small letters, which is how addresses are shown and compared here.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Email(String);
@@ -18,14 +23,14 @@ impl Email {
         &self.0
     }
 
-    /// What all spellings of the address have in common: see [`fold`].
+    /// What all spellings of the address have in common: see [`key`].
     pub fn key(&self) -> String {
-        fold(&self.0)
+        key(&self.0)
     }
 
-    /// True for the same address, however it is written.
+    /// True for the same address, in large letters or small ones.
     pub fn is(&self, other: &str) -> bool {
-        self.key() == fold(other)
+        self.key() == key(other)
     }
 }
 
@@ -34,20 +39,54 @@ pub fn small(text: &str) -> String {
     clean(&clean(text).to_lowercase())
 }
 
+/// What is compared of a text that names a person. Of an address: [`small`]. What has no `@` is no mailbox but a name ([`fold`]).
+pub fn key(text: &str) -> String {
+    if text.contains('@') { small(text) } else { fold(text) }
+}
+
+/// Scripts that are written together (Unicode Technical Standard 39, "Highly Restrictive"), besides each by itself.
+const TOGETHER: [&[Script]; 3] = [
+    &[Script::Latin, Script::Han, Script::Hiragana, Script::Katakana],
+    &[Script::Latin, Script::Han, Script::Bopomofo],
+    &[Script::Latin, Script::Han, Script::Hangul],
+];
+
+/// Whether the letters of a word belong together. `pаypal` with a Cyrillic `а` is not written by who means to be understood.
+fn is_of_one_script(word: &str) -> bool {
+    let script = |c| CodePointMapData::<Script>::new().get(c);
+    let mut scripts: Vec<Script> = word.chars().map(script).collect();
+    scripts.retain(|script| ![Script::Common, Script::Inherited].contains(script));
+    let Some(first) = scripts.first() else { return true };
+    scripts.iter().all(|script| script == first)
+        || TOGETHER.iter().any(|together| scripts.iter().all(|script| together.contains(script)))
+}
+
+/// A character that is another form of one on every keyboard: a full-width letter, a ligature, the Kelvin sign.
+fn is_a_form_of_ascii(c: char) -> bool {
+    let plain = |c: char| ComposingNormalizerBorrowed::new_nfkc().normalize(c.encode_utf8(&mut [0; 4])).into_owned();
+    !c.is_ascii() && plain(c).contains(|c: char| c.is_ascii())
+}
+
 impl FromStr for Email {
     type Err = Invalid;
 
-    /// One `@` with something on both sides, no space or control character, at most 254 bytes (RFC 5321, section 4.5.3.1.3).
+    /// One `@` with something on both sides; no blank, control or invisible character; each of its words in one script and without forms of
+    /// ASCII letters that only look like them; at most 254 bytes (RFC 5321, section 4.5.3.1.3).
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        let text = small(text);
-        let sides = text.split_once('@').is_some_and(|(local, domain)| {
-            !fold(local).is_empty() && !fold(domain).is_empty() && !domain.contains('@') && !domain.starts_with('.')
-        });
-        let plain = !text.chars().any(|c| c.is_whitespace() || c.is_control());
-        if sides && plain && text.len() <= 254 {
-            Ok(Self(text))
-        } else {
+        let given = clean(text);
+        // Composing makes some of these what they look like, so they are looked for before.
+        let forms = text.trim().contains(is_a_form_of_ascii);
+        let text = small(&given);
+        let (local, domain) = text.split_once('@').unwrap_or_default();
+        let sides = !local.is_empty() && !domain.is_empty() && !domain.contains('@') && !domain.starts_with('.');
+        let plain = !text.contains(|c: char| c.is_whitespace() || c.is_control() || is_hidden(c));
+        let clear = !forms && is_of_one_script(local) && domain.split('.').all(is_of_one_script);
+        if !(sides && plain && text.len() <= 254) {
             Err(Invalid("must be an e-mail address of at most 254 bytes, such as ada@example.com"))
+        } else if !clear {
+            Err(Invalid("must not mix letters of several scripts or have forms of letters that look like others"))
+        } else {
+            Ok(Self(text))
         }
     }
 }
@@ -88,18 +127,76 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_the_same_in_every_spelling_and_shown_as_it_was_given() {
+    fn an_address_is_the_same_in_large_and_small_letters_and_however_it_is_composed() {
         for (given, shown, same) in [
             ("JÜRGEN@Müller.DE", "jürgen@müller.de", "Ju\u{308}rgen@mu\u{308}ller.de\n"),
-            ("Straße@example.com", "straße@example.com", "STRASSE@EXAMPLE.COM"),
-            ("ΝΊΚΟΣ@example.com", "νίκος@example.com", "νίκοσ@example.com"),
-            ("\u{FEFF}ada@example.com\u{A0}", "ada@example.com", "ada\u{200B}@example.com"),
+            ("ΝΊΚΟΣ@example.com", "νίκος@example.com", "Νίκος@example.com"),
+            ("\u{FEFF}ada@example.com\u{A0}", "ada@example.com", "ADA@example.com\u{200B}"),
+            ("山田taro@例え.jp", "山田taro@例え.jp", "山田TARO@例え.JP"),
         ] {
             let email: Email = given.parse().unwrap();
             assert_eq!(email.as_str(), shown);
             assert!(email.is(same), "{given} {same}");
+            assert_eq!(key(&email.key()), email.key());
         }
-        let ilker: Email = "ILKER@example.com".parse().unwrap();
-        assert!(ilker.is("ilker@example.com") && !ilker.is("ılker@example.com") && !ilker.is("İLKER@example.com"));
+    }
+
+    #[test]
+    fn no_other_mailbox_is_taken_for_an_address() {
+        for (ours, theirs) in [
+            ("ilker@example.com", "ılker@example.com"),
+            ("ilker@example.com", "İLKER@example.com"),
+            ("strasse@example.com", "straße@example.com"),
+            ("STRASSE@example.com", "STRAẞE@example.com"),
+            ("ada@strasse.example", "ada@straße.example"),
+            ("asda@example.com", "aſda@example.com"),
+            ("fire@example.com", "ﬁre@example.com"),
+            ("νίκοσ@example.com", "νίκος@example.com"),
+            ("ada@example.com", "a\u{200B}da@example.com"),
+            ("ada@example.com", "ada@exam\u{AD}ple.com"),
+            ("ada@example.com", "ada\u{202E}@example.com"),
+            ("ada@example.com", "аda@example.com"),
+            ("ada@example.com", "ａda@example.com"),
+            ("ada@example.com", "ada.@example.com"),
+            ("ada@example.com", "ada+x@example.com"),
+            ("ada@example.com", "ada@example.com."),
+        ] {
+            let ours: Email = ours.parse().unwrap();
+            assert!(!ours.is(theirs), "{theirs:?}");
+        }
+    }
+
+    #[test]
+    fn what_only_looks_like_an_address_or_cannot_be_seen_is_none() {
+        for wrong in [
+            "ada\0@example.com",
+            "ada@example.com\0",
+            "a\u{200B}da@example.com",
+            "a\u{AD}da@example.com",
+            "a\u{202E}da@example.com",
+            "ada@\u{2066}example.com",
+            "ada\u{FE0F}@example.com",
+            "\u{212A}elvin@example.com",
+            "ａda@example.com",
+            "ada＠example.com@example.com",
+            "ﬁre@example.com",
+            "aſda@example.com",
+            "𝐚da@example.com",
+            "аda@example.com",
+            "ada@exаmple.com",
+            "αda@example.com",
+        ] {
+            assert!(wrong.parse::<Email>().is_err(), "{wrong:?}");
+        }
+        for good in [
+            "мария@пример.рф",
+            "мария@example.com",
+            "ada@пример.рф",
+            "คำ@example.com",
+            "김hana@example.com",
+            "o'neil+x_1@a-b.example",
+        ] {
+            assert!(good.parse::<Email>().is_ok(), "{good}");
+        }
     }
 }

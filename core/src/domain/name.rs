@@ -21,10 +21,10 @@ pub fn clean(text: &str) -> String {
     composed.trim_matches(|c: char| c.is_whitespace() || is_invisible(c)).to_owned()
 }
 
-/// A text that is only shown and refuses nothing: cleaned, with blanks in the place of control characters and line ends, and cut after
-/// `max_chars` characters. `None` where nothing visible is left.
+/// A text that is only shown and refuses nothing: cleaned, with blanks in the place of control characters, line ends and marks that turn
+/// the direction of writing, and cut after `max_chars` characters. `None` where nothing visible is left.
 pub fn display(text: &str, max_chars: usize) -> Option<String> {
-    let line: String = text.chars().map(|c| if is_line_or_control(c) { ' ' } else { c }).collect();
+    let line: String = text.chars().map(|c| if is_line_or_control(c) || is_turning(c) { ' ' } else { c }).collect();
     let cut: String = clean(&line).chars().take(max_chars).collect();
     // The cut may have left a blank at the end.
     Some(clean(&cut)).filter(|cut| !fold(cut).is_empty())
@@ -52,11 +52,23 @@ fn is_invisible(c: char) -> bool {
         && CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c)
 }
 
+/// A character that is not seen, wherever it stands: the zero-width ones, marks of direction, variation selectors, fillers.
+pub(crate) fn is_hidden(c: char) -> bool {
+    CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c)
+        || CodePointMapData::<GeneralCategory>::new().get(c) == GeneralCategory::Format
+}
+
+/// A character that turns the direction of everything after it: with one in the middle a text shows as another one.
+fn is_turning(c: char) -> bool {
+    matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+}
+
 fn is_line_or_control(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
 }
 
-/// The name of an organization, a person, a project or a token: cleaned, 1 to 200 characters, none of them a control character.
+/// The name of an organization, a person, a project or a token: cleaned, 1 to 200 characters, none of them a control character or one that
+/// turns the direction of writing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Name(String);
 
@@ -77,12 +89,15 @@ impl FromStr for Name {
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let name = clean(text);
-        let fits =
-            name.chars().count() <= MAX_CHARS && !name.chars().any(is_line_or_control) && !fold(&name).is_empty();
+        let fits = name.chars().count() <= MAX_CHARS
+            && !name.contains(|c| is_line_or_control(c) || is_turning(c))
+            && !fold(&name).is_empty();
         if fits {
             Ok(Self(name))
         } else {
-            Err(Invalid("must be 1 to 200 characters, none of them a control character"))
+            Err(Invalid(
+                "must be 1 to 200 characters, none of them a control character or one that turns the direction of writing",
+            ))
         }
     }
 }
@@ -175,6 +190,8 @@ mod tests {
             "a\nb",
             "a\u{2028}b",
             "\u{0}",
+            "invoice\u{202E}fdp.exe",
+            "a\u{2066}b\u{2069}c",
             &longer,
             &grows,
         ] {
@@ -188,6 +205,7 @@ mod tests {
         assert_eq!(display("web\0-\r\n1", 255).as_deref(), Some("web -  1"));
         assert_eq!(display(&"x".repeat(300), 255), Some("x".repeat(255)));
         assert_eq!(display("abc def", 4).as_deref(), Some("abc"));
+        assert_eq!(display("invoice\u{202E}fdp.exe", 255).as_deref(), Some("invoice fdp.exe"));
         for nothing in ["", "\n", "\u{200B}", "\0\u{1b}", "\u{3164}"] {
             assert_eq!(display(nothing, 255), None, "{nothing:?}");
         }

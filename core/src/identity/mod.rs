@@ -4,18 +4,32 @@
 
 mod keys;
 
-use crate::{Clock, Result};
+use crate::{
+    Clock, Result,
+    domain::{
+        email::Email,
+        name::{clean, display, is_hidden},
+    },
+};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, errors::ErrorKind};
 use keys::Keys;
 use serde::Deserialize;
 use std::sync::Arc;
+use time::OffsetDateTime;
 
 /// What two honest clocks may differ by, in seconds.
 const LEEWAY: i64 = 60;
 
 /// No ID token is longer.
 const MAX_LEN: usize = 16 * 1024;
+
+/// For how long an ID token may be good unless a setting says otherwise, in seconds. Providers give one hour (Identity Platform, Google,
+/// Okta) to ten (Auth0); a token is good for whoever finds it, and nobody can take it back.
+pub const LONGEST_LIFE: u32 = 12 * 3600;
+
+/// The longest name of a person that is kept, in characters.
+const NAME_CHARS: usize = 200;
 
 /// Whose tokens are accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +40,8 @@ pub struct Settings {
     pub audience: String,
     /// Where the issuer publishes its keys (a JWKS).
     pub jwks_url: String,
+    /// The longest time from `iat` to `exp` that is accepted, in seconds.
+    pub longest_life: u32,
 }
 
 impl Settings {
@@ -36,6 +52,7 @@ impl Settings {
             audience: project.into(),
             jwks_url: "https://www.googleapis.com/service_accounts/v1/jwk/securetoken@system.gserviceaccount.com"
                 .into(),
+            longest_life: LONGEST_LIFE,
         }
     }
 
@@ -45,6 +62,7 @@ impl Settings {
             issuer: "https://accounts.google.com".into(),
             audience: audience.into(),
             jwks_url: "https://www.googleapis.com/oauth2/v3/certs".into(),
+            longest_life: LONGEST_LIFE,
         }
     }
 }
@@ -76,6 +94,25 @@ pub enum Refused {
     /// Its time has not begun.
     #[error("the ID token is not valid yet; check the clock")]
     NotYetValid,
+    /// Good for longer than tokens may be.
+    #[error("the ID token is good for longer than this server accepts; have the identity provider give shorter ones")]
+    TooLong,
+}
+
+/// Why the address of a token cannot stand for its person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoAddress {
+    /// There is none, or the issuer does not vouch for it.
+    #[error(
+        "The identity provider has not verified an e-mail address of this account. Verify it there and sign in again."
+    )]
+    Unverified,
+    /// What it says is no address, or one that only looks like another.
+    #[error(
+        "The e-mail address of this account cannot be used here: it is none by its form, has characters that cannot be seen, or mixes \
+         letters of several scripts. Sign in with another account."
+    )]
+    Unusable,
 }
 
 /// What a verified token says.
@@ -85,11 +122,11 @@ pub struct Claims {
     pub issuer: String,
     /// The person (or service account) at this issuer.
     pub subject: String,
-    /// The email address, whoever vouches for it.
+    /// The email address as the token spells it, whoever vouches for it. People are known by [`Claims::address`].
     pub email: Option<String>,
     /// True only if the issuer says that it checked the address.
     pub email_verified: bool,
-    /// The person's name, as the provider knows it.
+    /// The person's name, as the provider knows it: for display, and cleaned for it.
     pub name: Option<String>,
     /// How the person signed in (`firebase.sign_in_provider`): `google.com`, `github.com`, `password` …
     pub provider: Option<String>,
@@ -99,6 +136,22 @@ pub struct Claims {
     pub issued_at: i64,
     /// When it ends, Unix seconds.
     pub expires_at: i64,
+}
+
+impl Claims {
+    /// True for a token issued before `time`. Tokens carry whole seconds, so one of the same second counts as issued before it.
+    pub fn is_older_than(&self, time: OffsetDateTime) -> bool {
+        i128::from(self.issued_at) * 1_000_000_000 < time.unix_timestamp_nanos()
+    }
+
+    /// The address that the issuer vouches for, checked as one that is typed.
+    ///
+    /// # Errors
+    /// If it vouches for none, or for one that could be taken for another.
+    pub fn address(&self) -> std::result::Result<Email, NoAddress> {
+        let email = self.email.as_deref().filter(|email| self.email_verified && !clean(email).is_empty());
+        email.ok_or(NoAddress::Unverified)?.parse().map_err(|_| NoAddress::Unusable)
+    }
 }
 
 /// Verifies ID tokens of one issuer for one audience. Clones share the cached keys.
@@ -225,18 +278,24 @@ impl Inner {
         if wire.iat.max(wire.nbf.unwrap_or(wire.iat)) > now + LEEWAY {
             return Err(Refused::NotYetValid);
         }
-        if wire.sub.is_empty() || wire.sub.len() > 255 {
+        if wire.exp.saturating_sub(wire.iat) > i64::from(self.settings.longest_life) {
+            return Err(Refused::TooLong);
+        }
+        // OpenID Connect Core, section 2, has 255 ASCII characters. Letters beyond ASCII harm nobody; what cannot be seen could pass for another.
+        let seen = !wire.sub.contains(|c: char| c.is_control() || is_hidden(c) || matches!(c, '\u{2028}' | '\u{2029}'));
+        if !(1..=255).contains(&wire.sub.len()) || !seen {
             return Err(Refused::Malformed);
         }
+        let shown = |text: Option<String>| text.and_then(|text| display(&text, NAME_CHARS));
         let (provider, provider_tenant) = wire.firebase.map_or((None, None), |f| (f.sign_in_provider, f.tenant));
         Ok(Claims {
             issuer: wire.iss,
             subject: wire.sub,
             email: wire.email,
             email_verified: wire.email_verified == Some(true.into()),
-            name: wire.name,
-            provider,
-            provider_tenant,
+            name: shown(wire.name),
+            provider: shown(provider),
+            provider_tenant: shown(provider_tenant),
             issued_at: wire.iat,
             expires_at: wire.exp,
         })

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     Result,
     domain::{
+        email,
         id::{Hw, Invalid, TenantId},
         name,
         secret::{self, KeyRing},
@@ -49,9 +50,9 @@ pub enum Whom {
 pub struct Address(String);
 
 impl Address {
-    /// The one place where what somebody typed becomes what is compared; as `history.folded` in SQL.
+    /// The one place where what somebody typed becomes what is compared; as `history.names` in SQL.
     fn folded(text: &str) -> Self {
-        Self(name::fold(text))
+        Self(email::key(text))
     }
 }
 
@@ -370,7 +371,7 @@ async fn know(sql: &mut PgConnection, act: &Act, address: &Address) -> Result<st
         }
         known.users.push(row.try_get("user_id").map_err(failed)?);
         let name: Option<String> = row.try_get("name").map_err(failed)?;
-        known.names.extend(name.map(|name| Address::folded(&name).0).filter(|name| !name.is_empty()));
+        known.names.extend(name.map(|name| name::fold(&name)).filter(|name| !name.is_empty()));
     }
     let ids: Vec<String> = known.users.iter().map(Uuid::to_string).collect();
     let others = "select distinct a.actor_name from audit_log a

@@ -8,7 +8,12 @@ use super::{
 };
 use crate::{
     Error, Result,
-    domain::{access::PersonRole, email::small, id::UserId, name::fold, opaque::Opaque},
+    domain::{
+        access::PersonRole,
+        email::{self, small},
+        id::UserId,
+        opaque::Opaque,
+    },
 };
 use serde::Serialize;
 use serde_json::json;
@@ -141,7 +146,7 @@ impl Work<'_> {
             .bind(tenant)
             .bind(user.0)
             .bind(&joining.email)
-            .bind(fold(&joining.email))
+            .bind(email::key(&joining.email))
             .bind(&joining.person)
             .bind(invitation.role.as_str())
             .execute(self.sql())

@@ -10,7 +10,7 @@
 //! * `act.rs`: a change that people ask for, audited and idempotent · `page.rs`: pages of long lists
 //! * one file a table for what people manage: `organizations.rs` `people.rs` `invitations.rs` (`joining.rs`) `sessions.rs` `projects.rs`
 //!   `tokens.rs` `audit.rs`; of licenses `licensed.rs` reads and `licensing.rs` writes
-//! * `plans.rs`: the vendor's catalog, without a tenant
+//! * `plans.rs`: the vendor's catalog, without a tenant · `voiding.rs`: from when on ID tokens must be
 //! * `outbox.rs`: events waiting to be published · `sweep.rs`: which pools the reaper looks at · `history.rs`: what is over ·
 //!   `erasing.rs`: people and machines whose names are blanked
 
@@ -36,6 +36,7 @@ mod sessions;
 mod sweep;
 mod tenants;
 mod tokens;
+mod voiding;
 
 pub use act::{Act, Answer, Principal, Refused, Repeat};
 pub use audit::{ACTIONS, About, Entry, Which};
@@ -59,3 +60,4 @@ pub use sessions::{Session, SessionEnd, SessionFilter, WINDOW};
 pub use sweep::{PoolToReap, ToDo, Usage};
 pub use tenants::{License, NewOrganization, Registered, Registration};
 pub use tokens::{ApiToken, NewApiToken, Tokened};
+pub use voiding::Voided;

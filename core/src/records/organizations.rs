@@ -22,6 +22,9 @@ pub struct Organization {
     /// When it was made.
     #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,
+    /// ID tokens that were issued before this are worth nothing to it.
+    #[serde(with = "time::serde::rfc3339::option", default)]
+    pub tokens_not_before: Option<OffsetDateTime>,
 }
 
 impl Records {
@@ -63,16 +66,18 @@ impl Records {
 
 /// An organization within a transaction that has its tenant set.
 pub(super) async fn read(sql: &mut PgConnection, tenant: TenantId) -> sqlx::Result<Option<Organization>> {
-    let row = sqlx::query("select name, version, created_at from organizations where tenant_id = $1")
-        .bind(tenant.0)
-        .fetch_optional(sql)
-        .await?;
+    let row =
+        sqlx::query("select name, version, created_at, tokens_not_before from organizations where tenant_id = $1")
+            .bind(tenant.0)
+            .fetch_optional(sql)
+            .await?;
     row.map(|row| {
         Ok(Organization {
             id: tenant,
             name: row.try_get("name")?,
             version: row.try_get("version")?,
             created_at: row.try_get("created_at")?,
+            tokens_not_before: row.try_get("tokens_not_before")?,
         })
     })
     .transpose()

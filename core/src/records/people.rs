@@ -43,6 +43,8 @@ pub struct Membership {
     pub tenant: TenantId,
     /// Its name.
     pub organization: String,
+    /// ID tokens that were issued before this are worth nothing to it.
+    pub tokens_not_before: Option<OffsetDateTime>,
     /// The person as this organization knows them.
     pub person: Person,
 }
@@ -98,7 +100,7 @@ impl Records {
     async fn membership_of(&self, user: UserId, tenant: TenantId) -> Result<Option<Membership>> {
         let mut transaction = self.begin(tenant).await?;
         let row = sqlx::query(
-            "select u.user_id, u.email, u.name, u.role, u.version, u.created_at, o.name as organization
+            "select u.user_id, u.email, u.name, u.role, u.version, u.created_at, o.name as organization, o.tokens_not_before
              from users u join organizations o on o.tenant_id = u.tenant_id
              where u.tenant_id = $1 and u.user_id = $2 and u.removed_at is null",
         )
@@ -107,9 +109,11 @@ impl Records {
         .fetch_optional(&mut *transaction)
         .await
         .map_err(failed)?;
-        row.map(|row| Ok(Membership { tenant, organization: row.try_get("organization")?, person: person(&row)? }))
-            .transpose()
-            .map_err(failed)
+        let membership = |row: PgRow| {
+            let (organization, tokens_not_before) = (row.try_get("organization")?, row.try_get("tokens_not_before")?);
+            Ok(Membership { tenant, organization, tokens_not_before, person: person(&row)? })
+        };
+        row.map(membership).transpose().map_err(failed)
     }
 
     /// The people of an organization, those who joined last first.

@@ -265,7 +265,7 @@ async fn write_product(sql: &mut PgConnection, name: &str, plan: &str, is_defaul
 }
 
 /// Writes into the staff's log what is being done.
-async fn log(
+pub(super) async fn log(
     sql: &mut PgConnection,
     act: &StaffAct,
     action: &str,

@@ -4,6 +4,7 @@ use super::connect::{Records, failed};
 use crate::{
     Error, Result, clock,
     domain::{
+        email,
         id::{Attempt, Holder, Hw, PoolId, SeatNo, SessionId, TenantId},
         lease::Timing,
         name,
@@ -52,8 +53,9 @@ pub struct Grant {
 impl Grant {
     /// What the client said of its person or project, as the records compare it.
     fn said(&self, fact: &str) -> Option<String> {
-        let folded = self.client.get(fact).and_then(serde_json::Value::as_str).map(name::fold);
-        folded.filter(|text| !text.is_empty())
+        let compared = if fact == "user" { email::key } else { name::fold };
+        let said = self.client.get(fact).and_then(serde_json::Value::as_str).map(compared);
+        said.filter(|text| !text.is_empty())
     }
 }
 

@@ -12,8 +12,8 @@ use crate::{
     Error, Result,
     domain::{
         access::PersonRole,
+        email,
         id::{Hw, LicenseId, LicenseNumber, PoolId, PoolName, ProjectId, SeatNo, SessionId, TenantId},
-        name::fold,
         session::EndReason,
     },
 };
@@ -123,7 +123,7 @@ impl Act {
     /// The address whose sessions alone who asks may see, folded; `None`: everybody's.
     pub(super) fn sees_only(&self) -> Option<String> {
         match &self.by {
-            Principal::Person { email, role, .. } if *role < PersonRole::Admin => Some(fold(email)),
+            Principal::Person { email, role, .. } if *role < PersonRole::Admin => Some(email::key(email)),
             Principal::Person { .. } | Principal::Token { .. } | Principal::Staff { .. } => None,
         }
     }

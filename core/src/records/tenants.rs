@@ -8,10 +8,9 @@ use crate::{
     Error, Result,
     domain::{
         access::PersonRole,
-        email::small,
+        email::{self, small},
         id::{LicenseId, LicenseNumber, TenantId, UserId},
         key::LicenseKey,
-        name::fold,
         secret::KeyRing,
     },
 };
@@ -126,7 +125,7 @@ impl Records {
             .bind(&new.issuer)
             .bind(&new.subject)
             .bind(&new.email)
-            .bind(fold(&new.email))
+            .bind(email::key(&new.email))
             .bind(&new.person)
             .bind(&new.organization)
             .bind(&new.product)

@@ -61,6 +61,8 @@ pub const TABLE: &[Rule] = &[
     rule("GET",    "/api/v1/me", PERSON, None),
     rule("GET",    "/api/v1/organizations/{organization}", VIEWER, Some(OrganizationRead)),
     rule("PATCH",  "/api/v1/organizations/{organization}", ADMIN, None),
+    // An API token signs nobody out.
+    rule("POST",   "/api/v1/organizations/{organization}/void-tokens", ADMIN, None),
     rule("GET",    "/api/v1/organizations/{organization}/people", VIEWER, Some(PeopleRead)),
     rule("GET",    "/api/v1/organizations/{organization}/people/{person}", VIEWER, Some(PeopleRead)),
     rule("PATCH",  "/api/v1/organizations/{organization}/people/{person}", ADMIN, None),
@@ -87,6 +89,7 @@ pub const TABLE: &[Rule] = &[
     rule("GET",    "/api/v1/plans", ANY, Some(LicensesRead)),
     rule("GET",    "/api/v1/plans/{plan}", ANY, Some(LicensesRead)),
     rule("PUT",    "/api/v1/staff/plans/{plan}", STAFF, None),
+    rule("POST",   "/api/v1/staff/void-tokens", STAFF, None),
     rule("GET",    "/api/v1/staff/products", STAFF, None),
     rule("GET",    "/api/v1/staff/products/{product}", STAFF, None),
     rule("PUT",    "/api/v1/staff/products/{product}", STAFF, None),

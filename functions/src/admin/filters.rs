@@ -3,7 +3,7 @@
 use super::answer::{page, time};
 use crate::edge::{Fields, Problem};
 use license_core::{
-    domain::name::{clean, fold},
+    domain::{email, name::clean},
     records::Page,
 };
 use std::{borrow::Cow, fmt::Display};
@@ -48,7 +48,7 @@ impl Filters {
             if text.contains('@') && text.contains(char::is_whitespace) {
                 return Err("must be an address without blanks");
             }
-            let folded = fold(text);
+            let folded = email::key(text);
             let fits = !folded.is_empty() && text.chars().count() <= 255 && !text.chars().any(char::is_control);
             if fits { Ok(folded) } else { Err("must be 1 to 255 characters, none of them a control character") }
         })

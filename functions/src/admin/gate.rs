@@ -3,6 +3,7 @@
 use super::{
     State,
     access::{Least, Rule, rule_of},
+    voiding::in_force,
 };
 use crate::edge::{
     Bearer, Problem,
@@ -20,7 +21,6 @@ use license_core::{
     Code,
     domain::{
         access::Scope,
-        email::small,
         id::TenantId,
         opaque::{Kind, Opaque},
         pasted,
@@ -137,10 +137,10 @@ async fn authenticate(state: &State, bearer: Bearer) -> Result<Credential, Probl
         },
         Err(why) => return Err(refused(why)),
     };
-    if !claims.email_verified || email(&claims).is_empty() {
-        let detail = "The identity provider has not verified an e-mail address of this account. Verify it there and sign in again.";
-        return Err(Problem::token_invalid(detail));
+    if staff {
+        in_force(&claims, state.records.staff_tokens_not_before().await?)?;
     }
+    claims.address().map_err(|why| Problem::token_invalid(why.to_string()))?;
     Ok(if staff { Credential::Staff(claims) } else { Credential::Person(claims) })
 }
 
@@ -158,7 +158,8 @@ fn no_organization() -> Problem {
 }
 
 fn email(claims: &Claims) -> String {
-    small(claims.email.as_deref().unwrap_or_default())
+    // The gate lets nobody in without one.
+    claims.address().map_or_else(|_| String::new(), |email| email.as_str().to_owned())
 }
 
 /// Who that is in this organization.
@@ -166,7 +167,9 @@ async fn principal(state: &State, credential: Credential, tenant: TenantId) -> R
     match credential {
         Credential::Person(claims) => {
             let found = state.records.membership(&claims.issuer, &claims.subject, tenant).await?;
-            let person = found.ok_or_else(no_organization)?.person;
+            let found = found.ok_or_else(no_organization)?;
+            in_force(&claims, found.tokens_not_before)?;
+            let person = found.person;
             Ok(Principal::Person { user: person.id, email: email(&claims), role: person.role })
         }
         Credential::Token(of, by) if of == tenant => Ok(by),

@@ -20,6 +20,7 @@ mod projects;
 mod sessions;
 mod terms;
 mod tokens;
+pub(crate) mod voiding;
 
 use crate::{
     edge::{
@@ -64,6 +65,8 @@ pub(crate) fn operations() -> OpenApiRouter<State> {
     OpenApiRouter::new()
         .routes(routes!(organizations::read_me))
         .routes(routes!(organizations::read_organization, organizations::rename_organization))
+        .routes(routes!(voiding::void_tokens))
+        .routes(routes!(voiding::void_staff_tokens))
         .routes(routes!(people::list_people))
         .routes(routes!(people::read_person, people::edit_person, people::remove_person))
         .routes(routes!(sessions::list_sessions))

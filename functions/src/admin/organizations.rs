@@ -4,6 +4,7 @@ use super::{
     State,
     answer::{IfMatch, answered, not_found, versioned},
     gate::{Caller, SignedIn},
+    voiding::in_force,
 };
 use crate::{
     edge::{Fields, Json, Problem},
@@ -19,7 +20,8 @@ use uuid::Uuid;
 
 /// An organization: a customer, with its people and licenses.
 #[derive(Serialize, ToSchema)]
-#[schema(example = json!({"id": "01a1fc28-9b31-70be-8112-4bfdb0eab109", "name": "Engines Ltd", "created_at": "2026-11-21T03:31:22.221389Z"}))]
+#[schema(example = json!({"id": "01a1fc28-9b31-70be-8112-4bfdb0eab109", "name": "Engines Ltd", "created_at": "2026-11-21T03:31:22.221389Z",
+    "tokens_not_before": null}))]
 pub(super) struct Organization {
     /// Stays the same for good.
     id: Uuid,
@@ -28,11 +30,15 @@ pub(super) struct Organization {
     /// When it registered.
     #[serde(with = "time::serde::rfc3339")]
     created_at: OffsetDateTime,
+    /// ID tokens issued before this are worth nothing to it (`POST …/void-tokens`); null: that was never asked for.
+    #[serde(with = "time::serde::rfc3339::option")]
+    #[schema(required)]
+    tokens_not_before: Option<OffsetDateTime>,
 }
 
 impl std::convert::From<records::Organization> for Organization {
     fn from(it: records::Organization) -> Self {
-        Self { id: it.id.0, name: it.name, created_at: it.created_at }
+        Self { id: it.id.0, name: it.name, created_at: it.created_at, tokens_not_before: it.tokens_not_before }
     }
 }
 
@@ -68,13 +74,20 @@ pub(super) struct Mine {
 #[utoipa::path(get, path = "/api/v1/me", tag = "Organizations", responses((status = 200, description = "You", body = Me)))]
 pub(super) async fn read_me(From(state): From<State>, SignedIn(claims): SignedIn) -> Result<axum::Json<Me>, Problem> {
     let memberships = state.records.memberships(&claims.issuer, &claims.subject).await?;
+    for membership in &memberships {
+        in_force(&claims, membership.tokens_not_before)?;
+    }
     let organizations = memberships.into_iter().map(|it| Mine {
         id: it.tenant.0,
         name: it.organization,
         person: it.person.id.0,
         role: it.person.role.as_str(),
     });
-    Ok(axum::Json(Me { email: claims.email, name: claims.name, organizations: organizations.collect() }))
+    Ok(axum::Json(Me {
+        email: claims.address().ok().map(|email| email.to_string()),
+        name: claims.name,
+        organizations: organizations.collect(),
+    }))
 }
 
 /// Read an organization

@@ -4,9 +4,11 @@
 
 pub use super::{
     keys::{handle_keys, peppers},
+    listen::Listen,
     pubsub::{Bus, PubSub, Push},
 };
 
+use super::listen::no_demo_issuer;
 use http::Uri;
 use license_core::{
     domain::{
@@ -76,7 +78,7 @@ impl Env {
     }
 
     /// A whole number within bounds, or the default.
-    fn number(&self, name: &'static str, default: u64, from: u64, to: u64, unit: &str) -> Result<u64> {
+    pub(super) fn number(&self, name: &'static str, default: u64, from: u64, to: u64, unit: &str) -> Result<u64> {
         let Some(text) = self.get(name) else { return Ok(default) };
         match text.parse() {
             Ok(number) if (from..=to).contains(&number) => Ok(number),
@@ -118,21 +120,6 @@ impl Env {
 pub(super) fn is_loopback(host: &str) -> bool {
     let host = host.trim_start_matches('[').trim_end_matches(']');
     host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
-}
-
-/// Where to listen: always on every interface, as Cloud Run wants.
-#[derive(Clone, Debug)]
-pub struct Listen {
-    /// `PORT`, 8080 unless set; 0 lets the system choose.
-    pub port: u16,
-}
-
-impl Listen {
-    /// Reads `PORT`.
-    pub fn from_env(env: &Env) -> Result<Self> {
-        let port = env.number("PORT", 8080, 0, u64::from(u16::MAX), "")?;
-        Ok(Self { port: u16::try_from(port).unwrap_or(8080) })
-    }
 }
 
 /// Reads the protocol's times: `SEAT_TTL_SECONDS` (360), `SEAT_DRAIN_SECONDS` (45), `HEARTBEAT_SECONDS` (30 % of the lease).
@@ -265,18 +252,28 @@ pub(super) fn without_slash(url: String) -> String {
     url.trim_end_matches('/').to_owned()
 }
 
-/// Reads `IDENTITY_ISSUER`, `IDENTITY_AUDIENCE` and `IDENTITY_JWKS_URL`: who says who a person is.
+/// Reads `IDENTITY_ISSUER`, `IDENTITY_AUDIENCE`, `IDENTITY_JWKS_URL` and `IDENTITY_TOKEN_SECONDS`: who says who a person is, and for how
+/// long.
 pub fn identity(env: &Env) -> Result<identity::Settings> {
     let issuer = env.url("IDENTITY_ISSUER", None)?;
+    no_demo_issuer(env, "IDENTITY_ISSUER", &issuer)?;
     let audience =
         env.required("IDENTITY_AUDIENCE", "the audience of the ID tokens (the project, for Identity Platform)")?;
     let project = issuer.strip_prefix("https://securetoken.google.com/");
     let default = project.map(|project| identity::Settings::identity_platform(project).jwks_url);
-    Ok(identity::Settings { audience, jwks_url: env.url("IDENTITY_JWKS_URL", default.as_deref())?, issuer })
+    let jwks_url = env.url("IDENTITY_JWKS_URL", default.as_deref())?;
+    Ok(identity::Settings { issuer, audience, jwks_url, longest_life: longest_life(env, "IDENTITY_TOKEN_SECONDS")? })
 }
 
-/// Reads `STAFF_IDENTITY_ISSUER`, `STAFF_IDENTITY_AUDIENCE` and `STAFF_IDENTITY_JWKS_URL`: who says who the vendor's staff is. Everybody with a
-/// token of that audience is staff, so it must be one that customers cannot sign in to. `None`: staff is served by another deployment.
+/// The longest time from `iat` to `exp`: twelve hours unless set.
+fn longest_life(env: &Env, name: &'static str) -> Result<u32> {
+    let seconds = env.seconds(name, u64::from(identity::LONGEST_LIFE), 60, 7 * 86_400)?;
+    Ok(u32::try_from(seconds).unwrap_or(identity::LONGEST_LIFE))
+}
+
+/// Reads `STAFF_IDENTITY_ISSUER`, `STAFF_IDENTITY_AUDIENCE`, `STAFF_IDENTITY_JWKS_URL` and `STAFF_IDENTITY_TOKEN_SECONDS`: who says who
+/// the vendor's staff is. Everybody with a token of that audience is staff, so it must be one that customers cannot sign in to. `None`:
+/// staff is served by another deployment.
 pub fn staff(env: &Env) -> Result<Option<identity::Settings>> {
     if env.get("STAFF_IDENTITY_AUDIENCE").is_none() {
         return Ok(None);
@@ -289,10 +286,12 @@ pub fn staff(env: &Env) -> Result<Option<identity::Settings>> {
         );
     }
     let issuer = env.url("STAFF_IDENTITY_ISSUER", None)?;
+    no_demo_issuer(env, "STAFF_IDENTITY_ISSUER", &issuer)?;
     let project = issuer.strip_prefix("https://securetoken.google.com/");
     let default = project.map(|project| identity::Settings::identity_platform(project).jwks_url);
     let jwks_url = env.url("STAFF_IDENTITY_JWKS_URL", default.as_deref())?;
-    Ok(Some(identity::Settings { issuer, audience, jwks_url }))
+    let longest_life = longest_life(env, "STAFF_IDENTITY_TOKEN_SECONDS")?;
+    Ok(Some(identity::Settings { issuer, audience, jwks_url, longest_life }))
 }
 
 /// Reads `TRUSTED_PROXIES`: how many proxies of ours stand in front, each of which adds to `X-Forwarded-For` (or `Forwarded`) whom it heard

@@ -6,6 +6,7 @@ pub mod connections;
 pub mod extract;
 pub(crate) mod health;
 mod keys;
+mod listen;
 pub mod problem;
 mod pubsub;
 pub mod rate;

@@ -112,7 +112,7 @@ impl Problem {
     }
 
     /// The one answer for every bearer credential that is missing, malformed or forged.
-    pub fn token_invalid(detail: &'static str) -> Self {
+    pub fn token_invalid(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Code::TokenInvalid, detail)
     }
 

@@ -9,7 +9,7 @@ use super::{
 };
 use axum::Router;
 use license_core::{Clock, Error};
-use std::{future::Future, net::Ipv4Addr, pin::Pin, process::ExitCode, sync::Arc, time::Duration};
+use std::{future::Future, pin::Pin, process::ExitCode, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::watch};
 
 pub use super::rim::layers;
@@ -82,12 +82,13 @@ async fn start(build: impl AsyncFnOnce(&Env, Clock) -> Result<Service, StartErro
     let logging = config::Logging::from_env(&env)?;
     telemetry::init(&logging, clock.clone());
     let rim = Rim::new(&config::Docs::from_env(&env)?, &logging);
-    let port = config::Listen::from_env(&env)?.port;
-    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port))
+    let at = config::Listen::from_env(&env)?.socket();
+    let listener = TcpListener::bind(at)
         .await
-        .map_err(|error| format!("PORT {port} cannot be listened on: {error}."))?;
+        .map_err(|error| format!("{at} (BIND_ADDRESS and PORT) cannot be listened on: {error}."))?;
     let service = build(&env, clock).await?;
-    tracing::info!(port = listener.local_addr()?.port(), "listening");
+    let at = listener.local_addr()?;
+    tracing::info!(address = %at.ip(), port = at.port(), "listening");
     serve(listener, app(service, &rim), stop_signal()).await?;
     tracing::info!("stopped");
     Ok(())

@@ -1,10 +1,11 @@
 //! One server under `keeper.sh`: started, signalled, waited for, stopped; gone when this process is gone.
 
-use super::{Error, Result, io_error, place::Account};
+use super::{Error, Result, account::Account, io_error};
+use rustix::fs::OFlags;
 use std::{
     fs::{File, OpenOptions, TryLockError},
     io::Write,
-    os::unix::process::ExitStatusExt,
+    os::unix::{fs::OpenOptionsExt, process::ExitStatusExt},
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
     time::{Duration, Instant},
@@ -129,8 +130,13 @@ impl Kept {
 /// hold the data or remove the new one's socket.
 pub(super) async fn take_log(dir: &Path) -> Result<File> {
     let log = &dir.join(LOG);
-    let opened = OpenOptions::new().create(true).append(true).open(log);
+    // The directory is the servers' account's: whoever took a server over could have put a link there, for root to follow.
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32;
+    let opened = OpenOptions::new().create(true).append(true).custom_flags(flags).open(log);
     let file = opened.map_err(io_error("cannot write", log))?;
+    if !file.metadata().is_ok_and(|meta| meta.is_file()) {
+        return Err(Error::Failed(format!("{} is no file; remove it and start again", log.display())));
+    }
     let until = Instant::now() + HANDOVER;
     while let Err(error) = file.try_lock() {
         match error {

@@ -3,8 +3,10 @@
 //! Both run without root on a Unix socket in a directory that only their account can enter, and die with this process whichever
 //! way it goes (`keeper.sh`). A server of the system that is already running is neither used nor disturbed.
 //!
-//! [`Postgres`] and [`Redis`] are one server each; `keeper` starts and ends it; `place` finds the account and the directories.
+//! [`Postgres`] and [`Redis`] are one server each; `keeper` starts and ends it; `account` and `place` find
+//! who they run as and where.
 
+mod account;
 mod keeper;
 mod place;
 mod postgres;

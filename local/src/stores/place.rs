@@ -1,11 +1,11 @@
-//! Where a store lives and who it runs as.
+//! Where a store lives and under which account (`account.rs`).
 //!
-//! PostgreSQL refuses to run as root, so under root both stores run as `postgres`, or `nobody` where that account does not exist.
-//! Two things can then be wrong with the directory that was asked for, and both have the same answer, a directory of our own that is
-//! entered by its owner alone:
+//! Two things can be wrong with the directory that was asked for, and both have the same answer, a directory of our own that is entered by
+//! its owner alone:
 //!
-//! * the account cannot reach it (a clone below root's home, which is 0700): the data goes to `/var/tmp` (kept across restarts of the
-//!   machine) or the system's temporary directory;
+//! * the account cannot reach it, as with every data directory of root's, which is closed to everybody else: the data goes beside that
+//!   directory, or where that is closed too (a clone below root's home) to `/var/lib/license-local`. Links in the directory that was asked for
+//!   lead there;
 //! * its path is too long for a Unix socket (`sockaddr_un` holds 108 bytes on Linux, 104 on macOS): the socket, and only that, goes to
 //!   the system's temporary directory.
 //!
@@ -13,14 +13,13 @@
 //! below a temporary directory, so one that exists is used only if it is a real directory, owned by the account (or root), and closed
 //! to everybody else.
 
-use super::{Error, Result, io_error, keeper::take_log};
+use super::{Error, Result, account::Account, io_error, keeper::take_log};
 use aws_lc_rs::digest;
 use std::{
     fs::{self, DirBuilder, Permissions},
     io,
-    os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown},
+    os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown, symlink},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
 };
 use tempfile::TempDir;
 
@@ -28,50 +27,6 @@ use tempfile::TempDir;
 const LONGEST_SOCKET: usize = 100;
 /// The longest file name a store gives its socket.
 const SOCKET_NAME: usize = "/.s.PGSQL.5432".len();
-
-/// The account the stores run as when we are root.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Account {
-    pub(super) uid: u32,
-    pub(super) gid: u32,
-    name: &'static str,
-}
-
-impl Account {
-    /// `None` for a normal user, who needs no other account.
-    ///
-    /// # Errors
-    /// If we are root and there is no other account.
-    pub(super) fn find() -> Result<Option<Self>> {
-        if !rustix::process::geteuid().is_root() {
-            return Ok(None);
-        }
-        let account = ["postgres", "nobody"].into_iter().find_map(Self::named);
-        let none =
-            || Error::Failed("PostgreSQL does not run as root, and there is no account `nobody` to run it as".into());
-        account.map(Some).ok_or_else(none)
-    }
-
-    /// Asks `id`, which knows every source of accounts, on Linux and macOS alike.
-    fn named(name: &'static str) -> Option<Self> {
-        let ask = |option| {
-            let answer = Command::new("id").args([option, name]).stderr(Stdio::null()).output().ok()?;
-            // macOS prints `nobody` as -2.
-            let number: i64 = String::from_utf8(answer.stdout).ok()?.trim().parse().ok()?;
-            Some(number as u32)
-        };
-        Some(Self { uid: ask("-u")?, gid: ask("-g")?, name })
-    }
-
-    /// Whether this account can enter and write a directory. Tried, not computed: the whole path counts, and more than mode bits.
-    fn can_use(&self, dir: &Path) -> bool {
-        use std::os::unix::process::CommandExt;
-        let mut probe = Command::new("sh");
-        probe.args(["-c", "cd -- \"$1\" && test -w .", "probe"]).arg(dir).current_dir("/");
-        probe.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        probe.uid(self.uid).gid(self.gid).status().is_ok_and(|status| status.success())
-    }
-}
 
 /// The directories of one store.
 pub(super) struct Place {
@@ -85,8 +40,8 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// Makes `wanted`, or what stands in for it, ready for a store.
-    pub(super) async fn lasting(wanted: &Path) -> Result<Self> {
+    /// Makes `wanted`, or what stands in for it, ready for a store whose files are called so.
+    pub(super) async fn lasting(wanted: &Path, files: &[&str]) -> Result<Self> {
         let account = Account::find()?;
         let fresh = !wanted.exists();
         fs::create_dir_all(wanted).map_err(io_error("cannot create", wanted))?;
@@ -97,16 +52,7 @@ impl Place {
         }
         give(&wanted, account.as_ref())?;
         let dir = match &account {
-            Some(account) if !account.can_use(&wanted) => {
-                let dir = own_dir_for(&durable_base(), &wanted, Some(account))?;
-                eprintln!(
-                    "{} is out of reach for the account {}, which the stores run as under root: its data is in {}",
-                    wanted.display(),
-                    account.name,
-                    dir.display()
-                );
-                dir
-            }
+            Some(account) if !account.can_use(&wanted) => stand_in_for(&wanted, account)?,
             _ => wanted.clone(),
         };
         let sockets = if dir.as_os_str().len() + SOCKET_NAME > LONGEST_SOCKET {
@@ -116,6 +62,9 @@ impl Place {
         } else {
             dir.clone()
         };
+        if dir != wanted {
+            link(&wanted, &dir, &sockets, files)?;
+        }
         Ok(Self { account, dir, sockets, temporary: None })
     }
 
@@ -183,9 +132,64 @@ fn stand_in(wanted: &Path) -> String {
     format!("license-local-{name}")
 }
 
+/// A directory in the account's reach for what cannot be where it was asked for.
+fn stand_in_for(wanted: &Path, account: &Account) -> Result<PathBuf> {
+    let base = beside(wanted).filter(|base| account.can_enter(base)).unwrap_or_else(durable_base);
+    let dir = own_dir_for(&base, wanted, Some(account))?;
+    // Before a version of this that gave the stores an account of their own they ran as another one, with the data elsewhere.
+    let before = [wanted.to_owned(), PathBuf::from("/var/tmp").join(stand_in(wanted))].map(|dir| dir.join("data"));
+    let real = |data: &&PathBuf| fs::symlink_metadata(data).is_ok_and(|meta| meta.is_dir());
+    if let Some(data) = before.iter().find(real)
+        && !data.starts_with(&dir)
+        && !dir.join("data").exists()
+    {
+        let (from, to, name) = (data.display(), dir.join("data"), account.name());
+        return Err(Error::Failed(format!(
+            "{from} is the data of an earlier version, which ran the stores as another account. Keep it: mv {from} {to} && \
+             chown -R {name}: {to}. Or throw it away: start with --clean",
+            to = to.display()
+        )));
+    }
+    // Nothing but links is left in here, which are ours.
+    chown(wanted, Some(0), Some(0)).map_err(io_error("cannot take back", wanted))?;
+    eprintln!(
+        "{} is closed to the account {}, which the stores run as under root: its data is in {}",
+        wanted.display(),
+        account.name(),
+        dir.display()
+    );
+    Ok(dir)
+}
+
+/// Where the data directory is, whose store's directory is `wanted`: as lasting as that. Not where everybody may rename what is ours.
+fn beside(wanted: &Path) -> Option<PathBuf> {
+    let base = wanted.parent()?.parent()?;
+    let mode = fs::metadata(base).ok()?.mode();
+    let safe = mode & 0o022 == 0 || mode & 0o1000 != 0;
+    (safe && base.parent().is_some()).then(|| base.to_owned())
+}
+
+/// Lets the names of a store's files in `wanted` lead to where they are.
+fn link(wanted: &Path, dir: &Path, sockets: &Path, files: &[&str]) -> Result<()> {
+    for file in files {
+        let (name, base) =
+            (wanted.join(file), if file.contains("sock") || file.starts_with('.') { sockets } else { dir });
+        match fs::remove_file(&name) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(io_error("cannot replace", &name)(error));
+            }
+            _ => symlink(base.join(file), &name).map_err(io_error("cannot link", &name))?,
+        }
+    }
+    Ok(())
+}
+
+/// Where services keep their data, for root alone to make.
 fn durable_base() -> PathBuf {
-    let durable = PathBuf::from("/var/tmp");
-    if durable.is_dir() { durable } else { short_base() }
+    let base = PathBuf::from("/var/lib/license-local");
+    let _ = DirBuilder::new().mode(0o711).create(&base);
+    let root = |meta: fs::Metadata| meta.is_dir() && meta.uid() == 0 && meta.mode() & 0o022 == 0;
+    if fs::symlink_metadata(&base).is_ok_and(root) { base } else { PathBuf::from("/var/tmp") }
 }
 
 fn short_base() -> PathBuf {
@@ -207,12 +211,17 @@ pub async fn clean(wanted: &Path) -> Result<()> {
 }
 
 async fn remove_stand_ins(wanted: &Path, account: Option<&Account>) -> Result<()> {
-    for base in [durable_base(), short_base()] {
+    for base in [beside(wanted), account.map(|_| durable_base()), Some(short_base())].into_iter().flatten() {
         let dir = base.join(stand_in(wanted));
         if fs::symlink_metadata(&dir).is_ok() {
             check_own(&dir, account)?;
             remove(&dir).await?;
         }
+    }
+    // Where an earlier version kept them under root, as another account.
+    let earlier = Path::new("/var/tmp").join(stand_in(wanted));
+    if account.is_some() && fs::symlink_metadata(&earlier).is_ok_and(|meta| meta.is_dir()) {
+        fs::remove_dir_all(&earlier).map_err(io_error("cannot remove", &earlier))?;
     }
     Ok(())
 }

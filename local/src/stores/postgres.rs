@@ -59,7 +59,7 @@ impl Postgres {
     /// # Errors
     /// If PostgreSQL is not installed, the data is of another major version, or it does not answer within a minute.
     pub async fn start(dir: &Path, settings: Settings) -> Result<Self> {
-        Self::start_in(Place::lasting(dir).await?, settings).await
+        Self::start_in(Place::lasting(dir, &["data", ".s.PGSQL.5432"]).await?, settings).await
     }
 
     /// Starts an empty PostgreSQL for a test: in memory, not durable, nothing left behind.

@@ -43,7 +43,7 @@ impl Redis {
     /// # Errors
     /// If Redis is not installed or does not answer within 20 seconds.
     pub async fn start(dir: &Path, settings: Settings) -> Result<Self> {
-        Self::start_in(Place::lasting(dir).await?, settings).await
+        Self::start_in(Place::lasting(dir, &["redis.sock"]).await?, settings).await
     }
 
     /// Starts an empty Redis for a test, in a directory that goes with it.

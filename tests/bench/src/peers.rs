@@ -13,7 +13,7 @@ use axum::{
     routing::{get, post},
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
-use license_core::Clock;
+use license_core::{Clock, domain::secret::Secret};
 use license_local::issuer::{self, Issuer};
 use license_pubsub::rest::{PublishRequest, PublishResponse};
 use serde_json::{Value, json};
@@ -62,7 +62,7 @@ impl Peers {
                 get(public_key),
             )
             .with_state(Arc::clone(&kms));
-        let app = issuer.router(true).merge(bus).merge(cloud);
+        let app = issuer.router(Some(Secret::new("staff".into()))).merge(bus).merge(cloud);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         tokio::spawn(async move { axum::serve(listener, app).await });

@@ -62,7 +62,7 @@ const PROMISES: &[(&str, &str)] = &[
          where n.nspname !~ '^pg_' and n.nspname <> 'information_schema' and c.relkind not in ('i', 'I', 'c')
            and not (n.nspname = 'public' and c.relkind in ('r', 'p'))
            and not (n.nspname = 'directory' and c.relkind = 'r' and c.relname in ('license_numbers', 'identities', 'identity_tenants', 'retention'))
-           and not (n.nspname = 'catalog' and c.relkind = 'r' and c.relname in ('plans', 'products', 'staff_log', 'retention'))
+           and not (n.nspname = 'catalog' and c.relkind = 'r' and c.relname in ('plans', 'products', 'staff_log', 'staff_tokens', 'retention'))
            and not (n.nspname = 'history' and c.relkind in ('r', 'p') and exists (select from pg_partition_tree('sessions') t where t.relid = c.oid
              union all select from pg_partition_tree('outbox') t where t.relid = c.oid))",
     ),
@@ -130,7 +130,7 @@ const PROMISES: &[(&str, &str)] = &[
          from unnest(array['service', 'reaper', 'admin']) r, pg_class c, unnest(array['SELECT', 'INSERT', 'UPDATE']) p
          where c.relkind in ('r', 'p') and has_any_column_privilege(r, c.oid, p) and (
            c.relnamespace = 'directory'::regnamespace or c.oid = '_sqlx_migrations'::regclass
-           or (c.relnamespace = 'catalog'::regnamespace and p <> 'SELECT' and not (r = 'admin' and c.relname in ('plans', 'products', 'staff_log'))))
+           or (c.relnamespace = 'catalog'::regnamespace and p <> 'SELECT' and not (r = 'admin' and c.relname in ('plans', 'products', 'staff_log', 'staff_tokens'))))
          union all
          select 'admin ' || c.relname || '.' || a.attname from pg_class c join pg_attribute a on a.attrelid = c.oid
          where c.relnamespace = 'catalog'::regnamespace and c.relkind = 'r' and a.attname in ('plan', 'plan_id', 'product', 'product_id')
@@ -335,6 +335,7 @@ async fn the_directory_and_the_catalog_hold_exactly_their_tables() {
         "catalog.products",
         "catalog.retention",
         "catalog.staff_log",
+        "catalog.staff_tokens",
         "directory.identities",
         "directory.identity_tenants",
         "directory.license_numbers",

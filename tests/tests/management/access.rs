@@ -78,10 +78,20 @@ async fn ask(desk: &Desk, rule: &Rule, organization: &str, bearer: Option<&str>)
     }
     let call = desk.call(rule.method, &path);
     let call = if rule.method == "GET" { call } else { call.json(&json!({})) };
-    match bearer {
+    let answer = match bearer {
         Some(bearer) => call.by(bearer).send().await,
         None => call.send().await,
+    };
+    if rule.path.ends_with("/void-tokens") && answer.status == 200 {
+        // Everybody else is still to be tried.
+        let mut truth = desk.world.truth().await;
+        for sql in
+            ["update organizations set tokens_not_before = null", "update catalog.staff_tokens set not_before = null"]
+        {
+            sqlx::query(sql).execute(&mut truth).await.unwrap();
+        }
     }
+    answer
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use license_core::{
         rate::Rate,
         secret::KeyRing,
     },
-    identity::{Settings, Verifier},
+    identity::{LONGEST_LIFE, Settings, Verifier},
 };
 use license_functions::{
     acquire, admin,
@@ -149,7 +149,8 @@ impl Desk {
         Mock::given(path("/keys")).respond_with(published).mount(&issuer).await;
         let verifier = |audience: &str| {
             let jwks_url = format!("{}/keys", issuer.uri());
-            let settings = Settings { issuer: ISSUER.into(), audience: audience.into(), jwks_url };
+            let settings =
+                Settings { issuer: ISSUER.into(), audience: audience.into(), jwks_url, longest_life: LONGEST_LIFE };
             Verifier::new(settings, world.clock.clone())
         };
         let peppers = Arc::new(KeyRing::single(vec![2; 32]));

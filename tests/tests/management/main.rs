@@ -29,3 +29,4 @@ mod seat;
 mod sessions;
 mod tokens;
 mod traces;
+mod voiding;

@@ -40,7 +40,7 @@ const BY_LOCALE: &[(&str, &str)] = &[
            union all
            select p.polname::text, pg_get_expr(p.polqual, p.polrelid) from pg_policy p
          ) as found (name, text)
-         where found.name <> 'history.folded(text)' -- by Unicode's own table, and nothing that is kept depends on it
+         where found.name not in ('history.folded(text)', 'history.key(text)') -- by Unicode's own table, and nothing that is kept depends on it
            and (found.text ~* '\\m(lower|upper|initcap|ilike|citext|casefold|to_tsvector|strcoll)\\M' or found.text like '%~*%'
            or found.text ~* 'collate' and found.text !~ 'COLLATE \"C\"')",
     ),

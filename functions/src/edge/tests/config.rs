@@ -161,6 +161,73 @@ fn the_issuer_of_tokens_is_the_public_address_unless_set() {
 }
 
 #[test]
+fn a_service_listens_on_its_own_machine_unless_it_is_told_or_runs_on_cloud_run() {
+    let at = |values: &[(&str, &str)]| config::Listen::from_env(&env(values)).map(|listen| listen.socket().to_string());
+    assert_eq!(at(&[]).unwrap(), "127.0.0.1:8080");
+    assert_eq!(at(&[("BIND_ADDRESS", " "), ("PORT", "9001")]).unwrap(), "127.0.0.1:9001");
+    assert_eq!(at(&[("K_SERVICE", "acquire")]).unwrap(), "0.0.0.0:8080");
+    assert_eq!(at(&[("BIND_ADDRESS", "0.0.0.0")]).unwrap(), "0.0.0.0:8080");
+    assert_eq!(at(&[("BIND_ADDRESS", "::1")]).unwrap(), "[::1]:8080");
+    assert_eq!(at(&[("BIND_ADDRESS", "10.0.0.7"), ("K_SERVICE", "acquire")]).unwrap(), "10.0.0.7:8080");
+    for wrong in ["everywhere", "localhost", "0.0.0.0:8080", "*"] {
+        assert_eq!(blamed(config::Listen::from_env(&env(&[("BIND_ADDRESS", wrong)]))), "BIND_ADDRESS", "{wrong}");
+    }
+}
+
+#[test]
+fn an_issuer_of_one_machine_is_refused_where_other_machines_reach_the_service() {
+    let demo = "http://127.0.0.1/license-local";
+    let staff = |more: &[(&str, &str)]| {
+        let base = [
+            ("STAFF_IDENTITY_ISSUER", demo),
+            ("STAFF_IDENTITY_AUDIENCE", "s"),
+            ("STAFF_IDENTITY_JWKS_URL", "http://127.0.0.1:1/k"),
+        ];
+        config::staff(&env(&[&base, more].concat())).map(drop)
+    };
+    let people = |more: &[(&str, &str)]| {
+        let base =
+            [("IDENTITY_ISSUER", demo), ("IDENTITY_AUDIENCE", "p"), ("IDENTITY_JWKS_URL", "http://127.0.0.1:1/k")];
+        config::identity(&env(&[&base, more].concat())).map(drop)
+    };
+    for fine in [&[][..], &[("BIND_ADDRESS", "127.0.0.1")], &[("BIND_ADDRESS", "::1")], &[("TRUSTED_PROXIES", "0")]] {
+        assert_eq!((people(fine), staff(fine)), (Ok(()), Ok(())), "{fine:?}");
+    }
+    for reached in
+        [("BIND_ADDRESS", "0.0.0.0"), ("BIND_ADDRESS", "192.168.1.7"), ("BIND_ADDRESS", "::"), ("TRUSTED_PROXIES", "1")]
+    {
+        assert_eq!(blamed(people(&[reached])), "IDENTITY_ISSUER", "{reached:?}");
+        assert_eq!(blamed(staff(&[reached])), "STAFF_IDENTITY_ISSUER", "{reached:?}");
+        assert_eq!(people(&[reached, ("IDENTITY_ISSUER", "https://id.example.com")]), Ok(()));
+    }
+}
+
+#[test]
+fn an_id_token_is_good_for_twelve_hours_at_most_unless_set() {
+    let base = [
+        ("IDENTITY_ISSUER", "https://securetoken.google.com/p"),
+        ("IDENTITY_AUDIENCE", "p"),
+        ("STAFF_IDENTITY_ISSUER", "https://securetoken.google.com/s"),
+        ("STAFF_IDENTITY_AUDIENCE", "s"),
+    ];
+    let lives = |more: &[(&str, &str)]| {
+        let env = env(&[&base, more].concat());
+        (config::identity(&env).map(|it| it.longest_life), config::staff(&env).map(|it| it.unwrap().longest_life))
+    };
+    assert_eq!(lives(&[]), (Ok(43_200), Ok(43_200)));
+    assert_eq!(lives(&[("IDENTITY_TOKEN_SECONDS", "3600")]), (Ok(3600), Ok(43_200)));
+    assert_eq!(lives(&[("STAFF_IDENTITY_TOKEN_SECONDS", "600")]), (Ok(43_200), Ok(600)));
+    for wrong in ["0", "59", "604801", "-1", "1h"] {
+        assert_eq!(blamed(lives(&[("IDENTITY_TOKEN_SECONDS", wrong)]).0), "IDENTITY_TOKEN_SECONDS", "{wrong}");
+        assert_eq!(
+            blamed(lives(&[("STAFF_IDENTITY_TOKEN_SECONDS", wrong)]).1),
+            "STAFF_IDENTITY_TOKEN_SECONDS",
+            "{wrong}"
+        );
+    }
+}
+
+#[test]
 fn identity_platform_needs_no_jwks_address() {
     let values = [("IDENTITY_ISSUER", "https://securetoken.google.com/p"), ("IDENTITY_AUDIENCE", "p")];
     assert!(config::identity(&env(&values)).unwrap().jwks_url.ends_with("securetoken@system.gserviceaccount.com"));

@@ -1,8 +1,10 @@
 """The last token of a machine, kept for starting without contact, and the latest time that was ever seen with it.
 
 One small JSON file per license, product, pool and machine in the platform's cache directory: mode 0600, replaced atomically. The token is
-signed, so the file is no secret and cannot be improved upon; nothing in it lets anybody use the session. No method raises: a full disk or an
-unwritable home costs the offline start and nothing else, and is told in :attr:`TokenStore.problem`.
+signed: it is no secret, and nobody can make it say more. ``seen`` is not: whoever may write the file can lower it and, with the machine's clock
+set back as far, start again within the token's signed grace. It stops a clock that is wrong, not somebody who means to cheat. Nothing in the
+file lets anybody use the session. No method raises: a full disk or an unwritable home costs the offline start and nothing else, and is told in
+:attr:`TokenStore.problem`.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ class Kept:
     token: str
     certificate: str
     seen: float
-    """The high-water mark: the latest time, in Unix seconds, that was seen while the token was in use."""
+    """The high-water mark: the latest time, in Unix seconds, that was seen while the token was in use. Not signed: the file's owner can lower it."""
 
 
 def default_directory() -> Path:
