@@ -6,11 +6,12 @@ use sqlx::{Connection, Executor, PgConnection};
 
 /// Every table, and what each role that serves may do with it. Months of the history are left out: a new one comes each month, and the last
 /// promise of `catalog.rs` says that nobody has a right on any.
-const TABLES: [&str; 28] = [
+const TABLES: [&str; 29] = [
     "catalog.plans: admin select, insert, update(tier seats trial_days features offline_policy grace_hours holder_by processes_per_seat version)",
     "catalog.products: admin select, insert, update(registration_plan is_default version)",
     "catalog.retention: nobody",
     "catalog.staff_log: admin insert(actor actor_name action target before after from_address request_id)",
+    "catalog.staff_tokens: admin select, update(not_before)",
     "directory.identities: nobody",
     "directory.identity_tenants: nobody",
     "directory.license_numbers: nobody",
@@ -26,7 +27,7 @@ const TABLES: [&str; 28] = [
     "public.invitations: admin select, insert, update(accepted_at accepted_by revoked_at)",
     "public.license_keys: admin select",
     "public.licenses: admin select; reaper select(tenant_id license_id number)",
-    "public.organizations: admin select, update(name version)",
+    "public.organizations: admin select, update(name version tokens_not_before)",
     // A right to hold, by which no change passes (`takeover.rs`).
     "public.outbox: reaper select, update(published_at)",
     "public.outbox_waiting: nobody",
@@ -39,7 +40,7 @@ const TABLES: [&str; 28] = [
 ];
 
 /// Every function, whether it runs as the owner, and who may call it. One of the same name and other arguments is a line of its own.
-const FUNCTIONS: [&str; 59] = [
+const FUNCTIONS: [&str; 60] = [
     "directory.enter_identity as owner: admin",
     "directory.enter_license as owner: nobody",
     "directory.enter_tenant as owner: admin",
@@ -59,6 +60,7 @@ const FUNCTIONS: [&str; 59] = [
     "history.first_id: nobody",
     "history.folded: nobody",
     "history.has_any: nobody",
+    "history.key: nobody",
     "history.kinds: nobody",
     "history.make_months: nobody",
     "history.month_after: nobody",
