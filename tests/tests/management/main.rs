@@ -4,6 +4,7 @@
 
 mod access;
 mod audit;
+mod chain;
 mod desk;
 mod document;
 mod erasures;
@@ -27,5 +28,6 @@ mod projects;
 mod rates;
 mod seat;
 mod sessions;
+mod staff_reads;
 mod tokens;
 mod traces;
