@@ -80,7 +80,6 @@ create table audit_log (
   erased_seal  text,                             -- as seal, of erased_by and erased_hash
   primary key (tenant_id, id)
 );
-create unique index audit_log_by_seq on audit_log (tenant_id, seq);
 create index audit_log_by_action on audit_log (tenant_id, action, id);
 create index audit_log_by_actor on audit_log (tenant_id, actor, id);
 create index audit_log_by_target on audit_log (tenant_id, target, id);

@@ -3,11 +3,15 @@
 -- whoever owns the database cannot make them anew either. The service checks it (core/src/records/chain.rs), and so can anybody who has an
 -- export (docs/API.md): the three must hash the same bytes.
 
+-- Made after the other indexes of the table: of those that begin alike, a plan made while the table is empty takes the newest (0005_seats.sql).
+create unique index audit_log_by_seq on audit_log (tenant_id, seq);
+
 -- The newest entry of each organization's chain. Whoever appends has this row until the transaction ends, so that entries are in one order.
 create table audit_heads (
   tenant_id uuid primary key references organizations,
   seq       bigint not null,
-  hash      bytea not null
+  hash      bytea not null,
+  seal      text
 );
 alter table audit_heads enable row level security;
 alter table audit_heads force row level security;
@@ -57,7 +61,7 @@ begin
     seq, salt, details_hash, hash)
   values (entry.tenant_id, entry.id, entry.actor_kind, entry.actor, entry.actor_name, entry.action, entry.target, entry.before, entry.after,
     entry.from_address, entry.request_id, entry.seq, entry.salt, entry.details_hash, entry.hash);
-  update public.audit_heads h set hash = entry.hash where h.tenant_id = p_tenant;
+  update public.audit_heads h set hash = entry.hash, seal = null where h.tenant_id = p_tenant;
   id := entry.id;
   seq := entry.seq;
   hash := entry.hash;
@@ -66,7 +70,8 @@ end $$;
 -- Writes the seal of an entry that has none, once.
 create function history.audit_seal(p_tenant uuid, p_seq bigint, p_seal text) returns void
 language sql security definer set search_path = pg_catalog, pg_temp as $$
-  update public.audit_log a set seal = p_seal where a.tenant_id = p_tenant and a.seq = p_seq and a.seal is null
+  update public.audit_log a set seal = p_seal where a.tenant_id = p_tenant and a.seq = p_seq and a.seal is null;
+  update public.audit_heads h set seal = p_seal where h.tenant_id = p_tenant and h.seq = p_seq and h.seal is null
 $$;
 
 -- Writes what an erasure left of an entry; answers its place if it was as its hashes say before. What was not is left without a seal, so that
@@ -80,16 +85,19 @@ begin
   update public.audit_log a
   set actor_name = p_blank.actor_name, from_address = p_blank.from_address, before = p_blank.before, after = p_blank.after,
       request_id = p_blank.request_id, salt = null, erased_by = p_erasure, erased_hash = history.audit_details_hash(null, p_blank), erased_seal = null
-  where a.tenant_id = p_entry.tenant_id and a.id = p_entry.id;
+  where a.tenant_id = p_entry.tenant_id and a.seq = p_entry.seq and a.id = p_entry.id;
   return case when true_before then array[p_entry.seq] else '{}' end;
 end $$;
 
 -- Writes the seals of what an erasure left.
 create function history.audit_seal_erased(p_tenant uuid, p_erasure uuid, p_seqs bigint[], p_seals text[]) returns void
-language sql security definer set search_path = pg_catalog, pg_temp as $$
-  update public.audit_log a set erased_seal = t.seal from unnest(p_seqs, p_seals) as t (seq, seal)
-  where a.tenant_id = p_tenant and a.seq = t.seq and a.erased_by = p_erasure and a.erased_seal is null
-$$;
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  for n in 1 .. cardinality(p_seqs) loop
+    update public.audit_log a set erased_seal = p_seals[n]
+    where a.tenant_id = p_tenant and a.seq = p_seqs[n] and a.erased_by = p_erasure and a.erased_seal is null;
+  end loop;
+end $$;
 
 -- The same for what staff did to the catalog, which is a chain of its own: the organization in it is 00000000-0000-0000-0000-000000000000, and
 -- nothing in it is erased, so that there is no salt.

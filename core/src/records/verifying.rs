@@ -22,14 +22,11 @@ const OUTSIDE: i64 = 20;
 
 /// Where a request stopped. Whoever makes one up is told about another stretch of their own log.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ChainCursor {
-    at: Head,
-    id: Uuid,
-}
+pub struct ChainCursor(Head);
 
 impl std::fmt::Display for ChainCursor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let bytes = [&self.at.seq.to_be_bytes()[..], self.id.as_bytes(), &self.at.hash].concat();
+        let bytes = [&self.0.seq.to_be_bytes()[..], &self.0.hash].concat();
         f.write_str(&secret::base64url(&bytes))
     }
 }
@@ -40,11 +37,9 @@ impl FromStr for ChainCursor {
     fn from_str(text: &str) -> std::result::Result<Self, Invalid> {
         let read = || {
             let bytes = secret::from_base64url(text)?;
-            let (seq, rest) = bytes.split_at_checked(8)?;
-            let (id, hash) = rest.split_at_checked(16)?;
+            let (seq, hash) = bytes.split_at_checked(8)?;
             let seq = i64::from_be_bytes(seq.try_into().ok()?);
-            (seq >= 0 && hash.len() <= 32)
-                .then(|| Some(Self { at: Head { seq, hash: hash.to_vec() }, id: Uuid::from_slice(id).ok()? }))?
+            (seq >= 0).then(|| Self(Head { seq, hash: hash.to_vec() }))
         };
         read().ok_or(Invalid("must be a next_cursor that an earlier page answered"))
     }
@@ -100,7 +95,7 @@ impl Records {
         let mut transaction = self.begin(tenant).await?;
         let first = after.is_none();
         let part = stretch(&mut transaction, tenant, after.as_ref(), CHECKED).await?;
-        let mut checker = Checker::new(tenant, peppers, after.map(|cursor| cursor.at));
+        let mut checker = Checker::new(tenant, peppers, after.map(|cursor| cursor.0));
         if let Some(known) = known {
             compare(&mut transaction, tenant, known, &part.head, &mut checker).await?;
         }
@@ -115,7 +110,7 @@ impl Records {
             checker.end(&part.head);
         }
         // The checker's hash, not the last row's: an entry that was put in is not what the next one follows.
-        let next = part.next.map(|next| ChainCursor { at: checker.at.clone(), ..next });
+        let next = part.next.map(|_| ChainCursor(checker.at.clone()));
         let Checker { checked, erased, past_peppers, faults, found, .. } = checker;
         let found = i64::try_from(found).unwrap_or(i64::MAX);
         Ok(Checked { checked, erased, past_peppers, faults, found, head: part.head, head_seal: part.head_seal, next })
@@ -145,18 +140,15 @@ async fn stretch(
 ) -> Result<Exported> {
     let text = "select h.seq as head_seq, h.hash as head_hash, h.seal as head_seal, a.*
         from (select 1) one
-        left join lateral (
-          select h.seq, h.hash, (select n.seal from audit_log n where n.tenant_id = $1 and n.seq = h.seq limit 1) as seal
-          from audit_heads h where h.tenant_id = $1) h on true
+        left join audit_heads h on h.tenant_id = $1
         left join lateral (
           select e.seq, e.id, (extract(epoch from e.at) * 1000)::bigint as at_ms, e.actor_kind, e.actor, e.action, e.target,
             jsonb_build_object('actor_name', e.actor_name, 'from_address', e.from_address, 'request_id', e.request_id,
               'before', e.before, 'after', e.after)::text as details,
             e.salt, e.details_hash, e.hash, e.seal, e.erased_by, e.erased_hash, e.erased_seal
-          from audit_log e where e.tenant_id = $1 and (e.seq, e.id) > ($2, $3) order by e.seq, e.id limit $4) a on true
-        order by a.seq, a.id";
-    let (seq, id) = after.map_or((0, Uuid::max()), |after| (after.at.seq, after.id));
-    let query = sqlx::query(text).bind(tenant.0).bind(seq).bind(id).bind(many + 1);
+          from audit_log e where e.tenant_id = $1 and e.seq > $2 order by e.seq limit $3) a on true
+        order by a.seq";
+    let query = sqlx::query(text).bind(tenant.0).bind(after.map_or(0, |after| after.0.seq)).bind(many + 1);
     let mut rows = query.fetch_all(&mut **sql).await.map_err(failed)?;
     let Some(row) = rows.first() else {
         return Err(crate::Error::Internal("a query without rows that always has one".into()));
@@ -164,11 +156,16 @@ async fn stretch(
     let head = Head { seq: filled(row, "head_seq")?, hash: filled(row, "head_hash")? };
     let head_seal = row.try_get("head_seal").map_err(failed)?;
     rows.retain(|row| !matches!(row.try_get::<Option<Uuid>, _>("id"), Ok(None)));
-    let more = rows.len() as i64 > many;
-    rows.truncate(many as usize);
-    let links = rows.iter().map(link).collect::<Result<Vec<_>>>()?;
-    let next = links.last().filter(|_| more);
-    let next = next.map(|last| ChainCursor { at: Head { seq: last.seq, hash: last.hash.clone() }, id: last.id });
+    let mut links = rows.iter().map(link).collect::<Result<Vec<_>>>()?;
+    let mut next = None;
+    if links.len() as i64 > many {
+        // One more than asked for stays where it is at the same place as the last, which only happens where somebody put it there: the next
+        // stretch begins behind them.
+        let rest = links.split_off(many as usize);
+        let end = links.last().map(|last| Head { seq: last.seq, hash: last.hash.clone() });
+        links.extend(rest.into_iter().filter(|more| end.as_ref().is_some_and(|end| end.seq == more.seq)));
+        next = end.map(ChainCursor);
+    }
     Ok(Exported { links, head, head_seal, next })
 }
 
@@ -202,8 +199,8 @@ fn link(row: &PgRow) -> Result<Link> {
 
 /// Entries at no place of the chain, which no walk along it comes by.
 async fn outside(sql: &mut Transaction, tenant: TenantId, checker: &mut Checker<'_>) -> Result<()> {
-    let text = "(select id from audit_log where tenant_id = $1 and seq is null limit $2)
-                union all (select id from audit_log where tenant_id = $1 and seq < 1 limit $2)";
+    let text = "(select id from audit_log where tenant_id = $1 and seq is null order by seq limit $2)
+                union all (select id from audit_log where tenant_id = $1 and seq < 1 order by seq limit $2)";
     let query = sqlx::query_scalar(text).bind(tenant.0).bind(OUTSIDE);
     let ids: Vec<Uuid> = query.fetch_all(&mut **sql).await.map_err(failed)?;
     for id in ids {
@@ -237,7 +234,10 @@ async fn erasures(sql: &mut Transaction, tenant: TenantId, links: &[Link]) -> Re
     if named.is_empty() {
         return Ok(named);
     }
-    let text = "select id from audit_log where tenant_id = $1 and id = any ($2) and action in ('person.erased', 'machine.erased')";
+    // Each by key, also where the plan was made before there were statistics: the order leaves no other index.
+    let text = "select a.id from unnest($2) n (id), lateral (
+          select e.id, e.action from audit_log e where e.tenant_id = $1 and e.id >= n.id and e.id <= n.id order by e.id limit 1) a
+        where a.action in ('person.erased', 'machine.erased')";
     let query = sqlx::query_scalar(text).bind(tenant.0).bind(named.into_iter().collect::<Vec<_>>());
     Ok(query.fetch_all(&mut **sql).await.map_err(failed)?.into_iter().collect())
 }
