@@ -118,7 +118,18 @@ impl Link {
         let (previous, seq, tenant, id) =
             (hex(previous), self.seq.to_string(), tenant.to_string(), self.id.to_string());
         let (actor, details) = (&*self.actor, hex(&self.details_hash));
-        let parts = ["audit-entry-v1", &previous, &seq, &tenant, &id, &self.actor_kind, actor, &self.action, &self.target, &details];
+        let parts = [
+            "audit-entry-v1",
+            &previous,
+            &seq,
+            &tenant,
+            &id,
+            &self.actor_kind,
+            actor,
+            &self.action,
+            &self.target,
+            &details,
+        ];
         secret::sha256(&[&text(parts)])
     }
 
@@ -211,7 +222,8 @@ impl<'a> Checker<'a> {
             let detail = format!("The entries from {next} to {} were taken out.", link.seq - 1);
             self.fault(FaultKind::Missing, Some(next), None, detail);
         } else if link.hash_after(&self.at.hash, self.tenant)[..] != link.hash[..] {
-            let detail = "The entry is not the one that was written at this place: it was changed, or put here from elsewhere.";
+            let detail =
+                "The entry is not the one that was written at this place: it was changed, or put here from elsewhere.";
             self.fault(FaultKind::Changed, Some(link.seq), Some(link.id), detail);
         }
         self.look_at_details(link, erasures);
@@ -230,7 +242,12 @@ impl<'a> Checker<'a> {
         let (seq, id) = (Some(link.seq), Some(link.id));
         let changed = "What the entry says of who, from where, before and after is not what was written.";
         if i128::from(link.at_ms) != (link.id.as_u128() >> 80) as i128 {
-            self.fault(FaultKind::Changed, seq, id, "The time that is shown is not the one at which the entry was written.");
+            self.fault(
+                FaultKind::Changed,
+                seq,
+                id,
+                "The time that is shown is not the one at which the entry was written.",
+            );
         }
         let Some(erasure) = link.erased_by else {
             if now[..] != link.details_hash[..] {
@@ -244,9 +261,19 @@ impl<'a> Checker<'a> {
         let worth = worth(self.peppers, link.erased_seal.as_deref(), &of);
         self.past_peppers += i64::from(worth == Worth::Unknown);
         if !erasures.contains(&erasure) {
-            self.fault(FaultKind::Blanked, seq, id, "Something was blanked, and the erasure it names is not in the log.");
+            self.fault(
+                FaultKind::Blanked,
+                seq,
+                id,
+                "Something was blanked, and the erasure it names is not in the log.",
+            );
         } else if worth == Worth::Bad {
-            self.fault(FaultKind::Blanked, seq, id, "The service did not blank this: the seal of what is left is missing or wrong.");
+            self.fault(
+                FaultKind::Blanked,
+                seq,
+                id,
+                "The service did not blank this: the seal of what is left is missing or wrong.",
+            );
         } else if now[..] != *hash || link.salt.is_some() {
             self.fault(FaultKind::Changed, seq, id, changed);
         }
@@ -262,7 +289,12 @@ impl<'a> Checker<'a> {
             let detail = format!("The entries from {} to {}, the newest, were taken away.", self.at.seq + 1, head.seq);
             self.fault(FaultKind::Cut, Some(self.at.seq + 1), None, detail);
         } else if self.at != *head {
-            self.fault(FaultKind::Cut, Some(head.seq), None, "The newest entry is not the one that the chain's head is of.");
+            self.fault(
+                FaultKind::Cut,
+                Some(head.seq),
+                None,
+                "The newest entry is not the one that the chain's head is of.",
+            );
         } else if !self.vouched && self.found == 0 {
             let detail = "The newest entry was sealed with a pepper that is not accepted any more, so nothing vouches for the log. Put that \
                           pepper back as the previous one, and write an entry.";

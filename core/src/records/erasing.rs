@@ -311,7 +311,9 @@ impl Records {
                 ("select after, sessions, events from history.erase_ended($1, $2, $3, $4, $5)", known.keys.len())
             }
             Stage::Events => ("select after, events from history.erase_events($1, $2, $3, $4, $5)", 1),
-            Stage::Entries => ("select after, entries, blanked from history.erase_entries($1, $2, $3, $4, $5, $6, $7)", 1),
+            Stage::Entries => {
+                ("select after, entries, blanked from history.erase_entries($1, $2, $3, $4, $5, $6, $7)", 1)
+            }
             Stage::Acts if user.is_none() => return Ok(on(at.key, at.stage, None, 0)),
             Stage::Acts | Stage::People => {
                 ("select after, entries, blanked from history.erase_acts($1, $2, $3, $4)", known.users.len())

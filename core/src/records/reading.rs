@@ -21,7 +21,7 @@ impl Records {
         if !matches!(act.by, Principal::Staff { .. }) {
             return Ok(());
         }
-        let mut transaction = self.begin(act.tenant).await?;
+        let mut transaction = self.patient(act.tenant).await?;
         // Ids tell the time: of this person's entries those of this hour, by the index. Two that read at once may both write it down.
         let noted = "select exists (select from audit_log
             where tenant_id = $1 and actor = $2 and action = 'staff.read' and target = $3 and after->>'operation' = $4

@@ -120,24 +120,14 @@ impl Records {
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn export_audit_log(
-        &self,
-        tenant: TenantId,
-        after: Option<ChainCursor>,
-        limit: u16,
-    ) -> Result<Exported> {
+    pub async fn export_audit_log(&self, tenant: TenantId, after: Option<ChainCursor>, limit: u16) -> Result<Exported> {
         let mut transaction = self.begin(tenant).await?;
         stretch(&mut transaction, tenant, after.as_ref(), i64::from(limit)).await
     }
 }
 
 /// Entries and the head, from one snapshot. The text of the details is made here and by built-in functions alone: it is what is hashed.
-async fn stretch(
-    sql: &mut Transaction,
-    tenant: TenantId,
-    after: Option<&ChainCursor>,
-    many: i64,
-) -> Result<Exported> {
+async fn stretch(sql: &mut Transaction, tenant: TenantId, after: Option<&ChainCursor>, many: i64) -> Result<Exported> {
     let text = "select h.seq as head_seq, h.hash as head_hash, h.seal as head_seal, a.*
         from (select 1) one
         left join audit_heads h on h.tenant_id = $1

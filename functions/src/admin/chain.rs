@@ -92,7 +92,10 @@ pub(super) async fn verify_audit_log(
 ) -> Result<axum::Json<AuditVerification>, Problem> {
     let mut filters = Filters::new();
     let seq = filters.read("seq", query.seq.as_ref(), |text| {
-        text.parse().ok().filter(|seq: &i64| *seq >= 1).ok_or("must be head.seq of an earlier answer: a whole number from 1 on")
+        text.parse()
+            .ok()
+            .filter(|seq: &i64| *seq >= 1)
+            .ok_or("must be head.seq of an earlier answer: a whole number from 1 on")
     });
     let hash = filters.read("hash", query.hash.as_ref(), |text| {
         bytes(text).ok_or("must be head.hash of an earlier answer: 64 hexadecimal digits")
@@ -110,7 +113,8 @@ pub(super) async fn verify_audit_log(
         let first = it.faults.first().map(|fault| fault.detail.as_str());
         tracing::error!(found = it.found, first, "the audit log of this organization is not as it was written");
     }
-    let fault = |it: records::Fault| AuditFault { kind: it.kind.as_str(), seq: it.seq, entry: it.entry, detail: it.detail };
+    let fault =
+        |it: records::Fault| AuditFault { kind: it.kind.as_str(), seq: it.seq, entry: it.entry, detail: it.detail };
     Ok(axum::Json(AuditVerification {
         intact: it.found == 0,
         checked: it.checked,

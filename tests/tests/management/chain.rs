@@ -82,7 +82,7 @@ const TOOLS: &str = "
 const KEEP: &str = "create temporary table entries_before as select * from entries; create temporary table heads_before as select * from audit_heads";
 
 impl Desk {
-    async fn verify(&self, query: &str) -> Value {
+    pub(crate) async fn verify(&self, query: &str) -> Value {
         self.get(&self.at(&format!("/audit-log/verify{query}"))).by(&self.person("owner")).send().await.ok(200)
     }
 
@@ -90,7 +90,8 @@ impl Desk {
     async fn faults(&self) -> Vec<String> {
         let it = self.verify("").await;
         assert_eq!(it["next_cursor"], Value::Null);
-        let kinds: Vec<_> = it["faults"].as_array().unwrap().iter().map(|it| it["kind"].as_str().unwrap().to_owned()).collect();
+        let kinds: Vec<_> =
+            it["faults"].as_array().unwrap().iter().map(|it| it["kind"].as_str().unwrap().to_owned()).collect();
         assert_eq!(it["intact"], json!(kinds.is_empty()), "{it}");
         kinds
     }
@@ -110,7 +111,7 @@ impl Desk {
     }
 
     /// Everything that is exported, one entry a line.
-    async fn exported(&self, limit: u16) -> String {
+    pub(crate) async fn exported(&self, limit: u16) -> String {
         let (mut lines, mut next) = (String::new(), format!("?limit={limit}"));
         loop {
             let path = self.at(&format!("/audit-log/export{next}"));
@@ -137,7 +138,7 @@ fn pepper() -> String {
 }
 
 /// What the script of the documentation says of an export.
-fn script(desk: &Desk, lines: &str, known: &[&str]) -> (bool, String) {
+pub(crate) fn script(desk: &Desk, lines: &str, known: &[&str]) -> (bool, String) {
     script_of(&desk.tenant().to_string(), lines, known, "")
 }
 
@@ -166,7 +167,8 @@ async fn whatever_the_owner_of_the_database_does_to_an_entry_is_found_and_nothin
         owner.execute(again).await.unwrap();
         assert_eq!(desk.faults().await, [] as [String; 0], "{what}: taken back");
     }
-    let time = "alter table audit_log alter at drop expression; update audit_log set at = at - interval '1 day' where seq = 4";
+    let time =
+        "alter table audit_log alter at drop expression; update audit_log set at = at - interval '1 day' where seq = 4";
     owner.execute(time).await.unwrap();
     assert_eq!(desk.faults().await, ["changed"], "another time than the id tells");
 }
@@ -228,7 +230,8 @@ async fn a_log_in_which_somebody_was_erased_is_whole_and_says_by_what() {
     for hers in HERS {
         assert_eq!(found(&mut owner, hers).await, Vec::<String>::new(), "{hers}");
     }
-    let after = desk.verify(&format!("?seq={}&hash={}", before["head"]["seq"], before["head"]["hash"].as_str().unwrap())).await;
+    let after =
+        desk.verify(&format!("?seq={}&hash={}", before["head"]["seq"], before["head"]["hash"].as_str().unwrap())).await;
     assert_eq!((&after["intact"], &after["faults"]), (&json!(true), &json!([])), "{after}");
     let blanked = desk.world.count("select count(*) from audit_log where erased_by is not null").await;
     assert!(blanked > 5);
@@ -282,7 +285,12 @@ async fn entries_written_at_once_are_one_chain_and_none_waits_for_ever() {
         tasks.spawn(async move {
             let who = if n % 2 == 0 { "owner" } else { "bob" };
             match n % 4 {
-                0 => desk.patch(&desk.at(""), &json!({ "name": format!("Name {n}") })).by(&desk.person(who)).send().await.ok(200),
+                0 => desk
+                    .patch(&desk.at(""), &json!({ "name": format!("Name {n}") }))
+                    .by(&desk.person(who))
+                    .send()
+                    .await
+                    .ok(200),
                 _ => desk.invite(who, &format!("n{n}@example.com"), "viewer").await.ok(201),
             }
         });
@@ -292,37 +300,19 @@ async fn entries_written_at_once_are_one_chain_and_none_waits_for_ever() {
     assert_eq!((&it["intact"], &it["head"]["seq"]), (&json!(true), &json!(33)), "{it}");
     let theirs = format!("/api/v1/organizations/{}/audit-log/verify", other.tenant);
     let theirs = desk.get(&theirs).by(&desk.person("stranger")).send().await.ok(200);
-    assert_eq!((&theirs["intact"], &theirs["head"]["seq"]), (&json!(true), &json!(1)), "each organization has a chain of its own");
-}
-
-#[tokio::test]
-async fn a_long_log_is_looked_through_in_stretches_and_faults_in_any_are_found() {
-    let desk = Desk::new().await;
-    let mut owner = desk.world.truth().await;
-    let many = "do $$ begin perform set_config('app.tenant_id', (select tenant_id::text from organizations), true);
-        perform history.audit_append(tenant_id, 'person', 'x', 'x', 'project.edited', n::text, null, null, null, null)
-        from organizations, generate_series(1, 5100) n; end $$";
-    owner.execute(many).await.unwrap();
-    let (mut checked, mut found, mut stretches, mut next) = (0, 0, 0, String::new());
-    loop {
-        let it = desk.verify(&next).await;
-        checked += it["checked"].as_i64().unwrap();
-        found += it["found"].as_i64().unwrap();
-        stretches += 1;
-        assert!(it["faults"].as_array().unwrap().len() <= 20);
-        let Some(cursor) = it["next_cursor"].as_str() else { break };
-        next = format!("?cursor={cursor}");
-    }
-    assert_eq!((checked, found, stretches), (5101, 5100, 2), "nobody sealed what the service did not write");
-    let (whole, said) = script(&desk, &desk.exported(500).await, &[]);
-    assert!(whole, "{said}");
+    assert_eq!(
+        (&theirs["intact"], &theirs["head"]["seq"]),
+        (&json!(true), &json!(1)),
+        "each organization has a chain of its own"
+    );
 }
 
 #[tokio::test]
 async fn who_may_read_the_log_may_verify_and_export_it_and_what_is_wrong_is_named() {
     let desk = Desk::new().await;
     let token = desk.api_token(desk.tenant(), &[Scope::AuditRead]).await;
-    let ask = async |rest: &str| -> Answer { desk.get(&desk.at(&format!("/audit-log/{rest}"))).by(&token).send().await };
+    let ask =
+        async |rest: &str| -> Answer { desk.get(&desk.at(&format!("/audit-log/{rest}"))).by(&token).send().await };
     ask("verify").await.ok(200);
     ask("export?limit=1").await.ok(200);
     let hash = "0".repeat(64);

@@ -5,6 +5,7 @@
 mod access;
 mod audit;
 mod chain;
+mod chain_cost;
 mod desk;
 mod document;
 mod erasures;

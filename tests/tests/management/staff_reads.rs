@@ -38,7 +38,11 @@ async fn told_once_in_this_hour() -> bool {
         ("/people?limit=1".into(), "GET /organizations/{organization}/people", &tenant),
         ("/sessions".into(), "GET /organizations/{organization}/sessions", &tenant),
         (format!("/licenses/{license}"), "GET /organizations/{organization}/licenses/{license}", &license),
-        (format!("/licenses/{license}/sessions"), "GET /organizations/{organization}/licenses/{license}/sessions", &license),
+        (
+            format!("/licenses/{license}/sessions"),
+            "GET /organizations/{organization}/licenses/{license}/sessions",
+            &license,
+        ),
         (format!("/people/{nothing}"), "GET /organizations/{organization}/people/{person}", &nothing),
         ("/people/%00".into(), "GET /organizations/{organization}/people/{person}", &tenant),
         ("/audit-log".into(), "GET /organizations/{organization}/audit-log", &tenant),
@@ -69,7 +73,8 @@ async fn told_once_in_this_hour() -> bool {
     assert_eq!(verified["intact"], json!(true), "{verified}");
 
     // In another hour it is told again. What was written down is put an hour back, which the chain does not like.
-    let earlier = "update audit_log set id = (lpad(to_hex((extract(epoch from at - interval '1 hour') * 1000)::bigint), 12, '0')
+    let earlier =
+        "update audit_log set id = (lpad(to_hex((extract(epoch from at - interval '1 hour') * 1000)::bigint), 12, '0')
         || substr(replace(id::text, '-', ''), 13))::uuid where action = 'staff.read'";
     desk.world.truth().await.execute(earlier).await.unwrap();
     desk.get(&desk.at("/people")).by(&desk.staff("ann")).send().await.ok(200);
@@ -89,7 +94,11 @@ async fn the_organizations_own_reads_and_what_staff_changes_are_no_reads_of_staf
     desk.get(&desk.at("/people")).by(&desk.person("nobody-of-theirs")).send().await.is(404, "not_found");
     desk.patch(&desk.at(""), &json!({ "name": "Engines Ltd" })).by(&desk.staff("ann")).send().await.ok(200);
     desk.get("/api/v1/plans").by(&desk.staff("ann")).send().await.ok(200);
-    desk.get(&format!("/api/v1/organizations/{}", Uuid::new_v4())).by(&desk.staff("ann")).send().await.is(404, "not_found");
+    desk.get(&format!("/api/v1/organizations/{}", Uuid::new_v4()))
+        .by(&desk.staff("ann"))
+        .send()
+        .await
+        .is(404, "not_found");
     assert_eq!(desk.read_by_staff().await, []);
 }
 

@@ -110,7 +110,11 @@ fn who_makes_the_chain_anew_without_the_key_is_found() {
     for link in &mut links {
         link.seal = Some(format!("9.{}", secret::base64url(&[7; 32])));
     }
-    assert_eq!(found(&links, &head_of(&links), &peppers), [FaultKind::Unsealed], "a pepper nobody knows vouches for nothing");
+    assert_eq!(
+        found(&links, &head_of(&links), &peppers),
+        [FaultKind::Unsealed],
+        "a pepper nobody knows vouches for nothing"
+    );
 }
 
 #[test]
