@@ -31,7 +31,7 @@ const ALTERED: &[(&str, &str, &str)] = &[
     ("another target", "update audit_log set target = 'x' where seq = 4", "changed"),
     ("another past", "update audit_log set before = '{}' where seq = 4", "changed"),
     ("another outcome", "update audit_log set after = after || '{\"role\": \"owner\"}' where seq = 4", "changed"),
-    ("from nowhere", "update audit_log set from_address = null where seq = 4", "changed"),
+    ("from elsewhere", "update audit_log set from_address = '192.0.2.1' where seq = 4", "changed"),
     ("another request", "update audit_log set request_id = 'x' where seq = 4", "changed"),
     ("another id, and with it another time", "update audit_log set id = '01900000-0000-7000-8000-000000000000' where seq = 4", "changed"),
     ("the first one changed", "update audit_log set action = 'person.left' where seq = 1", "changed"),
