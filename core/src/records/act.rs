@@ -168,8 +168,8 @@ pub(super) struct Work<'a> {
     act: &'a Act,
     transaction: Transaction,
     peppers: Option<Arc<KeyRing>>,
-    /// What will be written into the audit log, last of all: whoever has the end of its chain keeps it until the end of the transaction, and
-    /// must wait for nobody then.
+    /// What will be written into the audit log, last of all: whoever has the end of its chain keeps it until the end of the transaction,
+    /// and must wait for nobody then.
     said: Vec<Said>,
 }
 

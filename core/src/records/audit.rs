@@ -181,7 +181,8 @@ pub(super) async fn seal_blanked(
         return Ok(());
     }
     let left = "select e.seq, e.erased_hash from unnest($2) n (seq), lateral (
-          select a.seq, a.erased_hash from audit_log a where a.tenant_id = $1 and a.seq >= n.seq and a.seq <= n.seq order by a.seq limit 1) e";
+          select a.seq, a.erased_hash from audit_log a
+          where a.tenant_id = $1 and a.seq >= n.seq and a.seq <= n.seq order by a.seq limit 1) e";
     let rows: Vec<(i64, Vec<u8>)> = sqlx::query_as(left).bind(tenant.0).bind(places).fetch_all(&mut *sql).await?;
     let seal = |(seq, hash): &(i64, Vec<u8>)| chain::seal_erased(peppers, tenant, *seq, erasure, hash);
     let (places, seals): (Vec<i64>, Vec<String>) = rows.iter().map(|row| (row.0, seal(row))).unzip();

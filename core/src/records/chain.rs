@@ -296,8 +296,8 @@ impl<'a> Checker<'a> {
                 "The newest entry is not the one that the chain's head is of.",
             );
         } else if !self.vouched && self.found == 0 {
-            let detail = "The newest entry was sealed with a pepper that is not accepted any more, so nothing vouches for the log. Put that \
-                          pepper back as the previous one, and write an entry.";
+            let detail = "The newest entry was sealed with a pepper that is not accepted any more, so nothing vouches for the log. Put \
+                          that pepper back as the previous one, and write an entry.";
             self.fault(FaultKind::Unsealed, Some(head.seq), None, detail);
         }
     }

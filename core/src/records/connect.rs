@@ -116,8 +116,8 @@ impl Records {
         Self { pool, peppers: None }
     }
 
-    /// The same, with what entries of the audit log are sealed with. What is written without has no seal, and is found by whoever checks the
-    /// log: every service that writes any must have it.
+    /// The same, with what entries of the audit log are sealed with. What is written without has no seal, and is found by whoever checks
+    /// the log: every service that writes any must have it.
     #[must_use]
     pub fn sealing(self, peppers: Arc<KeyRing>) -> Self {
         Self { peppers: Some(peppers), ..self }

@@ -8,7 +8,8 @@
 //! * `seats.rs`: grant, end, resolve, rebuild · `licenses.rs`: find, resize, kick, suspend, rotate · `tenants.rs`: registration
 //! * `act.rs`: a change that people ask for, audited and idempotent · `page.rs`: pages of long lists
 //! * one file a table for what people manage: `organizations.rs` `people.rs` `invitations.rs` (`joining.rs`) `sessions.rs` `projects.rs`
-//!   `tokens.rs` `audit.rs` (its chain: `chain.rs` and `verifying.rs`; staff's reads: `reading.rs`); of licenses `licensed.rs` reads and `licensing.rs` writes
+//!   `tokens.rs` `audit.rs` (its chain: `chain.rs` and `verifying.rs`; staff's reads: `reading.rs`); of licenses `licensed.rs` reads and
+//!   `licensing.rs` writes
 //! * `plans.rs`: the vendor's catalog, without a tenant
 //! * `outbox.rs`: events waiting to be published · `sweep.rs`: which pools the reaper looks at · `history.rs`: what is over ·
 //!   `erasing.rs`: people and machines whose names are blanked

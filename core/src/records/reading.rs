@@ -9,9 +9,9 @@ use crate::Result;
 use serde_json::{Value, json};
 
 impl Records {
-    /// Writes down that somebody of the vendor reads: `operation` is which of the management API, `target` the id of what is read. Once in each
-    /// hour of the clock for the same person, operation and target: an entry says that it was read in this hour, not how often. Of anybody
-    /// else nothing is written.
+    /// Writes down that somebody of the vendor reads: `operation` is which of the management API, `target` the id of what is read. Once
+    /// in each hour of the clock for the same person, operation and target: an entry says that it was read in this hour, not how often.
+    /// Of anybody else nothing is written.
     ///
     /// Comes before the answer: where it cannot be written, nothing may be read.
     ///

@@ -30,8 +30,8 @@ pub(super) struct AuditVerification {
     found: i64,
     /// The first 20 of them.
     faults: Vec<AuditFault>,
-    /// The newest entry. Keep it where nobody who can reach the database can: sent as `seq` and `hash` another day it proves that nothing up
-    /// to it was written anew since.
+    /// The newest entry. Keep it where nobody who can reach the database can: sent as `seq` and `hash` another day it proves that nothing
+    /// up to it was written anew since.
     head: AuditHead,
     /// Send it as `cursor` for the next stretch; null after the last.
     next_cursor: Option<String>,
@@ -41,8 +41,8 @@ pub(super) struct AuditVerification {
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({"kind": "missing", "seq": 7, "entry": null, "detail": "The entries from 7 to 8 were taken out."}))]
 pub(super) struct AuditFault {
-    /// `changed` (or moved), `missing`, `added`, `cut` (the end is not where it was), `unsealed` (not written by this server), `blanked` (by no
-    /// erasure) or `rewritten` (not the log that `seq` and `hash` are of). More may come.
+    /// `changed` (or moved), `missing`, `added`, `cut` (the end is not where it was), `unsealed` (not written by this server), `blanked`
+    /// (by no erasure) or `rewritten` (not the log that `seq` and `hash` are of). More may come.
     kind: &'static str,
     /// The place in the log, from 1 on; null for what is at no place.
     seq: Option<i64>,
@@ -81,8 +81,8 @@ pub(super) struct VerifyQuery {
 
 /// Verify the audit log
 ///
-/// Looks through up to 5,000 entries for any that was changed, taken out, put in or moved since it was written, by whomever, the owner of the
-/// database included. Follow `next_cursor` to the end of the log.
+/// Looks through up to 5,000 entries for any that was changed, taken out, put in or moved since it was written, by whomever, the owner of
+/// the database included. Follow `next_cursor` to the end of the log.
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}/audit-log/verify", tag = "Audit log", params(VerifyQuery),
     responses((status = 200, description = "What was found in this stretch", body = AuditVerification)))]
 pub(super) async fn verify_audit_log(

@@ -172,8 +172,8 @@ const PROMISES: &[(&str, &str)] = &[
         "select r from unnest(array['service', 'reaper', 'admin']) r where has_function_privilege(r, 'after_restore(interval)', 'EXECUTE')",
     ),
     (
-        // Erasing a person blanks names in it: as the owner, and only for an erasure that stands in it itself (`erasing.rs`). What is appended has
-        // the database's id and time (`history.audit_append`).
+        // Erasing a person blanks names in it: as the owner, and only for an erasure that stands in it itself (`erasing.rs`). What is
+        // appended has the database's id and time (`history.audit_append`).
         "the audit log is append-only, and its chain the database's: nobody may insert, update or delete a row, or touch a head",
         "select r || ' ' || p || ' ' || t from unnest(array['service', 'reaper', 'admin']) r, unnest(array['INSERT', 'UPDATE', 'DELETE', 'TRUNCATE']) p,
            unnest(array['audit_log', 'audit_heads']) t
