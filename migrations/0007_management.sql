@@ -53,7 +53,8 @@ create table api_tokens (
   primary key (tenant_id, token_id)
 );
 
--- Who did what, to what, from where. Written in the transaction of what it tells; nobody may change a row.
+-- Who did what, to what, from where. Written in the transaction of what it tells, by history.audit_append alone, which draws the id, the time
+-- and the place in the organization's chain (0027_audit_chain.sql); nobody may change a row.
 create table audit_log (
   tenant_id    uuid not null references organizations,
   id           uuid not null default uuid_v7(),
@@ -69,6 +70,14 @@ create table audit_log (
   after        jsonb,
   from_address text,
   request_id   text,
+  seq          bigint not null,                  -- the place in the organization's chain: 1, 2, 3 …
+  salt         bytea,                            -- null once something in the row was erased: what it said cannot be guessed from details_hash
+  details_hash bytea not null,                   -- of what may be erased some day: actor_name, before, after, from_address, request_id
+  hash         bytea not null,                   -- of all the rest, details_hash, and the hash of the entry before
+  seal         text,                             -- '<pepper version>.<HMAC of hash>', with a key that the database does not have
+  erased_by    uuid,                             -- the entry of the erasure that blanked something in this one; of several the last
+  erased_hash  bytea,                            -- what details_hash would be since then, without salt
+  erased_seal  text,                             -- as seal, of erased_by and erased_hash
   primary key (tenant_id, id)
 );
 create index audit_log_by_action on audit_log (tenant_id, action, id);
@@ -114,8 +123,6 @@ begin
 end $$;
 
 grant insert on projects, invitations, api_tokens, idempotency_keys to admin;
--- What was done when is not for whoever did it to say: id and time are the database's.
-grant insert (tenant_id, actor_kind, actor, actor_name, action, target, before, after, from_address, request_id) on audit_log to admin;
 grant select on projects, invitations, api_tokens, audit_log, idempotency_keys to admin;
 grant update (name, key, license_ids, version, archived_at) on projects to admin;
 grant update (accepted_at, accepted_by, revoked_at) on invitations to admin;

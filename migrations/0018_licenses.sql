@@ -31,11 +31,12 @@ begin
 end $$;
 grant execute on function change_license(uuid, uuid, jsonb, jsonb) to admin;
 
--- Staff's acts on plans and products, which no organization's audit log could hold. Append-only, and who serves cannot even read it: no
--- operation shows it, the vendor's operators read it as owner (docs/OPERATING.md).
+-- Staff's acts on plans and products, which no organization's audit log could hold. Append-only (history.staff_append, 0027_audit_chain.sql),
+-- and who serves cannot even read it: no operation shows it, the vendor's operators read it as owner (docs/OPERATING.md).
 create table catalog.staff_log (
-  id           uuid primary key default uuid_v7(),
-  at           timestamptz not null default now(),
+  id           uuid primary key,
+  at           timestamptz not null generated always as (
+    to_timestamp(('x' || translate(left(id::text, 13), '-', ''))::bit(48)::bigint / 1000.0)) stored,
   actor        text not null,                    -- the subject at the staff's identity provider
   actor_name   text not null,                    -- the address
   action       text not null,                    -- noun.verb
@@ -43,7 +44,8 @@ create table catalog.staff_log (
   before       jsonb,
   after        jsonb,
   from_address text,
-  request_id   text
+  request_id   text,
+  seq          bigint not null unique,           -- the place in the chain
+  hash         bytea not null,                   -- of all of it, and of the entry before
+  seal         text                              -- as in audit_log
 );
--- Its id and time are the database's.
-grant insert (actor, actor_name, action, target, before, after, from_address, request_id) on catalog.staff_log to admin;

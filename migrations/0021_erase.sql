@@ -79,8 +79,9 @@ $$;
 create function history.begin_erasing(p_tenant uuid, p_erasure uuid) returns void language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   perform set_config('app.tenant_id', p_tenant::text, true);
-  if not exists (select from public.audit_log a where a.tenant_id = p_tenant and a.id = p_erasure
-      and a.action in ('person.erased', 'machine.erased') and a.at > now() - interval '1 day') then
+  -- By key whatever the statistics say: the order leaves no other index.
+  if (select a.action in ('person.erased', 'machine.erased') and a.at > now() - interval '1 day' from public.audit_log a
+      where a.tenant_id = p_tenant and a.id >= p_erasure and a.id <= p_erasure order by a.id limit 1) is not true then
     raise exception 'nobody wrote down this erasure today';
   end if;
   if not pg_try_advisory_xact_lock_shared(history.moving()) then
@@ -207,9 +208,10 @@ begin
 end $$;
 
 -- Looks through the next entries of the audit log. Who did something is blanked where somebody else's id stands for them; of the people
--- p_users themselves it is done by erase_acts, last of all: what they were called in the log is how they are found.
+-- p_users themselves it is done by erase_acts, last of all: what they were called in the log is how they are found. `blanked` are the places in
+-- the chain of what was blanked: the service seals what is left (0027_audit_chain.sql).
 create function history.erase_entries(p_tenant uuid, p_erasure uuid, p_people text[], p_names text[], p_users text[], p_hw text, p_after uuid,
-  out after uuid, out entries bigint)
+  out after uuid, out entries bigint, out blanked bigint[])
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   entry public.audit_log; blank public.audit_log; many constant int := 2000; seen int := 0;
@@ -217,6 +219,7 @@ declare
 begin
   perform history.begin_erasing(p_tenant, p_erasure);
   entries := 0;
+  blanked := '{}';
   for entry in select * from public.audit_log a where a.tenant_id = p_tenant and a.id > p_after order by a.id limit many loop
     seen := seen + 1;
     after := entry.id;
@@ -235,25 +238,34 @@ begin
       blank.before := blank.before || '{"label": "erased", "user": null}';
     end if;
     continue when blank is not distinct from entry;
-    update public.audit_log a
-    set actor_name = blank.actor_name, from_address = blank.from_address, before = blank.before, after = blank.after, request_id = blank.request_id
-    where a.tenant_id = p_tenant and a.id = entry.id;
+    blanked := blanked || history.audit_blank(p_erasure, entry, blank);
     entries := entries + 1;
   end loop;
   if seen < many then after := null; end if;
 end $$;
 
 -- Blanks, in the next entries of what somebody did, how they were called and from where they did it.
-create function history.erase_acts(p_tenant uuid, p_erasure uuid, p_user text, p_after uuid, out after uuid, out entries bigint)
+create function history.erase_acts(p_tenant uuid, p_erasure uuid, p_user text, p_after uuid,
+  out after uuid, out entries bigint, out blanked bigint[])
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
-declare ids uuid[]; many constant int := 500;
+declare entry public.audit_log; blank public.audit_log; many constant int := 500; seen int := 0;
 begin
   perform history.begin_erasing(p_tenant, p_erasure);
-  ids := array(select a.id from public.audit_log a where a.tenant_id = p_tenant and a.actor = p_user and a.id > p_after order by a.id limit many);
-  update public.audit_log a set actor_name = 'erased', from_address = null
-  where a.tenant_id = p_tenant and a.id = any (ids) and a.actor_kind = 'person' and (a.actor_name <> 'erased' or a.from_address is not null);
-  get diagnostics entries = row_count;
-  if cardinality(ids) = many then after := ids[many]; end if;
+  entries := 0;
+  blanked := '{}';
+  for entry in select * from public.audit_log a
+    where a.tenant_id = p_tenant and a.actor = p_user and a.id > p_after order by a.id limit many
+  loop
+    seen := seen + 1;
+    after := entry.id;
+    continue when entry.actor_kind <> 'person' or (entry.actor_name = 'erased' and entry.from_address is null);
+    blank := entry;
+    blank.actor_name := 'erased';
+    blank.from_address := null;
+    blanked := blanked || history.audit_blank(p_erasure, entry, blank);
+    entries := entries + 1;
+  end loop;
+  if seen < many then after := null; end if;
 end $$;
 
 -- What people manage is little and blanked at once: invitations (an open one is taken back, since nobody can join with it any more), API tokens, projects and

@@ -38,11 +38,11 @@ insert into api_tokens (tenant_id, token_id, name, secret_hash, scopes, created_
 select current_setting('app.tenant_id')::uuid, ('01970000-ffff-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, 'token ' || n, 'hash', '{audit:read}', 'owner@example.com'
 from generate_series(0, 24999) n;
 
-insert into audit_log (tenant_id, id, actor_kind, actor, actor_name, action, target, before, after)
+insert into audit_log (tenant_id, id, actor_kind, actor, actor_name, action, target, before, after, seq, details_hash, hash)
 select current_setting('app.tenant_id')::uuid, (lpad(to_hex(1746000000000 + n * 3000), 12, '0') || '70008000' || lpad(to_hex(n), 12, '0'))::uuid,
   'person', case n % 25 when 0 then 'bob' else n || '' end, n || '@example.com',
   case n % 25 when 1 then 'license.suspended' else 'project.edited' end, case n % 25 when 2 then 'a target' else n || '' end,
-  '{"name": "before"}', '{"name": "after"}'
+  '{"name": "before"}', '{"name": "after"}', -n, '', '' -- at no place of the chain, which goes up from 1
 from generate_series(0, 99999) n;
 
 -- The past as it comes about: 400 days, each row in the table of the month in which it ended, in the order of ends. Most sessions last some

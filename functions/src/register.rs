@@ -65,14 +65,14 @@ pub(crate) fn operations() -> OpenApiRouter<State> {
 /// # Errors
 /// A sentence that names the variable that is wrong.
 pub async fn service(env: &Env, clock: Clock) -> Result<Service, StartError> {
-    let records = rooms::records(env, Role::Admin)?;
+    let peppers = Arc::new(config::peppers(env)?);
+    let records = rooms::records(env, Role::Admin)?.sealing(peppers.clone());
     let verifier = Verifier::new(config::identity(env)?, clock.clone());
     let asked = records.clone();
     let check = Check::new("records", move || {
         let records = asked.clone();
         async move { records.ready().await }
     });
-    let peppers = Arc::new(config::peppers(env)?);
     let seats = rooms::seats(env, config::timing(env)?, clock)?;
     let limit = rooms::by_address(env, "register", "RATE_REGISTER", Rate::per_minute(5), seats)?;
     Ok(Service { router: router(State { records, verifier, peppers, limit }), checks: vec![check] })

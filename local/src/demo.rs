@@ -10,6 +10,7 @@ use license_core::{
 };
 use license_functions::edge::serve::StartError;
 use sqlx::{Connection, Executor, PgConnection};
+use std::sync::Arc;
 
 /// A plan and a product are the vendor's data; these two are this machine's.
 const PLAN: &str = "
@@ -23,7 +24,7 @@ const PLAN: &str = "
 /// # Errors
 /// If the records cannot be asked or the key cannot be kept.
 pub(crate) async fn license_key(data: &Data, postgres: &Postgres, peppers: &KeyRing) -> Result<String, StartError> {
-    let records = Records::with(postgres.superuser(), Role::Admin, 2);
+    let records = Records::with(postgres.superuser(), Role::Admin, 2).sealing(Arc::new(peppers.clone()));
     if let Some(key) = kept(data)? {
         let pool = "default".parse().map_err(|_| "the pool `default` has no name")?;
         if records.find_license(key.number(), &key.hashes(peppers), &pool).await?.is_some() {

@@ -1,7 +1,10 @@
 //! A change that a person, a script or the vendor's staff asks for: one transaction with the tenant set, audited inside it, and done once
 //! however often it is asked for with the same idempotency key.
 
-use super::connect::{Records, Transaction, failed};
+use super::{
+    audit::{Said, write},
+    connect::{Records, Transaction, failed},
+};
 use crate::{
     Error, Result,
     domain::{
@@ -13,7 +16,7 @@ use crate::{
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use sqlx::{PgConnection, Row};
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 use uuid::Uuid;
 
 /// For how long the outcome of an idempotency key is kept, in hours (Stripe: 24).
@@ -164,6 +167,10 @@ pub type Answer<T> = Result<std::result::Result<T, Refused>>;
 pub(super) struct Work<'a> {
     act: &'a Act,
     transaction: Transaction,
+    peppers: Option<Arc<KeyRing>>,
+    /// What will be written into the audit log, last of all: whoever has the end of its chain keeps it until the end of the transaction,
+    /// and must wait for nobody then.
+    said: Vec<Said>,
 }
 
 /// A change is to be made, or was made by an earlier request.
@@ -187,7 +194,7 @@ impl Records {
     /// Begins a change. Use it through the macro of the same name.
     pub(super) async fn open<'a, T: DeserializeOwned>(&self, act: &'a Act) -> Result<Opened<'a, T>> {
         let transaction = self.patient(act.tenant).await?;
-        let mut work = Work::on(act, transaction);
+        let mut work = self.work(act, transaction);
         Ok(match work.before().await? {
             Some(answer) => Opened::Before(answer),
             None => Opened::New(work),
@@ -196,6 +203,11 @@ impl Records {
 }
 
 impl Records {
+    /// A change in a transaction that has begun, where repeating it is known otherwise than by an idempotency key.
+    pub(super) fn work<'a>(&self, act: &'a Act, transaction: Transaction) -> Work<'a> {
+        Work { act, transaction, peppers: self.peppers.clone(), said: Vec::new() }
+    }
+
     /// A transaction for somebody who waits longer than a client that asks for a seat: behind a stream of grants the pool's row is not had
     /// at once.
     pub(super) async fn patient(&self, tenant: TenantId) -> Result<Transaction> {
@@ -205,13 +217,6 @@ impl Records {
             .await
             .map_err(failed)?;
         Ok(transaction)
-    }
-}
-
-impl<'a> Work<'a> {
-    /// A change in a transaction that has begun, where repeating it is known otherwise than by an idempotency key.
-    pub(super) fn on(act: &'a Act, transaction: Transaction) -> Self {
-        Self { act, transaction }
     }
 }
 
@@ -281,9 +286,9 @@ impl Work<'_> {
         query.execute(&mut *self.transaction).await.map(drop).map_err(failed)
     }
 
-    /// Writes into the audit log what is being done. `before` and `after` hold what changed and never a secret.
-    pub(super) async fn audit(&mut self, action: &str, target: &str, before: Value, after: Value) -> Result<()> {
-        audit(&mut self.transaction, self.act, action, target, before, after).await
+    /// Says what is being done, which goes into the audit log with the commit. `before` and `after` hold what changed and never a secret.
+    pub(super) fn audit(&mut self, action: &'static str, target: &str, before: Value, after: Value) {
+        self.said.push(Said { action, target: target.to_owned(), before, after });
     }
 
     /// Writes an event into the outbox, for whoever listens outside: of a kind that the database knows people's acts to tell
@@ -316,38 +321,12 @@ impl Work<'_> {
                 .await
                 .map_err(failed)?;
         }
+        for said in std::mem::take(&mut self.said) {
+            write(&mut self.transaction, self.act, said, self.peppers.as_deref()).await?;
+        }
         self.transaction.commit().await.map_err(failed)?;
         Ok(Ok(outcome))
     }
-}
-
-/// A row of the audit log, in the transaction of what it tells.
-pub(super) async fn audit(
-    sql: &mut PgConnection,
-    act: &Act,
-    action: &str,
-    target: &str,
-    before: Value,
-    after: Value,
-) -> Result<()> {
-    debug_assert!(super::audit::ACTIONS.contains(&action), "{action} is missing from the list that filters know");
-    let insert = "insert into audit_log (tenant_id, actor_kind, actor, actor_name, action, target, before, after, from_address, request_id)
-                  values ($1, $2, $3, $4, $5, $6, nullif($7, 'null'::jsonb), nullif($8, 'null'::jsonb), $9, $10)";
-    sqlx::query(insert)
-        .bind(act.tenant.0)
-        .bind(act.by.kind())
-        .bind(act.by.id())
-        .bind(act.by.name())
-        .bind(action)
-        .bind(target)
-        .bind(before)
-        .bind(after)
-        .bind(act.from.map(|from| from.to_string()))
-        .bind(&act.request_id)
-        .execute(sql)
-        .await
-        .map(drop)
-        .map_err(failed)
 }
 
 #[cfg(test)]

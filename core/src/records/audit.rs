@@ -1,12 +1,17 @@
-//! The audit log: read here, written by every change (`act.rs`).
+//! The audit log: read and appended to here; every change says what it does (`act.rs`).
 
 use super::{
+    act::Act,
+    chain,
     connect::{Records, failed},
     page::{Listed, Page, first_id_of},
 };
-use crate::{Result, domain::id::TenantId};
+use crate::{
+    Result,
+    domain::{id::TenantId, secret::KeyRing},
+};
 use serde_json::Value;
-use sqlx::{AssertSqlSafe, Row, postgres::PgRow};
+use sqlx::{AssertSqlSafe, PgConnection, Row, postgres::PgRow};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -38,7 +43,7 @@ pub struct Entry {
 }
 
 /// Everything that is ever done, as entries spell it.
-pub const ACTIONS: [&str; 22] = [
+pub const ACTIONS: [&str; 23] = [
     "organization.created",
     "organization.renamed",
     "organization.tokens_voided",
@@ -61,6 +66,7 @@ pub const ACTIONS: [&str; 22] = [
     "project.edited",
     "person.erased",
     "machine.erased",
+    "staff.read",
 ];
 
 /// Which entries of the audit log.
@@ -122,6 +128,67 @@ impl Records {
         let found = self.audit_log(tenant, &ever, Page { limit: 1, ..Page::FIRST }).await?;
         Ok(!found.items.is_empty())
     }
+}
+
+/// What is said of an act besides who does it.
+pub(super) struct Said {
+    pub(super) action: &'static str,
+    pub(super) target: String,
+    pub(super) before: Value,
+    pub(super) after: Value,
+}
+
+/// Appends an entry to the audit log in the transaction of what it tells, seals it, and answers its id. Whoever else appends to the log of
+/// this organization waits from here to the end of the transaction, so nothing that waits for a lock comes after it.
+pub(super) async fn write(sql: &mut PgConnection, act: &Act, said: Said, peppers: Option<&KeyRing>) -> Result<Uuid> {
+    let Said { action, target, before, after } = said;
+    debug_assert!(ACTIONS.contains(&action), "{action} is missing from the list that filters know");
+    let row = sqlx::query("select id, seq, hash from history.audit_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)")
+        .bind(act.tenant.0)
+        .bind(act.by.kind())
+        .bind(act.by.id())
+        .bind(act.by.name())
+        .bind(action)
+        .bind(target)
+        .bind(before)
+        .bind(after)
+        .bind(act.from.map(|from| from.to_string()))
+        .bind(&act.request_id)
+        .fetch_one(&mut *sql)
+        .await
+        .map_err(failed)?;
+    if let Some(peppers) = peppers {
+        let (seq, hash): (i64, Vec<u8>) = (row.try_get("seq").map_err(failed)?, row.try_get("hash").map_err(failed)?);
+        sqlx::query("select history.audit_seal($1, $2, $3)")
+            .bind(act.tenant.0)
+            .bind(seq)
+            .bind(chain::seal(peppers, act.tenant, seq, &hash))
+            .execute(sql)
+            .await
+            .map_err(failed)?;
+    }
+    row.try_get("id").map_err(failed)
+}
+
+/// Seals what was left of entries of the audit log at these places of its chain, in the transaction that blanked them.
+pub(super) async fn seal_blanked(
+    sql: &mut PgConnection,
+    tenant: TenantId,
+    erasure: Uuid,
+    places: &[i64],
+    peppers: &KeyRing,
+) -> sqlx::Result<()> {
+    if places.is_empty() {
+        return Ok(());
+    }
+    let left = "select e.seq, e.erased_hash from unnest($2) n (seq), lateral (
+          select a.seq, a.erased_hash from audit_log a
+          where a.tenant_id = $1 and a.seq >= n.seq and a.seq <= n.seq order by a.seq limit 1) e";
+    let rows: Vec<(i64, Vec<u8>)> = sqlx::query_as(left).bind(tenant.0).bind(places).fetch_all(&mut *sql).await?;
+    let seal = |(seq, hash): &(i64, Vec<u8>)| chain::seal_erased(peppers, tenant, *seq, erasure, hash);
+    let (places, seals): (Vec<i64>, Vec<String>) = rows.iter().map(|row| (row.0, seal(row))).unzip();
+    let write = "select history.audit_seal_erased($1, $2, $3, $4)";
+    sqlx::query(write).bind(tenant.0).bind(erasure).bind(places).bind(seals).execute(sql).await.map(drop)
 }
 
 fn entry(row: &PgRow) -> sqlx::Result<Entry> {

@@ -1,12 +1,16 @@
 //! Connections, the two doors, and what is worth trying again.
 
-use crate::{Error, Result, domain::id::TenantId};
+use crate::{
+    Error, Result,
+    domain::{id::TenantId, secret::KeyRing},
+};
 use sqlx::{
     Executor, PgPool, Postgres,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use std::{
     str::FromStr,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -49,6 +53,8 @@ impl Role {
 #[derive(Clone, Debug)]
 pub struct Records {
     pub(super) pool: PgPool,
+    /// What entries of the audit log are sealed with.
+    pub(super) peppers: Option<Arc<KeyRing>>,
 }
 
 /// A transaction with the tenant set for it alone. Rolled back when dropped.
@@ -107,7 +113,14 @@ impl Records {
                 })
             })
             .connect_lazy_with(options);
-        Self { pool }
+        Self { pool, peppers: None }
+    }
+
+    /// The same, with what entries of the audit log are sealed with. What is written without has no seal, and is found by whoever checks
+    /// the log: every service that writes any must have it.
+    #[must_use]
+    pub fn sealing(self, peppers: Arc<KeyRing>) -> Self {
+        Self { peppers: Some(peppers), ..self }
     }
 
     /// True if the records answer now. For readiness; nothing is gated on it.

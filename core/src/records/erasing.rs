@@ -6,7 +6,8 @@
 //! Blanking what is blank changes nothing, so an erasure that was cut is simply asked for again.
 
 use super::{
-    act::{Act, Answer, Refused, Work, audit, open},
+    act::{Act, Answer, Refused, Work, open},
+    audit::{Said, seal_blanked, write},
     connect::{Records, failed, worth_repeating},
     licenses::{Change, changes},
 };
@@ -176,7 +177,7 @@ impl Records {
                 erased.next = Some(at);
                 break;
             }
-            match self.step(act.tenant, &known, &mut erased, at).await {
+            match self.step(act.tenant, &known, &mut erased, at, peppers).await {
                 Ok(next) => at = next,
                 // Nothing happened: a lock was not to be had, a row moved to its month, rows of the history are being moved.
                 Err(e) if worth_repeating(&e) => tokio::time::sleep(PAUSE).await,
@@ -201,7 +202,7 @@ impl Records {
         work.commit(erased).await
     }
 
-    /// Who it is, the entry in the audit log, and what people manage, in one transaction.
+    /// Who it is and the entry in the audit log in one transaction, and then what people manage.
     async fn write_down(
         &self,
         act: &Act,
@@ -256,17 +257,12 @@ impl Records {
             erased.id = cursor.erasure;
             return Ok(Ok((known, erased)));
         }
-        audit(sql, act, action, &target, Value::Null, Value::Null).await?;
-        let entry =
-            "select id from audit_log where tenant_id = $1 and action = $2 and target = $3 order by id desc limit 1";
-        erased.id = sqlx::query_scalar(entry)
-            .bind(act.tenant.0)
-            .bind(action)
-            .bind(target)
-            .fetch_one(&mut *sql)
-            .await
-            .map_err(failed)?;
+        let said = Said { action, target, before: Value::Null, after: Value::Null };
+        erased.id = write(sql, act, said, Some(peppers)).await?;
+        transaction.commit().await.map_err(failed)?;
         if known.hw.is_none() {
+            // In another transaction: nobody who has the end of the log's chain may wait for a row that somebody else has.
+            let mut transaction = self.patient(act.tenant).await?;
             let things =
                 "select invitations, api_tokens, projects, organizations from history.erase_things($1, $2, $3, $4, $5)";
             let row = sqlx::query(things)
@@ -275,14 +271,14 @@ impl Records {
                 .bind(&known.keys)
                 .bind(&known.names)
                 .bind(&known.users)
-                .fetch_one(sql)
+                .fetch_one(&mut *transaction)
                 .await
                 .map_err(failed)?;
+            transaction.commit().await.map_err(failed)?;
             let count = |name| row.try_get(name).map_err(failed);
             (erased.invitations, erased.api_tokens) = (count("invitations")?, count("api_tokens")?);
             (erased.projects, erased.organizations) = (count("projects")?, count("organizations")?);
         }
-        transaction.commit().await.map_err(failed)?;
         Ok(Ok((known, erased)))
     }
 
@@ -293,6 +289,7 @@ impl Records {
         known: &Known,
         erased: &mut Erased,
         at: ErasureCursor,
+        peppers: &KeyRing,
     ) -> sqlx::Result<ErasureCursor> {
         let on = |key: u8, stage: Stage, after: Option<Uuid>, keys: usize| {
             let index = STAGES.iter().position(|it| *it == stage).unwrap_or_default();
@@ -315,10 +312,12 @@ impl Records {
                 ("select after, sessions, events from history.erase_ended($1, $2, $3, $4, $5)", known.keys.len())
             }
             Stage::Events => ("select after, events from history.erase_events($1, $2, $3, $4, $5)", 1),
-            Stage::Entries => ("select after, entries from history.erase_entries($1, $2, $3, $4, $5, $6, $7)", 1),
+            Stage::Entries => {
+                ("select after, entries, blanked from history.erase_entries($1, $2, $3, $4, $5, $6, $7)", 1)
+            }
             Stage::Acts if user.is_none() => return Ok(on(at.key, at.stage, None, 0)),
             Stage::Acts | Stage::People => {
-                ("select after, entries from history.erase_acts($1, $2, $3, $4)", known.users.len())
+                ("select after, entries, blanked from history.erase_acts($1, $2, $3, $4)", known.users.len())
             }
         };
         let query = sqlx::query(text).bind(tenant.0).bind(at.erasure);
@@ -330,7 +329,11 @@ impl Records {
             Stage::Entries => query.bind(people).bind(&known.names).bind(users).bind(&known.hw).bind(at.after),
             Stage::Acts | Stage::People => query.bind(user).bind(at.after),
         };
-        let row = query.fetch_one(&self.pool).await?;
+        let mut transaction = self.pool.begin().await?;
+        let row = query.fetch_one(&mut *transaction).await?;
+        let blanked = row.try_get::<Vec<i64>, _>("blanked").unwrap_or_default();
+        seal_blanked(&mut transaction, tenant, at.erasure, &blanked, peppers).await?;
+        transaction.commit().await?;
         erased.sessions += count(&row, "sessions");
         erased.events += count(&row, "events");
         erased.audit_entries += count(&row, "entries");

@@ -146,7 +146,7 @@ impl Records {
             .map_err(failed)?;
         let invitation = invitation(&row).map_err(failed)?;
         let after = json!({ "email": email, "role": role });
-        work.audit("person.invited", &secret.id.to_string(), json!(null), after).await?;
+        work.audit("person.invited", &secret.id.to_string(), json!(null), after);
         work.tell("invitation.created", json!({ "invitation_id": secret.id, "email": email, "role": role })).await?;
         work.commit(Invited { invitation, secret: Shown::new(secret.reveal()) }).await
     }
@@ -254,7 +254,7 @@ impl Work<'_> {
             .await
             .map_err(failed)?;
         let before = json!({ "email": invitation.email, "role": invitation.role });
-        self.audit("invitation.revoked", &invitation.id.to_string(), before, json!(null)).await?;
+        self.audit("invitation.revoked", &invitation.id.to_string(), before, json!(null));
         self.tell("invitation.revoked", json!({ "invitation_id": invitation.id })).await
     }
 }

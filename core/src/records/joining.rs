@@ -91,7 +91,7 @@ impl Records {
         let invitation = invitation(&row).map_err(failed)?;
         let by = Principal::Person { user: UserId(user), email: small(&joining.email), role: invitation.role };
         let act = Act { tenant, by, from: joining.from, request_id: joining.request_id.clone(), repeat: None };
-        Work::on(&act, transaction).join(joining, UserId(user), &invitation).await
+        self.work(&act, transaction).join(joining, UserId(user), &invitation).await
     }
 }
 
@@ -116,7 +116,7 @@ impl Work<'_> {
         }
         self.enter(joining, user, invitation, present.is_some()).await?;
         let after = json!({ "email": invitation.email, "role": invitation.role, "invitation": invitation.id });
-        self.audit("person.joined", &user.to_string(), json!(null), after).await?;
+        self.audit("person.joined", &user.to_string(), json!(null), after);
         let payload = json!({ "user_id": user, "role": invitation.role, "invitation_id": invitation.id });
         self.tell("person.joined", payload).await?;
         let organization = self.organization().await?;

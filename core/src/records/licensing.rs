@@ -108,7 +108,7 @@ impl Records {
         let key = work.make(id, new, &terms, peppers).await?;
         let license = work.license(id).await?;
         let after = json!({ "number": license.number, "product": license.product, "terms": value(&license.terms)? });
-        work.audit("license.created", &id.to_string(), Value::Null, after).await?;
+        work.audit("license.created", &id.to_string(), Value::Null, after);
         work.commit(IssuedLicense { license, key }).await
     }
 
@@ -157,7 +157,7 @@ impl Records {
             .fetch_all(work.sql())
             .await
             .map_err(failed)?;
-        work.audit("license.changed", &id.to_string(), before.into(), after.into()).await?;
+        work.audit("license.changed", &id.to_string(), before.into(), after.into());
         let license = work.license(id).await?;
         work.commit(Changed { license, tell: changes(&tell)? }).await
     }
@@ -183,7 +183,7 @@ impl Records {
             Status::Revoked => ("select * from revoke_license($1, $2)", "license.revoked"),
         };
         let tell = sqlx::query(sql).bind(act.tenant.0).bind(id.0).fetch_all(work.sql()).await.map_err(failed)?;
-        work.audit(action, &id.to_string(), json!({ "status": before }), json!({ "status": status })).await?;
+        work.audit(action, &id.to_string(), json!({ "status": before }), json!({ "status": status }));
         let license = work.license(id).await?;
         work.commit(Changed { license, tell: changes(&tell)? }).await
     }
@@ -217,7 +217,7 @@ impl Records {
             .await
             .map_err(failed)?;
         let after = json!({ "old_valid_for_in": old_for });
-        work.audit("license.key_rotated", &id.to_string(), Value::Null, after).await?;
+        work.audit("license.key_rotated", &id.to_string(), Value::Null, after);
         work.commit(NewKey { key, old_until, tell: changes(&tell)? }).await
     }
 }

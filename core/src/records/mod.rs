@@ -9,13 +9,15 @@
 //! * `seats.rs`: grant, end, resolve, rebuild · `licenses.rs`: find, resize, kick, suspend, rotate · `tenants.rs`: registration
 //! * `act.rs`: a change that people ask for, audited and idempotent · `page.rs`: pages of long lists
 //! * one file a table for what people manage: `organizations.rs` `people.rs` `invitations.rs` (`joining.rs`) `sessions.rs` `projects.rs`
-//!   `tokens.rs` `audit.rs`; of licenses `licensed.rs` reads and `licensing.rs` writes
+//!   `tokens.rs` `audit.rs` (its chain: `chain.rs` and `verifying.rs`; staff's reads: `reading.rs`); of licenses `licensed.rs` reads and
+//!   `licensing.rs` writes
 //! * `plans.rs`: the vendor's catalog, without a tenant · `voiding.rs`: from when on ID tokens must be
 //! * `outbox.rs`: events waiting to be published · `sweep.rs`: which pools the reaper looks at · `history.rs`: what is over ·
 //!   `erasing.rs`: people and machines whose names are blanked
 
 mod act;
 mod audit;
+mod chain;
 mod connect;
 mod erasing;
 mod history;
@@ -31,15 +33,18 @@ mod page;
 mod people;
 mod plans;
 mod projects;
+mod reading;
 mod seats;
 mod sessions;
 mod sweep;
 mod tenants;
 mod tokens;
 mod voiding;
+mod verifying;
 
 pub use act::{Act, Answer, Principal, Refused, Repeat};
 pub use audit::{ACTIONS, About, Entry, Which};
+pub use chain::{Fault, FaultKind, Head, Link};
 pub use connect::{Records, Role, Transaction};
 pub use erasing::{Address, Erased, ErasureCursor, Whom};
 pub use history::HistoryStep;
@@ -61,3 +66,4 @@ pub use sweep::{PoolToReap, ToDo, Usage};
 pub use tenants::{License, NewOrganization, Registered, Registration};
 pub use tokens::{ApiToken, NewApiToken, Tokened};
 pub use voiding::Voided;
+pub use verifying::{ChainCursor, Checked, Exported};

@@ -56,7 +56,7 @@ impl Records {
             .await
             .map_err(failed)?;
         let (before, after) = (json!({ "name": before }), json!({ "name": name }));
-        work.audit("organization.renamed", &act.tenant.to_string(), before, after).await?;
+        work.audit("organization.renamed", &act.tenant.to_string(), before, after);
         match read(work.sql(), act.tenant).await.map_err(failed)? {
             Some(organization) => work.commit(organization).await,
             None => Ok(Err(Refused::NotFound)),

@@ -3,12 +3,17 @@
 
 use super::{
     act::{Answer, Refused},
+    chain,
     connect::{Records, failed},
     page::{Listed, Page},
 };
 use crate::{
     Error, Result,
-    domain::terms::{Features, PlanTerms},
+    domain::{
+        id::TenantId,
+        secret::KeyRing,
+        terms::{Features, PlanTerms},
+    },
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -120,7 +125,8 @@ impl Records {
         let Some(is) = read_plan(sql, name, "").await? else { return Err(vanished()) };
         let done = if before.is_some() { "plan.replaced" } else { "plan.created" };
         let known = before.as_ref().map(|plan| &plan.terms);
-        log(sql, act, done, name, json(&known)?, json(&is.terms)?).await?;
+        let peppers = self.peppers.as_deref();
+        log(sql, act, peppers, done, name, json(&known)?, json(&is.terms)?).await?;
         transaction.commit().await.map_err(failed)?;
         Ok(Ok(Put { is, made: before.is_none() }))
     }
@@ -180,7 +186,8 @@ impl Records {
         write_product(sql, name, registration_plan, is_default).await?;
         let Some(is) = read_product(sql, name).await? else { return Err(vanished()) };
         let done = if before.is_some() { "product.replaced" } else { "product.created" };
-        log(sql, act, done, name, product_json(before.as_ref()), product_json(Some(&is))).await?;
+        let peppers = self.peppers.as_deref();
+        log(sql, act, peppers, done, name, product_json(before.as_ref()), product_json(Some(&is))).await?;
         transaction.commit().await.map_err(failed)?;
         Ok(Ok(Put { is, made: before.is_none() }))
     }
@@ -264,19 +271,17 @@ async fn write_product(sql: &mut PgConnection, name: &str, plan: &str, is_defaul
     sqlx::query(text).bind(name).bind(plan).bind(is_default).execute(sql).await.map(drop).map_err(failed)
 }
 
-/// Writes into the staff's log what is being done.
+/// Writes into the staff's log what is being done, and seals it; the last thing in its transaction, as in the log of an organization.
 pub(super) async fn log(
     sql: &mut PgConnection,
     act: &StaffAct,
+    peppers: Option<&KeyRing>,
     action: &str,
     target: &str,
     before: Value,
     after: Value,
 ) -> Result<()> {
-    let text =
-        "insert into catalog.staff_log (actor, actor_name, action, target, before, after, from_address, request_id)
-                values ($1, $2, $3, $4, nullif($5, 'null'::jsonb), nullif($6, 'null'::jsonb), $7, $8)";
-    sqlx::query(text)
+    let row = sqlx::query("select seq, hash from history.staff_append($1, $2, $3, $4, $5, $6, $7, $8)")
         .bind(&act.subject)
         .bind(&act.email)
         .bind(action)
@@ -285,10 +290,13 @@ pub(super) async fn log(
         .bind(after)
         .bind(act.from.map(|from| from.to_string()))
         .bind(&act.request_id)
-        .execute(sql)
+        .fetch_one(&mut *sql)
         .await
-        .map(drop)
-        .map_err(failed)
+        .map_err(failed)?;
+    let Some(peppers) = peppers else { return Ok(()) };
+    let (seq, hash): (i64, Vec<u8>) = (row.try_get("seq").map_err(failed)?, row.try_get("hash").map_err(failed)?);
+    let seal = chain::seal(peppers, TenantId(Uuid::nil()), seq, &hash);
+    sqlx::query("select history.staff_seal($1, $2)").bind(seq).bind(seal).execute(sql).await.map(drop).map_err(failed)
 }
 
 fn plan(row: &PgRow) -> sqlx::Result<Plan> {

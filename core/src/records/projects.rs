@@ -104,7 +104,7 @@ impl Records {
         let Some(row) = row else { return Ok(Err(Refused::Conflict(TAKEN))) };
         let made = project(&row).map_err(failed)?;
         let after = json!({ "name": made.name, "license_ids": made.licenses });
-        work.audit("project.created", &made.id.to_string(), json!(null), after).await?;
+        work.audit("project.created", &made.id.to_string(), json!(null), after);
         work.commit(made).await
     }
 
@@ -155,7 +155,7 @@ impl Records {
         };
         let say =
             |it: &Project| json!({ "name": it.name, "license_ids": it.licenses, "archived": it.archived_at.is_some() });
-        work.audit("project.edited", &id.to_string(), say(&before), say(&after)).await?;
+        work.audit("project.edited", &id.to_string(), say(&before), say(&after));
         work.commit(after).await
     }
 }

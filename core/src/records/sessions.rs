@@ -223,8 +223,7 @@ impl Records {
         match outcome.as_deref() {
             Some("KICKED") => {
                 let was = json!({ "license": before.number, "seat": before.seat, "machine": before.hw, "label": before.label, "user": before.person });
-                work.audit("session.ended", &id.to_string(), was, json!({ "reason": "kicked", "force": force }))
-                    .await?;
+                work.audit("session.ended", &id.to_string(), was, json!({ "reason": "kicked", "force": force }));
             }
             Some("OVER") => {}
             Some("SHARED") => return Ok(Err(Refused::Conflict(SHARED))),

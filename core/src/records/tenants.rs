@@ -1,7 +1,8 @@
 //! Registration: organization, owner and first license in one transaction.
 
 use super::{
-    act::{Act, Principal, audit},
+    act::{Act, Principal},
+    audit::{Said, write},
     connect::{REPEAT, Records, failed, worth_repeating},
 };
 use crate::{
@@ -160,12 +161,15 @@ impl Records {
                 .await
                 .map_err(failed)?;
             let (act, license) = (new.act(registered.tenant, registered.user), registered.license.id.to_string());
-            audit(&mut transaction, &act, "license.key_rotated", &license, json!(null), json!(null)).await?;
+            let said = Said { action: "license.key_rotated", target: license, before: json!(null), after: json!(null) };
+            write(&mut transaction, &act, said, Some(peppers)).await?;
             registered.key = Some(key);
         } else if outcome == "CREATED" {
             let act = new.act(registered.tenant, registered.user);
             let after = json!({ "name": registered.organization, "license": registered.license.number });
-            audit(&mut transaction, &act, "organization.created", &act.tenant.to_string(), json!(null), after).await?;
+            let target = act.tenant.to_string();
+            let said = Said { action: "organization.created", target, before: json!(null), after };
+            write(&mut transaction, &act, said, Some(peppers)).await?;
             registered.key = Some(key);
         }
         transaction.commit().await.map_err(failed)?;

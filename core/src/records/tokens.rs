@@ -127,7 +127,7 @@ impl Records {
         if let Some(after) = after.as_object_mut() {
             after.retain(|name, _| ["name", "scopes", "expires_at"].contains(&name.as_str()));
         }
-        work.audit("api_token.created", &token.id.to_string(), json!(null), after).await?;
+        work.audit("api_token.created", &token.id.to_string(), json!(null), after);
         work.commit(Tokened { token, secret: Shown::new(secret.reveal()) }).await
     }
 
@@ -150,7 +150,7 @@ impl Records {
                 .await
                 .map_err(failed)?;
             let before = json!({ "name": found.name, "scopes": found.scopes });
-            work.audit("api_token.revoked", &id.to_string(), before, json!(null)).await?;
+            work.audit("api_token.revoked", &id.to_string(), before, json!(null));
         }
         work.commit(()).await
     }

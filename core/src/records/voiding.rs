@@ -58,7 +58,7 @@ impl Records {
             sqlx::query_scalar(sql).bind(act.tenant.0).fetch_one(work.sql()).await.map_err(failed)?;
         let after = json!({ "tokens_not_before": text(Some(not_before)), "api_tokens": api_tokens });
         let known = json!({ "tokens_not_before": text(before) });
-        work.audit("organization.tokens_voided", &act.tenant.to_string(), known, after).await?;
+        work.audit("organization.tokens_voided", &act.tenant.to_string(), known, after);
         let mut revoked = Vec::new();
         if api_tokens {
             let sql = "update api_tokens set revoked_at = now() where tenant_id = $1 and revoked_at is null
@@ -69,7 +69,7 @@ impl Records {
                 let name: String = row.try_get("name").map_err(failed)?;
                 let scopes: Vec<String> = row.try_get("scopes").map_err(failed)?;
                 let before = json!({ "name": name, "scopes": scopes });
-                work.audit("api_token.revoked", &id.to_string(), before, json!(null)).await?;
+                work.audit("api_token.revoked", &id.to_string(), before, json!(null));
                 revoked.push(id);
             }
         }
@@ -103,7 +103,7 @@ impl Records {
                       returning not_before";
         let not_before: OffsetDateTime = sqlx::query_scalar(update).fetch_one(&mut *sql).await.map_err(failed)?;
         let said = |at| json!({ "not_before": text(at) });
-        log(sql, act, "staff.tokens_voided", "staff", said(before), said(Some(not_before))).await?;
+        log(sql, act, self.peppers.as_deref(), "staff.tokens_voided", "staff", said(before), said(Some(not_before))).await?;
         transaction.commit().await.map_err(failed)?;
         Ok(not_before)
     }

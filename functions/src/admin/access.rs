@@ -104,6 +104,8 @@ pub const TABLE: &[Rule] = &[
     rule("GET",    "/api/v1/organizations/{organization}/api-tokens/{api_token}", ADMIN, None),
     rule("DELETE", "/api/v1/organizations/{organization}/api-tokens/{api_token}", ADMIN, None),
     rule("GET",    "/api/v1/organizations/{organization}/audit-log", ADMIN, Some(AuditRead)),
+    rule("GET",    "/api/v1/organizations/{organization}/audit-log/verify", ADMIN, Some(AuditRead)),
+    rule("GET",    "/api/v1/organizations/{organization}/audit-log/export", ADMIN, Some(AuditRead)),
     // Whoever has a claim to be forgotten has it against the vendor, who looks whether it is one.
     rule("POST",   "/api/v1/organizations/{organization}/erasures", STAFF, None),
 ];

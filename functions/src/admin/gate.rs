@@ -28,6 +28,7 @@ use license_core::{
     identity::{Claims, Refused},
     records::{Act, Principal, Repeat, StaffAct},
 };
+use uuid::Uuid;
 
 /// A person who signed in, of whatever organization or none.
 #[derive(Clone, Debug)]
@@ -65,6 +66,7 @@ pub(super) async fn gate(
         return Err(Problem::new(Code::Internal, "The request could not be completed because of a fault on our side."));
     };
     let organization = parameters.iter().find(|(name, _)| *name == "organization").map(|(_, value)| value.to_owned());
+    let target = parameters.iter().last().and_then(|(_, value)| value.parse::<Uuid>().ok());
     let (mut parts, body) = request.into_parts();
     let credential = authenticate(&state, Bearer::from_request_parts(&mut parts, &()).await?).await?;
     let standing = state.limit.admit(&credential.subject()).await?;
@@ -89,7 +91,13 @@ pub(super) async fn gate(
             let by = principal(&state, credential, tenant).await?;
             allowed(rule, &by)?;
             let (repeat, body) = repeat(&state, &parts, body).await?;
-            parts.extensions.insert(Caller(Act { tenant, by, from, request_id: request_id(), repeat }));
+            let act = Act { tenant, by, from, request_id: request_id(), repeat };
+            // What staff changes is written down where it is done; what they read is here, before they see it.
+            if parts.method.is_safe() {
+                let target = target.unwrap_or(tenant.0).to_string();
+                state.records.note_read(&act, &operation(rule), &target).await?;
+            }
+            parts.extensions.insert(Caller(act));
             body
         }
     };
@@ -104,6 +112,11 @@ pub(super) async fn gate(
 #[derive(Clone, Debug)]
 pub(super) struct Staff(pub(super) StaffAct);
 from_the_gate!(Staff);
+
+/// How an operation is called in the log of what staff read: without what the path of each begins with.
+fn operation(rule: &Rule) -> String {
+    format!("{} {}", rule.method, rule.path.trim_start_matches("/api/v1"))
+}
 
 /// A credential that is good.
 enum Credential {

@@ -6,6 +6,7 @@
 pub mod access;
 mod answer;
 mod audit;
+mod chain;
 mod erasures;
 mod filters;
 mod gate;
@@ -92,6 +93,8 @@ pub(crate) fn operations() -> OpenApiRouter<State> {
         .routes(routes!(tokens::list_api_tokens, tokens::create_api_token))
         .routes(routes!(tokens::read_api_token, tokens::revoke_api_token))
         .routes(routes!(audit::list_audit_log))
+        .routes(routes!(chain::verify_audit_log))
+        .routes(routes!(chain::export_audit_log))
         .routes(routes!(erasures::erase))
 }
 
@@ -107,13 +110,14 @@ pub fn router(state: State) -> Router {
 /// # Errors
 /// A sentence that names the variable that is wrong.
 pub async fn service(env: &Env, clock: Clock) -> Result<Service, StartError> {
-    let records = rooms::records(env, Role::Admin)?;
+    let peppers = Arc::new(config::peppers(env)?);
+    let records = rooms::records(env, Role::Admin)?.sealing(peppers.clone());
     let seats = rooms::seats(env, config::timing(env)?, clock.clone())?;
     let state = State {
         manage: Manage::new(seats.clone(), records.clone()),
         people: Verifier::new(config::identity(env)?, clock.clone()),
         staff: config::staff(env)?.map(|settings| Verifier::new(settings, clock)),
-        peppers: Arc::new(config::peppers(env)?),
+        peppers,
         proxies: config::proxies(env)?,
         limit: Limit::new("admin", config::rate(env, "RATE_ADMIN", Rate::per_minute(60))?, seats.clone()),
         records: records.clone(),

@@ -13,7 +13,10 @@ use crate::{
 };
 use axum::{extract::State as From, response::Response};
 use http::StatusCode;
-use license_core::{domain::id::LicenseNumber, records};
+use license_core::{
+    domain::id::LicenseNumber,
+    records::{self, Act, Principal, StaffAct},
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -251,8 +254,12 @@ pub(super) struct Located {
     responses((status = 200, description = "Where it is", body = Located)))]
 pub(super) async fn locate_license(
     From(state): From<State>,
+    Staff(act): Staff,
     Target(number): Target<LicenseNumber>,
 ) -> Result<axum::Json<Located>, Problem> {
     let (tenant, license) = state.records.locate_license(number).await?.ok_or_else(not_found)?;
+    let StaffAct { subject, email, from, request_id } = act;
+    let act = Act { tenant, by: Principal::Staff { subject, email }, from, request_id, repeat: None };
+    state.records.note_read(&act, "GET /staff/licenses/{number}", &license.to_string()).await?;
     Ok(axum::Json(Located { number: number.to_string(), organization: tenant.0, license: license.0 }))
 }

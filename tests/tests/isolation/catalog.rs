@@ -62,7 +62,7 @@ const PROMISES: &[(&str, &str)] = &[
          where n.nspname !~ '^pg_' and n.nspname <> 'information_schema' and c.relkind not in ('i', 'I', 'c')
            and not (n.nspname = 'public' and c.relkind in ('r', 'p'))
            and not (n.nspname = 'directory' and c.relkind = 'r' and c.relname in ('license_numbers', 'identities', 'identity_tenants', 'retention'))
-           and not (n.nspname = 'catalog' and c.relkind = 'r' and c.relname in ('plans', 'products', 'staff_log', 'staff_tokens', 'retention'))
+           and not (n.nspname = 'catalog' and c.relkind = 'r' and c.relname in ('plans', 'products', 'staff_log', 'staff_head', 'staff_tokens', 'retention'))
            and not (n.nspname = 'history' and c.relkind in ('r', 'p') and exists (select from pg_partition_tree('sessions') t where t.relid = c.oid
              union all select from pg_partition_tree('outbox') t where t.relid = c.oid))",
     ),
@@ -130,16 +130,16 @@ const PROMISES: &[(&str, &str)] = &[
          from unnest(array['service', 'reaper', 'admin']) r, pg_class c, unnest(array['SELECT', 'INSERT', 'UPDATE']) p
          where c.relkind in ('r', 'p') and has_any_column_privilege(r, c.oid, p) and (
            c.relnamespace = 'directory'::regnamespace or c.oid = '_sqlx_migrations'::regclass
-           or (c.relnamespace = 'catalog'::regnamespace and p <> 'SELECT' and not (r = 'admin' and c.relname in ('plans', 'products', 'staff_log', 'staff_tokens'))))
+           or c.relname = 'staff_head' or (c.relnamespace = 'catalog'::regnamespace and p <> 'SELECT' and not (r = 'admin' and c.relname in ('plans', 'products', 'staff_tokens'))))
          union all
          select 'admin ' || c.relname || '.' || a.attname from pg_class c join pg_attribute a on a.attrelid = c.oid
          where c.relnamespace = 'catalog'::regnamespace and c.relkind = 'r' and a.attname in ('plan', 'plan_id', 'product', 'product_id')
            and has_column_privilege('admin', c.oid, a.attnum, 'UPDATE')",
     ),
     (
-        "what staff did to the catalog is written once: admin adds to the log, and nobody who serves reads or changes it",
+        "what staff did to the catalog is written once, by the function that admin may call: nobody who serves adds to the log otherwise, reads or changes it",
         "select r || ' ' || p from unnest(array['service', 'reaper', 'admin']) r, unnest(array['SELECT', 'INSERT', 'UPDATE']) p
-         where has_any_column_privilege(r, 'catalog.staff_log'::regclass, p) and not (r = 'admin' and p = 'INSERT')",
+         where has_any_column_privilege(r, 'catalog.staff_log'::regclass, p)",
     ),
     (
         "who serves creates nothing",
@@ -156,13 +156,15 @@ const PROMISES: &[(&str, &str)] = &[
            and (p.proacl is null or exists (select from aclexplode(p.proacl) x where x.grantee = 0))",
     ),
     (
-        "the functions of the directory, the step of the history, what erases people from it and the moves run as the owner, on a search path nobody can put things on; what runs as who calls it looks at nothing",
+        "the functions of the directory, the step of the history, what erases people from it, what writes the audit log and the moves run as the owner, on a search path nobody can put things on; what runs as who calls it looks at nothing",
         "select p.oid::regprocedure::text from pg_proc p
          where (p.pronamespace = 'directory'::regnamespace and (p.prosecdef and p.proconfig @> array['search_path=pg_catalog, pg_temp']) is not true)
            or (p.pronamespace = 'history'::regnamespace
              and (p.proconfig @> array['search_path=pg_catalog, pg_temp'] and p.prosecdef = (p.proname = 'step' and p.pronargs = 0
                or p.proname = any (array['erase_open', 'erase_ended', 'erase_events', 'erase_entries', 'erase_acts', 'erase_things', 'erase_people'])
-               and p.proargtypes[0] = 'uuid'::regtype and p.proargtypes[1] = 'uuid'::regtype)) is not true)
+               and p.proargtypes[0] = 'uuid'::regtype and p.proargtypes[1] = 'uuid'::regtype
+                or p.proname = any (array['audit_append', 'audit_seal', 'audit_seal_erased']) and p.proargtypes[0] = 'uuid'::regtype
+                or p.proname in ('staff_append', 'staff_seal'))) is not true)
            or (p.pronamespace = 'catalog'::regnamespace)
            or (p.pronamespace = 'public'::regnamespace and p.prosecdef and (p.proconfig @> array['search_path=public, pg_temp']) is not true)
            or (p.pronamespace = 'public'::regnamespace and not p.prosecdef and p.proname not in ('uuid_v7', 'began_at', 'could_have_ended')
@@ -179,17 +181,19 @@ const PROMISES: &[(&str, &str)] = &[
         "select r from unnest(array['service', 'reaper', 'admin']) r where has_function_privilege(r, 'after_restore(interval)', 'EXECUTE')",
     ),
     (
-        // Erasing a person blanks names in it: as the owner, and only for an erasure that stands in it itself (`erasing.rs`).
-        "the audit log is append-only: nobody may update or delete a row",
-        "select r || ' ' || p from unnest(array['service', 'reaper', 'admin']) r, unnest(array['UPDATE', 'DELETE', 'TRUNCATE']) p
-         where has_table_privilege(r, 'audit_log', p) or (p = 'UPDATE' and has_any_column_privilege(r, 'audit_log', p))
+        // Erasing a person blanks names in it: as the owner, and only for an erasure that stands in it itself (`erasing.rs`). What is
+        // appended has the database's id and time (`history.audit_append`).
+        "the audit log is append-only, and its chain the database's: nobody may insert, update or delete a row, or touch a head",
+        "select r || ' ' || p || ' ' || t from unnest(array['service', 'reaper', 'admin']) r, unnest(array['INSERT', 'UPDATE', 'DELETE', 'TRUNCATE']) p,
+           unnest(array['audit_log', 'audit_heads']) t
+         where has_table_privilege(r, t, p) or (p in ('INSERT', 'UPDATE') and has_any_column_privilege(r, t, p))
          union all
          select 'a rule or trigger ' || x from (
            select rulename::text from pg_rewrite join pg_class c on c.oid = ev_class where c.oid = 'audit_log'::regclass
            union all select tgname::text from pg_trigger where tgrelid = 'audit_log'::regclass and not tgisinternal) as t (x)",
     ),
     (
-        "what is over is reached through the tables it is part of: who serves has no right on a table of the history; the reaper may ask for its next step, and admin to have somebody erased from it",
+        "what is over is reached through the tables it is part of: who serves has no right on a table of the history; the reaper may ask for its next step, and admin to have somebody erased from it and to write the audit log",
         "select r || ' ' || c.oid::regclass::text from unnest(array['service', 'reaper', 'admin']) r, pg_class c,
            unnest(array['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE']) p
          where c.relnamespace = 'history'::regnamespace and c.relkind in ('r', 'p')
@@ -199,7 +203,7 @@ const PROMISES: &[(&str, &str)] = &[
          where p.pronamespace = 'history'::regnamespace and has_function_privilege(r, p.oid, 'EXECUTE')
            and not (r = 'reaper' and p.proname = 'step')
            and not (r = 'admin' and p.proname = any (array['erase_open', 'erase_ended', 'erase_events', 'erase_entries', 'erase_acts',
-             'erase_things', 'erase_people']))
+             'erase_things', 'erase_people', 'audit_append', 'audit_seal', 'audit_seal_erased', 'staff_append', 'staff_seal']))
          union all
          select r || ' history' from unnest(array['service']) r where has_schema_privilege(r, 'history', 'USAGE')",
     ),
@@ -252,6 +256,8 @@ const FLAWS: &[(usize, &str)] = &[
     (12, "grant update (plan) on catalog.plans to admin"),
     (13, "grant select on catalog.staff_log to admin"),
     (13, "grant update (action) on catalog.staff_log to admin"),
+    (13, "grant insert on catalog.staff_log to admin"),
+    (12, "grant update (hash) on catalog.staff_head to admin"),
     (14, "grant create on schema public to admin"),
     (15, "create function hello() returns int language sql as 'select 1'; grant execute on function hello() to public"),
     (
@@ -270,6 +276,12 @@ const FLAWS: &[(usize, &str)] = &[
     (18, "grant execute on function after_restore(interval) to admin"),
     (19, "grant update (after) on audit_log to admin"),
     (19, "grant delete on audit_log to admin"),
+    (19, "grant insert on audit_log to admin"),
+    (19, "grant update (hash) on audit_heads to admin"),
+    (16, "alter function history.audit_append(uuid, text, text, text, text, text, jsonb, jsonb, text, text) reset search_path"),
+    (16, "alter function history.audit_blank(uuid, audit_log, audit_log) security definer"),
+    (20, "grant execute on function history.audit_seal(uuid, bigint, text) to service"),
+    (20, "grant execute on function history.audit_blank(uuid, audit_log, audit_log) to admin"),
     (19, "create rule forget as on insert to audit_log do instead nothing"),
     (1, "create table history.more (like history.sessions)"),
     (6, "create table history.more (tenant_id uuid, k int, primary key (tenant_id, k))"),
@@ -330,10 +342,11 @@ async fn the_directory_and_the_catalog_hold_exactly_their_tables() {
     let sql = "select relnamespace::regnamespace || '.' || relname from pg_class where relkind = 'r'
                and relnamespace in ('directory'::regnamespace, 'catalog'::regnamespace) order by 1";
     let tables: Vec<String> = sqlx::query_scalar(sql).fetch_all(&mut truth).await.unwrap();
-    let eight = [
+    let nine = [
         "catalog.plans",
         "catalog.products",
         "catalog.retention",
+        "catalog.staff_head",
         "catalog.staff_log",
         "catalog.staff_tokens",
         "directory.identities",
@@ -341,7 +354,7 @@ async fn the_directory_and_the_catalog_hold_exactly_their_tables() {
         "directory.license_numbers",
         "directory.retention",
     ];
-    assert_eq!(tables, eight);
+    assert_eq!(tables, nine);
     let migrations: i64 =
         sqlx::query_scalar("select count(*) from public._sqlx_migrations").fetch_one(&mut truth).await.unwrap();
     assert!(migrations > 0, "the list of migrations lives in public, and is no tenant's");

@@ -308,9 +308,9 @@ impl Desk {
         self.call("PATCH", path).json(body)
     }
 
-    /// The actions of the audit log of the world's organization since it was registered, the oldest first, each with who and what.
+    /// The changes that the audit log of the world's organization tells since it was registered, the oldest first, each with who and what.
     pub(crate) async fn audited(&self) -> Vec<(String, String, String)> {
-        let sql = "select action, actor_kind || ' ' || actor_name, target from audit_log where tenant_id = $1 and action <> 'organization.created' order by id";
+        let sql = "select action, actor_kind || ' ' || actor_name, target from audit_log where tenant_id = $1 and action not in ('organization.created', 'staff.read') order by id";
         sqlx::query_as(sql).bind(self.tenant().0).fetch_all(&mut self.world.truth().await).await.unwrap()
     }
 }

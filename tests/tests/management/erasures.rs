@@ -221,8 +221,8 @@ async fn nothing_is_erased_that_the_organizations_audit_log_does_not_tell_of() {
     let theirs: uuid::Uuid = theirs["id"].as_str().unwrap().parse().unwrap();
     let options = desk.world.database.clone().username("admin");
     let mut admin = PgConnection::connect_with(&options).await.unwrap();
-    let older = "insert into audit_log (tenant_id, id, actor_kind, actor, actor_name, action, target)
-                 values ($1, '01900000-0000-7000-8000-000000000000', 'staff', 'v', 'v', 'person.erased', 'x') returning id";
+    let older = "insert into audit_log (tenant_id, id, actor_kind, actor, actor_name, action, target, seq, details_hash, hash)
+                 values ($1, '01900000-0000-7000-8000-000000000000', 'staff', 'v', 'v', 'person.erased', 'x', 0, '', '') returning id";
     let older = sqlx::query_scalar(older).bind(desk.tenant().0).fetch_one(&mut desk.world.truth().await).await.unwrap();
     for erasure in [theirs, older, uuid::Uuid::now_v7(), uuid::Uuid::nil()] {
         let sql = "select sessions from history.erase_ended($1, $2, 'person', 'ada@example.com', $3)";

@@ -4,6 +4,8 @@
 
 mod access;
 mod audit;
+mod chain;
+mod chain_cost;
 mod desk;
 mod document;
 mod erasures;
@@ -27,6 +29,7 @@ mod projects;
 mod rates;
 mod seat;
 mod sessions;
+mod staff_reads;
 mod tokens;
 mod traces;
 mod voiding;

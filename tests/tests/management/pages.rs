@@ -33,6 +33,10 @@ fn every_list_of_the_document_and_each_of_its_filters_is_among_those_looked_at()
         if !queries.contains(&"cursor") {
             continue;
         }
+        // The chain of the audit log is walked from its beginning: what that costs is in chain.rs.
+        if path.contains("/audit-log/") {
+            continue;
+        }
         // Plans and products are the vendor's and few.
         let Some(path) = path.strip_prefix("/api/v1/organizations/{organization}") else { continue };
         assert!(known.contains(&(path.to_owned(), String::new())), "{path} is looked at");

@@ -2,7 +2,10 @@
 
 use crate::{desk::Desk, seat::Seat};
 use license_core::{
-    domain::access::PersonRole::{Member, Viewer},
+    domain::{
+        access::PersonRole::{Member, Viewer},
+        secret::KeyRing,
+    },
     moves::manage::Manage,
     records::{Records, Role, migrate},
 };
@@ -10,6 +13,7 @@ use license_local::stores::{Postgres, PostgresSettings as Settings};
 use license_tests::{World, stores};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Executor};
+use std::sync::Arc;
 
 /// What of the records would go by the locale of the database. Each is a query that lists what does.
 const BY_LOCALE: &[(&str, &str)] = &[
@@ -213,7 +217,8 @@ impl Promised {
 
     /// Asks everything again of the database that the world has now.
     async fn kept_by(&self, mut world: World) -> World {
-        world.admin = Records::with(world.database.clone(), Role::Admin, 4);
+        let peppers = Arc::new(KeyRing::single(vec![2; 32]));
+        world.admin = Records::with(world.database.clone(), Role::Admin, 4).sealing(peppers);
         world.manage = Manage::new(world.seats(), world.admin.clone());
         world.moves = world.instance().await;
         let desk = Desk::over(world).await;
@@ -222,6 +227,9 @@ impl Promised {
         assert!(order, "the database has another locale than the one that was dumped");
         assert_eq!(lists(&desk).await, self.lists);
         let owner = desk.person("owner");
+        // The hashes are of texts as the other database wrote them.
+        let log = desk.get(&desk.at("/audit-log/verify")).by(&owner).send().await.ok(200);
+        assert!(log["intact"] == true && log["checked"].as_i64() > Some(5), "{log}");
         for name in NAMES {
             for spelling in [name.to_uppercase(), name.to_lowercase(), format!(" {name}\n")] {
                 // Rust's own small letter of a capital dotless i is the dotted one, which is another name.

@@ -1,0 +1,45 @@
+//! What the vendor's staff read of an organization, written into its audit log.
+
+use super::{
+    act::{Act, Principal},
+    audit::{Said, write},
+    connect::{Records, failed},
+};
+use crate::Result;
+use serde_json::{Value, json};
+
+impl Records {
+    /// Writes down that somebody of the vendor reads: `operation` is which of the management API, `target` the id of what is read. Once
+    /// in each hour of the clock for the same person, operation and target: an entry says that it was read in this hour, not how often.
+    /// Of anybody else nothing is written.
+    ///
+    /// Comes before the answer: where it cannot be written, nothing may be read.
+    ///
+    /// # Errors
+    /// [`crate::Error::Records`].
+    pub async fn note_read(&self, act: &Act, operation: &str, target: &str) -> Result<()> {
+        if !matches!(act.by, Principal::Staff { .. }) {
+            return Ok(());
+        }
+        let mut transaction = self.patient(act.tenant).await?;
+        // Ids tell the time: of this person's entries those of this hour, by the index. Two that read at once may both write it down.
+        let noted = "select exists (select from audit_log
+            where tenant_id = $1 and actor = $2 and action = 'staff.read' and target = $3 and after->>'operation' = $4
+              and id >= (lpad(to_hex((extract(epoch from date_trunc('hour', now())) * 1000)::bigint), 12, '0') || repeat('0', 20))::uuid)";
+        let noted: bool = sqlx::query_scalar(noted)
+            .bind(act.tenant.0)
+            .bind(act.by.id())
+            .bind(target)
+            .bind(operation)
+            .fetch_one(&mut *transaction)
+            .await
+            .map_err(failed)?;
+        if noted {
+            return Ok(());
+        }
+        let after = json!({ "operation": operation });
+        let said = Said { action: "staff.read", target: target.to_owned(), before: Value::Null, after };
+        write(&mut transaction, act, said, self.peppers.as_deref()).await?;
+        transaction.commit().await.map_err(failed)
+    }
+}
