@@ -331,7 +331,6 @@ async fn an_admin_that_was_taken_over_changes_what_it_knows_by_the_moves_and_say
         "insert into audit_log (tenant_id, id, actor_kind, actor, actor_name, action, target)
          values ('{tenant}', '01900000-0000-7000-8000-000000000000', 'staff', 'v', 'v', 'license.changed', 'x')",
         "insert into catalog.staff_log (id, actor, actor_name, action, target) values (gen_random_uuid(), 'v', 'v', 'plan.created', 'x')",
-        "insert into catalog.staff_log (at, actor, actor_name, action, target) values ('2000-01-01', 'v', 'v', 'plan.created', 'x')",
         "update users set tenant_id = gen_random_uuid()",
         "delete from users",
     ];
