@@ -11,7 +11,7 @@ create table audit_heads (
   tenant_id uuid primary key references organizations,
   seq       bigint not null,
   hash      bytea not null,
-  seal      text
+  seal      text collate "C"
 );
 alter table audit_heads enable row level security;
 alter table audit_heads force row level security;

@@ -195,7 +195,7 @@ pub(super) struct AuditExport {
     /// The newest entry of the whole log.
     head: AuditHead,
     /// Send it as `cursor` for the next stretch; null after the last.
-    #[schema(example = json!(null))]
+    #[schema(example = "AAAAAAAAAfRsHwyLX49vLwyafVs-H5qNfGtaTz4tHAuaj35tXEs6KQ")]
     next_cursor: Option<String>,
 }
 

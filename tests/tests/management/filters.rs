@@ -53,7 +53,8 @@ async fn every_filter_of_every_list_refuses_what_it_cannot_know_and_says_why() {
         let parameters = item["get"]["parameters"].as_array().cloned().unwrap_or_default();
         let names: Vec<&str> =
             parameters.iter().filter(|it| it["in"] == "query").map(|it| it["name"].as_str().unwrap()).collect();
-        if names.is_empty() {
+        // The chain of the audit log is walked, not filtered: chain.rs has what is wrong there.
+        if names.is_empty() || template.contains("/audit-log/") {
             continue;
         }
         lists += 1;
