@@ -10,6 +10,7 @@ pub mod problem;
 mod pubsub;
 pub mod rate;
 pub mod rim;
+pub mod room;
 mod seldom;
 pub mod serve;
 pub mod telemetry;
