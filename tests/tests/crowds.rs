@@ -18,8 +18,7 @@ use std::{
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
-    sync::Notify,
-    task::JoinSet,
+    runtime::{Builder, Runtime},
 };
 use uuid::Uuid;
 
@@ -29,7 +28,7 @@ const CROWD: usize = 1000;
 const MEMORY_KIB: u64 = 2 * 225 * 64;
 
 /// One of the crowd: as soon as it is closed it comes again.
-async fn hostile(address: String, kind: usize, connections: Arc<AtomicUsize>, more: Arc<Notify>) {
+async fn hostile(address: String, kind: usize, connections: Arc<AtomicUsize>) {
     let half_a_body = format!(
         "POST /api/v1/licenses/acquire HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 65000\r\n\r\n{{\"a\": \"{}",
         "a".repeat(50_000)
@@ -38,7 +37,6 @@ async fn hostile(address: String, kind: usize, connections: Arc<AtomicUsize>, mo
     loop {
         let Ok(mut stream) = TcpStream::connect(&address).await else { continue };
         connections.fetch_add(1, Ordering::Relaxed);
-        more.notify_one();
         let sent = match kind % 4 {
             0 => Ok(()),
             1 => stream.write_all(half_a_head.as_bytes()).await,
@@ -57,6 +55,25 @@ async fn hostile(address: String, kind: usize, connections: Arc<AtomicUsize>, mo
     }
 }
 
+/// A runtime that may be dropped anywhere, and with it everybody on it.
+struct Crowd(Option<Runtime>);
+
+impl Crowd {
+    fn new() -> Self {
+        Self(Some(Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()))
+    }
+
+    fn runtime(&self) -> &Runtime {
+        self.0.as_ref().unwrap()
+    }
+}
+
+impl Drop for Crowd {
+    fn drop(&mut self) {
+        self.0.take().into_iter().for_each(Runtime::shutdown_background);
+    }
+}
+
 /// The most memory that a process held in RAM so far, in KiB.
 fn most_memory(process: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
@@ -68,6 +85,8 @@ struct Honest {
     client: reqwest::Client,
     front: String,
     key: String,
+    /// How often a connection of its own was closed for others.
+    again: AtomicUsize,
 }
 
 impl Honest {
@@ -76,28 +95,37 @@ impl Honest {
         let _ = http();
         let client = reqwest::Client::builder().no_proxy().tls_certs_only([]).pool_max_idle_per_host(0);
         let client = client.timeout(Duration::from_secs(30)).build().unwrap();
-        Self { client, front: local.endpoint("front"), key: local.endpoint("license_key") }
+        Self { client, front: local.endpoint("front"), key: local.endpoint("license_key"), again: AtomicUsize::new(0) }
     }
 
-    async fn answered(&self, request: reqwest::RequestBuilder, status: u16) -> Value {
-        let answer = request.send().await.unwrap();
-        let (said, text) = (answer.status().as_u16(), answer.text().await.unwrap());
-        assert_eq!(said, status, "{text}");
+    /// The answer at the third attempt at the latest: where this process got no turn for a quarter of a second, its connection is closed like
+    /// those of the crowd, and it asks again as every client does.
+    async fn answered(&self, request: reqwest::RequestBuilder, statuses: &[u16]) -> Value {
+        let mut attempts = 0;
+        let (said, text) = loop {
+            attempts += 1;
+            match request.try_clone().unwrap().send().await {
+                Ok(answer) => break (answer.status().as_u16(), answer.text().await.unwrap()),
+                Err(error) => assert!(attempts < 3 && error.is_request(), "{error:?}"),
+            }
+        };
+        self.again.fetch_add(attempts - 1, Ordering::Relaxed);
+        assert!(statuses.contains(&said), "{said}: {text}");
         serde_json::from_str(&text).unwrap_or_default()
     }
 
     /// One look at its health, and one seat taken and given back.
     async fn turn(&self) {
-        self.answered(self.client.get(format!("{}/health/live", self.front)), 200).await;
+        self.answered(self.client.get(format!("{}/health/live", self.front)), &[200]).await;
         let wish = json!({ "license_key": self.key, "hardware_id": "an-honest-machine", "attempt": Uuid::new_v4() });
         let acquire = self.client.post(format!("{}/api/v1/licenses/acquire", self.front)).json(&wish);
-        let seat = self.answered(acquire, 201).await;
+        let seat = self.answered(acquire, &[200, 201]).await;
         let release = self.client.post(format!("{}/api/v1/licenses/release", self.front));
-        self.answered(release.bearer_auth(seat["session"].as_str().unwrap()), 200).await;
+        self.answered(release.bearer_auth(seat["session"].as_str().unwrap()), &[200]).await;
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn a_thousand_hostile_connections_at_300_files_switch_nothing_off_and_one_line_says_why() {
     // This process must be able to be the crowd: it raises its own limit as every service does.
     Room::of_process(0);
@@ -107,21 +135,23 @@ async fn a_thousand_hostile_connections_at_300_files_switch_nothing_off_and_one_
     honest.turn().await;
     let before = most_memory(local.id());
     let address = honest.front.trim_start_matches("http://").to_owned();
-    let (connections, more) = (Arc::<AtomicUsize>::default(), Arc::<Notify>::default());
-    let mut crowd = JoinSet::new();
+    let connections = Arc::<AtomicUsize>::default();
+    // On threads of its own: who means it well must not wait for it in this process already.
+    let crowd = Crowd::new();
     for kind in 0..CROWD {
-        crowd.spawn(hostile(address.clone(), kind, Arc::clone(&connections), Arc::clone(&more)));
+        crowd.runtime().spawn(hostile(address.clone(), kind, Arc::clone(&connections)));
     }
     let mut turns = 0;
-    // Until every one of the crowd was let in three times over, and at least so many turns.
-    while connections.load(Ordering::Relaxed) < 3 * CROWD || turns < 20 {
+    // Until every one of the crowd was there three times over, and at least so many turns.
+    while connections.load(Ordering::Relaxed) < 3 * CROWD || turns < 5 {
         honest.turn().await;
         turns += 1;
     }
     let grown = most_memory(local.id()).saturating_sub(before);
-    println!("{turns} turns beside {} connections, {grown} KiB more", connections.load(Ordering::Relaxed));
+    let (came, again) = (connections.load(Ordering::Relaxed), honest.again.load(Ordering::Relaxed));
+    println!("{turns} turns beside {came} connections, {again} of their requests asked again, {grown} KiB more");
     assert!(grown < MEMORY_KIB, "{grown} KiB");
-    crowd.shutdown().await;
+    drop(crowd);
     let said = local.said();
     let lines = said.lines().filter(|line| line.contains("no room for another connection")).count();
     let minutes = began.elapsed().as_secs() as usize / 60;
@@ -133,7 +163,8 @@ async fn a_thousand_hostile_connections_at_300_files_switch_nothing_off_and_one_
 /// Sends one request and answers its status and what came behind the head.
 async fn raw(address: &str, method: &str, target: &str) -> (u16, String, String) {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    let request = format!("{method} {target} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
+    let request =
+        format!("{method} {target} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut said = Vec::new();
     stream.read_to_end(&mut said).await.unwrap();
@@ -152,11 +183,24 @@ async fn every_method_on_every_path_of_every_service_has_an_answer_that_is_no_fa
             path.replace_range(start..=end, &Uuid::new_v4().to_string());
         }
     }
-    let more = ["/", "//", "/nowhere", "/tick", "/reap", "/openapi.json", "/docs", "/docs/page.js", "/docs/page.css", "*", "/%00"];
+    let more = [
+        "/",
+        "//",
+        "/nowhere",
+        "/tick",
+        "/reap",
+        "/openapi.json",
+        "/docs",
+        "/docs/page.js",
+        "/docs/page.css",
+        "*",
+        "/%00",
+    ];
     targets.extend(more.map(String::from));
     targets.extend(["x:443".to_owned(), "http://x/health/live".to_owned(), "/token".to_owned()]);
     targets.extend(["/.well-known/jwks.json".to_owned(), "/.well-known/openid-configuration".to_owned()]);
-    let methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "PROPFIND", "get", "M-SEARCH"];
+    let methods =
+        ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "PROPFIND", "get", "M-SEARCH"];
     for service in ["front", "issuer", "reaper", "admin"] {
         let address = local.endpoint(service).trim_start_matches("http://").to_owned();
         for target in &targets {

@@ -80,7 +80,17 @@ mod tests {
             let uuid = Uuid::new_v4();
             assert!(!looks_like_one(&uuid.to_string()) && !looks_like_one(&uuid.simple().to_string()), "{uuid}");
         }
-        let ids = ["client-7.a_B", "01ARZ3NDEKTSV4RRFFQ69G5FAV", "V1StGXR8_Z5jdHi6B-myT", "codify-42", "cdt", "acdi", "", "mine", "keys.e2e"];
+        let ids = [
+            "client-7.a_B",
+            "01ARZ3NDEKTSV4RRFFQ69G5FAV",
+            "V1StGXR8_Z5jdHi6B-myT",
+            "codify-42",
+            "cdt",
+            "acdi",
+            "",
+            "mine",
+            "keys.e2e",
+        ];
         for id in ids {
             assert!(!looks_like_one(id), "{id}");
         }

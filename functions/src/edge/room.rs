@@ -15,15 +15,21 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll, Waker},
-    time::{Duration, Instant},
+    time::Duration,
 };
-use tokio::{sync::Notify, time::timeout};
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep_until, timeout},
+};
 
 /// The most connections a process keeps.
 const MOST: usize = 4096;
 /// How many files a process wants to be allowed to open: as many again for stores and everything else.
 #[cfg(unix)]
 const FILES: u64 = 2 * MOST as u64;
+/// So long every connection is waited for, however many others want its place: a client that means it well has sent its head by then, and
+/// whoever comes faster than that waits in the system's queue.
+pub(super) const LEAST: Duration = Duration::from_millis(250);
 /// How long the system is left alone after it could not accept a connection, unless one ends before.
 const BREATH: Duration = Duration::from_millis(100);
 
@@ -62,7 +68,16 @@ struct Held {
 #[derive(Debug)]
 struct Wait {
     for_what: For,
+    since: Instant,
     waker: Option<Waker>,
+}
+
+/// Who makes room.
+enum Evicted {
+    One,
+    /// Somebody will, then at the earliest.
+    NotBefore(Instant),
+    Nobody,
 }
 
 /// What a connection waits for.
@@ -120,6 +135,7 @@ impl Room {
         let whose: Arc<str> = bucket(ip).into();
         let mut wanted = None;
         loop {
+            let mut not_before = None;
             let changed = self.changed.notified();
             let mut changed = pin!(changed);
             changed.as_mut().enable();
@@ -138,16 +154,23 @@ impl Room {
                     wanted = Some(Wanted(self));
                 }
                 if table.leaving < table.wanted {
-                    let evicted = table.evict(over.then_some(&whose));
-                    if over && !evicted && table.leaving == 0 {
-                        drop(table);
-                        refused(self.share);
-                        return None;
+                    match table.evict(over.then_some(&whose)) {
+                        Evicted::One => {}
+                        Evicted::NotBefore(then) => not_before = Some(then),
+                        Evicted::Nobody if over && table.leaving == 0 => {
+                            drop(table);
+                            refused(self.share);
+                            return None;
+                        }
+                        Evicted::Nobody => {}
                     }
                 }
                 table.say(self.most);
             }
-            changed.await;
+            match not_before {
+                Some(then) => tokio::select! { () = changed => {}, () = sleep_until(then) => {} },
+                None => changed.await,
+            }
         }
     }
 
@@ -157,7 +180,7 @@ impl Room {
         let mut changed = pin!(changed);
         changed.as_mut().enable();
         let evicted = self.table().evict(None);
-        if evicted {
+        if matches!(evicted, Evicted::One) {
             // It goes within the moment.
             let _ = timeout(BREATH, changed).await;
         } else {
@@ -184,26 +207,31 @@ impl Room {
 }
 
 impl Table {
-    /// Asks the connection to leave that has waited longest, of this address or of the one that has most. False: none waits.
-    fn evict(&mut self, of: Option<&Arc<str>>) -> bool {
+    /// Asks the connection to leave that has waited longest, of this address or of the one that has most.
+    fn evict(&mut self, of: Option<&Arc<str>>) -> Evicted {
         let held = match of {
             Some(whose) => self.addresses.get_mut(whose),
             None => {
-                let first = |held: &Held| held.waiting.first_key_value().map_or(u64::MAX, |(&number, _)| u64::MAX - number);
+                let first =
+                    |held: &Held| held.waiting.first_key_value().map_or(u64::MAX, |(&number, _)| u64::MAX - number);
                 let waiting = self.addresses.values_mut().filter(|held| !held.waiting.is_empty());
                 waiting.max_by_key(|held| (held.places, first(held)))
             }
         };
-        let Some((_, wait)) = held.and_then(|held| held.waiting.pop_first()) else { return false };
-        wait.waker.into_iter().for_each(Waker::wake);
+        let Some(first) = held.and_then(|held| held.waiting.first_entry()) else { return Evicted::Nobody };
+        let then = first.get().since + LEAST;
+        if then > Instant::now() {
+            return Evicted::NotBefore(then);
+        }
+        first.remove().waker.into_iter().for_each(Waker::wake);
         self.leaving += 1;
         self.closed += 1;
-        true
+        Evicted::One
     }
 
     fn say(&mut self, most: usize) {
         static SAID: Seldom = Seldom::new();
-        if SAID.due(Instant::now()) {
+        if SAID.due(std::time::Instant::now()) {
             let busiest = self.addresses.values().map(|held| held.places).max().unwrap_or(0);
             let (addresses, closed) = (self.addresses.len(), std::mem::take(&mut self.closed));
             tracing::warn!(
@@ -219,8 +247,11 @@ impl Table {
 
 fn refused(share: usize) {
     static SAID: Seldom = Seldom::new();
-    if SAID.due(Instant::now()) {
-        tracing::warn!(share, "an address has its share of connections, all with requests under way: new ones of it are closed");
+    if SAID.due(std::time::Instant::now()) {
+        tracing::warn!(
+            share,
+            "an address has its share of connections, all with requests under way: new ones of it are closed"
+        );
     }
 }
 
@@ -255,7 +286,7 @@ impl Place {
             held.waiting.entry(before).and_modify(|wait| wait.for_what = for_what);
             return;
         }
-        held.waiting.insert(number, Wait { for_what, waker: None });
+        held.waiting.insert(number, Wait { for_what, since: Instant::now(), waker: None });
         let wanted = table.wanted > 0;
         drop(table);
         self.wait.store(number, Ordering::Relaxed);

@@ -9,9 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 /// What HTTP knows, what it does not, and a word that must be written down nowhere.
-const METHODS: [&str; 12] = [
-    "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "PROPFIND", "get", "CODI-AAAAA",
-];
+const METHODS: [&str; 12] =
+    ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "PROPFIND", "get", "CODI-AAAAA"];
 
 /// What the document says of an operation's callers.
 #[derive(Debug)]

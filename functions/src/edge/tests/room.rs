@@ -1,6 +1,6 @@
 //! Who makes room for whom, without sockets.
 
-use crate::edge::room::{For, Place, Room};
+use crate::edge::room::{For, LEAST, Place, Room};
 use std::{
     net::IpAddr,
     sync::Arc,
@@ -23,6 +23,7 @@ fn leaves(place: &Place) -> bool {
 
 /// Asks for a place from an address, and who of these is asked to leave for it.
 async fn asked(room: &Arc<Room>, from: &str, places: &[&Place]) -> Vec<usize> {
+    tokio::time::advance(LEAST).await;
     tokio::select! {
         biased;
         place = room.place(ip(from)) => panic!("there was room, or none for {from}: {place:?}"),
@@ -31,7 +32,7 @@ async fn asked(room: &Arc<Room>, from: &str, places: &[&Place]) -> Vec<usize> {
     (0..places.len()).filter(|&n| leaves(places[n])).collect()
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_address_that_has_most_gives_up_its_longest_wait_whatever_it_waits_for() {
     for hog in ["10.0.0.9", "2001:db8::7"] {
         let room = Arc::new(Room::new(4, 4));
@@ -43,7 +44,7 @@ async fn the_address_that_has_most_gives_up_its_longest_wait_whatever_it_waits_f
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn among_equals_that_which_has_waited_longest_goes_and_drops_make_no_wait_shorter() {
     let room = Arc::new(Room::new(3, 3));
     let all = [
@@ -58,7 +59,7 @@ async fn among_equals_that_which_has_waited_longest_goes_and_drops_make_no_wait_
     assert_eq!(asked(&room, "10.0.0.4", &[first, second, third]).await, [0]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn whose_request_is_under_way_stays_and_the_place_comes_when_it_waits_again() {
     let room = Arc::new(Room::new(1, 1));
     let busy = room.place(ip("10.0.0.1")).await.unwrap();
@@ -67,20 +68,22 @@ async fn whose_request_is_under_way_stays_and_the_place_comes_when_it_waits_agai
     let new = tokio::spawn(async move { asking.place(ip("10.0.0.2")).await.is_some() });
     tokio::task::yield_now().await;
     busy.waits(For::Request);
-    tokio::task::yield_now().await;
+    tokio::time::sleep(LEAST / 2).await;
+    assert!(!leaves(&busy), "its client has a moment for the next request");
+    tokio::time::sleep(LEAST).await;
     assert!(leaves(&busy));
     drop(busy);
     assert!(new.await.unwrap());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn another_is_asked_where_the_request_of_the_first_came_just_then() {
     let room = Arc::new(Room::new(2, 2));
     let first = waiting(&room, "10.0.0.1", For::Request).await;
     let second = waiting(&room, "10.0.0.1", For::Request).await;
     let asking = Arc::clone(&room);
     let new = tokio::spawn(async move { asking.place(ip("10.0.0.2")).await.is_some() });
-    tokio::task::yield_now().await;
+    tokio::time::sleep(2 * LEAST).await;
     assert!(leaves(&first) && !leaves(&second));
     first.works();
     tokio::task::yield_now().await;
@@ -89,7 +92,7 @@ async fn another_is_asked_where_the_request_of_the_first_came_just_then() {
     assert!(new.await.unwrap());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_address_has_its_share_and_makes_room_for_itself_while_others_find_some() {
     let room = Arc::new(Room::new(4, 2));
     let other = waiting(&room, "10.0.0.2", For::Request).await;
@@ -105,7 +108,7 @@ async fn an_address_has_its_share_and_makes_room_for_itself_while_others_find_so
     drop((other, third));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_stop_closes_those_without_a_request_and_no_others() {
     let room = Arc::new(Room::new(9, 9));
     let idle = waiting(&room, "10.0.0.1", For::Request).await;

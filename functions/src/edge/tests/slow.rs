@@ -262,7 +262,9 @@ async fn a_request_under_way_is_closed_for_nobody() {
 async fn half_a_body_makes_room_with_408_and_an_answer_that_nobody_takes_without_a_word() {
     let address = started(patience(), 2).await;
     let mut half = connect(address).await;
-    half.write_all(b"POST /echo HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 4\r\n\r\n").await.unwrap();
+    half.write_all(b"POST /echo HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 4\r\n\r\n")
+        .await
+        .unwrap();
     half.read_exact(&mut [0; 25]).await.unwrap();
     half.write_all(b"bo").await.unwrap();
     let mut reader = connect(address).await;
@@ -286,7 +288,9 @@ async fn half_a_body_makes_room_with_408_and_an_answer_that_nobody_takes_without
 #[tokio::test]
 async fn a_head_has_32_kib_and_no_more_is_kept_of_it() {
     let address = started(patience(), 9).await;
-    let head = |bytes: usize| format!("GET /fast HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx-a: {}\r\n\r\n", "a".repeat(bytes));
+    let head = |bytes: usize| {
+        format!("GET /fast HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx-a: {}\r\n\r\n", "a".repeat(bytes))
+    };
     let (said, _) = until_closed(&mut connect(address).await, head(30 << 10).as_bytes()).await;
     assert!(said.starts_with("HTTP/1.1 200 "), "{said}");
     let mut client = connect(address).await;
