@@ -19,6 +19,7 @@ use license_core::{Clock, records, signer::local::LocalRoot};
 use license_functions::edge::{
     config::{self, Env},
     rim::Rim,
+    room::Room,
     serve::{Service, StartError, app, install_tls, serve as serve_app},
     telemetry,
 };
@@ -113,6 +114,7 @@ struct Machine {
     bus: Bus,
     period: Duration,
     rim: Rim,
+    room: Arc<Room>,
 }
 
 impl Machine {
@@ -121,6 +123,7 @@ impl Machine {
         let demo = environment::demo_issuer(process, options)?;
         let period = environment::reaper_period(process)?;
         let rim = Rim::new(&config::Docs::from_env(process)?, logging);
+        let room = Room::of_process(config::proxies(process)?);
         let data = Data::open(&options.data, options.clean).await?;
         let listeners = Listeners::take(options).await?;
         let endpoints = listeners.endpoints(demo)?;
@@ -137,17 +140,19 @@ impl Machine {
         let issuer = issuer.router(staff).merge(door::router(bus.clone(), data.bus_token()?));
         // Only this machine reaches it; a client that never ends its body is not waited for here either.
         let issuer = guarded(issuer.layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, SLOW)));
-        Ok(Self { data, stores, listeners, endpoints, license_key, demo, functions, issuer, bus, period, rim })
+        Ok(Self { data, stores, listeners, endpoints, license_key, demo, functions, issuer, bus, period, rim, room })
     }
 
     /// Serves until somebody asks to stop, `--once` is done, or the stores cannot be kept; then stops everything in order: no new
     /// requests, those under way answered, messages delivered, stores stopped.
     async fn serve(self, options: &Options, stop: Stop) -> Result<(), StartError> {
-        let Self { data, mut stores, listeners, endpoints, license_key, demo, functions, issuer, bus, period, rim } =
+        let Self { data, mut stores, listeners, endpoints, license_key, demo, functions, issuer, bus, period, rim, room } =
             self;
         let (close, closed) = watch::channel(false);
         let mut servers = JoinSet::new();
-        let mut add = |listener: TcpListener, app| servers.spawn(serve_app(listener, app, stopped(closed.clone())));
+        let mut add = |listener: TcpListener, app| {
+            servers.spawn(serve_app(listener, app, Arc::clone(&room), stopped(closed.clone())))
+        };
         let app = |service| if demo { guarded(app(service, &rim)) } else { app(service, &rim) };
         add(listeners.front, app(serve::front(&functions)));
         add(listeners.issuer, issuer);

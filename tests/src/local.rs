@@ -25,11 +25,25 @@ impl Local {
     /// # Panics
     /// If it does not within a minute; with what it said.
     pub fn start(binary: &Path, variables: &[(&str, &str)]) -> Self {
+        Self::run(Command::new(binary), variables)
+    }
+
+    /// The same where neither it nor its stores may open more than so many files each, which they cannot raise.
+    ///
+    /// # Panics
+    /// As [`Local::start`].
+    pub fn limited(binary: &Path, variables: &[(&str, &str)], files: u32) -> Self {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "ulimit -n \"$0\" && exec \"$@\"", &files.to_string()]).arg(binary);
+        Self::run(shell, variables)
+    }
+
+    fn run(mut command: Command, variables: &[(&str, &str)]) -> Self {
         // The stores' own account, where this one is root, must pass through.
         let open = Permissions::from_mode(0o755);
         let data = tempfile::Builder::new().prefix("license-beside-").permissions(open).tempdir_in("/tmp").unwrap();
         let said = File::create(data.path().join("said")).unwrap();
-        let child = Command::new(binary)
+        let child = command
             .args(["--port", "0", "--data"])
             .arg(data.path().join("data"))
             .envs(variables.iter().copied())
@@ -42,11 +56,21 @@ impl Local {
         let until = Instant::now() + PATIENCE;
         while !local.path("endpoints.json").exists() {
             let ended = local.child.try_wait().unwrap();
-            let said = read_to_string(local.data.path().join("said")).unwrap_or_default();
+            let said = local.said();
             assert!(ended.is_none() && Instant::now() < until, "license-local does not serve: {said}");
             std::thread::sleep(Duration::from_millis(10));
         }
         local
+    }
+
+    /// Everything it said on standard error so far.
+    pub fn said(&self) -> String {
+        read_to_string(self.data.path().join("said")).unwrap_or_default()
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// A file of its data directory.

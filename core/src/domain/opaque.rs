@@ -24,6 +24,9 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Every kind there is.
+    pub const ALL: &[Self] = &[Self::ApiToken, Self::Invitation];
+
     /// How its text begins.
     pub const fn prefix(self) -> &'static str {
         match self {

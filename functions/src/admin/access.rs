@@ -110,7 +110,8 @@ pub const TABLE: &[Rule] = &[
     rule("POST",   "/api/v1/organizations/{organization}/erasures", STAFF, None),
 ];
 
-/// The row of an operation.
+/// The row of an operation. HEAD is GET without the body of its answer (RFC 9110, section 9.3.2), and whoever may do the one may do the other.
 pub fn rule_of(method: &str, path: &str) -> Option<&'static Rule> {
+    let method = if method == "HEAD" { "GET" } else { method };
     TABLE.iter().find(|rule| rule.method == method && rule.path == path)
 }

@@ -28,7 +28,7 @@ licenses and sessions.
 counts as absent where a field may be absent. One 422 names every wrong field.
 * Refusals and errors are `application/problem+json` (RFC 9457) with a `code`. 409 is an answer and no fault; 410 means acquire again; 503 \
 means keep what you have and ask again after `Retry-After`.
-* Every answer carries `X-Request-Id`: the request's own, if it is short and plain, else a new one. Name it when you report a fault.
+* Every answer carries `X-Request-Id`: the request's own, if it is short and plain and looks like no credential, else a new one. Name it when you report a fault.
 * Times are RFC 3339 in UTC. Fields that end in `_in` are whole seconds. Ids are UUIDs.
 * Lists are pages: send `next_cursor` as `cursor` for the next one.
 * A POST of the management API with an `Idempotency-Key` is done once within 24 hours, however often it arrives. `If-Match` with the `ETag` you \

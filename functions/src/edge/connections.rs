@@ -1,10 +1,13 @@
-//! Connections: how long the listener waits for whoever is at the other end, and how many it keeps.
+//! Connections: how long the listener waits for whoever is at the other end. How many it keeps stands in `room.rs`.
 //!
 //! hyper's own timer for heads would count from the end of the last answer: it closes idle connections as soon as slow heads, and then a
 //! proxy in front sends its next request into a connection that was just closed. So the time is kept here, below hyper, where bytes pass.
 
-use super::seldom::Seldom;
-use axum::{Router, body::Body};
+use super::{
+    room::{For, NoRoom, Place, Room},
+    seldom::Seldom,
+};
+use axum::{BoxError, Router, body::Body};
 use http::Request;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
@@ -16,7 +19,7 @@ use std::{
     net::SocketAddr,
     pin::{Pin, pin},
     sync::{
-        Arc, LazyLock,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll},
@@ -25,7 +28,6 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
-    sync::{Notify, OwnedSemaphorePermit, Semaphore, futures::OwnedNotified},
     time::{Instant, Sleep, sleep_until},
 };
 use tower::ServiceExt;
@@ -49,54 +51,8 @@ impl Default for Patience {
     }
 }
 
-/// Room for so many connections at once. When there is none for a new one, that which has waited longest for a request is closed for it:
-/// nobody is kept out by connections that only wait, however many somebody opens.
-#[derive(Debug)]
-pub struct Room {
-    free: Arc<Semaphore>,
-    /// Wakes them in the order in which they began to wait.
-    waiting: Arc<Notify>,
-}
-
-impl Room {
-    /// For so many connections.
-    pub fn new(connections: usize) -> Self {
-        Self { free: Arc::new(Semaphore::new(connections)), waiting: Arc::default() }
-    }
-
-    /// The room of this process, which all its listeners share: for 4096, or for three quarters of the files it may open where that is less,
-    /// since its own connections to stores need some too.
-    pub fn of_process() -> Arc<Self> {
-        const MOST: usize = 4096;
-        static ROOM: LazyLock<Arc<Room>> = LazyLock::new(|| {
-            #[cfg(unix)]
-            let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-            #[cfg(not(unix))]
-            let files: Option<u64> = None;
-            let files = files.and_then(|files| usize::try_from(files).ok()).unwrap_or(usize::MAX);
-            Arc::new(Room::new(MOST.min(files / 4 * 3).max(1)))
-        });
-        Arc::clone(&ROOM)
-    }
-
-    /// A place, as soon as there is one.
-    async fn place(&self) -> Option<OwnedSemaphorePermit> {
-        let free = Arc::clone(&self.free);
-        if let Ok(place) = Arc::clone(&free).try_acquire_owned() {
-            return Some(place);
-        }
-        self.crowded();
-        free.acquire_owned().await.ok()
-    }
-
-    fn crowded(&self) {
-        static SAID: Seldom = Seldom::new();
-        if SAID.due(std::time::Instant::now()) {
-            tracing::warn!("no room for another connection: those that have waited longest for a request are closed");
-        }
-        self.waiting.notify_one();
-    }
-}
+/// The most bytes of a head that are kept, 32 KiB: half of what one may be, since the buffer may grow to twice as much when it is read.
+const HEAD: usize = 32 << 10;
 
 /// Answers connections with `app` until `stop` resolves, then closes those that wait for a request and lets requests under way finish.
 pub(super) async fn accept(
@@ -111,35 +67,36 @@ pub(super) async fn accept(
     loop {
         let accepted = async {
             let (stream, peer) = accepted(&listener, &room).await;
-            Some((stream, peer, room.place().await?))
+            (stream, peer, room.place(peer.ip()).await)
         };
         let accepted = tokio::select! { () = &mut stop => break, accepted = accepted => accepted };
-        let Some((stream, peer, place)) = accepted else { break };
+        let (stream, peer, Some(place)) = accepted else { continue };
+        let place = Arc::new(place);
         // Answers are one small packet each: waiting to fill it would cost every client 40 ms.
         let _ = stream.set_nodelay(true);
         let requests = Arc::<Requests>::default();
-        let stream = Patient::new(stream, patience, Arc::clone(&room.waiting), Arc::clone(&requests));
+        let stream = Patient::new(stream, patience, Arc::clone(&place), Arc::clone(&requests));
         let app = app.clone();
         let service = service_fn(move |request: Request<Incoming>| {
-            let (app, answering) = (app.clone(), Answering::begin(&requests));
-            let mut request = request.map(Body::new);
+            let (app, answering) = (app.clone(), Answering::begin(&requests, &place));
+            let place = Arc::clone(&place);
+            let mut request = request.map(|body| Body::new(Arriving { body, place, waits: false }));
             request.extensions_mut().insert(axum::extract::ConnectInfo(peer));
             async move {
                 let Ok(response) = app.oneshot(request).await;
                 Ok::<_, Infallible>(response.map(|body| Answer { body, _answering: answering }))
             }
         });
-        let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+        let connection = http1::Builder::new().max_buf_size(HEAD).serve_connection(TokioIo::new(stream), service);
         let connection = connections.watch(connection);
         tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::trace!(%error, "a connection ended");
             }
-            drop(place);
         });
     }
     // Half a request is none under way.
-    room.waiting.notify_waiters();
+    room.close();
     connections
 }
 
@@ -150,11 +107,13 @@ async fn accepted(listener: &TcpListener, room: &Room) -> (TcpStream, SocketAddr
             Ok(accepted) => return accepted,
             // Gone before it was looked at.
             Err(error) if matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset) => {}
-            // Most likely no more files may be open: room is made, and takes a moment.
+            // Most likely no more files may be open.
             Err(error) => {
-                tracing::error!(%error, "a connection could not be accepted");
-                room.crowded();
-                tokio::time::sleep(Duration::from_secs(1)).await;
+                static SAID: Seldom = Seldom::new();
+                if SAID.due(std::time::Instant::now()) {
+                    tracing::error!(%error, "a connection could not be accepted");
+                }
+                room.make().await;
             }
         }
     }
@@ -168,18 +127,74 @@ struct Requests {
 }
 
 /// That a request is under way: until its answer was handed over whole, or given up.
-struct Answering(Arc<Requests>);
+struct Answering {
+    requests: Arc<Requests>,
+    place: Arc<Place>,
+}
 
 impl Answering {
-    fn begin(requests: &Arc<Requests>) -> Self {
+    fn begin(requests: &Arc<Requests>, place: &Arc<Place>) -> Self {
         requests.begun.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(requests))
+        place.works();
+        Self { requests: Arc::clone(requests), place: Arc::clone(place) }
     }
 }
 
 impl Drop for Answering {
     fn drop(&mut self) {
-        self.0.answered.fetch_add(1, Ordering::Relaxed);
+        self.requests.answered.fetch_add(1, Ordering::Relaxed);
+        self.place.waits(For::Request);
+    }
+}
+
+/// A body that the client is still sending. Its connection may be closed for others while nothing of it comes.
+struct Arriving {
+    body: Incoming,
+    place: Arc<Place>,
+    waits: bool,
+}
+
+impl HttpBody for Arriving {
+    type Data = bytes::Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Self::Data>, BoxError>>> {
+        let this = self.get_mut();
+        let frame = Pin::new(&mut this.body).poll_frame(cx);
+        match &frame {
+            Poll::Pending => {
+                this.waits = true;
+                this.place.waits(For::Client);
+                if this.place.poll_leave(cx).is_ready() {
+                    return Poll::Ready(Some(Err(NoRoom.into())));
+                }
+            }
+            // Drop by drop it has waited since the first.
+            Poll::Ready(Some(Ok(_))) => {}
+            Poll::Ready(_) => this.here(cx),
+        }
+        frame.map(|frame| frame.map(|frame| frame.map_err(BoxError::from)))
+    }
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Arriving {
+    /// Nothing more comes, or nobody wants it: it is our turn. One that was asked to leave does so when it has said why.
+    fn here(&mut self, cx: &mut Context<'_>) {
+        if std::mem::take(&mut self.waits) && self.place.poll_leave(cx).is_pending() {
+            self.place.works();
+        }
+    }
+}
+
+impl Drop for Arriving {
+    fn drop(&mut self) {
+        self.here(&mut Context::from_waker(std::task::Waker::noop()));
     }
 }
 
@@ -211,7 +226,7 @@ impl HttpBody for Answer {
 struct Patient<S> {
     stream: S,
     patience: Patience,
-    crowded: Arc<Notify>,
+    place: Arc<Place>,
     requests: Arc<Requests>,
     waiting: Option<Waiting>,
     /// Wakes the connection when it has waited too long for a request.
@@ -229,13 +244,13 @@ struct Waiting {
     until: Instant,
     /// True as soon as a byte of it came.
     begun: bool,
-    crowded: Pin<Box<OwnedNotified>>,
 }
 
 impl<S> Patient<S> {
-    fn new(stream: S, patience: Patience, crowded: Arc<Notify>, requests: Arc<Requests>) -> Self {
+    fn new(stream: S, patience: Patience, place: Arc<Place>, requests: Arc<Requests>) -> Self {
         let alarm = Box::pin(sleep_until(Instant::now() + patience.head));
-        Self { stream, patience, crowded, requests, waiting: None, alarm, told: false, answer: None }
+        place.waits(For::Request);
+        Self { stream, patience, place, requests, waiting: None, alarm, told: false, answer: None }
     }
 
     /// The wait for the next request, which begins when the one before was answered; `None` while one is under way.
@@ -245,8 +260,7 @@ impl<S> Patient<S> {
             self.waiting = None;
         } else if self.waiting.as_ref().is_none_or(|waiting| waiting.after != after) {
             let patience = if after == 0 { self.patience.head } else { self.patience.idle };
-            let crowded = Box::pin(Arc::clone(&self.crowded).notified_owned());
-            self.waiting = Some(Waiting { after, until: Instant::now() + patience, begun: false, crowded });
+            self.waiting = Some(Waiting { after, until: Instant::now() + patience, begun: false });
         }
         self.waiting.as_mut()
     }
@@ -262,20 +276,24 @@ impl<S> Patient<S> {
     /// Nothing came: true where it was waited for long enough, or others need the place.
     fn is_over(&mut self, cx: &mut Context<'_>) -> bool {
         let Some(waiting) = self.waiting() else { return false };
-        let (until, crowded) = (waiting.until, waiting.crowded.as_mut().poll(cx).is_ready());
+        let until = waiting.until;
         if self.alarm.deadline() != until {
             self.alarm.as_mut().reset(until);
         }
-        crowded || self.alarm.as_mut().poll(cx).is_ready()
+        self.place.poll_leave(cx).is_ready() || self.alarm.as_mut().poll(cx).is_ready()
     }
 
-    /// An error instead of a wait that is too long.
+    /// An error instead of a wait that is too long, or for which there is no more room.
     fn taken<T>(&mut self, cx: &mut Context<'_>, taken: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if taken.is_ready() {
             return taken;
         }
         let until = Instant::now() + self.patience.answer;
         let alarm = self.answer.get_or_insert_with(|| Box::pin(sleep_until(until)));
+        self.place.waits(For::Client);
+        if self.place.poll_leave(cx).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
         alarm.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 }
@@ -321,7 +339,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
         let this = self.get_mut();
         let flushed = Pin::new(&mut this.stream).poll_flush(cx);
         if flushed.is_ready() {
-            this.answer = None;
+            if this.answer.take().is_some() {
+                match this.waiting() {
+                    Some(_) => this.place.waits(For::Request),
+                    None => this.place.works(),
+                }
+            }
             // The wait for the next request begins now. hyper reads on when bytes come, or when it is woken.
             if this.is_over(cx) && !std::mem::replace(&mut this.told, true) {
                 cx.waker().wake_by_ref();

@@ -1,6 +1,6 @@
 //! Taking a request apart: JSON bodies, bearer credentials, and fields that are checked together.
 
-use super::Problem;
+use super::{Problem, room::NoRoom};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use bytes::Bytes;
 use http::{HeaderMap, header, request::Parts};
@@ -75,14 +75,25 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
 /// The whole body, at most [`MAX_BODY`] bytes.
 ///
 /// # Errors
-/// 413 when it is larger, 400 when the client went away before its end: its doing, and no outage of ours.
+/// 413 when it is larger, 400 when the client went away before its end: its doing, and no outage of ours. 408 when its connection was needed
+/// for others before it had sent all.
 pub async fn read(request: Request) -> Result<Bytes, Problem> {
-    match Limited::new(request.into_body(), MAX_BODY).collect().await {
-        Ok(body) => Ok(body.to_bytes()),
-        // axum wraps the body's errors: the limit is somewhere down the chain.
-        Err(error) if caused_by::<LengthLimitError>(&*error) => Err(too_large()),
-        Err(_) => Err(Problem::not_json("the connection ended before the whole body had arrived")),
+    let mut body = Limited::new(request.into_body(), MAX_BODY);
+    // Copied: a frame of one byte would keep the whole buffer in which it came, and a body may be as many frames as it has bytes.
+    let mut whole = Vec::new();
+    while let Some(frame) = body.frame().await {
+        match frame {
+            Ok(frame) => whole.extend_from_slice(&frame.into_data().unwrap_or_default()),
+            // axum wraps the body's errors: the limit is somewhere down the chain.
+            Err(error) if caused_by::<LengthLimitError>(&*error) => return Err(too_large()),
+            Err(error) if caused_by::<NoRoom>(&*error) => {
+                let detail = "The whole body had not arrived when its connection was needed for others, and nothing was done. Send the request again.";
+                return Err(Problem::new(Code::RequestTimeout, detail));
+            }
+            Err(_) => return Err(Problem::not_json("the connection ended before the whole body had arrived")),
+        }
     }
+    Ok(whole.into())
 }
 
 pub(super) fn too_large() -> Problem {

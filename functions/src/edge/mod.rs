@@ -11,6 +11,7 @@ pub mod problem;
 mod pubsub;
 pub mod rate;
 pub mod rim;
+pub mod room;
 mod seldom;
 pub mod serve;
 pub mod telemetry;

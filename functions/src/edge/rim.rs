@@ -16,7 +16,7 @@ use axum::{
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use license_core::{
     Code,
-    domain::{id::LicenseNumber, id::TenantId, key::LicenseKey, lease::Timing},
+    domain::{credential, id::LicenseNumber, id::TenantId, lease::Timing},
 };
 use std::{
     any::Any,
@@ -176,13 +176,13 @@ async fn whole(request: Request, patience: Duration) -> Result<Request, Problem>
     Ok(Request::from_parts(parts, Body::from(body)))
 }
 
-/// The client's id if it is short and plain, else a new one. A license key pasted there must not reach the log.
+/// The client's id if it is short and plain, else a new one. A credential pasted there must not reach the log.
 fn request_id_of(headers: &HeaderMap) -> String {
     let plain = |id: &&str| {
         (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
     };
     let given = headers.get(&REQUEST_ID).and_then(|value| value.to_str().ok());
-    let given = given.filter(plain).filter(|id| LicenseKey::parse(id).is_err());
+    let given = given.filter(plain).filter(|id| !credential::looks_like_one(id));
     given.map_or_else(|| Uuid::now_v7().to_string(), str::to_owned)
 }
 
@@ -209,6 +209,12 @@ fn span(rim: &Rim, headers: &HeaderMap, request_id: &str) -> Span {
         }
     }
     span
+}
+
+/// A method's name where it is one that HTTP knows. Any other word is the client's own, and may be a secret.
+fn known(method: &Method) -> &'static str {
+    const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"];
+    METHODS.into_iter().find(|known| *known == method.as_str()).unwrap_or("(other)")
 }
 
 /// What the access log line says of a request: never its raw path or headers, which may carry what must not be logged.
@@ -244,7 +250,7 @@ impl Seen {
         let refused = response.extensions().get::<Refused>().map(|refused| refused.0.as_str());
         let outcome =
             refused.or_else(|| response.extensions().get::<Outcome>().map(|outcome| outcome.0)).unwrap_or("ok");
-        let method = self.method.as_str();
+        let method = known(&self.method);
         if metric == Metric::HealthRequests && status == 200 {
             tracing::debug!(outcome, "{method} {path} {status}");
             return;

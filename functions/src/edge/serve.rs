@@ -2,9 +2,10 @@
 
 use super::{
     config::{self, Env},
-    connections::{Patience, Room, accept},
+    connections::{Patience, accept},
     health,
     rim::Rim,
+    room::Room,
     telemetry,
 };
 use axum::Router;
@@ -82,14 +83,15 @@ async fn start(build: impl AsyncFnOnce(&Env, Clock) -> Result<Service, StartErro
     let logging = config::Logging::from_env(&env)?;
     telemetry::init(&logging, clock.clone());
     let rim = Rim::new(&config::Docs::from_env(&env)?, &logging);
+    let room = Room::of_process(config::proxies(&env)?);
     let at = config::Listen::from_env(&env)?.socket();
     let listener = TcpListener::bind(at)
         .await
         .map_err(|error| format!("{at} (BIND_ADDRESS and PORT) cannot be listened on: {error}."))?;
     let service = build(&env, clock).await?;
     let at = listener.local_addr()?;
-    tracing::info!(address = %at.ip(), port = at.port(), "listening");
-    serve(listener, app(service, &rim), stop_signal()).await?;
+    tracing::info!(address = %at.ip(), port = at.port(), connections = room.connections(), "listening");
+    serve(listener, app(service, &rim), room, stop_signal()).await?;
     tracing::info!("stopped");
     Ok(())
 }
@@ -106,20 +108,21 @@ pub fn app(service: Service, rim: &Rim) -> Router {
 }
 
 /// Serves until `stop` resolves, then lets requests under way finish, at most eight seconds. Clients that are slow are waited for as long as
-/// [`Patience`] says, and all listeners of a process share one [`Room`].
+/// [`Patience`] says, and as many of them as there is `room` for: all listeners of a process share one.
 ///
 /// # Errors
 /// None as yet: a listener that fails is tried again.
 pub async fn serve(
     listener: TcpListener,
     app: Router,
+    room: Arc<Room>,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    serve_with(listener, app, Patience::default(), Room::of_process(), stop).await;
+    serve_with(listener, app, Patience::default(), room, stop).await;
     Ok(())
 }
 
-/// [`serve`] with another patience and a room of its own.
+/// [`serve`] with another patience.
 pub async fn serve_with(
     listener: TcpListener,
     app: Router,

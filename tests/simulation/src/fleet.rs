@@ -26,6 +26,7 @@ use license_functions::{
         config::{Docs, Logging},
         rate::{ByAddress, Limit},
         rim::Rim,
+        room::Room,
         serve::{self, layers},
     },
     heartbeat, release,
@@ -147,7 +148,7 @@ impl Fleet {
         let (stop, mut stopping) = watch::channel(false);
         let serving = tokio::spawn(async move {
             let stop = async move { drop(stopping.wait_for(|stop| *stop).await) };
-            serve::serve(listener, app, stop).await.unwrap();
+            serve::serve(listener, app, Room::of_process(0), stop).await.unwrap();
         });
         Instance::Here { moves: Box::new(moves), stop, serving }
     }

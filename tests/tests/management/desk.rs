@@ -21,7 +21,7 @@ use license_functions::{
         config::{Docs, Logging},
         rate::{ByAddress, Limit},
         rim::Rim,
-        serve::layers,
+        serve::{Service, app},
     },
     heartbeat, register, release,
 };
@@ -176,7 +176,7 @@ impl Desk {
         .merge(heartbeat::router(heartbeat::State { moves: moves.clone() }))
         .merge(release::router(release::State { moves }));
         let logging = Logging { filter: "info".into(), text: false, project: None };
-        let app = layers(router, &Rim::new(&Docs::default(), &logging));
+        let app = app(Service { router, checks: Vec::new() }, &Rim::new(&Docs::default(), &logging));
         Self { world, app, _issuer: issuer }
     }
 

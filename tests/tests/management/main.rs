@@ -19,6 +19,7 @@ mod keys;
 mod license_lists;
 mod licenses;
 mod licenses_live;
+mod matrix;
 mod names;
 mod organizations;
 mod pages;

@@ -5,6 +5,7 @@ mod extract;
 mod problem;
 mod rate;
 mod rim;
+mod room;
 mod serve;
 mod slow;
 mod telemetry;

@@ -31,9 +31,18 @@ async fn a_sane_request_id_is_kept_and_every_answer_carries_one() {
 }
 
 #[tokio::test]
-async fn an_insane_request_id_is_replaced_and_so_is_a_license_key() {
+async fn an_insane_request_id_is_replaced_and_so_is_whatever_looks_like_a_credential() {
     let key = LicenseKey::draw(LicenseNumber::draw()).reveal();
-    for id in ["", "a b", "a\tb", &"x".repeat(65), "<script>", &key, &key.to_lowercase()] {
+    let secrets = [
+        &key,
+        &key.to_lowercase(),
+        &key[5..],
+        &key[..20],
+        "cdt_live_0123456789",
+        "CDI_0123456789",
+        "eyJhbGciOiJSUzI1NiJ9",
+    ];
+    for id in ["", "a b", "a\tb", &"x".repeat(65), "<script>"].into_iter().chain(secrets) {
         let answer = send(router(), with_id(id)).await;
         assert_eq!(answer.header("x-request-id").len(), 36, "{id:?}");
         assert_ne!(answer.header("x-request-id"), id);

@@ -1,5 +1,8 @@
 use super::{get, rim, send_through};
-use crate::edge::serve::{Check, Service, app, serve};
+use crate::edge::{
+    room::Room,
+    serve::{Check, Service, app, serve},
+};
 use axum::{Router, routing};
 use license_core::Error;
 use std::sync::{
@@ -55,7 +58,7 @@ async fn a_request_under_way_is_answered_after_the_signal_to_stop_and_idle_conne
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
-    let server = tokio::spawn(serve(listener, router, async move { drop(stopped.await) }));
+    let server = tokio::spawn(serve(listener, router, Room::of_process(0), async move { drop(stopped.await) }));
 
     let _silent = TcpStream::connect(address).await.unwrap();
     let mut idle = TcpStream::connect(address).await.unwrap();

@@ -2,8 +2,9 @@
 
 use super::rim;
 use crate::edge::{
-    connections::{Patience, Room},
+    connections::Patience,
     rim::layers,
+    room::Room,
     serve::{serve, serve_with},
 };
 use axum::{Router, body::Bytes, routing};
@@ -16,6 +17,7 @@ use std::{
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpSocket, TcpStream},
+    sync::Notify,
     time::Instant,
 };
 
@@ -41,7 +43,7 @@ fn router() -> Router {
 async fn started(patience: Patience, room: usize) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(serve_with(listener, layers(router(), &rim()), patience, Arc::new(Room::new(room)), pending()));
+    tokio::spawn(serve_with(listener, layers(router(), &rim()), patience, Arc::new(Room::new(room, room)), pending()));
     address
 }
 
@@ -75,7 +77,7 @@ fn seconds(waited: Duration) -> u64 {
 async fn a_head_that_does_not_come_whole_is_waited_for_20_seconds() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(serve(listener, router(), pending()));
+    tokio::spawn(serve(listener, router(), Room::of_process(0), pending()));
     for sent in ["", "G", "GET /fast HTTP/1.1\r\nhost: x\r\nx-a: b", "GET /fast HTTP/1.1\r\nhost: x\r\n\r"] {
         let (said, waited) = until_closed(&mut connect(address).await, sent.as_bytes()).await;
         assert_eq!((said.as_str(), seconds(waited)), ("", 20), "{sent:?}");
@@ -168,7 +170,7 @@ async fn an_answer_that_nobody_takes_is_given_up_after_30_seconds() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let app = Router::new().route("/large", routing::get(large));
-    tokio::spawn(serve(listener, app, pending()));
+    tokio::spawn(serve(listener, app, Room::of_process(0), pending()));
     let mut client = connect(address).await;
     client.write_all(b"GET /large HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     let began = Instant::now();
@@ -230,24 +232,73 @@ async fn whoever_is_new_is_let_in_and_the_connection_that_waited_longest_is_clos
 
 #[tokio::test]
 async fn a_request_under_way_is_closed_for_nobody() {
-    let address = started(patience(), 1).await;
+    let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (told, told_to) = (Arc::clone(&begun), Arc::clone(&go_on));
+    let held = move |_: Bytes| async move {
+        told.notify_one();
+        told_to.notified().await;
+        "held"
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let app = router().route("/held", routing::post(held));
+    tokio::spawn(serve_with(listener, layers(app, &rim()), patience(), Arc::new(Room::new(1, 1)), pending()));
     let mut client = connect(address).await;
-    client
-        .write_all(b"POST /echo HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 4\r\n\r\n")
-        .await
-        .unwrap();
-    // It is being read by now: the server asks for its body.
-    client.read_exact(&mut [0; 25]).await.unwrap();
+    let post = b"POST /held HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\nbody";
+    client.write_all(post).await.unwrap();
+    begun.notified().await;
+    // Its address has its share, so the server looks at this one and closes it.
     let mut new = connect(address).await;
-    new.write_all(GET).await.unwrap();
-    client.write_all(b"body").await.unwrap();
+    assert_eq!(new.read(&mut [0]).await.unwrap_or(0), 0);
+    go_on.notify_one();
     let mut said = Vec::new();
-    while !said.ends_with(b"body") {
+    while !said.ends_with(b"held") {
         assert_ne!(client.read_buf(&mut said).await.unwrap(), 0, "answered before it makes room");
     }
-    let mut first = [0; 12];
-    new.read_exact(&mut first).await.unwrap();
-    assert_eq!(&first, b"HTTP/1.1 200");
+    ask(&mut connect(address).await).await;
+}
+
+#[tokio::test]
+async fn half_a_body_makes_room_with_408_and_an_answer_that_nobody_takes_without_a_word() {
+    let address = started(patience(), 2).await;
+    let mut half = connect(address).await;
+    half.write_all(b"POST /echo HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 4\r\n\r\n")
+        .await
+        .unwrap();
+    half.read_exact(&mut [0; 25]).await.unwrap();
+    half.write_all(b"bo").await.unwrap();
+    let mut reader = connect(address).await;
+    reader.write_all(b"GET /large HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    reader.read_exact(&mut [0; 12]).await.unwrap();
+    // Each new one takes the place of the one that has waited longest.
+    let mut first = connect(address).await;
+    ask(&mut first).await;
+    let mut said = String::new();
+    half.read_to_string(&mut said).await.unwrap();
+    assert!(said.starts_with("HTTP/1.1 408 ") && said.contains("needed for others"), "{said}");
+    let mut second = connect(address).await;
+    ask(&mut second).await;
+    let mut taken = Vec::new();
+    let _ = reader.read_to_end(&mut taken).await;
+    assert!(taken.len() < LARGE, "cut off");
+    ask(&mut first).await;
+    ask(&mut second).await;
+}
+
+#[tokio::test]
+async fn a_head_has_32_kib_and_no_more_is_kept_of_it() {
+    let address = started(patience(), 9).await;
+    let head = |bytes: usize| {
+        format!("GET /fast HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx-a: {}\r\n\r\n", "a".repeat(bytes))
+    };
+    let (said, _) = until_closed(&mut connect(address).await, head(30 << 10).as_bytes()).await;
+    assert!(said.starts_with("HTTP/1.1 200 "), "{said}");
+    let mut client = connect(address).await;
+    // The answer comes before all was sent, and the rest meets a closed connection.
+    let _ = client.write_all(head(66 << 10).as_bytes()).await;
+    let mut said = Vec::new();
+    let _ = client.read_to_end(&mut said).await;
+    assert!(said.is_empty() || said.starts_with(b"HTTP/1.1 431 "), "{}", String::from_utf8_lossy(&said));
 }
 
 #[tokio::test]
@@ -255,7 +306,7 @@ async fn half_a_head_does_not_hold_up_a_stop() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let room = Arc::new(Room::new(9));
+    let room = Arc::new(Room::new(9, 9));
     let stopped = async move { drop(stopped.await) };
     let server = tokio::spawn(serve_with(listener, router(), patience(), room, stopped));
     let mut half = connect(address).await;

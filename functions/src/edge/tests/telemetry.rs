@@ -100,6 +100,18 @@ async fn an_error_is_told_to_the_log_with_its_inside_and_the_code_as_outcome() {
 }
 
 #[tokio::test]
+async fn a_method_that_http_does_not_know_never_reaches_the_log() {
+    for (method, said) in [("CODI-SECRET", "(other)"), ("get", "(other)"), ("TRACE", "TRACE"), ("HEAD", "HEAD")] {
+        let mut request = post("/api/v1/licenses/acquire", "", "");
+        *request.method_mut() = method.parse().unwrap();
+        let lines = lines_of(request).await;
+        let line = lines.last().unwrap();
+        assert_eq!(line["httpRequest"]["requestMethod"], said);
+        assert!(!line.to_string().contains("SECRET"), "{line}");
+    }
+}
+
+#[tokio::test]
 async fn a_raw_path_or_query_never_reaches_the_log() {
     for path in ["/CODI-SECRET", "/api/v1/licenses/acquire?key=CODI-SECRET", "/api/CODI-SECRET/"] {
         let lines = lines_of(get(path)).await;
