@@ -7,6 +7,7 @@ use crate::{
         rate::ByAddress,
         rim::{about, request_id},
         serve::{Check, Service, StartError},
+        strangers::Strangers,
         telemetry::Outcome as Label,
     },
     rooms, words,
@@ -48,6 +49,8 @@ pub struct State {
     /// For each address, since whoever makes new identities makes as many as they like; for each person where one was invited, since then an
     /// organization vouches for them and many may sit behind one address.
     pub limit: ByAddress,
+    /// Wrong credentials from each address: ID tokens and invitations.
+    pub strangers: Strangers,
 }
 
 /// `POST /api/v1/auth/register`.
@@ -73,9 +76,10 @@ pub async fn service(env: &Env, clock: Clock) -> Result<Service, StartError> {
         async move { records.ready().await }
     });
     let peppers = Arc::new(config::peppers(env)?);
-    let seats = rooms::seats(env, config::timing(env)?, clock)?;
+    let seats = rooms::seats(env, config::timing(env)?, clock.clone())?;
+    let strangers = Strangers::from_env(env, seats.clone(), clock)?;
     let limit = rooms::by_address(env, "register", "RATE_REGISTER", Rate::per_minute(5), seats)?;
-    Ok(Service { router: router(State { records, verifier, peppers, limit }), checks: vec![check] })
+    Ok(Service { router: router(State { records, verifier, peppers, limit, strangers }), checks: vec![check] })
 }
 
 /// What a newcomer may wish for; both count only the first time.
@@ -195,14 +199,17 @@ async fn register(
         }
     }
     fields.check(Some(()))?;
-    let claims = state.verifier.verify(&bearer.0).await?.map_err(refused)?;
+    let claims = match state.verifier.verify(&bearer.0).await? {
+        Ok(claims) => claims,
+        Err(why) => return Err(state.strangers.refused(&parts, &bearer.0, refused(why)).await),
+    };
     let standing = match body.invitation {
         Some(_) => state.limit.admit_person(&claims).await?,
         None => state.limit.admit(&parts).await?,
     };
     let person = Person::of(claims, state.limit.address(&parts))?;
     let mut answered = match body.invitation {
-        Some(secret) => join(&state, person, &secret).await?,
+        Some(secret) => join(&state, &parts, person, &secret).await?,
         None => found(&state, person, name, product).await?,
     };
     if let Some(standing) = standing {
@@ -232,7 +239,7 @@ async fn found(state: &State, it: Person, name: Option<String>, product: Option<
 }
 
 /// The organization that invited the person. A secret that is none and one that nobody was given are the same: there is no such invitation.
-async fn join(state: &State, it: Person, secret: &str) -> Result<Response, Problem> {
+async fn join(state: &State, parts: &Parts, it: Person, secret: &str) -> Result<Response, Problem> {
     let secret = Opaque::parse(Kind::Invitation, secret).ok_or_else(no_invitation)?;
     let joining = Joining {
         secret,
@@ -243,10 +250,15 @@ async fn join(state: &State, it: Person, secret: &str) -> Result<Response, Probl
         from: it.from,
         request_id: request_id(),
     };
-    let joined = state.records.join(&joining).await?.map_err(|refused| match refused {
-        license_core::records::Refused::Conflict(detail) => Problem::new(Code::Conflict, detail),
-        _ => no_invitation(),
-    })?;
+    let hash = joining.secret.hash();
+    let ask = async {
+        match state.records.join(&joining).await? {
+            Ok(joined) => Ok(Some(joined)),
+            Err(license_core::records::Refused::Conflict(detail)) => Err(Problem::new(Code::Conflict, detail)),
+            Err(_) => Ok(None),
+        }
+    };
+    let joined = state.strangers.judge(parts, &hash, ask).await?.ok_or_else(no_invitation)?;
     about(Some(joined.organization.id), None);
     let (status, label) = if joined.first { (StatusCode::CREATED, "joined") } else { (StatusCode::OK, "existing") };
     let body = Answer {

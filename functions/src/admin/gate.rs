@@ -3,6 +3,7 @@
 use super::{
     State,
     access::{Least, Rule, rule_of},
+    recognize::recognized,
 };
 use crate::edge::{
     Bearer, Problem,
@@ -66,8 +67,8 @@ pub(super) async fn gate(
     };
     let organization = parameters.iter().find(|(name, _)| *name == "organization").map(|(_, value)| value.to_owned());
     let (mut parts, body) = request.into_parts();
-    let credential = authenticate(&state, Bearer::from_request_parts(&mut parts, &()).await?).await?;
-    let standing = state.limit.admit(&credential.subject()).await?;
+    let bearer = Bearer::from_request_parts(&mut parts, &()).await?;
+    let (credential, standing) = recognized(&state, &parts, bearer).await?;
     let from = crate::edge::address::of(&parts, state.proxies);
     let body = match organization {
         None => {
@@ -106,7 +107,7 @@ pub(super) struct Staff(pub(super) StaffAct);
 from_the_gate!(Staff);
 
 /// A credential that is good.
-enum Credential {
+pub(super) enum Credential {
     Person(Claims),
     Staff(Claims),
     Token(TenantId, Principal),
@@ -114,7 +115,7 @@ enum Credential {
 
 impl Credential {
     /// Whose requests are counted together.
-    fn subject(&self) -> String {
+    pub(super) fn subject(&self) -> String {
         match self {
             Self::Person(claims) | Self::Staff(claims) => format!("{} {}", claims.issuer, claims.subject),
             Self::Token(_, by) => by.id(),
@@ -122,7 +123,7 @@ impl Credential {
     }
 }
 
-async fn authenticate(state: &State, bearer: Bearer) -> Result<Credential, Problem> {
+pub(super) async fn authenticate(state: &State, bearer: Bearer) -> Result<Credential, Problem> {
     let prefix = Kind::ApiToken.prefix();
     if bearer.0.get(..prefix.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(prefix)) {
         let token = Opaque::parse(Kind::ApiToken, &bearer.0).ok_or_else(bad_token)?;
@@ -149,7 +150,7 @@ fn refused(why: Refused) -> Problem {
     Problem::new(code, format!("{why}."))
 }
 
-fn bad_token() -> Problem {
+pub(super) fn bad_token() -> Problem {
     Problem::token_invalid("No API token like this is in force: unknown, revoked or past its end.")
 }
 

@@ -12,6 +12,7 @@ pub mod rate;
 pub mod rim;
 mod seldom;
 pub mod serve;
+pub mod strangers;
 pub mod telemetry;
 
 pub use extract::{Bearer, Fields, Json, JsonOrEmpty, Query};

@@ -8,6 +8,7 @@ mod desk;
 mod document;
 mod erasures;
 mod filters;
+mod guesses;
 mod history;
 mod idempotency;
 mod invitations;

@@ -1,0 +1,181 @@
+//! New sessions of a license: a crowd that fits on its seats is never refused, and who takes seat after seat under ever new names is.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a panic with its place")]
+
+use license_core::{
+    domain::rate::{Limited, Limiter, Rate, Rates},
+    moves::{Moves, acquire::Outcome},
+};
+use license_tests::{
+    World,
+    client::{alive, release},
+    explain::Plans,
+    front::{ACQUIRE, Front, VALIDATE},
+    world::Shape,
+};
+use std::time::Duration;
+
+/// Six a minute, three at once: one every ten seconds.
+const RATE: Rate = Rate { per_minute: 6, burst: 3 };
+const BOTH: Rates = Rates { acquire: Some(RATE), license: Some(RATE), heartbeat: None };
+const LICENSE: Rates = Rates { acquire: None, ..BOTH };
+
+async fn of(seats: u32, processes: u32, rates: Rates) -> (World, Moves) {
+    let world = World::shaped(Shape { seats, processes, ..Shape::default() }).await;
+    let moves = world.instance_limited(rates).await;
+    (world, moves)
+}
+
+/// Refused for the license, with its limit, and how many ms to wait.
+#[track_caller]
+fn waits(outcome: &Outcome, rate: Rate) -> u64 {
+    match outcome {
+        Outcome::Limited(Limited { by: Limiter::License, wait_ms, rate: its }) => {
+            assert_eq!(*its, rate);
+            *wait_ms
+        }
+        other => panic!("too many new sessions, not {other:?}"),
+    }
+}
+
+/// Takes a seat as somebody nobody knows, and gives it back.
+async fn pass_through(world: &World, moves: &Moves, name: &str) {
+    let seat = world.machine(name).seated(moves).await;
+    release(moves, &seat).await;
+}
+
+#[tokio::test]
+async fn a_class_of_forty_starts_all_it_may_at_once_behind_one_address_and_again_after_a_crash() {
+    let (world, moves) = of(40, 3, BOTH).await;
+    let machines: Vec<_> = (0..40).map(|n| world.machine(&format!("pc-{n}"))).collect();
+    for machine in &machines {
+        machine.seated(&moves).await;
+    }
+    for _ in 0..2 {
+        for machine in &machines {
+            machine.restarted().seated(&moves).await;
+        }
+    }
+    // All turns are taken: retries are no new sessions.
+    for machine in &machines {
+        assert!(machine.seated(&moves).await.renewed);
+    }
+}
+
+#[tokio::test]
+async fn a_full_pool_refuses_honestly_and_its_machines_lose_no_turn_by_it() {
+    let (world, moves) = of(2, 3, BOTH).await;
+    let seat = world.machine("a").seated(&moves).await;
+    world.machine("b").seated(&moves).await;
+    for n in 0..30 {
+        world.machine(&format!("late-{n}")).turned_away(&moves).await;
+    }
+    release(&moves, &seat).await;
+    world.machine("late-0").seated(&moves).await;
+}
+
+#[tokio::test]
+async fn who_takes_seats_under_ever_new_names_is_refused_and_who_holds_a_seat_is_not() {
+    let (world, moves) = of(2, 3, LICENSE).await;
+    let limit = Rate { per_minute: 12, burst: 6 };
+    let holder = world.machine("holder");
+    let seat = holder.seated(&moves).await;
+    for n in 0..5 {
+        pass_through(&world, &moves, &format!("name-{n}")).await;
+    }
+    let sessions = "select count(*) from sessions";
+    let before = world.count(sessions).await;
+    let plans = Plans::of(&world.database).await;
+    for n in 0..20 {
+        assert_eq!(waits(&world.machine(&format!("more-{n}")).acquire(&moves).await, limit), 5_000);
+    }
+    // Another instance counts with it.
+    let other = world.instance_limited(LICENSE).await;
+    assert_eq!(waits(&world.machine("elsewhere").acquire(&other).await, limit), 5_000);
+    assert_eq!(plans.take().len(), 0, "PostgreSQL was asked nothing");
+    drop(plans);
+    // Whoever has a seat keeps it, repeats itself, starts again and leaves.
+    alive(&moves, &seat).await;
+    assert!(holder.seated(&moves).await.renewed);
+    let second = holder.restarted().seated(&moves).await;
+    release(&moves, &second).await;
+    assert_eq!(world.count(sessions).await, before + 1);
+    // What it began counted all the same: the next one waits for that too.
+    assert_eq!(waits(&world.machine("next").acquire(&moves).await, limit), 10_000);
+    world.pass(Duration::from_secs(10));
+    pass_through(&world, &moves, "next").await;
+    assert_eq!(waits(&world.machine("another").acquire(&moves).await, limit), 5_000);
+    world.assert_no_drift().await;
+}
+
+#[tokio::test]
+async fn the_turns_are_the_licenses_own_and_nobody_elses() {
+    let (world, moves) = of(1, 1, LICENSE).await;
+    for n in 0..3 {
+        pass_through(&world, &moves, &format!("name-{n}")).await;
+    }
+    assert_eq!(waits(&world.machine("more").acquire(&moves).await, RATE), 10_000);
+    // As fine as the seats are many: three of them share a turn's ten seconds.
+    let three = World::shaped(Shape { seats: 3, processes: 1, ..Shape::default() }).await;
+    let moves = three.instance_limited(LICENSE).await;
+    for n in 0..9 {
+        pass_through(&three, &moves, &format!("name-{n}")).await;
+    }
+    let waited = waits(&three.machine("more").acquire(&moves).await, Rate { per_minute: 18, burst: 9 });
+    assert_eq!(waited, 3_334);
+}
+
+#[tokio::test]
+async fn two_machines_in_a_loop_of_crashes_keep_nobody_else_out() {
+    let (world, moves) = of(5, 1, BOTH).await;
+    let loops = [world.machine("loop-a"), world.machine("loop-b")];
+    for machine in &loops {
+        for _ in 0..3 {
+            release(&moves, &machine.restarted().seated(&moves).await).await;
+        }
+    }
+    for minute in 0..10 {
+        for _ in 0..6 {
+            world.pass(Duration::from_secs(10));
+            for machine in &loops {
+                // As often as a machine may at all.
+                release(&moves, &machine.restarted().seated(&moves).await).await;
+                assert!(matches!(
+                    machine.restarted().acquire(&moves).await,
+                    Outcome::Limited(Limited { by: Limiter::Holder, .. })
+                ));
+            }
+        }
+        for n in 0..3 {
+            pass_through(&world, &moves, &format!("honest-{minute}-{n}")).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn of_a_company_of_ten_thousand_seats_a_hundred_start_at_once_under_the_smallest_limit() {
+    let world = World::with_seats(10_000).await;
+    let rates = Rates { license: Some(Rate::per_minute(1)), ..Rates::default() };
+    let moves = world.instance_limited(rates).await;
+    for n in 0..100 {
+        world.machine(&format!("pc-{n}")).seated(&moves).await;
+    }
+}
+
+#[tokio::test]
+async fn the_answer_names_the_limit_and_when_to_come_back() {
+    let (world, moves) = of(2, 1, LICENSE).await;
+    let front = Front::with(world, moves);
+    for n in 0..6 {
+        let seat = front.seated(&format!("name-{n}")).await;
+        front.post_as(license_tests::front::RELEASE, &seat["session"], &serde_json::json!({})).await.ok(200);
+    }
+    let refused = front.post(ACQUIRE, &front.ask("more")).await.is(429, "rate_limited");
+    let header = |name: &str| refused.headers[name].to_str().unwrap();
+    assert_eq!(header("retry-after"), "5");
+    assert_eq!((header("ratelimit-policy"), header("ratelimit")), ("\"license\";q=6;w=30", "\"license\";r=0;t=5"));
+    assert!(refused.body["detail"].as_str().unwrap().contains("new sessions of this license"), "{}", refused.body);
+    // Who only looks is told what the license has.
+    let key = front.ask("more")["license_key"].clone();
+    front.post(VALIDATE, &serde_json::json!({ "license_key": key })).await.ok(200);
+}
