@@ -27,6 +27,7 @@ use license_core::{
         opaque::{Kind, Opaque},
         rate::Rate,
         secret::KeyRing,
+        trial::TrialLimit,
     },
     identity::{Claims, Refused, Verifier},
     records::{Joining, NewOrganization, Records, Registered, Registration, Role},
@@ -177,7 +178,7 @@ struct License<'a> {
               (status = 200, description = "Registered before", body = Answer),
               (status = 401, description = "token_invalid, token_expired"),
               (status = 404, description = "not_found: no such invitation"),
-              (status = 409, description = "conflict: the invitation is for another address, over, or was used"),
+              (status = 409, description = "conflict: the invitation is for another address, over, or was used; or no more trials are given"),
               (status = 429, description = "rate_limited: for each address, or for each person who brings an invitation"),
               (status = 503, description = "records_unavailable, identity_unavailable")))]
 async fn register(
@@ -234,8 +235,27 @@ async fn found(state: &State, it: Person, name: Option<String>, product: Option<
     match state.records.register(&new, &state.peppers).await? {
         Registration::Created(made) => Ok(answer(StatusCode::CREATED, "created", &made, &new.email)),
         Registration::Existing(found) => Ok(answer(StatusCode::OK, "existing", &found, &new.email)),
+        Registration::NoTrial(limit) => Err(no_trial(limit)),
         Registration::NoProduct => Err(Problem::invalid("product", "is not a product of this server")),
     }
+}
+
+/// The vendor gives no more trials: who asks is told by what they are counted, and how to go on without one.
+fn no_trial(limit: TrialLimit) -> Problem {
+    let detail = match limit {
+        TrialLimit::Mailbox => {
+            "This mailbox has had its trial, by another way to sign in or another spelling of its address. Sign in as you did then, or ask \
+             the vendor for a license."
+        }
+        TrialLimit::Domain => {
+            "The mailboxes of your domain have had all the trials there are. Ask a colleague who has one to invite you, or the vendor for a \
+             license."
+        }
+        TrialLimit::Network => {
+            "Your network has had all the trials there are. Ask whoever has one there to invite you, or the vendor for a license."
+        }
+    };
+    Problem::new(Code::Conflict, detail)
 }
 
 /// The organization that invited the person. A secret that is none and one that nobody was given are the same: there is no such invitation.

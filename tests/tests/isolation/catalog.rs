@@ -58,7 +58,7 @@ const PROMISES: &[(&str, &str)] = &[
         "select n.nspname || '.' || c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace
          where n.nspname !~ '^pg_' and n.nspname <> 'information_schema' and c.relkind not in ('i', 'I', 'c')
            and not (n.nspname = 'public' and c.relkind in ('r', 'p'))
-           and not (n.nspname = 'directory' and c.relkind = 'r' and c.relname in ('license_numbers', 'identities', 'identity_tenants', 'retention'))
+           and not (n.nspname = 'directory' and c.relkind = 'r' and c.relname in ('license_numbers', 'identities', 'identity_tenants', 'retention', 'trials'))
            and not (n.nspname = 'catalog' and c.relkind = 'r' and c.relname in ('plans', 'products', 'staff_log', 'retention'))
            and not (n.nspname = 'history' and c.relkind in ('r', 'p') and exists (select from pg_partition_tree('sessions') t where t.relid = c.oid
              union all select from pg_partition_tree('outbox') t where t.relid = c.oid))",
@@ -163,7 +163,7 @@ const PROMISES: &[(&str, &str)] = &[
         "select r || ' ' || p.oid::regprocedure::text from unnest(array['service', 'reaper', 'admin']) r, pg_proc p
          where p.pronamespace = 'directory'::regnamespace and has_function_privilege(r, p.oid, 'EXECUTE') and not (
            (r in ('service', 'admin') and p.proname = 'locate_license')
-           or (r = 'admin' and p.proname in ('locate_identity', 'enter_identity', 'enter_tenant', 'enter_license')))",
+           or (r = 'admin' and p.proname in ('locate_identity', 'enter_identity', 'enter_tenant', 'enter_license', 'take_trial')))",
     ),
     (
         "the restore command is the owner's alone",
@@ -310,7 +310,7 @@ async fn the_directory_and_the_catalog_hold_exactly_their_tables() {
     let sql = "select relnamespace::regnamespace || '.' || relname from pg_class where relkind = 'r'
                and relnamespace in ('directory'::regnamespace, 'catalog'::regnamespace) order by 1";
     let tables: Vec<String> = sqlx::query_scalar(sql).fetch_all(&mut truth).await.unwrap();
-    let eight = [
+    let nine = [
         "catalog.plans",
         "catalog.products",
         "catalog.retention",
@@ -319,8 +319,9 @@ async fn the_directory_and_the_catalog_hold_exactly_their_tables() {
         "directory.identity_tenants",
         "directory.license_numbers",
         "directory.retention",
+        "directory.trials",
     ];
-    assert_eq!(tables, eight);
+    assert_eq!(tables, nine);
     let migrations: i64 =
         sqlx::query_scalar("select count(*) from public._sqlx_migrations").fetch_one(&mut truth).await.unwrap();
     assert!(migrations > 0, "the list of migrations lives in public, and is no tenant's");

@@ -30,3 +30,4 @@ mod seat;
 mod sessions;
 mod tokens;
 mod traces;
+mod trials;
