@@ -1,5 +1,5 @@
 -- Before the tenant is known: an exact key in, ids out, never a list of anybody's. No business data, no row-level security;
--- serving roles have no right on the tables and come in through the functions. Three tables; a test fails on a fourth.
+-- serving roles have no right on the tables and come in through the functions. A test counts the tables.
 create table directory.license_numbers (
   number     text primary key check (number ~ '^[0-9A-HJKMNP-TV-Z]{13}$'),
   tenant_id  uuid not null,

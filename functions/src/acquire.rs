@@ -10,7 +10,7 @@ use crate::{
     edge::{
         Fields, Json, Problem,
         config::Env,
-        rate::{ByAddress, limited},
+        rate::{ByAddress, not_looked_at},
         rim::about,
         serve::{Service, StartError},
         telemetry::Outcome as Label,
@@ -50,7 +50,8 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 pub struct State {
     /// The moves of clients.
     pub moves: Moves,
-    /// Different wrong keys from each address.
+    /// Different wrong keys from each address. Of whoever tries many of them no more are looked at for a while; good keys from the same
+    /// address go on, and so does the answer to the same wrong key: an office whose key was replaced has one on every machine.
     pub strangers: ByAddress,
 }
 
@@ -136,7 +137,7 @@ impl AcquireBody {
               (status = 403, description = "license_suspended, license_revoked, license_expired, license_not_started, product_not_allowed"),
               (status = 404, description = "not_found: the license has no such pool"),
               (status = 409, description = "no_seats_available, too_many_processes"),
-              (status = 429, description = "rate_limited: for each holder, and for each address that sends many different wrong keys"),
+              (status = 429, description = "rate_limited: for each holder, each license, and each address that sends many wrong keys"),
               (status = 503, description = "seats_unavailable, records_unavailable, signer_unavailable")))]
 async fn acquire(
     From(state): From<Arc<State>>,
@@ -147,10 +148,11 @@ async fn acquire(
     let request = body.read()?;
     let number = request.key.number();
     about(None, Some(number));
-    let problem = match moves.acquire(&request).await? {
+    let guesser = state.strangers.guesser(&parts);
+    let problem = match moves.acquire_from(&request, guesser.as_ref()).await? {
         Outcome::Seat(seat) => return Ok(seated(&seat)),
         Outcome::Full(full) => full::no_seat(&full, moves.settings().timing.ttl_ms()),
-        Outcome::BadKey => stranger(&state, &parts, &request.key).await,
+        Outcome::BadKey => answer::bad_key(),
         Outcome::NoPool => answer::no_pool(request.pool.as_str()),
         Outcome::Refused(refusal) => answer::refused(refusal, number, moves.settings().clock.now_ms()),
         Outcome::WrongProduct(product) => wrong_product(&product, number),
@@ -159,19 +161,10 @@ async fn acquire(
                 "is required by this license, which counts processes: name the process, the same for its retries";
             Problem::invalid("instance_id", problem)
         }
-        Outcome::Limited(ms, rate) => limited("acquire", Some(rate), ms),
+        Outcome::Limited(limited) => not_looked_at(limited),
         Outcome::TooMany(many) => full::too_many(&many),
     };
     Err(answer::signed(problem, moves, request.nonce.as_ref(), number, None).await)
-}
-
-/// A key that opens nothing. Who tries many of them hears nothing more of them for a while; good keys from the same address go on, and so does
-/// the answer to the same wrong key: an office whose key was replaced has one on every machine.
-async fn stranger(State { moves, strangers }: &State, parts: &Parts, key: &LicenseKey) -> Problem {
-    match strangers.guess(parts, &key.hash(&moves.settings().peppers)).await {
-        Ok(()) => answer::bad_key(),
-        Err(problem) => problem,
-    }
 }
 
 /// A seat that was taken, and what keeps it.

@@ -18,7 +18,10 @@ use axum::{
 };
 use license_core::{
     Clock, Code,
-    domain::id::{Nonce, SessionId},
+    domain::{
+        id::{Nonce, SessionId},
+        rate::Rate,
+    },
     moves::{
         Moves,
         heartbeat::{Alive, Outcome},
@@ -96,7 +99,10 @@ async fn heartbeat(
             let problem = answer::refused(refusal, handle.license, moves.settings().clock.now_ms());
             answer::while_seated(problem, refusal)
         }
-        Outcome::Limited(ms) => limited("heartbeat", moves.seats().rates().heartbeat, ms),
+        Outcome::Limited(ms) => {
+            let rate = moves.seats().rates().heartbeat.unwrap_or(Rate::per_minute(1));
+            limited("heartbeat", "heartbeats of this session", rate, ms)
+        }
     };
     Err(answer::signed(problem, moves, nonce.as_ref(), handle.license, Some(handle.session)).await)
 }

@@ -8,6 +8,7 @@ use crate::{
         rate::ByAddress,
         rim::{about, request_id},
         serve::{Check, Service, StartError},
+        strangers::Strangers,
         telemetry::Outcome as Label,
     },
     rooms, words,
@@ -26,6 +27,7 @@ use license_core::{
         opaque::{Kind, Opaque},
         rate::Rate,
         secret::KeyRing,
+        trial::TrialLimit,
     },
     identity::{Claims, Refused, Verifier},
     records::{Joining, NewOrganization, Records, Registered, Registration, Role},
@@ -48,6 +50,8 @@ pub struct State {
     /// For each address, since whoever makes new identities makes as many as they like; for each person where one was invited, since then an
     /// organization vouches for them and many may sit behind one address.
     pub limit: ByAddress,
+    /// Wrong credentials from each address: ID tokens and invitations.
+    pub strangers: Strangers,
 }
 
 /// `POST /api/v1/auth/register`.
@@ -73,9 +77,11 @@ pub async fn service(env: &Env, clock: Clock) -> Result<Service, StartError> {
         let records = asked.clone();
         async move { records.ready().await }
     });
-    let seats = rooms::seats(env, config::timing(env)?, clock)?;
+    let peppers = Arc::new(config::peppers(env)?);
+    let seats = rooms::seats(env, config::timing(env)?, clock.clone())?;
+    let strangers = Strangers::from_env(env, seats.clone(), clock)?;
     let limit = rooms::by_address(env, "register", "RATE_REGISTER", Rate::per_minute(5), seats)?;
-    Ok(Service { router: router(State { records, verifier, peppers, limit }), checks: vec![check] })
+    Ok(Service { router: router(State { records, verifier, peppers, limit, strangers }), checks: vec![check] })
 }
 
 /// What a newcomer may wish for; both count only the first time.
@@ -173,7 +179,7 @@ struct License<'a> {
               (status = 200, description = "Registered before", body = Answer),
               (status = 401, description = "token_invalid, token_expired"),
               (status = 404, description = "not_found: no such invitation"),
-              (status = 409, description = "conflict: the invitation is for another address, over, or was used"),
+              (status = 409, description = "conflict: the invitation is for another address, over, or was used; or no more trials are given"),
               (status = 429, description = "rate_limited: for each address, or for each person who brings an invitation"),
               (status = 503, description = "records_unavailable, identity_unavailable")))]
 async fn register(
@@ -195,7 +201,10 @@ async fn register(
         }
     }
     fields.check(Some(()))?;
-    let claims = state.verifier.verify(&bearer.0).await?.map_err(refused)?;
+    let claims = match state.verifier.verify(&bearer.0).await? {
+        Ok(claims) => claims,
+        Err(why) => return Err(state.strangers.refused(&parts, &bearer.0, refused(why)).await),
+    };
     let standing = match body.invitation {
         Some(_) => state.limit.admit_person(&claims).await?,
         None => state.limit.admit(&parts).await?,
@@ -203,7 +212,7 @@ async fn register(
     not_void(&state, &claims, body.invitation.as_deref()).await?;
     let person = Person::of(claims, state.limit.address(&parts))?;
     let mut answered = match body.invitation {
-        Some(secret) => join(&state, person, &secret).await?,
+        Some(secret) => join(&state, &parts, person, &secret).await?,
         None => found(&state, person, name, product).await?,
     };
     if let Some(standing) = standing {
@@ -239,12 +248,31 @@ async fn found(state: &State, it: Person, name: Option<String>, product: Option<
     match state.records.register(&new, &state.peppers).await? {
         Registration::Created(made) => Ok(answer(StatusCode::CREATED, "created", &made, &new.email)),
         Registration::Existing(found) => Ok(answer(StatusCode::OK, "existing", &found, &new.email)),
+        Registration::NoTrial(limit) => Err(no_trial(limit)),
         Registration::NoProduct => Err(Problem::invalid("product", "is not a product of this server")),
     }
 }
 
+/// The vendor gives no more trials: who asks is told by what they are counted, and how to go on without one.
+fn no_trial(limit: TrialLimit) -> Problem {
+    let detail = match limit {
+        TrialLimit::Mailbox => {
+            "This mailbox has had its trial, by another way to sign in or another spelling of its address. Sign in as you did then, or ask \
+             the vendor for a license."
+        }
+        TrialLimit::Domain => {
+            "The mailboxes of your domain have had all the trials there are. Ask a colleague who has one to invite you, or the vendor for a \
+             license."
+        }
+        TrialLimit::Network => {
+            "Your network has had all the trials there are. Ask whoever has one there to invite you, or the vendor for a license."
+        }
+    };
+    Problem::new(Code::Conflict, detail)
+}
+
 /// The organization that invited the person. A secret that is none and one that nobody was given are the same: there is no such invitation.
-async fn join(state: &State, it: Person, secret: &str) -> Result<Response, Problem> {
+async fn join(state: &State, parts: &Parts, it: Person, secret: &str) -> Result<Response, Problem> {
     let secret = Opaque::parse(Kind::Invitation, secret).ok_or_else(no_invitation)?;
     let joining = Joining {
         secret,
@@ -255,10 +283,15 @@ async fn join(state: &State, it: Person, secret: &str) -> Result<Response, Probl
         from: it.from,
         request_id: request_id(),
     };
-    let joined = state.records.join(&joining).await?.map_err(|refused| match refused {
-        license_core::records::Refused::Conflict(detail) => Problem::new(Code::Conflict, detail),
-        _ => no_invitation(),
-    })?;
+    let hash = joining.secret.hash();
+    let ask = async {
+        match state.records.join(&joining).await? {
+            Ok(joined) => Ok(Some(joined)),
+            Err(license_core::records::Refused::Conflict(detail)) => Err(Problem::new(Code::Conflict, detail)),
+            Err(_) => Ok(None),
+        }
+    };
+    let joined = state.strangers.judge(parts, &hash, ask).await?.ok_or_else(no_invitation)?;
     about(Some(joined.organization.id), None);
     let (status, label) = if joined.first { (StatusCode::CREATED, "joined") } else { (StatusCode::OK, "existing") };
     let body = Answer {

@@ -66,7 +66,7 @@ async fn register(records: &Records, peppers: &KeyRing) -> Result<LicenseKey, St
             Some(key) => Ok(key),
             None => rotate(records, &registered, peppers).await,
         },
-        Registration::NoProduct => Err("the demo product could not be made".into()),
+        Registration::NoProduct | Registration::NoTrial(_) => Err("the demo product could not be made".into()),
     }
 }
 

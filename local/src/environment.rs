@@ -12,7 +12,7 @@ use std::{collections::BTreeMap, io, time::Duration};
 pub(crate) const PUSH_AUDIENCE: &str = "license-local";
 
 /// Taken over from the environment where they are set. Nothing else is: an address of a system's database, say, must not leak in here.
-const HONOURED: [&str; 18] = [
+const HONOURED: [&str; 20] = [
     "SEAT_TTL_SECONDS",
     "SEAT_DRAIN_SECONDS",
     "HEARTBEAT_SECONDS",
@@ -27,9 +27,11 @@ const HONOURED: [&str; 18] = [
     "TOKEN_ISSUER",
     "TRUSTED_PROXIES",
     "RATE_ACQUIRE",
+    "RATE_LICENSE",
     "RATE_HEARTBEAT",
     "RATE_REGISTER",
     "RATE_UNKNOWN_KEYS",
+    "RATE_CREDENTIALS",
     "RATE_ADMIN",
 ];
 const IDENTITY: [&str; 8] = [

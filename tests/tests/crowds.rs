@@ -1,220 +1,181 @@
-//! `license-local` before a crowd that means it no good: a thousand connections where 300 files may be open, and every method on every path.
+//! New sessions of a license: a crowd that fits on its seats is never refused, and who takes seat after seat under ever new names is.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a panic with its place")]
 
-use license_functions::edge::room::Room;
+use license_core::{
+    domain::rate::{Limited, Limiter, Rate, Rates},
+    moves::{Moves, acquire::Outcome},
+};
 use license_tests::{
-    local::Local,
-    process::{binary, http},
+    World,
+    client::{alive, release},
+    explain::Plans,
+    front::{ACQUIRE, Front, VALIDATE},
+    world::Shape,
 };
-use serde_json::{Value, json};
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::{Duration, Instant},
-};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-    runtime::{Builder, Runtime},
-};
-use uuid::Uuid;
+use std::time::Duration;
 
-const FILES: u32 = 300;
-const CROWD: usize = 1000;
-/// What the server may take more for all of them: of 225 connections each has a buffer of 64 KiB and a body of 64 KiB at most.
-const MEMORY_KIB: u64 = 2 * 225 * 64;
+/// Six a minute, three at once: one every ten seconds.
+const RATE: Rate = Rate { per_minute: 6, burst: 3 };
+const BOTH: Rates = Rates { acquire: Some(RATE), license: Some(RATE), heartbeat: None };
+const LICENSE: Rates = Rates { acquire: None, ..BOTH };
 
-/// One of the crowd: as soon as it is closed it comes again.
-async fn hostile(address: String, kind: usize, connections: Arc<AtomicUsize>) {
-    let half_a_body = format!(
-        "POST /api/v1/licenses/acquire HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 65000\r\n\r\n{{\"a\": \"{}",
-        "a".repeat(50_000)
-    );
-    let half_a_head = format!("GET /health/live HTTP/1.1\r\nhost: x\r\nx-a: {}", "a".repeat(20_000));
-    loop {
-        let Ok(mut stream) = TcpStream::connect(&address).await else { continue };
-        connections.fetch_add(1, Ordering::Relaxed);
-        let sent = match kind % 4 {
-            0 => Ok(()),
-            1 => stream.write_all(half_a_head.as_bytes()).await,
-            2 => stream.write_all(half_a_body.as_bytes()).await,
-            // Asks, and takes nothing of the answers, until it is closed.
-            _ => loop {
-                let get = b"GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n".repeat(50);
-                if let Err(error) = stream.write_all(&get).await {
-                    break Err(error);
-                }
-            },
-        };
-        if sent.is_ok() {
-            let _ = stream.read_to_end(&mut Vec::new()).await;
+async fn of(seats: u32, processes: u32, rates: Rates) -> (World, Moves) {
+    let world = World::shaped(Shape { seats, processes, ..Shape::default() }).await;
+    let moves = world.instance_limited(rates).await;
+    (world, moves)
+}
+
+/// Refused for the license, with its limit, and how many ms to wait.
+#[track_caller]
+fn waits(outcome: &Outcome, rate: Rate) -> u64 {
+    match outcome {
+        Outcome::Limited(Limited { by: Limiter::License, wait_ms, rate: its }) => {
+            assert_eq!(*its, rate);
+            *wait_ms
+        }
+        other => panic!("too many new sessions, not {other:?}"),
+    }
+}
+
+/// Takes a seat as somebody nobody knows, and gives it back.
+async fn pass_through(world: &World, moves: &Moves, name: &str) {
+    let seat = world.machine(name).seated(moves).await;
+    release(moves, &seat).await;
+}
+
+#[tokio::test]
+async fn a_class_of_forty_starts_all_it_may_at_once_behind_one_address_and_again_after_a_crash() {
+    let (world, moves) = of(40, 3, BOTH).await;
+    let machines: Vec<_> = (0..40).map(|n| world.machine(&format!("pc-{n}"))).collect();
+    for machine in &machines {
+        machine.seated(&moves).await;
+    }
+    for _ in 0..2 {
+        for machine in &machines {
+            machine.restarted().seated(&moves).await;
         }
     }
-}
-
-/// A runtime that may be dropped anywhere, and with it everybody on it.
-struct Crowd(Option<Runtime>);
-
-impl Crowd {
-    fn new() -> Self {
-        Self(Some(Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()))
-    }
-
-    fn runtime(&self) -> &Runtime {
-        self.0.as_ref().unwrap()
-    }
-}
-
-impl Drop for Crowd {
-    fn drop(&mut self) {
-        self.0.take().into_iter().for_each(Runtime::shutdown_background);
-    }
-}
-
-/// The most memory that a process held in RAM so far, in KiB.
-fn most_memory(process: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
-}
-
-struct Honest {
-    client: reqwest::Client,
-    front: String,
-    key: String,
-    /// How often a connection of its own was closed for others.
-    again: AtomicUsize,
-}
-
-impl Honest {
-    fn of(local: &Local) -> Self {
-        // Each request over a connection of its own: it must be let in.
-        let _ = http();
-        let client = reqwest::Client::builder().no_proxy().tls_certs_only([]).pool_max_idle_per_host(0);
-        let client = client.timeout(Duration::from_secs(30)).build().unwrap();
-        Self { client, front: local.endpoint("front"), key: local.endpoint("license_key"), again: AtomicUsize::new(0) }
-    }
-
-    /// The answer at the third attempt at the latest: where this process got no turn for a quarter of a second, its connection is closed like
-    /// those of the crowd, and it asks again as every client does.
-    async fn answered(&self, request: reqwest::RequestBuilder, statuses: &[u16]) -> Value {
-        let mut attempts = 0;
-        let (said, text) = loop {
-            attempts += 1;
-            match request.try_clone().unwrap().send().await {
-                Ok(answer) => break (answer.status().as_u16(), answer.text().await.unwrap()),
-                Err(error) => assert!(attempts < 3 && error.is_request(), "{error:?}"),
-            }
-        };
-        self.again.fetch_add(attempts - 1, Ordering::Relaxed);
-        assert!(statuses.contains(&said), "{said}: {text}");
-        serde_json::from_str(&text).unwrap_or_default()
-    }
-
-    /// One look at its health, and one seat taken and given back.
-    async fn turn(&self) {
-        self.answered(self.client.get(format!("{}/health/live", self.front)), &[200]).await;
-        let wish = json!({ "license_key": self.key, "hardware_id": "an-honest-machine", "attempt": Uuid::new_v4() });
-        let acquire = self.client.post(format!("{}/api/v1/licenses/acquire", self.front)).json(&wish);
-        let seat = self.answered(acquire, &[200, 201]).await;
-        let release = self.client.post(format!("{}/api/v1/licenses/release", self.front));
-        self.answered(release.bearer_auth(seat["session"].as_str().unwrap()), &[200]).await;
+    // All turns are taken: retries are no new sessions.
+    for machine in &machines {
+        assert!(machine.seated(&moves).await.renewed);
     }
 }
 
 #[tokio::test]
-async fn a_thousand_hostile_connections_at_300_files_switch_nothing_off_and_one_line_says_why() {
-    // This process must be able to be the crowd: it raises its own limit as every service does.
-    Room::of_process(0);
-    let variables = [("RATE_ACQUIRE", "off"), ("REAPER_PERIOD_SECONDS", "3600")];
-    let local = Local::limited(&binary("license-local"), &variables, FILES);
-    let (began, honest) = (Instant::now(), Honest::of(&local));
-    honest.turn().await;
-    let before = most_memory(local.id());
-    let address = honest.front.trim_start_matches("http://").to_owned();
-    let connections = Arc::<AtomicUsize>::default();
-    // On threads of its own: who means it well must not wait for it in this process already.
-    let crowd = Crowd::new();
-    for kind in 0..CROWD {
-        crowd.runtime().spawn(hostile(address.clone(), kind, Arc::clone(&connections)));
+async fn a_full_pool_refuses_honestly_and_its_machines_lose_no_turn_by_it() {
+    let (world, moves) = of(2, 3, BOTH).await;
+    let seat = world.machine("a").seated(&moves).await;
+    world.machine("b").seated(&moves).await;
+    for n in 0..30 {
+        world.machine(&format!("late-{n}")).turned_away(&moves).await;
     }
-    let mut turns = 0;
-    // Until every one of the crowd was there three times over, and at least so many turns.
-    while connections.load(Ordering::Relaxed) < 3 * CROWD || turns < 5 {
-        honest.turn().await;
-        turns += 1;
-    }
-    let grown = most_memory(local.id()).saturating_sub(before);
-    let (came, again) = (connections.load(Ordering::Relaxed), honest.again.load(Ordering::Relaxed));
-    println!("{turns} turns beside {came} connections, {again} of their requests asked again, {grown} KiB more");
-    assert!(grown < MEMORY_KIB, "{grown} KiB");
-    drop(crowd);
-    let said = local.said();
-    let lines = said.lines().filter(|line| line.contains("no room for another connection")).count();
-    let minutes = began.elapsed().as_secs() as usize / 60;
-    assert!((1..=1 + minutes).contains(&lines), "{lines} lines:\n{said}");
-    assert!(!said.contains("ERROR"), "{said}");
-    honest.turn().await;
-}
-
-/// Sends one request and answers its status and what came behind the head.
-async fn raw(address: &str, method: &str, target: &str) -> (u16, String, String) {
-    let mut stream = TcpStream::connect(address).await.unwrap();
-    let request =
-        format!("{method} {target} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut said = Vec::new();
-    stream.read_to_end(&mut said).await.unwrap();
-    let said = String::from_utf8_lossy(&said).into_owned();
-    let (head, body) = said.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{method} {target}: {said:?}"));
-    (head.split(' ').nth(1).unwrap().parse().unwrap(), head.to_lowercase(), body.to_owned())
+    release(&moves, &seat).await;
+    world.machine("late-0").seated(&moves).await;
 }
 
 #[tokio::test]
-async fn every_method_on_every_path_of_every_service_has_an_answer_that_is_no_fault_of_ours() {
-    let local = Local::start(&binary("license-local"), &[("REAPER_PERIOD_SECONDS", "3600")]);
-    let document: Value = serde_json::from_str(include_str!("../../openapi.json")).unwrap();
-    let mut targets: Vec<String> = document["paths"].as_object().unwrap().keys().cloned().collect();
-    for path in &mut targets {
-        while let (Some(start), Some(end)) = (path.find('{'), path.find('}')) {
-            path.replace_range(start..=end, &Uuid::new_v4().to_string());
+async fn who_takes_seats_under_ever_new_names_is_refused_and_who_holds_a_seat_is_not() {
+    let (world, moves) = of(2, 3, LICENSE).await;
+    let limit = Rate { per_minute: 12, burst: 6 };
+    let holder = world.machine("holder");
+    let seat = holder.seated(&moves).await;
+    for n in 0..5 {
+        pass_through(&world, &moves, &format!("name-{n}")).await;
+    }
+    let sessions = "select count(*) from sessions";
+    let before = world.count(sessions).await;
+    let plans = Plans::of(&world.database).await;
+    for n in 0..20 {
+        assert_eq!(waits(&world.machine(&format!("more-{n}")).acquire(&moves).await, limit), 5_000);
+    }
+    // Another instance counts with it.
+    let other = world.instance_limited(LICENSE).await;
+    assert_eq!(waits(&world.machine("elsewhere").acquire(&other).await, limit), 5_000);
+    assert_eq!(plans.take().len(), 0, "PostgreSQL was asked nothing");
+    drop(plans);
+    // Whoever has a seat keeps it, repeats itself, starts again and leaves.
+    alive(&moves, &seat).await;
+    assert!(holder.seated(&moves).await.renewed);
+    let second = holder.restarted().seated(&moves).await;
+    release(&moves, &second).await;
+    assert_eq!(world.count(sessions).await, before + 1);
+    // What it began counted all the same: the next one waits for that too.
+    assert_eq!(waits(&world.machine("next").acquire(&moves).await, limit), 10_000);
+    world.pass(Duration::from_secs(10));
+    pass_through(&world, &moves, "next").await;
+    assert_eq!(waits(&world.machine("another").acquire(&moves).await, limit), 5_000);
+    world.assert_no_drift().await;
+}
+
+#[tokio::test]
+async fn the_turns_are_the_licenses_own_and_nobody_elses() {
+    let (world, moves) = of(1, 1, LICENSE).await;
+    for n in 0..3 {
+        pass_through(&world, &moves, &format!("name-{n}")).await;
+    }
+    assert_eq!(waits(&world.machine("more").acquire(&moves).await, RATE), 10_000);
+    // As fine as the seats are many: three of them share a turn's ten seconds.
+    let three = World::shaped(Shape { seats: 3, processes: 1, ..Shape::default() }).await;
+    let moves = three.instance_limited(LICENSE).await;
+    for n in 0..9 {
+        pass_through(&three, &moves, &format!("name-{n}")).await;
+    }
+    let waited = waits(&three.machine("more").acquire(&moves).await, Rate { per_minute: 18, burst: 9 });
+    assert_eq!(waited, 3_334);
+}
+
+#[tokio::test]
+async fn two_machines_in_a_loop_of_crashes_keep_nobody_else_out() {
+    let (world, moves) = of(5, 1, BOTH).await;
+    let loops = [world.machine("loop-a"), world.machine("loop-b")];
+    for machine in &loops {
+        for _ in 0..3 {
+            release(&moves, &machine.restarted().seated(&moves).await).await;
         }
     }
-    let more = [
-        "/",
-        "//",
-        "/nowhere",
-        "/tick",
-        "/reap",
-        "/openapi.json",
-        "/docs",
-        "/docs/page.js",
-        "/docs/page.css",
-        "*",
-        "/%00",
-    ];
-    targets.extend(more.map(String::from));
-    targets.extend(["x:443".to_owned(), "http://x/health/live".to_owned(), "/token".to_owned()]);
-    targets.extend(["/.well-known/jwks.json".to_owned(), "/.well-known/openid-configuration".to_owned()]);
-    let methods =
-        ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "PROPFIND", "get", "M-SEARCH"];
-    for service in ["front", "issuer", "reaper", "admin"] {
-        let address = local.endpoint(service).trim_start_matches("http://").to_owned();
-        for target in &targets {
-            for method in methods {
-                let (status, head, body) = raw(&address, method, target).await;
-                let name = format!("{method} {target} of {service}: {head}\n{body}");
-                assert!((200..500).contains(&status), "{name}");
-                assert!(!(200..300).contains(&status) || ["GET", "HEAD"].contains(&method), "{name}");
-                assert!(method != "HEAD" || body.is_empty(), "{name}");
-                assert!(status != 405 || head.contains("\r\nallow: "), "{name}");
+    for minute in 0..10 {
+        for _ in 0..6 {
+            world.pass(Duration::from_secs(10));
+            for machine in &loops {
+                // As often as a machine may at all.
+                release(&moves, &machine.restarted().seated(&moves).await).await;
+                assert!(matches!(
+                    machine.restarted().acquire(&moves).await,
+                    Outcome::Limited(Limited { by: Limiter::Holder, .. })
+                ));
             }
-            let (get, head) = (raw(&address, "GET", target).await, raw(&address, "HEAD", target).await);
-            assert!(get.0 == head.0 || head.0 == 405, "{target} of {service}: {} and {}", get.0, head.0);
+        }
+        for n in 0..3 {
+            pass_through(&world, &moves, &format!("honest-{minute}-{n}")).await;
         }
     }
-    assert!(!local.said().contains("ERROR"), "{}", local.said());
+}
+
+#[tokio::test]
+async fn of_a_company_of_ten_thousand_seats_a_hundred_start_at_once_under_the_smallest_limit() {
+    let world = World::with_seats(10_000).await;
+    let rates = Rates { license: Some(Rate::per_minute(1)), ..Rates::default() };
+    let moves = world.instance_limited(rates).await;
+    for n in 0..100 {
+        world.machine(&format!("pc-{n}")).seated(&moves).await;
+    }
+}
+
+#[tokio::test]
+async fn the_answer_names_the_limit_and_when_to_come_back() {
+    let (world, moves) = of(2, 1, LICENSE).await;
+    let front = Front::with(world, moves);
+    for n in 0..6 {
+        let seat = front.seated(&format!("name-{n}")).await;
+        front.post_as(license_tests::front::RELEASE, &seat["session"], &serde_json::json!({})).await.ok(200);
+    }
+    let refused = front.post(ACQUIRE, &front.ask("more")).await.is(429, "rate_limited");
+    let header = |name: &str| refused.headers[name].to_str().unwrap();
+    assert_eq!(header("retry-after"), "5");
+    assert_eq!((header("ratelimit-policy"), header("ratelimit")), ("\"license\";q=6;w=30", "\"license\";r=0;t=5"));
+    assert!(refused.body["detail"].as_str().unwrap().contains("new sessions of this license"), "{}", refused.body);
+    // Who only looks is told what the license has.
+    let key = front.ask("more")["license_key"].clone();
+    front.post(VALIDATE, &serde_json::json!({ "license_key": key })).await.ok(200);
 }

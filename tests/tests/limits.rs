@@ -8,7 +8,7 @@ use license_core::{
         id::LicenseNumber,
         key::LicenseKey,
         pool::Snapshot,
-        rate::{Rate, Rates},
+        rate::{Limiter, Rate, Rates},
     },
     moves::{Moves, acquire::Outcome, heartbeat, steps::Step},
     seats::NonceAnswer,
@@ -238,9 +238,9 @@ const RATE: Rate = Rate { per_minute: 6, burst: 3 };
 
 fn waits(outcome: &Outcome) -> u64 {
     match outcome {
-        Outcome::Limited(ms, rate) => {
-            assert_eq!(*rate, RATE);
-            *ms
+        Outcome::Limited(limited) => {
+            assert_eq!((limited.by, limited.rate), (Limiter::Holder, RATE));
+            limited.wait_ms
         }
         other => panic!("too often, not {other:?}"),
     }
@@ -249,7 +249,7 @@ fn waits(outcome: &Outcome) -> u64 {
 #[tokio::test]
 async fn a_holder_that_starts_too_often_waits_and_neither_retries_nor_a_full_pool_count() {
     let world = World::shaped(Shape { seats: 1, processes: 3, ..Shape::default() }).await;
-    let moves = world.instance_limited(Rates { acquire: Some(RATE), heartbeat: None }).await;
+    let moves = world.instance_limited(Rates { acquire: Some(RATE), ..Rates::default() }).await;
     let machine = world.machine("a");
     let first = machine.seated(&moves).await;
     for _ in 0..10 {
@@ -261,7 +261,7 @@ async fn a_holder_that_starts_too_often_waits_and_neither_retries_nor_a_full_poo
     for _ in 0..2 {
         machine.restarted().seated(&moves).await;
     }
-    let other_instance = world.instance_limited(Rates { acquire: Some(RATE), heartbeat: None }).await;
+    let other_instance = world.instance_limited(Rates { acquire: Some(RATE), ..Rates::default() }).await;
     assert_eq!(
         waits(&machine.restarted().acquire(&other_instance).await),
         10_000,
@@ -287,7 +287,7 @@ async fn a_holder_that_starts_too_often_waits_and_neither_retries_nor_a_full_poo
 #[tokio::test]
 async fn a_license_that_gives_no_seat_is_not_asked_in_a_loop_either() {
     let world = World::shaped(Shape { processes: 3, ..Shape::default() }).await;
-    let moves = world.instance_limited(Rates { acquire: Some(RATE), heartbeat: None }).await;
+    let moves = world.instance_limited(Rates { acquire: Some(RATE), ..Rates::default() }).await;
     world.machine("a").seated(&moves).await;
     world.suspend().await;
     for _ in 0..3 {
@@ -300,7 +300,7 @@ async fn a_license_that_gives_no_seat_is_not_asked_in_a_loop_either() {
 #[tokio::test]
 async fn a_session_in_a_loop_is_told_to_wait_and_keeps_its_lease_and_one_that_keeps_pace_leaves_nothing_behind() {
     let world = World::new().await;
-    let moves = world.instance_limited(Rates { acquire: None, heartbeat: Some(RATE) }).await;
+    let moves = world.instance_limited(Rates { heartbeat: Some(RATE), ..Rates::default() }).await;
     let (fast, slow) = (world.machine("fast").seated(&moves).await, world.machine("slow").seated(&moves).await);
     let turns = async || ask::<Vec<String>>(&world, &["KEYS", "*:r:*"]).await.len();
     for _ in 0..20 {

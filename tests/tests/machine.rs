@@ -203,7 +203,7 @@ const RATE: Rate = Rate { per_minute: 120, burst: 40 };
 
 async fn limited(processes: u32, rate: Rate) -> Front {
     let world = World::shaped(Shape { seats: 1, processes, ..Shape::default() }).await;
-    let moves = world.instance_limited(Rates { acquire: Some(rate), heartbeat: None }).await;
+    let moves = world.instance_limited(Rates { acquire: Some(rate), ..Rates::default() }).await;
     Front::with(world, moves)
 }
 

@@ -19,6 +19,7 @@ use license_functions::{
         rate::{ByAddress, Limit},
         rim::Rim,
         serve::layers,
+        strangers::Strangers,
     },
     register,
 };
@@ -55,6 +56,7 @@ impl Desk {
             verifier: Verifier::new(settings, world.clock.clone()),
             peppers: Arc::new(KeyRing::single(vec![2; 32])),
             limit: ByAddress::new(Limit::off(), 0),
+            strangers: Strangers::new(ByAddress::new(Limit::off(), 0), world.seats(), world.clock.clone()),
         });
         let logging = Logging { filter: "info".into(), text: false, project: None };
         let app = layers(router, &Rim::new(&Docs::default(), &logging));

@@ -10,6 +10,7 @@ pub mod key;
 pub mod lease;
 pub mod license;
 pub mod name;
+pub mod network;
 pub mod opaque;
 pub mod pasted;
 pub mod pool;
@@ -18,5 +19,6 @@ pub mod secret;
 pub mod session;
 pub mod terms;
 pub mod token;
+pub mod trial;
 
 mod base32;

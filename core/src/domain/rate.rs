@@ -42,8 +42,32 @@ impl FromStr for Rate {
 pub struct Rates {
     /// Acquires of one holder.
     pub acquire: Option<Rate>,
+    /// New sessions of a license, for each of its seats.
+    pub license: Option<Rate>,
     /// Heartbeats of one session.
     pub heartbeat: Option<Rate>,
+}
+
+/// A request that came too soon, and was not looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limited {
+    /// Which limit says so.
+    pub by: Limiter,
+    /// How many milliseconds to wait.
+    pub wait_ms: u64,
+    /// The limit as it is for who asked.
+    pub rate: Rate,
+}
+
+/// The limits of an acquire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limiter {
+    /// On the acquires of one holder.
+    Holder,
+    /// On the new sessions of a license.
+    License,
+    /// On wrong secrets from one place.
+    Guesses,
 }
 
 /// Whether a request may be answered now.

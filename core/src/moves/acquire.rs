@@ -1,7 +1,13 @@
 //! acquire: ACQUIRE → `grant_seat` → sign.
 
 pub use super::answer::Lease;
-use super::{Moves, answer::For, deadline::Deadline, steps::Step};
+use super::{
+    Moves,
+    answer::For,
+    deadline::Deadline,
+    guesses::{Guesser, Verdict},
+    steps::Step,
+};
 use crate::{
     Result, clock,
     domain::{
@@ -9,9 +15,9 @@ use crate::{
         id::{Attempt, ClientPart, Holder, Hw, LicenseNumber, Nonce, PoolName, SeatNo, SessionId},
         key::LicenseKey,
         license::{Facts, Refusal},
-        rate::Rate,
+        rate::Limited,
     },
-    records::{Grant, GrantOutcome},
+    records::{Found, Grant, GrantOutcome},
     seats::{AcquireAnswer, Ask, Full, Granted, PoolKey, TooMany, Warm},
     signer::InstanceKey,
 };
@@ -73,18 +79,19 @@ pub enum Outcome {
     Refused(Refusal),
     /// The license is for the product named here.
     WrongProduct(String),
-    /// This holder asked too often; so many ms to wait, and the limit as it is for its license.
-    Limited(u64, Rate),
+    /// Too often: this holder, its whole license, or wrong keys from where it is. Not looked at.
+    Limited(Limited),
     /// The license counts processes: `instance_id` is needed.
     NeedsInstance,
     /// The seat carries as many live processes as allowed.
     TooMany(TooMany),
 }
 
-/// A key that opens nothing here, or a pool that does not exist.
+/// A key that opens nothing here, or that was not looked at, or a pool that does not exist.
 pub(super) enum Closed {
     BadKey,
     NoPool,
+    Limited(Limited),
 }
 
 impl Moves {
@@ -94,10 +101,19 @@ impl Moves {
     /// If a store or the signer could not be asked in time. Nothing is lost then: the same attempt gets its seat when it asks again,
     /// and what it may have reserved is others' after a lease (L2).
     pub async fn acquire(&self, request: &Request) -> Result<Outcome> {
+        self.acquire_from(request, None).await
+    }
+
+    /// [`Moves::acquire`] by somebody whose wrong keys are counted.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn acquire_from(&self, request: &Request, guesser: Option<&Guesser>) -> Result<Outcome> {
         let received_ms = self.settings.clock.now_ms();
         let deadline = Deadline::of_request();
         let hashes = request.key.hashes(&self.settings.peppers);
-        if self.is_wrong(request.key.number(), &hashes) {
+        let tried = tried(request.key.number(), &hashes);
+        if self.guesses.is_wrong(&tried) {
             return Ok(Outcome::BadKey);
         }
         // Before anything is decided: with the signer away nothing is half done, and after the commit nothing can fail.
@@ -111,17 +127,22 @@ impl Moves {
             drawn.push(ask.session);
             match self.seats.acquire(&pool, &ask).await? {
                 Warm::Cold(_) => {
-                    if let Some(closed) = self.open(&pool, &hashes, deadline).await? {
+                    if let Some(closed) = self.open(&pool, &hashes, guesser, deadline).await? {
                         return Ok(closed.into());
                     }
                 }
                 Warm::Said(AcquireAnswer::BadKey(epoch)) => {
-                    if judged || !self.is_newer_key(&pool, &hashes, epoch).await? {
+                    if judged {
                         return Ok(Outcome::BadKey);
+                    }
+                    if let Some(closed) = self.is_no_newer_key(&pool, &hashes, guesser, epoch).await? {
+                        return Ok(closed.into());
                     }
                     judged = true;
                 }
                 Warm::Said(AcquireAnswer::Granted(granted)) => {
+                    // Should the copy be lost, it is opened for this key whoever guesses beside it.
+                    self.guesses.note_good(&tried);
                     if self.written(request, &pool, &granted).await? {
                         let renewed = !drawn.contains(&granted.session);
                         return self.seat(request, &pool, *granted, &signer, renewed, received_ms);
@@ -130,7 +151,7 @@ impl Moves {
                 Warm::Said(AcquireAnswer::Full(full)) => return Ok(Outcome::Full(full)),
                 Warm::Said(AcquireAnswer::WrongProduct(product)) => return Ok(Outcome::WrongProduct(product)),
                 Warm::Said(AcquireAnswer::Refused(refusal)) => return Ok(Outcome::Refused(refusal)),
-                Warm::Said(AcquireAnswer::Limited(ms, rate)) => return Ok(Outcome::Limited(ms, rate)),
+                Warm::Said(AcquireAnswer::Limited(limited)) => return Ok(Outcome::Limited(limited)),
                 Warm::Said(AcquireAnswer::NeedsInstance) => return Ok(Outcome::NeedsInstance),
                 Warm::Said(AcquireAnswer::TooMany(many)) => return Ok(Outcome::TooMany(many)),
             }
@@ -232,10 +253,16 @@ impl Moves {
 
     /// Opens a cold pool for a key: the records judge it before anything is written, so that strangers' numbers never reach Redis.
     /// `None` once the copy is warm.
-    pub(super) async fn open(&self, pool: &PoolKey, hashes: &[String], deadline: Deadline) -> Result<Option<Closed>> {
-        let Some(found) = self.records.find_license(pool.license, hashes, &pool.pool).await? else {
-            self.remember_wrong(pool.license, hashes);
-            return Ok(Some(Closed::BadKey));
+    pub(super) async fn open(
+        &self,
+        pool: &PoolKey,
+        hashes: &[String],
+        guesser: Option<&Guesser>,
+        deadline: Deadline,
+    ) -> Result<Option<Closed>> {
+        let found = match self.judged(pool, hashes, guesser).await? {
+            Ok(found) => found,
+            Err(closed) => return Ok(Some(closed)),
         };
         let Some(pool_id) = found.pool else { return Ok(Some(Closed::NoPool)) };
         let exists = self.rebuilds.warm(pool, found.tenant, pool_id, deadline).await?;
@@ -243,26 +270,39 @@ impl Moves {
     }
 
     /// Redis does not know a key. A copy from before a rotation does not know the new one yet: the records have the last word, and if they
-    /// know it the copy under `epoch` is proved old.
-    pub(super) async fn is_newer_key(&self, pool: &PoolKey, hashes: &[String], epoch: u64) -> Result<bool> {
-        if self.records.find_license(pool.license, hashes, &pool.pool).await?.is_none() {
-            self.remember_wrong(pool.license, hashes);
-            return Ok(false);
+    /// know it the copy under `epoch` is proved old: `None`.
+    pub(super) async fn is_no_newer_key(
+        &self,
+        pool: &PoolKey,
+        hashes: &[String],
+        guesser: Option<&Guesser>,
+        epoch: u64,
+    ) -> Result<Option<Closed>> {
+        if let Err(closed) = self.judged(pool, hashes, guesser).await? {
+            return Ok(Some(closed));
         }
         self.seats.invalidate(pool, epoch).await?;
-        Ok(true)
+        Ok(None)
     }
 
-    pub(super) fn is_wrong(&self, number: LicenseNumber, hashes: &[String]) -> bool {
-        self.wrong_keys.get(&wrong(number, hashes)).is_some()
-    }
-
-    pub(super) fn remember_wrong(&self, number: LicenseNumber, hashes: &[String]) {
-        self.wrong_keys.insert(wrong(number, hashes), ());
+    /// What the records say of a key, unless too many wrong ones came from there.
+    async fn judged(
+        &self,
+        pool: &PoolKey,
+        hashes: &[String],
+        guesser: Option<&Guesser>,
+    ) -> Result<std::result::Result<Found, Closed>> {
+        let ask = self.records.find_license(pool.license, hashes, &pool.pool);
+        Ok(match self.guesses.judge(guesser, &tried(pool.license, hashes), ask).await? {
+            Verdict::Good(found) => Ok(found),
+            Verdict::Wrong => Err(Closed::BadKey),
+            Verdict::Limited(limited) => Err(Closed::Limited(limited)),
+        })
     }
 }
 
-fn wrong(number: LicenseNumber, hashes: &[String]) -> String {
+/// A key as it may be remembered.
+pub(super) fn tried(number: LicenseNumber, hashes: &[String]) -> String {
     format!("{number} {}", hashes.first().map_or("", String::as_str))
 }
 
@@ -271,6 +311,7 @@ impl From<Closed> for Outcome {
         match closed {
             Closed::BadKey => Self::BadKey,
             Closed::NoPool => Self::NoPool,
+            Closed::Limited(limited) => Self::Limited(limited),
         }
     }
 }

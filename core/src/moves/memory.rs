@@ -2,6 +2,7 @@
 
 use crate::Clock;
 use std::{
+    borrow::Borrow,
     collections::HashMap,
     hash::Hash,
     sync::{Arc, Mutex, PoisonError},
@@ -41,11 +42,23 @@ impl<K: Eq + Hash, V: Clone> Memory<K, V> {
         g.young.insert(key, (now, value));
     }
 
-    pub(super) fn get(&self, key: &K) -> Option<V> {
+    pub(super) fn get<Q: Eq + Hash + ?Sized>(&self, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+    {
         let now = self.clock.now_ms();
         let g = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
         let (at, value) = g.young.get(key).or_else(|| g.old.get(key))?;
         (now - at < self.life_ms).then(|| value.clone())
+    }
+
+    pub(super) fn remove<Q: Eq + Hash + ?Sized>(&self, key: &Q)
+    where
+        K: Borrow<Q>,
+    {
+        let mut g = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
+        g.young.remove(key);
+        g.old.remove(key);
     }
 }
 

@@ -4,11 +4,12 @@
 //! until the request's deadline. Nothing is undone by a release: another copy of the same request may already have been answered.
 //!
 //! `acquire.rs` (and validate) · `heartbeat.rs` · `release.rs` · `reap.rs` · `publish.rs` · `history.rs` · `manage/`: what people ask for
-//! `rebuild.rs`: the one repair · `answer.rs`: what is signed · `memory.rs`, `deadline.rs`, `steps.rs`: small tools of the moves
+//! `rebuild.rs`: the one repair · `answer.rs`: what is signed · `guesses.rs`: wrong keys, before the records are asked · `memory.rs`, `deadline.rs`, `steps.rs`: small tools of the moves
 
 pub mod acquire;
 mod answer;
 mod deadline;
+pub mod guesses;
 pub mod heartbeat;
 pub mod history;
 pub mod manage;
@@ -27,13 +28,11 @@ use crate::{
     seats::Seats,
     signer::Signer,
 };
+use guesses::Guesses;
 use memory::Memory;
 use rebuild::Rebuilds;
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 use steps::Steps;
-
-/// How long a wrong key is remembered, so that repeating it costs no store anything.
-const WRONG_KEY: Duration = Duration::from_secs(60);
 
 /// Everything the moves of clients (acquire, heartbeat, release, validate) need. Cheap to clone.
 #[derive(Clone)]
@@ -43,7 +42,7 @@ pub struct Moves {
     signer: Signer,
     settings: Arc<Settings>,
     rebuilds: Rebuilds,
-    wrong_keys: Memory<String, ()>,
+    guesses: Guesses,
     gone: Memory<SessionId, String>,
     steps: Steps,
 }
@@ -68,10 +67,10 @@ impl Moves {
         let clock = settings.clock.clone();
         Self {
             rebuilds: Rebuilds::new(seats.clone(), records.clone(), steps.clone()),
+            guesses: Guesses::new(seats.clone(), clock.clone()),
             seats,
             records,
             signer,
-            wrong_keys: Memory::new(clock.clone(), WRONG_KEY, 10_000),
             gone: Memory::new(clock, settings.timing.ttl * 10, 100_000),
             settings: Arc::new(settings),
             steps,

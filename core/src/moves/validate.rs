@@ -1,12 +1,18 @@
 //! validate: what an acquire would say, taking no seat.
 
-use super::{Moves, acquire::Closed, deadline::Deadline};
+use super::{
+    Moves,
+    acquire::{Closed, tried},
+    deadline::Deadline,
+    guesses::Guesser,
+};
 use crate::{
     Result,
     domain::{
         id::{ClientPart, Holder, PoolName},
         key::LicenseKey,
         license::{Facts, Refusal},
+        rate::Limited,
     },
     seats::{PoolKey, Valid, ValidateAnswer, Warm},
 };
@@ -22,6 +28,18 @@ pub enum Outcome {
     BadKey,
     /// As for acquire.
     NoPool,
+    /// Too many wrong keys from there. Not looked at.
+    Limited(Limited),
+}
+
+impl From<Closed> for Outcome {
+    fn from(closed: Closed) -> Self {
+        match closed {
+            Closed::BadKey => Self::BadKey,
+            Closed::NoPool => Self::NoPool,
+            Closed::Limited(limited) => Self::Limited(limited),
+        }
+    }
 }
 
 impl Moves {
@@ -37,9 +55,24 @@ impl Moves {
         instance: Option<&ClientPart>,
         pool: &PoolName,
     ) -> Result<Outcome> {
+        self.validate_from(key, hardware, instance, pool, None).await
+    }
+
+    /// [`Moves::validate`] by somebody whose wrong keys are counted.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn validate_from(
+        &self,
+        key: &LicenseKey,
+        hardware: Option<&ClientPart>,
+        instance: Option<&ClientPart>,
+        pool: &PoolName,
+        guesser: Option<&Guesser>,
+    ) -> Result<Outcome> {
         let deadline = Deadline::of_request();
         let hashes = key.hashes(&self.settings.peppers);
-        if self.is_wrong(key.number(), &hashes) {
+        if self.guesses.is_wrong(&tried(key.number(), &hashes)) {
             return Ok(Outcome::BadKey);
         }
         let pool = PoolKey { license: key.number(), pool: pool.clone() };
@@ -52,16 +85,19 @@ impl Moves {
                 Warm::Said(ValidateAnswer::Valid(valid)) => return Ok(Outcome::Valid(valid)),
                 Warm::Said(ValidateAnswer::Refused(refusal, facts)) => return Ok(Outcome::Refused(refusal, facts)),
                 Warm::Said(ValidateAnswer::BadKey(epoch)) => {
-                    if judged || !self.is_newer_key(&pool, &hashes, epoch).await? {
+                    if judged {
                         return Ok(Outcome::BadKey);
+                    }
+                    if let Some(closed) = self.is_no_newer_key(&pool, &hashes, guesser, epoch).await? {
+                        return Ok(closed.into());
                     }
                     judged = true;
                 }
-                Warm::Cold(_) => match self.open(&pool, &hashes, deadline).await? {
-                    None => {}
-                    Some(Closed::BadKey) => return Ok(Outcome::BadKey),
-                    Some(Closed::NoPool) => return Ok(Outcome::NoPool),
-                },
+                Warm::Cold(_) => {
+                    if let Some(closed) = self.open(&pool, &hashes, guesser, deadline).await? {
+                        return Ok(closed.into());
+                    }
+                }
             }
         }
     }

@@ -43,6 +43,7 @@ fn migrator() -> Migrator {
         25 "0025_not_before"
         26 "0026_rights"
         27 "0027_audit_chain"
+        28 "0028_limits"
         30 "0030_collation"
     })
 }

@@ -13,6 +13,7 @@ use crate::{
         id::TenantId,
         secret::KeyRing,
         terms::{Features, PlanTerms},
+        trial::TrialPolicy,
     },
 };
 use serde::Serialize;
@@ -58,6 +59,8 @@ pub struct Product {
     pub registration_plan: String,
     /// Whether a registration that names no product gets this one.
     pub is_default: bool,
+    /// How many trials of it are given.
+    pub trials: TrialPolicy,
     /// Rises with every edit.
     pub version: i64,
 }
@@ -76,7 +79,7 @@ pub(super) const TOO_LARGE: &str = "must be at most 3 KiB as JSON text";
 const ONE_DEFAULT: &str = "A registration that names no product needs a default. Make another product the default first; this one then is it no more.";
 
 const PLAN: &str = "plan, plan_id, tier, seats, trial_days, features, offline_policy, grace_hours, holder_by, processes_per_seat, version";
-const PRODUCT: &str = "product, product_id, registration_plan, is_default, version";
+const PRODUCT: &str = "product, product_id, registration_plan, is_default, trials, version";
 
 impl Records {
     /// The vendor's plans, the newest first.
@@ -161,6 +164,7 @@ impl Records {
         name: &str,
         registration_plan: &str,
         is_default: bool,
+        trials: TrialPolicy,
         version: Option<i64>,
     ) -> Answer<Put<Product>> {
         let mut transaction = self.repeat(|pool| async move { pool.begin().await }).await?;
@@ -175,7 +179,9 @@ impl Records {
             None if version.is_some() => return Ok(Err(Refused::Stale)),
             Some(is) if version.is_some_and(|version| version != is.version) => return Ok(Err(Refused::Stale)),
             Some(is) if is.is_default && !is_default => return Ok(Err(Refused::Conflict(ONE_DEFAULT))),
-            Some(is) if is.registration_plan == registration_plan && is.is_default == is_default => {
+            Some(is)
+                if (&*is.registration_plan, is.is_default, is.trials) == (registration_plan, is_default, trials) =>
+            {
                 return Ok(Ok(Put { is: is.clone(), made: false }));
             }
             _ => {}
@@ -183,7 +189,7 @@ impl Records {
         if read_plan(sql, registration_plan, "").await?.is_none() {
             return Ok(Err(Refused::Invalid("registration_plan", NO_PLAN)));
         }
-        write_product(sql, name, registration_plan, is_default).await?;
+        write_product(sql, name, registration_plan, is_default, trials).await?;
         let Some(is) = read_product(sql, name).await? else { return Err(vanished()) };
         let done = if before.is_some() { "product.replaced" } else { "product.created" };
         let peppers = self.peppers.as_deref();
@@ -211,7 +217,10 @@ fn json(value: &impl Serialize) -> Result<Value> {
 }
 
 fn product_json(product: Option<&Product>) -> Value {
-    product.map_or(Value::Null, |it| json!({ "registration_plan": it.registration_plan, "is_default": it.is_default }))
+    product.map_or(
+        Value::Null,
+        |it| json!({ "registration_plan": it.registration_plan, "is_default": it.is_default, "trials": it.trials }),
+    )
 }
 
 /// Whether features are as small as the tables ask: they are part of what every heartbeat carries. PostgreSQL's own spelling counts.
@@ -259,16 +268,24 @@ async fn write_plan(sql: &mut PgConnection, name: &str, terms: &PlanTerms) -> Re
         .map_err(failed)
 }
 
-async fn write_product(sql: &mut PgConnection, name: &str, plan: &str, is_default: bool) -> Result<()> {
+async fn write_product(
+    sql: &mut PgConnection,
+    name: &str,
+    plan: &str,
+    is_default: bool,
+    trials: TrialPolicy,
+) -> Result<()> {
     if is_default {
         let text =
             "update catalog.products set is_default = false, version = version + 1 where is_default and product <> $1";
         sqlx::query(text).bind(name).execute(&mut *sql).await.map_err(failed)?;
     }
-    let text = "insert into catalog.products as p (product, registration_plan, is_default) values ($1, $2, $3)
+    let text = "insert into catalog.products as p (product, registration_plan, is_default, trials) values ($1, $2, $3, $4)
                 on conflict (product) do update
-                set registration_plan = excluded.registration_plan, is_default = excluded.is_default, version = p.version + 1";
-    sqlx::query(text).bind(name).bind(plan).bind(is_default).execute(sql).await.map(drop).map_err(failed)
+                set registration_plan = excluded.registration_plan, is_default = excluded.is_default, trials = excluded.trials,
+                  version = p.version + 1";
+    let write = sqlx::query(text).bind(name).bind(plan).bind(is_default).bind(Json(trials));
+    write.execute(sql).await.map(drop).map_err(failed)
 }
 
 /// Writes into the staff's log what is being done, and seals it; the last thing in its transaction, as in the log of an organization.
@@ -323,6 +340,7 @@ fn product(row: &PgRow) -> sqlx::Result<Product> {
         id: row.try_get("product_id")?,
         registration_plan: row.try_get("registration_plan")?,
         is_default: row.try_get("is_default")?,
+        trials: row.try_get::<Json<TrialPolicy>, _>("trials")?.0,
         version: row.try_get("version")?,
     })
 }

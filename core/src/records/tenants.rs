@@ -13,6 +13,7 @@ use crate::{
         id::{LicenseId, LicenseNumber, TenantId, UserId},
         key::LicenseKey,
         secret::KeyRing,
+        trial::{TrialLimit, subjects},
     },
 };
 use serde_json::json;
@@ -36,7 +37,7 @@ pub struct NewOrganization {
     pub organization: String,
     /// Which product its first license is for; the vendor's default if `None`.
     pub product: Option<String>,
-    /// From where, as far as it is known; for the audit log.
+    /// From where, as far as it is known; for the audit log, and trials are counted by it.
     pub from: Option<IpAddr>,
     /// The request's id; for the audit log.
     pub request_id: Option<String>,
@@ -97,6 +98,8 @@ pub enum Registration {
     Existing(Box<Registered>),
     /// The vendor has no such product.
     NoProduct,
+    /// The vendor gives no more trials of it by this limit. Nothing was made.
+    NoTrial(TrialLimit),
 }
 
 impl Records {
@@ -165,6 +168,18 @@ impl Records {
             write(&mut transaction, &act, said, Some(peppers)).await?;
             registered.key = Some(key);
         } else if outcome == "CREATED" {
+            let reached: Option<String> = sqlx::query_scalar("select directory.take_trial($1, $2, $3)")
+                .bind(&registered.license.product)
+                .bind(registered.tenant.0)
+                .bind(subjects(&new.email, new.from, peppers))
+                .fetch_one(&mut *transaction)
+                .await
+                .map_err(failed)?;
+            if let Some(limit) = reached {
+                let limit = limit.parse().map_err(|e| Error::Internal(format!("a limit of trials: {e}")))?;
+                transaction.rollback().await.map_err(failed)?;
+                return Ok(Some(Registration::NoTrial(limit)));
+            }
             let act = new.act(registered.tenant, registered.user);
             let after = json!({ "name": registered.organization, "license": registered.license.number });
             let target = act.tenant.to_string();

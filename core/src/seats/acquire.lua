@@ -1,8 +1,9 @@
 -- ACQUIRE: takes a seat for a holder, joins its seat, or repeats an answer. Decides; Postgres fences.
 -- ARGV: [6] key hmacs, space-separated  [7] holder by machine  [8] holder by process or ''  [9] attempt  [10] new session  [11] label  [12] product the client names, or ''
 --   [13] ms that one acquire of a holder takes up (0: no limit)  [14] how many may come at once
--- KEYS[7] turns of the holder by machine  [8] by process
--- Answers COLD epoch | BADKEY epoch | RATED ms to wait, ms that one takes up, how many at once | REFUSED why since | PRODUCT the license's
+--   [15] [16] the same of one new session for each of the pool's seats
+-- KEYS[7] turns of the holder by machine  [8] by process  [9] of all new sessions of the pool
+-- Answers COLD epoch | BADKEY epoch | RATED holder/license, ms to wait, how many a minute, how many at once | REFUSED why since | PRODUCT the license's
 --   | NEEDS instance_id | TOOMANY processes by_process(0/1) ms until the first of them is over unless it gives a sign of life
 --   | FULL held cap waiting why next_lease_end ms_until_then now facts (label since lease_end)…   why: as room.lua has it
 --   | GRANTED/RENEWED k session epoch seq tenant pool holder facts held displaced_lease_end lease live_session…   lease: ms
@@ -13,13 +14,32 @@ local by_process = h.holder_by == 'process'
 local holder = by_process and ARGV[8] or ARGV[7]
 -- One more of this holder's acquires, unless there were too many. A retry and FULL take no turn: waiting is no fault.
 -- As many as the license allows may come at once: where that is more than the limit's number, its pace rises by as much.
+local function allowed(every, burst)
+  local most = math.max(burst, tonumber(h.processes))
+  return math.max(1, math.floor(every * burst / most)), most
+end
+local function too_many(by, wait, every, burst)
+  if wait > 0 then return {'RATED', by, math.ceil(wait), math.floor(60000 / every), burst} end
+end
 local function rated()
   local every, burst = tonumber(ARGV[13]), tonumber(ARGV[14])
   if every == 0 then return nil end
-  local allowed = math.max(burst, tonumber(h.processes))
-  every = math.max(1, math.floor(every * burst / allowed))
-  local wait = turn(by_process and KEYS[8] or KEYS[7], now, every, allowed)
-  return wait > 0 and {'RATED', wait, every, allowed} or nil
+  every, burst = allowed(every, burst)
+  return too_many('holder', turn(by_process and KEYS[8] or KEYS[7], now, every, burst), every, burst)
+end
+-- New sessions of the whole pool: as many as the holders of all its seats may begin if each keeps to a limit like the one above. So it stops
+-- who takes seat after seat under ever new names, and never a crowd that fits on the seats. `joins`: a holder that has its seat is not refused
+-- here; what it begins counts, down to as much below nothing as may come at once, and who takes a seat waits until that is made good.
+local function begins(joins)
+  local every, burst = tonumber(ARGV[15]), tonumber(ARGV[16])
+  if every == 0 then return nil end
+  every, burst = allowed(every, burst)
+  local seats = math.max(1, tonumber(h.cap))
+  every, burst = math.max(0.001, every / seats), burst * seats
+  local used = used_up(KEYS[9], now)
+  local no = not joins and too_many('license', used - now - every * (burst - 1), every, burst)
+  if no then return no end
+  return nil, function() keep(KEYS[9], now, math.min(used + every, now + 2 * every * burst)) end
 end
 local no = refused()
 if not no and ARGV[12] ~= '' and ARGV[12] ~= h.product then no = {'PRODUCT', h.product} end
@@ -48,8 +68,11 @@ if word == 'FULL' then
   local why, next_end, waiting = room(holder)
   return silent({'FULL', redis.call('HLEN', S), tonumber(h.cap), waiting, why, next_end, wait_for(next_end), now, h.facts})
 end
-local wait = rated()
-if wait then return wait end
+local stop, counted
+if word ~= 'TOOMANY' then stop, counted = begins(word == 'JOINED') end
+stop = stop or rated()
+if stop then return stop end
+if counted then counted() end
 if word == 'TOOMANY' then return {'TOOMANY', tonumber(h.processes), by_process and 1 or 0, wait_for(more)} end
 
 if word == 'JOINED' then

@@ -12,7 +12,7 @@ use crate::{
     domain::{
         id::{Attempt, Holder, PoolId, SeatNo, SessionId, TenantId},
         license::{Facts, Refusal},
-        rate::Rate,
+        rate::{Limited, Limiter, Rate},
     },
 };
 
@@ -137,8 +137,8 @@ pub enum AcquireAnswer {
     Refused(Refusal),
     /// The license is for the product named here, not for the client's.
     WrongProduct(String),
-    /// The holder asked too often; so many ms to wait. The limit as it is for this license: as many as it allows may come at once.
-    Limited(u64, Rate),
+    /// The holder asked too often, or too many new sessions were begun on the license. The limit is as it is for this license.
+    Limited(Limited),
     /// The license counts processes and the client did not name its instance.
     NeedsInstance,
     /// The seat carries as many live processes as allowed.
@@ -196,8 +196,9 @@ impl Seats {
     pub async fn acquire(&self, pool: &PoolKey, ask: &Ask) -> Result<Warm<AcquireAnswer>> {
         let by_machine = ask.by_machine.to_string();
         let by_process = ask.by_process.map(|h| h.to_string()).unwrap_or_default();
-        let turns = [pool.turns_key(&by_machine), pool.turns_key(&by_process)];
+        let turns = [pool.turns_key(&by_machine), pool.turns_key(&by_process), pool.begun_key()];
         let [every, burst] = rate::arguments(self.rates.acquire);
+        let [seat_every, seat_burst] = rate::arguments(self.rates.license);
         let arguments = [
             ask.key_hashes.join(" "),
             by_machine,
@@ -208,6 +209,8 @@ impl Seats {
             ask.product.clone().unwrap_or_default(),
             every,
             burst,
+            seat_every,
+            seat_burst,
         ];
         let mut reply = self.run(&scripts::ACQUIRE, pool, &turns, &arguments).await?;
         Ok(Warm::Said(match reply.word() {
@@ -217,7 +220,7 @@ impl Seats {
             "BADKEY" => AcquireAnswer::BadKey(reply.take()?),
             "REFUSED" => AcquireAnswer::Refused(reply.refusal()?),
             "PRODUCT" => AcquireAnswer::WrongProduct(reply.take()?),
-            "RATED" => AcquireAnswer::Limited(reply.take()?, limit(&mut reply)?),
+            "RATED" => AcquireAnswer::Limited(limited(&mut reply)?),
             "NEEDS" => AcquireAnswer::NeedsInstance,
             "TOOMANY" => AcquireAnswer::TooMany(TooMany {
                 processes: reply.take()?,
@@ -309,10 +312,14 @@ fn full(mut reply: Reply) -> Result<Full> {
     })
 }
 
-/// The limit that was kept: ms that one request takes up, and how many may come at once.
-fn limit(reply: &mut Reply) -> Result<Rate> {
-    let every: u32 = reply.take()?;
-    Ok(Rate { per_minute: 60_000 / every.max(1), burst: reply.take()? })
+fn limited(reply: &mut Reply) -> Result<Limited> {
+    let by = match reply.take::<String>()?.as_str() {
+        "holder" => Limiter::Holder,
+        "license" => Limiter::License,
+        other => return Err(crate::Error::Seats(format!("unknown limit {other}"))),
+    };
+    let wait_ms = reply.take()?;
+    Ok(Limited { by, wait_ms, rate: Rate { per_minute: reply.take()?, burst: reply.take()? } })
 }
 
 fn silent(mut reply: Reply) -> Result<Vec<SilentHolder>> {

@@ -31,6 +31,11 @@ impl PoolKey {
         self.key(&format!("r:{caller}"))
     }
 
+    /// The turns of all new sessions of the pool.
+    pub(super) fn begun_key(&self) -> String {
+        self.key("b")
+    }
+
     fn key(&self, suffix: &str) -> String {
         format!("{{{}}}/{}:{suffix}", self.license, self.pool)
     }

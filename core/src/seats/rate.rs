@@ -20,8 +20,11 @@ pub(super) fn arguments(rate: Option<Rate>) -> [String; 2] {
     rate.map_or_else(|| ["0".into(), "0".into()], |rate| [rate.every().as_millis().to_string(), rate.burst.to_string()])
 }
 
-/// How long a wrong try is remembered, from when it was last made.
+/// How long a try is remembered, from when it was last made.
 const REMEMBERED: Duration = Duration::from_secs(60);
+
+/// How long trying the same again and again takes no further turn.
+const REPEATED: Duration = Duration::from_secs(600);
 
 impl Seats {
     /// Takes a turn of `subject` under the limit of that name (rate.lua). Only a hash of `subject` is kept, and only while it matters.
@@ -33,22 +36,36 @@ impl Seats {
         answer(self.run_alone(&scripts::RATE, &[key], &arguments(Some(rate))).await?)
     }
 
-    /// Takes a turn of `subject` for something that it tried and that was wrong (guess.lua). What it tried already and goes on trying, at
-    /// least once a minute, takes none: `None`, since it tells nobody anything new. Only hashes are kept, and only while they matter.
+    /// Takes a turn of `subject` for something that it tries and that may be wrong (guess.lua). What it tried already and goes on trying, at
+    /// least once a minute, takes none for ten minutes: `None`, since it tells nobody anything new. Only hashes are kept, and only while they
+    /// matter.
     ///
     /// # Errors
     /// [`crate::Error::Seats`] if Redis did not answer; whoever limits decides what that means.
     pub async fn guess(&self, limit: &str, subject: &str, tried: &str, rate: Rate) -> Result<Option<Turn>> {
-        let caller = short(subject);
-        let keys = [rate_key(limit, &caller), tried_key(limit, &caller, &short(tried))];
         let [every, burst] = arguments(Some(rate));
-        let arguments = [every, burst, REMEMBERED.as_millis().to_string()];
-        let reply = self.run_alone(&scripts::GUESS, &keys, &arguments).await?;
+        let arguments = [every, burst, REMEMBERED.as_millis().to_string(), REPEATED.as_millis().to_string()];
+        let reply = self.run_alone(&scripts::GUESS, &guess_keys(limit, subject, tried), &arguments).await?;
         match reply.word() {
             "AGAIN" => Ok(None),
             _ => answer(reply).map(Some),
         }
     }
+
+    /// Gives a turn back that [`Seats::guess`] took: what was tried was not wrong (right.lua).
+    ///
+    /// # Errors
+    /// [`crate::Error::Seats`] if Redis did not answer. The turn then stays taken.
+    pub async fn right(&self, limit: &str, subject: &str, tried: &str, rate: Rate) -> Result<()> {
+        let [every, _] = arguments(Some(rate));
+        let reply = self.run_alone(&scripts::RIGHT, &guess_keys(limit, subject, tried), &[every]).await?;
+        if reply.is("RIGHT") { Ok(()) } else { Err(reply.unknown()) }
+    }
+}
+
+fn guess_keys(limit: &str, subject: &str, tried: &str) -> [String; 2] {
+    let caller = short(subject);
+    [rate_key(limit, &caller), tried_key(limit, &caller, &short(tried))]
 }
 
 fn short(text: &str) -> String {

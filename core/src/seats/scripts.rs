@@ -58,6 +58,7 @@ scripts! {
 /// These stand alone: they belong to no pool.
 pub(super) static RATE: LazyLock<Script> = LazyLock::new(|| alone(include_str!("rate.lua")));
 pub(super) static GUESS: LazyLock<Script> = LazyLock::new(|| alone(include_str!("guess.lua")));
+pub(super) static RIGHT: LazyLock<Script> = LazyLock::new(|| alone(include_str!("right.lua")));
 
 fn alone(text: &str) -> Script {
     let parts = [include_str!("turn.lua"), text].concat();

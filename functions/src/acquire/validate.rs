@@ -1,9 +1,9 @@
 //! validate: what an acquire would say, taking no seat.
 
-use super::{State, client::Facts as ClientFacts, stranger};
+use super::{State, client::Facts as ClientFacts};
 use crate::{
     answer::{self, Holder, License, holders, seconds},
-    edge::{Fields, Json, Problem, rim::about, telemetry::Outcome as Label},
+    edge::{Fields, Json, Problem, rate::not_looked_at, rim::about, telemetry::Outcome as Label},
 };
 use axum::{
     Extension,
@@ -116,10 +116,12 @@ pub(super) async fn validate(
     let pool = fields.optional("pool", body.pool.as_deref(), |text| clean(text).parse::<PoolName>());
     let (key, pool) = (fields.check(key)?, pool.unwrap_or_else(PoolName::main));
     about(None, Some(key.number()));
-    match moves.validate(&key, hardware.as_ref(), instance.as_ref(), &pool).await? {
+    let guesser = state.strangers.guesser(&parts);
+    match moves.validate_from(&key, hardware.as_ref(), instance.as_ref(), &pool, guesser.as_ref()).await? {
         Outcome::Valid(valid) => Ok(looked(&valid, moves.settings().timing.ttl_ms())),
         Outcome::Refused(refusal, facts) => Ok(refusing(refusal, &facts)),
-        Outcome::BadKey => Err(stranger(&state, &parts, &key).await),
+        Outcome::BadKey => Err(answer::bad_key()),
+        Outcome::Limited(limited) => Err(not_looked_at(limited)),
         Outcome::NoPool => Err(answer::no_pool(pool.as_str())),
     }
 }

@@ -3,6 +3,7 @@
 use super::{
     State,
     access::{Least, Rule, rule_of},
+    recognize::recognized,
     voiding::in_force,
 };
 use crate::edge::{
@@ -68,8 +69,8 @@ pub(super) async fn gate(
     let organization = parameters.iter().find(|(name, _)| *name == "organization").map(|(_, value)| value.to_owned());
     let target = parameters.iter().last().and_then(|(_, value)| value.parse::<Uuid>().ok());
     let (mut parts, body) = request.into_parts();
-    let credential = authenticate(&state, Bearer::from_request_parts(&mut parts, &()).await?).await?;
-    let standing = state.limit.admit(&credential.subject()).await?;
+    let bearer = Bearer::from_request_parts(&mut parts, &()).await?;
+    let (credential, standing) = recognized(&state, &parts, bearer).await?;
     let from = crate::edge::address::of(&parts, state.proxies);
     let body = match organization {
         None => {
@@ -119,7 +120,7 @@ fn operation(rule: &Rule) -> String {
 }
 
 /// A credential that is good.
-enum Credential {
+pub(super) enum Credential {
     Person(Claims),
     Staff(Claims),
     Token(TenantId, Principal),
@@ -127,7 +128,7 @@ enum Credential {
 
 impl Credential {
     /// Whose requests are counted together.
-    fn subject(&self) -> String {
+    pub(super) fn subject(&self) -> String {
         match self {
             Self::Person(claims) | Self::Staff(claims) => format!("{} {}", claims.issuer, claims.subject),
             Self::Token(_, by) => by.id(),
@@ -135,7 +136,7 @@ impl Credential {
     }
 }
 
-async fn authenticate(state: &State, bearer: Bearer) -> Result<Credential, Problem> {
+pub(super) async fn authenticate(state: &State, bearer: Bearer) -> Result<Credential, Problem> {
     let prefix = Kind::ApiToken.prefix();
     if bearer.0.get(..prefix.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(prefix)) {
         let token = Opaque::parse(Kind::ApiToken, &bearer.0).ok_or_else(bad_token)?;
@@ -162,7 +163,7 @@ fn refused(why: Refused) -> Problem {
     Problem::new(code, format!("{why}."))
 }
 
-fn bad_token() -> Problem {
+pub(super) fn bad_token() -> Problem {
     Problem::token_invalid("No API token like this is in force: unknown, revoked or past its end.")
 }
 

@@ -18,6 +18,7 @@ mod pages;
 mod people;
 mod plans;
 mod projects;
+mod recognize;
 mod sessions;
 mod terms;
 mod tokens;
@@ -28,6 +29,7 @@ use crate::{
         config::{self, Env},
         rate::Limit,
         serve::{Check, Service, StartError},
+        strangers::Strangers,
     },
     rooms,
 };
@@ -59,6 +61,8 @@ pub struct State {
     pub proxies: u8,
     /// For each principal.
     pub limit: Limit,
+    /// Wrong credentials from each address.
+    pub strangers: Strangers,
 }
 
 /// Every operation with its handler; the document is made of the same list.
@@ -116,6 +120,7 @@ pub async fn service(env: &Env, clock: Clock) -> Result<Service, StartError> {
     let state = State {
         manage: Manage::new(seats.clone(), records.clone()),
         people: Verifier::new(config::identity(env)?, clock.clone()),
+        strangers: Strangers::from_env(env, seats.clone(), clock.clone())?,
         staff: config::staff(env)?.map(|settings| Verifier::new(settings, clock)),
         peppers,
         proxies: config::proxies(env)?,

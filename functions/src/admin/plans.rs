@@ -5,7 +5,7 @@ use super::{
     answer::{IfMatch, ListOf, Target, answered, not_found, versioned},
     gate::Staff,
     people::PageQuery,
-    terms::{AskedPlan, named, text, yes_or_no},
+    terms::{AskedPlan, named, present, text, whole, yes_or_no},
 };
 use crate::{
     edge::{Fields, Json, Problem, Query},
@@ -14,7 +14,7 @@ use crate::{
 use axum::{extract::State as From, response::Response};
 use http::StatusCode;
 use license_core::{
-    domain::id::LicenseNumber,
+    domain::{id::LicenseNumber, trial::TrialPolicy},
     records::{self, Act, Principal, StaffAct},
 };
 use serde::{Deserialize, Serialize};
@@ -157,7 +157,8 @@ fn status(made: bool) -> StatusCode {
 
 /// A product that licenses are for.
 #[derive(Serialize, ToSchema)]
-#[schema(example = json!({"product": "coditect", "registration_plan": "trial", "is_default": true}))]
+#[schema(example = json!({"product": "coditect", "registration_plan": "trial", "is_default": true,
+    "trials": {"mailbox": 1, "domain": null, "network": null, "days": 365}}))]
 pub(super) struct Product {
     /// Its name, for good.
     product: String,
@@ -165,11 +166,37 @@ pub(super) struct Product {
     registration_plan: String,
     /// Whether a registration that names no product gets this one. One of them is.
     is_default: bool,
+    /// How many trials of it are given.
+    trials: Trials,
+}
+
+/// How many trials registrations are given within so many days, where the plan they get is a trial. Null: as many as are asked for.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({"mailbox": 1, "domain": 5, "network": null, "days": 365}))]
+struct Trials {
+    /// To one mailbox, however its address is written and however its owner signs in.
+    #[schema(required)]
+    mailbox: Option<u32>,
+    /// To all mailboxes of one domain; domains where everybody may have one are not counted.
+    #[schema(required)]
+    domain: Option<u32>,
+    /// To one address of the internet; of IPv6, to one /64.
+    #[schema(required)]
+    network: Option<u32>,
+    /// How long a trial that was given counts.
+    days: u32,
+}
+
+impl std::convert::From<TrialPolicy> for Trials {
+    fn from(it: TrialPolicy) -> Self {
+        Self { mailbox: it.mailbox, domain: it.domain, network: it.network, days: it.days }
+    }
 }
 
 impl std::convert::From<records::Product> for Product {
     fn from(it: records::Product) -> Self {
-        Self { product: it.name, registration_plan: it.registration_plan, is_default: it.is_default }
+        let (registration_plan, trials) = (it.registration_plan, it.trials.into());
+        Self { product: it.name, registration_plan, is_default: it.is_default, trials }
     }
 }
 
@@ -198,7 +225,7 @@ pub(super) async fn read_product(From(state): From<State>, Target(name): Target<
 /// The whole of a product.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({"registration_plan": "trial", "is_default": true}))]
+#[schema(example = json!({"registration_plan": "trial", "is_default": true, "trials": {"domain": 5}}))]
 pub(super) struct PutProduct {
     /// The plan of the license that a registration for it gets.
     #[schema(required, value_type = String)]
@@ -206,6 +233,51 @@ pub(super) struct PutProduct {
     /// Whether a registration that names no product gets this one; it then is the only one. False unless said.
     #[schema(value_type = Option<bool>)]
     is_default: Option<Value>,
+    /// How many trials of it are given; one to a mailbox in 365 days unless said.
+    #[schema(value_type = Option<PutTrials>)]
+    trials: Option<Value>,
+}
+
+/// How many trials registrations are given within so many days. What is not said has its default; null: as many as are asked for.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"domain": 5}))]
+struct PutTrials {
+    /// To one mailbox; 1 unless said.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 1_000_000)]
+    mailbox: Option<Value>,
+    /// To all mailboxes of one domain; null unless said.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 1_000_000)]
+    domain: Option<Value>,
+    /// To one address of the internet; null unless said.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 1_000_000)]
+    network: Option<Value>,
+    /// How long a trial that was given counts; 365 unless said.
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 36_500)]
+    days: Option<Value>,
+}
+
+fn trial_policy(fields: &mut Fields, asked: Option<Value>) -> TrialPolicy {
+    let Some(asked) = asked else { return TrialPolicy::default() };
+    let Ok(asked) = PutTrials::deserialize(asked) else {
+        fields.wrong("trials", "must be an object with some of mailbox, domain, network and days");
+        return TrialPolicy::default();
+    };
+    let mut most = |field: &str, value: Option<&Value>, unless_said: Option<u32>| match value {
+        None => unless_said,
+        Some(Value::Null) => None,
+        value => fields.optional(field, value, whole(1, 1_000_000)),
+    };
+    let default = TrialPolicy::default();
+    TrialPolicy {
+        mailbox: most("trials.mailbox", asked.mailbox.as_ref(), default.mailbox),
+        domain: most("trials.domain", asked.domain.as_ref(), default.domain),
+        network: most("trials.network", asked.network.as_ref(), default.network),
+        days: fields.optional("trials.days", asked.days.as_ref(), whole(1, 36_500)).unwrap_or(default.days),
+    }
 }
 
 /// Make or replace a product
@@ -229,8 +301,9 @@ pub(super) async fn put_product(
     let name = named(&mut fields, "product", &name);
     let plan = fields.required("registration_plan", body.registration_plan.as_ref(), |value| words::slug(text(value)));
     let is_default = fields.optional("is_default", body.is_default.as_ref(), yes_or_no).unwrap_or(false);
+    let trials = trial_policy(&mut fields, body.trials);
     let (name, plan) = fields.check(name.zip(plan))?;
-    let put = answered(state.records.put_product(&act, &name, &plan, is_default, version).await)?;
+    let put = answered(state.records.put_product(&act, &name, &plan, is_default, trials, version).await)?;
     Ok(versioned(status(put.made), put.is.version, Product::from(put.is)))
 }
 

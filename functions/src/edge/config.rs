@@ -311,12 +311,17 @@ pub fn rate(env: &Env, name: &'static str, default: Rate) -> Result<Option<Rate>
     }
 }
 
-/// Reads `RATE_ACQUIRE` (120 a minute for each holder, 40 at once) and `RATE_HEARTBEAT` (30 a minute for each session).
+/// Reads `RATE_ACQUIRE` (120 a minute for each holder, 40 at once), `RATE_LICENSE` (new sessions of a license, for each of its seats: as many
+/// as a holder's unless set) and
+/// `RATE_HEARTBEAT` (30 a minute for each session).
 pub fn rates(env: &Env) -> Result<Rates> {
-    Ok(Rates {
-        acquire: rate(env, "RATE_ACQUIRE", Rate { per_minute: 120, burst: 40 })?,
-        heartbeat: rate(env, "RATE_HEARTBEAT", Rate::per_minute(30))?,
-    })
+    let acquire = rate(env, "RATE_ACQUIRE", Rate { per_minute: 120, burst: 40 })?;
+    let license = if env.get("RATE_LICENSE").is_none() {
+        acquire
+    } else {
+        rate(env, "RATE_LICENSE", Rate { per_minute: 120, burst: 40 })?
+    };
+    Ok(Rates { acquire, license, heartbeat: rate(env, "RATE_HEARTBEAT", Rate::per_minute(30))? })
 }
 
 /// How log lines look and which are written.

@@ -14,6 +14,7 @@ pub mod rim;
 pub mod room;
 mod seldom;
 pub mod serve;
+pub mod strangers;
 pub mod telemetry;
 
 pub use extract::{Bearer, Fields, Json, JsonOrEmpty, Query};

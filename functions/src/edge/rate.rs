@@ -5,8 +5,9 @@ use axum::response::Response;
 use http::{HeaderName, HeaderValue, request::Parts};
 use license_core::{
     Code, Error,
-    domain::rate::{Rate, Turn},
+    domain::rate::{Limited, Limiter, Rate, Turn},
     identity::Claims,
+    moves::guesses::Guesser,
     seats::Seats,
 };
 use std::{future::Future, net::IpAddr, time::Duration};
@@ -45,24 +46,26 @@ impl Limit {
     pub async fn admit(&self, subject: &str) -> Result<Option<Standing>, Problem> {
         let Some((rate, seats)) = &self.kept else { return Ok(None) };
         let turn = async { seats.turn(self.name, subject, *rate).await.map(Some) };
-        self.decide(*rate, turn).await
+        self.decide("requests", *rate, turn).await
     }
 
     /// Lets `subject` hear that what it `tried` is wrong, or refuses that with 429. The same again within a minute is not counted: whoever
     /// repeats a wrong key learns nothing from it, and a guesser gets no guess more.
     pub async fn guess(&self, subject: &str, tried: &str) -> Result<(), Problem> {
         let Some((rate, seats)) = &self.kept else { return Ok(()) };
-        self.decide(*rate, seats.guess(self.name, subject, tried, *rate)).await.map(drop)
+        let what = "different wrong credentials from your address";
+        self.decide(what, *rate, seats.guess(self.name, subject, tried, *rate)).await.map(drop)
     }
 
     async fn decide(
         &self,
+        what: &str,
         rate: Rate,
         turn: impl Future<Output = license_core::Result<Option<Turn>>>,
     ) -> Result<Option<Standing>, Problem> {
         match tokio::time::timeout(PATIENCE, turn).await.unwrap_or(Err(Error::Deadline("seats"))) {
             Ok(Some(Turn::Taken { left })) => Ok(Some(Standing { name: self.name, rate, left })),
-            Ok(Some(Turn::Wait(ms))) => Err(limited(self.name, Some(rate), ms)),
+            Ok(Some(Turn::Wait(ms))) => Err(limited(self.name, what, rate, ms)),
             Ok(None) => Ok(None),
             Err(error) => {
                 tracing::warn!(error = %error, limit = self.name, "not limited while the seat store is away");
@@ -98,6 +101,12 @@ impl ByAddress {
         }
     }
 
+    /// Who tries a secret, by where `parts` came from. `None`: nobody counts their wrong ones.
+    pub fn guesser(&self, parts: &Parts) -> Option<Guesser> {
+        let (rate, _) = self.limit.kept.as_ref()?;
+        Some(Guesser { limit: self.limit.name, subject: address::bucket(self.address(parts)?), rate: *rate })
+    }
+
     /// [`Limit::guess`] by where `parts` came from.
     pub async fn guess(&self, parts: &Parts, tried: &str) -> Result<(), Problem> {
         match self.address(parts) {
@@ -112,16 +121,25 @@ impl ByAddress {
     }
 }
 
-/// 429 with when to come back.
-pub fn limited(name: &'static str, rate: Option<Rate>, wait_ms: u64) -> Problem {
+/// 429 with when to come back. `what` there were too many of, such as requests.
+pub fn limited(name: &'static str, what: &str, rate: Rate, wait_ms: u64) -> Problem {
     let seconds = wait_ms.div_ceil(1000).max(1);
-    let problem = |detail: String| Problem::new(Code::RateLimited, detail).retry_after(seconds);
-    let Some(rate) = rate else { return problem(format!("Too many requests. Come back in {seconds} s.")) };
     let detail = format!(
-        "More than {} requests a minute ({} at once). This one was not looked at; come back in {seconds} s.",
+        "More than {} {what} a minute ({} at once). This one was not looked at; come back in {seconds} s.",
         rate.per_minute, rate.burst
     );
-    problem(detail).header(POLICY, policy(name, rate)).header(LIMIT, format!("\"{name}\";r=0;t={seconds}"))
+    let problem = Problem::new(Code::RateLimited, detail).retry_after(seconds);
+    problem.header(POLICY, policy(name, rate)).header(LIMIT, format!("\"{name}\";r=0;t={seconds}"))
+}
+
+/// 429 for an acquire or a validate.
+pub fn not_looked_at(Limited { by, wait_ms, rate }: Limited) -> Problem {
+    let (name, what) = match by {
+        Limiter::Holder => ("acquire", "requests of this machine or process"),
+        Limiter::License => ("license", "new sessions of this license"),
+        Limiter::Guesses => ("unknown-keys", "different wrong license keys from your address"),
+    };
+    limited(name, what, rate, wait_ms)
 }
 
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -129,7 +147,8 @@ const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
 /// So many (`q`) within so many seconds (`w`).
 fn policy(name: &str, rate: Rate) -> String {
-    format!("\"{name}\";q={};w={}", rate.burst, rate.every().as_millis() as u64 * u64::from(rate.burst) / 1000)
+    let window = u64::from(rate.burst) * 60 / u64::from(rate.per_minute.max(1));
+    format!("\"{name}\";q={};w={}", rate.burst, window.max(1))
 }
 
 impl Standing {

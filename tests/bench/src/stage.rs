@@ -119,7 +119,7 @@ impl Stage {
         let new = NewOrganization {
             issuer: "https://id.example.com".into(),
             subject: format!("owner-{}", self.made),
-            email: "owner@example.com".into(),
+            email: format!("owner-{}@example.com", self.made),
             person: None,
             organization: "Example".into(),
             product: None,

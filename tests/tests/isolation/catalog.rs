@@ -61,7 +61,7 @@ const PROMISES: &[(&str, &str)] = &[
         "select n.nspname || '.' || c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace
          where n.nspname !~ '^pg_' and n.nspname <> 'information_schema' and c.relkind not in ('i', 'I', 'c')
            and not (n.nspname = 'public' and c.relkind in ('r', 'p'))
-           and not (n.nspname = 'directory' and c.relkind = 'r' and c.relname in ('license_numbers', 'identities', 'identity_tenants', 'retention'))
+           and not (n.nspname = 'directory' and c.relkind = 'r' and c.relname in ('license_numbers', 'identities', 'identity_tenants', 'retention', 'trials'))
            and not (n.nspname = 'catalog' and c.relkind = 'r' and c.relname in ('plans', 'products', 'staff_log', 'staff_head', 'staff_tokens', 'retention'))
            and not (n.nspname = 'history' and c.relkind in ('r', 'p') and exists (select from pg_partition_tree('sessions') t where t.relid = c.oid
              union all select from pg_partition_tree('outbox') t where t.relid = c.oid))",
@@ -174,7 +174,7 @@ const PROMISES: &[(&str, &str)] = &[
         "who serves knows the directory by these questions only",
         "select r || ' ' || p.oid::regprocedure::text from unnest(array['service', 'reaper', 'admin']) r, pg_proc p
          where p.pronamespace = 'directory'::regnamespace and has_function_privilege(r, p.oid, 'EXECUTE') and not (
-           r = 'admin' and p.proname in ('locate_license', 'locate_identity', 'enter_identity', 'enter_tenant'))",
+           r = 'admin' and p.proname in ('locate_license', 'locate_identity', 'enter_identity', 'enter_tenant', 'take_trial'))",
     ),
     (
         "the restore command is the owner's alone",
@@ -353,6 +353,7 @@ async fn the_directory_and_the_catalog_hold_exactly_their_tables() {
         "directory.identity_tenants",
         "directory.license_numbers",
         "directory.retention",
+        "directory.trials",
     ];
     assert_eq!(tables, nine);
     let migrations: i64 =

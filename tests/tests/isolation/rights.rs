@@ -6,9 +6,9 @@ use sqlx::{Connection, Executor, PgConnection};
 
 /// Every table, and what each role that serves may do with it. Months of the history are left out: a new one comes each month, and the last
 /// promise of `catalog.rs` says that nobody has a right on any.
-const TABLES: [&str; 31] = [
+const TABLES: [&str; 32] = [
     "catalog.plans: admin select, insert, update(tier seats trial_days features offline_policy grace_hours holder_by processes_per_seat version)",
-    "catalog.products: admin select, insert, update(registration_plan is_default version)",
+    "catalog.products: admin select, insert, update(registration_plan is_default version trials)",
     "catalog.retention: nobody",
     "catalog.staff_head: nobody",
     "catalog.staff_log: nobody",
@@ -17,6 +17,7 @@ const TABLES: [&str; 31] = [
     "directory.identity_tenants: nobody",
     "directory.license_numbers: nobody",
     "directory.retention: nobody",
+    "directory.trials: nobody",
     "history.events: nobody",
     "history.events_rest: nobody",
     "history.sessions: nobody",
@@ -42,12 +43,13 @@ const TABLES: [&str; 31] = [
 ];
 
 /// Every function, whether it runs as the owner, and who may call it. One of the same name and other arguments is a line of its own.
-const FUNCTIONS: [&str; 69] = [
+const FUNCTIONS: [&str; 70] = [
     "directory.enter_identity as owner: admin",
     "directory.enter_license as owner: nobody",
     "directory.enter_tenant as owner: admin",
     "directory.locate_identity as owner: admin",
     "directory.locate_license as owner: admin",
+    "directory.take_trial as owner: admin",
     "history.attach: nobody",
     "history.audit_append as owner: admin",
     "history.audit_blank: nobody",

@@ -22,6 +22,7 @@ use license_functions::{
         rate::{ByAddress, Limit},
         rim::Rim,
         serve::{Service, app},
+        strangers::Strangers,
     },
     heartbeat, register, release,
 };
@@ -165,12 +166,14 @@ impl Desk {
             peppers: peppers.clone(),
             proxies: 1,
             limit: limit("admin"),
+            strangers: Strangers::new(by_address("credentials"), world.seats(), world.clock.clone()),
         })
         .merge(register::router(register::State {
             records,
             verifier: verifier(AUDIENCE),
             peppers,
             limit: by_address("register"),
+            strangers: Strangers::new(by_address("credentials"), world.seats(), world.clock.clone()),
         }))
         .merge(acquire::router(acquire::State { moves: moves.clone(), strangers: by_address("unknown-keys") }))
         .merge(heartbeat::router(heartbeat::State { moves: moves.clone() }))

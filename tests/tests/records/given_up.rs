@@ -6,6 +6,7 @@ use license_core::{
         lease::Timing,
         pool::{Claim, SeatClaim},
         secret::KeyRing,
+        trial::TrialPolicy,
     },
     records::{Ending, GrantOutcome, LicenseFilter, NewOrganization, Page, Records, ResolveOutcome, Role, StaffAct},
 };
@@ -61,7 +62,11 @@ impl Begun {
             Self::Product => {
                 let by = ("staff-1".into(), "staff@vendor.example".into());
                 let act = StaffAct { subject: by.0, email: by.1, from: None, request_id: None };
-                records.put_product(&act, "another", "no-such-plan", false, None).await.unwrap().unwrap_err();
+                records
+                    .put_product(&act, "another", "no-such-plan", false, TrialPolicy::default(), None)
+                    .await
+                    .unwrap()
+                    .unwrap_err();
             }
             Self::Registration => {
                 let new = NewOrganization {

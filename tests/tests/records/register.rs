@@ -118,7 +118,7 @@ async fn first_registrations_of_one_person_at_once_make_one_organization() {
     assert_eq!(book.number("select count(*) from directory.identity_tenants where subject = 'ada'").await, 1);
     let keys = all.iter().filter_map(|r| match r {
         Registration::Created(r) | Registration::Existing(r) => r.key.as_ref(),
-        Registration::NoProduct => None,
+        Registration::NoProduct | Registration::NoTrial(_) => None,
     });
     let mut good = 0;
     for key in keys {

@@ -1,0 +1,59 @@
+//! Before a request is looked at: a credential is recognized, and who asks too often or with wrong ones is refused. The records come last.
+
+use super::{
+    State,
+    gate::{Credential, authenticate, bad_token},
+};
+use crate::edge::{Bearer, Problem, rate::Standing};
+use http::request::Parts;
+use license_core::{
+    Code,
+    domain::opaque::{Kind, Opaque},
+};
+
+/// Who asks, and how they stand to their limit.
+pub(super) async fn recognized(
+    state: &State,
+    parts: &Parts,
+    bearer: Bearer,
+) -> Result<(Credential, Option<Standing>), Problem> {
+    match Opaque::parse(Kind::ApiToken, &bearer.0) {
+        Some(token) => api_token(state, parts, bearer, &token.hash()).await,
+        None => {
+            let token = bearer.0.clone();
+            let credential = match authenticate(state, bearer).await {
+                Ok(credential) => credential,
+                Err(why) => return Err(state.strangers.refused(parts, &token, why).await),
+            };
+            let standing = state.limit.admit(&credential.subject()).await?;
+            Ok((credential, standing))
+        }
+    }
+}
+
+/// An API token is known by the records alone. One that was good before is counted by its own limit before they are asked again, however it
+/// is spelled; any other by where it comes from.
+async fn api_token(
+    state: &State,
+    parts: &Parts,
+    bearer: Bearer,
+    hash: &str,
+) -> Result<(Credential, Option<Standing>), Problem> {
+    let mut standing = None;
+    let known = state.strangers.knows(hash);
+    if known {
+        standing = state.limit.admit(hash).await?;
+    }
+    let ask = async {
+        match authenticate(state, bearer).await {
+            Ok(credential) => Ok(Some(credential)),
+            Err(why) if why.code() == Code::TokenInvalid => Ok(None),
+            Err(why) => Err(why),
+        }
+    };
+    let credential = state.strangers.judge(parts, hash, ask).await?.ok_or_else(bad_token)?;
+    if !known {
+        standing = state.limit.admit(hash).await?;
+    }
+    Ok((credential, standing))
+}

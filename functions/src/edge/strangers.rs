@@ -1,0 +1,72 @@
+//! Credentials of nobody: whoever sends many different wrong ones from one address is refused, before PostgreSQL is asked about them.
+
+use super::{
+    Problem,
+    config::{ConfigError, Env},
+    rate::{ByAddress, limited},
+};
+use http::request::Parts;
+use license_core::{
+    Clock, Code,
+    domain::rate::Rate,
+    moves::guesses::{Guesses, Verdict},
+    seats::Seats,
+};
+use std::future::Future;
+
+/// What wrong credentials of people and scripts are counted by.
+#[derive(Clone)]
+pub struct Strangers {
+    limit: ByAddress,
+    guesses: Guesses,
+}
+
+impl Strangers {
+    /// Different wrong credentials from each address, counted by `limit`.
+    pub fn new(limit: ByAddress, seats: Seats, clock: Clock) -> Self {
+        Self { limit, guesses: Guesses::new(seats, clock) }
+    }
+
+    /// Reads `RATE_CREDENTIALS`: 10 a minute unless set.
+    ///
+    /// # Errors
+    /// A sentence that names the variable that is wrong.
+    pub fn from_env(env: &Env, seats: Seats, clock: Clock) -> Result<Self, ConfigError> {
+        let limit =
+            crate::rooms::by_address(env, "credentials", "RATE_CREDENTIALS", Rate::per_minute(10), seats.clone())?;
+        Ok(Self::new(limit, seats, clock))
+    }
+
+    /// True if this secret, by its hash, was good when it was last asked about here.
+    pub fn knows(&self, hash: &str) -> bool {
+        self.guesses.was_good(hash)
+    }
+
+    /// Has a secret judged by the records, by its hash. `None`: it is wrong.
+    ///
+    /// # Errors
+    /// Those of `ask`; 429 where the records were not asked.
+    pub async fn judge<T>(
+        &self,
+        parts: &Parts,
+        hash: &str,
+        ask: impl Future<Output = Result<Option<T>, Problem>>,
+    ) -> Result<Option<T>, Problem> {
+        match self.guesses.judge(self.limit.guesser(parts).as_ref(), hash, ask).await? {
+            Verdict::Good(found) => Ok(Some(found)),
+            Verdict::Wrong => Ok(None),
+            Verdict::Limited(it) => {
+                Err(limited("credentials", "different wrong credentials from your address", it.rate, it.wait_ms))
+            }
+        }
+    }
+
+    /// Counts an ID token that was refused, and says why it was unless there were too many. Its signature is checked all the same: that asks
+    /// no store, and people behind one address with whoever forges are not kept out. One that is only too old is not forged.
+    pub async fn refused(&self, parts: &Parts, token: &str, why: Problem) -> Problem {
+        if why.code() != Code::TokenInvalid {
+            return why;
+        }
+        self.limit.guess(parts, token).await.err().unwrap_or(why)
+    }
+}
