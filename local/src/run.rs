@@ -8,7 +8,7 @@ use crate::{
     environment,
     issuer::Issuer,
     options::{self, Asked, Options},
-    scheduler, serve,
+    rotate, scheduler, serve,
     stores::{Postgres, PostgresSettings, Redis, RedisSettings},
     supervise::{Stores, asked_to_stop},
     trial,
@@ -18,6 +18,7 @@ use license_core::{Clock, records, signer::local::LocalRoot};
 use license_functions::edge::{
     config::{self, Env},
     rim::Rim,
+    security::SecurityTxt,
     serve::{Service, StartError, app, install_tls, serve as serve_app},
     telemetry,
 };
@@ -43,6 +44,18 @@ const SLOW: Duration = Duration::from_secs(10);
 pub async fn main() -> ExitCode {
     let options = match options::parse(lexopt::Parser::from_env()) {
         Ok(Asked::Run(options)) => options,
+        Ok(Asked::Rotate(wish)) => {
+            return match rotate::rotate(&wish).await {
+                Ok(done) => {
+                    say(&done);
+                    ExitCode::SUCCESS
+                }
+                Err(error) => {
+                    eprintln!("license-local: {error}");
+                    ExitCode::FAILURE
+                }
+            };
+        }
         Ok(Asked::Help) => {
             say(options::HELP);
             return ExitCode::SUCCESS;
@@ -113,7 +126,7 @@ impl Machine {
         // What can be wrong at once is looked at before what takes long.
         let demo = environment::demo_issuer(process, options)?;
         let period = environment::reaper_period(process)?;
-        let rim = Rim::new(&config::Docs::from_env(process)?, logging);
+        let rim = Rim::new(&config::Docs::from_env(process)?, logging).with_security(SecurityTxt::from_env(process)?);
         let data = Data::open(&options.data, options.clean).await?;
         let listeners = Listeners::take(options).await?;
         let endpoints = listeners.endpoints(demo)?;

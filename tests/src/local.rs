@@ -16,7 +16,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A running `license-local` on data of its own, stopped when dropped.
 pub struct Local {
     child: Child,
-    data: TempDir,
+    /// Holds the data directory and what it said.
+    dir: PathBuf,
+    _own: Option<TempDir>,
 }
 
 impl Local {
@@ -28,21 +30,32 @@ impl Local {
         // The stores' own account, where this one is root, must pass through.
         let open = Permissions::from_mode(0o755);
         let data = tempfile::Builder::new().prefix("license-beside-").permissions(open).tempdir_in("/tmp").unwrap();
-        let said = File::create(data.path().join("said")).unwrap();
+        let mut local = Self::start_in(binary, data.path(), variables);
+        local._own = Some(data);
+        local
+    }
+
+    /// The same with its data below `dir`, which stays when it is dropped.
+    ///
+    /// # Panics
+    /// As [`Local::start`].
+    pub fn start_in(binary: &Path, dir: &Path, variables: &[(&str, &str)]) -> Self {
+        let _ = std::fs::remove_file(dir.join("data/endpoints.json"));
+        let said = File::create(dir.join("said")).unwrap();
         let child = Command::new(binary)
             .args(["--port", "0", "--data"])
-            .arg(data.path().join("data"))
+            .arg(dir.join("data"))
             .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(said)
             .spawn()
             .unwrap();
-        let mut local = Self { child, data };
+        let mut local = Self { child, dir: dir.to_owned(), _own: None };
         let until = Instant::now() + PATIENCE;
         while !local.path("endpoints.json").exists() {
             let ended = local.child.try_wait().unwrap();
-            let said = read_to_string(local.data.path().join("said")).unwrap_or_default();
+            let said = read_to_string(local.dir.join("said")).unwrap_or_default();
             assert!(ended.is_none() && Instant::now() < until, "license-local does not serve: {said}");
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -51,12 +64,12 @@ impl Local {
 
     /// A file of its data directory.
     pub fn path(&self, name: &str) -> PathBuf {
-        self.data.path().join("data").join(name)
+        self.dir.join("data").join(name)
     }
 
     /// Where a function that runs beside it may write.
     pub fn beside(&self) -> &Path {
-        self.data.path()
+        &self.dir
     }
 
     /// What `endpoints.json` says of a name.

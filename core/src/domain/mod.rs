@@ -9,12 +9,14 @@ pub mod key;
 pub mod lease;
 pub mod license;
 pub mod name;
+pub mod network;
 pub mod opaque;
 pub mod pasted;
 pub mod pool;
 pub mod rate;
 pub mod secret;
 pub mod session;
+pub mod step_up;
 pub mod terms;
 pub mod token;
 

@@ -4,7 +4,7 @@
 
 mod keys;
 
-use crate::{Clock, Result};
+use crate::{Clock, Result, domain::step_up::SignIn};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, errors::ErrorKind};
 use keys::Keys;
@@ -95,6 +95,8 @@ pub struct Claims {
     pub provider: Option<String>,
     /// The Identity Platform tenant (`firebase.tenant`); not our tenant.
     pub provider_tenant: Option<String>,
+    /// How the person signed in, as far as the issuer says it.
+    pub sign_in: SignIn,
     /// When the token was issued, Unix seconds.
     pub issued_at: i64,
     /// When it ends, Unix seconds.
@@ -134,6 +136,9 @@ struct Wire {
     /// Some providers write "true"; a string is no vouching.
     email_verified: Option<serde_json::Value>,
     name: Option<String>,
+    /// Whatever else than a number and a text these two are, they say nothing.
+    auth_time: Option<serde_json::Value>,
+    acr: Option<serde_json::Value>,
     firebase: Option<Firebase>,
 }
 
@@ -228,6 +233,8 @@ impl Inner {
         if wire.sub.is_empty() || wire.sub.len() > 255 {
             return Err(Refused::Malformed);
         }
+        let signed_in = wire.auth_time.as_ref().and_then(serde_json::Value::as_i64).filter(|&at| at <= now + LEEWAY);
+        let acr = wire.acr.as_ref().and_then(serde_json::Value::as_str).map(str::to_owned);
         let (provider, provider_tenant) = wire.firebase.map_or((None, None), |f| (f.sign_in_provider, f.tenant));
         Ok(Claims {
             issuer: wire.iss,
@@ -237,6 +244,7 @@ impl Inner {
             name: wire.name,
             provider,
             provider_tenant,
+            sign_in: SignIn { ago: signed_in.map(|at| now.saturating_sub(at)), acr },
             issued_at: wire.iat,
             expires_at: wire.exp,
         })

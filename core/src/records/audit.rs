@@ -38,9 +38,10 @@ pub struct Entry {
 }
 
 /// Everything that is ever done, as entries spell it.
-pub const ACTIONS: [&str; 21] = [
+pub const ACTIONS: [&str; 22] = [
     "organization.created",
     "organization.renamed",
+    "access_policy.changed",
     "person.invited",
     "person.joined",
     "person.role_changed",

@@ -13,6 +13,7 @@
 //! * `outbox.rs`: events waiting to be published · `sweep.rs`: which pools the reaper looks at · `history.rs`: what is over ·
 //!   `erasing.rs`: people and machines whose names are blanked
 
+mod access_policy;
 mod act;
 mod audit;
 mod connect;
@@ -36,6 +37,7 @@ mod sweep;
 mod tenants;
 mod tokens;
 
+pub use access_policy::AccessPolicy;
 pub use act::{Act, Answer, Principal, Refused, Repeat};
 pub use audit::{ACTIONS, About, Entry, Which};
 pub use connect::{Records, Role, Transaction};
@@ -57,4 +59,4 @@ pub use seats::{EndOutcome, Ending, Grant, GrantOutcome, ResolveOutcome};
 pub use sessions::{Session, SessionEnd, SessionFilter, WINDOW};
 pub use sweep::{PoolToReap, ToDo, Usage};
 pub use tenants::{License, NewOrganization, Registered, Registration};
-pub use tokens::{ApiToken, NewApiToken, Tokened};
+pub use tokens::{ApiToken, NewApiToken, Presented, Tokened};

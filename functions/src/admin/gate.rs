@@ -3,6 +3,7 @@
 use super::{
     State,
     access::{Least, Rule, rule_of},
+    step_up,
 };
 use crate::edge::{
     Bearer, Problem,
@@ -24,10 +25,12 @@ use license_core::{
         id::TenantId,
         opaque::{Kind, Opaque},
         pasted,
+        step_up::SignIn,
     },
     identity::{Claims, Refused},
-    records::{Act, Principal, Repeat, StaffAct},
+    records::{Act, Presented, Principal, Repeat, StaffAct},
 };
+use std::net::IpAddr;
 
 /// A person who signed in, of whatever organization or none.
 #[derive(Clone, Debug)]
@@ -36,6 +39,10 @@ pub(super) struct SignedIn(pub(super) Claims);
 /// A request to one organization by somebody who may make it.
 #[derive(Clone, Debug)]
 pub(super) struct Caller(pub(super) Act);
+
+/// How whoever asks signed in; a script never did.
+#[derive(Clone, Debug)]
+pub(super) struct HowSignedIn(pub(super) SignIn);
 
 macro_rules! from_the_gate {
     ($($name:ident),*) => {$(
@@ -50,7 +57,7 @@ macro_rules! from_the_gate {
         }
     )*};
 }
-from_the_gate!(SignedIn, Caller);
+from_the_gate!(SignedIn, Caller, HowSignedIn);
 
 /// Lets a request through to its handler, or refuses it. What a caller may not see does not exist for it: 404.
 pub(super) async fn gate(
@@ -66,15 +73,18 @@ pub(super) async fn gate(
     };
     let organization = parameters.iter().find(|(name, _)| *name == "organization").map(|(_, value)| value.to_owned());
     let (mut parts, body) = request.into_parts();
-    let credential = authenticate(&state, Bearer::from_request_parts(&mut parts, &()).await?).await?;
-    let standing = state.limit.admit(&credential.subject()).await?;
     let from = crate::edge::address::of(&parts, state.proxies);
+    let credential = authenticate(&state, Bearer::from_request_parts(&mut parts, &()).await?, from).await?;
+    let standing = state.limit.admit(&credential.subject()).await?;
+    let sign_in = credential.sign_in();
+    parts.extensions.insert(HowSignedIn(sign_in.clone()));
     let body = match organization {
         None => {
             may(rule, &credential)?;
             match credential {
                 Credential::Person(claims) => drop(parts.extensions.insert(SignedIn(claims))),
                 Credential::Staff(claims) => {
+                    step_up::check_staff(&state, rule, &sign_in)?;
                     let email = email(&claims);
                     let act = StaffAct { subject: claims.subject, email, from, request_id: request_id() };
                     parts.extensions.insert(Staff(act));
@@ -88,6 +98,7 @@ pub(super) async fn gate(
             about(Some(tenant), None);
             let by = principal(&state, credential, tenant).await?;
             allowed(rule, &by)?;
+            step_up::check(&state, rule, &by, &sign_in, tenant).await?;
             let (repeat, body) = repeat(&state, &parts, body).await?;
             parts.extensions.insert(Caller(Act { tenant, by, from, request_id: request_id(), repeat }));
             body
@@ -113,6 +124,14 @@ enum Credential {
 }
 
 impl Credential {
+    /// How it came to be.
+    fn sign_in(&self) -> SignIn {
+        match self {
+            Self::Person(claims) | Self::Staff(claims) => claims.sign_in.clone(),
+            Self::Token(..) => SignIn::default(),
+        }
+    }
+
     /// Whose requests are counted together.
     fn subject(&self) -> String {
         match self {
@@ -122,12 +141,17 @@ impl Credential {
     }
 }
 
-async fn authenticate(state: &State, bearer: Bearer) -> Result<Credential, Problem> {
+async fn authenticate(state: &State, bearer: Bearer, from: Option<IpAddr>) -> Result<Credential, Problem> {
     let prefix = Kind::ApiToken.prefix();
     if bearer.0.get(..prefix.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(prefix)) {
         let token = Opaque::parse(Kind::ApiToken, &bearer.0).ok_or_else(bad_token)?;
-        let by = state.records.api_token(&token).await?.ok_or_else(bad_token)?;
-        return Ok(Credential::Token(token.tenant, by));
+        return match state.records.api_token(&token, from).await?.ok_or_else(bad_token)? {
+            Presented::Here(by) => Ok(Credential::Token(token.tenant, by)),
+            Presented::Elsewhere(id) => {
+                tracing::warn!(api_token = %id, from = ?from, "an API token was shown from where it is not good");
+                Err(elsewhere("This API token is good", "Use it from there, or make another token.", from))
+            }
+        };
     }
     let (claims, staff) = match state.people.verify(&bearer.0).await? {
         Ok(claims) => (claims, false),
@@ -141,12 +165,28 @@ async fn authenticate(state: &State, bearer: Bearer) -> Result<Credential, Probl
         let detail = "The identity provider has not verified an e-mail address of this account. Verify it there and sign in again.";
         return Err(Problem::token_invalid(detail));
     }
-    Ok(if staff { Credential::Staff(claims) } else { Credential::Person(claims) })
+    if !staff {
+        return Ok(Credential::Person(claims));
+    }
+    if !state.staff_rules.admit(from) {
+        tracing::warn!(staff = claims.subject, from = ?from, "staff asked from where staff is not let in");
+        return Err(elsewhere("Staff is let in", "Come from there.", from));
+    }
+    Ok(Credential::Staff(claims))
 }
 
 fn refused(why: Refused) -> Problem {
     let code = if why == Refused::Expired { Code::TokenExpired } else { Code::TokenInvalid };
     Problem::new(code, format!("{why}."))
+}
+
+/// 403 for a credential that is good, from somewhere else. The networks themselves are not told.
+fn elsewhere(what: &str, advice: &str, from: Option<IpAddr>) -> Problem {
+    let said = |from: &str| format!("{what} from certain networks alone, and the request came from {from}. {advice}");
+    match from {
+        Some(from) => Problem::new(Code::AddressNotAllowed, said(&from.to_string())).with("address", from.to_string()),
+        None => Problem::new(Code::AddressNotAllowed, said("an address that is not known")),
+    }
 }
 
 fn bad_token() -> Problem {

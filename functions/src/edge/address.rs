@@ -3,6 +3,7 @@
 use super::seldom::Seldom;
 use axum::extract::ConnectInfo;
 use http::{HeaderMap, header::FORWARDED, request::Parts};
+use license_core::domain::network::plain;
 use std::{
     borrow::Cow,
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -129,19 +130,6 @@ fn unquoted(text: &str) -> Cow<'_, str> {
         plain.extend(if c == '\\' { characters.next() } else { Some(c) });
     }
     plain.into()
-}
-
-/// The address itself, where IPv6 only spells an IPv4 one: mapped (`::ffff:1.2.3.4`, RFC 4291), compatible (`::1.2.3.4`, the same),
-/// translated (`::ffff:0:1.2.3.4`, RFC 2765) or of NAT64 (`64:ff9b::1.2.3.4`, RFC 6052).
-fn plain(ip: IpAddr) -> IpAddr {
-    let IpAddr::V6(v6) = ip else { return ip };
-    let spelled = last_four(v6.octets());
-    match v6.segments() {
-        [0, 0, 0, 0, 0, 0xffff, ..] | [0, 0, 0, 0, 0xffff, 0, ..] | [0x64, 0xff9b, 0, 0, 0, 0, ..] => spelled.into(),
-        // `::` and `::1` are addresses of their own; nobody's IPv4 address begins with 0.
-        [0, 0, 0, 0, 0, 0, ..] if spelled.octets()[0] != 0 => spelled.into(),
-        _ => ip,
-    }
 }
 
 fn last_four(octets: [u8; 16]) -> Ipv4Addr {

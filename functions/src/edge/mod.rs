@@ -10,8 +10,10 @@ pub mod problem;
 mod pubsub;
 pub mod rate;
 pub mod rim;
+pub mod security;
 mod seldom;
 pub mod serve;
+pub mod staff;
 pub mod telemetry;
 
 pub use extract::{Bearer, Fields, Json, JsonOrEmpty, Query};
