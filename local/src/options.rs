@@ -121,10 +121,7 @@ pub(crate) fn parse(mut arguments: lexopt::Parser) -> Result<Asked, lexopt::Erro
 
 /// What stands behind `rotate`.
 fn rotate(mut arguments: lexopt::Parser) -> Result<Asked, lexopt::Error> {
-    use lexopt::{
-        Arg::{Long, Value},
-        ValueExt,
-    };
+    use lexopt::Arg::{Long, Value};
     let (mut key, mut step, mut data) = (None, Step::Begin, PathBuf::from(".local"));
     while let Some(argument) = arguments.next()? {
         match argument {

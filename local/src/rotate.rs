@@ -128,10 +128,9 @@ async fn needed(postgres: &Postgres, ring: &Ring, data: &Data) -> Result<Option<
     }
     let rotated = fs::metadata(data.path(Key::Pepper.file()))?.mtime();
     let sealed =
-        "select exists (select from idempotency_keys where outcome is not null and created_at < to_timestamp($1)
-                    and created_at > now() - make_interval(secs => $2))";
-    let answers: bool =
-        sqlx::query_scalar(sealed).bind(rotated as f64).bind(ANSWERS_KEPT as f64).fetch_one(&mut sql).await?;
+        "select exists (select from idempotency_keys where outcome is not null and created_at < to_timestamp($1::bigint)
+                    and created_at > now() - make_interval(secs => $2::bigint))";
+    let answers: bool = sqlx::query_scalar(sealed).bind(rotated).bind(ANSWERS_KEPT).fetch_one(&mut sql).await?;
     sql.close().await?;
     let left = rotated.saturating_add(ANSWERS_KEPT).saturating_sub(Clock::system().now_seconds());
     let hours = left.max(0).unsigned_abs().div_ceil(3600);
@@ -166,15 +165,15 @@ async fn switch_root(data: &Data) -> Result<String, StartError> {
     }
     let (old, new) = (kid(root.clone()).await?, kid(next.clone()).await?);
     // The old key keeps a name of its own before the new one takes its place, so that after a crash between the two it is still there.
-    match fs::hard_link(&root, &previous) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error.into()),
-        Err(_) if kid(previous).await? != old => {
-            return Err(format!(
-                "{PREVIOUS} is of an earlier rotation; end that first: license-local rotate root --finish"
-            )
-            .into());
+    if let Err(error) = fs::hard_link(&root, &previous) {
+        if error.kind() != io::ErrorKind::AlreadyExists {
+            return Err(error.into());
         }
-        _ => {}
+        if kid(previous).await? != old {
+            let what =
+                format!("{PREVIOUS} is of an earlier rotation; end that first: license-local rotate root --finish");
+            return Err(what.into());
+        }
     }
     fs::rename(&next, &root)?;
     fs::File::open(data.path(""))?.sync_all()?;
