@@ -7,10 +7,7 @@ use license_core::{
     domain::{
         id::Hw,
         key::LicenseKey,
-        token::{
-            Jwks, RootKey,
-            verify::{Expected, verify},
-        },
+        token::{Expected, Jwks, RootKey, verify},
     },
 };
 use license_tests::{
