@@ -77,6 +77,8 @@ codes! {
     TokenExpired = "token_expired",
     /// A missing, malformed or forged bearer credential.
     TokenInvalid = "token_invalid",
+    /// Signed in, but not as freshly or as strongly as the operation demands (RFC 9470).
+    InsufficientUserAuthentication = "insufficient_user_authentication",
     /// The license's term is over.
     LicenseExpired = "license_expired",
     /// The vendor or an admin suspended the license; it may come back.
@@ -91,6 +93,8 @@ codes! {
     InsufficientRole = "insufficient_role",
     /// An API token that is not good for this.
     InsufficientScope = "insufficient_scope",
+    /// From where the request came the credential is not good.
+    AddressNotAllowed = "address_not_allowed",
     /// Nothing of that name, or not yours.
     NotFound = "not_found",
     /// The path exists, the method does not.

@@ -49,7 +49,13 @@ async fn signer(env: &Env, timing: &Timing, clock: Clock) -> Result<Signer, Star
     settings.max_token_ttl =
         settings.max_token_ttl.max(Duration::from_millis(timing.rebuild_lease_ms().unsigned_abs()));
     let root: Arc<dyn Root> = match config::Root::from_env(env)? {
-        config::Root::Local(path) => Arc::new(LocalRoot::open(path).await?),
+        config::Root::Local { key, next } => {
+            let root = LocalRoot::open(key).await?;
+            Arc::new(match next {
+                Some(next) => root.beside(next).await?,
+                None => root,
+            })
+        }
         config::Root::Kms(settings) => Arc::new(KmsRoot::new(settings, clock.clone())?),
     };
     Ok(Signer::new(root, settings, clock))

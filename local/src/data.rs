@@ -4,7 +4,8 @@
 //! .local/lock                  held by the one process that uses the directory
 //! .local/postgres/ redis/      the stores (see stores::place for when they are elsewhere)
 //! .local/root.pem issuer.key   the root key clients pin; the demo issuer's key
-//! .local/handle.key pepper.key what handles are signed and license keys hashed with
+//! .local/root.next.pem root.previous.pem   while the root key is being replaced (rotate.rs)
+//! .local/handle.key pepper.key what handles are signed and license keys hashed with; on a second line what is accepted beside it
 //! .local/bus.token             what the bus knows its publishers by
 //! .local/staff.secret          what the demo issuer knows the vendor's staff by
 //! .local/license-key           the demo license
@@ -22,8 +23,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const FILES: [&str; 10] = [
+const FILES: [&str; 12] = [
     "root.pem",
+    "root.next.pem",
+    "root.previous.pem",
     "issuer.key",
     "handle.key",
     "pepper.key",
@@ -109,10 +112,34 @@ impl Data {
         self.path("redis")
     }
 
-    /// A key of the service as its variable wants it: `<version>:<32 random bytes>`.
-    pub(crate) fn service_key(&self, name: &str) -> io::Result<Secret<String>> {
-        let draw = || Ok(format!("1:{}", BASE64_URL_SAFE_NO_PAD.encode(random::<32>())));
-        secrets::kept(&self.path(name), draw).map(Secret::new)
+    /// A key of the service, drawn at the first start, and what is accepted beside it.
+    pub(crate) fn service_keys(&self, name: &str) -> io::Result<Ring> {
+        let text = secrets::kept(&self.path(name), || Ok(draw(1)))?;
+        let mut lines = text.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty());
+        let (current, previous) = (lines.next().unwrap_or_default(), lines.next());
+        if version(&current).is_none()
+            || previous.as_deref().is_some_and(|key| version(key).is_none())
+            || lines.next().is_some()
+        {
+            let what = format!(
+                "{name} does not hold one key, or two: <version 1-255>:<32 random bytes as base64url>. Restore it from a backup"
+            );
+            return Err(io::Error::other(what));
+        }
+        Ok(Ring { current: Secret::new(current), previous: previous.map(Secret::new) })
+    }
+
+    /// Draws a new key of the service and accepts the present one beside it. Answers the new one's version.
+    pub(crate) fn replace_service_key(&self, name: &str, ring: &Ring) -> io::Result<u8> {
+        // 0 is no version.
+        let next = ring.version().checked_add(1).unwrap_or(1);
+        secrets::write(&self.path(name), &format!("{}\n{}\n", draw(next), ring.current.reveal()))?;
+        Ok(next)
+    }
+
+    /// Accepts nothing beside the present key of the service any more.
+    pub(crate) fn forget_service_key(&self, name: &str, ring: &Ring) -> io::Result<()> {
+        secrets::write(&self.path(name), &format!("{}\n", ring.current.reveal()))
     }
 
     /// What the bus knows its publishers by.
@@ -164,6 +191,32 @@ fn own_lock(dir: &Path) -> Result<File, Error> {
     }
     lock.set_permissions(Permissions::from_mode(0o600)).map_err(failed)?;
     Ok(lock)
+}
+
+/// A key of the service and, while it is being replaced, the one before, each as its variable wants it: `<version>:<32 random bytes>`.
+pub(crate) struct Ring {
+    pub(crate) current: Secret<String>,
+    pub(crate) previous: Option<Secret<String>>,
+}
+
+impl Ring {
+    /// The version of the key that is used.
+    pub(crate) fn version(&self) -> u8 {
+        version(self.current.reveal()).unwrap_or(1)
+    }
+
+    /// The version of the key that is accepted beside it.
+    pub(crate) fn previous_version(&self) -> Option<u8> {
+        self.previous.as_ref().and_then(|key| version(key.reveal()))
+    }
+}
+
+fn draw(version: u8) -> String {
+    format!("{version}:{}", BASE64_URL_SAFE_NO_PAD.encode(random::<32>()))
+}
+
+fn version(key: &str) -> Option<u8> {
+    key.split_once(':')?.0.parse().ok().filter(|&version| version > 0)
 }
 
 impl Drop for Data {
@@ -292,10 +345,34 @@ mod tests {
         let base = tempfile::tempdir().unwrap();
         set_mode(base.path(), 0o700);
         fs::write(base.path().join("mine.txt"), "mine").unwrap();
-        let key = async |clean| Data::open(base.path(), clean).await.unwrap().service_key("handle.key").unwrap();
+        let key =
+            async |clean| Data::open(base.path(), clean).await.unwrap().service_keys("handle.key").unwrap().current;
         let first = key(false).await;
         assert!(key(false).await == first);
         assert!(key(true).await != first);
         assert!(base.path().join("mine.txt").exists());
+    }
+
+    #[tokio::test]
+    async fn a_replaced_key_is_used_beside_the_one_before_until_that_is_forgotten() {
+        let base = tempfile::tempdir().unwrap();
+        let data = Data::open(base.path(), false).await.unwrap();
+        let first = data.service_keys("pepper.key").unwrap();
+        assert_eq!((first.version(), first.previous_version()), (1, None));
+        assert_eq!(data.replace_service_key("pepper.key", &first).unwrap(), 2);
+        let both = data.service_keys("pepper.key").unwrap();
+        assert_eq!((both.version(), both.previous_version()), (2, Some(1)));
+        assert!(both.previous.as_ref().unwrap() == &first.current && both.current != first.current);
+        data.forget_service_key("pepper.key", &both).unwrap();
+        let last = data.service_keys("pepper.key").unwrap();
+        assert!(last.current == both.current && last.previous.is_none());
+        // After the 255th comes the first again: by then nothing carries it.
+        secrets::write(&data.path("handle.key"), "255:AAAA\n").unwrap();
+        let old = data.service_keys("handle.key").unwrap();
+        assert_eq!(data.replace_service_key("handle.key", &old).unwrap(), 1);
+        for damaged in ["", "AAAA", "0:AAAA", "256:AAAA", "2:A\n1:B\n3:C", "2:A\nB"] {
+            secrets::write(&data.path("handle.key"), damaged).unwrap();
+            assert!(data.service_keys("handle.key").is_err(), "{damaged:?}");
+        }
     }
 }

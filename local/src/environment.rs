@@ -1,7 +1,7 @@
 //! What every function is told on this machine: the variables of `.env.sample`, with this machine's values.
 
 use crate::{
-    bus, data::Data, endpoints::Endpoints, guard::is_this_machine, issuer, options::Options, supervise::Stores,
+    bus, data::Data, endpoints::Endpoints, guard::is_this_machine, issuer, options::Options, rotate, supervise::Stores,
 };
 use http::Uri;
 use license_core::records::Role;
@@ -12,7 +12,7 @@ use std::{collections::BTreeMap, io, time::Duration};
 pub(crate) const PUSH_AUDIENCE: &str = "license-local";
 
 /// Taken over from the environment where they are set. Nothing else is: an address of a system's database, say, must not leak in here.
-const HONOURED: [&str; 20] = [
+const HONOURED: [&str; 25] = [
     "SEAT_TTL_SECONDS",
     "SEAT_DRAIN_SECONDS",
     "HEARTBEAT_SECONDS",
@@ -33,6 +33,11 @@ const HONOURED: [&str; 20] = [
     "RATE_UNKNOWN_KEYS",
     "RATE_CREDENTIALS",
     "RATE_ADMIN",
+    "SECURITY_CONTACT",
+    "SECURITY_POLICY",
+    "STAFF_ALLOWED_NETWORKS",
+    "STAFF_STEP_UP_MAX_AGE_SECONDS",
+    "STAFF_STEP_UP_ACR_VALUES",
 ];
 const IDENTITY: [&str; 8] = [
     "IDENTITY_ISSUER",
@@ -110,9 +115,19 @@ pub(crate) fn variables(
     // Every function replaces the user by its own role.
     set("DATABASE_URL", stores.postgres.url(Role::Service.name()));
     set("REDIS_URL", stores.redis.url());
-    set("HANDLE_KEY", data.service_key("handle.key")?.reveal().clone());
-    set("LICENSE_PEPPER", data.service_key("pepper.key")?.reveal().clone());
+    let (handles, peppers) = (data.service_keys("handle.key")?, data.service_keys("pepper.key")?);
+    set("HANDLE_KEY", handles.current.reveal().clone());
+    if let Some(previous) = handles.previous {
+        set("HANDLE_KEY_PREVIOUS", previous.reveal().clone());
+    }
+    set("LICENSE_PEPPER", peppers.current.reveal().clone());
+    if let Some(previous) = peppers.previous {
+        set("LICENSE_PEPPER_PREVIOUS", previous.reveal().clone());
+    }
     set("ROOT_KEY", format!("local:{}", data.path("root.pem").display()));
+    if let Some(other) = rotate::other_root(data) {
+        set("ROOT_KEY_NEXT", format!("local:{}", other.display()));
+    }
     set("PUSH_ISSUER", issuer::PUSH_ISSUER.into());
     set("PUSH_AUDIENCE", PUSH_AUDIENCE.into());
     set("PUSH_EMAIL", issuer::PUSH_EMAIL.into());

@@ -74,6 +74,10 @@ pub struct Person {
     pub staff: Option<bool>,
     /// How long the token is good for, in seconds: 3600 at most; negative for one that is over.
     pub expires_in: Option<i64>,
+    /// When the person signed in, Unix seconds: now unless said.
+    pub auth_time: Option<i64>,
+    /// How strongly, in a word that services may demand; none unless said.
+    pub acr: Option<String>,
 }
 
 impl Issuer {
@@ -116,7 +120,7 @@ impl Issuer {
         let issued = now.min(expires.saturating_sub(1));
         self.sign(&json!({
             "iss": ISSUER, "aud": audience, "sub": subject, "user_id": subject,
-            "auth_time": issued, "iat": issued, "exp": expires,
+            "auth_time": person.auth_time.unwrap_or(issued), "acr": person.acr, "iat": issued, "exp": expires,
             "name": person.name, "email": email, "email_verified": person.email_verified.unwrap_or(true),
             "firebase": {
                 "identities": { provider: [subject], "email": [email] },

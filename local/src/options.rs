@@ -17,6 +17,10 @@ message bus; prints a license key and three curl lines to try it. Ctrl-C stops e
                 provider does not exist, and IDENTITY_ISSUER, IDENTITY_AUDIENCE and IDENTITY_JWKS_URL name a real one
   --help        this text
 
+license-local rotate pepper|handle|root [--data DIR]   replaces a key, with nothing running: docs/OPERATING.md, 6
+  --switch      of the root: the next key signs from now on
+  --finish      the old key is accepted (the root: published) no more
+
 Times are read from SEAT_TTL_SECONDS, SEAT_DRAIN_SECONDS, HEARTBEAT_SECONDS and REAPER_PERIOD_SECONDS.
 ";
 
@@ -34,7 +38,52 @@ pub(crate) struct Options {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Asked {
     Run(Options),
+    Rotate(Rotate),
     Help,
+}
+
+/// A key of this machine that can be replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Key {
+    Pepper,
+    Handle,
+    Root,
+}
+
+impl Key {
+    /// As it is called on the command line.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Pepper => "pepper",
+            Self::Handle => "handle",
+            Self::Root => "root",
+        }
+    }
+
+    /// Where it is kept.
+    pub(crate) const fn file(self) -> &'static str {
+        match self {
+            Self::Pepper => "pepper.key",
+            Self::Handle => "handle.key",
+            Self::Root => "root.pem",
+        }
+    }
+}
+
+/// How far a rotation is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    Begin,
+    Switch,
+    Finish,
+}
+
+/// One step of replacing a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Rotate {
+    pub(crate) key: Key,
+    pub(crate) step: Step,
+    pub(crate) data: PathBuf,
 }
 
 impl Options {
@@ -49,11 +98,15 @@ impl Options {
 /// # Errors
 /// With a sentence about the argument that is wrong.
 pub(crate) fn parse(mut arguments: lexopt::Parser) -> Result<Asked, lexopt::Error> {
-    use lexopt::{Arg::Long, ValueExt};
+    use lexopt::{
+        Arg::{Long, Value},
+        ValueExt,
+    };
     let mut options =
         Options { port: 8080, data: ".local".into(), clean: false, once: false, bind: IpAddr::from([127, 0, 0, 1]) };
     while let Some(argument) = arguments.next()? {
         match argument {
+            Value(word) if word == "rotate" => return rotate(arguments),
             Long("port") => options.port = arguments.value()?.parse()?,
             Long("data") => options.data = arguments.value()?.into(),
             Long("bind") => options.bind = arguments.value()?.parse()?,
@@ -64,6 +117,32 @@ pub(crate) fn parse(mut arguments: lexopt::Parser) -> Result<Asked, lexopt::Erro
         }
     }
     Ok(Asked::Run(options))
+}
+
+/// What stands behind `rotate`.
+fn rotate(mut arguments: lexopt::Parser) -> Result<Asked, lexopt::Error> {
+    use lexopt::Arg::{Long, Value};
+    let (mut key, mut step, mut data) = (None, Step::Begin, PathBuf::from(".local"));
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Long("data") => data = arguments.value()?.into(),
+            Long("switch") if step == Step::Begin => step = Step::Switch,
+            Long("finish") if step == Step::Begin => step = Step::Finish,
+            Long("help") | lexopt::Arg::Short('h') => return Ok(Asked::Help),
+            Value(word) if key.is_none() => {
+                let known = [Key::Pepper, Key::Handle, Key::Root].into_iter().find(|key| word == key.word());
+                key = Some(known.ok_or_else(|| {
+                    format!("{} is no key that can be rotated: pepper, handle or root", word.display())
+                })?);
+            }
+            _ => return Err(argument.unexpected()),
+        }
+    }
+    let key = key.ok_or("rotate what: pepper, handle or root?")?;
+    if step == Step::Switch && key != Key::Root {
+        return Err(format!("--switch is for the root alone; a new {} is used at once", key.word()).into());
+    }
+    Ok(Asked::Rotate(Rotate { key, step, data }))
 }
 
 #[cfg(test)]
@@ -88,7 +167,26 @@ mod tests {
         assert!(!options.private() && options.clean && options.once && options.port == 0);
         assert_eq!(options.data, PathBuf::from("/d"));
         assert_eq!(asked(&["--help"]), Ok(Asked::Help));
+        assert!(asked(&["start"]).unwrap_err().contains("start"));
         assert!(asked(&["--prot", "1"]).unwrap_err().contains("--prot"));
         assert!(asked(&["--port", "many"]).unwrap_err().contains("many"));
+    }
+
+    #[test]
+    fn a_rotation_is_of_one_key_and_one_step_and_what_makes_no_sense_is_refused() {
+        let rotate = |key, step, data: &str| Ok(Asked::Rotate(Rotate { key, step, data: data.into() }));
+        assert_eq!(asked(&["rotate", "pepper"]), rotate(Key::Pepper, Step::Begin, ".local"));
+        assert_eq!(asked(&["rotate", "--data", "/d", "root", "--switch"]), rotate(Key::Root, Step::Switch, "/d"));
+        assert_eq!(asked(&["rotate", "handle", "--finish"]), rotate(Key::Handle, Step::Finish, ".local"));
+        for wrong in [
+            &["rotate"][..],
+            &["rotate", "issuer"],
+            &["rotate", "root", "pepper"],
+            &["rotate", "pepper", "--switch"],
+            &["rotate", "root", "--switch", "--finish"],
+            &["rotate", "root", "--clean"],
+        ] {
+            assert!(asked(wrong).is_err(), "{wrong:?}");
+        }
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     guard::guarded,
     issuer::Issuer,
     options::{self, Asked, Options},
-    scheduler, serve,
+    rotate, scheduler, serve,
     stores::{Postgres, PostgresSettings, Redis, RedisSettings},
     supervise::{Stores, asked_to_stop},
     trial,
@@ -20,6 +20,7 @@ use license_functions::edge::{
     config::{self, Env},
     rim::Rim,
     room::Room,
+    security::SecurityTxt,
     serve::{Service, StartError, app, install_tls, serve as serve_app},
     telemetry,
 };
@@ -50,6 +51,18 @@ const SLOW: Duration = Duration::from_secs(10);
 pub async fn main() -> ExitCode {
     let options = match options::parse(lexopt::Parser::from_env()) {
         Ok(Asked::Run(options)) => options,
+        Ok(Asked::Rotate(wish)) => {
+            return match rotate::rotate(&wish).await {
+                Ok(done) => {
+                    say(&done);
+                    ExitCode::SUCCESS
+                }
+                Err(error) => {
+                    eprintln!("license-local: {error}");
+                    ExitCode::FAILURE
+                }
+            };
+        }
         Ok(Asked::Help) => {
             say(options::HELP);
             return ExitCode::SUCCESS;
@@ -122,7 +135,7 @@ impl Machine {
         // What can be wrong at once is looked at before what takes long.
         let demo = environment::demo_issuer(process, options)?;
         let period = environment::reaper_period(process)?;
-        let rim = Rim::new(&config::Docs::from_env(process)?, logging);
+        let rim = Rim::new(&config::Docs::from_env(process)?, logging).with_security(SecurityTxt::from_env(process)?);
         let room = Room::of_process(config::proxies(process)?);
         let data = Data::open(&options.data, options.clean).await?;
         let listeners = Listeners::take(options).await?;

@@ -67,6 +67,9 @@ def before_call(context, case, kwargs):
         case.body["license_key"] = KEYS[number % len(KEYS)]
         if "hardware_id" in case.body:
             case.body["hardware_id"] = MACHINES[len(str(case.body["hardware_id"])) % len(MACHINES)]
+    if meant and path.endswith("/access-policy") and case.method == "PUT":
+        # A policy would shut the owner, whose token grows old meanwhile, out of half of what is asked after it.
+        case.body = {}
     for name in ("license", "session"):
         if meant and number % 2 and name in (case.path_parameters or {}):
             case.path_parameters[name] = there(name)

@@ -16,7 +16,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A running `license-local` on data of its own, stopped when dropped.
 pub struct Local {
     child: Child,
-    data: TempDir,
+    /// Holds the data directory and what it said.
+    dir: PathBuf,
+    _own: Option<TempDir>,
 }
 
 impl Local {
@@ -38,21 +40,36 @@ impl Local {
         Self::run(shell, variables)
     }
 
-    fn run(mut command: Command, variables: &[(&str, &str)]) -> Self {
+    fn run(command: Command, variables: &[(&str, &str)]) -> Self {
         // The stores' own account, where this one is root, must pass through.
         let open = Permissions::from_mode(0o755);
         let data = tempfile::Builder::new().prefix("license-beside-").permissions(open).tempdir_in("/tmp").unwrap();
-        let said = File::create(data.path().join("said")).unwrap();
+        let mut local = Self::begin(command, data.path(), variables);
+        local._own = Some(data);
+        local
+    }
+
+    /// The same with its data below `dir`, which stays when it is dropped.
+    ///
+    /// # Panics
+    /// As [`Local::start`].
+    pub fn start_in(binary: &Path, dir: &Path, variables: &[(&str, &str)]) -> Self {
+        Self::begin(Command::new(binary), dir, variables)
+    }
+
+    fn begin(mut command: Command, dir: &Path, variables: &[(&str, &str)]) -> Self {
+        let _ = std::fs::remove_file(dir.join("data/endpoints.json"));
+        let said = File::create(dir.join("said")).unwrap();
         let child = command
             .args(["--port", "0", "--data"])
-            .arg(data.path().join("data"))
+            .arg(dir.join("data"))
             .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(said)
             .spawn()
             .unwrap();
-        let mut local = Self { child, data };
+        let mut local = Self { child, dir: dir.to_owned(), _own: None };
         let until = Instant::now() + PATIENCE;
         while !local.path("endpoints.json").exists() {
             let ended = local.child.try_wait().unwrap();
@@ -65,7 +82,7 @@ impl Local {
 
     /// Everything it said on standard error so far.
     pub fn said(&self) -> String {
-        read_to_string(self.data.path().join("said")).unwrap_or_default()
+        read_to_string(self.dir.join("said")).unwrap_or_default()
     }
 
     /// Its process id.
@@ -75,12 +92,12 @@ impl Local {
 
     /// A file of its data directory.
     pub fn path(&self, name: &str) -> PathBuf {
-        self.data.path().join("data").join(name)
+        self.dir.join("data").join(name)
     }
 
     /// Where a function that runs beside it may write.
     pub fn beside(&self) -> &Path {
-        self.data.path()
+        &self.dir
     }
 
     /// What `endpoints.json` says of a name.

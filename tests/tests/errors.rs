@@ -10,6 +10,7 @@ const PAGE: &str = include_str!("../../docs/ERRORS.md");
 /// The extra members of API.md, "Codes".
 const MEMBERS: &[(Code, &[&str])] = &[
     (Code::InvalidRequest, &["errors", "field", "problem"]),
+    (Code::InsufficientUserAuthentication, &["max_age", "acr_values"]),
     (Code::LicenseExpired, &["license", "since"]),
     (Code::LicenseSuspended, &["license", "since"]),
     (Code::LicenseRevoked, &["license", "since"]),
@@ -17,6 +18,7 @@ const MEMBERS: &[(Code, &[&str])] = &[
     (Code::ProductNotAllowed, &["license", "product"]),
     (Code::InsufficientRole, &["required"]),
     (Code::InsufficientScope, &["required"]),
+    (Code::AddressNotAllowed, &["address"]),
     (
         Code::NoSeatsAvailable,
         &["seats_total", "seats_used", "seats_waiting", "next_seat_in", "holders", "label", "since", "seen_in"],

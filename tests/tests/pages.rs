@@ -17,14 +17,11 @@ const SAMPLE: &str = include_str!("../../.env.sample");
 /// Set by Cloud Run itself, for nobody to set.
 const PLATFORM: [&str; 1] = ["K_SERVICE"];
 
-/// What services read and `license-local` neither takes over nor sets: it has one of each key, its own ports and its own bus.
-const NOT_ON_ONE_MACHINE: [&str; 12] = [
+/// What services read and `license-local` neither takes over nor sets: it has its own ports and its own bus, and no Cloud KMS.
+const NOT_ON_ONE_MACHINE: [&str; 9] = [
     "PORT",
     "BIND_ADDRESS",
     "K_SERVICE",
-    "HANDLE_KEY_PREVIOUS",
-    "LICENSE_PEPPER_PREVIOUS",
-    "ROOT_KEY_NEXT",
     "KMS_ENDPOINT",
     "GCE_METADATA_HOST",
     "PUBSUB_TOPIC_TICK",

@@ -17,6 +17,7 @@ pub mod pool;
 pub mod rate;
 pub mod secret;
 pub mod session;
+pub mod step_up;
 pub mod terms;
 pub mod token;
 pub mod trial;

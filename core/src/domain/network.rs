@@ -1,6 +1,12 @@
-//! Which addresses of the internet are one client's, however they are written.
+//! Networks: those that somebody may come from, as CIDR notation writes them (RFC 4632, RFC 4291 section 2.3), and which addresses are one
+//! client's, however they are written.
 
-use std::net::{IpAddr, Ipv4Addr};
+use serde::{Deserialize, Serialize};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    str::FromStr,
+};
 
 /// The address itself, where IPv6 only spells an IPv4 one: mapped (`::ffff:1.2.3.4`, RFC 4291), compatible (`::1.2.3.4`, the same),
 /// translated (`::ffff:0:1.2.3.4`, RFC 2765) or of NAT64 (`64:ff9b::1.2.3.4`, RFC 6052).
@@ -29,5 +35,193 @@ pub fn bucket(ip: IpAddr) -> String {
         [0x20, 0x02, a, b, c, d, ..] => Ipv4Addr::from([a, b, c, d]).to_string(),
         [0x20, 0x01, 0, 0, ..] => Ipv4Addr::from(last_four(octets).octets().map(|b| !b)).to_string(),
         _ => format!("{:x?}", &v6.segments()[..4]),
+    }
+}
+
+/// A network: an address of which the first `length` bits count and the others are 0. One of IPv4 that was spelled in IPv6 is of IPv4.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Network {
+    base: IpAddr,
+    length: u8,
+}
+
+/// What is wrong with a text that should be a network.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotANetwork {
+    /// No address, or a length that its kind does not have.
+    #[error("must be a network such as 192.0.2.0/24 or 2001:db8::/32, or one address")]
+    Unreadable,
+    /// The address has bits beyond the length, so that it is not clear what is meant. This is the network the address is in.
+    #[error("has bits beyond its length; write {0} if you mean the whole network, or the address without a length")]
+    Beyond(Network),
+    /// A part of IPv6 in which IPv4 addresses are spelled, but more than one of them.
+    #[error("spells IPv4 addresses in IPv6; write the network of IPv4 itself, as requests from there are taken for it")]
+    Spelled,
+}
+
+impl Network {
+    /// Whether an address is in it. An IPv4 address is the same however it is spelled; no IPv4 address is in a network of IPv6.
+    pub fn contains(self, ip: IpAddr) -> bool {
+        match (self.base, plain(ip)) {
+            (IpAddr::V4(base), IpAddr::V4(ip)) => {
+                first(base.to_bits(), self.length) == first(ip.to_bits(), self.length)
+            }
+            (IpAddr::V6(base), IpAddr::V6(ip)) => first_of_v6(base, self.length) == first_of_v6(ip, self.length),
+            _ => false,
+        }
+    }
+
+    fn new(ip: IpAddr, length: u8) -> Result<Self, NotANetwork> {
+        let base = match ip {
+            IpAddr::V4(ip) => IpAddr::V4(first(ip.to_bits(), length).into()),
+            IpAddr::V6(ip) => IpAddr::V6(first_of_v6(ip, length).into()),
+        };
+        let network = Self { base, length };
+        if base == ip { Ok(network) } else { Err(NotANetwork::Beyond(network)) }
+    }
+}
+
+/// The first `length` bits, and 0 for the others.
+fn first(bits: u32, length: u8) -> u32 {
+    bits & u32::MAX.checked_shl(32 - u32::from(length)).unwrap_or(0)
+}
+
+fn first_of_v6(ip: Ipv6Addr, length: u8) -> u128 {
+    ip.to_bits() & u128::MAX.checked_shl(128 - u32::from(length)).unwrap_or(0)
+}
+
+impl FromStr for Network {
+    type Err = NotANetwork;
+    fn from_str(text: &str) -> Result<Self, NotANetwork> {
+        let (address, length) = text.trim().split_once('/').map_or((text.trim(), None), |(ip, n)| (ip, Some(n)));
+        let ip: IpAddr = address.parse().map_err(|_| NotANetwork::Unreadable)?;
+        let full: u8 = if ip.is_ipv4() { 32 } else { 128 };
+        let length = match length {
+            None => full,
+            Some(digits) => {
+                // "+8" and "008" are numbers for the standard library.
+                let number = digits.parse().ok().filter(|n: &u8| *n <= full && n.to_string() == digits);
+                number.ok_or(NotANetwork::Unreadable)?
+            }
+        };
+        let mapped = |ip: Ipv6Addr| ip.segments()[..6] == [0, 0, 0, 0, 0, 0xffff];
+        match (ip, plain(ip)) {
+            (IpAddr::V6(_), folded @ IpAddr::V4(_)) if length == 128 => Self::new(folded, 32),
+            // The one form in which a network of IPv6 means exactly one of IPv4.
+            (IpAddr::V6(v6), IpAddr::V4(v4)) if mapped(v6) && length >= 96 => Self::new(v4.into(), length - 96),
+            (IpAddr::V6(_), IpAddr::V4(_)) => Err(NotANetwork::Spelled),
+            _ => Self::new(ip, length),
+        }
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.base, self.length)
+    }
+}
+
+impl TryFrom<String> for Network {
+    type Error = NotANetwork;
+    fn try_from(text: String) -> Result<Self, NotANetwork> {
+        text.parse()
+    }
+}
+
+impl From<Network> for String {
+    fn from(network: Network) -> Self {
+        network.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn network(text: &str) -> Network {
+        text.parse().unwrap_or_else(|problem| panic!("{text}: {problem}"))
+    }
+
+    #[test]
+    fn a_network_is_written_in_one_way_however_it_was_spelled() {
+        for (text, canonical) in [
+            ("192.0.2.0/24", "192.0.2.0/24"),
+            (" 192.0.2.7 ", "192.0.2.7/32"),
+            ("0.0.0.0/0", "0.0.0.0/0"),
+            ("::/0", "::/0"),
+            ("2001:DB8:0::/32", "2001:db8::/32"),
+            ("2001:db8::1", "2001:db8::1/128"),
+            ("::1", "::1/128"),
+            ("::ffff:192.0.2.0/120", "192.0.2.0/24"),
+            ("::ffff:c000:0200/120", "192.0.2.0/24"),
+            ("::ffff:192.0.2.7", "192.0.2.7/32"),
+            ("64:ff9b::192.0.2.7", "192.0.2.7/32"),
+            ("::ffff:0:192.0.2.7", "192.0.2.7/32"),
+            ("::192.0.2.7", "192.0.2.7/32"),
+        ] {
+            assert_eq!(network(text).to_string(), canonical, "{text}");
+            assert_eq!(network(canonical), network(text));
+        }
+    }
+
+    #[test]
+    fn what_is_no_network_is_refused_with_what_to_write() {
+        for text in [
+            "",
+            "/",
+            "/24",
+            "192.0.2.0/",
+            "192.0.2.0/33",
+            "192.0.2.0/-1",
+            "192.0.2.0/+8",
+            "192.0.2.0/024",
+            "192.0.2.0/24/8",
+            "192.0.2",
+            "192.0.2.0/255.255.255.0",
+            "192.0.2.*",
+            "2001:db8::/129",
+            "[2001:db8::]/32",
+            "fe80::1%eth0",
+            "example.com",
+            "192.0.2.0 /24",
+            "٣.0.2.0/24",
+            "010.0.0.0/8",
+        ] {
+            assert_eq!(text.parse::<Network>(), Err(NotANetwork::Unreadable), "{text:?}");
+        }
+        for (text, meant) in [
+            ("192.0.2.7/24", "192.0.2.0/24"),
+            ("2001:db8::1/32", "2001:db8::/32"),
+            ("::ffff:192.0.2.7/120", "192.0.2.0/24"),
+            ("1.2.3.4/0", "0.0.0.0/0"),
+        ] {
+            let problem = text.parse::<Network>().unwrap_err();
+            assert_eq!(problem, NotANetwork::Beyond(network(meant)));
+            assert!(problem.to_string().contains(meant), "{problem}");
+        }
+        // Each would be all of IPv4, or a part of it that is not what its writer reads.
+        for text in ["64:ff9b::/96", "64:ff9b::192.0.2.0/120", "::ffff:0:192.0.2.0/120", "::ffff:0.0.0.0/64"] {
+            assert!(text.parse::<Network>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_inside_from_the_first_to_the_last_and_in_every_spelling() {
+        let inside = |of: &str, ip: &str| network(of).contains(ip.parse().unwrap());
+        for ip in
+            ["192.0.2.0", "192.0.2.255", "::ffff:192.0.2.9", "::192.0.2.9", "64:ff9b::192.0.2.9", "::ffff:0:192.0.2.9"]
+        {
+            assert!(inside("192.0.2.0/24", ip), "{ip}");
+            assert!(inside("0.0.0.0/0", ip), "{ip}");
+            assert!(!inside("::/0", ip), "{ip} is of IPv4");
+        }
+        for ip in ["192.0.1.255", "192.0.3.0", "::ffff:192.0.3.0", "2001:db8::c000:200", "::1"] {
+            assert!(!inside("192.0.2.0/24", ip), "{ip}");
+        }
+        assert!(inside("2001:db8::/33", "2001:db8:7fff:ffff:ffff:ffff:ffff:ffff"));
+        assert!(!inside("2001:db8::/33", "2001:db8:8000::"));
+        assert!(inside("192.0.2.7", "192.0.2.7") && !inside("192.0.2.7", "192.0.2.6"));
+        assert!(inside("::1", "::1") && !inside("::1", "::2"));
     }
 }

@@ -9,6 +9,7 @@ use crate::{
     domain::{
         email::Email,
         name::{clean, display, is_hidden},
+        step_up::SignIn,
     },
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
@@ -132,6 +133,8 @@ pub struct Claims {
     pub provider: Option<String>,
     /// The Identity Platform tenant (`firebase.tenant`); not our tenant.
     pub provider_tenant: Option<String>,
+    /// How the person signed in, as far as the issuer says it.
+    pub sign_in: SignIn,
     /// When the token was issued, Unix seconds.
     pub issued_at: i64,
     /// When it ends, Unix seconds.
@@ -187,6 +190,9 @@ struct Wire {
     /// Some providers write "true"; a string is no vouching.
     email_verified: Option<serde_json::Value>,
     name: Option<String>,
+    /// Whatever else than a number and a text these two are, they say nothing.
+    auth_time: Option<serde_json::Value>,
+    acr: Option<serde_json::Value>,
     firebase: Option<Firebase>,
 }
 
@@ -287,6 +293,8 @@ impl Inner {
             return Err(Refused::Malformed);
         }
         let shown = |text: Option<String>| text.and_then(|text| display(&text, NAME_CHARS));
+        let signed_in = wire.auth_time.as_ref().and_then(serde_json::Value::as_i64).filter(|&at| at <= now + LEEWAY);
+        let acr = wire.acr.as_ref().and_then(serde_json::Value::as_str).map(str::to_owned);
         let (provider, provider_tenant) = wire.firebase.map_or((None, None), |f| (f.sign_in_provider, f.tenant));
         Ok(Claims {
             issuer: wire.iss,
@@ -296,6 +304,7 @@ impl Inner {
             name: shown(wire.name),
             provider: shown(provider),
             provider_tenant: shown(provider_tenant),
+            sign_in: SignIn { ago: signed_in.map(|at| now.saturating_sub(at)), acr },
             issued_at: wire.iat,
             expires_at: wire.exp,
         })

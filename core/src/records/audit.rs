@@ -43,10 +43,11 @@ pub struct Entry {
 }
 
 /// Everything that is ever done, as entries spell it.
-pub const ACTIONS: [&str; 23] = [
+pub const ACTIONS: [&str; 24] = [
     "organization.created",
     "organization.renamed",
     "organization.tokens_voided",
+    "access_policy.changed",
     "person.invited",
     "person.joined",
     "person.role_changed",

@@ -44,6 +44,7 @@ fn migrator() -> Migrator {
         26 "0026_rights"
         27 "0027_audit_chain"
         28 "0028_limits"
+        29 "0029_access_policy"
         30 "0030_collation"
     })
 }

@@ -15,6 +15,7 @@
 //! * `outbox.rs`: events waiting to be published · `sweep.rs`: which pools the reaper looks at · `history.rs`: what is over ·
 //!   `erasing.rs`: people and machines whose names are blanked
 
+mod access_policy;
 mod act;
 mod audit;
 mod chain;
@@ -42,6 +43,7 @@ mod tokens;
 mod voiding;
 mod verifying;
 
+pub use access_policy::AccessPolicy;
 pub use act::{Act, Answer, Principal, Refused, Repeat};
 pub use audit::{ACTIONS, About, Entry, Which};
 pub use chain::{Fault, FaultKind, Head, Link};
@@ -64,6 +66,6 @@ pub use seats::{EndOutcome, Ending, Grant, GrantOutcome, ResolveOutcome};
 pub use sessions::{Session, SessionEnd, SessionFilter, WINDOW};
 pub use sweep::{PoolToReap, ToDo, Usage};
 pub use tenants::{License, NewOrganization, Registered, Registration};
-pub use tokens::{ApiToken, NewApiToken, Tokened};
-pub use voiding::Voided;
+pub use tokens::{ApiToken, NewApiToken, Presented, Tokened};
 pub use verifying::{ChainCursor, Checked, Exported};
+pub use voiding::Voided;

@@ -10,6 +10,7 @@ use crate::{
     domain::{
         access::Scope,
         id::TenantId,
+        network::Network,
         opaque::{Kind, Opaque},
         secret::Shown,
     },
@@ -17,6 +18,7 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Row, postgres::PgRow};
+use std::net::IpAddr;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -29,6 +31,9 @@ pub struct ApiToken {
     pub name: String,
     /// What it is good for.
     pub scopes: Vec<Scope>,
+    /// From where alone it is good; `None`: from everywhere.
+    #[serde(default)]
+    pub allowed_networks: Option<Vec<Network>>,
     /// Who made it, as the audit log calls them.
     pub created_by: String,
     /// When.
@@ -52,6 +57,8 @@ pub struct NewApiToken {
     pub name: String,
     /// What it will be good for.
     pub scopes: Vec<Scope>,
+    /// From where alone it shall be good, at least one network; `None`: from everywhere.
+    pub allowed_networks: Option<Vec<Network>>,
     /// When it shall end, if it shall.
     pub expires_at: Option<OffsetDateTime>,
 }
@@ -65,7 +72,17 @@ pub struct Tokened {
     pub secret: Shown,
 }
 
-const COLUMNS: &str = "token_id, name, scopes, created_by, created_at, expires_at, last_used_at, revoked_at";
+/// Whoever presents an API token that is in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Presented {
+    /// From where it is good.
+    Here(Principal),
+    /// From somewhere else, or nobody knows from where: it is refused, and was not used.
+    Elsewhere(Uuid),
+}
+
+const COLUMNS: &str =
+    "token_id, name, scopes, allowed_networks::text[], created_by, created_at, expires_at, last_used_at, revoked_at";
 
 impl Records {
     /// The API tokens of an organization, the newest first; those that are over too.
@@ -106,8 +123,8 @@ impl Records {
         let mut work = open!(self, act);
         let secret = Opaque::draw(Kind::ApiToken, act.tenant);
         let sql = format!(
-            "insert into api_tokens (tenant_id, token_id, name, secret_hash, scopes, created_by, expires_at)
-             select $1, $2, $3, $4, $5, $6, $7 where $7 is null or $7 > now() returning {COLUMNS}"
+            "insert into api_tokens (tenant_id, token_id, name, secret_hash, scopes, created_by, expires_at, allowed_networks)
+             select $1, $2, $3, $4, $5, $6, $7, $8::text[]::cidr[] where $7 is null or $7 > now() returning {COLUMNS}"
         );
         let row = sqlx::query(AssertSqlSafe(sql))
             .bind(act.tenant.0)
@@ -117,6 +134,7 @@ impl Records {
             .bind(new.scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>())
             .bind(act.by.name())
             .bind(new.expires_at)
+            .bind(new.allowed_networks.as_ref().map(|all| all.iter().map(Network::to_string).collect::<Vec<_>>()))
             .fetch_optional(work.sql())
             .await
             .map_err(failed)?;
@@ -125,7 +143,7 @@ impl Records {
         // As RFC 3339, which is how `ApiToken` serializes it.
         let mut after = json!(token);
         if let Some(after) = after.as_object_mut() {
-            after.retain(|name, _| ["name", "scopes", "expires_at"].contains(&name.as_str()));
+            after.retain(|name, _| ["name", "scopes", "allowed_networks", "expires_at"].contains(&name.as_str()));
         }
         work.audit("api_token.created", &token.id.to_string(), json!(null), after);
         work.commit(Tokened { token, secret: Shown::new(secret.reveal()) }).await
@@ -155,13 +173,14 @@ impl Records {
         work.commit(()).await
     }
 
-    /// Who presents this API token; notes, to the minute, that it was used. `None`: unknown, revoked or past its end, without saying which.
+    /// Who presents this API token, `from` an address; notes, to the minute, that it was used. `None`: unknown, revoked or past its end,
+    /// without saying which.
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn api_token(&self, token: &Opaque) -> Result<Option<Principal>> {
+    pub async fn api_token(&self, token: &Opaque, from: Option<IpAddr>) -> Result<Option<Presented>> {
         let mut transaction = self.begin(token.tenant).await?;
-        let sql = "select name, scopes, last_used_at is null or last_used_at < now() - interval '1 minute' as worth_noting from api_tokens
+        let sql = "select name, scopes, allowed_networks::text[], last_used_at is null or last_used_at < now() - interval '1 minute' as worth_noting from api_tokens
                    where tenant_id = $1 and token_id = $2 and secret_hash = $3 and revoked_at is null
                      and (expires_at is null or expires_at > now())";
         let found = sqlx::query(sql)
@@ -172,6 +191,10 @@ impl Records {
             .await
             .map_err(failed)?;
         let Some(row) = found else { return Ok(None) };
+        let good_from = networks(&row).map_err(failed)?;
+        if good_from.is_some_and(|all| !from.is_some_and(|from| all.iter().any(|one| one.contains(from)))) {
+            return Ok(Some(Presented::Elsewhere(token.id)));
+        }
         if row.try_get("worth_noting").map_err(failed)? {
             sqlx::query("update api_tokens set last_used_at = now() where tenant_id = $1 and token_id = $2")
                 .bind(token.tenant.0)
@@ -182,7 +205,8 @@ impl Records {
             transaction.commit().await.map_err(failed)?;
         }
         let scopes: Vec<String> = row.try_get("scopes").map_err(failed)?;
-        Ok(Some(Principal::Token { id: token.id, name: row.try_get("name").map_err(failed)?, scopes: known(&scopes) }))
+        let name = row.try_get("name").map_err(failed)?;
+        Ok(Some(Presented::Here(Principal::Token { id: token.id, name, scopes: known(&scopes) })))
     }
 }
 
@@ -191,11 +215,18 @@ fn known(words: &[String]) -> Vec<Scope> {
     words.iter().filter_map(|word| word.parse().ok()).collect()
 }
 
+/// From where a token is good. A network that cannot be read is nowhere.
+fn networks(row: &PgRow) -> sqlx::Result<Option<Vec<Network>>> {
+    let texts: Option<Vec<String>> = row.try_get("allowed_networks")?;
+    Ok(texts.map(|texts| texts.iter().filter_map(|text| text.parse().ok()).collect()))
+}
+
 fn token(row: &PgRow) -> sqlx::Result<ApiToken> {
     Ok(ApiToken {
         id: row.try_get("token_id")?,
         name: row.try_get("name")?,
         scopes: known(&row.try_get::<Vec<String>, _>("scopes")?),
+        allowed_networks: networks(row)?,
         created_by: row.try_get("created_by")?,
         created_at: row.try_get("created_at")?,
         expires_at: row.try_get("expires_at")?,

@@ -26,6 +26,8 @@ const LABEL: &str = "PRIVATE KEY";
 pub struct LocalRoot {
     key: Arc<KeyPair>,
     public: RootKey,
+    /// Published beside it, while one is being replaced by the other.
+    other: Option<RootKey>,
 }
 
 impl LocalRoot {
@@ -41,13 +43,24 @@ impl LocalRoot {
         blocking(move || read(&path).and_then(|found| found.map_or_else(|| make(&path), Ok))).await
     }
 
+    /// The same with the key in the file `path` published beside it, so that clients can pin both: the one that signs next, or the one before.
+    ///
+    /// # Errors
+    /// [`Error::Signer`] as [`LocalRoot::open`], and if there is no such file: a key that nobody made is not published.
+    pub async fn beside(self, path: impl Into<PathBuf>) -> Result<Self> {
+        let path = path.into();
+        let other = blocking(move || read(&path)?.ok_or_else(|| failed(&path, "is not there"))).await?;
+        // The same key under two names is one key.
+        Ok(Self { other: Some(other.public).filter(|other| other.kid() != self.public.kid()), ..self })
+    }
+
     /// A key that is already in memory.
     ///
     /// # Errors
     /// [`Error::Signer`] unless it has 4096 bits.
     pub fn new(key: KeyPair) -> Result<Self> {
         let public = RootKey::of(key.public_key()).map_err(|e| Error::Signer(format!("root key {e}")))?;
-        Ok(Self { key: Arc::new(key), public })
+        Ok(Self { key: Arc::new(key), public, other: None })
     }
 }
 
@@ -59,7 +72,7 @@ impl std::fmt::Debug for LocalRoot {
 
 impl Root for LocalRoot {
     fn public_keys(&self) -> BoxFuture<'_, Result<Vec<RootKey>>> {
-        Box::pin(async { Ok(vec![self.public.clone()]) })
+        Box::pin(async { Ok(std::iter::once(&self.public).chain(&self.other).cloned().collect()) })
     }
 
     fn sign<'a>(&'a self, message: &'a [u8]) -> BoxFuture<'a, Result<Vec<u8>>> {

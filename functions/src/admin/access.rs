@@ -2,7 +2,7 @@
 //! every operation of the OpenAPI document as every kind of caller and holds the outcome against this table.
 
 use license_core::domain::access::{
-    PersonRole::{self, Admin, Member, Viewer},
+    PersonRole::{self, Admin, Member, Owner, Viewer},
     Scope::{self, *},
 };
 
@@ -53,6 +53,7 @@ const ANY: Least = Least::SignedIn;
 const VIEWER: Least = Least::Role(Viewer);
 const MEMBER: Least = Least::Role(Member);
 const ADMIN: Least = Least::Role(Admin);
+const OWNER: Least = Least::Role(Owner);
 const STAFF: Least = Least::Staff;
 
 /// The table.
@@ -63,6 +64,8 @@ pub const TABLE: &[Rule] = &[
     rule("PATCH",  "/api/v1/organizations/{organization}", ADMIN, None),
     // An API token signs nobody out.
     rule("POST",   "/api/v1/organizations/{organization}/void-tokens", ADMIN, None),
+    rule("GET",    "/api/v1/organizations/{organization}/access-policy", VIEWER, None),
+    rule("PUT",    "/api/v1/organizations/{organization}/access-policy", OWNER, None),
     rule("GET",    "/api/v1/organizations/{organization}/people", VIEWER, Some(PeopleRead)),
     rule("GET",    "/api/v1/organizations/{organization}/people/{person}", VIEWER, Some(PeopleRead)),
     rule("PATCH",  "/api/v1/organizations/{organization}/people/{person}", ADMIN, None),

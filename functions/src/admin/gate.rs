@@ -4,6 +4,7 @@ use super::{
     State,
     access::{Least, Rule, rule_of},
     recognize::recognized,
+    step_up,
     voiding::in_force,
 };
 use crate::edge::{
@@ -25,10 +26,12 @@ use license_core::{
         id::TenantId,
         opaque::{Kind, Opaque},
         pasted,
+        step_up::SignIn,
     },
     identity::{Claims, Refused},
-    records::{Act, Principal, Repeat, StaffAct},
+    records::{Act, Presented, Principal, Repeat, StaffAct},
 };
+use std::net::IpAddr;
 use uuid::Uuid;
 
 /// A person who signed in, of whatever organization or none.
@@ -38,6 +41,10 @@ pub(super) struct SignedIn(pub(super) Claims);
 /// A request to one organization by somebody who may make it.
 #[derive(Clone, Debug)]
 pub(super) struct Caller(pub(super) Act);
+
+/// How whoever asks signed in; a script never did.
+#[derive(Clone, Debug)]
+pub(super) struct HowSignedIn(pub(super) SignIn);
 
 macro_rules! from_the_gate {
     ($($name:ident),*) => {$(
@@ -52,7 +59,7 @@ macro_rules! from_the_gate {
         }
     )*};
 }
-from_the_gate!(SignedIn, Caller);
+from_the_gate!(SignedIn, Caller, HowSignedIn);
 
 /// Lets a request through to its handler, or refuses it. What a caller may not see does not exist for it: 404.
 pub(super) async fn gate(
@@ -69,15 +76,18 @@ pub(super) async fn gate(
     let organization = parameters.iter().find(|(name, _)| *name == "organization").map(|(_, value)| value.to_owned());
     let target = parameters.iter().last().and_then(|(_, value)| value.parse::<Uuid>().ok());
     let (mut parts, body) = request.into_parts();
-    let bearer = Bearer::from_request_parts(&mut parts, &()).await?;
-    let (credential, standing) = recognized(&state, &parts, bearer).await?;
     let from = crate::edge::address::of(&parts, state.proxies);
+    let bearer = Bearer::from_request_parts(&mut parts, &()).await?;
+    let (credential, standing) = recognized(&state, &parts, bearer, from).await?;
+    let sign_in = credential.sign_in();
+    parts.extensions.insert(HowSignedIn(sign_in.clone()));
     let body = match organization {
         None => {
             may(rule, &credential)?;
             match credential {
                 Credential::Person(claims) => drop(parts.extensions.insert(SignedIn(claims))),
                 Credential::Staff(claims) => {
+                    step_up::check_staff(&state, rule, &sign_in)?;
                     let email = email(&claims);
                     let act = StaffAct { subject: claims.subject, email, from, request_id: request_id() };
                     parts.extensions.insert(Staff(act));
@@ -91,6 +101,7 @@ pub(super) async fn gate(
             about(Some(tenant), None);
             let by = principal(&state, credential, tenant).await?;
             allowed(rule, &by)?;
+            step_up::check(&state, rule, &by, &sign_in, tenant).await?;
             let (repeat, body) = repeat(&state, &parts, body).await?;
             let act = Act { tenant, by, from, request_id: request_id(), repeat };
             // What staff changes is written down where it is done; what they read is here, before they see it.
@@ -127,6 +138,14 @@ pub(super) enum Credential {
 }
 
 impl Credential {
+    /// How it came to be.
+    fn sign_in(&self) -> SignIn {
+        match self {
+            Self::Person(claims) | Self::Staff(claims) => claims.sign_in.clone(),
+            Self::Token(..) => SignIn::default(),
+        }
+    }
+
     /// Whose requests are counted together.
     pub(super) fn subject(&self) -> String {
         match self {
@@ -136,12 +155,17 @@ impl Credential {
     }
 }
 
-pub(super) async fn authenticate(state: &State, bearer: Bearer) -> Result<Credential, Problem> {
+pub(super) async fn authenticate(state: &State, bearer: Bearer, from: Option<IpAddr>) -> Result<Credential, Problem> {
     let prefix = Kind::ApiToken.prefix();
     if bearer.0.get(..prefix.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(prefix)) {
         let token = Opaque::parse(Kind::ApiToken, &bearer.0).ok_or_else(bad_token)?;
-        let by = state.records.api_token(&token).await?.ok_or_else(bad_token)?;
-        return Ok(Credential::Token(token.tenant, by));
+        return match state.records.api_token(&token, from).await?.ok_or_else(bad_token)? {
+            Presented::Here(by) => Ok(Credential::Token(token.tenant, by)),
+            Presented::Elsewhere(id) => {
+                tracing::warn!(api_token = %id, from = ?from, "an API token was shown from where it is not good");
+                Err(elsewhere("This API token is good", "Use it from there, or make another token.", from))
+            }
+        };
     }
     let (claims, staff) = match state.people.verify(&bearer.0).await? {
         Ok(claims) => (claims, false),
@@ -155,12 +179,28 @@ pub(super) async fn authenticate(state: &State, bearer: Bearer) -> Result<Creden
         in_force(&claims, state.records.staff_tokens_not_before().await?)?;
     }
     claims.address().map_err(|why| Problem::token_invalid(why.to_string()))?;
-    Ok(if staff { Credential::Staff(claims) } else { Credential::Person(claims) })
+    if !staff {
+        return Ok(Credential::Person(claims));
+    }
+    if !state.staff_rules.admit(from) {
+        tracing::warn!(staff = claims.subject, from = ?from, "staff asked from where staff is not let in");
+        return Err(elsewhere("Staff is let in", "Come from there.", from));
+    }
+    Ok(Credential::Staff(claims))
 }
 
 fn refused(why: Refused) -> Problem {
     let code = if why == Refused::Expired { Code::TokenExpired } else { Code::TokenInvalid };
     Problem::new(code, format!("{why}."))
+}
+
+/// 403 for a credential that is good, from somewhere else. The networks themselves are not told.
+fn elsewhere(what: &str, advice: &str, from: Option<IpAddr>) -> Problem {
+    let said = |from: &str| format!("{what} from certain networks alone, and the request came from {from}. {advice}");
+    match from {
+        Some(from) => Problem::new(Code::AddressNotAllowed, said(&from.to_string())).with("address", from.to_string()),
+        None => Problem::new(Code::AddressNotAllowed, said("an address that is not known")),
+    }
 }
 
 pub(super) fn bad_token() -> Problem {

@@ -1,9 +1,10 @@
 //! admin: what people of an organization, their scripts and the vendor's staff manage.
 //!
-//! `access.rs`: who may do what · `gate.rs`: who asks · `answer.rs`: versions, pages, refusals · `filters.rs`: the parameters of lists · `terms.rs`: the fields that licenses and plans
+//! `access.rs`: who may do what · `gate.rs`: who asks · `step_up.rs`: for what a fresher sign-in may be demanded · `answer.rs`: versions, pages, refusals · `filters.rs`: the parameters of lists · `terms.rs`: the fields that licenses and plans
 //! share · `pages.rs`: the document and its page · one file for each kind of thing that is managed.
 
 pub mod access;
+mod access_policy;
 mod answer;
 mod audit;
 mod chain;
@@ -20,6 +21,7 @@ mod plans;
 mod projects;
 mod recognize;
 mod sessions;
+pub mod step_up;
 mod terms;
 mod tokens;
 pub(crate) mod voiding;
@@ -29,6 +31,7 @@ use crate::{
         config::{self, Env},
         rate::Limit,
         serve::{Check, Service, StartError},
+        staff::StaffRules,
         strangers::Strangers,
     },
     rooms,
@@ -55,6 +58,8 @@ pub struct State {
     pub people: Verifier,
     /// Knows who signed staff in; `None`: staff is refused.
     pub staff: Option<Verifier>,
+    /// What is demanded of staff besides.
+    pub staff_rules: Arc<StaffRules>,
     /// Under which license keys are hashed.
     pub peppers: Arc<KeyRing>,
     /// How many proxies of ours stand in front.
@@ -72,6 +77,7 @@ pub(crate) fn operations() -> OpenApiRouter<State> {
         .routes(routes!(organizations::read_organization, organizations::rename_organization))
         .routes(routes!(voiding::void_tokens))
         .routes(routes!(voiding::void_staff_tokens))
+        .routes(routes!(access_policy::read_access_policy, access_policy::put_access_policy))
         .routes(routes!(people::list_people))
         .routes(routes!(people::read_person, people::edit_person, people::remove_person))
         .routes(routes!(sessions::list_sessions))
@@ -122,6 +128,7 @@ pub async fn service(env: &Env, clock: Clock) -> Result<Service, StartError> {
         people: Verifier::new(config::identity(env)?, clock.clone()),
         strangers: Strangers::from_env(env, seats.clone(), clock.clone())?,
         staff: config::staff(env)?.map(|settings| Verifier::new(settings, clock)),
+        staff_rules: Arc::new(StaffRules::from_env(env)?),
         peppers,
         proxies: config::proxies(env)?,
         limit: Limit::new("admin", config::rate(env, "RATE_ADMIN", Rate::per_minute(60))?, seats.clone()),

@@ -10,18 +10,20 @@ use license_core::{
     Code,
     domain::opaque::{Kind, Opaque},
 };
+use std::net::IpAddr;
 
 /// Who asks, and how they stand to their limit.
 pub(super) async fn recognized(
     state: &State,
     parts: &Parts,
     bearer: Bearer,
+    from: Option<IpAddr>,
 ) -> Result<(Credential, Option<Standing>), Problem> {
     match Opaque::parse(Kind::ApiToken, &bearer.0) {
-        Some(token) => api_token(state, parts, bearer, &token.hash()).await,
+        Some(token) => api_token(state, parts, bearer, from, &token.hash()).await,
         None => {
             let token = bearer.0.clone();
-            let credential = match authenticate(state, bearer).await {
+            let credential = match authenticate(state, bearer, from).await {
                 Ok(credential) => credential,
                 Err(why) => return Err(state.strangers.refused(parts, &token, why).await),
             };
@@ -37,6 +39,7 @@ async fn api_token(
     state: &State,
     parts: &Parts,
     bearer: Bearer,
+    from: Option<IpAddr>,
     hash: &str,
 ) -> Result<(Credential, Option<Standing>), Problem> {
     let mut standing = None;
@@ -45,7 +48,7 @@ async fn api_token(
         standing = state.limit.admit(hash).await?;
     }
     let ask = async {
-        match authenticate(state, bearer).await {
+        match authenticate(state, bearer, from).await {
             Ok(credential) => Ok(Some(credential)),
             Err(why) if why.code() == Code::TokenInvalid => Ok(None),
             Err(why) => Err(why),

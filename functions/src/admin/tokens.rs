@@ -13,7 +13,7 @@ use crate::{
 use axum::{extract::State as From, response::IntoResponse};
 use http::StatusCode;
 use license_core::{
-    domain::access::Scope,
+    domain::{access::Scope, network::Network},
     records::{self, NewApiToken},
 };
 use serde::{Deserialize, Serialize};
@@ -24,7 +24,7 @@ use uuid::Uuid;
 /// An API token, without its secret.
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({"id": "01a1fc28-9b31-70be-8112-4bfdb0eab10d", "name": "nightly report", "scopes": ["licenses:read", "sessions:read"],
-    "created_by": "me@example.com", "created_at": "2026-11-21T03:31:22.221389Z", "expires_at": null,
+    "allowed_networks": ["192.0.2.0/24"], "created_by": "me@example.com", "created_at": "2026-11-21T03:31:22.221389Z", "expires_at": null,
     "last_used_at": "2026-11-22T02:00:07.11Z", "revoked_at": null}))]
 pub(super) struct ApiToken {
     /// Names the token; opens nothing.
@@ -33,6 +33,8 @@ pub(super) struct ApiToken {
     name: String,
     /// What it is good for.
     scopes: Vec<&'static str>,
+    /// From where alone it is good, in CIDR notation; null for a token that is good from everywhere.
+    allowed_networks: Option<Vec<String>>,
     /// Who made it.
     created_by: String,
     /// When.
@@ -55,6 +57,7 @@ impl std::convert::From<records::ApiToken> for ApiToken {
             id: it.id,
             name: it.name,
             scopes: it.scopes.into_iter().map(Scope::as_str).collect(),
+            allowed_networks: it.allowed_networks.map(|all| all.iter().map(Network::to_string).collect()),
             created_by: it.created_by,
             created_at: it.created_at,
             expires_at: it.expires_at,
@@ -67,7 +70,7 @@ impl std::convert::From<records::ApiToken> for ApiToken {
 /// An API token just made.
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({"id": "01a1fc28-9b31-70be-8112-4bfdb0eab10d", "name": "nightly report", "scopes": ["licenses:read", "sessions:read"],
-    "created_by": "me@example.com", "created_at": "2026-11-21T03:31:22.221389Z", "expires_at": null, "last_used_at": null, "revoked_at": null,
+    "allowed_networks": ["192.0.2.0/24"], "created_by": "me@example.com", "created_at": "2026-11-21T03:31:22.221389Z", "expires_at": null, "last_used_at": null, "revoked_at": null,
     "secret": "cdt_live_01m7y2h6sh71qa24n9zprengrj01m7y2h6sh71qa24n9zprengrs3hx9v2mq8k0c7wz5jt4r6ynbse"}))]
 pub(super) struct CreatedApiToken {
     /// The token.
@@ -106,7 +109,8 @@ pub(super) async fn read_api_token(
 /// What an API token shall be.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({"name": "nightly report", "scopes": ["licenses:read", "sessions:read"], "expires_at": "2027-11-21T00:00:00Z"}))]
+#[schema(example = json!({"name": "nightly report", "scopes": ["licenses:read", "sessions:read"], "expires_at": "2027-11-21T00:00:00Z",
+    "allowed_networks": ["192.0.2.0/24", "2001:db8::/32"]}))]
 pub(super) struct CreateApiToken {
     /// 1 to 200 characters, none of them a control character.
     #[schema(required, min_length = 1, max_length = 200)]
@@ -117,7 +121,14 @@ pub(super) struct CreateApiToken {
     /// When it shall end (RFC 3339, in the future); without it the token has no end.
     #[schema(format = DateTime)]
     expires_at: Option<String>,
+    /// From where alone it shall be good: 1 to 50 networks in CIDR notation, or single addresses. Without it the token is good from
+    /// everywhere.
+    #[schema(min_items = 1, max_items = 50)]
+    allowed_networks: Option<Vec<String>>,
 }
+
+/// The most networks that a token is tied to.
+const MOST_NETWORKS: usize = 50;
 
 /// Make an API token
 ///
@@ -141,8 +152,10 @@ pub(super) async fn create_api_token(
         }
     };
     let expires_at = fields.optional("expires_at", body.expires_at.as_deref(), time);
+    let allowed_networks = fields.optional("allowed_networks", body.allowed_networks.as_deref(), networks);
     let (name, scopes) = fields.check(name.zip(scopes))?;
-    let made = answered(state.records.create_api_token(&act, &NewApiToken { name, scopes, expires_at }).await)?;
+    let new = NewApiToken { name, scopes, allowed_networks, expires_at };
+    let made = answered(state.records.create_api_token(&act, &new).await)?;
     let answer = CreatedApiToken { token: made.token.into(), secret: made.secret.reveal().to_owned() };
     Ok((StatusCode::CREATED, axum::Json(answer)))
 }
@@ -158,6 +171,23 @@ fn scopes(words: Option<&[String]>) -> Result<Vec<Scope>, String> {
         scopes.push(scope);
     }
     if scopes.is_empty() { Err("must name at least one scope".into()) } else { Ok(scopes) }
+}
+
+fn networks(texts: &[String]) -> Result<Vec<Network>, String> {
+    if !(1..=MOST_NETWORKS).contains(&texts.len()) {
+        let how_many =
+            format!("must be 1 to {MOST_NETWORKS} networks; leave it out for a token that is good from everywhere");
+        return Err(how_many);
+    }
+    let mut networks = Vec::new();
+    for (at, text) in texts.iter().enumerate() {
+        let network: Network = text.parse().map_err(|problem| format!("the network at place {at} {problem}"))?;
+        if networks.contains(&network) {
+            return Err(format!("names {network} twice"));
+        }
+        networks.push(network);
+    }
+    Ok(networks)
 }
 
 /// Revoke an API token

@@ -1,6 +1,9 @@
 //! What the access table and the gate add to every operation of the management API.
 
-use crate::admin::access::{Least, Rule, rule_of};
+use crate::admin::{
+    access::{Least, Rule, rule_of},
+    step_up::is_guarded,
+};
 use utoipa::openapi::{
     Header, Ref, RefOr, Required,
     path::{Operation, Parameter, ParameterBuilder, ParameterIn},
@@ -33,6 +36,11 @@ fn who(operation: &mut Operation, rule: &Rule) {
     let who = match scope {
         Some(scope) => format!("Least role: {}. Scope of an API token: `{scope}`.", rule.least.as_str()),
         None => format!("Least role: {}. Not for API tokens.", rule.least.as_str()),
+    };
+    let who = if is_guarded(rule) && rule.least != Least::Staff {
+        format!("{who} The organization may demand a fresher or stronger sign-in (RFC 9470).")
+    } else {
+        who
     };
     operation.description = Some(operation.description.take().map_or(who.clone(), |text| format!("{text}\n\n{who}")));
     let schemes =
@@ -75,8 +83,8 @@ fn parameter(
 /// What the gate and the rim refuse of such an operation, as statuses with codes.
 pub(super) fn refusals(operation: &Operation) -> Vec<(&'static str, &'static str)> {
     let mut refusals = vec![
-        ("401", "token_invalid, token_expired"),
-        ("403", "insufficient_role, insufficient_scope"),
+        ("401", "token_invalid, token_expired, insufficient_user_authentication"),
+        ("403", "insufficient_role, insufficient_scope, address_not_allowed"),
         ("429", "rate_limited"),
         ("503", "records_unavailable, seats_unavailable, identity_unavailable"),
     ];

@@ -45,6 +45,15 @@ pub(super) struct Problem {
     /// `insufficient_role` and `insufficient_scope`: what it takes.
     #[schema(nullable = false)]
     required: Option<String>,
+    /// `insufficient_user_authentication`: how many seconds ago the sign-in may be, where that is demanded.
+    #[schema(nullable = false)]
+    max_age: Option<u32>,
+    /// `insufficient_user_authentication`: one of these must be the ID token's `acr`, where that is demanded.
+    #[schema(nullable = false)]
+    acr_values: Option<Vec<String>>,
+    /// `address_not_allowed`: from where the request came, as far as it is known.
+    #[schema(nullable = false)]
+    address: Option<String>,
     /// `license_suspended` and the like, `product_not_allowed`: the license's number.
     #[schema(nullable = false)]
     license: Option<String>,
@@ -113,6 +122,10 @@ fn sample(code: Code) -> (&'static str, Value) {
         ),
         Code::TokenExpired => ("The token's time is over.", json!({})),
         Code::TokenInvalid => ("Send the credential as a header: Authorization: Bearer <credential>.", json!({})),
+        Code::InsufficientUserAuthentication => (
+            "You are signed in, but not freshly or not strongly enough for this. Sign in again as acr_values and max_age ask for, and send the request again with the new ID token.",
+            json!({"acr_values": ["phr"], "max_age": 900}),
+        ),
         Code::LicenseExpired => ("The license's term is over. Ask the vendor to extend it.", license()),
         Code::LicenseSuspended => {
             ("The license is suspended and gives no seat. The vendor can say why, and resume it.", license())
@@ -127,6 +140,10 @@ fn sample(code: Code) -> (&'static str, Value) {
         ),
         Code::InsufficientRole => ("This needs the role admin. Ask somebody who has it.", json!({"required": "admin"})),
         Code::InsufficientScope => ("No API token may do this: sign in yourself.", json!({"required": "person"})),
+        Code::AddressNotAllowed => (
+            "This API token is good from certain networks alone, and the request came from 198.51.100.7. Use it from there, or make another token.",
+            json!({"address": "198.51.100.7"}),
+        ),
         Code::NotFound => ("There is nothing of this id here, or nothing that you may see.", json!({})),
         Code::MethodNotAllowed => ("The path exists, but not for this method; see the Allow header.", json!({})),
         Code::RequestTimeout => {

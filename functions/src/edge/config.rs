@@ -189,7 +189,12 @@ impl Records {
 #[derive(Clone, Debug)]
 pub enum Root {
     /// `ROOT_KEY=local:<path>`: an RSA-4096 key in a file, for one machine.
-    Local(PathBuf),
+    Local {
+        /// The file, made if it is missing.
+        key: PathBuf,
+        /// `ROOT_KEY_NEXT=local:<path>`: published beside it, as with Cloud KMS.
+        next: Option<PathBuf>,
+    },
     /// `ROOT_KEY=kms:<name>`: a Cloud KMS key version. `ROOT_KEY_NEXT` is published beside it, so that clients can pin it before it
     /// signs; `KMS_ENDPOINT` and `GCE_METADATA_HOST` are Google's unless set.
     Kms(kms::Settings),
@@ -206,10 +211,13 @@ impl Root {
             Some(("local", _)) if env.on_cloud_run() => {
                 wrong("ROOT_KEY", "is a local key, which is refused on Cloud Run; name a key version: kms:projects/…")
             }
-            Some(("local", _)) if next.is_some() => {
-                wrong("ROOT_KEY_NEXT", "needs a kms: ROOT_KEY; a local key has no next")
+            Some(("local", path)) if !path.is_empty() => {
+                let next = next.map(|next| match next.strip_prefix("local:") {
+                    Some(path) if !path.is_empty() => Ok(path.into()),
+                    _ => wrong("ROOT_KEY_NEXT", "must be local:<path of a file>, as ROOT_KEY is"),
+                });
+                Ok(Self::Local { key: path.into(), next: next.transpose()? })
             }
-            Some(("local", path)) if !path.is_empty() => Ok(Self::Local(path.into())),
             Some(("kms", version)) if is_key_version(version) => Ok(Self::Kms(kms_settings(env, version, next)?)),
             _ => wrong("ROOT_KEY", format!("must be {ROOT_FORM}")),
         }

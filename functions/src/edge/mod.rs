@@ -12,8 +12,10 @@ mod pubsub;
 pub mod rate;
 pub mod rim;
 pub mod room;
+pub mod security;
 mod seldom;
 pub mod serve;
+pub mod staff;
 pub mod strangers;
 pub mod telemetry;
 

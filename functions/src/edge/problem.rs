@@ -41,6 +41,9 @@ pub const fn table(code: Code) -> Row {
         Code::LicenseKeyInvalid => who("The license key is not valid", "LicenseKey"),
         Code::TokenExpired => who("The token has expired", INVALID_TOKEN),
         Code::TokenInvalid => who("The token is not valid", INVALID_TOKEN),
+        Code::InsufficientUserAuthentication => {
+            who("A fresher or stronger sign-in is needed", "Bearer error=\"insufficient_user_authentication\"")
+        }
         Code::LicenseExpired => row(S::FORBIDDEN, "The license has expired"),
         Code::LicenseSuspended => row(S::FORBIDDEN, "The license is suspended"),
         Code::LicenseRevoked => row(S::FORBIDDEN, "The license is revoked"),
@@ -48,6 +51,7 @@ pub const fn table(code: Code) -> Row {
         Code::ProductNotAllowed => row(S::FORBIDDEN, "The license is for another product"),
         Code::InsufficientRole => row(S::FORBIDDEN, "Your role does not allow this"),
         Code::InsufficientScope => row(S::FORBIDDEN, "The API token is not good for this"),
+        Code::AddressNotAllowed => row(S::FORBIDDEN, "Not from this address"),
         Code::NotFound => row(S::NOT_FOUND, "Not found"),
         Code::MethodNotAllowed => row(S::METHOD_NOT_ALLOWED, "Method not allowed"),
         Code::RequestTimeout => row(S::REQUEST_TIMEOUT, "The request body did not arrive in time"),

@@ -4,6 +4,7 @@ use super::{
     Problem, config,
     extract::{MAX_BODY, read, too_large},
     problem::Refused,
+    security::SecurityTxt,
     telemetry::{self, Metric, Outcome, Trace},
 };
 use axum::{
@@ -42,19 +43,32 @@ pub struct Rim {
     project: Option<Arc<str>>,
     deadline: Duration,
     body: Duration,
+    pub(super) security: Option<Arc<SecurityTxt>>,
 }
 
 impl Rim {
     /// Layers whose problems point to `docs`, whose traces belong to the project of `logging`, and whose deadline is the protocol's.
     pub fn new(docs: &config::Docs, logging: &config::Logging) -> Self {
         let project = logging.project.as_deref().map(Arc::from);
-        Self { docs_url: docs.url.as_str().into(), project, deadline: Timing::DEADLINE, body: BODY_PATIENCE }
+        Self {
+            docs_url: docs.url.as_str().into(),
+            project,
+            deadline: Timing::DEADLINE,
+            body: BODY_PATIENCE,
+            security: None,
+        }
     }
 
     /// The same with another deadline, for tests.
     #[must_use]
     pub fn with_deadline(self, deadline: Duration) -> Self {
         Self { deadline, ..self }
+    }
+
+    /// The same with somebody to tell of a weakness.
+    #[must_use]
+    pub fn with_security(self, named: Option<SecurityTxt>) -> Self {
+        Self { security: named.map(Arc::new), ..self }
     }
 
     /// The same with another time for bodies to arrive in, for tests.

@@ -6,6 +6,7 @@ use super::{
     health,
     rim::Rim,
     room::Room,
+    security::{self, SecurityTxt},
     telemetry,
 };
 use axum::Router;
@@ -82,7 +83,7 @@ async fn start(build: impl AsyncFnOnce(&Env, Clock) -> Result<Service, StartErro
     let clock = Clock::system();
     let logging = config::Logging::from_env(&env)?;
     telemetry::init(&logging, clock.clone());
-    let rim = Rim::new(&config::Docs::from_env(&env)?, &logging);
+    let rim = Rim::new(&config::Docs::from_env(&env)?, &logging).with_security(SecurityTxt::from_env(&env)?);
     let room = Room::of_process(config::proxies(&env)?);
     let at = config::Listen::from_env(&env)?.socket();
     let listener = TcpListener::bind(at)
@@ -101,10 +102,11 @@ pub fn install_tls() {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
 }
 
-/// A service with its health paths and the layers, and its stores being tried for the first time. Needs a runtime.
+/// A service with its health paths, whom to tell of a weakness and the layers, and its stores being tried for the first time. Needs a runtime.
 pub fn app(service: Service, rim: &Rim) -> Router {
     let warm = warm_up(service.checks.clone());
-    layers(service.router.merge(health::router(service.checks, warm)), rim)
+    let router = service.router.merge(health::router(service.checks, warm));
+    layers(router.merge(security::router(rim.security.as_ref())), rim)
 }
 
 /// Serves until `stop` resolves, then lets requests under way finish, at most eight seconds. Clients that are slow are waited for as long as

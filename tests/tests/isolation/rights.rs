@@ -30,7 +30,7 @@ const TABLES: [&str; 32] = [
     "public.invitations: admin select, insert, update(accepted_at accepted_by revoked_at)",
     "public.license_keys: admin select",
     "public.licenses: admin select; reaper select(tenant_id license_id number)",
-    "public.organizations: admin select, update(name version tokens_not_before)",
+    "public.organizations: admin select, update(name version tokens_not_before step_up_max_age step_up_acr_values)",
     // A right to hold, by which no change passes (`takeover.rs`).
     "public.outbox: reaper select, update(published_at)",
     "public.outbox_waiting: nobody",

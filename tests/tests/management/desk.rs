@@ -22,6 +22,7 @@ use license_functions::{
         rate::{ByAddress, Limit},
         rim::Rim,
         serve::{Service, app},
+        staff::StaffRules,
         strangers::Strangers,
     },
     heartbeat, register, release,
@@ -144,6 +145,11 @@ impl Desk {
 
     /// With this limit on everything that has one.
     pub(crate) async fn limited(world: World, rate: Option<Rate>) -> Self {
+        Self::guarded(world, rate, StaffRules::default()).await
+    }
+
+    /// With this demanded of staff.
+    pub(crate) async fn guarded(world: World, rate: Option<Rate>, staff_rules: StaffRules) -> Self {
         keys::install_crypto();
         let issuer = MockServer::start().await;
         let published = ResponseTemplate::new(200).set_body_json(json!({ "keys": [keys::jwk(key(), "k")] }));
@@ -163,6 +169,7 @@ impl Desk {
             manage: world.manage.clone(),
             people: verifier(AUDIENCE),
             staff: Some(verifier(STAFF)),
+            staff_rules: Arc::new(staff_rules),
             peppers: peppers.clone(),
             proxies: 1,
             limit: limit("admin"),

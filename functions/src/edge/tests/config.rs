@@ -110,14 +110,16 @@ fn a_previous_key_needs_another_version() {
 #[test]
 fn a_root_is_a_file_or_one_key_version() {
     let root = |value| config::Root::from_env(&env(&[("ROOT_KEY", value)]));
-    assert!(matches!(root("local:/data/root.pem"), Ok(Root::Local(path)) if path.ends_with("root.pem")));
+    assert!(matches!(root("local:/data/root.pem"), Ok(Root::Local { key, next: None }) if key.ends_with("root.pem")));
     assert!(matches!(root(VERSION), Ok(Root::Kms(kms)) if format!("kms:{}", kms.key) == VERSION && kms.next.is_none()));
     for value in ["local:", "kms:projects/p", &VERSION.replace("/1", "/latest"), "file:/x", "root.pem"] {
         assert_eq!(blamed(root(value)), "ROOT_KEY", "{value}");
     }
-    for (key, next) in [(VERSION, "x"), ("local:/k", VERSION)] {
+    for (key, next) in [(VERSION, "x"), ("local:/k", VERSION), ("local:/k", "local:"), (VERSION, "local:/k")] {
         assert_eq!(blamed(Root::from_env(&env(&[("ROOT_KEY", key), ("ROOT_KEY_NEXT", next)]))), "ROOT_KEY_NEXT");
     }
+    let both = Root::from_env(&env(&[("ROOT_KEY", "local:/k"), ("ROOT_KEY_NEXT", "local:/n")]));
+    assert!(matches!(both, Ok(Root::Local { next: Some(next), .. }) if next.ends_with("n")));
     let endpoint = env(&[("ROOT_KEY", VERSION), ("KMS_ENDPOINT", "http://kms.example")]);
     assert_eq!(blamed(Root::from_env(&endpoint)), "KMS_ENDPOINT");
 }

@@ -1,6 +1,8 @@
 use super::{get, rim, send_through};
 use crate::edge::{
+    config::Env,
     room::Room,
+    security::SecurityTxt,
     serve::{Check, Service, app, serve},
 };
 use axum::{Router, routing};
@@ -29,6 +31,21 @@ async fn ready_means_that_every_store_answers() {
     assert_eq!((answer.status.as_u16(), &answer.body["code"]), (503, &"records_unavailable".into()));
     assert_eq!(answer.body["stores"], serde_json::json!({ "seats": "ok", "records": "unavailable" }));
     assert!(answer.headers.contains_key("retry-after") && !answer.body.to_string().contains("10.0.0.7"));
+}
+
+#[tokio::test]
+async fn every_service_says_whom_to_tell_of_a_weakness_where_somebody_is_named() {
+    let path = "/.well-known/security.txt";
+    let nobody = send_through(app(service(vec![]), &rim()), get(path)).await;
+    assert_eq!((nobody.status.as_u16(), &nobody.body["code"]), (404, &"not_found".into()));
+    let named = Env::map([("SECURITY_CONTACT".to_owned(), "mailto:security@example.com".to_owned())].into());
+    let rim = rim().with_security(SecurityTxt::from_env(&named).unwrap());
+    let answer = send_through(app(service(vec![]), &rim), get(path)).await;
+    assert_eq!(answer.status.as_u16(), 200);
+    assert_eq!(answer.headers["content-type"], "text/plain; charset=utf-8");
+    assert_eq!(answer.headers["cache-control"], "public, max-age=86400");
+    let text = answer.body.as_str().unwrap();
+    assert!(text.starts_with("Contact: mailto:security@example.com\nExpires: 20"), "{text}");
 }
 
 #[tokio::test]

@@ -1,0 +1,105 @@
+//! Which operations a fresher or stronger sign-in may be demanded for, and how that is said (RFC 9470).
+
+use super::{
+    State,
+    access::{Least, Rule},
+};
+use crate::edge::Problem;
+use http::header::WWW_AUTHENTICATE;
+use license_core::{
+    Code,
+    domain::{
+        access::PersonRole::Admin,
+        id::TenantId,
+        step_up::{SignIn, StepUp},
+    },
+    records::Principal,
+};
+
+/// Changes by admins that hand out nothing, take nothing away and can be undone.
+const ORDINARY: [(&str, &str); 2] = [
+    ("PATCH", "/api/v1/organizations/{organization}"),
+    ("PATCH", "/api/v1/organizations/{organization}/projects/{project}"),
+];
+
+/// Whether an organization may demand a step-up of its people for this: everything that takes something away or changes what opens doors,
+/// keys, tokens, invitations, roles and the policy itself. Handing out belongs to it, since a new token or a new admin could do the rest.
+/// What is added later belongs to it unless it is named as ordinary.
+pub fn is_guarded(rule: &Rule) -> bool {
+    let changes = rule.method != "GET";
+    let of_admins = matches!(rule.least, Least::Staff) || matches!(rule.least, Least::Role(role) if role >= Admin);
+    changes && (of_admins || rule.method == "DELETE") && !ORDINARY.contains(&(rule.method, rule.path))
+}
+
+/// Lets a request to an organization through, or demands a sign-in as its policy says, and of staff as the deployment says. API tokens
+/// cannot sign in; what they can do was decided when they were made, which is guarded.
+pub(super) async fn check(
+    state: &State,
+    rule: &Rule,
+    by: &Principal,
+    sign_in: &SignIn,
+    tenant: TenantId,
+) -> Result<(), Problem> {
+    match by {
+        Principal::Staff { .. } => check_staff(state, rule, sign_in),
+        Principal::Person { .. } if is_guarded(rule) => {
+            let policy = state.records.access_policy(tenant).await?;
+            policy.and_then(|policy| policy.step_up()).map_or(Ok(()), |rule| demand(&rule, sign_in))
+        }
+        Principal::Person { .. } | Principal::Token { .. } => Ok(()),
+    }
+}
+
+/// The same for staff, for every change and wherever it is made.
+pub(super) fn check_staff(state: &State, rule: &Rule, sign_in: &SignIn) -> Result<(), Problem> {
+    if rule.method == "GET" { Ok(()) } else { demand(&state.staff_rules.step_up, sign_in) }
+}
+
+/// 401 with a challenge, unless the sign-in is as demanded.
+pub(super) fn demand(rule: &StepUp, sign_in: &SignIn) -> Result<(), Problem> {
+    if rule.is_met_by(sign_in) {
+        return Ok(());
+    }
+    let mut challenge = "Bearer error=\"insufficient_user_authentication\", \
+                         error_description=\"A fresher or stronger sign-in is needed\""
+        .to_owned();
+    let mut problem = Problem::new(
+        Code::InsufficientUserAuthentication,
+        "You are signed in, but not freshly or not strongly enough for this. Sign in again as acr_values and max_age ask for, \
+         and send the request again with the new ID token.",
+    );
+    if !rule.acr_values.is_empty() {
+        challenge += &format!(", acr_values=\"{}\"", rule.acr_values.join(" "));
+        problem = problem.with("acr_values", rule.acr_values.clone());
+    }
+    if let Some(max_age) = rule.max_age {
+        challenge += &format!(", max_age=\"{max_age}\"");
+        problem = problem.with("max_age", max_age);
+    }
+    Err(problem.header(WWW_AUTHENTICATE, challenge))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admin::access::TABLE;
+
+    #[test]
+    fn whatever_hands_out_or_takes_away_is_guarded_and_no_reading_is() {
+        for rule in TABLE {
+            let says = |word: &str| rule.path.ends_with(word);
+            let must = rule.method == "DELETE"
+                || (rule.method == "POST"
+                    && ["api-tokens", "invitations", "revoke", "rotate-key"].into_iter().any(says))
+                || (rule.method != "GET" && (says("access-policy") || says("{person}")));
+            assert!(!must || is_guarded(rule), "{} {}", rule.method, rule.path);
+            assert!(rule.method != "GET" || !is_guarded(rule), "{} {}", rule.method, rule.path);
+        }
+        for (method, path) in ORDINARY {
+            assert!(
+                TABLE.iter().any(|rule| (rule.method, rule.path) == (method, path)),
+                "{method} {path} is an operation"
+            );
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! `license-local rotate`: replaces a key of this machine, with the old one accepted beside it until nothing needs it.
+//!
+//! Each rotation is two or three commands, each whole when it returns and harmless to repeat after a crash. All want the data directory for
+//! themselves: a server that runs on it would go on with what it read at its start.
+
+use crate::{
+    data::{Data, Ring},
+    options::{Key, Rotate, Step},
+    stores::{Postgres, PostgresSettings},
+};
+use license_core::{
+    Clock,
+    signer::{Root, local::LocalRoot},
+};
+use license_functions::edge::serve::StartError;
+use sqlx::{Connection, PgConnection};
+use std::{fs, io, os::unix::fs::MetadataExt, path::PathBuf};
+
+/// The most licenses that are named one by one.
+const NAMED: i64 = 20;
+/// For how many seconds what an `Idempotency-Key` was answered is kept (core/src/records/act.rs).
+const ANSWERS_KEPT: i64 = 24 * 3600;
+
+/// The other root key of a rotation: the coming one, else the one before.
+pub(crate) fn other_root(data: &Data) -> Option<PathBuf> {
+    [NEXT, PREVIOUS].into_iter().map(|name| data.path(name)).find(|path| path.exists())
+}
+
+const ROOT: &str = "root.pem";
+const NEXT: &str = "root.next.pem";
+const PREVIOUS: &str = "root.previous.pem";
+
+/// Does one step and says what was done and what comes next.
+///
+/// # Errors
+/// If the directory is in use, or the step is not the one that is due; a sentence that says what to do. Then nothing was changed.
+pub(crate) async fn rotate(wish: &Rotate) -> Result<String, StartError> {
+    // Opening would make an empty directory, and a key that nobody needs in it.
+    if !wish.data.join(wish.key.file()).exists() {
+        let what = format!("{} holds no {}; is --data right?", wish.data.display(), wish.key.file());
+        return Err(what.into());
+    }
+    let data = Data::open(&wish.data, false).await?;
+    match (wish.key, wish.step) {
+        (Key::Root, Step::Begin) => draw_next_root(&data).await,
+        (Key::Root, Step::Switch) => switch_root(&data).await,
+        (Key::Root, Step::Finish) => forget_root(&data),
+        (key, Step::Finish) => forget(&data, key).await,
+        (key, _) => draw(&data, key),
+    }
+}
+
+/// A service key: the new one is used from the next start on, the old one accepted.
+fn draw(data: &Data, key: Key) -> Result<String, StartError> {
+    let name = key.word();
+    let ring = data.service_keys(key.file())?;
+    if let Some(previous) = ring.previous_version() {
+        let what = format!(
+            "{name} {previous} is still accepted beside {}; end that rotation first: license-local rotate {name} --finish",
+            ring.version()
+        );
+        return Err(what.into());
+    }
+    let next = data.replace_service_key(key.file(), &ring)?;
+    let effect = match key {
+        Key::Pepper => {
+            "License keys that are made from now on are hashed with it; those there are stay good. Give licenses new keys when it suits (rotate-key)"
+        }
+        _ => "Sessions that begin from now on are signed with it; those there are go on",
+    };
+    Ok(format!(
+        "{name} {next} is used from the next start on, and {name} {} is accepted beside it.\n{effect}, then: license-local rotate {name} --finish\nBack up {} again.\n",
+        ring.version(),
+        key.file()
+    ))
+}
+
+/// The old service key is accepted no more, where nothing needs it.
+async fn forget(data: &Data, key: Key) -> Result<String, StartError> {
+    let name = key.word();
+    let ring = data.service_keys(key.file())?;
+    let Some(previous) = ring.previous_version() else {
+        return Err(format!(
+            "there is one {name} alone, and no rotation to end; one begins with: license-local rotate {name}"
+        )
+        .into());
+    };
+    if key == Key::Pepper {
+        let mut postgres = Postgres::start(&data.postgres(), PostgresSettings::default()).await?;
+        let needed = needed(&postgres, &ring, data).await;
+        postgres.stop().await;
+        if let Some(why) = needed? {
+            return Err(format!("pepper {previous} is still needed, and nothing was changed: {why}").into());
+        }
+    }
+    data.forget_service_key(key.file(), &ring)?;
+    let effect = match key {
+        Key::Pepper => "No license needs it",
+        _ => "Programs that have run since before the rotation are told 401 and acquire again",
+    };
+    Ok(format!(
+        "{name} {previous} is accepted no more from the next start on. {effect}.\nBack up {} again.\n",
+        key.file()
+    ))
+}
+
+/// What would be lost with the previous pepper; `None`: nothing.
+async fn needed(postgres: &Postgres, ring: &Ring, data: &Data) -> Result<Option<String>, StartError> {
+    let mut sql = PgConnection::connect_with(&postgres.superuser()).await?;
+    // Revoked licenses give no seat and get no key any more.
+    let keys = "from license_keys k join licenses l using (tenant_id, license_id)
+                where split_part(k.key_hmac, '.', 1) = $1 and l.status <> 'revoked' and (k.valid_until is null or k.valid_until > now())";
+    let version = ring.previous_version().map(|version| version.to_string());
+    let count: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(format!("select count(*) {keys}")))
+        .bind(&version)
+        .fetch_one(&mut sql)
+        .await?;
+    if count > 0 {
+        let named = format!("select distinct l.number {keys} order by 1 limit {NAMED}");
+        let numbers: Vec<String> =
+            sqlx::query_scalar(sqlx::AssertSqlSafe(named)).bind(&version).fetch_all(&mut sql).await?;
+        let more = if count > NAMED { ", …" } else { "" };
+        return Ok(Some(format!(
+            "{count} license keys are hashed with it, of the licenses {}{more}. Give each a new key (POST …/rotate-key), and wait until the \
+             old ones are over. The demo license gets one at the next start if the file license-key is deleted",
+            numbers.join(", ")
+        )));
+    }
+    let rotated = fs::metadata(data.path(Key::Pepper.file()))?.mtime();
+    let sealed =
+        "select exists (select from idempotency_keys where outcome is not null and created_at < to_timestamp($1::bigint)
+                    and created_at > now() - make_interval(secs => $2::bigint))";
+    let answers: bool = sqlx::query_scalar(sealed).bind(rotated).bind(ANSWERS_KEPT).fetch_one(&mut sql).await?;
+    sql.close().await?;
+    let left = rotated.saturating_add(ANSWERS_KEPT).saturating_sub(Clock::system().now_seconds());
+    let hours = left.max(0).unsigned_abs().div_ceil(3600);
+    Ok(answers
+        .then(|| format!("answers kept for an Idempotency-Key are sealed with it. They are over in {hours} hours")))
+}
+
+async fn kid(path: PathBuf) -> Result<String, StartError> {
+    let keys = LocalRoot::open(path).await?.public_keys().await?;
+    Ok(keys.first().map_or_else(String::new, |key| key.kid().to_owned()))
+}
+
+async fn draw_next_root(data: &Data) -> Result<String, StartError> {
+    if data.path(PREVIOUS).exists() && !data.path(NEXT).exists() {
+        return Err(
+            "the root key before is still published; end that rotation first: license-local rotate root --finish"
+                .into(),
+        );
+    }
+    let next = kid(data.path(NEXT)).await?;
+    Ok(format!(
+        "{NEXT} holds the next root key, {next}. It is published beside the present one from the next start on\n\
+         (/.well-known/license-keys), and signs nothing. Ship clients that pin both; when every client that matters does:\n\
+         license-local rotate root --switch\nBack up {NEXT} too.\n"
+    ))
+}
+
+async fn switch_root(data: &Data) -> Result<String, StartError> {
+    let (root, next, previous) = (data.path(ROOT), data.path(NEXT), data.path(PREVIOUS));
+    if !next.exists() {
+        return Err("there is no next root key; one is drawn with: license-local rotate root".into());
+    }
+    let (old, new) = (kid(root.clone()).await?, kid(next.clone()).await?);
+    // The old key keeps a name of its own before the new one takes its place, so that after a crash between the two it is still there.
+    if let Err(error) = fs::hard_link(&root, &previous) {
+        if error.kind() != io::ErrorKind::AlreadyExists {
+            return Err(error.into());
+        }
+        if kid(previous).await? != old {
+            let what =
+                format!("{PREVIOUS} is of an earlier rotation; end that first: license-local rotate root --finish");
+            return Err(what.into());
+        }
+    }
+    fs::rename(&next, &root)?;
+    fs::File::open(data.path(""))?.sync_all()?;
+    Ok(format!(
+        "{ROOT} holds {new} now, which signs from the next start on; {old} stays published from {PREVIOUS}.\nClients that pin the old one alone \
+         believe what was signed before until it ends, and nothing after.\nWhen the longest offline grace and 24 hours are over: license-local rotate root --finish\n"
+    ))
+}
+
+fn forget_root(data: &Data) -> Result<String, StartError> {
+    if data.path(NEXT).exists() {
+        return Err("the next root key does not sign yet; license-local rotate root --switch comes first".into());
+    }
+    match fs::remove_file(data.path(PREVIOUS)) {
+        Ok(()) => Ok("The root key before is gone and published no more.\n".into()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err("there is one root key alone, and no rotation to end; one begins with: license-local rotate root"
+                .into())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
