@@ -290,6 +290,8 @@ impl Work<'_> {
             features,
             offline_policy,
             grace_hours,
+            grace_after_heartbeats,
+            grace_beyond_seats,
             holder_by,
             processes_per_seat,
         } = plan.terms;
@@ -302,6 +304,8 @@ impl Work<'_> {
             features,
             offline_policy,
             grace_hours,
+            grace_after_heartbeats,
+            grace_beyond_seats,
             holder_by,
             processes_per_seat,
             hide_holders: false,

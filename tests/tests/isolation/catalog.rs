@@ -149,14 +149,15 @@ const PROMISES: &[(&str, &str)] = &[
            and (p.proacl is null or exists (select from aclexplode(p.proacl) x where x.grantee = 0))",
     ),
     (
-        "the functions of the directory, the step of the history and what erases people from it, and no others, run as the owner, on a search path nobody can put things on",
+        "the functions of the directory, the step of the history, what erases people from it and what counts grace, and no others, run as the owner, on a search path nobody can put things on",
         "select p.oid::regprocedure::text from pg_proc p
          where (p.pronamespace = 'directory'::regnamespace and (p.prosecdef and p.proconfig @> array['search_path=pg_catalog, pg_temp']) is not true)
            or (p.pronamespace = 'history'::regnamespace
              and (p.proconfig @> array['search_path=pg_catalog, pg_temp'] and p.prosecdef = (p.proname = 'step' and p.pronargs = 0
                or p.proname = any (array['erase_open', 'erase_ended', 'erase_events', 'erase_entries', 'erase_acts', 'erase_things', 'erase_people'])
                and p.proargtypes[0] = 'uuid'::regtype and p.proargtypes[1] = 'uuid'::regtype)) is not true)
-           or (p.pronamespace in ('public'::regnamespace, 'catalog'::regnamespace) and p.prosecdef)",
+           or (p.pronamespace in ('public'::regnamespace, 'catalog'::regnamespace) and p.prosecdef
+             and (p.proname in ('keep_grace', 'count_grace') and p.proconfig @> array['search_path=pg_catalog, pg_temp']) is not true)",
     ),
     (
         "who serves knows the directory by these questions only",
@@ -243,6 +244,7 @@ const FLAWS: &[(usize, &str)] = &[
         "create function directory.all_numbers() returns setof text language sql security definer as 'select number from directory.license_numbers'",
     ),
     (16, "create function shout() returns int language sql security definer as 'select 1'"),
+    (16, "alter function count_grace(uuid, uuid) reset search_path"),
     (17, "grant execute on function directory.locate_identity(text, text) to service"),
     (12, "grant insert on catalog.plans to service"),
     (12, "grant update (product) on catalog.products to admin"),

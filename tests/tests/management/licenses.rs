@@ -118,6 +118,8 @@ fn wrong_terms() -> Vec<(&'static str, Vec<Value>)> {
         ),
         ("offline_policy", vec![json!("always"), json!(1), json!("")]),
         ("grace_hours", vec![json!(-1), json!(8761), json!("24"), json!(0)]),
+        ("grace_after_heartbeats", vec![json!(-1), json!(101), json!("2")]),
+        ("grace_beyond_seats", vec![json!(-1), json!(100_001), json!("0")]),
         ("holder_by", vec![json!("user"), json!(false)]),
         ("processes_per_seat", vec![json!(0), json!(1001), json!([1])]),
         ("hide_holders", vec![json!("yes"), json!(1)]),

@@ -1,0 +1,113 @@
+-- Machines that may go on without contact, and how many of them there are beyond the seats. An offline verifier asks nobody: whoever holds a
+-- token with unexpired grace may run, also after its seat was given back, taken over or ended by somebody
+-- (docs/decisions/2026-11-28-grace-is-earned.md).
+
+-- Whose session ended while its grace was unexpired. At most one row for each machine, taken away when it is over. No reference to the pool:
+-- the end of a session waits for nobody's row.
+create table graces (
+  tenant_id uuid not null,
+  pool_id   uuid not null,
+  holder    text collate "C" not null,
+  until     timestamptz not null,                -- at the latest: by its last sign of life where that is known, else by the end of its session
+  primary key (tenant_id, pool_id, holder)
+);
+alter table graces enable row level security;
+alter table graces force row level security;
+create policy own_tenant on graces
+  using (tenant_id = nullif(current_setting('app.tenant_id', true), '')::uuid)
+  with check (tenant_id = nullif(current_setting('app.tenant_id', true), '')::uuid);
+grant select on graces to admin;
+
+alter table pools
+  add grace_before bigint not null default 0,    -- who holds its seat since later (Unix ms) has no grace; 0: there is some for everybody
+  add grace_told   int not null default 0;       -- machines with grace beyond the seats that were told of last
+
+-- How long a seat must be held to have lived through so many heartbeats: a quarter of the lease for each (core/src/domain/lease.rs).
+create function lived_through(p_lease_ms bigint, p_heartbeats int) returns interval language sql immutable parallel safe as $$
+  select make_interval(secs => p_lease_ms / 4 * p_heartbeats / 1000.0)
+$$;
+
+-- Keeps the grace of whoever's session ends, by whatever move. Its seat still names its holder then: sessions are ended before their seat is
+-- freed. Released ones count too: the machine may have kept its token, and nobody who verifies it could know.
+create function keep_grace() returns trigger language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare l record; seen timestamptz; ends timestamptz;
+begin
+  select i.offline_policy as policy, i.grace_hours, i.expires_at, p.lease_ms, case when s.holder = new.holder then s.held_since end as held_since,
+    i.grace_after_heartbeats as after
+  into l
+  from public.pools p
+  join public.licenses i on i.tenant_id = p.tenant_id and i.license_id = p.license_id
+  left join public.seats s on s.tenant_id = p.tenant_id and s.pool_id = p.pool_id and s.seat_no = new.seat_no
+  where p.tenant_id = new.tenant_id and p.pool_id = new.pool_id;
+  if l.policy is distinct from 'grace' then return new; end if;
+  -- When nobody knows when it was heard of last, it may have been now.
+  seen := case when new.last_seen_at > old.last_seen_at then new.last_seen_at else greatest(new.ended_at, new.last_seen_at) end;
+  -- Redis decided by its own times, a little before ours.
+  if seen - coalesce(l.held_since, new.started_at) + make_interval(secs => l.lease_ms / 72000.0)
+    < public.lived_through(l.lease_ms, l.after) then return new; end if;
+  -- No certificate allows more than a week (core/src/signer/delegated.rs).
+  ends := least(seen + make_interval(hours => least(l.grace_hours, 168)), l.expires_at);
+  if ends > new.ended_at then
+    insert into public.graces as g (tenant_id, pool_id, holder, until) values (new.tenant_id, new.pool_id, new.holder, ends)
+    on conflict (tenant_id, pool_id, holder) do update set until = greatest(g.until, excluded.until);
+  end if;
+  return new;
+end $$;
+create trigger keep_grace before update of ended_at on sessions_open for each row
+  when (old.ended_at is null and new.ended_at is not null) execute function keep_grace();
+
+-- Machines of a pool that may go on without contact: those whose session ended within their grace, and those that hold a seat and have earned it.
+create function machines_on_grace(p_tenant uuid, p_pool uuid) returns int language sql stable as $$
+  select (select count(*) from public.graces g where g.tenant_id = p_tenant and g.pool_id = p_pool and g.until > now())::int
+    + coalesce((
+      select count(*) from public.pools p
+      join public.licenses l on l.tenant_id = p.tenant_id and l.license_id = p.license_id and l.offline_policy = 'grace'
+      join public.seats s on s.tenant_id = p.tenant_id and s.pool_id = p.pool_id and s.holder is not null
+        and s.held_since <= now() - public.lived_through(p.lease_ms, l.grace_after_heartbeats)
+        and (p.grace_before = 0 or public.unix_ms(s.held_since) <= p.grace_before)
+      where p.tenant_id = p_tenant and p.pool_id = p_pool
+        and not exists (select from public.graces g
+          where g.tenant_id = p_tenant and g.pool_id = p_pool and g.holder = s.holder and g.until > now())), 0)::int
+$$;
+grant execute on function machines_on_grace(uuid, uuid), lived_through(bigint, int) to admin;
+
+-- Counts the grace of a pool at a sweep: forgets what is over, tells where more machines than seats have some, and answers from when on a
+-- holder is too young to be given any (Unix ms, 0: nobody is). Told are 1, 2, 4, 8, … beyond the seats, and anew once there was none.
+-- The bound looks ahead: whoever sits down now has no grace before the next sweep has counted it in, as long as sweeps come more often than
+-- grace is earned. Who has a row keeps its place whether it is seated or not.
+create function count_grace(p_tenant uuid, p_pool uuid, out grace_before bigint) language plpgsql security definer
+set search_path = pg_catalog, pg_temp as $$
+declare pool public.pools; license public.licenses; machines int; beyond int; places bigint; first_without timestamptz; told int;
+begin
+  perform set_config('app.tenant_id', p_tenant::text, true);
+  select * into pool from public.pools p where p.tenant_id = p_tenant and p.pool_id = p_pool;
+  select * into license from public.licenses l where l.tenant_id = p_tenant and l.license_id = pool.license_id;
+  grace_before := 0;
+  if pool.pool_id is null then return; end if;
+  delete from public.graces g where g.tenant_id = p_tenant and g.pool_id = p_pool and g.until <= now();
+  if license.offline_policy = 'grace' and license.grace_beyond_seats is not null then
+    select pool.seats_total + license.grace_beyond_seats::bigint - count(*) into places
+    from public.graces g where g.tenant_id = p_tenant and g.pool_id = p_pool;
+    select s.held_since into first_without from public.seats s
+    where s.tenant_id = p_tenant and s.pool_id = p_pool and s.holder is not null
+      and not exists (select from public.graces g where g.tenant_id = p_tenant and g.pool_id = p_pool and g.holder = s.holder)
+    order by s.held_since, s.seat_no offset greatest(places, 0) limit 1;
+    -- Redis's time of a grant is a little before ours: who came within a second of the first who has none has none either.
+    if first_without is not null then grace_before := public.unix_ms(first_without) - 1000; end if;
+  end if;
+  if pool.grace_before <> grace_before then
+    update public.pools p set grace_before = count_grace.grace_before where p.tenant_id = p_tenant and p.pool_id = p_pool;
+  end if;
+  machines := public.machines_on_grace(p_tenant, p_pool);
+  beyond := greatest(machines - pool.seats_total, 0);
+  told := case when beyond = 0 then 0 when beyond >= greatest(2 * pool.grace_told, 1) then beyond else pool.grace_told end;
+  if told <> pool.grace_told then
+    update public.pools p set grace_told = told where p.tenant_id = p_tenant and p.pool_id = p_pool;
+    if told > 0 then
+      insert into public.outbox (tenant_id, kind, payload) values (p_tenant, 'grace.exceeded', jsonb_build_object(
+        'license_id', pool.license_id, 'pool_id', p_pool, 'machines', machines, 'seats', pool.seats_total, 'beyond', beyond,
+        'bound', license.grace_beyond_seats));
+    end if;
+  end if;
+end $$;
+grant execute on function count_grace(uuid, uuid) to reaper;
