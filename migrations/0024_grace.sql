@@ -1,14 +1,14 @@
--- Machines that may go on without contact, and how many of them there are beyond the seats. An offline verifier asks nobody: whoever holds a
--- token with unexpired grace may run, also after its seat was given back, taken over or ended by somebody
+-- Machines that may go on without contact, and how many of them there are beyond the seats. An offline verifier asks nobody: whoever holds
+-- a token with unexpired grace may run, also after its seat was given back, taken over or ended by somebody
 -- (docs/decisions/2026-11-28-grace-is-earned.md).
 
--- Whose session ended while its grace was unexpired. At most one row for each machine, taken away when it is over. No reference to the pool:
--- the end of a session waits for nobody's row.
+-- Whose session ended while its grace was unexpired. At most one row for each machine, taken away when it is over. No reference to the
+-- pool: the end of a session waits for nobody's row.
 create table graces (
   tenant_id uuid not null,
   pool_id   uuid not null,
   holder    text collate "C" not null,
-  until     timestamptz not null,                -- at the latest: by its last sign of life where that is known, else by the end of its session
+  until     timestamptz not null,                -- counted from its last sign of life where that is known, else from the end of its session
   primary key (tenant_id, pool_id, holder)
 );
 alter table graces enable row level security;
@@ -27,13 +27,13 @@ create function lived_through(p_lease_ms bigint, p_heartbeats int) returns inter
   select make_interval(secs => p_lease_ms / 4 * p_heartbeats / 1000.0)
 $$;
 
--- Keeps the grace of whoever's session ends, by whatever move. Its seat still names its holder then: sessions are ended before their seat is
--- freed. Released ones count too: the machine may have kept its token, and nobody who verifies it could know.
+-- Keeps the grace of whoever's session ends, by whatever move. Its seat still names its holder then: sessions are ended before their seat
+-- is freed. Released ones count too: the machine may have kept its token, and nobody who verifies it could know.
 create function keep_grace() returns trigger language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare l record; seen timestamptz; ends timestamptz;
 begin
-  select i.offline_policy as policy, i.grace_hours, i.expires_at, p.lease_ms, case when s.holder = new.holder then s.held_since end as held_since,
-    i.grace_after_heartbeats as after
+  select i.offline_policy as policy, i.grace_hours, i.expires_at, i.grace_after_heartbeats as after, p.lease_ms,
+    case when s.holder = new.holder then s.held_since end as held_since
   into l
   from public.pools p
   join public.licenses i on i.tenant_id = p.tenant_id and i.license_id = p.license_id
@@ -56,19 +56,26 @@ end $$;
 create trigger keep_grace before update of ended_at on sessions_open for each row
   when (old.ended_at is null and new.ended_at is not null) execute function keep_grace();
 
--- Machines of a pool that may go on without contact: those whose session ended within their grace, and those that hold a seat and have earned it.
-create function machines_on_grace(p_tenant uuid, p_pool uuid) returns int language sql stable as $$
-  select (select count(*) from public.graces g where g.tenant_id = p_tenant and g.pool_id = p_pool and g.until > now())::int
-    + coalesce((
-      select count(*) from public.pools p
-      join public.licenses l on l.tenant_id = p.tenant_id and l.license_id = p.license_id and l.offline_policy = 'grace'
-      join public.seats s on s.tenant_id = p.tenant_id and s.pool_id = p.pool_id and s.holder is not null
-        and s.held_since <= now() - public.lived_through(p.lease_ms, l.grace_after_heartbeats)
-        and (p.grace_before = 0 or public.unix_ms(s.held_since) <= p.grace_before)
-      where p.tenant_id = p_tenant and p.pool_id = p_pool
-        and not exists (select from public.graces g
-          where g.tenant_id = p_tenant and g.pool_id = p_pool and g.holder = s.holder and g.until > now())), 0)::int
-$$;
+-- Machines of a pool that may go on without contact: those whose session ended within their grace and those that hold a seat and have earned
+-- it, less those that are both. No join of all seats with all graces: each part is one walk along an index.
+create function machines_on_grace(p_tenant uuid, p_pool uuid) returns int language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare l record; ended int; seated int; twice int;
+begin
+  select i.offline_policy as policy, now() - public.lived_through(p.lease_ms, i.grace_after_heartbeats) as latest,
+    case when p.grace_before > 0 then to_timestamp(p.grace_before / 1000.0) else 'infinity' end as before
+  into l
+  from public.pools p join public.licenses i on i.tenant_id = p.tenant_id and i.license_id = p.license_id
+  where p.tenant_id = p_tenant and p.pool_id = p_pool;
+  select count(*) into ended from public.graces g where g.tenant_id = p_tenant and g.pool_id = p_pool and g.until > now();
+  if l.policy is distinct from 'grace' then return ended; end if;
+  l.latest := least(l.latest, l.before);
+  select count(*) into seated from public.seats s
+  where s.tenant_id = p_tenant and s.pool_id = p_pool and s.holder is not null and s.held_since <= l.latest;
+  select count(*) into twice from public.graces g
+  where g.tenant_id = p_tenant and g.pool_id = p_pool and g.until > now() and exists (
+    select from public.seats s where s.tenant_id = p_tenant and s.pool_id = p_pool and s.holder = g.holder and s.held_since <= l.latest);
+  return ended + seated - twice;
+end $$;
 grant execute on function machines_on_grace(uuid, uuid), lived_through(bigint, int) to admin;
 
 -- Counts the grace of a pool at a sweep: forgets what is over, tells where more machines than seats have some, and answers from when on a
@@ -77,7 +84,8 @@ grant execute on function machines_on_grace(uuid, uuid), lived_through(bigint, i
 -- grace is earned. Who has a row keeps its place whether it is seated or not.
 create function count_grace(p_tenant uuid, p_pool uuid, out grace_before bigint) language plpgsql security definer
 set search_path = pg_catalog, pg_temp as $$
-declare pool public.pools; license public.licenses; machines int; beyond int; places bigint; first_without timestamptz; told int;
+declare
+  pool public.pools; license public.licenses; ended int; machines int; beyond int; places bigint; first_without timestamptz; told int;
 begin
   perform set_config('app.tenant_id', p_tenant::text, true);
   select * into pool from public.pools p where p.tenant_id = p_tenant and p.pool_id = p_pool;
@@ -85,9 +93,9 @@ begin
   grace_before := 0;
   if pool.pool_id is null then return; end if;
   delete from public.graces g where g.tenant_id = p_tenant and g.pool_id = p_pool and g.until <= now();
+  select count(*) into ended from public.graces g where g.tenant_id = p_tenant and g.pool_id = p_pool;
   if license.offline_policy = 'grace' and license.grace_beyond_seats is not null then
-    select pool.seats_total + license.grace_beyond_seats::bigint - count(*) into places
-    from public.graces g where g.tenant_id = p_tenant and g.pool_id = p_pool;
+    places := pool.seats_total + pool.surplus + license.grace_beyond_seats::bigint - ended;
     select s.held_since into first_without from public.seats s
     where s.tenant_id = p_tenant and s.pool_id = p_pool and s.holder is not null
       and not exists (select from public.graces g where g.tenant_id = p_tenant and g.pool_id = p_pool and g.holder = s.holder)
@@ -98,14 +106,15 @@ begin
   if pool.grace_before <> grace_before then
     update public.pools p set grace_before = count_grace.grace_before where p.tenant_id = p_tenant and p.pool_id = p_pool;
   end if;
-  machines := public.machines_on_grace(p_tenant, p_pool);
-  beyond := greatest(machines - pool.seats_total, 0);
+  -- Where everybody who has grace holds a seat there are no more of them than seats.
+  machines := case when ended > 0 then public.machines_on_grace(p_tenant, p_pool) else 0 end;
+  beyond := greatest(machines - pool.seats_total - pool.surplus, 0);
   told := case when beyond = 0 then 0 when beyond >= greatest(2 * pool.grace_told, 1) then beyond else pool.grace_told end;
   if told <> pool.grace_told then
     update public.pools p set grace_told = told where p.tenant_id = p_tenant and p.pool_id = p_pool;
     if told > 0 then
       insert into public.outbox (tenant_id, kind, payload) values (p_tenant, 'grace.exceeded', jsonb_build_object(
-        'license_id', pool.license_id, 'pool_id', p_pool, 'machines', machines, 'seats', pool.seats_total, 'beyond', beyond,
+        'license_id', pool.license_id, 'pool_id', p_pool, 'machines', machines, 'seats', pool.seats_total + pool.surplus, 'beyond', beyond,
         'bound', license.grace_beyond_seats));
     end if;
   end if;

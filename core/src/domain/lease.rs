@@ -58,8 +58,8 @@ impl Timing {
         (self.ttl / 12).as_millis() as i64
     }
 
-    /// How long a holder must have held its seat to have lived through so many heartbeats, in milliseconds: a quarter of the lease for each.
-    /// A client is asked to beat after 28 to 32 % of it and may come a little early. Time counts and not requests: ten in one second are as
+    /// How long a holder must have held its seat to have lived through so many heartbeats, in milliseconds: a quarter of the lease for
+    /// each. A client is asked to beat after 28 to 32 % of it and may come a little early. Time counts and not requests: ten in one second are as
     /// good as one.
     pub fn lived_through_ms(&self, heartbeats: u32) -> i64 {
         self.ttl_ms() / 4 * i64::from(heartbeats)

@@ -86,8 +86,8 @@ words! {
 }
 
 impl Facts {
-    /// Until when a client that was last heard of at `at` may go on without contact: its lease or, where it has `earned` it, the signed grace;
-    /// never past the term.
+    /// Until when a client that was last heard of at `at` may go on without contact: its lease or, where it has `earned` it, the signed
+    /// grace; never past the term.
     pub fn offline_until(&self, at: OffsetDateTime, lease_end: OffsetDateTime, earned: bool) -> OffsetDateTime {
         let grace = match self.offline.policy {
             OfflinePolicy::Grace if earned => at + time::Duration::hours(i64::from(self.offline.grace_hours)),

@@ -70,7 +70,8 @@ pub struct LicenseFilter {
 }
 
 const COLUMNS: &str = "l.license_id, l.number, l.product, l.plan, l.tier, l.status, l.status_since, l.not_before, l.expires_at, l.features,
-    l.offline_policy, l.grace_hours, l.grace_after_heartbeats, l.grace_beyond_seats, l.holder_by, l.processes_per_seat, l.hide_holders, l.facts_version, l.version, l.created_at,
+    l.offline_policy, l.grace_hours, l.grace_after_heartbeats, l.grace_beyond_seats,
+    l.holder_by, l.processes_per_seat, l.hide_holders, l.facts_version, l.version, l.created_at,
     coalesce((select p.seats_total from pools p
               where p.tenant_id = l.tenant_id and p.license_id = l.license_id and p.name = 'default'), 0) as seats";
 
@@ -106,7 +107,8 @@ impl Records {
     pub async fn license(&self, tenant: TenantId, license: LicenseId) -> Result<Option<(Licensed, Vec<PoolOf>)>> {
         let mut transaction = self.begin(tenant).await?;
         let Some(found) = read(&mut transaction, tenant, license).await? else { return Ok(None) };
-        let sql = "select pool_id, name, seats_total, surplus, machines_on_grace(tenant_id, pool_id) as on_grace from pools where tenant_id = $1 and license_id = $2 order by name";
+        let sql = "select pool_id, name, seats_total, surplus, machines_on_grace(tenant_id, pool_id) as on_grace
+                   from pools where tenant_id = $1 and license_id = $2 order by name";
         let rows = sqlx::query(sql).bind(tenant.0).bind(license.0).fetch_all(&mut *transaction).await;
         let pools = rows.map_err(failed)?.iter().map(pool).collect::<sqlx::Result<_>>().map_err(failed)?;
         Ok(Some((found, pools)))

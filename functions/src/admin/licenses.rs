@@ -135,7 +135,7 @@ impl std::convert::From<LivePool> for Pool {
             seats_used: used,
             surplus: pool.surplus,
             on_grace: pool.on_grace,
-            on_grace_beyond_seats: pool.on_grace.saturating_sub(pool.seats_total),
+            on_grace_beyond_seats: pool.on_grace.saturating_sub(pool.seats_total + pool.surplus),
         }
     }
 }
