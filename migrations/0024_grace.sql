@@ -32,7 +32,7 @@ $$;
 create function keep_grace() returns trigger language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare l record; seen timestamptz; ends timestamptz;
 begin
-  select i.offline_policy as policy, i.grace_hours, i.expires_at, i.grace_after_heartbeats as after, p.lease_ms,
+  select i.offline_policy as policy, i.grace_hours, i.expires_at, i.grace_after_heartbeats as after, p.lease_ms, p.grace_before,
     case when s.holder = new.holder then s.held_since end as held_since
   into l
   from public.pools p
@@ -45,6 +45,8 @@ begin
   -- Redis decided by its own times, a little before ours.
   if seen - coalesce(l.held_since, new.started_at) + make_interval(secs => l.lease_ms / 72000.0)
     < public.lived_through(l.lease_ms, l.after) then return new; end if;
+  -- As many as the license allows had some already: its tokens carried none.
+  if l.grace_before > 0 and public.unix_ms(coalesce(l.held_since, new.started_at)) > l.grace_before then return new; end if;
   -- No certificate allows more than a week (core/src/signer/delegated.rs).
   ends := least(seen + make_interval(hours => least(l.grace_hours, 168)), l.expires_at);
   if ends > new.ended_at then
@@ -102,6 +104,19 @@ begin
     order by s.held_since, s.seat_no offset greatest(places, 0) limit 1;
     -- Redis's time of a grant is a little before ours: who came within a second of the first who has none has none either.
     if first_without is not null then grace_before := public.unix_ms(first_without) - 1000; end if;
+    -- There are more than the license allows, since it allows fewer than before: none is renewed until they are fewer.
+    if places < 0 then grace_before := 1; end if;
+  end if;
+  if grace_before > 0 and (pool.grace_before = 0 or grace_before < pool.grace_before) then
+    -- Who had earned some when the line was drawn has it for as long as it was signed.
+    insert into public.graces as g (tenant_id, pool_id, holder, until)
+    select p_tenant, p_pool, s.holder, least(now() + make_interval(hours => least(license.grace_hours, 168)), license.expires_at)
+    from public.seats s
+    where s.tenant_id = p_tenant and s.pool_id = p_pool and s.holder is not null
+      and s.held_since <= now() - public.lived_through(pool.lease_ms, license.grace_after_heartbeats)
+      and public.unix_ms(s.held_since) > grace_before and (pool.grace_before = 0 or public.unix_ms(s.held_since) <= pool.grace_before)
+    on conflict (tenant_id, pool_id, holder) do update set until = greatest(g.until, excluded.until);
+    ended := ended + 1; -- so that they are counted below
   end if;
   if pool.grace_before <> grace_before then
     update public.pools p set grace_before = count_grace.grace_before where p.tenant_id = p_tenant and p.pool_id = p_pool;

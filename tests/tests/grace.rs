@@ -29,7 +29,7 @@ const EARNED: Duration = Duration::from_secs(180);
 
 /// Seconds of grace beyond the lease that an answer gives.
 fn beyond_lease(world: &World, lease: &Lease) -> i64 {
-    (lease.offline_until - world.clock.now()).whole_seconds() - lease.expires_in as i64
+    lease.offline_until.unix_timestamp() - world.clock.now_seconds() - lease.expires_in as i64
 }
 
 async fn lease_of(world: &World, seat: &Seat) -> Lease {
@@ -60,6 +60,7 @@ async fn pass(world: &World, time: Duration) {
         "update sessions set started_at = started_at - make_interval(secs => $1), last_seen_at = last_seen_at - make_interval(secs => $1)
          where ended_at is null",
         "update graces set until = until - make_interval(secs => $1)",
+        "update pools set grace_before = grace_before - ($1 * 1000)::bigint where grace_before > 0",
     ] {
         sqlx::query(sql).bind(time.as_secs_f64()).execute(&mut world.truth().await).await.unwrap();
     }
@@ -354,4 +355,35 @@ async fn grace_beyond_the_seats_is_told_once_for_each_doubling_and_anew_when_the
         world.sweep().await;
     }
     assert_eq!(world.count(told).await, 4);
+}
+
+#[tokio::test]
+async fn a_bound_that_comes_later_renews_none_until_they_are_fewer_and_forgets_nobody() {
+    let world = World::with_seats(2).await;
+    for machine in ["a", "b"] {
+        walk(&world, machine, 2).await;
+    }
+    let seats = [world.machine("c").seated(&world.moves).await, world.machine("d").seated(&world.moves).await];
+    pass(&world, EARNED).await;
+    for seat in &seats {
+        assert!(has_grace(&world, seat).await);
+    }
+    policy(&world, 2, Some(0)).await;
+    world.sweep().await;
+    for seat in &seats {
+        assert!(!has_grace(&world, seat).await, "there are four for two seats");
+    }
+    for seat in &seats {
+        release(&world.moves, seat).await;
+    }
+    assert_eq!(world.count(GRACES).await, 4, "what was signed is counted until its end");
+    let e = world.machine("e").seated(&world.moves).await;
+    world.sweep().await;
+    pass(&world, Duration::from_secs(25 * 3600)).await;
+    world.sweep().await;
+    assert!(!matches!(beat(&world.moves, &e).await, heartbeat::Outcome::Alive(_)), "it was silent for a day");
+    let f = world.machine("f").seated(&world.moves).await;
+    world.sweep().await;
+    pass(&world, EARNED).await;
+    assert!(has_grace(&world, &f).await, "those of before are over");
 }

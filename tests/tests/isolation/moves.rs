@@ -85,6 +85,17 @@ async fn a_seats_move_with_one_tenant_and_anothers_pool_or_session_changes_nothi
             None
         );
     }
+    // Whatever grace B's machines have is not counted as A's.
+    assert_eq!(two.records(Role::Reaper).count_grace(wrong.tenant, wrong.pool_id).await.unwrap(), 0);
+    let counted: i32 =
+        sqlx::query_scalar("select machines_on_grace($1, $2) from set_config('app.tenant_id', $3, false)")
+            .bind(wrong.tenant.0)
+            .bind(wrong.pool_id.0)
+            .bind(wrong.tenant.0.to_string())
+            .fetch_one(&mut two.as_role(Role::Admin).await)
+            .await
+            .unwrap();
+    assert_eq!(counted, 0);
     // An id of another tenant is just an id: A's row under it is A's.
     let taken = service.grant_seat(&Grant { epoch: 0, ..grant(&two.a, session_of_b, Holder([3; 16])) }).await.unwrap();
     assert_ne!(taken, GrantOutcome::Refused);
@@ -159,12 +170,14 @@ async fn every_function_that_takes_a_tenant_was_tried_with_anothers_ids() {
     // register_organization takes the id of a tenant it makes; set_license_status is suspend, resume and revoke.
     let tried = [
         "change_license",
+        "count_grace",
         "create_license",
         "end_seats",
         "grant_seat",
         "kick_seat",
         "kick_session",
         "lock_pools",
+        "machines_on_grace",
         "rebuild_pool",
         "register_organization",
         "resize_pool",
