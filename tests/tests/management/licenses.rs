@@ -74,7 +74,11 @@ async fn staff_makes_a_license_whose_key_is_shown_once_and_again_to_the_same_req
     let path = desk.at(&format!("/licenses/{}", made["id"].as_str().unwrap()));
     let read = desk.get(&path).by(&desk.person("owner")).send().await.ok(200);
     assert!(!read.to_string().contains(key));
-    assert_eq!(read["pools"], json!([{ "name": "default", "seats_total": 2, "seats_used": 0, "surplus": 0 }]));
+    assert_eq!(
+        read["pools"],
+        json!([{ "name": "default", "seats_total": 2, "seats_used": 0, "surplus": 0, "on_grace": 0,
+            "on_grace_beyond_seats": 0 }])
+    );
 
     let mut machine = desk.world.machine("a");
     machine.request.key = LicenseKey::parse(key).unwrap();

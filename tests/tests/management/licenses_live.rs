@@ -116,7 +116,7 @@ async fn features_tier_and_grace_of_an_edit_are_in_the_next_token() {
     let desk = Desk::new().await;
     let world = &desk.world;
     let a_seat = world.machine("a").seated(&world.moves).await;
-    world.pass(Duration::from_secs(180)); // two heartbeats: its grace is earned
+    world.pass(Duration::from_secs(200)); // two heartbeats: its grace is earned
     let before = claims(heartbeat(&desk, &a_seat).await.ok(200)["token"].as_str().unwrap());
     let plan = json!({ "tier": "pro", "seats": 5, "features": { "render": true }, "offline_policy": "grace", "grace_hours": 24 });
     desk.call("PUT", "/api/v1/staff/plans/pro").json(&plan).by(&desk.staff("vendor")).send().await.ok(201);
