@@ -36,9 +36,9 @@ begin
     case when s.holder = new.holder then s.held_since end as held_since
   into l
   from public.pools p
-  join public.licenses i on i.tenant_id = p.tenant_id and i.license_id = p.license_id
-  left join public.seats s on s.tenant_id = p.tenant_id and s.pool_id = p.pool_id and s.seat_no = new.seat_no
-  where p.tenant_id = new.tenant_id and p.pool_id = new.pool_id;
+  cross join public.licenses i
+  left join public.seats s on s.tenant_id = new.tenant_id and s.pool_id = new.pool_id and s.seat_no = new.seat_no
+  where p.tenant_id = new.tenant_id and p.pool_id = new.pool_id and i.tenant_id = new.tenant_id and i.license_id = new.license_id;
   if l.policy is distinct from 'grace' then return new; end if;
   -- When nobody knows when it was heard of last, it may have been now.
   seen := case when new.last_seen_at > old.last_seen_at then new.last_seen_at else greatest(new.ended_at, new.last_seen_at) end;
