@@ -9,6 +9,8 @@ create table catalog.plans (
     check (jsonb_typeof(features) = 'object' and octet_length(features::text) <= 3072),
   offline_policy     text not null default 'none' check (offline_policy in ('none', 'grace', 'borrow')),
   grace_hours        int not null default 0 check (grace_hours between 0 and 8760),
+  grace_after_heartbeats int not null default 2 check (grace_after_heartbeats between 0 and 100), -- until a holder has earned its grace
+  grace_beyond_seats int check (grace_beyond_seats >= 0),                 -- machines with grace beyond the seats; null: any number
   holder_by          text not null default 'machine' check (holder_by in ('machine', 'process')),
   processes_per_seat int not null default 32 check (processes_per_seat between 1 and 1000),
   version            bigint not null default 1                            -- rises with every edit: the ETag

@@ -33,6 +33,8 @@ create table licenses (
     check (jsonb_typeof(features) = 'object' and octet_length(features::text) <= 3072),
   offline_policy     text not null check (offline_policy in ('none', 'grace', 'borrow')),
   grace_hours        int not null default 0,
+  grace_after_heartbeats int not null default 2 check (grace_after_heartbeats >= 0), -- so many must be lived through before tokens carry grace
+  grace_beyond_seats int check (grace_beyond_seats >= 0), -- machines on unexpired grace beyond the seats; null: any number
   holder_by          text not null check (holder_by in ('machine', 'process')),
   processes_per_seat int not null,
   hide_holders       boolean not null default false,

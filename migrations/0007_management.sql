@@ -134,5 +134,6 @@ grant update (name, version) on organizations to admin;
 grant update (email, address, name, role, version, removed_at) on users to admin;
 -- The vendor's staff keep plans and products through the same service.
 grant insert on catalog.plans, catalog.products to admin;
-grant update (tier, seats, trial_days, features, offline_policy, grace_hours, holder_by, processes_per_seat, version) on catalog.plans to admin;
+grant update (tier, seats, trial_days, features, offline_policy, grace_hours, grace_after_heartbeats, grace_beyond_seats, holder_by,
+  processes_per_seat, version) on catalog.plans to admin;
 grant update (registration_plan, is_default, version) on catalog.products to admin;

@@ -6,7 +6,7 @@
 -- that gives longer ones than a copy was made for takes it for cold, so no lease is given that is not known here.
 create function rebuild_pool(p_tenant uuid, p_pool uuid, p_frozen bigint, p_lease bigint, p_drain bigint)
 returns table (
-  epoch bigint, previous_epoch bigint, lease bigint, seats_total int, status text, status_since bigint, not_before bigint, expires bigint, opens bigint, holder_by text, processes int,
+  epoch bigint, previous_epoch bigint, lease bigint, seats_total int, status text, status_since bigint, not_before bigint, expires bigint, opens bigint, holder_by text, processes int, grace_before bigint,
   key_hmacs text, product text, facts jsonb,
   seat_nos int[], holders text[], held_since bigint[], hold_epochs bigint[],         -- seats not retired, in order
   session_ids uuid[], session_attempts uuid[], session_seats int[], session_labels text[] -- open sessions
@@ -58,6 +58,7 @@ begin
   opens := unix_ms(pool.opens_at);
   holder_by := license.holder_by;
   processes := license.processes_per_seat;
+  grace_before := pool.grace_before;
   product := license.product;
   select coalesce(string_agg(k.key_hmac || ':' || unix_ms(k.valid_until), ' '), '') into key_hmacs
   from license_keys k
@@ -84,7 +85,8 @@ create function license_facts(license licenses, p_seats_total int) returns jsonb
     'tenant', license.tenant_id, 'number', license.number, 'product', license.product, 'tier', license.tier,
     'seats_total', p_seats_total, 'features', license.features,
     'expires_at', to_char(license.expires_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
-    'offline', jsonb_build_object('policy', license.offline_policy, 'grace_hours', license.grace_hours),
+    'offline', jsonb_build_object('policy', license.offline_policy, 'grace_hours', license.grace_hours,
+      'after_heartbeats', license.grace_after_heartbeats),
     'facts_version', license.facts_version, 'hide_holders', license.hide_holders)
 $$;
 grant execute on function rebuild_pool(uuid, uuid, bigint, bigint, bigint) to service, reaper, admin;

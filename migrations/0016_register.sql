@@ -12,9 +12,9 @@ begin
     'expires_at', date_trunc('second', now()) + make_interval(days => plan.trial_days)) || p_terms);
   total := coalesce((p_terms->>'seats')::int, plan.seats);
   insert into licenses (tenant_id, license_id, number, product, plan, tier, not_before, expires_at, features, offline_policy, grace_hours,
-    holder_by, processes_per_seat, hide_holders)
+    grace_after_heartbeats, grace_beyond_seats, holder_by, processes_per_seat, hide_holders)
   values (p_tenant, p_license, p_number, p_product, plan.plan, terms.tier, terms.not_before, terms.expires_at, terms.features,
-    terms.offline_policy, terms.grace_hours, terms.holder_by, terms.processes_per_seat, terms.hide_holders);
+    terms.offline_policy, terms.grace_hours, terms.grace_after_heartbeats, terms.grace_beyond_seats, terms.holder_by, terms.processes_per_seat, terms.hide_holders);
   insert into license_keys (tenant_id, license_id, key_hmac) values (p_tenant, p_license, p_key_hmac);
   insert into pools (tenant_id, pool_id, license_id, name, seats_total) values (p_tenant, p_pool, p_license, 'default', total);
   insert into seats (tenant_id, pool_id, seat_no) select p_tenant, p_pool, n from generate_series(0, total - 1) as n;

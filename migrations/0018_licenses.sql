@@ -18,7 +18,8 @@ begin
   end if;
   update licenses l
   set plan = terms.plan, tier = terms.tier, not_before = terms.not_before, expires_at = terms.expires_at, features = terms.features,
-      offline_policy = terms.offline_policy, grace_hours = terms.grace_hours, holder_by = terms.holder_by,
+      offline_policy = terms.offline_policy, grace_hours = terms.grace_hours,
+      grace_after_heartbeats = terms.grace_after_heartbeats, grace_beyond_seats = terms.grace_beyond_seats, holder_by = terms.holder_by,
       processes_per_seat = terms.processes_per_seat, hide_holders = terms.hide_holders,
       facts_version = license.facts_version + 1, version = license.version + 1
   where l.tenant_id = p_tenant and l.license_id = p_license;

@@ -173,7 +173,7 @@ async fn acquire(
     "expires_in": 355, "heartbeat_in": 106,
     "license": {"number": "752KJY5EZQ1CW", "product": "demo", "tier": "demo", "status": "active", "seats_total": 5, "seats_used": 1,
                 "features": {}, "expires_at": null, "facts_version": 1},
-    "token": "eyJhbGci…", "certificate": "eyJhbGci…", "offline": {"policy": "grace", "until": "2026-11-22T03:31:21Z"}}))]
+    "token": "eyJhbGci…", "certificate": "eyJhbGci…", "offline": {"policy": "grace", "until": "2026-11-21T03:37:16Z"}}))]
 struct Seated<'a> {
     /// The session's name in logs and lists; gives no power.
     #[schema(value_type = String, format = Uuid)]

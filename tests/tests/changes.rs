@@ -203,7 +203,7 @@ async fn a_kicked_seat_nobody_asks_for_is_free_one_rebuild_lease_later() {
 #[tokio::test]
 async fn a_grace_longer_than_certificates_allow_is_cut_and_not_refused() {
     let world = World::with_seats(1).await;
-    sqlx::query("update licenses set grace_hours = 1000, expires_at = null")
+    sqlx::query("update licenses set grace_hours = 1000, grace_after_heartbeats = 0, expires_at = null")
         .execute(&mut world.truth().await)
         .await
         .unwrap();

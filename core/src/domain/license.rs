@@ -3,6 +3,7 @@
 use super::{
     access::words,
     id::{Invalid, LicenseNumber, TenantId},
+    terms::GRACE_AFTER,
 };
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
@@ -43,6 +44,14 @@ pub struct Offline {
     /// Hours of grace beyond the lease; 0 unless the policy is `grace`.
     #[serde(default)]
     pub grace_hours: u32,
+    /// How many heartbeats a holder must have lived through before its tokens carry grace.
+    #[serde(default = "grace_after")]
+    pub after_heartbeats: u32,
+}
+
+/// For a copy in Redis that was made before licenses said so.
+fn grace_after() -> u32 {
+    GRACE_AFTER
 }
 
 words! {
@@ -77,11 +86,12 @@ words! {
 }
 
 impl Facts {
-    /// Until when a client that was last heard of at `at` may go on without contact: its lease or the signed grace, never past the term.
-    pub fn offline_until(&self, at: OffsetDateTime, lease_end: OffsetDateTime) -> OffsetDateTime {
+    /// Until when a client that was last heard of at `at` may go on without contact: its lease or, where it has `earned` it, the signed
+    /// grace; never past the term.
+    pub fn offline_until(&self, at: OffsetDateTime, lease_end: OffsetDateTime, earned: bool) -> OffsetDateTime {
         let grace = match self.offline.policy {
-            OfflinePolicy::Grace => at + time::Duration::hours(i64::from(self.offline.grace_hours)),
-            OfflinePolicy::None | OfflinePolicy::Borrow => lease_end,
+            OfflinePolicy::Grace if earned => at + time::Duration::hours(i64::from(self.offline.grace_hours)),
+            OfflinePolicy::Grace | OfflinePolicy::None | OfflinePolicy::Borrow => lease_end,
         };
         let until = grace.max(lease_end);
         self.expires_at.map_or(until, |end| until.min(end))

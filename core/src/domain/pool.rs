@@ -32,6 +32,8 @@ pub struct Snapshot {
     pub holder_by: String,
     /// Live processes a seat may carry.
     pub processes: u32,
+    /// Who holds its seat since later than this has no grace, ms; 0: everybody may have some.
+    pub grace_before_ms: i64,
     /// `hash:valid_until_ms` of every key, space-separated; 0 for "no end".
     pub key_hashes: String,
     /// The product the license is for.

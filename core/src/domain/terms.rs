@@ -23,6 +23,10 @@ pub struct PlanTerms {
     pub offline_policy: OfflinePolicy,
     /// Hours of grace; 0 unless the policy is `grace`.
     pub grace_hours: u32,
+    /// How many heartbeats a holder must have lived through before its tokens carry grace; 0: its first token does.
+    pub grace_after_heartbeats: u32,
+    /// How many machines beyond the seats may be on unexpired grace; `None`: any number.
+    pub grace_beyond_seats: Option<u32>,
     /// What counts as a holder.
     pub holder_by: HolderBy,
     /// Live processes that may share a seat.
@@ -50,6 +54,10 @@ pub struct Terms {
     pub offline_policy: OfflinePolicy,
     /// Hours of grace; 0 unless the policy is `grace`.
     pub grace_hours: u32,
+    /// How many heartbeats a holder must have lived through before its tokens carry grace; 0: its first token does.
+    pub grace_after_heartbeats: u32,
+    /// How many machines beyond the seats may be on unexpired grace; `None`: any number.
+    pub grace_beyond_seats: Option<u32>,
     /// What counts as a holder.
     pub holder_by: HolderBy,
     /// Live processes that may share a seat.
@@ -57,6 +65,9 @@ pub struct Terms {
     /// Whether a refusal keeps to itself who holds the seats.
     pub hide_holders: bool,
 }
+
+/// How many heartbeats a holder must have lived through before its tokens carry grace, unless its license says otherwise.
+pub const GRACE_AFTER: u32 = 2;
 
 /// The largest pool people may ask for. Its rows are written within one request; where PostgreSQL is slow it is grown in steps.
 pub const MAX_SEATS: u32 = 100_000;
@@ -76,6 +87,10 @@ pub struct Edit {
     pub offline_policy: Option<OfflinePolicy>,
     /// Hours of grace.
     pub grace_hours: Option<u32>,
+    /// Heartbeats before there is grace.
+    pub grace_after_heartbeats: Option<u32>,
+    /// Machines with grace beyond the seats, or that there may be any number.
+    pub grace_beyond_seats: Option<Option<u32>>,
     /// What counts as a holder.
     pub holder_by: Option<HolderBy>,
     /// Live processes that may share a seat.
@@ -97,6 +112,8 @@ impl Terms {
             features: plan.features.clone(),
             offline_policy: plan.offline_policy,
             grace_hours: plan.grace_hours,
+            grace_after_heartbeats: plan.grace_after_heartbeats,
+            grace_beyond_seats: plan.grace_beyond_seats,
             holder_by: plan.holder_by,
             processes_per_seat: plan.processes_per_seat,
             ..self
@@ -125,6 +142,8 @@ impl Terms {
             } else {
                 0
             }),
+            grace_after_heartbeats: edit.grace_after_heartbeats.unwrap_or(self.grace_after_heartbeats),
+            grace_beyond_seats: edit.grace_beyond_seats.unwrap_or(self.grace_beyond_seats),
             holder_by: edit.holder_by.unwrap_or(self.holder_by),
             processes_per_seat: edit.processes_per_seat.unwrap_or(self.processes_per_seat),
             hide_holders: edit.hide_holders.unwrap_or(self.hide_holders),
@@ -216,6 +235,8 @@ mod tests {
             features: object(&json!({ "render": true })),
             offline_policy: OfflinePolicy::Grace,
             grace_hours: 96,
+            grace_after_heartbeats: GRACE_AFTER,
+            grace_beyond_seats: None,
             holder_by: HolderBy::Machine,
             processes_per_seat: 32,
             hide_holders: true,

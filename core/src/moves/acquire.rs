@@ -229,6 +229,7 @@ impl Moves {
                 nonce: request.nonce.as_ref(),
                 received_ms,
                 lease_ms: granted.lease_ms,
+                held_ms: granted.held_ms,
             },
         )?;
         let handle = SessionHandle {

@@ -42,6 +42,8 @@ pub(super) struct For<'a> {
     pub(super) received_ms: i64,
     /// The lease in Redis, ms.
     pub(super) lease_ms: i64,
+    /// How long its holder has held the seat, ms: what grace is earned by; `None` where it may have none.
+    pub(super) held_ms: Option<i64>,
 }
 
 impl Moves {
@@ -51,9 +53,11 @@ impl Moves {
         let received = whom.received_ms.div_euclid(1000);
         let lease_end = received + expires_in as i64;
         let at = clock::from_ms(received * 1000);
+        let enough = self.settings.timing.lived_through_ms(whom.facts.offline.after_heartbeats);
+        let earned = whom.held_ms.is_some_and(|held| held >= enough);
         // A longer grace than certificates allow would make tokens no client accepts: it is cut, not refused.
         let longest = at + self.signer.settings().max_grace;
-        let offline_until = whom.facts.offline_until(at, clock::from_ms(lease_end * 1000)).min(longest);
+        let offline_until = whom.facts.offline_until(at, clock::from_ms(lease_end * 1000), earned).min(longest);
         let facts = whom.facts;
         let token = key.sign_token(&TokenClaims {
             iss: self.signer.settings().issuer.clone(),

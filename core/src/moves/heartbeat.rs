@@ -52,7 +52,7 @@ impl Moves {
         loop {
             deadline.check("seats")?;
             match self.seats.heartbeat(&pool, handle.seat, handle.session).await? {
-                Warm::Said(HeartbeatAnswer::Alive { holder, facts, lease_ms }) => {
+                Warm::Said(HeartbeatAnswer::Alive { holder, facts, lease_ms, held_ms }) => {
                     let signer = self.signer.certified().await?;
                     let whom = For {
                         facts: &facts,
@@ -63,6 +63,7 @@ impl Moves {
                         nonce,
                         received_ms,
                         lease_ms,
+                        held_ms,
                     };
                     let lease = self.sign(&signer, &whom)?;
                     return Ok(Outcome::Alive(Box::new(Alive { facts: *facts, lease })));

@@ -108,9 +108,11 @@ impl Reaper {
         let key = PoolKey { license: pool.license, pool: pool.pool.clone() };
         let deadline = Deadline::after(POOL_TIME);
         let mut usage = None;
+        // First, so that Redis is told in the same breath. What this sweep ends holds its place in the count either way.
+        let grace = self.count_grace(pool).await;
         loop {
             deadline.check("seats")?;
-            let reaped = match self.seats.reap(&key, pool.epoch, LIMIT).await? {
+            let reaped = match self.seats.reap(&key, pool.epoch, LIMIT, grace).await? {
                 Warm::Said(reaped) => reaped,
                 // No copy, and nobody holds anything: whoever comes next rebuilds. An old copy may still speak for who was kicked.
                 Warm::Cold(0) if !pool.held => break,
@@ -139,6 +141,15 @@ impl Reaper {
             self.records.record_usage(pool, usage).await?;
         }
         Ok(())
+    }
+
+    /// Counts the machines on grace. What cannot be counted keeps no seat from being swept: Redis then goes by the last count.
+    async fn count_grace(&self, pool: &PoolToReap) -> Option<i64> {
+        if !pool.grace {
+            return Some(0);
+        }
+        let counted = self.records.count_grace(pool.tenant, pool.pool_id).await;
+        counted.inspect_err(|error| tracing::warn!(license = %pool.license, %error, "grace could not be counted")).ok()
     }
 
     /// Writes claims down and forgets them. False: the copy they were made from is old.

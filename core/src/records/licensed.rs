@@ -54,6 +54,8 @@ pub struct PoolOf {
     pub seats_total: u32,
     /// Seats above that which are still held since the pool was shrunk.
     pub surplus: u32,
+    /// Machines that may go on without contact now, those that hold a seat among them.
+    pub on_grace: u32,
 }
 
 /// Which licenses of an organization; `None`: whatever it says there.
@@ -68,7 +70,8 @@ pub struct LicenseFilter {
 }
 
 const COLUMNS: &str = "l.license_id, l.number, l.product, l.plan, l.tier, l.status, l.status_since, l.not_before, l.expires_at, l.features,
-    l.offline_policy, l.grace_hours, l.holder_by, l.processes_per_seat, l.hide_holders, l.facts_version, l.version, l.created_at,
+    l.offline_policy, l.grace_hours, l.grace_after_heartbeats, l.grace_beyond_seats,
+    l.holder_by, l.processes_per_seat, l.hide_holders, l.facts_version, l.version, l.created_at,
     coalesce((select p.seats_total from pools p
               where p.tenant_id = l.tenant_id and p.license_id = l.license_id and p.name = 'default'), 0) as seats";
 
@@ -104,7 +107,8 @@ impl Records {
     pub async fn license(&self, tenant: TenantId, license: LicenseId) -> Result<Option<(Licensed, Vec<PoolOf>)>> {
         let mut transaction = self.begin(tenant).await?;
         let Some(found) = read(&mut transaction, tenant, license).await? else { return Ok(None) };
-        let sql = "select pool_id, name, seats_total, surplus from pools where tenant_id = $1 and license_id = $2 order by name";
+        let sql = "select pool_id, name, seats_total, surplus, machines_on_grace(tenant_id, pool_id) as on_grace
+                   from pools where tenant_id = $1 and license_id = $2 order by name";
         let rows = sqlx::query(sql).bind(tenant.0).bind(license.0).fetch_all(&mut *transaction).await;
         let pools = rows.map_err(failed)?.iter().map(pool).collect::<sqlx::Result<_>>().map_err(failed)?;
         Ok(Some((found, pools)))
@@ -150,6 +154,8 @@ fn licensed(row: &PgRow) -> sqlx::Result<Licensed> {
             features: row.try_get::<Json<Features>, _>("features")?.0,
             offline_policy: word(row, "offline_policy")?,
             grace_hours: row.try_get::<i32, _>("grace_hours")? as u32,
+            grace_after_heartbeats: row.try_get::<i32, _>("grace_after_heartbeats")? as u32,
+            grace_beyond_seats: row.try_get::<Option<i32>, _>("grace_beyond_seats")?.map(|machines| machines as u32),
             holder_by: word(row, "holder_by")?,
             processes_per_seat: row.try_get::<i32, _>("processes_per_seat")? as u32,
             hide_holders: row.try_get("hide_holders")?,
@@ -166,5 +172,6 @@ fn pool(row: &PgRow) -> sqlx::Result<PoolOf> {
         name: word(row, "name")?,
         seats_total: row.try_get::<i32, _>("seats_total")? as u32,
         surplus: row.try_get::<i32, _>("surplus")? as u32,
+        on_grace: row.try_get::<i32, _>("on_grace")? as u32,
     })
 }

@@ -287,6 +287,8 @@ impl Work<'_> {
             features,
             offline_policy,
             grace_hours,
+            grace_after_heartbeats,
+            grace_beyond_seats,
             holder_by,
             processes_per_seat,
         } = plan.terms;
@@ -299,6 +301,8 @@ impl Work<'_> {
             features,
             offline_policy,
             grace_hours,
+            grace_after_heartbeats,
+            grace_beyond_seats,
             holder_by,
             processes_per_seat,
             hide_holders: false,

@@ -78,7 +78,8 @@ pub(super) const NO_PLAN: &str = "is not a plan of this server";
 pub(super) const TOO_LARGE: &str = "must be at most 3 KiB as JSON text";
 const ONE_DEFAULT: &str = "A registration that names no product needs a default. Make another product the default first; this one then is it no more.";
 
-const PLAN: &str = "plan, plan_id, tier, seats, trial_days, features, offline_policy, grace_hours, holder_by, processes_per_seat, version";
+const PLAN: &str = "plan, plan_id, tier, seats, trial_days, features, offline_policy, grace_hours,
+    grace_after_heartbeats, grace_beyond_seats, holder_by, processes_per_seat, version";
 const PRODUCT: &str = "product, product_id, registration_plan, is_default, trials, version";
 
 impl Records {
@@ -247,10 +248,12 @@ pub(super) async fn read_product(sql: &mut PgConnection, name: &str) -> Result<O
 
 async fn write_plan(sql: &mut PgConnection, name: &str, terms: &PlanTerms) -> Result<()> {
     // Two that make it at once: the second replaces, as if it had come later.
-    let text = "insert into catalog.plans as p (plan, tier, seats, trial_days, features, offline_policy, grace_hours, holder_by, processes_per_seat)
-                values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+    let text = "insert into catalog.plans as p (plan, tier, seats, trial_days, features, offline_policy, grace_hours,
+                  grace_after_heartbeats, grace_beyond_seats, holder_by, processes_per_seat)
+                values ($1, $2, $3, $4, $5, $6, $7, $10, $11, $8, $9)
                 on conflict (plan) do update set tier = excluded.tier, seats = excluded.seats, trial_days = excluded.trial_days,
                   features = excluded.features, offline_policy = excluded.offline_policy, grace_hours = excluded.grace_hours,
+                  grace_after_heartbeats = excluded.grace_after_heartbeats, grace_beyond_seats = excluded.grace_beyond_seats,
                   holder_by = excluded.holder_by, processes_per_seat = excluded.processes_per_seat, version = p.version + 1";
     sqlx::query(text)
         .bind(name)
@@ -262,6 +265,8 @@ async fn write_plan(sql: &mut PgConnection, name: &str, terms: &PlanTerms) -> Re
         .bind(terms.grace_hours as i32)
         .bind(terms.holder_by.as_str())
         .bind(terms.processes_per_seat as i32)
+        .bind(terms.grace_after_heartbeats as i32)
+        .bind(terms.grace_beyond_seats.map(|machines| machines as i32))
         .execute(sql)
         .await
         .map(drop)
@@ -327,6 +332,8 @@ fn plan(row: &PgRow) -> sqlx::Result<Plan> {
             features: row.try_get::<Json<Features>, _>("features")?.0,
             offline_policy: word(row, "offline_policy")?,
             grace_hours: row.try_get::<i32, _>("grace_hours")? as u32,
+            grace_after_heartbeats: row.try_get::<i32, _>("grace_after_heartbeats")? as u32,
+            grace_beyond_seats: row.try_get::<Option<i32>, _>("grace_beyond_seats")?.map(|machines| machines as u32),
             holder_by: word(row, "holder_by")?,
             processes_per_seat: row.try_get::<i32, _>("processes_per_seat")? as u32,
         },

@@ -288,6 +288,7 @@ fn snapshot(tenant: TenantId, pool_id: PoolId, row: &PgRow) -> sqlx::Result<Snap
         opens_ms: row.try_get("opens")?,
         holder_by: row.try_get("holder_by")?,
         processes: row.try_get::<i32, _>("processes")? as u32,
+        grace_before_ms: row.try_get("grace_before")?,
         key_hashes: row.try_get("key_hmacs")?,
         product: row.try_get("product")?,
         facts: row.try_get::<serde_json::Value, _>("facts")?.to_string(),

@@ -25,6 +25,8 @@ pub struct PoolToReap {
     pub license: LicenseNumber,
     /// Its epoch: an older copy in Redis is stale.
     pub epoch: u64,
+    /// True if its license lets machines go on without contact, or did: they are counted.
+    pub grace: bool,
     /// True if somebody holds a seat or was kicked: worth a rebuild if Redis lost it.
     pub held: bool,
 }
@@ -159,7 +161,7 @@ impl Records {
                 let (tenants, pools) = (tenants.clone(), pools.clone());
                 async move {
                     sqlx::query(
-                        "select p.tenant_id, p.pool_id, p.name, l.number, p.epoch,
+                        "select p.tenant_id, p.pool_id, p.name, l.number, p.epoch, l.offline_policy = 'grace' or p.grace_told > 0 as grace,
                            (select true from seats s where s.tenant_id = p.tenant_id and s.pool_id = p.pool_id and s.holder is not null
                             order by s.holder limit 1) is not null
                            or (select true from seats s where s.tenant_id = p.tenant_id and s.pool_id = p.pool_id
@@ -187,6 +189,20 @@ impl Records {
             pool(row).inspect_err(|error| tracing::error!(%error, "a pool that cannot be read is not swept")).ok()
         };
         Ok(rows.iter().filter_map(readable).collect())
+    }
+
+    /// Counts the machines of a pool that may go on without contact, and tells in an event where they are more than it has seats
+    /// (migrations/0024_grace.sql). Answers from when on a holder is too young to be given grace, Unix milliseconds; 0: nobody is.
+    /// As [`super::Role::Reaper`].
+    ///
+    /// # Errors
+    /// [`Error::Records`].
+    pub async fn count_grace(&self, tenant: TenantId, pool_id: PoolId) -> Result<i64> {
+        self.repeat(|pool| async move {
+            let counted = sqlx::query_scalar("select count_grace($1, $2)").bind(tenant.0).bind(pool_id.0);
+            counted.fetch_one(&pool).await
+        })
+        .await
     }
 
     /// Writes down how a pool was used, as one `usage` event per minute: a second one of the same minute or of an earlier one is dropped.
@@ -219,6 +235,7 @@ fn pool(row: &PgRow) -> Result<PoolToReap> {
         pool: row.try_get::<String, _>("name").map_err(failed)?.parse().map_err(read)?,
         license: row.try_get::<String, _>("number").map_err(failed)?.parse().map_err(read)?,
         epoch: row.try_get::<i64, _>("epoch").map_err(failed)? as u64,
+        grace: row.try_get("grace").map_err(failed)?,
         held: row.try_get("held").map_err(failed)?,
     })
 }

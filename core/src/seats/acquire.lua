@@ -6,7 +6,7 @@
 -- Answers COLD epoch | BADKEY epoch | RATED holder/license, ms to wait, how many a minute, how many at once | REFUSED why since | PRODUCT the license's
 --   | NEEDS instance_id | TOOMANY processes by_process(0/1) ms until the first of them is over unless it gives a sign of life
 --   | FULL held cap waiting why next_lease_end ms_until_then now facts (label since lease_end)…   why: as room.lua has it
---   | GRANTED/RENEWED k session epoch seq tenant pool holder facts held displaced_lease_end lease live_session…   lease: ms
+--   | GRANTED/RENEWED k session epoch seq tenant pool holder facts held displaced_lease_end lease held_for live_session…   lease, held_for: ms
 -- Not allowed when Redis is out of memory: nobody new gets in then.
 if not warm() then return {'COLD', epoch} end
 if not known(ARGV[6]) then return {'BADKEY', epoch} end
@@ -50,7 +50,7 @@ local attempt, session, label = ARGV[9], ARGV[10], ARGV[11]
 local function answer(word, k, id, t, displaced, lease)
   local held = redis.call('HLEN', S)
   if held > tonumber(h.peak or 0) then redis.call('HSET', H, 'peak', held) end
-  local out = {word, tonumber(k), id, epoch, seq, h.tenant, h.pool, holder, h.facts, held, displaced, lease}
+  local out = {word, tonumber(k), id, epoch, seq, h.tenant, h.pool, holder, h.facts, held, displaced, lease, held_for(t)}
   for other in sessions(t) do if lease_end(k, t, other) ~= 0 then out[#out + 1] = other end end
   return out
 end

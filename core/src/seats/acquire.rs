@@ -62,6 +62,8 @@ pub struct Granted {
     pub displaced_lease_end_ms: i64,
     /// The lease that was given, ms: shorter than the setting for a new process on a seat that carries many (trust.lua).
     pub lease_ms: i64,
+    /// How long the holder has held its seat, ms: what grace is earned by; `None` where tokens of it carry none (trust.lua).
+    pub held_ms: Option<i64>,
     /// The seat's sessions that are not ending.
     pub live: Vec<SessionId>,
 }
@@ -284,6 +286,7 @@ fn granted(mut reply: Reply) -> Result<Granted> {
         held: reply.take()?,
         displaced_lease_end_ms: reply.take()?,
         lease_ms: reply.take()?,
+        held_ms: reply.held_ms()?,
         live: Vec::new(),
     };
     while !reply.is_empty() {

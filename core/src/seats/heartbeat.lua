@@ -2,7 +2,7 @@
 -- ARGV: [6] seat  [7] session  [8] ms that one heartbeat takes up (0: no limit)  [9] how many may come at once
 -- KEYS[7] turns of the session
 -- Answers COLD epoch | UNKNOWN epoch (why since, where the license gives no seat) | REFUSED why since, RATED ms to wait (lease not raised)
---   | OK holder facts lease (ms)
+--   | OK holder facts lease (ms) held_for (ms; trust.lua)
 if not warm() then return {'COLD', epoch} end
 local k, session = ARGV[6], ARGV[7]
 local t = seat(k)
@@ -20,4 +20,4 @@ end
 local lease = trusted(listed(t) - 1, its)
 raise(k, t, session, lease)
 redis.call('HSET', H, 'last', int(now))
-return {'OK', t.holder, h.facts, lease}
+return {'OK', t.holder, h.facts, lease, held_for(t)}

@@ -16,7 +16,7 @@ if rid == '' then
 end
 
 local names = {'stamp', 'epoch', 'seq', 'cap', 'seats', 'held', 'sessions', 'last', 'stale', 'status', 'status_since', 'not_before',
-  'expires', 'holder_by', 'processes', 'key_hmacs', 'tenant', 'pool', 'product', 'facts', 'denied', 'peak', 'counted', 'opens', 'lease', 'longest', 'longer_until', 'frozen_at', 'frozen_over'}
+  'expires', 'holder_by', 'processes', 'key_hmacs', 'tenant', 'pool', 'product', 'facts', 'denied', 'peak', 'counted', 'opens', 'lease', 'longest', 'longer_until', 'frozen_at', 'frozen_over', 'grace_before'}
 local h = {}
 for i, value in ipairs(redis.call('HMGET', H, unpack(names))) do h[names[i]] = value end
 local epoch, seq = tonumber(h.epoch or 0), tonumber(h.seq or 0)

@@ -1,10 +1,12 @@
 -- REAP: claims what is over, so that no late heartbeat can revive it, and draws a ticket for each claim. Postgres is told next, then FREE.
 -- ARGV: [6] the pool's epoch in Postgres  [7] at most so many of each kind  [8] after how many ms an unfinished claim is taken up again
+--   [9] who holds its seat since later has no grace, ms; 0: everybody may have some, '': as before
 -- Answers COLD epoch | REAPED epoch minute denied peak held seats sessions; minute (Unix) 0: this minute's use was told before;
 --   the last two are lists:
 --   seats k seq last_lease_end … ; sessions k session seq lease_end …
 if not warm() or epoch < tonumber(ARGV[6]) then return {'COLD', epoch} end
 local limit, age = tonumber(ARGV[7]), tonumber(ARGV[8])
+if ARGV[9] ~= '' and ARGV[9] ~= (h.grace_before or '0') then redis.call('HSET', H, 'grace_before', ARGV[9]) end
 local seats, singles, ending = {}, {}, 0
 local function add(list, ...) for _, v in ipairs({...}) do list[#list + 1] = v end end
 local function claim(k, t, was)

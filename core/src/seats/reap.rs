@@ -51,10 +51,20 @@ pub struct SessionFree {
 impl Seats {
     /// Claims what is over, up to `limit` of each kind (reap.lua). `epoch` is the pool's epoch in the records: an older copy is cold.
     ///
+    /// `grace_before_ms`: who holds its seat since later has no grace, as the records counted it; 0: everybody may have some,
+    /// `None`: nobody has counted.
+    ///
     /// # Errors
     /// [`crate::Error::Seats`] if Redis did not answer; claims may have been made and are taken up again later.
-    pub async fn reap(&self, pool: &PoolKey, epoch: u64, limit: usize) -> Result<Warm<Reaped>> {
-        let arguments = [epoch.to_string(), limit.to_string(), self.timing.reclaim_ms().to_string()];
+    pub async fn reap(
+        &self,
+        pool: &PoolKey,
+        epoch: u64,
+        limit: usize,
+        grace_before_ms: Option<i64>,
+    ) -> Result<Warm<Reaped>> {
+        let grace = grace_before_ms.map(|at| at.to_string()).unwrap_or_default();
+        let arguments = [epoch.to_string(), limit.to_string(), self.timing.reclaim_ms().to_string(), grace];
         let mut reply = self.run(&scripts::REAP, pool, &[], &arguments).await?;
         match reply.word() {
             "COLD" => return Ok(Warm::Cold(reply.take()?)),

@@ -145,6 +145,7 @@ fn settings(snapshot: &Snapshot, ttl_ms: i64) -> Vec<String> {
         ("opens", snapshot.opens_ms.to_string()),
         ("holder_by", snapshot.holder_by.clone()),
         ("processes", snapshot.processes.to_string()),
+        ("grace_before", snapshot.grace_before_ms.to_string()),
         ("key_hmacs", snapshot.key_hashes.clone()),
         ("tenant", snapshot.tenant.to_string()),
         ("pool", snapshot.pool_id.to_string()),

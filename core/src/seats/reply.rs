@@ -63,6 +63,11 @@ impl Reply {
         serde_json::from_str(&text).map_err(|e| Error::Seats(format!("the license's facts cannot be read: {e}")))
     }
 
+    /// How long a seat was held, ms; nothing where its tokens carry no grace.
+    pub(super) fn held_ms(&mut self) -> Result<Option<i64>> {
+        Ok(Some(self.take()?).filter(|&held| held >= 0))
+    }
+
     pub(super) fn refusal(&mut self) -> Result<Refusal> {
         let why = match self.take::<String>()?.as_str() {
             "suspended" => Why::Suspended,

@@ -20,6 +20,8 @@ pub enum HeartbeatAnswer {
         facts: Box<Facts>,
         /// The lease that was given, ms.
         lease_ms: i64,
+        /// How long the holder has held its seat, ms: what grace is earned by; `None` where tokens of it carry none (trust.lua).
+        held_ms: Option<i64>,
     },
     /// Redis does not count this session in. Not the last word: the records decide.
     Unknown {
@@ -72,6 +74,7 @@ impl Seats {
                 holder: reply.parse()?,
                 facts: Box::new(reply.facts()?),
                 lease_ms: reply.take()?,
+                held_ms: reply.held_ms()?,
             },
             "UNKNOWN" => HeartbeatAnswer::Unknown {
                 epoch: reply.take()?,

@@ -28,7 +28,8 @@ use uuid::Uuid;
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({"id": "01a1fc28-9b31-70be-8112-4bfdb0eab109", "number": "752KJY5EZQ1CW", "product": "coditect", "plan": "team", "tier": "team",
     "status": "active", "status_since": "2026-11-21T03:31:22.221389Z", "seats_total": 25, "not_before": null, "expires_at": "2027-11-21T00:00:00Z",
-    "features": {"render": true}, "offline_policy": "grace", "grace_hours": 96, "holder_by": "machine", "processes_per_seat": 32,
+    "features": {"render": true}, "offline_policy": "grace", "grace_hours": 96, "grace_after_heartbeats": 2,
+    "grace_beyond_seats": null, "holder_by": "machine", "processes_per_seat": 32,
     "hide_holders": false, "facts_version": 3, "created_at": "2026-11-21T03:31:22.221389Z"}))]
 pub(super) struct License {
     /// Stays the same for good.
@@ -62,6 +63,11 @@ pub(super) struct License {
     offline_policy: &'static str,
     /// Hours a client may go on without contact; 0 unless the policy is `grace`.
     grace_hours: u32,
+    /// How many heartbeats a holder must have lived through before its tokens carry grace: a quarter of a lease for each. 0: at once.
+    grace_after_heartbeats: u32,
+    /// How many machines beyond the seats may be on unexpired grace; beyond that tokens carry none. Null: any number.
+    #[schema(required)]
+    grace_beyond_seats: Option<u32>,
     /// `machine` or `process`.
     holder_by: &'static str,
     /// Live processes that may share a seat.
@@ -91,6 +97,8 @@ impl std::convert::From<Licensed> for License {
             features: it.terms.features,
             offline_policy: it.terms.offline_policy.as_str(),
             grace_hours: it.terms.grace_hours,
+            grace_after_heartbeats: it.terms.grace_after_heartbeats,
+            grace_beyond_seats: it.terms.grace_beyond_seats,
             holder_by: it.terms.holder_by.as_str(),
             processes_per_seat: it.terms.processes_per_seat,
             hide_holders: it.terms.hide_holders,
@@ -102,7 +110,7 @@ impl std::convert::From<Licensed> for License {
 
 /// Seats that are given out together.
 #[derive(Serialize, ToSchema)]
-#[schema(example = json!({"name": "default", "seats_total": 25, "seats_used": 7, "surplus": 0}))]
+#[schema(example = json!({"name": "default", "seats_total": 25, "seats_used": 7, "surplus": 0, "on_grace": 9, "on_grace_beyond_seats": 0}))]
 pub(super) struct Pool {
     /// Its name; `default` is the one meant where a client names none.
     name: String,
@@ -112,12 +120,23 @@ pub(super) struct Pool {
     seats_used: u32,
     /// Seats above the total that are still held since it was made smaller. Each goes when its holder does.
     surplus: u32,
+    /// Machines that may go on without contact now: their grace is earned and not over, whether they hold a seat, gave it back or lost it.
+    on_grace: u32,
+    /// How many of them there are beyond the seats.
+    on_grace_beyond_seats: u32,
 }
 
 impl std::convert::From<LivePool> for Pool {
     fn from(it: LivePool) -> Self {
         let LivePool { pool, used } = it;
-        Self { name: pool.name.to_string(), seats_total: pool.seats_total, seats_used: used, surplus: pool.surplus }
+        Self {
+            name: pool.name.to_string(),
+            seats_total: pool.seats_total,
+            seats_used: used,
+            surplus: pool.surplus,
+            on_grace: pool.on_grace,
+            on_grace_beyond_seats: pool.on_grace.saturating_sub(pool.seats_total + pool.surplus),
+        }
     }
 }
 
@@ -218,6 +237,13 @@ pub(super) struct CreateLicense {
     /// Hours a client may go on without contact, with the policy `grace`.
     #[schema(value_type = Option<u32>, maximum = 8760)]
     grace_hours: Option<Value>,
+    /// How many heartbeats a holder must have lived through before its tokens carry grace.
+    #[schema(value_type = Option<u32>, maximum = 100)]
+    grace_after_heartbeats: Option<Value>,
+    /// How many machines beyond the seats may be on unexpired grace; null: any number.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<u32>, maximum = 100_000)]
+    grace_beyond_seats: Option<Value>,
     /// `machine` or `process`.
     #[schema(value_type = Option<String>)]
     holder_by: Option<Value>,
@@ -260,6 +286,8 @@ pub(super) async fn create_license(
         features: body.features,
         offline_policy: body.offline_policy,
         grace_hours: body.grace_hours,
+        grace_after_heartbeats: body.grace_after_heartbeats,
+        grace_beyond_seats: body.grace_beyond_seats,
         holder_by: body.holder_by,
         processes_per_seat: body.processes_per_seat,
         hide_holders: body.hide_holders,
@@ -302,6 +330,13 @@ pub(super) struct EditLicense {
     /// Hours a client may go on without contact, with the policy `grace`.
     #[schema(value_type = Option<u32>, maximum = 8760)]
     grace_hours: Option<Value>,
+    /// How many heartbeats a holder must have lived through before its tokens carry grace.
+    #[schema(value_type = Option<u32>, maximum = 100)]
+    grace_after_heartbeats: Option<Value>,
+    /// How many machines beyond the seats may be on unexpired grace; null: any number.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<u32>, maximum = 100_000)]
+    grace_beyond_seats: Option<Value>,
     /// `machine` or `process`. Who holds a seat keeps it.
     #[schema(value_type = Option<String>)]
     holder_by: Option<Value>,
@@ -337,6 +372,8 @@ pub(super) async fn edit_license(
         features: body.features,
         offline_policy: body.offline_policy,
         grace_hours: body.grace_hours,
+        grace_after_heartbeats: body.grace_after_heartbeats,
+        grace_beyond_seats: body.grace_beyond_seats,
         holder_by: body.holder_by,
         processes_per_seat: body.processes_per_seat,
         hide_holders: body.hide_holders,

@@ -25,7 +25,8 @@ use uuid::Uuid;
 /// A plan: what a license made from it begins with. Editing a plan changes no license that is there.
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({"plan": "team", "tier": "team", "seats": 25, "trial_days": null, "features": {"render": true},
-    "offline_policy": "grace", "grace_hours": 96, "holder_by": "machine", "processes_per_seat": 32}))]
+    "offline_policy": "grace", "grace_hours": 96, "grace_after_heartbeats": 2,
+    "grace_beyond_seats": null, "holder_by": "machine", "processes_per_seat": 32}))]
 pub(super) struct Plan {
     /// Its name, for good.
     plan: String,
@@ -42,6 +43,11 @@ pub(super) struct Plan {
     offline_policy: &'static str,
     /// Hours a client may go on without contact; 0 unless the policy is `grace`.
     grace_hours: u32,
+    /// How many heartbeats a holder must have lived through before its tokens carry grace: a quarter of a lease for each. 0: at once.
+    grace_after_heartbeats: u32,
+    /// How many machines beyond the seats may be on unexpired grace; beyond that tokens carry none. Null: any number.
+    #[schema(required)]
+    grace_beyond_seats: Option<u32>,
     /// `machine` or `process`.
     holder_by: &'static str,
     /// Live processes that may share a seat.
@@ -58,6 +64,8 @@ impl std::convert::From<records::Plan> for Plan {
             features: it.terms.features,
             offline_policy: it.terms.offline_policy.as_str(),
             grace_hours: it.terms.grace_hours,
+            grace_after_heartbeats: it.terms.grace_after_heartbeats,
+            grace_beyond_seats: it.terms.grace_beyond_seats,
             holder_by: it.terms.holder_by.as_str(),
             processes_per_seat: it.terms.processes_per_seat,
         }
@@ -109,6 +117,13 @@ pub(super) struct PutPlan {
     /// Hours, with the policy `grace`.
     #[schema(value_type = Option<u32>, maximum = 8760)]
     grace_hours: Option<Value>,
+    /// How many heartbeats a holder must have lived through before its tokens carry grace: 2 unless said.
+    #[schema(value_type = Option<u32>, maximum = 100)]
+    grace_after_heartbeats: Option<Value>,
+    /// How many machines beyond the seats may be on unexpired grace; null: any number, as unless said.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Option<u32>, maximum = 100_000)]
+    grace_beyond_seats: Option<Value>,
     /// `machine` (unless said) or `process`.
     #[schema(value_type = Option<String>)]
     holder_by: Option<Value>,
@@ -142,6 +157,8 @@ pub(super) async fn put_plan(
         features: body.features,
         offline_policy: body.offline_policy,
         grace_hours: body.grace_hours,
+        grace_after_heartbeats: body.grace_after_heartbeats,
+        grace_beyond_seats: body.grace_beyond_seats,
         holder_by: body.holder_by,
         processes_per_seat: body.processes_per_seat,
     };

@@ -7,7 +7,7 @@ use crate::{
 use license_core::domain::{
     id::Invalid,
     license::{HolderBy, OfflinePolicy},
-    terms::{Edit, Features, MAX_SEATS, PlanTerms, grace_fits},
+    terms::{Edit, Features, GRACE_AFTER, MAX_SEATS, PlanTerms, grace_fits},
 };
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -16,6 +16,8 @@ use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
 
 /// The longest offline grace, in hours: a year.
 const MAX_GRACE: u32 = 8760;
+/// The most heartbeats that grace may be earned by.
+const MAX_HEARTBEATS: u32 = 100;
 /// The most processes on a seat.
 const MAX_PROCESSES: u32 = 1000;
 /// The longest trial, in days: a hundred years.
@@ -35,6 +37,8 @@ pub(super) struct Asked {
     pub(super) features: Option<Value>,
     pub(super) offline_policy: Option<Value>,
     pub(super) grace_hours: Option<Value>,
+    pub(super) grace_after_heartbeats: Option<Value>,
+    pub(super) grace_beyond_seats: Option<Value>,
     pub(super) holder_by: Option<Value>,
     pub(super) processes_per_seat: Option<Value>,
     pub(super) hide_holders: Option<Value>,
@@ -50,6 +54,12 @@ impl Asked {
             features: fields.optional("features", self.features.as_ref(), features),
             offline_policy: fields.optional("offline_policy", self.offline_policy.as_ref(), word),
             grace_hours: fields.optional("grace_hours", self.grace_hours.as_ref(), whole(0, MAX_GRACE)),
+            grace_after_heartbeats: fields.optional(
+                "grace_after_heartbeats",
+                self.grace_after_heartbeats.as_ref(),
+                whole(0, MAX_HEARTBEATS),
+            ),
+            grace_beyond_seats: fields.optional("grace_beyond_seats", self.grace_beyond_seats.as_ref(), or_any),
             holder_by: fields.optional("holder_by", self.holder_by.as_ref(), word),
             processes_per_seat: fields.optional(
                 "processes_per_seat",
@@ -69,6 +79,8 @@ pub(super) struct AskedPlan {
     pub(super) features: Option<Value>,
     pub(super) offline_policy: Option<Value>,
     pub(super) grace_hours: Option<Value>,
+    pub(super) grace_after_heartbeats: Option<Value>,
+    pub(super) grace_beyond_seats: Option<Value>,
     pub(super) holder_by: Option<Value>,
     pub(super) processes_per_seat: Option<Value>,
 }
@@ -85,6 +97,9 @@ impl AskedPlan {
             let fit = grace_fits(policy.unwrap_or(OfflinePolicy::None), hours.unwrap_or(0));
             fit.map_err(|(field, problem)| fields.wrong(field, problem)).ok();
         }
+        let after =
+            fields.optional("grace_after_heartbeats", self.grace_after_heartbeats.as_ref(), whole(0, MAX_HEARTBEATS));
+        let beyond = fields.optional("grace_beyond_seats", self.grace_beyond_seats.as_ref(), or_any);
         let trial_days = fields.optional("trial_days", self.trial_days.as_ref(), whole(1, MAX_TRIAL));
         let given = fields.optional("features", self.features.as_ref(), features);
         let holder_by = fields.optional("holder_by", self.holder_by.as_ref(), word);
@@ -97,6 +112,8 @@ impl AskedPlan {
             features: given.unwrap_or_default(),
             offline_policy: policy.unwrap_or(OfflinePolicy::None),
             grace_hours: hours.unwrap_or(0),
+            grace_after_heartbeats: after.unwrap_or(GRACE_AFTER),
+            grace_beyond_seats: beyond.flatten(),
             holder_by: holder_by.unwrap_or(HolderBy::Machine),
             processes_per_seat: processes.unwrap_or(32),
         })
@@ -115,6 +132,14 @@ pub(super) fn whole(low: u32, high: u32) -> impl Fn(&Value) -> Result<u32, Strin
         let fits = number.filter(|number| (low..=high).contains(number));
         fits.ok_or_else(|| format!("must be a whole number from {low} to {high}"))
     }
+}
+
+/// A number of machines, or null for any.
+fn or_any(value: &Value) -> Result<Option<u32>, String> {
+    if value.is_null() {
+        return Ok(None);
+    }
+    whole(0, MAX_SEATS)(value).map(Some).map_err(|problem| format!("{problem}, or null for any number"))
 }
 
 pub(super) fn yes_or_no(value: &Value) -> Result<bool, &'static str> {

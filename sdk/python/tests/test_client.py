@@ -377,8 +377,9 @@ def test_the_asyncio_seat_keeps_itself_and_gives_itself_back(http: Http, setting
 
 
 def test_the_asyncio_face_starts_offline_from_a_kept_token(http: Http, settings: dict[str, Any]) -> None:
-    LicenseClient(http.url, **settings).seat().release()
+    earlier = LicenseClient(http.url, timeout=2.0, **settings).seat()
     http.close()
+    earlier.release()  # reaches nobody, so the token stays
 
     async def program() -> None:
         client = AsyncLicenseClient(http.url, timeout=2.0, **settings)

@@ -28,9 +28,10 @@ def world(client: LicenseClient, server: FakeServer, clock: FakeClock) -> World:
 
 @pytest.fixture
 def again(world: World) -> Callable[[], World]:
-    """Ends the run that is, and makes the next one of the same program on the same machine, without a server."""
+    """Ends the run that is where its release reaches nobody, and makes the next one of the same program there."""
 
     def begin() -> World:
+        world.down = True
         world.give_back()
         return World(world.context, world.server, world.clock, down=True)
 
@@ -194,6 +195,81 @@ def test_a_license_without_grace_starts_nothing_offline_even_within_the_last_lea
     world.start()
     with pytest.raises(ServerUnreachable, match="no use without contact"):
         again().start()
+
+
+def test_a_release_ends_the_grace_for_good(world: World) -> None:
+    world.start()
+    world.run(300)
+    assert world.context.store.load() is not None
+    world.give_back()
+    assert world.context.store.load() is None
+    with pytest.raises(ServerUnreachable, match="no token was kept"):
+        World(world.context, world.server, world.clock, down=True).start()
+
+
+def test_a_release_that_reaches_nobody_leaves_the_grace(world: World) -> None:
+    world.start()
+    world.down = True
+    world.run(3600)
+    world.give_back()
+    run = World(world.context, world.server, world.clock, down=True)
+    run.start()
+    assert run.state() is State.OFFLINE
+
+
+def test_a_release_of_one_process_leaves_the_grace_of_another_that_lives(world: World, server: FakeServer) -> None:
+    world.start()
+    other = World.of_context(world)
+    other.start()
+    world.give_back()
+    assert world.context.store.load() is not None, "the last token is the other's"
+    other.give_back()
+    assert world.context.store.load() is None
+
+
+def test_a_train_journey_with_a_stop_takes_no_grace_that_was_earned(world: World, server: FakeServer) -> None:
+    """Two heartbeats, hours in a tunnel, one minute of contact (a new session, whose tokens carry no grace yet), and hours again."""
+    world.start()
+    world.run(300)
+    world.down = True
+    world.run(5 * 3600)
+    assert world.state() is State.OFFLINE
+    world.down, server.grace = False, 0
+    server.refuse["heartbeat"] = (410, "session_gone", {"reason": "expired"})
+    world.core.nudged = True
+    world.run(3600)
+    del server.refuse["heartbeat"]
+    assert world.state() is State.ONLINE
+    world.down = True
+    world.run(5 * 3600)
+    assert world.state() is State.OFFLINE, "the grace of the session before goes on"
+    run = World(world.context, world.server, world.clock, down=True)
+    run.start()
+    assert run.state() is State.OFFLINE, "also after a restart"
+    world.run(15 * 3600)
+    assert world.state() is State.DEGRADED, "and no longer than it was signed for"
+
+
+def test_a_start_that_has_earned_nothing_keeps_the_grace_of_the_run_before(world: World, again: Callable[[], World], server: FakeServer) -> None:
+    world.start()
+    server.grace = 0
+    run = again()
+    run.down = False
+    run.start()
+    run.down = True
+    run.run(3600)
+    assert run.state() is State.OFFLINE
+
+
+def test_a_grace_of_other_terms_is_not_kept(world: World, again: Callable[[], World], server: FakeServer) -> None:
+    world.start()
+    server.grace, server.tweak = 0, {"facts_version": 2}
+    run = again()
+    run.down = False
+    run.start()
+    run.down = True
+    run.run(3600)
+    assert run.state() is State.DEGRADED
 
 
 def test_offline_off_keeps_nothing_and_uses_nothing(server: FakeServer, clock: FakeClock, settings: dict[str, Any]) -> None:

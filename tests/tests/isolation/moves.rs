@@ -85,6 +85,17 @@ async fn a_seats_move_with_one_tenant_and_anothers_pool_or_session_changes_nothi
             None
         );
     }
+    // Whatever grace B's machines have is not counted as A's.
+    assert_eq!(two.records(Role::Reaper).count_grace(wrong.tenant, wrong.pool_id).await.unwrap(), 0);
+    let counted: i32 =
+        sqlx::query_scalar("select machines_on_grace($1, $2) from set_config('app.tenant_id', $3, false)")
+            .bind(wrong.tenant.0)
+            .bind(wrong.pool_id.0)
+            .bind(wrong.tenant.0.to_string())
+            .fetch_one(&mut two.as_role(Role::Admin).await)
+            .await
+            .unwrap();
+    assert_eq!(counted, 0);
     // An id of another tenant is just an id: A's row under it is A's.
     let taken = service.grant_seat(&Grant { epoch: 0, ..grant(&two.a, session_of_b, Holder([3; 16])) }).await.unwrap();
     assert_ne!(taken, GrantOutcome::Refused);
@@ -160,6 +171,7 @@ async fn every_function_that_takes_a_tenant_was_tried_with_anothers_ids() {
     // record_usage is tried in `takeover.rs`; tell writes what it is told for the tenant it is told, and looks for nothing.
     let tried = [
         "change_license",
+        "count_grace",
         "create_license",
         "end_seats",
         "grant_seat",
@@ -167,6 +179,7 @@ async fn every_function_that_takes_a_tenant_was_tried_with_anothers_ids() {
         "kick_session",
         "lock_license",
         "lock_pools",
+        "machines_on_grace",
         "rebuild_pool",
         "record_usage",
         "register_organization",

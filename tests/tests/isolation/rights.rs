@@ -6,7 +6,7 @@ use sqlx::{Connection, Executor, PgConnection};
 
 /// Every table, and what each role that serves may do with it. Months of the history are left out: a new one comes each month, and the last
 /// promise of `catalog.rs` says that nobody has a right on any.
-const TABLES: [&str; 32] = [
+const TABLES: [&str; 33] = [
     "catalog.plans: admin select, insert, update(tier seats trial_days features offline_policy grace_hours holder_by processes_per_seat version)",
     "catalog.products: admin select, insert, update(registration_plan is_default version trials)",
     "catalog.retention: nobody",
@@ -26,6 +26,7 @@ const TABLES: [&str; 32] = [
     "public.api_tokens: admin select, insert, update(last_used_at revoked_at)",
     "public.audit_heads: admin select",
     "public.audit_log: admin select",
+    "public.graces: admin select",
     "public.idempotency_keys: admin select, insert, update(request_hash outcome created_at), delete",
     "public.invitations: admin select, insert, update(accepted_at accepted_by revoked_at)",
     "public.license_keys: admin select",
@@ -43,7 +44,7 @@ const TABLES: [&str; 32] = [
 ];
 
 /// Every function, whether it runs as the owner, and who may call it. One of the same name and other arguments is a line of its own.
-const FUNCTIONS: [&str; 70] = [
+const FUNCTIONS: [&str; 74] = [
     "directory.enter_identity as owner: admin",
     "directory.enter_license as owner: nobody",
     "directory.enter_tenant as owner: admin",
@@ -89,15 +90,19 @@ const FUNCTIONS: [&str; 70] = [
     "public.began_at: admin",
     "public.change_license as owner: admin",
     "public.could_have_ended: admin",
+    "public.count_grace as owner: reaper",
     "public.create_license as owner: admin",
     "public.end_seats as owner: reaper, service",
     "public.find_license as owner: service",
     "public.grant_seat as owner: service",
+    "public.keep_grace as owner: nobody",
     "public.kick_seat as owner: admin",
     "public.kick_session as owner: admin",
     "public.license_facts: nobody",
+    "public.lived_through: admin",
     "public.lock_license as owner: admin",
     "public.lock_pools: nobody",
+    "public.machines_on_grace as owner: admin",
     "public.mark_published as owner: reaper",
     "public.pool_lock: nobody",
     "public.rebuild_pool as owner: admin, reaper, service",

@@ -38,6 +38,7 @@ async fn furnish(two: &Two) {
             "insert into projects (tenant_id, project_id, name, key) values ($1, gen_random_uuid(), 'p', 'p')",
             "insert into api_tokens (tenant_id, token_id, name, secret_hash, scopes, created_by) values ($1, gen_random_uuid(), 't', 'h', '{}', 'x')",
             "insert into idempotency_keys (tenant_id, principal, key_hash, request_hash) values ($1, 'p', 'k', 'r')",
+            "insert into graces (tenant_id, pool_id, holder, until) values ($1, gen_random_uuid(), 'h', now())",
         ] {
             sqlx::query(sql).bind(license.tenant.0).execute(&mut truth).await.unwrap();
         }

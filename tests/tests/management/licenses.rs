@@ -74,7 +74,11 @@ async fn staff_makes_a_license_whose_key_is_shown_once_and_again_to_the_same_req
     let path = desk.at(&format!("/licenses/{}", made["id"].as_str().unwrap()));
     let read = desk.get(&path).by(&desk.person("owner")).send().await.ok(200);
     assert!(!read.to_string().contains(key));
-    assert_eq!(read["pools"], json!([{ "name": "default", "seats_total": 2, "seats_used": 0, "surplus": 0 }]));
+    assert_eq!(
+        read["pools"],
+        json!([{ "name": "default", "seats_total": 2, "seats_used": 0, "surplus": 0, "on_grace": 0,
+            "on_grace_beyond_seats": 0 }])
+    );
 
     let mut machine = desk.world.machine("a");
     machine.request.key = LicenseKey::parse(key).unwrap();
@@ -118,6 +122,8 @@ fn wrong_terms() -> Vec<(&'static str, Vec<Value>)> {
         ),
         ("offline_policy", vec![json!("always"), json!(1), json!("")]),
         ("grace_hours", vec![json!(-1), json!(8761), json!("24"), json!(0)]),
+        ("grace_after_heartbeats", vec![json!(-1), json!(101), json!("2")]),
+        ("grace_beyond_seats", vec![json!(-1), json!(100_001), json!("0")]),
         ("holder_by", vec![json!("user"), json!(false)]),
         ("processes_per_seat", vec![json!(0), json!(1001), json!([1])]),
         ("hide_holders", vec![json!("yes"), json!(1)]),

@@ -49,7 +49,8 @@ async fn grown_seats_are_there_at_once_and_fewer_drain_without_throwing_anybody_
         alive(&world.moves, seat).await;
     }
     for held in [4, 3, 2, 1] {
-        let expected = json!({ "name": "default", "seats_total": 1, "seats_used": held, "surplus": held - 1 });
+        let expected = json!({ "name": "default", "seats_total": 1, "seats_used": held, "surplus": held - 1, "on_grace": 0,
+            "on_grace_beyond_seats": 0 });
         assert_eq!(pool(&desk).await, expected);
         world.machine("e").turned_away(&world.moves).await;
         release(&world.moves, &seats.pop().unwrap()).await;
@@ -115,6 +116,7 @@ async fn features_tier_and_grace_of_an_edit_are_in_the_next_token() {
     let desk = Desk::new().await;
     let world = &desk.world;
     let a_seat = world.machine("a").seated(&world.moves).await;
+    world.pass(Duration::from_secs(200)); // two heartbeats: its grace is earned
     let before = claims(heartbeat(&desk, &a_seat).await.ok(200)["token"].as_str().unwrap());
     let plan = json!({ "tier": "pro", "seats": 5, "features": { "render": true }, "offline_policy": "grace", "grace_hours": 24 });
     desk.call("PUT", "/api/v1/staff/plans/pro").json(&plan).by(&desk.staff("vendor")).send().await.ok(201);

@@ -27,7 +27,7 @@ async fn a_plan_is_made_replaced_and_read_by_everybody_and_the_staffs_log_says_b
     };
     let made = put(&pro()).send().await.ok(201);
     let whole = json!({ "plan": "pro", "tier": "pro", "seats": 25, "trial_days": null, "features": { "render": true }, "offline_policy": "grace",
-        "grace_hours": 72, "holder_by": "machine", "processes_per_seat": 32 });
+        "grace_hours": 72, "grace_after_heartbeats": 2, "grace_beyond_seats": null, "holder_by": "machine", "processes_per_seat": 32 });
     assert_eq!(made, whole);
     assert_eq!(put(&pro()).send().await.ok(200), whole, "the same again changes nothing");
     let smaller =
@@ -62,6 +62,8 @@ async fn every_wrong_field_of_a_plan_is_named_and_nothing_is_written() {
         ("features", vec![json!([]), json!({ "a": "\0" }), json!({ "a": "x".repeat(3072) })]),
         ("offline_policy", vec![json!("x"), json!(1)]),
         ("grace_hours", vec![json!(-1), json!(8761), json!(0)]),
+        ("grace_after_heartbeats", vec![json!(-1), json!(101), json!("2")]),
+        ("grace_beyond_seats", vec![json!(-1), json!(100_001), json!("0")]),
         ("holder_by", vec![json!("x"), json!({})]),
         ("processes_per_seat", vec![json!(0), json!(1001)]),
         ("plan", vec![json!("pro")]),

@@ -197,7 +197,7 @@ class AsyncLicenseClient(ClientBase):
 
     async def release(self, lease: Lease) -> datetime:
         """As :meth:`LicenseClient.release`."""
-        return await self._call(lambda over: flows.release(self._context, lease.session, over, self._context.max_retries))
+        return await self._call(lambda over: flows.release_lease(self._context, lease, over, self._context.max_retries))
 
     async def validate(self) -> Validation:
         """As :meth:`LicenseClient.validate`."""

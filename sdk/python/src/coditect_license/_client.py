@@ -98,7 +98,7 @@ class LicenseClient(ClientBase):
 
     def release(self, lease: Lease) -> datetime:
         """Give a session back; again and again the same answer: when it ended. Raises :class:`ServerUnreachable`."""
-        return self._call(lambda over: flows.release(self._context, lease.session, over, self._context.max_retries))
+        return self._call(lambda over: flows.release_lease(self._context, lease, over, self._context.max_retries))
 
     def validate(self) -> Validation:
         """Look at the license and who holds its seats, taking none. Not signed. Raises :class:`InvalidKey`, :class:`ServerUnreachable`."""

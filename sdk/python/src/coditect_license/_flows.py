@@ -176,6 +176,14 @@ def release(context: Context, session: str, deadline: float, retries: int) -> Fl
     )
 
 
+def release_lease(context: Context, lease: Lease, deadline: float, retries: int) -> Flow[datetime]:
+    """Give a session back, and its grace with it: a token of it that was kept is thrown away once the server knows."""
+    when = yield from release(context, lease.session, deadline, retries)
+    if context.offline:
+        context.store.forget_sessions({lease.claims.session_id})
+    return when
+
+
 def validate(context: Context, deadline: float, retries: int) -> Flow[Validation]:
     """Ask what an acquire would say."""
     return (

@@ -110,4 +110,5 @@ def _give_back(core: SeatCore, session: str, deadline: float) -> Flow[bool]:
     except errors.LicenseError:
         # Then its lease runs out: a seat is back within one, whatever happens here.
         return False
+    core.given_back()
     return True

@@ -45,6 +45,7 @@ class SeatCore:
         self.generation = 0
         self.lease: Lease | None = None
         self.claims: Claims | None = None
+        self._graced: Claims | None = None
         self.problem: LicenseError | None = None
         self.over = False
         self.session_lost = False
@@ -84,11 +85,11 @@ class SeatCore:
     def grace_left(self) -> float:
         """Seconds of signed grace left; 0 where there is none, or where the server itself said no."""
         with self.lock:
-            if self.over or self._barred or self.claims is None:
+            if self.over or self._barred or self._graced is None:
                 return 0.0
-            until = self.claims.offline_until
-            if self.claims.license_exp is not None:
-                until = min(until, self.claims.license_exp)
+            until = self._graced.offline_until
+            if self._graced.license_exp is not None:
+                until = min(until, self._graced.license_exp)
             return max(until - self.now(), 0.0)
 
     def now(self) -> float:
@@ -113,9 +114,44 @@ class SeatCore:
             self._pause = lease.heartbeat_in * self.context.rng.uniform(0.93, 1.0)
             self.problem, self._barred, self.session_lost, self._misses, self._warned = None, False, False, 0, False
             seen = self._anchor[0] + self.context.clock.monotonic() - lease.sent_at
-        if self.context.offline:
+            newer = self._takes_grace_of(lease.claims, seen)
+        if self.context.offline and newer:
             self.context.store.save(lease.token, lease.certificate, seen)
+        elif self.context.offline:
+            self.context.store.saw(seen)
         return True
+
+    def _takes_grace_of(self, claims: Claims, now: float) -> bool:
+        """Whether this token's word on the grace is the latest.
+
+        Grace is earned by holding a seat for a while: the first tokens of a new session carry none, and do not take away what an earlier one
+        was given and still has, as long as the license says the same.
+        """
+        earlier = self._graced
+        if earlier is None and self.context.offline and claims.offline_until <= claims.exp:
+            earlier = self._kept_grace(now)
+        if earlier is not None and earlier.facts_version == claims.facts_version and earlier.offline_until > max(claims.offline_until, now):
+            self._graced = earlier
+            return False
+        self._graced = claims
+        return True
+
+    def _kept_grace(self, now: float) -> Claims | None:
+        kept = self.context.store.load()
+        if kept is None:
+            return None
+        try:
+            return verify_token(kept.token, kept.certificate, self.context.expected, None, max(now, kept.seen))
+        except errors.VerificationFailed:
+            return None
+
+    def given_back(self) -> None:
+        """The server knows that the session is over: its grace is too. A release that reached nobody ends none: that seat is lost in silence."""
+        with self.lock:
+            sessions = {claims.session_id for claims in (self.claims, self._graced) if claims is not None}
+            self._graced = None
+        if self.context.offline:
+            self.context.store.forget_sessions(sessions)
 
     def start_offline(self, error: LicenseError) -> str | None:
         """Start from the kept token, if its signed grace is not over. Else why not, for people."""
@@ -131,9 +167,9 @@ class SeatCore:
             return str(failure)
         if claims.offline_until <= claims.exp:
             # The lease of an earlier run was given back with it.
-            return "the license allows no use without contact."
+            return "the kept token allows no use without contact: the license has none, or the last run was too short to earn it."
         with self.lock:
-            self.claims, self.problem = claims, error
+            self.claims, self._graced, self.problem = claims, claims, error
             self._anchor = (now, self.context.clock.monotonic())
             self.fault(error, self.generation)
             # The attempt goes on being this seat's; another start must not repeat it.
@@ -177,6 +213,7 @@ class SeatCore:
             else:
                 self._pause = self.last_span * 0.3 * self.context.rng.uniform(0.93, 1.07)
         if isinstance(error, _TAKES_TOKEN):
+            self._graced = None
             self.context.store.forget()
 
     def gone(self, error: errors.Gone, generation: int) -> bool:
@@ -192,6 +229,7 @@ class SeatCore:
             if not again:
                 self._end(error)
         if error.reason == "kicked":
+            self._graced = None
             self.context.store.forget()
         return again
 

@@ -12,11 +12,13 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from ._errors import VerificationFailed
 from ._files import write_private
-from ._jws import loads
+from ._jws import TOKEN, loads, parse
 
 _log = logging.getLogger("coditect_license")
 
@@ -89,6 +91,18 @@ class TokenStore:
         kept = self.load()
         if kept is not None and now > kept.seen:
             self.save(kept.token, kept.certificate, now)
+
+    def forget_sessions(self, sessions: Collection[str]) -> None:
+        """Throw the file away if what it keeps is of one of these sessions: their seat was given back, and their grace with it."""
+        kept = self.load()
+        if kept is None:
+            return
+        try:
+            session = parse(TOKEN, kept.token).claims.get("session_id")
+        except VerificationFailed:
+            return
+        if session in sessions:
+            self.forget()
 
     def forget(self) -> None:
         """Throw the file away: the server said no, and a token of before must not say otherwise."""
