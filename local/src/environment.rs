@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, io, time::Duration};
 pub(crate) const PUSH_AUDIENCE: &str = "license-local";
 
 /// Taken over from the environment where they are set. Nothing else is: an address of a system's database, say, must not leak in here.
-const HONOURED: [&str; 18] = [
+const HONOURED: [&str; 19] = [
     "SEAT_TTL_SECONDS",
     "SEAT_DRAIN_SECONDS",
     "HEARTBEAT_SECONDS",
@@ -28,6 +28,7 @@ const HONOURED: [&str; 18] = [
     "RATE_REGISTER",
     "RATE_UNKNOWN_KEYS",
     "RATE_ADMIN",
+    "API_TOKEN_DAYS",
 ];
 const IDENTITY: [&str; 6] = [
     "IDENTITY_ISSUER",

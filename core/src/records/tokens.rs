@@ -3,12 +3,13 @@
 use super::{
     act::{Act, Answer, Principal, Refused, open},
     connect::{Records, failed},
+    delegation::MOST_TOKENS,
     page::{Listed, Page},
 };
 use crate::{
     Result,
     domain::{
-        access::Scope,
+        access::{PersonRole, Scope},
         id::TenantId,
         opaque::{Kind, Opaque},
         secret::Shown,
@@ -34,7 +35,7 @@ pub struct ApiToken {
     /// When.
     #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,
-    /// From when on it is good for nothing; `None`: it has no end.
+    /// From when on it is good for nothing; `None`: it has no end, which none has that is made now.
     #[serde(with = "time::serde::rfc3339::option")]
     pub expires_at: Option<OffsetDateTime>,
     /// When it was used last, to the minute.
@@ -52,8 +53,10 @@ pub struct NewApiToken {
     pub name: String,
     /// What it will be good for.
     pub scopes: Vec<Scope>,
-    /// When it shall end, if it shall.
+    /// When it shall end; `None`: after `days`.
     pub expires_at: Option<OffsetDateTime>,
+    /// How many days it is good for where nobody says when it ends.
+    pub days: u16,
 }
 
 /// An API token just made, with what proves it.
@@ -65,7 +68,11 @@ pub struct Tokened {
     pub secret: Shown,
 }
 
-const COLUMNS: &str = "token_id, name, scopes, created_by, created_at, expires_at, last_used_at, revoked_at";
+pub(super) const COLUMNS: &str = "token_id, name, scopes, created_by, created_at, expires_at, last_used_at, revoked_at";
+
+const IN_FORCE: &str = "select count(*) from api_tokens
+    where tenant_id = $1 and granted_by = $2 and revoked_at is null and (expires_at is null or expires_at > now())";
+const TOO_MANY: &str = "Two hundred API tokens that you made are in force. Revoke those that nothing uses any more.";
 
 impl Records {
     /// The API tokens of an organization, the newest first; those that are over too.
@@ -104,10 +111,19 @@ impl Records {
     /// [`crate::Error::Records`].
     pub async fn create_api_token(&self, act: &Act, new: &NewApiToken) -> Answer<Tokened> {
         let mut work = open!(self, act);
+        match work.standing().await? {
+            Ok(by) if by.may_grant(PersonRole::Admin) => {}
+            Ok(_) => return Ok(Err(Refused::Role(PersonRole::Admin))),
+            Err(refused) => return Ok(Err(refused)),
+        }
+        if work.has_as_many(IN_FORCE, MOST_TOKENS).await? {
+            return Ok(Err(Refused::Conflict(TOO_MANY)));
+        }
         let secret = Opaque::draw(Kind::ApiToken, act.tenant);
         let sql = format!(
-            "insert into api_tokens (tenant_id, token_id, name, secret_hash, scopes, created_by, expires_at)
-             select $1, $2, $3, $4, $5, $6, $7 where $7 is null or $7 > now() returning {COLUMNS}"
+            "insert into api_tokens (tenant_id, token_id, name, secret_hash, scopes, created_by, granted_by, expires_at)
+             select $1, $2, $3, $4, $5, $6, $8, coalesce($7, date_trunc('second', now()) + make_interval(days => $9))
+             where $7 is null or $7 > now() returning {COLUMNS}"
         );
         let row = sqlx::query(AssertSqlSafe(sql))
             .bind(act.tenant.0)
@@ -117,6 +133,8 @@ impl Records {
             .bind(new.scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>())
             .bind(act.by.name())
             .bind(new.expires_at)
+            .bind(act.by.person().map(|user| user.0))
+            .bind(i32::from(new.days))
             .fetch_optional(work.sql())
             .await
             .map_err(failed)?;
@@ -191,7 +209,7 @@ fn known(words: &[String]) -> Vec<Scope> {
     words.iter().filter_map(|word| word.parse().ok()).collect()
 }
 
-fn token(row: &PgRow) -> sqlx::Result<ApiToken> {
+pub(super) fn token(row: &PgRow) -> sqlx::Result<ApiToken> {
     Ok(ApiToken {
         id: row.try_get("token_id")?,
         name: row.try_get("name")?,

@@ -163,6 +163,7 @@ impl Desk {
             staff: Some(verifier(STAFF)),
             peppers: peppers.clone(),
             proxies: 1,
+            token_days: 30,
             limit: limit("admin"),
         })
         .merge(register::router(register::State {
