@@ -41,6 +41,7 @@ fn migrator() -> Migrator {
         20 "0020_history"
         21 "0021_erase"
         22 "0022_collation"
+        23 "0023_delegation"
     })
 }
 

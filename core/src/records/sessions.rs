@@ -56,6 +56,8 @@ pub struct Session {
     pub person: Option<String>,
     /// The project the client named, if there was one of that name.
     pub project: Option<(ProjectId, String)>,
+    /// What names the license key it began with; `None`: one that the records do not know.
+    pub key: Option<Uuid>,
     /// What the client said of itself.
     pub client: Value,
     /// When it began.
@@ -77,6 +79,8 @@ pub struct SessionFilter {
     pub project: Option<ProjectId>,
     /// Of this machine.
     pub machine: Option<Hw>,
+    /// Begun with this license key.
+    pub key: Option<Uuid>,
     /// Of this person, folded.
     pub person: Option<String>,
     /// Ended like this.
@@ -115,7 +119,8 @@ enum Sought {
     Text(String),
 }
 
-const COLUMNS: &str = "session_id, license_id, number, product, pool_id, pool, seat_no, label, hw, person, project_id, client, started_at, last_seen_at, ended_at, end_reason";
+const COLUMNS: &str = "session_id, license_id, number, product, pool_id, pool, seat_no, label, hw, person, project_id, key_id, client, \
+                       started_at, last_seen_at, ended_at, end_reason";
 const SHARED: &str =
     "Processes of somebody else run on the same machine's seat and would end too. Ask an admin to end it.";
 
@@ -246,6 +251,7 @@ impl SessionFilter {
             self.machine.map(|it| ("hw", Sought::Text(it.to_string()))),
             self.person.clone().map(|it| ("person", Sought::Text(it))),
             self.project.map(|it| ("project_id", Sought::Id(it.0))),
+            self.key.map(|it| ("key_id", Sought::Id(it))),
             self.license.map(|it| ("license_id", Sought::Id(it.0))),
             self.reason.map(|it| ("end_reason", Sought::Text(it.as_str().into()))),
         ];
@@ -367,6 +373,7 @@ impl Names {
             hw: row.try_get("hw")?,
             person: row.try_get("person")?,
             project: project.and_then(|id| Some((ProjectId(id), self.0.get(&id)?.clone()))),
+            key: row.try_get("key_id")?,
             client: row.try_get("client")?,
             started_at: row.try_get("started_at")?,
             last_seen_at: row.try_get("last_seen_at")?,

@@ -4,6 +4,7 @@
 
 mod access;
 mod audit;
+mod delegation;
 mod desk;
 mod document;
 mod erasures;
@@ -25,6 +26,7 @@ mod plans;
 mod portable;
 mod projects;
 mod rates;
+mod rotation;
 mod seat;
 mod sessions;
 mod tokens;
