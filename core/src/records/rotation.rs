@@ -8,7 +8,13 @@ use super::{
 };
 use crate::{
     Result,
-    domain::{access::PersonRole, id::LicenseId, key::LicenseKey, license::Status, secret::KeyRing},
+    domain::{
+        access::PersonRole,
+        id::{KeyId, LicenseId},
+        key::LicenseKey,
+        license::Status,
+        secret::KeyRing,
+    },
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -38,9 +44,9 @@ pub struct NewKey {
     #[serde(with = "whole_key")]
     pub key: LicenseKey,
     /// What names it; opens nothing.
-    pub id: Uuid,
+    pub id: KeyId,
     /// What names the one before.
-    pub old_id: Option<Uuid>,
+    pub old_id: Option<KeyId>,
     /// Until when the one before is good.
     #[serde(with = "time::serde::rfc3339")]
     pub old_until: OffsetDateTime,
@@ -151,10 +157,12 @@ impl Records {
 
 impl Work<'_> {
     /// What names the one key of a license that has no end.
-    async fn current_key(&mut self, id: LicenseId) -> Result<Option<Uuid>> {
+    async fn current_key(&mut self, id: LicenseId) -> Result<Option<KeyId>> {
         let sql = "select key_id from license_keys where tenant_id = $1 and license_id = $2 and valid_until is null";
         let tenant = self.tenant().0;
-        sqlx::query_scalar(sql).bind(tenant).bind(id.0).fetch_optional(self.sql()).await.map_err(failed)
+        let found: Option<Uuid> =
+            sqlx::query_scalar(sql).bind(tenant).bind(id.0).fetch_optional(self.sql()).await.map_err(failed)?;
+        Ok(found.map(KeyId))
     }
 
     /// How many keys of a license are good now, the current one among them.

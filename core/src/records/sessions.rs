@@ -12,7 +12,7 @@ use crate::{
     Error, Result,
     domain::{
         access::PersonRole,
-        id::{Hw, LicenseId, LicenseNumber, PoolId, PoolName, ProjectId, SeatNo, SessionId, TenantId},
+        id::{Hw, KeyId, LicenseId, LicenseNumber, PoolId, PoolName, ProjectId, SeatNo, SessionId, TenantId},
         name::fold,
         session::EndReason,
     },
@@ -57,7 +57,7 @@ pub struct Session {
     /// The project the client named, if there was one of that name.
     pub project: Option<(ProjectId, String)>,
     /// What names the license key it began with; `None`: one that the records do not know.
-    pub key: Option<Uuid>,
+    pub key: Option<KeyId>,
     /// What the client said of itself.
     pub client: Value,
     /// When it began.
@@ -80,7 +80,7 @@ pub struct SessionFilter {
     /// Of this machine.
     pub machine: Option<Hw>,
     /// Begun with this license key.
-    pub key: Option<Uuid>,
+    pub key: Option<KeyId>,
     /// Of this person, folded.
     pub person: Option<String>,
     /// Ended like this.
@@ -251,7 +251,7 @@ impl SessionFilter {
             self.machine.map(|it| ("hw", Sought::Text(it.to_string()))),
             self.person.clone().map(|it| ("person", Sought::Text(it))),
             self.project.map(|it| ("project_id", Sought::Id(it.0))),
-            self.key.map(|it| ("key_id", Sought::Id(it))),
+            self.key.map(|it| ("key_id", Sought::Id(it.0))),
             self.license.map(|it| ("license_id", Sought::Id(it.0))),
             self.reason.map(|it| ("end_reason", Sought::Text(it.as_str().into()))),
         ];
@@ -373,7 +373,7 @@ impl Names {
             hw: row.try_get("hw")?,
             person: row.try_get("person")?,
             project: project.and_then(|id| Some((ProjectId(id), self.0.get(&id)?.clone()))),
-            key: row.try_get("key_id")?,
+            key: row.try_get::<Option<Uuid>, _>("key_id")?.map(KeyId),
             client: row.try_get("client")?,
             started_at: row.try_get("started_at")?,
             last_seen_at: row.try_get("last_seen_at")?,

@@ -143,8 +143,8 @@ pub(super) async fn rotate_key(
     Ok(axum::Json(NewKey {
         key: new.key.reveal(),
         old_valid_until: new.old_until,
-        key_id: new.id,
-        old_key_id: new.old_id,
+        key_id: new.id.0,
+        old_key_id: new.old_id.map(|key| key.0),
         sessions_ended: ended,
         sessions_remaining: remaining,
     }))

@@ -118,15 +118,47 @@ impl std::convert::From<records::Delegated> for Delegated {
     }
 }
 
-/// A person whose role was changed, and what stood on their word.
+/// A person whose role was changed, and what stood on their word. Written out field by field, as the schema of a person always was.
 #[derive(Serialize, ToSchema)]
 pub(super) struct EditedPerson {
-    /// As they are now.
-    #[serde(flatten)]
-    person: Person,
-    /// What stood on their word.
-    #[serde(flatten)]
-    delegated: Delegated,
+    /// The same in every organization.
+    id: Uuid,
+    /// The verified address.
+    email: String,
+    /// As the identity provider knows them; null if it does not say.
+    name: Option<String>,
+    /// `owner`, `admin`, `member` or `viewer`.
+    role: &'static str,
+    /// When they joined.
+    #[serde(with = "time::serde::rfc3339")]
+    joined_at: OffsetDateTime,
+    /// Open invitations that were revoked with it, the newest first, at most 100.
+    invitations_revoked: Vec<Invitation>,
+    /// How many were revoked.
+    invitations_revoked_total: u64,
+    /// The API tokens they made that were in force, as they are now, the newest first, at most 100.
+    api_tokens: Vec<ApiToken>,
+    /// How many there were.
+    api_tokens_total: u64,
+}
+
+impl std::convert::From<records::EditedPerson> for EditedPerson {
+    fn from(it: records::EditedPerson) -> Self {
+        let Person { id, email, name, role, joined_at } = it.person.into();
+        let Delegated { invitations_revoked, invitations_revoked_total, api_tokens, api_tokens_total } =
+            it.delegated.into();
+        Self {
+            id,
+            email,
+            name,
+            role,
+            joined_at,
+            invitations_revoked,
+            invitations_revoked_total,
+            api_tokens,
+            api_tokens_total,
+        }
+    }
 }
 
 fn fate(word: &str) -> Result<TokenFate, &'static str> {
@@ -170,9 +202,7 @@ pub(super) async fn edit_person(
     let tokens = fields.optional("api_tokens", body.api_tokens.as_deref(), fate).unwrap_or(TokenFate::Keep);
     let role = fields.check(role)?;
     let edited = answered(state.records.change_role(&act, person, role, version, tokens).await)?;
-    let version = edited.person.version;
-    let body = EditedPerson { person: edited.person.into(), delegated: edited.delegated.into() };
-    Ok(versioned(StatusCode::OK, version, body))
+    Ok(versioned(StatusCode::OK, edited.person.version, EditedPerson::from(edited)))
 }
 
 /// What becomes of what a person leaves behind.

@@ -117,7 +117,7 @@ impl std::convert::From<Seen> for Session {
             machine: said.hw,
             // In the spelling of the client; filters go by what all spellings have in common.
             user: fact("user").map(|user| small(&user)).or(said.person),
-            key: said.key,
+            key: said.key.map(|key| key.0),
             project: said.project.map(|(id, name)| OfProject { id: id.0, name }),
             since: said.started_at,
             last_seen_at: it.last_seen_at,
