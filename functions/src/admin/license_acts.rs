@@ -100,13 +100,14 @@ pub(super) struct RotateKey {
 
 /// A license's new key.
 #[derive(Serialize, ToSchema)]
+#[schema(example = json!({"key": "CODI-752KJ-Y5EZQ-1CW0A-9VR2K-WAA0K-D0ECC", "old_valid_until": "2026-11-28T03:31:22Z",
+    "key_id": "01a1fc28-9b31-70be-8112-4bfdb0eab10e", "old_key_id": "01a1fc28-9b31-70be-8112-4bfdb0eab10d",
+    "sessions_ended": 0, "sessions_remaining": 0}))]
 pub(super) struct NewKey {
     /// The new key, good at once. Shown this once: only its hash is kept.
-    #[schema(example = "CODI-752KJ-Y5EZQ-1CW0A-9VR2K-WAA0K-D0ECC")]
     key: String,
     /// Until when the key before is good.
     #[serde(with = "time::serde::rfc3339")]
-    #[schema(example = "2026-11-28T03:31:22Z")]
     old_valid_until: OffsetDateTime,
     /// What names the new key, in sessions and in the audit log; opens nothing.
     key_id: Uuid,

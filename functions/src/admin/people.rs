@@ -95,6 +95,14 @@ pub(super) async fn read_person(
 
 /// What stood on a person's word when their role changed or they left.
 #[derive(Serialize, ToSchema)]
+#[schema(example = json!({"invitations_revoked": [{"id": "01a1fc28-9b31-70be-8112-4bfdb0eab10c", "email": "grace@example.com", "role": "admin",
+        "state": "revoked", "invited_by": "me@example.com", "created_at": "2026-11-21T03:31:22.221389Z",
+        "expires_at": "2026-11-28T03:31:22.221389Z", "accepted_at": null, "accepted_by": null, "revoked_at": "2026-11-22T09:00:00.5Z"}],
+    "invitations_revoked_total": 1,
+    "api_tokens": [{"id": "01a1fc28-9b31-70be-8112-4bfdb0eab10d", "name": "nightly report", "scopes": ["licenses:read"],
+        "created_by": "me@example.com", "created_at": "2026-11-21T03:31:22.221389Z", "expires_at": "2026-12-21T03:31:22Z",
+        "last_used_at": null, "revoked_at": "2026-11-22T09:00:00.5Z"}],
+    "api_tokens_total": 1}))]
 pub(super) struct Delegated {
     /// Open invitations that were revoked with it, the newest first, at most 100.
     invitations_revoked: Vec<Invitation>,
@@ -120,6 +128,16 @@ impl std::convert::From<records::Delegated> for Delegated {
 
 /// A person whose role was changed, and what stood on their word. Written out field by field, as the schema of a person always was.
 #[derive(Serialize, ToSchema)]
+#[schema(example = json!({"id": "01a1fc28-9b31-70be-8112-4bfdb0eab10a", "email": "me@example.com", "name": "Me", "role": "member",
+    "joined_at": "2026-11-21T03:31:22.221389Z",
+    "invitations_revoked": [{"id": "01a1fc28-9b31-70be-8112-4bfdb0eab10c", "email": "grace@example.com", "role": "admin",
+        "state": "revoked", "invited_by": "me@example.com", "created_at": "2026-11-21T03:31:22.221389Z",
+        "expires_at": "2026-11-28T03:31:22.221389Z", "accepted_at": null, "accepted_by": null, "revoked_at": "2026-11-22T09:00:00.5Z"}],
+    "invitations_revoked_total": 1,
+    "api_tokens": [{"id": "01a1fc28-9b31-70be-8112-4bfdb0eab10d", "name": "nightly report", "scopes": ["licenses:read"],
+        "created_by": "me@example.com", "created_at": "2026-11-21T03:31:22.221389Z", "expires_at": "2026-12-21T03:31:22Z",
+        "last_used_at": null, "revoked_at": null}],
+    "api_tokens_total": 1}))]
 pub(super) struct EditedPerson {
     /// The same in every organization.
     id: Uuid,
