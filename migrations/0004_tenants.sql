@@ -49,6 +49,7 @@ alter table licenses add primary key (tenant_id, license_id);
 create table license_keys (
   tenant_id   uuid not null,
   license_id  uuid not null,
+  key_id      uuid not null default uuid_v7(),   -- names it for people and in sessions; says nothing of the secret
   key_hmac    text not null,                     -- '<pepper version>.<HMAC-SHA-256>'
   valid_until timestamptz,                       -- null: the current one
   created_at  timestamptz not null default now(),

@@ -71,6 +71,7 @@ create table sessions (
   client       jsonb not null default '{}',
   person       text,                             -- the address the client says its user has, in small letters; nobody vouches for it
   project_id   uuid,                             -- the project the client named, if the organization has one of that name
+  key_id       uuid,                             -- the license key it began with (license_keys.key_id); null: one that the records do not know
   started_at   timestamptz not null default now(),
   last_seen_at timestamptz not null default now(),
   ended_at     timestamptz,

@@ -9,15 +9,19 @@ create table invitations (
   role          text not null check (role in ('owner', 'admin', 'member', 'viewer')),
   secret_hash   text not null,
   invited_by    text not null,                   -- how the audit log calls whoever asked
+  granted_by    uuid,                            -- the person whose right to invite it stands on; null: the vendor's staff
   created_at    timestamptz not null default now(),
   expires_at    timestamptz not null,
   accepted_at   timestamptz,
   accepted_by   uuid,
   revoked_at    timestamptz,
-  primary key (tenant_id, invitation_id)
+  primary key (tenant_id, invitation_id),
+  foreign key (tenant_id, granted_by) references users
 );
 create index invitations_by_state on invitations (tenant_id, (accepted_at is not null), (revoked_at is not null), invitation_id);
 create index invitations_by_email on invitations (tenant_id, address) where accepted_at is null and revoked_at is null;
+-- What goes with who asked (core/src/records/delegation.rs).
+create index invitations_by_granter on invitations (granted_by, tenant_id) where accepted_at is null and revoked_at is null;
 -- Who is invited must not belong already.
 create index users_by_email on users (tenant_id, address) where removed_at is null;
 
@@ -46,12 +50,15 @@ create table api_tokens (
   secret_hash  text not null,
   scopes       text[] not null,
   created_by   text not null,
+  granted_by   uuid,                             -- the person on whose word it is in force; null: the vendor's staff
   created_at   timestamptz not null default now(),
   expires_at   timestamptz,
   last_used_at timestamptz,                      -- to the minute
   revoked_at   timestamptz,
-  primary key (tenant_id, token_id)
+  primary key (tenant_id, token_id),
+  foreign key (tenant_id, granted_by) references users
 );
+create index api_tokens_by_granter on api_tokens (granted_by, tenant_id) where revoked_at is null;
 
 -- Who did what, to what, from where. Written in the transaction of what it tells, by history.audit_append alone, which draws the id, the time
 -- and the place in the organization's chain (0027_audit_chain.sql); nobody may change a row.
@@ -108,6 +115,7 @@ create index sessions_by_license on sessions (license_id, tenant_id, session_id)
 create index sessions_by_project on sessions (project_id, tenant_id, session_id) where project_id is not null;
 create index sessions_by_hw on sessions (hw, tenant_id, session_id);
 create index sessions_by_person on sessions (person, tenant_id, session_id) where person is not null;
+create index sessions_by_key on sessions (key_id, tenant_id, session_id) where key_id is not null;
 create index sessions_by_reason on history.sessions (end_reason, tenant_id, session_id);
 
 do $$
@@ -126,7 +134,7 @@ grant insert on projects, invitations, api_tokens, idempotency_keys to admin;
 grant select on projects, invitations, api_tokens, audit_log, idempotency_keys to admin;
 grant update (name, key, license_ids, version, archived_at) on projects to admin;
 grant update (accepted_at, accepted_by, revoked_at) on invitations to admin;
-grant update (last_used_at, revoked_at) on api_tokens to admin;
+grant update (last_used_at, revoked_at, granted_by) on api_tokens to admin;
 grant update (request_hash, outcome, created_at) on idempotency_keys to admin;
 -- The one table that forgets: what is over after a day.
 grant delete on idempotency_keys to admin;

@@ -6,7 +6,8 @@ create function grant_seat(
   p_live uuid[],                    -- the seat's sessions that Redis still counts
   p_displaced_seen timestamptz,     -- when the holder that lost the seat was last heard of, if known
   p_hw text, p_label text, p_client jsonb,
-  p_person text, p_project text     -- what p_client says of both, as users.address and projects.key have it; null: nothing
+  p_person text, p_project text,    -- what p_client says of both, as users.address and projects.key have it; null: nothing
+  p_key_hmacs text[]                -- the license key it came with, under every accepted pepper
 ) returns text language plpgsql security definer set search_path = public, pg_temp as $$
 declare
   pool pools; seat seats; other seats; others_seat int; locked int[]; k int; since timestamptz; earlier uuid;
@@ -92,11 +93,13 @@ begin
   set holder = p_holder, held_since = case when seat.holder = p_holder then s.held_since else now() end,
       fence_epoch = p_epoch, fence_seq = p_seq, hold_until = null, hold_epoch = null, kind = 'float', lease_until = null
   where s.tenant_id = p_tenant and s.pool_id = p_pool and s.seat_no = p_seat;
-  insert into sessions (tenant_id, session_id, license_id, pool_id, pool, number, product, seat_no, holder, attempt, hw, label, client, person, project_id)
+  insert into sessions (tenant_id, session_id, license_id, pool_id, pool, number, product, seat_no, holder, attempt, hw, label, client, person, project_id, key_id)
   select p_tenant, p_session, pool.license_id, p_pool, pool.name, l.number, l.product, p_seat, p_holder, p_attempt, p_hw, p_label, p_client, p_person,
     (select r.project_id from projects r
      where r.tenant_id = p_tenant and r.key = p_project and r.archived_at is null
-       and (r.license_ids = '{}' or pool.license_id = any (r.license_ids)))
+       and (r.license_ids = '{}' or pool.license_id = any (r.license_ids))),
+    (select k.key_id from license_keys k
+     where k.tenant_id = p_tenant and k.license_id = pool.license_id and k.key_hmac = any (p_key_hmacs))
   from licenses l where l.tenant_id = p_tenant and l.license_id = pool.license_id;
   if seat.holder is distinct from p_holder then
     insert into outbox (tenant_id, kind, payload) values (p_tenant, 'seat.granted', jsonb_build_object(
@@ -105,4 +108,4 @@ begin
   end if;
   return 'OK';
 end $$;
-grant execute on function grant_seat(uuid, uuid, int, uuid, text, uuid, bigint, bigint, uuid[], timestamptz, text, text, jsonb, text, text) to service;
+grant execute on function grant_seat(uuid, uuid, int, uuid, text, uuid, bigint, bigint, uuid[], timestamptz, text, text, jsonb, text, text, text[]) to service;

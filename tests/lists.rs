@@ -40,13 +40,14 @@ impl List {
 pub(crate) fn lists() -> Vec<List> {
     let mut all = Vec::new();
     let mut list = |path, query: String, key, rows: String| all.push(List { path, query, key, rows });
-    let (license, project) = (id("aaaa", 77), id("cccc", 77));
+    let (license, project, key) = (id("aaaa", 77), id("cccc", 77), id("abcd", 77));
     for (state, is) in [("live", "ended_at is null"), ("ended", "ended_at is not null")] {
         let rows = |filter: &str| format!("sessions where {is} {filter}");
         list("/sessions", format!("state={state}"), "session_id", rows(""));
         for (filter, column, value) in [
             ("license", "license_id", license.as_str()),
             ("project", "project_id", &project),
+            ("key", "key_id", &key),
             ("machine", "hw", MACHINE),
             ("user", "person", PERSON),
         ] {

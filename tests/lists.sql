@@ -59,7 +59,7 @@ declare month timestamptz; part text; rows text;
 begin
   rows := $rows$
     insert into %s (tenant_id, session_id, license_id, number, product, pool_id, seat_no, holder, attempt, hw, label, client, person,
-      project_id, started_at, last_seen_at, ended_at, end_reason)
+      project_id, key_id, started_at, last_seen_at, ended_at, end_reason)
     select current_setting('app.tenant_id')::uuid,
       (lpad(to_hex((extract(epoch from began) * 1000)::bigint), 12, '0') || '70008000' || lpad(to_hex(n), 12, '0'))::uuid,
       ('01970000-aaaa-7000-8000-' || lpad(to_hex(case n %% 25 when 0 then 77 else r %% 10000 end), 12, '0'))::uuid,
@@ -70,6 +70,7 @@ begin
       '{"version": "1.2.3", "platform": "linux-x86_64", "hostname": "host", "deployment": "desktop"}',
       case n %% 25 when 2 then 'bob@example.com' else r %% 20000 || '@example.com' end,
       ('01970000-cccc-7000-8000-' || lpad(to_hex(case n %% 25 when 3 then 77 else r %% 25000 end), 12, '0'))::uuid,
+      ('01970000-abcd-7000-8000-' || lpad(to_hex(case n %% 25 when 5 then 77 else r %% 10000 end), 12, '0'))::uuid,
       began, coalesce(ended_at, began), ended_at,
       case when ended_at is null then null when n %% 25 = 4 then 'kicked' when r %% 2 = 0 then 'released' else 'expired' end
     from session where %s order by ended_at, n $rows$;

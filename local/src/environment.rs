@@ -12,7 +12,7 @@ use std::{collections::BTreeMap, io, time::Duration};
 pub(crate) const PUSH_AUDIENCE: &str = "license-local";
 
 /// Taken over from the environment where they are set. Nothing else is: an address of a system's database, say, must not leak in here.
-const HONOURED: [&str; 25] = [
+const HONOURED: [&str; 26] = [
     "SEAT_TTL_SECONDS",
     "SEAT_DRAIN_SECONDS",
     "HEARTBEAT_SECONDS",
@@ -38,6 +38,7 @@ const HONOURED: [&str; 25] = [
     "STAFF_ALLOWED_NETWORKS",
     "STAFF_STEP_UP_MAX_AGE_SECONDS",
     "STAFF_STEP_UP_ACR_VALUES",
+    "API_TOKEN_DAYS",
 ];
 const IDENTITY: [&str; 8] = [
     "IDENTITY_ISSUER",

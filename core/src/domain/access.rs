@@ -47,6 +47,13 @@ words! {
     Owner = "owner",
 }
 
+impl PersonRole {
+    /// True if who is this may make a person `role`, or make who is `role` something else: only owners make owners.
+    pub fn may_grant(self, role: Self) -> bool {
+        self >= Self::Admin && self >= role
+    }
+}
+
 words! {
     /// What an API token is good for. A token acts for the organization, so it has no role.
     Scope = "must be one of organization:read, people:read, licenses:read, licenses:write, sessions:read, sessions:write, \

@@ -44,6 +44,8 @@ uuid_id! {
     UserId,
     /// What sessions can be told apart by besides the license.
     ProjectId,
+    /// A secret of a license, as people and sessions name it; opens nothing.
+    KeyId,
     /// Drawn once by a client per process start and repeated by its retries.
     Attempt,
 }

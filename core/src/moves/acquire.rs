@@ -143,7 +143,7 @@ impl Moves {
                 Warm::Said(AcquireAnswer::Granted(granted)) => {
                     // Should the copy be lost, it is opened for this key whoever guesses beside it.
                     self.guesses.note_good(&tried);
-                    if self.written(request, &pool, &granted).await? {
+                    if self.written(request, &hashes, &pool, &granted).await? {
                         let renewed = !drawn.contains(&granted.session);
                         return self.seat(request, &pool, *granted, &signer, renewed, received_ms);
                     }
@@ -159,9 +159,9 @@ impl Moves {
     }
 
     /// Has the records confirm a decision. False: it came too late or from a wrong copy, and Redis must be asked again.
-    async fn written(&self, request: &Request, pool: &PoolKey, granted: &Granted) -> Result<bool> {
+    async fn written(&self, request: &Request, hashes: &[String], pool: &PoolKey, granted: &Granted) -> Result<bool> {
         self.steps.done(Step::Acquire).await?;
-        match self.records.grant_seat(&self.grant(request, granted)).await? {
+        match self.records.grant_seat(&self.grant(request, hashes, granted)).await? {
             GrantOutcome::Ok => {
                 self.steps.done(Step::Grant).await?;
                 Ok(true)
@@ -189,7 +189,7 @@ impl Moves {
         }
     }
 
-    fn grant(&self, request: &Request, granted: &Granted) -> Grant {
+    fn grant(&self, request: &Request, hashes: &[String], granted: &Granted) -> Grant {
         let end = granted.displaced_lease_end_ms;
         Grant {
             tenant: granted.tenant,
@@ -205,6 +205,7 @@ impl Moves {
             hw: Hw::of(request.key.number(), &request.hardware),
             label: request.label.clone(),
             client: request.client.clone(),
+            key_hashes: hashes.to_vec(),
         }
     }
 

@@ -83,10 +83,18 @@ impl Principal {
         }
     }
 
+    /// The person, if it is one of the organization.
+    pub const fn person(&self) -> Option<UserId> {
+        match self {
+            Self::Person { user, .. } => Some(*user),
+            Self::Token { .. } | Self::Staff { .. } => None,
+        }
+    }
+
     /// True if it may make a person this, or what this is something else: only owners make owners.
     pub fn may_grant(&self, role: PersonRole) -> bool {
         match self {
-            Self::Person { role: own, .. } => *own >= PersonRole::Admin && *own >= role,
+            Self::Person { role: own, .. } => own.may_grant(role),
             Self::Token { .. } => false,
             Self::Staff { .. } => true,
         }
@@ -224,6 +232,11 @@ impl Work<'_> {
     /// The organization.
     pub(super) fn tenant(&self) -> TenantId {
         self.act.tenant
+    }
+
+    /// Who asks, as they were at the door.
+    pub(super) fn by(&self) -> &Principal {
+        &self.act.by
     }
 
     /// The connection, with the tenant set.

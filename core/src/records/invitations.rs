@@ -3,6 +3,7 @@
 use super::{
     act::{Act, Answer, Refused, Work, open},
     connect::{Records, failed},
+    delegation::MOST_INVITATIONS,
     page::{Listed, Page, id_before},
 };
 use crate::{
@@ -103,8 +104,12 @@ pub struct Invited {
 pub(super) const COLUMNS: &str = "invitation_id, email, role, invited_by, created_at, expires_at, accepted_at, accepted_by, revoked_at, \
                                   expires_at <= now() as expired";
 
+const OPEN: &str = "select count(*) from invitations
+    where tenant_id = $1 and granted_by = $2 and accepted_at is null and revoked_at is null and expires_at > now()";
 const BELONGS: &str =
     "Somebody with this address belongs to the organization already. Change their role instead of inviting them.";
+const TOO_MANY: &str =
+    "A thousand invitations of yours are open. Revoke some, or wait until they are accepted or seven days old.";
 const ACCEPTED: &str = "Somebody has joined with this invitation already. Remove the person instead.";
 
 impl Records {
@@ -118,6 +123,14 @@ impl Records {
         }
         let mut work = open!(self, act);
         work.one_at_a_time().await?;
+        match work.standing().await? {
+            Ok(by) if by.may_grant(role) => {}
+            Ok(_) => return Ok(Err(Refused::Role(role.max(PersonRole::Admin)))),
+            Err(refused) => return Ok(Err(refused)),
+        }
+        if work.has_as_many(OPEN, MOST_INVITATIONS).await? {
+            return Ok(Err(Refused::Conflict(TOO_MANY)));
+        }
         if work.belongs(email).await? {
             return Ok(Err(Refused::Conflict(BELONGS)));
         }
@@ -129,8 +142,8 @@ impl Records {
         }
         let secret = Opaque::draw(Kind::Invitation, act.tenant);
         let sql = format!(
-            "insert into invitations (tenant_id, invitation_id, email, address, role, secret_hash, invited_by, expires_at)
-             values ($1, $2, $3, $4, $5, $6, $7, now() + make_interval(days => $8)) returning {COLUMNS}"
+            "insert into invitations (tenant_id, invitation_id, email, address, role, secret_hash, invited_by, granted_by, expires_at)
+             values ($1, $2, $3, $4, $5, $6, $7, $9, now() + make_interval(days => $8)) returning {COLUMNS}"
         );
         let row = sqlx::query(AssertSqlSafe(sql))
             .bind(act.tenant.0)
@@ -141,6 +154,7 @@ impl Records {
             .bind(secret.hash())
             .bind(act.by.name())
             .bind(DAYS)
+            .bind(act.by.person().map(|user| user.0))
             .fetch_one(work.sql())
             .await
             .map_err(failed)?;

@@ -3,6 +3,7 @@
 use super::{
     act::{Act, Answer, Principal, Refused, Work},
     connect::{Records, failed},
+    delegation::role_held,
     invitations::{COLUMNS, Invitation, InvitationState, invitation},
     organizations::{self, Organization},
 };
@@ -57,6 +58,8 @@ const ANOTHER: &str = "This invitation is for another address than the one you s
                        for one to this address.";
 const USED: &str = "This invitation was used already. Ask an admin of the organization for another.";
 const REVOKED: &str = "This invitation was taken back, or replaced by a later one. Use the last one you were given.";
+const NO_LONGER: &str = "Whoever sent this invitation may not invite anybody as this any more. \
+                         Ask an admin of the organization for another.";
 const EXPIRED: &str = "This invitation is older than seven days. Ask an admin of the organization for another.";
 const BELONGS: &str = "You belong to this organization already. An admin can change your role.";
 
@@ -77,6 +80,19 @@ impl Records {
             .fetch_one(&mut *transaction)
             .await
             .map_err(failed)?;
+        // Before the invitation itself: in the order of `delegation.rs`. Who asked never changes.
+        let sql = "select granted_by from invitations where tenant_id = $1 and invitation_id = $2 and secret_hash = $3";
+        let granted_by: Option<Option<Uuid>> = sqlx::query_scalar(sql)
+            .bind(tenant.0)
+            .bind(joining.secret.id)
+            .bind(joining.secret.hash())
+            .fetch_optional(&mut *transaction)
+            .await
+            .map_err(failed)?;
+        let granter = match granted_by.flatten() {
+            Some(granter) => Some(role_held(&mut transaction, tenant, UserId(granter)).await?),
+            None => None,
+        };
         let sql = format!(
             "select {COLUMNS} from invitations where tenant_id = $1 and invitation_id = $2 and secret_hash = $3 for update"
         );
@@ -91,12 +107,14 @@ impl Records {
         let invitation = invitation(&row).map_err(failed)?;
         let by = Principal::Person { user: UserId(user), email: small(&joining.email), role: invitation.role };
         let act = Act { tenant, by, from: joining.from, request_id: joining.request_id.clone(), repeat: None };
-        self.work(&act, transaction).join(joining, UserId(user), &invitation).await
+        let may = granter.is_none_or(|role| role.is_some_and(|role| role.may_grant(invitation.role)));
+        self.work(&act, transaction).join(joining, UserId(user), &invitation, may).await
     }
 }
 
 impl Work<'_> {
-    async fn join(mut self, joining: &Joining, user: UserId, invitation: &Invitation) -> Answer<Joined> {
+    /// `may`: whether whoever asked may still give this role.
+    async fn join(mut self, joining: &Joining, user: UserId, invitation: &Invitation, may: bool) -> Answer<Joined> {
         let present = self.present(user).await?;
         if invitation.accepted_by == Some(user)
             && let Some((role, true)) = present
@@ -109,6 +127,7 @@ impl Work<'_> {
         }
         match invitation.state {
             InvitationState::Open if matches!(present, Some((_, true))) => return Ok(Err(Refused::Conflict(BELONGS))),
+            InvitationState::Open if !may => return Ok(Err(Refused::Conflict(NO_LONGER))),
             InvitationState::Open => {}
             InvitationState::Accepted => return Ok(Err(Refused::Conflict(USED))),
             InvitationState::Revoked => return Ok(Err(Refused::Conflict(REVOKED))),

@@ -53,38 +53,21 @@ pub struct IssuedLicense {
     pub key: LicenseKey,
 }
 
-/// A license's new key.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct NewKey {
-    /// To be shown once.
-    #[serde(with = "whole_key")]
-    pub key: LicenseKey,
-    /// Until when the one before is good.
-    #[serde(with = "time::serde::rfc3339")]
-    pub old_until: OffsetDateTime,
-    /// Whose copies in Redis are old.
-    pub tell: Vec<Change>,
-}
-
 /// A key in full, for the sealed outcome of an idempotency key alone: there the same request is shown the same key again.
-mod whole_key {
+pub(super) mod whole_key {
     use crate::domain::key::LicenseKey;
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
-    pub(super) fn serialize<S: Serializer>(key: &LicenseKey, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(in super::super) fn serialize<S: Serializer>(key: &LicenseKey, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&key.reveal())
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<LicenseKey, D::Error> {
+    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<LicenseKey, D::Error> {
         LicenseKey::parse(&String::deserialize(deserializer)?).map_err(D::Error::custom)
     }
 }
 
-/// How many earlier keys of a license may be good at a time: each acquire and validate compares with all of them.
-const OLD_KEYS: i64 = 32;
-const TOO_MANY_KEYS: &str = "Thirty-two earlier keys of this license are still good. Wait until one has run out, or end them all: rotate with old_valid_for_in 0.";
-
-const REVOKED: &str = "This license was revoked for good and changes no more. Make another one.";
+pub(super) const REVOKED: &str = "This license was revoked for good and changes no more. Make another one.";
 
 impl Records {
     /// Makes a license for an organization: a plan's terms but for what was said, a first key, and a default pool with its seats.
@@ -187,63 +170,22 @@ impl Records {
         let license = work.license(id).await?;
         work.commit(Changed { license, tell: changes(&tell)? }).await
     }
-
-    /// Gives a license a new key; old ones are good for `old_for` seconds more, and never longer than they were to be.
-    ///
-    /// # Errors
-    /// [`Error::Records`].
-    pub async fn renew_key(&self, act: &Act, id: LicenseId, old_for: u32, peppers: &KeyRing) -> Answer<NewKey> {
-        let mut work = open!(self, act);
-        let license = match work.license_locked(id).await? {
-            None => return Ok(Err(Refused::NotFound)),
-            Some(license) if license.status == Status::Revoked => return Ok(Err(Refused::Conflict(REVOKED))),
-            Some(license) => license,
-        };
-        if old_for > 0 && work.good_keys(id).await? > OLD_KEYS {
-            return Ok(Err(Refused::Conflict(TOO_MANY_KEYS)));
-        }
-        let key = LicenseKey::draw(license.number);
-        let old_until: OffsetDateTime = sqlx::query_scalar("select now() + make_interval(secs => $1)")
-            .bind(f64::from(old_for))
-            .fetch_one(work.sql())
-            .await
-            .map_err(failed)?;
-        let tell = sqlx::query("select * from rotate_license_key($1, $2, $3, $4)")
-            .bind(act.tenant.0)
-            .bind(id.0)
-            .bind(key.hash(peppers))
-            .bind(old_until)
-            .fetch_all(work.sql())
-            .await
-            .map_err(failed)?;
-        let after = json!({ "old_valid_for_in": old_for });
-        work.audit("license.key_rotated", &id.to_string(), Value::Null, after);
-        work.commit(NewKey { key, old_until, tell: changes(&tell)? }).await
-    }
 }
 
 impl Work<'_> {
     /// The rows of a large pool take longer to write than what the moves ask, but never longer than the request has.
-    async fn take_time(&mut self) -> Result<()> {
+    pub(super) async fn take_time(&mut self) -> Result<()> {
         let sql = "select set_config('statement_timeout', '4s', true)";
         sqlx::query(sql).execute(self.sql()).await.map(drop).map_err(failed)
     }
 
     /// A license, with its pools locked first, as every change does: grants wait, and two changes come one after the other.
-    async fn license_locked(&mut self, id: LicenseId) -> Result<Option<Licensed>> {
+    pub(super) async fn license_locked(&mut self, id: LicenseId) -> Result<Option<Licensed>> {
         let tenant = self.tenant();
         let lock = sqlx::query("select lock_license($1, $2)").bind(tenant.0).bind(id.0);
         lock.execute(self.sql()).await.map_err(failed)?;
         // A statement of its own, so that it sees what whoever held the lock has written.
         read(self.sql(), tenant, id).await
-    }
-
-    /// How many keys of a license are good now, the current one among them.
-    async fn good_keys(&mut self, id: LicenseId) -> Result<i64> {
-        let sql = "select count(*) from license_keys
-                   where tenant_id = $1 and license_id = $2 and (valid_until is null or valid_until > now())";
-        let tenant = self.tenant().0;
-        sqlx::query_scalar(sql).bind(tenant).bind(id.0).fetch_one(self.sql()).await.map_err(failed)
     }
 
     async fn license(&mut self, id: LicenseId) -> Result<Licensed> {

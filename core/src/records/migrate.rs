@@ -40,6 +40,7 @@ fn migrator() -> Migrator {
         19 "0019_sessions"
         20 "0020_history"
         21 "0021_erase"
+        23 "0023_delegation"
         24 "0024_grace"
         25 "0025_not_before"
         26 "0026_rights"

@@ -9,8 +9,8 @@
 //! * `seats.rs`: grant, end, resolve, rebuild · `licenses.rs`: find, resize, kick, suspend, rotate · `tenants.rs`: registration
 //! * `act.rs`: a change that people ask for, audited and idempotent · `page.rs`: pages of long lists
 //! * one file a table for what people manage: `organizations.rs` `people.rs` `invitations.rs` (`joining.rs`) `sessions.rs` `projects.rs`
-//!   `tokens.rs` `audit.rs` (its chain: `chain.rs` and `verifying.rs`; staff's reads: `reading.rs`); of licenses `licensed.rs` reads and
-//!   `licensing.rs` writes
+//!   `tokens.rs` (`delegation.rs`: what ends with whoever asked for it) `audit.rs` (its chain: `chain.rs` and `verifying.rs`; staff's
+//!   reads: `reading.rs`); of licenses `licensed.rs` reads and `licensing.rs` and `rotation.rs` write
 //! * `plans.rs`: the vendor's catalog, without a tenant · `voiding.rs`: from when on ID tokens must be
 //! * `outbox.rs`: events waiting to be published · `sweep.rs`: which pools the reaper looks at · `history.rs`: what is over ·
 //!   `erasing.rs`: people and machines whose names are blanked
@@ -20,6 +20,7 @@ mod act;
 mod audit;
 mod chain;
 mod connect;
+mod delegation;
 mod erasing;
 mod history;
 mod invitations;
@@ -35,6 +36,7 @@ mod people;
 mod plans;
 mod projects;
 mod reading;
+mod rotation;
 mod seats;
 mod sessions;
 mod sweep;
@@ -48,20 +50,22 @@ pub use act::{Act, Answer, Principal, Refused, Repeat};
 pub use audit::{ACTIONS, About, Entry, Which};
 pub use chain::{Fault, FaultKind, Head, Link};
 pub use connect::{Records, Role, Transaction};
+pub use delegation::{Delegated, TokenFate};
 pub use erasing::{Address, Erased, ErasureCursor, Whom};
 pub use history::HistoryStep;
 pub use invitations::{Invitation, InvitationState, Invited};
 pub use joining::{Joined, Joining};
 pub use licensed::{LicenseFilter, Licensed, PoolOf};
 pub use licenses::{Change, Found};
-pub use licensing::{Changed, IssuedLicense, NewKey, NewLicense};
+pub use licensing::{Changed, IssuedLicense, NewLicense};
 pub use migrate::migrate;
 pub use organizations::Organization;
 pub use outbox::Batch;
 pub use page::{Cursor, Listed, Page};
-pub use people::{Membership, Person};
+pub use people::{EditedPerson, Membership, Person};
 pub use plans::{Plan, Product, Put, StaffAct};
 pub use projects::{Project, ProjectEdit};
+pub use rotation::{EndedSessions, NewKey, Rotation};
 pub use seats::{EndOutcome, Ending, Grant, GrantOutcome, ResolveOutcome};
 pub use sessions::{Session, SessionEnd, SessionFilter, WINDOW};
 pub use sweep::{PoolToReap, ToDo, Usage};

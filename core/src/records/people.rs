@@ -1,8 +1,9 @@
 //! The people of an organization: who they are, what they may do, and that somebody always owns it.
 
 use super::{
-    act::{Act, Answer, Principal, Refused, Work, open},
+    act::{Act, Answer, Refused, Work, open},
     connect::{Records, failed},
+    delegation::{Delegated, TokenFate, kept},
     page::{Listed, Page},
 };
 use crate::{
@@ -49,9 +50,21 @@ pub struct Membership {
     pub person: Person,
 }
 
+/// A person whose role was changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EditedPerson {
+    /// As they are now.
+    pub person: Person,
+    /// What stood on their word.
+    pub delegated: Delegated,
+}
+
 const COLUMNS: &str = "user_id, email, name, role, version, created_at";
 const LAST_OWNER: &str =
     "This is the organization's only owner. Make somebody else an owner first; an organization always has one.";
+
+const KEPT_BY_NOBODY: &str =
+    "cannot be keep where you leave: the API tokens you made go with you, and somebody who stays makes others";
 
 impl Records {
     /// The organizations that the person known to `issuer` as `subject` belongs to, in the order of their ids.
@@ -142,18 +155,35 @@ impl Records {
         Ok(self.membership_of(user, tenant).await?.map(|membership| membership.person))
     }
 
-    /// Gives a person another role. Only owners make owners or unmake them, and the last one stays. `version`: only if it still is this one.
+    /// Gives a person another role. Only owners make owners or unmake them, and the last one stays. `version`: only if it still is this
+    /// one. In the same transaction their open invitations to roles that they may not give any more are revoked, and with `Revoke` their
+    /// API tokens.
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn change_role(&self, act: &Act, user: UserId, role: PersonRole, version: Option<i64>) -> Answer<Person> {
+    pub async fn change_role(
+        &self,
+        act: &Act,
+        user: UserId,
+        role: PersonRole,
+        version: Option<i64>,
+        fate: TokenFate,
+    ) -> Answer<EditedPerson> {
         let mut work = open!(self, act);
-        let person = match work.locked(user).await? {
+        let found = work.locked(user).await?;
+        let by = match work.standing().await? {
+            Ok(by) => by,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        let person = match found {
             None => return Ok(Err(Refused::NotFound)),
             Some(person) if version.is_some_and(|version| version != person.version) => return Ok(Err(Refused::Stale)),
             Some(person) => person,
         };
-        if !act.by.may_grant(person.role) || !act.by.may_grant(role) {
+        if !by.may_grant(PersonRole::Admin) {
+            return Ok(Err(Refused::Role(PersonRole::Admin)));
+        }
+        if !by.may_grant(person.role) || !by.may_grant(role) {
             return Ok(Err(Refused::Role(PersonRole::Owner)));
         }
         if role != PersonRole::Owner && work.is_last_owner(&person).await? {
@@ -168,19 +198,30 @@ impl Records {
             .map_err(failed)?;
         let (before, after) = (json!({ "role": person.role }), json!({ "role": role }));
         work.audit("person.role_changed", &user.to_string(), before, after);
-        work.commit(Person { role, version: person.version + 1, ..person }).await
+        let delegated = work.end_delegation(&person, Some(role), fate, "person.role_changed").await?;
+        let person = Person { role, version: person.version + 1, ..person };
+        work.commit(EditedPerson { person, delegated }).await
     }
 
-    /// Takes a person out of the organization; everybody may take out themselves. The last owner stays.
+    /// Takes a person out of the organization; everybody may take out themselves. The last owner stays. In the same transaction their
+    /// open invitations are revoked, and their API tokens unless somebody else takes them over with `Keep`.
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn remove_person(&self, act: &Act, user: UserId) -> Answer<()> {
+    pub async fn remove_person(&self, act: &Act, user: UserId, fate: TokenFate) -> Answer<Delegated> {
         let mut work = open!(self, act);
-        let Some(person) = work.locked(user).await? else { return Ok(Err(Refused::NotFound)) };
-        let leaves = matches!(act.by, Principal::Person { user: own, .. } if own == user);
-        if !leaves && !act.by.may_grant(person.role) {
+        let found = work.locked(user).await?;
+        let by = match work.standing().await? {
+            Ok(by) => by,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        let Some(person) = found else { return Ok(Err(Refused::NotFound)) };
+        let leaves = by.person() == Some(user);
+        if !leaves && !by.may_grant(person.role) {
             return Ok(Err(Refused::Role(person.role.max(PersonRole::Admin))));
+        }
+        if leaves && fate == TokenFate::Keep {
+            return Ok(Err(Refused::Invalid("api_tokens", KEPT_BY_NOBODY)));
         }
         if work.is_last_owner(&person).await? {
             return Ok(Err(Refused::Conflict(LAST_OWNER)));
@@ -192,18 +233,23 @@ impl Records {
             .await
             .map_err(failed)?;
         let action = if leaves { "person.left" } else { "person.removed" };
-        work.audit(action, &user.to_string(), json!({ "email": person.email, "role": person.role }), json!(null));
-        work.commit(()).await
+        let delegated = work.end_delegation(&person, None, fate, action).await?;
+        let before = json!({ "email": person.email, "role": person.role });
+        work.audit(action, &user.to_string(), before, kept(&delegated, fate));
+        work.commit(delegated).await
     }
 }
 
 impl Work<'_> {
-    /// A person, with every owner's row locked: two owners who take each other out happen one after the other.
+    /// A person, with their row, that of who asks and every owner's locked: two people who take each other out happen one after the
+    /// other.
     async fn locked(&mut self, user: UserId) -> Result<Option<Person>> {
         let tenant = self.tenant().0;
-        let sql = "select 1 from users where tenant_id = $1 and removed_at is null and (role = 'owner' or user_id = $2)
+        let sql =
+            "select 1 from users where tenant_id = $1 and removed_at is null and (role = 'owner' or user_id = any ($2))
                    order by user_id for update";
-        sqlx::query(sql).bind(tenant).bind(user.0).execute(self.sql()).await.map_err(failed)?;
+        let both: Vec<Uuid> = [Some(user), self.by().person()].into_iter().flatten().map(|user| user.0).collect();
+        sqlx::query(sql).bind(tenant).bind(both).execute(self.sql()).await.map_err(failed)?;
         // A statement of its own, so that it sees what whoever held the lock has written.
         let sql = format!("select {COLUMNS} from users where tenant_id = $1 and user_id = $2 and removed_at is null");
         let row = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(tenant).bind(user.0).fetch_optional(self.sql()).await;

@@ -48,6 +48,8 @@ pub struct Grant {
     pub label: String,
     /// What the client said about itself.
     pub client: serde_json::Value,
+    /// The license key it came with, under every accepted pepper.
+    pub key_hashes: Vec<String>,
 }
 
 impl Grant {
@@ -115,7 +117,7 @@ impl Records {
         let (person, project) = (&grant.said("user"), &grant.said("project"));
         let answer = self
             .repeat(|pool| async move {
-                let sql = "select grant_seat($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15)";
+                let sql = "select grant_seat($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16)";
                 let answer = sqlx::query_scalar::<_, String>(sql)
                     .bind(grant.tenant.0)
                     .bind(grant.pool.0)
@@ -132,6 +134,7 @@ impl Records {
                     .bind(&grant.client)
                     .bind(person)
                     .bind(project)
+                    .bind(&grant.key_hashes)
                     .fetch_one(&pool)
                     .await;
                 match answer {

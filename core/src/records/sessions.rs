@@ -13,7 +13,7 @@ use crate::{
     domain::{
         access::PersonRole,
         email,
-        id::{Hw, LicenseId, LicenseNumber, PoolId, PoolName, ProjectId, SeatNo, SessionId, TenantId},
+        id::{Hw, KeyId, LicenseId, LicenseNumber, PoolId, PoolName, ProjectId, SeatNo, SessionId, TenantId},
         session::EndReason,
     },
 };
@@ -56,6 +56,8 @@ pub struct Session {
     pub person: Option<String>,
     /// The project the client named, if there was one of that name.
     pub project: Option<(ProjectId, String)>,
+    /// What names the license key it began with; `None`: one that the records do not know.
+    pub key: Option<KeyId>,
     /// What the client said of itself.
     pub client: Value,
     /// When it began.
@@ -77,6 +79,8 @@ pub struct SessionFilter {
     pub project: Option<ProjectId>,
     /// Of this machine.
     pub machine: Option<Hw>,
+    /// Begun with this license key.
+    pub key: Option<KeyId>,
     /// Of this person, folded.
     pub person: Option<String>,
     /// Ended like this.
@@ -115,7 +119,8 @@ enum Sought {
     Text(String),
 }
 
-const COLUMNS: &str = "session_id, license_id, number, product, pool_id, pool, seat_no, label, hw, person, project_id, client, started_at, last_seen_at, ended_at, end_reason";
+const COLUMNS: &str = "session_id, license_id, number, product, pool_id, pool, seat_no, label, hw, person, project_id, key_id, client, \
+                       started_at, last_seen_at, ended_at, end_reason";
 const SHARED: &str =
     "Processes of somebody else run on the same machine's seat and would end too. Ask an admin to end it.";
 
@@ -245,6 +250,7 @@ impl SessionFilter {
             self.machine.map(|it| ("hw", Sought::Text(it.to_string()))),
             self.person.clone().map(|it| ("person", Sought::Text(it))),
             self.project.map(|it| ("project_id", Sought::Id(it.0))),
+            self.key.map(|it| ("key_id", Sought::Id(it.0))),
             self.license.map(|it| ("license_id", Sought::Id(it.0))),
             self.reason.map(|it| ("end_reason", Sought::Text(it.as_str().into()))),
         ];
@@ -366,6 +372,7 @@ impl Names {
             hw: row.try_get("hw")?,
             person: row.try_get("person")?,
             project: project.and_then(|id| Some((ProjectId(id), self.0.get(&id)?.clone()))),
+            key: row.try_get::<Option<Uuid>, _>("key_id")?.map(KeyId),
             client: row.try_get("client")?,
             started_at: row.try_get("started_at")?,
             last_seen_at: row.try_get("last_seen_at")?,

@@ -3,12 +3,13 @@
 use super::{
     act::{Act, Answer, Principal, Refused, open},
     connect::{Records, failed},
+    delegation::MOST_TOKENS,
     page::{Listed, Page},
 };
 use crate::{
     Result,
     domain::{
-        access::Scope,
+        access::{PersonRole, Scope},
         id::TenantId,
         network::Network,
         opaque::{Kind, Opaque},
@@ -39,7 +40,7 @@ pub struct ApiToken {
     /// When.
     #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,
-    /// From when on it is good for nothing; `None`: it has no end.
+    /// From when on it is good for nothing; `None`: it has no end, which none has that is made now.
     #[serde(with = "time::serde::rfc3339::option")]
     pub expires_at: Option<OffsetDateTime>,
     /// When it was used last, to the minute.
@@ -59,8 +60,10 @@ pub struct NewApiToken {
     pub scopes: Vec<Scope>,
     /// From where alone it shall be good, at least one network; `None`: from everywhere.
     pub allowed_networks: Option<Vec<Network>>,
-    /// When it shall end, if it shall.
+    /// When it shall end; `None`: after `days`.
     pub expires_at: Option<OffsetDateTime>,
+    /// How many days it is good for where nobody says when it ends.
+    pub days: u16,
 }
 
 /// An API token just made, with what proves it.
@@ -81,8 +84,12 @@ pub enum Presented {
     Elsewhere(Uuid),
 }
 
-const COLUMNS: &str =
+pub(super) const COLUMNS: &str =
     "token_id, name, scopes, allowed_networks::text[], created_by, created_at, expires_at, last_used_at, revoked_at";
+
+const IN_FORCE: &str = "select count(*) from api_tokens
+    where tenant_id = $1 and granted_by = $2 and revoked_at is null and (expires_at is null or expires_at > now())";
+const TOO_MANY: &str = "Two hundred API tokens that you made are in force. Revoke those that nothing uses any more.";
 
 impl Records {
     /// The API tokens of an organization, the newest first; those that are over too.
@@ -121,10 +128,19 @@ impl Records {
     /// [`crate::Error::Records`].
     pub async fn create_api_token(&self, act: &Act, new: &NewApiToken) -> Answer<Tokened> {
         let mut work = open!(self, act);
+        match work.standing().await? {
+            Ok(by) if by.may_grant(PersonRole::Admin) => {}
+            Ok(_) => return Ok(Err(Refused::Role(PersonRole::Admin))),
+            Err(refused) => return Ok(Err(refused)),
+        }
+        if work.has_as_many(IN_FORCE, MOST_TOKENS).await? {
+            return Ok(Err(Refused::Conflict(TOO_MANY)));
+        }
         let secret = Opaque::draw(Kind::ApiToken, act.tenant);
         let sql = format!(
-            "insert into api_tokens (tenant_id, token_id, name, secret_hash, scopes, created_by, expires_at, allowed_networks)
-             select $1, $2, $3, $4, $5, $6, $7, $8::text[]::cidr[] where $7 is null or $7 > now() returning {COLUMNS}"
+            "insert into api_tokens (tenant_id, token_id, name, secret_hash, scopes, created_by, expires_at, allowed_networks, granted_by)
+             select $1, $2, $3, $4, $5, $6, coalesce($7, date_trunc('second', now()) + make_interval(days => $10)), $8::text[]::cidr[], $9
+             where $7 is null or $7 > now() returning {COLUMNS}"
         );
         let row = sqlx::query(AssertSqlSafe(sql))
             .bind(act.tenant.0)
@@ -135,6 +151,8 @@ impl Records {
             .bind(act.by.name())
             .bind(new.expires_at)
             .bind(new.allowed_networks.as_ref().map(|all| all.iter().map(Network::to_string).collect::<Vec<_>>()))
+            .bind(act.by.person().map(|user| user.0))
+            .bind(i32::from(new.days))
             .fetch_optional(work.sql())
             .await
             .map_err(failed)?;
@@ -221,7 +239,7 @@ fn networks(row: &PgRow) -> sqlx::Result<Option<Vec<Network>>> {
     Ok(texts.map(|texts| texts.iter().filter_map(|text| text.parse().ok()).collect()))
 }
 
-fn token(row: &PgRow) -> sqlx::Result<ApiToken> {
+pub(super) fn token(row: &PgRow) -> sqlx::Result<ApiToken> {
     Ok(ApiToken {
         id: row.try_get("token_id")?,
         name: row.try_get("name")?,

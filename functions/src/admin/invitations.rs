@@ -146,11 +146,12 @@ pub(super) struct Invite {
 /// Invite a person
 ///
 /// The answer shows the invitation's secret once. Hand it to the person: no mail is sent. It is good for seven days, once, and only for
-/// whoever signs in with that address. Inviting an address again takes the earlier invitation back. Only an owner invites owners.
+/// whoever signs in with that address. Inviting an address again takes the earlier invitation back. Only an owner invites owners. It is
+/// good only as long as whoever sent it may still give that role.
 #[utoipa::path(post, path = "/api/v1/organizations/{organization}/invitations", tag = "People", request_body = Invite,
     params(("Idempotency-Key" = Option<String>, Header, description = "Drawn for this request; sent again with it, it is done once")),
     responses((status = 201, description = "The invitation, and its secret", body = NewInvitation),
-              (status = 409, description = "conflict: the address belongs to somebody of the organization")))]
+              (status = 409, description = "conflict: the address belongs to somebody, or a thousand invitations of yours are open")))]
 pub(super) async fn invite_person(
     From(state): From<State>,
     Caller(act): Caller,

@@ -64,6 +64,8 @@ pub struct State {
     pub peppers: Arc<KeyRing>,
     /// How many proxies of ours stand in front.
     pub proxies: u8,
+    /// How many days an API token is good for where nobody says when it ends.
+    pub token_days: u16,
     /// For each principal.
     pub limit: Limit,
     /// Wrong credentials from each address.
@@ -131,6 +133,7 @@ pub async fn service(env: &Env, clock: Clock) -> Result<Service, StartError> {
         staff_rules: Arc::new(StaffRules::from_env(env)?),
         peppers,
         proxies: config::proxies(env)?,
+        token_days: config::token_days(env)?,
         limit: Limit::new("admin", config::rate(env, "RATE_ADMIN", Rate::per_minute(60))?, seats.clone()),
         records: records.clone(),
     };

@@ -5,13 +5,18 @@ use super::{
     answer::{IfMatch, ListOf, Target, answered, not_found, versioned},
     filters::Filters,
     gate::Caller,
+    invitations::Invitation,
+    tokens::ApiToken,
 };
 use crate::edge::{Fields, Json, Problem, Query};
-use axum::{extract::State as From, response::Response};
+use axum::{
+    extract::State as From,
+    response::{IntoResponse, Response},
+};
 use http::StatusCode;
 use license_core::{
     domain::{access::PersonRole, id::UserId},
-    records,
+    records::{self, TokenFate},
 };
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -88,6 +93,100 @@ pub(super) async fn read_person(
     Ok(versioned(StatusCode::OK, found.version, Person::from(found)))
 }
 
+/// What stood on a person's word when their role changed or they left.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({"invitations_revoked": [{"id": "01a1fc28-9b31-70be-8112-4bfdb0eab10c", "email": "grace@example.com", "role": "admin",
+        "state": "revoked", "invited_by": "me@example.com", "created_at": "2026-11-21T03:31:22.221389Z",
+        "expires_at": "2026-11-28T03:31:22.221389Z", "accepted_at": null, "accepted_by": null, "revoked_at": "2026-11-22T09:00:00.5Z"}],
+    "invitations_revoked_total": 1,
+    "api_tokens": [{"id": "01a1fc28-9b31-70be-8112-4bfdb0eab10d", "name": "nightly report", "scopes": ["licenses:read"],
+        "created_by": "me@example.com", "created_at": "2026-11-21T03:31:22.221389Z", "expires_at": "2026-12-21T03:31:22Z",
+        "last_used_at": null, "revoked_at": "2026-11-22T09:00:00.5Z"}],
+    "api_tokens_total": 1}))]
+pub(super) struct Delegated {
+    /// Open invitations that were revoked with it, the newest first, at most 100.
+    invitations_revoked: Vec<Invitation>,
+    /// How many were revoked.
+    invitations_revoked_total: u64,
+    /// The API tokens they made that were in force, as they are now, the newest first, at most 100: `revoked_at` says whether they are
+    /// good no more.
+    api_tokens: Vec<ApiToken>,
+    /// How many there were.
+    api_tokens_total: u64,
+}
+
+impl std::convert::From<records::Delegated> for Delegated {
+    fn from(it: records::Delegated) -> Self {
+        Self {
+            invitations_revoked: it.invitations.into_iter().map(Invitation::from).collect(),
+            invitations_revoked_total: it.invitations_total,
+            api_tokens: it.tokens.into_iter().map(ApiToken::from).collect(),
+            api_tokens_total: it.tokens_total,
+        }
+    }
+}
+
+/// A person whose role was changed, and what stood on their word. Written out field by field, as the schema of a person always was.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({"id": "01a1fc28-9b31-70be-8112-4bfdb0eab10a", "email": "me@example.com", "name": "Me", "role": "member",
+    "joined_at": "2026-11-21T03:31:22.221389Z",
+    "invitations_revoked": [{"id": "01a1fc28-9b31-70be-8112-4bfdb0eab10c", "email": "grace@example.com", "role": "admin",
+        "state": "revoked", "invited_by": "me@example.com", "created_at": "2026-11-21T03:31:22.221389Z",
+        "expires_at": "2026-11-28T03:31:22.221389Z", "accepted_at": null, "accepted_by": null, "revoked_at": "2026-11-22T09:00:00.5Z"}],
+    "invitations_revoked_total": 1,
+    "api_tokens": [{"id": "01a1fc28-9b31-70be-8112-4bfdb0eab10d", "name": "nightly report", "scopes": ["licenses:read"],
+        "created_by": "me@example.com", "created_at": "2026-11-21T03:31:22.221389Z", "expires_at": "2026-12-21T03:31:22Z",
+        "last_used_at": null, "revoked_at": null}],
+    "api_tokens_total": 1}))]
+pub(super) struct EditedPerson {
+    /// The same in every organization.
+    id: Uuid,
+    /// The verified address.
+    email: String,
+    /// As the identity provider knows them; null if it does not say.
+    name: Option<String>,
+    /// `owner`, `admin`, `member` or `viewer`.
+    role: &'static str,
+    /// When they joined.
+    #[serde(with = "time::serde::rfc3339")]
+    joined_at: OffsetDateTime,
+    /// Open invitations that were revoked with it, the newest first, at most 100.
+    invitations_revoked: Vec<Invitation>,
+    /// How many were revoked.
+    invitations_revoked_total: u64,
+    /// The API tokens they made that were in force, as they are now, the newest first, at most 100.
+    api_tokens: Vec<ApiToken>,
+    /// How many there were.
+    api_tokens_total: u64,
+}
+
+impl std::convert::From<records::EditedPerson> for EditedPerson {
+    fn from(it: records::EditedPerson) -> Self {
+        let Person { id, email, name, role, joined_at } = it.person.into();
+        let Delegated { invitations_revoked, invitations_revoked_total, api_tokens, api_tokens_total } =
+            it.delegated.into();
+        Self {
+            id,
+            email,
+            name,
+            role,
+            joined_at,
+            invitations_revoked,
+            invitations_revoked_total,
+            api_tokens,
+            api_tokens_total,
+        }
+    }
+}
+
+fn fate(word: &str) -> Result<TokenFate, &'static str> {
+    match word {
+        "keep" => Ok(TokenFate::Keep),
+        "revoke" => Ok(TokenFate::Revoke),
+        _ => Err("must be keep or revoke"),
+    }
+}
+
 /// What to change about a person.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -96,14 +195,17 @@ pub(super) struct EditPerson {
     /// `owner`, `admin`, `member` or `viewer`.
     #[schema(required)]
     role: Option<String>,
+    /// What becomes of the API tokens they made: `keep` (unless said) or `revoke`.
+    api_tokens: Option<String>,
 }
 
 /// Change a person's role
 ///
-/// Only an owner makes owners or changes what an owner is. The last owner stays one.
+/// Only an owner makes owners or changes what an owner is. The last owner stays one. Open invitations of theirs to roles that they may
+/// not give any more are revoked with it. API tokens they made are listed, and revoked with `"api_tokens": "revoke"`.
 #[utoipa::path(patch, path = "/api/v1/organizations/{organization}/people/{person}", tag = "People", request_body = EditPerson,
     params(("If-Match" = Option<String>, Header, description = "The ETag you read: refuses the edit if somebody changed it since")),
-    responses((status = 200, description = "The person as they are now", body = Person, headers(("ETag" = String, description = "Its version"))),
+    responses((status = 200, description = "The person as they are now", body = EditedPerson, headers(("ETag" = String, description = "Its version"))),
               (status = 409, description = "conflict: the last owner"),
               (status = 412, description = "precondition_failed")))]
 pub(super) async fn edit_person(
@@ -115,22 +217,43 @@ pub(super) async fn edit_person(
 ) -> Result<Response, Problem> {
     let mut fields = Fields::new();
     let role = fields.required("role", body.role.as_deref(), str::parse::<PersonRole>);
+    let tokens = fields.optional("api_tokens", body.api_tokens.as_deref(), fate).unwrap_or(TokenFate::Keep);
     let role = fields.check(role)?;
-    let edited = answered(state.records.change_role(&act, person, role, version).await)?;
-    Ok(versioned(StatusCode::OK, edited.version, Person::from(edited)))
+    let edited = answered(state.records.change_role(&act, person, role, version, tokens).await)?;
+    Ok(versioned(StatusCode::OK, edited.person.version, EditedPerson::from(edited)))
+}
+
+/// What becomes of what a person leaves behind.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct RemovalQuery {
+    /// What becomes of the API tokens they made: `revoke`, or `keep`, by which whoever removes them answers for them. Where it is said,
+    /// the answer is 200 and says what was revoked; where it is not, they are revoked and the answer is 204.
+    #[param(value_type = Option<String>)]
+    api_tokens: Option<String>,
 }
 
 /// Remove a person
 ///
 /// Everybody may remove themselves, which is leaving; others need the role admin, and for an owner the role owner. The last owner stays.
-#[utoipa::path(delete, path = "/api/v1/organizations/{organization}/people/{person}", tag = "People",
-    responses((status = 204, description = "No longer one of its people"),
+/// With them go their open invitations, those to their own address, and the API tokens they made, unless those are kept.
+#[utoipa::path(delete, path = "/api/v1/organizations/{organization}/people/{person}", tag = "People", params(RemovalQuery),
+    responses((status = 200, description = "No longer one of its people, and what was revoked with them", body = Delegated),
+              (status = 204, description = "No longer one of its people"),
               (status = 409, description = "conflict: the last owner")))]
 pub(super) async fn remove_person(
     From(state): From<State>,
     Caller(act): Caller,
     Target(person): Target<UserId>,
-) -> Result<StatusCode, Problem> {
-    answered(state.records.remove_person(&act, person).await)?;
-    Ok(StatusCode::NO_CONTENT)
+    Query(query): Query<RemovalQuery>,
+) -> Result<Response, Problem> {
+    let mut filters = Filters::new();
+    let tokens = filters.read("api_tokens", query.api_tokens.as_ref(), fate);
+    let tokens = filters.check(tokens)?;
+    let ended = answered(state.records.remove_person(&act, person, tokens.unwrap_or(TokenFate::Revoke)).await)?;
+    Ok(match tokens {
+        Some(_) => axum::Json(Delegated::from(ended)).into_response(),
+        None => StatusCode::NO_CONTENT.into_response(),
+    })
 }

@@ -27,7 +27,7 @@ use uuid::Uuid;
 #[schema(example = json!({"id": "01a1fc28-9b31-70be-8112-4bfdb0eab109", "state": "live",
     "license": {"id": "01a1fc28-9b31-70be-8112-4bfdb0eab10b", "number": "752KJY5EZQ1CW", "product": "demo"}, "pool": "default", "seat": 0,
     "label": "host-1", "machine": "6rD8kPXGv3mJ1QfQm3XcV0E4y8Jt2bA5n7Zs9wLxYhU", "user": "me@example.com",
-    "project": {"id": "01a1fc28-9b31-70be-8112-4bfdb0eab10c", "name": "Turbine"},
+    "project": {"id": "01a1fc28-9b31-70be-8112-4bfdb0eab10c", "name": "Turbine"}, "key": "01a1fc28-9b31-70be-8112-4bfdb0eab10d",
     "client": {"version": "1.2.3", "platform": "linux-x86_64", "hostname": "host-1", "deployment": "desktop"},
     "since": "2026-11-21T03:31:22.221389Z", "last_seen_at": "2026-11-21T03:33:08.1Z", "lease_ends_at": "2026-11-21T03:39:08.1Z",
     "ended_at": null, "reason": null}))]
@@ -51,6 +51,8 @@ pub(super) struct Session {
     user: Option<String>,
     /// The project its client named, if there was one of that name.
     project: Option<OfProject>,
+    /// What names the license key it began with (`key_id` of `rotate-key`); null where that is not known.
+    key: Option<Uuid>,
     /// What its client said of itself.
     client: ClientFacts,
     /// When it began.
@@ -115,6 +117,7 @@ impl std::convert::From<Seen> for Session {
             machine: said.hw,
             // In the spelling of the client; filters go by what all spellings have in common.
             user: fact("user").map(|user| small(&user)).or(said.person),
+            key: said.key.map(|key| key.0),
             project: said.project.map(|(id, name)| OfProject { id: id.0, name }),
             since: said.started_at,
             last_seen_at: it.last_seen_at,
@@ -147,6 +150,9 @@ pub(super) struct LicenseSessionsQuery {
     /// The id of a project.
     #[param(value_type = Option<Uuid>)]
     project: Option<String>,
+    /// The id of the license key it began with: `key` of a session, `key_id` of `rotate-key`.
+    #[param(value_type = Option<Uuid>)]
+    key: Option<String>,
     /// A machine's public hash: 43 base64url characters.
     machine: Option<String>,
     /// The address that clients say their user has, in any spelling; a `+` in it is written `%2B`.
@@ -181,6 +187,9 @@ pub(super) struct SessionsQuery {
     /// The id of a project.
     #[param(value_type = Option<Uuid>)]
     project: Option<String>,
+    /// The id of the license key it began with: `key` of a session, `key_id` of `rotate-key`.
+    #[param(value_type = Option<Uuid>)]
+    key: Option<String>,
     /// A machine's public hash: 43 base64url characters.
     machine: Option<String>,
     /// The address that clients say their user has, in any spelling; a `+` in it is written `%2B`.
@@ -205,6 +214,7 @@ impl std::convert::From<LicenseSessionsQuery> for SessionsQuery {
         let LicenseSessionsQuery {
             state,
             project,
+            key,
             machine,
             user,
             reason,
@@ -213,7 +223,7 @@ impl std::convert::From<LicenseSessionsQuery> for SessionsQuery {
             limit,
             cursor,
         } = it;
-        Self { state, license: None, project, machine, user, reason, started_after, started_before, limit, cursor }
+        Self { state, license: None, project, key, machine, user, reason, started_after, started_before, limit, cursor }
     }
 }
 
@@ -230,6 +240,7 @@ impl SessionsQuery {
             ended: ended.unwrap_or_default(),
             license: filters.read("license", self.license.as_ref(), str::parse),
             project: filters.read("project", self.project.as_ref(), str::parse),
+            key: filters.read("key", self.key.as_ref(), str::parse),
             machine: filters.read("machine", self.machine.as_ref(), str::parse),
             person: filters.person("user", self.user.as_ref()),
             reason: filters.read("reason", self.reason.as_ref(), str::parse),

@@ -24,7 +24,7 @@ use uuid::Uuid;
 /// An API token, without its secret.
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({"id": "01a1fc28-9b31-70be-8112-4bfdb0eab10d", "name": "nightly report", "scopes": ["licenses:read", "sessions:read"],
-    "allowed_networks": ["192.0.2.0/24"], "created_by": "me@example.com", "created_at": "2026-11-21T03:31:22.221389Z", "expires_at": null,
+    "allowed_networks": ["192.0.2.0/24"], "created_by": "me@example.com", "created_at": "2026-11-21T03:31:22.221389Z", "expires_at": "2026-12-21T03:31:22Z",
     "last_used_at": "2026-11-22T02:00:07.11Z", "revoked_at": null}))]
 pub(super) struct ApiToken {
     /// Names the token; opens nothing.
@@ -40,7 +40,7 @@ pub(super) struct ApiToken {
     /// When.
     #[serde(with = "time::serde::rfc3339")]
     created_at: OffsetDateTime,
-    /// From when on it is good for nothing; null for a token without an end.
+    /// From when on it is good for nothing; null for a token without an end, which no token has that is made now.
     #[serde(with = "time::serde::rfc3339::option")]
     expires_at: Option<OffsetDateTime>,
     /// When it was used last, to the minute; null for a token that never was.
@@ -70,7 +70,8 @@ impl std::convert::From<records::ApiToken> for ApiToken {
 /// An API token just made.
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({"id": "01a1fc28-9b31-70be-8112-4bfdb0eab10d", "name": "nightly report", "scopes": ["licenses:read", "sessions:read"],
-    "allowed_networks": ["192.0.2.0/24"], "created_by": "me@example.com", "created_at": "2026-11-21T03:31:22.221389Z", "expires_at": null, "last_used_at": null, "revoked_at": null,
+    "allowed_networks": ["192.0.2.0/24"], "created_by": "me@example.com", "created_at": "2026-11-21T03:31:22.221389Z", "expires_at": "2026-12-21T03:31:22Z",
+    "last_used_at": null, "revoked_at": null,
     "secret": "cdt_live_01m7y2h6sh71qa24n9zprengrj01m7y2h6sh71qa24n9zprengrs3hx9v2mq8k0c7wz5jt4r6ynbse"}))]
 pub(super) struct CreatedApiToken {
     /// The token.
@@ -118,7 +119,7 @@ pub(super) struct CreateApiToken {
     /// What it shall be good for: at least one scope, none twice.
     #[schema(required, min_items = 1)]
     scopes: Option<Vec<String>>,
-    /// When it shall end (RFC 3339, in the future); without it the token has no end.
+    /// When it shall end (RFC 3339, in the future); without it after `API_TOKEN_DAYS` of the server, 30 unless set.
     #[schema(format = DateTime)]
     expires_at: Option<String>,
     /// From where alone it shall be good: 1 to 50 networks in CIDR notation, or single addresses. Without it the token is good from
@@ -132,11 +133,12 @@ const MOST_NETWORKS: usize = 50;
 
 /// Make an API token
 ///
-/// The answer shows the token's secret once. It acts for the organization, as far as its scopes go, until it is revoked or ends; it stays
-/// when whoever made it leaves. No API token can make another.
+/// The answer shows the token's secret once. It acts for the organization, as far as its scopes go, until it is revoked or ends. When
+/// whoever made it is removed it is revoked with them, unless whoever removes them keeps it. No API token can make another.
 #[utoipa::path(post, path = "/api/v1/organizations/{organization}/api-tokens", tag = "API tokens", request_body = CreateApiToken,
     params(("Idempotency-Key" = Option<String>, Header, description = "Drawn for this request; sent again with it, it is done once")),
-    responses((status = 201, description = "The API token, and its secret", body = CreatedApiToken)))]
+    responses((status = 201, description = "The API token, and its secret", body = CreatedApiToken),
+              (status = 409, description = "conflict: you made 200 that are in force")))]
 pub(super) async fn create_api_token(
     From(state): From<State>,
     Caller(act): Caller,
@@ -154,7 +156,7 @@ pub(super) async fn create_api_token(
     let expires_at = fields.optional("expires_at", body.expires_at.as_deref(), time);
     let allowed_networks = fields.optional("allowed_networks", body.allowed_networks.as_deref(), networks);
     let (name, scopes) = fields.check(name.zip(scopes))?;
-    let new = NewApiToken { name, scopes, allowed_networks, expires_at };
+    let new = NewApiToken { name, scopes, allowed_networks, expires_at, days: state.token_days };
     let made = answered(state.records.create_api_token(&act, &new).await)?;
     let answer = CreatedApiToken { token: made.token.into(), secret: made.secret.reveal().to_owned() };
     Ok((StatusCode::CREATED, axum::Json(answer)))

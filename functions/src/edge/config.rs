@@ -308,6 +308,11 @@ pub fn proxies(env: &Env) -> Result<u8> {
     Ok(u8::try_from(env.number("TRUSTED_PROXIES", 0, 0, 10, " of proxies")?).unwrap_or(0))
 }
 
+/// Reads `API_TOKEN_DAYS`: how long an API token is good for where nobody says when it ends (30, what GitHub proposes).
+pub fn token_days(env: &Env) -> Result<u16> {
+    Ok(u16::try_from(env.number("API_TOKEN_DAYS", 30, 1, 3650, " of days")?).unwrap_or(30))
+}
+
 /// Reads a limit such as `RATE_ADMIN`: `60` (a minute), `120/40` (and so many at once) or `off`; `default` unless set.
 pub fn rate(env: &Env, name: &'static str, default: Rate) -> Result<Option<Rate>> {
     match env.get(name).as_deref() {

@@ -205,7 +205,7 @@ fn pairs_of_calls(pool: &Pool, n: u32) -> String {
     format!(
         "\\set i :i + 1\n\\set n :i + {earlier}\n\\set seat :client_id * {share} + mod(:i, {share})\n\\set grant 2 * :n\n\\set ending 2 * :n + 1\n\
          select grant_seat('{tenant}', '{pool}', :seat::int, {session}, rpad('holder-' || :client_id::text, 43, 'x'), {session}, 0, \
-         :grant::bigint, array[{session}], null, repeat('h', 43), 'workstation-00001', '{{\"hostname\": \"workstation-00001\"}}', null, null);\n\
+         :grant::bigint, array[{session}], null, repeat('h', 43), 'workstation-00001', '{{\"hostname\": \"workstation-00001\"}}', null, null, '{{}}');\n\
          select stale, done, gone, released_at from end_seats('{tenant}', '{pool}', 0, 'released', array[:seat::int], \
          array[:ending::bigint], array[null::timestamptz], '{{}}', '{{}}', '{{}}', '{{}}', array[{session}]);\n"
     )

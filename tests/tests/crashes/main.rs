@@ -85,6 +85,7 @@ async fn decided(world: &World, name: &str) -> Grant {
         hw: license_core::domain::id::Hw::of(number, hardware),
         label: name.into(),
         client: serde_json::json!({}),
+        key_hashes: ask.key_hashes,
     }
 }
 

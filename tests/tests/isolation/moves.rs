@@ -32,6 +32,7 @@ fn grant(license: &License, session: SessionId, holder: Holder) -> Grant {
         hw: Hw([0; 32]),
         label: String::new(),
         client: serde_json::json!({}),
+        key_hashes: Vec::new(),
     }
 }
 
@@ -134,6 +135,8 @@ async fn an_admins_move_with_one_tenant_and_anothers_pool_or_license_finds_nothi
         "select pool_id from suspend_license($1, $2)",
         "select pool_id from resume_license($1, $2)",
         "select pool_id from rotate_license_key($1, $2, '1.new', now())",
+        "select pool_id from end_sessions_of_old_keys($1, $2, 200, 'a')",
+        "select unnest(good_keys($1, $2))",
         "select pool_id from revoke_license($1, $2)",
         "select pool_id from change_license($1, $2, '{\"seats\": 9, \"tier\": \"a\"}', '{}')",
     ] {
@@ -174,6 +177,8 @@ async fn every_function_that_takes_a_tenant_was_tried_with_anothers_ids() {
         "count_grace",
         "create_license",
         "end_seats",
+        "end_sessions_of_old_keys",
+        "good_keys",
         "grant_seat",
         "kick_seat",
         "kick_session",

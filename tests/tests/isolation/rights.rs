@@ -23,7 +23,7 @@ const TABLES: [&str; 33] = [
     "history.sessions: nobody",
     "history.sessions_rest: nobody",
     "public._sqlx_migrations: nobody",
-    "public.api_tokens: admin select, insert, update(last_used_at revoked_at)",
+    "public.api_tokens: admin select, insert, update(last_used_at revoked_at granted_by)",
     "public.audit_heads: admin select",
     "public.audit_log: admin select",
     "public.graces: admin select",
@@ -44,7 +44,7 @@ const TABLES: [&str; 33] = [
 ];
 
 /// Every function, whether it runs as the owner, and who may call it. One of the same name and other arguments is a line of its own.
-const FUNCTIONS: [&str; 74] = [
+const FUNCTIONS: [&str; 76] = [
     "directory.enter_identity as owner: admin",
     "directory.enter_license as owner: nobody",
     "directory.enter_tenant as owner: admin",
@@ -93,7 +93,9 @@ const FUNCTIONS: [&str; 74] = [
     "public.count_grace as owner: reaper",
     "public.create_license as owner: admin",
     "public.end_seats as owner: reaper, service",
+    "public.end_sessions_of_old_keys as owner: admin",
     "public.find_license as owner: service",
+    "public.good_keys as owner: admin",
     "public.grant_seat as owner: service",
     "public.keep_grace as owner: nobody",
     "public.kick_seat as owner: admin",

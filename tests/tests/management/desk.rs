@@ -172,6 +172,7 @@ impl Desk {
             staff_rules: Arc::new(staff_rules),
             peppers: peppers.clone(),
             proxies: 1,
+            token_days: 30,
             limit: limit("admin"),
             strangers: Strangers::new(by_address("credentials"), world.seats(), world.clock.clone()),
         })

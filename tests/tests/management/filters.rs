@@ -17,7 +17,7 @@ fn wrong(name: &str) -> Vec<(&'static str, Vec<&'static str>)> {
             &["2026-01-01T00:00:00+02:00", "yesterday", "2026-01-01", "2026-13-01T00:00:00Z", "0"],
             &["RFC 3339", plus],
         ),
-        "license" | "project" => all(&["zzz", "0197"], &["UUID"]),
+        "license" | "project" | "key" => all(&["zzz", "0197"], &["UUID"]),
         "actor" | "target" => all(&["zzz", "0197", "a+b"], &["UUID"]),
         "machine" => all(&["zzz", "6rD8kPXGv3mJ1QfQm3XcV0E4y8Jt2bA5n7Zs9wLxYh"], &["43 base64url"]),
         "tier" | "product" => all(&["Team!", "-x", "ü", "a_b"], &["a-z, 0-9 and -"]),

@@ -107,6 +107,7 @@ impl Book {
             hw: Hw([holder; 32]),
             label: format!("machine {holder}"),
             client: serde_json::json!({}),
+            key_hashes: Vec::new(),
         }
     }
 

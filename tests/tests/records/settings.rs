@@ -81,7 +81,7 @@ async fn a_rebuild_that_waited_for_a_grant_sees_it_whatever_isolation_the_databa
         // A grant under way: written, not committed.
         let mut granting = service.begin(grant.tenant).await.unwrap();
         let wrote: String = sqlx::query_scalar(
-            "select grant_seat($1, $2, 0, $3, $4, $5, $6, 1, array[$3], null, 'hw', 'a', '{}', null, null)",
+            "select grant_seat($1, $2, 0, $3, $4, $5, $6, 1, array[$3], null, 'hw', 'a', '{}', null, null, '{}')",
         )
         .bind(grant.tenant.0)
         .bind(grant.pool.0)

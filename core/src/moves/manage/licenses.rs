@@ -10,9 +10,13 @@ use crate::{
         terms::Edit,
     },
     moves::deadline::Deadline,
-    records::{Act, Answer, Changed, Licensed, NewKey, PoolOf},
+    records::{Act, Answer, Changed, Licensed, NewKey, PoolOf, Rotation},
     seats::{PoolKey, Warm},
 };
+use std::time::Duration;
+
+/// For how long one request goes on ending sessions: its answer must still be written, and shows a key this once.
+const STEPS_GO_ON: Duration = Duration::from_secs(2);
 
 /// A license and the use of it now.
 #[derive(Clone, Debug)]
@@ -30,6 +34,17 @@ pub struct LivePool {
     pub pool: PoolOf,
     /// Seats held.
     pub used: u32,
+}
+
+/// A license's new key, and what became of the sessions of old ones.
+#[derive(Clone, Debug)]
+pub struct Rotated {
+    /// The new key.
+    pub new: NewKey,
+    /// How many sessions ended.
+    pub ended: u64,
+    /// How many that began with an old key still go on, of those that were to end.
+    pub remaining: u64,
 }
 
 impl Manage {
@@ -94,6 +109,46 @@ impl Manage {
             self.tell(&changed.tell).await?;
         }
         Ok(answer)
+    }
+
+    /// Gives a license a new key, and ends sessions that began with an old one if that is asked for. Those of up to 200 seats end in the
+    /// transaction of the rotation; others in steps of their own, for about two seconds. The same request with the same idempotency key
+    /// goes on with what is left.
+    ///
+    /// # Errors
+    /// As [`Manage::edit_license`].
+    pub async fn replace_key(
+        &self,
+        act: &Act,
+        license: LicenseId,
+        how: Rotation,
+        peppers: &KeyRing,
+    ) -> Answer<Rotated> {
+        let steps = Deadline::after(STEPS_GO_ON);
+        let new = match self.records.replace_key(act, license, how, peppers).await? {
+            Ok(new) => new,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        self.tell(&new.tell).await?;
+        let (mut ended, mut remaining) = (new.ended, new.remaining);
+        while remaining > 0 && steps.check("records").is_ok() {
+            match self.end_old_sessions(act, license).await {
+                Ok(0) => remaining = 0,
+                Ok(count) => (ended, remaining) = (ended + count, remaining.saturating_sub(count)),
+                // The new key must be told of: it is shown this once.
+                Err(e) => {
+                    tracing::warn!(error = %e, remaining, "sessions that began with an old license key go on");
+                    break;
+                }
+            }
+        }
+        Ok(Ok(Rotated { new, ended, remaining }))
+    }
+
+    async fn end_old_sessions(&self, act: &Act, license: LicenseId) -> Result<u64> {
+        let some = self.records.end_old_sessions(act, license).await?;
+        self.tell(&some.tell).await?;
+        Ok(some.count)
     }
 
     /// Gives a license a new key; old ones are good for `old_for` seconds more.

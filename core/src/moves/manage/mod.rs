@@ -6,7 +6,7 @@ mod erasing;
 mod licenses;
 mod sessions;
 
-pub use licenses::{LivePool, Shown};
+pub use licenses::{LivePool, Rotated, Shown};
 pub use sessions::{Ended, Presence, Seen};
 
 use super::{

@@ -65,6 +65,16 @@ fn a_missing_or_blank_value_is_asked_for_by_name() {
 }
 
 #[test]
+fn api_tokens_are_good_for_thirty_days_unless_another_number_is_set() {
+    let days = |text| config::token_days(&env(&[("API_TOKEN_DAYS", text)]));
+    assert_eq!(config::token_days(&env(&[])), Ok(30));
+    assert_eq!(days("366"), Ok(366));
+    for wrong in ["0", "3651", "a month", "1.5"] {
+        assert_eq!(blamed(days(wrong)), "API_TOKEN_DAYS", "{wrong}");
+    }
+}
+
+#[test]
 fn stores_are_named_by_the_schemes_we_speak() {
     for url in ["redis://h:6379", "redis+unix:///tmp/s", "unix:///tmp/s"] {
         assert!(config::Redis::from_env(&env(&[("REDIS_URL", url)])).is_ok(), "{url}");
