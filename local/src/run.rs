@@ -159,8 +159,20 @@ impl Machine {
     /// Serves until somebody asks to stop, `--once` is done, or the stores cannot be kept; then stops everything in order: no new
     /// requests, those under way answered, messages delivered, stores stopped.
     async fn serve(self, options: &Options, stop: Stop) -> Result<(), StartError> {
-        let Self { data, mut stores, listeners, endpoints, license_key, demo, functions, issuer, bus, period, rim, room } =
-            self;
+        let Self {
+            data,
+            mut stores,
+            listeners,
+            endpoints,
+            license_key,
+            demo,
+            functions,
+            issuer,
+            bus,
+            period,
+            rim,
+            room,
+        } = self;
         let (close, closed) = watch::channel(false);
         let mut servers = JoinSet::new();
         let mut add = |listener: TcpListener, app| {

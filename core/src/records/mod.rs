@@ -42,8 +42,8 @@ mod sessions;
 mod sweep;
 mod tenants;
 mod tokens;
-mod voiding;
 mod verifying;
+mod voiding;
 
 pub use access_policy::AccessPolicy;
 pub use act::{Act, Answer, Principal, Refused, Repeat};

@@ -103,7 +103,8 @@ impl Records {
                       returning not_before";
         let not_before: OffsetDateTime = sqlx::query_scalar(update).fetch_one(&mut *sql).await.map_err(failed)?;
         let said = |at| json!({ "not_before": text(at) });
-        log(sql, act, self.peppers.as_deref(), "staff.tokens_voided", "staff", said(before), said(Some(not_before))).await?;
+        log(sql, act, self.peppers.as_deref(), "staff.tokens_voided", "staff", said(before), said(Some(not_before)))
+            .await?;
         transaction.commit().await.map_err(failed)?;
         Ok(not_before)
     }
