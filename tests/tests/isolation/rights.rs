@@ -1,4 +1,5 @@
-//! Who may do what: every role, every table, every function, as the catalog has it. What is new there fails here until somebody says who may.
+//! Who may do what: every role, every table, every function, as the catalog has it. What is new there fails here until somebody says
+//! who may.
 
 use super::two;
 use license_core::records::migrate;
@@ -155,10 +156,12 @@ const OF_EVERYBODY: &str = "
     select 'to ' || x.privilege_type || ' in the database' from pg_database d, aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) x
     where d.datname = current_database() and x.grantee = 0
     union all
-    select 'to ' || x.privilege_type || ' in the schema ' || n.nspname from pg_namespace n, aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) x
+    select 'to ' || x.privilege_type || ' in the schema ' || n.nspname from pg_namespace n,
+      aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) x
     where n.nspname !~ '^pg_' and n.nspname <> 'information_schema' and x.grantee = 0
     union all
-    select 'to ' || x.privilege_type || ' ' || c.oid::regclass from pg_class c join pg_namespace n on n.oid = c.relnamespace, aclexplode(c.relacl) x
+    select 'to ' || x.privilege_type || ' ' || c.oid::regclass from pg_class c join pg_namespace n on n.oid = c.relnamespace,
+      aclexplode(c.relacl) x
     where n.nspname !~ '^pg_' and n.nspname <> 'information_schema' and x.grantee = 0
     union all
     select 'to ' || x.privilege_type || ' of ' || a.attname || ' of ' || a.attrelid::regclass from pg_attribute a, aclexplode(a.attacl) x

@@ -1,4 +1,5 @@
-//! What whoever took a role over can and cannot do, by SQL of their own. docs/DATA-MODEL.md says the same in words ("When a role is taken over").
+//! What whoever took a role over can and cannot do, by SQL of their own. docs/DATA-MODEL.md says the same in words ("When a role is
+//! taken over").
 
 use super::{SERVING, Two, tenant_tables, two};
 use license_core::{
@@ -73,7 +74,8 @@ async fn refused(connection: &mut PgConnection, license: &License, code: &str, s
 }
 
 /// A grant as a service asks for it.
-const GRANT: &str = "select grant_seat('{tenant}', '{pool}', 0, '{session}', 'h', gen_random_uuid(), 0, 1, '{}', null, 'hw', 'label', '{}', null, null)";
+const GRANT: &str = "select grant_seat('{tenant}', '{pool}', 0, '{session}', 'h', gen_random_uuid(), 0, 1, '{}', null,
+    'hw', 'label', '{}', null, null)";
 
 /// [`GRANT`] with something else in a place of it.
 fn grant(was: &str, is: &str) -> String {
@@ -81,8 +83,8 @@ fn grant(was: &str, is: &str) -> String {
     GRANT.replacen(was, is, 1)
 }
 
-/// Two organizations with a seat each held, in a database as `migrate` leaves it (a copy of one has its tables and not its own rights), and a
-/// connection of whoever took the role over.
+/// Two organizations with a seat each held, in a database as `migrate` leaves it (a copy of one has its tables and not its own rights), and
+/// a connection of whoever took the role over.
 async fn taken_over(role: Role) -> (Two, PgConnection) {
     let two = two().await;
     migrate(&two.database).await.unwrap();
@@ -216,7 +218,8 @@ async fn a_service_that_was_taken_over_ends_what_it_knows_and_says_neither_why_n
     let mut truth = two.truth().await;
     let end = |reason: &str, seen: &str| {
         format!(
-            "select done from end_seats('{{tenant}}', '{{pool}}', 0, {reason}, '{{0}}', '{{2}}', {seen}, '{{}}', '{{}}', '{{}}', '{{}}', '{{}}')"
+            "select done from end_seats('{{tenant}}', '{{pool}}', 0, {reason}, '{{0}}', '{{2}}', {seen},
+               '{{}}', '{{}}', '{{}}', '{{}}', '{{}}')"
         )
     };
     for reason in ["'kicked'", "'vendor said so'", "null"] {
@@ -224,10 +227,13 @@ async fn a_service_that_was_taken_over_ends_what_it_knows_and_says_neither_why_n
     }
     let done: Vec<i32> = told(&mut service, &end("'released'", "'{2300-01-01}'"), &two.a).await;
     assert_eq!(done, [0], "a seat of a pool whose ids are known can be taken away from its holder");
-    let times = "select last_seen_at <= now() + interval '1 day' and ended_at between now() - interval '1 minute' and now() from sessions where tenant_id = '{tenant}'";
+    let times =
+        "select last_seen_at <= now() + interval '1 day' and ended_at between now() - interval '1 minute' and now()
+        from sessions where tenant_id = '{tenant}'";
     assert!(told::<bool>(&mut truth, times, &two.a).await);
     let told_now = "select count(*) from outbox where tenant_id = '{tenant}' and kind in ('seat.granted', 'seat.freed')
-        and created_at between now() - interval '1 minute' and now() and began_at(id) between now() - interval '1 minute' and now() + interval '1 second'";
+        and created_at between now() - interval '1 minute' and now()
+        and began_at(id) between now() - interval '1 minute' and now() + interval '1 second'";
     assert_eq!(told::<i64>(&mut truth, told_now, &two.a).await, 2, "and is told of, under the time of the database");
 }
 
@@ -245,7 +251,8 @@ async fn a_session_is_ended_by_the_pool_it_is_in_and_by_no_other() {
     for ending in [
         format!("select outcome from resolve_session('{{tenant}}', '{pool}', 0, '{session}', 0)"),
         format!(
-            "select 'ENDED' from end_seats('{{tenant}}', '{pool}', 0, 'released', '{{}}', '{{}}', '{{}}', '{{0}}', '{{{session}}}', '{{9}}', '{{null}}', '{{{session}}}')"
+            "select 'ENDED' from end_seats('{{tenant}}', '{pool}', 0, 'released', '{{}}', '{{}}', '{{}}',
+               '{{0}}', '{{{session}}}', '{{9}}', '{{null}}', '{{{session}}}')"
         ),
     ] {
         told::<String>(&mut service, &ending, &two.a).await;
