@@ -231,6 +231,7 @@ fn validated(outcome: validate::Outcome) -> Answer {
         validate::Outcome::Refused(refusal, _) => refused(refusal),
         validate::Outcome::BadKey => Answer::BadKey,
         validate::Outcome::NoPool => Answer::NoPool,
+        validate::Outcome::Limited(_) => panic!("this world has no limits"),
     }
 }
 
