@@ -7,7 +7,8 @@
 //! * [`issuer`]: who stands in for the identity provider and for Google · [`bus`]: its door for other processes · `scheduler.rs`: the
 //!   reaper's clock
 //! * `options.rs` `data.rs` `secrets.rs` `endpoints.rs` `environment.rs`: the command line, the data directory, the addresses and the
-//!   variables · `demo.rs`: the first license · `serve.rs`: the functions · `run.rs`: the order of things · `rotate.rs`: replacing keys · `trial.rs`: `--once`
+//!   variables · `demo.rs`: the first license · `serve.rs`: the functions · `run.rs`: the order of things ·
+//!   `rotate.rs`: replacing keys · `trial.rs`: `--once`
 
 pub mod bus;
 pub mod issuer;
