@@ -8,7 +8,8 @@
 //!   reaper's clock
 //! * `guard.rs`: who is let in while the demo issuer exists
 //! * `options.rs` `data.rs` `secrets.rs` `endpoints.rs` `environment.rs`: the command line, the data directory, the addresses and the
-//!   variables · `demo.rs`: the first license · `serve.rs`: the functions · `run.rs`: the order of things · `rotate.rs`: replacing keys · `trial.rs`: `--once`
+//!   variables · `demo.rs`: the first license · `serve.rs`: the functions · `run.rs`: the order of things ·
+//!   `rotate.rs`: replacing keys · `trial.rs`: `--once`
 
 pub mod bus;
 pub mod issuer;

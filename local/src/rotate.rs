@@ -64,12 +64,14 @@ fn draw(data: &Data, key: Key) -> Result<String, StartError> {
     let next = data.replace_service_key(key.file(), &ring)?;
     let effect = match key {
         Key::Pepper => {
-            "License keys that are made from now on are hashed with it; those there are stay good. Give licenses new keys when it suits (rotate-key)"
+            "License keys that are made from now on are hashed with it; those there are stay good. \
+             Give licenses new keys when it suits (rotate-key)"
         }
         _ => "Sessions that begin from now on are signed with it; those there are go on",
     };
     Ok(format!(
-        "{name} {next} is used from the next start on, and {name} {} is accepted beside it.\n{effect}, then: license-local rotate {name} --finish\nBack up {} again.\n",
+        "{name} {next} is used from the next start on, and {name} {} is accepted beside it.\n\
+         {effect}, then: license-local rotate {name} --finish\nBack up {} again.\n",
         ring.version(),
         key.file()
     ))
@@ -178,8 +180,10 @@ async fn switch_root(data: &Data) -> Result<String, StartError> {
     fs::rename(&next, &root)?;
     fs::File::open(data.path(""))?.sync_all()?;
     Ok(format!(
-        "{ROOT} holds {new} now, which signs from the next start on; {old} stays published from {PREVIOUS}.\nClients that pin the old one alone \
-         believe what was signed before until it ends, and nothing after.\nWhen the longest offline grace and 24 hours are over: license-local rotate root --finish\n"
+        "{ROOT} holds {new} now, which signs from the next start on; {old} stays published from {PREVIOUS}.\n\
+         Clients that pin the old one alone \
+         believe what was signed before until it ends, and nothing after.\n\
+         When the longest offline grace and 24 hours are over: license-local rotate root --finish\n"
     ))
 }
 

@@ -45,7 +45,8 @@ impl Records {
         read(&mut *self.begin(tenant).await?, tenant, "").await.map_err(failed)
     }
 
-    /// Gives an organization this policy. `version`: only if it still is this one. The policy that is there already stays as it is, unaudited.
+    /// Gives an organization this policy. `version`: only if it still is this one. The policy that is there
+    /// already stays as it is, unaudited.
     ///
     /// # Errors
     /// [`crate::Error::Records`].

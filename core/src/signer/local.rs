@@ -43,7 +43,8 @@ impl LocalRoot {
         blocking(move || read(&path).and_then(|found| found.map_or_else(|| make(&path), Ok))).await
     }
 
-    /// The same with the key in the file `path` published beside it, so that clients can pin both: the one that signs next, or the one before.
+    /// The same with the key in the file `path` published beside it, so that clients can pin both: the one that signs
+    /// next, or the one before.
     ///
     /// # Errors
     /// [`Error::Signer`] as [`LocalRoot::open`], and if there is no such file: a key that nobody made is not published.

@@ -42,8 +42,8 @@ impl SecurityTxt {
         Ok(Some(Self { contacts, policy, canonical: canonical.map(|url| without_slash(url) + PATH) }))
     }
 
-    /// The file at a time, in Unix seconds. Its end is counted anew for whoever asks, so that a server which is never deployed again does not
-    /// serve one that is over; it is a midnight, so that the file is the same all day.
+    /// The file at a time, in Unix seconds. Its end is counted anew for whoever asks, so that a server which is never deployed again does
+    /// not serve one that is over; it is a midnight, so that the file is the same all day.
     fn text(&self, now: i64) -> String {
         let today = OffsetDateTime::from_unix_timestamp(now).unwrap_or(OffsetDateTime::UNIX_EPOCH);
         let until = today.saturating_add(GOOD_FOR).replace_time(Time::MIDNIGHT);
