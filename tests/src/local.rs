@@ -48,7 +48,7 @@ impl Local {
             .arg(data.path().join("data"))
             .envs(variables.iter().copied())
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(said.try_clone().unwrap())
             .stderr(said)
             .spawn()
             .unwrap();
@@ -63,7 +63,7 @@ impl Local {
         local
     }
 
-    /// Everything it said on standard error so far.
+    /// Everything it said so far, its log lines too.
     pub fn said(&self) -> String {
         read_to_string(self.data.path().join("said")).unwrap_or_default()
     }
