@@ -65,7 +65,7 @@ impl Local {
             .arg(dir.join("data"))
             .envs(variables.iter().copied())
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(said.try_clone().unwrap())
             .stderr(said)
             .spawn()
             .unwrap();
@@ -80,7 +80,7 @@ impl Local {
         local
     }
 
-    /// Everything it said on standard error so far.
+    /// Everything it said so far, its log lines too.
     pub fn said(&self) -> String {
         read_to_string(self.dir.join("said")).unwrap_or_default()
     }
