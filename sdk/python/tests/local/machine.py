@@ -151,7 +151,8 @@ class Machine:
         policy = "grace" if grace_hours else "none"
         with self._sql("postgres") as sql:
             sql.execute(
-                "update licenses set offline_policy = %s, grace_hours = %s, grace_after_heartbeats = 0, processes_per_seat = %s, holder_by = %s, features = %s"
+                "update licenses set offline_policy = %s, grace_hours = %s, grace_after_heartbeats = 0,"
+                " processes_per_seat = %s, holder_by = %s, features = %s"
                 " where tenant_id = %s and license_id = %s",
                 (policy, grace_hours, processes, holder_by, features, tenant, found.license),
             )
