@@ -79,10 +79,10 @@ async fn after_a_few_wrong_keys_postgresql_is_asked_of_no_more_of_them_wherever_
         with_key(&desk, "acquire", &desk.world.license.key, "192.0.2.1").send().await.ok(201);
         let plans = Plans::of(&desk.world.database).await;
         // Of a license whose copy is warm, and of none that exists.
-        let wrong = |n: usize| LicenseKey::draw(if n % 2 == 0 { known } else { LicenseNumber::draw() });
-        let path = |n: usize| if n % 3 == 0 { "validate" } else { "acquire" };
-        for n in 0..3 {
-            let answer = with_key(&desk, path(n), &wrong(n), place[n]).send().await;
+        let wrong = |n: usize| LicenseKey::draw(if n.is_multiple_of(2) { known } else { LicenseNumber::draw() });
+        let path = |n: usize| if n.is_multiple_of(3) { "validate" } else { "acquire" };
+        for (n, from) in place.iter().take(3).enumerate() {
+            let answer = with_key(&desk, path(n), &wrong(n), from).send().await;
             answer.is(401, "license_key_invalid");
         }
         assert_eq!(asked(&plans, "find_license"), 3);

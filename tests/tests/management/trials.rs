@@ -93,8 +93,8 @@ async fn a_vendor_limits_trials_by_network_in_whatever_spelling() {
     for place in [&OFFICE[..], &NETWORK[..]] {
         let desk = Desk::new().await;
         desk.policy(json!({ "network": 2 })).await.ok(200);
-        for n in 0..2 {
-            desk.trial(&format!("p{n}"), &format!("p{n}@example.com"), place[n]).await.ok(201);
+        for (n, from) in place.iter().take(2).enumerate() {
+            desk.trial(&format!("p{n}"), &format!("p{n}@example.com"), from).await.ok(201);
         }
         for n in 2..2 + place.len() {
             let email = format!("p{n}@example.com");
