@@ -168,11 +168,11 @@ impl Records {
                             and s.hold_until is not null and not s.retired limit 1) is not null as held
                          from (select distinct * from unnest($1::uuid[], $2::uuid[]) as u (tenant_id, pool_id)) asked
                          cross join lateral (
-                           select p.tenant_id, p.pool_id, p.license_id, p.name, p.epoch from pools p
+                           select p.tenant_id, p.pool_id, p.license_id, p.name, p.epoch, p.grace_told from pools p
                            where (p.tenant_id, p.pool_id) >= (asked.tenant_id, asked.pool_id)
                            order by p.tenant_id, p.pool_id limit 1) p
                          cross join lateral (
-                           select l.tenant_id, l.license_id, l.number from licenses l
+                           select l.tenant_id, l.license_id, l.number, l.offline_policy from licenses l
                            where (l.tenant_id, l.license_id) >= (p.tenant_id, p.license_id)
                            order by l.tenant_id, l.license_id limit 1) l
                          where (p.tenant_id, p.pool_id) = (asked.tenant_id, asked.pool_id)

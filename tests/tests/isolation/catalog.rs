@@ -156,7 +156,7 @@ const PROMISES: &[(&str, &str)] = &[
            and (p.proacl is null or exists (select from aclexplode(p.proacl) x where x.grantee = 0))",
     ),
     (
-        "the functions of the directory, the step of the history, what erases people from it, what writes the audit log, what counts grace and the moves run as the owner, on a search path nobody can put things on; what runs as who calls it looks at nothing",
+        "the functions of the directory, the step of the history, what erases people from it, what writes the audit log, what counts grace and the moves run as the owner, on a search path nobody can put things on; what runs as who calls it looks at nothing, but for what counts the machines on grace",
         "select p.oid::regprocedure::text from pg_proc p
          where (p.pronamespace = 'directory'::regnamespace and (p.prosecdef and p.proconfig @> array['search_path=pg_catalog, pg_temp']) is not true)
            or (p.pronamespace = 'history'::regnamespace
@@ -167,7 +167,7 @@ const PROMISES: &[(&str, &str)] = &[
                 or p.proname in ('staff_append', 'staff_seal'))) is not true)
            or (p.pronamespace = 'catalog'::regnamespace)
            or (p.pronamespace = 'public'::regnamespace and p.prosecdef and (p.proconfig @> array['search_path=public, pg_temp']) is not true)
-           or (p.pronamespace = 'public'::regnamespace and not p.prosecdef and p.proname not in ('uuid_v7', 'began_at', 'could_have_ended', 'lived_through')
+           or (p.pronamespace = 'public'::regnamespace and not p.prosecdef and p.proname not in ('uuid_v7', 'began_at', 'could_have_ended', 'lived_through', 'machines_on_grace')
              and exists (select from unnest(array['service', 'reaper', 'admin']) r where has_function_privilege(r, p.oid, 'EXECUTE')))",
     ),
     (

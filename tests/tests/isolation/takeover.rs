@@ -75,7 +75,7 @@ async fn refused(connection: &mut PgConnection, license: &License, code: &str, s
 
 /// A grant as a service asks for it.
 const GRANT: &str = "select grant_seat('{tenant}', '{pool}', 0, '{session}', 'h', gen_random_uuid(), 0, 1, '{}', null,
-    'hw', 'label', '{}', null, null)";
+    'hw', 'label', '{}', null, null, null)";
 
 /// [`GRANT`] with something else in a place of it.
 fn grant(was: &str, is: &str) -> String {
