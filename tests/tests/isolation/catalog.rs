@@ -337,31 +337,6 @@ async fn each_promise_about_the_catalog_is_seen_broken_when_it_is_broken() {
 }
 
 #[tokio::test]
-async fn the_directory_and_the_catalog_hold_exactly_their_tables() {
-    let mut truth = two().await.truth().await;
-    let sql = "select relnamespace::regnamespace || '.' || relname from pg_class where relkind = 'r'
-               and relnamespace in ('directory'::regnamespace, 'catalog'::regnamespace) order by 1";
-    let tables: Vec<String> = sqlx::query_scalar(sql).fetch_all(&mut truth).await.unwrap();
-    let nine = [
-        "catalog.plans",
-        "catalog.products",
-        "catalog.retention",
-        "catalog.staff_head",
-        "catalog.staff_log",
-        "catalog.staff_tokens",
-        "directory.identities",
-        "directory.identity_tenants",
-        "directory.license_numbers",
-        "directory.retention",
-        "directory.trials",
-    ];
-    assert_eq!(tables, nine);
-    let migrations: i64 =
-        sqlx::query_scalar("select count(*) from public._sqlx_migrations").fetch_one(&mut truth).await.unwrap();
-    assert!(migrations > 0, "the list of migrations lives in public, and is no tenant's");
-}
-
-#[tokio::test]
 async fn the_directory_answers_an_exact_key_and_nothing_else() {
     let two = two().await;
     let mut admin = two.as_role(Role::Admin).await;
