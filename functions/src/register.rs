@@ -209,11 +209,13 @@ async fn register(
         Some(_) => state.limit.admit_person(&claims).await?,
         None => state.limit.admit(&parts).await?,
     };
-    not_void(&state, &claims, body.invitation.as_deref()).await?;
-    let person = Person::of(claims, state.limit.address(&parts))?;
+    let person = Person::of(claims.clone(), state.limit.address(&parts))?;
     let mut answered = match body.invitation {
-        Some(secret) => join(&state, &parts, person, &secret).await?,
-        None => found(&state, person, name, product).await?,
+        Some(secret) => join(&state, &parts, &claims, person, &secret).await?,
+        None => {
+            not_void(&state, &claims).await?;
+            found(&state, person, name, product).await?
+        }
     };
     if let Some(standing) = standing {
         standing.write(&mut answered);
@@ -221,11 +223,8 @@ async fn register(
     Ok(answered)
 }
 
-/// Refuses a token that is void for an organization it would open: those the person belongs to, or the one that invited them.
-async fn not_void(state: &State, claims: &Claims, invitation: Option<&str>) -> Result<(), Problem> {
-    if let Some(secret) = invitation.and_then(|secret| Opaque::parse(Kind::Invitation, secret)) {
-        return in_force(claims, state.records.tokens_not_before(secret.tenant).await?);
-    }
+/// Refuses a token that is void for an organization it would open: one that the person belongs to.
+async fn not_void(state: &State, claims: &Claims) -> Result<(), Problem> {
     for membership in state.records.memberships(&claims.issuer, &claims.subject).await? {
         in_force(claims, membership.tokens_not_before)?;
     }
@@ -272,7 +271,7 @@ fn no_trial(limit: TrialLimit) -> Problem {
 }
 
 /// The organization that invited the person. A secret that is none and one that nobody was given are the same: there is no such invitation.
-async fn join(state: &State, parts: &Parts, it: Person, secret: &str) -> Result<Response, Problem> {
+async fn join(state: &State, parts: &Parts, claims: &Claims, it: Person, secret: &str) -> Result<Response, Problem> {
     let secret = Opaque::parse(Kind::Invitation, secret).ok_or_else(no_invitation)?;
     let joining = Joining {
         secret,
@@ -285,6 +284,8 @@ async fn join(state: &State, parts: &Parts, it: Person, secret: &str) -> Result<
     };
     let hash = joining.secret.hash();
     let ask = async {
+        // A token that is void for who invited opens nothing there. Asked only where there is a turn to ask the records at all.
+        in_force(claims, state.records.tokens_not_before(joining.secret.tenant).await?)?;
         match state.records.join(&joining).await? {
             Ok(joined) => Ok(Some(joined)),
             Err(license_core::records::Refused::Conflict(detail)) => Err(Problem::new(Code::Conflict, detail)),

@@ -334,7 +334,7 @@ async fn every_listener_answers_this_machine_alone() {
 #[tokio::test]
 async fn a_token_of_staff_is_had_with_the_secret_of_the_data_directory_alone() {
     let data = data();
-    let machine = Machine::serving(&data);
+    let mut machine = Machine::serving(&data);
     license_functions::edge::serve::install_tls();
     let client = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
     let issuer = format!("{}/token", machine.endpoints()["issuer"].as_str().unwrap());
@@ -342,8 +342,11 @@ async fn a_token_of_staff_is_had_with_the_secret_of_the_data_directory_alone() {
     assert_eq!(asked().send().await.unwrap().status(), 401);
     assert_eq!(asked().bearer_auth("x").send().await.unwrap().status(), 401);
     let secret = std::fs::read_to_string(machine.dir.join("staff.secret")).unwrap();
-    let printed = std::fs::read_to_string(data.path().join("printed")).unwrap();
-    assert!(printed.contains("staff.secret") && !printed.contains(secret.trim()), "it prints how, and not the secret");
+    // What is written for programs is there before what is printed for people.
+    let printed = || std::fs::read_to_string(data.path().join("printed")).unwrap();
+    machine.until("it has printed how", |_| printed().contains("staff.secret"));
+    machine.until("it has printed all", |_| printed().contains("Take a seat, keep it, give it back"));
+    assert!(!printed().contains(secret.trim()), "it prints how, and not the secret");
     let answer: Value = asked().bearer_auth(secret.trim()).send().await.unwrap().json().await.unwrap();
     let products = format!("{}/api/v1/staff/products", machine.endpoints()["front"].as_str().unwrap());
     let staff = client.get(products).bearer_auth(answer["id_token"].as_str().unwrap()).send().await.unwrap();

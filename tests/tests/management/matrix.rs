@@ -178,7 +178,9 @@ struct Answered {
 
 async fn ask(desk: &Desk, method: &str, path: &str, actor: &Actor) -> Answered {
     let call = desk.call(method, path);
-    let call = if method == "GET" || method == "HEAD" { call } else { call.json(&json!({})) };
+    // Whoever may void tokens would void those of the callers after them: they are let in, and told that their request is wrong.
+    let wish = if path.ends_with("/void-tokens") { json!({ "no_such_field": 1 }) } else { json!({}) };
+    let call = if method == "GET" || method == "HEAD" { call } else { call.json(&wish) };
     let answer = match &actor.bearer {
         Some(bearer) => call.by(bearer).text().await,
         None => call.text().await,
@@ -250,7 +252,7 @@ async fn every_method_on_every_path_answers_every_caller_as_the_document_says() 
                 if reads {
                     let answer = ask(&desk, method, &about(path, &own), actor).await;
                     judge(&format!("{name}, about what there is"), &answer, at_home);
-                    seen.extend((answer.status == 200).then(|| (path, method)));
+                    seen.extend((answer.status == 200).then_some((path, method)));
                 }
                 if path.matches('{').count() > 1 {
                     let answer = ask(&desk, method, &about(path, &mixed), actor).await;
@@ -293,6 +295,6 @@ fn known(operations: &BTreeMap<(String, String), Operation>, path: &str) -> BTre
 
 /// What was changed of an organization, by its own audit log.
 async fn history(desk: &Desk, of: &License) -> Vec<(String, String)> {
-    let sql = "select action, target from audit_log where tenant_id = $1 order by id";
+    let sql = "select action, target from audit_log where tenant_id = $1 and action <> 'staff.read' order by id";
     sqlx::query_as(sql).bind(of.tenant.0).fetch_all(&mut desk.world.truth().await).await.unwrap()
 }
