@@ -32,6 +32,13 @@ def test_from_login_to_a_seat_around_a_command(machine: Machine, tmp_path: Path)
     assert doctor["ok"], doctor
     kept = next(tmp_path.rglob("coditect-license/*.json"), None)
     assert kept is not None
-    tokens = [path for path in tmp_path.rglob("*.json") if "token" in path.read_text()]
-    assert json.loads(call("verify", str(tokens[0])))["claims"]["features"] == {"cloud": True}
+    # While the seat is held its token is kept, and a seat given back takes its offline grace with it.
+    copy = """
+import os, pathlib, shutil
+home = pathlib.Path(os.environ["HOME"])
+shutil.copy(next(path for path in home.rglob("*.json") if "token" in path.read_text()), home / "copy")
+"""
+    call("run", "--wait", "30s", "--", sys.executable, "-c", copy)
+    assert json.loads(call("verify", str(tmp_path / "copy")))["claims"]["features"] == {"cloud": True}
+    assert not [path for path in tmp_path.rglob("*.json") if "token" in path.read_text()]
     assert machine.held(license_) == 0
