@@ -100,7 +100,8 @@ pub(super) async fn read_person(
         "expires_at": "2026-11-28T03:31:22.221389Z", "accepted_at": null, "accepted_by": null, "revoked_at": "2026-11-22T09:00:00.5Z"}],
     "invitations_revoked_total": 1,
     "api_tokens": [{"id": "01a1fc28-9b31-70be-8112-4bfdb0eab10d", "name": "nightly report", "scopes": ["licenses:read"],
-        "allowed_networks": null, "created_by": "me@example.com", "created_at": "2026-11-21T03:31:22.221389Z", "expires_at": "2026-12-21T03:31:22Z",
+        "allowed_networks": null, "created_by": "me@example.com", "created_at": "2026-11-21T03:31:22.221389Z",
+        "expires_at": "2026-12-21T03:31:22Z",
         "last_used_at": null, "revoked_at": "2026-11-22T09:00:00.5Z"}],
     "api_tokens_total": 1}))]
 pub(super) struct Delegated {
@@ -135,7 +136,8 @@ impl std::convert::From<records::Delegated> for Delegated {
         "expires_at": "2026-11-28T03:31:22.221389Z", "accepted_at": null, "accepted_by": null, "revoked_at": "2026-11-22T09:00:00.5Z"}],
     "invitations_revoked_total": 1,
     "api_tokens": [{"id": "01a1fc28-9b31-70be-8112-4bfdb0eab10d", "name": "nightly report", "scopes": ["licenses:read"],
-        "allowed_networks": null, "created_by": "me@example.com", "created_at": "2026-11-21T03:31:22.221389Z", "expires_at": "2026-12-21T03:31:22Z",
+        "allowed_networks": null, "created_by": "me@example.com", "created_at": "2026-11-21T03:31:22.221389Z",
+        "expires_at": "2026-12-21T03:31:22Z",
         "last_used_at": null, "revoked_at": null}],
     "api_tokens_total": 1}))]
 pub(super) struct EditedPerson {
