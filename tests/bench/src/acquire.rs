@@ -199,9 +199,12 @@ fn pairs_of_calls(pool: &Pool, n: u32) -> String {
     let earlier = n * MORE_THAN_A_RUN_HAS;
     let share = SEATS as usize / CLIENTS;
     let (tenant, pool) = (pool.tenant, pool.pool);
-    // A UUID, version 7 in form and rising, from the client and the turn.
-    let session =
-        "(lpad(to_hex(:n::int), 8, '0') || '-0000-7000-8000-' || lpad(to_hex(:client_id::int), 12, '0'))::uuid";
+    // A UUID of version 7 and of now, from the client and the turn: of another time none is granted.
+    let now = Uuid::now_v7().to_string();
+    let session = format!(
+        "('{}-7' || lpad(to_hex(:client_id::int), 3, '0') || '-8000-' || lpad(to_hex(:n::int), 12, '0'))::uuid",
+        &now[..13]
+    );
     format!(
         "\\set i :i + 1\n\\set n :i + {earlier}\n\\set seat :client_id * {share} + mod(:i, {share})\n\\set grant 2 * :n\n\\set ending 2 * :n + 1\n\
          select grant_seat('{tenant}', '{pool}', :seat::int, {session}, rpad('holder-' || :client_id::text, 43, 'x'), {session}, 0, \
