@@ -13,14 +13,14 @@ static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 #[derive(Clone, Debug, Default)]
 pub struct Clock {
     #[cfg(feature = "testing")]
-    fake: Option<std::sync::Arc<Fake>>,
+    fake: Option<std::sync::Arc<FakeTime>>,
     #[cfg(feature = "testing")]
     behind_ms: i64,
 }
 
 #[cfg(feature = "testing")]
 #[derive(Debug)]
-struct Fake {
+struct FakeTime {
     service_ms: std::sync::atomic::AtomicI64,
     monotonic_ms: std::sync::atomic::AtomicI64,
     redis_ahead_ms: std::sync::atomic::AtomicI64,
@@ -80,7 +80,7 @@ impl Clock {
     /// A clock that stands at the system's present time until [`Clock::advance_ms`] moves it; scripts see it too.
     pub fn fake() -> Self {
         let now = Self::system().now_ms();
-        let fake = Fake { service_ms: now.into(), monotonic_ms: 0.into(), redis_ahead_ms: 0.into() };
+        let fake = FakeTime { service_ms: now.into(), monotonic_ms: 0.into(), redis_ahead_ms: 0.into() };
         Self { fake: Some(std::sync::Arc::new(fake)), behind_ms: 0 }
     }
 
@@ -121,11 +121,11 @@ impl Clock {
     pub fn split(&self) -> Self {
         let redis = self.hands().redis_ahead_ms.load(std::sync::atomic::Ordering::SeqCst);
         let (now, passed) = (self.now_ms(), self.monotonic_ms());
-        let fake = Fake { service_ms: now.into(), monotonic_ms: passed.into(), redis_ahead_ms: redis.into() };
+        let fake = FakeTime { service_ms: now.into(), monotonic_ms: passed.into(), redis_ahead_ms: redis.into() };
         Self { fake: Some(std::sync::Arc::new(fake)), behind_ms: 0 }
     }
 
-    fn hands(&self) -> &Fake {
+    fn hands(&self) -> &FakeTime {
         self.fake.as_deref().expect("the system clock cannot be moved")
     }
 }

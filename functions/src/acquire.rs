@@ -6,10 +6,10 @@ mod keys;
 mod validate;
 
 use crate::{
-    answer::{self, License},
+    answer::{self, ClientLicense},
     edge::{
-        Fields, Json, Problem,
-        config::Env,
+        FieldChecks, Json, Problem,
+        config::Environment,
         rate::{ByAddress, not_looked_at},
         rim::about,
         serve::{Service, StartError},
@@ -22,7 +22,7 @@ use axum::{
     extract::State as From,
     response::{IntoResponse, Response},
 };
-use client::Client;
+use client::ClientDescription;
 use http::{StatusCode, request::Parts};
 use license_core::{
     Clock, Code,
@@ -31,10 +31,10 @@ use license_core::{
         key::LicenseKey,
         license::OfflinePolicy,
         name::clean,
-        rate::Rate,
+        rate::RateLimit,
     },
     moves::{
-        Moves,
+        SeatProtocol,
         acquire::{Outcome, Request, Seat},
     },
 };
@@ -49,7 +49,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 #[derive(Clone)]
 pub struct State {
     /// The moves of clients.
-    pub moves: Moves,
+    pub moves: SeatProtocol,
     /// Different wrong keys from each address. Of whoever tries many of them no more are looked at for a while; good keys from the same
     /// address go on, and so does the answer to the same wrong key: an office whose key was replaced has one on every machine.
     pub strangers: ByAddress,
@@ -69,10 +69,10 @@ pub(crate) fn operations() -> OpenApiRouter<Arc<State>> {
 ///
 /// # Errors
 /// A sentence that names the variable that is wrong.
-pub async fn service(env: &Env, clock: Clock) -> Result<Service, StartError> {
+pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartError> {
     let moves = rooms::moves(env, clock).await?;
     let strangers =
-        rooms::by_address(env, "unknown-keys", "RATE_UNKNOWN_KEYS", Rate::per_minute(10), moves.seats().clone())?;
+        rooms::by_address(env, "unknown-keys", "RATE_UNKNOWN_KEYS", RateLimit::per_minute(10), moves.seats().clone())?;
     Ok(Service { checks: rooms::checks(&moves), router: router(State { moves, strangers }) })
 }
 
@@ -109,14 +109,14 @@ struct AcquireBody {
 
 impl AcquireBody {
     fn read(self) -> Result<Request, Problem> {
-        let mut fields = Fields::new();
+        let mut fields = FieldChecks::new();
         let key = fields.required("license_key", self.license_key.as_deref(), LicenseKey::parse);
         let hardware = fields.required("hardware_id", self.hardware_id.as_deref(), str::parse::<ClientPart>);
         let attempt = fields.required("attempt", self.attempt.as_deref(), str::parse::<Attempt>);
         let instance = fields.optional("instance_id", self.instance_id.as_deref(), str::parse::<ClientPart>);
         let pool = fields.optional("pool", self.pool.as_deref(), |text| clean(text).parse::<PoolName>());
         let nonce = fields.optional("nonce", self.nonce.as_deref(), str::parse::<Nonce>);
-        let client = Client::read(self.client.as_deref());
+        let client = ClientDescription::read(self.client.as_deref());
         let (key, hardware, attempt) = fields.check(key.zip(hardware).zip(attempt).map(|((k, h), a)| (k, h, a)))?;
         let label = client.label(Hw::of(key.number(), &hardware));
         let pool = pool.unwrap_or_else(PoolName::main);
@@ -174,7 +174,7 @@ async fn acquire(
     "license": {"number": "752KJY5EZQ1CW", "product": "demo", "tier": "demo", "status": "active", "seats_total": 5, "seats_used": 1,
                 "features": {}, "expires_at": null, "facts_version": 1},
     "token": "eyJhbGci…", "certificate": "eyJhbGci…", "offline": {"policy": "grace", "until": "2026-11-21T03:37:16Z"}}))]
-struct Seated<'a> {
+struct SeatResponse<'a> {
     /// The session's name in logs and lists; gives no power.
     #[schema(value_type = String, format = Uuid)]
     session_id: SessionId,
@@ -187,17 +187,17 @@ struct Seated<'a> {
     expires_in: u64,
     /// When to send the next heartbeat, in seconds; drawn anew for every answer.
     heartbeat_in: u64,
-    license: License<'a>,
+    license: ClientLicense<'a>,
     /// The license token, a JWS: the license and the lease, verifiable offline.
     token: &'a str,
     /// The certificate of the key that signed the token, a JWS by a root key.
     certificate: &'a str,
-    offline: Offline,
+    offline: OfflineResponse,
 }
 
 /// How long the client may go on without contact.
 #[derive(Serialize, ToSchema)]
-struct Offline {
+struct OfflineResponse {
     /// `none`, `grace` or `borrow`.
     #[schema(value_type = String)]
     policy: OfflinePolicy,
@@ -209,16 +209,16 @@ struct Offline {
 fn seated(seat: &Seat) -> Response {
     about(Some(seat.facts.tenant), None);
     let (status, label) = if seat.renewed { (StatusCode::OK, "renewed") } else { (StatusCode::CREATED, "granted") };
-    let body = Seated {
+    let body = SeatResponse {
         session_id: seat.session,
         session: &seat.handle,
         seat: seat.seat,
         expires_in: seat.lease.expires_in,
         heartbeat_in: seat.lease.heartbeat_in,
-        license: License::new(&seat.facts, Some(seat.seats_used), None),
+        license: ClientLicense::new(&seat.facts, Some(seat.seats_used), None),
         token: &seat.lease.token,
         certificate: &seat.lease.certificate,
-        offline: Offline { policy: seat.facts.offline.policy, until: seat.lease.offline_until },
+        offline: OfflineResponse { policy: seat.facts.offline.policy, until: seat.lease.offline_until },
     };
     (status, Extension(Label(label)), axum::Json(body)).into_response()
 }

@@ -3,8 +3,8 @@
 use crate::{
     answer,
     edge::{
-        Bearer, Fields, JsonOrEmpty, Problem,
-        config::Env,
+        BearerCredential, FieldChecks, JsonOrEmpty, Problem,
+        config::Environment,
         rate::limited,
         rim::about,
         serve::{Service, StartError},
@@ -20,11 +20,11 @@ use license_core::{
     Clock, Code,
     domain::{
         id::{Nonce, SessionId},
-        rate::Rate,
+        rate::RateLimit,
     },
     moves::{
-        Moves,
-        heartbeat::{Alive, Outcome},
+        SeatProtocol,
+        heartbeat::{ExtendedLease, Outcome},
     },
 };
 use serde::{Deserialize, Serialize};
@@ -37,7 +37,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 #[derive(Clone)]
 pub struct State {
     /// The moves of clients.
-    pub moves: Moves,
+    pub moves: SeatProtocol,
 }
 
 /// `POST /api/v1/licenses/heartbeat`.
@@ -54,7 +54,7 @@ pub(crate) fn operations() -> OpenApiRouter<Arc<State>> {
 ///
 /// # Errors
 /// A sentence that names the variable that is wrong.
-pub async fn service(env: &Env, clock: Clock) -> Result<Service, StartError> {
+pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartError> {
     let moves = rooms::moves(env, clock).await?;
     Ok(Service { checks: rooms::checks(&moves), router: router(State { moves }) })
 }
@@ -63,7 +63,7 @@ pub async fn service(env: &Env, clock: Clock) -> Result<Service, StartError> {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = HeartbeatRequest, example = json!({"nonce": "Zm9ydHktdHdvLWJ5dGVz", "certificate_kid": "q3B1Zq0aWmQ2mI0b3gVQqg5mGm6m1Wn6o2w9c0c7r2A"}))]
-struct Body {
+struct HeartbeatBody {
     /// Drawn for this request: 16 to 64 base64url characters. Comes back in the token, or in the signed refusal.
     #[schema(min_length = 16, max_length = 64, pattern = "^[A-Za-z0-9_-]{16,64}$")]
     nonce: Option<String>,
@@ -83,13 +83,13 @@ struct Body {
               (status = 503, description = "seats_unavailable, records_unavailable, signer_unavailable")))]
 async fn heartbeat(
     From(state): From<Arc<State>>,
-    bearer: Bearer,
-    JsonOrEmpty(body): JsonOrEmpty<Body>,
+    bearer: BearerCredential,
+    JsonOrEmpty(body): JsonOrEmpty<HeartbeatBody>,
 ) -> Result<Response, Problem> {
     let moves = &state.moves;
     let handle = answer::open(&bearer, moves)?;
     about(Some(handle.tenant), Some(handle.license));
-    let mut fields = Fields::new();
+    let mut fields = FieldChecks::new();
     let nonce = fields.optional("nonce", body.nonce.as_deref(), str::parse::<Nonce>);
     fields.check(Some(()))?;
     let problem = match moves.heartbeat(&handle, nonce.as_ref()).await? {
@@ -100,7 +100,7 @@ async fn heartbeat(
             answer::while_seated(problem, refusal)
         }
         Outcome::Limited(ms) => {
-            let rate = moves.seats().rates().heartbeat.unwrap_or(Rate::per_minute(1));
+            let rate = moves.seats().rates().heartbeat.unwrap_or(RateLimit::per_minute(1));
             limited("heartbeat", "heartbeats of this session", rate, ms)
         }
     };
@@ -112,13 +112,13 @@ async fn heartbeat(
 #[derive(Serialize, ToSchema)]
 #[schema(as = Lease, example = json!({"expires_in": 355, "heartbeat_in": 111,
     "license": {"status": "active", "facts_version": 1, "expires_at": null}, "token": "eyJhbGci…", "certificate": "eyJhbGci…"}))]
-struct Extended<'a> {
+struct HeartbeatResponse<'a> {
     /// The lease in seconds, counted from when the client sent the request, on its own monotonic clock.
     expires_in: u64,
     /// When to send the next heartbeat, in seconds; drawn anew for every answer.
     heartbeat_in: u64,
     /// What may have changed about the license.
-    license: Status,
+    license: LicenseStanding,
     /// The license token, a JWS: the license and the lease, verifiable offline.
     token: &'a str,
     /// The certificate of the key that signed the token, a JWS by a root key. Not there if its `kid` is the `certificate_kid` that was sent.
@@ -131,7 +131,7 @@ struct Extended<'a> {
 /// What may change about a license while a session is alive.
 #[derive(Serialize, ToSchema)]
 #[schema(as = LicenseStatus)]
-struct Status {
+struct LicenseStanding {
     /// `active`.
     status: &'static str,
     /// Rises when anything the license says changes.
@@ -141,12 +141,12 @@ struct Status {
     expires_at: Option<OffsetDateTime>,
 }
 
-fn extended(Alive { facts, lease }: &Alive, known_kid: Option<&str>) -> Response {
+fn extended(ExtendedLease { facts, lease }: &ExtendedLease, known_kid: Option<&str>) -> Response {
     let known = known_kid == Some(lease.certificate_kid.as_str());
-    let body = Extended {
+    let body = HeartbeatResponse {
         expires_in: lease.expires_in,
         heartbeat_in: lease.heartbeat_in,
-        license: Status { status: "active", facts_version: facts.facts_version, expires_at: facts.expires_at },
+        license: LicenseStanding { status: "active", facts_version: facts.facts_version, expires_at: facts.expires_at },
         token: &lease.token,
         certificate: (!known).then_some(lease.certificate.as_str()),
     };

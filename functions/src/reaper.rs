@@ -3,9 +3,9 @@
 use crate::{
     edge::{
         Problem,
-        config::{self, Env},
+        config::{self, Environment},
         extract,
-        serve::{Check, Service, StartError},
+        serve::{StoreCheck, Service, StartError},
         telemetry::Outcome as Label,
     },
     rooms,
@@ -19,14 +19,14 @@ use axum::{
 use http::{StatusCode, header};
 use license_core::{
     Clock, Code, Error,
-    domain::event::{Event, Share},
-    identity::Verifier,
-    moves::{history, publish, reap::Reaper},
+    domain::event::{Event, SweepShare},
+    identity::IdentityVerifier,
+    moves::{history, publish, reap::SeatReaper},
     records::Role,
 };
 use license_pubsub::{
     Message, Publisher, Topic,
-    push::{Envelope, Malformed, Push, PushCheck},
+    push::{Envelope, Malformed, PushDelivery, PushCheck},
     rest::{self, RestPublisher},
 };
 use std::{sync::Arc, time::Duration};
@@ -35,7 +35,7 @@ use std::{sync::Arc, time::Duration};
 #[derive(Clone)]
 pub struct State {
     /// The reaper's moves.
-    pub reaper: Reaper,
+    pub reaper: SeatReaper,
     /// Where shares and events go.
     pub publisher: Arc<dyn Publisher>,
     /// Who may push.
@@ -52,7 +52,7 @@ pub fn router(state: State) -> Router {
 async fn received<T>(
     state: &State,
     request: Request,
-    read: impl FnOnce(&Push) -> Result<T, Malformed>,
+    read: impl FnOnce(&PushDelivery) -> Result<T, Malformed>,
 ) -> Result<T, Response> {
     let authorization = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let checked = state.push.check(authorization).await.map_err(|error| Problem::from(error).into_response())?;
@@ -99,11 +99,11 @@ async fn asked(state: &State) -> Result<Response, Error> {
 }
 
 async fn reap(From(state): From<State>, request: Request) -> Result<Response, Response> {
-    let share = received(&state, request, Push::share).await?;
+    let share = received(&state, request, PushDelivery::share).await?;
     swept(&state, &share).await.map_err(|error| Problem::from(error).into_response())
 }
 
-async fn swept(state: &State, share: &Share) -> Result<Response, Error> {
+async fn swept(state: &State, share: &SweepShare) -> Result<Response, Error> {
     let report = state.reaper.sweep(share).await;
     let send = |events: &[Event]| {
         let (messages, publisher) = (messages(events), Arc::clone(&state.publisher));
@@ -136,14 +136,14 @@ fn messages(events: &[Event]) -> Vec<Message> {
 ///
 /// # Errors
 /// A sentence that names the variable that is wrong.
-pub fn service_with(env: &Env, clock: Clock, publisher: Arc<dyn Publisher>) -> Result<Service, StartError> {
+pub fn service_with(env: &Environment, clock: Clock, publisher: Arc<dyn Publisher>) -> Result<Service, StartError> {
     let timing = config::timing(env)?;
     let seats = rooms::seats(env, timing, clock.clone())?;
-    let reaper = Reaper::new(seats, rooms::records(env, Role::Reaper)?, timing);
-    let push = config::Push::from_env(env)?;
-    let push = PushCheck { verifier: Verifier::new(push.trust, clock), email: push.email };
+    let reaper = SeatReaper::new(seats, rooms::records(env, Role::Reaper)?, timing);
+    let push = config::PushConfig::from_env(env)?;
+    let push = PushCheck { verifier: IdentityVerifier::new(push.trust, clock), email: push.email };
     let asked = reaper.clone();
-    let check = Check::new("stores", move || {
+    let check = StoreCheck::new("stores", move || {
         let reaper = asked.clone();
         async move { reaper.ready().await }
     });
@@ -154,7 +154,7 @@ pub fn service_with(env: &Env, clock: Clock, publisher: Arc<dyn Publisher>) -> R
 ///
 /// # Errors
 /// A sentence that names the variable that is wrong.
-pub async fn service(env: &Env, clock: Clock) -> Result<Service, StartError> {
+pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartError> {
     let mut settings = config::PubSub::from_env(env)?;
     let publisher: Arc<dyn Publisher> = match settings.bus.take() {
         Some(bus) => Arc::new(beside(settings, bus)?),
@@ -166,18 +166,18 @@ pub async fn service(env: &Env, clock: Clock) -> Result<Service, StartError> {
 /// How long one publish may take; Pub/Sub waits longer for the push that asked for it.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-fn beside(settings: config::PubSub, bus: config::Bus) -> Result<RestPublisher, StartError> {
+fn beside(settings: config::PubSub, bus: config::BusConfig) -> Result<RestPublisher, StartError> {
     let config::PubSub { project, topics, .. } = settings;
-    let config::Bus { url, token } = bus;
-    Ok(RestPublisher::new(rest::Settings { url, project, topics, token, deadline: PATIENCE })?)
+    let config::BusConfig { url, token } = bus;
+    Ok(RestPublisher::new(rest::RestSettings { url, project, topics, token, deadline: PATIENCE })?)
 }
 
 #[cfg(feature = "cloud")]
 async fn cloud(settings: config::PubSub) -> Result<Arc<dyn Publisher>, StartError> {
-    use license_pubsub::cloud::{CloudPublisher, Server, Settings};
+    use license_pubsub::cloud::{CloudPublisher, PubsubServer, CloudSettings};
     let config::PubSub { project, topics, emulator, .. } = settings;
-    let server = emulator.map_or(Server::Google, Server::Emulator);
-    Ok(Arc::new(CloudPublisher::new(Settings { project, topics, server, deadline: PATIENCE }).await?))
+    let server = emulator.map_or(PubsubServer::Google, PubsubServer::Emulator);
+    Ok(Arc::new(CloudPublisher::new(CloudSettings { project, topics, server, deadline: PATIENCE }).await?))
 }
 
 #[cfg(not(feature = "cloud"))]

@@ -3,12 +3,12 @@
 use crate::{
     admin::voiding::in_force,
     edge::{
-        Bearer, Fields, JsonOrEmpty, Problem,
-        config::{self, Env},
+        BearerCredential, FieldChecks, JsonOrEmpty, Problem,
+        config::{self, Environment},
         rate::ByAddress,
         rim::{about, request_id},
-        serve::{Check, Service, StartError},
-        strangers::Strangers,
+        serve::{StoreCheck, Service, StartError},
+        strangers::CredentialGuesses,
         telemetry::Outcome as Label,
     },
     rooms, words,
@@ -25,12 +25,12 @@ use license_core::{
         id::{LicenseId, LicenseNumber, TenantId, UserId},
         key::LicenseKey,
         opaque::{Kind, Opaque},
-        rate::Rate,
+        rate::RateLimit,
         secret::KeyRing,
         trial::TrialLimit,
     },
-    identity::{Claims, Refused, Verifier},
-    records::{Joining, NewOrganization, Records, Registered, Registration, Role},
+    identity::{VerifiedClaims, Refused, IdentityVerifier},
+    records::{JoinRequest, NewOrganization, Records, RegisteredTenant, Registration, Role},
 };
 use serde::{Deserialize, Serialize};
 use std::{net::IpAddr, sync::Arc};
@@ -44,14 +44,14 @@ pub struct State {
     /// As [`Role::Admin`].
     pub records: Records,
     /// Knows who signed the person in.
-    pub verifier: Verifier,
+    pub verifier: IdentityVerifier,
     /// Under which license keys are hashed.
     pub peppers: Arc<KeyRing>,
     /// For each address, since whoever makes new identities makes as many as they like; for each person where one was invited, since then an
     /// organization vouches for them and many may sit behind one address.
     pub limit: ByAddress,
     /// Wrong credentials from each address: ID tokens and invitations.
-    pub strangers: Strangers,
+    pub strangers: CredentialGuesses,
 }
 
 /// `POST /api/v1/auth/register`.
@@ -68,19 +68,19 @@ pub(crate) fn operations() -> OpenApiRouter<State> {
 ///
 /// # Errors
 /// A sentence that names the variable that is wrong.
-pub async fn service(env: &Env, clock: Clock) -> Result<Service, StartError> {
+pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartError> {
     let peppers = Arc::new(config::peppers(env)?);
     let records = rooms::records(env, Role::Admin)?.sealing(peppers.clone());
-    let verifier = Verifier::new(config::identity(env)?, clock.clone());
+    let verifier = IdentityVerifier::new(config::identity(env)?, clock.clone());
     let asked = records.clone();
-    let check = Check::new("records", move || {
+    let check = StoreCheck::new("records", move || {
         let records = asked.clone();
         async move { records.ready().await }
     });
     let peppers = Arc::new(config::peppers(env)?);
     let seats = rooms::seats(env, config::timing(env)?, clock.clone())?;
-    let strangers = Strangers::from_env(env, seats.clone(), clock)?;
-    let limit = rooms::by_address(env, "register", "RATE_REGISTER", Rate::per_minute(5), seats)?;
+    let strangers = CredentialGuesses::from_env(env, seats.clone(), clock)?;
+    let limit = rooms::by_address(env, "register", "RATE_REGISTER", RateLimit::per_minute(5), seats)?;
     Ok(Service { router: router(State { records, verifier, peppers, limit, strangers }), checks: vec![check] })
 }
 
@@ -88,7 +88,7 @@ pub async fn service(env: &Env, clock: Clock) -> Result<Service, StartError> {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = RegisterRequest, example = json!({"organization_name": "Engines Ltd"}))]
-struct Body {
+struct RegisterBody {
     /// 1 to 200 characters, none of them a control character. Without it the person's name, else their address.
     #[schema(min_length = 1, max_length = 200)]
     organization_name: Option<String>,
@@ -107,17 +107,17 @@ struct Body {
     "user": {"id": "01a1fc28-9b31-70be-8112-4bfdb0eab10a", "email": "me@example.com", "role": "owner"},
     "license": {"id": "01a1fc28-9b31-70be-8112-4bfdb0eab10b", "number": "9PSN3QSHY0G8H", "key": "CODI-9PSN3-QSHY0-G8HQ6-62Q5C-VNMR1-CC2WY",
         "product": "coditect", "tier": "trial", "status": "active", "seats_total": 5, "expires_at": "2026-12-05T03:31:22Z"}}))]
-struct Answer<'a> {
-    organization: Organization<'a>,
-    user: User<'a>,
+struct RegisterResponse<'a> {
+    organization: RegisteredOrganization<'a>,
+    user: RegisteredUser<'a>,
     /// Null for who joined with an invitation.
-    license: Option<License<'a>>,
+    license: Option<RegisteredLicense<'a>>,
 }
 
 /// The organization that registered.
 #[derive(Serialize, ToSchema)]
 #[schema(as = RegisteredOrganization, example = json!({"id": "01a1fc28-9b31-70be-8112-4bfdb0eab109", "name": "Engines Ltd", "created_at": "2026-11-21T03:31:22.221389Z"}))]
-struct Organization<'a> {
+struct RegisteredOrganization<'a> {
     /// Stays the same for good; `{organization}` in the paths of the management API.
     #[schema(value_type = String, format = Uuid)]
     id: TenantId,
@@ -131,7 +131,7 @@ struct Organization<'a> {
 /// The person who registered.
 #[derive(Serialize, ToSchema)]
 #[schema(as = RegisteredUser, example = json!({"id": "01a1fc28-9b31-70be-8112-4bfdb0eab10a", "email": "me@example.com", "role": "owner"}))]
-struct User<'a> {
+struct RegisteredUser<'a> {
     /// The same in every organization.
     #[schema(value_type = String, format = Uuid)]
     id: UserId,
@@ -146,7 +146,7 @@ struct User<'a> {
 #[schema(as = RegisteredLicense, example = json!({"id": "01a1fc28-9b31-70be-8112-4bfdb0eab10b", "number": "9PSN3QSHY0G8H",
     "key": "CODI-9PSN3-QSHY0-G8HQ6-62Q5C-VNMR1-CC2WY", "product": "coditect", "tier": "trial", "status": "active", "seats_total": 5,
     "expires_at": "2026-12-05T03:31:22Z"}))]
-struct License<'a> {
+struct RegisteredLicense<'a> {
     /// Stays the same for good.
     #[schema(value_type = String, format = Uuid)]
     id: LicenseId,
@@ -185,10 +185,10 @@ struct License<'a> {
 async fn register(
     Extract(state): Extract<State>,
     parts: Parts,
-    bearer: Bearer,
-    JsonOrEmpty(body): JsonOrEmpty<Body>,
+    bearer: BearerCredential,
+    JsonOrEmpty(body): JsonOrEmpty<RegisterBody>,
 ) -> Result<Response, Problem> {
-    let mut fields = Fields::new();
+    let mut fields = FieldChecks::new();
     let name = fields.optional("organization_name", body.organization_name.as_deref(), words::name);
     let product = fields.optional("product", body.product.as_deref(), words::slug);
     if body.invitation.is_some() {
@@ -209,7 +209,7 @@ async fn register(
         Some(_) => state.limit.admit_person(&claims).await?,
         None => state.limit.admit(&parts).await?,
     };
-    let person = Person::of(claims.clone(), state.limit.address(&parts))?;
+    let person = VerifiedPerson::of(claims.clone(), state.limit.address(&parts))?;
     let mut answered = match body.invitation {
         Some(secret) => join(&state, &parts, &claims, person, &secret).await?,
         None => {
@@ -224,7 +224,7 @@ async fn register(
 }
 
 /// Refuses a token that is void for an organization it would open: one that the person belongs to.
-async fn not_void(state: &State, claims: &Claims) -> Result<(), Problem> {
+async fn not_void(state: &State, claims: &VerifiedClaims) -> Result<(), Problem> {
     for membership in state.records.memberships(&claims.issuer, &claims.subject).await? {
         in_force(claims, membership.tokens_not_before)?;
     }
@@ -232,7 +232,7 @@ async fn not_void(state: &State, claims: &Claims) -> Result<(), Problem> {
 }
 
 /// An organization of the person's own, or the one they have.
-async fn found(state: &State, it: Person, name: Option<String>, product: Option<String>) -> Result<Response, Problem> {
+async fn found(state: &State, it: VerifiedPerson, name: Option<String>, product: Option<String>) -> Result<Response, Problem> {
     let organization = name.or_else(|| it.name.clone()).unwrap_or_else(|| it.email.chars().take(200).collect());
     let new = NewOrganization {
         issuer: it.issuer,
@@ -271,9 +271,9 @@ fn no_trial(limit: TrialLimit) -> Problem {
 }
 
 /// The organization that invited the person. A secret that is none and one that nobody was given are the same: there is no such invitation.
-async fn join(state: &State, parts: &Parts, claims: &Claims, it: Person, secret: &str) -> Result<Response, Problem> {
+async fn join(state: &State, parts: &Parts, claims: &VerifiedClaims, it: VerifiedPerson, secret: &str) -> Result<Response, Problem> {
     let secret = Opaque::parse(Kind::Invitation, secret).ok_or_else(no_invitation)?;
-    let joining = Joining {
+    let joining = JoinRequest {
         secret,
         issuer: it.issuer,
         subject: it.subject,
@@ -295,13 +295,13 @@ async fn join(state: &State, parts: &Parts, claims: &Claims, it: Person, secret:
     let joined = state.strangers.judge(parts, &hash, ask).await?.ok_or_else(no_invitation)?;
     about(Some(joined.organization.id), None);
     let (status, label) = if joined.first { (StatusCode::CREATED, "joined") } else { (StatusCode::OK, "existing") };
-    let body = Answer {
-        organization: Organization {
+    let body = RegisterResponse {
+        organization: RegisteredOrganization {
             id: joined.organization.id,
             name: &joined.organization.name,
             created_at: joined.organization.created_at,
         },
-        user: User { id: joined.user, email: &joining.email, role: joined.role.as_str() },
+        user: RegisteredUser { id: joined.user, email: &joining.email, role: joined.role.as_str() },
         license: None,
     };
     Ok((status, Extension(Label(label)), axum::Json(body)).into_response())
@@ -317,7 +317,7 @@ fn refused(why: Refused) -> Problem {
 }
 
 /// Who asks. Only a verified address is believed: the person will be known by it.
-struct Person {
+struct VerifiedPerson {
     issuer: String,
     subject: String,
     email: String,
@@ -325,25 +325,25 @@ struct Person {
     from: Option<IpAddr>,
 }
 
-impl Person {
-    fn of(claims: Claims, from: Option<IpAddr>) -> Result<Self, Problem> {
+impl VerifiedPerson {
+    fn of(claims: VerifiedClaims, from: Option<IpAddr>) -> Result<Self, Problem> {
         let email = claims.address().map_err(|why| Problem::token_invalid(why.to_string()))?;
         let name = claims.name.and_then(|name| words::name(&name).ok());
         Ok(Self { issuer: claims.issuer, subject: claims.subject, email: email.as_str().to_owned(), name, from })
     }
 }
 
-fn answer(status: StatusCode, label: &'static str, registered: &Registered, email: &str) -> Response {
+fn answer(status: StatusCode, label: &'static str, registered: &RegisteredTenant, email: &str) -> Response {
     let license = &registered.license;
     about(Some(registered.tenant), Some(license.number));
-    let body = Answer {
-        organization: Organization {
+    let body = RegisterResponse {
+        organization: RegisteredOrganization {
             id: registered.tenant,
             name: &registered.organization,
             created_at: registered.created_at,
         },
-        user: User { id: registered.user, email, role: &registered.role },
-        license: Some(License {
+        user: RegisteredUser { id: registered.user, email, role: &registered.role },
+        license: Some(RegisteredLicense {
             id: license.id,
             number: license.number,
             key: registered.key.as_ref().map(LicenseKey::reveal),

@@ -3,15 +3,15 @@
 use crate::{
     answer,
     edge::{
-        Bearer, JsonOrEmpty, Problem,
-        config::Env,
+        BearerCredential, JsonOrEmpty, Problem,
+        config::Environment,
         rim::about,
         serve::{Service, StartError},
     },
     heartbeat, rooms,
 };
 use axum::{Router, extract::State as From};
-use license_core::{Clock, domain::id::SessionId, moves::Moves};
+use license_core::{Clock, domain::id::SessionId, moves::SeatProtocol};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use time::OffsetDateTime;
@@ -22,7 +22,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 #[derive(Clone)]
 pub struct State {
     /// The moves of clients.
-    pub moves: Moves,
+    pub moves: SeatProtocol,
 }
 
 /// `POST /api/v1/licenses/release`.
@@ -39,7 +39,7 @@ pub(crate) fn operations() -> OpenApiRouter<Arc<State>> {
 ///
 /// # Errors
 /// A sentence that names the variable that is wrong.
-pub async fn service(env: &Env, clock: Clock) -> Result<Service, StartError> {
+pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartError> {
     let moves = rooms::moves(env, clock).await?;
     Ok(Service { checks: rooms::checks(&moves), router: router(State { moves }) })
 }
@@ -48,12 +48,12 @@ pub async fn service(env: &Env, clock: Clock) -> Result<Service, StartError> {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = ReleaseRequest, example = json!({}))]
-struct Body {}
+struct ReleaseBody {}
 
 /// The session that was given back.
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({"session_id": "01a1fc28-9b31-70be-8112-4bfdb0eab109", "released_at": "2026-11-21T03:41:02.508Z"}))]
-struct Released {
+struct ReleaseResponse {
     /// The session's name.
     #[schema(value_type = String, format = Uuid)]
     session_id: SessionId,
@@ -72,12 +72,12 @@ struct Released {
               (status = 503, description = "seats_unavailable, records_unavailable")))]
 async fn release(
     From(state): From<Arc<State>>,
-    bearer: Bearer,
-    JsonOrEmpty(Body {}): JsonOrEmpty<Body>,
-) -> Result<axum::Json<Released>, Problem> {
+    bearer: BearerCredential,
+    JsonOrEmpty(ReleaseBody {}): JsonOrEmpty<ReleaseBody>,
+) -> Result<axum::Json<ReleaseResponse>, Problem> {
     let moves = &state.moves;
     let handle = answer::open(&bearer, moves)?;
     about(Some(handle.tenant), Some(handle.license));
     let released_at = moves.release(&handle).await?.ok_or_else(|| heartbeat::gone("unknown", handle.session))?;
-    Ok(axum::Json(Released { session_id: handle.session, released_at }))
+    Ok(axum::Json(ReleaseResponse { session_id: handle.session, released_at }))
 }

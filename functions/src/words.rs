@@ -1,13 +1,13 @@
 //! Names that people type, checked the same way by every service.
 
 use license_core::domain::{
-    id::Invalid,
-    name::{Name, clean},
+    id::InvalidText,
+    name::{DisplayName, clean},
 };
 
 /// The name of an organization, a person or a token, which is shown and compared with nothing.
-pub(crate) fn name(text: &str) -> Result<String, Invalid> {
-    text.parse::<Name>().map(|name| name.as_str().to_owned())
+pub(crate) fn name(text: &str) -> Result<String, InvalidText> {
+    text.parse::<DisplayName>().map(|name| name.as_str().to_owned())
 }
 
 /// The word for a product, a plan or a tier, blanks around it taken off.

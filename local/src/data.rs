@@ -113,7 +113,7 @@ impl Data {
     }
 
     /// A key of the service, drawn at the first start, and what is accepted beside it.
-    pub(crate) fn service_keys(&self, name: &str) -> io::Result<Ring> {
+    pub(crate) fn service_keys(&self, name: &str) -> io::Result<KeyVersions> {
         let text = secrets::kept(&self.path(name), || Ok(draw(1)))?;
         let mut lines = text.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty());
         let (current, previous) = (lines.next().unwrap_or_default(), lines.next());
@@ -126,11 +126,11 @@ impl Data {
             );
             return Err(io::Error::other(what));
         }
-        Ok(Ring { current: Secret::new(current), previous: previous.map(Secret::new) })
+        Ok(KeyVersions { current: Secret::new(current), previous: previous.map(Secret::new) })
     }
 
     /// Draws a new key of the service and accepts the present one beside it. Answers the new one's version.
-    pub(crate) fn replace_service_key(&self, name: &str, ring: &Ring) -> io::Result<u8> {
+    pub(crate) fn replace_service_key(&self, name: &str, ring: &KeyVersions) -> io::Result<u8> {
         // 0 is no version.
         let next = ring.version().checked_add(1).unwrap_or(1);
         secrets::write(&self.path(name), &format!("{}\n{}\n", draw(next), ring.current.reveal()))?;
@@ -138,7 +138,7 @@ impl Data {
     }
 
     /// Accepts nothing beside the present key of the service any more.
-    pub(crate) fn forget_service_key(&self, name: &str, ring: &Ring) -> io::Result<()> {
+    pub(crate) fn forget_service_key(&self, name: &str, ring: &KeyVersions) -> io::Result<()> {
         secrets::write(&self.path(name), &format!("{}\n", ring.current.reveal()))
     }
 
@@ -194,12 +194,12 @@ fn own_lock(dir: &Path) -> Result<File, Error> {
 }
 
 /// A key of the service and, while it is being replaced, the one before, each as its variable wants it: `<version>:<32 random bytes>`.
-pub(crate) struct Ring {
+pub(crate) struct KeyVersions {
     pub(crate) current: Secret<String>,
     pub(crate) previous: Option<Secret<String>>,
 }
 
-impl Ring {
+impl KeyVersions {
     /// The version of the key that is used.
     pub(crate) fn version(&self) -> u8 {
         version(self.current.reveal()).unwrap_or(1)

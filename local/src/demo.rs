@@ -1,12 +1,12 @@
 //! The demo organization: one license with five seats and no end, so that the first curl line works.
 
-use crate::{data::Data, issuer::ISSUER, secrets, stores::Postgres};
+use crate::{data::Data, issuer::ISSUER, secrets, stores::PostgresServer};
 use license_core::{
     domain::{
         key::LicenseKey,
         secret::{KeyRing, Secret},
     },
-    records::{Act, NewOrganization, Principal, Records, Registered, Registration, Role},
+    records::{Caller, NewOrganization, Principal, Records, RegisteredTenant, Registration, Role},
 };
 use license_functions::edge::serve::StartError;
 use sqlx::{Connection, Executor, PgConnection};
@@ -23,7 +23,7 @@ const PLAN: &str = "
 ///
 /// # Errors
 /// If the records cannot be asked or the key cannot be kept.
-pub(crate) async fn license_key(data: &Data, postgres: &Postgres, peppers: &KeyRing) -> Result<String, StartError> {
+pub(crate) async fn license_key(data: &Data, postgres: &PostgresServer, peppers: &KeyRing) -> Result<String, StartError> {
     let records = Records::with(postgres.superuser(), Role::Admin, 2).sealing(Arc::new(peppers.clone()));
     if let Some(key) = kept(data)? {
         let pool = "default".parse().map_err(|_| "the pool `default` has no name")?;
@@ -72,9 +72,9 @@ async fn register(records: &Records, peppers: &KeyRing) -> Result<LicenseKey, St
 }
 
 /// The file with the key was lost while the license was in use. Its sessions stay; the old key opens nothing any more.
-async fn rotate(records: &Records, registered: &Registered, peppers: &KeyRing) -> Result<LicenseKey, StartError> {
+async fn rotate(records: &Records, registered: &RegisteredTenant, peppers: &KeyRing) -> Result<LicenseKey, StartError> {
     let by = Principal::Staff { subject: "license-local".into(), email: "demo@license-local.invalid".into() };
-    let act = Act { tenant: registered.tenant, by, from: None, request_id: None, repeat: None };
+    let act = Caller { tenant: registered.tenant, by, from: None, request_id: None, repeat: None };
     match records.renew_key(&act, registered.license.id, 0, peppers).await? {
         Ok(new) => Ok(new.key),
         Err(refused) => Err(format!("the demo license was given no new key: {refused:?}").into()),

@@ -1,6 +1,6 @@
 //! Where everything is: the ports, and the two files and the few lines that tell others.
 
-use crate::{data::Data, options::Options, secrets};
+use crate::{data::Data, options::CommandLine, secrets};
 use serde_json::{Map, Value};
 use std::{
     collections::BTreeMap,
@@ -28,11 +28,11 @@ impl Listeners {
     ///
     /// # Errors
     /// With a sentence that says what to do.
-    pub(crate) async fn take(options: &Options) -> Result<Self, String> {
+    pub(crate) async fn take(options: &CommandLine) -> Result<Self, String> {
         let front = TcpListener::bind((options.bind, options.port)).await.map_err(|error| {
             format!("port {} of {} cannot be had: {error}. Name another with --port", options.port, options.bind)
         })?;
-        let mut next = Next(options.port);
+        let mut next = NextPort(options.port);
         let mut functions = Vec::new();
         for function in FUNCTIONS {
             // The reaper is called by the bus alone.
@@ -55,9 +55,9 @@ impl Listeners {
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-struct Next(u16);
+struct NextPort(u16);
 
-impl Next {
+impl NextPort {
     async fn free(&mut self, address: IpAddr) -> Result<TcpListener, String> {
         // Enough to pass by whatever else listens there.
         for _ in 0..200 {
@@ -167,8 +167,8 @@ mod tests {
     use super::*;
     use std::collections::BTreeSet;
 
-    fn options(port: u16) -> Options {
-        Options { port, data: ".local".into(), clean: false, once: false, bind: LOOPBACK }
+    fn options(port: u16) -> CommandLine {
+        CommandLine { port, data: ".local".into(), clean: false, once: false, bind: LOOPBACK }
     }
 
     #[tokio::test]

@@ -47,11 +47,11 @@ const LIFETIMES: RangeInclusive<i64> = -86_400..=LIFETIME;
 
 /// The issuer's key and clock. Cheap to clone.
 #[derive(Clone)]
-pub struct Issuer {
-    inner: Arc<Inner>,
+pub struct DemoIssuer {
+    inner: Arc<IssuerInner>,
 }
 
-struct Inner {
+struct IssuerInner {
     key: KeyPair,
     kid: String,
     jwk: Value,
@@ -80,7 +80,7 @@ pub struct Person {
     pub acr: Option<String>,
 }
 
-impl Issuer {
+impl DemoIssuer {
     /// Opens the RSA-2048 key in the file `path`, made there at the first start (mode 0600).
     ///
     /// # Errors
@@ -97,7 +97,7 @@ impl Issuer {
         // RFC 7638: the members in this order, without spaces.
         let kid = hash(&format!(r#"{{"e":"{e}","kty":"RSA","n":"{n}"}}"#));
         let jwk = json!({ "kty": "RSA", "use": "sig", "alg": "RS256", "kid": kid, "n": n, "e": e });
-        Ok(Self { inner: Arc::new(Inner { key, kid, jwk, clock }) })
+        Ok(Self { inner: Arc::new(IssuerInner { key, kid, jwk, clock }) })
     }
 
     /// The key set its tokens are verified with.
@@ -176,7 +176,7 @@ impl Person {
 /// Where people ask for tokens.
 #[derive(Clone)]
 struct Desk {
-    issuer: Issuer,
+    issuer: DemoIssuer,
     staff: Arc<Secret<String>>,
 }
 
@@ -242,8 +242,8 @@ mod tests {
     use super::*;
     use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
 
-    fn open(dir: &tempfile::TempDir) -> Issuer {
-        Issuer::open(&dir.path().join("issuer.key"), Clock::system()).unwrap()
+    fn open(dir: &tempfile::TempDir) -> DemoIssuer {
+        DemoIssuer::open(&dir.path().join("issuer.key"), Clock::system()).unwrap()
     }
 
     fn person(email: &str, provider: &str) -> Person {
@@ -314,7 +314,7 @@ mod tests {
     }
 
     /// What `POST /token` answers.
-    async fn asked(issuer: &Issuer, bearer: Option<&str>, wish: &Value) -> (u16, Value) {
+    async fn asked(issuer: &DemoIssuer, bearer: Option<&str>, wish: &Value) -> (u16, Value) {
         use tower::ServiceExt;
         let mut request = http::Request::post("/token").header("content-type", "application/json");
         if let Some(bearer) = bearer {

@@ -4,19 +4,19 @@ use license_core::Clock;
 use license_functions::{
     acquire, admin,
     edge::{
-        config::Env,
+        config::Environment,
         serve::{Service, StartError},
     },
     heartbeat, reaper, register, release,
 };
-use license_pubsub::bus::Bus;
+use license_pubsub::bus::LocalBus;
 use std::sync::Arc;
 
 /// Builds every function, in the order of [`crate::endpoints::FUNCTIONS`].
 ///
 /// # Errors
 /// If a variable is wrong or a key cannot be read.
-pub(crate) async fn functions(env: &Env, clock: &Clock, bus: &Bus) -> Result<[Service; 6], StartError> {
+pub(crate) async fn functions(env: &Environment, clock: &Clock, bus: &LocalBus) -> Result<[Service; 6], StartError> {
     Ok([
         acquire::service(env, clock.clone()).await?,
         heartbeat::service(env, clock.clone()).await?,

@@ -17,5 +17,5 @@ mod publisher;
 pub mod push;
 pub mod rest;
 
-pub use message::{Message, Topic, Topics};
-pub use publisher::{BoxFuture, PublishError, Publisher};
+pub use message::{Message, Topic, TopicNames};
+pub use publisher::{PublishFuture, PublishError, Publisher};

@@ -1,9 +1,9 @@
 //! The receiving end of a push: what came, and who sent it.
 
-pub use crate::envelope::{Envelope, Malformed, Push};
+pub use crate::envelope::{Envelope, Malformed, PushDelivery};
 use license_core::{
     Result,
-    identity::{Refused, Verifier},
+    identity::{Refused, IdentityVerifier},
 };
 
 /// Checks that a push comes from our subscriptions and nobody else: signature, times, issuer and exact audience by the
@@ -12,7 +12,7 @@ use license_core::{
 pub struct PushCheck {
     /// Knows issuer, audience and keys: in the cloud [`license_core::identity::Settings::google`]
     /// (<https://cloud.google.com/pubsub/docs/authenticate-push-subscriptions>).
-    pub verifier: Verifier,
+    pub verifier: IdentityVerifier,
     /// The service account that the subscriptions push as. Anybody with a Google account can get a token of the same issuer
     /// and audience; only this tells them apart.
     pub email: String,

@@ -8,7 +8,7 @@ use license_core::{
         secret::KeyRing,
     },
     moves::{
-        Moves,
+        SeatProtocol,
         acquire::{Outcome, Request, Seat},
         heartbeat,
     },
@@ -60,7 +60,7 @@ impl Machine {
     }
 
     /// Asks for a seat.
-    pub async fn acquire(&self, moves: &Moves) -> Outcome {
+    pub async fn acquire(&self, moves: &SeatProtocol) -> Outcome {
         moves.acquire(&self.request).await.expect("the stores answer")
     }
 
@@ -68,12 +68,12 @@ impl Machine {
     ///
     /// # Panics
     /// If it gets none.
-    pub async fn seated(&self, moves: &Moves) -> Seat {
+    pub async fn seated(&self, moves: &SeatProtocol) -> Seat {
         seat(self.acquire(moves).await)
     }
 
     /// Asks for a seat in a task of its own.
-    pub fn acquire_aside(&self, moves: &Moves) -> tokio::task::JoinHandle<license_core::Result<Outcome>> {
+    pub fn acquire_aside(&self, moves: &SeatProtocol) -> tokio::task::JoinHandle<license_core::Result<Outcome>> {
         let (moves, request) = (moves.clone(), self.request.clone());
         tokio::spawn(async move { moves.acquire(&request).await })
     }
@@ -82,7 +82,7 @@ impl Machine {
     ///
     /// # Panics
     /// If it is told anything else.
-    pub async fn turned_away(&self, moves: &Moves) {
+    pub async fn turned_away(&self, moves: &SeatProtocol) {
         let outcome = self.acquire(moves).await;
         assert!(matches!(outcome, Outcome::Full(_)), "{} finds no seat, not {outcome:?}", self.request.label);
     }
@@ -105,7 +105,7 @@ pub fn open(seat: &Seat) -> SessionHandle {
 }
 
 /// Sends a heartbeat.
-pub async fn beat(moves: &Moves, seat: &Seat) -> heartbeat::Outcome {
+pub async fn beat(moves: &SeatProtocol, seat: &Seat) -> heartbeat::Outcome {
     moves.heartbeat(&open(seat), None).await.expect("the stores answer")
 }
 
@@ -113,7 +113,7 @@ pub async fn beat(moves: &Moves, seat: &Seat) -> heartbeat::Outcome {
 ///
 /// # Panics
 /// If it is not.
-pub async fn alive(moves: &Moves, seat: &Seat) {
+pub async fn alive(moves: &SeatProtocol, seat: &Seat) {
     let outcome = beat(moves, seat).await;
     assert!(matches!(outcome, heartbeat::Outcome::Alive(_)), "alive, not {outcome:?}");
 }
@@ -122,12 +122,12 @@ pub async fn alive(moves: &Moves, seat: &Seat) {
 ///
 /// # Panics
 /// If it is told anything else.
-pub async fn gone(moves: &Moves, seat: &Seat, why: &str) {
+pub async fn gone(moves: &SeatProtocol, seat: &Seat, why: &str) {
     let outcome = beat(moves, seat).await;
     assert!(matches!(&outcome, heartbeat::Outcome::Gone(reason) if reason == why), "gone ({why}), not {outcome:?}");
 }
 
 /// Gives a session back.
-pub async fn release(moves: &Moves, seat: &Seat) {
+pub async fn release(moves: &SeatProtocol, seat: &Seat) {
     moves.release(&open(seat)).await.expect("the stores answer");
 }

@@ -9,15 +9,15 @@ use license_core::{
         license::Status,
         terms::Edit,
     },
-    moves::manage::Ended,
-    records::{Act, Answer, Changed, Principal, Repeat},
+    moves::manage::EndedSessionRow,
+    records::{Caller, Answer, ChangedLicense, Principal, RepeatableRequest},
 };
 use sqlx::PgConnection;
 
 /// A request of the vendor's staff about an organization, without an idempotency key.
-pub fn act(tenant: TenantId) -> Act {
+pub fn act(tenant: TenantId) -> Caller {
     let by = Principal::Staff { subject: "staff-1".into(), email: "staff@vendor.example".into() };
-    Act { tenant, by, from: None, request_id: None, repeat: None }
+    Caller { tenant, by, from: None, request_id: None, repeat: None }
 }
 
 /// A change of the number of seats and of nothing else.
@@ -38,13 +38,13 @@ fn done<T>(answer: Result<std::result::Result<T, license_core::records::Refused>
 
 impl World {
     /// A request of the vendor's staff.
-    pub fn act(&self) -> Act {
+    pub fn act(&self) -> Caller {
         act(self.license.tenant)
     }
 
     /// The same with an idempotency key, for whatever is asked.
-    pub fn act_once(&self, key: &str) -> Act {
-        Act { repeat: Some(Repeat::new(key, &[b"a request"], &self.moves.settings().peppers)), ..self.act() }
+    pub fn act_once(&self, key: &str) -> Caller {
+        Caller { repeat: Some(RepeatableRequest::new(key, &[b"a request"], &self.moves.settings().peppers)), ..self.act() }
     }
 
     /// Ends a session of whoever sits on a seat, and with it the seat. False: nobody sits there.
@@ -59,12 +59,12 @@ impl World {
     }
 
     /// Ends a session.
-    pub async fn end(&self, session: SessionId, force: bool) -> Ended {
+    pub async fn end(&self, session: SessionId, force: bool) -> EndedSessionRow {
         self.try_end(session, force).await.unwrap()
     }
 
     /// The same where it may fail.
-    pub async fn try_end(&self, session: SessionId, force: bool) -> Result<Ended> {
+    pub async fn try_end(&self, session: SessionId, force: bool) -> Result<EndedSessionRow> {
         done(self.manage.end_session(&self.act(), session, force).await)
     }
 
@@ -99,7 +99,7 @@ impl World {
     }
 
     /// Whether a request changed anything: the license's version says so.
-    async fn changes(&self, ask: impl Future<Output = Answer<Changed>>) -> Result<bool> {
+    async fn changes(&self, ask: impl Future<Output = Answer<ChangedLicense>>) -> Result<bool> {
         let sql = "select version from licenses where license_id = $1";
         let before: i64 =
             sqlx::query_scalar(sql).bind(self.license.id.0).fetch_one(&mut self.truth().await).await.unwrap();

@@ -9,11 +9,11 @@ use license_core::{
         token::{Expected, TokenClaims, verify},
     },
     moves::{
-        acquire::{Lease, Seat},
+        acquire::{SignedLease, Seat},
         heartbeat,
         steps::Step,
     },
-    seats::{PoolKey, Warm},
+    seats::{PoolKey, PoolReply},
 };
 use license_tests::{
     World,
@@ -28,11 +28,11 @@ const HOUR: f64 = 3600.0;
 const EARNED: Duration = Duration::from_secs(180);
 
 /// Seconds of grace beyond the lease that an answer gives.
-fn beyond_lease(world: &World, lease: &Lease) -> i64 {
+fn beyond_lease(world: &World, lease: &SignedLease) -> i64 {
     lease.offline_until.unix_timestamp() - world.clock.now_seconds() - lease.expires_in as i64
 }
 
-async fn lease_of(world: &World, seat: &Seat) -> Lease {
+async fn lease_of(world: &World, seat: &Seat) -> SignedLease {
     match beat(&world.moves, seat).await {
         heartbeat::Outcome::Alive(alive) => alive.lease,
         other => panic!("alive, not {other:?}"),
@@ -202,7 +202,7 @@ async fn forty_machines_on_five_seats_have_hardly_an_hour_beyond_them_signed() {
 }
 
 /// What an offline verifier says of a token at a time.
-async fn offline(world: &World, lease: &Lease, at: i64) -> Option<TokenClaims> {
+async fn offline(world: &World, lease: &SignedLease, at: i64) -> Option<TokenClaims> {
     let roots = world.moves.signer().jwks().await.unwrap().keys;
     let hw = Hw::of(world.license.key.number(), &world.machine("a").request.hardware);
     let expected = Expected { issuer: ISSUER, audience: "coditect", nonce: None, hw: &hw };
@@ -300,7 +300,7 @@ async fn who_came_too_late_for_the_bound_has_none_by_every_copy_and_those_before
     let late = world.machine("b").seated(&world.moves).await;
     pass(&world, EARNED).await;
     let reaped = world.seats().reap(pool, world.epoch().await as u64, 1000, Some(between)).await.unwrap();
-    assert!(matches!(reaped, Warm::Said(_)));
+    assert!(matches!(reaped, PoolReply::Said(_)));
     assert!(has_grace(&world, &first).await);
     assert!(!has_grace(&world, &late).await);
     let retry = world.machine("b").restarted().seated(&world.moves).await;

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a panic with its place")]
 
 use license_core::{
-    domain::lease::Timing,
+    domain::lease::LeaseTiming,
     moves::{acquire::Outcome, steps::Step},
     seats::NonceAnswer,
 };
@@ -247,7 +247,7 @@ async fn a_free_of_an_old_epoch_frees_nothing_in_a_new_one() {
 
 #[tokio::test]
 async fn beats_of_the_defaults_fit_three_times_into_a_lease() {
-    let timing = Timing::default();
+    let timing = LeaseTiming::default();
     assert!(timing.heartbeat * 3 < timing.ttl - timing.eps());
     let world = World::with_seats(1).await;
     let a_seat = world.machine("a").seated(&world.moves).await;
@@ -337,10 +337,10 @@ async fn a_redis_that_may_drop_live_seats_is_not_ready() {
 async fn no_script_is_sent_over_an_old_connection() {
     // A deposed primary can be spoken to only so long after a failover: DRAIN covers it.
     let world = World::with_seats(1).await;
-    let young = Timing { max_connection_age: Duration::from_millis(50), ..world.timing };
+    let young = LeaseTiming { max_connection_age: Duration::from_millis(50), ..world.timing };
     let seats = |timing| {
         let id = license_core::seats::ReplicationId::Script;
-        license_core::seats::Seats::new(&world.redis.url(), id, timing, world.clock.clone()).unwrap()
+        license_core::seats::SeatStore::new(&world.redis.url(), id, timing, world.clock.clone()).unwrap()
     };
     let mut redis = world.redis().await;
     let mut connections = async || -> u64 {

@@ -10,7 +10,7 @@ use aws_lc_rs::{
 use keys::b64;
 use license_core::{
     Clock, Error,
-    identity::{LONGEST_LIFE, NoAddress, Refused, Settings, Verifier},
+    identity::{LONGEST_LIFE, NoAddress, Refused, IdentitySettings, IdentityVerifier},
 };
 use serde_json::{Value, json};
 use std::sync::OnceLock;
@@ -27,7 +27,7 @@ fn key(number: usize) -> &'static KeyPair {
 struct Issuer {
     server: MockServer,
     clock: Clock,
-    verifier: Verifier,
+    verifier: IdentityVerifier,
 }
 
 /// An issuer that publishes key 0 as `k0` for an hour.
@@ -35,8 +35,8 @@ async fn issuer() -> Issuer {
     keys::install_crypto();
     let (server, clock) = (MockServer::start().await, Clock::fake());
     let jwks_url = format!("{}/keys", server.uri());
-    let settings = Settings { issuer: ISSUER.into(), audience: "project".into(), jwks_url, longest_life: LONGEST_LIFE };
-    let verifier = Verifier::new(settings, clock.clone());
+    let settings = IdentitySettings { issuer: ISSUER.into(), audience: "project".into(), jwks_url, longest_life: LONGEST_LIFE };
+    let verifier = IdentityVerifier::new(settings, clock.clone());
     let issuer = Issuer { server, clock, verifier };
     issuer.publish(json!({ "keys": [keys::jwk(key(0), "k0")] })).await;
     issuer

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a panic with its place")]
 
 use license_core::{
-    domain::lease::Timing,
+    domain::lease::LeaseTiming,
     moves::{acquire::Outcome, steps::Step},
 };
 use license_tests::{
@@ -68,7 +68,7 @@ async fn with_force_a_kicked_seat_is_free_at_once() {
 
 #[tokio::test]
 async fn a_quarantine_of_more_than_a_day_is_not_forgotten_by_redis_before_it_is_over() {
-    let timing = Timing::with_ttl(Duration::from_secs(86_400));
+    let timing = LeaseTiming::with_ttl(Duration::from_secs(86_400));
     let world = World::shaped(Shape { seats: 1, timing, ..Shape::default() }).await;
     // No token is as long in a test's world: the seat is taken all the same.
     world.moves.acquire(&world.machine("a").request).await.unwrap_err();

@@ -7,10 +7,10 @@ use license_core::{
     domain::{
         id::LicenseNumber,
         key::LicenseKey,
-        pool::Snapshot,
-        rate::{Limiter, Rate, Rates},
+        pool::PoolSnapshot,
+        rate::{LimitKind, RateLimit, PoolRates},
     },
-    moves::{Moves, acquire::Outcome, heartbeat, steps::Step},
+    moves::{SeatProtocol, acquire::Outcome, heartbeat, steps::Step},
     seats::NonceAnswer,
 };
 use license_tests::{
@@ -63,7 +63,7 @@ async fn strangers(world: &World, total: usize, draw: impl Fn() -> LicenseKey + 
     began.elapsed()
 }
 
-async fn refused(moves: &Moves, machine: &Machine) -> Outcome {
+async fn refused(moves: &SeatProtocol, machine: &Machine) -> Outcome {
     moves.acquire(&machine.request).await.expect("strangers take nothing down")
 }
 
@@ -184,7 +184,7 @@ async fn nonce(world: &World) -> String {
     }
 }
 
-async fn snapshot(world: &World) -> Snapshot {
+async fn snapshot(world: &World) -> PoolSnapshot {
     world.service().rebuild_pool(world.license.tenant, world.license.pool_id, 0, &world.timing).await.unwrap().unwrap()
 }
 
@@ -234,12 +234,12 @@ async fn a_large_pool_rebuilt_in_chunks_is_whole_and_the_same_as_in_one_piece() 
 }
 
 /// Six a minute, three at once: one every ten seconds.
-const RATE: Rate = Rate { per_minute: 6, burst: 3 };
+const RATE: RateLimit = RateLimit { per_minute: 6, burst: 3 };
 
 fn waits(outcome: &Outcome) -> u64 {
     match outcome {
         Outcome::Limited(limited) => {
-            assert_eq!((limited.by, limited.rate), (Limiter::Holder, RATE));
+            assert_eq!((limited.by, limited.rate), (LimitKind::Holder, RATE));
             limited.wait_ms
         }
         other => panic!("too often, not {other:?}"),
@@ -249,7 +249,7 @@ fn waits(outcome: &Outcome) -> u64 {
 #[tokio::test]
 async fn a_holder_that_starts_too_often_waits_and_neither_retries_nor_a_full_pool_count() {
     let world = World::shaped(Shape { seats: 1, processes: 3, ..Shape::default() }).await;
-    let moves = world.instance_limited(Rates { acquire: Some(RATE), ..Rates::default() }).await;
+    let moves = world.instance_limited(PoolRates { acquire: Some(RATE), ..PoolRates::default() }).await;
     let machine = world.machine("a");
     let first = machine.seated(&moves).await;
     for _ in 0..10 {
@@ -261,7 +261,7 @@ async fn a_holder_that_starts_too_often_waits_and_neither_retries_nor_a_full_poo
     for _ in 0..2 {
         machine.restarted().seated(&moves).await;
     }
-    let other_instance = world.instance_limited(Rates { acquire: Some(RATE), ..Rates::default() }).await;
+    let other_instance = world.instance_limited(PoolRates { acquire: Some(RATE), ..PoolRates::default() }).await;
     assert_eq!(
         waits(&machine.restarted().acquire(&other_instance).await),
         10_000,
@@ -287,7 +287,7 @@ async fn a_holder_that_starts_too_often_waits_and_neither_retries_nor_a_full_poo
 #[tokio::test]
 async fn a_license_that_gives_no_seat_is_not_asked_in_a_loop_either() {
     let world = World::shaped(Shape { processes: 3, ..Shape::default() }).await;
-    let moves = world.instance_limited(Rates { acquire: Some(RATE), ..Rates::default() }).await;
+    let moves = world.instance_limited(PoolRates { acquire: Some(RATE), ..PoolRates::default() }).await;
     world.machine("a").seated(&moves).await;
     world.suspend().await;
     for _ in 0..3 {
@@ -300,7 +300,7 @@ async fn a_license_that_gives_no_seat_is_not_asked_in_a_loop_either() {
 #[tokio::test]
 async fn a_session_in_a_loop_is_told_to_wait_and_keeps_its_lease_and_one_that_keeps_pace_leaves_nothing_behind() {
     let world = World::new().await;
-    let moves = world.instance_limited(Rates { heartbeat: Some(RATE), ..Rates::default() }).await;
+    let moves = world.instance_limited(PoolRates { heartbeat: Some(RATE), ..PoolRates::default() }).await;
     let (fast, slow) = (world.machine("fast").seated(&moves).await, world.machine("slow").seated(&moves).await);
     let turns = async || ask::<Vec<String>>(&world, &["KEYS", "*:r:*"]).await.len();
     for _ in 0..20 {

@@ -10,7 +10,7 @@ use license_core::{
         heartbeat,
         steps::Step,
     },
-    seats::Warm,
+    seats::PoolReply,
 };
 use license_tests::{
     World,
@@ -105,7 +105,7 @@ async fn a_quarantine_runs_down_although_others_are_changed() {
 async fn free_at(world: &World, kicked: &Seat) -> i64 {
     world.machine("nobody").acquire(&world.moves).await; // has a stale copy rebuilt
     let looked = world.seats().look(&world.license.pool, &[(kicked.seat, kicked.session)]).await.unwrap();
-    let Warm::Said(look) = looked else { panic!("the copy is warm") };
+    let PoolReply::Said(look) = looked else { panic!("the copy is warm") };
     look.sessions[0].free_at_ms.unwrap()
 }
 

@@ -5,7 +5,7 @@
 use license_core::{
     Clock,
     moves::{
-        Moves,
+        SeatProtocol,
         acquire::{Outcome, Seat},
         steps::Step,
     },
@@ -26,7 +26,7 @@ const HELD: u32 = 100_000;
 const ASKING: usize = 24;
 
 /// A pool of `held` seats that are held and some that are free, and three instances of the functions.
-async fn large(held: u32) -> (World, [Moves; 3]) {
+async fn large(held: u32) -> (World, [SeatProtocol; 3]) {
     let world = World::shaped(Shape { clock: Clock::system(), ..Shape::default() }).await;
     world
         .truth()
@@ -47,7 +47,7 @@ async fn large(held: u32) -> (World, [Moves; 3]) {
 }
 
 /// Asks as a client does: again after a 503.
-async fn seated_in_the_end(moves: &Moves, machine: &Machine) -> Seat {
+async fn seated_in_the_end(moves: &SeatProtocol, machine: &Machine) -> Seat {
     loop {
         match moves.acquire(&machine.request).await {
             Ok(outcome) => return seat(outcome),
@@ -58,7 +58,7 @@ async fn seated_in_the_end(moves: &Moves, machine: &Machine) -> Seat {
 
 /// After a failover every rebuild takes so much longer; answers how long the slowest machine waited, how long one rebuild took, and how many
 /// epochs it cost.
-async fn after_a_failover(world: &World, instances: &[Moves; 3], slow: Duration) -> (Duration, Duration, i64) {
+async fn after_a_failover(world: &World, instances: &[SeatProtocol; 3], slow: Duration) -> (Duration, Duration, i64) {
     for moves in instances {
         moves.steps().slow(Step::RebuildPool, slow);
     }

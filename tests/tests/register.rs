@@ -11,15 +11,15 @@ use http_body_util::BodyExt;
 use keys::b64;
 use license_core::{
     domain::{key::LicenseKey, secret::KeyRing},
-    identity::{LONGEST_LIFE, Settings, Verifier},
+    identity::{LONGEST_LIFE, IdentitySettings, IdentityVerifier},
 };
 use license_functions::{
     edge::{
-        config::{Docs, Logging},
-        rate::{ByAddress, Limit},
-        rim::Rim,
+        config::{LayersConfig, LogConfig},
+        rate::{ByAddress, NamedLimit},
+        rim::LayerSettings,
         serve::layers,
-        strangers::Strangers,
+        strangers::CredentialGuesses,
     },
     register,
 };
@@ -50,16 +50,16 @@ impl Desk {
         Mock::given(path("/keys")).respond_with(keys).mount(&issuer).await;
         let jwks_url = format!("{}/keys", issuer.uri());
         let settings =
-            Settings { issuer: ISSUER.into(), audience: "project".into(), jwks_url, longest_life: LONGEST_LIFE };
+            IdentitySettings { issuer: ISSUER.into(), audience: "project".into(), jwks_url, longest_life: LONGEST_LIFE };
         let router = register::router(register::State {
             records: world.admin.clone(),
-            verifier: Verifier::new(settings, world.clock.clone()),
+            verifier: IdentityVerifier::new(settings, world.clock.clone()),
             peppers: Arc::new(KeyRing::single(vec![2; 32])),
-            limit: ByAddress::new(Limit::off(), 0),
-            strangers: Strangers::new(ByAddress::new(Limit::off(), 0), world.seats(), world.clock.clone()),
+            limit: ByAddress::new(NamedLimit::off(), 0),
+            strangers: CredentialGuesses::new(ByAddress::new(NamedLimit::off(), 0), world.seats(), world.clock.clone()),
         });
-        let logging = Logging { filter: "info".into(), text: false, project: None };
-        let app = layers(router, &Rim::new(&Docs::default(), &logging));
+        let logging = LogConfig { filter: "info".into(), text: false, project: None };
+        let app = layers(router, &LayerSettings::new(&LayersConfig::default(), &logging));
         Self { world, issuer, app }
     }
 

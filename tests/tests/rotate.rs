@@ -7,7 +7,7 @@ use license_core::{
     domain::{
         id::Hw,
         key::LicenseKey,
-        token::{Expected, Jwks, RootKey, verify},
+        token::{Expected, PublicKeySet, RootKey, verify},
     },
 };
 use license_tests::{
@@ -98,7 +98,7 @@ impl Site {
 
     async fn roots(&self, local: &Local) -> Vec<RootKey> {
         let url = format!("{}/.well-known/license-keys", local.endpoint("front"));
-        let keys: Jwks = self.client.get(url).send().await.unwrap().json().await.unwrap();
+        let keys: PublicKeySet = self.client.get(url).send().await.unwrap().json().await.unwrap();
         keys.keys
     }
 }

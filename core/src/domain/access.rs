@@ -1,6 +1,6 @@
 //! Who may do what: the roles of people in an organization, and the scopes of API tokens.
 
-use super::id::Invalid;
+use super::id::InvalidText;
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 

@@ -4,7 +4,7 @@
 //! another: case folding would take `straße@` for `strasse@`, and leaving out what is invisible `a\u{200B}da@` for `ada@`.
 
 use super::{
-    id::Invalid,
+    id::InvalidText,
     name::{clean, fold, is_hidden},
 };
 use icu_normalizer::ComposingNormalizerBorrowed;
@@ -68,11 +68,11 @@ fn is_a_form_of_ascii(c: char) -> bool {
 }
 
 impl FromStr for Email {
-    type Err = Invalid;
+    type Err = InvalidText;
 
     /// One `@` with something on both sides; no blank, control or invisible character; each of its words in one script and without forms of
     /// ASCII letters that only look like them; at most 254 bytes (RFC 5321, section 4.5.3.1.3).
-    fn from_str(text: &str) -> Result<Self, Invalid> {
+    fn from_str(text: &str) -> Result<Self, InvalidText> {
         let given = clean(text);
         // Composing makes some of these what they look like, so they are looked for before.
         let forms = text.trim().contains(is_a_form_of_ascii);
@@ -82,9 +82,9 @@ impl FromStr for Email {
         let plain = !text.contains(|c: char| c.is_whitespace() || c.is_control() || is_hidden(c));
         let clear = !forms && is_of_one_script(local) && domain.split('.').all(is_of_one_script);
         if !(sides && plain && text.len() <= 254) {
-            Err(Invalid("must be an e-mail address of at most 254 bytes, such as ada@example.com"))
+            Err(InvalidText("must be an e-mail address of at most 254 bytes, such as ada@example.com"))
         } else if !clear {
-            Err(Invalid("must not mix letters of several scripts or have forms of letters that look like others"))
+            Err(InvalidText("must not mix letters of several scripts or have forms of letters that look like others"))
         } else {
             Ok(Self(text))
         }

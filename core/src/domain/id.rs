@@ -8,7 +8,7 @@ use uuid::Uuid;
 /// What was wrong with a word: one sentence for a person, without the value itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct Invalid(pub &'static str);
+pub struct InvalidText(pub &'static str);
 
 macro_rules! uuid_id {
     ($($(#[$doc:meta])* $name:ident),* $(,)?) => {$(
@@ -93,9 +93,9 @@ impl fmt::Debug for LicenseNumber {
 }
 
 impl FromStr for LicenseNumber {
-    type Err = Invalid;
-    fn from_str(text: &str) -> Result<Self, Invalid> {
-        let wrong = Invalid("must be 13 symbols of Crockford's base32");
+    type Err = InvalidText;
+    fn from_str(text: &str) -> Result<Self, InvalidText> {
+        let wrong = InvalidText("must be 13 symbols of Crockford's base32");
         let symbols = pasted::symbols(text);
         if symbols.chars().count() != 13 {
             return Err(wrong);
@@ -123,8 +123,8 @@ impl<'de> Deserialize<'de> for LicenseNumber {
 pub struct PoolName(String);
 
 impl TryFrom<String> for PoolName {
-    type Error = Invalid;
-    fn try_from(text: String) -> Result<Self, Invalid> {
+    type Error = InvalidText;
+    fn try_from(text: String) -> Result<Self, InvalidText> {
         text.parse()
     }
 }
@@ -148,11 +148,11 @@ impl PoolName {
 }
 
 impl FromStr for PoolName {
-    type Err = Invalid;
-    fn from_str(text: &str) -> Result<Self, Invalid> {
+    type Err = InvalidText;
+    fn from_str(text: &str) -> Result<Self, InvalidText> {
         let fits =
             (1..=32).contains(&text.len()) && text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'));
-        if fits { Ok(Self(text.into())) } else { Err(Invalid("must be 1 to 32 of a-z, 0-9 and -")) }
+        if fits { Ok(Self(text.into())) } else { Err(InvalidText("must be 1 to 32 of a-z, 0-9 and -")) }
     }
 }
 
@@ -175,10 +175,10 @@ impl fmt::Display for PoolName {
 pub struct ClientPart(String);
 
 impl FromStr for ClientPart {
-    type Err = Invalid;
-    fn from_str(text: &str) -> Result<Self, Invalid> {
+    type Err = InvalidText;
+    fn from_str(text: &str) -> Result<Self, InvalidText> {
         let fits = (8..=128).contains(&text.len()) && text.bytes().all(|b| (0x20..0x7f).contains(&b));
-        if fits { Ok(Self(text.into())) } else { Err(Invalid("must be 8 to 128 printable ASCII characters")) }
+        if fits { Ok(Self(text.into())) } else { Err(InvalidText("must be 8 to 128 printable ASCII characters")) }
     }
 }
 
@@ -259,10 +259,10 @@ impl Nonce {
 }
 
 impl FromStr for Nonce {
-    type Err = Invalid;
-    fn from_str(text: &str) -> Result<Self, Invalid> {
+    type Err = InvalidText;
+    fn from_str(text: &str) -> Result<Self, InvalidText> {
         let fits = (16..=64).contains(&text.len())
             && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
-        if fits { Ok(Self(text.into())) } else { Err(Invalid("must be 16 to 64 base64url characters")) }
+        if fits { Ok(Self(text.into())) } else { Err(InvalidText("must be 16 to 64 base64url characters")) }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     access::words,
-    id::{Invalid, LicenseNumber, TenantId},
+    id::{InvalidText, LicenseNumber, TenantId},
     terms::GRACE_AFTER,
 };
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 
 /// What tokens and answers say about a license. Made by the records, carried through Redis as JSON (at most 4 KiB), signed into tokens.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Facts {
+pub struct LicenseFacts {
     /// The organization.
     pub tenant: TenantId,
     /// The license's public number.
@@ -28,7 +28,7 @@ pub struct Facts {
     #[serde(with = "time::serde::rfc3339::option")]
     pub expires_at: Option<OffsetDateTime>,
     /// What the license allows without contact.
-    pub offline: Offline,
+    pub offline: OfflineAllowance,
     /// Rises with every change of these facts.
     pub facts_version: u64,
     /// True if a refusal must not say who holds the seats.
@@ -38,7 +38,7 @@ pub struct Facts {
 
 /// What a client may do without contact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Offline {
+pub struct OfflineAllowance {
     /// The kind of policy.
     pub policy: OfflinePolicy,
     /// Hours of grace beyond the lease; 0 unless the policy is `grace`.
@@ -85,7 +85,7 @@ words! {
     Process = "process",
 }
 
-impl Facts {
+impl LicenseFacts {
     /// Until when a client that was last heard of at `at` may go on without contact: its lease or, where it has `earned` it, the signed
     /// grace; never past the term.
     pub fn offline_until(&self, at: OffsetDateTime, lease_end: OffsetDateTime, earned: bool) -> OffsetDateTime {
@@ -100,7 +100,7 @@ impl Facts {
 
 /// Why a license gives no seat now, with the time since when (Unix milliseconds, 0 if unknown).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Refusal {
+pub struct LicenseRefusal {
     /// The reason.
     pub why: Why,
     /// Since when.

@@ -3,7 +3,7 @@
 //! Whatever is compared with a stored name goes through [`fold`] on both sides, before it reaches the database. The database compares
 //! bytes and never folds letters itself, so that its locale decides nothing.
 
-use super::id::Invalid;
+use super::id::InvalidText;
 use icu_casemap::CaseMapper;
 use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed};
 use icu_properties::{
@@ -70,9 +70,9 @@ fn is_line_or_control(c: char) -> bool {
 /// The name of an organization, a person, a project or a token: cleaned, 1 to 200 characters, none of them a control character or one that
 /// turns the direction of writing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Name(String);
+pub struct DisplayName(String);
 
-impl Name {
+impl DisplayName {
     /// The name as it is kept and shown.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -84,10 +84,10 @@ impl Name {
     }
 }
 
-impl FromStr for Name {
-    type Err = Invalid;
+impl FromStr for DisplayName {
+    type Err = InvalidText;
 
-    fn from_str(text: &str) -> Result<Self, Invalid> {
+    fn from_str(text: &str) -> Result<Self, InvalidText> {
         let name = clean(text);
         let fits = name.chars().count() <= MAX_CHARS
             && !name.contains(|c| is_line_or_control(c) || is_turning(c))
@@ -95,7 +95,7 @@ impl FromStr for Name {
         if fits {
             Ok(Self(name))
         } else {
-            Err(Invalid(
+            Err(InvalidText(
                 "must be 1 to 200 characters, none of them a control character or one that turns the direction of writing",
             ))
         }
@@ -169,14 +169,14 @@ mod tests {
             ("\u{2764}\u{FE0F}", "\u{2764}\u{FE0F}"),
             ("\u{202A}Ünal\u{202C}", "Ünal"),
         ] {
-            assert_eq!(given.parse::<Name>().unwrap().as_str(), kept);
+            assert_eq!(given.parse::<DisplayName>().unwrap().as_str(), kept);
         }
     }
 
     #[test]
     fn what_is_no_name_is_refused_as_it_is_after_cleaning() {
         let long = format!("{} ", "e\u{301}".repeat(200));
-        assert_eq!(long.parse::<Name>().unwrap().as_str(), "é".repeat(200));
+        assert_eq!(long.parse::<DisplayName>().unwrap().as_str(), "é".repeat(200));
         let longer = "é".repeat(201);
         // Its composed form has two characters more.
         let grows = "\u{FB2C}".repeat(67);
@@ -195,7 +195,7 @@ mod tests {
             &longer,
             &grows,
         ] {
-            assert!(wrong.parse::<Name>().is_err(), "{wrong:?}");
+            assert!(wrong.parse::<DisplayName>().is_err(), "{wrong:?}");
         }
     }
 

@@ -41,7 +41,7 @@ pub fn bucket(ip: IpAddr) -> String {
 /// A network: an address of which the first `length` bits count and the others are 0. One of IPv4 that was spelled in IPv6 is of IPv4.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Network {
+pub struct IpNetwork {
     base: IpAddr,
     length: u8,
 }
@@ -54,13 +54,13 @@ pub enum NotANetwork {
     Unreadable,
     /// The address has bits beyond the length, so that it is not clear what is meant. This is the network the address is in.
     #[error("has bits beyond its length; write {0} if you mean the whole network, or the address without a length")]
-    Beyond(Network),
+    Beyond(IpNetwork),
     /// A part of IPv6 in which IPv4 addresses are spelled, but more than one of them.
     #[error("spells IPv4 addresses in IPv6; write the network of IPv4 itself, as requests from there are taken for it")]
     Spelled,
 }
 
-impl Network {
+impl IpNetwork {
     /// Whether an address is in it. An IPv4 address is the same however it is spelled; no IPv4 address is in a network of IPv6.
     pub fn contains(self, ip: IpAddr) -> bool {
         match (self.base, plain(ip)) {
@@ -91,7 +91,7 @@ fn first_of_v6(ip: Ipv6Addr, length: u8) -> u128 {
     ip.to_bits() & u128::MAX.checked_shl(128 - u32::from(length)).unwrap_or(0)
 }
 
-impl FromStr for Network {
+impl FromStr for IpNetwork {
     type Err = NotANetwork;
     fn from_str(text: &str) -> Result<Self, NotANetwork> {
         let (address, length) = text.trim().split_once('/').map_or((text.trim(), None), |(ip, n)| (ip, Some(n)));
@@ -116,21 +116,21 @@ impl FromStr for Network {
     }
 }
 
-impl fmt::Display for Network {
+impl fmt::Display for IpNetwork {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.base, self.length)
     }
 }
 
-impl TryFrom<String> for Network {
+impl TryFrom<String> for IpNetwork {
     type Error = NotANetwork;
     fn try_from(text: String) -> Result<Self, NotANetwork> {
         text.parse()
     }
 }
 
-impl From<Network> for String {
-    fn from(network: Network) -> Self {
+impl From<IpNetwork> for String {
+    fn from(network: IpNetwork) -> Self {
         network.to_string()
     }
 }
@@ -139,7 +139,7 @@ impl From<Network> for String {
 mod tests {
     use super::*;
 
-    fn network(text: &str) -> Network {
+    fn network(text: &str) -> IpNetwork {
         text.parse().unwrap_or_else(|problem| panic!("{text}: {problem}"))
     }
 
@@ -188,7 +188,7 @@ mod tests {
             "٣.0.2.0/24",
             "010.0.0.0/8",
         ] {
-            assert_eq!(text.parse::<Network>(), Err(NotANetwork::Unreadable), "{text:?}");
+            assert_eq!(text.parse::<IpNetwork>(), Err(NotANetwork::Unreadable), "{text:?}");
         }
         for (text, meant) in [
             ("192.0.2.7/24", "192.0.2.0/24"),
@@ -196,13 +196,13 @@ mod tests {
             ("::ffff:192.0.2.7/120", "192.0.2.0/24"),
             ("1.2.3.4/0", "0.0.0.0/0"),
         ] {
-            let problem = text.parse::<Network>().unwrap_err();
+            let problem = text.parse::<IpNetwork>().unwrap_err();
             assert_eq!(problem, NotANetwork::Beyond(network(meant)));
             assert!(problem.to_string().contains(meant), "{problem}");
         }
         // Each would be all of IPv4, or a part of it that is not what its writer reads.
         for text in ["64:ff9b::/96", "64:ff9b::192.0.2.0/120", "::ffff:0:192.0.2.0/120", "::ffff:0.0.0.0/64"] {
-            assert!(text.parse::<Network>().is_err(), "{text}");
+            assert!(text.parse::<IpNetwork>().is_err(), "{text}");
         }
     }
 

@@ -4,7 +4,7 @@ use super::id::{Attempt, Holder, PoolId, SeatNo, SessionId, TenantId};
 
 /// Everything Redis must know of a pool, read from the records under a new epoch.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Snapshot {
+pub struct PoolSnapshot {
     /// The new epoch.
     pub epoch: u64,
     /// The epoch of the rebuild before this one, whoever began it; 0 if there was none, or the records were restored since. Only a copy of
@@ -73,7 +73,7 @@ pub struct OpenSession {
 
 /// A ticket's second half with the lease end of what it ends (ms, 0 if unknown).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Claim {
+pub struct LeaseClaim {
     /// Second half of the ticket.
     pub seq: u64,
     /// When the lease ended.
@@ -86,7 +86,7 @@ pub struct SeatClaim {
     /// The seat.
     pub seat: SeatNo,
     /// Its claim.
-    pub claim: Claim,
+    pub claim: LeaseClaim,
 }
 
 /// A session that lapsed on a seat which lives on.
@@ -97,5 +97,5 @@ pub struct SessionClaim {
     /// The session.
     pub session: SessionId,
     /// Its claim.
-    pub claim: Claim,
+    pub claim: LeaseClaim,
 }

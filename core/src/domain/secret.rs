@@ -34,9 +34,9 @@ impl<T> fmt::Debug for Secret<T> {
 /// again: only into what is sealed ([`crate::records::Repeat`]), never into the audit log or an event.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Shown(String);
+pub struct ShownSecret(String);
 
-impl Shown {
+impl ShownSecret {
     /// Wraps the text.
     pub fn new(text: String) -> Self {
         Self(text)
@@ -48,7 +48,7 @@ impl Shown {
     }
 }
 
-impl fmt::Debug for Shown {
+impl fmt::Debug for ShownSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[secret]")
     }

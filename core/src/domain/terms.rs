@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
 /// Feature names and their values.
-pub type Features = Map<String, Value>;
+pub type FeatureValues = Map<String, Value>;
 
 /// What a plan gives to the licenses made from it. A license keeps what it was given: editing a plan changes no license.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -18,7 +18,7 @@ pub struct PlanTerms {
     /// Days until a license made from it ends; `None` for no end.
     pub trial_days: Option<u32>,
     /// Features.
-    pub features: Features,
+    pub features: FeatureValues,
     /// The offline policy.
     pub offline_policy: OfflinePolicy,
     /// Hours of grace; 0 unless the policy is `grace`.
@@ -35,7 +35,7 @@ pub struct PlanTerms {
 
 /// Everything about a license that staff may edit. Serialized under the names of the records' columns.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Terms {
+pub struct LicenseTerms {
     /// The plan it was made from, or last given.
     pub plan: String,
     /// The tier.
@@ -49,7 +49,7 @@ pub struct Terms {
     #[serde(with = "time::serde::rfc3339::option")]
     pub expires_at: Option<OffsetDateTime>,
     /// Features.
-    pub features: Features,
+    pub features: FeatureValues,
     /// The offline policy.
     pub offline_policy: OfflinePolicy,
     /// Hours of grace; 0 unless the policy is `grace`.
@@ -82,7 +82,7 @@ pub struct Edit {
     /// The end of the term, or that there is none.
     pub expires_at: Option<Option<OffsetDateTime>>,
     /// A JSON merge patch (RFC 7396): null takes a feature away.
-    pub features: Option<Features>,
+    pub features: Option<FeatureValues>,
     /// The offline policy.
     pub offline_policy: Option<OfflinePolicy>,
     /// Hours of grace.
@@ -100,9 +100,9 @@ pub struct Edit {
 }
 
 /// A field whose value does not go with the others, and what is wrong with it.
-pub type Wrong = (&'static str, &'static str);
+pub type InvalidTerm = (&'static str, &'static str);
 
-impl Terms {
+impl LicenseTerms {
     /// The same license with a plan's tier, features and policies. Seats and term are what was bought and stay.
     #[must_use]
     pub fn with_plan(self, name: &str, plan: &PlanTerms) -> Self {
@@ -124,7 +124,7 @@ impl Terms {
     ///
     /// # Errors
     /// If the outcome would contradict itself.
-    pub fn edited(self, edit: &Edit) -> Result<Self, Wrong> {
+    pub fn edited(self, edit: &Edit) -> Result<Self, InvalidTerm> {
         let mut features = self.features;
         if let Some(patch) = &edit.features {
             merge(&mut features, patch);
@@ -165,7 +165,7 @@ impl Terms {
 ///
 /// # Errors
 /// If they do not.
-pub fn grace_fits(policy: OfflinePolicy, hours: u32) -> Result<(), Wrong> {
+pub fn grace_fits(policy: OfflinePolicy, hours: u32) -> Result<(), InvalidTerm> {
     match (policy, hours) {
         (OfflinePolicy::Grace, 0) => Err(("grace_hours", "must be at least 1 with the offline_policy grace")),
         (OfflinePolicy::None | OfflinePolicy::Borrow, 1..) => {
@@ -176,7 +176,7 @@ pub fn grace_fits(policy: OfflinePolicy, hours: u32) -> Result<(), Wrong> {
 }
 
 /// Applies a JSON merge patch (RFC 7396).
-fn merge(target: &mut Features, patch: &Features) {
+fn merge(target: &mut FeatureValues, patch: &FeatureValues) {
     for (name, value) in patch {
         match value {
             Value::Null => drop(target.remove(name)),
@@ -198,7 +198,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn object(value: &Value) -> Features {
+    fn object(value: &Value) -> FeatureValues {
         value.as_object().unwrap().clone()
     }
 
@@ -226,7 +226,7 @@ mod tests {
     #[test]
     fn what_an_edit_does_not_name_stays_and_what_contradicts_is_refused() {
         let at = |seconds| OffsetDateTime::from_unix_timestamp(seconds).unwrap();
-        let terms = Terms {
+        let terms = LicenseTerms {
             plan: "team".into(),
             tier: "team".into(),
             seats: 5,
@@ -251,7 +251,7 @@ mod tests {
         ] {
             assert_eq!(terms.clone().edited(&edit).map_err(|(field, _)| field), Err(field), "{edit:?}");
         }
-        let ends = Terms { expires_at: Some(at(200)), ..terms };
+        let ends = LicenseTerms { expires_at: Some(at(200)), ..terms };
         let late = Edit { not_before: Some(Some(at(300))), ..Edit::default() };
         assert_eq!(ends.edited(&late).map_err(|(field, _)| field), Err("not_before"));
     }

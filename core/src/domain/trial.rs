@@ -41,14 +41,14 @@ pub enum TrialLimit {
 }
 
 impl std::str::FromStr for TrialLimit {
-    type Err = super::id::Invalid;
+    type Err = super::id::InvalidText;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text {
             "mailbox" => Ok(Self::Mailbox),
             "domain" => Ok(Self::Domain),
             "network" => Ok(Self::Network),
-            _ => Err(super::id::Invalid("must be mailbox, domain or network")),
+            _ => Err(super::id::InvalidText("must be mailbox, domain or network")),
         }
     }
 }

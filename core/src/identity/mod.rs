@@ -14,7 +14,7 @@ use crate::{
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, errors::ErrorKind};
-use keys::Keys;
+use keys::IssuerKeys;
 use serde::Deserialize;
 use std::sync::Arc;
 use time::OffsetDateTime;
@@ -34,7 +34,7 @@ const NAME_CHARS: usize = 200;
 
 /// Whose tokens are accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
+pub struct IdentitySettings {
     /// Exactly what `iss` must say.
     pub issuer: String,
     /// Exactly what `aud` must say, alone.
@@ -45,7 +45,7 @@ pub struct Settings {
     pub longest_life: u32,
 }
 
-impl Settings {
+impl IdentitySettings {
     /// People who signed in through Identity Platform in that project.
     pub fn identity_platform(project: &str) -> Self {
         Self {
@@ -118,7 +118,7 @@ pub enum NoAddress {
 
 /// What a verified token says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Claims {
+pub struct VerifiedClaims {
     /// The issuer; together with `subject` it names a person for good.
     pub issuer: String,
     /// The person (or service account) at this issuer.
@@ -141,7 +141,7 @@ pub struct Claims {
     pub expires_at: i64,
 }
 
-impl Claims {
+impl VerifiedClaims {
     /// True for a token issued before `time`. Tokens carry whole seconds, so one of the same second counts as issued before it.
     pub fn is_older_than(&self, time: OffsetDateTime) -> bool {
         i128::from(self.issued_at) * 1_000_000_000 < time.unix_timestamp_nanos()
@@ -159,19 +159,19 @@ impl Claims {
 
 /// Verifies ID tokens of one issuer for one audience. Clones share the cached keys.
 #[derive(Clone)]
-pub struct Verifier {
+pub struct IdentityVerifier {
     inner: Arc<Inner>,
 }
 
 struct Inner {
-    settings: Settings,
+    settings: IdentitySettings,
     clock: Clock,
-    keys: Keys,
+    keys: IssuerKeys,
     validation: Validation,
 }
 
 #[derive(Deserialize)]
-struct Header {
+struct IdTokenHeader {
     alg: String,
     kid: Option<String>,
     crit: Option<serde_json::Value>,
@@ -179,10 +179,10 @@ struct Header {
 
 /// Dates are mandatory as OpenID Connect Core section 2 has them.
 #[derive(Deserialize)]
-struct Wire {
+struct WireClaims {
     iss: String,
     sub: String,
-    aud: Audience,
+    aud: AudienceClaim,
     exp: i64,
     iat: i64,
     nbf: Option<i64>,
@@ -193,33 +193,33 @@ struct Wire {
     /// Whatever else than a number and a text these two are, they say nothing.
     auth_time: Option<serde_json::Value>,
     acr: Option<serde_json::Value>,
-    firebase: Option<Firebase>,
+    firebase: Option<FirebaseClaims>,
 }
 
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Audience {
+enum AudienceClaim {
     One(String),
     Many(Vec<String>),
 }
 
 #[derive(Deserialize)]
-struct Firebase {
+struct FirebaseClaims {
     sign_in_provider: Option<String>,
     tenant: Option<String>,
 }
 
-impl Verifier {
+impl IdentityVerifier {
     /// A verifier that has fetched no keys yet.
     ///
     /// # Panics
     /// If no rustls crypto provider is installed.
-    pub fn new(settings: Settings, clock: Clock) -> Self {
+    pub fn new(settings: IdentitySettings, clock: Clock) -> Self {
         let mut validation = Validation::new(Algorithm::RS256);
         // jsonwebtoken checks the signature. Dates go by our clock and the rest is stricter than it offers (see `judge`).
         validation.required_spec_claims.clear();
         (validation.validate_exp, validation.validate_nbf, validation.validate_aud) = (false, false, false);
-        let keys = Keys::new(&settings.jwks_url, clock.clone());
+        let keys = IssuerKeys::new(&settings.jwks_url, clock.clone());
         Self { inner: Arc::new(Inner { settings, clock, keys, validation }) }
     }
 
@@ -227,7 +227,7 @@ impl Verifier {
     ///
     /// # Errors
     /// [`crate::Error::Identity`] if the issuer's keys could not be fetched and none that are held decide the matter.
-    pub async fn verify(&self, token: &str) -> Result<std::result::Result<Claims, Refused>> {
+    pub async fn verify(&self, token: &str) -> Result<std::result::Result<VerifiedClaims, Refused>> {
         let kid = match key_named(token) {
             Ok(kid) => kid,
             Err(refused) => return Ok(Err(refused)),
@@ -243,7 +243,7 @@ fn key_named(token: &str) -> std::result::Result<String, Refused> {
         return Err(Refused::Malformed);
     }
     let header = token.split('.').next().and_then(|part| BASE64_URL_SAFE_NO_PAD.decode(part).ok());
-    let header: Header = header.and_then(|json| serde_json::from_slice(&json).ok()).ok_or(Refused::Malformed)?;
+    let header: IdTokenHeader = header.and_then(|json| serde_json::from_slice(&json).ok()).ok_or(Refused::Malformed)?;
     if header.alg != "RS256" {
         return Err(Refused::Algorithm);
     }
@@ -254,7 +254,7 @@ fn key_named(token: &str) -> std::result::Result<String, Refused> {
 }
 
 impl Inner {
-    fn read(&self, token: &str, key: &DecodingKey) -> std::result::Result<Wire, Refused> {
+    fn read(&self, token: &str, key: &DecodingKey) -> std::result::Result<WireClaims, Refused> {
         match jsonwebtoken::decode(token, key, &self.validation) {
             Ok(data) => Ok(data.claims),
             Err(error) => Err(match error.kind() {
@@ -265,15 +265,15 @@ impl Inner {
         }
     }
 
-    fn judge(&self, wire: Wire) -> std::result::Result<Claims, Refused> {
+    fn judge(&self, wire: WireClaims) -> std::result::Result<VerifiedClaims, Refused> {
         let now = self.clock.now_seconds();
         if wire.iss != self.settings.issuer {
             return Err(Refused::Issuer);
         }
         // A token for us and others could be presented to us by those others.
         let alone = match &wire.aud {
-            Audience::One(audience) => *audience == self.settings.audience,
-            Audience::Many(audiences) => *audiences == [self.settings.audience.as_str()],
+            AudienceClaim::One(audience) => *audience == self.settings.audience,
+            AudienceClaim::Many(audiences) => *audiences == [self.settings.audience.as_str()],
         };
         if !alone {
             return Err(Refused::Audience);
@@ -296,7 +296,7 @@ impl Inner {
         let signed_in = wire.auth_time.as_ref().and_then(serde_json::Value::as_i64).filter(|&at| at <= now + LEEWAY);
         let acr = wire.acr.as_ref().and_then(serde_json::Value::as_str).map(str::to_owned);
         let (provider, provider_tenant) = wire.firebase.map_or((None, None), |f| (f.sign_in_provider, f.tenant));
-        Ok(Claims {
+        Ok(VerifiedClaims {
             issuer: wire.iss,
             subject: wire.sub,
             email: wire.email,

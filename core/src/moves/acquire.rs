@@ -1,11 +1,11 @@
 //! acquire: ACQUIRE → `grant_seat` → sign.
 
-pub use super::answer::Lease;
+pub use super::answer::SignedLease;
 use super::{
-    Moves,
-    answer::For,
+    SeatProtocol,
+    answer::LeaseSubject,
     deadline::Deadline,
-    guesses::{Guesser, Verdict},
+    guesses::{SecretGuesser, SecretVerdict},
     steps::Step,
 };
 use crate::{
@@ -14,11 +14,11 @@ use crate::{
         handle::SessionHandle,
         id::{Attempt, ClientPart, Holder, Hw, LicenseNumber, Nonce, PoolName, SeatNo, SessionId},
         key::LicenseKey,
-        license::{Facts, Refusal},
-        rate::Limited,
+        license::{LicenseFacts, LicenseRefusal},
+        rate::RateLimited,
     },
-    records::{Found, Grant, GrantOutcome},
-    seats::{AcquireAnswer, Ask, Full, Granted, PoolKey, TooMany, Warm},
+    records::{KeyMatch, SeatGrant, GrantOutcome},
+    seats::{AcquireAnswer, SeatRequest, PoolFull, SeatTicket, PoolKey, TooMany, PoolReply},
     signer::InstanceKey,
 };
 
@@ -59,9 +59,9 @@ pub struct Seat {
     /// Seats held, this one included.
     pub seats_used: u32,
     /// What the license says.
-    pub facts: Facts,
+    pub facts: LicenseFacts,
     /// The signed lease.
-    pub lease: Lease,
+    pub lease: SignedLease,
 }
 
 /// The answer to an acquire.
@@ -70,17 +70,17 @@ pub enum Outcome {
     /// A seat.
     Seat(Box<Seat>),
     /// Every seat is held, or waits.
-    Full(Box<Full>),
+    Full(Box<PoolFull>),
     /// Unknown number, wrong secret or rotated away: one answer.
     BadKey,
     /// The license has no pool of that name.
     NoPool,
     /// The license gives no seat now.
-    Refused(Refusal),
+    Refused(LicenseRefusal),
     /// The license is for the product named here.
     WrongProduct(String),
     /// Too often: this holder, its whole license, or wrong keys from where it is. Not looked at.
-    Limited(Limited),
+    Limited(RateLimited),
     /// The license counts processes: `instance_id` is needed.
     NeedsInstance,
     /// The seat carries as many live processes as allowed.
@@ -88,13 +88,13 @@ pub enum Outcome {
 }
 
 /// A key that opens nothing here, or that was not looked at, or a pool that does not exist.
-pub(super) enum Closed {
+pub(super) enum KeyRejection {
     BadKey,
     NoPool,
-    Limited(Limited),
+    Limited(RateLimited),
 }
 
-impl Moves {
+impl SeatProtocol {
     /// Takes a seat, joins the holder's, or repeats an answer. A seat is told of only after it is written down.
     ///
     /// # Errors
@@ -108,7 +108,7 @@ impl Moves {
     ///
     /// # Errors
     /// As there.
-    pub async fn acquire_from(&self, request: &Request, guesser: Option<&Guesser>) -> Result<Outcome> {
+    pub async fn acquire_from(&self, request: &Request, guesser: Option<&SecretGuesser>) -> Result<Outcome> {
         let received_ms = self.settings.clock.now_ms();
         let deadline = Deadline::of_request();
         let hashes = request.key.hashes(&self.settings.peppers);
@@ -126,12 +126,12 @@ impl Moves {
             let ask = self.ask(request, &hashes);
             drawn.push(ask.session);
             match self.seats.acquire(&pool, &ask).await? {
-                Warm::Cold(_) => {
+                PoolReply::Cold(_) => {
                     if let Some(closed) = self.open(&pool, &hashes, guesser, deadline).await? {
                         return Ok(closed.into());
                     }
                 }
-                Warm::Said(AcquireAnswer::BadKey(epoch)) => {
+                PoolReply::Said(AcquireAnswer::BadKey(epoch)) => {
                     if judged {
                         return Ok(Outcome::BadKey);
                     }
@@ -140,7 +140,7 @@ impl Moves {
                     }
                     judged = true;
                 }
-                Warm::Said(AcquireAnswer::Granted(granted)) => {
+                PoolReply::Said(AcquireAnswer::Granted(granted)) => {
                     // Should the copy be lost, it is opened for this key whoever guesses beside it.
                     self.guesses.note_good(&tried);
                     if self.written(request, &hashes, &pool, &granted).await? {
@@ -148,18 +148,18 @@ impl Moves {
                         return self.seat(request, &pool, *granted, &signer, renewed, received_ms);
                     }
                 }
-                Warm::Said(AcquireAnswer::Full(full)) => return Ok(Outcome::Full(full)),
-                Warm::Said(AcquireAnswer::WrongProduct(product)) => return Ok(Outcome::WrongProduct(product)),
-                Warm::Said(AcquireAnswer::Refused(refusal)) => return Ok(Outcome::Refused(refusal)),
-                Warm::Said(AcquireAnswer::Limited(limited)) => return Ok(Outcome::Limited(limited)),
-                Warm::Said(AcquireAnswer::NeedsInstance) => return Ok(Outcome::NeedsInstance),
-                Warm::Said(AcquireAnswer::TooMany(many)) => return Ok(Outcome::TooMany(many)),
+                PoolReply::Said(AcquireAnswer::Full(full)) => return Ok(Outcome::Full(full)),
+                PoolReply::Said(AcquireAnswer::WrongProduct(product)) => return Ok(Outcome::WrongProduct(product)),
+                PoolReply::Said(AcquireAnswer::Refused(refusal)) => return Ok(Outcome::Refused(refusal)),
+                PoolReply::Said(AcquireAnswer::Limited(limited)) => return Ok(Outcome::Limited(limited)),
+                PoolReply::Said(AcquireAnswer::NeedsInstance) => return Ok(Outcome::NeedsInstance),
+                PoolReply::Said(AcquireAnswer::TooMany(many)) => return Ok(Outcome::TooMany(many)),
             }
         }
     }
 
     /// Has the records confirm a decision. False: it came too late or from a wrong copy, and Redis must be asked again.
-    async fn written(&self, request: &Request, hashes: &[String], pool: &PoolKey, granted: &Granted) -> Result<bool> {
+    async fn written(&self, request: &Request, hashes: &[String], pool: &PoolKey, granted: &SeatTicket) -> Result<bool> {
         self.steps.done(Step::Acquire).await?;
         match self.records.grant_seat(&self.grant(request, hashes, granted)).await? {
             GrantOutcome::Ok => {
@@ -175,9 +175,9 @@ impl Moves {
         }
     }
 
-    fn ask(&self, request: &Request, hashes: &[String]) -> Ask {
+    fn ask(&self, request: &Request, hashes: &[String]) -> SeatRequest {
         let number = request.key.number();
-        Ask {
+        SeatRequest {
             key_hashes: hashes.to_vec(),
             by_machine: Holder::machine(number, &request.hardware),
             by_process: request.instance.as_ref().map(|i| Holder::process(number, &request.hardware, i)),
@@ -189,9 +189,9 @@ impl Moves {
         }
     }
 
-    fn grant(&self, request: &Request, hashes: &[String], granted: &Granted) -> Grant {
+    fn grant(&self, request: &Request, hashes: &[String], granted: &SeatTicket) -> SeatGrant {
         let end = granted.displaced_lease_end_ms;
-        Grant {
+        SeatGrant {
             tenant: granted.tenant,
             pool: granted.pool_id,
             seat: granted.seat,
@@ -213,7 +213,7 @@ impl Moves {
         &self,
         request: &Request,
         pool: &PoolKey,
-        granted: Granted,
+        granted: SeatTicket,
         signer: &InstanceKey,
         renewed: bool,
         received_ms: i64,
@@ -221,7 +221,7 @@ impl Moves {
         let hw = Hw::of(pool.license, &request.hardware);
         let lease = self.sign(
             signer,
-            &For {
+            &LeaseSubject {
                 facts: &granted.facts,
                 holder: granted.holder,
                 hw,
@@ -259,16 +259,16 @@ impl Moves {
         &self,
         pool: &PoolKey,
         hashes: &[String],
-        guesser: Option<&Guesser>,
+        guesser: Option<&SecretGuesser>,
         deadline: Deadline,
-    ) -> Result<Option<Closed>> {
+    ) -> Result<Option<KeyRejection>> {
         let found = match self.judged(pool, hashes, guesser).await? {
             Ok(found) => found,
             Err(closed) => return Ok(Some(closed)),
         };
-        let Some(pool_id) = found.pool else { return Ok(Some(Closed::NoPool)) };
+        let Some(pool_id) = found.pool else { return Ok(Some(KeyRejection::NoPool)) };
         let exists = self.rebuilds.warm(pool, found.tenant, pool_id, deadline).await?;
-        Ok((!exists).then_some(Closed::NoPool))
+        Ok((!exists).then_some(KeyRejection::NoPool))
     }
 
     /// Redis does not know a key. A copy from before a rotation does not know the new one yet: the records have the last word, and if they
@@ -277,9 +277,9 @@ impl Moves {
         &self,
         pool: &PoolKey,
         hashes: &[String],
-        guesser: Option<&Guesser>,
+        guesser: Option<&SecretGuesser>,
         epoch: u64,
-    ) -> Result<Option<Closed>> {
+    ) -> Result<Option<KeyRejection>> {
         if let Err(closed) = self.judged(pool, hashes, guesser).await? {
             return Ok(Some(closed));
         }
@@ -292,13 +292,13 @@ impl Moves {
         &self,
         pool: &PoolKey,
         hashes: &[String],
-        guesser: Option<&Guesser>,
-    ) -> Result<std::result::Result<Found, Closed>> {
+        guesser: Option<&SecretGuesser>,
+    ) -> Result<std::result::Result<KeyMatch, KeyRejection>> {
         let ask = self.records.find_license(pool.license, hashes, &pool.pool);
         Ok(match self.guesses.judge(guesser, &tried(pool.license, hashes), ask).await? {
-            Verdict::Good(found) => Ok(found),
-            Verdict::Wrong => Err(Closed::BadKey),
-            Verdict::Limited(limited) => Err(Closed::Limited(limited)),
+            SecretVerdict::Good(found) => Ok(found),
+            SecretVerdict::Wrong => Err(KeyRejection::BadKey),
+            SecretVerdict::Limited(limited) => Err(KeyRejection::Limited(limited)),
         })
     }
 }
@@ -308,12 +308,12 @@ pub(super) fn tried(number: LicenseNumber, hashes: &[String]) -> String {
     format!("{number} {}", hashes.first().map_or("", String::as_str))
 }
 
-impl From<Closed> for Outcome {
-    fn from(closed: Closed) -> Self {
+impl From<KeyRejection> for Outcome {
+    fn from(closed: KeyRejection) -> Self {
         match closed {
-            Closed::BadKey => Self::BadKey,
-            Closed::NoPool => Self::NoPool,
-            Closed::Limited(limited) => Self::Limited(limited),
+            KeyRejection::BadKey => Self::BadKey,
+            KeyRejection::NoPool => Self::NoPool,
+            KeyRejection::Limited(limited) => Self::Limited(limited),
         }
     }
 }

@@ -1,11 +1,11 @@
 //! What is signed and handed out, after the commit it attests.
 
-use super::Moves;
+use super::SeatProtocol;
 use crate::{
     Code, Result, clock,
     domain::{
         id::{Holder, Hw, LicenseNumber, Nonce, SeatNo, SessionId},
-        license::Facts,
+        license::LicenseFacts,
         token::{RefusalClaims, TokenClaims},
     },
     signer::InstanceKey,
@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 /// A signed lease, as a client gets it with every acquire and heartbeat.
 #[derive(Clone, Debug)]
-pub struct Lease {
+pub struct SignedLease {
     /// The client's lease in whole seconds, counted from when it sent the request.
     pub expires_in: u64,
     /// When to send the next heartbeat, in whole seconds; drawn anew for every answer.
@@ -31,8 +31,8 @@ pub struct Lease {
 }
 
 /// For whom a lease is signed.
-pub(super) struct For<'a> {
-    pub(super) facts: &'a Facts,
+pub(super) struct LeaseSubject<'a> {
+    pub(super) facts: &'a LicenseFacts,
     pub(super) holder: Holder,
     pub(super) hw: Hw,
     pub(super) session: SessionId,
@@ -46,8 +46,8 @@ pub(super) struct For<'a> {
     pub(super) held_ms: Option<i64>,
 }
 
-impl Moves {
-    pub(super) fn sign(&self, key: &InstanceKey, whom: &For<'_>) -> Result<Lease> {
+impl SeatProtocol {
+    pub(super) fn sign(&self, key: &InstanceKey, whom: &LeaseSubject<'_>) -> Result<SignedLease> {
         let timing = self.settings.timing.of_lease(whom.lease_ms);
         let expires_in = timing.expires_in();
         let received = whom.received_ms.div_euclid(1000);
@@ -78,7 +78,7 @@ impl Moves {
             nonce: whom.nonce.cloned(),
             facts_version: facts.facts_version,
         })?;
-        Ok(Lease {
+        Ok(SignedLease {
             expires_in,
             heartbeat_in: timing.draw_heartbeat_in(),
             token,

@@ -1,6 +1,6 @@
 //! A request's time.
 
-use crate::{Error, Result, domain::lease::Timing};
+use crate::{Error, Result, domain::lease::LeaseTiming};
 use std::time::{Duration, Instant};
 
 /// Until when a move may be asked again.
@@ -10,7 +10,7 @@ pub(super) struct Deadline(Instant);
 impl Deadline {
     /// A client's request that was just received. A little less than its time: the answer must still be written.
     pub(super) fn of_request() -> Self {
-        Self::after(Timing::DEADLINE - Duration::from_millis(250))
+        Self::after(LeaseTiming::DEADLINE - Duration::from_millis(250))
     }
 
     pub(super) fn after(time: Duration) -> Self {

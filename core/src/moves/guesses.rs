@@ -3,11 +3,11 @@
 //! A turn is taken before the records judge a secret, and given back if it was good: so nobody gets an answer more by asking at the same
 //! time or by going away, and good secrets are never counted. What an instance knows, good or wrong, takes no turn.
 
-use super::memory::Memory;
+use super::memory::TtlCache;
 use crate::{
     Clock,
-    domain::rate::{Limited, Limiter, Rate, Turn},
-    seats::Seats,
+    domain::rate::{RateLimited, LimitKind, RateLimit, RateDecision},
+    seats::SeatStore,
 };
 use std::{
     future::Future,
@@ -35,48 +35,48 @@ const LANES: usize = 64;
 
 /// Who tries, and how often they may be wrong.
 #[derive(Clone, Debug)]
-pub struct Guesser {
+pub struct SecretGuesser {
     /// The limit's name.
     pub limit: &'static str,
     /// Whose tries are counted together.
     pub subject: String,
     /// How many different wrong ones are looked at.
-    pub rate: Rate,
+    pub rate: RateLimit,
 }
 
 /// What the records say of a secret.
 #[derive(Debug)]
-pub enum Verdict<T> {
+pub enum SecretVerdict<T> {
     /// It is good.
     Good(T),
     /// It is not.
     Wrong,
     /// They were not asked.
-    Limited(Limited),
+    Limited(RateLimited),
 }
 
 /// What one instance knows of secrets of one kind. Clones share it.
 #[derive(Clone)]
-pub struct Guesses {
-    seats: Seats,
-    good: Memory<String, ()>,
-    wrong: Memory<String, ()>,
-    lanes: Arc<Lanes>,
+pub struct GuessMemory {
+    seats: SeatStore,
+    good: TtlCache<String, ()>,
+    wrong: TtlCache<String, ()>,
+    lanes: Arc<JudgingLanes>,
 }
 
-struct Lanes {
+struct JudgingLanes {
     of: RandomState,
     lanes: [Mutex<()>; LANES],
 }
 
-impl Guesses {
+impl GuessMemory {
     /// Nothing known yet.
-    pub fn new(seats: Seats, clock: Clock) -> Self {
-        let lanes = Lanes { of: RandomState::new(), lanes: std::array::from_fn(|_| Mutex::default()) };
+    pub fn new(seats: SeatStore, clock: Clock) -> Self {
+        let lanes = JudgingLanes { of: RandomState::new(), lanes: std::array::from_fn(|_| Mutex::default()) };
         Self {
             seats,
-            good: Memory::new(clock.clone(), GOOD, 10_000),
-            wrong: Memory::new(clock, WRONG, 10_000),
+            good: TtlCache::new(clock.clone(), GOOD, 10_000),
+            wrong: TtlCache::new(clock, WRONG, 10_000),
             lanes: Arc::new(lanes),
         }
     }
@@ -103,12 +103,12 @@ impl Guesses {
     /// Those of `ask`. With Redis away nobody is limited.
     pub async fn judge<T, E>(
         &self,
-        guesser: Option<&Guesser>,
+        guesser: Option<&SecretGuesser>,
         tried: &str,
         ask: impl Future<Output = Result<Option<T>, E>>,
-    ) -> Result<Verdict<T>, E> {
+    ) -> Result<SecretVerdict<T>, E> {
         if self.is_wrong(tried) {
-            return Ok(Verdict::Wrong);
+            return Ok(SecretVerdict::Wrong);
         }
         let Some(guesser) = guesser.filter(|_| !self.was_good(tried)) else {
             return Ok(self.heard(tried, ask.await?));
@@ -117,15 +117,15 @@ impl Guesses {
         let lane = tokio::time::timeout(BESIDE, self.lanes.of(&guesser.subject).lock()).await.ok();
         // Whoever waited here finds what was found out meanwhile.
         if self.is_wrong(tried) {
-            return Ok(Verdict::Wrong);
+            return Ok(SecretVerdict::Wrong);
         }
         if self.was_good(tried) {
             drop(lane);
             return Ok(self.heard(tried, ask.await?));
         }
         let counted = match self.count(guesser, tried).await {
-            Some(Turn::Wait(wait_ms)) => {
-                return Ok(Verdict::Limited(Limited { by: Limiter::Guesses, wait_ms, rate: guesser.rate }));
+            Some(RateDecision::Wait(wait_ms)) => {
+                return Ok(SecretVerdict::Limited(RateLimited { by: LimitKind::Guesses, wait_ms, rate: guesser.rate }));
             }
             counted => counted.is_some(),
         };
@@ -136,22 +136,22 @@ impl Guesses {
         Ok(self.heard(tried, found?))
     }
 
-    fn heard<T>(&self, tried: &str, found: Option<T>) -> Verdict<T> {
+    fn heard<T>(&self, tried: &str, found: Option<T>) -> SecretVerdict<T> {
         match found {
             Some(found) => {
                 self.note_good(tried);
-                Verdict::Good(found)
+                SecretVerdict::Good(found)
             }
             None => {
                 self.good.remove(tried);
                 self.wrong.insert(tried.to_owned(), ());
-                Verdict::Wrong
+                SecretVerdict::Wrong
             }
         }
     }
 
     /// `None`: it was tried before and takes no turn, or nobody counts now.
-    async fn count(&self, Guesser { limit, subject, rate }: &Guesser, tried: &str) -> Option<Turn> {
+    async fn count(&self, SecretGuesser { limit, subject, rate }: &SecretGuesser, tried: &str) -> Option<RateDecision> {
         let turn = tokio::time::timeout(PATIENCE, self.seats.guess(limit, subject, tried, *rate)).await;
         turn.unwrap_or(Err(crate::Error::Deadline("seats"))).unwrap_or_else(|error| {
             tracing::warn!(error = %error, limit, "not limited while the seat store is away");
@@ -160,7 +160,7 @@ impl Guesses {
     }
 
     /// If this fails the turn stays taken, which is the safe side.
-    async fn give_back(&self, Guesser { limit, subject, rate }: &Guesser, tried: &str) {
+    async fn give_back(&self, SecretGuesser { limit, subject, rate }: &SecretGuesser, tried: &str) {
         let given = tokio::time::timeout(PATIENCE, self.seats.right(limit, subject, tried, *rate)).await;
         if let Err(error) = given.unwrap_or(Err(crate::Error::Deadline("seats"))) {
             tracing::warn!(error = %error, limit, "a turn was not given back while the seat store is away");
@@ -168,7 +168,7 @@ impl Guesses {
     }
 }
 
-impl Lanes {
+impl JudgingLanes {
     fn of(&self, subject: &str) -> &Mutex<()> {
         &self.lanes[(self.of.hash_one(subject) % LANES as u64) as usize]
     }

@@ -1,41 +1,41 @@
 //! heartbeat: HEARTBEAT → sign. No SQL while all is well.
 
-use super::{Moves, acquire::Lease, answer::For, deadline::Deadline, steps::Step};
+use super::{SeatProtocol, acquire::SignedLease, answer::LeaseSubject, deadline::Deadline, steps::Step};
 use crate::{
     Result,
     domain::{
         handle::SessionHandle,
         id::Nonce,
-        license::{Facts, Refusal},
+        license::{LicenseFacts, LicenseRefusal},
     },
     records::ResolveOutcome,
-    seats::{HeartbeatAnswer, PoolKey, Warm},
+    seats::{HeartbeatAnswer, PoolKey, PoolReply},
 };
 
 /// The answer to a heartbeat.
 #[derive(Clone, Debug)]
 pub enum Outcome {
     /// The lease was extended.
-    Alive(Box<Alive>),
+    Alive(Box<ExtendedLease>),
     /// The session is over, and recorded so, for this reason: `released`, `expired`, `kicked` or `unknown`.
     Gone(String),
     /// The license gives no seat now. The lease was not extended and is not lost: resumed within it, all goes on. Told also once the lease
     /// is over, as long as the license refuses.
-    Refused(Refusal),
+    Refused(LicenseRefusal),
     /// The session came too often; so many ms to wait. Its lease was raised only just before.
     Limited(u64),
 }
 
 /// An extended lease.
 #[derive(Clone, Debug)]
-pub struct Alive {
+pub struct ExtendedLease {
     /// What the license says.
-    pub facts: Facts,
+    pub facts: LicenseFacts,
     /// The signed lease.
-    pub lease: Lease,
+    pub lease: SignedLease,
 }
 
-impl Moves {
+impl SeatProtocol {
     /// Shows that a session is alive. Only Redis says yes and only the records say that a session is gone.
     ///
     /// # Errors
@@ -52,9 +52,9 @@ impl Moves {
         loop {
             deadline.check("seats")?;
             match self.seats.heartbeat(&pool, handle.seat, handle.session).await? {
-                Warm::Said(HeartbeatAnswer::Alive { holder, facts, lease_ms, held_ms }) => {
+                PoolReply::Said(HeartbeatAnswer::Alive { holder, facts, lease_ms, held_ms }) => {
                     let signer = self.signer.certified().await?;
-                    let whom = For {
+                    let whom = LeaseSubject {
                         facts: &facts,
                         holder,
                         hw: handle.hw,
@@ -66,11 +66,11 @@ impl Moves {
                         held_ms,
                     };
                     let lease = self.sign(&signer, &whom)?;
-                    return Ok(Outcome::Alive(Box::new(Alive { facts: *facts, lease })));
+                    return Ok(Outcome::Alive(Box::new(ExtendedLease { facts: *facts, lease })));
                 }
-                Warm::Said(HeartbeatAnswer::Refused(refusal)) => return Ok(Outcome::Refused(refusal)),
-                Warm::Said(HeartbeatAnswer::Limited(ms)) => return Ok(Outcome::Limited(ms)),
-                Warm::Said(HeartbeatAnswer::Unknown { epoch, refusal }) => {
+                PoolReply::Said(HeartbeatAnswer::Refused(refusal)) => return Ok(Outcome::Refused(refusal)),
+                PoolReply::Said(HeartbeatAnswer::Limited(ms)) => return Ok(Outcome::Limited(ms)),
+                PoolReply::Said(HeartbeatAnswer::Unknown { epoch, refusal }) => {
                     self.steps.done(Step::Heartbeat).await?;
                     let resolved = self
                         .records
@@ -85,7 +85,7 @@ impl Moves {
                         (ResolveOutcome::EpochStale, _) => self.seats.invalidate(&pool, epoch).await?,
                     }
                 }
-                Warm::Cold(_) => {
+                PoolReply::Cold(_) => {
                     if !self.rebuilds.warm(&pool, handle.tenant, handle.pool_id, deadline).await? {
                         return Ok(self.gone(handle, "unknown".into()));
                     }

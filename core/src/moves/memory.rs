@@ -11,24 +11,24 @@ use std::{
 
 /// Remembers values for a while. Two generations: when the young one is full or old, it becomes the old one and the old one is dropped.
 #[derive(Clone)]
-pub(super) struct Memory<K, V> {
+pub(super) struct TtlCache<K, V> {
     clock: Clock,
     life_ms: i64,
     most: usize,
-    generations: Arc<Mutex<Generations<K, V>>>,
+    generations: Arc<Mutex<TwoGenerations<K, V>>>,
 }
 
-struct Generations<K, V> {
+struct TwoGenerations<K, V> {
     young: HashMap<K, (i64, V)>,
     old: HashMap<K, (i64, V)>,
     since_ms: i64,
 }
 
-impl<K: Eq + Hash, V: Clone> Memory<K, V> {
+impl<K: Eq + Hash, V: Clone> TtlCache<K, V> {
     /// Remembers for `life`, at most about `2 * most` values.
     pub(super) fn new(clock: Clock, life: Duration, most: usize) -> Self {
         let since_ms = clock.now_ms();
-        let generations = Generations { young: HashMap::new(), old: HashMap::new(), since_ms };
+        let generations = TwoGenerations { young: HashMap::new(), old: HashMap::new(), since_ms };
         Self { clock, life_ms: life.as_millis() as i64, most, generations: Arc::new(Mutex::new(generations)) }
     }
 
@@ -68,7 +68,7 @@ mod tests {
 
     #[test]
     fn no_more_is_remembered_than_was_agreed() {
-        let memory = Memory::new(Clock::system(), Duration::from_secs(60), 100);
+        let memory = TtlCache::new(Clock::system(), Duration::from_secs(60), 100);
         for n in 0..1000 {
             memory.insert(n, ());
         }

@@ -23,35 +23,35 @@ pub mod validate;
 
 use crate::{
     Clock,
-    domain::{id::SessionId, lease::Timing, secret::KeyRing},
+    domain::{id::SessionId, lease::LeaseTiming, secret::KeyRing},
     records::Records,
-    seats::Seats,
-    signer::Signer,
+    seats::SeatStore,
+    signer::LeaseSigner,
 };
-use guesses::Guesses;
-use memory::Memory;
-use rebuild::Rebuilds;
+use guesses::GuessMemory;
+use memory::TtlCache;
+use rebuild::PoolRebuilds;
 use std::sync::Arc;
-use steps::Steps;
+use steps::FailPoints;
 
 /// Everything the moves of clients (acquire, heartbeat, release, validate) need. Cheap to clone.
 #[derive(Clone)]
-pub struct Moves {
-    seats: Seats,
+pub struct SeatProtocol {
+    seats: SeatStore,
     records: Records,
-    signer: Signer,
-    settings: Arc<Settings>,
-    rebuilds: Rebuilds,
-    guesses: Guesses,
-    gone: Memory<SessionId, String>,
-    steps: Steps,
+    signer: LeaseSigner,
+    settings: Arc<ProtocolSettings>,
+    rebuilds: PoolRebuilds,
+    guesses: GuessMemory,
+    gone: TtlCache<SessionId, String>,
+    steps: FailPoints,
 }
 
 /// What the moves are told once, at start.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct ProtocolSettings {
     /// How long things last.
-    pub timing: Timing,
+    pub timing: LeaseTiming,
     /// The wall clock.
     pub clock: Clock,
     /// Under which session handles are minted.
@@ -60,40 +60,40 @@ pub struct Settings {
     pub peppers: KeyRing,
 }
 
-impl Moves {
+impl SeatProtocol {
     /// The moves over these rooms; `records` as [`crate::records::Role::Service`].
-    pub fn new(seats: Seats, records: Records, signer: Signer, settings: Settings) -> Self {
-        let steps = Steps::default();
+    pub fn new(seats: SeatStore, records: Records, signer: LeaseSigner, settings: ProtocolSettings) -> Self {
+        let steps = FailPoints::default();
         let clock = settings.clock.clone();
         Self {
-            rebuilds: Rebuilds::new(seats.clone(), records.clone(), steps.clone()),
-            guesses: Guesses::new(seats.clone(), clock.clone()),
+            rebuilds: PoolRebuilds::new(seats.clone(), records.clone(), steps.clone()),
+            guesses: GuessMemory::new(seats.clone(), clock.clone()),
             seats,
             records,
             signer,
-            gone: Memory::new(clock, settings.timing.ttl * 10, 100_000),
+            gone: TtlCache::new(clock, settings.timing.ttl * 10, 100_000),
             settings: Arc::new(settings),
             steps,
         }
     }
 
     /// The fail points of these moves.
-    pub fn steps(&self) -> &Steps {
+    pub fn steps(&self) -> &FailPoints {
         &self.steps
     }
 
     /// What the moves were told.
-    pub fn settings(&self) -> &Settings {
+    pub fn settings(&self) -> &ProtocolSettings {
         &self.settings
     }
 
     /// The seat store, for limits that belong to no pool.
-    pub fn seats(&self) -> &Seats {
+    pub fn seats(&self) -> &SeatStore {
         &self.seats
     }
 
     /// The keys that sign.
-    pub fn signer(&self) -> &Signer {
+    pub fn signer(&self) -> &LeaseSigner {
         &self.signer
     }
 

@@ -1,6 +1,6 @@
 //! publish: waiting events → whoever delivers them → marked. Once or more, never not at all.
 
-use super::steps::{Step, Steps};
+use super::steps::{Step, FailPoints};
 use crate::{Result, domain::event::Event, records::Records};
 
 /// Events per batch: one transaction, and no more than a publisher takes at once.
@@ -10,7 +10,7 @@ const BATCH: i64 = 500;
 ///
 /// # Errors
 /// If the records could not be asked or `publish` failed. What was not marked is published again.
-pub async fn drain<F>(records: &Records, steps: &Steps, publish: impl Fn(&[Event]) -> F) -> Result<usize>
+pub async fn drain<F>(records: &Records, steps: &FailPoints, publish: impl Fn(&[Event]) -> F) -> Result<usize>
 where
     F: Future<Output = Result<()>>,
 {

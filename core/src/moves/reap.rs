@@ -3,14 +3,14 @@
 
 use super::{
     deadline::Deadline,
-    rebuild::Rebuilds,
-    steps::{Step, Steps},
+    rebuild::PoolRebuilds,
+    steps::{Step, FailPoints},
 };
 use crate::{
     Result,
-    domain::{event::Share, lease::Timing},
-    records::{Ending, PoolToReap, Records, Usage},
-    seats::{PoolKey, Reaped, SeatFree, Seats, SessionFree, Warm},
+    domain::{event::SweepShare, lease::LeaseTiming},
+    records::{Ending, PoolToReap, Records, PoolUsage},
+    seats::{PoolKey, ReapedSeats, SeatFree, SeatStore, SessionFree, PoolReply},
 };
 use std::time::Duration;
 
@@ -21,17 +21,17 @@ const POOL_TIME: Duration = Duration::from_secs(30);
 
 /// The reaper's moves. Cheap to clone.
 #[derive(Clone)]
-pub struct Reaper {
-    seats: Seats,
+pub struct SeatReaper {
+    seats: SeatStore,
     records: Records,
-    rebuilds: Rebuilds,
-    timing: Timing,
-    steps: Steps,
+    rebuilds: PoolRebuilds,
+    timing: LeaseTiming,
+    steps: FailPoints,
 }
 
 /// What the sweep of one share did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Report {
+pub struct SweepReport {
     /// Pools looked at.
     pub pools: usize,
     /// Seats ended.
@@ -42,16 +42,16 @@ pub struct Report {
     pub failed: usize,
 }
 
-impl Reaper {
+impl SeatReaper {
     /// Over these rooms; `records` as [`crate::records::Role::Reaper`].
-    pub fn new(seats: Seats, records: Records, timing: Timing) -> Self {
-        let steps = Steps::default();
-        let rebuilds = Rebuilds::new(seats.clone(), records.clone(), steps.clone());
+    pub fn new(seats: SeatStore, records: Records, timing: LeaseTiming) -> Self {
+        let steps = FailPoints::default();
+        let rebuilds = PoolRebuilds::new(seats.clone(), records.clone(), steps.clone());
         Self { seats, records, rebuilds, timing, steps }
     }
 
     /// The fail points of these moves.
-    pub fn steps(&self) -> &Steps {
+    pub fn steps(&self) -> &FailPoints {
         &self.steps
     }
 
@@ -74,12 +74,12 @@ impl Reaper {
     ///
     /// # Errors
     /// If the records cannot say.
-    pub async fn shares(&self) -> Result<Vec<Share>> {
+    pub async fn shares(&self) -> Result<Vec<SweepShare>> {
         let todo = self.records.to_do().await?;
         let pools: Vec<_> = todo.pools.into_iter().collect();
-        let mut shares = Share::cut(&pools);
+        let mut shares = SweepShare::cut(&pools);
         if todo.events && shares.is_empty() {
-            shares.push(Share::default());
+            shares.push(SweepShare::default());
         }
         Ok(shares)
     }
@@ -88,8 +88,8 @@ impl Reaper {
     ///
     /// # Errors
     /// If the records cannot say what pools these are.
-    pub async fn sweep(&self, share: &Share) -> Result<Report> {
-        let mut report = Report::default();
+    pub async fn sweep(&self, share: &SweepShare) -> Result<SweepReport> {
+        let mut report = SweepReport::default();
         for pool in self.records.pools_to_reap(share).await? {
             report.pools += 1;
             if let Err(e) = self.reap(&pool, &mut report).await {
@@ -104,7 +104,7 @@ impl Reaper {
         Ok(report)
     }
 
-    async fn reap(&self, pool: &PoolToReap, report: &mut Report) -> Result<()> {
+    async fn reap(&self, pool: &PoolToReap, report: &mut SweepReport) -> Result<()> {
         let key = PoolKey { license: pool.license, pool: pool.pool.clone() };
         let deadline = Deadline::after(POOL_TIME);
         let mut usage = None;
@@ -113,10 +113,10 @@ impl Reaper {
         loop {
             deadline.check("seats")?;
             let reaped = match self.seats.reap(&key, pool.epoch, LIMIT, grace).await? {
-                Warm::Said(reaped) => reaped,
+                PoolReply::Said(reaped) => reaped,
                 // No copy, and nobody holds anything: whoever comes next rebuilds. An old copy may still speak for who was kicked.
-                Warm::Cold(0) if !pool.held => break,
-                Warm::Cold(_) => {
+                PoolReply::Cold(0) if !pool.held => break,
+                PoolReply::Cold(_) => {
                     // The records prove every copy below their epoch old; a warm one would not be rebuilt otherwise.
                     self.seats.invalidate(&key, pool.epoch.saturating_sub(1)).await?;
                     if !self.rebuilds.warm(&key, pool.tenant, pool.pool_id, deadline).await? {
@@ -126,7 +126,7 @@ impl Reaper {
                 }
             };
             // Told once a minute, by the first answer of the sweep.
-            let told = reaped.minute.map(|minute| Usage {
+            let told = reaped.minute.map(|minute| PoolUsage {
                 minute,
                 held: reaped.held,
                 peak: reaped.peak,
@@ -153,7 +153,7 @@ impl Reaper {
     }
 
     /// Writes claims down and forgets them. False: the copy they were made from is old.
-    async fn end(&self, pool: &PoolToReap, key: &PoolKey, reaped: &Reaped, report: &mut Report) -> Result<bool> {
+    async fn end(&self, pool: &PoolToReap, key: &PoolKey, reaped: &ReapedSeats, report: &mut SweepReport) -> Result<bool> {
         if reaped.seats.is_empty() && reaped.sessions.is_empty() {
             return Ok(true);
         }

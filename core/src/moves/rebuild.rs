@@ -6,7 +6,7 @@
 
 use super::{
     deadline::Deadline,
-    steps::{Step, Steps},
+    steps::{Step, FailPoints},
 };
 use crate::{
     Error, Result,
@@ -15,7 +15,7 @@ use crate::{
         secret,
     },
     records::Records,
-    seats::{NonceAnswer, PoolKey, Seats},
+    seats::{NonceAnswer, PoolKey, SeatStore},
 };
 use std::{
     collections::{HashMap, hash_map},
@@ -29,40 +29,40 @@ use tracing::Instrument;
 const GO_ON: Duration = Duration::from_millis(500);
 
 /// What became of a rebuild: true once the copy is warm, false where the records know no such pool. `None`: under way.
-type Outcome = Option<Result<bool>>;
+type RebuildOutcome = Option<Result<bool>>;
 
 /// Rebuilds pools, each by one task of this instance at a time.
 #[derive(Clone)]
-pub(super) struct Rebuilds {
-    seats: Seats,
+pub(super) struct PoolRebuilds {
+    seats: SeatStore,
     records: Records,
-    steps: Steps,
+    steps: FailPoints,
     under_way: UnderWay,
 }
 
 #[derive(Clone, Default)]
-struct UnderWay(Arc<Mutex<HashMap<PoolKey, watch::Sender<Outcome>>>>);
+struct UnderWay(Arc<Mutex<HashMap<PoolKey, watch::Sender<RebuildOutcome>>>>);
 
 impl UnderWay {
-    fn map(&self) -> MutexGuard<'_, HashMap<PoolKey, watch::Sender<Outcome>>> {
+    fn map(&self) -> MutexGuard<'_, HashMap<PoolKey, watch::Sender<RebuildOutcome>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Takes a rebuild out of the list when its task ends, however that is.
-struct Entry {
+struct RebuildEntry {
     under_way: UnderWay,
     key: PoolKey,
 }
 
-impl Drop for Entry {
+impl Drop for RebuildEntry {
     fn drop(&mut self) {
         self.under_way.map().remove(&self.key);
     }
 }
 
-impl Rebuilds {
-    pub(super) fn new(seats: Seats, records: Records, steps: Steps) -> Self {
+impl PoolRebuilds {
+    pub(super) fn new(seats: SeatStore, records: Records, steps: FailPoints) -> Self {
         Self { seats, records, steps, under_way: UnderWay::default() }
     }
 
@@ -84,14 +84,14 @@ impl Rebuilds {
     }
 
     /// The rebuild under way, or one that begins now (then true).
-    fn join(&self, key: &PoolKey, tenant: TenantId, pool: PoolId) -> (watch::Receiver<Outcome>, bool) {
+    fn join(&self, key: &PoolKey, tenant: TenantId, pool: PoolId) -> (watch::Receiver<RebuildOutcome>, bool) {
         let (tell, told) = watch::channel(None);
         match self.under_way.map().entry(key.clone()) {
             hash_map::Entry::Occupied(rebuild) => return (rebuild.get().subscribe(), false),
             hash_map::Entry::Vacant(place) => place.insert(tell.clone()),
         };
         // The list is free again: a runtime that is being shut down drops the task at once, and that takes the entry out.
-        let entry = Entry { under_way: self.under_way.clone(), key: key.clone() };
+        let entry = RebuildEntry { under_way: self.under_way.clone(), key: key.clone() };
         let rebuilds = self.clone();
         let task = async move {
             let outcome = rebuilds.until_warm(&entry.key, tenant, pool, &tell).await;
@@ -108,7 +108,7 @@ impl Rebuilds {
         key: &PoolKey,
         tenant: TenantId,
         pool: PoolId,
-        waiting: &watch::Sender<Outcome>,
+        waiting: &watch::Sender<RebuildOutcome>,
     ) -> Result<bool> {
         loop {
             match self.seats.nonce(key).await? {

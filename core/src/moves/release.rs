@@ -1,18 +1,18 @@
 //! release: RELEASE → `end_seats` → FREE. Releasing twice is one release.
 
-use super::{Moves, deadline::Deadline, steps::Step};
+use super::{SeatProtocol, deadline::Deadline, steps::Step};
 use crate::{
     Result,
     domain::{
         handle::SessionHandle,
-        pool::{Claim, SeatClaim},
+        pool::{LeaseClaim, SeatClaim},
     },
     records::Ending,
-    seats::{PoolKey, ReleaseAnswer, SeatFree, SessionFree, Warm},
+    seats::{PoolKey, ReleaseAnswer, SeatFree, SessionFree, PoolReply},
 };
 use time::OffsetDateTime;
 
-impl Moves {
+impl SeatProtocol {
     /// Gives a session back; the seat is free with its last one. Answers when the session ended, now or before; `None`: it is over, and so long
     /// ago that it was forgotten.
     ///
@@ -25,8 +25,8 @@ impl Moves {
         loop {
             deadline.check("seats")?;
             let answer = match self.seats.release(&pool, handle.seat, handle.session).await? {
-                Warm::Said(answer) => answer,
-                Warm::Cold(_) => {
+                PoolReply::Said(answer) => answer,
+                PoolReply::Cold(_) => {
                     // The records know no such pool: the session is over with it.
                     if !self.rebuilds.warm(&pool, handle.tenant, handle.pool_id, deadline).await? {
                         return Ok(Some(self.settings.clock.now()));
@@ -37,7 +37,7 @@ impl Moves {
             self.steps.done(Step::Release).await?;
             (ending.epoch, ending.seats) = match answer {
                 ReleaseAnswer::Vacated { epoch, seq } => {
-                    (epoch, vec![SeatClaim { seat: handle.seat, claim: Claim { seq, lease_end_ms: 0 } }])
+                    (epoch, vec![SeatClaim { seat: handle.seat, claim: LeaseClaim { seq, lease_end_ms: 0 } }])
                 }
                 ReleaseAnswer::Left { epoch } | ReleaseAnswer::NotHeld { epoch } => (epoch, Vec::new()),
             };

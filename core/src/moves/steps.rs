@@ -27,12 +27,12 @@ pub enum Step {
 
 /// The fail points of one set of moves. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct Steps {
+pub struct FailPoints {
     #[cfg(feature = "testing")]
-    armed: testing::Armed,
+    armed: testing::ArmedStep,
 }
 
-impl Steps {
+impl FailPoints {
     /// Says that a step is done.
     ///
     /// # Errors
@@ -54,11 +54,11 @@ impl Steps {
 }
 
 #[cfg(feature = "testing")]
-pub use testing::Held;
+pub use testing::HeldOperation;
 
 #[cfg(feature = "testing")]
 mod testing {
-    use super::{Step, Steps};
+    use super::{Step, FailPoints};
     use crate::{Error, Result};
     use std::{
         collections::HashMap,
@@ -68,22 +68,22 @@ mod testing {
     use tokio::sync::oneshot;
 
     #[derive(Clone, Debug, Default)]
-    pub(super) struct Armed(Arc<Mutex<HashMap<Step, Action>>>, Arc<Mutex<HashMap<Step, Duration>>>);
+    pub(super) struct ArmedStep(Arc<Mutex<HashMap<Step, StepAction>>>, Arc<Mutex<HashMap<Step, Duration>>>);
 
     #[derive(Debug)]
-    enum Action {
+    enum StepAction {
         Cut,
         Hold { reached: oneshot::Sender<()>, resume: oneshot::Receiver<()> },
     }
 
     /// A move that stands still at a step.
     #[derive(Debug)]
-    pub struct Held {
+    pub struct HeldOperation {
         reached: oneshot::Receiver<()>,
         resume: oneshot::Sender<()>,
     }
 
-    impl Held {
+    impl HeldOperation {
         /// Waits until the move is there and gives the means to let it go on; dropping that lets it go on too.
         ///
         /// # Panics
@@ -94,10 +94,10 @@ mod testing {
         }
     }
 
-    impl Steps {
+    impl FailPoints {
         /// The next move that comes to `step` ends there, as if its process had died.
         pub fn cut(&self, step: Step) {
-            self.armed.arm(step, Action::Cut);
+            self.armed.arm(step, StepAction::Cut);
         }
 
         /// Every move that comes to `step` takes so much longer there, as where a store is slow.
@@ -106,16 +106,16 @@ mod testing {
         }
 
         /// The next move that comes to `step` is held there, as if its process had been stopped.
-        pub fn hold(&self, step: Step) -> Held {
+        pub fn hold(&self, step: Step) -> HeldOperation {
             let (reached, reached_rx) = oneshot::channel();
             let (resume, resume_rx) = oneshot::channel();
-            self.armed.arm(step, Action::Hold { reached, resume: resume_rx });
-            Held { reached: reached_rx, resume }
+            self.armed.arm(step, StepAction::Hold { reached, resume: resume_rx });
+            HeldOperation { reached: reached_rx, resume }
         }
     }
 
-    impl Armed {
-        fn arm(&self, step: Step, action: Action) {
+    impl ArmedStep {
+        fn arm(&self, step: Step, action: StepAction) {
             self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(step, action);
         }
 
@@ -125,8 +125,8 @@ mod testing {
             let action = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&step);
             match action {
                 None => Ok(()),
-                Some(Action::Cut) => Err(Error::Cut(step)),
-                Some(Action::Hold { reached, resume }) => {
+                Some(StepAction::Cut) => Err(Error::Cut(step)),
+                Some(StepAction::Hold { reached, resume }) => {
                     let _ = reached.send(());
                     let _ = resume.await;
                     Ok(())

@@ -1,20 +1,20 @@
 //! validate: what an acquire would say, taking no seat.
 
 use super::{
-    Moves,
-    acquire::{Closed, tried},
+    SeatProtocol,
+    acquire::{KeyRejection, tried},
     deadline::Deadline,
-    guesses::Guesser,
+    guesses::SecretGuesser,
 };
 use crate::{
     Result,
     domain::{
         id::{ClientPart, Holder, PoolName},
         key::LicenseKey,
-        license::{Facts, Refusal},
-        rate::Limited,
+        license::{LicenseFacts, LicenseRefusal},
+        rate::RateLimited,
     },
-    seats::{PoolKey, Valid, ValidateAnswer, Warm},
+    seats::{PoolKey, Valid, ValidateAnswer, PoolReply},
 };
 
 /// The answer to a validate.
@@ -23,26 +23,26 @@ pub enum Outcome {
     /// The license gives seats; whether to this holder now, it says.
     Valid(Box<Valid>),
     /// It gives none.
-    Refused(Refusal, Box<Facts>),
+    Refused(LicenseRefusal, Box<LicenseFacts>),
     /// As for acquire.
     BadKey,
     /// As for acquire.
     NoPool,
     /// Too many wrong keys from there. Not looked at.
-    Limited(Limited),
+    Limited(RateLimited),
 }
 
-impl From<Closed> for Outcome {
-    fn from(closed: Closed) -> Self {
+impl From<KeyRejection> for Outcome {
+    fn from(closed: KeyRejection) -> Self {
         match closed {
-            Closed::BadKey => Self::BadKey,
-            Closed::NoPool => Self::NoPool,
-            Closed::Limited(limited) => Self::Limited(limited),
+            KeyRejection::BadKey => Self::BadKey,
+            KeyRejection::NoPool => Self::NoPool,
+            KeyRejection::Limited(limited) => Self::Limited(limited),
         }
     }
 }
 
-impl Moves {
+impl SeatProtocol {
     /// Says what a key is good for: what a new process of this machine and instance would be told if it asked for a seat now. Who does not
     /// say who it is, is somebody new.
     ///
@@ -68,7 +68,7 @@ impl Moves {
         hardware: Option<&ClientPart>,
         instance: Option<&ClientPart>,
         pool: &PoolName,
-        guesser: Option<&Guesser>,
+        guesser: Option<&SecretGuesser>,
     ) -> Result<Outcome> {
         let deadline = Deadline::of_request();
         let hashes = key.hashes(&self.settings.peppers);
@@ -82,9 +82,9 @@ impl Moves {
         loop {
             deadline.check("seats")?;
             match self.seats.validate(&pool, &hashes, by_machine, by_process).await? {
-                Warm::Said(ValidateAnswer::Valid(valid)) => return Ok(Outcome::Valid(valid)),
-                Warm::Said(ValidateAnswer::Refused(refusal, facts)) => return Ok(Outcome::Refused(refusal, facts)),
-                Warm::Said(ValidateAnswer::BadKey(epoch)) => {
+                PoolReply::Said(ValidateAnswer::Valid(valid)) => return Ok(Outcome::Valid(valid)),
+                PoolReply::Said(ValidateAnswer::Refused(refusal, facts)) => return Ok(Outcome::Refused(refusal, facts)),
+                PoolReply::Said(ValidateAnswer::BadKey(epoch)) => {
                     if judged {
                         return Ok(Outcome::BadKey);
                     }
@@ -93,7 +93,7 @@ impl Moves {
                     }
                     judged = true;
                 }
-                Warm::Cold(_) => {
+                PoolReply::Cold(_) => {
                     if let Some(closed) = self.open(&pool, &hashes, guesser, deadline).await? {
                         return Ok(closed.into());
                     }

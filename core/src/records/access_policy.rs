@@ -1,12 +1,12 @@
 //! What an organization demands of its own people's sign-ins.
 
 use super::{
-    act::{Act, Answer, Refused, open},
+    act::{Caller, Answer, Refused, open},
     connect::{Records, failed},
 };
 use crate::{
     Result,
-    domain::{id::TenantId, step_up::StepUp},
+    domain::{id::TenantId, step_up::StepUpPolicy},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -14,21 +14,21 @@ use sqlx::PgConnection;
 
 /// An organization's policy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AccessPolicy {
+pub struct AccessPolicyRow {
     max_age: Option<i32>,
     acr_values: Option<Vec<String>>,
     /// The organization's: rises with every edit of it.
     pub version: i64,
 }
 
-impl AccessPolicy {
+impl AccessPolicyRow {
     /// What is demanded for what cannot be undone. `None`: nothing.
-    pub fn step_up(&self) -> Option<StepUp> {
-        let rule = StepUp {
+    pub fn step_up(&self) -> Option<StepUpPolicy> {
+        let rule = StepUpPolicy {
             max_age: self.max_age.map(i32::unsigned_abs),
             acr_values: self.acr_values.clone().unwrap_or_default(),
         };
-        (rule != StepUp::default()).then_some(rule)
+        (rule != StepUpPolicy::default()).then_some(rule)
     }
 
     fn written(&self) -> Value {
@@ -41,7 +41,7 @@ impl Records {
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn access_policy(&self, tenant: TenantId) -> Result<Option<AccessPolicy>> {
+    pub async fn access_policy(&self, tenant: TenantId) -> Result<Option<AccessPolicyRow>> {
         read(&mut *self.begin(tenant).await?, tenant, "").await.map_err(failed)
     }
 
@@ -52,10 +52,10 @@ impl Records {
     /// [`crate::Error::Records`].
     pub async fn set_access_policy(
         &self,
-        act: &Act,
-        step_up: Option<&StepUp>,
+        act: &Caller,
+        step_up: Option<&StepUpPolicy>,
         version: Option<i64>,
-    ) -> Answer<AccessPolicy> {
+    ) -> Answer<AccessPolicyRow> {
         let mut work = open!(self, act);
         let Some(before) = read(work.sql(), act.tenant, "for update").await.map_err(failed)? else {
             return Ok(Err(Refused::NotFound));
@@ -84,12 +84,12 @@ impl Records {
     }
 }
 
-async fn read(sql: &mut PgConnection, tenant: TenantId, lock: &'static str) -> sqlx::Result<Option<AccessPolicy>> {
+async fn read(sql: &mut PgConnection, tenant: TenantId, lock: &'static str) -> sqlx::Result<Option<AccessPolicyRow>> {
     let query = match lock {
         "" => "select step_up_max_age, step_up_acr_values, version from organizations where tenant_id = $1",
         _ => "select step_up_max_age, step_up_acr_values, version from organizations where tenant_id = $1 for update",
     };
     let row: Option<(Option<i32>, Option<Vec<String>>, i64)> =
         sqlx::query_as(query).bind(tenant.0).fetch_optional(sql).await?;
-    Ok(row.map(|(max_age, acr_values, version)| AccessPolicy { max_age, acr_values, version }))
+    Ok(row.map(|(max_age, acr_values, version)| AccessPolicyRow { max_age, acr_values, version }))
 }

@@ -2,8 +2,8 @@
 //! however often it is asked for with the same idempotency key.
 
 use super::{
-    audit::{Said, write},
-    connect::{Records, Transaction, failed},
+    audit::{AuditStatement, write},
+    connect::{Records, TenantTransaction, failed},
 };
 use crate::{
     Error, Result,
@@ -103,7 +103,7 @@ impl Principal {
 
 /// A request of somebody to one organization.
 #[derive(Clone, Debug)]
-pub struct Act {
+pub struct Caller {
     /// The organization.
     pub tenant: TenantId,
     /// Who asks.
@@ -113,12 +113,12 @@ pub struct Act {
     /// The request's id, which its log lines carry too.
     pub request_id: Option<String>,
     /// Set where the same request may come again and must then do nothing.
-    pub repeat: Option<Repeat>,
+    pub repeat: Option<RepeatableRequest>,
 }
 
 /// What makes two requests the same: `Idempotency-Key` and everything that was asked.
 #[derive(Clone)]
-pub struct Repeat {
+pub struct RepeatableRequest {
     key_hash: String,
     request_hash: String,
     /// What the outcome is sealed with, and after it what it may have been sealed with before the pepper was replaced: it may hold a secret
@@ -126,7 +126,7 @@ pub struct Repeat {
     seals: Vec<[u8; 32]>,
 }
 
-impl Repeat {
+impl RepeatableRequest {
     /// Of a request (`request`: its method, path and body) that carries the idempotency key `key`.
     pub fn new(key: &str, request: &[&[u8]], peppers: &KeyRing) -> Self {
         Self {
@@ -145,7 +145,7 @@ impl Repeat {
     }
 }
 
-impl std::fmt::Debug for Repeat {
+impl std::fmt::Debug for RepeatableRequest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Repeat({})", self.key_hash)
     }
@@ -172,18 +172,18 @@ pub enum Refused {
 pub type Answer<T> = Result<std::result::Result<T, Refused>>;
 
 /// A change under way. Rolled back when dropped.
-pub(super) struct Work<'a> {
-    act: &'a Act,
-    transaction: Transaction,
+pub(super) struct AuditedChange<'a> {
+    act: &'a Caller,
+    transaction: TenantTransaction,
     peppers: Option<Arc<KeyRing>>,
     /// What will be written into the audit log, last of all: whoever has the end of its chain keeps it until the end of the transaction,
     /// and must wait for nobody then.
-    said: Vec<Said>,
+    said: Vec<AuditStatement>,
 }
 
 /// A change is to be made, or was made by an earlier request.
-pub(super) enum Opened<'a, T> {
-    New(Work<'a>),
+pub(super) enum OpenedChange<'a, T> {
+    New(AuditedChange<'a>),
     Before(std::result::Result<T, Refused>),
 }
 
@@ -200,25 +200,25 @@ pub(super) use open;
 
 impl Records {
     /// Begins a change. Use it through the macro of the same name.
-    pub(super) async fn open<'a, T: DeserializeOwned>(&self, act: &'a Act) -> Result<Opened<'a, T>> {
+    pub(super) async fn open<'a, T: DeserializeOwned>(&self, act: &'a Caller) -> Result<OpenedChange<'a, T>> {
         let transaction = self.patient(act.tenant).await?;
         let mut work = self.work(act, transaction);
         Ok(match work.before().await? {
-            Some(answer) => Opened::Before(answer),
-            None => Opened::New(work),
+            Some(answer) => OpenedChange::Before(answer),
+            None => OpenedChange::New(work),
         })
     }
 }
 
 impl Records {
     /// A change in a transaction that has begun, where repeating it is known otherwise than by an idempotency key.
-    pub(super) fn work<'a>(&self, act: &'a Act, transaction: Transaction) -> Work<'a> {
-        Work { act, transaction, peppers: self.peppers.clone(), said: Vec::new() }
+    pub(super) fn work<'a>(&self, act: &'a Caller, transaction: TenantTransaction) -> AuditedChange<'a> {
+        AuditedChange { act, transaction, peppers: self.peppers.clone(), said: Vec::new() }
     }
 
     /// A transaction for somebody who waits longer than a client that asks for a seat: behind a stream of grants the pool's row is not had
     /// at once.
-    pub(super) async fn patient(&self, tenant: TenantId) -> Result<Transaction> {
+    pub(super) async fn patient(&self, tenant: TenantId) -> Result<TenantTransaction> {
         let mut transaction = self.begin(tenant).await?;
         sqlx::query("select set_config('lock_timeout', '2s', true)")
             .execute(&mut *transaction)
@@ -228,7 +228,7 @@ impl Records {
     }
 }
 
-impl Work<'_> {
+impl AuditedChange<'_> {
     /// The organization.
     pub(super) fn tenant(&self) -> TenantId {
         self.act.tenant
@@ -301,7 +301,7 @@ impl Work<'_> {
 
     /// Says what is being done, which goes into the audit log with the commit. `before` and `after` hold what changed and never a secret.
     pub(super) fn audit(&mut self, action: &'static str, target: &str, before: Value, after: Value) {
-        self.said.push(Said { action, target: target.to_owned(), before, after });
+        self.said.push(AuditStatement { action, target: target.to_owned(), before, after });
     }
 
     /// Writes an event into the outbox, for whoever listens outside: of a kind that the database knows people's acts to tell
@@ -353,7 +353,7 @@ mod tests {
         let ring = |current, previous| KeyRing { current, previous };
         let (before, under_way, after) =
             (ring(pepper(1, 1), None), ring(pepper(2, 2), Some(pepper(1, 1))), ring(pepper(2, 2), None));
-        let repeat = |key: &str, peppers: &KeyRing| Repeat::new(key, &[b"POST"], peppers);
+        let repeat = |key: &str, peppers: &KeyRing| RepeatableRequest::new(key, &[b"POST"], peppers);
         let old = repeat("k", &before).seal(b"a secret").unwrap();
         let new = repeat("k", &under_way).seal(b"a secret").unwrap();
         assert_eq!(repeat("k", &under_way).unseal(&old).as_deref(), Some(&b"a secret"[..]));

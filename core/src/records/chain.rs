@@ -15,7 +15,7 @@ const TOLD: usize = 20;
 
 /// An entry as the chain has it. What a column must have and does not, because somebody took its constraints away, is empty here.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Link {
+pub struct ChainLink {
     /// The place in the chain, from 1 on.
     pub seq: i64,
     /// Names the entry, and tells its time in its first 48 bits.
@@ -50,7 +50,7 @@ pub struct Link {
 
 /// The newest entry of a chain, or the one that somebody remembers. Who keeps it can tell later whether everything up to it is as it was.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Head {
+pub struct ChainHead {
     /// Its place; 0: there is none.
     pub seq: i64,
     /// Its hash.
@@ -113,7 +113,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-impl Link {
+impl ChainLink {
     fn hash_after(&self, previous: &[u8], tenant: TenantId) -> [u8; 32] {
         let (previous, seq, tenant, id) =
             (hex(previous), self.seq.to_string(), tenant.to_string(), self.id.to_string());
@@ -160,29 +160,29 @@ fn sealed_erased(tenant: TenantId, seq: i64, erasure: Uuid, hash: &[u8]) -> Vec<
 
 /// What a seal is worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Worth {
+enum SealStrength {
     Good,
     /// Made with a pepper that is not accepted any more: nobody can tell.
     Unknown,
     Bad,
 }
 
-fn worth(peppers: &KeyRing, seal: Option<&str>, of: &[u8]) -> Worth {
-    let Some((version, mac)) = seal.and_then(|seal| seal.split_once('.')) else { return Worth::Bad };
-    let (Ok(version), Some(mac)) = (version.parse(), secret::from_base64url(mac)) else { return Worth::Bad };
+fn worth(peppers: &KeyRing, seal: Option<&str>, of: &[u8]) -> SealStrength {
+    let Some((version, mac)) = seal.and_then(|seal| seal.split_once('.')) else { return SealStrength::Bad };
+    let (Ok(version), Some(mac)) = (version.parse(), secret::from_base64url(mac)) else { return SealStrength::Bad };
     match peppers.get(version) {
-        None => Worth::Unknown,
-        Some(key) if secret::alike(&key.sign(of), &mac) => Worth::Good,
-        Some(_) => Worth::Bad,
+        None => SealStrength::Unknown,
+        Some(key) if secret::alike(&key.sign(of), &mac) => SealStrength::Good,
+        Some(_) => SealStrength::Bad,
     }
 }
 
 /// Looks through a chain from its beginning or from where it stopped. Feed it every entry in the order of places, then let it end.
-pub(super) struct Checker<'a> {
+pub(super) struct ChainChecker<'a> {
     tenant: TenantId,
     peppers: &'a KeyRing,
     /// The place and hash of the last entry looked at.
-    pub(super) at: Head,
+    pub(super) at: ChainHead,
     /// Whether that entry's seal is good; the seal of the newest vouches for all.
     vouched: bool,
     /// What was found, the first of it.
@@ -197,9 +197,9 @@ pub(super) struct Checker<'a> {
     pub(super) past_peppers: i64,
 }
 
-impl<'a> Checker<'a> {
-    pub(super) fn new(tenant: TenantId, peppers: &'a KeyRing, at: Option<Head>) -> Self {
-        let at = at.unwrap_or(Head { seq: 0, hash: NOTHING.to_vec() });
+impl<'a> ChainChecker<'a> {
+    pub(super) fn new(tenant: TenantId, peppers: &'a KeyRing, at: Option<ChainHead>) -> Self {
+        let at = at.unwrap_or(ChainHead { seq: 0, hash: NOTHING.to_vec() });
         Self { tenant, peppers, at, vouched: false, faults: vec![], found: 0, checked: 0, erased: 0, past_peppers: 0 }
     }
 
@@ -211,7 +211,7 @@ impl<'a> Checker<'a> {
     }
 
     /// The next entry. `erasures`: those of the entries' `erased_by` that are erasures of this log.
-    pub(super) fn look(&mut self, link: &Link, end: i64, erasures: &HashSet<Uuid>) {
+    pub(super) fn look(&mut self, link: &ChainLink, end: i64, erasures: &HashSet<Uuid>) {
         self.checked += 1;
         if link.seq <= self.at.seq || link.seq > end {
             let detail = "An entry that the chain does not have was put in here.";
@@ -228,16 +228,16 @@ impl<'a> Checker<'a> {
         }
         self.look_at_details(link, erasures);
         let worth = worth(self.peppers, link.seal.as_deref(), &sealed(self.tenant, link.seq, &link.hash));
-        self.vouched = worth == Worth::Good;
-        self.past_peppers += i64::from(worth == Worth::Unknown);
-        if worth == Worth::Bad {
+        self.vouched = worth == SealStrength::Good;
+        self.past_peppers += i64::from(worth == SealStrength::Unknown);
+        if worth == SealStrength::Bad {
             let detail = "The service did not write this entry: its seal is missing or wrong.";
             self.fault(FaultKind::Unsealed, Some(link.seq), Some(link.id), detail);
         }
-        self.at = Head { seq: link.seq, hash: link.hash.clone() };
+        self.at = ChainHead { seq: link.seq, hash: link.hash.clone() };
     }
 
-    fn look_at_details(&mut self, link: &Link, erasures: &HashSet<Uuid>) {
+    fn look_at_details(&mut self, link: &ChainLink, erasures: &HashSet<Uuid>) {
         let now = link.details_hash_now();
         let (seq, id) = (Some(link.seq), Some(link.id));
         let changed = "What the entry says of who, from where, before and after is not what was written.";
@@ -259,7 +259,7 @@ impl<'a> Checker<'a> {
         let hash = link.erased_hash.as_deref().unwrap_or_default();
         let of = sealed_erased(self.tenant, link.seq, erasure, hash);
         let worth = worth(self.peppers, link.erased_seal.as_deref(), &of);
-        self.past_peppers += i64::from(worth == Worth::Unknown);
+        self.past_peppers += i64::from(worth == SealStrength::Unknown);
         if !erasures.contains(&erasure) {
             self.fault(
                 FaultKind::Blanked,
@@ -267,7 +267,7 @@ impl<'a> Checker<'a> {
                 id,
                 "Something was blanked, and the erasure it names is not in the log.",
             );
-        } else if worth == Worth::Bad {
+        } else if worth == SealStrength::Bad {
             self.fault(
                 FaultKind::Blanked,
                 seq,
@@ -280,7 +280,7 @@ impl<'a> Checker<'a> {
     }
 
     /// After the last entry: the chain must end at its head, and the service must vouch for that.
-    pub(super) fn end(&mut self, head: &Head) {
+    pub(super) fn end(&mut self, head: &ChainHead) {
         if head.seq < 1 {
             let detail = "There is no head of the chain. Every organization's log begins with how it came to be.";
             return self.fault(FaultKind::Cut, None, None, detail);

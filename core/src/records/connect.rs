@@ -58,7 +58,7 @@ pub struct Records {
 }
 
 /// A transaction with the tenant set for it alone. Rolled back when dropped.
-pub type Transaction = sqlx::Transaction<'static, Postgres>;
+pub type TenantTransaction = sqlx::Transaction<'static, Postgres>;
 
 impl Records {
     /// Records behind a PostgreSQL URL, as `role` (the URL's user is replaced). Connects when first asked, at most `size` times.
@@ -132,7 +132,7 @@ impl Records {
     ///
     /// # Errors
     /// [`Error::Records`] if no connection can be had.
-    pub async fn begin(&self, tenant: TenantId) -> Result<Transaction> {
+    pub async fn begin(&self, tenant: TenantId) -> Result<TenantTransaction> {
         self.repeat(|pool| async move {
             let mut transaction = pool.begin().await?;
             sqlx::query("select set_config('app.tenant_id', $1, true)")

@@ -5,11 +5,11 @@
 //! removal of the person behind it one sees the other, and neither waits in a circle.
 
 use super::{
-    act::{Principal, Refused, Work},
+    act::{Principal, Refused, AuditedChange},
     connect::failed,
     invitations::{self, Invitation, invitation},
     people::Person,
-    tokens::{self, ApiToken, token},
+    tokens::{self, ApiTokenRow, token},
 };
 use crate::{
     Error, Result,
@@ -43,13 +43,13 @@ pub enum TokenFate {
 
 /// What stood on a person's word when their role changed or they left.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Delegated {
+pub struct DelegatedAccess {
     /// Invitations that were revoked, the newest first, at most a hundred.
     pub invitations: Vec<Invitation>,
     /// How many were revoked.
     pub invitations_total: u64,
     /// API tokens they made that were in force, as they are now, the newest first, at most a hundred.
-    pub tokens: Vec<ApiToken>,
+    pub tokens: Vec<ApiTokenRow>,
     /// How many there were.
     pub tokens_total: u64,
 }
@@ -62,7 +62,7 @@ pub(super) async fn role_held(sql: &mut PgConnection, tenant: TenantId, user: Us
     role.map(|role| role.parse().map_err(|e| Error::Internal(format!("a role in the records: {e}")))).transpose()
 }
 
-impl Work<'_> {
+impl AuditedChange<'_> {
     /// Who asks, as the records know them now and until the end of this change: between the look at the door and this transaction
     /// somebody may have been removed, lowered or revoked.
     pub(super) async fn standing(&mut self) -> Result<std::result::Result<Principal, Refused>> {
@@ -92,7 +92,7 @@ impl Work<'_> {
         now: Option<PersonRole>,
         fate: TokenFate,
         why: &str,
-    ) -> Result<Delegated> {
+    ) -> Result<DelegatedAccess> {
         let mut invitations = self.withdraw_invitations(person, now).await?;
         let mut tokens = self.tokens_of(person.id).await?;
         let cause = json!({ "because": why, "person": person.id });
@@ -115,7 +115,7 @@ impl Work<'_> {
         let (invitations_total, tokens_total) = (invitations.len() as u64, tokens.len() as u64);
         invitations.truncate(SHOWN);
         tokens.truncate(SHOWN);
-        Ok(Delegated { invitations, invitations_total, tokens, tokens_total })
+        Ok(DelegatedAccess { invitations, invitations_total, tokens, tokens_total })
     }
 
     async fn withdraw_invitations(&mut self, person: &Person, now: Option<PersonRole>) -> Result<Vec<Invitation>> {
@@ -140,7 +140,7 @@ impl Work<'_> {
     }
 
     /// API tokens in force on somebody's word, the newest first, locked.
-    async fn tokens_of(&mut self, user: UserId) -> Result<Vec<ApiToken>> {
+    async fn tokens_of(&mut self, user: UserId) -> Result<Vec<ApiTokenRow>> {
         let tenant = self.tenant().0;
         let sql = format!(
             "select {} from api_tokens where tenant_id = $1 and granted_by = $2 and revoked_at is null
@@ -151,7 +151,7 @@ impl Work<'_> {
         rows.map_err(failed)?.iter().map(token).collect::<sqlx::Result<_>>().map_err(failed)
     }
 
-    async fn revoke_tokens(&mut self, tokens: &mut [ApiToken]) -> Result<()> {
+    async fn revoke_tokens(&mut self, tokens: &mut [ApiTokenRow]) -> Result<()> {
         let tenant = self.tenant().0;
         let ids: Vec<Uuid> = tokens.iter().map(|it| it.id).collect();
         let sql = "update api_tokens set revoked_at = now() where tenant_id = $1 and token_id = any ($2) returning revoked_at";
@@ -163,7 +163,7 @@ impl Work<'_> {
     }
 
     /// Whoever keeps the API tokens of somebody they remove answers for them from then on; the vendor's staff belong to no organization.
-    async fn adopt_tokens(&mut self, tokens: &[ApiToken]) -> Result<()> {
+    async fn adopt_tokens(&mut self, tokens: &[ApiTokenRow]) -> Result<()> {
         let tenant = self.tenant().0;
         let ids: Vec<Uuid> = tokens.iter().map(|it| it.id).collect();
         let by = self.by().person().map(|user| user.0);
@@ -182,7 +182,7 @@ impl Work<'_> {
 }
 
 /// What the audit log says of API tokens that were kept with somebody's removal.
-pub(super) fn kept(delegated: &Delegated, fate: TokenFate) -> Value {
+pub(super) fn kept(delegated: &DelegatedAccess, fate: TokenFate) -> Value {
     match fate {
         TokenFate::Keep if delegated.tokens_total > 0 => json!({ "api_tokens_kept": delegated.tokens_total }),
         _ => Value::Null,

@@ -1,19 +1,19 @@
 //! Invitations: who was asked into an organization, as what, and what became of it. How one is accepted: `joining.rs`.
 
 use super::{
-    act::{Act, Answer, Refused, Work, open},
+    act::{Caller, Answer, Refused, AuditedChange, open},
     connect::{Records, failed},
     delegation::MOST_INVITATIONS,
-    page::{Listed, Page, id_before},
+    page::{ListedRows, PageRequest, id_before},
 };
 use crate::{
     Result,
     domain::{
         access::PersonRole,
         email::Email,
-        id::{Invalid, TenantId, UserId},
+        id::{InvalidText, TenantId, UserId},
         opaque::{Kind, Opaque},
-        secret::Shown,
+        secret::ShownSecret,
     },
 };
 use serde::{Deserialize, Serialize};
@@ -85,20 +85,20 @@ impl InvitationState {
 }
 
 impl FromStr for InvitationState {
-    type Err = Invalid;
-    fn from_str(text: &str) -> std::result::Result<Self, Invalid> {
+    type Err = InvalidText;
+    fn from_str(text: &str) -> std::result::Result<Self, InvalidText> {
         let found = Self::ALL.into_iter().find(|state| state.as_str() == text);
-        found.ok_or(Invalid("must be open, accepted, revoked or expired"))
+        found.ok_or(InvalidText("must be open, accepted, revoked or expired"))
     }
 }
 
 /// An invitation just made, with what proves it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Invited {
+pub struct IssuedInvitation {
     /// The invitation.
     pub invitation: Invitation,
     /// `cdi_…`, for this one answer.
-    pub secret: Shown,
+    pub secret: ShownSecret,
 }
 
 pub(super) const COLUMNS: &str = "invitation_id, email, role, invited_by, created_at, expires_at, accepted_at, accepted_by, revoked_at, \
@@ -117,7 +117,7 @@ impl Records {
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn invite(&self, act: &Act, email: &Email, role: PersonRole) -> Answer<Invited> {
+    pub async fn invite(&self, act: &Caller, email: &Email, role: PersonRole) -> Answer<IssuedInvitation> {
         if !act.by.may_grant(role) {
             return Ok(Err(Refused::Role(PersonRole::Owner)));
         }
@@ -162,7 +162,7 @@ impl Records {
         let after = json!({ "email": email, "role": role });
         work.audit("person.invited", &secret.id.to_string(), json!(null), after);
         work.tell("invitation.created", json!({ "invitation_id": secret.id, "email": email, "role": role })).await?;
-        work.commit(Invited { invitation, secret: Shown::new(secret.reveal()) }).await
+        work.commit(IssuedInvitation { invitation, secret: ShownSecret::new(secret.reveal()) }).await
     }
 
     /// The invitations of an organization, the newest first; all or those of one state.
@@ -173,8 +173,8 @@ impl Records {
         &self,
         tenant: TenantId,
         state: Option<InvitationState>,
-        page: Page,
-    ) -> Result<Listed<Invitation>> {
+        page: PageRequest,
+    ) -> Result<ListedRows<Invitation>> {
         use InvitationState::{Accepted, Expired, Open, Revoked};
         // An invitation is as old as its id, so what is open lies above, and what is expired below, an id of seven days ago: neither reads
         // what is of the other state. `expires_at` has the exact word; the leeway is for clocks that differ.
@@ -215,7 +215,7 @@ impl Records {
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn revoke_invitation(&self, act: &Act, id: Uuid) -> Answer<()> {
+    pub async fn revoke_invitation(&self, act: &Caller, id: Uuid) -> Answer<()> {
         let mut work = open!(self, act);
         let sql = format!("select {COLUMNS} from invitations where tenant_id = $1 and invitation_id = $2 for update");
         let row = sqlx::query(AssertSqlSafe(sql)).bind(act.tenant.0).bind(id).fetch_optional(work.sql()).await;
@@ -234,7 +234,7 @@ impl Records {
     }
 }
 
-impl Work<'_> {
+impl AuditedChange<'_> {
     /// Two invitations of one address at once would not see each other.
     async fn one_at_a_time(&mut self) -> Result<()> {
         let tenant = self.tenant().0;
@@ -274,7 +274,7 @@ impl Work<'_> {
 }
 
 pub(super) fn invitation(row: &PgRow) -> sqlx::Result<Invitation> {
-    let decode = |e: Invalid| sqlx::Error::Decode(Box::new(e));
+    let decode = |e: InvalidText| sqlx::Error::Decode(Box::new(e));
     let (accepted_at, revoked_at) = (row.try_get("accepted_at")?, row.try_get("revoked_at")?);
     let state = match (accepted_at, revoked_at) {
         (Some(_), _) => InvitationState::Accepted,

@@ -1,11 +1,11 @@
 //! How an invited person becomes one of the organization's people.
 
 use super::{
-    act::{Act, Answer, Principal, Refused, Work},
+    act::{Caller, Answer, Principal, Refused, AuditedChange},
     connect::{Records, failed},
     delegation::role_held,
     invitations::{COLUMNS, Invitation, InvitationState, invitation},
-    organizations::{self, Organization},
+    organizations::{self, OrganizationRow},
 };
 use crate::{
     Error, Result,
@@ -24,7 +24,7 @@ use uuid::Uuid;
 
 /// A person who brings an invitation; the identity is verified.
 #[derive(Clone, Debug)]
-pub struct Joining {
+pub struct JoinRequest {
     /// What the invitation said.
     pub secret: Opaque,
     /// Who vouches for the identity.
@@ -43,9 +43,9 @@ pub struct Joining {
 
 /// A person who belongs to the organization by an invitation.
 #[derive(Clone, Debug, Serialize)]
-pub struct Joined {
+pub struct NewMember {
     /// The organization.
-    pub organization: Organization,
+    pub organization: OrganizationRow,
     /// The person.
     pub user: UserId,
     /// What the person is in it now.
@@ -69,7 +69,7 @@ impl Records {
     ///
     /// # Errors
     /// [`Error::Records`]; the person may have joined all the same, and a second call then says so.
-    pub async fn join(&self, joining: &Joining) -> Answer<Joined> {
+    pub async fn join(&self, joining: &JoinRequest) -> Answer<NewMember> {
         let tenant = joining.secret.tenant;
         let mut transaction = self.patient(tenant).await?;
         // First of all the identity, as registration does: what one person asks for at once happens one after the other.
@@ -106,21 +106,21 @@ impl Records {
         let Some(row) = row else { return Ok(Err(Refused::NotFound)) };
         let invitation = invitation(&row).map_err(failed)?;
         let by = Principal::Person { user: UserId(user), email: small(&joining.email), role: invitation.role };
-        let act = Act { tenant, by, from: joining.from, request_id: joining.request_id.clone(), repeat: None };
+        let act = Caller { tenant, by, from: joining.from, request_id: joining.request_id.clone(), repeat: None };
         let may = granter.is_none_or(|role| role.is_some_and(|role| role.may_grant(invitation.role)));
         self.work(&act, transaction).join(joining, UserId(user), &invitation, may).await
     }
 }
 
-impl Work<'_> {
+impl AuditedChange<'_> {
     /// `may`: whether whoever asked may still give this role.
-    async fn join(mut self, joining: &Joining, user: UserId, invitation: &Invitation, may: bool) -> Answer<Joined> {
+    async fn join(mut self, joining: &JoinRequest, user: UserId, invitation: &Invitation, may: bool) -> Answer<NewMember> {
         let present = self.present(user).await?;
         if invitation.accepted_by == Some(user)
             && let Some((role, true)) = present
         {
             let organization = self.organization().await?;
-            return self.commit(Joined { organization, user, role, first: false }).await;
+            return self.commit(NewMember { organization, user, role, first: false }).await;
         }
         if !invitation.email.is(&joining.email) {
             return Ok(Err(Refused::Conflict(ANOTHER)));
@@ -139,7 +139,7 @@ impl Work<'_> {
         let payload = json!({ "user_id": user, "role": invitation.role, "invitation_id": invitation.id });
         self.tell("person.joined", payload).await?;
         let organization = self.organization().await?;
-        self.commit(Joined { organization, user, role: invitation.role, first: true }).await
+        self.commit(NewMember { organization, user, role: invitation.role, first: true }).await
     }
 
     /// The person's role and whether it still holds; `None` for somebody who never belonged.
@@ -154,7 +154,7 @@ impl Work<'_> {
     }
 
     /// Writes that the person belongs: as somebody new, or back with the role of this invitation.
-    async fn enter(&mut self, joining: &Joining, user: UserId, invitation: &Invitation, back: bool) -> Result<()> {
+    async fn enter(&mut self, joining: &JoinRequest, user: UserId, invitation: &Invitation, back: bool) -> Result<()> {
         let tenant = self.tenant().0;
         let sql = if back {
             "update users set email = $3, address = $4, name = $5, role = $6, version = version + 1, removed_at = null where tenant_id = $1 and user_id = $2"
@@ -184,7 +184,7 @@ impl Work<'_> {
             .map_err(failed)
     }
 
-    async fn organization(&mut self) -> Result<Organization> {
+    async fn organization(&mut self) -> Result<OrganizationRow> {
         let tenant = self.tenant();
         let found = organizations::read(self.sql(), tenant).await.map_err(failed)?;
         found.ok_or_else(|| Error::Internal("an invitation of no organization".into()))

@@ -2,9 +2,9 @@
 //! a request that comes again tells it again: the first may have died before it did.
 
 use super::{
-    act::{Act, Answer, Refused, Work, open},
+    act::{Caller, Answer, Refused, AuditedChange, open},
     connect::{Records, failed},
-    licensed::{Licensed, read},
+    licensed::{LicenseRow, read},
     licenses::{Change, changes},
     plans::{NO_PLAN, TOO_LARGE, features_fit, read_plan, read_product},
 };
@@ -15,7 +15,7 @@ use crate::{
         key::LicenseKey,
         license::Status,
         secret::KeyRing,
-        terms::{Edit, PlanTerms, Terms},
+        terms::{Edit, PlanTerms, LicenseTerms},
     },
 };
 use serde::{Deserialize, Serialize};
@@ -25,9 +25,9 @@ use uuid::Uuid;
 
 /// A license after a change.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Changed {
+pub struct ChangedLicense {
     /// As it is now.
-    pub license: Licensed,
+    pub license: LicenseRow,
     /// Whose copies in Redis are old.
     pub tell: Vec<Change>,
 }
@@ -47,7 +47,7 @@ pub struct NewLicense {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct IssuedLicense {
     /// The license.
-    pub license: Licensed,
+    pub license: LicenseRow,
     /// Its key, to be shown once.
     #[serde(with = "whole_key")]
     pub key: LicenseKey,
@@ -74,7 +74,7 @@ impl Records {
     ///
     /// # Errors
     /// [`Error::Records`].
-    pub async fn issue_license(&self, act: &Act, new: &NewLicense, peppers: &KeyRing) -> Answer<IssuedLicense> {
+    pub async fn issue_license(&self, act: &Caller, new: &NewLicense, peppers: &KeyRing) -> Answer<IssuedLicense> {
         let mut work = open!(self, act);
         work.take_time().await?;
         if read_product(work.sql(), &new.product).await?.is_none() {
@@ -102,12 +102,12 @@ impl Records {
     /// [`Error::Records`].
     pub async fn edit_license(
         &self,
-        act: &Act,
+        act: &Caller,
         id: LicenseId,
         plan: Option<&str>,
         edit: &Edit,
         version: Option<i64>,
-    ) -> Answer<Changed> {
+    ) -> Answer<ChangedLicense> {
         let mut work = open!(self, act);
         work.take_time().await?;
         let license = match work.license_locked(id).await? {
@@ -130,7 +130,7 @@ impl Records {
         let (before, after) = difference(&value(&license.terms)?, &value(&terms)?);
         if after.is_empty() {
             let tell = work.told(id).await?;
-            return work.commit(Changed { license, tell }).await;
+            return work.commit(ChangedLicense { license, tell }).await;
         }
         let tell = sqlx::query("select * from change_license($1, $2, $3, $4)")
             .bind(act.tenant.0)
@@ -142,20 +142,20 @@ impl Records {
             .map_err(failed)?;
         work.audit("license.changed", &id.to_string(), before.into(), after.into());
         let license = work.license(id).await?;
-        work.commit(Changed { license, tell: changes(&tell)? }).await
+        work.commit(ChangedLicense { license, tell: changes(&tell)? }).await
     }
 
     /// Suspends, resumes or revokes a license. What it already is changes nothing; a revoked one stays so for good.
     ///
     /// # Errors
     /// [`Error::Records`].
-    pub async fn decide_license(&self, act: &Act, id: LicenseId, status: Status) -> Answer<Changed> {
+    pub async fn decide_license(&self, act: &Caller, id: LicenseId, status: Status) -> Answer<ChangedLicense> {
         let mut work = open!(self, act);
         let before = match work.license_locked(id).await? {
             None => return Ok(Err(Refused::NotFound)),
             Some(license) if license.status == status => {
                 let tell = work.told(id).await?;
-                return work.commit(Changed { license, tell }).await;
+                return work.commit(ChangedLicense { license, tell }).await;
             }
             Some(license) if license.status == Status::Revoked => return Ok(Err(Refused::Conflict(REVOKED))),
             Some(license) => license.status,
@@ -168,11 +168,11 @@ impl Records {
         let tell = sqlx::query(sql).bind(act.tenant.0).bind(id.0).fetch_all(work.sql()).await.map_err(failed)?;
         work.audit(action, &id.to_string(), json!({ "status": before }), json!({ "status": status }));
         let license = work.license(id).await?;
-        work.commit(Changed { license, tell: changes(&tell)? }).await
+        work.commit(ChangedLicense { license, tell: changes(&tell)? }).await
     }
 }
 
-impl Work<'_> {
+impl AuditedChange<'_> {
     /// The rows of a large pool take longer to write than what the moves ask, but never longer than the request has.
     pub(super) async fn take_time(&mut self) -> Result<()> {
         let sql = "select set_config('statement_timeout', '4s', true)";
@@ -180,7 +180,7 @@ impl Work<'_> {
     }
 
     /// A license, with its pools locked first, as every change does: grants wait, and two changes come one after the other.
-    pub(super) async fn license_locked(&mut self, id: LicenseId) -> Result<Option<Licensed>> {
+    pub(super) async fn license_locked(&mut self, id: LicenseId) -> Result<Option<LicenseRow>> {
         let tenant = self.tenant();
         let lock = sqlx::query("select lock_license($1, $2)").bind(tenant.0).bind(id.0);
         lock.execute(self.sql()).await.map_err(failed)?;
@@ -188,7 +188,7 @@ impl Work<'_> {
         read(self.sql(), tenant, id).await
     }
 
-    async fn license(&mut self, id: LicenseId) -> Result<Licensed> {
+    async fn license(&mut self, id: LicenseId) -> Result<LicenseRow> {
         let tenant = self.tenant();
         let found = read(self.sql(), tenant, id).await?;
         found.ok_or_else(|| Error::Internal("a license that was just written is not there".into()))
@@ -204,7 +204,7 @@ impl Work<'_> {
     }
 
     /// The terms after an edit, or why there are none.
-    async fn edited(&mut self, terms: Terms, edit: &Edit) -> Result<std::result::Result<Terms, Refused>> {
+    async fn edited(&mut self, terms: LicenseTerms, edit: &Edit) -> Result<std::result::Result<LicenseTerms, Refused>> {
         let terms = match terms.edited(edit) {
             Ok(terms) => terms,
             Err((field, problem)) => return Ok(Err(Refused::Invalid(field, problem))),
@@ -214,7 +214,7 @@ impl Work<'_> {
     }
 
     /// What a license made from a plan begins with. `None`: no such plan.
-    async fn first_terms(&mut self, name: &str) -> Result<Option<Terms>> {
+    async fn first_terms(&mut self, name: &str) -> Result<Option<LicenseTerms>> {
         let Some(plan) = read_plan(self.sql(), name, "").await? else { return Ok(None) };
         let expires_at: Option<OffsetDateTime> =
             sqlx::query_scalar("select date_trunc('second', now()) + make_interval(days => $1)")
@@ -234,7 +234,7 @@ impl Work<'_> {
             holder_by,
             processes_per_seat,
         } = plan.terms;
-        Ok(Some(Terms {
+        Ok(Some(LicenseTerms {
             plan: plan.name,
             tier,
             seats,
@@ -252,7 +252,7 @@ impl Work<'_> {
     }
 
     /// Writes a license down under a number that is free, and answers its key.
-    async fn make(&mut self, id: LicenseId, new: &NewLicense, terms: &Terms, peppers: &KeyRing) -> Result<LicenseKey> {
+    async fn make(&mut self, id: LicenseId, new: &NewLicense, terms: &LicenseTerms, peppers: &KeyRing) -> Result<LicenseKey> {
         let tenant = self.tenant().0;
         loop {
             let key = LicenseKey::draw(LicenseNumber::draw());
@@ -276,7 +276,7 @@ impl Work<'_> {
     }
 }
 
-fn value(terms: &Terms) -> Result<Value> {
+fn value(terms: &LicenseTerms) -> Result<Value> {
     serde_json::to_value(terms).map_err(|e| Error::Internal(format!("terms cannot be written down: {e}")))
 }
 

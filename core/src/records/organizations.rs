@@ -1,7 +1,7 @@
 //! Organizations: read and renamed.
 
 use super::{
-    act::{Act, Answer, Refused, open},
+    act::{Caller, Answer, Refused, open},
     connect::{Records, failed},
 };
 use crate::{Result, domain::id::TenantId};
@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 
 /// An organization.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Organization {
+pub struct OrganizationRow {
     /// The tenant.
     pub id: TenantId,
     /// What it is called.
@@ -32,7 +32,7 @@ impl Records {
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn organization(&self, tenant: TenantId) -> Result<Option<Organization>> {
+    pub async fn organization(&self, tenant: TenantId) -> Result<Option<OrganizationRow>> {
         read(&mut *self.begin(tenant).await?, tenant).await.map_err(failed)
     }
 
@@ -40,7 +40,7 @@ impl Records {
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn rename_organization(&self, act: &Act, name: &str, version: Option<i64>) -> Answer<Organization> {
+    pub async fn rename_organization(&self, act: &Caller, name: &str, version: Option<i64>) -> Answer<OrganizationRow> {
         let mut work = open!(self, act);
         let sql = "select name, version from organizations where tenant_id = $1 for update";
         let found: Option<(String, i64)> =
@@ -65,14 +65,14 @@ impl Records {
 }
 
 /// An organization within a transaction that has its tenant set.
-pub(super) async fn read(sql: &mut PgConnection, tenant: TenantId) -> sqlx::Result<Option<Organization>> {
+pub(super) async fn read(sql: &mut PgConnection, tenant: TenantId) -> sqlx::Result<Option<OrganizationRow>> {
     let row =
         sqlx::query("select name, version, created_at, tokens_not_before from organizations where tenant_id = $1")
             .bind(tenant.0)
             .fetch_optional(sql)
             .await?;
     row.map(|row| {
-        Ok(Organization {
+        Ok(OrganizationRow {
             id: tenant,
             name: row.try_get("name")?,
             version: row.try_get("version")?,

@@ -1,10 +1,10 @@
 //! The people of an organization: who they are, what they may do, and that somebody always owns it.
 
 use super::{
-    act::{Act, Answer, Refused, Work, open},
+    act::{Caller, Answer, Refused, AuditedChange, open},
     connect::{Records, failed},
-    delegation::{Delegated, TokenFate, kept},
-    page::{Listed, Page},
+    delegation::{DelegatedAccess, TokenFate, kept},
+    page::{ListedRows, PageRequest},
 };
 use crate::{
     Result,
@@ -39,7 +39,7 @@ pub struct Person {
 
 /// An organization a person belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Membership {
+pub struct MembershipRow {
     /// The organization.
     pub tenant: TenantId,
     /// Its name.
@@ -52,11 +52,11 @@ pub struct Membership {
 
 /// A person whose role was changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EditedPerson {
+pub struct EditedPersonRow {
     /// As they are now.
     pub person: Person,
     /// What stood on their word.
-    pub delegated: Delegated,
+    pub delegated: DelegatedAccess,
 }
 
 const COLUMNS: &str = "user_id, email, name, role, version, created_at";
@@ -71,7 +71,7 @@ impl Records {
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn memberships(&self, issuer: &str, subject: &str) -> Result<Vec<Membership>> {
+    pub async fn memberships(&self, issuer: &str, subject: &str) -> Result<Vec<MembershipRow>> {
         let rows: Vec<(Uuid, Option<Uuid>)> = self
             .repeat(|pool| async move {
                 sqlx::query_as("select user_id, tenant_id from directory.locate_identity($1, $2) order by tenant_id")
@@ -93,7 +93,7 @@ impl Records {
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn membership(&self, issuer: &str, subject: &str, tenant: TenantId) -> Result<Option<Membership>> {
+    pub async fn membership(&self, issuer: &str, subject: &str, tenant: TenantId) -> Result<Option<MembershipRow>> {
         let user: Option<Uuid> = self
             .repeat(|pool| async move {
                 sqlx::query_scalar("select user_id from directory.locate_identity($1, $2) where tenant_id = $3")
@@ -110,7 +110,7 @@ impl Records {
         }
     }
 
-    async fn membership_of(&self, user: UserId, tenant: TenantId) -> Result<Option<Membership>> {
+    async fn membership_of(&self, user: UserId, tenant: TenantId) -> Result<Option<MembershipRow>> {
         let mut transaction = self.begin(tenant).await?;
         let row = sqlx::query(
             "select u.user_id, u.email, u.name, u.role, u.version, u.created_at, o.name as organization, o.tokens_not_before
@@ -124,7 +124,7 @@ impl Records {
         .map_err(failed)?;
         let membership = |row: PgRow| {
             let (organization, tokens_not_before) = (row.try_get("organization")?, row.try_get("tokens_not_before")?);
-            Ok(Membership { tenant, organization, tokens_not_before, person: person(&row)? })
+            Ok(MembershipRow { tenant, organization, tokens_not_before, person: person(&row)? })
         };
         row.map(membership).transpose().map_err(failed)
     }
@@ -133,7 +133,7 @@ impl Records {
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn people(&self, tenant: TenantId, page: Page) -> Result<Listed<Person>> {
+    pub async fn people(&self, tenant: TenantId, page: PageRequest) -> Result<ListedRows<Person>> {
         let mut transaction = self.begin(tenant).await?;
         let sql = "select user_id, email, name, role, version, created_at from users
                    where tenant_id = $1 and user_id < $2 and removed_at is null order by user_id desc limit $3";
@@ -163,12 +163,12 @@ impl Records {
     /// [`crate::Error::Records`].
     pub async fn change_role(
         &self,
-        act: &Act,
+        act: &Caller,
         user: UserId,
         role: PersonRole,
         version: Option<i64>,
         fate: TokenFate,
-    ) -> Answer<EditedPerson> {
+    ) -> Answer<EditedPersonRow> {
         let mut work = open!(self, act);
         let found = work.locked(user).await?;
         let by = match work.standing().await? {
@@ -200,7 +200,7 @@ impl Records {
         work.audit("person.role_changed", &user.to_string(), before, after);
         let delegated = work.end_delegation(&person, Some(role), fate, "person.role_changed").await?;
         let person = Person { role, version: person.version + 1, ..person };
-        work.commit(EditedPerson { person, delegated }).await
+        work.commit(EditedPersonRow { person, delegated }).await
     }
 
     /// Takes a person out of the organization; everybody may take out themselves. The last owner stays. In the same transaction their
@@ -208,7 +208,7 @@ impl Records {
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn remove_person(&self, act: &Act, user: UserId, fate: TokenFate) -> Answer<Delegated> {
+    pub async fn remove_person(&self, act: &Caller, user: UserId, fate: TokenFate) -> Answer<DelegatedAccess> {
         let mut work = open!(self, act);
         let found = work.locked(user).await?;
         let by = match work.standing().await? {
@@ -240,7 +240,7 @@ impl Records {
     }
 }
 
-impl Work<'_> {
+impl AuditedChange<'_> {
     /// A person, with their row, that of who asks and every owner's locked: two people who take each other out happen one after the
     /// other.
     async fn locked(&mut self, user: UserId) -> Result<Option<Person>> {

@@ -5,14 +5,14 @@ use super::{
     act::{Answer, Refused},
     chain,
     connect::{Records, failed},
-    page::{Listed, Page},
+    page::{ListedRows, PageRequest},
 };
 use crate::{
     Error, Result,
     domain::{
         id::TenantId,
         secret::KeyRing,
-        terms::{Features, PlanTerms},
+        terms::{FeatureValues, PlanTerms},
         trial::TrialPolicy,
     },
 };
@@ -37,7 +37,7 @@ pub struct StaffAct {
 
 /// A plan.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Plan {
+pub struct PlanRow {
     /// What it is called, for good.
     pub name: String,
     /// Where it is in the list.
@@ -50,7 +50,7 @@ pub struct Plan {
 
 /// A product of the vendor.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Product {
+pub struct ProductRow {
     /// What it is called, for good.
     pub name: String,
     /// Where it is in the list.
@@ -67,7 +67,7 @@ pub struct Product {
 
 /// What is there after a PUT, and whether it was made by it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Put<T> {
+pub struct UpsertedRow<T> {
     /// The thing.
     pub is: T,
     /// False: it was there before.
@@ -87,17 +87,17 @@ impl Records {
     ///
     /// # Errors
     /// [`Error::Records`].
-    pub async fn plans(&self, page: Page) -> Result<Listed<Plan>> {
+    pub async fn plans(&self, page: PageRequest) -> Result<ListedRows<PlanRow>> {
         let sql = format!("select {PLAN} from catalog.plans where plan_id < $1 order by plan_id desc limit $2");
         let rows = self.page_of(sql, page).await?;
-        page.cut(rows, |plan: &Plan| plan.id, plan)
+        page.cut(rows, |plan: &PlanRow| plan.id, plan)
     }
 
     /// A plan. `None`: there is none of that name.
     ///
     /// # Errors
     /// [`Error::Records`].
-    pub async fn plan(&self, name: &str) -> Result<Option<Plan>> {
+    pub async fn plan(&self, name: &str) -> Result<Option<PlanRow>> {
         let mut connection = self.repeat(|pool| async move { pool.acquire().await }).await?;
         read_plan(&mut connection, name, "").await
     }
@@ -112,7 +112,7 @@ impl Records {
         name: &str,
         terms: &PlanTerms,
         version: Option<i64>,
-    ) -> Answer<Put<Plan>> {
+    ) -> Answer<UpsertedRow<PlanRow>> {
         let mut transaction = self.repeat(|pool| async move { pool.begin().await }).await?;
         let sql = &mut *transaction;
         if !features_fit(sql, &terms.features).await? {
@@ -122,7 +122,7 @@ impl Records {
         match &before {
             None if version.is_some() => return Ok(Err(Refused::Stale)),
             Some(plan) if version.is_some_and(|version| version != plan.version) => return Ok(Err(Refused::Stale)),
-            Some(plan) if plan.terms == *terms => return Ok(Ok(Put { is: plan.clone(), made: false })),
+            Some(plan) if plan.terms == *terms => return Ok(Ok(UpsertedRow { is: plan.clone(), made: false })),
             _ => {}
         }
         write_plan(sql, name, terms).await?;
@@ -132,25 +132,25 @@ impl Records {
         let peppers = self.peppers.as_deref();
         log(sql, act, peppers, done, name, json(&known)?, json(&is.terms)?).await?;
         transaction.commit().await.map_err(failed)?;
-        Ok(Ok(Put { is, made: before.is_none() }))
+        Ok(Ok(UpsertedRow { is, made: before.is_none() }))
     }
 
     /// The vendor's products, the newest first.
     ///
     /// # Errors
     /// [`Error::Records`].
-    pub async fn products(&self, page: Page) -> Result<Listed<Product>> {
+    pub async fn products(&self, page: PageRequest) -> Result<ListedRows<ProductRow>> {
         let sql =
             format!("select {PRODUCT} from catalog.products where product_id < $1 order by product_id desc limit $2");
         let rows = self.page_of(sql, page).await?;
-        page.cut(rows, |product: &Product| product.id, product)
+        page.cut(rows, |product: &ProductRow| product.id, product)
     }
 
     /// A product. `None`: there is none of that name.
     ///
     /// # Errors
     /// [`Error::Records`].
-    pub async fn product(&self, name: &str) -> Result<Option<Product>> {
+    pub async fn product(&self, name: &str) -> Result<Option<ProductRow>> {
         let mut connection = self.repeat(|pool| async move { pool.acquire().await }).await?;
         read_product(&mut connection, name).await
     }
@@ -167,7 +167,7 @@ impl Records {
         is_default: bool,
         trials: TrialPolicy,
         version: Option<i64>,
-    ) -> Answer<Put<Product>> {
+    ) -> Answer<UpsertedRow<ProductRow>> {
         let mut transaction = self.repeat(|pool| async move { pool.begin().await }).await?;
         let sql = &mut *transaction;
         // All of them, since the default moves: two that are made the default at once come one after the other.
@@ -183,7 +183,7 @@ impl Records {
             Some(is)
                 if (&*is.registration_plan, is.is_default, is.trials) == (registration_plan, is_default, trials) =>
             {
-                return Ok(Ok(Put { is: is.clone(), made: false }));
+                return Ok(Ok(UpsertedRow { is: is.clone(), made: false }));
             }
             _ => {}
         }
@@ -196,10 +196,10 @@ impl Records {
         let peppers = self.peppers.as_deref();
         log(sql, act, peppers, done, name, product_json(before.as_ref()), product_json(Some(&is))).await?;
         transaction.commit().await.map_err(failed)?;
-        Ok(Ok(Put { is, made: before.is_none() }))
+        Ok(Ok(UpsertedRow { is, made: before.is_none() }))
     }
 
-    async fn page_of(&self, sql: String, page: Page) -> Result<Vec<PgRow>> {
+    async fn page_of(&self, sql: String, page: PageRequest) -> Result<Vec<PgRow>> {
         let sql = &sql;
         self.repeat(|pool| async move {
             let query = sqlx::query(sqlx::AssertSqlSafe(sql.as_str()));
@@ -217,7 +217,7 @@ fn json(value: &impl Serialize) -> Result<Value> {
     serde_json::to_value(value).map_err(|e| Error::Internal(format!("terms cannot be written down: {e}")))
 }
 
-fn product_json(product: Option<&Product>) -> Value {
+fn product_json(product: Option<&ProductRow>) -> Value {
     product.map_or(
         Value::Null,
         |it| json!({ "registration_plan": it.registration_plan, "is_default": it.is_default, "trials": it.trials }),
@@ -225,7 +225,7 @@ fn product_json(product: Option<&Product>) -> Value {
 }
 
 /// Whether features are as small as the tables ask: they are part of what every heartbeat carries. PostgreSQL's own spelling counts.
-pub(super) async fn features_fit(sql: &mut PgConnection, features: &Features) -> Result<bool> {
+pub(super) async fn features_fit(sql: &mut PgConnection, features: &FeatureValues) -> Result<bool> {
     sqlx::query_scalar("select octet_length($1::jsonb::text) <= 3072")
         .bind(Json(features))
         .fetch_one(sql)
@@ -234,13 +234,13 @@ pub(super) async fn features_fit(sql: &mut PgConnection, features: &Features) ->
 }
 
 /// A plan by its name. `lock`: nothing, or `for update`.
-pub(super) async fn read_plan(sql: &mut PgConnection, name: &str, lock: &'static str) -> Result<Option<Plan>> {
+pub(super) async fn read_plan(sql: &mut PgConnection, name: &str, lock: &'static str) -> Result<Option<PlanRow>> {
     let text = format!("select {PLAN} from catalog.plans where plan = $1 {lock}");
     let row = sqlx::query(sqlx::AssertSqlSafe(text)).bind(name).fetch_optional(sql).await.map_err(failed)?;
     row.map(|row| plan(&row)).transpose().map_err(failed)
 }
 
-pub(super) async fn read_product(sql: &mut PgConnection, name: &str) -> Result<Option<Product>> {
+pub(super) async fn read_product(sql: &mut PgConnection, name: &str) -> Result<Option<ProductRow>> {
     let text = format!("select {PRODUCT} from catalog.products where product = $1");
     let row = sqlx::query(sqlx::AssertSqlSafe(text)).bind(name).fetch_optional(sql).await.map_err(failed)?;
     row.map(|row| product(&row)).transpose().map_err(failed)
@@ -321,15 +321,15 @@ pub(super) async fn log(
     sqlx::query("select history.staff_seal($1, $2)").bind(seq).bind(seal).execute(sql).await.map(drop).map_err(failed)
 }
 
-fn plan(row: &PgRow) -> sqlx::Result<Plan> {
-    Ok(Plan {
+fn plan(row: &PgRow) -> sqlx::Result<PlanRow> {
+    Ok(PlanRow {
         name: row.try_get("plan")?,
         id: row.try_get("plan_id")?,
         terms: PlanTerms {
             tier: row.try_get("tier")?,
             seats: row.try_get::<i32, _>("seats")? as u32,
             trial_days: row.try_get::<Option<i32>, _>("trial_days")?.map(|days| days as u32),
-            features: row.try_get::<Json<Features>, _>("features")?.0,
+            features: row.try_get::<Json<FeatureValues>, _>("features")?.0,
             offline_policy: word(row, "offline_policy")?,
             grace_hours: row.try_get::<i32, _>("grace_hours")? as u32,
             grace_after_heartbeats: row.try_get::<i32, _>("grace_after_heartbeats")? as u32,
@@ -341,8 +341,8 @@ fn plan(row: &PgRow) -> sqlx::Result<Plan> {
     })
 }
 
-fn product(row: &PgRow) -> sqlx::Result<Product> {
-    Ok(Product {
+fn product(row: &PgRow) -> sqlx::Result<ProductRow> {
+    Ok(ProductRow {
         name: row.try_get("product")?,
         id: row.try_get("product_id")?,
         registration_plan: row.try_get("registration_plan")?,

@@ -1,8 +1,8 @@
 //! What the vendor's staff read of an organization, written into its audit log.
 
 use super::{
-    act::{Act, Principal},
-    audit::{Said, write},
+    act::{Caller, Principal},
+    audit::{AuditStatement, write},
     connect::{Records, failed},
 };
 use crate::Result;
@@ -17,7 +17,7 @@ impl Records {
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn note_read(&self, act: &Act, operation: &str, target: &str) -> Result<()> {
+    pub async fn note_read(&self, act: &Caller, operation: &str, target: &str) -> Result<()> {
         if !matches!(act.by, Principal::Staff { .. }) {
             return Ok(());
         }
@@ -41,7 +41,7 @@ impl Records {
             return Ok(());
         }
         let after = json!({ "operation": operation });
-        let said = Said { action: "staff.read", target: target.to_owned(), before: Value::Null, after };
+        let said = AuditStatement { action: "staff.read", target: target.to_owned(), before: Value::Null, after };
         write(&mut transaction, act, said, self.peppers.as_deref()).await?;
         transaction.commit().await.map_err(failed)
     }

@@ -1,7 +1,7 @@
 //! A license's new key, and the end of the sessions that began with an old one.
 
 use super::{
-    act::{Act, Answer, Refused, Work, open},
+    act::{Caller, Answer, Refused, AuditedChange, open},
     connect::{Records, failed},
     licenses::{Change, changes},
     licensing::{REVOKED, whole_key},
@@ -30,7 +30,7 @@ const SEATS_AT_ONCE: i32 = 200;
 
 /// How a license's key is replaced.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Rotation {
+pub struct KeyRotation {
     /// For how many seconds more old keys are good, and never longer than they were to be.
     pub old_for: u32,
     /// Whether sessions that began with an old key end too; only together with `old_for` 0.
@@ -39,7 +39,7 @@ pub struct Rotation {
 
 /// A license's new key.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct NewKey {
+pub struct RotatedKeyRow {
     /// To be shown once.
     #[serde(with = "whole_key")]
     pub key: LicenseKey,
@@ -72,8 +72,8 @@ impl Records {
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn renew_key(&self, act: &Act, id: LicenseId, old_for: u32, peppers: &KeyRing) -> Answer<NewKey> {
-        self.replace_key(act, id, Rotation { old_for, end_sessions: false }, peppers).await
+    pub async fn renew_key(&self, act: &Caller, id: LicenseId, old_for: u32, peppers: &KeyRing) -> Answer<RotatedKeyRow> {
+        self.replace_key(act, id, KeyRotation { old_for, end_sessions: false }, peppers).await
     }
 
     /// The same, and where it is asked for the end of sessions that began with an old key: those of up to 200 seats in the transaction
@@ -81,7 +81,7 @@ impl Records {
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn replace_key(&self, act: &Act, id: LicenseId, how: Rotation, peppers: &KeyRing) -> Answer<NewKey> {
+    pub async fn replace_key(&self, act: &Caller, id: LicenseId, how: KeyRotation, peppers: &KeyRing) -> Answer<RotatedKeyRow> {
         if how.end_sessions && how.old_for > 0 {
             return Ok(Err(Refused::Invalid("end_sessions", "must be false where the old key stays good for a while")));
         }
@@ -135,16 +135,16 @@ impl Records {
             tell.append(&mut ended.tell);
             remaining = work.old_sessions(id).await?;
         }
-        work.commit(NewKey { key, id: new, old_id, old_until, tell, ended: ended.count, remaining }).await
+        work.commit(RotatedKeyRow { key, id: new, old_id, old_until, tell, ended: ended.count, remaining }).await
     }
 
     /// Ends sessions of a license that began with a key that is good no more, on up to 200 seats, in a transaction of its own.
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn end_old_sessions(&self, act: &Act, id: LicenseId) -> Result<EndedSessions> {
+    pub async fn end_old_sessions(&self, act: &Caller, id: LicenseId) -> Result<EndedSessions> {
         // What makes a request the same belongs to the rotation, which is done.
-        let act = Act { repeat: None, ..act.clone() };
+        let act = Caller { repeat: None, ..act.clone() };
         let mut work = self.work(&act, self.patient(act.tenant).await?);
         work.take_time().await?;
         let ended = work.end_some(id).await?;
@@ -155,7 +155,7 @@ impl Records {
     }
 }
 
-impl Work<'_> {
+impl AuditedChange<'_> {
     /// What names the one key of a license that has no end.
     async fn current_key(&mut self, id: LicenseId) -> Result<Option<KeyId>> {
         let sql = "select key_id from license_keys where tenant_id = $1 and license_id = $2 and valid_until is null";

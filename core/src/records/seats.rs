@@ -6,9 +6,9 @@ use crate::{
     domain::{
         email,
         id::{Attempt, Holder, Hw, PoolId, SeatNo, SessionId, TenantId},
-        lease::Timing,
+        lease::LeaseTiming,
         name,
-        pool::{OpenSession, RebuiltSeat, SeatClaim, SessionClaim, Snapshot},
+        pool::{OpenSession, RebuiltSeat, SeatClaim, SessionClaim, PoolSnapshot},
     },
 };
 use sqlx::{Row, postgres::PgRow};
@@ -21,7 +21,7 @@ const REBUILD_PATIENCE: &str = "20s";
 
 /// What ACQUIRE decided and the records should write down.
 #[derive(Clone, Debug)]
-pub struct Grant {
+pub struct SeatGrant {
     /// The organization.
     pub tenant: TenantId,
     /// The pool.
@@ -52,7 +52,7 @@ pub struct Grant {
     pub key_hashes: Vec<String>,
 }
 
-impl Grant {
+impl SeatGrant {
     /// What the client said of its person or project, as the records compare it.
     fn said(&self, fact: &str) -> Option<String> {
         let compared = if fact == "user" { email::key } else { name::fold };
@@ -113,7 +113,7 @@ impl Records {
     ///
     /// # Errors
     /// [`Error::Records`]; the grant may have been written all the same.
-    pub async fn grant_seat(&self, grant: &Grant) -> Result<GrantOutcome> {
+    pub async fn grant_seat(&self, grant: &SeatGrant) -> Result<GrantOutcome> {
         let (person, project) = (&grant.said("user"), &grant.said("project"));
         let answer = self
             .repeat(|pool| async move {
@@ -252,8 +252,8 @@ impl Records {
         tenant: TenantId,
         pool_id: PoolId,
         frozen: u64,
-        timing: &Timing,
-    ) -> Result<Option<Snapshot>> {
+        timing: &LeaseTiming,
+    ) -> Result<Option<PoolSnapshot>> {
         let row = self
             .repeat(|pool| async move {
                 let mut transaction = pool.begin().await?;
@@ -276,8 +276,8 @@ impl Records {
     }
 }
 
-fn snapshot(tenant: TenantId, pool_id: PoolId, row: &PgRow) -> sqlx::Result<Snapshot> {
-    Ok(Snapshot {
+fn snapshot(tenant: TenantId, pool_id: PoolId, row: &PgRow) -> sqlx::Result<PoolSnapshot> {
+    Ok(PoolSnapshot {
         epoch: row.try_get::<i64, _>("epoch")? as u64,
         previous_epoch: row.try_get::<i64, _>("previous_epoch")? as u64,
         lease_ms: row.try_get("lease")?,

@@ -4,9 +4,9 @@
 //! the page is looked for in a window of what the first one finds, so that no combination reads more than a window.
 
 use super::{
-    act::{Act, Answer, Principal, Refused, open},
+    act::{Caller, Answer, Principal, Refused, open},
     connect::{Records, failed},
-    page::{Cursor, Listed, Page},
+    page::{PageCursor, ListedRows, PageRequest},
 };
 use crate::{
     Error, Result,
@@ -33,7 +33,7 @@ const WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// A process's time on a seat, as the records know it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Session {
+pub struct SessionRow {
     /// The session.
     pub id: SessionId,
     /// The license it is on.
@@ -114,7 +114,7 @@ pub struct SessionEnd {
 }
 
 /// A filter's value.
-enum Sought {
+enum FilterValue {
     Id(Uuid),
     Text(String),
 }
@@ -124,7 +124,7 @@ const COLUMNS: &str = "session_id, license_id, number, product, pool_id, pool, s
 const SHARED: &str =
     "Processes of somebody else run on the same machine's seat and would end too. Ask an admin to end it.";
 
-impl Act {
+impl Caller {
     /// The address whose sessions alone who asks may see, folded; `None`: everybody's.
     pub(super) fn sees_only(&self) -> Option<String> {
         match &self.by {
@@ -140,8 +140,8 @@ impl Records {
     ///
     /// # Errors
     /// [`Error::Records`].
-    pub async fn sessions(&self, act: &Act, filter: &SessionFilter, page: Page) -> Result<Listed<Session>> {
-        let none = Listed { items: Vec::new(), next: None };
+    pub async fn sessions(&self, act: &Caller, filter: &SessionFilter, page: PageRequest) -> Result<ListedRows<SessionRow>> {
+        let none = ListedRows { items: Vec::new(), next: None };
         let mut filter = filter.clone();
         if let Some(own) = act.sees_only() {
             if filter.person.as_ref().is_some_and(|person| *person != own) {
@@ -163,8 +163,8 @@ impl Records {
             }
             for (_, value) in &sought {
                 query = match value {
-                    Sought::Id(id) => query.bind(*id),
-                    Sought::Text(text) => query.bind(text.as_str()),
+                    FilterValue::Id(id) => query.bind(*id),
+                    FilterValue::Text(text) => query.bind(text.as_str()),
                 };
             }
             rows = query.fetch_all(&mut *transaction).await.map_err(failed)?;
@@ -177,8 +177,8 @@ impl Records {
         // The one row more than a page has only says that another page follows.
         let shown = rows.len().min(page.fetch() as usize - 1);
         let names = names(&mut transaction, act.tenant, &rows[..shown]).await?;
-        let listed = page.cut(rows, |session: &Session| session.id.0, |row| names.session(row))?;
-        Ok(Listed { next: listed.next.or(looked_through_to), ..listed })
+        let listed = page.cut(rows, |session: &SessionRow| session.id.0, |row| names.session(row))?;
+        Ok(ListedRows { next: listed.next.or(looked_through_to), ..listed })
     }
 
     /// Whether the organization has this license.
@@ -199,7 +199,7 @@ impl Records {
     ///
     /// # Errors
     /// [`Error::Records`].
-    pub async fn session(&self, act: &Act, id: SessionId) -> Result<Option<Session>> {
+    pub async fn session(&self, act: &Caller, id: SessionId) -> Result<Option<SessionRow>> {
         find(&mut *self.begin(act.tenant).await?, act, id).await
     }
 
@@ -209,7 +209,7 @@ impl Records {
     ///
     /// # Errors
     /// [`Error::Records`].
-    pub async fn end_session(&self, act: &Act, id: SessionId, force: bool) -> Answer<SessionEnd> {
+    pub async fn end_session(&self, act: &Caller, id: SessionId, force: bool) -> Answer<SessionEnd> {
         let mut work = open!(self, act);
         let Some(before) = find(work.sql(), act, id).await? else { return Ok(Err(Refused::NotFound)) };
         if force && act.sees_only().is_some() {
@@ -238,21 +238,21 @@ impl Records {
         let ended = after.and_then(|session| session.ended);
         let (ended_at, reason) = ended.ok_or_else(|| Error::Internal("a session that was ended is open".into()))?;
         let epoch = row.try_get::<i64, _>("epoch").map_err(failed)? as u64;
-        let Session { number, pool_id, pool, seat, .. } = before;
+        let SessionRow { number, pool_id, pool, seat, .. } = before;
         work.commit(SessionEnd { id, number, pool_id, pool, seat, ended_at, reason, epoch }).await
     }
 }
 
 impl SessionFilter {
     /// What is filtered by besides state and time; the first drives. A machine has the fewest sessions, a way to end the most.
-    fn sought(&self) -> Vec<(&'static str, Sought)> {
+    fn sought(&self) -> Vec<(&'static str, FilterValue)> {
         let all = [
-            self.machine.map(|it| ("hw", Sought::Text(it.to_string()))),
-            self.person.clone().map(|it| ("person", Sought::Text(it))),
-            self.project.map(|it| ("project_id", Sought::Id(it.0))),
-            self.key.map(|it| ("key_id", Sought::Id(it.0))),
-            self.license.map(|it| ("license_id", Sought::Id(it.0))),
-            self.reason.map(|it| ("end_reason", Sought::Text(it.as_str().into()))),
+            self.machine.map(|it| ("hw", FilterValue::Text(it.to_string()))),
+            self.person.clone().map(|it| ("person", FilterValue::Text(it))),
+            self.project.map(|it| ("project_id", FilterValue::Id(it.0))),
+            self.key.map(|it| ("key_id", FilterValue::Id(it.0))),
+            self.license.map(|it| ("license_id", FilterValue::Id(it.0))),
+            self.reason.map(|it| ("end_reason", FilterValue::Text(it.as_str().into()))),
         ];
         all.into_iter().flatten().collect()
     }
@@ -261,7 +261,7 @@ impl SessionFilter {
 /// $1 tenant, $2 and $3 bounds of the id, $4 rows of the page; then, with several filters, $5 the window; then the filters.
 /// The state is a constant: it says which table to read. Of ended sessions only those months are read in which one of these ids can have
 /// ended.
-fn statement(sought: &[(&str, Sought)], ended: bool) -> String {
+fn statement(sought: &[(&str, FilterValue)], ended: bool) -> String {
     let (driver, narrowing) = match sought {
         [] => (None, &[][..]),
         [(driver, _), rest @ ..] => (Some(*driver), rest),
@@ -308,10 +308,10 @@ fn id_before(id: Uuid, time: Duration) -> Uuid {
 }
 
 /// Where a window of several filters ended, if there may be more behind it.
-fn looked_through(rows: &[PgRow]) -> sqlx::Result<Option<Cursor>> {
+fn looked_through(rows: &[PgRow]) -> sqlx::Result<Option<PageCursor>> {
     let Some(row) = rows.first() else { return Ok(None) };
     if row.try_get::<bool, _>("more").is_ok_and(|more| more) {
-        return row.try_get::<Option<Uuid>, _>("until").map(|until| until.map(Cursor));
+        return row.try_get::<Option<Uuid>, _>("until").map(|until| until.map(PageCursor));
     }
     Ok(None)
 }
@@ -322,7 +322,7 @@ fn first_id(at: OffsetDateTime) -> Uuid {
     Uuid::from_u128((ms as u128) << 80)
 }
 
-async fn find(sql: &mut sqlx::PgConnection, act: &Act, id: SessionId) -> Result<Option<Session>> {
+async fn find(sql: &mut sqlx::PgConnection, act: &Caller, id: SessionId) -> Result<Option<SessionRow>> {
     let statement = format!(
         "select {COLUMNS} from sessions s where s.tenant_id = $1 and s.session_id = $2 and ($3::text is null or s.person = $3)"
     );
@@ -338,29 +338,29 @@ async fn find(sql: &mut sqlx::PgConnection, act: &Act, id: SessionId) -> Result<
 }
 
 /// What the projects of a page are called. Asked for apart from the page, each once and by key, so that no plan joins a whole table.
-struct Names(HashMap<Uuid, String>);
+struct ProjectNames(HashMap<Uuid, String>);
 
-async fn names(sql: &mut sqlx::PgConnection, tenant: TenantId, rows: &[PgRow]) -> Result<Names> {
+async fn names(sql: &mut sqlx::PgConnection, tenant: TenantId, rows: &[PgRow]) -> Result<ProjectNames> {
     let ids: sqlx::Result<Vec<Option<Uuid>>> = rows.iter().map(|row| row.try_get("project_id")).collect();
     let ids: HashSet<Uuid> = ids.map_err(failed)?.into_iter().flatten().collect();
     if ids.is_empty() {
-        return Ok(Names(HashMap::new()));
+        return Ok(ProjectNames(HashMap::new()));
     }
     let text = "select project_id, name from projects where tenant_id = $1 and project_id = any ($2)";
     let ids: Vec<Uuid> = ids.into_iter().collect();
     let found: Vec<(Uuid, String)> =
         sqlx::query_as(text).bind(tenant.0).bind(ids).fetch_all(sql).await.map_err(failed)?;
-    Ok(Names(found.into_iter().collect()))
+    Ok(ProjectNames(found.into_iter().collect()))
 }
 
-impl Names {
-    fn session(&self, row: &PgRow) -> sqlx::Result<Session> {
-        let decode = |e: crate::domain::id::Invalid| sqlx::Error::Decode(Box::new(e));
+impl ProjectNames {
+    fn session(&self, row: &PgRow) -> sqlx::Result<SessionRow> {
+        let decode = |e: crate::domain::id::InvalidText| sqlx::Error::Decode(Box::new(e));
         let project: Option<Uuid> = row.try_get("project_id")?;
         let ended_at: Option<OffsetDateTime> = row.try_get("ended_at")?;
         let reason: Option<String> = row.try_get("end_reason")?;
         let reason = reason.map(|reason| reason.parse()).transpose().map_err(decode)?;
-        Ok(Session {
+        Ok(SessionRow {
             id: SessionId(row.try_get("session_id")?),
             license: LicenseId(row.try_get("license_id")?),
             number: row.try_get::<String, _>("number")?.parse().map_err(decode)?,

@@ -4,7 +4,7 @@ use super::connect::{Records, failed};
 use crate::{
     Error, Result,
     domain::{
-        event::Share,
+        event::SweepShare,
         id::{LicenseNumber, PoolId, PoolName, TenantId},
     },
 };
@@ -33,7 +33,7 @@ pub struct PoolToReap {
 
 /// How a pool was used since it was last counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Usage {
+pub struct PoolUsage {
     /// The Unix minute this is told in: one event for each.
     pub minute: i64,
     /// Seats held when counted.
@@ -148,7 +148,7 @@ impl Records {
     ///
     /// # Errors
     /// [`Error::Records`].
-    pub async fn pools_to_reap(&self, share: &Share) -> Result<Vec<PoolToReap>> {
+    pub async fn pools_to_reap(&self, share: &SweepShare) -> Result<Vec<PoolToReap>> {
         let (tenants, pools): (Vec<Uuid>, Vec<Uuid>) =
             share.pools.iter().map(|(tenant, pool)| (tenant.0, pool.0)).unzip();
         if pools.is_empty() {
@@ -211,7 +211,7 @@ impl Records {
     ///
     /// # Errors
     /// [`Error::Records`].
-    pub async fn record_usage(&self, pool: &PoolToReap, usage: Usage) -> Result<()> {
+    pub async fn record_usage(&self, pool: &PoolToReap, usage: PoolUsage) -> Result<()> {
         self.repeat(|connections| async move {
             sqlx::query("select record_usage($1, $2, $3, $4, $5, $6)")
                 .bind(pool.tenant.0)
@@ -230,7 +230,7 @@ impl Records {
 }
 
 fn pool(row: &PgRow) -> Result<PoolToReap> {
-    let read = |e: crate::domain::id::Invalid| Error::Internal(format!("a pool's name or license number: {e}"));
+    let read = |e: crate::domain::id::InvalidText| Error::Internal(format!("a pool's name or license number: {e}"));
     Ok(PoolToReap {
         tenant: TenantId(row.try_get("tenant_id").map_err(failed)?),
         pool_id: PoolId(row.try_get("pool_id").map_err(failed)?),

@@ -1,8 +1,8 @@
 //! Registration: organization, owner and first license in one transaction.
 
 use super::{
-    act::{Act, Principal},
-    audit::{Said, write},
+    act::{Caller, Principal},
+    audit::{AuditStatement, write},
     connect::{REPEAT, Records, failed, worth_repeating},
 };
 use crate::{
@@ -45,15 +45,15 @@ pub struct NewOrganization {
 
 impl NewOrganization {
     /// The registration as an act of the person, who owns what comes of it.
-    fn act(&self, tenant: TenantId, user: UserId) -> Act {
+    fn act(&self, tenant: TenantId, user: UserId) -> Caller {
         let by = Principal::Person { user, email: small(&self.email), role: PersonRole::Owner };
-        Act { tenant, by, from: self.from, request_id: self.request_id.clone(), repeat: None }
+        Caller { tenant, by, from: self.from, request_id: self.request_id.clone(), repeat: None }
     }
 }
 
 /// What registration found or made.
 #[derive(Clone, Debug)]
-pub struct Registered {
+pub struct RegisteredTenant {
     /// The organization.
     pub tenant: TenantId,
     /// Its name.
@@ -65,14 +65,14 @@ pub struct Registered {
     /// The person's role in it.
     pub role: String,
     /// Its first license.
-    pub license: License,
+    pub license: FirstLicense,
     /// The license's key, where it may be shown.
     pub key: Option<LicenseKey>,
 }
 
 /// A license as its owner sees it.
 #[derive(Clone, Debug)]
-pub struct License {
+pub struct FirstLicense {
     /// The license.
     pub id: LicenseId,
     /// Its public number.
@@ -93,9 +93,9 @@ pub struct License {
 #[derive(Clone, Debug)]
 pub enum Registration {
     /// Made now.
-    Created(Box<Registered>),
+    Created(Box<RegisteredTenant>),
     /// The person came again; the key is shown only while the license was never used (it is a new one then).
-    Existing(Box<Registered>),
+    Existing(Box<RegisteredTenant>),
     /// The vendor has no such product.
     NoProduct,
     /// The vendor gives no more trials of it by this limit. Nothing was made.
@@ -164,7 +164,7 @@ impl Records {
                 .await
                 .map_err(failed)?;
             let (act, license) = (new.act(registered.tenant, registered.user), registered.license.id.to_string());
-            let said = Said { action: "license.key_rotated", target: license, before: json!(null), after: json!(null) };
+            let said = AuditStatement { action: "license.key_rotated", target: license, before: json!(null), after: json!(null) };
             write(&mut transaction, &act, said, Some(peppers)).await?;
             registered.key = Some(key);
         } else if outcome == "CREATED" {
@@ -183,7 +183,7 @@ impl Records {
             let act = new.act(registered.tenant, registered.user);
             let after = json!({ "name": registered.organization, "license": registered.license.number });
             let target = act.tenant.to_string();
-            let said = Said { action: "organization.created", target, before: json!(null), after };
+            let said = AuditStatement { action: "organization.created", target, before: json!(null), after };
             write(&mut transaction, &act, said, Some(peppers)).await?;
             registered.key = Some(key);
         }
@@ -197,7 +197,7 @@ impl Records {
     }
 }
 
-async fn describe(connection: &mut PgConnection, (tenant, user): (Uuid, Uuid)) -> Result<Registered> {
+async fn describe(connection: &mut PgConnection, (tenant, user): (Uuid, Uuid)) -> Result<RegisteredTenant> {
     let row = sqlx::query(
         "select o.name as organization, o.created_at, u.role, l.license_id, l.number, l.product, l.tier, l.status, l.expires_at, p.seats_total
          from organizations o
@@ -212,13 +212,13 @@ async fn describe(connection: &mut PgConnection, (tenant, user): (Uuid, Uuid)) -
     .await
     .map_err(failed)?;
     let number: String = row.try_get("number").map_err(failed)?;
-    Ok(Registered {
+    Ok(RegisteredTenant {
         tenant: TenantId(tenant),
         organization: row.try_get("organization").map_err(failed)?,
         created_at: row.try_get("created_at").map_err(failed)?,
         user: UserId(user),
         role: row.try_get("role").map_err(failed)?,
-        license: License {
+        license: FirstLicense {
             id: LicenseId(row.try_get("license_id").map_err(failed)?),
             number: number.parse().map_err(|e| Error::Internal(format!("a license number in the records: {e}")))?,
             product: row.try_get("product").map_err(failed)?,

@@ -5,7 +5,7 @@
 //! from a provider and are revoked one by one, or all of them in the same step if asked.
 
 use super::{
-    act::{Act, Answer, Refused, open},
+    act::{Caller, Answer, Refused, open},
     connect::{Records, failed},
     plans::{StaffAct, log},
 };
@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 /// What is worth nothing any more.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Voided {
+pub struct VoidingResult {
     /// ID tokens that were issued before this are refused.
     #[serde(with = "time::serde::rfc3339")]
     pub not_before: OffsetDateTime,
@@ -44,7 +44,7 @@ impl Records {
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn void_tokens(&self, act: &Act, api_tokens: bool) -> Answer<Voided> {
+    pub async fn void_tokens(&self, act: &Caller, api_tokens: bool) -> Answer<VoidingResult> {
         let mut work = open!(self, act);
         let sql = "select tokens_not_before from organizations where tenant_id = $1 for update";
         let before: Option<Option<OffsetDateTime>> =
@@ -73,7 +73,7 @@ impl Records {
                 revoked.push(id);
             }
         }
-        work.commit(Voided { not_before, api_tokens: revoked }).await
+        work.commit(VoidingResult { not_before, api_tokens: revoked }).await
     }
 
     /// From when on ID tokens of the vendor's staff must be. `None`: never said.

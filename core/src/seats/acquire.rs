@@ -1,24 +1,24 @@
 //! ACQUIRE and VALIDATE.
 
 use super::{
-    Seats, Warm,
+    SeatStore, PoolReply,
     keys::PoolKey,
     rate,
-    reply::{Reply, short},
+    reply::{ScriptReply, short},
     scripts,
 };
 use crate::{
     Result,
     domain::{
         id::{Attempt, Holder, PoolId, SeatNo, SessionId, TenantId},
-        license::{Facts, Refusal},
-        rate::{Limited, Limiter, Rate},
+        license::{LicenseFacts, LicenseRefusal},
+        rate::{RateLimited, LimitKind, RateLimit},
     },
 };
 
 /// What ACQUIRE is asked.
 #[derive(Clone, Debug)]
-pub struct Ask {
+pub struct SeatRequest {
     /// The key under every accepted pepper.
     pub key_hashes: Vec<String>,
     /// The holder if the license counts machines.
@@ -37,7 +37,7 @@ pub struct Ask {
 
 /// A decision that the records must confirm before anybody is told.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Granted {
+pub struct SeatTicket {
     /// True if this attempt already had its session.
     pub renewed: bool,
     /// The seat.
@@ -55,7 +55,7 @@ pub struct Granted {
     /// Who holds the seat now, by the license's policy.
     pub holder: Holder,
     /// What the license says.
-    pub facts: Facts,
+    pub facts: LicenseFacts,
     /// Seats held, this one included.
     pub held: u32,
     /// Lease end (ms) of the holder that lost the seat; 0 if there was none.
@@ -70,7 +70,7 @@ pub struct Granted {
 
 /// Nobody who holds no seat is given one now.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Full {
+pub struct PoolFull {
     /// Seats held.
     pub held: u32,
     /// Seats there are.
@@ -78,7 +78,7 @@ pub struct Full {
     /// Seats that nobody holds and nobody is given yet.
     pub waiting: u32,
     /// What must be over before somebody is seated.
-    pub until: Until,
+    pub until: WaitReason,
     /// When that is over at the latest, if no holder gives a sign of life before; ms, 0 if nothing is known.
     pub next_lease_end_ms: i64,
     /// How long until then, ms, by the clock that takes seats away.
@@ -86,14 +86,14 @@ pub struct Full {
     /// Redis time of the answer, ms.
     pub now_ms: i64,
     /// What the license says.
-    pub facts: Facts,
+    pub facts: LicenseFacts,
     /// Up to five holders, longest silent first.
     pub silent: Vec<SilentHolder>,
 }
 
 /// What must be over before somebody is seated in a full pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Until {
+pub enum WaitReason {
     /// The lease of a holder.
     Lease,
     /// The wait of a seat whose holder was ended by somebody, or of whom restored records may know nothing.
@@ -130,17 +130,17 @@ pub struct SilentHolder {
 #[derive(Clone, Debug, PartialEq)]
 pub enum AcquireAnswer {
     /// A seat, subject to the records.
-    Granted(Box<Granted>),
+    Granted(Box<SeatTicket>),
     /// None free.
-    Full(Box<Full>),
+    Full(Box<PoolFull>),
     /// The key is not among those this copy knows, under this epoch.
     BadKey(u64),
     /// The license gives no seat now.
-    Refused(Refusal),
+    Refused(LicenseRefusal),
     /// The license is for the product named here, not for the client's.
     WrongProduct(String),
     /// The holder asked too often, or too many new sessions were begun on the license. The limit is as it is for this license.
-    Limited(Limited),
+    Limited(RateLimited),
     /// The license counts processes and the client did not name its instance.
     NeedsInstance,
     /// The seat carries as many live processes as allowed.
@@ -149,7 +149,7 @@ pub enum AcquireAnswer {
 
 /// Whether an acquire would get a seat now, by the lines that ACQUIRE itself decides by (decide.lua).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Prospect {
+pub enum SeatProspect {
     /// It would.
     Seat,
     /// Every seat is held or waits for a lease to end.
@@ -162,9 +162,9 @@ pub enum Prospect {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Valid {
     /// Whether an acquire would get one.
-    pub prospect: Prospect,
+    pub prospect: SeatProspect,
     /// What the license says.
-    pub facts: Facts,
+    pub facts: LicenseFacts,
     /// Seats held.
     pub held: u32,
     /// Seats there are.
@@ -187,15 +187,15 @@ pub enum ValidateAnswer {
     /// As for ACQUIRE.
     BadKey(u64),
     /// It would not.
-    Refused(Refusal, Box<Facts>),
+    Refused(LicenseRefusal, Box<LicenseFacts>),
 }
 
-impl Seats {
+impl SeatStore {
     /// Takes a seat, joins the holder's, or repeats an answer (acquire.lua).
     ///
     /// # Errors
     /// [`crate::Error::Seats`] if Redis did not answer; it may have decided all the same.
-    pub async fn acquire(&self, pool: &PoolKey, ask: &Ask) -> Result<Warm<AcquireAnswer>> {
+    pub async fn acquire(&self, pool: &PoolKey, ask: &SeatRequest) -> Result<PoolReply<AcquireAnswer>> {
         let by_machine = ask.by_machine.to_string();
         let by_process = ask.by_process.map(|h| h.to_string()).unwrap_or_default();
         let turns = [pool.turns_key(&by_machine), pool.turns_key(&by_process), pool.begun_key()];
@@ -215,8 +215,8 @@ impl Seats {
             seat_burst,
         ];
         let mut reply = self.run(&scripts::ACQUIRE, pool, &turns, &arguments).await?;
-        Ok(Warm::Said(match reply.word() {
-            "COLD" => return Ok(Warm::Cold(reply.take()?)),
+        Ok(PoolReply::Said(match reply.word() {
+            "COLD" => return Ok(PoolReply::Cold(reply.take()?)),
             "GRANTED" | "RENEWED" => AcquireAnswer::Granted(Box::new(granted(reply)?)),
             "FULL" => AcquireAnswer::Full(Box::new(full(reply)?)),
             "BADKEY" => AcquireAnswer::BadKey(reply.take()?),
@@ -243,19 +243,19 @@ impl Seats {
         key_hashes: &[String],
         by_machine: Option<Holder>,
         by_process: Option<Holder>,
-    ) -> Result<Warm<ValidateAnswer>> {
+    ) -> Result<PoolReply<ValidateAnswer>> {
         let spelt = |holder: Option<Holder>| holder.map(|h| h.to_string()).unwrap_or_default();
         let arguments = [key_hashes.join(" "), spelt(by_machine), spelt(by_process)];
         let mut reply = self.run(&scripts::VALIDATE, pool, &[], &arguments).await?;
-        Ok(Warm::Said(match reply.word() {
-            "COLD" => return Ok(Warm::Cold(reply.take()?)),
+        Ok(PoolReply::Said(match reply.word() {
+            "COLD" => return Ok(PoolReply::Cold(reply.take()?)),
             "BADKEY" => ValidateAnswer::BadKey(reply.take()?),
             "REFUSED" => ValidateAnswer::Refused(reply.refusal()?, Box::new(reply.facts()?)),
             "VALID" => ValidateAnswer::Valid(Box::new(Valid {
                 prospect: match reply.take::<String>()?.as_str() {
-                    "JOINED" | "TAKEN" => Prospect::Seat,
-                    "FULL" => Prospect::Full,
-                    "TOOMANY" => Prospect::TooMany,
+                    "JOINED" | "TAKEN" => SeatProspect::Seat,
+                    "FULL" => SeatProspect::Full,
+                    "TOOMANY" => SeatProspect::TooMany,
                     other => return Err(crate::Error::Seats(format!("unknown prospect {other}"))),
                 },
                 facts: reply.facts()?,
@@ -271,9 +271,9 @@ impl Seats {
     }
 }
 
-fn granted(mut reply: Reply) -> Result<Granted> {
+fn granted(mut reply: ScriptReply) -> Result<SeatTicket> {
     let renewed = reply.is("RENEWED");
-    let mut granted = Granted {
+    let mut granted = SeatTicket {
         renewed,
         seat: reply.take()?,
         session: reply.session()?,
@@ -295,16 +295,16 @@ fn granted(mut reply: Reply) -> Result<Granted> {
     Ok(granted)
 }
 
-fn full(mut reply: Reply) -> Result<Full> {
-    Ok(Full {
+fn full(mut reply: ScriptReply) -> Result<PoolFull> {
+    Ok(PoolFull {
         held: reply.take()?,
         seats_total: reply.take()?,
         waiting: reply.take()?,
         until: match reply.take::<String>()?.as_str() {
-            "HELD" => Until::Lease,
-            "WAITS" => Until::Wait,
-            "OPENS" => Until::Opening,
-            "NONE" => Until::Never,
+            "HELD" => WaitReason::Lease,
+            "WAITS" => WaitReason::Wait,
+            "OPENS" => WaitReason::Opening,
+            "NONE" => WaitReason::Never,
             other => return Err(crate::Error::Seats(format!("unknown reason of a full pool {other}"))),
         },
         next_lease_end_ms: reply.take()?,
@@ -315,17 +315,17 @@ fn full(mut reply: Reply) -> Result<Full> {
     })
 }
 
-fn limited(reply: &mut Reply) -> Result<Limited> {
+fn limited(reply: &mut ScriptReply) -> Result<RateLimited> {
     let by = match reply.take::<String>()?.as_str() {
-        "holder" => Limiter::Holder,
-        "license" => Limiter::License,
+        "holder" => LimitKind::Holder,
+        "license" => LimitKind::License,
         other => return Err(crate::Error::Seats(format!("unknown limit {other}"))),
     };
     let wait_ms = reply.take()?;
-    Ok(Limited { by, wait_ms, rate: Rate { per_minute: reply.take()?, burst: reply.take()? } })
+    Ok(RateLimited { by, wait_ms, rate: RateLimit { per_minute: reply.take()?, burst: reply.take()? } })
 }
 
-fn silent(mut reply: Reply) -> Result<Vec<SilentHolder>> {
+fn silent(mut reply: ScriptReply) -> Result<Vec<SilentHolder>> {
     let mut holders = Vec::new();
     while !reply.is_empty() {
         holders.push(SilentHolder { label: reply.take()?, since_ms: reply.take()?, lease_end_ms: reply.take()? });

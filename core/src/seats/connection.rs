@@ -1,7 +1,7 @@
 //! Connections that never grow older than 30 s: a deposed primary can be spoken to only so long after a failover, and the drain margin
 //! of a rebuild covers it (docs/PROTOCOL.md, section 2).
 
-use super::{contact::Contact, reply::Reply};
+use super::{contact::StoreContact, reply::ScriptReply};
 use crate::{Error, Result};
 use redis::{AsyncConnectionConfig, Client, ScriptInvocation, aio::MultiplexedConnection};
 use std::{
@@ -29,37 +29,37 @@ pub enum ReplicationId {
 }
 
 #[derive(Clone)]
-pub(super) struct Connections {
+pub(super) struct RedisConnections {
     client: Client,
     id: ReplicationId,
     max_age: Duration,
-    contact: Contact,
-    current: Arc<Mutex<Current>>,
+    contact: StoreContact,
+    current: Arc<Mutex<CurrentConnection>>,
 }
 
 #[derive(Default)]
-struct Current {
-    live: Option<Live>,
+struct CurrentConnection {
+    live: Option<LiveConnection>,
     /// The last connect failed, then and so: who waited for it is not made to wait for another.
     failed: Option<(Instant, String)>,
 }
 
 #[derive(Clone)]
-struct Live {
+struct LiveConnection {
     since: Instant,
     connection: MultiplexedConnection,
     replication_id: String,
 }
 
-impl Connections {
-    pub(super) fn new(url: &str, id: ReplicationId, max_age: Duration, contact: Contact) -> Result<Self> {
+impl RedisConnections {
+    pub(super) fn new(url: &str, id: ReplicationId, max_age: Duration, contact: StoreContact) -> Result<Self> {
         let client = Client::open(url).map_err(|e| Error::Seats(format!("not a Redis URL: {e}")))?;
         Ok(Self { client, id, max_age, contact, current: Arc::default() })
     }
 
     /// Runs one script call, of a script that may write or only reads. A connection that turns out to be broken is replaced once; a silent
     /// server is not asked twice.
-    pub(super) async fn run<'a>(&self, writes: bool, call: impl Fn(&str) -> ScriptInvocation<'a>) -> Result<Reply> {
+    pub(super) async fn run<'a>(&self, writes: bool, call: impl Fn(&str) -> ScriptInvocation<'a>) -> Result<ScriptReply> {
         let _asking = self.contact.ask();
         let mut tries = 0;
         loop {
@@ -69,7 +69,7 @@ impl Connections {
                 call(&live.replication_id).invoke_async(&mut live.connection).await;
             match answer {
                 Ok(value) => {
-                    let reply = Reply::new(value)?;
+                    let reply = ScriptReply::new(value)?;
                     if reply.is("READONLY") || !self.is_still(&mut live).await {
                         self.contact.missed(false);
                         self.forget(&live).await;
@@ -100,7 +100,7 @@ impl Connections {
     }
 
     /// Whether the node that answered is the one whose id the script was given.
-    async fn is_still(&self, live: &mut Live) -> bool {
+    async fn is_still(&self, live: &mut LiveConnection) -> bool {
         self.id == ReplicationId::Script
             || replication_id(&mut live.connection).await.is_ok_and(|id| id == live.replication_id)
     }
@@ -125,7 +125,7 @@ impl Connections {
     }
 
     /// The current connection, or a new one where there is none young enough. Callers wait for one connect, not many.
-    async fn get(&self) -> Result<Live> {
+    async fn get(&self) -> Result<LiveConnection> {
         let mut current = self.current.lock().await;
         if let Some(live) = current.live.as_ref().filter(|live| live.since.elapsed() < self.max_age) {
             return Ok(live.clone());
@@ -147,7 +147,7 @@ impl Connections {
         }
     }
 
-    async fn connect(&self) -> redis::RedisResult<Live> {
+    async fn connect(&self) -> redis::RedisResult<LiveConnection> {
         // The age counts from before the connect: the other end may be deposed at any time after.
         let since = Instant::now();
         let config =
@@ -157,10 +157,10 @@ impl Connections {
             ReplicationId::Script => String::new(),
             ReplicationId::Connection => replication_id(&mut connection).await?,
         };
-        Ok(Live { since, connection, replication_id })
+        Ok(LiveConnection { since, connection, replication_id })
     }
 
-    async fn forget(&self, broken: &Live) {
+    async fn forget(&self, broken: &LiveConnection) {
         let mut current = self.current.lock().await;
         if current.live.as_ref().is_some_and(|live| live.since == broken.since) {
             current.live = None;

@@ -13,19 +13,19 @@
 //! On one machine Redis and the service read the same wall clock, and no two agree: where it was put ahead, that is an absence which began
 //! and ended at the time it was by the old clock. How long something lasts is therefore told by the monotonic hand alone.
 
-use crate::{Clock, domain::lease::Timing};
+use crate::{Clock, domain::lease::LeaseTiming};
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 #[derive(Clone)]
-pub(super) struct Contact {
+pub(super) struct StoreContact {
     clock: Clock,
     ttl_ms: i64,
     /// The longest time between two heartbeats.
     grace_ms: i64,
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<ContactState>>,
 }
 
 /// How long an answer may take before the wait counts as an absence that may be beginning.
@@ -37,9 +37,9 @@ const PARTS: i64 = 64;
 const MOST: usize = 256;
 
 /// A question under way; dropped when it is answered, or when nobody waits for the answer any more.
-pub(super) struct Asking(Arc<Mutex<State>>);
+pub(super) struct PendingCall(Arc<Mutex<ContactState>>);
 
-impl Drop for Asking {
+impl Drop for PendingCall {
     fn drop(&mut self) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         state.asking -= 1;
@@ -51,13 +51,13 @@ impl Drop for Asking {
 
 /// A moment, by both hands of the clock.
 #[derive(Clone, Copy)]
-struct Moment {
+struct ContactMoment {
     wall_ms: i64,
     monotonic_ms: i64,
 }
 
 /// An absence that is over.
-struct Absence {
+struct StoreAbsence {
     /// By the wall clock: leases that ended since then are spared.
     since_ms: i64,
     /// How long it was.
@@ -68,33 +68,33 @@ struct Absence {
     away_ms: i64,
 }
 
-struct State {
+struct ContactState {
     /// Questions under way.
     asking: u32,
     /// Since when there are some and none was answered.
-    waiting: Option<Moment>,
+    waiting: Option<ContactMoment>,
     /// When the store last answered.
-    heard: Option<Moment>,
+    heard: Option<ContactMoment>,
     /// When it last answered what it was asked to write.
-    wrote: Option<Moment>,
+    wrote: Option<ContactMoment>,
     /// Since when it does not.
-    away: Option<Moment>,
+    away: Option<ContactMoment>,
     /// It answered meanwhile, with an error: that it can be read is no sign that it can be written to.
     refused: bool,
     /// Absences that still count, the latest last.
-    absences: VecDeque<Absence>,
+    absences: VecDeque<StoreAbsence>,
     /// What all absences together have lasted.
     away_ms: i64,
     /// Where the two hands were seen together.
-    anchor: Moment,
+    anchor: ContactMoment,
 }
 
-impl Contact {
-    pub(super) fn new(clock: Clock, timing: &Timing) -> Self {
+impl StoreContact {
+    pub(super) fn new(clock: Clock, timing: &LeaseTiming) -> Self {
         let grace_ms = (timing.heartbeat * 32 / 30).as_millis() as i64;
-        let anchor = Moment { wall_ms: clock.now_ms(), monotonic_ms: clock.monotonic_ms() };
+        let anchor = ContactMoment { wall_ms: clock.now_ms(), monotonic_ms: clock.monotonic_ms() };
         let (waiting, heard, wrote, away) = (None, None, None, None);
-        let state = State {
+        let state = ContactState {
             asking: 0,
             waiting,
             heard,
@@ -109,11 +109,11 @@ impl Contact {
     }
 
     /// A question is asked.
-    pub(super) fn ask(&self) -> Asking {
+    pub(super) fn ask(&self) -> PendingCall {
         let (now, mut state) = self.now();
         state.asking += 1;
         state.waiting.get_or_insert(now);
-        Asking(Arc::clone(&self.state))
+        PendingCall(Arc::clone(&self.state))
     }
 
     /// The service's clock as scripts get it for what they take away. What they give counts from the true one.
@@ -153,16 +153,16 @@ impl Contact {
         let silent = heard.map_or(self.ttl_ms, |heard| (now.monotonic_ms - heard.monotonic_ms).min(self.ttl_ms));
         // Where the clock was put ahead since it last answered, the time that was then.
         let then = heard.filter(|_| silent < self.ttl_ms).map_or(i64::MAX, |heard| heard.wall_ms);
-        let since = Moment { wall_ms: then.min(now.wall_ms - silent), monotonic_ms: now.monotonic_ms - silent };
+        let since = ContactMoment { wall_ms: then.min(now.wall_ms - silent), monotonic_ms: now.monotonic_ms - silent };
         let earlier = state.away.filter(|away| away.monotonic_ms < since.monotonic_ms);
         state.away = Some(earlier.unwrap_or(since));
         state.refused = refused;
     }
 
     /// The time, and what is known by then: the wall clock may have been put elsewhere.
-    fn now(&self) -> (Moment, MutexGuard<'_, State>) {
+    fn now(&self) -> (ContactMoment, MutexGuard<'_, ContactState>) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Moment { wall_ms: self.clock.now_ms(), monotonic_ms: self.clock.monotonic_ms() };
+        let now = ContactMoment { wall_ms: self.clock.now_ms(), monotonic_ms: self.clock.monotonic_ms() };
         let by_the_old_clock = state.anchor.wall_ms + now.monotonic_ms - state.anchor.monotonic_ms;
         if now.wall_ms - by_the_old_clock > STEP_MS {
             self.over(&mut state, by_the_old_clock, 0, now);
@@ -174,12 +174,12 @@ impl Contact {
     }
 
     /// An absence is over.
-    fn over(&self, state: &mut State, since_ms: i64, lasted_ms: i64, now: Moment) {
+    fn over(&self, state: &mut ContactState, since_ms: i64, lasted_ms: i64, now: ContactMoment) {
         state.away_ms += lasted_ms;
-        let counting: VecDeque<Absence> = std::mem::take(&mut state.absences);
+        let counting: VecDeque<StoreAbsence> = std::mem::take(&mut state.absences);
         state.absences = counting.into_iter().filter(|it| self.counts(it, state, now)).collect();
-        let mut absence = Absence { since_ms, lasted_ms, over_ms: now.monotonic_ms, away_ms: state.away_ms };
-        let near = |it: &Absence| (0..=self.ttl_ms / PARTS).contains(&(since_ms - it.since_ms));
+        let mut absence = StoreAbsence { since_ms, lasted_ms, over_ms: now.monotonic_ms, away_ms: state.away_ms };
+        let near = |it: &StoreAbsence| (0..=self.ttl_ms / PARTS).contains(&(since_ms - it.since_ms));
         if (state.absences.back().is_some_and(near) || state.absences.len() == MOST)
             && let Some(earlier) = state.absences.pop_back()
         {
@@ -191,7 +191,7 @@ impl Contact {
 
     /// Whether an absence still counts: until the store has answered for a heartbeat's time, but at most a lease longer. A short one, of which
     /// there may be many, holds the clock back by a lease at most.
-    fn counts(&self, it: &Absence, state: &State, now: Moment) -> bool {
+    fn counts(&self, it: &StoreAbsence, state: &ContactState, now: ContactMoment) -> bool {
         let passed = now.monotonic_ms - it.over_ms;
         let away_now = state.away.map_or(0, |since| now.monotonic_ms - since.monotonic_ms.max(it.over_ms));
         let answered = passed - (state.away_ms - it.away_ms) - away_now;

@@ -1,6 +1,6 @@
 //! LOOK.
 
-use super::{Seats, Warm, keys::PoolKey, reply::short, scripts};
+use super::{SeatStore, PoolReply, keys::PoolKey, reply::short, scripts};
 use crate::{
     Result,
     domain::id::{SeatNo, SessionId},
@@ -8,7 +8,7 @@ use crate::{
 
 /// What a warm copy of a pool knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Look {
+pub struct SessionLookup {
     /// Redis time of the answer, ms.
     pub now_ms: i64,
     /// Seats held.
@@ -16,14 +16,14 @@ pub struct Look {
     /// Seats there are.
     pub seats_total: u32,
     /// What it knows of each session asked about, in their order.
-    pub sessions: Vec<Looked>,
+    pub sessions: Vec<SessionSighting>,
 }
 
 /// What a warm copy knows of a session and its seat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Looked {
+pub struct SessionSighting {
     /// Whether the session gives a sign of life.
-    pub sign: Sign,
+    pub sign: SessionLiveness,
     /// When its lease ends or ended, ms; 0 where it is ending.
     pub lease_end_ms: i64,
     /// From when its seat can be granted, ms, 0 for now; `None` where somebody holds it, or there is no such seat any more.
@@ -32,7 +32,7 @@ pub struct Looked {
 
 /// Whether a session gives a sign of life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sign {
+pub enum SessionLiveness {
     /// Its lease goes on.
     Live,
     /// Its lease is over and nobody has taken its seat yet: it comes back with its next heartbeat, or is ended.
@@ -41,33 +41,33 @@ pub enum Sign {
     Ending,
 }
 
-impl Seats {
+impl SeatStore {
     /// Looks at sessions of a pool (look.lua); with none asked about, at how many seats are held. Changes nothing.
     ///
     /// # Errors
     /// [`crate::Error::Seats`] if Redis did not answer.
-    pub async fn look(&self, pool: &PoolKey, sessions: &[(SeatNo, SessionId)]) -> Result<Warm<Look>> {
+    pub async fn look(&self, pool: &PoolKey, sessions: &[(SeatNo, SessionId)]) -> Result<PoolReply<SessionLookup>> {
         let arguments: Vec<String> =
             sessions.iter().flat_map(|(seat, session)| [seat.to_string(), short(session.0)]).collect();
         let mut reply = self.run(&scripts::LOOK, pool, &[], &arguments).await?;
         match reply.word() {
-            "COLD" => return Ok(Warm::Cold(reply.take()?)),
+            "COLD" => return Ok(PoolReply::Cold(reply.take()?)),
             "SEEN" => {}
             _ => return Err(reply.unknown()),
         }
         let mut look =
-            Look { now_ms: reply.take()?, held: reply.take()?, seats_total: reply.take()?, sessions: Vec::new() };
+            SessionLookup { now_ms: reply.take()?, held: reply.take()?, seats_total: reply.take()?, sessions: Vec::new() };
         while !reply.is_empty() {
             let sign = match reply.take::<String>()?.as_str() {
-                "LIVE" => Sign::Live,
-                "SILENT" => Sign::Silent,
-                "ENDING" => Sign::Ending,
+                "LIVE" => SessionLiveness::Live,
+                "SILENT" => SessionLiveness::Silent,
+                "ENDING" => SessionLiveness::Ending,
                 _ => return Err(reply.unknown()),
             };
             let lease_end_ms = reply.take()?;
             let free_at_ms = Some(reply.take()?).filter(|&at| at >= 0);
-            look.sessions.push(Looked { sign, lease_end_ms, free_at_ms });
+            look.sessions.push(SessionSighting { sign, lease_end_ms, free_at_ms });
         }
-        Ok(Warm::Said(look))
+        Ok(PoolReply::Said(look))
     }
 }

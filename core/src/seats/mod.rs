@@ -21,22 +21,22 @@ mod reply;
 mod scripts;
 mod session;
 
-pub use acquire::{AcquireAnswer, Ask, Full, Granted, Prospect, SilentHolder, TooMany, Until, Valid, ValidateAnswer};
+pub use acquire::{AcquireAnswer, SeatRequest, PoolFull, SeatTicket, SeatProspect, SilentHolder, TooMany, WaitReason, Valid, ValidateAnswer};
 pub use connection::ReplicationId;
 pub use keys::PoolKey;
-pub use look::{Look, Looked, Sign};
-pub use reap::{Reaped, SeatFree, SessionFree};
+pub use look::{SessionLookup, SessionSighting, SessionLiveness};
+pub use reap::{ReapedSeats, SeatFree, SessionFree};
 pub use rebuild::NonceAnswer;
 pub use session::{HeartbeatAnswer, ReleaseAnswer};
 
 use crate::{
     Clock, Result,
-    domain::{lease::Timing, rate::Rates},
+    domain::{lease::LeaseTiming, rate::PoolRates},
 };
 
 /// An answer of a script that needs a warm copy: either the copy was cold (or stale) under this epoch and nothing was written, or `T`.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Warm<T> {
+pub enum PoolReply<T> {
     /// The copy cannot be trusted; rebuild it. The epoch is that of the copy, 0 if there is none.
     Cold(u64),
     /// The answer.
@@ -45,41 +45,41 @@ pub enum Warm<T> {
 
 /// The seat store. Cheap to clone; clones share one connection.
 #[derive(Clone)]
-pub struct Seats {
-    connections: connection::Connections,
-    timing: Timing,
-    rates: Rates,
+pub struct SeatStore {
+    connections: connection::RedisConnections,
+    timing: LeaseTiming,
+    rates: PoolRates,
     clock: Clock,
 }
 
-impl Seats {
+impl SeatStore {
     /// A store at `url` (`redis://host:port`, `redis+unix:///path`). Connects when first asked.
     ///
     /// # Errors
     /// If the URL is none.
-    pub fn new(url: &str, id: ReplicationId, timing: Timing, clock: Clock) -> Result<Self> {
-        let contact = contact::Contact::new(clock.clone(), &timing);
+    pub fn new(url: &str, id: ReplicationId, timing: LeaseTiming, clock: Clock) -> Result<Self> {
+        let contact = contact::StoreContact::new(clock.clone(), &timing);
         Ok(Self {
-            connections: connection::Connections::new(url, id, timing.max_connection_age, contact)?,
+            connections: connection::RedisConnections::new(url, id, timing.max_connection_age, contact)?,
             timing,
-            rates: Rates::default(),
+            rates: PoolRates::default(),
             clock,
         })
     }
 
     /// The same with limits that the scripts of a pool keep; without, there are none.
     #[must_use]
-    pub fn limited(self, rates: Rates) -> Self {
+    pub fn limited(self, rates: PoolRates) -> Self {
         Self { rates, ..self }
     }
 
     /// The limits that the scripts of a pool keep.
-    pub fn rates(&self) -> Rates {
+    pub fn rates(&self) -> PoolRates {
         self.rates
     }
 
     /// How long things last.
-    pub fn timing(&self) -> &Timing {
+    pub fn timing(&self) -> &LeaseTiming {
         &self.timing
     }
 

@@ -1,22 +1,22 @@
 //! Limits that belong to no pool, shared by all instances: who asks too often waits.
 
 use super::{
-    Seats,
+    SeatStore,
     keys::{rate_key, tried_key},
-    reply::Reply,
+    reply::ScriptReply,
     scripts,
 };
 use crate::{
     Result,
     domain::{
-        rate::{Rate, Turn},
+        rate::{RateLimit, RateDecision},
         secret,
     },
 };
 use std::time::Duration;
 
 /// A limit as scripts are given it: ms that one request takes up, 0 for no limit, and how many may come at once.
-pub(super) fn arguments(rate: Option<Rate>) -> [String; 2] {
+pub(super) fn arguments(rate: Option<RateLimit>) -> [String; 2] {
     rate.map_or_else(|| ["0".into(), "0".into()], |rate| [rate.every().as_millis().to_string(), rate.burst.to_string()])
 }
 
@@ -26,12 +26,12 @@ const REMEMBERED: Duration = Duration::from_secs(60);
 /// How long trying the same again and again takes no further turn.
 const REPEATED: Duration = Duration::from_secs(600);
 
-impl Seats {
+impl SeatStore {
     /// Takes a turn of `subject` under the limit of that name (rate.lua). Only a hash of `subject` is kept, and only while it matters.
     ///
     /// # Errors
     /// [`crate::Error::Seats`] if Redis did not answer; whoever limits decides what that means.
-    pub async fn turn(&self, limit: &str, subject: &str, rate: Rate) -> Result<Turn> {
+    pub async fn turn(&self, limit: &str, subject: &str, rate: RateLimit) -> Result<RateDecision> {
         let key = rate_key(limit, &short(subject));
         answer(self.run_alone(&scripts::RATE, &[key], &arguments(Some(rate))).await?)
     }
@@ -42,7 +42,7 @@ impl Seats {
     ///
     /// # Errors
     /// [`crate::Error::Seats`] if Redis did not answer; whoever limits decides what that means.
-    pub async fn guess(&self, limit: &str, subject: &str, tried: &str, rate: Rate) -> Result<Option<Turn>> {
+    pub async fn guess(&self, limit: &str, subject: &str, tried: &str, rate: RateLimit) -> Result<Option<RateDecision>> {
         let [every, burst] = arguments(Some(rate));
         let arguments = [every, burst, REMEMBERED.as_millis().to_string(), REPEATED.as_millis().to_string()];
         let reply = self.run_alone(&scripts::GUESS, &guess_keys(limit, subject, tried), &arguments).await?;
@@ -56,7 +56,7 @@ impl Seats {
     ///
     /// # Errors
     /// [`crate::Error::Seats`] if Redis did not answer. The turn then stays taken.
-    pub async fn right(&self, limit: &str, subject: &str, tried: &str, rate: Rate) -> Result<()> {
+    pub async fn right(&self, limit: &str, subject: &str, tried: &str, rate: RateLimit) -> Result<()> {
         let [every, _] = arguments(Some(rate));
         let reply = self.run_alone(&scripts::RIGHT, &guess_keys(limit, subject, tried), &[every]).await?;
         if reply.is("RIGHT") { Ok(()) } else { Err(reply.unknown()) }
@@ -72,10 +72,10 @@ fn short(text: &str) -> String {
     secret::base64url(&secret::hash("rate-v1", &[text.as_bytes()])[..16])
 }
 
-fn answer(mut reply: Reply) -> Result<Turn> {
+fn answer(mut reply: ScriptReply) -> Result<RateDecision> {
     match reply.word() {
-        "TURN" => Ok(Turn::Taken { left: reply.take()? }),
-        "WAIT" => Ok(Turn::Wait(reply.take()?)),
+        "TURN" => Ok(RateDecision::Taken { left: reply.take()? }),
+        "WAIT" => Ok(RateDecision::Wait(reply.take()?)),
         _ => Err(reply.unknown()),
     }
 }

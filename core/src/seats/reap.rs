@@ -1,17 +1,17 @@
 //! REAP and FREE.
 
-use super::{Seats, Warm, keys::PoolKey, reply::short, scripts};
+use super::{SeatStore, PoolReply, keys::PoolKey, reply::short, scripts};
 use crate::{
     Result,
     domain::{
         id::{SeatNo, SessionId},
-        pool::{Claim, SeatClaim, SessionClaim},
+        pool::{LeaseClaim, SeatClaim, SessionClaim},
     },
 };
 
 /// What REAP claimed and counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reaped {
+pub struct ReapedSeats {
     /// First half of every ticket.
     pub epoch: u64,
     /// The Unix minute the counts below are told for; `None` if they were told before in this minute.
@@ -48,7 +48,7 @@ pub struct SessionFree {
     pub session: SessionId,
 }
 
-impl Seats {
+impl SeatStore {
     /// Claims what is over, up to `limit` of each kind (reap.lua). `epoch` is the pool's epoch in the records: an older copy is cold.
     ///
     /// `grace_before_ms`: who holds its seat since later has no grace, as the records counted it; 0: everybody may have some,
@@ -62,16 +62,16 @@ impl Seats {
         epoch: u64,
         limit: usize,
         grace_before_ms: Option<i64>,
-    ) -> Result<Warm<Reaped>> {
+    ) -> Result<PoolReply<ReapedSeats>> {
         let grace = grace_before_ms.map(|at| at.to_string()).unwrap_or_default();
         let arguments = [epoch.to_string(), limit.to_string(), self.timing.reclaim_ms().to_string(), grace];
         let mut reply = self.run(&scripts::REAP, pool, &[], &arguments).await?;
         match reply.word() {
-            "COLD" => return Ok(Warm::Cold(reply.take()?)),
+            "COLD" => return Ok(PoolReply::Cold(reply.take()?)),
             "REAPED" => {}
             _ => return Err(reply.unknown()),
         }
-        let mut reaped = Reaped {
+        let mut reaped = ReapedSeats {
             epoch: reply.take()?,
             minute: Some(reply.take()?).filter(|&minute| minute != 0),
             denied: reply.take()?,
@@ -83,15 +83,15 @@ impl Seats {
         let mut seats = reply.list()?;
         while !seats.is_empty() {
             let seat = seats.take()?;
-            reaped.seats.push(SeatClaim { seat, claim: Claim { seq: seats.take()?, lease_end_ms: seats.take()? } });
+            reaped.seats.push(SeatClaim { seat, claim: LeaseClaim { seq: seats.take()?, lease_end_ms: seats.take()? } });
         }
         let mut sessions = reply.list()?;
         while !sessions.is_empty() {
             let (seat, session) = (sessions.take()?, sessions.session()?);
-            let claim = Claim { seq: sessions.take()?, lease_end_ms: sessions.take()? };
+            let claim = LeaseClaim { seq: sessions.take()?, lease_end_ms: sessions.take()? };
             reaped.sessions.push(SessionClaim { seat, session, claim });
         }
-        Ok(Warm::Said(reaped))
+        Ok(PoolReply::Said(reaped))
     }
 
     /// Forgets what the records know to be over (free.lua). Entries that are no longer what was claimed are left alone.
@@ -104,7 +104,7 @@ impl Seats {
         epoch: u64,
         seats: &[SeatFree],
         sessions: &[SessionFree],
-    ) -> Result<Warm<u64>> {
+    ) -> Result<PoolReply<u64>> {
         let mut arguments = vec![epoch.to_string(), seats.len().to_string()];
         for free in seats {
             arguments.extend([free.seat.to_string(), free.seq.to_string(), u8::from(free.retired).to_string()]);
@@ -114,8 +114,8 @@ impl Seats {
         }
         let mut reply = self.run(&scripts::FREE, pool, &[], &arguments).await?;
         match reply.word() {
-            "COLD" => Ok(Warm::Cold(reply.take()?)),
-            "FREED" => Ok(Warm::Said(reply.take()?)),
+            "COLD" => Ok(PoolReply::Cold(reply.take()?)),
+            "FREED" => Ok(PoolReply::Said(reply.take()?)),
             _ => Err(reply.unknown()),
         }
     }

@@ -1,15 +1,15 @@
 //! NONCE, KEEP, LOAD, REBUILD and INVALIDATE: the one way into Redis.
 
 use super::{
-    Seats,
+    SeatStore,
     keys::PoolKey,
-    reply::{Reply, short},
+    reply::{ScriptReply, short},
     scripts,
 };
 use crate::{
     Result,
     domain::{
-        pool::{RebuiltSeat, Snapshot},
+        pool::{RebuiltSeat, PoolSnapshot},
         secret,
     },
 };
@@ -34,7 +34,7 @@ pub enum NonceAnswer {
     },
 }
 
-impl Seats {
+impl SeatStore {
     /// Asks for leave to rebuild a cold copy (nonce.lua). Must come before the records are read.
     ///
     /// # Errors
@@ -63,7 +63,7 @@ impl Seats {
     ///
     /// # Errors
     /// [`crate::Error::Seats`] if Redis did not answer; the copy may have been replaced all the same.
-    pub async fn rebuild(&self, pool: &PoolKey, nonce: &str, snapshot: &Snapshot) -> Result<bool> {
+    pub async fn rebuild(&self, pool: &PoolKey, nonce: &str, snapshot: &PoolSnapshot) -> Result<bool> {
         self.rebuild_in_chunks(pool, nonce, snapshot, CHUNK).await
     }
 
@@ -75,7 +75,7 @@ impl Seats {
         &self,
         pool: &PoolKey,
         nonce: &str,
-        snapshot: &Snapshot,
+        snapshot: &PoolSnapshot,
         size: usize,
     ) -> Result<bool> {
         let held = snapshot.seats.iter().any(|seat| seat.holder.is_some());
@@ -126,7 +126,7 @@ fn sessions_in(chunks: &[&[RebuiltSeat]]) -> usize {
     shared.map(|seat| seat.sessions.len()).sum()
 }
 
-fn applied(reply: &Reply, word: &str) -> Result<bool> {
+fn applied(reply: &ScriptReply, word: &str) -> Result<bool> {
     match reply.word() {
         "LOST" => Ok(false),
         answer if answer == word => Ok(true),
@@ -134,7 +134,7 @@ fn applied(reply: &Reply, word: &str) -> Result<bool> {
     }
 }
 
-fn settings(snapshot: &Snapshot, ttl_ms: i64) -> Vec<String> {
+fn settings(snapshot: &PoolSnapshot, ttl_ms: i64) -> Vec<String> {
     let pairs = [
         ("lease", ttl_ms.to_string()),
         ("cap", snapshot.seats_total.to_string()),

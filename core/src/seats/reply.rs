@@ -4,7 +4,7 @@ use crate::{
     Error, Result,
     domain::{
         id::SessionId,
-        license::{Facts, Refusal, Why},
+        license::{LicenseFacts, LicenseRefusal, Why},
         secret,
     },
 };
@@ -12,12 +12,12 @@ use redis::{FromRedisValue, Value};
 use std::{collections::VecDeque, str::FromStr};
 use uuid::Uuid;
 
-pub(super) struct Reply {
+pub(super) struct ScriptReply {
     word: String,
     rest: VecDeque<Value>,
 }
 
-impl Reply {
+impl ScriptReply {
     pub(super) fn new(value: Value) -> Result<Self> {
         let mut rest: VecDeque<Value> = Vec::from_redis_value(value).map_err(|e| unread(&e))?.into();
         let first = rest.pop_front().ok_or_else(|| Error::Seats("empty answer".into()))?;
@@ -58,7 +58,7 @@ impl Reply {
         bytes.map(|b| SessionId(Uuid::from_bytes(b))).ok_or_else(|| Error::Seats("a session id cannot be read".into()))
     }
 
-    pub(super) fn facts(&mut self) -> Result<Facts> {
+    pub(super) fn facts(&mut self) -> Result<LicenseFacts> {
         let text: String = self.take()?;
         serde_json::from_str(&text).map_err(|e| Error::Seats(format!("the license's facts cannot be read: {e}")))
     }
@@ -68,7 +68,7 @@ impl Reply {
         Ok(Some(self.take()?).filter(|&held| held >= 0))
     }
 
-    pub(super) fn refusal(&mut self) -> Result<Refusal> {
+    pub(super) fn refusal(&mut self) -> Result<LicenseRefusal> {
         let why = match self.take::<String>()?.as_str() {
             "suspended" => Why::Suspended,
             "revoked" => Why::Revoked,
@@ -76,7 +76,7 @@ impl Reply {
             "not_started" => Why::NotStarted,
             other => return Err(Error::Seats(format!("unknown refusal {other}"))),
         };
-        Ok(Refusal { why, since_ms: self.take()? })
+        Ok(LicenseRefusal { why, since_ms: self.take()? })
     }
 
     /// The error for a word that the script's contract does not list.

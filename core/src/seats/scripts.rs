@@ -1,6 +1,6 @@
 //! The scripts, put together at compile time, and the one place that runs them.
 
-use super::{Seats, keys::PoolKey, reply::Reply};
+use super::{SeatStore, keys::PoolKey, reply::ScriptReply};
 use crate::Result;
 use std::sync::LazyLock;
 
@@ -15,12 +15,12 @@ const DENY_OOM: &str = "#!lua\n";
 const READ_ONLY: &str = "#!lua flags=no-writes\n";
 
 /// A script, and whether it may write: one that only reads is answered also by a store that refuses everything else.
-pub(super) struct Script {
+pub(super) struct SeatScript {
     text: redis::Script,
     writes: bool,
 }
 
-impl Script {
+impl SeatScript {
     fn new(header: &str, parts: &[&str]) -> Self {
         Self { text: redis::Script::new(&source(header, TEST_BUILD, parts)), writes: header != READ_ONLY }
     }
@@ -56,21 +56,21 @@ scripts! {
 }
 
 /// These stand alone: they belong to no pool.
-pub(super) static RATE: LazyLock<Script> = LazyLock::new(|| alone(include_str!("rate.lua")));
-pub(super) static GUESS: LazyLock<Script> = LazyLock::new(|| alone(include_str!("guess.lua")));
-pub(super) static RIGHT: LazyLock<Script> = LazyLock::new(|| alone(include_str!("right.lua")));
+pub(super) static RATE: LazyLock<SeatScript> = LazyLock::new(|| alone(include_str!("rate.lua")));
+pub(super) static GUESS: LazyLock<SeatScript> = LazyLock::new(|| alone(include_str!("guess.lua")));
+pub(super) static RIGHT: LazyLock<SeatScript> = LazyLock::new(|| alone(include_str!("right.lua")));
 
-fn alone(text: &str) -> Script {
+fn alone(text: &str) -> SeatScript {
     let parts = [include_str!("turn.lua"), text].concat();
-    Script { text: redis::Script::new(&format!("{DENY_OOM}local TEST_BUILD = {TEST_BUILD}\n{parts}")), writes: true }
+    SeatScript { text: redis::Script::new(&format!("{DENY_OOM}local TEST_BUILD = {TEST_BUILD}\n{parts}")), writes: true }
 }
 
-impl Seats {
+impl SeatStore {
     /// Runs a script that belongs to no pool, with its keys and a test clock behind its arguments.
     ///
     /// # Errors
     /// [`crate::Error::Seats`] if Redis did not answer.
-    pub(super) async fn run_alone(&self, script: &Script, keys: &[String], arguments: &[String]) -> Result<Reply> {
+    pub(super) async fn run_alone(&self, script: &SeatScript, keys: &[String], arguments: &[String]) -> Result<ScriptReply> {
         let clock = self.clock.redis_test_ms();
         self.connections
             .run(script.writes, |_| {
@@ -87,11 +87,11 @@ impl Seats {
     /// [`crate::Error::Seats`] if Redis did not answer. The script may have run all the same: every one can be repeated.
     pub(super) async fn run(
         &self,
-        script: &Script,
+        script: &SeatScript,
         pool: &PoolKey,
         further: &[String],
         arguments: &[String],
-    ) -> Result<Reply> {
+    ) -> Result<ScriptReply> {
         self.connections
             .run(script.writes, |id| {
                 // Read for each try: one that follows a broken connection has seen the store away.

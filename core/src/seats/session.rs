@@ -1,11 +1,11 @@
 //! HEARTBEAT and RELEASE.
 
-use super::{Seats, Warm, keys::PoolKey, rate, reply::short, scripts};
+use super::{SeatStore, PoolReply, keys::PoolKey, rate, reply::short, scripts};
 use crate::{
     Result,
     domain::{
         id::{Holder, SeatNo, SessionId},
-        license::{Facts, Refusal},
+        license::{LicenseFacts, LicenseRefusal},
     },
 };
 
@@ -17,7 +17,7 @@ pub enum HeartbeatAnswer {
         /// Who holds the seat.
         holder: Holder,
         /// What the license says.
-        facts: Box<Facts>,
+        facts: Box<LicenseFacts>,
         /// The lease that was given, ms.
         lease_ms: i64,
         /// How long the holder has held its seat, ms: what grace is earned by; `None` where tokens of it carry none (trust.lua).
@@ -28,10 +28,10 @@ pub enum HeartbeatAnswer {
         /// Under this epoch.
         epoch: u64,
         /// Why the license gives no seat now, where it gives none.
-        refusal: Option<Refusal>,
+        refusal: Option<LicenseRefusal>,
     },
     /// The license gives no seat now; the lease was not raised.
-    Refused(Refusal),
+    Refused(LicenseRefusal),
     /// The session came too often; so many ms to wait. The lease was raised only just before.
     Limited(u64),
 }
@@ -58,18 +58,18 @@ pub enum ReleaseAnswer {
     },
 }
 
-impl Seats {
+impl SeatStore {
     /// Extends a session's lease (heartbeat.lua).
     ///
     /// # Errors
     /// [`crate::Error::Seats`] if Redis did not answer; the lease may have been raised all the same.
-    pub async fn heartbeat(&self, pool: &PoolKey, seat: SeatNo, session: SessionId) -> Result<Warm<HeartbeatAnswer>> {
+    pub async fn heartbeat(&self, pool: &PoolKey, seat: SeatNo, session: SessionId) -> Result<PoolReply<HeartbeatAnswer>> {
         let session = short(session.0);
         let [every, burst] = rate::arguments(self.rates.heartbeat);
         let turns = [pool.turns_key(&session)];
         let mut reply = self.run(&scripts::HEARTBEAT, pool, &turns, &[seat.to_string(), session, every, burst]).await?;
-        Ok(Warm::Said(match reply.word() {
-            "COLD" => return Ok(Warm::Cold(reply.take()?)),
+        Ok(PoolReply::Said(match reply.word() {
+            "COLD" => return Ok(PoolReply::Cold(reply.take()?)),
             "OK" => HeartbeatAnswer::Alive {
                 holder: reply.parse()?,
                 facts: Box::new(reply.facts()?),
@@ -90,10 +90,10 @@ impl Seats {
     ///
     /// # Errors
     /// [`crate::Error::Seats`] if Redis did not answer; the session may have left all the same.
-    pub async fn release(&self, pool: &PoolKey, seat: SeatNo, session: SessionId) -> Result<Warm<ReleaseAnswer>> {
+    pub async fn release(&self, pool: &PoolKey, seat: SeatNo, session: SessionId) -> Result<PoolReply<ReleaseAnswer>> {
         let mut reply = self.run(&scripts::RELEASE, pool, &[], &[seat.to_string(), short(session.0)]).await?;
-        Ok(Warm::Said(match reply.word() {
-            "COLD" => return Ok(Warm::Cold(reply.take()?)),
+        Ok(PoolReply::Said(match reply.word() {
+            "COLD" => return Ok(PoolReply::Cold(reply.take()?)),
             "VACATED" => ReleaseAnswer::Vacated { epoch: reply.take()?, seq: reply.take()? },
             "LEFT" => ReleaseAnswer::Left { epoch: reply.take()? },
             "NOTHELD" => ReleaseAnswer::NotHeld { epoch: reply.take()? },

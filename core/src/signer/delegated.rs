@@ -1,10 +1,10 @@
 //! The instance's own Ed25519 key: drawn in memory, certified by the root, used for every token and refusal.
 
-use super::{Jwks, Root};
+use super::{PublicKeySet, RootSigner};
 use crate::{
     Clock, Error, Result,
     domain::token::{
-        CertificateClaims, Confirmation, InstanceJwk, Kind, MAX_CERTIFICATE_LIFE, RefusalClaims, TokenClaims, assemble,
+        CertificateClaims, ConfirmationClaim, InstanceJwk, Kind, MAX_CERTIFICATE_LIFE, RefusalClaims, TokenClaims, assemble,
         signing_input,
     },
 };
@@ -29,7 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What the certificates of this server say.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct SignerSettings {
     /// `iss` of all three kinds.
     pub issuer: String,
     /// How long a certificate holds; capped at 24 h. It is renewed after half of this.
@@ -40,7 +40,7 @@ pub struct Settings {
     pub max_grace: Duration,
 }
 
-impl Settings {
+impl SignerSettings {
     /// 24 h certificates, tokens up to 15 minutes, grace up to 168 h.
     pub fn new(issuer: impl Into<String>) -> Self {
         let hours = |h: u64| Duration::from_secs(h * 3600);
@@ -51,21 +51,21 @@ impl Settings {
 
 /// Signs for this instance. Clones share one key.
 #[derive(Clone)]
-pub struct Signer {
-    inner: Arc<Inner>,
+pub struct LeaseSigner {
+    inner: Arc<SignerInner>,
 }
 
-struct Inner {
-    root: Arc<dyn Root>,
-    settings: Settings,
+struct SignerInner {
+    root: Arc<dyn RootSigner>,
+    settings: SignerSettings,
     clock: Clock,
-    state: Mutex<State>,
+    state: Mutex<SigningKeys>,
     /// Held by the one caller that asks the root.
     flight: tokio::sync::Mutex<()>,
 }
 
 #[derive(Default)]
-struct State {
+struct SigningKeys {
     key: Option<Arc<InstanceKey>>,
     /// Finished requests to the root; a caller that waited sees from it that the answer it waited for has come.
     attempts: u64,
@@ -75,11 +75,11 @@ struct State {
     retry_at: i64,
 }
 
-impl Signer {
+impl LeaseSigner {
     /// A signer that has asked nobody yet: the root is asked when the first token is wanted.
-    pub fn new(root: Arc<dyn Root>, settings: Settings, clock: Clock) -> Self {
+    pub fn new(root: Arc<dyn RootSigner>, settings: SignerSettings, clock: Clock) -> Self {
         Self {
-            inner: Arc::new(Inner {
+            inner: Arc::new(SignerInner {
                 root,
                 settings,
                 clock,
@@ -115,18 +115,18 @@ impl Signer {
     ///
     /// # Errors
     /// [`Error::Signer`] if the root could not be asked.
-    pub async fn jwks(&self) -> Result<Jwks> {
-        Ok(Jwks { keys: self.inner.root.public_keys().await? })
+    pub async fn jwks(&self) -> Result<PublicKeySet> {
+        Ok(PublicKeySet { keys: self.inner.root.public_keys().await? })
     }
 
     /// What this signer's certificates say.
-    pub fn settings(&self) -> &Settings {
+    pub fn settings(&self) -> &SignerSettings {
         &self.inner.settings
     }
 }
 
-impl Inner {
-    fn state(&self) -> MutexGuard<'_, State> {
+impl SignerInner {
+    fn state(&self) -> MutexGuard<'_, SigningKeys> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -196,7 +196,7 @@ impl Inner {
             iat: now,
             nbf: now - BACKDATED,
             exp: now - BACKDATED + life,
-            cnf: Confirmation { jwk },
+            cnf: ConfirmationClaim { jwk },
             max_token_ttl: seconds(self.settings.max_token_ttl),
             max_grace: seconds(self.settings.max_grace),
         };

@@ -15,16 +15,16 @@ use utoipa::ToSchema;
 #[derive(ToSchema)]
 #[schema(as = LicenseKeys)]
 #[expect(dead_code, reason = "describes what core writes")]
-struct Jwks {
+struct RootKeySet {
     /// At most two.
-    keys: Vec<Jwk>,
+    keys: Vec<RootJwk>,
 }
 
 /// A root key, RSA-4096.
 #[derive(ToSchema)]
 #[schema(as = RootKey, example = json!({"kty": "RSA", "alg": "RS256", "use": "sig", "kid": "q3B1Zq0aWmQ2mI0b3gVQqg5mGm6m1Wn6o2w9c0c7r2A", "n": "0vx7agoebGcQ…", "e": "AQAB"}))]
 #[expect(dead_code, reason = "describes what core writes")]
-struct Jwk {
+struct RootJwk {
     /// `RSA`.
     kty: String,
     /// `RS256`.

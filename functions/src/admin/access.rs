@@ -33,7 +33,7 @@ impl Least {
 
 /// What an operation asks of its caller.
 #[derive(Clone, Copy, Debug)]
-pub struct Rule {
+pub struct AccessRule {
     /// In capitals.
     pub method: &'static str,
     /// As the router spells it.
@@ -44,8 +44,8 @@ pub struct Rule {
     pub scope: Option<Scope>,
 }
 
-const fn rule(method: &'static str, path: &'static str, least: Least, scope: Option<Scope>) -> Rule {
-    Rule { method, path, least, scope }
+const fn rule(method: &'static str, path: &'static str, least: Least, scope: Option<Scope>) -> AccessRule {
+    AccessRule { method, path, least, scope }
 }
 
 const PERSON: Least = Least::Person;
@@ -58,7 +58,7 @@ const STAFF: Least = Least::Staff;
 
 /// The table.
 #[rustfmt::skip]
-pub const TABLE: &[Rule] = &[
+pub const TABLE: &[AccessRule] = &[
     rule("GET",    "/api/v1/me", PERSON, None),
     rule("GET",    "/api/v1/organizations/{organization}", VIEWER, Some(OrganizationRead)),
     rule("PATCH",  "/api/v1/organizations/{organization}", ADMIN, None),
@@ -114,7 +114,7 @@ pub const TABLE: &[Rule] = &[
 ];
 
 /// The row of an operation. HEAD is GET without the body of its answer (RFC 9110, section 9.3.2), and whoever may do the one may do the other.
-pub fn rule_of(method: &str, path: &str) -> Option<&'static Rule> {
+pub fn rule_of(method: &str, path: &str) -> Option<&'static AccessRule> {
     let method = if method == "HEAD" { "GET" } else { method };
     TABLE.iter().find(|rule| rule.method == method && rule.path == path)
 }

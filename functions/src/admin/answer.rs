@@ -1,7 +1,7 @@
 //! What the operations of the management API have in common: versions, pages, and refusals of the records.
 
 use super::gate::insufficient_role;
-use crate::edge::{Fields, Problem};
+use crate::edge::{FieldChecks, Problem};
 use axum::{
     extract::{FromRequestParts, RawPathParams},
     response::{IntoResponse, Response},
@@ -9,8 +9,8 @@ use axum::{
 use http::{HeaderValue, StatusCode, header, request::Parts};
 use license_core::{
     Code,
-    domain::id::Invalid,
-    records::{Answer, Cursor, Listed, Page, Refused},
+    domain::id::InvalidText,
+    records::{Answer, PageCursor, ListedRows, PageRequest, Refused},
 };
 use serde::Serialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -82,20 +82,20 @@ pub(super) struct ListOf<T> {
 }
 
 impl<T> ListOf<T> {
-    pub(super) fn new<R>(listed: Listed<R>, dress: impl Fn(R) -> T) -> axum::Json<Self> {
+    pub(super) fn new<R>(listed: ListedRows<R>, dress: impl Fn(R) -> T) -> axum::Json<Self> {
         let next_cursor = listed.next.map(|cursor| cursor.to_string());
         axum::Json(Self { items: listed.items.into_iter().map(dress).collect(), next_cursor })
     }
 }
 
 /// The part of a list that `limit` and `cursor` ask for; what is wrong with them goes into `fields`.
-pub(super) fn page(fields: &mut Fields, limit: Option<&str>, cursor: Option<&str>) -> Page {
+pub(super) fn page(fields: &mut FieldChecks, limit: Option<&str>, cursor: Option<&str>) -> PageRequest {
     let limit = fields.optional("limit", limit, |text| {
         let limit = text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
-        limit.ok_or(Invalid("must be a whole number from 1 to 100"))
+        limit.ok_or(InvalidText("must be a whole number from 1 to 100"))
     });
-    let after = fields.optional("cursor", cursor, str::parse::<Cursor>);
-    Page { after, limit: limit.unwrap_or(Page::FIRST.limit) }
+    let after = fields.optional("cursor", cursor, str::parse::<PageCursor>);
+    PageRequest { after, limit: limit.unwrap_or(PageRequest::FIRST.limit) }
 }
 
 /// A time of a request: RFC 3339, with an offset.
@@ -105,9 +105,9 @@ pub(super) fn time(text: &str) -> Result<OffsetDateTime, &'static str> {
 }
 
 /// The id at the end of the path, or before its verb, of what is asked about; one that is none names nothing.
-pub(super) struct Target<T>(pub(super) T);
+pub(super) struct PathTarget<T>(pub(super) T);
 
-impl<T: std::str::FromStr, S: Send + Sync> FromRequestParts<S> for Target<T> {
+impl<T: std::str::FromStr, S: Send + Sync> FromRequestParts<S> for PathTarget<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {

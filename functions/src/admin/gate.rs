@@ -2,13 +2,13 @@
 
 use super::{
     State,
-    access::{Least, Rule, rule_of},
+    access::{Least, AccessRule, rule_of},
     recognize::recognized,
     step_up,
     voiding::in_force,
 };
 use crate::edge::{
-    Bearer, Problem,
+    BearerCredential, Problem,
     extract::read,
     rim::{about, request_id},
 };
@@ -28,19 +28,19 @@ use license_core::{
         pasted,
         step_up::SignIn,
     },
-    identity::{Claims, Refused},
-    records::{Act, Presented, Principal, Repeat, StaffAct},
+    identity::{VerifiedClaims, Refused},
+    records::{Caller, PresentedToken, Principal, RepeatableRequest, StaffAct},
 };
 use std::net::IpAddr;
 use uuid::Uuid;
 
 /// A person who signed in, of whatever organization or none.
 #[derive(Clone, Debug)]
-pub(super) struct SignedIn(pub(super) Claims);
+pub(super) struct SignedIn(pub(super) VerifiedClaims);
 
 /// A request to one organization by somebody who may make it.
 #[derive(Clone, Debug)]
-pub(super) struct Caller(pub(super) Act);
+pub(super) struct OrganizationCaller(pub(super) Caller);
 
 /// How whoever asks signed in; a script never did.
 #[derive(Clone, Debug)]
@@ -59,7 +59,7 @@ macro_rules! from_the_gate {
         }
     )*};
 }
-from_the_gate!(SignedIn, Caller, HowSignedIn);
+from_the_gate!(SignedIn, OrganizationCaller, HowSignedIn);
 
 /// Lets a request through to its handler, or refuses it. What a caller may not see does not exist for it: 404.
 pub(super) async fn gate(
@@ -77,7 +77,7 @@ pub(super) async fn gate(
     let target = parameters.iter().last().and_then(|(_, value)| value.parse::<Uuid>().ok());
     let (mut parts, body) = request.into_parts();
     let from = crate::edge::address::of(&parts, state.proxies);
-    let bearer = Bearer::from_request_parts(&mut parts, &()).await?;
+    let bearer = BearerCredential::from_request_parts(&mut parts, &()).await?;
     let (credential, standing) = recognized(&state, &parts, bearer, from).await?;
     let sign_in = credential.sign_in();
     parts.extensions.insert(HowSignedIn(sign_in.clone()));
@@ -85,14 +85,14 @@ pub(super) async fn gate(
         None => {
             may(rule, &credential)?;
             match credential {
-                Credential::Person(claims) => drop(parts.extensions.insert(SignedIn(claims))),
-                Credential::Staff(claims) => {
+                VerifiedCredential::Person(claims) => drop(parts.extensions.insert(SignedIn(claims))),
+                VerifiedCredential::Staff(claims) => {
                     step_up::check_staff(&state, rule, &sign_in)?;
                     let email = email(&claims);
                     let act = StaffAct { subject: claims.subject, email, from, request_id: request_id() };
-                    parts.extensions.insert(Staff(act));
+                    parts.extensions.insert(StaffCaller(act));
                 }
-                Credential::Token(..) => {}
+                VerifiedCredential::Token(..) => {}
             }
             body
         }
@@ -103,13 +103,13 @@ pub(super) async fn gate(
             allowed(rule, &by)?;
             step_up::check(&state, rule, &by, &sign_in, tenant).await?;
             let (repeat, body) = repeat(&state, &parts, body).await?;
-            let act = Act { tenant, by, from, request_id: request_id(), repeat };
+            let act = Caller { tenant, by, from, request_id: request_id(), repeat };
             // What staff changes is written down where it is done; what they read is here, before they see it.
             if parts.method.is_safe() {
                 let target = target.unwrap_or(tenant.0).to_string();
                 state.records.note_read(&act, &operation(rule), &target).await?;
             }
-            parts.extensions.insert(Caller(act));
+            parts.extensions.insert(OrganizationCaller(act));
             body
         }
     };
@@ -122,22 +122,22 @@ pub(super) async fn gate(
 
 /// Somebody of the vendor, where no organization is named.
 #[derive(Clone, Debug)]
-pub(super) struct Staff(pub(super) StaffAct);
-from_the_gate!(Staff);
+pub(super) struct StaffCaller(pub(super) StaffAct);
+from_the_gate!(StaffCaller);
 
 /// How an operation is called in the log of what staff read: without what the path of each begins with.
-fn operation(rule: &Rule) -> String {
+fn operation(rule: &AccessRule) -> String {
     format!("{} {}", rule.method, rule.path.trim_start_matches("/api/v1"))
 }
 
 /// A credential that is good.
-pub(super) enum Credential {
-    Person(Claims),
-    Staff(Claims),
+pub(super) enum VerifiedCredential {
+    Person(VerifiedClaims),
+    Staff(VerifiedClaims),
     Token(TenantId, Principal),
 }
 
-impl Credential {
+impl VerifiedCredential {
     /// How it came to be.
     fn sign_in(&self) -> SignIn {
         match self {
@@ -155,13 +155,13 @@ impl Credential {
     }
 }
 
-pub(super) async fn authenticate(state: &State, bearer: Bearer, from: Option<IpAddr>) -> Result<Credential, Problem> {
+pub(super) async fn authenticate(state: &State, bearer: BearerCredential, from: Option<IpAddr>) -> Result<VerifiedCredential, Problem> {
     let prefix = Kind::ApiToken.prefix();
     if bearer.0.get(..prefix.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(prefix)) {
         let token = Opaque::parse(Kind::ApiToken, &bearer.0).ok_or_else(bad_token)?;
         return match state.records.api_token(&token, from).await?.ok_or_else(bad_token)? {
-            Presented::Here(by) => Ok(Credential::Token(token.tenant, by)),
-            Presented::Elsewhere(id) => {
+            PresentedToken::Here(by) => Ok(VerifiedCredential::Token(token.tenant, by)),
+            PresentedToken::Elsewhere(id) => {
                 tracing::warn!(api_token = %id, from = ?from, "an API token was shown from where it is not good");
                 Err(elsewhere("This API token is good", "Use it from there, or make another token.", from))
             }
@@ -180,13 +180,13 @@ pub(super) async fn authenticate(state: &State, bearer: Bearer, from: Option<IpA
     }
     claims.address().map_err(|why| Problem::token_invalid(why.to_string()))?;
     if !staff {
-        return Ok(Credential::Person(claims));
+        return Ok(VerifiedCredential::Person(claims));
     }
     if !state.staff_rules.admit(from) {
         tracing::warn!(staff = claims.subject, from = ?from, "staff asked from where staff is not let in");
         return Err(elsewhere("Staff is let in", "Come from there.", from));
     }
-    Ok(Credential::Staff(claims))
+    Ok(VerifiedCredential::Staff(claims))
 }
 
 fn refused(why: Refused) -> Problem {
@@ -211,24 +211,24 @@ fn no_organization() -> Problem {
     Problem::new(Code::NotFound, "You belong to no organization of this id. GET /api/v1/me lists yours.")
 }
 
-fn email(claims: &Claims) -> String {
+fn email(claims: &VerifiedClaims) -> String {
     // The gate lets nobody in without one.
     claims.address().map_or_else(|_| String::new(), |email| email.as_str().to_owned())
 }
 
 /// Who that is in this organization.
-async fn principal(state: &State, credential: Credential, tenant: TenantId) -> Result<Principal, Problem> {
+async fn principal(state: &State, credential: VerifiedCredential, tenant: TenantId) -> Result<Principal, Problem> {
     match credential {
-        Credential::Person(claims) => {
+        VerifiedCredential::Person(claims) => {
             let found = state.records.membership(&claims.issuer, &claims.subject, tenant).await?;
             let found = found.ok_or_else(no_organization)?;
             in_force(&claims, found.tokens_not_before)?;
             let person = found.person;
             Ok(Principal::Person { user: person.id, email: email(&claims), role: person.role })
         }
-        Credential::Token(of, by) if of == tenant => Ok(by),
-        Credential::Token(..) => Err(no_organization()),
-        Credential::Staff(claims) => {
+        VerifiedCredential::Token(of, by) if of == tenant => Ok(by),
+        VerifiedCredential::Token(..) => Err(no_organization()),
+        VerifiedCredential::Staff(claims) => {
             state
                 .records
                 .organization(tenant)
@@ -241,7 +241,7 @@ async fn principal(state: &State, credential: Credential, tenant: TenantId) -> R
 }
 
 /// Whether who asks may do this in their organization.
-fn allowed(rule: &Rule, by: &Principal) -> Result<(), Problem> {
+fn allowed(rule: &AccessRule, by: &Principal) -> Result<(), Problem> {
     match (by, rule.least) {
         (Principal::Staff { .. }, _) | (Principal::Person { .. }, Least::SignedIn | Least::Person) => Ok(()),
         (Principal::Person { role, .. }, Least::Role(least)) if *role >= least => Ok(()),
@@ -250,7 +250,7 @@ fn allowed(rule: &Rule, by: &Principal) -> Result<(), Problem> {
     }
 }
 
-fn in_scope(rule: &Rule, scopes: &[Scope]) -> Result<(), Problem> {
+fn in_scope(rule: &AccessRule, scopes: &[Scope]) -> Result<(), Problem> {
     match rule.scope {
         Some(scope) if scopes.contains(&scope) => Ok(()),
         scope => Err(insufficient_scope(scope.map_or("person", |scope| scope.as_str()))),
@@ -258,11 +258,11 @@ fn in_scope(rule: &Rule, scopes: &[Scope]) -> Result<(), Problem> {
 }
 
 /// The same where no organization is named.
-fn may(rule: &Rule, credential: &Credential) -> Result<(), Problem> {
+fn may(rule: &AccessRule, credential: &VerifiedCredential) -> Result<(), Problem> {
     match (credential, rule.least) {
-        (Credential::Staff(_), Least::Staff | Least::SignedIn)
-        | (Credential::Person(_), Least::SignedIn | Least::Person) => Ok(()),
-        (Credential::Token(_, Principal::Token { scopes, .. }), _) => in_scope(rule, scopes),
+        (VerifiedCredential::Staff(_), Least::Staff | Least::SignedIn)
+        | (VerifiedCredential::Person(_), Least::SignedIn | Least::Person) => Ok(()),
+        (VerifiedCredential::Token(_, Principal::Token { scopes, .. }), _) => in_scope(rule, scopes),
         (_, least) => Err(insufficient_role(least.as_str())),
     }
 }
@@ -282,7 +282,7 @@ fn insufficient_scope(required: &'static str) -> Problem {
 }
 
 /// `Idempotency-Key` of a POST, with the body it stands for.
-async fn repeat(state: &State, parts: &Parts, body: Body) -> Result<(Option<Repeat>, Body), Problem> {
+async fn repeat(state: &State, parts: &Parts, body: Body) -> Result<(Option<RepeatableRequest>, Body), Problem> {
     let Some(key) = idempotency_key(&parts.headers)?.filter(|_| parts.method == Method::POST) else {
         return Ok((None, body));
     };
@@ -292,7 +292,7 @@ async fn repeat(state: &State, parts: &Parts, body: Body) -> Result<(Option<Repe
     let query = parts.uri.query().unwrap_or_default().as_bytes();
     let request =
         [parts.method.as_str().as_bytes(), parts.uri.path().as_bytes(), query, header(http::header::IF_MATCH), &bytes];
-    Ok((Some(Repeat::new(&key, &request, &state.peppers)), Body::from(bytes)))
+    Ok((Some(RepeatableRequest::new(&key, &request, &state.peppers)), Body::from(bytes)))
 }
 
 /// A key is the same with quotes or without: the header's draft standard has them (draft-ietf-httpapi-idempotency-key-header).

@@ -2,11 +2,11 @@
 
 use super::{
     State,
-    answer::{ListOf, Target, answered, not_found},
-    filters::Filters,
-    gate::Caller,
+    answer::{ListOf, PathTarget, answered, not_found},
+    filters::ListFilters,
+    gate::OrganizationCaller,
 };
-use crate::edge::{Fields, Json, Problem, Query};
+use crate::edge::{FieldChecks, Json, Problem, QueryParameters};
 use axum::{extract::State as From, response::IntoResponse};
 use http::StatusCode;
 use license_core::{
@@ -108,10 +108,10 @@ pub(super) struct InvitationQuery {
     responses((status = 200, description = "A page of invitations", body = ListOf<Invitation>)))]
 pub(super) async fn list_invitations(
     From(state): From<State>,
-    Caller(act): Caller,
-    Query(query): Query<InvitationQuery>,
+    OrganizationCaller(act): OrganizationCaller,
+    QueryParameters(query): QueryParameters<InvitationQuery>,
 ) -> Result<axum::Json<ListOf<Invitation>>, Problem> {
-    let mut filters = Filters::new();
+    let mut filters = ListFilters::new();
     let which = filters.read("state", query.state.as_ref(), str::parse::<InvitationState>);
     let page = filters.page(query.limit.as_ref(), query.cursor.as_ref());
     let (which, page) = filters.check((which, page))?;
@@ -123,8 +123,8 @@ pub(super) async fn list_invitations(
     responses((status = 200, description = "The invitation", body = Invitation)))]
 pub(super) async fn read_invitation(
     From(state): From<State>,
-    Caller(act): Caller,
-    Target(id): Target<Uuid>,
+    OrganizationCaller(act): OrganizationCaller,
+    PathTarget(id): PathTarget<Uuid>,
 ) -> Result<axum::Json<Invitation>, Problem> {
     let found = state.records.invitation(act.tenant, id).await?.ok_or_else(not_found)?;
     Ok(axum::Json(found.into()))
@@ -134,7 +134,7 @@ pub(super) async fn read_invitation(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"email": "grace@example.com", "role": "member"}))]
-pub(super) struct Invite {
+pub(super) struct InviteBody {
     /// The address the person signs in with, in any spelling.
     #[schema(required, max_length = 254)]
     email: Option<String>,
@@ -154,10 +154,10 @@ pub(super) struct Invite {
               (status = 409, description = "conflict: the address belongs to somebody, or a thousand invitations of yours are open")))]
 pub(super) async fn invite_person(
     From(state): From<State>,
-    Caller(act): Caller,
-    Json(body): Json<Invite>,
+    OrganizationCaller(act): OrganizationCaller,
+    Json(body): Json<InviteBody>,
 ) -> Result<impl IntoResponse, Problem> {
-    let mut fields = Fields::new();
+    let mut fields = FieldChecks::new();
     let email = fields.required("email", body.email.as_deref(), str::parse::<Email>);
     let role = fields.required("role", body.role.as_deref(), str::parse::<PersonRole>);
     let (email, role) = fields.check(email.zip(role))?;
@@ -175,8 +175,8 @@ pub(super) async fn invite_person(
               (status = 409, description = "conflict: somebody joined with it already")))]
 pub(super) async fn revoke_invitation(
     From(state): From<State>,
-    Caller(act): Caller,
-    Target(id): Target<Uuid>,
+    OrganizationCaller(act): OrganizationCaller,
+    PathTarget(id): PathTarget<Uuid>,
 ) -> Result<StatusCode, Problem> {
     answered(state.records.revoke_invitation(&act, id).await)?;
     Ok(StatusCode::NO_CONTENT)

@@ -2,18 +2,18 @@
 
 use super::{
     State,
-    answer::{Target, answered, versioned},
-    gate::Caller,
+    answer::{PathTarget, answered, versioned},
+    gate::OrganizationCaller,
     licenses::License,
     terms::whole,
 };
-use crate::edge::{Fields, JsonOrEmpty, Problem, rim::about};
+use crate::edge::{FieldChecks, JsonOrEmpty, Problem, rim::about};
 use axum::{extract::State as From, response::Response};
 use http::StatusCode;
 use license_core::{
     domain::{id::LicenseId, license::Status},
-    moves::manage::Rotated,
-    records::Rotation,
+    moves::manage::RotatedKey,
+    records::KeyRotation,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -27,7 +27,7 @@ const MAX_OLD_KEY: u32 = 30 * 86_400;
 /// A body that says nothing.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Nothing {}
+pub(super) struct EmptyBody {}
 
 /// Suspend a license
 ///
@@ -38,9 +38,9 @@ pub(super) struct Nothing {}
               (status = 409, description = "conflict: it is revoked")))]
 pub(super) async fn suspend_license(
     from: From<State>,
-    caller: Caller,
-    target: Target<LicenseId>,
-    _: JsonOrEmpty<Nothing>,
+    caller: OrganizationCaller,
+    target: PathTarget<LicenseId>,
+    _: JsonOrEmpty<EmptyBody>,
 ) -> Result<Response, Problem> {
     decide(from, caller, target, Status::Suspended).await
 }
@@ -53,9 +53,9 @@ pub(super) async fn suspend_license(
               (status = 409, description = "conflict: it is revoked")))]
 pub(super) async fn resume_license(
     from: From<State>,
-    caller: Caller,
-    target: Target<LicenseId>,
-    _: JsonOrEmpty<Nothing>,
+    caller: OrganizationCaller,
+    target: PathTarget<LicenseId>,
+    _: JsonOrEmpty<EmptyBody>,
 ) -> Result<Response, Problem> {
     decide(from, caller, target, Status::Active).await
 }
@@ -67,17 +67,17 @@ pub(super) async fn resume_license(
     responses((status = 200, description = "The license, revoked", body = License, headers(("ETag" = String, description = "Its version")))))]
 pub(super) async fn revoke_license(
     from: From<State>,
-    caller: Caller,
-    target: Target<LicenseId>,
-    _: JsonOrEmpty<Nothing>,
+    caller: OrganizationCaller,
+    target: PathTarget<LicenseId>,
+    _: JsonOrEmpty<EmptyBody>,
 ) -> Result<Response, Problem> {
     decide(from, caller, target, Status::Revoked).await
 }
 
 async fn decide(
     From(state): From<State>,
-    Caller(act): Caller,
-    Target(license): Target<LicenseId>,
+    OrganizationCaller(act): OrganizationCaller,
+    PathTarget(license): PathTarget<LicenseId>,
     status: Status,
 ) -> Result<Response, Problem> {
     let decided = answered(state.manage.decide_license(&act, license, status).await)?;
@@ -131,15 +131,15 @@ pub(super) struct NewKey {
               (status = 409, description = "conflict: it is revoked, or 32 earlier keys are still good")))]
 pub(super) async fn rotate_key(
     From(state): From<State>,
-    Caller(act): Caller,
-    Target(license): Target<LicenseId>,
+    OrganizationCaller(act): OrganizationCaller,
+    PathTarget(license): PathTarget<LicenseId>,
     JsonOrEmpty(body): JsonOrEmpty<RotateKey>,
 ) -> Result<axum::Json<NewKey>, Problem> {
-    let mut fields = Fields::new();
+    let mut fields = FieldChecks::new();
     let old_for = fields.optional("old_valid_for_in", body.old_valid_for_in.as_ref(), whole(0, MAX_OLD_KEY));
     fields.check(Some(()))?;
-    let how = Rotation { old_for: old_for.unwrap_or(0), end_sessions: body.end_sessions.unwrap_or(false) };
-    let Rotated { new, ended, remaining } =
+    let how = KeyRotation { old_for: old_for.unwrap_or(0), end_sessions: body.end_sessions.unwrap_or(false) };
+    let RotatedKey { new, ended, remaining } =
         answered(state.manage.replace_key(&act, license, how, &state.peppers).await)?;
     Ok(axum::Json(NewKey {
         key: new.key.reveal(),

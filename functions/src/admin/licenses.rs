@@ -2,21 +2,21 @@
 
 use super::{
     State,
-    answer::{IfMatch, ListOf, Target, answered, not_found, versioned},
-    filters::Filters,
-    gate::Caller,
-    terms::{Asked, nothing_asked, present, text},
+    answer::{IfMatch, ListOf, PathTarget, answered, not_found, versioned},
+    filters::ListFilters,
+    gate::OrganizationCaller,
+    terms::{AskedTerms, nothing_asked, present, text},
 };
 use crate::{
-    edge::{Fields, Json, Problem, Query, rim::about},
+    edge::{FieldChecks, Json, Problem, QueryParameters, rim::about},
     words,
 };
 use axum::{extract::State as From, response::Response};
 use http::StatusCode;
 use license_core::{
     domain::{id::LicenseId, terms::Edit},
-    moves::manage::{LivePool, Shown},
-    records::{LicenseFilter, Licensed, NewLicense},
+    moves::manage::{LivePool, LicenseView},
+    records::{LicenseFilter, LicenseRow, NewLicense},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -81,8 +81,8 @@ pub(super) struct License {
     created_at: OffsetDateTime,
 }
 
-impl std::convert::From<Licensed> for License {
-    fn from(it: Licensed) -> Self {
+impl std::convert::From<LicenseRow> for License {
+    fn from(it: LicenseRow) -> Self {
         Self {
             id: it.id.0,
             number: it.number.to_string(),
@@ -174,10 +174,10 @@ pub(super) struct LicensesQuery {
     responses((status = 200, description = "A page of licenses", body = ListOf<License>)))]
 pub(super) async fn list_licenses(
     From(state): From<State>,
-    Caller(act): Caller,
-    Query(query): Query<LicensesQuery>,
+    OrganizationCaller(act): OrganizationCaller,
+    QueryParameters(query): QueryParameters<LicensesQuery>,
 ) -> Result<axum::Json<ListOf<License>>, Problem> {
-    let mut filters = Filters::new();
+    let mut filters = ListFilters::new();
     let filter = LicenseFilter {
         status: filters.read("status", query.status.as_ref(), str::parse),
         tier: filters.read("tier", query.tier.as_ref(), words::slug),
@@ -195,11 +195,11 @@ pub(super) async fn list_licenses(
     responses((status = 200, description = "The license and the use of it", body = LiveLicense, headers(("ETag" = String, description = "Its version")))))]
 pub(super) async fn read_license(
     From(state): From<State>,
-    Caller(act): Caller,
-    Target(license): Target<LicenseId>,
+    OrganizationCaller(act): OrganizationCaller,
+    PathTarget(license): PathTarget<LicenseId>,
 ) -> Result<Response, Problem> {
     let shown = state.manage.show_license(act.tenant, license).await?.ok_or_else(not_found)?;
-    let Shown { license, pools } = shown;
+    let LicenseView { license, pools } = shown;
     about(Some(act.tenant), Some(license.number));
     let version = license.version;
     let body = LiveLicense { license: license.into(), pools: pools.into_iter().map(Pool::from).collect() };
@@ -273,13 +273,13 @@ pub(super) struct NewLicenseKey {
     responses((status = 201, description = "The license with its key", body = NewLicenseKey, headers(("ETag" = String, description = "Its version")))))]
 pub(super) async fn create_license(
     From(state): From<State>,
-    Caller(act): Caller,
+    OrganizationCaller(act): OrganizationCaller,
     Json(body): Json<CreateLicense>,
 ) -> Result<Response, Problem> {
-    let mut fields = Fields::new();
+    let mut fields = FieldChecks::new();
     let product = fields.required("product", body.product.as_ref(), |value| words::slug(text(value)));
     let plan = fields.required("plan", body.plan.as_ref(), |value| words::slug(text(value)));
-    let asked = Asked {
+    let asked = AskedTerms {
         seats: body.seats,
         not_before: body.not_before,
         expires_at: body.expires_at,
@@ -358,14 +358,14 @@ pub(super) struct EditLicense {
               (status = 412, description = "precondition_failed")))]
 pub(super) async fn edit_license(
     From(state): From<State>,
-    Caller(act): Caller,
-    Target(license): Target<LicenseId>,
+    OrganizationCaller(act): OrganizationCaller,
+    PathTarget(license): PathTarget<LicenseId>,
     IfMatch(version): IfMatch,
     Json(body): Json<EditLicense>,
 ) -> Result<Response, Problem> {
-    let mut fields = Fields::new();
+    let mut fields = FieldChecks::new();
     let plan = fields.optional("plan", body.plan.as_ref(), |value| words::slug(text(value)));
-    let asked = Asked {
+    let asked = AskedTerms {
         seats: body.seats,
         not_before: body.not_before,
         expires_at: body.expires_at,

@@ -28,20 +28,20 @@ pub(crate) mod voiding;
 
 use crate::{
     edge::{
-        config::{self, Env},
-        rate::Limit,
-        serve::{Check, Service, StartError},
+        config::{self, Environment},
+        rate::NamedLimit,
+        serve::{StoreCheck, Service, StartError},
         staff::StaffRules,
-        strangers::Strangers,
+        strangers::CredentialGuesses,
     },
     rooms,
 };
 use axum::{Router, middleware};
 use license_core::{
     Clock,
-    domain::{rate::Rate, secret::KeyRing},
-    identity::Verifier,
-    moves::manage::Manage,
+    domain::{rate::RateLimit, secret::KeyRing},
+    identity::IdentityVerifier,
+    moves::manage::SeatManagement,
     records::{Records, Role},
 };
 use std::sync::Arc;
@@ -53,11 +53,11 @@ pub struct State {
     /// As [`Role::Admin`].
     pub records: Records,
     /// Changes that Redis must hear of too.
-    pub manage: Manage,
+    pub manage: SeatManagement,
     /// Knows who signed customers in.
-    pub people: Verifier,
+    pub people: IdentityVerifier,
     /// Knows who signed staff in; `None`: staff is refused.
-    pub staff: Option<Verifier>,
+    pub staff: Option<IdentityVerifier>,
     /// What is demanded of staff besides.
     pub staff_rules: Arc<StaffRules>,
     /// Under which license keys are hashed.
@@ -67,9 +67,9 @@ pub struct State {
     /// How many days an API token is good for where nobody says when it ends.
     pub token_days: u16,
     /// For each principal.
-    pub limit: Limit,
+    pub limit: NamedLimit,
     /// Wrong credentials from each address.
-    pub strangers: Strangers,
+    pub strangers: CredentialGuesses,
 }
 
 /// Every operation with its handler; the document is made of the same list.
@@ -121,28 +121,28 @@ pub fn router(state: State) -> Router {
 ///
 /// # Errors
 /// A sentence that names the variable that is wrong.
-pub async fn service(env: &Env, clock: Clock) -> Result<Service, StartError> {
+pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartError> {
     let peppers = Arc::new(config::peppers(env)?);
     let records = rooms::records(env, Role::Admin)?.sealing(peppers.clone());
     let seats = rooms::seats(env, config::timing(env)?, clock.clone())?;
     let state = State {
-        manage: Manage::new(seats.clone(), records.clone()),
-        people: Verifier::new(config::identity(env)?, clock.clone()),
-        strangers: Strangers::from_env(env, seats.clone(), clock.clone())?,
-        staff: config::staff(env)?.map(|settings| Verifier::new(settings, clock)),
+        manage: SeatManagement::new(seats.clone(), records.clone()),
+        people: IdentityVerifier::new(config::identity(env)?, clock.clone()),
+        strangers: CredentialGuesses::from_env(env, seats.clone(), clock.clone())?,
+        staff: config::staff(env)?.map(|settings| IdentityVerifier::new(settings, clock)),
         staff_rules: Arc::new(StaffRules::from_env(env)?),
         peppers,
         proxies: config::proxies(env)?,
         token_days: config::token_days(env)?,
-        limit: Limit::new("admin", config::rate(env, "RATE_ADMIN", Rate::per_minute(60))?, seats.clone()),
+        limit: NamedLimit::new("admin", config::rate(env, "RATE_ADMIN", RateLimit::per_minute(60))?, seats.clone()),
         records: records.clone(),
     };
     let checks = vec![
-        Check::new("seats", move || {
+        StoreCheck::new("seats", move || {
             let seats = seats.clone();
             async move { seats.ready().await }
         }),
-        Check::new("records", move || {
+        StoreCheck::new("records", move || {
             let records = records.clone();
             async move { records.ready().await }
         }),

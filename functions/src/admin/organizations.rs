@@ -3,11 +3,11 @@
 use super::{
     State,
     answer::{IfMatch, answered, not_found, versioned},
-    gate::{Caller, SignedIn},
+    gate::{OrganizationCaller, SignedIn},
     voiding::in_force,
 };
 use crate::{
-    edge::{Fields, Json, Problem},
+    edge::{FieldChecks, Json, Problem},
     words,
 };
 use axum::{extract::State as From, response::Response};
@@ -36,8 +36,8 @@ pub(super) struct Organization {
     tokens_not_before: Option<OffsetDateTime>,
 }
 
-impl std::convert::From<records::Organization> for Organization {
-    fn from(it: records::Organization) -> Self {
+impl std::convert::From<records::OrganizationRow> for Organization {
+    fn from(it: records::OrganizationRow) -> Self {
         Self { id: it.id.0, name: it.name, created_at: it.created_at, tokens_not_before: it.tokens_not_before }
     }
 }
@@ -52,12 +52,12 @@ pub(super) struct Me {
     /// Your name, as the identity provider knows it.
     name: Option<String>,
     /// The organizations you belong to.
-    organizations: Vec<Mine>,
+    organizations: Vec<MyOrganization>,
 }
 
 /// An organization you belong to.
 #[derive(Serialize, ToSchema)]
-pub(super) struct Mine {
+pub(super) struct MyOrganization {
     /// The organization.
     id: Uuid,
     /// What it is called.
@@ -77,7 +77,7 @@ pub(super) async fn read_me(From(state): From<State>, SignedIn(claims): SignedIn
     for membership in &memberships {
         in_force(&claims, membership.tokens_not_before)?;
     }
-    let organizations = memberships.into_iter().map(|it| Mine {
+    let organizations = memberships.into_iter().map(|it| MyOrganization {
         id: it.tenant.0,
         name: it.organization,
         person: it.person.id.0,
@@ -93,7 +93,7 @@ pub(super) async fn read_me(From(state): From<State>, SignedIn(claims): SignedIn
 /// Read an organization
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}", tag = "Organizations",
     responses((status = 200, description = "The organization", body = Organization, headers(("ETag" = String, description = "Its version")))))]
-pub(super) async fn read_organization(From(state): From<State>, Caller(act): Caller) -> Result<Response, Problem> {
+pub(super) async fn read_organization(From(state): From<State>, OrganizationCaller(act): OrganizationCaller) -> Result<Response, Problem> {
     let found = state.records.organization(act.tenant).await?.ok_or_else(not_found)?;
     Ok(versioned(StatusCode::OK, found.version, Organization::from(found)))
 }
@@ -115,11 +115,11 @@ pub(super) struct EditOrganization {
               (status = 412, description = "precondition_failed")))]
 pub(super) async fn rename_organization(
     From(state): From<State>,
-    Caller(act): Caller,
+    OrganizationCaller(act): OrganizationCaller,
     IfMatch(version): IfMatch,
     Json(body): Json<EditOrganization>,
 ) -> Result<Response, Problem> {
-    let mut fields = Fields::new();
+    let mut fields = FieldChecks::new();
     let name = fields.required("name", body.name.as_deref(), words::name);
     let name = fields.check(name)?;
     let renamed = answered(state.records.rename_organization(&act, &name, version).await)?;

@@ -2,9 +2,9 @@
 
 use super::{
     State,
-    gate::{Credential, authenticate, bad_token},
+    gate::{VerifiedCredential, authenticate, bad_token},
 };
-use crate::edge::{Bearer, Problem, rate::Standing};
+use crate::edge::{BearerCredential, Problem, rate::RateHeaders};
 use http::request::Parts;
 use license_core::{
     Code,
@@ -16,9 +16,9 @@ use std::net::IpAddr;
 pub(super) async fn recognized(
     state: &State,
     parts: &Parts,
-    bearer: Bearer,
+    bearer: BearerCredential,
     from: Option<IpAddr>,
-) -> Result<(Credential, Option<Standing>), Problem> {
+) -> Result<(VerifiedCredential, Option<RateHeaders>), Problem> {
     match Opaque::parse(Kind::ApiToken, &bearer.0) {
         Some(token) => api_token(state, parts, bearer, from, &token.hash()).await,
         None => {
@@ -38,10 +38,10 @@ pub(super) async fn recognized(
 async fn api_token(
     state: &State,
     parts: &Parts,
-    bearer: Bearer,
+    bearer: BearerCredential,
     from: Option<IpAddr>,
     hash: &str,
-) -> Result<(Credential, Option<Standing>), Problem> {
+) -> Result<(VerifiedCredential, Option<RateHeaders>), Problem> {
     let mut standing = None;
     let known = state.strangers.knows(hash);
     if known {

@@ -2,7 +2,7 @@
 
 use super::{
     State,
-    access::{Least, Rule},
+    access::{Least, AccessRule},
 };
 use crate::edge::Problem;
 use http::header::WWW_AUTHENTICATE;
@@ -11,7 +11,7 @@ use license_core::{
     domain::{
         access::PersonRole::Admin,
         id::TenantId,
-        step_up::{SignIn, StepUp},
+        step_up::{SignIn, StepUpPolicy},
     },
     records::Principal,
 };
@@ -25,7 +25,7 @@ const ORDINARY: [(&str, &str); 2] = [
 /// Whether an organization may demand a step-up of its people for this: everything that takes something away or changes what opens doors,
 /// keys, tokens, invitations, roles and the policy itself. Handing out belongs to it, since a new token or a new admin could do the rest.
 /// What is added later belongs to it unless it is named as ordinary.
-pub fn is_guarded(rule: &Rule) -> bool {
+pub fn is_guarded(rule: &AccessRule) -> bool {
     let changes = rule.method != "GET";
     let of_admins = matches!(rule.least, Least::Staff) || matches!(rule.least, Least::Role(role) if role >= Admin);
     changes && (of_admins || rule.method == "DELETE") && !ORDINARY.contains(&(rule.method, rule.path))
@@ -35,7 +35,7 @@ pub fn is_guarded(rule: &Rule) -> bool {
 /// cannot sign in; what they can do was decided when they were made, which is guarded.
 pub(super) async fn check(
     state: &State,
-    rule: &Rule,
+    rule: &AccessRule,
     by: &Principal,
     sign_in: &SignIn,
     tenant: TenantId,
@@ -51,12 +51,12 @@ pub(super) async fn check(
 }
 
 /// The same for staff, for every change and wherever it is made.
-pub(super) fn check_staff(state: &State, rule: &Rule, sign_in: &SignIn) -> Result<(), Problem> {
+pub(super) fn check_staff(state: &State, rule: &AccessRule, sign_in: &SignIn) -> Result<(), Problem> {
     if rule.method == "GET" { Ok(()) } else { demand(&state.staff_rules.step_up, sign_in) }
 }
 
 /// 401 with a challenge, unless the sign-in is as demanded.
-pub(super) fn demand(rule: &StepUp, sign_in: &SignIn) -> Result<(), Problem> {
+pub(super) fn demand(rule: &StepUpPolicy, sign_in: &SignIn) -> Result<(), Problem> {
     if rule.is_met_by(sign_in) {
         return Ok(());
     }

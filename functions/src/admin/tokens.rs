@@ -2,18 +2,18 @@
 
 use super::{
     State,
-    answer::{ListOf, Target, answered, not_found, time},
-    gate::Caller,
+    answer::{ListOf, PathTarget, answered, not_found, time},
+    gate::OrganizationCaller,
     people::PageQuery,
 };
 use crate::{
-    edge::{Fields, Json, Problem, Query},
+    edge::{FieldChecks, Json, Problem, QueryParameters},
     words,
 };
 use axum::{extract::State as From, response::IntoResponse};
 use http::StatusCode;
 use license_core::{
-    domain::{access::Scope, network::Network},
+    domain::{access::Scope, network::IpNetwork},
     records::{self, NewApiToken},
 };
 use serde::{Deserialize, Serialize};
@@ -51,13 +51,13 @@ pub(super) struct ApiToken {
     revoked_at: Option<OffsetDateTime>,
 }
 
-impl std::convert::From<records::ApiToken> for ApiToken {
-    fn from(it: records::ApiToken) -> Self {
+impl std::convert::From<records::ApiTokenRow> for ApiToken {
+    fn from(it: records::ApiTokenRow) -> Self {
         Self {
             id: it.id,
             name: it.name,
             scopes: it.scopes.into_iter().map(Scope::as_str).collect(),
-            allowed_networks: it.allowed_networks.map(|all| all.iter().map(Network::to_string).collect()),
+            allowed_networks: it.allowed_networks.map(|all| all.iter().map(IpNetwork::to_string).collect()),
             created_by: it.created_by,
             created_at: it.created_at,
             expires_at: it.expires_at,
@@ -88,8 +88,8 @@ pub(super) struct CreatedApiToken {
     responses((status = 200, description = "A page of API tokens", body = ListOf<ApiToken>)))]
 pub(super) async fn list_api_tokens(
     From(state): From<State>,
-    Caller(act): Caller,
-    Query(query): Query<PageQuery>,
+    OrganizationCaller(act): OrganizationCaller,
+    QueryParameters(query): QueryParameters<PageQuery>,
 ) -> Result<axum::Json<ListOf<ApiToken>>, Problem> {
     let page = query.page()?;
     Ok(ListOf::new(state.records.api_tokens(act.tenant, page).await?, ApiToken::from))
@@ -100,8 +100,8 @@ pub(super) async fn list_api_tokens(
     responses((status = 200, description = "The API token", body = ApiToken)))]
 pub(super) async fn read_api_token(
     From(state): From<State>,
-    Caller(act): Caller,
-    Target(id): Target<Uuid>,
+    OrganizationCaller(act): OrganizationCaller,
+    PathTarget(id): PathTarget<Uuid>,
 ) -> Result<axum::Json<ApiToken>, Problem> {
     let found = state.records.read_api_token(act.tenant, id).await?.ok_or_else(not_found)?;
     Ok(axum::Json(found.into()))
@@ -141,10 +141,10 @@ const MOST_NETWORKS: usize = 50;
               (status = 409, description = "conflict: you made 200 that are in force")))]
 pub(super) async fn create_api_token(
     From(state): From<State>,
-    Caller(act): Caller,
+    OrganizationCaller(act): OrganizationCaller,
     Json(body): Json<CreateApiToken>,
 ) -> Result<impl IntoResponse, Problem> {
-    let mut fields = Fields::new();
+    let mut fields = FieldChecks::new();
     let name = fields.required("name", body.name.as_deref(), words::name);
     let scopes = match scopes(body.scopes.as_deref()) {
         Ok(scopes) => Some(scopes),
@@ -175,7 +175,7 @@ fn scopes(words: Option<&[String]>) -> Result<Vec<Scope>, String> {
     if scopes.is_empty() { Err("must name at least one scope".into()) } else { Ok(scopes) }
 }
 
-fn networks(texts: &[String]) -> Result<Vec<Network>, String> {
+fn networks(texts: &[String]) -> Result<Vec<IpNetwork>, String> {
     if !(1..=MOST_NETWORKS).contains(&texts.len()) {
         let how_many =
             format!("must be 1 to {MOST_NETWORKS} networks; leave it out for a token that is good from everywhere");
@@ -183,7 +183,7 @@ fn networks(texts: &[String]) -> Result<Vec<Network>, String> {
     }
     let mut networks = Vec::new();
     for (at, text) in texts.iter().enumerate() {
-        let network: Network = text.parse().map_err(|problem| format!("the network at place {at} {problem}"))?;
+        let network: IpNetwork = text.parse().map_err(|problem| format!("the network at place {at} {problem}"))?;
         if networks.contains(&network) {
             return Err(format!("names {network} twice"));
         }
@@ -199,8 +199,8 @@ fn networks(texts: &[String]) -> Result<Vec<Network>, String> {
     responses((status = 204, description = "It opens nothing any more")))]
 pub(super) async fn revoke_api_token(
     From(state): From<State>,
-    Caller(act): Caller,
-    Target(id): Target<Uuid>,
+    OrganizationCaller(act): OrganizationCaller,
+    PathTarget(id): PathTarget<Uuid>,
 ) -> Result<StatusCode, Problem> {
     answered(state.records.revoke_api_token(&act, id).await)?;
     Ok(StatusCode::NO_CONTENT)

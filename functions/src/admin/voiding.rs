@@ -3,12 +3,12 @@
 use super::{
     State,
     answer::answered,
-    gate::{Caller, Staff},
-    license_acts::Nothing,
+    gate::{OrganizationCaller, StaffCaller},
+    license_acts::EmptyBody,
 };
 use crate::edge::{JsonOrEmpty, Problem};
 use axum::extract::State as From;
-use license_core::{Code, identity::Claims};
+use license_core::{Code, identity::VerifiedClaims};
 use serde::{Deserialize, Serialize};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use utoipa::ToSchema;
@@ -18,7 +18,7 @@ use uuid::Uuid;
 ///
 /// # Errors
 /// 401 that says so; a client that signs in again, or refreshes its token, goes on.
-pub(crate) fn in_force(claims: &Claims, not_before: Option<OffsetDateTime>) -> Result<(), Problem> {
+pub(crate) fn in_force(claims: &VerifiedClaims, not_before: Option<OffsetDateTime>) -> Result<(), Problem> {
     let Some(time) = not_before.filter(|time| claims.is_older_than(*time)) else { return Ok(()) };
     let time = time.format(&Rfc3339).unwrap_or_default();
     Err(Problem::new(
@@ -55,7 +55,7 @@ pub(super) struct VoidedTokens {
     responses((status = 200, description = "What is void now", body = VoidedTokens)))]
 pub(super) async fn void_tokens(
     From(state): From<State>,
-    Caller(act): Caller,
+    OrganizationCaller(act): OrganizationCaller,
     JsonOrEmpty(body): JsonOrEmpty<VoidTokens>,
 ) -> Result<axum::Json<VoidedTokens>, Problem> {
     let voided = answered(state.records.void_tokens(&act, body.api_tokens == Some(true)).await)?;
@@ -78,8 +78,8 @@ pub(super) struct VoidedStaffTokens {
     responses((status = 200, description = "What is void now", body = VoidedStaffTokens)))]
 pub(super) async fn void_staff_tokens(
     From(state): From<State>,
-    Staff(act): Staff,
-    _: JsonOrEmpty<Nothing>,
+    StaffCaller(act): StaffCaller,
+    _: JsonOrEmpty<EmptyBody>,
 ) -> Result<axum::Json<VoidedStaffTokens>, Problem> {
     let not_before = state.records.void_staff_tokens(&act).await?;
     Ok(axum::Json(VoidedStaffTokens { not_before }))

@@ -1,7 +1,7 @@
 //! What the access table and the gate add to every operation of the management API.
 
 use crate::admin::{
-    access::{Least, Rule, rule_of},
+    access::{Least, AccessRule, rule_of},
     step_up::is_guarded,
 };
 use utoipa::openapi::{
@@ -31,7 +31,7 @@ pub(super) fn header(name: &str) -> RefOr<Header> {
     RefOr::Ref(Ref::new(format!("#/components/headers/{name}")))
 }
 
-fn who(operation: &mut Operation, rule: &Rule) {
+fn who(operation: &mut Operation, rule: &AccessRule) {
     let scope = rule.scope.map(|scope| scope.as_str());
     let who = match scope {
         Some(scope) => format!("Least role: {}. Scope of an API token: `{scope}`.", rule.least.as_str()),

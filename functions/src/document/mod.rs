@@ -55,11 +55,11 @@ read refuses an edit that would undo somebody else's.
          (name = "Health", description = "For load balancers")),
     components(schemas(problems::Problem, problems::FieldProblem))
 )]
-struct Base;
+struct ServerBase;
 
 /// The description of every operation there is, but for the reaper's pushes, which are no business of clients.
 pub fn document() -> Document {
-    let mut document = Base::openapi();
+    let mut document = ServerBase::openapi();
     document.info.description = Some(ABOUT.to_owned());
     for part in parts() {
         document.merge(part);

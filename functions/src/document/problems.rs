@@ -2,8 +2,8 @@
 
 use super::management;
 use crate::{
-    answer::Holder,
-    edge::{config::Docs, problem::table},
+    answer::SeatHolder,
+    edge::{config::LayersConfig, problem::table},
 };
 use license_core::Code;
 use serde::Serialize;
@@ -24,7 +24,7 @@ use utoipa::{
 /// A refusal or an error (RFC 9457). Each code has a section in docs/ERRORS.md; members that a code does not name are absent.
 // In the words of the document: `edge::Problem` writes it member by member.
 #[derive(Serialize, ToSchema)]
-pub(super) struct Problem {
+pub(super) struct ProblemSchema {
     /// The page that explains the code.
     r#type: String,
     /// The same for every occurrence of the code.
@@ -74,7 +74,7 @@ pub(super) struct Problem {
     seats_waiting: Option<u32>,
     /// `no_seats_available`: at most five, longest silent first; none where the license hides them.
     #[schema(nullable = false)]
-    holders: Option<Vec<Holder>>,
+    holders: Option<Vec<SeatHolder>>,
     /// `no_seats_available`: when the next lease ends if its holder stays silent, in seconds, where it is known.
     #[schema(nullable = false)]
     next_seat_in: Option<u64>,
@@ -198,7 +198,7 @@ fn example(code: Code) -> Value {
     let (detail, members) = sample(code);
     let (row, word) = (table(code), code.as_str());
     let mut problem = json!({
-        "type": format!("{}/errors/{word}", Docs::default().url), "title": row.title, "status": row.status.as_u16(), "detail": detail,
+        "type": format!("{}/errors/{word}", LayersConfig::default().url), "title": row.title, "status": row.status.as_u16(), "detail": detail,
         "code": word, "request_id": "01a1fc28-9c4b-7096-b2f2-f5d5a5372872",
     });
     if let (Some(problem), Value::Object(members)) = (problem.as_object_mut(), members) {
@@ -208,10 +208,10 @@ fn example(code: Code) -> Value {
 }
 
 /// The codes of an operation by status, each once, and what the operation says of them.
-type Refusals = BTreeMap<String, (Vec<Code>, Option<String>)>;
+type OperationRefusals = BTreeMap<String, (Vec<Code>, Option<String>)>;
 
 /// Reads `codes: explanation`, where codes are words with commas between them. Words that are no codes are left out; a test looks for them.
-fn note(refusals: &mut Refusals, status: &str, text: &str) {
+fn note(refusals: &mut OperationRefusals, status: &str, text: &str) {
     let (words, explanation) = text.split_once(": ").map_or((text, None), |(words, rest)| (words, Some(rest)));
     let (codes, said) = refusals.entry(status.to_owned()).or_default();
     for word in words.split(", ") {
@@ -226,7 +226,7 @@ fn note(refusals: &mut Refusals, status: &str, text: &str) {
 
 /// Adds what the rim refuses, and dresses every refusal of an operation.
 pub(super) fn describe(operation: &mut Operation) {
-    let mut refusals = Refusals::new();
+    let mut refusals = OperationRefusals::new();
     for (status, response) in &operation.responses.responses {
         if let RefOr::T(response) = response
             && status.as_str() >= "400"

@@ -45,9 +45,9 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonOrEmpty<T> {
 }
 
 /// The parameters of the path's query, each given once, as a `T` whose fields are texts: 422 for an unknown one.
-pub struct Query<T>(pub T);
+pub struct QueryParameters<T>(pub T);
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for QueryParameters<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
@@ -167,15 +167,15 @@ fn explain(path: &str, message: &str) -> (String, Cow<'static, str>) {
 }
 
 /// The credential of `Authorization: Bearer <credential>`: opaque here, never printed.
-pub struct Bearer(pub String);
+pub struct BearerCredential(pub String);
 
-impl fmt::Debug for Bearer {
+impl fmt::Debug for BearerCredential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[bearer]")
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Bearer {
+impl<S: Send + Sync> FromRequestParts<S> for BearerCredential {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
@@ -201,9 +201,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Bearer {
 
 /// Checks the fields of a request together, so that one answer names everything that is wrong.
 #[derive(Default)]
-pub struct Fields(Vec<(String, Cow<'static, str>)>);
+pub struct FieldChecks(Vec<(String, Cow<'static, str>)>);
 
-impl Fields {
+impl FieldChecks {
     /// Nothing wrong yet.
     pub fn new() -> Self {
         Self::default()

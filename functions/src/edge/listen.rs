@@ -1,20 +1,20 @@
 //! Where a service listens: on the machine itself unless it is told otherwise.
 
-use super::config::{ConfigError, Env, Result, is_loopback, proxies};
+use super::config::{ConfigError, Environment, ConfigResult, is_loopback, proxies};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// The address and port of a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Listen {
+pub struct ListenAddress {
     /// `BIND_ADDRESS`: 127.0.0.1 unless set, which other machines do not reach; on Cloud Run 0.0.0.0, every interface, as it wants.
     pub address: IpAddr,
     /// `PORT`, 8080 unless set; 0 lets the system choose.
     pub port: u16,
 }
 
-impl Listen {
+impl ListenAddress {
     /// Reads `BIND_ADDRESS` and `PORT`.
-    pub fn from_env(env: &Env) -> Result<Self> {
+    pub fn from_env(env: &Environment) -> ConfigResult<Self> {
         let port = env.number("PORT", 8080, 0, u64::from(u16::MAX), "")?;
         let usual = if env.on_cloud_run() { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
         let address = match env.get("BIND_ADDRESS") {
@@ -37,9 +37,9 @@ impl Listen {
 
 /// Refuses an issuer that is called by an address of this machine, such as the demo issuer of `license-local`, where other machines reach
 /// the service: it vouches for whoever asks.
-pub(super) fn no_demo_issuer(env: &Env, variable: &'static str, issuer: &str) -> Result<()> {
+pub(super) fn no_demo_issuer(env: &Environment, variable: &'static str, issuer: &str) -> ConfigResult<()> {
     let here = issuer.parse::<http::Uri>().is_ok_and(|uri| uri.host().is_some_and(is_loopback));
-    let reached = !Listen::from_env(env)?.address.is_loopback() || proxies(env)? > 0;
+    let reached = !ListenAddress::from_env(env)?.address.is_loopback() || proxies(env)? > 0;
     if !(here && reached) {
         return Ok(());
     }

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 /// What HTTP says for a code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Row {
+pub struct CodeRow {
     /// The status.
     pub status: StatusCode,
     /// The short text for people, the same for every occurrence.
@@ -20,20 +20,20 @@ pub struct Row {
     pub challenge: Option<&'static str>,
 }
 
-const fn row(status: StatusCode, title: &'static str) -> Row {
-    Row { status, title, retry_after: None, challenge: None }
+const fn row(status: StatusCode, title: &'static str) -> CodeRow {
+    CodeRow { status, title, retry_after: None, challenge: None }
 }
 
-const fn later(title: &'static str, seconds: u64) -> Row {
-    Row { retry_after: Some(seconds), ..row(StatusCode::SERVICE_UNAVAILABLE, title) }
+const fn later(title: &'static str, seconds: u64) -> CodeRow {
+    CodeRow { retry_after: Some(seconds), ..row(StatusCode::SERVICE_UNAVAILABLE, title) }
 }
 
-const fn who(title: &'static str, challenge: &'static str) -> Row {
-    Row { challenge: Some(challenge), ..row(StatusCode::UNAUTHORIZED, title) }
+const fn who(title: &'static str, challenge: &'static str) -> CodeRow {
+    CodeRow { challenge: Some(challenge), ..row(StatusCode::UNAUTHORIZED, title) }
 }
 
 /// The table. The metric label of a code is its word, [`Code::as_str`].
-pub const fn table(code: Code) -> Row {
+pub const fn table(code: Code) -> CodeRow {
     use StatusCode as S;
     const INVALID_TOKEN: &str = "Bearer error=\"invalid_token\"";
     match code {
@@ -63,7 +63,7 @@ pub const fn table(code: Code) -> Row {
         Code::Conflict => row(S::CONFLICT, "The request conflicts with the present state"),
         Code::PreconditionFailed => row(S::PRECONDITION_FAILED, "It was changed meanwhile"),
         Code::IdempotencyKeyReused => row(S::UNPROCESSABLE_ENTITY, "The idempotency key was used for another request"),
-        Code::RateLimited => Row { retry_after: Some(1), ..row(S::TOO_MANY_REQUESTS, "Too many requests") },
+        Code::RateLimited => CodeRow { retry_after: Some(1), ..row(S::TOO_MANY_REQUESTS, "Too many requests") },
         Code::SessionGone => row(S::GONE, "The session is over"),
         Code::SeatsUnavailable => later("The seat store cannot be reached", 2),
         Code::RecordsUnavailable => later("The records cannot be reached", 2),
@@ -93,7 +93,7 @@ pub struct Refused(pub Code);
 impl Problem {
     /// A problem with its code's status and retry advice. `detail` says what happened and what to do, without secrets.
     pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
-        let Row { status, retry_after, challenge, .. } = table(code);
+        let CodeRow { status, retry_after, challenge, .. } = table(code);
         Self { code, status, detail: detail.into(), members: Map::new(), retry_after, challenge, headers: Vec::new() }
     }
 

@@ -5,7 +5,7 @@ use super::{
     extract::{MAX_BODY, read, too_large},
     problem::Refused,
     security::SecurityTxt,
-    telemetry::{self, Metric, Outcome, Trace},
+    telemetry::{self, Metric, Outcome, TraceContext},
 };
 use axum::{
     Router,
@@ -17,7 +17,7 @@ use axum::{
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use license_core::{
     Code,
-    domain::{credential, id::LicenseNumber, id::TenantId, lease::Timing},
+    domain::{credential, id::LicenseNumber, id::TenantId, lease::LeaseTiming},
 };
 use std::{
     any::Any,
@@ -38,7 +38,7 @@ const BODY_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What the layers need to know. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Rim {
+pub struct LayerSettings {
     docs_url: Arc<str>,
     project: Option<Arc<str>>,
     deadline: Duration,
@@ -46,14 +46,14 @@ pub struct Rim {
     pub(super) security: Option<Arc<SecurityTxt>>,
 }
 
-impl Rim {
+impl LayerSettings {
     /// Layers whose problems point to `docs`, whose traces belong to the project of `logging`, and whose deadline is the protocol's.
-    pub fn new(docs: &config::Docs, logging: &config::Logging) -> Self {
+    pub fn new(docs: &config::LayersConfig, logging: &config::LogConfig) -> Self {
         let project = logging.project.as_deref().map(Arc::from);
         Self {
             docs_url: docs.url.as_str().into(),
             project,
-            deadline: Timing::DEADLINE,
+            deadline: LeaseTiming::DEADLINE,
             body: BODY_PATIENCE,
             security: None,
         }
@@ -79,14 +79,14 @@ impl Rim {
 }
 
 /// What is known about the request that is being answered, for whoever answers it.
-struct Context {
+struct RequestContext {
     request_id: String,
-    rim: Rim,
+    rim: LayerSettings,
     span: Span,
 }
 
 tokio::task_local! {
-    static CONTEXT: Context;
+    static CONTEXT: RequestContext;
 }
 
 /// The id of the request being answered; `None` outside of one.
@@ -109,12 +109,12 @@ pub fn about(tenant: Option<TenantId>, license: Option<LicenseNumber>) {
 /// The URL of the page that explains a code.
 pub(super) fn problem_type(code: &str) -> String {
     let under = |base: &str| format!("{base}/errors/{code}");
-    CONTEXT.try_with(|context| under(&context.rim.docs_url)).unwrap_or_else(|_| under(&config::Docs::default().url))
+    CONTEXT.try_with(|context| under(&context.rim.docs_url)).unwrap_or_else(|_| under(&config::LayersConfig::default().url))
 }
 
 /// Puts the layers around a router of paths without a slash at their end: what clients see is the same in the cloud, in `local` and in
 /// tests. Paths or methods the router does not know are answered with a problem.
-pub fn layers(router: Router, rim: &Rim) -> Router {
+pub fn layers(router: Router, rim: &LayerSettings) -> Router {
     let inner = router
         .fallback(no_path)
         .method_not_allowed_fallback(no_method)
@@ -137,14 +137,14 @@ fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {
     Problem::new(Code::Internal, "The request could not be completed because of a fault on our side.").into_response()
 }
 
-async fn around(State(rim): State<Rim>, request: Request, next: Next) -> Response {
+async fn around(State(rim): State<LayerSettings>, request: Request, next: Next) -> Response {
     let mut started = Instant::now();
     let request_id = request_id_of(request.headers());
     let span = span(&rim, request.headers(), &request_id);
-    let seen = Seen::of(&request);
+    let seen = AccessLogEntry::of(&request);
     let (deadline, patience) = (seen.deadline(&rim), rim.body);
     let header = HeaderValue::from_str(&request_id).ok();
-    let context = Context { request_id, rim, span: span.clone() };
+    let context = RequestContext { request_id, rim, span: span.clone() };
     let answered = async {
         if declared_length(request.headers()) > MAX_BODY as u64 {
             return too_large().into_response();
@@ -205,7 +205,7 @@ fn declared_length(headers: &HeaderMap) -> u64 {
 }
 
 /// At error level, so that its fields are there whatever level is being logged.
-fn span(rim: &Rim, headers: &HeaderMap, request_id: &str) -> Span {
+fn span(rim: &LayerSettings, headers: &HeaderMap, request_id: &str) -> Span {
     let span = tracing::error_span!(
         "request",
         request_id,
@@ -215,7 +215,7 @@ fn span(rim: &Rim, headers: &HeaderMap, request_id: &str) -> Span {
         "logging.googleapis.com/spanId" = Empty,
         "logging.googleapis.com/trace_sampled" = Empty,
     );
-    if let Some(trace) = Trace::of(headers) {
+    if let Some(trace) = TraceContext::of(headers) {
         span.record(telemetry::TRACE, trace.name(rim.project.as_deref()));
         span.record(telemetry::TRACE_SAMPLED, trace.sampled);
         if let Some(id) = trace.span {
@@ -232,13 +232,13 @@ fn known(method: &Method) -> &'static str {
 }
 
 /// What the access log line says of a request: never its raw path or headers, which may carry what must not be logged.
-struct Seen {
+struct AccessLogEntry {
     method: Method,
     path: Option<MatchedPath>,
     size: u64,
 }
 
-impl Seen {
+impl AccessLogEntry {
     fn of(request: &Request) -> Self {
         let path = request.extensions().get::<MatchedPath>().cloned();
         Self { method: request.method().clone(), path, size: declared_length(request.headers()) }
@@ -253,7 +253,7 @@ impl Seen {
     }
 
     /// Nobody waits for a sweep: it has until just before a push that was not acknowledged comes again.
-    fn deadline(&self, rim: &Rim) -> Duration {
+    fn deadline(&self, rim: &LayerSettings) -> Duration {
         if self.is_sweep() { SWEEP_DEADLINE } else { rim.deadline }
     }
 

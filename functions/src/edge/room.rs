@@ -4,7 +4,7 @@
 //! request is being worked on may not. Where room is scarce, the address that has most connections gives one up, that which has waited
 //! longest: whoever opens a thousand closes their own, and many machines behind one address are cut off by nobody as long as there is room.
 
-use super::{address::bucket, seldom::Seldom};
+use super::{address::bucket, seldom::RareWarning};
 use std::{
     collections::{BTreeMap, HashMap},
     fmt,
@@ -35,17 +35,17 @@ const BREATH: Duration = Duration::from_millis(100);
 
 /// Room for so many connections at once.
 #[derive(Debug)]
-pub struct Room {
+pub struct ConnectionRoom {
     most: usize,
     /// The most of them that one address may have.
     share: usize,
-    table: Mutex<Table>,
+    table: Mutex<PlaceTable>,
     /// A place is free, or there is one more that could be.
     changed: Notify,
 }
 
 #[derive(Debug, Default)]
-struct Table {
+struct PlaceTable {
     taken: usize,
     /// How many waits there were: each has its number, the longest the lowest.
     waits: u64,
@@ -55,25 +55,25 @@ struct Table {
     wanted: usize,
     /// Closed for others since it was last said.
     closed: u64,
-    addresses: HashMap<Arc<str>, Held>,
+    addresses: HashMap<Arc<str>, AddressShare>,
 }
 
 /// What one address has.
 #[derive(Debug, Default)]
-struct Held {
+struct AddressShare {
     places: usize,
-    waiting: BTreeMap<u64, Wait>,
+    waiting: BTreeMap<u64, PlaceWait>,
 }
 
 #[derive(Debug)]
-struct Wait {
-    for_what: For,
+struct PlaceWait {
+    for_what: PlaceUse,
     since: Instant,
     waker: Option<Waker>,
 }
 
 /// Who makes room.
-enum Evicted {
+enum EvictionNotice {
     One,
     /// Somebody will, then at the earliest.
     NotBefore(Instant),
@@ -82,7 +82,7 @@ enum Evicted {
 
 /// What a connection waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum For {
+pub(super) enum PlaceUse {
     /// A request: nothing is lost when it ends.
     Request,
     /// The rest of a body, or for an answer to be taken.
@@ -101,7 +101,7 @@ impl fmt::Display for NoRoom {
 
 impl std::error::Error for NoRoom {}
 
-impl Room {
+impl ConnectionRoom {
     /// For so many connections, of which one address may have `share`.
     pub fn new(connections: usize, share: usize) -> Self {
         Self { most: connections.max(1), share: share.max(1), table: Mutex::default(), changed: Notify::new() }
@@ -112,7 +112,7 @@ impl Room {
     ///
     /// One address may have half of it, unless there are `proxies` of ours in front: then the addresses are theirs, and everybody comes from them.
     pub fn of_process(proxies: u8) -> Arc<Self> {
-        static ROOM: OnceLock<Arc<Room>> = OnceLock::new();
+        static ROOM: OnceLock<Arc<ConnectionRoom>> = OnceLock::new();
         let made = ROOM.get_or_init(|| {
             let most = MOST.min(files() / 4 * 3).max(1);
             Arc::new(Self::new(most, if proxies == 0 { most.div_ceil(2) } else { most }))
@@ -125,13 +125,13 @@ impl Room {
         self.most
     }
 
-    fn table(&self) -> MutexGuard<'_, Table> {
+    fn table(&self) -> MutexGuard<'_, PlaceTable> {
         // Nothing panics while it is held.
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A place for a connection from `ip`, as soon as there is one. `None`: that address has its share, and waits with none of them.
-    pub(super) async fn place(self: &Arc<Self>, ip: IpAddr) -> Option<Place> {
+    pub(super) async fn place(self: &Arc<Self>, ip: IpAddr) -> Option<ConnectionPlace> {
         let whose: Arc<str> = bucket(ip).into();
         let mut wanted = None;
         loop {
@@ -147,22 +147,22 @@ impl Room {
                     table.taken += 1;
                     table.addresses.entry(Arc::clone(&whose)).or_default().places += 1;
                     drop(table);
-                    return Some(Place { room: Arc::clone(self), whose, wait: AtomicU64::new(0) });
+                    return Some(ConnectionPlace { room: Arc::clone(self), whose, wait: AtomicU64::new(0) });
                 }
                 if wanted.is_none() {
                     table.wanted += 1;
-                    wanted = Some(Wanted(self));
+                    wanted = Some(WantedPlace(self));
                 }
                 if table.leaving < table.wanted {
                     match table.evict(over.then_some(&whose)) {
-                        Evicted::One => {}
-                        Evicted::NotBefore(then) => not_before = Some(then),
-                        Evicted::Nobody if over && table.leaving == 0 => {
+                        EvictionNotice::One => {}
+                        EvictionNotice::NotBefore(then) => not_before = Some(then),
+                        EvictionNotice::Nobody if over && table.leaving == 0 => {
                             drop(table);
                             refused(self.share);
                             return None;
                         }
-                        Evicted::Nobody => {}
+                        EvictionNotice::Nobody => {}
                     }
                 }
                 table.say(self.most);
@@ -180,7 +180,7 @@ impl Room {
         let mut changed = pin!(changed);
         changed.as_mut().enable();
         let evicted = self.table().evict(None);
-        if matches!(evicted, Evicted::One) {
+        if matches!(evicted, EvictionNotice::One) {
             // It goes within the moment.
             let _ = timeout(BREATH, changed).await;
         } else {
@@ -194,7 +194,7 @@ impl Room {
         let mut left = 0;
         for held in table.addresses.values_mut() {
             held.waiting.retain(|_, wait| {
-                let stays = wait.for_what != For::Request;
+                let stays = wait.for_what != PlaceUse::Request;
                 if !stays {
                     left += 1;
                     wait.waker.take().into_iter().for_each(Waker::wake);
@@ -206,31 +206,31 @@ impl Room {
     }
 }
 
-impl Table {
+impl PlaceTable {
     /// Asks the connection to leave that has waited longest, of this address or of the one that has most.
-    fn evict(&mut self, of: Option<&Arc<str>>) -> Evicted {
+    fn evict(&mut self, of: Option<&Arc<str>>) -> EvictionNotice {
         let held = match of {
             Some(whose) => self.addresses.get_mut(whose),
             None => {
                 let first =
-                    |held: &Held| held.waiting.first_key_value().map_or(u64::MAX, |(&number, _)| u64::MAX - number);
+                    |held: &AddressShare| held.waiting.first_key_value().map_or(u64::MAX, |(&number, _)| u64::MAX - number);
                 let waiting = self.addresses.values_mut().filter(|held| !held.waiting.is_empty());
                 waiting.max_by_key(|held| (held.places, first(held)))
             }
         };
-        let Some(first) = held.and_then(|held| held.waiting.first_entry()) else { return Evicted::Nobody };
+        let Some(first) = held.and_then(|held| held.waiting.first_entry()) else { return EvictionNotice::Nobody };
         let then = first.get().since + LEAST;
         if then > Instant::now() {
-            return Evicted::NotBefore(then);
+            return EvictionNotice::NotBefore(then);
         }
         first.remove().waker.into_iter().for_each(Waker::wake);
         self.leaving += 1;
         self.closed += 1;
-        Evicted::One
+        EvictionNotice::One
     }
 
     fn say(&mut self, most: usize) {
-        static SAID: Seldom = Seldom::new();
+        static SAID: RareWarning = RareWarning::new();
         if SAID.due(std::time::Instant::now()) {
             let busiest = self.addresses.values().map(|held| held.places).max().unwrap_or(0);
             let (addresses, closed) = (self.addresses.len(), std::mem::take(&mut self.closed));
@@ -246,7 +246,7 @@ impl Table {
 }
 
 fn refused(share: usize) {
-    static SAID: Seldom = Seldom::new();
+    static SAID: RareWarning = RareWarning::new();
     if SAID.due(std::time::Instant::now()) {
         tracing::warn!(
             share,
@@ -256,9 +256,9 @@ fn refused(share: usize) {
 }
 
 /// A listener waits for a place.
-struct Wanted<'a>(&'a Room);
+struct WantedPlace<'a>(&'a ConnectionRoom);
 
-impl Drop for Wanted<'_> {
+impl Drop for WantedPlace<'_> {
     fn drop(&mut self) {
         self.0.table().wanted -= 1;
     }
@@ -266,16 +266,16 @@ impl Drop for Wanted<'_> {
 
 /// A connection's place. Its request is under way until it says that it waits.
 #[derive(Debug)]
-pub(super) struct Place {
-    room: Arc<Room>,
+pub(super) struct ConnectionPlace {
+    room: Arc<ConnectionRoom>,
     whose: Arc<str>,
     /// The number of its wait; 0 while its request is under way. Only the connection's own task looks at it.
     wait: AtomicU64,
 }
 
-impl Place {
+impl ConnectionPlace {
     /// The client is what it waits for. Said again, it has waited since the first time.
-    pub(super) fn waits(&self, for_what: For) {
+    pub(super) fn waits(&self, for_what: PlaceUse) {
         let mut table = self.room.table();
         let before = self.wait.load(Ordering::Relaxed);
         let number = if before == 0 { table.waits + 1 } else { before };
@@ -286,7 +286,7 @@ impl Place {
             held.waiting.entry(before).and_modify(|wait| wait.for_what = for_what);
             return;
         }
-        held.waiting.insert(number, Wait { for_what, since: Instant::now(), waker: None });
+        held.waiting.insert(number, PlaceWait { for_what, since: Instant::now(), waker: None });
         let wanted = table.wanted > 0;
         drop(table);
         self.wait.store(number, Ordering::Relaxed);
@@ -321,7 +321,7 @@ impl Place {
     }
 }
 
-impl Table {
+impl PlaceTable {
     /// A wait is over. True where its connection had been asked to leave.
     fn ends(&mut self, whose: &Arc<str>, number: u64) -> bool {
         let asked = self.addresses.get_mut(whose).is_some_and(|held| held.waiting.remove(&number).is_none());
@@ -330,7 +330,7 @@ impl Table {
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPlace {
     fn drop(&mut self) {
         let number = self.wait.load(Ordering::Relaxed);
         let mut table = self.room.table();

@@ -6,9 +6,9 @@ use std::{
 };
 
 /// Something that is said at first, and then once a minute at most.
-pub(super) struct Seldom(Mutex<Option<Instant>>);
+pub(super) struct RareWarning(Mutex<Option<Instant>>);
 
-impl Seldom {
+impl RareWarning {
     pub(super) const fn new() -> Self {
         Self(Mutex::new(None))
     }
@@ -31,7 +31,7 @@ mod tests {
 
     #[test]
     fn it_is_said_at_first_and_then_once_a_minute() {
-        let (seldom, start) = (Seldom::new(), Instant::now());
+        let (seldom, start) = (RareWarning::new(), Instant::now());
         let said = [0, 1, 59, 60, 61, 119, 120].map(|second| seldom.due(start + Duration::from_secs(second)));
         assert_eq!(said, [true, false, false, true, false, false, true]);
     }

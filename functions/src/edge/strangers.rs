@@ -2,38 +2,38 @@
 
 use super::{
     Problem,
-    config::{ConfigError, Env},
+    config::{ConfigError, Environment},
     rate::{ByAddress, limited},
 };
 use http::request::Parts;
 use license_core::{
     Clock, Code,
-    domain::rate::Rate,
-    moves::guesses::{Guesses, Verdict},
-    seats::Seats,
+    domain::rate::RateLimit,
+    moves::guesses::{GuessMemory, SecretVerdict},
+    seats::SeatStore,
 };
 use std::future::Future;
 
 /// What wrong credentials of people and scripts are counted by.
 #[derive(Clone)]
-pub struct Strangers {
+pub struct CredentialGuesses {
     limit: ByAddress,
-    guesses: Guesses,
+    guesses: GuessMemory,
 }
 
-impl Strangers {
+impl CredentialGuesses {
     /// Different wrong credentials from each address, counted by `limit`.
-    pub fn new(limit: ByAddress, seats: Seats, clock: Clock) -> Self {
-        Self { limit, guesses: Guesses::new(seats, clock) }
+    pub fn new(limit: ByAddress, seats: SeatStore, clock: Clock) -> Self {
+        Self { limit, guesses: GuessMemory::new(seats, clock) }
     }
 
     /// Reads `RATE_CREDENTIALS`: 10 a minute unless set.
     ///
     /// # Errors
     /// A sentence that names the variable that is wrong.
-    pub fn from_env(env: &Env, seats: Seats, clock: Clock) -> Result<Self, ConfigError> {
+    pub fn from_env(env: &Environment, seats: SeatStore, clock: Clock) -> Result<Self, ConfigError> {
         let limit =
-            crate::rooms::by_address(env, "credentials", "RATE_CREDENTIALS", Rate::per_minute(10), seats.clone())?;
+            crate::rooms::by_address(env, "credentials", "RATE_CREDENTIALS", RateLimit::per_minute(10), seats.clone())?;
         Ok(Self::new(limit, seats, clock))
     }
 
@@ -53,9 +53,9 @@ impl Strangers {
         ask: impl Future<Output = Result<Option<T>, Problem>>,
     ) -> Result<Option<T>, Problem> {
         match self.guesses.judge(self.limit.guesser(parts).as_ref(), hash, ask).await? {
-            Verdict::Good(found) => Ok(Some(found)),
-            Verdict::Wrong => Ok(None),
-            Verdict::Limited(it) => {
+            SecretVerdict::Good(found) => Ok(Some(found)),
+            SecretVerdict::Wrong => Ok(None),
+            SecretVerdict::Limited(it) => {
                 Err(limited("credentials", "different wrong credentials from your address", it.rate, it.wait_ms))
             }
         }

@@ -13,13 +13,13 @@ mod postgres;
 mod redis;
 
 pub use place::{clean, own_dir};
-pub use postgres::{DATABASE, Postgres, Settings as PostgresSettings};
-pub use redis::{Redis, Settings as RedisSettings};
+pub use postgres::{DATABASE, PostgresServer, PostgresSettings as PostgresSettings};
+pub use redis::{RedisServer, RedisSettings as RedisSettings};
 
 use std::{io, path::Path};
 
 /// Shorthand for results that fail with [`Error`].
-pub type Result<T> = std::result::Result<T, Error>;
+pub type StoreResult<T> = std::result::Result<T, Error>;
 
 /// Why a store could not be started or kept. The text tells a person what happened and what to do.
 #[derive(Debug, thiserror::Error)]

@@ -1,9 +1,9 @@
 //! One private Redis: nothing on disk, no eviction, started, awaited, paused, stopped, killed and started again.
 
 use super::{
-    Error, Result,
-    keeper::{Kept, Spec},
-    place::Place,
+    Error, StoreResult,
+    keeper::{KeptServer, ServerSpec},
+    place::SocketPlace,
 };
 use std::{
     net::TcpListener,
@@ -18,7 +18,7 @@ const HOW: &str = "Debian, Ubuntu: apt-get install redis-server; macOS: brew ins
 
 /// How a Redis is run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Settings {
+pub struct RedisSettings {
     /// Also listen on a free TCP port of 127.0.0.1 (tests that put a proxy between).
     pub tcp: bool,
     /// Memory at most, in bytes; `None`: no limit.
@@ -28,33 +28,33 @@ pub struct Settings {
 }
 
 /// A running Redis. It ends when this value is dropped, and when this process ends, however that happens.
-pub struct Redis {
+pub struct RedisServer {
     // Dropped in this order: the server before its directory.
-    kept: Kept,
-    place: Place,
-    settings: Settings,
+    kept: KeptServer,
+    place: SocketPlace,
+    settings: RedisSettings,
     /// 0 = none.
     port: u16,
 }
 
-impl Redis {
+impl RedisServer {
     /// Starts an empty Redis whose socket and log are in `dir`, and waits until it answers.
     ///
     /// # Errors
     /// If Redis is not installed or does not answer within 20 seconds.
-    pub async fn start(dir: &Path, settings: Settings) -> Result<Self> {
-        Self::start_in(Place::lasting(dir, &["redis.sock"]).await?, settings).await
+    pub async fn start(dir: &Path, settings: RedisSettings) -> StoreResult<Self> {
+        Self::start_in(SocketPlace::lasting(dir, &["redis.sock"]).await?, settings).await
     }
 
     /// Starts an empty Redis for a test, in a directory that goes with it.
     ///
     /// # Errors
     /// As [`Redis::start`].
-    pub async fn temporary(settings: Settings) -> Result<Self> {
-        Self::start_in(Place::temporary()?, settings).await
+    pub async fn temporary(settings: RedisSettings) -> StoreResult<Self> {
+        Self::start_in(SocketPlace::temporary()?, settings).await
     }
 
-    async fn start_in(place: Place, settings: Settings) -> Result<Self> {
+    async fn start_in(place: SocketPlace, settings: RedisSettings) -> StoreResult<Self> {
         if Command::new("redis-server").arg("--version").output().is_err() {
             return Err(Error::Missing { program: "Redis", how: HOW });
         }
@@ -102,7 +102,7 @@ impl Redis {
     ///
     /// # Errors
     /// If it ends instead, or takes longer than 20 seconds; with the end of its log.
-    pub async fn ready(&mut self) -> Result<()> {
+    pub async fn ready(&mut self) -> StoreResult<()> {
         let until = Instant::now() + READY;
         loop {
             // Looked at first: after a crash the old socket may still be there, and the new server not yet.
@@ -146,7 +146,7 @@ impl Redis {
     ///
     /// # Errors
     /// As [`Redis::start`].
-    pub async fn restart(&mut self) -> Result<()> {
+    pub async fn restart(&mut self) -> StoreResult<()> {
         self.stop().await;
         self.kept = launch(&self.place, &self.settings, self.port).await?;
         self.ready().await
@@ -164,7 +164,7 @@ async fn ping(url: &str) -> ::redis::RedisResult<()> {
 }
 
 /// A TCP port nobody uses now; 0, which is none to Redis, where none is asked for.
-fn free_port(settings: &Settings) -> Result<u16> {
+fn free_port(settings: &RedisSettings) -> StoreResult<u16> {
     if !settings.tcp {
         return Ok(0);
     }
@@ -173,7 +173,7 @@ fn free_port(settings: &Settings) -> Result<u16> {
     port.map_err(|source| Error::Io { what: "cannot find a free port on 127.0.0.1".into(), source })
 }
 
-async fn launch(place: &Place, settings: &Settings, port: u16) -> Result<Kept> {
+async fn launch(place: &SocketPlace, settings: &RedisSettings, port: u16) -> StoreResult<KeptServer> {
     let socket = place.sockets.join("redis.sock");
     let mut command: Vec<String> = vec!["redis-server".into()];
     let mut option = |name: &str, value: &str| command.extend([name.to_owned(), value.to_owned()]);
@@ -190,7 +190,7 @@ async fn launch(place: &Place, settings: &Settings, port: u16) -> Result<Kept> {
     option("--maxmemory", &settings.max_memory.unwrap_or(0).to_string());
     option("--daemonize", "no");
     command.extend(settings.more.iter().cloned());
-    Kept::start(&Spec {
+    KeptServer::start(&ServerSpec {
         command,
         account: place.account.as_ref(),
         dir: &place.dir,

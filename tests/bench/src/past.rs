@@ -10,7 +10,7 @@ use crate::{
     stage::{Held, Pool, Stage},
 };
 use license_core::{
-    domain::event::Share,
+    domain::event::SweepShare,
     records::{HistoryStep, Records, Role},
 };
 use serde_json::json;
@@ -160,7 +160,7 @@ async fn looked(stage: &mut Stage) -> Looked {
 async fn look(reaper: &Records) -> usize {
     let todo: Vec<_> = reaper.to_do().await.expect("the reaper may ask").pools.into_iter().collect();
     let mut found = 0;
-    for share in Share::cut(&todo) {
+    for share in SweepShare::cut(&todo) {
         found += reaper.pools_to_reap(&share).await.expect("the reaper may ask").len();
     }
     found

@@ -11,7 +11,7 @@ use license_core::{
     records::{self, NewOrganization, Records, Registration, Role},
     signer::local::LocalRoot,
 };
-use license_local::stores::{Postgres, PostgresSettings, Redis, RedisSettings, clean};
+use license_local::stores::{PostgresServer, PostgresSettings, RedisServer, RedisSettings, clean};
 use redis::{AsyncConnectionConfig, aio::MultiplexedConnection};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, postgres::PgConnectOptions};
 use std::{
@@ -23,8 +23,8 @@ use uuid::Uuid;
 
 /// Everything the functions need to run, and what looks behind them.
 pub(crate) struct Stage {
-    pub(crate) postgres: Postgres,
-    pub(crate) redis: Redis,
+    pub(crate) postgres: PostgresServer,
+    pub(crate) redis: RedisServer,
     pub(crate) target: PathBuf,
     stores: PathBuf,
     /// Superuser: for making rows by the hundred thousand.
@@ -66,8 +66,8 @@ impl Stage {
         std::fs::create_dir_all(dir).unwrap();
         std::fs::create_dir_all(target.join("bench")).unwrap();
         let (postgres, redis, key) = tokio::join!(
-            Postgres::start(&postgres_dir, PostgresSettings::default()),
-            Redis::start(&redis_dir, RedisSettings::default()),
+            PostgresServer::start(&postgres_dir, PostgresSettings::default()),
+            RedisServer::start(&redis_dir, RedisSettings::default()),
             LocalRoot::open(&root),
         );
         let (postgres, redis) = (postgres.expect("PostgreSQL starts"), redis.expect("Redis starts"));

@@ -10,7 +10,7 @@ mod process;
 mod wire;
 
 use crate::{asked::Asked, limits::Beat, operations::Deed, plan::Setting};
-use license_core::domain::{id::Holder, key::LicenseKey, lease::Timing};
+use license_core::domain::{id::Holder, key::LicenseKey, lease::LeaseTiming};
 use license_tests::{
     load::{Dice, log::BeliefLog},
     world::License,
@@ -60,7 +60,7 @@ struct Shared {
 
 impl Clients {
     /// The clients of a setting; those from `machines` on share a machine with one of the first.
-    pub fn new(license: &License, timing: &Timing, ports: Vec<u16>, setting: &Setting, mut dice: Dice) -> Self {
+    pub fn new(license: &License, timing: &LeaseTiming, ports: Vec<u16>, setting: &Setting, mut dice: Dice) -> Self {
         let _ = license_tests::process::http();
         let http = reqwest::Client::builder().no_proxy().tls_certs_only([]).timeout(PATIENCE).pool_max_idle_per_host(0);
         let shared = Shared {

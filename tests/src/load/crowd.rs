@@ -9,8 +9,8 @@ use super::{
 use crate::{Machine, World, client::open, world::License};
 use license_core::{
     Code, Error,
-    domain::{handle::SessionHandle, id::SessionId, lease::Timing},
-    moves::{Moves, acquire, heartbeat},
+    domain::{handle::SessionHandle, id::SessionId, lease::LeaseTiming},
+    moves::{SeatProtocol, acquire, heartbeat},
 };
 use std::{
     sync::{Arc, PoisonError, RwLock},
@@ -29,8 +29,8 @@ pub struct Crowd {
 
 struct Shared {
     log: BeliefLog,
-    timing: Timing,
-    instances: RwLock<Vec<Moves>>,
+    timing: LeaseTiming,
+    instances: RwLock<Vec<SeatProtocol>>,
     /// How long a process believes an answer, in leases: 1, unless a test wants to see that more is noticed.
     trust: f64,
 }
@@ -47,7 +47,7 @@ impl Crowd {
     }
 
     /// An empty crowd over these instances, whose leases nobody watches: for worlds with more than one Redis.
-    pub fn of(world: &World, instances: Vec<Moves>) -> Self {
+    pub fn of(world: &World, instances: Vec<SeatProtocol>) -> Self {
         Self::made(world, instances, 1.0)
     }
 
@@ -61,7 +61,7 @@ impl Crowd {
         crowd
     }
 
-    fn made(world: &World, instances: Vec<Moves>, trust: f64) -> Self {
+    fn made(world: &World, instances: Vec<SeatProtocol>, trust: f64) -> Self {
         let shared =
             Shared { log: BeliefLog::default(), timing: world.timing, instances: RwLock::new(instances), trust };
         Self {
@@ -124,12 +124,12 @@ impl Crowd {
     }
 
     /// From now on requests go to these instances only.
-    pub fn route(&self, instances: Vec<Moves>) {
+    pub fn route(&self, instances: Vec<SeatProtocol>) {
         *self.shared.instances.write().unwrap_or_else(PoisonError::into_inner) = instances;
     }
 
     /// The instances that requests go to.
-    pub fn instances(&self) -> Vec<Moves> {
+    pub fn instances(&self) -> Vec<SeatProtocol> {
         self.shared.instances.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -357,7 +357,7 @@ impl Process {
         vec![one.heartbeat(handle, None).await]
     }
 
-    fn instance(&mut self) -> Moves {
+    fn instance(&mut self) -> SeatProtocol {
         let instances = self.shared.instances.read().unwrap_or_else(PoisonError::into_inner);
         instances[self.dice.below(instances.len())].clone()
     }

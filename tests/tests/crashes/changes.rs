@@ -14,7 +14,7 @@ use license_core::{
         heartbeat,
         steps::Step,
     },
-    records::{Act, Answer},
+    records::{Caller, Answer},
 };
 use license_tests::{
     Machine, World,
@@ -64,7 +64,7 @@ fn said<T: Debug>(answer: Answer<T>) -> Result<String> {
     answer.map(|answer| format!("{:?}", answer.expect("the change is not refused")))
 }
 
-async fn ask(world: &World, change: Change, act: &Act, session: SessionId) -> Result<String> {
+async fn ask(world: &World, change: Change, act: &Caller, session: SessionId) -> Result<String> {
     let (manage, license) = (&world.manage, world.license.id);
     let decide = async |status| said(manage.decide_license(act, license, status).await);
     let edit = async |edit| said(manage.edit_license(act, license, None, &edit, None).await);
@@ -113,11 +113,11 @@ impl Cut {
     }
 
     /// The request with its idempotency key.
-    fn once(&self) -> Act {
+    fn once(&self) -> Caller {
         self.world.act_once("a key")
     }
 
-    async fn ask(&self, act: &Act) -> Result<String> {
+    async fn ask(&self, act: &Caller) -> Result<String> {
         ask(&self.world, self.change, act, self.a.session).await
     }
 

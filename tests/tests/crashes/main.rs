@@ -7,8 +7,8 @@ mod changes;
 use license_core::{
     domain::license::Status,
     moves::{acquire::Outcome, publish, steps::Step},
-    records::{EndOutcome, Ending, Grant, GrantOutcome},
-    seats::{AcquireAnswer, Ask, Warm},
+    records::{EndOutcome, Ending, SeatGrant, GrantOutcome},
+    seats::{AcquireAnswer, SeatRequest, PoolReply},
 };
 use license_tests::{
     World,
@@ -57,10 +57,10 @@ async fn a_grant_whose_answer_was_lost_is_repeated_and_says_ok_without_writing_t
 }
 
 /// What Redis decides for a machine, as the acquire function would write it down.
-async fn decided(world: &World, name: &str) -> Grant {
+async fn decided(world: &World, name: &str) -> SeatGrant {
     let machine = world.machine(name);
     let (number, hardware) = (machine.request.key.number(), &machine.request.hardware);
-    let ask = Ask {
+    let ask = SeatRequest {
         key_hashes: machine.request.key.hashes(&world.moves.settings().peppers),
         by_machine: machine.holder(),
         by_process: None,
@@ -70,8 +70,8 @@ async fn decided(world: &World, name: &str) -> Grant {
         product: None,
     };
     let answer = world.seats().acquire(&world.license.pool, &ask).await.unwrap();
-    let Warm::Said(AcquireAnswer::Granted(granted)) = answer else { panic!("{answer:?}") };
-    Grant {
+    let PoolReply::Said(AcquireAnswer::Granted(granted)) = answer else { panic!("{answer:?}") };
+    SeatGrant {
         tenant: granted.tenant,
         pool: granted.pool_id,
         seat: granted.seat,
@@ -287,7 +287,7 @@ async fn an_ending_that_comes_twice_or_too_late_changes_nothing_more() {
     let world = World::with_seats(1).await;
     let a_seat = world.machine("a").seated(&world.moves).await;
     let license = &world.license;
-    let claim = license_core::domain::pool::Claim { seq: 9, lease_end_ms: 0 };
+    let claim = license_core::domain::pool::LeaseClaim { seq: 9, lease_end_ms: 0 };
     let ending = Ending {
         epoch: world.epoch().await as u64,
         seats: vec![license_core::domain::pool::SeatClaim { seat: 0, claim }],

@@ -11,7 +11,7 @@ use license_core::{
         id::{Holder, Hw, LicenseNumber, Nonce, SessionId, TenantId},
         token::{InstanceJwk, RefusalClaims, RootKey, TokenClaims},
     },
-    signer::{InstanceKey, Root, Settings, Signer},
+    signer::{InstanceKey, RootSigner, SignerSettings, LeaseSigner},
 };
 use proptest::prelude::*;
 use serde_json::json;
@@ -30,8 +30,8 @@ static CLOCK: LazyLock<Clock> = LazyLock::new(Clock::fake);
 /// Two instances under one root.
 pub(crate) static INSTANCES: LazyLock<[Arc<InstanceKey>; 2]> = LazyLock::new(|| {
     [(); 2].map(|()| {
-        let root: Arc<dyn Root> = Arc::new(keys::root().clone());
-        wait(Signer::new(root, Settings::new(ISSUER), CLOCK.clone()).certified()).unwrap()
+        let root: Arc<dyn RootSigner> = Arc::new(keys::root().clone());
+        wait(LeaseSigner::new(root, SignerSettings::new(ISSUER), CLOCK.clone()).certified()).unwrap()
     })
 });
 pub(crate) static CERTIFICATES: LazyLock<Vec<String>> =

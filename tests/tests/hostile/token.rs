@@ -10,7 +10,7 @@ use crate::{
     signed::{self, CERTIFICATES, HW, INSTANCES, LICENSE, NONCE, PRODUCT, ROOTS, THIEF, Thief},
 };
 use license_core::domain::token::{
-    CertificateClaims, Check, Expected, ExpectedRefusal, Kind, MAX_CERTIFICATE_LIFE, REFUSAL_LIFE, RefusalClaims,
+    CertificateClaims, TokenCheck, Expected, ExpectedRefusal, Kind, MAX_CERTIFICATE_LIFE, REFUSAL_LIFE, RefusalClaims,
     TokenClaims, VerifyError, verify, verify_refusal,
 };
 use proptest::{prelude::*, prop_assert, prop_assert_eq, sample::Index, strategy::ValueTree};
@@ -50,14 +50,14 @@ fn pairs(good: &'static Good, kind: Kind) -> impl Strategy<Value = (String, Stri
     (one.prop_map(text), certificate.prop_map(text))
 }
 
-fn word(check: Check) -> &'static str {
+fn word(check: TokenCheck) -> &'static str {
     match check {
-        Check::Size => "size",
-        Check::Form => "form",
-        Check::Typ | Check::Algorithm => "header",
-        Check::Key => "key",
-        Check::Signature => "signature",
-        Check::Validity | Check::Ttl | Check::Grace => "limits",
+        TokenCheck::Size => "size",
+        TokenCheck::Form => "form",
+        TokenCheck::Typ | TokenCheck::Algorithm => "header",
+        TokenCheck::Key => "key",
+        TokenCheck::Signature => "signature",
+        TokenCheck::Validity | TokenCheck::Ttl | TokenCheck::Grace => "limits",
         _ => "claims",
     }
 }

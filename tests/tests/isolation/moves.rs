@@ -4,12 +4,12 @@ use super::{Two, two};
 use license_core::{
     domain::{
         id::{Attempt, Holder, Hw, PoolId, SessionId},
-        lease::Timing,
+        lease::LeaseTiming,
         license::Status,
-        pool::{Claim, SeatClaim, SessionClaim},
+        pool::{LeaseClaim, SeatClaim, SessionClaim},
         secret::KeyRing,
     },
-    records::{Ending, Grant, GrantOutcome, Refused, ResolveOutcome, Role},
+    records::{Ending, SeatGrant, GrantOutcome, Refused, ResolveOutcome, Role},
 };
 use license_tests::{staff, world::License};
 use std::time::Duration;
@@ -17,8 +17,8 @@ use uuid::Uuid;
 
 const TTL: Duration = Duration::from_secs(360);
 
-fn grant(license: &License, session: SessionId, holder: Holder) -> Grant {
-    Grant {
+fn grant(license: &License, session: SessionId, holder: Holder) -> SeatGrant {
+    SeatGrant {
         tenant: license.tenant,
         pool: license.pool_id,
         seat: 0,
@@ -37,7 +37,7 @@ fn grant(license: &License, session: SessionId, holder: Holder) -> Grant {
 }
 
 fn ending(session: SessionId) -> Ending {
-    let claim = Claim { seq: u64::MAX >> 1, lease_end_ms: 0 };
+    let claim = LeaseClaim { seq: u64::MAX >> 1, lease_end_ms: 0 };
     Ending {
         epoch: 0,
         seats: vec![SeatClaim { seat: 0, claim }],
@@ -82,7 +82,7 @@ async fn a_seats_move_with_one_tenant_and_anothers_pool_or_session_changes_nothi
     }
     for role in [Role::Service, Role::Reaper, Role::Admin] {
         assert_eq!(
-            two.records(role).rebuild_pool(wrong.tenant, wrong.pool_id, 0, &Timing::default()).await.unwrap(),
+            two.records(role).rebuild_pool(wrong.tenant, wrong.pool_id, 0, &LeaseTiming::default()).await.unwrap(),
             None
         );
     }
@@ -98,7 +98,7 @@ async fn a_seats_move_with_one_tenant_and_anothers_pool_or_session_changes_nothi
             .unwrap();
     assert_eq!(counted, 0);
     // An id of another tenant is just an id: A's row under it is A's.
-    let taken = service.grant_seat(&Grant { epoch: 0, ..grant(&two.a, session_of_b, Holder([3; 16])) }).await.unwrap();
+    let taken = service.grant_seat(&SeatGrant { epoch: 0, ..grant(&two.a, session_of_b, Holder([3; 16])) }).await.unwrap();
     assert_ne!(taken, GrantOutcome::Refused);
     assert_eq!(two.rows_of(&two.b).await, before);
 }
@@ -231,5 +231,5 @@ async fn a_role_calls_only_the_moves_of_its_own_functions() {
     }
     let admin = two.records(Role::Admin);
     denied(admin.end_seats(tenant, pool, &ending(SessionId::draw()), "released", TTL).await.unwrap_err());
-    assert!(admin.rebuild_pool(tenant, PoolId(Uuid::nil()), 0, &Timing::default()).await.unwrap().is_none());
+    assert!(admin.rebuild_pool(tenant, PoolId(Uuid::nil()), 0, &LeaseTiming::default()).await.unwrap().is_none());
 }

@@ -3,7 +3,7 @@
 use crate::desk::{Answer, Desk};
 use license_core::domain::access::{PersonRole, Scope};
 use license_functions::{
-    admin::access::{Least, Rule, TABLE},
+    admin::access::{Least, AccessRule, TABLE},
     document::document,
 };
 use serde_json::{Value, json};
@@ -71,7 +71,7 @@ fn seen(answer: &Answer) -> Expected {
     }
 }
 
-async fn ask(desk: &Desk, rule: &Rule, organization: &str, bearer: Option<&str>) -> Answer {
+async fn ask(desk: &Desk, rule: &AccessRule, organization: &str, bearer: Option<&str>) -> Answer {
     let mut path = rule.path.replace("{organization}", organization);
     while let (Some(start), Some(end)) = (path.find('{'), path.find('}')) {
         path.replace_range(start..=end, &Uuid::new_v4().to_string());

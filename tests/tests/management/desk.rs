@@ -10,20 +10,20 @@ use license_core::{
         access::{PersonRole, Scope},
         id::{TenantId, UserId},
         opaque::{Kind, Opaque},
-        rate::Rate,
+        rate::RateLimit,
         secret::KeyRing,
     },
-    identity::{LONGEST_LIFE, Settings, Verifier},
+    identity::{LONGEST_LIFE, IdentitySettings, IdentityVerifier},
 };
 use license_functions::{
     acquire, admin,
     edge::{
-        config::{Docs, Logging},
-        rate::{ByAddress, Limit},
-        rim::Rim,
+        config::{LayersConfig, LogConfig},
+        rate::{ByAddress, NamedLimit},
+        rim::LayerSettings,
         serve::{Service, app},
         staff::StaffRules,
-        strangers::Strangers,
+        strangers::CredentialGuesses,
     },
     heartbeat, register, release,
 };
@@ -144,12 +144,12 @@ impl Desk {
     }
 
     /// With this limit on everything that has one.
-    pub(crate) async fn limited(world: World, rate: Option<Rate>) -> Self {
+    pub(crate) async fn limited(world: World, rate: Option<RateLimit>) -> Self {
         Self::guarded(world, rate, StaffRules::default()).await
     }
 
     /// With this demanded of staff.
-    pub(crate) async fn guarded(world: World, rate: Option<Rate>, staff_rules: StaffRules) -> Self {
+    pub(crate) async fn guarded(world: World, rate: Option<RateLimit>, staff_rules: StaffRules) -> Self {
         keys::install_crypto();
         let issuer = MockServer::start().await;
         let published = ResponseTemplate::new(200).set_body_json(json!({ "keys": [keys::jwk(key(), "k")] }));
@@ -157,11 +157,11 @@ impl Desk {
         let verifier = |audience: &str| {
             let jwks_url = format!("{}/keys", issuer.uri());
             let settings =
-                Settings { issuer: ISSUER.into(), audience: audience.into(), jwks_url, longest_life: LONGEST_LIFE };
-            Verifier::new(settings, world.clock.clone())
+                IdentitySettings { issuer: ISSUER.into(), audience: audience.into(), jwks_url, longest_life: LONGEST_LIFE };
+            IdentityVerifier::new(settings, world.clock.clone())
         };
         let peppers = Arc::new(KeyRing::single(vec![2; 32]));
-        let limit = |name| Limit::new(name, rate, world.seats());
+        let limit = |name| NamedLimit::new(name, rate, world.seats());
         let by_address = |name| ByAddress::new(limit(name), 1);
         let (moves, records) = (world.moves.clone(), world.admin.clone());
         let router = admin::router(admin::State {
@@ -174,20 +174,20 @@ impl Desk {
             proxies: 1,
             token_days: 30,
             limit: limit("admin"),
-            strangers: Strangers::new(by_address("credentials"), world.seats(), world.clock.clone()),
+            strangers: CredentialGuesses::new(by_address("credentials"), world.seats(), world.clock.clone()),
         })
         .merge(register::router(register::State {
             records,
             verifier: verifier(AUDIENCE),
             peppers,
             limit: by_address("register"),
-            strangers: Strangers::new(by_address("credentials"), world.seats(), world.clock.clone()),
+            strangers: CredentialGuesses::new(by_address("credentials"), world.seats(), world.clock.clone()),
         }))
         .merge(acquire::router(acquire::State { moves: moves.clone(), strangers: by_address("unknown-keys") }))
         .merge(heartbeat::router(heartbeat::State { moves: moves.clone() }))
         .merge(release::router(release::State { moves }));
-        let logging = Logging { filter: "info".into(), text: false, project: None };
-        let app = app(Service { router, checks: Vec::new() }, &Rim::new(&Docs::default(), &logging));
+        let logging = LogConfig { filter: "info".into(), text: false, project: None };
+        let app = app(Service { router, checks: Vec::new() }, &LayerSettings::new(&LayersConfig::default(), &logging));
         Self { world, app, _issuer: issuer }
     }
 

@@ -6,10 +6,10 @@ use license_core::{
         access::PersonRole::{Member, Viewer},
         secret::KeyRing,
     },
-    moves::manage::Manage,
+    moves::manage::SeatManagement,
     records::{Records, Role, migrate},
 };
-use license_local::stores::{Postgres, PostgresSettings as Settings};
+use license_local::stores::{PostgresServer, PostgresSettings as Settings};
 use license_tests::{World, stores};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Executor};
@@ -190,8 +190,8 @@ async fn a_dump_restored_into_a_database_of_another_locale_answers_as_before() {
     // `./dev portable` names the programs of another version of PostgreSQL here.
     #[expect(clippy::disallowed_methods, reason = "no service reads it")]
     if let Some(programs) = std::env::var_os("PORTABLE_TO") {
-        let settings = Settings { durable: false, programs: Some(programs.into()), ..Settings::default() };
-        let server = Postgres::temporary_with(settings).await.unwrap();
+        let settings = PostgresSettings { durable: false, programs: Some(programs.into()), ..PostgresSettings::default() };
+        let server = PostgresServer::temporary_with(settings).await.unwrap();
         migrate(&server.superuser()).await.unwrap();
         world.database = stores::restored_at(&original, &server, "locale_provider icu icu_locale 'tr'").await;
         let version: String =
@@ -219,7 +219,7 @@ impl Promised {
     async fn kept_by(&self, mut world: World) -> World {
         let peppers = Arc::new(KeyRing::single(vec![2; 32]));
         world.admin = Records::with(world.database.clone(), Role::Admin, 4).sealing(peppers);
-        world.manage = Manage::new(world.seats(), world.admin.clone());
+        world.manage = SeatManagement::new(world.seats(), world.admin.clone());
         world.moves = world.instance().await;
         let desk = Desk::over(world).await;
         let order: bool =

@@ -6,7 +6,7 @@ use license_core::domain::{
         PersonRole::{Admin, Member},
         Scope,
     },
-    step_up::StepUp,
+    step_up::StepUpPolicy,
 };
 use license_functions::{
     admin::{
@@ -194,7 +194,7 @@ async fn a_wrong_policy_is_named_field_by_field() {
 
 #[tokio::test]
 async fn staff_reads_as_it_signed_in_and_changes_only_with_what_the_deployment_demands() {
-    let step_up = StepUp { max_age: Some(600), acr_values: vec!["phrh".into()] };
+    let step_up = StepUpPolicy { max_age: Some(600), acr_values: vec!["phrh".into()] };
     let desk = Desk::guarded(World::new().await, None, StaffRules { step_up, ..StaffRules::default() }).await;
     for rule in TABLE.iter().filter(|rule| rule.least != Least::Person) {
         let what = format!("{} {}", rule.method, rule.path);

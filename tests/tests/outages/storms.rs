@@ -4,7 +4,7 @@ use super::INSTANCES;
 use license_core::{
     Clock,
     moves::{
-        Moves,
+        SeatProtocol,
         acquire::{Outcome, Seat},
         steps::Step,
     },
@@ -78,12 +78,12 @@ async fn of_three_hundred_machines_at_once_twenty_get_the_twenty_seats() {
     assert_eq!(drift::between(&world).await, Vec::<String>::new());
 }
 
-async fn three(world: &World) -> [Moves; 3] {
+async fn three(world: &World) -> [SeatProtocol; 3] {
     [world.instance().await, world.instance().await, world.instance().await]
 }
 
 /// Every machine asks for a seat at the same time, over the instances in turn.
-async fn all_at_once(instances: &[Moves; 3], machines: &[Machine]) -> Vec<Outcome> {
+async fn all_at_once(instances: &[SeatProtocol; 3], machines: &[Machine]) -> Vec<Outcome> {
     let asking: Vec<_> = machines.iter().enumerate().map(|(n, m)| m.acquire_aside(&instances[n % 3])).collect();
     let mut outcomes = Vec::new();
     for asked in asking {
@@ -93,7 +93,7 @@ async fn all_at_once(instances: &[Moves; 3], machines: &[Machine]) -> Vec<Outcom
 }
 
 /// Something goes wrong: Redis forgets all or a key, or a request dies or stands still between two steps.
-async fn mishap(world: &World, instances: &[Moves], dice: &mut Dice) {
+async fn mishap(world: &World, instances: &[SeatProtocol], dice: &mut Dice) {
     const STEPS: [Step; 6] =
         [Step::Acquire, Step::Grant, Step::Heartbeat, Step::Release, Step::EndSeats, Step::RebuildPool];
     let steps = instances[dice.below(instances.len())].steps();

@@ -8,7 +8,7 @@ use aws_lc_rs::{
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use license_core::{
     Clock, Error,
-    identity::{Refused, Settings, Verifier},
+    identity::{Refused, IdentitySettings, IdentityVerifier},
 };
 use license_pubsub::push::{PushCheck, PushRefused};
 use serde_json::{Value, json};
@@ -42,8 +42,8 @@ impl Issuer {
     }
 
     fn check(&self) -> PushCheck {
-        let settings = Settings { jwks_url: format!("{}/certs", self.server.uri()), ..Settings::google(AUDIENCE) };
-        PushCheck { verifier: Verifier::new(settings, self.clock.clone()), email: EMAIL.into() }
+        let settings = IdentitySettings { jwks_url: format!("{}/certs", self.server.uri()), ..IdentitySettings::google(AUDIENCE) };
+        PushCheck { verifier: IdentityVerifier::new(settings, self.clock.clone()), email: EMAIL.into() }
     }
 
     /// What Google puts into a push token.

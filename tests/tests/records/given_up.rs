@@ -3,12 +3,12 @@
 use super::{Book, TTL};
 use license_core::{
     domain::{
-        lease::Timing,
-        pool::{Claim, SeatClaim},
+        lease::LeaseTiming,
+        pool::{LeaseClaim, SeatClaim},
         secret::KeyRing,
         trial::TrialPolicy,
     },
-    records::{Ending, GrantOutcome, LicenseFilter, NewOrganization, Page, Records, ResolveOutcome, Role, StaffAct},
+    records::{Ending, GrantOutcome, LicenseFilter, NewOrganization, PageRequest, Records, ResolveOutcome, Role, StaffAct},
 };
 use license_tests::{network::Network, staff};
 use sqlx::Executor;
@@ -49,11 +49,11 @@ impl Begun {
         let (tenant, pool) = (book.license.tenant, book.license.pool_id);
         match self {
             Self::Rebuild(_) => {
-                records.rebuild_pool(tenant, pool, 0, &Timing::default()).await.unwrap().unwrap();
+                records.rebuild_pool(tenant, pool, 0, &LeaseTiming::default()).await.unwrap().unwrap();
             }
             Self::Events => records.waiting_events(10).await.unwrap().published().await.unwrap(),
             Self::Reading => {
-                records.licenses(tenant, &LicenseFilter::default(), Page::FIRST).await.unwrap();
+                records.licenses(tenant, &LicenseFilter::default(), PageRequest::FIRST).await.unwrap();
             }
             Self::Edit => {
                 let edit = staff::seats(10 + n);
@@ -104,7 +104,7 @@ async fn give_up(book: &Book, network: &Network, begun: Begun, carried: u32) -> 
         let grant = book.decided(0, 1, 1).await;
         assert_eq!(records.grant_seat(&grant).await.unwrap(), GrantOutcome::Ok);
         assert_eq!(book.seats("holder is not null").await, [0], "{begun:?} given up after message {carried}");
-        let seats = vec![SeatClaim { seat: 0, claim: Claim { seq: 2, lease_end_ms: 0 } }];
+        let seats = vec![SeatClaim { seat: 0, claim: LeaseClaim { seq: 2, lease_end_ms: 0 } }];
         let ending = Ending { epoch: grant.epoch, seats, ..Ending::default() };
         records.end_seats(grant.tenant, grant.pool, &ending, "released", TTL).await.unwrap();
         assert!(book.end_of(grant.session).await.is_some(), "{begun:?} given up after message {carried}");
@@ -138,7 +138,7 @@ async fn a_move_whose_commit_fails_is_not_answered_as_if_it_were_done() {
     let book = Book::open().await;
     let [released, gone] = [book.granted(0, 1, 1).await, book.granted(1, 2, 2).await];
     let new = book.decided(2, 3, 3).await;
-    let seats = vec![SeatClaim { seat: 0, claim: Claim { seq: 4, lease_end_ms: 0 } }];
+    let seats = vec![SeatClaim { seat: 0, claim: LeaseClaim { seq: 4, lease_end_ms: 0 } }];
     let ending = Ending { epoch: new.epoch, seats, ..Ending::default() };
     let grant = || book.service.grant_seat(&new);
     let end = || book.service.end_seats(new.tenant, new.pool, &ending, "released", TTL);

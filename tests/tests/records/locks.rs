@@ -2,7 +2,7 @@
 
 use super::Book;
 use license_core::{
-    domain::{lease::Timing, license::Status},
+    domain::{lease::LeaseTiming, license::Status},
     records::{Records, Role},
 };
 use sqlx::{AssertSqlSafe, Executor, postgres::PgPoolOptions};
@@ -58,7 +58,7 @@ async fn whoever_raises_an_epoch_waits_for_the_grants_under_way_and_not_for_thos
             match what {
                 "rebuild" => drop(
                     service
-                        .rebuild_pool(license.tenant, license.pool_id, 0, &Timing::default())
+                        .rebuild_pool(license.tenant, license.pool_id, 0, &LeaseTiming::default())
                         .await
                         .unwrap()
                         .unwrap(),

@@ -17,10 +17,10 @@ use license_core::{
     domain::{
         id::{Attempt, Holder, Hw, SeatNo, SessionId},
         license::Status,
-        pool::{Claim, SeatClaim},
+        pool::{LeaseClaim, SeatClaim},
         session::EndReason,
     },
-    records::{Act, Changed, EndOutcome, Ending, Grant, GrantOutcome, Records, Role},
+    records::{Caller, ChangedLicense, EndOutcome, Ending, SeatGrant, GrantOutcome, Records, Role},
 };
 use license_tests::{
     staff, stores,
@@ -91,9 +91,9 @@ impl Book {
     }
 
     /// What ACQUIRE would have decided under the present epoch: this seat for this holder, a new session of a new process.
-    async fn decided(&self, seat: SeatNo, holder: u8, seq: u64) -> Grant {
+    async fn decided(&self, seat: SeatNo, holder: u8, seq: u64) -> SeatGrant {
         let session = SessionId::draw();
-        Grant {
+        SeatGrant {
             tenant: self.license.tenant,
             pool: self.license.pool_id,
             seat,
@@ -111,12 +111,12 @@ impl Book {
         }
     }
 
-    async fn write(&self, grant: &Grant) -> GrantOutcome {
+    async fn write(&self, grant: &SeatGrant) -> GrantOutcome {
         self.service.grant_seat(grant).await.unwrap()
     }
 
     /// Decides and writes down, which must succeed.
-    async fn granted(&self, seat: SeatNo, holder: u8, seq: u64) -> Grant {
+    async fn granted(&self, seat: SeatNo, holder: u8, seq: u64) -> SeatGrant {
         let grant = self.decided(seat, holder, seq).await;
         assert_eq!(self.write(&grant).await, GrantOutcome::Ok);
         grant
@@ -130,11 +130,11 @@ impl Book {
     /// Ends seats under the present epoch.
     async fn vacate(&self, seats: &[(SeatNo, u64)]) -> EndOutcome {
         let seats =
-            seats.iter().map(|&(seat, seq)| SeatClaim { seat, claim: Claim { seq, lease_end_ms: 0 } }).collect();
+            seats.iter().map(|&(seat, seq)| SeatClaim { seat, claim: LeaseClaim { seq, lease_end_ms: 0 } }).collect();
         self.end(&Ending { epoch: self.epoch().await, seats, ..Ending::default() }).await
     }
 
-    fn act(&self) -> Act {
+    fn act(&self) -> Caller {
         staff::act(self.license.tenant)
     }
 
@@ -143,7 +143,7 @@ impl Book {
         self.admin.edit_license(&self.act(), self.license.id, None, &edit, None).await.unwrap().unwrap();
     }
 
-    async fn decide(&self, status: Status) -> Changed {
+    async fn decide(&self, status: Status) -> ChangedLicense {
         self.admin.decide_license(&self.act(), self.license.id, status).await.unwrap().unwrap()
     }
 

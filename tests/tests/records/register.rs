@@ -3,7 +3,7 @@
 use super::Book;
 use license_core::{
     domain::{id::PoolName, key::LicenseKey, secret::KeyRing},
-    records::{NewOrganization, Registered, Registration},
+    records::{NewOrganization, RegisteredTenant, Registration},
 };
 use sqlx::{AssertSqlSafe, Connection, Executor};
 use std::time::Duration;
@@ -30,12 +30,12 @@ impl Book {
         self.admin.register(new, &peppers()).await.unwrap()
     }
 
-    async fn created(&self, subject: &str) -> Registered {
+    async fn created(&self, subject: &str) -> RegisteredTenant {
         let Registration::Created(made) = self.register(&person(subject)).await else { panic!("a first one creates") };
         *made
     }
 
-    async fn came_again(&self, subject: &str) -> Registered {
+    async fn came_again(&self, subject: &str) -> RegisteredTenant {
         let Registration::Existing(found) = self.register(&person(subject)).await else { panic!("a second one finds") };
         *found
     }

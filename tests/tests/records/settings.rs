@@ -2,7 +2,7 @@
 
 use super::Book;
 use license_core::{
-    domain::lease::Timing,
+    domain::lease::LeaseTiming,
     records::{GrantOutcome, Records, Role},
 };
 use sqlx::{AssertSqlSafe, Executor, Row};
@@ -101,7 +101,7 @@ async fn a_rebuild_that_waited_for_a_grant_sees_it_whatever_isolation_the_databa
             }
             granting.commit().await.unwrap();
         };
-        let timing = Timing::default();
+        let timing = LeaseTiming::default();
         let (snapshot, ()) = tokio::join!(admin.rebuild_pool(grant.tenant, grant.pool, 0, &timing), waiting);
         let snapshot = snapshot.unwrap().unwrap();
         let held = snapshot.seats.iter().filter(|seat| seat.holder.is_some()).count();

@@ -10,12 +10,12 @@ use license_core::{
         handle::SessionHandle,
         id::Attempt,
         key::LicenseKey,
-        license::{Refusal, Why},
+        license::{LicenseRefusal, Why},
         secret::KeyRing,
     },
     moves::{
-        Moves, acquire, heartbeat,
-        manage::{Ended, Manage},
+        SeatProtocol, acquire, heartbeat,
+        manage::{EndedSessionRow, SeatManagement},
         validate,
     },
     seats::SilentHolder,
@@ -29,7 +29,7 @@ const OTHER_PRODUCT: &str = "com.example.other";
 
 pub(crate) struct Engine {
     pub(crate) world: World,
-    instances: [Moves; 2],
+    instances: [SeatProtocol; 2],
     pub(crate) truth: PgConnection,
     pub(crate) redis: redis::aio::MultiplexedConnection,
     keys: Vec<LicenseKey>,
@@ -169,7 +169,7 @@ impl Engine {
                 self.redis = self.world.redis().await;
                 // The instances find out by themselves; the reaper and the admin are not made to.
                 self.world.reaper = self.world.another_reaper();
-                self.world.manage = Manage::new(self.world.seats(), self.world.admin.clone());
+                self.world.manage = SeatManagement::new(self.world.seats(), self.world.admin.clone());
             }
             _ => self.world.flush().await,
         }
@@ -235,7 +235,7 @@ fn validated(outcome: validate::Outcome) -> Answer {
     }
 }
 
-fn ended(ended: &Ended) -> Answer {
+fn ended(ended: &EndedSessionRow) -> Answer {
     Answer::Ended { reason: ended.end.reason.as_str(), free_in: ended.free.map(|(_, wait)| wait.as_millis() as i64) }
 }
 
@@ -248,7 +248,7 @@ fn beaten(outcome: heartbeat::Outcome) -> Answer {
     }
 }
 
-fn refused(refusal: Refusal) -> Answer {
+fn refused(refusal: LicenseRefusal) -> Answer {
     match refusal.why {
         Why::Suspended => Answer::Suspended,
         Why::Expired => Answer::Expired { since: refusal.since_ms },

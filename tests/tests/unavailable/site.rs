@@ -11,19 +11,19 @@ use http::{HeaderMap, Request, header};
 use http_body_util::BodyExt;
 use license_core::{
     Clock,
-    domain::{lease::Timing, secret::KeyRing},
+    domain::{lease::LeaseTiming, secret::KeyRing},
     records::{self, Records, Role},
 };
 use license_functions::{
     acquire,
     edge::{
-        config::{Docs, Env, Logging},
-        rim::Rim,
+        config::{LayersConfig, Environment, LogConfig},
+        rim::LayerSettings,
         serve::app,
     },
     heartbeat, register, release,
 };
-use license_local::stores::{Postgres, Redis, RedisSettings};
+use license_local::stores::{PostgresServer, RedisServer, RedisSettings};
 use license_tests::world::{self, License, Shape};
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
@@ -53,8 +53,8 @@ const PEOPLE: &str = "https://id.example.com";
 const VERSION: &str = "projects/p/locations/l/keyRings/r/cryptoKeys/root/cryptoKeyVersions/1";
 
 pub(crate) struct Site {
-    pub(crate) redis: Redis,
-    pub(crate) postgres: Postgres,
+    pub(crate) redis: RedisServer,
+    pub(crate) postgres: PostgresServer,
     pub(crate) clock: Clock,
     pub(crate) license: License,
     people: MockServer,
@@ -65,8 +65,8 @@ impl Site {
     /// A license of so many seats; time stands still.
     pub(crate) async fn new(seats: u32) -> Self {
         keys::install_crypto();
-        let redis = Redis::temporary(RedisSettings::default()).await.unwrap();
-        let postgres = Postgres::temporary().await.unwrap();
+        let redis = RedisServer::temporary(RedisSettings::default()).await.unwrap();
+        let postgres = PostgresServer::temporary().await.unwrap();
         records::migrate(&postgres.superuser()).await.unwrap();
         let admin = Records::with(postgres.superuser(), Role::Admin, 2);
         let shape = Shape { seats, ..Shape::default() };
@@ -115,8 +115,8 @@ impl Site {
             ("IDENTITY_JWKS_URL".into(), format!("{}/keys", self.people.uri())),
         ]);
         values.extend(more.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
-        let (env, clock) = (Env::map(values), || self.clock.clone());
-        let rim = Rim::new(&Docs::default(), &Logging { filter: "info".into(), text: false, project: None });
+        let (env, clock) = (Environment::map(values), || self.clock.clone());
+        let rim = LayerSettings::new(&LayersConfig::default(), &LogConfig { filter: "info".into(), text: false, project: None });
         let of = |service: Result<_, _>| app(service.unwrap(), &rim);
         Services {
             routers: BTreeMap::from([
@@ -136,7 +136,7 @@ impl Site {
     }
 
     pub(crate) fn pass_ttl(&self) {
-        self.pass(Timing::default().ttl.as_secs() + 1);
+        self.pass(LeaseTiming::default().ttl.as_secs() + 1);
     }
 
     /// The body of an acquire for a process that just started on this machine.
@@ -225,7 +225,7 @@ impl Services {
         let text = String::from_utf8_lossy(&bytes);
         assert!(self.inside.iter().all(|inside| !text.contains(inside)), "an answer shows the inside: {text}");
         assert!(
-            started.elapsed() < Timing::DEADLINE + Duration::from_secs(1),
+            started.elapsed() < LeaseTiming::DEADLINE + Duration::from_secs(1),
             "answered after {:?}",
             started.elapsed()
         );

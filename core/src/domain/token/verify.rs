@@ -6,7 +6,7 @@ use super::{
     MAX_CERTIFICATE_LIFE, REFUSAL_LIFE,
     claims::{CertificateClaims, RefusalClaims, TokenClaims},
     jwk::{InstanceJwk, RootKey},
-    jws::{self, Kind, Parsed},
+    jws::{self, Kind, ParsedJws},
 };
 use crate::domain::id::{Hw, LicenseNumber, Nonce};
 use serde::de::DeserializeOwned;
@@ -49,12 +49,12 @@ pub struct VerifyError {
     /// The text.
     pub kind: Kind,
     /// The check.
-    pub check: Check,
+    pub check: TokenCheck,
 }
 
 /// The checks, in their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Check {
+pub enum TokenCheck {
     /// The text is longer than any of ours.
     #[error("is too large")]
     Size,
@@ -122,27 +122,27 @@ pub fn verify(
     now_seconds: i64,
 ) -> Result<TokenClaims, VerifyError> {
     let fail = |check| Err(VerifyError { kind: Kind::Token, check });
-    let token: Parsed<'_, TokenClaims> = open(Kind::Token, token)?;
+    let token: ParsedJws<'_, TokenClaims> = open(Kind::Token, token)?;
     let claims = &token.claims;
     let issued = certified(certificate, roots, expected.issuer, claims.iat)?;
     if !(0..=issued.max_token_ttl).contains(&claims.exp.saturating_sub(claims.iat)) {
-        return fail(Check::Ttl);
+        return fail(TokenCheck::Ttl);
     }
     if claims.offline_until > claims.exp.max(claims.iat.saturating_add(issued.max_grace)) {
-        return fail(Check::Grace);
+        return fail(TokenCheck::Grace);
     }
     signed(Kind::Token, &token, &issued.cnf.jwk)?;
     if claims.iss != expected.issuer {
-        return fail(Check::Issuer);
+        return fail(TokenCheck::Issuer);
     }
     if claims.aud != expected.audience {
-        return fail(Check::Audience);
+        return fail(TokenCheck::Audience);
     }
     if expected.nonce.is_some() && claims.nonce.as_ref() != expected.nonce {
-        return fail(Check::Nonce);
+        return fail(TokenCheck::Nonce);
     }
     if claims.hw != *expected.hw {
-        return fail(Check::Hw);
+        return fail(TokenCheck::Hw);
     }
     let timely = if expected.nonce.is_some() { fresh(claims.iat, now_seconds) } else { in_time(claims, now_seconds) };
     timely.map_err(|check| VerifyError { kind: Kind::Token, check })?;
@@ -161,83 +161,83 @@ pub fn verify_refusal(
     now_seconds: i64,
 ) -> Result<RefusalClaims, VerifyError> {
     let fail = |check| Err(VerifyError { kind: Kind::Refusal, check });
-    let refusal: Parsed<'_, RefusalClaims> = open(Kind::Refusal, refusal)?;
+    let refusal: ParsedJws<'_, RefusalClaims> = open(Kind::Refusal, refusal)?;
     let claims = &refusal.claims;
     let issued = certified(certificate, roots, expected.issuer, claims.iat)?;
     if !(0..=REFUSAL_LIFE).contains(&claims.exp.saturating_sub(claims.iat)) {
-        return fail(Check::Ttl);
+        return fail(TokenCheck::Ttl);
     }
     signed(Kind::Refusal, &refusal, &issued.cnf.jwk)?;
     if claims.iss != expected.issuer {
-        return fail(Check::Issuer);
+        return fail(TokenCheck::Issuer);
     }
     if claims.nonce != *expected.nonce {
-        return fail(Check::Nonce);
+        return fail(TokenCheck::Nonce);
     }
     if claims.license != expected.license {
-        return fail(Check::License);
+        return fail(TokenCheck::License);
     }
     fresh(claims.iat, now_seconds).map_err(|check| VerifyError { kind: Kind::Refusal, check })?;
     Ok(refusal.claims)
 }
 
 /// Size, form, `typ`, `alg`; the signature is still to be checked.
-fn open<T: DeserializeOwned>(kind: Kind, text: &str) -> Result<Parsed<'_, T>, VerifyError> {
+fn open<T: DeserializeOwned>(kind: Kind, text: &str) -> Result<ParsedJws<'_, T>, VerifyError> {
     let fail = |check| VerifyError { kind, check };
     if text.len() > kind.max_len() {
-        return Err(fail(Check::Size));
+        return Err(fail(TokenCheck::Size));
     }
-    let (header, _) = jws::split(text).ok_or(fail(Check::Form))?;
+    let (header, _) = jws::split(text).ok_or(fail(TokenCheck::Form))?;
     if header.typ != kind.typ() {
-        return Err(fail(Check::Typ));
+        return Err(fail(TokenCheck::Typ));
     }
     if header.alg != kind.alg() {
-        return Err(fail(Check::Algorithm));
+        return Err(fail(TokenCheck::Algorithm));
     }
-    jws::parse(text, header).ok_or(fail(Check::Form))
+    jws::parse(text, header).ok_or(fail(TokenCheck::Form))
 }
 
 /// What a pinned root said about an instance key, if it holds for something signed at `iat`.
 fn certified(certificate: &str, roots: &[RootKey], issuer: &str, iat: i64) -> Result<CertificateClaims, VerifyError> {
     let fail = |check| Err(VerifyError { kind: Kind::Certificate, check });
-    let parsed: Parsed<'_, CertificateClaims> = open(Kind::Certificate, certificate)?;
-    let Some(root) = roots.iter().find(|root| root.kid() == parsed.header.kid) else { return fail(Check::Key) };
+    let parsed: ParsedJws<'_, CertificateClaims> = open(Kind::Certificate, certificate)?;
+    let Some(root) = roots.iter().find(|root| root.kid() == parsed.header.kid) else { return fail(TokenCheck::Key) };
     if !root.verifies(parsed.signing_input, &parsed.signature) {
-        return fail(Check::Signature);
+        return fail(TokenCheck::Signature);
     }
     let claims = parsed.claims;
     if claims.iss != issuer {
-        return fail(Check::Issuer);
+        return fail(TokenCheck::Issuer);
     }
     let short = claims.exp.saturating_sub(claims.nbf) <= MAX_CERTIFICATE_LIFE;
     if !short || !(claims.nbf..claims.exp).contains(&iat) {
-        return fail(Check::Validity);
+        return fail(TokenCheck::Validity);
     }
     Ok(claims)
 }
 
-fn signed<T>(kind: Kind, parsed: &Parsed<'_, T>, key: &InstanceJwk) -> Result<(), VerifyError> {
+fn signed<T>(kind: Kind, parsed: &ParsedJws<'_, T>, key: &InstanceJwk) -> Result<(), VerifyError> {
     if parsed.header.kid != key.kid() {
-        return Err(VerifyError { kind, check: Check::Key });
+        return Err(VerifyError { kind, check: TokenCheck::Key });
     }
     if !key.verifies(parsed.signing_input, &parsed.signature) {
-        return Err(VerifyError { kind, check: Check::Signature });
+        return Err(VerifyError { kind, check: TokenCheck::Signature });
     }
     Ok(())
 }
 
-fn fresh(iat: i64, now: i64) -> Result<(), Check> {
+fn fresh(iat: i64, now: i64) -> Result<(), TokenCheck> {
     match now.saturating_sub(iat) {
-        age if age > LEEWAY_WITH_NONCE => Err(Check::Expired),
-        age if age < -LEEWAY_WITH_NONCE => Err(Check::NotYetValid),
+        age if age > LEEWAY_WITH_NONCE => Err(TokenCheck::Expired),
+        age if age < -LEEWAY_WITH_NONCE => Err(TokenCheck::NotYetValid),
         _ => Ok(()),
     }
 }
 
-fn in_time(claims: &TokenClaims, now: i64) -> Result<(), Check> {
+fn in_time(claims: &TokenClaims, now: i64) -> Result<(), TokenCheck> {
     if claims.iat > now.saturating_add(LEEWAY) {
-        return Err(Check::NotYetValid);
+        return Err(TokenCheck::NotYetValid);
     }
     let over = now >= claims.exp.max(claims.offline_until);
-    if over || claims.license_exp.is_some_and(|end| now >= end) { Err(Check::Expired) } else { Ok(()) }
+    if over || claims.license_exp.is_some_and(|end| now >= end) { Err(TokenCheck::Expired) } else { Ok(()) }
 }

@@ -1,14 +1,14 @@
 //! Erasing people and machines: blanked in the records, and then in what Redis shows of who holds seats.
 
-use super::Manage;
+use super::SeatManagement;
 use crate::{
     domain::secret::KeyRing,
     moves::deadline::Deadline,
-    records::{Act, Answer, Erased, ErasureCursor, Whom},
+    records::{Caller, Answer, ErasureReport, ErasureCursor, ErasureSubject},
     seats::PoolKey,
 };
 
-impl Manage {
+impl SeatManagement {
     /// Blanks what names a person or a machine ([`crate::records::Records::erase`]). Copies in Redis that have labels of theirs are made
     /// anew at once; nobody loses a seat or a second of a lease by it.
     ///
@@ -17,11 +17,11 @@ impl Manage {
     /// are found by the next acquire or sweep.
     pub async fn erase(
         &self,
-        act: &Act,
-        whom: &Whom,
+        act: &Caller,
+        whom: &ErasureSubject,
         cursor: Option<ErasureCursor>,
         peppers: &KeyRing,
-    ) -> Answer<Erased> {
+    ) -> Answer<ErasureReport> {
         let deadline = Deadline::of_request();
         let answer = self.records.erase(act, whom, cursor, peppers).await?;
         if let Ok(erased) = &answer {

@@ -1,6 +1,6 @@
 //! What staff and admins do to licenses: written down with who did it, then told to Redis.
 
-use super::Manage;
+use super::SeatManagement;
 use crate::{
     Result,
     domain::{
@@ -10,8 +10,8 @@ use crate::{
         terms::Edit,
     },
     moves::deadline::Deadline,
-    records::{Act, Answer, Changed, Licensed, NewKey, PoolOf, Rotation},
-    seats::{PoolKey, Warm},
+    records::{Caller, Answer, ChangedLicense, LicenseRow, RotatedKeyRow, PoolOf, KeyRotation},
+    seats::{PoolKey, PoolReply},
 };
 use std::time::Duration;
 
@@ -20,9 +20,9 @@ const STEPS_GO_ON: Duration = Duration::from_secs(2);
 
 /// A license and the use of it now.
 #[derive(Clone, Debug)]
-pub struct Shown {
+pub struct LicenseView {
     /// The license.
-    pub license: Licensed,
+    pub license: LicenseRow,
     /// Its pools, by name.
     pub pools: Vec<LivePool>,
 }
@@ -38,21 +38,21 @@ pub struct LivePool {
 
 /// A license's new key, and what became of the sessions of old ones.
 #[derive(Clone, Debug)]
-pub struct Rotated {
+pub struct RotatedKey {
     /// The new key.
-    pub new: NewKey,
+    pub new: RotatedKeyRow,
     /// How many sessions ended.
     pub ended: u64,
     /// How many that began with an old key still go on, of those that were to end.
     pub remaining: u64,
 }
 
-impl Manage {
+impl SeatManagement {
     /// A license with the seats held of each of its pools; a cold copy is rebuilt first. `None`: the organization has none of that id.
     ///
     /// # Errors
     /// If a store could not be asked in time.
-    pub async fn show_license(&self, tenant: TenantId, license: LicenseId) -> Result<Option<Shown>> {
+    pub async fn show_license(&self, tenant: TenantId, license: LicenseId) -> Result<Option<LicenseView>> {
         let deadline = Deadline::of_request();
         let Some((license, pools)) = self.records.license(tenant, license).await? else { return Ok(None) };
         let mut shown = Vec::new();
@@ -61,7 +61,7 @@ impl Manage {
             let Some(used) = self.held(&key, tenant, &pool, deadline).await? else { continue };
             shown.push(LivePool { pool, used });
         }
-        Ok(Some(Shown { license, pools: shown }))
+        Ok(Some(LicenseView { license, pools: shown }))
     }
 
     /// Seats held of a pool. `None`: the records know no such pool any more.
@@ -69,8 +69,8 @@ impl Manage {
         loop {
             deadline.check("seats")?;
             match self.seats.look(key, &[]).await? {
-                Warm::Said(look) => return Ok(Some(look.held)),
-                Warm::Cold(_) => {
+                PoolReply::Said(look) => return Ok(Some(look.held)),
+                PoolReply::Cold(_) => {
                     if !self.rebuilds.warm(key, tenant, pool.id, deadline).await? {
                         return Ok(None);
                     }
@@ -86,12 +86,12 @@ impl Manage {
     /// If a store could not be asked; the change may have been made. The same request again does no harm.
     pub async fn edit_license(
         &self,
-        act: &Act,
+        act: &Caller,
         license: LicenseId,
         plan: Option<&str>,
         edit: &Edit,
         version: Option<i64>,
-    ) -> Answer<Changed> {
+    ) -> Answer<ChangedLicense> {
         let answer = self.records.edit_license(act, license, plan, edit, version).await?;
         if let Ok(changed) = &answer {
             self.tell(&changed.tell).await?;
@@ -103,7 +103,7 @@ impl Manage {
     ///
     /// # Errors
     /// As [`Manage::edit_license`].
-    pub async fn decide_license(&self, act: &Act, license: LicenseId, status: Status) -> Answer<Changed> {
+    pub async fn decide_license(&self, act: &Caller, license: LicenseId, status: Status) -> Answer<ChangedLicense> {
         let answer = self.records.decide_license(act, license, status).await?;
         if let Ok(changed) = &answer {
             self.tell(&changed.tell).await?;
@@ -119,11 +119,11 @@ impl Manage {
     /// As [`Manage::edit_license`].
     pub async fn replace_key(
         &self,
-        act: &Act,
+        act: &Caller,
         license: LicenseId,
-        how: Rotation,
+        how: KeyRotation,
         peppers: &KeyRing,
-    ) -> Answer<Rotated> {
+    ) -> Answer<RotatedKey> {
         let steps = Deadline::after(STEPS_GO_ON);
         let new = match self.records.replace_key(act, license, how, peppers).await? {
             Ok(new) => new,
@@ -142,10 +142,10 @@ impl Manage {
                 }
             }
         }
-        Ok(Ok(Rotated { new, ended, remaining }))
+        Ok(Ok(RotatedKey { new, ended, remaining }))
     }
 
-    async fn end_old_sessions(&self, act: &Act, license: LicenseId) -> Result<u64> {
+    async fn end_old_sessions(&self, act: &Caller, license: LicenseId) -> Result<u64> {
         let some = self.records.end_old_sessions(act, license).await?;
         self.tell(&some.tell).await?;
         Ok(some.count)
@@ -155,7 +155,7 @@ impl Manage {
     ///
     /// # Errors
     /// As [`Manage::edit_license`], but without an idempotency key the same request again is another rotation.
-    pub async fn renew_key(&self, act: &Act, license: LicenseId, old_for: u32, peppers: &KeyRing) -> Answer<NewKey> {
+    pub async fn renew_key(&self, act: &Caller, license: LicenseId, old_for: u32, peppers: &KeyRing) -> Answer<RotatedKeyRow> {
         let answer = self.records.renew_key(act, license, old_for, peppers).await?;
         if let Ok(new) = &answer {
             self.tell(&new.tell).await?;

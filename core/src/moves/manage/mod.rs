@@ -6,37 +6,37 @@ mod erasing;
 mod licenses;
 mod sessions;
 
-pub use licenses::{LivePool, Rotated, Shown};
-pub use sessions::{Ended, Presence, Seen};
+pub use licenses::{LivePool, RotatedKey, LicenseView};
+pub use sessions::{EndedSessionRow, ClientPresence, SessionView};
 
 use super::{
-    rebuild::Rebuilds,
-    steps::{Step, Steps},
+    rebuild::PoolRebuilds,
+    steps::{Step, FailPoints},
 };
 use crate::{
     Result,
     records::{Change, Records},
-    seats::{PoolKey, Seats},
+    seats::{PoolKey, SeatStore},
 };
 
 /// What the admin function may do with seats. Cheap to clone.
 #[derive(Clone)]
-pub struct Manage {
-    seats: Seats,
+pub struct SeatManagement {
+    seats: SeatStore,
     records: Records,
-    rebuilds: Rebuilds,
-    steps: Steps,
+    rebuilds: PoolRebuilds,
+    steps: FailPoints,
 }
 
-impl Manage {
+impl SeatManagement {
     /// Over these rooms; `records` as [`crate::records::Role::Admin`].
-    pub fn new(seats: Seats, records: Records) -> Self {
-        let steps = Steps::default();
-        Self { rebuilds: Rebuilds::new(seats.clone(), records.clone(), steps.clone()), seats, records, steps }
+    pub fn new(seats: SeatStore, records: Records) -> Self {
+        let steps = FailPoints::default();
+        Self { rebuilds: PoolRebuilds::new(seats.clone(), records.clone(), steps.clone()), seats, records, steps }
     }
 
     /// The fail points of these moves.
-    pub fn steps(&self) -> &Steps {
+    pub fn steps(&self) -> &FailPoints {
         &self.steps
     }
 

@@ -1,16 +1,16 @@
 //! What people ask about sessions: the records say which there are, Redis whether their clients are heard from; and ending one.
 
-use super::Manage;
+use super::SeatManagement;
 use crate::{
     Result, clock,
     domain::{
         id::{LicenseId, SeatNo, SessionId},
-        lease::Timing,
+        lease::LeaseTiming,
         session::EndReason,
     },
     moves::{deadline::Deadline, steps::Step},
-    records::{Act, Answer, Listed, Page, Session, SessionEnd, SessionFilter},
-    seats::{Look, Looked, PoolKey, Sign, Warm},
+    records::{Caller, Answer, ListedRows, PageRequest, SessionRow, SessionEnd, SessionFilter},
+    seats::{SessionLookup, SessionSighting, PoolKey, SessionLiveness, PoolReply},
 };
 use std::{collections::HashMap, time::Duration};
 use time::OffsetDateTime;
@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Whether a session's client is heard from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Presence {
+pub enum ClientPresence {
     /// Its lease goes on.
     Live,
     /// Its lease is over, and nobody has taken its seat yet.
@@ -36,11 +36,11 @@ pub enum Presence {
 
 /// A session and what is known of its client.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Seen {
+pub struct SessionView {
     /// What the records say.
-    pub session: Session,
+    pub session: SessionRow,
     /// Whether its client is heard from.
-    pub presence: Presence,
+    pub presence: ClientPresence,
     /// When it was last heard of: by Redis where that knows, else as it is written down.
     pub last_seen_at: OffsetDateTime,
     /// When its lease ends or ended, where Redis knows.
@@ -49,22 +49,22 @@ pub struct Seen {
 
 /// A session that was ended, or had ended before.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ended {
+pub struct EndedSessionRow {
     /// Its end.
     pub end: SessionEnd,
     /// From when its seat can be granted, and in how long. `None` where it did not end by a kick, or somebody holds the seat again.
     pub free: Option<(OffsetDateTime, Duration)>,
 }
 
-impl Manage {
+impl SeatManagement {
     /// Sessions that who asks may see, those that began last first. Redis is only looked at: where it has forgotten, or is away, the list
     /// is what the records know.
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn sessions(&self, act: &Act, filter: &SessionFilter, page: Page) -> Result<Listed<Seen>> {
+    pub async fn sessions(&self, act: &Caller, filter: &SessionFilter, page: PageRequest) -> Result<ListedRows<SessionView>> {
         let listed = self.records.sessions(act, filter, page).await?;
-        Ok(Listed { items: self.look(listed.items).await, next: listed.next })
+        Ok(ListedRows { items: self.look(listed.items).await, next: listed.next })
     }
 
     /// The same of one license. `None`: the organization has none of this id.
@@ -73,11 +73,11 @@ impl Manage {
     /// [`crate::Error::Records`].
     pub async fn sessions_of(
         &self,
-        act: &Act,
+        act: &Caller,
         license: LicenseId,
         filter: SessionFilter,
-        page: Page,
-    ) -> Result<Option<Listed<Seen>>> {
+        page: PageRequest,
+    ) -> Result<Option<ListedRows<SessionView>>> {
         if !self.records.has_license(act.tenant, license).await? {
             return Ok(None);
         }
@@ -89,7 +89,7 @@ impl Manage {
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn session(&self, act: &Act, id: SessionId) -> Result<Option<Seen>> {
+    pub async fn session(&self, act: &Caller, id: SessionId) -> Result<Option<SessionView>> {
         let found = self.records.session(act, id).await?;
         Ok(self.look(found.into_iter().collect()).await.pop())
     }
@@ -99,7 +99,7 @@ impl Manage {
     ///
     /// # Errors
     /// If a store could not be asked; the session may have ended. Asked again, it is found so and Redis is told.
-    pub async fn end_session(&self, act: &Act, id: SessionId, force: bool) -> Answer<Ended> {
+    pub async fn end_session(&self, act: &Caller, id: SessionId, force: bool) -> Answer<EndedSessionRow> {
         let deadline = Deadline::of_request();
         let end = match self.records.end_session(act, id, force).await? {
             Ok(end) => end,
@@ -107,7 +107,7 @@ impl Manage {
         };
         self.steps.done(Step::Change).await?;
         if end.reason != EndReason::Kicked {
-            return Ok(Ok(Ended { end, free: None }));
+            return Ok(Ok(EndedSessionRow { end, free: None }));
         }
         let pool = PoolKey { license: end.number, pool: end.pool.clone() };
         // Also for one that had ended: whoever kicked it may not have come this far.
@@ -115,10 +115,10 @@ impl Manage {
         loop {
             deadline.check("seats")?;
             match self.seats.look(&pool, &[(end.seat, id)]).await? {
-                Warm::Said(look) => return Ok(Ok(Ended { free: free(&look), end })),
-                Warm::Cold(_) => {
+                PoolReply::Said(look) => return Ok(Ok(EndedSessionRow { free: free(&look), end })),
+                PoolReply::Cold(_) => {
                     if !self.rebuilds.warm(&pool, act.tenant, end.pool_id, deadline).await? {
-                        return Ok(Ok(Ended { end, free: None }));
+                        return Ok(Ok(EndedSessionRow { end, free: None }));
                     }
                 }
             }
@@ -126,7 +126,7 @@ impl Manage {
     }
 
     /// Adds to sessions what Redis knows of those that are open: one question for each pool, all at once.
-    async fn look(&self, sessions: Vec<Session>) -> Vec<Seen> {
+    async fn look(&self, sessions: Vec<SessionRow>) -> Vec<SessionView> {
         let mut pools: HashMap<PoolKey, Vec<(SeatNo, SessionId)>> = HashMap::new();
         for session in sessions.iter().filter(|session| session.ended.is_none()) {
             let pool = PoolKey { license: session.number, pool: session.pool.clone() };
@@ -145,7 +145,7 @@ impl Manage {
         }
         let mut known = HashMap::new();
         while let Some(answer) = asked.join_next().await {
-            if let Ok((wanted, Some(Warm::Said(look)))) = answer {
+            if let Ok((wanted, Some(PoolReply::Said(look)))) = answer {
                 let now = look.now_ms;
                 known.extend(wanted.into_iter().map(|(_, id)| id).zip(look.sessions.into_iter().map(|it| (it, now))));
             }
@@ -161,18 +161,18 @@ impl Manage {
     }
 }
 
-fn seen(session: Session, looked: Option<(Looked, i64)>, timing: &Timing) -> Seen {
-    let mut seen = Seen { presence: Presence::Ended, last_seen_at: session.last_seen_at, lease_ends_at: None, session };
+fn seen(session: SessionRow, looked: Option<(SessionSighting, i64)>, timing: &LeaseTiming) -> SessionView {
+    let mut seen = SessionView { presence: ClientPresence::Ended, last_seen_at: session.last_seen_at, lease_ends_at: None, session };
     if seen.session.ended.is_some() {
         return seen;
     }
     seen.presence = match looked {
-        None => Presence::Unknown,
-        Some((Looked { sign: Sign::Live, .. }, _)) => Presence::Live,
-        Some((Looked { sign: Sign::Silent, .. }, _)) => Presence::Silent,
-        Some((Looked { sign: Sign::Ending, .. }, _)) => Presence::Ending,
+        None => ClientPresence::Unknown,
+        Some((SessionSighting { sign: SessionLiveness::Live, .. }, _)) => ClientPresence::Live,
+        Some((SessionSighting { sign: SessionLiveness::Silent, .. }, _)) => ClientPresence::Silent,
+        Some((SessionSighting { sign: SessionLiveness::Ending, .. }, _)) => ClientPresence::Ending,
     };
-    if let Some((Looked { lease_end_ms, .. }, now_ms)) = looked.filter(|(looked, _)| looked.lease_end_ms > 0) {
+    if let Some((SessionSighting { lease_end_ms, .. }, now_ms)) = looked.filter(|(looked, _)| looked.lease_end_ms > 0) {
         seen.lease_ends_at = Some(clock::from_ms(lease_end_ms));
         // After a rebuild a lease is longer than one from a heartbeat.
         let heard = clock::from_ms((lease_end_ms - timing.ttl_ms()).min(now_ms));
@@ -182,7 +182,7 @@ fn seen(session: Session, looked: Option<(Looked, i64)>, timing: &Timing) -> See
 }
 
 /// From when the one seat that was looked at can be granted.
-fn free(look: &Look) -> Option<(OffsetDateTime, Duration)> {
+fn free(look: &SessionLookup) -> Option<(OffsetDateTime, Duration)> {
     let at = look.sessions.first()?.free_at_ms?.max(look.now_ms);
     Some((clock::from_ms(at), Duration::from_millis((at - look.now_ms) as u64)))
 }

@@ -11,8 +11,8 @@ mod slow;
 mod telemetry;
 
 use super::{
-    config::{Docs, Logging},
-    rim::{Rim, layers},
+    config::{LayersConfig, LogConfig},
+    rim::{LayerSettings, layers},
 };
 use axum::{Router, body::Body};
 use http::{HeaderMap, Request, StatusCode};
@@ -32,9 +32,9 @@ impl Answer {
     }
 }
 
-pub(super) fn rim() -> Rim {
-    let logging = Logging { filter: "info".into(), text: false, project: Some("a-project".into()) };
-    Rim::new(&Docs::default(), &logging)
+pub(super) fn rim() -> LayerSettings {
+    let logging = LogConfig { filter: "info".into(), text: false, project: Some("a-project".into()) };
+    LayerSettings::new(&LayersConfig::default(), &logging)
 }
 
 pub(super) fn post(path: &str, content_type: &str, body: impl Into<Body>) -> Request<Body> {

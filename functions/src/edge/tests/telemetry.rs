@@ -2,7 +2,7 @@ use super::{get, post, rim, send_through};
 use crate::edge::{
     Problem,
     rim::{about, layers},
-    telemetry::{CloudLogging, Metric, Outcome, Trace},
+    telemetry::{CloudLogging, Metric, Outcome, TraceContext},
 };
 use axum::{Extension, Router, body::Body, routing};
 use http::{HeaderMap, Request};
@@ -123,11 +123,11 @@ async fn a_raw_path_or_query_never_reaches_the_log() {
 #[test]
 fn both_trace_headers_are_understood_and_nonsense_is_no_trace() {
     let of = |name: &'static str, value: &str| {
-        Trace::of(&HeaderMap::from_iter([(http::HeaderName::from_static(name), value.parse().unwrap())]))
+        TraceContext::of(&HeaderMap::from_iter([(http::HeaderName::from_static(name), value.parse().unwrap())]))
     };
     let id = "4bf92f3577b34da6a3ce929d0e0e4736";
     let trace = of("x-cloud-trace-context", &format!("{id}/255;o=1")).unwrap();
-    assert_eq!(trace, Trace { id: id.into(), span: Some("00000000000000ff".into()), sampled: true });
+    assert_eq!(trace, TraceContext { id: id.into(), span: Some("00000000000000ff".into()), sampled: true });
     assert_eq!(of("x-cloud-trace-context", id).unwrap().name(None), id);
     assert!(!of("traceparent", &format!("00-{id}-00f067aa0ba902b7-00")).unwrap().sampled);
     for nonsense in

@@ -8,7 +8,7 @@ use crate::{
 use license_core::Clock;
 use license_pubsub::{
     Message, Topic,
-    push::{Envelope, Push},
+    push::{Envelope, PushDelivery},
 };
 use serde_json::{Value, json};
 use std::net::{TcpStream, ToSocketAddrs};
@@ -58,7 +58,7 @@ impl Asks {
             "register" => Ask::post("/api/v1/auth/register", Some(&person(&self.issuer)), "{}".into(), 201),
             "admin" => Ask::get(&format!("/api/v1/organizations/{}", self.organization)).by(&self.owner),
             "reaper" => {
-                let push = Push::new(Topic::Tick, Message::tick(), &Clock::system());
+                let push = PushDelivery::new(Topic::Tick, Message::tick(), &Clock::system());
                 let body = String::from_utf8(Envelope::write(&push)).expect("JSON is UTF-8");
                 Ask::post("/tick", Some(&self.push_token), body, 204)
             }
