@@ -8,12 +8,12 @@ mod validate;
 use crate::{
     answer::{self, ClientLicense},
     edge::{
-        FieldChecks, Json, Problem,
+        FieldChecks, JsonBody, Problem,
         config::Environment,
         rate::{ByAddress, not_looked_at},
         rim::about,
         serve::{Service, StartError},
-        telemetry::Outcome as Label,
+        telemetry::MetricOutcome as Label,
     },
     rooms,
 };
@@ -35,7 +35,7 @@ use license_core::{
     },
     moves::{
         SeatProtocol,
-        acquire::{Outcome, Request, Seat},
+        acquire::{AcquireOutcome, Request, Seat},
     },
 };
 use serde::{Deserialize, Serialize};
@@ -47,7 +47,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// What acquire may touch.
 #[derive(Clone)]
-pub struct State {
+pub struct AcquireService {
     /// The moves of clients.
     pub moves: SeatProtocol,
     /// Different wrong keys from each address. Of whoever tries many of them no more are looked at for a while; good keys from the same
@@ -56,12 +56,12 @@ pub struct State {
 }
 
 /// `POST /api/v1/licenses/acquire`, `POST /api/v1/licenses/validate`, `GET /.well-known/license-keys`.
-pub fn router(state: State) -> Router {
+pub fn router(state: AcquireService) -> Router {
     operations().split_for_parts().0.with_state(Arc::new(state))
 }
 
 /// The paths with their handlers; the document is made of the same list.
-pub(crate) fn operations() -> OpenApiRouter<Arc<State>> {
+pub(crate) fn operations() -> OpenApiRouter<Arc<AcquireService>> {
     OpenApiRouter::new().routes(routes!(acquire)).routes(routes!(validate::validate)).routes(routes!(keys::keys))
 }
 
@@ -73,7 +73,7 @@ pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartEr
     let moves = rooms::moves(env, clock).await?;
     let strangers =
         rooms::by_address(env, "unknown-keys", "RATE_UNKNOWN_KEYS", RateLimit::per_minute(10), moves.seats().clone())?;
-    Ok(Service { checks: rooms::checks(&moves), router: router(State { moves, strangers }) })
+    Ok(Service { checks: rooms::checks(&moves), router: router(AcquireService { moves, strangers }) })
 }
 
 /// Who asks for a seat, and of which license.
@@ -140,9 +140,9 @@ impl AcquireBody {
               (status = 429, description = "rate_limited: for each holder, each license, and each address that sends many wrong keys"),
               (status = 503, description = "seats_unavailable, records_unavailable, signer_unavailable")))]
 async fn acquire(
-    From(state): From<Arc<State>>,
+    From(state): From<Arc<AcquireService>>,
     parts: Parts,
-    Json(body): Json<AcquireBody>,
+    JsonBody(body): JsonBody<AcquireBody>,
 ) -> Result<Response, Problem> {
     let moves = &state.moves;
     let request = body.read()?;
@@ -150,19 +150,19 @@ async fn acquire(
     about(None, Some(number));
     let guesser = state.strangers.guesser(&parts);
     let problem = match moves.acquire_from(&request, guesser.as_ref()).await? {
-        Outcome::Seat(seat) => return Ok(seated(&seat)),
-        Outcome::Full(full) => full::no_seat(&full, moves.settings().timing.ttl_ms()),
-        Outcome::BadKey => answer::bad_key(),
-        Outcome::NoPool => answer::no_pool(request.pool.as_str()),
-        Outcome::Refused(refusal) => answer::refused(refusal, number, moves.settings().clock.now_ms()),
-        Outcome::WrongProduct(product) => wrong_product(&product, number),
-        Outcome::NeedsInstance => {
+        AcquireOutcome::Seat(seat) => return Ok(seated(&seat)),
+        AcquireOutcome::Full(full) => full::no_seat(&full, moves.settings().timing.ttl_ms()),
+        AcquireOutcome::BadKey => answer::bad_key(),
+        AcquireOutcome::NoPool => answer::no_pool(request.pool.as_str()),
+        AcquireOutcome::Refused(refusal) => answer::refused(refusal, number, moves.settings().clock.now_ms()),
+        AcquireOutcome::WrongProduct(product) => wrong_product(&product, number),
+        AcquireOutcome::NeedsInstance => {
             let problem =
                 "is required by this license, which counts processes: name the process, the same for its retries";
             Problem::invalid("instance_id", problem)
         }
-        Outcome::Limited(limited) => not_looked_at(limited),
-        Outcome::TooMany(many) => full::too_many(&many),
+        AcquireOutcome::Limited(limited) => not_looked_at(limited),
+        AcquireOutcome::TooMany(many) => full::too_many(&many),
     };
     Err(answer::signed(problem, moves, request.nonce.as_ref(), number, None).await)
 }

@@ -24,7 +24,7 @@ use license_core::{
     },
     moves::{
         SeatProtocol,
-        heartbeat::{ExtendedLease, Outcome},
+        heartbeat::{ExtendedLease, HeartbeatOutcome},
     },
 };
 use serde::{Deserialize, Serialize};
@@ -35,18 +35,18 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// What heartbeat may touch.
 #[derive(Clone)]
-pub struct State {
+pub struct HeartbeatService {
     /// The moves of clients.
     pub moves: SeatProtocol,
 }
 
 /// `POST /api/v1/licenses/heartbeat`.
-pub fn router(state: State) -> Router {
+pub fn router(state: HeartbeatService) -> Router {
     operations().split_for_parts().0.with_state(Arc::new(state))
 }
 
 /// The paths with their handlers; the document is made of the same list.
-pub(crate) fn operations() -> OpenApiRouter<Arc<State>> {
+pub(crate) fn operations() -> OpenApiRouter<Arc<HeartbeatService>> {
     OpenApiRouter::new().routes(routes!(heartbeat))
 }
 
@@ -56,7 +56,7 @@ pub(crate) fn operations() -> OpenApiRouter<Arc<State>> {
 /// A sentence that names the variable that is wrong.
 pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartError> {
     let moves = rooms::moves(env, clock).await?;
-    Ok(Service { checks: rooms::checks(&moves), router: router(State { moves }) })
+    Ok(Service { checks: rooms::checks(&moves), router: router(HeartbeatService { moves }) })
 }
 
 /// What may be said with a sign of life.
@@ -82,7 +82,7 @@ struct HeartbeatBody {
               (status = 429, description = "rate_limited: the lease was raised less than two seconds before"),
               (status = 503, description = "seats_unavailable, records_unavailable, signer_unavailable")))]
 async fn heartbeat(
-    From(state): From<Arc<State>>,
+    From(state): From<Arc<HeartbeatService>>,
     bearer: BearerCredential,
     JsonOrEmpty(body): JsonOrEmpty<HeartbeatBody>,
 ) -> Result<Response, Problem> {
@@ -93,13 +93,13 @@ async fn heartbeat(
     let nonce = fields.optional("nonce", body.nonce.as_deref(), str::parse::<Nonce>);
     fields.check(Some(()))?;
     let problem = match moves.heartbeat(&handle, nonce.as_ref()).await? {
-        Outcome::Alive(alive) => return Ok(extended(&alive, body.certificate_kid.as_deref())),
-        Outcome::Gone(reason) => gone(&reason, handle.session),
-        Outcome::Refused(refusal) => {
+        HeartbeatOutcome::Alive(alive) => return Ok(extended(&alive, body.certificate_kid.as_deref())),
+        HeartbeatOutcome::Gone(reason) => gone(&reason, handle.session),
+        HeartbeatOutcome::Refused(refusal) => {
             let problem = answer::refused(refusal, handle.license, moves.settings().clock.now_ms());
             answer::while_seated(problem, refusal)
         }
-        Outcome::Limited(ms) => {
+        HeartbeatOutcome::Limited(ms) => {
             let rate = moves.seats().rates().heartbeat.unwrap_or(RateLimit::per_minute(1));
             limited("heartbeat", "heartbeats of this session", rate, ms)
         }

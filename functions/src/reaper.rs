@@ -6,7 +6,7 @@ use crate::{
         config::{self, Environment},
         extract,
         serve::{StoreCheck, Service, StartError},
-        telemetry::Outcome as Label,
+        telemetry::MetricOutcome as Label,
     },
     rooms,
 };
@@ -26,14 +26,14 @@ use license_core::{
 };
 use license_pubsub::{
     Message, Publisher, Topic,
-    push::{Envelope, Malformed, PushDelivery, PushCheck},
+    push::{Envelope, MalformedPush, PushDelivery, PushCheck},
     rest::{self, RestPublisher},
 };
 use std::{sync::Arc, time::Duration};
 
 /// What the reaper may touch.
 #[derive(Clone)]
-pub struct State {
+pub struct ReaperService {
     /// The reaper's moves.
     pub reaper: SeatReaper,
     /// Where shares and events go.
@@ -43,16 +43,16 @@ pub struct State {
 }
 
 /// `POST /tick`: begin a sweep, if there is anything to do. `POST /reap`: one share of it.
-pub fn router(state: State) -> Router {
+pub fn router(state: ReaperService) -> Router {
     Router::new().route("/tick", post(tick)).route("/reap", post(reap)).with_state(state)
 }
 
 /// A push that is believed, or the answer to one that is not. The answer to a poison message is an acknowledgement: sent again it would be
 /// the same, so it is written down once instead.
 async fn received<T>(
-    state: &State,
+    state: &ReaperService,
     request: Request,
-    read: impl FnOnce(&PushDelivery) -> Result<T, Malformed>,
+    read: impl FnOnce(&PushDelivery) -> Result<T, MalformedPush>,
 ) -> Result<T, Response> {
     let authorization = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let checked = state.push.check(authorization).await.map_err(|error| Problem::from(error).into_response())?;
@@ -78,14 +78,14 @@ fn acknowledged(label: &'static str) -> Response {
 /// Shares of one request to Pub/Sub, which takes 10 MB: these have at most four.
 const BATCH: usize = 100;
 
-async fn tick(From(state): From<State>, request: Request) -> Result<Response, Response> {
+async fn tick(From(state): From<ReaperService>, request: Request) -> Result<Response, Response> {
     received(&state, request, |_| Ok(())).await?;
     asked(&state).await.map_err(|error| Problem::from(error).into_response())
 }
 
 /// One question to the records, and a message for each share of what there is to do. One that failed halfway comes again and asks for some
 /// shares twice, which is looking twice.
-async fn asked(state: &State) -> Result<Response, Error> {
+async fn asked(state: &ReaperService) -> Result<Response, Error> {
     let shares = state.reaper.shares().await?;
     for batch in shares.chunks(BATCH) {
         let sent = state.publisher.publish(Topic::Reap, batch.iter().map(Message::reap).collect()).await;
@@ -98,12 +98,12 @@ async fn asked(state: &State) -> Result<Response, Error> {
     Ok(if shares.is_empty() { acknowledged("idle") } else { acknowledged("sent") })
 }
 
-async fn reap(From(state): From<State>, request: Request) -> Result<Response, Response> {
+async fn reap(From(state): From<ReaperService>, request: Request) -> Result<Response, Response> {
     let share = received(&state, request, PushDelivery::share).await?;
     swept(&state, &share).await.map_err(|error| Problem::from(error).into_response())
 }
 
-async fn swept(state: &State, share: &SweepShare) -> Result<Response, Error> {
+async fn swept(state: &ReaperService, share: &SweepShare) -> Result<Response, Error> {
     let report = state.reaper.sweep(share).await;
     let send = |events: &[Event]| {
         let (messages, publisher) = (messages(events), Arc::clone(&state.publisher));
@@ -147,7 +147,7 @@ pub fn service_with(env: &Environment, clock: Clock, publisher: Arc<dyn Publishe
         let reaper = asked.clone();
         async move { reaper.ready().await }
     });
-    Ok(Service { router: router(State { reaper, publisher, push }), checks: vec![check] })
+    Ok(Service { router: router(ReaperService { reaper, publisher, push }), checks: vec![check] })
 }
 
 /// The service from configuration. It publishes to the bus of a `license-local` where one is named, else to Cloud Pub/Sub.

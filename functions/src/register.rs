@@ -9,7 +9,7 @@ use crate::{
         rim::{about, request_id},
         serve::{StoreCheck, Service, StartError},
         strangers::CredentialGuesses,
-        telemetry::Outcome as Label,
+        telemetry::MetricOutcome as Label,
     },
     rooms, words,
 };
@@ -29,8 +29,8 @@ use license_core::{
         secret::KeyRing,
         trial::TrialLimit,
     },
-    identity::{VerifiedClaims, Refused, IdentityVerifier},
-    records::{JoinRequest, NewOrganization, Records, RegisteredTenant, Registration, Role},
+    identity::{VerifiedClaims, TokenRejected, IdentityVerifier},
+    records::{JoinRequest, NewOrganization, Records, RegisteredTenant, RegistrationOutcome, Role},
 };
 use serde::{Deserialize, Serialize};
 use std::{net::IpAddr, sync::Arc};
@@ -40,7 +40,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// What register may touch: no seats, no signing key.
 #[derive(Clone)]
-pub struct State {
+pub struct RegisterService {
     /// As [`Role::Admin`].
     pub records: Records,
     /// Knows who signed the person in.
@@ -55,12 +55,12 @@ pub struct State {
 }
 
 /// `POST /api/v1/auth/register`.
-pub fn router(state: State) -> Router {
+pub fn router(state: RegisterService) -> Router {
     operations().split_for_parts().0.with_state(state)
 }
 
 /// The paths with their handlers; the document is made of the same list.
-pub(crate) fn operations() -> OpenApiRouter<State> {
+pub(crate) fn operations() -> OpenApiRouter<RegisterService> {
     OpenApiRouter::new().routes(routes!(register))
 }
 
@@ -81,7 +81,7 @@ pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartEr
     let seats = rooms::seats(env, config::timing(env)?, clock.clone())?;
     let strangers = CredentialGuesses::from_env(env, seats.clone(), clock)?;
     let limit = rooms::by_address(env, "register", "RATE_REGISTER", RateLimit::per_minute(5), seats)?;
-    Ok(Service { router: router(State { records, verifier, peppers, limit, strangers }), checks: vec![check] })
+    Ok(Service { router: router(RegisterService { records, verifier, peppers, limit, strangers }), checks: vec![check] })
 }
 
 /// What a newcomer may wish for; both count only the first time.
@@ -183,7 +183,7 @@ struct RegisteredLicense<'a> {
               (status = 429, description = "rate_limited: for each address, or for each person who brings an invitation"),
               (status = 503, description = "records_unavailable, identity_unavailable")))]
 async fn register(
-    Extract(state): Extract<State>,
+    Extract(state): Extract<RegisterService>,
     parts: Parts,
     bearer: BearerCredential,
     JsonOrEmpty(body): JsonOrEmpty<RegisterBody>,
@@ -224,7 +224,7 @@ async fn register(
 }
 
 /// Refuses a token that is void for an organization it would open: one that the person belongs to.
-async fn not_void(state: &State, claims: &VerifiedClaims) -> Result<(), Problem> {
+async fn not_void(state: &RegisterService, claims: &VerifiedClaims) -> Result<(), Problem> {
     for membership in state.records.memberships(&claims.issuer, &claims.subject).await? {
         in_force(claims, membership.tokens_not_before)?;
     }
@@ -232,7 +232,7 @@ async fn not_void(state: &State, claims: &VerifiedClaims) -> Result<(), Problem>
 }
 
 /// An organization of the person's own, or the one they have.
-async fn found(state: &State, it: VerifiedPerson, name: Option<String>, product: Option<String>) -> Result<Response, Problem> {
+async fn found(state: &RegisterService, it: VerifiedPerson, name: Option<String>, product: Option<String>) -> Result<Response, Problem> {
     let organization = name.or_else(|| it.name.clone()).unwrap_or_else(|| it.email.chars().take(200).collect());
     let new = NewOrganization {
         issuer: it.issuer,
@@ -245,10 +245,10 @@ async fn found(state: &State, it: VerifiedPerson, name: Option<String>, product:
         request_id: request_id(),
     };
     match state.records.register(&new, &state.peppers).await? {
-        Registration::Created(made) => Ok(answer(StatusCode::CREATED, "created", &made, &new.email)),
-        Registration::Existing(found) => Ok(answer(StatusCode::OK, "existing", &found, &new.email)),
-        Registration::NoTrial(limit) => Err(no_trial(limit)),
-        Registration::NoProduct => Err(Problem::invalid("product", "is not a product of this server")),
+        RegistrationOutcome::Created(made) => Ok(answer(StatusCode::CREATED, "created", &made, &new.email)),
+        RegistrationOutcome::Existing(found) => Ok(answer(StatusCode::OK, "existing", &found, &new.email)),
+        RegistrationOutcome::NoTrial(limit) => Err(no_trial(limit)),
+        RegistrationOutcome::NoProduct => Err(Problem::invalid("product", "is not a product of this server")),
     }
 }
 
@@ -271,7 +271,7 @@ fn no_trial(limit: TrialLimit) -> Problem {
 }
 
 /// The organization that invited the person. A secret that is none and one that nobody was given are the same: there is no such invitation.
-async fn join(state: &State, parts: &Parts, claims: &VerifiedClaims, it: VerifiedPerson, secret: &str) -> Result<Response, Problem> {
+async fn join(state: &RegisterService, parts: &Parts, claims: &VerifiedClaims, it: VerifiedPerson, secret: &str) -> Result<Response, Problem> {
     let secret = Opaque::parse(Kind::Invitation, secret).ok_or_else(no_invitation)?;
     let joining = JoinRequest {
         secret,
@@ -288,7 +288,7 @@ async fn join(state: &State, parts: &Parts, claims: &VerifiedClaims, it: Verifie
         in_force(claims, state.records.tokens_not_before(joining.secret.tenant).await?)?;
         match state.records.join(&joining).await? {
             Ok(joined) => Ok(Some(joined)),
-            Err(license_core::records::Refused::Conflict(detail)) => Err(Problem::new(Code::Conflict, detail)),
+            Err(license_core::records::ChangeRefusal::Conflict(detail)) => Err(Problem::new(Code::Conflict, detail)),
             Err(_) => Ok(None),
         }
     };
@@ -311,8 +311,8 @@ fn no_invitation() -> Problem {
     Problem::new(Code::NotFound, "There is no such invitation. Copy the whole of it, from cdi_ to its end.")
 }
 
-fn refused(why: Refused) -> Problem {
-    let code = if why == Refused::Expired { Code::TokenExpired } else { Code::TokenInvalid };
+fn refused(why: TokenRejected) -> Problem {
+    let code = if why == TokenRejected::Expired { Code::TokenExpired } else { Code::TokenInvalid };
     Problem::new(code, format!("{why}."))
 }
 

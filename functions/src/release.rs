@@ -20,18 +20,18 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// What release may touch.
 #[derive(Clone)]
-pub struct State {
+pub struct ReleaseService {
     /// The moves of clients.
     pub moves: SeatProtocol,
 }
 
 /// `POST /api/v1/licenses/release`.
-pub fn router(state: State) -> Router {
+pub fn router(state: ReleaseService) -> Router {
     operations().split_for_parts().0.with_state(Arc::new(state))
 }
 
 /// The paths with their handlers; the document is made of the same list.
-pub(crate) fn operations() -> OpenApiRouter<Arc<State>> {
+pub(crate) fn operations() -> OpenApiRouter<Arc<ReleaseService>> {
     OpenApiRouter::new().routes(routes!(release))
 }
 
@@ -41,7 +41,7 @@ pub(crate) fn operations() -> OpenApiRouter<Arc<State>> {
 /// A sentence that names the variable that is wrong.
 pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartError> {
     let moves = rooms::moves(env, clock).await?;
-    Ok(Service { checks: rooms::checks(&moves), router: router(State { moves }) })
+    Ok(Service { checks: rooms::checks(&moves), router: router(ReleaseService { moves }) })
 }
 
 /// No fields: everything there is to say is in the session.
@@ -71,7 +71,7 @@ struct ReleaseResponse {
               (status = 410, description = "session_gone"),
               (status = 503, description = "seats_unavailable, records_unavailable")))]
 async fn release(
-    From(state): From<Arc<State>>,
+    From(state): From<Arc<ReleaseService>>,
     bearer: BearerCredential,
     JsonOrEmpty(ReleaseBody {}): JsonOrEmpty<ReleaseBody>,
 ) -> Result<axum::Json<ReleaseResponse>, Problem> {

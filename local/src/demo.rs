@@ -1,12 +1,12 @@
 //! The demo organization: one license with five seats and no end, so that the first curl line works.
 
-use crate::{data::Data, issuer::ISSUER, secrets, stores::PostgresServer};
+use crate::{data::DataDirectory, issuer::ISSUER, secrets, stores::PostgresServer};
 use license_core::{
     domain::{
         key::LicenseKey,
         secret::{KeyRing, Secret},
     },
-    records::{Caller, NewOrganization, Principal, Records, RegisteredTenant, Registration, Role},
+    records::{Caller, NewOrganization, Principal, Records, RegisteredTenant, RegistrationOutcome, Role},
 };
 use license_functions::edge::serve::StartError;
 use sqlx::{Connection, Executor, PgConnection};
@@ -23,7 +23,7 @@ const PLAN: &str = "
 ///
 /// # Errors
 /// If the records cannot be asked or the key cannot be kept.
-pub(crate) async fn license_key(data: &Data, postgres: &PostgresServer, peppers: &KeyRing) -> Result<String, StartError> {
+pub(crate) async fn license_key(data: &DataDirectory, postgres: &PostgresServer, peppers: &KeyRing) -> Result<String, StartError> {
     let records = Records::with(postgres.superuser(), Role::Admin, 2).sealing(Arc::new(peppers.clone()));
     if let Some(key) = kept(data)? {
         let pool = "default".parse().map_err(|_| "the pool `default` has no name")?;
@@ -41,7 +41,7 @@ pub(crate) async fn license_key(data: &Data, postgres: &PostgresServer, peppers:
 }
 
 /// The key of an earlier start; one that is no key any more is as good as none.
-fn kept(data: &Data) -> std::io::Result<Option<LicenseKey>> {
+fn kept(data: &DataDirectory) -> std::io::Result<Option<LicenseKey>> {
     let path = data.path("license-key");
     if !path.exists() {
         return Ok(None);
@@ -62,12 +62,12 @@ async fn register(records: &Records, peppers: &KeyRing) -> Result<LicenseKey, St
         request_id: None,
     };
     match records.register(&new, peppers).await? {
-        Registration::Created(registered) => registered.key.ok_or_else(|| "the demo license has no key".into()),
-        Registration::Existing(registered) => match registered.key {
+        RegistrationOutcome::Created(registered) => registered.key.ok_or_else(|| "the demo license has no key".into()),
+        RegistrationOutcome::Existing(registered) => match registered.key {
             Some(key) => Ok(key),
             None => rotate(records, &registered, peppers).await,
         },
-        Registration::NoProduct | Registration::NoTrial(_) => Err("the demo product could not be made".into()),
+        RegistrationOutcome::NoProduct | RegistrationOutcome::NoTrial(_) => Err("the demo product could not be made".into()),
     }
 }
 

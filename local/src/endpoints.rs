@@ -1,6 +1,6 @@
 //! Where everything is: the ports, and the two files and the few lines that tell others.
 
-use crate::{data::Data, options::CommandLine, secrets};
+use crate::{data::DataDirectory, options::CommandLine, secrets};
 use serde_json::{Map, Value};
 use std::{
     collections::BTreeMap,
@@ -119,7 +119,7 @@ impl Endpoints {
     ///
     /// # Errors
     /// With the file's path.
-    pub(crate) fn write(&self, data: &Data, license_key: &str, env: &BTreeMap<String, String>) -> io::Result<()> {
+    pub(crate) fn write(&self, data: &DataDirectory, license_key: &str, env: &BTreeMap<String, String>) -> io::Result<()> {
         let json = serde_json::to_string_pretty(&self.json(license_key)).map_err(io::Error::other)?;
         secrets::write(&data.path("env"), &shell(env))?;
         secrets::write(&data.path("endpoints.json"), &format!("{json}\n"))

@@ -1,7 +1,7 @@
 //! What every function is told on this machine: the variables of `.env.sample`, with this machine's values.
 
 use crate::{
-    bus, data::Data, endpoints::Endpoints, guard::is_this_machine, issuer, options::CommandLine, rotate, supervise::MachineStores,
+    bus, data::DataDirectory, endpoints::Endpoints, guard::is_this_machine, issuer, options::CommandLine, rotate, supervise::MachineStores,
 };
 use http::Uri;
 use license_core::records::Role;
@@ -105,7 +105,7 @@ fn wanting(because: String) -> ConfigError {
 /// If a key of this machine cannot be read or made.
 pub(crate) fn variables(
     process: &Environment,
-    data: &Data,
+    data: &DataDirectory,
     stores: &MachineStores,
     endpoints: &Endpoints,
     demo: bool,

@@ -148,7 +148,7 @@ impl DemoIssuer {
             .route("/.well-known/jwks.json", get(async |State(me): State<Self>| Json(me.jwks())))
             .with_state(self.clone());
         let Some(staff) = staff else { return keys };
-        let desk = Desk { issuer: self.clone(), staff: Arc::new(staff) };
+        let desk = IssuerService { issuer: self.clone(), staff: Arc::new(staff) };
         let people =
             Router::new().route("/.well-known/openid-configuration", get(configuration)).route("/token", post(token));
         keys.merge(people.with_state(desk))
@@ -175,12 +175,12 @@ impl Person {
 
 /// Where people ask for tokens.
 #[derive(Clone)]
-struct Desk {
+struct IssuerService {
     issuer: DemoIssuer,
     staff: Arc<Secret<String>>,
 }
 
-impl Desk {
+impl IssuerService {
     /// Whether a request brings what only the owner of the machine's data can read.
     fn knows_the_secret(&self, headers: &HeaderMap) -> bool {
         let brought = headers.get(header::AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
@@ -211,7 +211,7 @@ async fn configuration(headers: HeaderMap) -> Json<Value> {
 }
 
 /// `Json` refuses what is not declared as JSON, so no web page of elsewhere can ask on a visitor's behalf without a preflight.
-async fn token(State(desk): State<Desk>, headers: HeaderMap, Json(person): Json<Person>) -> Response {
+async fn token(State(desk): State<IssuerService>, headers: HeaderMap, Json(person): Json<Person>) -> Response {
     if person.expires_in.is_some_and(|seconds| !LIFETIMES.contains(&seconds)) {
         let why = "expires_in must be a number of seconds from -86400 to 3600";
         return refuse(StatusCode::BAD_REQUEST, "invalid_request", why);

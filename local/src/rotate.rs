@@ -4,7 +4,7 @@
 //! themselves: a server that runs on it would go on with what it read at its start.
 
 use crate::{
-    data::{Data, KeyVersions},
+    data::{DataDirectory, KeyVersions},
     options::{ReplaceableKey, RotateCommand, RotationStep},
     stores::{PostgresServer, PostgresSettings},
 };
@@ -22,7 +22,7 @@ const NAMED: i64 = 20;
 const ANSWERS_KEPT: i64 = 24 * 3600;
 
 /// The other root key of a rotation: the coming one, else the one before.
-pub(crate) fn other_root(data: &Data) -> Option<PathBuf> {
+pub(crate) fn other_root(data: &DataDirectory) -> Option<PathBuf> {
     [NEXT, PREVIOUS].into_iter().map(|name| data.path(name)).find(|path| path.exists())
 }
 
@@ -40,7 +40,7 @@ pub(crate) async fn rotate(wish: &RotateCommand) -> Result<String, StartError> {
         let what = format!("{} holds no {}; is --data right?", wish.data.display(), wish.key.file());
         return Err(what.into());
     }
-    let data = Data::open(&wish.data, false).await?;
+    let data = DataDirectory::open(&wish.data, false).await?;
     match (wish.key, wish.step) {
         (ReplaceableKey::Root, RotationStep::Begin) => draw_next_root(&data).await,
         (ReplaceableKey::Root, RotationStep::Switch) => switch_root(&data).await,
@@ -51,7 +51,7 @@ pub(crate) async fn rotate(wish: &RotateCommand) -> Result<String, StartError> {
 }
 
 /// A service key: the new one is used from the next start on, the old one accepted.
-fn draw(data: &Data, key: ReplaceableKey) -> Result<String, StartError> {
+fn draw(data: &DataDirectory, key: ReplaceableKey) -> Result<String, StartError> {
     let name = key.word();
     let ring = data.service_keys(key.file())?;
     if let Some(previous) = ring.previous_version() {
@@ -78,7 +78,7 @@ fn draw(data: &Data, key: ReplaceableKey) -> Result<String, StartError> {
 }
 
 /// The old service key is accepted no more, where nothing needs it.
-async fn forget(data: &Data, key: ReplaceableKey) -> Result<String, StartError> {
+async fn forget(data: &DataDirectory, key: ReplaceableKey) -> Result<String, StartError> {
     let name = key.word();
     let ring = data.service_keys(key.file())?;
     let Some(previous) = ring.previous_version() else {
@@ -107,7 +107,7 @@ async fn forget(data: &Data, key: ReplaceableKey) -> Result<String, StartError> 
 }
 
 /// What would be lost with the previous pepper; `None`: nothing.
-async fn needed(postgres: &PostgresServer, ring: &KeyVersions, data: &Data) -> Result<Option<String>, StartError> {
+async fn needed(postgres: &PostgresServer, ring: &KeyVersions, data: &DataDirectory) -> Result<Option<String>, StartError> {
     let mut sql = PgConnection::connect_with(&postgres.superuser()).await?;
     // Revoked licenses give no seat and get no key any more.
     let keys = "from license_keys k join licenses l using (tenant_id, license_id)
@@ -145,7 +145,7 @@ async fn kid(path: PathBuf) -> Result<String, StartError> {
     Ok(keys.first().map_or_else(String::new, |key| key.kid().to_owned()))
 }
 
-async fn draw_next_root(data: &Data) -> Result<String, StartError> {
+async fn draw_next_root(data: &DataDirectory) -> Result<String, StartError> {
     if data.path(PREVIOUS).exists() && !data.path(NEXT).exists() {
         return Err(
             "the root key before is still published; end that rotation first: license-local rotate root --finish"
@@ -160,7 +160,7 @@ async fn draw_next_root(data: &Data) -> Result<String, StartError> {
     ))
 }
 
-async fn switch_root(data: &Data) -> Result<String, StartError> {
+async fn switch_root(data: &DataDirectory) -> Result<String, StartError> {
     let (root, next, previous) = (data.path(ROOT), data.path(NEXT), data.path(PREVIOUS));
     if !next.exists() {
         return Err("there is no next root key; one is drawn with: license-local rotate root".into());
@@ -187,7 +187,7 @@ async fn switch_root(data: &Data) -> Result<String, StartError> {
     ))
 }
 
-fn forget_root(data: &Data) -> Result<String, StartError> {
+fn forget_root(data: &DataDirectory) -> Result<String, StartError> {
     if data.path(NEXT).exists() {
         return Err("the next root key does not sign yet; license-local rotate root --switch comes first".into());
     }

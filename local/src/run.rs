@@ -2,7 +2,7 @@
 
 use crate::{
     bus as door,
-    data::Data,
+    data::DataDirectory,
     demo,
     endpoints::{Endpoints, FUNCTIONS, Listeners, quoted},
     environment,
@@ -116,7 +116,7 @@ async fn stopped(mut stop: StopCause) {
 
 /// Everything that runs, ready to serve.
 struct Machine {
-    data: Data,
+    data: DataDirectory,
     stores: MachineStores,
     listeners: Listeners,
     endpoints: Endpoints,
@@ -137,7 +137,7 @@ impl Machine {
         let period = environment::reaper_period(process)?;
         let rim = LayerSettings::new(&config::LayersConfig::from_env(process)?, logging).with_security(SecurityTxt::from_env(process)?);
         let room = ConnectionRoom::of_process(config::proxies(process)?);
-        let data = Data::open(&options.data, options.clean).await?;
+        let data = DataDirectory::open(&options.data, options.clean).await?;
         let listeners = Listeners::take(options).await?;
         let endpoints = listeners.endpoints(demo)?;
         let stores = start_stores(&data).await?;
@@ -209,7 +209,7 @@ impl Machine {
     }
 }
 
-async fn start_stores(data: &Data) -> Result<MachineStores, StartError> {
+async fn start_stores(data: &DataDirectory) -> Result<MachineStores, StartError> {
     let root = data.path("root.pem");
     let first = if root.exists() { "" } else { "; drawing the root key (RSA-4096, a few seconds, once)" };
     eprintln!("Starting PostgreSQL and Redis in {}{first}", data.path("").display());
@@ -235,7 +235,7 @@ fn bus(endpoints: &Endpoints, issuer: DemoIssuer) -> Result<LocalBus, StartError
 }
 
 /// What people read. Where it is no terminal that shows it, it may be kept in a log that others read: then the key stays in its file.
-fn banner(data: &Data, endpoints: &Endpoints, license_key: &str, terminal: bool) -> String {
+fn banner(data: &DataDirectory, endpoints: &Endpoints, license_key: &str, terminal: bool) -> String {
     let mut text = format!(
         "\nlicense-local is running; Ctrl-C stops it, the data stays in {}\n\n  all functions  {front}\n  the API, read  {front}/docs\n",
         data.path("").display(),
@@ -274,7 +274,7 @@ mod tests {
     #[tokio::test]
     async fn the_key_is_printed_on_a_terminal_and_nowhere_else() {
         let dir = tempfile::tempdir().unwrap();
-        let data = Data::open(&dir.path().join("it's mine"), false).await.unwrap();
+        let data = DataDirectory::open(&dir.path().join("it's mine"), false).await.unwrap();
         let bind = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let options = CommandLine { port: 0, data: data.path(""), clean: false, once: false, bind };
         let endpoints = Listeners::take(&options).await.unwrap().endpoints(true).unwrap();

@@ -45,27 +45,27 @@ impl PushDelivery {
     ///
     /// # Errors
     /// The data is not that, or names more pools than a share may have. It never will be: record it and acknowledge.
-    pub fn share(&self) -> Result<SweepShare, Malformed> {
-        let asked: SweepShare = serde_json::from_slice(&self.data).map_err(|e| Malformed::Message(e.to_string()))?;
+    pub fn share(&self) -> Result<SweepShare, MalformedPush> {
+        let asked: SweepShare = serde_json::from_slice(&self.data).map_err(|e| MalformedPush::Message(e.to_string()))?;
         if asked.pools.len() <= SweepShare::MOST {
             return Ok(asked);
         }
         let most = SweepShare::MOST;
-        Err(Malformed::Message(format!("it names {} pools, and a share has {most} at most", asked.pools.len())))
+        Err(MalformedPush::Message(format!("it names {} pools, and a share has {most} at most", asked.pools.len())))
     }
 
     /// The message as an event.
     ///
     /// # Errors
     /// The data is not that. It never will be: record it and acknowledge.
-    pub fn event(&self) -> Result<Event, Malformed> {
-        serde_json::from_slice(&self.data).map_err(|e| Malformed::Message(e.to_string()))
+    pub fn event(&self) -> Result<Event, MalformedPush> {
+        serde_json::from_slice(&self.data).map_err(|e| MalformedPush::Message(e.to_string()))
     }
 }
 
 /// Why a body is no push, or its message not what the topic carries. Redelivery would not change it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Malformed {
+pub enum MalformedPush {
     /// Larger than [`Envelope::MAX_BYTES`].
     #[error("the push has {0} bytes; {max} are allowed", max = Envelope::MAX_BYTES)]
     TooLarge(usize),
@@ -119,21 +119,21 @@ impl Envelope {
     ///
     /// # Errors
     /// [`Malformed`], for the log. No content of the message is in it beyond the field that was wrong.
-    pub fn parse(body: &[u8]) -> Result<PushDelivery, Malformed> {
+    pub fn parse(body: &[u8]) -> Result<PushDelivery, MalformedPush> {
         if body.len() > Self::MAX_BYTES {
-            return Err(Malformed::TooLarge(body.len()));
+            return Err(MalformedPush::TooLarge(body.len()));
         }
         let WireEnvelope { message, subscription, delivery_attempt } = serde_json::from_slice(body).map_err(|e| {
-            if e.is_data() { Malformed::NotAnEnvelope(e.to_string()) } else { Malformed::NotJson(e.to_string()) }
+            if e.is_data() { MalformedPush::NotAnEnvelope(e.to_string()) } else { MalformedPush::NotJson(e.to_string()) }
         })?;
-        let missing = || Malformed::NotAnEnvelope("message.messageId is missing or empty".into());
+        let missing = || MalformedPush::NotAnEnvelope("message.messageId is missing or empty".into());
         let message_id = message.camel_id.or(message.snake_id).filter(|id| !id.is_empty()).ok_or_else(missing)?;
         Ok(PushDelivery {
             subscription: subscription.unwrap_or_default(),
             message_id,
             publish_time: message.camel_time.or(message.snake_time).map(|text| read_time(&text)).transpose()?,
             delivery_attempt,
-            data: STANDARD.decode(message.data.unwrap_or_default()).map_err(|_| Malformed::NotBase64)?,
+            data: STANDARD.decode(message.data.unwrap_or_default()).map_err(|_| MalformedPush::NotBase64)?,
             attributes: message.attributes.unwrap_or_default(),
         })
     }
@@ -158,9 +158,9 @@ impl Envelope {
     }
 }
 
-fn read_time(text: &str) -> Result<OffsetDateTime, Malformed> {
+fn read_time(text: &str) -> Result<OffsetDateTime, MalformedPush> {
     OffsetDateTime::parse(text, &Rfc3339)
-        .map_err(|_| Malformed::NotAnEnvelope("message.publishTime is not an RFC 3339 date and time".into()))
+        .map_err(|_| MalformedPush::NotAnEnvelope("message.publishTime is not an RFC 3339 date and time".into()))
 }
 
 #[cfg(test)]
@@ -174,7 +174,7 @@ mod tests {
         PushDelivery { delivery_attempt: Some(3), ..PushDelivery::new(Topic::Events, message, &Clock::system()) }
     }
 
-    fn parse(body: serde_json::Value) -> Result<PushDelivery, Malformed> {
+    fn parse(body: serde_json::Value) -> Result<PushDelivery, MalformedPush> {
         Envelope::parse(body.to_string().as_bytes())
     }
 

@@ -1,9 +1,9 @@
 //! The receiving end of a push: what came, and who sent it.
 
-pub use crate::envelope::{Envelope, Malformed, PushDelivery};
+pub use crate::envelope::{Envelope, MalformedPush, PushDelivery};
 use license_core::{
     Result,
-    identity::{Refused, IdentityVerifier},
+    identity::{TokenRejected, IdentityVerifier},
 };
 
 /// Checks that a push comes from our subscriptions and nobody else: signature, times, issuer and exact audience by the
@@ -26,7 +26,7 @@ pub enum PushRefused {
     NoToken,
     /// The token itself is refused.
     #[error("the push's token is refused: {0}")]
-    Token(Refused),
+    Token(TokenRejected),
     /// A good token of somebody else.
     #[error("the push's token belongs to another account than the configured one")]
     Email,

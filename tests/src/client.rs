@@ -9,7 +9,7 @@ use license_core::{
     },
     moves::{
         SeatProtocol,
-        acquire::{Outcome, Request, Seat},
+        acquire::{AcquireOutcome, Request, Seat},
         heartbeat,
     },
 };
@@ -60,7 +60,7 @@ impl Machine {
     }
 
     /// Asks for a seat.
-    pub async fn acquire(&self, moves: &SeatProtocol) -> Outcome {
+    pub async fn acquire(&self, moves: &SeatProtocol) -> AcquireOutcome {
         moves.acquire(&self.request).await.expect("the stores answer")
     }
 
@@ -73,7 +73,7 @@ impl Machine {
     }
 
     /// Asks for a seat in a task of its own.
-    pub fn acquire_aside(&self, moves: &SeatProtocol) -> tokio::task::JoinHandle<license_core::Result<Outcome>> {
+    pub fn acquire_aside(&self, moves: &SeatProtocol) -> tokio::task::JoinHandle<license_core::Result<AcquireOutcome>> {
         let (moves, request) = (moves.clone(), self.request.clone());
         tokio::spawn(async move { moves.acquire(&request).await })
     }
@@ -92,9 +92,9 @@ impl Machine {
 ///
 /// # Panics
 /// If there is none.
-pub fn seat(outcome: Outcome) -> Seat {
+pub fn seat(outcome: AcquireOutcome) -> Seat {
     match outcome {
-        Outcome::Seat(seat) => *seat,
+        AcquireOutcome::Seat(seat) => *seat,
         other => panic!("a seat, not {other:?}"),
     }
 }
@@ -105,7 +105,7 @@ pub fn open(seat: &Seat) -> SessionHandle {
 }
 
 /// Sends a heartbeat.
-pub async fn beat(moves: &SeatProtocol, seat: &Seat) -> heartbeat::Outcome {
+pub async fn beat(moves: &SeatProtocol, seat: &Seat) -> heartbeat::HeartbeatOutcome {
     moves.heartbeat(&open(seat), None).await.expect("the stores answer")
 }
 

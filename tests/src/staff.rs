@@ -7,7 +7,7 @@ use license_core::{
         id::{SeatNo, SessionId, TenantId},
         key::LicenseKey,
         license::Status,
-        terms::Edit,
+        terms::TermsEdit,
     },
     moves::manage::EndedSessionRow,
     records::{Caller, Answer, ChangedLicense, Principal, RepeatableRequest},
@@ -21,8 +21,8 @@ pub fn act(tenant: TenantId) -> Caller {
 }
 
 /// A change of the number of seats and of nothing else.
-pub fn seats(seats: u32) -> Edit {
-    Edit { seats: Some(seats), ..Edit::default() }
+pub fn seats(seats: u32) -> TermsEdit {
+    TermsEdit { seats: Some(seats), ..TermsEdit::default() }
 }
 
 /// The oldest open session on a seat of the one pool there is; `None` if nobody sits there.
@@ -32,7 +32,7 @@ pub async fn open_on(seat: SeatNo, truth: &mut PgConnection) -> Option<SessionId
     found.map(SessionId)
 }
 
-fn done<T>(answer: Result<std::result::Result<T, license_core::records::Refused>>) -> Result<T> {
+fn done<T>(answer: Result<std::result::Result<T, license_core::records::ChangeRefusal>>) -> Result<T> {
     answer.map(|answer| answer.expect("the change is not refused"))
 }
 
@@ -74,12 +74,12 @@ impl World {
     }
 
     /// Changes what is agreed. False: it is already so.
-    pub async fn edit(&self, edit: &Edit) -> bool {
+    pub async fn edit(&self, edit: &TermsEdit) -> bool {
         self.changes(self.manage.edit_license(&self.act(), self.license.id, None, edit, None)).await.unwrap()
     }
 
     /// The same where it may fail.
-    pub async fn try_edit(&self, edit: &Edit) -> Result<bool> {
+    pub async fn try_edit(&self, edit: &TermsEdit) -> Result<bool> {
         self.changes(self.manage.edit_license(&self.act(), self.license.id, None, edit, None)).await
     }
 

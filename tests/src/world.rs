@@ -12,7 +12,7 @@ use license_core::{
         secret::KeyRing,
     },
     moves::{SeatProtocol, ProtocolSettings, manage::SeatManagement, reap::SeatReaper},
-    records::{NewOrganization, Records, Registration, Role},
+    records::{NewOrganization, Records, RegistrationOutcome, Role},
     seats::{PoolKey, ReplicationId, SeatStore},
     signer::{LeaseSigner, local::LocalRoot},
 };
@@ -341,7 +341,7 @@ pub async fn register(admin: &Records, database: &PgConnectOptions, shape: &Shap
         from: None,
         request_id: None,
     };
-    let Registration::Created(registered) = admin.register(&new, &peppers()).await.unwrap() else {
+    let RegistrationOutcome::Created(registered) = admin.register(&new, &peppers()).await.unwrap() else {
         panic!("a first registration creates")
     };
     let tenant = registered.tenant;

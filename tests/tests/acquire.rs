@@ -1,6 +1,6 @@
 //! Taking a seat, keeping it, giving it back: the straight paths.
 
-use license_core::moves::{acquire::Outcome, heartbeat};
+use license_core::moves::{acquire::AcquireOutcome, heartbeat};
 use license_tests::{World, client::open};
 use sqlx::Executor;
 
@@ -49,7 +49,7 @@ async fn the_sixth_machine_of_five_is_told_who_holds_the_seats_and_when_one_free
         world.machine(name).seated(&world.moves).await;
         world.pass(std::time::Duration::from_secs(1));
     }
-    let Outcome::Full(full) = world.machine("f").acquire(&world.moves).await else { panic!("the pool is full") };
+    let AcquireOutcome::Full(full) = world.machine("f").acquire(&world.moves).await else { panic!("the pool is full") };
     assert_eq!((full.held, full.seats_total), (5, 5));
     assert_eq!(full.next_lease_end_ms - full.now_ms, 355_000);
     let labels: Vec<&str> = full.silent.iter().map(|s| s.label.as_str()).collect();

@@ -7,8 +7,8 @@ use license_core::{
         key::LicenseKey,
         license::{Status, Why},
     },
-    moves::{acquire::Outcome, heartbeat, validate},
-    records::Refused,
+    moves::{acquire::AcquireOutcome, heartbeat, validate},
+    records::ChangeRefusal,
 };
 use license_tests::{
     World,
@@ -162,14 +162,14 @@ async fn validate_says_what_an_acquire_would_and_takes_no_seat() {
         let request = &machine.request;
         world.moves.validate(&request.key, Some(&request.hardware), None, &request.pool).await.unwrap()
     };
-    let validate::Outcome::Valid(valid) = ask(&a).await else { panic!("valid") };
+    let validate::ValidateOutcome::Valid(valid) = ask(&a).await else { panic!("valid") };
     assert_eq!((valid.held, valid.seats_total, valid.has_seat), (0, 2, false));
     a.seated(&world.moves).await;
-    let validate::Outcome::Valid(valid) = ask(&a).await else { panic!("valid") };
+    let validate::ValidateOutcome::Valid(valid) = ask(&a).await else { panic!("valid") };
     assert_eq!((valid.held, valid.seats_total, valid.has_seat), (1, 2, true));
     assert_eq!(valid.silent.len(), 1);
     world.suspend().await;
-    let validate::Outcome::Refused(refusal, _) = ask(&a).await else { panic!("refused") };
+    let validate::ValidateOutcome::Refused(refusal, _) = ask(&a).await else { panic!("refused") };
     assert_eq!(refusal.why, Why::Suspended);
     let mut forged = a.clone();
     forged.request.key = LicenseKey::draw(world.license.pool.license);
@@ -301,7 +301,7 @@ async fn after_a_restore_holders_go_on_and_nobody_else_sits_down_before_every_ol
 
     alive(&world.moves, &a_seat).await;
     for machine in [world.machine("b"), world.machine("a").restarted(), world.machine("a")] {
-        let Outcome::Full(full) = machine.acquire(&world.moves).await else { panic!("nobody sits down yet") };
+        let AcquireOutcome::Full(full) = machine.acquire(&world.moves).await else { panic!("nobody sits down yet") };
         assert!(full.next_lease_end_ms > full.now_ms, "and is told until when: {full:?}");
     }
     // Another rebuild does not begin the wait anew.

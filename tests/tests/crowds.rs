@@ -4,7 +4,7 @@
 
 use license_core::{
     domain::rate::{RateLimited, LimitKind, RateLimit, PoolRates},
-    moves::{SeatProtocol, acquire::Outcome},
+    moves::{SeatProtocol, acquire::AcquireOutcome},
 };
 use license_tests::{
     World,
@@ -28,9 +28,9 @@ async fn of(seats: u32, processes: u32, rates: PoolRates) -> (World, SeatProtoco
 
 /// Refused for the license, with its limit, and how many ms to wait.
 #[track_caller]
-fn waits(outcome: &Outcome, rate: RateLimit) -> u64 {
+fn waits(outcome: &AcquireOutcome, rate: RateLimit) -> u64 {
     match outcome {
-        Outcome::Limited(RateLimited { by: LimitKind::License, wait_ms, rate: its }) => {
+        AcquireOutcome::Limited(RateLimited { by: LimitKind::License, wait_ms, rate: its }) => {
             assert_eq!(*its, rate);
             *wait_ms
         }

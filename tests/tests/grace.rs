@@ -5,7 +5,7 @@
 use license_core::{
     domain::{
         id::Hw,
-        terms::Edit,
+        terms::TermsEdit,
         token::{Expected, TokenClaims, verify},
     },
     moves::{
@@ -34,7 +34,7 @@ fn beyond_lease(world: &World, lease: &SignedLease) -> i64 {
 
 async fn lease_of(world: &World, seat: &Seat) -> SignedLease {
     match beat(&world.moves, seat).await {
-        heartbeat::Outcome::Alive(alive) => alive.lease,
+        heartbeat::HeartbeatOutcome::Alive(alive) => alive.lease,
         other => panic!("alive, not {other:?}"),
     }
 }
@@ -44,10 +44,10 @@ async fn has_grace(world: &World, seat: &Seat) -> bool {
 }
 
 async fn policy(world: &World, after_heartbeats: u32, beyond_seats: Option<u32>) {
-    let edit = Edit {
+    let edit = TermsEdit {
         grace_after_heartbeats: Some(after_heartbeats),
         grace_beyond_seats: Some(beyond_seats),
-        ..Edit::default()
+        ..TermsEdit::default()
     };
     world.edit(&edit).await;
 }

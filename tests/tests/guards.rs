@@ -4,7 +4,7 @@
 
 use license_core::{
     domain::lease::LeaseTiming,
-    moves::{acquire::Outcome, steps::Step},
+    moves::{acquire::AcquireOutcome, steps::Step},
     seats::NonceAnswer,
 };
 use license_tests::{
@@ -251,7 +251,7 @@ async fn beats_of_the_defaults_fit_three_times_into_a_lease() {
     assert!(timing.heartbeat * 3 < timing.ttl - timing.eps());
     let world = World::with_seats(1).await;
     let a_seat = world.machine("a").seated(&world.moves).await;
-    let license_core::moves::heartbeat::Outcome::Alive(it) = beat(&world.moves, &a_seat).await else { panic!("alive") };
+    let license_core::moves::heartbeat::HeartbeatOutcome::Alive(it) = beat(&world.moves, &a_seat).await else { panic!("alive") };
     assert!((101..=115).contains(&it.lease.heartbeat_in));
     assert_eq!(it.lease.expires_in, 355);
 }

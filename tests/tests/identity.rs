@@ -10,7 +10,7 @@ use aws_lc_rs::{
 use keys::b64;
 use license_core::{
     Clock, Error,
-    identity::{LONGEST_LIFE, NoAddress, Refused, IdentitySettings, IdentityVerifier},
+    identity::{LONGEST_LIFE, NoAddress, TokenRejected, IdentitySettings, IdentityVerifier},
 };
 use serde_json::{Value, json};
 use std::sync::OnceLock;
@@ -76,7 +76,7 @@ impl Issuer {
         signed(&json!({ "alg": "RS256", "typ": "JWT", "kid": kid }), &claims, |input| keys::rs256(key(number), input))
     }
 
-    async fn refused(&self, token: &str) -> Option<Refused> {
+    async fn refused(&self, token: &str) -> Option<TokenRejected> {
         self.verifier.verify(token).await.unwrap().err()
     }
 }
@@ -124,23 +124,23 @@ async fn an_email_is_verified_only_if_the_issuer_says_so() {
 async fn each_thing_that_is_wrong_with_a_token_is_named() {
     let it = issuer().await;
     let now = it.clock.now_seconds();
-    let cases: [(&str, Value, Option<Refused>); 16] = [
-        ("iss", json!("https://securetoken.google.com/other"), Some(Refused::Issuer)),
-        ("iss", json!(format!("{ISSUER}/")), Some(Refused::Issuer)),
-        ("aud", json!("other"), Some(Refused::Audience)),
-        ("aud", json!(["project", "other"]), Some(Refused::Audience)),
-        ("aud", json!([]), Some(Refused::Audience)),
+    let cases: [(&str, Value, Option<TokenRejected>); 16] = [
+        ("iss", json!("https://securetoken.google.com/other"), Some(TokenRejected::Issuer)),
+        ("iss", json!(format!("{ISSUER}/")), Some(TokenRejected::Issuer)),
+        ("aud", json!("other"), Some(TokenRejected::Audience)),
+        ("aud", json!(["project", "other"]), Some(TokenRejected::Audience)),
+        ("aud", json!([]), Some(TokenRejected::Audience)),
         ("aud", json!(["project"]), None),
-        ("exp", json!(now - 60), Some(Refused::Expired)),
+        ("exp", json!(now - 60), Some(TokenRejected::Expired)),
         ("exp", json!(now - 59), None),
-        ("iat", json!(now + 61), Some(Refused::NotYetValid)),
+        ("iat", json!(now + 61), Some(TokenRejected::NotYetValid)),
         ("iat", json!(now + 60), None),
-        ("nbf", json!(now + 61), Some(Refused::NotYetValid)),
+        ("nbf", json!(now + 61), Some(TokenRejected::NotYetValid)),
         ("nbf", json!(now + 60), None),
-        ("exp", Value::Null, Some(Refused::Malformed)),
-        ("iat", Value::Null, Some(Refused::Malformed)),
-        ("sub", json!(""), Some(Refused::Malformed)),
-        ("aud", Value::Null, Some(Refused::Malformed)),
+        ("exp", Value::Null, Some(TokenRejected::Malformed)),
+        ("iat", Value::Null, Some(TokenRejected::Malformed)),
+        ("sub", json!(""), Some(TokenRejected::Malformed)),
+        ("aud", Value::Null, Some(TokenRejected::Malformed)),
     ];
     for (member, value, refused) in cases {
         let token = it.token("k0", |claims| claims[member] = value.clone());
@@ -157,13 +157,13 @@ async fn a_token_that_is_good_for_longer_than_the_setting_says_is_refused() {
     let now = it.clock.now_seconds();
     for (iat, exp, refused) in [
         (now, now + 12 * 3600, None),
-        (now, now + 12 * 3600 + 1, Some(Refused::TooLong)),
-        (now, now + 365 * 86_400, Some(Refused::TooLong)),
-        (now, i64::MAX, Some(Refused::TooLong)),
-        (i64::MIN, i64::MAX, Some(Refused::TooLong)),
+        (now, now + 12 * 3600 + 1, Some(TokenRejected::TooLong)),
+        (now, now + 365 * 86_400, Some(TokenRejected::TooLong)),
+        (now, i64::MAX, Some(TokenRejected::TooLong)),
+        (i64::MIN, i64::MAX, Some(TokenRejected::TooLong)),
         // Long before now and nearly over: the life counts, not what is left of it.
-        (now - 30 * 86_400, now + 60, Some(Refused::TooLong)),
-        (0, now + 60, Some(Refused::TooLong)),
+        (now - 30 * 86_400, now + 60, Some(TokenRejected::TooLong)),
+        (0, now + 60, Some(TokenRejected::TooLong)),
         (now - 11 * 3600, now + 60, None),
     ] {
         let token = it.token("k0", |claims| (claims["iat"], claims["exp"]) = (json!(iat), json!(exp)));

@@ -10,7 +10,7 @@ use license_core::{
         pool::PoolSnapshot,
         rate::{LimitKind, RateLimit, PoolRates},
     },
-    moves::{SeatProtocol, acquire::Outcome, heartbeat, steps::Step},
+    moves::{SeatProtocol, acquire::AcquireOutcome, heartbeat, steps::Step},
     seats::NonceAnswer,
 };
 use license_tests::{
@@ -63,7 +63,7 @@ async fn strangers(world: &World, total: usize, draw: impl Fn() -> LicenseKey + 
     began.elapsed()
 }
 
-async fn refused(moves: &SeatProtocol, machine: &Machine) -> Outcome {
+async fn refused(moves: &SeatProtocol, machine: &Machine) -> AcquireOutcome {
     moves.acquire(&machine.request).await.expect("strangers take nothing down")
 }
 
@@ -236,9 +236,9 @@ async fn a_large_pool_rebuilt_in_chunks_is_whole_and_the_same_as_in_one_piece() 
 /// Six a minute, three at once: one every ten seconds.
 const RATE: RateLimit = RateLimit { per_minute: 6, burst: 3 };
 
-fn waits(outcome: &Outcome) -> u64 {
+fn waits(outcome: &AcquireOutcome) -> u64 {
     match outcome {
-        Outcome::Limited(limited) => {
+        AcquireOutcome::Limited(limited) => {
             assert_eq!((limited.by, limited.rate), (LimitKind::Holder, RATE));
             limited.wait_ms
         }

@@ -6,7 +6,7 @@
 use license_core::{
     domain::license::Why,
     moves::{
-        acquire::{Outcome, Seat},
+        acquire::{AcquireOutcome, Seat},
         heartbeat,
         steps::Step,
     },

@@ -76,7 +76,7 @@ impl Endpoint {
         let settings = IdentitySettings { jwks_url: format!("{}/certs", issuer.uri()), ..IdentitySettings::google(AUDIENCE) };
         let push = PushCheck { verifier: IdentityVerifier::new(settings, world.clock.clone()), email: EMAIL.into() };
         let published = Arc::new(Kept::default());
-        let state = reaper::State { reaper: world.reaper.clone(), publisher: published.clone(), push };
+        let state = reaper::ReaperService { reaper: world.reaper.clone(), publisher: published.clone(), push };
         let logging = LogConfig { filter: "info".into(), text: false, project: None };
         let app = layers(reaper::router(state), &LayerSettings::new(&LayersConfig::default(), &logging));
         Self { world, published, app, _issuer: issuer }

@@ -6,7 +6,7 @@ use license_core::{
     Clock,
     moves::{
         SeatProtocol,
-        acquire::{Outcome, Seat},
+        acquire::{AcquireOutcome, Seat},
         steps::Step,
     },
     seats::NonceAnswer,

@@ -51,7 +51,7 @@ impl Desk {
         let jwks_url = format!("{}/keys", issuer.uri());
         let settings =
             IdentitySettings { issuer: ISSUER.into(), audience: "project".into(), jwks_url, longest_life: LONGEST_LIFE };
-        let router = register::router(register::State {
+        let router = register::router(register::RegisterService {
             records: world.admin.clone(),
             verifier: IdentityVerifier::new(settings, world.clock.clone()),
             peppers: Arc::new(KeyRing::single(vec![2; 32])),

@@ -17,12 +17,12 @@ use std::time::Duration;
 async fn agree(world: &World, machine: &Machine, state: &str) -> SeatProspect {
     let request = &machine.restarted().request;
     let told = world.moves.validate(&request.key, Some(&request.hardware), request.instance.as_ref(), &request.pool);
-    let validate::Outcome::Valid(valid) = told.await.unwrap() else { panic!("{state}: a valid license") };
+    let validate::ValidateOutcome::Valid(valid) = told.await.unwrap() else { panic!("{state}: a valid license") };
     let outcome = world.moves.acquire(request).await.unwrap();
     let got = match &outcome {
-        acquire::Outcome::Seat(_) => SeatProspect::Seat,
-        acquire::Outcome::Full(_) => SeatProspect::Full,
-        acquire::Outcome::TooMany(_) => SeatProspect::TooMany,
+        acquire::AcquireOutcome::Seat(_) => SeatProspect::Seat,
+        acquire::AcquireOutcome::Full(_) => SeatProspect::Full,
+        acquire::AcquireOutcome::TooMany(_) => SeatProspect::TooMany,
         other => panic!("{state}: {other:?}"),
     };
     assert_eq!(valid.prospect, got, "{state}: {valid:?} but {outcome:?}");

@@ -74,7 +74,7 @@ pub const MAX_SEATS: u32 = 100_000;
 
 /// What to change; `None` leaves it as it is.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Edit {
+pub struct TermsEdit {
     /// Seats of the default pool.
     pub seats: Option<u32>,
     /// The begin of the term, or that there is none.
@@ -124,7 +124,7 @@ impl LicenseTerms {
     ///
     /// # Errors
     /// If the outcome would contradict itself.
-    pub fn edited(self, edit: &Edit) -> Result<Self, InvalidTerm> {
+    pub fn edited(self, edit: &TermsEdit) -> Result<Self, InvalidTerm> {
         let mut features = self.features;
         if let Some(patch) = &edit.features {
             merge(&mut features, patch);
@@ -242,17 +242,17 @@ mod tests {
             hide_holders: true,
         };
         assert_eq!(terms.clone().edited(&Edit::default()), Ok(terms.clone()));
-        let online = Edit { offline_policy: Some(OfflinePolicy::None), ..Edit::default() };
+        let online = TermsEdit { offline_policy: Some(OfflinePolicy::None), ..TermsEdit::default() };
         assert_eq!(terms.clone().edited(&online).unwrap().grace_hours, 0);
         for (edit, field) in [
-            (Edit { grace_hours: Some(1), ..online.clone() }, "grace_hours"),
-            (Edit { grace_hours: Some(0), ..Edit::default() }, "grace_hours"),
-            (Edit { expires_at: Some(Some(at(100))), ..Edit::default() }, "expires_at"),
+            (TermsEdit { grace_hours: Some(1), ..online.clone() }, "grace_hours"),
+            (TermsEdit { grace_hours: Some(0), ..TermsEdit::default() }, "grace_hours"),
+            (TermsEdit { expires_at: Some(Some(at(100))), ..TermsEdit::default() }, "expires_at"),
         ] {
             assert_eq!(terms.clone().edited(&edit).map_err(|(field, _)| field), Err(field), "{edit:?}");
         }
         let ends = LicenseTerms { expires_at: Some(at(200)), ..terms };
-        let late = Edit { not_before: Some(Some(at(300))), ..Edit::default() };
+        let late = TermsEdit { not_before: Some(Some(at(300))), ..TermsEdit::default() };
         assert_eq!(ends.edited(&late).map_err(|(field, _)| field), Err("not_before"));
     }
 }

@@ -70,7 +70,7 @@ impl IdentitySettings {
 
 /// Why a token is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
+pub enum TokenRejected {
     /// No JWT, or without the claims every ID token has.
     #[error("the credential is not an ID token")]
     Malformed,
@@ -160,10 +160,10 @@ impl VerifiedClaims {
 /// Verifies ID tokens of one issuer for one audience. Clones share the cached keys.
 #[derive(Clone)]
 pub struct IdentityVerifier {
-    inner: Arc<Inner>,
+    inner: Arc<VerifierInner>,
 }
 
-struct Inner {
+struct VerifierInner {
     settings: IdentitySettings,
     clock: Clock,
     keys: IssuerKeys,
@@ -220,55 +220,55 @@ impl IdentityVerifier {
         validation.required_spec_claims.clear();
         (validation.validate_exp, validation.validate_nbf, validation.validate_aud) = (false, false, false);
         let keys = IssuerKeys::new(&settings.jwks_url, clock.clone());
-        Self { inner: Arc::new(Inner { settings, clock, keys, validation }) }
+        Self { inner: Arc::new(VerifierInner { settings, clock, keys, validation }) }
     }
 
     /// Who presents this token? The inner error is a refusal and says why.
     ///
     /// # Errors
     /// [`crate::Error::Identity`] if the issuer's keys could not be fetched and none that are held decide the matter.
-    pub async fn verify(&self, token: &str) -> Result<std::result::Result<VerifiedClaims, Refused>> {
+    pub async fn verify(&self, token: &str) -> Result<std::result::Result<VerifiedClaims, TokenRejected>> {
         let kid = match key_named(token) {
             Ok(kid) => kid,
             Err(refused) => return Ok(Err(refused)),
         };
-        let Some(key) = self.inner.keys.get(&kid).await? else { return Ok(Err(Refused::UnknownKey)) };
+        let Some(key) = self.inner.keys.get(&kid).await? else { return Ok(Err(TokenRejected::UnknownKey)) };
         Ok(self.inner.read(token, &key).and_then(|wire| self.inner.judge(wire)))
     }
 }
 
 /// The name of the key, from a header that asks for nothing unusual.
-fn key_named(token: &str) -> std::result::Result<String, Refused> {
+fn key_named(token: &str) -> std::result::Result<String, TokenRejected> {
     if token.len() > MAX_LEN || token.split('.').count() != 3 {
-        return Err(Refused::Malformed);
+        return Err(TokenRejected::Malformed);
     }
     let header = token.split('.').next().and_then(|part| BASE64_URL_SAFE_NO_PAD.decode(part).ok());
-    let header: IdTokenHeader = header.and_then(|json| serde_json::from_slice(&json).ok()).ok_or(Refused::Malformed)?;
+    let header: IdTokenHeader = header.and_then(|json| serde_json::from_slice(&json).ok()).ok_or(TokenRejected::Malformed)?;
     if header.alg != "RS256" {
-        return Err(Refused::Algorithm);
+        return Err(TokenRejected::Algorithm);
     }
     if header.crit.is_some() {
-        return Err(Refused::Malformed);
+        return Err(TokenRejected::Malformed);
     }
-    header.kid.ok_or(Refused::UnknownKey)
+    header.kid.ok_or(TokenRejected::UnknownKey)
 }
 
-impl Inner {
-    fn read(&self, token: &str, key: &DecodingKey) -> std::result::Result<WireClaims, Refused> {
+impl VerifierInner {
+    fn read(&self, token: &str, key: &DecodingKey) -> std::result::Result<WireClaims, TokenRejected> {
         match jsonwebtoken::decode(token, key, &self.validation) {
             Ok(data) => Ok(data.claims),
             Err(error) => Err(match error.kind() {
-                ErrorKind::InvalidSignature => Refused::Signature,
-                ErrorKind::InvalidAlgorithm => Refused::Algorithm,
-                _ => Refused::Malformed,
+                ErrorKind::InvalidSignature => TokenRejected::Signature,
+                ErrorKind::InvalidAlgorithm => TokenRejected::Algorithm,
+                _ => TokenRejected::Malformed,
             }),
         }
     }
 
-    fn judge(&self, wire: WireClaims) -> std::result::Result<VerifiedClaims, Refused> {
+    fn judge(&self, wire: WireClaims) -> std::result::Result<VerifiedClaims, TokenRejected> {
         let now = self.clock.now_seconds();
         if wire.iss != self.settings.issuer {
-            return Err(Refused::Issuer);
+            return Err(TokenRejected::Issuer);
         }
         // A token for us and others could be presented to us by those others.
         let alone = match &wire.aud {
@@ -276,21 +276,21 @@ impl Inner {
             AudienceClaim::Many(audiences) => *audiences == [self.settings.audience.as_str()],
         };
         if !alone {
-            return Err(Refused::Audience);
+            return Err(TokenRejected::Audience);
         }
         if now >= wire.exp.saturating_add(LEEWAY) {
-            return Err(Refused::Expired);
+            return Err(TokenRejected::Expired);
         }
         if wire.iat.max(wire.nbf.unwrap_or(wire.iat)) > now + LEEWAY {
-            return Err(Refused::NotYetValid);
+            return Err(TokenRejected::NotYetValid);
         }
         if wire.exp.saturating_sub(wire.iat) > i64::from(self.settings.longest_life) {
-            return Err(Refused::TooLong);
+            return Err(TokenRejected::TooLong);
         }
         // OpenID Connect Core, section 2, has 255 ASCII characters. Letters beyond ASCII harm nobody; what cannot be seen could pass for another.
         let seen = !wire.sub.contains(|c: char| c.is_control() || is_hidden(c) || matches!(c, '\u{2028}' | '\u{2029}'));
         if !(1..=255).contains(&wire.sub.len()) || !seen {
-            return Err(Refused::Malformed);
+            return Err(TokenRejected::Malformed);
         }
         let shown = |text: Option<String>| text.and_then(|text| display(&text, NAME_CHARS));
         let signed_in = wire.auth_time.as_ref().and_then(serde_json::Value::as_i64).filter(|&at| at <= now + LEEWAY);

@@ -66,7 +66,7 @@ pub struct Seat {
 
 /// The answer to an acquire.
 #[derive(Clone, Debug)]
-pub enum Outcome {
+pub enum AcquireOutcome {
     /// A seat.
     Seat(Box<Seat>),
     /// Every seat is held, or waits.
@@ -100,7 +100,7 @@ impl SeatProtocol {
     /// # Errors
     /// If a store or the signer could not be asked in time. Nothing is lost then: the same attempt gets its seat when it asks again,
     /// and what it may have reserved is others' after a lease (L2).
-    pub async fn acquire(&self, request: &Request) -> Result<Outcome> {
+    pub async fn acquire(&self, request: &Request) -> Result<AcquireOutcome> {
         self.acquire_from(request, None).await
     }
 
@@ -108,13 +108,13 @@ impl SeatProtocol {
     ///
     /// # Errors
     /// As there.
-    pub async fn acquire_from(&self, request: &Request, guesser: Option<&SecretGuesser>) -> Result<Outcome> {
+    pub async fn acquire_from(&self, request: &Request, guesser: Option<&SecretGuesser>) -> Result<AcquireOutcome> {
         let received_ms = self.settings.clock.now_ms();
         let deadline = Deadline::of_request();
         let hashes = request.key.hashes(&self.settings.peppers);
         let tried = tried(request.key.number(), &hashes);
         if self.guesses.is_wrong(&tried) {
-            return Ok(Outcome::BadKey);
+            return Ok(AcquireOutcome::BadKey);
         }
         // Before anything is decided: with the signer away nothing is half done, and after the commit nothing can fail.
         let signer = self.signer.certified().await?;
@@ -133,7 +133,7 @@ impl SeatProtocol {
                 }
                 PoolReply::Said(AcquireAnswer::BadKey(epoch)) => {
                     if judged {
-                        return Ok(Outcome::BadKey);
+                        return Ok(AcquireOutcome::BadKey);
                     }
                     if let Some(closed) = self.is_no_newer_key(&pool, &hashes, guesser, epoch).await? {
                         return Ok(closed.into());
@@ -148,12 +148,12 @@ impl SeatProtocol {
                         return self.seat(request, &pool, *granted, &signer, renewed, received_ms);
                     }
                 }
-                PoolReply::Said(AcquireAnswer::Full(full)) => return Ok(Outcome::Full(full)),
-                PoolReply::Said(AcquireAnswer::WrongProduct(product)) => return Ok(Outcome::WrongProduct(product)),
-                PoolReply::Said(AcquireAnswer::Refused(refusal)) => return Ok(Outcome::Refused(refusal)),
-                PoolReply::Said(AcquireAnswer::Limited(limited)) => return Ok(Outcome::Limited(limited)),
-                PoolReply::Said(AcquireAnswer::NeedsInstance) => return Ok(Outcome::NeedsInstance),
-                PoolReply::Said(AcquireAnswer::TooMany(many)) => return Ok(Outcome::TooMany(many)),
+                PoolReply::Said(AcquireAnswer::Full(full)) => return Ok(AcquireOutcome::Full(full)),
+                PoolReply::Said(AcquireAnswer::WrongProduct(product)) => return Ok(AcquireOutcome::WrongProduct(product)),
+                PoolReply::Said(AcquireAnswer::Refused(refusal)) => return Ok(AcquireOutcome::Refused(refusal)),
+                PoolReply::Said(AcquireAnswer::Limited(limited)) => return Ok(AcquireOutcome::Limited(limited)),
+                PoolReply::Said(AcquireAnswer::NeedsInstance) => return Ok(AcquireOutcome::NeedsInstance),
+                PoolReply::Said(AcquireAnswer::TooMany(many)) => return Ok(AcquireOutcome::TooMany(many)),
             }
         }
     }
@@ -217,7 +217,7 @@ impl SeatProtocol {
         signer: &InstanceKey,
         renewed: bool,
         received_ms: i64,
-    ) -> Result<Outcome> {
+    ) -> Result<AcquireOutcome> {
         let hw = Hw::of(pool.license, &request.hardware);
         let lease = self.sign(
             signer,
@@ -242,7 +242,7 @@ impl SeatProtocol {
             session: granted.session,
             hw,
         };
-        Ok(Outcome::Seat(Box::new(Seat {
+        Ok(AcquireOutcome::Seat(Box::new(Seat {
             renewed,
             session: granted.session,
             handle: handle.mint(&self.settings.handles),
@@ -308,7 +308,7 @@ pub(super) fn tried(number: LicenseNumber, hashes: &[String]) -> String {
     format!("{number} {}", hashes.first().map_or("", String::as_str))
 }
 
-impl From<KeyRejection> for Outcome {
+impl From<KeyRejection> for AcquireOutcome {
     fn from(closed: KeyRejection) -> Self {
         match closed {
             KeyRejection::BadKey => Self::BadKey,

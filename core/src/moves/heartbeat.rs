@@ -14,7 +14,7 @@ use crate::{
 
 /// The answer to a heartbeat.
 #[derive(Clone, Debug)]
-pub enum Outcome {
+pub enum HeartbeatOutcome {
     /// The lease was extended.
     Alive(Box<ExtendedLease>),
     /// The session is over, and recorded so, for this reason: `released`, `expired`, `kicked` or `unknown`.
@@ -41,12 +41,12 @@ impl SeatProtocol {
     /// # Errors
     /// If a store or the signer could not be asked in time. The client keeps its lease and asks again; the lease in Redis is raised
     /// before the signer is asked, so that a seat is never lost to a missing signature.
-    pub async fn heartbeat(&self, handle: &SessionHandle, nonce: Option<&Nonce>) -> Result<Outcome> {
+    pub async fn heartbeat(&self, handle: &SessionHandle, nonce: Option<&Nonce>) -> Result<HeartbeatOutcome> {
         let received_ms = self.settings.clock.now_ms();
         let deadline = Deadline::of_request();
         // Safe to remember: an ended session never comes back.
         if let Some(reason) = self.gone.get(&handle.session) {
-            return Ok(Outcome::Gone(reason));
+            return Ok(HeartbeatOutcome::Gone(reason));
         }
         let pool = PoolKey::from(handle);
         loop {
@@ -66,10 +66,10 @@ impl SeatProtocol {
                         held_ms,
                     };
                     let lease = self.sign(&signer, &whom)?;
-                    return Ok(Outcome::Alive(Box::new(ExtendedLease { facts: *facts, lease })));
+                    return Ok(HeartbeatOutcome::Alive(Box::new(ExtendedLease { facts: *facts, lease })));
                 }
-                PoolReply::Said(HeartbeatAnswer::Refused(refusal)) => return Ok(Outcome::Refused(refusal)),
-                PoolReply::Said(HeartbeatAnswer::Limited(ms)) => return Ok(Outcome::Limited(ms)),
+                PoolReply::Said(HeartbeatAnswer::Refused(refusal)) => return Ok(HeartbeatOutcome::Refused(refusal)),
+                PoolReply::Said(HeartbeatAnswer::Limited(ms)) => return Ok(HeartbeatOutcome::Limited(ms)),
                 PoolReply::Said(HeartbeatAnswer::Unknown { epoch, refusal }) => {
                     self.steps.done(Step::Heartbeat).await?;
                     let resolved = self
@@ -79,7 +79,7 @@ impl SeatProtocol {
                     match (resolved, refusal) {
                         // A lease that nobody could renew is over for no fault of its client's: as long as the license refuses, that is why.
                         (ResolveOutcome::Gone(reason), Some(refusal)) if !was_ended(&reason) => {
-                            return Ok(Outcome::Refused(refusal));
+                            return Ok(HeartbeatOutcome::Refused(refusal));
                         }
                         (ResolveOutcome::Gone(reason), _) => return Ok(self.gone(handle, reason)),
                         (ResolveOutcome::EpochStale, _) => self.seats.invalidate(&pool, epoch).await?,
@@ -94,9 +94,9 @@ impl SeatProtocol {
         }
     }
 
-    fn gone(&self, handle: &SessionHandle, reason: String) -> Outcome {
+    fn gone(&self, handle: &SessionHandle, reason: String) -> HeartbeatOutcome {
         self.gone.insert(handle.session, reason.clone());
-        Outcome::Gone(reason)
+        HeartbeatOutcome::Gone(reason)
     }
 }
 

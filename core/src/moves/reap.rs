@@ -9,7 +9,7 @@ use super::{
 use crate::{
     Result,
     domain::{event::SweepShare, lease::LeaseTiming},
-    records::{Ending, PoolToReap, Records, PoolUsage},
+    records::{SeatEnding, PoolToReap, Records, PoolUsage},
     seats::{PoolKey, ReapedSeats, SeatFree, SeatStore, SessionFree, PoolReply},
 };
 use std::time::Duration;
@@ -158,7 +158,7 @@ impl SeatReaper {
             return Ok(true);
         }
         self.steps.done(Step::Reap).await?;
-        let ending = Ending {
+        let ending = SeatEnding {
             epoch: reaped.epoch,
             seats: reaped.seats.clone(),
             sessions: reaped.sessions.clone(),

@@ -7,7 +7,7 @@ use crate::{
         handle::SessionHandle,
         pool::{LeaseClaim, SeatClaim},
     },
-    records::Ending,
+    records::SeatEnding,
     seats::{PoolKey, ReleaseAnswer, SeatFree, SessionFree, PoolReply},
 };
 use time::OffsetDateTime;
@@ -21,7 +21,7 @@ impl SeatProtocol {
     pub async fn release(&self, handle: &SessionHandle) -> Result<Option<OffsetDateTime>> {
         let deadline = Deadline::of_request();
         let pool = PoolKey::from(handle);
-        let mut ending = Ending { released: vec![handle.session], ..Ending::default() };
+        let mut ending = SeatEnding { released: vec![handle.session], ..SeatEnding::default() };
         loop {
             deadline.check("seats")?;
             let answer = match self.seats.release(&pool, handle.seat, handle.session).await? {
@@ -64,7 +64,7 @@ impl SeatProtocol {
         &self,
         handle: &SessionHandle,
         pool: &PoolKey,
-        ending: &Ending,
+        ending: &SeatEnding,
         answer: ReleaseAnswer,
         done: Vec<(u32, bool)>,
     ) {

@@ -14,14 +14,14 @@ use crate::{
         license::{LicenseFacts, LicenseRefusal},
         rate::RateLimited,
     },
-    seats::{PoolKey, Valid, ValidateAnswer, PoolReply},
+    seats::{PoolKey, ValidateReply, ValidateAnswer, PoolReply},
 };
 
 /// The answer to a validate.
 #[derive(Clone, Debug)]
-pub enum Outcome {
+pub enum ValidateOutcome {
     /// The license gives seats; whether to this holder now, it says.
-    Valid(Box<Valid>),
+    Valid(Box<ValidateReply>),
     /// It gives none.
     Refused(LicenseRefusal, Box<LicenseFacts>),
     /// As for acquire.
@@ -32,7 +32,7 @@ pub enum Outcome {
     Limited(RateLimited),
 }
 
-impl From<KeyRejection> for Outcome {
+impl From<KeyRejection> for ValidateOutcome {
     fn from(closed: KeyRejection) -> Self {
         match closed {
             KeyRejection::BadKey => Self::BadKey,
@@ -54,7 +54,7 @@ impl SeatProtocol {
         hardware: Option<&ClientPart>,
         instance: Option<&ClientPart>,
         pool: &PoolName,
-    ) -> Result<Outcome> {
+    ) -> Result<ValidateOutcome> {
         self.validate_from(key, hardware, instance, pool, None).await
     }
 
@@ -69,11 +69,11 @@ impl SeatProtocol {
         instance: Option<&ClientPart>,
         pool: &PoolName,
         guesser: Option<&SecretGuesser>,
-    ) -> Result<Outcome> {
+    ) -> Result<ValidateOutcome> {
         let deadline = Deadline::of_request();
         let hashes = key.hashes(&self.settings.peppers);
         if self.guesses.is_wrong(&tried(key.number(), &hashes)) {
-            return Ok(Outcome::BadKey);
+            return Ok(ValidateOutcome::BadKey);
         }
         let pool = PoolKey { license: key.number(), pool: pool.clone() };
         let by_machine = hardware.map(|h| Holder::machine(pool.license, h));
@@ -82,11 +82,11 @@ impl SeatProtocol {
         loop {
             deadline.check("seats")?;
             match self.seats.validate(&pool, &hashes, by_machine, by_process).await? {
-                PoolReply::Said(ValidateAnswer::Valid(valid)) => return Ok(Outcome::Valid(valid)),
-                PoolReply::Said(ValidateAnswer::Refused(refusal, facts)) => return Ok(Outcome::Refused(refusal, facts)),
+                PoolReply::Said(ValidateAnswer::Valid(valid)) => return Ok(ValidateOutcome::Valid(valid)),
+                PoolReply::Said(ValidateAnswer::Refused(refusal, facts)) => return Ok(ValidateOutcome::Refused(refusal, facts)),
                 PoolReply::Said(ValidateAnswer::BadKey(epoch)) => {
                     if judged {
-                        return Ok(Outcome::BadKey);
+                        return Ok(ValidateOutcome::BadKey);
                     }
                     if let Some(closed) = self.is_no_newer_key(&pool, &hashes, guesser, epoch).await? {
                         return Ok(closed.into());

@@ -1,7 +1,7 @@
 //! What an organization demands of its own people's sign-ins.
 
 use super::{
-    act::{Caller, Answer, Refused, open},
+    act::{Caller, Answer, ChangeRefusal, open},
     connect::{Records, failed},
 };
 use crate::{
@@ -58,10 +58,10 @@ impl Records {
     ) -> Answer<AccessPolicyRow> {
         let mut work = open!(self, act);
         let Some(before) = read(work.sql(), act.tenant, "for update").await.map_err(failed)? else {
-            return Ok(Err(Refused::NotFound));
+            return Ok(Err(ChangeRefusal::NotFound));
         };
         if version.is_some_and(|version| version != before.version) {
-            return Ok(Err(Refused::Stale));
+            return Ok(Err(ChangeRefusal::Stale));
         }
         if before.step_up().as_ref() == step_up {
             return work.commit(before).await;
@@ -77,7 +77,7 @@ impl Records {
             .await
             .map_err(failed)?;
         let Some(after) = read(work.sql(), act.tenant, "").await.map_err(failed)? else {
-            return Ok(Err(Refused::NotFound));
+            return Ok(Err(ChangeRefusal::NotFound));
         };
         work.audit("access_policy.changed", &act.tenant.to_string(), before.written(), after.written());
         work.commit(after).await

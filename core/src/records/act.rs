@@ -153,7 +153,7 @@ impl std::fmt::Debug for RepeatableRequest {
 
 /// Why a change was not made. Nothing was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Refused {
+pub enum ChangeRefusal {
     /// Nothing of that id in this organization.
     NotFound,
     /// Somebody changed it since it was read: `If-Match` names another version.
@@ -169,7 +169,7 @@ pub enum Refused {
 }
 
 /// A refusal is an answer; an error means that nobody knows.
-pub type Answer<T> = Result<std::result::Result<T, Refused>>;
+pub type Answer<T> = Result<std::result::Result<T, ChangeRefusal>>;
 
 /// A change under way. Rolled back when dropped.
 pub(super) struct AuditedChange<'a> {
@@ -184,7 +184,7 @@ pub(super) struct AuditedChange<'a> {
 /// A change is to be made, or was made by an earlier request.
 pub(super) enum OpenedChange<'a, T> {
     New(AuditedChange<'a>),
-    Before(std::result::Result<T, Refused>),
+    Before(std::result::Result<T, ChangeRefusal>),
 }
 
 /// Begins a change, or answers at once what the same request was answered before.
@@ -250,7 +250,7 @@ impl AuditedChange<'_> {
     }
 
     /// What the same request did before, if it did; else its key is taken, and whoever else asks with it waits for this one's end.
-    async fn before<T: DeserializeOwned>(&mut self) -> Result<Option<std::result::Result<T, Refused>>> {
+    async fn before<T: DeserializeOwned>(&mut self) -> Result<Option<std::result::Result<T, ChangeRefusal>>> {
         let Some(repeat) = &self.act.repeat else { return Ok(None) };
         let principal = format!("{} {}", self.act.by.kind(), self.act.by.id());
         // An old entry is taken over; `taken` is null where a young one stays as it is.
@@ -279,11 +279,11 @@ impl AuditedChange<'_> {
             .await
             .map_err(failed)?;
         if row.try_get::<String, _>("request_hash").map_err(failed)? != repeat.request_hash {
-            return Ok(Some(Err(Refused::KeyReused)));
+            return Ok(Some(Err(ChangeRefusal::KeyReused)));
         }
         let unreadable = || Error::Internal("the outcome of an idempotency key cannot be read".into());
         let Some(outcome) = row.try_get::<Option<String>, _>("outcome").map_err(failed)? else {
-            return Ok(Some(Err(Refused::Conflict(ANSWER_ERASED))));
+            return Ok(Some(Err(ChangeRefusal::Conflict(ANSWER_ERASED))));
         };
         let outcome = repeat.unseal(&outcome).ok_or_else(unreadable)?;
         serde_json::from_slice(&outcome).map(|value| Some(Ok(value))).map_err(|_| unreadable())

@@ -59,7 +59,7 @@ pub struct ChainHead {
 
 /// What is wrong at one place of a chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
+pub struct ChainFault {
     /// The kind.
     pub kind: FaultKind,
     /// Where; for entries that are missing the first of them.
@@ -186,7 +186,7 @@ pub(super) struct ChainChecker<'a> {
     /// Whether that entry's seal is good; the seal of the newest vouches for all.
     vouched: bool,
     /// What was found, the first of it.
-    pub(super) faults: Vec<Fault>,
+    pub(super) faults: Vec<ChainFault>,
     /// How much was found.
     pub(super) found: usize,
     /// How many entries were looked at.
@@ -206,7 +206,7 @@ impl<'a> ChainChecker<'a> {
     pub(super) fn fault(&mut self, kind: FaultKind, seq: Option<i64>, entry: Option<Uuid>, detail: impl Into<String>) {
         self.found += 1;
         if self.faults.len() < TOLD {
-            self.faults.push(Fault { kind, seq, entry, detail: detail.into() });
+            self.faults.push(ChainFault { kind, seq, entry, detail: detail.into() });
         }
     }
 

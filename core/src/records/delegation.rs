@@ -5,7 +5,7 @@
 //! removal of the person behind it one sees the other, and neither waits in a circle.
 
 use super::{
-    act::{Principal, Refused, AuditedChange},
+    act::{Principal, ChangeRefusal, AuditedChange},
     connect::failed,
     invitations::{self, Invitation, invitation},
     people::Person,
@@ -65,19 +65,19 @@ pub(super) async fn role_held(sql: &mut PgConnection, tenant: TenantId, user: Us
 impl AuditedChange<'_> {
     /// Who asks, as the records know them now and until the end of this change: between the look at the door and this transaction
     /// somebody may have been removed, lowered or revoked.
-    pub(super) async fn standing(&mut self) -> Result<std::result::Result<Principal, Refused>> {
+    pub(super) async fn standing(&mut self) -> Result<std::result::Result<Principal, ChangeRefusal>> {
         let tenant = self.tenant().0;
         Ok(match self.by().clone() {
             Principal::Person { user, email, .. } => {
                 let tenant = self.tenant();
                 let role = role_held(self.sql(), tenant, user).await?;
-                role.map(|role| Principal::Person { user, email, role }).ok_or(Refused::NotFound)
+                role.map(|role| Principal::Person { user, email, role }).ok_or(ChangeRefusal::NotFound)
             }
             Principal::Token { id, name, scopes } => {
                 let sql = "select 1 from api_tokens where tenant_id = $1 and token_id = $2 and revoked_at is null
                              and (expires_at is null or expires_at > now()) for share";
                 let found = sqlx::query(sql).bind(tenant).bind(id).fetch_optional(self.sql()).await.map_err(failed)?;
-                found.map(|_| Principal::Token { id, name, scopes }).ok_or(Refused::NotFound)
+                found.map(|_| Principal::Token { id, name, scopes }).ok_or(ChangeRefusal::NotFound)
             }
             staff @ Principal::Staff { .. } => Ok(staff),
         })

@@ -6,7 +6,7 @@
 //! Blanking what is blank changes nothing, so an erasure that was cut is simply asked for again.
 
 use super::{
-    act::{Caller, Answer, Refused, AuditedChange, open},
+    act::{Caller, Answer, ChangeRefusal, AuditedChange, open},
     audit::{AuditStatement, seal_blanked, write},
     connect::{Records, failed, worth_repeating},
     licenses::{Change, changes},
@@ -252,7 +252,7 @@ impl Records {
                 .await
                 .map_err(failed)?;
             if !of_this {
-                return Ok(Err(Refused::Invalid("cursor", "is not of an erasure of this that began today")));
+                return Ok(Err(ChangeRefusal::Invalid("cursor", "is not of an erasure of this that began today")));
             }
             erased.id = cursor.erasure;
             return Ok(Ok((known, erased)));
@@ -361,16 +361,16 @@ fn nobody(tenant: TenantId, address: &SubjectAddress, peppers: &KeyRing) -> Stri
 
 /// Everything this address is known to be of: who left the organization with it, what they were called, and what other addresses they signed
 /// in with. An address that somebody else has who still belongs is theirs.
-async fn know(sql: &mut PgConnection, act: &Caller, address: &SubjectAddress) -> Result<std::result::Result<SubjectIdentifiers, Refused>> {
+async fn know(sql: &mut PgConnection, act: &Caller, address: &SubjectAddress) -> Result<std::result::Result<SubjectIdentifiers, ChangeRefusal>> {
     if SubjectAddress::folded(act.by.name()) == *address {
-        return Ok(Err(Refused::Conflict(OWN)));
+        return Ok(Err(ChangeRefusal::Conflict(OWN)));
     }
     let who = "select user_id, email, name, removed_at is null as belongs from users where tenant_id = $1 and address = $2 order by user_id";
     let rows = sqlx::query(who).bind(act.tenant.0).bind(&address.0).fetch_all(&mut *sql).await.map_err(failed)?;
     let mut known = SubjectIdentifiers { keys: vec![address.0.clone()], ..SubjectIdentifiers::default() };
     for row in &rows {
         if row.try_get("belongs").map_err(failed)? {
-            return Ok(Err(Refused::Conflict(BELONGS)));
+            return Ok(Err(ChangeRefusal::Conflict(BELONGS)));
         }
         known.users.push(row.try_get("user_id").map_err(failed)?);
         let name: Option<String> = row.try_get("name").map_err(failed)?;

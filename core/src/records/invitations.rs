@@ -1,7 +1,7 @@
 //! Invitations: who was asked into an organization, as what, and what became of it. How one is accepted: `joining.rs`.
 
 use super::{
-    act::{Caller, Answer, Refused, AuditedChange, open},
+    act::{Caller, Answer, ChangeRefusal, AuditedChange, open},
     connect::{Records, failed},
     delegation::MOST_INVITATIONS,
     page::{ListedRows, PageRequest, id_before},
@@ -119,24 +119,24 @@ impl Records {
     /// [`crate::Error::Records`].
     pub async fn invite(&self, act: &Caller, email: &Email, role: PersonRole) -> Answer<IssuedInvitation> {
         if !act.by.may_grant(role) {
-            return Ok(Err(Refused::Role(PersonRole::Owner)));
+            return Ok(Err(ChangeRefusal::Role(PersonRole::Owner)));
         }
         let mut work = open!(self, act);
         work.one_at_a_time().await?;
         match work.standing().await? {
             Ok(by) if by.may_grant(role) => {}
-            Ok(_) => return Ok(Err(Refused::Role(role.max(PersonRole::Admin)))),
+            Ok(_) => return Ok(Err(ChangeRefusal::Role(role.max(PersonRole::Admin)))),
             Err(refused) => return Ok(Err(refused)),
         }
         if work.has_as_many(OPEN, MOST_INVITATIONS).await? {
-            return Ok(Err(Refused::Conflict(TOO_MANY)));
+            return Ok(Err(ChangeRefusal::Conflict(TOO_MANY)));
         }
         if work.belongs(email).await? {
-            return Ok(Err(Refused::Conflict(BELONGS)));
+            return Ok(Err(ChangeRefusal::Conflict(BELONGS)));
         }
         for earlier in work.open_of(email).await? {
             if !act.by.may_grant(earlier.role) {
-                return Ok(Err(Refused::Role(PersonRole::Owner)));
+                return Ok(Err(ChangeRefusal::Role(PersonRole::Owner)));
             }
             work.revoke(&earlier).await?;
         }
@@ -220,13 +220,13 @@ impl Records {
         let sql = format!("select {COLUMNS} from invitations where tenant_id = $1 and invitation_id = $2 for update");
         let row = sqlx::query(AssertSqlSafe(sql)).bind(act.tenant.0).bind(id).fetch_optional(work.sql()).await;
         let Some(found) = row.map_err(failed)?.map(|row| invitation(&row)).transpose().map_err(failed)? else {
-            return Ok(Err(Refused::NotFound));
+            return Ok(Err(ChangeRefusal::NotFound));
         };
         if !act.by.may_grant(found.role) {
-            return Ok(Err(Refused::Role(PersonRole::Owner)));
+            return Ok(Err(ChangeRefusal::Role(PersonRole::Owner)));
         }
         match found.state {
-            InvitationState::Accepted => return Ok(Err(Refused::Conflict(ACCEPTED))),
+            InvitationState::Accepted => return Ok(Err(ChangeRefusal::Conflict(ACCEPTED))),
             InvitationState::Open => work.revoke(&found).await?,
             InvitationState::Revoked | InvitationState::Expired => {}
         }

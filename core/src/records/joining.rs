@@ -1,7 +1,7 @@
 //! How an invited person becomes one of the organization's people.
 
 use super::{
-    act::{Caller, Answer, Principal, Refused, AuditedChange},
+    act::{Caller, Answer, Principal, ChangeRefusal, AuditedChange},
     connect::{Records, failed},
     delegation::role_held,
     invitations::{COLUMNS, Invitation, InvitationState, invitation},
@@ -103,7 +103,7 @@ impl Records {
             .fetch_optional(&mut *transaction)
             .await
             .map_err(failed)?;
-        let Some(row) = row else { return Ok(Err(Refused::NotFound)) };
+        let Some(row) = row else { return Ok(Err(ChangeRefusal::NotFound)) };
         let invitation = invitation(&row).map_err(failed)?;
         let by = Principal::Person { user: UserId(user), email: small(&joining.email), role: invitation.role };
         let act = Caller { tenant, by, from: joining.from, request_id: joining.request_id.clone(), repeat: None };
@@ -123,15 +123,15 @@ impl AuditedChange<'_> {
             return self.commit(NewMember { organization, user, role, first: false }).await;
         }
         if !invitation.email.is(&joining.email) {
-            return Ok(Err(Refused::Conflict(ANOTHER)));
+            return Ok(Err(ChangeRefusal::Conflict(ANOTHER)));
         }
         match invitation.state {
-            InvitationState::Open if matches!(present, Some((_, true))) => return Ok(Err(Refused::Conflict(BELONGS))),
-            InvitationState::Open if !may => return Ok(Err(Refused::Conflict(NO_LONGER))),
+            InvitationState::Open if matches!(present, Some((_, true))) => return Ok(Err(ChangeRefusal::Conflict(BELONGS))),
+            InvitationState::Open if !may => return Ok(Err(ChangeRefusal::Conflict(NO_LONGER))),
             InvitationState::Open => {}
-            InvitationState::Accepted => return Ok(Err(Refused::Conflict(USED))),
-            InvitationState::Revoked => return Ok(Err(Refused::Conflict(REVOKED))),
-            InvitationState::Expired => return Ok(Err(Refused::Conflict(EXPIRED))),
+            InvitationState::Accepted => return Ok(Err(ChangeRefusal::Conflict(USED))),
+            InvitationState::Revoked => return Ok(Err(ChangeRefusal::Conflict(REVOKED))),
+            InvitationState::Expired => return Ok(Err(ChangeRefusal::Conflict(EXPIRED))),
         }
         self.enter(joining, user, invitation, present.is_some()).await?;
         let after = json!({ "email": invitation.email, "role": invitation.role, "invitation": invitation.id });

@@ -2,7 +2,7 @@
 //! a request that comes again tells it again: the first may have died before it did.
 
 use super::{
-    act::{Caller, Answer, Refused, AuditedChange, open},
+    act::{Caller, Answer, ChangeRefusal, AuditedChange, open},
     connect::{Records, failed},
     licensed::{LicenseRow, read},
     licenses::{Change, changes},
@@ -15,7 +15,7 @@ use crate::{
         key::LicenseKey,
         license::Status,
         secret::KeyRing,
-        terms::{Edit, PlanTerms, LicenseTerms},
+        terms::{TermsEdit, PlanTerms, LicenseTerms},
     },
 };
 use serde::{Deserialize, Serialize};
@@ -40,7 +40,7 @@ pub struct NewLicense {
     /// The plan it takes its terms from.
     pub plan: String,
     /// What is otherwise than the plan says.
-    pub but: Edit,
+    pub but: TermsEdit,
 }
 
 /// A license that was made. Its key is known to nobody else.
@@ -78,10 +78,10 @@ impl Records {
         let mut work = open!(self, act);
         work.take_time().await?;
         if read_product(work.sql(), &new.product).await?.is_none() {
-            return Ok(Err(Refused::Invalid("product", "is not a product of this server")));
+            return Ok(Err(ChangeRefusal::Invalid("product", "is not a product of this server")));
         }
         let Some(terms) = work.first_terms(&new.plan).await? else {
-            return Ok(Err(Refused::Invalid("plan", NO_PLAN)));
+            return Ok(Err(ChangeRefusal::Invalid("plan", NO_PLAN)));
         };
         let terms = match work.edited(terms, &new.but).await? {
             Ok(terms) => terms,
@@ -105,21 +105,21 @@ impl Records {
         act: &Caller,
         id: LicenseId,
         plan: Option<&str>,
-        edit: &Edit,
+        edit: &TermsEdit,
         version: Option<i64>,
     ) -> Answer<ChangedLicense> {
         let mut work = open!(self, act);
         work.take_time().await?;
         let license = match work.license_locked(id).await? {
-            None => return Ok(Err(Refused::NotFound)),
-            Some(it) if version.is_some_and(|version| version != it.version) => return Ok(Err(Refused::Stale)),
-            Some(it) if it.status == Status::Revoked => return Ok(Err(Refused::Conflict(REVOKED))),
+            None => return Ok(Err(ChangeRefusal::NotFound)),
+            Some(it) if version.is_some_and(|version| version != it.version) => return Ok(Err(ChangeRefusal::Stale)),
+            Some(it) if it.status == Status::Revoked => return Ok(Err(ChangeRefusal::Conflict(REVOKED))),
             Some(it) => it,
         };
         let mut terms = license.terms.clone();
         if let Some(name) = plan {
             let Some(plan) = read_plan(work.sql(), name, "").await? else {
-                return Ok(Err(Refused::Invalid("plan", NO_PLAN)));
+                return Ok(Err(ChangeRefusal::Invalid("plan", NO_PLAN)));
             };
             terms = terms.with_plan(name, &plan.terms);
         }
@@ -152,12 +152,12 @@ impl Records {
     pub async fn decide_license(&self, act: &Caller, id: LicenseId, status: Status) -> Answer<ChangedLicense> {
         let mut work = open!(self, act);
         let before = match work.license_locked(id).await? {
-            None => return Ok(Err(Refused::NotFound)),
+            None => return Ok(Err(ChangeRefusal::NotFound)),
             Some(license) if license.status == status => {
                 let tell = work.told(id).await?;
                 return work.commit(ChangedLicense { license, tell }).await;
             }
-            Some(license) if license.status == Status::Revoked => return Ok(Err(Refused::Conflict(REVOKED))),
+            Some(license) if license.status == Status::Revoked => return Ok(Err(ChangeRefusal::Conflict(REVOKED))),
             Some(license) => license.status,
         };
         let (sql, action) = match status {
@@ -204,13 +204,13 @@ impl AuditedChange<'_> {
     }
 
     /// The terms after an edit, or why there are none.
-    async fn edited(&mut self, terms: LicenseTerms, edit: &Edit) -> Result<std::result::Result<LicenseTerms, Refused>> {
+    async fn edited(&mut self, terms: LicenseTerms, edit: &TermsEdit) -> Result<std::result::Result<LicenseTerms, ChangeRefusal>> {
         let terms = match terms.edited(edit) {
             Ok(terms) => terms,
-            Err((field, problem)) => return Ok(Err(Refused::Invalid(field, problem))),
+            Err((field, problem)) => return Ok(Err(ChangeRefusal::Invalid(field, problem))),
         };
         let fit = features_fit(self.sql(), &terms.features).await?;
-        Ok(if fit { Ok(terms) } else { Err(Refused::Invalid("features", TOO_LARGE)) })
+        Ok(if fit { Ok(terms) } else { Err(ChangeRefusal::Invalid("features", TOO_LARGE)) })
     }
 
     /// What a license made from a plan begins with. `None`: no such plan.

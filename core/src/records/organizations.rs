@@ -1,7 +1,7 @@
 //! Organizations: read and renamed.
 
 use super::{
-    act::{Caller, Answer, Refused, open},
+    act::{Caller, Answer, ChangeRefusal, open},
     connect::{Records, failed},
 };
 use crate::{Result, domain::id::TenantId};
@@ -45,9 +45,9 @@ impl Records {
         let sql = "select name, version from organizations where tenant_id = $1 for update";
         let found: Option<(String, i64)> =
             sqlx::query_as(sql).bind(act.tenant.0).fetch_optional(work.sql()).await.map_err(failed)?;
-        let Some((before, present)) = found else { return Ok(Err(Refused::NotFound)) };
+        let Some((before, present)) = found else { return Ok(Err(ChangeRefusal::NotFound)) };
         if version.is_some_and(|version| version != present) {
-            return Ok(Err(Refused::Stale));
+            return Ok(Err(ChangeRefusal::Stale));
         }
         sqlx::query("update organizations set name = $2, version = version + 1 where tenant_id = $1")
             .bind(act.tenant.0)
@@ -59,7 +59,7 @@ impl Records {
         work.audit("organization.renamed", &act.tenant.to_string(), before, after);
         match read(work.sql(), act.tenant).await.map_err(failed)? {
             Some(organization) => work.commit(organization).await,
-            None => Ok(Err(Refused::NotFound)),
+            None => Ok(Err(ChangeRefusal::NotFound)),
         }
     }
 }

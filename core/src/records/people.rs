@@ -1,7 +1,7 @@
 //! The people of an organization: who they are, what they may do, and that somebody always owns it.
 
 use super::{
-    act::{Caller, Answer, Refused, AuditedChange, open},
+    act::{Caller, Answer, ChangeRefusal, AuditedChange, open},
     connect::{Records, failed},
     delegation::{DelegatedAccess, TokenFate, kept},
     page::{ListedRows, PageRequest},
@@ -176,18 +176,18 @@ impl Records {
             Err(refused) => return Ok(Err(refused)),
         };
         let person = match found {
-            None => return Ok(Err(Refused::NotFound)),
-            Some(person) if version.is_some_and(|version| version != person.version) => return Ok(Err(Refused::Stale)),
+            None => return Ok(Err(ChangeRefusal::NotFound)),
+            Some(person) if version.is_some_and(|version| version != person.version) => return Ok(Err(ChangeRefusal::Stale)),
             Some(person) => person,
         };
         if !by.may_grant(PersonRole::Admin) {
-            return Ok(Err(Refused::Role(PersonRole::Admin)));
+            return Ok(Err(ChangeRefusal::Role(PersonRole::Admin)));
         }
         if !by.may_grant(person.role) || !by.may_grant(role) {
-            return Ok(Err(Refused::Role(PersonRole::Owner)));
+            return Ok(Err(ChangeRefusal::Role(PersonRole::Owner)));
         }
         if role != PersonRole::Owner && work.is_last_owner(&person).await? {
-            return Ok(Err(Refused::Conflict(LAST_OWNER)));
+            return Ok(Err(ChangeRefusal::Conflict(LAST_OWNER)));
         }
         sqlx::query("update users set role = $3, version = version + 1 where tenant_id = $1 and user_id = $2")
             .bind(act.tenant.0)
@@ -215,16 +215,16 @@ impl Records {
             Ok(by) => by,
             Err(refused) => return Ok(Err(refused)),
         };
-        let Some(person) = found else { return Ok(Err(Refused::NotFound)) };
+        let Some(person) = found else { return Ok(Err(ChangeRefusal::NotFound)) };
         let leaves = by.person() == Some(user);
         if !leaves && !by.may_grant(person.role) {
-            return Ok(Err(Refused::Role(person.role.max(PersonRole::Admin))));
+            return Ok(Err(ChangeRefusal::Role(person.role.max(PersonRole::Admin))));
         }
         if leaves && fate == TokenFate::Keep {
-            return Ok(Err(Refused::Invalid("api_tokens", KEPT_BY_NOBODY)));
+            return Ok(Err(ChangeRefusal::Invalid("api_tokens", KEPT_BY_NOBODY)));
         }
         if work.is_last_owner(&person).await? {
-            return Ok(Err(Refused::Conflict(LAST_OWNER)));
+            return Ok(Err(ChangeRefusal::Conflict(LAST_OWNER)));
         }
         sqlx::query("update users set removed_at = now(), version = version + 1 where tenant_id = $1 and user_id = $2")
             .bind(act.tenant.0)

@@ -2,7 +2,7 @@
 //! written into a log of its own, in the same transaction.
 
 use super::{
-    act::{Answer, Refused},
+    act::{Answer, ChangeRefusal},
     chain,
     connect::{Records, failed},
     page::{ListedRows, PageRequest},
@@ -116,12 +116,12 @@ impl Records {
         let mut transaction = self.repeat(|pool| async move { pool.begin().await }).await?;
         let sql = &mut *transaction;
         if !features_fit(sql, &terms.features).await? {
-            return Ok(Err(Refused::Invalid("features", TOO_LARGE)));
+            return Ok(Err(ChangeRefusal::Invalid("features", TOO_LARGE)));
         }
         let before = read_plan(sql, name, "for update").await?;
         match &before {
-            None if version.is_some() => return Ok(Err(Refused::Stale)),
-            Some(plan) if version.is_some_and(|version| version != plan.version) => return Ok(Err(Refused::Stale)),
+            None if version.is_some() => return Ok(Err(ChangeRefusal::Stale)),
+            Some(plan) if version.is_some_and(|version| version != plan.version) => return Ok(Err(ChangeRefusal::Stale)),
             Some(plan) if plan.terms == *terms => return Ok(Ok(UpsertedRow { is: plan.clone(), made: false })),
             _ => {}
         }
@@ -177,9 +177,9 @@ impl Records {
             .map_err(failed)?;
         let before = read_product(sql, name).await?;
         match &before {
-            None if version.is_some() => return Ok(Err(Refused::Stale)),
-            Some(is) if version.is_some_and(|version| version != is.version) => return Ok(Err(Refused::Stale)),
-            Some(is) if is.is_default && !is_default => return Ok(Err(Refused::Conflict(ONE_DEFAULT))),
+            None if version.is_some() => return Ok(Err(ChangeRefusal::Stale)),
+            Some(is) if version.is_some_and(|version| version != is.version) => return Ok(Err(ChangeRefusal::Stale)),
+            Some(is) if is.is_default && !is_default => return Ok(Err(ChangeRefusal::Conflict(ONE_DEFAULT))),
             Some(is)
                 if (&*is.registration_plan, is.is_default, is.trials) == (registration_plan, is_default, trials) =>
             {
@@ -188,7 +188,7 @@ impl Records {
             _ => {}
         }
         if read_plan(sql, registration_plan, "").await?.is_none() {
-            return Ok(Err(Refused::Invalid("registration_plan", NO_PLAN)));
+            return Ok(Err(ChangeRefusal::Invalid("registration_plan", NO_PLAN)));
         }
         write_product(sql, name, registration_plan, is_default, trials).await?;
         let Some(is) = read_product(sql, name).await? else { return Err(vanished()) };

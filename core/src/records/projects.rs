@@ -1,7 +1,7 @@
 //! Projects: what sessions can be told apart by besides the license.
 
 use super::{
-    act::{Caller, Answer, Refused, AuditedChange, open},
+    act::{Caller, Answer, ChangeRefusal, AuditedChange, open},
     connect::{Records, failed},
     page::{ListedRows, PageRequest},
 };
@@ -101,7 +101,7 @@ impl Records {
             .fetch_optional(work.sql())
             .await
             .map_err(failed)?;
-        let Some(row) = row else { return Ok(Err(Refused::Conflict(TAKEN))) };
+        let Some(row) = row else { return Ok(Err(ChangeRefusal::Conflict(TAKEN))) };
         let made = project(&row).map_err(failed)?;
         let after = json!({ "name": made.name, "license_ids": made.licenses });
         work.audit("project.created", &made.id.to_string(), json!(null), after);
@@ -121,10 +121,10 @@ impl Records {
     ) -> Answer<ProjectRow> {
         let mut work = open!(self, act);
         let Some(before) = read(work.sql(), act.tenant, id, " for update").await? else {
-            return Ok(Err(Refused::NotFound));
+            return Ok(Err(ChangeRefusal::NotFound));
         };
         if version.is_some_and(|version| version != before.version) {
-            return Ok(Err(Refused::Stale));
+            return Ok(Err(ChangeRefusal::Stale));
         }
         let name = edit.name.as_ref().map_or(before.name.as_str(), DisplayName::as_str);
         let licenses = edit.licenses.as_ref().unwrap_or(&before.licenses);
@@ -150,7 +150,7 @@ impl Records {
             .fetch_one(work.sql())
             .await;
         let after = match row {
-            Err(sqlx::Error::Database(e)) if e.is_unique_violation() => return Ok(Err(Refused::Conflict(TAKEN))),
+            Err(sqlx::Error::Database(e)) if e.is_unique_violation() => return Ok(Err(ChangeRefusal::Conflict(TAKEN))),
             other => other.and_then(|row| project(&row)).map_err(failed)?,
         };
         let say =
@@ -160,7 +160,7 @@ impl Records {
     }
 }
 
-const NOT_HERE: Refused = Refused::Invalid("license_ids", "must name licenses of this organization");
+const NOT_HERE: ChangeRefusal = ChangeRefusal::Invalid("license_ids", "must name licenses of this organization");
 
 impl AuditedChange<'_> {
     /// Whether all of these, which are distinct, are licenses of the organization.

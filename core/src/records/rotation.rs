@@ -1,7 +1,7 @@
 //! A license's new key, and the end of the sessions that began with an old one.
 
 use super::{
-    act::{Caller, Answer, Refused, AuditedChange, open},
+    act::{Caller, Answer, ChangeRefusal, AuditedChange, open},
     connect::{Records, failed},
     licenses::{Change, changes},
     licensing::{REVOKED, whole_key},
@@ -83,13 +83,13 @@ impl Records {
     /// [`crate::Error::Records`].
     pub async fn replace_key(&self, act: &Caller, id: LicenseId, how: KeyRotation, peppers: &KeyRing) -> Answer<RotatedKeyRow> {
         if how.end_sessions && how.old_for > 0 {
-            return Ok(Err(Refused::Invalid("end_sessions", "must be false where the old key stays good for a while")));
+            return Ok(Err(ChangeRefusal::Invalid("end_sessions", "must be false where the old key stays good for a while")));
         }
         let mut work = open!(self, act);
         match work.standing().await? {
             Err(refused) => return Ok(Err(refused)),
             Ok(by) if by.person().is_some() && !by.may_grant(PersonRole::Admin) => {
-                return Ok(Err(Refused::Role(PersonRole::Admin)));
+                return Ok(Err(ChangeRefusal::Role(PersonRole::Admin)));
             }
             Ok(_) => {}
         }
@@ -97,12 +97,12 @@ impl Records {
             work.take_time().await?;
         }
         let license = match work.license_locked(id).await? {
-            None => return Ok(Err(Refused::NotFound)),
-            Some(license) if license.status == Status::Revoked => return Ok(Err(Refused::Conflict(REVOKED))),
+            None => return Ok(Err(ChangeRefusal::NotFound)),
+            Some(license) if license.status == Status::Revoked => return Ok(Err(ChangeRefusal::Conflict(REVOKED))),
             Some(license) => license,
         };
         if how.old_for > 0 && work.good_keys(id).await? > OLD_KEYS {
-            return Ok(Err(Refused::Conflict(TOO_MANY_KEYS)));
+            return Ok(Err(ChangeRefusal::Conflict(TOO_MANY_KEYS)));
         }
         let old_id = work.current_key(id).await?;
         let key = LicenseKey::draw(license.number);
@@ -149,7 +149,7 @@ impl Records {
         work.take_time().await?;
         let ended = work.end_some(id).await?;
         if ended.count > 0 {
-            let _done: std::result::Result<(), Refused> = work.commit(()).await?;
+            let _done: std::result::Result<(), ChangeRefusal> = work.commit(()).await?;
         }
         Ok(ended)
     }

@@ -78,7 +78,7 @@ pub enum GrantOutcome {
 
 /// What RELEASE or REAP decided to end.
 #[derive(Clone, Debug, Default)]
-pub struct Ending {
+pub struct SeatEnding {
     /// First half of every ticket.
     pub epoch: u64,
     /// Seats that are over.
@@ -163,7 +163,7 @@ impl Records {
         &self,
         tenant: TenantId,
         pool_id: PoolId,
-        ending: &Ending,
+        ending: &SeatEnding,
         reason: &str,
         ttl: Duration,
     ) -> Result<EndOutcome> {

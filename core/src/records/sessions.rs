@@ -4,7 +4,7 @@
 //! the page is looked for in a window of what the first one finds, so that no combination reads more than a window.
 
 use super::{
-    act::{Caller, Answer, Principal, Refused, open},
+    act::{Caller, Answer, Principal, ChangeRefusal, open},
     connect::{Records, failed},
     page::{PageCursor, ListedRows, PageRequest},
 };
@@ -211,9 +211,9 @@ impl Records {
     /// [`Error::Records`].
     pub async fn end_session(&self, act: &Caller, id: SessionId, force: bool) -> Answer<SessionEnd> {
         let mut work = open!(self, act);
-        let Some(before) = find(work.sql(), act, id).await? else { return Ok(Err(Refused::NotFound)) };
+        let Some(before) = find(work.sql(), act, id).await? else { return Ok(Err(ChangeRefusal::NotFound)) };
         if force && act.sees_only().is_some() {
-            return Ok(Err(Refused::Role(PersonRole::Admin)));
+            return Ok(Err(ChangeRefusal::Role(PersonRole::Admin)));
         }
         let row = sqlx::query("select outcome, epoch from kick_session($1, $2, $3, $4, $5)")
             .bind(act.tenant.0)
@@ -231,8 +231,8 @@ impl Records {
                 work.audit("session.ended", &id.to_string(), was, json!({ "reason": "kicked", "force": force }));
             }
             Some("OVER") => {}
-            Some("SHARED") => return Ok(Err(Refused::Conflict(SHARED))),
-            _ => return Ok(Err(Refused::NotFound)),
+            Some("SHARED") => return Ok(Err(ChangeRefusal::Conflict(SHARED))),
+            _ => return Ok(Err(ChangeRefusal::NotFound)),
         }
         let after = find(work.sql(), act, id).await?;
         let ended = after.and_then(|session| session.ended);

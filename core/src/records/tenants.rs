@@ -91,7 +91,7 @@ pub struct FirstLicense {
 
 /// The outcome of a registration.
 #[derive(Clone, Debug)]
-pub enum Registration {
+pub enum RegistrationOutcome {
     /// Made now.
     Created(Box<RegisteredTenant>),
     /// The person came again; the key is shown only while the license was never used (it is a new one then).
@@ -107,7 +107,7 @@ impl Records {
     ///
     /// # Errors
     /// [`Error::Records`]; the organization may have been made all the same, and a second call then finds it.
-    pub async fn register(&self, new: &NewOrganization, peppers: &KeyRing) -> Result<Registration> {
+    pub async fn register(&self, new: &NewOrganization, peppers: &KeyRing) -> Result<RegistrationOutcome> {
         let started = Instant::now();
         loop {
             if let Some(done) = self.try_register(new, peppers, started).await? {
@@ -122,7 +122,7 @@ impl Records {
         new: &NewOrganization,
         peppers: &KeyRing,
         started: Instant,
-    ) -> Result<Option<Registration>> {
+    ) -> Result<Option<RegistrationOutcome>> {
         let key = LicenseKey::draw(LicenseNumber::draw());
         let mut transaction = self.repeat(|pool| async move { pool.begin().await }).await?;
         let row = sqlx::query("select * from register_organization($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13)")
@@ -150,7 +150,7 @@ impl Records {
         };
         let outcome: String = row.try_get("outcome").map_err(failed)?;
         if outcome == "NO_PRODUCT" {
-            return Ok(Some(Registration::NoProduct));
+            return Ok(Some(RegistrationOutcome::NoProduct));
         }
         let ids = (row.try_get("tenant_id").map_err(failed)?, row.try_get("user_id").map_err(failed)?);
         let mut registered = describe(&mut transaction, ids).await?;
@@ -178,7 +178,7 @@ impl Records {
             if let Some(limit) = reached {
                 let limit = limit.parse().map_err(|e| Error::Internal(format!("a limit of trials: {e}")))?;
                 transaction.rollback().await.map_err(failed)?;
-                return Ok(Some(Registration::NoTrial(limit)));
+                return Ok(Some(RegistrationOutcome::NoTrial(limit)));
             }
             let act = new.act(registered.tenant, registered.user);
             let after = json!({ "name": registered.organization, "license": registered.license.number });
@@ -190,9 +190,9 @@ impl Records {
         transaction.commit().await.map_err(failed)?;
         let registered = Box::new(registered);
         Ok(Some(if outcome == "CREATED" {
-            Registration::Created(registered)
+            RegistrationOutcome::Created(registered)
         } else {
-            Registration::Existing(registered)
+            RegistrationOutcome::Existing(registered)
         }))
     }
 }

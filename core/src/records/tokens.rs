@@ -1,7 +1,7 @@
 //! API tokens: what scripts of an organization authenticate with.
 
 use super::{
-    act::{Caller, Answer, Principal, Refused, open},
+    act::{Caller, Answer, Principal, ChangeRefusal, open},
     connect::{Records, failed},
     delegation::MOST_TOKENS,
     page::{ListedRows, PageRequest},
@@ -130,11 +130,11 @@ impl Records {
         let mut work = open!(self, act);
         match work.standing().await? {
             Ok(by) if by.may_grant(PersonRole::Admin) => {}
-            Ok(_) => return Ok(Err(Refused::Role(PersonRole::Admin))),
+            Ok(_) => return Ok(Err(ChangeRefusal::Role(PersonRole::Admin))),
             Err(refused) => return Ok(Err(refused)),
         }
         if work.has_as_many(IN_FORCE, MOST_TOKENS).await? {
-            return Ok(Err(Refused::Conflict(TOO_MANY)));
+            return Ok(Err(ChangeRefusal::Conflict(TOO_MANY)));
         }
         let secret = Opaque::draw(Kind::ApiToken, act.tenant);
         let sql = format!(
@@ -156,7 +156,7 @@ impl Records {
             .fetch_optional(work.sql())
             .await
             .map_err(failed)?;
-        let Some(row) = row else { return Ok(Err(Refused::Invalid("expires_at", "must be in the future"))) };
+        let Some(row) = row else { return Ok(Err(ChangeRefusal::Invalid("expires_at", "must be in the future"))) };
         let token = token(&row).map_err(failed)?;
         // As RFC 3339, which is how `ApiToken` serializes it.
         let mut after = json!(token);
@@ -176,7 +176,7 @@ impl Records {
         let sql = format!("select {COLUMNS} from api_tokens where tenant_id = $1 and token_id = $2 for update");
         let row = sqlx::query(AssertSqlSafe(sql)).bind(act.tenant.0).bind(id).fetch_optional(work.sql()).await;
         let Some(found) = row.map_err(failed)?.map(|row| token(&row)).transpose().map_err(failed)? else {
-            return Ok(Err(Refused::NotFound));
+            return Ok(Err(ChangeRefusal::NotFound));
         };
         if found.revoked_at.is_none() {
             sqlx::query("update api_tokens set revoked_at = now() where tenant_id = $1 and token_id = $2")

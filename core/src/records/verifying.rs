@@ -1,7 +1,7 @@
 //! The audit log as its chain: checked and exported in parts of bounded size, each from one snapshot.
 
 use super::{
-    chain::{ChainChecker, Fault, FaultKind, ChainHead, ChainLink},
+    chain::{ChainChecker, ChainFault, FaultKind, ChainHead, ChainLink},
     connect::{Records, TenantTransaction, failed},
 };
 use crate::{
@@ -55,7 +55,7 @@ pub struct CheckedStretch {
     /// How many seals were made with a pepper that is not accepted any more; the seal of the newest entry vouches for those.
     pub past_peppers: i64,
     /// What is wrong, the first of it.
-    pub faults: Vec<Fault>,
+    pub faults: Vec<ChainFault>,
     /// How much is wrong.
     pub found: i64,
     /// The newest entry.

@@ -5,7 +5,7 @@
 //! from a provider and are revoked one by one, or all of them in the same step if asked.
 
 use super::{
-    act::{Caller, Answer, Refused, open},
+    act::{Caller, Answer, ChangeRefusal, open},
     connect::{Records, failed},
     plans::{StaffAct, log},
 };
@@ -49,7 +49,7 @@ impl Records {
         let sql = "select tokens_not_before from organizations where tenant_id = $1 for update";
         let before: Option<Option<OffsetDateTime>> =
             sqlx::query_scalar(sql).bind(act.tenant.0).fetch_optional(work.sql()).await.map_err(failed)?;
-        let Some(before) = before else { return Ok(Err(Refused::NotFound)) };
+        let Some(before) = before else { return Ok(Err(ChangeRefusal::NotFound)) };
         // Not the transaction's time: it may have waited for the row.
         let sql = "update organizations
                    set tokens_not_before = greatest(tokens_not_before, date_trunc('milliseconds', clock_timestamp())), version = version + 1

@@ -160,7 +160,7 @@ pub enum SeatProspect {
 
 /// What VALIDATE says of a license that gives seats.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Valid {
+pub struct ValidateReply {
     /// Whether an acquire would get one.
     pub prospect: SeatProspect,
     /// What the license says.
@@ -183,7 +183,7 @@ pub struct Valid {
 #[derive(Clone, Debug, PartialEq)]
 pub enum ValidateAnswer {
     /// The license gives seats.
-    Valid(Box<Valid>),
+    Valid(Box<ValidateReply>),
     /// As for ACQUIRE.
     BadKey(u64),
     /// It would not.
@@ -251,7 +251,7 @@ impl SeatStore {
             "COLD" => return Ok(PoolReply::Cold(reply.take()?)),
             "BADKEY" => ValidateAnswer::BadKey(reply.take()?),
             "REFUSED" => ValidateAnswer::Refused(reply.refusal()?, Box::new(reply.facts()?)),
-            "VALID" => ValidateAnswer::Valid(Box::new(Valid {
+            "VALID" => ValidateAnswer::Valid(Box::new(ValidateReply {
                 prospect: match reply.take::<String>()?.as_str() {
                     "JOINED" | "TAKEN" => SeatProspect::Seat,
                     "FULL" => SeatProspect::Full,

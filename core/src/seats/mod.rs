@@ -21,7 +21,7 @@ mod reply;
 mod scripts;
 mod session;
 
-pub use acquire::{AcquireAnswer, SeatRequest, PoolFull, SeatTicket, SeatProspect, SilentHolder, TooMany, WaitReason, Valid, ValidateAnswer};
+pub use acquire::{AcquireAnswer, SeatRequest, PoolFull, SeatTicket, SeatProspect, SilentHolder, TooMany, WaitReason, ValidateReply, ValidateAnswer};
 pub use connection::ReplicationId;
 pub use keys::PoolKey;
 pub use look::{SessionLookup, SessionSighting, SessionLiveness};

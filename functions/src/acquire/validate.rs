@@ -1,9 +1,9 @@
 //! validate: what an acquire would say, taking no seat.
 
-use super::{State, client::ClientDetails as ClientFacts};
+use super::{AcquireService, client::ClientDetails as ClientFacts};
 use crate::{
     answer::{self, SeatHolder, ClientLicense, holders, seconds},
-    edge::{FieldChecks, Json, Problem, rate::not_looked_at, rim::about, telemetry::Outcome as Label},
+    edge::{FieldChecks, JsonBody, Problem, rate::not_looked_at, rim::about, telemetry::MetricOutcome as Label},
 };
 use axum::{
     Extension,
@@ -19,8 +19,8 @@ use license_core::{
         license::{LicenseFacts, LicenseRefusal},
         name::clean,
     },
-    moves::validate::Outcome,
-    seats::{SeatProspect, Valid},
+    moves::validate::ValidateOutcome,
+    seats::{SeatProspect, ValidateReply},
 };
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 use std::sync::Arc;
@@ -104,9 +104,9 @@ struct RefusingLicense<'a> {
               (status = 429, description = "rate_limited: for each address that sends many different wrong keys"),
               (status = 503, description = "seats_unavailable, records_unavailable")))]
 pub(super) async fn validate(
-    From(state): From<Arc<State>>,
+    From(state): From<Arc<AcquireService>>,
     parts: Parts,
-    Json(body): Json<ValidateBody>,
+    JsonBody(body): JsonBody<ValidateBody>,
 ) -> Result<Response, Problem> {
     let moves = &state.moves;
     let mut fields = FieldChecks::new();
@@ -118,15 +118,15 @@ pub(super) async fn validate(
     about(None, Some(key.number()));
     let guesser = state.strangers.guesser(&parts);
     match moves.validate_from(&key, hardware.as_ref(), instance.as_ref(), &pool, guesser.as_ref()).await? {
-        Outcome::Valid(valid) => Ok(looked(&valid, moves.settings().timing.ttl_ms())),
-        Outcome::Refused(refusal, facts) => Ok(refusing(refusal, &facts)),
-        Outcome::BadKey => Err(answer::bad_key()),
-        Outcome::Limited(limited) => Err(not_looked_at(limited)),
-        Outcome::NoPool => Err(answer::no_pool(pool.as_str())),
+        ValidateOutcome::Valid(valid) => Ok(looked(&valid, moves.settings().timing.ttl_ms())),
+        ValidateOutcome::Refused(refusal, facts) => Ok(refusing(refusal, &facts)),
+        ValidateOutcome::BadKey => Err(answer::bad_key()),
+        ValidateOutcome::Limited(limited) => Err(not_looked_at(limited)),
+        ValidateOutcome::NoPool => Err(answer::no_pool(pool.as_str())),
     }
 }
 
-fn looked(valid: &Valid, ttl_ms: i64) -> Response {
+fn looked(valid: &ValidateReply, ttl_ms: i64) -> Response {
     about(Some(valid.facts.tenant), None);
     let code = match valid.prospect {
         SeatProspect::Seat => None,

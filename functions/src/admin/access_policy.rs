@@ -1,13 +1,13 @@
 //! What an organization demands of its own people's sign-ins.
 
 use super::{
-    State,
+    AdminService,
     answer::{IfMatch, answered, not_found, versioned},
     gate::{OrganizationCaller, HowSignedIn},
     step_up,
     terms::whole,
 };
-use crate::edge::{FieldChecks, Json, Problem};
+use crate::edge::{FieldChecks, JsonBody, Problem};
 use axum::{extract::State as From, response::Response};
 use http::StatusCode;
 use license_core::{
@@ -48,7 +48,7 @@ impl std::convert::From<&records::AccessPolicyRow> for AccessPolicy {
 /// Read the access policy
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}/access-policy", tag = "Organizations",
     responses((status = 200, description = "The policy", body = AccessPolicy, headers(("ETag" = String, description = "The organization's version")))))]
-pub(super) async fn read_access_policy(From(state): From<State>, OrganizationCaller(act): OrganizationCaller) -> Result<Response, Problem> {
+pub(super) async fn read_access_policy(From(state): From<AdminService>, OrganizationCaller(act): OrganizationCaller) -> Result<Response, Problem> {
     let found = state.records.access_policy(act.tenant).await?.ok_or_else(not_found)?;
     Ok(versioned(StatusCode::OK, found.version, AccessPolicy::from(&found)))
 }
@@ -84,11 +84,11 @@ pub(super) struct PutStepUp {
     responses((status = 200, description = "The policy as it is now", body = AccessPolicy, headers(("ETag" = String, description = "The organization's version"))),
               (status = 412, description = "precondition_failed")))]
 pub(super) async fn put_access_policy(
-    From(state): From<State>,
+    From(state): From<AdminService>,
     OrganizationCaller(act): OrganizationCaller,
     HowSignedIn(sign_in): HowSignedIn,
     IfMatch(version): IfMatch,
-    Json(body): Json<PutAccessPolicy>,
+    JsonBody(body): JsonBody<PutAccessPolicy>,
 ) -> Result<Response, Problem> {
     let mut fields = FieldChecks::new();
     let step_up = body.step_up.as_ref().map(|wish| {

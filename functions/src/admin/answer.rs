@@ -10,7 +10,7 @@ use http::{HeaderValue, StatusCode, header, request::Parts};
 use license_core::{
     Code,
     domain::id::InvalidText,
-    records::{Answer, PageCursor, ListedRows, PageRequest, Refused},
+    records::{Answer, PageCursor, ListedRows, PageRequest, ChangeRefusal},
 };
 use serde::Serialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -22,12 +22,12 @@ const MAX_LIMIT: u8 = 100;
 /// What was asked of the records, or the problem that says why not.
 pub(super) fn answered<T>(answer: Answer<T>) -> Result<T, Problem> {
     answer?.map_err(|refused| match refused {
-        Refused::NotFound => not_found(),
-        Refused::Stale => stale(),
-        Refused::Conflict(detail) => Problem::new(Code::Conflict, detail),
-        Refused::Invalid(field, problem) => Problem::invalid(field, problem),
-        Refused::Role(role) => insufficient_role(role.as_str()),
-        Refused::KeyReused => Problem::new(
+        ChangeRefusal::NotFound => not_found(),
+        ChangeRefusal::Stale => stale(),
+        ChangeRefusal::Conflict(detail) => Problem::new(Code::Conflict, detail),
+        ChangeRefusal::Invalid(field, problem) => Problem::invalid(field, problem),
+        ChangeRefusal::Role(role) => insufficient_role(role.as_str()),
+        ChangeRefusal::KeyReused => Problem::new(
             Code::IdempotencyKeyReused,
             "This Idempotency-Key was sent with another request in the last 24 hours. Draw a new key for each thing you want done.",
         ),

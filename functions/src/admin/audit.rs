@@ -1,6 +1,6 @@
 //! The audit log: who did what.
 
-use super::{State, answer::ListOf, filters::ListFilters, gate::OrganizationCaller};
+use super::{AdminService, answer::ListOf, filters::ListFilters, gate::OrganizationCaller};
 use crate::edge::{Problem, QueryParameters};
 use axum::extract::State as From;
 use license_core::{
@@ -101,7 +101,7 @@ pub(super) struct AuditQuery {
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}/audit-log", tag = "Audit log", params(AuditQuery),
     responses((status = 200, description = "A page of entries", body = ListOf<AuditEntry>)))]
 pub(super) async fn list_audit_log(
-    From(state): From<State>,
+    From(state): From<AdminService>,
     OrganizationCaller(act): OrganizationCaller,
     QueryParameters(query): QueryParameters<AuditQuery>,
 ) -> Result<axum::Json<ListOf<AuditEntry>>, Problem> {

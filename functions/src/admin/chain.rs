@@ -1,6 +1,6 @@
 //! The audit log as a chain: whether it is whole, and everything that is needed to find out elsewhere.
 
-use super::{State, filters::ListFilters, gate::OrganizationCaller};
+use super::{AdminService, filters::ListFilters, gate::OrganizationCaller};
 use crate::edge::{Problem, QueryParameters};
 use axum::extract::State as From;
 use license_core::records::{self, ChainCursor, ChainHead};
@@ -86,7 +86,7 @@ pub(super) struct VerifyQuery {
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}/audit-log/verify", tag = "Audit log", params(VerifyQuery),
     responses((status = 200, description = "What was found in this stretch", body = AuditVerification)))]
 pub(super) async fn verify_audit_log(
-    From(state): From<State>,
+    From(state): From<AdminService>,
     OrganizationCaller(act): OrganizationCaller,
     QueryParameters(query): QueryParameters<VerifyQuery>,
 ) -> Result<axum::Json<AuditVerification>, Problem> {
@@ -114,7 +114,7 @@ pub(super) async fn verify_audit_log(
         tracing::error!(found = it.found, first, "the audit log of this organization is not as it was written");
     }
     let fault =
-        |it: records::Fault| AuditFault { kind: it.kind.as_str(), seq: it.seq, entry: it.entry, detail: it.detail };
+        |it: records::ChainFault| AuditFault { kind: it.kind.as_str(), seq: it.seq, entry: it.entry, detail: it.detail };
     Ok(axum::Json(AuditVerification {
         intact: it.found == 0,
         checked: it.checked,
@@ -218,7 +218,7 @@ pub(super) struct ExportQuery {
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}/audit-log/export", tag = "Audit log", params(ExportQuery),
     responses((status = 200, description = "A stretch of the log", body = AuditExport)))]
 pub(super) async fn export_audit_log(
-    From(state): From<State>,
+    From(state): From<AdminService>,
     OrganizationCaller(act): OrganizationCaller,
     QueryParameters(query): QueryParameters<ExportQuery>,
 ) -> Result<axum::Json<AuditExport>, Problem> {

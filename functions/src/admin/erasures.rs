@@ -1,7 +1,7 @@
 //! Erasing people and machines.
 
-use super::{State, answer::answered, gate::OrganizationCaller};
-use crate::edge::{FieldChecks, Json, Problem};
+use super::{AdminService, answer::answered, gate::OrganizationCaller};
+use crate::edge::{FieldChecks, JsonBody, Problem};
 use axum::extract::State as From;
 use license_core::records::{SubjectAddress, ErasureReport, ErasureCursor, ErasureSubject};
 use serde::{Deserialize, Serialize};
@@ -77,9 +77,9 @@ impl std::convert::From<ErasureReport> for Erasure {
               (status = 409, description = "conflict: the person belongs to the organization, or is who asks"),
               (status = 422, description = "invalid_request: names each wrong field; idempotency_key_reused")))]
 pub(super) async fn erase(
-    From(state): From<State>,
+    From(state): From<AdminService>,
     OrganizationCaller(act): OrganizationCaller,
-    Json(body): Json<NewErasure>,
+    JsonBody(body): JsonBody<NewErasure>,
 ) -> Result<axum::Json<Erasure>, Problem> {
     let mut fields = FieldChecks::new();
     let person = fields.optional("person", body.person.as_deref(), str::parse::<SubjectAddress>).map(ErasureSubject::Person);

@@ -1,7 +1,7 @@
 //! In front of every operation of the management API: who asks, whether they may, and what makes the request the same as another one.
 
 use super::{
-    State,
+    AdminService,
     access::{Least, AccessRule, rule_of},
     recognize::recognized,
     step_up,
@@ -28,7 +28,7 @@ use license_core::{
         pasted,
         step_up::SignIn,
     },
-    identity::{VerifiedClaims, Refused},
+    identity::{VerifiedClaims, TokenRejected},
     records::{Caller, PresentedToken, Principal, RepeatableRequest, StaffAct},
 };
 use std::net::IpAddr;
@@ -63,7 +63,7 @@ from_the_gate!(SignedIn, OrganizationCaller, HowSignedIn);
 
 /// Lets a request through to its handler, or refuses it. What a caller may not see does not exist for it: 404.
 pub(super) async fn gate(
-    From(state): From<State>,
+    From(state): From<AdminService>,
     path: MatchedPath,
     parameters: RawPathParams,
     request: Request,
@@ -155,7 +155,7 @@ impl VerifiedCredential {
     }
 }
 
-pub(super) async fn authenticate(state: &State, bearer: BearerCredential, from: Option<IpAddr>) -> Result<VerifiedCredential, Problem> {
+pub(super) async fn authenticate(state: &AdminService, bearer: BearerCredential, from: Option<IpAddr>) -> Result<VerifiedCredential, Problem> {
     let prefix = Kind::ApiToken.prefix();
     if bearer.0.get(..prefix.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(prefix)) {
         let token = Opaque::parse(Kind::ApiToken, &bearer.0).ok_or_else(bad_token)?;
@@ -169,7 +169,7 @@ pub(super) async fn authenticate(state: &State, bearer: BearerCredential, from: 
     }
     let (claims, staff) = match state.people.verify(&bearer.0).await? {
         Ok(claims) => (claims, false),
-        Err(why @ (Refused::Audience | Refused::Issuer | Refused::UnknownKey)) => match &state.staff {
+        Err(why @ (TokenRejected::Audience | TokenRejected::Issuer | TokenRejected::UnknownKey)) => match &state.staff {
             Some(staff) => (staff.verify(&bearer.0).await?.map_err(refused)?, true),
             None => return Err(refused(why)),
         },
@@ -189,8 +189,8 @@ pub(super) async fn authenticate(state: &State, bearer: BearerCredential, from: 
     Ok(VerifiedCredential::Staff(claims))
 }
 
-fn refused(why: Refused) -> Problem {
-    let code = if why == Refused::Expired { Code::TokenExpired } else { Code::TokenInvalid };
+fn refused(why: TokenRejected) -> Problem {
+    let code = if why == TokenRejected::Expired { Code::TokenExpired } else { Code::TokenInvalid };
     Problem::new(code, format!("{why}."))
 }
 
@@ -217,7 +217,7 @@ fn email(claims: &VerifiedClaims) -> String {
 }
 
 /// Who that is in this organization.
-async fn principal(state: &State, credential: VerifiedCredential, tenant: TenantId) -> Result<Principal, Problem> {
+async fn principal(state: &AdminService, credential: VerifiedCredential, tenant: TenantId) -> Result<Principal, Problem> {
     match credential {
         VerifiedCredential::Person(claims) => {
             let found = state.records.membership(&claims.issuer, &claims.subject, tenant).await?;
@@ -282,7 +282,7 @@ fn insufficient_scope(required: &'static str) -> Problem {
 }
 
 /// `Idempotency-Key` of a POST, with the body it stands for.
-async fn repeat(state: &State, parts: &Parts, body: Body) -> Result<(Option<RepeatableRequest>, Body), Problem> {
+async fn repeat(state: &AdminService, parts: &Parts, body: Body) -> Result<(Option<RepeatableRequest>, Body), Problem> {
     let Some(key) = idempotency_key(&parts.headers)?.filter(|_| parts.method == Method::POST) else {
         return Ok((None, body));
     };

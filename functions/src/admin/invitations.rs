@@ -1,12 +1,12 @@
 //! Invitations: asking people into an organization.
 
 use super::{
-    State,
+    AdminService,
     answer::{ListOf, PathTarget, answered, not_found},
     filters::ListFilters,
     gate::OrganizationCaller,
 };
-use crate::edge::{FieldChecks, Json, Problem, QueryParameters};
+use crate::edge::{FieldChecks, JsonBody, Problem, QueryParameters};
 use axum::{extract::State as From, response::IntoResponse};
 use http::StatusCode;
 use license_core::{
@@ -107,7 +107,7 @@ pub(super) struct InvitationQuery {
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}/invitations", tag = "People", params(InvitationQuery),
     responses((status = 200, description = "A page of invitations", body = ListOf<Invitation>)))]
 pub(super) async fn list_invitations(
-    From(state): From<State>,
+    From(state): From<AdminService>,
     OrganizationCaller(act): OrganizationCaller,
     QueryParameters(query): QueryParameters<InvitationQuery>,
 ) -> Result<axum::Json<ListOf<Invitation>>, Problem> {
@@ -122,7 +122,7 @@ pub(super) async fn list_invitations(
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}/invitations/{invitation}", tag = "People",
     responses((status = 200, description = "The invitation", body = Invitation)))]
 pub(super) async fn read_invitation(
-    From(state): From<State>,
+    From(state): From<AdminService>,
     OrganizationCaller(act): OrganizationCaller,
     PathTarget(id): PathTarget<Uuid>,
 ) -> Result<axum::Json<Invitation>, Problem> {
@@ -153,9 +153,9 @@ pub(super) struct InviteBody {
     responses((status = 201, description = "The invitation, and its secret", body = NewInvitation),
               (status = 409, description = "conflict: the address belongs to somebody, or a thousand invitations of yours are open")))]
 pub(super) async fn invite_person(
-    From(state): From<State>,
+    From(state): From<AdminService>,
     OrganizationCaller(act): OrganizationCaller,
-    Json(body): Json<InviteBody>,
+    JsonBody(body): JsonBody<InviteBody>,
 ) -> Result<impl IntoResponse, Problem> {
     let mut fields = FieldChecks::new();
     let email = fields.required("email", body.email.as_deref(), str::parse::<Email>);
@@ -174,7 +174,7 @@ pub(super) async fn invite_person(
     responses((status = 204, description = "Nobody can join with it"),
               (status = 409, description = "conflict: somebody joined with it already")))]
 pub(super) async fn revoke_invitation(
-    From(state): From<State>,
+    From(state): From<AdminService>,
     OrganizationCaller(act): OrganizationCaller,
     PathTarget(id): PathTarget<Uuid>,
 ) -> Result<StatusCode, Problem> {

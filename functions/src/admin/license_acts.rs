@@ -1,7 +1,7 @@
 //! What is done to a license besides editing it: suspended, resumed, revoked, given a new key.
 
 use super::{
-    State,
+    AdminService,
     answer::{PathTarget, answered, versioned},
     gate::OrganizationCaller,
     licenses::License,
@@ -37,7 +37,7 @@ pub(super) struct EmptyBody {}
     responses((status = 200, description = "The license, suspended", body = License, headers(("ETag" = String, description = "Its version"))),
               (status = 409, description = "conflict: it is revoked")))]
 pub(super) async fn suspend_license(
-    from: From<State>,
+    from: From<AdminService>,
     caller: OrganizationCaller,
     target: PathTarget<LicenseId>,
     _: JsonOrEmpty<EmptyBody>,
@@ -52,7 +52,7 @@ pub(super) async fn suspend_license(
     responses((status = 200, description = "The license, active", body = License, headers(("ETag" = String, description = "Its version"))),
               (status = 409, description = "conflict: it is revoked")))]
 pub(super) async fn resume_license(
-    from: From<State>,
+    from: From<AdminService>,
     caller: OrganizationCaller,
     target: PathTarget<LicenseId>,
     _: JsonOrEmpty<EmptyBody>,
@@ -66,7 +66,7 @@ pub(super) async fn resume_license(
 #[utoipa::path(post, path = "/api/v1/organizations/{organization}/licenses/{license}/revoke", tag = "Licenses",
     responses((status = 200, description = "The license, revoked", body = License, headers(("ETag" = String, description = "Its version")))))]
 pub(super) async fn revoke_license(
-    from: From<State>,
+    from: From<AdminService>,
     caller: OrganizationCaller,
     target: PathTarget<LicenseId>,
     _: JsonOrEmpty<EmptyBody>,
@@ -75,7 +75,7 @@ pub(super) async fn revoke_license(
 }
 
 async fn decide(
-    From(state): From<State>,
+    From(state): From<AdminService>,
     OrganizationCaller(act): OrganizationCaller,
     PathTarget(license): PathTarget<LicenseId>,
     status: Status,
@@ -130,7 +130,7 @@ pub(super) struct NewKey {
     responses((status = 200, description = "The new key", body = NewKey),
               (status = 409, description = "conflict: it is revoked, or 32 earlier keys are still good")))]
 pub(super) async fn rotate_key(
-    From(state): From<State>,
+    From(state): From<AdminService>,
     OrganizationCaller(act): OrganizationCaller,
     PathTarget(license): PathTarget<LicenseId>,
     JsonOrEmpty(body): JsonOrEmpty<RotateKey>,

@@ -1,20 +1,20 @@
 //! The licenses of an organization: listed, shown, made and edited. What else is done to one is in `license_acts.rs`.
 
 use super::{
-    State,
+    AdminService,
     answer::{IfMatch, ListOf, PathTarget, answered, not_found, versioned},
     filters::ListFilters,
     gate::OrganizationCaller,
     terms::{AskedTerms, nothing_asked, present, text},
 };
 use crate::{
-    edge::{FieldChecks, Json, Problem, QueryParameters, rim::about},
+    edge::{FieldChecks, JsonBody, Problem, QueryParameters, rim::about},
     words,
 };
 use axum::{extract::State as From, response::Response};
 use http::StatusCode;
 use license_core::{
-    domain::{id::LicenseId, terms::Edit},
+    domain::{id::LicenseId, terms::TermsEdit},
     moves::manage::{LivePool, LicenseView},
     records::{LicenseFilter, LicenseRow, NewLicense},
 };
@@ -173,7 +173,7 @@ pub(super) struct LicensesQuery {
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}/licenses", tag = "Licenses", params(LicensesQuery),
     responses((status = 200, description = "A page of licenses", body = ListOf<License>)))]
 pub(super) async fn list_licenses(
-    From(state): From<State>,
+    From(state): From<AdminService>,
     OrganizationCaller(act): OrganizationCaller,
     QueryParameters(query): QueryParameters<LicensesQuery>,
 ) -> Result<axum::Json<ListOf<License>>, Problem> {
@@ -194,7 +194,7 @@ pub(super) async fn list_licenses(
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}/licenses/{license}", tag = "Licenses",
     responses((status = 200, description = "The license and the use of it", body = LiveLicense, headers(("ETag" = String, description = "Its version")))))]
 pub(super) async fn read_license(
-    From(state): From<State>,
+    From(state): From<AdminService>,
     OrganizationCaller(act): OrganizationCaller,
     PathTarget(license): PathTarget<LicenseId>,
 ) -> Result<Response, Problem> {
@@ -272,9 +272,9 @@ pub(super) struct NewLicenseKey {
     params(("Idempotency-Key" = Option<String>, Header, description = "The same request with the same key within 24 hours is done once and answered alike")),
     responses((status = 201, description = "The license with its key", body = NewLicenseKey, headers(("ETag" = String, description = "Its version")))))]
 pub(super) async fn create_license(
-    From(state): From<State>,
+    From(state): From<AdminService>,
     OrganizationCaller(act): OrganizationCaller,
-    Json(body): Json<CreateLicense>,
+    JsonBody(body): JsonBody<CreateLicense>,
 ) -> Result<Response, Problem> {
     let mut fields = FieldChecks::new();
     let product = fields.required("product", body.product.as_ref(), |value| words::slug(text(value)));
@@ -357,11 +357,11 @@ pub(super) struct EditLicense {
               (status = 409, description = "conflict: it is revoked"),
               (status = 412, description = "precondition_failed")))]
 pub(super) async fn edit_license(
-    From(state): From<State>,
+    From(state): From<AdminService>,
     OrganizationCaller(act): OrganizationCaller,
     PathTarget(license): PathTarget<LicenseId>,
     IfMatch(version): IfMatch,
-    Json(body): Json<EditLicense>,
+    JsonBody(body): JsonBody<EditLicense>,
 ) -> Result<Response, Problem> {
     let mut fields = FieldChecks::new();
     let plan = fields.optional("plan", body.plan.as_ref(), |value| words::slug(text(value)));
@@ -380,7 +380,7 @@ pub(super) async fn edit_license(
     };
     let edit = asked.read(&mut fields);
     fields.check(Some(()))?;
-    if plan.is_none() && edit == Edit::default() {
+    if plan.is_none() && edit == TermsEdit::default() {
         return Err(nothing_asked());
     }
     let edited = answered(state.manage.edit_license(&act, license, plan.as_deref(), &edit, version).await)?;

@@ -49,7 +49,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// What admin may touch: no signing key.
 #[derive(Clone)]
-pub struct State {
+pub struct AdminService {
     /// As [`Role::Admin`].
     pub records: Records,
     /// Changes that Redis must hear of too.
@@ -73,7 +73,7 @@ pub struct State {
 }
 
 /// Every operation with its handler; the document is made of the same list.
-pub(crate) fn operations() -> OpenApiRouter<State> {
+pub(crate) fn operations() -> OpenApiRouter<AdminService> {
     OpenApiRouter::new()
         .routes(routes!(organizations::read_me))
         .routes(routes!(organizations::read_organization, organizations::rename_organization))
@@ -111,7 +111,7 @@ pub(crate) fn operations() -> OpenApiRouter<State> {
 }
 
 /// The management API: everything below `/api/v1/me`, `/api/v1/organizations`, `/api/v1/plans` and `/api/v1/staff`, and its description.
-pub fn router(state: State) -> Router {
+pub fn router(state: AdminService) -> Router {
     let (router, _) = operations().split_for_parts();
     let gated = router.route_layer(middleware::from_fn_with_state(state.clone(), gate::gate));
     gated.with_state(state).merge(pages::router())
@@ -125,7 +125,7 @@ pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartEr
     let peppers = Arc::new(config::peppers(env)?);
     let records = rooms::records(env, Role::Admin)?.sealing(peppers.clone());
     let seats = rooms::seats(env, config::timing(env)?, clock.clone())?;
-    let state = State {
+    let state = AdminService {
         manage: SeatManagement::new(seats.clone(), records.clone()),
         people: IdentityVerifier::new(config::identity(env)?, clock.clone()),
         strangers: CredentialGuesses::from_env(env, seats.clone(), clock.clone())?,

@@ -1,13 +1,13 @@
 //! An organization: read and rename.
 
 use super::{
-    State,
+    AdminService,
     answer::{IfMatch, answered, not_found, versioned},
     gate::{OrganizationCaller, SignedIn},
     voiding::in_force,
 };
 use crate::{
-    edge::{FieldChecks, Json, Problem},
+    edge::{FieldChecks, JsonBody, Problem},
     words,
 };
 use axum::{extract::State as From, response::Response};
@@ -72,7 +72,7 @@ pub(super) struct MyOrganization {
 ///
 /// The person that the ID token stands for, and the organizations they belong to. Every other path names one of these.
 #[utoipa::path(get, path = "/api/v1/me", tag = "Organizations", responses((status = 200, description = "You", body = Me)))]
-pub(super) async fn read_me(From(state): From<State>, SignedIn(claims): SignedIn) -> Result<axum::Json<Me>, Problem> {
+pub(super) async fn read_me(From(state): From<AdminService>, SignedIn(claims): SignedIn) -> Result<axum::Json<Me>, Problem> {
     let memberships = state.records.memberships(&claims.issuer, &claims.subject).await?;
     for membership in &memberships {
         in_force(&claims, membership.tokens_not_before)?;
@@ -93,7 +93,7 @@ pub(super) async fn read_me(From(state): From<State>, SignedIn(claims): SignedIn
 /// Read an organization
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}", tag = "Organizations",
     responses((status = 200, description = "The organization", body = Organization, headers(("ETag" = String, description = "Its version")))))]
-pub(super) async fn read_organization(From(state): From<State>, OrganizationCaller(act): OrganizationCaller) -> Result<Response, Problem> {
+pub(super) async fn read_organization(From(state): From<AdminService>, OrganizationCaller(act): OrganizationCaller) -> Result<Response, Problem> {
     let found = state.records.organization(act.tenant).await?.ok_or_else(not_found)?;
     Ok(versioned(StatusCode::OK, found.version, Organization::from(found)))
 }
@@ -114,10 +114,10 @@ pub(super) struct EditOrganization {
     responses((status = 200, description = "The organization as it is now", body = Organization, headers(("ETag" = String, description = "Its version"))),
               (status = 412, description = "precondition_failed")))]
 pub(super) async fn rename_organization(
-    From(state): From<State>,
+    From(state): From<AdminService>,
     OrganizationCaller(act): OrganizationCaller,
     IfMatch(version): IfMatch,
-    Json(body): Json<EditOrganization>,
+    JsonBody(body): JsonBody<EditOrganization>,
 ) -> Result<Response, Problem> {
     let mut fields = FieldChecks::new();
     let name = fields.required("name", body.name.as_deref(), words::name);

@@ -1,14 +1,14 @@
 //! The people of an organization.
 
 use super::{
-    State,
+    AdminService,
     answer::{IfMatch, ListOf, PathTarget, answered, not_found, versioned},
     filters::ListFilters,
     gate::OrganizationCaller,
     invitations::Invitation,
     tokens::ApiToken,
 };
-use crate::edge::{FieldChecks, Json, Problem, QueryParameters};
+use crate::edge::{FieldChecks, JsonBody, Problem, QueryParameters};
 use axum::{
     extract::State as From,
     response::{IntoResponse, Response},
@@ -73,7 +73,7 @@ impl PageQuery {
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}/people", tag = "People", params(PageQuery),
     responses((status = 200, description = "A page of people", body = ListOf<Person>)))]
 pub(super) async fn list_people(
-    From(state): From<State>,
+    From(state): From<AdminService>,
     OrganizationCaller(act): OrganizationCaller,
     QueryParameters(query): QueryParameters<PageQuery>,
 ) -> Result<axum::Json<ListOf<Person>>, Problem> {
@@ -85,7 +85,7 @@ pub(super) async fn list_people(
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}/people/{person}", tag = "People",
     responses((status = 200, description = "The person", body = Person, headers(("ETag" = String, description = "Its version")))))]
 pub(super) async fn read_person(
-    From(state): From<State>,
+    From(state): From<AdminService>,
     OrganizationCaller(act): OrganizationCaller,
     PathTarget(person): PathTarget<UserId>,
 ) -> Result<Response, Problem> {
@@ -211,11 +211,11 @@ pub(super) struct EditPerson {
               (status = 409, description = "conflict: the last owner"),
               (status = 412, description = "precondition_failed")))]
 pub(super) async fn edit_person(
-    From(state): From<State>,
+    From(state): From<AdminService>,
     OrganizationCaller(act): OrganizationCaller,
     PathTarget(person): PathTarget<UserId>,
     IfMatch(version): IfMatch,
-    Json(body): Json<EditPerson>,
+    JsonBody(body): JsonBody<EditPerson>,
 ) -> Result<Response, Problem> {
     let mut fields = FieldChecks::new();
     let role = fields.required("role", body.role.as_deref(), str::parse::<PersonRole>);
@@ -245,7 +245,7 @@ pub(super) struct RemovalQuery {
               (status = 204, description = "No longer one of its people"),
               (status = 409, description = "conflict: the last owner")))]
 pub(super) async fn remove_person(
-    From(state): From<State>,
+    From(state): From<AdminService>,
     OrganizationCaller(act): OrganizationCaller,
     PathTarget(person): PathTarget<UserId>,
     QueryParameters(query): QueryParameters<RemovalQuery>,

@@ -1,14 +1,14 @@
 //! The vendor's plans and products, and finding a license by its number.
 
 use super::{
-    State,
+    AdminService,
     answer::{IfMatch, ListOf, PathTarget, answered, not_found, versioned},
     gate::StaffCaller,
     people::PageQuery,
     terms::{AskedPlan, named, present, text, whole, yes_or_no},
 };
 use crate::{
-    edge::{FieldChecks, Json, Problem, QueryParameters},
+    edge::{FieldChecks, JsonBody, Problem, QueryParameters},
     words,
 };
 use axum::{extract::State as From, response::Response};
@@ -78,7 +78,7 @@ impl std::convert::From<records::PlanRow> for Plan {
 #[utoipa::path(get, path = "/api/v1/plans", tag = "Plans", params(PageQuery),
     responses((status = 200, description = "A page of plans", body = ListOf<Plan>)))]
 pub(super) async fn list_plans(
-    From(state): From<State>,
+    From(state): From<AdminService>,
     QueryParameters(query): QueryParameters<PageQuery>,
 ) -> Result<axum::Json<ListOf<Plan>>, Problem> {
     let page = query.page()?;
@@ -88,7 +88,7 @@ pub(super) async fn list_plans(
 /// Read a plan
 #[utoipa::path(get, path = "/api/v1/plans/{plan}", tag = "Plans", params(("plan" = String, Path, description = "The plan's name")),
     responses((status = 200, description = "The plan", body = Plan, headers(("ETag" = String, description = "Its version")))))]
-pub(super) async fn read_plan(From(state): From<State>, PathTarget(name): PathTarget<String>) -> Result<Response, Problem> {
+pub(super) async fn read_plan(From(state): From<AdminService>, PathTarget(name): PathTarget<String>) -> Result<Response, Problem> {
     let name = words::slug(&name).map_err(|_| not_found())?;
     let plan = state.records.plan(&name).await?.ok_or_else(not_found)?;
     Ok(versioned(StatusCode::OK, plan.version, Plan::from(plan)))
@@ -142,11 +142,11 @@ pub(super) struct PutPlan {
               (status = 201, description = "Made", body = Plan, headers(("ETag" = String, description = "Its version"))),
               (status = 412, description = "precondition_failed")))]
 pub(super) async fn put_plan(
-    From(state): From<State>,
+    From(state): From<AdminService>,
     StaffCaller(act): StaffCaller,
     PathTarget(name): PathTarget<String>,
     IfMatch(version): IfMatch,
-    Json(body): Json<PutPlan>,
+    JsonBody(body): JsonBody<PutPlan>,
 ) -> Result<Response, Problem> {
     let mut fields = FieldChecks::new();
     let name = named(&mut fields, "plan", &name);
@@ -223,7 +223,7 @@ impl std::convert::From<records::ProductRow> for Product {
 #[utoipa::path(get, path = "/api/v1/staff/products", tag = "Staff", params(PageQuery),
     responses((status = 200, description = "A page of products", body = ListOf<Product>)))]
 pub(super) async fn list_products(
-    From(state): From<State>,
+    From(state): From<AdminService>,
     QueryParameters(query): QueryParameters<PageQuery>,
 ) -> Result<axum::Json<ListOf<Product>>, Problem> {
     let page = query.page()?;
@@ -233,7 +233,7 @@ pub(super) async fn list_products(
 /// Read a product
 #[utoipa::path(get, path = "/api/v1/staff/products/{product}", tag = "Staff", params(("product" = String, Path, description = "The product's name")),
     responses((status = 200, description = "The product", body = Product, headers(("ETag" = String, description = "Its version")))))]
-pub(super) async fn read_product(From(state): From<State>, PathTarget(name): PathTarget<String>) -> Result<Response, Problem> {
+pub(super) async fn read_product(From(state): From<AdminService>, PathTarget(name): PathTarget<String>) -> Result<Response, Problem> {
     let name = words::slug(&name).map_err(|_| not_found())?;
     let product = state.records.product(&name).await?.ok_or_else(not_found)?;
     Ok(versioned(StatusCode::OK, product.version, Product::from(product)))
@@ -308,11 +308,11 @@ fn trial_policy(fields: &mut FieldChecks, asked: Option<Value>) -> TrialPolicy {
               (status = 409, description = "conflict: one product is always the default"),
               (status = 412, description = "precondition_failed")))]
 pub(super) async fn put_product(
-    From(state): From<State>,
+    From(state): From<AdminService>,
     StaffCaller(act): StaffCaller,
     PathTarget(name): PathTarget<String>,
     IfMatch(version): IfMatch,
-    Json(body): Json<PutProduct>,
+    JsonBody(body): JsonBody<PutProduct>,
 ) -> Result<Response, Problem> {
     let mut fields = FieldChecks::new();
     let name = named(&mut fields, "product", &name);
@@ -343,7 +343,7 @@ pub(super) struct LocatedLicense {
     params(("number" = String, Path, description = "The public number: 13 symbols of Crockford's base32")),
     responses((status = 200, description = "Where it is", body = Located)))]
 pub(super) async fn locate_license(
-    From(state): From<State>,
+    From(state): From<AdminService>,
     StaffCaller(act): StaffCaller,
     PathTarget(number): PathTarget<LicenseNumber>,
 ) -> Result<axum::Json<LocatedLicense>, Problem> {

@@ -1,12 +1,12 @@
 //! Projects.
 
 use super::{
-    State,
+    AdminService,
     answer::{IfMatch, ListOf, PathTarget, answered, not_found, versioned},
     filters::ListFilters,
     gate::OrganizationCaller,
 };
-use crate::edge::{FieldChecks, Json, Problem, QueryParameters};
+use crate::edge::{FieldChecks, JsonBody, Problem, QueryParameters};
 use axum::{extract::State as From, response::Response};
 use http::StatusCode;
 use license_core::{
@@ -70,7 +70,7 @@ pub(super) struct ProjectsQuery {
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}/projects", tag = "Projects", params(ProjectsQuery),
     responses((status = 200, description = "A page of projects", body = ListOf<Project>)))]
 pub(super) async fn list_projects(
-    From(state): From<State>,
+    From(state): From<AdminService>,
     OrganizationCaller(act): OrganizationCaller,
     QueryParameters(query): QueryParameters<ProjectsQuery>,
 ) -> Result<axum::Json<ListOf<Project>>, Problem> {
@@ -104,9 +104,9 @@ pub(super) struct NewProject {
               (status = 409, description = "conflict: the name is taken, also by an archived project"),
               (status = 422, description = "invalid_request: names each wrong field; idempotency_key_reused")))]
 pub(super) async fn create_project(
-    From(state): From<State>,
+    From(state): From<AdminService>,
     OrganizationCaller(act): OrganizationCaller,
-    Json(body): Json<NewProject>,
+    JsonBody(body): JsonBody<NewProject>,
 ) -> Result<Response, Problem> {
     let mut fields = FieldChecks::new();
     let name = fields.required("name", body.name.as_deref(), str::parse::<DisplayName>);
@@ -120,7 +120,7 @@ pub(super) async fn create_project(
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}/projects/{project}", tag = "Projects",
     responses((status = 200, description = "The project", body = Project, headers(("ETag" = String, description = "Its version")))))]
 pub(super) async fn read_project(
-    From(state): From<State>,
+    From(state): From<AdminService>,
     OrganizationCaller(act): OrganizationCaller,
     PathTarget(project): PathTarget<ProjectId>,
 ) -> Result<Response, Problem> {
@@ -152,11 +152,11 @@ pub(super) struct EditProject {
               (status = 409, description = "conflict: the name is taken, also by an archived project"),
               (status = 412, description = "precondition_failed")))]
 pub(super) async fn edit_project(
-    From(state): From<State>,
+    From(state): From<AdminService>,
     OrganizationCaller(act): OrganizationCaller,
     PathTarget(project): PathTarget<ProjectId>,
     IfMatch(version): IfMatch,
-    Json(body): Json<EditProject>,
+    JsonBody(body): JsonBody<EditProject>,
 ) -> Result<Response, Problem> {
     let mut fields = FieldChecks::new();
     let name = fields.optional("name", body.name.as_deref(), str::parse::<DisplayName>);

@@ -1,7 +1,7 @@
 //! Before a request is looked at: a credential is recognized, and who asks too often or with wrong ones is refused. The records come last.
 
 use super::{
-    State,
+    AdminService,
     gate::{VerifiedCredential, authenticate, bad_token},
 };
 use crate::edge::{BearerCredential, Problem, rate::RateHeaders};
@@ -14,7 +14,7 @@ use std::net::IpAddr;
 
 /// Who asks, and how they stand to their limit.
 pub(super) async fn recognized(
-    state: &State,
+    state: &AdminService,
     parts: &Parts,
     bearer: BearerCredential,
     from: Option<IpAddr>,
@@ -36,7 +36,7 @@ pub(super) async fn recognized(
 /// An API token is known by the records alone. One that was good before is counted by its own limit before they are asked again, however it
 /// is spelled; any other by where it comes from.
 async fn api_token(
-    state: &State,
+    state: &AdminService,
     parts: &Parts,
     bearer: BearerCredential,
     from: Option<IpAddr>,

@@ -1,7 +1,7 @@
 //! Sessions: live ones, past ones, and ending one.
 
 use super::{
-    State,
+    AdminService,
     answer::{ListOf, PathTarget, answered, not_found},
     filters::ListFilters,
     gate::OrganizationCaller,
@@ -265,7 +265,7 @@ impl SessionsQuery {
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}/sessions", tag = "Sessions", params(SessionsQuery),
     responses((status = 200, description = "A page of sessions", body = ListOf<Session>)))]
 pub(super) async fn list_sessions(
-    From(state): From<State>,
+    From(state): From<AdminService>,
     OrganizationCaller(act): OrganizationCaller,
     QueryParameters(query): QueryParameters<SessionsQuery>,
 ) -> Result<axum::Json<ListOf<Session>>, Problem> {
@@ -279,7 +279,7 @@ pub(super) async fn list_sessions(
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}/licenses/{license}/sessions", tag = "Sessions", params(LicenseSessionsQuery),
     responses((status = 200, description = "A page of sessions", body = ListOf<Session>)))]
 pub(super) async fn list_license_sessions(
-    From(state): From<State>,
+    From(state): From<AdminService>,
     OrganizationCaller(act): OrganizationCaller,
     PathTarget(license): PathTarget<LicenseId>,
     QueryParameters(query): QueryParameters<LicenseSessionsQuery>,
@@ -293,7 +293,7 @@ pub(super) async fn list_license_sessions(
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}/sessions/{session}", tag = "Sessions",
     responses((status = 200, description = "The session", body = Session)))]
 pub(super) async fn read_session(
-    From(state): From<State>,
+    From(state): From<AdminService>,
     OrganizationCaller(act): OrganizationCaller,
     PathTarget(session): PathTarget<SessionId>,
 ) -> Result<axum::Json<Session>, Problem> {
@@ -356,7 +356,7 @@ impl std::convert::From<EndedSessionRow> for EndedSession {
               (status = 409, description = "conflict: somebody else's processes share the seat"),
               (status = 422, description = "invalid_request: names each wrong field; idempotency_key_reused")))]
 pub(super) async fn end_session(
-    From(state): From<State>,
+    From(state): From<AdminService>,
     OrganizationCaller(act): OrganizationCaller,
     PathTarget(session): PathTarget<SessionId>,
     JsonOrEmpty(body): JsonOrEmpty<EndSession>,

@@ -1,7 +1,7 @@
 //! Which operations a fresher or stronger sign-in may be demanded for, and how that is said (RFC 9470).
 
 use super::{
-    State,
+    AdminService,
     access::{Least, AccessRule},
 };
 use crate::edge::Problem;
@@ -34,7 +34,7 @@ pub fn is_guarded(rule: &AccessRule) -> bool {
 /// Lets a request to an organization through, or demands a sign-in as its policy says, and of staff as the deployment says. API tokens
 /// cannot sign in; what they can do was decided when they were made, which is guarded.
 pub(super) async fn check(
-    state: &State,
+    state: &AdminService,
     rule: &AccessRule,
     by: &Principal,
     sign_in: &SignIn,
@@ -51,7 +51,7 @@ pub(super) async fn check(
 }
 
 /// The same for staff, for every change and wherever it is made.
-pub(super) fn check_staff(state: &State, rule: &AccessRule, sign_in: &SignIn) -> Result<(), Problem> {
+pub(super) fn check_staff(state: &AdminService, rule: &AccessRule, sign_in: &SignIn) -> Result<(), Problem> {
     if rule.method == "GET" { Ok(()) } else { demand(&state.staff_rules.step_up, sign_in) }
 }
 

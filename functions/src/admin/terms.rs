@@ -7,7 +7,7 @@ use crate::{
 use license_core::domain::{
     id::InvalidText,
     license::{HolderBy, OfflinePolicy},
-    terms::{Edit, FeatureValues, GRACE_AFTER, MAX_SEATS, PlanTerms, grace_fits},
+    terms::{TermsEdit, FeatureValues, GRACE_AFTER, MAX_SEATS, PlanTerms, grace_fits},
 };
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -46,8 +46,8 @@ pub(super) struct AskedTerms {
 
 impl AskedTerms {
     /// The edit; what is wrong goes into `fields`.
-    pub(super) fn read(&self, fields: &mut FieldChecks) -> Edit {
-        Edit {
+    pub(super) fn read(&self, fields: &mut FieldChecks) -> TermsEdit {
+        TermsEdit {
             seats: fields.optional("seats", self.seats.as_ref(), whole(1, MAX_SEATS)),
             not_before: fields.optional("not_before", self.not_before.as_ref(), time),
             expires_at: fields.optional("expires_at", self.expires_at.as_ref(), time),

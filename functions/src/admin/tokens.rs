@@ -1,13 +1,13 @@
 //! API tokens: what scripts of an organization authenticate with.
 
 use super::{
-    State,
+    AdminService,
     answer::{ListOf, PathTarget, answered, not_found, time},
     gate::OrganizationCaller,
     people::PageQuery,
 };
 use crate::{
-    edge::{FieldChecks, Json, Problem, QueryParameters},
+    edge::{FieldChecks, JsonBody, Problem, QueryParameters},
     words,
 };
 use axum::{extract::State as From, response::IntoResponse};
@@ -87,7 +87,7 @@ pub(super) struct CreatedApiToken {
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}/api-tokens", tag = "API tokens", params(PageQuery),
     responses((status = 200, description = "A page of API tokens", body = ListOf<ApiToken>)))]
 pub(super) async fn list_api_tokens(
-    From(state): From<State>,
+    From(state): From<AdminService>,
     OrganizationCaller(act): OrganizationCaller,
     QueryParameters(query): QueryParameters<PageQuery>,
 ) -> Result<axum::Json<ListOf<ApiToken>>, Problem> {
@@ -99,7 +99,7 @@ pub(super) async fn list_api_tokens(
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}/api-tokens/{api_token}", tag = "API tokens",
     responses((status = 200, description = "The API token", body = ApiToken)))]
 pub(super) async fn read_api_token(
-    From(state): From<State>,
+    From(state): From<AdminService>,
     OrganizationCaller(act): OrganizationCaller,
     PathTarget(id): PathTarget<Uuid>,
 ) -> Result<axum::Json<ApiToken>, Problem> {
@@ -140,9 +140,9 @@ const MOST_NETWORKS: usize = 50;
     responses((status = 201, description = "The API token, and its secret", body = CreatedApiToken),
               (status = 409, description = "conflict: you made 200 that are in force")))]
 pub(super) async fn create_api_token(
-    From(state): From<State>,
+    From(state): From<AdminService>,
     OrganizationCaller(act): OrganizationCaller,
-    Json(body): Json<CreateApiToken>,
+    JsonBody(body): JsonBody<CreateApiToken>,
 ) -> Result<impl IntoResponse, Problem> {
     let mut fields = FieldChecks::new();
     let name = fields.required("name", body.name.as_deref(), words::name);
@@ -198,7 +198,7 @@ fn networks(texts: &[String]) -> Result<Vec<IpNetwork>, String> {
 #[utoipa::path(delete, path = "/api/v1/organizations/{organization}/api-tokens/{api_token}", tag = "API tokens",
     responses((status = 204, description = "It opens nothing any more")))]
 pub(super) async fn revoke_api_token(
-    From(state): From<State>,
+    From(state): From<AdminService>,
     OrganizationCaller(act): OrganizationCaller,
     PathTarget(id): PathTarget<Uuid>,
 ) -> Result<StatusCode, Problem> {

@@ -1,7 +1,7 @@
 //! Voiding ID tokens: of an organization's people, and of the vendor's staff.
 
 use super::{
-    State,
+    AdminService,
     answer::answered,
     gate::{OrganizationCaller, StaffCaller},
     license_acts::EmptyBody,
@@ -54,7 +54,7 @@ pub(super) struct VoidedTokens {
 #[utoipa::path(post, path = "/api/v1/organizations/{organization}/void-tokens", tag = "Organizations", request_body = Option<VoidTokens>,
     responses((status = 200, description = "What is void now", body = VoidedTokens)))]
 pub(super) async fn void_tokens(
-    From(state): From<State>,
+    From(state): From<AdminService>,
     OrganizationCaller(act): OrganizationCaller,
     JsonOrEmpty(body): JsonOrEmpty<VoidTokens>,
 ) -> Result<axum::Json<VoidedTokens>, Problem> {
@@ -77,7 +77,7 @@ pub(super) struct VoidedStaffTokens {
 #[utoipa::path(post, path = "/api/v1/staff/void-tokens", tag = "Staff",
     responses((status = 200, description = "What is void now", body = VoidedStaffTokens)))]
 pub(super) async fn void_staff_tokens(
-    From(state): From<State>,
+    From(state): From<AdminService>,
     StaffCaller(act): StaffCaller,
     _: JsonOrEmpty<EmptyBody>,
 ) -> Result<axum::Json<VoidedStaffTokens>, Problem> {

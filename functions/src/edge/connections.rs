@@ -74,7 +74,7 @@ pub(super) async fn accept(
         let place = Arc::new(place);
         // Answers are one small packet each: waiting to fill it would cost every client 40 ms.
         let _ = stream.set_nodelay(true);
-        let requests = Arc::<Requests>::default();
+        let requests = Arc::<RequestCount>::default();
         let stream = PatientStream::new(stream, patience, Arc::clone(&place), Arc::clone(&requests));
         let app = app.clone();
         let service = service_fn(move |request: Request<Incoming>| {
@@ -121,19 +121,19 @@ async fn accepted(listener: &TcpListener, room: &ConnectionRoom) -> (TcpStream, 
 
 /// How many requests of a connection were begun and were answered.
 #[derive(Default)]
-struct Requests {
+struct RequestCount {
     begun: AtomicU64,
     answered: AtomicU64,
 }
 
 /// That a request is under way: until its answer was handed over whole, or given up.
 struct PendingAnswer {
-    requests: Arc<Requests>,
+    requests: Arc<RequestCount>,
     place: Arc<ConnectionPlace>,
 }
 
 impl PendingAnswer {
-    fn begin(requests: &Arc<Requests>, place: &Arc<ConnectionPlace>) -> Self {
+    fn begin(requests: &Arc<RequestCount>, place: &Arc<ConnectionPlace>) -> Self {
         requests.begun.fetch_add(1, Ordering::Relaxed);
         place.works();
         Self { requests: Arc::clone(requests), place: Arc::clone(place) }
@@ -227,7 +227,7 @@ struct PatientStream<S> {
     stream: S,
     patience: ClientPatience,
     place: Arc<ConnectionPlace>,
-    requests: Arc<Requests>,
+    requests: Arc<RequestCount>,
     waiting: Option<RequestWait>,
     /// Wakes the connection when it has waited too long for a request.
     alarm: Pin<Box<Sleep>>,
@@ -247,7 +247,7 @@ struct RequestWait {
 }
 
 impl<S> PatientStream<S> {
-    fn new(stream: S, patience: ClientPatience, place: Arc<ConnectionPlace>, requests: Arc<Requests>) -> Self {
+    fn new(stream: S, patience: ClientPatience, place: Arc<ConnectionPlace>, requests: Arc<RequestCount>) -> Self {
         let alarm = Box::pin(sleep_until(Instant::now() + patience.head));
         place.waits(PlaceUse::Request);
         Self { stream, patience, place, requests, waiting: None, alarm, told: false, answer: None }

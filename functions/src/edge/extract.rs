@@ -16,12 +16,12 @@ pub const MAX_BODY: usize = 64 * 1024;
 /// A JSON object as request body: 415 if declared as something else, 413 if too large, 400 if not JSON, 422 if JSON but not a `T`.
 ///
 /// `T` must `deny_unknown_fields`. Texts never repeat a value of the request, since it may be a secret.
-pub struct Json<T>(pub T);
+pub struct JsonBody<T>(pub T);
 
 /// Like [`Json`], but an empty body, with whatever content type, counts as an object without fields.
 pub struct JsonOrEmpty<T>(pub T);
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {

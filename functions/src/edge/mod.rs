@@ -19,7 +19,7 @@ pub mod staff;
 pub mod strangers;
 pub mod telemetry;
 
-pub use extract::{BearerCredential, FieldChecks, Json, JsonOrEmpty, QueryParameters};
+pub use extract::{BearerCredential, FieldChecks, JsonBody, JsonOrEmpty, QueryParameters};
 pub use problem::Problem;
 
 #[cfg(test)]

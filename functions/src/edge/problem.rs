@@ -88,7 +88,7 @@ pub struct Problem {
 
 /// What the layers learn about an answer: it was this problem.
 #[derive(Clone, Copy, Debug)]
-pub struct Refused(pub Code);
+pub struct AnsweredProblem(pub Code);
 
 impl Problem {
     /// A problem with its code's status and retry advice. `detail` says what happened and what to do, without secrets.
@@ -222,7 +222,7 @@ impl IntoResponse for Problem {
                 headers.insert(name, value);
             }
         }
-        response.extensions_mut().insert(Refused(self.code));
+        response.extensions_mut().insert(AnsweredProblem(self.code));
         response
     }
 }

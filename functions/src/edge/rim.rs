@@ -3,9 +3,9 @@
 use super::{
     Problem, config,
     extract::{MAX_BODY, read, too_large},
-    problem::Refused,
+    problem::AnsweredProblem,
     security::SecurityTxt,
-    telemetry::{self, Metric, Outcome, TraceContext},
+    telemetry::{self, Metric, MetricOutcome, TraceContext},
 };
 use axum::{
     Router,
@@ -261,9 +261,9 @@ impl AccessLogEntry {
         let path = self.path.as_ref().map_or("(no such path)", MatchedPath::as_str);
         let metric = self.metric();
         let status = response.status().as_u16();
-        let refused = response.extensions().get::<Refused>().map(|refused| refused.0.as_str());
+        let refused = response.extensions().get::<AnsweredProblem>().map(|refused| refused.0.as_str());
         let outcome =
-            refused.or_else(|| response.extensions().get::<Outcome>().map(|outcome| outcome.0)).unwrap_or("ok");
+            refused.or_else(|| response.extensions().get::<MetricOutcome>().map(|outcome| outcome.0)).unwrap_or("ok");
         let method = known(&self.method);
         if metric == Metric::HealthRequests && status == 200 {
             tracing::debug!(outcome, "{method} {path} {status}");

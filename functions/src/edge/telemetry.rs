@@ -77,7 +77,7 @@ metrics! {
 
 /// How a request ended that was no problem, as a metric label: a handler puts it into its response's extensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Outcome(pub &'static str);
+pub struct MetricOutcome(pub &'static str);
 
 /// The trace a request belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]

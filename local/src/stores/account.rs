@@ -3,7 +3,7 @@
 //! PostgreSQL refuses to run as root, so under root both stores run as an account of their own, made at the first start. An account that
 //! others use too, the system's `postgres` or `nobody`, could be entered by their programs, and then the data with it.
 
-use super::{Error, StoreResult};
+use super::{StoreError, StoreResult};
 use std::{
     fs::File,
     path::Path,
@@ -94,7 +94,7 @@ impl StoreAccount {
                 said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
             }
         }
-        Err(Error::Failed(format!(
+        Err(StoreError::Failed(format!(
             "PostgreSQL does not run as root, and the account {NAME} to run it as cannot be made ({said}). Make it, a system account that \
              nobody logs in with, and start again: {}",
             MAKERS[0].join(" ")

@@ -1,6 +1,6 @@
 //! One server under `keeper.sh`: started, signalled, waited for, stopped; gone when this process is gone.
 
-use super::{Error, StoreResult, account::StoreAccount, io_error};
+use super::{StoreError, StoreResult, account::StoreAccount, io_error};
 use rustix::fs::OFlags;
 use std::{
     fs::{File, OpenOptions, TryLockError},
@@ -116,12 +116,12 @@ impl KeptServer {
     }
 
     /// An error that tells what happened to this server and shows the end of its log.
-    pub(super) fn failed(&self, what: &str) -> Error {
+    pub(super) fn failed(&self, what: &str) -> StoreError {
         let text = std::fs::read(&self.log).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
         let lines: Vec<&str> = text.lines().collect();
         let tail = lines[lines.len().saturating_sub(10)..].join("\n  ");
-        Error::Failed(format!("{what}; the end of {}:\n  {tail}", self.log.display()))
+        StoreError::Failed(format!("{what}; the end of {}:\n  {tail}", self.log.display()))
     }
 }
 
@@ -135,14 +135,14 @@ pub(super) async fn take_log(dir: &Path) -> StoreResult<File> {
     let opened = OpenOptions::new().create(true).append(true).custom_flags(flags).open(log);
     let file = opened.map_err(io_error("cannot write", log))?;
     if !file.metadata().is_ok_and(|meta| meta.is_file()) {
-        return Err(Error::Failed(format!("{} is no file; remove it and start again", log.display())));
+        return Err(StoreError::Failed(format!("{} is no file; remove it and start again", log.display())));
     }
     let until = Instant::now() + HANDOVER;
     while let Err(error) = file.try_lock() {
         match error {
             TryLockError::WouldBlock if Instant::now() < until => tokio::time::sleep(Duration::from_millis(10)).await,
             TryLockError::WouldBlock => {
-                return Err(Error::Failed(format!("another server is running in {}; stop it first", dir.display())));
+                return Err(StoreError::Failed(format!("another server is running in {}; stop it first", dir.display())));
             }
             TryLockError::Error(error) => return Err(io_error("cannot lock", log)(error)),
         }

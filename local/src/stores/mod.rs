@@ -19,11 +19,11 @@ pub use redis::{RedisServer, RedisSettings as RedisSettings};
 use std::{io, path::Path};
 
 /// Shorthand for results that fail with [`Error`].
-pub type StoreResult<T> = std::result::Result<T, Error>;
+pub type StoreResult<T> = std::result::Result<T, StoreError>;
 
 /// Why a store could not be started or kept. The text tells a person what happened and what to do.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum StoreError {
     /// The server is not installed.
     #[error("{program} was not found; install it ({how}) and start again")]
     Missing {
@@ -46,7 +46,7 @@ pub enum Error {
 }
 
 /// Names what was tried for an [`io::Error`].
-pub(crate) fn io_error(what: impl AsRef<str>, path: &Path) -> impl FnOnce(io::Error) -> Error {
+pub(crate) fn io_error(what: impl AsRef<str>, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
     let what = format!("{} {}", what.as_ref(), path.display());
-    move |source| Error::Io { what, source }
+    move |source| StoreError::Io { what, source }
 }

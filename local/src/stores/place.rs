@@ -13,7 +13,7 @@
 //! below a temporary directory, so one that exists is used only if it is a real directory, owned by the account (or root), and closed
 //! to everybody else.
 
-use super::{Error, StoreResult, account::StoreAccount, io_error, keeper::take_log};
+use super::{StoreError, StoreResult, account::StoreAccount, io_error, keeper::take_log};
 use aws_lc_rs::digest;
 use std::{
     fs::{self, DirBuilder, Permissions},
@@ -74,7 +74,7 @@ impl SocketPlace {
         let usable = |base: &&PathBuf| base.is_dir() && account.as_ref().is_none_or(|account| account.can_use(base));
         let bases = [PathBuf::from("/dev/shm"), std::env::temp_dir(), PathBuf::from("/tmp")];
         let base =
-            bases.iter().find(usable).ok_or_else(|| Error::Failed("no temporary directory can be used".into()))?;
+            bases.iter().find(usable).ok_or_else(|| StoreError::Failed("no temporary directory can be used".into()))?;
         let closed = Permissions::from_mode(0o700);
         let made = tempfile::Builder::new().prefix("license-").permissions(closed).tempdir_in(base);
         let temporary = made.map_err(io_error("cannot create a directory in", base))?;
@@ -123,7 +123,7 @@ fn check_own(dir: &Path, account: Option<&StoreAccount>) -> StoreResult<()> {
     if meta.is_dir() && ours && meta.mode() & 0o077 == 0 {
         return Ok(());
     }
-    Err(Error::Failed(format!("{} is not a closed directory of ours; remove it and start again", dir.display())))
+    Err(StoreError::Failed(format!("{} is not a closed directory of ours; remove it and start again", dir.display())))
 }
 
 fn stand_in(wanted: &Path) -> String {
@@ -144,7 +144,7 @@ fn stand_in_for(wanted: &Path, account: &StoreAccount) -> StoreResult<PathBuf> {
         && !dir.join("data").exists()
     {
         let (from, to, name) = (data.display(), dir.join("data"), account.name());
-        return Err(Error::Failed(format!(
+        return Err(StoreError::Failed(format!(
             "{from} is the data of an earlier version, which ran the stores as another account. Keep it: mv {from} {to} && \
              chown -R {name}: {to}. Or throw it away: start with --clean",
             to = to.display()

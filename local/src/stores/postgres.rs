@@ -1,7 +1,7 @@
 //! One private PostgreSQL: made once, started, awaited, stopped, killed and started again on the same data.
 
 use super::{
-    Error, StoreResult, io_error,
+    StoreError, StoreResult, io_error,
     keeper::{KeptServer, ServerSpec},
     place::SocketPlace,
 };
@@ -265,13 +265,13 @@ impl PostgresPrograms {
             // The first candidate wins among equals: PATH is what the user chose.
             found.sort_by_key(|(version, _)| std::cmp::Reverse(*version));
             let dir = found.into_iter().next().map(|(_, dir)| dir);
-            return dir.map(|dir| Self { dir }).ok_or(Error::Missing { program: "PostgreSQL", how: HOW });
+            return dir.map(|dir| Self { dir }).ok_or(StoreError::Missing { program: "PostgreSQL", how: HOW });
         };
         let versions: Vec<String> = found.iter().map(|(version, _)| version.to_string()).collect();
         let dir = found.into_iter().find(|(version, _)| *version == wanted).map(|(_, dir)| dir);
         dir.map(|dir| Self { dir }).ok_or_else(|| {
             let versions = versions.join(", ");
-            Error::Failed(format!(
+            StoreError::Failed(format!(
                 "the data was made by PostgreSQL {wanted}, here is only {versions}; install that version or start with --clean"
             ))
         })

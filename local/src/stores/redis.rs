@@ -1,7 +1,7 @@
 //! One private Redis: nothing on disk, no eviction, started, awaited, paused, stopped, killed and started again.
 
 use super::{
-    Error, StoreResult,
+    StoreError, StoreResult,
     keeper::{KeptServer, ServerSpec},
     place::SocketPlace,
 };
@@ -56,7 +56,7 @@ impl RedisServer {
 
     async fn start_in(place: SocketPlace, settings: RedisSettings) -> StoreResult<Self> {
         if Command::new("redis-server").arg("--version").output().is_err() {
-            return Err(Error::Missing { program: "Redis", how: HOW });
+            return Err(StoreError::Missing { program: "Redis", how: HOW });
         }
         let port = free_port(&settings)?;
         let kept = launch(&place, &settings, port).await?;
@@ -170,7 +170,7 @@ fn free_port(settings: &RedisSettings) -> StoreResult<u16> {
     }
     let listener = TcpListener::bind(("127.0.0.1", 0));
     let port = listener.and_then(|listener| Ok(listener.local_addr()?.port()));
-    port.map_err(|source| Error::Io { what: "cannot find a free port on 127.0.0.1".into(), source })
+    port.map_err(|source| StoreError::Io { what: "cannot find a free port on 127.0.0.1".into(), source })
 }
 
 async fn launch(place: &SocketPlace, settings: &RedisSettings, port: u16) -> StoreResult<KeptServer> {

@@ -8,7 +8,7 @@ use license_core::{
         key::LicenseKey,
         secret::KeyRing,
     },
-    records::{self, NewOrganization, Records, Registration, Role},
+    records::{self, NewOrganization, Records, RegistrationOutcome, Role},
     signer::local::LocalRoot,
 };
 use license_local::stores::{PostgresServer, PostgresSettings, RedisServer, RedisSettings, clean};
@@ -127,7 +127,7 @@ impl Stage {
             request_id: None,
         };
         let admin = Records::with(database.clone(), Role::Admin, 1);
-        let Registration::Created(registered) = admin.register(&new, &KeyRing::single(PEPPER.to_vec())).await.unwrap()
+        let RegistrationOutcome::Created(registered) = admin.register(&new, &KeyRing::single(PEPPER.to_vec())).await.unwrap()
         else {
             panic!("a first registration creates")
         };

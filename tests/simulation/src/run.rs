@@ -17,7 +17,7 @@ use crate::{
 };
 use license_core::{
     Clock,
-    domain::{lease::LeaseTiming, license::Status, terms::Edit},
+    domain::{lease::LeaseTiming, license::Status, terms::TermsEdit},
 };
 use license_local::stores::PostgresServer;
 use license_tests::{
@@ -174,7 +174,7 @@ impl Run {
                 self.beside(async move { staff.rotate(old_for, &clients).await });
             }
             Operation::Processes(most) => {
-                let edit = Edit { processes_per_seat: Some(*most), ..Edit::default() };
+                let edit = TermsEdit { processes_per_seat: Some(*most), ..TermsEdit::default() };
                 self.beside(async move {
                     staff.edit(&edit).await;
                 });

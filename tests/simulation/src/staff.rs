@@ -3,7 +3,7 @@
 
 use crate::client::Clients;
 use license_core::{
-    domain::{id::SeatNo, license::Status, secret::KeyRing, terms::Edit},
+    domain::{id::SeatNo, license::Status, secret::KeyRing, terms::TermsEdit},
     moves::manage::{SeatManagement, SessionView},
     records::{Caller, PageRequest, RepeatableRequest, SessionFilter},
 };
@@ -45,7 +45,7 @@ impl Staff {
     }
 
     /// Changes what is agreed. True once it was answered.
-    pub async fn edit(&self, edit: &Edit) -> bool {
+    pub async fn edit(&self, edit: &TermsEdit) -> bool {
         matches!(self.manage.edit_license(&self.act(), self.license.id, None, edit, None).await, Ok(Ok(_)))
     }
 

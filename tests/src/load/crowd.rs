@@ -223,8 +223,8 @@ impl Process {
             let mut held = None;
             for answer in self.ask_acquire().await {
                 match answer {
-                    Ok(acquire::Outcome::Seat(seat)) => held = Some(self.seated(&seat, sent)),
-                    Ok(acquire::Outcome::Full(_) | acquire::Outcome::TooMany(_)) => self.group.note(|t| t.full += 1),
+                    Ok(acquire::AcquireOutcome::Seat(seat)) => held = Some(self.seated(&seat, sent)),
+                    Ok(acquire::AcquireOutcome::Full(_) | acquire::AcquireOutcome::TooMany(_)) => self.group.note(|t| t.full += 1),
                     Ok(other) => panic!("a good key is answered {other:?}"),
                     Err(e) => self.group.note(|t| *t.failed_acquires.entry(code(&e)).or_default() += 1),
                 }
@@ -288,15 +288,15 @@ impl Process {
             let mut next = None;
             for answer in self.ask_heartbeat(&held.handle).await {
                 match answer {
-                    Ok(heartbeat::Outcome::Alive(alive)) => {
+                    Ok(heartbeat::HeartbeatOutcome::Alive(alive)) => {
                         next = next.or(Some(self.alive(held, sent, alive.lease.expires_in)));
                     }
-                    Ok(heartbeat::Outcome::Gone(reason)) => next = Some(self.gone(held, session, &reason)),
-                    Ok(heartbeat::Outcome::Refused(_)) => {
+                    Ok(heartbeat::HeartbeatOutcome::Gone(reason)) => next = Some(self.gone(held, session, &reason)),
+                    Ok(heartbeat::HeartbeatOutcome::Refused(_)) => {
                         self.shared.log.dropped(session);
                         next = next.or(Some(Next::Keep));
                     }
-                    Ok(heartbeat::Outcome::Limited(_)) => panic!("these worlds have no limits"),
+                    Ok(heartbeat::HeartbeatOutcome::Limited(_)) => panic!("these worlds have no limits"),
                     Err(e) => self.group.note(|t| *t.failed_heartbeats.entry(code(&e)).or_default() += 1),
                 }
             }
@@ -339,7 +339,7 @@ impl Process {
         }
     }
 
-    async fn ask_acquire(&mut self) -> Vec<license_core::Result<acquire::Outcome>> {
+    async fn ask_acquire(&mut self) -> Vec<license_core::Result<acquire::AcquireOutcome>> {
         let (one, other) = (self.instance(), self.instance());
         if self.dice.chance(self.habits.duplicate) {
             let (a, b) = tokio::join!(one.acquire(&self.machine.request), other.acquire(&self.machine.request));
@@ -348,7 +348,7 @@ impl Process {
         vec![one.acquire(&self.machine.request).await]
     }
 
-    async fn ask_heartbeat(&mut self, handle: &SessionHandle) -> Vec<license_core::Result<heartbeat::Outcome>> {
+    async fn ask_heartbeat(&mut self, handle: &SessionHandle) -> Vec<license_core::Result<heartbeat::HeartbeatOutcome>> {
         let (one, other) = (self.instance(), self.instance());
         if self.dice.chance(self.habits.duplicate) {
             let (a, b) = tokio::join!(one.heartbeat(handle, None), other.heartbeat(handle, None));

@@ -7,10 +7,10 @@ use license_core::{
         id::SessionId,
         key::LicenseKey,
         license::{Status, Why},
-        terms::Edit,
+        terms::TermsEdit,
     },
     moves::{
-        acquire::{Outcome, Seat},
+        acquire::{AcquireOutcome, Seat},
         heartbeat,
         steps::Step,
     },
@@ -74,10 +74,10 @@ async fn ask(world: &World, change: Change, act: &Caller, session: SessionId) ->
         Change::Revoke => decide(Status::Revoked).await,
         Change::Grow => edit(staff::seats(4)).await,
         Change::Shrink => edit(staff::seats(1)).await,
-        Change::Processes => edit(Edit { processes_per_seat: Some(1), ..Edit::default() }).await,
+        Change::Processes => edit(TermsEdit { processes_per_seat: Some(1), ..TermsEdit::default() }).await,
         Change::Expiry => {
             let over = world.clock.now() - Duration::from_secs(60);
-            edit(Edit { expires_at: Some(Some(over)), ..Edit::default() }).await
+            edit(TermsEdit { expires_at: Some(Some(over)), ..TermsEdit::default() }).await
         }
         Change::Rotate => said(manage.renew_key(act, license, 0, &world.moves.settings().peppers).await),
         Change::End | Change::EndByForce => {

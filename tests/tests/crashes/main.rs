@@ -6,8 +6,8 @@ mod changes;
 
 use license_core::{
     domain::license::Status,
-    moves::{acquire::Outcome, publish, steps::Step},
-    records::{EndOutcome, Ending, SeatGrant, GrantOutcome},
+    moves::{acquire::AcquireOutcome, publish, steps::Step},
+    records::{EndOutcome, SeatEnding, SeatGrant, GrantOutcome},
     seats::{AcquireAnswer, SeatRequest, PoolReply},
 };
 use license_tests::{
@@ -288,10 +288,10 @@ async fn an_ending_that_comes_twice_or_too_late_changes_nothing_more() {
     let a_seat = world.machine("a").seated(&world.moves).await;
     let license = &world.license;
     let claim = license_core::domain::pool::LeaseClaim { seq: 9, lease_end_ms: 0 };
-    let ending = Ending {
+    let ending = SeatEnding {
         epoch: world.epoch().await as u64,
         seats: vec![license_core::domain::pool::SeatClaim { seat: 0, claim }],
-        ..Ending::default()
+        ..SeatEnding::default()
     };
     let end = async || {
         let service = world.service();

@@ -67,9 +67,9 @@ fn app() -> Router {
     let settings =
         ProtocolSettings { timing, clock, handles: KeyRing::single(vec![1; 32]), peppers: KeyRing::single(vec![2; 32]) };
     let moves = SeatProtocol::new(seats, records, signer, settings);
-    let router = acquire::router(acquire::State { moves: moves.clone(), strangers: ByAddress::new(NamedLimit::off(), 0) })
-        .merge(heartbeat::router(heartbeat::State { moves: moves.clone() }))
-        .merge(release::router(release::State { moves }));
+    let router = acquire::router(acquire::AcquireService { moves: moves.clone(), strangers: ByAddress::new(NamedLimit::off(), 0) })
+        .merge(heartbeat::router(heartbeat::HeartbeatService { moves: moves.clone() }))
+        .merge(release::router(release::ReleaseService { moves }));
     let logging = LogConfig { filter: "info".into(), text: false, project: None };
     layers(router, &LayerSettings::new(&LayersConfig::default(), &logging))
 }

@@ -16,7 +16,7 @@ use license_core::{
 };
 use license_pubsub::{
     Message, Topic,
-    push::{Envelope, Malformed, PushDelivery},
+    push::{Envelope, MalformedPush, PushDelivery},
 };
 use proptest::{prelude::*, prop_assert, prop_assert_eq};
 use std::{collections::BTreeMap, sync::LazyLock};
@@ -83,13 +83,13 @@ fn a_push_that_is_read_prints_back_to_itself() {
     let tally = hold(CASES, bodies(), |body| {
         let (read, held) = counted(|| Envelope::parse(&body));
         if body.len() > Envelope::MAX_BYTES {
-            prop_assert_eq!((read, held), (Err(Malformed::TooLarge(body.len())), 0));
+            prop_assert_eq!((read, held), (Err(MalformedPush::TooLarge(body.len())), 0));
             return Ok("too large");
         }
         prop_assert!(held <= bound, "held {} bytes", held);
         match read {
-            Err(Malformed::NotJson(_)) => Ok("not JSON"),
-            Err(Malformed::NotAnEnvelope(_)) => Ok("not an envelope"),
+            Err(MalformedPush::NotJson(_)) => Ok("not JSON"),
+            Err(MalformedPush::NotAnEnvelope(_)) => Ok("not an envelope"),
             Err(_) => Ok("not base64"),
             Ok(push) => {
                 let again = Envelope::parse(&Envelope::write(&push));

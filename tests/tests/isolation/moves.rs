@@ -9,7 +9,7 @@ use license_core::{
         pool::{LeaseClaim, SeatClaim, SessionClaim},
         secret::KeyRing,
     },
-    records::{Ending, SeatGrant, GrantOutcome, Refused, ResolveOutcome, Role},
+    records::{SeatEnding, SeatGrant, GrantOutcome, ChangeRefusal, ResolveOutcome, Role},
 };
 use license_tests::{staff, world::License};
 use std::time::Duration;
@@ -36,9 +36,9 @@ fn grant(license: &License, session: SessionId, holder: Holder) -> SeatGrant {
     }
 }
 
-fn ending(session: SessionId) -> Ending {
+fn ending(session: SessionId) -> SeatEnding {
     let claim = LeaseClaim { seq: u64::MAX >> 1, lease_end_ms: 0 };
-    Ending {
+    SeatEnding {
         epoch: 0,
         seats: vec![SeatClaim { seat: 0, claim }],
         sessions: vec![SessionClaim { seat: 0, session, claim }],
@@ -119,7 +119,7 @@ async fn an_admins_move_with_one_tenant_and_anothers_pool_or_license_finds_nothi
         .await
         .unwrap();
     assert_eq!(outcome, None, "there is no such session");
-    let not_found = Err(Refused::NotFound);
+    let not_found = Err(ChangeRefusal::NotFound);
     let edited = admin.edit_license(&act, wrong.id, None, &staff::seats(2), None).await.unwrap();
     assert_eq!(edited.map(drop), not_found);
     for status in [Status::Suspended, Status::Active, Status::Revoked] {

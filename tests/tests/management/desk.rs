@@ -164,7 +164,7 @@ impl Desk {
         let limit = |name| NamedLimit::new(name, rate, world.seats());
         let by_address = |name| ByAddress::new(limit(name), 1);
         let (moves, records) = (world.moves.clone(), world.admin.clone());
-        let router = admin::router(admin::State {
+        let router = admin::router(admin::AdminService {
             records: records.clone(),
             manage: world.manage.clone(),
             people: verifier(AUDIENCE),
@@ -176,16 +176,16 @@ impl Desk {
             limit: limit("admin"),
             strangers: CredentialGuesses::new(by_address("credentials"), world.seats(), world.clock.clone()),
         })
-        .merge(register::router(register::State {
+        .merge(register::router(register::RegisterService {
             records,
             verifier: verifier(AUDIENCE),
             peppers,
             limit: by_address("register"),
             strangers: CredentialGuesses::new(by_address("credentials"), world.seats(), world.clock.clone()),
         }))
-        .merge(acquire::router(acquire::State { moves: moves.clone(), strangers: by_address("unknown-keys") }))
-        .merge(heartbeat::router(heartbeat::State { moves: moves.clone() }))
-        .merge(release::router(release::State { moves }));
+        .merge(acquire::router(acquire::AcquireService { moves: moves.clone(), strangers: by_address("unknown-keys") }))
+        .merge(heartbeat::router(heartbeat::HeartbeatService { moves: moves.clone() }))
+        .merge(release::router(release::ReleaseService { moves }));
         let logging = LogConfig { filter: "info".into(), text: false, project: None };
         let app = app(Service { router, checks: Vec::new() }, &LayerSettings::new(&LayersConfig::default(), &logging));
         Self { world, app, _issuer: issuer }

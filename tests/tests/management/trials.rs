@@ -9,7 +9,7 @@ use license_core::{
         secret::{KeyRing, KeyVersion, Secret},
         trial::TrialLimit,
     },
-    records::{NewOrganization, Registration},
+    records::{NewOrganization, RegistrationOutcome},
 };
 use serde_json::{Value, json};
 use std::sync::Arc;

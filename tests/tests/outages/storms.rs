@@ -5,7 +5,7 @@ use license_core::{
     Clock,
     moves::{
         SeatProtocol,
-        acquire::{Outcome, Seat},
+        acquire::{AcquireOutcome, Seat},
         steps::Step,
     },
 };
@@ -83,7 +83,7 @@ async fn three(world: &World) -> [SeatProtocol; 3] {
 }
 
 /// Every machine asks for a seat at the same time, over the instances in turn.
-async fn all_at_once(instances: &[SeatProtocol; 3], machines: &[Machine]) -> Vec<Outcome> {
+async fn all_at_once(instances: &[SeatProtocol; 3], machines: &[Machine]) -> Vec<AcquireOutcome> {
     let asking: Vec<_> = machines.iter().enumerate().map(|(n, m)| m.acquire_aside(&instances[n % 3])).collect();
     let mut outcomes = Vec::new();
     for asked in asking {

@@ -8,7 +8,7 @@ use aws_lc_rs::{
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use license_core::{
     Clock, Error,
-    identity::{Refused, IdentitySettings, IdentityVerifier},
+    identity::{TokenRejected, IdentitySettings, IdentityVerifier},
 };
 use license_pubsub::push::{PushCheck, PushRefused};
 use serde_json::{Value, json};

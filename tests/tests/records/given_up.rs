@@ -8,7 +8,7 @@ use license_core::{
         secret::KeyRing,
         trial::TrialPolicy,
     },
-    records::{Ending, GrantOutcome, LicenseFilter, NewOrganization, PageRequest, Records, ResolveOutcome, Role, StaffAct},
+    records::{SeatEnding, GrantOutcome, LicenseFilter, NewOrganization, PageRequest, Records, ResolveOutcome, Role, StaffAct},
 };
 use license_tests::{network::Network, staff};
 use sqlx::Executor;
@@ -105,7 +105,7 @@ async fn give_up(book: &Book, network: &Network, begun: Begun, carried: u32) -> 
         assert_eq!(records.grant_seat(&grant).await.unwrap(), GrantOutcome::Ok);
         assert_eq!(book.seats("holder is not null").await, [0], "{begun:?} given up after message {carried}");
         let seats = vec![SeatClaim { seat: 0, claim: LeaseClaim { seq: 2, lease_end_ms: 0 } }];
-        let ending = Ending { epoch: grant.epoch, seats, ..Ending::default() };
+        let ending = SeatEnding { epoch: grant.epoch, seats, ..SeatEnding::default() };
         records.end_seats(grant.tenant, grant.pool, &ending, "released", TTL).await.unwrap();
         assert!(book.end_of(grant.session).await.is_some(), "{begun:?} given up after message {carried}");
         // The next grant draws its ticket in an epoch of its own.
@@ -139,7 +139,7 @@ async fn a_move_whose_commit_fails_is_not_answered_as_if_it_were_done() {
     let [released, gone] = [book.granted(0, 1, 1).await, book.granted(1, 2, 2).await];
     let new = book.decided(2, 3, 3).await;
     let seats = vec![SeatClaim { seat: 0, claim: LeaseClaim { seq: 4, lease_end_ms: 0 } }];
-    let ending = Ending { epoch: new.epoch, seats, ..Ending::default() };
+    let ending = SeatEnding { epoch: new.epoch, seats, ..SeatEnding::default() };
     let grant = || book.service.grant_seat(&new);
     let end = || book.service.end_seats(new.tenant, new.pool, &ending, "released", TTL);
     let resolve = || book.service.resolve_session(gone.tenant, gone.pool, 1, gone.session, gone.epoch);

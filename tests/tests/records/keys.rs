@@ -7,7 +7,7 @@ use license_core::{
         id::{Attempt, Holder, SeatNo, SessionId},
         pool::{LeaseClaim, SeatClaim, SessionClaim},
     },
-    records::{Ending, SeatGrant, GrantOutcome, Records, Role},
+    records::{SeatEnding, SeatGrant, GrantOutcome, Records, Role},
 };
 use license_tests::explain::{Plans, Ran};
 use sqlx::{AssertSqlSafe, Executor};
@@ -87,7 +87,7 @@ impl Moves<'_> {
         grant
     }
 
-    async fn end(&mut self, name: &'static str, ending: Ending) {
+    async fn end(&mut self, name: &'static str, ending: SeatEnding) {
         let (service, license) = (self.service.clone(), self.book.license.clone());
         let ended = self.run(name, service.end_seats(license.tenant, license.pool_id, &ending, "released", TTL)).await;
         assert!(ended.unwrap().done.is_some(), "{name}");
@@ -116,11 +116,11 @@ impl Moves<'_> {
         self.seq += 1;
         let claim = LeaseClaim { seq: self.seq, lease_end_ms: 0 };
         let lapsed = SessionClaim { seat: 1, session: beside.session, claim };
-        self.end("one that lapsed", Ending { epoch, sessions: vec![lapsed], ..Ending::default() }).await;
+        self.end("one that lapsed", SeatEnding { epoch, sessions: vec![lapsed], ..SeatEnding::default() }).await;
         self.seq += 1;
         let claim = SeatClaim { seat: 1, claim: LeaseClaim { seq: self.seq, lease_end_ms: 0 } };
         let released = vec![other.session];
-        self.end("the last gives back", Ending { epoch, seats: vec![claim], released, ..Ending::default() }).await;
+        self.end("the last gives back", SeatEnding { epoch, seats: vec![claim], released, ..SeatEnding::default() }).await;
     }
 }
 

@@ -20,7 +20,7 @@ use license_core::{
         pool::{LeaseClaim, SeatClaim},
         session::EndReason,
     },
-    records::{Caller, ChangedLicense, EndOutcome, Ending, SeatGrant, GrantOutcome, Records, Role},
+    records::{Caller, ChangedLicense, EndOutcome, SeatEnding, SeatGrant, GrantOutcome, Records, Role},
 };
 use license_tests::{
     staff, stores,
@@ -122,7 +122,7 @@ impl Book {
         grant
     }
 
-    async fn end(&self, ending: &Ending) -> EndOutcome {
+    async fn end(&self, ending: &SeatEnding) -> EndOutcome {
         let License { tenant, pool_id, .. } = self.license;
         self.service.end_seats(tenant, pool_id, ending, "released", TTL).await.unwrap()
     }
@@ -131,7 +131,7 @@ impl Book {
     async fn vacate(&self, seats: &[(SeatNo, u64)]) -> EndOutcome {
         let seats =
             seats.iter().map(|&(seat, seq)| SeatClaim { seat, claim: LeaseClaim { seq, lease_end_ms: 0 } }).collect();
-        self.end(&Ending { epoch: self.epoch().await, seats, ..Ending::default() }).await
+        self.end(&SeatEnding { epoch: self.epoch().await, seats, ..SeatEnding::default() }).await
     }
 
     fn act(&self) -> Caller {

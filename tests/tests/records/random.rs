@@ -7,7 +7,7 @@ use license_core::{
         lease::LeaseTiming,
         pool::{LeaseClaim, SeatClaim, SessionClaim},
     },
-    records::{Ending, SeatGrant},
+    records::{SeatEnding, SeatGrant},
 };
 use sqlx::PgConnection;
 use std::collections::BTreeSet;
@@ -144,13 +144,13 @@ async fn ticket(book: &Book, dice: &mut Dice, now: &Now, seq: &mut u64, past: &[
     grant
 }
 
-fn ending(dice: &mut Dice, now: &Now, seq: &mut u64, seat: u32) -> Ending {
+fn ending(dice: &mut Dice, now: &Now, seq: &mut u64, seat: u32) -> SeatEnding {
     *seq += 2;
     let epoch = (now.epoch as u64).saturating_sub(u64::from(dice.one_in(8)));
     let mut claim =
         |back: u64| LeaseClaim { seq: if dice.one_in(6) { dice.below(*seq) } else { *seq - back }, lease_end_ms: 0 };
     let (first, second) = (claim(1), claim(0));
-    let mut ending = Ending { epoch, ..Ending::default() };
+    let mut ending = SeatEnding { epoch, ..SeatEnding::default() };
     let session = now.open.get(dice.below(now.open.len() as u64 + 1) as usize);
     match (dice.below(3), session) {
         (0, Some((session, _))) => ending.released = vec![*session],

@@ -7,7 +7,7 @@ use license_core::{
         lease::LeaseTiming,
         pool::{LeaseClaim, SessionClaim},
     },
-    records::{Ending, SeatGrant, GrantOutcome, ResolveOutcome},
+    records::{SeatEnding, SeatGrant, GrantOutcome, ResolveOutcome},
 };
 use sqlx::{Connection, Executor};
 use uuid::Uuid;
@@ -168,7 +168,7 @@ async fn a_released_session_ends_whatever_the_epoch_says_and_nothing_else_does()
     let book = Book::open().await;
     let (mine, other) = (book.granted(0, 1, 1).await, book.granted(1, 2, 2).await);
     let claim = LeaseClaim { seq: 9, lease_end_ms: 0 };
-    let ending = Ending {
+    let ending = SeatEnding {
         epoch: 77,
         seats: vec![license_core::domain::pool::SeatClaim { seat: 0, claim }],
         sessions: vec![SessionClaim { seat: 1, session: other.session, claim }],
@@ -191,7 +191,7 @@ async fn a_lapsed_session_ends_by_id_raises_the_fence_and_leaves_its_sibling_the
     let paused = SeatGrant { live: vec![first.session], ..book.decided(0, 1, 3).await };
     let claim = LeaseClaim { seq: 4, lease_end_ms: 0 };
     let sessions = vec![SessionClaim { seat: 0, session: first.session, claim }];
-    book.end(&Ending { sessions, ..Ending::default() }).await;
+    book.end(&SeatEnding { sessions, ..SeatEnding::default() }).await;
     assert_eq!(
         (book.end_of(first.session).await.as_deref(), book.end_of(second.session).await),
         (Some("expired"), None)
@@ -215,7 +215,7 @@ async fn resolving_says_how_a_session_ended_and_ends_one_that_is_open_only_under
     assert_eq!(resolve(0, grant.session, 5).await, gone("expired"), "over is over in every epoch");
     assert_eq!(resolve(0, SessionId::draw(), 0).await, gone("unknown"));
     let released = book.granted(1, 2, 2).await;
-    book.end(&Ending { released: vec![released.session], ..Ending::default() }).await;
+    book.end(&SeatEnding { released: vec![released.session], ..SeatEnding::default() }).await;
     assert_eq!(resolve(1, released.session, 0).await, gone("released"));
 }
 

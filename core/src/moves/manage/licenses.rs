@@ -7,7 +7,7 @@ use crate::{
         id::{LicenseId, TenantId},
         license::Status,
         secret::KeyRing,
-        terms::Edit,
+        terms::TermsEdit,
     },
     moves::deadline::Deadline,
     records::{Caller, Answer, ChangedLicense, LicenseRow, RotatedKeyRow, PoolOf, KeyRotation},
@@ -89,7 +89,7 @@ impl SeatManagement {
         act: &Caller,
         license: LicenseId,
         plan: Option<&str>,
-        edit: &Edit,
+        edit: &TermsEdit,
         version: Option<i64>,
     ) -> Answer<ChangedLicense> {
         let answer = self.records.edit_license(act, license, plan, edit, version).await?;

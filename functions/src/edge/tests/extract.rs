@@ -1,5 +1,5 @@
 use super::{Answer, post, send};
-use crate::edge::{BearerCredential, FieldChecks, Json, JsonOrEmpty, Problem};
+use crate::edge::{BearerCredential, FieldChecks, JsonBody, JsonOrEmpty, Problem};
 use axum::{Router, body::Body, routing};
 use http::{Request, StatusCode};
 use license_core::domain::key::LicenseKey;
@@ -20,12 +20,12 @@ struct Inner {
     deep: Option<bool>,
 }
 
-async fn strict(Json(wanted): Json<Wanted>) -> String {
+async fn strict(JsonBody(wanted): JsonBody<Wanted>) -> String {
     format!("{:?} {:?} {:?}", wanted.name, wanted.count, wanted.inner.deep)
 }
 
 async fn lenient(JsonOrEmpty(wanted): JsonOrEmpty<Wanted>) -> String {
-    strict(Json(wanted)).await
+    strict(JsonBody(wanted)).await
 }
 
 fn router() -> Router {

@@ -2,7 +2,7 @@ use super::{get, post, rim, send_through};
 use crate::edge::{
     Problem,
     rim::{about, layers},
-    telemetry::{CloudLogging, Metric, Outcome, TraceContext},
+    telemetry::{CloudLogging, Metric, MetricOutcome, TraceContext},
 };
 use axum::{Extension, Router, body::Body, routing};
 use http::{HeaderMap, Request};
@@ -24,7 +24,7 @@ fn router() -> Router {
             routing::post(|| async {
                 about(Some(TENANT), Some(NUMBER));
                 tracing::info!(seat = 3, "granted");
-                Extension(Outcome("granted"))
+                Extension(MetricOutcome("granted"))
             }),
         )
         .route("/reap", routing::post(|| async { Problem::from(Error::Seats("refused".into())) }))
