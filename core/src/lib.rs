@@ -13,10 +13,10 @@ pub mod clock;
 pub mod domain;
 pub mod error;
 pub mod identity;
-pub mod moves;
+pub mod protocol;
 pub mod records;
-pub mod seats;
+pub mod seat_store;
 pub mod signer;
 
 pub use clock::Clock;
-pub use error::{Code, Error, Result};
+pub use error::{ProblemCode, Error, Result};

@@ -2,15 +2,15 @@
 
 use crate::edge::{BearerCredential, Problem};
 use license_core::{
-    Code,
+    ProblemCode,
     clock::from_ms,
     domain::{
         handle::SessionHandle,
         id::{LicenseNumber, Nonce, SessionId},
-        license::{LicenseFacts, LicenseRefusal, Why},
+        license::{LicenseFacts, LicenseRefusal, RefusalReason},
     },
-    moves::SeatProtocol,
-    seats::SilentHolder,
+    protocol::SeatProtocol,
+    seat_store::SilentHolder,
 };
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -69,10 +69,10 @@ impl<'a> ClientLicense<'a> {
 
 fn status(refusal: LicenseRefusal) -> &'static str {
     match refusal.why {
-        Why::Suspended => "suspended",
-        Why::Revoked => "revoked",
-        Why::Expired => "expired",
-        Why::NotStarted => "not_started",
+        RefusalReason::Suspended => "suspended",
+        RefusalReason::Revoked => "revoked",
+        RefusalReason::Expired => "expired",
+        RefusalReason::NotStarted => "not_started",
     }
 }
 
@@ -112,16 +112,16 @@ pub(crate) fn rfc3339(at: OffsetDateTime) -> String {
 pub(crate) fn refused(refusal: LicenseRefusal, license: LicenseNumber, now_ms: i64) -> Problem {
     let since = (refusal.since_ms != 0).then(|| rfc3339(from_ms(refusal.since_ms)));
     let detail = match (refusal.why, &since) {
-        (Why::Suspended, _) => {
+        (RefusalReason::Suspended, _) => {
             "The license is suspended and gives no seat. The vendor can say why, and resume it.".to_owned()
         }
-        (Why::Revoked, _) => "The license was revoked for good. Ask the vendor for another.".to_owned(),
-        (Why::Expired, _) => "The license's term is over. Ask the vendor to extend it.".to_owned(),
-        (Why::NotStarted, Some(begins)) => format!("The license's term has not begun: it begins at {begins}."),
-        (Why::NotStarted, None) => "The license's term has not begun.".to_owned(),
+        (RefusalReason::Revoked, _) => "The license was revoked for good. Ask the vendor for another.".to_owned(),
+        (RefusalReason::Expired, _) => "The license's term is over. Ask the vendor to extend it.".to_owned(),
+        (RefusalReason::NotStarted, Some(begins)) => format!("The license's term has not begun: it begins at {begins}."),
+        (RefusalReason::NotStarted, None) => "The license's term has not begun.".to_owned(),
     };
     let mut problem = Problem::new(refusal.why.code(), detail).with("license", license.to_string());
-    if refusal.why == Why::NotStarted && refusal.since_ms > now_ms {
+    if refusal.why == RefusalReason::NotStarted && refusal.since_ms > now_ms {
         problem = problem.retry_after(seconds(refusal.since_ms - now_ms));
     }
     match since {
@@ -133,10 +133,10 @@ pub(crate) fn refused(refusal: LicenseRefusal, license: LicenseNumber, now_ms: i
 /// The same for somebody who has a session, or had one.
 pub(crate) fn while_seated(problem: Problem, refusal: LicenseRefusal) -> Problem {
     match refusal.why {
-        Why::Suspended | Why::Expired | Why::NotStarted => problem.and(
+        RefusalReason::Suspended | RefusalReason::Expired | RefusalReason::NotStarted => problem.and(
             "Leases are not renewed meanwhile: a session goes on if the license gives seats again before its lease ends, and else a new one begins. Keep asking.",
         ),
-        Why::Revoked => problem,
+        RefusalReason::Revoked => problem,
     }
 }
 
@@ -157,11 +157,11 @@ pub(crate) fn span(seconds: u64) -> String {
 
 pub(crate) fn bad_key() -> Problem {
     let detail = "No license has this key. It may have been replaced: ask whoever gave it to you for the present one.";
-    Problem::new(Code::LicenseKeyInvalid, detail)
+    Problem::new(ProblemCode::LicenseKeyInvalid, detail)
 }
 
 pub(crate) fn no_pool(pool: &str) -> Problem {
-    Problem::new(Code::NotFound, format!("The license has no pool named {pool}."))
+    Problem::new(ProblemCode::NotFound, format!("The license has no pool named {pool}."))
 }
 
 /// The session a bearer credential stands for; a forged one reaches no store.

@@ -6,23 +6,23 @@ use crate::{
         BearerCredential, FieldChecks, JsonOrEmpty, Problem,
         config::Environment,
         rate::limited,
-        rim::about,
+        layers::about,
         serve::{Service, StartError},
     },
     rooms,
 };
 use axum::{
     Router,
-    extract::State as From,
+    extract::State,
     response::{IntoResponse, Response},
 };
 use license_core::{
-    Clock, Code,
+    Clock, ProblemCode,
     domain::{
         id::{Nonce, SessionId},
         rate::RateLimit,
     },
-    moves::{
+    protocol::{
         SeatProtocol,
         heartbeat::{ExtendedLease, HeartbeatOutcome},
     },
@@ -55,8 +55,8 @@ pub(crate) fn operations() -> OpenApiRouter<Arc<HeartbeatService>> {
 /// # Errors
 /// A sentence that names the variable that is wrong.
 pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartError> {
-    let moves = rooms::moves(env, clock).await?;
-    Ok(Service { checks: rooms::checks(&moves), router: router(HeartbeatService { moves }) })
+    let moves = wiring::moves(env, clock).await?;
+    Ok(Service { checks: wiring::checks(&moves), router: router(HeartbeatService { moves }) })
 }
 
 /// What may be said with a sign of life.
@@ -82,11 +82,11 @@ struct HeartbeatBody {
               (status = 429, description = "rate_limited: the lease was raised less than two seconds before"),
               (status = 503, description = "seats_unavailable, records_unavailable, signer_unavailable")))]
 async fn heartbeat(
-    From(state): From<Arc<HeartbeatService>>,
+    State(service): State<Arc<HeartbeatService>>,
     bearer: BearerCredential,
     JsonOrEmpty(body): JsonOrEmpty<HeartbeatBody>,
 ) -> Result<Response, Problem> {
-    let moves = &state.moves;
+    let moves = &service.moves;
     let handle = answer::open(&bearer, moves)?;
     about(Some(handle.tenant), Some(handle.license));
     let mut fields = FieldChecks::new();
@@ -164,5 +164,5 @@ pub(crate) fn gone(reason: &str, session: SessionId) -> Problem {
         }
         _ => "This session is not known any more. Acquire again to go on.",
     };
-    Problem::new(Code::SessionGone, detail).with("reason", reason).with("session_id", session.to_string())
+    Problem::new(ProblemCode::SessionGone, detail).with("reason", reason).with("session_id", session.to_string())
 }

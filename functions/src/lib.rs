@@ -14,5 +14,5 @@ pub mod register;
 pub mod release;
 
 mod answer;
-mod rooms;
-mod words;
+mod wiring;
+

@@ -18,11 +18,11 @@ use axum::{
 };
 use http::{StatusCode, header};
 use license_core::{
-    Clock, Code, Error,
+    Clock, ProblemCode, Error,
     domain::event::{Event, SweepShare},
     identity::IdentityVerifier,
-    moves::{history, publish, reap::SeatReaper},
-    records::Role,
+    protocol::{history, publish, reap::SeatReaper},
+    records::DatabaseRole,
 };
 use license_pubsub::{
     Message, Publisher, Topic,
@@ -50,12 +50,12 @@ pub fn router(state: ReaperService) -> Router {
 /// A push that is believed, or the answer to one that is not. The answer to a poison message is an acknowledgement: sent again it would be
 /// the same, so it is written down once instead.
 async fn received<T>(
-    state: &ReaperService,
+    service: &ReaperService,
     request: Request,
     read: impl FnOnce(&PushDelivery) -> Result<T, MalformedPush>,
 ) -> Result<T, Response> {
     let authorization = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let checked = state.push.check(authorization).await.map_err(|error| Problem::from(error).into_response())?;
+    let checked = service.push.check(authorization).await.map_err(|error| Problem::from(error).into_response())?;
     checked.map_err(|refused| {
         tracing::warn!(reason = %refused, "push refused");
         Problem::token_invalid("Only the subscriptions of this service may push here.").into_response()
@@ -65,7 +65,7 @@ async fn received<T>(
         acknowledged("poison")
     };
     let body = extract::read(request).await.map_err(|problem| match problem.code() {
-        Code::PayloadTooLarge => poison(&"it is larger than any message of ours"),
+        ProblemCode::PayloadTooLarge => poison(&"it is larger than any message of ours"),
         _ => problem.into_response(),
     })?;
     Envelope::parse(&body).and_then(|push| read(&push)).map_err(|malformed| poison(&malformed))
@@ -78,39 +78,39 @@ fn acknowledged(label: &'static str) -> Response {
 /// Shares of one request to Pub/Sub, which takes 10 MB: these have at most four.
 const BATCH: usize = 100;
 
-async fn tick(From(state): From<ReaperService>, request: Request) -> Result<Response, Response> {
-    received(&state, request, |_| Ok(())).await?;
-    asked(&state).await.map_err(|error| Problem::from(error).into_response())
+async fn tick(State(service): State<ReaperService>, request: Request) -> Result<Response, Response> {
+    received(&service, request, |_| Ok(())).await?;
+    asked(&service).await.map_err(|error| Problem::from(error).into_response())
 }
 
 /// One question to the records, and a message for each share of what there is to do. One that failed halfway comes again and asks for some
 /// shares twice, which is looking twice.
-async fn asked(state: &ReaperService) -> Result<Response, Error> {
-    let shares = state.reaper.shares().await?;
+async fn asked(service: &ReaperService) -> Result<Response, Error> {
+    let shares = service.reaper.shares().await?;
     for batch in shares.chunks(BATCH) {
-        let sent = state.publisher.publish(Topic::Reap, batch.iter().map(Message::reap).collect()).await;
+        let sent = service.publisher.publish(Topic::Reap, batch.iter().map(Message::reap).collect()).await;
         sent.map_err(|error| Error::Events(error.to_string()))?;
     }
     // What is over is no hurry: what could not be done now is done at a later tick.
-    if let Err(error) = history::keep(state.reaper.records()).await {
+    if let Err(error) = history::keep(service.reaper.records()).await {
         tracing::warn!(%error, "the history was not kept");
     }
     Ok(if shares.is_empty() { acknowledged("idle") } else { acknowledged("sent") })
 }
 
-async fn reap(From(state): From<ReaperService>, request: Request) -> Result<Response, Response> {
-    let share = received(&state, request, PushDelivery::share).await?;
-    swept(&state, &share).await.map_err(|error| Problem::from(error).into_response())
+async fn reap(State(service): State<ReaperService>, request: Request) -> Result<Response, Response> {
+    let share = received(&service, request, PushDelivery::share).await?;
+    swept(&service, &share).await.map_err(|error| Problem::from(error).into_response())
 }
 
-async fn swept(state: &ReaperService, share: &SweepShare) -> Result<Response, Error> {
-    let report = state.reaper.sweep(share).await;
+async fn swept(service: &ReaperService, share: &SweepShare) -> Result<Response, Error> {
+    let report = service.reaper.sweep(share).await;
     let send = |events: &[Event]| {
-        let (messages, publisher) = (messages(events), Arc::clone(&state.publisher));
+        let (messages, publisher) = (messages(events), Arc::clone(&service.publisher));
         async move { publisher.publish(Topic::Events, messages).await.map_err(|error| Error::Events(error.to_string())) }
     };
     // Events wait for whoever comes first: one share that cannot be swept does not keep them.
-    let published = publish::drain(state.reaper.records(), state.reaper.steps(), send).await;
+    let published = publish::drain(service.reaper.records(), service.reaper.steps(), send).await;
     let (report, published) = (report?, published?);
     if report.seats + report.sessions + published > 0 {
         let (seats, sessions) = (report.seats, report.sessions);
@@ -138,8 +138,8 @@ fn messages(events: &[Event]) -> Vec<Message> {
 /// A sentence that names the variable that is wrong.
 pub fn service_with(env: &Environment, clock: Clock, publisher: Arc<dyn Publisher>) -> Result<Service, StartError> {
     let timing = config::timing(env)?;
-    let seats = rooms::seats(env, timing, clock.clone())?;
-    let reaper = SeatReaper::new(seats, rooms::records(env, Role::Reaper)?, timing);
+    let seats = wiring::seats(env, timing, clock.clone())?;
+    let reaper = SeatReaper::new(seats, wiring::records(env, DatabaseRole::Reaper)?, timing);
     let push = config::PushConfig::from_env(env)?;
     let push = PushCheck { verifier: IdentityVerifier::new(push.trust, clock), email: push.email };
     let asked = reaper.clone();

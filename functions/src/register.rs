@@ -6,9 +6,9 @@ use crate::{
         BearerCredential, FieldChecks, JsonOrEmpty, Problem,
         config::{self, Environment},
         rate::ByAddress,
-        rim::{about, request_id},
+        layers::{about, request_id},
         serve::{StoreCheck, Service, StartError},
-        strangers::CredentialGuesses,
+        credential_guesses::CredentialGuesses,
         telemetry::MetricOutcome as Label,
     },
     rooms, words,
@@ -20,17 +20,17 @@ use axum::{
 };
 use http::{StatusCode, request::Parts};
 use license_core::{
-    Clock, Code,
+    Clock, ProblemCode,
     domain::{
         id::{LicenseId, LicenseNumber, TenantId, UserId},
         key::LicenseKey,
-        opaque::{Kind, Opaque},
+        opaque::{SecretKind, OpaqueSecret},
         rate::RateLimit,
         secret::KeyRing,
         trial::TrialLimit,
     },
     identity::{VerifiedClaims, TokenRejected, IdentityVerifier},
-    records::{JoinRequest, NewOrganization, Records, RegisteredTenant, RegistrationOutcome, Role},
+    records::{JoinRequest, NewOrganization, Records, RegisteredTenant, RegistrationOutcome, DatabaseRole},
 };
 use serde::{Deserialize, Serialize};
 use std::{net::IpAddr, sync::Arc};
@@ -41,7 +41,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 /// What register may touch: no seats, no signing key.
 #[derive(Clone)]
 pub struct RegisterService {
-    /// As [`Role::Admin`].
+    /// As [`DatabaseRole::Admin`].
     pub records: Records,
     /// Knows who signed the person in.
     pub verifier: IdentityVerifier,
@@ -70,7 +70,7 @@ pub(crate) fn operations() -> OpenApiRouter<RegisterService> {
 /// A sentence that names the variable that is wrong.
 pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartError> {
     let peppers = Arc::new(config::peppers(env)?);
-    let records = rooms::records(env, Role::Admin)?.sealing(peppers.clone());
+    let records = wiring::records(env, DatabaseRole::Admin)?.sealing(peppers.clone());
     let verifier = IdentityVerifier::new(config::identity(env)?, clock.clone());
     let asked = records.clone();
     let check = StoreCheck::new("records", move || {
@@ -78,9 +78,9 @@ pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartEr
         async move { records.ready().await }
     });
     let peppers = Arc::new(config::peppers(env)?);
-    let seats = rooms::seats(env, config::timing(env)?, clock.clone())?;
+    let seats = wiring::seats(env, config::timing(env)?, clock.clone())?;
     let strangers = CredentialGuesses::from_env(env, seats.clone(), clock)?;
-    let limit = rooms::by_address(env, "register", "RATE_REGISTER", RateLimit::per_minute(5), seats)?;
+    let limit = wiring::by_address(env, "register", "RATE_REGISTER", RateLimit::per_minute(5), seats)?;
     Ok(Service { router: router(RegisterService { records, verifier, peppers, limit, strangers }), checks: vec![check] })
 }
 
@@ -201,20 +201,20 @@ async fn register(
         }
     }
     fields.check(Some(()))?;
-    let claims = match state.verifier.verify(&bearer.0).await? {
+    let claims = match service.verifier.verify(&bearer.0).await? {
         Ok(claims) => claims,
-        Err(why) => return Err(state.strangers.refused(&parts, &bearer.0, refused(why)).await),
+        Err(why) => return Err(service.strangers.refused(&parts, &bearer.0, refused(why)).await),
     };
     let standing = match body.invitation {
-        Some(_) => state.limit.admit_person(&claims).await?,
-        None => state.limit.admit(&parts).await?,
+        Some(_) => service.limit.admit_person(&claims).await?,
+        None => service.limit.admit(&parts).await?,
     };
-    let person = VerifiedPerson::of(claims.clone(), state.limit.address(&parts))?;
+    let person = VerifiedPerson::of(claims.clone(), service.limit.address(&parts))?;
     let mut answered = match body.invitation {
-        Some(secret) => join(&state, &parts, &claims, person, &secret).await?,
+        Some(secret) => join(&service, &parts, &claims, person, &secret).await?,
         None => {
-            not_void(&state, &claims).await?;
-            found(&state, person, name, product).await?
+            not_void(&service, &claims).await?;
+            found(&service, person, name, product).await?
         }
     };
     if let Some(standing) = standing {
@@ -224,15 +224,15 @@ async fn register(
 }
 
 /// Refuses a token that is void for an organization it would open: one that the person belongs to.
-async fn not_void(state: &RegisterService, claims: &VerifiedClaims) -> Result<(), Problem> {
-    for membership in state.records.memberships(&claims.issuer, &claims.subject).await? {
+async fn not_void(service: &RegisterService, claims: &VerifiedClaims) -> Result<(), Problem> {
+    for membership in service.records.memberships(&claims.issuer, &claims.subject).await? {
         in_force(claims, membership.tokens_not_before)?;
     }
     Ok(())
 }
 
 /// An organization of the person's own, or the one they have.
-async fn found(state: &RegisterService, it: VerifiedPerson, name: Option<String>, product: Option<String>) -> Result<Response, Problem> {
+async fn found(service: &RegisterService, it: VerifiedPerson, name: Option<String>, product: Option<String>) -> Result<Response, Problem> {
     let organization = name.or_else(|| it.name.clone()).unwrap_or_else(|| it.email.chars().take(200).collect());
     let new = NewOrganization {
         issuer: it.issuer,
@@ -244,7 +244,7 @@ async fn found(state: &RegisterService, it: VerifiedPerson, name: Option<String>
         from: it.from,
         request_id: request_id(),
     };
-    match state.records.register(&new, &state.peppers).await? {
+    match service.records.register(&new, &service.peppers).await? {
         RegistrationOutcome::Created(made) => Ok(answer(StatusCode::CREATED, "created", &made, &new.email)),
         RegistrationOutcome::Existing(found) => Ok(answer(StatusCode::OK, "existing", &found, &new.email)),
         RegistrationOutcome::NoTrial(limit) => Err(no_trial(limit)),
@@ -267,12 +267,12 @@ fn no_trial(limit: TrialLimit) -> Problem {
             "Your network has had all the trials there are. Ask whoever has one there to invite you, or the vendor for a license."
         }
     };
-    Problem::new(Code::Conflict, detail)
+    Problem::new(ProblemCode::Conflict, detail)
 }
 
 /// The organization that invited the person. A secret that is none and one that nobody was given are the same: there is no such invitation.
-async fn join(state: &RegisterService, parts: &Parts, claims: &VerifiedClaims, it: VerifiedPerson, secret: &str) -> Result<Response, Problem> {
-    let secret = Opaque::parse(Kind::Invitation, secret).ok_or_else(no_invitation)?;
+async fn join(service: &RegisterService, parts: &Parts, claims: &VerifiedClaims, it: VerifiedPerson, secret: &str) -> Result<Response, Problem> {
+    let secret = OpaqueSecret::parse(SecretKind::Invitation, secret).ok_or_else(no_invitation)?;
     let joining = JoinRequest {
         secret,
         issuer: it.issuer,
@@ -285,14 +285,14 @@ async fn join(state: &RegisterService, parts: &Parts, claims: &VerifiedClaims, i
     let hash = joining.secret.hash();
     let ask = async {
         // A token that is void for who invited opens nothing there. Asked only where there is a turn to ask the records at all.
-        in_force(claims, state.records.tokens_not_before(joining.secret.tenant).await?)?;
-        match state.records.join(&joining).await? {
+        in_force(claims, service.records.tokens_not_before(joining.secret.tenant).await?)?;
+        match service.records.join(&joining).await? {
             Ok(joined) => Ok(Some(joined)),
-            Err(license_core::records::ChangeRefusal::Conflict(detail)) => Err(Problem::new(Code::Conflict, detail)),
+            Err(license_core::records::ChangeRefusal::Conflict(detail)) => Err(Problem::new(ProblemCode::Conflict, detail)),
             Err(_) => Ok(None),
         }
     };
-    let joined = state.strangers.judge(parts, &hash, ask).await?.ok_or_else(no_invitation)?;
+    let joined = service.strangers.judge(parts, &hash, ask).await?.ok_or_else(no_invitation)?;
     about(Some(joined.organization.id), None);
     let (status, label) = if joined.first { (StatusCode::CREATED, "joined") } else { (StatusCode::OK, "existing") };
     let body = RegisterResponse {
@@ -308,11 +308,11 @@ async fn join(state: &RegisterService, parts: &Parts, claims: &VerifiedClaims, i
 }
 
 fn no_invitation() -> Problem {
-    Problem::new(Code::NotFound, "There is no such invitation. Copy the whole of it, from cdi_ to its end.")
+    Problem::new(ProblemCode::NotFound, "There is no such invitation. Copy the whole of it, from cdi_ to its end.")
 }
 
 fn refused(why: TokenRejected) -> Problem {
-    let code = if why == TokenRejected::Expired { Code::TokenExpired } else { Code::TokenInvalid };
+    let code = if why == TokenRejected::Expired { ProblemCode::TokenExpired } else { ProblemCode::TokenInvalid };
     Problem::new(code, format!("{why}."))
 }
 

@@ -5,13 +5,13 @@ use crate::{
     edge::{
         BearerCredential, JsonOrEmpty, Problem,
         config::Environment,
-        rim::about,
+        layers::about,
         serve::{Service, StartError},
     },
     heartbeat, rooms,
 };
-use axum::{Router, extract::State as From};
-use license_core::{Clock, domain::id::SessionId, moves::SeatProtocol};
+use axum::{Router, extract::State};
+use license_core::{Clock, domain::id::SessionId, protocol::SeatProtocol};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use time::OffsetDateTime;
@@ -40,8 +40,8 @@ pub(crate) fn operations() -> OpenApiRouter<Arc<ReleaseService>> {
 /// # Errors
 /// A sentence that names the variable that is wrong.
 pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartError> {
-    let moves = rooms::moves(env, clock).await?;
-    Ok(Service { checks: rooms::checks(&moves), router: router(ReleaseService { moves }) })
+    let moves = wiring::moves(env, clock).await?;
+    Ok(Service { checks: wiring::checks(&moves), router: router(ReleaseService { moves }) })
 }
 
 /// No fields: everything there is to say is in the session.
@@ -65,17 +65,17 @@ struct ReleaseResponse {
 /// Give a seat back
 ///
 /// Ends the session; the seat is free at once when it was the holder's last. Again and again the same answer. A session that had ended
-/// otherwise answers when it ended, and one that ended so long ago that it was forgotten is 410. Never refused for the license's state.
+/// otherwise answers when it ended, and one that ended so long ago that it was forgotten is 410. Never refused for the license's service.
 #[utoipa::path(post, path = "/api/v1/licenses/release", tag = "Seats", request_body = Option<Body>, security(("session" = [])),
     responses((status = 200, description = "The session is over", body = Released),
               (status = 410, description = "session_gone"),
               (status = 503, description = "seats_unavailable, records_unavailable")))]
 async fn release(
-    From(state): From<Arc<ReleaseService>>,
+    State(service): State<Arc<ReleaseService>>,
     bearer: BearerCredential,
     JsonOrEmpty(ReleaseBody {}): JsonOrEmpty<ReleaseBody>,
 ) -> Result<axum::Json<ReleaseResponse>, Problem> {
-    let moves = &state.moves;
+    let moves = &service.moves;
     let handle = answer::open(&bearer, moves)?;
     about(Some(handle.tenant), Some(handle.license));
     let released_at = moves.release(&handle).await?.ok_or_else(|| heartbeat::gone("unknown", handle.session))?;

@@ -6,7 +6,7 @@ use license_core::{
         key::LicenseKey,
         secret::{KeyRing, Secret},
     },
-    records::{Caller, NewOrganization, Principal, Records, RegisteredTenant, RegistrationOutcome, Role},
+    records::{Caller, NewOrganization, Principal, Records, RegisteredTenant, RegistrationOutcome, DatabaseRole},
 };
 use license_functions::edge::serve::StartError;
 use sqlx::{Connection, Executor, PgConnection};
@@ -24,10 +24,10 @@ const PLAN: &str = "
 /// # Errors
 /// If the records cannot be asked or the key cannot be kept.
 pub(crate) async fn license_key(data: &DataDirectory, postgres: &PostgresServer, peppers: &KeyRing) -> Result<String, StartError> {
-    let records = Records::with(postgres.superuser(), Role::Admin, 2).sealing(Arc::new(peppers.clone()));
+    let records = Records::with(postgres.superuser(), DatabaseRole::Admin, 2).sealing(Arc::new(peppers.clone()));
     if let Some(key) = kept(data)? {
         let pool = "default".parse().map_err(|_| "the pool `default` has no name")?;
-        let service = Records::with(postgres.superuser(), Role::Service, 1);
+        let service = Records::with(postgres.superuser(), DatabaseRole::Service, 1);
         if service.find_license(key.number(), &key.hashes(peppers), &pool).await?.is_some() {
             return Ok(key.reveal());
         }

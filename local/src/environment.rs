@@ -4,7 +4,7 @@ use crate::{
     bus, data::DataDirectory, endpoints::Endpoints, guard::is_this_machine, issuer, options::CommandLine, rotate, supervise::MachineStores,
 };
 use http::Uri;
-use license_core::records::Role;
+use license_core::records::DatabaseRole;
 use license_functions::edge::config::{ConfigError, Environment};
 use std::{collections::BTreeMap, io, time::Duration};
 
@@ -114,7 +114,7 @@ pub(crate) fn variables(
     let mut set = |name: &str, value: String| _ = values.insert(name.to_owned(), value);
     let jwks = format!("{}/.well-known/jwks.json", endpoints.issuer);
     // Every function replaces the user by its own role.
-    set("DATABASE_URL", stores.postgres.url(Role::Service.name()));
+    set("DATABASE_URL", stores.postgres.url(DatabaseRole::Service.name()));
     set("REDIS_URL", stores.redis.url());
     let (handles, peppers) = (data.service_keys("handle.key")?, data.service_keys("pepper.key")?);
     set("HANDLE_KEY", handles.current.reveal().clone());

@@ -61,7 +61,7 @@ struct IssuerInner {
 /// What [`Issuer::id_token`] is asked for: a person. The optional fields are for trying what a service refuses.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Person {
+pub struct TokenRequest {
     /// The address the token vouches for.
     pub email: String,
     /// The person's name.
@@ -109,7 +109,7 @@ impl DemoIssuer {
     ///
     /// # Errors
     /// If the key could not sign.
-    pub fn id_token(&self, person: &Person) -> io::Result<String> {
+    pub fn id_token(&self, person: &TokenRequest) -> io::Result<String> {
         let provider = person.provider.as_deref().unwrap_or("google.com");
         let email = person.email.as_str();
         let audience = if person.staff == Some(true) { STAFF_AUDIENCE } else { AUDIENCE };
@@ -166,7 +166,7 @@ impl DemoIssuer {
     }
 }
 
-impl Person {
+impl TokenRequest {
     /// Within what may be asked for.
     fn lifetime(&self) -> i64 {
         self.expires_in.unwrap_or(LIFETIME).clamp(*LIFETIMES.start(), *LIFETIMES.end())
@@ -211,7 +211,7 @@ async fn configuration(headers: HeaderMap) -> Json<Value> {
 }
 
 /// `Json` refuses what is not declared as JSON, so no web page of elsewhere can ask on a visitor's behalf without a preflight.
-async fn token(State(desk): State<IssuerService>, headers: HeaderMap, Json(person): Json<Person>) -> Response {
+async fn token(State(desk): State<IssuerService>, headers: HeaderMap, Json(person): Json<TokenRequest>) -> Response {
     if person.expires_in.is_some_and(|seconds| !LIFETIMES.contains(&seconds)) {
         let why = "expires_in must be a number of seconds from -86400 to 3600";
         return refuse(StatusCode::BAD_REQUEST, "invalid_request", why);
@@ -246,7 +246,7 @@ mod tests {
         DemoIssuer::open(&dir.path().join("issuer.key"), Clock::system()).unwrap()
     }
 
-    fn person(email: &str, provider: &str) -> Person {
+    fn person(email: &str, provider: &str) -> TokenRequest {
         serde_json::from_value(json!({ "email": email, "name": "A", "provider": provider })).unwrap()
     }
 
@@ -310,7 +310,7 @@ mod tests {
         let token = claims(&issuer.jwks(), &issuer.id_token(&serde_json::from_value(wish).unwrap()).unwrap());
         assert_eq!(token["email_verified"], json!(false));
         assert!(token["exp"].as_i64().unwrap() < Clock::system().now_seconds());
-        assert!(serde_json::from_value::<Person>(json!({ "email": "a@example.com", "iss": "me" })).is_err());
+        assert!(serde_json::from_value::<TokenRequest>(json!({ "email": "a@example.com", "iss": "me" })).is_err());
     }
 
     /// What `POST /token` answers.

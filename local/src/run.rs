@@ -18,8 +18,8 @@ use http::StatusCode;
 use license_core::{Clock, records, signer::local::LocalRoot};
 use license_functions::edge::{
     config::{self, Environment},
-    rim::LayerSettings,
-    room::ConnectionRoom,
+    layers::LayerSettings,
+    connection_room::ConnectionRoom,
     security::SecurityTxt,
     serve::{Service, StartError, app, install_tls, serve as serve_app},
     telemetry,

@@ -7,9 +7,9 @@ use license_core::{
         id::{Attempt, ClientPart, Holder},
         secret::KeyRing,
     },
-    moves::{
+    protocol::{
         SeatProtocol,
-        acquire::{AcquireOutcome, Request, Seat},
+        acquire::{AcquireOutcome, AcquireRequest, GrantedSeat},
         heartbeat,
     },
 };
@@ -18,14 +18,14 @@ use uuid::Uuid;
 /// One process start on one machine.
 #[derive(Clone, Debug)]
 pub struct Machine {
-    pub request: Request,
+    pub request: AcquireRequest,
 }
 
 impl Machine {
     /// A machine of that name, with a process that just started.
     pub fn new(license: &License, name: &str) -> Self {
         Self {
-            request: Request {
+            request: AcquireRequest {
                 key: license.key.clone(),
                 hardware: format!("hardware-{name}").parse().unwrap(),
                 instance: Some(format!("instance-{name}").parse().unwrap()),
@@ -68,7 +68,7 @@ impl Machine {
     ///
     /// # Panics
     /// If it gets none.
-    pub async fn seated(&self, moves: &SeatProtocol) -> Seat {
+    pub async fn seated(&self, moves: &SeatProtocol) -> GrantedSeat {
         seat(self.acquire(moves).await)
     }
 
@@ -92,7 +92,7 @@ impl Machine {
 ///
 /// # Panics
 /// If there is none.
-pub fn seat(outcome: AcquireOutcome) -> Seat {
+pub fn seat(outcome: AcquireOutcome) -> GrantedSeat {
     match outcome {
         AcquireOutcome::Seat(seat) => *seat,
         other => panic!("a seat, not {other:?}"),
@@ -100,12 +100,12 @@ pub fn seat(outcome: AcquireOutcome) -> Seat {
 }
 
 /// The handle inside a seat's bearer string.
-pub fn open(seat: &Seat) -> SessionHandle {
+pub fn open(seat: &GrantedSeat) -> SessionHandle {
     SessionHandle::open(&seat.handle, &KeyRing::single(vec![1; 32])).expect("a minted handle opens")
 }
 
 /// Sends a heartbeat.
-pub async fn beat(moves: &SeatProtocol, seat: &Seat) -> heartbeat::HeartbeatOutcome {
+pub async fn beat(moves: &SeatProtocol, seat: &GrantedSeat) -> heartbeat::HeartbeatOutcome {
     moves.heartbeat(&open(seat), None).await.expect("the stores answer")
 }
 
@@ -113,7 +113,7 @@ pub async fn beat(moves: &SeatProtocol, seat: &Seat) -> heartbeat::HeartbeatOutc
 ///
 /// # Panics
 /// If it is not.
-pub async fn alive(moves: &SeatProtocol, seat: &Seat) {
+pub async fn alive(moves: &SeatProtocol, seat: &GrantedSeat) {
     let outcome = beat(moves, seat).await;
     assert!(matches!(outcome, heartbeat::Outcome::Alive(_)), "alive, not {outcome:?}");
 }
@@ -122,12 +122,12 @@ pub async fn alive(moves: &SeatProtocol, seat: &Seat) {
 ///
 /// # Panics
 /// If it is told anything else.
-pub async fn gone(moves: &SeatProtocol, seat: &Seat, why: &str) {
+pub async fn gone(moves: &SeatProtocol, seat: &GrantedSeat, why: &str) {
     let outcome = beat(moves, seat).await;
     assert!(matches!(&outcome, heartbeat::Outcome::Gone(reason) if reason == why), "gone ({why}), not {outcome:?}");
 }
 
 /// Gives a session back.
-pub async fn release(moves: &SeatProtocol, seat: &Seat) {
+pub async fn release(moves: &SeatProtocol, seat: &GrantedSeat) {
     moves.release(&open(seat)).await.expect("the stores answer");
 }

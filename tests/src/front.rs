@@ -4,13 +4,13 @@ use crate::World;
 use axum::{Router, body::Body};
 use http::{HeaderMap, Request};
 use http_body_util::BodyExt;
-use license_core::{domain::token::PublicKeySet, moves::SeatProtocol};
+use license_core::{domain::token::PublicKeySet, protocol::SeatProtocol};
 use license_functions::{
     acquire,
     edge::{
         config::{LayersConfig, LogConfig},
         rate::{ByAddress, NamedLimit},
-        rim::LayerSettings,
+        layers::LayerSettings,
         serve::layers,
     },
     heartbeat, release,

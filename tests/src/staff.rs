@@ -9,8 +9,8 @@ use license_core::{
         license::Status,
         terms::TermsEdit,
     },
-    moves::manage::EndedSessionRow,
-    records::{Caller, Answer, ChangedLicense, Principal, RepeatableRequest},
+    protocol::manage::EndedSessionRow,
+    records::{Caller, ChangeResult, ChangedLicense, Principal, RepeatableRequest},
 };
 use sqlx::PgConnection;
 
@@ -99,7 +99,7 @@ impl World {
     }
 
     /// Whether a request changed anything: the license's version says so.
-    async fn changes(&self, ask: impl Future<Output = Answer<ChangedLicense>>) -> Result<bool> {
+    async fn changes(&self, ask: impl Future<Output = ChangeResult<ChangedLicense>>) -> Result<bool> {
         let sql = "select version from licenses where license_id = $1";
         let before: i64 =
             sqlx::query_scalar(sql).bind(self.license.id.0).fetch_one(&mut self.truth().await).await.unwrap();

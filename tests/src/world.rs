@@ -11,9 +11,9 @@ use license_core::{
         rate::PoolRates,
         secret::KeyRing,
     },
-    moves::{SeatProtocol, ProtocolSettings, manage::SeatManagement, reap::SeatReaper},
-    records::{NewOrganization, Records, RegistrationOutcome, Role},
-    seats::{PoolKey, ReplicationId, SeatStore},
+    protocol::{SeatProtocol, ProtocolSettings, manage::SeatManagement, reap::SeatReaper},
+    records::{NewOrganization, Records, RegistrationOutcome, DatabaseRole},
+    seat_store::{PoolKey, ReplicationId, SeatStore},
     signer::{LeaseSigner, local::LocalRoot},
 };
 use license_local::stores::{RedisServer, RedisSettings};
@@ -115,12 +115,12 @@ impl World {
             None => stores::database().await,
         };
         let timing = shape.timing;
-        let admin = Records::with(database.clone(), Role::Admin, 4).sealing(Arc::new(peppers()));
+        let admin = Records::with(database.clone(), DatabaseRole::Admin, 4).sealing(Arc::new(peppers()));
         let license = register(&admin, &database, &shape, "owner").await;
         let seats = || SeatStore::new(&redis.url(), shape.replication_id, timing, shape.clock.clone()).unwrap();
         Self {
             moves: instance(seats(), &database, timing, shape.clock.clone()).await,
-            reaper: SeatReaper::new(seats(), Records::with(database.clone(), Role::Reaper, 4), timing),
+            reaper: SeatReaper::new(seats(), Records::with(database.clone(), DatabaseRole::Reaper, 4), timing),
             manage: SeatManagement::new(seats(), admin.clone()),
             admin,
             license,
@@ -191,12 +191,12 @@ impl World {
 
     /// Another reaper over the same stores, with no fail point armed.
     pub fn another_reaper(&self) -> SeatReaper {
-        SeatReaper::new(self.seats(), Records::with(self.database.clone(), Role::Reaper, 4), self.timing)
+        SeatReaper::new(self.seats(), Records::with(self.database.clone(), DatabaseRole::Reaper, 4), self.timing)
     }
 
     /// The records as the service role, for tests that speak to them directly.
     pub fn service(&self) -> Records {
-        Records::with(self.database.clone(), Role::Service, 4)
+        Records::with(self.database.clone(), DatabaseRole::Service, 4)
     }
 
     /// A machine that starts a process of the product.
@@ -283,8 +283,8 @@ impl World {
     }
 
     /// One sweep of whatever has something to do, as a tick asks for it.
-    pub async fn sweep(&self) -> license_core::moves::reap::SweepReport {
-        let mut total = license_core::moves::reap::SweepReport::default();
+    pub async fn sweep(&self) -> license_core::protocol::reap::SweepReport {
+        let mut total = license_core::protocol::reap::SweepReport::default();
         for share in self.reaper.shares().await.unwrap() {
             let report = self.reaper.sweep(&share).await.unwrap();
             total.pools += report.pools;
@@ -322,7 +322,7 @@ impl World {
 async fn instance(seats: SeatStore, database: &PgConnectOptions, timing: LeaseTiming, clock: Clock) -> SeatProtocol {
     let signer = LeaseSigner::new(root().await, license_core::signer::delegated::SignerSettings::new(ISSUER), clock.clone());
     let settings = ProtocolSettings { timing, clock, handles: KeyRing::single(vec![1; 32]), peppers: peppers() };
-    SeatProtocol::new(seats, Records::with(database.clone(), Role::Service, 16), signer, settings)
+    SeatProtocol::new(seats, Records::with(database.clone(), DatabaseRole::Service, 16), signer, settings)
 }
 
 fn peppers() -> KeyRing {

@@ -1,6 +1,6 @@
 //! Taking a seat, keeping it, giving it back: the straight paths.
 
-use license_core::moves::{acquire::AcquireOutcome, heartbeat};
+use license_core::protocol::{acquire::AcquireOutcome, heartbeat};
 use license_tests::{World, client::open};
 use sqlx::Executor;
 

@@ -188,13 +188,13 @@ fn an_outward_arrow_is_seen_however_it_is_spelled() {
     let records = CORE.iter().find(|room| room.own == "records").unwrap();
     let domain = &CORE[0];
     let cases = [
-        (records, "core/src/records/x.rs", "use crate::seats::Seats;"),
+        (records, "core/src/records/x.rs", "use crate::seat_store::Seats;"),
         (
             records,
             "core/src/records/x.rs",
             "use crate::{\n    Error,\n    domain::{id::TenantId, key},\n    seats,\n};",
         ),
-        (records, "core/src/records/x.rs", "fn f() { crate::moves::go() }"),
+        (records, "core/src/records/x.rs", "fn f() { crate::protocol::go() }"),
         (records, "core/src/records/x.rs", "use super::super::signer::Signer;"),
         (records, "core/src/records/mod.rs", "use super::{identity::Verifier, Result};"),
         (records, "core/src/records/x.rs", "use redis::Client;"),

@@ -5,9 +5,9 @@
 use license_core::{
     domain::{
         key::LicenseKey,
-        license::{Status, Why},
+        license::{Status, RefusalReason},
     },
-    moves::{acquire::AcquireOutcome, heartbeat, validate},
+    protocol::{acquire::AcquireOutcome, heartbeat, validate},
     records::ChangeRefusal,
 };
 use license_tests::{
@@ -23,9 +23,9 @@ async fn a_suspended_license_gives_no_seat_and_tells_every_client_and_resumed_wi
     assert!(world.suspend().await);
     assert!(!world.suspend().await, "it is already");
     let told = beat(&world.moves, &a_seat).await;
-    assert!(matches!(told, heartbeat::Outcome::Refused(r) if r.why == Why::Suspended), "{told:?}");
+    assert!(matches!(told, heartbeat::Outcome::Refused(r) if r.why == RefusalReason::Suspended), "{told:?}");
     let told = world.machine("b").acquire(&world.moves).await;
-    assert!(matches!(told, Outcome::Refused(r) if r.why == Why::Suspended), "{told:?}");
+    assert!(matches!(told, Outcome::Refused(r) if r.why == RefusalReason::Suspended), "{told:?}");
     world.pass(Duration::from_secs(60));
     assert!(world.resume().await);
     alive(&world.moves, &a_seat).await;
@@ -117,7 +117,7 @@ async fn a_key_redis_does_not_know_yet_is_judged_by_the_records() {
     let world = World::with_seats(2).await;
     world.machine("a").seated(&world.moves).await;
     let (act, license, peppers) = (world.act_once("rotate"), world.license.id, &world.moves.settings().peppers);
-    world.manage.steps().cut(license_core::moves::steps::Step::Change);
+    world.manage.steps().cut(license_core::protocol::steps::Step::Change);
     world.manage.renew_key(&act, license, 0, peppers).await.unwrap_err();
     // The records alone are asked again: they answer the key that was made, and Redis still is not told.
     let key = world.admin.renew_key(&act, license, 0, peppers).await.unwrap().unwrap().key;
@@ -149,7 +149,7 @@ async fn a_license_past_its_term_gives_no_seat_and_says_since_when() {
     let a_seat = world.machine("a").seated(&world.moves).await;
     world.pass(Duration::from_secs(15 * 86_400)); // the trial has 14 days
     let told = world.machine("b").acquire(&world.moves).await;
-    assert!(matches!(told, Outcome::Refused(r) if r.why == Why::Expired && r.since_ms > 0), "{told:?}");
+    assert!(matches!(told, Outcome::Refused(r) if r.why == RefusalReason::Expired && r.since_ms > 0), "{told:?}");
     let told = beat(&world.moves, &a_seat).await;
     assert!(matches!(told, heartbeat::Outcome::Refused(_)), "{told:?}");
 }
@@ -170,7 +170,7 @@ async fn validate_says_what_an_acquire_would_and_takes_no_seat() {
     assert_eq!(valid.silent.len(), 1);
     world.suspend().await;
     let validate::ValidateOutcome::Refused(refusal, _) = ask(&a).await else { panic!("refused") };
-    assert_eq!(refusal.why, Why::Suspended);
+    assert_eq!(refusal.why, RefusalReason::Suspended);
     let mut forged = a.clone();
     forged.request.key = LicenseKey::draw(world.license.pool.license);
     assert!(matches!(ask(&forged).await, validate::Outcome::BadKey));
@@ -182,7 +182,7 @@ async fn a_drained_pool_whose_last_free_was_lost_gives_its_seat_at_once() {
     let a_seat = world.machine("a").seated(&world.moves).await;
     let b_seat = world.machine("b").seated(&world.moves).await;
     world.resize(1).await;
-    world.moves.steps().cut(license_core::moves::steps::Step::EndSeats);
+    world.moves.steps().cut(license_core::protocol::steps::Step::EndSeats);
     world.moves.release(&license_tests::client::open(&b_seat)).await.unwrap_err();
     release(&world.moves, &a_seat).await;
     world.machine("c").seated(&world.moves).await;
@@ -259,8 +259,8 @@ async fn a_resumed_license_nobody_holds_a_seat_of_gives_seats_although_redis_was
     let world = World::with_seats(1).await;
     assert!(world.suspend().await);
     let told = world.machine("a").acquire(&world.moves).await;
-    assert!(matches!(told, Outcome::Refused(r) if r.why == Why::Suspended), "{told:?}");
-    world.manage.steps().cut(license_core::moves::steps::Step::Change);
+    assert!(matches!(told, Outcome::Refused(r) if r.why == RefusalReason::Suspended), "{told:?}");
+    world.manage.steps().cut(license_core::protocol::steps::Step::Change);
     world.try_decide(Status::Active).await.unwrap_err();
     world.sweep().await;
     world.machine("a").seated(&world.moves).await;

@@ -4,7 +4,7 @@
 
 use license_core::{
     domain::rate::{RateLimited, LimitKind, RateLimit, PoolRates},
-    moves::{SeatProtocol, acquire::AcquireOutcome},
+    protocol::{SeatProtocol, acquire::AcquireOutcome},
 };
 use license_tests::{
     World,

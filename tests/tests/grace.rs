@@ -6,14 +6,14 @@ use license_core::{
     domain::{
         id::Hw,
         terms::TermsEdit,
-        token::{Expected, TokenClaims, verify},
+        token::{ExpectedToken, TokenClaims, verify},
     },
-    moves::{
+    protocol::{
         acquire::{SignedLease, Seat},
         heartbeat,
         steps::Step,
     },
-    seats::{PoolKey, PoolReply},
+    seat_store::{PoolKey, PoolReply},
 };
 use license_tests::{
     World,
@@ -205,7 +205,7 @@ async fn forty_machines_on_five_seats_have_hardly_an_hour_beyond_them_signed() {
 async fn offline(world: &World, lease: &SignedLease, at: i64) -> Option<TokenClaims> {
     let roots = world.moves.signer().jwks().await.unwrap().keys;
     let hw = Hw::of(world.license.key.number(), &world.machine("a").request.hardware);
-    let expected = Expected { issuer: ISSUER, audience: "coditect", nonce: None, hw: &hw };
+    let expected = ExpectedToken { issuer: ISSUER, audience: "coditect", nonce: None, hw: &hw };
     verify(&lease.token, &lease.certificate, &roots, &expected, at).ok()
 }
 

@@ -4,8 +4,8 @@
 
 use license_core::{
     domain::lease::LeaseTiming,
-    moves::{acquire::AcquireOutcome, steps::Step},
-    seats::NonceAnswer,
+    protocol::{acquire::AcquireOutcome, steps::Step},
+    seat_store::NonceAnswer,
 };
 use license_tests::{
     World,
@@ -142,7 +142,7 @@ async fn a_rebuild_that_read_the_records_before_the_copy_was_lost_again_is_refus
     goes_on.send(()).unwrap();
     let told = beats.await.unwrap().unwrap();
     assert!(
-        matches!(&told, license_core::moves::heartbeat::Outcome::Gone(reason) if reason == "expired"),
+        matches!(&told, license_core::protocol::heartbeat::Outcome::Gone(reason) if reason == "expired"),
         "the seat is b's, so not {told:?}"
     );
     alive(&quick, &b_seat).await;
@@ -239,7 +239,7 @@ async fn a_free_of_an_old_epoch_frees_nothing_in_a_new_one() {
     let b_seat = world.machine("b").seated(&world.moves).await; // ticket (2, 1)
     world.moves.steps().cut(Step::Release);
     world.moves.release(&open(&b_seat)).await.unwrap_err(); // ticket (2, 2) claimed in Redis only
-    let late = [license_core::seats::SeatFree { seat: 0, seq: 2, retired: false }];
+    let late = [license_core::seat_store::SeatFree { seat: 0, seq: 2, retired: false }];
     seats.free(pool, 1, &late, &[]).await.unwrap();
     assert_eq!(world.sweep_until_quiet().await, 1, "the claim of b's seat is still there to be finished");
     assert_eq!(world.held().await, []);
@@ -251,7 +251,7 @@ async fn beats_of_the_defaults_fit_three_times_into_a_lease() {
     assert!(timing.heartbeat * 3 < timing.ttl - timing.eps());
     let world = World::with_seats(1).await;
     let a_seat = world.machine("a").seated(&world.moves).await;
-    let license_core::moves::heartbeat::HeartbeatOutcome::Alive(it) = beat(&world.moves, &a_seat).await else { panic!("alive") };
+    let license_core::protocol::heartbeat::HeartbeatOutcome::Alive(it) = beat(&world.moves, &a_seat).await else { panic!("alive") };
     assert!((101..=115).contains(&it.lease.heartbeat_in));
     assert_eq!(it.lease.expires_in, 355);
 }
@@ -299,7 +299,7 @@ async fn an_acquire_does_not_loop_on_a_session_that_has_ended() {
 async fn an_id_read_per_connection_is_not_believed_once_the_node_was_promoted_again() {
     let world = World::shaped(license_tests::world::Shape {
         seats: 1,
-        replication_id: license_core::seats::ReplicationId::Connection,
+        replication_id: license_core::seat_store::ReplicationId::Connection,
         ..Default::default()
     })
     .await;
@@ -339,8 +339,8 @@ async fn no_script_is_sent_over_an_old_connection() {
     let world = World::with_seats(1).await;
     let young = LeaseTiming { max_connection_age: Duration::from_millis(50), ..world.timing };
     let seats = |timing| {
-        let id = license_core::seats::ReplicationId::Script;
-        license_core::seats::SeatStore::new(&world.redis.url(), id, timing, world.clock.clone()).unwrap()
+        let id = license_core::seat_store::ReplicationId::Script;
+        license_core::seat_store::SeatStore::new(&world.redis.url(), id, timing, world.clock.clone()).unwrap()
     };
     let mut redis = world.redis().await;
     let mut connections = async || -> u64 {

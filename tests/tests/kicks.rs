@@ -4,7 +4,7 @@
 
 use license_core::{
     domain::lease::LeaseTiming,
-    moves::{acquire::AcquireOutcome, steps::Step},
+    protocol::{acquire::AcquireOutcome, steps::Step},
 };
 use license_tests::{
     World,

@@ -3,15 +3,15 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a panic with its place")]
 
 use license_core::{
-    Clock, Code,
+    Clock, ProblemCode,
     domain::{
         id::LicenseNumber,
         key::LicenseKey,
         pool::PoolSnapshot,
         rate::{LimitKind, RateLimit, PoolRates},
     },
-    moves::{SeatProtocol, acquire::AcquireOutcome, heartbeat, steps::Step},
-    seats::NonceAnswer,
+    protocol::{SeatProtocol, acquire::AcquireOutcome, heartbeat, steps::Step},
+    seat_store::NonceAnswer,
 };
 use license_tests::{
     Machine, World,
@@ -88,14 +88,14 @@ async fn a_full_redis_keeps_live_seats_and_lets_nobody_in() {
     let (a, b) = (world.machine("a").seated(&world.moves).await, world.machine("b").seated(&world.moves).await);
     // What Redis needs for itself is more than this.
     ask::<()>(&world, &["CONFIG", "SET", "maxmemory", "1"]).await;
-    assert_eq!(nobody_gets_in(&world).await, Code::SeatsUnavailable);
+    assert_eq!(nobody_gets_in(&world).await, ProblemCode::SeatsUnavailable);
     alive(&world.moves, &a).await;
     // Also where nothing is left of the copy, nor of the scripts.
     world.flush().await;
     ask::<()>(&world, &["SCRIPT", "FLUSH"]).await;
     alive(&world.moves, &a).await;
     alive(&world.moves, &b).await;
-    assert_eq!(nobody_gets_in(&world).await, Code::SeatsUnavailable);
+    assert_eq!(nobody_gets_in(&world).await, ProblemCode::SeatsUnavailable);
     release(&world.moves, &b).await;
     assert_eq!(world.held().await.len(), 1);
     assert_eq!(drift::between(&world).await, Vec::<String>::new());
@@ -107,7 +107,7 @@ async fn a_full_redis_keeps_live_seats_and_lets_nobody_in() {
     world.machine("c").seated(&world.moves).await;
 }
 
-async fn nobody_gets_in(world: &World) -> Code {
+async fn nobody_gets_in(world: &World) -> ProblemCode {
     let answer = world.moves.acquire(&world.machine("late").request).await;
     answer.expect_err("no memory for another holder").code()
 }

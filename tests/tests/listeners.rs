@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a panic with its place")]
 
-use license_functions::edge::room::ConnectionRoom;
+use license_functions::edge::connection_room::ConnectionRoom;
 use license_tests::{
     local::Local,
     process::{binary, http},

@@ -4,13 +4,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a panic with its place")]
 
 use license_core::{
-    domain::license::Why,
-    moves::{
+    domain::license::RefusalReason,
+    protocol::{
         acquire::{AcquireOutcome, Seat},
         heartbeat,
         steps::Step,
     },
-    seats::PoolReply,
+    seat_store::PoolReply,
 };
 use license_tests::{
     World,
@@ -208,9 +208,9 @@ async fn a_suspension_that_falls_into_a_rebuild_is_told_at_the_next_heartbeat() 
     goes_on.send(()).unwrap();
     asks.await.unwrap().unwrap();
     let told = beat(&world.moves, &a_seat).await;
-    assert!(matches!(told, heartbeat::Outcome::Refused(r) if r.why == Why::Suspended), "{told:?}");
+    assert!(matches!(told, heartbeat::Outcome::Refused(r) if r.why == RefusalReason::Suspended), "{told:?}");
     let told = world.machine("b").acquire(&world.moves).await;
-    assert!(matches!(told, Outcome::Refused(r) if r.why == Why::Suspended), "{told:?}");
+    assert!(matches!(told, Outcome::Refused(r) if r.why == RefusalReason::Suspended), "{told:?}");
 }
 
 #[tokio::test]

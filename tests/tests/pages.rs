@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests; clippy.toml's exception does not reach helpers")]
 
-use license_functions::edge::telemetry::Metric;
+use license_functions::edge::telemetry::MetricName;
 use std::{
     collections::BTreeSet,
     fs,
@@ -162,7 +162,7 @@ fn every_limit_is_in_the_table_of_rates() {
 #[test]
 fn every_metric_and_outcome_of_a_request_is_named() {
     let metrics = listed(OPERATING, "`metric` is", "`outcome` is");
-    assert_eq!(names(metrics), names(Metric::ALL.iter().map(|metric| metric.as_str())));
+    assert_eq!(names(metrics), names(MetricName::ALL.iter().map(|metric| metric.as_str())));
     let outcomes = names(listed(OPERATING, "`outcome` is the code of", "Answers from 500"));
     let code = code("functions/src");
     for outcome in &outcomes {
@@ -213,9 +213,9 @@ fn every_service_connects_as_the_role_that_is_said() {
             };
             let code = code(&file);
             let role = match row[1].trim_matches('`') {
-                "service" => "rooms::moves(",
-                "reaper" => "Role::Reaper",
-                "admin" => "Role::Admin",
+                "service" => "wiring::moves(",
+                "reaper" => "DatabaseRole::Reaper",
+                "admin" => "DatabaseRole::Admin",
                 other => panic!("{other} is no role"),
             };
             assert!(code.contains(role), "{service} is not {}", row[1]);

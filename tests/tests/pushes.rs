@@ -15,7 +15,7 @@ use license_core::{
 use license_functions::{
     edge::{
         config::{LayersConfig, LogConfig},
-        rim::LayerSettings,
+        layers::LayerSettings,
         serve::layers,
     },
     reaper,

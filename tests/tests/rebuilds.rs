@@ -4,12 +4,12 @@
 
 use license_core::{
     Clock,
-    moves::{
+    protocol::{
         SeatProtocol,
         acquire::{AcquireOutcome, Seat},
         steps::Step,
     },
-    seats::NonceAnswer,
+    seat_store::NonceAnswer,
 };
 use license_tests::{
     Machine, World,

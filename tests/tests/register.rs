@@ -17,9 +17,9 @@ use license_functions::{
     edge::{
         config::{LayersConfig, LogConfig},
         rate::{ByAddress, NamedLimit},
-        rim::LayerSettings,
+        layers::LayerSettings,
         serve::layers,
-        strangers::CredentialGuesses,
+        credential_guesses::CredentialGuesses,
     },
     register,
 };
@@ -138,7 +138,7 @@ async fn registering_again_before_first_use_shows_a_new_key_and_the_old_one_is_o
     let mut machine = desk.world.machine("a");
     machine.request.key = license_key(&first);
     let outcome = machine.acquire(&desk.world.moves).await;
-    assert!(matches!(outcome, license_core::moves::acquire::Outcome::BadKey), "{outcome:?}");
+    assert!(matches!(outcome, license_core::protocol::acquire::Outcome::BadKey), "{outcome:?}");
     machine.request.key = license_key(&second);
     machine.seated(&desk.world.moves).await;
     assert_eq!(desk.organizations().await, 2);

@@ -7,7 +7,7 @@ use license_core::{
     domain::{
         id::Hw,
         key::LicenseKey,
-        token::{Expected, PublicKeySet, RootKey, verify},
+        token::{ExpectedToken, PublicKeySet, RootKey, verify},
     },
 };
 use license_tests::{
@@ -90,7 +90,7 @@ impl Site {
         assert!([200, 201].contains(&status), "{seat}");
         let number = LicenseKey::parse(&key).unwrap().number();
         let expected =
-            Expected { issuer: ISSUER, audience: "demo", nonce: None, hw: &Hw::of(number, &machine.parse().unwrap()) };
+            ExpectedToken { issuer: ISSUER, audience: "demo", nonce: None, hw: &Hw::of(number, &machine.parse().unwrap()) };
         let (token, certificate) = (seat["token"].as_str().unwrap(), seat["certificate"].as_str().unwrap());
         let believed = verify(token, certificate, roots, &expected, Clock::system().now_seconds());
         believed.map(drop).map_err(|error| error.to_string())

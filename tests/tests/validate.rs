@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a panic with its place")]
 
 use license_core::{
-    moves::{acquire, steps::Step, validate},
-    seats::SeatProspect,
+    protocol::{acquire, steps::Step, validate},
+    seat_store::SeatProspect,
 };
 use license_tests::{
     Machine, World,

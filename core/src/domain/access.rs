@@ -24,9 +24,9 @@ macro_rules! words {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { f.write_str(self.as_str()) }
         }
         impl FromStr for $name {
-            type Err = Invalid;
-            fn from_str(text: &str) -> Result<Self, Invalid> {
-                Self::ALL.iter().copied().find(|word| word.as_str() == text).ok_or(Invalid($wrong))
+            type Err = InvalidText;
+            fn from_str(text: &str) -> Result<Self, InvalidText> {
+                Self::ALL.iter().copied().find(|word| word.as_str() == text).ok_or(InvalidText($wrong))
             }
         }
     };

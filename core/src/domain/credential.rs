@@ -1,6 +1,6 @@
 //! Telling texts that may be secrets from others, for whoever wants to write one down: a log line, an audit row, an echo.
 
-use super::{base32, key::LicenseKey, opaque::Kind};
+use super::{base32, key::LicenseKey, opaque::SecretKind};
 
 /// How base64url spells the beginning of a JSON object, and thus of a JWT: a brace, and a quote, a blank or a line end behind it
 /// (RFC 7515, section 3.1).
@@ -12,7 +12,7 @@ const JSON: [&str; 5] = ["eyJ", "eyA", "ewo", "ew0", "ewk"];
 /// Session handles are not looked for: the shortest has 148 characters of base64url, and nothing tells them from other long texts.
 pub fn looks_like_one(text: &str) -> bool {
     let small = text.to_ascii_lowercase();
-    let opaque = Kind::ALL.iter().filter_map(|kind| kind.prefix().split('_').next()).any(|prefix| {
+    let opaque = SecretKind::ALL.iter().filter_map(|kind| kind.prefix().split('_').next()).any(|prefix| {
         small.match_indices(prefix).any(|(at, _)| small[at + prefix.len()..].starts_with(['_', '-', '.']))
     });
     let jwt = JSON.iter().any(|json| text.split(|c: char| !is_base64url(c)).any(|part| part.starts_with(json)));
@@ -37,7 +37,7 @@ fn is_base64url(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{id::LicenseNumber, id::TenantId, opaque::Opaque};
+    use crate::domain::{id::LicenseNumber, id::TenantId, opaque::OpaqueSecret};
     use uuid::Uuid;
 
     #[test]
@@ -61,8 +61,8 @@ mod tests {
             "Bearer.eyJhbGciOiJSUzI1NiJ9".to_owned(),
             "ewogICJhbGciOiAiUlMyNTYi".to_owned(),
         ];
-        for &kind in Kind::ALL {
-            let text = Opaque::draw(kind, TenantId(Uuid::now_v7())).reveal();
+        for &kind in SecretKind::ALL {
+            let text = OpaqueSecret::draw(kind, TenantId(Uuid::now_v7())).reveal();
             all.extend([text[..40].to_owned(), text.replace('_', "-"), format!("id.{text}"), text]);
         }
         for text in &all {

@@ -21,11 +21,11 @@ macro_rules! uuid_id {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { self.0.fmt(f) }
         }
         impl FromStr for $name {
-            type Err = Invalid;
-            fn from_str(text: &str) -> Result<Self, Invalid> {
+            type Err = InvalidText;
+            fn from_str(text: &str) -> Result<Self, InvalidText> {
                 // Only letters and digits count where it is not written as UUIDs are.
                 let read = text.parse().or_else(|_| pasted::symbols(text).parse());
-                read.map(Self).map_err(|_| Invalid("must be a UUID"))
+                read.map(Self).map_err(|_| InvalidText("must be a UUID"))
             }
         }
     )*};
@@ -202,10 +202,10 @@ macro_rules! hash_id {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { fmt::Display::fmt(self, f) }
         }
         impl FromStr for $name {
-            type Err = Invalid;
-            fn from_str(text: &str) -> Result<Self, Invalid> {
+            type Err = InvalidText;
+            fn from_str(text: &str) -> Result<Self, InvalidText> {
                 let bytes = secret::from_base64url(text).and_then(|b| b.try_into().ok());
-                bytes.map(Self).ok_or(Invalid($wrong))
+                bytes.map(Self).ok_or(InvalidText($wrong))
             }
         }
         impl Serialize for $name {

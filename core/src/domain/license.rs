@@ -102,14 +102,14 @@ impl LicenseFacts {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LicenseRefusal {
     /// The reason.
-    pub why: Why,
+    pub why: RefusalReason,
     /// Since when.
     pub since_ms: i64,
 }
 
 /// The reasons a license gives no seat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Why {
+pub enum RefusalReason {
     /// Suspended; may come back.
     Suspended,
     /// Revoked for good.
@@ -120,14 +120,14 @@ pub enum Why {
     NotStarted,
 }
 
-impl Why {
+impl RefusalReason {
     /// The code clients see.
-    pub fn code(self) -> crate::Code {
+    pub fn code(self) -> crate::ProblemCode {
         match self {
-            Self::Suspended => crate::Code::LicenseSuspended,
-            Self::Revoked => crate::Code::LicenseRevoked,
-            Self::Expired => crate::Code::LicenseExpired,
-            Self::NotStarted => crate::Code::LicenseNotStarted,
+            Self::Suspended => crate::ProblemCode::LicenseSuspended,
+            Self::Revoked => crate::ProblemCode::LicenseRevoked,
+            Self::Expired => crate::ProblemCode::LicenseExpired,
+            Self::NotStarted => crate::ProblemCode::LicenseNotStarted,
         }
     }
 }

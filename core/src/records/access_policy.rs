@@ -1,7 +1,7 @@
 //! What an organization demands of its own people's sign-ins.
 
 use super::{
-    act::{Caller, Answer, ChangeRefusal, open},
+    act::{Caller, ChangeResult, ChangeRefusal, open},
     connect::{Records, failed},
 };
 use crate::{
@@ -55,7 +55,7 @@ impl Records {
         act: &Caller,
         step_up: Option<&StepUpPolicy>,
         version: Option<i64>,
-    ) -> Answer<AccessPolicyRow> {
+    ) -> ChangeResult<AccessPolicyRow> {
         let mut work = open!(self, act);
         let Some(before) = read(work.sql(), act.tenant, "for update").await.map_err(failed)? else {
             return Ok(Err(ChangeRefusal::NotFound));

@@ -169,7 +169,7 @@ pub enum ChangeRefusal {
 }
 
 /// A refusal is an answer; an error means that nobody knows.
-pub type Answer<T> = Result<std::result::Result<T, ChangeRefusal>>;
+pub type ChangeResult<T> = Result<std::result::Result<T, ChangeRefusal>>;
 
 /// A change under way. Rolled back when dropped.
 pub(super) struct AuditedChange<'a> {
@@ -191,8 +191,8 @@ pub(super) enum OpenedChange<'a, T> {
 macro_rules! open {
     ($records:expr, $act:expr) => {
         match $records.open($act).await? {
-            crate::records::act::Opened::New(work) => work,
-            crate::records::act::Opened::Before(answer) => return Ok(answer),
+            crate::records::act::OpenedChange::New(work) => work,
+            crate::records::act::OpenedChange::Before(answer) => return Ok(answer),
         }
     };
 }
@@ -318,7 +318,7 @@ impl AuditedChange<'_> {
     }
 
     /// Commits, and keeps `outcome` for the same request when it comes again.
-    pub(super) async fn commit<T: Serialize>(mut self, outcome: T) -> Answer<T> {
+    pub(super) async fn commit<T: Serialize>(mut self, outcome: T) -> ChangeResult<T> {
         if let Some(repeat) = &self.act.repeat {
             let text =
                 serde_json::to_vec(&outcome).map_err(|e| Error::Internal(format!("an outcome cannot be kept: {e}")))?;

@@ -29,7 +29,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 
 /// The roles that serve. None owns a table, none bypasses row-level security (migrations/roles.sql).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
+pub enum DatabaseRole {
     /// acquire, heartbeat, release.
     Service,
     /// reaper.
@@ -38,7 +38,7 @@ pub enum Role {
     Admin,
 }
 
-impl Role {
+impl DatabaseRole {
     /// The role's name in the database.
     pub const fn name(self) -> &'static str {
         match self {
@@ -65,14 +65,14 @@ impl Records {
     ///
     /// # Errors
     /// If the URL is none.
-    pub fn new(url: &str, role: Role, size: u32) -> Result<Self> {
+    pub fn new(url: &str, role: DatabaseRole, size: u32) -> Result<Self> {
         let options =
             PgConnectOptions::from_str(url).map_err(|e| Error::Records(format!("not a PostgreSQL URL: {e}")))?;
         Ok(Self::with(options, role, size))
     }
 
     /// The same with the address already taken apart.
-    pub fn with(options: PgConnectOptions, role: Role, size: u32) -> Self {
+    pub fn with(options: PgConnectOptions, role: DatabaseRole, size: u32) -> Self {
         let options = options.username(role.name()).application_name(role.name()).options([
             ("lock_timeout", "250ms"),
             ("statement_timeout", "2s"),

@@ -7,8 +7,8 @@
 use super::{
     act::{Principal, ChangeRefusal, AuditedChange},
     connect::failed,
-    invitations::{self, Invitation, invitation},
-    people::Person,
+    invitations::{self, InvitationRow, invitation},
+    people::PersonRow,
     tokens::{self, ApiTokenRow, token},
 };
 use crate::{
@@ -45,7 +45,7 @@ pub enum TokenFate {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DelegatedAccess {
     /// Invitations that were revoked, the newest first, at most a hundred.
-    pub invitations: Vec<Invitation>,
+    pub invitations: Vec<InvitationRow>,
     /// How many were revoked.
     pub invitations_total: u64,
     /// API tokens they made that were in force, as they are now, the newest first, at most a hundred.
@@ -88,7 +88,7 @@ impl AuditedChange<'_> {
     /// whoever wants them back invites them again. `why` is the action that the audit log names as the cause.
     pub(super) async fn end_delegation(
         &mut self,
-        person: &Person,
+        person: &PersonRow,
         now: Option<PersonRole>,
         fate: TokenFate,
         why: &str,
@@ -118,7 +118,7 @@ impl AuditedChange<'_> {
         Ok(DelegatedAccess { invitations, invitations_total, tokens, tokens_total })
     }
 
-    async fn withdraw_invitations(&mut self, person: &Person, now: Option<PersonRole>) -> Result<Vec<Invitation>> {
+    async fn withdraw_invitations(&mut self, person: &PersonRow, now: Option<PersonRole>) -> Result<Vec<InvitationRow>> {
         let tenant = self.tenant().0;
         let kept: Vec<&str> = PersonRole::ALL
             .iter()
@@ -134,7 +134,7 @@ impl AuditedChange<'_> {
         );
         let query = sqlx::query(AssertSqlSafe(sql)).bind(tenant).bind(person.id.0).bind(kept).bind(address);
         let rows = query.fetch_all(self.sql()).await.map_err(failed)?;
-        let mut found: Vec<Invitation> = rows.iter().map(invitation).collect::<sqlx::Result<_>>().map_err(failed)?;
+        let mut found: Vec<InvitationRow> = rows.iter().map(invitation).collect::<sqlx::Result<_>>().map_err(failed)?;
         found.sort_by_key(|it| std::cmp::Reverse(it.id));
         Ok(found)
     }

@@ -6,10 +6,10 @@
 //! Blanking what is blank changes nothing, so an erasure that was cut is simply asked for again.
 
 use super::{
-    act::{Caller, Answer, ChangeRefusal, AuditedChange, open},
+    act::{Caller, ChangeResult, ChangeRefusal, AuditedChange, open},
     audit::{AuditStatement, seal_blanked, write},
     connect::{Records, failed, worth_repeating},
-    licenses::{Change, changes},
+    licenses::{PoolChange, changes},
 };
 use crate::{
     Result,
@@ -91,7 +91,7 @@ pub struct ErasureReport {
     /// Where the next request goes on; `None`: all is done.
     pub next: Option<ErasureCursor>,
     /// Pools whose copies in Redis have labels that were blanked.
-    pub tell: Vec<Change>,
+    pub tell: Vec<PoolChange>,
 }
 
 /// How far an erasure has come. Names nobody.
@@ -161,7 +161,7 @@ impl Records {
         whom: &ErasureSubject,
         cursor: Option<ErasureCursor>,
         peppers: &KeyRing,
-    ) -> Answer<ErasureReport> {
+    ) -> ChangeResult<ErasureReport> {
         let began = Instant::now();
         // Only looked at: what was answered before is answered again. The key is taken with the last transaction.
         let seen: AuditedChange<'_> = open!(self, act);
@@ -209,7 +209,7 @@ impl Records {
         whom: &ErasureSubject,
         cursor: Option<ErasureCursor>,
         peppers: &KeyRing,
-    ) -> Answer<(SubjectIdentifiers, ErasureReport)> {
+    ) -> ChangeResult<(SubjectIdentifiers, ErasureReport)> {
         let mut transaction = self.patient(act.tenant).await?;
         let sql = &mut *transaction;
         let (action, target, known) = match whom {

@@ -1,7 +1,7 @@
 //! Invitations: who was asked into an organization, as what, and what became of it. How one is accepted: `joining.rs`.
 
 use super::{
-    act::{Caller, Answer, ChangeRefusal, AuditedChange, open},
+    act::{Caller, ChangeResult, ChangeRefusal, AuditedChange, open},
     connect::{Records, failed},
     delegation::MOST_INVITATIONS,
     page::{ListedRows, PageRequest, id_before},
@@ -12,7 +12,7 @@ use crate::{
         access::PersonRole,
         email::Email,
         id::{InvalidText, TenantId, UserId},
-        opaque::{Kind, Opaque},
+        opaque::{SecretKind, OpaqueSecret},
         secret::ShownSecret,
     },
 };
@@ -28,7 +28,7 @@ const DAYS: i32 = 7;
 
 /// Somebody who was asked in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Invitation {
+pub struct InvitationRow {
     /// Names it; opens nothing.
     pub id: Uuid,
     /// The address it is for.
@@ -96,7 +96,7 @@ impl FromStr for InvitationState {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct IssuedInvitation {
     /// The invitation.
-    pub invitation: Invitation,
+    pub invitation: InvitationRow,
     /// `cdi_…`, for this one answer.
     pub secret: ShownSecret,
 }
@@ -107,7 +107,7 @@ pub(super) const COLUMNS: &str = "invitation_id, email, role, invited_by, create
 const OPEN: &str = "select count(*) from invitations
     where tenant_id = $1 and granted_by = $2 and accepted_at is null and revoked_at is null and expires_at > now()";
 const BELONGS: &str =
-    "Somebody with this address belongs to the organization already. Change their role instead of inviting them.";
+    "Somebody with this address belongs to the organization already. PoolChange their role instead of inviting them.";
 const TOO_MANY: &str =
     "A thousand invitations of yours are open. Revoke some, or wait until they are accepted or seven days old.";
 const ACCEPTED: &str = "Somebody has joined with this invitation already. Remove the person instead.";
@@ -117,7 +117,7 @@ impl Records {
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn invite(&self, act: &Caller, email: &Email, role: PersonRole) -> Answer<IssuedInvitation> {
+    pub async fn invite(&self, act: &Caller, email: &Email, role: PersonRole) -> ChangeResult<IssuedInvitation> {
         if !act.by.may_grant(role) {
             return Ok(Err(ChangeRefusal::Role(PersonRole::Owner)));
         }
@@ -140,7 +140,7 @@ impl Records {
             }
             work.revoke(&earlier).await?;
         }
-        let secret = Opaque::draw(Kind::Invitation, act.tenant);
+        let secret = OpaqueSecret::draw(SecretKind::Invitation, act.tenant);
         let sql = format!(
             "insert into invitations (tenant_id, invitation_id, email, address, role, secret_hash, invited_by, granted_by, expires_at)
              values ($1, $2, $3, $4, $5, $6, $7, $9, now() + make_interval(days => $8)) returning {COLUMNS}"
@@ -174,7 +174,7 @@ impl Records {
         tenant: TenantId,
         state: Option<InvitationState>,
         page: PageRequest,
-    ) -> Result<ListedRows<Invitation>> {
+    ) -> Result<ListedRows<InvitationRow>> {
         use InvitationState::{Accepted, Expired, Open, Revoked};
         // An invitation is as old as its id, so what is open lies above, and what is expired below, an id of seven days ago: neither reads
         // what is of the other state. `expires_at` has the exact word; the leeway is for clocks that differ.
@@ -197,14 +197,14 @@ impl Records {
         }
         let mut transaction = self.begin(tenant).await?;
         let rows = query.fetch_all(&mut *transaction).await.map_err(failed)?;
-        page.cut(rows, |invitation: &Invitation| invitation.id, invitation)
+        page.cut(rows, |invitation: &InvitationRow| invitation.id, invitation)
     }
 
     /// One invitation. `None`: none of that id here.
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn invitation(&self, tenant: TenantId, id: Uuid) -> Result<Option<Invitation>> {
+    pub async fn invitation(&self, tenant: TenantId, id: Uuid) -> Result<Option<InvitationRow>> {
         let mut transaction = self.begin(tenant).await?;
         let sql = format!("select {COLUMNS} from invitations where tenant_id = $1 and invitation_id = $2");
         let row = sqlx::query(AssertSqlSafe(sql)).bind(tenant.0).bind(id).fetch_optional(&mut *transaction).await;
@@ -215,7 +215,7 @@ impl Records {
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn revoke_invitation(&self, act: &Caller, id: Uuid) -> Answer<()> {
+    pub async fn revoke_invitation(&self, act: &Caller, id: Uuid) -> ChangeResult<()> {
         let mut work = open!(self, act);
         let sql = format!("select {COLUMNS} from invitations where tenant_id = $1 and invitation_id = $2 for update");
         let row = sqlx::query(AssertSqlSafe(sql)).bind(act.tenant.0).bind(id).fetch_optional(work.sql()).await;
@@ -249,7 +249,7 @@ impl AuditedChange<'_> {
     }
 
     /// What is open of an address, locked.
-    async fn open_of(&mut self, email: &Email) -> Result<Vec<Invitation>> {
+    async fn open_of(&mut self, email: &Email) -> Result<Vec<InvitationRow>> {
         let tenant = self.tenant().0;
         let sql = format!(
             "select {COLUMNS} from invitations
@@ -259,7 +259,7 @@ impl AuditedChange<'_> {
         rows.map_err(failed)?.iter().map(invitation).collect::<sqlx::Result<_>>().map_err(failed)
     }
 
-    async fn revoke(&mut self, invitation: &Invitation) -> Result<()> {
+    async fn revoke(&mut self, invitation: &InvitationRow) -> Result<()> {
         let tenant = self.tenant().0;
         sqlx::query("update invitations set revoked_at = now() where tenant_id = $1 and invitation_id = $2")
             .bind(tenant)
@@ -273,7 +273,7 @@ impl AuditedChange<'_> {
     }
 }
 
-pub(super) fn invitation(row: &PgRow) -> sqlx::Result<Invitation> {
+pub(super) fn invitation(row: &PgRow) -> sqlx::Result<InvitationRow> {
     let decode = |e: InvalidText| sqlx::Error::Decode(Box::new(e));
     let (accepted_at, revoked_at) = (row.try_get("accepted_at")?, row.try_get("revoked_at")?);
     let state = match (accepted_at, revoked_at) {
@@ -282,7 +282,7 @@ pub(super) fn invitation(row: &PgRow) -> sqlx::Result<Invitation> {
         (None, None) if row.try_get("expired")? => InvitationState::Expired,
         (None, None) => InvitationState::Open,
     };
-    Ok(Invitation {
+    Ok(InvitationRow {
         id: row.try_get("invitation_id")?,
         email: row.try_get::<String, _>("email")?.parse().map_err(decode)?,
         role: row.try_get::<String, _>("role")?.parse().map_err(decode)?,

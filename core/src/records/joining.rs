@@ -1,10 +1,10 @@
 //! How an invited person becomes one of the organization's people.
 
 use super::{
-    act::{Caller, Answer, Principal, ChangeRefusal, AuditedChange},
+    act::{Caller, ChangeResult, Principal, ChangeRefusal, AuditedChange},
     connect::{Records, failed},
     delegation::role_held,
-    invitations::{COLUMNS, Invitation, InvitationState, invitation},
+    invitations::{COLUMNS, InvitationRow, InvitationState, invitation},
     organizations::{self, OrganizationRow},
 };
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
         access::PersonRole,
         email::{self, small},
         id::UserId,
-        opaque::Opaque,
+        opaque::OpaqueSecret,
     },
 };
 use serde::Serialize;
@@ -26,7 +26,7 @@ use uuid::Uuid;
 #[derive(Clone, Debug)]
 pub struct JoinRequest {
     /// What the invitation said.
-    pub secret: Opaque,
+    pub secret: OpaqueSecret,
     /// Who vouches for the identity.
     pub issuer: String,
     /// The issuer's name for the person.
@@ -69,7 +69,7 @@ impl Records {
     ///
     /// # Errors
     /// [`Error::Records`]; the person may have joined all the same, and a second call then says so.
-    pub async fn join(&self, joining: &JoinRequest) -> Answer<NewMember> {
+    pub async fn join(&self, joining: &JoinRequest) -> ChangeResult<NewMember> {
         let tenant = joining.secret.tenant;
         let mut transaction = self.patient(tenant).await?;
         // First of all the identity, as registration does: what one person asks for at once happens one after the other.
@@ -114,7 +114,7 @@ impl Records {
 
 impl AuditedChange<'_> {
     /// `may`: whether whoever asked may still give this role.
-    async fn join(mut self, joining: &JoinRequest, user: UserId, invitation: &Invitation, may: bool) -> Answer<NewMember> {
+    async fn join(mut self, joining: &JoinRequest, user: UserId, invitation: &InvitationRow, may: bool) -> ChangeResult<NewMember> {
         let present = self.present(user).await?;
         if invitation.accepted_by == Some(user)
             && let Some((role, true)) = present
@@ -154,7 +154,7 @@ impl AuditedChange<'_> {
     }
 
     /// Writes that the person belongs: as somebody new, or back with the role of this invitation.
-    async fn enter(&mut self, joining: &JoinRequest, user: UserId, invitation: &Invitation, back: bool) -> Result<()> {
+    async fn enter(&mut self, joining: &JoinRequest, user: UserId, invitation: &InvitationRow, back: bool) -> Result<()> {
         let tenant = self.tenant().0;
         let sql = if back {
             "update users set email = $3, address = $4, name = $5, role = $6, version = version + 1, removed_at = null where tenant_id = $1 and user_id = $2"

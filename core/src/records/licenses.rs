@@ -22,7 +22,7 @@ pub struct KeyMatch {
 
 /// A pool that was changed without a ticket: its copy under `epoch_before` must be proved stale to Redis.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Change {
+pub struct PoolChange {
     /// The pool.
     pub pool_id: PoolId,
     /// Its name.
@@ -62,11 +62,11 @@ impl Records {
     }
 }
 
-pub(super) fn changes(rows: &[PgRow]) -> Result<Vec<Change>> {
+pub(super) fn changes(rows: &[PgRow]) -> Result<Vec<PoolChange>> {
     let read = |e: crate::domain::id::InvalidText| Error::Internal(format!("a pool's name or license number: {e}"));
     rows.iter()
         .map(|row| {
-            Ok(Change {
+            Ok(PoolChange {
                 pool_id: PoolId(row.try_get("pool_id").map_err(failed)?),
                 pool: row.try_get::<String, _>("name").map_err(failed)?.parse().map_err(read)?,
                 license: row.try_get::<String, _>("number").map_err(failed)?.parse().map_err(read)?,

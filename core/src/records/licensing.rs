@@ -2,10 +2,10 @@
 //! a request that comes again tells it again: the first may have died before it did.
 
 use super::{
-    act::{Caller, Answer, ChangeRefusal, AuditedChange, open},
+    act::{Caller, ChangeResult, ChangeRefusal, AuditedChange, open},
     connect::{Records, failed},
     licensed::{LicenseRow, read},
-    licenses::{Change, changes},
+    licenses::{PoolChange, changes},
     plans::{NO_PLAN, TOO_LARGE, features_fit, read_plan, read_product},
 };
 use crate::{
@@ -29,7 +29,7 @@ pub struct ChangedLicense {
     /// As it is now.
     pub license: LicenseRow,
     /// Whose copies in Redis are old.
-    pub tell: Vec<Change>,
+    pub tell: Vec<PoolChange>,
 }
 
 /// What a new license is to be.
@@ -74,7 +74,7 @@ impl Records {
     ///
     /// # Errors
     /// [`Error::Records`].
-    pub async fn issue_license(&self, act: &Caller, new: &NewLicense, peppers: &KeyRing) -> Answer<IssuedLicense> {
+    pub async fn issue_license(&self, act: &Caller, new: &NewLicense, peppers: &KeyRing) -> ChangeResult<IssuedLicense> {
         let mut work = open!(self, act);
         work.take_time().await?;
         if read_product(work.sql(), &new.product).await?.is_none() {
@@ -107,7 +107,7 @@ impl Records {
         plan: Option<&str>,
         edit: &TermsEdit,
         version: Option<i64>,
-    ) -> Answer<ChangedLicense> {
+    ) -> ChangeResult<ChangedLicense> {
         let mut work = open!(self, act);
         work.take_time().await?;
         let license = match work.license_locked(id).await? {
@@ -149,7 +149,7 @@ impl Records {
     ///
     /// # Errors
     /// [`Error::Records`].
-    pub async fn decide_license(&self, act: &Caller, id: LicenseId, status: Status) -> Answer<ChangedLicense> {
+    pub async fn decide_license(&self, act: &Caller, id: LicenseId, status: Status) -> ChangeResult<ChangedLicense> {
         let mut work = open!(self, act);
         let before = match work.license_locked(id).await? {
             None => return Ok(Err(ChangeRefusal::NotFound)),
@@ -195,7 +195,7 @@ impl AuditedChange<'_> {
     }
 
     /// What Redis must hear where nothing changes: the epochs below the present ones are old, whoever made them so.
-    async fn told(&mut self, id: LicenseId) -> Result<Vec<Change>> {
+    async fn told(&mut self, id: LicenseId) -> Result<Vec<PoolChange>> {
         let sql = "select p.pool_id, p.name, l.number, greatest(p.epoch - 1, 0) as epoch_before
                    from pools p join licenses l on l.tenant_id = p.tenant_id and l.license_id = p.license_id
                    where p.tenant_id = $1 and p.license_id = $2";

@@ -1,7 +1,7 @@
 //! The people of an organization: who they are, what they may do, and that somebody always owns it.
 
 use super::{
-    act::{Caller, Answer, ChangeRefusal, AuditedChange, open},
+    act::{Caller, ChangeResult, ChangeRefusal, AuditedChange, open},
     connect::{Records, failed},
     delegation::{DelegatedAccess, TokenFate, kept},
     page::{ListedRows, PageRequest},
@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 /// A person of an organization.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Person {
+pub struct PersonRow {
     /// The person; the same in every organization.
     pub id: UserId,
     /// The verified address the person joined with.
@@ -47,14 +47,14 @@ pub struct MembershipRow {
     /// ID tokens that were issued before this are worth nothing to it.
     pub tokens_not_before: Option<OffsetDateTime>,
     /// The person as this organization knows them.
-    pub person: Person,
+    pub person: PersonRow,
 }
 
 /// A person whose role was changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EditedPersonRow {
     /// As they are now.
-    pub person: Person,
+    pub person: PersonRow,
     /// What stood on their word.
     pub delegated: DelegatedAccess,
 }
@@ -133,7 +133,7 @@ impl Records {
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn people(&self, tenant: TenantId, page: PageRequest) -> Result<ListedRows<Person>> {
+    pub async fn people(&self, tenant: TenantId, page: PageRequest) -> Result<ListedRows<PersonRow>> {
         let mut transaction = self.begin(tenant).await?;
         let sql = "select user_id, email, name, role, version, created_at from users
                    where tenant_id = $1 and user_id < $2 and removed_at is null order by user_id desc limit $3";
@@ -144,14 +144,14 @@ impl Records {
             .fetch_all(&mut *transaction)
             .await
             .map_err(failed)?;
-        page.cut(rows, |person: &Person| person.id.0, person)
+        page.cut(rows, |person: &PersonRow| person.id.0, person)
     }
 
     /// One of the people of an organization. `None`: nobody of that id belongs to it.
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn person(&self, tenant: TenantId, user: UserId) -> Result<Option<Person>> {
+    pub async fn person(&self, tenant: TenantId, user: UserId) -> Result<Option<PersonRow>> {
         Ok(self.membership_of(user, tenant).await?.map(|membership| membership.person))
     }
 
@@ -168,7 +168,7 @@ impl Records {
         role: PersonRole,
         version: Option<i64>,
         fate: TokenFate,
-    ) -> Answer<EditedPersonRow> {
+    ) -> ChangeResult<EditedPersonRow> {
         let mut work = open!(self, act);
         let found = work.locked(user).await?;
         let by = match work.standing().await? {
@@ -199,7 +199,7 @@ impl Records {
         let (before, after) = (json!({ "role": person.role }), json!({ "role": role }));
         work.audit("person.role_changed", &user.to_string(), before, after);
         let delegated = work.end_delegation(&person, Some(role), fate, "person.role_changed").await?;
-        let person = Person { role, version: person.version + 1, ..person };
+        let person = PersonRow { role, version: person.version + 1, ..person };
         work.commit(EditedPersonRow { person, delegated }).await
     }
 
@@ -208,7 +208,7 @@ impl Records {
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn remove_person(&self, act: &Caller, user: UserId, fate: TokenFate) -> Answer<DelegatedAccess> {
+    pub async fn remove_person(&self, act: &Caller, user: UserId, fate: TokenFate) -> ChangeResult<DelegatedAccess> {
         let mut work = open!(self, act);
         let found = work.locked(user).await?;
         let by = match work.standing().await? {
@@ -243,7 +243,7 @@ impl Records {
 impl AuditedChange<'_> {
     /// A person, with their row, that of who asks and every owner's locked: two people who take each other out happen one after the
     /// other.
-    async fn locked(&mut self, user: UserId) -> Result<Option<Person>> {
+    async fn locked(&mut self, user: UserId) -> Result<Option<PersonRow>> {
         let tenant = self.tenant().0;
         let sql =
             "select 1 from users where tenant_id = $1 and removed_at is null and (role = 'owner' or user_id = any ($2))
@@ -256,7 +256,7 @@ impl AuditedChange<'_> {
         row.map_err(failed)?.map(|row| person(&row)).transpose().map_err(failed)
     }
 
-    async fn is_last_owner(&mut self, person: &Person) -> Result<bool> {
+    async fn is_last_owner(&mut self, person: &PersonRow) -> Result<bool> {
         let tenant = self.tenant().0;
         let sql = "select not exists (select from users where tenant_id = $1 and role = 'owner' and removed_at is null and user_id <> $2)";
         let alone: bool =
@@ -265,9 +265,9 @@ impl AuditedChange<'_> {
     }
 }
 
-fn person(row: &PgRow) -> sqlx::Result<Person> {
+fn person(row: &PgRow) -> sqlx::Result<PersonRow> {
     let role: String = row.try_get("role")?;
-    Ok(Person {
+    Ok(PersonRow {
         id: UserId(row.try_get("user_id")?),
         email: row.try_get("email")?,
         name: row.try_get("name")?,

@@ -2,7 +2,7 @@
 //! written into a log of its own, in the same transaction.
 
 use super::{
-    act::{Answer, ChangeRefusal},
+    act::{ChangeResult, ChangeRefusal},
     chain,
     connect::{Records, failed},
     page::{ListedRows, PageRequest},
@@ -112,7 +112,7 @@ impl Records {
         name: &str,
         terms: &PlanTerms,
         version: Option<i64>,
-    ) -> Answer<UpsertedRow<PlanRow>> {
+    ) -> ChangeResult<UpsertedRow<PlanRow>> {
         let mut transaction = self.repeat(|pool| async move { pool.begin().await }).await?;
         let sql = &mut *transaction;
         if !features_fit(sql, &terms.features).await? {
@@ -167,7 +167,7 @@ impl Records {
         is_default: bool,
         trials: TrialPolicy,
         version: Option<i64>,
-    ) -> Answer<UpsertedRow<ProductRow>> {
+    ) -> ChangeResult<UpsertedRow<ProductRow>> {
         let mut transaction = self.repeat(|pool| async move { pool.begin().await }).await?;
         let sql = &mut *transaction;
         // All of them, since the default moves: two that are made the default at once come one after the other.

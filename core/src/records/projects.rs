@@ -1,7 +1,7 @@
 //! Projects: what sessions can be told apart by besides the license.
 
 use super::{
-    act::{Caller, Answer, ChangeRefusal, AuditedChange, open},
+    act::{Caller, ChangeResult, ChangeRefusal, AuditedChange, open},
     connect::{Records, failed},
     page::{ListedRows, PageRequest},
 };
@@ -83,7 +83,7 @@ impl Records {
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn create_project(&self, act: &Caller, name: &DisplayName, licenses: &[LicenseId]) -> Answer<ProjectRow> {
+    pub async fn create_project(&self, act: &Caller, name: &DisplayName, licenses: &[LicenseId]) -> ChangeResult<ProjectRow> {
         let mut work = open!(self, act);
         if !work.knows(licenses).await? {
             return Ok(Err(NOT_HERE));
@@ -118,7 +118,7 @@ impl Records {
         id: ProjectId,
         edit: &ProjectEdit,
         version: Option<i64>,
-    ) -> Answer<ProjectRow> {
+    ) -> ChangeResult<ProjectRow> {
         let mut work = open!(self, act);
         let Some(before) = read(work.sql(), act.tenant, id, " for update").await? else {
             return Ok(Err(ChangeRefusal::NotFound));

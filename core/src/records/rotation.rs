@@ -1,9 +1,9 @@
 //! A license's new key, and the end of the sessions that began with an old one.
 
 use super::{
-    act::{Caller, Answer, ChangeRefusal, AuditedChange, open},
+    act::{Caller, ChangeResult, ChangeRefusal, AuditedChange, open},
     connect::{Records, failed},
-    licenses::{Change, changes},
+    licenses::{PoolChange, changes},
     licensing::{REVOKED, whole_key},
 };
 use crate::{
@@ -51,7 +51,7 @@ pub struct RotatedKeyRow {
     #[serde(with = "time::serde::rfc3339")]
     pub old_until: OffsetDateTime,
     /// Whose copies in Redis are old.
-    pub tell: Vec<Change>,
+    pub tell: Vec<PoolChange>,
     /// How many sessions ended in the same transaction.
     pub ended: u64,
     /// How many were still to end after it.
@@ -64,7 +64,7 @@ pub struct EndedSessions {
     /// How many ended; 0: there are none left.
     pub count: u64,
     /// Whose copies in Redis are old.
-    pub tell: Vec<Change>,
+    pub tell: Vec<PoolChange>,
 }
 
 impl Records {
@@ -72,7 +72,7 @@ impl Records {
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn renew_key(&self, act: &Caller, id: LicenseId, old_for: u32, peppers: &KeyRing) -> Answer<RotatedKeyRow> {
+    pub async fn renew_key(&self, act: &Caller, id: LicenseId, old_for: u32, peppers: &KeyRing) -> ChangeResult<RotatedKeyRow> {
         self.replace_key(act, id, KeyRotation { old_for, end_sessions: false }, peppers).await
     }
 
@@ -81,7 +81,7 @@ impl Records {
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn replace_key(&self, act: &Caller, id: LicenseId, how: KeyRotation, peppers: &KeyRing) -> Answer<RotatedKeyRow> {
+    pub async fn replace_key(&self, act: &Caller, id: LicenseId, how: KeyRotation, peppers: &KeyRing) -> ChangeResult<RotatedKeyRow> {
         if how.end_sessions && how.old_for > 0 {
             return Ok(Err(ChangeRefusal::Invalid("end_sessions", "must be false where the old key stays good for a while")));
         }

@@ -4,7 +4,7 @@
 //! the page is looked for in a window of what the first one finds, so that no combination reads more than a window.
 
 use super::{
-    act::{Caller, Answer, Principal, ChangeRefusal, open},
+    act::{Caller, ChangeResult, Principal, ChangeRefusal, open},
     connect::{Records, failed},
     page::{PageCursor, ListedRows, PageRequest},
 };
@@ -209,7 +209,7 @@ impl Records {
     ///
     /// # Errors
     /// [`Error::Records`].
-    pub async fn end_session(&self, act: &Caller, id: SessionId, force: bool) -> Answer<SessionEnd> {
+    pub async fn end_session(&self, act: &Caller, id: SessionId, force: bool) -> ChangeResult<SessionEnd> {
         let mut work = open!(self, act);
         let Some(before) = find(work.sql(), act, id).await? else { return Ok(Err(ChangeRefusal::NotFound)) };
         if force && act.sees_only().is_some() {

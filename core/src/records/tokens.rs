@@ -1,7 +1,7 @@
 //! API tokens: what scripts of an organization authenticate with.
 
 use super::{
-    act::{Caller, Answer, Principal, ChangeRefusal, open},
+    act::{Caller, ChangeResult, Principal, ChangeRefusal, open},
     connect::{Records, failed},
     delegation::MOST_TOKENS,
     page::{ListedRows, PageRequest},
@@ -12,7 +12,7 @@ use crate::{
         access::{PersonRole, Scope},
         id::TenantId,
         network::IpNetwork,
-        opaque::{Kind, Opaque},
+        opaque::{SecretKind, OpaqueSecret},
         secret::ShownSecret,
     },
 };
@@ -126,7 +126,7 @@ impl Records {
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn create_api_token(&self, act: &Caller, new: &NewApiToken) -> Answer<IssuedApiToken> {
+    pub async fn create_api_token(&self, act: &Caller, new: &NewApiToken) -> ChangeResult<IssuedApiToken> {
         let mut work = open!(self, act);
         match work.standing().await? {
             Ok(by) if by.may_grant(PersonRole::Admin) => {}
@@ -136,7 +136,7 @@ impl Records {
         if work.has_as_many(IN_FORCE, MOST_TOKENS).await? {
             return Ok(Err(ChangeRefusal::Conflict(TOO_MANY)));
         }
-        let secret = Opaque::draw(Kind::ApiToken, act.tenant);
+        let secret = OpaqueSecret::draw(SecretKind::ApiToken, act.tenant);
         let sql = format!(
             "insert into api_tokens (tenant_id, token_id, name, secret_hash, scopes, created_by, expires_at, allowed_networks, granted_by)
              select $1, $2, $3, $4, $5, $6, coalesce($7, date_trunc('second', now()) + make_interval(days => $10)), $8::text[]::cidr[], $9
@@ -171,7 +171,7 @@ impl Records {
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn revoke_api_token(&self, act: &Caller, id: Uuid) -> Answer<()> {
+    pub async fn revoke_api_token(&self, act: &Caller, id: Uuid) -> ChangeResult<()> {
         let mut work = open!(self, act);
         let sql = format!("select {COLUMNS} from api_tokens where tenant_id = $1 and token_id = $2 for update");
         let row = sqlx::query(AssertSqlSafe(sql)).bind(act.tenant.0).bind(id).fetch_optional(work.sql()).await;
@@ -196,7 +196,7 @@ impl Records {
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn api_token(&self, token: &Opaque, from: Option<IpAddr>) -> Result<Option<PresentedToken>> {
+    pub async fn api_token(&self, token: &OpaqueSecret, from: Option<IpAddr>) -> Result<Option<PresentedToken>> {
         let mut transaction = self.begin(token.tenant).await?;
         let sql = "select name, scopes, allowed_networks::text[], last_used_at is null or last_used_at < now() - interval '1 minute' as worth_noting from api_tokens
                    where tenant_id = $1 and token_id = $2 and secret_hash = $3 and revoked_at is null

@@ -5,7 +5,7 @@
 //! from a provider and are revoked one by one, or all of them in the same step if asked.
 
 use super::{
-    act::{Caller, Answer, ChangeRefusal, open},
+    act::{Caller, ChangeResult, ChangeRefusal, open},
     connect::{Records, failed},
     plans::{StaffAct, log},
 };
@@ -44,7 +44,7 @@ impl Records {
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn void_tokens(&self, act: &Caller, api_tokens: bool) -> Answer<VoidingResult> {
+    pub async fn void_tokens(&self, act: &Caller, api_tokens: bool) -> ChangeResult<VoidingResult> {
         let mut work = open!(self, act);
         let sql = "select tokens_not_before from organizations where tenant_id = $1 for update";
         let before: Option<Option<OffsetDateTime>> =

@@ -4,7 +4,7 @@ use super::{PublicKeySet, RootSigner};
 use crate::{
     Clock, Error, Result,
     domain::token::{
-        CertificateClaims, ConfirmationClaim, InstanceJwk, Kind, MAX_CERTIFICATE_LIFE, RefusalClaims, TokenClaims, assemble,
+        CertificateClaims, ConfirmationClaim, InstanceJwk, JwsKind, MAX_CERTIFICATE_LIFE, RefusalClaims, TokenClaims, assemble,
         signing_input,
     },
 };
@@ -200,7 +200,7 @@ impl SignerInner {
             max_token_ttl: seconds(self.settings.max_token_ttl),
             max_grace: seconds(self.settings.max_grace),
         };
-        let input = signing_input(Kind::Certificate, root.kid(), &claims)?;
+        let input = signing_input(JwsKind::Certificate, root.kid(), &claims)?;
         let signature = self.root.sign(input.as_bytes()).await?;
         // 0.1 ms against handing out what no client can verify.
         if !root.verifies(input.as_bytes(), &signature) {
@@ -246,7 +246,7 @@ impl InstanceKey {
         } else {
             None
         };
-        self.sign(Kind::Token, &claims.iss, claims.iat, wrong, claims)
+        self.sign(JwsKind::Token, &claims.iss, claims.iat, wrong, claims)
     }
 
     /// Signs a refusal.
@@ -254,12 +254,12 @@ impl InstanceKey {
     /// # Errors
     /// [`Error::Internal`] likewise.
     pub fn sign_refusal(&self, claims: &RefusalClaims) -> Result<String> {
-        self.sign(Kind::Refusal, &claims.iss, claims.iat, None, claims)
+        self.sign(JwsKind::Refusal, &claims.iss, claims.iat, None, claims)
     }
 
     fn sign(
         &self,
-        kind: Kind,
+        kind: JwsKind,
         iss: &str,
         iat: i64,
         wrong: Option<&str>,

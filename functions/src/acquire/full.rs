@@ -2,11 +2,11 @@
 
 use crate::{
     answer::{holders, seconds, span},
-    edge::{Problem, rim::about},
+    edge::{Problem, layers::about},
 };
 use license_core::{
-    Code,
-    seats::{PoolFull, TooMany, WaitReason},
+    ProblemCode,
+    seat_store::{PoolFull, TooMany, WaitReason},
 };
 use serde_json::json;
 
@@ -14,7 +14,7 @@ use serde_json::json;
 pub(super) fn no_seat(full: &PoolFull, ttl_ms: i64) -> Problem {
     about(Some(full.facts.tenant), None);
     let next = (full.wait_ms > 0).then(|| seconds(full.wait_ms));
-    let problem = Problem::new(Code::NoSeatsAvailable, why(full, next))
+    let problem = Problem::new(ProblemCode::NoSeatsAvailable, why(full, next))
         .with("seats_total", full.seats_total)
         .with("seats_used", full.held)
         .with("seats_waiting", full.waiting)
@@ -83,7 +83,7 @@ pub(super) fn too_many(many: &TooMany) -> Problem {
         "{who} already, as many as the license allows. Close one. One that ended without giving its place back keeps it until its lease ends: the first is over in {}, unless it gives a sign of life.",
         span(next)
     );
-    Problem::new(Code::TooManyProcesses, detail)
+    Problem::new(ProblemCode::TooManyProcesses, detail)
         .with("processes", processes)
         .with("next_process_in", next)
         .retry_after(next)

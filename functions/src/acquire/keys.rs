@@ -3,7 +3,7 @@
 use super::AcquireService;
 use crate::edge::Problem;
 use axum::{
-    extract::State as From,
+    extract::State,
     response::{IntoResponse, Response},
 };
 use http::header;
@@ -47,7 +47,7 @@ struct RootJwk {
 #[utoipa::path(get, path = "/.well-known/license-keys", tag = "Seats", operation_id = "license_keys", security(),
     responses((status = 200, description = "The keys", body = Jwks),
               (status = 503, description = "records_unavailable, signer_unavailable")))]
-pub(super) async fn keys(From(state): From<Arc<AcquireService>>) -> Result<Response, Problem> {
-    let keys = state.moves.signer().jwks().await?;
+pub(super) async fn keys(State(service): State<Arc<AcquireService>>) -> Result<Response, Problem> {
+    let keys = service.moves.signer().jwks().await?;
     Ok(([(header::CACHE_CONTROL, "public, max-age=300")], axum::Json(keys)).into_response())
 }

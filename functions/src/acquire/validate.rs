@@ -3,24 +3,24 @@
 use super::{AcquireService, client::ClientDetails as ClientFacts};
 use crate::{
     answer::{self, SeatHolder, ClientLicense, holders, seconds},
-    edge::{FieldChecks, JsonBody, Problem, rate::not_looked_at, rim::about, telemetry::MetricOutcome as Label},
+    edge::{FieldChecks, JsonBody, Problem, rate::not_looked_at, layers::about, telemetry::MetricOutcome as Label},
 };
 use axum::{
     Extension,
-    extract::State as From,
+    extract::State,
     response::{IntoResponse, Response},
 };
 use http::request::Parts;
 use license_core::{
-    Code, clock,
+    ProblemCode, clock,
     domain::{
         id::{ClientPart, PoolName},
         key::LicenseKey,
         license::{LicenseFacts, LicenseRefusal},
         name::clean,
     },
-    moves::validate::ValidateOutcome,
-    seats::{SeatProspect, ValidateReply},
+    protocol::validate::ValidateOutcome,
+    seat_store::{SeatProspect, ValidateReply},
 };
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 use std::sync::Arc;
@@ -104,11 +104,11 @@ struct RefusingLicense<'a> {
               (status = 429, description = "rate_limited: for each address that sends many different wrong keys"),
               (status = 503, description = "seats_unavailable, records_unavailable")))]
 pub(super) async fn validate(
-    From(state): From<Arc<AcquireService>>,
+    State(service): State<Arc<AcquireService>>,
     parts: Parts,
     JsonBody(body): JsonBody<ValidateBody>,
 ) -> Result<Response, Problem> {
-    let moves = &state.moves;
+    let moves = &service.moves;
     let mut fields = FieldChecks::new();
     let key = fields.required("license_key", body.license_key.as_deref(), LicenseKey::parse);
     let hardware = fields.optional("hardware_id", body.hardware_id.as_deref(), str::parse::<ClientPart>);
@@ -116,7 +116,7 @@ pub(super) async fn validate(
     let pool = fields.optional("pool", body.pool.as_deref(), |text| clean(text).parse::<PoolName>());
     let (key, pool) = (fields.check(key)?, pool.unwrap_or_else(PoolName::main));
     about(None, Some(key.number()));
-    let guesser = state.strangers.guesser(&parts);
+    let guesser = service.strangers.guesser(&parts);
     match moves.validate_from(&key, hardware.as_ref(), instance.as_ref(), &pool, guesser.as_ref()).await? {
         ValidateOutcome::Valid(valid) => Ok(looked(&valid, moves.settings().timing.ttl_ms())),
         ValidateOutcome::Refused(refusal, facts) => Ok(refusing(refusal, &facts)),
@@ -130,8 +130,8 @@ fn looked(valid: &ValidateReply, ttl_ms: i64) -> Response {
     about(Some(valid.facts.tenant), None);
     let code = match valid.prospect {
         SeatProspect::Seat => None,
-        SeatProspect::Full => Some(Code::NoSeatsAvailable.as_str()),
-        SeatProspect::TooMany => Some(Code::TooManyProcesses.as_str()),
+        SeatProspect::Full => Some(ProblemCode::NoSeatsAvailable.as_str()),
+        SeatProspect::TooMany => Some(ProblemCode::TooManyProcesses.as_str()),
     };
     let body = ValidateResponse::Looked(SeatOutlook {
         license: ClientLicense::new(&valid.facts, Some(valid.held), None),

@@ -8,7 +8,7 @@ use license_core::domain::access::{
 
 /// The least a caller must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Least {
+pub enum LeastRole {
     /// A person who signed in with a verified address, as themselves: staff has no organizations of its own.
     Person,
     /// Anybody who signed in with a verified address, and staff.
@@ -19,7 +19,7 @@ pub enum Least {
     Staff,
 }
 
-impl Least {
+impl LeastRole {
     /// The word in `required` of a refusal and in the document.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -39,22 +39,22 @@ pub struct AccessRule {
     /// As the router spells it.
     pub path: &'static str,
     /// The least role of a person.
-    pub least: Least,
+    pub least: LeastRole,
     /// The scope that lets an API token do it; `None`: no token may.
     pub scope: Option<Scope>,
 }
 
-const fn rule(method: &'static str, path: &'static str, least: Least, scope: Option<Scope>) -> AccessRule {
+const fn rule(method: &'static str, path: &'static str, least: LeastRole, scope: Option<Scope>) -> AccessRule {
     AccessRule { method, path, least, scope }
 }
 
-const PERSON: Least = Least::Person;
-const ANY: Least = Least::SignedIn;
-const VIEWER: Least = Least::Role(Viewer);
-const MEMBER: Least = Least::Role(Member);
-const ADMIN: Least = Least::Role(Admin);
-const OWNER: Least = Least::Role(Owner);
-const STAFF: Least = Least::Staff;
+const PERSON: LeastRole = LeastRole::Person;
+const ANY: LeastRole = LeastRole::SignedIn;
+const VIEWER: LeastRole = LeastRole::Role(Viewer);
+const MEMBER: LeastRole = LeastRole::Role(Member);
+const ADMIN: LeastRole = LeastRole::Role(Admin);
+const OWNER: LeastRole = LeastRole::Role(Owner);
+const STAFF: LeastRole = LeastRole::Staff;
 
 /// The table.
 #[rustfmt::skip]

@@ -8,7 +8,7 @@ use super::{
     terms::whole,
 };
 use crate::edge::{FieldChecks, JsonBody, Problem};
-use axum::{extract::State as From, response::Response};
+use axum::{extract::State, response::Response};
 use http::StatusCode;
 use license_core::{
     domain::step_up::{StepUpPolicy as Rule, acr_value},
@@ -35,7 +35,7 @@ pub(super) struct StepUp {
     acr_values: Option<Vec<String>>,
 }
 
-impl std::convert::From<&records::AccessPolicyRow> for AccessPolicy {
+impl From<&records::AccessPolicyRow> for AccessPolicy {
     fn from(it: &records::AccessPolicyRow) -> Self {
         let dress = |rule: Rule| StepUp {
             max_age: rule.max_age,
@@ -48,8 +48,8 @@ impl std::convert::From<&records::AccessPolicyRow> for AccessPolicy {
 /// Read the access policy
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}/access-policy", tag = "Organizations",
     responses((status = 200, description = "The policy", body = AccessPolicy, headers(("ETag" = String, description = "The organization's version")))))]
-pub(super) async fn read_access_policy(From(state): From<AdminService>, OrganizationCaller(act): OrganizationCaller) -> Result<Response, Problem> {
-    let found = state.records.access_policy(act.tenant).await?.ok_or_else(not_found)?;
+pub(super) async fn read_access_policy(State(service): State<AdminService>, OrganizationCaller(act): OrganizationCaller) -> Result<Response, Problem> {
+    let found = service.records.access_policy(act.tenant).await?.ok_or_else(not_found)?;
     Ok(versioned(StatusCode::OK, found.version, AccessPolicy::from(&found)))
 }
 
@@ -84,7 +84,7 @@ pub(super) struct PutStepUp {
     responses((status = 200, description = "The policy as it is now", body = AccessPolicy, headers(("ETag" = String, description = "The organization's version"))),
               (status = 412, description = "precondition_failed")))]
 pub(super) async fn put_access_policy(
-    From(state): From<AdminService>,
+    State(service): State<AdminService>,
     OrganizationCaller(act): OrganizationCaller,
     HowSignedIn(sign_in): HowSignedIn,
     IfMatch(version): IfMatch,
@@ -104,7 +104,7 @@ pub(super) async fn put_access_policy(
     if let (Principal::Person { .. }, Some(rule)) = (&act.by, &step_up) {
         step_up::demand(rule, &sign_in)?;
     }
-    let set = answered(state.records.set_access_policy(&act, step_up.as_ref(), version).await)?;
+    let set = answered(service.records.set_access_policy(&act, step_up.as_ref(), version).await)?;
     Ok(versioned(StatusCode::OK, set.version, AccessPolicy::from(&set)))
 }
 

@@ -8,9 +8,9 @@ use axum::{
 };
 use http::{HeaderValue, StatusCode, header, request::Parts};
 use license_core::{
-    Code,
+    ProblemCode,
     domain::id::InvalidText,
-    records::{Answer, PageCursor, ListedRows, PageRequest, ChangeRefusal},
+    records::{ChangeResult, PageCursor, ListedRows, PageRequest, ChangeRefusal},
 };
 use serde::Serialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -20,15 +20,15 @@ use utoipa::ToSchema;
 const MAX_LIMIT: u8 = 100;
 
 /// What was asked of the records, or the problem that says why not.
-pub(super) fn answered<T>(answer: Answer<T>) -> Result<T, Problem> {
+pub(super) fn answered<T>(answer: ChangeResult<T>) -> Result<T, Problem> {
     answer?.map_err(|refused| match refused {
         ChangeRefusal::NotFound => not_found(),
         ChangeRefusal::Stale => stale(),
-        ChangeRefusal::Conflict(detail) => Problem::new(Code::Conflict, detail),
+        ChangeRefusal::Conflict(detail) => Problem::new(ProblemCode::Conflict, detail),
         ChangeRefusal::Invalid(field, problem) => Problem::invalid(field, problem),
         ChangeRefusal::Role(role) => insufficient_role(role.as_str()),
         ChangeRefusal::KeyReused => Problem::new(
-            Code::IdempotencyKeyReused,
+            ProblemCode::IdempotencyKeyReused,
             "This Idempotency-Key was sent with another request in the last 24 hours. Draw a new key for each thing you want done.",
         ),
     })
@@ -36,12 +36,12 @@ pub(super) fn answered<T>(answer: Answer<T>) -> Result<T, Problem> {
 
 /// Nothing of that id, or nothing the caller may see.
 pub(super) fn not_found() -> Problem {
-    Problem::new(Code::NotFound, "There is nothing of this id here, or nothing that you may see.")
+    Problem::new(ProblemCode::NotFound, "There is nothing of this id here, or nothing that you may see.")
 }
 
 fn stale() -> Problem {
     let detail = "Somebody changed it since you read it, and nothing was written. Read it again and send your edit with its new ETag.";
-    Problem::new(Code::PreconditionFailed, detail)
+    Problem::new(ProblemCode::PreconditionFailed, detail)
 }
 
 /// `If-Match`: the version an edit is meant for; `None` where there is none or it is `*`.

@@ -2,7 +2,7 @@
 
 use super::{AdminService, answer::ListOf, filters::ListFilters, gate::OrganizationCaller};
 use crate::edge::{Problem, QueryParameters};
-use axum::extract::State as From;
+use axum::extract::State;
 use license_core::{
     domain::id::UserId,
     records::{self, ACTIONS, AuditSubject, AuditFilter},
@@ -55,7 +55,7 @@ pub(super) struct AuditActor {
     name: String,
 }
 
-impl std::convert::From<records::AuditEntryRow> for AuditEntry {
+impl From<records::AuditEntryRow> for AuditEntry {
     fn from(it: records::AuditEntryRow) -> Self {
         Self {
             id: it.id,
@@ -101,7 +101,7 @@ pub(super) struct AuditQuery {
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}/audit-log", tag = "Audit log", params(AuditQuery),
     responses((status = 200, description = "A page of entries", body = ListOf<AuditEntry>)))]
 pub(super) async fn list_audit_log(
-    From(state): From<AdminService>,
+    State(service): State<AdminService>,
     OrganizationCaller(act): OrganizationCaller,
     QueryParameters(query): QueryParameters<AuditQuery>,
 ) -> Result<axum::Json<ListOf<AuditEntry>>, Problem> {
@@ -110,11 +110,11 @@ pub(super) async fn list_audit_log(
     let which = which(&mut filters, &query);
     let (which, page) = filters.check((which, page))?;
     if let Some(name) = which.about.as_ref().and_then(unusual_id)
-        && !state.records.is_in_audit_log(act.tenant, &which).await?
+        && !service.records.is_in_audit_log(act.tenant, &which).await?
     {
         return Err(Problem::invalid(name, NO_ID));
     }
-    Ok(ListOf::new(state.records.audit_log(act.tenant, &which, page).await?, AuditEntry::from))
+    Ok(ListOf::new(service.records.audit_log(act.tenant, &which, page).await?, AuditEntry::from))
 }
 
 fn which(filters: &mut ListFilters, query: &AuditQuery) -> AuditFilter {

@@ -2,7 +2,7 @@
 
 use super::{AdminService, filters::ListFilters, gate::OrganizationCaller};
 use crate::edge::{Problem, QueryParameters};
-use axum::extract::State as From;
+use axum::extract::State;
 use license_core::records::{self, ChainCursor, ChainHead};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -86,7 +86,7 @@ pub(super) struct VerifyQuery {
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}/audit-log/verify", tag = "Audit log", params(VerifyQuery),
     responses((status = 200, description = "What was found in this stretch", body = AuditVerification)))]
 pub(super) async fn verify_audit_log(
-    From(state): From<AdminService>,
+    State(service): State<AdminService>,
     OrganizationCaller(act): OrganizationCaller,
     QueryParameters(query): QueryParameters<VerifyQuery>,
 ) -> Result<axum::Json<AuditVerification>, Problem> {
@@ -108,7 +108,7 @@ pub(super) async fn verify_audit_log(
     let cursor = filters.read("cursor", query.cursor.as_ref(), str::parse::<ChainCursor>);
     let known = seq.zip(hash).map(|(seq, hash)| ChainHead { seq, hash });
     let (known, cursor) = filters.check((known, cursor))?;
-    let it = state.records.verify_audit_log(act.tenant, &state.peppers, known.as_ref(), cursor).await?;
+    let it = service.records.verify_audit_log(act.tenant, &service.peppers, known.as_ref(), cursor).await?;
     if it.found > 0 {
         let first = it.faults.first().map(|fault| fault.detail.as_str());
         tracing::error!(found = it.found, first, "the audit log of this organization is not as it was written");
@@ -166,7 +166,7 @@ pub(super) struct ExportedEntry {
     erased_seal: Option<String>,
 }
 
-impl std::convert::From<records::ChainLink> for ExportedEntry {
+impl From<records::ChainLink> for ExportedEntry {
     fn from(it: records::ChainLink) -> Self {
         Self {
             seq: it.seq,
@@ -218,7 +218,7 @@ pub(super) struct ExportQuery {
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}/audit-log/export", tag = "Audit log", params(ExportQuery),
     responses((status = 200, description = "A stretch of the log", body = AuditExport)))]
 pub(super) async fn export_audit_log(
-    From(state): From<AdminService>,
+    State(service): State<AdminService>,
     OrganizationCaller(act): OrganizationCaller,
     QueryParameters(query): QueryParameters<ExportQuery>,
 ) -> Result<axum::Json<AuditExport>, Problem> {
@@ -229,7 +229,7 @@ pub(super) async fn export_audit_log(
     });
     let cursor = filters.read("cursor", query.cursor.as_ref(), str::parse::<ChainCursor>);
     let (limit, cursor) = filters.check((limit, cursor))?;
-    let it = state.records.export_audit_log(act.tenant, cursor, limit.unwrap_or(EXPORTED)).await?;
+    let it = service.records.export_audit_log(act.tenant, cursor, limit.unwrap_or(EXPORTED)).await?;
     Ok(axum::Json(AuditExport {
         items: it.links.into_iter().map(ExportedEntry::from).collect(),
         head: head(&it.head, it.head_seal),

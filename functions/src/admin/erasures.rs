@@ -2,7 +2,7 @@
 
 use super::{AdminService, answer::answered, gate::OrganizationCaller};
 use crate::edge::{FieldChecks, JsonBody, Problem};
-use axum::extract::State as From;
+use axum::extract::State;
 use license_core::records::{SubjectAddress, ErasureReport, ErasureCursor, ErasureSubject};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -56,7 +56,7 @@ pub(super) struct ErasedRows {
     organizations: i64,
 }
 
-impl std::convert::From<ErasureReport> for Erasure {
+impl From<ErasureReport> for Erasure {
     fn from(it: ErasureReport) -> Self {
         let ErasureReport { id, sessions, events, audit_entries, people, invitations, api_tokens, projects, .. } = it;
         let organizations = it.organizations;
@@ -77,7 +77,7 @@ impl std::convert::From<ErasureReport> for Erasure {
               (status = 409, description = "conflict: the person belongs to the organization, or is who asks"),
               (status = 422, description = "invalid_request: names each wrong field; idempotency_key_reused")))]
 pub(super) async fn erase(
-    From(state): From<AdminService>,
+    State(service): State<AdminService>,
     OrganizationCaller(act): OrganizationCaller,
     JsonBody(body): JsonBody<NewErasure>,
 ) -> Result<axum::Json<Erasure>, Problem> {
@@ -93,6 +93,6 @@ pub(super) async fn erase(
         _ => {}
     }
     let whom = fields.check(person.or(machine))?;
-    let erased = answered(state.manage.erase(&act, &whom, cursor, &state.peppers).await)?;
+    let erased = answered(service.manage.erase(&act, &whom, cursor, &service.peppers).await)?;
     Ok(axum::Json(Erasure::from(erased)))
 }

@@ -2,7 +2,7 @@
 
 use super::{
     AdminService,
-    access::{Least, AccessRule, rule_of},
+    access::{LeastRole, AccessRule, rule_of},
     recognize::recognized,
     step_up,
     voiding::in_force,
@@ -10,7 +10,7 @@ use super::{
 use crate::edge::{
     BearerCredential, Problem,
     extract::read,
-    rim::{about, request_id},
+    layers::{about, request_id},
 };
 use axum::{
     body::Body,
@@ -20,11 +20,11 @@ use axum::{
 };
 use http::{HeaderMap, Method, request::Parts};
 use license_core::{
-    Code,
+    ProblemCode,
     domain::{
         access::Scope,
         id::TenantId,
-        opaque::{Kind, Opaque},
+        opaque::{SecretKind, OpaqueSecret},
         pasted,
         step_up::SignIn,
     },
@@ -54,7 +54,7 @@ macro_rules! from_the_gate {
             async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
                 // Missing only where an operation's row and its handler disagree about what it is for.
                 let passed = parts.extensions.get::<Self>().cloned();
-                passed.ok_or_else(|| Problem::new(Code::Internal, "The request could not be completed because of a fault on our side."))
+                passed.ok_or_else(|| Problem::new(ProblemCode::Internal, "The request could not be completed because of a fault on our side."))
             }
         }
     )*};
@@ -63,7 +63,7 @@ from_the_gate!(SignedIn, OrganizationCaller, HowSignedIn);
 
 /// Lets a request through to its handler, or refuses it. What a caller may not see does not exist for it: 404.
 pub(super) async fn gate(
-    From(state): From<AdminService>,
+    State(service): State<AdminService>,
     path: MatchedPath,
     parameters: RawPathParams,
     request: Request,
@@ -71,14 +71,14 @@ pub(super) async fn gate(
 ) -> Result<Response, Problem> {
     let Some(rule) = rule_of(request.method().as_str(), path.as_str()) else {
         tracing::error!(path = path.as_str(), "an operation without a row in the access table");
-        return Err(Problem::new(Code::Internal, "The request could not be completed because of a fault on our side."));
+        return Err(Problem::new(ProblemCode::Internal, "The request could not be completed because of a fault on our side."));
     };
     let organization = parameters.iter().find(|(name, _)| *name == "organization").map(|(_, value)| value.to_owned());
     let target = parameters.iter().last().and_then(|(_, value)| value.parse::<Uuid>().ok());
     let (mut parts, body) = request.into_parts();
-    let from = crate::edge::address::of(&parts, state.proxies);
+    let from = crate::edge::address::of(&parts, service.proxies);
     let bearer = BearerCredential::from_request_parts(&mut parts, &()).await?;
-    let (credential, standing) = recognized(&state, &parts, bearer, from).await?;
+    let (credential, standing) = recognized(&service, &parts, bearer, from).await?;
     let sign_in = credential.sign_in();
     parts.extensions.insert(HowSignedIn(sign_in.clone()));
     let body = match organization {
@@ -87,7 +87,7 @@ pub(super) async fn gate(
             match credential {
                 VerifiedCredential::Person(claims) => drop(parts.extensions.insert(SignedIn(claims))),
                 VerifiedCredential::Staff(claims) => {
-                    step_up::check_staff(&state, rule, &sign_in)?;
+                    step_up::check_staff(&service, rule, &sign_in)?;
                     let email = email(&claims);
                     let act = StaffAct { subject: claims.subject, email, from, request_id: request_id() };
                     parts.extensions.insert(StaffCaller(act));
@@ -99,15 +99,15 @@ pub(super) async fn gate(
         Some(organization) => {
             let tenant: TenantId = organization.parse().map_err(|_| no_organization())?;
             about(Some(tenant), None);
-            let by = principal(&state, credential, tenant).await?;
+            let by = principal(&service, credential, tenant).await?;
             allowed(rule, &by)?;
-            step_up::check(&state, rule, &by, &sign_in, tenant).await?;
-            let (repeat, body) = repeat(&state, &parts, body).await?;
+            step_up::check(&service, rule, &by, &sign_in, tenant).await?;
+            let (repeat, body) = repeat(&service, &parts, body).await?;
             let act = Caller { tenant, by, from, request_id: request_id(), repeat };
             // What staff changes is written down where it is done; what they read is here, before they see it.
             if parts.method.is_safe() {
                 let target = target.unwrap_or(tenant.0).to_string();
-                state.records.note_read(&act, &operation(rule), &target).await?;
+                service.records.note_read(&act, &operation(rule), &target).await?;
             }
             parts.extensions.insert(OrganizationCaller(act));
             body
@@ -155,11 +155,11 @@ impl VerifiedCredential {
     }
 }
 
-pub(super) async fn authenticate(state: &AdminService, bearer: BearerCredential, from: Option<IpAddr>) -> Result<VerifiedCredential, Problem> {
-    let prefix = Kind::ApiToken.prefix();
+pub(super) async fn authenticate(service: &AdminService, bearer: BearerCredential, from: Option<IpAddr>) -> Result<VerifiedCredential, Problem> {
+    let prefix = SecretKind::ApiToken.prefix();
     if bearer.0.get(..prefix.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(prefix)) {
-        let token = Opaque::parse(Kind::ApiToken, &bearer.0).ok_or_else(bad_token)?;
-        return match state.records.api_token(&token, from).await?.ok_or_else(bad_token)? {
+        let token = OpaqueSecret::parse(SecretKind::ApiToken, &bearer.0).ok_or_else(bad_token)?;
+        return match service.records.api_token(&token, from).await?.ok_or_else(bad_token)? {
             PresentedToken::Here(by) => Ok(VerifiedCredential::Token(token.tenant, by)),
             PresentedToken::Elsewhere(id) => {
                 tracing::warn!(api_token = %id, from = ?from, "an API token was shown from where it is not good");
@@ -167,22 +167,22 @@ pub(super) async fn authenticate(state: &AdminService, bearer: BearerCredential,
             }
         };
     }
-    let (claims, staff) = match state.people.verify(&bearer.0).await? {
+    let (claims, staff) = match service.people.verify(&bearer.0).await? {
         Ok(claims) => (claims, false),
-        Err(why @ (TokenRejected::Audience | TokenRejected::Issuer | TokenRejected::UnknownKey)) => match &state.staff {
+        Err(why @ (TokenRejected::Audience | TokenRejected::Issuer | TokenRejected::UnknownKey)) => match &service.staff {
             Some(staff) => (staff.verify(&bearer.0).await?.map_err(refused)?, true),
             None => return Err(refused(why)),
         },
         Err(why) => return Err(refused(why)),
     };
     if staff {
-        in_force(&claims, state.records.staff_tokens_not_before().await?)?;
+        in_force(&claims, service.records.staff_tokens_not_before().await?)?;
     }
     claims.address().map_err(|why| Problem::token_invalid(why.to_string()))?;
     if !staff {
         return Ok(VerifiedCredential::Person(claims));
     }
-    if !state.staff_rules.admit(from) {
+    if !service.staff_rules.admit(from) {
         tracing::warn!(staff = claims.subject, from = ?from, "staff asked from where staff is not let in");
         return Err(elsewhere("Staff is let in", "Come from there.", from));
     }
@@ -190,7 +190,7 @@ pub(super) async fn authenticate(state: &AdminService, bearer: BearerCredential,
 }
 
 fn refused(why: TokenRejected) -> Problem {
-    let code = if why == TokenRejected::Expired { Code::TokenExpired } else { Code::TokenInvalid };
+    let code = if why == TokenRejected::Expired { ProblemCode::TokenExpired } else { ProblemCode::TokenInvalid };
     Problem::new(code, format!("{why}."))
 }
 
@@ -198,8 +198,8 @@ fn refused(why: TokenRejected) -> Problem {
 fn elsewhere(what: &str, advice: &str, from: Option<IpAddr>) -> Problem {
     let said = |from: &str| format!("{what} from certain networks alone, and the request came from {from}. {advice}");
     match from {
-        Some(from) => Problem::new(Code::AddressNotAllowed, said(&from.to_string())).with("address", from.to_string()),
-        None => Problem::new(Code::AddressNotAllowed, said("an address that is not known")),
+        Some(from) => Problem::new(ProblemCode::AddressNotAllowed, said(&from.to_string())).with("address", from.to_string()),
+        None => Problem::new(ProblemCode::AddressNotAllowed, said("an address that is not known")),
     }
 }
 
@@ -208,7 +208,7 @@ pub(super) fn bad_token() -> Problem {
 }
 
 fn no_organization() -> Problem {
-    Problem::new(Code::NotFound, "You belong to no organization of this id. GET /api/v1/me lists yours.")
+    Problem::new(ProblemCode::NotFound, "You belong to no organization of this id. GET /api/v1/me lists yours.")
 }
 
 fn email(claims: &VerifiedClaims) -> String {
@@ -217,10 +217,10 @@ fn email(claims: &VerifiedClaims) -> String {
 }
 
 /// Who that is in this organization.
-async fn principal(state: &AdminService, credential: VerifiedCredential, tenant: TenantId) -> Result<Principal, Problem> {
+async fn principal(service: &AdminService, credential: VerifiedCredential, tenant: TenantId) -> Result<Principal, Problem> {
     match credential {
         VerifiedCredential::Person(claims) => {
-            let found = state.records.membership(&claims.issuer, &claims.subject, tenant).await?;
+            let found = service.records.membership(&claims.issuer, &claims.subject, tenant).await?;
             let found = found.ok_or_else(no_organization)?;
             in_force(&claims, found.tokens_not_before)?;
             let person = found.person;
@@ -233,7 +233,7 @@ async fn principal(state: &AdminService, credential: VerifiedCredential, tenant:
                 .records
                 .organization(tenant)
                 .await?
-                .ok_or_else(|| Problem::new(Code::NotFound, "There is no organization of this id."))?;
+                .ok_or_else(|| Problem::new(ProblemCode::NotFound, "There is no organization of this id."))?;
             let email = email(&claims);
             Ok(Principal::Staff { subject: claims.subject, email })
         }
@@ -243,8 +243,8 @@ async fn principal(state: &AdminService, credential: VerifiedCredential, tenant:
 /// Whether who asks may do this in their organization.
 fn allowed(rule: &AccessRule, by: &Principal) -> Result<(), Problem> {
     match (by, rule.least) {
-        (Principal::Staff { .. }, _) | (Principal::Person { .. }, Least::SignedIn | Least::Person) => Ok(()),
-        (Principal::Person { role, .. }, Least::Role(least)) if *role >= least => Ok(()),
+        (Principal::Staff { .. }, _) | (Principal::Person { .. }, LeastRole::SignedIn | LeastRole::Person) => Ok(()),
+        (Principal::Person { role, .. }, LeastRole::Role(least)) if *role >= least => Ok(()),
         (Principal::Person { .. }, least) => Err(insufficient_role(least.as_str())),
         (Principal::Token { scopes, .. }, _) => in_scope(rule, scopes),
     }
@@ -260,8 +260,8 @@ fn in_scope(rule: &AccessRule, scopes: &[Scope]) -> Result<(), Problem> {
 /// The same where no organization is named.
 fn may(rule: &AccessRule, credential: &VerifiedCredential) -> Result<(), Problem> {
     match (credential, rule.least) {
-        (VerifiedCredential::Staff(_), Least::Staff | Least::SignedIn)
-        | (VerifiedCredential::Person(_), Least::SignedIn | Least::Person) => Ok(()),
+        (VerifiedCredential::Staff(_), LeastRole::Staff | LeastRole::SignedIn)
+        | (VerifiedCredential::Person(_), LeastRole::SignedIn | LeastRole::Person) => Ok(()),
         (VerifiedCredential::Token(_, Principal::Token { scopes, .. }), _) => in_scope(rule, scopes),
         (_, least) => Err(insufficient_role(least.as_str())),
     }
@@ -270,7 +270,7 @@ fn may(rule: &AccessRule, credential: &VerifiedCredential) -> Result<(), Problem
 /// 403 for a person.
 pub(super) fn insufficient_role(required: &'static str) -> Problem {
     let detail = format!("This needs the role {required}. Ask somebody who has it.");
-    Problem::new(Code::InsufficientRole, detail).with("required", required)
+    Problem::new(ProblemCode::InsufficientRole, detail).with("required", required)
 }
 
 fn insufficient_scope(required: &'static str) -> Problem {
@@ -278,11 +278,11 @@ fn insufficient_scope(required: &'static str) -> Problem {
         "person" => "No API token may do this: sign in yourself.".to_owned(),
         scope => format!("The API token needs the scope {scope}. Make one that has it."),
     };
-    Problem::new(Code::InsufficientScope, detail).with("required", required)
+    Problem::new(ProblemCode::InsufficientScope, detail).with("required", required)
 }
 
 /// `Idempotency-Key` of a POST, with the body it stands for.
-async fn repeat(state: &AdminService, parts: &Parts, body: Body) -> Result<(Option<RepeatableRequest>, Body), Problem> {
+async fn repeat(service: &AdminService, parts: &Parts, body: Body) -> Result<(Option<RepeatableRequest>, Body), Problem> {
     let Some(key) = idempotency_key(&parts.headers)?.filter(|_| parts.method == Method::POST) else {
         return Ok((None, body));
     };
@@ -292,7 +292,7 @@ async fn repeat(state: &AdminService, parts: &Parts, body: Body) -> Result<(Opti
     let query = parts.uri.query().unwrap_or_default().as_bytes();
     let request =
         [parts.method.as_str().as_bytes(), parts.uri.path().as_bytes(), query, header(http::header::IF_MATCH), &bytes];
-    Ok((Some(RepeatableRequest::new(&key, &request, &state.peppers)), Body::from(bytes)))
+    Ok((Some(RepeatableRequest::new(&key, &request, &service.peppers)), Body::from(bytes)))
 }
 
 /// A key is the same with quotes or without: the header's draft standard has them (draft-ietf-httpapi-idempotency-key-header).

@@ -7,7 +7,7 @@ use super::{
     gate::OrganizationCaller,
 };
 use crate::edge::{FieldChecks, JsonBody, Problem, QueryParameters};
-use axum::{extract::State as From, response::IntoResponse};
+use axum::{extract::State, response::IntoResponse};
 use http::StatusCode;
 use license_core::{
     domain::{access::PersonRole, email::Email},
@@ -50,13 +50,13 @@ pub(super) struct Invitation {
     revoked_at: Option<OffsetDateTime>,
 }
 
-impl std::convert::From<records::Invitation> for Invitation {
+impl From<records::Invitation> for Invitation {
     fn from(it: records::Invitation) -> Self {
         Self {
             id: it.id,
             email: it.email.to_string(),
             role: it.role.as_str(),
-            state: it.state.as_str(),
+            state: it.service.as_str(),
             invited_by: it.invited_by,
             created_at: it.created_at,
             expires_at: it.expires_at,
@@ -107,26 +107,26 @@ pub(super) struct InvitationQuery {
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}/invitations", tag = "People", params(InvitationQuery),
     responses((status = 200, description = "A page of invitations", body = ListOf<Invitation>)))]
 pub(super) async fn list_invitations(
-    From(state): From<AdminService>,
+    State(service): State<AdminService>,
     OrganizationCaller(act): OrganizationCaller,
     QueryParameters(query): QueryParameters<InvitationQuery>,
 ) -> Result<axum::Json<ListOf<Invitation>>, Problem> {
     let mut filters = ListFilters::new();
-    let which = filters.read("state", query.state.as_ref(), str::parse::<InvitationState>);
+    let which = filters.read("state", query.service.as_ref(), str::parse::<InvitationState>);
     let page = filters.page(query.limit.as_ref(), query.cursor.as_ref());
     let (which, page) = filters.check((which, page))?;
-    Ok(ListOf::new(state.records.invitations(act.tenant, which, page).await?, Invitation::from))
+    Ok(ListOf::new(service.records.invitations(act.tenant, which, page).await?, Invitation::from))
 }
 
 /// Read an invitation
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}/invitations/{invitation}", tag = "People",
     responses((status = 200, description = "The invitation", body = Invitation)))]
 pub(super) async fn read_invitation(
-    From(state): From<AdminService>,
+    State(service): State<AdminService>,
     OrganizationCaller(act): OrganizationCaller,
     PathTarget(id): PathTarget<Uuid>,
 ) -> Result<axum::Json<Invitation>, Problem> {
-    let found = state.records.invitation(act.tenant, id).await?.ok_or_else(not_found)?;
+    let found = service.records.invitation(act.tenant, id).await?.ok_or_else(not_found)?;
     Ok(axum::Json(found.into()))
 }
 
@@ -153,7 +153,7 @@ pub(super) struct InviteBody {
     responses((status = 201, description = "The invitation, and its secret", body = NewInvitation),
               (status = 409, description = "conflict: the address belongs to somebody, or a thousand invitations of yours are open")))]
 pub(super) async fn invite_person(
-    From(state): From<AdminService>,
+    State(service): State<AdminService>,
     OrganizationCaller(act): OrganizationCaller,
     JsonBody(body): JsonBody<InviteBody>,
 ) -> Result<impl IntoResponse, Problem> {
@@ -161,7 +161,7 @@ pub(super) async fn invite_person(
     let email = fields.required("email", body.email.as_deref(), str::parse::<Email>);
     let role = fields.required("role", body.role.as_deref(), str::parse::<PersonRole>);
     let (email, role) = fields.check(email.zip(role))?;
-    let invited = answered(state.records.invite(&act, &email, role).await)?;
+    let invited = answered(service.records.invite(&act, &email, role).await)?;
     let secret = invited.secret.reveal().to_owned();
     let answer = NewInvitation { invitation: invited.invitation.into(), secret, how: HOW };
     Ok((StatusCode::CREATED, axum::Json(answer)))
@@ -174,10 +174,10 @@ pub(super) async fn invite_person(
     responses((status = 204, description = "Nobody can join with it"),
               (status = 409, description = "conflict: somebody joined with it already")))]
 pub(super) async fn revoke_invitation(
-    From(state): From<AdminService>,
+    State(service): State<AdminService>,
     OrganizationCaller(act): OrganizationCaller,
     PathTarget(id): PathTarget<Uuid>,
 ) -> Result<StatusCode, Problem> {
-    answered(state.records.revoke_invitation(&act, id).await)?;
+    answered(service.records.revoke_invitation(&act, id).await)?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -7,12 +7,12 @@ use super::{
     licenses::License,
     terms::whole,
 };
-use crate::edge::{FieldChecks, JsonOrEmpty, Problem, rim::about};
-use axum::{extract::State as From, response::Response};
+use crate::edge::{FieldChecks, JsonOrEmpty, Problem, layers::about};
+use axum::{extract::State, response::Response};
 use http::StatusCode;
 use license_core::{
     domain::{id::LicenseId, license::Status},
-    moves::manage::RotatedKey,
+    protocol::manage::RotatedKey,
     records::KeyRotation,
 };
 use serde::{Deserialize, Serialize};
@@ -75,12 +75,12 @@ pub(super) async fn revoke_license(
 }
 
 async fn decide(
-    From(state): From<AdminService>,
+    State(service): State<AdminService>,
     OrganizationCaller(act): OrganizationCaller,
     PathTarget(license): PathTarget<LicenseId>,
     status: Status,
 ) -> Result<Response, Problem> {
-    let decided = answered(state.manage.decide_license(&act, license, status).await)?;
+    let decided = answered(service.manage.decide_license(&act, license, status).await)?;
     about(Some(act.tenant), Some(decided.license.number));
     Ok(versioned(StatusCode::OK, decided.license.version, License::from(decided.license)))
 }
@@ -130,7 +130,7 @@ pub(super) struct NewKey {
     responses((status = 200, description = "The new key", body = NewKey),
               (status = 409, description = "conflict: it is revoked, or 32 earlier keys are still good")))]
 pub(super) async fn rotate_key(
-    From(state): From<AdminService>,
+    State(service): State<AdminService>,
     OrganizationCaller(act): OrganizationCaller,
     PathTarget(license): PathTarget<LicenseId>,
     JsonOrEmpty(body): JsonOrEmpty<RotateKey>,
@@ -140,7 +140,7 @@ pub(super) async fn rotate_key(
     fields.check(Some(()))?;
     let how = KeyRotation { old_for: old_for.unwrap_or(0), end_sessions: body.end_sessions.unwrap_or(false) };
     let RotatedKey { new, ended, remaining } =
-        answered(state.manage.replace_key(&act, license, how, &state.peppers).await)?;
+        answered(service.manage.replace_key(&act, license, how, &service.peppers).await)?;
     Ok(axum::Json(NewKey {
         key: new.key.reveal(),
         old_valid_until: new.old_until,

@@ -8,14 +8,14 @@ use super::{
     terms::{AskedTerms, nothing_asked, present, text},
 };
 use crate::{
-    edge::{FieldChecks, JsonBody, Problem, QueryParameters, rim::about},
+    edge::{FieldChecks, JsonBody, Problem, QueryParameters, layers::about},
     words,
 };
-use axum::{extract::State as From, response::Response};
+use axum::{extract::State, response::Response};
 use http::StatusCode;
 use license_core::{
     domain::{id::LicenseId, terms::TermsEdit},
-    moves::manage::{LivePool, LicenseView},
+    protocol::manage::{LivePool, LicenseView},
     records::{LicenseFilter, LicenseRow, NewLicense},
 };
 use serde::{Deserialize, Serialize};
@@ -81,7 +81,7 @@ pub(super) struct License {
     created_at: OffsetDateTime,
 }
 
-impl std::convert::From<LicenseRow> for License {
+impl From<LicenseRow> for License {
     fn from(it: LicenseRow) -> Self {
         Self {
             id: it.id.0,
@@ -126,7 +126,7 @@ pub(super) struct Pool {
     on_grace_beyond_seats: u32,
 }
 
-impl std::convert::From<LivePool> for Pool {
+impl From<LivePool> for Pool {
     fn from(it: LivePool) -> Self {
         let LivePool { pool, used } = it;
         Self {
@@ -173,7 +173,7 @@ pub(super) struct LicensesQuery {
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}/licenses", tag = "Licenses", params(LicensesQuery),
     responses((status = 200, description = "A page of licenses", body = ListOf<License>)))]
 pub(super) async fn list_licenses(
-    From(state): From<AdminService>,
+    State(service): State<AdminService>,
     OrganizationCaller(act): OrganizationCaller,
     QueryParameters(query): QueryParameters<LicensesQuery>,
 ) -> Result<axum::Json<ListOf<License>>, Problem> {
@@ -185,7 +185,7 @@ pub(super) async fn list_licenses(
     };
     let page = filters.page(query.limit.as_ref(), query.cursor.as_ref());
     let (filter, page) = filters.check((filter, page))?;
-    Ok(ListOf::new(state.records.licenses(act.tenant, &filter, page).await?, License::from))
+    Ok(ListOf::new(service.records.licenses(act.tenant, &filter, page).await?, License::from))
 }
 
 /// Read a license
@@ -194,11 +194,11 @@ pub(super) async fn list_licenses(
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}/licenses/{license}", tag = "Licenses",
     responses((status = 200, description = "The license and the use of it", body = LiveLicense, headers(("ETag" = String, description = "Its version")))))]
 pub(super) async fn read_license(
-    From(state): From<AdminService>,
+    State(service): State<AdminService>,
     OrganizationCaller(act): OrganizationCaller,
     PathTarget(license): PathTarget<LicenseId>,
 ) -> Result<Response, Problem> {
-    let shown = state.manage.show_license(act.tenant, license).await?.ok_or_else(not_found)?;
+    let shown = service.manage.show_license(act.tenant, license).await?.ok_or_else(not_found)?;
     let LicenseView { license, pools } = shown;
     about(Some(act.tenant), Some(license.number));
     let version = license.version;
@@ -272,7 +272,7 @@ pub(super) struct NewLicenseKey {
     params(("Idempotency-Key" = Option<String>, Header, description = "The same request with the same key within 24 hours is done once and answered alike")),
     responses((status = 201, description = "The license with its key", body = NewLicenseKey, headers(("ETag" = String, description = "Its version")))))]
 pub(super) async fn create_license(
-    From(state): From<AdminService>,
+    State(service): State<AdminService>,
     OrganizationCaller(act): OrganizationCaller,
     JsonBody(body): JsonBody<CreateLicense>,
 ) -> Result<Response, Problem> {
@@ -295,7 +295,7 @@ pub(super) async fn create_license(
     let but = asked.read(&mut fields);
     let (product, plan) = fields.check(product.zip(plan))?;
     let new = NewLicense { product, plan, but };
-    let issued = answered(state.records.issue_license(&act, &new, &state.peppers).await)?;
+    let issued = answered(service.records.issue_license(&act, &new, &service.peppers).await)?;
     about(Some(act.tenant), Some(issued.license.number));
     let version = issued.license.version;
     let body = NewLicenseKey { license: issued.license.into(), key: issued.key.reveal() };
@@ -357,7 +357,7 @@ pub(super) struct EditLicense {
               (status = 409, description = "conflict: it is revoked"),
               (status = 412, description = "precondition_failed")))]
 pub(super) async fn edit_license(
-    From(state): From<AdminService>,
+    State(service): State<AdminService>,
     OrganizationCaller(act): OrganizationCaller,
     PathTarget(license): PathTarget<LicenseId>,
     IfMatch(version): IfMatch,
@@ -383,7 +383,7 @@ pub(super) async fn edit_license(
     if plan.is_none() && edit == TermsEdit::default() {
         return Err(nothing_asked());
     }
-    let edited = answered(state.manage.edit_license(&act, license, plan.as_deref(), &edit, version).await)?;
+    let edited = answered(service.manage.edit_license(&act, license, plan.as_deref(), &edit, version).await)?;
     about(Some(act.tenant), Some(edited.license.number));
     Ok(versioned(StatusCode::OK, edited.license.version, License::from(edited.license)))
 }

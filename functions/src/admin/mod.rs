@@ -32,7 +32,7 @@ use crate::{
         rate::NamedLimit,
         serve::{StoreCheck, Service, StartError},
         staff::StaffRules,
-        strangers::CredentialGuesses,
+        credential_guesses::CredentialGuesses,
     },
     rooms,
 };
@@ -41,8 +41,8 @@ use license_core::{
     Clock,
     domain::{rate::RateLimit, secret::KeyRing},
     identity::IdentityVerifier,
-    moves::manage::SeatManagement,
-    records::{Records, Role},
+    protocol::manage::SeatManagement,
+    records::{Records, DatabaseRole},
 };
 use std::sync::Arc;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -50,7 +50,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 /// What admin may touch: no signing key.
 #[derive(Clone)]
 pub struct AdminService {
-    /// As [`Role::Admin`].
+    /// As [`DatabaseRole::Admin`].
     pub records: Records,
     /// Changes that Redis must hear of too.
     pub manage: SeatManagement,
@@ -113,7 +113,7 @@ pub(crate) fn operations() -> OpenApiRouter<AdminService> {
 /// The management API: everything below `/api/v1/me`, `/api/v1/organizations`, `/api/v1/plans` and `/api/v1/staff`, and its description.
 pub fn router(state: AdminService) -> Router {
     let (router, _) = operations().split_for_parts();
-    let gated = router.route_layer(middleware::from_fn_with_state(state.clone(), gate::gate));
+    let gated = router.route_layer(middleware::from_fn_with_state(service.clone(), gate::gate));
     gated.with_state(state).merge(pages::router())
 }
 
@@ -123,8 +123,8 @@ pub fn router(state: AdminService) -> Router {
 /// A sentence that names the variable that is wrong.
 pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartError> {
     let peppers = Arc::new(config::peppers(env)?);
-    let records = rooms::records(env, Role::Admin)?.sealing(peppers.clone());
-    let seats = rooms::seats(env, config::timing(env)?, clock.clone())?;
+    let records = wiring::records(env, DatabaseRole::Admin)?.sealing(peppers.clone());
+    let seats = wiring::seats(env, config::timing(env)?, clock.clone())?;
     let state = AdminService {
         manage: SeatManagement::new(seats.clone(), records.clone()),
         people: IdentityVerifier::new(config::identity(env)?, clock.clone()),

@@ -10,7 +10,7 @@ use crate::{
     edge::{FieldChecks, JsonBody, Problem},
     words,
 };
-use axum::{extract::State as From, response::Response};
+use axum::{extract::State, response::Response};
 use http::StatusCode;
 use license_core::records;
 use serde::{Deserialize, Serialize};
@@ -36,7 +36,7 @@ pub(super) struct Organization {
     tokens_not_before: Option<OffsetDateTime>,
 }
 
-impl std::convert::From<records::OrganizationRow> for Organization {
+impl From<records::OrganizationRow> for Organization {
     fn from(it: records::OrganizationRow) -> Self {
         Self { id: it.id.0, name: it.name, created_at: it.created_at, tokens_not_before: it.tokens_not_before }
     }
@@ -72,8 +72,8 @@ pub(super) struct MyOrganization {
 ///
 /// The person that the ID token stands for, and the organizations they belong to. Every other path names one of these.
 #[utoipa::path(get, path = "/api/v1/me", tag = "Organizations", responses((status = 200, description = "You", body = Me)))]
-pub(super) async fn read_me(From(state): From<AdminService>, SignedIn(claims): SignedIn) -> Result<axum::Json<Me>, Problem> {
-    let memberships = state.records.memberships(&claims.issuer, &claims.subject).await?;
+pub(super) async fn read_me(State(service): State<AdminService>, SignedIn(claims): SignedIn) -> Result<axum::Json<Me>, Problem> {
+    let memberships = service.records.memberships(&claims.issuer, &claims.subject).await?;
     for membership in &memberships {
         in_force(&claims, membership.tokens_not_before)?;
     }
@@ -93,8 +93,8 @@ pub(super) async fn read_me(From(state): From<AdminService>, SignedIn(claims): S
 /// Read an organization
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}", tag = "Organizations",
     responses((status = 200, description = "The organization", body = Organization, headers(("ETag" = String, description = "Its version")))))]
-pub(super) async fn read_organization(From(state): From<AdminService>, OrganizationCaller(act): OrganizationCaller) -> Result<Response, Problem> {
-    let found = state.records.organization(act.tenant).await?.ok_or_else(not_found)?;
+pub(super) async fn read_organization(State(service): State<AdminService>, OrganizationCaller(act): OrganizationCaller) -> Result<Response, Problem> {
+    let found = service.records.organization(act.tenant).await?.ok_or_else(not_found)?;
     Ok(versioned(StatusCode::OK, found.version, Organization::from(found)))
 }
 
@@ -114,7 +114,7 @@ pub(super) struct EditOrganization {
     responses((status = 200, description = "The organization as it is now", body = Organization, headers(("ETag" = String, description = "Its version"))),
               (status = 412, description = "precondition_failed")))]
 pub(super) async fn rename_organization(
-    From(state): From<AdminService>,
+    State(service): State<AdminService>,
     OrganizationCaller(act): OrganizationCaller,
     IfMatch(version): IfMatch,
     JsonBody(body): JsonBody<EditOrganization>,
@@ -122,6 +122,6 @@ pub(super) async fn rename_organization(
     let mut fields = FieldChecks::new();
     let name = fields.required("name", body.name.as_deref(), words::name);
     let name = fields.check(name)?;
-    let renamed = answered(state.records.rename_organization(&act, &name, version).await)?;
+    let renamed = answered(service.records.rename_organization(&act, &name, version).await)?;
     Ok(versioned(StatusCode::OK, renamed.version, Organization::from(renamed)))
 }

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::edge::{FieldChecks, JsonBody, Problem, QueryParameters};
 use axum::{
-    extract::State as From,
+    extract::State,
     response::{IntoResponse, Response},
 };
 use http::StatusCode;
@@ -40,7 +40,7 @@ pub(super) struct Person {
     joined_at: OffsetDateTime,
 }
 
-impl std::convert::From<records::Person> for Person {
+impl From<records::Person> for Person {
     fn from(it: records::Person) -> Self {
         Self { id: it.id.0, email: it.email, name: it.name, role: it.role.as_str(), joined_at: it.joined_at }
     }
@@ -73,23 +73,23 @@ impl PageQuery {
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}/people", tag = "People", params(PageQuery),
     responses((status = 200, description = "A page of people", body = ListOf<Person>)))]
 pub(super) async fn list_people(
-    From(state): From<AdminService>,
+    State(service): State<AdminService>,
     OrganizationCaller(act): OrganizationCaller,
     QueryParameters(query): QueryParameters<PageQuery>,
 ) -> Result<axum::Json<ListOf<Person>>, Problem> {
     let page = query.page()?;
-    Ok(ListOf::new(state.records.people(act.tenant, page).await?, Person::from))
+    Ok(ListOf::new(service.records.people(act.tenant, page).await?, Person::from))
 }
 
 /// Read a person
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}/people/{person}", tag = "People",
     responses((status = 200, description = "The person", body = Person, headers(("ETag" = String, description = "Its version")))))]
 pub(super) async fn read_person(
-    From(state): From<AdminService>,
+    State(service): State<AdminService>,
     OrganizationCaller(act): OrganizationCaller,
     PathTarget(person): PathTarget<UserId>,
 ) -> Result<Response, Problem> {
-    let found = state.records.person(act.tenant, person).await?.ok_or_else(not_found)?;
+    let found = service.records.person(act.tenant, person).await?.ok_or_else(not_found)?;
     Ok(versioned(StatusCode::OK, found.version, Person::from(found)))
 }
 
@@ -116,7 +116,7 @@ pub(super) struct DelegatedAccessView {
     api_tokens_total: u64,
 }
 
-impl std::convert::From<records::DelegatedAccess> for DelegatedAccessView {
+impl From<records::DelegatedAccess> for DelegatedAccessView {
     fn from(it: records::DelegatedAccess) -> Self {
         Self {
             invitations_revoked: it.invitations.into_iter().map(Invitation::from).collect(),
@@ -162,7 +162,7 @@ pub(super) struct EditedPerson {
     api_tokens_total: u64,
 }
 
-impl std::convert::From<records::EditedPersonRow> for EditedPerson {
+impl From<records::EditedPersonRow> for EditedPerson {
     fn from(it: records::EditedPersonRow) -> Self {
         let Person { id, email, name, role, joined_at } = it.person.into();
         let DelegatedAccessView { invitations_revoked, invitations_revoked_total, api_tokens, api_tokens_total } =
@@ -211,7 +211,7 @@ pub(super) struct EditPerson {
               (status = 409, description = "conflict: the last owner"),
               (status = 412, description = "precondition_failed")))]
 pub(super) async fn edit_person(
-    From(state): From<AdminService>,
+    State(service): State<AdminService>,
     OrganizationCaller(act): OrganizationCaller,
     PathTarget(person): PathTarget<UserId>,
     IfMatch(version): IfMatch,
@@ -221,7 +221,7 @@ pub(super) async fn edit_person(
     let role = fields.required("role", body.role.as_deref(), str::parse::<PersonRole>);
     let tokens = fields.optional("api_tokens", body.api_tokens.as_deref(), fate).unwrap_or(TokenFate::Keep);
     let role = fields.check(role)?;
-    let edited = answered(state.records.change_role(&act, person, role, version, tokens).await)?;
+    let edited = answered(service.records.change_role(&act, person, role, version, tokens).await)?;
     Ok(versioned(StatusCode::OK, edited.person.version, EditedPerson::from(edited)))
 }
 
@@ -245,7 +245,7 @@ pub(super) struct RemovalQuery {
               (status = 204, description = "No longer one of its people"),
               (status = 409, description = "conflict: the last owner")))]
 pub(super) async fn remove_person(
-    From(state): From<AdminService>,
+    State(service): State<AdminService>,
     OrganizationCaller(act): OrganizationCaller,
     PathTarget(person): PathTarget<UserId>,
     QueryParameters(query): QueryParameters<RemovalQuery>,
@@ -253,7 +253,7 @@ pub(super) async fn remove_person(
     let mut filters = ListFilters::new();
     let tokens = filters.read("api_tokens", query.api_tokens.as_ref(), fate);
     let tokens = filters.check(tokens)?;
-    let ended = answered(state.records.remove_person(&act, person, tokens.unwrap_or(TokenFate::Revoke)).await)?;
+    let ended = answered(service.records.remove_person(&act, person, tokens.unwrap_or(TokenFate::Revoke)).await)?;
     Ok(match tokens {
         Some(_) => axum::Json(DelegatedAccessView::from(ended)).into_response(),
         None => StatusCode::NO_CONTENT.into_response(),

@@ -11,7 +11,7 @@ use crate::{
     edge::{FieldChecks, JsonBody, Problem, QueryParameters},
     words,
 };
-use axum::{extract::State as From, response::Response};
+use axum::{extract::State, response::Response};
 use http::StatusCode;
 use license_core::{
     domain::{id::LicenseNumber, trial::TrialPolicy},
@@ -54,7 +54,7 @@ pub(super) struct Plan {
     processes_per_seat: u32,
 }
 
-impl std::convert::From<records::PlanRow> for Plan {
+impl From<records::PlanRow> for Plan {
     fn from(it: records::PlanRow) -> Self {
         Self {
             plan: it.name,
@@ -78,19 +78,19 @@ impl std::convert::From<records::PlanRow> for Plan {
 #[utoipa::path(get, path = "/api/v1/plans", tag = "Plans", params(PageQuery),
     responses((status = 200, description = "A page of plans", body = ListOf<Plan>)))]
 pub(super) async fn list_plans(
-    From(state): From<AdminService>,
+    State(service): State<AdminService>,
     QueryParameters(query): QueryParameters<PageQuery>,
 ) -> Result<axum::Json<ListOf<Plan>>, Problem> {
     let page = query.page()?;
-    Ok(ListOf::new(state.records.plans(page).await?, Plan::from))
+    Ok(ListOf::new(service.records.plans(page).await?, Plan::from))
 }
 
 /// Read a plan
 #[utoipa::path(get, path = "/api/v1/plans/{plan}", tag = "Plans", params(("plan" = String, Path, description = "The plan's name")),
     responses((status = 200, description = "The plan", body = Plan, headers(("ETag" = String, description = "Its version")))))]
-pub(super) async fn read_plan(From(state): From<AdminService>, PathTarget(name): PathTarget<String>) -> Result<Response, Problem> {
+pub(super) async fn read_plan(State(service): State<AdminService>, PathTarget(name): PathTarget<String>) -> Result<Response, Problem> {
     let name = words::slug(&name).map_err(|_| not_found())?;
-    let plan = state.records.plan(&name).await?.ok_or_else(not_found)?;
+    let plan = service.records.plan(&name).await?.ok_or_else(not_found)?;
     Ok(versioned(StatusCode::OK, plan.version, Plan::from(plan)))
 }
 
@@ -142,7 +142,7 @@ pub(super) struct PutPlan {
               (status = 201, description = "Made", body = Plan, headers(("ETag" = String, description = "Its version"))),
               (status = 412, description = "precondition_failed")))]
 pub(super) async fn put_plan(
-    From(state): From<AdminService>,
+    State(service): State<AdminService>,
     StaffCaller(act): StaffCaller,
     PathTarget(name): PathTarget<String>,
     IfMatch(version): IfMatch,
@@ -164,7 +164,7 @@ pub(super) async fn put_plan(
     };
     let terms = asked.read(&mut fields);
     let (name, terms) = fields.check(name.zip(terms))?;
-    let put = answered(state.records.put_plan(&act, &name, &terms, version).await)?;
+    let put = answered(service.records.put_plan(&act, &name, &terms, version).await)?;
     Ok(versioned(status(put.made), put.is.version, Plan::from(put.is)))
 }
 
@@ -204,13 +204,13 @@ struct TrialAllowance {
     days: u32,
 }
 
-impl std::convert::From<TrialPolicy> for TrialAllowance {
+impl From<TrialPolicy> for TrialAllowance {
     fn from(it: TrialPolicy) -> Self {
         Self { mailbox: it.mailbox, domain: it.domain, network: it.network, days: it.days }
     }
 }
 
-impl std::convert::From<records::ProductRow> for Product {
+impl From<records::ProductRow> for Product {
     fn from(it: records::ProductRow) -> Self {
         let (registration_plan, trials) = (it.registration_plan, it.trials.into());
         Self { product: it.name, registration_plan, is_default: it.is_default, trials }
@@ -223,19 +223,19 @@ impl std::convert::From<records::ProductRow> for Product {
 #[utoipa::path(get, path = "/api/v1/staff/products", tag = "Staff", params(PageQuery),
     responses((status = 200, description = "A page of products", body = ListOf<Product>)))]
 pub(super) async fn list_products(
-    From(state): From<AdminService>,
+    State(service): State<AdminService>,
     QueryParameters(query): QueryParameters<PageQuery>,
 ) -> Result<axum::Json<ListOf<Product>>, Problem> {
     let page = query.page()?;
-    Ok(ListOf::new(state.records.products(page).await?, Product::from))
+    Ok(ListOf::new(service.records.products(page).await?, Product::from))
 }
 
 /// Read a product
 #[utoipa::path(get, path = "/api/v1/staff/products/{product}", tag = "Staff", params(("product" = String, Path, description = "The product's name")),
     responses((status = 200, description = "The product", body = Product, headers(("ETag" = String, description = "Its version")))))]
-pub(super) async fn read_product(From(state): From<AdminService>, PathTarget(name): PathTarget<String>) -> Result<Response, Problem> {
+pub(super) async fn read_product(State(service): State<AdminService>, PathTarget(name): PathTarget<String>) -> Result<Response, Problem> {
     let name = words::slug(&name).map_err(|_| not_found())?;
-    let product = state.records.product(&name).await?.ok_or_else(not_found)?;
+    let product = service.records.product(&name).await?.ok_or_else(not_found)?;
     Ok(versioned(StatusCode::OK, product.version, Product::from(product)))
 }
 
@@ -308,7 +308,7 @@ fn trial_policy(fields: &mut FieldChecks, asked: Option<Value>) -> TrialPolicy {
               (status = 409, description = "conflict: one product is always the default"),
               (status = 412, description = "precondition_failed")))]
 pub(super) async fn put_product(
-    From(state): From<AdminService>,
+    State(service): State<AdminService>,
     StaffCaller(act): StaffCaller,
     PathTarget(name): PathTarget<String>,
     IfMatch(version): IfMatch,
@@ -320,7 +320,7 @@ pub(super) async fn put_product(
     let is_default = fields.optional("is_default", body.is_default.as_ref(), yes_or_no).unwrap_or(false);
     let trials = trial_policy(&mut fields, body.trials);
     let (name, plan) = fields.check(name.zip(plan))?;
-    let put = answered(state.records.put_product(&act, &name, &plan, is_default, trials, version).await)?;
+    let put = answered(service.records.put_product(&act, &name, &plan, is_default, trials, version).await)?;
     Ok(versioned(status(put.made), put.is.version, Product::from(put.is)))
 }
 
@@ -343,13 +343,13 @@ pub(super) struct LocatedLicense {
     params(("number" = String, Path, description = "The public number: 13 symbols of Crockford's base32")),
     responses((status = 200, description = "Where it is", body = Located)))]
 pub(super) async fn locate_license(
-    From(state): From<AdminService>,
+    State(service): State<AdminService>,
     StaffCaller(act): StaffCaller,
     PathTarget(number): PathTarget<LicenseNumber>,
 ) -> Result<axum::Json<LocatedLicense>, Problem> {
-    let (tenant, license) = state.records.locate_license(number).await?.ok_or_else(not_found)?;
+    let (tenant, license) = service.records.locate_license(number).await?.ok_or_else(not_found)?;
     let StaffAct { subject, email, from, request_id } = act;
     let act = Caller { tenant, by: Principal::Staff { subject, email }, from, request_id, repeat: None };
-    state.records.note_read(&act, "GET /staff/licenses/{number}", &license.to_string()).await?;
+    service.records.note_read(&act, "GET /staff/licenses/{number}", &license.to_string()).await?;
     Ok(axum::Json(LocatedLicense { number: number.to_string(), organization: tenant.0, license: license.0 }))
 }

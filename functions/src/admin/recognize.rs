@@ -7,27 +7,27 @@ use super::{
 use crate::edge::{BearerCredential, Problem, rate::RateHeaders};
 use http::request::Parts;
 use license_core::{
-    Code,
-    domain::opaque::{Kind, Opaque},
+    ProblemCode,
+    domain::opaque::{SecretKind, OpaqueSecret},
 };
 use std::net::IpAddr;
 
 /// Who asks, and how they stand to their limit.
 pub(super) async fn recognized(
-    state: &AdminService,
+    service: &AdminService,
     parts: &Parts,
     bearer: BearerCredential,
     from: Option<IpAddr>,
 ) -> Result<(VerifiedCredential, Option<RateHeaders>), Problem> {
-    match Opaque::parse(Kind::ApiToken, &bearer.0) {
+    match OpaqueSecret::parse(SecretKind::ApiToken, &bearer.0) {
         Some(token) => api_token(state, parts, bearer, from, &token.hash()).await,
         None => {
             let token = bearer.0.clone();
             let credential = match authenticate(state, bearer, from).await {
                 Ok(credential) => credential,
-                Err(why) => return Err(state.strangers.refused(parts, &token, why).await),
+                Err(why) => return Err(service.strangers.refused(parts, &token, why).await),
             };
-            let standing = state.limit.admit(&credential.subject()).await?;
+            let standing = service.limit.admit(&credential.subject()).await?;
             Ok((credential, standing))
         }
     }
@@ -36,27 +36,27 @@ pub(super) async fn recognized(
 /// An API token is known by the records alone. One that was good before is counted by its own limit before they are asked again, however it
 /// is spelled; any other by where it comes from.
 async fn api_token(
-    state: &AdminService,
+    service: &AdminService,
     parts: &Parts,
     bearer: BearerCredential,
     from: Option<IpAddr>,
     hash: &str,
 ) -> Result<(VerifiedCredential, Option<RateHeaders>), Problem> {
     let mut standing = None;
-    let known = state.strangers.knows(hash);
+    let known = service.strangers.knows(hash);
     if known {
-        standing = state.limit.admit(hash).await?;
+        standing = service.limit.admit(hash).await?;
     }
     let ask = async {
         match authenticate(state, bearer, from).await {
             Ok(credential) => Ok(Some(credential)),
-            Err(why) if why.code() == Code::TokenInvalid => Ok(None),
+            Err(why) if why.code() == ProblemCode::TokenInvalid => Ok(None),
             Err(why) => Err(why),
         }
     };
-    let credential = state.strangers.judge(parts, hash, ask).await?.ok_or_else(bad_token)?;
+    let credential = service.strangers.judge(parts, hash, ask).await?.ok_or_else(bad_token)?;
     if !known {
-        standing = state.limit.admit(hash).await?;
+        standing = service.limit.admit(hash).await?;
     }
     Ok((credential, standing))
 }

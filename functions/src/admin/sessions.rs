@@ -7,13 +7,13 @@ use super::{
     gate::OrganizationCaller,
 };
 use crate::edge::{JsonOrEmpty, Problem, QueryParameters};
-use axum::extract::State as From;
+use axum::extract::State;
 use license_core::{
     domain::{
         email::small,
         id::{LicenseId, SessionId},
     },
-    moves::manage::{EndedSessionRow, ClientPresence, SessionView},
+    protocol::manage::{EndedSessionRow, ClientPresence, SessionView},
     records::{PageRequest, SessionFilter},
 };
 use serde::{Deserialize, Serialize};
@@ -97,7 +97,7 @@ pub(super) struct ClientFacts {
     deployment: Option<String>,
 }
 
-impl std::convert::From<SessionView> for Session {
+impl From<SessionView> for Session {
     fn from(it: SessionView) -> Self {
         let said = it.session;
         let fact = |name: &str| said.client.get(name).and_then(Value::as_str).map(str::to_owned);
@@ -209,7 +209,7 @@ pub(super) struct SessionsQuery {
     cursor: Option<String>,
 }
 
-impl std::convert::From<LicenseSessionsQuery> for SessionsQuery {
+impl From<LicenseSessionsQuery> for SessionsQuery {
     fn from(it: LicenseSessionsQuery) -> Self {
         let LicenseSessionsQuery {
             state,
@@ -231,7 +231,7 @@ impl SessionsQuery {
     /// The filters and the page, or everything that is wrong with them.
     fn read(&self) -> Result<(SessionFilter, PageRequest), Problem> {
         let mut filters = ListFilters::new();
-        let ended = filters.read("state", self.state.as_ref(), |text| match text {
+        let ended = filters.read("state", self.service.as_ref(), |text| match text {
             "live" => Ok(false),
             "ended" => Ok(true),
             _ => Err("must be live or ended"),
@@ -265,12 +265,12 @@ impl SessionsQuery {
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}/sessions", tag = "Sessions", params(SessionsQuery),
     responses((status = 200, description = "A page of sessions", body = ListOf<Session>)))]
 pub(super) async fn list_sessions(
-    From(state): From<AdminService>,
+    State(service): State<AdminService>,
     OrganizationCaller(act): OrganizationCaller,
     QueryParameters(query): QueryParameters<SessionsQuery>,
 ) -> Result<axum::Json<ListOf<Session>>, Problem> {
     let (filter, page) = query.read()?;
-    Ok(ListOf::new(state.manage.sessions(&act, &filter, page).await?, Session::from))
+    Ok(ListOf::new(service.manage.sessions(&act, &filter, page).await?, Session::from))
 }
 
 /// List sessions of a license
@@ -279,13 +279,13 @@ pub(super) async fn list_sessions(
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}/licenses/{license}/sessions", tag = "Sessions", params(LicenseSessionsQuery),
     responses((status = 200, description = "A page of sessions", body = ListOf<Session>)))]
 pub(super) async fn list_license_sessions(
-    From(state): From<AdminService>,
+    State(service): State<AdminService>,
     OrganizationCaller(act): OrganizationCaller,
     PathTarget(license): PathTarget<LicenseId>,
     QueryParameters(query): QueryParameters<LicenseSessionsQuery>,
 ) -> Result<axum::Json<ListOf<Session>>, Problem> {
     let (filter, page) = SessionsQuery::from(query).read()?;
-    let listed = state.manage.sessions_of(&act, license, filter, page).await?.ok_or_else(not_found)?;
+    let listed = service.manage.sessions_of(&act, license, filter, page).await?.ok_or_else(not_found)?;
     Ok(ListOf::new(listed, Session::from))
 }
 
@@ -293,11 +293,11 @@ pub(super) async fn list_license_sessions(
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}/sessions/{session}", tag = "Sessions",
     responses((status = 200, description = "The session", body = Session)))]
 pub(super) async fn read_session(
-    From(state): From<AdminService>,
+    State(service): State<AdminService>,
     OrganizationCaller(act): OrganizationCaller,
     PathTarget(session): PathTarget<SessionId>,
 ) -> Result<axum::Json<Session>, Problem> {
-    let found = state.manage.session(&act, session).await?.ok_or_else(not_found)?;
+    let found = service.manage.session(&act, session).await?.ok_or_else(not_found)?;
     Ok(axum::Json(Session::from(found)))
 }
 
@@ -331,7 +331,7 @@ pub(super) struct EndedSession {
     seat_free_in: Option<u64>,
 }
 
-impl std::convert::From<EndedSessionRow> for EndedSession {
+impl From<EndedSessionRow> for EndedSession {
     fn from(it: EndedSessionRow) -> Self {
         Self {
             id: it.end.id.0,
@@ -356,11 +356,11 @@ impl std::convert::From<EndedSessionRow> for EndedSession {
               (status = 409, description = "conflict: somebody else's processes share the seat"),
               (status = 422, description = "invalid_request: names each wrong field; idempotency_key_reused")))]
 pub(super) async fn end_session(
-    From(state): From<AdminService>,
+    State(service): State<AdminService>,
     OrganizationCaller(act): OrganizationCaller,
     PathTarget(session): PathTarget<SessionId>,
     JsonOrEmpty(body): JsonOrEmpty<EndSession>,
 ) -> Result<axum::Json<EndedSession>, Problem> {
-    let ended = state.manage.end_session(&act, session, body.force.unwrap_or_default()).await;
+    let ended = service.manage.end_session(&act, session, body.force.unwrap_or_default()).await;
     Ok(axum::Json(EndedSession::from(answered(ended)?)))
 }

@@ -10,7 +10,7 @@ use crate::{
     edge::{FieldChecks, JsonBody, Problem, QueryParameters},
     words,
 };
-use axum::{extract::State as From, response::IntoResponse};
+use axum::{extract::State, response::IntoResponse};
 use http::StatusCode;
 use license_core::{
     domain::{access::Scope, network::IpNetwork},
@@ -51,7 +51,7 @@ pub(super) struct ApiToken {
     revoked_at: Option<OffsetDateTime>,
 }
 
-impl std::convert::From<records::ApiTokenRow> for ApiToken {
+impl From<records::ApiTokenRow> for ApiToken {
     fn from(it: records::ApiTokenRow) -> Self {
         Self {
             id: it.id,
@@ -87,23 +87,23 @@ pub(super) struct CreatedApiToken {
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}/api-tokens", tag = "API tokens", params(PageQuery),
     responses((status = 200, description = "A page of API tokens", body = ListOf<ApiToken>)))]
 pub(super) async fn list_api_tokens(
-    From(state): From<AdminService>,
+    State(service): State<AdminService>,
     OrganizationCaller(act): OrganizationCaller,
     QueryParameters(query): QueryParameters<PageQuery>,
 ) -> Result<axum::Json<ListOf<ApiToken>>, Problem> {
     let page = query.page()?;
-    Ok(ListOf::new(state.records.api_tokens(act.tenant, page).await?, ApiToken::from))
+    Ok(ListOf::new(service.records.api_tokens(act.tenant, page).await?, ApiToken::from))
 }
 
 /// Read an API token
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}/api-tokens/{api_token}", tag = "API tokens",
     responses((status = 200, description = "The API token", body = ApiToken)))]
 pub(super) async fn read_api_token(
-    From(state): From<AdminService>,
+    State(service): State<AdminService>,
     OrganizationCaller(act): OrganizationCaller,
     PathTarget(id): PathTarget<Uuid>,
 ) -> Result<axum::Json<ApiToken>, Problem> {
-    let found = state.records.read_api_token(act.tenant, id).await?.ok_or_else(not_found)?;
+    let found = service.records.read_api_token(act.tenant, id).await?.ok_or_else(not_found)?;
     Ok(axum::Json(found.into()))
 }
 
@@ -140,7 +140,7 @@ const MOST_NETWORKS: usize = 50;
     responses((status = 201, description = "The API token, and its secret", body = CreatedApiToken),
               (status = 409, description = "conflict: you made 200 that are in force")))]
 pub(super) async fn create_api_token(
-    From(state): From<AdminService>,
+    State(service): State<AdminService>,
     OrganizationCaller(act): OrganizationCaller,
     JsonBody(body): JsonBody<CreateApiToken>,
 ) -> Result<impl IntoResponse, Problem> {
@@ -156,8 +156,8 @@ pub(super) async fn create_api_token(
     let expires_at = fields.optional("expires_at", body.expires_at.as_deref(), time);
     let allowed_networks = fields.optional("allowed_networks", body.allowed_networks.as_deref(), networks);
     let (name, scopes) = fields.check(name.zip(scopes))?;
-    let new = NewApiToken { name, scopes, allowed_networks, expires_at, days: state.token_days };
-    let made = answered(state.records.create_api_token(&act, &new).await)?;
+    let new = NewApiToken { name, scopes, allowed_networks, expires_at, days: service.token_days };
+    let made = answered(service.records.create_api_token(&act, &new).await)?;
     let answer = CreatedApiToken { token: made.token.into(), secret: made.secret.reveal().to_owned() };
     Ok((StatusCode::CREATED, axum::Json(answer)))
 }
@@ -198,10 +198,10 @@ fn networks(texts: &[String]) -> Result<Vec<IpNetwork>, String> {
 #[utoipa::path(delete, path = "/api/v1/organizations/{organization}/api-tokens/{api_token}", tag = "API tokens",
     responses((status = 204, description = "It opens nothing any more")))]
 pub(super) async fn revoke_api_token(
-    From(state): From<AdminService>,
+    State(service): State<AdminService>,
     OrganizationCaller(act): OrganizationCaller,
     PathTarget(id): PathTarget<Uuid>,
 ) -> Result<StatusCode, Problem> {
-    answered(state.records.revoke_api_token(&act, id).await)?;
+    answered(service.records.revoke_api_token(&act, id).await)?;
     Ok(StatusCode::NO_CONTENT)
 }

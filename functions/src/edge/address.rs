@@ -1,6 +1,6 @@
 //! From where a request comes, and which addresses are one client's.
 
-use super::seldom::RareWarning;
+use super::rare_warning::RareWarning;
 use axum::extract::ConnectInfo;
 use http::{HeaderMap, header::FORWARDED, request::Parts};
 use license_core::domain::network::plain;

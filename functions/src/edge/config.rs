@@ -17,7 +17,7 @@ use license_core::{
         secret::Secret,
     },
     identity,
-    seats::ReplicationId,
+    seat_store::ReplicationId,
     signer::kms,
 };
 use std::{collections::BTreeMap, fmt, net::IpAddr, path::PathBuf, time::Duration};

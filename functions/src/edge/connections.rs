@@ -4,8 +4,8 @@
 //! proxy in front sends its next request into a connection that was just closed. So the time is kept here, below hyper, where bytes pass.
 
 use super::{
-    room::{PlaceUse, NoRoom, ConnectionPlace, ConnectionRoom},
-    seldom::RareWarning,
+    connection_room::{PlaceUse, NoRoom, ConnectionPlace, ConnectionRoom},
+    rare_warning::RareWarning,
 };
 use axum::{BoxError, Router, body::Body};
 use http::Request;

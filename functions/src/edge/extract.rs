@@ -1,11 +1,11 @@
 //! Taking a request apart: JSON bodies, bearer credentials, and fields that are checked together.
 
-use super::{Problem, room::NoRoom};
+use super::{Problem, connection_room::NoRoom};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use bytes::Bytes;
 use http::{HeaderMap, header, request::Parts};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use license_core::{Code, domain::pasted};
+use license_core::{ProblemCode, domain::pasted};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::error::Category;
 use std::{borrow::Cow, fmt};
@@ -88,7 +88,7 @@ pub async fn read(request: Request) -> Result<Bytes, Problem> {
             Err(error) if caused_by::<LengthLimitError>(&*error) => return Err(too_large()),
             Err(error) if caused_by::<NoRoom>(&*error) => {
                 let detail = "The whole body had not arrived when its connection was needed for others, and nothing was done. Send the request again.";
-                return Err(Problem::new(Code::RequestTimeout, detail));
+                return Err(Problem::new(ProblemCode::RequestTimeout, detail));
             }
             Err(_) => return Err(Problem::not_json("the connection ended before the whole body had arrived")),
         }
@@ -97,7 +97,7 @@ pub async fn read(request: Request) -> Result<Bytes, Problem> {
 }
 
 pub(super) fn too_large() -> Problem {
-    Problem::new(Code::PayloadTooLarge, "The body is larger than 64 KiB, which no request of this API needs.")
+    Problem::new(ProblemCode::PayloadTooLarge, "The body is larger than 64 KiB, which no request of this API needs.")
 }
 
 fn caused_by<E: std::error::Error + 'static>(error: &(dyn std::error::Error + 'static)) -> bool {
@@ -118,7 +118,7 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
     } else {
         "The body is declared as something else than JSON. Send JSON with Content-Type: application/json."
     };
-    Err(Problem::new(Code::UnsupportedMediaType, detail))
+    Err(Problem::new(ProblemCode::UnsupportedMediaType, detail))
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {

@@ -6,7 +6,7 @@ use super::{
 };
 use axum::{
     Json, Router,
-    extract::State as From,
+    extract::State,
     response::{IntoResponse, Response},
 };
 use serde::Serialize;

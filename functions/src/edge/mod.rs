@@ -10,13 +10,13 @@ mod listen;
 pub mod problem;
 mod pubsub;
 pub mod rate;
-pub mod rim;
-pub mod room;
+pub mod layers;
+pub mod connection_room;
 pub mod security;
-mod seldom;
+mod rare_warning;
 pub mod serve;
 pub mod staff;
-pub mod strangers;
+pub mod credential_guesses;
 pub mod telemetry;
 
 pub use extract::{BearerCredential, FieldChecks, JsonBody, JsonOrEmpty, QueryParameters};

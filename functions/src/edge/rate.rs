@@ -4,11 +4,11 @@ use super::{Problem, address};
 use axum::response::Response;
 use http::{HeaderName, HeaderValue, request::Parts};
 use license_core::{
-    Code, Error,
+    ProblemCode, Error,
     domain::rate::{RateLimited, LimitKind, RateLimit, RateDecision},
     identity::VerifiedClaims,
-    moves::guesses::SecretGuesser,
-    seats::SeatStore,
+    protocol::guesses::SecretGuesser,
+    seat_store::SeatStore,
 };
 use std::{future::Future, net::IpAddr, time::Duration};
 
@@ -128,7 +128,7 @@ pub fn limited(name: &'static str, what: &str, rate: RateLimit, wait_ms: u64) ->
         "More than {} {what} a minute ({} at once). This one was not looked at; come back in {seconds} s.",
         rate.per_minute, rate.burst
     );
-    let problem = Problem::new(Code::RateLimited, detail).retry_after(seconds);
+    let problem = Problem::new(ProblemCode::RateLimited, detail).retry_after(seconds);
     problem.header(POLICY, policy(name, rate)).header(LIMIT, format!("\"{name}\";r=0;t={seconds}"))
 }
 

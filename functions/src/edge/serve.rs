@@ -4,8 +4,8 @@ use super::{
     config::{self, Environment},
     connections::{ClientPatience, accept},
     health,
-    rim::LayerSettings,
-    room::ConnectionRoom,
+    layers::LayerSettings,
+    connection_room::ConnectionRoom,
     security::{self, SecurityTxt},
     telemetry,
 };
@@ -14,7 +14,7 @@ use license_core::{Clock, Error};
 use std::{future::Future, pin::Pin, process::ExitCode, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::watch};
 
-pub use super::rim::layers;
+pub use super::layers::layers;
 
 /// How long one store may take to answer `/health/ready`.
 const STORE_PATIENCE: Duration = Duration::from_secs(2);

@@ -27,8 +27,8 @@ macro_rules! metrics {
     ($($(#[$doc:meta])* $name:ident = $text:literal $(at $($path:literal)|+)?,)*) => {
         /// The metrics of the services. Each is a log-based metric over the field `metric`, labelled by `outcome`, with `latency_ms`.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        pub enum Metric { $($(#[$doc])* $name,)* }
-        impl Metric {
+        pub enum MetricName { $($(#[$doc])* $name,)* }
+        impl MetricName {
             /// Every metric there is.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
             /// The metric's name, its function first.

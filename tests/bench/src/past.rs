@@ -11,7 +11,7 @@ use crate::{
 };
 use license_core::{
     domain::event::SweepShare,
-    records::{HistoryStep, Records, Role},
+    records::{HistoryStep, Records, DatabaseRole},
 };
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Executor, PgConnection};
@@ -73,7 +73,7 @@ pub(crate) async fn measure(stage: &mut Stage, size: &Size) -> Part {
         for _ in 0..size.turns {
             without.add(&steady.turn(size.time / 2).await);
             assert!(due(&mut stage.sql).await, "months are left");
-            let reaper = Records::with(stage.postgres.superuser(), Role::Reaper, 1);
+            let reaper = Records::with(stage.postgres.superuser(), DatabaseRole::Reaper, 1);
             let (waits, taken) = tokio::join!(steady.turn(size.time / 2), take_away(&reaper));
             with.add(&waits);
             taking.add(&taken);
@@ -148,9 +148,9 @@ struct Looked {
 /// it takes.
 async fn looked(stage: &mut Stage) -> Looked {
     let before = blocks(&mut stage.sql).await;
-    let found = look(&Records::with(stage.postgres.superuser(), Role::Reaper, 1)).await;
+    let found = look(&Records::with(stage.postgres.superuser(), DatabaseRole::Reaper, 1)).await;
     let blocks = blocks(&mut stage.sql).await - before;
-    let reaper = Records::with(stage.postgres.superuser(), Role::Reaper, 1);
+    let reaper = Records::with(stage.postgres.superuser(), DatabaseRole::Reaper, 1);
     look(&reaper).await;
     let began = Instant::now();
     look(&reaper).await;

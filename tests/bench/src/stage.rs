@@ -8,7 +8,7 @@ use license_core::{
         key::LicenseKey,
         secret::KeyRing,
     },
-    records::{self, NewOrganization, Records, RegistrationOutcome, Role},
+    records::{self, NewOrganization, Records, RegistrationOutcome, DatabaseRole},
     signer::local::LocalRoot,
 };
 use license_local::stores::{PostgresServer, PostgresSettings, RedisServer, RedisSettings, clean};
@@ -99,7 +99,7 @@ impl Stage {
         let key = |key: [u8; 32]| format!("1:{}", BASE64_URL_SAFE_NO_PAD.encode(key));
         let mut variables = BTreeMap::from([
             ("REDIS_URL".into(), self.redis.url()),
-            ("DATABASE_URL".into(), self.postgres.url(Role::Service.name())),
+            ("DATABASE_URL".into(), self.postgres.url(DatabaseRole::Service.name())),
             // What is measured is the work, not who may ask how often.
             ("RATE_ACQUIRE".into(), "off".into()),
             ("RATE_HEARTBEAT".into(), "off".into()),
@@ -126,7 +126,7 @@ impl Stage {
             from: None,
             request_id: None,
         };
-        let admin = Records::with(database.clone(), Role::Admin, 1);
+        let admin = Records::with(database.clone(), DatabaseRole::Admin, 1);
         let RegistrationOutcome::Created(registered) = admin.register(&new, &KeyRing::single(PEPPER.to_vec())).await.unwrap()
         else {
             panic!("a first registration creates")

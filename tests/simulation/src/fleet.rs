@@ -16,17 +16,17 @@ use axum::{
 use license_core::{
     Clock,
     domain::event::Event,
-    moves::{SeatProtocol, manage::SeatManagement, publish, reap::SeatReaper},
-    records::{Records, Role},
-    seats::SeatStore,
+    protocol::{SeatProtocol, manage::SeatManagement, publish, reap::SeatReaper},
+    records::{Records, DatabaseRole},
+    seat_store::SeatStore,
 };
 use license_functions::{
     acquire,
     edge::{
         config::{LayersConfig, LogConfig},
         rate::{ByAddress, NamedLimit},
-        rim::LayerSettings,
-        room::ConnectionRoom,
+        layers::LayerSettings,
+        connection_room::ConnectionRoom,
         serve::{self, layers},
     },
     heartbeat, release,
@@ -276,9 +276,9 @@ fn seats(world: &World, ways: &Ways, n: usize) -> SeatStore {
 }
 
 fn admin(world: &World, ways: &Ways, n: usize) -> SeatManagement {
-    SeatManagement::new(seats(world, ways, n), Records::with(database(ways, n), Role::Admin, 4))
+    SeatManagement::new(seats(world, ways, n), Records::with(database(ways, n), DatabaseRole::Admin, 4))
 }
 
 fn reaper(world: &World, ways: &Ways, n: usize) -> SeatReaper {
-    SeatReaper::new(seats(world, ways, n), Records::with(database(ways, n), Role::Reaper, 4), world.timing)
+    SeatReaper::new(seats(world, ways, n), Records::with(database(ways, n), DatabaseRole::Reaper, 4), world.timing)
 }

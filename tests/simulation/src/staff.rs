@@ -4,7 +4,7 @@
 use crate::client::Clients;
 use license_core::{
     domain::{id::SeatNo, license::Status, secret::KeyRing, terms::TermsEdit},
-    moves::manage::{SeatManagement, SessionView},
+    protocol::manage::{SeatManagement, SessionView},
     records::{Caller, PageRequest, RepeatableRequest, SessionFilter},
 };
 use license_tests::{staff, world::License};

@@ -8,9 +8,9 @@ use super::{
 };
 use crate::{Machine, World, client::open, world::License};
 use license_core::{
-    Code, Error,
+    ProblemCode, Error,
     domain::{handle::SessionHandle, id::SessionId, lease::LeaseTiming},
-    moves::{SeatProtocol, acquire, heartbeat},
+    protocol::{SeatProtocol, acquire, heartbeat},
 };
 use std::{
     sync::{Arc, PoisonError, RwLock},
@@ -236,7 +236,7 @@ impl Process {
         }
     }
 
-    fn seated(&self, seat: &acquire::Seat, sent: Instant) -> Held {
+    fn seated(&self, seat: &acquire::GrantedSeat, sent: Instant) -> Held {
         let belief = Belief {
             session: seat.session,
             holder: self.machine.holder(),
@@ -387,7 +387,7 @@ impl Process {
 fn code(e: &Error) -> &'static str {
     match e.code() {
         _ if matches!(e, Error::Cut(_)) => "cut",
-        code @ (Code::SeatsUnavailable | Code::RecordsUnavailable) => code.as_str(),
+        code @ (ProblemCode::SeatsUnavailable | ProblemCode::RecordsUnavailable) => code.as_str(),
         _ => panic!("a process was answered {e}"),
     }
 }

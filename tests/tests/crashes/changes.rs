@@ -6,15 +6,15 @@ use license_core::{
     domain::{
         id::SessionId,
         key::LicenseKey,
-        license::{Status, Why},
+        license::{Status, RefusalReason},
         terms::TermsEdit,
     },
-    moves::{
+    protocol::{
         acquire::{AcquireOutcome, Seat},
         heartbeat,
         steps::Step,
     },
-    records::{Caller, Answer},
+    records::{Caller, ChangeResult},
 };
 use license_tests::{
     Machine, World,
@@ -60,7 +60,7 @@ struct Cut {
     c: Machine,
 }
 
-fn said<T: Debug>(answer: Answer<T>) -> Result<String> {
+fn said<T: Debug>(answer: ChangeResult<T>) -> Result<String> {
     answer.map(|answer| format!("{:?}", answer.expect("the change is not refused")))
 }
 
@@ -173,9 +173,9 @@ impl Cut {
             e.turned_away(moves).await;
         };
         match change {
-            Change::Suspend => refused(Why::Suspended).await,
-            Change::Revoke => refused(Why::Revoked).await,
-            Change::Expiry => refused(Why::Expired).await,
+            Change::Suspend => refused(RefusalReason::Suspended).await,
+            Change::Revoke => refused(RefusalReason::Revoked).await,
+            Change::Expiry => refused(RefusalReason::Expired).await,
             Change::Resume => seated(&[&c]).await,
             Change::Grow => seated(&[&c, &d]).await,
             Change::Shrink => seated(&[]).await,
@@ -223,7 +223,7 @@ async fn a_change_redis_did_not_hear_of_is_repaired_by_the_next_acquire_that_dra
         let told = cut.c.acquire(&cut.world.moves).await;
         if change == Change::Resume {
             // The copy of before gives nobody a ticket: the reaper's look repairs this one.
-            assert!(matches!(told, Outcome::Refused(r) if r.why == Why::Suspended), "{told:?}");
+            assert!(matches!(told, Outcome::Refused(r) if r.why == RefusalReason::Suspended), "{told:?}");
             assert!(!cut.told().await);
             cut.world.sweep().await;
         }

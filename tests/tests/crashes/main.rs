@@ -6,9 +6,9 @@ mod changes;
 
 use license_core::{
     domain::license::Status,
-    moves::{acquire::AcquireOutcome, publish, steps::Step},
+    protocol::{acquire::AcquireOutcome, publish, steps::Step},
     records::{EndOutcome, SeatEnding, SeatGrant, GrantOutcome},
-    seats::{AcquireAnswer, SeatRequest, PoolReply},
+    seat_store::{AcquireAnswer, SeatRequest, PoolReply},
 };
 use license_tests::{
     World,
@@ -249,7 +249,7 @@ async fn dying_before_redis_hears_of_a_change_grants_nothing_old_and_takes_nothi
     let told = world.machine("b").acquire(&world.moves).await;
     assert!(matches!(told, Outcome::Refused(_)), "grants are refused at once by their epoch: {told:?}");
     let told = license_tests::client::beat(&world.moves, &a_seat).await;
-    assert!(matches!(told, license_core::moves::heartbeat::Outcome::Refused(_)), "and the copy is repaired: {told:?}");
+    assert!(matches!(told, license_core::protocol::heartbeat::Outcome::Refused(_)), "and the copy is repaired: {told:?}");
 }
 
 #[tokio::test]

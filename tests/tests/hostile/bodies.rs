@@ -20,9 +20,9 @@ use license_core::{
         lease::LeaseTiming,
         secret::KeyRing,
     },
-    moves::{SeatProtocol, ProtocolSettings},
-    records::{Records, Role},
-    seats::{ReplicationId, SeatStore},
+    protocol::{SeatProtocol, ProtocolSettings},
+    records::{Records, DatabaseRole},
+    seat_store::{ReplicationId, SeatStore},
     signer::{self, LeaseSigner},
 };
 use license_functions::{
@@ -31,7 +31,7 @@ use license_functions::{
         config::{LayersConfig, LogConfig},
         extract::MAX_BODY,
         rate::{ByAddress, NamedLimit},
-        rim::LayerSettings,
+        layers::LayerSettings,
         serve::layers,
     },
     heartbeat, release,
@@ -61,7 +61,7 @@ static HANDLE: LazyLock<String> = LazyLock::new(|| {
 fn app() -> Router {
     let (clock, timing) = (Clock::fake(), LeaseTiming::default());
     let seats = SeatStore::new(&format!("redis://{NOBODY}"), ReplicationId::Script, timing, clock.clone()).unwrap();
-    let records = Records::new(&format!("postgres://nobody@{NOBODY}/nothing"), Role::Service, 1).unwrap();
+    let records = Records::new(&format!("postgres://nobody@{NOBODY}/nothing"), DatabaseRole::Service, 1).unwrap();
     let root = Arc::new(crate::keys::root().clone());
     let signer = LeaseSigner::new(root, signer::SignerSettings::new(crate::keys::ISSUER), clock.clone());
     let settings =

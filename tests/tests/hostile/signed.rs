@@ -6,7 +6,7 @@ use crate::{
 };
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use license_core::{
-    Clock, Code,
+    Clock, ProblemCode,
     domain::{
         id::{Holder, Hw, LicenseNumber, Nonce, SessionId, TenantId},
         token::{InstanceJwk, RefusalClaims, RootKey, TokenClaims},
@@ -72,7 +72,7 @@ pub(crate) fn claims(n: u32) -> TokenClaims {
 
 pub(crate) fn refusal(n: u8) -> RefusalClaims {
     let session = n.is_multiple_of(2).then_some(SessionId(Uuid::from_u128(n.into())));
-    let (code, reason) = (Code::ALL[usize::from(n) % Code::ALL.len()], n.is_multiple_of(3).then_some("kicked"));
+    let (code, reason) = (ProblemCode::ALL[usize::from(n) % ProblemCode::ALL.len()], n.is_multiple_of(3).then_some("kicked"));
     RefusalClaims::new(ISSUER, now(), NONCE.clone(), code, reason, LICENSE, session)
 }
 

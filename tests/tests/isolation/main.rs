@@ -3,19 +3,19 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests; clippy.toml's exception does not reach helpers")]
 
 mod catalog;
-mod moves;
+mod protocol;
 mod rights;
-mod strangers;
+mod credential_guesses;
 mod takeover;
 
-use license_core::records::{Records, Role};
+use license_core::records::{Records, DatabaseRole};
 use license_tests::{
     stores,
     world::{License, Shape, register},
 };
 use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 
-const SERVING: [Role; 3] = [Role::Service, Role::Reaper, Role::Admin];
+const SERVING: [Role; 3] = [DatabaseRole::Service, DatabaseRole::Reaper, DatabaseRole::Admin];
 
 /// A database with two organizations.
 struct Two {
@@ -26,7 +26,7 @@ struct Two {
 
 async fn two() -> Two {
     let database = stores::database().await;
-    let admin = Records::with(database.clone(), Role::Admin, 2);
+    let admin = Records::with(database.clone(), DatabaseRole::Admin, 2);
     let a = register(&admin, &database, &Shape::default(), "a").await;
     let b = register(&admin, &database, &Shape::default(), "b").await;
     Two { database, a, b }

@@ -9,7 +9,7 @@ use license_core::{
     domain::{
         access::{PersonRole, Scope},
         id::{TenantId, UserId},
-        opaque::{Kind, Opaque},
+        opaque::{SecretKind, OpaqueSecret},
         rate::RateLimit,
         secret::KeyRing,
     },
@@ -20,10 +20,10 @@ use license_functions::{
     edge::{
         config::{LayersConfig, LogConfig},
         rate::{ByAddress, NamedLimit},
-        rim::LayerSettings,
+        layers::LayerSettings,
         serve::{Service, app},
         staff::StaffRules,
-        strangers::CredentialGuesses,
+        credential_guesses::CredentialGuesses,
     },
     heartbeat, register, release,
 };
@@ -263,7 +263,7 @@ impl Desk {
 
     /// An API token of an organization with these scopes, made without asking anybody.
     pub(crate) async fn api_token(&self, tenant: TenantId, scopes: &[Scope]) -> String {
-        let token = Opaque::draw(Kind::ApiToken, tenant);
+        let token = OpaqueSecret::draw(SecretKind::ApiToken, tenant);
         let words: Vec<&str> = scopes.iter().map(|scope| scope.as_str()).collect();
         let sql = "insert into api_tokens (tenant_id, token_id, name, secret_hash, scopes, created_by) values ($1, $2, 'a script', $3, $4, 'a test')";
         sqlx::query(sql)

@@ -8,10 +8,10 @@ use license_core::{
         access::Scope,
         id::LicenseNumber,
         key::LicenseKey,
-        opaque::{Kind, Opaque},
+        opaque::{SecretKind, OpaqueSecret},
         rate::RateLimit,
     },
-    moves::guesses::{SecretGuesser, GuessMemory, SecretVerdict},
+    protocol::guesses::{SecretGuesser, GuessMemory, SecretVerdict},
 };
 use license_tests::{
     Machine, World,
@@ -254,7 +254,7 @@ async fn a_key_that_is_repeated_for_ever_takes_a_turn_every_ten_minutes_and_is_a
 }
 
 fn forged(desk: &Desk) -> String {
-    Opaque::draw(Kind::ApiToken, desk.tenant()).reveal()
+    OpaqueSecret::draw(SecretKind::ApiToken, desk.tenant()).reveal()
 }
 
 async fn with_token(desk: &Desk, token: &str, from: &str) -> Answer {
@@ -332,7 +332,7 @@ async fn invented_invitations_are_counted_by_address_whoever_brings_them() {
         let call = desk.register(&desk.person(&format!("p{n}")), &json!({ "invitation": secret }));
         call.header("x-forwarded-for", OFFICE[n % OFFICE.len()]).send().await
     };
-    let invented = || json!(Opaque::draw(Kind::Invitation, desk.tenant()).reveal());
+    let invented = || json!(OpaqueSecret::draw(SecretKind::Invitation, desk.tenant()).reveal());
     for n in 0..3 {
         bring(n, invented()).await.is(404, "not_found");
     }

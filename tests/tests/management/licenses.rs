@@ -3,7 +3,7 @@
 use crate::desk::Desk;
 use license_core::{
     domain::{access::Scope, key::LicenseKey},
-    moves::acquire::AcquireOutcome,
+    protocol::acquire::AcquireOutcome,
 };
 use serde_json::{Value, json};
 

@@ -2,7 +2,7 @@
 
 use crate::{desk::Desk, licenses::own};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use license_core::moves::{acquire::Seat, heartbeat, steps::Step};
+use license_core::protocol::{acquire::Seat, heartbeat, steps::Step};
 use license_tests::{
     World,
     client::{alive, beat, release},

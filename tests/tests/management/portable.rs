@@ -6,8 +6,8 @@ use license_core::{
         access::PersonRole::{Member, Viewer},
         secret::KeyRing,
     },
-    moves::manage::SeatManagement,
-    records::{Records, Role, migrate},
+    protocol::manage::SeatManagement,
+    records::{Records, DatabaseRole, migrate},
 };
 use license_local::stores::{PostgresServer, PostgresSettings as Settings};
 use license_tests::{World, stores};
@@ -218,7 +218,7 @@ impl Promised {
     /// Asks everything again of the database that the world has now.
     async fn kept_by(&self, mut world: World) -> World {
         let peppers = Arc::new(KeyRing::single(vec![2; 32]));
-        world.admin = Records::with(world.database.clone(), Role::Admin, 4).sealing(peppers);
+        world.admin = Records::with(world.database.clone(), DatabaseRole::Admin, 4).sealing(peppers);
         world.manage = SeatManagement::new(world.seats(), world.admin.clone());
         world.moves = world.instance().await;
         let desk = Desk::over(world).await;

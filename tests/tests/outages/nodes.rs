@@ -3,8 +3,8 @@
 use super::{Run, SOON, TTL, live};
 use license_core::{
     domain::id::SessionId,
-    moves::SeatProtocol,
-    seats::{HeartbeatAnswer, SeatStore, PoolReply},
+    protocol::SeatProtocol,
+    seat_store::{HeartbeatAnswer, SeatStore, PoolReply},
 };
 use license_local::stores::{RedisServer, RedisSettings};
 use license_tests::{

@@ -3,7 +3,7 @@
 use super::INSTANCES;
 use license_core::{
     Clock,
-    moves::{
+    protocol::{
         SeatProtocol,
         acquire::{AcquireOutcome, Seat},
         steps::Step,

@@ -8,7 +8,7 @@ use license_core::{
         secret::KeyRing,
         trial::TrialPolicy,
     },
-    records::{SeatEnding, GrantOutcome, LicenseFilter, NewOrganization, PageRequest, Records, ResolveOutcome, Role, StaffAct},
+    records::{SeatEnding, GrantOutcome, LicenseFilter, NewOrganization, PageRequest, Records, ResolveOutcome, DatabaseRole, StaffAct},
 };
 use license_tests::{network::Network, staff};
 use sqlx::Executor;
@@ -25,9 +25,9 @@ enum Begun {
 }
 
 const ALL: [Begun; 8] = [
-    Begun::Rebuild(Role::Service),
-    Begun::Rebuild(Role::Reaper),
-    Begun::Rebuild(Role::Admin),
+    Begun::Rebuild(DatabaseRole::Service),
+    Begun::Rebuild(DatabaseRole::Reaper),
+    Begun::Rebuild(DatabaseRole::Admin),
     Begun::Events,
     Begun::Reading,
     Begun::Edit,
@@ -39,8 +39,8 @@ impl Begun {
     fn role(self) -> Role {
         match self {
             Self::Rebuild(role) => role,
-            Self::Events => Role::Reaper,
-            Self::Reading | Self::Edit | Self::Product | Self::Registration => Role::Admin,
+            Self::Events => DatabaseRole::Reaper,
+            Self::Reading | Self::Edit | Self::Product | Self::Registration => DatabaseRole::Admin,
         }
     }
 
@@ -100,7 +100,7 @@ async fn give_up(book: &Book, network: &Network, begun: Begun, carried: u32) -> 
     records.ready().await.unwrap();
     let left = "select count(*) from pg_stat_activity where datname = current_database() and state like 'idle in transaction%'";
     assert_eq!(book.number(left).await, 0, "{begun:?} left a transaction open, given up after message {carried}");
-    if begun.role() == Role::Service {
+    if begun.role() == DatabaseRole::Service {
         let grant = book.decided(0, 1, 1).await;
         assert_eq!(records.grant_seat(&grant).await.unwrap(), GrantOutcome::Ok);
         assert_eq!(book.seats("holder is not null").await, [0], "{begun:?} given up after message {carried}");

@@ -4,8 +4,8 @@ use super::Book;
 use license_core::{
     Clock,
     domain::id::SessionId,
-    moves::history,
-    records::{EndOutcome, SeatEnding, GrantOutcome, HistoryStep, Records, ResolveOutcome, Role},
+    protocol::history,
+    records::{EndOutcome, SeatEnding, GrantOutcome, HistoryStep, Records, ResolveOutcome, DatabaseRole},
 };
 use sqlx::{AssertSqlSafe, Connection, Executor};
 use uuid::Uuid;
@@ -19,7 +19,7 @@ const LONG_AGO: &str = "
 
 impl Book {
     fn reaper(&self) -> Records {
-        Records::with(self.database.clone(), Role::Reaper, 2)
+        Records::with(self.database.clone(), DatabaseRole::Reaper, 2)
     }
 
     /// Everything that is due, step by step.

@@ -7,7 +7,7 @@ use license_core::{
         id::{Attempt, Holder, SeatNo, SessionId},
         pool::{LeaseClaim, SeatClaim, SessionClaim},
     },
-    records::{SeatEnding, SeatGrant, GrantOutcome, Records, Role},
+    records::{SeatEnding, SeatGrant, GrantOutcome, Records, DatabaseRole},
 };
 use license_tests::explain::{Plans, Ran};
 use sqlx::{AssertSqlSafe, Executor};
@@ -145,7 +145,7 @@ async fn a_move_reads_a_handful_of_rows_however_large_the_pool_and_whatever_post
             }
             let plans = Plans::nested(&book.database).await;
             // One connection: its plans are made once, for any values.
-            let service = Records::with(book.database.clone(), Role::Service, 1);
+            let service = Records::with(book.database.clone(), DatabaseRole::Service, 1);
             let epoch = book.epoch().await;
             let mut moves = Moves { book: &book, service, plans, seq: 1, found: Vec::new() };
             if known == PLANNED_EARLY {

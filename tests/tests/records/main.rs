@@ -20,7 +20,7 @@ use license_core::{
         pool::{LeaseClaim, SeatClaim},
         session::EndReason,
     },
-    records::{Caller, ChangedLicense, EndOutcome, SeatEnding, SeatGrant, GrantOutcome, Records, Role},
+    records::{Caller, ChangedLicense, EndOutcome, SeatEnding, SeatGrant, GrantOutcome, Records, DatabaseRole},
 };
 use license_tests::{
     staff, stores,
@@ -43,9 +43,9 @@ struct Book {
 impl Book {
     async fn open() -> Self {
         let database = stores::database().await;
-        let admin = Records::with(database.clone(), Role::Admin, 4);
+        let admin = Records::with(database.clone(), DatabaseRole::Admin, 4);
         let license = registered(&admin, &database, &Shape::default(), "owner").await;
-        Self { service: Records::with(database.clone(), Role::Service, 4), database, admin, license }
+        Self { service: Records::with(database.clone(), DatabaseRole::Service, 4), database, admin, license }
     }
 
     async fn truth(&self) -> PgConnection {
@@ -157,7 +157,7 @@ impl Book {
 
     /// What operators do by SQL, also to an empty seat: no session is named.
     async fn kick_seat(&self, seat: SeatNo, force: bool) -> Option<i64> {
-        let mut admin = PgConnection::connect_with(&self.database.clone().username(Role::Admin.name())).await.unwrap();
+        let mut admin = PgConnection::connect_with(&self.database.clone().username(DatabaseRole::Admin.name())).await.unwrap();
         sqlx::query_scalar("select kick_seat($1, $2, $3, $4, 'an operator')")
             .bind(self.license.tenant.0)
             .bind(self.license.pool_id.0)

@@ -3,7 +3,7 @@
 use super::Book;
 use license_core::{
     domain::lease::LeaseTiming,
-    records::{GrantOutcome, Records, Role},
+    records::{GrantOutcome, Records, DatabaseRole},
 };
 use sqlx::{AssertSqlSafe, Executor, Row};
 use std::time::Duration;
@@ -27,7 +27,7 @@ const SETTINGS: [(&str, &str, &str); 15] = [
     ("DateStyle", "ISO, MDY", "'SQL, DMY'"),
 ];
 
-const ROLES: [Role; 3] = [Role::Service, Role::Reaper, Role::Admin];
+const ROLES: [Role; 3] = [DatabaseRole::Service, DatabaseRole::Reaper, DatabaseRole::Admin];
 
 #[tokio::test]
 async fn no_setting_of_the_database_or_of_a_role_changes_what_a_promise_rests_on() {
@@ -74,8 +74,8 @@ async fn a_rebuild_that_waited_for_a_grant_sees_it_whatever_isolation_the_databa
         let set = format!("alter database {name} set default_transaction_isolation = '{isolation}'");
         truth.execute(AssertSqlSafe(set)).await.unwrap();
         let (service, admin) = (
-            Records::with(book.database.clone(), Role::Service, 2),
-            Records::with(book.database.clone(), Role::Admin, 1),
+            Records::with(book.database.clone(), DatabaseRole::Service, 2),
+            Records::with(book.database.clone(), DatabaseRole::Admin, 1),
         );
         let grant = book.decided(0, 1, 1).await;
         // A grant under way: written, not committed.

@@ -10,15 +10,15 @@ use license_core::{
         handle::SessionHandle,
         id::Attempt,
         key::LicenseKey,
-        license::{LicenseRefusal, Why},
+        license::{LicenseRefusal, RefusalReason},
         secret::KeyRing,
     },
-    moves::{
+    protocol::{
         SeatProtocol, acquire, heartbeat,
         manage::{EndedSessionRow, SeatManagement},
         validate,
     },
-    seats::SilentHolder,
+    seat_store::SilentHolder,
 };
 use license_tests::{Machine, World, world::Shape};
 use sqlx::{Connection, PgConnection};
@@ -250,8 +250,8 @@ fn beaten(outcome: heartbeat::HeartbeatOutcome) -> Answer {
 
 fn refused(refusal: LicenseRefusal) -> Answer {
     match refusal.why {
-        Why::Suspended => Answer::Suspended,
-        Why::Expired => Answer::Expired { since: refusal.since_ms },
+        RefusalReason::Suspended => Answer::Suspended,
+        RefusalReason::Expired => Answer::Expired { since: refusal.since_ms },
         other => panic!("no license here is {other:?}"),
     }
 }

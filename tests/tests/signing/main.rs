@@ -14,7 +14,7 @@ use license_core::{
     Clock, Error,
     domain::{
         id::{Hw, Nonce, SessionId, TenantId},
-        token::{TokenCheck, Expected, Kind, TokenClaims, VerifyError, verify},
+        token::{TokenCheck, ExpectedToken, JwsKind, TokenClaims, VerifyError, verify},
     },
     signer::{SigningFuture, InstanceKey, RootSigner, RootKey, SignerSettings, LeaseSigner, local::LocalRoot},
 };
@@ -95,22 +95,22 @@ impl Bench {
 
     fn check(&self, token: &str, key: &InstanceKey) -> Result<TokenClaims, VerifyError> {
         let nonce = nonce();
-        let expected = Expected { nonce: Some(&nonce), ..offline() };
+        let expected = ExpectedToken { nonce: Some(&nonce), ..offline() };
         verify(token, key.certificate(), &self.roots, &expected, self.clock.now_seconds())
     }
 }
 
 static HW: Hw = Hw([9; 32]);
 
-fn offline() -> Expected<'static> {
-    Expected { issuer: ISSUER, audience: PRODUCT, nonce: None, hw: &HW }
+fn offline() -> ExpectedToken<'static> {
+    ExpectedToken { issuer: ISSUER, audience: PRODUCT, nonce: None, hw: &HW }
 }
 
 fn nonce() -> Nonce {
     "0123456789abcdef".parse().unwrap()
 }
 
-fn failed<T>(kind: Kind, check: TokenCheck) -> Result<T, VerifyError> {
+fn failed<T>(kind: JwsKind, check: TokenCheck) -> Result<T, VerifyError> {
     Err(VerifyError { kind, check })
 }
 

@@ -12,13 +12,13 @@ use http_body_util::BodyExt;
 use license_core::{
     Clock,
     domain::{lease::LeaseTiming, secret::KeyRing},
-    records::{self, Records, Role},
+    records::{self, Records, DatabaseRole},
 };
 use license_functions::{
     acquire,
     edge::{
         config::{LayersConfig, Environment, LogConfig},
-        rim::LayerSettings,
+        layers::LayerSettings,
         serve::app,
     },
     heartbeat, register, release,
@@ -68,7 +68,7 @@ impl Site {
         let redis = RedisServer::temporary(RedisSettings::default()).await.unwrap();
         let postgres = PostgresServer::temporary().await.unwrap();
         records::migrate(&postgres.superuser()).await.unwrap();
-        let admin = Records::with(postgres.superuser(), Role::Admin, 2);
+        let admin = Records::with(postgres.superuser(), DatabaseRole::Admin, 2);
         let shape = Shape { seats, ..Shape::default() };
         let license = world::register(&admin, &postgres.superuser(), &shape, "owner").await;
         let people = MockServer::start().await;

@@ -2,7 +2,7 @@
 
 use super::{REFUSAL_LIFE, jwk::InstanceJwk};
 use crate::{
-    Code,
+    ProblemCode,
     domain::id::{Holder, Hw, LicenseNumber, Nonce, SeatNo, SessionId, TenantId},
 };
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
@@ -82,7 +82,7 @@ impl RefusalClaims {
         issuer: &str,
         now_seconds: i64,
         nonce: Nonce,
-        code: Code,
+        code: ProblemCode,
         reason: Option<&str>,
         license: LicenseNumber,
         session_id: Option<SessionId>,

@@ -9,7 +9,7 @@ use std::fmt;
 
 /// What a JWS of ours is. Fixes its `typ`, its one algorithm and its greatest size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum JwsKind {
     /// A license token, signed by an instance.
     Token,
     /// An instance key's certificate, signed by a root.
@@ -18,7 +18,7 @@ pub enum Kind {
     Refusal,
 }
 
-impl Kind {
+impl JwsKind {
     /// The header's `typ` (RFC 8725 section 3.11: no kind may pass for another).
     pub const fn typ(self) -> &'static str {
         match self {
@@ -45,7 +45,7 @@ impl Kind {
     }
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for JwsKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Token => "license token",
@@ -68,7 +68,7 @@ pub(super) struct JwsHeader {
 ///
 /// # Errors
 /// [`Error::Internal`] if the claims cannot be written as JSON, or would be too large for any verifier.
-pub(crate) fn signing_input(kind: Kind, kid: &str, claims: &impl Serialize) -> Result<String> {
+pub(crate) fn signing_input(kind: JwsKind, kid: &str, claims: &impl Serialize) -> Result<String> {
     let json = |value: serde_json::Result<Vec<u8>>| value.map_err(|e| Error::Internal(format!("{kind}: {e}")));
     let header = JwsHeader { alg: kind.alg().into(), typ: kind.typ().into(), kid: kid.into() };
     let (header, claims) = (json(serde_json::to_vec(&header))?, json(serde_json::to_vec(claims))?);

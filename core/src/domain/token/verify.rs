@@ -6,7 +6,7 @@ use super::{
     MAX_CERTIFICATE_LIFE, REFUSAL_LIFE,
     claims::{CertificateClaims, RefusalClaims, TokenClaims},
     jwk::{InstanceJwk, RootKey},
-    jws::{self, Kind, ParsedJws},
+    jws::{self, JwsKind, ParsedJws},
 };
 use crate::domain::id::{Hw, LicenseNumber, Nonce};
 use serde::de::DeserializeOwned;
@@ -20,7 +20,7 @@ const LEEWAY_WITH_NONCE: i64 = 24 * 3600;
 
 /// What a client knows beforehand and the token must say.
 #[derive(Clone, Copy, Debug)]
-pub struct Expected<'a> {
+pub struct ExpectedToken<'a> {
     /// The server's issuer.
     pub issuer: &'a str,
     /// The client's own product.
@@ -47,7 +47,7 @@ pub struct ExpectedRefusal<'a> {
 #[error("the {kind} {check}")]
 pub struct VerifyError {
     /// The text.
-    pub kind: Kind,
+    pub kind: JwsKind,
     /// The check.
     pub check: TokenCheck,
 }
@@ -118,11 +118,11 @@ pub fn verify(
     token: &str,
     certificate: &str,
     roots: &[RootKey],
-    expected: &Expected<'_>,
+    expected: &ExpectedToken<'_>,
     now_seconds: i64,
 ) -> Result<TokenClaims, VerifyError> {
-    let fail = |check| Err(VerifyError { kind: Kind::Token, check });
-    let token: ParsedJws<'_, TokenClaims> = open(Kind::Token, token)?;
+    let fail = |check| Err(VerifyError { kind: JwsKind::Token, check });
+    let token: ParsedJws<'_, TokenClaims> = open(JwsKind::Token, token)?;
     let claims = &token.claims;
     let issued = certified(certificate, roots, expected.issuer, claims.iat)?;
     if !(0..=issued.max_token_ttl).contains(&claims.exp.saturating_sub(claims.iat)) {
@@ -131,7 +131,7 @@ pub fn verify(
     if claims.offline_until > claims.exp.max(claims.iat.saturating_add(issued.max_grace)) {
         return fail(TokenCheck::Grace);
     }
-    signed(Kind::Token, &token, &issued.cnf.jwk)?;
+    signed(JwsKind::Token, &token, &issued.cnf.jwk)?;
     if claims.iss != expected.issuer {
         return fail(TokenCheck::Issuer);
     }
@@ -145,7 +145,7 @@ pub fn verify(
         return fail(TokenCheck::Hw);
     }
     let timely = if expected.nonce.is_some() { fresh(claims.iat, now_seconds) } else { in_time(claims, now_seconds) };
-    timely.map_err(|check| VerifyError { kind: Kind::Token, check })?;
+    timely.map_err(|check| VerifyError { kind: JwsKind::Token, check })?;
     Ok(token.claims)
 }
 
@@ -160,14 +160,14 @@ pub fn verify_refusal(
     expected: &ExpectedRefusal<'_>,
     now_seconds: i64,
 ) -> Result<RefusalClaims, VerifyError> {
-    let fail = |check| Err(VerifyError { kind: Kind::Refusal, check });
-    let refusal: ParsedJws<'_, RefusalClaims> = open(Kind::Refusal, refusal)?;
+    let fail = |check| Err(VerifyError { kind: JwsKind::Refusal, check });
+    let refusal: ParsedJws<'_, RefusalClaims> = open(JwsKind::Refusal, refusal)?;
     let claims = &refusal.claims;
     let issued = certified(certificate, roots, expected.issuer, claims.iat)?;
     if !(0..=REFUSAL_LIFE).contains(&claims.exp.saturating_sub(claims.iat)) {
         return fail(TokenCheck::Ttl);
     }
-    signed(Kind::Refusal, &refusal, &issued.cnf.jwk)?;
+    signed(JwsKind::Refusal, &refusal, &issued.cnf.jwk)?;
     if claims.iss != expected.issuer {
         return fail(TokenCheck::Issuer);
     }
@@ -177,12 +177,12 @@ pub fn verify_refusal(
     if claims.license != expected.license {
         return fail(TokenCheck::License);
     }
-    fresh(claims.iat, now_seconds).map_err(|check| VerifyError { kind: Kind::Refusal, check })?;
+    fresh(claims.iat, now_seconds).map_err(|check| VerifyError { kind: JwsKind::Refusal, check })?;
     Ok(refusal.claims)
 }
 
 /// Size, form, `typ`, `alg`; the signature is still to be checked.
-fn open<T: DeserializeOwned>(kind: Kind, text: &str) -> Result<ParsedJws<'_, T>, VerifyError> {
+fn open<T: DeserializeOwned>(kind: JwsKind, text: &str) -> Result<ParsedJws<'_, T>, VerifyError> {
     let fail = |check| VerifyError { kind, check };
     if text.len() > kind.max_len() {
         return Err(fail(TokenCheck::Size));
@@ -199,8 +199,8 @@ fn open<T: DeserializeOwned>(kind: Kind, text: &str) -> Result<ParsedJws<'_, T>,
 
 /// What a pinned root said about an instance key, if it holds for something signed at `iat`.
 fn certified(certificate: &str, roots: &[RootKey], issuer: &str, iat: i64) -> Result<CertificateClaims, VerifyError> {
-    let fail = |check| Err(VerifyError { kind: Kind::Certificate, check });
-    let parsed: ParsedJws<'_, CertificateClaims> = open(Kind::Certificate, certificate)?;
+    let fail = |check| Err(VerifyError { kind: JwsKind::Certificate, check });
+    let parsed: ParsedJws<'_, CertificateClaims> = open(JwsKind::Certificate, certificate)?;
     let Some(root) = roots.iter().find(|root| root.kid() == parsed.header.kid) else { return fail(TokenCheck::Key) };
     if !root.verifies(parsed.signing_input, &parsed.signature) {
         return fail(TokenCheck::Signature);
@@ -216,7 +216,7 @@ fn certified(certificate: &str, roots: &[RootKey], issuer: &str, iat: i64) -> Re
     Ok(claims)
 }
 
-fn signed<T>(kind: Kind, parsed: &ParsedJws<'_, T>, key: &InstanceJwk) -> Result<(), VerifyError> {
+fn signed<T>(kind: JwsKind, parsed: &ParsedJws<'_, T>, key: &InstanceJwk) -> Result<(), VerifyError> {
     if parsed.header.kid != key.kid() {
         return Err(VerifyError { kind, check: TokenCheck::Key });
     }

@@ -4,15 +4,15 @@ mod config;
 mod extract;
 mod problem;
 mod rate;
-mod rim;
-mod room;
+mod layers;
+mod connection_room;
 mod serve;
 mod slow;
 mod telemetry;
 
 use super::{
     config::{LayersConfig, LogConfig},
-    rim::{LayerSettings, layers},
+    layers::{LayerSettings, layers},
 };
 use axum::{Router, body::Body};
 use http::{HeaderMap, Request, StatusCode};

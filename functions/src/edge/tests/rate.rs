@@ -2,7 +2,7 @@ use crate::edge::rate::NamedLimit;
 use license_core::{
     Clock,
     domain::{lease::LeaseTiming, rate::RateLimit},
-    seats::{ReplicationId, SeatStore},
+    seat_store::{ReplicationId, SeatStore},
 };
 use std::time::Duration;
 use tokio::{net::TcpListener, time::Instant};

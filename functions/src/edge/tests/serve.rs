@@ -1,7 +1,7 @@
 use super::{get, rim, send_through};
 use crate::edge::{
     config::Environment,
-    room::ConnectionRoom,
+    connection_room::ConnectionRoom,
     security::SecurityTxt,
     serve::{StoreCheck, Service, app, serve},
 };

@@ -3,8 +3,8 @@
 use super::rim;
 use crate::edge::{
     connections::ClientPatience,
-    rim::layers,
-    room::ConnectionRoom,
+    layers::layers,
+    connection_room::ConnectionRoom,
     serve::{serve, serve_with},
 };
 use axum::{Router, body::Bytes, routing};

@@ -1,8 +1,8 @@
 use super::{get, post, rim, send_through};
 use crate::edge::{
     Problem,
-    rim::{about, layers},
-    telemetry::{CloudLogging, Metric, MetricOutcome, TraceContext},
+    layers::{about, layers},
+    telemetry::{CloudLogging, MetricName, MetricOutcome, TraceContext},
 };
 use axum::{Extension, Router, body::Body, routing};
 use http::{HeaderMap, Request};
@@ -140,13 +140,13 @@ fn both_trace_headers_are_understood_and_nonsense_is_no_trace() {
 
 #[test]
 fn metrics_are_named_after_their_function_and_none_twice() {
-    let mut names: Vec<_> = Metric::ALL.iter().map(|metric| metric.as_str()).collect();
+    let mut names: Vec<_> = MetricName::ALL.iter().map(|metric| metric.as_str()).collect();
     names.sort_unstable();
     names.dedup();
-    assert_eq!(names.len(), Metric::ALL.len());
+    assert_eq!(names.len(), MetricName::ALL.len());
     assert!(names.iter().all(|name| name.split('/').count() == 2));
-    assert_eq!(Metric::of_path(Some("/health/ready")), Metric::HealthRequests);
-    assert_eq!(Metric::of_path(None), Metric::OtherRequests);
+    assert_eq!(MetricName::of_path(Some("/health/ready")), MetricName::HealthRequests);
+    assert_eq!(MetricName::of_path(None), MetricName::OtherRequests);
 }
 
 /// A body of which something comes, and then nothing (`None`) or the news that the client went away.

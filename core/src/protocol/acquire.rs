@@ -18,13 +18,13 @@ use crate::{
         rate::RateLimited,
     },
     records::{KeyMatch, SeatGrant, GrantOutcome},
-    seats::{AcquireAnswer, SeatRequest, PoolFull, SeatTicket, PoolKey, TooMany, PoolReply},
+    seat_store::{AcquireAnswer, SeatRequest, PoolFull, SeatTicket, PoolKey, TooMany, PoolReply},
     signer::InstanceKey,
 };
 
 /// A client asks for a seat. Everything is parsed.
 #[derive(Clone, Debug)]
-pub struct Request {
+pub struct AcquireRequest {
     /// The license key.
     pub key: LicenseKey,
     /// Which machine.
@@ -47,7 +47,7 @@ pub struct Request {
 
 /// A seat was taken, kept or joined, and it is written down.
 #[derive(Clone, Debug)]
-pub struct Seat {
+pub struct GrantedSeat {
     /// True if this attempt already had its session before this request.
     pub renewed: bool,
     /// The session.
@@ -68,7 +68,7 @@ pub struct Seat {
 #[derive(Clone, Debug)]
 pub enum AcquireOutcome {
     /// A seat.
-    Seat(Box<Seat>),
+    Seat(Box<GrantedSeat>),
     /// Every seat is held, or waits.
     Full(Box<PoolFull>),
     /// Unknown number, wrong secret or rotated away: one answer.
@@ -100,7 +100,7 @@ impl SeatProtocol {
     /// # Errors
     /// If a store or the signer could not be asked in time. Nothing is lost then: the same attempt gets its seat when it asks again,
     /// and what it may have reserved is others' after a lease (L2).
-    pub async fn acquire(&self, request: &Request) -> Result<AcquireOutcome> {
+    pub async fn acquire(&self, request: &AcquireRequest) -> Result<AcquireOutcome> {
         self.acquire_from(request, None).await
     }
 
@@ -108,7 +108,7 @@ impl SeatProtocol {
     ///
     /// # Errors
     /// As there.
-    pub async fn acquire_from(&self, request: &Request, guesser: Option<&SecretGuesser>) -> Result<AcquireOutcome> {
+    pub async fn acquire_from(&self, request: &AcquireRequest, guesser: Option<&SecretGuesser>) -> Result<AcquireOutcome> {
         let received_ms = self.settings.clock.now_ms();
         let deadline = Deadline::of_request();
         let hashes = request.key.hashes(&self.settings.peppers);
@@ -159,7 +159,7 @@ impl SeatProtocol {
     }
 
     /// Has the records confirm a decision. False: it came too late or from a wrong copy, and Redis must be asked again.
-    async fn written(&self, request: &Request, hashes: &[String], pool: &PoolKey, granted: &SeatTicket) -> Result<bool> {
+    async fn written(&self, request: &AcquireRequest, hashes: &[String], pool: &PoolKey, granted: &SeatTicket) -> Result<bool> {
         self.steps.done(Step::Acquire).await?;
         match self.records.grant_seat(&self.grant(request, hashes, granted)).await? {
             GrantOutcome::Ok => {
@@ -175,7 +175,7 @@ impl SeatProtocol {
         }
     }
 
-    fn ask(&self, request: &Request, hashes: &[String]) -> SeatRequest {
+    fn ask(&self, request: &AcquireRequest, hashes: &[String]) -> SeatRequest {
         let number = request.key.number();
         SeatRequest {
             key_hashes: hashes.to_vec(),
@@ -189,7 +189,7 @@ impl SeatProtocol {
         }
     }
 
-    fn grant(&self, request: &Request, hashes: &[String], granted: &SeatTicket) -> SeatGrant {
+    fn grant(&self, request: &AcquireRequest, hashes: &[String], granted: &SeatTicket) -> SeatGrant {
         let end = granted.displaced_lease_end_ms;
         SeatGrant {
             tenant: granted.tenant,
@@ -211,7 +211,7 @@ impl SeatProtocol {
 
     fn seat(
         &self,
-        request: &Request,
+        request: &AcquireRequest,
         pool: &PoolKey,
         granted: SeatTicket,
         signer: &InstanceKey,
@@ -242,7 +242,7 @@ impl SeatProtocol {
             session: granted.session,
             hw,
         };
-        Ok(AcquireOutcome::Seat(Box::new(Seat {
+        Ok(AcquireOutcome::Seat(Box::new(GrantedSeat {
             renewed,
             session: granted.session,
             handle: handle.mint(&self.settings.handles),

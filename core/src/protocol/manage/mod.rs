@@ -15,8 +15,8 @@ use super::{
 };
 use crate::{
     Result,
-    records::{Change, Records},
-    seats::{PoolKey, SeatStore},
+    records::{PoolChange, Records},
+    seat_store::{PoolKey, SeatStore},
 };
 
 /// What the admin function may do with seats. Cheap to clone.
@@ -29,7 +29,7 @@ pub struct SeatManagement {
 }
 
 impl SeatManagement {
-    /// Over these rooms; `records` as [`crate::records::Role::Admin`].
+    /// Over these rooms; `records` as [`crate::records::DatabaseRole::Admin`].
     pub fn new(seats: SeatStore, records: Records) -> Self {
         let steps = FailPoints::default();
         Self { rebuilds: PoolRebuilds::new(seats.clone(), records.clone(), steps.clone()), seats, records, steps }
@@ -40,7 +40,7 @@ impl SeatManagement {
         &self.steps
     }
 
-    async fn tell(&self, changes: &[Change]) -> Result<()> {
+    async fn tell(&self, changes: &[PoolChange]) -> Result<()> {
         self.steps.done(Step::Change).await?;
         // One pool's trouble keeps no other from hearing of it; who asked is told, and may ask again.
         let mut told = Ok(());

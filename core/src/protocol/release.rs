@@ -8,7 +8,7 @@ use crate::{
         pool::{LeaseClaim, SeatClaim},
     },
     records::SeatEnding,
-    seats::{PoolKey, ReleaseAnswer, SeatFree, SessionFree, PoolReply},
+    seat_store::{PoolKey, ReleaseAnswer, SeatFree, SessionFree, PoolReply},
 };
 use time::OffsetDateTime;
 

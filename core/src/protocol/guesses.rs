@@ -7,7 +7,7 @@ use super::memory::TtlCache;
 use crate::{
     Clock,
     domain::rate::{RateLimited, LimitKind, RateLimit, RateDecision},
-    seats::SeatStore,
+    seat_store::SeatStore,
 };
 use std::{
     future::Future,

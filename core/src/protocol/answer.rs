@@ -2,7 +2,7 @@
 
 use super::SeatProtocol;
 use crate::{
-    Code, Result, clock,
+    ProblemCode, Result, clock,
     domain::{
         id::{Holder, Hw, LicenseNumber, Nonce, SeatNo, SessionId},
         license::LicenseFacts,
@@ -95,7 +95,7 @@ impl SeatProtocol {
     /// [`crate::Error::Signer`] if this instance has no certified key and cannot get one.
     pub async fn sign_refusal(
         &self,
-        code: Code,
+        code: ProblemCode,
         reason: Option<&str>,
         nonce: &Nonce,
         license: LicenseNumber,

@@ -9,9 +9,9 @@ use crate::{
         secret::KeyRing,
         terms::TermsEdit,
     },
-    moves::deadline::Deadline,
-    records::{Caller, Answer, ChangedLicense, LicenseRow, RotatedKeyRow, PoolOf, KeyRotation},
-    seats::{PoolKey, PoolReply},
+    protocol::deadline::Deadline,
+    records::{Caller, ChangeResult, ChangedLicense, LicenseRow, RotatedKeyRow, PoolOf, KeyRotation},
+    seat_store::{PoolKey, PoolReply},
 };
 use std::time::Duration;
 
@@ -91,7 +91,7 @@ impl SeatManagement {
         plan: Option<&str>,
         edit: &TermsEdit,
         version: Option<i64>,
-    ) -> Answer<ChangedLicense> {
+    ) -> ChangeResult<ChangedLicense> {
         let answer = self.records.edit_license(act, license, plan, edit, version).await?;
         if let Ok(changed) = &answer {
             self.tell(&changed.tell).await?;
@@ -103,7 +103,7 @@ impl SeatManagement {
     ///
     /// # Errors
     /// As [`Manage::edit_license`].
-    pub async fn decide_license(&self, act: &Caller, license: LicenseId, status: Status) -> Answer<ChangedLicense> {
+    pub async fn decide_license(&self, act: &Caller, license: LicenseId, status: Status) -> ChangeResult<ChangedLicense> {
         let answer = self.records.decide_license(act, license, status).await?;
         if let Ok(changed) = &answer {
             self.tell(&changed.tell).await?;
@@ -123,7 +123,7 @@ impl SeatManagement {
         license: LicenseId,
         how: KeyRotation,
         peppers: &KeyRing,
-    ) -> Answer<RotatedKey> {
+    ) -> ChangeResult<RotatedKey> {
         let steps = Deadline::after(STEPS_GO_ON);
         let new = match self.records.replace_key(act, license, how, peppers).await? {
             Ok(new) => new,
@@ -155,7 +155,7 @@ impl SeatManagement {
     ///
     /// # Errors
     /// As [`Manage::edit_license`], but without an idempotency key the same request again is another rotation.
-    pub async fn renew_key(&self, act: &Caller, license: LicenseId, old_for: u32, peppers: &KeyRing) -> Answer<RotatedKeyRow> {
+    pub async fn renew_key(&self, act: &Caller, license: LicenseId, old_for: u32, peppers: &KeyRing) -> ChangeResult<RotatedKeyRow> {
         let answer = self.records.renew_key(act, license, old_for, peppers).await?;
         if let Ok(new) = &answer {
             self.tell(&new.tell).await?;

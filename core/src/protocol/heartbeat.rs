@@ -9,7 +9,7 @@ use crate::{
         license::{LicenseFacts, LicenseRefusal},
     },
     records::ResolveOutcome,
-    seats::{HeartbeatAnswer, PoolKey, PoolReply},
+    seat_store::{HeartbeatAnswer, PoolKey, PoolReply},
 };
 
 /// The answer to a heartbeat.

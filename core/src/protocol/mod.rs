@@ -25,7 +25,7 @@ use crate::{
     Clock,
     domain::{id::SessionId, lease::LeaseTiming, secret::KeyRing},
     records::Records,
-    seats::SeatStore,
+    seat_store::SeatStore,
     signer::LeaseSigner,
 };
 use guesses::GuessMemory;
@@ -61,7 +61,7 @@ pub struct ProtocolSettings {
 }
 
 impl SeatProtocol {
-    /// The moves over these rooms; `records` as [`crate::records::Role::Service`].
+    /// The moves over these rooms; `records` as [`crate::records::DatabaseRole::Service`].
     pub fn new(seats: SeatStore, records: Records, signer: LeaseSigner, settings: ProtocolSettings) -> Self {
         let steps = FailPoints::default();
         let clock = settings.clock.clone();

@@ -33,7 +33,7 @@ fn source(header: &str, test_build: bool, parts: &[&str]) -> String {
 
 macro_rules! scripts {
     ($($name:ident = $header:ident $($file:literal)+;)*) => {$(
-        pub(super) static $name: LazyLock<Script> = LazyLock::new(|| Script::new($header, &[$(include_str!($file)),+]));
+        pub(super) static $name: LazyLock<SeatScript> = LazyLock::new(|| SeatScript::new($header, &[$(include_str!($file)),+]));
     )*};
 }
 

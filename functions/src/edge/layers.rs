@@ -5,7 +5,7 @@ use super::{
     extract::{MAX_BODY, read, too_large},
     problem::AnsweredProblem,
     security::SecurityTxt,
-    telemetry::{self, Metric, MetricOutcome, TraceContext},
+    telemetry::{self, MetricName, MetricOutcome, TraceContext},
 };
 use axum::{
     Router,
@@ -16,7 +16,7 @@ use axum::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use license_core::{
-    Code,
+    ProblemCode,
     domain::{credential, id::LicenseNumber, id::TenantId, lease::LeaseTiming},
 };
 use std::{
@@ -125,16 +125,16 @@ pub fn layers(router: Router, rim: &LayerSettings) -> Router {
 }
 
 async fn no_path() -> Problem {
-    Problem::new(Code::NotFound, "There is nothing at this path. The paths of this API begin with /api/v1/.")
+    Problem::new(ProblemCode::NotFound, "There is nothing at this path. The paths of this API begin with /api/v1/.")
 }
 
 async fn no_method() -> Problem {
-    Problem::new(Code::MethodNotAllowed, "The path exists, but not for this method; see the Allow header.")
+    Problem::new(ProblemCode::MethodNotAllowed, "The path exists, but not for this method; see the Allow header.")
 }
 
 /// The panic hook has logged it already.
 fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {
-    Problem::new(Code::Internal, "The request could not be completed because of a fault on our side.").into_response()
+    Problem::new(ProblemCode::Internal, "The request could not be completed because of a fault on our side.").into_response()
 }
 
 async fn around(State(rim): State<LayerSettings>, request: Request, next: Next) -> Response {
@@ -160,7 +160,7 @@ async fn around(State(rim): State<LayerSettings>, request: Request, next: Next) 
         let late = || {
             let detail =
                 "The answer took too long and was given up. Keep what you have and try again after Retry-After.";
-            Problem::new(Code::RecordsUnavailable, detail).into_response()
+            Problem::new(ProblemCode::RecordsUnavailable, detail).into_response()
         };
         tokio::time::timeout(deadline, next.run(request)).await.unwrap_or_else(|_| late())
     };
@@ -184,7 +184,7 @@ async fn whole(request: Request, patience: Duration) -> Result<Request, Problem>
         let seconds = patience.as_secs();
         let detail =
             format!("The whole body had not arrived after {seconds} s, and nothing was done. Send the request again.");
-        Problem::new(Code::RequestTimeout, detail)
+        Problem::new(ProblemCode::RequestTimeout, detail)
     };
     let body = tokio::time::timeout(patience, read(Request::new(body))).await.map_err(|_| late())??;
     Ok(Request::from_parts(parts, Body::from(body)))
@@ -244,12 +244,12 @@ impl AccessLogEntry {
         Self { method: request.method().clone(), path, size: declared_length(request.headers()) }
     }
 
-    fn metric(&self) -> Metric {
-        Metric::of_path(self.path.as_ref().map(MatchedPath::as_str))
+    fn metric(&self) -> MetricName {
+        MetricName::of_path(self.path.as_ref().map(MatchedPath::as_str))
     }
 
     fn is_sweep(&self) -> bool {
-        matches!(self.metric(), Metric::TickRequests | Metric::ReapRequests)
+        matches!(self.metric(), MetricName::TickRequests | MetricName::ReapRequests)
     }
 
     /// Nobody waits for a sweep: it has until just before a push that was not acknowledged comes again.
@@ -265,7 +265,7 @@ impl AccessLogEntry {
         let outcome =
             refused.or_else(|| response.extensions().get::<MetricOutcome>().map(|outcome| outcome.0)).unwrap_or("ok");
         let method = known(&self.method);
-        if metric == Metric::HealthRequests && status == 200 {
+        if metric == MetricName::HealthRequests && status == 200 {
             tracing::debug!(outcome, "{method} {path} {status}");
             return;
         }

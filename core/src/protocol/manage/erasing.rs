@@ -3,9 +3,9 @@
 use super::SeatManagement;
 use crate::{
     domain::secret::KeyRing,
-    moves::deadline::Deadline,
-    records::{Caller, Answer, ErasureReport, ErasureCursor, ErasureSubject},
-    seats::PoolKey,
+    protocol::deadline::Deadline,
+    records::{Caller, ChangeResult, ErasureReport, ErasureCursor, ErasureSubject},
+    seat_store::PoolKey,
 };
 
 impl SeatManagement {
@@ -21,7 +21,7 @@ impl SeatManagement {
         whom: &ErasureSubject,
         cursor: Option<ErasureCursor>,
         peppers: &KeyRing,
-    ) -> Answer<ErasureReport> {
+    ) -> ChangeResult<ErasureReport> {
         let deadline = Deadline::of_request();
         let answer = self.records.erase(act, whom, cursor, peppers).await?;
         if let Ok(erased) = &answer {

@@ -4,7 +4,7 @@ use crate::{
     Error, Result,
     domain::{
         id::SessionId,
-        license::{LicenseFacts, LicenseRefusal, Why},
+        license::{LicenseFacts, LicenseRefusal, RefusalReason},
         secret,
     },
 };
@@ -70,10 +70,10 @@ impl ScriptReply {
 
     pub(super) fn refusal(&mut self) -> Result<LicenseRefusal> {
         let why = match self.take::<String>()?.as_str() {
-            "suspended" => Why::Suspended,
-            "revoked" => Why::Revoked,
-            "expired" => Why::Expired,
-            "not_started" => Why::NotStarted,
+            "suspended" => RefusalReason::Suspended,
+            "revoked" => RefusalReason::Revoked,
+            "expired" => RefusalReason::Expired,
+            "not_started" => RefusalReason::NotStarted,
             other => return Err(Error::Seats(format!("unknown refusal {other}"))),
         };
         Ok(LicenseRefusal { why, since_ms: self.take()? })

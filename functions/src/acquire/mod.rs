@@ -11,7 +11,7 @@ use crate::{
         FieldChecks, JsonBody, Problem,
         config::Environment,
         rate::{ByAddress, not_looked_at},
-        rim::about,
+        layers::about,
         serve::{Service, StartError},
         telemetry::MetricOutcome as Label,
     },
@@ -19,13 +19,13 @@ use crate::{
 };
 use axum::{
     Extension, Router,
-    extract::State as From,
+    extract::State,
     response::{IntoResponse, Response},
 };
 use client::ClientDescription;
 use http::{StatusCode, request::Parts};
 use license_core::{
-    Clock, Code,
+    Clock, ProblemCode,
     domain::{
         id::{Attempt, ClientPart, Hw, LicenseNumber, Nonce, PoolName, SeatNo, SessionId},
         key::LicenseKey,
@@ -33,9 +33,9 @@ use license_core::{
         name::clean,
         rate::RateLimit,
     },
-    moves::{
+    protocol::{
         SeatProtocol,
-        acquire::{AcquireOutcome, Request, Seat},
+        acquire::{AcquireOutcome, AcquireRequest, GrantedSeat},
     },
 };
 use serde::{Deserialize, Serialize};
@@ -70,10 +70,10 @@ pub(crate) fn operations() -> OpenApiRouter<Arc<AcquireService>> {
 /// # Errors
 /// A sentence that names the variable that is wrong.
 pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartError> {
-    let moves = rooms::moves(env, clock).await?;
+    let moves = wiring::moves(env, clock).await?;
     let strangers =
-        rooms::by_address(env, "unknown-keys", "RATE_UNKNOWN_KEYS", RateLimit::per_minute(10), moves.seats().clone())?;
-    Ok(Service { checks: rooms::checks(&moves), router: router(AcquireService { moves, strangers }) })
+        wiring::by_address(env, "unknown-keys", "RATE_UNKNOWN_KEYS", RateLimit::per_minute(10), moves.seats().clone())?;
+    Ok(Service { checks: wiring::checks(&moves), router: router(AcquireService { moves, strangers }) })
 }
 
 /// Who asks for a seat, and of which license.
@@ -108,7 +108,7 @@ struct AcquireBody {
 }
 
 impl AcquireBody {
-    fn read(self) -> Result<Request, Problem> {
+    fn read(self) -> Result<AcquireRequest, Problem> {
         let mut fields = FieldChecks::new();
         let key = fields.required("license_key", self.license_key.as_deref(), LicenseKey::parse);
         let hardware = fields.required("hardware_id", self.hardware_id.as_deref(), str::parse::<ClientPart>);
@@ -121,7 +121,7 @@ impl AcquireBody {
         let label = client.label(Hw::of(key.number(), &hardware));
         let pool = pool.unwrap_or_else(PoolName::main);
         let (product, client) = client.into_parts();
-        Ok(Request { key, hardware, instance, attempt, pool, nonce, product, label, client })
+        Ok(AcquireRequest { key, hardware, instance, attempt, pool, nonce, product, label, client })
     }
 }
 
@@ -140,15 +140,15 @@ impl AcquireBody {
               (status = 429, description = "rate_limited: for each holder, each license, and each address that sends many wrong keys"),
               (status = 503, description = "seats_unavailable, records_unavailable, signer_unavailable")))]
 async fn acquire(
-    From(state): From<Arc<AcquireService>>,
+    State(service): State<Arc<AcquireService>>,
     parts: Parts,
     JsonBody(body): JsonBody<AcquireBody>,
 ) -> Result<Response, Problem> {
-    let moves = &state.moves;
+    let moves = &service.moves;
     let request = body.read()?;
     let number = request.key.number();
     about(None, Some(number));
-    let guesser = state.strangers.guesser(&parts);
+    let guesser = service.strangers.guesser(&parts);
     let problem = match moves.acquire_from(&request, guesser.as_ref()).await? {
         AcquireOutcome::Seat(seat) => return Ok(seated(&seat)),
         AcquireOutcome::Full(full) => full::no_seat(&full, moves.settings().timing.ttl_ms()),
@@ -206,7 +206,7 @@ struct OfflineResponse {
     until: OffsetDateTime,
 }
 
-fn seated(seat: &Seat) -> Response {
+fn seated(seat: &GrantedSeat) -> Response {
     about(Some(seat.facts.tenant), None);
     let (status, label) = if seat.renewed { (StatusCode::OK, "renewed") } else { (StatusCode::CREATED, "granted") };
     let body = SeatResponse {
@@ -225,5 +225,5 @@ fn seated(seat: &Seat) -> Response {
 
 fn wrong_product(product: &str, license: LicenseNumber) -> Problem {
     let detail = format!("The license is for {product}. Use the license of the product you started.");
-    Problem::new(Code::ProductNotAllowed, detail).with("license", license.to_string()).with("product", product)
+    Problem::new(ProblemCode::ProductNotAllowed, detail).with("license", license.to_string()).with("product", product)
 }

@@ -10,7 +10,7 @@ use crate::{
     Result,
     domain::{event::SweepShare, lease::LeaseTiming},
     records::{SeatEnding, PoolToReap, Records, PoolUsage},
-    seats::{PoolKey, ReapedSeats, SeatFree, SeatStore, SessionFree, PoolReply},
+    seat_store::{PoolKey, ReapedSeats, SeatFree, SeatStore, SessionFree, PoolReply},
 };
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ pub struct SweepReport {
 }
 
 impl SeatReaper {
-    /// Over these rooms; `records` as [`crate::records::Role::Reaper`].
+    /// Over these rooms; `records` as [`crate::records::DatabaseRole::Reaper`].
     pub fn new(seats: SeatStore, records: Records, timing: LeaseTiming) -> Self {
         let steps = FailPoints::default();
         let rebuilds = PoolRebuilds::new(seats.clone(), records.clone(), steps.clone());

@@ -8,9 +8,9 @@ use crate::{
         lease::LeaseTiming,
         session::EndReason,
     },
-    moves::{deadline::Deadline, steps::Step},
-    records::{Caller, Answer, ListedRows, PageRequest, SessionRow, SessionEnd, SessionFilter},
-    seats::{SessionLookup, SessionSighting, PoolKey, SessionLiveness, PoolReply},
+    protocol::{deadline::Deadline, steps::Step},
+    records::{Caller, ChangeResult, ListedRows, PageRequest, SessionRow, SessionEnd, SessionFilter},
+    seat_store::{SessionLookup, SessionSighting, PoolKey, SessionLiveness, PoolReply},
 };
 use std::{collections::HashMap, time::Duration};
 use time::OffsetDateTime;
@@ -99,7 +99,7 @@ impl SeatManagement {
     ///
     /// # Errors
     /// If a store could not be asked; the session may have ended. Asked again, it is found so and Redis is told.
-    pub async fn end_session(&self, act: &Caller, id: SessionId, force: bool) -> Answer<EndedSessionRow> {
+    pub async fn end_session(&self, act: &Caller, id: SessionId, force: bool) -> ChangeResult<EndedSessionRow> {
         let deadline = Deadline::of_request();
         let end = match self.records.end_session(act, id, force).await? {
             Ok(end) => end,

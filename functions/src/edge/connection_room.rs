@@ -4,7 +4,7 @@
 //! request is being worked on may not. Where room is scarce, the address that has most connections gives one up, that which has waited
 //! longest: whoever opens a thousand closes their own, and many machines behind one address are cut off by nobody as long as there is room.
 
-use super::{address::bucket, seldom::RareWarning};
+use super::{address::bucket, rare_warning::RareWarning};
 use std::{
     collections::{BTreeMap, HashMap},
     fmt,

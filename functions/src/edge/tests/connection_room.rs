@@ -1,6 +1,6 @@
 //! Who makes room for whom, without sockets.
 
-use crate::edge::room::{PlaceUse, LEAST, ConnectionPlace, ConnectionRoom};
+use crate::edge::connection_room::{PlaceUse, LEAST, ConnectionPlace, ConnectionRoom};
 use std::{
     net::IpAddr,
     sync::Arc,

@@ -15,7 +15,7 @@ use crate::{
         secret,
     },
     records::Records,
-    seats::{NonceAnswer, PoolKey, SeatStore},
+    seat_store::{NonceAnswer, PoolKey, SeatStore},
 };
 use std::{
     collections::{HashMap, hash_map},

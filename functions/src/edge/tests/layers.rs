@@ -1,5 +1,5 @@
 use super::{get, post, rim, send, send_through};
-use crate::edge::rim::{layers, request_id};
+use crate::edge::layers::{layers, request_id};
 use axum::{Router, body::Body, routing};
 use http::Request;
 use license_core::domain::{id::LicenseNumber, key::LicenseKey};

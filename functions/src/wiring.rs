@@ -8,9 +8,9 @@ use crate::edge::{
 use license_core::{
     Clock,
     domain::{lease::LeaseTiming, rate::RateLimit},
-    moves::{SeatProtocol, ProtocolSettings},
-    records::{Records, Role},
-    seats::SeatStore,
+    protocol::{SeatProtocol, ProtocolSettings},
+    records::{Records, DatabaseRole},
+    seat_store::SeatStore,
     signer::{self, RootSigner, LeaseSigner, kms::KmsRoot, local::LocalRoot},
 };
 use std::{sync::Arc, time::Duration};
@@ -45,7 +45,7 @@ fn refused(variable: &'static str, problem: &str) -> ConfigError {
 
 async fn signer(env: &Environment, timing: &LeaseTiming, clock: Clock) -> Result<LeaseSigner, StartError> {
     let mut settings = signer::SignerSettings::new(config::issuer(env)?);
-    // The longest lease there is, after a rebuild, must fit into what certificates allow tokens to state.
+    // The longest lease there is, after a rebuild, must fit into what certificates allow tokens to service.
     settings.max_token_ttl =
         settings.max_token_ttl.max(Duration::from_millis(timing.rebuild_lease_ms().unsigned_abs()));
     let root: Arc<dyn RootSigner> = match config::RootConfig::from_env(env)? {
@@ -67,7 +67,7 @@ pub(crate) async fn moves(env: &Environment, clock: Clock) -> Result<SeatProtoco
     let settings =
         ProtocolSettings { timing, clock: clock.clone(), handles: config::handle_keys(env)?, peppers: config::peppers(env)? };
     let seats = seats(env, timing, clock.clone())?.limited(config::rates(env)?);
-    let records = records(env, Role::Service)?;
+    let records = records(env, DatabaseRole::Service)?;
     Ok(SeatProtocol::new(seats, records, signer(env, &timing, clock).await?, settings))
 }
 

@@ -7,10 +7,10 @@ use super::{
 };
 use http::request::Parts;
 use license_core::{
-    Clock, Code,
+    Clock, ProblemCode,
     domain::rate::RateLimit,
-    moves::guesses::{GuessMemory, SecretVerdict},
-    seats::SeatStore,
+    protocol::guesses::{GuessMemory, SecretVerdict},
+    seat_store::SeatStore,
 };
 use std::future::Future;
 
@@ -33,7 +33,7 @@ impl CredentialGuesses {
     /// A sentence that names the variable that is wrong.
     pub fn from_env(env: &Environment, seats: SeatStore, clock: Clock) -> Result<Self, ConfigError> {
         let limit =
-            crate::rooms::by_address(env, "credentials", "RATE_CREDENTIALS", RateLimit::per_minute(10), seats.clone())?;
+            crate::wiring::by_address(env, "credentials", "RATE_CREDENTIALS", RateLimit::per_minute(10), seats.clone())?;
         Ok(Self::new(limit, seats, clock))
     }
 
@@ -64,7 +64,7 @@ impl CredentialGuesses {
     /// Counts an ID token that was refused, and says why it was unless there were too many. Its signature is checked all the same: that asks
     /// no store, and people behind one address with whoever forges are not kept out. One that is only too old is not forged.
     pub async fn refused(&self, parts: &Parts, token: &str, why: Problem) -> Problem {
-        if why.code() != Code::TokenInvalid {
+        if why.code() != ProblemCode::TokenInvalid {
             return why;
         }
         self.limit.guess(parts, token).await.err().unwrap_or(why)

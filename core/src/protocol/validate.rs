@@ -14,7 +14,7 @@ use crate::{
         license::{LicenseFacts, LicenseRefusal},
         rate::RateLimited,
     },
-    seats::{PoolKey, ValidateReply, ValidateAnswer, PoolReply},
+    seat_store::{PoolKey, ValidateReply, ValidateAnswer, PoolReply},
 };
 
 /// The answer to a validate.
