@@ -19,4 +19,4 @@ pub mod seat_store;
 pub mod signer;
 
 pub use clock::Clock;
-pub use error::{ProblemCode, Error, Result};
+pub use error::{Error, ProblemCode, Result};

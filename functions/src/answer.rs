@@ -117,7 +117,9 @@ pub(crate) fn refused(refusal: LicenseRefusal, license: LicenseNumber, now_ms: i
         }
         (RefusalReason::Revoked, _) => "The license was revoked for good. Ask the vendor for another.".to_owned(),
         (RefusalReason::Expired, _) => "The license's term is over. Ask the vendor to extend it.".to_owned(),
-        (RefusalReason::NotStarted, Some(begins)) => format!("The license's term has not begun: it begins at {begins}."),
+        (RefusalReason::NotStarted, Some(begins)) => {
+            format!("The license's term has not begun: it begins at {begins}.")
+        }
         (RefusalReason::NotStarted, None) => "The license's term has not begun.".to_owned(),
     };
     let mut problem = Problem::new(refusal.why.code(), detail).with("license", license.to_string());

@@ -15,4 +15,3 @@ pub mod release;
 
 mod answer;
 mod wiring;
-

@@ -5,20 +5,20 @@ use crate::{
         Problem,
         config::{self, Environment},
         extract,
-        serve::{StoreCheck, Service, StartError},
+        serve::{Service, StartError, StoreCheck},
         telemetry::MetricOutcome as Label,
     },
-    rooms,
+    wiring,
 };
 use axum::{
     Extension, Router,
-    extract::{Request, State as From},
+    extract::{Request, State},
     response::{IntoResponse, Response},
     routing::post,
 };
 use http::{StatusCode, header};
 use license_core::{
-    Clock, ProblemCode, Error,
+    Clock, Error, ProblemCode,
     domain::event::{Event, SweepShare},
     identity::IdentityVerifier,
     protocol::{history, publish, reap::SeatReaper},
@@ -26,7 +26,7 @@ use license_core::{
 };
 use license_pubsub::{
     Message, Publisher, Topic,
-    push::{Envelope, MalformedPush, PushDelivery, PushCheck},
+    push::{Envelope, MalformedPush, PushCheck, PushDelivery},
     rest::{self, RestPublisher},
 };
 use std::{sync::Arc, time::Duration};
@@ -43,8 +43,8 @@ pub struct ReaperService {
 }
 
 /// `POST /tick`: begin a sweep, if there is anything to do. `POST /reap`: one share of it.
-pub fn router(state: ReaperService) -> Router {
-    Router::new().route("/tick", post(tick)).route("/reap", post(reap)).with_state(state)
+pub fn router(service: ReaperService) -> Router {
+    Router::new().route("/tick", post(tick)).route("/reap", post(reap)).with_state(service)
 }
 
 /// A push that is believed, or the answer to one that is not. The answer to a poison message is an acknowledgement: sent again it would be
@@ -174,7 +174,7 @@ fn beside(settings: config::PubSub, bus: config::BusConfig) -> Result<RestPublis
 
 #[cfg(feature = "cloud")]
 async fn cloud(settings: config::PubSub) -> Result<Arc<dyn Publisher>, StartError> {
-    use license_pubsub::cloud::{CloudPublisher, PubsubServer, CloudSettings};
+    use license_pubsub::cloud::{CloudPublisher, CloudSettings, PubsubServer};
     let config::PubSub { project, topics, emulator, .. } = settings;
     let server = emulator.map_or(PubsubServer::Google, PubsubServer::Emulator);
     Ok(Arc::new(CloudPublisher::new(CloudSettings { project, topics, server, deadline: PATIENCE }).await?))

@@ -2,20 +2,21 @@
 
 use crate::{
     admin::voiding::in_force,
+    edge::names,
     edge::{
         BearerCredential, FieldChecks, JsonOrEmpty, Problem,
         config::{self, Environment},
-        rate::ByAddress,
-        layers::{about, request_id},
-        serve::{StoreCheck, Service, StartError},
         credential_guesses::CredentialGuesses,
+        layers::{about, request_id},
+        rate::ByAddress,
+        serve::{Service, StartError, StoreCheck},
         telemetry::MetricOutcome as Label,
     },
-    rooms, words,
+    wiring,
 };
 use axum::{
     Extension, Router,
-    extract::State as Extract,
+    extract::State,
     response::{IntoResponse, Response},
 };
 use http::{StatusCode, request::Parts};
@@ -24,13 +25,13 @@ use license_core::{
     domain::{
         id::{LicenseId, LicenseNumber, TenantId, UserId},
         key::LicenseKey,
-        opaque::{SecretKind, OpaqueSecret},
+        opaque::{OpaqueSecret, SecretKind},
         rate::RateLimit,
         secret::KeyRing,
         trial::TrialLimit,
     },
-    identity::{VerifiedClaims, TokenRejected, IdentityVerifier},
-    records::{JoinRequest, NewOrganization, Records, RegisteredTenant, RegistrationOutcome, DatabaseRole},
+    identity::{IdentityVerifier, TokenRejected, VerifiedClaims},
+    records::{DatabaseRole, JoinRequest, NewOrganization, Records, RegisteredTenant, RegistrationOutcome},
 };
 use serde::{Deserialize, Serialize};
 use std::{net::IpAddr, sync::Arc};
@@ -55,8 +56,8 @@ pub struct RegisterService {
 }
 
 /// `POST /api/v1/auth/register`.
-pub fn router(state: RegisterService) -> Router {
-    operations().split_for_parts().0.with_state(state)
+pub fn router(service: RegisterService) -> Router {
+    operations().split_for_parts().0.with_state(service)
 }
 
 /// The paths with their handlers; the document is made of the same list.
@@ -81,7 +82,10 @@ pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartEr
     let seats = wiring::seats(env, config::timing(env)?, clock.clone())?;
     let strangers = CredentialGuesses::from_env(env, seats.clone(), clock)?;
     let limit = wiring::by_address(env, "register", "RATE_REGISTER", RateLimit::per_minute(5), seats)?;
-    Ok(Service { router: router(RegisterService { records, verifier, peppers, limit, strangers }), checks: vec![check] })
+    Ok(Service {
+        router: router(RegisterService { records, verifier, peppers, limit, strangers }),
+        checks: vec![check],
+    })
 }
 
 /// What a newcomer may wish for; both count only the first time.
@@ -174,23 +178,23 @@ struct RegisteredLicense<'a> {
 /// The person of the ID token gets an organization, which they own, and its first license with its key. The identity provider must have
 /// verified the person's address. Who registers again, by `iss` and `sub`, is answered 200 with what there is. With an `invitation`
 /// they join the organization that invited their address.
-#[utoipa::path(post, path = "/api/v1/auth/register", tag = "Registration", request_body = Option<Body>, security(("person" = [])),
-    responses((status = 201, description = "Registered now", body = Answer),
-              (status = 200, description = "Registered before", body = Answer),
+#[utoipa::path(post, path = "/api/v1/auth/register", tag = "Registration", request_body = Option<RegisterBody>, security(("person" = [])),
+    responses((status = 201, description = "Registered now", body = RegisterResponse),
+              (status = 200, description = "Registered before", body = RegisterResponse),
               (status = 401, description = "token_invalid, token_expired"),
               (status = 404, description = "not_found: no such invitation"),
               (status = 409, description = "conflict: the invitation is for another address, over, or was used; or no more trials are given"),
               (status = 429, description = "rate_limited: for each address, or for each person who brings an invitation"),
               (status = 503, description = "records_unavailable, identity_unavailable")))]
 async fn register(
-    Extract(state): Extract<RegisterService>,
+    State(service): State<RegisterService>,
     parts: Parts,
     bearer: BearerCredential,
     JsonOrEmpty(body): JsonOrEmpty<RegisterBody>,
 ) -> Result<Response, Problem> {
     let mut fields = FieldChecks::new();
-    let name = fields.optional("organization_name", body.organization_name.as_deref(), words::name);
-    let product = fields.optional("product", body.product.as_deref(), words::slug);
+    let name = fields.optional("organization_name", body.organization_name.as_deref(), names::name);
+    let product = fields.optional("product", body.product.as_deref(), names::slug);
     if body.invitation.is_some() {
         // Who is invited joins what there is: it has its name, and its licenses.
         let without = "cannot be sent with an invitation";
@@ -232,7 +236,12 @@ async fn not_void(service: &RegisterService, claims: &VerifiedClaims) -> Result<
 }
 
 /// An organization of the person's own, or the one they have.
-async fn found(service: &RegisterService, it: VerifiedPerson, name: Option<String>, product: Option<String>) -> Result<Response, Problem> {
+async fn found(
+    service: &RegisterService,
+    it: VerifiedPerson,
+    name: Option<String>,
+    product: Option<String>,
+) -> Result<Response, Problem> {
     let organization = name.or_else(|| it.name.clone()).unwrap_or_else(|| it.email.chars().take(200).collect());
     let new = NewOrganization {
         issuer: it.issuer,
@@ -271,7 +280,13 @@ fn no_trial(limit: TrialLimit) -> Problem {
 }
 
 /// The organization that invited the person. A secret that is none and one that nobody was given are the same: there is no such invitation.
-async fn join(service: &RegisterService, parts: &Parts, claims: &VerifiedClaims, it: VerifiedPerson, secret: &str) -> Result<Response, Problem> {
+async fn join(
+    service: &RegisterService,
+    parts: &Parts,
+    claims: &VerifiedClaims,
+    it: VerifiedPerson,
+    secret: &str,
+) -> Result<Response, Problem> {
     let secret = OpaqueSecret::parse(SecretKind::Invitation, secret).ok_or_else(no_invitation)?;
     let joining = JoinRequest {
         secret,
@@ -288,7 +303,9 @@ async fn join(service: &RegisterService, parts: &Parts, claims: &VerifiedClaims,
         in_force(claims, service.records.tokens_not_before(joining.secret.tenant).await?)?;
         match service.records.join(&joining).await? {
             Ok(joined) => Ok(Some(joined)),
-            Err(license_core::records::ChangeRefusal::Conflict(detail)) => Err(Problem::new(ProblemCode::Conflict, detail)),
+            Err(license_core::records::ChangeRefusal::Conflict(detail)) => {
+                Err(Problem::new(ProblemCode::Conflict, detail))
+            }
             Err(_) => Ok(None),
         }
     };
@@ -328,7 +345,7 @@ struct VerifiedPerson {
 impl VerifiedPerson {
     fn of(claims: VerifiedClaims, from: Option<IpAddr>) -> Result<Self, Problem> {
         let email = claims.address().map_err(|why| Problem::token_invalid(why.to_string()))?;
-        let name = claims.name.and_then(|name| words::name(&name).ok());
+        let name = claims.name.and_then(|name| names::name(&name).ok());
         Ok(Self { issuer: claims.issuer, subject: claims.subject, email: email.as_str().to_owned(), name, from })
     }
 }

@@ -8,7 +8,7 @@ use crate::{
         layers::about,
         serve::{Service, StartError},
     },
-    heartbeat, rooms,
+    heartbeat, wiring,
 };
 use axum::{Router, extract::State};
 use license_core::{Clock, domain::id::SessionId, protocol::SeatProtocol};
@@ -26,8 +26,8 @@ pub struct ReleaseService {
 }
 
 /// `POST /api/v1/licenses/release`.
-pub fn router(state: ReleaseService) -> Router {
-    operations().split_for_parts().0.with_state(Arc::new(state))
+pub fn router(service: ReleaseService) -> Router {
+    operations().split_for_parts().0.with_state(Arc::new(service))
 }
 
 /// The paths with their handlers; the document is made of the same list.
@@ -65,9 +65,9 @@ struct ReleaseResponse {
 /// Give a seat back
 ///
 /// Ends the session; the seat is free at once when it was the holder's last. Again and again the same answer. A session that had ended
-/// otherwise answers when it ended, and one that ended so long ago that it was forgotten is 410. Never refused for the license's service.
-#[utoipa::path(post, path = "/api/v1/licenses/release", tag = "Seats", request_body = Option<Body>, security(("session" = [])),
-    responses((status = 200, description = "The session is over", body = Released),
+/// otherwise answers when it ended, and one that ended so long ago that it was forgotten is 410. Never refused for the license's state.
+#[utoipa::path(post, path = "/api/v1/licenses/release", tag = "Seats", request_body = Option<ReleaseBody>, security(("session" = [])),
+    responses((status = 200, description = "The session is over", body = ReleaseResponse),
               (status = 410, description = "session_gone"),
               (status = 503, description = "seats_unavailable, records_unavailable")))]
 async fn release(

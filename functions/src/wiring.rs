@@ -3,15 +3,15 @@
 use crate::edge::{
     config::{self, ConfigError, Environment},
     rate::{ByAddress, NamedLimit},
-    serve::{StoreCheck, StartError},
+    serve::{StartError, StoreCheck},
 };
 use license_core::{
     Clock,
     domain::{lease::LeaseTiming, rate::RateLimit},
-    protocol::{SeatProtocol, ProtocolSettings},
-    records::{Records, DatabaseRole},
+    protocol::{ProtocolSettings, SeatProtocol},
+    records::{DatabaseRole, Records},
     seat_store::SeatStore,
-    signer::{self, RootSigner, LeaseSigner, kms::KmsRoot, local::LocalRoot},
+    signer::{self, LeaseSigner, RootSigner, kms::KmsRoot, local::LocalRoot},
 };
 use std::{sync::Arc, time::Duration};
 
@@ -21,7 +21,7 @@ pub(crate) fn seats(env: &Environment, timing: LeaseTiming, clock: Clock) -> Res
     seats.map_err(|_| refused("REDIS_URL", "is not an address of Redis"))
 }
 
-pub(crate) fn records(env: &Environment, role: Role) -> Result<Records, ConfigError> {
+pub(crate) fn records(env: &Environment, role: DatabaseRole) -> Result<Records, ConfigError> {
     let settings = config::RecordsConfig::from_env(env)?;
     let records = Records::new(settings.url.reveal(), role, settings.pool_size);
     records.map_err(|_| refused("DATABASE_URL", "is not an address of PostgreSQL"))
@@ -64,8 +64,12 @@ async fn signer(env: &Environment, timing: &LeaseTiming, clock: Clock) -> Result
 /// The moves of clients, as the service role.
 pub(crate) async fn moves(env: &Environment, clock: Clock) -> Result<SeatProtocol, StartError> {
     let timing = config::timing(env)?;
-    let settings =
-        ProtocolSettings { timing, clock: clock.clone(), handles: config::handle_keys(env)?, peppers: config::peppers(env)? };
+    let settings = ProtocolSettings {
+        timing,
+        clock: clock.clone(),
+        handles: config::handle_keys(env)?,
+        peppers: config::peppers(env)?,
+    };
     let seats = seats(env, timing, clock.clone())?.limited(config::rates(env)?);
     let records = records(env, DatabaseRole::Service)?;
     Ok(SeatProtocol::new(seats, records, signer(env, &timing, clock).await?, settings))

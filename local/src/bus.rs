@@ -38,7 +38,12 @@ pub fn router(bus: LocalBus, token: Secret<String>) -> Router {
     Router::new().route(&call, post(publish)).layer(DefaultBodyLimit::max(MOST_BYTES)).with_state(door)
 }
 
-async fn publish(State(door): State<PublishEndpoint>, Path(call): Path<String>, headers: HeaderMap, body: String) -> Response {
+async fn publish(
+    State(door): State<PublishEndpoint>,
+    Path(call): Path<String>,
+    headers: HeaderMap,
+    body: String,
+) -> Response {
     if !door.opens(&headers) {
         return refuse(StatusCode::UNAUTHORIZED, "UNAUTHENTICATED", "PUBSUB_BUS_TOKEN of .local/env opens this door");
     }

@@ -234,7 +234,7 @@ mod tests {
     async fn two_processes_never_share_a_data_directory() {
         let base = tempfile::tempdir().unwrap();
         let first = DataDirectory::open(base.path(), false).await.unwrap();
-        assert!(matches!(Data::open(base.path(), true).await, Err(Error::InUse(_))));
+        assert!(matches!(DataDirectory::open(base.path(), true).await, Err(DataError::InUse(_))));
         drop(first);
         DataDirectory::open(base.path(), false).await.unwrap();
     }
@@ -289,7 +289,7 @@ mod tests {
                 fs::write(dir.join("lock"), "").unwrap();
             }
             set_mode(&dir, before);
-            assert!(matches!(opened(&dir).await, Err(Error::Open { .. })), "{before:o}");
+            assert!(matches!(opened(&dir).await, Err(DataError::Open { .. })), "{before:o}");
             assert_eq!(mode(&dir), before & 0o777);
             fs::remove_dir_all(&dir).unwrap();
             // An empty one is nobody's.
@@ -305,12 +305,12 @@ mod tests {
     async fn a_directory_of_another_account_is_refused() {
         if !geteuid().is_root() {
             // Only root can give one away; what everybody sees of another account's is `/`.
-            assert!(matches!(close(Path::new("/")), Err(Error::Foreign { .. })));
+            assert!(matches!(close(Path::new("/")), Err(DataError::Foreign { .. })));
             return;
         }
         let base = tempfile::tempdir().unwrap();
         std::os::unix::fs::chown(base.path(), Some(12_345), None).unwrap();
-        assert!(matches!(opened(base.path()).await, Err(Error::Foreign { owner: 12_345, .. })));
+        assert!(matches!(opened(base.path()).await, Err(DataError::Foreign { owner: 12_345, .. })));
     }
 
     #[tokio::test]
@@ -322,7 +322,7 @@ mod tests {
         set_mode(&dir, 0o700);
         let lock = dir.join("lock");
         let refused = async |what: &str| {
-            assert!(matches!(opened(&dir).await, Err(Error::Lock(_))), "{what}");
+            assert!(matches!(opened(&dir).await, Err(DataError::Lock(_))), "{what}");
             fs::remove_file(&lock).or_else(|_| fs::remove_dir(&lock)).unwrap();
         };
         std::os::unix::fs::symlink(&theirs, &lock).unwrap();
@@ -345,8 +345,9 @@ mod tests {
         let base = tempfile::tempdir().unwrap();
         set_mode(base.path(), 0o700);
         fs::write(base.path().join("mine.txt"), "mine").unwrap();
-        let key =
-            async |clean| DataDirectory::open(base.path(), clean).await.unwrap().service_keys("handle.key").unwrap().current;
+        let key = async |clean| {
+            DataDirectory::open(base.path(), clean).await.unwrap().service_keys("handle.key").unwrap().current
+        };
         let first = key(false).await;
         assert!(key(false).await == first);
         assert!(key(true).await != first);

@@ -6,7 +6,7 @@ use license_core::{
         key::LicenseKey,
         secret::{KeyRing, Secret},
     },
-    records::{Caller, NewOrganization, Principal, Records, RegisteredTenant, RegistrationOutcome, DatabaseRole},
+    records::{Caller, DatabaseRole, NewOrganization, Principal, Records, RegisteredTenant, RegistrationOutcome},
 };
 use license_functions::edge::serve::StartError;
 use sqlx::{Connection, Executor, PgConnection};
@@ -23,7 +23,11 @@ const PLAN: &str = "
 ///
 /// # Errors
 /// If the records cannot be asked or the key cannot be kept.
-pub(crate) async fn license_key(data: &DataDirectory, postgres: &PostgresServer, peppers: &KeyRing) -> Result<String, StartError> {
+pub(crate) async fn license_key(
+    data: &DataDirectory,
+    postgres: &PostgresServer,
+    peppers: &KeyRing,
+) -> Result<String, StartError> {
     let records = Records::with(postgres.superuser(), DatabaseRole::Admin, 2).sealing(Arc::new(peppers.clone()));
     if let Some(key) = kept(data)? {
         let pool = "default".parse().map_err(|_| "the pool `default` has no name")?;
@@ -67,7 +71,9 @@ async fn register(records: &Records, peppers: &KeyRing) -> Result<LicenseKey, St
             Some(key) => Ok(key),
             None => rotate(records, &registered, peppers).await,
         },
-        RegistrationOutcome::NoProduct | RegistrationOutcome::NoTrial(_) => Err("the demo product could not be made".into()),
+        RegistrationOutcome::NoProduct | RegistrationOutcome::NoTrial(_) => {
+            Err("the demo product could not be made".into())
+        }
     }
 }
 

@@ -119,7 +119,12 @@ impl Endpoints {
     ///
     /// # Errors
     /// With the file's path.
-    pub(crate) fn write(&self, data: &DataDirectory, license_key: &str, env: &BTreeMap<String, String>) -> io::Result<()> {
+    pub(crate) fn write(
+        &self,
+        data: &DataDirectory,
+        license_key: &str,
+        env: &BTreeMap<String, String>,
+    ) -> io::Result<()> {
         let json = serde_json::to_string_pretty(&self.json(license_key)).map_err(io::Error::other)?;
         secrets::write(&data.path("env"), &shell(env))?;
         secrets::write(&data.path("endpoints.json"), &format!("{json}\n"))

@@ -1,7 +1,8 @@
 //! What every function is told on this machine: the variables of `.env.sample`, with this machine's values.
 
 use crate::{
-    bus, data::DataDirectory, endpoints::Endpoints, guard::is_this_machine, issuer, options::CommandLine, rotate, supervise::MachineStores,
+    bus, data::DataDirectory, endpoints::Endpoints, guard::is_this_machine, issuer, options::CommandLine, rotate,
+    supervise::MachineStores,
 };
 use http::Uri;
 use license_core::records::DatabaseRole;

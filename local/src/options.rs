@@ -102,8 +102,13 @@ pub(crate) fn parse(mut arguments: lexopt::Parser) -> Result<AskedCommand, lexop
         Arg::{Long, Value},
         ValueExt,
     };
-    let mut options =
-        CommandLine { port: 8080, data: ".local".into(), clean: false, once: false, bind: IpAddr::from([127, 0, 0, 1]) };
+    let mut options = CommandLine {
+        port: 8080,
+        data: ".local".into(),
+        clean: false,
+        once: false,
+        bind: IpAddr::from([127, 0, 0, 1]),
+    };
     while let Some(argument) = arguments.next()? {
         match argument {
             Value(word) if word == "rotate" => return rotate(arguments),
@@ -130,7 +135,9 @@ fn rotate(mut arguments: lexopt::Parser) -> Result<AskedCommand, lexopt::Error> 
             Long("finish") if step == RotationStep::Begin => step = RotationStep::Finish,
             Long("help") | lexopt::Arg::Short('h') => return Ok(AskedCommand::Help),
             Value(word) if key.is_none() => {
-                let known = [ReplaceableKey::Pepper, ReplaceableKey::Handle, ReplaceableKey::Root].into_iter().find(|key| word == key.word());
+                let known = [ReplaceableKey::Pepper, ReplaceableKey::Handle, ReplaceableKey::Root]
+                    .into_iter()
+                    .find(|key| word == key.word());
                 key = Some(known.ok_or_else(|| {
                     format!("{} is no key that can be rotated: pepper, handle or root", word.display())
                 })?);
@@ -176,8 +183,14 @@ mod tests {
     fn a_rotation_is_of_one_key_and_one_step_and_what_makes_no_sense_is_refused() {
         let rotate = |key, step, data: &str| Ok(AskedCommand::Rotate(RotateCommand { key, step, data: data.into() }));
         assert_eq!(asked(&["rotate", "pepper"]), rotate(ReplaceableKey::Pepper, RotationStep::Begin, ".local"));
-        assert_eq!(asked(&["rotate", "--data", "/d", "root", "--switch"]), rotate(ReplaceableKey::Root, RotationStep::Switch, "/d"));
-        assert_eq!(asked(&["rotate", "handle", "--finish"]), rotate(ReplaceableKey::Handle, RotationStep::Finish, ".local"));
+        assert_eq!(
+            asked(&["rotate", "--data", "/d", "root", "--switch"]),
+            rotate(ReplaceableKey::Root, RotationStep::Switch, "/d")
+        );
+        assert_eq!(
+            asked(&["rotate", "handle", "--finish"]),
+            rotate(ReplaceableKey::Handle, RotationStep::Finish, ".local")
+        );
         for wrong in [
             &["rotate"][..],
             &["rotate", "issuer"],

@@ -107,7 +107,11 @@ async fn forget(data: &DataDirectory, key: ReplaceableKey) -> Result<String, Sta
 }
 
 /// What would be lost with the previous pepper; `None`: nothing.
-async fn needed(postgres: &PostgresServer, ring: &KeyVersions, data: &DataDirectory) -> Result<Option<String>, StartError> {
+async fn needed(
+    postgres: &PostgresServer,
+    ring: &KeyVersions,
+    data: &DataDirectory,
+) -> Result<Option<String>, StartError> {
     let mut sql = PgConnection::connect_with(&postgres.superuser()).await?;
     // Revoked licenses give no seat and get no key any more.
     let keys = "from license_keys k join licenses l using (tenant_id, license_id)

@@ -18,8 +18,8 @@ use http::StatusCode;
 use license_core::{Clock, records, signer::local::LocalRoot};
 use license_functions::edge::{
     config::{self, Environment},
-    layers::LayerSettings,
     connection_room::ConnectionRoom,
+    layers::LayerSettings,
     security::SecurityTxt,
     serve::{Service, StartError, app, install_tls, serve as serve_app},
     telemetry,
@@ -131,11 +131,16 @@ struct Machine {
 }
 
 impl Machine {
-    async fn start(options: &CommandLine, process: &Environment, logging: &config::LogConfig) -> Result<Self, StartError> {
+    async fn start(
+        options: &CommandLine,
+        process: &Environment,
+        logging: &config::LogConfig,
+    ) -> Result<Self, StartError> {
         // What can be wrong at once is looked at before what takes long.
         let demo = environment::demo_issuer(process, options)?;
         let period = environment::reaper_period(process)?;
-        let rim = LayerSettings::new(&config::LayersConfig::from_env(process)?, logging).with_security(SecurityTxt::from_env(process)?);
+        let rim = LayerSettings::new(&config::LayersConfig::from_env(process)?, logging)
+            .with_security(SecurityTxt::from_env(process)?);
         let room = ConnectionRoom::of_process(config::proxies(process)?);
         let data = DataDirectory::open(&options.data, options.clean).await?;
         let listeners = Listeners::take(options).await?;

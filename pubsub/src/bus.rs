@@ -4,7 +4,7 @@
 //! rest on it that Cloud Pub/Sub's at-least-once would have to carry: a lost reap message is made up by the next tick.
 
 use crate::{
-    PublishFuture, Message, PublishError, Publisher, Topic,
+    Message, PublishError, PublishFuture, Publisher, Topic,
     push::{Envelope, PushDelivery},
 };
 use license_core::Clock;
@@ -111,7 +111,11 @@ impl LocalBus {
     ///
     /// # Errors
     /// As [`Bus::new`].
-    pub fn with_limits(subscriptions: Vec<Subscription>, token: TokenSource, limits: BusLimits) -> Result<Self, BusError> {
+    pub fn with_limits(
+        subscriptions: Vec<Subscription>,
+        token: TokenSource,
+        limits: BusLimits,
+    ) -> Result<Self, BusError> {
         let address = |Subscription { topic, push_url }| match Url::parse(&push_url) {
             Ok(url) if url.scheme() == "http" => Ok((topic, url)),
             _ => Err(BusError::PushUrl(push_url)),

@@ -1,6 +1,6 @@
 //! Cloud Pub/Sub.
 
-use crate::{PublishFuture, Message, PublishError, Publisher, Topic, TopicNames};
+use crate::{Message, PublishError, PublishFuture, Publisher, Topic, TopicNames};
 use google_cloud_auth::credentials::anonymous;
 use google_cloud_gax::retry_policy::RetryPolicyExt;
 use google_cloud_pubsub::{client::BasePublisher, model, retry_policy::RetryableErrors};

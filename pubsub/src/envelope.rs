@@ -46,7 +46,8 @@ impl PushDelivery {
     /// # Errors
     /// The data is not that, or names more pools than a share may have. It never will be: record it and acknowledge.
     pub fn share(&self) -> Result<SweepShare, MalformedPush> {
-        let asked: SweepShare = serde_json::from_slice(&self.data).map_err(|e| MalformedPush::Message(e.to_string()))?;
+        let asked: SweepShare =
+            serde_json::from_slice(&self.data).map_err(|e| MalformedPush::Message(e.to_string()))?;
         if asked.pools.len() <= SweepShare::MOST {
             return Ok(asked);
         }
@@ -124,7 +125,11 @@ impl Envelope {
             return Err(MalformedPush::TooLarge(body.len()));
         }
         let WireEnvelope { message, subscription, delivery_attempt } = serde_json::from_slice(body).map_err(|e| {
-            if e.is_data() { MalformedPush::NotAnEnvelope(e.to_string()) } else { MalformedPush::NotJson(e.to_string()) }
+            if e.is_data() {
+                MalformedPush::NotAnEnvelope(e.to_string())
+            } else {
+                MalformedPush::NotJson(e.to_string())
+            }
         })?;
         let missing = || MalformedPush::NotAnEnvelope("message.messageId is missing or empty".into());
         let message_id = message.camel_id.or(message.snake_id).filter(|id| !id.is_empty()).ok_or_else(missing)?;
@@ -214,12 +219,15 @@ mod tests {
     #[test]
     fn a_malformed_envelope_is_refused_with_its_reason() {
         let envelope = |message| parse(json!({ "message": message }));
-        assert!(matches!(Envelope::parse(b""), Err(Malformed::NotJson(_))));
-        assert!(matches!(Envelope::parse(b"{\"message\":"), Err(Malformed::NotJson(_))));
-        assert!(matches!(Envelope::parse(&[0xff; 9]), Err(Malformed::NotJson(_))));
-        assert!(matches!(Envelope::parse(&[b'['; 9999]), Err(Malformed::NotJson(_) | Malformed::NotAnEnvelope(_))));
+        assert!(matches!(Envelope::parse(b""), Err(MalformedPush::NotJson(_))));
+        assert!(matches!(Envelope::parse(b"{\"message\":"), Err(MalformedPush::NotJson(_))));
+        assert!(matches!(Envelope::parse(&[0xff; 9]), Err(MalformedPush::NotJson(_))));
+        assert!(matches!(
+            Envelope::parse(&[b'['; 9999]),
+            Err(MalformedPush::NotJson(_) | MalformedPush::NotAnEnvelope(_))
+        ));
         for body in [json!([]), json!("x"), json!({}), json!({"message": 5}), json!({"message": null})] {
-            assert!(matches!(parse(body.clone()), Err(Malformed::NotAnEnvelope(_))), "{body}");
+            assert!(matches!(parse(body.clone()), Err(MalformedPush::NotAnEnvelope(_))), "{body}");
         }
         for message in [
             json!({}),
@@ -229,10 +237,10 @@ mod tests {
             json!({"messageId": "1", "data": {}}),
             json!({"messageId": "1", "publishTime": "yesterday"}),
         ] {
-            assert!(matches!(envelope(message.clone()), Err(Malformed::NotAnEnvelope(_))), "{message}");
+            assert!(matches!(envelope(message.clone()), Err(MalformedPush::NotAnEnvelope(_))), "{message}");
         }
-        assert_eq!(envelope(json!({"messageId": "1", "data": "%%"})), Err(Malformed::NotBase64));
-        assert_eq!(Envelope::parse(&vec![b' '; 70_000]), Err(Malformed::TooLarge(70_000)));
+        assert_eq!(envelope(json!({"messageId": "1", "data": "%%"})), Err(MalformedPush::NotBase64));
+        assert_eq!(Envelope::parse(&vec![b' '; 70_000]), Err(MalformedPush::TooLarge(70_000)));
     }
 
     #[test]
@@ -245,7 +253,7 @@ mod tests {
         let more = pools(SweepShare::MOST + 1);
         let wrong = ["", "{}", "63", "[]", r#"{"bucket":63}"#, r#"{"pools":null}"#, r#"{"pools":[["1","2"]]}"#, &more];
         for data in wrong.into_iter().chain([r#"{"pools":[[]]}"#, r#"{"pools":[],"bucket":1}"#]) {
-            assert!(matches!(share(data), Err(Malformed::Message(_))), "{data}");
+            assert!(matches!(share(data), Err(MalformedPush::Message(_))), "{data}");
         }
     }
 }

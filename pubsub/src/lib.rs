@@ -18,4 +18,4 @@ pub mod push;
 pub mod rest;
 
 pub use message::{Message, Topic, TopicNames};
-pub use publisher::{PublishFuture, PublishError, Publisher};
+pub use publisher::{PublishError, PublishFuture, Publisher};

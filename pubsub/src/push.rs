@@ -3,7 +3,7 @@
 pub use crate::envelope::{Envelope, MalformedPush, PushDelivery};
 use license_core::{
     Result,
-    identity::{TokenRejected, IdentityVerifier},
+    identity::{IdentityVerifier, TokenRejected},
 };
 
 /// Checks that a push comes from our subscriptions and nobody else: signature, times, issuer and exact audience by the

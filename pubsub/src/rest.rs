@@ -2,7 +2,7 @@
 //! (<https://cloud.google.com/pubsub/docs/reference/rest/v1/projects.topics/publish>): how a function that runs as a process of its own
 //! beside `license-local` reaches that one's bus, without the weight of the cloud's client.
 
-use crate::{PublishFuture, Message, PublishError, Publisher, Topic, TopicNames};
+use crate::{Message, PublishError, PublishFuture, Publisher, Topic, TopicNames};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use license_core::domain::secret::Secret;
 use reqwest::Client;

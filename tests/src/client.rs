@@ -84,7 +84,7 @@ impl Machine {
     /// If it is told anything else.
     pub async fn turned_away(&self, moves: &SeatProtocol) {
         let outcome = self.acquire(moves).await;
-        assert!(matches!(outcome, Outcome::Full(_)), "{} finds no seat, not {outcome:?}", self.request.label);
+        assert!(matches!(outcome, AcquireOutcome::Full(_)), "{} finds no seat, not {outcome:?}", self.request.label);
     }
 }
 
@@ -115,7 +115,7 @@ pub async fn beat(moves: &SeatProtocol, seat: &GrantedSeat) -> heartbeat::Heartb
 /// If it is not.
 pub async fn alive(moves: &SeatProtocol, seat: &GrantedSeat) {
     let outcome = beat(moves, seat).await;
-    assert!(matches!(outcome, heartbeat::Outcome::Alive(_)), "alive, not {outcome:?}");
+    assert!(matches!(outcome, heartbeat::HeartbeatOutcome::Alive(_)), "alive, not {outcome:?}");
 }
 
 /// Sends a heartbeat that must be told that the session is over, and why.
@@ -124,7 +124,10 @@ pub async fn alive(moves: &SeatProtocol, seat: &GrantedSeat) {
 /// If it is told anything else.
 pub async fn gone(moves: &SeatProtocol, seat: &GrantedSeat, why: &str) {
     let outcome = beat(moves, seat).await;
-    assert!(matches!(&outcome, heartbeat::Outcome::Gone(reason) if reason == why), "gone ({why}), not {outcome:?}");
+    assert!(
+        matches!(&outcome, heartbeat::HeartbeatOutcome::Gone(reason) if reason == why),
+        "gone ({why}), not {outcome:?}"
+    );
 }
 
 /// Gives a session back.

@@ -9,8 +9,8 @@ use license_functions::{
     acquire,
     edge::{
         config::{LayersConfig, LogConfig},
-        rate::{ByAddress, NamedLimit},
         layers::LayerSettings,
+        rate::{ByAddress, NamedLimit},
         serve::layers,
     },
     heartbeat, release,
@@ -63,10 +63,12 @@ impl Front {
 
     /// The same before another instance's moves.
     pub fn with(world: World, moves: SeatProtocol) -> Self {
-        let router =
-            acquire::router(acquire::AcquireService { moves: moves.clone(), strangers: ByAddress::new(NamedLimit::off(), 0) })
-                .merge(heartbeat::router(heartbeat::HeartbeatService { moves: moves.clone() }))
-                .merge(release::router(release::ReleaseService { moves }));
+        let router = acquire::router(acquire::AcquireService {
+            moves: moves.clone(),
+            strangers: ByAddress::new(NamedLimit::off(), 0),
+        })
+        .merge(heartbeat::router(heartbeat::HeartbeatService { moves: moves.clone() }))
+        .merge(release::router(release::ReleaseService { moves }));
         let logging = LogConfig { filter: "info".into(), text: false, project: None };
         let app = layers(router, &LayerSettings::new(&LayersConfig::default(), &logging));
         Self { world, app }

@@ -11,8 +11,8 @@ use license_core::{
         rate::PoolRates,
         secret::KeyRing,
     },
-    protocol::{SeatProtocol, ProtocolSettings, manage::SeatManagement, reap::SeatReaper},
-    records::{NewOrganization, Records, RegistrationOutcome, DatabaseRole},
+    protocol::{ProtocolSettings, SeatProtocol, manage::SeatManagement, reap::SeatReaper},
+    records::{DatabaseRole, NewOrganization, Records, RegistrationOutcome},
     seat_store::{PoolKey, ReplicationId, SeatStore},
     signer::{LeaseSigner, local::LocalRoot},
 };
@@ -320,7 +320,8 @@ impl World {
 }
 
 async fn instance(seats: SeatStore, database: &PgConnectOptions, timing: LeaseTiming, clock: Clock) -> SeatProtocol {
-    let signer = LeaseSigner::new(root().await, license_core::signer::delegated::SignerSettings::new(ISSUER), clock.clone());
+    let signer =
+        LeaseSigner::new(root().await, license_core::signer::delegated::SignerSettings::new(ISSUER), clock.clone());
     let settings = ProtocolSettings { timing, clock, handles: KeyRing::single(vec![1; 32]), peppers: peppers() };
     SeatProtocol::new(seats, Records::with(database.clone(), DatabaseRole::Service, 16), signer, settings)
 }

@@ -5,7 +5,7 @@
 use license_core::{
     domain::{
         key::LicenseKey,
-        license::{Status, RefusalReason},
+        license::{RefusalReason, Status},
     },
     protocol::{acquire::AcquireOutcome, heartbeat, validate},
     records::ChangeRefusal,
@@ -23,9 +23,9 @@ async fn a_suspended_license_gives_no_seat_and_tells_every_client_and_resumed_wi
     assert!(world.suspend().await);
     assert!(!world.suspend().await, "it is already");
     let told = beat(&world.moves, &a_seat).await;
-    assert!(matches!(told, heartbeat::Outcome::Refused(r) if r.why == RefusalReason::Suspended), "{told:?}");
+    assert!(matches!(told, heartbeat::HeartbeatOutcome::Refused(r) if r.why == RefusalReason::Suspended), "{told:?}");
     let told = world.machine("b").acquire(&world.moves).await;
-    assert!(matches!(told, Outcome::Refused(r) if r.why == RefusalReason::Suspended), "{told:?}");
+    assert!(matches!(told, AcquireOutcome::Refused(r) if r.why == RefusalReason::Suspended), "{told:?}");
     world.pass(Duration::from_secs(60));
     assert!(world.resume().await);
     alive(&world.moves, &a_seat).await;
@@ -109,7 +109,7 @@ async fn a_rotated_key_opens_at_once_and_the_old_one_until_its_time() {
     a.restarted().seated(&world.moves).await;
     world.pass(Duration::from_secs(3601));
     // The records' clock is real time: they still know the old key, once; the copy does not, and has the last word.
-    assert!(matches!(a.restarted().acquire(&world.moves).await, Outcome::BadKey));
+    assert!(matches!(a.restarted().acquire(&world.moves).await, AcquireOutcome::BadKey));
 }
 
 #[tokio::test]
@@ -124,7 +124,7 @@ async fn a_key_redis_does_not_know_yet_is_judged_by_the_records() {
     let mut b = world.machine("b");
     b.request.key = key;
     b.seated(&world.moves).await;
-    assert!(matches!(world.machine("c").acquire(&world.moves).await, Outcome::BadKey), "the old secret is out");
+    assert!(matches!(world.machine("c").acquire(&world.moves).await, AcquireOutcome::BadKey), "the old secret is out");
 }
 
 #[tokio::test]
@@ -135,7 +135,7 @@ async fn no_more_than_thirty_two_earlier_keys_are_good_at_a_time() {
     }
     let peppers = &world.moves.settings().peppers;
     let told = world.manage.renew_key(&world.act(), world.license.id, 3600, peppers).await.unwrap();
-    assert!(matches!(told, Err(Refused::Conflict(_))), "{told:?}");
+    assert!(matches!(told, Err(ChangeRefusal::Conflict(_))), "{told:?}");
     let mut a = world.machine("a");
     a.seated(&world.moves).await;
     a.request.key = world.rotate_key(0).await; // ends all of them at once
@@ -149,9 +149,12 @@ async fn a_license_past_its_term_gives_no_seat_and_says_since_when() {
     let a_seat = world.machine("a").seated(&world.moves).await;
     world.pass(Duration::from_secs(15 * 86_400)); // the trial has 14 days
     let told = world.machine("b").acquire(&world.moves).await;
-    assert!(matches!(told, Outcome::Refused(r) if r.why == RefusalReason::Expired && r.since_ms > 0), "{told:?}");
+    assert!(
+        matches!(told, AcquireOutcome::Refused(r) if r.why == RefusalReason::Expired && r.since_ms > 0),
+        "{told:?}"
+    );
     let told = beat(&world.moves, &a_seat).await;
-    assert!(matches!(told, heartbeat::Outcome::Refused(_)), "{told:?}");
+    assert!(matches!(told, heartbeat::HeartbeatOutcome::Refused(_)), "{told:?}");
 }
 
 #[tokio::test]
@@ -173,7 +176,7 @@ async fn validate_says_what_an_acquire_would_and_takes_no_seat() {
     assert_eq!(refusal.why, RefusalReason::Suspended);
     let mut forged = a.clone();
     forged.request.key = LicenseKey::draw(world.license.pool.license);
-    assert!(matches!(ask(&forged).await, validate::Outcome::BadKey));
+    assert!(matches!(ask(&forged).await, validate::ValidateOutcome::BadKey));
 }
 
 #[tokio::test]
@@ -251,7 +254,7 @@ async fn a_rotation_asked_for_twice_with_one_key_is_one_rotation_and_of_a_foreig
     assert_eq!(world.count("select count(*) from license_keys").await, 3, "without it each is another");
     let nobody = license_core::domain::id::LicenseId(uuid::Uuid::now_v7());
     let refused = world.manage.renew_key(&world.act(), nobody, 0, peppers).await.unwrap();
-    assert_eq!(refused.map(drop), Err(Refused::NotFound));
+    assert_eq!(refused.map(drop), Err(ChangeRefusal::NotFound));
 }
 
 #[tokio::test]
@@ -259,7 +262,7 @@ async fn a_resumed_license_nobody_holds_a_seat_of_gives_seats_although_redis_was
     let world = World::with_seats(1).await;
     assert!(world.suspend().await);
     let told = world.machine("a").acquire(&world.moves).await;
-    assert!(matches!(told, Outcome::Refused(r) if r.why == RefusalReason::Suspended), "{told:?}");
+    assert!(matches!(told, AcquireOutcome::Refused(r) if r.why == RefusalReason::Suspended), "{told:?}");
     world.manage.steps().cut(license_core::protocol::steps::Step::Change);
     world.try_decide(Status::Active).await.unwrap_err();
     world.sweep().await;

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a panic with its place")]
 
 use license_core::{
-    domain::rate::{RateLimited, LimitKind, RateLimit, PoolRates},
+    domain::rate::{LimitKind, PoolRates, RateLimit, RateLimited},
     protocol::{SeatProtocol, acquire::AcquireOutcome},
 };
 use license_tests::{
@@ -142,7 +142,7 @@ async fn two_machines_in_a_loop_of_crashes_keep_nobody_else_out() {
                 release(&moves, &machine.restarted().seated(&moves).await).await;
                 assert!(matches!(
                     machine.restarted().acquire(&moves).await,
-                    Outcome::Limited(RateLimited { by: LimitKind::Holder, .. })
+                    AcquireOutcome::Limited(RateLimited { by: LimitKind::Holder, .. })
                 ));
             }
         }

@@ -59,7 +59,9 @@ fn a_section_says_the_status_the_title_and_the_retry_advice_of_the_table() {
         let retry = line(text, "Retry-After: ").unwrap_or_else(|| panic!("{heading} says when to come back"));
         match row.retry_after {
             Some(seconds) => assert_eq!(retry, format!("{seconds} s"), "{heading}"),
-            None if [ProblemCode::NoSeatsAvailable, ProblemCode::TooManyProcesses, ProblemCode::LicenseNotStarted].contains(&code) => {
+            None if [ProblemCode::NoSeatsAvailable, ProblemCode::TooManyProcesses, ProblemCode::LicenseNotStarted]
+                .contains(&code) =>
+            {
                 assert!(retry.starts_with("when"), "{heading}")
             }
             None => assert_eq!(retry, "none", "{heading}"),

@@ -9,7 +9,7 @@ use license_core::{
         token::{ExpectedToken, TokenClaims, verify},
     },
     protocol::{
-        acquire::{SignedLease, Seat},
+        acquire::{GrantedSeat, SignedLease},
         heartbeat,
         steps::Step,
     },
@@ -32,14 +32,14 @@ fn beyond_lease(world: &World, lease: &SignedLease) -> i64 {
     lease.offline_until.unix_timestamp() - world.clock.now_seconds() - lease.expires_in as i64
 }
 
-async fn lease_of(world: &World, seat: &Seat) -> SignedLease {
+async fn lease_of(world: &World, seat: &GrantedSeat) -> SignedLease {
     match beat(&world.moves, seat).await {
         heartbeat::HeartbeatOutcome::Alive(alive) => alive.lease,
         other => panic!("alive, not {other:?}"),
     }
 }
 
-async fn has_grace(world: &World, seat: &Seat) -> bool {
+async fn has_grace(world: &World, seat: &GrantedSeat) -> bool {
     beyond_lease(world, &lease_of(world, seat).await) > 3600
 }
 
@@ -381,7 +381,7 @@ async fn a_bound_that_comes_later_renews_none_until_they_are_fewer_and_forgets_n
     world.sweep().await;
     pass(&world, Duration::from_secs(25 * 3600)).await;
     world.sweep().await;
-    assert!(!matches!(beat(&world.moves, &e).await, heartbeat::Outcome::Alive(_)), "it was silent for a day");
+    assert!(!matches!(beat(&world.moves, &e).await, heartbeat::HeartbeatOutcome::Alive(_)), "it was silent for a day");
     let f = world.machine("f").seated(&world.moves).await;
     world.sweep().await;
     pass(&world, EARNED).await;

@@ -31,7 +31,7 @@ async fn a_grant_decided_before_a_rebuild_is_not_written_down() {
 
     a_goes_on.send(()).unwrap();
     let a_told = a_asks.await.unwrap().unwrap();
-    assert!(matches!(a_told, Outcome::Full(_)), "the seat is b's in the copy that counts, not {a_told:?}");
+    assert!(matches!(a_told, AcquireOutcome::Full(_)), "the seat is b's in the copy that counts, not {a_told:?}");
     b_goes_on.send(()).unwrap();
     let b_seat = seat(b_asks.await.unwrap().unwrap());
     alive(&world.moves, &b_seat).await;
@@ -51,7 +51,7 @@ async fn a_paused_acquire_cannot_take_a_seat_twice() {
 
     goes_on.send(()).unwrap();
     let told = asks.await.unwrap().unwrap();
-    assert!(matches!(told, Outcome::Full(_)), "overtaken, not {told:?}");
+    assert!(matches!(told, AcquireOutcome::Full(_)), "overtaken, not {told:?}");
     alive(&world.moves, &b_seat).await;
     assert_eq!(world.held().await, [(0, b.holder().to_string())]);
     assert_eq!(world.count(OPEN).await, 1);
@@ -142,7 +142,7 @@ async fn a_rebuild_that_read_the_records_before_the_copy_was_lost_again_is_refus
     goes_on.send(()).unwrap();
     let told = beats.await.unwrap().unwrap();
     assert!(
-        matches!(&told, license_core::protocol::heartbeat::Outcome::Gone(reason) if reason == "expired"),
+        matches!(&told, license_core::protocol::heartbeat::HeartbeatOutcome::Gone(reason) if reason == "expired"),
         "the seat is b's, so not {told:?}"
     );
     alive(&quick, &b_seat).await;
@@ -251,7 +251,9 @@ async fn beats_of_the_defaults_fit_three_times_into_a_lease() {
     assert!(timing.heartbeat * 3 < timing.ttl - timing.eps());
     let world = World::with_seats(1).await;
     let a_seat = world.machine("a").seated(&world.moves).await;
-    let license_core::protocol::heartbeat::HeartbeatOutcome::Alive(it) = beat(&world.moves, &a_seat).await else { panic!("alive") };
+    let license_core::protocol::heartbeat::HeartbeatOutcome::Alive(it) = beat(&world.moves, &a_seat).await else {
+        panic!("alive")
+    };
     assert!((101..=115).contains(&it.lease.heartbeat_in));
     assert_eq!(it.lease.expires_in, 355);
 }

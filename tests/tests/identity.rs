@@ -10,7 +10,7 @@ use aws_lc_rs::{
 use keys::b64;
 use license_core::{
     Clock, Error,
-    identity::{LONGEST_LIFE, NoAddress, TokenRejected, IdentitySettings, IdentityVerifier},
+    identity::{IdentitySettings, IdentityVerifier, LONGEST_LIFE, NoAddress, TokenRejected},
 };
 use serde_json::{Value, json};
 use std::sync::OnceLock;
@@ -35,7 +35,8 @@ async fn issuer() -> Issuer {
     keys::install_crypto();
     let (server, clock) = (MockServer::start().await, Clock::fake());
     let jwks_url = format!("{}/keys", server.uri());
-    let settings = IdentitySettings { issuer: ISSUER.into(), audience: "project".into(), jwks_url, longest_life: LONGEST_LIFE };
+    let settings =
+        IdentitySettings { issuer: ISSUER.into(), audience: "project".into(), jwks_url, longest_life: LONGEST_LIFE };
     let verifier = IdentityVerifier::new(settings, clock.clone());
     let issuer = Issuer { server, clock, verifier };
     issuer.publish(json!({ "keys": [keys::jwk(key(0), "k0")] })).await;
@@ -147,7 +148,7 @@ async fn each_thing_that_is_wrong_with_a_token_is_named() {
         assert_eq!(it.refused(&token).await, refused, "{member} {value}");
     }
     for text in ["", "a.b", "a.b.c", "a.b.c.d", &"a.".repeat(10_000)] {
-        assert_eq!(it.refused(text).await, Some(Refused::Malformed));
+        assert_eq!(it.refused(text).await, Some(TokenRejected::Malformed));
     }
 }
 
@@ -176,7 +177,7 @@ async fn a_subject_has_nothing_that_cannot_be_seen_and_names_are_cleaned() {
     let it = issuer().await;
     for sub in ["\0", "u\0", "u\n", "\u{202E}u", "u\u{2028}", "u\u{200B}", "u\u{AD}", &"u".repeat(256)] {
         let token = it.token("k0", |claims| claims["sub"] = json!(sub));
-        assert_eq!(it.refused(&token).await, Some(Refused::Malformed), "{sub:?}");
+        assert_eq!(it.refused(&token).await, Some(TokenRejected::Malformed), "{sub:?}");
     }
     for sub in ["1", "auth0|5f7c8ec7", "a b", "jürgen", &"u".repeat(255)] {
         assert_eq!(it.refused(&it.token("k0", |claims| claims["sub"] = json!(sub))).await, None, "{sub:?}");
@@ -202,11 +203,11 @@ async fn a_changed_token_or_another_key_s_signature_is_refused() {
     let (good, other) = (it.token("k0", |_| {}), it.token("k0", |claims| claims["sub"] = "u2".into()));
     let (_, signature) = good.rsplit_once('.').unwrap();
     let (input, _) = other.rsplit_once('.').unwrap();
-    assert_eq!(it.refused(&format!("{input}.{signature}")).await, Some(Refused::Signature));
-    assert_eq!(it.refused(&format!("{input}.")).await, Some(Refused::Signature));
+    assert_eq!(it.refused(&format!("{input}.{signature}")).await, Some(TokenRejected::Signature));
+    assert_eq!(it.refused(&format!("{input}.")).await, Some(TokenRejected::Signature));
     let header = json!({ "alg": "RS256", "kid": "k0" });
     let forged = signed(&header, &it.claims(), |input| keys::rs256(key(1), input));
-    assert_eq!(it.refused(&forged).await, Some(Refused::Signature));
+    assert_eq!(it.refused(&forged).await, Some(TokenRejected::Signature));
 }
 
 #[tokio::test]
@@ -220,14 +221,14 @@ async fn other_algorithms_are_refused_before_any_key_is_looked_up() {
     for alg in ["none", "None", "HS256", "RS384", "PS256", "ES256", "EdDSA", "rs256", ""] {
         let header = json!({ "alg": alg, "typ": "JWT", "kid": "k0" });
         for token in [signed(&header, &it.claims(), with_public_key), signed(&header, &it.claims(), |_| vec![])] {
-            assert_eq!(it.refused(&token).await, Some(Refused::Algorithm), "{alg}");
+            assert_eq!(it.refused(&token).await, Some(TokenRejected::Algorithm), "{alg}");
         }
     }
     let unnamed = signed(&json!({ "alg": "RS256" }), &it.claims(), |input| keys::rs256(key(0), input));
-    assert_eq!(it.refused(&unnamed).await, Some(Refused::UnknownKey));
+    assert_eq!(it.refused(&unnamed).await, Some(TokenRejected::UnknownKey));
     let critical = json!({ "alg": "RS256", "kid": "k0", "crit": ["b64"], "b64": false });
     let critical = signed(&critical, &it.claims(), |input| keys::rs256(key(0), input));
-    assert_eq!(it.refused(&critical).await, Some(Refused::Malformed));
+    assert_eq!(it.refused(&critical).await, Some(TokenRejected::Malformed));
     assert_eq!(it.asked().await, 0);
 }
 
@@ -271,7 +272,7 @@ async fn invented_key_names_do_not_hammer_the_issuer() {
         for stranger in 0..5 {
             assert_eq!(
                 it.refused(&it.token(&format!("x{second}-{stranger}"), |_| {})).await,
-                Some(Refused::UnknownKey)
+                Some(TokenRejected::UnknownKey)
             );
         }
         it.clock.advance_ms(1000);
@@ -285,7 +286,7 @@ async fn a_withdrawn_key_is_refused_once_the_keys_were_fetched_again() {
     assert_eq!(it.refused(&it.token("k0", |_| {})).await, None);
     it.publish(json!({ "keys": [keys::jwk(key(1), "k1")] })).await;
     it.clock.advance_ms(3_600_000);
-    assert_eq!(it.refused(&it.token("k0", |_| {})).await, Some(Refused::UnknownKey));
+    assert_eq!(it.refused(&it.token("k0", |_| {})).await, Some(TokenRejected::UnknownKey));
 }
 
 #[tokio::test]

@@ -120,7 +120,7 @@ async fn who_is_given_a_seat_that_has_waited_has_it_although_the_license_is_edit
     edit(&world).await;
     goes_on.send(()).unwrap();
     let told = asks.await.unwrap().unwrap();
-    assert!(matches!(told, Outcome::Seat(_)), "{told:?}");
+    assert!(matches!(told, AcquireOutcome::Seat(_)), "{told:?}");
     world.assert_no_drift().await;
 }
 
@@ -140,7 +140,7 @@ async fn a_seat_that_has_waited_does_not_wait_again_because_who_took_it_died_bef
             }
             edit(&world).await;
             let told = world.machine(comes).restarted().acquire(&world.moves).await;
-            assert!(matches!(told, Outcome::Seat(_)), "taken {taken:?} by {took}, {comes}: {told:?}");
+            assert!(matches!(told, AcquireOutcome::Seat(_)), "taken {taken:?} by {took}, {comes}: {told:?}");
             world.assert_no_drift().await;
         }
     }

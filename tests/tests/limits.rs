@@ -8,7 +8,7 @@ use license_core::{
         id::LicenseNumber,
         key::LicenseKey,
         pool::PoolSnapshot,
-        rate::{LimitKind, RateLimit, PoolRates},
+        rate::{LimitKind, PoolRates, RateLimit},
     },
     protocol::{SeatProtocol, acquire::AcquireOutcome, heartbeat, steps::Step},
     seat_store::NonceAnswer,
@@ -55,7 +55,7 @@ async fn strangers(world: &World, total: usize, draw: impl Fn() -> LicenseKey + 
             while next.fetch_add(1, Ordering::Relaxed) < total {
                 machine.request.key = draw();
                 let outcome = refused(&moves, &machine).await;
-                assert!(matches!(outcome, Outcome::BadKey), "{outcome:?}");
+                assert!(matches!(outcome, AcquireOutcome::BadKey), "{outcome:?}");
             }
         });
     }
@@ -148,7 +148,7 @@ async fn an_idle_pool_leaves_redis_after_a_day_and_a_held_one_stays() {
     world.sweep().await;
     let after = lives(&world).await;
     assert!(after.contains_key("h") && idle(&after), "expired: {after:?}");
-    assert!(matches!(world.moves.heartbeat(&open(&a), None).await.unwrap(), heartbeat::Outcome::Gone(_)));
+    assert!(matches!(world.moves.heartbeat(&open(&a), None).await.unwrap(), heartbeat::HeartbeatOutcome::Gone(_)));
 
     world.flush().await;
     let b = world.machine("b");
@@ -292,7 +292,7 @@ async fn a_license_that_gives_no_seat_is_not_asked_in_a_loop_either() {
     world.suspend().await;
     for _ in 0..3 {
         let outcome = world.machine("b").acquire(&moves).await;
-        assert!(matches!(outcome, Outcome::Refused(_)), "{outcome:?}");
+        assert!(matches!(outcome, AcquireOutcome::Refused(_)), "{outcome:?}");
     }
     assert!(waits(&world.machine("b").acquire(&moves).await) > 0);
 }
@@ -313,7 +313,7 @@ async fn a_session_in_a_loop_is_told_to_wait_and_keeps_its_lease_and_one_that_ke
         alive(&moves, &fast).await;
     }
     let limited = beat(&moves, &fast).await;
-    assert!(matches!(limited, heartbeat::Outcome::Limited(10_000)), "{limited:?}");
+    assert!(matches!(limited, heartbeat::HeartbeatOutcome::Limited(10_000)), "{limited:?}");
     assert_eq!(turns().await, 1);
     alive(&moves, &slow).await;
     // The lease was raised by the last good heartbeat: nothing is lost by waiting.

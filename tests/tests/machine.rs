@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a panic with its place")]
 
-use license_core::domain::rate::{RateLimit, PoolRates};
+use license_core::domain::rate::{PoolRates, RateLimit};
 use license_tests::{
     World, claims,
     front::{ACQUIRE, Answer, Front, HEARTBEAT, RELEASE, VALIDATE},
@@ -209,9 +209,12 @@ async fn limited(processes: u32, rate: RateLimit) -> Front {
 
 #[tokio::test]
 async fn as_many_processes_as_the_license_allows_may_start_at_once() {
-    for (processes, rate) in
-        [(64, RATE), (200, RATE), (32, RateLimit { per_minute: 6, burst: 3 }), (50, RateLimit { per_minute: 60_000, burst: 1 })]
-    {
+    for (processes, rate) in [
+        (64, RATE),
+        (200, RATE),
+        (32, RateLimit { per_minute: 6, burst: 3 }),
+        (50, RateLimit { per_minute: 60_000, burst: 1 }),
+    ] {
         let front = limited(processes, rate).await;
         for start in 0..processes {
             let seat = front.post(ACQUIRE, &front.ask("a")).await;

@@ -21,8 +21,8 @@ use license_functions::{
     reaper,
 };
 use license_pubsub::{
-    PublishFuture, Message, PublishError, Publisher, Topic,
-    push::{Envelope, PushDelivery, PushCheck},
+    Message, PublishError, PublishFuture, Publisher, Topic,
+    push::{Envelope, PushCheck, PushDelivery},
 };
 use license_tests::World;
 use serde_json::json;
@@ -73,7 +73,8 @@ impl Endpoint {
         let (world, issuer) = (World::with_seats(2).await, MockServer::start().await);
         let keys = ResponseTemplate::new(200).set_body_json(json!({ "keys": [keys::jwk(key(), "k")] }));
         Mock::given(path("/certs")).respond_with(keys).mount(&issuer).await;
-        let settings = IdentitySettings { jwks_url: format!("{}/certs", issuer.uri()), ..IdentitySettings::google(AUDIENCE) };
+        let settings =
+            IdentitySettings { jwks_url: format!("{}/certs", issuer.uri()), ..IdentitySettings::google(AUDIENCE) };
         let push = PushCheck { verifier: IdentityVerifier::new(settings, world.clock.clone()), email: EMAIL.into() };
         let published = Arc::new(Kept::default());
         let state = reaper::ReaperService { reaper: world.reaper.clone(), publisher: published.clone(), push };
@@ -163,7 +164,8 @@ async fn duplicate_late_and_shuffled_pushes_change_nothing_more() {
     let a = endpoint.world.machine("a");
     a.seated(&endpoint.world.moves).await;
     endpoint.world.pass_ttl();
-    let late = Envelope::write(&PushDelivery::new(Topic::Reap, Message::reap(&endpoint.world.share()), &endpoint.world.clock));
+    let late =
+        Envelope::write(&PushDelivery::new(Topic::Reap, Message::reap(&endpoint.world.share()), &endpoint.world.clock));
     assert_eq!(endpoint.reap().await, 204);
     // How a pool was used is counted by the sweep itself and added up by whoever reads it.
     let happened = |kind: &String| kind != "usage";
@@ -184,7 +186,8 @@ async fn nobody_but_our_subscriptions_may_push() {
     let endpoint = Endpoint::new().await;
     endpoint.world.machine("a").seated(&endpoint.world.moves).await;
     endpoint.world.pass_ttl();
-    let body = Envelope::write(&PushDelivery::new(Topic::Reap, Message::reap(&endpoint.world.share()), &endpoint.world.clock));
+    let body =
+        Envelope::write(&PushDelivery::new(Topic::Reap, Message::reap(&endpoint.world.share()), &endpoint.world.clock));
     for authorization in [None, Some("Bearer x".into()), Some(endpoint.token("somebody@example.com"))] {
         for path in ["/reap", "/tick"] {
             assert_eq!(endpoint.send(path, authorization.clone(), body.clone()).await, 401);

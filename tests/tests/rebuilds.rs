@@ -6,7 +6,7 @@ use license_core::{
     Clock,
     protocol::{
         SeatProtocol,
-        acquire::{AcquireOutcome, Seat},
+        acquire::{AcquireOutcome, GrantedSeat},
         steps::Step,
     },
     seat_store::NonceAnswer,
@@ -47,7 +47,7 @@ async fn large(held: u32) -> (World, [SeatProtocol; 3]) {
 }
 
 /// Asks as a client does: again after a 503.
-async fn seated_in_the_end(moves: &SeatProtocol, machine: &Machine) -> Seat {
+async fn seated_in_the_end(moves: &SeatProtocol, machine: &Machine) -> GrantedSeat {
     loop {
         match moves.acquire(&machine.request).await {
             Ok(outcome) => return seat(outcome),
@@ -156,7 +156,7 @@ async fn a_rebuilder_whose_clock_was_put_back_does_not_keep_others_waiting() {
     let NonceAnswer::Nonce { .. } = world.seats().nonce(pool).await.unwrap() else { panic!("a cold pool has a nonce") };
     world.clock.set_redis_ahead_ms(0); // and the rebuilder died
     let told = world.machine("a").acquire(&world.moves).await;
-    assert!(matches!(told, Outcome::Seat(_)), "{told:?}");
+    assert!(matches!(told, AcquireOutcome::Seat(_)), "{told:?}");
 }
 
 /// A database that lost its latest commits counts its epochs up to that of a copy which another history made: it says nothing of this one.

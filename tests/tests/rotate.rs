@@ -89,8 +89,12 @@ impl Site {
         let (status, seat) = self.acquire(local, &key, machine).await;
         assert!([200, 201].contains(&status), "{seat}");
         let number = LicenseKey::parse(&key).unwrap().number();
-        let expected =
-            ExpectedToken { issuer: ISSUER, audience: "demo", nonce: None, hw: &Hw::of(number, &machine.parse().unwrap()) };
+        let expected = ExpectedToken {
+            issuer: ISSUER,
+            audience: "demo",
+            nonce: None,
+            hw: &Hw::of(number, &machine.parse().unwrap()),
+        };
         let (token, certificate) = (seat["token"].as_str().unwrap(), seat["certificate"].as_str().unwrap());
         let believed = verify(token, certificate, roots, &expected, Clock::system().now_seconds());
         believed.map(drop).map_err(|error| error.to_string())

@@ -5,7 +5,7 @@
 use license_core::domain::{
     id::{LicenseNumber, TenantId},
     key::LicenseKey,
-    opaque::{SecretKind, OpaqueSecret},
+    opaque::{OpaqueSecret, SecretKind},
 };
 use regex::Regex;
 use uuid::Uuid;

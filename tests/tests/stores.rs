@@ -63,8 +63,9 @@ fn quick() -> PostgresSettings {
 
 #[tokio::test]
 async fn two_of_each_run_side_by_side_and_leave_nothing_behind() {
-    let both =
-        async || (PostgresServer::temporary().await.unwrap(), RedisServer::temporary(RedisSettings::default()).await.unwrap());
+    let both = async || {
+        (PostgresServer::temporary().await.unwrap(), RedisServer::temporary(RedisSettings::default()).await.unwrap())
+    };
     let ((first, one), (second, other)) = tokio::join!(both(), both());
     write_number(&first, 1).await;
     write_number(&second, 2).await;

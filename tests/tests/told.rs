@@ -55,7 +55,9 @@ impl State {
         match self {
             Self::Suspended => world.resume().await,
             Self::Revoked => false,
-            Self::CutShort | Self::Over => world.edit(&TermsEdit { expires_at: Some(None), ..TermsEdit::default() }).await,
+            Self::CutShort | Self::Over => {
+                world.edit(&TermsEdit { expires_at: Some(None), ..TermsEdit::default() }).await
+            }
             Self::NotStarted => world.edit(&TermsEdit { not_before: Some(None), ..TermsEdit::default() }).await,
         }
     }

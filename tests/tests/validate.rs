@@ -30,7 +30,7 @@ async fn agree(world: &World, machine: &Machine, state: &str) -> SeatProspect {
 }
 
 /// A pool of so many seats, all of them held by machines that live: `m0`, `m1`, …
-async fn full(seats: u32) -> (World, Vec<acquire::Seat>) {
+async fn full(seats: u32) -> (World, Vec<acquire::GrantedSeat>) {
     let world = World::shaped(Shape { seats, processes: 2, ..Shape::default() }).await;
     let mut held = Vec::new();
     for n in 0..seats {

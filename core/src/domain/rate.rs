@@ -29,8 +29,9 @@ impl RateLimit {
 impl FromStr for RateLimit {
     type Err = InvalidText;
     fn from_str(text: &str) -> Result<Self, InvalidText> {
-        let wrong =
-            InvalidText("must be requests per minute from 1 to 60000, and after a slash how many may come at once: 120/40");
+        let wrong = InvalidText(
+            "must be requests per minute from 1 to 60000, and after a slash how many may come at once: 120/40",
+        );
         let (per_minute, burst) = text.split_once('/').unwrap_or((text, text));
         let number = |text: &str| text.parse::<u32>().ok().filter(|n| (1..=60_000).contains(n)).ok_or(wrong);
         Ok(Self { per_minute: number(per_minute)?, burst: number(burst)? })

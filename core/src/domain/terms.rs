@@ -241,7 +241,7 @@ mod tests {
             processes_per_seat: 32,
             hide_holders: true,
         };
-        assert_eq!(terms.clone().edited(&Edit::default()), Ok(terms.clone()));
+        assert_eq!(terms.clone().edited(&TermsEdit::default()), Ok(terms.clone()));
         let online = TermsEdit { offline_policy: Some(OfflinePolicy::None), ..TermsEdit::default() };
         assert_eq!(terms.clone().edited(&online).unwrap().grace_hours, 0);
         for (edit, field) in [

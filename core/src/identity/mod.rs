@@ -243,7 +243,8 @@ fn key_named(token: &str) -> std::result::Result<String, TokenRejected> {
         return Err(TokenRejected::Malformed);
     }
     let header = token.split('.').next().and_then(|part| BASE64_URL_SAFE_NO_PAD.decode(part).ok());
-    let header: IdTokenHeader = header.and_then(|json| serde_json::from_slice(&json).ok()).ok_or(TokenRejected::Malformed)?;
+    let header: IdTokenHeader =
+        header.and_then(|json| serde_json::from_slice(&json).ok()).ok_or(TokenRejected::Malformed)?;
     if header.alg != "RS256" {
         return Err(TokenRejected::Algorithm);
     }

@@ -17,8 +17,8 @@ use crate::{
         license::{LicenseFacts, LicenseRefusal},
         rate::RateLimited,
     },
-    records::{KeyMatch, SeatGrant, GrantOutcome},
-    seat_store::{AcquireAnswer, SeatRequest, PoolFull, SeatTicket, PoolKey, TooMany, PoolReply},
+    records::{GrantOutcome, KeyMatch, SeatGrant},
+    seat_store::{AcquireAnswer, PoolFull, PoolKey, PoolReply, SeatRequest, SeatTicket, TooMany},
     signer::InstanceKey,
 };
 
@@ -108,7 +108,11 @@ impl SeatProtocol {
     ///
     /// # Errors
     /// As there.
-    pub async fn acquire_from(&self, request: &AcquireRequest, guesser: Option<&SecretGuesser>) -> Result<AcquireOutcome> {
+    pub async fn acquire_from(
+        &self,
+        request: &AcquireRequest,
+        guesser: Option<&SecretGuesser>,
+    ) -> Result<AcquireOutcome> {
         let received_ms = self.settings.clock.now_ms();
         let deadline = Deadline::of_request();
         let hashes = request.key.hashes(&self.settings.peppers);
@@ -149,7 +153,9 @@ impl SeatProtocol {
                     }
                 }
                 PoolReply::Said(AcquireAnswer::Full(full)) => return Ok(AcquireOutcome::Full(full)),
-                PoolReply::Said(AcquireAnswer::WrongProduct(product)) => return Ok(AcquireOutcome::WrongProduct(product)),
+                PoolReply::Said(AcquireAnswer::WrongProduct(product)) => {
+                    return Ok(AcquireOutcome::WrongProduct(product));
+                }
                 PoolReply::Said(AcquireAnswer::Refused(refusal)) => return Ok(AcquireOutcome::Refused(refusal)),
                 PoolReply::Said(AcquireAnswer::Limited(limited)) => return Ok(AcquireOutcome::Limited(limited)),
                 PoolReply::Said(AcquireAnswer::NeedsInstance) => return Ok(AcquireOutcome::NeedsInstance),
@@ -159,7 +165,13 @@ impl SeatProtocol {
     }
 
     /// Has the records confirm a decision. False: it came too late or from a wrong copy, and Redis must be asked again.
-    async fn written(&self, request: &AcquireRequest, hashes: &[String], pool: &PoolKey, granted: &SeatTicket) -> Result<bool> {
+    async fn written(
+        &self,
+        request: &AcquireRequest,
+        hashes: &[String],
+        pool: &PoolKey,
+        granted: &SeatTicket,
+    ) -> Result<bool> {
         self.steps.done(Step::Acquire).await?;
         match self.records.grant_seat(&self.grant(request, hashes, granted)).await? {
             GrantOutcome::Ok => {

@@ -6,7 +6,7 @@
 use super::memory::TtlCache;
 use crate::{
     Clock,
-    domain::rate::{RateLimited, LimitKind, RateLimit, RateDecision},
+    domain::rate::{LimitKind, RateDecision, RateLimit, RateLimited},
     seat_store::SeatStore,
 };
 use std::{

@@ -1,6 +1,6 @@
 //! publish: waiting events → whoever delivers them → marked. Once or more, never not at all.
 
-use super::steps::{Step, FailPoints};
+use super::steps::{FailPoints, Step};
 use crate::{Result, domain::event::Event, records::Records};
 
 /// Events per batch: one transaction, and no more than a publisher takes at once.

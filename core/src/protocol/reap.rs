@@ -4,13 +4,13 @@
 use super::{
     deadline::Deadline,
     rebuild::PoolRebuilds,
-    steps::{Step, FailPoints},
+    steps::{FailPoints, Step},
 };
 use crate::{
     Result,
     domain::{event::SweepShare, lease::LeaseTiming},
-    records::{SeatEnding, PoolToReap, Records, PoolUsage},
-    seat_store::{PoolKey, ReapedSeats, SeatFree, SeatStore, SessionFree, PoolReply},
+    records::{PoolToReap, PoolUsage, Records, SeatEnding},
+    seat_store::{PoolKey, PoolReply, ReapedSeats, SeatFree, SeatStore, SessionFree},
 };
 use std::time::Duration;
 
@@ -153,7 +153,13 @@ impl SeatReaper {
     }
 
     /// Writes claims down and forgets them. False: the copy they were made from is old.
-    async fn end(&self, pool: &PoolToReap, key: &PoolKey, reaped: &ReapedSeats, report: &mut SweepReport) -> Result<bool> {
+    async fn end(
+        &self,
+        pool: &PoolToReap,
+        key: &PoolKey,
+        reaped: &ReapedSeats,
+        report: &mut SweepReport,
+    ) -> Result<bool> {
         if reaped.seats.is_empty() && reaped.sessions.is_empty() {
             return Ok(true);
         }

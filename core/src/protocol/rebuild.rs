@@ -6,7 +6,7 @@
 
 use super::{
     deadline::Deadline,
-    steps::{Step, FailPoints},
+    steps::{FailPoints, Step},
 };
 use crate::{
     Error, Result,

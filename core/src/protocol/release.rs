@@ -8,7 +8,7 @@ use crate::{
         pool::{LeaseClaim, SeatClaim},
     },
     records::SeatEnding,
-    seat_store::{PoolKey, ReleaseAnswer, SeatFree, SessionFree, PoolReply},
+    seat_store::{PoolKey, PoolReply, ReleaseAnswer, SeatFree, SessionFree},
 };
 use time::OffsetDateTime;
 

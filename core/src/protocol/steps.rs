@@ -58,7 +58,7 @@ pub use testing::HeldOperation;
 
 #[cfg(feature = "testing")]
 mod testing {
-    use super::{Step, FailPoints};
+    use super::{FailPoints, Step};
     use crate::{Error, Result};
     use std::{
         collections::HashMap,

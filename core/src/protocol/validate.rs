@@ -14,7 +14,7 @@ use crate::{
         license::{LicenseFacts, LicenseRefusal},
         rate::RateLimited,
     },
-    seat_store::{PoolKey, ValidateReply, ValidateAnswer, PoolReply},
+    seat_store::{PoolKey, PoolReply, ValidateAnswer, ValidateReply},
 };
 
 /// The answer to a validate.
@@ -83,7 +83,9 @@ impl SeatProtocol {
             deadline.check("seats")?;
             match self.seats.validate(&pool, &hashes, by_machine, by_process).await? {
                 PoolReply::Said(ValidateAnswer::Valid(valid)) => return Ok(ValidateOutcome::Valid(valid)),
-                PoolReply::Said(ValidateAnswer::Refused(refusal, facts)) => return Ok(ValidateOutcome::Refused(refusal, facts)),
+                PoolReply::Said(ValidateAnswer::Refused(refusal, facts)) => {
+                    return Ok(ValidateOutcome::Refused(refusal, facts));
+                }
                 PoolReply::Said(ValidateAnswer::BadKey(epoch)) => {
                     if judged {
                         return Ok(ValidateOutcome::BadKey);

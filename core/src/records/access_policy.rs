@@ -1,7 +1,7 @@
 //! What an organization demands of its own people's sign-ins.
 
 use super::{
-    act::{Caller, ChangeResult, ChangeRefusal, open},
+    act::{Caller, ChangeRefusal, ChangeResult, open},
     connect::{Records, failed},
 };
 use crate::{

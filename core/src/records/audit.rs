@@ -97,7 +97,12 @@ impl Records {
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn audit_log(&self, tenant: TenantId, which: &AuditFilter, page: PageRequest) -> Result<ListedRows<AuditEntryRow>> {
+    pub async fn audit_log(
+        &self,
+        tenant: TenantId,
+        which: &AuditFilter,
+        page: PageRequest,
+    ) -> Result<ListedRows<AuditEntryRow>> {
         let (about, value) = match &which.about {
             None => ("", None),
             Some(AuditSubject::Action(action)) => ("and action = $5", Some(action)),
@@ -141,7 +146,12 @@ pub(super) struct AuditStatement {
 
 /// Appends an entry to the audit log in the transaction of what it tells, seals it, and answers its id. Whoever else appends to the log of
 /// this organization waits from here to the end of the transaction, so nothing that waits for a lock comes after it.
-pub(super) async fn write(sql: &mut PgConnection, act: &Caller, said: AuditStatement, peppers: Option<&KeyRing>) -> Result<Uuid> {
+pub(super) async fn write(
+    sql: &mut PgConnection,
+    act: &Caller,
+    said: AuditStatement,
+    peppers: Option<&KeyRing>,
+) -> Result<Uuid> {
     let AuditStatement { action, target, before, after } = said;
     debug_assert!(ACTIONS.contains(&action), "{action} is missing from the list that filters know");
     let row = sqlx::query("select id, seq, hash from history.audit_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)")

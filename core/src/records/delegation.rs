@@ -5,7 +5,7 @@
 //! removal of the person behind it one sees the other, and neither waits in a circle.
 
 use super::{
-    act::{Principal, ChangeRefusal, AuditedChange},
+    act::{AuditedChange, ChangeRefusal, Principal},
     connect::failed,
     invitations::{self, InvitationRow, invitation},
     people::PersonRow,
@@ -118,7 +118,11 @@ impl AuditedChange<'_> {
         Ok(DelegatedAccess { invitations, invitations_total, tokens, tokens_total })
     }
 
-    async fn withdraw_invitations(&mut self, person: &PersonRow, now: Option<PersonRole>) -> Result<Vec<InvitationRow>> {
+    async fn withdraw_invitations(
+        &mut self,
+        person: &PersonRow,
+        now: Option<PersonRole>,
+    ) -> Result<Vec<InvitationRow>> {
         let tenant = self.tenant().0;
         let kept: Vec<&str> = PersonRole::ALL
             .iter()

@@ -6,7 +6,7 @@
 //! Blanking what is blank changes nothing, so an erasure that was cut is simply asked for again.
 
 use super::{
-    act::{Caller, ChangeResult, ChangeRefusal, AuditedChange, open},
+    act::{AuditedChange, Caller, ChangeRefusal, ChangeResult, open},
     audit::{AuditStatement, seal_blanked, write},
     connect::{Records, failed, worth_repeating},
     licenses::{PoolChange, changes},
@@ -63,7 +63,11 @@ impl FromStr for SubjectAddress {
     fn from_str(text: &str) -> std::result::Result<Self, InvalidText> {
         let address = Self::folded(text);
         let fits = (1..=255).contains(&address.0.chars().count()) && !address.0.chars().any(char::is_control);
-        if fits { Ok(address) } else { Err(InvalidText("must be 1 to 255 characters, none of them a control character")) }
+        if fits {
+            Ok(address)
+        } else {
+            Err(InvalidText("must be 1 to 255 characters, none of them a control character"))
+        }
     }
 }
 
@@ -115,7 +119,14 @@ enum ErasureStage {
     People,
 }
 
-const STAGES: [ErasureStage; 6] = [ErasureStage::Open, ErasureStage::Ended, ErasureStage::Events, ErasureStage::Entries, ErasureStage::Acts, ErasureStage::People];
+const STAGES: [ErasureStage; 6] = [
+    ErasureStage::Open,
+    ErasureStage::Ended,
+    ErasureStage::Events,
+    ErasureStage::Entries,
+    ErasureStage::Acts,
+    ErasureStage::People,
+];
 
 impl std::fmt::Display for ErasureCursor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -215,7 +226,11 @@ impl Records {
         let (action, target, known) = match whom {
             ErasureSubject::Machine(hw) => {
                 let hw = hw.to_string();
-                ("machine.erased", hw.clone(), SubjectIdentifiers { keys: vec![hw.clone()], hw: Some(hw), ..SubjectIdentifiers::default() })
+                (
+                    "machine.erased",
+                    hw.clone(),
+                    SubjectIdentifiers { keys: vec![hw.clone()], hw: Some(hw), ..SubjectIdentifiers::default() },
+                )
             }
             ErasureSubject::Person(address) => {
                 let known = match know(sql, act, address).await? {
@@ -361,7 +376,11 @@ fn nobody(tenant: TenantId, address: &SubjectAddress, peppers: &KeyRing) -> Stri
 
 /// Everything this address is known to be of: who left the organization with it, what they were called, and what other addresses they signed
 /// in with. An address that somebody else has who still belongs is theirs.
-async fn know(sql: &mut PgConnection, act: &Caller, address: &SubjectAddress) -> Result<std::result::Result<SubjectIdentifiers, ChangeRefusal>> {
+async fn know(
+    sql: &mut PgConnection,
+    act: &Caller,
+    address: &SubjectAddress,
+) -> Result<std::result::Result<SubjectIdentifiers, ChangeRefusal>> {
     if SubjectAddress::folded(act.by.name()) == *address {
         return Ok(Err(ChangeRefusal::Conflict(OWN)));
     }

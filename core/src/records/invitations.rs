@@ -1,7 +1,7 @@
 //! Invitations: who was asked into an organization, as what, and what became of it. How one is accepted: `joining.rs`.
 
 use super::{
-    act::{Caller, ChangeResult, ChangeRefusal, AuditedChange, open},
+    act::{AuditedChange, Caller, ChangeRefusal, ChangeResult, open},
     connect::{Records, failed},
     delegation::MOST_INVITATIONS,
     page::{ListedRows, PageRequest, id_before},
@@ -12,7 +12,7 @@ use crate::{
         access::PersonRole,
         email::Email,
         id::{InvalidText, TenantId, UserId},
-        opaque::{SecretKind, OpaqueSecret},
+        opaque::{OpaqueSecret, SecretKind},
         secret::ShownSecret,
     },
 };

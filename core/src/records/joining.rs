@@ -1,7 +1,7 @@
 //! How an invited person becomes one of the organization's people.
 
 use super::{
-    act::{Caller, ChangeResult, Principal, ChangeRefusal, AuditedChange},
+    act::{AuditedChange, Caller, ChangeRefusal, ChangeResult, Principal},
     connect::{Records, failed},
     delegation::role_held,
     invitations::{COLUMNS, InvitationRow, InvitationState, invitation},
@@ -114,7 +114,13 @@ impl Records {
 
 impl AuditedChange<'_> {
     /// `may`: whether whoever asked may still give this role.
-    async fn join(mut self, joining: &JoinRequest, user: UserId, invitation: &InvitationRow, may: bool) -> ChangeResult<NewMember> {
+    async fn join(
+        mut self,
+        joining: &JoinRequest,
+        user: UserId,
+        invitation: &InvitationRow,
+        may: bool,
+    ) -> ChangeResult<NewMember> {
         let present = self.present(user).await?;
         if invitation.accepted_by == Some(user)
             && let Some((role, true)) = present
@@ -126,7 +132,9 @@ impl AuditedChange<'_> {
             return Ok(Err(ChangeRefusal::Conflict(ANOTHER)));
         }
         match invitation.state {
-            InvitationState::Open if matches!(present, Some((_, true))) => return Ok(Err(ChangeRefusal::Conflict(BELONGS))),
+            InvitationState::Open if matches!(present, Some((_, true))) => {
+                return Ok(Err(ChangeRefusal::Conflict(BELONGS)));
+            }
             InvitationState::Open if !may => return Ok(Err(ChangeRefusal::Conflict(NO_LONGER))),
             InvitationState::Open => {}
             InvitationState::Accepted => return Ok(Err(ChangeRefusal::Conflict(USED))),
@@ -154,7 +162,13 @@ impl AuditedChange<'_> {
     }
 
     /// Writes that the person belongs: as somebody new, or back with the role of this invitation.
-    async fn enter(&mut self, joining: &JoinRequest, user: UserId, invitation: &InvitationRow, back: bool) -> Result<()> {
+    async fn enter(
+        &mut self,
+        joining: &JoinRequest,
+        user: UserId,
+        invitation: &InvitationRow,
+        back: bool,
+    ) -> Result<()> {
         let tenant = self.tenant().0;
         let sql = if back {
             "update users set email = $3, address = $4, name = $5, role = $6, version = version + 1, removed_at = null where tenant_id = $1 and user_id = $2"

@@ -80,7 +80,12 @@ impl Records {
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn licenses(&self, tenant: TenantId, filter: &LicenseFilter, page: PageRequest) -> Result<ListedRows<LicenseRow>> {
+    pub async fn licenses(
+        &self,
+        tenant: TenantId,
+        filter: &LicenseFilter,
+        page: PageRequest,
+    ) -> Result<ListedRows<LicenseRow>> {
         let status = filter.status.map(|status| status.as_str().to_owned());
         let filters = [("status", &status), ("tier", &filter.tier), ("product", &filter.product)];
         let given: Vec<(&str, &String)> =

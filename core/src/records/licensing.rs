@@ -2,7 +2,7 @@
 //! a request that comes again tells it again: the first may have died before it did.
 
 use super::{
-    act::{Caller, ChangeResult, ChangeRefusal, AuditedChange, open},
+    act::{AuditedChange, Caller, ChangeRefusal, ChangeResult, open},
     connect::{Records, failed},
     licensed::{LicenseRow, read},
     licenses::{PoolChange, changes},
@@ -15,7 +15,7 @@ use crate::{
         key::LicenseKey,
         license::Status,
         secret::KeyRing,
-        terms::{TermsEdit, PlanTerms, LicenseTerms},
+        terms::{LicenseTerms, PlanTerms, TermsEdit},
     },
 };
 use serde::{Deserialize, Serialize};
@@ -74,7 +74,12 @@ impl Records {
     ///
     /// # Errors
     /// [`Error::Records`].
-    pub async fn issue_license(&self, act: &Caller, new: &NewLicense, peppers: &KeyRing) -> ChangeResult<IssuedLicense> {
+    pub async fn issue_license(
+        &self,
+        act: &Caller,
+        new: &NewLicense,
+        peppers: &KeyRing,
+    ) -> ChangeResult<IssuedLicense> {
         let mut work = open!(self, act);
         work.take_time().await?;
         if read_product(work.sql(), &new.product).await?.is_none() {
@@ -204,7 +209,11 @@ impl AuditedChange<'_> {
     }
 
     /// The terms after an edit, or why there are none.
-    async fn edited(&mut self, terms: LicenseTerms, edit: &TermsEdit) -> Result<std::result::Result<LicenseTerms, ChangeRefusal>> {
+    async fn edited(
+        &mut self,
+        terms: LicenseTerms,
+        edit: &TermsEdit,
+    ) -> Result<std::result::Result<LicenseTerms, ChangeRefusal>> {
         let terms = match terms.edited(edit) {
             Ok(terms) => terms,
             Err((field, problem)) => return Ok(Err(ChangeRefusal::Invalid(field, problem))),
@@ -252,7 +261,13 @@ impl AuditedChange<'_> {
     }
 
     /// Writes a license down under a number that is free, and answers its key.
-    async fn make(&mut self, id: LicenseId, new: &NewLicense, terms: &LicenseTerms, peppers: &KeyRing) -> Result<LicenseKey> {
+    async fn make(
+        &mut self,
+        id: LicenseId,
+        new: &NewLicense,
+        terms: &LicenseTerms,
+        peppers: &KeyRing,
+    ) -> Result<LicenseKey> {
         let tenant = self.tenant().0;
         loop {
             let key = LicenseKey::draw(LicenseNumber::draw());

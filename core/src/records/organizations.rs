@@ -1,7 +1,7 @@
 //! Organizations: read and renamed.
 
 use super::{
-    act::{Caller, ChangeResult, ChangeRefusal, open},
+    act::{Caller, ChangeRefusal, ChangeResult, open},
     connect::{Records, failed},
 };
 use crate::{Result, domain::id::TenantId};
@@ -40,7 +40,12 @@ impl Records {
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn rename_organization(&self, act: &Caller, name: &str, version: Option<i64>) -> ChangeResult<OrganizationRow> {
+    pub async fn rename_organization(
+        &self,
+        act: &Caller,
+        name: &str,
+        version: Option<i64>,
+    ) -> ChangeResult<OrganizationRow> {
         let mut work = open!(self, act);
         let sql = "select name, version from organizations where tenant_id = $1 for update";
         let found: Option<(String, i64)> =

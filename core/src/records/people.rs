@@ -1,7 +1,7 @@
 //! The people of an organization: who they are, what they may do, and that somebody always owns it.
 
 use super::{
-    act::{Caller, ChangeResult, ChangeRefusal, AuditedChange, open},
+    act::{AuditedChange, Caller, ChangeRefusal, ChangeResult, open},
     connect::{Records, failed},
     delegation::{DelegatedAccess, TokenFate, kept},
     page::{ListedRows, PageRequest},
@@ -177,7 +177,9 @@ impl Records {
         };
         let person = match found {
             None => return Ok(Err(ChangeRefusal::NotFound)),
-            Some(person) if version.is_some_and(|version| version != person.version) => return Ok(Err(ChangeRefusal::Stale)),
+            Some(person) if version.is_some_and(|version| version != person.version) => {
+                return Ok(Err(ChangeRefusal::Stale));
+            }
             Some(person) => person,
         };
         if !by.may_grant(PersonRole::Admin) {

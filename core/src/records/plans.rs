@@ -2,7 +2,7 @@
 //! written into a log of its own, in the same transaction.
 
 use super::{
-    act::{ChangeResult, ChangeRefusal},
+    act::{ChangeRefusal, ChangeResult},
     chain,
     connect::{Records, failed},
     page::{ListedRows, PageRequest},
@@ -121,7 +121,9 @@ impl Records {
         let before = read_plan(sql, name, "for update").await?;
         match &before {
             None if version.is_some() => return Ok(Err(ChangeRefusal::Stale)),
-            Some(plan) if version.is_some_and(|version| version != plan.version) => return Ok(Err(ChangeRefusal::Stale)),
+            Some(plan) if version.is_some_and(|version| version != plan.version) => {
+                return Ok(Err(ChangeRefusal::Stale));
+            }
             Some(plan) if plan.terms == *terms => return Ok(Ok(UpsertedRow { is: plan.clone(), made: false })),
             _ => {}
         }

@@ -1,7 +1,7 @@
 //! Projects: what sessions can be told apart by besides the license.
 
 use super::{
-    act::{Caller, ChangeResult, ChangeRefusal, AuditedChange, open},
+    act::{AuditedChange, Caller, ChangeRefusal, ChangeResult, open},
     connect::{Records, failed},
     page::{ListedRows, PageRequest},
 };
@@ -56,7 +56,12 @@ impl Records {
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn projects(&self, tenant: TenantId, archived: Option<bool>, page: PageRequest) -> Result<ListedRows<ProjectRow>> {
+    pub async fn projects(
+        &self,
+        tenant: TenantId,
+        archived: Option<bool>,
+        page: PageRequest,
+    ) -> Result<ListedRows<ProjectRow>> {
         let mut transaction = self.begin(tenant).await?;
         // The state stays a parameter: as a constant it would be folded into a form that matches no index.
         let only = if archived.is_some() { " and (archived_at is not null) = $4" } else { "" };
@@ -83,7 +88,12 @@ impl Records {
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn create_project(&self, act: &Caller, name: &DisplayName, licenses: &[LicenseId]) -> ChangeResult<ProjectRow> {
+    pub async fn create_project(
+        &self,
+        act: &Caller,
+        name: &DisplayName,
+        licenses: &[LicenseId],
+    ) -> ChangeResult<ProjectRow> {
         let mut work = open!(self, act);
         if !work.knows(licenses).await? {
             return Ok(Err(NOT_HERE));
@@ -153,8 +163,7 @@ impl Records {
             Err(sqlx::Error::Database(e)) if e.is_unique_violation() => return Ok(Err(ChangeRefusal::Conflict(TAKEN))),
             other => other.and_then(|row| project(&row)).map_err(failed)?,
         };
-        let say =
-            |it: &ProjectRow| json!({ "name": it.name, "license_ids": it.licenses, "archived": it.archived_at.is_some() });
+        let say = |it: &ProjectRow| json!({ "name": it.name, "license_ids": it.licenses, "archived": it.archived_at.is_some() });
         work.audit("project.edited", &id.to_string(), say(&before), say(&after));
         work.commit(after).await
     }

@@ -1,7 +1,7 @@
 //! A license's new key, and the end of the sessions that began with an old one.
 
 use super::{
-    act::{Caller, ChangeResult, ChangeRefusal, AuditedChange, open},
+    act::{AuditedChange, Caller, ChangeRefusal, ChangeResult, open},
     connect::{Records, failed},
     licenses::{PoolChange, changes},
     licensing::{REVOKED, whole_key},
@@ -72,7 +72,13 @@ impl Records {
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn renew_key(&self, act: &Caller, id: LicenseId, old_for: u32, peppers: &KeyRing) -> ChangeResult<RotatedKeyRow> {
+    pub async fn renew_key(
+        &self,
+        act: &Caller,
+        id: LicenseId,
+        old_for: u32,
+        peppers: &KeyRing,
+    ) -> ChangeResult<RotatedKeyRow> {
         self.replace_key(act, id, KeyRotation { old_for, end_sessions: false }, peppers).await
     }
 
@@ -81,9 +87,18 @@ impl Records {
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn replace_key(&self, act: &Caller, id: LicenseId, how: KeyRotation, peppers: &KeyRing) -> ChangeResult<RotatedKeyRow> {
+    pub async fn replace_key(
+        &self,
+        act: &Caller,
+        id: LicenseId,
+        how: KeyRotation,
+        peppers: &KeyRing,
+    ) -> ChangeResult<RotatedKeyRow> {
         if how.end_sessions && how.old_for > 0 {
-            return Ok(Err(ChangeRefusal::Invalid("end_sessions", "must be false where the old key stays good for a while")));
+            return Ok(Err(ChangeRefusal::Invalid(
+                "end_sessions",
+                "must be false where the old key stays good for a while",
+            )));
         }
         let mut work = open!(self, act);
         match work.standing().await? {

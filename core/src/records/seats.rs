@@ -8,7 +8,7 @@ use crate::{
         id::{Attempt, Holder, Hw, PoolId, SeatNo, SessionId, TenantId},
         lease::LeaseTiming,
         name,
-        pool::{OpenSession, RebuiltSeat, SeatClaim, SessionClaim, PoolSnapshot},
+        pool::{OpenSession, PoolSnapshot, RebuiltSeat, SeatClaim, SessionClaim},
     },
 };
 use sqlx::{Row, postgres::PgRow};

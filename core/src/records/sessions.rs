@@ -4,9 +4,9 @@
 //! the page is looked for in a window of what the first one finds, so that no combination reads more than a window.
 
 use super::{
-    act::{Caller, ChangeResult, Principal, ChangeRefusal, open},
+    act::{Caller, ChangeRefusal, ChangeResult, Principal, open},
     connect::{Records, failed},
-    page::{PageCursor, ListedRows, PageRequest},
+    page::{ListedRows, PageCursor, PageRequest},
 };
 use crate::{
     Error, Result,
@@ -140,7 +140,12 @@ impl Records {
     ///
     /// # Errors
     /// [`Error::Records`].
-    pub async fn sessions(&self, act: &Caller, filter: &SessionFilter, page: PageRequest) -> Result<ListedRows<SessionRow>> {
+    pub async fn sessions(
+        &self,
+        act: &Caller,
+        filter: &SessionFilter,
+        page: PageRequest,
+    ) -> Result<ListedRows<SessionRow>> {
         let none = ListedRows { items: Vec::new(), next: None };
         let mut filter = filter.clone();
         if let Some(own) = act.sees_only() {

@@ -164,7 +164,12 @@ impl Records {
                 .await
                 .map_err(failed)?;
             let (act, license) = (new.act(registered.tenant, registered.user), registered.license.id.to_string());
-            let said = AuditStatement { action: "license.key_rotated", target: license, before: json!(null), after: json!(null) };
+            let said = AuditStatement {
+                action: "license.key_rotated",
+                target: license,
+                before: json!(null),
+                after: json!(null),
+            };
             write(&mut transaction, &act, said, Some(peppers)).await?;
             registered.key = Some(key);
         } else if outcome == "CREATED" {

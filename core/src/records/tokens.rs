@@ -1,7 +1,7 @@
 //! API tokens: what scripts of an organization authenticate with.
 
 use super::{
-    act::{Caller, ChangeResult, Principal, ChangeRefusal, open},
+    act::{Caller, ChangeRefusal, ChangeResult, Principal, open},
     connect::{Records, failed},
     delegation::MOST_TOKENS,
     page::{ListedRows, PageRequest},
@@ -12,7 +12,7 @@ use crate::{
         access::{PersonRole, Scope},
         id::TenantId,
         network::IpNetwork,
-        opaque::{SecretKind, OpaqueSecret},
+        opaque::{OpaqueSecret, SecretKind},
         secret::ShownSecret,
     },
 };

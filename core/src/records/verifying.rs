@@ -1,7 +1,7 @@
 //! The audit log as its chain: checked and exported in parts of bounded size, each from one snapshot.
 
 use super::{
-    chain::{ChainChecker, ChainFault, FaultKind, ChainHead, ChainLink},
+    chain::{ChainChecker, ChainFault, ChainHead, ChainLink, FaultKind},
     connect::{Records, TenantTransaction, failed},
 };
 use crate::{
@@ -113,21 +113,40 @@ impl Records {
         let next = part.next.map(|_| ChainCursor(checker.at.clone()));
         let ChainChecker { checked, erased, past_peppers, faults, found, .. } = checker;
         let found = i64::try_from(found).unwrap_or(i64::MAX);
-        Ok(CheckedStretch { checked, erased, past_peppers, faults, found, head: part.head, head_seal: part.head_seal, next })
+        Ok(CheckedStretch {
+            checked,
+            erased,
+            past_peppers,
+            faults,
+            found,
+            head: part.head,
+            head_seal: part.head_seal,
+            next,
+        })
     }
 
     /// The next stretch of an organization's audit log, at most `limit` entries.
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn export_audit_log(&self, tenant: TenantId, after: Option<ChainCursor>, limit: u16) -> Result<ExportedStretch> {
+    pub async fn export_audit_log(
+        &self,
+        tenant: TenantId,
+        after: Option<ChainCursor>,
+        limit: u16,
+    ) -> Result<ExportedStretch> {
         let mut transaction = self.begin(tenant).await?;
         stretch(&mut transaction, tenant, after.as_ref(), i64::from(limit)).await
     }
 }
 
 /// Entries and the head, from one snapshot. The text of the details is made here and by built-in functions alone: it is what is hashed.
-async fn stretch(sql: &mut TenantTransaction, tenant: TenantId, after: Option<&ChainCursor>, many: i64) -> Result<ExportedStretch> {
+async fn stretch(
+    sql: &mut TenantTransaction,
+    tenant: TenantId,
+    after: Option<&ChainCursor>,
+    many: i64,
+) -> Result<ExportedStretch> {
     let text = "select h.seq as head_seq, h.hash as head_hash, h.seal as head_seal, a.*
         from (select 1) one
         left join audit_heads h on h.tenant_id = $1

@@ -5,7 +5,7 @@
 //! from a provider and are revoked one by one, or all of them in the same step if asked.
 
 use super::{
-    act::{Caller, ChangeResult, ChangeRefusal, open},
+    act::{Caller, ChangeRefusal, ChangeResult, open},
     connect::{Records, failed},
     plans::{StaffAct, log},
 };

@@ -1,7 +1,7 @@
 //! ACQUIRE and VALIDATE.
 
 use super::{
-    SeatStore, PoolReply,
+    PoolReply, SeatStore,
     keys::PoolKey,
     rate,
     reply::{ScriptReply, short},
@@ -12,7 +12,7 @@ use crate::{
     domain::{
         id::{Attempt, Holder, PoolId, SeatNo, SessionId, TenantId},
         license::{LicenseFacts, LicenseRefusal},
-        rate::{RateLimited, LimitKind, RateLimit},
+        rate::{LimitKind, RateLimit, RateLimited},
     },
 };
 

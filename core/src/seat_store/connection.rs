@@ -59,7 +59,11 @@ impl RedisConnections {
 
     /// Runs one script call, of a script that may write or only reads. A connection that turns out to be broken is replaced once; a silent
     /// server is not asked twice.
-    pub(super) async fn run<'a>(&self, writes: bool, call: impl Fn(&str) -> ScriptInvocation<'a>) -> Result<ScriptReply> {
+    pub(super) async fn run<'a>(
+        &self,
+        writes: bool,
+        call: impl Fn(&str) -> ScriptInvocation<'a>,
+    ) -> Result<ScriptReply> {
         let _asking = self.contact.ask();
         let mut tries = 0;
         loop {

@@ -1,6 +1,6 @@
 //! LOOK.
 
-use super::{SeatStore, PoolReply, keys::PoolKey, reply::short, scripts};
+use super::{PoolReply, SeatStore, keys::PoolKey, reply::short, scripts};
 use crate::{
     Result,
     domain::id::{SeatNo, SessionId},
@@ -55,8 +55,12 @@ impl SeatStore {
             "SEEN" => {}
             _ => return Err(reply.unknown()),
         }
-        let mut look =
-            SessionLookup { now_ms: reply.take()?, held: reply.take()?, seats_total: reply.take()?, sessions: Vec::new() };
+        let mut look = SessionLookup {
+            now_ms: reply.take()?,
+            held: reply.take()?,
+            seats_total: reply.take()?,
+            sessions: Vec::new(),
+        };
         while !reply.is_empty() {
             let sign = match reply.take::<String>()?.as_str() {
                 "LIVE" => SessionLiveness::Live,

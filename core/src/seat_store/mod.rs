@@ -21,10 +21,13 @@ mod reply;
 mod scripts;
 mod session;
 
-pub use acquire::{AcquireAnswer, SeatRequest, PoolFull, SeatTicket, SeatProspect, SilentHolder, TooMany, WaitReason, ValidateReply, ValidateAnswer};
+pub use acquire::{
+    AcquireAnswer, PoolFull, SeatProspect, SeatRequest, SeatTicket, SilentHolder, TooMany, ValidateAnswer,
+    ValidateReply, WaitReason,
+};
 pub use connection::ReplicationId;
 pub use keys::PoolKey;
-pub use look::{SessionLookup, SessionSighting, SessionLiveness};
+pub use look::{SessionLiveness, SessionLookup, SessionSighting};
 pub use reap::{ReapedSeats, SeatFree, SessionFree};
 pub use rebuild::NonceAnswer;
 pub use session::{HeartbeatAnswer, ReleaseAnswer};

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     Result,
     domain::{
-        rate::{RateLimit, RateDecision},
+        rate::{RateDecision, RateLimit},
         secret,
     },
 };
@@ -42,7 +42,13 @@ impl SeatStore {
     ///
     /// # Errors
     /// [`crate::Error::Seats`] if Redis did not answer; whoever limits decides what that means.
-    pub async fn guess(&self, limit: &str, subject: &str, tried: &str, rate: RateLimit) -> Result<Option<RateDecision>> {
+    pub async fn guess(
+        &self,
+        limit: &str,
+        subject: &str,
+        tried: &str,
+        rate: RateLimit,
+    ) -> Result<Option<RateDecision>> {
         let [every, burst] = arguments(Some(rate));
         let arguments = [every, burst, REMEMBERED.as_millis().to_string(), REPEATED.as_millis().to_string()];
         let reply = self.run_alone(&scripts::GUESS, &guess_keys(limit, subject, tried), &arguments).await?;

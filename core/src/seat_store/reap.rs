@@ -1,6 +1,6 @@
 //! REAP and FREE.
 
-use super::{SeatStore, PoolReply, keys::PoolKey, reply::short, scripts};
+use super::{PoolReply, SeatStore, keys::PoolKey, reply::short, scripts};
 use crate::{
     Result,
     domain::{
@@ -83,7 +83,9 @@ impl SeatStore {
         let mut seats = reply.list()?;
         while !seats.is_empty() {
             let seat = seats.take()?;
-            reaped.seats.push(SeatClaim { seat, claim: LeaseClaim { seq: seats.take()?, lease_end_ms: seats.take()? } });
+            reaped
+                .seats
+                .push(SeatClaim { seat, claim: LeaseClaim { seq: seats.take()?, lease_end_ms: seats.take()? } });
         }
         let mut sessions = reply.list()?;
         while !sessions.is_empty() {

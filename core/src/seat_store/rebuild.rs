@@ -9,7 +9,7 @@ use super::{
 use crate::{
     Result,
     domain::{
-        pool::{RebuiltSeat, PoolSnapshot},
+        pool::{PoolSnapshot, RebuiltSeat},
         secret,
     },
 };

@@ -62,7 +62,10 @@ pub(super) static RIGHT: LazyLock<SeatScript> = LazyLock::new(|| alone(include_s
 
 fn alone(text: &str) -> SeatScript {
     let parts = [include_str!("turn.lua"), text].concat();
-    SeatScript { text: redis::Script::new(&format!("{DENY_OOM}local TEST_BUILD = {TEST_BUILD}\n{parts}")), writes: true }
+    SeatScript {
+        text: redis::Script::new(&format!("{DENY_OOM}local TEST_BUILD = {TEST_BUILD}\n{parts}")),
+        writes: true,
+    }
 }
 
 impl SeatStore {
@@ -70,7 +73,12 @@ impl SeatStore {
     ///
     /// # Errors
     /// [`crate::Error::Seats`] if Redis did not answer.
-    pub(super) async fn run_alone(&self, script: &SeatScript, keys: &[String], arguments: &[String]) -> Result<ScriptReply> {
+    pub(super) async fn run_alone(
+        &self,
+        script: &SeatScript,
+        keys: &[String],
+        arguments: &[String],
+    ) -> Result<ScriptReply> {
         let clock = self.clock.redis_test_ms();
         self.connections
             .run(script.writes, |_| {

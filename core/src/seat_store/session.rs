@@ -1,6 +1,6 @@
 //! HEARTBEAT and RELEASE.
 
-use super::{SeatStore, PoolReply, keys::PoolKey, rate, reply::short, scripts};
+use super::{PoolReply, SeatStore, keys::PoolKey, rate, reply::short, scripts};
 use crate::{
     Result,
     domain::{
@@ -63,7 +63,12 @@ impl SeatStore {
     ///
     /// # Errors
     /// [`crate::Error::Seats`] if Redis did not answer; the lease may have been raised all the same.
-    pub async fn heartbeat(&self, pool: &PoolKey, seat: SeatNo, session: SessionId) -> Result<PoolReply<HeartbeatAnswer>> {
+    pub async fn heartbeat(
+        &self,
+        pool: &PoolKey,
+        seat: SeatNo,
+        session: SessionId,
+    ) -> Result<PoolReply<HeartbeatAnswer>> {
         let session = short(session.0);
         let [every, burst] = rate::arguments(self.rates.heartbeat);
         let turns = [pool.turns_key(&session)];

@@ -4,8 +4,8 @@ use super::{PublicKeySet, RootSigner};
 use crate::{
     Clock, Error, Result,
     domain::token::{
-        CertificateClaims, ConfirmationClaim, InstanceJwk, JwsKind, MAX_CERTIFICATE_LIFE, RefusalClaims, TokenClaims, assemble,
-        signing_input,
+        CertificateClaims, ConfirmationClaim, InstanceJwk, JwsKind, MAX_CERTIFICATE_LIFE, RefusalClaims, TokenClaims,
+        assemble, signing_input,
     },
 };
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};

@@ -1,7 +1,7 @@
 //! The root key in Cloud KMS, over REST: why not a client library, see docs/decisions/2026-11-21-kms-over-rest.md.
 //! <https://cloud.google.com/kms/docs/reference/rest/v1/projects.locations.keyRings.cryptoKeys.cryptoKeyVersions>
 
-use super::{SigningFuture, RootSigner, RootKey, metadata::MetadataServer};
+use super::{RootKey, RootSigner, SigningFuture, metadata::MetadataServer};
 use crate::{Clock, Error, Result};
 use aws_lc_rs::digest;
 use base64::{Engine, prelude::BASE64_STANDARD};

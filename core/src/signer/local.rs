@@ -1,6 +1,6 @@
 //! A root key in a file: for one machine, and for tests.
 
-use super::{SigningFuture, RootSigner, RootKey};
+use super::{RootKey, RootSigner, SigningFuture};
 use crate::{
     Error, Result,
     domain::{secret, token::pem},

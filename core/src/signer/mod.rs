@@ -9,7 +9,7 @@ pub mod local;
 mod metadata;
 
 pub use crate::domain::token::{PublicKeySet, RootKey};
-pub use delegated::{InstanceKey, SignerSettings, LeaseSigner};
+pub use delegated::{InstanceKey, LeaseSigner, SignerSettings};
 
 use crate::Result;
 use std::pin::Pin;

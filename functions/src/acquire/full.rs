@@ -32,7 +32,9 @@ fn why(full: &PoolFull, next: Option<u64>) -> String {
     // Who was ended by somebody, or is not known to restored records, may go on believing for as long.
     const WAITS: &str = "until whoever had it before cannot be using it any more";
     match full.until {
-        WaitReason::Never if held == 0 => "The license has no seats here at present. The vendor can add some.".to_owned(),
+        WaitReason::Never if held == 0 => {
+            "The license has no seats here at present. The vendor can add some.".to_owned()
+        }
         WaitReason::Never => format!(
             "The license has no seats here any more; {held} {} left to whoever {} until they are given back. The vendor can add some.",
             if held == 1 { "is" } else { "are" },

@@ -45,7 +45,7 @@ struct RootJwk {
 /// minutes.
 // Five minutes old is fine, since the next key is published long before it signs.
 #[utoipa::path(get, path = "/.well-known/license-keys", tag = "Seats", operation_id = "license_keys", security(),
-    responses((status = 200, description = "The keys", body = Jwks),
+    responses((status = 200, description = "The keys", body = RootKeySet),
               (status = 503, description = "records_unavailable, signer_unavailable")))]
 pub(super) async fn keys(State(service): State<Arc<AcquireService>>) -> Result<Response, Problem> {
     let keys = service.moves.signer().jwks().await?;

@@ -10,12 +10,12 @@ use crate::{
     edge::{
         FieldChecks, JsonBody, Problem,
         config::Environment,
-        rate::{ByAddress, not_looked_at},
         layers::about,
+        rate::{ByAddress, not_looked_at},
         serve::{Service, StartError},
         telemetry::MetricOutcome as Label,
     },
-    rooms,
+    wiring,
 };
 use axum::{
     Extension, Router,
@@ -56,8 +56,8 @@ pub struct AcquireService {
 }
 
 /// `POST /api/v1/licenses/acquire`, `POST /api/v1/licenses/validate`, `GET /.well-known/license-keys`.
-pub fn router(state: AcquireService) -> Router {
-    operations().split_for_parts().0.with_state(Arc::new(state))
+pub fn router(service: AcquireService) -> Router {
+    operations().split_for_parts().0.with_state(Arc::new(service))
 }
 
 /// The paths with their handlers; the document is made of the same list.
@@ -103,7 +103,7 @@ struct AcquireBody {
     #[schema(min_length = 16, max_length = 64, pattern = "^[A-Za-z0-9_-]{16,64}$")]
     nonce: Option<String>,
     /// What the client says of itself; kept with the session and shown to people.
-    #[schema(value_type = Option<client::Facts>)]
+    #[schema(value_type = Option<client::ClientDetails>)]
     client: Option<Box<RawValue>>,
 }
 
@@ -131,8 +131,8 @@ impl AcquireBody {
 /// Another process of the same holder gets a session of its own on the same `seat`. Count the lease from when the request was sent, and send
 /// heartbeats. Where a `nonce` was sent, refusals from 401 to 410 carry a signed `refusal` and its `certificate`.
 #[utoipa::path(post, path = "/api/v1/licenses/acquire", tag = "Seats", request_body = AcquireBody, security(),
-    responses((status = 201, description = "A new session", body = Seated),
-              (status = 200, description = "The session that this attempt has already", body = Seated),
+    responses((status = 201, description = "A new session", body = SeatResponse),
+              (status = 200, description = "The session that this attempt has already", body = SeatResponse),
               (status = 401, description = "license_key_invalid"),
               (status = 403, description = "license_suspended, license_revoked, license_expired, license_not_started, product_not_allowed"),
               (status = 404, description = "not_found: the license has no such pool"),

@@ -2,8 +2,8 @@
 
 use super::{AcquireService, client::ClientDetails as ClientFacts};
 use crate::{
-    answer::{self, SeatHolder, ClientLicense, holders, seconds},
-    edge::{FieldChecks, JsonBody, Problem, rate::not_looked_at, layers::about, telemetry::MetricOutcome as Label},
+    answer::{self, ClientLicense, SeatHolder, holders, seconds},
+    edge::{FieldChecks, JsonBody, Problem, layers::about, rate::not_looked_at, telemetry::MetricOutcome as Label},
 };
 use axum::{
     Extension,
@@ -97,8 +97,8 @@ struct RefusingLicense<'a> {
 ///
 /// What an acquire would say, taking no seat. A license that gives no seat is an answer here and no error; the product is not compared, and
 /// answers are not signed.
-#[utoipa::path(post, path = "/api/v1/licenses/validate", tag = "Seats", request_body = Body, security(),
-    responses((status = 200, description = "The license", body = Validation),
+#[utoipa::path(post, path = "/api/v1/licenses/validate", tag = "Seats", request_body = ValidateBody, security(),
+    responses((status = 200, description = "The license", body = ValidateResponse),
               (status = 401, description = "license_key_invalid"),
               (status = 404, description = "not_found: the license has no such pool"),
               (status = 429, description = "rate_limited: for each address that sends many different wrong keys"),
@@ -148,6 +148,10 @@ fn refusing(refusal: LicenseRefusal, facts: &LicenseFacts) -> Response {
     about(Some(facts.tenant), None);
     let code = refusal.why.code().as_str();
     let since = (refusal.since_ms != 0).then(|| clock::from_ms(refusal.since_ms));
-    let body = ValidateResponse::Refusing(RefusingLicense { license: ClientLicense::new(facts, None, Some(refusal)), code, since });
+    let body = ValidateResponse::Refusing(RefusingLicense {
+        license: ClientLicense::new(facts, None, Some(refusal)),
+        code,
+        since,
+    });
     (Extension(Label(code)), axum::Json(body)).into_response()
 }

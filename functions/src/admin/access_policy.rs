@@ -3,7 +3,7 @@
 use super::{
     AdminService,
     answer::{IfMatch, answered, not_found, versioned},
-    gate::{OrganizationCaller, HowSignedIn},
+    gate::{HowSignedIn, OrganizationCaller},
     step_up,
     terms::whole,
 };
@@ -48,7 +48,10 @@ impl From<&records::AccessPolicyRow> for AccessPolicy {
 /// Read the access policy
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}/access-policy", tag = "Organizations",
     responses((status = 200, description = "The policy", body = AccessPolicy, headers(("ETag" = String, description = "The organization's version")))))]
-pub(super) async fn read_access_policy(State(service): State<AdminService>, OrganizationCaller(act): OrganizationCaller) -> Result<Response, Problem> {
+pub(super) async fn read_access_policy(
+    State(service): State<AdminService>,
+    OrganizationCaller(act): OrganizationCaller,
+) -> Result<Response, Problem> {
     let found = service.records.access_policy(act.tenant).await?.ok_or_else(not_found)?;
     Ok(versioned(StatusCode::OK, found.version, AccessPolicy::from(&found)))
 }

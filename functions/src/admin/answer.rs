@@ -10,7 +10,7 @@ use http::{HeaderValue, StatusCode, header, request::Parts};
 use license_core::{
     ProblemCode,
     domain::id::InvalidText,
-    records::{ChangeResult, PageCursor, ListedRows, PageRequest, ChangeRefusal},
+    records::{ChangeRefusal, ChangeResult, ListedRows, PageCursor, PageRequest},
 };
 use serde::Serialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};

@@ -5,7 +5,7 @@ use crate::edge::{Problem, QueryParameters};
 use axum::extract::State;
 use license_core::{
     domain::id::UserId,
-    records::{self, ACTIONS, AuditSubject, AuditFilter},
+    records::{self, ACTIONS, AuditFilter, AuditSubject},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

@@ -113,8 +113,12 @@ pub(super) async fn verify_audit_log(
         let first = it.faults.first().map(|fault| fault.detail.as_str());
         tracing::error!(found = it.found, first, "the audit log of this organization is not as it was written");
     }
-    let fault =
-        |it: records::ChainFault| AuditFault { kind: it.kind.as_str(), seq: it.seq, entry: it.entry, detail: it.detail };
+    let fault = |it: records::ChainFault| AuditFault {
+        kind: it.kind.as_str(),
+        seq: it.seq,
+        entry: it.entry,
+        detail: it.detail,
+    };
     Ok(axum::Json(AuditVerification {
         intact: it.found == 0,
         checked: it.checked,

@@ -3,7 +3,7 @@
 use super::{AdminService, answer::answered, gate::OrganizationCaller};
 use crate::edge::{FieldChecks, JsonBody, Problem};
 use axum::extract::State;
-use license_core::records::{SubjectAddress, ErasureReport, ErasureCursor, ErasureSubject};
+use license_core::records::{ErasureCursor, ErasureReport, ErasureSubject, SubjectAddress};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -82,7 +82,8 @@ pub(super) async fn erase(
     JsonBody(body): JsonBody<NewErasure>,
 ) -> Result<axum::Json<Erasure>, Problem> {
     let mut fields = FieldChecks::new();
-    let person = fields.optional("person", body.person.as_deref(), str::parse::<SubjectAddress>).map(ErasureSubject::Person);
+    let person =
+        fields.optional("person", body.person.as_deref(), str::parse::<SubjectAddress>).map(ErasureSubject::Person);
     let machine = fields.optional("machine", body.machine.as_deref(), str::parse).map(ErasureSubject::Machine);
     let cursor = fields.optional("cursor", body.cursor.as_deref(), str::parse::<ErasureCursor>);
     match (&body.person, &body.machine) {

@@ -2,7 +2,7 @@
 
 use super::{
     AdminService,
-    access::{LeastRole, AccessRule, rule_of},
+    access::{AccessRule, LeastRole, rule_of},
     recognize::recognized,
     step_up,
     voiding::in_force,
@@ -14,7 +14,7 @@ use crate::edge::{
 };
 use axum::{
     body::Body,
-    extract::{FromRequestParts, MatchedPath, RawPathParams, Request, State as From},
+    extract::{FromRequestParts, MatchedPath, RawPathParams, Request, State},
     middleware::Next,
     response::Response,
 };
@@ -24,11 +24,11 @@ use license_core::{
     domain::{
         access::Scope,
         id::TenantId,
-        opaque::{SecretKind, OpaqueSecret},
+        opaque::{OpaqueSecret, SecretKind},
         pasted,
         step_up::SignIn,
     },
-    identity::{VerifiedClaims, TokenRejected},
+    identity::{TokenRejected, VerifiedClaims},
     records::{Caller, PresentedToken, Principal, RepeatableRequest, StaffAct},
 };
 use std::net::IpAddr;
@@ -71,7 +71,10 @@ pub(super) async fn gate(
 ) -> Result<Response, Problem> {
     let Some(rule) = rule_of(request.method().as_str(), path.as_str()) else {
         tracing::error!(path = path.as_str(), "an operation without a row in the access table");
-        return Err(Problem::new(ProblemCode::Internal, "The request could not be completed because of a fault on our side."));
+        return Err(Problem::new(
+            ProblemCode::Internal,
+            "The request could not be completed because of a fault on our side.",
+        ));
     };
     let organization = parameters.iter().find(|(name, _)| *name == "organization").map(|(_, value)| value.to_owned());
     let target = parameters.iter().last().and_then(|(_, value)| value.parse::<Uuid>().ok());
@@ -155,7 +158,11 @@ impl VerifiedCredential {
     }
 }
 
-pub(super) async fn authenticate(service: &AdminService, bearer: BearerCredential, from: Option<IpAddr>) -> Result<VerifiedCredential, Problem> {
+pub(super) async fn authenticate(
+    service: &AdminService,
+    bearer: BearerCredential,
+    from: Option<IpAddr>,
+) -> Result<VerifiedCredential, Problem> {
     let prefix = SecretKind::ApiToken.prefix();
     if bearer.0.get(..prefix.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(prefix)) {
         let token = OpaqueSecret::parse(SecretKind::ApiToken, &bearer.0).ok_or_else(bad_token)?;
@@ -169,10 +176,12 @@ pub(super) async fn authenticate(service: &AdminService, bearer: BearerCredentia
     }
     let (claims, staff) = match service.people.verify(&bearer.0).await? {
         Ok(claims) => (claims, false),
-        Err(why @ (TokenRejected::Audience | TokenRejected::Issuer | TokenRejected::UnknownKey)) => match &service.staff {
-            Some(staff) => (staff.verify(&bearer.0).await?.map_err(refused)?, true),
-            None => return Err(refused(why)),
-        },
+        Err(why @ (TokenRejected::Audience | TokenRejected::Issuer | TokenRejected::UnknownKey)) => {
+            match &service.staff {
+                Some(staff) => (staff.verify(&bearer.0).await?.map_err(refused)?, true),
+                None => return Err(refused(why)),
+            }
+        }
         Err(why) => return Err(refused(why)),
     };
     if staff {
@@ -198,7 +207,9 @@ fn refused(why: TokenRejected) -> Problem {
 fn elsewhere(what: &str, advice: &str, from: Option<IpAddr>) -> Problem {
     let said = |from: &str| format!("{what} from certain networks alone, and the request came from {from}. {advice}");
     match from {
-        Some(from) => Problem::new(ProblemCode::AddressNotAllowed, said(&from.to_string())).with("address", from.to_string()),
+        Some(from) => {
+            Problem::new(ProblemCode::AddressNotAllowed, said(&from.to_string())).with("address", from.to_string())
+        }
         None => Problem::new(ProblemCode::AddressNotAllowed, said("an address that is not known")),
     }
 }
@@ -217,7 +228,11 @@ fn email(claims: &VerifiedClaims) -> String {
 }
 
 /// Who that is in this organization.
-async fn principal(service: &AdminService, credential: VerifiedCredential, tenant: TenantId) -> Result<Principal, Problem> {
+async fn principal(
+    service: &AdminService,
+    credential: VerifiedCredential,
+    tenant: TenantId,
+) -> Result<Principal, Problem> {
     match credential {
         VerifiedCredential::Person(claims) => {
             let found = service.records.membership(&claims.issuer, &claims.subject, tenant).await?;
@@ -229,7 +244,7 @@ async fn principal(service: &AdminService, credential: VerifiedCredential, tenan
         VerifiedCredential::Token(of, by) if of == tenant => Ok(by),
         VerifiedCredential::Token(..) => Err(no_organization()),
         VerifiedCredential::Staff(claims) => {
-            state
+            service
                 .records
                 .organization(tenant)
                 .await?
@@ -282,7 +297,11 @@ fn insufficient_scope(required: &'static str) -> Problem {
 }
 
 /// `Idempotency-Key` of a POST, with the body it stands for.
-async fn repeat(service: &AdminService, parts: &Parts, body: Body) -> Result<(Option<RepeatableRequest>, Body), Problem> {
+async fn repeat(
+    service: &AdminService,
+    parts: &Parts,
+    body: Body,
+) -> Result<(Option<RepeatableRequest>, Body), Problem> {
     let Some(key) = idempotency_key(&parts.headers)?.filter(|_| parts.method == Method::POST) else {
         return Ok((None, body));
     };

@@ -50,13 +50,13 @@ pub(super) struct Invitation {
     revoked_at: Option<OffsetDateTime>,
 }
 
-impl From<records::Invitation> for Invitation {
-    fn from(it: records::Invitation) -> Self {
+impl From<records::InvitationRow> for Invitation {
+    fn from(it: records::InvitationRow) -> Self {
         Self {
             id: it.id,
             email: it.email.to_string(),
             role: it.role.as_str(),
-            state: it.service.as_str(),
+            state: it.state.as_str(),
             invited_by: it.invited_by,
             created_at: it.created_at,
             expires_at: it.expires_at,
@@ -112,7 +112,7 @@ pub(super) async fn list_invitations(
     QueryParameters(query): QueryParameters<InvitationQuery>,
 ) -> Result<axum::Json<ListOf<Invitation>>, Problem> {
     let mut filters = ListFilters::new();
-    let which = filters.read("state", query.service.as_ref(), str::parse::<InvitationState>);
+    let which = filters.read("state", query.state.as_ref(), str::parse::<InvitationState>);
     let page = filters.page(query.limit.as_ref(), query.cursor.as_ref());
     let (which, page) = filters.check((which, page))?;
     Ok(ListOf::new(service.records.invitations(act.tenant, which, page).await?, Invitation::from))
@@ -148,7 +148,7 @@ pub(super) struct InviteBody {
 /// The answer shows the invitation's secret once. Hand it to the person: no mail is sent. It is good for seven days, once, and only for
 /// whoever signs in with that address. Inviting an address again takes the earlier invitation back. Only an owner invites owners. It is
 /// good only as long as whoever sent it may still give that role.
-#[utoipa::path(post, path = "/api/v1/organizations/{organization}/invitations", tag = "People", request_body = Invite,
+#[utoipa::path(post, path = "/api/v1/organizations/{organization}/invitations", tag = "People", request_body = InviteBody,
     params(("Idempotency-Key" = Option<String>, Header, description = "Drawn for this request; sent again with it, it is done once")),
     responses((status = 201, description = "The invitation, and its secret", body = NewInvitation),
               (status = 409, description = "conflict: the address belongs to somebody, or a thousand invitations of yours are open")))]

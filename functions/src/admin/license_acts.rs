@@ -37,12 +37,12 @@ pub(super) struct EmptyBody {}
     responses((status = 200, description = "The license, suspended", body = License, headers(("ETag" = String, description = "Its version"))),
               (status = 409, description = "conflict: it is revoked")))]
 pub(super) async fn suspend_license(
-    from: From<AdminService>,
+    service: State<AdminService>,
     caller: OrganizationCaller,
     target: PathTarget<LicenseId>,
     _: JsonOrEmpty<EmptyBody>,
 ) -> Result<Response, Problem> {
-    decide(from, caller, target, Status::Suspended).await
+    decide(service, caller, target, Status::Suspended).await
 }
 
 /// Resume a license
@@ -52,12 +52,12 @@ pub(super) async fn suspend_license(
     responses((status = 200, description = "The license, active", body = License, headers(("ETag" = String, description = "Its version"))),
               (status = 409, description = "conflict: it is revoked")))]
 pub(super) async fn resume_license(
-    from: From<AdminService>,
+    service: State<AdminService>,
     caller: OrganizationCaller,
     target: PathTarget<LicenseId>,
     _: JsonOrEmpty<EmptyBody>,
 ) -> Result<Response, Problem> {
-    decide(from, caller, target, Status::Active).await
+    decide(service, caller, target, Status::Active).await
 }
 
 /// Revoke a license
@@ -66,12 +66,12 @@ pub(super) async fn resume_license(
 #[utoipa::path(post, path = "/api/v1/organizations/{organization}/licenses/{license}/revoke", tag = "Licenses",
     responses((status = 200, description = "The license, revoked", body = License, headers(("ETag" = String, description = "Its version")))))]
 pub(super) async fn revoke_license(
-    from: From<AdminService>,
+    service: State<AdminService>,
     caller: OrganizationCaller,
     target: PathTarget<LicenseId>,
     _: JsonOrEmpty<EmptyBody>,
 ) -> Result<Response, Problem> {
-    decide(from, caller, target, Status::Revoked).await
+    decide(service, caller, target, Status::Revoked).await
 }
 
 async fn decide(

@@ -8,14 +8,14 @@ use super::{
     terms::{AskedTerms, nothing_asked, present, text},
 };
 use crate::{
+    edge::names,
     edge::{FieldChecks, JsonBody, Problem, QueryParameters, layers::about},
-    words,
 };
 use axum::{extract::State, response::Response};
 use http::StatusCode;
 use license_core::{
     domain::{id::LicenseId, terms::TermsEdit},
-    protocol::manage::{LivePool, LicenseView},
+    protocol::manage::{LicenseView, LivePool},
     records::{LicenseFilter, LicenseRow, NewLicense},
 };
 use serde::{Deserialize, Serialize};
@@ -180,8 +180,8 @@ pub(super) async fn list_licenses(
     let mut filters = ListFilters::new();
     let filter = LicenseFilter {
         status: filters.read("status", query.status.as_ref(), str::parse),
-        tier: filters.read("tier", query.tier.as_ref(), words::slug),
-        product: filters.read("product", query.product.as_ref(), words::slug),
+        tier: filters.read("tier", query.tier.as_ref(), names::slug),
+        product: filters.read("product", query.product.as_ref(), names::slug),
     };
     let page = filters.page(query.limit.as_ref(), query.cursor.as_ref());
     let (filter, page) = filters.check((filter, page))?;
@@ -277,8 +277,8 @@ pub(super) async fn create_license(
     JsonBody(body): JsonBody<CreateLicense>,
 ) -> Result<Response, Problem> {
     let mut fields = FieldChecks::new();
-    let product = fields.required("product", body.product.as_ref(), |value| words::slug(text(value)));
-    let plan = fields.required("plan", body.plan.as_ref(), |value| words::slug(text(value)));
+    let product = fields.required("product", body.product.as_ref(), |value| names::slug(text(value)));
+    let plan = fields.required("plan", body.plan.as_ref(), |value| names::slug(text(value)));
     let asked = AskedTerms {
         seats: body.seats,
         not_before: body.not_before,
@@ -364,7 +364,7 @@ pub(super) async fn edit_license(
     JsonBody(body): JsonBody<EditLicense>,
 ) -> Result<Response, Problem> {
     let mut fields = FieldChecks::new();
-    let plan = fields.optional("plan", body.plan.as_ref(), |value| words::slug(text(value)));
+    let plan = fields.optional("plan", body.plan.as_ref(), |value| names::slug(text(value)));
     let asked = AskedTerms {
         seats: body.seats,
         not_before: body.not_before,

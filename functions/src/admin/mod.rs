@@ -29,12 +29,12 @@ pub(crate) mod voiding;
 use crate::{
     edge::{
         config::{self, Environment},
-        rate::NamedLimit,
-        serve::{StoreCheck, Service, StartError},
-        staff::StaffRules,
         credential_guesses::CredentialGuesses,
+        rate::NamedLimit,
+        serve::{Service, StartError, StoreCheck},
+        staff::StaffRules,
     },
-    rooms,
+    wiring,
 };
 use axum::{Router, middleware};
 use license_core::{
@@ -42,7 +42,7 @@ use license_core::{
     domain::{rate::RateLimit, secret::KeyRing},
     identity::IdentityVerifier,
     protocol::manage::SeatManagement,
-    records::{Records, DatabaseRole},
+    records::{DatabaseRole, Records},
 };
 use std::sync::Arc;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -111,10 +111,10 @@ pub(crate) fn operations() -> OpenApiRouter<AdminService> {
 }
 
 /// The management API: everything below `/api/v1/me`, `/api/v1/organizations`, `/api/v1/plans` and `/api/v1/staff`, and its description.
-pub fn router(state: AdminService) -> Router {
+pub fn router(service: AdminService) -> Router {
     let (router, _) = operations().split_for_parts();
     let gated = router.route_layer(middleware::from_fn_with_state(service.clone(), gate::gate));
-    gated.with_state(state).merge(pages::router())
+    gated.with_state(service).merge(pages::router())
 }
 
 /// The service from configuration.
@@ -125,7 +125,7 @@ pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartEr
     let peppers = Arc::new(config::peppers(env)?);
     let records = wiring::records(env, DatabaseRole::Admin)?.sealing(peppers.clone());
     let seats = wiring::seats(env, config::timing(env)?, clock.clone())?;
-    let state = AdminService {
+    let service = AdminService {
         manage: SeatManagement::new(seats.clone(), records.clone()),
         people: IdentityVerifier::new(config::identity(env)?, clock.clone()),
         strangers: CredentialGuesses::from_env(env, seats.clone(), clock.clone())?,
@@ -147,5 +147,5 @@ pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartEr
             async move { records.ready().await }
         }),
     ];
-    Ok(Service { router: router(state), checks })
+    Ok(Service { router: router(service), checks })
 }

@@ -7,8 +7,8 @@ use super::{
     voiding::in_force,
 };
 use crate::{
+    edge::names,
     edge::{FieldChecks, JsonBody, Problem},
-    words,
 };
 use axum::{extract::State, response::Response};
 use http::StatusCode;
@@ -72,7 +72,10 @@ pub(super) struct MyOrganization {
 ///
 /// The person that the ID token stands for, and the organizations they belong to. Every other path names one of these.
 #[utoipa::path(get, path = "/api/v1/me", tag = "Organizations", responses((status = 200, description = "You", body = Me)))]
-pub(super) async fn read_me(State(service): State<AdminService>, SignedIn(claims): SignedIn) -> Result<axum::Json<Me>, Problem> {
+pub(super) async fn read_me(
+    State(service): State<AdminService>,
+    SignedIn(claims): SignedIn,
+) -> Result<axum::Json<Me>, Problem> {
     let memberships = service.records.memberships(&claims.issuer, &claims.subject).await?;
     for membership in &memberships {
         in_force(&claims, membership.tokens_not_before)?;
@@ -93,7 +96,10 @@ pub(super) async fn read_me(State(service): State<AdminService>, SignedIn(claims
 /// Read an organization
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}", tag = "Organizations",
     responses((status = 200, description = "The organization", body = Organization, headers(("ETag" = String, description = "Its version")))))]
-pub(super) async fn read_organization(State(service): State<AdminService>, OrganizationCaller(act): OrganizationCaller) -> Result<Response, Problem> {
+pub(super) async fn read_organization(
+    State(service): State<AdminService>,
+    OrganizationCaller(act): OrganizationCaller,
+) -> Result<Response, Problem> {
     let found = service.records.organization(act.tenant).await?.ok_or_else(not_found)?;
     Ok(versioned(StatusCode::OK, found.version, Organization::from(found)))
 }
@@ -120,7 +126,7 @@ pub(super) async fn rename_organization(
     JsonBody(body): JsonBody<EditOrganization>,
 ) -> Result<Response, Problem> {
     let mut fields = FieldChecks::new();
-    let name = fields.required("name", body.name.as_deref(), words::name);
+    let name = fields.required("name", body.name.as_deref(), names::name);
     let name = fields.check(name)?;
     let renamed = answered(service.records.rename_organization(&act, &name, version).await)?;
     Ok(versioned(StatusCode::OK, renamed.version, Organization::from(renamed)))

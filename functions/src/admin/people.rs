@@ -40,8 +40,8 @@ pub(super) struct Person {
     joined_at: OffsetDateTime,
 }
 
-impl From<records::Person> for Person {
-    fn from(it: records::Person) -> Self {
+impl From<records::PersonRow> for Person {
+    fn from(it: records::PersonRow) -> Self {
         Self { id: it.id.0, email: it.email, name: it.name, role: it.role.as_str(), joined_at: it.joined_at }
     }
 }
@@ -241,7 +241,7 @@ pub(super) struct RemovalQuery {
 /// Everybody may remove themselves, which is leaving; others need the role admin, and for an owner the role owner. The last owner stays.
 /// With them go their open invitations, those to their own address, and the API tokens they made, unless those are kept.
 #[utoipa::path(delete, path = "/api/v1/organizations/{organization}/people/{person}", tag = "People", params(RemovalQuery),
-    responses((status = 200, description = "No longer one of its people, and what was revoked with them", body = Delegated),
+    responses((status = 200, description = "No longer one of its people, and what was revoked with them", body = DelegatedAccessView),
               (status = 204, description = "No longer one of its people"),
               (status = 409, description = "conflict: the last owner")))]
 pub(super) async fn remove_person(

@@ -8,8 +8,8 @@ use super::{
     terms::{AskedPlan, named, present, text, whole, yes_or_no},
 };
 use crate::{
+    edge::names,
     edge::{FieldChecks, JsonBody, Problem, QueryParameters},
-    words,
 };
 use axum::{extract::State, response::Response};
 use http::StatusCode;
@@ -88,8 +88,11 @@ pub(super) async fn list_plans(
 /// Read a plan
 #[utoipa::path(get, path = "/api/v1/plans/{plan}", tag = "Plans", params(("plan" = String, Path, description = "The plan's name")),
     responses((status = 200, description = "The plan", body = Plan, headers(("ETag" = String, description = "Its version")))))]
-pub(super) async fn read_plan(State(service): State<AdminService>, PathTarget(name): PathTarget<String>) -> Result<Response, Problem> {
-    let name = words::slug(&name).map_err(|_| not_found())?;
+pub(super) async fn read_plan(
+    State(service): State<AdminService>,
+    PathTarget(name): PathTarget<String>,
+) -> Result<Response, Problem> {
+    let name = names::slug(&name).map_err(|_| not_found())?;
     let plan = service.records.plan(&name).await?.ok_or_else(not_found)?;
     Ok(versioned(StatusCode::OK, plan.version, Plan::from(plan)))
 }
@@ -233,8 +236,11 @@ pub(super) async fn list_products(
 /// Read a product
 #[utoipa::path(get, path = "/api/v1/staff/products/{product}", tag = "Staff", params(("product" = String, Path, description = "The product's name")),
     responses((status = 200, description = "The product", body = Product, headers(("ETag" = String, description = "Its version")))))]
-pub(super) async fn read_product(State(service): State<AdminService>, PathTarget(name): PathTarget<String>) -> Result<Response, Problem> {
-    let name = words::slug(&name).map_err(|_| not_found())?;
+pub(super) async fn read_product(
+    State(service): State<AdminService>,
+    PathTarget(name): PathTarget<String>,
+) -> Result<Response, Problem> {
+    let name = names::slug(&name).map_err(|_| not_found())?;
     let product = service.records.product(&name).await?.ok_or_else(not_found)?;
     Ok(versioned(StatusCode::OK, product.version, Product::from(product)))
 }
@@ -316,7 +322,7 @@ pub(super) async fn put_product(
 ) -> Result<Response, Problem> {
     let mut fields = FieldChecks::new();
     let name = named(&mut fields, "product", &name);
-    let plan = fields.required("registration_plan", body.registration_plan.as_ref(), |value| words::slug(text(value)));
+    let plan = fields.required("registration_plan", body.registration_plan.as_ref(), |value| names::slug(text(value)));
     let is_default = fields.optional("is_default", body.is_default.as_ref(), yes_or_no).unwrap_or(false);
     let trials = trial_policy(&mut fields, body.trials);
     let (name, plan) = fields.check(name.zip(plan))?;
@@ -341,7 +347,7 @@ pub(super) struct LocatedLicense {
 /// For support: the number is the first 13 symbols of a key after `CODI`, and tokens and logs say it too.
 #[utoipa::path(get, path = "/api/v1/staff/licenses/{number}", tag = "Staff",
     params(("number" = String, Path, description = "The public number: 13 symbols of Crockford's base32")),
-    responses((status = 200, description = "Where it is", body = Located)))]
+    responses((status = 200, description = "Where it is", body = LocatedLicense)))]
 pub(super) async fn locate_license(
     State(service): State<AdminService>,
     StaffCaller(act): StaffCaller,

@@ -8,7 +8,7 @@ use crate::edge::{BearerCredential, Problem, rate::RateHeaders};
 use http::request::Parts;
 use license_core::{
     ProblemCode,
-    domain::opaque::{SecretKind, OpaqueSecret},
+    domain::opaque::{OpaqueSecret, SecretKind},
 };
 use std::net::IpAddr;
 
@@ -20,10 +20,10 @@ pub(super) async fn recognized(
     from: Option<IpAddr>,
 ) -> Result<(VerifiedCredential, Option<RateHeaders>), Problem> {
     match OpaqueSecret::parse(SecretKind::ApiToken, &bearer.0) {
-        Some(token) => api_token(state, parts, bearer, from, &token.hash()).await,
+        Some(token) => api_token(service, parts, bearer, from, &token.hash()).await,
         None => {
             let token = bearer.0.clone();
-            let credential = match authenticate(state, bearer, from).await {
+            let credential = match authenticate(service, bearer, from).await {
                 Ok(credential) => credential,
                 Err(why) => return Err(service.strangers.refused(parts, &token, why).await),
             };
@@ -48,7 +48,7 @@ async fn api_token(
         standing = service.limit.admit(hash).await?;
     }
     let ask = async {
-        match authenticate(state, bearer, from).await {
+        match authenticate(service, bearer, from).await {
             Ok(credential) => Ok(Some(credential)),
             Err(why) if why.code() == ProblemCode::TokenInvalid => Ok(None),
             Err(why) => Err(why),

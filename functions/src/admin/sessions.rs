@@ -13,7 +13,7 @@ use license_core::{
         email::small,
         id::{LicenseId, SessionId},
     },
-    protocol::manage::{EndedSessionRow, ClientPresence, SessionView},
+    protocol::manage::{ClientPresence, EndedSessionRow, SessionView},
     records::{PageRequest, SessionFilter},
 };
 use serde::{Deserialize, Serialize};
@@ -231,7 +231,7 @@ impl SessionsQuery {
     /// The filters and the page, or everything that is wrong with them.
     fn read(&self) -> Result<(SessionFilter, PageRequest), Problem> {
         let mut filters = ListFilters::new();
-        let ended = filters.read("state", self.service.as_ref(), |text| match text {
+        let ended = filters.read("state", self.state.as_ref(), |text| match text {
             "live" => Ok(false),
             "ended" => Ok(true),
             _ => Err("must be live or ended"),

@@ -2,7 +2,7 @@
 
 use super::{
     AdminService,
-    access::{LeastRole, AccessRule},
+    access::{AccessRule, LeastRole},
 };
 use crate::edge::Problem;
 use http::header::WWW_AUTHENTICATE;
@@ -27,7 +27,8 @@ const ORDINARY: [(&str, &str); 2] = [
 /// What is added later belongs to it unless it is named as ordinary.
 pub fn is_guarded(rule: &AccessRule) -> bool {
     let changes = rule.method != "GET";
-    let of_admins = matches!(rule.least, LeastRole::Staff) || matches!(rule.least, LeastRole::Role(role) if role >= Admin);
+    let of_admins =
+        matches!(rule.least, LeastRole::Staff) || matches!(rule.least, LeastRole::Role(role) if role >= Admin);
     changes && (of_admins || rule.method == "DELETE") && !ORDINARY.contains(&(rule.method, rule.path))
 }
 
@@ -41,7 +42,7 @@ pub(super) async fn check(
     tenant: TenantId,
 ) -> Result<(), Problem> {
     match by {
-        Principal::Staff { .. } => check_staff(state, rule, sign_in),
+        Principal::Staff { .. } => check_staff(service, rule, sign_in),
         Principal::Person { .. } if is_guarded(rule) => {
             let policy = service.records.access_policy(tenant).await?;
             policy.and_then(|policy| policy.step_up()).map_or(Ok(()), |rule| demand(&rule, sign_in))

@@ -1,13 +1,13 @@
 //! The fields of licenses and plans, read one by one so that one answer names all that are wrong.
 
 use crate::{
+    edge::names,
     edge::{FieldChecks, Problem},
-    words,
 };
 use license_core::domain::{
     id::InvalidText,
     license::{HolderBy, OfflinePolicy},
-    terms::{TermsEdit, FeatureValues, GRACE_AFTER, MAX_SEATS, PlanTerms, grace_fits},
+    terms::{FeatureValues, GRACE_AFTER, MAX_SEATS, PlanTerms, TermsEdit, grace_fits},
 };
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -88,7 +88,7 @@ pub(super) struct AskedPlan {
 impl AskedPlan {
     /// The whole plan; `None` if something is wrong, which goes into `fields`.
     pub(super) fn read(&self, fields: &mut FieldChecks) -> Option<PlanTerms> {
-        let tier = fields.required("tier", self.tier.as_ref(), |value| words::slug(text(value)));
+        let tier = fields.required("tier", self.tier.as_ref(), |value| names::slug(text(value)));
         let seats = fields.required("seats", self.seats.as_ref(), whole(1, MAX_SEATS));
         let policy = fields.optional("offline_policy", self.offline_policy.as_ref(), word);
         let hours = fields.optional("grace_hours", self.grace_hours.as_ref(), whole(0, MAX_GRACE));
@@ -177,7 +177,7 @@ fn nul(value: &Value) -> bool {
 
 /// The names in the path of a PUT are checked like fields: it makes what is not there.
 pub(super) fn named(fields: &mut FieldChecks, field: &str, name: &str) -> Option<String> {
-    fields.required(field, Some(name), words::slug)
+    fields.required(field, Some(name), names::slug)
 }
 
 /// 422 for an edit that says nothing.

@@ -7,8 +7,8 @@ use super::{
     people::PageQuery,
 };
 use crate::{
+    edge::names,
     edge::{FieldChecks, JsonBody, Problem, QueryParameters},
-    words,
 };
 use axum::{extract::State, response::IntoResponse};
 use http::StatusCode;
@@ -145,7 +145,7 @@ pub(super) async fn create_api_token(
     JsonBody(body): JsonBody<CreateApiToken>,
 ) -> Result<impl IntoResponse, Problem> {
     let mut fields = FieldChecks::new();
-    let name = fields.required("name", body.name.as_deref(), words::name);
+    let name = fields.required("name", body.name.as_deref(), names::name);
     let scopes = match scopes(body.scopes.as_deref()) {
         Ok(scopes) => Some(scopes),
         Err(problem) => {

@@ -1,7 +1,7 @@
 //! What the access table and the gate add to every operation of the management API.
 
 use crate::admin::{
-    access::{LeastRole, AccessRule, rule_of},
+    access::{AccessRule, LeastRole, rule_of},
     step_up::is_guarded,
 };
 use utoipa::openapi::{
@@ -43,8 +43,11 @@ fn who(operation: &mut Operation, rule: &AccessRule) {
         who
     };
     operation.description = Some(operation.description.take().map_or(who.clone(), |text| format!("{text}\n\n{who}")));
-    let schemes =
-        [("person", rule.least != LeastRole::Staff), ("token", scope.is_some()), ("staff", rule.least != LeastRole::Person)];
+    let schemes = [
+        ("person", rule.least != LeastRole::Staff),
+        ("token", scope.is_some()),
+        ("staff", rule.least != LeastRole::Person),
+    ];
     let may = schemes.into_iter().filter(|(_, may)| *may);
     operation.security = Some(may.map(|(name, _)| SecurityRequirement::new(name, Vec::<String>::new())).collect());
 }

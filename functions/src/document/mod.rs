@@ -53,7 +53,7 @@ read refuses an edit that would undo somebody else's.
          (name = "Erasures", description = "People and machines whose names are blanked"),
          (name = "Staff", description = "The vendor's own"),
          (name = "Health", description = "For load balancers")),
-    components(schemas(problems::Problem, problems::FieldProblem))
+    components(schemas(problems::ProblemSchema, problems::FieldProblem))
 )]
 struct ServerBase;
 

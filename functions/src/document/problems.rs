@@ -115,13 +115,17 @@ pub(super) struct FieldProblem {
 fn sample(code: ProblemCode) -> (&'static str, Value) {
     let license = || json!({"license": "752KJY5EZQ1CW", "since": "2026-11-21T03:31:22.034Z"});
     match code {
-        ProblemCode::InvalidRequest => ("name: is required", json!({"errors": [{"field": "name", "problem": "is required"}]})),
+        ProblemCode::InvalidRequest => {
+            ("name: is required", json!({"errors": [{"field": "name", "problem": "is required"}]}))
+        }
         ProblemCode::LicenseKeyInvalid => (
             "No license has this key. It may have been replaced: ask whoever gave it to you for the present one.",
             json!({}),
         ),
         ProblemCode::TokenExpired => ("The token's time is over.", json!({})),
-        ProblemCode::TokenInvalid => ("Send the credential as a header: Authorization: Bearer <credential>.", json!({})),
+        ProblemCode::TokenInvalid => {
+            ("Send the credential as a header: Authorization: Bearer <credential>.", json!({}))
+        }
         ProblemCode::InsufficientUserAuthentication => (
             "You are signed in, but not freshly or not strongly enough for this. Sign in again as acr_values and max_age ask for, and send the request again with the new ID token.",
             json!({"acr_values": ["phr"], "max_age": 900}),
@@ -138,8 +142,12 @@ fn sample(code: ProblemCode) -> (&'static str, Value) {
             "The license is for demo. Use the license of the product you started.",
             json!({"license": "752KJY5EZQ1CW", "product": "demo"}),
         ),
-        ProblemCode::InsufficientRole => ("This needs the role admin. Ask somebody who has it.", json!({"required": "admin"})),
-        ProblemCode::InsufficientScope => ("No API token may do this: sign in yourself.", json!({"required": "person"})),
+        ProblemCode::InsufficientRole => {
+            ("This needs the role admin. Ask somebody who has it.", json!({"required": "admin"}))
+        }
+        ProblemCode::InsufficientScope => {
+            ("No API token may do this: sign in yourself.", json!({"required": "person"}))
+        }
         ProblemCode::AddressNotAllowed => (
             "This API token is good from certain networks alone, and the request came from 198.51.100.7. Use it from there, or make another token.",
             json!({"address": "198.51.100.7"}),
@@ -149,7 +157,9 @@ fn sample(code: ProblemCode) -> (&'static str, Value) {
         ProblemCode::RequestTimeout => {
             ("The whole body had not arrived after 10 s, and nothing was done. Send the request again.", json!({}))
         }
-        ProblemCode::PayloadTooLarge => ("The body is larger than 64 KiB, which no request of this API needs.", json!({})),
+        ProblemCode::PayloadTooLarge => {
+            ("The body is larger than 64 KiB, which no request of this API needs.", json!({}))
+        }
         ProblemCode::UnsupportedMediaType => (
             "The body is declared as something else than JSON. Send JSON with Content-Type: application/json.",
             json!({}),
@@ -163,7 +173,9 @@ fn sample(code: ProblemCode) -> (&'static str, Value) {
             "4 processes of this machine share its seat already, as many as the license allows. Close one. One that ended without giving its place back keeps it until its lease ends: the first is over in 17 s, unless it gives a sign of life.",
             json!({"processes": 4, "next_process_in": 17}),
         ),
-        ProblemCode::Conflict => ("The present state does not allow this. Look at it again and decide anew.", json!({})),
+        ProblemCode::Conflict => {
+            ("The present state does not allow this. Look at it again and decide anew.", json!({}))
+        }
         ProblemCode::PreconditionFailed => (
             "Somebody changed it since you read it, and nothing was written. Read it again and send your edit with its new ETag.",
             json!({}),

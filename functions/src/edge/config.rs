@@ -13,7 +13,7 @@ use http::Uri;
 use license_core::{
     domain::{
         lease::LeaseTiming,
-        rate::{RateLimit, PoolRates},
+        rate::{PoolRates, RateLimit},
         secret::Secret,
     },
     identity,
@@ -270,7 +270,12 @@ pub fn identity(env: &Environment) -> ConfigResult<identity::IdentitySettings> {
     let project = issuer.strip_prefix("https://securetoken.google.com/");
     let default = project.map(|project| identity::IdentitySettings::identity_platform(project).jwks_url);
     let jwks_url = env.url("IDENTITY_JWKS_URL", default.as_deref())?;
-    Ok(identity::IdentitySettings { issuer, audience, jwks_url, longest_life: longest_life(env, "IDENTITY_TOKEN_SECONDS")? })
+    Ok(identity::IdentitySettings {
+        issuer,
+        audience,
+        jwks_url,
+        longest_life: longest_life(env, "IDENTITY_TOKEN_SECONDS")?,
+    })
 }
 
 /// The longest time from `iat` to `exp`: twelve hours unless set.

@@ -212,8 +212,9 @@ impl PlaceTable {
         let held = match of {
             Some(whose) => self.addresses.get_mut(whose),
             None => {
-                let first =
-                    |held: &AddressShare| held.waiting.first_key_value().map_or(u64::MAX, |(&number, _)| u64::MAX - number);
+                let first = |held: &AddressShare| {
+                    held.waiting.first_key_value().map_or(u64::MAX, |(&number, _)| u64::MAX - number)
+                };
                 let waiting = self.addresses.values_mut().filter(|held| !held.waiting.is_empty());
                 waiting.max_by_key(|held| (held.places, first(held)))
             }

@@ -4,7 +4,7 @@
 //! proxy in front sends its next request into a connection that was just closed. So the time is kept here, below hyper, where bytes pass.
 
 use super::{
-    connection_room::{PlaceUse, NoRoom, ConnectionPlace, ConnectionRoom},
+    connection_room::{ConnectionPlace, ConnectionRoom, NoRoom, PlaceUse},
     rare_warning::RareWarning,
 };
 use axum::{BoxError, Router, body::Body};

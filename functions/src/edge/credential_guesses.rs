@@ -32,8 +32,13 @@ impl CredentialGuesses {
     /// # Errors
     /// A sentence that names the variable that is wrong.
     pub fn from_env(env: &Environment, seats: SeatStore, clock: Clock) -> Result<Self, ConfigError> {
-        let limit =
-            crate::wiring::by_address(env, "credentials", "RATE_CREDENTIALS", RateLimit::per_minute(10), seats.clone())?;
+        let limit = crate::wiring::by_address(
+            env,
+            "credentials",
+            "RATE_CREDENTIALS",
+            RateLimit::per_minute(10),
+            seats.clone(),
+        )?;
         Ok(Self::new(limit, seats, clock))
     }
 

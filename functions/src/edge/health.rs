@@ -46,8 +46,8 @@ struct LiveAnswer {
 /// Whether the service runs
 ///
 /// Answered once every store was tried for the first time, at most two seconds after the start, whatever they answered.
-#[utoipa::path(get, path = "/health/live", tag = "Health", security(), responses((status = 200, description = "It runs", body = Live)))]
-async fn live(From(HealthState { mut warm, .. }): From<HealthState>) -> Json<LiveAnswer> {
+#[utoipa::path(get, path = "/health/live", tag = "Health", security(), responses((status = 200, description = "It runs", body = LiveAnswer)))]
+async fn live(State(HealthState { mut warm, .. }): State<HealthState>) -> Json<LiveAnswer> {
     // Waiting is over when the stores were tried, whatever they answered: with Redis away an instance must start all the same.
     let _ = tokio::time::timeout(WARM_UP, warm.wait_for(|&tried| tried)).await;
     Json(LiveAnswer { live: true })
@@ -67,9 +67,9 @@ struct ReadyAnswer {
 ///
 /// For people and dashboards: nothing is gated on it. The error has the code of the first store that does not answer.
 #[utoipa::path(get, path = "/health/ready", tag = "Health", security(),
-    responses((status = 200, description = "All do", body = Ready),
+    responses((status = 200, description = "All do", body = ReadyAnswer),
               (status = 503, description = "seats_unavailable, records_unavailable")))]
-async fn ready(From(HealthState { checks, .. }): From<HealthState>) -> Response {
+async fn ready(State(HealthState { checks, .. }): State<HealthState>) -> Response {
     let (mut stores, mut first) = (BTreeMap::new(), None);
     for (name, answer) in ask_all(&checks).await {
         stores.insert(name, if answer.is_ok() { "ok" } else { "unavailable" });

@@ -109,7 +109,9 @@ pub fn about(tenant: Option<TenantId>, license: Option<LicenseNumber>) {
 /// The URL of the page that explains a code.
 pub(super) fn problem_type(code: &str) -> String {
     let under = |base: &str| format!("{base}/errors/{code}");
-    CONTEXT.try_with(|context| under(&context.rim.docs_url)).unwrap_or_else(|_| under(&config::LayersConfig::default().url))
+    CONTEXT
+        .try_with(|context| under(&context.rim.docs_url))
+        .unwrap_or_else(|_| under(&config::LayersConfig::default().url))
 }
 
 /// Puts the layers around a router of paths without a slash at their end: what clients see is the same in the cloud, in `local` and in
@@ -134,7 +136,8 @@ async fn no_method() -> Problem {
 
 /// The panic hook has logged it already.
 fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {
-    Problem::new(ProblemCode::Internal, "The request could not be completed because of a fault on our side.").into_response()
+    Problem::new(ProblemCode::Internal, "The request could not be completed because of a fault on our side.")
+        .into_response()
 }
 
 async fn around(State(rim): State<LayerSettings>, request: Request, next: Next) -> Response {

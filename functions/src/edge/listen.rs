@@ -1,6 +1,6 @@
 //! Where a service listens: on the machine itself unless it is told otherwise.
 
-use super::config::{ConfigError, Environment, ConfigResult, is_loopback, proxies};
+use super::config::{ConfigError, ConfigResult, Environment, is_loopback, proxies};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// The address and port of a service.

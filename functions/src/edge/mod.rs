@@ -2,21 +2,22 @@
 
 pub mod address;
 pub mod config;
+pub mod connection_room;
 pub mod connections;
+pub mod credential_guesses;
 pub mod extract;
 pub(crate) mod health;
 mod keys;
+pub mod layers;
 mod listen;
+pub(crate) mod names;
 pub mod problem;
 mod pubsub;
-pub mod rate;
-pub mod layers;
-pub mod connection_room;
-pub mod security;
 mod rare_warning;
+pub mod rate;
+pub mod security;
 pub mod serve;
 pub mod staff;
-pub mod credential_guesses;
 pub mod telemetry;
 
 pub use extract::{BearerCredential, FieldChecks, JsonBody, JsonOrEmpty, QueryParameters};

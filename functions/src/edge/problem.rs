@@ -1,9 +1,9 @@
 //! The one table from [`ProblemCode`] to HTTP, and [`Problem`], the answer every refusal and error is dressed in (RFC 9457).
 
-use super::rim;
+use super::layers;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode, header};
-use license_core::{ProblemCode, Error};
+use license_core::{Error, ProblemCode};
 use serde_json::{Map, Value, json};
 use std::borrow::Cow;
 
@@ -62,7 +62,9 @@ pub const fn table(code: ProblemCode) -> CodeRow {
         ProblemCode::TooManyProcesses => row(S::CONFLICT, "Too many processes on one seat"),
         ProblemCode::Conflict => row(S::CONFLICT, "The request conflicts with the present state"),
         ProblemCode::PreconditionFailed => row(S::PRECONDITION_FAILED, "It was changed meanwhile"),
-        ProblemCode::IdempotencyKeyReused => row(S::UNPROCESSABLE_ENTITY, "The idempotency key was used for another request"),
+        ProblemCode::IdempotencyKeyReused => {
+            row(S::UNPROCESSABLE_ENTITY, "The idempotency key was used for another request")
+        }
         ProblemCode::RateLimited => CodeRow { retry_after: Some(1), ..row(S::TOO_MANY_REQUESTS, "Too many requests") },
         ProblemCode::SessionGone => row(S::GONE, "The session is over"),
         ProblemCode::SeatsUnavailable => later("The seat store cannot be reached", 2),

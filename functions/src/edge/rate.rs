@@ -4,8 +4,8 @@ use super::{Problem, address};
 use axum::response::Response;
 use http::{HeaderName, HeaderValue, request::Parts};
 use license_core::{
-    ProblemCode, Error,
-    domain::rate::{RateLimited, LimitKind, RateLimit, RateDecision},
+    Error, ProblemCode,
+    domain::rate::{LimitKind, RateDecision, RateLimit, RateLimited},
     identity::VerifiedClaims,
     protocol::guesses::SecretGuesser,
     seat_store::SeatStore,

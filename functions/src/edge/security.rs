@@ -1,6 +1,6 @@
 //! `/.well-known/security.txt`: whom to tell of a weakness (RFC 9116).
 
-use super::config::{Environment, ConfigResult, without_slash, wrong};
+use super::config::{ConfigResult, Environment, without_slash, wrong};
 use axum::{Router, response::IntoResponse, routing::get};
 use http::header;
 use license_core::Clock;
@@ -97,7 +97,9 @@ mod tests {
     use super::*;
 
     fn read(values: &[(&str, &str)]) -> ConfigResult<Option<SecurityTxt>> {
-        SecurityTxt::from_env(&Environment::map(values.iter().map(|&(name, value)| (name.into(), value.into())).collect()))
+        SecurityTxt::from_env(&Environment::map(
+            values.iter().map(|&(name, value)| (name.into(), value.into())).collect(),
+        ))
     }
 
     #[test]

@@ -2,10 +2,10 @@
 
 use super::{
     config::{self, Environment},
+    connection_room::ConnectionRoom,
     connections::{ClientPatience, accept},
     health,
     layers::LayerSettings,
-    connection_room::ConnectionRoom,
     security::{self, SecurityTxt},
     telemetry,
 };
@@ -83,7 +83,8 @@ async fn start(build: impl AsyncFnOnce(&Environment, Clock) -> Result<Service, S
     let clock = Clock::system();
     let logging = config::LogConfig::from_env(&env)?;
     telemetry::init(&logging, clock.clone());
-    let rim = LayerSettings::new(&config::LayersConfig::from_env(&env)?, &logging).with_security(SecurityTxt::from_env(&env)?);
+    let rim = LayerSettings::new(&config::LayersConfig::from_env(&env)?, &logging)
+        .with_security(SecurityTxt::from_env(&env)?);
     let room = ConnectionRoom::of_process(config::proxies(&env)?);
     let at = config::ListenAddress::from_env(&env)?.socket();
     let listener = TcpListener::bind(at)

@@ -1,6 +1,6 @@
 //! What is demanded of the vendor's staff besides an ID token of theirs.
 
-use super::config::{Environment, ConfigResult, wrong};
+use super::config::{ConfigResult, Environment, wrong};
 use license_core::domain::{
     network::IpNetwork,
     step_up::{StepUpPolicy, acr_value},
@@ -23,7 +23,10 @@ impl StaffRules {
     /// # Errors
     /// A sentence that names the variable that is wrong.
     pub fn from_env(env: &Environment) -> ConfigResult<Self> {
-        Ok(Self { networks: networks(env)?, step_up: StepUpPolicy { max_age: max_age(env)?, acr_values: acr_values(env)? } })
+        Ok(Self {
+            networks: networks(env)?,
+            step_up: StepUpPolicy { max_age: max_age(env)?, acr_values: acr_values(env)? },
+        })
     }
 
     /// Whether staff may come from there. Nobody knows where from: not where it matters.
@@ -72,7 +75,9 @@ mod tests {
     use super::*;
 
     fn rules(values: &[(&str, &str)]) -> ConfigResult<StaffRules> {
-        StaffRules::from_env(&Environment::map(values.iter().map(|&(name, value)| (name.into(), value.into())).collect()))
+        StaffRules::from_env(&Environment::map(
+            values.iter().map(|&(name, value)| (name.into(), value.into())).collect(),
+        ))
     }
 
     #[test]

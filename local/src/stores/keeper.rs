@@ -142,7 +142,10 @@ pub(super) async fn take_log(dir: &Path) -> StoreResult<File> {
         match error {
             TryLockError::WouldBlock if Instant::now() < until => tokio::time::sleep(Duration::from_millis(10)).await,
             TryLockError::WouldBlock => {
-                return Err(StoreError::Failed(format!("another server is running in {}; stop it first", dir.display())));
+                return Err(StoreError::Failed(format!(
+                    "another server is running in {}; stop it first",
+                    dir.display()
+                )));
             }
             TryLockError::Error(error) => return Err(io_error("cannot lock", log)(error)),
         }

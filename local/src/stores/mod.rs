@@ -13,8 +13,8 @@ mod postgres;
 mod redis;
 
 pub use place::{clean, own_dir};
-pub use postgres::{DATABASE, PostgresServer, PostgresSettings as PostgresSettings};
-pub use redis::{RedisServer, RedisSettings as RedisSettings};
+pub use postgres::{DATABASE, PostgresServer, PostgresSettings};
+pub use redis::{RedisServer, RedisSettings};
 
 use std::{io, path::Path};
 

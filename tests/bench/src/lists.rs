@@ -3,7 +3,7 @@
 use crate::{Part, function::Function, http::Connection, stage::Stage};
 use license_core::domain::{
     id::TenantId,
-    opaque::{SecretKind, OpaqueSecret},
+    opaque::{OpaqueSecret, SecretKind},
 };
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Executor};

@@ -11,7 +11,7 @@ use crate::{
 };
 use license_core::{
     domain::event::SweepShare,
-    records::{HistoryStep, Records, DatabaseRole},
+    records::{DatabaseRole, HistoryStep, Records},
 };
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Executor, PgConnection};

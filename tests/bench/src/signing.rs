@@ -7,7 +7,7 @@ use license_core::{
         id::{Holder, Hw, LicenseNumber, SessionId, TenantId},
         token::TokenClaims,
     },
-    signer::{SignerSettings, LeaseSigner, local::LocalRoot},
+    signer::{LeaseSigner, SignerSettings, local::LocalRoot},
 };
 use serde_json::json;
 use std::{sync::Arc, time::Instant};

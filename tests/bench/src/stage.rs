@@ -8,7 +8,7 @@ use license_core::{
         key::LicenseKey,
         secret::KeyRing,
     },
-    records::{self, NewOrganization, Records, RegistrationOutcome, DatabaseRole},
+    records::{self, DatabaseRole, NewOrganization, Records, RegistrationOutcome},
     signer::local::LocalRoot,
 };
 use license_local::stores::{PostgresServer, PostgresSettings, RedisServer, RedisSettings, clean};
@@ -127,7 +127,8 @@ impl Stage {
             request_id: None,
         };
         let admin = Records::with(database.clone(), DatabaseRole::Admin, 1);
-        let RegistrationOutcome::Created(registered) = admin.register(&new, &KeyRing::single(PEPPER.to_vec())).await.unwrap()
+        let RegistrationOutcome::Created(registered) =
+            admin.register(&new, &KeyRing::single(PEPPER.to_vec())).await.unwrap()
         else {
             panic!("a first registration creates")
         };

@@ -19,5 +19,5 @@ pub mod settings;
 pub mod time;
 pub mod trace;
 pub mod walk;
-pub 
+pub mod words;
 pub mod world;

@@ -17,16 +17,16 @@ use license_core::{
     Clock,
     domain::event::Event,
     protocol::{SeatProtocol, manage::SeatManagement, publish, reap::SeatReaper},
-    records::{Records, DatabaseRole},
+    records::{DatabaseRole, Records},
     seat_store::SeatStore,
 };
 use license_functions::{
     acquire,
     edge::{
         config::{LayersConfig, LogConfig},
-        rate::{ByAddress, NamedLimit},
-        layers::LayerSettings,
         connection_room::ConnectionRoom,
+        layers::LayerSettings,
+        rate::{ByAddress, NamedLimit},
         serve::{self, layers},
     },
     heartbeat, release,
@@ -132,10 +132,12 @@ impl Fleet {
         let behind = if n == 0 { self.clock_behind.as_millis() as i64 } else { 0 };
         let clock = Clock::system_behind_ms(behind);
         let moves = world.instance_over(&redis_url(&self.ways, n), database(&self.ways, n), clock).await;
-        let router =
-            acquire::router(acquire::AcquireService { moves: moves.clone(), strangers: ByAddress::new(NamedLimit::off(), 0) })
-                .merge(heartbeat::router(heartbeat::HeartbeatService { moves: moves.clone() }))
-                .merge(release::router(release::ReleaseService { moves: moves.clone() }));
+        let router = acquire::router(acquire::AcquireService {
+            moves: moves.clone(),
+            strangers: ByAddress::new(NamedLimit::off(), 0),
+        })
+        .merge(heartbeat::router(heartbeat::HeartbeatService { moves: moves.clone() }))
+        .merge(release::router(release::ReleaseService { moves: moves.clone() }));
         let logging = LogConfig { filter: "error".into(), text: false, project: None };
         let app = layers(router, &LayerSettings::new(&LayersConfig::default(), &logging));
         let died = self.died.clone();

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{Machine, World, client::open, world::License};
 use license_core::{
-    ProblemCode, Error,
+    Error, ProblemCode,
     domain::{handle::SessionHandle, id::SessionId, lease::LeaseTiming},
     protocol::{SeatProtocol, acquire, heartbeat},
 };
@@ -224,7 +224,9 @@ impl Process {
             for answer in self.ask_acquire().await {
                 match answer {
                     Ok(acquire::AcquireOutcome::Seat(seat)) => held = Some(self.seated(&seat, sent)),
-                    Ok(acquire::AcquireOutcome::Full(_) | acquire::AcquireOutcome::TooMany(_)) => self.group.note(|t| t.full += 1),
+                    Ok(acquire::AcquireOutcome::Full(_) | acquire::AcquireOutcome::TooMany(_)) => {
+                        self.group.note(|t| t.full += 1)
+                    }
                     Ok(other) => panic!("a good key is answered {other:?}"),
                     Err(e) => self.group.note(|t| *t.failed_acquires.entry(code(&e)).or_default() += 1),
                 }
@@ -348,7 +350,10 @@ impl Process {
         vec![one.acquire(&self.machine.request).await]
     }
 
-    async fn ask_heartbeat(&mut self, handle: &SessionHandle) -> Vec<license_core::Result<heartbeat::HeartbeatOutcome>> {
+    async fn ask_heartbeat(
+        &mut self,
+        handle: &SessionHandle,
+    ) -> Vec<license_core::Result<heartbeat::HeartbeatOutcome>> {
         let (one, other) = (self.instance(), self.instance());
         if self.dice.chance(self.habits.duplicate) {
             let (a, b) = tokio::join!(one.heartbeat(handle, None), other.heartbeat(handle, None));

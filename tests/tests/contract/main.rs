@@ -9,7 +9,7 @@ use http::Request;
 use license_core::domain::{
     id::{Hw, LicenseNumber, Nonce},
     key::LicenseKey,
-    token::{ExpectedToken, ExpectedRefusal, verify, verify_refusal},
+    token::{ExpectedRefusal, ExpectedToken, verify, verify_refusal},
 };
 use license_tests::{
     World,

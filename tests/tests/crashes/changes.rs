@@ -6,11 +6,11 @@ use license_core::{
     domain::{
         id::SessionId,
         key::LicenseKey,
-        license::{Status, RefusalReason},
+        license::{RefusalReason, Status},
         terms::TermsEdit,
     },
     protocol::{
-        acquire::{AcquireOutcome, Seat},
+        acquire::{AcquireOutcome, GrantedSeat},
         heartbeat,
         steps::Step,
     },
@@ -54,8 +54,8 @@ const ALL: [Change; 10] = [
 struct Cut {
     world: World,
     change: Change,
-    a: Seat,
-    b: Seat,
+    a: GrantedSeat,
+    b: GrantedSeat,
     /// Who comes next.
     c: Machine,
 }
@@ -95,7 +95,10 @@ impl Cut {
         let (a, b) = (world.machine("a").seated(&world.moves).await, world.machine("b").seated(&world.moves).await);
         if change == Change::Resume {
             world.suspend().await;
-            assert!(matches!(beat(&world.moves, &a).await, heartbeat::Outcome::Refused(_)), "the copy is rebuilt");
+            assert!(
+                matches!(beat(&world.moves, &a).await, heartbeat::HeartbeatOutcome::Refused(_)),
+                "the copy is rebuilt"
+            );
         }
         let c = world.machine("c");
         let cut = Self { world, change, a, b, c };
@@ -105,8 +108,11 @@ impl Cut {
         assert!(!cut.told().await, "it is committed, and Redis goes by the copy before");
         for seat in [&cut.a, &cut.b] {
             let told = beat(&cut.world.moves, seat).await;
-            let refused = matches!(told, heartbeat::Outcome::Refused(_));
-            assert!(!matches!(told, heartbeat::Outcome::Gone(_)) && refused == (change == Change::Resume), "{told:?}");
+            let refused = matches!(told, heartbeat::HeartbeatOutcome::Refused(_));
+            assert!(
+                !matches!(told, heartbeat::HeartbeatOutcome::Gone(_)) && refused == (change == Change::Resume),
+                "{told:?}"
+            );
         }
         assert!(!cut.told().await, "no heartbeat tells it");
         cut
@@ -160,10 +166,13 @@ impl Cut {
         let (c, d, e) = (with_key(self.c.clone()), machine("d"), machine("e"));
         let refused = async |why| {
             let told = c.acquire(moves).await;
-            assert!(matches!(&told, Outcome::Refused(r) if r.why == why), "{change:?}: {told:?}");
+            assert!(matches!(&told, AcquireOutcome::Refused(r) if r.why == why), "{change:?}: {told:?}");
             for seat in [&self.a, &self.b] {
                 let told = beat(moves, seat).await;
-                assert!(matches!(&told, heartbeat::Outcome::Refused(r) if r.why == why), "{change:?}: {told:?}");
+                assert!(
+                    matches!(&told, heartbeat::HeartbeatOutcome::Refused(r) if r.why == why),
+                    "{change:?}: {told:?}"
+                );
             }
         };
         let seated = async |machines: &[&Machine]| {
@@ -181,11 +190,11 @@ impl Cut {
             Change::Shrink => seated(&[]).await,
             Change::Processes => {
                 let told = machine("a").restarted().acquire(moves).await;
-                assert!(matches!(told, Outcome::TooMany(many) if many.processes == 1), "{told:?}");
+                assert!(matches!(told, AcquireOutcome::TooMany(many) if many.processes == 1), "{told:?}");
                 seated(&[&c]).await;
             }
             Change::Rotate => {
-                assert!(matches!(world.machine("old").acquire(moves).await, Outcome::BadKey));
+                assert!(matches!(world.machine("old").acquire(moves).await, AcquireOutcome::BadKey));
                 seated(&[&c]).await;
             }
             Change::End => {
@@ -223,7 +232,7 @@ async fn a_change_redis_did_not_hear_of_is_repaired_by_the_next_acquire_that_dra
         let told = cut.c.acquire(&cut.world.moves).await;
         if change == Change::Resume {
             // The copy of before gives nobody a ticket: the reaper's look repairs this one.
-            assert!(matches!(told, Outcome::Refused(r) if r.why == RefusalReason::Suspended), "{told:?}");
+            assert!(matches!(told, AcquireOutcome::Refused(r) if r.why == RefusalReason::Suspended), "{told:?}");
             assert!(!cut.told().await);
             cut.world.sweep().await;
         }

@@ -7,8 +7,8 @@ mod changes;
 use license_core::{
     domain::license::Status,
     protocol::{acquire::AcquireOutcome, publish, steps::Step},
-    records::{EndOutcome, SeatEnding, SeatGrant, GrantOutcome},
-    seat_store::{AcquireAnswer, SeatRequest, PoolReply},
+    records::{EndOutcome, GrantOutcome, SeatEnding, SeatGrant},
+    seat_store::{AcquireAnswer, PoolReply, SeatRequest},
 };
 use license_tests::{
     World,
@@ -247,9 +247,12 @@ async fn dying_before_redis_hears_of_a_change_grants_nothing_old_and_takes_nothi
     world.try_decide(Status::Suspended).await.unwrap_err();
     alive(&world.moves, &a_seat).await; // Redis does not know
     let told = world.machine("b").acquire(&world.moves).await;
-    assert!(matches!(told, Outcome::Refused(_)), "grants are refused at once by their epoch: {told:?}");
+    assert!(matches!(told, AcquireOutcome::Refused(_)), "grants are refused at once by their epoch: {told:?}");
     let told = license_tests::client::beat(&world.moves, &a_seat).await;
-    assert!(matches!(told, license_core::protocol::heartbeat::Outcome::Refused(_)), "and the copy is repaired: {told:?}");
+    assert!(
+        matches!(told, license_core::protocol::heartbeat::HeartbeatOutcome::Refused(_)),
+        "and the copy is repaired: {told:?}"
+    );
 }
 
 #[tokio::test]

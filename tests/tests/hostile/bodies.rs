@@ -20,8 +20,8 @@ use license_core::{
         lease::LeaseTiming,
         secret::KeyRing,
     },
-    protocol::{SeatProtocol, ProtocolSettings},
-    records::{Records, DatabaseRole},
+    protocol::{ProtocolSettings, SeatProtocol},
+    records::{DatabaseRole, Records},
     seat_store::{ReplicationId, SeatStore},
     signer::{self, LeaseSigner},
 };
@@ -30,8 +30,8 @@ use license_functions::{
     edge::{
         config::{LayersConfig, LogConfig},
         extract::MAX_BODY,
-        rate::{ByAddress, NamedLimit},
         layers::LayerSettings,
+        rate::{ByAddress, NamedLimit},
         serve::layers,
     },
     heartbeat, release,
@@ -64,12 +64,19 @@ fn app() -> Router {
     let records = Records::new(&format!("postgres://nobody@{NOBODY}/nothing"), DatabaseRole::Service, 1).unwrap();
     let root = Arc::new(crate::keys::root().clone());
     let signer = LeaseSigner::new(root, signer::SignerSettings::new(crate::keys::ISSUER), clock.clone());
-    let settings =
-        ProtocolSettings { timing, clock, handles: KeyRing::single(vec![1; 32]), peppers: KeyRing::single(vec![2; 32]) };
+    let settings = ProtocolSettings {
+        timing,
+        clock,
+        handles: KeyRing::single(vec![1; 32]),
+        peppers: KeyRing::single(vec![2; 32]),
+    };
     let moves = SeatProtocol::new(seats, records, signer, settings);
-    let router = acquire::router(acquire::AcquireService { moves: moves.clone(), strangers: ByAddress::new(NamedLimit::off(), 0) })
-        .merge(heartbeat::router(heartbeat::HeartbeatService { moves: moves.clone() }))
-        .merge(release::router(release::ReleaseService { moves }));
+    let router = acquire::router(acquire::AcquireService {
+        moves: moves.clone(),
+        strangers: ByAddress::new(NamedLimit::off(), 0),
+    })
+    .merge(heartbeat::router(heartbeat::HeartbeatService { moves: moves.clone() }))
+    .merge(release::router(release::ReleaseService { moves }));
     let logging = LogConfig { filter: "info".into(), text: false, project: None };
     layers(router, &LayerSettings::new(&LayersConfig::default(), &logging))
 }

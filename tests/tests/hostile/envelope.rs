@@ -28,7 +28,10 @@ static GOOD: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
     let push = |n: u32| {
         let share = SweepShare { pools: vec![(TenantId(Uuid::from_u128(n.into())), PoolId(Uuid::nil())); n as usize] };
         let message = Message { attributes: attributes(), ..Message::reap(&share) };
-        PushDelivery { delivery_attempt: n.is_multiple_of(2).then_some(n), ..PushDelivery::new(Topic::Reap, message, &Clock::fake()) }
+        PushDelivery {
+            delivery_attempt: n.is_multiple_of(2).then_some(n),
+            ..PushDelivery::new(Topic::Reap, message, &Clock::fake())
+        }
     };
     (0..80).map(|n| Envelope::write(&push(n))).collect()
 });

@@ -11,7 +11,7 @@ use license_core::{
         id::{Holder, Hw, LicenseNumber, Nonce, SessionId, TenantId},
         token::{InstanceJwk, RefusalClaims, RootKey, TokenClaims},
     },
-    signer::{InstanceKey, RootSigner, SignerSettings, LeaseSigner},
+    signer::{InstanceKey, LeaseSigner, RootSigner, SignerSettings},
 };
 use proptest::prelude::*;
 use serde_json::json;
@@ -72,7 +72,8 @@ pub(crate) fn claims(n: u32) -> TokenClaims {
 
 pub(crate) fn refusal(n: u8) -> RefusalClaims {
     let session = n.is_multiple_of(2).then_some(SessionId(Uuid::from_u128(n.into())));
-    let (code, reason) = (ProblemCode::ALL[usize::from(n) % ProblemCode::ALL.len()], n.is_multiple_of(3).then_some("kicked"));
+    let (code, reason) =
+        (ProblemCode::ALL[usize::from(n) % ProblemCode::ALL.len()], n.is_multiple_of(3).then_some("kicked"));
     RefusalClaims::new(ISSUER, now(), NONCE.clone(), code, reason, LICENSE, session)
 }
 

@@ -10,8 +10,8 @@ use crate::{
     signed::{self, CERTIFICATES, HW, INSTANCES, LICENSE, NONCE, PRODUCT, ROOTS, THIEF, Thief},
 };
 use license_core::domain::token::{
-    CertificateClaims, TokenCheck, ExpectedToken, ExpectedRefusal, JwsKind, MAX_CERTIFICATE_LIFE, REFUSAL_LIFE, RefusalClaims,
-    TokenClaims, VerifyError, verify, verify_refusal,
+    CertificateClaims, ExpectedRefusal, ExpectedToken, JwsKind, MAX_CERTIFICATE_LIFE, REFUSAL_LIFE, RefusalClaims,
+    TokenCheck, TokenClaims, VerifyError, verify, verify_refusal,
 };
 use proptest::{prelude::*, prop_assert, prop_assert_eq, sample::Index, strategy::ValueTree};
 use std::sync::LazyLock;

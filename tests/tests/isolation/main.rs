@@ -3,19 +3,19 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests; clippy.toml's exception does not reach helpers")]
 
 mod catalog;
-mod protocol;
+mod moves;
 mod rights;
-mod credential_guesses;
+mod strangers;
 mod takeover;
 
-use license_core::records::{Records, DatabaseRole};
+use license_core::records::{DatabaseRole, Records};
 use license_tests::{
     stores,
     world::{License, Shape, register},
 };
 use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 
-const SERVING: [Role; 3] = [DatabaseRole::Service, DatabaseRole::Reaper, DatabaseRole::Admin];
+const SERVING: [DatabaseRole; 3] = [DatabaseRole::Service, DatabaseRole::Reaper, DatabaseRole::Admin];
 
 /// A database with two organizations.
 struct Two {
@@ -38,11 +38,11 @@ impl Two {
         PgConnection::connect_with(&self.database).await.unwrap()
     }
 
-    async fn as_role(&self, role: Role) -> PgConnection {
+    async fn as_role(&self, role: DatabaseRole) -> PgConnection {
         PgConnection::connect_with(&self.database.clone().username(role.name())).await.unwrap()
     }
 
-    fn records(&self, role: Role) -> Records {
+    fn records(&self, role: DatabaseRole) -> Records {
         Records::with(self.database.clone(), role, 2)
     }
 

@@ -9,7 +9,7 @@ use license_core::{
         pool::{LeaseClaim, SeatClaim, SessionClaim},
         secret::KeyRing,
     },
-    records::{SeatEnding, SeatGrant, GrantOutcome, ChangeRefusal, ResolveOutcome, DatabaseRole},
+    records::{ChangeRefusal, DatabaseRole, GrantOutcome, ResolveOutcome, SeatEnding, SeatGrant},
 };
 use license_tests::{staff, world::License};
 use std::time::Duration;
@@ -51,7 +51,8 @@ async fn seated() -> (Two, SessionId) {
     let two = two().await;
     let session = SessionId::draw();
     for (license, session) in [(&two.a, SessionId::draw()), (&two.b, session)] {
-        let outcome = two.records(DatabaseRole::Service).grant_seat(&grant(license, session, Holder([1; 16]))).await.unwrap();
+        let outcome =
+            two.records(DatabaseRole::Service).grant_seat(&grant(license, session, Holder([1; 16]))).await.unwrap();
         assert_eq!(outcome, GrantOutcome::Ok);
     }
     (two, session)
@@ -98,7 +99,8 @@ async fn a_seats_move_with_one_tenant_and_anothers_pool_or_session_changes_nothi
             .unwrap();
     assert_eq!(counted, 0);
     // An id of another tenant is just an id: A's row under it is A's.
-    let taken = service.grant_seat(&SeatGrant { epoch: 0, ..grant(&two.a, session_of_b, Holder([3; 16])) }).await.unwrap();
+    let taken =
+        service.grant_seat(&SeatGrant { epoch: 0, ..grant(&two.a, session_of_b, Holder([3; 16])) }).await.unwrap();
     assert_ne!(taken, GrantOutcome::Refused);
     assert_eq!(two.rows_of(&two.b).await, before);
 }
@@ -111,7 +113,7 @@ async fn an_admins_move_with_one_tenant_and_anothers_pool_or_license_finds_nothi
     let wrong = crossed(&two);
 
     let (act, peppers) = (staff::act(wrong.tenant), KeyRing::single(vec![2; 32]));
-    assert_eq!(admin.end_session(&act, session_of_b, true).await.unwrap(), Err(Refused::NotFound));
+    assert_eq!(admin.end_session(&act, session_of_b, true).await.unwrap(), Err(ChangeRefusal::NotFound));
     let outcome: Option<String> = sqlx::query_scalar("select outcome from kick_session($1, $2, null, true, 'a')")
         .bind(wrong.tenant.0)
         .bind(session_of_b.0)

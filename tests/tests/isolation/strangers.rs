@@ -66,7 +66,7 @@ async fn touched(connection: &mut PgConnection, sql: String) -> Option<u64> {
 
 /// What a role, with a tenant set or none, can see and do of `b`'s rows in a table. Empty is what we want.
 async fn trespasses(
-    role: Role,
+    role: DatabaseRole,
     connection: &mut PgConnection,
     table: &str,
     b: &License,

@@ -85,7 +85,7 @@ fn grant(was: &str, is: &str) -> String {
 
 /// Two organizations with a seat each held, in a database as `migrate` leaves it (a copy of one has its tables and not its own rights), and
 /// a connection of whoever took the role over.
-async fn taken_over(role: Role) -> (Two, PgConnection) {
+async fn taken_over(role: DatabaseRole) -> (Two, PgConnection) {
     let two = two().await;
     migrate(&two.database).await.unwrap();
     let mut service = two.as_role(DatabaseRole::Service).await;

@@ -3,7 +3,7 @@
 use crate::desk::{Answer, Desk};
 use license_core::domain::access::{PersonRole, Scope};
 use license_functions::{
-    admin::access::{LeastRole, AccessRule, TABLE},
+    admin::access::{AccessRule, LeastRole, TABLE},
     document::document,
 };
 use serde_json::{Value, json};

@@ -9,21 +9,21 @@ use license_core::{
     domain::{
         access::{PersonRole, Scope},
         id::{TenantId, UserId},
-        opaque::{SecretKind, OpaqueSecret},
+        opaque::{OpaqueSecret, SecretKind},
         rate::RateLimit,
         secret::KeyRing,
     },
-    identity::{LONGEST_LIFE, IdentitySettings, IdentityVerifier},
+    identity::{IdentitySettings, IdentityVerifier, LONGEST_LIFE},
 };
 use license_functions::{
     acquire, admin,
     edge::{
         config::{LayersConfig, LogConfig},
-        rate::{ByAddress, NamedLimit},
+        credential_guesses::CredentialGuesses,
         layers::LayerSettings,
+        rate::{ByAddress, NamedLimit},
         serve::{Service, app},
         staff::StaffRules,
-        credential_guesses::CredentialGuesses,
     },
     heartbeat, register, release,
 };
@@ -156,8 +156,12 @@ impl Desk {
         Mock::given(path("/keys")).respond_with(published).mount(&issuer).await;
         let verifier = |audience: &str| {
             let jwks_url = format!("{}/keys", issuer.uri());
-            let settings =
-                IdentitySettings { issuer: ISSUER.into(), audience: audience.into(), jwks_url, longest_life: LONGEST_LIFE };
+            let settings = IdentitySettings {
+                issuer: ISSUER.into(),
+                audience: audience.into(),
+                jwks_url,
+                longest_life: LONGEST_LIFE,
+            };
             IdentityVerifier::new(settings, world.clock.clone())
         };
         let peppers = Arc::new(KeyRing::single(vec![2; 32]));

@@ -8,10 +8,10 @@ use license_core::{
         access::Scope,
         id::LicenseNumber,
         key::LicenseKey,
-        opaque::{SecretKind, OpaqueSecret},
+        opaque::{OpaqueSecret, SecretKind},
         rate::RateLimit,
     },
-    protocol::guesses::{SecretGuesser, GuessMemory, SecretVerdict},
+    protocol::guesses::{GuessMemory, SecretGuesser, SecretVerdict},
 };
 use license_tests::{
     Machine, World,

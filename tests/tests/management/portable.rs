@@ -7,7 +7,7 @@ use license_core::{
         secret::KeyRing,
     },
     protocol::manage::SeatManagement,
-    records::{Records, DatabaseRole, migrate},
+    records::{DatabaseRole, Records, migrate},
 };
 use license_local::stores::{PostgresServer, PostgresSettings as Settings};
 use license_tests::{World, stores};
@@ -190,7 +190,7 @@ async fn a_dump_restored_into_a_database_of_another_locale_answers_as_before() {
     // `./dev portable` names the programs of another version of PostgreSQL here.
     #[expect(clippy::disallowed_methods, reason = "no service reads it")]
     if let Some(programs) = std::env::var_os("PORTABLE_TO") {
-        let settings = PostgresSettings { durable: false, programs: Some(programs.into()), ..PostgresSettings::default() };
+        let settings = Settings { durable: false, programs: Some(programs.into()), ..Settings::default() };
         let server = PostgresServer::temporary_with(settings).await.unwrap();
         migrate(&server.superuser()).await.unwrap();
         world.database = stores::restored_at(&original, &server, "locale_provider icu icu_locale 'tr'").await;

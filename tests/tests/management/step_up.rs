@@ -84,7 +84,9 @@ async fn a_stale_or_weak_sign_in_is_challenged_for_every_guarded_operation_and_f
         // Who is signed in as demanded is asked for no more, and who is no admin hears that first.
         let met = desk.try_operation(rule.method, rule.path, &desk.signed_in("customers", "owner", 360, "phrh")).await;
         assert!(!demanded(&met), "{what}: {met:?}");
-        if !of_staff && is_guarded(rule) && rule.least != LeastRole::Role(license_core::domain::access::PersonRole::Viewer)
+        if !of_staff
+            && is_guarded(rule)
+            && rule.least != LeastRole::Role(license_core::domain::access::PersonRole::Viewer)
         {
             desk.try_operation(rule.method, rule.path, &desk.person("member")).await.is(403, "insufficient_role");
         }

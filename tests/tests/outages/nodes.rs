@@ -4,7 +4,7 @@ use super::{Run, SOON, TTL, live};
 use license_core::{
     domain::id::SessionId,
     protocol::SeatProtocol,
-    seat_store::{HeartbeatAnswer, SeatStore, PoolReply},
+    seat_store::{HeartbeatAnswer, PoolReply, SeatStore},
 };
 use license_local::stores::{RedisServer, RedisSettings};
 use license_tests::{

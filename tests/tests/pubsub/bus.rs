@@ -4,7 +4,7 @@ use crate::{DATA_OF_7, share};
 use license_core::Clock;
 use license_pubsub::{
     Message, PublishError, Publisher, Topic,
-    bus::{LocalBus, BusError, BusLimits, Subscription, deliver_once},
+    bus::{BusError, BusLimits, LocalBus, Subscription, deliver_once},
     push::{Envelope, PushDelivery},
 };
 use std::{sync::Arc, time::Duration};

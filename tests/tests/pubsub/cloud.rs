@@ -10,7 +10,7 @@ use license_core::{
 };
 use license_pubsub::{
     Message, PublishError, Publisher, Topic, TopicNames,
-    cloud::{CloudPublisher, PubsubServer, CloudSettings},
+    cloud::{CloudPublisher, CloudSettings, PubsubServer},
 };
 use std::time::{Duration, Instant};
 use uuid::Uuid;

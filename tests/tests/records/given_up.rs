@@ -8,7 +8,10 @@ use license_core::{
         secret::KeyRing,
         trial::TrialPolicy,
     },
-    records::{SeatEnding, GrantOutcome, LicenseFilter, NewOrganization, PageRequest, Records, ResolveOutcome, DatabaseRole, StaffAct},
+    records::{
+        DatabaseRole, GrantOutcome, LicenseFilter, NewOrganization, PageRequest, Records, ResolveOutcome, SeatEnding,
+        StaffAct,
+    },
 };
 use license_tests::{network::Network, staff};
 use sqlx::Executor;
@@ -16,7 +19,7 @@ use sqlx::Executor;
 /// The ways in which a transaction is begun, and who takes them.
 #[derive(Clone, Copy, Debug)]
 enum Begun {
-    Rebuild(Role),
+    Rebuild(DatabaseRole),
     Events,
     Reading,
     Edit,
@@ -36,7 +39,7 @@ const ALL: [Begun; 8] = [
 ];
 
 impl Begun {
-    fn role(self) -> Role {
+    fn role(self) -> DatabaseRole {
         match self {
             Self::Rebuild(role) => role,
             Self::Events => DatabaseRole::Reaper,

@@ -5,7 +5,7 @@ use license_core::{
     Clock,
     domain::id::SessionId,
     protocol::history,
-    records::{EndOutcome, SeatEnding, GrantOutcome, HistoryStep, Records, ResolveOutcome, DatabaseRole},
+    records::{DatabaseRole, EndOutcome, GrantOutcome, HistoryStep, Records, ResolveOutcome, SeatEnding},
 };
 use sqlx::{AssertSqlSafe, Connection, Executor};
 use uuid::Uuid;

@@ -7,7 +7,7 @@ use license_core::{
         id::{Attempt, Holder, SeatNo, SessionId},
         pool::{LeaseClaim, SeatClaim, SessionClaim},
     },
-    records::{SeatEnding, SeatGrant, GrantOutcome, Records, DatabaseRole},
+    records::{DatabaseRole, GrantOutcome, Records, SeatEnding, SeatGrant},
 };
 use license_tests::explain::{Plans, Ran};
 use sqlx::{AssertSqlSafe, Executor};
@@ -120,7 +120,8 @@ impl Moves<'_> {
         self.seq += 1;
         let claim = SeatClaim { seat: 1, claim: LeaseClaim { seq: self.seq, lease_end_ms: 0 } };
         let released = vec![other.session];
-        self.end("the last gives back", SeatEnding { epoch, seats: vec![claim], released, ..SeatEnding::default() }).await;
+        self.end("the last gives back", SeatEnding { epoch, seats: vec![claim], released, ..SeatEnding::default() })
+            .await;
     }
 }
 

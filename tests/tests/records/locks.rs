@@ -3,7 +3,7 @@
 use super::Book;
 use license_core::{
     domain::{lease::LeaseTiming, license::Status},
-    records::{Records, DatabaseRole},
+    records::{DatabaseRole, Records},
 };
 use sqlx::{AssertSqlSafe, Executor, postgres::PgPoolOptions};
 use std::sync::{

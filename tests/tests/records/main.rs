@@ -20,7 +20,7 @@ use license_core::{
         pool::{LeaseClaim, SeatClaim},
         session::EndReason,
     },
-    records::{Caller, ChangedLicense, EndOutcome, SeatEnding, SeatGrant, GrantOutcome, Records, DatabaseRole},
+    records::{Caller, ChangedLicense, DatabaseRole, EndOutcome, GrantOutcome, Records, SeatEnding, SeatGrant},
 };
 use license_tests::{
     staff, stores,
@@ -157,7 +157,8 @@ impl Book {
 
     /// What operators do by SQL, also to an empty seat: no session is named.
     async fn kick_seat(&self, seat: SeatNo, force: bool) -> Option<i64> {
-        let mut admin = PgConnection::connect_with(&self.database.clone().username(DatabaseRole::Admin.name())).await.unwrap();
+        let mut admin =
+            PgConnection::connect_with(&self.database.clone().username(DatabaseRole::Admin.name())).await.unwrap();
         sqlx::query_scalar("select kick_seat($1, $2, $3, $4, 'an operator')")
             .bind(self.license.tenant.0)
             .bind(self.license.pool_id.0)

@@ -31,12 +31,16 @@ impl Book {
     }
 
     async fn created(&self, subject: &str) -> RegisteredTenant {
-        let RegistrationOutcome::Created(made) = self.register(&person(subject)).await else { panic!("a first one creates") };
+        let RegistrationOutcome::Created(made) = self.register(&person(subject)).await else {
+            panic!("a first one creates")
+        };
         *made
     }
 
     async fn came_again(&self, subject: &str) -> RegisteredTenant {
-        let RegistrationOutcome::Existing(found) = self.register(&person(subject)).await else { panic!("a second one finds") };
+        let RegistrationOutcome::Existing(found) = self.register(&person(subject)).await else {
+            panic!("a second one finds")
+        };
         *found
     }
 
@@ -112,7 +116,7 @@ async fn first_registrations_of_one_person_at_once_make_one_organization() {
         let (a, b, c, d, e, f, g, h) = tokio::join!(one(), one(), one(), one(), one(), one(), one(), one());
         [a, b, c, d, e, f, g, h]
     };
-    let created = all.iter().filter(|r| matches!(r, Registration::Created(_))).count();
+    let created = all.iter().filter(|r| matches!(r, RegistrationOutcome::Created(_))).count();
     assert_eq!(created, 1);
     assert_eq!(book.number("select count(*) from organizations where name = 'Ada''s'").await, 1);
     assert_eq!(book.number("select count(*) from directory.identity_tenants where subject = 'ada'").await, 1);
@@ -151,7 +155,7 @@ async fn an_unknown_product_is_refused_and_nothing_is_written() {
     let book = Book::open().await;
     let before = book.everything().await;
     let new = NewOrganization { product: Some("no-such".into()), ..person("ada") };
-    assert!(matches!(book.register(&new).await, Registration::NoProduct));
+    assert!(matches!(book.register(&new).await, RegistrationOutcome::NoProduct));
     assert_eq!(book.everything().await, before);
 }
 

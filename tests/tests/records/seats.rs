@@ -7,7 +7,7 @@ use license_core::{
         lease::LeaseTiming,
         pool::{LeaseClaim, SessionClaim},
     },
-    records::{SeatEnding, SeatGrant, GrantOutcome, ResolveOutcome},
+    records::{GrantOutcome, ResolveOutcome, SeatEnding, SeatGrant},
 };
 use sqlx::{Connection, Executor};
 use uuid::Uuid;
@@ -241,5 +241,7 @@ async fn a_rebuild_begins_an_epoch_and_reads_every_seat_with_its_open_sessions()
         book.write(&SeatGrant { attempt: Attempt(Uuid::new_v4()), ..grant.clone() }).await,
         GrantOutcome::EpochStale
     );
-    assert!(book.service.rebuild_pool(tenant, PoolId(Uuid::new_v4()), 0, &LeaseTiming::default()).await.unwrap().is_none());
+    assert!(
+        book.service.rebuild_pool(tenant, PoolId(Uuid::new_v4()), 0, &LeaseTiming::default()).await.unwrap().is_none()
+    );
 }

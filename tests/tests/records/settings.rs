@@ -3,7 +3,7 @@
 use super::Book;
 use license_core::{
     domain::lease::LeaseTiming,
-    records::{GrantOutcome, Records, DatabaseRole},
+    records::{DatabaseRole, GrantOutcome, Records},
 };
 use sqlx::{AssertSqlSafe, Executor, Row};
 use std::time::Duration;
@@ -27,7 +27,7 @@ const SETTINGS: [(&str, &str, &str); 15] = [
     ("DateStyle", "ISO, MDY", "'SQL, DMY'"),
 ];
 
-const ROLES: [Role; 3] = [DatabaseRole::Service, DatabaseRole::Reaper, DatabaseRole::Admin];
+const ROLES: [DatabaseRole; 3] = [DatabaseRole::Service, DatabaseRole::Reaper, DatabaseRole::Admin];
 
 #[tokio::test]
 async fn no_setting_of_the_database_or_of_a_role_changes_what_a_promise_rests_on() {

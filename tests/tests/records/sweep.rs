@@ -7,7 +7,7 @@ use license_core::{
         event::SweepShare,
         id::{PoolId, TenantId},
     },
-    records::{Records, DatabaseRole},
+    records::{DatabaseRole, Records},
 };
 use license_tests::explain::{Plans, Ran};
 use sqlx::{AssertSqlSafe, Executor, PgConnection};

@@ -6,7 +6,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use license_core::{
     Clock, Error,
     signer::{
-        RootSigner, SignerSettings as Certificates, LeaseSigner,
+        LeaseSigner, RootSigner, SignerSettings as Certificates,
         kms::{KmsRoot, KmsSettings},
     },
 };

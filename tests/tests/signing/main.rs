@@ -14,9 +14,9 @@ use license_core::{
     Clock, Error,
     domain::{
         id::{Hw, Nonce, SessionId, TenantId},
-        token::{TokenCheck, ExpectedToken, JwsKind, TokenClaims, VerifyError, verify},
+        token::{ExpectedToken, JwsKind, TokenCheck, TokenClaims, VerifyError, verify},
     },
-    signer::{SigningFuture, InstanceKey, RootSigner, RootKey, SignerSettings, LeaseSigner, local::LocalRoot},
+    signer::{InstanceKey, LeaseSigner, RootKey, RootSigner, SignerSettings, SigningFuture, local::LocalRoot},
 };
 use std::sync::{
     Arc,

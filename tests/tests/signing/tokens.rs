@@ -6,9 +6,11 @@ use license_core::{
     ProblemCode,
     domain::{
         id::{Hw, LicenseNumber, Nonce},
-        token::{TokenCheck, ExpectedToken, ExpectedRefusal, JwsKind, RefusalClaims, TokenClaims, verify, verify_refusal},
+        token::{
+            ExpectedRefusal, ExpectedToken, JwsKind, RefusalClaims, TokenCheck, TokenClaims, verify, verify_refusal,
+        },
     },
-    signer::{SignerSettings, LeaseSigner},
+    signer::{LeaseSigner, SignerSettings},
 };
 
 #[tokio::test]
@@ -32,7 +34,10 @@ async fn each_thing_that_is_wrong_with_a_token_is_named() {
     assert_eq!(on(&"a".repeat(20_000), &offline()), token(TokenCheck::Size));
     assert_eq!(on("a.b.c", &offline()), token(TokenCheck::Form));
     assert_eq!(on(cert, &offline()), token(TokenCheck::Typ));
-    assert_eq!(on(&good, &ExpectedToken { issuer: "https://other", ..offline() }), failed(JwsKind::Certificate, TokenCheck::Issuer));
+    assert_eq!(
+        on(&good, &ExpectedToken { issuer: "https://other", ..offline() }),
+        failed(JwsKind::Certificate, TokenCheck::Issuer)
+    );
     assert_eq!(on(&good, &ExpectedToken { audience: "other", ..offline() }), token(TokenCheck::Audience));
     assert_eq!(
         on(&good, &ExpectedToken { nonce: Some(&"f".repeat(16).parse().unwrap()), ..offline() }),
@@ -47,10 +52,14 @@ async fn each_thing_that_is_wrong_with_a_token_is_named() {
     let mut claims = it.token();
     claims.seat = 4;
     let other = key.sign_token(&claims).unwrap();
-    assert_eq!(on(&format!("{}.{signature}", other.rsplit_once('.').unwrap().0), &offline()), token(TokenCheck::Signature));
+    assert_eq!(
+        on(&format!("{}.{signature}", other.rsplit_once('.').unwrap().0), &offline()),
+        token(TokenCheck::Signature)
+    );
 
     // A token of another instance beside this one's certificate.
-    let other = LeaseSigner::new(it.root.clone(), SignerSettings::new(ISSUER), it.clock.clone()).certified().await.unwrap();
+    let other =
+        LeaseSigner::new(it.root.clone(), SignerSettings::new(ISSUER), it.clock.clone()).certified().await.unwrap();
     assert_eq!(on(&other.sign_token(&it.token()).unwrap(), &offline()), token(TokenCheck::Key));
 }
 
@@ -149,7 +158,8 @@ async fn a_refusal_is_believed_only_for_its_own_request() {
     let it = bench().await;
     let key = it.signer.certified().await.unwrap();
     let (now, license, nonce) = (it.clock.now_seconds(), "0123456789ABC".parse().unwrap(), nonce());
-    let claims = RefusalClaims::new(ISSUER, now, nonce.clone(), ProblemCode::SessionGone, Some("kicked"), license, None);
+    let claims =
+        RefusalClaims::new(ISSUER, now, nonce.clone(), ProblemCode::SessionGone, Some("kicked"), license, None);
     let refusal = key.sign_refusal(&claims).unwrap();
     let expected = ExpectedRefusal { issuer: ISSUER, nonce: &nonce, license };
     let check = |text: &str, expected: &_| verify_refusal(text, key.certificate(), &it.roots, expected, now);
@@ -157,7 +167,10 @@ async fn a_refusal_is_believed_only_for_its_own_request() {
     assert_eq!(check(&refusal, &expected).unwrap().reason.as_deref(), Some("kicked"));
     assert_eq!(check(&refusal, &expected).unwrap(), claims);
     let other: Nonce = "x".repeat(20).parse().unwrap();
-    assert_eq!(check(&refusal, &ExpectedRefusal { nonce: &other, ..expected }), failed(JwsKind::Refusal, TokenCheck::Nonce));
+    assert_eq!(
+        check(&refusal, &ExpectedRefusal { nonce: &other, ..expected }),
+        failed(JwsKind::Refusal, TokenCheck::Nonce)
+    );
     let other = ExpectedRefusal { license: LicenseNumber(5), ..expected };
     assert_eq!(check(&refusal, &other), failed(JwsKind::Refusal, TokenCheck::License));
     // Neither kind passes for the other.

@@ -12,12 +12,12 @@ use http_body_util::BodyExt;
 use license_core::{
     Clock,
     domain::{lease::LeaseTiming, secret::KeyRing},
-    records::{self, Records, DatabaseRole},
+    records::{self, DatabaseRole, Records},
 };
 use license_functions::{
     acquire,
     edge::{
-        config::{LayersConfig, Environment, LogConfig},
+        config::{Environment, LayersConfig, LogConfig},
         layers::LayerSettings,
         serve::app,
     },
@@ -116,7 +116,10 @@ impl Site {
         ]);
         values.extend(more.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
         let (env, clock) = (Environment::map(values), || self.clock.clone());
-        let rim = LayerSettings::new(&LayersConfig::default(), &LogConfig { filter: "info".into(), text: false, project: None });
+        let rim = LayerSettings::new(
+            &LayersConfig::default(),
+            &LogConfig { filter: "info".into(), text: false, project: None },
+        );
         let of = |service: Result<_, _>| app(service.unwrap(), &rim);
         Services {
             routers: BTreeMap::from([

@@ -13,7 +13,7 @@ pub use claims::{CertificateClaims, ConfirmationClaim, RefusalClaims, TokenClaim
 pub use jwk::{InstanceJwk, PublicKeySet, RootKey};
 pub use jws::JwsKind;
 pub(crate) use jws::{assemble, signing_input};
-pub use verify::{TokenCheck, ExpectedToken, ExpectedRefusal, VerifyError, verify, verify_refusal};
+pub use verify::{ExpectedRefusal, ExpectedToken, TokenCheck, VerifyError, verify, verify_refusal};
 
 /// The longest life of a certificate in seconds.
 pub const MAX_CERTIFICATE_LIFE: i64 = 24 * 3600;

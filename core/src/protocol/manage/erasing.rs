@@ -4,7 +4,7 @@ use super::SeatManagement;
 use crate::{
     domain::secret::KeyRing,
     protocol::deadline::Deadline,
-    records::{Caller, ChangeResult, ErasureReport, ErasureCursor, ErasureSubject},
+    records::{Caller, ChangeResult, ErasureCursor, ErasureReport, ErasureSubject},
     seat_store::PoolKey,
 };
 

@@ -10,7 +10,7 @@ use crate::{
         terms::TermsEdit,
     },
     protocol::deadline::Deadline,
-    records::{Caller, ChangeResult, ChangedLicense, LicenseRow, RotatedKeyRow, PoolOf, KeyRotation},
+    records::{Caller, ChangeResult, ChangedLicense, KeyRotation, LicenseRow, PoolOf, RotatedKeyRow},
     seat_store::{PoolKey, PoolReply},
 };
 use std::time::Duration;
@@ -103,7 +103,12 @@ impl SeatManagement {
     ///
     /// # Errors
     /// As [`Manage::edit_license`].
-    pub async fn decide_license(&self, act: &Caller, license: LicenseId, status: Status) -> ChangeResult<ChangedLicense> {
+    pub async fn decide_license(
+        &self,
+        act: &Caller,
+        license: LicenseId,
+        status: Status,
+    ) -> ChangeResult<ChangedLicense> {
         let answer = self.records.decide_license(act, license, status).await?;
         if let Ok(changed) = &answer {
             self.tell(&changed.tell).await?;
@@ -155,7 +160,13 @@ impl SeatManagement {
     ///
     /// # Errors
     /// As [`Manage::edit_license`], but without an idempotency key the same request again is another rotation.
-    pub async fn renew_key(&self, act: &Caller, license: LicenseId, old_for: u32, peppers: &KeyRing) -> ChangeResult<RotatedKeyRow> {
+    pub async fn renew_key(
+        &self,
+        act: &Caller,
+        license: LicenseId,
+        old_for: u32,
+        peppers: &KeyRing,
+    ) -> ChangeResult<RotatedKeyRow> {
         let answer = self.records.renew_key(act, license, old_for, peppers).await?;
         if let Ok(new) = &answer {
             self.tell(&new.tell).await?;

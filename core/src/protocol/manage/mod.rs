@@ -6,12 +6,12 @@ mod erasing;
 mod licenses;
 mod sessions;
 
-pub use licenses::{LivePool, RotatedKey, LicenseView};
-pub use sessions::{EndedSessionRow, ClientPresence, SessionView};
+pub use licenses::{LicenseView, LivePool, RotatedKey};
+pub use sessions::{ClientPresence, EndedSessionRow, SessionView};
 
 use super::{
     rebuild::PoolRebuilds,
-    steps::{Step, FailPoints},
+    steps::{FailPoints, Step},
 };
 use crate::{
     Result,

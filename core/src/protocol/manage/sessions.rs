@@ -9,8 +9,8 @@ use crate::{
         session::EndReason,
     },
     protocol::{deadline::Deadline, steps::Step},
-    records::{Caller, ChangeResult, ListedRows, PageRequest, SessionRow, SessionEnd, SessionFilter},
-    seat_store::{SessionLookup, SessionSighting, PoolKey, SessionLiveness, PoolReply},
+    records::{Caller, ChangeResult, ListedRows, PageRequest, SessionEnd, SessionFilter, SessionRow},
+    seat_store::{PoolKey, PoolReply, SessionLiveness, SessionLookup, SessionSighting},
 };
 use std::{collections::HashMap, time::Duration};
 use time::OffsetDateTime;
@@ -62,7 +62,12 @@ impl SeatManagement {
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn sessions(&self, act: &Caller, filter: &SessionFilter, page: PageRequest) -> Result<ListedRows<SessionView>> {
+    pub async fn sessions(
+        &self,
+        act: &Caller,
+        filter: &SessionFilter,
+        page: PageRequest,
+    ) -> Result<ListedRows<SessionView>> {
         let listed = self.records.sessions(act, filter, page).await?;
         Ok(ListedRows { items: self.look(listed.items).await, next: listed.next })
     }
@@ -162,7 +167,12 @@ impl SeatManagement {
 }
 
 fn seen(session: SessionRow, looked: Option<(SessionSighting, i64)>, timing: &LeaseTiming) -> SessionView {
-    let mut seen = SessionView { presence: ClientPresence::Ended, last_seen_at: session.last_seen_at, lease_ends_at: None, session };
+    let mut seen = SessionView {
+        presence: ClientPresence::Ended,
+        last_seen_at: session.last_seen_at,
+        lease_ends_at: None,
+        session,
+    };
     if seen.session.ended.is_some() {
         return seen;
     }

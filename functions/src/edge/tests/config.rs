@@ -103,7 +103,9 @@ fn a_wrong_secret_is_refused_without_being_shown() {
         assert!(value.is_empty() || !error.to_string().contains(value), "{error}");
     }
     let url = "mysql://user:hunter2@h/d";
-    assert!(!config::RecordsConfig::from_env(&env(&[("DATABASE_URL", url)])).unwrap_err().to_string().contains("hunter2"));
+    assert!(
+        !config::RecordsConfig::from_env(&env(&[("DATABASE_URL", url)])).unwrap_err().to_string().contains("hunter2")
+    );
     let ring = config::handle_keys(&env(&[("HANDLE_KEY", KEY)])).unwrap();
     assert_eq!(ring.current.key.reveal().len(), 32);
     assert!(!format!("{ring:?}").contains("31"), "{ring:?}");
@@ -120,8 +122,12 @@ fn a_previous_key_needs_another_version() {
 #[test]
 fn a_root_is_a_file_or_one_key_version() {
     let root = |value| config::RootConfig::from_env(&env(&[("ROOT_KEY", value)]));
-    assert!(matches!(root("local:/data/root.pem"), Ok(RootConfig::Local { key, next: None }) if key.ends_with("root.pem")));
-    assert!(matches!(root(VERSION), Ok(RootConfig::Kms(kms)) if format!("kms:{}", kms.key) == VERSION && kms.next.is_none()));
+    assert!(
+        matches!(root("local:/data/root.pem"), Ok(RootConfig::Local { key, next: None }) if key.ends_with("root.pem"))
+    );
+    assert!(
+        matches!(root(VERSION), Ok(RootConfig::Kms(kms)) if format!("kms:{}", kms.key) == VERSION && kms.next.is_none())
+    );
     for value in ["local:", "kms:projects/p", &VERSION.replace("/1", "/latest"), "file:/x", "root.pem"] {
         assert_eq!(blamed(root(value)), "ROOT_KEY", "{value}");
     }
@@ -174,7 +180,9 @@ fn the_issuer_of_tokens_is_the_public_address_unless_set() {
 
 #[test]
 fn a_service_listens_on_its_own_machine_unless_it_is_told_or_runs_on_cloud_run() {
-    let at = |values: &[(&str, &str)]| config::ListenAddress::from_env(&env(values)).map(|listen| listen.socket().to_string());
+    let at = |values: &[(&str, &str)]| {
+        config::ListenAddress::from_env(&env(values)).map(|listen| listen.socket().to_string())
+    };
     assert_eq!(at(&[]).unwrap(), "127.0.0.1:8080");
     assert_eq!(at(&[("BIND_ADDRESS", " "), ("PORT", "9001")]).unwrap(), "127.0.0.1:9001");
     assert_eq!(at(&[("K_SERVICE", "acquire")]).unwrap(), "0.0.0.0:8080");
@@ -182,7 +190,11 @@ fn a_service_listens_on_its_own_machine_unless_it_is_told_or_runs_on_cloud_run()
     assert_eq!(at(&[("BIND_ADDRESS", "::1")]).unwrap(), "[::1]:8080");
     assert_eq!(at(&[("BIND_ADDRESS", "10.0.0.7"), ("K_SERVICE", "acquire")]).unwrap(), "10.0.0.7:8080");
     for wrong in ["everywhere", "localhost", "0.0.0.0:8080", "*"] {
-        assert_eq!(blamed(config::ListenAddress::from_env(&env(&[("BIND_ADDRESS", wrong)]))), "BIND_ADDRESS", "{wrong}");
+        assert_eq!(
+            blamed(config::ListenAddress::from_env(&env(&[("BIND_ADDRESS", wrong)]))),
+            "BIND_ADDRESS",
+            "{wrong}"
+        );
     }
 }
 

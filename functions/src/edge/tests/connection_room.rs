@@ -1,6 +1,6 @@
 //! Who makes room for whom, without sockets.
 
-use crate::edge::connection_room::{PlaceUse, LEAST, ConnectionPlace, ConnectionRoom};
+use crate::edge::connection_room::{ConnectionPlace, ConnectionRoom, LEAST, PlaceUse};
 use std::{
     net::IpAddr,
     sync::Arc,

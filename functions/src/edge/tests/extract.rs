@@ -126,7 +126,8 @@ async fn a_body_over_64_kib_is_413_whether_it_says_its_length_or_not() {
 }
 
 fn bearer() -> Router {
-    Router::new().route("/me", routing::get(|bearer: BearerCredential| async move { format!("{bearer:?} {}", bearer.0) }))
+    Router::new()
+        .route("/me", routing::get(|bearer: BearerCredential| async move { format!("{bearer:?} {}", bearer.0) }))
 }
 
 #[tokio::test]

@@ -1,11 +1,11 @@
 //! Tests of the rim, against routers in process.
 
 mod config;
+mod connection_room;
 mod extract;
+mod layers;
 mod problem;
 mod rate;
-mod layers;
-mod connection_room;
 mod serve;
 mod slow;
 mod telemetry;

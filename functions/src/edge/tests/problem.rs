@@ -2,7 +2,7 @@ use super::send;
 use crate::edge::{Problem, problem::table};
 use axum::{Router, response::IntoResponse, routing::get};
 use http::StatusCode;
-use license_core::{ProblemCode, Error};
+use license_core::{Error, ProblemCode};
 
 #[test]
 fn every_code_has_an_honest_row() {

@@ -3,7 +3,7 @@ use crate::edge::{
     config::Environment,
     connection_room::ConnectionRoom,
     security::SecurityTxt,
-    serve::{StoreCheck, Service, app, serve},
+    serve::{Service, StoreCheck, app, serve},
 };
 use axum::{Router, routing};
 use license_core::Error;
@@ -75,7 +75,8 @@ async fn a_request_under_way_is_answered_after_the_signal_to_stop_and_idle_conne
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
-    let server = tokio::spawn(serve(listener, router, ConnectionRoom::of_process(0), async move { drop(stopped.await) }));
+    let server =
+        tokio::spawn(serve(listener, router, ConnectionRoom::of_process(0), async move { drop(stopped.await) }));
 
     let _silent = TcpStream::connect(address).await.unwrap();
     let mut idle = TcpStream::connect(address).await.unwrap();

@@ -2,9 +2,9 @@
 
 use super::rim;
 use crate::edge::{
+    connection_room::ConnectionRoom,
     connections::ClientPatience,
     layers::layers,
-    connection_room::ConnectionRoom,
     serve::{serve, serve_with},
 };
 use axum::{Router, body::Bytes, routing};
@@ -43,7 +43,13 @@ fn router() -> Router {
 async fn started(patience: ClientPatience, room: usize) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(serve_with(listener, layers(router(), &rim()), patience, Arc::new(ConnectionRoom::new(room, room)), pending()));
+    tokio::spawn(serve_with(
+        listener,
+        layers(router(), &rim()),
+        patience,
+        Arc::new(ConnectionRoom::new(room, room)),
+        pending(),
+    ));
     address
 }
 
