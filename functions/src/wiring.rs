@@ -45,7 +45,7 @@ fn refused(variable: &'static str, problem: &str) -> ConfigError {
 
 async fn signer(env: &Environment, timing: &LeaseTiming, clock: Clock) -> Result<LeaseSigner, StartError> {
     let mut settings = signer::SignerSettings::new(config::issuer(env)?);
-    // The longest lease there is, after a rebuild, must fit into what certificates allow tokens to service.
+    // The longest lease there is, after a rebuild, must fit into what certificates allow tokens to state.
     settings.max_token_ttl =
         settings.max_token_ttl.max(Duration::from_millis(timing.rebuild_lease_ms().unsigned_abs()));
     let root: Arc<dyn RootSigner> = match config::RootConfig::from_env(env)? {
