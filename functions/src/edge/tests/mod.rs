@@ -2,6 +2,8 @@
 
 mod config;
 mod extract;
+#[cfg(unix)]
+mod files;
 mod problem;
 mod rate;
 mod rim;
