@@ -5,7 +5,7 @@ use crate::{
     licenses::own,
     seat::Seat,
 };
-use license_core::domain::key::LicenseKey;
+use license_core::{domain::key::LicenseKey, records::Rotation};
 use license_tests::{World, world::License};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -123,6 +123,18 @@ async fn on_a_seat_that_machines_of_both_keys_share_only_the_old_ones_session_en
     assert_eq!(desk.world.held().await.len(), 1);
     assert_eq!(desk.world.admin.end_old_sessions(&act, desk.world.license.id).await.unwrap().count, 0, "done once");
     desk.world.assert_no_drift().await;
+}
+
+#[tokio::test]
+async fn with_the_new_key_the_sessions_of_the_first_step_are_over_whatever_comes_after() {
+    let desk = Desk::new().await;
+    desk.sit("thief", json!({})).await;
+    let (world, how) = (&desk.world, Rotation { old_for: 0, end_sessions: true });
+    // As when the server dies before the steps that follow.
+    let peppers = &world.moves.settings().peppers;
+    let new = world.admin.replace_key(&world.act(), world.license.id, how, peppers).await.unwrap().unwrap();
+    assert_eq!((new.ended, new.remaining), (1, 0));
+    assert_eq!(world.count("select count(*) from sessions where ended_at is null").await, 0);
 }
 
 #[tokio::test]
