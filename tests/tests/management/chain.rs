@@ -262,6 +262,14 @@ async fn a_log_in_which_somebody_was_erased_is_whole_and_says_by_what() {
 }
 
 #[tokio::test]
+async fn what_may_be_erased_is_hashed_with_a_salt_of_its_own() {
+    let desk = Desk::new().await;
+    let mut owner = desk.eight().await;
+    let salted = "select count(*) = count(distinct salt) filter (where length(salt) >= 16) from audit_log";
+    assert!(sqlx::query_scalar::<_, bool>(salted).fetch_one(&mut owner).await.unwrap());
+}
+
+#[tokio::test]
 async fn no_erasure_makes_good_what_was_changed_before() {
     let desk = Desk::new().await;
     desk.invite("owner", "ada@example.com", "viewer").await.ok(201);
