@@ -30,6 +30,7 @@ use tracing_subscriber::layer::SubscriberExt;
 const ALONE: &str = "LICENSE_TEST_ALONE";
 
 /// Does `what` in a process of its own. `test` is the name of the test that says so.
+#[allow(clippy::disallowed_methods, reason = "no configuration: what one test tells the process it starts")]
 fn alone(test: &str, what: impl Future<Output = ()>) {
     if std::env::var_os(ALONE).is_some() {
         return runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(what);
