@@ -123,6 +123,14 @@ mod tests {
             "2130706433",
             "localhost..",
             ".",
+            // No port, so that a reader who takes it for a name has another one.
+            "localhost:8080.evil.example",
+            "127.0.0.1:80.evil.example:80",
+            "[::1]:8080.evil.example",
+            "localhost:abc",
+            "localhost:65536",
+            "localhost:+80",
+            "[::1]evil.example",
         ] {
             assert_eq!(asked("/token", &[("host", name)]), Some(StatusCode::MISDIRECTED_REQUEST), "{name}");
         }
@@ -154,6 +162,7 @@ mod tests {
             "chrome-extension://abcdef",
             "http://localhost.evil.example",
             "http://localhost@evil.example",
+            "http://localhost:80.evil.example",
             "localhost",
         ] {
             assert_eq!(from(origin), Some(StatusCode::FORBIDDEN), "{origin}");

@@ -38,6 +38,10 @@ fn is_base64url(c: char) -> bool {
 mod tests {
     use super::*;
     use crate::domain::{id::LicenseNumber, id::TenantId, opaque::Opaque};
+    use base64::{
+        Engine,
+        prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
+    };
     use uuid::Uuid;
 
     #[test]
@@ -70,6 +74,26 @@ mod tests {
                 // Case is part of base64.
                 let spelled = if text.contains("ey") || text.contains("ew") { text } else { &spelled };
                 assert!(looks_like_one(spelled), "{spelled}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_credential_is_recognised_in_base64_and_in_hexadecimal_digits() {
+        let key = LicenseKey::draw(LicenseNumber::draw()).reveal();
+        let token = Opaque::draw(Kind::ApiToken, TenantId(Uuid::now_v7())).reveal();
+        let hex = |text: &str| text.bytes().map(|b| format!("{b:02x}")).collect::<String>();
+        for secret in [key.clone(), key.replace('-', ""), key.to_lowercase(), token.clone(), format!("user:{key}")] {
+            for text in [
+                BASE64_STANDARD.encode(&secret),
+                BASE64_URL_SAFE_NO_PAD.encode(&secret),
+                // Cut off, as an id is that may have 64 characters.
+                BASE64_URL_SAFE_NO_PAD.encode(&secret)[..40].to_owned(),
+                format!("id-{}.7", BASE64_URL_SAFE_NO_PAD.encode(&secret)),
+                hex(&secret),
+                hex(&secret).to_uppercase()[..60].to_owned(),
+            ] {
+                assert!(looks_like_one(&text), "{text} is {secret}");
             }
         }
     }

@@ -128,6 +128,14 @@ mod tests {
         {
             assert_ne!(mailbox(other), ("ada".into(), "example.com".into()), "{other}");
         }
+        // By the one rule for addresses (email.rs): what folds alike as a name may be another mailbox, or another domain.
+        for (one, other) in [
+            ("straße@example.com", "strasse@example.com"),
+            ("ada@straße.example", "ada@strasse.example"),
+            ("νίκος@example.com", "νίκοσ@example.com"),
+        ] {
+            assert_ne!(mailbox(one), mailbox(other), "{one} {other}");
+        }
     }
 
     #[test]
