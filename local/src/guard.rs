@@ -70,6 +70,12 @@ fn is_own_origin(origin: &str) -> bool {
 /// True for `localhost`, the names below it (RFC 6761, section 6.3) and loopback addresses, with a port or without.
 pub(crate) fn is_this_machine(authority: &str) -> bool {
     let Ok(authority) = authority.parse::<Authority>() else { return false };
+    // What stands behind the name is a port: whoever takes another part for the name must not find another one.
+    let is_port = |port: &str| port.is_empty() || (port.parse::<u16>().is_ok() && !port.starts_with('+'));
+    let behind = authority.as_str().strip_prefix(authority.host());
+    if !behind.is_some_and(|behind| behind.is_empty() || behind.strip_prefix(':').is_some_and(is_port)) {
+        return false;
+    }
     let name = authority.host().to_ascii_lowercase();
     let name = name.strip_suffix('.').unwrap_or(&name);
     let address = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);

@@ -1,8 +1,7 @@
 //! How many trials the vendor gives, and to whom they were given.
 
 use super::{
-    name::fold,
-    network,
+    email, network,
     secret::{KeyRing, base64url},
 };
 use serde::{Deserialize, Serialize};
@@ -79,10 +78,13 @@ const PUBLIC: [&str; 20] = [
 ];
 
 /// A mailbox by what is delivered to it: letters' case, what stands behind a plus and, at Google, dots make no other one.
-fn mailbox(email: &str) -> (String, String) {
-    let folded = fold(email);
-    let (local, domain) = folded.rsplit_once('@').unwrap_or((&folded, ""));
-    let domain = match domain.trim_end_matches('.') {
+fn mailbox(address: &str) -> (String, String) {
+    let small = email::small(address);
+    let (local, domain) = small.rsplit_once('@').unwrap_or((&small, ""));
+    // One domain has two spellings, with its letters and as `xn--…` (RFC 5890): providers say either.
+    let domain = domain.trim_end_matches('.');
+    let ascii = idna::domain_to_ascii(domain).unwrap_or_else(|_| domain.to_owned());
+    let domain = match ascii.as_str() {
         "googlemail.com" => "gmail.com",
         domain => domain,
     };
@@ -119,6 +121,15 @@ mod tests {
             ["ada@example.com", "ADA@Example.COM", "ada+1@example.com", " ada+x+y@example.com.\n", "ada+@example.com"]
         {
             assert_eq!(mailbox(same), ("ada".into(), "example.com".into()), "{same}");
+        }
+        for same in [
+            "ada@müller.de",
+            "ADA@MÜLLER.DE.",
+            "ada@xn--mller-kva.de",
+            "ada+x@XN--MLLER-KVA.de",
+            "ada@mu\u{308}ller.de",
+        ] {
+            assert_eq!(mailbox(same), ("ada".into(), "xn--mller-kva.de".into()), "{same}");
         }
         for same in ["a.d.a@gmail.com", "ada@googlemail.com", "AD.A+x@GoogleMail.com"] {
             assert_eq!(mailbox(same), ("ada".into(), "gmail.com".into()), "{same}");

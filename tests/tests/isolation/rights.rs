@@ -56,6 +56,7 @@ const FUNCTIONS: [&str; 76] = [
     "history.audit_append as owner: admin",
     "history.audit_blank: nobody",
     "history.audit_details_hash: nobody",
+    "history.audit_earlier: nobody",
     "history.audit_seal as owner: admin",
     "history.audit_seal_erased as owner: admin",
     "history.audit_text: nobody",

@@ -248,24 +248,6 @@ async fn who_leaves_takes_their_tokens_along_and_cannot_come_back_by_an_invitati
 }
 
 #[tokio::test]
-async fn with_whoever_leaves_goes_an_invitation_to_their_own_address_and_to_no_other_mailbox() {
-    let desk = Desk::new().await;
-    let bob = desk.join(desk.tenant(), "straße", Admin).await;
-    let others = desk.invite("owner", "strasse@example.com", "member").await.ok(201);
-    let own = desk.person("straße");
-    desk.delete(&desk.person_at(bob)).by(&own).send().await.ok(204);
-    let asked = desk.invite("owner", "straße@example.com", "admin").await.ok(201);
-    // Both can be open where two requests crossed.
-    let sql = "update users set removed_at = null where user_id = $1";
-    sqlx::query(sql).bind(bob.0).execute(&mut desk.world.truth().await).await.unwrap();
-    let told = desk.delete(&format!("{}?api_tokens=revoke", desk.person_at(bob))).by(&own).send().await.ok(200);
-    assert_eq!(told["invitations_revoked_total"], 1, "{told}");
-    assert_eq!(told["invitations_revoked"][0]["email"], "straße@example.com");
-    desk.register(&own, &json!({ "invitation": asked["secret"] })).send().await.is(409, "conflict");
-    desk.register(&desk.person("strasse"), &json!({ "invitation": others["secret"] })).send().await.ok(201);
-}
-
-#[tokio::test]
 async fn an_organization_handed_over_leaves_the_one_before_with_what_an_admin_may() {
     let desk = Desk::new().await;
     let me = desk.get("/api/v1/me").by(&desk.person("owner")).send().await.ok(200);

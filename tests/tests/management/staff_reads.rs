@@ -132,9 +132,15 @@ async fn a_change_of_staff_that_changes_nothing_is_a_read_of_what_it_answers() {
     ];
     let mut expected = Vec::new();
     for (method, path, operation, target) in &asks {
-        let answer = desk.call(method, &desk.at(path)).json(&json!({})).by(&desk.staff("ann")).send().await;
-        answer.ok(200);
-        desk.call(method, &desk.at(path)).json(&json!({})).by(&owner).send().await;
+        let as_it_is = match path {
+            path if path.starts_with("/projects") => json!({ "name": "one" }),
+            path if path.starts_with("/licenses") && *method == "PATCH" => json!({ "hide_holders": false }),
+            _ => json!({}),
+        };
+        for _ in 0..2 {
+            desk.call(method, &desk.at(path)).json(&as_it_is).by(&desk.staff("ann")).send().await.ok(200);
+        }
+        desk.call(method, &desk.at(path)).json(&as_it_is).by(&owner).send().await;
         expected.push(("ann".to_owned(), (*operation).to_owned(), (*target).clone()));
     }
     assert_eq!(desk.read_by_staff().await, expected);
