@@ -15,7 +15,7 @@ use axum::{extract::State as From, response::Response};
 use http::StatusCode;
 use license_core::{
     domain::{id::LicenseNumber, trial::TrialPolicy},
-    records::{self, Act, Principal, StaffAct},
+    records::{self, Act, Operation, Principal, StaffAct},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
