@@ -27,6 +27,7 @@ use license_core::{
         opaque::{Kind, Opaque},
         rate::Rate,
         secret::KeyRing,
+        step_up::SignIn,
         trial::TrialLimit,
     },
     identity::{Claims, Refused, Verifier},
@@ -154,7 +155,7 @@ struct License<'a> {
     #[schema(value_type = String)]
     number: LicenseNumber,
     /// A secret, shown once: null for good after the license was first used. Until then every registration draws a new key and ends the old
-    /// one, since the first answer may have been lost.
+    /// one, since the first answer may have been lost; null where the organization demands another sign-in for that (its access policy).
     key: Option<String>,
     /// What it is a license of.
     product: &'a str,
@@ -243,6 +244,7 @@ async fn found(state: &State, it: Person, name: Option<String>, product: Option<
         product,
         from: it.from,
         request_id: request_id(),
+        sign_in: it.sign_in,
     };
     match state.records.register(&new, &state.peppers).await? {
         Registration::Created(made) => Ok(answer(StatusCode::CREATED, "created", &made, &new.email)),
@@ -323,13 +325,21 @@ struct Person {
     email: String,
     name: Option<String>,
     from: Option<IpAddr>,
+    sign_in: SignIn,
 }
 
 impl Person {
     fn of(claims: Claims, from: Option<IpAddr>) -> Result<Self, Problem> {
         let email = claims.address().map_err(|why| Problem::token_invalid(why.to_string()))?;
         let name = claims.name.and_then(|name| words::name(&name).ok());
-        Ok(Self { issuer: claims.issuer, subject: claims.subject, email: email.as_str().to_owned(), name, from })
+        Ok(Self {
+            issuer: claims.issuer,
+            subject: claims.subject,
+            email: email.as_str().to_owned(),
+            name,
+            from,
+            sign_in: claims.sign_in,
+        })
     }
 }
 

@@ -46,7 +46,7 @@ mod verifying;
 mod voiding;
 
 pub use access_policy::AccessPolicy;
-pub use act::{Act, Answer, Principal, Refused, Repeat};
+pub use act::{Act, Answer, Operation, Principal, Refused, Repeat};
 pub use audit::{ACTIONS, About, Entry, Which};
 pub use chain::{Fault, FaultKind, Head, Link};
 pub use connect::{Records, Role, Transaction};

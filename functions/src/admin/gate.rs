@@ -29,7 +29,7 @@ use license_core::{
         step_up::SignIn,
     },
     identity::{Claims, Refused},
-    records::{Act, Presented, Principal, Repeat, StaffAct},
+    records::{Act, Operation, Presented, Principal, Repeat, StaffAct},
 };
 use std::net::IpAddr;
 use uuid::Uuid;
@@ -103,11 +103,12 @@ pub(super) async fn gate(
             allowed(rule, &by)?;
             step_up::check(&state, rule, &by, &sign_in, tenant).await?;
             let (repeat, body) = repeat(&state, &parts, body).await?;
-            let act = Act { tenant, by, from, request_id: request_id(), repeat };
-            // What staff changes is written down where it is done; what they read is here, before they see it.
+            let operation = Some(Operation { name: called(rule), target: target.unwrap_or(tenant.0).to_string() });
+            let act = Act { tenant, by, from, request_id: request_id(), repeat, operation };
+            // What staff changes is written down where it is done, and where nothing changes as a read; what they only read is here, before
+            // they see it.
             if parts.method.is_safe() {
-                let target = target.unwrap_or(tenant.0).to_string();
-                state.records.note_read(&act, &operation(rule), &target).await?;
+                state.records.note_read(&act).await?;
             }
             parts.extensions.insert(Caller(act));
             body
@@ -126,7 +127,7 @@ pub(super) struct Staff(pub(super) StaffAct);
 from_the_gate!(Staff);
 
 /// How an operation is called in the log of what staff read: without what the path of each begins with.
-fn operation(rule: &Rule) -> String {
+fn called(rule: &Rule) -> String {
     format!("{} {}", rule.method, rule.path.trim_start_matches("/api/v1"))
 }
 

@@ -15,7 +15,7 @@ use axum::{extract::State as From, response::Response};
 use http::StatusCode;
 use license_core::{
     domain::{id::LicenseNumber, trial::TrialPolicy},
-    records::{self, Act, Principal, StaffAct},
+    records::{self, Act, Operation, Principal, StaffAct},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -349,7 +349,8 @@ pub(super) async fn locate_license(
 ) -> Result<axum::Json<Located>, Problem> {
     let (tenant, license) = state.records.locate_license(number).await?.ok_or_else(not_found)?;
     let StaffAct { subject, email, from, request_id } = act;
-    let act = Act { tenant, by: Principal::Staff { subject, email }, from, request_id, repeat: None };
-    state.records.note_read(&act, "GET /staff/licenses/{number}", &license.to_string()).await?;
+    let operation = Some(Operation { name: "GET /staff/licenses/{number}".into(), target: license.to_string() });
+    let act = Act { tenant, by: Principal::Staff { subject, email }, from, request_id, repeat: None, operation };
+    state.records.note_read(&act).await?;
     Ok(axum::Json(Located { number: number.to_string(), organization: tenant.0, license: license.0 }))
 }

@@ -125,6 +125,7 @@ impl Stage {
             product: None,
             from: None,
             request_id: None,
+            sign_in: Default::default(),
         };
         let admin = Records::with(database.clone(), Role::Admin, 1);
         let Registration::Created(registered) = admin.register(&new, &KeyRing::single(PEPPER.to_vec())).await.unwrap()

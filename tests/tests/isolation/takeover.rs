@@ -169,6 +169,11 @@ async fn a_service_that_was_taken_over_grants_no_seat_that_is_none_of_the_pool()
         ("'hw'", text(65)),
         ("'label'", text(1001)),
         ("'label', '{}'", format!("'label', jsonb_build_object('a', {})", text(65_536))),
+        // No erasure could blank what is no object, so that somebody could never be erased.
+        ("'label', '{}'", "'label', '\"a\"'".to_owned()),
+        ("'label', '{}'", "'label', '[\"user\"]'".to_owned()),
+        ("'label', '{}'", "'label', 'null'".to_owned()),
+        ("'{}', null,\n    'hw', 'label', '{}', null", format!("'{{}}', null, 'hw', 'label', '{{}}', {}", text(1001))),
     ] {
         let sql = grant(was, &is).replace("0, 1,", "0, 2,");
         refused(&mut service, &two.a, REFUSED, &[&sql]).await;

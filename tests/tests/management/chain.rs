@@ -87,7 +87,7 @@ impl Desk {
     }
 
     /// The kinds of faults that are found over all stretches.
-    async fn faults(&self) -> Vec<String> {
+    pub(crate) async fn faults(&self) -> Vec<String> {
         let it = self.verify("").await;
         assert_eq!(it["next_cursor"], Value::Null);
         let kinds: Vec<_> =

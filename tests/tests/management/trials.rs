@@ -177,6 +177,7 @@ async fn a_trial_is_known_under_the_pepper_before_and_no_longer() {
             product: None,
             from: None,
             request_id: None,
+            sign_in: Default::default(),
         };
         desk.world.admin.register(&new, &peppers).await.unwrap()
     };

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a panic with its place")]
 
+mod leases;
+
 use license_core::{
     domain::{
         id::Hw,
