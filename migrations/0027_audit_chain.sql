@@ -96,6 +96,12 @@ begin
   return case when true_before then array[p_entry.seq] else '{}' end;
 end $$;
 
+-- What an earlier erasure had left of an entry, with its seal: only the service can tell whether that is good. An empty list: there was none.
+create function history.audit_earlier(p_entry public.audit_log) returns jsonb language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select case when p_entry.erased_by is null then '[]' else jsonb_build_array(jsonb_build_object('seq', p_entry.seq,
+    'erased_by', p_entry.erased_by, 'erased_hash', encode(p_entry.erased_hash, 'hex'), 'erased_seal', p_entry.erased_seal)) end
+$$;
+
 -- Writes the seals of what an erasure left.
 create function history.audit_seal_erased(p_tenant uuid, p_erasure uuid, p_seqs bigint[], p_seals text[]) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$

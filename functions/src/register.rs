@@ -28,6 +28,7 @@ use license_core::{
         opaque::{OpaqueSecret, SecretKind},
         rate::RateLimit,
         secret::KeyRing,
+        step_up::SignIn,
         trial::TrialLimit,
     },
     identity::{IdentityVerifier, TokenRejected, VerifiedClaims},
@@ -158,7 +159,7 @@ struct RegisteredLicense<'a> {
     #[schema(value_type = String)]
     number: LicenseNumber,
     /// A secret, shown once: null for good after the license was first used. Until then every registration draws a new key and ends the old
-    /// one, since the first answer may have been lost.
+    /// one, since the first answer may have been lost; null where the organization demands another sign-in for that (its access policy).
     key: Option<String>,
     /// What it is a license of.
     product: &'a str,
@@ -252,6 +253,7 @@ async fn found(
         product,
         from: it.from,
         request_id: request_id(),
+        sign_in: it.sign_in,
     };
     match service.records.register(&new, &service.peppers).await? {
         RegistrationOutcome::Created(made) => Ok(answer(StatusCode::CREATED, "created", &made, &new.email)),
@@ -340,13 +342,21 @@ struct VerifiedPerson {
     email: String,
     name: Option<String>,
     from: Option<IpAddr>,
+    sign_in: SignIn,
 }
 
 impl VerifiedPerson {
     fn of(claims: VerifiedClaims, from: Option<IpAddr>) -> Result<Self, Problem> {
         let email = claims.address().map_err(|why| Problem::token_invalid(why.to_string()))?;
-        let name = claims.name.and_then(|name| names::name(&name).ok());
-        Ok(Self { issuer: claims.issuer, subject: claims.subject, email: email.as_str().to_owned(), name, from })
+        let name = claims.name.and_then(|name| words::name(&name).ok());
+        Ok(Self {
+            issuer: claims.issuer,
+            subject: claims.subject,
+            email: email.as_str().to_owned(),
+            name,
+            from,
+            sign_in: claims.sign_in,
+        })
     }
 }
 

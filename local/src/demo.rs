@@ -64,6 +64,7 @@ async fn register(records: &Records, peppers: &KeyRing) -> Result<LicenseKey, St
         product: Some("demo".into()),
         from: None,
         request_id: None,
+        sign_in: Default::default(),
     };
     match records.register(&new, peppers).await? {
         RegistrationOutcome::Created(registered) => registered.key.ok_or_else(|| "the demo license has no key".into()),
@@ -80,7 +81,7 @@ async fn register(records: &Records, peppers: &KeyRing) -> Result<LicenseKey, St
 /// The file with the key was lost while the license was in use. Its sessions stay; the old key opens nothing any more.
 async fn rotate(records: &Records, registered: &RegisteredTenant, peppers: &KeyRing) -> Result<LicenseKey, StartError> {
     let by = Principal::Staff { subject: "license-local".into(), email: "demo@license-local.invalid".into() };
-    let act = Caller { tenant: registered.tenant, by, from: None, request_id: None, repeat: None };
+    let act = Caller { tenant: registered.tenant, by, from: None, request_id: None, repeat: None, operation: None };
     match records.renew_key(&act, registered.license.id, 0, peppers).await? {
         Ok(new) => Ok(new.key),
         Err(refused) => Err(format!("the demo license was given no new key: {refused:?}").into()),

@@ -70,6 +70,12 @@ fn is_own_origin(origin: &str) -> bool {
 /// True for `localhost`, the names below it (RFC 6761, section 6.3) and loopback addresses, with a port or without.
 pub(crate) fn is_this_machine(authority: &str) -> bool {
     let Ok(authority) = authority.parse::<Authority>() else { return false };
+    // What stands behind the name is a port: whoever takes another part for the name must not find another one.
+    let is_port = |port: &str| port.is_empty() || (port.parse::<u16>().is_ok() && !port.starts_with('+'));
+    let behind = authority.as_str().strip_prefix(authority.host());
+    if !behind.is_some_and(|behind| behind.is_empty() || behind.strip_prefix(':').is_some_and(is_port)) {
+        return false;
+    }
     let name = authority.host().to_ascii_lowercase();
     let name = name.strip_suffix('.').unwrap_or(&name);
     let address = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
@@ -123,6 +129,14 @@ mod tests {
             "2130706433",
             "localhost..",
             ".",
+            // No port, so that a reader who takes it for a name has another one.
+            "localhost:8080.evil.example",
+            "127.0.0.1:80.evil.example:80",
+            "[::1]:8080.evil.example",
+            "localhost:abc",
+            "localhost:65536",
+            "localhost:+80",
+            "[::1]evil.example",
         ] {
             assert_eq!(asked("/token", &[("host", name)]), Some(StatusCode::MISDIRECTED_REQUEST), "{name}");
         }
@@ -154,6 +168,7 @@ mod tests {
             "chrome-extension://abcdef",
             "http://localhost.evil.example",
             "http://localhost@evil.example",
+            "http://localhost:80.evil.example",
             "localhost",
         ] {
             assert_eq!(from(origin), Some(StatusCode::FORBIDDEN), "{origin}");

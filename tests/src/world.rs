@@ -341,6 +341,7 @@ pub async fn register(admin: &Records, database: &PgConnectOptions, shape: &Shap
         product: None,
         from: None,
         request_id: None,
+        sign_in: Default::default(),
     };
     let RegistrationOutcome::Created(registered) = admin.register(&new, &peppers()).await.unwrap() else {
         panic!("a first registration creates")

@@ -27,8 +27,8 @@ const CORE: &[Room] = &[
         folder: "core/src/domain",
         own: "domain",
         rooms: &["Code", "Error", "Result"],
-        // Tables, compiled in.
-        packages: &["icu_casemap", "icu_normalizer", "icu_properties"],
+        // Tables, compiled in, and what reads them.
+        packages: &["icu_casemap", "icu_normalizer", "icu_properties", "idna"],
     },
     Room { folder: "core/src/seats", own: "seats", rooms: COMMON, packages: &["redis", "tokio"] },
     Room { folder: "core/src/records", own: "records", rooms: COMMON, packages: &["sqlx", "tokio"] },

@@ -153,6 +153,22 @@ async fn two_machines_in_a_loop_of_crashes_keep_nobody_else_out() {
 }
 
 #[tokio::test]
+async fn whatever_a_holder_begins_on_its_seat_makes_others_wait_for_no_more_than_two_bursts() {
+    let (world, moves) = of(2, 3, LICENSE).await;
+    let holder = world.machine("holder");
+    holder.seated(&moves).await;
+    for _ in 0..60 {
+        let more = holder.restarted().seated(&moves).await;
+        release(&moves, &more).await;
+    }
+    // Twice six turns of five seconds are taken, and six may be taken at once.
+    let waited = waits(&world.machine("next").acquire(&moves).await, Rate { per_minute: 12, burst: 6 });
+    assert_eq!(waited, 35_000);
+    world.pass(Duration::from_millis(waited));
+    pass_through(&world, &moves, "next").await;
+}
+
+#[tokio::test]
 async fn of_a_company_of_ten_thousand_seats_a_hundred_start_at_once_under_the_smallest_limit() {
     let world = World::with_seats(10_000).await;
     let rates = PoolRates { license: Some(RateLimit::per_minute(1)), ..PoolRates::default() };

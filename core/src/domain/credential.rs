@@ -1,22 +1,68 @@
 //! Telling texts that may be secrets from others, for whoever wants to write one down: a log line, an audit row, an echo.
 
 use super::{base32, key::LicenseKey, opaque::SecretKind};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 
 /// How base64url spells the beginning of a JSON object, and thus of a JWT: a brace, and a quote, a blank or a line end behind it
 /// (RFC 7515, section 3.1).
 const JSON: [&str; 5] = ["eyJ", "eyA", "ewo", "ew0", "ewk"];
 
+/// The fewest characters in base64 that say enough of a credential to be told from chance.
+const SHORTEST_ENCODED: usize = 16;
+
 /// Whether a text looks like a credential of this server or of an identity provider, or like a piece of one, however it is spelled: a license
-/// key, an API token, an invitation, a JWT. Nothing is said about whether there is such a one, and a text that is none may look like one.
+/// key, an API token, an invitation, a JWT; in base64 and hexadecimal digits too. Nothing is said about whether there is such a one, and a text that is none may look like one.
 ///
 /// Session handles are not looked for: the shortest has 148 characters of base64url, and nothing tells them from other long texts.
 pub fn looks_like_one(text: &str) -> bool {
     let small = text.to_ascii_lowercase();
-    let opaque = SecretKind::ALL.iter().filter_map(|kind| kind.prefix().split('_').next()).any(|prefix| {
-        small.match_indices(prefix).any(|(at, _)| small[at + prefix.len()..].starts_with(['_', '-', '.']))
-    });
     let jwt = JSON.iter().any(|json| text.split(|c: char| !is_base64url(c)).any(|part| part.starts_with(json)));
-    opaque || jwt || spells_a_key(&small)
+    let encoded = decoded(text).iter().any(|inner| has_opaque(inner, 8) || spells_a_key(inner));
+    has_opaque(&small, 0) || jwt || spells_a_key(&small) || encoded
+}
+
+/// What a text may say in base64 or in hexadecimal digits, as far as that is text: of each part of it, from each of its first characters on, since
+/// nobody knows where what was encoded begins.
+fn decoded(text: &str) -> Vec<String> {
+    let parts = text.split(|c: char| !(c.is_ascii_alphanumeric() || "+/-_".contains(c)));
+    let of = |part: &str| {
+        let bytes = part.as_bytes();
+        let all = (0..4.min(bytes.len())).flat_map(|from| [base64(&bytes[from..]), hexadecimal(&bytes[from..])]);
+        all.map(|bytes| {
+            bytes.iter().map(|b| if b.is_ascii() { char::from(b.to_ascii_lowercase()) } else { ' ' }).collect()
+        })
+        .collect::<Vec<String>>()
+    };
+    parts.filter(|part| part.len() >= SHORTEST_ENCODED).flat_map(of).collect()
+}
+
+/// As many whole bytes as a part spells in base64, in either alphabet (RFC 4648, sections 4 and 5).
+fn base64(digits: &[u8]) -> Vec<u8> {
+    let digits: Vec<u8> = digits
+        .iter()
+        .map(|b| match b {
+            b'+' => b'-',
+            b'/' => b'_',
+            b => *b,
+        })
+        .collect();
+    BASE64_URL_SAFE_NO_PAD.decode(&digits[..digits.len() / 4 * 4]).unwrap_or_default()
+}
+
+fn hexadecimal(digits: &[u8]) -> Vec<u8> {
+    let value = |b: &u8| char::from(*b).to_digit(16).map(|digit| digit as u8);
+    digits.chunks_exact(2).map_while(|pair| Some(value(&pair[0])? << 4 | value(&pair[1])?)).collect()
+}
+
+/// Whether an API token or an invitation begins somewhere, with so many of its characters behind the prefix.
+fn has_opaque(small: &str, least: usize) -> bool {
+    Kind::ALL.iter().filter_map(|kind| kind.prefix().split('_').next()).any(|prefix| {
+        small.match_indices(prefix).any(|(at, _)| {
+            let behind = small[at + prefix.len()..].strip_prefix(['_', '-', '.']);
+            let is_its = |c: &char| c.is_ascii_alphanumeric() || *c == '_';
+            behind.is_some_and(|behind| behind.chars().take_while(is_its).count() >= least)
+        })
+    })
 }
 
 /// A license key, whole or cut off, with its prefix or without, alone or within other text.
@@ -38,6 +84,7 @@ fn is_base64url(c: char) -> bool {
 mod tests {
     use super::*;
     use crate::domain::{id::LicenseNumber, id::TenantId, opaque::OpaqueSecret};
+    use base64::prelude::BASE64_STANDARD;
     use uuid::Uuid;
 
     #[test]
@@ -70,6 +117,26 @@ mod tests {
                 // Case is part of base64.
                 let spelled = if text.contains("ey") || text.contains("ew") { text } else { &spelled };
                 assert!(looks_like_one(spelled), "{spelled}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_credential_is_recognised_in_base64_and_in_hexadecimal_digits() {
+        let key = LicenseKey::draw(LicenseNumber::draw()).reveal();
+        let token = Opaque::draw(Kind::ApiToken, TenantId(Uuid::now_v7())).reveal();
+        let hex = |text: &str| text.bytes().map(|b| format!("{b:02x}")).collect::<String>();
+        for secret in [key.clone(), key.replace('-', ""), key.to_lowercase(), token.clone(), format!("user:{key}")] {
+            for text in [
+                BASE64_STANDARD.encode(&secret),
+                BASE64_URL_SAFE_NO_PAD.encode(&secret),
+                // Cut off, as an id is that may have 64 characters.
+                BASE64_URL_SAFE_NO_PAD.encode(&secret)[..40].to_owned(),
+                format!("id-{}.7", BASE64_URL_SAFE_NO_PAD.encode(&secret)),
+                hex(&secret),
+                hex(&secret).to_uppercase()[..60].to_owned(),
+            ] {
+                assert!(looks_like_one(&text), "{text} is {secret}");
             }
         }
     }

@@ -1,8 +1,7 @@
 //! How many trials the vendor gives, and to whom they were given.
 
 use super::{
-    name::fold,
-    network,
+    email, network,
     secret::{KeyRing, base64url},
 };
 use serde::{Deserialize, Serialize};
@@ -79,10 +78,13 @@ const PUBLIC: [&str; 20] = [
 ];
 
 /// A mailbox by what is delivered to it: letters' case, what stands behind a plus and, at Google, dots make no other one.
-fn mailbox(email: &str) -> (String, String) {
-    let folded = fold(email);
-    let (local, domain) = folded.rsplit_once('@').unwrap_or((&folded, ""));
-    let domain = match domain.trim_end_matches('.') {
+fn mailbox(address: &str) -> (String, String) {
+    let small = email::small(address);
+    let (local, domain) = small.rsplit_once('@').unwrap_or((&small, ""));
+    // One domain has two spellings, with its letters and as `xn--…` (RFC 5890): providers say either.
+    let domain = domain.trim_end_matches('.');
+    let ascii = idna::domain_to_ascii(domain).unwrap_or_else(|_| domain.to_owned());
+    let domain = match ascii.as_str() {
         "googlemail.com" => "gmail.com",
         domain => domain,
     };
@@ -120,6 +122,15 @@ mod tests {
         {
             assert_eq!(mailbox(same), ("ada".into(), "example.com".into()), "{same}");
         }
+        for same in [
+            "ada@müller.de",
+            "ADA@MÜLLER.DE.",
+            "ada@xn--mller-kva.de",
+            "ada+x@XN--MLLER-KVA.de",
+            "ada@mu\u{308}ller.de",
+        ] {
+            assert_eq!(mailbox(same), ("ada".into(), "xn--mller-kva.de".into()), "{same}");
+        }
         for same in ["a.d.a@gmail.com", "ada@googlemail.com", "AD.A+x@GoogleMail.com"] {
             assert_eq!(mailbox(same), ("ada".into(), "gmail.com".into()), "{same}");
         }
@@ -127,6 +138,14 @@ mod tests {
             ["a.da@example.com", "ada@example.org", "ada@sub.example.com", "+ada@example.com", "bda@example.com"]
         {
             assert_ne!(mailbox(other), ("ada".into(), "example.com".into()), "{other}");
+        }
+        // By the one rule for addresses (email.rs): what folds alike as a name may be another mailbox, or another domain.
+        for (one, other) in [
+            ("straße@example.com", "strasse@example.com"),
+            ("ada@straße.example", "ada@strasse.example"),
+            ("νίκος@example.com", "νίκοσ@example.com"),
+        ] {
+            assert_ne!(mailbox(one), mailbox(other), "{one} {other}");
         }
     }
 

@@ -6,7 +6,10 @@ use super::{
 };
 use crate::{
     Result,
-    domain::{id::TenantId, step_up::StepUpPolicy},
+    domain::{
+        id::TenantId,
+        step_up::{SignIn, StepUpPolicy},
+    },
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -82,6 +85,12 @@ impl Records {
         work.audit("access_policy.changed", &act.tenant.to_string(), before.written(), after.written());
         work.commit(after).await
     }
+}
+
+/// Whether somebody who signed in like this may do what cannot be undone.
+pub(super) async fn allows(sql: &mut PgConnection, tenant: TenantId, sign_in: &SignIn) -> Result<bool> {
+    let policy = read(sql, tenant, "").await.map_err(failed)?;
+    Ok(policy.and_then(|policy| policy.step_up()).is_none_or(|rule| rule.is_met_by(sign_in)))
 }
 
 async fn read(sql: &mut PgConnection, tenant: TenantId, lock: &'static str) -> sqlx::Result<Option<AccessPolicyRow>> {

@@ -4,6 +4,7 @@
 use super::{
     audit::{AuditStatement, write},
     connect::{Records, TenantTransaction, failed},
+    reading,
 };
 use crate::{
     Error, Result,
@@ -101,6 +102,15 @@ impl Principal {
     }
 }
 
+/// An operation of the management API, as the log of what staff read names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Operation {
+    /// Its method and path, without what the path of each begins with.
+    pub name: String,
+    /// The id of what it is about.
+    pub target: String,
+}
+
 /// A request of somebody to one organization.
 #[derive(Clone, Debug)]
 pub struct Caller {
@@ -114,6 +124,8 @@ pub struct Caller {
     pub request_id: Option<String>,
     /// Set where the same request may come again and must then do nothing.
     pub repeat: Option<RepeatableRequest>,
+    /// What is asked for; `None` where nobody asked by the API.
+    pub operation: Option<Operation>,
 }
 
 /// What makes two requests the same: `Idempotency-Key` and everything that was asked.
@@ -179,6 +191,8 @@ pub(super) struct AuditedChange<'a> {
     /// What will be written into the audit log, last of all: whoever has the end of its chain keeps it until the end of the transaction,
     /// and must wait for nobody then.
     said: Vec<AuditStatement>,
+    /// True where the audit log was told by another transaction of the same request.
+    told: bool,
 }
 
 /// A change is to be made, or was made by an earlier request.
@@ -213,7 +227,7 @@ impl Records {
 impl Records {
     /// A change in a transaction that has begun, where repeating it is known otherwise than by an idempotency key.
     pub(super) fn work<'a>(&self, act: &'a Caller, transaction: TenantTransaction) -> AuditedChange<'a> {
-        AuditedChange { act, transaction, peppers: self.peppers.clone(), said: Vec::new() }
+        AuditedChange { act, transaction, peppers: self.peppers.clone(), said: Vec::new(), told: false }
     }
 
     /// A transaction for somebody who waits longer than a client that asks for a seat: behind a stream of grants the pool's row is not had
@@ -317,7 +331,12 @@ impl AuditedChange<'_> {
             .map_err(failed)
     }
 
-    /// Commits, and keeps `outcome` for the same request when it comes again.
+    /// Says that the audit log has been told already, by another transaction.
+    pub(super) fn is_told(&mut self) {
+        self.told = true;
+    }
+
+    /// Commits, and keeps `outcome` for the same request when it comes again. Where nothing changed, whoever asked has read what it answers.
     pub(super) async fn commit<T: Serialize>(mut self, outcome: T) -> ChangeResult<T> {
         if let Some(repeat) = &self.act.repeat {
             let text =
@@ -334,7 +353,11 @@ impl AuditedChange<'_> {
                 .await
                 .map_err(failed)?;
         }
-        for said in std::mem::take(&mut self.said) {
+        let said = std::mem::take(&mut self.said);
+        if said.is_empty() && !self.told {
+            reading::write_down(&mut self.transaction, self.act, self.peppers.as_deref()).await?;
+        }
+        for said in said {
             write(&mut self.transaction, self.act, said, self.peppers.as_deref()).await?;
         }
         self.transaction.commit().await.map_err(failed)?;

@@ -2,7 +2,7 @@
 
 use super::{
     act::Caller,
-    chain,
+    chain::{self, EarlierErasure},
     connect::{Records, failed},
     page::{ListedRows, PageRequest, first_id_of},
 };
@@ -12,6 +12,7 @@ use crate::{
 };
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, PgConnection, Row, postgres::PgRow};
+use std::collections::HashMap;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -181,12 +182,14 @@ pub(super) async fn write(
     row.try_get("id").map_err(failed)
 }
 
-/// Seals what was left of entries of the audit log at these places of its chain, in the transaction that blanked them.
+/// Seals what was left of entries of the audit log at these places of its chain, in the transaction that blanked them. `earlier`: those of them
+/// that other erasures had blanked before.
 pub(super) async fn seal_blanked(
     sql: &mut PgConnection,
     tenant: TenantId,
     erasure: Uuid,
     places: &[i64],
+    earlier: &[EarlierErasure],
     peppers: &KeyRing,
 ) -> sqlx::Result<()> {
     if places.is_empty() {
@@ -196,8 +199,16 @@ pub(super) async fn seal_blanked(
           select a.seq, a.erased_hash from audit_log a
           where a.tenant_id = $1 and a.seq >= n.seq and a.seq <= n.seq order by a.seq limit 1) e";
     let rows: Vec<(i64, Vec<u8>)> = sqlx::query_as(left).bind(tenant.0).bind(places).fetch_all(&mut *sql).await?;
-    let seal = |(seq, hash): &(i64, Vec<u8>)| chain::seal_erased(peppers, tenant, *seq, erasure, hash);
-    let (places, seals): (Vec<i64>, Vec<String>) = rows.iter().map(|row| (row.0, seal(row))).unzip();
+    let earlier: HashMap<i64, &EarlierErasure> = earlier.iter().map(|it| (it.seq, it)).collect();
+    let seal = |(seq, hash): &(i64, Vec<u8>)| {
+        let seal = chain::seal_erased(peppers, tenant, *seq, erasure, hash);
+        let seal = match earlier.get(seq) {
+            Some(was) => chain::seal_erased_again(peppers, tenant, was, seal)?,
+            None => seal,
+        };
+        Some((*seq, seal))
+    };
+    let (places, seals): (Vec<i64>, Vec<String>) = rows.iter().filter_map(seal).unzip();
     let write = "select history.audit_seal_erased($1, $2, $3, $4)";
     sqlx::query(write).bind(tenant.0).bind(erasure).bind(places).bind(seals).execute(sql).await.map(drop)
 }

@@ -80,6 +80,7 @@ impl Records {
             // What a promise rests on is said here, whatever `alter database` or `alter role` say. A statement of a move sees what was
             // committed while it waited for its lock: a rebuild must not hand out a seat that was granted meanwhile.
             ("default_transaction_isolation", "read committed"),
+            ("default_transaction_read_only", "off"),
             // A grant is told when a crash cannot take it back. A database that is set to wait for more, such as a standby's replay, waits
             // for the standby's disk.
             ("synchronous_commit", "on"),

@@ -15,8 +15,8 @@ use crate::{
     Error, Result,
     domain::{
         access::PersonRole,
+        email,
         id::{TenantId, UserId},
-        name::fold,
     },
 };
 use serde::{Deserialize, Serialize};
@@ -129,7 +129,7 @@ impl AuditedChange<'_> {
             .filter(|role| now.is_some_and(|own| own.may_grant(**role)))
             .map(|r| r.as_str())
             .collect();
-        let address = now.is_none().then(|| fold(&person.email));
+        let address = now.is_none().then(|| email::key(&person.email));
         let sql = format!(
             "update invitations set revoked_at = now()
              where tenant_id = $1 and accepted_at is null and revoked_at is null and expires_at > now()

@@ -22,7 +22,7 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sqlx::{PgConnection, Row, postgres::PgRow};
+use sqlx::{PgConnection, Row, postgres::PgRow, types::Json};
 use std::{
     str::FromStr,
     time::{Duration, Instant},
@@ -210,6 +210,7 @@ impl Records {
                 Err(e) => return Err(failed(e)),
             }
         }
+        work.is_told();
         work.commit(erased).await
     }
 
@@ -328,11 +329,11 @@ impl Records {
             }
             ErasureStage::Events => ("select after, events from history.erase_events($1, $2, $3, $4, $5)", 1),
             ErasureStage::Entries => {
-                ("select after, entries, blanked from history.erase_entries($1, $2, $3, $4, $5, $6, $7)", 1)
+                ("select after, entries, blanked, earlier from history.erase_entries($1, $2, $3, $4, $5, $6, $7)", 1)
             }
             ErasureStage::Acts if user.is_none() => return Ok(on(at.key, at.stage, None, 0)),
             ErasureStage::Acts | ErasureStage::People => {
-                ("select after, entries, blanked from history.erase_acts($1, $2, $3, $4)", known.users.len())
+                ("select after, entries, blanked, earlier from history.erase_acts($1, $2, $3, $4)", known.users.len())
             }
         };
         let query = sqlx::query(text).bind(tenant.0).bind(at.erasure);
@@ -347,7 +348,8 @@ impl Records {
         let mut transaction = self.pool.begin().await?;
         let row = query.fetch_one(&mut *transaction).await?;
         let blanked = row.try_get::<Vec<i64>, _>("blanked").unwrap_or_default();
-        seal_blanked(&mut transaction, tenant, at.erasure, &blanked, peppers).await?;
+        let earlier = row.try_get::<Json<Vec<_>>, _>("earlier").map(|it| it.0).unwrap_or_default();
+        seal_blanked(&mut transaction, tenant, at.erasure, &blanked, &earlier, peppers).await?;
         transaction.commit().await?;
         erased.sessions += count(&row, "sessions");
         erased.events += count(&row, "events");

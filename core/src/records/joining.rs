@@ -106,7 +106,14 @@ impl Records {
         let Some(row) = row else { return Ok(Err(ChangeRefusal::NotFound)) };
         let invitation = invitation(&row).map_err(failed)?;
         let by = Principal::Person { user: UserId(user), email: small(&joining.email), role: invitation.role };
-        let act = Caller { tenant, by, from: joining.from, request_id: joining.request_id.clone(), repeat: None };
+        let act = Caller {
+            tenant,
+            by,
+            from: joining.from,
+            request_id: joining.request_id.clone(),
+            repeat: None,
+            operation: None,
+        };
         let may = granter.is_none_or(|role| role.is_some_and(|role| role.may_grant(invitation.role)));
         self.work(&act, transaction).join(joining, UserId(user), &invitation, may).await
     }

@@ -5,44 +5,49 @@ use super::{
     audit::{AuditStatement, write},
     connect::{Records, failed},
 };
-use crate::Result;
+use crate::{Result, domain::secret::KeyRing};
 use serde_json::{Value, json};
+use sqlx::PgConnection;
 
 impl Records {
-    /// Writes down that somebody of the vendor reads: `operation` is which of the management API, `target` the id of what is read. Once
-    /// in each hour of the clock for the same person, operation and target: an entry says that it was read in this hour, not how often.
-    /// Of anybody else nothing is written.
+    /// Writes down that somebody of the vendor reads: what is asked for by which operation. Once in each hour of the clock for the same person,
+    /// operation and target: an entry says that it was read in this hour, not how often. Of anybody else nothing is written.
     ///
     /// Comes before the answer: where it cannot be written, nothing may be read.
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn note_read(&self, act: &Caller, operation: &str, target: &str) -> Result<()> {
+    pub async fn note_read(&self, act: &Caller) -> Result<()> {
         if !matches!(act.by, Principal::Staff { .. }) {
             return Ok(());
         }
         let mut transaction = self.patient(act.tenant).await?;
-        // Ids tell the time: this hour's entries by an index, whatever the statistics say, since the order leaves no other. Two that read at
-        // once may both write it down.
-        let noted = "select exists (select from (
-              select action, target, after from audit_log where tenant_id = $1 and actor = $2
-                and id >= (lpad(to_hex((extract(epoch from date_trunc('hour', now())) * 1000)::bigint), 12, '0') || repeat('0', 20))::uuid
-              order by id) a
-            where a.action = 'staff.read' and a.target = $3 and a.after->>'operation' = $4)";
-        let noted: bool = sqlx::query_scalar(noted)
-            .bind(act.tenant.0)
-            .bind(act.by.id())
-            .bind(target)
-            .bind(operation)
-            .fetch_one(&mut *transaction)
-            .await
-            .map_err(failed)?;
-        if noted {
-            return Ok(());
-        }
-        let after = json!({ "operation": operation });
-        let said = AuditStatement { action: "staff.read", target: target.to_owned(), before: Value::Null, after };
-        write(&mut transaction, act, said, self.peppers.as_deref()).await?;
+        write_down(&mut transaction, act, self.peppers.as_deref()).await?;
         transaction.commit().await.map_err(failed)
     }
+}
+
+/// The same at the end of a transaction of the act's.
+pub(super) async fn write_down(sql: &mut PgConnection, act: &Act, peppers: Option<&KeyRing>) -> Result<()> {
+    let (Principal::Staff { .. }, Some(operation)) = (&act.by, &act.operation) else { return Ok(()) };
+    // Ids tell the time: this hour's entries by an index, whatever the statistics say, since the order leaves no other. Two that read at
+    // once may both write it down.
+    let noted = "select exists (select from (
+          select action, target, after from audit_log where tenant_id = $1 and actor = $2
+            and id >= (lpad(to_hex((extract(epoch from date_trunc('hour', now())) * 1000)::bigint), 12, '0') || repeat('0', 20))::uuid
+          order by id) a
+        where a.action = 'staff.read' and a.target = $3 and a.after->>'operation' = $4)";
+    let noted: bool = sqlx::query_scalar(noted)
+        .bind(act.tenant.0)
+        .bind(act.by.id())
+        .bind(&operation.target)
+        .bind(&operation.name)
+        .fetch_one(&mut *sql)
+        .await
+        .map_err(failed)?;
+    if noted {
+        return Ok(());
+    }
+    let (target, after) = (operation.target.clone(), json!({ "operation": operation.name }));
+    write(sql, act, Said { action: "staff.read", target, before: Value::Null, after }, peppers).await.map(drop)
 }

@@ -1,6 +1,7 @@
 //! Registration: organization, owner and first license in one transaction.
 
 use super::{
+    access_policy,
     act::{Caller, Principal},
     audit::{AuditStatement, write},
     connect::{REPEAT, Records, failed, worth_repeating},
@@ -13,6 +14,7 @@ use crate::{
         id::{LicenseId, LicenseNumber, TenantId, UserId},
         key::LicenseKey,
         secret::KeyRing,
+        step_up::SignIn,
         trial::{TrialLimit, subjects},
     },
 };
@@ -41,13 +43,15 @@ pub struct NewOrganization {
     pub from: Option<IpAddr>,
     /// The request's id; for the audit log.
     pub request_id: Option<String>,
+    /// How the person signed in: an organization may demand more before a key of its own is replaced.
+    pub sign_in: SignIn,
 }
 
 impl NewOrganization {
     /// The registration as an act of the person, who owns what comes of it.
     fn act(&self, tenant: TenantId, user: UserId) -> Caller {
         let by = Principal::Person { user, email: small(&self.email), role: PersonRole::Owner };
-        Caller { tenant, by, from: self.from, request_id: self.request_id.clone(), repeat: None }
+        Caller { tenant, by, from: self.from, request_id: self.request_id.clone(), repeat: None, operation: None }
     }
 }
 
@@ -94,7 +98,8 @@ pub struct FirstLicense {
 pub enum RegistrationOutcome {
     /// Made now.
     Created(Box<RegisteredTenant>),
-    /// The person came again; the key is shown only while the license was never used (it is a new one then).
+    /// The person came again; the key is shown only while the license was never used (it is a new one then), and to who signed in as their
+    /// organization demands for that.
     Existing(Box<RegisteredTenant>),
     /// The vendor has no such product.
     NoProduct,
@@ -154,7 +159,7 @@ impl Records {
         }
         let ids = (row.try_get("tenant_id").map_err(failed)?, row.try_get("user_id").map_err(failed)?);
         let mut registered = describe(&mut transaction, ids).await?;
-        if outcome == "ROTATED" {
+        if outcome == "ROTATED" && access_policy::allows(&mut transaction, registered.tenant, &new.sign_in).await? {
             let key = LicenseKey::draw(registered.license.number);
             sqlx::query("select from rotate_license_key($1, $2, $3, now())")
                 .bind(registered.tenant.0)

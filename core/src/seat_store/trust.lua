@@ -11,9 +11,10 @@ local function listed(t)
   local _, count = t.sessions:gsub('[^,]+', '')
   return count
 end
--- How long the holder has held its seat, ms: what it has earned its grace by (decisions/2026-11-28-grace-is-earned.md).
+-- How long the holder has held its seat, ms: what it has earned its grace by (decisions/2026-11-28-grace-is-earned.md). The records count by
+-- the lease that the copy was made for: an instance that gives shorter ones is told of as much less, and signs no grace before they count it.
 -- -1: as many machines as the license allows have grace already, and this holder came later than they.
 local function held_for(t)
   local before = tonumber(h.grace_before or 0)
-  return before > 0 and t.since > before and -1 or math.max(0, time - t.since)
+  return before > 0 and t.since > before and -1 or math.max(0, math.floor((time - t.since) * (TTL / tonumber(h.lease))))
 end

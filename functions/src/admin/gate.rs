@@ -28,8 +28,8 @@ use license_core::{
         pasted,
         step_up::SignIn,
     },
-    identity::{TokenRejected, VerifiedClaims},
-    records::{Caller, PresentedToken, Principal, RepeatableRequest, StaffAct},
+    identity::{VerifiedClaims, TokenRejected},
+    records::{Caller, Operation, PresentedToken, Principal, RepeatableRequest, StaffAct},
 };
 use std::net::IpAddr;
 use uuid::Uuid;
@@ -106,11 +106,12 @@ pub(super) async fn gate(
             allowed(rule, &by)?;
             step_up::check(&service, rule, &by, &sign_in, tenant).await?;
             let (repeat, body) = repeat(&service, &parts, body).await?;
-            let act = Caller { tenant, by, from, request_id: request_id(), repeat };
-            // What staff changes is written down where it is done; what they read is here, before they see it.
+            let operation = Some(Operation { name: called(rule), target: target.unwrap_or(tenant.0).to_string() });
+            let act = Caller { tenant, by, from, request_id: request_id(), repeat, operation };
+            // What staff changes is written down where it is done, and where nothing changes as a read; what they only read is here, before
+            // they see it.
             if parts.method.is_safe() {
-                let target = target.unwrap_or(tenant.0).to_string();
-                service.records.note_read(&act, &operation(rule), &target).await?;
+                service.records.note_read(&act).await?;
             }
             parts.extensions.insert(OrganizationCaller(act));
             body
@@ -129,7 +130,7 @@ pub(super) struct StaffCaller(pub(super) StaffAct);
 from_the_gate!(StaffCaller);
 
 /// How an operation is called in the log of what staff read: without what the path of each begins with.
-fn operation(rule: &AccessRule) -> String {
+fn called(rule: &AccessRule) -> String {
     format!("{} {}", rule.method, rule.path.trim_start_matches("/api/v1"))
 }
 

@@ -15,7 +15,7 @@ use axum::{extract::State, response::Response};
 use http::StatusCode;
 use license_core::{
     domain::{id::LicenseNumber, trial::TrialPolicy},
-    records::{self, Caller, Principal, StaffAct},
+    records::{self, Caller, Operation, Principal, StaffAct},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -355,7 +355,8 @@ pub(super) async fn locate_license(
 ) -> Result<axum::Json<LocatedLicense>, Problem> {
     let (tenant, license) = service.records.locate_license(number).await?.ok_or_else(not_found)?;
     let StaffAct { subject, email, from, request_id } = act;
-    let act = Caller { tenant, by: Principal::Staff { subject, email }, from, request_id, repeat: None };
-    service.records.note_read(&act, "GET /staff/licenses/{number}", &license.to_string()).await?;
+    let operation = Some(Operation { name: "GET /staff/licenses/{number}".into(), target: license.to_string() });
+    let act = Caller { tenant, by: Principal::Staff { subject, email }, from, request_id, repeat: None, operation };
+    service.records.note_read(&act).await?;
     Ok(axum::Json(LocatedLicense { number: number.to_string(), organization: tenant.0, license: license.0 }))
 }

@@ -227,6 +227,16 @@ def test_a_release_of_one_process_leaves_the_grace_of_another_that_lives(world: 
     assert world.context.store.load() is None
 
 
+def test_a_lease_given_back_by_hand_ends_the_grace_of_its_own_session_alone(world: World, client: LicenseClient) -> None:
+    world.start()
+    another = client.acquire()
+    client.release(another)
+    assert world.context.store.load() is not None, "the kept token is of the seat that lives"
+    assert world.core.lease is not None
+    client.release(world.core.lease)
+    assert world.context.store.load() is None
+
+
 def test_a_train_journey_with_a_stop_takes_no_grace_that_was_earned(world: World, server: FakeServer) -> None:
     """Two heartbeats, hours in a tunnel, one minute of contact (a new session, whose tokens carry no grace yet), and hours again."""
     world.start()

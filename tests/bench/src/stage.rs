@@ -125,6 +125,7 @@ impl Stage {
             product: None,
             from: None,
             request_id: None,
+            sign_in: Default::default(),
         };
         let admin = Records::with(database.clone(), DatabaseRole::Admin, 1);
         let RegistrationOutcome::Created(registered) =

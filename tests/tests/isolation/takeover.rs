@@ -169,6 +169,11 @@ async fn a_service_that_was_taken_over_grants_no_seat_that_is_none_of_the_pool()
         ("'hw'", text(65)),
         ("'label'", text(1001)),
         ("'label', '{}'", format!("'label', jsonb_build_object('a', {})", text(65_536))),
+        // No erasure could blank what is no object, so that somebody could never be erased.
+        ("'label', '{}'", "'label', '\"a\"'".to_owned()),
+        ("'label', '{}'", "'label', '[\"user\"]'".to_owned()),
+        ("'label', '{}'", "'label', 'null'".to_owned()),
+        ("'{}', null,\n    'hw', 'label', '{}', null", format!("'{{}}', null, 'hw', 'label', '{{}}', {}", text(1001))),
     ] {
         let sql = grant(was, &is).replace("0, 1,", "0, 2,");
         refused(&mut service, &two.a, REFUSED, &[&sql]).await;
@@ -238,6 +243,27 @@ async fn a_service_that_was_taken_over_ends_what_it_knows_and_says_neither_why_n
 }
 
 #[tokio::test]
+async fn by_no_move_was_anybody_heard_of_in_years_to_come() {
+    let (two, mut service) = taken_over(Role::Service).await;
+    let mut truth = two.truth().await;
+    // Whoever loses a seat to another holder, and a session that ends while its seat lives on.
+    let displacing = grant("0, 1, '{}', null", "0, 9, '{}', '2300-01-01'").replace("'h'", "'another'");
+    assert_eq!(told::<String>(&mut service, &displacing, &two.a).await, "OK");
+    let open = "select session_id::text from sessions where tenant_id = '{tenant}' and ended_at is null";
+    let session: String = told(&mut truth, open, &two.b).await;
+    let lapsing = format!(
+        "select done from end_seats('{{tenant}}', '{{pool}}', 0, 'expired', '{{}}', '{{}}', '{{}}',
+           '{{0}}', '{{{session}}}', '{{9}}', '{{2300-01-01}}', '{{}}')"
+    );
+    told::<Vec<i32>>(&mut service, &lapsing, &two.b).await;
+    let ended = "select count(*) from sessions
+        where tenant_id = '{tenant}' and ended_at is not null and last_seen_at <= now() + interval '1 day'";
+    for license in [&two.a, &two.b] {
+        assert_eq!(told::<i64>(&mut truth, ended, license).await, 1);
+    }
+}
+
+#[tokio::test]
 async fn a_session_is_ended_by_the_pool_it_is_in_and_by_no_other() {
     let (two, mut service) = taken_over(DatabaseRole::Service).await;
     let other =
@@ -249,13 +275,14 @@ async fn a_session_is_ended_by_the_pool_it_is_in_and_by_no_other() {
         told(&mut two.truth().await, "select session_id::text from sessions where tenant_id = '{tenant}'", &two.a)
             .await;
     for ending in [
-        format!("select outcome from resolve_session('{{tenant}}', '{pool}', 0, '{session}', 0)"),
+        format!("select outcome || ' ' || reason from resolve_session('{{tenant}}', '{pool}', 0, '{session}', 0)"),
         format!(
             "select 'ENDED' from end_seats('{{tenant}}', '{pool}', 0, 'released', '{{}}', '{{}}', '{{}}',
                '{{0}}', '{{{session}}}', '{{9}}', '{{null}}', '{{{session}}}')"
         ),
     ] {
-        told::<String>(&mut service, &ending, &two.a).await;
+        let said: String = told(&mut service, &ending, &two.a).await;
+        assert!(["GONE unknown", "ENDED"].contains(&said.as_str()), "{said}");
         let open = "select count(*) from sessions where tenant_id = '{tenant}' and ended_at is null";
         assert_eq!(told::<i64>(&mut two.truth().await, open, &two.a).await, 1, "{ending}");
     }
@@ -349,7 +376,8 @@ async fn an_admin_that_was_taken_over_changes_what_it_knows_by_the_moves_and_say
     for kind in kinds {
         refused(&mut admin, &two.a, REFUSED, &[&format!("select tell('{{tenant}}', '{kind}', '{{}}')")]).await;
     }
-    refused(&mut admin, &two.a, REFUSED, &["select tell('{tenant}', null, '{}')"]).await;
+    let large = "select tell('{tenant}', 'person.joined', jsonb_build_object('a', repeat('x', 65536)))";
+    refused(&mut admin, &two.a, REFUSED, &["select tell('{tenant}', null, '{}')", large]).await;
     // For good is for good.
     assert_eq!(
         done(&mut admin, "select * from revoke_license('{tenant}', '{license}')", &two.a).await.unwrap().len(),
@@ -362,6 +390,13 @@ async fn an_admin_that_was_taken_over_changes_what_it_knows_by_the_moves_and_say
     for sql in back {
         assert!(done(&mut admin, sql, &two.a).await.unwrap().is_empty(), "{sql}");
     }
+    // A seal that was written stays, in the entry and in the head.
+    let seals = "select string_agg(seal, ' ') from (select seal from audit_log where tenant_id = '{tenant}' and seq = (
+        select seq from audit_heads where tenant_id = '{tenant}') union all select seal from audit_heads where tenant_id = '{tenant}') s";
+    let before: String = told(&mut admin, seals, &two.a).await;
+    let sealing = "select history.audit_seal('{tenant}', seq, 'mine')::text from audit_heads";
+    done(&mut admin, sealing, &two.a).await.unwrap();
+    assert_eq!(told::<String>(&mut admin, seals, &two.a).await, before);
     // No pool is larger than what a plan can say: a row is made for each seat.
     let sizes = ["select resize_pool('{tenant}', '{pool}', 1000001)", "select resize_pool('{tenant}', '{pool}', -1)"];
     refused(&mut admin, &two.a, REFUSED, &sizes).await;

@@ -87,7 +87,7 @@ impl Desk {
     }
 
     /// The kinds of faults that are found over all stretches.
-    async fn faults(&self) -> Vec<String> {
+    pub(crate) async fn faults(&self) -> Vec<String> {
         let it = self.verify("").await;
         assert_eq!(it["next_cursor"], Value::Null);
         let kinds: Vec<_> =
@@ -259,6 +259,14 @@ async fn a_log_in_which_somebody_was_erased_is_whole_and_says_by_what() {
         owner.execute("select pg_temp.put_back()").await.unwrap();
         assert_eq!(desk.faults().await, [] as [String; 0], "{sql}: taken back");
     }
+}
+
+#[tokio::test]
+async fn what_may_be_erased_is_hashed_with_a_salt_of_its_own() {
+    let desk = Desk::new().await;
+    let mut owner = desk.eight().await;
+    let salted = "select count(*) = count(distinct salt) filter (where length(salt) >= 16) from audit_log";
+    assert!(sqlx::query_scalar::<_, bool>(salted).fetch_one(&mut owner).await.unwrap());
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ mod delegation;
 mod desk;
 mod document;
 mod elsewhere;
+mod erased_again;
 mod erasures;
 mod filters;
 mod guesses;

@@ -1,7 +1,7 @@
 //! One name in its many spellings: projects, people, invitations and filters take them for the same, whoever stored which.
 
 use crate::desk::Desk;
-use license_core::domain::access::PersonRole::Member;
+use license_core::domain::access::PersonRole::{Admin, Member};
 use serde_json::{Value, json};
 
 /// A name, and other spellings of it: letters' case beyond ASCII, composed and decomposed letters, blanks and what is invisible.
@@ -279,4 +279,23 @@ async fn words_of_the_catalog_pools_and_products_are_read_without_blanks_around_
 
 fn form_urlencoded(text: &str) -> String {
     text.bytes().map(|b| format!("%{b:02X}")).collect()
+}
+
+#[tokio::test]
+async fn with_whoever_leaves_goes_an_invitation_to_their_own_address_and_to_no_other_mailbox() {
+    let desk = Desk::new().await;
+    let bob = desk.join(desk.tenant(), "straße", Admin).await;
+    let at = desk.at(&format!("/people/{bob}"));
+    let others = desk.invite("owner", "strasse@example.com", "member").await.ok(201);
+    let own = desk.person("straße");
+    desk.delete(&at).by(&own).send().await.ok(204);
+    let asked = desk.invite("owner", "straße@example.com", "admin").await.ok(201);
+    // Both can be open where two requests crossed.
+    let sql = "update users set removed_at = null where user_id = $1";
+    sqlx::query(sql).bind(bob.0).execute(&mut desk.world.truth().await).await.unwrap();
+    let told = desk.delete(&format!("{at}?api_tokens=revoke")).by(&own).send().await.ok(200);
+    assert_eq!(told["invitations_revoked_total"], 1, "{told}");
+    assert_eq!(told["invitations_revoked"][0]["email"], "straße@example.com");
+    desk.register(&own, &json!({ "invitation": asked["secret"] })).send().await.is(409, "conflict");
+    desk.register(&desk.person("strasse"), &json!({ "invitation": others["secret"] })).send().await.ok(201);
 }

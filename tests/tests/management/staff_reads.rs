@@ -103,6 +103,51 @@ async fn the_organizations_own_reads_and_what_staff_changes_are_no_reads_of_staf
 }
 
 #[tokio::test]
+async fn a_change_of_staff_that_changes_nothing_is_a_read_of_what_it_answers() {
+    let desk = Desk::new().await;
+    let owner = desk.person("owner");
+    let project = desk.post(&desk.at("/projects"), &json!({ "name": "one" })).by(&owner).send().await.ok(201);
+    let project = project["id"].as_str().unwrap().to_owned();
+    let seat = desk.sit("workstation", json!({})).await;
+    desk.end(&owner, &seat.id, &json!({})).await.ok(200);
+    let (license, session) = (desk.world.license.id.to_string(), seat.id);
+    let tenant = desk.tenant().to_string();
+    let before = desk.world.count("select count(*) from audit_log").await;
+    let asks = [
+        ("PATCH", format!("/licenses/{license}"), "PATCH /organizations/{organization}/licenses/{license}", &license),
+        (
+            "POST",
+            format!("/licenses/{license}/resume"),
+            "POST /organizations/{organization}/licenses/{license}/resume",
+            &license,
+        ),
+        ("PATCH", format!("/projects/{project}"), "PATCH /organizations/{organization}/projects/{project}", &project),
+        ("PUT", "/access-policy".into(), "PUT /organizations/{organization}/access-policy", &tenant),
+        (
+            "POST",
+            format!("/sessions/{session}/end"),
+            "POST /organizations/{organization}/sessions/{session}/end",
+            &session,
+        ),
+    ];
+    let mut expected = Vec::new();
+    for (method, path, operation, target) in &asks {
+        let as_it_is = match path {
+            path if path.starts_with("/projects") => json!({ "name": "one" }),
+            path if path.starts_with("/licenses") && *method == "PATCH" => json!({ "hide_holders": false }),
+            _ => json!({}),
+        };
+        for _ in 0..2 {
+            desk.call(method, &desk.at(path)).json(&as_it_is).by(&desk.staff("ann")).send().await.ok(200);
+        }
+        desk.call(method, &desk.at(path)).json(&as_it_is).by(&owner).send().await;
+        expected.push(("ann".to_owned(), (*operation).to_owned(), (*target).clone()));
+    }
+    assert_eq!(desk.read_by_staff().await, expected);
+    assert_eq!(desk.world.count("select count(*) from audit_log").await - before, expected.len() as i64);
+}
+
+#[tokio::test]
 async fn what_cannot_be_written_down_is_not_read() {
     let desk = Desk::new().await;
     let revoke = "revoke execute on function history.audit_append(uuid, text, text, text, text, text, jsonb, jsonb, text, text) from admin";

@@ -117,6 +117,27 @@ async fn a_stale_or_weak_sign_in_is_challenged_for_every_guarded_operation_and_f
 }
 
 #[tokio::test]
+async fn registering_again_gives_no_new_key_to_a_sign_in_that_may_not_rotate_one() {
+    let desk = Desk::new().await;
+    let keys = "select count(*) from license_keys where valid_until is null or valid_until > now()";
+    let all = "select count(*) from license_keys";
+    let good = desk.signed_in("customers", "owner", 10, "phr");
+    desk.put_policy(&good, &json!({ "step_up": { "max_age": 300, "acr_values": ["phr"] } })).await.ok(200);
+    let before = desk.world.count(all).await;
+    for (ago, acr) in [(361, "phr"), (10, "1")] {
+        let weak = desk.signed_in("customers", "owner", ago, acr);
+        let found = desk.register(&weak, &json!({})).send().await.ok(200);
+        assert_eq!(found["license"]["key"], Value::Null, "{found}");
+        assert_eq!(found["user"]["role"], "owner");
+        assert_eq!(desk.world.count(all).await, before, "the key that was given first is still good");
+    }
+    // Whoever lost the first answer signs in as their organization demands.
+    let found = desk.register(&good, &json!({})).send().await.ok(200);
+    assert!(found["license"]["key"].is_string(), "{found}");
+    assert_eq!((desk.world.count(keys).await, desk.world.count(all).await), (1, before + 1));
+}
+
+#[tokio::test]
 async fn a_script_is_not_asked_to_sign_in_but_making_one_is_guarded() {
     let desk = Desk::new().await;
     let token = desk.api_token(desk.tenant(), &[Scope::LicensesWrite]).await;

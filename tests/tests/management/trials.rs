@@ -12,8 +12,10 @@ use license_core::{
     records::{NewOrganization, RegistrationOutcome},
 };
 use serde_json::{Value, json};
+use sqlx::Connection;
 use std::sync::Arc;
 use tokio::task::JoinSet;
+use uuid::Uuid;
 
 const PRODUCT: &str = "/api/v1/staff/products/coditect";
 
@@ -141,6 +143,27 @@ async fn twenty_of_one_mailbox_at_once_get_one_trial() {
 }
 
 #[tokio::test]
+async fn who_asks_while_a_trial_is_being_given_waits_for_it_and_is_counted_with_it() {
+    let desk = Desk::new().await;
+    let (mut first, mut second) = (desk.world.truth().await, desk.world.truth().await);
+    let take = || {
+        let sql = "select directory.take_trial('coditect', $1, '{\"mailbox\": [\"a hash\"]}')";
+        sqlx::query_scalar::<_, Option<String>>(sql).bind(Uuid::now_v7())
+    };
+    let mut giving = first.begin().await.unwrap();
+    assert_eq!(take().fetch_one(&mut *giving).await.unwrap(), None);
+    let asking = take();
+    let asking = tokio::spawn(async move { asking.fetch_one(&mut second).await.unwrap() });
+    let waiting = "select count(*) from pg_locks l join pg_database d on d.oid = l.database
+                   where d.datname = current_database() and l.locktype = 'advisory' and not l.granted";
+    while desk.world.count(waiting).await == 0 && !asking.is_finished() {
+        tokio::task::yield_now().await;
+    }
+    giving.commit().await.unwrap();
+    assert_eq!(asking.await.unwrap().as_deref(), Some("mailbox"));
+}
+
+#[tokio::test]
 async fn a_trial_is_known_under_the_pepper_before_and_no_longer() {
     let desk = Desk::new().await;
     let key = |version: u8| KeyVersion { version, key: Secret::new(vec![version; 32]) };
@@ -154,6 +177,7 @@ async fn a_trial_is_known_under_the_pepper_before_and_no_longer() {
             product: None,
             from: None,
             request_id: None,
+            sign_in: Default::default(),
         };
         desk.world.admin.register(&new, &peppers).await.unwrap()
     };

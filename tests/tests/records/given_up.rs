@@ -81,6 +81,7 @@ impl Begun {
                     product: None,
                     from: None,
                     request_id: None,
+                    sign_in: Default::default(),
                 };
                 records.register(&new, &KeyRing::single(vec![2; 32])).await.unwrap();
             }

@@ -22,6 +22,7 @@ fn person(subject: &str) -> NewOrganization {
         product: None,
         from: None,
         request_id: None,
+        sign_in: Default::default(),
     }
 }
 

@@ -9,8 +9,9 @@ use sqlx::{AssertSqlSafe, Executor, Row};
 use std::time::Duration;
 
 /// What a promise rests on. The last few are sqlx's.
-const SETTINGS: [(&str, &str, &str); 15] = [
+const SETTINGS: [(&str, &str, &str); 16] = [
     ("default_transaction_isolation", "read committed", "'repeatable read'"),
+    ("default_transaction_read_only", "off", "on"),
     ("synchronous_commit", "on", "off"),
     ("row_security", "on", "off"),
     ("search_path", "public,pg_temp", "pg_temp, directory, public"),

@@ -5,6 +5,7 @@ use crate::domain::{
     id::TenantId,
     secret::{self, KeyRing},
 };
+use serde::Deserialize;
 use std::collections::HashSet;
 use uuid::Uuid;
 
@@ -155,7 +156,38 @@ fn sealed(tenant: TenantId, seq: i64, hash: &[u8]) -> Vec<u8> {
 }
 
 fn sealed_erased(tenant: TenantId, seq: i64, erasure: Uuid, hash: &[u8]) -> Vec<u8> {
-    text(["audit-erased-v1", &tenant.to_string(), &seq.to_string(), &erasure.to_string(), &hex(hash)])
+    sealed_erased_of(tenant, seq, erasure, &hex(hash))
+}
+
+fn sealed_erased_of(tenant: TenantId, seq: i64, erasure: Uuid, hash: &str) -> Vec<u8> {
+    text(["audit-erased-v1", &tenant.to_string(), &seq.to_string(), &erasure.to_string(), hash])
+}
+
+/// What an earlier erasure had left of an entry that is blanked again.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct EarlierErasure {
+    /// The entry's place.
+    pub(super) seq: i64,
+    erased_by: Uuid,
+    /// In hexadecimal digits.
+    erased_hash: Option<String>,
+    erased_seal: Option<String>,
+}
+
+/// What the service says of an entry that an earlier erasure had blanked: where that had a good seal, `seal`; where nobody can tell, what it had;
+/// where it had none, nothing, since whoever owns the database can make all the rest of it.
+pub(super) fn seal_erased_again(
+    peppers: &KeyRing,
+    tenant: TenantId,
+    was: &EarlierErasure,
+    seal: String,
+) -> Option<String> {
+    let of = sealed_erased_of(tenant, was.seq, was.erased_by, was.erased_hash.as_deref().unwrap_or_default());
+    match worth(peppers, was.erased_seal.as_deref(), &of) {
+        Worth::Good => Some(seal),
+        Worth::Unknown => was.erased_seal.clone(),
+        Worth::Bad => None,
+    }
 }
 
 /// What a seal is worth.

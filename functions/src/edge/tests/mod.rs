@@ -3,7 +3,8 @@
 mod config;
 mod connection_room;
 mod extract;
-mod layers;
+#[cfg(unix)]
+mod files;
 mod problem;
 mod rate;
 mod serve;

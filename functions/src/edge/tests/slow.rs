@@ -24,14 +24,14 @@ use tokio::{
 const HOUR: Duration = Duration::from_secs(3600);
 const GET: &[u8] = b"GET /fast HTTP/1.1\r\nhost: x\r\n\r\n";
 
-fn patience() -> ClientPatience {
+pub(super) fn patience() -> ClientPatience {
     ClientPatience { head: HOUR, idle: HOUR, answer: HOUR }
 }
 
 /// More than any buffers on the way hold.
 const LARGE: usize = 64 << 20;
 
-fn router() -> Router {
+pub(super) fn router() -> Router {
     static LARGE_ANSWER: [u8; LARGE] = [0; LARGE];
     Router::new()
         .route("/fast", routing::get(|| async { "fast" }))
@@ -53,7 +53,7 @@ async fn started(patience: ClientPatience, room: usize) -> SocketAddr {
     address
 }
 
-async fn connect(address: SocketAddr) -> TcpStream {
+pub(super) async fn connect(address: SocketAddr) -> TcpStream {
     TcpStream::connect(address).await.unwrap()
 }
 
@@ -67,7 +67,7 @@ async fn until_closed(client: &mut TcpStream, send: &[u8]) -> (String, Duration)
 }
 
 /// One request and its answer, the connection kept.
-async fn ask(client: &mut TcpStream) {
+pub(super) async fn ask(client: &mut TcpStream) {
     client.write_all(GET).await.unwrap();
     let mut said = Vec::new();
     while !said.ends_with(b"\r\n\r\nfast") {
@@ -180,7 +180,8 @@ async fn an_answer_that_nobody_takes_is_given_up_after_30_seconds() {
     let mut client = connect(address).await;
     client.write_all(b"GET /large HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     let began = Instant::now();
-    assert!(gone.changed().await.is_err(), "the answer is dropped");
+    let gone = tokio::time::timeout(HOUR, gone.changed()).await.expect("given up within the hour");
+    assert!(gone.is_err(), "the answer is dropped");
     assert_eq!(seconds(began.elapsed()), 30);
 }
 
@@ -307,7 +308,7 @@ async fn a_head_has_32_kib_and_no_more_is_kept_of_it() {
     assert!(said.is_empty() || said.starts_with(b"HTTP/1.1 431 "), "{}", String::from_utf8_lossy(&said));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn half_a_head_does_not_hold_up_a_stop() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -318,9 +319,14 @@ async fn half_a_head_does_not_hold_up_a_stop() {
     let mut half = connect(address).await;
     ask(&mut half).await;
     half.write_all(b"GET /fast HTTP").await.unwrap();
-    // A request behind it in time is answered, so the half was read.
+    let mut fresh = connect(address).await;
+    fresh.write_all(b"GET /fast HTTP").await.unwrap();
+    // A request behind them in time is answered, so the halves were read.
     ask(&mut connect(address).await).await;
+    let asked = Instant::now();
     stop.send(()).unwrap();
     server.await.unwrap();
+    assert_eq!(seconds(asked.elapsed()), 0);
     assert_eq!(half.read(&mut [0]).await.unwrap_or(0), 0);
+    assert_eq!(fresh.read(&mut [0]).await.unwrap_or(0), 0);
 }

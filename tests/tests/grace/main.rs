@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a panic with its place")]
 
+mod leases;
+
 use license_core::{
     domain::{
         id::Hw,
@@ -282,6 +284,8 @@ async fn a_machine_is_counted_once_wherever_it_is_and_no_longer_than_its_grace()
     assert_eq!(world.count(on_grace).await, 1, "it gave it back, and may have kept its token");
     let back = world.machine("a").restarted().seated(&world.moves).await;
     assert_eq!(world.count(on_grace).await, 1, "it is back");
+    pass(&world, EARNED).await;
+    assert_eq!(world.count(on_grace).await, 1, "it has earned it again, on a seat and beside it");
     release(&world.moves, &back).await;
     pass(&world, Duration::from_secs(24 * 3600)).await;
     assert_eq!(world.count(on_grace).await, 0);
@@ -370,6 +374,7 @@ async fn a_bound_that_comes_later_renews_none_until_they_are_fewer_and_forgets_n
     }
     policy(&world, 2, Some(0)).await;
     world.sweep().await;
+    world.sweep().await;
     for seat in &seats {
         assert!(!has_grace(&world, seat).await, "there are four for two seats");
     }
@@ -377,6 +382,12 @@ async fn a_bound_that_comes_later_renews_none_until_they_are_fewer_and_forgets_n
         release(&world.moves, seat).await;
     }
     assert_eq!(world.count(GRACES).await, 4, "what was signed is counted until its end");
+    let late = world.machine("late").seated(&world.moves).await;
+    world.sweep().await;
+    pass(&world, EARNED).await;
+    world.sweep().await;
+    release(&world.moves, &late).await;
+    assert_eq!(world.count(GRACES).await, 4, "who had none leaves none behind");
     let e = world.machine("e").seated(&world.moves).await;
     world.sweep().await;
     pass(&world, Duration::from_secs(25 * 3600)).await;
