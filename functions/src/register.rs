@@ -348,7 +348,7 @@ struct VerifiedPerson {
 impl VerifiedPerson {
     fn of(claims: VerifiedClaims, from: Option<IpAddr>) -> Result<Self, Problem> {
         let email = claims.address().map_err(|why| Problem::token_invalid(why.to_string()))?;
-        let name = claims.name.and_then(|name| words::name(&name).ok());
+        let name = claims.name.and_then(|name| names::name(&name).ok());
         Ok(Self {
             issuer: claims.issuer,
             subject: claims.subject,

@@ -162,7 +162,7 @@ async fn whatever_a_holder_begins_on_its_seat_makes_others_wait_for_no_more_than
         release(&moves, &more).await;
     }
     // Twice six turns of five seconds are taken, and six may be taken at once.
-    let waited = waits(&world.machine("next").acquire(&moves).await, Rate { per_minute: 12, burst: 6 });
+    let waited = waits(&world.machine("next").acquire(&moves).await, RateLimit { per_minute: 12, burst: 6 });
     assert_eq!(waited, 35_000);
     world.pass(Duration::from_millis(waited));
     pass_through(&world, &moves, "next").await;

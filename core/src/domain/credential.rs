@@ -56,7 +56,7 @@ fn hexadecimal(digits: &[u8]) -> Vec<u8> {
 
 /// Whether an API token or an invitation begins somewhere, with so many of its characters behind the prefix.
 fn has_opaque(small: &str, least: usize) -> bool {
-    Kind::ALL.iter().filter_map(|kind| kind.prefix().split('_').next()).any(|prefix| {
+    SecretKind::ALL.iter().filter_map(|kind| kind.prefix().split('_').next()).any(|prefix| {
         small.match_indices(prefix).any(|(at, _)| {
             let behind = small[at + prefix.len()..].strip_prefix(['_', '-', '.']);
             let is_its = |c: &char| c.is_ascii_alphanumeric() || *c == '_';
@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn a_credential_is_recognised_in_base64_and_in_hexadecimal_digits() {
         let key = LicenseKey::draw(LicenseNumber::draw()).reveal();
-        let token = Opaque::draw(Kind::ApiToken, TenantId(Uuid::now_v7())).reveal();
+        let token = OpaqueSecret::draw(SecretKind::ApiToken, TenantId(Uuid::now_v7())).reveal();
         let hex = |text: &str| text.bytes().map(|b| format!("{b:02x}")).collect::<String>();
         for secret in [key.clone(), key.replace('-', ""), key.to_lowercase(), token.clone(), format!("user:{key}")] {
             for text in [

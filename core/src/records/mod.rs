@@ -46,12 +46,12 @@ mod verifying;
 mod voiding;
 
 pub use access_policy::AccessPolicyRow;
-pub use act::{Caller, ChangeResult, Operation, Principal, ChangeRefusal, RepeatableRequest};
-pub use audit::{ACTIONS, AuditSubject, AuditEntryRow, AuditFilter};
-pub use chain::{ChainFault, FaultKind, ChainHead, ChainLink};
-pub use connect::{Records, DatabaseRole, TenantTransaction};
+pub use act::{Caller, ChangeRefusal, ChangeResult, Operation, Principal, RepeatableRequest};
+pub use audit::{ACTIONS, AuditEntryRow, AuditFilter, AuditSubject};
+pub use chain::{ChainFault, ChainHead, ChainLink, FaultKind};
+pub use connect::{DatabaseRole, Records, TenantTransaction};
 pub use delegation::{DelegatedAccess, TokenFate};
-pub use erasing::{SubjectAddress, ErasureReport, ErasureCursor, ErasureSubject};
+pub use erasing::{ErasureCursor, ErasureReport, ErasureSubject, SubjectAddress};
 pub use history::HistoryStep;
 pub use invitations::{InvitationRow, InvitationState, IssuedInvitation};
 pub use joining::{JoinRequest, NewMember};

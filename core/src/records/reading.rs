@@ -28,7 +28,7 @@ impl Records {
 }
 
 /// The same at the end of a transaction of the act's.
-pub(super) async fn write_down(sql: &mut PgConnection, act: &Act, peppers: Option<&KeyRing>) -> Result<()> {
+pub(super) async fn write_down(sql: &mut PgConnection, act: &Caller, peppers: Option<&KeyRing>) -> Result<()> {
     let (Principal::Staff { .. }, Some(operation)) = (&act.by, &act.operation) else { return Ok(()) };
     // Ids tell the time: this hour's entries by an index, whatever the statistics say, since the order leaves no other. Two that read at
     // once may both write it down.
@@ -49,5 +49,7 @@ pub(super) async fn write_down(sql: &mut PgConnection, act: &Act, peppers: Optio
         return Ok(());
     }
     let (target, after) = (operation.target.clone(), json!({ "operation": operation.name }));
-    write(sql, act, Said { action: "staff.read", target, before: Value::Null, after }, peppers).await.map(drop)
+    write(sql, act, AuditStatement { action: "staff.read", target, before: Value::Null, after }, peppers)
+        .await
+        .map(drop)
 }

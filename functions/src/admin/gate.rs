@@ -28,7 +28,7 @@ use license_core::{
         pasted,
         step_up::SignIn,
     },
-    identity::{VerifiedClaims, TokenRejected},
+    identity::{TokenRejected, VerifiedClaims},
     records::{Caller, Operation, PresentedToken, Principal, RepeatableRequest, StaffAct},
 };
 use std::net::IpAddr;

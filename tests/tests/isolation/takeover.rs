@@ -244,7 +244,7 @@ async fn a_service_that_was_taken_over_ends_what_it_knows_and_says_neither_why_n
 
 #[tokio::test]
 async fn by_no_move_was_anybody_heard_of_in_years_to_come() {
-    let (two, mut service) = taken_over(Role::Service).await;
+    let (two, mut service) = taken_over(DatabaseRole::Service).await;
     let mut truth = two.truth().await;
     // Whoever loses a seat to another holder, and a session that ends while its seat lives on.
     let displacing = grant("0, 1, '{}', null", "0, 9, '{}', '2300-01-01'").replace("'h'", "'another'");

@@ -184,9 +184,9 @@ pub(super) fn seal_erased_again(
 ) -> Option<String> {
     let of = sealed_erased_of(tenant, was.seq, was.erased_by, was.erased_hash.as_deref().unwrap_or_default());
     match worth(peppers, was.erased_seal.as_deref(), &of) {
-        Worth::Good => Some(seal),
-        Worth::Unknown => was.erased_seal.clone(),
-        Worth::Bad => None,
+        SealStrength::Good => Some(seal),
+        SealStrength::Unknown => was.erased_seal.clone(),
+        SealStrength::Bad => None,
     }
 }
 

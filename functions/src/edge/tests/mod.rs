@@ -5,6 +5,7 @@ mod connection_room;
 mod extract;
 #[cfg(unix)]
 mod files;
+mod layers;
 mod problem;
 mod rate;
 mod serve;
