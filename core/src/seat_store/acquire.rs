@@ -60,9 +60,9 @@ pub struct SeatTicket {
     pub held: u32,
     /// Lease end (ms) of the holder that lost the seat; 0 if there was none.
     pub displaced_lease_end_ms: i64,
-    /// The lease that was given, ms: shorter than the setting for a new process on a seat that carries many (trust.lua).
+    /// The lease that was given, ms: shorter than the setting for a new process on a seat that carries many (lease_length.lua).
     pub lease_ms: i64,
-    /// How long the holder has held its seat, ms: what grace is earned by; `None` where tokens of it carry none (trust.lua).
+    /// How long the holder has held its seat, ms: what grace is earned by; `None` where tokens of it carry none (lease_length.lua).
     pub held_ms: Option<i64>,
     /// The seat's sessions that are not ending.
     pub live: Vec<SessionId>,
@@ -147,7 +147,7 @@ pub enum AcquireAnswer {
     TooMany(TooMany),
 }
 
-/// Whether an acquire would get a seat now, by the lines that ACQUIRE itself decides by (decide.lua).
+/// Whether an acquire would get a seat now, by the lines that ACQUIRE itself decides by (acquire_decision.lua).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SeatProspect {
     /// It would.

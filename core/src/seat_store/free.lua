@@ -1,32 +1,43 @@
--- FREE: forgets what Postgres has been told is over. Each entry is taken only if it still is what was claimed.
--- ARGV: [6] epoch of the tickets  [7] number of seats, then for each: k seq retired(0/1) ; then for each ended session: k session
--- Answers COLD epoch | FREED number
-if not warm() then return {'COLD', epoch} end
-local count, at, freed = tonumber(ARGV[7]), 8, 0
-for _ = 1, count do
-  local k, its, retired = ARGV[at], tonumber(ARGV[at + 1]), ARGV[at + 2] == '1'
-  at = at + 3
-  local t, score = seat(k), redis.call('ZSCORE', Z, k)
-  local mine = epoch == tonumber(ARGV[6]) and ((t and t.state == 'X' and tonumber(t.seq) == its) or (not t and score and lapsed(tonumber(score))))
-  if mine then
-    if t then
-      redis.call('HDEL', S, k) ; redis.call('HDEL', M, t.holder)
-      for id in sessions(t) do redis.call('ZREM', N, of(k, id)) end
+-- FREE: forgets what PostgreSQL has been told is over. Each entry is taken only if it still is what was claimed.
+-- Keys: 0, after those of the pool.
+-- Arguments: 2, after those of the prologue, then a list.
+--   ticket_epoch  the epoch of the tickets
+--   seat_count    how many seats the list has
+--   …             seat_no seq retired (0 or 1) for each seat, then seat_no session for each session
+-- Answers:
+--   COLD epoch    the copy must be rebuilt
+--   FREED number  so many seats and sessions were forgotten
+local ticket_epoch, seat_count = unpack(ARGV, 6, 7)
+if not is_warm() then return {'COLD', epoch} end
+local index, freed = 8, 0
+for _ = 1, tonumber(seat_count) do
+  local seat_no, claim_seq, retired = unpack(ARGV, index, index + 2)
+  index = index + 3
+  local seat, lease_end = read_seat(seat_no), redis.call('ZSCORE', lease_key, seat_no)
+  local is_claimed = seat and seat.state == 'X' and tonumber(seat.seq) == tonumber(claim_seq)
+  local is_served_quarantine = not seat and lease_end and has_lapsed(tonumber(lease_end))
+  if epoch == tonumber(ticket_epoch) and (is_claimed or is_served_quarantine) then
+    if seat then
+      redis.call('HDEL', seat_key, seat_no)
+      redis.call('HDEL', holder_key, seat.holder)
+      for session in each_session(seat) do redis.call('ZREM', session_key, session_member(seat_no, session)) end
     end
-    if retired then redis.call('ZREM', Z, k) elseif score then redis.call('ZADD', Z, 'XX', 0, k) end
+    if retired == '1' then redis.call('ZREM', lease_key, seat_no)
+    elseif lease_end then redis.call('ZADD', lease_key, 'XX', 0, seat_no) end
     freed = freed + 1
   end
 end
-while ARGV[at] do
-  local k, session = ARGV[at], ARGV[at + 1]
-  at = at + 2
-  local t = seat(k)
-  if t and t.state == 'L' and redis.call('ZSCORE', N, of(k, session)) == '0' then
-    redis.call('ZREM', N, of(k, session))
-    drop(t, session) ; put(k, t)
+while ARGV[index] do
+  local seat_no, session = unpack(ARGV, index, index + 1)
+  index = index + 2
+  local seat, member = read_seat(seat_no), session_member(seat_no, session)
+  if seat and seat.state == 'L' and redis.call('ZSCORE', session_key, member) == '0' then
+    redis.call('ZREM', session_key, member)
+    remove_session(seat, session)
+    write_seat(seat_no, seat)
     freed = freed + 1
   end
 end
-save()
-if redis.call('HLEN', S) == 0 then rest() end
+save_counters()
+if redis.call('HLEN', seat_key) == 0 then expire_or_persist_copy() end
 return {'FREED', freed}

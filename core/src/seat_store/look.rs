@@ -49,7 +49,7 @@ impl SeatStore {
     pub async fn look(&self, pool: &PoolKey, sessions: &[(SeatNo, SessionId)]) -> Result<PoolReply<SessionLookup>> {
         let arguments: Vec<String> =
             sessions.iter().flat_map(|(seat, session)| [seat.to_string(), short(session.0)]).collect();
-        let mut reply = self.run(&scripts::LOOK, pool, &[], &arguments).await?;
+        let mut reply = self.run_with_list(&scripts::LOOK, pool, &[], &[], &arguments).await?;
         match reply.word() {
             "COLD" => return Ok(PoolReply::Cold(reply.take()?)),
             "SEEN" => {}

@@ -1,7 +1,8 @@
 //! Redis: who is alive.
 //!
-//! Seats are owned by the records; this room only answers fast who was heard from lately. Every decision is one Lua script, atomic
-//! inside Redis (docs/PROTOCOL.md, section 3). Each script file opens with its contract; `prologue.lua` stands in front of all.
+//! Seats are owned by the records; this room only answers fast who was heard from lately. Every decision is one Lua
+//! script, atomic inside Redis (docs/PROTOCOL.md, section 3). The head of each script file is its contract, which
+//! `script_heads.rs` tests; `prologue.lua` stands in front of those of a pool.
 //! Nothing here knows PostgreSQL.
 //!
 //! * `keys.rs`: the one speller of keys · `scripts.rs`: the one place that runs scripts · `connection.rs`: connections no older than 30 s
@@ -18,6 +19,8 @@ mod rate;
 mod reap;
 mod rebuild;
 mod reply;
+#[cfg(test)]
+mod script_heads;
 mod scripts;
 mod session;
 

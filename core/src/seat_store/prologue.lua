@@ -1,127 +1,170 @@
--- Put in front of every script at compile time.
--- KEYS of one pool, one hash tag: h settings, z seat -> lease end, s seat -> who, m holder -> seat, n seat/session -> lease end
--- (a seat's only session has the seat's and is not in n), c who rebuilds.
--- ARGV[1] the node's replication id, or '' to ask; [2] service clock, [3] the same as it is held while and after this store was away,
--- [4] TTL, [5] test clock (0: none), all ms. A script's own begin at [6].
--- now: what extends. reap_now: what takes away; Redis and the held clock of the service must agree that a lease is over.
-local H, Z, S, M, N, C = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
-local SERVICE, HELD, TTL, TEST = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
-if TEST ~= 0 and not TEST_BUILD then return redis.error_reply('TESTCLOCK refused: not a test build') end
+-- Prologue: stands in front of every script of a pool. It reads the clocks and the settings of the copy. All times are
+-- in ms.
+-- Keys: 6, all with the hash tag of the license.
+--   settings_key      h: the settings and counters of the copy
+--   lease_key         z: seat number -> lease end; 0 is free
+--   seat_key          s: seat number -> holder and sessions, as read_seat has them
+--   holder_key        m: holder -> seat number
+--   session_key       n: seat/session -> lease end; the only session of a seat has the lease of the seat and no entry
+--   rebuild_lock_key  c: which instance rebuilds the copy, as rebuild_lock.lua has it
+-- Arguments: 5, the first of every script.
+--   replication_id  of the node that runs this; '' to ask the node
+--   service_clock   the clock of the service
+--   held_clock      the same clock, which stands still while this store is away and for a while after
+--   ttl             the lease of a session
+--   test_clock      the time that takes the place of the clock of Redis in tests; 0: none
+-- Answers:
+--   READONLY  this node is no master
+local settings_key, lease_key, seat_key, holder_key, session_key, rebuild_lock_key = unpack(KEYS, 1, 6)
+local replication_id, service_clock, held_clock, ttl, test_clock = unpack(ARGV, 1, 5)
+service_clock, held_clock = tonumber(service_clock), tonumber(held_clock)
+ttl, test_clock = tonumber(ttl), tonumber(test_clock)
+if test_clock ~= 0 and not TEST_BUILD then return redis.error_reply('TESTCLOCK refused: not a test build') end
 
-local rid = ARGV[1]
-if rid == '' then
+if replication_id == '' then
   local info = redis.call('INFO', 'replication')
   if info:match('role:(%a+)') ~= 'master' then return {'READONLY'} end
-  rid = info:match('master_replid:(%w+)')
+  replication_id = info:match('master_replid:(%w+)')
 end
 
-local names = {'stamp', 'epoch', 'seq', 'cap', 'seats', 'held', 'sessions', 'last', 'stale', 'status', 'status_since', 'not_before',
-  'expires', 'holder_by', 'processes', 'key_hmacs', 'tenant', 'pool', 'product', 'facts', 'denied', 'peak', 'counted', 'opens', 'lease', 'longest', 'longer_until', 'frozen_at', 'frozen_over', 'grace_before'}
-local h = {}
-for i, value in ipairs(redis.call('HMGET', H, unpack(names))) do h[names[i]] = value end
-local epoch, seq = tonumber(h.epoch or 0), tonumber(h.seq or 0)
+local setting_names = {
+  'stamp', 'epoch', 'seq', 'cap', 'seats', 'held', 'sessions', 'last', 'stale', 'status', 'status_since', 'not_before',
+  'expires', 'holder_by', 'processes', 'key_hmacs', 'tenant', 'pool', 'product', 'facts', 'denied', 'peak', 'counted',
+  'opens', 'lease', 'longest', 'longer_until', 'frozen_at', 'frozen_over', 'grace_before',
+}
+local copy = {}
+for index, value in ipairs(redis.call('HMGET', settings_key, unpack(setting_names))) do
+  copy[setting_names[index]] = value
+end
+local epoch, seq = tonumber(copy.epoch or 0), tonumber(copy.seq or 0)
 
-local clock = redis.call('TIME')
-local time = TEST ~= 0 and TEST or clock[1] * 1000 + math.floor(clock[2] / 1000)
+local redis_seconds, redis_microseconds = unpack(redis.call('TIME'))
+local redis_time = test_clock ~= 0 and test_clock or redis_seconds * 1000 + math.floor(redis_microseconds / 1000)
 -- No clock that was ever ahead counts for more than this: a lease ends within two hours (for a TTL of up to one).
-local AHEAD = 7200000 - math.min(TTL, 3600000)
-local now = math.min(math.max(time, tonumber(h.last or 0)), time + AHEAD)
--- Not by h.last: a Redis clock that was ahead once must not vouch for a service's for ever after.
-local reap_now = math.min(time, HELD)
--- A lease counts from the later clock, and never from a held one: one given by a clock that is behind must not lapse when it is put right.
--- Bounded, so that a clock far ahead cannot lease seats for ever.
-local given = math.min(math.max(now, SERVICE), time + AHEAD)
-local function lapsed(lease_end) return lease_end <= reap_now end
+local AHEAD = 7200000 - math.min(ttl, 3600000)
+-- Two present times: `now` decides what extends a lease, `reap_now` what takes a seat away. Redis and the held clock of
+-- the service must agree that a lease is over before the seat is taken.
+local now = math.min(math.max(redis_time, tonumber(copy.last or 0)), redis_time + AHEAD)
+-- copy.last has no part in it: a clock of Redis that was ahead once must not vouch for a clock of the service that is
+-- ahead later.
+local reap_now = math.min(redis_time, held_clock)
+-- A lease counts from the later clock, and never from a held one: a lease given by a clock that is behind must not
+-- lapse when that clock is put right. It is bounded, so that a clock far ahead cannot lease seats for ever.
+local lease_start = math.min(math.max(now, service_clock), redis_time + AHEAD)
+local function has_lapsed(lease_end) return lease_end <= reap_now end
 
--- No key of the copy was lost.
-local function whole()
-  return tonumber(h.seats) == redis.call('ZCARD', Z) and tonumber(h.sessions) == redis.call('ZCARD', N)
-    and tonumber(h.held) == redis.call('HLEN', S) and tonumber(h.held) == redis.call('HLEN', M)
+-- True if no key of the copy was lost.
+local function is_complete()
+  return tonumber(copy.seats) == redis.call('ZCARD', lease_key)
+    and tonumber(copy.sessions) == redis.call('ZCARD', session_key)
+    and tonumber(copy.held) == redis.call('HLEN', seat_key) and tonumber(copy.held) == redis.call('HLEN', holder_key)
 end
--- Trusted only where the node that runs now has rebuilt this copy, and for leases no longer than those the records expect of it.
-local function warm()
-  return h.stamp == rid and h.stale ~= '1' and tonumber(h.lease or 0) >= TTL and whole()
+-- A copy is trusted only where the node that runs now has rebuilt it, and for leases no longer than those the records
+-- expect of it.
+local function is_warm()
+  return copy.stamp == replication_id and copy.stale ~= '1' and tonumber(copy.lease or 0) >= ttl and is_complete()
 end
 
-local function int(x) return string.format('%.0f', x) end
-local function hex(x) return string.format('%x', x) end
-local function of(k, session) return k .. '/' .. session end
+local function decimal(number) return string.format('%.0f', number) end
+local function hexadecimal(number) return string.format('%x', number) end
+local function session_member(seat_no, session) return seat_no .. '/' .. session end
 
--- s[k] = holder|state|seq|since|session:attempt,…|label ; state L live, X ending: claimed, Postgres not told yet; since in hexadecimal: with
--- two bytes less a seat fits the allocator's next smaller size where its label is of 17 characters
-local function seat(k)
-  local v = redis.call('HGET', S, k)
-  if not v then return nil end
-  local t = {}
-  t.holder, t.state, t.seq, t.since, t.sessions, t.label = v:match('^([^|]*)|(%u)|(%d+)|(%x+)|([^|]*)|(.*)$')
-  t.since = tonumber(t.since, 16)
-  return t
+-- A value of seat_key is holder|state|seq|since|session:attempt,…|label. State L is live, X is ending: claimed, and
+-- PostgreSQL is not told yet. `since` is hexadecimal: with two bytes less a seat fits the next smaller size of the
+-- allocator where its label has 17 characters.
+local function read_seat(seat_no)
+  local value = redis.call('HGET', seat_key, seat_no)
+  if not value then return nil end
+  local seat = {}
+  seat.holder, seat.state, seat.seq, seat.since, seat.sessions, seat.label =
+    value:match('^([^|]*)|(%u)|(%d+)|(%x+)|([^|]*)|(.*)$')
+  seat.since = tonumber(seat.since, 16)
+  return seat
 end
-local function put(k, t)
-  redis.call('HSET', S, k, table.concat({t.holder, t.state, int(t.seq), hex(t.since), t.sessions, t.label}, '|'))
+local function write_seat(seat_no, seat)
+  local fields = {seat.holder, seat.state, decimal(seat.seq), hexadecimal(seat.since), seat.sessions, seat.label}
+  redis.call('HSET', seat_key, seat_no, table.concat(fields, '|'))
 end
-local function sessions(t) return t.sessions:gmatch('([^:,]+):([^:,]+)') end
-local function has(t, session)
-  for id in sessions(t) do if id == session then return true end end
+-- Iterates over session and attempt.
+local function each_session(seat) return seat.sessions:gmatch('([^:,]+):([^:,]+)') end
+local function has_session(seat, session)
+  for other in each_session(seat) do if other == session then return true end end
   return false
 end
-local function drop(t, session)
+local function remove_session(seat, session)
   local kept = {}
-  for id, attempt in sessions(t) do if id ~= session then kept[#kept + 1] = id .. ':' .. attempt end end
-  t.sessions = table.concat(kept, ',')
+  for other, attempt in each_session(seat) do
+    if other ~= session then kept[#kept + 1] = other .. ':' .. attempt end
+  end
+  seat.sessions = table.concat(kept, ',')
 end
 
--- An entry in n would be a quarter of what a seat costs in memory, and most seats carry one session: that one has the seat's lease. n names
--- every session of a seat that has or had several, and every one that is ending: there is no other way to find a release nobody finished.
-local function alone(t) return not t.sessions:find(',', 1, true) end
--- The lease end of a session the seat lists; 0: it is ending.
-local function lease_end(k, t, session)
-  local its = redis.call('ZSCORE', N, of(k, session)) or (t.state == 'L' and alone(t) and redis.call('ZSCORE', Z, k))
-  return tonumber(its or 0)
+-- An entry of session_key would be a quarter of what a seat costs in memory, and most seats carry one session: that one
+-- has the lease of the seat. session_key names every session of a seat that has or had several, and every session that
+-- is ending: a release that nobody finished can be found in no other way.
+local function has_no_siblings(seat) return not seat.sessions:find(',', 1, true) end
+-- The lease end of a session that the seat lists; 0: it is ending.
+local function session_lease_end(seat_no, seat, session)
+  local lease_end = redis.call('ZSCORE', session_key, session_member(seat_no, session))
+    or (seat.state == 'L' and has_no_siblings(seat) and redis.call('ZSCORE', lease_key, seat_no))
+  return tonumber(lease_end or 0)
 end
--- A lease is only ever raised; only RELEASE, REAP and REBUILD lower one. `lease`: of so many ms; the client is told as much (trust.lua).
-local function raise(k, t, session, lease)
-  if alone(t) then redis.call('ZADD', N, 'XX', 'GT', int(given + lease), of(k, session))
-  else redis.call('ZADD', N, 'GT', int(given + lease), of(k, session)) end
-  redis.call('ZADD', Z, 'GT', int(given + lease), k)
+-- Gives a session a lease of `lease` ms. A lease is only ever raised here; only RELEASE, REAP and REBUILD lower one.
+-- The client is told the same length (lease_length.lua).
+local function raise_lease(seat_no, seat, session, lease)
+  local lease_end, member = decimal(lease_start + lease), session_member(seat_no, session)
+  if has_no_siblings(seat) then redis.call('ZADD', session_key, 'XX', 'GT', lease_end, member)
+  else redis.call('ZADD', session_key, 'GT', lease_end, member) end
+  redis.call('ZADD', lease_key, 'GT', lease_end, seat_no)
 end
-local function ticket() seq = seq + 1 ; return seq end
-local function save()
-  redis.call('HSET', H, 'seq', int(seq), 'last', int(now), 'seats', redis.call('ZCARD', Z), 'held', redis.call('HLEN', S),
-    'sessions', redis.call('ZCARD', N))
+local function draw_ticket()
+  seq = seq + 1
+  return seq
 end
--- A copy nobody holds a seat of goes after a day, all of it, but not before its quarantines are over; strangers' keys cannot fill Redis either
--- way, since only REBUILD makes one.
-local function passing()
-  for i = 1, 5 do redis.call('PEXPIRE', KEYS[i], int(math.max(86400000, tonumber(h.longest) + AHEAD))) end
+local function save_counters()
+  redis.call('HSET', settings_key, 'seq', decimal(seq), 'last', decimal(now), 'seats', redis.call('ZCARD', lease_key),
+    'held', redis.call('HLEN', seat_key), 'sessions', redis.call('ZCARD', session_key))
 end
-local function rest()
-  if redis.call('EXISTS', S) == 0 then return passing() end
-  for i = 1, 5 do redis.call('PERSIST', KEYS[i]) end
+-- All keys of a copy of which no seat is held expire after a day, but not before its quarantines are over. License
+-- numbers that nobody knows cannot fill Redis in either case, since only REBUILD makes a copy.
+local function expire_copy()
+  local lifetime = decimal(math.max(86400000, tonumber(copy.longest) + AHEAD))
+  for index = 1, 5 do redis.call('PEXPIRE', KEYS[index], lifetime) end
+end
+local function expire_or_persist_copy()
+  if redis.call('EXISTS', seat_key) == 0 then return expire_copy() end
+  for index = 1, 5 do redis.call('PERSIST', KEYS[index]) end
 end
 
-local function known(key_hmacs)
-  for given in key_hmacs:gmatch('%S+') do
-    for hmac, valid_until in h.key_hmacs:gmatch('(%S+):(%d+)') do
-      if hmac == given and (valid_until == '0' or tonumber(valid_until) > reap_now) then return true end
+local function is_valid_key(key_hmacs)
+  for asked in key_hmacs:gmatch('%S+') do
+    for hmac, valid_until in copy.key_hmacs:gmatch('(%S+):(%d+)') do
+      if hmac == asked and (valid_until == '0' or tonumber(valid_until) > reap_now) then return true end
     end
   end
   return false
 end
-local function refused()
-  if h.status ~= 'active' then return {'REFUSED', h.status, tonumber(h.status_since)} end
-  if h.expires ~= '0' and tonumber(h.expires) <= reap_now then return {'REFUSED', 'expired', tonumber(h.expires)} end
-  if tonumber(h.not_before) > math.max(now, SERVICE) then return {'REFUSED', 'not_started', tonumber(h.not_before)} end
+-- Why the license gives no seat now; nil where it gives seats.
+local function license_refusal()
+  if copy.status ~= 'active' then return {'REFUSED', copy.status, tonumber(copy.status_since)} end
+  if copy.expires ~= '0' and tonumber(copy.expires) <= reap_now then
+    return {'REFUSED', 'expired', tonumber(copy.expires)}
+  end
+  if tonumber(copy.not_before) > math.max(now, service_clock) then
+    return {'REFUSED', 'not_started', tonumber(copy.not_before)}
+  end
   return nil
 end
--- The lease end of whom a rebuild found to be over already: by any clock, and at no time that anybody should be shown.
+-- The lease end of a session that a rebuild found to be over already: it is over by any clock, and no time that anybody
+-- should be shown.
 local OVER = 1
--- Who has been silent longest: label, since, lease end of up to five.
-local function silent(answer)
-  for _, k in ipairs(redis.call('ZRANGEBYSCORE', Z, '(' .. OVER, '+inf', 'LIMIT', 0, 5)) do
-    local t = seat(k)
-    if t then
-      for _, v in ipairs({t.label, t.since, tonumber(redis.call('ZSCORE', Z, k))}) do answer[#answer + 1] = v end
+-- Appends label, since and lease end of up to five holders, those who have been silent longest first.
+local function append_silent_holders(answer)
+  for _, seat_no in ipairs(redis.call('ZRANGEBYSCORE', lease_key, '(' .. OVER, '+inf', 'LIMIT', 0, 5)) do
+    local seat = read_seat(seat_no)
+    if seat then
+      local lease_end = tonumber(redis.call('ZSCORE', lease_key, seat_no))
+      for _, value in ipairs({seat.label, seat.since, lease_end}) do answer[#answer + 1] = value end
     end
   end
   return answer

@@ -27,16 +27,16 @@ const REMEMBERED: Duration = Duration::from_secs(60);
 const REPEATED: Duration = Duration::from_secs(600);
 
 impl SeatStore {
-    /// Takes a turn of `subject` under the limit of that name (rate.lua). Only a hash of `subject` is kept, and only while it matters.
+    /// Takes a turn of `subject` under the limit of that name (take_token.lua). Only a hash of `subject` is kept, and only while it matters.
     ///
     /// # Errors
     /// [`crate::Error::Seats`] if Redis did not answer; whoever limits decides what that means.
     pub async fn turn(&self, limit: &str, subject: &str, rate: RateLimit) -> Result<RateDecision> {
         let key = rate_key(limit, &short(subject));
-        answer(self.run_alone(&scripts::RATE, &[key], &arguments(Some(rate))).await?)
+        answer(self.run_alone(&scripts::TAKE_TOKEN, &[key], &arguments(Some(rate))).await?)
     }
 
-    /// Takes a turn of `subject` for something that it tries and that may be wrong (guess.lua). What it tried already and goes on trying, at
+    /// Takes a turn of `subject` for something that it tries and that may be wrong (take_guess_token.lua). What it tried already and goes on trying, at
     /// least once a minute, takes none for ten minutes: `None`, since it tells nobody anything new. Only hashes are kept, and only while they
     /// matter.
     ///
@@ -51,20 +51,20 @@ impl SeatStore {
     ) -> Result<Option<RateDecision>> {
         let [every, burst] = arguments(Some(rate));
         let arguments = [every, burst, REMEMBERED.as_millis().to_string(), REPEATED.as_millis().to_string()];
-        let reply = self.run_alone(&scripts::GUESS, &guess_keys(limit, subject, tried), &arguments).await?;
+        let reply = self.run_alone(&scripts::TAKE_GUESS_TOKEN, &guess_keys(limit, subject, tried), &arguments).await?;
         match reply.word() {
             "AGAIN" => Ok(None),
             _ => answer(reply).map(Some),
         }
     }
 
-    /// Gives a turn back that [`Seats::guess`] took: what was tried was not wrong (right.lua).
+    /// Gives a turn back that [`Seats::guess`] took: what was tried was not wrong (refund_guess_token.lua).
     ///
     /// # Errors
     /// [`crate::Error::Seats`] if Redis did not answer. The turn then stays taken.
     pub async fn right(&self, limit: &str, subject: &str, tried: &str, rate: RateLimit) -> Result<()> {
         let [every, _] = arguments(Some(rate));
-        let reply = self.run_alone(&scripts::RIGHT, &guess_keys(limit, subject, tried), &[every]).await?;
+        let reply = self.run_alone(&scripts::REFUND_GUESS_TOKEN, &guess_keys(limit, subject, tried), &[every]).await?;
         if reply.is("RIGHT") { Ok(()) } else { Err(reply.unknown()) }
     }
 }

@@ -107,14 +107,15 @@ impl SeatStore {
         seats: &[SeatFree],
         sessions: &[SessionFree],
     ) -> Result<PoolReply<u64>> {
-        let mut arguments = vec![epoch.to_string(), seats.len().to_string()];
+        let mut list = Vec::new();
         for free in seats {
-            arguments.extend([free.seat.to_string(), free.seq.to_string(), u8::from(free.retired).to_string()]);
+            list.extend([free.seat.to_string(), free.seq.to_string(), u8::from(free.retired).to_string()]);
         }
         for free in sessions {
-            arguments.extend([free.seat.to_string(), short(free.session.0)]);
+            list.extend([free.seat.to_string(), short(free.session.0)]);
         }
-        let mut reply = self.run(&scripts::FREE, pool, &[], &arguments).await?;
+        let arguments = [epoch.to_string(), seats.len().to_string()];
+        let mut reply = self.run_with_list(&scripts::FREE, pool, &[], &arguments, &list).await?;
         match reply.word() {
             "COLD" => Ok(PoolReply::Cold(reply.take()?)),
             "FREED" => Ok(PoolReply::Said(reply.take()?)),

@@ -1,4 +1,4 @@
-//! NONCE, KEEP, LOAD, REBUILD and INVALIDATE: the one way into Redis.
+//! NONCE, EXTEND_REBUILD_LOCK, LOAD, REBUILD and INVALIDATE: the one way into Redis.
 
 use super::{
     SeatStore,
@@ -50,12 +50,12 @@ impl SeatStore {
         }
     }
 
-    /// Says that a rebuild goes on, so that nobody else begins one (keep.lua). False if it is no longer ours.
+    /// Says that a rebuild goes on, so that nobody else begins one (extend_rebuild_lock.lua). False if it is no longer ours.
     ///
     /// # Errors
     /// [`crate::Error::Seats`] if Redis did not answer.
     pub async fn keep(&self, pool: &PoolKey, nonce: &str) -> Result<bool> {
-        let reply = self.run(&scripts::KEEP, pool, &[], &[nonce.to_owned()]).await?;
+        let reply = self.run(&scripts::EXTEND_REBUILD_LOCK, pool, &[], &[nonce.to_owned()]).await?;
         applied(&reply, "KEPT")
     }
 
@@ -88,22 +88,25 @@ impl SeatStore {
         let last = chunks.pop().unwrap_or_default();
         let shadow = pool.shadow_keys(snapshot.epoch);
         for chunk in &chunks {
-            let arguments: Vec<String> = common.iter().cloned().chain(chunk.iter().flat_map(seat_arguments)).collect();
-            let reply = self.run(load, pool, &shadow, &arguments).await?;
+            let list: Vec<String> = chunk.iter().flat_map(seat_arguments).collect();
+            let reply = self.run_with_list(load, pool, &shadow, &common, &list).await?;
             if !applied(&reply, "LOADED")? {
                 return Ok(false);
             }
         }
         let settings = settings(snapshot, self.timing.ttl_ms());
-        let mut arguments = common.to_vec();
-        arguments.extend([
+        let [nonce, epoch, previous_epoch, lease] = common;
+        let arguments = [
+            nonce,
+            epoch,
+            previous_epoch,
+            lease,
             snapshot.seats.len().to_string(),
             if chunks.is_empty() { "-1".into() } else { sessions_in(&chunks).to_string() },
             (settings.len() / 2).to_string(),
-        ]);
-        arguments.extend(settings);
-        arguments.extend(last.iter().flat_map(seat_arguments));
-        let reply = self.run(rebuild, pool, &shadow, &arguments).await?;
+        ];
+        let list: Vec<String> = settings.into_iter().chain(last.iter().flat_map(seat_arguments)).collect();
+        let reply = self.run_with_list(rebuild, pool, &shadow, &arguments, &list).await?;
         applied(&reply, "REBUILT")
     }
 
