@@ -18,7 +18,7 @@ begin
       'by', p_by, 'force', p_force));
   end if;
   update seats s
-  set holder = null, held_since = null, kind = 'float', lease_until = null, 
+  set holder = null, held_since = null, kind = 'float', lease_until = null,
       -- Kicking nobody costs nobody a wait.
       hold_until = case when p_force then null when seat.holder is null then s.hold_until else now() end,
       hold_epoch = case when p_force then null when seat.holder is null then s.hold_epoch else pool.epoch + 1 end

@@ -19,6 +19,7 @@ begin
 end $$;
 revoke execute on function set_license_status from public;
 
+-- Stops an active license: no seat of it is granted until it is resumed.
 create function suspend_license(p_tenant uuid, p_license uuid)
 returns table (pool_id uuid, name text, number text, epoch_before bigint)
 language sql security definer set search_path = public, pg_temp as $$
@@ -27,6 +28,7 @@ $$;
 revoke execute on function suspend_license from public;
 grant execute on function suspend_license to admin;
 
+-- Makes a suspended license active again.
 create function resume_license(p_tenant uuid, p_license uuid)
 returns table (pool_id uuid, name text, number text, epoch_before bigint)
 language sql security definer set search_path = public, pg_temp as $$
@@ -35,7 +37,7 @@ $$;
 revoke execute on function resume_license from public;
 grant execute on function resume_license to admin;
 
--- For good: nothing leads back.
+-- Ends a license for good: nothing leads back.
 create function revoke_license(p_tenant uuid, p_license uuid)
 returns table (pool_id uuid, name text, number text, epoch_before bigint)
 language sql security definer set search_path = public, pg_temp as $$

@@ -8,19 +8,21 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
 $$;
 revoke execute on function history.kinds from public;
 
--- The month this time is in, and how its table is called.
+-- The beginning of the month that a time is in.
 create function history.month_of(at timestamptz) returns timestamptz
 language sql immutable set search_path = pg_catalog, pg_temp as $$
   select date_trunc('month', at, 'UTC')
 $$;
 revoke execute on function history.month_of from public;
 
-create function history.month_after(month timestamptz, n int default 1) returns timestamptz language sql immutable
+-- The month so many months after this one.
+create function history.month_after(month timestamptz, months int default 1) returns timestamptz language sql immutable
 set search_path = pg_catalog, pg_temp as $$
-  select (month at time zone 'UTC' + make_interval(months => n)) at time zone 'UTC'
+  select (month at time zone 'UTC' + make_interval(months => months)) at time zone 'UTC'
 $$;
 revoke execute on function history.month_after from public;
 
+-- How the table of a month is called.
 create function history.name_of(part text, month timestamptz) returns text
 language sql immutable set search_path = pg_catalog, pg_temp as $$
   select part || '_' || to_char(month at time zone 'UTC', 'YYYY_MM')
@@ -62,6 +64,7 @@ begin
 end $$;
 revoke execute on function history.make_months from public;
 
+-- The tables of today: the rest of each kind, and the months to a year ahead.
 do $$
 declare kind record;
 begin

@@ -73,6 +73,7 @@ language sql immutable set search_path = pg_catalog, pg_temp as $$
 $$;
 revoke execute on function history.needles from public;
 
+-- Whether one of these words stands anywhere in a text.
 create function history.has_any(p_text text, p_needles text[]) returns boolean
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 declare needle text; folded text := history.folded(p_text);

@@ -16,8 +16,8 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
-/// What git answers in a folder; `None` if it refuses. A hook sets variables that name another repository: they are taken
-/// away.
+/// What git answers in a folder; `None` if it refuses. A hook sets variables that name another repository: they are
+/// taken away.
 fn git(folder: &Path, arguments: &[&str]) -> Option<String> {
     let mut command = Command::new("git");
     command.arg("-C").arg(folder).args(arguments);
@@ -28,8 +28,8 @@ fn git(folder: &Path, arguments: &[&str]) -> Option<String> {
     output.status.success().then(|| String::from_utf8(output.stdout).unwrap())
 }
 
-/// Every file of `migrations/` that a release's tag has and that was edited or is gone, and every new one that would not
-/// be applied last. Empty as long as there is no such tag.
+/// Every file of `migrations/` that a release's tag has and that was edited or is gone, and every new one that would
+/// not be applied last. Empty as long as there is no such tag.
 fn edited_since(folder: &Path, tag: &str) -> Vec<String> {
     let revision = format!("refs/tags/{tag}");
     let sql = |list: String| -> Vec<String> {
