@@ -19,7 +19,10 @@ begin
     raise exception 'the id of a session that begins is a UUID of version 7 of these days, not %', p_session
       using errcode = '22023';
   end if;
-  if length(p_holder) > 64 or length(p_hw) > 64 or length(p_label) > 1000 or octet_length(p_client::text) > 65536 then
+  -- And what a client says is an object: who is named in anything else could never be erased (history.blank_sessions).
+  if length(p_holder) > 64 or length(p_hw) > 64 or length(p_label) > 1000 or length(p_person) > 1000
+    or octet_length(p_client::text) > 65536 or jsonb_typeof(p_client) <> 'object'
+  then
     raise exception 'a session says more of its client than a service reads' using errcode = '22023';
   end if;
   p_displaced_seen := seen_at(p_displaced_seen);

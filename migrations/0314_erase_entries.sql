@@ -1,9 +1,10 @@
 -- Looks through the next entries of the audit log. Who did something is blanked where somebody else's id stands for
 -- them; of the people p_users themselves it is done by erase_acts, last of all: what they were called in the log is how
 -- they are found. `blanked` are the places in the chain of what was blanked: the service seals what is left
--- (history.audit_seal_erased).
+-- (history.audit_seal_erased), of what `earlier` erasures had blanked only where their seal was good.
 create function history.erase_entries(p_tenant uuid, p_erasure uuid, p_people text[], p_names text[],
-  p_users text[], p_hw text, p_after uuid, out after uuid, out entries bigint, out blanked bigint[])
+  p_users text[], p_hw text, p_after uuid, out after uuid, out entries bigint, out blanked bigint[],
+  out earlier jsonb)
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   entry public.audit_log; blank public.audit_log; many constant int := 2000; seen int := 0;
@@ -12,6 +13,7 @@ begin
   perform history.begin_erasing(p_tenant, p_erasure);
   entries := 0;
   blanked := '{}';
+  earlier := '[]';
   for entry in
     select * from public.audit_log a where a.tenant_id = p_tenant and a.id > p_after order by a.id limit many
   loop
@@ -35,6 +37,7 @@ begin
     end if;
     continue when blank is not distinct from entry;
     blanked := blanked || history.audit_blank(p_erasure, entry, blank);
+    earlier := earlier || history.audit_earlier(entry);
     entries := entries + 1;
   end loop;
   if seen < many then after := null; end if;

@@ -15,3 +15,13 @@ begin
   return case when true_before then array[p_entry.seq] else '{}' end;
 end $$;
 revoke execute on function history.audit_blank from public;
+
+-- What an earlier erasure had left of an entry, with its seal: only the service can tell whether that is good. An empty
+-- list: there was none.
+create function history.audit_earlier(p_entry public.audit_log) returns jsonb
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select case when p_entry.erased_by is null then '[]' else jsonb_build_array(jsonb_build_object(
+    'seq', p_entry.seq, 'erased_by', p_entry.erased_by, 'erased_hash', encode(p_entry.erased_hash, 'hex'),
+    'erased_seal', p_entry.erased_seal)) end
+$$;
+revoke execute on function history.audit_earlier from public;

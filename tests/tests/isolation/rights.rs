@@ -45,7 +45,7 @@ const TABLES: [&str; 33] = [
 ];
 
 /// Every function, whether it runs as the owner, and who may call it. One of the same name and other arguments is a line of its own.
-const FUNCTIONS: [&str; 77] = [
+const FUNCTIONS: [&str; 78] = [
     "directory.enter_identity as owner: admin",
     "directory.enter_license as owner: nobody",
     "directory.enter_tenant as owner: admin",
@@ -56,6 +56,7 @@ const FUNCTIONS: [&str; 77] = [
     "history.audit_append as owner: admin",
     "history.audit_blank: nobody",
     "history.audit_details_hash: nobody",
+    "history.audit_earlier: nobody",
     "history.audit_seal as owner: admin",
     "history.audit_seal_erased as owner: admin",
     "history.audit_text: nobody",
