@@ -319,7 +319,7 @@ impl AuditedChange<'_> {
     }
 
     /// Writes an event into the outbox, for whoever listens outside: of a kind that the database knows people's acts to tell
-    /// (migrations/0026_rights.sql). No secret in it either.
+    /// (migrations/0250_tell.sql). No secret in it either.
     pub(super) async fn tell(&mut self, kind: &str, payload: Value) -> Result<()> {
         sqlx::query("select tell($1, $2, $3)")
             .bind(self.act.tenant.0)

@@ -2,7 +2,7 @@
 //!
 //! Every move is one PL/pgSQL function called as one autocommit statement ([`Records`]' methods, the hot path); everything else is a
 //! [`Transaction`] with the tenant set for it alone. There is no third door: no query without a tenant. Behind both
-//! stand row-level security and what each role may do at all (migrations/0006_rights.sql): seats, sessions, licenses and events are written by
+//! stand row-level security and what each role may do at all (migrations/README.md): seats, sessions, licenses and events are written by
 //! functions alone. Nothing here knows Redis.
 //!
 //! * `connect.rs`: connections, and what is worth trying again · `migrate.rs`: schema and roles

@@ -1,4 +1,4 @@
-//! The moves on seats, each one PL/pgSQL function and one round trip (migrations/0011 to 0014).
+//! The moves on seats, each one PL/pgSQL function and one round trip (migrations/0221 to 0224).
 
 use super::connect::{Records, failed};
 use crate::{

@@ -7,6 +7,7 @@ mod given_up;
 mod history;
 mod keys;
 mod locks;
+mod migrations;
 mod random;
 mod register;
 mod seats;
