@@ -33,8 +33,16 @@ def test_importing_the_package_imports_the_package_and_typing() -> None:
 
 
 def test_names_are_imported_when_they_are_used_and_bring_no_network_and_no_cryptography() -> None:
-    found, threads = modules("from coditect_license import LicenseClient, AsyncLicenseClient, NoSeats, State")
-    third_party = {name.partition(".")[0] for name in found} & {"httpx", "httpcore", "cryptography", "platformdirs", "rich", "keyring", "anyio"}
+    found, threads = modules("from coditect_license import LicenseClient, AsyncLicenseClient, NoSeats, SeatState")
+    third_party = {name.partition(".")[0] for name in found} & {
+        "httpx",
+        "httpcore",
+        "cryptography",
+        "platformdirs",
+        "rich",
+        "keyring",
+        "anyio",
+    }
     assert third_party == set()
     assert threads == 1
     only_sync, _ = modules("from coditect_license import LicenseClient")
@@ -49,8 +57,8 @@ atexit.register = os.register_at_fork = signal.signal = lambda *a, **k: register
 from coditect_license import LicenseClient, Seat
 ours = [f for f in registered if getattr(f, "__module__", "").startswith("coditect_license")]
 assert ours == [], ours
-from coditect_license import _lifecycle
-_lifecycle._once()
+from coditect_license import _process
+_process._install_hooks()
 ours = [f for f in registered if getattr(f, "__module__", "").startswith("coditect_license")]
 assert len(ours) == 2, "with the first seat, and only then"
 """

@@ -24,6 +24,9 @@ def license_seat():
         try:
             seat = client.seat(wait=float(os.environ.get("CODITECT_LICENSE_WAIT", "600")))
         except NoSeats as full:
-            pytest.exit(f"no seat within the time to wait: {full} ({', '.join(holder.label for holder in full.holders)})", returncode=75)
+            pytest.exit(
+                f"no seat within the time to wait: {full} ({', '.join(holder.label for holder in full.holders)})",
+                returncode=75,
+            )
         with seat:
             yield seat

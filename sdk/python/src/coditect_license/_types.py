@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from ._errors import LicenseError
-
-
-class State(str, enum.Enum):
-    """Where a seat stands."""
-
-    ONLINE = "online"
-    """The lease is valid: the seat is held."""
-    OFFLINE = "offline"
-    """The lease is over without contact, and the signed grace is not: the program may go on."""
-    DEGRADED = "degraded"
-    """Neither lease nor grace. The program decides what it still does; the seat goes on asking and comes back by itself."""
-    GONE = "gone"
-    """Over for good: released, kicked, revoked, or left behind by a fork. Ask for a new seat, if a person wants one."""
-
 
 @dataclass(frozen=True)
-class Holder:
+class SeatHolder:
     """Who holds a seat, as others may see it."""
 
     label: str
@@ -37,7 +21,7 @@ class Holder:
 
 @dataclass(frozen=True)
 class License:
-    """The license as the server describes it. For display: what is signed is in :class:`Claims`."""
+    """The license as the server describes it. For display: what is signed is in :class:`TokenClaims`."""
 
     number: str
     """The public number: the first 13 symbols of the key."""
@@ -53,7 +37,7 @@ class License:
 
 
 @dataclass(frozen=True)
-class Claims:
+class TokenClaims:
     """A verified license token (docs/PROTOCOL.md, section 8). Times are Unix seconds by the server's clock."""
 
     iss: str
@@ -92,7 +76,7 @@ class Lease:
     """The lease in seconds: the smaller of what the answer and what the signed token say."""
     heartbeat_in: float
     """When the server wants to hear from us next, in seconds after the answer; never more than half a lease."""
-    claims: Claims
+    claims: TokenClaims
     token: str = field(repr=False)
     certificate: str = field(repr=False)
     license: License | None = None
@@ -110,23 +94,9 @@ class Validation:
 
     license: License
     seats_used: int | None
-    holders: tuple[Holder, ...]
+    holders: tuple[SeatHolder, ...]
     has_seat: bool | None
     """Whether this machine holds a seat already."""
     code: str | None
     """``None`` where a seat would be given, else the code it would be refused with."""
     since: datetime | None
-
-
-@dataclass(frozen=True)
-class SeatEvent:
-    """Something a program may want to tell its user. Given to ``on_event``."""
-
-    kind: str
-    """``state`` (it changed), ``problem`` (the reason changed) or ``grace_ending`` (two days of grace or less are left)."""
-    state: State
-    previous: State
-    problem: LicenseError | None
-    """Why the seat is not simply online; ``None`` when all is well."""
-    grace_left: float | None
-    """Seconds of signed grace left, where the seat is offline."""

@@ -25,7 +25,7 @@ from typing import TextIO
 
 import coditect_license._http
 import coditect_license._seat  # imported before anybody is forked
-from coditect_license import Clock, LicenseClient, LicenseError, NoSeats, State
+from coditect_license import Clock, LicenseClient, LicenseError, NoSeats, SeatState
 
 from .machine import Machine, NewLicense, running
 
@@ -93,7 +93,7 @@ def believe(seat: coditect_license.Seat, hold_until: float, log: TextIO) -> None
         left = seat.lease_left
         if left > 0:
             print(f"believe {now:.6f} {now + left:.6f}", file=log)
-        elif seat.state is not State.ONLINE:
+        elif seat.state is not SeatState.ONLINE:
             print(f"lost {seat.problem}", file=log)
         time.sleep(0.2)
 
@@ -134,14 +134,22 @@ class Result:
     def table(self) -> str:
         looks = sum(self.held.values())
         total = sum(self.believing.values())
-        lines = [f"lasted {self.lasted:.0f} s, {self.grants} times a seat was held, {self.kills} kills, {self.slow} times too slow"]
+        lines = [
+            f"lasted {self.lasted:.0f} s, {self.grants} times a seat was held, {self.kills} kills, {self.slow} times too slow"
+        ]
         lines += [f"error: {error}" for error in sorted(set(self.errors))[:5]]
-        lines.append(f"most holders at once, by what they believed: {self.most_believers}; by the records: {self.most_held}")
         lines.append(
-            "seats in use, by the records: " + ", ".join(f"{n}: {count / looks:.1%}" for n, count in sorted(self.held.items(), reverse=True))
+            f"most holders at once, by what they believed: {self.most_believers}; by the records: {self.most_held}"
         )
         lines.append(
-            "believers at once: " + ", ".join(f"{n}: {t / total:.1%}" for n, t in sorted(self.believing.items(), reverse=True) if t / total > 0.0005)
+            "seats in use, by the records: "
+            + ", ".join(f"{n}: {count / looks:.1%}" for n, count in sorted(self.held.items(), reverse=True))
+        )
+        lines.append(
+            "believers at once: "
+            + ", ".join(
+                f"{n}: {t / total:.1%}" for n, t in sorted(self.believing.items(), reverse=True) if t / total > 0.0005
+            )
         )
         lines.append(f"workers that got a seat: {self.served}")
         return "\n".join(lines)
@@ -226,11 +234,28 @@ def judge(run: Run, deaths: dict[int, float], held: dict[int, int], kills: int, 
         before = at
         most = max(most, sum(1 for n in counts.values() if n))
     served = len(list(run.directory.glob("*.had")))
-    return Result(most, dict(believing), max(held, default=0), held, served, kills, grants, errors, slow, CLOCK.monotonic() - began)
+    return Result(
+        most,
+        dict(believing),
+        max(held, default=0),
+        held,
+        served,
+        kills,
+        grants,
+        errors,
+        slow,
+        CLOCK.monotonic() - began,
+    )
 
 
 def contention(
-    machine: Machine, *, seconds: float, processes: int = 50, seats: int = 10, one_machine: bool = False, kill_every: float = 4.0
+    machine: Machine,
+    *,
+    seconds: float,
+    processes: int = 50,
+    seats: int = 10,
+    one_machine: bool = False,
+    kill_every: float = 4.0,
 ) -> Result:
     """The whole of it on a server that runs."""
     license_ = machine.license(seats=seats, grace_hours=0, processes=processes + 14)
@@ -245,7 +270,9 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=120)
     parser.add_argument("--processes", type=int, default=50)
     parser.add_argument("--seats", type=int, default=10)
-    parser.add_argument("--kill-every", type=float, default=4.0, help="seconds between two kills, on average; 0 for none")
+    parser.add_argument(
+        "--kill-every", type=float, default=4.0, help="seconds between two kills, on average; 0 for none"
+    )
     options = parser.parse_args()
     wrong = 0
     with running() as machine:
@@ -264,7 +291,11 @@ def main() -> int:
             )
             print(result.table(), flush=True)
             most = 1 if one_machine else options.seats
-            good = result.most_believers == most == result.most_held and result.served == options.processes and not result.errors
+            good = (
+                result.most_believers == most == result.most_held
+                and result.served == options.processes
+                and not result.errors
+            )
             print("as promised" if good else "NOT as promised", flush=True)
             wrong += not good
     return 1 if wrong else 0
