@@ -1,4 +1,4 @@
-"""A desktop application: a clear word when all seats are taken, quiet when the network is, and its work saved whatever happens.
+"""A desktop application that says so when all seats are taken, and goes on without a network.
 
 python desktop.py https://licenses.example.com roots.json CODI-…
 """
@@ -27,7 +27,8 @@ def main(server: str, roots: str, key: str) -> int:
         except NoSeats as full:
             holders = ", ".join(holder.label for holder in full.holders) or "others"
             print(
-                f"All {full.seats_total} seats are in use, by {holders}. The next may be free in {full.next_seat_in or '?'} s."
+                f"All {full.seats_total} seats are in use, by {holders}. "
+                f"The next may be free in {full.next_seat_in or '?'} s."
             )
             return 1
         except ServerUnreachable as error:

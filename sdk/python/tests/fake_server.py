@@ -1,4 +1,7 @@
-"""A license server of a page: signs like the real one, and does what a test tells it. Speaks to httpx directly or over a socket."""
+"""A license server of a page: signs like the real one, and does what a test tells it.
+
+Speaks to httpx directly or over a socket.
+"""
 
 from __future__ import annotations
 

@@ -202,7 +202,10 @@ def test_run_gives_the_command_its_arguments_and_its_input_untouched(cli: Cli) -
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1])
 def test_run_passes_signals_to_the_command_and_gives_the_seat_back(cli: Cli, number: signal.Signals) -> None:
     cli.login()
-    code = f"import signal, sys, time; signal.signal({int(number)}, lambda n, f: sys.exit(40)); print('ready', flush=True); time.sleep(60)"
+    code = (
+        f"import signal, sys, time; signal.signal({int(number)}, lambda n, f: sys.exit(40)); "
+        "print('ready', flush=True); time.sleep(60)"
+    )
     with cli.start("run", "--", sys.executable, "-c", code) as process:
         assert process.stdout is not None and process.stdout.readline() == "ready\n"
         process.send_signal(number)

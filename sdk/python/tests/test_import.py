@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 OURS = "coditect_license"
 
@@ -75,6 +77,29 @@ LicenseClient("https://licenses.example.com", key=KEY, product="studio", roots=R
 assert threading.active_count() == 1
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_type_checkers_see_the_public_names_and_no_others() -> None:
+    import coditect_license
+
+    source = Path(str(coditect_license.__file__)).read_text("utf-8")
+    blocks = [node for node in ast.parse(source).body if isinstance(node, ast.If)]
+    assert [ast.unparse(block.test) for block in blocks] == ["TYPE_CHECKING"]
+    seen = {}
+    for statement in blocks[0].body:
+        assert isinstance(statement, ast.ImportFrom) and statement.level == 1
+        # `name as name` is how a typed package says that it exports what it imports (PEP 484).
+        assert all(name.asname == name.name for name in statement.names)
+        seen[statement.module] = tuple(name.name for name in statement.names)
+    assert seen == coditect_license._HOMES
+
+
+def test_every_public_name_is_listed_under_the_module_that_defines_it() -> None:
+    import coditect_license
+
+    for module, names in coditect_license._HOMES.items():
+        for name in set(names) - {"__version__"}:
+            assert getattr(coditect_license, name).__module__ == f"coditect_license.{module}"
 
 
 def test_every_public_name_is_there_and_has_a_docstring() -> None:

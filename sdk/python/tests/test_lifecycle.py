@@ -23,7 +23,8 @@ PRELUDE = """
 import atexit, os, signal, sys, threading, time
 from coditect_license import LicenseClient, SeatState
 roots = {roots!r}
-client = LicenseClient({url!r}, key={key!r}, product="studio", roots=roots, hardware_id="machine-0001", cache_dir={cache!r})
+settings = dict(key={key!r}, product="studio", roots=roots, hardware_id="machine-0001", cache_dir={cache!r})
+client = LicenseClient({url!r}, **settings)
 """
 
 
@@ -273,7 +274,7 @@ def test_an_asyncio_seat_left_open_is_given_back_at_exit(http: Http, tmp_path: P
 import asyncio
 from coditect_license import AsyncLicenseClient
 async def main():
-    c = AsyncLicenseClient(client._context.server, key=client._context.key.text, product="studio", roots=roots, offline=False)
+    c = AsyncLicenseClient(client._context.server, key=settings["key"], product="studio", roots=roots, offline=False)
     global seat
     seat = await c.seat()
     await c._http.close()

@@ -50,7 +50,10 @@ def test_the_packages_own_docstring_shows_the_same_lines() -> None:
 
 
 def test_the_wheel_holds_the_package_its_types_and_its_command(tmp_path: Path) -> None:
-    code = "import sys, hatchling.build as b, os; os.chdir(sys.argv[1]); print(b.build_wheel(sys.argv[2])); print(b.build_sdist(sys.argv[2]))"
+    code = (
+        "import sys, hatchling.build as b, os; os.chdir(sys.argv[1]); "
+        "print(b.build_wheel(sys.argv[2])); print(b.build_sdist(sys.argv[2]))"
+    )
     built = subprocess.run(
         [sys.executable, "-c", code, str(HERE), str(tmp_path)], capture_output=True, text=True, check=True
     ).stdout.split()

@@ -249,7 +249,7 @@ def test_a_release_of_one_process_leaves_the_grace_of_another_that_lives(world: 
 
 
 def test_a_train_journey_with_a_stop_takes_no_grace_that_was_earned(world: World, server: FakeServer) -> None:
-    """Two heartbeats, hours in a tunnel, one minute of contact (a new session, whose tokens carry no grace yet), and hours again."""
+    """Two heartbeats, hours in a tunnel, a minute of contact in a new session without grace yet, and hours again."""
     world.start()
     world.run(300)
     world.down = True

@@ -58,7 +58,10 @@ class World:
         return self.core.state
 
     def run(self, seconds: float) -> None:
-        """Let the seat live for so long, by the monotonic clock. A wait that is not over by then goes on in the next run."""
+        """Let the seat live for so long, by the monotonic clock.
+
+        A wait that is not over by then goes on in the next run.
+        """
         over = self.clock.mono + seconds
         if self._keep is None:
             self._keep = seat_flows.keep_seat(self.core)

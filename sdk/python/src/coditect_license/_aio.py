@@ -55,9 +55,12 @@ async def drive(
 
 
 class AsyncSeat(SeatView):
-    """A seat that is held until it is released. Made by :meth:`AsyncLicenseClient.seat`; ``async with`` it, or ``await`` it.
+    """A seat that is held until it is released.
 
-    One task sends a heartbeat when the server wants one. It never raises into the program; ``on_event`` is called in the event loop.
+    Made by :meth:`AsyncLicenseClient.seat`; ``async with`` it, or ``await`` it.
+
+    One task sends a heartbeat when the server wants one. It never raises into the program; ``on_event`` is called in
+    the event loop.
     """
 
     def __init__(
@@ -154,7 +157,7 @@ class AsyncSeat(SeatView):
             self._session = lease.session
 
     def _end_release(self, timeout: float) -> bool:
-        """Give the seat back at the end of the process. The event loop is over then, so the request is sent without it."""
+        """Give the seat back when the process ends. The event loop is over then, so the request is sent without it."""
         if self._session is not None and not self._release_confirmed:
             http = SyncHttp(self._core.context, None, None)
             deadline = self._core.context.clock.monotonic() + timeout
@@ -202,9 +205,12 @@ class AsyncLicenseClient(ClientBase):
         on_event: Callable[[SeatEvent], None] | None = None,
         reacquire: bool = True,
     ) -> AsyncSeat:
-        """A seat that is taken when it is entered (``async with``) or awaited. Arguments and exceptions are those of :meth:`LicenseClient.seat`.
+        """A seat that is taken when it is entered (``async with``) or awaited.
 
-        Signals are the event loop's business here: call ``await seat.release()`` from a handler set with ``loop.add_signal_handler``.
+        Arguments and exceptions are those of :meth:`LicenseClient.seat`.
+
+        Signals are the event loop's business here: call ``await seat.release()`` from a handler set with
+        ``loop.add_signal_handler``.
         """
         seat = AsyncSeat(self._context, self._http, wait=wait, on_wait=on_wait, reacquire=reacquire, on_event=on_event)
         process.register_for_forks(self)

@@ -31,8 +31,9 @@ T = TypeVar("T")
 class LicenseClient(ClientBase):
     """Takes seats of one license and gives them back. Safe to share between threads; a context manager.
 
-    The keyword arguments are the settings that :class:`Settings` describes, and ``transport`` or ``http_client`` as httpx knows them, for
-    another way to the server, a proxy or a certificate authority of your own. An ``http_client`` that was given is never closed here.
+    The keyword arguments are the settings that :class:`Settings` describes, and ``transport`` or ``http_client`` as
+    httpx knows them, for another way to the server, a proxy or a certificate authority of your own. An ``http_client``
+    that was given is never closed here.
 
     Raises:
         ConfigurationError: A setting is wrong. No request was sent.
@@ -73,18 +74,19 @@ class LicenseClient(ClientBase):
         reacquire: bool = True,
         release_on_signals: bool | Iterable[int] = False,
     ) -> Seat:
-        """Take a seat and hold it until it is released: leave its ``with`` block, call ``release()``, or end the process.
+        """Take a seat and hold it until its ``with`` block ends, ``release()`` is called, or the process ends.
 
-        Where the server cannot be reached, a token of an earlier run starts the seat ``offline`` within its signed grace.
+        Where the server cannot be reached, the kept token starts the seat ``offline`` within its signed grace.
 
         Args:
-            wait: The seconds to go on looking while no seat is free. Default: not at all. No order is promised. The call takes
-                no longer than this and the client's timeout together.
+            wait: The seconds to go on looking while no seat is free. Default: not at all. No order is promised. The
+                call takes no longer than this and the client's timeout together.
             on_wait: Called with the refusal and the seconds until the next look.
             on_event: Called with each change, from the seat's thread. What it raises is logged.
-            reacquire: Whether to ask for a new seat after this one expired, for example in a long sleep. Never after a kick.
-            release_on_signals: Whether to give the seat back on SIGTERM and SIGHUP, or on which signals. They are handed on to
-                the program's own handlers afterwards.
+            reacquire: Whether to ask for a new seat after this one expired, for example in a long sleep. After a kick
+                none is asked for.
+            release_on_signals: Whether to give the seat back on SIGTERM and SIGHUP, or on which signals. They are
+                handed on to the program's own handlers afterwards.
 
         Raises:
             NoSeats: No seat is free, also after ``wait``.
@@ -103,20 +105,27 @@ class LicenseClient(ClientBase):
         return seat
 
     def acquire(self) -> Lease:
-        """Take a seat and do nothing in the background: the caller sends heartbeats and releases it. Raises as :meth:`seat` does."""
+        """Take a seat and do nothing in the background: the caller sends heartbeats and releases it.
+
+        Raises as :meth:`seat` does.
+        """
         attempt = self._context.draw_attempt()
         return self._call(lambda over: flows.acquire_or_note(self._context, attempt, over, self._context.max_retries))
 
     def heartbeat(self, lease: Lease) -> Lease:
         """Show that a session is alive, and get its extended lease.
 
-        Raises :class:`SessionGone` when the session is over, another :class:`Refusal` when the license gives no seat now (the lease stands until it
-        ends), :class:`ServerUnreachable` or :class:`VerificationFailed` when nobody we trust answered (likewise).
+        Raises :class:`SessionGone` when the session is over, another :class:`Refusal` when the license gives no seat
+        now (the lease stands until it ends), :class:`ServerUnreachable` or :class:`VerificationFailed` when nobody we
+        trust answered (likewise).
         """
         return self._call(lambda over: flows.heartbeat(self._context, lease, over, self._context.max_retries))
 
     def release(self, lease: Lease) -> datetime:
-        """Give a session back. However often, the answer is the time when it ended. Raises :class:`ServerUnreachable`."""
+        """Give a session back. However often it is given back, the answer is the time when it ended.
+
+        Raises :class:`ServerUnreachable`.
+        """
         return self._call(lambda over: flows.release_lease(self._context, lease, over, self._context.max_retries))
 
     def validate(self) -> Validation:
@@ -168,7 +177,8 @@ class LicenseClient(ClientBase):
             work()
         if not done.wait(self._context.timeout + 0.5):
             raise ServerUnreachable(
-                f"The license server at {self._context.server} gave no answer within {self._context.timeout:.0f} s. Try again."
+                f"The license server at {self._context.server} gave no answer "
+                f"within {self._context.timeout:.0f} s. Try again."
             )
         if errors:
             raise errors[0]

@@ -1,4 +1,4 @@
-"""What a client is made of, the same for threads and for asyncio: its checked settings, and what every request needs."""
+"""What a client is made of, with threads and with asyncio: its checked settings, and what every request needs."""
 
 from __future__ import annotations
 
@@ -59,11 +59,12 @@ class Context:
         # Loaded here and not at the first reply, so that a program without a pinned key fails on its first day.
         self.expected = ExpectedToken(load_roots(settings.roots), issuer, product, self.key.number, self.hw)
         self.unsettled: deque[str] = deque()
-        """Attempts whose outcome is not known. The next start repeats one, and gets the session that it may have made."""
+        """Attempts whose outcome is not known. The next start repeats one, and gets the session that it may have made.
+        """
 
     @property
     def instance_id(self) -> str | None:
-        """What tells this process from others: as given, else only after a license that counts processes has asked for it."""
+        """What tells this process from others: the setting, else an id of its own once a license has asked for one."""
         if self._instance_given is not None or not self._instance_needed:
             return self._instance_given
         if self._instance_drawn is None:
@@ -71,13 +72,13 @@ class Context:
         return self._instance_drawn
 
     def require_instance_id(self) -> bool:
-        """Note that the license counts processes. False if that was known, so that asking again would change nothing."""
+        """Note that the license counts processes. False if that was known, so that a repeat would change nothing."""
         known = self._instance_given is not None or self._instance_needed
         self._instance_needed = True
         return not known
 
     def after_fork(self) -> None:
-        """Start anew in a child: it is another process, with its own attempts, its own instance id and its own random numbers."""
+        """Start anew in a forked child, which needs attempts, an instance id and random numbers of its own."""
         self.unsettled.clear()
         self._instance_drawn = None
         self.rng = random.Random()  # noqa: S311 - as above
@@ -96,17 +97,17 @@ class Context:
         )
 
     def retry_pause(self, tries: int, retry_after: float | None) -> float:
-        """Seconds before the next try: half a second, doubled with each, at most 8 s, of which half to all is taken at random.
+        """Seconds before the next try: half a second after the first, doubled with each, and at most 8 s.
 
-        The pause is never shorter than what the server asks for.
+        Half to all of it is taken at random. The pause is never shorter than what the server asks for.
         """
         pause: float = min(0.5 * 2.0 ** (tries - 1), 8.0) * self.rng.uniform(0.5, 1.0)
         return max(pause, retry_after or 0.0)
 
     def poll_pause(self, next_in: int | None) -> float:
-        """Seconds before the next look at a full pool: the smaller of ``next_in`` and 15 s, and up to a quarter more at random.
+        """Seconds before the next look at a full pool: the smaller of ``next_in`` and 15 s, and up to a quarter more.
 
-        So nobody looks before the lease ends, and not everybody looks at once.
+        The quarter is taken at random. So no client looks before the lease ends, and not all look at once.
         """
         base = POLL_SECONDS if next_in is None else min(float(next_in), POLL_SECONDS)
         return max(base, 0.5) * self.rng.uniform(1.0, 1.25)

@@ -5,7 +5,7 @@
     LicenseError
     ├── ConfigurationError           something the program was given is wrong; no request was sent
     ├── InvalidRequest               the server could not read a request (errors)
-    ├── ServerUnreachable            nobody trusted answered (retry_after, offline)
+    ├── ServerUnreachable            no trusted answer came (retry_after, offline)
     ├── VerificationFailed           an answer, or a kept token, failed a check (kind, check)
     └── Refusal                      the server refused, and signed it (code, detail, request_id)
         ├── NoSeats                  next_seat_in, seats_total, seats_used, holders
@@ -15,8 +15,8 @@
         ├── UnknownPool
         └── SessionGone                     reason
 
-A :class:`Refusal` carries the server's signature over the refusal; what carries none is a :class:`ServerUnreachable`, so that a fake
-server cannot lock anybody out unseen (docs/PROTOCOL.md, section 8). Codes are those of docs/ERRORS.md.
+A :class:`Refusal` carries the server's signature over the refusal; what carries none is a :class:`ServerUnreachable`,
+so that a fake server cannot lock anybody out unseen (docs/PROTOCOL.md, section 8). Codes are those of docs/ERRORS.md.
 """
 
 from __future__ import annotations
@@ -35,13 +35,17 @@ class LicenseError(Exception):
 
 
 class ConfigurationError(LicenseError):
-    """Something the program was given is wrong: an address, a root key, an identity. No request was sent. Correct it in the program."""
+    """Something the program was given is wrong: an address, a root key, an identity.
+
+    No request was sent. Correct it in the program.
+    """
 
 
 class InvalidRequest(LicenseError):
     """The server understood the address but not the request (400, 413, 415, 422).
 
-    ``errors`` lists ``(field, problem)``. The same request would be refused again: correct the fields, or upgrade this package.
+    ``errors`` lists ``(field, problem)``. The same request would be refused again: correct the fields, or upgrade this
+    package.
     """
 
     def __init__(self, message: str, errors: Sequence[tuple[str, str]] = ()) -> None:
@@ -50,10 +54,10 @@ class InvalidRequest(LicenseError):
 
 
 class ServerUnreachable(LicenseError):
-    """Nobody trusted answered: there is no network, a timeout, a fault of the server, or an answer that is not the server's.
+    """No trusted answer came: there is no network, a timeout, a fault of the server, or somebody else's answer.
 
-    Try again later; ``retry_after`` is the server's own wish in seconds, if it named one. Where a seat was asked for, ``offline`` says
-    why the kept token did not help.
+    Try again later; ``retry_after`` is the server's own wish in seconds, if it named one. Where a seat was asked for,
+    ``offline`` says why the kept token did not help.
     """
 
     def __init__(self, message: str, retry_after: float | None = None, offline: str | None = None) -> None:
@@ -63,18 +67,20 @@ class ServerUnreachable(LicenseError):
 
 
 class UnknownSession(ServerUnreachable):
-    """A heartbeat was answered with an unsigned 401 ``token_invalid``, perhaps because the server's handle key was replaced.
+    """A heartbeat was answered with an unsigned 401 ``token_invalid``, perhaps since the server's handle key changed.
 
-    It is not believed, since anybody could have sent it, but the seat is acquired again. A program sees a :class:`ServerUnreachable`.
+    It is not believed, since anybody could have sent it, but the seat is acquired again. A program sees a
+    :class:`ServerUnreachable`.
     """
 
 
 class VerificationFailed(LicenseError):
     """An answer of the server, or a kept token, failed a check.
 
-    ``kind`` is ``"license token"``, ``"certificate"`` or ``"refusal"``; ``check`` is the first check that failed, in the order of
-    docs/PROTOCOL.md section 8: ``size``, ``form``, ``typ``, ``algorithm``, ``key``, ``signature``, ``validity``, ``ttl``, ``grace``,
-    ``issuer``, ``audience``, ``nonce``, ``hw``, ``license``, ``not_yet_valid``, ``expired``.
+    ``kind`` is ``"license token"``, ``"certificate"`` or ``"refusal"``; ``check`` is the first check that failed, in
+    the order of docs/PROTOCOL.md section 8: ``size``, ``form``, ``typ``, ``algorithm``, ``key``, ``signature``,
+    ``validity``, ``ttl``, ``grace``, ``issuer``, ``audience``, ``nonce``, ``hw``, ``license``, ``not_yet_valid``,
+    ``expired``.
     """
 
     _CHECKS: ClassVar[dict[str, tuple[str, str]]] = {
@@ -115,7 +121,8 @@ class VerificationFailed(LicenseError):
 class Refusal(LicenseError):
     """The server refused, and signed it.
 
-    ``code`` is a code of docs/ERRORS.md, ``detail`` the server's own sentence, ``request_id`` the request's id in the server's logs.
+    ``code`` is a code of docs/ERRORS.md, ``detail`` the server's own sentence, ``request_id`` the request's id in the
+    server's logs.
     """
 
     code = "refused"
@@ -131,8 +138,9 @@ class NoSeats(Refusal):
 
     This is an answer and no fault: wait for ``next_seat_in`` seconds, ask one of ``holders``, or buy seats.
 
-    ``next_seat_in`` is the time until a seat becomes free *if no holder sends a heartbeat*. It promises nothing and keeps no order, and is
-    ``None`` where nothing is known. ``holders`` are at most five, the longest silent first; none where the license hides them.
+    ``next_seat_in`` is the time until a seat becomes free *if no holder sends a heartbeat*. It promises nothing and
+    keeps no order, and is ``None`` where nothing is known. ``holders`` are at most five, the longest silent first; none
+    where the license hides them.
     """
 
     code = "no_seats_available"
@@ -157,8 +165,8 @@ class NoSeats(Refusal):
 class TooManyProcesses(Refusal):
     """This machine has its seat, and as many live ``processes`` on it as its license allows.
 
-    End one, or wait for one that ended without giving its place back: ``next_process_in`` says after how many seconds the first of them
-    is over, unless it gives a sign of keeping. ``None`` where the server does not say.
+    End one, or wait for one that ended without giving its place back: ``next_process_in`` is the seconds until the
+    first of them is over, unless it sends a heartbeat; ``None`` where the server does not say.
     """
 
     code = "too_many_processes"
@@ -172,7 +180,10 @@ class TooManyProcesses(Refusal):
 
 
 class InvalidKey(Refusal):
-    """The license key is mistyped, unknown or replaced. Compare it with the one that was handed out, or ask for the present one."""
+    """The license key is mistyped, unknown or replaced.
+
+    Compare it with the one that was handed out, or ask for the present one.
+    """
 
     code = "license_key_invalid"
 
@@ -243,8 +254,9 @@ class WrongProduct(_LicenseStateRefusal):
 class SessionGone(Refusal):
     """The session is over and never comes back.
 
-    ``reason`` is ``"expired"``, ``"released"``, ``"kicked"`` (an administrator ended it: let a person decide before asking for a new
-    seat) or ``"unknown"``; of this package's own making are ``"forked"`` (the seat belongs to the parent process) and ``"closed"``.
+    ``reason`` is ``"expired"``, ``"released"``, ``"kicked"`` (an administrator ended it: let a person decide before
+    asking for a new seat) or ``"unknown"``; of this package's own making are ``"forked"`` (the seat belongs to the
+    parent process) and ``"closed"``.
     """
 
     code = "session_gone"

@@ -1,7 +1,8 @@
 """The four operations of docs/API.md as flows: what is asked, how often and when, without any I/O.
 
-A flow yields :class:`SendRequest` and is resumed with the reply, or yields :class:`Pause` and is resumed later. The client for threads and the
-client for asyncio differ only in how they carry the two out (:func:`drive`, and its counterpart in ``_aio``).
+A flow yields :class:`SendRequest` and is resumed with the reply, or yields :class:`Pause` and is resumed later. The
+client for threads and the client for asyncio differ only in how they carry the two out (:func:`drive`, and its
+counterpart in ``_aio``).
 """
 
 from __future__ import annotations
@@ -66,7 +67,8 @@ def ask(
 def acquire(context: Context, attempt: str, deadline: float, retries: int) -> Flow[Lease]:
     """Take a seat.
 
-    Every retry repeats the attempt, so that the server finds the session whose answer was lost instead of making a second one.
+    Every retry repeats the attempt, so that the server finds the session whose answer was lost instead of making a
+    second one.
     """
 
     def build() -> Request:
@@ -103,7 +105,7 @@ def wait_for_seat(
     on_wait: Callable[[NoSeats, float], None] | None,
     is_over: Callable[[], bool],
 ) -> Flow[Lease]:
-    """Take a seat, and look again until ``deadline`` at a pool that is full or at a seat that is full of this machine's processes.
+    """Take a seat, and look again until ``deadline`` at a pool without a free seat or at a seat without a free place.
 
     Each look may take the client's timeout. The client that waits longest has no right to be first.
     """
@@ -170,7 +172,10 @@ def validate(context: Context, deadline: float, retries: int) -> Flow[Validation
 
 
 def reject_late_lease(context: Context, lease: Lease) -> Lease:
-    """The lease. Raises :class:`ServerUnreachable` if it was over before its reply came; the same attempt then gets a new one."""
+    """The lease.
+
+    Raises :class:`ServerUnreachable` if it was over before its reply came; the same attempt then gets a new one.
+    """
     if lease.ends_at <= context.clock.monotonic():
         raise ServerUnreachable("The license server's answer came after the lease it granted was over. Try again.")
     return lease

@@ -136,7 +136,10 @@ def request_headers(request: Request) -> dict[str, str]:
 
 
 def _no_idle() -> httpx.Limits:
-    """Limits by which a connection ends with its reply. The next request is minutes away, and no forked child ever shares a connection."""
+    """Limits by which a connection ends with its reply.
+
+    The next request is minutes away, and no forked child ever shares a connection.
+    """
     import httpx
 
     return httpx.Limits(max_keepalive_connections=0)

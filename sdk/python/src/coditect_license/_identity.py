@@ -1,7 +1,8 @@
 """The identity of the machine, hashed with the product as salt, and how the program is deployed.
 
-The id that leaves the machine is ``HMAC-SHA-256(machine id, product …)``. So two vendors cannot find out that they have the same machine, and
-nobody can compute the machine's id from it (the construction of sd_id128_get_machine_app_specific(3)).
+The id that leaves the machine is ``HMAC-SHA-256(machine id, product …)``. So two vendors cannot find out that they have
+the same machine, and nobody can compute the machine's id from it (the construction of
+sd_id128_get_machine_app_specific(3)).
 """
 
 from __future__ import annotations
@@ -82,10 +83,10 @@ def this_system() -> MachineSources:
 
 
 def find_machine(system: MachineSources) -> MachineIdentity:
-    """The machine by the first of these: a CI job, a container, the OS's machine id, an id that this package made, the network card.
+    """The machine by the first of these: CI job, container, OS machine id, an own id, network card.
 
-    A container's ``/etc/machine-id`` comes with its image and is the same wherever the image runs, so the container's own id counts.
-    It never raises: a machine that has none of these is known by its host name.
+    A container's ``/etc/machine-id`` comes with its image and is the same wherever the image runs, so the id of
+    the container counts. It never raises: a machine that has none of these is known by its host name.
     """
     job = _ci_job(system.env)
     container = _container(system)
@@ -163,7 +164,8 @@ def _container(system: MachineSources) -> str | None:
     if in_cgroup:
         return f"cgroup:{in_cgroup.group(1)}"
     if marked or env.get("container") or env.get("K_SERVICE"):
-        # With cgroups v2 the id shows in the mounts of the files the engine puts in; Cloud Run gives each instance a host name.
+        # With cgroups v2 the id shows in the mounts of the files the engine puts in; Cloud Run gives each instance a
+        # host name.
         mounted = re.search(
             r"/containers/(?:overlay-containers/)?([0-9a-f]{64})/", _read_text(system.root / "proc/self/mountinfo")
         )
@@ -204,7 +206,8 @@ def _own_id(system: MachineSources) -> str | None:
 
 def _network_card(system: MachineSources) -> str | None:
     node = system.node()
-    # RFC 9562 section 6.10: a node id that was drawn has the multicast bit set, and is another one after the next start.
+    # RFC 9562 section 6.10: a node id that was drawn has the multicast bit set, and is another one after the next
+    # start.
     return None if node >> 40 & 1 else f"card:{node:012x}"
 
 

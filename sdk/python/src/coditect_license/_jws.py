@@ -1,4 +1,7 @@
-"""The compact form of a JWS (RFC 7515 section 7.1), read as strictly as the server does. Nothing is believed yet that is read here."""
+"""The compact form of a JWS (RFC 7515 section 7.1), read as strictly as the server does.
+
+Nothing is believed yet that is read here.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,10 @@ _BASE64URL = re.compile(r"[A-Za-z0-9_-]*\Z")
 
 @dataclass(frozen=True)
 class JwsKind:
-    """A kind of JWS that the server makes. It fixes the ``typ``, the algorithm and the greatest size; the text chooses none of them."""
+    """A kind of JWS that the server makes.
+
+    It fixes the ``typ``, the algorithm and the greatest size; the text chooses none of them.
+    """
 
     name: str
     typ: str
@@ -77,12 +83,12 @@ def unbase64url(text: object) -> bytes | None:
 
 
 def thumbprint(members: dict[str, str]) -> str:
-    """The name of a key: the SHA-256 of its required members in lexical order without whitespace (RFC 7638 section 3)."""
+    """The name of a key: SHA-256 of its required members in lexical order without whitespace (RFC 7638 section 3)."""
     return base64url(hashlib.sha256(json.dumps(members, sort_keys=True, separators=(",", ":")).encode()).digest())
 
 
 def loads(text: str | bytes) -> Any:  # noqa: ANN401 - any JSON value
-    """The value of JSON from an untrusted source. Raises :class:`ValueError` whatever is wrong, deep nesting included."""
+    """The value of untrusted JSON. Raises :class:`ValueError` whatever is wrong with it, deep nesting included."""
     try:
         return json.loads(text)
     except RecursionError as error:

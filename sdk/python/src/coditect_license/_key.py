@@ -1,8 +1,8 @@
 """License keys, as far as a client can judge them: form, check symbol and the public number.
 
-``CODI-`` and six groups of five symbols of Crockford's base32: 13 spell the license's number, 16 the secret, 1 checks for typing errors
-(Luhn modulo 32). Only letters and digits count, in either case and in every form Unicode has of them; look-alikes are forgiven (docs/API.md,
-License keys).
+``CODI-`` and six groups of five symbols of Crockford's base32: 13 spell the license's number, 16 the secret, 1 checks
+for typing errors (Luhn modulo 32). Only letters and digits count, in either case and in every form Unicode has of them;
+look-alikes are forgiven (docs/API.md, License keys).
 """
 
 from __future__ import annotations

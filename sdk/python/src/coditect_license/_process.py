@@ -17,7 +17,8 @@ from types import FrameType
 from typing import Any, Protocol
 
 EXIT_SECONDS = 3.0
-"""How many seconds an ending process waits until all its seats are given back. The others are free when their leases are over."""
+"""How many seconds an ending process waits until all its seats are given back. The others are free when their leases
+are over."""
 
 
 class HeldSeat(Protocol):
@@ -56,7 +57,7 @@ def register_for_forks(thing: Any) -> None:  # noqa: ANN401 - whatever has an _a
 
 
 def release_all(timeout: float = EXIT_SECONDS) -> None:
-    """Give all seats of this process back at the same time, and wait at most ``timeout`` seconds for all of them together."""
+    """Give all seats of this process back at the same time, and wait at most ``timeout`` seconds for all together."""
     seats = list(_held_seats)
     for seat in seats:
         seat._begin_release()
@@ -83,10 +84,13 @@ def _after_fork_in_child() -> None:
 
 
 class SignalRelease:
-    """Gives seats back on signals, then hands each signal on to the handler before it: the program's own, or the system's default."""
+    """Gives seats back on signals, then hands each on to the program's former handler or the system's default."""
 
     def __init__(self, wanted: Iterable[int] | None) -> None:
-        """``wanted`` are signals. ``None`` means those that ask a program to stop: SIGTERM, SIGHUP, and SIGBREAK on Windows."""
+        """``wanted`` are signals.
+
+        ``None`` means those that ask a program to stop: SIGTERM, SIGHUP, and SIGBREAK on Windows.
+        """
         usual = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
         self._wanted = list(wanted) if wanted is not None else usual
         self._former: dict[int, Callable[[int, FrameType | None], Any] | int | None] = {}
@@ -98,7 +102,8 @@ class SignalRelease:
             return
         for number in self._wanted:
             before = signal.getsignal(number)
-            # A signal that the program ignores does not stop it. None is a handler of C code, to which nothing could be handed on.
+            # A signal that the program ignores does not stop it. None is a handler of C code, to which nothing could be
+            # handed on.
             if before is signal.SIG_IGN or before is None or before == self._handle:
                 continue
             self._former[number] = before

@@ -1,7 +1,7 @@
 """Refusals: which exception each becomes, and which of them are believed.
 
-A refusal of acquire or heartbeat (401 to 410) counts only with a signed statement that repeats the request's nonce. A refusal without one counts
-as an unreachable server, since anybody could have sent it.
+A refusal of acquire or heartbeat (401 to 410) counts only with a signed statement that repeats the request's nonce. A
+refusal without one counts as an unreachable server, since anybody could have sent it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from ._types import SeatHolder
 from ._verify import ExpectedToken, verify_refusal
 
 UNSIGNED_SESSION = "token_invalid"
-"""The one code of a heartbeat that is never signed: the server does not know the session's handle, and so not the license."""
+"""The one code of a heartbeat that is never signed: the server does not know the session's handle, and so not the
+license."""
 
 
 def read_refusal(
@@ -62,42 +63,36 @@ def refusal_of_code(code: str, detail: str, body: Mapping[str, Any], request_id:
     Only the code and the reason are signed. The other members are for display and for pacing.
     """
     if code == errors.NoSeats.code:
-        return errors.NoSeats(
-            detail,
-            seats_total=_count_or_zero(body.get("seats_total")),
-            seats_used=_count_or_zero(body.get("seats_used")),
-            next_seat_in=_whole_seconds(body.get("next_seat_in")),
-            holders=read_holders(body.get("holders", [])),
-            request_id=request_id,
-        )
+        return _no_seats(detail, body, request_id)
     if code == errors.TooManyProcesses.code:
-        next_in = _whole_seconds(body.get("next_process_in"))
-        return errors.TooManyProcesses(
-            detail, processes=_count_or_zero(body.get("processes")), next_process_in=next_in, request_id=request_id
-        )
+        processes, next_in = _count_or_zero(body.get("processes")), _whole_seconds(body.get("next_process_in"))
+        return errors.TooManyProcesses(detail, processes=processes, next_process_in=next_in, request_id=request_id)
     if code == errors.SessionGone.code:
         return errors.SessionGone(detail, reason=_text_or_none(body.get("reason")) or "unknown", request_id=request_id)
+    number = _text_or_none(body.get("license"))
     if code == errors.WrongProduct.code:
-        return errors.WrongProduct(
-            detail,
-            product=_text_or_none(body.get("product")),
-            license=_text_or_none(body.get("license")),
-            request_id=request_id,
-        )
+        product = _text_or_none(body.get("product"))
+        return errors.WrongProduct(detail, product=product, license=number, request_id=request_id)
     for state in (errors.LicenseExpired, errors.LicenseSuspended, errors.LicenseRevoked, errors.LicenseNotStarted):
         if code == state.code:
-            return state(
-                detail,
-                license=_text_or_none(body.get("license")),
-                since=_time_or_none(body.get("since")),
-                request_id=request_id,
-            )
+            return state(detail, license=number, since=_time_or_none(body.get("since")), request_id=request_id)
     for plain in (errors.InvalidKey, errors.UnknownPool):
         if code == plain.code:
             return plain(detail, request_id=request_id)
     unknown = errors.Refusal(f"{detail} [{code}]", request_id=request_id)
     unknown.code = code
     return unknown
+
+
+def _no_seats(detail: str, body: Mapping[str, Any], request_id: str | None) -> errors.NoSeats:
+    return errors.NoSeats(
+        detail,
+        seats_total=_count_or_zero(body.get("seats_total")),
+        seats_used=_count_or_zero(body.get("seats_used")),
+        next_seat_in=_whole_seconds(body.get("next_seat_in")),
+        holders=read_holders(body.get("holders", [])),
+        request_id=request_id,
+    )
 
 
 def read_holders(raw: object) -> tuple[SeatHolder, ...]:

@@ -1,6 +1,6 @@
-"""The root public keys that a client pins: keys of RSA-4096 from the program, as a JWK set or PEM, else those built into this package.
+"""The root public keys that a client pins: RSA-4096 keys from the program, else those built into this package.
 
-What a server publishes at ``/.well-known/license-keys`` is for pinning beforehand. Fetched at run time it proves nothing.
+What a server publishes at ``/.well-known/license-keys`` is for pinning beforehand. At run time it proves nothing.
 """
 
 from __future__ import annotations
@@ -67,7 +67,8 @@ def load_roots(given: RootsLike | None) -> tuple[RootKey, ...]:
     if not keys:
         raise ConfigurationError(
             "No root key is pinned, so no answer could be believed. Pass roots=… (the JSON of the server's "
-            "/.well-known/license-keys, fetched once and kept in your program), or build the package with its roots.json filled in."
+            "/.well-known/license-keys, fetched once and kept in your program), "
+            "or build the package with its roots.json filled in."
         )
     return keys
 

@@ -93,7 +93,8 @@ class SeatView:
 class Latch:
     """An event that happens once and that can be awaited, also by a signal handler that interrupts a wait for it.
 
-    ``threading.Event`` may deadlock there: its lock is not reentrant, and a handler runs inside whatever the main thread does.
+    ``threading.Event`` may deadlock there: its lock is not reentrant, and a handler runs inside whatever the main
+    thread does.
     """
 
     def __init__(self) -> None:
@@ -115,8 +116,8 @@ class Latch:
 class Seat(SeatView):
     """A seat that is held until it is released. Made by :meth:`LicenseClient.seat`; a context manager.
 
-    One daemon thread sends a heartbeat when the server wants one. It never raises into the program and never ends it. It reports through
-    :attr:`state`, :attr:`problem` and ``on_event``, which it calls.
+    One daemon thread sends a heartbeat when the server wants one. It never raises into the program and never ends it.
+    It reports through :attr:`state`, :attr:`problem` and ``on_event``, which it calls.
     """
 
     def __init__(
@@ -164,7 +165,10 @@ class Seat(SeatView):
         on_wait: Callable[[NoSeats, float], None] | None,
         signals: process.SignalRelease | None,
     ) -> None:
-        """Start the thread and wait for the first lease. Raises what refused it, at the latest when the time for it is over."""
+        """Start the thread and wait for the first lease.
+
+        Raises what refused it, at the latest when the time for it is over.
+        """
         context = self._core.context
         budget = context.timeout + (wait or 0.0)
         now = context.clock.monotonic()
@@ -212,7 +216,8 @@ class Seat(SeatView):
                 flows.drive(first, self._http.send, self._wait)
             except BaseException as error:  # noqa: BLE001 - raised again by _open
                 with self._open_lock:
-                    # The caller may have gone on with the signed grace meanwhile; then this is one more missed heartbeat.
+                    # The caller may have gone on with the signed grace meanwhile; then this is one more missed
+                    # heartbeat.
                     if not self._opened_without_reply:
                         self._open_error = error
                         return
@@ -233,7 +238,8 @@ class Seat(SeatView):
             try:
                 flows.drive(seat_flows.keep_seat(self._core), self._http.send, self._wait)
             except Exception as error:  # noqa: BLE001 - as above
-                # A mistake of ours must not cost the program its seat: the lease stands, and the next heartbeat may succeed.
+                # A mistake of ours must not cost the program its seat: the lease stands, and the next heartbeat may
+                # succeed.
                 _log.exception("a heartbeat failed in an unexpected way")
                 self._core.on_fault(
                     LicenseError(f"A heartbeat failed in an unexpected way: {error!r}. Report it."),

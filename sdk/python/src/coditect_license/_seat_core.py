@@ -1,9 +1,11 @@
-"""The state of one seat: what is believed of it, until when, and why. It is guarded by one lock and knows no thread and no network.
+"""The state of one seat: what is believed of it, until when, and why.
 
-A lease counts from the time when its request was *sent*, on a monotonic clock that goes on while the machine sleeps. The grace counts on
-the later of two times, so that a clock that is set back extends nothing: the wall clock, and the last time that the server signed plus what the
-monotonic clock has run since. Replies to requests of an older generation are dropped; the generation rises when the seat is released, when its
-session is gone, and in a forked child.
+It is guarded by one lock and knows no thread and no network.
+
+A lease counts from the time when its request was *sent*, on a monotonic clock that goes on while the machine sleeps.
+The grace counts on the later of two times, so that a clock that is set back extends nothing: the wall clock, and the
+last time that the server signed plus what the monotonic clock has run since. Replies to requests of an older generation
+are dropped; the generation rises when the seat is released, when its session is gone, and in a forked child.
 """
 
 from __future__ import annotations
@@ -91,7 +93,10 @@ class SeatCore:
             return max(until - self.now(), 0.0)
 
     def now(self) -> float:
-        """The time in Unix seconds. A wall clock that is set back does not set it back; a time that the server signs replaces it."""
+        """The time in Unix seconds.
+
+        A wall clock that is set back does not set it back; a time that the server signs replaces it.
+        """
         wall, at = self.context.clock.wall(), self.context.clock.monotonic()
         if self._clock_anchor is None or wall > self._clock_anchor[0] + at - self._clock_anchor[1]:
             self._clock_anchor = (wall, at)
@@ -126,8 +131,8 @@ class SeatCore:
     def _update_grace(self, claims: TokenClaims, now: float) -> bool:
         """Count the grace by this token from now on, and return true, unless an earlier token still grants more.
 
-        Grace is earned by holding a seat for a while. The first tokens of a new session carry none, and do not take away the grace that an
-        earlier session earned and still has, as long as the facts of the license are the same.
+        Grace is earned by holding a seat for a while. The first tokens of a new session carry none, and do not take
+        away the grace that an earlier session earned and still has, as long as the facts of the license are the same.
         """
         earlier = self._grace_claims
         if earlier is None and self.context.offline and claims.offline_until <= claims.exp:
@@ -152,7 +157,10 @@ class SeatCore:
             return None
 
     def on_release_confirmed(self) -> None:
-        """End the grace too, since the server knows that the session is over. A release that reached nobody ends no grace."""
+        """End the grace too, since the server knows that the session is over.
+
+        A release that reached nobody ends no grace.
+        """
         with self.lock:
             sessions = {claims.session_id for claims in (self.claims, self._grace_claims) if claims is not None}
             self._grace_claims = None
@@ -160,7 +168,7 @@ class SeatCore:
             self.context.store.forget_sessions(sessions)
 
     def start_offline(self, error: LicenseError) -> str | None:
-        """Start from the kept token if its signed grace is not over, and return ``None``; else the reason why not, for people."""
+        """Start from the kept token if its signed grace is not over. Returns ``None``, else why not, for people."""
         if not self.context.offline:
             return "it was not asked for (offline=False)."
         kept = self.context.store.load()
@@ -173,7 +181,10 @@ class SeatCore:
             return str(failure)
         if claims.offline_until <= claims.exp:
             # An earlier run gave its lease back, and its grace with it.
-            return "the kept token allows no use without contact: the license has none, or the last run was too short to earn it."
+            return (
+                "the kept token allows no use without contact: "
+                "the license has none, or the last run was too short to earn it."
+            )
         with self.lock:
             self.claims, self._grace_claims, self.problem = claims, claims, error
             self._clock_anchor = (now, self.context.clock.monotonic())
@@ -184,7 +195,7 @@ class SeatCore:
         return None
 
     def on_fault(self, error: LicenseError, generation: int) -> None:
-        """Note that nobody trusted answered. The lease stands until it ends."""
+        """Note that no trusted answer came. The lease stands until it ends."""
         with self.lock:
             if generation != self.generation or self.over:
                 return
@@ -226,7 +237,10 @@ class SeatCore:
             self.context.store.forget()
 
     def on_session_gone(self, error: errors.SessionGone, generation: int) -> bool:
-        """Note that the session is over. True if a new one is wanted at once; after a kick a person decides, so never then."""
+        """Note that the session is over.
+
+        True if a new one is wanted at once; after a kick a person decides, so never then.
+        """
         with self.lock:
             if generation != self.generation or self.over:
                 return False
@@ -243,7 +257,7 @@ class SeatCore:
         return again
 
     def close(self) -> Lease | None:
-        """End the seat for a release. The lease to give back; ``None`` if it was returned before, or if there is none."""
+        """End the seat for a release. Returns the lease to give back, once; ``None`` if there is none."""
         with self.lock:
             lease, self.lease = self.lease, None
             self.generation += 1
@@ -275,7 +289,10 @@ class SeatCore:
             return self.lease_left or self.grace_left or math.inf
 
     def report_changes(self) -> None:
-        """Tell the program what has changed since the last report. What its callback raises is logged and goes no further."""
+        """Tell the program what has changed since the last report.
+
+        What its callback raises is logged and goes no further.
+        """
         with self.lock:
             state, previous, problem = self.state, self._reported_state, self.problem
             left = self.grace_left if state is SeatState.OFFLINE else None
@@ -302,7 +319,10 @@ class SeatCore:
                 _log.exception("on_event raised; the seat is not affected")
 
     def _save_mark(self, *, at_once: bool = False) -> None:
-        """Save the high-water mark now and then while the seat is offline. While it is online, every heartbeat saves it."""
+        """Save the high-water mark now and then while the seat is offline.
+
+        While it is online, every heartbeat saves it.
+        """
         now = self.context.clock.monotonic()
         due = at_once or now - self._mark_saved_at >= MARK_SECONDS
         if due and self.context.offline and self.claims is not None and self.lease_left == 0 and not self.over:

@@ -1,4 +1,7 @@
-"""The life of a seat as flows: it is opened, kept and given back. A thread drives them in one client, a task in the other."""
+"""The life of a seat as flows: it is opened, kept and given back.
+
+A thread drives them in one client, a task in the other.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,8 @@ from ._types import Lease
 from ._wire import heartbeat_request, read_heartbeat
 
 SLICE_SECONDS = 15.0
-"""The longest pause in one piece. A pause stands still while a machine sleeps, and waking must be noticed before the next heartbeat is due."""
+"""The longest pause in one piece. A pause stands still while a machine sleeps, and waking must be noticed before the
+next heartbeat is due."""
 WOKE_SECONDS = 5.0
 """A pause that took so many seconds longer than it should means that the machine slept."""
 

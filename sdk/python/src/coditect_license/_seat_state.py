@@ -16,9 +16,11 @@ class SeatState(str, enum.Enum):
     OFFLINE = "offline"
     """The lease ended without contact, and the signed grace has not ended: the program may go on."""
     DEGRADED = "degraded"
-    """Neither a lease nor grace is left. The program decides what it still does; the seat goes on asking and recovers by itself."""
+    """Neither a lease nor grace is left. The program decides what it still does; the seat goes on asking and recovers
+    by itself."""
     GONE = "gone"
-    """The seat is over for good: released, kicked, revoked, or left behind by a fork. Ask for a new seat if a person wants one."""
+    """The seat is over for good: released, kicked, revoked, or left behind by a fork. Ask for a new seat if a person
+    wants one."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,8 @@ class SeatEvent:
     """A change of a seat that a program may want to tell its user. It is given to ``on_event``."""
 
     kind: str
-    """``state`` (the state changed), ``problem`` (the reason changed) or ``grace_ending`` (two days of grace or less are left)."""
+    """``state`` (the state changed), ``problem`` (the reason changed) or ``grace_ending`` (two days of grace or less
+    are left)."""
     state: SeatState
     previous: SeatState
     problem: LicenseError | None

@@ -16,11 +16,12 @@ from ._roots import RootsLike
 class Settings:
     """The settings of a client. They say who asks for a seat, which server is asked, and whose signatures are believed.
 
-    A client takes them as keyword arguments, or as this object through ``from_settings``. The client checks them; this class does not.
-    A changed copy is ``dataclasses.replace(settings, timeout=5.0)``.
+    A client takes them as keyword arguments, or as this object through ``from_settings``. The client checks them; this
+    class does not. A changed copy is ``dataclasses.replace(settings, timeout=5.0)``.
 
     Attributes:
-        server: The address of the license server. It must be ``https``, except for this machine or with ``allow_http``. Required.
+        server: The address of the license server. It must be ``https``, except for this machine or with ``allow_http``.
+            Required.
         key: The license key, as it was printed, typed or pasted. Required.
         product: The product that this program is. The license must be for it, and it salts the machine's id. Required.
         version: The program's version, shown to the owner of the license. Default: none is sent.
@@ -30,20 +31,23 @@ class Settings:
         pool: The name of the pool of seats. Default: the server's pool ``default``.
         hardware_id: The text that tells this machine from others, 8 to 128 printable ASCII characters, sent as it is.
             Default: the id of the container or CI job, else the operating system's machine id, hashed with the product.
-        instance_id: The text that tells this process from others, 8 to 128 printable ASCII characters, for licenses that count
-            processes. Default: the platform's id or a random one, sent only to a license that asks for it.
-        installation: A path of the installed program. Several links to one installation are then one machine and cost one seat.
+        instance_id: The text that tells this process from others, 8 to 128 printable ASCII characters, for licenses
+            that count processes. Default: the platform's id or a random one, sent only to a license that asks for it.
+        installation: A path of the installed program. Several links to one installation are then one machine and cost
+            one seat.
             Default: the installation is no part of the machine's identity.
-        project_root: The path of the project for which the installation is used, part of the same identity. It counts only with
-            ``installation``. Default: no project.
-        hostname: The name by which others see who holds a seat; ``""`` shows a piece of the machine's hash. Default: the host's name.
+        project_root: The path of the project for which the installation is used, part of the same identity. It counts
+            only with ``installation``. Default: no project.
+        hostname: The name by which others see who holds a seat; ``""`` shows a piece of the machine's hash. Default:
+            the host's name.
         deployment: ``desktop``, ``container``, ``ci`` or a word of your own. Default: recognized from the machine.
         project: A project's name, shown to the owner of the license. Default: none is sent.
-        user: The address of the person who works here. It is shown to the owner of the license, and members find their own sessions
-            by it. Default: none is sent.
+        user: The address of the person who works here. It is shown to the owner of the license, and members find their
+            own sessions by it. Default: none is sent.
         timeout: The seconds that one call may take, its retries included; more than 0. Default: 10.0.
         max_retries: How often a request that got no answer is repeated within the timeout. Default: 2.
-        offline: Whether tokens are kept on disk, so that a kept one may start a seat within its signed grace. Default: True.
+        offline: Whether tokens are kept on disk, so that a kept one may start a seat within its signed grace. Default:
+            True.
         cache_dir: The directory in which tokens are kept. Default: the platform's cache directory.
         allow_http: Whether the license key may be sent unencrypted to another machine. Default: False.
         clock: The clocks, for tests. Default: the machine's clocks.
@@ -84,7 +88,10 @@ class _RequiredKeywords(TypedDict):
 
 
 class SettingsKeywords(_RequiredKeywords, total=False):
-    """The settings beside ``server`` as keyword arguments. A test holds their names and types against :class:`Settings`."""
+    """The settings beside ``server`` as keyword arguments.
+
+    A test holds their names and types against :class:`Settings`.
+    """
 
     version: str | None
     roots: RootsLike | None
@@ -110,7 +117,8 @@ class SettingsKeywords(_RequiredKeywords, total=False):
 def settings_from_keywords(client: str, server: str, keywords: Mapping[str, Any]) -> Settings:
     """The settings that were given to a class named ``client`` as keyword arguments.
 
-    Raises :class:`TypeError` for an argument that is no setting, with the setting that was probably meant, and for one that is missing.
+    Raises :class:`TypeError` for an argument that is no setting, with the setting that was probably meant, and for one
+    that is missing.
     """
     names = [setting.name for setting in dataclasses.fields(Settings)]
     for name in keywords:

@@ -1,10 +1,11 @@
 """The last token of a machine, kept for a start without contact, and the latest time that was seen with it.
 
-It is one small JSON file per license, product, pool and machine in the platform's cache directory, of mode 0600 and replaced atomically. The
-token is signed: it is no secret, and nobody can make it grant more. The time ``seen`` is not signed: a person who may write the file can lower
-it, set the machine's clock back as far, and start again within the token's signed grace. It guards against a clock that is wrong, not against
-a person who cheats. Nothing in the file lets anybody use the session. No method raises: a full disk or an unwritable home directory costs the
-offline start and nothing else, and :attr:`TokenStore.problem` says so.
+It is one small JSON file per license, product, pool and machine in the platform's cache directory, of mode 0600 and
+replaced atomically. The token is signed: it is no secret, and nobody can make it grant more. The time ``seen`` is not
+signed: a person who may write the file can lower it, set the machine's clock back as far, and start again within the
+token's signed grace. It guards against a clock that is wrong, not against a person who cheats. Nothing in the file lets
+anybody use the session. No method raises: a full disk or an unwritable home directory costs the offline start and
+nothing else, and :attr:`TokenStore.problem` says so.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ class KeptToken:
     token: str
     certificate: str
     seen: float
-    """The high-water mark: the latest time in Unix seconds that was seen while the token was in use. It is not signed."""
+    """The high-water mark: the latest time in Unix seconds that was seen while the token was in use. It is not signed.
+    """
 
 
 def default_directory() -> Path:
@@ -93,7 +95,7 @@ class TokenStore:
             self.save(kept.token, kept.certificate, now)
 
     def forget_sessions(self, sessions: Collection[str]) -> None:
-        """Remove the file if its token is of one of these sessions, since their seat and their grace were given back."""
+        """Remove the file if its token is of one of these sessions, whose seat and grace were given back."""
         kept = self.load()
         if kept is None:
             return

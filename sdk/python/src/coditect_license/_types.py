@@ -1,4 +1,4 @@
-"""What this package answers with: plain, immutable values. Times are aware ``datetime`` in UTC, durations are seconds."""
+"""What this package answers with, as immutable values. Times are aware ``datetime`` in UTC, durations are seconds."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """The offline verification of signed texts, in the order of docs/PROTOCOL.md section 8. Each failure names its check.
 
-Size → ``typ`` → ``alg`` → certificate under a pinned root, valid at ``iat`` → the token's life and grace within the certificate's →
-signature → issuer, audience, nonce, machine → times. The server's own reference does the same in the same order.
+Size → ``typ`` → ``alg`` → certificate under a pinned root, valid at ``iat`` → the token's life and grace within the
+certificate's → signature → issuer, audience, nonce, machine → times. The server's own reference does the same in the
+same order.
 """
 
 from __future__ import annotations
@@ -66,8 +67,8 @@ def verify_token(
 ) -> TokenClaims:
     """The claims of a token that may be believed at ``now`` (Unix seconds).
 
-    With a ``nonce`` the token answers a request made just now, and ``now`` may be a day off; without one it was kept from earlier, and its
-    lease or grace must not be over. Raises :class:`VerificationFailed`.
+    With a ``nonce`` the token answers a request made just now, and ``now`` may be a day off; without one it was kept
+    from earlier, and its lease or grace must not be over. Raises :class:`VerificationFailed`.
     """
     parsed = _jws.parse(TOKEN, token)
     claims = _token_claims(parsed.claims)
@@ -82,7 +83,8 @@ def verify_token(
     if nonce is not None:
         _check_equal(TOKEN, "nonce", claims.nonce, nonce)
     _check_equal(TOKEN, "hw", claims.hw, expected.hw)
-    # The machine's hash holds the license's number already. It is checked again so that no error can hide behind a hash.
+    # The machine's hash holds the license's number already. It is checked again so that no error can hide behind a
+    # hash.
     _check_equal(TOKEN, "license", claims.license, expected.license)
     if nonce is not None:
         _check_signed_now(TOKEN, claims.iat, now)
@@ -94,7 +96,10 @@ def verify_token(
 def verify_refusal(
     refusal: object, certificate: object, expected: ExpectedToken, nonce: str, now: float
 ) -> Mapping[str, Any]:
-    """The claims of a refusal of this request. Raises :class:`VerificationFailed`; the server then counts as unreachable."""
+    """The claims of a refusal of this request.
+
+    Raises :class:`VerificationFailed`; the server then counts as unreachable.
+    """
     parsed = _jws.parse(REFUSAL, refusal)
     claims = parsed.claims
     for name, kind in {"iss": str, "iat": int, "exp": int, "nonce": str, "code": str, "license": str}.items():
@@ -114,7 +119,7 @@ def verify_refusal(
 
 
 def _instance_key(certificate: object, expected: ExpectedToken, iat: int) -> _InstanceKey:
-    """The instance key of a certificate, if a pinned root signed it and it is valid for a text that was signed at ``iat``."""
+    """The instance key of a certificate that a pinned root signed and that is valid for a text signed at ``iat``."""
     parsed = _jws.parse(CERTIFICATE, certificate)
     claims = parsed.claims
     for name in ("iat", "nbf", "exp", "max_token_ttl", "max_grace"):

@@ -1,7 +1,7 @@
 """The requests and replies of docs/API.md. Each request is built here and each reply is read here, without any I/O.
 
-A reader returns what was granted or raises an exception of :mod:`._errors`. What it returns is verified, except :class:`Validation`, which the
-server does not sign.
+A reader returns what was granted or raises an exception of :mod:`._errors`. What it returns is verified, except
+:class:`Validation`, which the server does not sign.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def acquire_request(identity: ClientIdentity, attempt: str, instance_id: str | N
 
 
 def heartbeat_request(lease: Lease) -> Request:
-    """Show that the session is alive. It names the certificate that is held, so that the reply need not carry it again."""
+    """Show that the session is alive. It names the certificate at hand, so that the reply need not carry it again."""
     nonce = draw_nonce()
     body = {"nonce": nonce, "certificate_kid": certificate_kid(lease.certificate)}
     return Request("/api/v1/licenses/heartbeat", body, lease.session, nonce)

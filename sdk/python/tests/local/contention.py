@@ -2,10 +2,11 @@
 
     python -m tests.local.contention --seconds 120
 
-Each worker is a process of its own with a hardware id of its own. It waits for a seat, holds it for a few seconds, gives it back and begins
-again, and writes down from when until when it believed. The parent kills one now and then and starts it anew. When the time is over, whoever
-has had no seat yet still gets one, and everybody else stops asking. Workers are forked from a parent that has imported everything and started
-nothing, so that fifty interpreters need not start at once.
+Each worker is a process of its own with a hardware id of its own. It waits for a seat, holds it for a few seconds,
+gives it back and begins again, and writes down from when until when it believed. The parent kills one now and then and
+starts it anew. When the time is over, whoever has had no seat yet still gets one, and everybody else stops asking.
+Workers are forked from a parent that has imported everything and started nothing, so that fifty interpreters need not
+start at once.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
@@ -128,14 +130,16 @@ class Result:
     errors: list[str]
     """What no program should meet here."""
     slow: int
-    """How often nobody answered in time, or a held seat's lease ran out: an overloaded machine, and no promise broken."""
+    """How often nobody answered in time, or a held seat's lease ran out: an overloaded machine, and no promise broken.
+    """
     lasted: float
 
     def table(self) -> str:
         looks = sum(self.held.values())
         total = sum(self.believing.values())
         lines = [
-            f"lasted {self.lasted:.0f} s, {self.grants} times a seat was held, {self.kills} kills, {self.slow} times too slow"
+            f"lasted {self.lasted:.0f} s, {self.grants} times a seat was held, "
+            f"{self.kills} kills, {self.slow} times too slow"
         ]
         lines += [f"error: {error}" for error in sorted(set(self.errors))[:5]]
         lines.append(
@@ -192,18 +196,29 @@ def play(run: Run) -> Result:
                 raise AssertionError(f"90 s after the end {len(children)} workers still wait")
             time.sleep(0.02)
     finally:
-        for pid in children:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-                os.waitpid(pid, 0)
+        end_all(children)
     return judge(run, deaths, dict(held), kills, began)
 
 
-def judge(run: Run, deaths: dict[int, float], held: dict[int, int], kills: int, began: float) -> Result:
-    """Put all beliefs on one line of time. A machine counts once, however many of its processes believe."""
-    changes: list[tuple[float, int, str]] = []
-    errors: list[str] = []
-    grants = slow = 0
+def end_all(children: Iterable[int]) -> None:
+    for pid in children:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+
+
+@dataclass
+class Journal:
+    """What all workers wrote: when a belief began (1) or ended (-1) on which machine, and what went wrong."""
+
+    changes: list[tuple[float, int, str]] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    grants: int = 0
+    slow: int = 0
+
+
+def read_journal(run: Run, deaths: dict[int, float]) -> Journal:
+    journal = Journal()
     for path in run.directory.glob("*.*"):
         worker, _, pid = path.name.partition(".")
         if not pid.isdigit():
@@ -214,36 +229,41 @@ def judge(run: Run, deaths: dict[int, float], held: dict[int, int], kills: int, 
             if word == "believe" and len(rest) == 2:
                 ends.append((float(rest[0]), float(rest[1])))
             elif word == "stop" and ends:
-                grants += 1
+                journal.grants += 1
                 until = min(max(end for _, end in ends), float(rest[0]))
                 name = run.hardware(int(worker))
-                changes += [(ends[0][0], 1, name), (until, -1, name)]
+                journal.changes += [(ends[0][0], 1, name), (until, -1, name)]
                 ends = []
             elif word == "lost" or line.startswith("error ServerUnreachable"):
-                slow += 1
+                journal.slow += 1
             elif word == "error":
-                errors.append(line)
+                journal.errors.append(line)
+    return journal
+
+
+def judge(run: Run, deaths: dict[int, float], held: dict[int, int], kills: int, began: float) -> Result:
+    """Put all beliefs on one line of time. A machine counts once, however many of its processes believe."""
+    journal = read_journal(run, deaths)
     counts: dict[str, int] = defaultdict(int)
     believing: dict[int, float] = defaultdict(float)
     most, before = 0, None
-    for at, change, name in sorted(changes):
+    for at, change, name in sorted(journal.changes):
         believers = sum(1 for n in counts.values() if n)
         if before is not None:
             believing[believers] += at - before
         counts[name] += change
         before = at
         most = max(most, sum(1 for n in counts.values() if n))
-    served = len(list(run.directory.glob("*.had")))
     return Result(
         most,
         dict(believing),
         max(held, default=0),
         held,
-        served,
+        len(list(run.directory.glob("*.had"))),
         kills,
-        grants,
-        errors,
-        slow,
+        journal.grants,
+        journal.errors,
+        journal.slow,
         CLOCK.monotonic() - began,
     )
 
@@ -279,7 +299,8 @@ def main() -> int:
         for one_machine in (False, True):
             seconds = options.seconds if not one_machine else options.seconds / 2
             print(
-                f"{options.processes} processes with {1 if one_machine else options.processes} hardware ids, {options.seats} seats, {seconds:.0f} s"
+                f"{options.processes} processes with {1 if one_machine else options.processes} hardware ids, "
+                f"{options.seats} seats, {seconds:.0f} s"
             )
             result = contention(
                 machine,

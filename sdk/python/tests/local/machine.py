@@ -1,4 +1,4 @@
-"""The real server, license-local, on free ports and with data of its own; and the changes to licenses that only SQL can make yet."""
+"""The real server, license-local, on free ports and with data of its own, and changes to licenses made in SQL."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ def binary() -> Path:
     path = Path(given) if given else REPO / "target/debug/license-local"
     if not path.is_file():
         raise AssertionError(
-            f"{path} is not there: these tests need the real server. Build it (cargo build -p license-local) or set LICENSE_LOCAL."
+            f"{path} is not there: these tests need the real server. "
+            "Build it (cargo build -p license-local) or set LICENSE_LOCAL."
         )
     return path
 
@@ -212,7 +213,8 @@ class Machine:
     def _ids(self, number: str) -> tuple[str, str]:
         with self._sql("postgres") as sql:
             row = sql.execute(
-                "select p.tenant_id, p.pool_id from pools p join licenses l using (tenant_id, license_id) where l.number = %s",
+                "select p.tenant_id, p.pool_id from pools p "
+                "join licenses l using (tenant_id, license_id) where l.number = %s",
                 (number,),
             ).fetchone()
         assert row is not None
@@ -236,7 +238,8 @@ def _alive(pid: int) -> bool:
 @contextlib.contextmanager
 def running() -> Iterator[Machine]:
     """A license-local in a directory of its own, stopped and gone afterwards."""
-    # Short: the path of a Unix socket has some hundred characters. And passable: as root the stores run under another account.
+    # Short: the path of a Unix socket has some hundred characters. And passable: as root the stores run under another
+    # account.
     with tempfile.TemporaryDirectory(prefix="sdk-", dir="/tmp", ignore_cleanup_errors=True) as name:
         Path(name).chmod(0o711)
         machine = Machine(Path(name) / "data")

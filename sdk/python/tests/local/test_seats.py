@@ -39,7 +39,8 @@ HOLDER = """
 import sys, time
 from coditect_license import LicenseClient
 server, roots, key, hardware, cache = sys.argv[1:]
-client = LicenseClient(server, key=key, product="demo", roots=roots, hardware_id=hardware, cache_dir=cache, hostname=hardware)
+names = dict(hardware_id=hardware, hostname=hardware)
+client = LicenseClient(server, key=key, product="demo", roots=roots, cache_dir=cache, **names)
 seat = client.seat()
 print(seat.number, flush=True)
 time.sleep(600)

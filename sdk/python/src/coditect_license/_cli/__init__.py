@@ -1,8 +1,9 @@
 """``coditect-license``: the command line. Its arguments are here, its commands in the modules beside it.
 
-Exit codes, those of sysexits(3) where it has one: 0 success · 1 a check of ``doctor`` failed · 2 a wrong command line · 65 a token failed
-verification · 69 the server cannot be reached · 75 every seat is in use · 77 the license gives no seat · 78 settings are missing or wrong ·
-``run`` exits with its command's own code, or 128 and the signal that ended it, 126 or 127 where it cannot be started.
+Exit codes, those of sysexits(3) where it has one: 0 success · 1 a check of ``doctor`` failed · 2 a wrong command line ·
+65 a token failed verification · 69 the server cannot be reached · 75 every seat is in use · 77 the license gives no
+seat · 78 settings are missing or wrong · ``run`` exits with its command's own code, or 128 and the signal that ended
+it, 126 or 127 where it cannot be started.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from .._key import KEY_SYMBOLS
 from .._roots import load_roots
 from .._verify import verify_token
 from . import profile
-from .output import holders_lines, show, span
+from .output import describe_license, holders_lines, show, span
 
 
 def login(options: argparse.Namespace) -> int:
@@ -54,7 +54,7 @@ def login(options: argparse.Namespace) -> int:
             1,
             (
                 "status",
-                f"{validation.license.status}, {validation.seats_used or 0} of {validation.license.seats_total} seats in use",
+                describe_license(validation),
             ),
         )
     show(options, value, f"Logged in to {found['server']} for {found['product']}", rows)
@@ -70,7 +70,7 @@ def _ask_for_key() -> str:
 
 
 def _read_piped_key() -> str:
-    """The key from a pipe: its lines until there are as many letters and digits as a key has, in any encoding of text files."""
+    """The key from a pipe: lines are read until there are as many letters and digits as a key has, in any encoding."""
     raw = b""
     while line := sys.stdin.buffer.readline(4096):
         raw += line

@@ -19,7 +19,7 @@ from .._identity import find_machine, this_system
 from .._jws import loads
 from .._roots import load_roots
 from . import profile
-from .output import show, span
+from .output import describe_license, show, span
 
 CheckResult = tuple[str, str, str]
 """The name of the check; ``ok``, ``warning`` or ``failed``; what was found and what to do."""
@@ -88,7 +88,7 @@ def _run_checks(options: argparse.Namespace) -> Iterator[CheckResult]:
     with client:
         yield "settings", "ok", f"product {settings['product']}, license {client.license_number}"
         yield _check_store(client)
-        yield _check_call("license key", lambda: _describe_license(client))
+        yield _check_call("license key", lambda: describe_license(client.validate()))
         if options.seat:
             yield _check_call("a seat", lambda: _try_seat(client))
 
@@ -180,11 +180,6 @@ def _check_call(name: str, ask: Callable[[], str]) -> CheckResult:
         return name, "warning", str(error)
     except LicenseError as error:
         return name, "failed", str(error)
-
-
-def _describe_license(client: LicenseClient) -> str:
-    validation = client.validate()
-    return f"{validation.license.status}, {validation.seats_used if validation.seats_used is not None else '?'} of {validation.license.seats_total} seats in use"
 
 
 def _try_seat(client: LicenseClient) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
-from .._types import SeatHolder
+from .._types import SeatHolder, Validation
 
 MARKS = {"ok": "green", "warning": "yellow", "failed": "red"}
 
@@ -58,9 +58,16 @@ def holders_lines(holders: Sequence[SeatHolder]) -> list[str]:
     """One line about each holder of a seat."""
     now = datetime.now(timezone.utc)
     return [
-        f"  held by {holder.label}, for {span((now - holder.since).total_seconds())}, heard of {span(holder.seen_in)} ago"
+        f"  held by {holder.label}, for {span((now - holder.since).total_seconds())}, "
+        f"heard of {span(holder.seen_in)} ago"
         for holder in holders
     ]
+
+
+def describe_license(validation: Validation) -> str:
+    """The status of a license and its seats in use, as a phrase."""
+    used = "?" if validation.seats_used is None else validation.seats_used
+    return f"{validation.license.status}, {used} of {validation.license.seats_total} seats in use"
 
 
 def span(seconds: float) -> str:

@@ -1,7 +1,7 @@
 """The settings of the command line: arguments, else the environment, else what ``login`` saved.
 
-``login`` saves them in ``profile.json`` in the platform's configuration directory, mode 0600; the license key goes into the operating
-system's keyring instead where the ``keyring`` package finds one.
+``login`` saves them in ``profile.json`` in the platform's configuration directory, mode 0600; the license key goes into
+the operating system's keyring instead where the ``keyring`` package finds one.
 """
 
 from __future__ import annotations
@@ -79,7 +79,10 @@ def client_from(found: dict[str, Any], options: argparse.Namespace, **more: Any)
 
 
 def save_settings(found: dict[str, Any], *, keyring: bool) -> str:
-    """Save settings for later. Returns where the key is saved: ``keyring`` or ``file``. Raises :class:`ConfigurationError`."""
+    """Save settings for later.
+
+    Returns where the key is saved: ``keyring`` or ``file``. Raises :class:`ConfigurationError`.
+    """
     value = {name: found[name] for name in NAMES if found.get(name)}
     place = "keyring" if keyring and _save_to_keyring(value["server"], value["product"], value["key"]) else "file"
     if place == "keyring":
@@ -94,7 +97,10 @@ def save_settings(found: dict[str, Any], *, keyring: bool) -> str:
 
 
 def _save_to_keyring(server: str, product: str, key: str) -> bool:
-    """Save the key in the keyring. False if there is none, or if it is locked or broken: then the key is saved in the file."""
+    """Save the key in the keyring.
+
+    False if there is none, or if it is locked or broken: then the key is saved in the file.
+    """
     with contextlib.suppress(Exception):
         import keyring
 
