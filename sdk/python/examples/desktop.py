@@ -11,7 +11,7 @@ from coditect_license import LicenseClient, LicenseError, NoSeats, SeatEvent, Se
 
 
 def on_event(event: SeatEvent) -> None:
-    """Called from the seat's thread: hand it on to the thread of your windows, as your toolkit wants it."""
+    """Show a change. This is called from the seat's thread: hand it to the thread of your windows, if you have one."""
     if event.kind == "grace_ending":
         print(f"Please connect within {(event.grace_left or 0) / 3600:.0f} hours to go on working.")
     elif event.state is SeatState.DEGRADED:

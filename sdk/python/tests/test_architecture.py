@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from functools import cache
 from pathlib import Path
 
@@ -98,3 +99,15 @@ def test_the_modules_stand_on_few_floors() -> None:
     floors = {module: floor(module) for module in graph if module and not module.startswith("_cli")}
     del floors["__main__"]
     assert max(floors.values()) <= MOST_FLOORS, sorted(floors.items(), key=lambda item: item[1])
+
+
+def test_the_readme_lists_the_modules_in_their_order() -> None:
+    readme = (PACKAGE.parents[1] / "README.md").read_text("utf-8")
+    rows = re.findall(r"^\| ((?:`_\w+`(?:, )?)+) \|", readme, re.M)
+    row_of = {module: row for row, cell in enumerate(rows) for module in re.findall(r"`(\w+)`", cell)}
+    assert set(row_of) == {name.partition(".")[0] for name in MODULES} - {"", "__main__"}
+    for importer, found in import_graph().items():
+        for imported in found:
+            if importer not in ("", "__main__"):
+                lower, upper = imported.partition(".")[0], importer.partition(".")[0]
+                assert row_of[lower] <= row_of[upper], f"{importer} imports {imported}"

@@ -16,12 +16,8 @@ if TYPE_CHECKING:  # for type checkers and editors; a test holds this block agai
         AsyncLicenseClient as AsyncLicenseClient,
         AsyncSeat as AsyncSeat,
     )
-    from ._client import (
-        LicenseClient as LicenseClient,
-    )
-    from ._clock import (
-        Clock as Clock,
-    )
+    from ._client import LicenseClient as LicenseClient
+    from ._clock import Clock as Clock
     from ._errors import (
         ConfigurationError as ConfigurationError,
         InvalidKey as InvalidKey,
@@ -40,16 +36,12 @@ if TYPE_CHECKING:  # for type checkers and editors; a test holds this block agai
         VerificationFailed as VerificationFailed,
         WrongProduct as WrongProduct,
     )
-    from ._seat import (
-        Seat as Seat,
-    )
+    from ._seat import Seat as Seat
     from ._seat_state import (
         SeatEvent as SeatEvent,
         SeatState as SeatState,
     )
-    from ._settings import (
-        Settings as Settings,
-    )
+    from ._settings import Settings as Settings
     from ._types import (
         Lease as Lease,
         License as License,
@@ -57,15 +49,10 @@ if TYPE_CHECKING:  # for type checkers and editors; a test holds this block agai
         TokenClaims as TokenClaims,
         Validation as Validation,
     )
-    from ._version import (
-        __version__ as __version__,
-    )
+    from ._version import __version__ as __version__
 
 _HOMES: dict[str, tuple[str, ...]] = {
-    "_aio": (
-        "AsyncLicenseClient",
-        "AsyncSeat",
-    ),
+    "_aio": ("AsyncLicenseClient", "AsyncSeat"),
     "_client": ("LicenseClient",),
     "_clock": ("Clock",),
     "_errors": (
@@ -87,18 +74,9 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "WrongProduct",
     ),
     "_seat": ("Seat",),
-    "_seat_state": (
-        "SeatEvent",
-        "SeatState",
-    ),
+    "_seat_state": ("SeatEvent", "SeatState"),
     "_settings": ("Settings",),
-    "_types": (
-        "TokenClaims",
-        "Lease",
-        "License",
-        "SeatHolder",
-        "Validation",
-    ),
+    "_types": ("Lease", "License", "SeatHolder", "TokenClaims", "Validation"),
     "_version": ("__version__",),
 }
 """The public names, each under the module that defines it. This is the one list of them."""

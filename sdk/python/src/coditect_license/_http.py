@@ -38,7 +38,7 @@ class SyncHttp:
                     if (fault := _body_fault(body, self._context.clock.monotonic() > over)) is not None:
                         return fault
                 return Reply(response.status_code, body, lowercase_names(response.headers), sent_at)
-        except Exception as error:  # noqa: BLE001 - any library below may raise anything about garbage; a host must not see it
+        except Exception as error:  # noqa: BLE001 - a library may raise anything; no program may see it
             return TransportFault(_reason_of(error, effect))
 
     def close(self) -> None:
@@ -62,7 +62,7 @@ class SyncHttp:
 
 
 class AsyncHttp:
-    """The same for asyncio."""
+    """Awaitable requests over one pool of connections, which is made when it is first needed."""
 
     def __init__(
         self, context: Context, transport: httpx.AsyncBaseTransport | None, client: httpx.AsyncClient | None

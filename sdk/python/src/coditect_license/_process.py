@@ -46,11 +46,11 @@ def unregister_seat(seat: HeldSeat) -> None:
     _held_seats.discard(seat)
 
 
-def _add_for_forks(thing: Any) -> None:  # noqa: ANN401 - whatever has an _after_fork
+def _add_for_forks(thing: Any) -> None:  # noqa: ANN401 - an object with a method _after_fork
     _forkable.add(thing)
 
 
-def register_for_forks(thing: Any) -> None:  # noqa: ANN401 - whatever has an _after_fork
+def register_for_forks(thing: Any) -> None:  # noqa: ANN401 - an object with a method _after_fork
     """Call ``_after_fork`` of this object in every forked child."""
     _add_for_forks(thing)
     _install_hooks()

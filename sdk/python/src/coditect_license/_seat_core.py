@@ -113,13 +113,8 @@ class SeatCore:
             self._clock_anchor = (float(lease.claims.iat), lease.sent_at)
             self.last_span = max(lease.expires_in, 0.1)
             self._pause = lease.heartbeat_in * self.context.rng.uniform(0.93, 1.0)
-            self.problem, self._grace_barred, self.session_lost, self._misses, self._grace_warned = (
-                None,
-                False,
-                False,
-                0,
-                False,
-            )
+            self.problem, self._misses = None, 0
+            self._grace_barred = self.session_lost = self._grace_warned = False
             seen = self._clock_anchor[0] + self.context.clock.monotonic() - lease.sent_at
             newer = self._update_grace(lease.claims, seen)
         if self.context.offline and newer:

@@ -200,4 +200,5 @@ def _token_claims(raw: Mapping[str, Any]) -> TokenClaims:
     )
     if not fits:
         raise VerificationFailed(TOKEN.name, "form")
-    return TokenClaims(**texts, **numbers, features=features, license_exp=license_exp, nonce=nonce)  # type: ignore[arg-type]
+    optional = {"license_exp": license_exp, "nonce": nonce}
+    return TokenClaims(**texts, **numbers, features=features, **optional)  # type: ignore[arg-type]

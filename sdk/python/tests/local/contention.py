@@ -107,7 +107,7 @@ def start(run: Run, worker: int) -> int:
     try:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         work(run, worker)
-    except BaseException as error:  # noqa: BLE001 - told to the parent in the log; nothing of this child may go on in its code
+    except BaseException as error:  # noqa: BLE001 - logged for the parent; a child never runs its code
         with (run.directory / f"{worker}.{os.getpid()}").open("a") as log:
             print(f"error {type(error).__name__}: {error}", file=log)
         os._exit(1)

@@ -226,7 +226,8 @@ def test_a_flushed_redis_costs_nobody_a_seat(machine: Machine, connect: Connect)
     for _ in range(3):
         machine.flush_redis()
         heard = [seat.claims.jti for seat in seats if seat.claims]
-        until(lambda heard=heard: all(seat.claims and seat.claims.jti not in heard for seat in seats))  # type: ignore[misc]
+        for seat in seats:
+            until(lambda s=seat, heard=heard: s.claims and s.claims.jti not in heard)  # type: ignore[misc]
     assert [seat.session_id for seat in seats] == sessions and all(seat.state is SeatState.ONLINE for seat in seats)
 
 

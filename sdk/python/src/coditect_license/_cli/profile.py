@@ -65,7 +65,11 @@ def open_client(options: argparse.Namespace, **more: Any) -> LicenseClient:  # n
     return client_from(found, options, **more)
 
 
-def client_from(found: dict[str, Any], options: argparse.Namespace, **more: Any) -> LicenseClient:  # noqa: ANN401 - as above
+def client_from(
+    found: dict[str, Any],
+    options: argparse.Namespace,
+    **more: Any,  # noqa: ANN401 - as above
+) -> LicenseClient:
     """A client by settings that were found. Raises :class:`ConfigurationError` with what is missing."""
     missing = [name for name in ("server", "product", "key") if not found.get(name)]
     if missing:
