@@ -116,8 +116,8 @@ class LicenseClient(ClientBase):
         """Show that a session is alive, and get its extended lease.
 
         Raises :class:`SessionGone` when the session is over, another :class:`Refusal` when the license gives no seat
-        now (the lease stands until it ends), :class:`ServerUnreachable` or :class:`VerificationFailed` when nobody we
-        trust answered (likewise).
+        now (the lease stands until it ends), :class:`ServerUnreachable` or :class:`VerificationFailed` when no trusted
+        answer came (likewise).
         """
         return self._call(lambda over: flows.heartbeat(self._context, lease, over, self._context.max_retries))
 

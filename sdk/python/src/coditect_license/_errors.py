@@ -84,18 +84,21 @@ class VerificationFailed(LicenseError):
     """
 
     _CHECKS: ClassVar[dict[str, tuple[str, str]]] = {
-        "size": ("is too large", "Whoever answers is not the license server: check its address and any proxy."),
-        "form": ("is malformed", "Whoever answers is not the license server: check its address and any proxy."),
-        "typ": ("has the wrong typ", "Whoever answers is not the license server: check its address and any proxy."),
+        "size": ("is too large", "The answer is not the license server's: check its address and any proxy."),
+        "form": ("is malformed", "The answer is not the license server's: check its address and any proxy."),
+        "typ": ("has the wrong typ", "The answer is not the license server's: check its address and any proxy."),
         "algorithm": ("names an algorithm its key does not have", "Somebody may be forging answers."),
         "key": (
             "is signed by a key that is not pinned or certified",
             "Give LicenseClient the server's root keys (roots=…), or upgrade the program that pins them.",
         ),
         "signature": ("has a wrong signature", "Somebody may be changing answers on their way."),
-        "validity": ("was not valid when the token was signed", "Report this to whoever runs the license server."),
-        "ttl": ("lives longer than its certificate allows", "Report this to whoever runs the license server."),
-        "grace": ("grants more grace than its certificate allows", "Report this to whoever runs the license server."),
+        "validity": ("was not valid when the token was signed", "Report this to the operator of the license server."),
+        "ttl": ("lives longer than its certificate allows", "Report this to the operator of the license server."),
+        "grace": (
+            "grants more grace than its certificate allows",
+            "Report this to the operator of the license server.",
+        ),
         "issuer": ("is of another issuer", "Compare issuer=… with the server's TOKEN_ISSUER or PUBLIC_URL."),
         "audience": ("is for another product", "Compare product=… with the product of the license."),
         "nonce": ("answers another request", "Somebody may be repeating old answers."),

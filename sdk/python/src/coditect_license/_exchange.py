@@ -44,7 +44,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Reply:
-    """An HTTP reply, whoever sent it."""
+    """An HTTP reply. Nothing says yet that the license server sent it."""
 
     status: int
     body: bytes = field(repr=False)

@@ -45,7 +45,7 @@ def ask(
     deadline: float,
     retries: int,
 ) -> Flow[T]:
-    """One question, repeated while nobody answers, until ``deadline`` on the monotonic clock.
+    """One question, repeated while no answer comes, until ``deadline`` on the monotonic clock.
 
     Each try is a request of its own, with a nonce of its own. Raises what the last try raised.
     """

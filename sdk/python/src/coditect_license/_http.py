@@ -31,7 +31,7 @@ class SyncHttp:
             over = sent_at + effect.timeout
             with client.stream(**_stream_arguments(self._context, effect)) as response:
                 if _is_compressed(response):
-                    return TransportFault("somebody sends a compressed answer, which was not asked for")
+                    return TransportFault("the answer is compressed, which was not asked for")
                 body = b""
                 for chunk in response.iter_bytes():
                     body += chunk
@@ -79,7 +79,7 @@ class AsyncHttp:
             over = sent_at + effect.timeout
             async with client.stream(**_stream_arguments(self._context, effect)) as response:
                 if _is_compressed(response):
-                    return TransportFault("somebody sends a compressed answer, which was not asked for")
+                    return TransportFault("the answer is compressed, which was not asked for")
                 body = b""
                 async for chunk in response.aiter_bytes():
                     body += chunk
@@ -153,7 +153,7 @@ def _is_compressed(response: httpx.Response) -> bool:
 
 def _body_fault(body: bytes, late: bool) -> TransportFault | None:
     if len(body) > MAX_REPLY_BYTES:
-        return TransportFault("somebody sends more than any answer of a license server")
+        return TransportFault("the answer is larger than any answer of a license server")
     return TransportFault("the answer did not arrive in time") if late else None
 
 

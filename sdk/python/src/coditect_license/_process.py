@@ -21,24 +21,28 @@ EXIT_SECONDS = 3.0
 are over."""
 
 
-class HeldSeat(Protocol):
+class ForkAware(Protocol):
+    """An object that must know when it finds itself in a forked child."""
+
+    def _after_fork(self) -> None: ...
+
+
+class HeldSeat(ForkAware, Protocol):
     """A seat that must be given back before the process ends."""
 
     def _begin_release(self) -> None: ...
     def _end_release(self, timeout: float) -> bool: ...
-    def _after_fork(self) -> None: ...
 
 
-_held_seats: weakref.WeakSet[Any] = weakref.WeakSet()
-_forkable: weakref.WeakSet[Any] = weakref.WeakSet()
+_held_seats: weakref.WeakSet[HeldSeat] = weakref.WeakSet()
+_fork_aware: weakref.WeakSet[ForkAware] = weakref.WeakSet()
 _hooks_installed = False
 
 
 def register_seat(seat: HeldSeat) -> None:
     """Give this seat back when the process ends."""
     _held_seats.add(seat)
-    _add_for_forks(seat)
-    _install_hooks()
+    register_for_forks(seat)
 
 
 def unregister_seat(seat: HeldSeat) -> None:
@@ -46,13 +50,9 @@ def unregister_seat(seat: HeldSeat) -> None:
     _held_seats.discard(seat)
 
 
-def _add_for_forks(thing: Any) -> None:  # noqa: ANN401 - an object with a method _after_fork
-    _forkable.add(thing)
-
-
-def register_for_forks(thing: Any) -> None:  # noqa: ANN401 - an object with a method _after_fork
+def register_for_forks(object_: ForkAware) -> None:
     """Call ``_after_fork`` of this object in every forked child."""
-    _add_for_forks(thing)
+    _fork_aware.add(object_)
     _install_hooks()
 
 
@@ -77,9 +77,9 @@ def _install_hooks() -> None:
 
 
 def _after_fork_in_child() -> None:
-    for thing in list(_forkable):
+    for object_ in list(_fork_aware):
         with contextlib.suppress(Exception):
-            thing._after_fork()
+            object_._after_fork()
     _held_seats.clear()
 
 

@@ -47,12 +47,12 @@ def read_refusal(
         claims = verify_refusal(body.get("refusal"), body.get("certificate"), expected, request.nonce, now)
     except errors.VerificationFailed as error:
         return errors.ServerUnreachable(
-            f"Somebody refused ({code}) who is not provably the license server: {error}", retry_after
+            f"A refusal ({code}) came that is not provably the license server's: {error}", retry_after
         )
     for name in ("code", "reason"):
         signed, plain = claims.get(name), body.get(name)
         if signed != plain:
-            changed = f"Somebody changed the {name} of a refusal on its way: signed is {signed}, said was {plain}."
+            changed = f"The {name} of a refusal was changed on its way: {signed} was signed, {plain} arrived."
             return errors.ServerUnreachable(changed, retry_after)
     return refusal_of_code(code, str(detail), body, request_id)
 

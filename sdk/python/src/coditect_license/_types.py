@@ -10,18 +10,18 @@ from typing import Any
 
 @dataclass(frozen=True)
 class SeatHolder:
-    """Who holds a seat, as others may see it."""
+    """A holder of a seat, as others may see it."""
 
     label: str
-    """What the holder calls itself: a host name, or ``machine`` and a piece of its hash."""
+    """The name that the holder gave: a host name, or ``machine`` and a piece of its hash."""
     since: datetime
     seen_in: int
-    """Seconds since it was last heard of."""
+    """Seconds since its last request."""
 
 
 @dataclass(frozen=True)
 class License:
-    """The license as the server describes it. For display: what is signed is in :class:`TokenClaims`."""
+    """The license as the server describes it, for display. What is signed is in :class:`TokenClaims`."""
 
     number: str
     """The public number: the first 13 symbols of the key."""
@@ -63,7 +63,7 @@ class TokenClaims:
 
 @dataclass(frozen=True)
 class Lease:
-    """A verified answer of acquire or heartbeat: this process's time on a seat."""
+    """A verified answer of acquire or heartbeat: the time that this process has on a seat."""
 
     session: str = field(repr=False)
     """The bearer string for heartbeat and release; a secret."""
@@ -71,11 +71,11 @@ class Lease:
     seat: int
     attempt: str
     sent_at: float
-    """When the request was sent, on this machine's monotonic clock: the lease counts from here."""
+    """When the request was sent, in seconds of this machine's monotonic clock. The lease counts from here."""
     expires_in: float
-    """The lease in seconds: the smaller of what the answer and what the signed token say."""
+    """The length of the lease in seconds: the smaller of what the answer says and what the signed token says."""
     heartbeat_in: float
-    """When the server wants to hear from us next, in seconds after the answer; never more than half a lease."""
+    """When the server expects the next heartbeat, in seconds after the answer; never more than half a lease."""
     claims: TokenClaims
     token: str = field(repr=False)
     certificate: str = field(repr=False)
@@ -90,7 +90,7 @@ class Lease:
 
 @dataclass(frozen=True)
 class Validation:
-    """What an acquire would say now, without taking a seat. Not signed: for display, not for decisions."""
+    """What an acquire would answer now. No seat is taken. It is not signed: use it for display, not for decisions."""
 
     license: License
     seats_used: int | None
