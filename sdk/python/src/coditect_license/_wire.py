@@ -15,7 +15,7 @@ from . import _jws
 from ._errors import ConfigurationError
 from ._exchange import ClientIdentity, Reply, Request, not_from_server, parse_time
 from ._refusals import read_holders, read_refusal
-from ._types import Lease, License, Validation
+from ._types import Lease, License, TokenClaims, Validation
 from ._verify import ExpectedToken, certificate_kid, verify_token
 
 
@@ -72,19 +72,20 @@ def read_acquire(reply: Reply, request: Request, expected: ExpectedToken, attemp
     session = body.get("session")
     if not isinstance(session, str) or not session.isascii() or not session.isprintable():
         raise not_from_server("an answer without a session")
-    return _verified_lease(reply, body, request, expected, now, session, attempt, body.get("certificate"), license_)
+    certificate = body.get("certificate")
+    claims = _verified_claims(body, certificate, request, expected, now)
+    return _lease(reply, body, claims, session=session, attempt=attempt, certificate=certificate, license_=license_)
 
 
 def read_heartbeat(reply: Reply, request: Request, expected: ExpectedToken, lease: Lease, now: float) -> Lease:
     """The extended lease of a 200, verified."""
     body = _granted_body(reply, request, expected, now)
     certificate = body.get("certificate", lease.certificate)
-    extended = _verified_lease(
-        reply, body, request, expected, now, lease.session, lease.attempt, certificate, lease.license
-    )
-    if extended.session_id != lease.session_id:
+    claims = _verified_claims(body, certificate, request, expected, now)
+    if claims.session_id != lease.session_id:
         raise not_from_server("a lease of another session")
-    return extended
+    held, license_ = lease.session, lease.license
+    return _lease(reply, body, claims, session=held, attempt=lease.attempt, certificate=certificate, license_=license_)
 
 
 def read_release(reply: Reply, request: Request, expected: ExpectedToken, now: float) -> datetime:
@@ -140,20 +141,24 @@ def _granted_body(reply: Reply, request: Request, expected: ExpectedToken, now: 
     raise read_refusal(reply, body if isinstance(body, dict) else {}, request, expected, now)
 
 
-def _verified_lease(
+def _verified_claims(
+    body: Mapping[str, Any], certificate: object, request: Request, expected: ExpectedToken, now: float
+) -> TokenClaims:
+    if request.nonce is None:
+        raise ConfigurationError("A lease can only be read with the nonce of its request.")
+    return verify_token(body.get("token"), certificate, expected, request.nonce, now)
+
+
+def _lease(
     reply: Reply,
     body: Mapping[str, Any],
-    request: Request,
-    expected: ExpectedToken,
-    now: float,
+    claims: TokenClaims,
+    *,
     session: str,
     attempt: str,
     certificate: object,
     license_: License | None,
 ) -> Lease:
-    if request.nonce is None:
-        raise ConfigurationError("A lease can only be read with the nonce of its request.")
-    claims = verify_token(body.get("token"), certificate, expected, request.nonce, now)
     # Only the token is signed. The members beside it may shorten the lease and set the pace, and nothing more.
     signed = claims.exp - claims.iat
     lease = min(_seconds_or(body.get("expires_in"), signed), signed)
@@ -174,8 +179,7 @@ def _verified_lease(
 
 
 def _seconds_or(value: object, otherwise: float) -> float:
-    return (
-        float(value)
-        if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 1e9
-        else float(otherwise)
-    )
+    # `True` is an int to Python, and no number in JSON.
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1e9:
+        return float(otherwise)
+    return float(value)
