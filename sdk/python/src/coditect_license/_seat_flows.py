@@ -1,23 +1,30 @@
-"""The life of a seat as flows: start, keep, give back. What a thread runs in one face and a task in the other."""
+"""The life of a seat as flows: it is opened, kept and given back.
+
+A thread drives them in one client, a task in the other.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from . import _errors as errors
-from . import _flows as flows
-from ._flows import TRY_SECONDS, Flow, Send, Wait
+from . import _errors as errors, _flows as flows
+from ._exchange import Flow, Pause, Reply, SendRequest
+from ._flows import TRY_SECONDS
 from ._seat_core import SeatCore
+from ._types import Lease
 from ._wire import heartbeat_request, read_heartbeat
 
 SLICE_SECONDS = 15.0
-"""The longest wait in one piece: waits stand still while a machine sleeps, and its waking should not go unnoticed for a whole heartbeat."""
+"""The longest pause in one piece. A pause stands still while a machine sleeps, and waking must be noticed before the
+next heartbeat is due."""
 WOKE_SECONDS = 5.0
-"""A wait that took so much longer than it should means that the machine slept."""
+"""A pause that took so many seconds longer than it should means that the machine slept."""
+
+OnWait = Callable[[errors.NoSeats, float], None] | None
 
 
-def start(core: SeatCore, deadline: float, wait_until: float | None, on_wait: Callable[[errors.NoSeats, float], None] | None) -> Flow[None]:
-    """The first lease, or the signed grace of the last one. Raises what refused both."""
+def open_seat(core: SeatCore, deadline: float, wait_until: float | None, on_wait: OnWait) -> Flow[None]:
+    """Get the first lease, or start within the signed grace of the last one. Raises what refused both."""
     context, generation = core.context, core.generation
     try:
         if wait_until is None:
@@ -27,30 +34,30 @@ def start(core: SeatCore, deadline: float, wait_until: float | None, on_wait: Ca
     except (errors.ServerUnreachable, errors.VerificationFailed, errors.InvalidRequest) as error:
         why_not = core.start_offline(error)
         if why_not is None:
-            core.observe()
+            core.report_changes()
             return
         if isinstance(error, errors.ServerUnreachable):
             raise errors.ServerUnreachable(str(error), error.retry_after, why_not) from error
         raise
-    except errors.Refused as error:
-        core.refused(error, generation)
+    except errors.Refusal as error:
+        core.on_refusal(error, generation)
         raise
-    if not core.accept(lease, generation):
+    if not core.on_lease(lease, generation):
         yield from _give_back(core, lease.session, context.clock.monotonic() + TRY_SECONDS)
 
 
-def keep(core: SeatCore) -> Flow[None]:
-    """From the first lease until the seat is over."""
+def keep_seat(core: SeatCore) -> Flow[None]:
+    """Send heartbeats from the first lease until the seat is over."""
     while not core.over:
-        core.observe()
+        core.report_changes()
         yield from _pause(core, core.next_pause())
         if not core.over:
             yield from _beat(core)
-    core.observe()
+    core.report_changes()
 
 
-def give_back(core: SeatCore, session: str | None, deadline: float) -> Flow[bool]:
-    """Tell the server that the session is over. True if it knows."""
+def give_seat_back(core: SeatCore, session: str | None, deadline: float) -> Flow[bool]:
+    """Tell the server that the session is over. True if the server knows, or if there is no session."""
     if session is None:
         return True
     return (yield from _give_back(core, session, deadline))
@@ -59,16 +66,16 @@ def give_back(core: SeatCore, session: str | None, deadline: float) -> Flow[bool
 def _pause(core: SeatCore, seconds: float) -> Flow[None]:
     clock = core.context.clock
     end = clock.monotonic() + seconds
-    while not core.over and not core.nudged:
-        core.observe()
+    while not core.over and not core.retry_requested:
+        core.report_changes()
         before = clock.monotonic()
         step = min(end - before, SLICE_SECONDS, core.next_change())
         if step <= 0:
             break
-        yield Wait(step)
+        yield Pause(step)
         if clock.monotonic() - before > step + WOKE_SECONDS:
             break
-    core.nudged = False
+    core.retry_requested = False
 
 
 def _beat(core: SeatCore) -> Flow[None]:
@@ -77,30 +84,33 @@ def _beat(core: SeatCore) -> Flow[None]:
         yield from _acquire_again(core)
         return
     request = heartbeat_request(lease)
-    answer = yield Send(request, TRY_SECONDS)
+    result = yield SendRequest(request, TRY_SECONDS)
+
+    def read(reply: Reply) -> Lease:
+        return read_heartbeat(reply, request, context.expected, lease, context.clock.wall())
+
     try:
-        extended = context.read(answer, lambda reply: read_heartbeat(reply, request, context.expected, lease, context.clock.wall()))
-        core.accept(flows.timely(context, extended), generation)
-    except errors.Gone as error:
-        if core.gone(error, generation):
+        core.on_lease(flows.reject_late_lease(context, context.read(result, read)), generation)
+    except errors.SessionGone as error:
+        if core.on_session_gone(error, generation):
             yield from _acquire_again(core)
-    except errors.Refused as error:
-        core.refused(error, generation)
+    except errors.Refusal as error:
+        core.on_refusal(error, generation)
     except errors.LicenseError as error:
-        core.fault(error, generation)
+        core.on_fault(error, generation)
 
 
 def _acquire_again(core: SeatCore) -> Flow[None]:
     context, generation = core.context, core.generation
     try:
         lease = yield from flows.acquire(context, core.attempt, context.clock.monotonic() + TRY_SECONDS, 0)
-    except errors.Refused as error:
-        core.refused(error, generation)
+    except errors.Refusal as error:
+        core.on_refusal(error, generation)
     except errors.LicenseError as error:
-        core.fault(error, generation)
+        core.on_fault(error, generation)
     else:
-        if not core.accept(lease, generation):
-            # Released meanwhile: what was granted after that is nobody's.
+        if not core.on_lease(lease, generation):
+            # The seat was released meanwhile, so what was granted afterwards has no owner.
             yield from _give_back(core, lease.session, context.clock.monotonic() + TRY_SECONDS)
 
 
@@ -108,7 +118,7 @@ def _give_back(core: SeatCore, session: str, deadline: float) -> Flow[bool]:
     try:
         yield from flows.release(core.context, session, deadline, 1)
     except errors.LicenseError:
-        # Then its lease runs out: a seat is back within one, whatever happens here.
+        # Its lease then runs out by itself, so the seat is free within one lease.
         return False
-    core.given_back()
+    core.on_release_confirmed()
     return True
