@@ -7,7 +7,7 @@ use license_functions::edge::problem::table;
 
 const PAGE: &str = include_str!("../../docs/ERRORS.md");
 
-/// The extra members of API.md, "Codes".
+/// The members that a code has besides those of every problem.
 const MEMBERS: &[(Code, &[&str])] = &[
     (Code::InvalidRequest, &["errors", "field", "problem"]),
     (Code::InsufficientUserAuthentication, &["max_age", "acr_values"]),
