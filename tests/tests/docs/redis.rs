@@ -24,10 +24,10 @@ fn the_page_names_every_script() {
     hold("docs/REDIS.md", scripts, &[("`free.lua`", "`forget.lua`")]);
 }
 
-/// By script, the header of the last one that is made of it alone or with helpers before it.
+/// By script, the flags with which it is run. Its own file is the last one of those that make it up.
 fn headers() -> BTreeMap<String, BTreeSet<String>> {
     let code = read(&format!("{SCRIPTS}/scripts.rs"));
-    let row = Regex::new(r#"\b[A-Z_]+ = (ALLOW_OOM|DENY_OOM|READ_ONLY)((?: "[a-z_]+\.lua")+);"#).unwrap();
+    let row = Regex::new(r#"\b[A-Z_]+(?:\(\d+, \d+\))? = (ALLOW_OOM|DENY_OOM|READ_ONLY)((?:\s+"[a-z_]+\.lua")+);"#).unwrap();
     let mut headers: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for found in row.captures_iter(&code) {
         let last = found[2].rsplit('"').nth(1).unwrap().to_owned();
@@ -46,8 +46,10 @@ fn without_memory(text: &str) -> Vec<String> {
     for row in rows {
         let says = if row[2] == "the same" { previous.clone() } else { row[2].clone() };
         previous.clone_from(&says);
-        let last = code_spans(&row[0]).pop().unwrap();
-        let Some(kinds) = headers.get(&last) else { continue };
+        // Parts of several scripts run as those do.
+        let script = code_spans(&row[0]).into_iter().find(|span| headers.contains_key(span));
+        let Some(script) = script.filter(|_| !says.starts_with("as the script")) else { continue };
+        let kinds = &headers[&script];
         let right = match kinds.iter().map(String::as_str).collect::<Vec<_>>()[..] {
             ["DENY_OOM"] => says.starts_with("refused"),
             ["ALLOW_OOM"] | ["READ_ONLY"] => says == "runs",
@@ -55,7 +57,7 @@ fn without_memory(text: &str) -> Vec<String> {
         };
         let writes_nothing = row[1].ends_with("writes nothing");
         if !right || writes_nothing != kinds.contains("READ_ONLY") {
-            wrong.push(format!("{last} is {kinds:?}, and the page says {says:?} and {:?}", row[1]));
+            wrong.push(format!("{script} is {kinds:?}, and the page says {says:?} and {:?}", row[1]));
         }
     }
     wrong
