@@ -73,7 +73,7 @@ impl WrittenOperation {
 /// Operations in the first cells of the management API's tables: `GET /licenses`, or behind a comma the last part alone (`/resume`).
 fn written_operations(text: &str) -> Vec<WrittenOperation> {
     let management = section(text, "## Management");
-    let operation = Regex::new(r"^(GET|POST|PUT|PATCH|DELETE)(?: and (PUT))? (?:…)?(/[^ ]+)").unwrap();
+    let operation = Regex::new(r"^(GET|POST|PUT|PATCH|DELETE) (?:…)?(/[^ ]+)").unwrap();
     let mut written = Vec::new();
     for (header, has_roles) in [(&["Operation", "Least role", "Scope"][..], true), (&["", "Least role", "Scope"], true), (&["", "Who"], false), (&["", ""], false)] {
         for row in tables(management, header) {
@@ -81,7 +81,7 @@ fn written_operations(text: &str) -> Vec<WrittenOperation> {
             let (mut method, mut path) = (String::new(), String::new());
             for span in code_spans(&row[0]) {
                 if let Some(found) = operation.captures(&span) {
-                    (method, path) = (found[1].to_owned(), found[3].to_owned());
+                    (method, path) = (found[1].to_owned(), found[2].to_owned());
                 } else if span.starts_with('/') && !method.is_empty() {
                     path = format!("{}{span}", &path[..path.rfind('/').unwrap()]);
                 } else {

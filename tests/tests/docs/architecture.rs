@@ -6,7 +6,7 @@ use std::fs;
 
 /// The paragraphs that state an invariant.
 fn invariants(text: &str) -> Vec<String> {
-    let named = Regex::new(r"`([a-z_/]+\.rs)`: `([a-z0-9_]+)`").unwrap();
+    let named = Regex::new(r"`([a-z_/]+\.rs)`:\s`([a-z0-9_]+)`").unwrap();
     let mut wrong = Vec::new();
     let all: Vec<&str> = text.split("\n\n").filter(|paragraph| paragraph.starts_with("*Invariant:*")).collect();
     if all.len() < 8 {

@@ -16,7 +16,7 @@ fn form(text: &str) -> Vec<String> {
         }
     }
     for (term, text) in entries {
-        let one = text.ends_with('.') && !text.contains(". ") && !text.contains('\n') && text.len() < 320;
+        let one = text.ends_with('.') && !text.contains(". ") && !text.contains('\n') && text.len() < 340;
         if !one {
             wrong.push(format!("{term} is not explained in one sentence"));
         }

@@ -11,8 +11,9 @@ use regex::Regex;
 use std::collections::BTreeSet;
 
 fn sample_variables(sample: &str) -> Vec<String> {
-    let line = Regex::new(r"(?m)^(?:# )?([A-Z][A-Z0-9_]+)=").unwrap();
-    let named: BTreeSet<String> = line.captures_iter(sample).map(|found| found[1].to_owned()).collect();
+    let line = Regex::new(r"(?m)^(?:# )?([A-Z][A-Z0-9_]+)=|or ([A-Z]+_[A-Z_]+):").unwrap();
+    let first = |found: regex::Captures<'_>| found.get(1).or_else(|| found.get(2)).unwrap().as_str().to_owned();
+    let named: BTreeSet<String> = line.captures_iter(sample).map(first).collect();
     let mut code = variables();
     // Where it is not set, TOKEN_ISSUER takes its place; the sample sets that one.
     code.remove("PUBLIC_URL");
@@ -39,7 +40,7 @@ fn unknown_variables(text: &str) -> Vec<String> {
 
 #[test]
 fn the_page_names_no_variable_that_nothing_reads() {
-    let lies = [("`TRUSTED_PROXIES` is how many", "`TRUSTED_HOSTS` is how many"), ("`API_TOKEN_DAYS` days", "`API_TOKEN_HOURS` days")];
+    let lies = [("`TRUSTED_PROXIES` is the number", "`TRUSTED_HOSTS` is the number"), ("`API_TOKEN_DAYS` days", "`API_TOKEN_HOURS` days")];
     hold("docs/OPERATING.md", unknown_variables, &lies);
 }
 
@@ -74,11 +75,19 @@ fn metrics(text: &str) -> Vec<String> {
     let mut wrong = differences("the metric", &named, &code);
     let outcomes = rest.split_once(". ").unwrap().0;
     let named: BTreeSet<String> = code_spans(outcomes).into_iter().collect();
-    let mut code = found("functions/src", "rs", r#"Outcome\("([a-z]+)"\)"#);
-    // An answer of which no handler said more.
-    code.insert("ok".to_owned());
-    wrong.extend(differences("the outcome", &named, &code));
+    wrong.extend(differences("the outcome", &named, &outcome_labels()));
     wrong
+}
+
+/// The words that handlers give their answers for the log. They are chosen in lines of these forms.
+fn outcome_labels() -> BTreeSet<String> {
+    const FORMS: [&str; 5] =
+        ["(status, label) =", "acknowledged(\"", "answer(StatusCode::", "unwrap_or(\"valid\")", ".unwrap_or(\"ok\")"];
+    let word = Regex::new(r#""([a-z]+)""#).unwrap();
+    let texts = files("functions/src", "rs");
+    let lines = texts.iter().flat_map(|(_, text)| text.split("#[cfg(test)]").next().unwrap().lines());
+    let chosen = lines.filter(|line| FORMS.iter().any(|form| line.contains(form)));
+    chosen.flat_map(|line| word.captures_iter(line).map(|found| found[1].to_owned()).collect::<Vec<_>>()).collect()
 }
 
 #[test]
@@ -124,4 +133,53 @@ fn options(text: &str) -> Vec<String> {
 #[test]
 fn the_page_names_every_option_of_license_local() {
     hold("docs/OPERATING.md", options, &[("| `--bind ADDR`", "| `--listen ADDR`")]);
+}
+
+/// What `license-local` takes from its environment, and what it sets for the services by itself.
+fn on_one_machine() -> (BTreeSet<String>, BTreeSet<String>) {
+    let code = read("local/src/environment.rs");
+    let shipped = code.split("#[cfg(test)]").next().unwrap();
+    let lines = || shipped.lines().filter(|line| !line.trim_start().starts_with("//"));
+    let known = variables();
+    let word = Regex::new(r#""([A-Z][A-Z0-9_]+)""#).unwrap();
+    let words = |lines: Vec<&str>| -> BTreeSet<String> {
+        let text = lines.join("\n");
+        word.captures_iter(&text).map(|found| found[1].to_owned()).filter(|name| known.contains(name)).collect()
+    };
+    let (set, taken) = lines().partition(|line| line.trim_start().starts_with("set("));
+    (words(taken), words(set))
+}
+
+/// The list of variables that `license-local` takes.
+fn taken_variables(text: &str) -> Vec<String> {
+    let start = text.find("From the environment it takes `").expect("the page lists the variables of license-local");
+    let list = text[start..].split_once(" and nothing else").expect("the list ends").0;
+    let name = Regex::new(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b").unwrap();
+    let named = name.find_iter(list).map(|found| found.as_str().to_owned()).collect();
+    differences("the variable", &named, &on_one_machine().0)
+}
+
+#[test]
+fn the_page_names_every_variable_that_license_local_takes() {
+    let lies = [("RATE_ADMIN API_TOKEN_DAYS", "API_TOKEN_DAYS"), ("HEARTBEAT_SECONDS REAPER", "HEARTBEAT_SECONDS REDIS_URL REAPER")];
+    hold("docs/OPERATING.md", taken_variables, &lies);
+}
+
+#[test]
+fn on_one_machine_every_variable_is_taken_or_set_or_known_not_to_be() {
+    // It has its own ports and its own bus, and no Cloud KMS.
+    const NEITHER: [&str; 8] = [
+        "PORT",
+        "BIND_ADDRESS",
+        "KMS_ENDPOINT",
+        "GCE_METADATA_HOST",
+        "PUBSUB_TOPIC_TICK",
+        "PUBSUB_TOPIC_REAP",
+        "PUBSUB_TOPIC_EVENTS",
+        "PUBSUB_EMULATOR_HOST",
+    ];
+    let (taken, set) = on_one_machine();
+    let left: BTreeSet<String> =
+        variables().into_iter().filter(|name| !taken.contains(name) && !set.contains(name)).collect();
+    assert_eq!(left, NEITHER.map(str::to_owned).into(), "what a service reads reaches it on one machine too");
 }
