@@ -15,7 +15,9 @@ fn service_paths(text: &str) -> Vec<String> {
     let rows = tables(text, &["Path", "Service", "Credential"]);
     let mut wrong = Vec::new();
     for row in &rows {
-        for path in code_spans(&row[0]).iter().map(|span| span.rsplit(' ').next().unwrap().trim_end_matches('…').to_owned()) {
+        for path in
+            code_spans(&row[0]).iter().map(|span| span.rsplit(' ').next().unwrap().trim_end_matches('…').to_owned())
+        {
             match row[1].as_str() {
                 "every service" => {
                     let edge = found("functions/src/edge", "rs", r#""(/[a-z./-]+)""#);
@@ -32,7 +34,8 @@ fn service_paths(text: &str) -> Vec<String> {
             }
         }
     }
-    let named: BTreeSet<String> = rows.iter().map(|row| row[1].clone()).filter(|name| name != "every service").collect();
+    let named: BTreeSet<String> =
+        rows.iter().map(|row| row[1].clone()).filter(|name| name != "every service").collect();
     wrong.extend(differences("the service", &named, &services()));
     let all: String = rows.iter().map(|row| row[0].clone()).collect();
     let unnamed = operations().into_iter().filter(|operation| !operation.path.starts_with("/api/v1/organizations/"));
@@ -66,18 +69,29 @@ impl WrittenOperation {
         let whole = self.path.starts_with("/api/");
         let path = operation.path.trim_end_matches('/');
         self.method == operation.method
-            && if whole { path == self.path } else { path == format!("/api/v1/organizations/{{organization}}{}", self.path) }
+            && if whole {
+                path == self.path
+            } else {
+                path == format!("/api/v1/organizations/{{organization}}{}", self.path)
+            }
     }
 }
 
-/// Operations in the first cells of the management API's tables: `GET /licenses`, or behind a comma the last part alone (`/resume`).
+/// Operations in the first cells of the management API's tables: `GET /licenses`, or behind a comma only the last part
+/// (`/resume`).
 fn written_operations(text: &str) -> Vec<WrittenOperation> {
     let management = section(text, "## Management");
     let operation = Regex::new(r"^(GET|POST|PUT|PATCH|DELETE) (?:…)?(/[^ ]+)").unwrap();
     let mut written = Vec::new();
-    for (header, has_roles) in [(&["Operation", "Least role", "Scope"][..], true), (&["", "Least role", "Scope"], true), (&["", "Who"], false), (&["", ""], false)] {
+    for (header, has_roles) in [
+        (&["Operation", "Least role", "Scope"][..], true),
+        (&["", "Least role", "Scope"], true),
+        (&["", "Who"], false),
+        (&["", ""], false),
+    ] {
         for row in tables(management, header) {
-            let (least_role, scope) = if has_roles { (Some(row[1].clone()), Some(row[2].clone())) } else { (None, None) };
+            let (least_role, scope) =
+                if has_roles { (Some(row[1].clone()), Some(row[2].clone())) } else { (None, None) };
             let (mut method, mut path) = (String::new(), String::new());
             for span in code_spans(&row[0]) {
                 if let Some(found) = operation.captures(&span) {
@@ -106,7 +120,8 @@ fn management(text: &str) -> Vec<String> {
     assert!(managed.len() > 30, "the document names least roles");
     for operation in &managed {
         let named = format!("{} {}", operation.method, operation.path);
-        let spelled = text.contains(&format!("`{named}`")) || text.contains(&format!("`{} …{}", operation.method, end(&operation.path)));
+        let spelled = text.contains(&format!("`{named}`"))
+            || text.contains(&format!("`{} …{}", operation.method, end(&operation.path)));
         match written.iter().find(|it| it.is(operation)) {
             None if spelled => {}
             None => wrong.push(format!("{named} is in no table")),
@@ -162,7 +177,10 @@ fn codes(text: &str) -> Vec<String> {
 
 #[test]
 fn every_code_on_the_page_exists_with_its_status() {
-    let lies = [("422 `idempotency_key_reused`", "409 `idempotency_key_reused`"), ("412 `precondition_failed`", "412 `version_changed`")];
+    let lies = [
+        ("422 `idempotency_key_reused`", "409 `idempotency_key_reused`"),
+        ("412 `precondition_failed`", "412 `version_changed`"),
+    ];
     hold("docs/API.md", codes, &lies);
 }
 
@@ -181,7 +199,11 @@ fn rates(text: &str) -> Vec<String> {
 
 #[test]
 fn the_page_names_every_limit_and_its_variable() {
-    hold("docs/API.md", rates, &[("| `RATE_UNKNOWN_KEYS` |", "| `RATE_WRONG_KEYS` |"), ("| `heartbeat` | session |", "| `beat` | session |")]);
+    hold(
+        "docs/API.md",
+        rates,
+        &[("| `RATE_UNKNOWN_KEYS` |", "| `RATE_WRONG_KEYS` |"), ("| `heartbeat` | session |", "| `beat` | session |")],
+    );
 }
 
 /// Kinds of events: those that the SQL functions write, spelled out or made of a license's status.
@@ -198,7 +220,11 @@ fn events(text: &str) -> Vec<String> {
 
 #[test]
 fn the_page_names_every_kind_of_event() {
-    hold("docs/API.md", events, &[("| `grace.exceeded` |", "| `grace.over` |"), ("| `license.key_rotated` | `license_id`, `old_until` |", "")]);
+    hold(
+        "docs/API.md",
+        events,
+        &[("| `grace.exceeded` |", "| `grace.over` |"), ("| `license.key_rotated` | `license_id`, `old_until` |", "")],
+    );
 }
 
 /// The actions by which the audit log is filtered.

@@ -1,4 +1,5 @@
-//! docs/DATA-MODEL.md beside `tests/tests/isolation/rights.rs`, which is compared with the catalog of a migrated database.
+//! docs/DATA-MODEL.md beside `tests/tests/isolation/rights.rs`, which a test there compares with the catalog of a
+//! migrated database.
 
 use super::{
     differences,
@@ -19,7 +20,8 @@ fn table_names(text: &str) -> Vec<String> {
     // Parts of other tables, which the page names as such.
     let named = names(text);
     let missing = rights("TABLES").into_iter().filter(|table| !named.contains(table.bare()) && !is_part(table.bare()));
-    let mut wrong: Vec<String> = missing.map(|table| format!("the page does not name the table {}", table.name)).collect();
+    let mut wrong: Vec<String> =
+        missing.map(|table| format!("the page does not name the table {}", table.name)).collect();
     let rows = tables(text, &["Table", "Key after `tenant_id`"]).into_iter().chain(tables(text, &["Table", "Key"]));
     let known: BTreeSet<String> = rights("TABLES").iter().map(|table| table.bare().to_owned()).collect();
     for row in rows {
@@ -56,7 +58,8 @@ fn functions(text: &str) -> Vec<String> {
             };
             let said: BTreeSet<String> = row[1].split(", ").map(str::to_owned).collect();
             let may = function.names();
-            let nobody = may.is_empty() && !said.iter().any(|role| ["service", "reaper", "admin"].contains(&role.as_str()));
+            let nobody =
+                may.is_empty() && !said.iter().any(|role| ["service", "reaper", "admin"].contains(&role.as_str()));
             if said != may && !nobody {
                 wrong.push(format!("{name} is called by {may:?} and not by {said:?}"));
             }
@@ -119,7 +122,10 @@ fn deletes(text: &str) -> Vec<String> {
 #[test]
 fn the_page_says_what_each_role_reads_calls_and_deletes() {
     let lies = [
-        ("| `service` | acquire, heartbeat, release | no table |", "| `service` | acquire, heartbeat, release | licenses |"),
+        (
+            "| `service` | acquire, heartbeat, release | no table |",
+            "| `service` | acquire, heartbeat, release | licenses |",
+        ),
         ("by `end_seats`, `rebuild_pool`, `record_usage`, `count_grace`;", "by `end_seats`, `grant_seat`;"),
         ("DELETE or TRUNCATE anywhere but for what `admin` does to idempotency keys", "DELETE or TRUNCATE anywhere"),
     ];
@@ -128,7 +134,10 @@ fn the_page_says_what_each_role_reads_calls_and_deletes() {
 
 /// The words that `grant_seat` answers.
 fn answers(text: &str) -> Vec<String> {
-    let sql = files("migrations", "sql").into_iter().map(|(_, text)| text).find(|text| text.contains("create function grant_seat("));
+    let sql = files("migrations", "sql")
+        .into_iter()
+        .map(|(_, text)| text)
+        .find(|text| text.contains("create function grant_seat("));
     let sql = sql.expect("grant_seat is somewhere");
     let body = &sql[sql.find("create function grant_seat(").unwrap()..];
     let body = &body[..body.find("\n$$;").or_else(|| body.find("\nend $$")).unwrap_or(body.len())];

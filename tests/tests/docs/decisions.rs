@@ -22,7 +22,8 @@ fn decisions() -> Vec<(String, String)> {
 fn index(text: &str) -> Vec<String> {
     let rows = tables(text, &["Number", "Decision", "Date"]);
     let numbered = rows.iter().enumerate().filter(|(at, row)| row[0] != (at + 1).to_string());
-    let mut wrong: Vec<String> = numbered.map(|(at, row)| format!("row {} has the number {}", at + 1, row[0])).collect();
+    let mut wrong: Vec<String> =
+        numbered.map(|(at, row)| format!("row {} has the number {}", at + 1, row[0])).collect();
     if !rows.is_sorted_by_key(|row| row[2].clone()) {
         wrong.push("a later decision has a lower number".to_owned());
     }
@@ -37,7 +38,15 @@ fn index(text: &str) -> Vec<String> {
 
 #[test]
 fn the_index_has_every_decision_with_its_number() {
-    hold("docs/decisions/README.md", index, &[("| 2 |", "| 102 |"), ("| 2026-11-21 |\n| 2 |", "| 2026-11-22 |\n| 2 |"), ("2026-11-28-one-rebuilder.md", "2026-11-28-two-rebuilders.md")]);
+    hold(
+        "docs/decisions/README.md",
+        index,
+        &[
+            ("| 2 |", "| 102 |"),
+            ("| 2026-11-21 |\n| 2 |", "| 2026-11-22 |\n| 2 |"),
+            ("2026-11-28-one-rebuilder.md", "2026-11-28-two-rebuilders.md"),
+        ],
+    );
 }
 
 /// Dependencies of the workspace that no decision names.
@@ -49,7 +58,10 @@ fn unexplained(manifest: &str) -> Vec<String> {
     let named = name.captures_iter(section).map(|found| found[1].to_owned());
     let ours = |name: &String| name.starts_with("license-");
     let word = |name: &str| Regex::new(&format!(r"(?m)(^|[^a-z0-9_-]){}($|[^a-z0-9_-])", regex::escape(name))).unwrap();
-    named.filter(|name| !ours(name) && !word(name).is_match(&said)).map(|name| format!("no decision says why {name} is used")).collect()
+    named
+        .filter(|name| !ours(name) && !word(name).is_match(&said))
+        .map(|name| format!("no decision says why {name} is used"))
+        .collect()
 }
 
 #[test]

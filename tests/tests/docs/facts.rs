@@ -1,11 +1,12 @@
-//! What the code says, read from its text or from the document that is made of it. Where a list moves in the code, it is found anew here
-//! and nowhere else.
+//! What the code says, read from its text or from the document that is made of it. When a list moves in the code, only
+//! this file needs to know.
 
 use super::{read, root};
 use regex::Regex;
 use std::{collections::BTreeSet, fs, path::Path};
 
-/// Every file of one kind below a folder, with its path from the root. Unit tests in files or folders called `tests` are left out.
+/// Every file of one kind below a folder, with its path from the root. Unit tests in files or folders called `tests`
+/// are left out.
 pub(crate) fn files(folder: &str, kind: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
     collect(&root().join(folder), kind, &mut found);
@@ -51,7 +52,8 @@ pub(crate) fn service_text(service: &str) -> String {
     text
 }
 
-/// The PostgreSQL role that a service connects as: the one that it names, or else the one that services share that have a session.
+/// The PostgreSQL role that a service connects as: the one that its own files name, or else that of the services which
+/// are built by `wiring.rs`.
 pub(crate) fn database_role(service: &str) -> String {
     let role = Regex::new(r"\bwiring::records\(env, \w*Role::(\w+)\)|\brooms::records\(env, \w*Role::(\w+)\)").unwrap();
     let text = service_text(service);
@@ -119,9 +121,9 @@ pub(crate) fn rights(list: &str) -> Vec<Right> {
 }
 
 fn right(found: &regex::Captures<'_>) -> Right {
-    let separator = if found[3].contains("; ") || found[3].contains(' ') { "; " } else { ", " };
-    let functions = Regex::new(r"^(service|reaper|admin)(, (service|reaper|admin))*$").unwrap().is_match(&found[3]);
-    let parts = found[3].split(if functions { ", " } else { separator }).filter(|part| *part != "nobody");
+    // A function's line has roles alone; a table's has what each of them may do.
+    let roles_alone = Regex::new(r"^(service|reaper|admin)(, (service|reaper|admin))*$").unwrap().is_match(&found[3]);
+    let parts = found[3].split(if roles_alone { ", " } else { "; " }).filter(|part| *part != "nobody");
     let roles = parts.map(|part| part.split_once(' ').unwrap_or((part, "execute")));
     Right {
         name: found[1].to_owned(),

@@ -4,7 +4,11 @@ use super::{hold, markdown::links, read};
 
 /// The terms with what is said of each.
 fn entries(text: &str) -> Vec<(&str, &str)> {
-    text.split("\n### ").skip(1).map(|entry| entry.split_once('\n').unwrap()).map(|(term, text)| (term, text.trim())).collect()
+    text.split("\n### ")
+        .skip(1)
+        .map(|entry| entry.split_once('\n').unwrap())
+        .map(|(term, text)| (term, text.trim()))
+        .collect()
 }
 
 fn form(text: &str) -> Vec<String> {
@@ -33,9 +37,22 @@ fn every_word_has_one_sentence_and_its_place_in_the_alphabet() {
 
 #[test]
 fn the_pages_that_a_newcomer_reads_first_link_to_the_glossary() {
-    for page in ["README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/README.md", "docs/ARCHITECTURE.md", "docs/PROTOCOL.md",
-        "docs/API.md", "docs/DATA-MODEL.md", "docs/OPERATING.md", "docs/REDIS.md", "docs/ERRORS.md", "docs/WORKFLOWS.md", "docs/MODEL.md", "docs/SIMULATION.md"]
-    {
+    for page in [
+        "README.md",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+        "docs/README.md",
+        "docs/ARCHITECTURE.md",
+        "docs/PROTOCOL.md",
+        "docs/API.md",
+        "docs/DATA-MODEL.md",
+        "docs/OPERATING.md",
+        "docs/REDIS.md",
+        "docs/ERRORS.md",
+        "docs/WORKFLOWS.md",
+        "docs/MODEL.md",
+        "docs/SIMULATION.md",
+    ] {
         assert!(links(&read(page)).iter().any(|link| link.contains("GLOSSARY.md")), "{page} links to the glossary");
     }
 }

@@ -1,8 +1,8 @@
 //! Links, paths and names of tests on every page.
 
 use super::{
-    hold,
     facts::files,
+    hold,
     markdown::{anchors, code_spans, links, prose, tables},
     read, root,
 };
@@ -65,9 +65,11 @@ fn every_link_leads_to_a_file_and_to_a_heading_of_it() {
     hold("docs/API.md", check, &[("(ERRORS.md)", "(MISTAKES.md)"), ("(#register)", "(#sign-up)")]);
 }
 
-/// Paths of the repository that a page names and that are not there. Decisions are left out: they tell of the day they were made.
+/// Paths of the repository that a page names and that are not there. Decisions are left out: they describe the day on
+/// which they were made.
 fn missing_paths(page: &str, text: &str) -> Vec<String> {
-    const FOLDERS: &str = r"^(core|functions|pubsub|local|tests|migrations|sdk|docs|\.ci|\.github|\.githooks)/[\w./*-]+$";
+    const FOLDERS: &str =
+        r"^(core|functions|pubsub|local|tests|migrations|sdk|docs|\.ci|\.github|\.githooks)/[\w./*-]+$";
     let path = Regex::new(FOLDERS).unwrap();
     let named = code_spans(&prose(text)).into_iter().filter(|span| path.is_match(span));
     named.filter(|name| !exists(name)).map(|name| format!("{page}: {name} is not there")).collect()
@@ -87,15 +89,38 @@ fn every_path_that_a_page_names_exists() {
     let missing: Vec<String> = pages.flat_map(|page| missing_paths(&page, &read(&page))).collect();
     assert_eq!(missing, Vec::<String>::new());
     let check = |text: &str| missing_paths("docs/DATA-MODEL.md", text);
-    hold("docs/DATA-MODEL.md", check, &[("`tests/tests/isolation/takeover.rs`", "`tests/tests/isolation/overtake.rs`")]);
+    hold(
+        "docs/DATA-MODEL.md",
+        check,
+        &[("`tests/tests/isolation/takeover.rs`", "`tests/tests/isolation/overtake.rs`")],
+    );
+}
+
+/// Pages of `docs/` that the index does not lead to.
+fn unlisted_pages(text: &str) -> Vec<String> {
+    let linked: BTreeSet<String> = links(text).iter().map(|link| link.split('#').next().unwrap().to_owned()).collect();
+    let pages = fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().file_name());
+    let pages = pages.map(|name| name.to_string_lossy().into_owned()).filter(|name| name.ends_with(".md"));
+    let missing = pages.filter(|name| name != "README.md" && !linked.contains(name));
+    missing.map(|name| format!("the index does not list {name}")).collect()
+}
+
+#[test]
+fn the_index_of_the_documentation_lists_every_page() {
+    hold("docs/README.md", unlisted_pages, &[("(MODEL.md)", "(PROTOCOL.md)")]);
 }
 
 /// The names of all functions of the tests, in Rust and Python.
 fn test_names() -> BTreeSet<String> {
     let name = Regex::new(r"\b(?:fn|def) ([a-z0-9_]+)\(").unwrap();
     let mut names = BTreeSet::new();
-    for (folder, kind) in [("tests", "rs"), ("tests/tests", "rs"), ("core/src", "rs"), ("functions/src", "rs"), ("sdk/python/tests", "py")]
-    {
+    for (folder, kind) in [
+        ("tests", "rs"),
+        ("tests/tests", "rs"),
+        ("core/src", "rs"),
+        ("functions/src", "rs"),
+        ("sdk/python/tests", "py"),
+    ] {
         for (_, text) in all_files(folder, kind) {
             names.extend(name.captures_iter(&text).map(|found| found[1].to_owned()));
         }
@@ -112,7 +137,10 @@ fn all_files(folder: &str, kind: &str) -> Vec<(String, String)> {
             if path.is_dir() {
                 left.push(path);
             } else if path.extension().is_some_and(|k| k == kind) {
-                found.push((path.strip_prefix(root()).unwrap().display().to_string(), fs::read_to_string(&path).unwrap()));
+                found.push((
+                    path.strip_prefix(root()).unwrap().display().to_string(),
+                    fs::read_to_string(&path).unwrap(),
+                ));
             }
         }
     }
@@ -132,7 +160,11 @@ fn every_test_that_a_page_names_exists() {
     let missing: Vec<String> = pages().iter().flat_map(|page| missing_tests(page, &read(page), &names)).collect();
     assert_eq!(missing, Vec::<String>::new());
     let check = |text: &str| missing_tests("docs/PROTOCOL.md", text, &names);
-    hold("docs/PROTOCOL.md", check, &[("`losing_any_one_key_loses_nobody_a_seat`", "`losing_any_two_keys_loses_nobody_a_seat`")]);
+    hold(
+        "docs/PROTOCOL.md",
+        check,
+        &[("`losing_any_one_key_loses_nobody_a_seat`", "`losing_any_two_keys_loses_nobody_a_seat`")],
+    );
 }
 
 /// Tests that the table of guards looks for in files where they are not.
@@ -142,9 +174,8 @@ fn misplaced_guards(text: &str) -> Vec<String> {
     for row in tables(text, &["Guard", "Fails without it"]) {
         for found in quoted.captures_iter(&row[1]) {
             let file = format!("tests/tests/{}", &found[1]);
-            let file_text = fs::read_to_string(root().join(format!("{file}.rs"))).unwrap_or_else(|_| {
-                all_files(&file, "rs").into_iter().map(|(_, text)| text).collect()
-            });
+            let file_text = fs::read_to_string(root().join(format!("{file}.rs")))
+                .unwrap_or_else(|_| all_files(&file, "rs").into_iter().map(|(_, text)| text).collect());
             let absent = code_spans(&found[2]).into_iter().filter(|name| !file_text.contains(&format!("fn {name}(")));
             misplaced.extend(absent.map(|name| format!("{file} has no test {name}")));
         }

@@ -1,7 +1,8 @@
-//! The documentation says what the code says. Each list in `docs/` that repeats something from the code is compared with the code here,
-//! and each comparison is tried on a page with a lie planted in it, which it must find.
+//! The documentation says what the code says. Each list in `docs/` that repeats something from the code is compared
+//! with the code here, and each comparison is tried on a page with a lie planted in it, which it must find.
 //!
-//! `markdown.rs`: tables, links and code spans of a page · `facts.rs`: what the code says · the other files hold one page each.
+//! `markdown.rs`: tables, links and code spans of a page · `facts.rs`: what the code says · the other files hold one
+//! page or one kind of claim each.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests; clippy.toml's exception does not reach helpers")]
 
@@ -33,7 +34,8 @@ fn read(name: &str) -> String {
     fs::read_to_string(root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-/// Checks a page, and then checks the check: each lie replaces a piece of the page's text, and the check must object to the result.
+/// Checks a page, and then checks the check: each lie replaces a piece of the page's text, and the check must object to
+/// the result.
 ///
 /// A check answers one sentence for each false claim it finds.
 #[track_caller]
@@ -43,7 +45,10 @@ fn hold(page: &str, check: impl Fn(&str) -> Vec<String>, lies: &[(&str, &str)]) 
     assert!(!lies.is_empty(), "a check that was never seen to fail may not be one");
     for (truth, lie) in lies {
         assert!(text.contains(truth), "{page} no longer has the text {truth:?}, in which a lie is to be planted");
-        assert!(!check(&text.replacen(truth, lie, 1)).is_empty(), "{page} with {lie:?} in place of {truth:?} is not found out");
+        assert!(
+            !check(&text.replacen(truth, lie, 1)).is_empty(),
+            "{page} with {lie:?} in place of {truth:?} is not found out"
+        );
     }
 }
 

@@ -80,7 +80,8 @@ pub(crate) fn section<'a>(page: &'a str, heading: &str) -> &'a str {
 
 #[test]
 fn a_page_is_read_as_it_is_shown() {
-    let page = "# A page\n\nA [link](there.md#x) and `[none](here)`.\n\n| Name | |\n|---|---|\n| `a\\|b` | two |\n\n```\n# no heading\n[x](y)\n```\n## A page\n### Why: 2\n";
+    let page = "# A page\n\nA [link](there.md#x) and `[none](here)`.\n\n| Name | |\n|---|---|\n| `a\\|b` | two |\n\n\
+                ```\n# no heading\n[x](y)\n```\n## A page\n### Why: 2\n";
     assert_eq!(tables(page, &["Name"]), [["`a|b`", "two"]]);
     assert_eq!(links(page), ["there.md#x"]);
     assert_eq!(anchors(page), ["a-page", "a-page-1", "why-2"]);

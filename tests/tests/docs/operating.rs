@@ -32,7 +32,8 @@ fn unknown_variables(text: &str) -> Vec<String> {
     let name = Regex::new(r"^([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)(=.*)?$").unwrap();
     // Words of the services' own family of names; other words in capitals are commands or states.
     let families: BTreeSet<&str> = known.iter().filter_map(|name| name.split('_').next()).collect();
-    let words = code_spans(text).into_iter().flat_map(|span| span.split([' ', '\n']).map(str::to_owned).collect::<Vec<_>>());
+    let words =
+        code_spans(text).into_iter().flat_map(|span| span.split([' ', '\n']).map(str::to_owned).collect::<Vec<_>>());
     let named = words.filter_map(|word| name.captures(&word).map(|found| found[1].to_owned()));
     let ours = named.filter(|name| families.contains(name.split('_').next().unwrap()));
     ours.filter(|name| !known.contains(name)).map(|name| format!("nothing reads {name}")).collect()
@@ -40,7 +41,10 @@ fn unknown_variables(text: &str) -> Vec<String> {
 
 #[test]
 fn the_page_names_no_variable_that_nothing_reads() {
-    let lies = [("`TRUSTED_PROXIES` is the number", "`TRUSTED_HOSTS` is the number"), ("`API_TOKEN_DAYS` days", "`API_TOKEN_HOURS` days")];
+    let lies = [
+        ("`TRUSTED_PROXIES` is the number", "`TRUSTED_HOSTS` is the number"),
+        ("`API_TOKEN_DAYS` days", "`API_TOKEN_HOURS` days"),
+    ];
     hold("docs/OPERATING.md", unknown_variables, &lies);
 }
 
@@ -92,7 +96,8 @@ fn outcome_labels() -> BTreeSet<String> {
 
 #[test]
 fn the_page_names_every_metric_and_every_outcome() {
-    let lies = [("`acquire/keys_requests`", "`acquire/jwks_requests`"), ("`sent`, ", ""), ("`reaper/tick_requests`, ", "")];
+    let lies =
+        [("`acquire/keys_requests`", "`acquire/jwks_requests`"), ("`sent`, ", ""), ("`reaper/tick_requests`, ", "")];
     hold("docs/OPERATING.md", metrics, &lies);
 }
 
@@ -113,7 +118,11 @@ fn log_messages(text: &str) -> Vec<String> {
 
 #[test]
 fn every_message_of_the_log_that_the_page_explains_is_written_somewhere() {
-    hold("docs/OPERATING.md", log_messages, &[("`push refused`", "`push declined`"), ("| `history kept`", "| `history was kept`")]);
+    hold(
+        "docs/OPERATING.md",
+        log_messages,
+        &[("`push refused`", "`push declined`"), ("| `history kept`", "| `history was kept`")],
+    );
 }
 
 fn options(text: &str) -> Vec<String> {
@@ -161,7 +170,10 @@ fn taken_variables(text: &str) -> Vec<String> {
 
 #[test]
 fn the_page_names_every_variable_that_license_local_takes() {
-    let lies = [("RATE_ADMIN API_TOKEN_DAYS", "API_TOKEN_DAYS"), ("HEARTBEAT_SECONDS REAPER", "HEARTBEAT_SECONDS REDIS_URL REAPER")];
+    let lies = [
+        ("RATE_ADMIN API_TOKEN_DAYS", "API_TOKEN_DAYS"),
+        ("HEARTBEAT_SECONDS REAPER", "HEARTBEAT_SECONDS REDIS_URL REAPER"),
+    ];
     hold("docs/OPERATING.md", taken_variables, &lies);
 }
 

@@ -27,7 +27,8 @@ fn the_page_names_every_script() {
 /// By script, the flags with which it is run. Its own file is the last one of those that make it up.
 fn headers() -> BTreeMap<String, BTreeSet<String>> {
     let code = read(&format!("{SCRIPTS}/scripts.rs"));
-    let row = Regex::new(r#"\b[A-Z_]+(?:\(\d+, \d+\))? = (ALLOW_OOM|DENY_OOM|READ_ONLY)((?:\s+"[a-z_]+\.lua")+);"#).unwrap();
+    let row =
+        Regex::new(r#"\b[A-Z_]+(?:\(\d+, \d+\))? = (ALLOW_OOM|DENY_OOM|READ_ONLY)((?:\s+"[a-z_]+\.lua")+);"#).unwrap();
     let mut headers: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for found in row.captures_iter(&code) {
         let last = found[2].rsplit('"').nth(1).unwrap().to_owned();
@@ -66,7 +67,10 @@ fn without_memory(text: &str) -> Vec<String> {
 #[test]
 fn the_page_says_which_scripts_run_while_redis_is_out_of_memory_and_which_only_read() {
     let lies = [
-        ("| takes, joins or repeats a seat; draws a ticket | refused: 503 |", "| takes, joins or repeats a seat; draws a ticket | runs |"),
+        (
+            "| takes, joins or repeats a seat; draws a ticket | refused: 503 |",
+            "| takes, joins or repeats a seat; draws a ticket | runs |",
+        ),
         ("what an acquire would; writes nothing |", "what an acquire would |"),
     ];
     hold("docs/REDIS.md", without_memory, &lies);
