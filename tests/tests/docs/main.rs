@@ -12,8 +12,9 @@ mod data_model;
 mod decisions;
 mod facts;
 mod glossary;
-mod links;
+
 mod markdown;
+mod named;
 mod operating;
 mod redis;
 

@@ -52,23 +52,6 @@ pub(crate) fn links(page: &str) -> Vec<String> {
     link.captures_iter(&without_code).map(|found| found[1].to_owned()).collect()
 }
 
-/// The anchors of a page's headings, as GitHub makes them.
-pub(crate) fn anchors(page: &str) -> Vec<String> {
-    let mut anchors: Vec<String> = Vec::new();
-    for line in prose(page).lines() {
-        let title = line.trim_start_matches('#');
-        if title.len() == line.len() || !title.starts_with(' ') {
-            continue;
-        }
-        let kept = title.trim().to_lowercase();
-        let kept = kept.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
-        let slug: String = kept.map(|c| if c == ' ' { '-' } else { c }).collect();
-        let again = anchors.iter().filter(|known| **known == slug).count();
-        anchors.push(if again == 0 { slug } else { format!("{slug}-{again}") });
-    }
-    anchors
-}
-
 /// The text below a heading, up to the next heading of the same depth or a higher one.
 pub(crate) fn section<'a>(page: &'a str, heading: &str) -> &'a str {
     let start = page.find(&format!("\n{heading}\n")).unwrap_or_else(|| panic!("the page has the heading {heading:?}"));
@@ -84,7 +67,6 @@ fn a_page_is_read_as_it_is_shown() {
                 ```\n# no heading\n[x](y)\n```\n## A page\n### Why: 2\n";
     assert_eq!(tables(page, &["Name"]), [["`a|b`", "two"]]);
     assert_eq!(links(page), ["there.md#x"]);
-    assert_eq!(anchors(page), ["a-page", "a-page-1", "why-2"]);
     assert_eq!(code_spans("`a` and `b c`"), ["a", "b c"]);
     assert_eq!(section(page, "## A page").trim(), "### Why: 2");
 }

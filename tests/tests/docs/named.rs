@@ -1,17 +1,13 @@
-//! Links, paths and names of tests on every page.
+//! Paths and names of tests on every page, and the index of the pages. (Links are checked by `./dev check`.)
 
 use super::{
     facts::files,
     hold,
-    markdown::{anchors, code_spans, links, prose, tables},
+    markdown::{code_spans, links, prose, tables},
     read, root,
 };
 use regex::Regex;
-use std::{
-    collections::BTreeSet,
-    fs,
-    path::{Component, Path, PathBuf},
-};
+use std::{collections::BTreeSet, fs};
 
 /// Every page of the repository, by its path from the root.
 fn pages() -> Vec<String> {
@@ -23,46 +19,6 @@ fn pages() -> Vec<String> {
         }
     }
     pages
-}
-
-/// Links of a page that lead to no file, or to no heading of one.
-fn dead_links(page: &str, text: &str) -> Vec<String> {
-    let mut dead = Vec::new();
-    for link in links(text).into_iter().filter(|link| !link.contains(':')) {
-        let (file, anchor) = link.split_once('#').unwrap_or((&link, ""));
-        let target = plain(&root().join(page).parent().unwrap().join(file));
-        let target = if file.is_empty() { root().join(page) } else { target };
-        if !target.exists() {
-            dead.push(format!("{page}: {link} leads to no file"));
-        } else if !anchor.is_empty() {
-            let there = if file.is_empty() { text.to_owned() } else { fs::read_to_string(&target).unwrap() };
-            if !anchors(&there).iter().any(|known| known == anchor) {
-                dead.push(format!("{page}: {link} leads to no heading"));
-            }
-        }
-    }
-    dead
-}
-
-/// A path without `.` and `..`.
-fn plain(path: &Path) -> PathBuf {
-    let mut plain = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::ParentDir => _ = plain.pop(),
-            Component::CurDir => {}
-            part => plain.push(part),
-        }
-    }
-    plain
-}
-
-#[test]
-fn every_link_leads_to_a_file_and_to_a_heading_of_it() {
-    let dead: Vec<String> = pages().iter().flat_map(|page| dead_links(page, &read(page))).collect();
-    assert_eq!(dead, Vec::<String>::new());
-    let check = |text: &str| dead_links("docs/API.md", text);
-    hold("docs/API.md", check, &[("(ERRORS.md)", "(MISTAKES.md)"), ("(#register)", "(#sign-up)")]);
 }
 
 /// Paths of the repository that a page names and that are not there. Decisions are left out: they describe the day on
