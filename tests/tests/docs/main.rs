@@ -12,7 +12,6 @@ mod data_model;
 mod decisions;
 mod facts;
 mod glossary;
-
 mod markdown;
 mod named;
 mod operating;
