@@ -7,7 +7,7 @@ use super::{
     read, root,
 };
 use regex::Regex;
-use std::{collections::BTreeSet, fs};
+use std::{collections::BTreeSet, fs, path::Path};
 
 /// Every page of the repository, by its path from the root.
 fn pages() -> Vec<String> {
@@ -21,21 +21,23 @@ fn pages() -> Vec<String> {
     pages
 }
 
-/// Paths of the repository that a page names and that are not there. Decisions are left out: they describe the day on
+/// Paths that a page names, from the root or from its own folder, and that are not there. Decisions are left out: they describe the day on
 /// which they were made.
 fn missing_paths(page: &str, text: &str) -> Vec<String> {
     const FOLDERS: &str =
         r"^(core|functions|pubsub|local|tests|migrations|sdk|docs|\.ci|\.github|\.githooks)/[\w./*-]+$";
     let path = Regex::new(FOLDERS).unwrap();
     let named = code_spans(&prose(text)).into_iter().filter(|span| path.is_match(span));
-    named.filter(|name| !exists(name)).map(|name| format!("{page}: {name} is not there")).collect()
+    let page_path = root().join(page);
+    let there = |name: &String| exists(&root(), name) || exists(page_path.parent().unwrap(), name);
+    named.filter(|name| !there(name)).map(|name| format!("{page}: {name} is not there")).collect()
 }
 
-/// A name with a star stands for every file that begins as it does.
-fn exists(name: &str) -> bool {
-    let Some((before, _)) = name.split_once('*') else { return root().join(name).exists() };
-    let (folder, start) = before.rsplit_once('/').unwrap();
-    let there = fs::read_dir(root().join(folder)).into_iter().flatten();
+/// Whether a path is there below a folder; a name with a star stands for every file that begins as it does.
+fn exists(folder: &Path, name: &str) -> bool {
+    let Some((before, _)) = name.split_once('*') else { return folder.join(name).exists() };
+    let (inner, start) = before.rsplit_once('/').unwrap();
+    let there = fs::read_dir(folder.join(inner)).into_iter().flatten();
     there.filter_map(Result::ok).any(|entry| entry.file_name().to_string_lossy().starts_with(start))
 }
 
