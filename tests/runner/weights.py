@@ -27,9 +27,9 @@ WEIGHTS: dict[str, Weight] = {
     "tests/reference": Weight(150, 1.8, patient=True),
     "model/search": Weight(55, 1.8, patient=True),
     "model/exhaustive": Weight(12, 1.8, patient=True),
-    # Wait for real time, on stores of their own.
-    "simulation/mixes": Weight(112, 0.7),
-    "simulation/faults": Weight(50, 0.7, threads=3),
+    # Wait for real time, on stores of their own. Crowds that meet faults have more than their average: they need it in moments.
+    "simulation/mixes": Weight(112, 1),
+    "simulation/faults": Weight(90, 0.8),
     "simulation/limits": Weight(55, 0.3, threads=3),
     "simulation/negative": Weight(40, 0.5, threads=3),
     "simulation/found": Weight(15, 0.4),
