@@ -15,7 +15,7 @@ class Weight:
     """
 
     seconds: float = 5
-    cores: float = 1
+    cores: float = 0.75
     threads: int = 0
     patient: bool = False
     alone: bool = False
