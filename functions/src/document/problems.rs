@@ -24,6 +24,7 @@ use utoipa::{
 /// A refusal or an error (RFC 9457). Each code has a section in docs/ERRORS.md; members that a code does not name are absent.
 // In the words of the document: `edge::Problem` writes it member by member.
 #[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
 pub(super) struct ProblemSchema {
     /// The page that explains the code.
     r#type: String,

@@ -248,7 +248,9 @@ def test_a_release_of_one_process_leaves_the_grace_of_another_that_lives(world: 
     assert world.context.store.load() is None
 
 
-def test_a_lease_given_back_by_hand_ends_the_grace_of_its_own_session_alone(world: World, client: LicenseClient) -> None:
+def test_a_lease_given_back_by_hand_ends_the_grace_of_its_own_session_alone(
+    world: World, client: LicenseClient
+) -> None:
     world.start()
     another = client.acquire()
     client.release(another)
