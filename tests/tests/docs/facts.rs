@@ -2,6 +2,7 @@
 //! this file needs to know.
 
 use super::{read, root};
+use license_functions::SERVICES;
 use regex::Regex;
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -35,10 +36,9 @@ pub(crate) fn found(folder: &str, kind: &str, pattern: &str) -> BTreeSet<String>
     all.collect()
 }
 
-/// The services: each has a binary of its name.
+/// The names of the services.
 pub(crate) fn services() -> BTreeSet<String> {
-    let binaries = files("functions/src/bin", "rs");
-    binaries.iter().map(|(name, _)| Path::new(name).file_stem().unwrap().to_string_lossy().into_owned()).collect()
+    SERVICES.iter().map(|service| service.name.to_owned()).collect()
 }
 
 /// The text of a service's own files.
@@ -52,13 +52,9 @@ pub(crate) fn service_text(service: &str) -> String {
     text
 }
 
-/// The PostgreSQL role that a service connects as: the one that its own files name, or else that of the services which
-/// are built by `wiring.rs`.
-pub(crate) fn database_role(service: &str) -> String {
-    let role = Regex::new(r"\bwiring::records\(env, \w*Role::(\w+)\)|\brooms::records\(env, \w*Role::(\w+)\)").unwrap();
-    let text = service_text(service);
-    let named = role.captures(&text).map(|found| found.get(1).or_else(|| found.get(2)).unwrap().as_str().to_owned());
-    named.unwrap_or_else(|| "Service".to_owned()).to_lowercase()
+/// The PostgreSQL role that a service connects as.
+pub(crate) fn database_role(service: &str) -> &'static str {
+    SERVICES.iter().find(|entry| entry.name == service).map(|entry| entry.role.name()).expect("a service")
 }
 
 /// Variables that the services and `license-local` ask for: names in capitals between quotes.
