@@ -26,12 +26,16 @@ use license_core::{
         SeatProtocol,
         heartbeat::{ExtendedLease, HeartbeatOutcome},
     },
+    records::DatabaseRole,
 };
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
+
+/// The PostgreSQL role that the service connects as.
+pub(crate) const ROLE: DatabaseRole = DatabaseRole::Service;
 
 /// What heartbeat may touch.
 #[derive(Clone)]
@@ -55,7 +59,7 @@ pub(crate) fn operations() -> OpenApiRouter<Arc<HeartbeatService>> {
 /// # Errors
 /// A sentence that names the variable that is wrong.
 pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartError> {
-    let moves = wiring::moves(env, clock).await?;
+    let moves = wiring::moves(env, ROLE, clock).await?;
     Ok(Service { checks: wiring::checks(&moves), router: router(HeartbeatService { moves }) })
 }
 

@@ -8,6 +8,7 @@ use crate::{
         serve::{Service, StartError, StoreCheck},
         telemetry::MetricOutcome as Label,
     },
+    services::ServiceInputs,
     wiring,
 };
 use axum::{
@@ -30,6 +31,9 @@ use license_pubsub::{
     rest::{self, RestPublisher},
 };
 use std::{sync::Arc, time::Duration};
+
+/// The PostgreSQL role that the service connects as.
+pub(crate) const ROLE: DatabaseRole = DatabaseRole::Reaper;
 
 /// What the reaper may touch.
 #[derive(Clone)]
@@ -136,10 +140,10 @@ fn messages(events: &[Event]) -> Vec<Message> {
 ///
 /// # Errors
 /// A sentence that names the variable that is wrong.
-pub fn service_with(env: &Environment, clock: Clock, publisher: Arc<dyn Publisher>) -> Result<Service, StartError> {
+fn service_with(env: &Environment, clock: Clock, publisher: Arc<dyn Publisher>) -> Result<Service, StartError> {
     let timing = config::timing(env)?;
     let seats = wiring::seats(env, timing, clock.clone())?;
-    let reaper = SeatReaper::new(seats, wiring::records(env, DatabaseRole::Reaper)?, timing);
+    let reaper = SeatReaper::new(seats, wiring::records(env, ROLE)?, timing);
     let push = config::PushConfig::from_env(env)?;
     let push = PushCheck { verifier: IdentityVerifier::new(push.trust, clock), email: push.email };
     let asked = reaper.clone();
@@ -161,6 +165,14 @@ pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartEr
         None => cloud(settings).await?,
     };
     service_with(env, clock, publisher)
+}
+
+/// The service from its row of the table: over the publisher that is given, or else over the one that the variables name.
+pub(crate) async fn service_from(inputs: ServiceInputs<'_>) -> Result<Service, StartError> {
+    match inputs.publisher {
+        Some(publisher) => service_with(inputs.env, inputs.clock, publisher),
+        None => service(inputs.env, inputs.clock).await,
+    }
 }
 
 /// How long one publish may take; Pub/Sub waits longer for the push that asked for it.

@@ -40,6 +40,9 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+/// The PostgreSQL role that the service connects as.
+pub(crate) const ROLE: DatabaseRole = DatabaseRole::Admin;
+
 /// What register may touch: no seats, no signing key.
 #[derive(Clone)]
 pub struct RegisterService {
@@ -72,7 +75,7 @@ pub(crate) fn operations() -> OpenApiRouter<RegisterService> {
 /// A sentence that names the variable that is wrong.
 pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartError> {
     let peppers = Arc::new(config::peppers(env)?);
-    let records = wiring::records(env, DatabaseRole::Admin)?.sealing(peppers.clone());
+    let records = wiring::records(env, ROLE)?.sealing(peppers.clone());
     let verifier = IdentityVerifier::new(config::identity(env)?, clock.clone());
     let asked = records.clone();
     let check = StoreCheck::new("records", move || {

@@ -11,12 +11,15 @@ use crate::{
     heartbeat, wiring,
 };
 use axum::{Router, extract::State};
-use license_core::{Clock, domain::id::SessionId, protocol::SeatProtocol};
+use license_core::{Clock, domain::id::SessionId, protocol::SeatProtocol, records::DatabaseRole};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
+
+/// The PostgreSQL role that the service connects as.
+pub(crate) const ROLE: DatabaseRole = DatabaseRole::Service;
 
 /// What release may touch.
 #[derive(Clone)]
@@ -40,7 +43,7 @@ pub(crate) fn operations() -> OpenApiRouter<Arc<ReleaseService>> {
 /// # Errors
 /// A sentence that names the variable that is wrong.
 pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartError> {
-    let moves = wiring::moves(env, clock).await?;
+    let moves = wiring::moves(env, ROLE, clock).await?;
     Ok(Service { checks: wiring::checks(&moves), router: router(ReleaseService { moves }) })
 }
 

@@ -61,8 +61,8 @@ async fn signer(env: &Environment, timing: &LeaseTiming, clock: Clock) -> Result
     Ok(LeaseSigner::new(root, settings, clock))
 }
 
-/// The moves of clients, as the service role.
-pub(crate) async fn moves(env: &Environment, clock: Clock) -> Result<SeatProtocol, StartError> {
+/// The moves of clients, as the service's role.
+pub(crate) async fn moves(env: &Environment, role: DatabaseRole, clock: Clock) -> Result<SeatProtocol, StartError> {
     let timing = config::timing(env)?;
     let settings = ProtocolSettings {
         timing,
@@ -71,7 +71,7 @@ pub(crate) async fn moves(env: &Environment, clock: Clock) -> Result<SeatProtoco
         peppers: config::peppers(env)?,
     };
     let seats = seats(env, timing, clock.clone())?.limited(config::rates(env)?);
-    let records = records(env, DatabaseRole::Service)?;
+    let records = records(env, role)?;
     Ok(SeatProtocol::new(seats, records, signer(env, &timing, clock).await?, settings))
 }
 

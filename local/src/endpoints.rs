@@ -1,6 +1,7 @@
 //! Where everything is: the ports, and the two files and the few lines that tell others.
 
 use crate::{data::DataDirectory, options::CommandLine, secrets};
+use license_functions::SERVICES;
 use serde_json::{Map, Value};
 use std::{
     collections::BTreeMap,
@@ -12,13 +13,10 @@ use std::{
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
-/// The functions, in the order of their ports.
-pub(crate) const FUNCTIONS: [&str; 6] = ["acquire", "heartbeat", "release", "register", "admin", "reaper"];
-
 /// Every port, taken: nobody else can have it between this and the first request.
 pub(crate) struct Listeners {
     pub(crate) front: TcpListener,
-    /// In the order of [`FUNCTIONS`].
+    /// In the order of [`SERVICES`].
     pub(crate) functions: Vec<TcpListener>,
     pub(crate) issuer: TcpListener,
 }
@@ -34,16 +32,16 @@ impl Listeners {
         })?;
         let mut next = NextPort(options.port);
         let mut functions = Vec::new();
-        for function in FUNCTIONS {
-            // The reaper is called by the bus alone.
-            let address = if function == "reaper" { LOOPBACK } else { options.bind };
+        for service in &SERVICES {
+            let address = if service.is_for_the_bus_alone() { LOOPBACK } else { options.bind };
             functions.push(next.free(address).await?);
         }
         Ok(Self { front, functions, issuer: next.free(LOOPBACK).await? })
     }
 
     pub(crate) fn endpoints(&self, people: bool) -> io::Result<Endpoints> {
-        let functions = FUNCTIONS.iter().zip(&self.functions).map(|(name, listener)| Ok((*name, url(listener)?)));
+        let functions =
+            SERVICES.iter().zip(&self.functions).map(|(service, listener)| Ok((service.name, url(listener)?)));
         Ok(Endpoints {
             front: url(&self.front)?,
             functions: functions.collect::<io::Result<_>>()?,
@@ -184,7 +182,12 @@ mod tests {
         assert_eq!(json["front"], format!("http://127.0.0.1:{free}"));
         let all = json.as_object().unwrap();
         let names: BTreeSet<_> = all.keys().map(String::as_str).collect();
-        assert_eq!(names, BTreeSet::from_iter(["front", "issuer", "license_key"].into_iter().chain(FUNCTIONS)));
+        assert_eq!(
+            names,
+            BTreeSet::from_iter(
+                ["front", "issuer", "license_key"].into_iter().chain(SERVICES.iter().map(|it| it.name))
+            )
+        );
         let urls: BTreeSet<_> = all.values().map(|url| url.as_str().unwrap()).collect();
         assert_eq!(urls.len(), names.len(), "no two share an address");
     }

@@ -4,7 +4,7 @@ use crate::{
     bus as door,
     data::DataDirectory,
     demo,
-    endpoints::{Endpoints, FUNCTIONS, Listeners, quoted},
+    endpoints::{Endpoints, Listeners, quoted},
     environment,
     guard::guarded,
     issuer::DemoIssuer,
@@ -16,13 +16,16 @@ use crate::{
 };
 use http::StatusCode;
 use license_core::{Clock, records, signer::local::LocalRoot};
-use license_functions::edge::{
-    config::{self, Environment},
-    connection_room::ConnectionRoom,
-    layers::LayerSettings,
-    security::SecurityTxt,
-    serve::{Service, StartError, app, install_tls, serve as serve_app},
-    telemetry,
+use license_functions::{
+    SERVICES,
+    edge::{
+        config::{self, Environment},
+        connection_room::ConnectionRoom,
+        layers::LayerSettings,
+        security::SecurityTxt,
+        serve::{Service, StartError, app, install_tls, serve as serve_app},
+        telemetry,
+    },
 };
 use license_pubsub::{
     Topic,
@@ -122,7 +125,7 @@ struct Machine {
     endpoints: Endpoints,
     license_key: String,
     demo: bool,
-    functions: [Service; 6],
+    functions: Vec<Service>,
     issuer: axum::Router,
     bus: LocalBus,
     period: Duration,
@@ -246,7 +249,7 @@ fn banner(data: &DataDirectory, endpoints: &Endpoints, license_key: &str, termin
         data.path("").display(),
         front = endpoints.front
     );
-    for name in FUNCTIONS {
+    for name in SERVICES.iter().map(|service| service.name) {
         text += &format!("  {name:<13}  {}\n", endpoints.functions[name]);
     }
     let more = endpoints.more(&data.path("staff.secret")).map(|line| format!("  {line}\n")).unwrap_or_default();

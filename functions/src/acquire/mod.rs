@@ -37,6 +37,7 @@ use license_core::{
         SeatProtocol,
         acquire::{AcquireOutcome, AcquireRequest, GrantedSeat},
     },
+    records::DatabaseRole,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -44,6 +45,9 @@ use std::sync::Arc;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
+
+/// The PostgreSQL role that the service connects as.
+pub(crate) const ROLE: DatabaseRole = DatabaseRole::Service;
 
 /// What acquire may touch.
 #[derive(Clone)]
@@ -70,7 +74,7 @@ pub(crate) fn operations() -> OpenApiRouter<Arc<AcquireService>> {
 /// # Errors
 /// A sentence that names the variable that is wrong.
 pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartError> {
-    let moves = wiring::moves(env, clock).await?;
+    let moves = wiring::moves(env, ROLE, clock).await?;
     let strangers =
         wiring::by_address(env, "unknown-keys", "RATE_UNKNOWN_KEYS", RateLimit::per_minute(10), moves.seats().clone())?;
     Ok(Service { checks: wiring::checks(&moves), router: router(AcquireService { moves, strangers }) })

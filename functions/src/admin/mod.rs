@@ -47,6 +47,9 @@ use license_core::{
 use std::sync::Arc;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+/// The PostgreSQL role that the service connects as.
+pub(crate) const ROLE: DatabaseRole = DatabaseRole::Admin;
+
 /// What admin may touch: no signing key.
 #[derive(Clone)]
 pub struct AdminService {
@@ -123,7 +126,7 @@ pub fn router(service: AdminService) -> Router {
 /// A sentence that names the variable that is wrong.
 pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartError> {
     let peppers = Arc::new(config::peppers(env)?);
-    let records = wiring::records(env, DatabaseRole::Admin)?.sealing(peppers.clone());
+    let records = wiring::records(env, ROLE)?.sealing(peppers.clone());
     let seats = wiring::seats(env, config::timing(env)?, clock.clone())?;
     let service = AdminService {
         manage: SeatManagement::new(seats.clone(), records.clone()),

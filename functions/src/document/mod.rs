@@ -9,7 +9,7 @@ mod schemas;
 #[cfg(test)]
 mod tests;
 
-use crate::{acquire, admin, edge::health, heartbeat, register, release};
+use crate::{SERVICES, edge::health, services::ServiceEntry};
 use utoipa::{
     OpenApi,
     openapi::{
@@ -88,15 +88,10 @@ pub fn document() -> Document {
 }
 
 /// What each service says of itself.
-fn parts() -> [Document; 6] {
-    [
-        acquire::operations().into_openapi(),
-        heartbeat::operations().into_openapi(),
-        release::operations().into_openapi(),
-        register::operations().into_openapi(),
-        admin::operations().into_openapi(),
-        health::operations().into_openapi(),
-    ]
+fn parts() -> Vec<Document> {
+    let mut parts: Vec<Document> = SERVICES.iter().filter_map(ServiceEntry::operations).collect();
+    parts.push(health::operations().into_openapi());
+    parts
 }
 
 /// The operations of a path with their methods.

@@ -2,6 +2,7 @@
 //! this file needs to know.
 
 use super::{read, root};
+use license_functions::{SERVICES, edge::config::VARIABLES};
 use regex::Regex;
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -35,10 +36,9 @@ pub(crate) fn found(folder: &str, kind: &str, pattern: &str) -> BTreeSet<String>
     all.collect()
 }
 
-/// The services: each has a binary of its name.
+/// The names of the services.
 pub(crate) fn services() -> BTreeSet<String> {
-    let binaries = files("functions/src/bin", "rs");
-    binaries.iter().map(|(name, _)| Path::new(name).file_stem().unwrap().to_string_lossy().into_owned()).collect()
+    SERVICES.iter().map(|service| service.name.to_owned()).collect()
 }
 
 /// The text of a service's own files.
@@ -52,19 +52,27 @@ pub(crate) fn service_text(service: &str) -> String {
     text
 }
 
-/// The PostgreSQL role that a service connects as: the one that its own files name, or else that of the services which
-/// are built by `wiring.rs`.
-pub(crate) fn database_role(service: &str) -> String {
-    let role = Regex::new(r"\bwiring::records\(env, \w*Role::(\w+)\)|\brooms::records\(env, \w*Role::(\w+)\)").unwrap();
-    let text = service_text(service);
-    let named = role.captures(&text).map(|found| found.get(1).or_else(|| found.get(2)).unwrap().as_str().to_owned());
-    named.unwrap_or_else(|| "Service".to_owned()).to_lowercase()
+/// The PostgreSQL role that a service connects as.
+pub(crate) fn database_role(service: &str) -> &'static str {
+    SERVICES.iter().find(|entry| entry.name == service).map(|entry| entry.role.name()).expect("a service")
 }
 
-/// Variables that the services and `license-local` ask for: names in capitals between quotes.
+/// The names of the variables that the services and `license-local` read.
 pub(crate) fn variables() -> BTreeSet<String> {
-    // What others set or what is no variable of ours: of Cloud Run, of the system, and words of other protocols.
-    const NOT_OURS: [&str; 9] = [
+    VARIABLES.iter().map(|variable| variable.name.to_owned()).collect()
+}
+
+/// The services that read a variable.
+pub(crate) fn readers(variable: &str) -> BTreeSet<String> {
+    let variable = VARIABLES.iter().find(|it| it.name == variable).expect("a variable");
+    services().into_iter().filter(|service| variable.is_read_by(service)).collect()
+}
+
+/// Names in capitals between quotes in the code of the services and of `license-local`, outside the table of variables.
+fn variables_in_code() -> BTreeSet<String> {
+    // What others set or what is no variable of ours: of Cloud Run, of cargo, of the system, and words of other protocols.
+    const NOT_OURS: [&str; 10] = [
+        "CARGO_MANIFEST_DIR",
         "K_SERVICE",
         "LC_ALL",
         "PG_VERSION",
@@ -75,11 +83,21 @@ pub(crate) fn variables() -> BTreeSet<String> {
         "CDI_0123456789",
         "RSA_SIGN_PKCS1_4096_SHA256",
     ];
-    let name = r#""([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|PORT)""#;
-    let mut names = found("functions/src", "rs", name);
-    names.extend(found("local/src", "rs", name));
+    let name = Regex::new(r#""([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|PORT)""#).unwrap();
+    let mut texts = files("functions/src", "rs");
+    texts.extend(files("local/src", "rs"));
+    texts.retain(|(file, _)| file != "functions/src/edge/config/variables.rs");
+    let mut names = BTreeSet::new();
+    for (_, text) in &texts {
+        names.extend(name.captures_iter(text).map(|found| found[1].to_owned()));
+    }
     names.retain(|name| !NOT_OURS.contains(&name.as_str()));
     names
+}
+
+#[test]
+fn the_table_has_every_variable_that_the_code_names_and_no_other() {
+    assert_eq!(variables(), variables_in_code());
 }
 
 /// One line of `tests/tests/isolation/rights.rs`, which a test there compares with the catalog of a migrated database.

@@ -2,27 +2,75 @@
 
 use super::{
     differences,
-    facts::{database_role, files, found, services, variables},
+    facts::{database_role, files, found, readers, services, variables},
     hold,
     markdown::{code_spans, tables},
     read,
 };
+use license_functions::edge::config::{DefaultValue, VARIABLES, Variable};
 use regex::Regex;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A line of the sample: whether it is commented out, the name, the value, and the meaning.
+fn sample_lines(sample: &str) -> BTreeMap<String, (bool, String, String)> {
+    let line = Regex::new(r#"(?m)^(# )?([A-Z][A-Z0-9_]+)=("[^"]*"|\S*) +# (.+)$"#).unwrap();
+    let of = |found: regex::Captures<'_>| {
+        (found[2].to_owned(), (found.get(1).is_some(), found[3].to_owned(), found[4].trim_end().to_owned()))
+    };
+    line.captures_iter(sample).map(of).collect()
+}
 
 fn sample_variables(sample: &str) -> Vec<String> {
-    let line = Regex::new(r"(?m)^(?:# )?([A-Z][A-Z0-9_]+)=|or ([A-Z]+_[A-Z_]+):").unwrap();
-    let first = |found: regex::Captures<'_>| found.get(1).or_else(|| found.get(2)).unwrap().as_str().to_owned();
-    let named: BTreeSet<String> = line.captures_iter(sample).map(first).collect();
-    let mut code = variables();
-    // Where it is not set, TOKEN_ISSUER takes its place; the sample sets that one.
-    code.remove("PUBLIC_URL");
-    differences("the variable", &named, &code)
+    let lines = sample_lines(sample);
+    let mut wrong = differences("the variable", &lines.keys().cloned().collect(), &variables());
+    for Variable { name, default, meaning, .. } in VARIABLES {
+        let Some((commented_out, value, said)) = lines.get(*name) else { continue };
+        match default {
+            DefaultValue::Required if *commented_out => wrong.push(format!("{name} is required and commented out")),
+            DefaultValue::Unset if !commented_out => wrong.push(format!("{name} may be absent and is set")),
+            DefaultValue::Value(default) if value != default => wrong.push(format!("{name} is {default} unless set")),
+            _ => {}
+        }
+        if said != meaning {
+            wrong.push(format!("{name} means {meaning:?} and not {said:?}"));
+        }
+    }
+    wrong
 }
 
 #[test]
-fn the_sample_of_the_environment_names_every_variable_that_is_read_and_no_other() {
-    hold(".env.sample", sample_variables, &[("# KMS_ENDPOINT=", "# KMS_ADDRESS="), ("PORT=8080", "")]);
+fn the_sample_of_the_environment_is_the_table_of_variables() {
+    let lies = [
+        ("# KMS_ENDPOINT=", "# KMS_ADDRESS="),
+        ("PORT=8080", ""),
+        ("# DATABASE_POOL_SIZE=4 ", "# DATABASE_POOL_SIZE=8 "),
+        ("LICENSE_PEPPER=1:", "# LICENSE_PEPPER=1:"),
+        ("# RATE_LICENSE=", "RATE_LICENSE="),
+        ("what session handles are signed with", "what license keys are hashed with"),
+    ];
+    hold(".env.sample", sample_variables, &lies);
+}
+
+/// The sentence about who reads the two keys of the service.
+fn readers_of_keys(text: &str) -> Vec<String> {
+    let sentence = r"`HANDLE_KEY` and `LICENSE_PEPPER` are read by ([a-z, ]+), `LICENSE_PEPPER` by ([a-z, ]+) too";
+    let found = Regex::new(sentence).unwrap().captures(text).expect("the page says who reads the keys");
+    let named =
+        |list: &str| -> BTreeSet<String> { list.replace(" and ", ", ").split(", ").map(str::to_owned).collect() };
+    let (both, pepper) = (named(&found[1]), named(&found[2]));
+    let mut wrong = differences("the reader of HANDLE_KEY", &both, &readers("HANDLE_KEY"));
+    let all = both.union(&pepper).cloned().collect();
+    wrong.extend(differences("the reader of LICENSE_PEPPER", &all, &readers("LICENSE_PEPPER")));
+    wrong
+}
+
+#[test]
+fn the_page_names_every_service_that_reads_the_keys() {
+    let lies = [
+        ("`LICENSE_PEPPER` by register and admin too", "`LICENSE_PEPPER` by register too"),
+        ("are read by acquire, heartbeat and release", "are read by acquire and heartbeat"),
+    ];
+    hold("docs/OPERATING.md", readers_of_keys, &lies);
 }
 
 /// Variables that a page names and nothing reads.

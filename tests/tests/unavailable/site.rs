@@ -15,13 +15,12 @@ use license_core::{
     records::{self, DatabaseRole, Records},
 };
 use license_functions::{
-    acquire,
     edge::{
         config::{Environment, LayersConfig, LogConfig},
         layers::LayerSettings,
         serve::app,
     },
-    heartbeat, register, release,
+    services::ServiceInputs,
 };
 use license_local::stores::{PostgresServer, RedisServer, RedisSettings};
 use license_tests::world::{self, License, Shape};
@@ -46,7 +45,7 @@ pub(crate) const HEARTBEAT: &str = "/api/v1/licenses/heartbeat";
 pub(crate) const RELEASE: &str = "/api/v1/licenses/release";
 pub(crate) const REGISTER: &str = "/api/v1/auth/register";
 pub(crate) const KEYS: &str = "/.well-known/license-keys";
-/// What answers where.
+/// The services that answer here.
 pub(crate) const SERVICES: [&str; 4] = ["acquire", "heartbeat", "release", "register"];
 
 const PEOPLE: &str = "https://id.example.com";
@@ -121,13 +120,14 @@ impl Site {
             &LogConfig { filter: "info".into(), text: false, project: None },
         );
         let of = |service: Result<_, _>| app(service.unwrap(), &rim);
+        let mut routers = BTreeMap::new();
+        for service in license_functions::SERVICES.iter().filter(|service| SERVICES.contains(&service.name)) {
+            let inputs = ServiceInputs { env: &env, clock: clock(), publisher: None };
+            routers.insert(service.name, of(service.build(inputs).await));
+        }
+        assert_eq!(routers.len(), SERVICES.len(), "every one is in the table of services");
         Services {
-            routers: BTreeMap::from([
-                ("acquire", of(acquire::service(&env, clock()).await)),
-                ("heartbeat", of(heartbeat::service(&env, clock()).await)),
-                ("release", of(release::service(&env, clock()).await)),
-                ("register", of(register::service(&env, clock()).await)),
-            ]),
+            routers,
             inside: [self.redis.dir(), self.postgres.dir(), self.dir.path()]
                 .map(|dir| dir.display().to_string())
                 .into(),

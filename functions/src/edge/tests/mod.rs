@@ -11,6 +11,7 @@ mod rate;
 mod serve;
 mod slow;
 mod telemetry;
+mod variables;
 
 use super::{
     config::{LayersConfig, LogConfig},

@@ -1,6 +1,6 @@
 //! The keys in the configuration: a current one and, while it is being replaced, the previous one.
 
-use super::config::{ConfigResult, Environment, wrong};
+use super::env::{ConfigResult, Environment, wrong};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use license_core::domain::secret::{KeyRing, KeyVersion, Secret};
 

@@ -1,6 +1,6 @@
 //! What the reaper needs to know of Pub/Sub: who may push to it, and where it publishes.
 
-use super::config::{ConfigResult, Environment, is_loopback, without_slash, wrong};
+use super::env::{ConfigResult, Environment, is_loopback, without_slash, wrong};
 use http::Uri;
 use license_core::{domain::secret::Secret, identity};
 use license_pubsub::TopicNames;

@@ -1,6 +1,6 @@
 //! Where a service listens: on the machine itself unless it is told otherwise.
 
-use super::config::{ConfigError, ConfigResult, Environment, is_loopback, proxies};
+use super::env::{ConfigError, ConfigResult, Environment, is_loopback};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// The address and port of a service.
@@ -48,4 +48,10 @@ pub(super) fn no_demo_issuer(env: &Environment, variable: &'static str, issuer: 
          service; name a real one"
     );
     Err(ConfigError { variable, problem })
+}
+
+/// Reads `TRUSTED_PROXIES`: how many proxies of ours stand in front, each of which adds to `X-Forwarded-For` (or `Forwarded`) whom it heard
+/// from. 0 unless set.
+pub fn proxies(env: &Environment) -> ConfigResult<u8> {
+    Ok(u8::try_from(env.number("TRUSTED_PROXIES", 0, 0, 10, " of proxies")?).unwrap_or(0))
 }
