@@ -7,6 +7,7 @@ mod moves;
 mod rights;
 mod strangers;
 mod takeover;
+mod takeover_admin;
 
 use license_core::records::{DatabaseRole, Records};
 use license_tests::{
