@@ -58,7 +58,7 @@ struct IssuerInner {
     clock: Clock,
 }
 
-/// What [`Issuer::id_token`] is asked for: a person. The optional fields are for trying what a service refuses.
+/// What [`DemoIssuer::id_token`] is asked for: a person. The optional fields are for trying what a service refuses.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TokenRequest {

@@ -30,7 +30,7 @@ pub struct Subscription {
     pub push_url: String,
 }
 
-/// How patient the bus is. [`Limits::default`] is right for `license-local`.
+/// How patient the bus is. [`BusLimits::default`] is right for `license-local`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BusLimits {
     /// How many deliveries may wait; more are refused with [`PublishError::Full`].
@@ -110,7 +110,7 @@ impl LocalBus {
     /// A bus with limits of one's own.
     ///
     /// # Errors
-    /// As [`Bus::new`].
+    /// As [`LocalBus::new`].
     pub fn with_limits(
         subscriptions: Vec<Subscription>,
         token: TokenSource,
@@ -153,7 +153,7 @@ impl LocalBus {
         let _ = self.inner.state.subscribe().wait_for(|state| state.pending == 0).await;
     }
 
-    /// Accepts no more messages, lets pushes that are under way end (at most [`Limits::ack_deadline`]) and drops what waits.
+    /// Accepts no more messages, lets pushes that are under way end (at most [`BusLimits::ack_deadline`]) and drops what waits.
     pub async fn shutdown(&self) {
         self.inner.state.send_modify(|state| state.closed = true);
         self.idle().await;

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use uuid::Uuid;
 
-/// One delivery of one message. The same message may come again, with the same [`Push::message_id`].
+/// One delivery of one message. The same message may come again, with the same [`PushDelivery::message_id`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PushDelivery {
     /// The subscription's full name; empty if the sender gave none.
@@ -119,7 +119,7 @@ impl Envelope {
     /// Takes a push's body apart.
     ///
     /// # Errors
-    /// [`Malformed`], for the log. No content of the message is in it beyond the field that was wrong.
+    /// [`MalformedPush`], for the log. No content of the message is in it beyond the field that was wrong.
     pub fn parse(body: &[u8]) -> Result<PushDelivery, MalformedPush> {
         if body.len() > Self::MAX_BYTES {
             return Err(MalformedPush::TooLarge(body.len()));

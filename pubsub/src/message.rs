@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 pub enum Topic {
     /// "Sweep now", once a minute. In the cloud only Cloud Scheduler publishes it.
     Tick,
-    /// One message per share of a sweep: [`Share`].
+    /// One message per share of a sweep: [`SweepShare`].
     Reap,
     /// What happened: [`Event`], from the outbox.
     Events,

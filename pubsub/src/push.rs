@@ -7,10 +7,10 @@ use license_core::{
 };
 
 /// Checks that a push comes from our subscriptions and nobody else: signature, times, issuer and exact audience by the
-/// [`Verifier`], then the exact service account.
+/// [`IdentityVerifier`], then the exact service account.
 #[derive(Clone)]
 pub struct PushCheck {
-    /// Knows issuer, audience and keys: in the cloud [`license_core::identity::Settings::google`]
+    /// Knows issuer, audience and keys: in the cloud [`license_core::identity::IdentitySettings::google`]
     /// (<https://cloud.google.com/pubsub/docs/authenticate-push-subscriptions>).
     pub verifier: IdentityVerifier,
     /// The service account that the subscriptions push as. Anybody with a Google account can get a token of the same issuer

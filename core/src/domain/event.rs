@@ -26,7 +26,7 @@ pub struct Event {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SweepShare {
-    /// Whose pool it is, and which; at most [`Share::MOST`].
+    /// Whose pool it is, and which; at most [`SweepShare::MOST`].
     pub pools: Vec<(TenantId, PoolId)>,
 }
 

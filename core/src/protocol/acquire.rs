@@ -104,7 +104,7 @@ impl SeatProtocol {
         self.acquire_from(request, None).await
     }
 
-    /// [`Moves::acquire`] by somebody whose wrong keys are counted.
+    /// [`SeatProtocol::acquire`] by somebody whose wrong keys are counted.
     ///
     /// # Errors
     /// As there.

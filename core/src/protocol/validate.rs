@@ -58,7 +58,7 @@ impl SeatProtocol {
         self.validate_from(key, hardware, instance, pool, None).await
     }
 
-    /// [`Moves::validate`] by somebody whose wrong keys are counted.
+    /// [`SeatProtocol::validate`] by somebody whose wrong keys are counted.
     ///
     /// # Errors
     /// As there.

@@ -20,7 +20,7 @@ pub enum HistoryStep {
 
 impl Records {
     /// Makes or takes away one small part of the history, where something is due. No request waits for it longer than 100 ms. As
-    /// [`super::Role::Reaper`].
+    /// [`super::DatabaseRole::Reaper`].
     ///
     /// # Errors
     /// [`crate::Error::Records`].

@@ -61,7 +61,7 @@ impl SeatGrant {
     }
 }
 
-/// What became of a [`Grant`].
+/// What became of a [`SeatGrant`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GrantOutcome {
     /// Written down, now or before.
@@ -89,7 +89,7 @@ pub struct SeatEnding {
     pub released: Vec<SessionId>,
 }
 
-/// What became of an [`Ending`].
+/// What became of an [`SeatEnding`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndOutcome {
     /// Seats for which FREE may run; the flag says that the seat is retired. `None`: Redis decided from an old copy, only

@@ -58,7 +58,7 @@ impl SeatStore {
         }
     }
 
-    /// Gives a turn back that [`Seats::guess`] took: what was tried was not wrong (refund_guess_token.lua).
+    /// Gives a turn back that [`SeatStore::guess`] took: what was tried was not wrong (refund_guess_token.lua).
     ///
     /// # Errors
     /// [`crate::Error::Seats`] if Redis did not answer. The turn then stays taken.

@@ -26,7 +26,7 @@ pub enum NonceAnswer {
     Wait,
     /// Read the records now and rebuild.
     Nonce {
-        /// Good for one rebuild and for 2 s, unless [`Seats::keep`] is called within them.
+        /// Good for one rebuild and for 2 s, unless [`SeatStore::keep`] is called within them.
         nonce: String,
         /// The epoch of the copy of this node that nobody is answered from any more; 0: there is none. For the records, which must know
         /// whether the latest copy is among the living still.
@@ -70,7 +70,7 @@ impl SeatStore {
     /// The same with at most `size` seats per script call (at least one).
     ///
     /// # Errors
-    /// As [`Seats::rebuild`].
+    /// As [`SeatStore::rebuild`].
     pub async fn rebuild_in_chunks(
         &self,
         pool: &PoolKey,

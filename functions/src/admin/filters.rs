@@ -21,7 +21,7 @@ impl ListFilters {
         Self::default()
     }
 
-    /// A filter whose values `parse` knows; `None` where it is not given or wrong, which [`Filters::check`] will say.
+    /// A filter whose values `parse` knows; `None` where it is not given or wrong, which [`ListFilters::check`] will say.
     pub(super) fn read<T, E: Display>(
         &mut self,
         name: &str,

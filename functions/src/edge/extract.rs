@@ -18,7 +18,7 @@ pub const MAX_BODY: usize = 64 * 1024;
 /// `T` must `deny_unknown_fields`. Texts never repeat a value of the request, since it may be a secret.
 pub struct JsonBody<T>(pub T);
 
-/// Like [`Json`], but an empty body, with whatever content type, counts as an object without fields.
+/// Like [`JsonBody`], but an empty body, with whatever content type, counts as an object without fields.
 pub struct JsonOrEmpty<T>(pub T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
@@ -209,7 +209,7 @@ impl FieldChecks {
         Self::default()
     }
 
-    /// A field that must be there, read by `parse`; `None` if it is wrong, which [`Fields::check`] will say.
+    /// A field that must be there, read by `parse`; `None` if it is wrong, which [`FieldChecks::check`] will say.
     pub fn required<V: ?Sized, T, E: fmt::Display>(
         &mut self,
         field: &str,

@@ -104,7 +104,7 @@ impl Problem {
         Self { status: StatusCode::BAD_REQUEST, ..Self::invalid("body", detail) }
     }
 
-    /// 422: one field is wrong. For several, collect them with [`super::Fields`].
+    /// 422: one field is wrong. For several, collect them with [`super::FieldChecks`].
     pub fn invalid(field: &str, problem: impl Into<Cow<'static, str>>) -> Self {
         Self::invalid_fields(vec![(field.to_owned(), problem.into())])
     }

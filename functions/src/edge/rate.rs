@@ -107,7 +107,7 @@ impl ByAddress {
         Some(SecretGuesser { limit: self.limit.name, subject: address::bucket(self.address(parts)?), rate: *rate })
     }
 
-    /// [`Limit::guess`] by where `parts` came from.
+    /// [`NamedLimit::guess`] by where `parts` came from.
     pub async fn guess(&self, parts: &Parts, tried: &str) -> Result<(), Problem> {
         match self.address(parts) {
             Some(ip) => self.limit.guess(&address::bucket(ip), tried).await,

@@ -112,7 +112,7 @@ pub fn app(service: Service, rim: &LayerSettings) -> Router {
 }
 
 /// Serves until `stop` resolves, then lets requests under way finish, at most eight seconds. Clients that are slow are waited for as long as
-/// [`Patience`] says, and as many of them as there is `room` for: all listeners of a process share one.
+/// [`ClientPatience`] says, and as many of them as there is `room` for: all listeners of a process share one.
 ///
 /// # Errors
 /// None as yet: a listener that fails is tried again.

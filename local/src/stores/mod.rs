@@ -3,7 +3,7 @@
 //! Both run without root on a Unix socket in a directory that only their account can enter, and die with this process whichever
 //! way it goes (`keeper.sh`). A server of the system that is already running is neither used nor disturbed.
 //!
-//! [`Postgres`] and [`Redis`] are one server each; `keeper` starts and ends it; `account` and `place` find
+//! [`PostgresServer`] and [`RedisServer`] are one server each; `keeper` starts and ends it; `account` and `place` find
 //! who they run as and where.
 
 mod account;
@@ -18,7 +18,7 @@ pub use redis::{RedisServer, RedisSettings};
 
 use std::{io, path::Path};
 
-/// Shorthand for results that fail with [`Error`].
+/// Shorthand for results that fail with [`StoreError`].
 pub type StoreResult<T> = std::result::Result<T, StoreError>;
 
 /// Why a store could not be started or kept. The text tells a person what happened and what to do.

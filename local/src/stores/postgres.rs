@@ -65,7 +65,7 @@ impl PostgresServer {
     /// Starts an empty PostgreSQL for a test: in memory, not durable, nothing left behind.
     ///
     /// # Errors
-    /// As [`Postgres::start`].
+    /// As [`PostgresServer::start`].
     pub async fn temporary() -> StoreResult<Self> {
         Self::temporary_with(PostgresSettings { durable: false, ..PostgresSettings::default() }).await
     }
@@ -73,7 +73,7 @@ impl PostgresServer {
     /// The same, run otherwise.
     ///
     /// # Errors
-    /// As [`Postgres::start`].
+    /// As [`PostgresServer::start`].
     pub async fn temporary_with(settings: PostgresSettings) -> StoreResult<Self> {
         Self::start_in(SocketPlace::temporary()?, settings).await
     }
@@ -109,7 +109,7 @@ impl PostgresServer {
         self.options(SUPERUSER)
     }
 
-    /// The same as [`Postgres::options`] as a URL, for other processes.
+    /// The same as [`PostgresServer::options`] as a URL, for other processes.
     pub fn url(&self, role: &str) -> String {
         // The socket's directory takes the place of the host, percent-encoded.
         let host = self.place.sockets.display().to_string().replace('%', "%25").replace('/', "%2F").replace(' ', "%20");
@@ -162,7 +162,7 @@ impl PostgresServer {
     /// Starts it again on the same data, at the same address, after it was stopped, killed or died; waits until it answers.
     ///
     /// # Errors
-    /// As [`Postgres::start`].
+    /// As [`PostgresServer::start`].
     pub async fn restart(&mut self) -> StoreResult<()> {
         self.stop().await;
         self.kept = launch(&self.place, &self.bin, &self.settings).await?;

@@ -49,7 +49,7 @@ impl RedisServer {
     /// Starts an empty Redis for a test, in a directory that goes with it.
     ///
     /// # Errors
-    /// As [`Redis::start`].
+    /// As [`RedisServer::start`].
     pub async fn temporary(settings: RedisSettings) -> StoreResult<Self> {
         Self::start_in(SocketPlace::temporary()?, settings).await
     }
@@ -79,12 +79,12 @@ impl RedisServer {
         format!("redis+unix://{}", self.socket().display())
     }
 
-    /// The address on TCP, if [`Settings::tcp`] asked for one.
+    /// The address on TCP, if [`RedisSettings::tcp`] asked for one.
     pub fn tcp_url(&self) -> Option<String> {
         (self.port > 0).then(|| format!("redis://127.0.0.1:{}", self.port))
     }
 
-    /// The TCP port, if [`Settings::tcp`] asked for one.
+    /// The TCP port, if [`RedisSettings::tcp`] asked for one.
     pub fn port(&self) -> Option<u16> {
         (self.port > 0).then_some(self.port)
     }
@@ -132,7 +132,7 @@ impl RedisServer {
         self.kept.kill().await;
     }
 
-    /// Stops it in its tracks (SIGSTOP): connections stay open and nothing answers, until [`Redis::resume`].
+    /// Stops it in its tracks (SIGSTOP): connections stay open and nothing answers, until [`RedisServer::resume`].
     pub fn pause(&mut self) {
         self.kept.signal("STOP");
     }
@@ -145,7 +145,7 @@ impl RedisServer {
     /// Starts it again, empty, at the same address, after it was stopped, killed or died; waits until it answers.
     ///
     /// # Errors
-    /// As [`Redis::start`].
+    /// As [`RedisServer::start`].
     pub async fn restart(&mut self) -> StoreResult<()> {
         self.stop().await;
         self.kept = launch(&self.place, &self.settings, self.port).await?;

@@ -29,7 +29,7 @@ impl RootKey {
     /// The key with that modulus and exponent (big endian, leading zeros ignored).
     ///
     /// # Errors
-    /// [`Invalid`] unless the modulus has 4096 bits.
+    /// [`InvalidText`] unless the modulus has 4096 bits.
     pub fn new(n: &[u8], e: &[u8]) -> Result<Self, InvalidText> {
         let (n, e) = (without_zeros(n), without_zeros(e));
         if n.len() != RSA_4096 || n[0] < 0x80 || e.is_empty() || e.len() > 8 {
@@ -42,7 +42,7 @@ impl RootKey {
     /// Reads a `PUBLIC KEY` PEM block (SubjectPublicKeyInfo), as Cloud KMS and OpenSSL write it.
     ///
     /// # Errors
-    /// [`Invalid`] if it is none, or no RSA-4096 key.
+    /// [`InvalidText`] if it is none, or no RSA-4096 key.
     pub fn from_pem(text: &str) -> Result<Self, InvalidText> {
         let wrong = InvalidText("must be a PEM block of an RSA public key");
         let der = pem::decode("PUBLIC KEY", text).ok_or(wrong)?;
@@ -53,7 +53,7 @@ impl RootKey {
     /// The public half of a key pair.
     ///
     /// # Errors
-    /// [`Invalid`] unless the key has 4096 bits.
+    /// [`InvalidText`] unless the key has 4096 bits.
     pub(crate) fn of(key: &aws_lc_rs::rsa::PublicKey) -> Result<Self, InvalidText> {
         let (n, e) = (key.modulus(), key.exponent());
         Self::new(n.big_endian_without_leading_zero(), e.big_endian_without_leading_zero())

@@ -102,7 +102,7 @@ impl SeatManagement {
     /// Suspends, resumes or revokes a license: no new seat at once unless it is active, every client told at its next heartbeat.
     ///
     /// # Errors
-    /// As [`Manage::edit_license`].
+    /// As [`SeatManagement::edit_license`].
     pub async fn decide_license(
         &self,
         act: &Caller,
@@ -121,7 +121,7 @@ impl SeatManagement {
     /// goes on with what is left.
     ///
     /// # Errors
-    /// As [`Manage::edit_license`].
+    /// As [`SeatManagement::edit_license`].
     pub async fn replace_key(
         &self,
         act: &Caller,
@@ -159,7 +159,7 @@ impl SeatManagement {
     /// Gives a license a new key; old ones are good for `old_for` seconds more.
     ///
     /// # Errors
-    /// As [`Manage::edit_license`], but without an idempotency key the same request again is another rotation.
+    /// As [`SeatManagement::edit_license`], but without an idempotency key the same request again is another rotation.
     pub async fn renew_key(
         &self,
         act: &Caller,
