@@ -48,7 +48,7 @@ pub struct BusConfig {
 }
 
 impl PubSub {
-    /// Reads `PUBSUB_PROJECT`, `PUBSUB_TOPIC_…`, `PUBSUB_EMULATOR_HOST` and what belongs to a [`Bus`].
+    /// Reads `PUBSUB_PROJECT`, `PUBSUB_TOPIC_…`, `PUBSUB_EMULATOR_HOST` and what belongs to a [`BusConfig`].
     pub fn from_env(env: &Environment) -> ConfigResult<Self> {
         let project = env.required("PUBSUB_PROJECT", "the Google Cloud project of the topics")?;
         let emulator = env.get("PUBSUB_EMULATOR_HOST");
