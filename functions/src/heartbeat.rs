@@ -4,7 +4,7 @@ use crate::{
     answer,
     edge::{
         BearerCredential, FieldChecks, JsonOrEmpty, Problem,
-        config::Environment,
+        config::{Environment, SeatServiceConfig},
         layers::about,
         rate::limited,
         serve::{Service, StartError},
@@ -59,7 +59,7 @@ pub(crate) fn operations() -> OpenApiRouter<Arc<HeartbeatService>> {
 /// # Errors
 /// A sentence that names the variable that is wrong.
 pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartError> {
-    let moves = wiring::moves(env, ROLE, clock).await?;
+    let moves = wiring::moves(SeatServiceConfig::from_env(env)?, ROLE, clock).await?;
     Ok(Service { checks: wiring::checks(&moves), router: router(HeartbeatService { moves }) })
 }
 

@@ -141,10 +141,9 @@ fn messages(events: &[Event]) -> Vec<Message> {
 /// # Errors
 /// A sentence that names the variable that is wrong.
 fn service_with(env: &Environment, clock: Clock, publisher: Arc<dyn Publisher>) -> Result<Service, StartError> {
-    let timing = config::timing(env)?;
-    let seats = wiring::seats(env, timing, clock.clone())?;
-    let reaper = SeatReaper::new(seats, wiring::records(env, ROLE)?, timing);
-    let push = config::PushConfig::from_env(env)?;
+    let config::ReaperConfig { stores, push } = config::ReaperConfig::from_env(env)?;
+    let seats = wiring::seats(stores.redis, stores.timing, clock.clone())?;
+    let reaper = SeatReaper::new(seats, wiring::records(&stores.records, ROLE)?, stores.timing);
     let push = PushCheck { verifier: IdentityVerifier::new(push.trust, clock), email: push.email };
     let asked = reaper.clone();
     let check = StoreCheck::new("stores", move || {

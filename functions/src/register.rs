@@ -5,7 +5,7 @@ use crate::{
     edge::names,
     edge::{
         BearerCredential, FieldChecks, JsonOrEmpty, Problem,
-        config::{self, Environment},
+        config::{Environment, RegisterConfig},
         credential_guesses::CredentialGuesses,
         layers::{about, request_id},
         rate::ByAddress,
@@ -26,7 +26,6 @@ use license_core::{
         id::{LicenseId, LicenseNumber, TenantId, UserId},
         key::LicenseKey,
         opaque::{OpaqueSecret, SecretKind},
-        rate::RateLimit,
         secret::KeyRing,
         step_up::SignIn,
         trial::TrialLimit,
@@ -74,18 +73,18 @@ pub(crate) fn operations() -> OpenApiRouter<RegisterService> {
 /// # Errors
 /// A sentence that names the variable that is wrong.
 pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartError> {
-    let peppers = Arc::new(config::peppers(env)?);
-    let records = wiring::records(env, ROLE)?.sealing(peppers.clone());
-    let verifier = IdentityVerifier::new(config::identity(env)?, clock.clone());
+    let RegisterConfig { stores, peppers, credentials, limit } = RegisterConfig::from_env(env)?;
+    let peppers = Arc::new(peppers);
+    let records = wiring::records(&stores.records, ROLE)?.sealing(peppers.clone());
+    let seats = wiring::seats(stores.redis, stores.timing, clock.clone())?;
+    let strangers = wiring::credential_guesses(&credentials, seats.clone(), clock.clone());
+    let limit = wiring::by_address("register", limit, credentials.proxies, seats);
+    let verifier = IdentityVerifier::new(credentials.identity, clock);
     let asked = records.clone();
     let check = StoreCheck::new("records", move || {
         let records = asked.clone();
         async move { records.ready().await }
     });
-    let peppers = Arc::new(config::peppers(env)?);
-    let seats = wiring::seats(env, config::timing(env)?, clock.clone())?;
-    let strangers = CredentialGuesses::from_env(env, seats.clone(), clock)?;
-    let limit = wiring::by_address(env, "register", "RATE_REGISTER", RateLimit::per_minute(5), seats)?;
     Ok(Service {
         router: router(RegisterService { records, verifier, peppers, limit, strangers }),
         checks: vec![check],

@@ -4,7 +4,7 @@ use crate::{
     answer,
     edge::{
         BearerCredential, JsonOrEmpty, Problem,
-        config::Environment,
+        config::{Environment, SeatServiceConfig},
         layers::about,
         serve::{Service, StartError},
     },
@@ -43,7 +43,7 @@ pub(crate) fn operations() -> OpenApiRouter<Arc<ReleaseService>> {
 /// # Errors
 /// A sentence that names the variable that is wrong.
 pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartError> {
-    let moves = wiring::moves(env, ROLE, clock).await?;
+    let moves = wiring::moves(SeatServiceConfig::from_env(env)?, ROLE, clock).await?;
     Ok(Service { checks: wiring::checks(&moves), router: router(ReleaseService { moves }) })
 }
 

@@ -9,7 +9,7 @@ use crate::{
     answer::{self, ClientLicense},
     edge::{
         FieldChecks, JsonBody, Problem,
-        config::Environment,
+        config::{AcquireConfig, Environment},
         layers::about,
         rate::{ByAddress, not_looked_at},
         serve::{Service, StartError},
@@ -31,7 +31,6 @@ use license_core::{
         key::LicenseKey,
         license::OfflinePolicy,
         name::clean,
-        rate::RateLimit,
     },
     protocol::{
         SeatProtocol,
@@ -74,9 +73,9 @@ pub(crate) fn operations() -> OpenApiRouter<Arc<AcquireService>> {
 /// # Errors
 /// A sentence that names the variable that is wrong.
 pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartError> {
-    let moves = wiring::moves(env, ROLE, clock).await?;
-    let strangers =
-        wiring::by_address(env, "unknown-keys", "RATE_UNKNOWN_KEYS", RateLimit::per_minute(10), moves.seats().clone())?;
+    let config = AcquireConfig::from_env(env)?;
+    let moves = wiring::moves(config.seats, ROLE, clock).await?;
+    let strangers = wiring::by_address("unknown-keys", config.unknown_keys, config.proxies, moves.seats().clone());
     Ok(Service { checks: wiring::checks(&moves), router: router(AcquireService { moves, strangers }) })
 }
 

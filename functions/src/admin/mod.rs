@@ -28,7 +28,7 @@ pub(crate) mod voiding;
 
 use crate::{
     edge::{
-        config::{self, Environment},
+        config::{AdminConfig, Environment},
         credential_guesses::CredentialGuesses,
         rate::NamedLimit,
         serve::{Service, StartError, StoreCheck},
@@ -39,7 +39,7 @@ use crate::{
 use axum::{Router, middleware};
 use license_core::{
     Clock,
-    domain::{rate::RateLimit, secret::KeyRing},
+    domain::secret::KeyRing,
     identity::IdentityVerifier,
     protocol::manage::SeatManagement,
     records::{DatabaseRole, Records},
@@ -125,19 +125,20 @@ pub fn router(service: AdminService) -> Router {
 /// # Errors
 /// A sentence that names the variable that is wrong.
 pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartError> {
-    let peppers = Arc::new(config::peppers(env)?);
-    let records = wiring::records(env, ROLE)?.sealing(peppers.clone());
-    let seats = wiring::seats(env, config::timing(env)?, clock.clone())?;
+    let AdminConfig { stores, peppers, credentials, staff, token_days, limit } = AdminConfig::from_env(env)?;
+    let peppers = Arc::new(peppers);
+    let records = wiring::records(&stores.records, ROLE)?.sealing(peppers.clone());
+    let seats = wiring::seats(stores.redis, stores.timing, clock.clone())?;
     let service = AdminService {
         manage: SeatManagement::new(seats.clone(), records.clone()),
-        people: IdentityVerifier::new(config::identity(env)?, clock.clone()),
-        strangers: CredentialGuesses::from_env(env, seats.clone(), clock.clone())?,
-        staff: config::staff(env)?.map(|settings| IdentityVerifier::new(settings, clock)),
+        strangers: wiring::credential_guesses(&credentials, seats.clone(), clock.clone()),
+        people: IdentityVerifier::new(credentials.identity, clock.clone()),
+        staff: staff.map(|settings| IdentityVerifier::new(settings, clock)),
         staff_rules: Arc::new(StaffRules::from_env(env)?),
         peppers,
-        proxies: config::proxies(env)?,
-        token_days: config::token_days(env)?,
-        limit: NamedLimit::new("admin", config::rate(env, "RATE_ADMIN", RateLimit::per_minute(60))?, seats.clone()),
+        proxies: credentials.proxies,
+        token_days,
+        limit: NamedLimit::new("admin", limit, seats.clone()),
         records: records.clone(),
     };
     let checks = vec![

@@ -2,13 +2,11 @@
 
 use super::{
     Problem,
-    config::{ConfigError, Environment},
     rate::{ByAddress, limited},
 };
 use http::request::Parts;
 use license_core::{
     Clock, ProblemCode,
-    domain::rate::RateLimit,
     protocol::guesses::{GuessMemory, SecretVerdict},
     seat_store::SeatStore,
 };
@@ -25,21 +23,6 @@ impl CredentialGuesses {
     /// Different wrong credentials from each address, counted by `limit`.
     pub fn new(limit: ByAddress, seats: SeatStore, clock: Clock) -> Self {
         Self { limit, guesses: GuessMemory::new(seats, clock) }
-    }
-
-    /// Reads `RATE_CREDENTIALS`: 10 a minute unless set.
-    ///
-    /// # Errors
-    /// A sentence that names the variable that is wrong.
-    pub fn from_env(env: &Environment, seats: SeatStore, clock: Clock) -> Result<Self, ConfigError> {
-        let limit = crate::wiring::by_address(
-            env,
-            "credentials",
-            "RATE_CREDENTIALS",
-            RateLimit::per_minute(10),
-            seats.clone(),
-        )?;
-        Ok(Self::new(limit, seats, clock))
     }
 
     /// True if this secret, by its hash, was good when it was last asked about here.

@@ -1,4 +1,4 @@
-//! Configuration: read once, at start, one struct per concern. A bad value names its variable and stops the service.
+//! Configuration: read once, at start, one struct per service (`services.rs`) made of one per concern. A bad value names its variable and stops the service.
 //!
 //! Values come from an [`Environment`], which is the process's environment in services and a map in tests and `local`.
 //!
@@ -12,6 +12,7 @@ mod logs;
 mod pubsub;
 mod root;
 mod seats;
+mod services;
 mod stores;
 mod variables;
 
@@ -23,6 +24,9 @@ pub use logs::{LayersConfig, LogConfig};
 pub use pubsub::{BusConfig, PubSub, PushConfig};
 pub use root::{RootConfig, issuer};
 pub use seats::{rate, rates, timing};
+pub use services::{
+    AcquireConfig, AdminConfig, CredentialsConfig, ReaperConfig, RegisterConfig, SeatServiceConfig, StoresConfig,
+};
 pub use stores::{RecordsConfig, RedisConfig};
 pub use variables::{DefaultValue, VARIABLES, Variable, VariableReaders};
 
