@@ -7,7 +7,6 @@ mod moves;
 mod rights;
 mod strangers;
 mod takeover;
-mod takeover_admin;
 
 use license_core::records::{DatabaseRole, Records};
 use license_tests::{

@@ -5,28 +5,28 @@
 //! rows, so that nobody who asks for a seat waits for it; a request makes as many as fit into its time, and says where the next one goes on.
 //! Blanking what is blank changes nothing, so an erasure that was cut is simply asked for again.
 
-mod subject;
-
-pub use subject::{ErasureCursor, ErasureReport, ErasureSubject, SubjectAddress};
-
 use super::{
     act::{AuditedChange, Caller, ChangeRefusal, ChangeResult, open},
     audit::{AuditStatement, seal_blanked, write},
     connect::{Records, failed, worth_repeating},
-    licenses::changes,
+    licenses::{PoolChange, changes},
 };
 use crate::{
     Result,
     domain::{
-        id::TenantId,
+        email,
+        id::{Hw, InvalidText, TenantId},
         name,
         secret::{self, KeyRing},
     },
 };
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::{PgConnection, Row, postgres::PgRow, types::Json};
-use std::time::{Duration, Instant};
-use subject::{ErasureStage, STAGES};
+use std::{
+    str::FromStr,
+    time::{Duration, Instant},
+};
 use uuid::Uuid;
 
 /// How long one request goes on. The rest of its time is for telling Redis and for a call that takes as long as it may.
@@ -36,6 +36,118 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 const BELONGS: &str = "Somebody with this address belongs to the organization. Remove the person first (DELETE …/people/{person}), then erase them.";
 const OWN: &str = "Nobody erases themselves, since this very act is written down with who did it. Ask a colleague.";
+
+/// Who or what is erased.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ErasureSubject {
+    /// A person, by their address or whatever clients say their user is called.
+    Person(SubjectAddress),
+    /// A machine, by its public hash under one license.
+    Machine(Hw),
+}
+
+/// What a person is known by, in the form in which such words are compared.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SubjectAddress(String);
+
+impl SubjectAddress {
+    /// The one place where what somebody typed becomes what is compared; as `history.names` in SQL.
+    fn folded(text: &str) -> Self {
+        Self(email::key(text))
+    }
+}
+
+impl FromStr for SubjectAddress {
+    type Err = InvalidText;
+
+    fn from_str(text: &str) -> std::result::Result<Self, InvalidText> {
+        let address = Self::folded(text);
+        let fits = (1..=255).contains(&address.0.chars().count()) && !address.0.chars().any(char::is_control);
+        if fits {
+            Ok(address)
+        } else {
+            Err(InvalidText("must be 1 to 255 characters, none of them a control character"))
+        }
+    }
+}
+
+/// What was blanked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErasureReport {
+    /// The entry of the audit log that says it was done.
+    pub id: Uuid,
+    /// Sessions, open and ended.
+    pub sessions: i64,
+    /// Events, waiting and published.
+    pub events: i64,
+    /// Entries of the audit log.
+    pub audit_entries: i64,
+    /// People who left.
+    pub people: i64,
+    /// Invitations.
+    pub invitations: i64,
+    /// API tokens.
+    pub api_tokens: i64,
+    /// Projects.
+    pub projects: i64,
+    /// 1 where the organization was called like the person.
+    pub organizations: i64,
+    /// Where the next request goes on; `None`: all is done.
+    pub next: Option<ErasureCursor>,
+    /// Pools whose copies in Redis have labels that were blanked.
+    pub tell: Vec<PoolChange>,
+}
+
+/// How far an erasure has come. Names nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErasureCursor {
+    erasure: Uuid,
+    stage: ErasureStage,
+    key: u8,
+    after: Uuid,
+}
+
+/// What is looked through, in this order. A session that ends meanwhile is found among the ended ones, and who a person is stays known to the
+/// end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum ErasureStage {
+    Open,
+    Ended,
+    Events,
+    Entries,
+    Acts,
+    People,
+}
+
+const STAGES: [ErasureStage; 6] = [
+    ErasureStage::Open,
+    ErasureStage::Ended,
+    ErasureStage::Events,
+    ErasureStage::Entries,
+    ErasureStage::Acts,
+    ErasureStage::People,
+];
+
+impl std::fmt::Display for ErasureCursor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let head = [self.stage as u8, self.key];
+        f.write_str(&secret::base64url(&[&head[..], self.erasure.as_bytes(), self.after.as_bytes()].concat()))
+    }
+}
+
+impl FromStr for ErasureCursor {
+    type Err = InvalidText;
+
+    fn from_str(text: &str) -> std::result::Result<Self, InvalidText> {
+        let read = || {
+            let bytes: [u8; 34] = secret::from_base64url(text)?.try_into().ok()?;
+            let id = |at: usize| Uuid::from_slice(&bytes[at..at + 16]).ok();
+            let stage = *STAGES.get(usize::from(bytes[0]))?;
+            Some(Self { stage, key: bytes[1], erasure: id(2)?, after: id(18)? })
+        };
+        read().ok_or(InvalidText("must be a next_cursor that an earlier request of this erasure answered"))
+    }
+}
 
 /// Everything one is known by.
 #[derive(Default)]
