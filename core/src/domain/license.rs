@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 use time::OffsetDateTime;
 
-/// What tokens and answers say about a license. Made by the records, carried through Redis as JSON (at most 4 KiB), signed into tokens.
+/// What tokens and answers say about a license. Made by the records, carried through Redis as JSON (at most 4 KiB),
+/// signed into tokens.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LicenseFacts {
     /// The organization.
@@ -86,8 +87,8 @@ words! {
 }
 
 impl LicenseFacts {
-    /// Until when a client that was last heard of at `at` may go on without contact: its lease or, where it has `earned` it, the signed
-    /// grace; never past the term.
+    /// Until when a client that was last heard of at `at` may go on without contact: its lease or, where it has
+    /// `earned` it, the signed grace; never past the term.
     pub fn offline_until(&self, at: OffsetDateTime, lease_end: OffsetDateTime, earned: bool) -> OffsetDateTime {
         let grace = match self.offline.policy {
             OfflinePolicy::Grace if earned => at + time::Duration::hours(i64::from(self.offline.grace_hours)),

@@ -1,5 +1,5 @@
-//! A change that a person, a script or the vendor's staff asks for: one transaction with the tenant set, audited inside it, and done once
-//! however often it is asked for with the same idempotency key.
+//! A change that a person, a script or the vendor's staff asks for: one transaction with the tenant set, audited inside
+//! it, and done once however often it is asked for with the same idempotency key.
 
 use super::{
     audit::{AuditStatement, write},
@@ -24,7 +24,8 @@ use uuid::Uuid;
 const REPEAT_HOURS: i32 = 24;
 const ANSWER_ERASED: &str = "This request was carried out, but what it was answered has been erased together with somebody whom it may have named. \
                              Look at what is there now, and draw a new key for anything else you want done.";
-/// How many outcomes that are over one request takes away: more than the one it brings, and few enough for nobody to wait.
+/// How many outcomes that are over one request takes away: more than the one it brings, and few enough for nobody to
+/// wait.
 const FORGOTTEN_AT_ONCE: i64 = 10;
 
 /// Who asks.
@@ -133,8 +134,8 @@ pub struct Caller {
 pub struct RepeatableRequest {
     key_hash: String,
     request_hash: String,
-    /// What the outcome is sealed with, and after it what it may have been sealed with before the pepper was replaced: it may hold a secret
-    /// that is shown once, and only who knows the idempotency key may hear it again.
+    /// What the outcome is sealed with, and after it what it may have been sealed with before the pepper was replaced:
+    /// it may hold a secret that is shown once, and only who knows the idempotency key may hear it again.
     seals: Vec<[u8; 32]>,
 }
 
@@ -188,8 +189,8 @@ pub(super) struct AuditedChange<'a> {
     act: &'a Caller,
     transaction: TenantTransaction,
     peppers: Option<Arc<KeyRing>>,
-    /// What will be written into the audit log, last of all: whoever has the end of its chain keeps it until the end of the transaction,
-    /// and must wait for nobody then.
+    /// What will be written into the audit log, last of all: whoever has the end of its chain keeps it until the end of
+    /// the transaction, and must wait for nobody then.
     said: Vec<AuditStatement>,
     /// True where the audit log was told by another transaction of the same request.
     told: bool,
@@ -230,8 +231,8 @@ impl Records {
         AuditedChange { act, transaction, peppers: self.peppers.clone(), said: Vec::new(), told: false }
     }
 
-    /// A transaction for somebody who waits longer than a client that asks for a seat: behind a stream of grants the pool's row is not had
-    /// at once.
+    /// A transaction for somebody who waits longer than a client that asks for a seat: behind a stream of grants the
+    /// pool's row is not had at once.
     pub(super) async fn patient(&self, tenant: TenantId) -> Result<TenantTransaction> {
         let mut transaction = self.begin(tenant).await?;
         sqlx::query("select set_config('lock_timeout', '2s', true)")
@@ -263,7 +264,8 @@ impl AuditedChange<'_> {
         self.transaction.rollback().await.map_err(failed)
     }
 
-    /// What the same request did before, if it did; else its key is taken, and whoever else asks with it waits for this one's end.
+    /// What the same request did before, if it did; else its key is taken, and whoever else asks with it waits for this
+    /// one's end.
     async fn before<T: DeserializeOwned>(&mut self) -> Result<Option<std::result::Result<T, ChangeRefusal>>> {
         let Some(repeat) = &self.act.repeat else { return Ok(None) };
         let principal = format!("{} {}", self.act.by.kind(), self.act.by.id());
@@ -303,7 +305,8 @@ impl AuditedChange<'_> {
         serde_json::from_slice(&outcome).map(|value| Some(Ok(value))).map_err(|_| unreadable())
     }
 
-    /// Each request with a key takes some of its organization's away that are over, so that no more are kept than a day brings.
+    /// Each request with a key takes some of its organization's away that are over, so that no more are kept than a day
+    /// brings.
     async fn forget_old_outcomes(&mut self) -> Result<()> {
         let sql = "delete from idempotency_keys where tenant_id = $1 and (principal, key_hash) in (
                      select principal, key_hash from idempotency_keys
@@ -313,13 +316,14 @@ impl AuditedChange<'_> {
         query.execute(&mut *self.transaction).await.map(drop).map_err(failed)
     }
 
-    /// Says what is being done, which goes into the audit log with the commit. `before` and `after` hold what changed and never a secret.
+    /// Says what is being done, which goes into the audit log with the commit. `before` and `after` hold what changed
+    /// and never a secret.
     pub(super) fn audit(&mut self, action: &'static str, target: &str, before: Value, after: Value) {
         self.said.push(AuditStatement { action, target: target.to_owned(), before, after });
     }
 
-    /// Writes an event into the outbox, for whoever listens outside: of a kind that the database knows people's acts to tell
-    /// (migrations/0250_tell.sql). No secret in it either.
+    /// Writes an event into the outbox, for whoever listens outside: of a kind that the database knows people's acts to
+    /// tell (migrations/0250_tell.sql). No secret in it either.
     pub(super) async fn tell(&mut self, kind: &str, payload: Value) -> Result<()> {
         sqlx::query("select tell($1, $2, $3)")
             .bind(self.act.tenant.0)
@@ -336,7 +340,8 @@ impl AuditedChange<'_> {
         self.told = true;
     }
 
-    /// Commits, and keeps `outcome` for the same request when it comes again. Where nothing changed, whoever asked has read what it answers.
+    /// Commits, and keeps `outcome` for the same request when it comes again. Where nothing changed, whoever asked has
+    /// read what it answers.
     pub(super) async fn commit<T: Serialize>(mut self, outcome: T) -> ChangeResult<T> {
         if let Some(repeat) = &self.act.repeat {
             let text =

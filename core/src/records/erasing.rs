@@ -1,9 +1,10 @@
-//! Erasing a person or a machine: names, addresses and labels are blanked wherever the records have them; ids, times and counts stay
-//! (migrations/0310_erase_names.sql to 0317_erase_people.sql).
+//! Erasing a person or a machine: names, addresses and labels are blanked wherever the records have them; ids, times
+//! and counts stay (migrations/0310_erase_names.sql to 0317_erase_people.sql).
 //!
-//! It is written into the audit log first. Then come short calls one after the other, each a transaction of its own over a bounded number of
-//! rows, so that nobody who asks for a seat waits for it; a request makes as many as fit into its time, and says where the next one goes on.
-//! Blanking what is blank changes nothing, so an erasure that was cut is simply asked for again.
+//! It is written into the audit log first. Then come short calls one after the other, each a transaction of its own
+//! over a bounded number of rows, so that nobody who asks for a seat waits for it; a request makes as many as fit into
+//! its time, and says where the next one goes on. Blanking what is blank changes nothing, so an erasure that was cut is
+//! simply asked for again.
 
 use super::{
     act::{AuditedChange, Caller, ChangeRefusal, ChangeResult, open},
@@ -107,8 +108,8 @@ pub struct ErasureCursor {
     after: Uuid,
 }
 
-/// What is looked through, in this order. A session that ends meanwhile is found among the ended ones, and who a person is stays known to the
-/// end.
+/// What is looked through, in this order. A session that ends meanwhile is found among the ended ones, and who a person
+/// is stays known to the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum ErasureStage {
     Open,
@@ -190,7 +191,8 @@ impl Records {
             }
             match self.step(act.tenant, &known, &mut erased, at, peppers).await {
                 Ok(next) => at = next,
-                // Nothing happened: a lock was not to be had, a row moved to its month, rows of the history are being moved.
+                // Nothing happened: a lock was not to be had, a row moved to its month, rows of the history are being
+                // moved.
                 Err(e) if worth_repeating(&e) => tokio::time::sleep(PAUSE).await,
                 Err(e) => return Err(failed(e)),
             }
@@ -277,7 +279,8 @@ impl Records {
         erased.id = write(sql, act, said, Some(peppers)).await?;
         transaction.commit().await.map_err(failed)?;
         if known.hw.is_none() {
-            // In another transaction: nobody who has the end of the log's chain may wait for a row that somebody else has.
+            // In another transaction: nobody who has the end of the log's chain may wait for a row that somebody else
+            // has.
             let mut transaction = self.patient(act.tenant).await?;
             let things =
                 "select invitations, api_tokens, projects, organizations from history.erase_things($1, $2, $3, $4, $5)";
@@ -376,8 +379,8 @@ fn nobody(tenant: TenantId, address: &SubjectAddress, peppers: &KeyRing) -> Stri
     format!("address {}", secret::base64url(&peppers.current.sign(&said)))
 }
 
-/// Everything this address is known to be of: who left the organization with it, what they were called, and what other addresses they signed
-/// in with. An address that somebody else has who still belongs is theirs.
+/// Everything this address is known to be of: who left the organization with it, what they were called, and what other
+/// addresses they signed in with. An address that somebody else has who still belongs is theirs.
 async fn know(
     sql: &mut PgConnection,
     act: &Caller,

@@ -113,7 +113,8 @@ const TOO_MANY: &str =
 const ACCEPTED: &str = "Somebody has joined with this invitation already. Remove the person instead.";
 
 impl Records {
-    /// Asks somebody in by e-mail. An earlier invitation of the same address that is still open is taken back: one letter is good, the last.
+    /// Asks somebody in by e-mail. An earlier invitation of the same address that is still open is taken back: one
+    /// letter is good, the last.
     ///
     /// # Errors
     /// [`crate::Error::Records`].
@@ -176,8 +177,9 @@ impl Records {
         page: PageRequest,
     ) -> Result<ListedRows<InvitationRow>> {
         use InvitationState::{Accepted, Expired, Open, Revoked};
-        // An invitation is as old as its id, so what is open lies above, and what is expired below, an id of seven days ago: neither reads
-        // what is of the other state. `expires_at` has the exact word; the leeway is for clocks that differ.
+        // An invitation is as old as its id, so what is open lies above, and what is expired below, an id of seven days
+        // ago: neither reads what is of the other state. `expires_at` has the exact word; the leeway is for clocks that
+        // differ.
         let (age, leeway) = (Duration::days(DAYS.into()), Duration::minutes(10));
         let (above, below) = match state {
             Some(Open) => (id_before(age + leeway), page.below()),

@@ -1,19 +1,21 @@
 //! PostgreSQL: what is true.
 //!
-//! Every move is one PL/pgSQL function called as one autocommit statement ([`Records`]' methods, the hot path); everything else is a
-//! [`Transaction`] with the tenant set for it alone. There is no third door: no query without a tenant. Behind both
-//! stand row-level security and what each role may do at all (migrations/README.md): seats, sessions, licenses and events are written by
-//! functions alone. Nothing here knows Redis.
+//! Every move is one PL/pgSQL function called as one autocommit statement ([`Records`]' methods, the hot path);
+//! everything else is a [`Transaction`] with the tenant set for it alone. There is no third door: no query without a
+//! tenant. Behind both stand row-level security and what each role may do at all (migrations/README.md): seats,
+//! sessions, licenses and events are written by functions alone. Nothing here knows Redis.
 //!
 //! * `connect.rs`: connections, and what is worth trying again · `migrate.rs`: schema and roles
-//! * `seats.rs`: grant, end, resolve, rebuild · `licenses.rs`: find, resize, kick, suspend, rotate · `tenants.rs`: registration
+//! * `seats.rs`: grant, end, resolve, rebuild · `licenses.rs`: find, resize, kick, suspend, rotate · `tenants.rs`:
+//!   registration
 //! * `act.rs`: a change that people ask for, audited and idempotent · `page.rs`: pages of long lists
-//! * one file a table for what people manage: `organizations.rs` `people.rs` `invitations.rs` (`joining.rs`) `sessions.rs` `projects.rs`
-//!   `tokens.rs` (`delegation.rs`: what ends with whoever asked for it) `audit.rs` (its chain: `chain.rs` and `verifying.rs`; staff's
-//!   reads: `reading.rs`); of licenses `licensed.rs` reads and `licensing.rs` and `rotation.rs` write
+//! * one file a table for what people manage: `organizations.rs` `people.rs` `invitations.rs` (`joining.rs`)
+//!   `sessions.rs` `projects.rs` `tokens.rs` (`delegation.rs`: what ends with whoever asked for it) `audit.rs` (its
+//!   chain: `chain.rs` and `verifying.rs`; staff's reads: `reading.rs`); of licenses `licensed.rs` reads and
+//!   `licensing.rs` and `rotation.rs` write
 //! * `plans.rs`: the vendor's catalog, without a tenant · `voiding.rs`: from when on ID tokens must be
-//! * `outbox.rs`: events waiting to be published · `sweep.rs`: which pools the reaper looks at · `history.rs`: what is over ·
-//!   `erasing.rs`: people and machines whose names are blanked
+//! * `outbox.rs`: events waiting to be published · `sweep.rs`: which pools the reaper looks at · `history.rs`: what is
+//!   over · `erasing.rs`: people and machines whose names are blanked
 
 mod access_policy;
 mod act;

@@ -89,7 +89,8 @@ impl Records {
         Ok(found)
     }
 
-    /// The person known to `issuer` as `subject`, as the organization `tenant` knows them. `None`: not one of its people.
+    /// The person known to `issuer` as `subject`, as the organization `tenant` knows them. `None`: not one of its
+    /// people.
     ///
     /// # Errors
     /// [`crate::Error::Records`].
@@ -155,9 +156,9 @@ impl Records {
         Ok(self.membership_of(user, tenant).await?.map(|membership| membership.person))
     }
 
-    /// Gives a person another role. Only owners make owners or unmake them, and the last one stays. `version`: only if it still is this
-    /// one. In the same transaction their open invitations to roles that they may not give any more are revoked, and with `Revoke` their
-    /// API tokens.
+    /// Gives a person another role. Only owners make owners or unmake them, and the last one stays. `version`: only if
+    /// it still is this one. In the same transaction their open invitations to roles that they may not give any more
+    /// are revoked, and with `Revoke` their API tokens.
     ///
     /// # Errors
     /// [`crate::Error::Records`].
@@ -205,8 +206,9 @@ impl Records {
         work.commit(EditedPersonRow { person, delegated }).await
     }
 
-    /// Takes a person out of the organization; everybody may take out themselves. The last owner stays. In the same transaction their
-    /// open invitations are revoked, and their API tokens unless somebody else takes them over with `Keep`.
+    /// Takes a person out of the organization; everybody may take out themselves. The last owner stays. In the same
+    /// transaction their open invitations are revoked, and their API tokens unless somebody else takes them over with
+    /// `Keep`.
     ///
     /// # Errors
     /// [`crate::Error::Records`].
@@ -243,8 +245,8 @@ impl Records {
 }
 
 impl AuditedChange<'_> {
-    /// A person, with their row, that of who asks and every owner's locked: two people who take each other out happen one after the
-    /// other.
+    /// A person, with their row, that of who asks and every owner's locked: two people who take each other out happen
+    /// one after the other.
     async fn locked(&mut self, user: UserId) -> Result<Option<PersonRow>> {
         let tenant = self.tenant().0;
         let sql =

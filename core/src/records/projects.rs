@@ -118,7 +118,8 @@ impl Records {
         work.commit(made).await
     }
 
-    /// Renames a project, ties it to other licenses, archives it or brings it back. `version`: only if it still is this one.
+    /// Renames a project, ties it to other licenses, archives it or brings it back. `version`: only if it still is this
+    /// one.
     ///
     /// # Errors
     /// [`crate::Error::Records`].

@@ -191,8 +191,8 @@ impl Records {
         work.commit(()).await
     }
 
-    /// Who presents this API token, `from` an address; notes, to the minute, that it was used. `None`: unknown, revoked or past its end,
-    /// without saying which.
+    /// Who presents this API token, `from` an address; notes, to the minute, that it was used. `None`: unknown, revoked
+    /// or past its end, without saying which.
     ///
     /// # Errors
     /// [`crate::Error::Records`].
