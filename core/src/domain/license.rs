@@ -3,7 +3,6 @@
 use super::{
     access::words,
     id::{InvalidText, LicenseNumber, TenantId},
-    terms::GRACE_AFTER,
 };
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
@@ -49,6 +48,10 @@ pub struct OfflineAllowance {
     #[serde(default = "grace_after")]
     pub after_heartbeats: u32,
 }
+
+/// How many heartbeats a holder must have lived through before its tokens carry grace, unless its license says
+/// otherwise.
+pub const GRACE_AFTER: u32 = 2;
 
 /// For a copy in Redis that was made before licenses said so.
 fn grace_after() -> u32 {

@@ -67,10 +67,6 @@ pub struct LicenseTerms {
     pub hide_holders: bool,
 }
 
-/// How many heartbeats a holder must have lived through before its tokens carry grace, unless its license says
-/// otherwise.
-pub const GRACE_AFTER: u32 = 2;
-
 /// The largest pool people may ask for. Its rows are written within one request; where PostgreSQL is slow it is grown
 /// in steps.
 pub const MAX_SEATS: u32 = 100_000;
@@ -199,6 +195,7 @@ fn merge(target: &mut FeatureValues, patch: &FeatureValues) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::license::GRACE_AFTER;
     use serde_json::json;
 
     fn object(value: &Value) -> FeatureValues {

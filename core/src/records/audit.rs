@@ -1,7 +1,7 @@
 //! The audit log: read and appended to here; every change says what it does (`act.rs`).
 
 use super::{
-    act::Caller,
+    caller::Caller,
     chain::{self, EarlierErasure},
     connect::{Records, failed},
     page::{ListedRows, PageRequest, first_id_of},

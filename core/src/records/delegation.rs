@@ -5,10 +5,11 @@
 //! license key and the removal of the person behind it one sees the other, and neither waits in a circle.
 
 use super::{
-    act::{AuditedChange, ChangeRefusal, Principal},
+    act::{AuditedChange, ChangeRefusal},
+    caller::Principal,
     connect::failed,
     invitations::{self, InvitationRow, invitation},
-    people::PersonRow,
+    person::PersonRow,
     tokens::{self, ApiTokenRow, token},
 };
 use crate::{
@@ -26,13 +27,6 @@ use uuid::Uuid;
 
 /// How many of a list are shown; what becomes of them goes for all.
 const SHOWN: usize = 100;
-/// How many invitations of one person may be open, and how many of their API tokens in force: all of them end, each
-/// with its entry in the audit log, in the transaction that removes the person, and nobody may become too much to
-/// remove.
-pub(super) const MOST_INVITATIONS: i64 = 1000;
-/// As [`MOST_INVITATIONS`], of API tokens.
-pub(super) const MOST_TOKENS: i64 = 200;
-
 /// What becomes of the API tokens that a person made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenFate {

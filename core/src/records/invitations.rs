@@ -1,9 +1,9 @@
 //! Invitations: who was asked into an organization, as what, and what became of it. How one is accepted: `joining.rs`.
 
 use super::{
-    act::{AuditedChange, Caller, ChangeRefusal, ChangeResult, open},
+    act::{AuditedChange, ChangeRefusal, ChangeResult, open},
+    caller::Caller,
     connect::{Records, failed},
-    delegation::MOST_INVITATIONS,
     page::{ListedRows, PageRequest, id_before},
 };
 use crate::{
@@ -23,6 +23,9 @@ use std::str::FromStr;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
+/// How many invitations of one person may be open: all of them end, each with its entry in the audit log, in the
+/// transaction that removes the person, and nobody may become too much to remove.
+const MOST_INVITATIONS: i64 = 1000;
 /// How long an invitation is good for.
 const DAYS: i32 = 7;
 

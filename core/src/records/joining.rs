@@ -1,7 +1,8 @@
 //! How an invited person becomes one of the organization's people.
 
 use super::{
-    act::{AuditedChange, Caller, ChangeRefusal, ChangeResult, Principal},
+    act::{AuditedChange, ChangeRefusal, ChangeResult},
+    caller::{Caller, Principal},
     connect::{Records, failed},
     delegation::role_held,
     invitations::{COLUMNS, InvitationRow, InvitationState, invitation},

@@ -2,7 +2,8 @@
 //! Redis must hear, so that a request that comes again tells it again: the first may have died before it did.
 
 use super::{
-    act::{AuditedChange, Caller, ChangeRefusal, ChangeResult, open},
+    act::{AuditedChange, ChangeRefusal, ChangeResult, open},
+    caller::Caller,
     connect::{Records, failed},
     licensed::{LicenseRow, read},
     licenses::{PoolChange, changes},

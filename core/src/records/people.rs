@@ -1,10 +1,12 @@
 //! The people of an organization: who they are, what they may do, and that somebody always owns it.
 
 use super::{
-    act::{AuditedChange, Caller, ChangeRefusal, ChangeResult, open},
+    act::{AuditedChange, ChangeRefusal, ChangeResult, open},
+    caller::Caller,
     connect::{Records, failed},
     delegation::{DelegatedAccess, TokenFate, kept},
     page::{ListedRows, PageRequest},
+    person::{PersonRow, person},
 };
 use crate::{
     Result,
@@ -18,24 +20,6 @@ use serde_json::json;
 use sqlx::{Row, postgres::PgRow};
 use time::OffsetDateTime;
 use uuid::Uuid;
-
-/// A person of an organization.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PersonRow {
-    /// The person; the same in every organization.
-    pub id: UserId,
-    /// The verified address the person joined with.
-    pub email: String,
-    /// The name the identity provider gave.
-    pub name: Option<String>,
-    /// What the person is here.
-    pub role: PersonRole,
-    /// Rises with every edit.
-    pub version: i64,
-    /// When the person joined.
-    #[serde(with = "time::serde::rfc3339")]
-    pub joined_at: OffsetDateTime,
-}
 
 /// An organization a person belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -267,16 +251,4 @@ impl AuditedChange<'_> {
             sqlx::query_scalar(sql).bind(tenant).bind(person.id.0).fetch_one(self.sql()).await.map_err(failed)?;
         Ok(person.role == PersonRole::Owner && alone)
     }
-}
-
-fn person(row: &PgRow) -> sqlx::Result<PersonRow> {
-    let role: String = row.try_get("role")?;
-    Ok(PersonRow {
-        id: UserId(row.try_get("user_id")?),
-        email: row.try_get("email")?,
-        name: row.try_get("name")?,
-        role: role.parse().map_err(|e| sqlx::Error::Decode(Box::new(e)))?,
-        version: row.try_get("version")?,
-        joined_at: row.try_get("created_at")?,
-    })
 }

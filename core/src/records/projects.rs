@@ -1,7 +1,8 @@
 //! Projects: what sessions can be told apart by besides the license.
 
 use super::{
-    act::{AuditedChange, Caller, ChangeRefusal, ChangeResult, open},
+    act::{AuditedChange, ChangeRefusal, ChangeResult, open},
+    caller::Caller,
     connect::{Records, failed},
     page::{ListedRows, PageRequest},
 };

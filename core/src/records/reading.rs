@@ -1,8 +1,8 @@
 //! What the vendor's staff read of an organization, written into its audit log.
 
 use super::{
-    act::{Caller, Principal},
     audit::{AuditStatement, write},
+    caller::{Caller, Principal},
     connect::{Records, failed},
 };
 use crate::{Result, domain::secret::KeyRing};

@@ -1,7 +1,8 @@
 //! A license's new key, and the end of the sessions that began with an old one.
 
 use super::{
-    act::{AuditedChange, Caller, ChangeRefusal, ChangeResult, open},
+    act::{AuditedChange, ChangeRefusal, ChangeResult, open},
+    caller::Caller,
     connect::{Records, failed},
     licenses::{PoolChange, changes},
     licensing::{REVOKED, whole_key},

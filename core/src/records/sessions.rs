@@ -5,7 +5,8 @@
 //! reads more than a window.
 
 use super::{
-    act::{Caller, ChangeRefusal, ChangeResult, Principal, open},
+    act::{ChangeRefusal, ChangeResult, open},
+    caller::{Caller, Principal},
     connect::{Records, failed},
     page::{ListedRows, PageCursor, PageRequest},
 };

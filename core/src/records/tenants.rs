@@ -2,8 +2,8 @@
 
 use super::{
     access_policy,
-    act::{Caller, Principal},
     audit::{AuditStatement, write},
+    caller::{Caller, Principal},
     connect::{REPEAT, Records, failed, worth_repeating},
 };
 use crate::{

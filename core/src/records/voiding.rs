@@ -7,7 +7,8 @@
 //! step if asked.
 
 use super::{
-    act::{Caller, ChangeRefusal, ChangeResult, open},
+    act::{ChangeRefusal, ChangeResult, open},
+    caller::Caller,
     connect::{Records, failed},
     plans::{StaffAct, log},
 };
