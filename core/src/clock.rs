@@ -39,7 +39,8 @@ impl Clock {
         if let Some(fake) = &self.fake {
             return fake.service_ms.load(std::sync::atomic::Ordering::SeqCst);
         }
-        // A clock before 1970 is a broken machine; 0 makes every lease look old, which takes nothing away (see `reap_now`).
+        // A clock before 1970 is a broken machine; 0 makes every lease look old, which takes nothing away (see
+        // `reap_now`).
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64);
         #[cfg(feature = "testing")]
         let now = now - self.behind_ms;
@@ -98,7 +99,8 @@ impl Clock {
         self.step_ms(ms);
     }
 
-    /// Puts the wall clock of a fake elsewhere, for the service and for Redis alike, while no time passes: one machine's clock is set.
+    /// Puts the wall clock of a fake elsewhere, for the service and for Redis alike, while no time passes: one
+    /// machine's clock is set.
     ///
     /// # Panics
     /// If this is the system's clock.

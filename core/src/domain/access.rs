@@ -4,7 +4,8 @@ use super::id::InvalidText;
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
-/// A few words that mean something: an enum that reads and writes them, and says which there are where it is given another.
+/// A few words that mean something: an enum that reads and writes them, and says which there are where it is given
+/// another.
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident = $wrong:literal; $($(#[$word_doc:meta])* $word:ident = $text:literal,)*) => {
         $(#[$doc])*

@@ -1,19 +1,22 @@
-//! Telling texts that may be secrets from others, for whoever wants to write one down: a log line, an audit row, an echo.
+//! Telling texts that may be secrets from others, for whoever wants to write one down: a log line, an audit row, an
+//! echo.
 
 use super::{base32, key::LicenseKey, opaque::SecretKind};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 
-/// How base64url spells the beginning of a JSON object, and thus of a JWT: a brace, and a quote, a blank or a line end behind it
-/// (RFC 7515, section 3.1).
+/// How base64url spells the beginning of a JSON object, and thus of a JWT: a brace, and a quote, a blank or a line end
+/// behind it (RFC 7515, section 3.1).
 const JSON: [&str; 5] = ["eyJ", "eyA", "ewo", "ew0", "ewk"];
 
 /// The fewest characters in base64 that say enough of a credential to be told from chance.
 const SHORTEST_ENCODED: usize = 16;
 
-/// Whether a text looks like a credential of this server or of an identity provider, or like a piece of one, however it is spelled: a license
-/// key, an API token, an invitation, a JWT; in base64 and hexadecimal digits too. Nothing is said about whether there is such a one, and a text that is none may look like one.
+/// Whether a text looks like a credential of this server or of an identity provider, or like a piece of one, however it
+/// is spelled: a license key, an API token, an invitation, a JWT; in base64 and hexadecimal digits too. Nothing is said
+/// about whether there is such a one, and a text that is none may look like one.
 ///
-/// Session handles are not looked for: the shortest has 148 characters of base64url, and nothing tells them from other long texts.
+/// Session handles are not looked for: the shortest has 148 characters of base64url, and nothing tells them from other
+/// long texts.
 pub fn looks_like_one(text: &str) -> bool {
     let small = text.to_ascii_lowercase();
     let jwt = JSON.iter().any(|json| text.split(|c: char| !is_base64url(c)).any(|part| part.starts_with(json)));
@@ -21,8 +24,8 @@ pub fn looks_like_one(text: &str) -> bool {
     has_opaque(&small, 0) || jwt || spells_a_key(&small) || encoded
 }
 
-/// What a text may say in base64 or in hexadecimal digits, as far as that is text: of each part of it, from each of its first characters on, since
-/// nobody knows where what was encoded begins.
+/// What a text may say in base64 or in hexadecimal digits, as far as that is text: of each part of it, from each of its
+/// first characters on, since nobody knows where what was encoded begins.
 fn decoded(text: &str) -> Vec<String> {
     let parts = text.split(|c: char| !(c.is_ascii_alphanumeric() || "+/-_".contains(c)));
     let of = |part: &str| {

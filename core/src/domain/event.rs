@@ -21,8 +21,8 @@ pub struct Event {
     pub payload: serde_json::Value,
 }
 
-/// One share of a sweep: asks the reaper to look at these pools, and then to publish the events that wait. One of no pools asks for the
-/// events alone.
+/// One share of a sweep: asks the reaper to look at these pools, and then to publish the events that wait. One of no
+/// pools asks for the events alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SweepShare {
@@ -35,7 +35,8 @@ impl SweepShare {
     pub const MOST: usize = 400;
     /// A sweep of fewer pools than this is one share: a message costs more than a look at a pool.
     const LEAST: usize = 100;
-    /// Into how many shares a sweep is cut where they are neither too small nor too large, so that several instances work on it.
+    /// Into how many shares a sweep is cut where they are neither too small nor too large, so that several instances
+    /// work on it.
     const SHARES: usize = 64;
 
     /// The shares of a sweep of these pools, each pool in one of them.

@@ -58,8 +58,9 @@ impl SessionId {
 }
 
 impl Attempt {
-    /// 64 bits of its SHA-256: what tells the few live processes of one holder apart where a byte per seat counts. A client that made two of
-    /// its processes collide would merge their sessions, and could as well have sent one attempt for both.
+    /// 64 bits of its SHA-256: what tells the few live processes of one holder apart where a byte per seat counts. A
+    /// client that made two of its processes collide would merge their sessions, and could as well have sent one
+    /// attempt for both.
     pub(crate) fn short(self) -> String {
         secret::base64url(&secret::hash("attempt-v1", &[self.0.as_bytes()])[..8])
     }
@@ -68,8 +69,8 @@ impl Attempt {
 /// The number of a seat within its pool, from 0.
 pub type SeatNo = u32;
 
-/// The public, immutable number of a license: 64 random bits, written as 13 Crockford base32 symbols. Also the Redis hash tag. Read as keys are:
-/// only its letters and digits count.
+/// The public, immutable number of a license: 64 random bits, written as 13 Crockford base32 symbols. Also the Redis
+/// hash tag. Read as keys are: only its letters and digits count.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LicenseNumber(pub u64);
 
@@ -169,8 +170,8 @@ impl fmt::Display for PoolName {
     }
 }
 
-/// What a client says to tell its machine (hardware id) or its process (instance id) from others: 8 to 128 printable ASCII
-/// characters, opaque to us. Never stored, logged or printed; only hashes of it leave the request.
+/// What a client says to tell its machine (hardware id) or its process (instance id) from others: 8 to 128 printable
+/// ASCII characters, opaque to us. Never stored, logged or printed; only hashes of it leave the request.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ClientPart(String);
 
@@ -215,10 +216,12 @@ macro_rules! hash_id {
 }
 
 hash_id! {
-    /// What occupies one seat: the first 128 bits of SHA-256("holder-v1" ‖ license number ‖ length-prefixed parts). Redis keeps it twice
-    /// per seat, so it is short. Who wanted two machines to be one holder need not search for a collision: one hardware id says it.
+    /// What occupies one seat: the first 128 bits of SHA-256("holder-v1" ‖ license number ‖ length-prefixed parts).
+    /// Redis keeps it twice per seat, so it is short. Who wanted two machines to be one holder need not search for a
+    /// collision: one hardware id says it.
     Holder = 16 "must be 22 base64url characters",
-    /// The machine as stored, signed and logged: SHA-256("hw-v1" ‖ license number ‖ hardware id). A client can compute its own.
+    /// The machine as stored, signed and logged: SHA-256("hw-v1" ‖ license number ‖ hardware id). A client can compute
+    /// its own.
     Hw = 32 "must be 43 base64url characters",
 }
 

@@ -58,9 +58,9 @@ impl LeaseTiming {
         (self.ttl / 12).as_millis() as i64
     }
 
-    /// How long a holder must have held its seat to have lived through so many heartbeats, in milliseconds: a quarter of the lease for
-    /// each. A client is asked to beat after 28 to 32 % of it and may come a little early. Time counts and not requests: ten in one second are as
-    /// good as one.
+    /// How long a holder must have held its seat to have lived through so many heartbeats, in milliseconds: a quarter
+    /// of the lease for each. A client is asked to beat after 28 to 32 % of it and may come a little early. Time counts
+    /// and not requests: ten in one second are as good as one.
     pub fn lived_through_ms(&self, heartbeats: u32) -> i64 {
         self.ttl_ms() / 4 * i64::from(heartbeats)
     }
@@ -70,8 +70,8 @@ impl LeaseTiming {
         (self.ttl - self.eps()).as_secs()
     }
 
-    /// When the client should send its next heartbeat, in whole seconds (at least one): drawn between 93 % and 107 % of the setting
-    /// (28 to 32 % of the lease), so that clients that started together do not stay together.
+    /// When the client should send its next heartbeat, in whole seconds (at least one): drawn between 93 % and 107 % of
+    /// the setting (28 to 32 % of the lease), so that clients that started together do not stay together.
     pub fn draw_heartbeat_in(&self) -> u64 {
         let draw = u64::from(u16::from_be_bytes(super::secret::random()));
         let base = self.heartbeat.as_millis() as u64;

@@ -3,13 +3,13 @@
 use super::{
     access::words,
     id::{InvalidText, LicenseNumber, TenantId},
-    terms::GRACE_AFTER,
 };
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 use time::OffsetDateTime;
 
-/// What tokens and answers say about a license. Made by the records, carried through Redis as JSON (at most 4 KiB), signed into tokens.
+/// What tokens and answers say about a license. Made by the records, carried through Redis as JSON (at most 4 KiB),
+/// signed into tokens.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LicenseFacts {
     /// The organization.
@@ -49,6 +49,10 @@ pub struct OfflineAllowance {
     pub after_heartbeats: u32,
 }
 
+/// How many heartbeats a holder must have lived through before its tokens carry grace, unless its license says
+/// otherwise.
+pub const GRACE_AFTER: u32 = 2;
+
 /// For a copy in Redis that was made before licenses said so.
 fn grace_after() -> u32 {
     GRACE_AFTER
@@ -86,8 +90,8 @@ words! {
 }
 
 impl LicenseFacts {
-    /// Until when a client that was last heard of at `at` may go on without contact: its lease or, where it has `earned` it, the signed
-    /// grace; never past the term.
+    /// Until when a client that was last heard of at `at` may go on without contact: its lease or, where it has
+    /// `earned` it, the signed grace; never past the term.
     pub fn offline_until(&self, at: OffsetDateTime, lease_end: OffsetDateTime, earned: bool) -> OffsetDateTime {
         let grace = match self.offline.policy {
             OfflinePolicy::Grace if earned => at + time::Duration::hours(i64::from(self.offline.grace_hours)),

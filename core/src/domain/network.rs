@@ -1,5 +1,5 @@
-//! Networks: those that somebody may come from, as CIDR notation writes them (RFC 4632, RFC 4291 section 2.3), and which addresses are one
-//! client's, however they are written.
+//! Networks: those that somebody may come from, as CIDR notation writes them (RFC 4632, RFC 4291 section 2.3), and
+//! which addresses are one client's, however they are written.
 
 use serde::{Deserialize, Serialize};
 use std::{
@@ -8,8 +8,8 @@ use std::{
     str::FromStr,
 };
 
-/// The address itself, where IPv6 only spells an IPv4 one: mapped (`::ffff:1.2.3.4`, RFC 4291), compatible (`::1.2.3.4`, the same),
-/// translated (`::ffff:0:1.2.3.4`, RFC 2765) or of NAT64 (`64:ff9b::1.2.3.4`, RFC 6052).
+/// The address itself, where IPv6 only spells an IPv4 one: mapped (`::ffff:1.2.3.4`, RFC 4291), compatible
+/// (`::1.2.3.4`, the same), translated (`::ffff:0:1.2.3.4`, RFC 2765) or of NAT64 (`64:ff9b::1.2.3.4`, RFC 6052).
 pub fn plain(ip: IpAddr) -> IpAddr {
     let IpAddr::V6(v6) = ip else { return ip };
     let spelled = last_four(v6.octets());
@@ -26,8 +26,9 @@ fn last_four(octets: [u8; 16]) -> Ipv4Addr {
     [a, b, c, d].into()
 }
 
-/// Whose requests are counted together: an IPv4 address, or a /64 of IPv6, since a machine has all of that to itself and could draw a new
-/// address for each request. 6to4 (RFC 3056) and Teredo (RFC 4380) give whole networks to one IPv4 address, and count as it.
+/// Whose requests are counted together: an IPv4 address, or a /64 of IPv6, since a machine has all of that to itself
+/// and could draw a new address for each request. 6to4 (RFC 3056) and Teredo (RFC 4380) give whole networks to one IPv4
+/// address, and count as it.
 pub fn bucket(ip: IpAddr) -> String {
     let IpAddr::V6(v6) = plain(ip) else { return plain(ip).to_string() };
     let octets = v6.octets();
@@ -38,7 +39,8 @@ pub fn bucket(ip: IpAddr) -> String {
     }
 }
 
-/// A network: an address of which the first `length` bits count and the others are 0. One of IPv4 that was spelled in IPv6 is of IPv4.
+/// A network: an address of which the first `length` bits count and the others are 0. One of IPv4 that was spelled in
+/// IPv6 is of IPv4.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct IpNetwork {
@@ -52,7 +54,8 @@ pub enum NotANetwork {
     /// No address, or a length that its kind does not have.
     #[error("must be a network such as 192.0.2.0/24 or 2001:db8::/32, or one address")]
     Unreadable,
-    /// The address has bits beyond the length, so that it is not clear what is meant. This is the network the address is in.
+    /// The address has bits beyond the length, so that it is not clear what is meant. This is the network the address
+    /// is in.
     #[error("has bits beyond its length; write {0} if you mean the whole network, or the address without a length")]
     Beyond(IpNetwork),
     /// A part of IPv6 in which IPv4 addresses are spelled, but more than one of them.
@@ -61,7 +64,8 @@ pub enum NotANetwork {
 }
 
 impl IpNetwork {
-    /// Whether an address is in it. An IPv4 address is the same however it is spelled; no IPv4 address is in a network of IPv6.
+    /// Whether an address is in it. An IPv4 address is the same however it is spelled; no IPv4 address is in a network
+    /// of IPv6.
     pub fn contains(self, ip: IpAddr) -> bool {
         match (self.base, plain(ip)) {
             (IpAddr::V4(base), IpAddr::V4(ip)) => {

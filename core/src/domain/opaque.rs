@@ -1,7 +1,8 @@
-//! Secrets that carry their tenant inside, so that whoever presents one is found without a list of everybody's: API tokens and invitations.
+//! Secrets that carry their tenant inside, so that whoever presents one is found without a list of everybody's: API
+//! tokens and invitations.
 //!
-//! A prefix that says what it is, then three groups of 26 lower-case Crockford base32 symbols without a separator: the tenant, the id, and
-//! 128 random bits. Letters and digits only, so that a double click selects the whole.
+//! A prefix that says what it is, then three groups of 26 lower-case Crockford base32 symbols without a separator: the
+//! tenant, the id, and 128 random bits. Letters and digits only, so that a double click selects the whole.
 
 use super::{
     base32,
@@ -53,8 +54,8 @@ impl OpaqueSecret {
         Self { kind, tenant, id: Uuid::now_v7(), secret: Secret::new(u128::from_be_bytes(secret::random())) }
     }
 
-    /// Reads one of that kind, typed or pasted: case, blanks, line ends and quotes are forgiven. `None` for anything else. Nothing is said
-    /// about whether it exists.
+    /// Reads one of that kind, typed or pasted: case, blanks, line ends and quotes are forgiven. `None` for anything
+    /// else. Nothing is said about whether it exists.
     pub fn parse(kind: SecretKind, text: &str) -> Option<Self> {
         let text = pasted::word(text).to_ascii_lowercase();
         let body = text.strip_prefix(kind.prefix())?;

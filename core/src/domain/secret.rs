@@ -30,8 +30,9 @@ impl<T> fmt::Debug for Secret<T> {
     }
 }
 
-/// A secret on its way to the one answer that shows it. It serializes as what it is, so that the same request can be answered the same
-/// again: only into what is sealed ([`crate::records::RepeatableRequest`]), never into the audit log or an event.
+/// A secret on its way to the one answer that shows it. It serializes as what it is, so that the same request can be
+/// answered the same again: only into what is sealed ([`crate::records::Repeat`]), never into the audit log or an
+/// event.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ShownSecret(String);
@@ -54,7 +55,8 @@ impl fmt::Debug for ShownSecret {
     }
 }
 
-/// A key of the service with the number that says which one it is, so that it can be replaced while values made with the old one live on.
+/// A key of the service with the number that says which one it is, so that it can be replaced while values made with
+/// the old one live on.
 #[derive(Clone, Debug)]
 pub struct KeyVersion {
     /// Which key this is; stored or sent beside everything made with it.
@@ -118,7 +120,8 @@ pub(crate) fn unseal(key: &[u8; 32], sealed: &str) -> Option<Vec<u8>> {
     Some(text.to_vec())
 }
 
-/// SHA-256 of a domain-separating label followed by length-prefixed parts (u32, big endian), so that no two lists of parts collide.
+/// SHA-256 of a domain-separating label followed by length-prefixed parts (u32, big endian), so that no two lists of
+/// parts collide.
 pub(crate) fn hash(label: &str, parts: &[&[u8]]) -> [u8; 32] {
     let mut context = digest::Context::new(&digest::SHA256);
     context.update(label.as_bytes());

@@ -1,4 +1,5 @@
-//! How freshly and how strongly somebody must have signed in (RFC 9470, OAuth 2.0 Step Up Authentication Challenge Protocol).
+//! How freshly and how strongly somebody must have signed in (RFC 9470, OAuth 2.0 Step Up Authentication Challenge
+//! Protocol).
 
 use super::id::InvalidText;
 
@@ -8,7 +9,8 @@ const LEEWAY: i64 = 60;
 /// How somebody signed in, as their ID token says it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SignIn {
-    /// For how many seconds they have been signed in, from `auth_time`. `None`: the issuer does not say, or names a time to come.
+    /// For how many seconds they have been signed in, from `auth_time`. `None`: the issuer does not say, or names a
+    /// time to come.
     pub ago: Option<i64>,
     /// `acr`: how strongly, in a word of the issuer's.
     pub acr: Option<String>,

@@ -8,7 +8,8 @@ use time::OffsetDateTime;
 /// Feature names and their values.
 pub type FeatureValues = Map<String, Value>;
 
-/// What a plan gives to the licenses made from it. A license keeps what it was given: editing a plan changes no license.
+/// What a plan gives to the licenses made from it. A license keeps what it was given: editing a plan changes no
+/// license.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PlanTerms {
     /// The tier its licenses are of.
@@ -66,10 +67,8 @@ pub struct LicenseTerms {
     pub hide_holders: bool,
 }
 
-/// How many heartbeats a holder must have lived through before its tokens carry grace, unless its license says otherwise.
-pub const GRACE_AFTER: u32 = 2;
-
-/// The largest pool people may ask for. Its rows are written within one request; where PostgreSQL is slow it is grown in steps.
+/// The largest pool people may ask for. Its rows are written within one request; where PostgreSQL is slow it is grown
+/// in steps.
 pub const MAX_SEATS: u32 = 100_000;
 
 /// What to change; `None` leaves it as it is.
@@ -196,6 +195,7 @@ fn merge(target: &mut FeatureValues, patch: &FeatureValues) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::license::GRACE_AFTER;
     use serde_json::json;
 
     fn object(value: &Value) -> FeatureValues {

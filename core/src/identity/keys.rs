@@ -17,7 +17,8 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 const SHORTEST: i64 = 5 * 60 * 1000;
 const LONGEST: i64 = 24 * 3600 * 1000;
 
-/// While the issuer does not answer, keys are used this much longer. After that a key it withdrew could still be accepted.
+/// While the issuer does not answer, keys are used this much longer. After that a key it withdrew could still be
+/// accepted.
 const STALE: i64 = 24 * 3600 * 1000;
 
 /// Keys that are held are fetched again at most this often (milliseconds), whatever `kid`s strangers invent.

@@ -1,4 +1,5 @@
-//! Who is the person: verification of ID tokens against the issuer's published keys. Google's push tokens are verified by the same code.
+//! Who is the person: verification of ID tokens against the issuer's published keys. Google's push tokens are verified
+//! by the same code.
 //!
 //! RS256 only; every other `alg` is refused before a key is looked up (RFC 8725 section 3.1).
 
@@ -25,8 +26,8 @@ const LEEWAY: i64 = 60;
 /// No ID token is longer.
 const MAX_LEN: usize = 16 * 1024;
 
-/// For how long an ID token may be good unless a setting says otherwise, in seconds. Providers give one hour (Identity Platform, Google,
-/// Okta) to ten (Auth0); a token is good for whoever finds it, and nobody can take it back.
+/// For how long an ID token may be good unless a setting says otherwise, in seconds. Providers give one hour (Identity
+/// Platform, Google, Okta) to ten (Auth0); a token is good for whoever finds it, and nobody can take it back.
 pub const LONGEST_LIFE: u32 = 12 * 3600;
 
 /// The longest name of a person that is kept, in characters.
@@ -57,7 +58,8 @@ impl IdentitySettings {
         }
     }
 
-    /// Google's own services acting as a service account: Pub/Sub push, Scheduler. The caller must still compare the email.
+    /// Google's own services acting as a service account: Pub/Sub push, Scheduler. The caller must still compare the
+    /// email.
     pub fn google(audience: impl Into<String>) -> Self {
         Self {
             issuer: "https://accounts.google.com".into(),
@@ -142,7 +144,8 @@ pub struct VerifiedClaims {
 }
 
 impl VerifiedClaims {
-    /// True for a token issued before `time`. Tokens carry whole seconds, so one of the same second counts as issued before it.
+    /// True for a token issued before `time`. Tokens carry whole seconds, so one of the same second counts as issued
+    /// before it.
     pub fn is_older_than(&self, time: OffsetDateTime) -> bool {
         i128::from(self.issued_at) * 1_000_000_000 < time.unix_timestamp_nanos()
     }
@@ -216,7 +219,8 @@ impl IdentityVerifier {
     /// If no rustls crypto provider is installed.
     pub fn new(settings: IdentitySettings, clock: Clock) -> Self {
         let mut validation = Validation::new(Algorithm::RS256);
-        // jsonwebtoken checks the signature. Dates go by our clock and the rest is stricter than it offers (see `judge`).
+        // jsonwebtoken checks the signature. Dates go by our clock and the rest is stricter than it offers (see
+        // `judge`).
         validation.required_spec_claims.clear();
         (validation.validate_exp, validation.validate_nbf, validation.validate_aud) = (false, false, false);
         let keys = IssuerKeys::new(&settings.jwks_url, clock.clone());
@@ -288,7 +292,8 @@ impl VerifierInner {
         if wire.exp.saturating_sub(wire.iat) > i64::from(self.settings.longest_life) {
             return Err(TokenRejected::TooLong);
         }
-        // OpenID Connect Core, section 2, has 255 ASCII characters. Letters beyond ASCII harm nobody; what cannot be seen could pass for another.
+        // OpenID Connect Core, section 2, has 255 ASCII characters. Letters beyond ASCII harm nobody; what cannot be
+        // seen could pass for another.
         let seen = !wire.sub.contains(|c: char| c.is_control() || is_hidden(c) || matches!(c, '\u{2028}' | '\u{2029}'));
         if !(1..=255).contains(&wire.sub.len()) || !seen {
             return Err(TokenRejected::Malformed);

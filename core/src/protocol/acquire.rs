@@ -98,8 +98,8 @@ impl SeatProtocol {
     /// Takes a seat, joins the holder's, or repeats an answer. A seat is told of only after it is written down.
     ///
     /// # Errors
-    /// If a store or the signer could not be asked in time. Nothing is lost then: the same attempt gets its seat when it asks again,
-    /// and what it may have reserved is others' after a lease (L2).
+    /// If a store or the signer could not be asked in time. Nothing is lost then: the same attempt gets its seat when
+    /// it asks again, and what it may have reserved is others' after a lease (L2).
     pub async fn acquire(&self, request: &AcquireRequest) -> Result<AcquireOutcome> {
         self.acquire_from(request, None).await
     }
@@ -265,8 +265,8 @@ impl SeatProtocol {
         })))
     }
 
-    /// Opens a cold pool for a key: the records judge it before anything is written, so that strangers' numbers never reach Redis.
-    /// `None` once the copy is warm.
+    /// Opens a cold pool for a key: the records judge it before anything is written, so that strangers' numbers never
+    /// reach Redis. `None` once the copy is warm.
     pub(super) async fn open(
         &self,
         pool: &PoolKey,
@@ -283,8 +283,8 @@ impl SeatProtocol {
         Ok((!exists).then_some(KeyRejection::NoPool))
     }
 
-    /// Redis does not know a key. A copy from before a rotation does not know the new one yet: the records have the last word, and if they
-    /// know it the copy under `epoch` is proved old: `None`.
+    /// Redis does not know a key. A copy from before a rotation does not know the new one yet: the records have the
+    /// last word, and if they know it the copy under `epoch` is proved old: `None`.
     pub(super) async fn is_no_newer_key(
         &self,
         pool: &PoolKey,

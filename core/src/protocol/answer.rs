@@ -88,8 +88,8 @@ impl SeatProtocol {
         })
     }
 
-    /// Signs a "no" for a client that sent a nonce, so that a fake server cannot lock people out unseen: the refusal, and the certificate of
-    /// the key that signed it.
+    /// Signs a "no" for a client that sent a nonce, so that a fake server cannot lock people out unseen: the refusal,
+    /// and the certificate of the key that signed it.
     ///
     /// # Errors
     /// [`crate::Error::Signer`] if this instance has no certified key and cannot get one.

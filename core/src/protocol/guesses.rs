@@ -1,7 +1,9 @@
-//! Secrets that strangers may try, such as license keys. Of whoever tried too many no more are looked at, nor PostgreSQL asked.
+//! Secrets that strangers may try, such as license keys. Of whoever tried too many no more are looked at, nor
+//! PostgreSQL asked.
 //!
-//! A turn is taken before the records judge a secret, and given back if it was good: so nobody gets an answer more by asking at the same
-//! time or by going away, and good secrets are never counted. What an instance knows, good or wrong, takes no turn.
+//! A turn is taken before the records judge a secret, and given back if it was good: so nobody gets an answer more by
+//! asking at the same time or by going away, and good secrets are never counted. What an instance knows, good or wrong,
+//! takes no turn.
 
 use super::memory::TtlCache;
 use crate::{
@@ -17,8 +19,8 @@ use std::{
 };
 use tokio::sync::Mutex;
 
-/// How long a wrong secret is remembered, so that repeating it costs no store anything. Half of what Redis remembers it for: it is judged
-/// again, and known again, before it is forgotten there.
+/// How long a wrong secret is remembered, so that repeating it costs no store anything. Half of what Redis remembers it
+/// for: it is judged again, and known again, before it is forgotten there.
 const WRONG: Duration = Duration::from_secs(30);
 
 /// How long a secret counts as one that was good. It only spares it the limit: the records judge it all the same.
@@ -27,7 +29,8 @@ const GOOD: Duration = Duration::from_secs(24 * 3600);
 /// How long a request waits for a seat store that is silent before it goes on without a limit.
 const PATIENCE: Duration = Duration::from_millis(250);
 
-/// How long a secret waits for others from the same place that are being judged. Where the records are slow it goes on beside them then.
+/// How long a secret waits for others from the same place that are being judged. Where the records are slow it goes on
+/// beside them then.
 const BESIDE: Duration = Duration::from_secs(1);
 
 /// How many callers an instance judges at the same time; each of them one secret after the other.
@@ -96,8 +99,8 @@ impl GuessMemory {
         self.good.insert(tried.to_owned(), ());
     }
 
-    /// Has the records judge what was `tried`, by `ask`, unless the guesser was wrong too often. `None`: whoever asks is not limited.
-    /// `tried` should be a hash of the secret, since it is kept.
+    /// Has the records judge what was `tried`, by `ask`, unless the guesser was wrong too often. `None`: whoever asks
+    /// is not limited. `tried` should be a hash of the secret, since it is kept.
     ///
     /// # Errors
     /// Those of `ask`. With Redis away nobody is limited.

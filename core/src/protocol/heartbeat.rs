@@ -19,8 +19,8 @@ pub enum HeartbeatOutcome {
     Alive(Box<ExtendedLease>),
     /// The session is over, and recorded so, for this reason: `released`, `expired`, `kicked` or `unknown`.
     Gone(String),
-    /// The license gives no seat now. The lease was not extended and is not lost: resumed within it, all goes on. Told also once the lease
-    /// is over, as long as the license refuses.
+    /// The license gives no seat now. The lease was not extended and is not lost: resumed within it, all goes on. Told
+    /// also once the lease is over, as long as the license refuses.
     Refused(LicenseRefusal),
     /// The session came too often; so many ms to wait. Its lease was raised only just before.
     Limited(u64),
@@ -39,8 +39,8 @@ impl SeatProtocol {
     /// Shows that a session is alive. Only Redis says yes and only the records say that a session is gone.
     ///
     /// # Errors
-    /// If a store or the signer could not be asked in time. The client keeps its lease and asks again; the lease in Redis is raised
-    /// before the signer is asked, so that a seat is never lost to a missing signature.
+    /// If a store or the signer could not be asked in time. The client keeps its lease and asks again; the lease in
+    /// Redis is raised before the signer is asked, so that a seat is never lost to a missing signature.
     pub async fn heartbeat(&self, handle: &SessionHandle, nonce: Option<&Nonce>) -> Result<HeartbeatOutcome> {
         let received_ms = self.settings.clock.now_ms();
         let deadline = Deadline::of_request();
@@ -77,7 +77,8 @@ impl SeatProtocol {
                         .resolve_session(handle.tenant, handle.pool_id, handle.seat, handle.session, epoch)
                         .await?;
                     match (resolved, refusal) {
-                        // A lease that nobody could renew is over for no fault of its client's: as long as the license refuses, that is why.
+                        // A lease that nobody could renew is over for no fault of its client's: as long as the license
+                        // refuses, that is why.
                         (ResolveOutcome::Gone(reason), Some(refusal)) if !was_ended(&reason) => {
                             return Ok(HeartbeatOutcome::Refused(refusal));
                         }

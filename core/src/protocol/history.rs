@@ -1,4 +1,5 @@
-//! history: the months that come are made, those that were kept for long enough are taken away, one small step after the other.
+//! history: the months that come are made, those that were kept for long enough are taken away, one small step after
+//! the other.
 
 use crate::{
     Result,
@@ -9,8 +10,8 @@ use std::time::{Duration, Instant};
 /// How long one call goes on; what is due then is left to the next.
 const TIME: Duration = Duration::from_secs(5);
 
-/// Takes steps until nothing is due, somebody uses the table that is next, or its time is over. Answers how many it took. Safe to run in
-/// several instances at once: each step takes its locks.
+/// Takes steps until nothing is due, somebody uses the table that is next, or its time is over. Answers how many it
+/// took. Safe to run in several instances at once: each step takes its locks.
 ///
 /// # Errors
 /// [`crate::Error::Records`].

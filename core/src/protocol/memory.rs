@@ -9,7 +9,8 @@ use std::{
     time::Duration,
 };
 
-/// Remembers values for a while. Two generations: when the young one is full or old, it becomes the old one and the old one is dropped.
+/// Remembers values for a while. Two generations: when the young one is full or old, it becomes the old one and the old
+/// one is dropped.
 #[derive(Clone)]
 pub(super) struct TtlCache<K, V> {
     clock: Clock,

@@ -1,10 +1,13 @@
-//! The moves: section 5 of docs/PROTOCOL.md, one short file each. The only room that brings seats, records and signer together.
+//! The moves: section 5 of docs/PROTOCOL.md, one short file each. The only room that brings seats, records and signer
+//! together.
 //!
-//! Every move follows one shape: Redis decides, Postgres confirms, and where they disagree the copy is repaired and Redis asked *again*,
-//! until the request's deadline. Nothing is undone by a release: another copy of the same request may already have been answered.
+//! Every move follows one shape: Redis decides, Postgres confirms, and where they disagree the copy is repaired and
+//! Redis asked *again*, until the request's deadline. Nothing is undone by a release: another copy of the same request
+//! may already have been answered.
 //!
-//! `acquire.rs` (and validate) · `heartbeat.rs` · `release.rs` · `reap.rs` · `publish.rs` · `history.rs` · `manage/`: what people ask for
-//! `rebuild.rs`: the one repair · `answer.rs`: what is signed · `guesses.rs`: wrong keys, before the records are asked · `memory.rs`, `deadline.rs`, `steps.rs`: small tools of the moves
+//! `acquire.rs` (and validate) · `heartbeat.rs` · `release.rs` · `reap.rs` · `publish.rs` · `history.rs` · `manage/`:
+//! what people ask for · `rebuild.rs`: the one repair · `answer.rs`: what is signed · `guesses.rs`: wrong keys, before
+//! the records are asked · `memory.rs`, `deadline.rs`, `steps.rs`: small tools of the moves
 
 pub mod acquire;
 mod answer;

@@ -6,7 +6,8 @@ use crate::{Result, domain::event::Event, records::Records};
 /// Events per batch: one transaction, and no more than a publisher takes at once.
 const BATCH: i64 = 500;
 
-/// Publishes everything that waits. `publish` must return only when every event was accepted. Answers how many there were.
+/// Publishes everything that waits. `publish` must return only when every event was accepted. Answers how many there
+/// were.
 ///
 /// # Errors
 /// If the records could not be asked or `publish` failed. What was not marked is published again.

@@ -1,5 +1,5 @@
-//! reap: REAP → `end_seats` → FREE, pool by pool. On nobody's safety path and nobody's availability path: it makes records prompt,
-//! counts use, and repairs what others left unfinished.
+//! reap: REAP → `end_seats` → FREE, pool by pool. On nobody's safety path and nobody's availability path: it makes
+//! records prompt, counts use, and repairs what others left unfinished.
 
 use super::{
     deadline::Deadline,
@@ -69,8 +69,8 @@ impl SeatReaper {
         self.records.ready().await
     }
 
-    /// What a sweep has to do now, in shares that may be swept anywhere, in any order and more than once. None where no pool has anything to
-    /// do and no event waits.
+    /// What a sweep has to do now, in shares that may be swept anywhere, in any order and more than once. None where no
+    /// pool has anything to do and no event waits.
     ///
     /// # Errors
     /// If the records cannot say.
@@ -108,13 +108,15 @@ impl SeatReaper {
         let key = PoolKey { license: pool.license, pool: pool.pool.clone() };
         let deadline = Deadline::after(POOL_TIME);
         let mut usage = None;
-        // First, so that Redis is told in the same breath. What this sweep ends holds its place in the count either way.
+        // First, so that Redis is told in the same breath. What this sweep ends holds its place in the count either
+        // way.
         let grace = self.count_grace(pool).await;
         loop {
             deadline.check("seats")?;
             let reaped = match self.seats.reap(&key, pool.epoch, LIMIT, grace).await? {
                 PoolReply::Said(reaped) => reaped,
-                // No copy, and nobody holds anything: whoever comes next rebuilds. An old copy may still speak for who was kicked.
+                // No copy, and nobody holds anything: whoever comes next rebuilds. An old copy may still speak for who
+                // was kicked.
                 PoolReply::Cold(0) if !pool.held => break,
                 PoolReply::Cold(_) => {
                     // The records prove every copy below their epoch old; a warm one would not be rebuilt otherwise.
@@ -143,7 +145,8 @@ impl SeatReaper {
         Ok(())
     }
 
-    /// Counts the machines on grace. What cannot be counted keeps no seat from being swept: Redis then goes by the last count.
+    /// Counts the machines on grace. What cannot be counted keeps no seat from being swept: Redis then goes by the last
+    /// count.
     async fn count_grace(&self, pool: &PoolToReap) -> Option<i64> {
         if !pool.grace {
             return Some(0);

@@ -1,8 +1,9 @@
 //! The one repair: a cold or stale copy is rebuilt from the records under a new epoch.
 //!
-//! Of all instances one rebuilds a pool at a time, and the others wait, or take over where it falls silent (nonce.lua). Within an instance a
-//! rebuild is a task of its own: every request that needs the pool waits for it, each until its own deadline, and it goes on when they have
-//! given up. So a pool that takes longer than a request is rebuilt once, and not begun again by every request.
+//! Of all instances one rebuilds a pool at a time, and the others wait, or take over where it falls silent (nonce.lua).
+//! Within an instance a rebuild is a task of its own: every request that needs the pool waits for it, each until its
+//! own deadline, and it goes on when they have given up. So a pool that takes longer than a request is rebuilt once,
+//! and not begun again by every request.
 
 use super::{
     deadline::Deadline,
@@ -68,11 +69,13 @@ impl PoolRebuilds {
 
     /// Returns once the copy is warm. False: the records know no such pool.
     pub(super) async fn warm(&self, key: &PoolKey, tenant: TenantId, pool: PoolId, deadline: Deadline) -> Result<bool> {
-        // What went wrong with a rebuild that began before this request came may go well now. One that began after it is as good as its own.
+        // What went wrong with a rebuild that began before this request came may go well now. One that began after it
+        // is as good as its own.
         let mut earlier = true;
         loop {
             let (mut told, began) = self.join(key, tenant, pool);
-            // Redis answers at once, or fails by itself: what takes so long is the records, asked here or by another instance.
+            // Redis answers at once, or fails by itself: what takes so long is the records, asked here or by another
+            // instance.
             let told = deadline.wait("records", told.wait_for(Option::is_some)).await?;
             match told.as_deref() {
                 Ok(Some(Ok(warm))) => return Ok(*warm),
@@ -90,7 +93,8 @@ impl PoolRebuilds {
             hash_map::Entry::Occupied(rebuild) => return (rebuild.get().subscribe(), false),
             hash_map::Entry::Vacant(place) => place.insert(tell.clone()),
         };
-        // The list is free again: a runtime that is being shut down drops the task at once, and that takes the entry out.
+        // The list is free again: a runtime that is being shut down drops the task at once, and that takes the entry
+        // out.
         let entry = RebuildEntry { under_way: self.under_way.clone(), key: key.clone() };
         let rebuilds = self.clone();
         let task = async move {
@@ -157,7 +161,8 @@ impl PoolRebuilds {
         Ok(Some(rebuilt))
     }
 
-    /// Says again and again that the rebuild goes on; ends when it is no longer ours. What Redis does not hear is said again.
+    /// Says again and again that the rebuild goes on; ends when it is no longer ours. What Redis does not hear is said
+    /// again.
     async fn until_lost(&self, key: &PoolKey, nonce: &str) {
         loop {
             tokio::time::sleep(GO_ON).await;

@@ -13,11 +13,12 @@ use crate::{
 use time::OffsetDateTime;
 
 impl SeatProtocol {
-    /// Gives a session back; the seat is free with its last one. Answers when the session ended, now or before; `None`: it is over, and so long
-    /// ago that it was forgotten.
+    /// Gives a session back; the seat is free with its last one. Answers when the session ended, now or before; `None`:
+    /// it is over, and so long ago that it was forgotten.
     ///
     /// # Errors
-    /// If a store could not be asked in time. The client may ask again, or leave it: the seat is others' after its lease.
+    /// If a store could not be asked in time. The client may ask again, or leave it: the seat is others' after its
+    /// lease.
     pub async fn release(&self, handle: &SessionHandle) -> Result<Option<OffsetDateTime>> {
         let deadline = Deadline::of_request();
         let pool = PoolKey::from(handle);

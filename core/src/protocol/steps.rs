@@ -1,4 +1,5 @@
-//! The steps between which a process may die. In test builds each can cut a move short or hold it; elsewhere this is nothing at all.
+//! The steps between which a process may die. In test builds each can cut a move short or hold it; elsewhere this is
+//! nothing at all.
 
 use crate::Result;
 

@@ -43,8 +43,8 @@ impl From<KeyRejection> for ValidateOutcome {
 }
 
 impl SeatProtocol {
-    /// Says what a key is good for: what a new process of this machine and instance would be told if it asked for a seat now. Who does not
-    /// say who it is, is somebody new.
+    /// Says what a key is good for: what a new process of this machine and instance would be told if it asked for a
+    /// seat now. Who does not say who it is, is somebody new.
     ///
     /// # Errors
     /// If a store could not be asked in time.

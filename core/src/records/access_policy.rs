@@ -1,7 +1,8 @@
 //! What an organization demands of its own people's sign-ins.
 
 use super::{
-    act::{Caller, ChangeRefusal, ChangeResult, open},
+    act::{ChangeRefusal, ChangeResult, open},
+    caller::Caller,
     connect::{Records, failed},
 };
 use crate::{

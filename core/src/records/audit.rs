@@ -1,7 +1,7 @@
 //! The audit log: read and appended to here; every change says what it does (`act.rs`).
 
 use super::{
-    act::Caller,
+    caller::Caller,
     chain::{self, EarlierErasure},
     connect::{Records, failed},
     page::{ListedRows, PageRequest, first_id_of},
@@ -145,8 +145,9 @@ pub(super) struct AuditStatement {
     pub(super) after: Value,
 }
 
-/// Appends an entry to the audit log in the transaction of what it tells, seals it, and answers its id. Whoever else appends to the log of
-/// this organization waits from here to the end of the transaction, so nothing that waits for a lock comes after it.
+/// Appends an entry to the audit log in the transaction of what it tells, seals it, and answers its id. Whoever else
+/// appends to the log of this organization waits from here to the end of the transaction, so nothing that waits for a
+/// lock comes after it.
 pub(super) async fn write(
     sql: &mut PgConnection,
     act: &Caller,
@@ -182,8 +183,8 @@ pub(super) async fn write(
     row.try_get("id").map_err(failed)
 }
 
-/// Seals what was left of entries of the audit log at these places of its chain, in the transaction that blanked them. `earlier`: those of them
-/// that other erasures had blanked before.
+/// Seals what was left of entries of the audit log at these places of its chain, in the transaction that blanked them.
+/// `earlier`: those of them that other erasures had blanked before.
 pub(super) async fn seal_blanked(
     sql: &mut PgConnection,
     tenant: TenantId,

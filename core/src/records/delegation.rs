@@ -1,14 +1,15 @@
 //! What stands on somebody's word ends with their right to give it: invitations they sent, API tokens they made.
 //!
 //! **Order of locks.** Whoever needs a person's standing takes that person's row first, shared, and then rows of invitations, API tokens
-//! and pools; whoever takes the standing away holds the same row alone. So of an invitation, a new API token or a new license key and the
-//! removal of the person behind it one sees the other, and neither waits in a circle.
+//! and pools; whoever takes the standing away holds the same row alone. So of an invitation, a new API token or a new
+//! license key and the removal of the person behind it one sees the other, and neither waits in a circle.
 
 use super::{
-    act::{AuditedChange, ChangeRefusal, Principal},
+    act::{AuditedChange, ChangeRefusal},
+    caller::Principal,
     connect::failed,
     invitations::{self, InvitationRow, invitation},
-    people::PersonRow,
+    person::PersonRow,
     tokens::{self, ApiTokenRow, token},
 };
 use crate::{
@@ -26,12 +27,6 @@ use uuid::Uuid;
 
 /// How many of a list are shown; what becomes of them goes for all.
 const SHOWN: usize = 100;
-/// How many invitations of one person may be open, and how many of their API tokens in force: all of them end, each with its entry in the
-/// audit log, in the transaction that removes the person, and nobody may become too much to remove.
-pub(super) const MOST_INVITATIONS: i64 = 1000;
-/// As [`MOST_INVITATIONS`], of API tokens.
-pub(super) const MOST_TOKENS: i64 = 200;
-
 /// What becomes of the API tokens that a person made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenFate {
@@ -63,8 +58,8 @@ pub(super) async fn role_held(sql: &mut PgConnection, tenant: TenantId, user: Us
 }
 
 impl AuditedChange<'_> {
-    /// Who asks, as the records know them now and until the end of this change: between the look at the door and this transaction
-    /// somebody may have been removed, lowered or revoked.
+    /// Who asks, as the records know them now and until the end of this change: between the look at the door and this
+    /// transaction somebody may have been removed, lowered or revoked.
     pub(super) async fn standing(&mut self) -> Result<std::result::Result<Principal, ChangeRefusal>> {
         let tenant = self.tenant().0;
         Ok(match self.by().clone() {
@@ -83,9 +78,10 @@ impl AuditedChange<'_> {
         })
     }
 
-    /// Ends what may not outlive a change of somebody's standing: their open invitations to roles that `now` may not give, and with
-    /// `Revoke` their API tokens. Of somebody who no longer belongs (`now` is `None`) also every open invitation to their own address:
-    /// whoever wants them back invites them again. `why` is the action that the audit log names as the cause.
+    /// Ends what may not outlive a change of somebody's standing: their open invitations to roles that `now` may not
+    /// give, and with `Revoke` their API tokens. Of somebody who no longer belongs (`now` is `None`) also every open
+    /// invitation to their own address: whoever wants them back invites them again. `why` is the action that the audit
+    /// log names as the cause.
     pub(super) async fn end_delegation(
         &mut self,
         person: &PersonRow,
@@ -166,7 +162,8 @@ impl AuditedChange<'_> {
         Ok(())
     }
 
-    /// Whoever keeps the API tokens of somebody they remove answers for them from then on; the vendor's staff belong to no organization.
+    /// Whoever keeps the API tokens of somebody they remove answers for them from then on; the vendor's staff belong to
+    /// no organization.
     async fn adopt_tokens(&mut self, tokens: &[ApiTokenRow]) -> Result<()> {
         let tenant = self.tenant().0;
         let ids: Vec<Uuid> = tokens.iter().map(|it| it.id).collect();
@@ -175,7 +172,8 @@ impl AuditedChange<'_> {
         sqlx::query(sql).bind(tenant).bind(ids).bind(by).execute(self.sql()).await.map(drop).map_err(failed)
     }
 
-    /// Whether who asks has as many of something as one person may have. `sql` counts them for an organization and a person.
+    /// Whether who asks has as many of something as one person may have. `sql` counts them for an organization and a
+    /// person.
     pub(super) async fn has_as_many(&mut self, sql: &'static str, most: i64) -> Result<bool> {
         let Some(user) = self.by().person() else { return Ok(false) };
         let tenant = self.tenant().0;

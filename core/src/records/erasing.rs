@@ -1,28 +1,26 @@
-//! Erasing a person or a machine: names, addresses and labels are blanked wherever the records have them; ids, times and counts stay
-//! (migrations/0310_erase_names.sql to 0317_erase_people.sql).
+//! Erasing a person or a machine: names, addresses and labels are blanked wherever the records have them; ids, times
+//! and counts stay (migrations/0310_erase_names.sql to 0317_erase_people.sql).
 //!
-//! It is written into the audit log first. Then come short calls one after the other, each a transaction of its own over a bounded number of
-//! rows, so that nobody who asks for a seat waits for it; a request makes as many as fit into its time, and says where the next one goes on.
-//! Blanking what is blank changes nothing, so an erasure that was cut is simply asked for again.
+//! It is written into the audit log first. Then come short calls one after the other, each a transaction of its own
+//! over a bounded number of rows, so that nobody who asks for a seat waits for it; a request makes as many as fit into
+//! its time, and says where the next one goes on. Blanking what is blank changes nothing, so an erasure that was cut is
+//! simply asked for again.
 
 use super::{
-    act::{AuditedChange, Caller, ChangeRefusal, ChangeResult, open},
+    act::{AuditedChange, ChangeRefusal, ChangeResult, open},
     audit::{AuditStatement, seal_blanked, write},
+    caller::Caller,
     connect::{Records, failed, worth_repeating},
     licenses::{PoolChange, changes},
+    subject::{SubjectAddress, SubjectIdentifiers, know, nobody},
 };
-use crate::{
-    Result,
-    domain::{
-        email,
-        id::{Hw, InvalidText, TenantId},
-        name,
-        secret::{self, KeyRing},
-    },
+use crate::domain::{
+    id::{Hw, InvalidText, TenantId},
+    secret::{self, KeyRing},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sqlx::{PgConnection, Row, postgres::PgRow, types::Json};
+use sqlx::{Row, postgres::PgRow, types::Json};
 use std::{
     str::FromStr,
     time::{Duration, Instant},
@@ -34,9 +32,6 @@ const TIME: Duration = Duration::from_secs(2);
 /// Between two tries of a call that somebody was in the way of.
 const PAUSE: Duration = Duration::from_millis(20);
 
-const BELONGS: &str = "Somebody with this address belongs to the organization. Remove the person first (DELETE …/people/{person}), then erase them.";
-const OWN: &str = "Nobody erases themselves, since this very act is written down with who did it. Ask a colleague.";
-
 /// Who or what is erased.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ErasureSubject {
@@ -44,31 +39,6 @@ pub enum ErasureSubject {
     Person(SubjectAddress),
     /// A machine, by its public hash under one license.
     Machine(Hw),
-}
-
-/// What a person is known by, in the form in which such words are compared.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct SubjectAddress(String);
-
-impl SubjectAddress {
-    /// The one place where what somebody typed becomes what is compared; as `history.names` in SQL.
-    fn folded(text: &str) -> Self {
-        Self(email::key(text))
-    }
-}
-
-impl FromStr for SubjectAddress {
-    type Err = InvalidText;
-
-    fn from_str(text: &str) -> std::result::Result<Self, InvalidText> {
-        let address = Self::folded(text);
-        let fits = (1..=255).contains(&address.0.chars().count()) && !address.0.chars().any(char::is_control);
-        if fits {
-            Ok(address)
-        } else {
-            Err(InvalidText("must be 1 to 255 characters, none of them a control character"))
-        }
-    }
 }
 
 /// What was blanked.
@@ -107,8 +77,8 @@ pub struct ErasureCursor {
     after: Uuid,
 }
 
-/// What is looked through, in this order. A session that ends meanwhile is found among the ended ones, and who a person is stays known to the
-/// end.
+/// What is looked through, in this order. A session that ends meanwhile is found among the ended ones, and who a person
+/// is stays known to the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum ErasureStage {
     Open,
@@ -149,18 +119,6 @@ impl FromStr for ErasureCursor {
     }
 }
 
-/// Everything one is known by.
-#[derive(Default)]
-struct SubjectIdentifiers {
-    /// Addresses, or the machine's hash.
-    keys: Vec<String>,
-    /// Names.
-    names: Vec<String>,
-    /// Their ids among the people who left.
-    users: Vec<Uuid>,
-    hw: Option<String>,
-}
-
 impl Records {
     /// Blanks what names a person or a machine. `cursor`: goes on where an earlier request ended.
     ///
@@ -190,7 +148,8 @@ impl Records {
             }
             match self.step(act.tenant, &known, &mut erased, at, peppers).await {
                 Ok(next) => at = next,
-                // Nothing happened: a lock was not to be had, a row moved to its month, rows of the history are being moved.
+                // Nothing happened: a lock was not to be had, a row moved to its month, rows of the history are being
+                // moved.
                 Err(e) if worth_repeating(&e) => tokio::time::sleep(PAUSE).await,
                 Err(e) => return Err(failed(e)),
             }
@@ -277,7 +236,8 @@ impl Records {
         erased.id = write(sql, act, said, Some(peppers)).await?;
         transaction.commit().await.map_err(failed)?;
         if known.hw.is_none() {
-            // In another transaction: nobody who has the end of the log's chain may wait for a row that somebody else has.
+            // In another transaction: nobody who has the end of the log's chain may wait for a row that somebody else
+            // has.
             let mut transaction = self.patient(act.tenant).await?;
             let things =
                 "select invitations, api_tokens, projects, organizations from history.erase_things($1, $2, $3, $4, $5)";
@@ -368,46 +328,4 @@ impl Records {
 /// A number of the row, where it has one of this name.
 fn count(row: &PgRow, name: &str) -> i64 {
     row.try_get::<Option<i64>, _>(name).ok().flatten().unwrap_or(0)
-}
-
-/// Stands for somebody who never belonged: only who has the pepper can tell whether it is a given address.
-fn nobody(tenant: TenantId, address: &SubjectAddress, peppers: &KeyRing) -> String {
-    let said = [b"erased-person-v1", tenant.0.as_bytes().as_slice(), address.0.as_bytes()].concat();
-    format!("address {}", secret::base64url(&peppers.current.sign(&said)))
-}
-
-/// Everything this address is known to be of: who left the organization with it, what they were called, and what other addresses they signed
-/// in with. An address that somebody else has who still belongs is theirs.
-async fn know(
-    sql: &mut PgConnection,
-    act: &Caller,
-    address: &SubjectAddress,
-) -> Result<std::result::Result<SubjectIdentifiers, ChangeRefusal>> {
-    if SubjectAddress::folded(act.by.name()) == *address {
-        return Ok(Err(ChangeRefusal::Conflict(OWN)));
-    }
-    let who = "select user_id, email, name, removed_at is null as belongs from users where tenant_id = $1 and address = $2 order by user_id";
-    let rows = sqlx::query(who).bind(act.tenant.0).bind(&address.0).fetch_all(&mut *sql).await.map_err(failed)?;
-    let mut known = SubjectIdentifiers { keys: vec![address.0.clone()], ..SubjectIdentifiers::default() };
-    for row in &rows {
-        if row.try_get("belongs").map_err(failed)? {
-            return Ok(Err(ChangeRefusal::Conflict(BELONGS)));
-        }
-        known.users.push(row.try_get("user_id").map_err(failed)?);
-        let name: Option<String> = row.try_get("name").map_err(failed)?;
-        known.names.extend(name.map(|name| name::fold(&name)).filter(|name| !name.is_empty()));
-    }
-    let ids: Vec<String> = known.users.iter().map(Uuid::to_string).collect();
-    // By an index also where the plan was made while the log was short: the order leaves no other.
-    let others = "select distinct a.actor_name from unnest($2) n (id), lateral (
-          select e.actor_kind, e.actor_name from audit_log e where e.tenant_id = $1 and e.actor = n.id order by e.id) a
-        where a.actor_kind = 'person' and a.actor_name <> 'erased' order by 1 limit 100";
-    let others: Vec<String> =
-        sqlx::query_scalar(others).bind(act.tenant.0).bind(ids).fetch_all(&mut *sql).await.map_err(failed)?;
-    let others: Vec<String> = others.iter().map(|other| SubjectAddress::folded(other).0).collect();
-    let belong = "select address from users where tenant_id = $1 and address = any ($2) and removed_at is null";
-    let belong: Vec<String> =
-        sqlx::query_scalar(belong).bind(act.tenant.0).bind(&others).fetch_all(sql).await.map_err(failed)?;
-    known.keys.extend(others.into_iter().filter(|other| *other != address.0 && !belong.contains(other)));
-    Ok(Ok(known))
 }

@@ -1,9 +1,9 @@
 //! Invitations: who was asked into an organization, as what, and what became of it. How one is accepted: `joining.rs`.
 
 use super::{
-    act::{AuditedChange, Caller, ChangeRefusal, ChangeResult, open},
+    act::{AuditedChange, ChangeRefusal, ChangeResult, open},
+    caller::Caller,
     connect::{Records, failed},
-    delegation::MOST_INVITATIONS,
     page::{ListedRows, PageRequest, id_before},
 };
 use crate::{
@@ -23,6 +23,9 @@ use std::str::FromStr;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
+/// How many invitations of one person may be open: all of them end, each with its entry in the audit log, in the
+/// transaction that removes the person, and nobody may become too much to remove.
+const MOST_INVITATIONS: i64 = 1000;
 /// How long an invitation is good for.
 const DAYS: i32 = 7;
 
@@ -113,7 +116,8 @@ const TOO_MANY: &str =
 const ACCEPTED: &str = "Somebody has joined with this invitation already. Remove the person instead.";
 
 impl Records {
-    /// Asks somebody in by e-mail. An earlier invitation of the same address that is still open is taken back: one letter is good, the last.
+    /// Asks somebody in by e-mail. An earlier invitation of the same address that is still open is taken back: one
+    /// letter is good, the last.
     ///
     /// # Errors
     /// [`crate::Error::Records`].
@@ -176,8 +180,9 @@ impl Records {
         page: PageRequest,
     ) -> Result<ListedRows<InvitationRow>> {
         use InvitationState::{Accepted, Expired, Open, Revoked};
-        // An invitation is as old as its id, so what is open lies above, and what is expired below, an id of seven days ago: neither reads
-        // what is of the other state. `expires_at` has the exact word; the leeway is for clocks that differ.
+        // An invitation is as old as its id, so what is open lies above, and what is expired below, an id of seven days
+        // ago: neither reads what is of the other state. `expires_at` has the exact word; the leeway is for clocks that
+        // differ.
         let (age, leeway) = (Duration::days(DAYS.into()), Duration::minutes(10));
         let (above, below) = match state {
             Some(Open) => (id_before(age + leeway), page.below()),

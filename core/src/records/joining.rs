@@ -1,7 +1,8 @@
 //! How an invited person becomes one of the organization's people.
 
 use super::{
-    act::{AuditedChange, Caller, ChangeRefusal, ChangeResult, Principal},
+    act::{AuditedChange, ChangeRefusal, ChangeResult},
+    caller::{Caller, Principal},
     connect::{Records, failed},
     delegation::role_held,
     invitations::{COLUMNS, InvitationRow, InvitationState, invitation},
@@ -64,15 +65,16 @@ const EXPIRED: &str = "This invitation is older than seven days. Ask an admin of
 const BELONGS: &str = "You belong to this organization already. An admin can change your role.";
 
 impl Records {
-    /// Makes a person one of the organization that invited them, once for each invitation. `NotFound`: there is no such invitation, which
-    /// is all that is said to who does not know its secret.
+    /// Makes a person one of the organization that invited them, once for each invitation. `NotFound`: there is no such
+    /// invitation, which is all that is said to who does not know its secret.
     ///
     /// # Errors
     /// [`Error::Records`]; the person may have joined all the same, and a second call then says so.
     pub async fn join(&self, joining: &JoinRequest) -> ChangeResult<NewMember> {
         let tenant = joining.secret.tenant;
         let mut transaction = self.patient(tenant).await?;
-        // First of all the identity, as registration does: what one person asks for at once happens one after the other.
+        // First of all the identity, as registration does: what one person asks for at once happens one after the
+        // other.
         let user: Uuid = sqlx::query_scalar("select directory.enter_identity($1, $2, $3)")
             .bind(&joining.issuer)
             .bind(&joining.subject)

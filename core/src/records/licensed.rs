@@ -91,8 +91,8 @@ impl Records {
         let given: Vec<(&str, &String)> =
             filters.into_iter().filter_map(|(column, value)| Some((column, value.as_ref()?))).collect();
         let mut transaction = self.begin(tenant).await?;
-        // One text for each set of filters, so that each is planned with the index of a filter it has. Pools are looked up one by one, by key:
-        // a join, planned for a page of any length, read all of them for twenty.
+        // One text for each set of filters, so that each is planned with the index of a filter it has. Pools are looked
+        // up one by one, by key: a join, planned for a page of any length, read all of them for twenty.
         let only: String =
             given.iter().enumerate().map(|(at, (column, _))| format!(" and {column} = ${}", at + 4)).collect();
         let sql = format!(

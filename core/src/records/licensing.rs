@@ -1,8 +1,9 @@
-//! What is done to a license: made, edited, suspended, resumed, revoked, given a new key. Each outcome carries what Redis must hear, so that
-//! a request that comes again tells it again: the first may have died before it did.
+//! What is done to a license: made, edited, suspended, resumed, revoked, given a new key. Each outcome carries what
+//! Redis must hear, so that a request that comes again tells it again: the first may have died before it did.
 
 use super::{
-    act::{AuditedChange, Caller, ChangeRefusal, ChangeResult, open},
+    act::{AuditedChange, ChangeRefusal, ChangeResult, open},
+    caller::Caller,
     connect::{Records, failed},
     licensed::{LicenseRow, read},
     licenses::{PoolChange, changes},
@@ -53,7 +54,8 @@ pub struct IssuedLicense {
     pub key: LicenseKey,
 }
 
-/// A key in full, for the sealed outcome of an idempotency key alone: there the same request is shown the same key again.
+/// A key in full, for the sealed outcome of an idempotency key alone: there the same request is shown the same key
+/// again.
 pub(super) mod whole_key {
     use crate::domain::key::LicenseKey;
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
@@ -70,7 +72,8 @@ pub(super) mod whole_key {
 pub(super) const REVOKED: &str = "This license was revoked for good and changes no more. Make another one.";
 
 impl Records {
-    /// Makes a license for an organization: a plan's terms but for what was said, a first key, and a default pool with its seats.
+    /// Makes a license for an organization: a plan's terms but for what was said, a first key, and a default pool with
+    /// its seats.
     ///
     /// # Errors
     /// [`Error::Records`].
@@ -100,8 +103,8 @@ impl Records {
         work.commit(IssuedLicense { license, key }).await
     }
 
-    /// Changes what is agreed about a license; with `plan` it takes the tier, features and policies of that plan first. Nobody is thrown out.
-    /// `version`: only if it still is this one. A change to what is already so is none.
+    /// Changes what is agreed about a license; with `plan` it takes the tier, features and policies of that plan first.
+    /// Nobody is thrown out. `version`: only if it still is this one. A change to what is already so is none.
     ///
     /// # Errors
     /// [`Error::Records`].
@@ -184,7 +187,8 @@ impl AuditedChange<'_> {
         sqlx::query(sql).execute(self.sql()).await.map(drop).map_err(failed)
     }
 
-    /// A license, with its pools locked first, as every change does: grants wait, and two changes come one after the other.
+    /// A license, with its pools locked first, as every change does: grants wait, and two changes come one after the
+    /// other.
     pub(super) async fn license_locked(&mut self, id: LicenseId) -> Result<Option<LicenseRow>> {
         let tenant = self.tenant();
         let lock = sqlx::query("select lock_license($1, $2)").bind(tenant.0).bind(id.0);

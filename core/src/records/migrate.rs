@@ -17,8 +17,8 @@ fn migrator() -> Migrator {
     Migrator::with_migrations(migrations.collect())
 }
 
-/// Brings a database to the newest schema. `options` log in as whoever owns the cluster (may create roles); the schema belongs to `owner`.
-/// Harmless to repeat and to run from several places at once.
+/// Brings a database to the newest schema. `options` log in as whoever owns the cluster (may create roles); the schema
+/// belongs to `owner`. Harmless to repeat and to run from several places at once.
 ///
 /// # Errors
 /// [`Error::Records`] with the server's words.

@@ -1,7 +1,8 @@
 //! Organizations: read and renamed.
 
 use super::{
-    act::{Caller, ChangeRefusal, ChangeResult, open},
+    act::{ChangeRefusal, ChangeResult, open},
+    caller::Caller,
     connect::{Records, failed},
 };
 use crate::{Result, domain::id::TenantId};

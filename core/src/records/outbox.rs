@@ -8,7 +8,8 @@ use crate::{
 use sqlx::{Row, postgres::PgRow};
 use uuid::Uuid;
 
-/// Some waiting events, held so that no other reaper publishes them meanwhile. Dropped without [`EventBatch::published`], they wait on.
+/// Some waiting events, held so that no other reaper publishes them meanwhile. Dropped without [`Batch::published`],
+/// they wait on.
 pub struct EventBatch {
     /// The events, oldest first.
     pub events: Vec<Event>,
@@ -22,7 +23,8 @@ impl Records {
     /// [`crate::Error::Records`].
     pub async fn waiting_events(&self, limit: i64) -> Result<EventBatch> {
         let mut transaction = self.repeat(|pool| async move { pool.begin().await }).await?;
-        // Publishing takes as long as it takes; the others' limit would end it, and the same events would go out again and again.
+        // Publishing takes as long as it takes; the others' limit would end it, and the same events would go out again
+        // and again.
         sqlx::query("set local idle_in_transaction_session_timeout = '60s'")
             .execute(&mut *transaction)
             .await
@@ -41,7 +43,8 @@ impl Records {
 }
 
 impl EventBatch {
-    /// Marks all events published. To be called only when every one was accepted; if this fails they are published again.
+    /// Marks all events published. To be called only when every one was accepted; if this fails they are published
+    /// again.
     ///
     /// # Errors
     /// [`crate::Error::Records`].

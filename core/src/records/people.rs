@@ -1,10 +1,12 @@
 //! The people of an organization: who they are, what they may do, and that somebody always owns it.
 
 use super::{
-    act::{AuditedChange, Caller, ChangeRefusal, ChangeResult, open},
+    act::{AuditedChange, ChangeRefusal, ChangeResult, open},
+    caller::Caller,
     connect::{Records, failed},
     delegation::{DelegatedAccess, TokenFate, kept},
     page::{ListedRows, PageRequest},
+    person::{PersonRow, person},
 };
 use crate::{
     Result,
@@ -18,24 +20,6 @@ use serde_json::json;
 use sqlx::{Row, postgres::PgRow};
 use time::OffsetDateTime;
 use uuid::Uuid;
-
-/// A person of an organization.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PersonRow {
-    /// The person; the same in every organization.
-    pub id: UserId,
-    /// The verified address the person joined with.
-    pub email: String,
-    /// The name the identity provider gave.
-    pub name: Option<String>,
-    /// What the person is here.
-    pub role: PersonRole,
-    /// Rises with every edit.
-    pub version: i64,
-    /// When the person joined.
-    #[serde(with = "time::serde::rfc3339")]
-    pub joined_at: OffsetDateTime,
-}
 
 /// An organization a person belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,7 +73,8 @@ impl Records {
         Ok(found)
     }
 
-    /// The person known to `issuer` as `subject`, as the organization `tenant` knows them. `None`: not one of its people.
+    /// The person known to `issuer` as `subject`, as the organization `tenant` knows them. `None`: not one of its
+    /// people.
     ///
     /// # Errors
     /// [`crate::Error::Records`].
@@ -155,9 +140,9 @@ impl Records {
         Ok(self.membership_of(user, tenant).await?.map(|membership| membership.person))
     }
 
-    /// Gives a person another role. Only owners make owners or unmake them, and the last one stays. `version`: only if it still is this
-    /// one. In the same transaction their open invitations to roles that they may not give any more are revoked, and with `Revoke` their
-    /// API tokens.
+    /// Gives a person another role. Only owners make owners or unmake them, and the last one stays. `version`: only if
+    /// it still is this one. In the same transaction their open invitations to roles that they may not give any more
+    /// are revoked, and with `Revoke` their API tokens.
     ///
     /// # Errors
     /// [`crate::Error::Records`].
@@ -205,8 +190,9 @@ impl Records {
         work.commit(EditedPersonRow { person, delegated }).await
     }
 
-    /// Takes a person out of the organization; everybody may take out themselves. The last owner stays. In the same transaction their
-    /// open invitations are revoked, and their API tokens unless somebody else takes them over with `Keep`.
+    /// Takes a person out of the organization; everybody may take out themselves. The last owner stays. In the same
+    /// transaction their open invitations are revoked, and their API tokens unless somebody else takes them over with
+    /// `Keep`.
     ///
     /// # Errors
     /// [`crate::Error::Records`].
@@ -243,8 +229,8 @@ impl Records {
 }
 
 impl AuditedChange<'_> {
-    /// A person, with their row, that of who asks and every owner's locked: two people who take each other out happen one after the
-    /// other.
+    /// A person, with their row, that of who asks and every owner's locked: two people who take each other out happen
+    /// one after the other.
     async fn locked(&mut self, user: UserId) -> Result<Option<PersonRow>> {
         let tenant = self.tenant().0;
         let sql =
@@ -265,16 +251,4 @@ impl AuditedChange<'_> {
             sqlx::query_scalar(sql).bind(tenant).bind(person.id.0).fetch_one(self.sql()).await.map_err(failed)?;
         Ok(person.role == PersonRole::Owner && alone)
     }
-}
-
-fn person(row: &PgRow) -> sqlx::Result<PersonRow> {
-    let role: String = row.try_get("role")?;
-    Ok(PersonRow {
-        id: UserId(row.try_get("user_id")?),
-        email: row.try_get("email")?,
-        name: row.try_get("name")?,
-        role: role.parse().map_err(|e| sqlx::Error::Decode(Box::new(e)))?,
-        version: row.try_get("version")?,
-        joined_at: row.try_get("created_at")?,
-    })
 }

@@ -1,5 +1,5 @@
-//! The vendor's plans and products. They are no organization's, so these are the only changes without a tenant; what staff does to them is
-//! written into a log of its own, in the same transaction.
+//! The vendor's plans and products. They are no organization's, so these are the only changes without a tenant; what
+//! staff does to them is written into a log of its own, in the same transaction.
 
 use super::{
     act::{ChangeRefusal, ChangeResult},
@@ -102,7 +102,8 @@ impl Records {
         read_plan(&mut connection, name, "").await
     }
 
-    /// Makes a plan, or replaces all of it. Licenses made from it stay as they are. `version`: only if it is there and still is this one.
+    /// Makes a plan, or replaces all of it. Licenses made from it stay as they are. `version`: only if it is there and
+    /// still is this one.
     ///
     /// # Errors
     /// [`Error::Records`].
@@ -157,7 +158,8 @@ impl Records {
         read_product(&mut connection, name).await
     }
 
-    /// Makes a product, or replaces all of it; who becomes the default takes that from the one before. `version` as for plans.
+    /// Makes a product, or replaces all of it; who becomes the default takes that from the one before. `version` as for
+    /// plans.
     ///
     /// # Errors
     /// [`Error::Records`].
@@ -226,7 +228,8 @@ fn product_json(product: Option<&ProductRow>) -> Value {
     )
 }
 
-/// Whether features are as small as the tables ask: they are part of what every heartbeat carries. PostgreSQL's own spelling counts.
+/// Whether features are as small as the tables ask: they are part of what every heartbeat carries. PostgreSQL's own
+/// spelling counts.
 pub(super) async fn features_fit(sql: &mut PgConnection, features: &FeatureValues) -> Result<bool> {
     sqlx::query_scalar("select octet_length($1::jsonb::text) <= 3072")
         .bind(Json(features))
@@ -295,7 +298,8 @@ async fn write_product(
     write.execute(sql).await.map(drop).map_err(failed)
 }
 
-/// Writes into the staff's log what is being done, and seals it; the last thing in its transaction, as in the log of an organization.
+/// Writes into the staff's log what is being done, and seals it; the last thing in its transaction, as in the log of an
+/// organization.
 pub(super) async fn log(
     sql: &mut PgConnection,
     act: &StaffAct,

@@ -1,7 +1,8 @@
 //! Projects: what sessions can be told apart by besides the license.
 
 use super::{
-    act::{AuditedChange, Caller, ChangeRefusal, ChangeResult, open},
+    act::{AuditedChange, ChangeRefusal, ChangeResult, open},
+    caller::Caller,
     connect::{Records, failed},
     page::{ListedRows, PageRequest},
 };
@@ -118,7 +119,8 @@ impl Records {
         work.commit(made).await
     }
 
-    /// Renames a project, ties it to other licenses, archives it or brings it back. `version`: only if it still is this one.
+    /// Renames a project, ties it to other licenses, archives it or brings it back. `version`: only if it still is this
+    /// one.
     ///
     /// # Errors
     /// [`crate::Error::Records`].

@@ -1,8 +1,8 @@
 //! What the vendor's staff read of an organization, written into its audit log.
 
 use super::{
-    act::{Caller, Principal},
     audit::{AuditStatement, write},
+    caller::{Caller, Principal},
     connect::{Records, failed},
 };
 use crate::{Result, domain::secret::KeyRing};
@@ -10,8 +10,9 @@ use serde_json::{Value, json};
 use sqlx::PgConnection;
 
 impl Records {
-    /// Writes down that somebody of the vendor reads: what is asked for by which operation. Once in each hour of the clock for the same person,
-    /// operation and target: an entry says that it was read in this hour, not how often. Of anybody else nothing is written.
+    /// Writes down that somebody of the vendor reads: what is asked for by which operation. Once in each hour of the
+    /// clock for the same person, operation and target: an entry says that it was read in this hour, not how often. Of
+    /// anybody else nothing is written.
     ///
     /// Comes before the answer: where it cannot be written, nothing may be read.
     ///
@@ -30,8 +31,8 @@ impl Records {
 /// The same at the end of a transaction of the act's.
 pub(super) async fn write_down(sql: &mut PgConnection, act: &Caller, peppers: Option<&KeyRing>) -> Result<()> {
     let (Principal::Staff { .. }, Some(operation)) = (&act.by, &act.operation) else { return Ok(()) };
-    // Ids tell the time: this hour's entries by an index, whatever the statistics say, since the order leaves no other. Two that read at
-    // once may both write it down.
+    // Ids tell the time: this hour's entries by an index, whatever the statistics say, since the order leaves no other.
+    // Two that read at once may both write it down.
     let noted = "select exists (select from (
           select action, target, after from audit_log where tenant_id = $1 and actor = $2
             and id >= (lpad(to_hex((extract(epoch from date_trunc('hour', now())) * 1000)::bigint), 12, '0') || repeat('0', 20))::uuid

@@ -1,7 +1,8 @@
 //! A license's new key, and the end of the sessions that began with an old one.
 
 use super::{
-    act::{AuditedChange, Caller, ChangeRefusal, ChangeResult, open},
+    act::{AuditedChange, ChangeRefusal, ChangeResult, open},
+    caller::Caller,
     connect::{Records, failed},
     licenses::{PoolChange, changes},
     licensing::{REVOKED, whole_key},
@@ -25,7 +26,8 @@ use uuid::Uuid;
 /// How many earlier keys of a license may be good at a time: each acquire and validate compares with all of them.
 const OLD_KEYS: i64 = 32;
 const TOO_MANY_KEYS: &str = "Thirty-two earlier keys of this license are still good. Wait until one has run out, or end them all: rotate with old_valid_for_in 0.";
-/// On how many seats one transaction ends sessions: those who ask for a seat meanwhile wait no longer than for any other change.
+/// On how many seats one transaction ends sessions: those who ask for a seat meanwhile wait no longer than for any
+/// other change.
 const SEATS_AT_ONCE: i32 = 200;
 
 /// How a license's key is replaced.
@@ -82,8 +84,8 @@ impl Records {
         self.replace_key(act, id, KeyRotation { old_for, end_sessions: false }, peppers).await
     }
 
-    /// The same, and where it is asked for the end of sessions that began with an old key: those of up to 200 seats in the transaction
-    /// that makes the new one. [`Records::end_old_sessions`] goes on with the others.
+    /// The same, and where it is asked for the end of sessions that began with an old key: those of up to 200 seats in
+    /// the transaction that makes the new one. [`Records::end_old_sessions`] goes on with the others.
     ///
     /// # Errors
     /// [`crate::Error::Records`].
@@ -153,7 +155,8 @@ impl Records {
         work.commit(RotatedKeyRow { key, id: new, old_id, old_until, tell, ended: ended.count, remaining }).await
     }
 
-    /// Ends sessions of a license that began with a key that is good no more, on up to 200 seats, in a transaction of its own.
+    /// Ends sessions of a license that began with a key that is good no more, on up to 200 seats, in a transaction of
+    /// its own.
     ///
     /// # Errors
     /// [`crate::Error::Records`].

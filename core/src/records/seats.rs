@@ -16,7 +16,8 @@ use std::{collections::HashMap, time::Duration};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-/// How long reading a large pool may take: longer than any request, since the rebuild outlives the request that began it.
+/// How long reading a large pool may take: longer than any request, since the rebuild outlives the request that began
+/// it.
 const REBUILD_PATIENCE: &str = "20s";
 
 /// What ACQUIRE decided and the records should write down.
@@ -92,8 +93,8 @@ pub struct SeatEnding {
 /// What became of an [`SeatEnding`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndOutcome {
-    /// Seats for which FREE may run; the flag says that the seat is retired. `None`: Redis decided from an old copy, only
-    /// `released` was applied.
+    /// Seats for which FREE may run; the flag says that the seat is retired. `None`: Redis decided from an old copy,
+    /// only `released` was applied.
     pub done: Option<Vec<(SeatNo, bool)>>,
     /// When the released sessions ended, now or before; `None` if there is no such session.
     pub released_at: Option<OffsetDateTime>,
@@ -154,8 +155,8 @@ impl Records {
         }
     }
 
-    /// Writes endings down. `reason` is what events say: `released` or `expired`; `ttl` turns lease ends into times last seen.
-    /// May be repeated.
+    /// Writes endings down. `reason` is what events say: `released` or `expired`; `ttl` turns lease ends into times
+    /// last seen. May be repeated.
     ///
     /// # Errors
     /// [`Error::Records`]; they may have been written all the same.
@@ -210,7 +211,8 @@ impl Records {
         Ok(EndOutcome { done: Some(done.into_iter().map(|k| (k as SeatNo, gone.contains(&k))).collect()), released_at })
     }
 
-    /// Says what a session is that Redis does not know under `epoch`, and ends it in the same step if it was still open.
+    /// Says what a session is that Redis does not know under `epoch`, and ends it in the same step if it was still
+    /// open.
     ///
     /// # Errors
     /// [`Error::Records`].
@@ -241,9 +243,9 @@ impl Records {
         }
     }
 
-    /// Begins a rebuild: bumps the pool's epoch and reads everything Redis must know under it. `timing` is what the new copy will give leases
-    /// by; a longer one that was given before stays known until it is over. `frozen`: the epoch of the copy that nobody is answered from any
-    /// more, as NONCE told it. `None`: no such pool.
+    /// Begins a rebuild: bumps the pool's epoch and reads everything Redis must know under it. `timing` is what the new
+    /// copy will give leases by; a longer one that was given before stays known until it is over. `frozen`: the epoch
+    /// of the copy that nobody is answered from any more, as NONCE told it. `None`: no such pool.
     ///
     /// # Errors
     /// [`Error::Records`]; the epoch may have risen all the same.

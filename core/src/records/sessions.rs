@@ -1,10 +1,12 @@
 //! Sessions, open and ended: read one by one and page by page, and ended by people.
 //!
-//! A list is asked for by filters. The first of them that is given drives: its index is read from where the page begins. With further ones
-//! the page is looked for in a window of what the first one finds, so that no combination reads more than a window.
+//! A list is asked for by filters. The first of them that is given drives: its index is read from where the page
+//! begins. With further ones the page is looked for in a window of what the first one finds, so that no combination
+//! reads more than a window.
 
 use super::{
-    act::{Caller, ChangeRefusal, ChangeResult, Principal, open},
+    act::{ChangeRefusal, ChangeResult, open},
+    caller::{Caller, Principal},
     connect::{Records, failed},
     page::{ListedRows, PageCursor, PageRequest},
 };
@@ -135,8 +137,8 @@ impl Caller {
 }
 
 impl Records {
-    /// Sessions that who asks may see, those that began last first. A page of several filters may hold fewer than its limit, also none,
-    /// although another follows: it looks through at most [`WINDOW`] sessions.
+    /// Sessions that who asks may see, those that began last first. A page of several filters may hold fewer than its
+    /// limit, also none, although another follows: it looks through at most [`WINDOW`] sessions.
     ///
     /// # Errors
     /// [`Error::Records`].
@@ -208,9 +210,9 @@ impl Records {
         find(&mut *self.begin(act.tenant).await?, act, id).await
     }
 
-    /// Ends a session and with it its seat: every process of the machine. The seat then waits until a lease is over, unless who asks vouches
-    /// that the machine is off (`force`, for admins). A session that had ended is answered with its end; `force` lifts the wait that its kick
-    /// left behind.
+    /// Ends a session and with it its seat: every process of the machine. The seat then waits until a lease is over,
+    /// unless who asks vouches that the machine is off (`force`, for admins). A session that had ended is answered with
+    /// its end; `force` lifts the wait that its kick left behind.
     ///
     /// # Errors
     /// [`Error::Records`].
@@ -249,7 +251,8 @@ impl Records {
 }
 
 impl SessionFilter {
-    /// What is filtered by besides state and time; the first drives. A machine has the fewest sessions, a way to end the most.
+    /// What is filtered by besides state and time; the first drives. A machine has the fewest sessions, a way to end
+    /// the most.
     fn sought(&self) -> Vec<(&'static str, FilterValue)> {
         let all = [
             self.machine.map(|it| ("hw", FilterValue::Text(it.to_string()))),
@@ -263,9 +266,9 @@ impl SessionFilter {
     }
 }
 
-/// $1 tenant, $2 and $3 bounds of the id, $4 rows of the page; then, with several filters, $5 the window; then the filters.
-/// The state is a constant: it says which table to read. Of ended sessions only those months are read in which one of these ids can have
-/// ended.
+/// $1 tenant, $2 and $3 bounds of the id, $4 rows of the page; then, with several filters, $5 the window; then the
+/// filters. The state is a constant: it says which table to read. Of ended sessions only those months are read in which
+/// one of these ids can have ended.
 fn statement(sought: &[(&str, FilterValue)], ended: bool) -> String {
     let (driver, narrowing) = match sought {
         [] => (None, &[][..]),
@@ -298,9 +301,10 @@ fn statement(sought: &[(&str, FilterValue)], ended: bool) -> String {
     )
 }
 
-/// From which ids on a page is looked for, one after the other until one fills it. Each month that is kept costs a few blocks to look into, and a
-/// session can have ended in any month since it began. Those that began within the week before the page's end fill it where lists are long,
-/// and can have ended in few months; where they do not, everything is looked at.
+/// From which ids on a page is looked for, one after the other until one fills it. Each month that is kept costs a few
+/// blocks to look into, and a session can have ended in any month since it began. Those that began within the week
+/// before the page's end fill it where lists are long, and can have ended in few months; where they do not, everything
+/// is looked at.
 fn floors(below: Uuid, floor: Uuid, ended: bool) -> Vec<Uuid> {
     // As far as our clock knows, nothing began later.
     let week_before = id_before(below.min(SessionId::draw().0), WEEK);
@@ -342,7 +346,8 @@ async fn find(sql: &mut sqlx::PgConnection, act: &Caller, id: SessionId) -> Resu
     rows.first().map(|row| names.session(row)).transpose().map_err(failed)
 }
 
-/// What the projects of a page are called. Asked for apart from the page, each once and by key, so that no plan joins a whole table.
+/// What the projects of a page are called. Asked for apart from the page, each once and by key, so that no plan joins a
+/// whole table.
 struct ProjectNames(HashMap<Uuid, String>);
 
 async fn names(sql: &mut sqlx::PgConnection, tenant: TenantId, rows: &[PgRow]) -> Result<ProjectNames> {

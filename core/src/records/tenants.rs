@@ -2,8 +2,8 @@
 
 use super::{
     access_policy,
-    act::{Caller, Principal},
     audit::{AuditStatement, write},
+    caller::{Caller, Principal},
     connect::{REPEAT, Records, failed, worth_repeating},
 };
 use crate::{
@@ -98,8 +98,8 @@ pub struct FirstLicense {
 pub enum RegistrationOutcome {
     /// Made now.
     Created(Box<RegisteredTenant>),
-    /// The person came again; the key is shown only while the license was never used (it is a new one then), and to who signed in as their
-    /// organization demands for that.
+    /// The person came again; the key is shown only while the license was never used (it is a new one then), and to who
+    /// signed in as their organization demands for that.
     Existing(Box<RegisteredTenant>),
     /// The vendor has no such product.
     NoProduct,

@@ -1,9 +1,9 @@
 //! API tokens: what scripts of an organization authenticate with.
 
 use super::{
-    act::{Caller, ChangeRefusal, ChangeResult, Principal, open},
+    act::{ChangeRefusal, ChangeResult, open},
+    caller::{Caller, Principal},
     connect::{Records, failed},
-    delegation::MOST_TOKENS,
     page::{ListedRows, PageRequest},
 };
 use crate::{
@@ -23,6 +23,9 @@ use std::net::IpAddr;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+/// How many API tokens of one person may be in force: all of them may end in the transaction that removes the person, and
+/// nobody may become too much to remove.
+const MOST_TOKENS: i64 = 200;
 /// An API token, without what proves it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApiTokenRow {
@@ -191,8 +194,8 @@ impl Records {
         work.commit(()).await
     }
 
-    /// Who presents this API token, `from` an address; notes, to the minute, that it was used. `None`: unknown, revoked or past its end,
-    /// without saying which.
+    /// Who presents this API token, `from` an address; notes, to the minute, that it was used. `None`: unknown, revoked
+    /// or past its end, without saying which.
     ///
     /// # Errors
     /// [`crate::Error::Records`].

@@ -52,7 +52,8 @@ pub struct CheckedStretch {
     pub checked: i64,
     /// In how many of them something was blanked by an erasure.
     pub erased: i64,
-    /// How many seals were made with a pepper that is not accepted any more; the seal of the newest entry vouches for those.
+    /// How many seals were made with a pepper that is not accepted any more; the seal of the newest entry vouches for
+    /// those.
     pub past_peppers: i64,
     /// What is wrong, the first of it.
     pub faults: Vec<ChainFault>,
@@ -80,8 +81,8 @@ pub struct ExportedStretch {
 }
 
 impl Records {
-    /// Checks the next stretch of an organization's audit log: that nothing in it was changed, taken out, put in or moved, and that the
-    /// service wrote it. `known`: a head that somebody kept, which the log must still have.
+    /// Checks the next stretch of an organization's audit log: that nothing in it was changed, taken out, put in or
+    /// moved, and that the service wrote it. `known`: a head that somebody kept, which the log must still have.
     ///
     /// # Errors
     /// [`crate::Error::Records`].
@@ -140,7 +141,8 @@ impl Records {
     }
 }
 
-/// Entries and the head, from one snapshot. The text of the details is made here and by built-in functions alone: it is what is hashed.
+/// Entries and the head, from one snapshot. The text of the details is made here and by built-in functions alone: it is
+/// what is hashed.
 async fn stretch(
     sql: &mut TenantTransaction,
     tenant: TenantId,
@@ -168,8 +170,8 @@ async fn stretch(
     let mut links = rows.iter().map(link).collect::<Result<Vec<_>>>()?;
     let mut next = None;
     if links.len() as i64 > many {
-        // One more than asked for stays where it is at the same place as the last, which only happens where somebody put it there: the next
-        // stretch begins behind them.
+        // One more than asked for stays where it is at the same place as the last, which only happens where somebody
+        // put it there: the next stretch begins behind them.
         let rest = links.split_off(many as usize);
         let end = links.last().map(|last| ChainHead { seq: last.seq, hash: last.hash.clone() });
         links.extend(rest.into_iter().filter(|more| end.as_ref().is_some_and(|end| end.seq == more.seq)));

@@ -1,11 +1,14 @@
-//! From when on ID tokens must be: what an organization's admins and the vendor's staff do when tokens of theirs are in wrong hands.
+//! From when on ID tokens must be: what an organization's admins and the vendor's staff do when tokens of theirs are in
+//! wrong hands.
 //!
-//! An ID token is good for whoever has it until its time is over, and its provider cannot take it back. Here one time for all people of an
-//! organization makes every earlier one worth nothing to that organization; whoever is who they say signs in again. API tokens do not come
-//! from a provider and are revoked one by one, or all of them in the same step if asked.
+//! An ID token is good for whoever has it until its time is over, and its provider cannot take it back. Here one time
+//! for all people of an organization makes every earlier one worth nothing to that organization; whoever is who they
+//! say signs in again. API tokens do not come from a provider and are revoked one by one, or all of them in the same
+//! step if asked.
 
 use super::{
-    act::{Caller, ChangeRefusal, ChangeResult, open},
+    act::{ChangeRefusal, ChangeResult, open},
+    caller::Caller,
     connect::{Records, failed},
     plans::{StaffAct, log},
 };
@@ -27,7 +30,8 @@ pub struct VoidingResult {
 }
 
 impl Records {
-    /// From when on the ID tokens of an organization's people must be. `None`: never said, or there is no such organization.
+    /// From when on the ID tokens of an organization's people must be. `None`: never said, or there is no such
+    /// organization.
     ///
     /// # Errors
     /// [`crate::Error::Records`].
@@ -39,8 +43,8 @@ impl Records {
         Ok(found.flatten())
     }
 
-    /// Voids every ID token of an organization's people that was issued before now, by the records' clock; with `api_tokens` its API
-    /// tokens too.
+    /// Voids every ID token of an organization's people that was issued before now, by the records' clock; with
+    /// `api_tokens` its API tokens too.
     ///
     /// # Errors
     /// [`crate::Error::Records`].
@@ -87,7 +91,8 @@ impl Records {
         .await
     }
 
-    /// Voids every ID token of the vendor's staff that was issued before now, by the records' clock. Written into the staff's log.
+    /// Voids every ID token of the vendor's staff that was issued before now, by the records' clock. Written into the
+    /// staff's log.
     ///
     /// # Errors
     /// [`crate::Error::Records`].

@@ -60,9 +60,11 @@ pub struct SeatTicket {
     pub held: u32,
     /// Lease end (ms) of the holder that lost the seat; 0 if there was none.
     pub displaced_lease_end_ms: i64,
-    /// The lease that was given, ms: shorter than the setting for a new process on a seat that carries many (lease_length.lua).
+    /// The lease that was given, ms: shorter than the setting for a new process on a seat that carries many
+    /// (lease_length.lua).
     pub lease_ms: i64,
-    /// How long the holder has held its seat, ms: what grace is earned by; `None` where tokens of it carry none (lease_length.lua).
+    /// How long the holder has held its seat, ms: what grace is earned by; `None` where tokens of it carry none
+    /// (lease_length.lua).
     pub held_ms: Option<i64>,
     /// The seat's sessions that are not ending.
     pub live: Vec<SessionId>,
@@ -139,7 +141,8 @@ pub enum AcquireAnswer {
     Refused(LicenseRefusal),
     /// The license is for the product named here, not for the client's.
     WrongProduct(String),
-    /// The holder asked too often, or too many new sessions were begun on the license. The limit is as it is for this license.
+    /// The holder asked too often, or too many new sessions were begun on the license. The limit is as it is for this
+    /// license.
     Limited(RateLimited),
     /// The license counts processes and the client did not name its instance.
     NeedsInstance,

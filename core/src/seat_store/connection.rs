@@ -1,5 +1,5 @@
-//! Connections that never grow older than 30 s: a deposed primary can be spoken to only so long after a failover, and the drain margin
-//! of a rebuild covers it (docs/PROTOCOL.md, section 2).
+//! Connections that never grow older than 30 s: a deposed primary can be spoken to only so long after a failover, and
+//! the drain margin of a rebuild covers it (docs/PROTOCOL.md, section 2).
 
 use super::{contact::StoreContact, reply::ScriptReply};
 use crate::{Error, Result};
@@ -22,9 +22,9 @@ pub enum ReplicationId {
     /// The script asks (`INFO replication`, about 6 µs). Always right.
     #[default]
     Script,
-    /// For services that refuse `INFO` in scripts: it is read once per connection, passed along, and read again behind every answer,
-    /// which counts only if it is still the same. Ids are drawn anew at every promotion and never repeat, so it was the same throughout.
-    /// Costs a second round trip.
+    /// For services that refuse `INFO` in scripts: it is read once per connection, passed along, and read again behind
+    /// every answer, which counts only if it is still the same. Ids are drawn anew at every promotion and never repeat,
+    /// so it was the same throughout. Costs a second round trip.
     Connection,
 }
 
@@ -57,8 +57,8 @@ impl RedisConnections {
         Ok(Self { client, id, max_age, contact, current: Arc::default() })
     }
 
-    /// Runs one script call, of a script that may write or only reads. A connection that turns out to be broken is replaced once; a silent
-    /// server is not asked twice.
+    /// Runs one script call, of a script that may write or only reads. A connection that turns out to be broken is
+    /// replaced once; a silent server is not asked twice.
     pub(super) async fn run<'a>(
         &self,
         writes: bool,
@@ -88,8 +88,9 @@ impl RedisConnections {
                     if silent || e.code() == Some("READONLY") {
                         self.forget(&live).await;
                     }
-                    // An error is no answer: whoever asked for a lease did not get it (MISCONF, NOREPLICAS, CLUSTERDOWN, LOADING, BUSY, NOPERM,
-                    // what a proxy says, ...). But where only memory is short who holds a seat is let through.
+                    // An error is no answer: whoever asked for a lease did not get it (MISCONF, NOREPLICAS,
+                    // CLUSTERDOWN, LOADING, BUSY, NOPERM, what a proxy says, ...). But where only memory is short who
+                    // holds a seat is let through.
                     if e.code() == Some("OOM") {
                         self.contact.heard(true);
                     } else {

@@ -1,5 +1,5 @@
-//! The one speller of keys. All keys of a license share one hash tag, its number: a cluster keeps them in one slot, and one script may look at
-//! several of its pools.
+//! The one speller of keys. All keys of a license share one hash tag, its number: a cluster keeps them in one slot, and
+//! one script may look at several of its pools.
 
 use crate::domain::{
     handle::SessionHandle,

@@ -26,7 +26,8 @@ pub struct SessionSighting {
     pub sign: SessionLiveness,
     /// When its lease ends or ended, ms; 0 where it is ending.
     pub lease_end_ms: i64,
-    /// From when its seat can be granted, ms, 0 for now; `None` where somebody holds it, or there is no such seat any more.
+    /// From when its seat can be granted, ms, 0 for now; `None` where somebody holds it, or there is no such seat any
+    /// more.
     pub free_at_ms: Option<i64>,
 }
 

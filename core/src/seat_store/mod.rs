@@ -5,7 +5,8 @@
 //! `script_heads.rs` tests; `prologue.lua` stands in front of those of a pool.
 //! Nothing here knows PostgreSQL.
 //!
-//! * `keys.rs`: the one speller of keys · `scripts.rs`: the one place that runs scripts · `connection.rs`: connections no older than 30 s
+//! * `keys.rs`: the one speller of keys · `scripts.rs`: the one place that runs scripts · `connection.rs`: connections
+//!   no older than 30 s
 //! * `contact.rs`: what this instance saw of the store's absence
 //! * `rate.rs`: limits shared by all instances
 //! * `acquire.rs`, `session.rs`, `look.rs`, `reap.rs`, `rebuild.rs`: what the scripts are asked and what they answer
@@ -40,7 +41,8 @@ use crate::{
     domain::{lease::LeaseTiming, rate::PoolRates},
 };
 
-/// An answer of a script that needs a warm copy: either the copy was cold (or stale) under this epoch and nothing was written, or `T`.
+/// An answer of a script that needs a warm copy: either the copy was cold (or stale) under this epoch and nothing was
+/// written, or `T`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum PoolReply<T> {
     /// The copy cannot be trusted; rebuild it. The epoch is that of the copy, 0 if there is none.
@@ -89,7 +91,8 @@ impl SeatStore {
         &self.timing
     }
 
-    /// Whether the store answers now and keeps what it is given (`maxmemory-policy noeviction`). For readiness; nothing is gated on it.
+    /// Whether the store answers now and keeps what it is given (`maxmemory-policy noeviction`). For readiness; nothing
+    /// is gated on it.
     ///
     /// # Errors
     /// [`crate::Error::Seats`] with what is wrong.

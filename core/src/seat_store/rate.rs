@@ -27,7 +27,8 @@ const REMEMBERED: Duration = Duration::from_secs(60);
 const REPEATED: Duration = Duration::from_secs(600);
 
 impl SeatStore {
-    /// Takes a turn of `subject` under the limit of that name (take_token.lua). Only a hash of `subject` is kept, and only while it matters.
+    /// Takes a turn of `subject` under the limit of that name (take_token.lua). Only a hash of `subject` is kept, and
+    /// only while it matters.
     ///
     /// # Errors
     /// [`crate::Error::Seats`] if Redis did not answer; whoever limits decides what that means.
@@ -36,9 +37,9 @@ impl SeatStore {
         answer(self.run_alone(&scripts::TAKE_TOKEN, &[key], &arguments(Some(rate))).await?)
     }
 
-    /// Takes a turn of `subject` for something that it tries and that may be wrong (take_guess_token.lua). What it tried already and goes on trying, at
-    /// least once a minute, takes none for ten minutes: `None`, since it tells nobody anything new. Only hashes are kept, and only while they
-    /// matter.
+    /// Takes a turn of `subject` for something that it tries and that may be wrong (take_guess_token.lua). What it
+    /// tried already and goes on trying, at least once a minute, takes none for ten minutes: `None`, since it tells
+    /// nobody anything new. Only hashes are kept, and only while they matter.
     ///
     /// # Errors
     /// [`crate::Error::Seats`] if Redis did not answer; whoever limits decides what that means.

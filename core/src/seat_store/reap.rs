@@ -49,10 +49,11 @@ pub struct SessionFree {
 }
 
 impl SeatStore {
-    /// Claims what is over, up to `limit` of each kind (reap.lua). `epoch` is the pool's epoch in the records: an older copy is cold.
+    /// Claims what is over, up to `limit` of each kind (reap.lua). `epoch` is the pool's epoch in the records: an older
+    /// copy is cold.
     ///
-    /// `grace_before_ms`: who holds its seat since later has no grace, as the records counted it; 0: everybody may have some,
-    /// `None`: nobody has counted.
+    /// `grace_before_ms`: who holds its seat since later has no grace, as the records counted it; 0: everybody may have
+    /// some, `None`: nobody has counted.
     ///
     /// # Errors
     /// [`crate::Error::Seats`] if Redis did not answer; claims may have been made and are taken up again later.

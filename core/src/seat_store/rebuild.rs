@@ -28,8 +28,8 @@ pub enum NonceAnswer {
     Nonce {
         /// Good for one rebuild and for 2 s, unless [`SeatStore::keep`] is called within them.
         nonce: String,
-        /// The epoch of the copy of this node that nobody is answered from any more; 0: there is none. For the records, which must know
-        /// whether the latest copy is among the living still.
+        /// The epoch of the copy of this node that nobody is answered from any more; 0: there is none. For the records,
+        /// which must know whether the latest copy is among the living still.
         frozen: u64,
     },
 }
@@ -50,7 +50,8 @@ impl SeatStore {
         }
     }
 
-    /// Says that a rebuild goes on, so that nobody else begins one (extend_rebuild_lock.lua). False if it is no longer ours.
+    /// Says that a rebuild goes on, so that nobody else begins one (extend_rebuild_lock.lua). False if it is no longer
+    /// ours.
     ///
     /// # Errors
     /// [`crate::Error::Seats`] if Redis did not answer.
@@ -59,7 +60,8 @@ impl SeatStore {
         applied(&reply, "KEPT")
     }
 
-    /// Replaces a pool's copy (rebuild.lua). False if the nonce is no longer good or a newer epoch stands: nothing was changed.
+    /// Replaces a pool's copy (rebuild.lua). False if the nonce is no longer good or a newer epoch stands: nothing was
+    /// changed.
     ///
     /// # Errors
     /// [`crate::Error::Seats`] if Redis did not answer; the copy may have been replaced all the same.

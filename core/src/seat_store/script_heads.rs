@@ -1,5 +1,5 @@
-//! The head of each script says what it is called with and what it answers. These tests hold the scripts and their callers
-//! to it.
+//! The head of each script says what it is called with and what it answers. These tests hold the scripts and their
+//! callers to it.
 
 use super::{
     keys::PoolKey,

@@ -17,8 +17,8 @@ const READ_ONLY: &str = "#!lua flags=no-writes\n";
 /// How many arguments stand in front of those of every script of a pool: what `prologue.lua` reads.
 pub(super) const PROLOGUE_ARGUMENTS: usize = 5;
 
-/// A script that is called with `KEYS` keys and `ARGUMENTS` arguments of its own, besides what its prologue reads. The head
-/// of its file lists both by name.
+/// A script that is called with `KEYS` keys and `ARGUMENTS` arguments of its own, besides what its prologue reads. The
+/// head of its file lists both by name.
 pub(super) struct SeatScript<const KEYS: usize, const ARGUMENTS: usize> {
     text: redis::Script,
     /// A script that only reads is answered also by a store that refuses everything else.
@@ -36,8 +36,9 @@ pub(super) fn source(flags: &str, test_build: bool, parts: &[&str]) -> String {
     format!("{flags}local TEST_BUILD = {test_build}\n{}", parts.concat())
 }
 
-/// Each script: its name, how many keys and arguments of its own it is called with, its flags, its prologue, the files it
-/// shares with others, and its own file, which comes last. `CONTRACTS` lists them for the tests that read their heads.
+/// Each script: its name, how many keys and arguments of its own it is called with, its flags, its prologue, the files
+/// it shares with others, and its own file, which comes last. `CONTRACTS` lists them for the tests that read their
+/// heads.
 macro_rules! scripts {
     ($($name:ident($keys:literal, $arguments:literal) = $flags:ident $($file:literal)+;)*) => {
         $(
@@ -102,7 +103,8 @@ impl SeatStore {
     /// Runs a script on a pool. `further` are the keys it declares besides the pool's six.
     ///
     /// # Errors
-    /// [`crate::Error::Seats`] if Redis did not answer. The script may have run all the same: every one can be repeated.
+    /// [`crate::Error::Seats`] if Redis did not answer. The script may have run all the same: every one can be
+    /// repeated.
     pub(super) async fn run<const KEYS: usize, const ARGUMENTS: usize>(
         &self,
         script: &SeatScript<KEYS, ARGUMENTS>,

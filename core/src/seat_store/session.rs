@@ -20,7 +20,8 @@ pub enum HeartbeatAnswer {
         facts: Box<LicenseFacts>,
         /// The lease that was given, ms.
         lease_ms: i64,
-        /// How long the holder has held its seat, ms: what grace is earned by; `None` where tokens of it carry none (lease_length.lua).
+        /// How long the holder has held its seat, ms: what grace is earned by; `None` where tokens of it carry none
+        /// (lease_length.lua).
         held_ms: Option<i64>,
     },
     /// Redis does not count this session in. Not the last word: the records decide.

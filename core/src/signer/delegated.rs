@@ -14,14 +14,15 @@ use std::{
     time::Duration,
 };
 
-/// A certificate begins this much before it is made. Not for clients' clocks (they hold it against the token's `iat`, which is ours)
-/// but for our own: an NTP step back of some seconds must not put the next token before its certificate.
+/// A certificate begins this much before it is made. Not for clients' clocks (they hold it against the token's `iat`,
+/// which is ours) but for our own: an NTP step back of some seconds must not put the next token before its certificate.
 const BACKDATED: i64 = 60;
 
 /// A certificate about to end is not used: a request that took it may still sign this much later (its deadline is 5 s).
 const MARGIN: i64 = 10;
 
-/// After a failed renewal, how long to go on with the old key before the root is asked again; every try costs one request its patience.
+/// After a failed renewal, how long to go on with the old key before the root is asked again; every try costs one
+/// request its patience.
 const RETRY_AFTER: i64 = 60;
 
 /// How long a request waits for a renewal while the old key would still do.
@@ -89,11 +90,13 @@ impl LeaseSigner {
         }
     }
 
-    /// The instance's key under a certificate that is valid now. Asks the root only when there is none, or when half its life is over;
-    /// then one caller asks. Where the old key still does, the others go on with it, and so does everybody if the renewal fails.
+    /// The instance's key under a certificate that is valid now. Asks the root only when there is none, or when half
+    /// its life is over; then one caller asks. Where the old key still does, the others go on with it, and so does
+    /// everybody if the renewal fails.
     ///
     /// # Errors
-    /// [`Error::Signer`] if there is no valid certificate and the root gave none. Callers that waited for the same request share its failure.
+    /// [`Error::Signer`] if there is no valid certificate and the root gave none. Callers that waited for the same
+    /// request share its failure.
     pub async fn certified(&self) -> Result<Arc<InstanceKey>> {
         let inner = &*self.inner;
         let now = inner.clock.now_seconds();
@@ -179,8 +182,8 @@ impl SignerInner {
         }
     }
 
-    /// A new key each time, never a new certificate for the old one: clients say which `kid` they hold a certificate of and are then
-    /// sent none, so one `kid` must mean one certificate.
+    /// A new key each time, never a new certificate for the old one: clients say which `kid` they hold a certificate of
+    /// and are then sent none, so one `kid` must mean one certificate.
     async fn certify(&self) -> Result<InstanceKey> {
         let roots = self.root.public_keys().await?;
         let root = roots.first().ok_or_else(|| Error::Signer("there is no root key".into()))?;
@@ -206,7 +209,8 @@ impl SignerInner {
         if !root.verifies(input.as_bytes(), &signature) {
             return Err(Error::Signer("the root's signature does not fit the public key it publishes".into()));
         }
-        // Half of the life from now, not from `nbf`: counted from there a third request would fall into the same 24 hours.
+        // Half of the life from now, not from `nbf`: counted from there a third request would fall into the same 24
+        // hours.
         Ok(InstanceKey { key, kid, certificate: assemble(input, &signature), claims, renew_at: now + life / 2 })
     }
 }
@@ -234,8 +238,8 @@ impl InstanceKey {
     /// Signs a license token.
     ///
     /// # Errors
-    /// [`Error::Internal`] if no client could accept the token under this key's certificate: another issuer, signed outside its time,
-    /// a longer lease than [`SignerSettings::max_token_ttl`] or more grace than [`SignerSettings::max_grace`].
+    /// [`Error::Internal`] if no client could accept the token under this key's certificate: another issuer, signed
+    /// outside its time, a longer lease than [`Settings::max_token_ttl`] or more grace than [`Settings::max_grace`].
     pub fn sign_token(&self, claims: &TokenClaims) -> Result<String> {
         let limits = &self.claims;
         let grace_end = claims.exp.max(claims.iat.saturating_add(limits.max_grace));

@@ -23,7 +23,8 @@ pub struct KmsSettings {
     pub key: String,
     /// The version that will sign next; published beside the current one so that clients can pin it in time.
     pub next: Option<String>,
-    /// `https://cloudkms.googleapis.com`, unless a test says otherwise. Gets our access token: must be https or loopback.
+    /// `https://cloudkms.googleapis.com`, unless a test says otherwise. Gets our access token: must be https or
+    /// loopback.
     pub endpoint: String,
     /// `http://metadata.google.internal`, unless a test says otherwise.
     pub metadata: String,

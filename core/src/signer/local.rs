@@ -35,8 +35,8 @@ impl LocalRoot {
     /// Two processes that start together end up with one key.
     ///
     /// # Errors
-    /// [`Error::Signer`] with what to do if the file cannot be read or written, others may read it, or it holds no RSA-4096 key.
-    /// A file that is there is never replaced: clients may have pinned its key.
+    /// [`Error::Signer`] with what to do if the file cannot be read or written, others may read it, or it holds no
+    /// RSA-4096 key. A file that is there is never replaced: clients may have pinned its key.
     pub async fn open(path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
         // Drawing two primes of 2048 bits takes seconds.

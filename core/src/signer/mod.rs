@@ -1,6 +1,7 @@
 //! Keys that sign: the root (Cloud KMS or a local file) and the short-lived instance key it certifies.
 //!
-//! The root signs certificates only, at most two per instance and day; tokens are signed in memory (docs/PROTOCOL.md, section 8).
+//! The root signs certificates only, at most two per instance and day; tokens are signed in memory (docs/PROTOCOL.md,
+//! section 8).
 
 pub mod delegated;
 pub mod kms;

@@ -6,8 +6,8 @@ use crate::{
 };
 use license_core::domain::{
     id::InvalidText,
-    license::{HolderBy, OfflinePolicy},
-    terms::{FeatureValues, GRACE_AFTER, MAX_SEATS, PlanTerms, TermsEdit, grace_fits},
+    license::{GRACE_AFTER, HolderBy, OfflinePolicy},
+    terms::{FeatureValues, MAX_SEATS, PlanTerms, TermsEdit, grace_fits},
 };
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;

@@ -5,6 +5,7 @@
 mod catalog;
 mod moves;
 mod rights;
+mod statements;
 mod strangers;
 mod takeover;
 

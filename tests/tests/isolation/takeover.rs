@@ -1,18 +1,17 @@
 //! What whoever took a role over can and cannot do, by SQL of their own. docs/DATA-MODEL.md says the same in words ("When a role is
 //! taken over").
 
-use super::{SERVING, Two, tenant_tables, two};
+use super::{
+    SERVING, Two,
+    statements::{DENIED, REFUSED, done, refused, told},
+    tenant_tables, two,
+};
 use license_core::{
     domain::{id::SessionId, license::Status},
     records::{DatabaseRole, migrate},
 };
-use license_tests::{staff, world::License};
-use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row, postgres::PgRow};
-
-/// No right, or row-level security.
-const DENIED: &str = "42501";
-/// A function refuses what it was told.
-const REFUSED: &str = "22023";
+use license_tests::staff;
+use sqlx::{Connection, Executor, PgConnection};
 
 /// What none of the roles can do, whichever of them was taken over.
 const NOBODY: [&str; 24] = [
@@ -42,36 +41,6 @@ const NOBODY: [&str; 24] = [
     "create table notes (k int)",
     "select lo_from_bytea(0, 'a')",
 ];
-
-/// A statement about one organization; each `{session}` begins now.
-fn filled(sql: &str, license: &License) -> String {
-    sql.replace("{tenant}", &license.tenant.to_string())
-        .replace("{pool}", &license.pool_id.0.to_string())
-        .replace("{license}", &license.id.0.to_string())
-        .replace("{number}", &license.key.number().to_string())
-        .replace("{session}", &SessionId::draw().to_string())
-}
-
-async fn done(connection: &mut PgConnection, sql: &str, license: &License) -> sqlx::Result<Vec<PgRow>> {
-    connection.fetch_all(AssertSqlSafe(filled(sql, license))).await
-}
-
-/// The first column of the one row that a statement answers.
-async fn told<T>(connection: &mut PgConnection, sql: &str, license: &License) -> T
-where
-    T: for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
-{
-    done(connection, sql, license).await.unwrap_or_else(|e| panic!("{sql}: {e}"))[0].get(0)
-}
-
-/// None of these is done, and PostgreSQL says why by this code.
-async fn refused(connection: &mut PgConnection, license: &License, code: &str, statements: &[&str]) {
-    for sql in statements {
-        let error = done(connection, sql, license).await.map(|rows| rows.len()).unwrap_err();
-        let found = error.as_database_error().and_then(|e| e.code()).map(|code| code.into_owned());
-        assert_eq!(found.as_deref(), Some(code), "{sql}: {error}");
-    }
-}
 
 /// A grant as a service asks for it.
 const GRANT: &str = "select grant_seat('{tenant}', '{pool}', 0, '{session}', 'h', gen_random_uuid(), 0, 1, '{}', null,

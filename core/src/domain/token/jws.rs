@@ -55,7 +55,8 @@ impl fmt::Display for JwsKind {
     }
 }
 
-/// Ours have these three members. Anything more (`crit`, `jku`, `jwk`, `b64` …) would ask a verifier to do something we never ask.
+/// Ours have these three members. Anything more (`crit`, `jku`, `jwk`, `b64` …) would ask a verifier to do something we
+/// never ask.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct JwsHeader {

@@ -1,7 +1,8 @@
-//! License tokens, refusals and certificates: claims, bytes to sign, and the offline verification clients do (docs/PROTOCOL.md, section 8).
+//! License tokens, refusals and certificates: claims, bytes to sign, and the offline verification clients do
+//! (docs/PROTOCOL.md, section 8).
 //!
-//! All three are JWS in compact form (RFC 7515). The root key (RSA-4096, pinned by clients) signs a certificate for an instance's
-//! Ed25519 key; that key signs tokens and refusals. Nothing here does I/O or knows where keys live.
+//! All three are JWS in compact form (RFC 7515). The root key (RSA-4096, pinned by clients) signs a certificate for an
+//! instance's Ed25519 key; that key signs tokens and refusals. Nothing here does I/O or knows where keys live.
 
 mod claims;
 mod jwk;

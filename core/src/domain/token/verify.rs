@@ -1,6 +1,8 @@
-//! The offline verification clients do, in the order of docs/PROTOCOL.md section 8. Each refusal names the check that failed.
+//! The offline verification clients do, in the order of docs/PROTOCOL.md section 8. Each refusal names the check that
+//! failed.
 //!
-//! The server never verifies its own tokens; this is the reference for clients and what the tests hold against the signer.
+//! The server never verifies its own tokens; this is the reference for clients and what the tests hold against the
+//! signer.
 
 use super::{
     MAX_CERTIFICATE_LIFE, REFUSAL_LIFE,
@@ -14,8 +16,9 @@ use serde::de::DeserializeOwned;
 /// What two honest clocks may differ by, in seconds, when nothing but clocks says how old a text is.
 const LEEWAY: i64 = 60;
 
-/// How far a client's clock may be off, in seconds, when a nonce proves that the text was signed just now. Not unlimited: a stolen
-/// instance key could otherwise go on signing for the days of its own certificate, long past, and every client would believe it.
+/// How far a client's clock may be off, in seconds, when a nonce proves that the text was signed just now. Not
+/// unlimited: a stolen instance key could otherwise go on signing for the days of its own certificate, long past, and
+/// every client would believe it.
 const LEEWAY_WITH_NONCE: i64 = 24 * 3600;
 
 /// What a client knows beforehand and the token must say.
@@ -109,8 +112,9 @@ pub enum TokenCheck {
 ///
 /// `Ok` means: at `now_seconds` the client may run, be it under its lease (`exp`) or its grace (`offline_until`).
 ///
-/// Where a nonce is expected, its match proves that the token was signed just now, and only a clock more than a day off is refused:
-/// a client whose wall clock is hours wrong keeps its seat and counts the lease on its monotonic clock, from the time it sent the request.
+/// Where a nonce is expected, its match proves that the token was signed just now, and only a clock more than a day off
+/// is refused: a client whose wall clock is hours wrong keeps its seat and counts the lease on its monotonic clock,
+/// from the time it sent the request.
 ///
 /// # Errors
 /// The first check that failed.

@@ -9,12 +9,12 @@ use crate::{
 };
 
 impl SeatManagement {
-    /// Blanks what names a person or a machine ([`crate::records::Records::erase`]). Copies in Redis that have labels of theirs are made
-    /// anew at once; nobody loses a seat or a second of a lease by it.
+    /// Blanks what names a person or a machine ([`crate::records::Records::erase`]). Copies in Redis that have labels
+    /// of theirs are made anew at once; nobody loses a seat or a second of a lease by it.
     ///
     /// # Errors
-    /// If a store could not be asked; part of it may have been done. The same request again does the rest; copies that could not be made anew
-    /// are found by the next acquire or sweep.
+    /// If a store could not be asked; part of it may have been done. The same request again does the rest; copies that
+    /// could not be made anew are found by the next acquire or sweep.
     pub async fn erase(
         &self,
         act: &Caller,

@@ -48,7 +48,8 @@ pub struct RotatedKey {
 }
 
 impl SeatManagement {
-    /// A license with the seats held of each of its pools; a cold copy is rebuilt first. `None`: the organization has none of that id.
+    /// A license with the seats held of each of its pools; a cold copy is rebuilt first. `None`: the organization has
+    /// none of that id.
     ///
     /// # Errors
     /// If a store could not be asked in time.
@@ -79,8 +80,8 @@ impl SeatManagement {
         }
     }
 
-    /// Changes what is agreed about a license ([`crate::records::Records::edit_license`]). The next acquire goes by it, and every client
-    /// hears of it at its next heartbeat.
+    /// Changes what is agreed about a license ([`crate::records::Records::edit_license`]). The next acquire goes by it,
+    /// and every client hears of it at its next heartbeat.
     ///
     /// # Errors
     /// If a store could not be asked; the change may have been made. The same request again does no harm.
@@ -99,7 +100,8 @@ impl SeatManagement {
         Ok(answer)
     }
 
-    /// Suspends, resumes or revokes a license: no new seat at once unless it is active, every client told at its next heartbeat.
+    /// Suspends, resumes or revokes a license: no new seat at once unless it is active, every client told at its next
+    /// heartbeat.
     ///
     /// # Errors
     /// As [`SeatManagement::edit_license`].
@@ -116,9 +118,9 @@ impl SeatManagement {
         Ok(answer)
     }
 
-    /// Gives a license a new key, and ends sessions that began with an old one if that is asked for. Those of up to 200 seats end in the
-    /// transaction of the rotation; others in steps of their own, for about two seconds. The same request with the same idempotency key
-    /// goes on with what is left.
+    /// Gives a license a new key, and ends sessions that began with an old one if that is asked for. Those of up to 200
+    /// seats end in the transaction of the rotation; others in steps of their own, for about two seconds. The same
+    /// request with the same idempotency key goes on with what is left.
     ///
     /// # Errors
     /// As [`SeatManagement::edit_license`].

@@ -1,6 +1,7 @@
 //! Changes people make to licenses and seats: committed first, then the old copies are proved stale to Redis.
 //!
-//! If the process dies in between, grants are refused at once by their epoch and the next acquire or sweep repairs the copy.
+//! If the process dies in between, grants are refused at once by their epoch and the next acquire or sweep repairs the
+//! copy.
 
 mod erasing;
 mod licenses;

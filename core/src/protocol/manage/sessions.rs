@@ -1,4 +1,5 @@
-//! What people ask about sessions: the records say which there are, Redis whether their clients are heard from; and ending one.
+//! What people ask about sessions: the records say which there are, Redis whether their clients are heard from; and
+//! ending one.
 
 use super::SeatManagement;
 use crate::{
@@ -52,13 +53,14 @@ pub struct SessionView {
 pub struct EndedSessionRow {
     /// Its end.
     pub end: SessionEnd,
-    /// From when its seat can be granted, and in how long. `None` where it did not end by a kick, or somebody holds the seat again.
+    /// From when its seat can be granted, and in how long. `None` where it did not end by a kick, or somebody holds the
+    /// seat again.
     pub free: Option<(OffsetDateTime, Duration)>,
 }
 
 impl SeatManagement {
-    /// Sessions that who asks may see, those that began last first. Redis is only looked at: where it has forgotten, or is away, the list
-    /// is what the records know.
+    /// Sessions that who asks may see, those that began last first. Redis is only looked at: where it has forgotten, or
+    /// is away, the list is what the records know.
     ///
     /// # Errors
     /// [`crate::Error::Records`].
@@ -99,8 +101,8 @@ impl SeatManagement {
         Ok(self.look(found.into_iter().collect()).await.pop())
     }
 
-    /// Ends a session and with it every process on its seat ([`crate::records::Records::end_session`]), and says from when the seat is free:
-    /// a quarantine counts from when Redis learns of it, so the copy is rebuilt at once.
+    /// Ends a session and with it every process on its seat ([`crate::records::Records::end_session`]), and says from
+    /// when the seat is free: a quarantine counts from when Redis learns of it, so the copy is rebuilt at once.
     ///
     /// # Errors
     /// If a store could not be asked; the session may have ended. Asked again, it is found so and Redis is told.

@@ -1,5 +1,6 @@
-//! How the entries of an audit log are chained, sealed and checked (migrations/0321_audit_append.sql appends them; docs/API.md has a second
-//! checker, for exports). Pure: what the database says comes in, and nothing it says is believed.
+//! How the entries of an audit log are chained, sealed and checked (migrations/0321_audit_append.sql appends them;
+//! docs/API.md has a second checker, for exports). Pure: what the database says comes in, and nothing it says is
+//! believed.
 
 use crate::domain::{
     id::TenantId,
@@ -14,7 +15,8 @@ const NOTHING: [u8; 32] = [0; 32];
 /// How many faults are told apart; the rest is counted.
 const TOLD: usize = 20;
 
-/// An entry as the chain has it. What a column must have and does not, because somebody took its constraints away, is empty here.
+/// An entry as the chain has it. What a column must have and does not, because somebody took its constraints away, is
+/// empty here.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ChainLink {
     /// The place in the chain, from 1 on.
@@ -49,7 +51,8 @@ pub struct ChainLink {
     pub erased_seal: Option<String>,
 }
 
-/// The newest entry of a chain, or the one that somebody remembers. Who keeps it can tell later whether everything up to it is as it was.
+/// The newest entry of a chain, or the one that somebody remembers. Who keeps it can tell later whether everything up
+/// to it is as it was.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChainHead {
     /// Its place; 0: there is none.
@@ -174,8 +177,9 @@ pub(super) struct EarlierErasure {
     erased_seal: Option<String>,
 }
 
-/// What the service says of an entry that an earlier erasure had blanked: where that had a good seal, `seal`; where nobody can tell, what it had;
-/// where it had none, nothing, since whoever owns the database can make all the rest of it.
+/// What the service says of an entry that an earlier erasure had blanked: where that had a good seal, `seal`; where
+/// nobody can tell, what it had; where it had none, nothing, since whoever owns the database can make all the rest of
+/// it.
 pub(super) fn seal_erased_again(
     peppers: &KeyRing,
     tenant: TenantId,
@@ -209,7 +213,8 @@ fn worth(peppers: &KeyRing, seal: Option<&str>, of: &[u8]) -> SealStrength {
     }
 }
 
-/// Looks through a chain from its beginning or from where it stopped. Feed it every entry in the order of places, then let it end.
+/// Looks through a chain from its beginning or from where it stopped. Feed it every entry in the order of places, then
+/// let it end.
 pub(super) struct ChainChecker<'a> {
     tenant: TenantId,
     peppers: &'a KeyRing,

@@ -1,17 +1,21 @@
 //! What this instance saw of the store's absence.
 //!
-//! A Redis that stood still (or was cut off, or refused to write) comes back under its own stamp with every lease lapsed, and those who wait
-//! for a seat would race those who hold one and could not say so. Taking a seat away needs two clocks to agree: an instance that saw the
-//! store away lets its own stand still from then on, until every holder has had the time of a heartbeat. Leases that ended before the
-//! absence are not spared; instances that saw nothing of it are not held up.
+//! A Redis that stood still (or was cut off, or refused to write) comes back under its own stamp with every lease
+//! lapsed, and those who wait for a seat would race those who hold one and could not say so. Taking a seat away needs
+//! two clocks to agree: an instance that saw the store away lets its own stand still from then on, until every holder
+//! has had the time of a heartbeat. Leases that ended before the absence are not spared; instances that saw nothing of
+//! it are not held up.
 //!
-//! Each absence counts by itself: it runs out when the store has answered for a heartbeat's time after it, at the latest a lease later. A chain
-//! of short ones never holds the clock back further than its latest members; one long absence spares from its beginning, however long.
+//! Each absence counts by itself: it runs out when the store has answered for a heartbeat's time after it, at the
+//! latest a lease later. A chain of short ones never holds the clock back further than its latest members; one long
+//! absence spares from its beginning, however long.
 //!
-//! A question that waits for its answer is asked with the clock of when the wait began: Redis may take it up only when it goes on.
+//! A question that waits for its answer is asked with the clock of when the wait began: Redis may take it up only when
+//! it goes on.
 //!
-//! On one machine Redis and the service read the same wall clock, and no two agree: where it was put ahead, that is an absence which began
-//! and ended at the time it was by the old clock. How long something lasts is therefore told by the monotonic hand alone.
+//! On one machine Redis and the service read the same wall clock, and no two agree: where it was put ahead, that is an
+//! absence which began and ended at the time it was by the old clock. How long something lasts is therefore told by the
+//! monotonic hand alone.
 
 use crate::{Clock, domain::lease::LeaseTiming};
 use std::{
@@ -32,7 +36,8 @@ pub(super) struct StoreContact {
 const PATIENCE_MS: i64 = 250;
 /// What the wall clock may run ahead of the monotonic one before it counts as put ahead.
 const STEP_MS: i64 = 1000;
-/// Absences of about the same beginning (a 64th of a lease) are one; more than these there are only where a clock is put back and forth.
+/// Absences of about the same beginning (a 64th of a lease) are one; more than these there are only where a clock is
+/// put back and forth.
 const PARTS: i64 = 64;
 const MOST: usize = 256;
 
@@ -125,8 +130,8 @@ impl StoreContact {
         held.chain(spared).fold(now.wall_ms, i64::min)
     }
 
-    /// The store answered what it was asked: to write, or only to read. A store that refuses to write (too few replicas, a full disk) may be
-    /// read all the while, so that ends no absence which an error began.
+    /// The store answered what it was asked: to write, or only to read. A store that refuses to write (too few
+    /// replicas, a full disk) may be read all the while, so that ends no absence which an error began.
     pub(super) fn heard(&self, to_write: bool) {
         let (now, mut state) = self.now();
         if to_write || !state.refused {
@@ -142,8 +147,8 @@ impl StoreContact {
         state.waiting = (state.asking > 0).then_some(now);
     }
 
-    /// The store did not answer, or (`refused`) with an error. It may have been away for longer than since we last heard of it, but a lease's
-    /// time is all that matters.
+    /// The store did not answer, or (`refused`) with an error. It may have been away for longer than since we last
+    /// heard of it, but a lease's time is all that matters.
     pub(super) fn missed(&self, refused: bool) {
         let (now, mut state) = self.now();
         if state.away.is_some() && (state.refused || !refused) {
@@ -189,8 +194,8 @@ impl StoreContact {
         state.absences.push_back(absence);
     }
 
-    /// Whether an absence still counts: until the store has answered for a heartbeat's time, but at most a lease longer. A short one, of which
-    /// there may be many, holds the clock back by a lease at most.
+    /// Whether an absence still counts: until the store has answered for a heartbeat's time, but at most a lease
+    /// longer. A short one, of which there may be many, holds the clock back by a lease at most.
     fn counts(&self, it: &StoreAbsence, state: &ContactState, now: ContactMoment) -> bool {
         let passed = now.monotonic_ms - it.over_ms;
         let away_now = state.away.map_or(0, |since| now.monotonic_ms - since.monotonic_ms.max(it.over_ms));
