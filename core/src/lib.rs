@@ -3,9 +3,9 @@
 //! Three rings, imports only inward:
 //!
 //! * [`domain`]: words and rules. No I/O, no async, no clients.
-//! * [`seats`] (Redis, who is alive), [`records`] (PostgreSQL, what is true), [`signer`] (keys), [`identity`] (who is
+//! * [`seat_store`] (Redis, who is alive), [`records`] (PostgreSQL, what is true), [`signer`] (keys), [`identity`] (who is
 //!   the person): one room for each outside system. A room never uses another room.
-//! * [`moves`]: acquire, heartbeat, release, reap and their repair paths. The only room that brings seats, records and
+//! * [`protocol`]: acquire, heartbeat, release, reap and their repair paths. The only room that brings seats, records and
 //!   signer together.
 //!
 //! [`Error`] means "we could not find out"; a refusal is a value of the move that refuses. Nothing here knows HTTP.

@@ -31,7 +31,7 @@ impl<T> fmt::Debug for Secret<T> {
 }
 
 /// A secret on its way to the one answer that shows it. It serializes as what it is, so that the same request can be
-/// answered the same again: only into what is sealed ([`crate::records::Repeat`]), never into the audit log or an
+/// answered the same again: only into what is sealed ([`crate::records::RepeatableRequest`]), never into the audit log or an
 /// event.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -21,7 +21,7 @@ pub enum HistoryStep {
 
 impl Records {
     /// Makes or takes away one small part of the history, where something is due. No request waits for it longer than
-    /// 100 ms. As [`super::Role::Reaper`].
+    /// 100 ms. As [`super::DatabaseRole::Reaper`].
     ///
     /// # Errors
     /// [`crate::Error::Records`].

@@ -1,7 +1,7 @@
 //! PostgreSQL: what is true.
 //!
 //! Every move is one PL/pgSQL function called as one autocommit statement ([`Records`]' methods, the hot path);
-//! everything else is a [`Transaction`] with the tenant set for it alone. There is no third door: no query without a
+//! everything else is a [`TenantTransaction`] with the tenant set for it alone. There is no third door: no query without a
 //! tenant. Behind both stand row-level security and what each role may do at all (migrations/README.md): seats,
 //! sessions, licenses and events are written by functions alone. Nothing here knows Redis.
 //!

@@ -8,7 +8,7 @@ use crate::{
 use sqlx::{Row, postgres::PgRow};
 use uuid::Uuid;
 
-/// Some waiting events, held so that no other reaper publishes them meanwhile. Dropped without [`Batch::published`],
+/// Some waiting events, held so that no other reaper publishes them meanwhile. Dropped without [`EventBatch::published`],
 /// they wait on.
 pub struct EventBatch {
     /// The events, oldest first.

@@ -103,7 +103,7 @@ impl Records {
     /// The pools with a held seat or a quarantine, or used within the last minutes, or changed within the life of a
     /// copy nobody holds a seat of (24 h: Redis may not have heard of the change), and whether events wait. One
     /// statement, and one more for each 10,000 pools. An open session is always its holder's, so a pool that has one
-    /// has a held seat. As [`super::Role::Reaper`].
+    /// has a held seat. As [`super::DatabaseRole::Reaper`].
     ///
     /// # Errors
     /// [`Error::Records`].
@@ -198,7 +198,7 @@ impl Records {
 
     /// Counts the machines of a pool that may go on without contact, and tells in an event where they are more than it
     /// has seats (migrations/0243_count_grace.sql). Answers from when on a holder is too young to be given grace, Unix
-    /// milliseconds; 0: nobody is. As [`super::Role::Reaper`].
+    /// milliseconds; 0: nobody is. As [`super::DatabaseRole::Reaper`].
     ///
     /// # Errors
     /// [`Error::Records`].
