@@ -1,6 +1,6 @@
--- Roles, made before the first migration by whoever owns the cluster; harmless to run again.
--- `owner` owns every table and migrates; it cannot log in and row-level security binds it too (FORCE).
--- `service` (acquire, heartbeat, release), `reaper` and `admin` (register, admin) serve. None bypasses row-level security.
+-- Roles, made before the first migration by whoever owns the cluster; harmless to run again. `owner` owns every table
+-- and migrates; it cannot log in and row-level security binds it too (FORCE). `service` (acquire, heartbeat, release),
+-- `reaper` and `admin` (register, admin) serve. None bypasses row-level security.
 do $$
 declare role text; it text;
 begin
@@ -24,12 +24,13 @@ begin
     execute format('grant connect on database %I to service, reaper, admin', current_database());
     execute format('revoke all on database %I from public', current_database());
   end if;
-  -- Nor large objects, which belong to no table and which nobody here uses. Only a superuser can take them away; a managed server has none to
-  -- offer, and there who serves can fill the disk with them (docs/OPERATING.md).
+  -- Nor large objects, which belong to no table and which nobody here uses. Only a superuser can take them away; a
+  -- managed server has none to offer, and there who serves can fill the disk with them (docs/OPERATING.md).
   if (select rolsuper from pg_roles where rolname = current_user) then
     for it in
       select p.oid::regprocedure::text from pg_proc p, aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) x
-      where p.pronamespace = 'pg_catalog'::regnamespace and (p.proname like 'lo\_%' or p.proname in ('loread', 'lowrite')) and x.grantee = 0
+      where p.pronamespace = 'pg_catalog'::regnamespace
+        and (p.proname like 'lo\_%' or p.proname in ('loread', 'lowrite')) and x.grantee = 0
     loop
       execute format('revoke execute on function %s from public', it);
     end loop;

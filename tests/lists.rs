@@ -1,7 +1,7 @@
 //! Every list of one organization with each of its filters, over the data of lists.sql: for the test of what a page reads and for the
 //! benchmark of how long it takes, which shares no crate with the tests.
 
-use license_core::{Clock, records::Cursor};
+use license_core::{Clock, records::PageCursor};
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 use time::{Duration, Time, format_description::well_known::Rfc3339};
 use uuid::Uuid;
@@ -104,5 +104,5 @@ pub(crate) async fn cursor(truth: &mut PgConnection, list: &List) -> String {
          select {key} as key from {rows} order by {key} desc offset (select n from n) limit 1"
     );
     let row = sqlx::query(AssertSqlSafe(sql)).fetch_one(truth).await.unwrap();
-    Cursor(row.get::<Uuid, _>("key")).to_string()
+    PageCursor(row.get::<Uuid, _>("key")).to_string()
 }

@@ -13,14 +13,14 @@ static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 #[derive(Clone, Debug, Default)]
 pub struct Clock {
     #[cfg(feature = "testing")]
-    fake: Option<std::sync::Arc<Fake>>,
+    fake: Option<std::sync::Arc<FakeTime>>,
     #[cfg(feature = "testing")]
     behind_ms: i64,
 }
 
 #[cfg(feature = "testing")]
 #[derive(Debug)]
-struct Fake {
+struct FakeTime {
     service_ms: std::sync::atomic::AtomicI64,
     monotonic_ms: std::sync::atomic::AtomicI64,
     redis_ahead_ms: std::sync::atomic::AtomicI64,
@@ -39,7 +39,8 @@ impl Clock {
         if let Some(fake) = &self.fake {
             return fake.service_ms.load(std::sync::atomic::Ordering::SeqCst);
         }
-        // A clock before 1970 is a broken machine; 0 makes every lease look old, which takes nothing away (see `reap_now`).
+        // A clock before 1970 is a broken machine; 0 makes every lease look old, which takes nothing away (see
+        // `reap_now`).
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64);
         #[cfg(feature = "testing")]
         let now = now - self.behind_ms;
@@ -80,7 +81,7 @@ impl Clock {
     /// A clock that stands at the system's present time until [`Clock::advance_ms`] moves it; scripts see it too.
     pub fn fake() -> Self {
         let now = Self::system().now_ms();
-        let fake = Fake { service_ms: now.into(), monotonic_ms: 0.into(), redis_ahead_ms: 0.into() };
+        let fake = FakeTime { service_ms: now.into(), monotonic_ms: 0.into(), redis_ahead_ms: 0.into() };
         Self { fake: Some(std::sync::Arc::new(fake)), behind_ms: 0 }
     }
 
@@ -98,7 +99,8 @@ impl Clock {
         self.step_ms(ms);
     }
 
-    /// Puts the wall clock of a fake elsewhere, for the service and for Redis alike, while no time passes: one machine's clock is set.
+    /// Puts the wall clock of a fake elsewhere, for the service and for Redis alike, while no time passes: one
+    /// machine's clock is set.
     ///
     /// # Panics
     /// If this is the system's clock.
@@ -121,11 +123,11 @@ impl Clock {
     pub fn split(&self) -> Self {
         let redis = self.hands().redis_ahead_ms.load(std::sync::atomic::Ordering::SeqCst);
         let (now, passed) = (self.now_ms(), self.monotonic_ms());
-        let fake = Fake { service_ms: now.into(), monotonic_ms: passed.into(), redis_ahead_ms: redis.into() };
+        let fake = FakeTime { service_ms: now.into(), monotonic_ms: passed.into(), redis_ahead_ms: redis.into() };
         Self { fake: Some(std::sync::Arc::new(fake)), behind_ms: 0 }
     }
 
-    fn hands(&self) -> &Fake {
+    fn hands(&self) -> &FakeTime {
         self.fake.as_deref().expect("the system clock cannot be moved")
     }
 }

@@ -1,12 +1,13 @@
 //! Errors that mean "we could not find out", and the codes every client-visible refusal or error has.
 //!
-//! A refusal ([`crate::moves::acquire::Outcome::Full`], say) is an answer and no error. The table from [`Code`] to HTTP status,
-//! title and retry advice lives in `license-functions`, `edge/problem.rs`; nothing here knows HTTP.
+//! A refusal ([`crate::protocol::acquire::AcquireOutcome::Full`], say) is an answer and no error. The table from
+//! [`ProblemCode`] to HTTP status, title and retry advice lives in `license-functions`, `edge/problem.rs`; nothing here
+//! knows HTTP.
 
 /// Shorthand for results that fail with [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Why a question could not be answered. The text is for logs; clients see only what belongs to the [`Code`].
+/// Why a question could not be answered. The text is for logs; clients see only what belongs to the [`ProblemCode`].
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// Redis did not answer, refused for memory, or answered what no script of ours says.
@@ -33,21 +34,21 @@ pub enum Error {
     /// A fail point cut the move here, as a crash of the process would (test builds only).
     #[cfg(feature = "testing")]
     #[error("cut at {0:?}")]
-    Cut(crate::moves::steps::Step),
+    Cut(crate::protocol::steps::Step),
 }
 
 impl Error {
     /// The code a client sees for this error.
-    pub fn code(&self) -> Code {
+    pub fn code(&self) -> ProblemCode {
         match self {
-            Self::Seats(_) | Self::Deadline("seats") => Code::SeatsUnavailable,
-            Self::Records(_) | Self::Deadline(_) => Code::RecordsUnavailable,
-            Self::Signer(_) => Code::SignerUnavailable,
-            Self::Identity(_) => Code::IdentityUnavailable,
-            Self::Events(_) => Code::EventsUnavailable,
-            Self::Internal(_) => Code::Internal,
+            Self::Seats(_) | Self::Deadline("seats") => ProblemCode::SeatsUnavailable,
+            Self::Records(_) | Self::Deadline(_) => ProblemCode::RecordsUnavailable,
+            Self::Signer(_) => ProblemCode::SignerUnavailable,
+            Self::Identity(_) => ProblemCode::IdentityUnavailable,
+            Self::Events(_) => ProblemCode::EventsUnavailable,
+            Self::Internal(_) => ProblemCode::Internal,
             #[cfg(feature = "testing")]
-            Self::Cut(_) => Code::Internal,
+            Self::Cut(_) => ProblemCode::Internal,
         }
     }
 }
@@ -56,8 +57,8 @@ macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
         /// The machine-readable word of every refusal and error, as clients see it in `code` (docs/ERRORS.md).
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        pub enum Code { $($(#[$doc])* $name,)* }
-        impl Code {
+        pub enum ProblemCode { $($(#[$doc])* $name,)* }
+        impl ProblemCode {
             /// Every code there is, in the order of the documentation.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
             /// The word on the wire.

@@ -3,9 +3,10 @@
 //! Three rings, imports only inward:
 //!
 //! * [`domain`]: words and rules. No I/O, no async, no clients.
-//! * [`seats`] (Redis, who is alive), [`records`] (PostgreSQL, what is true), [`signer`] (keys), [`identity`] (who is the person):
-//!   one room for each outside system. A room never uses another room.
-//! * [`moves`]: acquire, heartbeat, release, reap and their repair paths. The only room that brings seats, records and signer together.
+//! * [`seat_store`] (Redis, who is alive), [`records`] (PostgreSQL, what is true), [`signer`] (keys), [`identity`] (who is
+//!   the person): one room for each outside system. A room never uses another room.
+//! * [`protocol`]: acquire, heartbeat, release, reap and their repair paths. The only room that brings seats, records and
+//!   signer together.
 //!
 //! [`Error`] means "we could not find out"; a refusal is a value of the move that refuses. Nothing here knows HTTP.
 
@@ -13,10 +14,10 @@ pub mod clock;
 pub mod domain;
 pub mod error;
 pub mod identity;
-pub mod moves;
+pub mod protocol;
 pub mod records;
-pub mod seats;
+pub mod seat_store;
 pub mod signer;
 
 pub use clock::Clock;
-pub use error::{Code, Error, Result};
+pub use error::{Error, ProblemCode, Result};

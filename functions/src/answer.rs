@@ -1,16 +1,16 @@
 //! What several services say in the same words.
 
-use crate::edge::{Bearer, Problem};
+use crate::edge::{BearerCredential, Problem};
 use license_core::{
-    Code,
+    ProblemCode,
     clock::from_ms,
     domain::{
         handle::SessionHandle,
         id::{LicenseNumber, Nonce, SessionId},
-        license::{Facts, Refusal, Why},
+        license::{LicenseFacts, LicenseRefusal, RefusalReason},
     },
-    moves::Moves,
-    seats::SilentHolder,
+    protocol::SeatProtocol,
+    seat_store::SilentHolder,
 };
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -20,7 +20,7 @@ use utoipa::ToSchema;
 /// The license as a client sees it.
 #[derive(Serialize, ToSchema)]
 #[schema(as = LicenseFacts)]
-pub(crate) struct License<'a> {
+pub(crate) struct ClientLicense<'a> {
     /// The public part of the license key: names the license and opens nothing.
     #[schema(value_type = String, example = "752KJY5EZQ1CW")]
     number: LicenseNumber,
@@ -50,9 +50,9 @@ pub(crate) struct License<'a> {
     facts_version: u64,
 }
 
-impl<'a> License<'a> {
+impl<'a> ClientLicense<'a> {
     /// Dresses the facts; `seats_used` where it is known, `refusal` where the license gives no seat now.
-    pub(crate) fn new(facts: &'a Facts, seats_used: Option<u32>, refusal: Option<Refusal>) -> Self {
+    pub(crate) fn new(facts: &'a LicenseFacts, seats_used: Option<u32>, refusal: Option<LicenseRefusal>) -> Self {
         Self {
             number: facts.number,
             product: &facts.product,
@@ -67,19 +67,19 @@ impl<'a> License<'a> {
     }
 }
 
-fn status(refusal: Refusal) -> &'static str {
+fn status(refusal: LicenseRefusal) -> &'static str {
     match refusal.why {
-        Why::Suspended => "suspended",
-        Why::Revoked => "revoked",
-        Why::Expired => "expired",
-        Why::NotStarted => "not_started",
+        RefusalReason::Suspended => "suspended",
+        RefusalReason::Revoked => "revoked",
+        RefusalReason::Expired => "expired",
+        RefusalReason::NotStarted => "not_started",
     }
 }
 
 /// A holder of a seat as others may see it.
 #[derive(Serialize, ToSchema)]
 #[schema(as = SeatHolder)]
-pub(crate) struct Holder {
+pub(crate) struct SeatHolder {
     /// The host name that its client told, else `machine` and eight characters of its hash.
     #[schema(example = "host-1")]
     label: String,
@@ -92,10 +92,10 @@ pub(crate) struct Holder {
 }
 
 /// Up to five holders, longest silent first; none where the license hides them. `ttl_ms` tells when a holder was heard from its lease's end.
-pub(crate) fn holders(silent: &[SilentHolder], facts: &Facts, now_ms: i64, ttl_ms: i64) -> Vec<Holder> {
+pub(crate) fn holders(silent: &[SilentHolder], facts: &LicenseFacts, now_ms: i64, ttl_ms: i64) -> Vec<SeatHolder> {
     // Who took the seat was heard then, however short its lease.
     let seen = |holder: &SilentHolder| (now_ms - (holder.lease_end_ms - ttl_ms).max(holder.since_ms)).max(0) / 1000;
-    let dress = |holder: &SilentHolder| Holder {
+    let dress = |holder: &SilentHolder| SeatHolder {
         label: holder.label.clone(),
         since: rfc3339(from_ms(holder.since_ms)),
         seen_in: seen(holder),
@@ -109,19 +109,21 @@ pub(crate) fn rfc3339(at: OffsetDateTime) -> String {
 }
 
 /// The 403 of a license that gives no seat now. Only the vendor can change what it is refused for.
-pub(crate) fn refused(refusal: Refusal, license: LicenseNumber, now_ms: i64) -> Problem {
+pub(crate) fn refused(refusal: LicenseRefusal, license: LicenseNumber, now_ms: i64) -> Problem {
     let since = (refusal.since_ms != 0).then(|| rfc3339(from_ms(refusal.since_ms)));
     let detail = match (refusal.why, &since) {
-        (Why::Suspended, _) => {
+        (RefusalReason::Suspended, _) => {
             "The license is suspended and gives no seat. The vendor can say why, and resume it.".to_owned()
         }
-        (Why::Revoked, _) => "The license was revoked for good. Ask the vendor for another.".to_owned(),
-        (Why::Expired, _) => "The license's term is over. Ask the vendor to extend it.".to_owned(),
-        (Why::NotStarted, Some(begins)) => format!("The license's term has not begun: it begins at {begins}."),
-        (Why::NotStarted, None) => "The license's term has not begun.".to_owned(),
+        (RefusalReason::Revoked, _) => "The license was revoked for good. Ask the vendor for another.".to_owned(),
+        (RefusalReason::Expired, _) => "The license's term is over. Ask the vendor to extend it.".to_owned(),
+        (RefusalReason::NotStarted, Some(begins)) => {
+            format!("The license's term has not begun: it begins at {begins}.")
+        }
+        (RefusalReason::NotStarted, None) => "The license's term has not begun.".to_owned(),
     };
     let mut problem = Problem::new(refusal.why.code(), detail).with("license", license.to_string());
-    if refusal.why == Why::NotStarted && refusal.since_ms > now_ms {
+    if refusal.why == RefusalReason::NotStarted && refusal.since_ms > now_ms {
         problem = problem.retry_after(seconds(refusal.since_ms - now_ms));
     }
     match since {
@@ -131,12 +133,12 @@ pub(crate) fn refused(refusal: Refusal, license: LicenseNumber, now_ms: i64) -> 
 }
 
 /// The same for somebody who has a session, or had one.
-pub(crate) fn while_seated(problem: Problem, refusal: Refusal) -> Problem {
+pub(crate) fn while_seated(problem: Problem, refusal: LicenseRefusal) -> Problem {
     match refusal.why {
-        Why::Suspended | Why::Expired | Why::NotStarted => problem.and(
+        RefusalReason::Suspended | RefusalReason::Expired | RefusalReason::NotStarted => problem.and(
             "Leases are not renewed meanwhile: a session goes on if the license gives seats again before its lease ends, and else a new one begins. Keep asking.",
         ),
-        Why::Revoked => problem,
+        RefusalReason::Revoked => problem,
     }
 }
 
@@ -157,15 +159,15 @@ pub(crate) fn span(seconds: u64) -> String {
 
 pub(crate) fn bad_key() -> Problem {
     let detail = "No license has this key. It may have been replaced: ask whoever gave it to you for the present one.";
-    Problem::new(Code::LicenseKeyInvalid, detail)
+    Problem::new(ProblemCode::LicenseKeyInvalid, detail)
 }
 
 pub(crate) fn no_pool(pool: &str) -> Problem {
-    Problem::new(Code::NotFound, format!("The license has no pool named {pool}."))
+    Problem::new(ProblemCode::NotFound, format!("The license has no pool named {pool}."))
 }
 
 /// The session a bearer credential stands for; a forged one reaches no store.
-pub(crate) fn open(bearer: &Bearer, moves: &Moves) -> Result<SessionHandle, Problem> {
+pub(crate) fn open(bearer: &BearerCredential, moves: &SeatProtocol) -> Result<SessionHandle, Problem> {
     let refused = |_| {
         Problem::token_invalid(
             "The credential is not a session of this server. Send the session that acquire answered.",
@@ -177,7 +179,7 @@ pub(crate) fn open(bearer: &Bearer, moves: &Moves) -> Result<SessionHandle, Prob
 /// Signs a refusal for a client that sent a nonce. If it cannot be signed, the client hears that instead: it would not believe the rest.
 pub(crate) async fn signed(
     problem: Problem,
-    moves: &Moves,
+    moves: &SeatProtocol,
     nonce: Option<&Nonce>,
     license: LicenseNumber,
     session: Option<SessionId>,

@@ -3,29 +3,30 @@
 use crate::{
     answer,
     edge::{
-        Bearer, Fields, JsonOrEmpty, Problem,
-        config::Env,
+        BearerCredential, FieldChecks, JsonOrEmpty, Problem,
+        config::{Environment, SeatServiceConfig},
+        layers::about,
         rate::limited,
-        rim::about,
         serve::{Service, StartError},
     },
-    rooms,
+    wiring,
 };
 use axum::{
     Router,
-    extract::State as From,
+    extract::State,
     response::{IntoResponse, Response},
 };
 use license_core::{
-    Clock, Code,
+    Clock, ProblemCode,
     domain::{
         id::{Nonce, SessionId},
-        rate::Rate,
+        rate::RateLimit,
     },
-    moves::{
-        Moves,
-        heartbeat::{Alive, Outcome},
+    protocol::{
+        SeatProtocol,
+        heartbeat::{ExtendedLease, HeartbeatOutcome},
     },
+    records::DatabaseRole,
 };
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -33,20 +34,23 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+/// The PostgreSQL role that the service connects as.
+pub(crate) const ROLE: DatabaseRole = DatabaseRole::Service;
+
 /// What heartbeat may touch.
 #[derive(Clone)]
-pub struct State {
+pub struct HeartbeatService {
     /// The moves of clients.
-    pub moves: Moves,
+    pub moves: SeatProtocol,
 }
 
 /// `POST /api/v1/licenses/heartbeat`.
-pub fn router(state: State) -> Router {
-    operations().split_for_parts().0.with_state(Arc::new(state))
+pub fn router(service: HeartbeatService) -> Router {
+    operations().split_for_parts().0.with_state(Arc::new(service))
 }
 
 /// The paths with their handlers; the document is made of the same list.
-pub(crate) fn operations() -> OpenApiRouter<Arc<State>> {
+pub(crate) fn operations() -> OpenApiRouter<Arc<HeartbeatService>> {
     OpenApiRouter::new().routes(routes!(heartbeat))
 }
 
@@ -54,16 +58,16 @@ pub(crate) fn operations() -> OpenApiRouter<Arc<State>> {
 ///
 /// # Errors
 /// A sentence that names the variable that is wrong.
-pub async fn service(env: &Env, clock: Clock) -> Result<Service, StartError> {
-    let moves = rooms::moves(env, clock).await?;
-    Ok(Service { checks: rooms::checks(&moves), router: router(State { moves }) })
+pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartError> {
+    let moves = wiring::moves(SeatServiceConfig::from_env(env)?, ROLE, clock).await?;
+    Ok(Service { checks: wiring::checks(&moves), router: router(HeartbeatService { moves }) })
 }
 
 /// What may be said with a sign of life.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = HeartbeatRequest, example = json!({"nonce": "Zm9ydHktdHdvLWJ5dGVz", "certificate_kid": "q3B1Zq0aWmQ2mI0b3gVQqg5mGm6m1Wn6o2w9c0c7r2A"}))]
-struct Body {
+struct HeartbeatBody {
     /// Drawn for this request: 16 to 64 base64url characters. Comes back in the token, or in the signed refusal.
     #[schema(min_length = 16, max_length = 64, pattern = "^[A-Za-z0-9_-]{16,64}$")]
     nonce: Option<String>,
@@ -75,32 +79,32 @@ struct Body {
 ///
 /// Shows that the session is alive and gives it a fresh lease. A late heartbeat is good as long as nobody took the seat. After a 403 the
 /// lease is not raised and not taken away: keep asking; it is 403 as long as the license gives no seat, also once the lease is over. After 410 acquire again, unless `reason` is `kicked`.
-#[utoipa::path(post, path = "/api/v1/licenses/heartbeat", tag = "Seats", request_body = Option<Body>, security(("session" = [])),
-    responses((status = 200, description = "The lease is raised", body = Extended),
+#[utoipa::path(post, path = "/api/v1/licenses/heartbeat", tag = "Seats", request_body = Option<HeartbeatBody>, security(("session" = [])),
+    responses((status = 200, description = "The lease is raised", body = HeartbeatResponse),
               (status = 403, description = "license_suspended, license_revoked, license_expired, license_not_started"),
               (status = 410, description = "session_gone"),
               (status = 429, description = "rate_limited: the lease was raised less than two seconds before"),
               (status = 503, description = "seats_unavailable, records_unavailable, signer_unavailable")))]
 async fn heartbeat(
-    From(state): From<Arc<State>>,
-    bearer: Bearer,
-    JsonOrEmpty(body): JsonOrEmpty<Body>,
+    State(service): State<Arc<HeartbeatService>>,
+    bearer: BearerCredential,
+    JsonOrEmpty(body): JsonOrEmpty<HeartbeatBody>,
 ) -> Result<Response, Problem> {
-    let moves = &state.moves;
+    let moves = &service.moves;
     let handle = answer::open(&bearer, moves)?;
     about(Some(handle.tenant), Some(handle.license));
-    let mut fields = Fields::new();
+    let mut fields = FieldChecks::new();
     let nonce = fields.optional("nonce", body.nonce.as_deref(), str::parse::<Nonce>);
     fields.check(Some(()))?;
     let problem = match moves.heartbeat(&handle, nonce.as_ref()).await? {
-        Outcome::Alive(alive) => return Ok(extended(&alive, body.certificate_kid.as_deref())),
-        Outcome::Gone(reason) => gone(&reason, handle.session),
-        Outcome::Refused(refusal) => {
+        HeartbeatOutcome::Alive(alive) => return Ok(extended(&alive, body.certificate_kid.as_deref())),
+        HeartbeatOutcome::Gone(reason) => gone(&reason, handle.session),
+        HeartbeatOutcome::Refused(refusal) => {
             let problem = answer::refused(refusal, handle.license, moves.settings().clock.now_ms());
             answer::while_seated(problem, refusal)
         }
-        Outcome::Limited(ms) => {
-            let rate = moves.seats().rates().heartbeat.unwrap_or(Rate::per_minute(1));
+        HeartbeatOutcome::Limited(ms) => {
+            let rate = moves.seats().rates().heartbeat.unwrap_or(RateLimit::per_minute(1));
             limited("heartbeat", "heartbeats of this session", rate, ms)
         }
     };
@@ -112,13 +116,13 @@ async fn heartbeat(
 #[derive(Serialize, ToSchema)]
 #[schema(as = Lease, example = json!({"expires_in": 355, "heartbeat_in": 111,
     "license": {"status": "active", "facts_version": 1, "expires_at": null}, "token": "eyJhbGci…", "certificate": "eyJhbGci…"}))]
-struct Extended<'a> {
+struct HeartbeatResponse<'a> {
     /// The lease in seconds, counted from when the client sent the request, on its own monotonic clock.
     expires_in: u64,
     /// When to send the next heartbeat, in seconds; drawn anew for every answer.
     heartbeat_in: u64,
     /// What may have changed about the license.
-    license: Status,
+    license: LicenseStanding,
     /// The license token, a JWS: the license and the lease, verifiable offline.
     token: &'a str,
     /// The certificate of the key that signed the token, a JWS by a root key. Not there if its `kid` is the `certificate_kid` that was sent.
@@ -131,7 +135,7 @@ struct Extended<'a> {
 /// What may change about a license while a session is alive.
 #[derive(Serialize, ToSchema)]
 #[schema(as = LicenseStatus)]
-struct Status {
+struct LicenseStanding {
     /// `active`.
     status: &'static str,
     /// Rises when anything the license says changes.
@@ -141,12 +145,12 @@ struct Status {
     expires_at: Option<OffsetDateTime>,
 }
 
-fn extended(Alive { facts, lease }: &Alive, known_kid: Option<&str>) -> Response {
+fn extended(ExtendedLease { facts, lease }: &ExtendedLease, known_kid: Option<&str>) -> Response {
     let known = known_kid == Some(lease.certificate_kid.as_str());
-    let body = Extended {
+    let body = HeartbeatResponse {
         expires_in: lease.expires_in,
         heartbeat_in: lease.heartbeat_in,
-        license: Status { status: "active", facts_version: facts.facts_version, expires_at: facts.expires_at },
+        license: LicenseStanding { status: "active", facts_version: facts.facts_version, expires_at: facts.expires_at },
         token: &lease.token,
         certificate: (!known).then_some(lease.certificate.as_str()),
     };
@@ -164,5 +168,5 @@ pub(crate) fn gone(reason: &str, session: SessionId) -> Problem {
         }
         _ => "This session is not known any more. Acquire again to go on.",
     };
-    Problem::new(Code::SessionGone, detail).with("reason", reason).with("session_id", session.to_string())
+    Problem::new(ProblemCode::SessionGone, detail).with("reason", reason).with("session_id", session.to_string())
 }

@@ -12,7 +12,50 @@ pub mod heartbeat;
 pub mod reaper;
 pub mod register;
 pub mod release;
+pub mod services;
 
 mod answer;
-mod rooms;
-mod words;
+mod wiring;
+
+use services::ServiceEntry;
+
+/// Every service, in the order of their ports in `license-local`. A new one is its module, its row here and its binary.
+pub static SERVICES: [ServiceEntry; 6] = [
+    ServiceEntry {
+        name: "acquire",
+        role: acquire::ROLE,
+        operations: Some(|| acquire::operations().into_openapi()),
+        build: |inputs| Box::pin(acquire::service(inputs.env, inputs.clock)),
+    },
+    ServiceEntry {
+        name: "heartbeat",
+        role: heartbeat::ROLE,
+        operations: Some(|| heartbeat::operations().into_openapi()),
+        build: |inputs| Box::pin(heartbeat::service(inputs.env, inputs.clock)),
+    },
+    ServiceEntry {
+        name: "release",
+        role: release::ROLE,
+        operations: Some(|| release::operations().into_openapi()),
+        build: |inputs| Box::pin(release::service(inputs.env, inputs.clock)),
+    },
+    ServiceEntry {
+        name: "register",
+        role: register::ROLE,
+        operations: Some(|| register::operations().into_openapi()),
+        build: |inputs| Box::pin(register::service(inputs.env, inputs.clock)),
+    },
+    ServiceEntry {
+        name: "admin",
+        role: admin::ROLE,
+        operations: Some(|| admin::operations().into_openapi()),
+        build: |inputs| Box::pin(admin::service(inputs.env, inputs.clock)),
+    },
+    // The bus pushes to it; clients and people have no business with it.
+    ServiceEntry {
+        name: "reaper",
+        role: reaper::ROLE,
+        operations: None,
+        build: |inputs| Box::pin(reaper::service_from(inputs)),
+    },
+];

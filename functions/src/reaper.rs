@@ -3,39 +3,43 @@
 use crate::{
     edge::{
         Problem,
-        config::{self, Env},
+        config::{self, Environment},
         extract,
-        serve::{Check, Service, StartError},
-        telemetry::Outcome as Label,
+        serve::{Service, StartError, StoreCheck},
+        telemetry::MetricOutcome as Label,
     },
-    rooms,
+    services::ServiceInputs,
+    wiring,
 };
 use axum::{
     Extension, Router,
-    extract::{Request, State as From},
+    extract::{Request, State},
     response::{IntoResponse, Response},
     routing::post,
 };
 use http::{StatusCode, header};
 use license_core::{
-    Clock, Code, Error,
-    domain::event::{Event, Share},
-    identity::Verifier,
-    moves::{history, publish, reap::Reaper},
-    records::Role,
+    Clock, Error, ProblemCode,
+    domain::event::{Event, SweepShare},
+    identity::IdentityVerifier,
+    protocol::{history, publish, reap::SeatReaper},
+    records::DatabaseRole,
 };
 use license_pubsub::{
     Message, Publisher, Topic,
-    push::{Envelope, Malformed, Push, PushCheck},
+    push::{Envelope, MalformedPush, PushCheck, PushDelivery},
     rest::{self, RestPublisher},
 };
 use std::{sync::Arc, time::Duration};
 
+/// The PostgreSQL role that the service connects as.
+pub(crate) const ROLE: DatabaseRole = DatabaseRole::Reaper;
+
 /// What the reaper may touch.
 #[derive(Clone)]
-pub struct State {
+pub struct ReaperService {
     /// The reaper's moves.
-    pub reaper: Reaper,
+    pub reaper: SeatReaper,
     /// Where shares and events go.
     pub publisher: Arc<dyn Publisher>,
     /// Who may push.
@@ -43,19 +47,19 @@ pub struct State {
 }
 
 /// `POST /tick`: begin a sweep, if there is anything to do. `POST /reap`: one share of it.
-pub fn router(state: State) -> Router {
-    Router::new().route("/tick", post(tick)).route("/reap", post(reap)).with_state(state)
+pub fn router(service: ReaperService) -> Router {
+    Router::new().route("/tick", post(tick)).route("/reap", post(reap)).with_state(service)
 }
 
 /// A push that is believed, or the answer to one that is not. The answer to a poison message is an acknowledgement: sent again it would be
 /// the same, so it is written down once instead.
 async fn received<T>(
-    state: &State,
+    service: &ReaperService,
     request: Request,
-    read: impl FnOnce(&Push) -> Result<T, Malformed>,
+    read: impl FnOnce(&PushDelivery) -> Result<T, MalformedPush>,
 ) -> Result<T, Response> {
     let authorization = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let checked = state.push.check(authorization).await.map_err(|error| Problem::from(error).into_response())?;
+    let checked = service.push.check(authorization).await.map_err(|error| Problem::from(error).into_response())?;
     checked.map_err(|refused| {
         tracing::warn!(reason = %refused, "push refused");
         Problem::token_invalid("Only the subscriptions of this service may push here.").into_response()
@@ -65,7 +69,7 @@ async fn received<T>(
         acknowledged("poison")
     };
     let body = extract::read(request).await.map_err(|problem| match problem.code() {
-        Code::PayloadTooLarge => poison(&"it is larger than any message of ours"),
+        ProblemCode::PayloadTooLarge => poison(&"it is larger than any message of ours"),
         _ => problem.into_response(),
     })?;
     Envelope::parse(&body).and_then(|push| read(&push)).map_err(|malformed| poison(&malformed))
@@ -78,39 +82,39 @@ fn acknowledged(label: &'static str) -> Response {
 /// Shares of one request to Pub/Sub, which takes 10 MB: these have at most four.
 const BATCH: usize = 100;
 
-async fn tick(From(state): From<State>, request: Request) -> Result<Response, Response> {
-    received(&state, request, |_| Ok(())).await?;
-    asked(&state).await.map_err(|error| Problem::from(error).into_response())
+async fn tick(State(service): State<ReaperService>, request: Request) -> Result<Response, Response> {
+    received(&service, request, |_| Ok(())).await?;
+    asked(&service).await.map_err(|error| Problem::from(error).into_response())
 }
 
 /// One question to the records, and a message for each share of what there is to do. One that failed halfway comes again and asks for some
 /// shares twice, which is looking twice.
-async fn asked(state: &State) -> Result<Response, Error> {
-    let shares = state.reaper.shares().await?;
+async fn asked(service: &ReaperService) -> Result<Response, Error> {
+    let shares = service.reaper.shares().await?;
     for batch in shares.chunks(BATCH) {
-        let sent = state.publisher.publish(Topic::Reap, batch.iter().map(Message::reap).collect()).await;
+        let sent = service.publisher.publish(Topic::Reap, batch.iter().map(Message::reap).collect()).await;
         sent.map_err(|error| Error::Events(error.to_string()))?;
     }
     // What is over is no hurry: what could not be done now is done at a later tick.
-    if let Err(error) = history::keep(state.reaper.records()).await {
+    if let Err(error) = history::keep(service.reaper.records()).await {
         tracing::warn!(%error, "the history was not kept");
     }
     Ok(if shares.is_empty() { acknowledged("idle") } else { acknowledged("sent") })
 }
 
-async fn reap(From(state): From<State>, request: Request) -> Result<Response, Response> {
-    let share = received(&state, request, Push::share).await?;
-    swept(&state, &share).await.map_err(|error| Problem::from(error).into_response())
+async fn reap(State(service): State<ReaperService>, request: Request) -> Result<Response, Response> {
+    let share = received(&service, request, PushDelivery::share).await?;
+    swept(&service, &share).await.map_err(|error| Problem::from(error).into_response())
 }
 
-async fn swept(state: &State, share: &Share) -> Result<Response, Error> {
-    let report = state.reaper.sweep(share).await;
+async fn swept(service: &ReaperService, share: &SweepShare) -> Result<Response, Error> {
+    let report = service.reaper.sweep(share).await;
     let send = |events: &[Event]| {
-        let (messages, publisher) = (messages(events), Arc::clone(&state.publisher));
+        let (messages, publisher) = (messages(events), Arc::clone(&service.publisher));
         async move { publisher.publish(Topic::Events, messages).await.map_err(|error| Error::Events(error.to_string())) }
     };
     // Events wait for whoever comes first: one share that cannot be swept does not keep them.
-    let published = publish::drain(state.reaper.records(), state.reaper.steps(), send).await;
+    let published = publish::drain(service.reaper.records(), service.reaper.steps(), send).await;
     let (report, published) = (report?, published?);
     if report.seats + report.sessions + published > 0 {
         let (seats, sessions) = (report.seats, report.sessions);
@@ -136,25 +140,24 @@ fn messages(events: &[Event]) -> Vec<Message> {
 ///
 /// # Errors
 /// A sentence that names the variable that is wrong.
-pub fn service_with(env: &Env, clock: Clock, publisher: Arc<dyn Publisher>) -> Result<Service, StartError> {
-    let timing = config::timing(env)?;
-    let seats = rooms::seats(env, timing, clock.clone())?;
-    let reaper = Reaper::new(seats, rooms::records(env, Role::Reaper)?, timing);
-    let push = config::Push::from_env(env)?;
-    let push = PushCheck { verifier: Verifier::new(push.trust, clock), email: push.email };
+fn service_with(env: &Environment, clock: Clock, publisher: Arc<dyn Publisher>) -> Result<Service, StartError> {
+    let config::ReaperConfig { stores, push } = config::ReaperConfig::from_env(env)?;
+    let seats = wiring::seats(stores.redis, stores.timing, clock.clone())?;
+    let reaper = SeatReaper::new(seats, wiring::records(&stores.records, ROLE)?, stores.timing);
+    let push = PushCheck { verifier: IdentityVerifier::new(push.trust, clock), email: push.email };
     let asked = reaper.clone();
-    let check = Check::new("stores", move || {
+    let check = StoreCheck::new("stores", move || {
         let reaper = asked.clone();
         async move { reaper.ready().await }
     });
-    Ok(Service { router: router(State { reaper, publisher, push }), checks: vec![check] })
+    Ok(Service { router: router(ReaperService { reaper, publisher, push }), checks: vec![check] })
 }
 
 /// The service from configuration. It publishes to the bus of a `license-local` where one is named, else to Cloud Pub/Sub.
 ///
 /// # Errors
 /// A sentence that names the variable that is wrong.
-pub async fn service(env: &Env, clock: Clock) -> Result<Service, StartError> {
+pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartError> {
     let mut settings = config::PubSub::from_env(env)?;
     let publisher: Arc<dyn Publisher> = match settings.bus.take() {
         Some(bus) => Arc::new(beside(settings, bus)?),
@@ -163,21 +166,29 @@ pub async fn service(env: &Env, clock: Clock) -> Result<Service, StartError> {
     service_with(env, clock, publisher)
 }
 
+/// The service from its row of the table: over the publisher that is given, or else over the one that the variables name.
+pub(crate) async fn service_from(inputs: ServiceInputs<'_>) -> Result<Service, StartError> {
+    match inputs.publisher {
+        Some(publisher) => service_with(inputs.env, inputs.clock, publisher),
+        None => service(inputs.env, inputs.clock).await,
+    }
+}
+
 /// How long one publish may take; Pub/Sub waits longer for the push that asked for it.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-fn beside(settings: config::PubSub, bus: config::Bus) -> Result<RestPublisher, StartError> {
+fn beside(settings: config::PubSub, bus: config::BusConfig) -> Result<RestPublisher, StartError> {
     let config::PubSub { project, topics, .. } = settings;
-    let config::Bus { url, token } = bus;
-    Ok(RestPublisher::new(rest::Settings { url, project, topics, token, deadline: PATIENCE })?)
+    let config::BusConfig { url, token } = bus;
+    Ok(RestPublisher::new(rest::RestSettings { url, project, topics, token, deadline: PATIENCE })?)
 }
 
 #[cfg(feature = "cloud")]
 async fn cloud(settings: config::PubSub) -> Result<Arc<dyn Publisher>, StartError> {
-    use license_pubsub::cloud::{CloudPublisher, Server, Settings};
+    use license_pubsub::cloud::{CloudPublisher, CloudSettings, PubsubServer};
     let config::PubSub { project, topics, emulator, .. } = settings;
-    let server = emulator.map_or(Server::Google, Server::Emulator);
-    Ok(Arc::new(CloudPublisher::new(Settings { project, topics, server, deadline: PATIENCE }).await?))
+    let server = emulator.map_or(PubsubServer::Google, PubsubServer::Emulator);
+    Ok(Arc::new(CloudPublisher::new(CloudSettings { project, topics, server, deadline: PATIENCE }).await?))
 }
 
 #[cfg(not(feature = "cloud"))]

@@ -2,36 +2,36 @@
 
 use crate::{
     admin::voiding::in_force,
+    edge::names,
     edge::{
-        Bearer, Fields, JsonOrEmpty, Problem,
-        config::{self, Env},
+        BearerCredential, FieldChecks, JsonOrEmpty, Problem,
+        config::{Environment, RegisterConfig},
+        credential_guesses::CredentialGuesses,
+        layers::{about, request_id},
         rate::ByAddress,
-        rim::{about, request_id},
-        serve::{Check, Service, StartError},
-        strangers::Strangers,
-        telemetry::Outcome as Label,
+        serve::{Service, StartError, StoreCheck},
+        telemetry::MetricOutcome as Label,
     },
-    rooms, words,
+    wiring,
 };
 use axum::{
     Extension, Router,
-    extract::State as Extract,
+    extract::State,
     response::{IntoResponse, Response},
 };
 use http::{StatusCode, request::Parts};
 use license_core::{
-    Clock, Code,
+    Clock, ProblemCode,
     domain::{
         id::{LicenseId, LicenseNumber, TenantId, UserId},
         key::LicenseKey,
-        opaque::{Kind, Opaque},
-        rate::Rate,
+        opaque::{OpaqueSecret, SecretKind},
         secret::KeyRing,
         step_up::SignIn,
         trial::TrialLimit,
     },
-    identity::{Claims, Refused, Verifier},
-    records::{Joining, NewOrganization, Records, Registered, Registration, Role},
+    identity::{IdentityVerifier, TokenRejected, VerifiedClaims},
+    records::{DatabaseRole, JoinRequest, NewOrganization, Records, RegisteredTenant, RegistrationOutcome},
 };
 use serde::{Deserialize, Serialize};
 use std::{net::IpAddr, sync::Arc};
@@ -39,29 +39,32 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+/// The PostgreSQL role that the service connects as.
+pub(crate) const ROLE: DatabaseRole = DatabaseRole::Admin;
+
 /// What register may touch: no seats, no signing key.
 #[derive(Clone)]
-pub struct State {
-    /// As [`Role::Admin`].
+pub struct RegisterService {
+    /// As [`DatabaseRole::Admin`].
     pub records: Records,
     /// Knows who signed the person in.
-    pub verifier: Verifier,
+    pub verifier: IdentityVerifier,
     /// Under which license keys are hashed.
     pub peppers: Arc<KeyRing>,
     /// For each address, since whoever makes new identities makes as many as they like; for each person where one was invited, since then an
     /// organization vouches for them and many may sit behind one address.
     pub limit: ByAddress,
     /// Wrong credentials from each address: ID tokens and invitations.
-    pub strangers: Strangers,
+    pub strangers: CredentialGuesses,
 }
 
 /// `POST /api/v1/auth/register`.
-pub fn router(state: State) -> Router {
-    operations().split_for_parts().0.with_state(state)
+pub fn router(service: RegisterService) -> Router {
+    operations().split_for_parts().0.with_state(service)
 }
 
 /// The paths with their handlers; the document is made of the same list.
-pub(crate) fn operations() -> OpenApiRouter<State> {
+pub(crate) fn operations() -> OpenApiRouter<RegisterService> {
     OpenApiRouter::new().routes(routes!(register))
 }
 
@@ -69,27 +72,30 @@ pub(crate) fn operations() -> OpenApiRouter<State> {
 ///
 /// # Errors
 /// A sentence that names the variable that is wrong.
-pub async fn service(env: &Env, clock: Clock) -> Result<Service, StartError> {
-    let peppers = Arc::new(config::peppers(env)?);
-    let records = rooms::records(env, Role::Admin)?.sealing(peppers.clone());
-    let verifier = Verifier::new(config::identity(env)?, clock.clone());
+pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartError> {
+    let RegisterConfig { stores, peppers, credentials, limit } = RegisterConfig::from_env(env)?;
+    let peppers = Arc::new(peppers);
+    let records = wiring::records(&stores.records, ROLE)?.sealing(peppers.clone());
+    let seats = wiring::seats(stores.redis, stores.timing, clock.clone())?;
+    let strangers = wiring::credential_guesses(&credentials, seats.clone(), clock.clone());
+    let limit = wiring::by_address("register", limit, credentials.proxies, seats);
+    let verifier = IdentityVerifier::new(credentials.identity, clock);
     let asked = records.clone();
-    let check = Check::new("records", move || {
+    let check = StoreCheck::new("records", move || {
         let records = asked.clone();
         async move { records.ready().await }
     });
-    let peppers = Arc::new(config::peppers(env)?);
-    let seats = rooms::seats(env, config::timing(env)?, clock.clone())?;
-    let strangers = Strangers::from_env(env, seats.clone(), clock)?;
-    let limit = rooms::by_address(env, "register", "RATE_REGISTER", Rate::per_minute(5), seats)?;
-    Ok(Service { router: router(State { records, verifier, peppers, limit, strangers }), checks: vec![check] })
+    Ok(Service {
+        router: router(RegisterService { records, verifier, peppers, limit, strangers }),
+        checks: vec![check],
+    })
 }
 
 /// What a newcomer may wish for; both count only the first time.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = RegisterRequest, example = json!({"organization_name": "Engines Ltd"}))]
-struct Body {
+struct RegisterBody {
     /// 1 to 200 characters, none of them a control character. Without it the person's name, else their address.
     #[schema(min_length = 1, max_length = 200)]
     organization_name: Option<String>,
@@ -108,17 +114,17 @@ struct Body {
     "user": {"id": "01a1fc28-9b31-70be-8112-4bfdb0eab10a", "email": "me@example.com", "role": "owner"},
     "license": {"id": "01a1fc28-9b31-70be-8112-4bfdb0eab10b", "number": "9PSN3QSHY0G8H", "key": "CODI-9PSN3-QSHY0-G8HQ6-62Q5C-VNMR1-CC2WY",
         "product": "coditect", "tier": "trial", "status": "active", "seats_total": 5, "expires_at": "2026-12-05T03:31:22Z"}}))]
-struct Answer<'a> {
-    organization: Organization<'a>,
-    user: User<'a>,
+struct RegisterResponse<'a> {
+    organization: RegisteredOrganization<'a>,
+    user: RegisteredUser<'a>,
     /// Null for who joined with an invitation.
-    license: Option<License<'a>>,
+    license: Option<RegisteredLicense<'a>>,
 }
 
 /// The organization that registered.
 #[derive(Serialize, ToSchema)]
 #[schema(as = RegisteredOrganization, example = json!({"id": "01a1fc28-9b31-70be-8112-4bfdb0eab109", "name": "Engines Ltd", "created_at": "2026-11-21T03:31:22.221389Z"}))]
-struct Organization<'a> {
+struct RegisteredOrganization<'a> {
     /// Stays the same for good; `{organization}` in the paths of the management API.
     #[schema(value_type = String, format = Uuid)]
     id: TenantId,
@@ -132,7 +138,7 @@ struct Organization<'a> {
 /// The person who registered.
 #[derive(Serialize, ToSchema)]
 #[schema(as = RegisteredUser, example = json!({"id": "01a1fc28-9b31-70be-8112-4bfdb0eab10a", "email": "me@example.com", "role": "owner"}))]
-struct User<'a> {
+struct RegisteredUser<'a> {
     /// The same in every organization.
     #[schema(value_type = String, format = Uuid)]
     id: UserId,
@@ -147,7 +153,7 @@ struct User<'a> {
 #[schema(as = RegisteredLicense, example = json!({"id": "01a1fc28-9b31-70be-8112-4bfdb0eab10b", "number": "9PSN3QSHY0G8H",
     "key": "CODI-9PSN3-QSHY0-G8HQ6-62Q5C-VNMR1-CC2WY", "product": "coditect", "tier": "trial", "status": "active", "seats_total": 5,
     "expires_at": "2026-12-05T03:31:22Z"}))]
-struct License<'a> {
+struct RegisteredLicense<'a> {
     /// Stays the same for good.
     #[schema(value_type = String, format = Uuid)]
     id: LicenseId,
@@ -175,23 +181,23 @@ struct License<'a> {
 /// The person of the ID token gets an organization, which they own, and its first license with its key. The identity provider must have
 /// verified the person's address. Who registers again, by `iss` and `sub`, is answered 200 with what there is. With an `invitation`
 /// they join the organization that invited their address.
-#[utoipa::path(post, path = "/api/v1/auth/register", tag = "Registration", request_body = Option<Body>, security(("person" = [])),
-    responses((status = 201, description = "Registered now", body = Answer),
-              (status = 200, description = "Registered before", body = Answer),
+#[utoipa::path(post, path = "/api/v1/auth/register", tag = "Registration", request_body = Option<RegisterBody>, security(("person" = [])),
+    responses((status = 201, description = "Registered now", body = RegisterResponse),
+              (status = 200, description = "Registered before", body = RegisterResponse),
               (status = 401, description = "token_invalid, token_expired"),
               (status = 404, description = "not_found: no such invitation"),
               (status = 409, description = "conflict: the invitation is for another address, over, or was used; or no more trials are given"),
               (status = 429, description = "rate_limited: for each address, or for each person who brings an invitation"),
               (status = 503, description = "records_unavailable, identity_unavailable")))]
 async fn register(
-    Extract(state): Extract<State>,
+    State(service): State<RegisterService>,
     parts: Parts,
-    bearer: Bearer,
-    JsonOrEmpty(body): JsonOrEmpty<Body>,
+    bearer: BearerCredential,
+    JsonOrEmpty(body): JsonOrEmpty<RegisterBody>,
 ) -> Result<Response, Problem> {
-    let mut fields = Fields::new();
-    let name = fields.optional("organization_name", body.organization_name.as_deref(), words::name);
-    let product = fields.optional("product", body.product.as_deref(), words::slug);
+    let mut fields = FieldChecks::new();
+    let name = fields.optional("organization_name", body.organization_name.as_deref(), names::name);
+    let product = fields.optional("product", body.product.as_deref(), names::slug);
     if body.invitation.is_some() {
         // Who is invited joins what there is: it has its name, and its licenses.
         let without = "cannot be sent with an invitation";
@@ -202,20 +208,20 @@ async fn register(
         }
     }
     fields.check(Some(()))?;
-    let claims = match state.verifier.verify(&bearer.0).await? {
+    let claims = match service.verifier.verify(&bearer.0).await? {
         Ok(claims) => claims,
-        Err(why) => return Err(state.strangers.refused(&parts, &bearer.0, refused(why)).await),
+        Err(why) => return Err(service.strangers.refused(&parts, &bearer.0, refused(why)).await),
     };
     let standing = match body.invitation {
-        Some(_) => state.limit.admit_person(&claims).await?,
-        None => state.limit.admit(&parts).await?,
+        Some(_) => service.limit.admit_person(&claims).await?,
+        None => service.limit.admit(&parts).await?,
     };
-    let person = Person::of(claims.clone(), state.limit.address(&parts))?;
+    let person = VerifiedPerson::of(claims.clone(), service.limit.address(&parts))?;
     let mut answered = match body.invitation {
-        Some(secret) => join(&state, &parts, &claims, person, &secret).await?,
+        Some(secret) => join(&service, &parts, &claims, person, &secret).await?,
         None => {
-            not_void(&state, &claims).await?;
-            found(&state, person, name, product).await?
+            not_void(&service, &claims).await?;
+            found(&service, person, name, product).await?
         }
     };
     if let Some(standing) = standing {
@@ -225,15 +231,20 @@ async fn register(
 }
 
 /// Refuses a token that is void for an organization it would open: one that the person belongs to.
-async fn not_void(state: &State, claims: &Claims) -> Result<(), Problem> {
-    for membership in state.records.memberships(&claims.issuer, &claims.subject).await? {
+async fn not_void(service: &RegisterService, claims: &VerifiedClaims) -> Result<(), Problem> {
+    for membership in service.records.memberships(&claims.issuer, &claims.subject).await? {
         in_force(claims, membership.tokens_not_before)?;
     }
     Ok(())
 }
 
 /// An organization of the person's own, or the one they have.
-async fn found(state: &State, it: Person, name: Option<String>, product: Option<String>) -> Result<Response, Problem> {
+async fn found(
+    service: &RegisterService,
+    it: VerifiedPerson,
+    name: Option<String>,
+    product: Option<String>,
+) -> Result<Response, Problem> {
     let organization = name.or_else(|| it.name.clone()).unwrap_or_else(|| it.email.chars().take(200).collect());
     let new = NewOrganization {
         issuer: it.issuer,
@@ -246,11 +257,11 @@ async fn found(state: &State, it: Person, name: Option<String>, product: Option<
         request_id: request_id(),
         sign_in: it.sign_in,
     };
-    match state.records.register(&new, &state.peppers).await? {
-        Registration::Created(made) => Ok(answer(StatusCode::CREATED, "created", &made, &new.email)),
-        Registration::Existing(found) => Ok(answer(StatusCode::OK, "existing", &found, &new.email)),
-        Registration::NoTrial(limit) => Err(no_trial(limit)),
-        Registration::NoProduct => Err(Problem::invalid("product", "is not a product of this server")),
+    match service.records.register(&new, &service.peppers).await? {
+        RegistrationOutcome::Created(made) => Ok(answer(StatusCode::CREATED, "created", &made, &new.email)),
+        RegistrationOutcome::Existing(found) => Ok(answer(StatusCode::OK, "existing", &found, &new.email)),
+        RegistrationOutcome::NoTrial(limit) => Err(no_trial(limit)),
+        RegistrationOutcome::NoProduct => Err(Problem::invalid("product", "is not a product of this server")),
     }
 }
 
@@ -269,13 +280,19 @@ fn no_trial(limit: TrialLimit) -> Problem {
             "Your network has had all the trials there are. Ask whoever has one there to invite you, or the vendor for a license."
         }
     };
-    Problem::new(Code::Conflict, detail)
+    Problem::new(ProblemCode::Conflict, detail)
 }
 
 /// The organization that invited the person. A secret that is none and one that nobody was given are the same: there is no such invitation.
-async fn join(state: &State, parts: &Parts, claims: &Claims, it: Person, secret: &str) -> Result<Response, Problem> {
-    let secret = Opaque::parse(Kind::Invitation, secret).ok_or_else(no_invitation)?;
-    let joining = Joining {
+async fn join(
+    service: &RegisterService,
+    parts: &Parts,
+    claims: &VerifiedClaims,
+    it: VerifiedPerson,
+    secret: &str,
+) -> Result<Response, Problem> {
+    let secret = OpaqueSecret::parse(SecretKind::Invitation, secret).ok_or_else(no_invitation)?;
+    let joining = JoinRequest {
         secret,
         issuer: it.issuer,
         subject: it.subject,
@@ -287,39 +304,41 @@ async fn join(state: &State, parts: &Parts, claims: &Claims, it: Person, secret:
     let hash = joining.secret.hash();
     let ask = async {
         // A token that is void for who invited opens nothing there. Asked only where there is a turn to ask the records at all.
-        in_force(claims, state.records.tokens_not_before(joining.secret.tenant).await?)?;
-        match state.records.join(&joining).await? {
+        in_force(claims, service.records.tokens_not_before(joining.secret.tenant).await?)?;
+        match service.records.join(&joining).await? {
             Ok(joined) => Ok(Some(joined)),
-            Err(license_core::records::Refused::Conflict(detail)) => Err(Problem::new(Code::Conflict, detail)),
+            Err(license_core::records::ChangeRefusal::Conflict(detail)) => {
+                Err(Problem::new(ProblemCode::Conflict, detail))
+            }
             Err(_) => Ok(None),
         }
     };
-    let joined = state.strangers.judge(parts, &hash, ask).await?.ok_or_else(no_invitation)?;
+    let joined = service.strangers.judge(parts, &hash, ask).await?.ok_or_else(no_invitation)?;
     about(Some(joined.organization.id), None);
     let (status, label) = if joined.first { (StatusCode::CREATED, "joined") } else { (StatusCode::OK, "existing") };
-    let body = Answer {
-        organization: Organization {
+    let body = RegisterResponse {
+        organization: RegisteredOrganization {
             id: joined.organization.id,
             name: &joined.organization.name,
             created_at: joined.organization.created_at,
         },
-        user: User { id: joined.user, email: &joining.email, role: joined.role.as_str() },
+        user: RegisteredUser { id: joined.user, email: &joining.email, role: joined.role.as_str() },
         license: None,
     };
     Ok((status, Extension(Label(label)), axum::Json(body)).into_response())
 }
 
 fn no_invitation() -> Problem {
-    Problem::new(Code::NotFound, "There is no such invitation. Copy the whole of it, from cdi_ to its end.")
+    Problem::new(ProblemCode::NotFound, "There is no such invitation. Copy the whole of it, from cdi_ to its end.")
 }
 
-fn refused(why: Refused) -> Problem {
-    let code = if why == Refused::Expired { Code::TokenExpired } else { Code::TokenInvalid };
+fn refused(why: TokenRejected) -> Problem {
+    let code = if why == TokenRejected::Expired { ProblemCode::TokenExpired } else { ProblemCode::TokenInvalid };
     Problem::new(code, format!("{why}."))
 }
 
 /// Who asks. Only a verified address is believed: the person will be known by it.
-struct Person {
+struct VerifiedPerson {
     issuer: String,
     subject: String,
     email: String,
@@ -328,10 +347,10 @@ struct Person {
     sign_in: SignIn,
 }
 
-impl Person {
-    fn of(claims: Claims, from: Option<IpAddr>) -> Result<Self, Problem> {
+impl VerifiedPerson {
+    fn of(claims: VerifiedClaims, from: Option<IpAddr>) -> Result<Self, Problem> {
         let email = claims.address().map_err(|why| Problem::token_invalid(why.to_string()))?;
-        let name = claims.name.and_then(|name| words::name(&name).ok());
+        let name = claims.name.and_then(|name| names::name(&name).ok());
         Ok(Self {
             issuer: claims.issuer,
             subject: claims.subject,
@@ -343,17 +362,17 @@ impl Person {
     }
 }
 
-fn answer(status: StatusCode, label: &'static str, registered: &Registered, email: &str) -> Response {
+fn answer(status: StatusCode, label: &'static str, registered: &RegisteredTenant, email: &str) -> Response {
     let license = &registered.license;
     about(Some(registered.tenant), Some(license.number));
-    let body = Answer {
-        organization: Organization {
+    let body = RegisterResponse {
+        organization: RegisteredOrganization {
             id: registered.tenant,
             name: &registered.organization,
             created_at: registered.created_at,
         },
-        user: User { id: registered.user, email, role: &registered.role },
-        license: Some(License {
+        user: RegisteredUser { id: registered.user, email, role: &registered.role },
+        license: Some(RegisteredLicense {
             id: license.id,
             number: license.number,
             key: registered.key.as_ref().map(LicenseKey::reveal),

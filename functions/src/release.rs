@@ -3,35 +3,38 @@
 use crate::{
     answer,
     edge::{
-        Bearer, JsonOrEmpty, Problem,
-        config::Env,
-        rim::about,
+        BearerCredential, JsonOrEmpty, Problem,
+        config::{Environment, SeatServiceConfig},
+        layers::about,
         serve::{Service, StartError},
     },
-    heartbeat, rooms,
+    heartbeat, wiring,
 };
-use axum::{Router, extract::State as From};
-use license_core::{Clock, domain::id::SessionId, moves::Moves};
+use axum::{Router, extract::State};
+use license_core::{Clock, domain::id::SessionId, protocol::SeatProtocol, records::DatabaseRole};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+/// The PostgreSQL role that the service connects as.
+pub(crate) const ROLE: DatabaseRole = DatabaseRole::Service;
+
 /// What release may touch.
 #[derive(Clone)]
-pub struct State {
+pub struct ReleaseService {
     /// The moves of clients.
-    pub moves: Moves,
+    pub moves: SeatProtocol,
 }
 
 /// `POST /api/v1/licenses/release`.
-pub fn router(state: State) -> Router {
-    operations().split_for_parts().0.with_state(Arc::new(state))
+pub fn router(service: ReleaseService) -> Router {
+    operations().split_for_parts().0.with_state(Arc::new(service))
 }
 
 /// The paths with their handlers; the document is made of the same list.
-pub(crate) fn operations() -> OpenApiRouter<Arc<State>> {
+pub(crate) fn operations() -> OpenApiRouter<Arc<ReleaseService>> {
     OpenApiRouter::new().routes(routes!(release))
 }
 
@@ -39,21 +42,21 @@ pub(crate) fn operations() -> OpenApiRouter<Arc<State>> {
 ///
 /// # Errors
 /// A sentence that names the variable that is wrong.
-pub async fn service(env: &Env, clock: Clock) -> Result<Service, StartError> {
-    let moves = rooms::moves(env, clock).await?;
-    Ok(Service { checks: rooms::checks(&moves), router: router(State { moves }) })
+pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartError> {
+    let moves = wiring::moves(SeatServiceConfig::from_env(env)?, ROLE, clock).await?;
+    Ok(Service { checks: wiring::checks(&moves), router: router(ReleaseService { moves }) })
 }
 
 /// No fields: everything there is to say is in the session.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = ReleaseRequest, example = json!({}))]
-struct Body {}
+struct ReleaseBody {}
 
 /// The session that was given back.
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({"session_id": "01a1fc28-9b31-70be-8112-4bfdb0eab109", "released_at": "2026-11-21T03:41:02.508Z"}))]
-struct Released {
+struct ReleaseResponse {
     /// The session's name.
     #[schema(value_type = String, format = Uuid)]
     session_id: SessionId,
@@ -66,18 +69,18 @@ struct Released {
 ///
 /// Ends the session; the seat is free at once when it was the holder's last. Again and again the same answer. A session that had ended
 /// otherwise answers when it ended, and one that ended so long ago that it was forgotten is 410. Never refused for the license's state.
-#[utoipa::path(post, path = "/api/v1/licenses/release", tag = "Seats", request_body = Option<Body>, security(("session" = [])),
-    responses((status = 200, description = "The session is over", body = Released),
+#[utoipa::path(post, path = "/api/v1/licenses/release", tag = "Seats", request_body = Option<ReleaseBody>, security(("session" = [])),
+    responses((status = 200, description = "The session is over", body = ReleaseResponse),
               (status = 410, description = "session_gone"),
               (status = 503, description = "seats_unavailable, records_unavailable")))]
 async fn release(
-    From(state): From<Arc<State>>,
-    bearer: Bearer,
-    JsonOrEmpty(Body {}): JsonOrEmpty<Body>,
-) -> Result<axum::Json<Released>, Problem> {
-    let moves = &state.moves;
+    State(service): State<Arc<ReleaseService>>,
+    bearer: BearerCredential,
+    JsonOrEmpty(ReleaseBody {}): JsonOrEmpty<ReleaseBody>,
+) -> Result<axum::Json<ReleaseResponse>, Problem> {
+    let moves = &service.moves;
     let handle = answer::open(&bearer, moves)?;
     about(Some(handle.tenant), Some(handle.license));
     let released_at = moves.release(&handle).await?.ok_or_else(|| heartbeat::gone("unknown", handle.session))?;
-    Ok(axum::Json(Released { session_id: handle.session, released_at }))
+    Ok(axum::Json(ReleaseResponse { session_id: handle.session, released_at }))
 }

@@ -11,8 +11,8 @@ use axum::{
 };
 use license_core::domain::secret::Secret;
 use license_pubsub::{
-    Message, Topics,
-    bus::Bus,
+    Message, TopicNames,
+    bus::LocalBus,
     rest::{PublishRequest, PublishResponse},
 };
 use serde_json::json;
@@ -25,24 +25,29 @@ pub const PROJECT: &str = "local";
 const MOST_BYTES: usize = 10 * 1024 * 1024;
 
 #[derive(Clone)]
-struct Door {
-    bus: Bus,
+struct PublishEndpoint {
+    bus: LocalBus,
     token: Arc<Secret<String>>,
 }
 
 /// `POST /v1/projects/local/topics/{topic}:publish` for whoever brings `token`: a secret in a file that its owner alone can read, since
 /// every account of the machine reaches the address.
-pub fn router(bus: Bus, token: Secret<String>) -> Router {
+pub fn router(bus: LocalBus, token: Secret<String>) -> Router {
     let call = format!("/v1/projects/{PROJECT}/topics/{{call}}");
-    let door = Door { bus, token: Arc::new(token) };
+    let door = PublishEndpoint { bus, token: Arc::new(token) };
     Router::new().route(&call, post(publish)).layer(DefaultBodyLimit::max(MOST_BYTES)).with_state(door)
 }
 
-async fn publish(State(door): State<Door>, Path(call): Path<String>, headers: HeaderMap, body: String) -> Response {
+async fn publish(
+    State(door): State<PublishEndpoint>,
+    Path(call): Path<String>,
+    headers: HeaderMap,
+    body: String,
+) -> Response {
     if !door.opens(&headers) {
         return refuse(StatusCode::UNAUTHORIZED, "UNAUTHENTICATED", "PUBSUB_BUS_TOKEN of .local/env opens this door");
     }
-    let Some(topic) = call.strip_suffix(":publish").and_then(|name| Topics::default().named(name)) else {
+    let Some(topic) = call.strip_suffix(":publish").and_then(|name| TopicNames::default().named(name)) else {
         return refuse(
             StatusCode::NOT_FOUND,
             "NOT_FOUND",
@@ -63,7 +68,7 @@ async fn publish(State(door): State<Door>, Path(call): Path<String>, headers: He
     }
 }
 
-impl Door {
+impl PublishEndpoint {
     fn opens(&self, headers: &HeaderMap) -> bool {
         let brought = headers.get(header::AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
         brought.is_some_and(|brought| verify_slices_are_equal(brought, self.token.reveal().as_bytes()).is_ok())

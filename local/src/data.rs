@@ -39,14 +39,14 @@ const FILES: [&str; 12] = [
 ];
 
 /// The data directory, locked for this process.
-pub(crate) struct Data {
+pub(crate) struct DataDirectory {
     dir: PathBuf,
     lock: File,
 }
 
 /// What may go wrong with it.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
+pub(crate) enum DataError {
     #[error("license-local is already running on {}; stop it first, or give this one another --data and --port", .0.display())]
     InUse(PathBuf),
     #[error("{}: {source}", dir.display())]
@@ -66,12 +66,12 @@ pub(crate) enum Error {
     #[error("{} is no file of our own; remove it and start again", .0.display())]
     Lock(PathBuf),
     #[error(transparent)]
-    Stores(#[from] stores::Error),
+    Stores(#[from] stores::StoreError),
 }
 
-impl Data {
+impl DataDirectory {
     /// Makes the directory, or with `clean` makes it anew, and locks it.
-    pub(crate) async fn open(dir: &Path, clean: bool) -> Result<Self, Error> {
+    pub(crate) async fn open(dir: &Path, clean: bool) -> Result<Self, DataError> {
         let data = Self::lock(dir)?;
         if !clean {
             return Ok(data);
@@ -87,16 +87,16 @@ impl Data {
         Self::lock(dir)
     }
 
-    fn lock(dir: &Path) -> Result<Self, Error> {
-        let failed = |source| Error::Io { dir: dir.to_owned(), source };
+    fn lock(dir: &Path) -> Result<Self, DataError> {
+        let failed = |source| DataError::Io { dir: dir.to_owned(), source };
         DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed)?;
         let dir = dir.canonicalize().map_err(failed)?;
         close(&dir)?;
         let lock = own_lock(&dir)?;
         match lock.try_lock() {
             Ok(()) => Ok(Self { dir, lock }),
-            Err(TryLockError::WouldBlock) => Err(Error::InUse(dir)),
-            Err(TryLockError::Error(source)) => Err(Error::Io { dir, source }),
+            Err(TryLockError::WouldBlock) => Err(DataError::InUse(dir)),
+            Err(TryLockError::Error(source)) => Err(DataError::Io { dir, source }),
         }
     }
 
@@ -113,7 +113,7 @@ impl Data {
     }
 
     /// A key of the service, drawn at the first start, and what is accepted beside it.
-    pub(crate) fn service_keys(&self, name: &str) -> io::Result<Ring> {
+    pub(crate) fn service_keys(&self, name: &str) -> io::Result<KeyVersions> {
         let text = secrets::kept(&self.path(name), || Ok(draw(1)))?;
         let mut lines = text.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty());
         let (current, previous) = (lines.next().unwrap_or_default(), lines.next());
@@ -126,11 +126,11 @@ impl Data {
             );
             return Err(io::Error::other(what));
         }
-        Ok(Ring { current: Secret::new(current), previous: previous.map(Secret::new) })
+        Ok(KeyVersions { current: Secret::new(current), previous: previous.map(Secret::new) })
     }
 
     /// Draws a new key of the service and accepts the present one beside it. Answers the new one's version.
-    pub(crate) fn replace_service_key(&self, name: &str, ring: &Ring) -> io::Result<u8> {
+    pub(crate) fn replace_service_key(&self, name: &str, ring: &KeyVersions) -> io::Result<u8> {
         // 0 is no version.
         let next = ring.version().checked_add(1).unwrap_or(1);
         secrets::write(&self.path(name), &format!("{}\n{}\n", draw(next), ring.current.reveal()))?;
@@ -138,7 +138,7 @@ impl Data {
     }
 
     /// Accepts nothing beside the present key of the service any more.
-    pub(crate) fn forget_service_key(&self, name: &str, ring: &Ring) -> io::Result<()> {
+    pub(crate) fn forget_service_key(&self, name: &str, ring: &KeyVersions) -> io::Result<()> {
         secrets::write(&self.path(name), &format!("{}\n", ring.current.reveal()))
     }
 
@@ -157,11 +157,11 @@ impl Data {
 
 /// Lets nobody else into the directory. One that is open to others is closed where nobody else can have put anything into it: it is empty,
 /// or it is a data directory of ours that others could only read.
-fn close(dir: &Path) -> Result<(), Error> {
-    let failed = |source| Error::Io { dir: dir.to_owned(), source };
+fn close(dir: &Path) -> Result<(), DataError> {
+    let failed = |source| DataError::Io { dir: dir.to_owned(), source };
     let meta = fs::metadata(dir).map_err(failed)?;
     if meta.uid() != geteuid().as_raw() {
-        return Err(Error::Foreign { dir: dir.to_owned(), owner: meta.uid() });
+        return Err(DataError::Foreign { dir: dir.to_owned(), owner: meta.uid() });
     }
     let mode = meta.mode() & 0o7777;
     if mode & 0o077 == 0 {
@@ -170,7 +170,7 @@ fn close(dir: &Path) -> Result<(), Error> {
     let empty = fs::read_dir(dir).map_err(failed)?.next().is_none();
     let ours = mode & 0o022 == 0 && fs::symlink_metadata(dir.join("lock")).is_ok_and(|lock| lock.is_file());
     if !empty && !ours {
-        return Err(Error::Open { dir: dir.to_owned(), mode });
+        return Err(DataError::Open { dir: dir.to_owned(), mode });
     }
     fs::set_permissions(dir, Permissions::from_mode(0o700)).map_err(failed)?;
     eprintln!("{} was open to others (mode {mode:o}): it is closed to them now", dir.display());
@@ -178,28 +178,28 @@ fn close(dir: &Path) -> Result<(), Error> {
 }
 
 /// The file whose lock says that the directory is in use. Who may open a file may lock it, so nobody else may open this one.
-fn own_lock(dir: &Path) -> Result<File, Error> {
+fn own_lock(dir: &Path) -> Result<File, DataError> {
     let path = dir.join("lock");
     // A link would be followed to a file of somebody else's choice, and a pipe waited for.
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32;
     let opened = File::options().create(true).append(true).mode(0o600).custom_flags(flags).open(&path);
-    let lock = opened.map_err(|_| Error::Lock(path.clone()))?;
-    let failed = |source| Error::Io { dir: dir.to_owned(), source };
+    let lock = opened.map_err(|_| DataError::Lock(path.clone()))?;
+    let failed = |source| DataError::Io { dir: dir.to_owned(), source };
     let meta = lock.metadata().map_err(failed)?;
     if !meta.is_file() || meta.uid() != geteuid().as_raw() || meta.nlink() != 1 {
-        return Err(Error::Lock(path));
+        return Err(DataError::Lock(path));
     }
     lock.set_permissions(Permissions::from_mode(0o600)).map_err(failed)?;
     Ok(lock)
 }
 
 /// A key of the service and, while it is being replaced, the one before, each as its variable wants it: `<version>:<32 random bytes>`.
-pub(crate) struct Ring {
+pub(crate) struct KeyVersions {
     pub(crate) current: Secret<String>,
     pub(crate) previous: Option<Secret<String>>,
 }
 
-impl Ring {
+impl KeyVersions {
     /// The version of the key that is used.
     pub(crate) fn version(&self) -> u8 {
         version(self.current.reveal()).unwrap_or(1)
@@ -219,7 +219,7 @@ fn version(key: &str) -> Option<u8> {
     key.split_once(':')?.0.parse().ok().filter(|&version| version > 0)
 }
 
-impl Drop for Data {
+impl Drop for DataDirectory {
     /// Closing the file alone would leave the directory locked while a child that is just being started still has a copy of it.
     fn drop(&mut self) {
         let _ = self.lock.unlock();
@@ -233,20 +233,20 @@ mod tests {
     #[tokio::test]
     async fn two_processes_never_share_a_data_directory() {
         let base = tempfile::tempdir().unwrap();
-        let first = Data::open(base.path(), false).await.unwrap();
-        assert!(matches!(Data::open(base.path(), true).await, Err(Error::InUse(_))));
+        let first = DataDirectory::open(base.path(), false).await.unwrap();
+        assert!(matches!(DataDirectory::open(base.path(), true).await, Err(DataError::InUse(_))));
         drop(first);
-        Data::open(base.path(), false).await.unwrap();
+        DataDirectory::open(base.path(), false).await.unwrap();
     }
 
     /// A child that is being started has a copy of every open file from its fork until its exec, and with it of the lock.
     #[tokio::test]
     async fn a_directory_is_free_at_once_however_many_copies_of_the_lock_a_fork_made() {
         let base = tempfile::tempdir().unwrap();
-        let first = Data::open(base.path(), false).await.unwrap();
+        let first = DataDirectory::open(base.path(), false).await.unwrap();
         let of_a_fork = first.lock.try_clone().unwrap();
         drop(first);
-        let second = Data::open(base.path(), false).await;
+        let second = DataDirectory::open(base.path(), false).await;
         drop(of_a_fork);
         second.unwrap();
     }
@@ -259,8 +259,8 @@ mod tests {
         fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
     }
 
-    async fn opened(dir: &Path) -> Result<Data, Error> {
-        Data::open(dir, false).await
+    async fn opened(dir: &Path) -> Result<DataDirectory, DataError> {
+        DataDirectory::open(dir, false).await
     }
 
     #[tokio::test]
@@ -289,7 +289,7 @@ mod tests {
                 fs::write(dir.join("lock"), "").unwrap();
             }
             set_mode(&dir, before);
-            assert!(matches!(opened(&dir).await, Err(Error::Open { .. })), "{before:o}");
+            assert!(matches!(opened(&dir).await, Err(DataError::Open { .. })), "{before:o}");
             assert_eq!(mode(&dir), before & 0o777);
             fs::remove_dir_all(&dir).unwrap();
             // An empty one is nobody's.
@@ -305,12 +305,12 @@ mod tests {
     async fn a_directory_of_another_account_is_refused() {
         if !geteuid().is_root() {
             // Only root can give one away; what everybody sees of another account's is `/`.
-            assert!(matches!(close(Path::new("/")), Err(Error::Foreign { .. })));
+            assert!(matches!(close(Path::new("/")), Err(DataError::Foreign { .. })));
             return;
         }
         let base = tempfile::tempdir().unwrap();
         std::os::unix::fs::chown(base.path(), Some(12_345), None).unwrap();
-        assert!(matches!(opened(base.path()).await, Err(Error::Foreign { owner: 12_345, .. })));
+        assert!(matches!(opened(base.path()).await, Err(DataError::Foreign { owner: 12_345, .. })));
     }
 
     #[tokio::test]
@@ -322,7 +322,7 @@ mod tests {
         set_mode(&dir, 0o700);
         let lock = dir.join("lock");
         let refused = async |what: &str| {
-            assert!(matches!(opened(&dir).await, Err(Error::Lock(_))), "{what}");
+            assert!(matches!(opened(&dir).await, Err(DataError::Lock(_))), "{what}");
             fs::remove_file(&lock).or_else(|_| fs::remove_dir(&lock)).unwrap();
         };
         std::os::unix::fs::symlink(&theirs, &lock).unwrap();
@@ -345,8 +345,9 @@ mod tests {
         let base = tempfile::tempdir().unwrap();
         set_mode(base.path(), 0o700);
         fs::write(base.path().join("mine.txt"), "mine").unwrap();
-        let key =
-            async |clean| Data::open(base.path(), clean).await.unwrap().service_keys("handle.key").unwrap().current;
+        let key = async |clean| {
+            DataDirectory::open(base.path(), clean).await.unwrap().service_keys("handle.key").unwrap().current
+        };
         let first = key(false).await;
         assert!(key(false).await == first);
         assert!(key(true).await != first);
@@ -356,7 +357,7 @@ mod tests {
     #[tokio::test]
     async fn a_replaced_key_is_used_beside_the_one_before_until_that_is_forgotten() {
         let base = tempfile::tempdir().unwrap();
-        let data = Data::open(base.path(), false).await.unwrap();
+        let data = DataDirectory::open(base.path(), false).await.unwrap();
         let first = data.service_keys("pepper.key").unwrap();
         assert_eq!((first.version(), first.previous_version()), (1, None));
         assert_eq!(data.replace_service_key("pepper.key", &first).unwrap(), 2);

@@ -1,12 +1,12 @@
 //! The demo organization: one license with five seats and no end, so that the first curl line works.
 
-use crate::{data::Data, issuer::ISSUER, secrets, stores::Postgres};
+use crate::{data::DataDirectory, issuer::ISSUER, secrets, stores::PostgresServer};
 use license_core::{
     domain::{
         key::LicenseKey,
         secret::{KeyRing, Secret},
     },
-    records::{Act, NewOrganization, Principal, Records, Registered, Registration, Role},
+    records::{Caller, DatabaseRole, NewOrganization, Principal, Records, RegisteredTenant, RegistrationOutcome},
 };
 use license_functions::edge::serve::StartError;
 use sqlx::{Connection, Executor, PgConnection};
@@ -23,11 +23,15 @@ const PLAN: &str = "
 ///
 /// # Errors
 /// If the records cannot be asked or the key cannot be kept.
-pub(crate) async fn license_key(data: &Data, postgres: &Postgres, peppers: &KeyRing) -> Result<String, StartError> {
-    let records = Records::with(postgres.superuser(), Role::Admin, 2).sealing(Arc::new(peppers.clone()));
+pub(crate) async fn license_key(
+    data: &DataDirectory,
+    postgres: &PostgresServer,
+    peppers: &KeyRing,
+) -> Result<String, StartError> {
+    let records = Records::with(postgres.superuser(), DatabaseRole::Admin, 2).sealing(Arc::new(peppers.clone()));
     if let Some(key) = kept(data)? {
         let pool = "default".parse().map_err(|_| "the pool `default` has no name")?;
-        let service = Records::with(postgres.superuser(), Role::Service, 1);
+        let service = Records::with(postgres.superuser(), DatabaseRole::Service, 1);
         if service.find_license(key.number(), &key.hashes(peppers), &pool).await?.is_some() {
             return Ok(key.reveal());
         }
@@ -41,7 +45,7 @@ pub(crate) async fn license_key(data: &Data, postgres: &Postgres, peppers: &KeyR
 }
 
 /// The key of an earlier start; one that is no key any more is as good as none.
-fn kept(data: &Data) -> std::io::Result<Option<LicenseKey>> {
+fn kept(data: &DataDirectory) -> std::io::Result<Option<LicenseKey>> {
     let path = data.path("license-key");
     if !path.exists() {
         return Ok(None);
@@ -63,19 +67,21 @@ async fn register(records: &Records, peppers: &KeyRing) -> Result<LicenseKey, St
         sign_in: Default::default(),
     };
     match records.register(&new, peppers).await? {
-        Registration::Created(registered) => registered.key.ok_or_else(|| "the demo license has no key".into()),
-        Registration::Existing(registered) => match registered.key {
+        RegistrationOutcome::Created(registered) => registered.key.ok_or_else(|| "the demo license has no key".into()),
+        RegistrationOutcome::Existing(registered) => match registered.key {
             Some(key) => Ok(key),
             None => rotate(records, &registered, peppers).await,
         },
-        Registration::NoProduct | Registration::NoTrial(_) => Err("the demo product could not be made".into()),
+        RegistrationOutcome::NoProduct | RegistrationOutcome::NoTrial(_) => {
+            Err("the demo product could not be made".into())
+        }
     }
 }
 
 /// The file with the key was lost while the license was in use. Its sessions stay; the old key opens nothing any more.
-async fn rotate(records: &Records, registered: &Registered, peppers: &KeyRing) -> Result<LicenseKey, StartError> {
+async fn rotate(records: &Records, registered: &RegisteredTenant, peppers: &KeyRing) -> Result<LicenseKey, StartError> {
     let by = Principal::Staff { subject: "license-local".into(), email: "demo@license-local.invalid".into() };
-    let act = Act { tenant: registered.tenant, by, from: None, request_id: None, repeat: None, operation: None };
+    let act = Caller { tenant: registered.tenant, by, from: None, request_id: None, repeat: None, operation: None };
     match records.renew_key(&act, registered.license.id, 0, peppers).await? {
         Ok(new) => Ok(new.key),
         Err(refused) => Err(format!("the demo license was given no new key: {refused:?}").into()),

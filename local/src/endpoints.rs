@@ -1,6 +1,7 @@
 //! Where everything is: the ports, and the two files and the few lines that tell others.
 
-use crate::{data::Data, options::Options, secrets};
+use crate::{data::DataDirectory, options::CommandLine, secrets};
+use license_functions::SERVICES;
 use serde_json::{Map, Value};
 use std::{
     collections::BTreeMap,
@@ -12,13 +13,10 @@ use std::{
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
-/// The functions, in the order of their ports.
-pub(crate) const FUNCTIONS: [&str; 6] = ["acquire", "heartbeat", "release", "register", "admin", "reaper"];
-
 /// Every port, taken: nobody else can have it between this and the first request.
 pub(crate) struct Listeners {
     pub(crate) front: TcpListener,
-    /// In the order of [`FUNCTIONS`].
+    /// In the order of [`SERVICES`].
     pub(crate) functions: Vec<TcpListener>,
     pub(crate) issuer: TcpListener,
 }
@@ -28,22 +26,22 @@ impl Listeners {
     ///
     /// # Errors
     /// With a sentence that says what to do.
-    pub(crate) async fn take(options: &Options) -> Result<Self, String> {
+    pub(crate) async fn take(options: &CommandLine) -> Result<Self, String> {
         let front = TcpListener::bind((options.bind, options.port)).await.map_err(|error| {
             format!("port {} of {} cannot be had: {error}. Name another with --port", options.port, options.bind)
         })?;
-        let mut next = Next(options.port);
+        let mut next = NextPort(options.port);
         let mut functions = Vec::new();
-        for function in FUNCTIONS {
-            // The reaper is called by the bus alone.
-            let address = if function == "reaper" { LOOPBACK } else { options.bind };
+        for service in &SERVICES {
+            let address = if service.is_for_the_bus_alone() { LOOPBACK } else { options.bind };
             functions.push(next.free(address).await?);
         }
         Ok(Self { front, functions, issuer: next.free(LOOPBACK).await? })
     }
 
     pub(crate) fn endpoints(&self, people: bool) -> io::Result<Endpoints> {
-        let functions = FUNCTIONS.iter().zip(&self.functions).map(|(name, listener)| Ok((*name, url(listener)?)));
+        let functions =
+            SERVICES.iter().zip(&self.functions).map(|(service, listener)| Ok((service.name, url(listener)?)));
         Ok(Endpoints {
             front: url(&self.front)?,
             functions: functions.collect::<io::Result<_>>()?,
@@ -55,9 +53,9 @@ impl Listeners {
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-struct Next(u16);
+struct NextPort(u16);
 
-impl Next {
+impl NextPort {
     async fn free(&mut self, address: IpAddr) -> Result<TcpListener, String> {
         // Enough to pass by whatever else listens there.
         for _ in 0..200 {
@@ -119,7 +117,12 @@ impl Endpoints {
     ///
     /// # Errors
     /// With the file's path.
-    pub(crate) fn write(&self, data: &Data, license_key: &str, env: &BTreeMap<String, String>) -> io::Result<()> {
+    pub(crate) fn write(
+        &self,
+        data: &DataDirectory,
+        license_key: &str,
+        env: &BTreeMap<String, String>,
+    ) -> io::Result<()> {
         let json = serde_json::to_string_pretty(&self.json(license_key)).map_err(io::Error::other)?;
         secrets::write(&data.path("env"), &shell(env))?;
         secrets::write(&data.path("endpoints.json"), &format!("{json}\n"))
@@ -167,8 +170,8 @@ mod tests {
     use super::*;
     use std::collections::BTreeSet;
 
-    fn options(port: u16) -> Options {
-        Options { port, data: ".local".into(), clean: false, once: false, bind: LOOPBACK }
+    fn options(port: u16) -> CommandLine {
+        CommandLine { port, data: ".local".into(), clean: false, once: false, bind: LOOPBACK }
     }
 
     #[tokio::test]
@@ -179,7 +182,12 @@ mod tests {
         assert_eq!(json["front"], format!("http://127.0.0.1:{free}"));
         let all = json.as_object().unwrap();
         let names: BTreeSet<_> = all.keys().map(String::as_str).collect();
-        assert_eq!(names, BTreeSet::from_iter(["front", "issuer", "license_key"].into_iter().chain(FUNCTIONS)));
+        assert_eq!(
+            names,
+            BTreeSet::from_iter(
+                ["front", "issuer", "license_key"].into_iter().chain(SERVICES.iter().map(|it| it.name))
+            )
+        );
         let urls: BTreeSet<_> = all.values().map(|url| url.as_str().unwrap()).collect();
         assert_eq!(urls.len(), names.len(), "no two share an address");
     }

@@ -1,11 +1,12 @@
 //! What every function is told on this machine: the variables of `.env.sample`, with this machine's values.
 
 use crate::{
-    bus, data::Data, endpoints::Endpoints, guard::is_this_machine, issuer, options::Options, rotate, supervise::Stores,
+    bus, data::DataDirectory, endpoints::Endpoints, guard::is_this_machine, issuer, options::CommandLine, rotate,
+    supervise::MachineStores,
 };
 use http::Uri;
-use license_core::records::Role;
-use license_functions::edge::config::{ConfigError, Env};
+use license_core::records::DatabaseRole;
+use license_functions::edge::config::{ConfigError, Environment};
 use std::{collections::BTreeMap, io, time::Duration};
 
 /// Whom the bus's push tokens are made out to. A name, so that it is the same for a reaper on any port.
@@ -52,14 +53,14 @@ const IDENTITY: [&str; 8] = [
 ];
 
 /// What people read while it runs: warnings, as text, unless the environment says otherwise.
-pub(crate) fn logging(process: &Env) -> BTreeMap<String, String> {
+pub(crate) fn logging(process: &Environment) -> BTreeMap<String, String> {
     let mut values = taken(process, &["RUST_LOG", "LOG_LEVEL", "LOG_FORMAT", "GOOGLE_CLOUD_PROJECT", "DOCS_URL"]);
     values.entry("LOG_FORMAT".into()).or_insert_with(|| "text".into());
     values.entry("LOG_LEVEL".into()).or_insert_with(|| "warn".into());
     values
 }
 
-fn taken(process: &Env, names: &[&str]) -> BTreeMap<String, String> {
+fn taken(process: &Environment, names: &[&str]) -> BTreeMap<String, String> {
     names.iter().filter_map(|name| Some(((*name).to_owned(), process.get(name)?))).collect()
 }
 
@@ -67,7 +68,7 @@ fn taken(process: &Env, names: &[&str]) -> BTreeMap<String, String> {
 ///
 /// # Errors
 /// If none is configured and other machines reach this one, or something that belongs to a real one is.
-pub(crate) fn demo_issuer(process: &Env, options: &Options) -> Result<bool, ConfigError> {
+pub(crate) fn demo_issuer(process: &Environment, options: &CommandLine) -> Result<bool, ConfigError> {
     if process.get("IDENTITY_ISSUER").is_some() {
         return Ok(false);
     }
@@ -104,9 +105,9 @@ fn wanting(because: String) -> ConfigError {
 /// # Errors
 /// If a key of this machine cannot be read or made.
 pub(crate) fn variables(
-    process: &Env,
-    data: &Data,
-    stores: &Stores,
+    process: &Environment,
+    data: &DataDirectory,
+    stores: &MachineStores,
     endpoints: &Endpoints,
     demo: bool,
 ) -> io::Result<BTreeMap<String, String>> {
@@ -114,7 +115,7 @@ pub(crate) fn variables(
     let mut set = |name: &str, value: String| _ = values.insert(name.to_owned(), value);
     let jwks = format!("{}/.well-known/jwks.json", endpoints.issuer);
     // Every function replaces the user by its own role.
-    set("DATABASE_URL", stores.postgres.url(Role::Service.name()));
+    set("DATABASE_URL", stores.postgres.url(DatabaseRole::Service.name()));
     set("REDIS_URL", stores.redis.url());
     let (handles, peppers) = (data.service_keys("handle.key")?, data.service_keys("pepper.key")?);
     set("HANDLE_KEY", handles.current.reveal().clone());
@@ -156,7 +157,7 @@ pub(crate) fn variables(
 ///
 /// # Errors
 /// If it is no whole number from 1 to 3600.
-pub(crate) fn reaper_period(process: &Env) -> Result<Duration, ConfigError> {
+pub(crate) fn reaper_period(process: &Environment) -> Result<Duration, ConfigError> {
     let Some(text) = process.get("REAPER_PERIOD_SECONDS") else { return Ok(Duration::from_secs(60)) };
     let problem = || format!("must be a whole number of seconds from 1 to 3600, and is {text:?}");
     let seconds = text.parse().ok().filter(|seconds| (1..=3600).contains(seconds));
@@ -168,12 +169,12 @@ pub(crate) fn reaper_period(process: &Env) -> Result<Duration, ConfigError> {
 mod tests {
     use super::*;
 
-    fn env(values: &[(&str, &str)]) -> Env {
-        Env::map(values.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
+    fn env(values: &[(&str, &str)]) -> Environment {
+        Environment::map(values.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
     }
 
-    fn options(bind: &str) -> Options {
-        Options { port: 0, data: ".local".into(), clean: false, once: false, bind: bind.parse().unwrap() }
+    fn options(bind: &str) -> CommandLine {
+        CommandLine { port: 0, data: ".local".into(), clean: false, once: false, bind: bind.parse().unwrap() }
     }
 
     #[test]

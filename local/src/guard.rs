@@ -29,22 +29,22 @@ async fn guard(request: Request, next: Next) -> Response {
     }
 }
 
-type Refusal = (StatusCode, &'static str, &'static str);
+type GuardRefusal = (StatusCode, &'static str, &'static str);
 
-const ANOTHER_HOST: Refusal = (
+const ANOTHER_HOST: GuardRefusal = (
     StatusCode::MISDIRECTED_REQUEST,
     "Another host",
     "With the demo identity provider this server is for its own machine: the Host must be localhost or a loopback address. For any other \
      name set IDENTITY_ISSUER to a real provider.",
 );
-const ANOTHER_ORIGIN: Refusal = (
+const ANOTHER_ORIGIN: GuardRefusal = (
     StatusCode::FORBIDDEN,
     "Another origin",
     "With the demo identity provider this server answers no web pages but those of its own machine: the Origin must be of localhost or a \
      loopback address.",
 );
 
-fn refused(uri: &Uri, headers: &HeaderMap) -> Option<Refusal> {
+fn refused(uri: &Uri, headers: &HeaderMap) -> Option<GuardRefusal> {
     // The authority of the request line counts before Host (RFC 9112, section 3.2.2); either may be looked at by whoever reads the request.
     let named = uri.authority().is_none_or(|authority| is_this_machine(authority.as_str()));
     if !named || !one(headers, &header::HOST).is_some_and(is_this_machine) {

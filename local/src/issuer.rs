@@ -47,21 +47,21 @@ const LIFETIMES: RangeInclusive<i64> = -86_400..=LIFETIME;
 
 /// The issuer's key and clock. Cheap to clone.
 #[derive(Clone)]
-pub struct Issuer {
-    inner: Arc<Inner>,
+pub struct DemoIssuer {
+    inner: Arc<IssuerInner>,
 }
 
-struct Inner {
+struct IssuerInner {
     key: KeyPair,
     kid: String,
     jwk: Value,
     clock: Clock,
 }
 
-/// What [`Issuer::id_token`] is asked for: a person. The optional fields are for trying what a service refuses.
+/// What [`DemoIssuer::id_token`] is asked for: a person. The optional fields are for trying what a service refuses.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Person {
+pub struct TokenRequest {
     /// The address the token vouches for.
     pub email: String,
     /// The person's name.
@@ -80,7 +80,7 @@ pub struct Person {
     pub acr: Option<String>,
 }
 
-impl Issuer {
+impl DemoIssuer {
     /// Opens the RSA-2048 key in the file `path`, made there at the first start (mode 0600).
     ///
     /// # Errors
@@ -97,7 +97,7 @@ impl Issuer {
         // RFC 7638: the members in this order, without spaces.
         let kid = hash(&format!(r#"{{"e":"{e}","kty":"RSA","n":"{n}"}}"#));
         let jwk = json!({ "kty": "RSA", "use": "sig", "alg": "RS256", "kid": kid, "n": n, "e": e });
-        Ok(Self { inner: Arc::new(Inner { key, kid, jwk, clock }) })
+        Ok(Self { inner: Arc::new(IssuerInner { key, kid, jwk, clock }) })
     }
 
     /// The key set its tokens are verified with.
@@ -109,7 +109,7 @@ impl Issuer {
     ///
     /// # Errors
     /// If the key could not sign.
-    pub fn id_token(&self, person: &Person) -> io::Result<String> {
+    pub fn id_token(&self, person: &TokenRequest) -> io::Result<String> {
         let provider = person.provider.as_deref().unwrap_or("google.com");
         let email = person.email.as_str();
         let audience = if person.staff == Some(true) { STAFF_AUDIENCE } else { AUDIENCE };
@@ -148,7 +148,7 @@ impl Issuer {
             .route("/.well-known/jwks.json", get(async |State(me): State<Self>| Json(me.jwks())))
             .with_state(self.clone());
         let Some(staff) = staff else { return keys };
-        let desk = Desk { issuer: self.clone(), staff: Arc::new(staff) };
+        let desk = IssuerService { issuer: self.clone(), staff: Arc::new(staff) };
         let people =
             Router::new().route("/.well-known/openid-configuration", get(configuration)).route("/token", post(token));
         keys.merge(people.with_state(desk))
@@ -166,7 +166,7 @@ impl Issuer {
     }
 }
 
-impl Person {
+impl TokenRequest {
     /// Within what may be asked for.
     fn lifetime(&self) -> i64 {
         self.expires_in.unwrap_or(LIFETIME).clamp(*LIFETIMES.start(), *LIFETIMES.end())
@@ -175,12 +175,12 @@ impl Person {
 
 /// Where people ask for tokens.
 #[derive(Clone)]
-struct Desk {
-    issuer: Issuer,
+struct IssuerService {
+    issuer: DemoIssuer,
     staff: Arc<Secret<String>>,
 }
 
-impl Desk {
+impl IssuerService {
     /// Whether a request brings what only the owner of the machine's data can read.
     fn knows_the_secret(&self, headers: &HeaderMap) -> bool {
         let brought = headers.get(header::AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
@@ -211,7 +211,7 @@ async fn configuration(headers: HeaderMap) -> Json<Value> {
 }
 
 /// `Json` refuses what is not declared as JSON, so no web page of elsewhere can ask on a visitor's behalf without a preflight.
-async fn token(State(desk): State<Desk>, headers: HeaderMap, Json(person): Json<Person>) -> Response {
+async fn token(State(desk): State<IssuerService>, headers: HeaderMap, Json(person): Json<TokenRequest>) -> Response {
     if person.expires_in.is_some_and(|seconds| !LIFETIMES.contains(&seconds)) {
         let why = "expires_in must be a number of seconds from -86400 to 3600";
         return refuse(StatusCode::BAD_REQUEST, "invalid_request", why);
@@ -242,11 +242,11 @@ mod tests {
     use super::*;
     use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
 
-    fn open(dir: &tempfile::TempDir) -> Issuer {
-        Issuer::open(&dir.path().join("issuer.key"), Clock::system()).unwrap()
+    fn open(dir: &tempfile::TempDir) -> DemoIssuer {
+        DemoIssuer::open(&dir.path().join("issuer.key"), Clock::system()).unwrap()
     }
 
-    fn person(email: &str, provider: &str) -> Person {
+    fn person(email: &str, provider: &str) -> TokenRequest {
         serde_json::from_value(json!({ "email": email, "name": "A", "provider": provider })).unwrap()
     }
 
@@ -310,11 +310,11 @@ mod tests {
         let token = claims(&issuer.jwks(), &issuer.id_token(&serde_json::from_value(wish).unwrap()).unwrap());
         assert_eq!(token["email_verified"], json!(false));
         assert!(token["exp"].as_i64().unwrap() < Clock::system().now_seconds());
-        assert!(serde_json::from_value::<Person>(json!({ "email": "a@example.com", "iss": "me" })).is_err());
+        assert!(serde_json::from_value::<TokenRequest>(json!({ "email": "a@example.com", "iss": "me" })).is_err());
     }
 
     /// What `POST /token` answers.
-    async fn asked(issuer: &Issuer, bearer: Option<&str>, wish: &Value) -> (u16, Value) {
+    async fn asked(issuer: &DemoIssuer, bearer: Option<&str>, wish: &Value) -> (u16, Value) {
         use tower::ServiceExt;
         let mut request = http::Request::post("/token").header("content-type", "application/json");
         if let Some(bearer) = bearer {

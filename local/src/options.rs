@@ -26,7 +26,7 @@ Times are read from SEAT_TTL_SECONDS, SEAT_DRAIN_SECONDS, HEARTBEAT_SECONDS and 
 
 /// The command line, taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Options {
+pub(crate) struct CommandLine {
     pub(crate) port: u16,
     pub(crate) data: PathBuf,
     pub(crate) clean: bool,
@@ -36,21 +36,21 @@ pub(crate) struct Options {
 
 /// What the command line asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Asked {
-    Run(Options),
-    Rotate(Rotate),
+pub(crate) enum AskedCommand {
+    Run(CommandLine),
+    Rotate(RotateCommand),
     Help,
 }
 
 /// A key of this machine that can be replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Key {
+pub(crate) enum ReplaceableKey {
     Pepper,
     Handle,
     Root,
 }
 
-impl Key {
+impl ReplaceableKey {
     /// As it is called on the command line.
     pub(crate) const fn word(self) -> &'static str {
         match self {
@@ -72,7 +72,7 @@ impl Key {
 
 /// How far a rotation is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Step {
+pub(crate) enum RotationStep {
     Begin,
     Switch,
     Finish,
@@ -80,13 +80,13 @@ pub(crate) enum Step {
 
 /// One step of replacing a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Rotate {
-    pub(crate) key: Key,
-    pub(crate) step: Step,
+pub(crate) struct RotateCommand {
+    pub(crate) key: ReplaceableKey,
+    pub(crate) step: RotationStep,
     pub(crate) data: PathBuf,
 }
 
-impl Options {
+impl CommandLine {
     /// True unless the functions are reachable from other machines.
     pub(crate) fn private(&self) -> bool {
         self.bind.is_loopback()
@@ -97,13 +97,18 @@ impl Options {
 ///
 /// # Errors
 /// With a sentence about the argument that is wrong.
-pub(crate) fn parse(mut arguments: lexopt::Parser) -> Result<Asked, lexopt::Error> {
+pub(crate) fn parse(mut arguments: lexopt::Parser) -> Result<AskedCommand, lexopt::Error> {
     use lexopt::{
         Arg::{Long, Value},
         ValueExt,
     };
-    let mut options =
-        Options { port: 8080, data: ".local".into(), clean: false, once: false, bind: IpAddr::from([127, 0, 0, 1]) };
+    let mut options = CommandLine {
+        port: 8080,
+        data: ".local".into(),
+        clean: false,
+        once: false,
+        bind: IpAddr::from([127, 0, 0, 1]),
+    };
     while let Some(argument) = arguments.next()? {
         match argument {
             Value(word) if word == "rotate" => return rotate(arguments),
@@ -112,25 +117,27 @@ pub(crate) fn parse(mut arguments: lexopt::Parser) -> Result<Asked, lexopt::Erro
             Long("bind") => options.bind = arguments.value()?.parse()?,
             Long("clean") => options.clean = true,
             Long("once") => options.once = true,
-            Long("help") | lexopt::Arg::Short('h') => return Ok(Asked::Help),
+            Long("help") | lexopt::Arg::Short('h') => return Ok(AskedCommand::Help),
             _ => return Err(argument.unexpected()),
         }
     }
-    Ok(Asked::Run(options))
+    Ok(AskedCommand::Run(options))
 }
 
 /// What stands behind `rotate`.
-fn rotate(mut arguments: lexopt::Parser) -> Result<Asked, lexopt::Error> {
+fn rotate(mut arguments: lexopt::Parser) -> Result<AskedCommand, lexopt::Error> {
     use lexopt::Arg::{Long, Value};
-    let (mut key, mut step, mut data) = (None, Step::Begin, PathBuf::from(".local"));
+    let (mut key, mut step, mut data) = (None, RotationStep::Begin, PathBuf::from(".local"));
     while let Some(argument) = arguments.next()? {
         match argument {
             Long("data") => data = arguments.value()?.into(),
-            Long("switch") if step == Step::Begin => step = Step::Switch,
-            Long("finish") if step == Step::Begin => step = Step::Finish,
-            Long("help") | lexopt::Arg::Short('h') => return Ok(Asked::Help),
+            Long("switch") if step == RotationStep::Begin => step = RotationStep::Switch,
+            Long("finish") if step == RotationStep::Begin => step = RotationStep::Finish,
+            Long("help") | lexopt::Arg::Short('h') => return Ok(AskedCommand::Help),
             Value(word) if key.is_none() => {
-                let known = [Key::Pepper, Key::Handle, Key::Root].into_iter().find(|key| word == key.word());
+                let known = [ReplaceableKey::Pepper, ReplaceableKey::Handle, ReplaceableKey::Root]
+                    .into_iter()
+                    .find(|key| word == key.word());
                 key = Some(known.ok_or_else(|| {
                     format!("{} is no key that can be rotated: pepper, handle or root", word.display())
                 })?);
@@ -139,23 +146,23 @@ fn rotate(mut arguments: lexopt::Parser) -> Result<Asked, lexopt::Error> {
         }
     }
     let key = key.ok_or("rotate what: pepper, handle or root?")?;
-    if step == Step::Switch && key != Key::Root {
+    if step == RotationStep::Switch && key != ReplaceableKey::Root {
         return Err(format!("--switch is for the root alone; a new {} is used at once", key.word()).into());
     }
-    Ok(Asked::Rotate(Rotate { key, step, data }))
+    Ok(AskedCommand::Rotate(RotateCommand { key, step, data }))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn asked(arguments: &[&str]) -> Result<Asked, String> {
+    fn asked(arguments: &[&str]) -> Result<AskedCommand, String> {
         parse(lexopt::Parser::from_args(arguments)).map_err(|error| error.to_string())
     }
 
     #[test]
     fn nothing_said_is_a_private_server_on_8080_with_its_data_here() {
-        let Ok(Asked::Run(options)) = asked(&[]) else { panic!("runs") };
+        let Ok(AskedCommand::Run(options)) = asked(&[]) else { panic!("runs") };
         assert!(options.private() && !options.clean && !options.once);
         assert_eq!((options.port, options.data), (8080, PathBuf::from(".local")));
     }
@@ -163,10 +170,10 @@ mod tests {
     #[test]
     fn every_option_is_read_and_an_unknown_or_wrong_one_is_named() {
         let said = ["--port=0", "--data", "/d", "--bind", "0.0.0.0", "--clean", "--once"];
-        let Ok(Asked::Run(options)) = asked(&said) else { panic!("runs") };
+        let Ok(AskedCommand::Run(options)) = asked(&said) else { panic!("runs") };
         assert!(!options.private() && options.clean && options.once && options.port == 0);
         assert_eq!(options.data, PathBuf::from("/d"));
-        assert_eq!(asked(&["--help"]), Ok(Asked::Help));
+        assert_eq!(asked(&["--help"]), Ok(AskedCommand::Help));
         assert!(asked(&["start"]).unwrap_err().contains("start"));
         assert!(asked(&["--prot", "1"]).unwrap_err().contains("--prot"));
         assert!(asked(&["--port", "many"]).unwrap_err().contains("many"));
@@ -174,10 +181,16 @@ mod tests {
 
     #[test]
     fn a_rotation_is_of_one_key_and_one_step_and_what_makes_no_sense_is_refused() {
-        let rotate = |key, step, data: &str| Ok(Asked::Rotate(Rotate { key, step, data: data.into() }));
-        assert_eq!(asked(&["rotate", "pepper"]), rotate(Key::Pepper, Step::Begin, ".local"));
-        assert_eq!(asked(&["rotate", "--data", "/d", "root", "--switch"]), rotate(Key::Root, Step::Switch, "/d"));
-        assert_eq!(asked(&["rotate", "handle", "--finish"]), rotate(Key::Handle, Step::Finish, ".local"));
+        let rotate = |key, step, data: &str| Ok(AskedCommand::Rotate(RotateCommand { key, step, data: data.into() }));
+        assert_eq!(asked(&["rotate", "pepper"]), rotate(ReplaceableKey::Pepper, RotationStep::Begin, ".local"));
+        assert_eq!(
+            asked(&["rotate", "--data", "/d", "root", "--switch"]),
+            rotate(ReplaceableKey::Root, RotationStep::Switch, "/d")
+        );
+        assert_eq!(
+            asked(&["rotate", "handle", "--finish"]),
+            rotate(ReplaceableKey::Handle, RotationStep::Finish, ".local")
+        );
         for wrong in [
             &["rotate"][..],
             &["rotate", "issuer"],

@@ -4,13 +4,13 @@
 //! themselves: a server that runs on it would go on with what it read at its start.
 
 use crate::{
-    data::{Data, Ring},
-    options::{Key, Rotate, Step},
-    stores::{Postgres, PostgresSettings},
+    data::{DataDirectory, KeyVersions},
+    options::{ReplaceableKey, RotateCommand, RotationStep},
+    stores::{PostgresServer, PostgresSettings},
 };
 use license_core::{
     Clock,
-    signer::{Root, local::LocalRoot},
+    signer::{RootSigner, local::LocalRoot},
 };
 use license_functions::edge::serve::StartError;
 use sqlx::{Connection, PgConnection};
@@ -22,7 +22,7 @@ const NAMED: i64 = 20;
 const ANSWERS_KEPT: i64 = 24 * 3600;
 
 /// The other root key of a rotation: the coming one, else the one before.
-pub(crate) fn other_root(data: &Data) -> Option<PathBuf> {
+pub(crate) fn other_root(data: &DataDirectory) -> Option<PathBuf> {
     [NEXT, PREVIOUS].into_iter().map(|name| data.path(name)).find(|path| path.exists())
 }
 
@@ -34,24 +34,24 @@ const PREVIOUS: &str = "root.previous.pem";
 ///
 /// # Errors
 /// If the directory is in use, or the step is not the one that is due; a sentence that says what to do. Then nothing was changed.
-pub(crate) async fn rotate(wish: &Rotate) -> Result<String, StartError> {
+pub(crate) async fn rotate(wish: &RotateCommand) -> Result<String, StartError> {
     // Opening would make an empty directory, and a key that nobody needs in it.
     if !wish.data.join(wish.key.file()).exists() {
         let what = format!("{} holds no {}; is --data right?", wish.data.display(), wish.key.file());
         return Err(what.into());
     }
-    let data = Data::open(&wish.data, false).await?;
+    let data = DataDirectory::open(&wish.data, false).await?;
     match (wish.key, wish.step) {
-        (Key::Root, Step::Begin) => draw_next_root(&data).await,
-        (Key::Root, Step::Switch) => switch_root(&data).await,
-        (Key::Root, Step::Finish) => forget_root(&data),
-        (key, Step::Finish) => forget(&data, key).await,
+        (ReplaceableKey::Root, RotationStep::Begin) => draw_next_root(&data).await,
+        (ReplaceableKey::Root, RotationStep::Switch) => switch_root(&data).await,
+        (ReplaceableKey::Root, RotationStep::Finish) => forget_root(&data),
+        (key, RotationStep::Finish) => forget(&data, key).await,
         (key, _) => draw(&data, key),
     }
 }
 
 /// A service key: the new one is used from the next start on, the old one accepted.
-fn draw(data: &Data, key: Key) -> Result<String, StartError> {
+fn draw(data: &DataDirectory, key: ReplaceableKey) -> Result<String, StartError> {
     let name = key.word();
     let ring = data.service_keys(key.file())?;
     if let Some(previous) = ring.previous_version() {
@@ -63,7 +63,7 @@ fn draw(data: &Data, key: Key) -> Result<String, StartError> {
     }
     let next = data.replace_service_key(key.file(), &ring)?;
     let effect = match key {
-        Key::Pepper => {
+        ReplaceableKey::Pepper => {
             "License keys that are made from now on are hashed with it; those there are stay good. \
              Give licenses new keys when it suits (rotate-key)"
         }
@@ -78,7 +78,7 @@ fn draw(data: &Data, key: Key) -> Result<String, StartError> {
 }
 
 /// The old service key is accepted no more, where nothing needs it.
-async fn forget(data: &Data, key: Key) -> Result<String, StartError> {
+async fn forget(data: &DataDirectory, key: ReplaceableKey) -> Result<String, StartError> {
     let name = key.word();
     let ring = data.service_keys(key.file())?;
     let Some(previous) = ring.previous_version() else {
@@ -87,8 +87,8 @@ async fn forget(data: &Data, key: Key) -> Result<String, StartError> {
         )
         .into());
     };
-    if key == Key::Pepper {
-        let mut postgres = Postgres::start(&data.postgres(), PostgresSettings::default()).await?;
+    if key == ReplaceableKey::Pepper {
+        let mut postgres = PostgresServer::start(&data.postgres(), PostgresSettings::default()).await?;
         let needed = needed(&postgres, &ring, data).await;
         postgres.stop().await;
         if let Some(why) = needed? {
@@ -97,7 +97,7 @@ async fn forget(data: &Data, key: Key) -> Result<String, StartError> {
     }
     data.forget_service_key(key.file(), &ring)?;
     let effect = match key {
-        Key::Pepper => "No license needs it",
+        ReplaceableKey::Pepper => "No license needs it",
         _ => "Programs that have run since before the rotation are told 401 and acquire again",
     };
     Ok(format!(
@@ -107,7 +107,11 @@ async fn forget(data: &Data, key: Key) -> Result<String, StartError> {
 }
 
 /// What would be lost with the previous pepper; `None`: nothing.
-async fn needed(postgres: &Postgres, ring: &Ring, data: &Data) -> Result<Option<String>, StartError> {
+async fn needed(
+    postgres: &PostgresServer,
+    ring: &KeyVersions,
+    data: &DataDirectory,
+) -> Result<Option<String>, StartError> {
     let mut sql = PgConnection::connect_with(&postgres.superuser()).await?;
     // Revoked licenses give no seat and get no key any more.
     let keys = "from license_keys k join licenses l using (tenant_id, license_id)
@@ -128,7 +132,7 @@ async fn needed(postgres: &Postgres, ring: &Ring, data: &Data) -> Result<Option<
             numbers.join(", ")
         )));
     }
-    let rotated = fs::metadata(data.path(Key::Pepper.file()))?.mtime();
+    let rotated = fs::metadata(data.path(ReplaceableKey::Pepper.file()))?.mtime();
     let sealed =
         "select exists (select from idempotency_keys where outcome is not null and created_at < to_timestamp($1::bigint)
                     and created_at > now() - make_interval(secs => $2::bigint))";
@@ -145,7 +149,7 @@ async fn kid(path: PathBuf) -> Result<String, StartError> {
     Ok(keys.first().map_or_else(String::new, |key| key.kid().to_owned()))
 }
 
-async fn draw_next_root(data: &Data) -> Result<String, StartError> {
+async fn draw_next_root(data: &DataDirectory) -> Result<String, StartError> {
     if data.path(PREVIOUS).exists() && !data.path(NEXT).exists() {
         return Err(
             "the root key before is still published; end that rotation first: license-local rotate root --finish"
@@ -160,7 +164,7 @@ async fn draw_next_root(data: &Data) -> Result<String, StartError> {
     ))
 }
 
-async fn switch_root(data: &Data) -> Result<String, StartError> {
+async fn switch_root(data: &DataDirectory) -> Result<String, StartError> {
     let (root, next, previous) = (data.path(ROOT), data.path(NEXT), data.path(PREVIOUS));
     if !next.exists() {
         return Err("there is no next root key; one is drawn with: license-local rotate root".into());
@@ -187,7 +191,7 @@ async fn switch_root(data: &Data) -> Result<String, StartError> {
     ))
 }
 
-fn forget_root(data: &Data) -> Result<String, StartError> {
+fn forget_root(data: &DataDirectory) -> Result<String, StartError> {
     if data.path(NEXT).exists() {
         return Err("the next root key does not sign yet; license-local rotate root --switch comes first".into());
     }

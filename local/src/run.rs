@@ -2,31 +2,34 @@
 
 use crate::{
     bus as door,
-    data::Data,
+    data::DataDirectory,
     demo,
-    endpoints::{Endpoints, FUNCTIONS, Listeners, quoted},
+    endpoints::{Endpoints, Listeners, quoted},
     environment,
     guard::guarded,
-    issuer::Issuer,
-    options::{self, Asked, Options},
+    issuer::DemoIssuer,
+    options::{self, AskedCommand, CommandLine},
     rotate, scheduler, serve,
-    stores::{Postgres, PostgresSettings, Redis, RedisSettings},
-    supervise::{Stores, asked_to_stop},
+    stores::{PostgresServer, PostgresSettings, RedisServer, RedisSettings},
+    supervise::{MachineStores, asked_to_stop},
     trial,
 };
 use http::StatusCode;
 use license_core::{Clock, records, signer::local::LocalRoot};
-use license_functions::edge::{
-    config::{self, Env},
-    rim::Rim,
-    room::Room,
-    security::SecurityTxt,
-    serve::{Service, StartError, app, install_tls, serve as serve_app},
-    telemetry,
+use license_functions::{
+    SERVICES,
+    edge::{
+        config::{self, Environment},
+        connection_room::ConnectionRoom,
+        layers::LayerSettings,
+        security::SecurityTxt,
+        serve::{Service, StartError, app, install_tls, serve as serve_app},
+        telemetry,
+    },
 };
 use license_pubsub::{
     Topic,
-    bus::{Bus, Subscription},
+    bus::{LocalBus, Subscription},
 };
 use std::{
     io::{IsTerminal, Write},
@@ -50,8 +53,8 @@ const SLOW: Duration = Duration::from_secs(10);
 #[tokio::main]
 pub async fn main() -> ExitCode {
     let options = match options::parse(lexopt::Parser::from_env()) {
-        Ok(Asked::Run(options)) => options,
-        Ok(Asked::Rotate(wish)) => {
+        Ok(AskedCommand::Run(options)) => options,
+        Ok(AskedCommand::Rotate(wish)) => {
             return match rotate::rotate(&wish).await {
                 Ok(done) => {
                     say(&done);
@@ -63,7 +66,7 @@ pub async fn main() -> ExitCode {
                 }
             };
         }
-        Ok(Asked::Help) => {
+        Ok(AskedCommand::Help) => {
             say(options::HELP);
             return ExitCode::SUCCESS;
         }
@@ -81,10 +84,10 @@ pub async fn main() -> ExitCode {
     }
 }
 
-async fn run(options: &Options) -> Result<(), StartError> {
+async fn run(options: &CommandLine) -> Result<(), StartError> {
     install_tls();
-    let process = Env::process();
-    let logging = config::Logging::from_env(&Env::map(environment::logging(&process)))?;
+    let process = Environment::process();
+    let logging = config::LogConfig::from_env(&Environment::map(environment::logging(&process)))?;
     telemetry::init(&logging, Clock::system());
     let stop = listen_for_stop();
     let machine = tokio::select! {
@@ -94,9 +97,9 @@ async fn run(options: &Options) -> Result<(), StartError> {
     machine.serve(options, stop).await
 }
 
-type Stop = watch::Receiver<bool>;
+type StopCause = watch::Receiver<bool>;
 
-fn listen_for_stop() -> Stop {
+fn listen_for_stop() -> StopCause {
     let (ask, stop) = watch::channel(false);
     tokio::spawn(async move {
         match asked_to_stop().await {
@@ -110,41 +113,46 @@ fn listen_for_stop() -> Stop {
     stop
 }
 
-async fn stopped(mut stop: Stop) {
+async fn stopped(mut stop: StopCause) {
     let _ = stop.wait_for(|&stop| stop).await;
 }
 
 /// Everything that runs, ready to serve.
 struct Machine {
-    data: Data,
-    stores: Stores,
+    data: DataDirectory,
+    stores: MachineStores,
     listeners: Listeners,
     endpoints: Endpoints,
     license_key: String,
     demo: bool,
-    functions: [Service; 6],
+    functions: Vec<Service>,
     issuer: axum::Router,
-    bus: Bus,
+    bus: LocalBus,
     period: Duration,
-    rim: Rim,
-    room: Arc<Room>,
+    rim: LayerSettings,
+    room: Arc<ConnectionRoom>,
 }
 
 impl Machine {
-    async fn start(options: &Options, process: &Env, logging: &config::Logging) -> Result<Self, StartError> {
+    async fn start(
+        options: &CommandLine,
+        process: &Environment,
+        logging: &config::LogConfig,
+    ) -> Result<Self, StartError> {
         // What can be wrong at once is looked at before what takes long.
         let demo = environment::demo_issuer(process, options)?;
         let period = environment::reaper_period(process)?;
-        let rim = Rim::new(&config::Docs::from_env(process)?, logging).with_security(SecurityTxt::from_env(process)?);
-        let room = Room::of_process(config::proxies(process)?);
-        let data = Data::open(&options.data, options.clean).await?;
+        let rim = LayerSettings::new(&config::LayersConfig::from_env(process)?, logging)
+            .with_security(SecurityTxt::from_env(process)?);
+        let room = ConnectionRoom::of_process(config::proxies(process)?);
+        let data = DataDirectory::open(&options.data, options.clean).await?;
         let listeners = Listeners::take(options).await?;
         let endpoints = listeners.endpoints(demo)?;
         let stores = start_stores(&data).await?;
         records::migrate(&stores.postgres.superuser()).await?;
-        let issuer = Issuer::open(&data.path("issuer.key"), Clock::system())?;
+        let issuer = DemoIssuer::open(&data.path("issuer.key"), Clock::system())?;
         let variables = environment::variables(process, &data, &stores, &endpoints, demo)?;
-        let env = Env::map(variables.clone());
+        let env = Environment::map(variables.clone());
         let license_key = demo::license_key(&data, &stores.postgres, &config::peppers(&env)?).await?;
         let bus = bus(&endpoints, issuer.clone())?;
         let functions = serve::functions(&env, &Clock::system(), &bus).await?;
@@ -158,7 +166,7 @@ impl Machine {
 
     /// Serves until somebody asks to stop, `--once` is done, or the stores cannot be kept; then stops everything in order: no new
     /// requests, those under way answered, messages delivered, stores stopped.
-    async fn serve(self, options: &Options, stop: Stop) -> Result<(), StartError> {
+    async fn serve(self, options: &CommandLine, stop: StopCause) -> Result<(), StartError> {
         let Self {
             data,
             mut stores,
@@ -209,39 +217,39 @@ impl Machine {
     }
 }
 
-async fn start_stores(data: &Data) -> Result<Stores, StartError> {
+async fn start_stores(data: &DataDirectory) -> Result<MachineStores, StartError> {
     let root = data.path("root.pem");
     let first = if root.exists() { "" } else { "; drawing the root key (RSA-4096, a few seconds, once)" };
     eprintln!("Starting PostgreSQL and Redis in {}{first}", data.path("").display());
     let (postgres_dir, redis_dir) = (data.postgres(), data.redis());
     let (postgres, redis, root) = tokio::join!(
-        Postgres::start(&postgres_dir, PostgresSettings::default()),
-        Redis::start(
+        PostgresServer::start(&postgres_dir, PostgresSettings::default()),
+        RedisServer::start(
             &redis_dir,
             RedisSettings { more: UNHURRIED.map(String::from).into(), ..RedisSettings::default() }
         ),
         LocalRoot::open(root),
     );
     root?;
-    Ok(Stores { postgres: postgres?, redis: redis? })
+    Ok(MachineStores { postgres: postgres?, redis: redis? })
 }
 
-fn bus(endpoints: &Endpoints, issuer: Issuer) -> Result<Bus, StartError> {
+fn bus(endpoints: &Endpoints, issuer: DemoIssuer) -> Result<LocalBus, StartError> {
     let reaper = endpoints.functions.get("reaper").map_or("", String::as_str);
     let to = |topic, path: &str| Subscription { topic, push_url: format!("{reaper}{path}") };
     // A token that cannot be signed is none, and the push is refused and sent again.
     let token = move || issuer.push_token(environment::PUSH_AUDIENCE).unwrap_or_default();
-    Ok(Bus::new(vec![to(Topic::Tick, "/tick"), to(Topic::Reap, "/reap")], Arc::new(token))?)
+    Ok(LocalBus::new(vec![to(Topic::Tick, "/tick"), to(Topic::Reap, "/reap")], Arc::new(token))?)
 }
 
 /// What people read. Where it is no terminal that shows it, it may be kept in a log that others read: then the key stays in its file.
-fn banner(data: &Data, endpoints: &Endpoints, license_key: &str, terminal: bool) -> String {
+fn banner(data: &DataDirectory, endpoints: &Endpoints, license_key: &str, terminal: bool) -> String {
     let mut text = format!(
         "\nlicense-local is running; Ctrl-C stops it, the data stays in {}\n\n  all functions  {front}\n  the API, read  {front}/docs\n",
         data.path("").display(),
         front = endpoints.front
     );
-    for name in FUNCTIONS {
+    for name in SERVICES.iter().map(|service| service.name) {
         text += &format!("  {name:<13}  {}\n", endpoints.functions[name]);
     }
     let more = endpoints.more(&data.path("staff.secret")).map(|line| format!("  {line}\n")).unwrap_or_default();
@@ -274,9 +282,9 @@ mod tests {
     #[tokio::test]
     async fn the_key_is_printed_on_a_terminal_and_nowhere_else() {
         let dir = tempfile::tempdir().unwrap();
-        let data = Data::open(&dir.path().join("it's mine"), false).await.unwrap();
+        let data = DataDirectory::open(&dir.path().join("it's mine"), false).await.unwrap();
         let bind = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        let options = Options { port: 0, data: data.path(""), clean: false, once: false, bind };
+        let options = CommandLine { port: 0, data: data.path(""), clean: false, once: false, bind };
         let endpoints = Listeners::take(&options).await.unwrap().endpoints(true).unwrap();
         assert!(banner(&data, &endpoints, "CODI-KEY", true).contains("license key    CODI-KEY"));
         std::fs::write(data.path("license-key"), "CODI-KEY\n").unwrap();

@@ -2,29 +2,27 @@
 
 use license_core::Clock;
 use license_functions::{
-    acquire, admin,
+    SERVICES,
     edge::{
-        config::Env,
+        config::Environment,
         serve::{Service, StartError},
     },
-    heartbeat, reaper, register, release,
+    services::ServiceInputs,
 };
-use license_pubsub::bus::Bus;
+use license_pubsub::bus::LocalBus;
 use std::sync::Arc;
 
-/// Builds every function, in the order of [`crate::endpoints::FUNCTIONS`].
+/// Builds every function, in the order of [`SERVICES`].
 ///
 /// # Errors
 /// If a variable is wrong or a key cannot be read.
-pub(crate) async fn functions(env: &Env, clock: &Clock, bus: &Bus) -> Result<[Service; 6], StartError> {
-    Ok([
-        acquire::service(env, clock.clone()).await?,
-        heartbeat::service(env, clock.clone()).await?,
-        release::service(env, clock.clone()).await?,
-        register::service(env, clock.clone()).await?,
-        admin::service(env, clock.clone()).await?,
-        reaper::service_with(env, clock.clone(), Arc::new(bus.clone()))?,
-    ])
+pub(crate) async fn functions(env: &Environment, clock: &Clock, bus: &LocalBus) -> Result<Vec<Service>, StartError> {
+    let mut functions = Vec::new();
+    for service in &SERVICES {
+        let publisher = Some(Arc::new(bus.clone()) as _);
+        functions.push(service.build(ServiceInputs { env, clock: clock.clone(), publisher }).await?);
+    }
+    Ok(functions)
 }
 
 /// All functions behind one address: their paths differ.

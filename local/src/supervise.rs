@@ -1,7 +1,7 @@
 //! Keeps PostgreSQL and Redis running: one that dies is started again and its seats survive, since PostgreSQL keeps what was committed
 //! and Redis is rebuilt from it. Five deaths within a minute mean that something is wrong that starting again does not mend.
 
-use crate::stores::{Postgres, Redis};
+use crate::stores::{PostgresServer, RedisServer};
 use std::{collections::VecDeque, time::Duration};
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -13,21 +13,21 @@ const DEATHS: usize = 5;
 const WINDOW: Duration = Duration::from_secs(60);
 
 /// The stores of one machine.
-pub struct Stores {
+pub struct MachineStores {
     /// What is true.
-    pub postgres: Postgres,
+    pub postgres: PostgresServer,
     /// Who is alive.
-    pub redis: Redis,
+    pub redis: RedisServer,
 }
 
-impl Stores {
+impl MachineStores {
     /// Starts again whichever store dies, and says so on standard error. Never returns while they can be kept; may be dropped to stop
     /// watching.
     ///
     /// # Errors
     /// A sentence that says which store died how often, or why it could not be started again.
     pub async fn keep(&mut self) -> Result<std::convert::Infallible, String> {
-        let mut deaths = Deaths::default();
+        let mut deaths = RecentDeaths::default();
         loop {
             let (name, how) = tokio::select! {
                 how = self.postgres.ended() => ("PostgreSQL", how),
@@ -64,9 +64,9 @@ impl Stores {
 
 /// When stores died lately.
 #[derive(Debug, Default)]
-struct Deaths(VecDeque<Instant>);
+struct RecentDeaths(VecDeque<Instant>);
 
-impl Deaths {
+impl RecentDeaths {
     /// Notes one more and tells whether that is one too many.
     fn too_many(&mut self, now: Instant) -> bool {
         self.0.push_back(now);
@@ -95,9 +95,9 @@ pub async fn asked_to_stop() -> std::io::Result<&'static str> {
     Ok(first)
 }
 
-type Signals = tokio::signal::unix::Signal;
+type EndSignals = tokio::signal::unix::Signal;
 
-async fn next(interrupt: &mut Signals, terminate: &mut Signals, hangup: &mut Signals) -> &'static str {
+async fn next(interrupt: &mut EndSignals, terminate: &mut EndSignals, hangup: &mut EndSignals) -> &'static str {
     tokio::select! {
         _ = interrupt.recv() => "Ctrl-C",
         _ = terminate.recv() => "SIGTERM",
@@ -113,7 +113,7 @@ mod tests {
     fn the_fifth_death_within_a_minute_is_one_too_many() {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
-        let mut deaths = Deaths::default();
+        let mut deaths = RecentDeaths::default();
         let told: Vec<bool> = [0, 10, 20, 30, 59].map(|seconds| deaths.too_many(at(seconds))).into();
         assert_eq!(told, [false, false, false, false, true]);
     }
@@ -121,7 +121,7 @@ mod tests {
     #[test]
     fn deaths_further_apart_are_started_again_for_ever() {
         let start = Instant::now();
-        let mut deaths = Deaths::default();
+        let mut deaths = RecentDeaths::default();
         assert!((0..100).all(|n| !deaths.too_many(start + Duration::from_secs(15 * n))));
     }
 }

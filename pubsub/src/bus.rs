@@ -4,8 +4,8 @@
 //! rest on it that Cloud Pub/Sub's at-least-once would have to carry: a lost reap message is made up by the next tick.
 
 use crate::{
-    BoxFuture, Message, PublishError, Publisher, Topic,
-    push::{Envelope, Push},
+    Message, PublishError, PublishFuture, Publisher, Topic,
+    push::{Envelope, PushDelivery},
 };
 use license_core::Clock;
 use reqwest::{Client, StatusCode, Url, header};
@@ -30,9 +30,9 @@ pub struct Subscription {
     pub push_url: String,
 }
 
-/// How patient the bus is. [`Limits::default`] is right for `license-local`.
+/// How patient the bus is. [`BusLimits::default`] is right for `license-local`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct BusLimits {
     /// How many deliveries may wait; more are refused with [`PublishError::Full`].
     pub queue: usize,
     /// How many pushes are under way at once.
@@ -47,7 +47,7 @@ pub struct Limits {
     pub attempts: u32,
 }
 
-impl Default for Limits {
+impl Default for BusLimits {
     /// 20 attempts with at most 10 s between them: a receiver may be away for a minute and a half.
     fn default() -> Self {
         Self {
@@ -74,49 +74,53 @@ pub enum BusError {
 
 /// [`Publisher`] that delivers by HTTP from within this process. Clones share one queue.
 #[derive(Clone)]
-pub struct Bus {
-    inner: Arc<Inner>,
+pub struct LocalBus {
+    inner: Arc<BusInner>,
 }
 
-struct Inner {
+struct BusInner {
     subscriptions: Vec<(Topic, Url)>,
     token: TokenSource,
-    limits: Limits,
+    limits: BusLimits,
     client: Client,
     clock: Clock,
     posts: Semaphore,
-    state: watch::Sender<State>,
+    state: watch::Sender<BusState>,
     dead_letters: AtomicU64,
     abandoned: AtomicU64,
 }
 
 #[derive(Clone, Copy, Default)]
-struct State {
+struct BusState {
     /// Deliveries accepted and not yet over.
     pending: usize,
     closed: bool,
 }
 
-impl Bus {
+impl LocalBus {
     /// A bus with the default limits. Must be used inside a Tokio runtime; rustls's default crypto provider must be installed
     /// (the HTTP client asks for it even where it never uses TLS).
     ///
     /// # Errors
     /// An address that cannot be pushed to.
     pub fn new(subscriptions: Vec<Subscription>, token: TokenSource) -> Result<Self, BusError> {
-        Self::with_limits(subscriptions, token, Limits::default())
+        Self::with_limits(subscriptions, token, BusLimits::default())
     }
 
     /// A bus with limits of one's own.
     ///
     /// # Errors
-    /// As [`Bus::new`].
-    pub fn with_limits(subscriptions: Vec<Subscription>, token: TokenSource, limits: Limits) -> Result<Self, BusError> {
+    /// As [`LocalBus::new`].
+    pub fn with_limits(
+        subscriptions: Vec<Subscription>,
+        token: TokenSource,
+        limits: BusLimits,
+    ) -> Result<Self, BusError> {
         let address = |Subscription { topic, push_url }| match Url::parse(&push_url) {
             Ok(url) if url.scheme() == "http" => Ok((topic, url)),
             _ => Err(BusError::PushUrl(push_url)),
         };
-        let inner = Inner {
+        let inner = BusInner {
             subscriptions: subscriptions.into_iter().map(address).collect::<Result<_, _>>()?,
             token,
             limits,
@@ -149,7 +153,7 @@ impl Bus {
         let _ = self.inner.state.subscribe().wait_for(|state| state.pending == 0).await;
     }
 
-    /// Accepts no more messages, lets pushes that are under way end (at most [`Limits::ack_deadline`]) and drops what waits.
+    /// Accepts no more messages, lets pushes that are under way end (at most [`BusLimits::ack_deadline`]) and drops what waits.
     pub async fn shutdown(&self) {
         self.inner.state.send_modify(|state| state.closed = true);
         self.idle().await;
@@ -160,15 +164,15 @@ impl Bus {
     }
 }
 
-impl Publisher for Bus {
+impl Publisher for LocalBus {
     /// `Ok` once the messages are accepted in memory, all or none. A topic without subscription takes and forgets them, as
     /// Cloud Pub/Sub does.
-    fn publish(&self, topic: Topic, messages: Vec<Message>) -> BoxFuture<'_, Result<(), PublishError>> {
+    fn publish(&self, topic: Topic, messages: Vec<Message>) -> PublishFuture<'_, Result<(), PublishError>> {
         Box::pin(async move { self.accept(topic, messages).map(drop) })
     }
 }
 
-impl Inner {
+impl BusInner {
     fn accept(self: &Arc<Self>, topic: Topic, messages: Vec<Message>) -> Result<Vec<String>, PublishError> {
         let urls: Vec<&Url> = self.subscriptions.iter().filter(|(of, _)| *of == topic).map(|(_, url)| url).collect();
         let new = messages.len() * urls.len();
@@ -186,10 +190,10 @@ impl Inner {
         outcome?;
         let mut ids = Vec::with_capacity(messages.len());
         for message in messages {
-            let push = Push::new(topic, message, &self.clock);
+            let push = PushDelivery::new(topic, message, &self.clock);
             ids.push(push.message_id.clone());
             for url in &urls {
-                let place = Place(self.clone());
+                let place = QueuePlace(self.clone());
                 tokio::spawn(deliver(place, (*url).clone(), push.clone()));
             }
         }
@@ -198,16 +202,16 @@ impl Inner {
 }
 
 /// One delivery's place in the queue, given back when the delivery is over, however it ends.
-struct Place(Arc<Inner>);
+struct QueuePlace(Arc<BusInner>);
 
-impl Drop for Place {
+impl Drop for QueuePlace {
     fn drop(&mut self) {
         self.0.state.send_modify(|state| state.pending -= 1);
     }
 }
 
 /// Pushes one message to one receiver until it is acknowledged, given up, or the bus shuts down.
-async fn deliver(place: Place, url: Url, mut push: Push) {
+async fn deliver(place: QueuePlace, url: Url, mut push: PushDelivery) {
     let bus = &place.0;
     let mut state = bus.state.subscribe();
     let mut backoff = bus.limits.first_backoff;
@@ -250,13 +254,13 @@ pub fn acknowledges(status: StatusCode) -> bool {
 ///
 /// # Errors
 /// An address that is none, or nobody who answers within 60 s.
-pub async fn deliver_once(url: &str, push: &Push, token: &str) -> Result<StatusCode, BusError> {
+pub async fn deliver_once(url: &str, push: &PushDelivery, token: &str) -> Result<StatusCode, BusError> {
     let address = Url::parse(url).map_err(|_| BusError::PushUrl(url.to_owned()))?;
-    let client = client(Limits::default().ack_deadline)?;
+    let client = client(BusLimits::default().ack_deadline)?;
     Ok(post(&client, address, push, token).await?)
 }
 
-async fn post(client: &Client, url: Url, push: &Push, token: &str) -> reqwest::Result<StatusCode> {
+async fn post(client: &Client, url: Url, push: &PushDelivery, token: &str) -> reqwest::Result<StatusCode> {
     let request = client.post(url).bearer_auth(token).header(header::CONTENT_TYPE, "application/json");
     Ok(request.body(Envelope::write(push)).send().await?.status())
 }

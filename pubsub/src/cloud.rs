@@ -1,6 +1,6 @@
 //! Cloud Pub/Sub.
 
-use crate::{BoxFuture, Message, PublishError, Publisher, Topic, Topics};
+use crate::{Message, PublishError, PublishFuture, Publisher, Topic, TopicNames};
 use google_cloud_auth::credentials::anonymous;
 use google_cloud_gax::retry_policy::RetryPolicyExt;
 use google_cloud_pubsub::{client::BasePublisher, model, retry_policy::RetryableErrors};
@@ -11,7 +11,7 @@ const MOST_AT_ONCE: u32 = 1_000;
 
 /// Which server to publish to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Server {
+pub enum PubsubServer {
     /// `pubsub.googleapis.com` with the credentials of the machine (Application Default Credentials). Needs rustls's default
     /// crypto provider to be installed. Their token is renewed in the background; where an idle Cloud Run instance had no CPU
     /// for that, the next publish waits for the renewal.
@@ -22,13 +22,13 @@ pub enum Server {
 
 /// What a [`CloudPublisher`] needs to know.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct CloudSettings {
     /// Id of the Google Cloud project that holds the topics.
     pub project: String,
     /// Their names.
-    pub topics: Topics,
+    pub topics: TopicNames,
     /// The server.
-    pub server: Server,
+    pub server: PubsubServer,
     /// How long one call of `publish` may try, retries included. The client's own default, ten minutes, would outlive the
     /// request that waits for it.
     pub deadline: Duration,
@@ -39,7 +39,7 @@ pub struct Settings {
 pub struct CloudPublisher {
     client: BasePublisher,
     project: String,
-    topics: Topics,
+    topics: TopicNames,
     deadline: Duration,
 }
 
@@ -48,15 +48,15 @@ impl CloudPublisher {
     ///
     /// # Errors
     /// Credentials or address make no sense; what is wrong, for a person.
-    pub async fn new(settings: Settings) -> Result<Self, String> {
+    pub async fn new(settings: CloudSettings) -> Result<Self, String> {
         let retries = RetryableErrors.with_time_limit(settings.deadline);
         let mut builder = BasePublisher::builder().with_retry_policy(retries);
-        if let Server::Emulator(host) = &settings.server {
+        if let PubsubServer::Emulator(host) = &settings.server {
             builder =
                 builder.with_endpoint(format!("http://{host}")).with_credentials(anonymous::Builder::new().build());
         }
         let client = builder.build().await.map_err(|e| format!("preparing the Pub/Sub client: {e}"))?;
-        let Settings { project, topics, deadline, .. } = settings;
+        let CloudSettings { project, topics, deadline, .. } = settings;
         Ok(Self { client, project, topics, deadline })
     }
 
@@ -88,7 +88,7 @@ impl CloudPublisher {
 }
 
 impl Publisher for CloudPublisher {
-    fn publish(&self, topic: Topic, messages: Vec<Message>) -> BoxFuture<'_, Result<(), PublishError>> {
+    fn publish(&self, topic: Topic, messages: Vec<Message>) -> PublishFuture<'_, Result<(), PublishError>> {
         Box::pin(async move { if messages.is_empty() { Ok(()) } else { self.send(topic, messages).await } })
     }
 }

@@ -4,16 +4,16 @@ use crate::{Message, Topic};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use license_core::{
     Clock,
-    domain::event::{Event, Share},
+    domain::event::{Event, SweepShare},
 };
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use uuid::Uuid;
 
-/// One delivery of one message. The same message may come again, with the same [`Push::message_id`].
+/// One delivery of one message. The same message may come again, with the same [`PushDelivery::message_id`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Push {
+pub struct PushDelivery {
     /// The subscription's full name; empty if the sender gave none.
     pub subscription: String,
     /// Unique within the topic, given by the server when it accepted the message.
@@ -28,7 +28,7 @@ pub struct Push {
     pub attributes: BTreeMap<String, String>,
 }
 
-impl Push {
+impl PushDelivery {
     /// The first delivery of a message accepted now, under a new id.
     pub fn new(topic: Topic, message: Message, clock: &Clock) -> Self {
         Self {
@@ -45,27 +45,28 @@ impl Push {
     ///
     /// # Errors
     /// The data is not that, or names more pools than a share may have. It never will be: record it and acknowledge.
-    pub fn share(&self) -> Result<Share, Malformed> {
-        let asked: Share = serde_json::from_slice(&self.data).map_err(|e| Malformed::Message(e.to_string()))?;
-        if asked.pools.len() <= Share::MOST {
+    pub fn share(&self) -> Result<SweepShare, MalformedPush> {
+        let asked: SweepShare =
+            serde_json::from_slice(&self.data).map_err(|e| MalformedPush::Message(e.to_string()))?;
+        if asked.pools.len() <= SweepShare::MOST {
             return Ok(asked);
         }
-        let most = Share::MOST;
-        Err(Malformed::Message(format!("it names {} pools, and a share has {most} at most", asked.pools.len())))
+        let most = SweepShare::MOST;
+        Err(MalformedPush::Message(format!("it names {} pools, and a share has {most} at most", asked.pools.len())))
     }
 
     /// The message as an event.
     ///
     /// # Errors
     /// The data is not that. It never will be: record it and acknowledge.
-    pub fn event(&self) -> Result<Event, Malformed> {
-        serde_json::from_slice(&self.data).map_err(|e| Malformed::Message(e.to_string()))
+    pub fn event(&self) -> Result<Event, MalformedPush> {
+        serde_json::from_slice(&self.data).map_err(|e| MalformedPush::Message(e.to_string()))
     }
 }
 
 /// Why a body is no push, or its message not what the topic carries. Redelivery would not change it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Malformed {
+pub enum MalformedPush {
     /// Larger than [`Envelope::MAX_BYTES`].
     #[error("the push has {0} bytes; {max} are allowed", max = Envelope::MAX_BYTES)]
     TooLarge(usize),
@@ -89,7 +90,7 @@ pub enum Malformed {
 pub struct Envelope;
 
 #[derive(Deserialize)]
-struct Wire {
+struct WireEnvelope {
     message: WireMessage,
     subscription: Option<String>,
     #[serde(rename = "deliveryAttempt")]
@@ -118,28 +119,32 @@ impl Envelope {
     /// Takes a push's body apart.
     ///
     /// # Errors
-    /// [`Malformed`], for the log. No content of the message is in it beyond the field that was wrong.
-    pub fn parse(body: &[u8]) -> Result<Push, Malformed> {
+    /// [`MalformedPush`], for the log. No content of the message is in it beyond the field that was wrong.
+    pub fn parse(body: &[u8]) -> Result<PushDelivery, MalformedPush> {
         if body.len() > Self::MAX_BYTES {
-            return Err(Malformed::TooLarge(body.len()));
+            return Err(MalformedPush::TooLarge(body.len()));
         }
-        let Wire { message, subscription, delivery_attempt } = serde_json::from_slice(body).map_err(|e| {
-            if e.is_data() { Malformed::NotAnEnvelope(e.to_string()) } else { Malformed::NotJson(e.to_string()) }
+        let WireEnvelope { message, subscription, delivery_attempt } = serde_json::from_slice(body).map_err(|e| {
+            if e.is_data() {
+                MalformedPush::NotAnEnvelope(e.to_string())
+            } else {
+                MalformedPush::NotJson(e.to_string())
+            }
         })?;
-        let missing = || Malformed::NotAnEnvelope("message.messageId is missing or empty".into());
+        let missing = || MalformedPush::NotAnEnvelope("message.messageId is missing or empty".into());
         let message_id = message.camel_id.or(message.snake_id).filter(|id| !id.is_empty()).ok_or_else(missing)?;
-        Ok(Push {
+        Ok(PushDelivery {
             subscription: subscription.unwrap_or_default(),
             message_id,
             publish_time: message.camel_time.or(message.snake_time).map(|text| read_time(&text)).transpose()?,
             delivery_attempt,
-            data: STANDARD.decode(message.data.unwrap_or_default()).map_err(|_| Malformed::NotBase64)?,
+            data: STANDARD.decode(message.data.unwrap_or_default()).map_err(|_| MalformedPush::NotBase64)?,
             attributes: message.attributes.unwrap_or_default(),
         })
     }
 
     /// The body a push endpoint gets for this delivery. What was not known is left out.
-    pub fn write(push: &Push) -> Vec<u8> {
+    pub fn write(push: &PushDelivery) -> Vec<u8> {
         let mut message = serde_json::json!({
             "data": STANDARD.encode(&push.data),
             "attributes": push.attributes,
@@ -158,9 +163,9 @@ impl Envelope {
     }
 }
 
-fn read_time(text: &str) -> Result<OffsetDateTime, Malformed> {
+fn read_time(text: &str) -> Result<OffsetDateTime, MalformedPush> {
     OffsetDateTime::parse(text, &Rfc3339)
-        .map_err(|_| Malformed::NotAnEnvelope("message.publishTime is not an RFC 3339 date and time".into()))
+        .map_err(|_| MalformedPush::NotAnEnvelope("message.publishTime is not an RFC 3339 date and time".into()))
 }
 
 #[cfg(test)]
@@ -168,13 +173,13 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn push() -> Push {
+    fn push() -> PushDelivery {
         let attributes = BTreeMap::from([("kind".to_owned(), "seat.granted".to_owned())]);
         let message = Message { data: vec![0, 159, 255, b'"'], attributes };
-        Push { delivery_attempt: Some(3), ..Push::new(Topic::Events, message, &Clock::system()) }
+        PushDelivery { delivery_attempt: Some(3), ..PushDelivery::new(Topic::Events, message, &Clock::system()) }
     }
 
-    fn parse(body: serde_json::Value) -> Result<Push, Malformed> {
+    fn parse(body: serde_json::Value) -> Result<PushDelivery, MalformedPush> {
         Envelope::parse(body.to_string().as_bytes())
     }
 
@@ -182,7 +187,7 @@ mod tests {
     fn a_written_envelope_reads_back_as_the_same_push() {
         let whole = push();
         assert_eq!(Envelope::parse(&Envelope::write(&whole)).as_ref(), Ok(&whole));
-        let bare = Push { publish_time: None, delivery_attempt: None, ..push() };
+        let bare = PushDelivery { publish_time: None, delivery_attempt: None, ..push() };
         assert_eq!(Envelope::parse(&Envelope::write(&bare)).as_ref(), Ok(&bare));
     }
 
@@ -214,12 +219,15 @@ mod tests {
     #[test]
     fn a_malformed_envelope_is_refused_with_its_reason() {
         let envelope = |message| parse(json!({ "message": message }));
-        assert!(matches!(Envelope::parse(b""), Err(Malformed::NotJson(_))));
-        assert!(matches!(Envelope::parse(b"{\"message\":"), Err(Malformed::NotJson(_))));
-        assert!(matches!(Envelope::parse(&[0xff; 9]), Err(Malformed::NotJson(_))));
-        assert!(matches!(Envelope::parse(&[b'['; 9999]), Err(Malformed::NotJson(_) | Malformed::NotAnEnvelope(_))));
+        assert!(matches!(Envelope::parse(b""), Err(MalformedPush::NotJson(_))));
+        assert!(matches!(Envelope::parse(b"{\"message\":"), Err(MalformedPush::NotJson(_))));
+        assert!(matches!(Envelope::parse(&[0xff; 9]), Err(MalformedPush::NotJson(_))));
+        assert!(matches!(
+            Envelope::parse(&[b'['; 9999]),
+            Err(MalformedPush::NotJson(_) | MalformedPush::NotAnEnvelope(_))
+        ));
         for body in [json!([]), json!("x"), json!({}), json!({"message": 5}), json!({"message": null})] {
-            assert!(matches!(parse(body.clone()), Err(Malformed::NotAnEnvelope(_))), "{body}");
+            assert!(matches!(parse(body.clone()), Err(MalformedPush::NotAnEnvelope(_))), "{body}");
         }
         for message in [
             json!({}),
@@ -229,23 +237,23 @@ mod tests {
             json!({"messageId": "1", "data": {}}),
             json!({"messageId": "1", "publishTime": "yesterday"}),
         ] {
-            assert!(matches!(envelope(message.clone()), Err(Malformed::NotAnEnvelope(_))), "{message}");
+            assert!(matches!(envelope(message.clone()), Err(MalformedPush::NotAnEnvelope(_))), "{message}");
         }
-        assert_eq!(envelope(json!({"messageId": "1", "data": "%%"})), Err(Malformed::NotBase64));
-        assert_eq!(Envelope::parse(&vec![b' '; 70_000]), Err(Malformed::TooLarge(70_000)));
+        assert_eq!(envelope(json!({"messageId": "1", "data": "%%"})), Err(MalformedPush::NotBase64));
+        assert_eq!(Envelope::parse(&vec![b' '; 70_000]), Err(MalformedPush::TooLarge(70_000)));
     }
 
     #[test]
     fn a_message_that_names_no_share_of_ours_is_malformed() {
-        let share = |data: &str| Push { data: data.as_bytes().to_vec(), ..push() }.share();
+        let share = |data: &str| PushDelivery { data: data.as_bytes().to_vec(), ..push() }.share();
         let pool = r#"["00000000-0000-0000-0000-000000000001","00000000-0000-0000-0000-000000000002"]"#;
         let pools = |count| format!(r#"{{"pools":[{}]}}"#, vec![pool; count].join(","));
-        assert_eq!(share(&pools(0)), Ok(Share::default()));
-        assert_eq!(share(&pools(Share::MOST)).unwrap().pools.len(), Share::MOST);
-        let more = pools(Share::MOST + 1);
+        assert_eq!(share(&pools(0)), Ok(SweepShare::default()));
+        assert_eq!(share(&pools(SweepShare::MOST)).unwrap().pools.len(), SweepShare::MOST);
+        let more = pools(SweepShare::MOST + 1);
         let wrong = ["", "{}", "63", "[]", r#"{"bucket":63}"#, r#"{"pools":null}"#, r#"{"pools":[["1","2"]]}"#, &more];
         for data in wrong.into_iter().chain([r#"{"pools":[[]]}"#, r#"{"pools":[],"bucket":1}"#]) {
-            assert!(matches!(share(data), Err(Malformed::Message(_))), "{data}");
+            assert!(matches!(share(data), Err(MalformedPush::Message(_))), "{data}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Everything about Pub/Sub: topics and messages, publishing, and what a receiver of pushes must check.
 //!
 //! * [`Topic`], [`Message`]: what is sent where.
-//! * [`Publisher`], with three implementations: `cloud::CloudPublisher` (feature `cloud`); [`bus::Bus`], the in-process bus of one
+//! * [`Publisher`], with three implementations: `cloud::CloudPublisher` (feature `cloud`); [`bus::LocalBus`], the in-process bus of one
 //!   machine, which delivers the same envelope over HTTP as Cloud Pub/Sub does; [`rest::RestPublisher`], which reaches that bus
 //!   from another process.
 //! * [`push`]: the receiving end. [`push::Envelope`] takes a body apart, [`push::PushCheck`] checks who sent it.
@@ -17,5 +17,5 @@ mod publisher;
 pub mod push;
 pub mod rest;
 
-pub use message::{Message, Topic, Topics};
-pub use publisher::{BoxFuture, PublishError, Publisher};
+pub use message::{Message, Topic, TopicNames};
+pub use publisher::{PublishError, PublishFuture, Publisher};

@@ -1,6 +1,6 @@
 //! What is sent, and where to.
 
-use license_core::domain::event::{Event, Share};
+use license_core::domain::event::{Event, SweepShare};
 use std::collections::BTreeMap;
 
 /// The topics there are.
@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 pub enum Topic {
     /// "Sweep now", once a minute. In the cloud only Cloud Scheduler publishes it.
     Tick,
-    /// One message per share of a sweep: [`Share`].
+    /// One message per share of a sweep: [`SweepShare`].
     Reap,
     /// What happened: [`Event`], from the outbox.
     Events,
@@ -27,7 +27,7 @@ impl Topic {
 
 /// What the topics are called in one environment: ids without `projects/…/topics/`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Topics {
+pub struct TopicNames {
     /// Name of [`Topic::Tick`].
     pub tick: String,
     /// Name of [`Topic::Reap`].
@@ -36,14 +36,14 @@ pub struct Topics {
     pub events: String,
 }
 
-impl Default for Topics {
+impl Default for TopicNames {
     fn default() -> Self {
         let name = |topic: Topic| topic.as_str().to_owned();
         Self { tick: name(Topic::Tick), reap: name(Topic::Reap), events: name(Topic::Events) }
     }
 }
 
-impl Topics {
+impl TopicNames {
     /// The configured name of a topic.
     pub fn name(&self, topic: Topic) -> &str {
         match topic {
@@ -76,7 +76,7 @@ impl Message {
     }
 
     /// Asks for one share of a sweep: `{"pools":[["<tenant>","<pool>"],…]}`.
-    pub fn reap(share: &Share) -> Self {
+    pub fn reap(share: &SweepShare) -> Self {
         // UUIDs in a list: there is nothing that JSON could not write.
         let data = serde_json::json!(share).to_string().into_bytes();
         Self { data, attributes: BTreeMap::new() }
@@ -97,7 +97,7 @@ impl Message {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::push::{Envelope, Push};
+    use crate::push::{Envelope, PushDelivery};
     use license_core::{
         Clock,
         domain::id::{PoolId, TenantId},
@@ -107,11 +107,11 @@ mod tests {
     #[test]
     fn a_reap_message_reads_back_as_its_share_and_the_largest_fits_a_push() {
         let pool = (TenantId(Uuid::max()), PoolId(Uuid::nil()));
-        for pools in [0, 1, Share::MOST] {
-            let share = Share { pools: vec![pool; pools] };
+        for pools in [0, 1, SweepShare::MOST] {
+            let share = SweepShare { pools: vec![pool; pools] };
             let message = Message::reap(&share);
-            assert_eq!(serde_json::from_slice::<Share>(&message.data).unwrap(), share);
-            let body = Envelope::write(&Push::new(Topic::Reap, message, &Clock::system()));
+            assert_eq!(serde_json::from_slice::<SweepShare>(&message.data).unwrap(), share);
+            let body = Envelope::write(&PushDelivery::new(Topic::Reap, message, &Clock::system()));
             assert!(body.len() <= Envelope::MAX_BYTES, "{} bytes", body.len());
             assert_eq!(Envelope::parse(&body).unwrap().share(), Ok(share));
         }
@@ -119,13 +119,13 @@ mod tests {
 
     #[test]
     fn every_topic_has_the_name_that_was_configured_for_it() {
-        let topics = Topics { tick: "t".into(), reap: "r".into(), events: "e".into() };
+        let topics = TopicNames { tick: "t".into(), reap: "r".into(), events: "e".into() };
         assert_eq!([Topic::Tick, Topic::Reap, Topic::Events].map(|t| topics.name(t)), ["t", "r", "e"]);
         assert_eq!(
             ["t", "r", "e", "tick"].map(|n| topics.named(n)),
             [Some(Topic::Tick), Some(Topic::Reap), Some(Topic::Events), None]
         );
-        let default = Topics::default();
+        let default = TopicNames::default();
         assert_eq!([Topic::Tick, Topic::Reap, Topic::Events].map(|t| default.name(t)), ["tick", "reap", "events"]);
     }
 }

@@ -4,7 +4,7 @@ use crate::{Message, Topic};
 use std::pin::Pin;
 
 /// A boxed future that can move between threads.
-pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+pub type PublishFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Where messages go: Cloud Pub/Sub or the bus of one machine, in this process or from another.
 pub trait Publisher: Send + Sync + 'static {
@@ -15,7 +15,7 @@ pub trait Publisher: Send + Sync + 'static {
     ///
     /// # Errors
     /// At least one message is not known to have arrived; others may have. Publish all of them again: receivers dedupe.
-    fn publish(&self, topic: Topic, messages: Vec<Message>) -> BoxFuture<'_, Result<(), PublishError>>;
+    fn publish(&self, topic: Topic, messages: Vec<Message>) -> PublishFuture<'_, Result<(), PublishError>>;
 }
 
 /// Why messages are not known to have arrived. All of them may be published again.

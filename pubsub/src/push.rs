@@ -1,18 +1,18 @@
 //! The receiving end of a push: what came, and who sent it.
 
-pub use crate::envelope::{Envelope, Malformed, Push};
+pub use crate::envelope::{Envelope, MalformedPush, PushDelivery};
 use license_core::{
     Result,
-    identity::{Refused, Verifier},
+    identity::{IdentityVerifier, TokenRejected},
 };
 
 /// Checks that a push comes from our subscriptions and nobody else: signature, times, issuer and exact audience by the
-/// [`Verifier`], then the exact service account.
+/// [`IdentityVerifier`], then the exact service account.
 #[derive(Clone)]
 pub struct PushCheck {
-    /// Knows issuer, audience and keys: in the cloud [`license_core::identity::Settings::google`]
+    /// Knows issuer, audience and keys: in the cloud [`license_core::identity::IdentitySettings::google`]
     /// (<https://cloud.google.com/pubsub/docs/authenticate-push-subscriptions>).
-    pub verifier: Verifier,
+    pub verifier: IdentityVerifier,
     /// The service account that the subscriptions push as. Anybody with a Google account can get a token of the same issuer
     /// and audience; only this tells them apart.
     pub email: String,
@@ -26,7 +26,7 @@ pub enum PushRefused {
     NoToken,
     /// The token itself is refused.
     #[error("the push's token is refused: {0}")]
-    Token(Refused),
+    Token(TokenRejected),
     /// A good token of somebody else.
     #[error("the push's token belongs to another account than the configured one")]
     Email,

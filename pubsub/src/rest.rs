@@ -2,7 +2,7 @@
 //! (<https://cloud.google.com/pubsub/docs/reference/rest/v1/projects.topics/publish>): how a function that runs as a process of its own
 //! beside `license-local` reaches that one's bus, without the weight of the cloud's client.
 
-use crate::{BoxFuture, Message, PublishError, Publisher, Topic, Topics};
+use crate::{Message, PublishError, PublishFuture, Publisher, Topic, TopicNames};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use license_core::domain::secret::Secret;
 use reqwest::Client;
@@ -16,13 +16,13 @@ const EXCERPT: usize = 200;
 
 /// What a [`RestPublisher`] needs to know.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct RestSettings {
     /// The server, without a slash at its end: plain HTTP on this machine.
     pub url: String,
     /// Id of the project that holds the topics.
     pub project: String,
     /// Their names.
-    pub topics: Topics,
+    pub topics: TopicNames,
     /// What the server knows its publishers by; sent as a bearer token.
     pub token: Secret<String>,
     /// How long one request may take. There are no retries in here: what a push asked for is asked again with the push.
@@ -32,7 +32,7 @@ pub struct Settings {
 /// [`Publisher`] by REST.
 #[derive(Clone, Debug)]
 pub struct RestPublisher {
-    settings: Settings,
+    settings: RestSettings,
     client: Client,
 }
 
@@ -40,12 +40,12 @@ pub struct RestPublisher {
 #[derive(Serialize, Deserialize)]
 pub struct PublishRequest {
     /// What to publish.
-    pub messages: Vec<WireMessage>,
+    pub messages: Vec<RestMessage>,
 }
 
 /// One message in it.
 #[derive(Serialize, Deserialize)]
-pub struct WireMessage {
+pub struct RestMessage {
     /// The body as base64 (RFC 4648, section 4).
     #[serde(default)]
     data: String,
@@ -61,16 +61,16 @@ pub struct PublishResponse {
     pub message_ids: Vec<String>,
 }
 
-impl From<&Message> for WireMessage {
+impl From<&Message> for RestMessage {
     fn from(message: &Message) -> Self {
         Self { data: STANDARD.encode(&message.data), attributes: message.attributes.clone() }
     }
 }
 
-impl TryFrom<WireMessage> for Message {
+impl TryFrom<RestMessage> for Message {
     type Error = base64::DecodeError;
 
-    fn try_from(wire: WireMessage) -> Result<Self, Self::Error> {
+    fn try_from(wire: RestMessage) -> Result<Self, Self::Error> {
         Ok(Self { data: STANDARD.decode(wire.data)?, attributes: wire.attributes })
     }
 }
@@ -81,7 +81,7 @@ impl RestPublisher {
     ///
     /// # Errors
     /// No HTTP client could be made.
-    pub fn new(settings: Settings) -> reqwest::Result<Self> {
+    pub fn new(settings: RestSettings) -> reqwest::Result<Self> {
         // Straight to this machine: no proxy, no redirects with our token, and no certificates, which a bare machine may not have.
         let builder = Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
         let client = builder.tls_certs_only([]).timeout(settings.deadline).build()?;
@@ -89,9 +89,9 @@ impl RestPublisher {
     }
 
     async fn send(&self, topic: Topic, messages: &[Message]) -> Result<(), PublishError> {
-        let Settings { url, project, topics, token, .. } = &self.settings;
+        let RestSettings { url, project, topics, token, .. } = &self.settings;
         let name = format!("projects/{project}/topics/{}", topics.name(topic));
-        let body = PublishRequest { messages: messages.iter().map(WireMessage::from).collect() };
+        let body = PublishRequest { messages: messages.iter().map(RestMessage::from).collect() };
         let call = self.client.post(format!("{url}/v1/{name}:publish")).bearer_auth(token.reveal()).json(&body);
         let (missing, reason) = match acknowledged(call).await {
             Ok(ids) if ids == messages.len() => return Ok(()),
@@ -116,7 +116,7 @@ async fn acknowledged(call: reqwest::RequestBuilder) -> Result<usize, String> {
 }
 
 impl Publisher for RestPublisher {
-    fn publish(&self, topic: Topic, messages: Vec<Message>) -> BoxFuture<'_, Result<(), PublishError>> {
+    fn publish(&self, topic: Topic, messages: Vec<Message>) -> PublishFuture<'_, Result<(), PublishError>> {
         Box::pin(async move {
             for some in messages.chunks(MOST_AT_ONCE) {
                 self.send(topic, some).await?;

@@ -7,9 +7,9 @@ use license_core::{
         id::{Attempt, ClientPart, Holder},
         secret::KeyRing,
     },
-    moves::{
-        Moves,
-        acquire::{Outcome, Request, Seat},
+    protocol::{
+        SeatProtocol,
+        acquire::{AcquireOutcome, AcquireRequest, GrantedSeat},
         heartbeat,
     },
 };
@@ -18,14 +18,14 @@ use uuid::Uuid;
 /// One process start on one machine.
 #[derive(Clone, Debug)]
 pub struct Machine {
-    pub request: Request,
+    pub request: AcquireRequest,
 }
 
 impl Machine {
     /// A machine of that name, with a process that just started.
     pub fn new(license: &License, name: &str) -> Self {
         Self {
-            request: Request {
+            request: AcquireRequest {
                 key: license.key.clone(),
                 hardware: format!("hardware-{name}").parse().unwrap(),
                 instance: Some(format!("instance-{name}").parse().unwrap()),
@@ -60,7 +60,7 @@ impl Machine {
     }
 
     /// Asks for a seat.
-    pub async fn acquire(&self, moves: &Moves) -> Outcome {
+    pub async fn acquire(&self, moves: &SeatProtocol) -> AcquireOutcome {
         moves.acquire(&self.request).await.expect("the stores answer")
     }
 
@@ -68,12 +68,12 @@ impl Machine {
     ///
     /// # Panics
     /// If it gets none.
-    pub async fn seated(&self, moves: &Moves) -> Seat {
+    pub async fn seated(&self, moves: &SeatProtocol) -> GrantedSeat {
         seat(self.acquire(moves).await)
     }
 
     /// Asks for a seat in a task of its own.
-    pub fn acquire_aside(&self, moves: &Moves) -> tokio::task::JoinHandle<license_core::Result<Outcome>> {
+    pub fn acquire_aside(&self, moves: &SeatProtocol) -> tokio::task::JoinHandle<license_core::Result<AcquireOutcome>> {
         let (moves, request) = (moves.clone(), self.request.clone());
         tokio::spawn(async move { moves.acquire(&request).await })
     }
@@ -82,9 +82,9 @@ impl Machine {
     ///
     /// # Panics
     /// If it is told anything else.
-    pub async fn turned_away(&self, moves: &Moves) {
+    pub async fn turned_away(&self, moves: &SeatProtocol) {
         let outcome = self.acquire(moves).await;
-        assert!(matches!(outcome, Outcome::Full(_)), "{} finds no seat, not {outcome:?}", self.request.label);
+        assert!(matches!(outcome, AcquireOutcome::Full(_)), "{} finds no seat, not {outcome:?}", self.request.label);
     }
 }
 
@@ -92,20 +92,20 @@ impl Machine {
 ///
 /// # Panics
 /// If there is none.
-pub fn seat(outcome: Outcome) -> Seat {
+pub fn seat(outcome: AcquireOutcome) -> GrantedSeat {
     match outcome {
-        Outcome::Seat(seat) => *seat,
+        AcquireOutcome::Seat(seat) => *seat,
         other => panic!("a seat, not {other:?}"),
     }
 }
 
 /// The handle inside a seat's bearer string.
-pub fn open(seat: &Seat) -> SessionHandle {
+pub fn open(seat: &GrantedSeat) -> SessionHandle {
     SessionHandle::open(&seat.handle, &KeyRing::single(vec![1; 32])).expect("a minted handle opens")
 }
 
 /// Sends a heartbeat.
-pub async fn beat(moves: &Moves, seat: &Seat) -> heartbeat::Outcome {
+pub async fn beat(moves: &SeatProtocol, seat: &GrantedSeat) -> heartbeat::HeartbeatOutcome {
     moves.heartbeat(&open(seat), None).await.expect("the stores answer")
 }
 
@@ -113,21 +113,24 @@ pub async fn beat(moves: &Moves, seat: &Seat) -> heartbeat::Outcome {
 ///
 /// # Panics
 /// If it is not.
-pub async fn alive(moves: &Moves, seat: &Seat) {
+pub async fn alive(moves: &SeatProtocol, seat: &GrantedSeat) {
     let outcome = beat(moves, seat).await;
-    assert!(matches!(outcome, heartbeat::Outcome::Alive(_)), "alive, not {outcome:?}");
+    assert!(matches!(outcome, heartbeat::HeartbeatOutcome::Alive(_)), "alive, not {outcome:?}");
 }
 
 /// Sends a heartbeat that must be told that the session is over, and why.
 ///
 /// # Panics
 /// If it is told anything else.
-pub async fn gone(moves: &Moves, seat: &Seat, why: &str) {
+pub async fn gone(moves: &SeatProtocol, seat: &GrantedSeat, why: &str) {
     let outcome = beat(moves, seat).await;
-    assert!(matches!(&outcome, heartbeat::Outcome::Gone(reason) if reason == why), "gone ({why}), not {outcome:?}");
+    assert!(
+        matches!(&outcome, heartbeat::HeartbeatOutcome::Gone(reason) if reason == why),
+        "gone ({why}), not {outcome:?}"
+    );
 }
 
 /// Gives a session back.
-pub async fn release(moves: &Moves, seat: &Seat) {
+pub async fn release(moves: &SeatProtocol, seat: &GrantedSeat) {
     moves.release(&open(seat)).await.expect("the stores answer");
 }

@@ -4,13 +4,13 @@ use crate::World;
 use axum::{Router, body::Body};
 use http::{HeaderMap, Request};
 use http_body_util::BodyExt;
-use license_core::{domain::token::Jwks, moves::Moves};
+use license_core::{domain::token::PublicKeySet, protocol::SeatProtocol};
 use license_functions::{
     acquire,
     edge::{
-        config::{Docs, Logging},
-        rate::{ByAddress, Limit},
-        rim::Rim,
+        config::{LayersConfig, LogConfig},
+        layers::LayerSettings,
+        rate::{ByAddress, NamedLimit},
         serve::layers,
     },
     heartbeat, release,
@@ -62,13 +62,15 @@ impl Front {
     }
 
     /// The same before another instance's moves.
-    pub fn with(world: World, moves: Moves) -> Self {
-        let router =
-            acquire::router(acquire::State { moves: moves.clone(), strangers: ByAddress::new(Limit::off(), 0) })
-                .merge(heartbeat::router(heartbeat::State { moves: moves.clone() }))
-                .merge(release::router(release::State { moves }));
-        let logging = Logging { filter: "info".into(), text: false, project: None };
-        let app = layers(router, &Rim::new(&Docs::default(), &logging));
+    pub fn with(world: World, moves: SeatProtocol) -> Self {
+        let router = acquire::router(acquire::AcquireService {
+            moves: moves.clone(),
+            strangers: ByAddress::new(NamedLimit::off(), 0),
+        })
+        .merge(heartbeat::router(heartbeat::HeartbeatService { moves: moves.clone() }))
+        .merge(release::router(release::ReleaseService { moves }));
+        let logging = LogConfig { filter: "info".into(), text: false, project: None };
+        let app = layers(router, &LayerSettings::new(&LayersConfig::default(), &logging));
         Self { world, app }
     }
 
@@ -114,6 +116,6 @@ impl Front {
     pub async fn roots(&self) -> Vec<license_core::signer::RootKey> {
         let answer = self.send(Request::get("/.well-known/license-keys").body(Body::empty()).unwrap()).await;
         assert_eq!(answer.headers["cache-control"], "public, max-age=300");
-        serde_json::from_value::<Jwks>(answer.ok(200)).unwrap().keys
+        serde_json::from_value::<PublicKeySet>(answer.ok(200)).unwrap().keys
     }
 }

@@ -116,7 +116,7 @@ impl Local {
 
     /// What it reads a push by: a token of its own issuer for the reaper.
     pub fn push_token(&self) -> String {
-        let issuer = license_local::issuer::Issuer::open(&self.path("issuer.key"), license_core::Clock::system());
+        let issuer = license_local::issuer::DemoIssuer::open(&self.path("issuer.key"), license_core::Clock::system());
         issuer.and_then(|issuer| issuer.push_token(&self.variables()["PUSH_AUDIENCE"])).expect("its issuer signs")
     }
 }

@@ -7,22 +7,22 @@ use license_core::{
         id::{SeatNo, SessionId, TenantId},
         key::LicenseKey,
         license::Status,
-        terms::Edit,
+        terms::TermsEdit,
     },
-    moves::manage::Ended,
-    records::{Act, Answer, Changed, Principal, Repeat},
+    protocol::manage::EndedSessionRow,
+    records::{Caller, ChangeResult, ChangedLicense, Principal, RepeatableRequest},
 };
 use sqlx::PgConnection;
 
 /// A request of the vendor's staff about an organization, without an idempotency key.
-pub fn act(tenant: TenantId) -> Act {
+pub fn act(tenant: TenantId) -> Caller {
     let by = Principal::Staff { subject: "staff-1".into(), email: "staff@vendor.example".into() };
-    Act { tenant, by, from: None, request_id: None, repeat: None, operation: None }
+    Caller { tenant, by, from: None, request_id: None, repeat: None, operation: None }
 }
 
 /// A change of the number of seats and of nothing else.
-pub fn seats(seats: u32) -> Edit {
-    Edit { seats: Some(seats), ..Edit::default() }
+pub fn seats(seats: u32) -> TermsEdit {
+    TermsEdit { seats: Some(seats), ..TermsEdit::default() }
 }
 
 /// The oldest open session on a seat of the one pool there is; `None` if nobody sits there.
@@ -32,19 +32,22 @@ pub async fn open_on(seat: SeatNo, truth: &mut PgConnection) -> Option<SessionId
     found.map(SessionId)
 }
 
-fn done<T>(answer: Result<std::result::Result<T, license_core::records::Refused>>) -> Result<T> {
+fn done<T>(answer: Result<std::result::Result<T, license_core::records::ChangeRefusal>>) -> Result<T> {
     answer.map(|answer| answer.expect("the change is not refused"))
 }
 
 impl World {
     /// A request of the vendor's staff.
-    pub fn act(&self) -> Act {
+    pub fn act(&self) -> Caller {
         act(self.license.tenant)
     }
 
     /// The same with an idempotency key, for whatever is asked.
-    pub fn act_once(&self, key: &str) -> Act {
-        Act { repeat: Some(Repeat::new(key, &[b"a request"], &self.moves.settings().peppers)), ..self.act() }
+    pub fn act_once(&self, key: &str) -> Caller {
+        Caller {
+            repeat: Some(RepeatableRequest::new(key, &[b"a request"], &self.moves.settings().peppers)),
+            ..self.act()
+        }
     }
 
     /// Ends a session of whoever sits on a seat, and with it the seat. False: nobody sits there.
@@ -59,12 +62,12 @@ impl World {
     }
 
     /// Ends a session.
-    pub async fn end(&self, session: SessionId, force: bool) -> Ended {
+    pub async fn end(&self, session: SessionId, force: bool) -> EndedSessionRow {
         self.try_end(session, force).await.unwrap()
     }
 
     /// The same where it may fail.
-    pub async fn try_end(&self, session: SessionId, force: bool) -> Result<Ended> {
+    pub async fn try_end(&self, session: SessionId, force: bool) -> Result<EndedSessionRow> {
         done(self.manage.end_session(&self.act(), session, force).await)
     }
 
@@ -74,12 +77,12 @@ impl World {
     }
 
     /// Changes what is agreed. False: it is already so.
-    pub async fn edit(&self, edit: &Edit) -> bool {
+    pub async fn edit(&self, edit: &TermsEdit) -> bool {
         self.changes(self.manage.edit_license(&self.act(), self.license.id, None, edit, None)).await.unwrap()
     }
 
     /// The same where it may fail.
-    pub async fn try_edit(&self, edit: &Edit) -> Result<bool> {
+    pub async fn try_edit(&self, edit: &TermsEdit) -> Result<bool> {
         self.changes(self.manage.edit_license(&self.act(), self.license.id, None, edit, None)).await
     }
 
@@ -99,7 +102,7 @@ impl World {
     }
 
     /// Whether a request changed anything: the license's version says so.
-    async fn changes(&self, ask: impl Future<Output = Answer<Changed>>) -> Result<bool> {
+    async fn changes(&self, ask: impl Future<Output = ChangeResult<ChangedLicense>>) -> Result<bool> {
         let sql = "select version from licenses where license_id = $1";
         let before: i64 =
             sqlx::query_scalar(sql).bind(self.license.id.0).fetch_one(&mut self.truth().await).await.unwrap();

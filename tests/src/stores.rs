@@ -1,7 +1,7 @@
 //! One PostgreSQL for all tests of a process, a database of its own for each; one Redis for each.
 
 use license_core::records;
-use license_local::stores::{DATABASE, Postgres};
+use license_local::stores::{DATABASE, PostgresServer};
 use sqlx::{Connection, Executor, PgConnection, postgres::PgConnectOptions};
 use std::{
     process::Stdio,
@@ -10,12 +10,12 @@ use std::{
 use tokio::{io::AsyncWriteExt, process::Command, sync::OnceCell};
 
 /// Ends with the process: its keeper sees the pipe close.
-static SERVER: OnceCell<Postgres> = OnceCell::const_new();
+static SERVER: OnceCell<PostgresServer> = OnceCell::const_new();
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
-async fn server() -> &'static Postgres {
+async fn server() -> &'static PostgresServer {
     let start = || async {
-        let server = Postgres::temporary().await.expect("PostgreSQL starts");
+        let server = PostgresServer::temporary().await.expect("PostgreSQL starts");
         records::migrate(&server.superuser()).await.expect("the schema is made");
         server
     };
@@ -35,7 +35,7 @@ pub async fn restored(database: &PgConnectOptions, locale: &str) -> PgConnectOpt
 }
 
 /// The same into a migrated server of the caller's own, which may be of another version.
-pub async fn restored_at(database: &PgConnectOptions, server: &Postgres, locale: &str) -> PgConnectOptions {
+pub async fn restored_at(database: &PgConnectOptions, server: &PostgresServer, locale: &str) -> PgConnectOptions {
     let mut connection = PgConnection::connect_with(&server.superuser().database("postgres")).await.unwrap();
     let create = format!("create database restored template template0 encoding 'UTF8' {locale}");
     connection.execute(sqlx::AssertSqlSafe(create)).await.unwrap();
@@ -72,8 +72,8 @@ async fn made(how: &str) -> PgConnectOptions {
 }
 
 /// A migrated PostgreSQL of the caller's own, to be broken.
-pub async fn own_server() -> Postgres {
-    let server = Postgres::temporary().await.expect("PostgreSQL starts");
+pub async fn own_server() -> PostgresServer {
+    let server = PostgresServer::temporary().await.expect("PostgreSQL starts");
     records::migrate(&server.superuser()).await.expect("the schema is made");
     server
 }

@@ -4,19 +4,19 @@ use crate::{Machine, staff, stores};
 use license_core::{
     Clock,
     domain::{
-        event::Share,
+        event::SweepShare,
         id::{LicenseId, PoolId, PoolName, TenantId},
         key::LicenseKey,
-        lease::Timing,
-        rate::Rates,
+        lease::LeaseTiming,
+        rate::PoolRates,
         secret::KeyRing,
     },
-    moves::{Moves, Settings, manage::Manage, reap::Reaper},
-    records::{NewOrganization, Records, Registration, Role},
-    seats::{PoolKey, ReplicationId, Seats},
-    signer::{Signer, local::LocalRoot},
+    protocol::{ProtocolSettings, SeatProtocol, manage::SeatManagement, reap::SeatReaper},
+    records::{DatabaseRole, NewOrganization, Records, RegistrationOutcome},
+    seat_store::{PoolKey, ReplicationId, SeatStore},
+    signer::{LeaseSigner, local::LocalRoot},
 };
-use license_local::stores::{Redis, RedisSettings};
+use license_local::stores::{RedisServer, RedisSettings};
 use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 use std::sync::Arc;
 use tokio::sync::OnceCell;
@@ -38,14 +38,14 @@ pub const ISSUER: &str = "https://licenses.example.com";
 
 /// A world of its own.
 pub struct World {
-    pub redis: Redis,
+    pub redis: RedisServer,
     pub database: PgConnectOptions,
     pub clock: Clock,
-    pub timing: Timing,
+    pub timing: LeaseTiming,
     pub replication_id: ReplicationId,
-    pub moves: Moves,
-    pub reaper: Reaper,
-    pub manage: Manage,
+    pub moves: SeatProtocol,
+    pub reaper: SeatReaper,
+    pub manage: SeatManagement,
     pub admin: Records,
     pub license: License,
 }
@@ -69,7 +69,7 @@ pub struct Shape {
     pub replication_id: ReplicationId,
     pub redis: RedisSettings,
     pub clock: Clock,
-    pub timing: Timing,
+    pub timing: LeaseTiming,
     /// A database of the caller's own server; `None`: one on the server that all tests of the process share.
     pub database: Option<PgConnectOptions>,
 }
@@ -83,7 +83,7 @@ impl Default for Shape {
             replication_id: ReplicationId::Script,
             redis: RedisSettings::default(),
             clock: Clock::fake(),
-            timing: Timing::default(),
+            timing: LeaseTiming::default(),
             database: None,
         }
     }
@@ -92,7 +92,7 @@ impl Default for Shape {
 impl Shape {
     /// Real time, sped up: a lease of `ttl`, a drain margin of a second, a heartbeat every 30 % of the lease.
     pub fn live(seats: u32, ttl: std::time::Duration) -> Self {
-        let timing = Timing { drain: std::time::Duration::from_secs(1), ..Timing::with_ttl(ttl) };
+        let timing = LeaseTiming { drain: std::time::Duration::from_secs(1), ..LeaseTiming::with_ttl(ttl) };
         Self { seats, clock: Clock::system(), timing, ..Self::default() }
     }
 }
@@ -109,19 +109,19 @@ impl World {
     }
 
     pub async fn shaped(shape: Shape) -> Self {
-        let redis = Redis::temporary(shape.redis.clone()).await.expect("Redis starts");
+        let redis = RedisServer::temporary(shape.redis.clone()).await.expect("Redis starts");
         let database = match shape.database.clone() {
             Some(database) => database,
             None => stores::database().await,
         };
         let timing = shape.timing;
-        let admin = Records::with(database.clone(), Role::Admin, 4).sealing(Arc::new(peppers()));
+        let admin = Records::with(database.clone(), DatabaseRole::Admin, 4).sealing(Arc::new(peppers()));
         let license = register(&admin, &database, &shape, "owner").await;
-        let seats = || Seats::new(&redis.url(), shape.replication_id, timing, shape.clock.clone()).unwrap();
+        let seats = || SeatStore::new(&redis.url(), shape.replication_id, timing, shape.clock.clone()).unwrap();
         Self {
             moves: instance(seats(), &database, timing, shape.clock.clone()).await,
-            reaper: Reaper::new(seats(), Records::with(database.clone(), Role::Reaper, 4), timing),
-            manage: Manage::new(seats(), admin.clone()),
+            reaper: SeatReaper::new(seats(), Records::with(database.clone(), DatabaseRole::Reaper, 4), timing),
+            manage: SeatManagement::new(seats(), admin.clone()),
             admin,
             license,
             timing,
@@ -133,70 +133,70 @@ impl World {
     }
 
     /// Another instance of the functions over the same stores.
-    pub async fn instance(&self) -> Moves {
+    pub async fn instance(&self) -> SeatProtocol {
         self.instance_with(self.clock.clone()).await
     }
 
     /// Another instance whose clock is its own.
-    pub async fn instance_with(&self, clock: Clock) -> Moves {
+    pub async fn instance_with(&self, clock: Clock) -> SeatProtocol {
         instance(self.seats_with(clock.clone()), &self.database, self.timing, clock).await
     }
 
     /// Another instance that gives leases of another length, as during a rollout of the setting.
-    pub async fn instance_timed(&self, timing: Timing) -> Moves {
-        let seats = Seats::new(&self.redis.url(), self.replication_id, timing, self.clock.clone()).unwrap();
+    pub async fn instance_timed(&self, timing: LeaseTiming) -> SeatProtocol {
+        let seats = SeatStore::new(&self.redis.url(), self.replication_id, timing, self.clock.clone()).unwrap();
         instance(seats, &self.database, timing, self.clock.clone()).await
     }
 
     /// What people do, by an admin function that gives leases of another length.
-    pub fn manage_timed(&self, timing: Timing) -> Manage {
-        let seats = Seats::new(&self.redis.url(), self.replication_id, timing, self.clock.clone()).unwrap();
-        Manage::new(seats, self.admin.clone())
+    pub fn manage_timed(&self, timing: LeaseTiming) -> SeatManagement {
+        let seats = SeatStore::new(&self.redis.url(), self.replication_id, timing, self.clock.clone()).unwrap();
+        SeatManagement::new(seats, self.admin.clone())
     }
 
     /// The seat store, for tests that speak to it directly.
-    pub fn seats(&self) -> Seats {
+    pub fn seats(&self) -> SeatStore {
         self.seats_with(self.clock.clone())
     }
 
-    fn seats_with(&self, clock: Clock) -> Seats {
-        Seats::new(&self.redis.url(), self.replication_id, self.timing, clock).unwrap()
+    fn seats_with(&self, clock: Clock) -> SeatStore {
+        SeatStore::new(&self.redis.url(), self.replication_id, self.timing, clock).unwrap()
     }
 
     /// Another instance whose scripts keep these limits.
-    pub async fn instance_limited(&self, rates: Rates) -> Moves {
+    pub async fn instance_limited(&self, rates: PoolRates) -> SeatProtocol {
         instance(self.seats().limited(rates), &self.database, self.timing, self.clock.clone()).await
     }
 
     /// Another instance that takes the Redis at `url` for the primary.
-    pub async fn instance_at(&self, url: &str) -> Moves {
-        let seats = Seats::new(url, self.replication_id, self.timing, self.clock.clone()).unwrap();
+    pub async fn instance_at(&self, url: &str) -> SeatProtocol {
+        let seats = SeatStore::new(url, self.replication_id, self.timing, self.clock.clone()).unwrap();
         instance(seats, &self.database, self.timing, self.clock.clone()).await
     }
 
     /// Another instance with a clock and ways to Redis and to the records of its own.
-    pub async fn instance_over(&self, redis: &str, database: PgConnectOptions, clock: Clock) -> Moves {
-        let seats = Seats::new(redis, self.replication_id, self.timing, clock.clone()).unwrap();
+    pub async fn instance_over(&self, redis: &str, database: PgConnectOptions, clock: Clock) -> SeatProtocol {
+        let seats = SeatStore::new(redis, self.replication_id, self.timing, clock.clone()).unwrap();
         instance(seats, &database, self.timing, clock).await
     }
 
     /// From now on this Redis is the primary for everything of this world but the instances that were made before; answers the old one.
-    pub async fn fail_over(&mut self, primary: Redis) -> Redis {
+    pub async fn fail_over(&mut self, primary: RedisServer) -> RedisServer {
         let old = std::mem::replace(&mut self.redis, primary);
         self.reaper = self.another_reaper();
-        self.manage = Manage::new(self.seats(), self.admin.clone());
+        self.manage = SeatManagement::new(self.seats(), self.admin.clone());
         self.moves = self.instance().await;
         old
     }
 
     /// Another reaper over the same stores, with no fail point armed.
-    pub fn another_reaper(&self) -> Reaper {
-        Reaper::new(self.seats(), Records::with(self.database.clone(), Role::Reaper, 4), self.timing)
+    pub fn another_reaper(&self) -> SeatReaper {
+        SeatReaper::new(self.seats(), Records::with(self.database.clone(), DatabaseRole::Reaper, 4), self.timing)
     }
 
     /// The records as the service role, for tests that speak to them directly.
     pub fn service(&self) -> Records {
-        Records::with(self.database.clone(), Role::Service, 4)
+        Records::with(self.database.clone(), DatabaseRole::Service, 4)
     }
 
     /// A machine that starts a process of the product.
@@ -229,8 +229,8 @@ impl World {
     }
 
     /// A share of this world's pool alone, whether it has something to do or not.
-    pub fn share(&self) -> Share {
-        Share { pools: vec![(self.license.tenant, self.license.pool_id)] }
+    pub fn share(&self) -> SweepShare {
+        SweepShare { pools: vec![(self.license.tenant, self.license.pool_id)] }
     }
 
     /// Loses one key of the pool: `h`, `z`, `s`, `m`, `n` or `c`.
@@ -283,8 +283,8 @@ impl World {
     }
 
     /// One sweep of whatever has something to do, as a tick asks for it.
-    pub async fn sweep(&self) -> license_core::moves::reap::Report {
-        let mut total = license_core::moves::reap::Report::default();
+    pub async fn sweep(&self) -> license_core::protocol::reap::SweepReport {
+        let mut total = license_core::protocol::reap::SweepReport::default();
         for share in self.reaper.shares().await.unwrap() {
             let report = self.reaper.sweep(&share).await.unwrap();
             total.pools += report.pools;
@@ -319,10 +319,11 @@ impl World {
     }
 }
 
-async fn instance(seats: Seats, database: &PgConnectOptions, timing: Timing, clock: Clock) -> Moves {
-    let signer = Signer::new(root().await, license_core::signer::delegated::Settings::new(ISSUER), clock.clone());
-    let settings = Settings { timing, clock, handles: KeyRing::single(vec![1; 32]), peppers: peppers() };
-    Moves::new(seats, Records::with(database.clone(), Role::Service, 16), signer, settings)
+async fn instance(seats: SeatStore, database: &PgConnectOptions, timing: LeaseTiming, clock: Clock) -> SeatProtocol {
+    let signer =
+        LeaseSigner::new(root().await, license_core::signer::delegated::SignerSettings::new(ISSUER), clock.clone());
+    let settings = ProtocolSettings { timing, clock, handles: KeyRing::single(vec![1; 32]), peppers: peppers() };
+    SeatProtocol::new(seats, Records::with(database.clone(), DatabaseRole::Service, 16), signer, settings)
 }
 
 fn peppers() -> KeyRing {
@@ -342,7 +343,7 @@ pub async fn register(admin: &Records, database: &PgConnectOptions, shape: &Shap
         request_id: None,
         sign_in: Default::default(),
     };
-    let Registration::Created(registered) = admin.register(&new, &peppers()).await.unwrap() else {
+    let RegistrationOutcome::Created(registered) = admin.register(&new, &peppers()).await.unwrap() else {
         panic!("a first registration creates")
     };
     let tenant = registered.tenant;

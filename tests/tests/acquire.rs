@@ -1,6 +1,6 @@
 //! Taking a seat, keeping it, giving it back: the straight paths.
 
-use license_core::moves::{acquire::Outcome, heartbeat};
+use license_core::protocol::{acquire::AcquireOutcome, heartbeat};
 use license_tests::{World, client::open};
 use sqlx::Executor;
 
@@ -14,14 +14,14 @@ async fn a_machine_takes_a_seat_keeps_it_and_gives_it_back() {
     assert_eq!(world.held().await, [(seat.seat as i32, a.holder().to_string())]);
 
     let handle = open(&seat);
-    assert!(matches!(world.moves.heartbeat(&handle, None).await.unwrap(), heartbeat::Outcome::Alive(_)));
+    assert!(matches!(world.moves.heartbeat(&handle, None).await.unwrap(), heartbeat::HeartbeatOutcome::Alive(_)));
 
     let first = world.moves.release(&handle).await.unwrap();
     assert_eq!(world.held().await, []);
     let again = world.moves.release(&handle).await.unwrap();
     assert_eq!(first, again, "releasing twice is one release");
     let gone = world.moves.heartbeat(&handle, None).await.unwrap();
-    assert!(matches!(&gone, heartbeat::Outcome::Gone(reason) if reason == "released"), "{gone:?}");
+    assert!(matches!(&gone, heartbeat::HeartbeatOutcome::Gone(reason) if reason == "released"), "{gone:?}");
 }
 
 #[tokio::test]
@@ -39,7 +39,10 @@ async fn a_session_that_was_forgotten_is_gone_whoever_asks_for_it_and_costs_nobo
     let again = a.seated(&world.moves).await;
     assert_ne!((again.seat, again.session), (seat.seat, seat.session));
     assert_eq!(world.held().await.len(), 2);
-    assert!(matches!(world.moves.heartbeat(&open(&others), None).await.unwrap(), heartbeat::Outcome::Alive(_)));
+    assert!(matches!(
+        world.moves.heartbeat(&open(&others), None).await.unwrap(),
+        heartbeat::HeartbeatOutcome::Alive(_)
+    ));
 }
 
 #[tokio::test]
@@ -49,7 +52,7 @@ async fn the_sixth_machine_of_five_is_told_who_holds_the_seats_and_when_one_free
         world.machine(name).seated(&world.moves).await;
         world.pass(std::time::Duration::from_secs(1));
     }
-    let Outcome::Full(full) = world.machine("f").acquire(&world.moves).await else { panic!("the pool is full") };
+    let AcquireOutcome::Full(full) = world.machine("f").acquire(&world.moves).await else { panic!("the pool is full") };
     assert_eq!((full.held, full.seats_total), (5, 5));
     assert_eq!(full.next_lease_end_ms - full.now_ms, 355_000);
     let labels: Vec<&str> = full.silent.iter().map(|s| s.label.as_str()).collect();

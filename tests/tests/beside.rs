@@ -2,10 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a panic with its place")]
 
-use license_core::{Clock, domain::event::Share};
+use license_core::{Clock, domain::event::SweepShare};
 use license_pubsub::{
     Message, Topic,
-    push::{Envelope, Push},
+    push::{Envelope, PushDelivery},
 };
 use license_tests::{
     local::Local,
@@ -47,7 +47,7 @@ impl Beside {
     }
 
     async fn push(&self, reaper: &Function, path: &str, message: Message) {
-        let push = Push::new(Topic::Tick, message, &Clock::system());
+        let push = PushDelivery::new(Topic::Tick, message, &Clock::system());
         let request = self.client.post(format!("{}{path}", reaper.url)).bearer_auth(self.local.push_token());
         self.answer(request.header("content-type", "application/json").body(Envelope::write(&push)), 204).await;
     }
@@ -86,7 +86,7 @@ async fn a_reaper_beside_it_publishes_to_its_bus_and_closes_a_vanished_holder() 
     let beside = Beside::start();
     let (acquire, reaper) = (beside.function("acquire").await, beside.function("reaper").await);
     beside.acquire(&acquire, "machine-0001").await;
-    beside.push(&reaper, "/reap", Message::reap(&Share::default())).await;
+    beside.push(&reaper, "/reap", Message::reap(&SweepShare::default())).await;
     let granted = "select count(*) from outbox where kind = 'seat.granted' and published_at is not null";
     assert_eq!(beside.count(granted).await, 1, "its own sweep published what happened");
 

@@ -5,10 +5,10 @@
 use license_core::{
     domain::{
         key::LicenseKey,
-        license::{Status, Why},
+        license::{RefusalReason, Status},
     },
-    moves::{acquire::Outcome, heartbeat, validate},
-    records::Refused,
+    protocol::{acquire::AcquireOutcome, heartbeat, validate},
+    records::ChangeRefusal,
 };
 use license_tests::{
     World,
@@ -23,9 +23,9 @@ async fn a_suspended_license_gives_no_seat_and_tells_every_client_and_resumed_wi
     assert!(world.suspend().await);
     assert!(!world.suspend().await, "it is already");
     let told = beat(&world.moves, &a_seat).await;
-    assert!(matches!(told, heartbeat::Outcome::Refused(r) if r.why == Why::Suspended), "{told:?}");
+    assert!(matches!(told, heartbeat::HeartbeatOutcome::Refused(r) if r.why == RefusalReason::Suspended), "{told:?}");
     let told = world.machine("b").acquire(&world.moves).await;
-    assert!(matches!(told, Outcome::Refused(r) if r.why == Why::Suspended), "{told:?}");
+    assert!(matches!(told, AcquireOutcome::Refused(r) if r.why == RefusalReason::Suspended), "{told:?}");
     world.pass(Duration::from_secs(60));
     assert!(world.resume().await);
     alive(&world.moves, &a_seat).await;
@@ -109,7 +109,7 @@ async fn a_rotated_key_opens_at_once_and_the_old_one_until_its_time() {
     a.restarted().seated(&world.moves).await;
     world.pass(Duration::from_secs(3601));
     // The records' clock is real time: they still know the old key, once; the copy does not, and has the last word.
-    assert!(matches!(a.restarted().acquire(&world.moves).await, Outcome::BadKey));
+    assert!(matches!(a.restarted().acquire(&world.moves).await, AcquireOutcome::BadKey));
 }
 
 #[tokio::test]
@@ -117,14 +117,14 @@ async fn a_key_redis_does_not_know_yet_is_judged_by_the_records() {
     let world = World::with_seats(2).await;
     world.machine("a").seated(&world.moves).await;
     let (act, license, peppers) = (world.act_once("rotate"), world.license.id, &world.moves.settings().peppers);
-    world.manage.steps().cut(license_core::moves::steps::Step::Change);
+    world.manage.steps().cut(license_core::protocol::steps::Step::Change);
     world.manage.renew_key(&act, license, 0, peppers).await.unwrap_err();
     // The records alone are asked again: they answer the key that was made, and Redis still is not told.
     let key = world.admin.renew_key(&act, license, 0, peppers).await.unwrap().unwrap().key;
     let mut b = world.machine("b");
     b.request.key = key;
     b.seated(&world.moves).await;
-    assert!(matches!(world.machine("c").acquire(&world.moves).await, Outcome::BadKey), "the old secret is out");
+    assert!(matches!(world.machine("c").acquire(&world.moves).await, AcquireOutcome::BadKey), "the old secret is out");
 }
 
 #[tokio::test]
@@ -135,7 +135,7 @@ async fn no_more_than_thirty_two_earlier_keys_are_good_at_a_time() {
     }
     let peppers = &world.moves.settings().peppers;
     let told = world.manage.renew_key(&world.act(), world.license.id, 3600, peppers).await.unwrap();
-    assert!(matches!(told, Err(Refused::Conflict(_))), "{told:?}");
+    assert!(matches!(told, Err(ChangeRefusal::Conflict(_))), "{told:?}");
     let mut a = world.machine("a");
     a.seated(&world.moves).await;
     a.request.key = world.rotate_key(0).await; // ends all of them at once
@@ -149,9 +149,12 @@ async fn a_license_past_its_term_gives_no_seat_and_says_since_when() {
     let a_seat = world.machine("a").seated(&world.moves).await;
     world.pass(Duration::from_secs(15 * 86_400)); // the trial has 14 days
     let told = world.machine("b").acquire(&world.moves).await;
-    assert!(matches!(told, Outcome::Refused(r) if r.why == Why::Expired && r.since_ms > 0), "{told:?}");
+    assert!(
+        matches!(told, AcquireOutcome::Refused(r) if r.why == RefusalReason::Expired && r.since_ms > 0),
+        "{told:?}"
+    );
     let told = beat(&world.moves, &a_seat).await;
-    assert!(matches!(told, heartbeat::Outcome::Refused(_)), "{told:?}");
+    assert!(matches!(told, heartbeat::HeartbeatOutcome::Refused(_)), "{told:?}");
 }
 
 #[tokio::test]
@@ -162,18 +165,18 @@ async fn validate_says_what_an_acquire_would_and_takes_no_seat() {
         let request = &machine.request;
         world.moves.validate(&request.key, Some(&request.hardware), None, &request.pool).await.unwrap()
     };
-    let validate::Outcome::Valid(valid) = ask(&a).await else { panic!("valid") };
+    let validate::ValidateOutcome::Valid(valid) = ask(&a).await else { panic!("valid") };
     assert_eq!((valid.held, valid.seats_total, valid.has_seat), (0, 2, false));
     a.seated(&world.moves).await;
-    let validate::Outcome::Valid(valid) = ask(&a).await else { panic!("valid") };
+    let validate::ValidateOutcome::Valid(valid) = ask(&a).await else { panic!("valid") };
     assert_eq!((valid.held, valid.seats_total, valid.has_seat), (1, 2, true));
     assert_eq!(valid.silent.len(), 1);
     world.suspend().await;
-    let validate::Outcome::Refused(refusal, _) = ask(&a).await else { panic!("refused") };
-    assert_eq!(refusal.why, Why::Suspended);
+    let validate::ValidateOutcome::Refused(refusal, _) = ask(&a).await else { panic!("refused") };
+    assert_eq!(refusal.why, RefusalReason::Suspended);
     let mut forged = a.clone();
     forged.request.key = LicenseKey::draw(world.license.pool.license);
-    assert!(matches!(ask(&forged).await, validate::Outcome::BadKey));
+    assert!(matches!(ask(&forged).await, validate::ValidateOutcome::BadKey));
 }
 
 #[tokio::test]
@@ -182,7 +185,7 @@ async fn a_drained_pool_whose_last_free_was_lost_gives_its_seat_at_once() {
     let a_seat = world.machine("a").seated(&world.moves).await;
     let b_seat = world.machine("b").seated(&world.moves).await;
     world.resize(1).await;
-    world.moves.steps().cut(license_core::moves::steps::Step::EndSeats);
+    world.moves.steps().cut(license_core::protocol::steps::Step::EndSeats);
     world.moves.release(&license_tests::client::open(&b_seat)).await.unwrap_err();
     release(&world.moves, &a_seat).await;
     world.machine("c").seated(&world.moves).await;
@@ -251,7 +254,7 @@ async fn a_rotation_asked_for_twice_with_one_key_is_one_rotation_and_of_a_foreig
     assert_eq!(world.count("select count(*) from license_keys").await, 3, "without it each is another");
     let nobody = license_core::domain::id::LicenseId(uuid::Uuid::now_v7());
     let refused = world.manage.renew_key(&world.act(), nobody, 0, peppers).await.unwrap();
-    assert_eq!(refused.map(drop), Err(Refused::NotFound));
+    assert_eq!(refused.map(drop), Err(ChangeRefusal::NotFound));
 }
 
 #[tokio::test]
@@ -259,8 +262,8 @@ async fn a_resumed_license_nobody_holds_a_seat_of_gives_seats_although_redis_was
     let world = World::with_seats(1).await;
     assert!(world.suspend().await);
     let told = world.machine("a").acquire(&world.moves).await;
-    assert!(matches!(told, Outcome::Refused(r) if r.why == Why::Suspended), "{told:?}");
-    world.manage.steps().cut(license_core::moves::steps::Step::Change);
+    assert!(matches!(told, AcquireOutcome::Refused(r) if r.why == RefusalReason::Suspended), "{told:?}");
+    world.manage.steps().cut(license_core::protocol::steps::Step::Change);
     world.try_decide(Status::Active).await.unwrap_err();
     world.sweep().await;
     world.machine("a").seated(&world.moves).await;
@@ -301,7 +304,7 @@ async fn after_a_restore_holders_go_on_and_nobody_else_sits_down_before_every_ol
 
     alive(&world.moves, &a_seat).await;
     for machine in [world.machine("b"), world.machine("a").restarted(), world.machine("a")] {
-        let Outcome::Full(full) = machine.acquire(&world.moves).await else { panic!("nobody sits down yet") };
+        let AcquireOutcome::Full(full) = machine.acquire(&world.moves).await else { panic!("nobody sits down yet") };
         assert!(full.next_lease_end_ms > full.now_ms, "and is told until when: {full:?}");
     }
     // Another rebuild does not begin the wait anew.

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a panic with its place")]
 
-use license_core::moves::steps::Step;
+use license_core::protocol::steps::Step;
 use license_tests::{
     World,
     client::{alive, beat, gone, open, release},

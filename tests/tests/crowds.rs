@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a panic with its place")]
 
 use license_core::{
-    domain::rate::{Limited, Limiter, Rate, Rates},
-    moves::{Moves, acquire::Outcome},
+    domain::rate::{LimitKind, PoolRates, RateLimit, RateLimited},
+    protocol::{SeatProtocol, acquire::AcquireOutcome},
 };
 use license_tests::{
     World,
@@ -16,11 +16,11 @@ use license_tests::{
 use std::time::Duration;
 
 /// Six a minute, three at once: one every ten seconds.
-const RATE: Rate = Rate { per_minute: 6, burst: 3 };
-const BOTH: Rates = Rates { acquire: Some(RATE), license: Some(RATE), heartbeat: None };
-const LICENSE: Rates = Rates { acquire: None, ..BOTH };
+const RATE: RateLimit = RateLimit { per_minute: 6, burst: 3 };
+const BOTH: PoolRates = PoolRates { acquire: Some(RATE), license: Some(RATE), heartbeat: None };
+const LICENSE: PoolRates = PoolRates { acquire: None, ..BOTH };
 
-async fn of(seats: u32, processes: u32, rates: Rates) -> (World, Moves) {
+async fn of(seats: u32, processes: u32, rates: PoolRates) -> (World, SeatProtocol) {
     let world = World::shaped(Shape { seats, processes, ..Shape::default() }).await;
     let moves = world.instance_limited(rates).await;
     (world, moves)
@@ -28,9 +28,9 @@ async fn of(seats: u32, processes: u32, rates: Rates) -> (World, Moves) {
 
 /// Refused for the license, with its limit, and how many ms to wait.
 #[track_caller]
-fn waits(outcome: &Outcome, rate: Rate) -> u64 {
+fn waits(outcome: &AcquireOutcome, rate: RateLimit) -> u64 {
     match outcome {
-        Outcome::Limited(Limited { by: Limiter::License, wait_ms, rate: its }) => {
+        AcquireOutcome::Limited(RateLimited { by: LimitKind::License, wait_ms, rate: its }) => {
             assert_eq!(*its, rate);
             *wait_ms
         }
@@ -39,7 +39,7 @@ fn waits(outcome: &Outcome, rate: Rate) -> u64 {
 }
 
 /// Takes a seat as somebody nobody knows, and gives it back.
-async fn pass_through(world: &World, moves: &Moves, name: &str) {
+async fn pass_through(world: &World, moves: &SeatProtocol, name: &str) {
     let seat = world.machine(name).seated(moves).await;
     release(moves, &seat).await;
 }
@@ -77,7 +77,7 @@ async fn a_full_pool_refuses_honestly_and_its_machines_lose_no_turn_by_it() {
 #[tokio::test]
 async fn who_takes_seats_under_ever_new_names_is_refused_and_who_holds_a_seat_is_not() {
     let (world, moves) = of(2, 3, LICENSE).await;
-    let limit = Rate { per_minute: 12, burst: 6 };
+    let limit = RateLimit { per_minute: 12, burst: 6 };
     let holder = world.machine("holder");
     let seat = holder.seated(&moves).await;
     for n in 0..5 {
@@ -121,7 +121,7 @@ async fn the_turns_are_the_licenses_own_and_nobody_elses() {
     for n in 0..9 {
         pass_through(&three, &moves, &format!("name-{n}")).await;
     }
-    let waited = waits(&three.machine("more").acquire(&moves).await, Rate { per_minute: 18, burst: 9 });
+    let waited = waits(&three.machine("more").acquire(&moves).await, RateLimit { per_minute: 18, burst: 9 });
     assert_eq!(waited, 3_334);
 }
 
@@ -142,7 +142,7 @@ async fn two_machines_in_a_loop_of_crashes_keep_nobody_else_out() {
                 release(&moves, &machine.restarted().seated(&moves).await).await;
                 assert!(matches!(
                     machine.restarted().acquire(&moves).await,
-                    Outcome::Limited(Limited { by: Limiter::Holder, .. })
+                    AcquireOutcome::Limited(RateLimited { by: LimitKind::Holder, .. })
                 ));
             }
         }
@@ -162,7 +162,7 @@ async fn whatever_a_holder_begins_on_its_seat_makes_others_wait_for_no_more_than
         release(&moves, &more).await;
     }
     // Twice six turns of five seconds are taken, and six may be taken at once.
-    let waited = waits(&world.machine("next").acquire(&moves).await, Rate { per_minute: 12, burst: 6 });
+    let waited = waits(&world.machine("next").acquire(&moves).await, RateLimit { per_minute: 12, burst: 6 });
     assert_eq!(waited, 35_000);
     world.pass(Duration::from_millis(waited));
     pass_through(&world, &moves, "next").await;
@@ -171,7 +171,7 @@ async fn whatever_a_holder_begins_on_its_seat_makes_others_wait_for_no_more_than
 #[tokio::test]
 async fn of_a_company_of_ten_thousand_seats_a_hundred_start_at_once_under_the_smallest_limit() {
     let world = World::with_seats(10_000).await;
-    let rates = Rates { license: Some(Rate::per_minute(1)), ..Rates::default() };
+    let rates = PoolRates { license: Some(RateLimit::per_minute(1)), ..PoolRates::default() };
     let moves = world.instance_limited(rates).await;
     for n in 0..100 {
         world.machine(&format!("pc-{n}")).seated(&moves).await;

@@ -2,29 +2,29 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests; clippy.toml's exception does not reach helpers")]
 
-use license_core::Code;
+use license_core::ProblemCode;
 use license_functions::edge::problem::table;
 
 const PAGE: &str = include_str!("../../docs/ERRORS.md");
 
-/// The extra members of API.md, "Codes".
-const MEMBERS: &[(Code, &[&str])] = &[
-    (Code::InvalidRequest, &["errors", "field", "problem"]),
-    (Code::InsufficientUserAuthentication, &["max_age", "acr_values"]),
-    (Code::LicenseExpired, &["license", "since"]),
-    (Code::LicenseSuspended, &["license", "since"]),
-    (Code::LicenseRevoked, &["license", "since"]),
-    (Code::LicenseNotStarted, &["license", "since"]),
-    (Code::ProductNotAllowed, &["license", "product"]),
-    (Code::InsufficientRole, &["required"]),
-    (Code::InsufficientScope, &["required"]),
-    (Code::AddressNotAllowed, &["address"]),
+/// The members that a code has besides those of every problem.
+const MEMBERS: &[(ProblemCode, &[&str])] = &[
+    (ProblemCode::InvalidRequest, &["errors", "field", "problem"]),
+    (ProblemCode::InsufficientUserAuthentication, &["max_age", "acr_values"]),
+    (ProblemCode::LicenseExpired, &["license", "since"]),
+    (ProblemCode::LicenseSuspended, &["license", "since"]),
+    (ProblemCode::LicenseRevoked, &["license", "since"]),
+    (ProblemCode::LicenseNotStarted, &["license", "since"]),
+    (ProblemCode::ProductNotAllowed, &["license", "product"]),
+    (ProblemCode::InsufficientRole, &["required"]),
+    (ProblemCode::InsufficientScope, &["required"]),
+    (ProblemCode::AddressNotAllowed, &["address"]),
     (
-        Code::NoSeatsAvailable,
+        ProblemCode::NoSeatsAvailable,
         &["seats_total", "seats_used", "seats_waiting", "next_seat_in", "holders", "label", "since", "seen_in"],
     ),
-    (Code::TooManyProcesses, &["processes", "next_process_in"]),
-    (Code::SessionGone, &["reason", "expired", "kicked", "released", "unknown", "session_id"]),
+    (ProblemCode::TooManyProcesses, &["processes", "next_process_in"]),
+    (ProblemCode::SessionGone, &["reason", "expired", "kicked", "released", "unknown", "session_id"]),
 ];
 
 /// Each code's section: its heading and what stands below it.
@@ -39,17 +39,17 @@ fn line<'a>(section: &'a str, start: &str) -> Option<&'a str> {
 #[test]
 fn every_code_has_its_section_and_no_section_is_of_no_code() {
     let headings: Vec<&str> = sections().into_iter().map(|(heading, _)| heading).collect();
-    let codes: Vec<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
+    let codes: Vec<&str> = ProblemCode::ALL.iter().map(|code| code.as_str()).collect();
     assert_eq!(headings, codes, "in the order of the code");
 }
 
 #[test]
 fn a_section_says_the_status_the_title_and_the_retry_advice_of_the_table() {
-    for (&code, (heading, text)) in Code::ALL.iter().zip(sections()) {
+    for (&code, (heading, text)) in ProblemCode::ALL.iter().zip(sections()) {
         let row = table(code);
         let status = row.status.as_u16();
         let says = line(text, "Status: ").unwrap_or_else(|| panic!("{heading} says its status"));
-        let also_400 = code == Code::InvalidRequest;
+        let also_400 = code == ProblemCode::InvalidRequest;
         assert_eq!(
             says,
             if also_400 { format!("{status}, or 400 when the body is not JSON") } else { status.to_string() },
@@ -59,7 +59,9 @@ fn a_section_says_the_status_the_title_and_the_retry_advice_of_the_table() {
         let retry = line(text, "Retry-After: ").unwrap_or_else(|| panic!("{heading} says when to come back"));
         match row.retry_after {
             Some(seconds) => assert_eq!(retry, format!("{seconds} s"), "{heading}"),
-            None if [Code::NoSeatsAvailable, Code::TooManyProcesses, Code::LicenseNotStarted].contains(&code) => {
+            None if [ProblemCode::NoSeatsAvailable, ProblemCode::TooManyProcesses, ProblemCode::LicenseNotStarted]
+                .contains(&code) =>
+            {
                 assert!(retry.starts_with("when"), "{heading}")
             }
             None => assert_eq!(retry, "none", "{heading}"),
@@ -69,7 +71,7 @@ fn a_section_says_the_status_the_title_and_the_retry_advice_of_the_table() {
 
 #[test]
 fn a_section_says_what_happened_what_to_do_and_every_extra_member() {
-    for (&code, (heading, text)) in Code::ALL.iter().zip(sections()) {
+    for (&code, (heading, text)) in ProblemCode::ALL.iter().zip(sections()) {
         let happened = line(text, "What happened: ").unwrap_or_default();
         let to_do = line(text, "What to do: ").unwrap_or_default();
         assert!(happened.len() > 20 && to_do.len() > 20, "{heading} helps a person");

@@ -3,9 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a panic with its place")]
 
 use license_core::{
-    domain::lease::Timing,
-    moves::{acquire::Outcome, steps::Step},
-    seats::NonceAnswer,
+    domain::lease::LeaseTiming,
+    protocol::{acquire::AcquireOutcome, steps::Step},
+    seat_store::NonceAnswer,
 };
 use license_tests::{
     World,
@@ -31,7 +31,7 @@ async fn a_grant_decided_before_a_rebuild_is_not_written_down() {
 
     a_goes_on.send(()).unwrap();
     let a_told = a_asks.await.unwrap().unwrap();
-    assert!(matches!(a_told, Outcome::Full(_)), "the seat is b's in the copy that counts, not {a_told:?}");
+    assert!(matches!(a_told, AcquireOutcome::Full(_)), "the seat is b's in the copy that counts, not {a_told:?}");
     b_goes_on.send(()).unwrap();
     let b_seat = seat(b_asks.await.unwrap().unwrap());
     alive(&world.moves, &b_seat).await;
@@ -51,7 +51,7 @@ async fn a_paused_acquire_cannot_take_a_seat_twice() {
 
     goes_on.send(()).unwrap();
     let told = asks.await.unwrap().unwrap();
-    assert!(matches!(told, Outcome::Full(_)), "overtaken, not {told:?}");
+    assert!(matches!(told, AcquireOutcome::Full(_)), "overtaken, not {told:?}");
     alive(&world.moves, &b_seat).await;
     assert_eq!(world.held().await, [(0, b.holder().to_string())]);
     assert_eq!(world.count(OPEN).await, 1);
@@ -142,7 +142,7 @@ async fn a_rebuild_that_read_the_records_before_the_copy_was_lost_again_is_refus
     goes_on.send(()).unwrap();
     let told = beats.await.unwrap().unwrap();
     assert!(
-        matches!(&told, license_core::moves::heartbeat::Outcome::Gone(reason) if reason == "expired"),
+        matches!(&told, license_core::protocol::heartbeat::HeartbeatOutcome::Gone(reason) if reason == "expired"),
         "the seat is b's, so not {told:?}"
     );
     alive(&quick, &b_seat).await;
@@ -239,7 +239,7 @@ async fn a_free_of_an_old_epoch_frees_nothing_in_a_new_one() {
     let b_seat = world.machine("b").seated(&world.moves).await; // ticket (2, 1)
     world.moves.steps().cut(Step::Release);
     world.moves.release(&open(&b_seat)).await.unwrap_err(); // ticket (2, 2) claimed in Redis only
-    let late = [license_core::seats::SeatFree { seat: 0, seq: 2, retired: false }];
+    let late = [license_core::seat_store::SeatFree { seat: 0, seq: 2, retired: false }];
     seats.free(pool, 1, &late, &[]).await.unwrap();
     assert_eq!(world.sweep_until_quiet().await, 1, "the claim of b's seat is still there to be finished");
     assert_eq!(world.held().await, []);
@@ -247,11 +247,13 @@ async fn a_free_of_an_old_epoch_frees_nothing_in_a_new_one() {
 
 #[tokio::test]
 async fn beats_of_the_defaults_fit_three_times_into_a_lease() {
-    let timing = Timing::default();
+    let timing = LeaseTiming::default();
     assert!(timing.heartbeat * 3 < timing.ttl - timing.eps());
     let world = World::with_seats(1).await;
     let a_seat = world.machine("a").seated(&world.moves).await;
-    let license_core::moves::heartbeat::Outcome::Alive(it) = beat(&world.moves, &a_seat).await else { panic!("alive") };
+    let license_core::protocol::heartbeat::HeartbeatOutcome::Alive(it) = beat(&world.moves, &a_seat).await else {
+        panic!("alive")
+    };
     assert!((101..=115).contains(&it.lease.heartbeat_in));
     assert_eq!(it.lease.expires_in, 355);
 }
@@ -299,7 +301,7 @@ async fn an_acquire_does_not_loop_on_a_session_that_has_ended() {
 async fn an_id_read_per_connection_is_not_believed_once_the_node_was_promoted_again() {
     let world = World::shaped(license_tests::world::Shape {
         seats: 1,
-        replication_id: license_core::seats::ReplicationId::Connection,
+        replication_id: license_core::seat_store::ReplicationId::Connection,
         ..Default::default()
     })
     .await;
@@ -337,10 +339,10 @@ async fn a_redis_that_may_drop_live_seats_is_not_ready() {
 async fn no_script_is_sent_over_an_old_connection() {
     // A deposed primary can be spoken to only so long after a failover: DRAIN covers it.
     let world = World::with_seats(1).await;
-    let young = Timing { max_connection_age: Duration::from_millis(50), ..world.timing };
+    let young = LeaseTiming { max_connection_age: Duration::from_millis(50), ..world.timing };
     let seats = |timing| {
-        let id = license_core::seats::ReplicationId::Script;
-        license_core::seats::Seats::new(&world.redis.url(), id, timing, world.clock.clone()).unwrap()
+        let id = license_core::seat_store::ReplicationId::Script;
+        license_core::seat_store::SeatStore::new(&world.redis.url(), id, timing, world.clock.clone()).unwrap()
     };
     let mut redis = world.redis().await;
     let mut connections = async || -> u64 {

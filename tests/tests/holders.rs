@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a panic with its place")]
 
-use license_core::moves::acquire::Outcome;
+use license_core::protocol::acquire::AcquireOutcome;
 use license_tests::{
     World,
     client::{alive, gone, release},
@@ -73,7 +73,7 @@ async fn a_seat_carries_no_more_processes_than_its_license_allows() {
     let one = world.machine("a").seated(&world.moves).await;
     world.machine("a").seated(&world.moves).await;
     let third = world.machine("a");
-    assert!(matches!(third.acquire(&world.moves).await, Outcome::TooMany(many) if many.processes == 2));
+    assert!(matches!(third.acquire(&world.moves).await, AcquireOutcome::TooMany(many) if many.processes == 2));
     release(&world.moves, &one).await;
     third.seated(&world.moves).await;
 }
@@ -87,7 +87,7 @@ async fn a_license_that_counts_processes_gives_each_its_own_seat() {
     a.instance("three").turned_away(&world.moves).await;
     let mut nameless = world.machine("b");
     nameless.request.instance = None;
-    assert!(matches!(nameless.acquire(&world.moves).await, Outcome::NeedsInstance));
+    assert!(matches!(nameless.acquire(&world.moves).await, AcquireOutcome::NeedsInstance));
 }
 
 #[tokio::test]
@@ -121,12 +121,12 @@ async fn a_key_with_a_wrong_secret_and_an_unknown_number_get_the_same_answer_and
     let world = World::with_seats(1).await;
     let mut forged = world.machine("a");
     forged.request.key = license_core::domain::key::LicenseKey::draw(world.license.pool.license);
-    assert!(matches!(forged.acquire(&world.moves).await, Outcome::BadKey));
+    assert!(matches!(forged.acquire(&world.moves).await, AcquireOutcome::BadKey));
     world.machine("b").seated(&world.moves).await; // now Redis has a copy
-    assert!(matches!(forged.acquire(&world.instance().await).await, Outcome::BadKey));
+    assert!(matches!(forged.acquire(&world.instance().await).await, AcquireOutcome::BadKey));
     let mut unknown = world.machine("c");
     unknown.request.key = license_core::domain::key::LicenseKey::draw(license_core::domain::id::LicenseNumber::draw());
-    assert!(matches!(unknown.acquire(&world.moves).await, Outcome::BadKey));
+    assert!(matches!(unknown.acquire(&world.moves).await, AcquireOutcome::BadKey));
     assert_eq!(world.held().await.len(), 1);
 }
 
@@ -135,10 +135,10 @@ async fn a_pool_the_license_lacks_and_another_product_are_refused() {
     let world = World::with_seats(1).await;
     let mut elsewhere = world.machine("a");
     elsewhere.request.pool = "gpu".parse().unwrap();
-    assert!(matches!(elsewhere.acquire(&world.moves).await, Outcome::NoPool));
+    assert!(matches!(elsewhere.acquire(&world.moves).await, AcquireOutcome::NoPool));
     let mut other = world.machine("a");
     other.request.product = Some("another".into());
-    assert!(matches!(other.acquire(&world.moves).await, Outcome::WrongProduct(named) if named == "coditect"));
+    assert!(matches!(other.acquire(&world.moves).await, AcquireOutcome::WrongProduct(named) if named == "coditect"));
     assert_eq!(world.held().await, [], "a refused product takes no seat");
     world.machine("b").seated(&world.moves).await;
 }

@@ -10,7 +10,7 @@ use aws_lc_rs::{
 use keys::b64;
 use license_core::{
     Clock, Error,
-    identity::{LONGEST_LIFE, NoAddress, Refused, Settings, Verifier},
+    identity::{IdentitySettings, IdentityVerifier, LONGEST_LIFE, NoAddress, TokenRejected},
 };
 use serde_json::{Value, json};
 use std::sync::OnceLock;
@@ -27,7 +27,7 @@ fn key(number: usize) -> &'static KeyPair {
 struct Issuer {
     server: MockServer,
     clock: Clock,
-    verifier: Verifier,
+    verifier: IdentityVerifier,
 }
 
 /// An issuer that publishes key 0 as `k0` for an hour.
@@ -35,8 +35,9 @@ async fn issuer() -> Issuer {
     keys::install_crypto();
     let (server, clock) = (MockServer::start().await, Clock::fake());
     let jwks_url = format!("{}/keys", server.uri());
-    let settings = Settings { issuer: ISSUER.into(), audience: "project".into(), jwks_url, longest_life: LONGEST_LIFE };
-    let verifier = Verifier::new(settings, clock.clone());
+    let settings =
+        IdentitySettings { issuer: ISSUER.into(), audience: "project".into(), jwks_url, longest_life: LONGEST_LIFE };
+    let verifier = IdentityVerifier::new(settings, clock.clone());
     let issuer = Issuer { server, clock, verifier };
     issuer.publish(json!({ "keys": [keys::jwk(key(0), "k0")] })).await;
     issuer
@@ -76,7 +77,7 @@ impl Issuer {
         signed(&json!({ "alg": "RS256", "typ": "JWT", "kid": kid }), &claims, |input| keys::rs256(key(number), input))
     }
 
-    async fn refused(&self, token: &str) -> Option<Refused> {
+    async fn refused(&self, token: &str) -> Option<TokenRejected> {
         self.verifier.verify(token).await.unwrap().err()
     }
 }
@@ -124,30 +125,30 @@ async fn an_email_is_verified_only_if_the_issuer_says_so() {
 async fn each_thing_that_is_wrong_with_a_token_is_named() {
     let it = issuer().await;
     let now = it.clock.now_seconds();
-    let cases: [(&str, Value, Option<Refused>); 16] = [
-        ("iss", json!("https://securetoken.google.com/other"), Some(Refused::Issuer)),
-        ("iss", json!(format!("{ISSUER}/")), Some(Refused::Issuer)),
-        ("aud", json!("other"), Some(Refused::Audience)),
-        ("aud", json!(["project", "other"]), Some(Refused::Audience)),
-        ("aud", json!([]), Some(Refused::Audience)),
+    let cases: [(&str, Value, Option<TokenRejected>); 16] = [
+        ("iss", json!("https://securetoken.google.com/other"), Some(TokenRejected::Issuer)),
+        ("iss", json!(format!("{ISSUER}/")), Some(TokenRejected::Issuer)),
+        ("aud", json!("other"), Some(TokenRejected::Audience)),
+        ("aud", json!(["project", "other"]), Some(TokenRejected::Audience)),
+        ("aud", json!([]), Some(TokenRejected::Audience)),
         ("aud", json!(["project"]), None),
-        ("exp", json!(now - 60), Some(Refused::Expired)),
+        ("exp", json!(now - 60), Some(TokenRejected::Expired)),
         ("exp", json!(now - 59), None),
-        ("iat", json!(now + 61), Some(Refused::NotYetValid)),
+        ("iat", json!(now + 61), Some(TokenRejected::NotYetValid)),
         ("iat", json!(now + 60), None),
-        ("nbf", json!(now + 61), Some(Refused::NotYetValid)),
+        ("nbf", json!(now + 61), Some(TokenRejected::NotYetValid)),
         ("nbf", json!(now + 60), None),
-        ("exp", Value::Null, Some(Refused::Malformed)),
-        ("iat", Value::Null, Some(Refused::Malformed)),
-        ("sub", json!(""), Some(Refused::Malformed)),
-        ("aud", Value::Null, Some(Refused::Malformed)),
+        ("exp", Value::Null, Some(TokenRejected::Malformed)),
+        ("iat", Value::Null, Some(TokenRejected::Malformed)),
+        ("sub", json!(""), Some(TokenRejected::Malformed)),
+        ("aud", Value::Null, Some(TokenRejected::Malformed)),
     ];
     for (member, value, refused) in cases {
         let token = it.token("k0", |claims| claims[member] = value.clone());
         assert_eq!(it.refused(&token).await, refused, "{member} {value}");
     }
     for text in ["", "a.b", "a.b.c", "a.b.c.d", &"a.".repeat(10_000)] {
-        assert_eq!(it.refused(text).await, Some(Refused::Malformed));
+        assert_eq!(it.refused(text).await, Some(TokenRejected::Malformed));
     }
 }
 
@@ -157,13 +158,13 @@ async fn a_token_that_is_good_for_longer_than_the_setting_says_is_refused() {
     let now = it.clock.now_seconds();
     for (iat, exp, refused) in [
         (now, now + 12 * 3600, None),
-        (now, now + 12 * 3600 + 1, Some(Refused::TooLong)),
-        (now, now + 365 * 86_400, Some(Refused::TooLong)),
-        (now, i64::MAX, Some(Refused::TooLong)),
-        (i64::MIN, i64::MAX, Some(Refused::TooLong)),
+        (now, now + 12 * 3600 + 1, Some(TokenRejected::TooLong)),
+        (now, now + 365 * 86_400, Some(TokenRejected::TooLong)),
+        (now, i64::MAX, Some(TokenRejected::TooLong)),
+        (i64::MIN, i64::MAX, Some(TokenRejected::TooLong)),
         // Long before now and nearly over: the life counts, not what is left of it.
-        (now - 30 * 86_400, now + 60, Some(Refused::TooLong)),
-        (0, now + 60, Some(Refused::TooLong)),
+        (now - 30 * 86_400, now + 60, Some(TokenRejected::TooLong)),
+        (0, now + 60, Some(TokenRejected::TooLong)),
         (now - 11 * 3600, now + 60, None),
     ] {
         let token = it.token("k0", |claims| (claims["iat"], claims["exp"]) = (json!(iat), json!(exp)));
@@ -176,7 +177,7 @@ async fn a_subject_has_nothing_that_cannot_be_seen_and_names_are_cleaned() {
     let it = issuer().await;
     for sub in ["\0", "u\0", "u\n", "\u{202E}u", "u\u{2028}", "u\u{200B}", "u\u{AD}", &"u".repeat(256)] {
         let token = it.token("k0", |claims| claims["sub"] = json!(sub));
-        assert_eq!(it.refused(&token).await, Some(Refused::Malformed), "{sub:?}");
+        assert_eq!(it.refused(&token).await, Some(TokenRejected::Malformed), "{sub:?}");
     }
     for sub in ["1", "auth0|5f7c8ec7", "a b", "jürgen", &"u".repeat(255)] {
         assert_eq!(it.refused(&it.token("k0", |claims| claims["sub"] = json!(sub))).await, None, "{sub:?}");
@@ -202,11 +203,11 @@ async fn a_changed_token_or_another_key_s_signature_is_refused() {
     let (good, other) = (it.token("k0", |_| {}), it.token("k0", |claims| claims["sub"] = "u2".into()));
     let (_, signature) = good.rsplit_once('.').unwrap();
     let (input, _) = other.rsplit_once('.').unwrap();
-    assert_eq!(it.refused(&format!("{input}.{signature}")).await, Some(Refused::Signature));
-    assert_eq!(it.refused(&format!("{input}.")).await, Some(Refused::Signature));
+    assert_eq!(it.refused(&format!("{input}.{signature}")).await, Some(TokenRejected::Signature));
+    assert_eq!(it.refused(&format!("{input}.")).await, Some(TokenRejected::Signature));
     let header = json!({ "alg": "RS256", "kid": "k0" });
     let forged = signed(&header, &it.claims(), |input| keys::rs256(key(1), input));
-    assert_eq!(it.refused(&forged).await, Some(Refused::Signature));
+    assert_eq!(it.refused(&forged).await, Some(TokenRejected::Signature));
 }
 
 #[tokio::test]
@@ -220,14 +221,14 @@ async fn other_algorithms_are_refused_before_any_key_is_looked_up() {
     for alg in ["none", "None", "HS256", "RS384", "PS256", "ES256", "EdDSA", "rs256", ""] {
         let header = json!({ "alg": alg, "typ": "JWT", "kid": "k0" });
         for token in [signed(&header, &it.claims(), with_public_key), signed(&header, &it.claims(), |_| vec![])] {
-            assert_eq!(it.refused(&token).await, Some(Refused::Algorithm), "{alg}");
+            assert_eq!(it.refused(&token).await, Some(TokenRejected::Algorithm), "{alg}");
         }
     }
     let unnamed = signed(&json!({ "alg": "RS256" }), &it.claims(), |input| keys::rs256(key(0), input));
-    assert_eq!(it.refused(&unnamed).await, Some(Refused::UnknownKey));
+    assert_eq!(it.refused(&unnamed).await, Some(TokenRejected::UnknownKey));
     let critical = json!({ "alg": "RS256", "kid": "k0", "crit": ["b64"], "b64": false });
     let critical = signed(&critical, &it.claims(), |input| keys::rs256(key(0), input));
-    assert_eq!(it.refused(&critical).await, Some(Refused::Malformed));
+    assert_eq!(it.refused(&critical).await, Some(TokenRejected::Malformed));
     assert_eq!(it.asked().await, 0);
 }
 
@@ -271,7 +272,7 @@ async fn invented_key_names_do_not_hammer_the_issuer() {
         for stranger in 0..5 {
             assert_eq!(
                 it.refused(&it.token(&format!("x{second}-{stranger}"), |_| {})).await,
-                Some(Refused::UnknownKey)
+                Some(TokenRejected::UnknownKey)
             );
         }
         it.clock.advance_ms(1000);
@@ -285,7 +286,7 @@ async fn a_withdrawn_key_is_refused_once_the_keys_were_fetched_again() {
     assert_eq!(it.refused(&it.token("k0", |_| {})).await, None);
     it.publish(json!({ "keys": [keys::jwk(key(1), "k1")] })).await;
     it.clock.advance_ms(3_600_000);
-    assert_eq!(it.refused(&it.token("k0", |_| {})).await, Some(Refused::UnknownKey));
+    assert_eq!(it.refused(&it.token("k0", |_| {})).await, Some(TokenRejected::UnknownKey));
 }
 
 #[tokio::test]

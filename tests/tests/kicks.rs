@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a panic with its place")]
 
 use license_core::{
-    domain::lease::Timing,
-    moves::{acquire::Outcome, steps::Step},
+    domain::lease::LeaseTiming,
+    protocol::{acquire::AcquireOutcome, steps::Step},
 };
 use license_tests::{
     World,
@@ -68,7 +68,7 @@ async fn with_force_a_kicked_seat_is_free_at_once() {
 
 #[tokio::test]
 async fn a_quarantine_of_more_than_a_day_is_not_forgotten_by_redis_before_it_is_over() {
-    let timing = Timing::with_ttl(Duration::from_secs(86_400));
+    let timing = LeaseTiming::with_ttl(Duration::from_secs(86_400));
     let world = World::shaped(Shape { seats: 1, timing, ..Shape::default() }).await;
     // No token is as long in a test's world: the seat is taken all the same.
     world.moves.acquire(&world.machine("a").request).await.unwrap_err();
@@ -120,7 +120,7 @@ async fn who_is_given_a_seat_that_has_waited_has_it_although_the_license_is_edit
     edit(&world).await;
     goes_on.send(()).unwrap();
     let told = asks.await.unwrap().unwrap();
-    assert!(matches!(told, Outcome::Seat(_)), "{told:?}");
+    assert!(matches!(told, AcquireOutcome::Seat(_)), "{told:?}");
     world.assert_no_drift().await;
 }
 
@@ -140,7 +140,7 @@ async fn a_seat_that_has_waited_does_not_wait_again_because_who_took_it_died_bef
             }
             edit(&world).await;
             let told = world.machine(comes).restarted().acquire(&world.moves).await;
-            assert!(matches!(told, Outcome::Seat(_)), "taken {taken:?} by {took}, {comes}: {told:?}");
+            assert!(matches!(told, AcquireOutcome::Seat(_)), "taken {taken:?} by {took}, {comes}: {told:?}");
             world.assert_no_drift().await;
         }
     }

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a panic with its place")]
 
-use license_core::domain::lease::Timing;
+use license_core::domain::lease::LeaseTiming;
 use license_tests::{
     World,
     client::{alive, release},
@@ -11,8 +11,8 @@ use license_tests::{
 };
 use std::time::Duration;
 
-fn short() -> Timing {
-    Timing::with_ttl(Duration::from_secs(120))
+fn short() -> LeaseTiming {
+    LeaseTiming::with_ttl(Duration::from_secs(120))
 }
 
 /// Time for a lease of the longer kind, given by who asks at its beginning.
@@ -156,7 +156,7 @@ async fn instances_of_both_lengths_go_on_with_one_copy() {
 async fn ttl_lowered_and_raised_again_under_load_oversells_nothing_and_loses_nobody() {
     let long = Duration::from_secs(6);
     let world = World::shaped(Shape::live(8, long)).await;
-    let shorter = Timing { drain: world.timing.drain, ..Timing::with_ttl(long / 3) };
+    let shorter = LeaseTiming { drain: world.timing.drain, ..LeaseTiming::with_ttl(long / 3) };
     let mut crowd = Crowd::over(&world, 2).await;
     let steady = crowd.join_seated("steady", 5, Habits::STEADY).await;
     let lively = crowd.join("lively", 8, Habits::LIVELY);

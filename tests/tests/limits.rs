@@ -3,15 +3,15 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a panic with its place")]
 
 use license_core::{
-    Clock, Code,
+    Clock, ProblemCode,
     domain::{
         id::LicenseNumber,
         key::LicenseKey,
-        pool::Snapshot,
-        rate::{Limiter, Rate, Rates},
+        pool::PoolSnapshot,
+        rate::{LimitKind, PoolRates, RateLimit},
     },
-    moves::{Moves, acquire::Outcome, heartbeat, steps::Step},
-    seats::NonceAnswer,
+    protocol::{SeatProtocol, acquire::AcquireOutcome, heartbeat, steps::Step},
+    seat_store::NonceAnswer,
 };
 use license_tests::{
     Machine, World,
@@ -55,7 +55,7 @@ async fn strangers(world: &World, total: usize, draw: impl Fn() -> LicenseKey + 
             while next.fetch_add(1, Ordering::Relaxed) < total {
                 machine.request.key = draw();
                 let outcome = refused(&moves, &machine).await;
-                assert!(matches!(outcome, Outcome::BadKey), "{outcome:?}");
+                assert!(matches!(outcome, AcquireOutcome::BadKey), "{outcome:?}");
             }
         });
     }
@@ -63,7 +63,7 @@ async fn strangers(world: &World, total: usize, draw: impl Fn() -> LicenseKey + 
     began.elapsed()
 }
 
-async fn refused(moves: &Moves, machine: &Machine) -> Outcome {
+async fn refused(moves: &SeatProtocol, machine: &Machine) -> AcquireOutcome {
     moves.acquire(&machine.request).await.expect("strangers take nothing down")
 }
 
@@ -88,14 +88,14 @@ async fn a_full_redis_keeps_live_seats_and_lets_nobody_in() {
     let (a, b) = (world.machine("a").seated(&world.moves).await, world.machine("b").seated(&world.moves).await);
     // What Redis needs for itself is more than this.
     ask::<()>(&world, &["CONFIG", "SET", "maxmemory", "1"]).await;
-    assert_eq!(nobody_gets_in(&world).await, Code::SeatsUnavailable);
+    assert_eq!(nobody_gets_in(&world).await, ProblemCode::SeatsUnavailable);
     alive(&world.moves, &a).await;
     // Also where nothing is left of the copy, nor of the scripts.
     world.flush().await;
     ask::<()>(&world, &["SCRIPT", "FLUSH"]).await;
     alive(&world.moves, &a).await;
     alive(&world.moves, &b).await;
-    assert_eq!(nobody_gets_in(&world).await, Code::SeatsUnavailable);
+    assert_eq!(nobody_gets_in(&world).await, ProblemCode::SeatsUnavailable);
     release(&world.moves, &b).await;
     assert_eq!(world.held().await.len(), 1);
     assert_eq!(drift::between(&world).await, Vec::<String>::new());
@@ -107,7 +107,7 @@ async fn a_full_redis_keeps_live_seats_and_lets_nobody_in() {
     world.machine("c").seated(&world.moves).await;
 }
 
-async fn nobody_gets_in(world: &World) -> Code {
+async fn nobody_gets_in(world: &World) -> ProblemCode {
     let answer = world.moves.acquire(&world.machine("late").request).await;
     answer.expect_err("no memory for another holder").code()
 }
@@ -148,7 +148,7 @@ async fn an_idle_pool_leaves_redis_after_a_day_and_a_held_one_stays() {
     world.sweep().await;
     let after = lives(&world).await;
     assert!(after.contains_key("h") && idle(&after), "expired: {after:?}");
-    assert!(matches!(world.moves.heartbeat(&open(&a), None).await.unwrap(), heartbeat::Outcome::Gone(_)));
+    assert!(matches!(world.moves.heartbeat(&open(&a), None).await.unwrap(), heartbeat::HeartbeatOutcome::Gone(_)));
 
     world.flush().await;
     let b = world.machine("b");
@@ -184,7 +184,7 @@ async fn nonce(world: &World) -> String {
     }
 }
 
-async fn snapshot(world: &World) -> Snapshot {
+async fn snapshot(world: &World) -> PoolSnapshot {
     world.service().rebuild_pool(world.license.tenant, world.license.pool_id, 0, &world.timing).await.unwrap().unwrap()
 }
 
@@ -234,12 +234,12 @@ async fn a_large_pool_rebuilt_in_chunks_is_whole_and_the_same_as_in_one_piece() 
 }
 
 /// Six a minute, three at once: one every ten seconds.
-const RATE: Rate = Rate { per_minute: 6, burst: 3 };
+const RATE: RateLimit = RateLimit { per_minute: 6, burst: 3 };
 
-fn waits(outcome: &Outcome) -> u64 {
+fn waits(outcome: &AcquireOutcome) -> u64 {
     match outcome {
-        Outcome::Limited(limited) => {
-            assert_eq!((limited.by, limited.rate), (Limiter::Holder, RATE));
+        AcquireOutcome::Limited(limited) => {
+            assert_eq!((limited.by, limited.rate), (LimitKind::Holder, RATE));
             limited.wait_ms
         }
         other => panic!("too often, not {other:?}"),
@@ -249,7 +249,7 @@ fn waits(outcome: &Outcome) -> u64 {
 #[tokio::test]
 async fn a_holder_that_starts_too_often_waits_and_neither_retries_nor_a_full_pool_count() {
     let world = World::shaped(Shape { seats: 1, processes: 3, ..Shape::default() }).await;
-    let moves = world.instance_limited(Rates { acquire: Some(RATE), ..Rates::default() }).await;
+    let moves = world.instance_limited(PoolRates { acquire: Some(RATE), ..PoolRates::default() }).await;
     let machine = world.machine("a");
     let first = machine.seated(&moves).await;
     for _ in 0..10 {
@@ -261,7 +261,7 @@ async fn a_holder_that_starts_too_often_waits_and_neither_retries_nor_a_full_poo
     for _ in 0..2 {
         machine.restarted().seated(&moves).await;
     }
-    let other_instance = world.instance_limited(Rates { acquire: Some(RATE), ..Rates::default() }).await;
+    let other_instance = world.instance_limited(PoolRates { acquire: Some(RATE), ..PoolRates::default() }).await;
     assert_eq!(
         waits(&machine.restarted().acquire(&other_instance).await),
         10_000,
@@ -287,12 +287,12 @@ async fn a_holder_that_starts_too_often_waits_and_neither_retries_nor_a_full_poo
 #[tokio::test]
 async fn a_license_that_gives_no_seat_is_not_asked_in_a_loop_either() {
     let world = World::shaped(Shape { processes: 3, ..Shape::default() }).await;
-    let moves = world.instance_limited(Rates { acquire: Some(RATE), ..Rates::default() }).await;
+    let moves = world.instance_limited(PoolRates { acquire: Some(RATE), ..PoolRates::default() }).await;
     world.machine("a").seated(&moves).await;
     world.suspend().await;
     for _ in 0..3 {
         let outcome = world.machine("b").acquire(&moves).await;
-        assert!(matches!(outcome, Outcome::Refused(_)), "{outcome:?}");
+        assert!(matches!(outcome, AcquireOutcome::Refused(_)), "{outcome:?}");
     }
     assert!(waits(&world.machine("b").acquire(&moves).await) > 0);
 }
@@ -300,7 +300,7 @@ async fn a_license_that_gives_no_seat_is_not_asked_in_a_loop_either() {
 #[tokio::test]
 async fn a_session_in_a_loop_is_told_to_wait_and_keeps_its_lease_and_one_that_keeps_pace_leaves_nothing_behind() {
     let world = World::new().await;
-    let moves = world.instance_limited(Rates { heartbeat: Some(RATE), ..Rates::default() }).await;
+    let moves = world.instance_limited(PoolRates { heartbeat: Some(RATE), ..PoolRates::default() }).await;
     let (fast, slow) = (world.machine("fast").seated(&moves).await, world.machine("slow").seated(&moves).await);
     let turns = async || ask::<Vec<String>>(&world, &["KEYS", "*:r:*"]).await.len();
     for _ in 0..20 {
@@ -313,7 +313,7 @@ async fn a_session_in_a_loop_is_told_to_wait_and_keeps_its_lease_and_one_that_ke
         alive(&moves, &fast).await;
     }
     let limited = beat(&moves, &fast).await;
-    assert!(matches!(limited, heartbeat::Outcome::Limited(10_000)), "{limited:?}");
+    assert!(matches!(limited, heartbeat::HeartbeatOutcome::Limited(10_000)), "{limited:?}");
     assert_eq!(turns().await, 1);
     alive(&moves, &slow).await;
     // The lease was raised by the last good heartbeat: nothing is lost by waiting.

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a panic with its place")]
 
-use license_core::domain::rate::{Rate, Rates};
+use license_core::domain::rate::{PoolRates, RateLimit};
 use license_tests::{
     World, claims,
     front::{ACQUIRE, Answer, Front, HEARTBEAT, RELEASE, VALIDATE},
@@ -199,19 +199,22 @@ async fn where_each_process_has_a_seat_the_dead_keep_theirs_for_a_lease_and_that
 }
 
 /// As it is unless `RATE_ACQUIRE` says otherwise.
-const RATE: Rate = Rate { per_minute: 120, burst: 40 };
+const RATE: RateLimit = RateLimit { per_minute: 120, burst: 40 };
 
-async fn limited(processes: u32, rate: Rate) -> Front {
+async fn limited(processes: u32, rate: RateLimit) -> Front {
     let world = World::shaped(Shape { seats: 1, processes, ..Shape::default() }).await;
-    let moves = world.instance_limited(Rates { acquire: Some(rate), ..Rates::default() }).await;
+    let moves = world.instance_limited(PoolRates { acquire: Some(rate), ..PoolRates::default() }).await;
     Front::with(world, moves)
 }
 
 #[tokio::test]
 async fn as_many_processes_as_the_license_allows_may_start_at_once() {
-    for (processes, rate) in
-        [(64, RATE), (200, RATE), (32, Rate { per_minute: 6, burst: 3 }), (50, Rate { per_minute: 60_000, burst: 1 })]
-    {
+    for (processes, rate) in [
+        (64, RATE),
+        (200, RATE),
+        (32, RateLimit { per_minute: 6, burst: 3 }),
+        (50, RateLimit { per_minute: 60_000, burst: 1 }),
+    ] {
         let front = limited(processes, rate).await;
         for start in 0..processes {
             let seat = front.post(ACQUIRE, &front.ask("a")).await;
@@ -240,7 +243,7 @@ async fn sixty_four_starts_side_by_side_of_a_license_for_two_hundred_are_all_sea
 
 #[tokio::test]
 async fn a_limit_above_what_the_license_allows_stays_as_it_was_set() {
-    let front = limited(2, Rate { per_minute: 6, burst: 3 }).await;
+    let front = limited(2, RateLimit { per_minute: 6, burst: 3 }).await;
     for _ in 0..3 {
         let seat = front.seated("a").await;
         front.post_as(RELEASE, &seat["session"], &json!({})).await.ok(200);
@@ -248,7 +251,7 @@ async fn a_limit_above_what_the_license_allows_stays_as_it_was_set() {
     let refused = front.post(ACQUIRE, &front.ask("a")).await.is(429, "rate_limited");
     assert_eq!(refused.headers["retry-after"], "10");
     assert_eq!(refused.headers["ratelimit-policy"], "\"acquire\";q=3;w=30");
-    let front = limited(6, Rate { per_minute: 6, burst: 3 }).await;
+    let front = limited(6, RateLimit { per_minute: 6, burst: 3 }).await;
     for _ in 0..6 {
         let seat = front.seated("a").await;
         front.post_as(RELEASE, &seat["session"], &json!({})).await.ok(200);

@@ -4,13 +4,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a panic with its place")]
 
 use license_core::{
-    domain::license::Why,
-    moves::{
-        acquire::{Outcome, Seat},
+    domain::license::RefusalReason,
+    protocol::{
+        acquire::{AcquireOutcome, GrantedSeat},
         heartbeat,
         steps::Step,
     },
-    seats::Warm,
+    seat_store::PoolReply,
 };
 use license_tests::{
     World,
@@ -102,10 +102,10 @@ async fn a_quarantine_runs_down_although_others_are_changed() {
 }
 
 /// From when the seat of a kicked session can be granted, as people are told.
-async fn free_at(world: &World, kicked: &Seat) -> i64 {
+async fn free_at(world: &World, kicked: &GrantedSeat) -> i64 {
     world.machine("nobody").acquire(&world.moves).await; // has a stale copy rebuilt
     let looked = world.seats().look(&world.license.pool, &[(kicked.seat, kicked.session)]).await.unwrap();
-    let Warm::Said(look) = looked else { panic!("the copy is warm") };
+    let PoolReply::Said(look) = looked else { panic!("the copy is warm") };
     look.sessions[0].free_at_ms.unwrap()
 }
 
@@ -208,9 +208,9 @@ async fn a_suspension_that_falls_into_a_rebuild_is_told_at_the_next_heartbeat() 
     goes_on.send(()).unwrap();
     asks.await.unwrap().unwrap();
     let told = beat(&world.moves, &a_seat).await;
-    assert!(matches!(told, heartbeat::Outcome::Refused(r) if r.why == Why::Suspended), "{told:?}");
+    assert!(matches!(told, heartbeat::HeartbeatOutcome::Refused(r) if r.why == RefusalReason::Suspended), "{told:?}");
     let told = world.machine("b").acquire(&world.moves).await;
-    assert!(matches!(told, Outcome::Refused(r) if r.why == Why::Suspended), "{told:?}");
+    assert!(matches!(told, AcquireOutcome::Refused(r) if r.why == RefusalReason::Suspended), "{told:?}");
 }
 
 #[tokio::test]
@@ -225,7 +225,7 @@ async fn a_seat_taken_over_from_the_dead_while_the_license_is_edited_is_given_at
     world.resume().await;
     goes_on.send(()).unwrap();
     let told = asks.await.unwrap().unwrap();
-    assert!(matches!(told, Outcome::Seat(_)), "{told:?}");
+    assert!(matches!(told, AcquireOutcome::Seat(_)), "{told:?}");
 }
 
 #[tokio::test]

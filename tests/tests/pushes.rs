@@ -9,20 +9,20 @@ use axum::{Router, body::Body};
 use http::Request;
 use keys::b64;
 use license_core::{
-    domain::event::{Event, Share},
-    identity::{Settings, Verifier},
+    domain::event::{Event, SweepShare},
+    identity::{IdentitySettings, IdentityVerifier},
 };
 use license_functions::{
     edge::{
-        config::{Docs, Logging},
-        rim::Rim,
+        config::{LayersConfig, LogConfig},
+        layers::LayerSettings,
         serve::layers,
     },
     reaper,
 };
 use license_pubsub::{
-    BoxFuture, Message, PublishError, Publisher, Topic,
-    push::{Envelope, Push, PushCheck},
+    Message, PublishError, PublishFuture, Publisher, Topic,
+    push::{Envelope, PushCheck, PushDelivery},
 };
 use license_tests::World;
 use serde_json::json;
@@ -49,7 +49,7 @@ struct Kept {
 }
 
 impl Publisher for Kept {
-    fn publish(&self, topic: Topic, messages: Vec<Message>) -> BoxFuture<'_, Result<(), PublishError>> {
+    fn publish(&self, topic: Topic, messages: Vec<Message>) -> PublishFuture<'_, Result<(), PublishError>> {
         Box::pin(async move {
             if self.away.load(Ordering::SeqCst) {
                 return Err(PublishError::Closed);
@@ -73,12 +73,13 @@ impl Endpoint {
         let (world, issuer) = (World::with_seats(2).await, MockServer::start().await);
         let keys = ResponseTemplate::new(200).set_body_json(json!({ "keys": [keys::jwk(key(), "k")] }));
         Mock::given(path("/certs")).respond_with(keys).mount(&issuer).await;
-        let settings = Settings { jwks_url: format!("{}/certs", issuer.uri()), ..Settings::google(AUDIENCE) };
-        let push = PushCheck { verifier: Verifier::new(settings, world.clock.clone()), email: EMAIL.into() };
+        let settings =
+            IdentitySettings { jwks_url: format!("{}/certs", issuer.uri()), ..IdentitySettings::google(AUDIENCE) };
+        let push = PushCheck { verifier: IdentityVerifier::new(settings, world.clock.clone()), email: EMAIL.into() };
         let published = Arc::new(Kept::default());
-        let state = reaper::State { reaper: world.reaper.clone(), publisher: published.clone(), push };
-        let logging = Logging { filter: "info".into(), text: false, project: None };
-        let app = layers(reaper::router(state), &Rim::new(&Docs::default(), &logging));
+        let state = reaper::ReaperService { reaper: world.reaper.clone(), publisher: published.clone(), push };
+        let logging = LogConfig { filter: "info".into(), text: false, project: None };
+        let app = layers(reaper::router(state), &LayerSettings::new(&LayersConfig::default(), &logging));
         Self { world, published, app, _issuer: issuer }
     }
 
@@ -100,7 +101,7 @@ impl Endpoint {
     }
 
     async fn push(&self, path: &str, message: Message) -> u16 {
-        let body = Envelope::write(&Push::new(Topic::Reap, message, &self.world.clock));
+        let body = Envelope::write(&PushDelivery::new(Topic::Reap, message, &self.world.clock));
         self.send(path, Some(self.token(EMAIL)), body).await
     }
 
@@ -125,12 +126,12 @@ async fn a_tick_asks_for_no_more_than_there_is_to_do() {
         endpoint.published.messages.lock().unwrap().clear();
         assert_eq!(endpoint.push("/tick", Message::tick()).await, 204);
         let asked = endpoint.published(Topic::Reap);
-        asked.iter().map(|message| serde_json::from_slice::<Share>(&message.data).unwrap()).collect::<Vec<_>>()
+        asked.iter().map(|message| serde_json::from_slice::<SweepShare>(&message.data).unwrap()).collect::<Vec<_>>()
     };
     sqlx::Executor::execute(&mut endpoint.world.truth().await, "update pools set changed_at = null").await.unwrap();
     // Nobody sits, but it is to be told that the organization was made.
-    assert_eq!(tick().await, [Share::default()]);
-    assert_eq!(endpoint.push("/reap", Message::reap(&Share::default())).await, 204);
+    assert_eq!(tick().await, [SweepShare::default()]);
+    assert_eq!(endpoint.push("/reap", Message::reap(&SweepShare::default())).await, 204);
     assert!(endpoint.events().iter().any(|event| event.kind == "organization.created"));
     // Nothing held, nothing waiting.
     assert_eq!(tick().await, []);
@@ -163,7 +164,8 @@ async fn duplicate_late_and_shuffled_pushes_change_nothing_more() {
     let a = endpoint.world.machine("a");
     a.seated(&endpoint.world.moves).await;
     endpoint.world.pass_ttl();
-    let late = Envelope::write(&Push::new(Topic::Reap, Message::reap(&endpoint.world.share()), &endpoint.world.clock));
+    let late =
+        Envelope::write(&PushDelivery::new(Topic::Reap, Message::reap(&endpoint.world.share()), &endpoint.world.clock));
     assert_eq!(endpoint.reap().await, 204);
     // How a pool was used is counted by the sweep itself and added up by whoever reads it.
     let happened = |kind: &String| kind != "usage";
@@ -184,7 +186,8 @@ async fn nobody_but_our_subscriptions_may_push() {
     let endpoint = Endpoint::new().await;
     endpoint.world.machine("a").seated(&endpoint.world.moves).await;
     endpoint.world.pass_ttl();
-    let body = Envelope::write(&Push::new(Topic::Reap, Message::reap(&endpoint.world.share()), &endpoint.world.clock));
+    let body =
+        Envelope::write(&PushDelivery::new(Topic::Reap, Message::reap(&endpoint.world.share()), &endpoint.world.clock));
     for authorization in [None, Some("Bearer x".into()), Some(endpoint.token("somebody@example.com"))] {
         for path in ["/reap", "/tick"] {
             assert_eq!(endpoint.send(path, authorization.clone(), body.clone()).await, 401);
@@ -201,7 +204,7 @@ async fn a_poison_message_is_acknowledged_and_changes_nothing() {
     endpoint.world.pass_ttl();
     let envelope = |data: &str| {
         let message = Message { data: data.as_bytes().to_vec(), ..Message::default() };
-        Envelope::write(&Push::new(Topic::Reap, message, &endpoint.world.clock))
+        Envelope::write(&PushDelivery::new(Topic::Reap, message, &endpoint.world.clock))
     };
     for body in [b"not json".to_vec(), b"{}".to_vec(), envelope("{}"), envelope(r#"{"bucket":63}"#), envelope("?")] {
         assert_eq!(endpoint.send("/reap", Some(endpoint.token(EMAIL)), body).await, 204);

@@ -62,7 +62,7 @@ async fn a_seat_whose_holder_never_reached_the_records_is_freed_whoever_they_nam
     let world = World::with_seats(1).await;
     world.machine("h").seated(&world.moves).await;
     world.pass_ttl();
-    world.moves.steps().cut(license_core::moves::steps::Step::Acquire);
+    world.moves.steps().cut(license_core::protocol::steps::Step::Acquire);
     world.machine("n").acquire_aside(&world.moves).await.unwrap().unwrap_err();
     world.pass_ttl();
     assert_eq!(world.sweep().await.seats, 1);

@@ -4,12 +4,12 @@
 
 use license_core::{
     Clock,
-    moves::{
-        Moves,
-        acquire::{Outcome, Seat},
+    protocol::{
+        SeatProtocol,
+        acquire::{AcquireOutcome, GrantedSeat},
         steps::Step,
     },
-    seats::NonceAnswer,
+    seat_store::NonceAnswer,
 };
 use license_tests::{
     Machine, World,
@@ -26,7 +26,7 @@ const HELD: u32 = 100_000;
 const ASKING: usize = 24;
 
 /// A pool of `held` seats that are held and some that are free, and three instances of the functions.
-async fn large(held: u32) -> (World, [Moves; 3]) {
+async fn large(held: u32) -> (World, [SeatProtocol; 3]) {
     let world = World::shaped(Shape { clock: Clock::system(), ..Shape::default() }).await;
     world
         .truth()
@@ -47,7 +47,7 @@ async fn large(held: u32) -> (World, [Moves; 3]) {
 }
 
 /// Asks as a client does: again after a 503.
-async fn seated_in_the_end(moves: &Moves, machine: &Machine) -> Seat {
+async fn seated_in_the_end(moves: &SeatProtocol, machine: &Machine) -> GrantedSeat {
     loop {
         match moves.acquire(&machine.request).await {
             Ok(outcome) => return seat(outcome),
@@ -58,7 +58,7 @@ async fn seated_in_the_end(moves: &Moves, machine: &Machine) -> Seat {
 
 /// After a failover every rebuild takes so much longer; answers how long the slowest machine waited, how long one rebuild took, and how many
 /// epochs it cost.
-async fn after_a_failover(world: &World, instances: &[Moves; 3], slow: Duration) -> (Duration, Duration, i64) {
+async fn after_a_failover(world: &World, instances: &[SeatProtocol; 3], slow: Duration) -> (Duration, Duration, i64) {
     for moves in instances {
         moves.steps().slow(Step::RebuildPool, slow);
     }
@@ -156,7 +156,7 @@ async fn a_rebuilder_whose_clock_was_put_back_does_not_keep_others_waiting() {
     let NonceAnswer::Nonce { .. } = world.seats().nonce(pool).await.unwrap() else { panic!("a cold pool has a nonce") };
     world.clock.set_redis_ahead_ms(0); // and the rebuilder died
     let told = world.machine("a").acquire(&world.moves).await;
-    assert!(matches!(told, Outcome::Seat(_)), "{told:?}");
+    assert!(matches!(told, AcquireOutcome::Seat(_)), "{told:?}");
 }
 
 /// A database that lost its latest commits counts its epochs up to that of a copy which another history made: it says nothing of this one.

@@ -11,15 +11,15 @@ use http_body_util::BodyExt;
 use keys::b64;
 use license_core::{
     domain::{key::LicenseKey, secret::KeyRing},
-    identity::{LONGEST_LIFE, Settings, Verifier},
+    identity::{IdentitySettings, IdentityVerifier, LONGEST_LIFE},
 };
 use license_functions::{
     edge::{
-        config::{Docs, Logging},
-        rate::{ByAddress, Limit},
-        rim::Rim,
+        config::{LayersConfig, LogConfig},
+        credential_guesses::CredentialGuesses,
+        layers::LayerSettings,
+        rate::{ByAddress, NamedLimit},
         serve::layers,
-        strangers::Strangers,
     },
     register,
 };
@@ -49,17 +49,21 @@ impl Desk {
         let keys = ResponseTemplate::new(200).set_body_json(json!({ "keys": [keys::jwk(key(), "k")] }));
         Mock::given(path("/keys")).respond_with(keys).mount(&issuer).await;
         let jwks_url = format!("{}/keys", issuer.uri());
-        let settings =
-            Settings { issuer: ISSUER.into(), audience: "project".into(), jwks_url, longest_life: LONGEST_LIFE };
-        let router = register::router(register::State {
+        let settings = IdentitySettings {
+            issuer: ISSUER.into(),
+            audience: "project".into(),
+            jwks_url,
+            longest_life: LONGEST_LIFE,
+        };
+        let router = register::router(register::RegisterService {
             records: world.admin.clone(),
-            verifier: Verifier::new(settings, world.clock.clone()),
+            verifier: IdentityVerifier::new(settings, world.clock.clone()),
             peppers: Arc::new(KeyRing::single(vec![2; 32])),
-            limit: ByAddress::new(Limit::off(), 0),
-            strangers: Strangers::new(ByAddress::new(Limit::off(), 0), world.seats(), world.clock.clone()),
+            limit: ByAddress::new(NamedLimit::off(), 0),
+            strangers: CredentialGuesses::new(ByAddress::new(NamedLimit::off(), 0), world.seats(), world.clock.clone()),
         });
-        let logging = Logging { filter: "info".into(), text: false, project: None };
-        let app = layers(router, &Rim::new(&Docs::default(), &logging));
+        let logging = LogConfig { filter: "info".into(), text: false, project: None };
+        let app = layers(router, &LayerSettings::new(&LayersConfig::default(), &logging));
         Self { world, issuer, app }
     }
 
@@ -138,7 +142,7 @@ async fn registering_again_before_first_use_shows_a_new_key_and_the_old_one_is_o
     let mut machine = desk.world.machine("a");
     machine.request.key = license_key(&first);
     let outcome = machine.acquire(&desk.world.moves).await;
-    assert!(matches!(outcome, license_core::moves::acquire::Outcome::BadKey), "{outcome:?}");
+    assert!(matches!(outcome, license_core::protocol::acquire::AcquireOutcome::BadKey), "{outcome:?}");
     machine.request.key = license_key(&second);
     machine.seated(&desk.world.moves).await;
     assert_eq!(desk.organizations().await, 2);

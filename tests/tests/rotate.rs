@@ -7,7 +7,7 @@ use license_core::{
     domain::{
         id::Hw,
         key::LicenseKey,
-        token::{Expected, Jwks, RootKey, verify},
+        token::{ExpectedToken, PublicKeySet, RootKey, verify},
     },
 };
 use license_tests::{
@@ -89,8 +89,12 @@ impl Site {
         let (status, seat) = self.acquire(local, &key, machine).await;
         assert!([200, 201].contains(&status), "{seat}");
         let number = LicenseKey::parse(&key).unwrap().number();
-        let expected =
-            Expected { issuer: ISSUER, audience: "demo", nonce: None, hw: &Hw::of(number, &machine.parse().unwrap()) };
+        let expected = ExpectedToken {
+            issuer: ISSUER,
+            audience: "demo",
+            nonce: None,
+            hw: &Hw::of(number, &machine.parse().unwrap()),
+        };
         let (token, certificate) = (seat["token"].as_str().unwrap(), seat["certificate"].as_str().unwrap());
         let believed = verify(token, certificate, roots, &expected, Clock::system().now_seconds());
         believed.map(drop).map_err(|error| error.to_string())
@@ -98,7 +102,7 @@ impl Site {
 
     async fn roots(&self, local: &Local) -> Vec<RootKey> {
         let url = format!("{}/.well-known/license-keys", local.endpoint("front"));
-        let keys: Jwks = self.client.get(url).send().await.unwrap().json().await.unwrap();
+        let keys: PublicKeySet = self.client.get(url).send().await.unwrap().json().await.unwrap();
         keys.keys
     }
 }

@@ -5,7 +5,7 @@
 use license_core::domain::{
     id::{LicenseNumber, TenantId},
     key::LicenseKey,
-    opaque::{Kind, Opaque},
+    opaque::{OpaqueSecret, SecretKind},
 };
 use regex::Regex;
 use uuid::Uuid;
@@ -36,8 +36,8 @@ fn drawn() -> Vec<(&'static str, String)> {
     for n in 0..500_u64 {
         // Small and large ids too: what spells them begins otherwise.
         let tenant = TenantId(if n % 2 == 0 { Uuid::new_v4() } else { Uuid::from_u128(u128::MAX >> (n % 128)) });
-        secrets.push(("cdt_live_", Opaque::draw(Kind::ApiToken, tenant).reveal()));
-        secrets.push(("cdi_", Opaque::draw(Kind::Invitation, tenant).reveal()));
+        secrets.push(("cdt_live_", OpaqueSecret::draw(SecretKind::ApiToken, tenant).reveal()));
+        secrets.push(("cdi_", OpaqueSecret::draw(SecretKind::Invitation, tenant).reveal()));
         secrets.push(("CODI", LicenseKey::draw(LicenseNumber(u64::MAX >> (n % 64))).reveal()));
     }
     secrets

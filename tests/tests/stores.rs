@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a panic with its place")]
 
-use license_local::stores::{Postgres, PostgresSettings, Redis, RedisSettings, clean, own_dir};
+use license_local::stores::{PostgresServer, PostgresSettings, RedisServer, RedisSettings, clean, own_dir};
 use sqlx::{Connection, Executor, PgConnection};
 use std::{
     io::{BufRead, BufReader},
@@ -12,18 +12,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-async fn number(postgres: &Postgres, query: &'static str) -> i64 {
+async fn number(postgres: &PostgresServer, query: &'static str) -> i64 {
     let mut connection = PgConnection::connect_with(&postgres.superuser()).await.unwrap();
     sqlx::query_scalar(query).fetch_one(&mut connection).await.unwrap()
 }
 
-async fn write_number(postgres: &Postgres, value: i64) {
+async fn write_number(postgres: &PostgresServer, value: i64) {
     let mut connection = PgConnection::connect_with(&postgres.superuser()).await.unwrap();
     connection.execute("CREATE TABLE IF NOT EXISTS numbers (n bigint)").await.unwrap();
     sqlx::query("INSERT INTO numbers VALUES ($1)").bind(value).execute(&mut connection).await.unwrap();
 }
 
-async fn command(redis: &Redis, words: &[&str]) -> redis::RedisResult<String> {
+async fn command(redis: &RedisServer, words: &[&str]) -> redis::RedisResult<String> {
     let mut connection = redis::Client::open(redis.url())?.get_multiplexed_async_connection().await?;
     let mut command = redis::cmd(words[0]);
     words[1..].iter().for_each(|word| _ = command.arg(word));
@@ -63,8 +63,9 @@ fn quick() -> PostgresSettings {
 
 #[tokio::test]
 async fn two_of_each_run_side_by_side_and_leave_nothing_behind() {
-    let both =
-        async || (Postgres::temporary().await.unwrap(), Redis::temporary(RedisSettings::default()).await.unwrap());
+    let both = async || {
+        (PostgresServer::temporary().await.unwrap(), RedisServer::temporary(RedisSettings::default()).await.unwrap())
+    };
     let ((first, one), (second, other)) = tokio::join!(both(), both());
     write_number(&first, 1).await;
     write_number(&second, 2).await;
@@ -87,7 +88,7 @@ async fn two_of_each_run_side_by_side_and_leave_nothing_behind() {
 
 #[tokio::test]
 async fn what_a_killed_server_of_a_test_shared_among_its_processes_goes_with_its_directory() {
-    let mut postgres = Postgres::temporary().await.unwrap();
+    let mut postgres = PostgresServer::temporary().await.unwrap();
     let shared = postgres.dir().join("data/pg_dynshmem");
     assert!(std::fs::read_dir(&shared).unwrap().count() > 0, "nothing is kept where a kill would leave it for good");
     postgres.kill().await;
@@ -97,8 +98,8 @@ async fn what_a_killed_server_of_a_test_shared_among_its_processes_goes_with_its
 
 #[tokio::test]
 async fn servers_do_not_run_as_root_and_only_their_account_enters_their_directory() {
-    let postgres = Postgres::temporary().await.unwrap();
-    let redis = Redis::temporary(RedisSettings::default()).await.unwrap();
+    let postgres = PostgresServer::temporary().await.unwrap();
+    let redis = RedisServer::temporary(RedisSettings::default()).await.unwrap();
     for dir in [postgres.dir(), redis.dir()] {
         let meta = dir.metadata().unwrap();
         assert_ne!(meta.uid(), 0);
@@ -117,7 +118,7 @@ async fn servers_do_not_run_as_root_and_only_their_account_enters_their_director
 
 #[tokio::test]
 async fn a_killed_postgres_starts_again_with_everything_committed() {
-    let mut postgres = Postgres::temporary().await.unwrap();
+    let mut postgres = PostgresServer::temporary().await.unwrap();
     write_number(&postgres, 7).await;
     // A second connection in the middle of a statement holds the data a moment longer.
     let mut busy = PgConnection::connect_with(&postgres.superuser()).await.unwrap();
@@ -133,7 +134,7 @@ async fn a_killed_postgres_starts_again_with_everything_committed() {
 
 #[tokio::test]
 async fn a_killed_redis_starts_again_at_the_same_address_and_empty() {
-    let mut redis = Redis::temporary(RedisSettings { tcp: true, ..RedisSettings::default() }).await.unwrap();
+    let mut redis = RedisServer::temporary(RedisSettings { tcp: true, ..RedisSettings::default() }).await.unwrap();
     let (url, tcp) = (redis.url(), redis.tcp_url());
     command(&redis, &["SET", "k", "v"]).await.unwrap();
 
@@ -147,8 +148,8 @@ async fn a_killed_redis_starts_again_at_the_same_address_and_empty() {
 
 #[tokio::test]
 async fn servers_of_a_test_that_were_stopped_start_again_where_they_were() {
-    let mut postgres = Postgres::temporary().await.unwrap();
-    let mut redis = Redis::temporary(RedisSettings::default()).await.unwrap();
+    let mut postgres = PostgresServer::temporary().await.unwrap();
+    let mut redis = RedisServer::temporary(RedisSettings::default()).await.unwrap();
     write_number(&postgres, 9).await;
     postgres.stop().await;
     redis.stop().await;
@@ -170,7 +171,7 @@ async fn servers_of_a_test_that_were_stopped_start_again_where_they_were() {
 
 #[tokio::test]
 async fn a_death_is_noticed_and_told() {
-    let mut redis = Redis::temporary(RedisSettings::default()).await.unwrap();
+    let mut redis = RedisServer::temporary(RedisSettings::default()).await.unwrap();
     let _ = command(&redis, &["SHUTDOWN", "NOSAVE"]).await;
     assert_eq!(redis.ended().await, "ended");
     redis.restart().await.unwrap();
@@ -182,7 +183,7 @@ async fn a_death_is_noticed_and_told() {
 
 #[tokio::test]
 async fn a_paused_redis_answers_nothing_until_it_goes_on_and_can_be_stopped() {
-    let mut redis = Redis::temporary(RedisSettings::default()).await.unwrap();
+    let mut redis = RedisServer::temporary(RedisSettings::default()).await.unwrap();
     redis.pause();
     let silent = async || tokio::time::timeout(Duration::from_millis(200), command(&redis, &["PING"])).await.is_err();
     // The pause takes effect when the keeper has read it.
@@ -199,11 +200,11 @@ async fn a_second_start_finds_the_data_of_the_first() {
     let base = directory();
     open_to_all(base.path());
     let dir = base.path().join("postgres");
-    let mut first = Postgres::start(&dir, quick()).await.unwrap();
+    let mut first = PostgresServer::start(&dir, quick()).await.unwrap();
     write_number(&first, 5).await;
     first.stop().await;
     drop(first);
-    let second = Postgres::start(&dir, quick()).await.unwrap();
+    let second = PostgresServer::start(&dir, quick()).await.unwrap();
     assert_eq!(second.dir(), dir);
     assert_eq!(number(&second, "SELECT n FROM numbers").await, 5);
 }
@@ -216,8 +217,8 @@ async fn a_path_too_long_for_a_socket_gets_its_socket_elsewhere_and_still_works(
     std::fs::create_dir_all(&deep).unwrap();
     open_to_all(deep.parent().unwrap());
     open_to_all(&deep);
-    let postgres = Postgres::start(&deep.join("postgres"), quick()).await.unwrap();
-    let redis = Redis::start(&deep.join("redis"), RedisSettings::default()).await.unwrap();
+    let postgres = PostgresServer::start(&deep.join("postgres"), quick()).await.unwrap();
+    let redis = RedisServer::start(&deep.join("redis"), RedisSettings::default()).await.unwrap();
     write_number(&postgres, 3).await;
     assert_eq!(number(&postgres, "SELECT n FROM numbers").await, 3);
     assert_eq!(command(&redis, &["PING"]).await.unwrap(), "PONG");
@@ -231,7 +232,7 @@ async fn a_path_too_long_for_a_socket_gets_its_socket_elsewhere_and_still_works(
 async fn data_below_a_closed_home_of_root_goes_to_a_closed_directory_of_our_own() {
     let home = directory();
     let asked = home.path().join("clone/.local/postgres");
-    let first = Postgres::start(&asked, quick()).await.unwrap();
+    let first = PostgresServer::start(&asked, quick()).await.unwrap();
     let dir = first.dir().to_owned();
     write_number(&first, 4).await;
     assert_eq!(dir.metadata().unwrap().permissions().mode() & 0o777, 0o700);
@@ -242,7 +243,7 @@ async fn data_below_a_closed_home_of_root_goes_to_a_closed_directory_of_our_own(
         assert_eq!(dir, asked, "a normal user's own directory is in reach");
     }
     drop(first);
-    let second = Postgres::start(&asked, quick()).await.unwrap();
+    let second = PostgresServer::start(&asked, quick()).await.unwrap();
     assert_eq!((second.dir(), number(&second, "SELECT n FROM numbers").await), (dir.as_path(), 4));
     drop(second);
     clean(&asked).await.unwrap();
@@ -253,11 +254,11 @@ async fn data_below_a_closed_home_of_root_goes_to_a_closed_directory_of_our_own(
 async fn a_directory_deleted_by_hand_takes_its_stand_in_along() {
     let home = directory();
     let asked = home.path().join("postgres");
-    let first = Postgres::start(&asked, quick()).await.unwrap();
+    let first = PostgresServer::start(&asked, quick()).await.unwrap();
     write_number(&first, 4).await;
     drop(first);
     std::fs::remove_dir_all(&asked).unwrap();
-    let second = Postgres::start(&asked, quick()).await.unwrap();
+    let second = PostgresServer::start(&asked, quick()).await.unwrap();
     assert_eq!(number(&second, "SELECT count(*) FROM pg_class WHERE relname = 'numbers'").await, 0);
     drop(second);
     clean(&asked).await.unwrap();
@@ -271,8 +272,8 @@ async fn names_in_the_directory_that_was_asked_for_lead_to_the_data_wherever_it_
     std::fs::create_dir(&closed).unwrap();
     std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0o700)).unwrap();
     let (postgres, redis) = (closed.join("postgres"), closed.join("redis"));
-    let first = Postgres::start(&postgres, quick()).await.unwrap();
-    let other = Redis::start(&redis, RedisSettings::default()).await.unwrap();
+    let first = PostgresServer::start(&postgres, quick()).await.unwrap();
+    let other = RedisServer::start(&redis, RedisSettings::default()).await.unwrap();
     write_number(&first, 6).await;
     assert!(first.dir().starts_with(base.path()), "{} is as lasting as what was asked for", first.dir().display());
     for name in [postgres.join("data/PG_VERSION"), postgres.join(".s.PGSQL.5432"), redis.join("redis.sock")] {
@@ -295,12 +296,12 @@ async fn a_link_in_the_place_of_the_log_is_not_followed() {
     std::fs::create_dir(&asked).unwrap();
     for target in [theirs.clone(), base.path().join("nothing")] {
         std::os::unix::fs::symlink(&target, asked.join("log")).unwrap();
-        assert!(Redis::start(&asked, RedisSettings::default()).await.is_err());
+        assert!(RedisServer::start(&asked, RedisSettings::default()).await.is_err());
         std::fs::remove_file(asked.join("log")).unwrap();
     }
     assert_eq!(std::fs::read_to_string(&theirs).unwrap(), "theirs");
     assert!(!base.path().join("nothing").exists());
-    drop(Redis::start(&asked, RedisSettings::default()).await.unwrap());
+    drop(RedisServer::start(&asked, RedisSettings::default()).await.unwrap());
 }
 
 #[tokio::test]
@@ -313,10 +314,10 @@ async fn data_of_an_account_before_is_not_passed_over() {
     if base.path().metadata().unwrap().uid() != 0 {
         return; // Only under root do the stores run as another account.
     }
-    let Err(error) = Postgres::start(&asked, quick()).await else { panic!("it starts with an empty database") };
+    let Err(error) = PostgresServer::start(&asked, quick()).await else { panic!("it starts with an empty database") };
     assert!(error.to_string().contains("--clean") && error.to_string().contains("mv "), "{error}");
     clean(&asked).await.unwrap();
-    drop(Postgres::start(&asked, quick()).await.unwrap());
+    drop(PostgresServer::start(&asked, quick()).await.unwrap());
     clean(&asked).await.unwrap();
 }
 
@@ -359,8 +360,8 @@ fn a_parent_killed_with_sigkill_leaves_neither_servers_nor_directories() {
 #[tokio::test]
 #[ignore = "started by the test above, as the process that it kills"]
 async fn parent_for_the_test_that_kills_it() {
-    let postgres = Postgres::temporary().await.unwrap();
-    let redis = Redis::temporary(RedisSettings::default()).await.unwrap();
+    let postgres = PostgresServer::temporary().await.unwrap();
+    let redis = RedisServer::temporary(RedisSettings::default()).await.unwrap();
     println!("STORES {} {}", postgres.dir().display(), redis.dir().display());
     // Ends by itself when nobody is there to kill it.
     let mut rest = String::new();

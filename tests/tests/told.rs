@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a panic with its place")]
 
-use license_core::domain::{license::Status, terms::Edit};
+use license_core::domain::{license::Status, terms::TermsEdit};
 use license_tests::{
     World,
     front::{ACQUIRE, Answer, Front, HEARTBEAT, RELEASE, VALIDATE},
@@ -40,9 +40,9 @@ impl State {
         let changed = match self {
             Self::Suspended => world.suspend().await,
             Self::Revoked => world.try_decide(Status::Revoked).await.unwrap(),
-            Self::CutShort => world.edit(&Edit { expires_at: soon(0), ..Edit::default() }).await,
-            Self::Over => world.edit(&Edit { expires_at: soon(30), ..Edit::default() }).await,
-            Self::NotStarted => world.edit(&Edit { not_before: soon(7200), ..Edit::default() }).await,
+            Self::CutShort => world.edit(&TermsEdit { expires_at: soon(0), ..TermsEdit::default() }).await,
+            Self::Over => world.edit(&TermsEdit { expires_at: soon(30), ..TermsEdit::default() }).await,
+            Self::NotStarted => world.edit(&TermsEdit { not_before: soon(7200), ..TermsEdit::default() }).await,
         };
         assert!(changed, "{self:?}");
         if self == Self::Over {
@@ -55,8 +55,10 @@ impl State {
         match self {
             Self::Suspended => world.resume().await,
             Self::Revoked => false,
-            Self::CutShort | Self::Over => world.edit(&Edit { expires_at: Some(None), ..Edit::default() }).await,
-            Self::NotStarted => world.edit(&Edit { not_before: Some(None), ..Edit::default() }).await,
+            Self::CutShort | Self::Over => {
+                world.edit(&TermsEdit { expires_at: Some(None), ..TermsEdit::default() }).await
+            }
+            Self::NotStarted => world.edit(&TermsEdit { not_before: Some(None), ..TermsEdit::default() }).await,
         }
     }
 }

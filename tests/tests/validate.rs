@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a panic with its place")]
 
 use license_core::{
-    moves::{acquire, steps::Step, validate},
-    seats::Prospect,
+    protocol::{acquire, steps::Step, validate},
+    seat_store::SeatProspect,
 };
 use license_tests::{
     Machine, World,
@@ -14,15 +14,15 @@ use license_tests::{
 use std::time::Duration;
 
 /// validate, and then the acquire right after it, by a new process of that machine.
-async fn agree(world: &World, machine: &Machine, state: &str) -> Prospect {
+async fn agree(world: &World, machine: &Machine, state: &str) -> SeatProspect {
     let request = &machine.restarted().request;
     let told = world.moves.validate(&request.key, Some(&request.hardware), request.instance.as_ref(), &request.pool);
-    let validate::Outcome::Valid(valid) = told.await.unwrap() else { panic!("{state}: a valid license") };
+    let validate::ValidateOutcome::Valid(valid) = told.await.unwrap() else { panic!("{state}: a valid license") };
     let outcome = world.moves.acquire(request).await.unwrap();
     let got = match &outcome {
-        acquire::Outcome::Seat(_) => Prospect::Seat,
-        acquire::Outcome::Full(_) => Prospect::Full,
-        acquire::Outcome::TooMany(_) => Prospect::TooMany,
+        acquire::AcquireOutcome::Seat(_) => SeatProspect::Seat,
+        acquire::AcquireOutcome::Full(_) => SeatProspect::Full,
+        acquire::AcquireOutcome::TooMany(_) => SeatProspect::TooMany,
         other => panic!("{state}: {other:?}"),
     };
     assert_eq!(valid.prospect, got, "{state}: {valid:?} but {outcome:?}");
@@ -30,7 +30,7 @@ async fn agree(world: &World, machine: &Machine, state: &str) -> Prospect {
 }
 
 /// A pool of so many seats, all of them held by machines that live: `m0`, `m1`, …
-async fn full(seats: u32) -> (World, Vec<acquire::Seat>) {
+async fn full(seats: u32) -> (World, Vec<acquire::GrantedSeat>) {
     let world = World::shaped(Shape { seats, processes: 2, ..Shape::default() }).await;
     let mut held = Vec::new();
     for n in 0..seats {
@@ -42,9 +42,9 @@ async fn full(seats: u32) -> (World, Vec<acquire::Seat>) {
 #[tokio::test]
 async fn a_full_house_is_full_for_who_comes_and_open_to_who_sits_in_it() {
     let (world, _held) = full(2).await;
-    assert_eq!(agree(&world, &world.machine("new"), "full").await, Prospect::Full);
-    assert_eq!(agree(&world, &world.machine("m0"), "its second process").await, Prospect::Seat);
-    assert_eq!(agree(&world, &world.machine("m0"), "its third").await, Prospect::TooMany);
+    assert_eq!(agree(&world, &world.machine("new"), "full").await, SeatProspect::Full);
+    assert_eq!(agree(&world, &world.machine("m0"), "its second process").await, SeatProspect::Seat);
+    assert_eq!(agree(&world, &world.machine("m0"), "its third").await, SeatProspect::TooMany);
 }
 
 #[tokio::test]
@@ -55,13 +55,13 @@ async fn a_seat_of_the_dead_is_free_before_and_after_a_sweep() {
         if swept {
             world.sweep().await;
         }
-        assert_eq!(agree(&world, &world.machine("new"), "dead").await, Prospect::Seat, "swept: {swept}");
+        assert_eq!(agree(&world, &world.machine("new"), "dead").await, SeatProspect::Seat, "swept: {swept}");
     }
     let (world, _held) = full(1).await;
     world.pass_ttl();
     world.reaper.steps().cut(Step::Reap);
     world.reaper.sweep(&world.share()).await.unwrap_err();
-    assert_eq!(agree(&world, &world.machine("new"), "claimed").await, Prospect::Seat);
+    assert_eq!(agree(&world, &world.machine("new"), "claimed").await, SeatProspect::Seat);
 }
 
 #[tokio::test]
@@ -70,7 +70,7 @@ async fn a_seat_given_back_is_free_although_redis_was_not_told_of_its_end() {
         let (world, held) = full(1).await;
         world.moves.steps().cut(step);
         world.moves.release(&open(&held[0])).await.unwrap_err();
-        assert_eq!(agree(&world, &world.machine("new"), "given back").await, Prospect::Seat, "{step:?}");
+        assert_eq!(agree(&world, &world.machine("new"), "given back").await, SeatProspect::Seat, "{step:?}");
     }
 }
 
@@ -78,23 +78,23 @@ async fn a_seat_given_back_is_free_although_redis_was_not_told_of_its_end() {
 async fn a_kicked_seat_is_free_after_its_quarantine_and_at_once_with_force() {
     let (world, held) = full(1).await;
     assert!(world.kick(held[0].seat, false).await);
-    assert_eq!(agree(&world, &world.machine("new"), "in quarantine").await, Prospect::Full);
+    assert_eq!(agree(&world, &world.machine("new"), "in quarantine").await, SeatProspect::Full);
     world.pass(Duration::from_millis(world.timing.rebuild_lease_ms() as u64 + 1));
-    assert_eq!(agree(&world, &world.machine("new"), "after it").await, Prospect::Seat);
+    assert_eq!(agree(&world, &world.machine("new"), "after it").await, SeatProspect::Seat);
     let (world, held) = full(1).await;
     assert!(world.kick(held[0].seat, true).await);
-    assert_eq!(agree(&world, &world.machine("new"), "by force").await, Prospect::Seat);
+    assert_eq!(agree(&world, &world.machine("new"), "by force").await, SeatProspect::Seat);
 }
 
 #[tokio::test]
 async fn a_pool_that_drains_is_full_until_its_living_are_fewer_than_its_seats() {
     let (world, held) = full(3).await;
     assert!(world.resize(1).await);
-    assert_eq!(agree(&world, &world.machine("new"), "drains").await, Prospect::Full);
+    assert_eq!(agree(&world, &world.machine("new"), "drains").await, SeatProspect::Full);
     release(&world.moves, &held[0]).await;
-    assert_eq!(agree(&world, &world.machine("new"), "drains still").await, Prospect::Full);
+    assert_eq!(agree(&world, &world.machine("new"), "drains still").await, SeatProspect::Full);
     world.pass(Duration::from_millis(world.timing.rebuild_lease_ms() as u64 + 1));
-    assert_eq!(agree(&world, &world.machine("new"), "full of the dead").await, Prospect::Seat);
+    assert_eq!(agree(&world, &world.machine("new"), "full of the dead").await, SeatProspect::Seat);
 }
 
 #[tokio::test]
@@ -105,9 +105,9 @@ async fn nobody_is_promised_a_seat_before_a_restored_pool_opens() {
         .await
         .unwrap();
     world.flush().await;
-    assert_eq!(agree(&world, &world.machine("m0"), "closed").await, Prospect::Full);
+    assert_eq!(agree(&world, &world.machine("m0"), "closed").await, SeatProspect::Full);
     world.pass(Duration::from_secs(3700));
-    assert_eq!(agree(&world, &world.machine("m0"), "open").await, Prospect::Seat);
+    assert_eq!(agree(&world, &world.machine("m0"), "open").await, SeatProspect::Seat);
 }
 
 #[tokio::test]
@@ -115,8 +115,8 @@ async fn licenses_that_count_processes_are_told_by_process() {
     let world = World::shaped(Shape { seats: 1, holder_by: "process", ..Shape::default() }).await;
     let machine = world.machine("a");
     machine.seated(&world.moves).await;
-    assert_eq!(agree(&world, &machine, "the process that holds it").await, Prospect::Seat);
-    assert_eq!(agree(&world, &machine.instance("another"), "another process of the machine").await, Prospect::Full);
+    assert_eq!(agree(&world, &machine, "the process that holds it").await, SeatProspect::Seat);
+    assert_eq!(agree(&world, &machine.instance("another"), "another process of the machine").await, SeatProspect::Full);
     world.pass_ttl();
-    assert_eq!(agree(&world, &machine.instance("another"), "the first is dead").await, Prospect::Seat);
+    assert_eq!(agree(&world, &machine.instance("another"), "the first is dead").await, SeatProspect::Seat);
 }

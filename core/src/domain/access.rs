@@ -1,10 +1,11 @@
 //! Who may do what: the roles of people in an organization, and the scopes of API tokens.
 
-use super::id::Invalid;
+use super::id::InvalidText;
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
-/// A few words that mean something: an enum that reads and writes them, and says which there are where it is given another.
+/// A few words that mean something: an enum that reads and writes them, and says which there are where it is given
+/// another.
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident = $wrong:literal; $($(#[$word_doc:meta])* $word:ident = $text:literal,)*) => {
         $(#[$doc])*
@@ -24,9 +25,9 @@ macro_rules! words {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { f.write_str(self.as_str()) }
         }
         impl FromStr for $name {
-            type Err = Invalid;
-            fn from_str(text: &str) -> Result<Self, Invalid> {
-                Self::ALL.iter().copied().find(|word| word.as_str() == text).ok_or(Invalid($wrong))
+            type Err = InvalidText;
+            fn from_str(text: &str) -> Result<Self, InvalidText> {
+                Self::ALL.iter().copied().find(|word| word.as_str() == text).ok_or(InvalidText($wrong))
             }
         }
     };

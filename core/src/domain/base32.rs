@@ -7,8 +7,8 @@ pub(super) fn symbol(value: u8) -> char {
     char::from(ALPHABET[usize::from(value & 31)])
 }
 
-/// The value of a symbol; lower case and look-alikes (`O` for 0, `I` and `L` for 1) are forgiven, and with them the `İ` and `ı` that changing
-/// case by Turkish rules makes of an `I`.
+/// The value of a symbol; lower case and look-alikes (`O` for 0, `I` and `L` for 1) are forgiven, and with them the `İ`
+/// and `ı` that changing case by Turkish rules makes of an `I`.
 pub(super) fn value(symbol: char) -> Option<u8> {
     let symbol = match symbol.to_ascii_uppercase() {
         'O' => '0',

@@ -1,19 +1,22 @@
-//! Telling texts that may be secrets from others, for whoever wants to write one down: a log line, an audit row, an echo.
+//! Telling texts that may be secrets from others, for whoever wants to write one down: a log line, an audit row, an
+//! echo.
 
-use super::{base32, key::LicenseKey, opaque::Kind};
+use super::{base32, key::LicenseKey, opaque::SecretKind};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 
-/// How base64url spells the beginning of a JSON object, and thus of a JWT: a brace, and a quote, a blank or a line end behind it
-/// (RFC 7515, section 3.1).
+/// How base64url spells the beginning of a JSON object, and thus of a JWT: a brace, and a quote, a blank or a line end
+/// behind it (RFC 7515, section 3.1).
 const JSON: [&str; 5] = ["eyJ", "eyA", "ewo", "ew0", "ewk"];
 
 /// The fewest characters in base64 that say enough of a credential to be told from chance.
 const SHORTEST_ENCODED: usize = 16;
 
-/// Whether a text looks like a credential of this server or of an identity provider, or like a piece of one, however it is spelled: a license
-/// key, an API token, an invitation, a JWT; in base64 and hexadecimal digits too. Nothing is said about whether there is such a one, and a text that is none may look like one.
+/// Whether a text looks like a credential of this server or of an identity provider, or like a piece of one, however it
+/// is spelled: a license key, an API token, an invitation, a JWT; in base64 and hexadecimal digits too. Nothing is said
+/// about whether there is such a one, and a text that is none may look like one.
 ///
-/// Session handles are not looked for: the shortest has 148 characters of base64url, and nothing tells them from other long texts.
+/// Session handles are not looked for: the shortest has 148 characters of base64url, and nothing tells them from other
+/// long texts.
 pub fn looks_like_one(text: &str) -> bool {
     let small = text.to_ascii_lowercase();
     let jwt = JSON.iter().any(|json| text.split(|c: char| !is_base64url(c)).any(|part| part.starts_with(json)));
@@ -21,8 +24,8 @@ pub fn looks_like_one(text: &str) -> bool {
     has_opaque(&small, 0) || jwt || spells_a_key(&small) || encoded
 }
 
-/// What a text may say in base64 or in hexadecimal digits, as far as that is text: of each part of it, from each of its first characters on, since
-/// nobody knows where what was encoded begins.
+/// What a text may say in base64 or in hexadecimal digits, as far as that is text: of each part of it, from each of its
+/// first characters on, since nobody knows where what was encoded begins.
 fn decoded(text: &str) -> Vec<String> {
     let parts = text.split(|c: char| !(c.is_ascii_alphanumeric() || "+/-_".contains(c)));
     let of = |part: &str| {
@@ -56,7 +59,7 @@ fn hexadecimal(digits: &[u8]) -> Vec<u8> {
 
 /// Whether an API token or an invitation begins somewhere, with so many of its characters behind the prefix.
 fn has_opaque(small: &str, least: usize) -> bool {
-    Kind::ALL.iter().filter_map(|kind| kind.prefix().split('_').next()).any(|prefix| {
+    SecretKind::ALL.iter().filter_map(|kind| kind.prefix().split('_').next()).any(|prefix| {
         small.match_indices(prefix).any(|(at, _)| {
             let behind = small[at + prefix.len()..].strip_prefix(['_', '-', '.']);
             let is_its = |c: &char| c.is_ascii_alphanumeric() || *c == '_';
@@ -83,7 +86,7 @@ fn is_base64url(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{id::LicenseNumber, id::TenantId, opaque::Opaque};
+    use crate::domain::{id::LicenseNumber, id::TenantId, opaque::OpaqueSecret};
     use base64::prelude::BASE64_STANDARD;
     use uuid::Uuid;
 
@@ -108,8 +111,8 @@ mod tests {
             "Bearer.eyJhbGciOiJSUzI1NiJ9".to_owned(),
             "ewogICJhbGciOiAiUlMyNTYi".to_owned(),
         ];
-        for &kind in Kind::ALL {
-            let text = Opaque::draw(kind, TenantId(Uuid::now_v7())).reveal();
+        for &kind in SecretKind::ALL {
+            let text = OpaqueSecret::draw(kind, TenantId(Uuid::now_v7())).reveal();
             all.extend([text[..40].to_owned(), text.replace('_', "-"), format!("id.{text}"), text]);
         }
         for text in &all {
@@ -124,7 +127,7 @@ mod tests {
     #[test]
     fn a_credential_is_recognised_in_base64_and_in_hexadecimal_digits() {
         let key = LicenseKey::draw(LicenseNumber::draw()).reveal();
-        let token = Opaque::draw(Kind::ApiToken, TenantId(Uuid::now_v7())).reveal();
+        let token = OpaqueSecret::draw(SecretKind::ApiToken, TenantId(Uuid::now_v7())).reveal();
         let hex = |text: &str| text.bytes().map(|b| format!("{b:02x}")).collect::<String>();
         for secret in [key.clone(), key.replace('-', ""), key.to_lowercase(), token.clone(), format!("user:{key}")] {
             for text in [

@@ -1,10 +1,11 @@
 //! E-mail addresses: as much of their syntax as is worth checking, and when two of them are the same mailbox.
 //!
-//! One rule, wherever addresses are compared: the same letters in the same order, composed, whether large or small. It maps no mailbox onto
-//! another: case folding would take `straße@` for `strasse@`, and leaving out what is invisible `a\u{200B}da@` for `ada@`.
+//! One rule, wherever addresses are compared: the same letters in the same order, composed, whether large or small. It
+//! maps no mailbox onto another: case folding would take `straße@` for `strasse@`, and leaving out what is invisible
+//! `a\u{200B}da@` for `ada@`.
 
 use super::{
-    id::Invalid,
+    id::InvalidText,
     name::{clean, fold, is_hidden},
 };
 use icu_normalizer::ComposingNormalizerBorrowed;
@@ -34,12 +35,14 @@ impl Email {
     }
 }
 
-/// An address that somebody else vouches for or claims, as it is shown: cleaned and in small letters. It need not be one by its syntax.
+/// An address that somebody else vouches for or claims, as it is shown: cleaned and in small letters. It need not be
+/// one by its syntax.
 pub fn small(text: &str) -> String {
     clean(&clean(text).to_lowercase())
 }
 
-/// What is compared of a text that names a person. Of an address: [`small`]. What has no `@` is no mailbox but a name ([`fold`]).
+/// What is compared of a text that names a person. Of an address: [`small`]. What has no `@` is no mailbox but a name
+/// ([`fold`]).
 pub fn key(text: &str) -> String {
     if text.contains('@') { small(text) } else { fold(text) }
 }
@@ -51,7 +54,8 @@ const TOGETHER: [&[Script]; 3] = [
     &[Script::Latin, Script::Han, Script::Hangul],
 ];
 
-/// Whether the letters of a word belong together. `pаypal` with a Cyrillic `а` is not written by who means to be understood.
+/// Whether the letters of a word belong together. `pаypal` with a Cyrillic `а` is not written by who means to be
+/// understood.
 fn is_of_one_script(word: &str) -> bool {
     let script = |c| CodePointMapData::<Script>::new().get(c);
     let mut scripts: Vec<Script> = word.chars().map(script).collect();
@@ -68,11 +72,11 @@ fn is_a_form_of_ascii(c: char) -> bool {
 }
 
 impl FromStr for Email {
-    type Err = Invalid;
+    type Err = InvalidText;
 
-    /// One `@` with something on both sides; no blank, control or invisible character; each of its words in one script and without forms of
-    /// ASCII letters that only look like them; at most 254 bytes (RFC 5321, section 4.5.3.1.3).
-    fn from_str(text: &str) -> Result<Self, Invalid> {
+    /// One `@` with something on both sides; no blank, control or invisible character; each of its words in one script
+    /// and without forms of ASCII letters that only look like them; at most 254 bytes (RFC 5321, section 4.5.3.1.3).
+    fn from_str(text: &str) -> Result<Self, InvalidText> {
         let given = clean(text);
         // Composing makes some of these what they look like, so they are looked for before.
         let forms = text.trim().contains(is_a_form_of_ascii);
@@ -82,9 +86,9 @@ impl FromStr for Email {
         let plain = !text.contains(|c: char| c.is_whitespace() || c.is_control() || is_hidden(c));
         let clear = !forms && is_of_one_script(local) && domain.split('.').all(is_of_one_script);
         if !(sides && plain && text.len() <= 254) {
-            Err(Invalid("must be an e-mail address of at most 254 bytes, such as ada@example.com"))
+            Err(InvalidText("must be an e-mail address of at most 254 bytes, such as ada@example.com"))
         } else if !clear {
-            Err(Invalid("must not mix letters of several scripts or have forms of letters that look like others"))
+            Err(InvalidText("must not mix letters of several scripts or have forms of letters that look like others"))
         } else {
             Ok(Self(text))
         }

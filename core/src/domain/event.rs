@@ -21,21 +21,22 @@ pub struct Event {
     pub payload: serde_json::Value,
 }
 
-/// One share of a sweep: asks the reaper to look at these pools, and then to publish the events that wait. One of no pools asks for the
-/// events alone.
+/// One share of a sweep: asks the reaper to look at these pools, and then to publish the events that wait. One of no
+/// pools asks for the events alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Share {
-    /// Whose pool it is, and which; at most [`Share::MOST`].
+pub struct SweepShare {
+    /// Whose pool it is, and which; at most [`SweepShare::MOST`].
     pub pools: Vec<(TenantId, PoolId)>,
 }
 
-impl Share {
+impl SweepShare {
     /// The most pools of one share: its message stays below the 64 KiB that a push may have.
     pub const MOST: usize = 400;
     /// A sweep of fewer pools than this is one share: a message costs more than a look at a pool.
     const LEAST: usize = 100;
-    /// Into how many shares a sweep is cut where they are neither too small nor too large, so that several instances work on it.
+    /// Into how many shares a sweep is cut where they are neither too small nor too large, so that several instances
+    /// work on it.
     const SHARES: usize = 64;
 
     /// The shares of a sweep of these pools, each pool in one of them.
@@ -59,9 +60,9 @@ mod tests {
             [(0, 0), (1, 1), (100, 1), (101, 2), (6400, 64), (10_000, 64), (25_600, 64), (25_601, 65)]
         {
             let pools = pools(count);
-            let cut = Share::cut(&pools);
+            let cut = SweepShare::cut(&pools);
             assert_eq!(cut.len(), shares, "{count} pools");
-            assert!(cut.iter().all(|share| share.pools.len() <= Share::MOST && !share.pools.is_empty()));
+            assert!(cut.iter().all(|share| share.pools.len() <= SweepShare::MOST && !share.pools.is_empty()));
             assert_eq!(cut.into_iter().flat_map(|share| share.pools).collect::<Vec<_>>(), pools);
         }
     }

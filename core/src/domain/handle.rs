@@ -1,4 +1,5 @@
-//! The session handle: an opaque bearer string that heartbeat and release present. A forged one dies here, before any store.
+//! The session handle: an opaque bearer string that heartbeat and release present. A forged one dies here, before any
+//! store.
 
 use super::{
     id::{Hw, LicenseNumber, PoolId, PoolName, SeatNo, SessionId, TenantId},
@@ -34,7 +35,8 @@ pub struct SessionHandle {
 pub struct NotAHandle;
 
 impl SessionHandle {
-    /// The bearer string: `version, key id, tenant, license, pool id, seat, session, hw, pool name, HMAC-SHA-256/128` as base64url.
+    /// The bearer string: `version, key id, tenant, license, pool id, seat, session, hw, pool name, HMAC-SHA-256/128`
+    /// as base64url.
     pub fn mint(&self, keys: &KeyRing) -> String {
         let mut bytes = vec![VERSION, keys.current.version];
         bytes.extend(self.tenant.0.as_bytes());

@@ -8,7 +8,7 @@ use uuid::Uuid;
 /// What was wrong with a word: one sentence for a person, without the value itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct Invalid(pub &'static str);
+pub struct InvalidText(pub &'static str);
 
 macro_rules! uuid_id {
     ($($(#[$doc:meta])* $name:ident),* $(,)?) => {$(
@@ -21,11 +21,11 @@ macro_rules! uuid_id {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { self.0.fmt(f) }
         }
         impl FromStr for $name {
-            type Err = Invalid;
-            fn from_str(text: &str) -> Result<Self, Invalid> {
+            type Err = InvalidText;
+            fn from_str(text: &str) -> Result<Self, InvalidText> {
                 // Only letters and digits count where it is not written as UUIDs are.
                 let read = text.parse().or_else(|_| pasted::symbols(text).parse());
-                read.map(Self).map_err(|_| Invalid("must be a UUID"))
+                read.map(Self).map_err(|_| InvalidText("must be a UUID"))
             }
         }
     )*};
@@ -58,8 +58,9 @@ impl SessionId {
 }
 
 impl Attempt {
-    /// 64 bits of its SHA-256: what tells the few live processes of one holder apart where a byte per seat counts. A client that made two of
-    /// its processes collide would merge their sessions, and could as well have sent one attempt for both.
+    /// 64 bits of its SHA-256: what tells the few live processes of one holder apart where a byte per seat counts. A
+    /// client that made two of its processes collide would merge their sessions, and could as well have sent one
+    /// attempt for both.
     pub(crate) fn short(self) -> String {
         secret::base64url(&secret::hash("attempt-v1", &[self.0.as_bytes()])[..8])
     }
@@ -68,8 +69,8 @@ impl Attempt {
 /// The number of a seat within its pool, from 0.
 pub type SeatNo = u32;
 
-/// The public, immutable number of a license: 64 random bits, written as 13 Crockford base32 symbols. Also the Redis hash tag. Read as keys are:
-/// only its letters and digits count.
+/// The public, immutable number of a license: 64 random bits, written as 13 Crockford base32 symbols. Also the Redis
+/// hash tag. Read as keys are: only its letters and digits count.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LicenseNumber(pub u64);
 
@@ -93,9 +94,9 @@ impl fmt::Debug for LicenseNumber {
 }
 
 impl FromStr for LicenseNumber {
-    type Err = Invalid;
-    fn from_str(text: &str) -> Result<Self, Invalid> {
-        let wrong = Invalid("must be 13 symbols of Crockford's base32");
+    type Err = InvalidText;
+    fn from_str(text: &str) -> Result<Self, InvalidText> {
+        let wrong = InvalidText("must be 13 symbols of Crockford's base32");
         let symbols = pasted::symbols(text);
         if symbols.chars().count() != 13 {
             return Err(wrong);
@@ -123,8 +124,8 @@ impl<'de> Deserialize<'de> for LicenseNumber {
 pub struct PoolName(String);
 
 impl TryFrom<String> for PoolName {
-    type Error = Invalid;
-    fn try_from(text: String) -> Result<Self, Invalid> {
+    type Error = InvalidText;
+    fn try_from(text: String) -> Result<Self, InvalidText> {
         text.parse()
     }
 }
@@ -148,11 +149,11 @@ impl PoolName {
 }
 
 impl FromStr for PoolName {
-    type Err = Invalid;
-    fn from_str(text: &str) -> Result<Self, Invalid> {
+    type Err = InvalidText;
+    fn from_str(text: &str) -> Result<Self, InvalidText> {
         let fits =
             (1..=32).contains(&text.len()) && text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'));
-        if fits { Ok(Self(text.into())) } else { Err(Invalid("must be 1 to 32 of a-z, 0-9 and -")) }
+        if fits { Ok(Self(text.into())) } else { Err(InvalidText("must be 1 to 32 of a-z, 0-9 and -")) }
     }
 }
 
@@ -169,16 +170,16 @@ impl fmt::Display for PoolName {
     }
 }
 
-/// What a client says to tell its machine (hardware id) or its process (instance id) from others: 8 to 128 printable ASCII
-/// characters, opaque to us. Never stored, logged or printed; only hashes of it leave the request.
+/// What a client says to tell its machine (hardware id) or its process (instance id) from others: 8 to 128 printable
+/// ASCII characters, opaque to us. Never stored, logged or printed; only hashes of it leave the request.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ClientPart(String);
 
 impl FromStr for ClientPart {
-    type Err = Invalid;
-    fn from_str(text: &str) -> Result<Self, Invalid> {
+    type Err = InvalidText;
+    fn from_str(text: &str) -> Result<Self, InvalidText> {
         let fits = (8..=128).contains(&text.len()) && text.bytes().all(|b| (0x20..0x7f).contains(&b));
-        if fits { Ok(Self(text.into())) } else { Err(Invalid("must be 8 to 128 printable ASCII characters")) }
+        if fits { Ok(Self(text.into())) } else { Err(InvalidText("must be 8 to 128 printable ASCII characters")) }
     }
 }
 
@@ -202,10 +203,10 @@ macro_rules! hash_id {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { fmt::Display::fmt(self, f) }
         }
         impl FromStr for $name {
-            type Err = Invalid;
-            fn from_str(text: &str) -> Result<Self, Invalid> {
+            type Err = InvalidText;
+            fn from_str(text: &str) -> Result<Self, InvalidText> {
                 let bytes = secret::from_base64url(text).and_then(|b| b.try_into().ok());
-                bytes.map(Self).ok_or(Invalid($wrong))
+                bytes.map(Self).ok_or(InvalidText($wrong))
             }
         }
         impl Serialize for $name {
@@ -215,10 +216,12 @@ macro_rules! hash_id {
 }
 
 hash_id! {
-    /// What occupies one seat: the first 128 bits of SHA-256("holder-v1" ‖ license number ‖ length-prefixed parts). Redis keeps it twice
-    /// per seat, so it is short. Who wanted two machines to be one holder need not search for a collision: one hardware id says it.
+    /// What occupies one seat: the first 128 bits of SHA-256("holder-v1" ‖ license number ‖ length-prefixed parts).
+    /// Redis keeps it twice per seat, so it is short. Who wanted two machines to be one holder need not search for a
+    /// collision: one hardware id says it.
     Holder = 16 "must be 22 base64url characters",
-    /// The machine as stored, signed and logged: SHA-256("hw-v1" ‖ license number ‖ hardware id). A client can compute its own.
+    /// The machine as stored, signed and logged: SHA-256("hw-v1" ‖ license number ‖ hardware id). A client can compute
+    /// its own.
     Hw = 32 "must be 43 base64url characters",
 }
 
@@ -259,10 +262,10 @@ impl Nonce {
 }
 
 impl FromStr for Nonce {
-    type Err = Invalid;
-    fn from_str(text: &str) -> Result<Self, Invalid> {
+    type Err = InvalidText;
+    fn from_str(text: &str) -> Result<Self, InvalidText> {
         let fits = (16..=64).contains(&text.len())
             && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
-        if fits { Ok(Self(text.into())) } else { Err(Invalid("must be 16 to 64 base64url characters")) }
+        if fits { Ok(Self(text.into())) } else { Err(InvalidText("must be 16 to 64 base64url characters")) }
     }
 }

@@ -39,8 +39,9 @@ impl LicenseKey {
         Self { number, secret: u128::from_be_bytes(bytes) }
     }
 
-    /// Reads a key as it was typed or pasted: only its letters and digits count, in either case and in every form Unicode has of them, and
-    /// look-alikes are forgiven. Blanks, line ends, hyphens, quotes and invisible characters may stand anywhere.
+    /// Reads a key as it was typed or pasted: only its letters and digits count, in either case and in every form
+    /// Unicode has of them, and look-alikes are forgiven. Blanks, line ends, hyphens, quotes and invisible characters
+    /// may stand anywhere.
     ///
     /// # Errors
     /// [`KeyError::Malformed`] or [`KeyError::Mistyped`]; neither needs a look at any store.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// The protocol's times. All other durations derive from these three (docs/PROTOCOL.md, section 2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timing {
+pub struct LeaseTiming {
     /// The server-side lease of a session.
     pub ttl: Duration,
     /// How long an answer of a deposed primary may still arrive: maximum connection age + request deadline + margin.
@@ -15,7 +15,7 @@ pub struct Timing {
     pub max_connection_age: Duration,
 }
 
-impl Timing {
+impl LeaseTiming {
     /// A request's time from receipt to answer; what is not done by then is answered with 503.
     pub const DEADLINE: Duration = Duration::from_secs(5);
     /// The oldest Redis connection a script may be sent over, unless a test wants a younger one.
@@ -58,9 +58,9 @@ impl Timing {
         (self.ttl / 12).as_millis() as i64
     }
 
-    /// How long a holder must have held its seat to have lived through so many heartbeats, in milliseconds: a quarter of the lease for
-    /// each. A client is asked to beat after 28 to 32 % of it and may come a little early. Time counts and not requests: ten in one second are as
-    /// good as one.
+    /// How long a holder must have held its seat to have lived through so many heartbeats, in milliseconds: a quarter
+    /// of the lease for each. A client is asked to beat after 28 to 32 % of it and may come a little early. Time counts
+    /// and not requests: ten in one second are as good as one.
     pub fn lived_through_ms(&self, heartbeats: u32) -> i64 {
         self.ttl_ms() / 4 * i64::from(heartbeats)
     }
@@ -70,8 +70,8 @@ impl Timing {
         (self.ttl - self.eps()).as_secs()
     }
 
-    /// When the client should send its next heartbeat, in whole seconds (at least one): drawn between 93 % and 107 % of the setting
-    /// (28 to 32 % of the lease), so that clients that started together do not stay together.
+    /// When the client should send its next heartbeat, in whole seconds (at least one): drawn between 93 % and 107 % of
+    /// the setting (28 to 32 % of the lease), so that clients that started together do not stay together.
     pub fn draw_heartbeat_in(&self) -> u64 {
         let draw = u64::from(u16::from_be_bytes(super::secret::random()));
         let base = self.heartbeat.as_millis() as u64;
@@ -81,7 +81,7 @@ impl Timing {
     }
 }
 
-impl Default for Timing {
+impl Default for LeaseTiming {
     fn default() -> Self {
         Self::with_ttl(Duration::from_secs(360))
     }
@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn the_defaults_are_those_of_the_protocol() {
-        let timing = Timing::default();
+        let timing = LeaseTiming::default();
         assert_eq!(timing.eps(), Duration::from_secs(5));
         assert_eq!(timing.expires_in(), 355);
         assert_eq!(timing.rebuild_lease_ms(), 405_000);

@@ -2,16 +2,16 @@
 
 use super::{
     access::words,
-    id::{Invalid, LicenseNumber, TenantId},
-    terms::GRACE_AFTER,
+    id::{InvalidText, LicenseNumber, TenantId},
 };
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 use time::OffsetDateTime;
 
-/// What tokens and answers say about a license. Made by the records, carried through Redis as JSON (at most 4 KiB), signed into tokens.
+/// What tokens and answers say about a license. Made by the records, carried through Redis as JSON (at most 4 KiB),
+/// signed into tokens.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Facts {
+pub struct LicenseFacts {
     /// The organization.
     pub tenant: TenantId,
     /// The license's public number.
@@ -28,7 +28,7 @@ pub struct Facts {
     #[serde(with = "time::serde::rfc3339::option")]
     pub expires_at: Option<OffsetDateTime>,
     /// What the license allows without contact.
-    pub offline: Offline,
+    pub offline: OfflineAllowance,
     /// Rises with every change of these facts.
     pub facts_version: u64,
     /// True if a refusal must not say who holds the seats.
@@ -38,7 +38,7 @@ pub struct Facts {
 
 /// What a client may do without contact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Offline {
+pub struct OfflineAllowance {
     /// The kind of policy.
     pub policy: OfflinePolicy,
     /// Hours of grace beyond the lease; 0 unless the policy is `grace`.
@@ -48,6 +48,10 @@ pub struct Offline {
     #[serde(default = "grace_after")]
     pub after_heartbeats: u32,
 }
+
+/// How many heartbeats a holder must have lived through before its tokens carry grace, unless its license says
+/// otherwise.
+pub const GRACE_AFTER: u32 = 2;
 
 /// For a copy in Redis that was made before licenses said so.
 fn grace_after() -> u32 {
@@ -85,9 +89,9 @@ words! {
     Process = "process",
 }
 
-impl Facts {
-    /// Until when a client that was last heard of at `at` may go on without contact: its lease or, where it has `earned` it, the signed
-    /// grace; never past the term.
+impl LicenseFacts {
+    /// Until when a client that was last heard of at `at` may go on without contact: its lease or, where it has
+    /// `earned` it, the signed grace; never past the term.
     pub fn offline_until(&self, at: OffsetDateTime, lease_end: OffsetDateTime, earned: bool) -> OffsetDateTime {
         let grace = match self.offline.policy {
             OfflinePolicy::Grace if earned => at + time::Duration::hours(i64::from(self.offline.grace_hours)),
@@ -100,16 +104,16 @@ impl Facts {
 
 /// Why a license gives no seat now, with the time since when (Unix milliseconds, 0 if unknown).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Refusal {
+pub struct LicenseRefusal {
     /// The reason.
-    pub why: Why,
+    pub why: RefusalReason,
     /// Since when.
     pub since_ms: i64,
 }
 
 /// The reasons a license gives no seat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Why {
+pub enum RefusalReason {
     /// Suspended; may come back.
     Suspended,
     /// Revoked for good.
@@ -120,14 +124,14 @@ pub enum Why {
     NotStarted,
 }
 
-impl Why {
+impl RefusalReason {
     /// The code clients see.
-    pub fn code(self) -> crate::Code {
+    pub fn code(self) -> crate::ProblemCode {
         match self {
-            Self::Suspended => crate::Code::LicenseSuspended,
-            Self::Revoked => crate::Code::LicenseRevoked,
-            Self::Expired => crate::Code::LicenseExpired,
-            Self::NotStarted => crate::Code::LicenseNotStarted,
+            Self::Suspended => crate::ProblemCode::LicenseSuspended,
+            Self::Revoked => crate::ProblemCode::LicenseRevoked,
+            Self::Expired => crate::ProblemCode::LicenseExpired,
+            Self::NotStarted => crate::ProblemCode::LicenseNotStarted,
         }
     }
 }

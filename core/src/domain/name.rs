@@ -1,9 +1,10 @@
-//! Names that people give and programs repeat: how they are cleaned before they are kept, and when two of them are the same name.
+//! Names that people give and programs repeat: how they are cleaned before they are kept, and when two of them are the
+//! same name.
 //!
-//! Whatever is compared with a stored name goes through [`fold`] on both sides, before it reaches the database. The database compares
-//! bytes and never folds letters itself, so that its locale decides nothing.
+//! Whatever is compared with a stored name goes through [`fold`] on both sides, before it reaches the database. The
+//! database compares bytes and never folds letters itself, so that its locale decides nothing.
 
-use super::id::Invalid;
+use super::id::InvalidText;
 use icu_casemap::CaseMapper;
 use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed};
 use icu_properties::{
@@ -21,8 +22,9 @@ pub fn clean(text: &str) -> String {
     composed.trim_matches(|c: char| c.is_whitespace() || is_invisible(c)).to_owned()
 }
 
-/// A text that is only shown and refuses nothing: cleaned, with blanks in the place of control characters, line ends and marks that turn
-/// the direction of writing, and cut after `max_chars` characters. `None` where nothing visible is left.
+/// A text that is only shown and refuses nothing: cleaned, with blanks in the place of control characters, line ends
+/// and marks that turn the direction of writing, and cut after `max_chars` characters. `None` where nothing visible is
+/// left.
 pub fn display(text: &str, max_chars: usize) -> Option<String> {
     let line: String = text.chars().map(|c| if is_line_or_control(c) || is_turning(c) { ' ' } else { c }).collect();
     let cut: String = clean(&line).chars().take(max_chars).collect();
@@ -30,11 +32,12 @@ pub fn display(text: &str, max_chars: usize) -> Option<String> {
     Some(clean(&cut)).filter(|cut| !fold(cut).is_empty())
 }
 
-/// What two spellings of one name have in common: the text without letters' case, composed, without invisible characters, and with single
-/// blanks. Equal results mean the same name.
+/// What two spellings of one name have in common: the text without letters' case, composed, without invisible
+/// characters, and with single blanks. Equal results mean the same name.
 ///
-/// This is Unicode's canonical caseless matching (The Unicode Standard, section 3.13, D145), the same in every language: `ẞ` is `ss`, `İ`
-/// is no `i`. Letters that only look alike, such as full-width ones, stay different. Folding twice changes nothing.
+/// This is Unicode's canonical caseless matching (The Unicode Standard, section 3.13, D145), the same in every
+/// language: `ẞ` is `ss`, `İ` is no `i`. Letters that only look alike, such as full-width ones, stay different. Folding
+/// twice changes nothing.
 pub fn fold(text: &str) -> String {
     let ignored = CodePointSetData::new::<DefaultIgnorableCodePoint>();
     let visible: String = text.chars().filter(|c| !ignored.contains(*c)).collect();
@@ -44,15 +47,16 @@ pub fn fold(text: &str) -> String {
     ComposingNormalizerBorrowed::new_nfc().normalize(&words.join(" ")).into_owned()
 }
 
-/// A character without a shape that copying leaves at the ends of texts: zero-width spaces and joiners, byte order marks, marks of direction.
-/// Not those that change how the character before them looks.
+/// A character without a shape that copying leaves at the ends of texts: zero-width spaces and joiners, byte order
+/// marks, marks of direction. Not those that change how the character before them looks.
 fn is_invisible(c: char) -> bool {
     c < '\u{E0000}'
         && CodePointMapData::<GeneralCategory>::new().get(c) == GeneralCategory::Format
         && CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c)
 }
 
-/// A character that is not seen, wherever it stands: the zero-width ones, marks of direction, variation selectors, fillers.
+/// A character that is not seen, wherever it stands: the zero-width ones, marks of direction, variation selectors,
+/// fillers.
 pub(crate) fn is_hidden(c: char) -> bool {
     CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c)
         || CodePointMapData::<GeneralCategory>::new().get(c) == GeneralCategory::Format
@@ -67,12 +71,12 @@ fn is_line_or_control(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
 }
 
-/// The name of an organization, a person, a project or a token: cleaned, 1 to 200 characters, none of them a control character or one that
-/// turns the direction of writing.
+/// The name of an organization, a person, a project or a token: cleaned, 1 to 200 characters, none of them a control
+/// character or one that turns the direction of writing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Name(String);
+pub struct DisplayName(String);
 
-impl Name {
+impl DisplayName {
     /// The name as it is kept and shown.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -84,10 +88,10 @@ impl Name {
     }
 }
 
-impl FromStr for Name {
-    type Err = Invalid;
+impl FromStr for DisplayName {
+    type Err = InvalidText;
 
-    fn from_str(text: &str) -> Result<Self, Invalid> {
+    fn from_str(text: &str) -> Result<Self, InvalidText> {
         let name = clean(text);
         let fits = name.chars().count() <= MAX_CHARS
             && !name.contains(|c| is_line_or_control(c) || is_turning(c))
@@ -95,7 +99,7 @@ impl FromStr for Name {
         if fits {
             Ok(Self(name))
         } else {
-            Err(Invalid(
+            Err(InvalidText(
                 "must be 1 to 200 characters, none of them a control character or one that turns the direction of writing",
             ))
         }
@@ -169,14 +173,14 @@ mod tests {
             ("\u{2764}\u{FE0F}", "\u{2764}\u{FE0F}"),
             ("\u{202A}Ünal\u{202C}", "Ünal"),
         ] {
-            assert_eq!(given.parse::<Name>().unwrap().as_str(), kept);
+            assert_eq!(given.parse::<DisplayName>().unwrap().as_str(), kept);
         }
     }
 
     #[test]
     fn what_is_no_name_is_refused_as_it_is_after_cleaning() {
         let long = format!("{} ", "e\u{301}".repeat(200));
-        assert_eq!(long.parse::<Name>().unwrap().as_str(), "é".repeat(200));
+        assert_eq!(long.parse::<DisplayName>().unwrap().as_str(), "é".repeat(200));
         let longer = "é".repeat(201);
         // Its composed form has two characters more.
         let grows = "\u{FB2C}".repeat(67);
@@ -195,7 +199,7 @@ mod tests {
             &longer,
             &grows,
         ] {
-            assert!(wrong.parse::<Name>().is_err(), "{wrong:?}");
+            assert!(wrong.parse::<DisplayName>().is_err(), "{wrong:?}");
         }
     }
 

@@ -1,5 +1,5 @@
-//! Networks: those that somebody may come from, as CIDR notation writes them (RFC 4632, RFC 4291 section 2.3), and which addresses are one
-//! client's, however they are written.
+//! Networks: those that somebody may come from, as CIDR notation writes them (RFC 4632, RFC 4291 section 2.3), and
+//! which addresses are one client's, however they are written.
 
 use serde::{Deserialize, Serialize};
 use std::{
@@ -8,8 +8,8 @@ use std::{
     str::FromStr,
 };
 
-/// The address itself, where IPv6 only spells an IPv4 one: mapped (`::ffff:1.2.3.4`, RFC 4291), compatible (`::1.2.3.4`, the same),
-/// translated (`::ffff:0:1.2.3.4`, RFC 2765) or of NAT64 (`64:ff9b::1.2.3.4`, RFC 6052).
+/// The address itself, where IPv6 only spells an IPv4 one: mapped (`::ffff:1.2.3.4`, RFC 4291), compatible
+/// (`::1.2.3.4`, the same), translated (`::ffff:0:1.2.3.4`, RFC 2765) or of NAT64 (`64:ff9b::1.2.3.4`, RFC 6052).
 pub fn plain(ip: IpAddr) -> IpAddr {
     let IpAddr::V6(v6) = ip else { return ip };
     let spelled = last_four(v6.octets());
@@ -26,8 +26,9 @@ fn last_four(octets: [u8; 16]) -> Ipv4Addr {
     [a, b, c, d].into()
 }
 
-/// Whose requests are counted together: an IPv4 address, or a /64 of IPv6, since a machine has all of that to itself and could draw a new
-/// address for each request. 6to4 (RFC 3056) and Teredo (RFC 4380) give whole networks to one IPv4 address, and count as it.
+/// Whose requests are counted together: an IPv4 address, or a /64 of IPv6, since a machine has all of that to itself
+/// and could draw a new address for each request. 6to4 (RFC 3056) and Teredo (RFC 4380) give whole networks to one IPv4
+/// address, and count as it.
 pub fn bucket(ip: IpAddr) -> String {
     let IpAddr::V6(v6) = plain(ip) else { return plain(ip).to_string() };
     let octets = v6.octets();
@@ -38,10 +39,11 @@ pub fn bucket(ip: IpAddr) -> String {
     }
 }
 
-/// A network: an address of which the first `length` bits count and the others are 0. One of IPv4 that was spelled in IPv6 is of IPv4.
+/// A network: an address of which the first `length` bits count and the others are 0. One of IPv4 that was spelled in
+/// IPv6 is of IPv4.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Network {
+pub struct IpNetwork {
     base: IpAddr,
     length: u8,
 }
@@ -52,16 +54,18 @@ pub enum NotANetwork {
     /// No address, or a length that its kind does not have.
     #[error("must be a network such as 192.0.2.0/24 or 2001:db8::/32, or one address")]
     Unreadable,
-    /// The address has bits beyond the length, so that it is not clear what is meant. This is the network the address is in.
+    /// The address has bits beyond the length, so that it is not clear what is meant. This is the network the address
+    /// is in.
     #[error("has bits beyond its length; write {0} if you mean the whole network, or the address without a length")]
-    Beyond(Network),
+    Beyond(IpNetwork),
     /// A part of IPv6 in which IPv4 addresses are spelled, but more than one of them.
     #[error("spells IPv4 addresses in IPv6; write the network of IPv4 itself, as requests from there are taken for it")]
     Spelled,
 }
 
-impl Network {
-    /// Whether an address is in it. An IPv4 address is the same however it is spelled; no IPv4 address is in a network of IPv6.
+impl IpNetwork {
+    /// Whether an address is in it. An IPv4 address is the same however it is spelled; no IPv4 address is in a network
+    /// of IPv6.
     pub fn contains(self, ip: IpAddr) -> bool {
         match (self.base, plain(ip)) {
             (IpAddr::V4(base), IpAddr::V4(ip)) => {
@@ -91,7 +95,7 @@ fn first_of_v6(ip: Ipv6Addr, length: u8) -> u128 {
     ip.to_bits() & u128::MAX.checked_shl(128 - u32::from(length)).unwrap_or(0)
 }
 
-impl FromStr for Network {
+impl FromStr for IpNetwork {
     type Err = NotANetwork;
     fn from_str(text: &str) -> Result<Self, NotANetwork> {
         let (address, length) = text.trim().split_once('/').map_or((text.trim(), None), |(ip, n)| (ip, Some(n)));
@@ -116,21 +120,21 @@ impl FromStr for Network {
     }
 }
 
-impl fmt::Display for Network {
+impl fmt::Display for IpNetwork {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.base, self.length)
     }
 }
 
-impl TryFrom<String> for Network {
+impl TryFrom<String> for IpNetwork {
     type Error = NotANetwork;
     fn try_from(text: String) -> Result<Self, NotANetwork> {
         text.parse()
     }
 }
 
-impl From<Network> for String {
-    fn from(network: Network) -> Self {
+impl From<IpNetwork> for String {
+    fn from(network: IpNetwork) -> Self {
         network.to_string()
     }
 }
@@ -139,7 +143,7 @@ impl From<Network> for String {
 mod tests {
     use super::*;
 
-    fn network(text: &str) -> Network {
+    fn network(text: &str) -> IpNetwork {
         text.parse().unwrap_or_else(|problem| panic!("{text}: {problem}"))
     }
 
@@ -188,7 +192,7 @@ mod tests {
             "٣.0.2.0/24",
             "010.0.0.0/8",
         ] {
-            assert_eq!(text.parse::<Network>(), Err(NotANetwork::Unreadable), "{text:?}");
+            assert_eq!(text.parse::<IpNetwork>(), Err(NotANetwork::Unreadable), "{text:?}");
         }
         for (text, meant) in [
             ("192.0.2.7/24", "192.0.2.0/24"),
@@ -196,13 +200,13 @@ mod tests {
             ("::ffff:192.0.2.7/120", "192.0.2.0/24"),
             ("1.2.3.4/0", "0.0.0.0/0"),
         ] {
-            let problem = text.parse::<Network>().unwrap_err();
+            let problem = text.parse::<IpNetwork>().unwrap_err();
             assert_eq!(problem, NotANetwork::Beyond(network(meant)));
             assert!(problem.to_string().contains(meant), "{problem}");
         }
         // Each would be all of IPv4, or a part of it that is not what its writer reads.
         for text in ["64:ff9b::/96", "64:ff9b::192.0.2.0/120", "::ffff:0:192.0.2.0/120", "::ffff:0.0.0.0/64"] {
-            assert!(text.parse::<Network>().is_err(), "{text}");
+            assert!(text.parse::<IpNetwork>().is_err(), "{text}");
         }
     }
 

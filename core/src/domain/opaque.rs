@@ -1,7 +1,8 @@
-//! Secrets that carry their tenant inside, so that whoever presents one is found without a list of everybody's: API tokens and invitations.
+//! Secrets that carry their tenant inside, so that whoever presents one is found without a list of everybody's: API
+//! tokens and invitations.
 //!
-//! A prefix that says what it is, then three groups of 26 lower-case Crockford base32 symbols without a separator: the tenant, the id, and
-//! 128 random bits. Letters and digits only, so that a double click selects the whole.
+//! A prefix that says what it is, then three groups of 26 lower-case Crockford base32 symbols without a separator: the
+//! tenant, the id, and 128 random bits. Letters and digits only, so that a double click selects the whole.
 
 use super::{
     base32,
@@ -16,14 +17,14 @@ const GROUP: usize = 26;
 
 /// A kind of secret by how its text begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum SecretKind {
     /// `cdt_live_…`: what scripts authenticate with.
     ApiToken,
     /// `cdi_…`: what an invited person registers with.
     Invitation,
 }
 
-impl Kind {
+impl SecretKind {
     /// Every kind there is.
     pub const ALL: &[Self] = &[Self::ApiToken, Self::Invitation];
 
@@ -38,8 +39,8 @@ impl Kind {
 
 /// A secret with the ids of the row that knows its hash. Prints neither.
 #[derive(Clone)]
-pub struct Opaque {
-    kind: Kind,
+pub struct OpaqueSecret {
+    kind: SecretKind,
     /// The organization it is of.
     pub tenant: TenantId,
     /// Its row.
@@ -47,15 +48,15 @@ pub struct Opaque {
     secret: Secret<u128>,
 }
 
-impl Opaque {
+impl OpaqueSecret {
     /// Draws a new one.
-    pub fn draw(kind: Kind, tenant: TenantId) -> Self {
+    pub fn draw(kind: SecretKind, tenant: TenantId) -> Self {
         Self { kind, tenant, id: Uuid::now_v7(), secret: Secret::new(u128::from_be_bytes(secret::random())) }
     }
 
-    /// Reads one of that kind, typed or pasted: case, blanks, line ends and quotes are forgiven. `None` for anything else. Nothing is said
-    /// about whether it exists.
-    pub fn parse(kind: Kind, text: &str) -> Option<Self> {
+    /// Reads one of that kind, typed or pasted: case, blanks, line ends and quotes are forgiven. `None` for anything
+    /// else. Nothing is said about whether it exists.
+    pub fn parse(kind: SecretKind, text: &str) -> Option<Self> {
         let text = pasted::word(text).to_ascii_lowercase();
         let body = text.strip_prefix(kind.prefix())?;
         if body.len() != 3 * GROUP || !body.is_ascii() {
@@ -84,7 +85,7 @@ impl Opaque {
     }
 }
 
-impl std::fmt::Debug for Opaque {
+impl std::fmt::Debug for OpaqueSecret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}[{} {}]", self.kind.prefix(), self.tenant, self.id)
     }
@@ -97,15 +98,15 @@ mod tests {
     #[test]
     fn a_secret_reads_back_as_printed_and_as_no_other_kind() {
         for _ in 0..1000 {
-            let one = Opaque::draw(Kind::ApiToken, TenantId(Uuid::new_v4()));
+            let one = OpaqueSecret::draw(SecretKind::ApiToken, TenantId(Uuid::new_v4()));
             let text = one.reveal();
             assert_eq!(text.len(), 9 + 78);
-            let back = Opaque::parse(Kind::ApiToken, &text).unwrap();
+            let back = OpaqueSecret::parse(SecretKind::ApiToken, &text).unwrap();
             assert_eq!(
                 (back.tenant, back.id, back.hash(), back.reveal()),
                 (one.tenant, one.id, one.hash(), text.clone())
             );
-            assert!(Opaque::parse(Kind::Invitation, &text).is_none());
+            assert!(OpaqueSecret::parse(SecretKind::Invitation, &text).is_none());
             let cut_in_two = format!("{}\r\n {}", &text[..40], &text[40..]);
             for pasted in [
                 format!("{text}\n"),
@@ -115,7 +116,7 @@ mod tests {
                 cut_in_two,
             ] {
                 assert_eq!(
-                    Opaque::parse(Kind::ApiToken, &pasted).map(|read| read.reveal()),
+                    OpaqueSecret::parse(SecretKind::ApiToken, &pasted).map(|read| read.reveal()),
                     Some(text.clone()),
                     "{pasted:?}"
                 );
@@ -126,7 +127,7 @@ mod tests {
 
     #[test]
     fn what_is_none_is_refused_without_a_panic() {
-        let good = Opaque::draw(Kind::ApiToken, TenantId(Uuid::new_v4())).reveal();
+        let good = OpaqueSecret::draw(SecretKind::ApiToken, TenantId(Uuid::new_v4())).reveal();
         let spoilt = [
             good[..86].to_owned(),
             format!("{good}0"),
@@ -134,9 +135,9 @@ mod tests {
             "cdt_live_".to_owned() + &"é".repeat(39),
         ];
         for text in spoilt.iter().map(String::as_str).chain(["", "cdt_live_", "cdt_test_"]) {
-            assert!(Opaque::parse(Kind::ApiToken, text).is_none(), "{text}");
+            assert!(OpaqueSecret::parse(SecretKind::ApiToken, text).is_none(), "{text}");
         }
         let z = "cdt_live_".to_owned() + &"z".repeat(78);
-        assert!(Opaque::parse(Kind::ApiToken, &z).is_none(), "130 bits are more than an id has");
+        assert!(OpaqueSecret::parse(SecretKind::ApiToken, &z).is_none(), "130 bits are more than an id has");
     }
 }

@@ -1,5 +1,6 @@
-//! Keys, numbers and tokens on their way from a mail or a web page into a setting: what blanks, line ends, hyphens, quotes and Unicode's other
-//! forms of letters have been added on the way is taken off again, before anything is judged.
+//! Keys, numbers and tokens on their way from a mail or a web page into a setting: what blanks, line ends, hyphens,
+//! quotes and Unicode's other forms of letters have been added on the way is taken off again, before anything is
+//! judged.
 
 use icu_normalizer::ComposingNormalizerBorrowed;
 use icu_properties::{
@@ -8,8 +9,8 @@ use icu_properties::{
 };
 use std::borrow::Cow;
 
-/// Only the letters and digits of a text, in their plain form: full-width ones and those of mathematics and ligatures become ordinary ones
-/// (Unicode's form NFKC). For what is written in groups, whatever stands between the groups.
+/// Only the letters and digits of a text, in their plain form: full-width ones and those of mathematics and ligatures
+/// become ordinary ones (Unicode's form NFKC). For what is written in groups, whatever stands between the groups.
 pub fn symbols(text: &str) -> Cow<'_, str> {
     if text.bytes().all(|b| b.is_ascii_alphanumeric()) {
         return text.into();
@@ -17,8 +18,9 @@ pub fn symbols(text: &str) -> Cow<'_, str> {
     plain(text).chars().filter(|c| c.is_alphanumeric() && !is_hyphen(*c)).collect::<String>().into()
 }
 
-/// A word that has no blanks of its own: in its plain form (NFKC), without blanks, line ends and invisible characters, with `-` for every
-/// hyphen and dash, and without the quotes around it. A bearer credential, say, or an `Idempotency-Key`.
+/// A word that has no blanks of its own: in its plain form (NFKC), without blanks, line ends and invisible characters,
+/// with `-` for every hyphen and dash, and without the quotes around it. A bearer credential, say, or an
+/// `Idempotency-Key`.
 pub fn word(text: &str) -> Cow<'_, str> {
     if text.bytes().all(|b| b.is_ascii_graphic() && !is_quote(b.into())) {
         return text.into();
@@ -36,8 +38,8 @@ fn plain(text: &str) -> Cow<'_, str> {
     ComposingNormalizerBorrowed::new_nfkc().normalize(text)
 }
 
-/// Unicode's dashes, and what keyboards and typesetting put in their place: a hyphen bullet, a line of a box, a heavy minus sign, and the long
-/// vowel that a Japanese keyboard writes where `-` is printed.
+/// Unicode's dashes, and what keyboards and typesetting put in their place: a hyphen bullet, a line of a box, a heavy
+/// minus sign, and the long vowel that a Japanese keyboard writes where `-` is printed.
 fn is_hyphen(c: char) -> bool {
     matches!(c, '\u{2D7}' | '\u{2043}' | '\u{2500}' | '\u{2796}' | '\u{30FC}')
         || CodePointSetData::new::<Dash>().contains(c)

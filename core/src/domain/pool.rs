@@ -4,11 +4,11 @@ use super::id::{Attempt, Holder, PoolId, SeatNo, SessionId, TenantId};
 
 /// Everything Redis must know of a pool, read from the records under a new epoch.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Snapshot {
+pub struct PoolSnapshot {
     /// The new epoch.
     pub epoch: u64,
-    /// The epoch of the rebuild before this one, whoever began it; 0 if there was none, or the records were restored since. Only a copy of
-    /// that epoch may tell what it knows.
+    /// The epoch of the rebuild before this one, whoever began it; 0 if there was none, or the records were restored
+    /// since. Only a copy of that epoch may tell what it knows.
     pub previous_epoch: u64,
     /// The longest lease that may be out, ms: ours, or a longer one that was given before the setting was lowered.
     pub lease_ms: i64,
@@ -26,7 +26,8 @@ pub struct Snapshot {
     pub not_before_ms: i64,
     /// End of the term, ms; 0 for none.
     pub expires_ms: i64,
-    /// No seat is given before, not even to who holds one, ms; 0 for none. Set when the records were restored to an earlier point.
+    /// No seat is given before, not even to who holds one, ms; 0 for none. Set when the records were restored to an
+    /// earlier point.
     pub opens_ms: i64,
     /// `machine` or `process`.
     pub holder_by: String,
@@ -53,8 +54,8 @@ pub struct RebuiltSeat {
     pub holder: Option<Holder>,
     /// Since when, ms.
     pub since_ms: i64,
-    /// Set where the seat was kicked free and nobody has been written down on it since: the epoch of that kick. A copy of a later epoch was
-    /// made with the quarantine and knows when it is over.
+    /// Set where the seat was kicked free and nobody has been written down on it since: the epoch of that kick. A copy
+    /// of a later epoch was made with the quarantine and knows when it is over.
     pub hold_epoch: Option<u64>,
     /// What its newest session calls itself.
     pub label: String,
@@ -73,7 +74,7 @@ pub struct OpenSession {
 
 /// A ticket's second half with the lease end of what it ends (ms, 0 if unknown).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Claim {
+pub struct LeaseClaim {
     /// Second half of the ticket.
     pub seq: u64,
     /// When the lease ended.
@@ -86,7 +87,7 @@ pub struct SeatClaim {
     /// The seat.
     pub seat: SeatNo,
     /// Its claim.
-    pub claim: Claim,
+    pub claim: LeaseClaim,
 }
 
 /// A session that lapsed on a seat which lives on.
@@ -97,5 +98,5 @@ pub struct SessionClaim {
     /// The session.
     pub session: SessionId,
     /// Its claim.
-    pub claim: Claim,
+    pub claim: LeaseClaim,
 }

@@ -1,19 +1,19 @@
 //! How often something may be asked for.
 
-use super::id::Invalid;
+use super::id::InvalidText;
 use std::{str::FromStr, time::Duration};
 
 /// A limit as the generic cell rate algorithm has it: one request every `every`, up to `burst` at once after a pause.
 /// <https://en.wikipedia.org/wiki/Generic_cell_rate_algorithm>
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rate {
+pub struct RateLimit {
     /// Requests in a minute.
     pub per_minute: u32,
     /// How many may come at once.
     pub burst: u32,
 }
 
-impl Rate {
+impl RateLimit {
     /// So many in a minute, all of them at once if need be.
     pub const fn per_minute(per_minute: u32) -> Self {
         Self { per_minute, burst: per_minute }
@@ -26,11 +26,12 @@ impl Rate {
 }
 
 /// `120` or `120/40`: so many a minute, so many at once.
-impl FromStr for Rate {
-    type Err = Invalid;
-    fn from_str(text: &str) -> Result<Self, Invalid> {
-        let wrong =
-            Invalid("must be requests per minute from 1 to 60000, and after a slash how many may come at once: 120/40");
+impl FromStr for RateLimit {
+    type Err = InvalidText;
+    fn from_str(text: &str) -> Result<Self, InvalidText> {
+        let wrong = InvalidText(
+            "must be requests per minute from 1 to 60000, and after a slash how many may come at once: 120/40",
+        );
         let (per_minute, burst) = text.split_once('/').unwrap_or((text, text));
         let number = |text: &str| text.parse::<u32>().ok().filter(|n| (1..=60_000).contains(n)).ok_or(wrong);
         Ok(Self { per_minute: number(per_minute)?, burst: number(burst)? })
@@ -39,29 +40,29 @@ impl FromStr for Rate {
 
 /// The limits that scripts of a pool keep themselves, in the round trip there is anyway. `None`: no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Rates {
+pub struct PoolRates {
     /// Acquires of one holder.
-    pub acquire: Option<Rate>,
+    pub acquire: Option<RateLimit>,
     /// New sessions of a license, for each of its seats.
-    pub license: Option<Rate>,
+    pub license: Option<RateLimit>,
     /// Heartbeats of one session.
-    pub heartbeat: Option<Rate>,
+    pub heartbeat: Option<RateLimit>,
 }
 
 /// A request that came too soon, and was not looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limited {
+pub struct RateLimited {
     /// Which limit says so.
-    pub by: Limiter,
+    pub by: LimitKind,
     /// How many milliseconds to wait.
     pub wait_ms: u64,
     /// The limit as it is for who asked.
-    pub rate: Rate,
+    pub rate: RateLimit,
 }
 
 /// The limits of an acquire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Limiter {
+pub enum LimitKind {
     /// On the acquires of one holder.
     Holder,
     /// On the new sessions of a license.
@@ -72,7 +73,7 @@ pub enum Limiter {
 
 /// Whether a request may be answered now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Turn {
+pub enum RateDecision {
     /// Yes, and so many more at once.
     Taken {
         /// How many more may come at once.
@@ -88,11 +89,11 @@ mod tests {
 
     #[test]
     fn a_rate_is_read_as_people_write_it() {
-        assert_eq!("60".parse(), Ok(Rate::per_minute(60)));
-        assert_eq!("120/40".parse(), Ok(Rate { per_minute: 120, burst: 40 }));
-        assert_eq!("120/40".parse::<Rate>().unwrap().every(), Duration::from_millis(500));
+        assert_eq!("60".parse(), Ok(RateLimit::per_minute(60)));
+        assert_eq!("120/40".parse(), Ok(RateLimit { per_minute: 120, burst: 40 }));
+        assert_eq!("120/40".parse::<RateLimit>().unwrap().every(), Duration::from_millis(500));
         for wrong in ["", "0", "1/0", "x", "60001", "-1", "1/2/3", "1.5"] {
-            assert!(wrong.parse::<Rate>().is_err(), "{wrong}");
+            assert!(wrong.parse::<RateLimit>().is_err(), "{wrong}");
         }
     }
 }

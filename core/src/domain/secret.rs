@@ -30,13 +30,14 @@ impl<T> fmt::Debug for Secret<T> {
     }
 }
 
-/// A secret on its way to the one answer that shows it. It serializes as what it is, so that the same request can be answered the same
-/// again: only into what is sealed ([`crate::records::Repeat`]), never into the audit log or an event.
+/// A secret on its way to the one answer that shows it. It serializes as what it is, so that the same request can be
+/// answered the same again: only into what is sealed ([`crate::records::RepeatableRequest`]), never into the audit log or an
+/// event.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Shown(String);
+pub struct ShownSecret(String);
 
-impl Shown {
+impl ShownSecret {
     /// Wraps the text.
     pub fn new(text: String) -> Self {
         Self(text)
@@ -48,13 +49,14 @@ impl Shown {
     }
 }
 
-impl fmt::Debug for Shown {
+impl fmt::Debug for ShownSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[secret]")
     }
 }
 
-/// A key of the service with the number that says which one it is, so that it can be replaced while values made with the old one live on.
+/// A key of the service with the number that says which one it is, so that it can be replaced while values made with
+/// the old one live on.
 #[derive(Clone, Debug)]
 pub struct KeyVersion {
     /// Which key this is; stored or sent beside everything made with it.
@@ -118,7 +120,8 @@ pub(crate) fn unseal(key: &[u8; 32], sealed: &str) -> Option<Vec<u8>> {
     Some(text.to_vec())
 }
 
-/// SHA-256 of a domain-separating label followed by length-prefixed parts (u32, big endian), so that no two lists of parts collide.
+/// SHA-256 of a domain-separating label followed by length-prefixed parts (u32, big endian), so that no two lists of
+/// parts collide.
 pub(crate) fn hash(label: &str, parts: &[&[u8]]) -> [u8; 32] {
     let mut context = digest::Context::new(&digest::SHA256);
     context.update(label.as_bytes());

@@ -1,6 +1,6 @@
 //! How a session ends.
 
-use super::id::Invalid;
+use super::id::InvalidText;
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
 
@@ -31,9 +31,9 @@ impl EndReason {
 }
 
 impl FromStr for EndReason {
-    type Err = Invalid;
-    fn from_str(text: &str) -> Result<Self, Invalid> {
+    type Err = InvalidText;
+    fn from_str(text: &str) -> Result<Self, InvalidText> {
         let found = Self::ALL.into_iter().find(|reason| reason.as_str() == text);
-        found.ok_or(Invalid("must be released, expired or kicked"))
+        found.ok_or(InvalidText("must be released, expired or kicked"))
     }
 }

@@ -1,6 +1,7 @@
-//! How freshly and how strongly somebody must have signed in (RFC 9470, OAuth 2.0 Step Up Authentication Challenge Protocol).
+//! How freshly and how strongly somebody must have signed in (RFC 9470, OAuth 2.0 Step Up Authentication Challenge
+//! Protocol).
 
-use super::id::Invalid;
+use super::id::InvalidText;
 
 /// What two honest clocks may differ by, in seconds.
 const LEEWAY: i64 = 60;
@@ -8,7 +9,8 @@ const LEEWAY: i64 = 60;
 /// How somebody signed in, as their ID token says it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SignIn {
-    /// For how many seconds they have been signed in, from `auth_time`. `None`: the issuer does not say, or names a time to come.
+    /// For how many seconds they have been signed in, from `auth_time`. `None`: the issuer does not say, or names a
+    /// time to come.
     pub ago: Option<i64>,
     /// `acr`: how strongly, in a word of the issuer's.
     pub acr: Option<String>,
@@ -16,14 +18,14 @@ pub struct SignIn {
 
 /// What is demanded of a sign-in. Without either nothing is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct StepUp {
+pub struct StepUpPolicy {
     /// How many seconds ago it may be, at most.
     pub max_age: Option<u32>,
     /// One of these is its `acr`; none: any will do.
     pub acr_values: Vec<String>,
 }
 
-impl StepUp {
+impl StepUpPolicy {
     /// The shortest and the longest `max_age` that can be demanded, in seconds: a minute, and 30 days.
     pub const MAX_AGE: (u32, u32) = (60, 30 * 86_400);
     /// The most values of `acr` to choose from.
@@ -42,11 +44,11 @@ impl StepUp {
 ///
 /// # Errors
 /// With what it must be.
-pub fn acr_value(text: &str) -> Result<String, Invalid> {
+pub fn acr_value(text: &str) -> Result<String, InvalidText> {
     let plain = |b: u8| b.is_ascii_graphic() && b != b'"' && b != b'\\';
     let fits = (1..=200).contains(&text.len()) && text.bytes().all(plain);
     fits.then(|| text.to_owned())
-        .ok_or(Invalid("must be 1 to 200 printable ASCII characters without blanks, quotes and backslashes"))
+        .ok_or(InvalidText("must be 1 to 200 printable ASCII characters without blanks, quotes and backslashes"))
 }
 
 #[cfg(test)]
@@ -59,7 +61,7 @@ mod tests {
 
     #[test]
     fn a_sign_in_is_fresh_enough_up_to_its_age_and_what_clocks_differ_by() {
-        let rule = StepUp { max_age: Some(300), ..StepUp::default() };
+        let rule = StepUpPolicy { max_age: Some(300), ..StepUpPolicy::default() };
         for (ago, met) in [
             (Some(0), true),
             (Some(360), true),
@@ -74,7 +76,7 @@ mod tests {
 
     #[test]
     fn a_sign_in_is_strong_enough_by_one_of_the_words_and_by_no_other() {
-        let rule = StepUp { acr_values: vec!["phr".into(), "phrh".into()], ..StepUp::default() };
+        let rule = StepUpPolicy { acr_values: vec!["phr".into(), "phrh".into()], ..StepUpPolicy::default() };
         for (acr, met) in [
             (Some("phr"), true),
             (Some("phrh"), true),
@@ -85,9 +87,9 @@ mod tests {
         ] {
             assert_eq!(rule.is_met_by(&signed_in(Some(0), acr)), met, "{acr:?}");
         }
-        let both = StepUp { max_age: Some(300), ..rule };
+        let both = StepUpPolicy { max_age: Some(300), ..rule };
         assert!(!both.is_met_by(&signed_in(Some(900), Some("phr"))) && !both.is_met_by(&signed_in(Some(0), Some("1"))));
-        assert!(StepUp::default().is_met_by(&SignIn::default()), "where nothing is demanded, everybody will do");
+        assert!(StepUpPolicy::default().is_met_by(&SignIn::default()), "where nothing is demanded, everybody will do");
     }
 
     #[test]

@@ -6,9 +6,10 @@ use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
 /// Feature names and their values.
-pub type Features = Map<String, Value>;
+pub type FeatureValues = Map<String, Value>;
 
-/// What a plan gives to the licenses made from it. A license keeps what it was given: editing a plan changes no license.
+/// What a plan gives to the licenses made from it. A license keeps what it was given: editing a plan changes no
+/// license.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PlanTerms {
     /// The tier its licenses are of.
@@ -18,7 +19,7 @@ pub struct PlanTerms {
     /// Days until a license made from it ends; `None` for no end.
     pub trial_days: Option<u32>,
     /// Features.
-    pub features: Features,
+    pub features: FeatureValues,
     /// The offline policy.
     pub offline_policy: OfflinePolicy,
     /// Hours of grace; 0 unless the policy is `grace`.
@@ -35,7 +36,7 @@ pub struct PlanTerms {
 
 /// Everything about a license that staff may edit. Serialized under the names of the records' columns.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Terms {
+pub struct LicenseTerms {
     /// The plan it was made from, or last given.
     pub plan: String,
     /// The tier.
@@ -49,7 +50,7 @@ pub struct Terms {
     #[serde(with = "time::serde::rfc3339::option")]
     pub expires_at: Option<OffsetDateTime>,
     /// Features.
-    pub features: Features,
+    pub features: FeatureValues,
     /// The offline policy.
     pub offline_policy: OfflinePolicy,
     /// Hours of grace; 0 unless the policy is `grace`.
@@ -66,15 +67,13 @@ pub struct Terms {
     pub hide_holders: bool,
 }
 
-/// How many heartbeats a holder must have lived through before its tokens carry grace, unless its license says otherwise.
-pub const GRACE_AFTER: u32 = 2;
-
-/// The largest pool people may ask for. Its rows are written within one request; where PostgreSQL is slow it is grown in steps.
+/// The largest pool people may ask for. Its rows are written within one request; where PostgreSQL is slow it is grown
+/// in steps.
 pub const MAX_SEATS: u32 = 100_000;
 
 /// What to change; `None` leaves it as it is.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Edit {
+pub struct TermsEdit {
     /// Seats of the default pool.
     pub seats: Option<u32>,
     /// The begin of the term, or that there is none.
@@ -82,7 +81,7 @@ pub struct Edit {
     /// The end of the term, or that there is none.
     pub expires_at: Option<Option<OffsetDateTime>>,
     /// A JSON merge patch (RFC 7396): null takes a feature away.
-    pub features: Option<Features>,
+    pub features: Option<FeatureValues>,
     /// The offline policy.
     pub offline_policy: Option<OfflinePolicy>,
     /// Hours of grace.
@@ -100,9 +99,9 @@ pub struct Edit {
 }
 
 /// A field whose value does not go with the others, and what is wrong with it.
-pub type Wrong = (&'static str, &'static str);
+pub type InvalidTerm = (&'static str, &'static str);
 
-impl Terms {
+impl LicenseTerms {
     /// The same license with a plan's tier, features and policies. Seats and term are what was bought and stay.
     #[must_use]
     pub fn with_plan(self, name: &str, plan: &PlanTerms) -> Self {
@@ -124,7 +123,7 @@ impl Terms {
     ///
     /// # Errors
     /// If the outcome would contradict itself.
-    pub fn edited(self, edit: &Edit) -> Result<Self, Wrong> {
+    pub fn edited(self, edit: &TermsEdit) -> Result<Self, InvalidTerm> {
         let mut features = self.features;
         if let Some(patch) = &edit.features {
             merge(&mut features, patch);
@@ -165,7 +164,7 @@ impl Terms {
 ///
 /// # Errors
 /// If they do not.
-pub fn grace_fits(policy: OfflinePolicy, hours: u32) -> Result<(), Wrong> {
+pub fn grace_fits(policy: OfflinePolicy, hours: u32) -> Result<(), InvalidTerm> {
     match (policy, hours) {
         (OfflinePolicy::Grace, 0) => Err(("grace_hours", "must be at least 1 with the offline_policy grace")),
         (OfflinePolicy::None | OfflinePolicy::Borrow, 1..) => {
@@ -176,7 +175,7 @@ pub fn grace_fits(policy: OfflinePolicy, hours: u32) -> Result<(), Wrong> {
 }
 
 /// Applies a JSON merge patch (RFC 7396).
-fn merge(target: &mut Features, patch: &Features) {
+fn merge(target: &mut FeatureValues, patch: &FeatureValues) {
     for (name, value) in patch {
         match value {
             Value::Null => drop(target.remove(name)),
@@ -196,9 +195,10 @@ fn merge(target: &mut Features, patch: &Features) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::license::GRACE_AFTER;
     use serde_json::json;
 
-    fn object(value: &Value) -> Features {
+    fn object(value: &Value) -> FeatureValues {
         value.as_object().unwrap().clone()
     }
 
@@ -226,7 +226,7 @@ mod tests {
     #[test]
     fn what_an_edit_does_not_name_stays_and_what_contradicts_is_refused() {
         let at = |seconds| OffsetDateTime::from_unix_timestamp(seconds).unwrap();
-        let terms = Terms {
+        let terms = LicenseTerms {
             plan: "team".into(),
             tier: "team".into(),
             seats: 5,
@@ -241,18 +241,18 @@ mod tests {
             processes_per_seat: 32,
             hide_holders: true,
         };
-        assert_eq!(terms.clone().edited(&Edit::default()), Ok(terms.clone()));
-        let online = Edit { offline_policy: Some(OfflinePolicy::None), ..Edit::default() };
+        assert_eq!(terms.clone().edited(&TermsEdit::default()), Ok(terms.clone()));
+        let online = TermsEdit { offline_policy: Some(OfflinePolicy::None), ..TermsEdit::default() };
         assert_eq!(terms.clone().edited(&online).unwrap().grace_hours, 0);
         for (edit, field) in [
-            (Edit { grace_hours: Some(1), ..online.clone() }, "grace_hours"),
-            (Edit { grace_hours: Some(0), ..Edit::default() }, "grace_hours"),
-            (Edit { expires_at: Some(Some(at(100))), ..Edit::default() }, "expires_at"),
+            (TermsEdit { grace_hours: Some(1), ..online.clone() }, "grace_hours"),
+            (TermsEdit { grace_hours: Some(0), ..TermsEdit::default() }, "grace_hours"),
+            (TermsEdit { expires_at: Some(Some(at(100))), ..TermsEdit::default() }, "expires_at"),
         ] {
             assert_eq!(terms.clone().edited(&edit).map_err(|(field, _)| field), Err(field), "{edit:?}");
         }
-        let ends = Terms { expires_at: Some(at(200)), ..terms };
-        let late = Edit { not_before: Some(Some(at(300))), ..Edit::default() };
+        let ends = LicenseTerms { expires_at: Some(at(200)), ..terms };
+        let late = TermsEdit { not_before: Some(Some(at(300))), ..TermsEdit::default() };
         assert_eq!(ends.edited(&late).map_err(|(field, _)| field), Err("not_before"));
     }
 }

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::net::IpAddr;
 
-/// How many trials of a product are given within so many days. `None`: as many as are asked for. One person of an identity provider has one
-/// organization and so one trial, whatever this says.
+/// How many trials of a product are given within so many days. `None`: as many as are asked for. One person of an
+/// identity provider has one organization and so one trial, whatever this says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrialPolicy {
     /// To one mailbox, however its address is written and whoever vouches for it.
@@ -40,20 +40,20 @@ pub enum TrialLimit {
 }
 
 impl std::str::FromStr for TrialLimit {
-    type Err = super::id::Invalid;
+    type Err = super::id::InvalidText;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text {
             "mailbox" => Ok(Self::Mailbox),
             "domain" => Ok(Self::Domain),
             "network" => Ok(Self::Network),
-            _ => Err(super::id::Invalid("must be mailbox, domain or network")),
+            _ => Err(super::id::InvalidText("must be mailbox, domain or network")),
         }
     }
 }
 
-/// Where everybody may have a mailbox: a limit by domain would be one for all the world. The large ones; a vendor who limits by domain and
-/// sells to people of others sees them refused, and raises the limit.
+/// Where everybody may have a mailbox: a limit by domain would be one for all the world. The large ones; a vendor who
+/// limits by domain and sells to people of others sees them refused, and raises the limit.
 const PUBLIC: [&str; 20] = [
     "gmail.com",
     "outlook.com",
@@ -77,7 +77,8 @@ const PUBLIC: [&str; 20] = [
     "zoho.com",
 ];
 
-/// A mailbox by what is delivered to it: letters' case, what stands behind a plus and, at Google, dots make no other one.
+/// A mailbox by what is delivered to it: letters' case, what stands behind a plus and, at Google, dots make no other
+/// one.
 fn mailbox(address: &str) -> (String, String) {
     let small = email::small(address);
     let (local, domain) = small.rsplit_once('@').unwrap_or((&small, ""));
@@ -93,7 +94,8 @@ fn mailbox(address: &str) -> (String, String) {
     (plain, domain.to_owned())
 }
 
-/// By what a trial of this person is counted: for each limit the hashes under every accepted pepper, the current one first.
+/// By what a trial of this person is counted: for each limit the hashes under every accepted pepper, the current one
+/// first.
 pub(crate) fn subjects(email: &str, from: Option<IpAddr>, peppers: &KeyRing) -> Value {
     let hashes = |text: String| {
         let hash = |text: &str| peppers.all().map(|key| base64url(&key.sign(text.as_bytes()))).collect::<Vec<_>>();
@@ -139,7 +141,8 @@ mod tests {
         {
             assert_ne!(mailbox(other), ("ada".into(), "example.com".into()), "{other}");
         }
-        // By the one rule for addresses (email.rs): what folds alike as a name may be another mailbox, or another domain.
+        // By the one rule for addresses (email.rs): what folds alike as a name may be another mailbox, or another
+        // domain.
         for (one, other) in [
             ("straße@example.com", "strasse@example.com"),
             ("ada@straße.example", "ada@strasse.example"),

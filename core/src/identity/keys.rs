@@ -17,7 +17,8 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 const SHORTEST: i64 = 5 * 60 * 1000;
 const LONGEST: i64 = 24 * 3600 * 1000;
 
-/// While the issuer does not answer, keys are used this much longer. After that a key it withdrew could still be accepted.
+/// While the issuer does not answer, keys are used this much longer. After that a key it withdrew could still be
+/// accepted.
 const STALE: i64 = 24 * 3600 * 1000;
 
 /// Keys that are held are fetched again at most this often (milliseconds), whatever `kid`s strangers invent.
@@ -27,12 +28,12 @@ const SPACING: i64 = 30 * 1000;
 const MAX_BYTES: usize = 256 * 1024;
 
 /// The keys of one issuer.
-pub(super) struct Keys {
+pub(super) struct IssuerKeys {
     url: String,
     clock: Clock,
     /// Making a client can fail; then every fetch says why.
     http: std::result::Result<reqwest::Client, String>,
-    state: Mutex<State>,
+    state: Mutex<KeyCache>,
     /// Held by the one caller that asks the issuer.
     flight: tokio::sync::Mutex<()>,
 }
@@ -40,8 +41,8 @@ pub(super) struct Keys {
 type ByName = HashMap<String, Arc<DecodingKey>>;
 
 #[derive(Clone, Default)]
-struct State {
-    held: Option<Held>,
+struct KeyCache {
+    held: Option<CachedKeys>,
     /// Finished requests; a caller that waited sees from it that the answer it waited for has come.
     attempts: u64,
     /// When the last one began, and how it failed.
@@ -50,13 +51,13 @@ struct State {
 }
 
 #[derive(Clone)]
-struct Held {
+struct CachedKeys {
     keys: Arc<ByName>,
     fresh_until: i64,
 }
 
 #[derive(Deserialize)]
-struct Published {
+struct PublishedKeys {
     keys: Vec<PublishedKey>,
 }
 
@@ -72,7 +73,7 @@ struct PublishedKey {
     e: Option<String>,
 }
 
-impl Keys {
+impl IssuerKeys {
     pub(super) fn new(url: &str, clock: Clock) -> Self {
         let policy = reqwest::redirect::Policy::none();
         let http = reqwest::Client::builder().redirect(policy).timeout(TIMEOUT).build().map_err(|e| e.to_string());
@@ -101,7 +102,7 @@ impl Keys {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, KeyCache> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -118,7 +119,7 @@ impl Keys {
         state.tried_at = began;
         match result {
             Ok((keys, life)) => {
-                state.held = Some(Held { keys: Arc::new(keys), fresh_until: began + life });
+                state.held = Some(CachedKeys { keys: Arc::new(keys), fresh_until: began + life });
                 state.failure = None;
             }
             Err(failure) => {
@@ -140,14 +141,14 @@ impl Keys {
                 return Err("the set of keys is too large".into());
             }
         }
-        let published: Published = serde_json::from_slice(&body).map_err(|e| format!("no set of keys: {e}"))?;
+        let published: PublishedKeys = serde_json::from_slice(&body).map_err(|e| format!("no set of keys: {e}"))?;
         let keys: ByName = published.keys.into_iter().filter_map(usable).collect();
         // Taking an empty set would throw everybody out; no issuer means that.
         if keys.is_empty() { Err("the set holds no RS256 key".into()) } else { Ok((keys, life)) }
     }
 }
 
-impl State {
+impl KeyCache {
     fn usable(&self, now: i64) -> Option<&ByName> {
         self.held.as_ref().filter(|held| now < held.fresh_until + STALE).map(|held| &*held.keys)
     }

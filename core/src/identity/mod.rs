@@ -1,4 +1,5 @@
-//! Who is the person: verification of ID tokens against the issuer's published keys. Google's push tokens are verified by the same code.
+//! Who is the person: verification of ID tokens against the issuer's published keys. Google's push tokens are verified
+//! by the same code.
 //!
 //! RS256 only; every other `alg` is refused before a key is looked up (RFC 8725 section 3.1).
 
@@ -14,7 +15,7 @@ use crate::{
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, errors::ErrorKind};
-use keys::Keys;
+use keys::IssuerKeys;
 use serde::Deserialize;
 use std::sync::Arc;
 use time::OffsetDateTime;
@@ -25,8 +26,8 @@ const LEEWAY: i64 = 60;
 /// No ID token is longer.
 const MAX_LEN: usize = 16 * 1024;
 
-/// For how long an ID token may be good unless a setting says otherwise, in seconds. Providers give one hour (Identity Platform, Google,
-/// Okta) to ten (Auth0); a token is good for whoever finds it, and nobody can take it back.
+/// For how long an ID token may be good unless a setting says otherwise, in seconds. Providers give one hour (Identity
+/// Platform, Google, Okta) to ten (Auth0); a token is good for whoever finds it, and nobody can take it back.
 pub const LONGEST_LIFE: u32 = 12 * 3600;
 
 /// The longest name of a person that is kept, in characters.
@@ -34,7 +35,7 @@ const NAME_CHARS: usize = 200;
 
 /// Whose tokens are accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
+pub struct IdentitySettings {
     /// Exactly what `iss` must say.
     pub issuer: String,
     /// Exactly what `aud` must say, alone.
@@ -45,7 +46,7 @@ pub struct Settings {
     pub longest_life: u32,
 }
 
-impl Settings {
+impl IdentitySettings {
     /// People who signed in through Identity Platform in that project.
     pub fn identity_platform(project: &str) -> Self {
         Self {
@@ -57,7 +58,8 @@ impl Settings {
         }
     }
 
-    /// Google's own services acting as a service account: Pub/Sub push, Scheduler. The caller must still compare the email.
+    /// Google's own services acting as a service account: Pub/Sub push, Scheduler. The caller must still compare the
+    /// email.
     pub fn google(audience: impl Into<String>) -> Self {
         Self {
             issuer: "https://accounts.google.com".into(),
@@ -70,7 +72,7 @@ impl Settings {
 
 /// Why a token is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
+pub enum TokenRejected {
     /// No JWT, or without the claims every ID token has.
     #[error("the credential is not an ID token")]
     Malformed,
@@ -118,12 +120,12 @@ pub enum NoAddress {
 
 /// What a verified token says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Claims {
+pub struct VerifiedClaims {
     /// The issuer; together with `subject` it names a person for good.
     pub issuer: String,
     /// The person (or service account) at this issuer.
     pub subject: String,
-    /// The email address as the token spells it, whoever vouches for it. People are known by [`Claims::address`].
+    /// The email address as the token spells it, whoever vouches for it. People are known by [`VerifiedClaims::address`].
     pub email: Option<String>,
     /// True only if the issuer says that it checked the address.
     pub email_verified: bool,
@@ -141,8 +143,9 @@ pub struct Claims {
     pub expires_at: i64,
 }
 
-impl Claims {
-    /// True for a token issued before `time`. Tokens carry whole seconds, so one of the same second counts as issued before it.
+impl VerifiedClaims {
+    /// True for a token issued before `time`. Tokens carry whole seconds, so one of the same second counts as issued
+    /// before it.
     pub fn is_older_than(&self, time: OffsetDateTime) -> bool {
         i128::from(self.issued_at) * 1_000_000_000 < time.unix_timestamp_nanos()
     }
@@ -159,19 +162,19 @@ impl Claims {
 
 /// Verifies ID tokens of one issuer for one audience. Clones share the cached keys.
 #[derive(Clone)]
-pub struct Verifier {
-    inner: Arc<Inner>,
+pub struct IdentityVerifier {
+    inner: Arc<VerifierInner>,
 }
 
-struct Inner {
-    settings: Settings,
+struct VerifierInner {
+    settings: IdentitySettings,
     clock: Clock,
-    keys: Keys,
+    keys: IssuerKeys,
     validation: Validation,
 }
 
 #[derive(Deserialize)]
-struct Header {
+struct IdTokenHeader {
     alg: String,
     kid: Option<String>,
     crit: Option<serde_json::Value>,
@@ -179,10 +182,10 @@ struct Header {
 
 /// Dates are mandatory as OpenID Connect Core section 2 has them.
 #[derive(Deserialize)]
-struct Wire {
+struct WireClaims {
     iss: String,
     sub: String,
-    aud: Audience,
+    aud: AudienceClaim,
     exp: i64,
     iat: i64,
     nbf: Option<i64>,
@@ -193,110 +196,113 @@ struct Wire {
     /// Whatever else than a number and a text these two are, they say nothing.
     auth_time: Option<serde_json::Value>,
     acr: Option<serde_json::Value>,
-    firebase: Option<Firebase>,
+    firebase: Option<FirebaseClaims>,
 }
 
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Audience {
+enum AudienceClaim {
     One(String),
     Many(Vec<String>),
 }
 
 #[derive(Deserialize)]
-struct Firebase {
+struct FirebaseClaims {
     sign_in_provider: Option<String>,
     tenant: Option<String>,
 }
 
-impl Verifier {
+impl IdentityVerifier {
     /// A verifier that has fetched no keys yet.
     ///
     /// # Panics
     /// If no rustls crypto provider is installed.
-    pub fn new(settings: Settings, clock: Clock) -> Self {
+    pub fn new(settings: IdentitySettings, clock: Clock) -> Self {
         let mut validation = Validation::new(Algorithm::RS256);
-        // jsonwebtoken checks the signature. Dates go by our clock and the rest is stricter than it offers (see `judge`).
+        // jsonwebtoken checks the signature. Dates go by our clock and the rest is stricter than it offers (see
+        // `judge`).
         validation.required_spec_claims.clear();
         (validation.validate_exp, validation.validate_nbf, validation.validate_aud) = (false, false, false);
-        let keys = Keys::new(&settings.jwks_url, clock.clone());
-        Self { inner: Arc::new(Inner { settings, clock, keys, validation }) }
+        let keys = IssuerKeys::new(&settings.jwks_url, clock.clone());
+        Self { inner: Arc::new(VerifierInner { settings, clock, keys, validation }) }
     }
 
     /// Who presents this token? The inner error is a refusal and says why.
     ///
     /// # Errors
     /// [`crate::Error::Identity`] if the issuer's keys could not be fetched and none that are held decide the matter.
-    pub async fn verify(&self, token: &str) -> Result<std::result::Result<Claims, Refused>> {
+    pub async fn verify(&self, token: &str) -> Result<std::result::Result<VerifiedClaims, TokenRejected>> {
         let kid = match key_named(token) {
             Ok(kid) => kid,
             Err(refused) => return Ok(Err(refused)),
         };
-        let Some(key) = self.inner.keys.get(&kid).await? else { return Ok(Err(Refused::UnknownKey)) };
+        let Some(key) = self.inner.keys.get(&kid).await? else { return Ok(Err(TokenRejected::UnknownKey)) };
         Ok(self.inner.read(token, &key).and_then(|wire| self.inner.judge(wire)))
     }
 }
 
 /// The name of the key, from a header that asks for nothing unusual.
-fn key_named(token: &str) -> std::result::Result<String, Refused> {
+fn key_named(token: &str) -> std::result::Result<String, TokenRejected> {
     if token.len() > MAX_LEN || token.split('.').count() != 3 {
-        return Err(Refused::Malformed);
+        return Err(TokenRejected::Malformed);
     }
     let header = token.split('.').next().and_then(|part| BASE64_URL_SAFE_NO_PAD.decode(part).ok());
-    let header: Header = header.and_then(|json| serde_json::from_slice(&json).ok()).ok_or(Refused::Malformed)?;
+    let header: IdTokenHeader =
+        header.and_then(|json| serde_json::from_slice(&json).ok()).ok_or(TokenRejected::Malformed)?;
     if header.alg != "RS256" {
-        return Err(Refused::Algorithm);
+        return Err(TokenRejected::Algorithm);
     }
     if header.crit.is_some() {
-        return Err(Refused::Malformed);
+        return Err(TokenRejected::Malformed);
     }
-    header.kid.ok_or(Refused::UnknownKey)
+    header.kid.ok_or(TokenRejected::UnknownKey)
 }
 
-impl Inner {
-    fn read(&self, token: &str, key: &DecodingKey) -> std::result::Result<Wire, Refused> {
+impl VerifierInner {
+    fn read(&self, token: &str, key: &DecodingKey) -> std::result::Result<WireClaims, TokenRejected> {
         match jsonwebtoken::decode(token, key, &self.validation) {
             Ok(data) => Ok(data.claims),
             Err(error) => Err(match error.kind() {
-                ErrorKind::InvalidSignature => Refused::Signature,
-                ErrorKind::InvalidAlgorithm => Refused::Algorithm,
-                _ => Refused::Malformed,
+                ErrorKind::InvalidSignature => TokenRejected::Signature,
+                ErrorKind::InvalidAlgorithm => TokenRejected::Algorithm,
+                _ => TokenRejected::Malformed,
             }),
         }
     }
 
-    fn judge(&self, wire: Wire) -> std::result::Result<Claims, Refused> {
+    fn judge(&self, wire: WireClaims) -> std::result::Result<VerifiedClaims, TokenRejected> {
         let now = self.clock.now_seconds();
         if wire.iss != self.settings.issuer {
-            return Err(Refused::Issuer);
+            return Err(TokenRejected::Issuer);
         }
         // A token for us and others could be presented to us by those others.
         let alone = match &wire.aud {
-            Audience::One(audience) => *audience == self.settings.audience,
-            Audience::Many(audiences) => *audiences == [self.settings.audience.as_str()],
+            AudienceClaim::One(audience) => *audience == self.settings.audience,
+            AudienceClaim::Many(audiences) => *audiences == [self.settings.audience.as_str()],
         };
         if !alone {
-            return Err(Refused::Audience);
+            return Err(TokenRejected::Audience);
         }
         if now >= wire.exp.saturating_add(LEEWAY) {
-            return Err(Refused::Expired);
+            return Err(TokenRejected::Expired);
         }
         if wire.iat.max(wire.nbf.unwrap_or(wire.iat)) > now + LEEWAY {
-            return Err(Refused::NotYetValid);
+            return Err(TokenRejected::NotYetValid);
         }
         if wire.exp.saturating_sub(wire.iat) > i64::from(self.settings.longest_life) {
-            return Err(Refused::TooLong);
+            return Err(TokenRejected::TooLong);
         }
-        // OpenID Connect Core, section 2, has 255 ASCII characters. Letters beyond ASCII harm nobody; what cannot be seen could pass for another.
+        // OpenID Connect Core, section 2, has 255 ASCII characters. Letters beyond ASCII harm nobody; what cannot be
+        // seen could pass for another.
         let seen = !wire.sub.contains(|c: char| c.is_control() || is_hidden(c) || matches!(c, '\u{2028}' | '\u{2029}'));
         if !(1..=255).contains(&wire.sub.len()) || !seen {
-            return Err(Refused::Malformed);
+            return Err(TokenRejected::Malformed);
         }
         let shown = |text: Option<String>| text.and_then(|text| display(&text, NAME_CHARS));
         let signed_in = wire.auth_time.as_ref().and_then(serde_json::Value::as_i64).filter(|&at| at <= now + LEEWAY);
         let acr = wire.acr.as_ref().and_then(serde_json::Value::as_str).map(str::to_owned);
         let (provider, provider_tenant) = wire.firebase.map_or((None, None), |f| (f.sign_in_provider, f.tenant));
-        Ok(Claims {
+        Ok(VerifiedClaims {
             issuer: wire.iss,
             subject: wire.sub,
             email: wire.email,

@@ -1,14 +1,15 @@
 //! What an organization demands of its own people's sign-ins.
 
 use super::{
-    act::{Act, Answer, Refused, open},
+    act::{ChangeRefusal, ChangeResult, open},
+    caller::Caller,
     connect::{Records, failed},
 };
 use crate::{
     Result,
     domain::{
         id::TenantId,
-        step_up::{SignIn, StepUp},
+        step_up::{SignIn, StepUpPolicy},
     },
 };
 use serde::{Deserialize, Serialize};
@@ -17,21 +18,21 @@ use sqlx::PgConnection;
 
 /// An organization's policy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AccessPolicy {
+pub struct AccessPolicyRow {
     max_age: Option<i32>,
     acr_values: Option<Vec<String>>,
     /// The organization's: rises with every edit of it.
     pub version: i64,
 }
 
-impl AccessPolicy {
+impl AccessPolicyRow {
     /// What is demanded for what cannot be undone. `None`: nothing.
-    pub fn step_up(&self) -> Option<StepUp> {
-        let rule = StepUp {
+    pub fn step_up(&self) -> Option<StepUpPolicy> {
+        let rule = StepUpPolicy {
             max_age: self.max_age.map(i32::unsigned_abs),
             acr_values: self.acr_values.clone().unwrap_or_default(),
         };
-        (rule != StepUp::default()).then_some(rule)
+        (rule != StepUpPolicy::default()).then_some(rule)
     }
 
     fn written(&self) -> Value {
@@ -44,7 +45,7 @@ impl Records {
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn access_policy(&self, tenant: TenantId) -> Result<Option<AccessPolicy>> {
+    pub async fn access_policy(&self, tenant: TenantId) -> Result<Option<AccessPolicyRow>> {
         read(&mut *self.begin(tenant).await?, tenant, "").await.map_err(failed)
     }
 
@@ -55,16 +56,16 @@ impl Records {
     /// [`crate::Error::Records`].
     pub async fn set_access_policy(
         &self,
-        act: &Act,
-        step_up: Option<&StepUp>,
+        act: &Caller,
+        step_up: Option<&StepUpPolicy>,
         version: Option<i64>,
-    ) -> Answer<AccessPolicy> {
+    ) -> ChangeResult<AccessPolicyRow> {
         let mut work = open!(self, act);
         let Some(before) = read(work.sql(), act.tenant, "for update").await.map_err(failed)? else {
-            return Ok(Err(Refused::NotFound));
+            return Ok(Err(ChangeRefusal::NotFound));
         };
         if version.is_some_and(|version| version != before.version) {
-            return Ok(Err(Refused::Stale));
+            return Ok(Err(ChangeRefusal::Stale));
         }
         if before.step_up().as_ref() == step_up {
             return work.commit(before).await;
@@ -80,7 +81,7 @@ impl Records {
             .await
             .map_err(failed)?;
         let Some(after) = read(work.sql(), act.tenant, "").await.map_err(failed)? else {
-            return Ok(Err(Refused::NotFound));
+            return Ok(Err(ChangeRefusal::NotFound));
         };
         work.audit("access_policy.changed", &act.tenant.to_string(), before.written(), after.written());
         work.commit(after).await
@@ -93,12 +94,12 @@ pub(super) async fn allows(sql: &mut PgConnection, tenant: TenantId, sign_in: &S
     Ok(policy.and_then(|policy| policy.step_up()).is_none_or(|rule| rule.is_met_by(sign_in)))
 }
 
-async fn read(sql: &mut PgConnection, tenant: TenantId, lock: &'static str) -> sqlx::Result<Option<AccessPolicy>> {
+async fn read(sql: &mut PgConnection, tenant: TenantId, lock: &'static str) -> sqlx::Result<Option<AccessPolicyRow>> {
     let query = match lock {
         "" => "select step_up_max_age, step_up_acr_values, version from organizations where tenant_id = $1",
         _ => "select step_up_max_age, step_up_acr_values, version from organizations where tenant_id = $1 for update",
     };
     let row: Option<(Option<i32>, Option<Vec<String>>, i64)> =
         sqlx::query_as(query).bind(tenant.0).fetch_optional(sql).await?;
-    Ok(row.map(|(max_age, acr_values, version)| AccessPolicy { max_age, acr_values, version }))
+    Ok(row.map(|(max_age, acr_values, version)| AccessPolicyRow { max_age, acr_values, version }))
 }

@@ -1,171 +1,32 @@
-//! A change that a person, a script or the vendor's staff asks for: one transaction with the tenant set, audited inside it, and done once
-//! however often it is asked for with the same idempotency key.
+//! A change that a person, a script or the vendor's staff asks for: one transaction with the tenant set, audited inside
+//! it, and done once however often it is asked for with the same idempotency key.
 
 use super::{
-    audit::{Said, write},
-    connect::{Records, Transaction, failed},
+    audit::{AuditStatement, write},
+    caller::{Caller, Principal},
+    connect::{Records, TenantTransaction, failed},
     reading,
 };
 use crate::{
     Error, Result,
-    domain::{
-        access::{PersonRole, Scope},
-        id::{TenantId, UserId},
-        secret::{self, KeyRing},
-    },
+    domain::{access::PersonRole, id::TenantId, secret::KeyRing},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use sqlx::{PgConnection, Row};
-use std::{net::IpAddr, sync::Arc};
-use uuid::Uuid;
+use std::sync::Arc;
 
 /// For how long the outcome of an idempotency key is kept, in hours (Stripe: 24).
 const REPEAT_HOURS: i32 = 24;
 const ANSWER_ERASED: &str = "This request was carried out, but what it was answered has been erased together with somebody whom it may have named. \
                              Look at what is there now, and draw a new key for anything else you want done.";
-/// How many outcomes that are over one request takes away: more than the one it brings, and few enough for nobody to wait.
+/// How many outcomes that are over one request takes away: more than the one it brings, and few enough for nobody to
+/// wait.
 const FORGOTTEN_AT_ONCE: i64 = 10;
-
-/// Who asks.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Principal {
-    /// Somebody of the organization.
-    Person {
-        /// The person.
-        user: UserId,
-        /// The verified address, in small letters.
-        email: String,
-        /// What the person is in this organization.
-        role: PersonRole,
-    },
-    /// A script of the organization.
-    Token {
-        /// Its API token.
-        id: Uuid,
-        /// The token's name.
-        name: String,
-        /// What it is good for.
-        scopes: Vec<Scope>,
-    },
-    /// Somebody of the vendor.
-    Staff {
-        /// Who, at the staff's identity provider.
-        subject: String,
-        /// The verified address.
-        email: String,
-    },
-}
-
-impl Principal {
-    /// `person`, `token` or `staff`.
-    pub const fn kind(&self) -> &'static str {
-        match self {
-            Self::Person { .. } => "person",
-            Self::Token { .. } => "token",
-            Self::Staff { .. } => "staff",
-        }
-    }
-
-    /// The id it is known by for good.
-    pub fn id(&self) -> String {
-        match self {
-            Self::Person { user, .. } => user.to_string(),
-            Self::Token { id, .. } => id.to_string(),
-            Self::Staff { subject, .. } => subject.clone(),
-        }
-    }
-
-    /// The name people know it by.
-    pub fn name(&self) -> &str {
-        match self {
-            Self::Person { email, .. } | Self::Staff { email, .. } => email,
-            Self::Token { name, .. } => name,
-        }
-    }
-
-    /// The person, if it is one of the organization.
-    pub const fn person(&self) -> Option<UserId> {
-        match self {
-            Self::Person { user, .. } => Some(*user),
-            Self::Token { .. } | Self::Staff { .. } => None,
-        }
-    }
-
-    /// True if it may make a person this, or what this is something else: only owners make owners.
-    pub fn may_grant(&self, role: PersonRole) -> bool {
-        match self {
-            Self::Person { role: own, .. } => own.may_grant(role),
-            Self::Token { .. } => false,
-            Self::Staff { .. } => true,
-        }
-    }
-}
-
-/// An operation of the management API, as the log of what staff read names it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Operation {
-    /// Its method and path, without what the path of each begins with.
-    pub name: String,
-    /// The id of what it is about.
-    pub target: String,
-}
-
-/// A request of somebody to one organization.
-#[derive(Clone, Debug)]
-pub struct Act {
-    /// The organization.
-    pub tenant: TenantId,
-    /// Who asks.
-    pub by: Principal,
-    /// From where, as far as it is known.
-    pub from: Option<IpAddr>,
-    /// The request's id, which its log lines carry too.
-    pub request_id: Option<String>,
-    /// Set where the same request may come again and must then do nothing.
-    pub repeat: Option<Repeat>,
-    /// What is asked for; `None` where nobody asked by the API.
-    pub operation: Option<Operation>,
-}
-
-/// What makes two requests the same: `Idempotency-Key` and everything that was asked.
-#[derive(Clone)]
-pub struct Repeat {
-    key_hash: String,
-    request_hash: String,
-    /// What the outcome is sealed with, and after it what it may have been sealed with before the pepper was replaced: it may hold a secret
-    /// that is shown once, and only who knows the idempotency key may hear it again.
-    seals: Vec<[u8; 32]>,
-}
-
-impl Repeat {
-    /// Of a request (`request`: its method, path and body) that carries the idempotency key `key`.
-    pub fn new(key: &str, request: &[&[u8]], peppers: &KeyRing) -> Self {
-        Self {
-            key_hash: secret::base64url(&secret::hash("idempotency-key-v1", &[key.as_bytes()])),
-            request_hash: secret::base64url(&secret::hash("idempotency-request-v1", request)),
-            seals: peppers.all().map(|pepper| pepper.sign(&[b"idempotency-v1", key.as_bytes()].concat())).collect(),
-        }
-    }
-
-    fn seal(&self, outcome: &[u8]) -> Option<String> {
-        secret::seal(self.seals.first()?, outcome)
-    }
-
-    fn unseal(&self, sealed: &str) -> Option<Vec<u8>> {
-        self.seals.iter().find_map(|seal| secret::unseal(seal, sealed))
-    }
-}
-
-impl std::fmt::Debug for Repeat {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Repeat({})", self.key_hash)
-    }
-}
 
 /// Why a change was not made. Nothing was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Refused {
+pub enum ChangeRefusal {
     /// Nothing of that id in this organization.
     NotFound,
     /// Somebody changed it since it was read: `If-Match` names another version.
@@ -181,32 +42,32 @@ pub enum Refused {
 }
 
 /// A refusal is an answer; an error means that nobody knows.
-pub type Answer<T> = Result<std::result::Result<T, Refused>>;
+pub type ChangeResult<T> = Result<std::result::Result<T, ChangeRefusal>>;
 
 /// A change under way. Rolled back when dropped.
-pub(super) struct Work<'a> {
-    act: &'a Act,
-    transaction: Transaction,
+pub(super) struct AuditedChange<'a> {
+    act: &'a Caller,
+    transaction: TenantTransaction,
     peppers: Option<Arc<KeyRing>>,
-    /// What will be written into the audit log, last of all: whoever has the end of its chain keeps it until the end of the transaction,
-    /// and must wait for nobody then.
-    said: Vec<Said>,
+    /// What will be written into the audit log, last of all: whoever has the end of its chain keeps it until the end of
+    /// the transaction, and must wait for nobody then.
+    said: Vec<AuditStatement>,
     /// True where the audit log was told by another transaction of the same request.
     told: bool,
 }
 
 /// A change is to be made, or was made by an earlier request.
-pub(super) enum Opened<'a, T> {
-    New(Work<'a>),
-    Before(std::result::Result<T, Refused>),
+pub(super) enum OpenedChange<'a, T> {
+    New(AuditedChange<'a>),
+    Before(std::result::Result<T, ChangeRefusal>),
 }
 
 /// Begins a change, or answers at once what the same request was answered before.
 macro_rules! open {
     ($records:expr, $act:expr) => {
         match $records.open($act).await? {
-            crate::records::act::Opened::New(work) => work,
-            crate::records::act::Opened::Before(answer) => return Ok(answer),
+            crate::records::act::OpenedChange::New(work) => work,
+            crate::records::act::OpenedChange::Before(answer) => return Ok(answer),
         }
     };
 }
@@ -214,25 +75,25 @@ pub(super) use open;
 
 impl Records {
     /// Begins a change. Use it through the macro of the same name.
-    pub(super) async fn open<'a, T: DeserializeOwned>(&self, act: &'a Act) -> Result<Opened<'a, T>> {
+    pub(super) async fn open<'a, T: DeserializeOwned>(&self, act: &'a Caller) -> Result<OpenedChange<'a, T>> {
         let transaction = self.patient(act.tenant).await?;
         let mut work = self.work(act, transaction);
         Ok(match work.before().await? {
-            Some(answer) => Opened::Before(answer),
-            None => Opened::New(work),
+            Some(answer) => OpenedChange::Before(answer),
+            None => OpenedChange::New(work),
         })
     }
 }
 
 impl Records {
     /// A change in a transaction that has begun, where repeating it is known otherwise than by an idempotency key.
-    pub(super) fn work<'a>(&self, act: &'a Act, transaction: Transaction) -> Work<'a> {
-        Work { act, transaction, peppers: self.peppers.clone(), said: Vec::new(), told: false }
+    pub(super) fn work<'a>(&self, act: &'a Caller, transaction: TenantTransaction) -> AuditedChange<'a> {
+        AuditedChange { act, transaction, peppers: self.peppers.clone(), said: Vec::new(), told: false }
     }
 
-    /// A transaction for somebody who waits longer than a client that asks for a seat: behind a stream of grants the pool's row is not had
-    /// at once.
-    pub(super) async fn patient(&self, tenant: TenantId) -> Result<Transaction> {
+    /// A transaction for somebody who waits longer than a client that asks for a seat: behind a stream of grants the
+    /// pool's row is not had at once.
+    pub(super) async fn patient(&self, tenant: TenantId) -> Result<TenantTransaction> {
         let mut transaction = self.begin(tenant).await?;
         sqlx::query("select set_config('lock_timeout', '2s', true)")
             .execute(&mut *transaction)
@@ -242,7 +103,7 @@ impl Records {
     }
 }
 
-impl Work<'_> {
+impl AuditedChange<'_> {
     /// The organization.
     pub(super) fn tenant(&self) -> TenantId {
         self.act.tenant
@@ -263,8 +124,9 @@ impl Work<'_> {
         self.transaction.rollback().await.map_err(failed)
     }
 
-    /// What the same request did before, if it did; else its key is taken, and whoever else asks with it waits for this one's end.
-    async fn before<T: DeserializeOwned>(&mut self) -> Result<Option<std::result::Result<T, Refused>>> {
+    /// What the same request did before, if it did; else its key is taken, and whoever else asks with it waits for this
+    /// one's end.
+    async fn before<T: DeserializeOwned>(&mut self) -> Result<Option<std::result::Result<T, ChangeRefusal>>> {
         let Some(repeat) = &self.act.repeat else { return Ok(None) };
         let principal = format!("{} {}", self.act.by.kind(), self.act.by.id());
         // An old entry is taken over; `taken` is null where a young one stays as it is.
@@ -293,17 +155,18 @@ impl Work<'_> {
             .await
             .map_err(failed)?;
         if row.try_get::<String, _>("request_hash").map_err(failed)? != repeat.request_hash {
-            return Ok(Some(Err(Refused::KeyReused)));
+            return Ok(Some(Err(ChangeRefusal::KeyReused)));
         }
         let unreadable = || Error::Internal("the outcome of an idempotency key cannot be read".into());
         let Some(outcome) = row.try_get::<Option<String>, _>("outcome").map_err(failed)? else {
-            return Ok(Some(Err(Refused::Conflict(ANSWER_ERASED))));
+            return Ok(Some(Err(ChangeRefusal::Conflict(ANSWER_ERASED))));
         };
         let outcome = repeat.unseal(&outcome).ok_or_else(unreadable)?;
         serde_json::from_slice(&outcome).map(|value| Some(Ok(value))).map_err(|_| unreadable())
     }
 
-    /// Each request with a key takes some of its organization's away that are over, so that no more are kept than a day brings.
+    /// Each request with a key takes some of its organization's away that are over, so that no more are kept than a day
+    /// brings.
     async fn forget_old_outcomes(&mut self) -> Result<()> {
         let sql = "delete from idempotency_keys where tenant_id = $1 and (principal, key_hash) in (
                      select principal, key_hash from idempotency_keys
@@ -313,13 +176,14 @@ impl Work<'_> {
         query.execute(&mut *self.transaction).await.map(drop).map_err(failed)
     }
 
-    /// Says what is being done, which goes into the audit log with the commit. `before` and `after` hold what changed and never a secret.
+    /// Says what is being done, which goes into the audit log with the commit. `before` and `after` hold what changed
+    /// and never a secret.
     pub(super) fn audit(&mut self, action: &'static str, target: &str, before: Value, after: Value) {
-        self.said.push(Said { action, target: target.to_owned(), before, after });
+        self.said.push(AuditStatement { action, target: target.to_owned(), before, after });
     }
 
-    /// Writes an event into the outbox, for whoever listens outside: of a kind that the database knows people's acts to tell
-    /// (migrations/0026_rights.sql). No secret in it either.
+    /// Writes an event into the outbox, for whoever listens outside: of a kind that the database knows people's acts to
+    /// tell (migrations/0250_tell.sql). No secret in it either.
     pub(super) async fn tell(&mut self, kind: &str, payload: Value) -> Result<()> {
         sqlx::query("select tell($1, $2, $3)")
             .bind(self.act.tenant.0)
@@ -336,8 +200,9 @@ impl Work<'_> {
         self.told = true;
     }
 
-    /// Commits, and keeps `outcome` for the same request when it comes again. Where nothing changed, whoever asked has read what it answers.
-    pub(super) async fn commit<T: Serialize>(mut self, outcome: T) -> Answer<T> {
+    /// Commits, and keeps `outcome` for the same request when it comes again. Where nothing changed, whoever asked has
+    /// read what it answers.
+    pub(super) async fn commit<T: Serialize>(mut self, outcome: T) -> ChangeResult<T> {
         if let Some(repeat) = &self.act.repeat {
             let text =
                 serde_json::to_vec(&outcome).map_err(|e| Error::Internal(format!("an outcome cannot be kept: {e}")))?;
@@ -362,30 +227,5 @@ impl Work<'_> {
         }
         self.transaction.commit().await.map_err(failed)?;
         Ok(Ok(outcome))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::secret::{KeyVersion, Secret};
-
-    #[test]
-    fn what_was_answered_opens_while_its_pepper_is_accepted_and_only_with_its_key() {
-        let pepper = |version, byte| KeyVersion { version, key: Secret::new(vec![byte; 32]) };
-        let ring = |current, previous| KeyRing { current, previous };
-        let (before, under_way, after) =
-            (ring(pepper(1, 1), None), ring(pepper(2, 2), Some(pepper(1, 1))), ring(pepper(2, 2), None));
-        let repeat = |key: &str, peppers: &KeyRing| Repeat::new(key, &[b"POST"], peppers);
-        let old = repeat("k", &before).seal(b"a secret").unwrap();
-        let new = repeat("k", &under_way).seal(b"a secret").unwrap();
-        assert_eq!(repeat("k", &under_way).unseal(&old).as_deref(), Some(&b"a secret"[..]));
-        assert_eq!(
-            repeat("k", &after).unseal(&new).as_deref(),
-            Some(&b"a secret"[..]),
-            "sealed with the new one at once"
-        );
-        assert_eq!(repeat("k", &after).unseal(&old), None);
-        assert_eq!(repeat("another", &under_way).unseal(&old), None);
     }
 }

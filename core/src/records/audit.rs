@@ -1,10 +1,10 @@
 //! The audit log: read and appended to here; every change says what it does (`act.rs`).
 
 use super::{
-    act::Act,
+    caller::Caller,
     chain::{self, EarlierErasure},
     connect::{Records, failed},
-    page::{Listed, Page, first_id_of},
+    page::{ListedRows, PageRequest, first_id_of},
 };
 use crate::{
     Result,
@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 /// What somebody did.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Entry {
+pub struct AuditEntryRow {
     /// Rises with time.
     pub id: Uuid,
     /// When, to the millisecond.
@@ -73,9 +73,9 @@ pub const ACTIONS: [&str; 24] = [
 
 /// Which entries of the audit log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Which {
+pub struct AuditFilter {
     /// Only those about this.
-    pub about: Option<About>,
+    pub about: Option<AuditSubject>,
     /// Only those at or after this time.
     pub from: Option<OffsetDateTime>,
     /// Only those before this time.
@@ -84,7 +84,7 @@ pub struct Which {
 
 /// What entries of the audit log can be found by; each has an index, and no two together have one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum About {
+pub enum AuditSubject {
     /// What was done.
     Action(String),
     /// The id of who did it.
@@ -98,12 +98,17 @@ impl Records {
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn audit_log(&self, tenant: TenantId, which: &Which, page: Page) -> Result<Listed<Entry>> {
+    pub async fn audit_log(
+        &self,
+        tenant: TenantId,
+        which: &AuditFilter,
+        page: PageRequest,
+    ) -> Result<ListedRows<AuditEntryRow>> {
         let (about, value) = match &which.about {
             None => ("", None),
-            Some(About::Action(action)) => ("and action = $5", Some(action)),
-            Some(About::Actor(id)) => ("and actor = $5", Some(id)),
-            Some(About::Target(id)) => ("and target = $5", Some(id)),
+            Some(AuditSubject::Action(action)) => ("and action = $5", Some(action)),
+            Some(AuditSubject::Actor(id)) => ("and actor = $5", Some(id)),
+            Some(AuditSubject::Target(id)) => ("and target = $5", Some(id)),
         };
         // Ids tell the time: a stretch of time is one of the index.
         let from = which.from.map_or(Uuid::nil(), first_id_of);
@@ -118,32 +123,38 @@ impl Records {
         }
         let mut transaction = self.begin(tenant).await?;
         let rows = query.fetch_all(&mut *transaction).await.map_err(failed)?;
-        page.cut(rows, |entry: &Entry| entry.id, entry)
+        page.cut(rows, |entry: &AuditEntryRow| entry.id, entry)
     }
 
     /// Whether the audit log of an organization has an entry about this, whenever it was made.
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn is_in_audit_log(&self, tenant: TenantId, which: &Which) -> Result<bool> {
-        let ever = Which { about: which.about.clone(), from: None, to: None };
-        let found = self.audit_log(tenant, &ever, Page { limit: 1, ..Page::FIRST }).await?;
+    pub async fn is_in_audit_log(&self, tenant: TenantId, which: &AuditFilter) -> Result<bool> {
+        let ever = AuditFilter { about: which.about.clone(), from: None, to: None };
+        let found = self.audit_log(tenant, &ever, PageRequest { limit: 1, ..PageRequest::FIRST }).await?;
         Ok(!found.items.is_empty())
     }
 }
 
 /// What is said of an act besides who does it.
-pub(super) struct Said {
+pub(super) struct AuditStatement {
     pub(super) action: &'static str,
     pub(super) target: String,
     pub(super) before: Value,
     pub(super) after: Value,
 }
 
-/// Appends an entry to the audit log in the transaction of what it tells, seals it, and answers its id. Whoever else appends to the log of
-/// this organization waits from here to the end of the transaction, so nothing that waits for a lock comes after it.
-pub(super) async fn write(sql: &mut PgConnection, act: &Act, said: Said, peppers: Option<&KeyRing>) -> Result<Uuid> {
-    let Said { action, target, before, after } = said;
+/// Appends an entry to the audit log in the transaction of what it tells, seals it, and answers its id. Whoever else
+/// appends to the log of this organization waits from here to the end of the transaction, so nothing that waits for a
+/// lock comes after it.
+pub(super) async fn write(
+    sql: &mut PgConnection,
+    act: &Caller,
+    said: AuditStatement,
+    peppers: Option<&KeyRing>,
+) -> Result<Uuid> {
+    let AuditStatement { action, target, before, after } = said;
     debug_assert!(ACTIONS.contains(&action), "{action} is missing from the list that filters know");
     let row = sqlx::query("select id, seq, hash from history.audit_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)")
         .bind(act.tenant.0)
@@ -172,8 +183,8 @@ pub(super) async fn write(sql: &mut PgConnection, act: &Act, said: Said, peppers
     row.try_get("id").map_err(failed)
 }
 
-/// Seals what was left of entries of the audit log at these places of its chain, in the transaction that blanked them. `earlier`: those of them
-/// that other erasures had blanked before.
+/// Seals what was left of entries of the audit log at these places of its chain, in the transaction that blanked them.
+/// `earlier`: those of them that other erasures had blanked before.
 pub(super) async fn seal_blanked(
     sql: &mut PgConnection,
     tenant: TenantId,
@@ -203,8 +214,8 @@ pub(super) async fn seal_blanked(
     sqlx::query(write).bind(tenant.0).bind(erasure).bind(places).bind(seals).execute(sql).await.map(drop)
 }
 
-fn entry(row: &PgRow) -> sqlx::Result<Entry> {
-    Ok(Entry {
+fn entry(row: &PgRow) -> sqlx::Result<AuditEntryRow> {
+    Ok(AuditEntryRow {
         id: row.try_get("id")?,
         at: row.try_get("at")?,
         actor_kind: row.try_get("actor_kind")?,

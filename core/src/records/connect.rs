@@ -18,18 +18,20 @@ use std::{
 const ACQUIRE: Duration = Duration::from_secs(2);
 /// How long a connection may take to show that it still works when a call is done with it.
 const GIVE_UP: Duration = Duration::from_secs(2);
-/// What a connection answers before another call has it: it works, and is in no transaction. A call that is given up while its BEGIN is under
-/// way leaves one open that sqlx 0.9.0 knows nothing of, and what the next call is told over it would never be committed. Here BEGIN goes on
-/// with it, ROLLBACK ends it; where there is none, this is a transaction of nothing. One that has failed refuses BEGIN: an error.
+/// What a connection answers before another call has it: it works, and is in no transaction. A call that is given up
+/// while its BEGIN is under way leaves one open that sqlx 0.9.0 knows nothing of, and what the next call is told over
+/// it would never be committed. Here BEGIN goes on with it, ROLLBACK ends it; where there is none, this is a
+/// transaction of nothing. One that has failed refuses BEGIN: an error.
 const NO_TRANSACTION: &str = "BEGIN; ROLLBACK";
-/// How long one call is repeated while its outcome is unknown. Three of these fit no request: the caller's deadline counts too.
+/// How long one call is repeated while its outcome is unknown. Three of these fit no request: the caller's deadline
+/// counts too.
 pub(super) const REPEAT: Duration = Duration::from_secs(4);
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// The roles that serve. None owns a table, none bypasses row-level security (migrations/roles.sql).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
+pub enum DatabaseRole {
     /// acquire, heartbeat, release.
     Service,
     /// reaper.
@@ -38,7 +40,7 @@ pub enum Role {
     Admin,
 }
 
-impl Role {
+impl DatabaseRole {
     /// The role's name in the database.
     pub const fn name(self) -> &'static str {
         match self {
@@ -58,42 +60,46 @@ pub struct Records {
 }
 
 /// A transaction with the tenant set for it alone. Rolled back when dropped.
-pub type Transaction = sqlx::Transaction<'static, Postgres>;
+pub type TenantTransaction = sqlx::Transaction<'static, Postgres>;
 
 impl Records {
-    /// Records behind a PostgreSQL URL, as `role` (the URL's user is replaced). Connects when first asked, at most `size` times.
+    /// Records behind a PostgreSQL URL, as `role` (the URL's user is replaced). Connects when first asked, at most
+    /// `size` times.
     ///
     /// # Errors
     /// If the URL is none.
-    pub fn new(url: &str, role: Role, size: u32) -> Result<Self> {
+    pub fn new(url: &str, role: DatabaseRole, size: u32) -> Result<Self> {
         let options =
             PgConnectOptions::from_str(url).map_err(|e| Error::Records(format!("not a PostgreSQL URL: {e}")))?;
         Ok(Self::with(options, role, size))
     }
 
     /// The same with the address already taken apart.
-    pub fn with(options: PgConnectOptions, role: Role, size: u32) -> Self {
+    pub fn with(options: PgConnectOptions, role: DatabaseRole, size: u32) -> Self {
         let options = options.username(role.name()).application_name(role.name()).options([
             ("lock_timeout", "250ms"),
             ("statement_timeout", "2s"),
             ("idle_in_transaction_session_timeout", "5s"),
-            // What a promise rests on is said here, whatever `alter database` or `alter role` say. A statement of a move sees what was
-            // committed while it waited for its lock: a rebuild must not hand out a seat that was granted meanwhile.
+            // What a promise rests on is said here, whatever `alter database` or `alter role` say. A statement of a
+            // move sees what was committed while it waited for its lock: a rebuild must not hand out a seat that was
+            // granted meanwhile.
             ("default_transaction_isolation", "read committed"),
             ("default_transaction_read_only", "off"),
-            // A grant is told when a crash cannot take it back. A database that is set to wait for more, such as a standby's replay, waits
-            // for the standby's disk.
+            // A grant is told when a crash cannot take it back. A database that is set to wait for more, such as a
+            // standby's replay, waits for the standby's disk.
             ("synchronous_commit", "on"),
             // Policies bind, names mean our tables, and nobody has a tenant before it is set.
             ("row_security", "on"),
             ("search_path", "public,pg_temp"),
             ("app.tenant_id", ""),
-            // Every statement of the moves finds its rows by key whatever its arguments. Planning each of a function's dozen anew, as
-            // PostgreSQL does by itself when arrays are among them, cost nearly half of its work for an acquire and a release.
+            // Every statement of the moves finds its rows by key whatever its arguments. Planning each of a function's
+            // dozen anew, as PostgreSQL does by itself when arrays are among them, cost nearly half of its work for an
+            // acquire and a release.
             ("plan_cache_mode", "force_generic_plan"),
-            // And so it must be whatever the statistics say: while a table is small, or a partial index was empty when it was last looked
-            // at, reading all of it looks cheaper to the planner than one look by key, and the plan stays for as long as the connection.
-            // Where there is no other way a plan goes by what is off all the same, at a price that would call the compiler: that is off too.
+            // And so it must be whatever the statistics say: while a table is small, or a partial index was empty when
+            // it was last looked at, reading all of it looks cheaper to the planner than one look by key, and the plan
+            // stays for as long as the connection. Where there is no other way a plan goes by what is off all the same,
+            // at a price that would call the compiler: that is off too.
             ("enable_seqscan", "off"),
             ("enable_hashjoin", "off"),
             ("enable_mergejoin", "off"),
@@ -102,11 +108,12 @@ impl Records {
         let pool = PgPoolOptions::new()
             .max_connections(size)
             .acquire_timeout(ACQUIRE)
-            // A ping before each call would double the round trips; a broken connection shows itself and the call is repeated.
+            // A ping before each call would double the round trips; a broken connection shows itself and the call is
+            // repeated.
             .test_before_acquire(false)
-            // The pool tests a connection that comes back, but waits for that without end: on a network that went silent each call cut
-            // by its deadline would keep a place, until none is left. Nor does it see whether the connection is in a transaction. An error
-            // here closes the connection at once.
+            // The pool tests a connection that comes back, but waits for that without end: on a network that went
+            // silent each call cut by its deadline would keep a place, until none is left. Nor does it see whether the
+            // connection is in a transaction. An error here closes the connection at once.
             .after_release(|connection, _| {
                 Box::pin(async move {
                     let tested = tokio::time::timeout(GIVE_UP, connection.execute(NO_TRANSACTION)).await;
@@ -117,8 +124,8 @@ impl Records {
         Self { pool, peppers: None }
     }
 
-    /// The same, with what entries of the audit log are sealed with. What is written without has no seal, and is found by whoever checks
-    /// the log: every service that writes any must have it.
+    /// The same, with what entries of the audit log are sealed with. What is written without has no seal, and is found
+    /// by whoever checks the log: every service that writes any must have it.
     #[must_use]
     pub fn sealing(self, peppers: Arc<KeyRing>) -> Self {
         Self { peppers: Some(peppers), ..self }
@@ -133,7 +140,7 @@ impl Records {
     ///
     /// # Errors
     /// [`Error::Records`] if no connection can be had.
-    pub async fn begin(&self, tenant: TenantId) -> Result<Transaction> {
+    pub async fn begin(&self, tenant: TenantId) -> Result<TenantTransaction> {
         self.repeat(|pool| async move {
             let mut transaction = pool.begin().await?;
             sqlx::query("select set_config('app.tenant_id', $1, true)")
@@ -145,8 +152,8 @@ impl Records {
         .await
     }
 
-    /// Asks once, and again where the outcome is unknown or nothing happened: a broken connection, a lock not had in time, a deadlock.
-    /// Only for calls that may run twice.
+    /// Asks once, and again where the outcome is unknown or nothing happened: a broken connection, a lock not had in
+    /// time, a deadlock. Only for calls that may run twice.
     pub(super) async fn repeat<T, F>(&self, call: impl Fn(PgPool) -> F) -> Result<T>
     where
         F: Future<Output = sqlx::Result<T>>,

@@ -1,15 +1,16 @@
 //! What stands on somebody's word ends with their right to give it: invitations they sent, API tokens they made.
 //!
 //! **Order of locks.** Whoever needs a person's standing takes that person's row first, shared, and then rows of invitations, API tokens
-//! and pools; whoever takes the standing away holds the same row alone. So of an invitation, a new API token or a new license key and the
-//! removal of the person behind it one sees the other, and neither waits in a circle.
+//! and pools; whoever takes the standing away holds the same row alone. So of an invitation, a new API token or a new
+//! license key and the removal of the person behind it one sees the other, and neither waits in a circle.
 
 use super::{
-    act::{Principal, Refused, Work},
+    act::{AuditedChange, ChangeRefusal},
+    caller::Principal,
     connect::failed,
-    invitations::{self, Invitation, invitation},
-    people::Person,
-    tokens::{self, ApiToken, token},
+    invitations::{self, InvitationRow, invitation},
+    person::PersonRow,
+    tokens::{self, ApiTokenRow, token},
 };
 use crate::{
     Error, Result,
@@ -26,12 +27,6 @@ use uuid::Uuid;
 
 /// How many of a list are shown; what becomes of them goes for all.
 const SHOWN: usize = 100;
-/// How many invitations of one person may be open, and how many of their API tokens in force: all of them end, each with its entry in the
-/// audit log, in the transaction that removes the person, and nobody may become too much to remove.
-pub(super) const MOST_INVITATIONS: i64 = 1000;
-/// As [`MOST_INVITATIONS`], of API tokens.
-pub(super) const MOST_TOKENS: i64 = 200;
-
 /// What becomes of the API tokens that a person made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenFate {
@@ -43,13 +38,13 @@ pub enum TokenFate {
 
 /// What stood on a person's word when their role changed or they left.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Delegated {
+pub struct DelegatedAccess {
     /// Invitations that were revoked, the newest first, at most a hundred.
-    pub invitations: Vec<Invitation>,
+    pub invitations: Vec<InvitationRow>,
     /// How many were revoked.
     pub invitations_total: u64,
     /// API tokens they made that were in force, as they are now, the newest first, at most a hundred.
-    pub tokens: Vec<ApiToken>,
+    pub tokens: Vec<ApiTokenRow>,
     /// How many there were.
     pub tokens_total: u64,
 }
@@ -62,37 +57,38 @@ pub(super) async fn role_held(sql: &mut PgConnection, tenant: TenantId, user: Us
     role.map(|role| role.parse().map_err(|e| Error::Internal(format!("a role in the records: {e}")))).transpose()
 }
 
-impl Work<'_> {
-    /// Who asks, as the records know them now and until the end of this change: between the look at the door and this transaction
-    /// somebody may have been removed, lowered or revoked.
-    pub(super) async fn standing(&mut self) -> Result<std::result::Result<Principal, Refused>> {
+impl AuditedChange<'_> {
+    /// Who asks, as the records know them now and until the end of this change: between the look at the door and this
+    /// transaction somebody may have been removed, lowered or revoked.
+    pub(super) async fn standing(&mut self) -> Result<std::result::Result<Principal, ChangeRefusal>> {
         let tenant = self.tenant().0;
         Ok(match self.by().clone() {
             Principal::Person { user, email, .. } => {
                 let tenant = self.tenant();
                 let role = role_held(self.sql(), tenant, user).await?;
-                role.map(|role| Principal::Person { user, email, role }).ok_or(Refused::NotFound)
+                role.map(|role| Principal::Person { user, email, role }).ok_or(ChangeRefusal::NotFound)
             }
             Principal::Token { id, name, scopes } => {
                 let sql = "select 1 from api_tokens where tenant_id = $1 and token_id = $2 and revoked_at is null
                              and (expires_at is null or expires_at > now()) for share";
                 let found = sqlx::query(sql).bind(tenant).bind(id).fetch_optional(self.sql()).await.map_err(failed)?;
-                found.map(|_| Principal::Token { id, name, scopes }).ok_or(Refused::NotFound)
+                found.map(|_| Principal::Token { id, name, scopes }).ok_or(ChangeRefusal::NotFound)
             }
             staff @ Principal::Staff { .. } => Ok(staff),
         })
     }
 
-    /// Ends what may not outlive a change of somebody's standing: their open invitations to roles that `now` may not give, and with
-    /// `Revoke` their API tokens. Of somebody who no longer belongs (`now` is `None`) also every open invitation to their own address:
-    /// whoever wants them back invites them again. `why` is the action that the audit log names as the cause.
+    /// Ends what may not outlive a change of somebody's standing: their open invitations to roles that `now` may not
+    /// give, and with `Revoke` their API tokens. Of somebody who no longer belongs (`now` is `None`) also every open
+    /// invitation to their own address: whoever wants them back invites them again. `why` is the action that the audit
+    /// log names as the cause.
     pub(super) async fn end_delegation(
         &mut self,
-        person: &Person,
+        person: &PersonRow,
         now: Option<PersonRole>,
         fate: TokenFate,
         why: &str,
-    ) -> Result<Delegated> {
+    ) -> Result<DelegatedAccess> {
         let mut invitations = self.withdraw_invitations(person, now).await?;
         let mut tokens = self.tokens_of(person.id).await?;
         let cause = json!({ "because": why, "person": person.id });
@@ -115,10 +111,14 @@ impl Work<'_> {
         let (invitations_total, tokens_total) = (invitations.len() as u64, tokens.len() as u64);
         invitations.truncate(SHOWN);
         tokens.truncate(SHOWN);
-        Ok(Delegated { invitations, invitations_total, tokens, tokens_total })
+        Ok(DelegatedAccess { invitations, invitations_total, tokens, tokens_total })
     }
 
-    async fn withdraw_invitations(&mut self, person: &Person, now: Option<PersonRole>) -> Result<Vec<Invitation>> {
+    async fn withdraw_invitations(
+        &mut self,
+        person: &PersonRow,
+        now: Option<PersonRole>,
+    ) -> Result<Vec<InvitationRow>> {
         let tenant = self.tenant().0;
         let kept: Vec<&str> = PersonRole::ALL
             .iter()
@@ -134,13 +134,13 @@ impl Work<'_> {
         );
         let query = sqlx::query(AssertSqlSafe(sql)).bind(tenant).bind(person.id.0).bind(kept).bind(address);
         let rows = query.fetch_all(self.sql()).await.map_err(failed)?;
-        let mut found: Vec<Invitation> = rows.iter().map(invitation).collect::<sqlx::Result<_>>().map_err(failed)?;
+        let mut found: Vec<InvitationRow> = rows.iter().map(invitation).collect::<sqlx::Result<_>>().map_err(failed)?;
         found.sort_by_key(|it| std::cmp::Reverse(it.id));
         Ok(found)
     }
 
     /// API tokens in force on somebody's word, the newest first, locked.
-    async fn tokens_of(&mut self, user: UserId) -> Result<Vec<ApiToken>> {
+    async fn tokens_of(&mut self, user: UserId) -> Result<Vec<ApiTokenRow>> {
         let tenant = self.tenant().0;
         let sql = format!(
             "select {} from api_tokens where tenant_id = $1 and granted_by = $2 and revoked_at is null
@@ -151,7 +151,7 @@ impl Work<'_> {
         rows.map_err(failed)?.iter().map(token).collect::<sqlx::Result<_>>().map_err(failed)
     }
 
-    async fn revoke_tokens(&mut self, tokens: &mut [ApiToken]) -> Result<()> {
+    async fn revoke_tokens(&mut self, tokens: &mut [ApiTokenRow]) -> Result<()> {
         let tenant = self.tenant().0;
         let ids: Vec<Uuid> = tokens.iter().map(|it| it.id).collect();
         let sql = "update api_tokens set revoked_at = now() where tenant_id = $1 and token_id = any ($2) returning revoked_at";
@@ -162,8 +162,9 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Whoever keeps the API tokens of somebody they remove answers for them from then on; the vendor's staff belong to no organization.
-    async fn adopt_tokens(&mut self, tokens: &[ApiToken]) -> Result<()> {
+    /// Whoever keeps the API tokens of somebody they remove answers for them from then on; the vendor's staff belong to
+    /// no organization.
+    async fn adopt_tokens(&mut self, tokens: &[ApiTokenRow]) -> Result<()> {
         let tenant = self.tenant().0;
         let ids: Vec<Uuid> = tokens.iter().map(|it| it.id).collect();
         let by = self.by().person().map(|user| user.0);
@@ -171,7 +172,8 @@ impl Work<'_> {
         sqlx::query(sql).bind(tenant).bind(ids).bind(by).execute(self.sql()).await.map(drop).map_err(failed)
     }
 
-    /// Whether who asks has as many of something as one person may have. `sql` counts them for an organization and a person.
+    /// Whether who asks has as many of something as one person may have. `sql` counts them for an organization and a
+    /// person.
     pub(super) async fn has_as_many(&mut self, sql: &'static str, most: i64) -> Result<bool> {
         let Some(user) = self.by().person() else { return Ok(false) };
         let tenant = self.tenant().0;
@@ -182,7 +184,7 @@ impl Work<'_> {
 }
 
 /// What the audit log says of API tokens that were kept with somebody's removal.
-pub(super) fn kept(delegated: &Delegated, fate: TokenFate) -> Value {
+pub(super) fn kept(delegated: &DelegatedAccess, fate: TokenFate) -> Value {
     match fate {
         TokenFate::Keep if delegated.tokens_total > 0 => json!({ "api_tokens_kept": delegated.tokens_total }),
         _ => Value::Null,

@@ -1,28 +1,26 @@
-//! Erasing a person or a machine: names, addresses and labels are blanked wherever the records have them; ids, times and counts stay
-//! (migrations/0021_erase.sql).
+//! Erasing a person or a machine: names, addresses and labels are blanked wherever the records have them; ids, times
+//! and counts stay (migrations/0310_erase_names.sql to 0317_erase_people.sql).
 //!
-//! It is written into the audit log first. Then come short calls one after the other, each a transaction of its own over a bounded number of
-//! rows, so that nobody who asks for a seat waits for it; a request makes as many as fit into its time, and says where the next one goes on.
-//! Blanking what is blank changes nothing, so an erasure that was cut is simply asked for again.
+//! It is written into the audit log first. Then come short calls one after the other, each a transaction of its own
+//! over a bounded number of rows, so that nobody who asks for a seat waits for it; a request makes as many as fit into
+//! its time, and says where the next one goes on. Blanking what is blank changes nothing, so an erasure that was cut is
+//! simply asked for again.
 
 use super::{
-    act::{Act, Answer, Refused, Work, open},
-    audit::{Said, seal_blanked, write},
+    act::{AuditedChange, ChangeRefusal, ChangeResult, open},
+    audit::{AuditStatement, seal_blanked, write},
+    caller::Caller,
     connect::{Records, failed, worth_repeating},
-    licenses::{Change, changes},
+    licenses::{PoolChange, changes},
+    subject::{SubjectAddress, SubjectIdentifiers, know, nobody},
 };
-use crate::{
-    Result,
-    domain::{
-        email,
-        id::{Hw, Invalid, TenantId},
-        name,
-        secret::{self, KeyRing},
-    },
+use crate::domain::{
+    id::{Hw, InvalidText, TenantId},
+    secret::{self, KeyRing},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sqlx::{PgConnection, Row, postgres::PgRow, types::Json};
+use sqlx::{Row, postgres::PgRow, types::Json};
 use std::{
     str::FromStr,
     time::{Duration, Instant},
@@ -34,42 +32,18 @@ const TIME: Duration = Duration::from_secs(2);
 /// Between two tries of a call that somebody was in the way of.
 const PAUSE: Duration = Duration::from_millis(20);
 
-const BELONGS: &str = "Somebody with this address belongs to the organization. Remove the person first (DELETE …/people/{person}), then erase them.";
-const OWN: &str = "Nobody erases themselves, since this very act is written down with who did it. Ask a colleague.";
-
 /// Who or what is erased.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Whom {
+pub enum ErasureSubject {
     /// A person, by their address or whatever clients say their user is called.
-    Person(Address),
+    Person(SubjectAddress),
     /// A machine, by its public hash under one license.
     Machine(Hw),
 }
 
-/// What a person is known by, in the form in which such words are compared.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Address(String);
-
-impl Address {
-    /// The one place where what somebody typed becomes what is compared; as `history.names` in SQL.
-    fn folded(text: &str) -> Self {
-        Self(email::key(text))
-    }
-}
-
-impl FromStr for Address {
-    type Err = Invalid;
-
-    fn from_str(text: &str) -> std::result::Result<Self, Invalid> {
-        let address = Self::folded(text);
-        let fits = (1..=255).contains(&address.0.chars().count()) && !address.0.chars().any(char::is_control);
-        if fits { Ok(address) } else { Err(Invalid("must be 1 to 255 characters, none of them a control character")) }
-    }
-}
-
 /// What was blanked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Erased {
+pub struct ErasureReport {
     /// The entry of the audit log that says it was done.
     pub id: Uuid,
     /// Sessions, open and ended.
@@ -91,22 +65,22 @@ pub struct Erased {
     /// Where the next request goes on; `None`: all is done.
     pub next: Option<ErasureCursor>,
     /// Pools whose copies in Redis have labels that were blanked.
-    pub tell: Vec<Change>,
+    pub tell: Vec<PoolChange>,
 }
 
 /// How far an erasure has come. Names nobody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErasureCursor {
     erasure: Uuid,
-    stage: Stage,
+    stage: ErasureStage,
     key: u8,
     after: Uuid,
 }
 
-/// What is looked through, in this order. A session that ends meanwhile is found among the ended ones, and who a person is stays known to the
-/// end.
+/// What is looked through, in this order. A session that ends meanwhile is found among the ended ones, and who a person
+/// is stays known to the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-enum Stage {
+enum ErasureStage {
     Open,
     Ended,
     Events,
@@ -115,7 +89,14 @@ enum Stage {
     People,
 }
 
-const STAGES: [Stage; 6] = [Stage::Open, Stage::Ended, Stage::Events, Stage::Entries, Stage::Acts, Stage::People];
+const STAGES: [ErasureStage; 6] = [
+    ErasureStage::Open,
+    ErasureStage::Ended,
+    ErasureStage::Events,
+    ErasureStage::Entries,
+    ErasureStage::Acts,
+    ErasureStage::People,
+];
 
 impl std::fmt::Display for ErasureCursor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -125,29 +106,17 @@ impl std::fmt::Display for ErasureCursor {
 }
 
 impl FromStr for ErasureCursor {
-    type Err = Invalid;
+    type Err = InvalidText;
 
-    fn from_str(text: &str) -> std::result::Result<Self, Invalid> {
+    fn from_str(text: &str) -> std::result::Result<Self, InvalidText> {
         let read = || {
             let bytes: [u8; 34] = secret::from_base64url(text)?.try_into().ok()?;
             let id = |at: usize| Uuid::from_slice(&bytes[at..at + 16]).ok();
             let stage = *STAGES.get(usize::from(bytes[0]))?;
             Some(Self { stage, key: bytes[1], erasure: id(2)?, after: id(18)? })
         };
-        read().ok_or(Invalid("must be a next_cursor that an earlier request of this erasure answered"))
+        read().ok_or(InvalidText("must be a next_cursor that an earlier request of this erasure answered"))
     }
-}
-
-/// Everything one is known by.
-#[derive(Default)]
-struct Known {
-    /// Addresses, or the machine's hash.
-    keys: Vec<String>,
-    /// Names.
-    names: Vec<String>,
-    /// Their ids among the people who left.
-    users: Vec<Uuid>,
-    hw: Option<String>,
 }
 
 impl Records {
@@ -157,29 +126,30 @@ impl Records {
     /// [`crate::Error::Records`]; part of it may have been done. The same request again does the rest.
     pub async fn erase(
         &self,
-        act: &Act,
-        whom: &Whom,
+        act: &Caller,
+        whom: &ErasureSubject,
         cursor: Option<ErasureCursor>,
         peppers: &KeyRing,
-    ) -> Answer<Erased> {
+    ) -> ChangeResult<ErasureReport> {
         let began = Instant::now();
         // Only looked at: what was answered before is answered again. The key is taken with the last transaction.
-        let seen: Work<'_> = open!(self, act);
+        let seen: AuditedChange<'_> = open!(self, act);
         seen.abandon().await?;
         let (known, mut erased) = match self.write_down(act, whom, cursor, peppers).await? {
             Ok(begun) => begun,
             Err(refused) => return Ok(Err(refused)),
         };
-        let first = ErasureCursor { erasure: erased.id, stage: Stage::Open, key: 0, after: Uuid::nil() };
+        let first = ErasureCursor { erasure: erased.id, stage: ErasureStage::Open, key: 0, after: Uuid::nil() };
         let mut at = cursor.unwrap_or(first);
-        while at.stage != Stage::People {
+        while at.stage != ErasureStage::People {
             if began.elapsed() >= TIME {
                 erased.next = Some(at);
                 break;
             }
             match self.step(act.tenant, &known, &mut erased, at, peppers).await {
                 Ok(next) => at = next,
-                // Nothing happened: a lock was not to be had, a row moved to its month, rows of the history are being moved.
+                // Nothing happened: a lock was not to be had, a row moved to its month, rows of the history are being
+                // moved.
                 Err(e) if worth_repeating(&e) => tokio::time::sleep(PAUSE).await,
                 Err(e) => return Err(failed(e)),
             }
@@ -206,19 +176,23 @@ impl Records {
     /// Who it is and the entry in the audit log in one transaction, and then what people manage.
     async fn write_down(
         &self,
-        act: &Act,
-        whom: &Whom,
+        act: &Caller,
+        whom: &ErasureSubject,
         cursor: Option<ErasureCursor>,
         peppers: &KeyRing,
-    ) -> Answer<(Known, Erased)> {
+    ) -> ChangeResult<(SubjectIdentifiers, ErasureReport)> {
         let mut transaction = self.patient(act.tenant).await?;
         let sql = &mut *transaction;
         let (action, target, known) = match whom {
-            Whom::Machine(hw) => {
+            ErasureSubject::Machine(hw) => {
                 let hw = hw.to_string();
-                ("machine.erased", hw.clone(), Known { keys: vec![hw.clone()], hw: Some(hw), ..Known::default() })
+                (
+                    "machine.erased",
+                    hw.clone(),
+                    SubjectIdentifiers { keys: vec![hw.clone()], hw: Some(hw), ..SubjectIdentifiers::default() },
+                )
             }
-            Whom::Person(address) => {
+            ErasureSubject::Person(address) => {
                 let known = match know(sql, act, address).await? {
                     Ok(known) => known,
                     Err(refused) => return Ok(Err(refused)),
@@ -227,7 +201,7 @@ impl Records {
                 ("person.erased", target, known)
             }
         };
-        let mut erased = Erased {
+        let mut erased = ErasureReport {
             id: Uuid::nil(),
             sessions: 0,
             events: 0,
@@ -253,16 +227,17 @@ impl Records {
                 .await
                 .map_err(failed)?;
             if !of_this {
-                return Ok(Err(Refused::Invalid("cursor", "is not of an erasure of this that began today")));
+                return Ok(Err(ChangeRefusal::Invalid("cursor", "is not of an erasure of this that began today")));
             }
             erased.id = cursor.erasure;
             return Ok(Ok((known, erased)));
         }
-        let said = Said { action, target, before: Value::Null, after: Value::Null };
+        let said = AuditStatement { action, target, before: Value::Null, after: Value::Null };
         erased.id = write(sql, act, said, Some(peppers)).await?;
         transaction.commit().await.map_err(failed)?;
         if known.hw.is_none() {
-            // In another transaction: nobody who has the end of the log's chain may wait for a row that somebody else has.
+            // In another transaction: nobody who has the end of the log's chain may wait for a row that somebody else
+            // has.
             let mut transaction = self.patient(act.tenant).await?;
             let things =
                 "select invitations, api_tokens, projects, organizations from history.erase_things($1, $2, $3, $4, $5)";
@@ -287,12 +262,12 @@ impl Records {
     async fn step(
         &self,
         tenant: TenantId,
-        known: &Known,
-        erased: &mut Erased,
+        known: &SubjectIdentifiers,
+        erased: &mut ErasureReport,
         at: ErasureCursor,
         peppers: &KeyRing,
     ) -> sqlx::Result<ErasureCursor> {
-        let on = |key: u8, stage: Stage, after: Option<Uuid>, keys: usize| {
+        let on = |key: u8, stage: ErasureStage, after: Option<Uuid>, keys: usize| {
             let index = STAGES.iter().position(|it| *it == stage).unwrap_or_default();
             match after {
                 Some(after) => ErasureCursor { after, ..at },
@@ -305,30 +280,30 @@ impl Records {
         let user = known.users.get(usize::from(at.key)).map(Uuid::to_string);
         let users: Vec<String> = known.users.iter().map(Uuid::to_string).collect();
         let (text, keys) = match at.stage {
-            Stage::Open => (
+            ErasureStage::Open => (
                 "select pool_id, name, number, epoch_before, sessions, events, null::uuid as after from history.erase_open($1, $2, $3, $4)",
                 known.keys.len(),
             ),
-            Stage::Ended => {
+            ErasureStage::Ended => {
                 ("select after, sessions, events from history.erase_ended($1, $2, $3, $4, $5)", known.keys.len())
             }
-            Stage::Events => ("select after, events from history.erase_events($1, $2, $3, $4, $5)", 1),
-            Stage::Entries => {
+            ErasureStage::Events => ("select after, events from history.erase_events($1, $2, $3, $4, $5)", 1),
+            ErasureStage::Entries => {
                 ("select after, entries, blanked, earlier from history.erase_entries($1, $2, $3, $4, $5, $6, $7)", 1)
             }
-            Stage::Acts if user.is_none() => return Ok(on(at.key, at.stage, None, 0)),
-            Stage::Acts | Stage::People => {
+            ErasureStage::Acts if user.is_none() => return Ok(on(at.key, at.stage, None, 0)),
+            ErasureStage::Acts | ErasureStage::People => {
                 ("select after, entries, blanked, earlier from history.erase_acts($1, $2, $3, $4)", known.users.len())
             }
         };
         let query = sqlx::query(text).bind(tenant.0).bind(at.erasure);
         let people = if known.hw.is_some() { &[][..] } else { &known.keys };
         let query = match at.stage {
-            Stage::Open => query.bind(by).bind(whom),
-            Stage::Ended => query.bind(by).bind(whom).bind(at.after),
-            Stage::Events => query.bind(people).bind(&known.hw).bind(at.after),
-            Stage::Entries => query.bind(people).bind(&known.names).bind(users).bind(&known.hw).bind(at.after),
-            Stage::Acts | Stage::People => query.bind(user).bind(at.after),
+            ErasureStage::Open => query.bind(by).bind(whom),
+            ErasureStage::Ended => query.bind(by).bind(whom).bind(at.after),
+            ErasureStage::Events => query.bind(people).bind(&known.hw).bind(at.after),
+            ErasureStage::Entries => query.bind(people).bind(&known.names).bind(users).bind(&known.hw).bind(at.after),
+            ErasureStage::Acts | ErasureStage::People => query.bind(user).bind(at.after),
         };
         let mut transaction = self.pool.begin().await?;
         let row = query.fetch_one(&mut *transaction).await?;
@@ -339,7 +314,7 @@ impl Records {
         erased.sessions += count(&row, "sessions");
         erased.events += count(&row, "events");
         erased.audit_entries += count(&row, "entries");
-        if at.stage == Stage::Open && row.try_get::<Option<Uuid>, _>("pool_id")?.is_some() {
+        if at.stage == ErasureStage::Open && row.try_get::<Option<Uuid>, _>("pool_id")?.is_some() {
             let told = changes(std::slice::from_ref(&row)).map_err(|e| sqlx::Error::Protocol(e.to_string()))?;
             // Of a pool the newest is enough: a copy of it or an older one is stale.
             erased.tell.retain(|before| told.iter().all(|now| now.pool_id != before.pool_id));
@@ -353,42 +328,4 @@ impl Records {
 /// A number of the row, where it has one of this name.
 fn count(row: &PgRow, name: &str) -> i64 {
     row.try_get::<Option<i64>, _>(name).ok().flatten().unwrap_or(0)
-}
-
-/// Stands for somebody who never belonged: only who has the pepper can tell whether it is a given address.
-fn nobody(tenant: TenantId, address: &Address, peppers: &KeyRing) -> String {
-    let said = [b"erased-person-v1", tenant.0.as_bytes().as_slice(), address.0.as_bytes()].concat();
-    format!("address {}", secret::base64url(&peppers.current.sign(&said)))
-}
-
-/// Everything this address is known to be of: who left the organization with it, what they were called, and what other addresses they signed
-/// in with. An address that somebody else has who still belongs is theirs.
-async fn know(sql: &mut PgConnection, act: &Act, address: &Address) -> Result<std::result::Result<Known, Refused>> {
-    if Address::folded(act.by.name()) == *address {
-        return Ok(Err(Refused::Conflict(OWN)));
-    }
-    let who = "select user_id, email, name, removed_at is null as belongs from users where tenant_id = $1 and address = $2 order by user_id";
-    let rows = sqlx::query(who).bind(act.tenant.0).bind(&address.0).fetch_all(&mut *sql).await.map_err(failed)?;
-    let mut known = Known { keys: vec![address.0.clone()], ..Known::default() };
-    for row in &rows {
-        if row.try_get("belongs").map_err(failed)? {
-            return Ok(Err(Refused::Conflict(BELONGS)));
-        }
-        known.users.push(row.try_get("user_id").map_err(failed)?);
-        let name: Option<String> = row.try_get("name").map_err(failed)?;
-        known.names.extend(name.map(|name| name::fold(&name)).filter(|name| !name.is_empty()));
-    }
-    let ids: Vec<String> = known.users.iter().map(Uuid::to_string).collect();
-    // By an index also where the plan was made while the log was short: the order leaves no other.
-    let others = "select distinct a.actor_name from unnest($2) n (id), lateral (
-          select e.actor_kind, e.actor_name from audit_log e where e.tenant_id = $1 and e.actor = n.id order by e.id) a
-        where a.actor_kind = 'person' and a.actor_name <> 'erased' order by 1 limit 100";
-    let others: Vec<String> =
-        sqlx::query_scalar(others).bind(act.tenant.0).bind(ids).fetch_all(&mut *sql).await.map_err(failed)?;
-    let others: Vec<String> = others.iter().map(|other| Address::folded(other).0).collect();
-    let belong = "select address from users where tenant_id = $1 and address = any ($2) and removed_at is null";
-    let belong: Vec<String> =
-        sqlx::query_scalar(belong).bind(act.tenant.0).bind(&others).fetch_all(sql).await.map_err(failed)?;
-    known.keys.extend(others.into_iter().filter(|other| *other != address.0 && !belong.contains(other)));
-    Ok(Ok(known))
 }

@@ -1,10 +1,11 @@
-//! What is over: ended sessions and published events lie in tables of their months, and go when they were kept for long enough
-//! (migrations/0020_history.sql).
+//! What is over: ended sessions and published events lie in tables of their months, and go when they were kept for long
+//! enough (migrations/0301_history_step.sql).
 
 use super::connect::Records;
 use crate::Result;
 
-/// PostgreSQL's word for a lock that could not be had in time: <https://www.postgresql.org/docs/current/errcodes-appendix.html>
+/// PostgreSQL's word for a lock that could not be had in time:
+/// <https://www.postgresql.org/docs/current/errcodes-appendix.html>
 const LOCK_NOT_AVAILABLE: &str = "55P03";
 
 /// What one step did.
@@ -19,15 +20,16 @@ pub enum HistoryStep {
 }
 
 impl Records {
-    /// Makes or takes away one small part of the history, where something is due. No request waits for it longer than 100 ms. As
-    /// [`super::Role::Reaper`].
+    /// Makes or takes away one small part of the history, where something is due. No request waits for it longer than
+    /// 100 ms. As [`super::DatabaseRole::Reaper`].
     ///
     /// # Errors
     /// [`crate::Error::Records`].
     pub async fn keep_history(&self) -> Result<HistoryStep> {
         self.repeat(|pool| async move {
             let mut transaction = pool.begin().await?;
-            // Less than a tick has. A step that drops a large table, or reads a copied month once more, takes seconds and holds up nobody.
+            // Less than a tick has. A step that drops a large table, or reads a copied month once more, takes seconds
+            // and holds up nobody.
             sqlx::query("set local statement_timeout = '30s'").execute(&mut *transaction).await?;
             let did =
                 sqlx::query_scalar::<_, Option<String>>("select history.step()").fetch_one(&mut *transaction).await;

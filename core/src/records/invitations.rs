@@ -1,19 +1,19 @@
 //! Invitations: who was asked into an organization, as what, and what became of it. How one is accepted: `joining.rs`.
 
 use super::{
-    act::{Act, Answer, Refused, Work, open},
+    act::{AuditedChange, ChangeRefusal, ChangeResult, open},
+    caller::Caller,
     connect::{Records, failed},
-    delegation::MOST_INVITATIONS,
-    page::{Listed, Page, id_before},
+    page::{ListedRows, PageRequest, id_before},
 };
 use crate::{
     Result,
     domain::{
         access::PersonRole,
         email::Email,
-        id::{Invalid, TenantId, UserId},
-        opaque::{Kind, Opaque},
-        secret::Shown,
+        id::{InvalidText, TenantId, UserId},
+        opaque::{OpaqueSecret, SecretKind},
+        secret::ShownSecret,
     },
 };
 use serde::{Deserialize, Serialize};
@@ -23,12 +23,15 @@ use std::str::FromStr;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
+/// How many invitations of one person may be open: all of them end, each with its entry in the audit log, in the
+/// transaction that removes the person, and nobody may become too much to remove.
+const MOST_INVITATIONS: i64 = 1000;
 /// How long an invitation is good for.
 const DAYS: i32 = 7;
 
 /// Somebody who was asked in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Invitation {
+pub struct InvitationRow {
     /// Names it; opens nothing.
     pub id: Uuid,
     /// The address it is for.
@@ -85,20 +88,20 @@ impl InvitationState {
 }
 
 impl FromStr for InvitationState {
-    type Err = Invalid;
-    fn from_str(text: &str) -> std::result::Result<Self, Invalid> {
+    type Err = InvalidText;
+    fn from_str(text: &str) -> std::result::Result<Self, InvalidText> {
         let found = Self::ALL.into_iter().find(|state| state.as_str() == text);
-        found.ok_or(Invalid("must be open, accepted, revoked or expired"))
+        found.ok_or(InvalidText("must be open, accepted, revoked or expired"))
     }
 }
 
 /// An invitation just made, with what proves it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Invited {
+pub struct IssuedInvitation {
     /// The invitation.
-    pub invitation: Invitation,
+    pub invitation: InvitationRow,
     /// `cdi_…`, for this one answer.
-    pub secret: Shown,
+    pub secret: ShownSecret,
 }
 
 pub(super) const COLUMNS: &str = "invitation_id, email, role, invited_by, created_at, expires_at, accepted_at, accepted_by, revoked_at, \
@@ -107,40 +110,41 @@ pub(super) const COLUMNS: &str = "invitation_id, email, role, invited_by, create
 const OPEN: &str = "select count(*) from invitations
     where tenant_id = $1 and granted_by = $2 and accepted_at is null and revoked_at is null and expires_at > now()";
 const BELONGS: &str =
-    "Somebody with this address belongs to the organization already. Change their role instead of inviting them.";
+    "Somebody with this address belongs to the organization already. PoolChange their role instead of inviting them.";
 const TOO_MANY: &str =
     "A thousand invitations of yours are open. Revoke some, or wait until they are accepted or seven days old.";
 const ACCEPTED: &str = "Somebody has joined with this invitation already. Remove the person instead.";
 
 impl Records {
-    /// Asks somebody in by e-mail. An earlier invitation of the same address that is still open is taken back: one letter is good, the last.
+    /// Asks somebody in by e-mail. An earlier invitation of the same address that is still open is taken back: one
+    /// letter is good, the last.
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn invite(&self, act: &Act, email: &Email, role: PersonRole) -> Answer<Invited> {
+    pub async fn invite(&self, act: &Caller, email: &Email, role: PersonRole) -> ChangeResult<IssuedInvitation> {
         if !act.by.may_grant(role) {
-            return Ok(Err(Refused::Role(PersonRole::Owner)));
+            return Ok(Err(ChangeRefusal::Role(PersonRole::Owner)));
         }
         let mut work = open!(self, act);
         work.one_at_a_time().await?;
         match work.standing().await? {
             Ok(by) if by.may_grant(role) => {}
-            Ok(_) => return Ok(Err(Refused::Role(role.max(PersonRole::Admin)))),
+            Ok(_) => return Ok(Err(ChangeRefusal::Role(role.max(PersonRole::Admin)))),
             Err(refused) => return Ok(Err(refused)),
         }
         if work.has_as_many(OPEN, MOST_INVITATIONS).await? {
-            return Ok(Err(Refused::Conflict(TOO_MANY)));
+            return Ok(Err(ChangeRefusal::Conflict(TOO_MANY)));
         }
         if work.belongs(email).await? {
-            return Ok(Err(Refused::Conflict(BELONGS)));
+            return Ok(Err(ChangeRefusal::Conflict(BELONGS)));
         }
         for earlier in work.open_of(email).await? {
             if !act.by.may_grant(earlier.role) {
-                return Ok(Err(Refused::Role(PersonRole::Owner)));
+                return Ok(Err(ChangeRefusal::Role(PersonRole::Owner)));
             }
             work.revoke(&earlier).await?;
         }
-        let secret = Opaque::draw(Kind::Invitation, act.tenant);
+        let secret = OpaqueSecret::draw(SecretKind::Invitation, act.tenant);
         let sql = format!(
             "insert into invitations (tenant_id, invitation_id, email, address, role, secret_hash, invited_by, granted_by, expires_at)
              values ($1, $2, $3, $4, $5, $6, $7, $9, now() + make_interval(days => $8)) returning {COLUMNS}"
@@ -162,7 +166,7 @@ impl Records {
         let after = json!({ "email": email, "role": role });
         work.audit("person.invited", &secret.id.to_string(), json!(null), after);
         work.tell("invitation.created", json!({ "invitation_id": secret.id, "email": email, "role": role })).await?;
-        work.commit(Invited { invitation, secret: Shown::new(secret.reveal()) }).await
+        work.commit(IssuedInvitation { invitation, secret: ShownSecret::new(secret.reveal()) }).await
     }
 
     /// The invitations of an organization, the newest first; all or those of one state.
@@ -173,11 +177,12 @@ impl Records {
         &self,
         tenant: TenantId,
         state: Option<InvitationState>,
-        page: Page,
-    ) -> Result<Listed<Invitation>> {
+        page: PageRequest,
+    ) -> Result<ListedRows<InvitationRow>> {
         use InvitationState::{Accepted, Expired, Open, Revoked};
-        // An invitation is as old as its id, so what is open lies above, and what is expired below, an id of seven days ago: neither reads
-        // what is of the other state. `expires_at` has the exact word; the leeway is for clocks that differ.
+        // An invitation is as old as its id, so what is open lies above, and what is expired below, an id of seven days
+        // ago: neither reads what is of the other state. `expires_at` has the exact word; the leeway is for clocks that
+        // differ.
         let (age, leeway) = (Duration::days(DAYS.into()), Duration::minutes(10));
         let (above, below) = match state {
             Some(Open) => (id_before(age + leeway), page.below()),
@@ -197,14 +202,14 @@ impl Records {
         }
         let mut transaction = self.begin(tenant).await?;
         let rows = query.fetch_all(&mut *transaction).await.map_err(failed)?;
-        page.cut(rows, |invitation: &Invitation| invitation.id, invitation)
+        page.cut(rows, |invitation: &InvitationRow| invitation.id, invitation)
     }
 
     /// One invitation. `None`: none of that id here.
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn invitation(&self, tenant: TenantId, id: Uuid) -> Result<Option<Invitation>> {
+    pub async fn invitation(&self, tenant: TenantId, id: Uuid) -> Result<Option<InvitationRow>> {
         let mut transaction = self.begin(tenant).await?;
         let sql = format!("select {COLUMNS} from invitations where tenant_id = $1 and invitation_id = $2");
         let row = sqlx::query(AssertSqlSafe(sql)).bind(tenant.0).bind(id).fetch_optional(&mut *transaction).await;
@@ -215,18 +220,18 @@ impl Records {
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn revoke_invitation(&self, act: &Act, id: Uuid) -> Answer<()> {
+    pub async fn revoke_invitation(&self, act: &Caller, id: Uuid) -> ChangeResult<()> {
         let mut work = open!(self, act);
         let sql = format!("select {COLUMNS} from invitations where tenant_id = $1 and invitation_id = $2 for update");
         let row = sqlx::query(AssertSqlSafe(sql)).bind(act.tenant.0).bind(id).fetch_optional(work.sql()).await;
         let Some(found) = row.map_err(failed)?.map(|row| invitation(&row)).transpose().map_err(failed)? else {
-            return Ok(Err(Refused::NotFound));
+            return Ok(Err(ChangeRefusal::NotFound));
         };
         if !act.by.may_grant(found.role) {
-            return Ok(Err(Refused::Role(PersonRole::Owner)));
+            return Ok(Err(ChangeRefusal::Role(PersonRole::Owner)));
         }
         match found.state {
-            InvitationState::Accepted => return Ok(Err(Refused::Conflict(ACCEPTED))),
+            InvitationState::Accepted => return Ok(Err(ChangeRefusal::Conflict(ACCEPTED))),
             InvitationState::Open => work.revoke(&found).await?,
             InvitationState::Revoked | InvitationState::Expired => {}
         }
@@ -234,7 +239,7 @@ impl Records {
     }
 }
 
-impl Work<'_> {
+impl AuditedChange<'_> {
     /// Two invitations of one address at once would not see each other.
     async fn one_at_a_time(&mut self) -> Result<()> {
         let tenant = self.tenant().0;
@@ -249,7 +254,7 @@ impl Work<'_> {
     }
 
     /// What is open of an address, locked.
-    async fn open_of(&mut self, email: &Email) -> Result<Vec<Invitation>> {
+    async fn open_of(&mut self, email: &Email) -> Result<Vec<InvitationRow>> {
         let tenant = self.tenant().0;
         let sql = format!(
             "select {COLUMNS} from invitations
@@ -259,7 +264,7 @@ impl Work<'_> {
         rows.map_err(failed)?.iter().map(invitation).collect::<sqlx::Result<_>>().map_err(failed)
     }
 
-    async fn revoke(&mut self, invitation: &Invitation) -> Result<()> {
+    async fn revoke(&mut self, invitation: &InvitationRow) -> Result<()> {
         let tenant = self.tenant().0;
         sqlx::query("update invitations set revoked_at = now() where tenant_id = $1 and invitation_id = $2")
             .bind(tenant)
@@ -273,8 +278,8 @@ impl Work<'_> {
     }
 }
 
-pub(super) fn invitation(row: &PgRow) -> sqlx::Result<Invitation> {
-    let decode = |e: Invalid| sqlx::Error::Decode(Box::new(e));
+pub(super) fn invitation(row: &PgRow) -> sqlx::Result<InvitationRow> {
+    let decode = |e: InvalidText| sqlx::Error::Decode(Box::new(e));
     let (accepted_at, revoked_at) = (row.try_get("accepted_at")?, row.try_get("revoked_at")?);
     let state = match (accepted_at, revoked_at) {
         (Some(_), _) => InvitationState::Accepted,
@@ -282,7 +287,7 @@ pub(super) fn invitation(row: &PgRow) -> sqlx::Result<Invitation> {
         (None, None) if row.try_get("expired")? => InvitationState::Expired,
         (None, None) => InvitationState::Open,
     };
-    Ok(Invitation {
+    Ok(InvitationRow {
         id: row.try_get("invitation_id")?,
         email: row.try_get::<String, _>("email")?.parse().map_err(decode)?,
         role: row.try_get::<String, _>("role")?.parse().map_err(decode)?,

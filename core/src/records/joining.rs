@@ -1,11 +1,12 @@
 //! How an invited person becomes one of the organization's people.
 
 use super::{
-    act::{Act, Answer, Principal, Refused, Work},
+    act::{AuditedChange, ChangeRefusal, ChangeResult},
+    caller::{Caller, Principal},
     connect::{Records, failed},
     delegation::role_held,
-    invitations::{COLUMNS, Invitation, InvitationState, invitation},
-    organizations::{self, Organization},
+    invitations::{COLUMNS, InvitationRow, InvitationState, invitation},
+    organizations::{self, OrganizationRow},
 };
 use crate::{
     Error, Result,
@@ -13,7 +14,7 @@ use crate::{
         access::PersonRole,
         email::{self, small},
         id::UserId,
-        opaque::Opaque,
+        opaque::OpaqueSecret,
     },
 };
 use serde::Serialize;
@@ -24,9 +25,9 @@ use uuid::Uuid;
 
 /// A person who brings an invitation; the identity is verified.
 #[derive(Clone, Debug)]
-pub struct Joining {
+pub struct JoinRequest {
     /// What the invitation said.
-    pub secret: Opaque,
+    pub secret: OpaqueSecret,
     /// Who vouches for the identity.
     pub issuer: String,
     /// The issuer's name for the person.
@@ -43,9 +44,9 @@ pub struct Joining {
 
 /// A person who belongs to the organization by an invitation.
 #[derive(Clone, Debug, Serialize)]
-pub struct Joined {
+pub struct NewMember {
     /// The organization.
-    pub organization: Organization,
+    pub organization: OrganizationRow,
     /// The person.
     pub user: UserId,
     /// What the person is in it now.
@@ -64,15 +65,16 @@ const EXPIRED: &str = "This invitation is older than seven days. Ask an admin of
 const BELONGS: &str = "You belong to this organization already. An admin can change your role.";
 
 impl Records {
-    /// Makes a person one of the organization that invited them, once for each invitation. `NotFound`: there is no such invitation, which
-    /// is all that is said to who does not know its secret.
+    /// Makes a person one of the organization that invited them, once for each invitation. `NotFound`: there is no such
+    /// invitation, which is all that is said to who does not know its secret.
     ///
     /// # Errors
     /// [`Error::Records`]; the person may have joined all the same, and a second call then says so.
-    pub async fn join(&self, joining: &Joining) -> Answer<Joined> {
+    pub async fn join(&self, joining: &JoinRequest) -> ChangeResult<NewMember> {
         let tenant = joining.secret.tenant;
         let mut transaction = self.patient(tenant).await?;
-        // First of all the identity, as registration does: what one person asks for at once happens one after the other.
+        // First of all the identity, as registration does: what one person asks for at once happens one after the
+        // other.
         let user: Uuid = sqlx::query_scalar("select directory.enter_identity($1, $2, $3)")
             .bind(&joining.issuer)
             .bind(&joining.subject)
@@ -103,10 +105,10 @@ impl Records {
             .fetch_optional(&mut *transaction)
             .await
             .map_err(failed)?;
-        let Some(row) = row else { return Ok(Err(Refused::NotFound)) };
+        let Some(row) = row else { return Ok(Err(ChangeRefusal::NotFound)) };
         let invitation = invitation(&row).map_err(failed)?;
         let by = Principal::Person { user: UserId(user), email: small(&joining.email), role: invitation.role };
-        let act = Act {
+        let act = Caller {
             tenant,
             by,
             from: joining.from,
@@ -119,26 +121,34 @@ impl Records {
     }
 }
 
-impl Work<'_> {
+impl AuditedChange<'_> {
     /// `may`: whether whoever asked may still give this role.
-    async fn join(mut self, joining: &Joining, user: UserId, invitation: &Invitation, may: bool) -> Answer<Joined> {
+    async fn join(
+        mut self,
+        joining: &JoinRequest,
+        user: UserId,
+        invitation: &InvitationRow,
+        may: bool,
+    ) -> ChangeResult<NewMember> {
         let present = self.present(user).await?;
         if invitation.accepted_by == Some(user)
             && let Some((role, true)) = present
         {
             let organization = self.organization().await?;
-            return self.commit(Joined { organization, user, role, first: false }).await;
+            return self.commit(NewMember { organization, user, role, first: false }).await;
         }
         if !invitation.email.is(&joining.email) {
-            return Ok(Err(Refused::Conflict(ANOTHER)));
+            return Ok(Err(ChangeRefusal::Conflict(ANOTHER)));
         }
         match invitation.state {
-            InvitationState::Open if matches!(present, Some((_, true))) => return Ok(Err(Refused::Conflict(BELONGS))),
-            InvitationState::Open if !may => return Ok(Err(Refused::Conflict(NO_LONGER))),
+            InvitationState::Open if matches!(present, Some((_, true))) => {
+                return Ok(Err(ChangeRefusal::Conflict(BELONGS)));
+            }
+            InvitationState::Open if !may => return Ok(Err(ChangeRefusal::Conflict(NO_LONGER))),
             InvitationState::Open => {}
-            InvitationState::Accepted => return Ok(Err(Refused::Conflict(USED))),
-            InvitationState::Revoked => return Ok(Err(Refused::Conflict(REVOKED))),
-            InvitationState::Expired => return Ok(Err(Refused::Conflict(EXPIRED))),
+            InvitationState::Accepted => return Ok(Err(ChangeRefusal::Conflict(USED))),
+            InvitationState::Revoked => return Ok(Err(ChangeRefusal::Conflict(REVOKED))),
+            InvitationState::Expired => return Ok(Err(ChangeRefusal::Conflict(EXPIRED))),
         }
         self.enter(joining, user, invitation, present.is_some()).await?;
         let after = json!({ "email": invitation.email, "role": invitation.role, "invitation": invitation.id });
@@ -146,7 +156,7 @@ impl Work<'_> {
         let payload = json!({ "user_id": user, "role": invitation.role, "invitation_id": invitation.id });
         self.tell("person.joined", payload).await?;
         let organization = self.organization().await?;
-        self.commit(Joined { organization, user, role: invitation.role, first: true }).await
+        self.commit(NewMember { organization, user, role: invitation.role, first: true }).await
     }
 
     /// The person's role and whether it still holds; `None` for somebody who never belonged.
@@ -161,7 +171,13 @@ impl Work<'_> {
     }
 
     /// Writes that the person belongs: as somebody new, or back with the role of this invitation.
-    async fn enter(&mut self, joining: &Joining, user: UserId, invitation: &Invitation, back: bool) -> Result<()> {
+    async fn enter(
+        &mut self,
+        joining: &JoinRequest,
+        user: UserId,
+        invitation: &InvitationRow,
+        back: bool,
+    ) -> Result<()> {
         let tenant = self.tenant().0;
         let sql = if back {
             "update users set email = $3, address = $4, name = $5, role = $6, version = version + 1, removed_at = null where tenant_id = $1 and user_id = $2"
@@ -191,7 +207,7 @@ impl Work<'_> {
             .map_err(failed)
     }
 
-    async fn organization(&mut self) -> Result<Organization> {
+    async fn organization(&mut self) -> Result<OrganizationRow> {
         let tenant = self.tenant();
         let found = organizations::read(self.sql(), tenant).await.map_err(failed)?;
         found.ok_or_else(|| Error::Internal("an invitation of no organization".into()))

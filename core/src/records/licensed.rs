@@ -2,7 +2,7 @@
 
 use super::{
     connect::{Records, failed},
-    page::{Listed, Page},
+    page::{ListedRows, PageRequest},
     plans::word,
 };
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
     domain::{
         id::{LicenseId, LicenseNumber, PoolId, PoolName, TenantId},
         license::Status,
-        terms::{Features, Terms},
+        terms::{FeatureValues, LicenseTerms},
     },
 };
 use serde::{Deserialize, Serialize};
@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 /// A license with everything that was agreed about it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Licensed {
+pub struct LicenseRow {
     /// The license.
     pub id: LicenseId,
     /// Its public number.
@@ -33,7 +33,7 @@ pub struct Licensed {
     #[serde(with = "time::serde::rfc3339")]
     pub status_since: OffsetDateTime,
     /// What was agreed.
-    pub terms: Terms,
+    pub terms: LicenseTerms,
     /// Rises with every change of what tokens say.
     pub facts_version: i64,
     /// Rises with every edit.
@@ -80,14 +80,19 @@ impl Records {
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn licenses(&self, tenant: TenantId, filter: &LicenseFilter, page: Page) -> Result<Listed<Licensed>> {
+    pub async fn licenses(
+        &self,
+        tenant: TenantId,
+        filter: &LicenseFilter,
+        page: PageRequest,
+    ) -> Result<ListedRows<LicenseRow>> {
         let status = filter.status.map(|status| status.as_str().to_owned());
         let filters = [("status", &status), ("tier", &filter.tier), ("product", &filter.product)];
         let given: Vec<(&str, &String)> =
             filters.into_iter().filter_map(|(column, value)| Some((column, value.as_ref()?))).collect();
         let mut transaction = self.begin(tenant).await?;
-        // One text for each set of filters, so that each is planned with the index of a filter it has. Pools are looked up one by one, by key:
-        // a join, planned for a page of any length, read all of them for twenty.
+        // One text for each set of filters, so that each is planned with the index of a filter it has. Pools are looked
+        // up one by one, by key: a join, planned for a page of any length, read all of them for twenty.
         let only: String =
             given.iter().enumerate().map(|(at, (column, _))| format!(" and {column} = ${}", at + 4)).collect();
         let sql = format!(
@@ -97,14 +102,14 @@ impl Records {
         let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(tenant.0).bind(page.below()).bind(page.fetch());
         let query = given.iter().fold(query, |query, (_, value)| query.bind(*value));
         let rows = query.fetch_all(&mut *transaction).await.map_err(failed)?;
-        page.cut(rows, |license: &Licensed| license.id.0, licensed)
+        page.cut(rows, |license: &LicenseRow| license.id.0, licensed)
     }
 
     /// A license and its pools, by name. `None`: the organization has none of that id.
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn license(&self, tenant: TenantId, license: LicenseId) -> Result<Option<(Licensed, Vec<PoolOf>)>> {
+    pub async fn license(&self, tenant: TenantId, license: LicenseId) -> Result<Option<(LicenseRow, Vec<PoolOf>)>> {
         let mut transaction = self.begin(tenant).await?;
         let Some(found) = read(&mut transaction, tenant, license).await? else { return Ok(None) };
         let sql = "select pool_id, name, seats_total, surplus, machines_on_grace(tenant_id, pool_id) as on_grace
@@ -132,26 +137,26 @@ impl Records {
 }
 
 /// A license as it is now.
-pub(super) async fn read(sql: &mut PgConnection, tenant: TenantId, license: LicenseId) -> Result<Option<Licensed>> {
+pub(super) async fn read(sql: &mut PgConnection, tenant: TenantId, license: LicenseId) -> Result<Option<LicenseRow>> {
     let text = format!("select {COLUMNS} from licenses l where l.tenant_id = $1 and l.license_id = $2");
     let row = sqlx::query(sqlx::AssertSqlSafe(text)).bind(tenant.0).bind(license.0).fetch_optional(sql).await;
     row.map_err(failed)?.map(|row| licensed(&row)).transpose().map_err(failed)
 }
 
-fn licensed(row: &PgRow) -> sqlx::Result<Licensed> {
-    Ok(Licensed {
+fn licensed(row: &PgRow) -> sqlx::Result<LicenseRow> {
+    Ok(LicenseRow {
         id: LicenseId(row.try_get("license_id")?),
         number: word(row, "number")?,
         product: row.try_get("product")?,
         status: word(row, "status")?,
         status_since: row.try_get("status_since")?,
-        terms: Terms {
+        terms: LicenseTerms {
             plan: row.try_get("plan")?,
             tier: row.try_get("tier")?,
             seats: row.try_get::<i32, _>("seats")? as u32,
             not_before: row.try_get("not_before")?,
             expires_at: row.try_get("expires_at")?,
-            features: row.try_get::<Json<Features>, _>("features")?.0,
+            features: row.try_get::<Json<FeatureValues>, _>("features")?.0,
             offline_policy: word(row, "offline_policy")?,
             grace_hours: row.try_get::<i32, _>("grace_hours")? as u32,
             grace_after_heartbeats: row.try_get::<i32, _>("grace_after_heartbeats")? as u32,

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 /// What a license key opens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Found {
+pub struct KeyMatch {
     /// The organization.
     pub tenant: TenantId,
     /// The license.
@@ -22,7 +22,7 @@ pub struct Found {
 
 /// A pool that was changed without a ticket: its copy under `epoch_before` must be proved stale to Redis.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Change {
+pub struct PoolChange {
     /// The pool.
     pub pool_id: PoolId,
     /// Its name.
@@ -43,7 +43,7 @@ impl Records {
         number: LicenseNumber,
         key_hashes: &[String],
         pool: &PoolName,
-    ) -> Result<Option<Found>> {
+    ) -> Result<Option<KeyMatch>> {
         let row: Option<(Uuid, Uuid, Option<Uuid>)> = self
             .repeat(|connections| async move {
                 sqlx::query_as("select tenant_id, license_id, pool_id from find_license($1, $2, $3)")
@@ -54,7 +54,7 @@ impl Records {
                     .await
             })
             .await?;
-        Ok(row.map(|(tenant, license, pool)| Found {
+        Ok(row.map(|(tenant, license, pool)| KeyMatch {
             tenant: TenantId(tenant),
             license: LicenseId(license),
             pool: pool.map(PoolId),
@@ -62,11 +62,11 @@ impl Records {
     }
 }
 
-pub(super) fn changes(rows: &[PgRow]) -> Result<Vec<Change>> {
-    let read = |e: crate::domain::id::Invalid| Error::Internal(format!("a pool's name or license number: {e}"));
+pub(super) fn changes(rows: &[PgRow]) -> Result<Vec<PoolChange>> {
+    let read = |e: crate::domain::id::InvalidText| Error::Internal(format!("a pool's name or license number: {e}"));
     rows.iter()
         .map(|row| {
-            Ok(Change {
+            Ok(PoolChange {
                 pool_id: PoolId(row.try_get("pool_id").map_err(failed)?),
                 pool: row.try_get::<String, _>("name").map_err(failed)?.parse().map_err(read)?,
                 license: row.try_get::<String, _>("number").map_err(failed)?.parse().map_err(read)?,

@@ -1,11 +1,12 @@
-//! What is done to a license: made, edited, suspended, resumed, revoked, given a new key. Each outcome carries what Redis must hear, so that
-//! a request that comes again tells it again: the first may have died before it did.
+//! What is done to a license: made, edited, suspended, resumed, revoked, given a new key. Each outcome carries what
+//! Redis must hear, so that a request that comes again tells it again: the first may have died before it did.
 
 use super::{
-    act::{Act, Answer, Refused, Work, open},
+    act::{AuditedChange, ChangeRefusal, ChangeResult, open},
+    caller::Caller,
     connect::{Records, failed},
-    licensed::{Licensed, read},
-    licenses::{Change, changes},
+    licensed::{LicenseRow, read},
+    licenses::{PoolChange, changes},
     plans::{NO_PLAN, TOO_LARGE, features_fit, read_plan, read_product},
 };
 use crate::{
@@ -15,7 +16,7 @@ use crate::{
         key::LicenseKey,
         license::Status,
         secret::KeyRing,
-        terms::{Edit, PlanTerms, Terms},
+        terms::{LicenseTerms, PlanTerms, TermsEdit},
     },
 };
 use serde::{Deserialize, Serialize};
@@ -25,11 +26,11 @@ use uuid::Uuid;
 
 /// A license after a change.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Changed {
+pub struct ChangedLicense {
     /// As it is now.
-    pub license: Licensed,
+    pub license: LicenseRow,
     /// Whose copies in Redis are old.
-    pub tell: Vec<Change>,
+    pub tell: Vec<PoolChange>,
 }
 
 /// What a new license is to be.
@@ -40,20 +41,21 @@ pub struct NewLicense {
     /// The plan it takes its terms from.
     pub plan: String,
     /// What is otherwise than the plan says.
-    pub but: Edit,
+    pub but: TermsEdit,
 }
 
 /// A license that was made. Its key is known to nobody else.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct IssuedLicense {
     /// The license.
-    pub license: Licensed,
+    pub license: LicenseRow,
     /// Its key, to be shown once.
     #[serde(with = "whole_key")]
     pub key: LicenseKey,
 }
 
-/// A key in full, for the sealed outcome of an idempotency key alone: there the same request is shown the same key again.
+/// A key in full, for the sealed outcome of an idempotency key alone: there the same request is shown the same key
+/// again.
 pub(super) mod whole_key {
     use crate::domain::key::LicenseKey;
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
@@ -70,18 +72,24 @@ pub(super) mod whole_key {
 pub(super) const REVOKED: &str = "This license was revoked for good and changes no more. Make another one.";
 
 impl Records {
-    /// Makes a license for an organization: a plan's terms but for what was said, a first key, and a default pool with its seats.
+    /// Makes a license for an organization: a plan's terms but for what was said, a first key, and a default pool with
+    /// its seats.
     ///
     /// # Errors
     /// [`Error::Records`].
-    pub async fn issue_license(&self, act: &Act, new: &NewLicense, peppers: &KeyRing) -> Answer<IssuedLicense> {
+    pub async fn issue_license(
+        &self,
+        act: &Caller,
+        new: &NewLicense,
+        peppers: &KeyRing,
+    ) -> ChangeResult<IssuedLicense> {
         let mut work = open!(self, act);
         work.take_time().await?;
         if read_product(work.sql(), &new.product).await?.is_none() {
-            return Ok(Err(Refused::Invalid("product", "is not a product of this server")));
+            return Ok(Err(ChangeRefusal::Invalid("product", "is not a product of this server")));
         }
         let Some(terms) = work.first_terms(&new.plan).await? else {
-            return Ok(Err(Refused::Invalid("plan", NO_PLAN)));
+            return Ok(Err(ChangeRefusal::Invalid("plan", NO_PLAN)));
         };
         let terms = match work.edited(terms, &new.but).await? {
             Ok(terms) => terms,
@@ -95,31 +103,31 @@ impl Records {
         work.commit(IssuedLicense { license, key }).await
     }
 
-    /// Changes what is agreed about a license; with `plan` it takes the tier, features and policies of that plan first. Nobody is thrown out.
-    /// `version`: only if it still is this one. A change to what is already so is none.
+    /// Changes what is agreed about a license; with `plan` it takes the tier, features and policies of that plan first.
+    /// Nobody is thrown out. `version`: only if it still is this one. A change to what is already so is none.
     ///
     /// # Errors
     /// [`Error::Records`].
     pub async fn edit_license(
         &self,
-        act: &Act,
+        act: &Caller,
         id: LicenseId,
         plan: Option<&str>,
-        edit: &Edit,
+        edit: &TermsEdit,
         version: Option<i64>,
-    ) -> Answer<Changed> {
+    ) -> ChangeResult<ChangedLicense> {
         let mut work = open!(self, act);
         work.take_time().await?;
         let license = match work.license_locked(id).await? {
-            None => return Ok(Err(Refused::NotFound)),
-            Some(it) if version.is_some_and(|version| version != it.version) => return Ok(Err(Refused::Stale)),
-            Some(it) if it.status == Status::Revoked => return Ok(Err(Refused::Conflict(REVOKED))),
+            None => return Ok(Err(ChangeRefusal::NotFound)),
+            Some(it) if version.is_some_and(|version| version != it.version) => return Ok(Err(ChangeRefusal::Stale)),
+            Some(it) if it.status == Status::Revoked => return Ok(Err(ChangeRefusal::Conflict(REVOKED))),
             Some(it) => it,
         };
         let mut terms = license.terms.clone();
         if let Some(name) = plan {
             let Some(plan) = read_plan(work.sql(), name, "").await? else {
-                return Ok(Err(Refused::Invalid("plan", NO_PLAN)));
+                return Ok(Err(ChangeRefusal::Invalid("plan", NO_PLAN)));
             };
             terms = terms.with_plan(name, &plan.terms);
         }
@@ -130,7 +138,7 @@ impl Records {
         let (before, after) = difference(&value(&license.terms)?, &value(&terms)?);
         if after.is_empty() {
             let tell = work.told(id).await?;
-            return work.commit(Changed { license, tell }).await;
+            return work.commit(ChangedLicense { license, tell }).await;
         }
         let tell = sqlx::query("select * from change_license($1, $2, $3, $4)")
             .bind(act.tenant.0)
@@ -142,22 +150,22 @@ impl Records {
             .map_err(failed)?;
         work.audit("license.changed", &id.to_string(), before.into(), after.into());
         let license = work.license(id).await?;
-        work.commit(Changed { license, tell: changes(&tell)? }).await
+        work.commit(ChangedLicense { license, tell: changes(&tell)? }).await
     }
 
     /// Suspends, resumes or revokes a license. What it already is changes nothing; a revoked one stays so for good.
     ///
     /// # Errors
     /// [`Error::Records`].
-    pub async fn decide_license(&self, act: &Act, id: LicenseId, status: Status) -> Answer<Changed> {
+    pub async fn decide_license(&self, act: &Caller, id: LicenseId, status: Status) -> ChangeResult<ChangedLicense> {
         let mut work = open!(self, act);
         let before = match work.license_locked(id).await? {
-            None => return Ok(Err(Refused::NotFound)),
+            None => return Ok(Err(ChangeRefusal::NotFound)),
             Some(license) if license.status == status => {
                 let tell = work.told(id).await?;
-                return work.commit(Changed { license, tell }).await;
+                return work.commit(ChangedLicense { license, tell }).await;
             }
-            Some(license) if license.status == Status::Revoked => return Ok(Err(Refused::Conflict(REVOKED))),
+            Some(license) if license.status == Status::Revoked => return Ok(Err(ChangeRefusal::Conflict(REVOKED))),
             Some(license) => license.status,
         };
         let (sql, action) = match status {
@@ -168,19 +176,20 @@ impl Records {
         let tell = sqlx::query(sql).bind(act.tenant.0).bind(id.0).fetch_all(work.sql()).await.map_err(failed)?;
         work.audit(action, &id.to_string(), json!({ "status": before }), json!({ "status": status }));
         let license = work.license(id).await?;
-        work.commit(Changed { license, tell: changes(&tell)? }).await
+        work.commit(ChangedLicense { license, tell: changes(&tell)? }).await
     }
 }
 
-impl Work<'_> {
+impl AuditedChange<'_> {
     /// The rows of a large pool take longer to write than what the moves ask, but never longer than the request has.
     pub(super) async fn take_time(&mut self) -> Result<()> {
         let sql = "select set_config('statement_timeout', '4s', true)";
         sqlx::query(sql).execute(self.sql()).await.map(drop).map_err(failed)
     }
 
-    /// A license, with its pools locked first, as every change does: grants wait, and two changes come one after the other.
-    pub(super) async fn license_locked(&mut self, id: LicenseId) -> Result<Option<Licensed>> {
+    /// A license, with its pools locked first, as every change does: grants wait, and two changes come one after the
+    /// other.
+    pub(super) async fn license_locked(&mut self, id: LicenseId) -> Result<Option<LicenseRow>> {
         let tenant = self.tenant();
         let lock = sqlx::query("select lock_license($1, $2)").bind(tenant.0).bind(id.0);
         lock.execute(self.sql()).await.map_err(failed)?;
@@ -188,14 +197,14 @@ impl Work<'_> {
         read(self.sql(), tenant, id).await
     }
 
-    async fn license(&mut self, id: LicenseId) -> Result<Licensed> {
+    async fn license(&mut self, id: LicenseId) -> Result<LicenseRow> {
         let tenant = self.tenant();
         let found = read(self.sql(), tenant, id).await?;
         found.ok_or_else(|| Error::Internal("a license that was just written is not there".into()))
     }
 
     /// What Redis must hear where nothing changes: the epochs below the present ones are old, whoever made them so.
-    async fn told(&mut self, id: LicenseId) -> Result<Vec<Change>> {
+    async fn told(&mut self, id: LicenseId) -> Result<Vec<PoolChange>> {
         let sql = "select p.pool_id, p.name, l.number, greatest(p.epoch - 1, 0) as epoch_before
                    from pools p join licenses l on l.tenant_id = p.tenant_id and l.license_id = p.license_id
                    where p.tenant_id = $1 and p.license_id = $2";
@@ -204,17 +213,21 @@ impl Work<'_> {
     }
 
     /// The terms after an edit, or why there are none.
-    async fn edited(&mut self, terms: Terms, edit: &Edit) -> Result<std::result::Result<Terms, Refused>> {
+    async fn edited(
+        &mut self,
+        terms: LicenseTerms,
+        edit: &TermsEdit,
+    ) -> Result<std::result::Result<LicenseTerms, ChangeRefusal>> {
         let terms = match terms.edited(edit) {
             Ok(terms) => terms,
-            Err((field, problem)) => return Ok(Err(Refused::Invalid(field, problem))),
+            Err((field, problem)) => return Ok(Err(ChangeRefusal::Invalid(field, problem))),
         };
         let fit = features_fit(self.sql(), &terms.features).await?;
-        Ok(if fit { Ok(terms) } else { Err(Refused::Invalid("features", TOO_LARGE)) })
+        Ok(if fit { Ok(terms) } else { Err(ChangeRefusal::Invalid("features", TOO_LARGE)) })
     }
 
     /// What a license made from a plan begins with. `None`: no such plan.
-    async fn first_terms(&mut self, name: &str) -> Result<Option<Terms>> {
+    async fn first_terms(&mut self, name: &str) -> Result<Option<LicenseTerms>> {
         let Some(plan) = read_plan(self.sql(), name, "").await? else { return Ok(None) };
         let expires_at: Option<OffsetDateTime> =
             sqlx::query_scalar("select date_trunc('second', now()) + make_interval(days => $1)")
@@ -234,7 +247,7 @@ impl Work<'_> {
             holder_by,
             processes_per_seat,
         } = plan.terms;
-        Ok(Some(Terms {
+        Ok(Some(LicenseTerms {
             plan: plan.name,
             tier,
             seats,
@@ -252,7 +265,13 @@ impl Work<'_> {
     }
 
     /// Writes a license down under a number that is free, and answers its key.
-    async fn make(&mut self, id: LicenseId, new: &NewLicense, terms: &Terms, peppers: &KeyRing) -> Result<LicenseKey> {
+    async fn make(
+        &mut self,
+        id: LicenseId,
+        new: &NewLicense,
+        terms: &LicenseTerms,
+        peppers: &KeyRing,
+    ) -> Result<LicenseKey> {
         let tenant = self.tenant().0;
         loop {
             let key = LicenseKey::draw(LicenseNumber::draw());
@@ -276,7 +295,7 @@ impl Work<'_> {
     }
 }
 
-fn value(terms: &Terms) -> Result<Value> {
+fn value(terms: &LicenseTerms) -> Result<Value> {
     serde_json::to_value(terms).map_err(|e| Error::Internal(format!("terms cannot be written down: {e}")))
 }
 

@@ -1,4 +1,4 @@
-//! Schema and roles. From the first release on, migrations are only ever added.
+//! Schema and roles. `migrations/README.md` says how a migration is written, and from when on none is edited any more.
 
 use crate::{Error, Result};
 use sqlx::{
@@ -7,52 +7,18 @@ use sqlx::{
     postgres::PgConnectOptions,
 };
 
-macro_rules! migrations {
-    ($($version:literal $name:literal)*) => {
-        vec![$(Migration::new(
-            $version,
-            $name.into(),
-            MigrationType::Simple,
-            sqlx::SqlStr::from_static(include_str!(concat!("../../../migrations/", $name, ".sql"))),
-            false,
-        )),*]
-    };
-}
+/// Number, name and text of each migration, in order: `build.rs` lists `migrations/`.
+const MIGRATIONS: &[(i64, &str, &str)] = include!(concat!(env!("OUT_DIR"), "/migrations.rs"));
 
 fn migrator() -> Migrator {
-    Migrator::with_migrations(migrations! {
-        1 "0001_schemas"
-        2 "0002_catalog"
-        3 "0003_directory"
-        4 "0004_tenants"
-        5 "0005_seats"
-        6 "0006_rights"
-        7 "0007_management"
-        10 "0010_find_license"
-        11 "0011_grant_seat"
-        12 "0012_end_seats"
-        13 "0013_resolve_session"
-        14 "0014_rebuild_pool"
-        15 "0015_manage_seats"
-        16 "0016_register"
-        17 "0017_restore"
-        18 "0018_licenses"
-        19 "0019_sessions"
-        20 "0020_history"
-        21 "0021_erase"
-        23 "0023_delegation"
-        24 "0024_grace"
-        25 "0025_not_before"
-        26 "0026_rights"
-        27 "0027_audit_chain"
-        28 "0028_limits"
-        29 "0029_access_policy"
-        30 "0030_collation"
-    })
+    let migrations = MIGRATIONS.iter().map(|(number, name, text)| {
+        Migration::new(*number, (*name).into(), MigrationType::Simple, sqlx::SqlStr::from_static(text), false)
+    });
+    Migrator::with_migrations(migrations.collect())
 }
 
-/// Brings a database to the newest schema. `options` log in as whoever owns the cluster (may create roles); the schema belongs to `owner`.
-/// Harmless to repeat and to run from several places at once.
+/// Brings a database to the newest schema. `options` log in as whoever owns the cluster (may create roles); the schema
+/// belongs to `owner`. Harmless to repeat and to run from several places at once.
 ///
 /// # Errors
 /// [`Error::Records`] with the server's words.

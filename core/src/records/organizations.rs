@@ -1,7 +1,8 @@
 //! Organizations: read and renamed.
 
 use super::{
-    act::{Act, Answer, Refused, open},
+    act::{ChangeRefusal, ChangeResult, open},
+    caller::Caller,
     connect::{Records, failed},
 };
 use crate::{Result, domain::id::TenantId};
@@ -12,7 +13,7 @@ use time::OffsetDateTime;
 
 /// An organization.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Organization {
+pub struct OrganizationRow {
     /// The tenant.
     pub id: TenantId,
     /// What it is called.
@@ -32,7 +33,7 @@ impl Records {
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn organization(&self, tenant: TenantId) -> Result<Option<Organization>> {
+    pub async fn organization(&self, tenant: TenantId) -> Result<Option<OrganizationRow>> {
         read(&mut *self.begin(tenant).await?, tenant).await.map_err(failed)
     }
 
@@ -40,14 +41,19 @@ impl Records {
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn rename_organization(&self, act: &Act, name: &str, version: Option<i64>) -> Answer<Organization> {
+    pub async fn rename_organization(
+        &self,
+        act: &Caller,
+        name: &str,
+        version: Option<i64>,
+    ) -> ChangeResult<OrganizationRow> {
         let mut work = open!(self, act);
         let sql = "select name, version from organizations where tenant_id = $1 for update";
         let found: Option<(String, i64)> =
             sqlx::query_as(sql).bind(act.tenant.0).fetch_optional(work.sql()).await.map_err(failed)?;
-        let Some((before, present)) = found else { return Ok(Err(Refused::NotFound)) };
+        let Some((before, present)) = found else { return Ok(Err(ChangeRefusal::NotFound)) };
         if version.is_some_and(|version| version != present) {
-            return Ok(Err(Refused::Stale));
+            return Ok(Err(ChangeRefusal::Stale));
         }
         sqlx::query("update organizations set name = $2, version = version + 1 where tenant_id = $1")
             .bind(act.tenant.0)
@@ -59,20 +65,20 @@ impl Records {
         work.audit("organization.renamed", &act.tenant.to_string(), before, after);
         match read(work.sql(), act.tenant).await.map_err(failed)? {
             Some(organization) => work.commit(organization).await,
-            None => Ok(Err(Refused::NotFound)),
+            None => Ok(Err(ChangeRefusal::NotFound)),
         }
     }
 }
 
 /// An organization within a transaction that has its tenant set.
-pub(super) async fn read(sql: &mut PgConnection, tenant: TenantId) -> sqlx::Result<Option<Organization>> {
+pub(super) async fn read(sql: &mut PgConnection, tenant: TenantId) -> sqlx::Result<Option<OrganizationRow>> {
     let row =
         sqlx::query("select name, version, created_at, tokens_not_before from organizations where tenant_id = $1")
             .bind(tenant.0)
             .fetch_optional(sql)
             .await?;
     row.map(|row| {
-        Ok(Organization {
+        Ok(OrganizationRow {
             id: tenant,
             name: row.try_get("name")?,
             version: row.try_get("version")?,

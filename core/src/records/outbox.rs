@@ -8,21 +8,23 @@ use crate::{
 use sqlx::{Row, postgres::PgRow};
 use uuid::Uuid;
 
-/// Some waiting events, held so that no other reaper publishes them meanwhile. Dropped without [`Batch::published`], they wait on.
-pub struct Batch {
+/// Some waiting events, held so that no other reaper publishes them meanwhile. Dropped without [`EventBatch::published`],
+/// they wait on.
+pub struct EventBatch {
     /// The events, oldest first.
     pub events: Vec<Event>,
     transaction: sqlx::Transaction<'static, sqlx::Postgres>,
 }
 
 impl Records {
-    /// Takes up to `limit` waiting events of all tenants that nobody else is publishing. As [`super::Role::Reaper`].
+    /// Takes up to `limit` waiting events of all tenants that nobody else is publishing. As [`super::DatabaseRole::Reaper`].
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn waiting_events(&self, limit: i64) -> Result<Batch> {
+    pub async fn waiting_events(&self, limit: i64) -> Result<EventBatch> {
         let mut transaction = self.repeat(|pool| async move { pool.begin().await }).await?;
-        // Publishing takes as long as it takes; the others' limit would end it, and the same events would go out again and again.
+        // Publishing takes as long as it takes; the others' limit would end it, and the same events would go out again
+        // and again.
         sqlx::query("set local idle_in_transaction_session_timeout = '60s'")
             .execute(&mut *transaction)
             .await
@@ -36,12 +38,13 @@ impl Records {
         .await
         .map_err(failed)?;
         let events = rows.iter().map(event).collect::<sqlx::Result<_>>().map_err(failed)?;
-        Ok(Batch { events, transaction })
+        Ok(EventBatch { events, transaction })
     }
 }
 
-impl Batch {
-    /// Marks all events published. To be called only when every one was accepted; if this fails they are published again.
+impl EventBatch {
+    /// Marks all events published. To be called only when every one was accepted; if this fails they are published
+    /// again.
     ///
     /// # Errors
     /// [`crate::Error::Records`].

@@ -1,6 +1,6 @@
 //! Pages of long lists: a page costs the same wherever it is, since it begins where the one before it ended.
 
-use crate::{Error, Result, domain::id::Invalid};
+use crate::{Error, Result, domain::id::InvalidText};
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
 use time::{Duration, OffsetDateTime};
@@ -8,43 +8,43 @@ use uuid::Uuid;
 
 /// Which part of a list: at most `limit` rows after `after`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Page {
+pub struct PageRequest {
     /// The cursor of the page before; `None` for the first page.
-    pub after: Option<Cursor>,
+    pub after: Option<PageCursor>,
     /// 1 to 100.
     pub limit: u8,
 }
 
 /// Where a page ended: the id of its last row. It opens nothing by itself, since every query names its tenant too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Cursor(pub Uuid);
+pub struct PageCursor(pub Uuid);
 
-impl std::fmt::Display for Cursor {
+impl std::fmt::Display for PageCursor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&crate::domain::secret::base64url(self.0.as_bytes()))
     }
 }
 
-impl FromStr for Cursor {
-    type Err = Invalid;
-    fn from_str(text: &str) -> std::result::Result<Self, Invalid> {
+impl FromStr for PageCursor {
+    type Err = InvalidText;
+    fn from_str(text: &str) -> std::result::Result<Self, InvalidText> {
         let bytes = crate::domain::secret::from_base64url(text).and_then(|bytes| bytes.try_into().ok());
         bytes
             .map(|bytes| Self(Uuid::from_bytes(bytes)))
-            .ok_or(Invalid("must be a next_cursor that an earlier page answered"))
+            .ok_or(InvalidText("must be a next_cursor that an earlier page answered"))
     }
 }
 
 /// Rows of a list, and where the next page begins if there is one.
 #[derive(Clone, Debug)]
-pub struct Listed<T> {
+pub struct ListedRows<T> {
     /// At most as many as asked for.
     pub items: Vec<T>,
     /// `None` on the last page.
-    pub next: Option<Cursor>,
+    pub next: Option<PageCursor>,
 }
 
-impl Page {
+impl PageRequest {
     /// The newest first page of the usual length.
     pub const FIRST: Self = Self { after: None, limit: 20 };
 
@@ -64,12 +64,12 @@ impl Page {
         rows: Vec<R>,
         id: impl Fn(&T) -> Uuid,
         read: impl Fn(&R) -> sqlx::Result<T>,
-    ) -> Result<Listed<T>> {
+    ) -> Result<ListedRows<T>> {
         let more = rows.len() > usize::from(self.limit);
         let items = rows.iter().take(self.limit.into()).map(read).collect::<sqlx::Result<Vec<T>>>();
         let items = items.map_err(|e| Error::Internal(format!("a row of a list cannot be read: {e}")))?;
-        let next = items.last().filter(|_| more).map(|last| Cursor(id(last)));
-        Ok(Listed { items, next })
+        let next = items.last().filter(|_| more).map(|last| PageCursor(id(last)));
+        Ok(ListedRows { items, next })
     }
 }
 

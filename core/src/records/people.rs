@@ -1,10 +1,12 @@
 //! The people of an organization: who they are, what they may do, and that somebody always owns it.
 
 use super::{
-    act::{Act, Answer, Refused, Work, open},
+    act::{AuditedChange, ChangeRefusal, ChangeResult, open},
+    caller::Caller,
     connect::{Records, failed},
-    delegation::{Delegated, TokenFate, kept},
-    page::{Listed, Page},
+    delegation::{DelegatedAccess, TokenFate, kept},
+    page::{ListedRows, PageRequest},
+    person::{PersonRow, person},
 };
 use crate::{
     Result,
@@ -19,27 +21,9 @@ use sqlx::{Row, postgres::PgRow};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-/// A person of an organization.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Person {
-    /// The person; the same in every organization.
-    pub id: UserId,
-    /// The verified address the person joined with.
-    pub email: String,
-    /// The name the identity provider gave.
-    pub name: Option<String>,
-    /// What the person is here.
-    pub role: PersonRole,
-    /// Rises with every edit.
-    pub version: i64,
-    /// When the person joined.
-    #[serde(with = "time::serde::rfc3339")]
-    pub joined_at: OffsetDateTime,
-}
-
 /// An organization a person belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Membership {
+pub struct MembershipRow {
     /// The organization.
     pub tenant: TenantId,
     /// Its name.
@@ -47,16 +31,16 @@ pub struct Membership {
     /// ID tokens that were issued before this are worth nothing to it.
     pub tokens_not_before: Option<OffsetDateTime>,
     /// The person as this organization knows them.
-    pub person: Person,
+    pub person: PersonRow,
 }
 
 /// A person whose role was changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EditedPerson {
+pub struct EditedPersonRow {
     /// As they are now.
-    pub person: Person,
+    pub person: PersonRow,
     /// What stood on their word.
-    pub delegated: Delegated,
+    pub delegated: DelegatedAccess,
 }
 
 const COLUMNS: &str = "user_id, email, name, role, version, created_at";
@@ -71,7 +55,7 @@ impl Records {
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn memberships(&self, issuer: &str, subject: &str) -> Result<Vec<Membership>> {
+    pub async fn memberships(&self, issuer: &str, subject: &str) -> Result<Vec<MembershipRow>> {
         let rows: Vec<(Uuid, Option<Uuid>)> = self
             .repeat(|pool| async move {
                 sqlx::query_as("select user_id, tenant_id from directory.locate_identity($1, $2) order by tenant_id")
@@ -89,11 +73,12 @@ impl Records {
         Ok(found)
     }
 
-    /// The person known to `issuer` as `subject`, as the organization `tenant` knows them. `None`: not one of its people.
+    /// The person known to `issuer` as `subject`, as the organization `tenant` knows them. `None`: not one of its
+    /// people.
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn membership(&self, issuer: &str, subject: &str, tenant: TenantId) -> Result<Option<Membership>> {
+    pub async fn membership(&self, issuer: &str, subject: &str, tenant: TenantId) -> Result<Option<MembershipRow>> {
         let user: Option<Uuid> = self
             .repeat(|pool| async move {
                 sqlx::query_scalar("select user_id from directory.locate_identity($1, $2) where tenant_id = $3")
@@ -110,7 +95,7 @@ impl Records {
         }
     }
 
-    async fn membership_of(&self, user: UserId, tenant: TenantId) -> Result<Option<Membership>> {
+    async fn membership_of(&self, user: UserId, tenant: TenantId) -> Result<Option<MembershipRow>> {
         let mut transaction = self.begin(tenant).await?;
         let row = sqlx::query(
             "select u.user_id, u.email, u.name, u.role, u.version, u.created_at, o.name as organization, o.tokens_not_before
@@ -124,7 +109,7 @@ impl Records {
         .map_err(failed)?;
         let membership = |row: PgRow| {
             let (organization, tokens_not_before) = (row.try_get("organization")?, row.try_get("tokens_not_before")?);
-            Ok(Membership { tenant, organization, tokens_not_before, person: person(&row)? })
+            Ok(MembershipRow { tenant, organization, tokens_not_before, person: person(&row)? })
         };
         row.map(membership).transpose().map_err(failed)
     }
@@ -133,7 +118,7 @@ impl Records {
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn people(&self, tenant: TenantId, page: Page) -> Result<Listed<Person>> {
+    pub async fn people(&self, tenant: TenantId, page: PageRequest) -> Result<ListedRows<PersonRow>> {
         let mut transaction = self.begin(tenant).await?;
         let sql = "select user_id, email, name, role, version, created_at from users
                    where tenant_id = $1 and user_id < $2 and removed_at is null order by user_id desc limit $3";
@@ -144,31 +129,31 @@ impl Records {
             .fetch_all(&mut *transaction)
             .await
             .map_err(failed)?;
-        page.cut(rows, |person: &Person| person.id.0, person)
+        page.cut(rows, |person: &PersonRow| person.id.0, person)
     }
 
     /// One of the people of an organization. `None`: nobody of that id belongs to it.
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn person(&self, tenant: TenantId, user: UserId) -> Result<Option<Person>> {
+    pub async fn person(&self, tenant: TenantId, user: UserId) -> Result<Option<PersonRow>> {
         Ok(self.membership_of(user, tenant).await?.map(|membership| membership.person))
     }
 
-    /// Gives a person another role. Only owners make owners or unmake them, and the last one stays. `version`: only if it still is this
-    /// one. In the same transaction their open invitations to roles that they may not give any more are revoked, and with `Revoke` their
-    /// API tokens.
+    /// Gives a person another role. Only owners make owners or unmake them, and the last one stays. `version`: only if
+    /// it still is this one. In the same transaction their open invitations to roles that they may not give any more
+    /// are revoked, and with `Revoke` their API tokens.
     ///
     /// # Errors
     /// [`crate::Error::Records`].
     pub async fn change_role(
         &self,
-        act: &Act,
+        act: &Caller,
         user: UserId,
         role: PersonRole,
         version: Option<i64>,
         fate: TokenFate,
-    ) -> Answer<EditedPerson> {
+    ) -> ChangeResult<EditedPersonRow> {
         let mut work = open!(self, act);
         let found = work.locked(user).await?;
         let by = match work.standing().await? {
@@ -176,18 +161,20 @@ impl Records {
             Err(refused) => return Ok(Err(refused)),
         };
         let person = match found {
-            None => return Ok(Err(Refused::NotFound)),
-            Some(person) if version.is_some_and(|version| version != person.version) => return Ok(Err(Refused::Stale)),
+            None => return Ok(Err(ChangeRefusal::NotFound)),
+            Some(person) if version.is_some_and(|version| version != person.version) => {
+                return Ok(Err(ChangeRefusal::Stale));
+            }
             Some(person) => person,
         };
         if !by.may_grant(PersonRole::Admin) {
-            return Ok(Err(Refused::Role(PersonRole::Admin)));
+            return Ok(Err(ChangeRefusal::Role(PersonRole::Admin)));
         }
         if !by.may_grant(person.role) || !by.may_grant(role) {
-            return Ok(Err(Refused::Role(PersonRole::Owner)));
+            return Ok(Err(ChangeRefusal::Role(PersonRole::Owner)));
         }
         if role != PersonRole::Owner && work.is_last_owner(&person).await? {
-            return Ok(Err(Refused::Conflict(LAST_OWNER)));
+            return Ok(Err(ChangeRefusal::Conflict(LAST_OWNER)));
         }
         sqlx::query("update users set role = $3, version = version + 1 where tenant_id = $1 and user_id = $2")
             .bind(act.tenant.0)
@@ -199,32 +186,33 @@ impl Records {
         let (before, after) = (json!({ "role": person.role }), json!({ "role": role }));
         work.audit("person.role_changed", &user.to_string(), before, after);
         let delegated = work.end_delegation(&person, Some(role), fate, "person.role_changed").await?;
-        let person = Person { role, version: person.version + 1, ..person };
-        work.commit(EditedPerson { person, delegated }).await
+        let person = PersonRow { role, version: person.version + 1, ..person };
+        work.commit(EditedPersonRow { person, delegated }).await
     }
 
-    /// Takes a person out of the organization; everybody may take out themselves. The last owner stays. In the same transaction their
-    /// open invitations are revoked, and their API tokens unless somebody else takes them over with `Keep`.
+    /// Takes a person out of the organization; everybody may take out themselves. The last owner stays. In the same
+    /// transaction their open invitations are revoked, and their API tokens unless somebody else takes them over with
+    /// `Keep`.
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn remove_person(&self, act: &Act, user: UserId, fate: TokenFate) -> Answer<Delegated> {
+    pub async fn remove_person(&self, act: &Caller, user: UserId, fate: TokenFate) -> ChangeResult<DelegatedAccess> {
         let mut work = open!(self, act);
         let found = work.locked(user).await?;
         let by = match work.standing().await? {
             Ok(by) => by,
             Err(refused) => return Ok(Err(refused)),
         };
-        let Some(person) = found else { return Ok(Err(Refused::NotFound)) };
+        let Some(person) = found else { return Ok(Err(ChangeRefusal::NotFound)) };
         let leaves = by.person() == Some(user);
         if !leaves && !by.may_grant(person.role) {
-            return Ok(Err(Refused::Role(person.role.max(PersonRole::Admin))));
+            return Ok(Err(ChangeRefusal::Role(person.role.max(PersonRole::Admin))));
         }
         if leaves && fate == TokenFate::Keep {
-            return Ok(Err(Refused::Invalid("api_tokens", KEPT_BY_NOBODY)));
+            return Ok(Err(ChangeRefusal::Invalid("api_tokens", KEPT_BY_NOBODY)));
         }
         if work.is_last_owner(&person).await? {
-            return Ok(Err(Refused::Conflict(LAST_OWNER)));
+            return Ok(Err(ChangeRefusal::Conflict(LAST_OWNER)));
         }
         sqlx::query("update users set removed_at = now(), version = version + 1 where tenant_id = $1 and user_id = $2")
             .bind(act.tenant.0)
@@ -240,10 +228,10 @@ impl Records {
     }
 }
 
-impl Work<'_> {
-    /// A person, with their row, that of who asks and every owner's locked: two people who take each other out happen one after the
-    /// other.
-    async fn locked(&mut self, user: UserId) -> Result<Option<Person>> {
+impl AuditedChange<'_> {
+    /// A person, with their row, that of who asks and every owner's locked: two people who take each other out happen
+    /// one after the other.
+    async fn locked(&mut self, user: UserId) -> Result<Option<PersonRow>> {
         let tenant = self.tenant().0;
         let sql =
             "select 1 from users where tenant_id = $1 and removed_at is null and (role = 'owner' or user_id = any ($2))
@@ -256,23 +244,11 @@ impl Work<'_> {
         row.map_err(failed)?.map(|row| person(&row)).transpose().map_err(failed)
     }
 
-    async fn is_last_owner(&mut self, person: &Person) -> Result<bool> {
+    async fn is_last_owner(&mut self, person: &PersonRow) -> Result<bool> {
         let tenant = self.tenant().0;
         let sql = "select not exists (select from users where tenant_id = $1 and role = 'owner' and removed_at is null and user_id <> $2)";
         let alone: bool =
             sqlx::query_scalar(sql).bind(tenant).bind(person.id.0).fetch_one(self.sql()).await.map_err(failed)?;
         Ok(person.role == PersonRole::Owner && alone)
     }
-}
-
-fn person(row: &PgRow) -> sqlx::Result<Person> {
-    let role: String = row.try_get("role")?;
-    Ok(Person {
-        id: UserId(row.try_get("user_id")?),
-        email: row.try_get("email")?,
-        name: row.try_get("name")?,
-        role: role.parse().map_err(|e| sqlx::Error::Decode(Box::new(e)))?,
-        version: row.try_get("version")?,
-        joined_at: row.try_get("created_at")?,
-    })
 }

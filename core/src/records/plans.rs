@@ -1,18 +1,18 @@
-//! The vendor's plans and products. They are no organization's, so these are the only changes without a tenant; what staff does to them is
-//! written into a log of its own, in the same transaction.
+//! The vendor's plans and products. They are no organization's, so these are the only changes without a tenant; what
+//! staff does to them is written into a log of its own, in the same transaction.
 
 use super::{
-    act::{Answer, Refused},
+    act::{ChangeRefusal, ChangeResult},
     chain,
     connect::{Records, failed},
-    page::{Listed, Page},
+    page::{ListedRows, PageRequest},
 };
 use crate::{
     Error, Result,
     domain::{
         id::TenantId,
         secret::KeyRing,
-        terms::{Features, PlanTerms},
+        terms::{FeatureValues, PlanTerms},
         trial::TrialPolicy,
     },
 };
@@ -37,7 +37,7 @@ pub struct StaffAct {
 
 /// A plan.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Plan {
+pub struct PlanRow {
     /// What it is called, for good.
     pub name: String,
     /// Where it is in the list.
@@ -50,7 +50,7 @@ pub struct Plan {
 
 /// A product of the vendor.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Product {
+pub struct ProductRow {
     /// What it is called, for good.
     pub name: String,
     /// Where it is in the list.
@@ -67,7 +67,7 @@ pub struct Product {
 
 /// What is there after a PUT, and whether it was made by it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Put<T> {
+pub struct UpsertedRow<T> {
     /// The thing.
     pub is: T,
     /// False: it was there before.
@@ -87,22 +87,23 @@ impl Records {
     ///
     /// # Errors
     /// [`Error::Records`].
-    pub async fn plans(&self, page: Page) -> Result<Listed<Plan>> {
+    pub async fn plans(&self, page: PageRequest) -> Result<ListedRows<PlanRow>> {
         let sql = format!("select {PLAN} from catalog.plans where plan_id < $1 order by plan_id desc limit $2");
         let rows = self.page_of(sql, page).await?;
-        page.cut(rows, |plan: &Plan| plan.id, plan)
+        page.cut(rows, |plan: &PlanRow| plan.id, plan)
     }
 
     /// A plan. `None`: there is none of that name.
     ///
     /// # Errors
     /// [`Error::Records`].
-    pub async fn plan(&self, name: &str) -> Result<Option<Plan>> {
+    pub async fn plan(&self, name: &str) -> Result<Option<PlanRow>> {
         let mut connection = self.repeat(|pool| async move { pool.acquire().await }).await?;
         read_plan(&mut connection, name, "").await
     }
 
-    /// Makes a plan, or replaces all of it. Licenses made from it stay as they are. `version`: only if it is there and still is this one.
+    /// Makes a plan, or replaces all of it. Licenses made from it stay as they are. `version`: only if it is there and
+    /// still is this one.
     ///
     /// # Errors
     /// [`Error::Records`].
@@ -112,17 +113,19 @@ impl Records {
         name: &str,
         terms: &PlanTerms,
         version: Option<i64>,
-    ) -> Answer<Put<Plan>> {
+    ) -> ChangeResult<UpsertedRow<PlanRow>> {
         let mut transaction = self.repeat(|pool| async move { pool.begin().await }).await?;
         let sql = &mut *transaction;
         if !features_fit(sql, &terms.features).await? {
-            return Ok(Err(Refused::Invalid("features", TOO_LARGE)));
+            return Ok(Err(ChangeRefusal::Invalid("features", TOO_LARGE)));
         }
         let before = read_plan(sql, name, "for update").await?;
         match &before {
-            None if version.is_some() => return Ok(Err(Refused::Stale)),
-            Some(plan) if version.is_some_and(|version| version != plan.version) => return Ok(Err(Refused::Stale)),
-            Some(plan) if plan.terms == *terms => return Ok(Ok(Put { is: plan.clone(), made: false })),
+            None if version.is_some() => return Ok(Err(ChangeRefusal::Stale)),
+            Some(plan) if version.is_some_and(|version| version != plan.version) => {
+                return Ok(Err(ChangeRefusal::Stale));
+            }
+            Some(plan) if plan.terms == *terms => return Ok(Ok(UpsertedRow { is: plan.clone(), made: false })),
             _ => {}
         }
         write_plan(sql, name, terms).await?;
@@ -132,30 +135,31 @@ impl Records {
         let peppers = self.peppers.as_deref();
         log(sql, act, peppers, done, name, json(&known)?, json(&is.terms)?).await?;
         transaction.commit().await.map_err(failed)?;
-        Ok(Ok(Put { is, made: before.is_none() }))
+        Ok(Ok(UpsertedRow { is, made: before.is_none() }))
     }
 
     /// The vendor's products, the newest first.
     ///
     /// # Errors
     /// [`Error::Records`].
-    pub async fn products(&self, page: Page) -> Result<Listed<Product>> {
+    pub async fn products(&self, page: PageRequest) -> Result<ListedRows<ProductRow>> {
         let sql =
             format!("select {PRODUCT} from catalog.products where product_id < $1 order by product_id desc limit $2");
         let rows = self.page_of(sql, page).await?;
-        page.cut(rows, |product: &Product| product.id, product)
+        page.cut(rows, |product: &ProductRow| product.id, product)
     }
 
     /// A product. `None`: there is none of that name.
     ///
     /// # Errors
     /// [`Error::Records`].
-    pub async fn product(&self, name: &str) -> Result<Option<Product>> {
+    pub async fn product(&self, name: &str) -> Result<Option<ProductRow>> {
         let mut connection = self.repeat(|pool| async move { pool.acquire().await }).await?;
         read_product(&mut connection, name).await
     }
 
-    /// Makes a product, or replaces all of it; who becomes the default takes that from the one before. `version` as for plans.
+    /// Makes a product, or replaces all of it; who becomes the default takes that from the one before. `version` as for
+    /// plans.
     ///
     /// # Errors
     /// [`Error::Records`].
@@ -167,7 +171,7 @@ impl Records {
         is_default: bool,
         trials: TrialPolicy,
         version: Option<i64>,
-    ) -> Answer<Put<Product>> {
+    ) -> ChangeResult<UpsertedRow<ProductRow>> {
         let mut transaction = self.repeat(|pool| async move { pool.begin().await }).await?;
         let sql = &mut *transaction;
         // All of them, since the default moves: two that are made the default at once come one after the other.
@@ -177,18 +181,18 @@ impl Records {
             .map_err(failed)?;
         let before = read_product(sql, name).await?;
         match &before {
-            None if version.is_some() => return Ok(Err(Refused::Stale)),
-            Some(is) if version.is_some_and(|version| version != is.version) => return Ok(Err(Refused::Stale)),
-            Some(is) if is.is_default && !is_default => return Ok(Err(Refused::Conflict(ONE_DEFAULT))),
+            None if version.is_some() => return Ok(Err(ChangeRefusal::Stale)),
+            Some(is) if version.is_some_and(|version| version != is.version) => return Ok(Err(ChangeRefusal::Stale)),
+            Some(is) if is.is_default && !is_default => return Ok(Err(ChangeRefusal::Conflict(ONE_DEFAULT))),
             Some(is)
                 if (&*is.registration_plan, is.is_default, is.trials) == (registration_plan, is_default, trials) =>
             {
-                return Ok(Ok(Put { is: is.clone(), made: false }));
+                return Ok(Ok(UpsertedRow { is: is.clone(), made: false }));
             }
             _ => {}
         }
         if read_plan(sql, registration_plan, "").await?.is_none() {
-            return Ok(Err(Refused::Invalid("registration_plan", NO_PLAN)));
+            return Ok(Err(ChangeRefusal::Invalid("registration_plan", NO_PLAN)));
         }
         write_product(sql, name, registration_plan, is_default, trials).await?;
         let Some(is) = read_product(sql, name).await? else { return Err(vanished()) };
@@ -196,10 +200,10 @@ impl Records {
         let peppers = self.peppers.as_deref();
         log(sql, act, peppers, done, name, product_json(before.as_ref()), product_json(Some(&is))).await?;
         transaction.commit().await.map_err(failed)?;
-        Ok(Ok(Put { is, made: before.is_none() }))
+        Ok(Ok(UpsertedRow { is, made: before.is_none() }))
     }
 
-    async fn page_of(&self, sql: String, page: Page) -> Result<Vec<PgRow>> {
+    async fn page_of(&self, sql: String, page: PageRequest) -> Result<Vec<PgRow>> {
         let sql = &sql;
         self.repeat(|pool| async move {
             let query = sqlx::query(sqlx::AssertSqlSafe(sql.as_str()));
@@ -217,15 +221,16 @@ fn json(value: &impl Serialize) -> Result<Value> {
     serde_json::to_value(value).map_err(|e| Error::Internal(format!("terms cannot be written down: {e}")))
 }
 
-fn product_json(product: Option<&Product>) -> Value {
+fn product_json(product: Option<&ProductRow>) -> Value {
     product.map_or(
         Value::Null,
         |it| json!({ "registration_plan": it.registration_plan, "is_default": it.is_default, "trials": it.trials }),
     )
 }
 
-/// Whether features are as small as the tables ask: they are part of what every heartbeat carries. PostgreSQL's own spelling counts.
-pub(super) async fn features_fit(sql: &mut PgConnection, features: &Features) -> Result<bool> {
+/// Whether features are as small as the tables ask: they are part of what every heartbeat carries. PostgreSQL's own
+/// spelling counts.
+pub(super) async fn features_fit(sql: &mut PgConnection, features: &FeatureValues) -> Result<bool> {
     sqlx::query_scalar("select octet_length($1::jsonb::text) <= 3072")
         .bind(Json(features))
         .fetch_one(sql)
@@ -234,13 +239,13 @@ pub(super) async fn features_fit(sql: &mut PgConnection, features: &Features) ->
 }
 
 /// A plan by its name. `lock`: nothing, or `for update`.
-pub(super) async fn read_plan(sql: &mut PgConnection, name: &str, lock: &'static str) -> Result<Option<Plan>> {
+pub(super) async fn read_plan(sql: &mut PgConnection, name: &str, lock: &'static str) -> Result<Option<PlanRow>> {
     let text = format!("select {PLAN} from catalog.plans where plan = $1 {lock}");
     let row = sqlx::query(sqlx::AssertSqlSafe(text)).bind(name).fetch_optional(sql).await.map_err(failed)?;
     row.map(|row| plan(&row)).transpose().map_err(failed)
 }
 
-pub(super) async fn read_product(sql: &mut PgConnection, name: &str) -> Result<Option<Product>> {
+pub(super) async fn read_product(sql: &mut PgConnection, name: &str) -> Result<Option<ProductRow>> {
     let text = format!("select {PRODUCT} from catalog.products where product = $1");
     let row = sqlx::query(sqlx::AssertSqlSafe(text)).bind(name).fetch_optional(sql).await.map_err(failed)?;
     row.map(|row| product(&row)).transpose().map_err(failed)
@@ -293,7 +298,8 @@ async fn write_product(
     write.execute(sql).await.map(drop).map_err(failed)
 }
 
-/// Writes into the staff's log what is being done, and seals it; the last thing in its transaction, as in the log of an organization.
+/// Writes into the staff's log what is being done, and seals it; the last thing in its transaction, as in the log of an
+/// organization.
 pub(super) async fn log(
     sql: &mut PgConnection,
     act: &StaffAct,
@@ -321,15 +327,15 @@ pub(super) async fn log(
     sqlx::query("select history.staff_seal($1, $2)").bind(seq).bind(seal).execute(sql).await.map(drop).map_err(failed)
 }
 
-fn plan(row: &PgRow) -> sqlx::Result<Plan> {
-    Ok(Plan {
+fn plan(row: &PgRow) -> sqlx::Result<PlanRow> {
+    Ok(PlanRow {
         name: row.try_get("plan")?,
         id: row.try_get("plan_id")?,
         terms: PlanTerms {
             tier: row.try_get("tier")?,
             seats: row.try_get::<i32, _>("seats")? as u32,
             trial_days: row.try_get::<Option<i32>, _>("trial_days")?.map(|days| days as u32),
-            features: row.try_get::<Json<Features>, _>("features")?.0,
+            features: row.try_get::<Json<FeatureValues>, _>("features")?.0,
             offline_policy: word(row, "offline_policy")?,
             grace_hours: row.try_get::<i32, _>("grace_hours")? as u32,
             grace_after_heartbeats: row.try_get::<i32, _>("grace_after_heartbeats")? as u32,
@@ -341,8 +347,8 @@ fn plan(row: &PgRow) -> sqlx::Result<Plan> {
     })
 }
 
-fn product(row: &PgRow) -> sqlx::Result<Product> {
-    Ok(Product {
+fn product(row: &PgRow) -> sqlx::Result<ProductRow> {
+    Ok(ProductRow {
         name: row.try_get("product")?,
         id: row.try_get("product_id")?,
         registration_plan: row.try_get("registration_plan")?,

@@ -1,15 +1,16 @@
 //! Projects: what sessions can be told apart by besides the license.
 
 use super::{
-    act::{Act, Answer, Refused, Work, open},
+    act::{AuditedChange, ChangeRefusal, ChangeResult, open},
+    caller::Caller,
     connect::{Records, failed},
-    page::{Listed, Page},
+    page::{ListedRows, PageRequest},
 };
 use crate::{
     Result,
     domain::{
         id::{LicenseId, ProjectId, TenantId},
-        name::{Name, fold},
+        name::{DisplayName, fold},
     },
 };
 use serde::{Deserialize, Serialize};
@@ -20,7 +21,7 @@ use uuid::Uuid;
 
 /// A project of an organization.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Project {
+pub struct ProjectRow {
     /// The project.
     pub id: ProjectId,
     /// What it is called; clients name it by this, however they spell it.
@@ -41,7 +42,7 @@ pub struct Project {
 #[derive(Clone, Debug, Default)]
 pub struct ProjectEdit {
     /// Another name.
-    pub name: Option<Name>,
+    pub name: Option<DisplayName>,
     /// Other licenses, instead of those it is tied to.
     pub licenses: Option<Vec<LicenseId>>,
     /// Put away, or brought back.
@@ -56,7 +57,12 @@ impl Records {
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn projects(&self, tenant: TenantId, archived: Option<bool>, page: Page) -> Result<Listed<Project>> {
+    pub async fn projects(
+        &self,
+        tenant: TenantId,
+        archived: Option<bool>,
+        page: PageRequest,
+    ) -> Result<ListedRows<ProjectRow>> {
         let mut transaction = self.begin(tenant).await?;
         // The state stays a parameter: as a constant it would be folded into a form that matches no index.
         let only = if archived.is_some() { " and (archived_at is not null) = $4" } else { "" };
@@ -68,14 +74,14 @@ impl Records {
             query = query.bind(archived);
         }
         let rows = query.fetch_all(&mut *transaction).await.map_err(failed)?;
-        page.cut(rows, |project: &Project| project.id.0, project)
+        page.cut(rows, |project: &ProjectRow| project.id.0, project)
     }
 
     /// A project. `None`: there is none of that id.
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn project(&self, tenant: TenantId, id: ProjectId) -> Result<Option<Project>> {
+    pub async fn project(&self, tenant: TenantId, id: ProjectId) -> Result<Option<ProjectRow>> {
         read(&mut *self.begin(tenant).await?, tenant, id, "").await
     }
 
@@ -83,7 +89,12 @@ impl Records {
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn create_project(&self, act: &Act, name: &Name, licenses: &[LicenseId]) -> Answer<Project> {
+    pub async fn create_project(
+        &self,
+        act: &Caller,
+        name: &DisplayName,
+        licenses: &[LicenseId],
+    ) -> ChangeResult<ProjectRow> {
         let mut work = open!(self, act);
         if !work.knows(licenses).await? {
             return Ok(Err(NOT_HERE));
@@ -101,32 +112,33 @@ impl Records {
             .fetch_optional(work.sql())
             .await
             .map_err(failed)?;
-        let Some(row) = row else { return Ok(Err(Refused::Conflict(TAKEN))) };
+        let Some(row) = row else { return Ok(Err(ChangeRefusal::Conflict(TAKEN))) };
         let made = project(&row).map_err(failed)?;
         let after = json!({ "name": made.name, "license_ids": made.licenses });
         work.audit("project.created", &made.id.to_string(), json!(null), after);
         work.commit(made).await
     }
 
-    /// Renames a project, ties it to other licenses, archives it or brings it back. `version`: only if it still is this one.
+    /// Renames a project, ties it to other licenses, archives it or brings it back. `version`: only if it still is this
+    /// one.
     ///
     /// # Errors
     /// [`crate::Error::Records`].
     pub async fn edit_project(
         &self,
-        act: &Act,
+        act: &Caller,
         id: ProjectId,
         edit: &ProjectEdit,
         version: Option<i64>,
-    ) -> Answer<Project> {
+    ) -> ChangeResult<ProjectRow> {
         let mut work = open!(self, act);
         let Some(before) = read(work.sql(), act.tenant, id, " for update").await? else {
-            return Ok(Err(Refused::NotFound));
+            return Ok(Err(ChangeRefusal::NotFound));
         };
         if version.is_some_and(|version| version != before.version) {
-            return Ok(Err(Refused::Stale));
+            return Ok(Err(ChangeRefusal::Stale));
         }
-        let name = edit.name.as_ref().map_or(before.name.as_str(), Name::as_str);
+        let name = edit.name.as_ref().map_or(before.name.as_str(), DisplayName::as_str);
         let licenses = edit.licenses.as_ref().unwrap_or(&before.licenses);
         let archived = edit.archived.unwrap_or(before.archived_at.is_some());
         if (name, licenses, archived) == (&*before.name, &before.licenses, before.archived_at.is_some()) {
@@ -150,19 +162,18 @@ impl Records {
             .fetch_one(work.sql())
             .await;
         let after = match row {
-            Err(sqlx::Error::Database(e)) if e.is_unique_violation() => return Ok(Err(Refused::Conflict(TAKEN))),
+            Err(sqlx::Error::Database(e)) if e.is_unique_violation() => return Ok(Err(ChangeRefusal::Conflict(TAKEN))),
             other => other.and_then(|row| project(&row)).map_err(failed)?,
         };
-        let say =
-            |it: &Project| json!({ "name": it.name, "license_ids": it.licenses, "archived": it.archived_at.is_some() });
+        let say = |it: &ProjectRow| json!({ "name": it.name, "license_ids": it.licenses, "archived": it.archived_at.is_some() });
         work.audit("project.edited", &id.to_string(), say(&before), say(&after));
         work.commit(after).await
     }
 }
 
-const NOT_HERE: Refused = Refused::Invalid("license_ids", "must name licenses of this organization");
+const NOT_HERE: ChangeRefusal = ChangeRefusal::Invalid("license_ids", "must name licenses of this organization");
 
-impl Work<'_> {
+impl AuditedChange<'_> {
     /// Whether all of these, which are distinct, are licenses of the organization.
     async fn knows(&mut self, licenses: &[LicenseId]) -> Result<bool> {
         let tenant = self.tenant().0;
@@ -177,14 +188,14 @@ fn uuids(licenses: &[LicenseId]) -> Vec<Uuid> {
     licenses.iter().map(|license| license.0).collect()
 }
 
-async fn read(sql: &mut PgConnection, tenant: TenantId, id: ProjectId, lock: &str) -> Result<Option<Project>> {
+async fn read(sql: &mut PgConnection, tenant: TenantId, id: ProjectId, lock: &str) -> Result<Option<ProjectRow>> {
     let statement = format!("select {COLUMNS} from projects where tenant_id = $1 and project_id = $2{lock}");
     let row = sqlx::query(AssertSqlSafe(statement)).bind(tenant.0).bind(id.0).fetch_optional(sql).await;
     row.map_err(failed)?.map(|row| project(&row)).transpose().map_err(failed)
 }
 
-fn project(row: &PgRow) -> sqlx::Result<Project> {
-    Ok(Project {
+fn project(row: &PgRow) -> sqlx::Result<ProjectRow> {
+    Ok(ProjectRow {
         id: ProjectId(row.try_get("project_id")?),
         name: row.try_get("name")?,
         licenses: row.try_get::<Vec<Uuid>, _>("license_ids")?.into_iter().map(LicenseId).collect(),

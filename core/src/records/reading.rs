@@ -1,8 +1,8 @@
 //! What the vendor's staff read of an organization, written into its audit log.
 
 use super::{
-    act::{Act, Principal},
-    audit::{Said, write},
+    audit::{AuditStatement, write},
+    caller::{Caller, Principal},
     connect::{Records, failed},
 };
 use crate::{Result, domain::secret::KeyRing};
@@ -10,14 +10,15 @@ use serde_json::{Value, json};
 use sqlx::PgConnection;
 
 impl Records {
-    /// Writes down that somebody of the vendor reads: what is asked for by which operation. Once in each hour of the clock for the same person,
-    /// operation and target: an entry says that it was read in this hour, not how often. Of anybody else nothing is written.
+    /// Writes down that somebody of the vendor reads: what is asked for by which operation. Once in each hour of the
+    /// clock for the same person, operation and target: an entry says that it was read in this hour, not how often. Of
+    /// anybody else nothing is written.
     ///
     /// Comes before the answer: where it cannot be written, nothing may be read.
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn note_read(&self, act: &Act) -> Result<()> {
+    pub async fn note_read(&self, act: &Caller) -> Result<()> {
         if !matches!(act.by, Principal::Staff { .. }) {
             return Ok(());
         }
@@ -28,10 +29,10 @@ impl Records {
 }
 
 /// The same at the end of a transaction of the act's.
-pub(super) async fn write_down(sql: &mut PgConnection, act: &Act, peppers: Option<&KeyRing>) -> Result<()> {
+pub(super) async fn write_down(sql: &mut PgConnection, act: &Caller, peppers: Option<&KeyRing>) -> Result<()> {
     let (Principal::Staff { .. }, Some(operation)) = (&act.by, &act.operation) else { return Ok(()) };
-    // Ids tell the time: this hour's entries by an index, whatever the statistics say, since the order leaves no other. Two that read at
-    // once may both write it down.
+    // Ids tell the time: this hour's entries by an index, whatever the statistics say, since the order leaves no other.
+    // Two that read at once may both write it down.
     let noted = "select exists (select from (
           select action, target, after from audit_log where tenant_id = $1 and actor = $2
             and id >= (lpad(to_hex((extract(epoch from date_trunc('hour', now())) * 1000)::bigint), 12, '0') || repeat('0', 20))::uuid
@@ -49,5 +50,7 @@ pub(super) async fn write_down(sql: &mut PgConnection, act: &Act, peppers: Optio
         return Ok(());
     }
     let (target, after) = (operation.target.clone(), json!({ "operation": operation.name }));
-    write(sql, act, Said { action: "staff.read", target, before: Value::Null, after }, peppers).await.map(drop)
+    write(sql, act, AuditStatement { action: "staff.read", target, before: Value::Null, after }, peppers)
+        .await
+        .map(drop)
 }

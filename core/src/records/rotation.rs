@@ -1,9 +1,10 @@
 //! A license's new key, and the end of the sessions that began with an old one.
 
 use super::{
-    act::{Act, Answer, Refused, Work, open},
+    act::{AuditedChange, ChangeRefusal, ChangeResult, open},
+    caller::Caller,
     connect::{Records, failed},
-    licenses::{Change, changes},
+    licenses::{PoolChange, changes},
     licensing::{REVOKED, whole_key},
 };
 use crate::{
@@ -25,12 +26,13 @@ use uuid::Uuid;
 /// How many earlier keys of a license may be good at a time: each acquire and validate compares with all of them.
 const OLD_KEYS: i64 = 32;
 const TOO_MANY_KEYS: &str = "Thirty-two earlier keys of this license are still good. Wait until one has run out, or end them all: rotate with old_valid_for_in 0.";
-/// On how many seats one transaction ends sessions: those who ask for a seat meanwhile wait no longer than for any other change.
+/// On how many seats one transaction ends sessions: those who ask for a seat meanwhile wait no longer than for any
+/// other change.
 const SEATS_AT_ONCE: i32 = 200;
 
 /// How a license's key is replaced.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Rotation {
+pub struct KeyRotation {
     /// For how many seconds more old keys are good, and never longer than they were to be.
     pub old_for: u32,
     /// Whether sessions that began with an old key end too; only together with `old_for` 0.
@@ -39,7 +41,7 @@ pub struct Rotation {
 
 /// A license's new key.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct NewKey {
+pub struct RotatedKeyRow {
     /// To be shown once.
     #[serde(with = "whole_key")]
     pub key: LicenseKey,
@@ -51,7 +53,7 @@ pub struct NewKey {
     #[serde(with = "time::serde::rfc3339")]
     pub old_until: OffsetDateTime,
     /// Whose copies in Redis are old.
-    pub tell: Vec<Change>,
+    pub tell: Vec<PoolChange>,
     /// How many sessions ended in the same transaction.
     pub ended: u64,
     /// How many were still to end after it.
@@ -64,7 +66,7 @@ pub struct EndedSessions {
     /// How many ended; 0: there are none left.
     pub count: u64,
     /// Whose copies in Redis are old.
-    pub tell: Vec<Change>,
+    pub tell: Vec<PoolChange>,
 }
 
 impl Records {
@@ -72,24 +74,39 @@ impl Records {
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn renew_key(&self, act: &Act, id: LicenseId, old_for: u32, peppers: &KeyRing) -> Answer<NewKey> {
-        self.replace_key(act, id, Rotation { old_for, end_sessions: false }, peppers).await
+    pub async fn renew_key(
+        &self,
+        act: &Caller,
+        id: LicenseId,
+        old_for: u32,
+        peppers: &KeyRing,
+    ) -> ChangeResult<RotatedKeyRow> {
+        self.replace_key(act, id, KeyRotation { old_for, end_sessions: false }, peppers).await
     }
 
-    /// The same, and where it is asked for the end of sessions that began with an old key: those of up to 200 seats in the transaction
-    /// that makes the new one. [`Records::end_old_sessions`] goes on with the others.
+    /// The same, and where it is asked for the end of sessions that began with an old key: those of up to 200 seats in
+    /// the transaction that makes the new one. [`Records::end_old_sessions`] goes on with the others.
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn replace_key(&self, act: &Act, id: LicenseId, how: Rotation, peppers: &KeyRing) -> Answer<NewKey> {
+    pub async fn replace_key(
+        &self,
+        act: &Caller,
+        id: LicenseId,
+        how: KeyRotation,
+        peppers: &KeyRing,
+    ) -> ChangeResult<RotatedKeyRow> {
         if how.end_sessions && how.old_for > 0 {
-            return Ok(Err(Refused::Invalid("end_sessions", "must be false where the old key stays good for a while")));
+            return Ok(Err(ChangeRefusal::Invalid(
+                "end_sessions",
+                "must be false where the old key stays good for a while",
+            )));
         }
         let mut work = open!(self, act);
         match work.standing().await? {
             Err(refused) => return Ok(Err(refused)),
             Ok(by) if by.person().is_some() && !by.may_grant(PersonRole::Admin) => {
-                return Ok(Err(Refused::Role(PersonRole::Admin)));
+                return Ok(Err(ChangeRefusal::Role(PersonRole::Admin)));
             }
             Ok(_) => {}
         }
@@ -97,12 +114,12 @@ impl Records {
             work.take_time().await?;
         }
         let license = match work.license_locked(id).await? {
-            None => return Ok(Err(Refused::NotFound)),
-            Some(license) if license.status == Status::Revoked => return Ok(Err(Refused::Conflict(REVOKED))),
+            None => return Ok(Err(ChangeRefusal::NotFound)),
+            Some(license) if license.status == Status::Revoked => return Ok(Err(ChangeRefusal::Conflict(REVOKED))),
             Some(license) => license,
         };
         if how.old_for > 0 && work.good_keys(id).await? > OLD_KEYS {
-            return Ok(Err(Refused::Conflict(TOO_MANY_KEYS)));
+            return Ok(Err(ChangeRefusal::Conflict(TOO_MANY_KEYS)));
         }
         let old_id = work.current_key(id).await?;
         let key = LicenseKey::draw(license.number);
@@ -135,27 +152,28 @@ impl Records {
             tell.append(&mut ended.tell);
             remaining = work.old_sessions(id).await?;
         }
-        work.commit(NewKey { key, id: new, old_id, old_until, tell, ended: ended.count, remaining }).await
+        work.commit(RotatedKeyRow { key, id: new, old_id, old_until, tell, ended: ended.count, remaining }).await
     }
 
-    /// Ends sessions of a license that began with a key that is good no more, on up to 200 seats, in a transaction of its own.
+    /// Ends sessions of a license that began with a key that is good no more, on up to 200 seats, in a transaction of
+    /// its own.
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn end_old_sessions(&self, act: &Act, id: LicenseId) -> Result<EndedSessions> {
+    pub async fn end_old_sessions(&self, act: &Caller, id: LicenseId) -> Result<EndedSessions> {
         // What makes a request the same belongs to the rotation, which is done.
-        let act = Act { repeat: None, ..act.clone() };
+        let act = Caller { repeat: None, ..act.clone() };
         let mut work = self.work(&act, self.patient(act.tenant).await?);
         work.take_time().await?;
         let ended = work.end_some(id).await?;
         if ended.count > 0 {
-            let _done: std::result::Result<(), Refused> = work.commit(()).await?;
+            let _done: std::result::Result<(), ChangeRefusal> = work.commit(()).await?;
         }
         Ok(ended)
     }
 }
 
-impl Work<'_> {
+impl AuditedChange<'_> {
     /// What names the one key of a license that has no end.
     async fn current_key(&mut self, id: LicenseId) -> Result<Option<KeyId>> {
         let sql = "select key_id from license_keys where tenant_id = $1 and license_id = $2 and valid_until is null";

@@ -1,4 +1,4 @@
-//! The moves on seats, each one PL/pgSQL function and one round trip (migrations/0011 to 0014).
+//! The moves on seats, each one PL/pgSQL function and one round trip (migrations/0221 to 0224).
 
 use super::connect::{Records, failed};
 use crate::{
@@ -6,9 +6,9 @@ use crate::{
     domain::{
         email,
         id::{Attempt, Holder, Hw, PoolId, SeatNo, SessionId, TenantId},
-        lease::Timing,
+        lease::LeaseTiming,
         name,
-        pool::{OpenSession, RebuiltSeat, SeatClaim, SessionClaim, Snapshot},
+        pool::{OpenSession, PoolSnapshot, RebuiltSeat, SeatClaim, SessionClaim},
     },
 };
 use sqlx::{Row, postgres::PgRow};
@@ -16,12 +16,13 @@ use std::{collections::HashMap, time::Duration};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-/// How long reading a large pool may take: longer than any request, since the rebuild outlives the request that began it.
+/// How long reading a large pool may take: longer than any request, since the rebuild outlives the request that began
+/// it.
 const REBUILD_PATIENCE: &str = "20s";
 
 /// What ACQUIRE decided and the records should write down.
 #[derive(Clone, Debug)]
-pub struct Grant {
+pub struct SeatGrant {
     /// The organization.
     pub tenant: TenantId,
     /// The pool.
@@ -52,7 +53,7 @@ pub struct Grant {
     pub key_hashes: Vec<String>,
 }
 
-impl Grant {
+impl SeatGrant {
     /// What the client said of its person or project, as the records compare it.
     fn said(&self, fact: &str) -> Option<String> {
         let compared = if fact == "user" { email::key } else { name::fold };
@@ -61,7 +62,7 @@ impl Grant {
     }
 }
 
-/// What became of a [`Grant`].
+/// What became of a [`SeatGrant`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GrantOutcome {
     /// Written down, now or before.
@@ -78,7 +79,7 @@ pub enum GrantOutcome {
 
 /// What RELEASE or REAP decided to end.
 #[derive(Clone, Debug, Default)]
-pub struct Ending {
+pub struct SeatEnding {
     /// First half of every ticket.
     pub epoch: u64,
     /// Seats that are over.
@@ -89,11 +90,11 @@ pub struct Ending {
     pub released: Vec<SessionId>,
 }
 
-/// What became of an [`Ending`].
+/// What became of an [`SeatEnding`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndOutcome {
-    /// Seats for which FREE may run; the flag says that the seat is retired. `None`: Redis decided from an old copy, only
-    /// `released` was applied.
+    /// Seats for which FREE may run; the flag says that the seat is retired. `None`: Redis decided from an old copy,
+    /// only `released` was applied.
     pub done: Option<Vec<(SeatNo, bool)>>,
     /// When the released sessions ended, now or before; `None` if there is no such session.
     pub released_at: Option<OffsetDateTime>,
@@ -113,7 +114,7 @@ impl Records {
     ///
     /// # Errors
     /// [`Error::Records`]; the grant may have been written all the same.
-    pub async fn grant_seat(&self, grant: &Grant) -> Result<GrantOutcome> {
+    pub async fn grant_seat(&self, grant: &SeatGrant) -> Result<GrantOutcome> {
         let (person, project) = (&grant.said("user"), &grant.said("project"));
         let answer = self
             .repeat(|pool| async move {
@@ -154,8 +155,8 @@ impl Records {
         }
     }
 
-    /// Writes endings down. `reason` is what events say: `released` or `expired`; `ttl` turns lease ends into times last seen.
-    /// May be repeated.
+    /// Writes endings down. `reason` is what events say: `released` or `expired`; `ttl` turns lease ends into times
+    /// last seen. May be repeated.
     ///
     /// # Errors
     /// [`Error::Records`]; they may have been written all the same.
@@ -163,7 +164,7 @@ impl Records {
         &self,
         tenant: TenantId,
         pool_id: PoolId,
-        ending: &Ending,
+        ending: &SeatEnding,
         reason: &str,
         ttl: Duration,
     ) -> Result<EndOutcome> {
@@ -210,7 +211,8 @@ impl Records {
         Ok(EndOutcome { done: Some(done.into_iter().map(|k| (k as SeatNo, gone.contains(&k))).collect()), released_at })
     }
 
-    /// Says what a session is that Redis does not know under `epoch`, and ends it in the same step if it was still open.
+    /// Says what a session is that Redis does not know under `epoch`, and ends it in the same step if it was still
+    /// open.
     ///
     /// # Errors
     /// [`Error::Records`].
@@ -241,9 +243,9 @@ impl Records {
         }
     }
 
-    /// Begins a rebuild: bumps the pool's epoch and reads everything Redis must know under it. `timing` is what the new copy will give leases
-    /// by; a longer one that was given before stays known until it is over. `frozen`: the epoch of the copy that nobody is answered from any
-    /// more, as NONCE told it. `None`: no such pool.
+    /// Begins a rebuild: bumps the pool's epoch and reads everything Redis must know under it. `timing` is what the new
+    /// copy will give leases by; a longer one that was given before stays known until it is over. `frozen`: the epoch
+    /// of the copy that nobody is answered from any more, as NONCE told it. `None`: no such pool.
     ///
     /// # Errors
     /// [`Error::Records`]; the epoch may have risen all the same.
@@ -252,8 +254,8 @@ impl Records {
         tenant: TenantId,
         pool_id: PoolId,
         frozen: u64,
-        timing: &Timing,
-    ) -> Result<Option<Snapshot>> {
+        timing: &LeaseTiming,
+    ) -> Result<Option<PoolSnapshot>> {
         let row = self
             .repeat(|pool| async move {
                 let mut transaction = pool.begin().await?;
@@ -276,8 +278,8 @@ impl Records {
     }
 }
 
-fn snapshot(tenant: TenantId, pool_id: PoolId, row: &PgRow) -> sqlx::Result<Snapshot> {
-    Ok(Snapshot {
+fn snapshot(tenant: TenantId, pool_id: PoolId, row: &PgRow) -> sqlx::Result<PoolSnapshot> {
+    Ok(PoolSnapshot {
         epoch: row.try_get::<i64, _>("epoch")? as u64,
         previous_epoch: row.try_get::<i64, _>("previous_epoch")? as u64,
         lease_ms: row.try_get("lease")?,

@@ -1,12 +1,14 @@
 //! Sessions, open and ended: read one by one and page by page, and ended by people.
 //!
-//! A list is asked for by filters. The first of them that is given drives: its index is read from where the page begins. With further ones
-//! the page is looked for in a window of what the first one finds, so that no combination reads more than a window.
+//! A list is asked for by filters. The first of them that is given drives: its index is read from where the page
+//! begins. With further ones the page is looked for in a window of what the first one finds, so that no combination
+//! reads more than a window.
 
 use super::{
-    act::{Act, Answer, Principal, Refused, open},
+    act::{ChangeRefusal, ChangeResult, open},
+    caller::{Caller, Principal},
     connect::{Records, failed},
-    page::{Cursor, Listed, Page},
+    page::{ListedRows, PageCursor, PageRequest},
 };
 use crate::{
     Error, Result,
@@ -33,7 +35,7 @@ const WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// A process's time on a seat, as the records know it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Session {
+pub struct SessionRow {
     /// The session.
     pub id: SessionId,
     /// The license it is on.
@@ -114,7 +116,7 @@ pub struct SessionEnd {
 }
 
 /// A filter's value.
-enum Sought {
+enum FilterValue {
     Id(Uuid),
     Text(String),
 }
@@ -124,7 +126,7 @@ const COLUMNS: &str = "session_id, license_id, number, product, pool_id, pool, s
 const SHARED: &str =
     "Processes of somebody else run on the same machine's seat and would end too. Ask an admin to end it.";
 
-impl Act {
+impl Caller {
     /// The address whose sessions alone who asks may see, folded; `None`: everybody's.
     pub(super) fn sees_only(&self) -> Option<String> {
         match &self.by {
@@ -135,13 +137,18 @@ impl Act {
 }
 
 impl Records {
-    /// Sessions that who asks may see, those that began last first. A page of several filters may hold fewer than its limit, also none,
-    /// although another follows: it looks through at most [`WINDOW`] sessions.
+    /// Sessions that who asks may see, those that began last first. A page of several filters may hold fewer than its
+    /// limit, also none, although another follows: it looks through at most [`WINDOW`] sessions.
     ///
     /// # Errors
     /// [`Error::Records`].
-    pub async fn sessions(&self, act: &Act, filter: &SessionFilter, page: Page) -> Result<Listed<Session>> {
-        let none = Listed { items: Vec::new(), next: None };
+    pub async fn sessions(
+        &self,
+        act: &Caller,
+        filter: &SessionFilter,
+        page: PageRequest,
+    ) -> Result<ListedRows<SessionRow>> {
+        let none = ListedRows { items: Vec::new(), next: None };
         let mut filter = filter.clone();
         if let Some(own) = act.sees_only() {
             if filter.person.as_ref().is_some_and(|person| *person != own) {
@@ -163,8 +170,8 @@ impl Records {
             }
             for (_, value) in &sought {
                 query = match value {
-                    Sought::Id(id) => query.bind(*id),
-                    Sought::Text(text) => query.bind(text.as_str()),
+                    FilterValue::Id(id) => query.bind(*id),
+                    FilterValue::Text(text) => query.bind(text.as_str()),
                 };
             }
             rows = query.fetch_all(&mut *transaction).await.map_err(failed)?;
@@ -177,8 +184,8 @@ impl Records {
         // The one row more than a page has only says that another page follows.
         let shown = rows.len().min(page.fetch() as usize - 1);
         let names = names(&mut transaction, act.tenant, &rows[..shown]).await?;
-        let listed = page.cut(rows, |session: &Session| session.id.0, |row| names.session(row))?;
-        Ok(Listed { next: listed.next.or(looked_through_to), ..listed })
+        let listed = page.cut(rows, |session: &SessionRow| session.id.0, |row| names.session(row))?;
+        Ok(ListedRows { next: listed.next.or(looked_through_to), ..listed })
     }
 
     /// Whether the organization has this license.
@@ -199,21 +206,21 @@ impl Records {
     ///
     /// # Errors
     /// [`Error::Records`].
-    pub async fn session(&self, act: &Act, id: SessionId) -> Result<Option<Session>> {
+    pub async fn session(&self, act: &Caller, id: SessionId) -> Result<Option<SessionRow>> {
         find(&mut *self.begin(act.tenant).await?, act, id).await
     }
 
-    /// Ends a session and with it its seat: every process of the machine. The seat then waits until a lease is over, unless who asks vouches
-    /// that the machine is off (`force`, for admins). A session that had ended is answered with its end; `force` lifts the wait that its kick
-    /// left behind.
+    /// Ends a session and with it its seat: every process of the machine. The seat then waits until a lease is over,
+    /// unless who asks vouches that the machine is off (`force`, for admins). A session that had ended is answered with
+    /// its end; `force` lifts the wait that its kick left behind.
     ///
     /// # Errors
     /// [`Error::Records`].
-    pub async fn end_session(&self, act: &Act, id: SessionId, force: bool) -> Answer<SessionEnd> {
+    pub async fn end_session(&self, act: &Caller, id: SessionId, force: bool) -> ChangeResult<SessionEnd> {
         let mut work = open!(self, act);
-        let Some(before) = find(work.sql(), act, id).await? else { return Ok(Err(Refused::NotFound)) };
+        let Some(before) = find(work.sql(), act, id).await? else { return Ok(Err(ChangeRefusal::NotFound)) };
         if force && act.sees_only().is_some() {
-            return Ok(Err(Refused::Role(PersonRole::Admin)));
+            return Ok(Err(ChangeRefusal::Role(PersonRole::Admin)));
         }
         let row = sqlx::query("select outcome, epoch from kick_session($1, $2, $3, $4, $5)")
             .bind(act.tenant.0)
@@ -231,37 +238,38 @@ impl Records {
                 work.audit("session.ended", &id.to_string(), was, json!({ "reason": "kicked", "force": force }));
             }
             Some("OVER") => {}
-            Some("SHARED") => return Ok(Err(Refused::Conflict(SHARED))),
-            _ => return Ok(Err(Refused::NotFound)),
+            Some("SHARED") => return Ok(Err(ChangeRefusal::Conflict(SHARED))),
+            _ => return Ok(Err(ChangeRefusal::NotFound)),
         }
         let after = find(work.sql(), act, id).await?;
         let ended = after.and_then(|session| session.ended);
         let (ended_at, reason) = ended.ok_or_else(|| Error::Internal("a session that was ended is open".into()))?;
         let epoch = row.try_get::<i64, _>("epoch").map_err(failed)? as u64;
-        let Session { number, pool_id, pool, seat, .. } = before;
+        let SessionRow { number, pool_id, pool, seat, .. } = before;
         work.commit(SessionEnd { id, number, pool_id, pool, seat, ended_at, reason, epoch }).await
     }
 }
 
 impl SessionFilter {
-    /// What is filtered by besides state and time; the first drives. A machine has the fewest sessions, a way to end the most.
-    fn sought(&self) -> Vec<(&'static str, Sought)> {
+    /// What is filtered by besides state and time; the first drives. A machine has the fewest sessions, a way to end
+    /// the most.
+    fn sought(&self) -> Vec<(&'static str, FilterValue)> {
         let all = [
-            self.machine.map(|it| ("hw", Sought::Text(it.to_string()))),
-            self.person.clone().map(|it| ("person", Sought::Text(it))),
-            self.project.map(|it| ("project_id", Sought::Id(it.0))),
-            self.key.map(|it| ("key_id", Sought::Id(it.0))),
-            self.license.map(|it| ("license_id", Sought::Id(it.0))),
-            self.reason.map(|it| ("end_reason", Sought::Text(it.as_str().into()))),
+            self.machine.map(|it| ("hw", FilterValue::Text(it.to_string()))),
+            self.person.clone().map(|it| ("person", FilterValue::Text(it))),
+            self.project.map(|it| ("project_id", FilterValue::Id(it.0))),
+            self.key.map(|it| ("key_id", FilterValue::Id(it.0))),
+            self.license.map(|it| ("license_id", FilterValue::Id(it.0))),
+            self.reason.map(|it| ("end_reason", FilterValue::Text(it.as_str().into()))),
         ];
         all.into_iter().flatten().collect()
     }
 }
 
-/// $1 tenant, $2 and $3 bounds of the id, $4 rows of the page; then, with several filters, $5 the window; then the filters.
-/// The state is a constant: it says which table to read. Of ended sessions only those months are read in which one of these ids can have
-/// ended.
-fn statement(sought: &[(&str, Sought)], ended: bool) -> String {
+/// $1 tenant, $2 and $3 bounds of the id, $4 rows of the page; then, with several filters, $5 the window; then the
+/// filters. The state is a constant: it says which table to read. Of ended sessions only those months are read in which
+/// one of these ids can have ended.
+fn statement(sought: &[(&str, FilterValue)], ended: bool) -> String {
     let (driver, narrowing) = match sought {
         [] => (None, &[][..]),
         [(driver, _), rest @ ..] => (Some(*driver), rest),
@@ -293,9 +301,10 @@ fn statement(sought: &[(&str, Sought)], ended: bool) -> String {
     )
 }
 
-/// From which ids on a page is looked for, one after the other until one fills it. Each month that is kept costs a few blocks to look into, and a
-/// session can have ended in any month since it began. Those that began within the week before the page's end fill it where lists are long,
-/// and can have ended in few months; where they do not, everything is looked at.
+/// From which ids on a page is looked for, one after the other until one fills it. Each month that is kept costs a few
+/// blocks to look into, and a session can have ended in any month since it began. Those that began within the week
+/// before the page's end fill it where lists are long, and can have ended in few months; where they do not, everything
+/// is looked at.
 fn floors(below: Uuid, floor: Uuid, ended: bool) -> Vec<Uuid> {
     // As far as our clock knows, nothing began later.
     let week_before = id_before(below.min(SessionId::draw().0), WEEK);
@@ -308,10 +317,10 @@ fn id_before(id: Uuid, time: Duration) -> Uuid {
 }
 
 /// Where a window of several filters ended, if there may be more behind it.
-fn looked_through(rows: &[PgRow]) -> sqlx::Result<Option<Cursor>> {
+fn looked_through(rows: &[PgRow]) -> sqlx::Result<Option<PageCursor>> {
     let Some(row) = rows.first() else { return Ok(None) };
     if row.try_get::<bool, _>("more").is_ok_and(|more| more) {
-        return row.try_get::<Option<Uuid>, _>("until").map(|until| until.map(Cursor));
+        return row.try_get::<Option<Uuid>, _>("until").map(|until| until.map(PageCursor));
     }
     Ok(None)
 }
@@ -322,7 +331,7 @@ fn first_id(at: OffsetDateTime) -> Uuid {
     Uuid::from_u128((ms as u128) << 80)
 }
 
-async fn find(sql: &mut sqlx::PgConnection, act: &Act, id: SessionId) -> Result<Option<Session>> {
+async fn find(sql: &mut sqlx::PgConnection, act: &Caller, id: SessionId) -> Result<Option<SessionRow>> {
     let statement = format!(
         "select {COLUMNS} from sessions s where s.tenant_id = $1 and s.session_id = $2 and ($3::text is null or s.person = $3)"
     );
@@ -337,30 +346,31 @@ async fn find(sql: &mut sqlx::PgConnection, act: &Act, id: SessionId) -> Result<
     rows.first().map(|row| names.session(row)).transpose().map_err(failed)
 }
 
-/// What the projects of a page are called. Asked for apart from the page, each once and by key, so that no plan joins a whole table.
-struct Names(HashMap<Uuid, String>);
+/// What the projects of a page are called. Asked for apart from the page, each once and by key, so that no plan joins a
+/// whole table.
+struct ProjectNames(HashMap<Uuid, String>);
 
-async fn names(sql: &mut sqlx::PgConnection, tenant: TenantId, rows: &[PgRow]) -> Result<Names> {
+async fn names(sql: &mut sqlx::PgConnection, tenant: TenantId, rows: &[PgRow]) -> Result<ProjectNames> {
     let ids: sqlx::Result<Vec<Option<Uuid>>> = rows.iter().map(|row| row.try_get("project_id")).collect();
     let ids: HashSet<Uuid> = ids.map_err(failed)?.into_iter().flatten().collect();
     if ids.is_empty() {
-        return Ok(Names(HashMap::new()));
+        return Ok(ProjectNames(HashMap::new()));
     }
     let text = "select project_id, name from projects where tenant_id = $1 and project_id = any ($2)";
     let ids: Vec<Uuid> = ids.into_iter().collect();
     let found: Vec<(Uuid, String)> =
         sqlx::query_as(text).bind(tenant.0).bind(ids).fetch_all(sql).await.map_err(failed)?;
-    Ok(Names(found.into_iter().collect()))
+    Ok(ProjectNames(found.into_iter().collect()))
 }
 
-impl Names {
-    fn session(&self, row: &PgRow) -> sqlx::Result<Session> {
-        let decode = |e: crate::domain::id::Invalid| sqlx::Error::Decode(Box::new(e));
+impl ProjectNames {
+    fn session(&self, row: &PgRow) -> sqlx::Result<SessionRow> {
+        let decode = |e: crate::domain::id::InvalidText| sqlx::Error::Decode(Box::new(e));
         let project: Option<Uuid> = row.try_get("project_id")?;
         let ended_at: Option<OffsetDateTime> = row.try_get("ended_at")?;
         let reason: Option<String> = row.try_get("end_reason")?;
         let reason = reason.map(|reason| reason.parse()).transpose().map_err(decode)?;
-        Ok(Session {
+        Ok(SessionRow {
             id: SessionId(row.try_get("session_id")?),
             license: LicenseId(row.try_get("license_id")?),
             number: row.try_get::<String, _>("number")?.parse().map_err(decode)?,

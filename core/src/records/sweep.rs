@@ -4,7 +4,7 @@ use super::connect::{Records, failed};
 use crate::{
     Error, Result,
     domain::{
-        event::Share,
+        event::SweepShare,
         id::{LicenseNumber, PoolId, PoolName, TenantId},
     },
 };
@@ -33,7 +33,7 @@ pub struct PoolToReap {
 
 /// How a pool was used since it was last counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Usage {
+pub struct PoolUsage {
     /// The Unix minute this is told in: one event for each.
     pub minute: i64,
     /// Seats held when counted.
@@ -53,18 +53,19 @@ pub struct ToDo {
     pub events: bool,
 }
 
-/// Pools that one statement finds by held seats, and by quarantines: that many take 50 to 80 ms of the 2 s that a statement may take.
+/// Pools that one statement finds by held seats, and by quarantines: that many take 50 to 80 ms of the 2 s that a
+/// statement may take.
 const STEPS: i32 = 10_000;
-/// Seats that a pool can have (migrations/0005_seats.sql).
+/// Seats that a pool can have (migrations/0124_pools.sql).
 const MOST_SEATS: u32 = 1_000_000;
 /// Before every pool there is, by tenant and id.
 const START: (Uuid, Uuid) = (Uuid::nil(), Uuid::nil());
 /// Behind every pool there is.
 const END: (Uuid, Uuid) = (Uuid::max(), Uuid::max());
 
-/// Every look is one step into one index, whatever the statistics say or lack: to the next pool behind the last one that was found, passing
-/// over its other seats. "distinct", a join or a group would read all held seats there are. The two looks by time are kept from knowing the
-/// two ids, or else a table that was never analyzed is read by its key.
+/// Every look is one step into one index, whatever the statistics say or lack: to the next pool behind the last one
+/// that was found, passing over its other seats. "distinct", a join or a group would read all held seats there are. The
+/// two looks by time are kept from knowing the two ids, or else a table that was never analyzed is read by its key.
 const TO_DO: &str = "
     with recursive held (tenant_id, pool_id, step) as (
       (select s.tenant_id, s.pool_id, 1 from seats s
@@ -99,9 +100,10 @@ const TO_DO: &str = "
     (select 'events', null, null from outbox o where $6 and o.published_at is null order by o.id limit 1)";
 
 impl Records {
-    /// The pools with a held seat or a quarantine, or used within the last minutes, or changed within the life of a copy nobody holds a seat
-    /// of (24 h: Redis may not have heard of the change), and whether events wait. One statement, and one more for each 10,000 pools. An
-    /// open session is always its holder's, so a pool that has one has a held seat. As [`super::Role::Reaper`].
+    /// The pools with a held seat or a quarantine, or used within the last minutes, or changed within the life of a
+    /// copy nobody holds a seat of (24 h: Redis may not have heard of the change), and whether events wait. One
+    /// statement, and one more for each 10,000 pools. An open session is always its holder's, so a pool that has one
+    /// has a held seat. As [`super::DatabaseRole::Reaper`].
     ///
     /// # Errors
     /// [`Error::Records`].
@@ -144,18 +146,19 @@ impl Records {
         Ok(todo)
     }
 
-    /// What a sweep must know of these pools, in random order, so that none is always last. As [`super::Role::Reaper`].
+    /// What a sweep must know of these pools, in random order, so that none is always last. As [`super::DatabaseRole::Reaper`].
     ///
     /// # Errors
     /// [`Error::Records`].
-    pub async fn pools_to_reap(&self, share: &Share) -> Result<Vec<PoolToReap>> {
+    pub async fn pools_to_reap(&self, share: &SweepShare) -> Result<Vec<PoolToReap>> {
         let (tenants, pools): (Vec<Uuid>, Vec<Uuid>) =
             share.pools.iter().map(|(tenant, pool)| (tenant.0, pool.0)).unzip();
         if pools.is_empty() {
             return Ok(Vec::new());
         }
-        // As above: each look is one step into one index, to the first row at or behind a key in the order of that key. Asked for by
-        // equality alone, rows are found by whichever index begins with the organization where most were once seen to have one row.
+        // As above: each look is one step into one index, to the first row at or behind a key in the order of that key.
+        // Asked for by equality alone, rows are found by whichever index begins with the organization where most were
+        // once seen to have one row.
         let rows = self
             .repeat(|pool| {
                 let (tenants, pools) = (tenants.clone(), pools.clone());
@@ -193,9 +196,9 @@ impl Records {
         Ok(rows.iter().filter_map(readable).collect())
     }
 
-    /// Counts the machines of a pool that may go on without contact, and tells in an event where they are more than it has seats
-    /// (migrations/0024_grace.sql). Answers from when on a holder is too young to be given grace, Unix milliseconds; 0: nobody is.
-    /// As [`super::Role::Reaper`].
+    /// Counts the machines of a pool that may go on without contact, and tells in an event where they are more than it
+    /// has seats (migrations/0243_count_grace.sql). Answers from when on a holder is too young to be given grace, Unix
+    /// milliseconds; 0: nobody is. As [`super::DatabaseRole::Reaper`].
     ///
     /// # Errors
     /// [`Error::Records`].
@@ -207,11 +210,12 @@ impl Records {
         .await
     }
 
-    /// Writes down how a pool was used, as one `usage` event per minute: a second one of the same minute or of an earlier one is dropped.
+    /// Writes down how a pool was used, as one `usage` event per minute: a second one of the same minute or of an
+    /// earlier one is dropped.
     ///
     /// # Errors
     /// [`Error::Records`].
-    pub async fn record_usage(&self, pool: &PoolToReap, usage: Usage) -> Result<()> {
+    pub async fn record_usage(&self, pool: &PoolToReap, usage: PoolUsage) -> Result<()> {
         self.repeat(|connections| async move {
             sqlx::query("select record_usage($1, $2, $3, $4, $5, $6)")
                 .bind(pool.tenant.0)
@@ -230,7 +234,7 @@ impl Records {
 }
 
 fn pool(row: &PgRow) -> Result<PoolToReap> {
-    let read = |e: crate::domain::id::Invalid| Error::Internal(format!("a pool's name or license number: {e}"));
+    let read = |e: crate::domain::id::InvalidText| Error::Internal(format!("a pool's name or license number: {e}"));
     Ok(PoolToReap {
         tenant: TenantId(row.try_get("tenant_id").map_err(failed)?),
         pool_id: PoolId(row.try_get("pool_id").map_err(failed)?),

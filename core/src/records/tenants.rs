@@ -2,8 +2,8 @@
 
 use super::{
     access_policy,
-    act::{Act, Principal},
-    audit::{Said, write},
+    audit::{AuditStatement, write},
+    caller::{Caller, Principal},
     connect::{REPEAT, Records, failed, worth_repeating},
 };
 use crate::{
@@ -49,15 +49,15 @@ pub struct NewOrganization {
 
 impl NewOrganization {
     /// The registration as an act of the person, who owns what comes of it.
-    fn act(&self, tenant: TenantId, user: UserId) -> Act {
+    fn act(&self, tenant: TenantId, user: UserId) -> Caller {
         let by = Principal::Person { user, email: small(&self.email), role: PersonRole::Owner };
-        Act { tenant, by, from: self.from, request_id: self.request_id.clone(), repeat: None, operation: None }
+        Caller { tenant, by, from: self.from, request_id: self.request_id.clone(), repeat: None, operation: None }
     }
 }
 
 /// What registration found or made.
 #[derive(Clone, Debug)]
-pub struct Registered {
+pub struct RegisteredTenant {
     /// The organization.
     pub tenant: TenantId,
     /// Its name.
@@ -69,14 +69,14 @@ pub struct Registered {
     /// The person's role in it.
     pub role: String,
     /// Its first license.
-    pub license: License,
+    pub license: FirstLicense,
     /// The license's key, where it may be shown.
     pub key: Option<LicenseKey>,
 }
 
 /// A license as its owner sees it.
 #[derive(Clone, Debug)]
-pub struct License {
+pub struct FirstLicense {
     /// The license.
     pub id: LicenseId,
     /// Its public number.
@@ -95,12 +95,12 @@ pub struct License {
 
 /// The outcome of a registration.
 #[derive(Clone, Debug)]
-pub enum Registration {
+pub enum RegistrationOutcome {
     /// Made now.
-    Created(Box<Registered>),
-    /// The person came again; the key is shown only while the license was never used (it is a new one then), and to who signed in as their
-    /// organization demands for that.
-    Existing(Box<Registered>),
+    Created(Box<RegisteredTenant>),
+    /// The person came again; the key is shown only while the license was never used (it is a new one then), and to who
+    /// signed in as their organization demands for that.
+    Existing(Box<RegisteredTenant>),
     /// The vendor has no such product.
     NoProduct,
     /// The vendor gives no more trials of it by this limit. Nothing was made.
@@ -112,7 +112,7 @@ impl Records {
     ///
     /// # Errors
     /// [`Error::Records`]; the organization may have been made all the same, and a second call then finds it.
-    pub async fn register(&self, new: &NewOrganization, peppers: &KeyRing) -> Result<Registration> {
+    pub async fn register(&self, new: &NewOrganization, peppers: &KeyRing) -> Result<RegistrationOutcome> {
         let started = Instant::now();
         loop {
             if let Some(done) = self.try_register(new, peppers, started).await? {
@@ -127,7 +127,7 @@ impl Records {
         new: &NewOrganization,
         peppers: &KeyRing,
         started: Instant,
-    ) -> Result<Option<Registration>> {
+    ) -> Result<Option<RegistrationOutcome>> {
         let key = LicenseKey::draw(LicenseNumber::draw());
         let mut transaction = self.repeat(|pool| async move { pool.begin().await }).await?;
         let row = sqlx::query("select * from register_organization($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13)")
@@ -155,7 +155,7 @@ impl Records {
         };
         let outcome: String = row.try_get("outcome").map_err(failed)?;
         if outcome == "NO_PRODUCT" {
-            return Ok(Some(Registration::NoProduct));
+            return Ok(Some(RegistrationOutcome::NoProduct));
         }
         let ids = (row.try_get("tenant_id").map_err(failed)?, row.try_get("user_id").map_err(failed)?);
         let mut registered = describe(&mut transaction, ids).await?;
@@ -169,7 +169,12 @@ impl Records {
                 .await
                 .map_err(failed)?;
             let (act, license) = (new.act(registered.tenant, registered.user), registered.license.id.to_string());
-            let said = Said { action: "license.key_rotated", target: license, before: json!(null), after: json!(null) };
+            let said = AuditStatement {
+                action: "license.key_rotated",
+                target: license,
+                before: json!(null),
+                after: json!(null),
+            };
             write(&mut transaction, &act, said, Some(peppers)).await?;
             registered.key = Some(key);
         } else if outcome == "CREATED" {
@@ -183,26 +188,26 @@ impl Records {
             if let Some(limit) = reached {
                 let limit = limit.parse().map_err(|e| Error::Internal(format!("a limit of trials: {e}")))?;
                 transaction.rollback().await.map_err(failed)?;
-                return Ok(Some(Registration::NoTrial(limit)));
+                return Ok(Some(RegistrationOutcome::NoTrial(limit)));
             }
             let act = new.act(registered.tenant, registered.user);
             let after = json!({ "name": registered.organization, "license": registered.license.number });
             let target = act.tenant.to_string();
-            let said = Said { action: "organization.created", target, before: json!(null), after };
+            let said = AuditStatement { action: "organization.created", target, before: json!(null), after };
             write(&mut transaction, &act, said, Some(peppers)).await?;
             registered.key = Some(key);
         }
         transaction.commit().await.map_err(failed)?;
         let registered = Box::new(registered);
         Ok(Some(if outcome == "CREATED" {
-            Registration::Created(registered)
+            RegistrationOutcome::Created(registered)
         } else {
-            Registration::Existing(registered)
+            RegistrationOutcome::Existing(registered)
         }))
     }
 }
 
-async fn describe(connection: &mut PgConnection, (tenant, user): (Uuid, Uuid)) -> Result<Registered> {
+async fn describe(connection: &mut PgConnection, (tenant, user): (Uuid, Uuid)) -> Result<RegisteredTenant> {
     let row = sqlx::query(
         "select o.name as organization, o.created_at, u.role, l.license_id, l.number, l.product, l.tier, l.status, l.expires_at, p.seats_total
          from organizations o
@@ -217,13 +222,13 @@ async fn describe(connection: &mut PgConnection, (tenant, user): (Uuid, Uuid)) -
     .await
     .map_err(failed)?;
     let number: String = row.try_get("number").map_err(failed)?;
-    Ok(Registered {
+    Ok(RegisteredTenant {
         tenant: TenantId(tenant),
         organization: row.try_get("organization").map_err(failed)?,
         created_at: row.try_get("created_at").map_err(failed)?,
         user: UserId(user),
         role: row.try_get("role").map_err(failed)?,
-        license: License {
+        license: FirstLicense {
             id: LicenseId(row.try_get("license_id").map_err(failed)?),
             number: number.parse().map_err(|e| Error::Internal(format!("a license number in the records: {e}")))?,
             product: row.try_get("product").map_err(failed)?,

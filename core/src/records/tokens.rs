@@ -1,19 +1,19 @@
 //! API tokens: what scripts of an organization authenticate with.
 
 use super::{
-    act::{Act, Answer, Principal, Refused, open},
+    act::{ChangeRefusal, ChangeResult, open},
+    caller::{Caller, Principal},
     connect::{Records, failed},
-    delegation::MOST_TOKENS,
-    page::{Listed, Page},
+    page::{ListedRows, PageRequest},
 };
 use crate::{
     Result,
     domain::{
         access::{PersonRole, Scope},
         id::TenantId,
-        network::Network,
-        opaque::{Kind, Opaque},
-        secret::Shown,
+        network::IpNetwork,
+        opaque::{OpaqueSecret, SecretKind},
+        secret::ShownSecret,
     },
 };
 use serde::{Deserialize, Serialize};
@@ -23,9 +23,12 @@ use std::net::IpAddr;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+/// How many API tokens of one person may be in force: all of them may end in the transaction that removes the person, and
+/// nobody may become too much to remove.
+const MOST_TOKENS: i64 = 200;
 /// An API token, without what proves it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ApiToken {
+pub struct ApiTokenRow {
     /// Names it; opens nothing.
     pub id: Uuid,
     /// What people call it.
@@ -34,7 +37,7 @@ pub struct ApiToken {
     pub scopes: Vec<Scope>,
     /// From where alone it is good; `None`: from everywhere.
     #[serde(default)]
-    pub allowed_networks: Option<Vec<Network>>,
+    pub allowed_networks: Option<Vec<IpNetwork>>,
     /// Who made it, as the audit log calls them.
     pub created_by: String,
     /// When.
@@ -59,7 +62,7 @@ pub struct NewApiToken {
     /// What it will be good for.
     pub scopes: Vec<Scope>,
     /// From where alone it shall be good, at least one network; `None`: from everywhere.
-    pub allowed_networks: Option<Vec<Network>>,
+    pub allowed_networks: Option<Vec<IpNetwork>>,
     /// When it shall end; `None`: after `days`.
     pub expires_at: Option<OffsetDateTime>,
     /// How many days it is good for where nobody says when it ends.
@@ -68,16 +71,16 @@ pub struct NewApiToken {
 
 /// An API token just made, with what proves it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Tokened {
+pub struct IssuedApiToken {
     /// The token.
-    pub token: ApiToken,
+    pub token: ApiTokenRow,
     /// `cdt_live_…`, for this one answer.
-    pub secret: Shown,
+    pub secret: ShownSecret,
 }
 
 /// Whoever presents an API token that is in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Presented {
+pub enum PresentedToken {
     /// From where it is good.
     Here(Principal),
     /// From somewhere else, or nobody knows from where: it is refused, and was not used.
@@ -96,7 +99,7 @@ impl Records {
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn api_tokens(&self, tenant: TenantId, page: Page) -> Result<Listed<ApiToken>> {
+    pub async fn api_tokens(&self, tenant: TenantId, page: PageRequest) -> Result<ListedRows<ApiTokenRow>> {
         let mut transaction = self.begin(tenant).await?;
         let sql = format!(
             "select {COLUMNS} from api_tokens where tenant_id = $1 and token_id < $2 order by token_id desc limit $3"
@@ -108,14 +111,14 @@ impl Records {
             .fetch_all(&mut *transaction)
             .await
             .map_err(failed)?;
-        page.cut(rows, |token: &ApiToken| token.id, token)
+        page.cut(rows, |token: &ApiTokenRow| token.id, token)
     }
 
     /// One API token. `None`: none of that id here.
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn read_api_token(&self, tenant: TenantId, id: Uuid) -> Result<Option<ApiToken>> {
+    pub async fn read_api_token(&self, tenant: TenantId, id: Uuid) -> Result<Option<ApiTokenRow>> {
         let mut transaction = self.begin(tenant).await?;
         let sql = format!("select {COLUMNS} from api_tokens where tenant_id = $1 and token_id = $2");
         let row = sqlx::query(AssertSqlSafe(sql)).bind(tenant.0).bind(id).fetch_optional(&mut *transaction).await;
@@ -126,17 +129,17 @@ impl Records {
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn create_api_token(&self, act: &Act, new: &NewApiToken) -> Answer<Tokened> {
+    pub async fn create_api_token(&self, act: &Caller, new: &NewApiToken) -> ChangeResult<IssuedApiToken> {
         let mut work = open!(self, act);
         match work.standing().await? {
             Ok(by) if by.may_grant(PersonRole::Admin) => {}
-            Ok(_) => return Ok(Err(Refused::Role(PersonRole::Admin))),
+            Ok(_) => return Ok(Err(ChangeRefusal::Role(PersonRole::Admin))),
             Err(refused) => return Ok(Err(refused)),
         }
         if work.has_as_many(IN_FORCE, MOST_TOKENS).await? {
-            return Ok(Err(Refused::Conflict(TOO_MANY)));
+            return Ok(Err(ChangeRefusal::Conflict(TOO_MANY)));
         }
-        let secret = Opaque::draw(Kind::ApiToken, act.tenant);
+        let secret = OpaqueSecret::draw(SecretKind::ApiToken, act.tenant);
         let sql = format!(
             "insert into api_tokens (tenant_id, token_id, name, secret_hash, scopes, created_by, expires_at, allowed_networks, granted_by)
              select $1, $2, $3, $4, $5, $6, coalesce($7, date_trunc('second', now()) + make_interval(days => $10)), $8::text[]::cidr[], $9
@@ -150,13 +153,13 @@ impl Records {
             .bind(new.scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>())
             .bind(act.by.name())
             .bind(new.expires_at)
-            .bind(new.allowed_networks.as_ref().map(|all| all.iter().map(Network::to_string).collect::<Vec<_>>()))
+            .bind(new.allowed_networks.as_ref().map(|all| all.iter().map(IpNetwork::to_string).collect::<Vec<_>>()))
             .bind(act.by.person().map(|user| user.0))
             .bind(i32::from(new.days))
             .fetch_optional(work.sql())
             .await
             .map_err(failed)?;
-        let Some(row) = row else { return Ok(Err(Refused::Invalid("expires_at", "must be in the future"))) };
+        let Some(row) = row else { return Ok(Err(ChangeRefusal::Invalid("expires_at", "must be in the future"))) };
         let token = token(&row).map_err(failed)?;
         // As RFC 3339, which is how `ApiToken` serializes it.
         let mut after = json!(token);
@@ -164,19 +167,19 @@ impl Records {
             after.retain(|name, _| ["name", "scopes", "allowed_networks", "expires_at"].contains(&name.as_str()));
         }
         work.audit("api_token.created", &token.id.to_string(), json!(null), after);
-        work.commit(Tokened { token, secret: Shown::new(secret.reveal()) }).await
+        work.commit(IssuedApiToken { token, secret: ShownSecret::new(secret.reveal()) }).await
     }
 
     /// Takes an API token back: it is refused from the next request on. One that was taken back already stays as it is.
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn revoke_api_token(&self, act: &Act, id: Uuid) -> Answer<()> {
+    pub async fn revoke_api_token(&self, act: &Caller, id: Uuid) -> ChangeResult<()> {
         let mut work = open!(self, act);
         let sql = format!("select {COLUMNS} from api_tokens where tenant_id = $1 and token_id = $2 for update");
         let row = sqlx::query(AssertSqlSafe(sql)).bind(act.tenant.0).bind(id).fetch_optional(work.sql()).await;
         let Some(found) = row.map_err(failed)?.map(|row| token(&row)).transpose().map_err(failed)? else {
-            return Ok(Err(Refused::NotFound));
+            return Ok(Err(ChangeRefusal::NotFound));
         };
         if found.revoked_at.is_none() {
             sqlx::query("update api_tokens set revoked_at = now() where tenant_id = $1 and token_id = $2")
@@ -191,12 +194,12 @@ impl Records {
         work.commit(()).await
     }
 
-    /// Who presents this API token, `from` an address; notes, to the minute, that it was used. `None`: unknown, revoked or past its end,
-    /// without saying which.
+    /// Who presents this API token, `from` an address; notes, to the minute, that it was used. `None`: unknown, revoked
+    /// or past its end, without saying which.
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn api_token(&self, token: &Opaque, from: Option<IpAddr>) -> Result<Option<Presented>> {
+    pub async fn api_token(&self, token: &OpaqueSecret, from: Option<IpAddr>) -> Result<Option<PresentedToken>> {
         let mut transaction = self.begin(token.tenant).await?;
         let sql = "select name, scopes, allowed_networks::text[], last_used_at is null or last_used_at < now() - interval '1 minute' as worth_noting from api_tokens
                    where tenant_id = $1 and token_id = $2 and secret_hash = $3 and revoked_at is null
@@ -211,7 +214,7 @@ impl Records {
         let Some(row) = found else { return Ok(None) };
         let good_from = networks(&row).map_err(failed)?;
         if good_from.is_some_and(|all| !from.is_some_and(|from| all.iter().any(|one| one.contains(from)))) {
-            return Ok(Some(Presented::Elsewhere(token.id)));
+            return Ok(Some(PresentedToken::Elsewhere(token.id)));
         }
         if row.try_get("worth_noting").map_err(failed)? {
             sqlx::query("update api_tokens set last_used_at = now() where tenant_id = $1 and token_id = $2")
@@ -224,7 +227,7 @@ impl Records {
         }
         let scopes: Vec<String> = row.try_get("scopes").map_err(failed)?;
         let name = row.try_get("name").map_err(failed)?;
-        Ok(Some(Presented::Here(Principal::Token { id: token.id, name, scopes: known(&scopes) })))
+        Ok(Some(PresentedToken::Here(Principal::Token { id: token.id, name, scopes: known(&scopes) })))
     }
 }
 
@@ -234,13 +237,13 @@ fn known(words: &[String]) -> Vec<Scope> {
 }
 
 /// From where a token is good. A network that cannot be read is nowhere.
-fn networks(row: &PgRow) -> sqlx::Result<Option<Vec<Network>>> {
+fn networks(row: &PgRow) -> sqlx::Result<Option<Vec<IpNetwork>>> {
     let texts: Option<Vec<String>> = row.try_get("allowed_networks")?;
     Ok(texts.map(|texts| texts.iter().filter_map(|text| text.parse().ok()).collect()))
 }
 
-pub(super) fn token(row: &PgRow) -> sqlx::Result<ApiToken> {
-    Ok(ApiToken {
+pub(super) fn token(row: &PgRow) -> sqlx::Result<ApiTokenRow> {
+    Ok(ApiTokenRow {
         id: row.try_get("token_id")?,
         name: row.try_get("name")?,
         scopes: known(&row.try_get::<Vec<String>, _>("scopes")?),

@@ -1,13 +1,13 @@
 //! The audit log as its chain: checked and exported in parts of bounded size, each from one snapshot.
 
 use super::{
-    chain::{Checker, Fault, FaultKind, Head, Link},
-    connect::{Records, Transaction, failed},
+    chain::{ChainChecker, ChainFault, ChainHead, ChainLink, FaultKind},
+    connect::{Records, TenantTransaction, failed},
 };
 use crate::{
     Result,
     domain::{
-        id::{Invalid, TenantId},
+        id::{InvalidText, TenantId},
         secret::{self, KeyRing},
     },
 };
@@ -22,7 +22,7 @@ const OUTSIDE: i64 = 20;
 
 /// Where a request stopped. Whoever makes one up is told about another stretch of their own log.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ChainCursor(Head);
+pub struct ChainCursor(ChainHead);
 
 impl std::fmt::Display for ChainCursor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -32,34 +32,35 @@ impl std::fmt::Display for ChainCursor {
 }
 
 impl FromStr for ChainCursor {
-    type Err = Invalid;
+    type Err = InvalidText;
 
-    fn from_str(text: &str) -> std::result::Result<Self, Invalid> {
+    fn from_str(text: &str) -> std::result::Result<Self, InvalidText> {
         let read = || {
             let bytes = secret::from_base64url(text)?;
             let (seq, hash) = bytes.split_at_checked(8)?;
             let seq = i64::from_be_bytes(seq.try_into().ok()?);
-            (seq >= 0).then(|| Self(Head { seq, hash: hash.to_vec() }))
+            (seq >= 0).then(|| Self(ChainHead { seq, hash: hash.to_vec() }))
         };
-        read().ok_or(Invalid("must be a next_cursor that an earlier page answered"))
+        read().ok_or(InvalidText("must be a next_cursor that an earlier page answered"))
     }
 }
 
 /// What was found in a stretch of an audit log.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Checked {
+pub struct CheckedStretch {
     /// How many entries were looked at.
     pub checked: i64,
     /// In how many of them something was blanked by an erasure.
     pub erased: i64,
-    /// How many seals were made with a pepper that is not accepted any more; the seal of the newest entry vouches for those.
+    /// How many seals were made with a pepper that is not accepted any more; the seal of the newest entry vouches for
+    /// those.
     pub past_peppers: i64,
     /// What is wrong, the first of it.
-    pub faults: Vec<Fault>,
+    pub faults: Vec<ChainFault>,
     /// How much is wrong.
     pub found: i64,
     /// The newest entry.
-    pub head: Head,
+    pub head: ChainHead,
     /// Its seal.
     pub head_seal: Option<String>,
     /// Where to go on; `None`: this was the end.
@@ -68,11 +69,11 @@ pub struct Checked {
 
 /// A stretch of an audit log with everything that is needed to check it elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Exported {
+pub struct ExportedStretch {
     /// The entries, the oldest first.
-    pub links: Vec<Link>,
+    pub links: Vec<ChainLink>,
     /// The newest entry of the log.
-    pub head: Head,
+    pub head: ChainHead,
     /// Its seal.
     pub head_seal: Option<String>,
     /// Where to go on; `None`: this was the end.
@@ -80,8 +81,8 @@ pub struct Exported {
 }
 
 impl Records {
-    /// Checks the next stretch of an organization's audit log: that nothing in it was changed, taken out, put in or moved, and that the
-    /// service wrote it. `known`: a head that somebody kept, which the log must still have.
+    /// Checks the next stretch of an organization's audit log: that nothing in it was changed, taken out, put in or
+    /// moved, and that the service wrote it. `known`: a head that somebody kept, which the log must still have.
     ///
     /// # Errors
     /// [`crate::Error::Records`].
@@ -89,13 +90,13 @@ impl Records {
         &self,
         tenant: TenantId,
         peppers: &KeyRing,
-        known: Option<&Head>,
+        known: Option<&ChainHead>,
         after: Option<ChainCursor>,
-    ) -> Result<Checked> {
+    ) -> Result<CheckedStretch> {
         let mut transaction = self.begin(tenant).await?;
         let first = after.is_none();
         let part = stretch(&mut transaction, tenant, after.as_ref(), CHECKED).await?;
-        let mut checker = Checker::new(tenant, peppers, after.map(|cursor| cursor.0));
+        let mut checker = ChainChecker::new(tenant, peppers, after.map(|cursor| cursor.0));
         if let Some(known) = known {
             compare(&mut transaction, tenant, known, &part.head, &mut checker).await?;
         }
@@ -111,23 +112,43 @@ impl Records {
         }
         // The checker's hash, not the last row's: an entry that was put in is not what the next one follows.
         let next = part.next.map(|_| ChainCursor(checker.at.clone()));
-        let Checker { checked, erased, past_peppers, faults, found, .. } = checker;
+        let ChainChecker { checked, erased, past_peppers, faults, found, .. } = checker;
         let found = i64::try_from(found).unwrap_or(i64::MAX);
-        Ok(Checked { checked, erased, past_peppers, faults, found, head: part.head, head_seal: part.head_seal, next })
+        Ok(CheckedStretch {
+            checked,
+            erased,
+            past_peppers,
+            faults,
+            found,
+            head: part.head,
+            head_seal: part.head_seal,
+            next,
+        })
     }
 
     /// The next stretch of an organization's audit log, at most `limit` entries.
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn export_audit_log(&self, tenant: TenantId, after: Option<ChainCursor>, limit: u16) -> Result<Exported> {
+    pub async fn export_audit_log(
+        &self,
+        tenant: TenantId,
+        after: Option<ChainCursor>,
+        limit: u16,
+    ) -> Result<ExportedStretch> {
         let mut transaction = self.begin(tenant).await?;
         stretch(&mut transaction, tenant, after.as_ref(), i64::from(limit)).await
     }
 }
 
-/// Entries and the head, from one snapshot. The text of the details is made here and by built-in functions alone: it is what is hashed.
-async fn stretch(sql: &mut Transaction, tenant: TenantId, after: Option<&ChainCursor>, many: i64) -> Result<Exported> {
+/// Entries and the head, from one snapshot. The text of the details is made here and by built-in functions alone: it is
+/// what is hashed.
+async fn stretch(
+    sql: &mut TenantTransaction,
+    tenant: TenantId,
+    after: Option<&ChainCursor>,
+    many: i64,
+) -> Result<ExportedStretch> {
     let text = "select h.seq as head_seq, h.hash as head_hash, h.seal as head_seal, a.*
         from (select 1) one
         left join audit_heads h on h.tenant_id = $1
@@ -143,20 +164,20 @@ async fn stretch(sql: &mut Transaction, tenant: TenantId, after: Option<&ChainCu
     let Some(row) = rows.first() else {
         return Err(crate::Error::Internal("a query without rows that always has one".into()));
     };
-    let head = Head { seq: filled(row, "head_seq")?, hash: filled(row, "head_hash")? };
+    let head = ChainHead { seq: filled(row, "head_seq")?, hash: filled(row, "head_hash")? };
     let head_seal = row.try_get("head_seal").map_err(failed)?;
     rows.retain(|row| !matches!(row.try_get::<Option<Uuid>, _>("id"), Ok(None)));
     let mut links = rows.iter().map(link).collect::<Result<Vec<_>>>()?;
     let mut next = None;
     if links.len() as i64 > many {
-        // One more than asked for stays where it is at the same place as the last, which only happens where somebody put it there: the next
-        // stretch begins behind them.
+        // One more than asked for stays where it is at the same place as the last, which only happens where somebody
+        // put it there: the next stretch begins behind them.
         let rest = links.split_off(many as usize);
-        let end = links.last().map(|last| Head { seq: last.seq, hash: last.hash.clone() });
+        let end = links.last().map(|last| ChainHead { seq: last.seq, hash: last.hash.clone() });
         links.extend(rest.into_iter().filter(|more| end.as_ref().is_some_and(|end| end.seq == more.seq)));
         next = end.map(ChainCursor);
     }
-    Ok(Exported { links, head, head_seal, next })
+    Ok(ExportedStretch { links, head, head_seal, next })
 }
 
 /// A value that nothing may be missing of; where somebody made it so, an empty one.
@@ -167,8 +188,8 @@ where
     row.try_get::<Option<T>, _>(name).map(Option::unwrap_or_default).map_err(failed)
 }
 
-fn link(row: &PgRow) -> Result<Link> {
-    Ok(Link {
+fn link(row: &PgRow) -> Result<ChainLink> {
+    Ok(ChainLink {
         seq: filled(row, "seq")?,
         id: filled(row, "id")?,
         at_ms: filled(row, "at_ms")?,
@@ -188,7 +209,7 @@ fn link(row: &PgRow) -> Result<Link> {
 }
 
 /// Entries at no place of the chain, which no walk along it comes by.
-async fn outside(sql: &mut Transaction, tenant: TenantId, checker: &mut Checker<'_>) -> Result<()> {
+async fn outside(sql: &mut TenantTransaction, tenant: TenantId, checker: &mut ChainChecker<'_>) -> Result<()> {
     let text = "(select id from audit_log where tenant_id = $1 and seq is null order by seq limit $2)
                 union all (select id from audit_log where tenant_id = $1 and seq < 1 order by seq limit $2)";
     let query = sqlx::query_scalar(text).bind(tenant.0).bind(OUTSIDE);
@@ -201,11 +222,11 @@ async fn outside(sql: &mut Transaction, tenant: TenantId, checker: &mut Checker<
 
 /// Whether the log still has the entry that somebody kept the place and the hash of.
 async fn compare(
-    sql: &mut Transaction,
+    sql: &mut TenantTransaction,
     tenant: TenantId,
-    known: &Head,
-    head: &Head,
-    checker: &mut Checker<'_>,
+    known: &ChainHead,
+    head: &ChainHead,
+    checker: &mut ChainChecker<'_>,
 ) -> Result<()> {
     let text = "select hash from audit_log where tenant_id = $1 and seq = $2";
     let query = sqlx::query_scalar(text).bind(tenant.0).bind(known.seq);
@@ -219,7 +240,7 @@ async fn compare(
 }
 
 /// Which of the erasures that entries name are in the log.
-async fn erasures(sql: &mut Transaction, tenant: TenantId, links: &[Link]) -> Result<HashSet<Uuid>> {
+async fn erasures(sql: &mut TenantTransaction, tenant: TenantId, links: &[ChainLink]) -> Result<HashSet<Uuid>> {
     let named: HashSet<Uuid> = links.iter().filter_map(|link| link.erased_by).collect();
     if named.is_empty() {
         return Ok(named);

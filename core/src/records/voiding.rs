@@ -1,11 +1,14 @@
-//! From when on ID tokens must be: what an organization's admins and the vendor's staff do when tokens of theirs are in wrong hands.
+//! From when on ID tokens must be: what an organization's admins and the vendor's staff do when tokens of theirs are in
+//! wrong hands.
 //!
-//! An ID token is good for whoever has it until its time is over, and its provider cannot take it back. Here one time for all people of an
-//! organization makes every earlier one worth nothing to that organization; whoever is who they say signs in again. API tokens do not come
-//! from a provider and are revoked one by one, or all of them in the same step if asked.
+//! An ID token is good for whoever has it until its time is over, and its provider cannot take it back. Here one time
+//! for all people of an organization makes every earlier one worth nothing to that organization; whoever is who they
+//! say signs in again. API tokens do not come from a provider and are revoked one by one, or all of them in the same
+//! step if asked.
 
 use super::{
-    act::{Act, Answer, Refused, open},
+    act::{ChangeRefusal, ChangeResult, open},
+    caller::Caller,
     connect::{Records, failed},
     plans::{StaffAct, log},
 };
@@ -18,7 +21,7 @@ use uuid::Uuid;
 
 /// What is worth nothing any more.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Voided {
+pub struct VoidingResult {
     /// ID tokens that were issued before this are refused.
     #[serde(with = "time::serde::rfc3339")]
     pub not_before: OffsetDateTime,
@@ -27,7 +30,8 @@ pub struct Voided {
 }
 
 impl Records {
-    /// From when on the ID tokens of an organization's people must be. `None`: never said, or there is no such organization.
+    /// From when on the ID tokens of an organization's people must be. `None`: never said, or there is no such
+    /// organization.
     ///
     /// # Errors
     /// [`crate::Error::Records`].
@@ -39,17 +43,17 @@ impl Records {
         Ok(found.flatten())
     }
 
-    /// Voids every ID token of an organization's people that was issued before now, by the records' clock; with `api_tokens` its API
-    /// tokens too.
+    /// Voids every ID token of an organization's people that was issued before now, by the records' clock; with
+    /// `api_tokens` its API tokens too.
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn void_tokens(&self, act: &Act, api_tokens: bool) -> Answer<Voided> {
+    pub async fn void_tokens(&self, act: &Caller, api_tokens: bool) -> ChangeResult<VoidingResult> {
         let mut work = open!(self, act);
         let sql = "select tokens_not_before from organizations where tenant_id = $1 for update";
         let before: Option<Option<OffsetDateTime>> =
             sqlx::query_scalar(sql).bind(act.tenant.0).fetch_optional(work.sql()).await.map_err(failed)?;
-        let Some(before) = before else { return Ok(Err(Refused::NotFound)) };
+        let Some(before) = before else { return Ok(Err(ChangeRefusal::NotFound)) };
         // Not the transaction's time: it may have waited for the row.
         let sql = "update organizations
                    set tokens_not_before = greatest(tokens_not_before, date_trunc('milliseconds', clock_timestamp())), version = version + 1
@@ -73,7 +77,7 @@ impl Records {
                 revoked.push(id);
             }
         }
-        work.commit(Voided { not_before, api_tokens: revoked }).await
+        work.commit(VoidingResult { not_before, api_tokens: revoked }).await
     }
 
     /// From when on ID tokens of the vendor's staff must be. `None`: never said.
@@ -87,7 +91,8 @@ impl Records {
         .await
     }
 
-    /// Voids every ID token of the vendor's staff that was issued before now, by the records' clock. Written into the staff's log.
+    /// Voids every ID token of the vendor's staff that was issued before now, by the records' clock. Written into the
+    /// staff's log.
     ///
     /// # Errors
     /// [`crate::Error::Records`].

@@ -1,11 +1,11 @@
 //! The instance's own Ed25519 key: drawn in memory, certified by the root, used for every token and refusal.
 
-use super::{Jwks, Root};
+use super::{PublicKeySet, RootSigner};
 use crate::{
     Clock, Error, Result,
     domain::token::{
-        CertificateClaims, Confirmation, InstanceJwk, Kind, MAX_CERTIFICATE_LIFE, RefusalClaims, TokenClaims, assemble,
-        signing_input,
+        CertificateClaims, ConfirmationClaim, InstanceJwk, JwsKind, MAX_CERTIFICATE_LIFE, RefusalClaims, TokenClaims,
+        assemble, signing_input,
     },
 };
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
@@ -14,14 +14,15 @@ use std::{
     time::Duration,
 };
 
-/// A certificate begins this much before it is made. Not for clients' clocks (they hold it against the token's `iat`, which is ours)
-/// but for our own: an NTP step back of some seconds must not put the next token before its certificate.
+/// A certificate begins this much before it is made. Not for clients' clocks (they hold it against the token's `iat`,
+/// which is ours) but for our own: an NTP step back of some seconds must not put the next token before its certificate.
 const BACKDATED: i64 = 60;
 
 /// A certificate about to end is not used: a request that took it may still sign this much later (its deadline is 5 s).
 const MARGIN: i64 = 10;
 
-/// After a failed renewal, how long to go on with the old key before the root is asked again; every try costs one request its patience.
+/// After a failed renewal, how long to go on with the old key before the root is asked again; every try costs one
+/// request its patience.
 const RETRY_AFTER: i64 = 60;
 
 /// How long a request waits for a renewal while the old key would still do.
@@ -29,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What the certificates of this server say.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct SignerSettings {
     /// `iss` of all three kinds.
     pub issuer: String,
     /// How long a certificate holds; capped at 24 h. It is renewed after half of this.
@@ -40,7 +41,7 @@ pub struct Settings {
     pub max_grace: Duration,
 }
 
-impl Settings {
+impl SignerSettings {
     /// 24 h certificates, tokens up to 15 minutes, grace up to 168 h.
     pub fn new(issuer: impl Into<String>) -> Self {
         let hours = |h: u64| Duration::from_secs(h * 3600);
@@ -51,21 +52,21 @@ impl Settings {
 
 /// Signs for this instance. Clones share one key.
 #[derive(Clone)]
-pub struct Signer {
-    inner: Arc<Inner>,
+pub struct LeaseSigner {
+    inner: Arc<SignerInner>,
 }
 
-struct Inner {
-    root: Arc<dyn Root>,
-    settings: Settings,
+struct SignerInner {
+    root: Arc<dyn RootSigner>,
+    settings: SignerSettings,
     clock: Clock,
-    state: Mutex<State>,
+    state: Mutex<SigningKeys>,
     /// Held by the one caller that asks the root.
     flight: tokio::sync::Mutex<()>,
 }
 
 #[derive(Default)]
-struct State {
+struct SigningKeys {
     key: Option<Arc<InstanceKey>>,
     /// Finished requests to the root; a caller that waited sees from it that the answer it waited for has come.
     attempts: u64,
@@ -75,11 +76,11 @@ struct State {
     retry_at: i64,
 }
 
-impl Signer {
+impl LeaseSigner {
     /// A signer that has asked nobody yet: the root is asked when the first token is wanted.
-    pub fn new(root: Arc<dyn Root>, settings: Settings, clock: Clock) -> Self {
+    pub fn new(root: Arc<dyn RootSigner>, settings: SignerSettings, clock: Clock) -> Self {
         Self {
-            inner: Arc::new(Inner {
+            inner: Arc::new(SignerInner {
                 root,
                 settings,
                 clock,
@@ -89,11 +90,13 @@ impl Signer {
         }
     }
 
-    /// The instance's key under a certificate that is valid now. Asks the root only when there is none, or when half its life is over;
-    /// then one caller asks. Where the old key still does, the others go on with it, and so does everybody if the renewal fails.
+    /// The instance's key under a certificate that is valid now. Asks the root only when there is none, or when half
+    /// its life is over; then one caller asks. Where the old key still does, the others go on with it, and so does
+    /// everybody if the renewal fails.
     ///
     /// # Errors
-    /// [`Error::Signer`] if there is no valid certificate and the root gave none. Callers that waited for the same request share its failure.
+    /// [`Error::Signer`] if there is no valid certificate and the root gave none. Callers that waited for the same
+    /// request share its failure.
     pub async fn certified(&self) -> Result<Arc<InstanceKey>> {
         let inner = &*self.inner;
         let now = inner.clock.now_seconds();
@@ -115,18 +118,18 @@ impl Signer {
     ///
     /// # Errors
     /// [`Error::Signer`] if the root could not be asked.
-    pub async fn jwks(&self) -> Result<Jwks> {
-        Ok(Jwks { keys: self.inner.root.public_keys().await? })
+    pub async fn jwks(&self) -> Result<PublicKeySet> {
+        Ok(PublicKeySet { keys: self.inner.root.public_keys().await? })
     }
 
     /// What this signer's certificates say.
-    pub fn settings(&self) -> &Settings {
+    pub fn settings(&self) -> &SignerSettings {
         &self.inner.settings
     }
 }
 
-impl Inner {
-    fn state(&self) -> MutexGuard<'_, State> {
+impl SignerInner {
+    fn state(&self) -> MutexGuard<'_, SigningKeys> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -179,8 +182,8 @@ impl Inner {
         }
     }
 
-    /// A new key each time, never a new certificate for the old one: clients say which `kid` they hold a certificate of and are then
-    /// sent none, so one `kid` must mean one certificate.
+    /// A new key each time, never a new certificate for the old one: clients say which `kid` they hold a certificate of
+    /// and are then sent none, so one `kid` must mean one certificate.
     async fn certify(&self) -> Result<InstanceKey> {
         let roots = self.root.public_keys().await?;
         let root = roots.first().ok_or_else(|| Error::Signer("there is no root key".into()))?;
@@ -196,17 +199,18 @@ impl Inner {
             iat: now,
             nbf: now - BACKDATED,
             exp: now - BACKDATED + life,
-            cnf: Confirmation { jwk },
+            cnf: ConfirmationClaim { jwk },
             max_token_ttl: seconds(self.settings.max_token_ttl),
             max_grace: seconds(self.settings.max_grace),
         };
-        let input = signing_input(Kind::Certificate, root.kid(), &claims)?;
+        let input = signing_input(JwsKind::Certificate, root.kid(), &claims)?;
         let signature = self.root.sign(input.as_bytes()).await?;
         // 0.1 ms against handing out what no client can verify.
         if !root.verifies(input.as_bytes(), &signature) {
             return Err(Error::Signer("the root's signature does not fit the public key it publishes".into()));
         }
-        // Half of the life from now, not from `nbf`: counted from there a third request would fall into the same 24 hours.
+        // Half of the life from now, not from `nbf`: counted from there a third request would fall into the same 24
+        // hours.
         Ok(InstanceKey { key, kid, certificate: assemble(input, &signature), claims, renew_at: now + life / 2 })
     }
 }
@@ -234,8 +238,8 @@ impl InstanceKey {
     /// Signs a license token.
     ///
     /// # Errors
-    /// [`Error::Internal`] if no client could accept the token under this key's certificate: another issuer, signed outside its time,
-    /// a longer lease than [`Settings::max_token_ttl`] or more grace than [`Settings::max_grace`].
+    /// [`Error::Internal`] if no client could accept the token under this key's certificate: another issuer, signed
+    /// outside its time, a longer lease than [`SignerSettings::max_token_ttl`] or more grace than [`SignerSettings::max_grace`].
     pub fn sign_token(&self, claims: &TokenClaims) -> Result<String> {
         let limits = &self.claims;
         let grace_end = claims.exp.max(claims.iat.saturating_add(limits.max_grace));
@@ -246,7 +250,7 @@ impl InstanceKey {
         } else {
             None
         };
-        self.sign(Kind::Token, &claims.iss, claims.iat, wrong, claims)
+        self.sign(JwsKind::Token, &claims.iss, claims.iat, wrong, claims)
     }
 
     /// Signs a refusal.
@@ -254,12 +258,12 @@ impl InstanceKey {
     /// # Errors
     /// [`Error::Internal`] likewise.
     pub fn sign_refusal(&self, claims: &RefusalClaims) -> Result<String> {
-        self.sign(Kind::Refusal, &claims.iss, claims.iat, None, claims)
+        self.sign(JwsKind::Refusal, &claims.iss, claims.iat, None, claims)
     }
 
     fn sign(
         &self,
-        kind: Kind,
+        kind: JwsKind,
         iss: &str,
         iat: i64,
         wrong: Option<&str>,

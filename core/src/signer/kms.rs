@@ -1,7 +1,7 @@
 //! The root key in Cloud KMS, over REST: why not a client library, see docs/decisions/2026-11-21-kms-over-rest.md.
 //! <https://cloud.google.com/kms/docs/reference/rest/v1/projects.locations.keyRings.cryptoKeys.cryptoKeyVersions>
 
-use super::{BoxFuture, Root, RootKey, metadata::Metadata};
+use super::{RootKey, RootSigner, SigningFuture, metadata::MetadataServer};
 use crate::{Clock, Error, Result};
 use aws_lc_rs::digest;
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -18,12 +18,13 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Where the key is.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct KmsSettings {
     /// The version that signs: `projects/…/locations/…/keyRings/…/cryptoKeys/…/cryptoKeyVersions/…`.
     pub key: String,
     /// The version that will sign next; published beside the current one so that clients can pin it in time.
     pub next: Option<String>,
-    /// `https://cloudkms.googleapis.com`, unless a test says otherwise. Gets our access token: must be https or loopback.
+    /// `https://cloudkms.googleapis.com`, unless a test says otherwise. Gets our access token: must be https or
+    /// loopback.
     pub endpoint: String,
     /// `http://metadata.google.internal`, unless a test says otherwise.
     pub metadata: String,
@@ -31,7 +32,7 @@ pub struct Settings {
     pub timeout: Duration,
 }
 
-impl Settings {
+impl KmsSettings {
     /// Google's endpoints, 1.5 s per HTTP request.
     pub fn new(key: impl Into<String>, next: Option<String>) -> Self {
         Self {
@@ -46,9 +47,9 @@ impl Settings {
 
 /// A key version in Cloud KMS. Its public half is fetched once; a version never changes.
 pub struct KmsRoot {
-    settings: Settings,
+    settings: KmsSettings,
     http: reqwest::Client,
-    metadata: Metadata,
+    metadata: MetadataServer,
     keys: OnceCell<Vec<RootKey>>,
 }
 
@@ -86,7 +87,7 @@ struct KeyAnswer {
 }
 
 #[derive(Deserialize)]
-struct Refused {
+struct KmsRefused {
     error: RefusedError,
 }
 
@@ -96,12 +97,12 @@ struct RefusedError {
 }
 
 /// How a question failed: whether asking again may help.
-struct Fault {
+struct KmsFault {
     again: bool,
     text: String,
 }
 
-impl Fault {
+impl KmsFault {
     fn again(text: impl Into<String>) -> Self {
         Self { again: true, text: text.into() }
     }
@@ -115,12 +116,12 @@ impl KmsRoot {
     ///
     /// # Panics
     /// If no rustls crypto provider is installed.
-    pub fn new(settings: Settings, clock: Clock) -> Result<Self> {
+    pub fn new(settings: KmsSettings, clock: Clock) -> Result<Self> {
         let failed = |e: reqwest::Error| Error::Signer(format!("no HTTP client: {e}"));
         // A redirect would carry our access token to wherever it points.
         let policy = reqwest::redirect::Policy::none();
         let http = reqwest::Client::builder().redirect(policy).timeout(settings.timeout).build().map_err(failed)?;
-        let metadata = Metadata::new(&settings.metadata, settings.timeout, clock).map_err(failed)?;
+        let metadata = MetadataServer::new(&settings.metadata, settings.timeout, clock).map_err(failed)?;
         Ok(Self { settings, http, metadata, keys: OnceCell::new() })
     }
 
@@ -136,7 +137,7 @@ impl KmsRoot {
         let check = |answer: KeyAnswer| {
             same_name(name, &answer.name.replace("/publicKey", ""))?;
             intact("public key", answer.pem.as_bytes(), answer.pem_crc32c)?;
-            let wrong = |what| Fault { again: false, text: format!("key {name} {what}") };
+            let wrong = |what| KmsFault { again: false, text: format!("key {name} {what}") };
             if answer.algorithm != ALGORITHM {
                 return Err(wrong(format!("is for {}; make a version for {ALGORITHM}", answer.algorithm)));
             }
@@ -154,11 +155,11 @@ impl KmsRoot {
         let name = &self.settings.key;
         let check = |answer: SignAnswer| {
             if !answer.verified_digest_crc32c {
-                return Err(Fault::again("the digest was damaged on its way to Cloud KMS"));
+                return Err(KmsFault::again("the digest was damaged on its way to Cloud KMS"));
             }
             same_name(name, &answer.name)?;
             let signature = BASE64_STANDARD.decode(&answer.signature);
-            let signature = signature.map_err(|_| Fault::again("the signature is not base64"))?;
+            let signature = signature.map_err(|_| KmsFault::again("the signature is not base64"))?;
             intact("signature", &signature, answer.signature_crc32c)?;
             Ok(signature)
         };
@@ -171,7 +172,7 @@ impl KmsRoot {
         method: Method,
         path: &str,
         body: Option<&SignRequest>,
-        check: impl Fn(T) -> std::result::Result<R, Fault>,
+        check: impl Fn(T) -> std::result::Result<R, KmsFault>,
     ) -> Result<R> {
         let mut attempt = 1;
         loop {
@@ -192,52 +193,52 @@ impl KmsRoot {
         method: Method,
         path: &str,
         body: Option<&SignRequest>,
-    ) -> std::result::Result<T, Fault> {
+    ) -> std::result::Result<T, KmsFault> {
         // No second try for the token: the metadata server is on this machine's link, and the deadline is short.
-        let token = self.metadata.token().await.map_err(|text| Fault { again: false, text })?;
+        let token = self.metadata.token().await.map_err(|text| KmsFault { again: false, text })?;
         let url = format!("{}/v1/{path}", self.settings.endpoint.trim_end_matches('/'));
         let mut request = self.http.request(method, url).bearer_auth(token.reveal());
         if let Some(body) = body {
             request = request.json(body);
         }
-        let answer = request.send().await.map_err(|e| Fault::again(chain(&e)))?;
+        let answer = request.send().await.map_err(|e| KmsFault::again(chain(&e)))?;
         let status = answer.status();
         if status.is_success() {
-            return answer.json().await.map_err(|e| Fault::again(chain(&e)));
+            return answer.json().await.map_err(|e| KmsFault::again(chain(&e)));
         }
         if status == StatusCode::UNAUTHORIZED {
             self.metadata.forget().await;
         }
         let again =
             matches!(status, StatusCode::UNAUTHORIZED | StatusCode::TOO_MANY_REQUESTS) || status.is_server_error();
-        let reason = answer.json::<Refused>().await.map(|r| r.error.message).unwrap_or_default();
+        let reason = answer.json::<KmsRefused>().await.map(|r| r.error.message).unwrap_or_default();
         let reason: String = reason.chars().take(300).collect();
-        Err(Fault { again, text: format!("{status} for {path}: {reason}") })
+        Err(KmsFault { again, text: format!("{status} for {path}: {reason}") })
     }
 }
 
-impl Root for KmsRoot {
-    fn public_keys(&self) -> BoxFuture<'_, Result<Vec<RootKey>>> {
+impl RootSigner for KmsRoot {
+    fn public_keys(&self) -> SigningFuture<'_, Result<Vec<RootKey>>> {
         Box::pin(async { self.keys.get_or_try_init(|| self.fetch_keys()).await.cloned() })
     }
 
-    fn sign<'a>(&'a self, message: &'a [u8]) -> BoxFuture<'a, Result<Vec<u8>>> {
+    fn sign<'a>(&'a self, message: &'a [u8]) -> SigningFuture<'a, Result<Vec<u8>>> {
         Box::pin(self.sign_digest(message))
     }
 }
 
 /// An answer about another key version (a proxy's cache, a mixed-up connection) must not be taken for ours.
-fn same_name(asked: &str, answered: &str) -> std::result::Result<(), Fault> {
+fn same_name(asked: &str, answered: &str) -> std::result::Result<(), KmsFault> {
     if asked == answered {
         Ok(())
     } else {
-        Err(Fault::again(format!("asked for key {asked}, answered for {answered}")))
+        Err(KmsFault::again(format!("asked for key {asked}, answered for {answered}")))
     }
 }
 
-fn intact(what: &str, bytes: &[u8], crc32c: i64) -> std::result::Result<(), Fault> {
+fn intact(what: &str, bytes: &[u8], crc32c: i64) -> std::result::Result<(), KmsFault> {
     let same = i64::from(crc32c::crc32c(bytes)) == crc32c;
-    if same { Ok(()) } else { Err(Fault::again(format!("the {what} was damaged on its way (CRC32C differs)"))) }
+    if same { Ok(()) } else { Err(KmsFault::again(format!("the {what} was damaged on its way (CRC32C differs)"))) }
 }
 
 /// Google's JSON writes 64-bit integers as strings, and reads both forms; so do we.

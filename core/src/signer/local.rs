@@ -1,6 +1,6 @@
 //! A root key in a file: for one machine, and for tests.
 
-use super::{BoxFuture, Root, RootKey};
+use super::{RootKey, RootSigner, SigningFuture};
 use crate::{
     Error, Result,
     domain::{secret, token::pem},
@@ -35,8 +35,8 @@ impl LocalRoot {
     /// Two processes that start together end up with one key.
     ///
     /// # Errors
-    /// [`Error::Signer`] with what to do if the file cannot be read or written, others may read it, or it holds no RSA-4096 key.
-    /// A file that is there is never replaced: clients may have pinned its key.
+    /// [`Error::Signer`] with what to do if the file cannot be read or written, others may read it, or it holds no
+    /// RSA-4096 key. A file that is there is never replaced: clients may have pinned its key.
     pub async fn open(path: impl Into<PathBuf>) -> Result<Self> {
         let path = path.into();
         // Drawing two primes of 2048 bits takes seconds.
@@ -71,12 +71,12 @@ impl std::fmt::Debug for LocalRoot {
     }
 }
 
-impl Root for LocalRoot {
-    fn public_keys(&self) -> BoxFuture<'_, Result<Vec<RootKey>>> {
+impl RootSigner for LocalRoot {
+    fn public_keys(&self) -> SigningFuture<'_, Result<Vec<RootKey>>> {
         Box::pin(async { Ok(std::iter::once(&self.public).chain(&self.other).cloned().collect()) })
     }
 
-    fn sign<'a>(&'a self, message: &'a [u8]) -> BoxFuture<'a, Result<Vec<u8>>> {
+    fn sign<'a>(&'a self, message: &'a [u8]) -> SigningFuture<'a, Result<Vec<u8>>> {
         let (key, message) = (self.key.clone(), message.to_vec());
         Box::pin(blocking(move || {
             let mut signature = vec![0; key.public_modulus_len()];

@@ -12,25 +12,25 @@ const PATH: &str = "/computeMetadata/v1/instance/service-accounts/default/token"
 const MARGIN: i64 = 60;
 
 /// Fetches tokens and keeps the last one until shortly before its end.
-pub(super) struct Metadata {
+pub(super) struct MetadataServer {
     http: reqwest::Client,
     url: String,
     clock: Clock,
-    held: Mutex<Option<Held>>,
+    held: Mutex<Option<CachedToken>>,
 }
 
-struct Held {
+struct CachedToken {
     token: Secret<String>,
     until: i64,
 }
 
 #[derive(Deserialize)]
-struct Answer {
+struct MetadataToken {
     access_token: String,
     expires_in: i64,
 }
 
-impl Metadata {
+impl MetadataServer {
     /// Asks at `endpoint`, without proxies: the server is on this machine's own link.
     pub(super) fn new(endpoint: &str, timeout: Duration, clock: Clock) -> reqwest::Result<Self> {
         let policy = reqwest::redirect::Policy::none();
@@ -47,7 +47,7 @@ impl Metadata {
         }
         let answer = self.fetch().await.map_err(|e| format!("no access token from the metadata server: {e}"))?;
         let token = Secret::new(answer.access_token);
-        *held = Some(Held { token: token.clone(), until: now.saturating_add(answer.expires_in) - MARGIN });
+        *held = Some(CachedToken { token: token.clone(), until: now.saturating_add(answer.expires_in) - MARGIN });
         Ok(token)
     }
 
@@ -56,7 +56,7 @@ impl Metadata {
         *self.held.lock().await = None;
     }
 
-    async fn fetch(&self) -> reqwest::Result<Answer> {
+    async fn fetch(&self) -> reqwest::Result<MetadataToken> {
         let request = self.http.get(&self.url).header("Metadata-Flavor", "Google");
         request.send().await?.error_for_status()?.json().await
     }

@@ -22,7 +22,7 @@ const MAX_CHARS: usize = 255;
 #[derive(ToSchema)]
 #[schema(as = ClientFacts)]
 #[expect(dead_code, reason = "in the words of the document; a client may send anything, so what is read is raw")]
-pub(super) struct Facts {
+pub(super) struct ClientDetails {
     /// The license must be for it. Blanks around it and letters' case make no difference.
     product: Option<String>,
     version: Option<String>,
@@ -39,9 +39,9 @@ pub(super) struct Facts {
 
 /// The known facts, each a plain text.
 #[derive(Default)]
-pub(super) struct Client(Map<String, Value>);
+pub(super) struct ClientDescription(Map<String, Value>);
 
-impl Client {
+impl ClientDescription {
     /// Reads what was sent as `client`, whatever it is.
     pub(super) fn read(sent: Option<&RawValue>) -> Self {
         let sent = sent.and_then(|raw| serde_json::from_str::<BTreeMap<Lossy, &RawValue>>(raw.get()).ok());
@@ -105,7 +105,7 @@ mod tests {
     use serde_json::json;
 
     fn kept(sent: &str) -> Value {
-        Client::read(Some(&RawValue::from_string(sent.to_owned()).unwrap())).into_parts().1
+        ClientDescription::read(Some(&RawValue::from_string(sent.to_owned()).unwrap())).into_parts().1
     }
 
     #[test]
@@ -133,6 +133,6 @@ mod tests {
         ] {
             assert_eq!(kept(&sent), expected, "{}", &sent[..sent.len().min(90)]);
         }
-        assert_eq!(Client::read(None).into_parts(), (None, json!({})));
+        assert_eq!(ClientDescription::read(None).into_parts(), (None, json!({})));
     }
 }

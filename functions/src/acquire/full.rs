@@ -2,19 +2,19 @@
 
 use crate::{
     answer::{holders, seconds, span},
-    edge::{Problem, rim::about},
+    edge::{Problem, layers::about},
 };
 use license_core::{
-    Code,
-    seats::{Full, TooMany, Until},
+    ProblemCode,
+    seat_store::{PoolFull, TooMany, WaitReason},
 };
 use serde_json::json;
 
 /// A pool that gives nobody new a seat. `ttl_ms` tells when a holder was heard from its lease's end.
-pub(super) fn no_seat(full: &Full, ttl_ms: i64) -> Problem {
+pub(super) fn no_seat(full: &PoolFull, ttl_ms: i64) -> Problem {
     about(Some(full.facts.tenant), None);
     let next = (full.wait_ms > 0).then(|| seconds(full.wait_ms));
-    let problem = Problem::new(Code::NoSeatsAvailable, why(full, next))
+    let problem = Problem::new(ProblemCode::NoSeatsAvailable, why(full, next))
         .with("seats_total", full.seats_total)
         .with("seats_used", full.held)
         .with("seats_waiting", full.waiting)
@@ -25,45 +25,47 @@ pub(super) fn no_seat(full: &Full, ttl_ms: i64) -> Problem {
     }
 }
 
-fn why(full: &Full, next: Option<u64>) -> String {
-    let Full { seats_total: total, held, waiting, .. } = *full;
+fn why(full: &PoolFull, next: Option<u64>) -> String {
+    let PoolFull { seats_total: total, held, waiting, .. } = *full;
     let at = next.map(span);
     let within = at.as_deref().map_or_else(|| "later".to_owned(), |at| format!("in {at}"));
     // Who was ended by somebody, or is not known to restored records, may go on believing for as long.
     const WAITS: &str = "until whoever had it before cannot be using it any more";
     match full.until {
-        Until::Never if held == 0 => "The license has no seats here at present. The vendor can add some.".to_owned(),
-        Until::Never => format!(
+        WaitReason::Never if held == 0 => {
+            "The license has no seats here at present. The vendor can add some.".to_owned()
+        }
+        WaitReason::Never => format!(
             "The license has no seats here any more; {held} {} left to whoever {} until they are given back. The vendor can add some.",
             if held == 1 { "is" } else { "are" },
             if held == 1 { "has it" } else { "have them" },
         ),
-        Until::Opening => format!(
+        WaitReason::Opening => format!(
             "The license server's records were restored, and until every lease given before that is over nobody who starts is seated. Try again {within}."
         ),
-        Until::Wait if held == 0 && total == 1 => {
+        WaitReason::Wait if held == 0 && total == 1 => {
             format!("The license's only seat is in nobody's use, but it waits {WAITS}. It is free {within}.")
         }
-        Until::Wait if held == 0 => {
+        WaitReason::Wait if held == 0 => {
             format!(
                 "The license's {total} seats are in nobody's use, but each waits {WAITS}. The first is free {within}."
             )
         }
-        Until::Wait => format!(
+        WaitReason::Wait => format!(
             "No seat is free: {held} of {total} in use, {waiting} waiting, each {WAITS}. The first of those is free {within}; or close the program where it is not needed."
         ),
-        Until::Lease if held > total => format!(
+        WaitReason::Lease if held > total => format!(
             "The license has {} now, and {held} are still in use from when it had more. Close the program where it is not needed, or try again later.",
             if total == 1 { "1 seat".to_owned() } else { format!("{total} seats") },
         ),
-        Until::Lease if waiting > 0 => format!(
+        WaitReason::Lease if waiting > 0 => format!(
             "No seat is free: {held} of {total} in use, {waiting} waiting, each {WAITS}. Close the program where it is not needed, or try again later."
         ),
-        Until::Lease if total == 1 => {
+        WaitReason::Lease if total == 1 => {
             "The license's only seat is in use. Close the program where it is not needed, or try again later."
                 .to_owned()
         }
-        Until::Lease => {
+        WaitReason::Lease => {
             format!("All {total} seats are in use. Close the program where it is not needed, or try again later.")
         }
     }
@@ -83,7 +85,7 @@ pub(super) fn too_many(many: &TooMany) -> Problem {
         "{who} already, as many as the license allows. Close one. One that ended without giving its place back keeps it until its lease ends: the first is over in {}, unless it gives a sign of life.",
         span(next)
     );
-    Problem::new(Code::TooManyProcesses, detail)
+    Problem::new(ProblemCode::TooManyProcesses, detail)
         .with("processes", processes)
         .with("next_process_in", next)
         .retry_after(next)
@@ -92,14 +94,14 @@ pub(super) fn too_many(many: &TooMany) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use license_core::domain::license::Facts;
+    use license_core::domain::license::LicenseFacts;
 
-    fn full(total: u32, held: u32, waiting: u32, until: Until) -> Full {
+    fn full(total: u32, held: u32, waiting: u32, until: WaitReason) -> PoolFull {
         let facts = json!({"tenant": uuid::Uuid::nil(), "number": "752KJY5EZQ1CW", "product": "demo", "tier": "demo", "seats_total": total,
             "features": {}, "expires_at": null, "offline": {"policy": "none"}, "facts_version": 1});
-        let facts: Facts = serde_json::from_value(facts).unwrap();
+        let facts: LicenseFacts = serde_json::from_value(facts).unwrap();
         let next_lease_end_ms = 1;
-        Full {
+        PoolFull {
             held,
             seats_total: total,
             waiting,
@@ -115,14 +117,14 @@ mod tests {
     #[test]
     fn nobody_is_told_to_close_what_nobody_uses() {
         for total in [0, 1, 2, 5] {
-            for (until, waiting) in [(Until::Wait, total), (Until::Opening, total), (Until::Never, 0)] {
+            for (until, waiting) in [(WaitReason::Wait, total), (WaitReason::Opening, total), (WaitReason::Never, 0)] {
                 let told = why(&full(total, 0, waiting, until), Some(51));
                 assert!(!told.contains("Close") && !told.contains("All"), "{told}");
-                assert_eq!(told.contains("51 s"), until != Until::Never, "{told}");
+                assert_eq!(told.contains("51 s"), until != WaitReason::Never, "{told}");
             }
         }
-        assert!(why(&full(5, 5, 0, Until::Lease), Some(51)).starts_with("All 5 seats are in use"));
-        assert!(why(&full(5, 3, 2, Until::Wait), Some(51)).contains("3 of 5 in use, 2 waiting"));
-        assert!(why(&full(2, 3, 0, Until::Lease), Some(51)).contains("has 2 seats now, and 3"));
+        assert!(why(&full(5, 5, 0, WaitReason::Lease), Some(51)).starts_with("All 5 seats are in use"));
+        assert!(why(&full(5, 3, 2, WaitReason::Wait), Some(51)).contains("3 of 5 in use, 2 waiting"));
+        assert!(why(&full(2, 3, 0, WaitReason::Lease), Some(51)).contains("has 2 seats now, and 3"));
     }
 }

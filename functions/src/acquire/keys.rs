@@ -1,9 +1,9 @@
 //! The public keys that clients pin.
 
-use super::State;
+use super::AcquireService;
 use crate::edge::Problem;
 use axum::{
-    extract::State as From,
+    extract::State,
     response::{IntoResponse, Response},
 };
 use http::header;
@@ -15,16 +15,16 @@ use utoipa::ToSchema;
 #[derive(ToSchema)]
 #[schema(as = LicenseKeys)]
 #[expect(dead_code, reason = "describes what core writes")]
-struct Jwks {
+struct RootKeySet {
     /// At most two.
-    keys: Vec<Jwk>,
+    keys: Vec<RootJwk>,
 }
 
 /// A root key, RSA-4096.
 #[derive(ToSchema)]
 #[schema(as = RootKey, example = json!({"kty": "RSA", "alg": "RS256", "use": "sig", "kid": "q3B1Zq0aWmQ2mI0b3gVQqg5mGm6m1Wn6o2w9c0c7r2A", "n": "0vx7agoebGcQ…", "e": "AQAB"}))]
 #[expect(dead_code, reason = "describes what core writes")]
-struct Jwk {
+struct RootJwk {
     /// `RSA`.
     kty: String,
     /// `RS256`.
@@ -45,9 +45,9 @@ struct Jwk {
 /// minutes.
 // Five minutes old is fine, since the next key is published long before it signs.
 #[utoipa::path(get, path = "/.well-known/license-keys", tag = "Seats", operation_id = "license_keys", security(),
-    responses((status = 200, description = "The keys", body = Jwks),
+    responses((status = 200, description = "The keys", body = RootKeySet),
               (status = 503, description = "records_unavailable, signer_unavailable")))]
-pub(super) async fn keys(From(state): From<Arc<State>>) -> Result<Response, Problem> {
-    let keys = state.moves.signer().jwks().await?;
+pub(super) async fn keys(State(service): State<Arc<AcquireService>>) -> Result<Response, Problem> {
+    let keys = service.moves.signer().jwks().await?;
     Ok(([(header::CACHE_CONTROL, "public, max-age=300")], axum::Json(keys)).into_response())
 }

@@ -1,26 +1,26 @@
 //! validate: what an acquire would say, taking no seat.
 
-use super::{State, client::Facts as ClientFacts};
+use super::{AcquireService, client::ClientDetails as ClientFacts};
 use crate::{
-    answer::{self, Holder, License, holders, seconds},
-    edge::{Fields, Json, Problem, rate::not_looked_at, rim::about, telemetry::Outcome as Label},
+    answer::{self, ClientLicense, SeatHolder, holders, seconds},
+    edge::{FieldChecks, JsonBody, Problem, layers::about, rate::not_looked_at, telemetry::MetricOutcome as Label},
 };
 use axum::{
     Extension,
-    extract::State as From,
+    extract::State,
     response::{IntoResponse, Response},
 };
 use http::request::Parts;
 use license_core::{
-    Code, clock,
+    ProblemCode, clock,
     domain::{
         id::{ClientPart, PoolName},
         key::LicenseKey,
-        license::{Facts, Refusal},
+        license::{LicenseFacts, LicenseRefusal},
         name::clean,
     },
-    moves::validate::Outcome,
-    seats::{Prospect, Valid},
+    protocol::validate::ValidateOutcome,
+    seat_store::{SeatProspect, ValidateReply},
 };
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 use std::sync::Arc;
@@ -32,7 +32,7 @@ use utoipa::ToSchema;
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = ValidateRequest, example = json!({"license_key": "CODI-6WRXP-457A6-0BTJ8-9VR2K-WAA0K-D0ECC", "hardware_id": "my-laptop-0001"}))]
-pub(super) struct Body {
+pub(super) struct ValidateBody {
     /// As printed, typed or pasted: only its letters and digits count, and case and look-alikes are forgiven. A wrong check symbol is 422 with problem `mistyped`.
     #[schema(required)]
     license_key: Option<String>,
@@ -54,9 +54,9 @@ pub(super) struct Body {
 /// What an acquire would say.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
-enum Validation<'a> {
-    Looked(Looked<'a>),
-    Refusing(Refusing<'a>),
+enum ValidateResponse<'a> {
+    Looked(SeatOutlook<'a>),
+    Refusing(RefusingLicense<'a>),
 }
 
 /// The license gives seats; `code` says whether one is free for this machine.
@@ -64,12 +64,12 @@ enum Validation<'a> {
 #[schema(as = ValidLicense, example = json!({"license": {"number": "752KJY5EZQ1CW", "product": "demo", "tier": "demo", "status": "active",
     "seats_total": 5, "seats_used": 1, "features": {}, "expires_at": null, "facts_version": 1}, "seats_used": 1,
     "holders": [{"label": "host-1", "since": "2026-11-21T03:31:22.034Z", "seen_in": 0}], "has_seat": true, "code": null, "retry_in": null}))]
-struct Looked<'a> {
-    license: License<'a>,
+struct SeatOutlook<'a> {
+    license: ClientLicense<'a>,
     /// How many seats are held.
     seats_used: u32,
     /// At most five, longest silent first; none where the license hides them.
-    holders: Vec<Holder>,
+    holders: Vec<SeatHolder>,
     /// Whether who asks holds a seat already, which makes a full pool no refusal.
     has_seat: bool,
     /// Null where an acquire would be granted now, else what it would be refused with: `no_seats_available` or `too_many_processes`.
@@ -84,8 +84,8 @@ struct Looked<'a> {
 #[schema(as = RefusingLicense, example = json!({"license": {"number": "752KJY5EZQ1CW", "product": "demo", "tier": "demo", "status": "suspended",
     "seats_total": 5, "seats_used": null, "features": {}, "expires_at": null, "facts_version": 2},
     "code": "license_suspended", "since": "2026-11-21T03:31:22.034Z"}))]
-struct Refusing<'a> {
-    license: License<'a>,
+struct RefusingLicense<'a> {
+    license: ClientLicense<'a>,
     /// What an acquire would be refused with: `license_suspended`, `license_revoked`, `license_expired` or `license_not_started`.
     code: &'static str,
     /// Since when, or for `license_not_started` until when; null if it is not known.
@@ -97,44 +97,44 @@ struct Refusing<'a> {
 ///
 /// What an acquire would say, taking no seat. A license that gives no seat is an answer here and no error; the product is not compared, and
 /// answers are not signed.
-#[utoipa::path(post, path = "/api/v1/licenses/validate", tag = "Seats", request_body = Body, security(),
-    responses((status = 200, description = "The license", body = Validation),
+#[utoipa::path(post, path = "/api/v1/licenses/validate", tag = "Seats", request_body = ValidateBody, security(),
+    responses((status = 200, description = "The license", body = ValidateResponse),
               (status = 401, description = "license_key_invalid"),
               (status = 404, description = "not_found: the license has no such pool"),
               (status = 429, description = "rate_limited: for each address that sends many different wrong keys"),
               (status = 503, description = "seats_unavailable, records_unavailable")))]
 pub(super) async fn validate(
-    From(state): From<Arc<State>>,
+    State(service): State<Arc<AcquireService>>,
     parts: Parts,
-    Json(body): Json<Body>,
+    JsonBody(body): JsonBody<ValidateBody>,
 ) -> Result<Response, Problem> {
-    let moves = &state.moves;
-    let mut fields = Fields::new();
+    let moves = &service.moves;
+    let mut fields = FieldChecks::new();
     let key = fields.required("license_key", body.license_key.as_deref(), LicenseKey::parse);
     let hardware = fields.optional("hardware_id", body.hardware_id.as_deref(), str::parse::<ClientPart>);
     let instance = fields.optional("instance_id", body.instance_id.as_deref(), str::parse::<ClientPart>);
     let pool = fields.optional("pool", body.pool.as_deref(), |text| clean(text).parse::<PoolName>());
     let (key, pool) = (fields.check(key)?, pool.unwrap_or_else(PoolName::main));
     about(None, Some(key.number()));
-    let guesser = state.strangers.guesser(&parts);
+    let guesser = service.strangers.guesser(&parts);
     match moves.validate_from(&key, hardware.as_ref(), instance.as_ref(), &pool, guesser.as_ref()).await? {
-        Outcome::Valid(valid) => Ok(looked(&valid, moves.settings().timing.ttl_ms())),
-        Outcome::Refused(refusal, facts) => Ok(refusing(refusal, &facts)),
-        Outcome::BadKey => Err(answer::bad_key()),
-        Outcome::Limited(limited) => Err(not_looked_at(limited)),
-        Outcome::NoPool => Err(answer::no_pool(pool.as_str())),
+        ValidateOutcome::Valid(valid) => Ok(looked(&valid, moves.settings().timing.ttl_ms())),
+        ValidateOutcome::Refused(refusal, facts) => Ok(refusing(refusal, &facts)),
+        ValidateOutcome::BadKey => Err(answer::bad_key()),
+        ValidateOutcome::Limited(limited) => Err(not_looked_at(limited)),
+        ValidateOutcome::NoPool => Err(answer::no_pool(pool.as_str())),
     }
 }
 
-fn looked(valid: &Valid, ttl_ms: i64) -> Response {
+fn looked(valid: &ValidateReply, ttl_ms: i64) -> Response {
     about(Some(valid.facts.tenant), None);
     let code = match valid.prospect {
-        Prospect::Seat => None,
-        Prospect::Full => Some(Code::NoSeatsAvailable.as_str()),
-        Prospect::TooMany => Some(Code::TooManyProcesses.as_str()),
+        SeatProspect::Seat => None,
+        SeatProspect::Full => Some(ProblemCode::NoSeatsAvailable.as_str()),
+        SeatProspect::TooMany => Some(ProblemCode::TooManyProcesses.as_str()),
     };
-    let body = Validation::Looked(Looked {
-        license: License::new(&valid.facts, Some(valid.held), None),
+    let body = ValidateResponse::Looked(SeatOutlook {
+        license: ClientLicense::new(&valid.facts, Some(valid.held), None),
         seats_used: valid.held,
         holders: holders(&valid.silent, &valid.facts, valid.now_ms, ttl_ms),
         has_seat: valid.has_seat,
@@ -144,10 +144,14 @@ fn looked(valid: &Valid, ttl_ms: i64) -> Response {
     (Extension(Label(code.unwrap_or("valid"))), axum::Json(body)).into_response()
 }
 
-fn refusing(refusal: Refusal, facts: &Facts) -> Response {
+fn refusing(refusal: LicenseRefusal, facts: &LicenseFacts) -> Response {
     about(Some(facts.tenant), None);
     let code = refusal.why.code().as_str();
     let since = (refusal.since_ms != 0).then(|| clock::from_ms(refusal.since_ms));
-    let body = Validation::Refusing(Refusing { license: License::new(facts, None, Some(refusal)), code, since });
+    let body = ValidateResponse::Refusing(RefusingLicense {
+        license: ClientLicense::new(facts, None, Some(refusal)),
+        code,
+        since,
+    });
     (Extension(Label(code)), axum::Json(body)).into_response()
 }

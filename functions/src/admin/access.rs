@@ -8,7 +8,7 @@ use license_core::domain::access::{
 
 /// The least a caller must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Least {
+pub enum LeastRole {
     /// A person who signed in with a verified address, as themselves: staff has no organizations of its own.
     Person,
     /// Anybody who signed in with a verified address, and staff.
@@ -19,7 +19,7 @@ pub enum Least {
     Staff,
 }
 
-impl Least {
+impl LeastRole {
     /// The word in `required` of a refusal and in the document.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -33,32 +33,32 @@ impl Least {
 
 /// What an operation asks of its caller.
 #[derive(Clone, Copy, Debug)]
-pub struct Rule {
+pub struct AccessRule {
     /// In capitals.
     pub method: &'static str,
     /// As the router spells it.
     pub path: &'static str,
     /// The least role of a person.
-    pub least: Least,
+    pub least: LeastRole,
     /// The scope that lets an API token do it; `None`: no token may.
     pub scope: Option<Scope>,
 }
 
-const fn rule(method: &'static str, path: &'static str, least: Least, scope: Option<Scope>) -> Rule {
-    Rule { method, path, least, scope }
+const fn rule(method: &'static str, path: &'static str, least: LeastRole, scope: Option<Scope>) -> AccessRule {
+    AccessRule { method, path, least, scope }
 }
 
-const PERSON: Least = Least::Person;
-const ANY: Least = Least::SignedIn;
-const VIEWER: Least = Least::Role(Viewer);
-const MEMBER: Least = Least::Role(Member);
-const ADMIN: Least = Least::Role(Admin);
-const OWNER: Least = Least::Role(Owner);
-const STAFF: Least = Least::Staff;
+const PERSON: LeastRole = LeastRole::Person;
+const ANY: LeastRole = LeastRole::SignedIn;
+const VIEWER: LeastRole = LeastRole::Role(Viewer);
+const MEMBER: LeastRole = LeastRole::Role(Member);
+const ADMIN: LeastRole = LeastRole::Role(Admin);
+const OWNER: LeastRole = LeastRole::Role(Owner);
+const STAFF: LeastRole = LeastRole::Staff;
 
 /// The table.
 #[rustfmt::skip]
-pub const TABLE: &[Rule] = &[
+pub const TABLE: &[AccessRule] = &[
     rule("GET",    "/api/v1/me", PERSON, None),
     rule("GET",    "/api/v1/organizations/{organization}", VIEWER, Some(OrganizationRead)),
     rule("PATCH",  "/api/v1/organizations/{organization}", ADMIN, None),
@@ -114,7 +114,7 @@ pub const TABLE: &[Rule] = &[
 ];
 
 /// The row of an operation. HEAD is GET without the body of its answer (RFC 9110, section 9.3.2), and whoever may do the one may do the other.
-pub fn rule_of(method: &str, path: &str) -> Option<&'static Rule> {
+pub fn rule_of(method: &str, path: &str) -> Option<&'static AccessRule> {
     let method = if method == "HEAD" { "GET" } else { method };
     TABLE.iter().find(|rule| rule.method == method && rule.path == path)
 }

@@ -1,17 +1,17 @@
 //! What an organization demands of its own people's sign-ins.
 
 use super::{
-    State,
+    AdminService,
     answer::{IfMatch, answered, not_found, versioned},
-    gate::{Caller, HowSignedIn},
+    gate::{HowSignedIn, OrganizationCaller},
     step_up,
     terms::whole,
 };
-use crate::edge::{Fields, Json, Problem};
-use axum::{extract::State as From, response::Response};
+use crate::edge::{FieldChecks, JsonBody, Problem};
+use axum::{extract::State, response::Response};
 use http::StatusCode;
 use license_core::{
-    domain::step_up::{StepUp as Rule, acr_value},
+    domain::step_up::{StepUpPolicy as Rule, acr_value},
     records::{self, Principal},
 };
 use serde::{Deserialize, Serialize};
@@ -35,8 +35,8 @@ pub(super) struct StepUp {
     acr_values: Option<Vec<String>>,
 }
 
-impl std::convert::From<&records::AccessPolicy> for AccessPolicy {
-    fn from(it: &records::AccessPolicy) -> Self {
+impl From<&records::AccessPolicyRow> for AccessPolicy {
+    fn from(it: &records::AccessPolicyRow) -> Self {
         let dress = |rule: Rule| StepUp {
             max_age: rule.max_age,
             acr_values: Some(rule.acr_values).filter(|values| !values.is_empty()),
@@ -48,8 +48,11 @@ impl std::convert::From<&records::AccessPolicy> for AccessPolicy {
 /// Read the access policy
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}/access-policy", tag = "Organizations",
     responses((status = 200, description = "The policy", body = AccessPolicy, headers(("ETag" = String, description = "The organization's version")))))]
-pub(super) async fn read_access_policy(From(state): From<State>, Caller(act): Caller) -> Result<Response, Problem> {
-    let found = state.records.access_policy(act.tenant).await?.ok_or_else(not_found)?;
+pub(super) async fn read_access_policy(
+    State(service): State<AdminService>,
+    OrganizationCaller(act): OrganizationCaller,
+) -> Result<Response, Problem> {
+    let found = service.records.access_policy(act.tenant).await?.ok_or_else(not_found)?;
     Ok(versioned(StatusCode::OK, found.version, AccessPolicy::from(&found)))
 }
 
@@ -84,13 +87,13 @@ pub(super) struct PutStepUp {
     responses((status = 200, description = "The policy as it is now", body = AccessPolicy, headers(("ETag" = String, description = "The organization's version"))),
               (status = 412, description = "precondition_failed")))]
 pub(super) async fn put_access_policy(
-    From(state): From<State>,
-    Caller(act): Caller,
+    State(service): State<AdminService>,
+    OrganizationCaller(act): OrganizationCaller,
     HowSignedIn(sign_in): HowSignedIn,
     IfMatch(version): IfMatch,
-    Json(body): Json<PutAccessPolicy>,
+    JsonBody(body): JsonBody<PutAccessPolicy>,
 ) -> Result<Response, Problem> {
-    let mut fields = Fields::new();
+    let mut fields = FieldChecks::new();
     let step_up = body.step_up.as_ref().map(|wish| {
         let (least, most) = Rule::MAX_AGE;
         let max_age = fields.optional("step_up.max_age", wish.max_age.as_ref(), whole(least, most));
@@ -104,7 +107,7 @@ pub(super) async fn put_access_policy(
     if let (Principal::Person { .. }, Some(rule)) = (&act.by, &step_up) {
         step_up::demand(rule, &sign_in)?;
     }
-    let set = answered(state.records.set_access_policy(&act, step_up.as_ref(), version).await)?;
+    let set = answered(service.records.set_access_policy(&act, step_up.as_ref(), version).await)?;
     Ok(versioned(StatusCode::OK, set.version, AccessPolicy::from(&set)))
 }
 

@@ -1,16 +1,16 @@
 //! What the operations of the management API have in common: versions, pages, and refusals of the records.
 
 use super::gate::insufficient_role;
-use crate::edge::{Fields, Problem};
+use crate::edge::{FieldChecks, Problem};
 use axum::{
     extract::{FromRequestParts, RawPathParams},
     response::{IntoResponse, Response},
 };
 use http::{HeaderValue, StatusCode, header, request::Parts};
 use license_core::{
-    Code,
-    domain::id::Invalid,
-    records::{Answer, Cursor, Listed, Page, Refused},
+    ProblemCode,
+    domain::id::InvalidText,
+    records::{ChangeRefusal, ChangeResult, ListedRows, PageCursor, PageRequest},
 };
 use serde::Serialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -20,15 +20,15 @@ use utoipa::ToSchema;
 const MAX_LIMIT: u8 = 100;
 
 /// What was asked of the records, or the problem that says why not.
-pub(super) fn answered<T>(answer: Answer<T>) -> Result<T, Problem> {
+pub(super) fn answered<T>(answer: ChangeResult<T>) -> Result<T, Problem> {
     answer?.map_err(|refused| match refused {
-        Refused::NotFound => not_found(),
-        Refused::Stale => stale(),
-        Refused::Conflict(detail) => Problem::new(Code::Conflict, detail),
-        Refused::Invalid(field, problem) => Problem::invalid(field, problem),
-        Refused::Role(role) => insufficient_role(role.as_str()),
-        Refused::KeyReused => Problem::new(
-            Code::IdempotencyKeyReused,
+        ChangeRefusal::NotFound => not_found(),
+        ChangeRefusal::Stale => stale(),
+        ChangeRefusal::Conflict(detail) => Problem::new(ProblemCode::Conflict, detail),
+        ChangeRefusal::Invalid(field, problem) => Problem::invalid(field, problem),
+        ChangeRefusal::Role(role) => insufficient_role(role.as_str()),
+        ChangeRefusal::KeyReused => Problem::new(
+            ProblemCode::IdempotencyKeyReused,
             "This Idempotency-Key was sent with another request in the last 24 hours. Draw a new key for each thing you want done.",
         ),
     })
@@ -36,12 +36,12 @@ pub(super) fn answered<T>(answer: Answer<T>) -> Result<T, Problem> {
 
 /// Nothing of that id, or nothing the caller may see.
 pub(super) fn not_found() -> Problem {
-    Problem::new(Code::NotFound, "There is nothing of this id here, or nothing that you may see.")
+    Problem::new(ProblemCode::NotFound, "There is nothing of this id here, or nothing that you may see.")
 }
 
 fn stale() -> Problem {
     let detail = "Somebody changed it since you read it, and nothing was written. Read it again and send your edit with its new ETag.";
-    Problem::new(Code::PreconditionFailed, detail)
+    Problem::new(ProblemCode::PreconditionFailed, detail)
 }
 
 /// `If-Match`: the version an edit is meant for; `None` where there is none or it is `*`.
@@ -82,20 +82,20 @@ pub(super) struct ListOf<T> {
 }
 
 impl<T> ListOf<T> {
-    pub(super) fn new<R>(listed: Listed<R>, dress: impl Fn(R) -> T) -> axum::Json<Self> {
+    pub(super) fn new<R>(listed: ListedRows<R>, dress: impl Fn(R) -> T) -> axum::Json<Self> {
         let next_cursor = listed.next.map(|cursor| cursor.to_string());
         axum::Json(Self { items: listed.items.into_iter().map(dress).collect(), next_cursor })
     }
 }
 
 /// The part of a list that `limit` and `cursor` ask for; what is wrong with them goes into `fields`.
-pub(super) fn page(fields: &mut Fields, limit: Option<&str>, cursor: Option<&str>) -> Page {
+pub(super) fn page(fields: &mut FieldChecks, limit: Option<&str>, cursor: Option<&str>) -> PageRequest {
     let limit = fields.optional("limit", limit, |text| {
         let limit = text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
-        limit.ok_or(Invalid("must be a whole number from 1 to 100"))
+        limit.ok_or(InvalidText("must be a whole number from 1 to 100"))
     });
-    let after = fields.optional("cursor", cursor, str::parse::<Cursor>);
-    Page { after, limit: limit.unwrap_or(Page::FIRST.limit) }
+    let after = fields.optional("cursor", cursor, str::parse::<PageCursor>);
+    PageRequest { after, limit: limit.unwrap_or(PageRequest::FIRST.limit) }
 }
 
 /// A time of a request: RFC 3339, with an offset.
@@ -105,9 +105,9 @@ pub(super) fn time(text: &str) -> Result<OffsetDateTime, &'static str> {
 }
 
 /// The id at the end of the path, or before its verb, of what is asked about; one that is none names nothing.
-pub(super) struct Target<T>(pub(super) T);
+pub(super) struct PathTarget<T>(pub(super) T);
 
-impl<T: std::str::FromStr, S: Send + Sync> FromRequestParts<S> for Target<T> {
+impl<T: std::str::FromStr, S: Send + Sync> FromRequestParts<S> for PathTarget<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {

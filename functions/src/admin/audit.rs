@@ -1,11 +1,11 @@
 //! The audit log: who did what.
 
-use super::{State, answer::ListOf, filters::Filters, gate::Caller};
-use crate::edge::{Problem, Query};
-use axum::extract::State as From;
+use super::{AdminService, answer::ListOf, filters::ListFilters, gate::OrganizationCaller};
+use crate::edge::{Problem, QueryParameters};
+use axum::extract::State;
 use license_core::{
     domain::id::UserId,
-    records::{self, ACTIONS, About, Which},
+    records::{self, ACTIONS, AuditFilter, AuditSubject},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -27,7 +27,7 @@ pub(super) struct AuditEntry {
     #[serde(with = "time::serde::rfc3339")]
     at: OffsetDateTime,
     /// Who.
-    actor: Actor,
+    actor: AuditActor,
     /// What was done: `noun.verb`.
     action: String,
     /// The id of what it was done to.
@@ -46,7 +46,7 @@ pub(super) struct AuditEntry {
 
 /// Who did something.
 #[derive(Serialize, ToSchema)]
-pub(super) struct Actor {
+pub(super) struct AuditActor {
     /// `person`, `token` or `staff`.
     kind: String,
     /// The id of the person or API token; of staff, who they are at the staff's identity provider.
@@ -55,12 +55,12 @@ pub(super) struct Actor {
     name: String,
 }
 
-impl std::convert::From<records::Entry> for AuditEntry {
-    fn from(it: records::Entry) -> Self {
+impl From<records::AuditEntryRow> for AuditEntry {
+    fn from(it: records::AuditEntryRow) -> Self {
         Self {
             id: it.id,
             at: it.at,
-            actor: Actor { kind: it.actor_kind, id: it.actor, name: it.actor_name },
+            actor: AuditActor { kind: it.actor_kind, id: it.actor, name: it.actor_name },
             action: it.action,
             target: it.target,
             before: it.before,
@@ -101,26 +101,26 @@ pub(super) struct AuditQuery {
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}/audit-log", tag = "Audit log", params(AuditQuery),
     responses((status = 200, description = "A page of entries", body = ListOf<AuditEntry>)))]
 pub(super) async fn list_audit_log(
-    From(state): From<State>,
-    Caller(act): Caller,
-    Query(query): Query<AuditQuery>,
+    State(service): State<AdminService>,
+    OrganizationCaller(act): OrganizationCaller,
+    QueryParameters(query): QueryParameters<AuditQuery>,
 ) -> Result<axum::Json<ListOf<AuditEntry>>, Problem> {
-    let mut filters = Filters::new();
+    let mut filters = ListFilters::new();
     let page = filters.page(query.limit.as_ref(), query.cursor.as_ref());
     let which = which(&mut filters, &query);
     let (which, page) = filters.check((which, page))?;
     if let Some(name) = which.about.as_ref().and_then(unusual_id)
-        && !state.records.is_in_audit_log(act.tenant, &which).await?
+        && !service.records.is_in_audit_log(act.tenant, &which).await?
     {
         return Err(Problem::invalid(name, NO_ID));
     }
-    Ok(ListOf::new(state.records.audit_log(act.tenant, &which, page).await?, AuditEntry::from))
+    Ok(ListOf::new(service.records.audit_log(act.tenant, &which, page).await?, AuditEntry::from))
 }
 
-fn which(filters: &mut Filters, query: &AuditQuery) -> Which {
-    let action = filters.read("action", query.action.as_ref(), action).map(About::Action);
-    let actor = filters.read("actor", query.actor.as_ref(), id).map(About::Actor);
-    let target = filters.read("target", query.target.as_ref(), id).map(About::Target);
+fn which(filters: &mut ListFilters, query: &AuditQuery) -> AuditFilter {
+    let action = filters.read("action", query.action.as_ref(), action).map(AuditSubject::Action);
+    let actor = filters.read("actor", query.actor.as_ref(), id).map(AuditSubject::Actor);
+    let target = filters.read("target", query.target.as_ref(), id).map(AuditSubject::Target);
     let given = [("action", &query.action), ("actor", &query.actor), ("target", &query.target)];
     for (name, _) in given.iter().filter(|(_, value)| value.is_some()).skip(1) {
         filters.wrong(name, "cannot be combined: send one of action, actor and target at a time");
@@ -130,15 +130,15 @@ fn which(filters: &mut Filters, query: &AuditQuery) -> Which {
     if from.zip(to).is_some_and(|(from, to)| to < from) {
         filters.wrong("to", "must not be before from");
     }
-    Which { about: action.or(actor).or(target), from, to }
+    AuditFilter { about: action.or(actor).or(target), from, to }
 }
 
 /// The filter whose value is no UUID: an id only if the log has it.
-fn unusual_id(about: &About) -> Option<&'static str> {
+fn unusual_id(about: &AuditSubject) -> Option<&'static str> {
     let (name, id) = match about {
-        About::Action(_) => return None,
-        About::Actor(id) => ("actor", id),
-        About::Target(id) => ("target", id),
+        AuditSubject::Action(_) => return None,
+        AuditSubject::Actor(id) => ("actor", id),
+        AuditSubject::Target(id) => ("target", id),
     };
     id.parse::<UserId>().is_err().then_some(name)
 }

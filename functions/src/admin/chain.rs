@@ -1,9 +1,9 @@
 //! The audit log as a chain: whether it is whole, and everything that is needed to find out elsewhere.
 
-use super::{State, filters::Filters, gate::Caller};
-use crate::edge::{Problem, Query};
-use axum::extract::State as From;
-use license_core::records::{self, ChainCursor, Head};
+use super::{AdminService, filters::ListFilters, gate::OrganizationCaller};
+use crate::edge::{Problem, QueryParameters};
+use axum::extract::State;
+use license_core::records::{self, ChainCursor, ChainHead};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
@@ -86,11 +86,11 @@ pub(super) struct VerifyQuery {
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}/audit-log/verify", tag = "Audit log", params(VerifyQuery),
     responses((status = 200, description = "What was found in this stretch", body = AuditVerification)))]
 pub(super) async fn verify_audit_log(
-    From(state): From<State>,
-    Caller(act): Caller,
-    Query(query): Query<VerifyQuery>,
+    State(service): State<AdminService>,
+    OrganizationCaller(act): OrganizationCaller,
+    QueryParameters(query): QueryParameters<VerifyQuery>,
 ) -> Result<axum::Json<AuditVerification>, Problem> {
-    let mut filters = Filters::new();
+    let mut filters = ListFilters::new();
     let seq = filters.read("seq", query.seq.as_ref(), |text| {
         text.parse()
             .ok()
@@ -106,15 +106,19 @@ pub(super) async fn verify_audit_log(
         _ => {}
     }
     let cursor = filters.read("cursor", query.cursor.as_ref(), str::parse::<ChainCursor>);
-    let known = seq.zip(hash).map(|(seq, hash)| Head { seq, hash });
+    let known = seq.zip(hash).map(|(seq, hash)| ChainHead { seq, hash });
     let (known, cursor) = filters.check((known, cursor))?;
-    let it = state.records.verify_audit_log(act.tenant, &state.peppers, known.as_ref(), cursor).await?;
+    let it = service.records.verify_audit_log(act.tenant, &service.peppers, known.as_ref(), cursor).await?;
     if it.found > 0 {
         let first = it.faults.first().map(|fault| fault.detail.as_str());
         tracing::error!(found = it.found, first, "the audit log of this organization is not as it was written");
     }
-    let fault =
-        |it: records::Fault| AuditFault { kind: it.kind.as_str(), seq: it.seq, entry: it.entry, detail: it.detail };
+    let fault = |it: records::ChainFault| AuditFault {
+        kind: it.kind.as_str(),
+        seq: it.seq,
+        entry: it.entry,
+        detail: it.detail,
+    };
     Ok(axum::Json(AuditVerification {
         intact: it.found == 0,
         checked: it.checked,
@@ -166,8 +170,8 @@ pub(super) struct ExportedEntry {
     erased_seal: Option<String>,
 }
 
-impl std::convert::From<records::Link> for ExportedEntry {
-    fn from(it: records::Link) -> Self {
+impl From<records::ChainLink> for ExportedEntry {
+    fn from(it: records::ChainLink) -> Self {
         Self {
             seq: it.seq,
             id: it.id,
@@ -218,18 +222,18 @@ pub(super) struct ExportQuery {
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}/audit-log/export", tag = "Audit log", params(ExportQuery),
     responses((status = 200, description = "A stretch of the log", body = AuditExport)))]
 pub(super) async fn export_audit_log(
-    From(state): From<State>,
-    Caller(act): Caller,
-    Query(query): Query<ExportQuery>,
+    State(service): State<AdminService>,
+    OrganizationCaller(act): OrganizationCaller,
+    QueryParameters(query): QueryParameters<ExportQuery>,
 ) -> Result<axum::Json<AuditExport>, Problem> {
-    let mut filters = Filters::new();
+    let mut filters = ListFilters::new();
     let limit = filters.read("limit", query.limit.as_ref(), |text| {
         let limit = text.parse().ok().filter(|limit| (1..=EXPORTED).contains(limit));
         limit.ok_or("must be a whole number from 1 to 500")
     });
     let cursor = filters.read("cursor", query.cursor.as_ref(), str::parse::<ChainCursor>);
     let (limit, cursor) = filters.check((limit, cursor))?;
-    let it = state.records.export_audit_log(act.tenant, cursor, limit.unwrap_or(EXPORTED)).await?;
+    let it = service.records.export_audit_log(act.tenant, cursor, limit.unwrap_or(EXPORTED)).await?;
     Ok(axum::Json(AuditExport {
         items: it.links.into_iter().map(ExportedEntry::from).collect(),
         head: head(&it.head, it.head_seal),
@@ -237,7 +241,7 @@ pub(super) async fn export_audit_log(
     }))
 }
 
-fn head(head: &Head, seal: Option<String>) -> AuditHead {
+fn head(head: &ChainHead, seal: Option<String>) -> AuditHead {
     AuditHead { seq: head.seq, hash: hex(&head.hash), seal }
 }
 

@@ -1,9 +1,9 @@
 //! Erasing people and machines.
 
-use super::{State, answer::answered, gate::Caller};
-use crate::edge::{Fields, Json, Problem};
-use axum::extract::State as From;
-use license_core::records::{Address, Erased, ErasureCursor, Whom};
+use super::{AdminService, answer::answered, gate::OrganizationCaller};
+use crate::edge::{FieldChecks, JsonBody, Problem};
+use axum::extract::State;
+use license_core::records::{ErasureCursor, ErasureReport, ErasureSubject, SubjectAddress};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -56,9 +56,9 @@ pub(super) struct ErasedRows {
     organizations: i64,
 }
 
-impl std::convert::From<Erased> for Erasure {
-    fn from(it: Erased) -> Self {
-        let Erased { id, sessions, events, audit_entries, people, invitations, api_tokens, projects, .. } = it;
+impl From<ErasureReport> for Erasure {
+    fn from(it: ErasureReport) -> Self {
+        let ErasureReport { id, sessions, events, audit_entries, people, invitations, api_tokens, projects, .. } = it;
         let organizations = it.organizations;
         let erased =
             ErasedRows { sessions, events, audit_entries, people, invitations, api_tokens, projects, organizations };
@@ -77,13 +77,14 @@ impl std::convert::From<Erased> for Erasure {
               (status = 409, description = "conflict: the person belongs to the organization, or is who asks"),
               (status = 422, description = "invalid_request: names each wrong field; idempotency_key_reused")))]
 pub(super) async fn erase(
-    From(state): From<State>,
-    Caller(act): Caller,
-    Json(body): Json<NewErasure>,
+    State(service): State<AdminService>,
+    OrganizationCaller(act): OrganizationCaller,
+    JsonBody(body): JsonBody<NewErasure>,
 ) -> Result<axum::Json<Erasure>, Problem> {
-    let mut fields = Fields::new();
-    let person = fields.optional("person", body.person.as_deref(), str::parse::<Address>).map(Whom::Person);
-    let machine = fields.optional("machine", body.machine.as_deref(), str::parse).map(Whom::Machine);
+    let mut fields = FieldChecks::new();
+    let person =
+        fields.optional("person", body.person.as_deref(), str::parse::<SubjectAddress>).map(ErasureSubject::Person);
+    let machine = fields.optional("machine", body.machine.as_deref(), str::parse).map(ErasureSubject::Machine);
     let cursor = fields.optional("cursor", body.cursor.as_deref(), str::parse::<ErasureCursor>);
     match (&body.person, &body.machine) {
         (None, None) => {
@@ -93,6 +94,6 @@ pub(super) async fn erase(
         _ => {}
     }
     let whom = fields.check(person.or(machine))?;
-    let erased = answered(state.manage.erase(&act, &whom, cursor, &state.peppers).await)?;
+    let erased = answered(service.manage.erase(&act, &whom, cursor, &service.peppers).await)?;
     Ok(axum::Json(Erasure::from(erased)))
 }

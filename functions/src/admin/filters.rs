@@ -1,10 +1,10 @@
 //! The filters of lists, read in one way: blanks around a value do not count, and whatever is wrong is 422 and names the parameter.
 
 use super::answer::{page, time};
-use crate::edge::{Fields, Problem};
+use crate::edge::{FieldChecks, Problem};
 use license_core::{
     domain::{email, name::clean},
-    records::Page,
+    records::PageRequest,
 };
 use std::{borrow::Cow, fmt::Display};
 use time::OffsetDateTime;
@@ -14,14 +14,14 @@ const PLUS: &str = "a + in a query is read as a blank: write it %2B";
 
 /// The parameters of one list, as far as they are read.
 #[derive(Default)]
-pub(super) struct Filters(Fields);
+pub(super) struct ListFilters(FieldChecks);
 
-impl Filters {
+impl ListFilters {
     pub(super) fn new() -> Self {
         Self::default()
     }
 
-    /// A filter whose values `parse` knows; `None` where it is not given or wrong, which [`Filters::check`] will say.
+    /// A filter whose values `parse` knows; `None` where it is not given or wrong, which [`ListFilters::check`] will say.
     pub(super) fn read<T, E: Display>(
         &mut self,
         name: &str,
@@ -60,7 +60,7 @@ impl Filters {
     }
 
     /// The part of the list.
-    pub(super) fn page(&mut self, limit: Option<&String>, cursor: Option<&String>) -> Page {
+    pub(super) fn page(&mut self, limit: Option<&String>, cursor: Option<&String>) -> PageRequest {
         page(&mut self.0, limit.map(|text| clean(text)).as_deref(), cursor.map(|text| clean(text)).as_deref())
     }
 

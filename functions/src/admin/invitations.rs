@@ -1,13 +1,13 @@
 //! Invitations: asking people into an organization.
 
 use super::{
-    State,
-    answer::{ListOf, Target, answered, not_found},
-    filters::Filters,
-    gate::Caller,
+    AdminService,
+    answer::{ListOf, PathTarget, answered, not_found},
+    filters::ListFilters,
+    gate::OrganizationCaller,
 };
-use crate::edge::{Fields, Json, Problem, Query};
-use axum::{extract::State as From, response::IntoResponse};
+use crate::edge::{FieldChecks, JsonBody, Problem, QueryParameters};
+use axum::{extract::State, response::IntoResponse};
 use http::StatusCode;
 use license_core::{
     domain::{access::PersonRole, email::Email},
@@ -50,8 +50,8 @@ pub(super) struct Invitation {
     revoked_at: Option<OffsetDateTime>,
 }
 
-impl std::convert::From<records::Invitation> for Invitation {
-    fn from(it: records::Invitation) -> Self {
+impl From<records::InvitationRow> for Invitation {
+    fn from(it: records::InvitationRow) -> Self {
         Self {
             id: it.id,
             email: it.email.to_string(),
@@ -107,26 +107,26 @@ pub(super) struct InvitationQuery {
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}/invitations", tag = "People", params(InvitationQuery),
     responses((status = 200, description = "A page of invitations", body = ListOf<Invitation>)))]
 pub(super) async fn list_invitations(
-    From(state): From<State>,
-    Caller(act): Caller,
-    Query(query): Query<InvitationQuery>,
+    State(service): State<AdminService>,
+    OrganizationCaller(act): OrganizationCaller,
+    QueryParameters(query): QueryParameters<InvitationQuery>,
 ) -> Result<axum::Json<ListOf<Invitation>>, Problem> {
-    let mut filters = Filters::new();
+    let mut filters = ListFilters::new();
     let which = filters.read("state", query.state.as_ref(), str::parse::<InvitationState>);
     let page = filters.page(query.limit.as_ref(), query.cursor.as_ref());
     let (which, page) = filters.check((which, page))?;
-    Ok(ListOf::new(state.records.invitations(act.tenant, which, page).await?, Invitation::from))
+    Ok(ListOf::new(service.records.invitations(act.tenant, which, page).await?, Invitation::from))
 }
 
 /// Read an invitation
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}/invitations/{invitation}", tag = "People",
     responses((status = 200, description = "The invitation", body = Invitation)))]
 pub(super) async fn read_invitation(
-    From(state): From<State>,
-    Caller(act): Caller,
-    Target(id): Target<Uuid>,
+    State(service): State<AdminService>,
+    OrganizationCaller(act): OrganizationCaller,
+    PathTarget(id): PathTarget<Uuid>,
 ) -> Result<axum::Json<Invitation>, Problem> {
-    let found = state.records.invitation(act.tenant, id).await?.ok_or_else(not_found)?;
+    let found = service.records.invitation(act.tenant, id).await?.ok_or_else(not_found)?;
     Ok(axum::Json(found.into()))
 }
 
@@ -134,7 +134,7 @@ pub(super) async fn read_invitation(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"email": "grace@example.com", "role": "member"}))]
-pub(super) struct Invite {
+pub(super) struct InviteBody {
     /// The address the person signs in with, in any spelling.
     #[schema(required, max_length = 254)]
     email: Option<String>,
@@ -148,20 +148,20 @@ pub(super) struct Invite {
 /// The answer shows the invitation's secret once. Hand it to the person: no mail is sent. It is good for seven days, once, and only for
 /// whoever signs in with that address. Inviting an address again takes the earlier invitation back. Only an owner invites owners. It is
 /// good only as long as whoever sent it may still give that role.
-#[utoipa::path(post, path = "/api/v1/organizations/{organization}/invitations", tag = "People", request_body = Invite,
+#[utoipa::path(post, path = "/api/v1/organizations/{organization}/invitations", tag = "People", request_body = InviteBody,
     params(("Idempotency-Key" = Option<String>, Header, description = "Drawn for this request; sent again with it, it is done once")),
     responses((status = 201, description = "The invitation, and its secret", body = NewInvitation),
               (status = 409, description = "conflict: the address belongs to somebody, or a thousand invitations of yours are open")))]
 pub(super) async fn invite_person(
-    From(state): From<State>,
-    Caller(act): Caller,
-    Json(body): Json<Invite>,
+    State(service): State<AdminService>,
+    OrganizationCaller(act): OrganizationCaller,
+    JsonBody(body): JsonBody<InviteBody>,
 ) -> Result<impl IntoResponse, Problem> {
-    let mut fields = Fields::new();
+    let mut fields = FieldChecks::new();
     let email = fields.required("email", body.email.as_deref(), str::parse::<Email>);
     let role = fields.required("role", body.role.as_deref(), str::parse::<PersonRole>);
     let (email, role) = fields.check(email.zip(role))?;
-    let invited = answered(state.records.invite(&act, &email, role).await)?;
+    let invited = answered(service.records.invite(&act, &email, role).await)?;
     let secret = invited.secret.reveal().to_owned();
     let answer = NewInvitation { invitation: invited.invitation.into(), secret, how: HOW };
     Ok((StatusCode::CREATED, axum::Json(answer)))
@@ -174,10 +174,10 @@ pub(super) async fn invite_person(
     responses((status = 204, description = "Nobody can join with it"),
               (status = 409, description = "conflict: somebody joined with it already")))]
 pub(super) async fn revoke_invitation(
-    From(state): From<State>,
-    Caller(act): Caller,
-    Target(id): Target<Uuid>,
+    State(service): State<AdminService>,
+    OrganizationCaller(act): OrganizationCaller,
+    PathTarget(id): PathTarget<Uuid>,
 ) -> Result<StatusCode, Problem> {
-    answered(state.records.revoke_invitation(&act, id).await)?;
+    answered(service.records.revoke_invitation(&act, id).await)?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,19 +1,19 @@
 //! What is done to a license besides editing it: suspended, resumed, revoked, given a new key.
 
 use super::{
-    State,
-    answer::{Target, answered, versioned},
-    gate::Caller,
+    AdminService,
+    answer::{PathTarget, answered, versioned},
+    gate::OrganizationCaller,
     licenses::License,
     terms::whole,
 };
-use crate::edge::{Fields, JsonOrEmpty, Problem, rim::about};
-use axum::{extract::State as From, response::Response};
+use crate::edge::{FieldChecks, JsonOrEmpty, Problem, layers::about};
+use axum::{extract::State, response::Response};
 use http::StatusCode;
 use license_core::{
     domain::{id::LicenseId, license::Status},
-    moves::manage::Rotated,
-    records::Rotation,
+    protocol::manage::RotatedKey,
+    records::KeyRotation,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -27,7 +27,7 @@ const MAX_OLD_KEY: u32 = 30 * 86_400;
 /// A body that says nothing.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Nothing {}
+pub(super) struct EmptyBody {}
 
 /// Suspend a license
 ///
@@ -37,12 +37,12 @@ pub(super) struct Nothing {}
     responses((status = 200, description = "The license, suspended", body = License, headers(("ETag" = String, description = "Its version"))),
               (status = 409, description = "conflict: it is revoked")))]
 pub(super) async fn suspend_license(
-    from: From<State>,
-    caller: Caller,
-    target: Target<LicenseId>,
-    _: JsonOrEmpty<Nothing>,
+    service: State<AdminService>,
+    caller: OrganizationCaller,
+    target: PathTarget<LicenseId>,
+    _: JsonOrEmpty<EmptyBody>,
 ) -> Result<Response, Problem> {
-    decide(from, caller, target, Status::Suspended).await
+    decide(service, caller, target, Status::Suspended).await
 }
 
 /// Resume a license
@@ -52,12 +52,12 @@ pub(super) async fn suspend_license(
     responses((status = 200, description = "The license, active", body = License, headers(("ETag" = String, description = "Its version"))),
               (status = 409, description = "conflict: it is revoked")))]
 pub(super) async fn resume_license(
-    from: From<State>,
-    caller: Caller,
-    target: Target<LicenseId>,
-    _: JsonOrEmpty<Nothing>,
+    service: State<AdminService>,
+    caller: OrganizationCaller,
+    target: PathTarget<LicenseId>,
+    _: JsonOrEmpty<EmptyBody>,
 ) -> Result<Response, Problem> {
-    decide(from, caller, target, Status::Active).await
+    decide(service, caller, target, Status::Active).await
 }
 
 /// Revoke a license
@@ -66,21 +66,21 @@ pub(super) async fn resume_license(
 #[utoipa::path(post, path = "/api/v1/organizations/{organization}/licenses/{license}/revoke", tag = "Licenses",
     responses((status = 200, description = "The license, revoked", body = License, headers(("ETag" = String, description = "Its version")))))]
 pub(super) async fn revoke_license(
-    from: From<State>,
-    caller: Caller,
-    target: Target<LicenseId>,
-    _: JsonOrEmpty<Nothing>,
+    service: State<AdminService>,
+    caller: OrganizationCaller,
+    target: PathTarget<LicenseId>,
+    _: JsonOrEmpty<EmptyBody>,
 ) -> Result<Response, Problem> {
-    decide(from, caller, target, Status::Revoked).await
+    decide(service, caller, target, Status::Revoked).await
 }
 
 async fn decide(
-    From(state): From<State>,
-    Caller(act): Caller,
-    Target(license): Target<LicenseId>,
+    State(service): State<AdminService>,
+    OrganizationCaller(act): OrganizationCaller,
+    PathTarget(license): PathTarget<LicenseId>,
     status: Status,
 ) -> Result<Response, Problem> {
-    let decided = answered(state.manage.decide_license(&act, license, status).await)?;
+    let decided = answered(service.manage.decide_license(&act, license, status).await)?;
     about(Some(act.tenant), Some(decided.license.number));
     Ok(versioned(StatusCode::OK, decided.license.version, License::from(decided.license)))
 }
@@ -130,17 +130,17 @@ pub(super) struct NewKey {
     responses((status = 200, description = "The new key", body = NewKey),
               (status = 409, description = "conflict: it is revoked, or 32 earlier keys are still good")))]
 pub(super) async fn rotate_key(
-    From(state): From<State>,
-    Caller(act): Caller,
-    Target(license): Target<LicenseId>,
+    State(service): State<AdminService>,
+    OrganizationCaller(act): OrganizationCaller,
+    PathTarget(license): PathTarget<LicenseId>,
     JsonOrEmpty(body): JsonOrEmpty<RotateKey>,
 ) -> Result<axum::Json<NewKey>, Problem> {
-    let mut fields = Fields::new();
+    let mut fields = FieldChecks::new();
     let old_for = fields.optional("old_valid_for_in", body.old_valid_for_in.as_ref(), whole(0, MAX_OLD_KEY));
     fields.check(Some(()))?;
-    let how = Rotation { old_for: old_for.unwrap_or(0), end_sessions: body.end_sessions.unwrap_or(false) };
-    let Rotated { new, ended, remaining } =
-        answered(state.manage.replace_key(&act, license, how, &state.peppers).await)?;
+    let how = KeyRotation { old_for: old_for.unwrap_or(0), end_sessions: body.end_sessions.unwrap_or(false) };
+    let RotatedKey { new, ended, remaining } =
+        answered(service.manage.replace_key(&act, license, how, &service.peppers).await)?;
     Ok(axum::Json(NewKey {
         key: new.key.reveal(),
         old_valid_until: new.old_until,

@@ -1,22 +1,22 @@
 //! The licenses of an organization: listed, shown, made and edited. What else is done to one is in `license_acts.rs`.
 
 use super::{
-    State,
-    answer::{IfMatch, ListOf, Target, answered, not_found, versioned},
-    filters::Filters,
-    gate::Caller,
-    terms::{Asked, nothing_asked, present, text},
+    AdminService,
+    answer::{IfMatch, ListOf, PathTarget, answered, not_found, versioned},
+    filters::ListFilters,
+    gate::OrganizationCaller,
+    terms::{AskedTerms, nothing_asked, present, text},
 };
 use crate::{
-    edge::{Fields, Json, Problem, Query, rim::about},
-    words,
+    edge::names,
+    edge::{FieldChecks, JsonBody, Problem, QueryParameters, layers::about},
 };
-use axum::{extract::State as From, response::Response};
+use axum::{extract::State, response::Response};
 use http::StatusCode;
 use license_core::{
-    domain::{id::LicenseId, terms::Edit},
-    moves::manage::{LivePool, Shown},
-    records::{LicenseFilter, Licensed, NewLicense},
+    domain::{id::LicenseId, terms::TermsEdit},
+    protocol::manage::{LicenseView, LivePool},
+    records::{LicenseFilter, LicenseRow, NewLicense},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -81,8 +81,8 @@ pub(super) struct License {
     created_at: OffsetDateTime,
 }
 
-impl std::convert::From<Licensed> for License {
-    fn from(it: Licensed) -> Self {
+impl From<LicenseRow> for License {
+    fn from(it: LicenseRow) -> Self {
         Self {
             id: it.id.0,
             number: it.number.to_string(),
@@ -126,7 +126,7 @@ pub(super) struct Pool {
     on_grace_beyond_seats: u32,
 }
 
-impl std::convert::From<LivePool> for Pool {
+impl From<LivePool> for Pool {
     fn from(it: LivePool) -> Self {
         let LivePool { pool, used } = it;
         Self {
@@ -173,19 +173,19 @@ pub(super) struct LicensesQuery {
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}/licenses", tag = "Licenses", params(LicensesQuery),
     responses((status = 200, description = "A page of licenses", body = ListOf<License>)))]
 pub(super) async fn list_licenses(
-    From(state): From<State>,
-    Caller(act): Caller,
-    Query(query): Query<LicensesQuery>,
+    State(service): State<AdminService>,
+    OrganizationCaller(act): OrganizationCaller,
+    QueryParameters(query): QueryParameters<LicensesQuery>,
 ) -> Result<axum::Json<ListOf<License>>, Problem> {
-    let mut filters = Filters::new();
+    let mut filters = ListFilters::new();
     let filter = LicenseFilter {
         status: filters.read("status", query.status.as_ref(), str::parse),
-        tier: filters.read("tier", query.tier.as_ref(), words::slug),
-        product: filters.read("product", query.product.as_ref(), words::slug),
+        tier: filters.read("tier", query.tier.as_ref(), names::slug),
+        product: filters.read("product", query.product.as_ref(), names::slug),
     };
     let page = filters.page(query.limit.as_ref(), query.cursor.as_ref());
     let (filter, page) = filters.check((filter, page))?;
-    Ok(ListOf::new(state.records.licenses(act.tenant, &filter, page).await?, License::from))
+    Ok(ListOf::new(service.records.licenses(act.tenant, &filter, page).await?, License::from))
 }
 
 /// Read a license
@@ -194,12 +194,12 @@ pub(super) async fn list_licenses(
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}/licenses/{license}", tag = "Licenses",
     responses((status = 200, description = "The license and the use of it", body = LiveLicense, headers(("ETag" = String, description = "Its version")))))]
 pub(super) async fn read_license(
-    From(state): From<State>,
-    Caller(act): Caller,
-    Target(license): Target<LicenseId>,
+    State(service): State<AdminService>,
+    OrganizationCaller(act): OrganizationCaller,
+    PathTarget(license): PathTarget<LicenseId>,
 ) -> Result<Response, Problem> {
-    let shown = state.manage.show_license(act.tenant, license).await?.ok_or_else(not_found)?;
-    let Shown { license, pools } = shown;
+    let shown = service.manage.show_license(act.tenant, license).await?.ok_or_else(not_found)?;
+    let LicenseView { license, pools } = shown;
     about(Some(act.tenant), Some(license.number));
     let version = license.version;
     let body = LiveLicense { license: license.into(), pools: pools.into_iter().map(Pool::from).collect() };
@@ -272,14 +272,14 @@ pub(super) struct NewLicenseKey {
     params(("Idempotency-Key" = Option<String>, Header, description = "The same request with the same key within 24 hours is done once and answered alike")),
     responses((status = 201, description = "The license with its key", body = NewLicenseKey, headers(("ETag" = String, description = "Its version")))))]
 pub(super) async fn create_license(
-    From(state): From<State>,
-    Caller(act): Caller,
-    Json(body): Json<CreateLicense>,
+    State(service): State<AdminService>,
+    OrganizationCaller(act): OrganizationCaller,
+    JsonBody(body): JsonBody<CreateLicense>,
 ) -> Result<Response, Problem> {
-    let mut fields = Fields::new();
-    let product = fields.required("product", body.product.as_ref(), |value| words::slug(text(value)));
-    let plan = fields.required("plan", body.plan.as_ref(), |value| words::slug(text(value)));
-    let asked = Asked {
+    let mut fields = FieldChecks::new();
+    let product = fields.required("product", body.product.as_ref(), |value| names::slug(text(value)));
+    let plan = fields.required("plan", body.plan.as_ref(), |value| names::slug(text(value)));
+    let asked = AskedTerms {
         seats: body.seats,
         not_before: body.not_before,
         expires_at: body.expires_at,
@@ -295,7 +295,7 @@ pub(super) async fn create_license(
     let but = asked.read(&mut fields);
     let (product, plan) = fields.check(product.zip(plan))?;
     let new = NewLicense { product, plan, but };
-    let issued = answered(state.records.issue_license(&act, &new, &state.peppers).await)?;
+    let issued = answered(service.records.issue_license(&act, &new, &service.peppers).await)?;
     about(Some(act.tenant), Some(issued.license.number));
     let version = issued.license.version;
     let body = NewLicenseKey { license: issued.license.into(), key: issued.key.reveal() };
@@ -357,15 +357,15 @@ pub(super) struct EditLicense {
               (status = 409, description = "conflict: it is revoked"),
               (status = 412, description = "precondition_failed")))]
 pub(super) async fn edit_license(
-    From(state): From<State>,
-    Caller(act): Caller,
-    Target(license): Target<LicenseId>,
+    State(service): State<AdminService>,
+    OrganizationCaller(act): OrganizationCaller,
+    PathTarget(license): PathTarget<LicenseId>,
     IfMatch(version): IfMatch,
-    Json(body): Json<EditLicense>,
+    JsonBody(body): JsonBody<EditLicense>,
 ) -> Result<Response, Problem> {
-    let mut fields = Fields::new();
-    let plan = fields.optional("plan", body.plan.as_ref(), |value| words::slug(text(value)));
-    let asked = Asked {
+    let mut fields = FieldChecks::new();
+    let plan = fields.optional("plan", body.plan.as_ref(), |value| names::slug(text(value)));
+    let asked = AskedTerms {
         seats: body.seats,
         not_before: body.not_before,
         expires_at: body.expires_at,
@@ -380,10 +380,10 @@ pub(super) async fn edit_license(
     };
     let edit = asked.read(&mut fields);
     fields.check(Some(()))?;
-    if plan.is_none() && edit == Edit::default() {
+    if plan.is_none() && edit == TermsEdit::default() {
         return Err(nothing_asked());
     }
-    let edited = answered(state.manage.edit_license(&act, license, plan.as_deref(), &edit, version).await)?;
+    let edited = answered(service.manage.edit_license(&act, license, plan.as_deref(), &edit, version).await)?;
     about(Some(act.tenant), Some(edited.license.number));
     Ok(versioned(StatusCode::OK, edited.license.version, License::from(edited.license)))
 }

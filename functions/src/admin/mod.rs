@@ -28,36 +28,39 @@ pub(crate) mod voiding;
 
 use crate::{
     edge::{
-        config::{self, Env},
-        rate::Limit,
-        serve::{Check, Service, StartError},
+        config::{AdminConfig, Environment},
+        credential_guesses::CredentialGuesses,
+        rate::NamedLimit,
+        serve::{Service, StartError, StoreCheck},
         staff::StaffRules,
-        strangers::Strangers,
     },
-    rooms,
+    wiring,
 };
 use axum::{Router, middleware};
 use license_core::{
     Clock,
-    domain::{rate::Rate, secret::KeyRing},
-    identity::Verifier,
-    moves::manage::Manage,
-    records::{Records, Role},
+    domain::secret::KeyRing,
+    identity::IdentityVerifier,
+    protocol::manage::SeatManagement,
+    records::{DatabaseRole, Records},
 };
 use std::sync::Arc;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+/// The PostgreSQL role that the service connects as.
+pub(crate) const ROLE: DatabaseRole = DatabaseRole::Admin;
+
 /// What admin may touch: no signing key.
 #[derive(Clone)]
-pub struct State {
-    /// As [`Role::Admin`].
+pub struct AdminService {
+    /// As [`DatabaseRole::Admin`].
     pub records: Records,
     /// Changes that Redis must hear of too.
-    pub manage: Manage,
+    pub manage: SeatManagement,
     /// Knows who signed customers in.
-    pub people: Verifier,
+    pub people: IdentityVerifier,
     /// Knows who signed staff in; `None`: staff is refused.
-    pub staff: Option<Verifier>,
+    pub staff: Option<IdentityVerifier>,
     /// What is demanded of staff besides.
     pub staff_rules: Arc<StaffRules>,
     /// Under which license keys are hashed.
@@ -67,13 +70,13 @@ pub struct State {
     /// How many days an API token is good for where nobody says when it ends.
     pub token_days: u16,
     /// For each principal.
-    pub limit: Limit,
+    pub limit: NamedLimit,
     /// Wrong credentials from each address.
-    pub strangers: Strangers,
+    pub strangers: CredentialGuesses,
 }
 
 /// Every operation with its handler; the document is made of the same list.
-pub(crate) fn operations() -> OpenApiRouter<State> {
+pub(crate) fn operations() -> OpenApiRouter<AdminService> {
     OpenApiRouter::new()
         .routes(routes!(organizations::read_me))
         .routes(routes!(organizations::read_organization, organizations::rename_organization))
@@ -111,41 +114,42 @@ pub(crate) fn operations() -> OpenApiRouter<State> {
 }
 
 /// The management API: everything below `/api/v1/me`, `/api/v1/organizations`, `/api/v1/plans` and `/api/v1/staff`, and its description.
-pub fn router(state: State) -> Router {
+pub fn router(service: AdminService) -> Router {
     let (router, _) = operations().split_for_parts();
-    let gated = router.route_layer(middleware::from_fn_with_state(state.clone(), gate::gate));
-    gated.with_state(state).merge(pages::router())
+    let gated = router.route_layer(middleware::from_fn_with_state(service.clone(), gate::gate));
+    gated.with_state(service).merge(pages::router())
 }
 
 /// The service from configuration.
 ///
 /// # Errors
 /// A sentence that names the variable that is wrong.
-pub async fn service(env: &Env, clock: Clock) -> Result<Service, StartError> {
-    let peppers = Arc::new(config::peppers(env)?);
-    let records = rooms::records(env, Role::Admin)?.sealing(peppers.clone());
-    let seats = rooms::seats(env, config::timing(env)?, clock.clone())?;
-    let state = State {
-        manage: Manage::new(seats.clone(), records.clone()),
-        people: Verifier::new(config::identity(env)?, clock.clone()),
-        strangers: Strangers::from_env(env, seats.clone(), clock.clone())?,
-        staff: config::staff(env)?.map(|settings| Verifier::new(settings, clock)),
+pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartError> {
+    let AdminConfig { stores, peppers, credentials, staff, token_days, limit } = AdminConfig::from_env(env)?;
+    let peppers = Arc::new(peppers);
+    let records = wiring::records(&stores.records, ROLE)?.sealing(peppers.clone());
+    let seats = wiring::seats(stores.redis, stores.timing, clock.clone())?;
+    let service = AdminService {
+        manage: SeatManagement::new(seats.clone(), records.clone()),
+        strangers: wiring::credential_guesses(&credentials, seats.clone(), clock.clone()),
+        people: IdentityVerifier::new(credentials.identity, clock.clone()),
+        staff: staff.map(|settings| IdentityVerifier::new(settings, clock)),
         staff_rules: Arc::new(StaffRules::from_env(env)?),
         peppers,
-        proxies: config::proxies(env)?,
-        token_days: config::token_days(env)?,
-        limit: Limit::new("admin", config::rate(env, "RATE_ADMIN", Rate::per_minute(60))?, seats.clone()),
+        proxies: credentials.proxies,
+        token_days,
+        limit: NamedLimit::new("admin", limit, seats.clone()),
         records: records.clone(),
     };
     let checks = vec![
-        Check::new("seats", move || {
+        StoreCheck::new("seats", move || {
             let seats = seats.clone();
             async move { seats.ready().await }
         }),
-        Check::new("records", move || {
+        StoreCheck::new("records", move || {
             let records = records.clone();
             async move { records.ready().await }
         }),
     ];
-    Ok(Service { router: router(state), checks })
+    Ok(Service { router: router(service), checks })
 }

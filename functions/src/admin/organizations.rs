@@ -1,16 +1,16 @@
 //! An organization: read and rename.
 
 use super::{
-    State,
+    AdminService,
     answer::{IfMatch, answered, not_found, versioned},
-    gate::{Caller, SignedIn},
+    gate::{OrganizationCaller, SignedIn},
     voiding::in_force,
 };
 use crate::{
-    edge::{Fields, Json, Problem},
-    words,
+    edge::names,
+    edge::{FieldChecks, JsonBody, Problem},
 };
-use axum::{extract::State as From, response::Response};
+use axum::{extract::State, response::Response};
 use http::StatusCode;
 use license_core::records;
 use serde::{Deserialize, Serialize};
@@ -36,8 +36,8 @@ pub(super) struct Organization {
     tokens_not_before: Option<OffsetDateTime>,
 }
 
-impl std::convert::From<records::Organization> for Organization {
-    fn from(it: records::Organization) -> Self {
+impl From<records::OrganizationRow> for Organization {
+    fn from(it: records::OrganizationRow) -> Self {
         Self { id: it.id.0, name: it.name, created_at: it.created_at, tokens_not_before: it.tokens_not_before }
     }
 }
@@ -52,12 +52,12 @@ pub(super) struct Me {
     /// Your name, as the identity provider knows it.
     name: Option<String>,
     /// The organizations you belong to.
-    organizations: Vec<Mine>,
+    organizations: Vec<MyOrganization>,
 }
 
 /// An organization you belong to.
 #[derive(Serialize, ToSchema)]
-pub(super) struct Mine {
+pub(super) struct MyOrganization {
     /// The organization.
     id: Uuid,
     /// What it is called.
@@ -72,12 +72,15 @@ pub(super) struct Mine {
 ///
 /// The person that the ID token stands for, and the organizations they belong to. Every other path names one of these.
 #[utoipa::path(get, path = "/api/v1/me", tag = "Organizations", responses((status = 200, description = "You", body = Me)))]
-pub(super) async fn read_me(From(state): From<State>, SignedIn(claims): SignedIn) -> Result<axum::Json<Me>, Problem> {
-    let memberships = state.records.memberships(&claims.issuer, &claims.subject).await?;
+pub(super) async fn read_me(
+    State(service): State<AdminService>,
+    SignedIn(claims): SignedIn,
+) -> Result<axum::Json<Me>, Problem> {
+    let memberships = service.records.memberships(&claims.issuer, &claims.subject).await?;
     for membership in &memberships {
         in_force(&claims, membership.tokens_not_before)?;
     }
-    let organizations = memberships.into_iter().map(|it| Mine {
+    let organizations = memberships.into_iter().map(|it| MyOrganization {
         id: it.tenant.0,
         name: it.organization,
         person: it.person.id.0,
@@ -93,8 +96,11 @@ pub(super) async fn read_me(From(state): From<State>, SignedIn(claims): SignedIn
 /// Read an organization
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}", tag = "Organizations",
     responses((status = 200, description = "The organization", body = Organization, headers(("ETag" = String, description = "Its version")))))]
-pub(super) async fn read_organization(From(state): From<State>, Caller(act): Caller) -> Result<Response, Problem> {
-    let found = state.records.organization(act.tenant).await?.ok_or_else(not_found)?;
+pub(super) async fn read_organization(
+    State(service): State<AdminService>,
+    OrganizationCaller(act): OrganizationCaller,
+) -> Result<Response, Problem> {
+    let found = service.records.organization(act.tenant).await?.ok_or_else(not_found)?;
     Ok(versioned(StatusCode::OK, found.version, Organization::from(found)))
 }
 
@@ -114,14 +120,14 @@ pub(super) struct EditOrganization {
     responses((status = 200, description = "The organization as it is now", body = Organization, headers(("ETag" = String, description = "Its version"))),
               (status = 412, description = "precondition_failed")))]
 pub(super) async fn rename_organization(
-    From(state): From<State>,
-    Caller(act): Caller,
+    State(service): State<AdminService>,
+    OrganizationCaller(act): OrganizationCaller,
     IfMatch(version): IfMatch,
-    Json(body): Json<EditOrganization>,
+    JsonBody(body): JsonBody<EditOrganization>,
 ) -> Result<Response, Problem> {
-    let mut fields = Fields::new();
-    let name = fields.required("name", body.name.as_deref(), words::name);
+    let mut fields = FieldChecks::new();
+    let name = fields.required("name", body.name.as_deref(), names::name);
     let name = fields.check(name)?;
-    let renamed = answered(state.records.rename_organization(&act, &name, version).await)?;
+    let renamed = answered(service.records.rename_organization(&act, &name, version).await)?;
     Ok(versioned(StatusCode::OK, renamed.version, Organization::from(renamed)))
 }

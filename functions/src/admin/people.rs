@@ -1,16 +1,16 @@
 //! The people of an organization.
 
 use super::{
-    State,
-    answer::{IfMatch, ListOf, Target, answered, not_found, versioned},
-    filters::Filters,
-    gate::Caller,
+    AdminService,
+    answer::{IfMatch, ListOf, PathTarget, answered, not_found, versioned},
+    filters::ListFilters,
+    gate::OrganizationCaller,
     invitations::Invitation,
     tokens::ApiToken,
 };
-use crate::edge::{Fields, Json, Problem, Query};
+use crate::edge::{FieldChecks, JsonBody, Problem, QueryParameters};
 use axum::{
-    extract::State as From,
+    extract::State,
     response::{IntoResponse, Response},
 };
 use http::StatusCode;
@@ -40,8 +40,8 @@ pub(super) struct Person {
     joined_at: OffsetDateTime,
 }
 
-impl std::convert::From<records::Person> for Person {
-    fn from(it: records::Person) -> Self {
+impl From<records::PersonRow> for Person {
+    fn from(it: records::PersonRow) -> Self {
         Self { id: it.id.0, email: it.email, name: it.name, role: it.role.as_str(), joined_at: it.joined_at }
     }
 }
@@ -60,8 +60,8 @@ pub(super) struct PageQuery {
 
 impl PageQuery {
     /// The part, or 422.
-    pub(super) fn page(&self) -> Result<records::Page, Problem> {
-        let mut filters = Filters::new();
+    pub(super) fn page(&self) -> Result<records::PageRequest, Problem> {
+        let mut filters = ListFilters::new();
         let page = filters.page(self.limit.as_ref(), self.cursor.as_ref());
         filters.check(page)
     }
@@ -73,23 +73,23 @@ impl PageQuery {
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}/people", tag = "People", params(PageQuery),
     responses((status = 200, description = "A page of people", body = ListOf<Person>)))]
 pub(super) async fn list_people(
-    From(state): From<State>,
-    Caller(act): Caller,
-    Query(query): Query<PageQuery>,
+    State(service): State<AdminService>,
+    OrganizationCaller(act): OrganizationCaller,
+    QueryParameters(query): QueryParameters<PageQuery>,
 ) -> Result<axum::Json<ListOf<Person>>, Problem> {
     let page = query.page()?;
-    Ok(ListOf::new(state.records.people(act.tenant, page).await?, Person::from))
+    Ok(ListOf::new(service.records.people(act.tenant, page).await?, Person::from))
 }
 
 /// Read a person
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}/people/{person}", tag = "People",
     responses((status = 200, description = "The person", body = Person, headers(("ETag" = String, description = "Its version")))))]
 pub(super) async fn read_person(
-    From(state): From<State>,
-    Caller(act): Caller,
-    Target(person): Target<UserId>,
+    State(service): State<AdminService>,
+    OrganizationCaller(act): OrganizationCaller,
+    PathTarget(person): PathTarget<UserId>,
 ) -> Result<Response, Problem> {
-    let found = state.records.person(act.tenant, person).await?.ok_or_else(not_found)?;
+    let found = service.records.person(act.tenant, person).await?.ok_or_else(not_found)?;
     Ok(versioned(StatusCode::OK, found.version, Person::from(found)))
 }
 
@@ -104,7 +104,7 @@ pub(super) async fn read_person(
         "expires_at": "2026-12-21T03:31:22Z",
         "last_used_at": null, "revoked_at": "2026-11-22T09:00:00.5Z"}],
     "api_tokens_total": 1}))]
-pub(super) struct Delegated {
+pub(super) struct DelegatedAccessView {
     /// Open invitations that were revoked with it, the newest first, at most 100.
     invitations_revoked: Vec<Invitation>,
     /// How many were revoked.
@@ -116,8 +116,8 @@ pub(super) struct Delegated {
     api_tokens_total: u64,
 }
 
-impl std::convert::From<records::Delegated> for Delegated {
-    fn from(it: records::Delegated) -> Self {
+impl From<records::DelegatedAccess> for DelegatedAccessView {
+    fn from(it: records::DelegatedAccess) -> Self {
         Self {
             invitations_revoked: it.invitations.into_iter().map(Invitation::from).collect(),
             invitations_revoked_total: it.invitations_total,
@@ -162,10 +162,10 @@ pub(super) struct EditedPerson {
     api_tokens_total: u64,
 }
 
-impl std::convert::From<records::EditedPerson> for EditedPerson {
-    fn from(it: records::EditedPerson) -> Self {
+impl From<records::EditedPersonRow> for EditedPerson {
+    fn from(it: records::EditedPersonRow) -> Self {
         let Person { id, email, name, role, joined_at } = it.person.into();
-        let Delegated { invitations_revoked, invitations_revoked_total, api_tokens, api_tokens_total } =
+        let DelegatedAccessView { invitations_revoked, invitations_revoked_total, api_tokens, api_tokens_total } =
             it.delegated.into();
         Self {
             id,
@@ -211,17 +211,17 @@ pub(super) struct EditPerson {
               (status = 409, description = "conflict: the last owner"),
               (status = 412, description = "precondition_failed")))]
 pub(super) async fn edit_person(
-    From(state): From<State>,
-    Caller(act): Caller,
-    Target(person): Target<UserId>,
+    State(service): State<AdminService>,
+    OrganizationCaller(act): OrganizationCaller,
+    PathTarget(person): PathTarget<UserId>,
     IfMatch(version): IfMatch,
-    Json(body): Json<EditPerson>,
+    JsonBody(body): JsonBody<EditPerson>,
 ) -> Result<Response, Problem> {
-    let mut fields = Fields::new();
+    let mut fields = FieldChecks::new();
     let role = fields.required("role", body.role.as_deref(), str::parse::<PersonRole>);
     let tokens = fields.optional("api_tokens", body.api_tokens.as_deref(), fate).unwrap_or(TokenFate::Keep);
     let role = fields.check(role)?;
-    let edited = answered(state.records.change_role(&act, person, role, version, tokens).await)?;
+    let edited = answered(service.records.change_role(&act, person, role, version, tokens).await)?;
     Ok(versioned(StatusCode::OK, edited.person.version, EditedPerson::from(edited)))
 }
 
@@ -241,21 +241,21 @@ pub(super) struct RemovalQuery {
 /// Everybody may remove themselves, which is leaving; others need the role admin, and for an owner the role owner. The last owner stays.
 /// With them go their open invitations, those to their own address, and the API tokens they made, unless those are kept.
 #[utoipa::path(delete, path = "/api/v1/organizations/{organization}/people/{person}", tag = "People", params(RemovalQuery),
-    responses((status = 200, description = "No longer one of its people, and what was revoked with them", body = Delegated),
+    responses((status = 200, description = "No longer one of its people, and what was revoked with them", body = DelegatedAccessView),
               (status = 204, description = "No longer one of its people"),
               (status = 409, description = "conflict: the last owner")))]
 pub(super) async fn remove_person(
-    From(state): From<State>,
-    Caller(act): Caller,
-    Target(person): Target<UserId>,
-    Query(query): Query<RemovalQuery>,
+    State(service): State<AdminService>,
+    OrganizationCaller(act): OrganizationCaller,
+    PathTarget(person): PathTarget<UserId>,
+    QueryParameters(query): QueryParameters<RemovalQuery>,
 ) -> Result<Response, Problem> {
-    let mut filters = Filters::new();
+    let mut filters = ListFilters::new();
     let tokens = filters.read("api_tokens", query.api_tokens.as_ref(), fate);
     let tokens = filters.check(tokens)?;
-    let ended = answered(state.records.remove_person(&act, person, tokens.unwrap_or(TokenFate::Revoke)).await)?;
+    let ended = answered(service.records.remove_person(&act, person, tokens.unwrap_or(TokenFate::Revoke)).await)?;
     Ok(match tokens {
-        Some(_) => axum::Json(Delegated::from(ended)).into_response(),
+        Some(_) => axum::Json(DelegatedAccessView::from(ended)).into_response(),
         None => StatusCode::NO_CONTENT.into_response(),
     })
 }

@@ -1,21 +1,21 @@
 //! The vendor's plans and products, and finding a license by its number.
 
 use super::{
-    State,
-    answer::{IfMatch, ListOf, Target, answered, not_found, versioned},
-    gate::Staff,
+    AdminService,
+    answer::{IfMatch, ListOf, PathTarget, answered, not_found, versioned},
+    gate::StaffCaller,
     people::PageQuery,
     terms::{AskedPlan, named, present, text, whole, yes_or_no},
 };
 use crate::{
-    edge::{Fields, Json, Problem, Query},
-    words,
+    edge::names,
+    edge::{FieldChecks, JsonBody, Problem, QueryParameters},
 };
-use axum::{extract::State as From, response::Response};
+use axum::{extract::State, response::Response};
 use http::StatusCode;
 use license_core::{
     domain::{id::LicenseNumber, trial::TrialPolicy},
-    records::{self, Act, Operation, Principal, StaffAct},
+    records::{self, Caller, Operation, Principal, StaffAct},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -54,8 +54,8 @@ pub(super) struct Plan {
     processes_per_seat: u32,
 }
 
-impl std::convert::From<records::Plan> for Plan {
-    fn from(it: records::Plan) -> Self {
+impl From<records::PlanRow> for Plan {
+    fn from(it: records::PlanRow) -> Self {
         Self {
             plan: it.name,
             tier: it.terms.tier,
@@ -78,19 +78,22 @@ impl std::convert::From<records::Plan> for Plan {
 #[utoipa::path(get, path = "/api/v1/plans", tag = "Plans", params(PageQuery),
     responses((status = 200, description = "A page of plans", body = ListOf<Plan>)))]
 pub(super) async fn list_plans(
-    From(state): From<State>,
-    Query(query): Query<PageQuery>,
+    State(service): State<AdminService>,
+    QueryParameters(query): QueryParameters<PageQuery>,
 ) -> Result<axum::Json<ListOf<Plan>>, Problem> {
     let page = query.page()?;
-    Ok(ListOf::new(state.records.plans(page).await?, Plan::from))
+    Ok(ListOf::new(service.records.plans(page).await?, Plan::from))
 }
 
 /// Read a plan
 #[utoipa::path(get, path = "/api/v1/plans/{plan}", tag = "Plans", params(("plan" = String, Path, description = "The plan's name")),
     responses((status = 200, description = "The plan", body = Plan, headers(("ETag" = String, description = "Its version")))))]
-pub(super) async fn read_plan(From(state): From<State>, Target(name): Target<String>) -> Result<Response, Problem> {
-    let name = words::slug(&name).map_err(|_| not_found())?;
-    let plan = state.records.plan(&name).await?.ok_or_else(not_found)?;
+pub(super) async fn read_plan(
+    State(service): State<AdminService>,
+    PathTarget(name): PathTarget<String>,
+) -> Result<Response, Problem> {
+    let name = names::slug(&name).map_err(|_| not_found())?;
+    let plan = service.records.plan(&name).await?.ok_or_else(not_found)?;
     Ok(versioned(StatusCode::OK, plan.version, Plan::from(plan)))
 }
 
@@ -142,13 +145,13 @@ pub(super) struct PutPlan {
               (status = 201, description = "Made", body = Plan, headers(("ETag" = String, description = "Its version"))),
               (status = 412, description = "precondition_failed")))]
 pub(super) async fn put_plan(
-    From(state): From<State>,
-    Staff(act): Staff,
-    Target(name): Target<String>,
+    State(service): State<AdminService>,
+    StaffCaller(act): StaffCaller,
+    PathTarget(name): PathTarget<String>,
     IfMatch(version): IfMatch,
-    Json(body): Json<PutPlan>,
+    JsonBody(body): JsonBody<PutPlan>,
 ) -> Result<Response, Problem> {
-    let mut fields = Fields::new();
+    let mut fields = FieldChecks::new();
     let name = named(&mut fields, "plan", &name);
     let asked = AskedPlan {
         tier: body.tier,
@@ -164,7 +167,7 @@ pub(super) async fn put_plan(
     };
     let terms = asked.read(&mut fields);
     let (name, terms) = fields.check(name.zip(terms))?;
-    let put = answered(state.records.put_plan(&act, &name, &terms, version).await)?;
+    let put = answered(service.records.put_plan(&act, &name, &terms, version).await)?;
     Ok(versioned(status(put.made), put.is.version, Plan::from(put.is)))
 }
 
@@ -184,13 +187,13 @@ pub(super) struct Product {
     /// Whether a registration that names no product gets this one. One of them is.
     is_default: bool,
     /// How many trials of it are given.
-    trials: Trials,
+    trials: TrialAllowance,
 }
 
 /// How many trials registrations are given within so many days, where the plan they get is a trial. Null: as many as are asked for.
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({"mailbox": 1, "domain": 5, "network": null, "days": 365}))]
-struct Trials {
+struct TrialAllowance {
     /// To one mailbox, however its address is written and however its owner signs in.
     #[schema(required)]
     mailbox: Option<u32>,
@@ -204,14 +207,14 @@ struct Trials {
     days: u32,
 }
 
-impl std::convert::From<TrialPolicy> for Trials {
+impl From<TrialPolicy> for TrialAllowance {
     fn from(it: TrialPolicy) -> Self {
         Self { mailbox: it.mailbox, domain: it.domain, network: it.network, days: it.days }
     }
 }
 
-impl std::convert::From<records::Product> for Product {
-    fn from(it: records::Product) -> Self {
+impl From<records::ProductRow> for Product {
+    fn from(it: records::ProductRow) -> Self {
         let (registration_plan, trials) = (it.registration_plan, it.trials.into());
         Self { product: it.name, registration_plan, is_default: it.is_default, trials }
     }
@@ -223,19 +226,22 @@ impl std::convert::From<records::Product> for Product {
 #[utoipa::path(get, path = "/api/v1/staff/products", tag = "Staff", params(PageQuery),
     responses((status = 200, description = "A page of products", body = ListOf<Product>)))]
 pub(super) async fn list_products(
-    From(state): From<State>,
-    Query(query): Query<PageQuery>,
+    State(service): State<AdminService>,
+    QueryParameters(query): QueryParameters<PageQuery>,
 ) -> Result<axum::Json<ListOf<Product>>, Problem> {
     let page = query.page()?;
-    Ok(ListOf::new(state.records.products(page).await?, Product::from))
+    Ok(ListOf::new(service.records.products(page).await?, Product::from))
 }
 
 /// Read a product
 #[utoipa::path(get, path = "/api/v1/staff/products/{product}", tag = "Staff", params(("product" = String, Path, description = "The product's name")),
     responses((status = 200, description = "The product", body = Product, headers(("ETag" = String, description = "Its version")))))]
-pub(super) async fn read_product(From(state): From<State>, Target(name): Target<String>) -> Result<Response, Problem> {
-    let name = words::slug(&name).map_err(|_| not_found())?;
-    let product = state.records.product(&name).await?.ok_or_else(not_found)?;
+pub(super) async fn read_product(
+    State(service): State<AdminService>,
+    PathTarget(name): PathTarget<String>,
+) -> Result<Response, Problem> {
+    let name = names::slug(&name).map_err(|_| not_found())?;
+    let product = service.records.product(&name).await?.ok_or_else(not_found)?;
     Ok(versioned(StatusCode::OK, product.version, Product::from(product)))
 }
 
@@ -277,7 +283,7 @@ struct PutTrials {
     days: Option<Value>,
 }
 
-fn trial_policy(fields: &mut Fields, asked: Option<Value>) -> TrialPolicy {
+fn trial_policy(fields: &mut FieldChecks, asked: Option<Value>) -> TrialPolicy {
     let Some(asked) = asked else { return TrialPolicy::default() };
     let Ok(asked) = PutTrials::deserialize(asked) else {
         fields.wrong("trials", "must be an object with some of mailbox, domain, network and days");
@@ -308,26 +314,26 @@ fn trial_policy(fields: &mut Fields, asked: Option<Value>) -> TrialPolicy {
               (status = 409, description = "conflict: one product is always the default"),
               (status = 412, description = "precondition_failed")))]
 pub(super) async fn put_product(
-    From(state): From<State>,
-    Staff(act): Staff,
-    Target(name): Target<String>,
+    State(service): State<AdminService>,
+    StaffCaller(act): StaffCaller,
+    PathTarget(name): PathTarget<String>,
     IfMatch(version): IfMatch,
-    Json(body): Json<PutProduct>,
+    JsonBody(body): JsonBody<PutProduct>,
 ) -> Result<Response, Problem> {
-    let mut fields = Fields::new();
+    let mut fields = FieldChecks::new();
     let name = named(&mut fields, "product", &name);
-    let plan = fields.required("registration_plan", body.registration_plan.as_ref(), |value| words::slug(text(value)));
+    let plan = fields.required("registration_plan", body.registration_plan.as_ref(), |value| names::slug(text(value)));
     let is_default = fields.optional("is_default", body.is_default.as_ref(), yes_or_no).unwrap_or(false);
     let trials = trial_policy(&mut fields, body.trials);
     let (name, plan) = fields.check(name.zip(plan))?;
-    let put = answered(state.records.put_product(&act, &name, &plan, is_default, trials, version).await)?;
+    let put = answered(service.records.put_product(&act, &name, &plan, is_default, trials, version).await)?;
     Ok(versioned(status(put.made), put.is.version, Product::from(put.is)))
 }
 
 /// Whose license it is.
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({"number": "752KJY5EZQ1CW", "organization": "01a1fc28-9b31-70be-8112-4bfdb0eab109", "license": "01a1fc28-9b31-70be-8112-4bfdb0eab10b"}))]
-pub(super) struct Located {
+pub(super) struct LocatedLicense {
     /// The public number.
     number: String,
     /// The organization's id.
@@ -341,16 +347,16 @@ pub(super) struct Located {
 /// For support: the number is the first 13 symbols of a key after `CODI`, and tokens and logs say it too.
 #[utoipa::path(get, path = "/api/v1/staff/licenses/{number}", tag = "Staff",
     params(("number" = String, Path, description = "The public number: 13 symbols of Crockford's base32")),
-    responses((status = 200, description = "Where it is", body = Located)))]
+    responses((status = 200, description = "Where it is", body = LocatedLicense)))]
 pub(super) async fn locate_license(
-    From(state): From<State>,
-    Staff(act): Staff,
-    Target(number): Target<LicenseNumber>,
-) -> Result<axum::Json<Located>, Problem> {
-    let (tenant, license) = state.records.locate_license(number).await?.ok_or_else(not_found)?;
+    State(service): State<AdminService>,
+    StaffCaller(act): StaffCaller,
+    PathTarget(number): PathTarget<LicenseNumber>,
+) -> Result<axum::Json<LocatedLicense>, Problem> {
+    let (tenant, license) = service.records.locate_license(number).await?.ok_or_else(not_found)?;
     let StaffAct { subject, email, from, request_id } = act;
     let operation = Some(Operation { name: "GET /staff/licenses/{number}".into(), target: license.to_string() });
-    let act = Act { tenant, by: Principal::Staff { subject, email }, from, request_id, repeat: None, operation };
-    state.records.note_read(&act).await?;
-    Ok(axum::Json(Located { number: number.to_string(), organization: tenant.0, license: license.0 }))
+    let act = Caller { tenant, by: Principal::Staff { subject, email }, from, request_id, repeat: None, operation };
+    service.records.note_read(&act).await?;
+    Ok(axum::Json(LocatedLicense { number: number.to_string(), organization: tenant.0, license: license.0 }))
 }

@@ -1,18 +1,18 @@
 //! Projects.
 
 use super::{
-    State,
-    answer::{IfMatch, ListOf, Target, answered, not_found, versioned},
-    filters::Filters,
-    gate::Caller,
+    AdminService,
+    answer::{IfMatch, ListOf, PathTarget, answered, not_found, versioned},
+    filters::ListFilters,
+    gate::OrganizationCaller,
 };
-use crate::edge::{Fields, Json, Problem, Query};
-use axum::{extract::State as From, response::Response};
+use crate::edge::{FieldChecks, JsonBody, Problem, QueryParameters};
+use axum::{extract::State, response::Response};
 use http::StatusCode;
 use license_core::{
     domain::{
-        id::{Invalid, LicenseId, ProjectId},
-        name::Name,
+        id::{InvalidText, LicenseId, ProjectId},
+        name::DisplayName,
     },
     records,
 };
@@ -42,8 +42,8 @@ pub(super) struct Project {
     archived_at: Option<OffsetDateTime>,
 }
 
-impl std::convert::From<records::Project> for Project {
-    fn from(it: records::Project) -> Self {
+impl From<records::ProjectRow> for Project {
+    fn from(it: records::ProjectRow) -> Self {
         let license_ids = it.licenses.iter().map(|license| license.0).collect();
         Self { id: it.id.0, name: it.name, license_ids, created_at: it.created_at, archived_at: it.archived_at }
     }
@@ -70,15 +70,15 @@ pub(super) struct ProjectsQuery {
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}/projects", tag = "Projects", params(ProjectsQuery),
     responses((status = 200, description = "A page of projects", body = ListOf<Project>)))]
 pub(super) async fn list_projects(
-    From(state): From<State>,
-    Caller(act): Caller,
-    Query(query): Query<ProjectsQuery>,
+    State(service): State<AdminService>,
+    OrganizationCaller(act): OrganizationCaller,
+    QueryParameters(query): QueryParameters<ProjectsQuery>,
 ) -> Result<axum::Json<ListOf<Project>>, Problem> {
-    let mut filters = Filters::new();
+    let mut filters = ListFilters::new();
     let archived = filters.flag("archived", query.archived.as_ref());
     let page = filters.page(query.limit.as_ref(), query.cursor.as_ref());
     let (archived, page) = filters.check((archived, page))?;
-    Ok(ListOf::new(state.records.projects(act.tenant, archived, page).await?, Project::from))
+    Ok(ListOf::new(service.records.projects(act.tenant, archived, page).await?, Project::from))
 }
 
 /// A project to make.
@@ -104,15 +104,15 @@ pub(super) struct NewProject {
               (status = 409, description = "conflict: the name is taken, also by an archived project"),
               (status = 422, description = "invalid_request: names each wrong field; idempotency_key_reused")))]
 pub(super) async fn create_project(
-    From(state): From<State>,
-    Caller(act): Caller,
-    Json(body): Json<NewProject>,
+    State(service): State<AdminService>,
+    OrganizationCaller(act): OrganizationCaller,
+    JsonBody(body): JsonBody<NewProject>,
 ) -> Result<Response, Problem> {
-    let mut fields = Fields::new();
-    let name = fields.required("name", body.name.as_deref(), str::parse::<Name>);
+    let mut fields = FieldChecks::new();
+    let name = fields.required("name", body.name.as_deref(), str::parse::<DisplayName>);
     let licenses = licenses(&mut fields, body.license_ids.as_deref()).unwrap_or_default();
     let name = fields.check(name)?;
-    let made = answered(state.records.create_project(&act, &name, &licenses).await)?;
+    let made = answered(service.records.create_project(&act, &name, &licenses).await)?;
     Ok(versioned(StatusCode::CREATED, made.version, Project::from(made)))
 }
 
@@ -120,11 +120,11 @@ pub(super) async fn create_project(
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}/projects/{project}", tag = "Projects",
     responses((status = 200, description = "The project", body = Project, headers(("ETag" = String, description = "Its version")))))]
 pub(super) async fn read_project(
-    From(state): From<State>,
-    Caller(act): Caller,
-    Target(project): Target<ProjectId>,
+    State(service): State<AdminService>,
+    OrganizationCaller(act): OrganizationCaller,
+    PathTarget(project): PathTarget<ProjectId>,
 ) -> Result<Response, Problem> {
-    let found = state.records.project(act.tenant, project).await?.ok_or_else(not_found)?;
+    let found = service.records.project(act.tenant, project).await?.ok_or_else(not_found)?;
     Ok(versioned(StatusCode::OK, found.version, Project::from(found)))
 }
 
@@ -152,25 +152,25 @@ pub(super) struct EditProject {
               (status = 409, description = "conflict: the name is taken, also by an archived project"),
               (status = 412, description = "precondition_failed")))]
 pub(super) async fn edit_project(
-    From(state): From<State>,
-    Caller(act): Caller,
-    Target(project): Target<ProjectId>,
+    State(service): State<AdminService>,
+    OrganizationCaller(act): OrganizationCaller,
+    PathTarget(project): PathTarget<ProjectId>,
     IfMatch(version): IfMatch,
-    Json(body): Json<EditProject>,
+    JsonBody(body): JsonBody<EditProject>,
 ) -> Result<Response, Problem> {
-    let mut fields = Fields::new();
-    let name = fields.optional("name", body.name.as_deref(), str::parse::<Name>);
+    let mut fields = FieldChecks::new();
+    let name = fields.optional("name", body.name.as_deref(), str::parse::<DisplayName>);
     let licenses = licenses(&mut fields, body.license_ids.as_deref());
     fields.check(Some(()))?;
     let edit = records::ProjectEdit { name, licenses, archived: body.archived };
-    let edited = answered(state.records.edit_project(&act, project, &edit, version).await)?;
+    let edited = answered(service.records.edit_project(&act, project, &edit, version).await)?;
     Ok(versioned(StatusCode::OK, edited.version, Project::from(edited)))
 }
 
 /// The licenses named, each once and in the order of their ids.
-fn licenses(fields: &mut Fields, named: Option<&[String]>) -> Option<Vec<LicenseId>> {
+fn licenses(fields: &mut FieldChecks, named: Option<&[String]>) -> Option<Vec<LicenseId>> {
     let named = named?;
-    let ids: Result<Vec<LicenseId>, Invalid> = named.iter().map(|id| id.parse()).collect();
+    let ids: Result<Vec<LicenseId>, InvalidText> = named.iter().map(|id| id.parse()).collect();
     let Ok(mut ids) = ids else {
         fields.wrong("license_ids", "must be a list of UUIDs");
         return None;

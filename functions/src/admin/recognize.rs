@@ -1,33 +1,33 @@
 //! Before a request is looked at: a credential is recognized, and who asks too often or with wrong ones is refused. The records come last.
 
 use super::{
-    State,
-    gate::{Credential, authenticate, bad_token},
+    AdminService,
+    gate::{VerifiedCredential, authenticate, bad_token},
 };
-use crate::edge::{Bearer, Problem, rate::Standing};
+use crate::edge::{BearerCredential, Problem, rate::RateHeaders};
 use http::request::Parts;
 use license_core::{
-    Code,
-    domain::opaque::{Kind, Opaque},
+    ProblemCode,
+    domain::opaque::{OpaqueSecret, SecretKind},
 };
 use std::net::IpAddr;
 
 /// Who asks, and how they stand to their limit.
 pub(super) async fn recognized(
-    state: &State,
+    service: &AdminService,
     parts: &Parts,
-    bearer: Bearer,
+    bearer: BearerCredential,
     from: Option<IpAddr>,
-) -> Result<(Credential, Option<Standing>), Problem> {
-    match Opaque::parse(Kind::ApiToken, &bearer.0) {
-        Some(token) => api_token(state, parts, bearer, from, &token.hash()).await,
+) -> Result<(VerifiedCredential, Option<RateHeaders>), Problem> {
+    match OpaqueSecret::parse(SecretKind::ApiToken, &bearer.0) {
+        Some(token) => api_token(service, parts, bearer, from, &token.hash()).await,
         None => {
             let token = bearer.0.clone();
-            let credential = match authenticate(state, bearer, from).await {
+            let credential = match authenticate(service, bearer, from).await {
                 Ok(credential) => credential,
-                Err(why) => return Err(state.strangers.refused(parts, &token, why).await),
+                Err(why) => return Err(service.strangers.refused(parts, &token, why).await),
             };
-            let standing = state.limit.admit(&credential.subject()).await?;
+            let standing = service.limit.admit(&credential.subject()).await?;
             Ok((credential, standing))
         }
     }
@@ -36,27 +36,27 @@ pub(super) async fn recognized(
 /// An API token is known by the records alone. One that was good before is counted by its own limit before they are asked again, however it
 /// is spelled; any other by where it comes from.
 async fn api_token(
-    state: &State,
+    service: &AdminService,
     parts: &Parts,
-    bearer: Bearer,
+    bearer: BearerCredential,
     from: Option<IpAddr>,
     hash: &str,
-) -> Result<(Credential, Option<Standing>), Problem> {
+) -> Result<(VerifiedCredential, Option<RateHeaders>), Problem> {
     let mut standing = None;
-    let known = state.strangers.knows(hash);
+    let known = service.strangers.knows(hash);
     if known {
-        standing = state.limit.admit(hash).await?;
+        standing = service.limit.admit(hash).await?;
     }
     let ask = async {
-        match authenticate(state, bearer, from).await {
+        match authenticate(service, bearer, from).await {
             Ok(credential) => Ok(Some(credential)),
-            Err(why) if why.code() == Code::TokenInvalid => Ok(None),
+            Err(why) if why.code() == ProblemCode::TokenInvalid => Ok(None),
             Err(why) => Err(why),
         }
     };
-    let credential = state.strangers.judge(parts, hash, ask).await?.ok_or_else(bad_token)?;
+    let credential = service.strangers.judge(parts, hash, ask).await?.ok_or_else(bad_token)?;
     if !known {
-        standing = state.limit.admit(hash).await?;
+        standing = service.limit.admit(hash).await?;
     }
     Ok((credential, standing))
 }

@@ -1,20 +1,20 @@
 //! Sessions: live ones, past ones, and ending one.
 
 use super::{
-    State,
-    answer::{ListOf, Target, answered, not_found},
-    filters::Filters,
-    gate::Caller,
+    AdminService,
+    answer::{ListOf, PathTarget, answered, not_found},
+    filters::ListFilters,
+    gate::OrganizationCaller,
 };
-use crate::edge::{JsonOrEmpty, Problem, Query};
-use axum::extract::State as From;
+use crate::edge::{JsonOrEmpty, Problem, QueryParameters};
+use axum::extract::State;
 use license_core::{
     domain::{
         email::small,
         id::{LicenseId, SessionId},
     },
-    moves::manage::{Ended, Presence, Seen},
-    records::{Page, SessionFilter},
+    protocol::manage::{ClientPresence, EndedSessionRow, SessionView},
+    records::{PageRequest, SessionFilter},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -97,8 +97,8 @@ pub(super) struct ClientFacts {
     deployment: Option<String>,
 }
 
-impl std::convert::From<Seen> for Session {
-    fn from(it: Seen) -> Self {
+impl From<SessionView> for Session {
+    fn from(it: SessionView) -> Self {
         let said = it.session;
         let fact = |name: &str| said.client.get(name).and_then(Value::as_str).map(str::to_owned);
         Self {
@@ -128,13 +128,13 @@ impl std::convert::From<Seen> for Session {
     }
 }
 
-const fn state(presence: Presence) -> &'static str {
+const fn state(presence: ClientPresence) -> &'static str {
     match presence {
-        Presence::Live => "live",
-        Presence::Silent => "silent",
-        Presence::Ending => "ending",
-        Presence::Ended => "ended",
-        Presence::Unknown => "unknown",
+        ClientPresence::Live => "live",
+        ClientPresence::Silent => "silent",
+        ClientPresence::Ending => "ending",
+        ClientPresence::Ended => "ended",
+        ClientPresence::Unknown => "unknown",
     }
 }
 
@@ -209,7 +209,7 @@ pub(super) struct SessionsQuery {
     cursor: Option<String>,
 }
 
-impl std::convert::From<LicenseSessionsQuery> for SessionsQuery {
+impl From<LicenseSessionsQuery> for SessionsQuery {
     fn from(it: LicenseSessionsQuery) -> Self {
         let LicenseSessionsQuery {
             state,
@@ -229,8 +229,8 @@ impl std::convert::From<LicenseSessionsQuery> for SessionsQuery {
 
 impl SessionsQuery {
     /// The filters and the page, or everything that is wrong with them.
-    fn read(&self) -> Result<(SessionFilter, Page), Problem> {
-        let mut filters = Filters::new();
+    fn read(&self) -> Result<(SessionFilter, PageRequest), Problem> {
+        let mut filters = ListFilters::new();
         let ended = filters.read("state", self.state.as_ref(), |text| match text {
             "live" => Ok(false),
             "ended" => Ok(true),
@@ -265,12 +265,12 @@ impl SessionsQuery {
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}/sessions", tag = "Sessions", params(SessionsQuery),
     responses((status = 200, description = "A page of sessions", body = ListOf<Session>)))]
 pub(super) async fn list_sessions(
-    From(state): From<State>,
-    Caller(act): Caller,
-    Query(query): Query<SessionsQuery>,
+    State(service): State<AdminService>,
+    OrganizationCaller(act): OrganizationCaller,
+    QueryParameters(query): QueryParameters<SessionsQuery>,
 ) -> Result<axum::Json<ListOf<Session>>, Problem> {
     let (filter, page) = query.read()?;
-    Ok(ListOf::new(state.manage.sessions(&act, &filter, page).await?, Session::from))
+    Ok(ListOf::new(service.manage.sessions(&act, &filter, page).await?, Session::from))
 }
 
 /// List sessions of a license
@@ -279,13 +279,13 @@ pub(super) async fn list_sessions(
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}/licenses/{license}/sessions", tag = "Sessions", params(LicenseSessionsQuery),
     responses((status = 200, description = "A page of sessions", body = ListOf<Session>)))]
 pub(super) async fn list_license_sessions(
-    From(state): From<State>,
-    Caller(act): Caller,
-    Target(license): Target<LicenseId>,
-    Query(query): Query<LicenseSessionsQuery>,
+    State(service): State<AdminService>,
+    OrganizationCaller(act): OrganizationCaller,
+    PathTarget(license): PathTarget<LicenseId>,
+    QueryParameters(query): QueryParameters<LicenseSessionsQuery>,
 ) -> Result<axum::Json<ListOf<Session>>, Problem> {
     let (filter, page) = SessionsQuery::from(query).read()?;
-    let listed = state.manage.sessions_of(&act, license, filter, page).await?.ok_or_else(not_found)?;
+    let listed = service.manage.sessions_of(&act, license, filter, page).await?.ok_or_else(not_found)?;
     Ok(ListOf::new(listed, Session::from))
 }
 
@@ -293,11 +293,11 @@ pub(super) async fn list_license_sessions(
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}/sessions/{session}", tag = "Sessions",
     responses((status = 200, description = "The session", body = Session)))]
 pub(super) async fn read_session(
-    From(state): From<State>,
-    Caller(act): Caller,
-    Target(session): Target<SessionId>,
+    State(service): State<AdminService>,
+    OrganizationCaller(act): OrganizationCaller,
+    PathTarget(session): PathTarget<SessionId>,
 ) -> Result<axum::Json<Session>, Problem> {
-    let found = state.manage.session(&act, session).await?.ok_or_else(not_found)?;
+    let found = service.manage.session(&act, session).await?.ok_or_else(not_found)?;
     Ok(axum::Json(Session::from(found)))
 }
 
@@ -331,8 +331,8 @@ pub(super) struct EndedSession {
     seat_free_in: Option<u64>,
 }
 
-impl std::convert::From<Ended> for EndedSession {
-    fn from(it: Ended) -> Self {
+impl From<EndedSessionRow> for EndedSession {
+    fn from(it: EndedSessionRow) -> Self {
         Self {
             id: it.end.id.0,
             seat: it.end.seat,
@@ -356,11 +356,11 @@ impl std::convert::From<Ended> for EndedSession {
               (status = 409, description = "conflict: somebody else's processes share the seat"),
               (status = 422, description = "invalid_request: names each wrong field; idempotency_key_reused")))]
 pub(super) async fn end_session(
-    From(state): From<State>,
-    Caller(act): Caller,
-    Target(session): Target<SessionId>,
+    State(service): State<AdminService>,
+    OrganizationCaller(act): OrganizationCaller,
+    PathTarget(session): PathTarget<SessionId>,
     JsonOrEmpty(body): JsonOrEmpty<EndSession>,
 ) -> Result<axum::Json<EndedSession>, Problem> {
-    let ended = state.manage.end_session(&act, session, body.force.unwrap_or_default()).await;
+    let ended = service.manage.end_session(&act, session, body.force.unwrap_or_default()).await;
     Ok(axum::Json(EndedSession::from(answered(ended)?)))
 }

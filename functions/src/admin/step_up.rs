@@ -1,17 +1,17 @@
 //! Which operations a fresher or stronger sign-in may be demanded for, and how that is said (RFC 9470).
 
 use super::{
-    State,
-    access::{Least, Rule},
+    AdminService,
+    access::{AccessRule, LeastRole},
 };
 use crate::edge::Problem;
 use http::header::WWW_AUTHENTICATE;
 use license_core::{
-    Code,
+    ProblemCode,
     domain::{
         access::PersonRole::Admin,
         id::TenantId,
-        step_up::{SignIn, StepUp},
+        step_up::{SignIn, StepUpPolicy},
     },
     records::Principal,
 };
@@ -25,25 +25,26 @@ const ORDINARY: [(&str, &str); 2] = [
 /// Whether an organization may demand a step-up of its people for this: everything that takes something away or changes what opens doors,
 /// keys, tokens, invitations, roles and the policy itself. Handing out belongs to it, since a new token or a new admin could do the rest.
 /// What is added later belongs to it unless it is named as ordinary.
-pub fn is_guarded(rule: &Rule) -> bool {
+pub fn is_guarded(rule: &AccessRule) -> bool {
     let changes = rule.method != "GET";
-    let of_admins = matches!(rule.least, Least::Staff) || matches!(rule.least, Least::Role(role) if role >= Admin);
+    let of_admins =
+        matches!(rule.least, LeastRole::Staff) || matches!(rule.least, LeastRole::Role(role) if role >= Admin);
     changes && (of_admins || rule.method == "DELETE") && !ORDINARY.contains(&(rule.method, rule.path))
 }
 
 /// Lets a request to an organization through, or demands a sign-in as its policy says, and of staff as the deployment says. API tokens
 /// cannot sign in; what they can do was decided when they were made, which is guarded.
 pub(super) async fn check(
-    state: &State,
-    rule: &Rule,
+    service: &AdminService,
+    rule: &AccessRule,
     by: &Principal,
     sign_in: &SignIn,
     tenant: TenantId,
 ) -> Result<(), Problem> {
     match by {
-        Principal::Staff { .. } => check_staff(state, rule, sign_in),
+        Principal::Staff { .. } => check_staff(service, rule, sign_in),
         Principal::Person { .. } if is_guarded(rule) => {
-            let policy = state.records.access_policy(tenant).await?;
+            let policy = service.records.access_policy(tenant).await?;
             policy.and_then(|policy| policy.step_up()).map_or(Ok(()), |rule| demand(&rule, sign_in))
         }
         Principal::Person { .. } | Principal::Token { .. } => Ok(()),
@@ -51,12 +52,12 @@ pub(super) async fn check(
 }
 
 /// The same for staff, for every change and wherever it is made.
-pub(super) fn check_staff(state: &State, rule: &Rule, sign_in: &SignIn) -> Result<(), Problem> {
-    if rule.method == "GET" { Ok(()) } else { demand(&state.staff_rules.step_up, sign_in) }
+pub(super) fn check_staff(service: &AdminService, rule: &AccessRule, sign_in: &SignIn) -> Result<(), Problem> {
+    if rule.method == "GET" { Ok(()) } else { demand(&service.staff_rules.step_up, sign_in) }
 }
 
 /// 401 with a challenge, unless the sign-in is as demanded.
-pub(super) fn demand(rule: &StepUp, sign_in: &SignIn) -> Result<(), Problem> {
+pub(super) fn demand(rule: &StepUpPolicy, sign_in: &SignIn) -> Result<(), Problem> {
     if rule.is_met_by(sign_in) {
         return Ok(());
     }
@@ -64,7 +65,7 @@ pub(super) fn demand(rule: &StepUp, sign_in: &SignIn) -> Result<(), Problem> {
                          error_description=\"A fresher or stronger sign-in is needed\""
         .to_owned();
     let mut problem = Problem::new(
-        Code::InsufficientUserAuthentication,
+        ProblemCode::InsufficientUserAuthentication,
         "You are signed in, but not freshly or not strongly enough for this. Sign in again as acr_values and max_age ask for, \
          and send the request again with the new ID token.",
     );

@@ -1,13 +1,13 @@
 //! The fields of licenses and plans, read one by one so that one answer names all that are wrong.
 
 use crate::{
-    edge::{Fields, Problem},
-    words,
+    edge::names,
+    edge::{FieldChecks, Problem},
 };
 use license_core::domain::{
-    id::Invalid,
-    license::{HolderBy, OfflinePolicy},
-    terms::{Edit, Features, GRACE_AFTER, MAX_SEATS, PlanTerms, grace_fits},
+    id::InvalidText,
+    license::{GRACE_AFTER, HolderBy, OfflinePolicy},
+    terms::{FeatureValues, MAX_SEATS, PlanTerms, TermsEdit, grace_fits},
 };
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -30,7 +30,7 @@ pub(super) fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Opti
 
 /// What a request says of a license's terms, unread.
 #[derive(Default)]
-pub(super) struct Asked {
+pub(super) struct AskedTerms {
     pub(super) seats: Option<Value>,
     pub(super) not_before: Option<Value>,
     pub(super) expires_at: Option<Value>,
@@ -44,10 +44,10 @@ pub(super) struct Asked {
     pub(super) hide_holders: Option<Value>,
 }
 
-impl Asked {
+impl AskedTerms {
     /// The edit; what is wrong goes into `fields`.
-    pub(super) fn read(&self, fields: &mut Fields) -> Edit {
-        Edit {
+    pub(super) fn read(&self, fields: &mut FieldChecks) -> TermsEdit {
+        TermsEdit {
             seats: fields.optional("seats", self.seats.as_ref(), whole(1, MAX_SEATS)),
             not_before: fields.optional("not_before", self.not_before.as_ref(), time),
             expires_at: fields.optional("expires_at", self.expires_at.as_ref(), time),
@@ -87,8 +87,8 @@ pub(super) struct AskedPlan {
 
 impl AskedPlan {
     /// The whole plan; `None` if something is wrong, which goes into `fields`.
-    pub(super) fn read(&self, fields: &mut Fields) -> Option<PlanTerms> {
-        let tier = fields.required("tier", self.tier.as_ref(), |value| words::slug(text(value)));
+    pub(super) fn read(&self, fields: &mut FieldChecks) -> Option<PlanTerms> {
+        let tier = fields.required("tier", self.tier.as_ref(), |value| names::slug(text(value)));
         let seats = fields.required("seats", self.seats.as_ref(), whole(1, MAX_SEATS));
         let policy = fields.optional("offline_policy", self.offline_policy.as_ref(), word);
         let hours = fields.optional("grace_hours", self.grace_hours.as_ref(), whole(0, MAX_GRACE));
@@ -146,7 +146,7 @@ pub(super) fn yes_or_no(value: &Value) -> Result<bool, &'static str> {
     value.as_bool().ok_or("must be true or false")
 }
 
-fn word<T: FromStr<Err = Invalid>>(value: &Value) -> Result<T, Invalid> {
+fn word<T: FromStr<Err = InvalidText>>(value: &Value) -> Result<T, InvalidText> {
     text(value).parse()
 }
 
@@ -160,7 +160,7 @@ fn time(value: &Value) -> Result<Option<OffsetDateTime>, &'static str> {
     at.map(Some).ok_or("must be a time such as 2027-01-31T12:00:00Z between the years 2000 and 9999, or null for none")
 }
 
-fn features(value: &Value) -> Result<Features, &'static str> {
+fn features(value: &Value) -> Result<FeatureValues, &'static str> {
     let features = value.as_object().ok_or("must be an object of names and values")?;
     // PostgreSQL keeps every character but this one.
     if nul(value) { Err("must not contain the character U+0000") } else { Ok(features.clone()) }
@@ -176,8 +176,8 @@ fn nul(value: &Value) -> bool {
 }
 
 /// The names in the path of a PUT are checked like fields: it makes what is not there.
-pub(super) fn named(fields: &mut Fields, field: &str, name: &str) -> Option<String> {
-    fields.required(field, Some(name), words::slug)
+pub(super) fn named(fields: &mut FieldChecks, field: &str, name: &str) -> Option<String> {
+    fields.required(field, Some(name), names::slug)
 }
 
 /// 422 for an edit that says nothing.

@@ -1,19 +1,19 @@
 //! API tokens: what scripts of an organization authenticate with.
 
 use super::{
-    State,
-    answer::{ListOf, Target, answered, not_found, time},
-    gate::Caller,
+    AdminService,
+    answer::{ListOf, PathTarget, answered, not_found, time},
+    gate::OrganizationCaller,
     people::PageQuery,
 };
 use crate::{
-    edge::{Fields, Json, Problem, Query},
-    words,
+    edge::names,
+    edge::{FieldChecks, JsonBody, Problem, QueryParameters},
 };
-use axum::{extract::State as From, response::IntoResponse};
+use axum::{extract::State, response::IntoResponse};
 use http::StatusCode;
 use license_core::{
-    domain::{access::Scope, network::Network},
+    domain::{access::Scope, network::IpNetwork},
     records::{self, NewApiToken},
 };
 use serde::{Deserialize, Serialize};
@@ -51,13 +51,13 @@ pub(super) struct ApiToken {
     revoked_at: Option<OffsetDateTime>,
 }
 
-impl std::convert::From<records::ApiToken> for ApiToken {
-    fn from(it: records::ApiToken) -> Self {
+impl From<records::ApiTokenRow> for ApiToken {
+    fn from(it: records::ApiTokenRow) -> Self {
         Self {
             id: it.id,
             name: it.name,
             scopes: it.scopes.into_iter().map(Scope::as_str).collect(),
-            allowed_networks: it.allowed_networks.map(|all| all.iter().map(Network::to_string).collect()),
+            allowed_networks: it.allowed_networks.map(|all| all.iter().map(IpNetwork::to_string).collect()),
             created_by: it.created_by,
             created_at: it.created_at,
             expires_at: it.expires_at,
@@ -87,23 +87,23 @@ pub(super) struct CreatedApiToken {
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}/api-tokens", tag = "API tokens", params(PageQuery),
     responses((status = 200, description = "A page of API tokens", body = ListOf<ApiToken>)))]
 pub(super) async fn list_api_tokens(
-    From(state): From<State>,
-    Caller(act): Caller,
-    Query(query): Query<PageQuery>,
+    State(service): State<AdminService>,
+    OrganizationCaller(act): OrganizationCaller,
+    QueryParameters(query): QueryParameters<PageQuery>,
 ) -> Result<axum::Json<ListOf<ApiToken>>, Problem> {
     let page = query.page()?;
-    Ok(ListOf::new(state.records.api_tokens(act.tenant, page).await?, ApiToken::from))
+    Ok(ListOf::new(service.records.api_tokens(act.tenant, page).await?, ApiToken::from))
 }
 
 /// Read an API token
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}/api-tokens/{api_token}", tag = "API tokens",
     responses((status = 200, description = "The API token", body = ApiToken)))]
 pub(super) async fn read_api_token(
-    From(state): From<State>,
-    Caller(act): Caller,
-    Target(id): Target<Uuid>,
+    State(service): State<AdminService>,
+    OrganizationCaller(act): OrganizationCaller,
+    PathTarget(id): PathTarget<Uuid>,
 ) -> Result<axum::Json<ApiToken>, Problem> {
-    let found = state.records.read_api_token(act.tenant, id).await?.ok_or_else(not_found)?;
+    let found = service.records.read_api_token(act.tenant, id).await?.ok_or_else(not_found)?;
     Ok(axum::Json(found.into()))
 }
 
@@ -140,12 +140,12 @@ const MOST_NETWORKS: usize = 50;
     responses((status = 201, description = "The API token, and its secret", body = CreatedApiToken),
               (status = 409, description = "conflict: you made 200 that are in force")))]
 pub(super) async fn create_api_token(
-    From(state): From<State>,
-    Caller(act): Caller,
-    Json(body): Json<CreateApiToken>,
+    State(service): State<AdminService>,
+    OrganizationCaller(act): OrganizationCaller,
+    JsonBody(body): JsonBody<CreateApiToken>,
 ) -> Result<impl IntoResponse, Problem> {
-    let mut fields = Fields::new();
-    let name = fields.required("name", body.name.as_deref(), words::name);
+    let mut fields = FieldChecks::new();
+    let name = fields.required("name", body.name.as_deref(), names::name);
     let scopes = match scopes(body.scopes.as_deref()) {
         Ok(scopes) => Some(scopes),
         Err(problem) => {
@@ -156,8 +156,8 @@ pub(super) async fn create_api_token(
     let expires_at = fields.optional("expires_at", body.expires_at.as_deref(), time);
     let allowed_networks = fields.optional("allowed_networks", body.allowed_networks.as_deref(), networks);
     let (name, scopes) = fields.check(name.zip(scopes))?;
-    let new = NewApiToken { name, scopes, allowed_networks, expires_at, days: state.token_days };
-    let made = answered(state.records.create_api_token(&act, &new).await)?;
+    let new = NewApiToken { name, scopes, allowed_networks, expires_at, days: service.token_days };
+    let made = answered(service.records.create_api_token(&act, &new).await)?;
     let answer = CreatedApiToken { token: made.token.into(), secret: made.secret.reveal().to_owned() };
     Ok((StatusCode::CREATED, axum::Json(answer)))
 }
@@ -175,7 +175,7 @@ fn scopes(words: Option<&[String]>) -> Result<Vec<Scope>, String> {
     if scopes.is_empty() { Err("must name at least one scope".into()) } else { Ok(scopes) }
 }
 
-fn networks(texts: &[String]) -> Result<Vec<Network>, String> {
+fn networks(texts: &[String]) -> Result<Vec<IpNetwork>, String> {
     if !(1..=MOST_NETWORKS).contains(&texts.len()) {
         let how_many =
             format!("must be 1 to {MOST_NETWORKS} networks; leave it out for a token that is good from everywhere");
@@ -183,7 +183,7 @@ fn networks(texts: &[String]) -> Result<Vec<Network>, String> {
     }
     let mut networks = Vec::new();
     for (at, text) in texts.iter().enumerate() {
-        let network: Network = text.parse().map_err(|problem| format!("the network at place {at} {problem}"))?;
+        let network: IpNetwork = text.parse().map_err(|problem| format!("the network at place {at} {problem}"))?;
         if networks.contains(&network) {
             return Err(format!("names {network} twice"));
         }
@@ -198,10 +198,10 @@ fn networks(texts: &[String]) -> Result<Vec<Network>, String> {
 #[utoipa::path(delete, path = "/api/v1/organizations/{organization}/api-tokens/{api_token}", tag = "API tokens",
     responses((status = 204, description = "It opens nothing any more")))]
 pub(super) async fn revoke_api_token(
-    From(state): From<State>,
-    Caller(act): Caller,
-    Target(id): Target<Uuid>,
+    State(service): State<AdminService>,
+    OrganizationCaller(act): OrganizationCaller,
+    PathTarget(id): PathTarget<Uuid>,
 ) -> Result<StatusCode, Problem> {
-    answered(state.records.revoke_api_token(&act, id).await)?;
+    answered(service.records.revoke_api_token(&act, id).await)?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,14 +1,14 @@
 //! Voiding ID tokens: of an organization's people, and of the vendor's staff.
 
 use super::{
-    State,
+    AdminService,
     answer::answered,
-    gate::{Caller, Staff},
-    license_acts::Nothing,
+    gate::{OrganizationCaller, StaffCaller},
+    license_acts::EmptyBody,
 };
 use crate::edge::{JsonOrEmpty, Problem};
-use axum::extract::State as From;
-use license_core::{Code, identity::Claims};
+use axum::extract::State;
+use license_core::{ProblemCode, identity::VerifiedClaims};
 use serde::{Deserialize, Serialize};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use utoipa::ToSchema;
@@ -18,11 +18,11 @@ use uuid::Uuid;
 ///
 /// # Errors
 /// 401 that says so; a client that signs in again, or refreshes its token, goes on.
-pub(crate) fn in_force(claims: &Claims, not_before: Option<OffsetDateTime>) -> Result<(), Problem> {
+pub(crate) fn in_force(claims: &VerifiedClaims, not_before: Option<OffsetDateTime>) -> Result<(), Problem> {
     let Some(time) = not_before.filter(|time| claims.is_older_than(*time)) else { return Ok(()) };
     let time = time.format(&Rfc3339).unwrap_or_default();
     Err(Problem::new(
-        Code::TokenExpired,
+        ProblemCode::TokenExpired,
         format!("ID tokens that were issued before {time} were declared void. Sign in again."),
     ))
 }
@@ -54,11 +54,11 @@ pub(super) struct VoidedTokens {
 #[utoipa::path(post, path = "/api/v1/organizations/{organization}/void-tokens", tag = "Organizations", request_body = Option<VoidTokens>,
     responses((status = 200, description = "What is void now", body = VoidedTokens)))]
 pub(super) async fn void_tokens(
-    From(state): From<State>,
-    Caller(act): Caller,
+    State(service): State<AdminService>,
+    OrganizationCaller(act): OrganizationCaller,
     JsonOrEmpty(body): JsonOrEmpty<VoidTokens>,
 ) -> Result<axum::Json<VoidedTokens>, Problem> {
-    let voided = answered(state.records.void_tokens(&act, body.api_tokens == Some(true)).await)?;
+    let voided = answered(service.records.void_tokens(&act, body.api_tokens == Some(true)).await)?;
     Ok(axum::Json(VoidedTokens { not_before: voided.not_before, api_tokens: voided.api_tokens }))
 }
 
@@ -77,10 +77,10 @@ pub(super) struct VoidedStaffTokens {
 #[utoipa::path(post, path = "/api/v1/staff/void-tokens", tag = "Staff",
     responses((status = 200, description = "What is void now", body = VoidedStaffTokens)))]
 pub(super) async fn void_staff_tokens(
-    From(state): From<State>,
-    Staff(act): Staff,
-    _: JsonOrEmpty<Nothing>,
+    State(service): State<AdminService>,
+    StaffCaller(act): StaffCaller,
+    _: JsonOrEmpty<EmptyBody>,
 ) -> Result<axum::Json<VoidedStaffTokens>, Problem> {
-    let not_before = state.records.void_staff_tokens(&act).await?;
+    let not_before = service.records.void_staff_tokens(&act).await?;
     Ok(axum::Json(VoidedStaffTokens { not_before }))
 }

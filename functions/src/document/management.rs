@@ -1,7 +1,7 @@
 //! What the access table and the gate add to every operation of the management API.
 
 use crate::admin::{
-    access::{Least, Rule, rule_of},
+    access::{AccessRule, LeastRole, rule_of},
     step_up::is_guarded,
 };
 use utoipa::openapi::{
@@ -31,20 +31,23 @@ pub(super) fn header(name: &str) -> RefOr<Header> {
     RefOr::Ref(Ref::new(format!("#/components/headers/{name}")))
 }
 
-fn who(operation: &mut Operation, rule: &Rule) {
+fn who(operation: &mut Operation, rule: &AccessRule) {
     let scope = rule.scope.map(|scope| scope.as_str());
     let who = match scope {
         Some(scope) => format!("Least role: {}. Scope of an API token: `{scope}`.", rule.least.as_str()),
         None => format!("Least role: {}. Not for API tokens.", rule.least.as_str()),
     };
-    let who = if is_guarded(rule) && rule.least != Least::Staff {
+    let who = if is_guarded(rule) && rule.least != LeastRole::Staff {
         format!("{who} The organization may demand a fresher or stronger sign-in (RFC 9470).")
     } else {
         who
     };
     operation.description = Some(operation.description.take().map_or(who.clone(), |text| format!("{text}\n\n{who}")));
-    let schemes =
-        [("person", rule.least != Least::Staff), ("token", scope.is_some()), ("staff", rule.least != Least::Person)];
+    let schemes = [
+        ("person", rule.least != LeastRole::Staff),
+        ("token", scope.is_some()),
+        ("staff", rule.least != LeastRole::Person),
+    ];
     let may = schemes.into_iter().filter(|(_, may)| *may);
     operation.security = Some(may.map(|(name, _)| SecurityRequirement::new(name, Vec::<String>::new())).collect());
 }

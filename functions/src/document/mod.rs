@@ -9,7 +9,7 @@ mod schemas;
 #[cfg(test)]
 mod tests;
 
-use crate::{acquire, admin, edge::health, heartbeat, register, release};
+use crate::{SERVICES, edge::health, services::ServiceEntry};
 use utoipa::{
     OpenApi,
     openapi::{
@@ -53,13 +53,13 @@ read refuses an edit that would undo somebody else's.
          (name = "Erasures", description = "People and machines whose names are blanked"),
          (name = "Staff", description = "The vendor's own"),
          (name = "Health", description = "For load balancers")),
-    components(schemas(problems::Problem, problems::FieldProblem))
+    components(schemas(problems::ProblemSchema, problems::FieldProblem))
 )]
-struct Base;
+struct ServerBase;
 
 /// The description of every operation there is, but for the reaper's pushes, which are no business of clients.
 pub fn document() -> Document {
-    let mut document = Base::openapi();
+    let mut document = ServerBase::openapi();
     document.info.description = Some(ABOUT.to_owned());
     for part in parts() {
         document.merge(part);
@@ -88,15 +88,10 @@ pub fn document() -> Document {
 }
 
 /// What each service says of itself.
-fn parts() -> [Document; 6] {
-    [
-        acquire::operations().into_openapi(),
-        heartbeat::operations().into_openapi(),
-        release::operations().into_openapi(),
-        register::operations().into_openapi(),
-        admin::operations().into_openapi(),
-        health::operations().into_openapi(),
-    ]
+fn parts() -> Vec<Document> {
+    let mut parts: Vec<Document> = SERVICES.iter().filter_map(ServiceEntry::operations).collect();
+    parts.push(health::operations().into_openapi());
+    parts
 }
 
 /// The operations of a path with their methods.

@@ -2,10 +2,10 @@
 
 use super::management;
 use crate::{
-    answer::Holder,
-    edge::{config::Docs, problem::table},
+    answer::SeatHolder,
+    edge::{config::LayersConfig, problem::table},
 };
-use license_core::Code;
+use license_core::ProblemCode;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -24,7 +24,8 @@ use utoipa::{
 /// A refusal or an error (RFC 9457). Each code has a section in docs/ERRORS.md; members that a code does not name are absent.
 // In the words of the document: `edge::Problem` writes it member by member.
 #[derive(Serialize, ToSchema)]
-pub(super) struct Problem {
+#[schema(as = Problem)]
+pub(super) struct ProblemSchema {
     /// The page that explains the code.
     r#type: String,
     /// The same for every occurrence of the code.
@@ -74,7 +75,7 @@ pub(super) struct Problem {
     seats_waiting: Option<u32>,
     /// `no_seats_available`: at most five, longest silent first; none where the license hides them.
     #[schema(nullable = false)]
-    holders: Option<Vec<Holder>>,
+    holders: Option<Vec<SeatHolder>>,
     /// `no_seats_available`: when the next lease ends if its holder stays silent, in seconds, where it is known.
     #[schema(nullable = false)]
     next_seat_in: Option<u64>,
@@ -112,93 +113,105 @@ pub(super) struct FieldProblem {
 }
 
 /// What members a code has besides those of all, as an example; and a `detail`.
-fn sample(code: Code) -> (&'static str, Value) {
+fn sample(code: ProblemCode) -> (&'static str, Value) {
     let license = || json!({"license": "752KJY5EZQ1CW", "since": "2026-11-21T03:31:22.034Z"});
     match code {
-        Code::InvalidRequest => ("name: is required", json!({"errors": [{"field": "name", "problem": "is required"}]})),
-        Code::LicenseKeyInvalid => (
+        ProblemCode::InvalidRequest => {
+            ("name: is required", json!({"errors": [{"field": "name", "problem": "is required"}]}))
+        }
+        ProblemCode::LicenseKeyInvalid => (
             "No license has this key. It may have been replaced: ask whoever gave it to you for the present one.",
             json!({}),
         ),
-        Code::TokenExpired => ("The token's time is over.", json!({})),
-        Code::TokenInvalid => ("Send the credential as a header: Authorization: Bearer <credential>.", json!({})),
-        Code::InsufficientUserAuthentication => (
+        ProblemCode::TokenExpired => ("The token's time is over.", json!({})),
+        ProblemCode::TokenInvalid => {
+            ("Send the credential as a header: Authorization: Bearer <credential>.", json!({}))
+        }
+        ProblemCode::InsufficientUserAuthentication => (
             "You are signed in, but not freshly or not strongly enough for this. Sign in again as acr_values and max_age ask for, and send the request again with the new ID token.",
             json!({"acr_values": ["phr"], "max_age": 900}),
         ),
-        Code::LicenseExpired => ("The license's term is over. Ask the vendor to extend it.", license()),
-        Code::LicenseSuspended => {
+        ProblemCode::LicenseExpired => ("The license's term is over. Ask the vendor to extend it.", license()),
+        ProblemCode::LicenseSuspended => {
             ("The license is suspended and gives no seat. The vendor can say why, and resume it.", license())
         }
-        Code::LicenseRevoked => ("The license was revoked for good. Ask the vendor for another.", license()),
-        Code::LicenseNotStarted => {
+        ProblemCode::LicenseRevoked => ("The license was revoked for good. Ask the vendor for another.", license()),
+        ProblemCode::LicenseNotStarted => {
             ("The license's term has not begun: it begins at 2026-11-21T03:31:22.034Z.", license())
         }
-        Code::ProductNotAllowed => (
+        ProblemCode::ProductNotAllowed => (
             "The license is for demo. Use the license of the product you started.",
             json!({"license": "752KJY5EZQ1CW", "product": "demo"}),
         ),
-        Code::InsufficientRole => ("This needs the role admin. Ask somebody who has it.", json!({"required": "admin"})),
-        Code::InsufficientScope => ("No API token may do this: sign in yourself.", json!({"required": "person"})),
-        Code::AddressNotAllowed => (
+        ProblemCode::InsufficientRole => {
+            ("This needs the role admin. Ask somebody who has it.", json!({"required": "admin"}))
+        }
+        ProblemCode::InsufficientScope => {
+            ("No API token may do this: sign in yourself.", json!({"required": "person"}))
+        }
+        ProblemCode::AddressNotAllowed => (
             "This API token is good from certain networks alone, and the request came from 198.51.100.7. Use it from there, or make another token.",
             json!({"address": "198.51.100.7"}),
         ),
-        Code::NotFound => ("There is nothing of this id here, or nothing that you may see.", json!({})),
-        Code::MethodNotAllowed => ("The path exists, but not for this method; see the Allow header.", json!({})),
-        Code::RequestTimeout => {
+        ProblemCode::NotFound => ("There is nothing of this id here, or nothing that you may see.", json!({})),
+        ProblemCode::MethodNotAllowed => ("The path exists, but not for this method; see the Allow header.", json!({})),
+        ProblemCode::RequestTimeout => {
             ("The whole body had not arrived after 10 s, and nothing was done. Send the request again.", json!({}))
         }
-        Code::PayloadTooLarge => ("The body is larger than 64 KiB, which no request of this API needs.", json!({})),
-        Code::UnsupportedMediaType => (
+        ProblemCode::PayloadTooLarge => {
+            ("The body is larger than 64 KiB, which no request of this API needs.", json!({}))
+        }
+        ProblemCode::UnsupportedMediaType => (
             "The body is declared as something else than JSON. Send JSON with Content-Type: application/json.",
             json!({}),
         ),
-        Code::NoSeatsAvailable => (
+        ProblemCode::NoSeatsAvailable => (
             "All 5 seats are in use. Close the program where it is not needed, or try again later.",
             json!({"seats_total": 5, "seats_used": 5, "seats_waiting": 0,
             "next_seat_in": 214, "holders": [{"label": "host-1", "since": "2026-11-21T03:31:22.034Z", "seen_in": 146}]}),
         ),
-        Code::TooManyProcesses => (
+        ProblemCode::TooManyProcesses => (
             "4 processes of this machine share its seat already, as many as the license allows. Close one. One that ended without giving its place back keeps it until its lease ends: the first is over in 17 s, unless it gives a sign of life.",
             json!({"processes": 4, "next_process_in": 17}),
         ),
-        Code::Conflict => ("The present state does not allow this. Look at it again and decide anew.", json!({})),
-        Code::PreconditionFailed => (
+        ProblemCode::Conflict => {
+            ("The present state does not allow this. Look at it again and decide anew.", json!({}))
+        }
+        ProblemCode::PreconditionFailed => (
             "Somebody changed it since you read it, and nothing was written. Read it again and send your edit with its new ETag.",
             json!({}),
         ),
-        Code::IdempotencyKeyReused => (
+        ProblemCode::IdempotencyKeyReused => (
             "This Idempotency-Key was sent with another request in the last 24 hours. Draw a new key for each thing you want done.",
             json!({}),
         ),
-        Code::RateLimited => {
+        ProblemCode::RateLimited => {
             ("More than 60 requests a minute (60 at once). This one was not looked at; come back in 1 s.", json!({}))
         }
-        Code::SessionGone => (
+        ProblemCode::SessionGone => (
             "This session was released. Acquire again to go on.",
             json!({"reason": "released", "session_id": "01a1fc28-9b31-70be-8112-4bfdb0eab109"}),
         ),
-        Code::SeatsUnavailable
-        | Code::RecordsUnavailable
-        | Code::SignerUnavailable
-        | Code::IdentityUnavailable
-        | Code::EventsUnavailable => (
+        ProblemCode::SeatsUnavailable
+        | ProblemCode::RecordsUnavailable
+        | ProblemCode::SignerUnavailable
+        | ProblemCode::IdentityUnavailable
+        | ProblemCode::EventsUnavailable => (
             "The answer could not be found out just now; a change that was asked for may have been made. Keep what you have and try again after Retry-After.",
             json!({}),
         ),
-        Code::Internal => (
+        ProblemCode::Internal => (
             "The request could not be completed because of a fault on our side. Report the request_id if it happens again.",
             json!({}),
         ),
     }
 }
 
-fn example(code: Code) -> Value {
+fn example(code: ProblemCode) -> Value {
     let (detail, members) = sample(code);
     let (row, word) = (table(code), code.as_str());
     let mut problem = json!({
-        "type": format!("{}/errors/{word}", Docs::default().url), "title": row.title, "status": row.status.as_u16(), "detail": detail,
+        "type": format!("{}/errors/{word}", LayersConfig::default().url), "title": row.title, "status": row.status.as_u16(), "detail": detail,
         "code": word, "request_id": "01a1fc28-9c4b-7096-b2f2-f5d5a5372872",
     });
     if let (Some(problem), Value::Object(members)) = (problem.as_object_mut(), members) {
@@ -208,14 +221,14 @@ fn example(code: Code) -> Value {
 }
 
 /// The codes of an operation by status, each once, and what the operation says of them.
-type Refusals = BTreeMap<String, (Vec<Code>, Option<String>)>;
+type OperationRefusals = BTreeMap<String, (Vec<ProblemCode>, Option<String>)>;
 
 /// Reads `codes: explanation`, where codes are words with commas between them. Words that are no codes are left out; a test looks for them.
-fn note(refusals: &mut Refusals, status: &str, text: &str) {
+fn note(refusals: &mut OperationRefusals, status: &str, text: &str) {
     let (words, explanation) = text.split_once(": ").map_or((text, None), |(words, rest)| (words, Some(rest)));
     let (codes, said) = refusals.entry(status.to_owned()).or_default();
     for word in words.split(", ") {
-        if let Some(&code) = Code::ALL.iter().find(|code| code.as_str() == word)
+        if let Some(&code) = ProblemCode::ALL.iter().find(|code| code.as_str() == word)
             && !codes.contains(&code)
         {
             codes.push(code);
@@ -226,7 +239,7 @@ fn note(refusals: &mut Refusals, status: &str, text: &str) {
 
 /// Adds what the rim refuses, and dresses every refusal of an operation.
 pub(super) fn describe(operation: &mut Operation) {
-    let mut refusals = Refusals::new();
+    let mut refusals = OperationRefusals::new();
     for (status, response) in &operation.responses.responses {
         if let RefOr::T(response) = response
             && status.as_str() >= "400"
@@ -273,7 +286,7 @@ fn rim(operation: &Operation) -> Vec<(&'static str, &'static str)> {
     refusals
 }
 
-fn dress(status: &str, codes: &[Code], explanation: Option<String>) -> Response {
+fn dress(status: &str, codes: &[ProblemCode], explanation: Option<String>) -> Response {
     let mut lines: Vec<String> =
         codes.iter().map(|code| format!("`{}`: {}", code.as_str(), table(*code).title)).collect();
     if let (1, Some(text)) = (lines.len(), &explanation) {
@@ -290,8 +303,8 @@ fn dress(status: &str, codes: &[Code], explanation: Option<String>) -> Response 
     response.content.insert("application/problem+json".to_owned(), RefOr::T(content));
     let headers: &[&str] = match status {
         "401" => &["WWW-Authenticate"],
-        "403" if codes.contains(&Code::LicenseNotStarted) => &["Retry-After"],
-        "409" if codes.contains(&Code::NoSeatsAvailable) => &["Retry-After"],
+        "403" if codes.contains(&ProblemCode::LicenseNotStarted) => &["Retry-After"],
+        "409" if codes.contains(&ProblemCode::NoSeatsAvailable) => &["Retry-After"],
         "429" => &["Retry-After", "RateLimit", "RateLimit-Policy"],
         "503" => &["Retry-After"],
         _ => &[],
@@ -302,11 +315,11 @@ fn dress(status: &str, codes: &[Code], explanation: Option<String>) -> Response 
 
 /// What the refusals refer to: an example for each code in `used`, and the headers.
 pub(super) fn components(components: &mut Components, used: &str) {
-    for &code in Code::ALL.iter().filter(|code| used.contains(&format!("/examples/{}\"", code.as_str()))) {
+    for &code in ProblemCode::ALL.iter().filter(|code| used.contains(&format!("/examples/{}\"", code.as_str()))) {
         let built = ExampleBuilder::new().summary(table(code).title).value(Some(example(code))).build();
         components.examples.insert(code.as_str().to_owned(), RefOr::T(built));
     }
-    let mut not_json = example(Code::InvalidRequest);
+    let mut not_json = example(ProblemCode::InvalidRequest);
     let problem = "is not JSON; the error is at line 1, column 9";
     let members =
         json!({"status": 400, "detail": format!("body: {problem}"), "errors": [{"field": "body", "problem": problem}]});

@@ -2,7 +2,7 @@
 
 use super::{document, parts};
 use crate::edge::problem::table;
-use license_core::Code;
+use license_core::ProblemCode;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -85,7 +85,7 @@ fn every_body_and_every_answer_has_an_example() {
 #[test]
 fn every_refusal_names_its_codes_and_each_has_the_status_of_the_table() {
     let document = json();
-    let codes: BTreeMap<&str, Code> = Code::ALL.iter().map(|code| (code.as_str(), *code)).collect();
+    let codes: BTreeMap<&str, ProblemCode> = ProblemCode::ALL.iter().map(|code| (code.as_str(), *code)).collect();
     for (what, operation) in operations(&document) {
         for (status, response) in
             operation["responses"].as_object().unwrap().iter().filter(|(status, _)| status.as_str() >= "400")
@@ -120,7 +120,7 @@ fn every_word_before_the_colon_of_a_refusal_is_a_code() {
                 let text = response["description"].as_str().unwrap();
                 for word in text.split(": ").next().unwrap().split(", ") {
                     assert!(
-                        Code::ALL.iter().any(|code| code.as_str() == word),
+                        ProblemCode::ALL.iter().any(|code| code.as_str() == word),
                         "{what}: {status} says {word}, which is no code"
                     );
                 }

@@ -1,6 +1,6 @@
 //! From where a request comes, and which addresses are one client's.
 
-use super::seldom::Seldom;
+use super::rare_warning::RareWarning;
 use axum::extract::ConnectInfo;
 use http::{HeaderMap, header::FORWARDED, request::Parts};
 use license_core::domain::network::plain;
@@ -30,7 +30,7 @@ pub fn of(parts: &Parts, proxies: u8) -> Option<IpAddr> {
     match told(&parts.headers, proxies) {
         Ok(client) => Some(client),
         Err(why) => {
-            static SAID: Seldom = Seldom::new();
+            static SAID: RareWarning = RareWarning::new();
             if SAID.due(Instant::now()) {
                 tracing::warn!(
                     why,

@@ -4,8 +4,8 @@
 //! proxy in front sends its next request into a connection that was just closed. So the time is kept here, below hyper, where bytes pass.
 
 use super::{
-    room::{For, NoRoom, Place, Room},
-    seldom::Seldom,
+    connection_room::{ConnectionPlace, ConnectionRoom, NoRoom, PlaceUse},
+    rare_warning::RareWarning,
 };
 use axum::{BoxError, Router, body::Body};
 use http::Request;
@@ -34,7 +34,7 @@ use tower::ServiceExt;
 
 /// How long the listener waits for whoever is at the other end.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
+pub struct ClientPatience {
     /// For the head of a request, from its first byte to its last, and for the first byte of a new connection: 20 s.
     pub head: Duration,
     /// For the next request on a connection that had an answer: 620 s, longer than proxies keep connections that they do not use (Google's
@@ -44,7 +44,7 @@ pub struct Patience {
     pub answer: Duration,
 }
 
-impl Default for Patience {
+impl Default for ClientPatience {
     fn default() -> Self {
         let [head, idle, answer] = [20, 620, 30].map(Duration::from_secs);
         Self { head, idle, answer }
@@ -58,8 +58,8 @@ const HEAD: usize = 32 << 10;
 pub(super) async fn accept(
     listener: TcpListener,
     app: Router,
-    patience: Patience,
-    room: Arc<Room>,
+    patience: ClientPatience,
+    room: Arc<ConnectionRoom>,
     stop: impl Future<Output = ()>,
 ) -> GracefulShutdown {
     let connections = GracefulShutdown::new();
@@ -74,17 +74,17 @@ pub(super) async fn accept(
         let place = Arc::new(place);
         // Answers are one small packet each: waiting to fill it would cost every client 40 ms.
         let _ = stream.set_nodelay(true);
-        let requests = Arc::<Requests>::default();
-        let stream = Patient::new(stream, patience, Arc::clone(&place), Arc::clone(&requests));
+        let requests = Arc::<RequestCount>::default();
+        let stream = PatientStream::new(stream, patience, Arc::clone(&place), Arc::clone(&requests));
         let app = app.clone();
         let service = service_fn(move |request: Request<Incoming>| {
-            let (app, answering) = (app.clone(), Answering::begin(&requests, &place));
+            let (app, answering) = (app.clone(), PendingAnswer::begin(&requests, &place));
             let place = Arc::clone(&place);
-            let mut request = request.map(|body| Body::new(Arriving { body, place, waits: false }));
+            let mut request = request.map(|body| Body::new(ArrivingBody { body, place, waits: false }));
             request.extensions_mut().insert(axum::extract::ConnectInfo(peer));
             async move {
                 let Ok(response) = app.oneshot(request).await;
-                Ok::<_, Infallible>(response.map(|body| Answer { body, _answering: answering }))
+                Ok::<_, Infallible>(response.map(|body| AnswerBody { body, _answering: answering }))
             }
         });
         let connection = http1::Builder::new().max_buf_size(HEAD).serve_connection(TokioIo::new(stream), service);
@@ -100,7 +100,7 @@ pub(super) async fn accept(
     connections
 }
 
-async fn accepted(listener: &TcpListener, room: &Room) -> (TcpStream, SocketAddr) {
+async fn accepted(listener: &TcpListener, room: &ConnectionRoom) -> (TcpStream, SocketAddr) {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     loop {
         match listener.accept().await {
@@ -109,7 +109,7 @@ async fn accepted(listener: &TcpListener, room: &Room) -> (TcpStream, SocketAddr
             Err(error) if matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset) => {}
             // Most likely no more files may be open.
             Err(error) => {
-                static SAID: Seldom = Seldom::new();
+                static SAID: RareWarning = RareWarning::new();
                 if SAID.due(std::time::Instant::now()) {
                     tracing::error!(%error, "a connection could not be accepted");
                 }
@@ -121,40 +121,40 @@ async fn accepted(listener: &TcpListener, room: &Room) -> (TcpStream, SocketAddr
 
 /// How many requests of a connection were begun and were answered.
 #[derive(Default)]
-struct Requests {
+struct RequestCount {
     begun: AtomicU64,
     answered: AtomicU64,
 }
 
 /// That a request is under way: until its answer was handed over whole, or given up.
-struct Answering {
-    requests: Arc<Requests>,
-    place: Arc<Place>,
+struct PendingAnswer {
+    requests: Arc<RequestCount>,
+    place: Arc<ConnectionPlace>,
 }
 
-impl Answering {
-    fn begin(requests: &Arc<Requests>, place: &Arc<Place>) -> Self {
+impl PendingAnswer {
+    fn begin(requests: &Arc<RequestCount>, place: &Arc<ConnectionPlace>) -> Self {
         requests.begun.fetch_add(1, Ordering::Relaxed);
         place.works();
         Self { requests: Arc::clone(requests), place: Arc::clone(place) }
     }
 }
 
-impl Drop for Answering {
+impl Drop for PendingAnswer {
     fn drop(&mut self) {
         self.requests.answered.fetch_add(1, Ordering::Relaxed);
-        self.place.waits(For::Request);
+        self.place.waits(PlaceUse::Request);
     }
 }
 
 /// A body that the client is still sending. Its connection may be closed for others while nothing of it comes.
-struct Arriving {
+struct ArrivingBody {
     body: Incoming,
-    place: Arc<Place>,
+    place: Arc<ConnectionPlace>,
     waits: bool,
 }
 
-impl HttpBody for Arriving {
+impl HttpBody for ArrivingBody {
     type Data = bytes::Bytes;
     type Error = BoxError;
 
@@ -164,7 +164,7 @@ impl HttpBody for Arriving {
         match &frame {
             Poll::Pending => {
                 this.waits = true;
-                this.place.waits(For::Client);
+                this.place.waits(PlaceUse::Client);
                 if this.place.poll_leave(cx).is_ready() {
                     return Poll::Ready(Some(Err(NoRoom.into())));
                 }
@@ -183,7 +183,7 @@ impl HttpBody for Arriving {
     }
 }
 
-impl Arriving {
+impl ArrivingBody {
     /// Nothing more comes, or nobody wants it: it is our turn. One that was asked to leave does so when it has said why.
     fn here(&mut self, cx: &mut Context<'_>) {
         if std::mem::take(&mut self.waits) && self.place.poll_leave(cx).is_pending() {
@@ -192,19 +192,19 @@ impl Arriving {
     }
 }
 
-impl Drop for Arriving {
+impl Drop for ArrivingBody {
     fn drop(&mut self) {
         self.here(&mut Context::from_waker(std::task::Waker::noop()));
     }
 }
 
 /// A body that knows whose answer it is.
-struct Answer {
+struct AnswerBody {
     body: Body,
-    _answering: Answering,
+    _answering: PendingAnswer,
 }
 
-impl HttpBody for Answer {
+impl HttpBody for AnswerBody {
     type Data = bytes::Bytes;
     type Error = axum::Error;
 
@@ -223,12 +223,12 @@ impl HttpBody for Answer {
 }
 
 /// A connection that ends when its client is too slow: reading tells of an end where none of the client's was.
-struct Patient<S> {
+struct PatientStream<S> {
     stream: S,
-    patience: Patience,
-    place: Arc<Place>,
-    requests: Arc<Requests>,
-    waiting: Option<Waiting>,
+    patience: ClientPatience,
+    place: Arc<ConnectionPlace>,
+    requests: Arc<RequestCount>,
+    waiting: Option<RequestWait>,
     /// Wakes the connection when it has waited too long for a request.
     alarm: Pin<Box<Sleep>>,
     /// True once hyper was woken to read of the end.
@@ -238,7 +238,7 @@ struct Patient<S> {
 }
 
 /// The wait for a request.
-struct Waiting {
+struct RequestWait {
     /// How many were answered before.
     after: u64,
     until: Instant,
@@ -246,21 +246,21 @@ struct Waiting {
     begun: bool,
 }
 
-impl<S> Patient<S> {
-    fn new(stream: S, patience: Patience, place: Arc<Place>, requests: Arc<Requests>) -> Self {
+impl<S> PatientStream<S> {
+    fn new(stream: S, patience: ClientPatience, place: Arc<ConnectionPlace>, requests: Arc<RequestCount>) -> Self {
         let alarm = Box::pin(sleep_until(Instant::now() + patience.head));
-        place.waits(For::Request);
+        place.waits(PlaceUse::Request);
         Self { stream, patience, place, requests, waiting: None, alarm, told: false, answer: None }
     }
 
     /// The wait for the next request, which begins when the one before was answered; `None` while one is under way.
-    fn waiting(&mut self) -> Option<&mut Waiting> {
+    fn waiting(&mut self) -> Option<&mut RequestWait> {
         let after = self.requests.answered.load(Ordering::Relaxed);
         if self.requests.begun.load(Ordering::Relaxed) != after {
             self.waiting = None;
         } else if self.waiting.as_ref().is_none_or(|waiting| waiting.after != after) {
             let patience = if after == 0 { self.patience.head } else { self.patience.idle };
-            self.waiting = Some(Waiting { after, until: Instant::now() + patience, begun: false });
+            self.waiting = Some(RequestWait { after, until: Instant::now() + patience, begun: false });
         }
         self.waiting.as_mut()
     }
@@ -290,7 +290,7 @@ impl<S> Patient<S> {
         }
         let until = Instant::now() + self.patience.answer;
         let alarm = self.answer.get_or_insert_with(|| Box::pin(sleep_until(until)));
-        self.place.waits(For::Client);
+        self.place.waits(PlaceUse::Client);
         if self.place.poll_leave(cx).is_ready() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
@@ -298,7 +298,7 @@ impl<S> Patient<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for PatientStream<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buffer.filled().len();
@@ -313,7 +313,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for PatientStream<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let taken = Pin::new(&mut this.stream).poll_write(cx, bytes);
@@ -341,7 +341,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
         if flushed.is_ready() {
             if this.answer.take().is_some() {
                 match this.waiting() {
-                    Some(_) => this.place.waits(For::Request),
+                    Some(_) => this.place.waits(PlaceUse::Request),
                     None => this.place.works(),
                 }
             }

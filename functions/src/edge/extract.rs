@@ -1,11 +1,11 @@
 //! Taking a request apart: JSON bodies, bearer credentials, and fields that are checked together.
 
-use super::{Problem, room::NoRoom};
+use super::{Problem, connection_room::NoRoom};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use bytes::Bytes;
 use http::{HeaderMap, header, request::Parts};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use license_core::{Code, domain::pasted};
+use license_core::{ProblemCode, domain::pasted};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::error::Category;
 use std::{borrow::Cow, fmt};
@@ -16,12 +16,12 @@ pub const MAX_BODY: usize = 64 * 1024;
 /// A JSON object as request body: 415 if declared as something else, 413 if too large, 400 if not JSON, 422 if JSON but not a `T`.
 ///
 /// `T` must `deny_unknown_fields`. Texts never repeat a value of the request, since it may be a secret.
-pub struct Json<T>(pub T);
+pub struct JsonBody<T>(pub T);
 
-/// Like [`Json`], but an empty body, with whatever content type, counts as an object without fields.
+/// Like [`JsonBody`], but an empty body, with whatever content type, counts as an object without fields.
 pub struct JsonOrEmpty<T>(pub T);
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
@@ -45,9 +45,9 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonOrEmpty<T> {
 }
 
 /// The parameters of the path's query, each given once, as a `T` whose fields are texts: 422 for an unknown one.
-pub struct Query<T>(pub T);
+pub struct QueryParameters<T>(pub T);
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for QueryParameters<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
@@ -88,7 +88,7 @@ pub async fn read(request: Request) -> Result<Bytes, Problem> {
             Err(error) if caused_by::<LengthLimitError>(&*error) => return Err(too_large()),
             Err(error) if caused_by::<NoRoom>(&*error) => {
                 let detail = "The whole body had not arrived when its connection was needed for others, and nothing was done. Send the request again.";
-                return Err(Problem::new(Code::RequestTimeout, detail));
+                return Err(Problem::new(ProblemCode::RequestTimeout, detail));
             }
             Err(_) => return Err(Problem::not_json("the connection ended before the whole body had arrived")),
         }
@@ -97,7 +97,7 @@ pub async fn read(request: Request) -> Result<Bytes, Problem> {
 }
 
 pub(super) fn too_large() -> Problem {
-    Problem::new(Code::PayloadTooLarge, "The body is larger than 64 KiB, which no request of this API needs.")
+    Problem::new(ProblemCode::PayloadTooLarge, "The body is larger than 64 KiB, which no request of this API needs.")
 }
 
 fn caused_by<E: std::error::Error + 'static>(error: &(dyn std::error::Error + 'static)) -> bool {
@@ -118,7 +118,7 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
     } else {
         "The body is declared as something else than JSON. Send JSON with Content-Type: application/json."
     };
-    Err(Problem::new(Code::UnsupportedMediaType, detail))
+    Err(Problem::new(ProblemCode::UnsupportedMediaType, detail))
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
@@ -167,15 +167,15 @@ fn explain(path: &str, message: &str) -> (String, Cow<'static, str>) {
 }
 
 /// The credential of `Authorization: Bearer <credential>`: opaque here, never printed.
-pub struct Bearer(pub String);
+pub struct BearerCredential(pub String);
 
-impl fmt::Debug for Bearer {
+impl fmt::Debug for BearerCredential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[bearer]")
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Bearer {
+impl<S: Send + Sync> FromRequestParts<S> for BearerCredential {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
@@ -201,15 +201,15 @@ impl<S: Send + Sync> FromRequestParts<S> for Bearer {
 
 /// Checks the fields of a request together, so that one answer names everything that is wrong.
 #[derive(Default)]
-pub struct Fields(Vec<(String, Cow<'static, str>)>);
+pub struct FieldChecks(Vec<(String, Cow<'static, str>)>);
 
-impl Fields {
+impl FieldChecks {
     /// Nothing wrong yet.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A field that must be there, read by `parse`; `None` if it is wrong, which [`Fields::check`] will say.
+    /// A field that must be there, read by `parse`; `None` if it is wrong, which [`FieldChecks::check`] will say.
     pub fn required<V: ?Sized, T, E: fmt::Display>(
         &mut self,
         field: &str,

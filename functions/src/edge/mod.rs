@@ -2,24 +2,22 @@
 
 pub mod address;
 pub mod config;
+pub mod connection_room;
 pub mod connections;
+pub mod credential_guesses;
 pub mod extract;
 pub(crate) mod health;
-mod keys;
-mod listen;
+pub mod layers;
+pub(crate) mod names;
 pub mod problem;
-mod pubsub;
+mod rare_warning;
 pub mod rate;
-pub mod rim;
-pub mod room;
 pub mod security;
-mod seldom;
 pub mod serve;
 pub mod staff;
-pub mod strangers;
 pub mod telemetry;
 
-pub use extract::{Bearer, Fields, Json, JsonOrEmpty, Query};
+pub use extract::{BearerCredential, FieldChecks, JsonBody, JsonOrEmpty, QueryParameters};
 pub use problem::Problem;
 
 #[cfg(test)]

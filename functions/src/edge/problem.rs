@@ -1,15 +1,15 @@
-//! The one table from [`Code`] to HTTP, and [`Problem`], the answer every refusal and error is dressed in (RFC 9457).
+//! The one table from [`ProblemCode`] to HTTP, and [`Problem`], the answer every refusal and error is dressed in (RFC 9457).
 
-use super::rim;
+use super::layers;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode, header};
-use license_core::{Code, Error};
+use license_core::{Error, ProblemCode};
 use serde_json::{Map, Value, json};
 use std::borrow::Cow;
 
 /// What HTTP says for a code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Row {
+pub struct CodeRow {
     /// The status.
     pub status: StatusCode,
     /// The short text for people, the same for every occurrence.
@@ -20,64 +20,66 @@ pub struct Row {
     pub challenge: Option<&'static str>,
 }
 
-const fn row(status: StatusCode, title: &'static str) -> Row {
-    Row { status, title, retry_after: None, challenge: None }
+const fn row(status: StatusCode, title: &'static str) -> CodeRow {
+    CodeRow { status, title, retry_after: None, challenge: None }
 }
 
-const fn later(title: &'static str, seconds: u64) -> Row {
-    Row { retry_after: Some(seconds), ..row(StatusCode::SERVICE_UNAVAILABLE, title) }
+const fn later(title: &'static str, seconds: u64) -> CodeRow {
+    CodeRow { retry_after: Some(seconds), ..row(StatusCode::SERVICE_UNAVAILABLE, title) }
 }
 
-const fn who(title: &'static str, challenge: &'static str) -> Row {
-    Row { challenge: Some(challenge), ..row(StatusCode::UNAUTHORIZED, title) }
+const fn who(title: &'static str, challenge: &'static str) -> CodeRow {
+    CodeRow { challenge: Some(challenge), ..row(StatusCode::UNAUTHORIZED, title) }
 }
 
-/// The table. The metric label of a code is its word, [`Code::as_str`].
-pub const fn table(code: Code) -> Row {
+/// The table. The metric label of a code is its word, [`ProblemCode::as_str`].
+pub const fn table(code: ProblemCode) -> CodeRow {
     use StatusCode as S;
     const INVALID_TOKEN: &str = "Bearer error=\"invalid_token\"";
     match code {
-        Code::InvalidRequest => row(S::UNPROCESSABLE_ENTITY, "The request is not valid"),
-        Code::LicenseKeyInvalid => who("The license key is not valid", "LicenseKey"),
-        Code::TokenExpired => who("The token has expired", INVALID_TOKEN),
-        Code::TokenInvalid => who("The token is not valid", INVALID_TOKEN),
-        Code::InsufficientUserAuthentication => {
+        ProblemCode::InvalidRequest => row(S::UNPROCESSABLE_ENTITY, "The request is not valid"),
+        ProblemCode::LicenseKeyInvalid => who("The license key is not valid", "LicenseKey"),
+        ProblemCode::TokenExpired => who("The token has expired", INVALID_TOKEN),
+        ProblemCode::TokenInvalid => who("The token is not valid", INVALID_TOKEN),
+        ProblemCode::InsufficientUserAuthentication => {
             who("A fresher or stronger sign-in is needed", "Bearer error=\"insufficient_user_authentication\"")
         }
-        Code::LicenseExpired => row(S::FORBIDDEN, "The license has expired"),
-        Code::LicenseSuspended => row(S::FORBIDDEN, "The license is suspended"),
-        Code::LicenseRevoked => row(S::FORBIDDEN, "The license is revoked"),
-        Code::LicenseNotStarted => row(S::FORBIDDEN, "The license has not started"),
-        Code::ProductNotAllowed => row(S::FORBIDDEN, "The license is for another product"),
-        Code::InsufficientRole => row(S::FORBIDDEN, "Your role does not allow this"),
-        Code::InsufficientScope => row(S::FORBIDDEN, "The API token is not good for this"),
-        Code::AddressNotAllowed => row(S::FORBIDDEN, "Not from this address"),
-        Code::NotFound => row(S::NOT_FOUND, "Not found"),
-        Code::MethodNotAllowed => row(S::METHOD_NOT_ALLOWED, "Method not allowed"),
-        Code::RequestTimeout => row(S::REQUEST_TIMEOUT, "The request body did not arrive in time"),
-        Code::PayloadTooLarge => row(S::PAYLOAD_TOO_LARGE, "The request body is too large"),
-        Code::UnsupportedMediaType => row(S::UNSUPPORTED_MEDIA_TYPE, "The request body is not declared as JSON"),
+        ProblemCode::LicenseExpired => row(S::FORBIDDEN, "The license has expired"),
+        ProblemCode::LicenseSuspended => row(S::FORBIDDEN, "The license is suspended"),
+        ProblemCode::LicenseRevoked => row(S::FORBIDDEN, "The license is revoked"),
+        ProblemCode::LicenseNotStarted => row(S::FORBIDDEN, "The license has not started"),
+        ProblemCode::ProductNotAllowed => row(S::FORBIDDEN, "The license is for another product"),
+        ProblemCode::InsufficientRole => row(S::FORBIDDEN, "Your role does not allow this"),
+        ProblemCode::InsufficientScope => row(S::FORBIDDEN, "The API token is not good for this"),
+        ProblemCode::AddressNotAllowed => row(S::FORBIDDEN, "Not from this address"),
+        ProblemCode::NotFound => row(S::NOT_FOUND, "Not found"),
+        ProblemCode::MethodNotAllowed => row(S::METHOD_NOT_ALLOWED, "Method not allowed"),
+        ProblemCode::RequestTimeout => row(S::REQUEST_TIMEOUT, "The request body did not arrive in time"),
+        ProblemCode::PayloadTooLarge => row(S::PAYLOAD_TOO_LARGE, "The request body is too large"),
+        ProblemCode::UnsupportedMediaType => row(S::UNSUPPORTED_MEDIA_TYPE, "The request body is not declared as JSON"),
         // 409 is an answer, not a fault: Retry-After is set only where it is known when the next seat comes free.
-        Code::NoSeatsAvailable => row(S::CONFLICT, "No seat is free"),
-        Code::TooManyProcesses => row(S::CONFLICT, "Too many processes on one seat"),
-        Code::Conflict => row(S::CONFLICT, "The request conflicts with the present state"),
-        Code::PreconditionFailed => row(S::PRECONDITION_FAILED, "It was changed meanwhile"),
-        Code::IdempotencyKeyReused => row(S::UNPROCESSABLE_ENTITY, "The idempotency key was used for another request"),
-        Code::RateLimited => Row { retry_after: Some(1), ..row(S::TOO_MANY_REQUESTS, "Too many requests") },
-        Code::SessionGone => row(S::GONE, "The session is over"),
-        Code::SeatsUnavailable => later("The seat store cannot be reached", 2),
-        Code::RecordsUnavailable => later("The records cannot be reached", 2),
-        Code::SignerUnavailable => later("The signing key cannot be reached", 5),
-        Code::IdentityUnavailable => later("The identity provider cannot be reached", 5),
-        Code::EventsUnavailable => later("Events cannot be published", 5),
-        Code::Internal => row(S::INTERNAL_SERVER_ERROR, "Internal error"),
+        ProblemCode::NoSeatsAvailable => row(S::CONFLICT, "No seat is free"),
+        ProblemCode::TooManyProcesses => row(S::CONFLICT, "Too many processes on one seat"),
+        ProblemCode::Conflict => row(S::CONFLICT, "The request conflicts with the present state"),
+        ProblemCode::PreconditionFailed => row(S::PRECONDITION_FAILED, "It was changed meanwhile"),
+        ProblemCode::IdempotencyKeyReused => {
+            row(S::UNPROCESSABLE_ENTITY, "The idempotency key was used for another request")
+        }
+        ProblemCode::RateLimited => CodeRow { retry_after: Some(1), ..row(S::TOO_MANY_REQUESTS, "Too many requests") },
+        ProblemCode::SessionGone => row(S::GONE, "The session is over"),
+        ProblemCode::SeatsUnavailable => later("The seat store cannot be reached", 2),
+        ProblemCode::RecordsUnavailable => later("The records cannot be reached", 2),
+        ProblemCode::SignerUnavailable => later("The signing key cannot be reached", 5),
+        ProblemCode::IdentityUnavailable => later("The identity provider cannot be reached", 5),
+        ProblemCode::EventsUnavailable => later("Events cannot be published", 5),
+        ProblemCode::Internal => row(S::INTERNAL_SERVER_ERROR, "Internal error"),
     }
 }
 
 /// A refusal or an error on its way to the client: `application/problem+json`.
 #[derive(Clone, Debug)]
 pub struct Problem {
-    code: Code,
+    code: ProblemCode,
     status: StatusCode,
     detail: Cow<'static, str>,
     members: Map<String, Value>,
@@ -88,12 +90,12 @@ pub struct Problem {
 
 /// What the layers learn about an answer: it was this problem.
 #[derive(Clone, Copy, Debug)]
-pub struct Refused(pub Code);
+pub struct AnsweredProblem(pub ProblemCode);
 
 impl Problem {
     /// A problem with its code's status and retry advice. `detail` says what happened and what to do, without secrets.
-    pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
-        let Row { status, retry_after, challenge, .. } = table(code);
+    pub fn new(code: ProblemCode, detail: impl Into<Cow<'static, str>>) -> Self {
+        let CodeRow { status, retry_after, challenge, .. } = table(code);
         Self { code, status, detail: detail.into(), members: Map::new(), retry_after, challenge, headers: Vec::new() }
     }
 
@@ -102,7 +104,7 @@ impl Problem {
         Self { status: StatusCode::BAD_REQUEST, ..Self::invalid("body", detail) }
     }
 
-    /// 422: one field is wrong. For several, collect them with [`super::Fields`].
+    /// 422: one field is wrong. For several, collect them with [`super::FieldChecks`].
     pub fn invalid(field: &str, problem: impl Into<Cow<'static, str>>) -> Self {
         Self::invalid_fields(vec![(field.to_owned(), problem.into())])
     }
@@ -112,12 +114,12 @@ impl Problem {
         let sentence: Vec<String> = errors.iter().map(|(field, problem)| format!("{field}: {problem}")).collect();
         let errors: Vec<Value> =
             errors.iter().map(|(field, problem)| json!({ "field": field, "problem": problem })).collect();
-        Self::new(Code::InvalidRequest, sentence.join("; ")).with("errors", errors)
+        Self::new(ProblemCode::InvalidRequest, sentence.join("; ")).with("errors", errors)
     }
 
     /// The one answer for every bearer credential that is missing, malformed or forged.
     pub fn token_invalid(detail: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(Code::TokenInvalid, detail)
+        Self::new(ProblemCode::TokenInvalid, detail)
     }
 
     /// Says one sentence more.
@@ -155,7 +157,7 @@ impl Problem {
     }
 
     /// The code.
-    pub fn code(&self) -> Code {
+    pub fn code(&self) -> ProblemCode {
         self.code
     }
 
@@ -172,14 +174,14 @@ impl Problem {
     fn body(&self) -> Vec<u8> {
         let code = self.code.as_str();
         let mut body = json!({
-            "type": rim::problem_type(code),
+            "type": layers::problem_type(code),
             "title": table(self.code).title,
             "status": self.status.as_u16(),
             "detail": self.detail,
             "code": code,
         });
         if let Some(body) = body.as_object_mut() {
-            if let Some(id) = rim::request_id() {
+            if let Some(id) = layers::request_id() {
                 body.insert("request_id".into(), id.into());
             }
             body.extend(self.members.clone());
@@ -193,7 +195,7 @@ impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         let code = error.code();
         let detail = match code {
-            Code::Internal => {
+            ProblemCode::Internal => {
                 tracing::error!(error = %error, "internal error");
                 "The request could not be completed because of a fault on our side. Report the request_id if it happens again."
             }
@@ -222,7 +224,7 @@ impl IntoResponse for Problem {
                 headers.insert(name, value);
             }
         }
-        response.extensions_mut().insert(Refused(self.code));
+        response.extensions_mut().insert(AnsweredProblem(self.code));
         response
     }
 }

@@ -4,11 +4,11 @@ use super::{Problem, address};
 use axum::response::Response;
 use http::{HeaderName, HeaderValue, request::Parts};
 use license_core::{
-    Code, Error,
-    domain::rate::{Limited, Limiter, Rate, Turn},
-    identity::Claims,
-    moves::guesses::Guesser,
-    seats::Seats,
+    Error, ProblemCode,
+    domain::rate::{LimitKind, RateDecision, RateLimit, RateLimited},
+    identity::VerifiedClaims,
+    protocol::guesses::SecretGuesser,
+    seat_store::SeatStore,
 };
 use std::{future::Future, net::IpAddr, time::Duration};
 
@@ -17,22 +17,22 @@ const PATIENCE: Duration = Duration::from_millis(250);
 
 /// A limit by its name, counted for all instances together.
 #[derive(Clone)]
-pub struct Limit {
+pub struct NamedLimit {
     name: &'static str,
-    kept: Option<(Rate, Seats)>,
+    kept: Option<(RateLimit, SeatStore)>,
 }
 
 /// What a request that was let through is told of the limit.
 #[derive(Clone, Copy, Debug)]
-pub struct Standing {
+pub struct RateHeaders {
     name: &'static str,
-    rate: Rate,
+    rate: RateLimit,
     left: u32,
 }
 
-impl Limit {
+impl NamedLimit {
     /// A limit of that name; none at all if `rate` is `None`.
-    pub fn new(name: &'static str, rate: Option<Rate>, seats: Seats) -> Self {
+    pub fn new(name: &'static str, rate: Option<RateLimit>, seats: SeatStore) -> Self {
         Self { name, kept: rate.map(|rate| (rate, seats)) }
     }
 
@@ -43,7 +43,7 @@ impl Limit {
 
     /// Lets one more request of `subject` through, or refuses it with 429. With Redis away everybody is let through: a limit protects the
     /// service from its callers, and must not take it from them.
-    pub async fn admit(&self, subject: &str) -> Result<Option<Standing>, Problem> {
+    pub async fn admit(&self, subject: &str) -> Result<Option<RateHeaders>, Problem> {
         let Some((rate, seats)) = &self.kept else { return Ok(None) };
         let turn = async { seats.turn(self.name, subject, *rate).await.map(Some) };
         self.decide("requests", *rate, turn).await
@@ -60,12 +60,12 @@ impl Limit {
     async fn decide(
         &self,
         what: &str,
-        rate: Rate,
-        turn: impl Future<Output = license_core::Result<Option<Turn>>>,
-    ) -> Result<Option<Standing>, Problem> {
+        rate: RateLimit,
+        turn: impl Future<Output = license_core::Result<Option<RateDecision>>>,
+    ) -> Result<Option<RateHeaders>, Problem> {
         match tokio::time::timeout(PATIENCE, turn).await.unwrap_or(Err(Error::Deadline("seats"))) {
-            Ok(Some(Turn::Taken { left })) => Ok(Some(Standing { name: self.name, rate, left })),
-            Ok(Some(Turn::Wait(ms))) => Err(limited(self.name, what, rate, ms)),
+            Ok(Some(RateDecision::Taken { left })) => Ok(Some(RateHeaders { name: self.name, rate, left })),
+            Ok(Some(RateDecision::Wait(ms))) => Err(limited(self.name, what, rate, ms)),
             Ok(None) => Ok(None),
             Err(error) => {
                 tracing::warn!(error = %error, limit = self.name, "not limited while the seat store is away");
@@ -78,13 +78,13 @@ impl Limit {
 /// A limit for each address that requests come from, where no better name is known for who asks.
 #[derive(Clone)]
 pub struct ByAddress {
-    limit: Limit,
+    limit: NamedLimit,
     proxies: u8,
 }
 
 impl ByAddress {
     /// That limit, behind so many proxies of ours.
-    pub fn new(limit: Limit, proxies: u8) -> Self {
+    pub fn new(limit: NamedLimit, proxies: u8) -> Self {
         Self { limit, proxies }
     }
 
@@ -94,7 +94,7 @@ impl ByAddress {
     }
 
     /// Lets one more request from where `parts` came from through, or refuses it with 429. What came over no network is not limited.
-    pub async fn admit(&self, parts: &Parts) -> Result<Option<Standing>, Problem> {
+    pub async fn admit(&self, parts: &Parts) -> Result<Option<RateHeaders>, Problem> {
         match self.address(parts) {
             Some(ip) => self.limit.admit(&address::bucket(ip)).await,
             None => Ok(None),
@@ -102,12 +102,12 @@ impl ByAddress {
     }
 
     /// Who tries a secret, by where `parts` came from. `None`: nobody counts their wrong ones.
-    pub fn guesser(&self, parts: &Parts) -> Option<Guesser> {
+    pub fn guesser(&self, parts: &Parts) -> Option<SecretGuesser> {
         let (rate, _) = self.limit.kept.as_ref()?;
-        Some(Guesser { limit: self.limit.name, subject: address::bucket(self.address(parts)?), rate: *rate })
+        Some(SecretGuesser { limit: self.limit.name, subject: address::bucket(self.address(parts)?), rate: *rate })
     }
 
-    /// [`Limit::guess`] by where `parts` came from.
+    /// [`NamedLimit::guess`] by where `parts` came from.
     pub async fn guess(&self, parts: &Parts, tried: &str) -> Result<(), Problem> {
         match self.address(parts) {
             Some(ip) => self.limit.guess(&address::bucket(ip), tried).await,
@@ -116,28 +116,28 @@ impl ByAddress {
     }
 
     /// The same limit for a person who signed in: many of them may sit behind one address.
-    pub async fn admit_person(&self, claims: &Claims) -> Result<Option<Standing>, Problem> {
+    pub async fn admit_person(&self, claims: &VerifiedClaims) -> Result<Option<RateHeaders>, Problem> {
         self.limit.admit(&format!("{} {}", claims.issuer, claims.subject)).await
     }
 }
 
 /// 429 with when to come back. `what` there were too many of, such as requests.
-pub fn limited(name: &'static str, what: &str, rate: Rate, wait_ms: u64) -> Problem {
+pub fn limited(name: &'static str, what: &str, rate: RateLimit, wait_ms: u64) -> Problem {
     let seconds = wait_ms.div_ceil(1000).max(1);
     let detail = format!(
         "More than {} {what} a minute ({} at once). This one was not looked at; come back in {seconds} s.",
         rate.per_minute, rate.burst
     );
-    let problem = Problem::new(Code::RateLimited, detail).retry_after(seconds);
+    let problem = Problem::new(ProblemCode::RateLimited, detail).retry_after(seconds);
     problem.header(POLICY, policy(name, rate)).header(LIMIT, format!("\"{name}\";r=0;t={seconds}"))
 }
 
 /// 429 for an acquire or a validate.
-pub fn not_looked_at(Limited { by, wait_ms, rate }: Limited) -> Problem {
+pub fn not_looked_at(RateLimited { by, wait_ms, rate }: RateLimited) -> Problem {
     let (name, what) = match by {
-        Limiter::Holder => ("acquire", "requests of this machine or process"),
-        Limiter::License => ("license", "new sessions of this license"),
-        Limiter::Guesses => ("unknown-keys", "different wrong license keys from your address"),
+        LimitKind::Holder => ("acquire", "requests of this machine or process"),
+        LimitKind::License => ("license", "new sessions of this license"),
+        LimitKind::Guesses => ("unknown-keys", "different wrong license keys from your address"),
     };
     limited(name, what, rate, wait_ms)
 }
@@ -146,12 +146,12 @@ const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
 /// So many (`q`) within so many seconds (`w`).
-fn policy(name: &str, rate: Rate) -> String {
+fn policy(name: &str, rate: RateLimit) -> String {
     let window = u64::from(rate.burst) * 60 / u64::from(rate.per_minute.max(1));
     format!("\"{name}\";q={};w={}", rate.burst, window.max(1))
 }
 
-impl Standing {
+impl RateHeaders {
     /// Says in the headers how many requests are left (`r`), and in how many seconds all are there again (`t`).
     pub fn write(self, response: &mut Response) {
         let used = u64::from(self.rate.burst.saturating_sub(self.left));

@@ -1,6 +1,6 @@
 //! `/.well-known/security.txt`: whom to tell of a weakness (RFC 9116).
 
-use super::config::{Env, Result, without_slash, wrong};
+use super::config::{ConfigResult, Environment, without_slash, wrong};
 use axum::{Router, response::IntoResponse, routing::get};
 use http::header;
 use license_core::Clock;
@@ -26,10 +26,10 @@ impl SecurityTxt {
     ///
     /// # Errors
     /// A sentence that names the variable that is wrong.
-    pub fn from_env(env: &Env) -> Result<Option<Self>> {
+    pub fn from_env(env: &Environment) -> ConfigResult<Option<Self>> {
         let Some(text) = env.get("SECURITY_CONTACT") else { return Ok(None) };
         let contacts = text.split(',').map(str::trim).filter(|contact| !contact.is_empty());
-        let contacts = contacts.map(contact).collect::<Result<Vec<_>>>()?;
+        let contacts = contacts.map(contact).collect::<ConfigResult<Vec<_>>>()?;
         if contacts.is_empty() {
             return wrong("SECURITY_CONTACT", "names nobody; leave it out, or write mailto:security@example.com");
         }
@@ -61,7 +61,7 @@ impl SecurityTxt {
     }
 }
 
-fn contact(text: &str) -> Result<String> {
+fn contact(text: &str) -> ConfigResult<String> {
     let known = text.starts_with("https://")
         || text.strip_prefix("tel:").is_some_and(|number| !number.is_empty())
         || text.strip_prefix("mailto:").is_some_and(|address| address.contains('@'));
@@ -96,8 +96,10 @@ pub(super) fn router(named: Option<&Arc<SecurityTxt>>) -> Router {
 mod tests {
     use super::*;
 
-    fn read(values: &[(&str, &str)]) -> Result<Option<SecurityTxt>> {
-        SecurityTxt::from_env(&Env::map(values.iter().map(|&(name, value)| (name.into(), value.into())).collect()))
+    fn read(values: &[(&str, &str)]) -> ConfigResult<Option<SecurityTxt>> {
+        SecurityTxt::from_env(&Environment::map(
+            values.iter().map(|&(name, value)| (name.into(), value.into())).collect(),
+        ))
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! One bootstrap for every service: listen at once, try the stores meanwhile, answer, stop in good order.
 
 use super::{
-    config::{self, Env},
-    connections::{Patience, accept},
+    config::{self, Environment},
+    connection_room::ConnectionRoom,
+    connections::{ClientPatience, accept},
     health,
-    rim::Rim,
-    room::Room,
+    layers::LayerSettings,
     security::{self, SecurityTxt},
     telemetry,
 };
@@ -14,23 +14,23 @@ use license_core::{Clock, Error};
 use std::{future::Future, pin::Pin, process::ExitCode, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::watch};
 
-pub use super::rim::layers;
+pub use super::layers::layers;
 
 /// How long one store may take to answer `/health/ready`.
 const STORE_PATIENCE: Duration = Duration::from_secs(2);
 /// Cloud Run kills ten seconds after SIGTERM.
 const DRAIN: Duration = Duration::from_secs(8);
 
-type Answer = Pin<Box<dyn Future<Output = license_core::Result<()>> + Send>>;
+type CheckAnswer = Pin<Box<dyn Future<Output = license_core::Result<()>> + Send>>;
 
 /// A question to a store that the service needs. Asking it also opens the first connection.
 #[derive(Clone)]
-pub struct Check {
+pub struct StoreCheck {
     name: &'static str,
-    ask: Arc<dyn Fn() -> Answer + Send + Sync>,
+    ask: Arc<dyn Fn() -> CheckAnswer + Send + Sync>,
 }
 
-impl Check {
+impl StoreCheck {
     /// A check named after the room (`seats`, `records`, …); `ask` must come back with an error where the store is away.
     pub fn new<F>(name: &'static str, ask: impl Fn() -> F + Send + Sync + 'static) -> Self
     where
@@ -56,7 +56,7 @@ pub struct Service {
     /// The function's own router, without layers and health.
     pub router: Router,
     /// Every store this function needs.
-    pub checks: Vec<Check>,
+    pub checks: Vec<StoreCheck>,
 }
 
 /// Why a service did not start or stopped: a sentence.
@@ -65,7 +65,7 @@ pub type StartError = Box<dyn std::error::Error + Send + Sync>;
 /// Runs a service until SIGTERM or Ctrl-C: what every binary's `main` calls.
 ///
 /// `build` reads its configuration and makes clients; it must not wait for any store, since the port is already open.
-pub fn run(build: impl AsyncFnOnce(&Env, Clock) -> Result<Service, StartError>) -> ExitCode {
+pub fn run(build: impl AsyncFnOnce(&Environment, Clock) -> Result<Service, StartError>) -> ExitCode {
     match start(build) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -77,15 +77,16 @@ pub fn run(build: impl AsyncFnOnce(&Env, Clock) -> Result<Service, StartError>) 
 
 // One worker: see docs/decisions/2026-11-26-one-worker.md.
 #[tokio::main(flavor = "multi_thread", worker_threads = 1)]
-async fn start(build: impl AsyncFnOnce(&Env, Clock) -> Result<Service, StartError>) -> Result<(), StartError> {
+async fn start(build: impl AsyncFnOnce(&Environment, Clock) -> Result<Service, StartError>) -> Result<(), StartError> {
     install_tls();
-    let env = Env::process();
+    let env = Environment::process();
     let clock = Clock::system();
-    let logging = config::Logging::from_env(&env)?;
+    let logging = config::LogConfig::from_env(&env)?;
     telemetry::init(&logging, clock.clone());
-    let rim = Rim::new(&config::Docs::from_env(&env)?, &logging).with_security(SecurityTxt::from_env(&env)?);
-    let room = Room::of_process(config::proxies(&env)?);
-    let at = config::Listen::from_env(&env)?.socket();
+    let rim = LayerSettings::new(&config::LayersConfig::from_env(&env)?, &logging)
+        .with_security(SecurityTxt::from_env(&env)?);
+    let room = ConnectionRoom::of_process(config::proxies(&env)?);
+    let at = config::ListenAddress::from_env(&env)?.socket();
     let listener = TcpListener::bind(at)
         .await
         .map_err(|error| format!("{at} (BIND_ADDRESS and PORT) cannot be listened on: {error}."))?;
@@ -104,24 +105,24 @@ pub fn install_tls() {
 
 /// A service with its health paths, whom to tell of a weakness and the layers, and its stores being tried for the first time.
 /// Needs a runtime.
-pub fn app(service: Service, rim: &Rim) -> Router {
+pub fn app(service: Service, rim: &LayerSettings) -> Router {
     let warm = warm_up(service.checks.clone());
     let router = service.router.merge(health::router(service.checks, warm));
     layers(router.merge(security::router(rim.security.as_ref())), rim)
 }
 
 /// Serves until `stop` resolves, then lets requests under way finish, at most eight seconds. Clients that are slow are waited for as long as
-/// [`Patience`] says, and as many of them as there is `room` for: all listeners of a process share one.
+/// [`ClientPatience`] says, and as many of them as there is `room` for: all listeners of a process share one.
 ///
 /// # Errors
 /// None as yet: a listener that fails is tried again.
 pub async fn serve(
     listener: TcpListener,
     app: Router,
-    room: Arc<Room>,
+    room: Arc<ConnectionRoom>,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    serve_with(listener, app, Patience::default(), room, stop).await;
+    serve_with(listener, app, ClientPatience::default(), room, stop).await;
     Ok(())
 }
 
@@ -129,8 +130,8 @@ pub async fn serve(
 pub async fn serve_with(
     listener: TcpListener,
     app: Router,
-    patience: Patience,
-    room: Arc<Room>,
+    patience: ClientPatience,
+    room: Arc<ConnectionRoom>,
     stop: impl Future<Output = ()> + Send + 'static,
 ) {
     let under_way = accept(listener, app, patience, room, stop).await;
@@ -139,7 +140,7 @@ pub async fn serve_with(
     }
 }
 
-fn warm_up(checks: Vec<Check>) -> watch::Receiver<bool> {
+fn warm_up(checks: Vec<StoreCheck>) -> watch::Receiver<bool> {
     let (tried, warm) = watch::channel(false);
     tokio::spawn(async move {
         for (check, error) in ask_all(&checks).await {
@@ -152,7 +153,7 @@ fn warm_up(checks: Vec<Check>) -> watch::Receiver<bool> {
     warm
 }
 
-pub(super) async fn ask_all(checks: &[Check]) -> Vec<(&'static str, license_core::Result<()>)> {
+pub(super) async fn ask_all(checks: &[StoreCheck]) -> Vec<(&'static str, license_core::Result<()>)> {
     let asked: Vec<_> =
         checks.iter().cloned().map(|check| (check.name, tokio::spawn(async move { check.asked().await }))).collect();
     let mut answers = Vec::new();

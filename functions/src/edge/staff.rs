@@ -1,9 +1,9 @@
 //! What is demanded of the vendor's staff besides an ID token of theirs.
 
-use super::config::{Env, Result, wrong};
+use super::config::{ConfigResult, Environment, wrong};
 use license_core::domain::{
-    network::Network,
-    step_up::{StepUp, acr_value},
+    network::IpNetwork,
+    step_up::{StepUpPolicy, acr_value},
 };
 use std::net::IpAddr;
 
@@ -11,9 +11,9 @@ use std::net::IpAddr;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StaffRules {
     /// From these networks alone; none: from everywhere.
-    pub networks: Vec<Network>,
+    pub networks: Vec<IpNetwork>,
     /// For everything but reading.
-    pub step_up: StepUp,
+    pub step_up: StepUpPolicy,
 }
 
 impl StaffRules {
@@ -22,8 +22,11 @@ impl StaffRules {
     ///
     /// # Errors
     /// A sentence that names the variable that is wrong.
-    pub fn from_env(env: &Env) -> Result<Self> {
-        Ok(Self { networks: networks(env)?, step_up: StepUp { max_age: max_age(env)?, acr_values: acr_values(env)? } })
+    pub fn from_env(env: &Environment) -> ConfigResult<Self> {
+        Ok(Self {
+            networks: networks(env)?,
+            step_up: StepUpPolicy { max_age: max_age(env)?, acr_values: acr_values(env)? },
+        })
     }
 
     /// Whether staff may come from there. Nobody knows where from: not where it matters.
@@ -32,7 +35,7 @@ impl StaffRules {
     }
 }
 
-fn networks(env: &Env) -> Result<Vec<Network>> {
+fn networks(env: &Environment) -> ConfigResult<Vec<IpNetwork>> {
     const NAME: &str = "STAFF_ALLOWED_NETWORKS";
     let Some(text) = env.get(NAME) else { return Ok(Vec::new()) };
     let words: Vec<_> = text.split([',', ' ']).filter(|word| !word.is_empty()).collect();
@@ -44,9 +47,9 @@ fn networks(env: &Env) -> Result<Vec<Network>> {
     words.into_iter().map(read).collect()
 }
 
-fn max_age(env: &Env) -> Result<Option<u32>> {
+fn max_age(env: &Environment) -> ConfigResult<Option<u32>> {
     const NAME: &str = "STAFF_STEP_UP_MAX_AGE_SECONDS";
-    let (least, most) = StepUp::MAX_AGE;
+    let (least, most) = StepUpPolicy::MAX_AGE;
     let Some(text) = env.get(NAME) else { return Ok(None) };
     match text.parse() {
         Ok(seconds) if (least..=most).contains(&seconds) => Ok(Some(seconds)),
@@ -54,15 +57,15 @@ fn max_age(env: &Env) -> Result<Option<u32>> {
     }
 }
 
-fn acr_values(env: &Env) -> Result<Vec<String>> {
+fn acr_values(env: &Environment) -> ConfigResult<Vec<String>> {
     const NAME: &str = "STAFF_STEP_UP_ACR_VALUES";
     let text = env.get(NAME).unwrap_or_default();
     let words = text.split_whitespace();
     let values: Vec<String> = words
         .map(|word| acr_value(word).or_else(|problem| wrong(NAME, format!("has {word:?}, which {problem}"))))
-        .collect::<Result<_>>()?;
-    if values.len() > StepUp::MOST_VALUES {
-        return wrong(NAME, format!("has more than {} values", StepUp::MOST_VALUES));
+        .collect::<ConfigResult<_>>()?;
+    if values.len() > StepUpPolicy::MOST_VALUES {
+        return wrong(NAME, format!("has more than {} values", StepUpPolicy::MOST_VALUES));
     }
     Ok(values)
 }
@@ -71,8 +74,10 @@ fn acr_values(env: &Env) -> Result<Vec<String>> {
 mod tests {
     use super::*;
 
-    fn rules(values: &[(&str, &str)]) -> Result<StaffRules> {
-        StaffRules::from_env(&Env::map(values.iter().map(|&(name, value)| (name.into(), value.into())).collect()))
+    fn rules(values: &[(&str, &str)]) -> ConfigResult<StaffRules> {
+        StaffRules::from_env(&Environment::map(
+            values.iter().map(|&(name, value)| (name.into(), value.into())).collect(),
+        ))
     }
 
     #[test]
@@ -94,7 +99,7 @@ mod tests {
             assert!(some.admit(ip.parse().ok()), "{ip}");
         }
         assert!(!some.admit("203.0.113.9".parse().ok()) && !some.admit(None), "nobody knows from where: from nowhere");
-        assert_eq!(some.step_up, StepUp { max_age: Some(900), acr_values: vec!["phr".into(), "phrh".into()] });
+        assert_eq!(some.step_up, StepUpPolicy { max_age: Some(900), acr_values: vec!["phr".into(), "phrh".into()] });
     }
 
     #[test]

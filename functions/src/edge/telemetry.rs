@@ -4,7 +4,7 @@
 //! Nothing runs in the background: a line is written before the call that logs returns. What must never be in a line: license keys,
 //! handles, tokens, raw hardware ids. They are all types that do not print.
 
-use super::config::Logging;
+use super::config::LogConfig;
 use http::HeaderMap;
 use license_core::Clock;
 use serde::Serialize;
@@ -27,8 +27,8 @@ macro_rules! metrics {
     ($($(#[$doc:meta])* $name:ident = $text:literal $(at $($path:literal)|+)?,)*) => {
         /// The metrics of the services. Each is a log-based metric over the field `metric`, labelled by `outcome`, with `latency_ms`.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        pub enum Metric { $($(#[$doc])* $name,)* }
-        impl Metric {
+        pub enum MetricName { $($(#[$doc])* $name,)* }
+        impl MetricName {
             /// Every metric there is.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
             /// The metric's name, its function first.
@@ -77,11 +77,11 @@ metrics! {
 
 /// How a request ended that was no problem, as a metric label: a handler puts it into its response's extensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Outcome(pub &'static str);
+pub struct MetricOutcome(pub &'static str);
 
 /// The trace a request belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trace {
+pub struct TraceContext {
     /// 32 hexadecimal digits.
     pub id: String,
     /// 16 hexadecimal digits.
@@ -90,7 +90,7 @@ pub struct Trace {
     pub sampled: bool,
 }
 
-impl Trace {
+impl TraceContext {
     /// From `traceparent` (W3C Trace Context) or else Google's older `X-Cloud-Trace-Context`; anything malformed is no trace.
     pub fn of(headers: &HeaderMap) -> Option<Self> {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
@@ -124,7 +124,7 @@ fn hex(text: &str, length: usize) -> Option<String> {
 }
 
 /// Starts logging for this process, panics included. Called a second time it changes nothing.
-pub fn init(settings: &Logging, clock: Clock) {
+pub fn init(settings: &LogConfig, clock: Clock) {
     let filter: Targets = settings.filter.parse().unwrap_or_else(|_| Targets::new().with_default(Level::INFO));
     let text = settings.text.then(|| tracing_subscriber::fmt::layer().compact().with_ansi(false).with_target(false));
     let json = (!settings.text).then(|| CloudLogging::new(std::io::stdout, clock));
@@ -159,7 +159,7 @@ where
     W: for<'a> MakeWriter<'a> + 'static,
 {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-        let mut fields = Line::default();
+        let mut fields = LogLine::default();
         attributes.record(&mut fields);
         if let Some(span) = context.span(id) {
             span.extensions_mut().replace(fields);
@@ -168,19 +168,19 @@ where
 
     fn on_record(&self, id: &Id, record: &Record<'_>, context: Context<'_, S>) {
         if let Some(span) = context.span(id)
-            && let Some(fields) = span.extensions_mut().get_mut::<Line>()
+            && let Some(fields) = span.extensions_mut().get_mut::<LogLine>()
         {
             record.record(fields);
         }
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        let mut line = Line::default();
+        let mut line = LogLine::default();
         line.set("time", &self.clock.now().format(&Rfc3339).unwrap_or_default());
         line.set("severity", severity(*event.metadata().level()));
         line.set("target", event.metadata().target());
         for span in context.event_scope(event).into_iter().flatten().collect::<Vec<_>>().iter().rev() {
-            if let Some(fields) = span.extensions().get::<Line>() {
+            if let Some(fields) = span.extensions().get::<LogLine>() {
                 line.add(fields);
             }
         }
@@ -202,7 +202,7 @@ fn severity(level: Level) -> &'static str {
 /// The fields of a line or a span, in one buffer: every request has a line, so it costs no more than it must. A later field of the same
 /// name takes the place of the earlier one; names `httpRequest.…` become members of one object.
 #[derive(Default)]
-struct Line {
+struct LogLine {
     fields: Vec<(&'static str, Range<usize>)>,
     /// The JSON of every value.
     values: Vec<u8>,
@@ -210,7 +210,7 @@ struct Line {
 
 const REQUEST: &str = "httpRequest.";
 
-impl Line {
+impl LogLine {
     fn set(&mut self, name: &'static str, value: &(impl Serialize + ?Sized)) {
         let start = self.values.len();
         // Cannot fail: the values are texts, numbers and truths, and memory takes them.
@@ -268,17 +268,17 @@ impl Line {
 }
 
 /// A value as its `Debug` shows it, without a text of its own in between.
-struct Shown<'a>(&'a dyn fmt::Debug);
+struct DebugValue<'a>(&'a dyn fmt::Debug);
 
-impl Serialize for Shown<'_> {
+impl Serialize for DebugValue<'_> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&format_args!("{:?}", self.0))
     }
 }
 
-impl Visit for Line {
+impl Visit for LogLine {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.set(field.name(), &Shown(value));
+        self.set(field.name(), &DebugValue(value));
     }
     fn record_str(&mut self, field: &Field, value: &str) {
         self.set(field.name(), value);

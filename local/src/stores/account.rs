@@ -3,7 +3,7 @@
 //! PostgreSQL refuses to run as root, so under root both stores run as an account of their own, made at the first start. An account that
 //! others use too, the system's `postgres` or `nobody`, could be entered by their programs, and then the data with it.
 
-use super::{Error, Result};
+use super::{StoreError, StoreResult};
 use std::{
     fs::File,
     path::Path,
@@ -35,18 +35,18 @@ const MAKERS: [&[&str]; 2] = [
 
 /// The account the stores run as when we are root.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Account {
+pub(super) struct StoreAccount {
     pub(super) uid: u32,
     pub(super) gid: u32,
 }
 
-impl Account {
+impl StoreAccount {
     /// `None` for a normal user, who needs no other account. The first time on a machine the account is made.
     ///
     /// # Errors
     /// If we are root and the account can neither be found nor made.
-    pub(super) fn find() -> Result<Option<Self>> {
-        static FOUND: Mutex<Option<Account>> = Mutex::new(None);
+    pub(super) fn find() -> StoreResult<Option<Self>> {
+        static FOUND: Mutex<Option<StoreAccount>> = Mutex::new(None);
         if !rustix::process::geteuid().is_root() {
             return Ok(None);
         }
@@ -72,7 +72,7 @@ impl Account {
         Some(Self { uid: ask("-u")?, gid: ask("-g")? })
     }
 
-    fn made() -> Result<Self> {
+    fn made() -> StoreResult<Self> {
         // Two that make it at once would each write another number into the list: who comes second finds it made.
         let list = File::open("/etc/passwd").ok().filter(locked);
         if let Some(account) = Self::known() {
@@ -94,7 +94,7 @@ impl Account {
                 said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
             }
         }
-        Err(Error::Failed(format!(
+        Err(StoreError::Failed(format!(
             "PostgreSQL does not run as root, and the account {NAME} to run it as cannot be made ({said}). Make it, a system account that \
              nobody logs in with, and start again: {}",
             MAKERS[0].join(" ")

@@ -1,6 +1,6 @@
 //! One server under `keeper.sh`: started, signalled, waited for, stopped; gone when this process is gone.
 
-use super::{Error, Result, account::Account, io_error};
+use super::{StoreError, StoreResult, account::StoreAccount, io_error};
 use rustix::fs::OFlags;
 use std::{
     fs::{File, OpenOptions, TryLockError},
@@ -17,11 +17,11 @@ const LOG: &str = "log";
 const KEEPER: &str = include_str!("keeper.sh");
 
 /// What to start, and how it wants to be stopped.
-pub(super) struct Spec<'a> {
+pub(super) struct ServerSpec<'a> {
     /// The program and its arguments.
     pub(super) command: Vec<String>,
     /// Who it runs as; `None`: as whoever runs us.
-    pub(super) account: Option<&'a Account>,
+    pub(super) account: Option<&'a StoreAccount>,
     /// Where it runs, and where its output is appended to `log`.
     pub(super) dir: &'a Path,
     /// The signal for a clean stop.
@@ -33,7 +33,7 @@ pub(super) struct Spec<'a> {
 }
 
 /// A running server. Dropping it ends the server quickly and waits until it is gone.
-pub(super) struct Kept {
+pub(super) struct KeptServer {
     child: Child,
     /// The pipe whose end stops the server. `None` once closed.
     orders: Option<File>,
@@ -51,9 +51,9 @@ const HANDOVER: Duration = Duration::from_secs(30);
 /// A log longer than this begins anew at the next start, in bytes.
 const LONG_LOG: u64 = 1 << 20;
 
-impl Kept {
+impl KeptServer {
     /// Starts the server once nothing of an earlier one in the same directory is left.
-    pub(super) async fn start(spec: &Spec<'_>) -> Result<Self> {
+    pub(super) async fn start(spec: &ServerSpec<'_>) -> StoreResult<Self> {
         let log = spec.dir.join(LOG);
         let out = take_log(spec.dir).await?;
         let errors = out.try_clone().map_err(io_error("cannot write", &log))?;
@@ -116,33 +116,36 @@ impl Kept {
     }
 
     /// An error that tells what happened to this server and shows the end of its log.
-    pub(super) fn failed(&self, what: &str) -> Error {
+    pub(super) fn failed(&self, what: &str) -> StoreError {
         let text = std::fs::read(&self.log).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
         let lines: Vec<&str> = text.lines().collect();
         let tail = lines[lines.len().saturating_sub(10)..].join("\n  ");
-        Error::Failed(format!("{what}; the end of {}:\n  {tail}", self.log.display()))
+        StoreError::Failed(format!("{what}; the end of {}:\n  {tail}", self.log.display()))
     }
 }
 
 /// Opens the log and locks it. The lock belongs to the open file, which every process of the server inherits as its output: it is free
 /// again when the last of them is gone, whoever killed the others. So a new server never meets the rest of an old one, which might
 /// hold the data or remove the new one's socket.
-pub(super) async fn take_log(dir: &Path) -> Result<File> {
+pub(super) async fn take_log(dir: &Path) -> StoreResult<File> {
     let log = &dir.join(LOG);
     // The directory is the servers' account's: whoever took a server over could have put a link there, for root to follow.
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32;
     let opened = OpenOptions::new().create(true).append(true).custom_flags(flags).open(log);
     let file = opened.map_err(io_error("cannot write", log))?;
     if !file.metadata().is_ok_and(|meta| meta.is_file()) {
-        return Err(Error::Failed(format!("{} is no file; remove it and start again", log.display())));
+        return Err(StoreError::Failed(format!("{} is no file; remove it and start again", log.display())));
     }
     let until = Instant::now() + HANDOVER;
     while let Err(error) = file.try_lock() {
         match error {
             TryLockError::WouldBlock if Instant::now() < until => tokio::time::sleep(Duration::from_millis(10)).await,
             TryLockError::WouldBlock => {
-                return Err(Error::Failed(format!("another server is running in {}; stop it first", dir.display())));
+                return Err(StoreError::Failed(format!(
+                    "another server is running in {}; stop it first",
+                    dir.display()
+                )));
             }
             TryLockError::Error(error) => return Err(io_error("cannot lock", log)(error)),
         }
@@ -153,7 +156,7 @@ pub(super) async fn take_log(dir: &Path) -> Result<File> {
     Ok(file)
 }
 
-impl Drop for Kept {
+impl Drop for KeptServer {
     /// Nobody waits for a clean shutdown any more: end it at once, but be sure that it ended, since its directory may be removed next.
     fn drop(&mut self) {
         self.signal(self.quick);

@@ -3,7 +3,7 @@
 //! Both run without root on a Unix socket in a directory that only their account can enter, and die with this process whichever
 //! way it goes (`keeper.sh`). A server of the system that is already running is neither used nor disturbed.
 //!
-//! [`Postgres`] and [`Redis`] are one server each; `keeper` starts and ends it; `account` and `place` find
+//! [`PostgresServer`] and [`RedisServer`] are one server each; `keeper` starts and ends it; `account` and `place` find
 //! who they run as and where.
 
 mod account;
@@ -13,17 +13,17 @@ mod postgres;
 mod redis;
 
 pub use place::{clean, own_dir};
-pub use postgres::{DATABASE, Postgres, Settings as PostgresSettings};
-pub use redis::{Redis, Settings as RedisSettings};
+pub use postgres::{DATABASE, PostgresServer, PostgresSettings};
+pub use redis::{RedisServer, RedisSettings};
 
 use std::{io, path::Path};
 
-/// Shorthand for results that fail with [`Error`].
-pub type Result<T> = std::result::Result<T, Error>;
+/// Shorthand for results that fail with [`StoreError`].
+pub type StoreResult<T> = std::result::Result<T, StoreError>;
 
 /// Why a store could not be started or kept. The text tells a person what happened and what to do.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum StoreError {
     /// The server is not installed.
     #[error("{program} was not found; install it ({how}) and start again")]
     Missing {
@@ -46,7 +46,7 @@ pub enum Error {
 }
 
 /// Names what was tried for an [`io::Error`].
-pub(crate) fn io_error(what: impl AsRef<str>, path: &Path) -> impl FnOnce(io::Error) -> Error {
+pub(crate) fn io_error(what: impl AsRef<str>, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
     let what = format!("{} {}", what.as_ref(), path.display());
-    move |source| Error::Io { what, source }
+    move |source| StoreError::Io { what, source }
 }

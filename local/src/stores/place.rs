@@ -13,7 +13,7 @@
 //! below a temporary directory, so one that exists is used only if it is a real directory, owned by the account (or root), and closed
 //! to everybody else.
 
-use super::{Error, Result, account::Account, io_error, keeper::take_log};
+use super::{StoreError, StoreResult, account::StoreAccount, io_error, keeper::take_log};
 use aws_lc_rs::digest;
 use std::{
     fs::{self, DirBuilder, Permissions},
@@ -29,8 +29,8 @@ const LONGEST_SOCKET: usize = 100;
 const SOCKET_NAME: usize = "/.s.PGSQL.5432".len();
 
 /// The directories of one store.
-pub(super) struct Place {
-    pub(super) account: Option<Account>,
+pub(super) struct SocketPlace {
+    pub(super) account: Option<StoreAccount>,
     /// Data and log.
     pub(super) dir: PathBuf,
     /// The socket; usually the same.
@@ -39,10 +39,10 @@ pub(super) struct Place {
     temporary: Option<TempDir>,
 }
 
-impl Place {
+impl SocketPlace {
     /// Makes `wanted`, or what stands in for it, ready for a store whose files are called so.
-    pub(super) async fn lasting(wanted: &Path, files: &[&str]) -> Result<Self> {
-        let account = Account::find()?;
+    pub(super) async fn lasting(wanted: &Path, files: &[&str]) -> StoreResult<Self> {
+        let account = StoreAccount::find()?;
         let fresh = !wanted.exists();
         fs::create_dir_all(wanted).map_err(io_error("cannot create", wanted))?;
         let wanted = wanted.canonicalize().map_err(io_error("cannot find", wanted))?;
@@ -69,12 +69,12 @@ impl Place {
     }
 
     /// A directory of its own in memory where the system has that, gone when dropped: for tests.
-    pub(super) fn temporary() -> Result<Self> {
-        let account = Account::find()?;
+    pub(super) fn temporary() -> StoreResult<Self> {
+        let account = StoreAccount::find()?;
         let usable = |base: &&PathBuf| base.is_dir() && account.as_ref().is_none_or(|account| account.can_use(base));
         let bases = [PathBuf::from("/dev/shm"), std::env::temp_dir(), PathBuf::from("/tmp")];
         let base =
-            bases.iter().find(usable).ok_or_else(|| Error::Failed("no temporary directory can be used".into()))?;
+            bases.iter().find(usable).ok_or_else(|| StoreError::Failed("no temporary directory can be used".into()))?;
         let closed = Permissions::from_mode(0o700);
         let made = tempfile::Builder::new().prefix("license-").permissions(closed).tempdir_in(base);
         let temporary = made.map_err(io_error("cannot create a directory in", base))?;
@@ -90,7 +90,7 @@ impl Place {
 }
 
 /// Gives a directory to the account and closes it to everybody else.
-fn give(dir: &Path, account: Option<&Account>) -> Result<()> {
+fn give(dir: &Path, account: Option<&StoreAccount>) -> StoreResult<()> {
     if let Some(account) = account {
         chown(dir, Some(account.uid), Some(account.gid)).map_err(io_error("cannot give away", dir))?;
     }
@@ -101,11 +101,11 @@ fn give(dir: &Path, account: Option<&Account>) -> Result<()> {
 ///
 /// # Errors
 /// If a file, a link or somebody else's directory has its name.
-pub fn own_dir(base: &Path, wanted: &Path) -> Result<PathBuf> {
-    own_dir_for(base, wanted, Account::find()?.as_ref())
+pub fn own_dir(base: &Path, wanted: &Path) -> StoreResult<PathBuf> {
+    own_dir_for(base, wanted, StoreAccount::find()?.as_ref())
 }
 
-fn own_dir_for(base: &Path, wanted: &Path, account: Option<&Account>) -> Result<PathBuf> {
+fn own_dir_for(base: &Path, wanted: &Path, account: Option<&StoreAccount>) -> StoreResult<PathBuf> {
     let dir = base.join(stand_in(wanted));
     match DirBuilder::new().mode(0o700).create(&dir) {
         Ok(()) => {}
@@ -116,14 +116,14 @@ fn own_dir_for(base: &Path, wanted: &Path, account: Option<&Account>) -> Result<
     Ok(dir)
 }
 
-fn check_own(dir: &Path, account: Option<&Account>) -> Result<()> {
+fn check_own(dir: &Path, account: Option<&StoreAccount>) -> StoreResult<()> {
     let meta = fs::symlink_metadata(dir).map_err(io_error("cannot look at", dir))?;
     let us = rustix::process::geteuid().as_raw();
     let ours = meta.uid() == us || account.is_some_and(|account| meta.uid() == account.uid);
     if meta.is_dir() && ours && meta.mode() & 0o077 == 0 {
         return Ok(());
     }
-    Err(Error::Failed(format!("{} is not a closed directory of ours; remove it and start again", dir.display())))
+    Err(StoreError::Failed(format!("{} is not a closed directory of ours; remove it and start again", dir.display())))
 }
 
 fn stand_in(wanted: &Path) -> String {
@@ -133,7 +133,7 @@ fn stand_in(wanted: &Path) -> String {
 }
 
 /// A directory in the account's reach for what cannot be where it was asked for.
-fn stand_in_for(wanted: &Path, account: &Account) -> Result<PathBuf> {
+fn stand_in_for(wanted: &Path, account: &StoreAccount) -> StoreResult<PathBuf> {
     let base = beside(wanted).filter(|base| account.can_enter(base)).unwrap_or_else(durable_base);
     let dir = own_dir_for(&base, wanted, Some(account))?;
     // Before a version of this that gave the stores an account of their own they ran as another one, with the data elsewhere.
@@ -144,7 +144,7 @@ fn stand_in_for(wanted: &Path, account: &Account) -> Result<PathBuf> {
         && !dir.join("data").exists()
     {
         let (from, to, name) = (data.display(), dir.join("data"), account.name());
-        return Err(Error::Failed(format!(
+        return Err(StoreError::Failed(format!(
             "{from} is the data of an earlier version, which ran the stores as another account. Keep it: mv {from} {to} && \
              chown -R {name}: {to}. Or throw it away: start with --clean",
             to = to.display()
@@ -170,7 +170,7 @@ fn beside(wanted: &Path) -> Option<PathBuf> {
 }
 
 /// Lets the names of a store's files in `wanted` lead to where they are.
-fn link(wanted: &Path, dir: &Path, sockets: &Path, files: &[&str]) -> Result<()> {
+fn link(wanted: &Path, dir: &Path, sockets: &Path, files: &[&str]) -> StoreResult<()> {
     for file in files {
         let (name, base) =
             (wanted.join(file), if file.contains("sock") || file.starts_with('.') { sockets } else { dir });
@@ -196,7 +196,7 @@ fn short_base() -> PathBuf {
     let usual = std::env::temp_dir();
     // A test or a user may have pointed TMPDIR somewhere deep or closed; /tmp is neither.
     let deep = usual.as_os_str().len() > 60;
-    let closed = || Account::find().is_ok_and(|account| account.is_some_and(|account| !account.can_use(&usual)));
+    let closed = || StoreAccount::find().is_ok_and(|account| account.is_some_and(|account| !account.can_use(&usual)));
     if deep || closed() { PathBuf::from("/tmp") } else { usual }
 }
 
@@ -204,13 +204,13 @@ fn short_base() -> PathBuf {
 ///
 /// # Errors
 /// If something is there and cannot be deleted, or a server goes on running there.
-pub async fn clean(wanted: &Path) -> Result<()> {
+pub async fn clean(wanted: &Path) -> StoreResult<()> {
     let Ok(wanted) = wanted.canonicalize() else { return Ok(()) };
-    remove_stand_ins(&wanted, Account::find()?.as_ref()).await?;
+    remove_stand_ins(&wanted, StoreAccount::find()?.as_ref()).await?;
     remove(&wanted).await
 }
 
-async fn remove_stand_ins(wanted: &Path, account: Option<&Account>) -> Result<()> {
+async fn remove_stand_ins(wanted: &Path, account: Option<&StoreAccount>) -> StoreResult<()> {
     for base in [beside(wanted), account.map(|_| durable_base()), Some(short_base())].into_iter().flatten() {
         let dir = base.join(stand_in(wanted));
         if fs::symlink_metadata(&dir).is_ok() {
@@ -226,7 +226,7 @@ async fn remove_stand_ins(wanted: &Path, account: Option<&Account>) -> Result<()
     Ok(())
 }
 
-async fn remove(dir: &Path) -> Result<()> {
+async fn remove(dir: &Path) -> StoreResult<()> {
     let lock = take_log(dir).await?;
     fs::remove_dir_all(dir).map_err(io_error("cannot remove", dir))?;
     drop(lock);

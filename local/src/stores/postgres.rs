@@ -1,9 +1,9 @@
 //! One private PostgreSQL: made once, started, awaited, stopped, killed and started again on the same data.
 
 use super::{
-    Error, Result, io_error,
-    keeper::{Kept, Spec},
-    place::Place,
+    StoreError, StoreResult, io_error,
+    keeper::{KeptServer, ServerSpec},
+    place::SocketPlace,
 };
 use sqlx::{
     Connection, PgConnection,
@@ -26,7 +26,7 @@ const HOW: &str = "Debian, Ubuntu: apt-get install postgresql; macOS: brew insta
 
 /// How a PostgreSQL is run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
+pub struct PostgresSettings {
     /// Whether a commit survives a crash of the machine. Off only where the data is thrown away; a crash of PostgreSQL alone loses no
     /// commit either way.
     pub durable: bool,
@@ -38,51 +38,51 @@ pub struct Settings {
     pub programs: Option<PathBuf>,
 }
 
-impl Default for Settings {
+impl Default for PostgresSettings {
     fn default() -> Self {
         Self { durable: true, max_connections: 200, more: Vec::new(), programs: None }
     }
 }
 
 /// A running PostgreSQL. It ends when this value is dropped, and when this process ends, however that happens.
-pub struct Postgres {
+pub struct PostgresServer {
     // Dropped in this order: the server before its directory.
-    kept: Kept,
-    place: Place,
-    bin: Bin,
-    settings: Settings,
+    kept: KeptServer,
+    place: SocketPlace,
+    bin: PostgresPrograms,
+    settings: PostgresSettings,
 }
 
-impl Postgres {
+impl PostgresServer {
     /// Starts PostgreSQL on the data in `dir`, made at the first start, and waits until it answers. [`DATABASE`] exists then.
     ///
     /// # Errors
     /// If PostgreSQL is not installed, the data is of another major version, or it does not answer within a minute.
-    pub async fn start(dir: &Path, settings: Settings) -> Result<Self> {
-        Self::start_in(Place::lasting(dir, &["data", ".s.PGSQL.5432"]).await?, settings).await
+    pub async fn start(dir: &Path, settings: PostgresSettings) -> StoreResult<Self> {
+        Self::start_in(SocketPlace::lasting(dir, &["data", ".s.PGSQL.5432"]).await?, settings).await
     }
 
     /// Starts an empty PostgreSQL for a test: in memory, not durable, nothing left behind.
     ///
     /// # Errors
-    /// As [`Postgres::start`].
-    pub async fn temporary() -> Result<Self> {
-        Self::temporary_with(Settings { durable: false, ..Settings::default() }).await
+    /// As [`PostgresServer::start`].
+    pub async fn temporary() -> StoreResult<Self> {
+        Self::temporary_with(PostgresSettings { durable: false, ..PostgresSettings::default() }).await
     }
 
     /// The same, run otherwise.
     ///
     /// # Errors
-    /// As [`Postgres::start`].
-    pub async fn temporary_with(settings: Settings) -> Result<Self> {
-        Self::start_in(Place::temporary()?, settings).await
+    /// As [`PostgresServer::start`].
+    pub async fn temporary_with(settings: PostgresSettings) -> StoreResult<Self> {
+        Self::start_in(SocketPlace::temporary()?, settings).await
     }
 
-    async fn start_in(place: Place, settings: Settings) -> Result<Self> {
+    async fn start_in(place: SocketPlace, settings: PostgresSettings) -> StoreResult<Self> {
         let data = place.dir.join("data");
         let bin = match &settings.programs {
-            Some(dir) => Bin { dir: dir.clone() },
-            None => Bin::find(made_by(&data))?,
+            Some(dir) => PostgresPrograms { dir: dir.clone() },
+            None => PostgresPrograms::find(made_by(&data))?,
         };
         if !data.exists() {
             make(&place, &bin, &data).await?;
@@ -109,7 +109,7 @@ impl Postgres {
         self.options(SUPERUSER)
     }
 
-    /// The same as [`Postgres::options`] as a URL, for other processes.
+    /// The same as [`PostgresServer::options`] as a URL, for other processes.
     pub fn url(&self, role: &str) -> String {
         // The socket's directory takes the place of the host, percent-encoded.
         let host = self.place.sockets.display().to_string().replace('%', "%25").replace('/', "%2F").replace(' ', "%20");
@@ -130,7 +130,7 @@ impl Postgres {
     ///
     /// # Errors
     /// If it ends instead, or takes longer than a minute; with the end of its log.
-    pub async fn ready(&mut self) -> Result<()> {
+    pub async fn ready(&mut self) -> StoreResult<()> {
         let until = Instant::now() + READY;
         loop {
             let Err(error) = connect(&self.superuser().database("template1")).await else { return Ok(()) };
@@ -162,14 +162,14 @@ impl Postgres {
     /// Starts it again on the same data, at the same address, after it was stopped, killed or died; waits until it answers.
     ///
     /// # Errors
-    /// As [`Postgres::start`].
-    pub async fn restart(&mut self) -> Result<()> {
+    /// As [`PostgresServer::start`].
+    pub async fn restart(&mut self) -> StoreResult<()> {
         self.stop().await;
         self.kept = launch(&self.place, &self.bin, &self.settings).await?;
         self.ready().await
     }
 
-    async fn create_database(&self) -> Result<()> {
+    async fn create_database(&self) -> StoreResult<()> {
         let failed = |error: sqlx::Error| self.kept.failed(&format!("PostgreSQL cannot make the database ({error})"));
         let mut connection = connect(&self.superuser().database("template1")).await.map_err(failed)?;
         let known = sqlx::query("SELECT 1 FROM pg_database WHERE datname = $1").bind(DATABASE);
@@ -190,7 +190,7 @@ async fn connect(options: &PgConnectOptions) -> std::result::Result<PgConnection
 }
 
 /// Makes the cluster. Beside its final place first: one that was interrupted halfway is never taken for a whole one.
-async fn make(place: &Place, bin: &Bin, data: &Path) -> Result<()> {
+async fn make(place: &SocketPlace, bin: &PostgresPrograms, data: &Path) -> StoreResult<()> {
     let unfinished = place.dir.join("data.new");
     if unfinished.exists() {
         fs::remove_dir_all(&unfinished).map_err(io_error("cannot remove", &unfinished))?;
@@ -206,7 +206,7 @@ async fn make(place: &Place, bin: &Bin, data: &Path) -> Result<()> {
     fs::rename(&unfinished, data).map_err(io_error("cannot name", data))
 }
 
-async fn launch(place: &Place, bin: &Bin, settings: &Settings) -> Result<Kept> {
+async fn launch(place: &SocketPlace, bin: &PostgresPrograms, settings: &PostgresSettings) -> StoreResult<KeptServer> {
     let on = |yes: bool| if yes { "on" } else { "off" };
     let durable = on(settings.durable);
     let mut options = vec![
@@ -232,8 +232,8 @@ async fn launch(place: &Place, bin: &Bin, settings: &Settings) -> Result<Kept> {
     run(place, command, "INT").await
 }
 
-async fn run(place: &Place, command: Vec<String>, stop: &'static str) -> Result<Kept> {
-    Kept::start(&Spec {
+async fn run(place: &SocketPlace, command: Vec<String>, stop: &'static str) -> StoreResult<KeptServer> {
+    KeptServer::start(&ServerSpec {
         command,
         account: place.account.as_ref(),
         dir: &place.dir,
@@ -251,27 +251,27 @@ fn made_by(data: &Path) -> Option<u32> {
 
 /// Where PostgreSQL's programs are, and which major version they have.
 #[derive(Debug)]
-struct Bin {
+struct PostgresPrograms {
     /// Empty: on PATH.
     dir: PathBuf,
 }
 
-impl Bin {
+impl PostgresPrograms {
     /// The programs that can run a cluster of version `wanted`, or the newest.
-    fn find(wanted: Option<u32>) -> Result<Self> {
+    fn find(wanted: Option<u32>) -> StoreResult<Self> {
         let mut found: Vec<(u32, PathBuf)> =
             candidates().into_iter().filter_map(|dir| Some((version(&dir)?, dir))).collect();
         let Some(wanted) = wanted else {
             // The first candidate wins among equals: PATH is what the user chose.
             found.sort_by_key(|(version, _)| std::cmp::Reverse(*version));
             let dir = found.into_iter().next().map(|(_, dir)| dir);
-            return dir.map(|dir| Self { dir }).ok_or(Error::Missing { program: "PostgreSQL", how: HOW });
+            return dir.map(|dir| Self { dir }).ok_or(StoreError::Missing { program: "PostgreSQL", how: HOW });
         };
         let versions: Vec<String> = found.iter().map(|(version, _)| version.to_string()).collect();
         let dir = found.into_iter().find(|(version, _)| *version == wanted).map(|(_, dir)| dir);
         dir.map(|dir| Self { dir }).ok_or_else(|| {
             let versions = versions.join(", ");
-            Error::Failed(format!(
+            StoreError::Failed(format!(
                 "the data was made by PostgreSQL {wanted}, here is only {versions}; install that version or start with --clean"
             ))
         })

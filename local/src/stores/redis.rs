@@ -1,9 +1,9 @@
 //! One private Redis: nothing on disk, no eviction, started, awaited, paused, stopped, killed and started again.
 
 use super::{
-    Error, Result,
-    keeper::{Kept, Spec},
-    place::Place,
+    StoreError, StoreResult,
+    keeper::{KeptServer, ServerSpec},
+    place::SocketPlace,
 };
 use std::{
     net::TcpListener,
@@ -18,7 +18,7 @@ const HOW: &str = "Debian, Ubuntu: apt-get install redis-server; macOS: brew ins
 
 /// How a Redis is run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Settings {
+pub struct RedisSettings {
     /// Also listen on a free TCP port of 127.0.0.1 (tests that put a proxy between).
     pub tcp: bool,
     /// Memory at most, in bytes; `None`: no limit.
@@ -28,35 +28,35 @@ pub struct Settings {
 }
 
 /// A running Redis. It ends when this value is dropped, and when this process ends, however that happens.
-pub struct Redis {
+pub struct RedisServer {
     // Dropped in this order: the server before its directory.
-    kept: Kept,
-    place: Place,
-    settings: Settings,
+    kept: KeptServer,
+    place: SocketPlace,
+    settings: RedisSettings,
     /// 0 = none.
     port: u16,
 }
 
-impl Redis {
+impl RedisServer {
     /// Starts an empty Redis whose socket and log are in `dir`, and waits until it answers.
     ///
     /// # Errors
     /// If Redis is not installed or does not answer within 20 seconds.
-    pub async fn start(dir: &Path, settings: Settings) -> Result<Self> {
-        Self::start_in(Place::lasting(dir, &["redis.sock"]).await?, settings).await
+    pub async fn start(dir: &Path, settings: RedisSettings) -> StoreResult<Self> {
+        Self::start_in(SocketPlace::lasting(dir, &["redis.sock"]).await?, settings).await
     }
 
     /// Starts an empty Redis for a test, in a directory that goes with it.
     ///
     /// # Errors
-    /// As [`Redis::start`].
-    pub async fn temporary(settings: Settings) -> Result<Self> {
-        Self::start_in(Place::temporary()?, settings).await
+    /// As [`RedisServer::start`].
+    pub async fn temporary(settings: RedisSettings) -> StoreResult<Self> {
+        Self::start_in(SocketPlace::temporary()?, settings).await
     }
 
-    async fn start_in(place: Place, settings: Settings) -> Result<Self> {
+    async fn start_in(place: SocketPlace, settings: RedisSettings) -> StoreResult<Self> {
         if Command::new("redis-server").arg("--version").output().is_err() {
-            return Err(Error::Missing { program: "Redis", how: HOW });
+            return Err(StoreError::Missing { program: "Redis", how: HOW });
         }
         let port = free_port(&settings)?;
         let kept = launch(&place, &settings, port).await?;
@@ -79,12 +79,12 @@ impl Redis {
         format!("redis+unix://{}", self.socket().display())
     }
 
-    /// The address on TCP, if [`Settings::tcp`] asked for one.
+    /// The address on TCP, if [`RedisSettings::tcp`] asked for one.
     pub fn tcp_url(&self) -> Option<String> {
         (self.port > 0).then(|| format!("redis://127.0.0.1:{}", self.port))
     }
 
-    /// The TCP port, if [`Settings::tcp`] asked for one.
+    /// The TCP port, if [`RedisSettings::tcp`] asked for one.
     pub fn port(&self) -> Option<u16> {
         (self.port > 0).then_some(self.port)
     }
@@ -102,7 +102,7 @@ impl Redis {
     ///
     /// # Errors
     /// If it ends instead, or takes longer than 20 seconds; with the end of its log.
-    pub async fn ready(&mut self) -> Result<()> {
+    pub async fn ready(&mut self) -> StoreResult<()> {
         let until = Instant::now() + READY;
         loop {
             // Looked at first: after a crash the old socket may still be there, and the new server not yet.
@@ -132,7 +132,7 @@ impl Redis {
         self.kept.kill().await;
     }
 
-    /// Stops it in its tracks (SIGSTOP): connections stay open and nothing answers, until [`Redis::resume`].
+    /// Stops it in its tracks (SIGSTOP): connections stay open and nothing answers, until [`RedisServer::resume`].
     pub fn pause(&mut self) {
         self.kept.signal("STOP");
     }
@@ -145,8 +145,8 @@ impl Redis {
     /// Starts it again, empty, at the same address, after it was stopped, killed or died; waits until it answers.
     ///
     /// # Errors
-    /// As [`Redis::start`].
-    pub async fn restart(&mut self) -> Result<()> {
+    /// As [`RedisServer::start`].
+    pub async fn restart(&mut self) -> StoreResult<()> {
         self.stop().await;
         self.kept = launch(&self.place, &self.settings, self.port).await?;
         self.ready().await
@@ -164,16 +164,16 @@ async fn ping(url: &str) -> ::redis::RedisResult<()> {
 }
 
 /// A TCP port nobody uses now; 0, which is none to Redis, where none is asked for.
-fn free_port(settings: &Settings) -> Result<u16> {
+fn free_port(settings: &RedisSettings) -> StoreResult<u16> {
     if !settings.tcp {
         return Ok(0);
     }
     let listener = TcpListener::bind(("127.0.0.1", 0));
     let port = listener.and_then(|listener| Ok(listener.local_addr()?.port()));
-    port.map_err(|source| Error::Io { what: "cannot find a free port on 127.0.0.1".into(), source })
+    port.map_err(|source| StoreError::Io { what: "cannot find a free port on 127.0.0.1".into(), source })
 }
 
-async fn launch(place: &Place, settings: &Settings, port: u16) -> Result<Kept> {
+async fn launch(place: &SocketPlace, settings: &RedisSettings, port: u16) -> StoreResult<KeptServer> {
     let socket = place.sockets.join("redis.sock");
     let mut command: Vec<String> = vec!["redis-server".into()];
     let mut option = |name: &str, value: &str| command.extend([name.to_owned(), value.to_owned()]);
@@ -190,7 +190,7 @@ async fn launch(place: &Place, settings: &Settings, port: u16) -> Result<Kept> {
     option("--maxmemory", &settings.max_memory.unwrap_or(0).to_string());
     option("--daemonize", "no");
     command.extend(settings.more.iter().cloned());
-    Kept::start(&Spec {
+    KeptServer::start(&ServerSpec {
         command,
         account: place.account.as_ref(),
         dir: &place.dir,

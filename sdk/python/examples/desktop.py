@@ -1,4 +1,4 @@
-"""A desktop application: a clear word when all seats are taken, quiet when the network is, and its work saved whatever happens.
+"""A desktop application that says so when all seats are taken, and goes on without a network.
 
 python desktop.py https://licenses.example.com roots.json CODI-…
 """
@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import sys
 
-from coditect_license import LicenseClient, LicenseError, NoSeats, SeatEvent, ServerUnreachable, State
+from coditect_license import LicenseClient, LicenseError, NoSeats, SeatEvent, SeatState, ServerUnreachable
 
 
 def on_event(event: SeatEvent) -> None:
-    """Called from the seat's thread: hand it on to the thread of your windows, as your toolkit wants it."""
+    """Show a change. This is called from the seat's thread: hand it to the thread of your windows, if you have one."""
     if event.kind == "grace_ending":
         print(f"Please connect within {(event.grace_left or 0) / 3600:.0f} hours to go on working.")
-    elif event.state is State.DEGRADED:
+    elif event.state is SeatState.DEGRADED:
         print(f"Saving is possible, exporting is not: {event.problem}")
-    elif event.state is State.ONLINE and event.previous is not State.ONLINE:
+    elif event.state is SeatState.ONLINE and event.previous is not SeatState.ONLINE:
         print("Connected again.")
 
 
@@ -26,7 +26,10 @@ def main(server: str, roots: str, key: str) -> int:
             seat = client.seat(on_event=on_event, release_on_signals=True)
         except NoSeats as full:
             holders = ", ".join(holder.label for holder in full.holders) or "others"
-            print(f"All {full.seats_total} seats are in use, by {holders}. The next may be free in {full.next_seat_in or '?'} s.")
+            print(
+                f"All {full.seats_total} seats are in use, by {holders}. "
+                f"The next may be free in {full.next_seat_in or '?'} s."
+            )
             return 1
         except ServerUnreachable as error:
             print(f"The license server is out of reach, and this machine has no time left without it. {error}")
@@ -35,7 +38,7 @@ def main(server: str, roots: str, key: str) -> int:
             print(error)
             return 1
         print(f"Seat {seat.number}, {seat.state.value}.")
-        work(may_export=lambda: seat.state in (State.ONLINE, State.OFFLINE))
+        work(may_export=lambda: seat.state in (SeatState.ONLINE, SeatState.OFFLINE))
     return 0
 
 

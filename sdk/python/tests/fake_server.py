@@ -1,4 +1,7 @@
-"""A license server of a page: signs like the real one, and does what a test tells it. Speaks to httpx directly or over a socket."""
+"""A license server of a page: signs like the real one, and does what a test tells it.
+
+Speaks to httpx directly or over a socket.
+"""
 
 from __future__ import annotations
 
@@ -63,7 +66,9 @@ class Signer:
         return jws({"alg": "EdDSA", "typ": "license-refusal+jwt", "kid": self.kid} | header, claims, self.key.sign)
 
 
-def token_claims(now: int, *, hardware_id: str, nonce: str | None, lease: int = 355, grace: int = 86400, **more: Any) -> dict[str, Any]:
+def token_claims(
+    now: int, *, hardware_id: str, nonce: str | None, lease: int = 355, grace: int = 86400, **more: Any
+) -> dict[str, Any]:
     claims = {
         "iss": ISSUER,
         "aud": "studio",
@@ -137,13 +142,31 @@ class FakeServer:
         if verb == "acquire" and self.wants_instance and "instance_id" not in body:
             members = {"errors": [{"field": "instance_id", "problem": "is required"}]}
             return self.problem(422, "invalid_request", members, nonce=None)
-        return {"acquire": self._acquire, "heartbeat": self._heartbeat, "release": self._release, "validate": self._validate}[verb](body, bearer)
+        return {
+            "acquire": self._acquire,
+            "heartbeat": self._heartbeat,
+            "release": self._release,
+            "validate": self._validate,
+        }[verb](body, bearer)
 
     def problem(self, status: int, code: str, members: dict[str, Any], nonce: str | None) -> httpx.Response:
-        said = {"type": f"https://docs.example/{code}", "title": code, "status": status, "detail": f"It is {code}.", "code": code}
+        said = {
+            "type": f"https://docs.example/{code}",
+            "title": code,
+            "status": status,
+            "detail": f"It is {code}.",
+            "code": code,
+        }
         if self.sign_refusals and nonce is not None and 401 <= status <= 410:
             now = int(self.now())
-            claims = {"iss": self.issuer, "iat": now, "exp": now + 60, "nonce": self.answer_nonce or nonce, "code": code, "license": NUMBER}
+            claims = {
+                "iss": self.issuer,
+                "iat": now,
+                "exp": now + 60,
+                "nonce": self.answer_nonce or nonce,
+                "code": code,
+                "license": NUMBER,
+            }
             if "reason" in members:
                 claims["reason"] = members["reason"]
             said |= {"refusal": self.signer.refusal(claims | self.tweak), "certificate": self.signer.certificate}
@@ -153,14 +176,27 @@ class FakeServer:
         return httpx.Response(status, json=said | members, headers=headers)
 
     def _token(self, hardware_id: str, nonce: str | None, session_id: str) -> str:
-        claims = token_claims(int(self.now()), hardware_id=hardware_id, nonce=self.answer_nonce or nonce, lease=self.lease, grace=self.grace)
+        claims = token_claims(
+            int(self.now()),
+            hardware_id=hardware_id,
+            nonce=self.answer_nonce or nonce,
+            lease=self.lease,
+            grace=self.grace,
+        )
         return self.signer.token(claims | {"iss": self.issuer, "session_id": session_id} | self.tweak)
 
     def _acquire(self, body: dict[str, Any], _: str | None) -> httpx.Response:
-        known = next((s for s, held in self.sessions.items() if held["attempt"] == body["attempt"] and s not in self.released), None)
+        known = next(
+            (s for s, held in self.sessions.items() if held["attempt"] == body["attempt"] and s not in self.released),
+            None,
+        )
         session = known or f"handle-{len(self.sessions)}"
         if known is None:
-            self.sessions[session] = {"attempt": body["attempt"], "hardware_id": body["hardware_id"], "id": str(uuid.uuid4())}
+            self.sessions[session] = {
+                "attempt": body["attempt"],
+                "hardware_id": body["hardware_id"],
+                "id": str(uuid.uuid4()),
+            }
         answer = {
             "session_id": self.sessions[session]["id"],
             "session": session,
@@ -179,7 +215,9 @@ class FakeServer:
         if held is None:
             return self.problem(401, "token_invalid", {}, nonce=None)
         if bearer in self.released:
-            return self.problem(410, "session_gone", {"reason": "released", "session_id": held["id"]}, nonce=body.get("nonce"))
+            return self.problem(
+                410, "session_gone", {"reason": "released", "session_id": held["id"]}, nonce=body.get("nonce")
+            )
         answer = {
             "expires_in": self.lease,
             "heartbeat_in": self.heartbeat_in,
@@ -194,11 +232,15 @@ class FakeServer:
         if bearer is None or bearer not in self.sessions:
             return self.problem(401, "token_invalid", {}, nonce=None)
         self.released.append(bearer)
-        return httpx.Response(200, json={"session_id": self.sessions[bearer]["id"], "released_at": "2026-11-21T03:10:48.508484Z"})
+        return httpx.Response(
+            200, json={"session_id": self.sessions[bearer]["id"], "released_at": "2026-11-21T03:10:48.508484Z"}
+        )
 
     def _validate(self, _: dict[str, Any], __: str | None) -> httpx.Response:
         holders = [{"label": "host-1", "since": "2026-11-21T03:31:22.034Z", "seen_in": 7}]
-        return httpx.Response(200, json={"license": self._license(), "seats_used": 1, "holders": holders, "has_seat": False, "code": None})
+        return httpx.Response(
+            200, json={"license": self._license(), "seats_used": 1, "holders": holders, "has_seat": False, "code": None}
+        )
 
     def _license(self) -> dict[str, Any]:
         return {
@@ -225,7 +267,9 @@ class Http:
 
             def do_POST(self) -> None:
                 length = int(self.headers.get("content-length") or 0)
-                request = httpx.Request(self.command, f"http://x{self.path}", headers=dict(self.headers), content=self.rfile.read(length))
+                request = httpx.Request(
+                    self.command, f"http://x{self.path}", headers=dict(self.headers), content=self.rfile.read(length)
+                )
                 response = fake.handle(request)
                 self.send_response(response.status_code)
                 for name, value in response.headers.items():

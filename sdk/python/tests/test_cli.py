@@ -29,7 +29,9 @@ class Cli:
     def __init__(self, http: Http, home: Path) -> None:
         self.http, self.home = http, home
         clean = {
-            name: value for name, value in os.environ.items() if not name.startswith(("CODITECT_LICENSE_", "XDG_")) and "proxy" not in name.lower()
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("CODITECT_LICENSE_", "XDG_")) and "proxy" not in name.lower()
         }
         # No keyring of the machine the tests run on: they must not leave a key there.
         self.env = clean | {
@@ -44,7 +46,15 @@ class Cli:
         return [sys.executable, "-m", "coditect_license", *words]
 
     def run(self, *words: str, stdin: str = "", **env: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(self.command(*words), input=stdin, capture_output=True, text=True, env=self.env | env, timeout=60, check=False)
+        return subprocess.run(
+            self.command(*words),
+            input=stdin,
+            capture_output=True,
+            text=True,
+            env=self.env | env,
+            timeout=60,
+            check=False,
+        )
 
     def json(self, *words: str, code: int = 0, env: dict[str, str] | None = None) -> dict[str, Any]:
         done = self.run(*words, **env or {})
@@ -57,7 +67,14 @@ class Cli:
         assert done.returncode == 0, done.stderr
 
     def start(self, *words: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(self.command(*words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=self.env, start_new_session=True)
+        return subprocess.Popen(
+            self.command(*words),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=self.env,
+            start_new_session=True,
+        )
 
 
 @pytest.fixture
@@ -107,7 +124,10 @@ def test_login_uses_the_keyring_where_there_is_one(cli: Cli) -> None:
         "    def set_password(self, s, u, p): FILE.write_text(json.dumps([s, u, p]))\n"
         "    def get_password(self, s, u): return json.loads(FILE.read_text())[2] if FILE.exists() else None\n"
     )
-    cli.env |= {"PYTHON_KEYRING_BACKEND": "fake_keyring.Ring", "PYTHONPATH": os.pathsep.join([str(cli.home), os.environ["PYTHONPATH"]])}
+    cli.env |= {
+        "PYTHON_KEYRING_BACKEND": "fake_keyring.Ring",
+        "PYTHONPATH": os.pathsep.join([str(cli.home), os.environ["PYTHONPATH"]]),
+    }
     cli.login()
     assert KEY not in profile(cli).read_text() and json.loads((cli.home / "ring.json").read_text())[2] == KEY
     assert cli.json("status")["license"]["number"] == NUMBER
@@ -121,7 +141,9 @@ def test_status_is_json_off_a_terminal_and_text_on_one(cli: Cli) -> None:
     text = cli.run("status", "--text").stdout
     assert "1 of 5" in text and "held by host-1" in text
     parent, child = pty.openpty()
-    with subprocess.Popen(cli.command("status"), stdout=child, stderr=subprocess.PIPE, env=cli.env | {"TERM": "xterm"}) as process:
+    with subprocess.Popen(
+        cli.command("status"), stdout=child, stderr=subprocess.PIPE, env=cli.env | {"TERM": "xterm"}
+    ) as process:
         os.close(child)
         seen = b""
         with contextlib.suppress(OSError):  # Linux ends a terminal nobody writes to with EIO
@@ -158,7 +180,9 @@ def test_an_unreachable_server_is_69(cli: Cli) -> None:
 
 def test_run_holds_a_seat_around_a_command_and_passes_its_exit_code(cli: Cli) -> None:
     cli.login()
-    done = cli.run("run", "--", sys.executable, "-c", "import sys; print('out'); print('err', file=sys.stderr); sys.exit(7)")
+    done = cli.run(
+        "run", "--", sys.executable, "-c", "import sys; print('out'); print('err', file=sys.stderr); sys.exit(7)"
+    )
     assert (done.returncode, done.stdout, done.stderr) == (7, "out\n", "err\n")
     assert cli.http.fake.verbs() == ["validate", "acquire", "release"]
     assert cli.run("run", "--", "/no/such/command").returncode == 127
@@ -178,7 +202,10 @@ def test_run_gives_the_command_its_arguments_and_its_input_untouched(cli: Cli) -
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1])
 def test_run_passes_signals_to_the_command_and_gives_the_seat_back(cli: Cli, number: signal.Signals) -> None:
     cli.login()
-    code = f"import signal, sys, time; signal.signal({int(number)}, lambda n, f: sys.exit(40)); print('ready', flush=True); time.sleep(60)"
+    code = (
+        f"import signal, sys, time; signal.signal({int(number)}, lambda n, f: sys.exit(40)); "
+        "print('ready', flush=True); time.sleep(60)"
+    )
     with cli.start("run", "--", sys.executable, "-c", code) as process:
         assert process.stdout is not None and process.stdout.readline() == "ready\n"
         process.send_signal(number)
@@ -205,7 +232,11 @@ def test_run_waits_says_who_holds_the_seats_and_takes_the_first_that_is_free(cli
 
 def test_run_stopped_while_waiting_leaves_nothing_behind(cli: Cli) -> None:
     cli.login()
-    cli.http.fake.refuse["acquire"] = (409, "no_seats_available", {"seats_total": 5, "seats_used": 5, "next_seat_in": 1})
+    cli.http.fake.refuse["acquire"] = (
+        409,
+        "no_seats_available",
+        {"seats_total": 5, "seats_used": 5, "next_seat_in": 1},
+    )
     with cli.start("run", "--wait", "1m", "--", "echo", "done") as process:
         assert process.stderr is not None
         process.stderr.readline()
@@ -229,7 +260,13 @@ def test_run_goes_on_through_an_outage_and_says_so(cli: Cli) -> None:
 
 def test_verify_checks_a_kept_token_without_a_server(cli: Cli) -> None:
     cli.login()
-    kept: dict[str, Any] = {"key": KEY, "product": "studio", "roots": ROOTS, "hardware_id": "machine-0001", "cache_dir": cli.home / "cache"}
+    kept: dict[str, Any] = {
+        "key": KEY,
+        "product": "studio",
+        "roots": ROOTS,
+        "hardware_id": "machine-0001",
+        "cache_dir": cli.home / "cache",
+    }
     seat = LicenseClient(cli.http.url, **kept).seat()
     file = next((cli.home / "cache").iterdir())
     cli.http.close()
@@ -260,14 +297,24 @@ def test_doctor_finds_nothing_where_all_is_well(cli: Cli) -> None:
     told = cli.json("doctor", "--seat")
     assert told["ok"], told
     checks = {check["check"]: check["result"] for check in told["checks"]}
-    assert checks["connection"] == checks["clock"] == checks["keys"] == checks["proxy"] == checks["license key"] == checks["a seat"] == "ok"
+    assert (
+        checks["connection"]
+        == checks["clock"]
+        == checks["keys"]
+        == checks["proxy"]
+        == checks["license key"]
+        == checks["a seat"]
+        == "ok"
+    )
     assert cli.http.fake.verbs()[-2:] == ["acquire", "release"]
 
 
 def test_doctor_tells_a_server_that_is_away_and_a_proxy(cli: Cli) -> None:
     cli.login()
     cli.http.close()
-    told = cli.json("doctor", code=1, env={"HTTPS_PROXY": "http://user:secret@proxy.example:3128", "NO_PROXY": "127.0.0.1"})
+    told = cli.json(
+        "doctor", code=1, env={"HTTPS_PROXY": "http://user:secret@proxy.example:3128", "NO_PROXY": "127.0.0.1"}
+    )
     found = {check["check"]: check for check in told["checks"]}
     assert found["connection"]["result"] == "failed" and "without it" in found["proxy"]["detail"]
     told = cli.json("doctor", code=1, env={"HTTPS_PROXY": "http://user:secret@proxy.example:3128"})
@@ -288,11 +335,11 @@ def test_doctor_tells_a_root_key_that_is_not_pinned(cli: Cli, monkeypatch: pytes
 def test_doctor_tells_a_wrong_clock() -> None:
     from email.utils import formatdate
 
-    from coditect_license._cli.doctor import _clock
-    from coditect_license._wire import Reply
+    from coditect_license._cli.doctor import _check_clock
+    from coditect_license._exchange import Reply
 
     def at(shift: float) -> tuple[str, str, str]:
-        return _clock(Reply(200, b"", {"date": formatdate(time.time() + shift, usegmt=True)}, 0.0), 0.1)
+        return _check_clock(Reply(200, b"", {"date": formatdate(time.time() + shift, usegmt=True)}, 0.0), 0.1)
 
     assert at(0)[1] == at(-30)[1] == "ok"
     assert at(7200)[1] == "warning" and "behind" in at(7200)[2]

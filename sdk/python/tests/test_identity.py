@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from coditect_license import LicenseClient
-from coditect_license._identity import Machine, System, find_machine, hardware_id, installation_parts
+from coditect_license._identity import MachineIdentity, MachineSources, find_machine, hardware_id, installation_parts
 
 from .fake_server import ISSUER, KEY, ROOTS
 
-Make = Callable[..., System]
+Make = Callable[..., MachineSources]
 CONTAINER = "3f" * 32
 
 
@@ -24,7 +24,7 @@ CONTAINER = "3f" * 32
 def system(tmp_path: Path) -> Make:
     """A machine as a test describes it: files by their path, and its environment."""
 
-    def make(files: dict[str, str] | None = None, **more: Any) -> System:
+    def make(files: dict[str, str] | None = None, **more: Any) -> MachineSources:
         root = tmp_path / "root"
         for name, text in (files or {}).items():
             path = root / name
@@ -38,14 +38,14 @@ def system(tmp_path: Path) -> Make:
             "hostname": lambda: "box",
             "node": lambda: 0x021122334455,
         }
-        return System(**usual | more)
+        return MachineSources(**usual | more)
 
     return make
 
 
 def test_a_machine_is_its_operating_systems_id(system: Make) -> None:
     machine = find_machine(system({"etc/machine-id": "ABCDEF0123456789abcdef0123456789\n"}))
-    assert machine == Machine("os:abcdef0123456789abcdef0123456789", "machine-id", "desktop", None)
+    assert machine == MachineIdentity("os:abcdef0123456789abcdef0123456789", "machine-id", "desktop", None)
 
 
 def test_windows_and_macos_have_ids_of_their_own(system: Make) -> None:
@@ -75,7 +75,9 @@ def test_two_first_starts_at_once_agree_on_one_id(system: Make) -> None:
     assert len(found) == 8 and len(set(found)) == 1
 
 
-def test_where_nothing_can_be_kept_it_is_the_network_card_and_at_last_the_host_name(system: Make, tmp_path: Path) -> None:
+def test_where_nothing_can_be_kept_it_is_the_network_card_and_at_last_the_host_name(
+    system: Make, tmp_path: Path
+) -> None:
     (tmp_path / "file").write_text("")
     nowhere = {"data_dir": lambda: tmp_path / "file" / "x"}
     assert find_machine(system(**nowhere)).source == "network card"
@@ -86,7 +88,10 @@ def test_where_nothing_can_be_kept_it_is_the_network_card_and_at_last_the_host_n
 CONTAINERS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
     "docker, cgroups v1": ({"proc/self/cgroup": f"12:cpu:/docker/{CONTAINER}\n"}, {}),
     "docker, cgroups v2": (
-        {".dockerenv": "", "proc/self/mountinfo": f"1 2 0:1 /var/lib/docker/containers/{CONTAINER}/hostname /etc/hostname rw\n"},
+        {
+            ".dockerenv": "",
+            "proc/self/mountinfo": f"1 2 0:1 /var/lib/docker/containers/{CONTAINER}/hostname /etc/hostname rw\n",
+        },
         {},
     ),
     "podman": ({"run/.containerenv": "", "proc/sys/kernel/random/boot_id": "b\n"}, {}),
@@ -106,7 +111,9 @@ def test_a_container_is_known_by_its_own_id_not_by_its_images(system: Make, name
 
 def test_two_pods_of_one_image_are_two_machines(system: Make) -> None:
     ids = {
-        find_machine(system({"etc/machine-id": "0" * 32}, env={"KUBERNETES_SERVICE_HOST": "10.0.0.1", "HOSTNAME": name})).id
+        find_machine(
+            system({"etc/machine-id": "0" * 32}, env={"KUBERNETES_SERVICE_HOST": "10.0.0.1", "HOSTNAME": name})
+        ).id
         for name in ("pod-a", "pod-b")
     }
     assert len(ids) == 2
@@ -154,7 +161,9 @@ def test_several_links_to_one_installation_are_one_machine(tmp_path: Path) -> No
     links = [tmp_path / name for name in ("link-a", "link-b")]
     for link in links:
         link.symlink_to(real)
-    ids = {client(installation=path, project_root=project).hardware_id for path in (real, *links, tmp_path / "." / "real")}
+    ids = {
+        client(installation=path, project_root=project).hardware_id for path in (real, *links, tmp_path / "." / "real")
+    }
     assert len(ids) == 1
     assert client(installation=real).hardware_id not in ids, "another project root is another installation"
     assert client(installation=project, project_root=project).hardware_id not in ids

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 OURS = "coditect_license"
 
@@ -33,8 +35,16 @@ def test_importing_the_package_imports_the_package_and_typing() -> None:
 
 
 def test_names_are_imported_when_they_are_used_and_bring_no_network_and_no_cryptography() -> None:
-    found, threads = modules("from coditect_license import LicenseClient, AsyncLicenseClient, NoSeats, State")
-    third_party = {name.partition(".")[0] for name in found} & {"httpx", "httpcore", "cryptography", "platformdirs", "rich", "keyring", "anyio"}
+    found, threads = modules("from coditect_license import LicenseClient, AsyncLicenseClient, NoSeats, SeatState")
+    third_party = {name.partition(".")[0] for name in found} & {
+        "httpx",
+        "httpcore",
+        "cryptography",
+        "platformdirs",
+        "rich",
+        "keyring",
+        "anyio",
+    }
     assert third_party == set()
     assert threads == 1
     only_sync, _ = modules("from coditect_license import LicenseClient")
@@ -49,8 +59,8 @@ atexit.register = os.register_at_fork = signal.signal = lambda *a, **k: register
 from coditect_license import LicenseClient, Seat
 ours = [f for f in registered if getattr(f, "__module__", "").startswith("coditect_license")]
 assert ours == [], ours
-from coditect_license import _lifecycle
-_lifecycle._once()
+from coditect_license import _process
+_process._install_hooks()
 ours = [f for f in registered if getattr(f, "__module__", "").startswith("coditect_license")]
 assert len(ours) == 2, "with the first seat, and only then"
 """
@@ -67,6 +77,29 @@ LicenseClient("https://licenses.example.com", key=KEY, product="studio", roots=R
 assert threading.active_count() == 1
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_type_checkers_see_the_public_names_and_no_others() -> None:
+    import coditect_license
+
+    source = Path(str(coditect_license.__file__)).read_text("utf-8")
+    blocks = [node for node in ast.parse(source).body if isinstance(node, ast.If)]
+    assert [ast.unparse(block.test) for block in blocks] == ["TYPE_CHECKING"]
+    seen = {}
+    for statement in blocks[0].body:
+        assert isinstance(statement, ast.ImportFrom) and statement.level == 1
+        # `name as name` is how a typed package says that it exports what it imports (PEP 484).
+        assert all(name.asname == name.name for name in statement.names)
+        seen[statement.module] = tuple(name.name for name in statement.names)
+    assert seen == coditect_license._HOMES
+
+
+def test_every_public_name_is_listed_under_the_module_that_defines_it() -> None:
+    import coditect_license
+
+    for module, names in coditect_license._HOMES.items():
+        for name in set(names) - {"__version__"}:
+            assert getattr(coditect_license, name).__module__ == f"coditect_license.{module}"
 
 
 def test_every_public_name_is_there_and_has_a_docstring() -> None:

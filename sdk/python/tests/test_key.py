@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from coditect_license import InvalidKey
-from coditect_license._cli.commands import _piped_key
+from coditect_license._cli.commands import _read_piped_key
 from coditect_license._key import parse_key
 
 LIST = json.loads((Path(__file__).parents[3] / "tests" / "spellings.json").read_text("utf-8"))
@@ -43,11 +43,11 @@ def test_a_key_reads_whatever_happened_to_it_on_its_way_and_nothing_else_does() 
 )
 def test_a_key_is_read_from_a_pipe_in_the_encodings_files_have(raw: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(raw)))
-    assert parse_key(_piped_key()).text == KEY
+    assert parse_key(_read_piped_key()).text == KEY
 
 
 def test_a_pipe_without_a_key_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     for raw in (b"", b"\n" * 10_000, b"\xff\xfe", b"\xff" * 100):
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(raw)))
         with pytest.raises(InvalidKey):
-            parse_key(_piped_key())
+            parse_key(_read_piped_key())

@@ -9,8 +9,8 @@ import pytest
 
 from coditect_license import (
     LicenseClient,
+    SeatState,
     ServerUnreachable,
-    State,
 )
 
 from .conftest import FakeClock
@@ -27,7 +27,7 @@ def test_the_lease_counts_from_when_the_request_was_sent(world: World) -> None:
     world.delay = 5.0
     world.start()
     assert world.core.lease_left == 350.0
-    assert world.state() is State.ONLINE
+    assert world.state() is SeatState.ONLINE
 
 
 def test_an_answer_whose_lease_is_over_is_no_lease(world: World) -> None:
@@ -61,10 +61,12 @@ def test_heartbeats_are_paced_by_the_server_and_spread(world: World) -> None:
     assert len(beats) in range(33, 37)
     assert all(108 * 0.93 <= gap <= 108 for gap in gaps)
     assert len(set(gaps)) > 10, "no two seats stay in step"
-    assert world.states() == [] and world.state() is State.ONLINE
+    assert world.states() == [] and world.state() is SeatState.ONLINE
 
 
-def test_a_heartbeat_says_which_certificate_it_holds_and_does_not_get_it_again(world: World, server: FakeServer) -> None:
+def test_a_heartbeat_says_which_certificate_it_holds_and_does_not_get_it_again(
+    world: World, server: FakeServer
+) -> None:
     world.start()
     world.run(300)
     assert {body["certificate_kid"] for body in server.bodies("heartbeat")} == {server.signer.kid}
@@ -86,7 +88,7 @@ def test_on_faults_it_asks_every_10_to_20_seconds_inside_the_lease_and_stays_onl
     tries = [at for at in world.times("heartbeat") if at > 1150]
     gaps = [b - a for a, b in itertools.pairwise(tries)]
     assert len(gaps) >= 6 and all(10 <= gap - 1 <= 20 for gap in gaps), gaps
-    assert world.state() is State.ONLINE
+    assert world.state() is SeatState.ONLINE
     assert isinstance(world.core.problem, ServerUnreachable)
     world.down = False
     world.run(25)
@@ -97,10 +99,10 @@ def test_after_the_lease_it_is_offline_until_the_signed_grace_is_over_and_then_d
     world.start()
     world.down = True
     world.run(355.1)
-    assert (world.state(), world.states()) == (State.OFFLINE, [State.OFFLINE])
+    assert (world.state(), world.states()) == (SeatState.OFFLINE, [SeatState.OFFLINE])
     assert world.core.grace_left == pytest.approx(86400 - 355.1, abs=1)
     world.run(86400)
-    assert (world.state(), world.states()) == (State.DEGRADED, [State.OFFLINE, State.DEGRADED])
+    assert (world.state(), world.states()) == (SeatState.DEGRADED, [SeatState.OFFLINE, SeatState.DEGRADED])
     assert world.core.grace_left == 0
 
 
@@ -114,7 +116,7 @@ def test_offline_it_asks_less_and_less_often_down_to_hourly_and_comes_back_by_it
     assert len([at for at in tries if at > 20000]) <= 8
     world.down = False
     world.run(3600 * 1.1 + 5)
-    assert world.states() == [State.OFFLINE, State.ONLINE]
+    assert world.states() == [SeatState.OFFLINE, SeatState.ONLINE]
     assert world.core.problem is None
 
 
@@ -136,7 +138,7 @@ def test_without_grace_it_is_degraded_when_the_lease_is_over(world: World, serve
     world.start()
     world.down = True
     world.run(356)
-    assert world.state() is State.DEGRADED
+    assert world.state() is SeatState.DEGRADED
 
 
 def test_a_clock_set_back_extends_neither_lease_nor_grace(world: World, clock: FakeClock) -> None:
@@ -146,30 +148,34 @@ def test_a_clock_set_back_extends_neither_lease_nor_grace(world: World, clock: F
     clock.unix -= 30 * 86400
     assert world.core.grace_left == pytest.approx(86400 - 1000, abs=1)
     world.run(86400)
-    assert world.state() is State.DEGRADED
+    assert world.state() is SeatState.DEGRADED
 
 
 def test_a_clock_set_ahead_ends_the_grace_and_not_the_lease(world: World, clock: FakeClock) -> None:
     world.start()
     clock.unix += 30 * 86400
-    assert world.state() is State.ONLINE
+    assert world.state() is SeatState.ONLINE
     world.down = True
     world.run(356)
-    assert world.state() is State.DEGRADED
+    assert world.state() is SeatState.DEGRADED
 
 
-def test_a_laptop_that_slept_does_not_believe_in_its_lease_and_asks_at_once(world: World, clock: FakeClock, server: FakeServer) -> None:
+def test_a_laptop_that_slept_does_not_believe_in_its_lease_and_asks_at_once(
+    world: World, clock: FakeClock, server: FakeServer
+) -> None:
     world.start()
     world.run(50)
     clock.advance(4 * 3600)  # the monotonic clock goes on in sleep
-    assert world.state() is State.OFFLINE
+    assert world.state() is SeatState.OFFLINE
     before = len(server.calls)
     world.run(16)
     assert server.verbs()[before:] == ["heartbeat"]
-    assert world.state() is State.ONLINE
+    assert world.state() is SeatState.ONLINE
 
 
-def test_a_short_sleep_is_noticed_within_a_slice_of_the_wait(world: World, clock: FakeClock, server: FakeServer) -> None:
+def test_a_short_sleep_is_noticed_within_a_slice_of_the_wait(
+    world: World, clock: FakeClock, server: FakeServer
+) -> None:
     world.start()
     world.run(20)
     clock.advance(60)  # slept inside the lease
@@ -180,8 +186,10 @@ def test_a_short_sleep_is_noticed_within_a_slice_of_the_wait(world: World, clock
 
 def test_nobody_can_wish_a_client_away_for_more_than_an_hour(world: World, server: FakeServer) -> None:
     world.start()
-    server.broken = lambda _: httpx.Response(503, json={"code": "seats_unavailable"}, headers={"retry-after": "99999999"})
+    server.broken = lambda _: httpx.Response(
+        503, json={"code": "seats_unavailable"}, headers={"retry-after": "99999999"}
+    )
     world.run(20_000)
     server.broken = None
     world.run(3601)
-    assert world.state() is State.ONLINE
+    assert world.state() is SeatState.ONLINE

@@ -21,8 +21,10 @@ POSIX = pytest.mark.skipif(os.name != "posix", reason="the system has no such th
 
 PRELUDE = """
 import atexit, os, signal, sys, threading, time
-from coditect_license import LicenseClient, State
-client = LicenseClient({url!r}, key={key!r}, product="studio", roots={roots!r}, hardware_id="machine-0001", cache_dir={cache!r})
+from coditect_license import LicenseClient, SeatState
+roots = {roots!r}
+settings = dict(key={key!r}, product="studio", roots=roots, hardware_id="machine-0001", cache_dir={cache!r})
+client = LicenseClient({url!r}, **settings)
 """
 
 
@@ -82,7 +84,11 @@ def test_sys_exit_in_a_with_block_is_the_programs_own(http: Http, tmp_path: Path
 
 
 def test_an_exit_without_a_server_takes_three_seconds_at_most(http: Http, tmp_path: Path) -> None:
-    program = Program(http, tmp_path, "seats = [client.seat() for _ in range(3)]\nprint('held', flush=True)\nsys.stdin.read()\nprint(time.time())")
+    program = Program(
+        http,
+        tmp_path,
+        "seats = [client.seat() for _ in range(3)]\nprint('held', flush=True)\nsys.stdin.read()\nprint(time.time())",
+    )
     assert program.line() == "held"
     http.fake.lock.acquire()  # from now on it takes requests and answers none
     try:
@@ -95,7 +101,9 @@ def test_an_exit_without_a_server_takes_three_seconds_at_most(http: Http, tmp_pa
 
 @POSIX
 def test_a_signal_gives_the_seat_back_and_then_ends_the_program_as_it_would_have(http: Http, tmp_path: Path) -> None:
-    program = Program(http, tmp_path, "seat = client.seat(release_on_signals=True)\nprint('held', flush=True)\ntime.sleep(60)")
+    program = Program(
+        http, tmp_path, "seat = client.seat(release_on_signals=True)\nprint('held', flush=True)\ntime.sleep(60)"
+    )
     assert program.line() == "held"
     program.process.send_signal(signal.SIGTERM)
     status, _, _ = program.end()
@@ -138,7 +146,7 @@ signal.signal(signal.SIGTERM, lambda *a: heard.append(1))
 first, second = client.seat(release_on_signals=True), client.seat(release_on_signals=True)
 first.release()
 os.kill(os.getpid(), signal.SIGTERM)
-assert heard == [1] and second.state is State.GONE
+assert heard == [1] and second.state is SeatState.GONE
 second.release()
 os.kill(os.getpid(), signal.SIGTERM)
 assert heard == [1, 1]
@@ -175,19 +183,19 @@ seat = client.seat()
 pid = os.fork()
 if pid == 0:
     assert threading.active_count() == 1
-    assert seat.state is State.GONE and seat.problem.reason == "forked", seat
+    assert seat.state is SeatState.GONE and seat.problem.reason == "forked", seat
     assert "parent" in str(seat.problem)
     assert not seat.has("cloud") and seat.lease_left == 0
     seat.release()
     seat.__exit__(None, None, None)
     with client.seat() as own:
-        assert own.state is State.ONLINE and own.session_id != seat.session_id
+        assert own.state is SeatState.ONLINE and own.session_id != seat.session_id
     sys.exit(0)  # runs atexit too
 assert os.waitpid(pid, 0)[1] == 0
 jti = seat.claims.jti
 deadline = time.monotonic() + 10
 while seat.claims.jti == jti: assert time.monotonic() < deadline; time.sleep(0.01)  # the parent's thread goes on
-assert seat.state is State.ONLINE
+assert seat.state is SeatState.ONLINE
 seat.release()
 """
     run(http, tmp_path, code)
@@ -209,7 +217,7 @@ threading.Thread(target=hold, daemon=True).start()
 held.wait()
 pid = os.fork()
 if pid == 0:
-    assert seat.state is State.GONE
+    assert seat.state is SeatState.GONE
     os._exit(0)
 assert os.waitpid(pid, 0)[1] == 0
 go.set()
@@ -223,7 +231,7 @@ def test_a_subprocess_leaves_the_seat_alone(http: Http, tmp_path: Path) -> None:
 import subprocess
 with client.seat() as seat:
     subprocess.run([sys.executable, "-c", "pass"], check=True)
-    assert seat.state is State.ONLINE
+    assert seat.state is SeatState.ONLINE
 """
     run(http, tmp_path, code)
     assert http.fake.verbs() == ["acquire", "release"]
@@ -252,7 +260,7 @@ def test_seats_of_many_threads_are_their_own(http: Http, tmp_path: Path) -> None
 from concurrent.futures import ThreadPoolExecutor
 def use(_):
     with client.seat() as seat:
-        assert seat.state is State.ONLINE
+        assert seat.state is SeatState.ONLINE
         return seat.session_id
 with ThreadPoolExecutor(16) as pool:
     assert len(set(pool.map(use, range(64)))) == 64
@@ -266,7 +274,7 @@ def test_an_asyncio_seat_left_open_is_given_back_at_exit(http: Http, tmp_path: P
 import asyncio
 from coditect_license import AsyncLicenseClient
 async def main():
-    c = AsyncLicenseClient(client._context.server, key=client._context.key.text, product="studio", roots=client._context._roots, offline=False)
+    c = AsyncLicenseClient(client._context.server, key=settings["key"], product="studio", roots=roots, offline=False)
     global seat
     seat = await c.seat()
     await c._http.close()
@@ -287,7 +295,7 @@ seat = client.seat(on_event=on_event)
 print("held", flush=True)
 sys.stdin.readline()
 deadline = time.monotonic() + 10
-while seat.state is not State.GONE: assert time.monotonic() < deadline; time.sleep(0.01)
+while seat.state is not SeatState.GONE: assert time.monotonic() < deadline; time.sleep(0.01)
 """
     program = Program(http, tmp_path, code)
     assert program.line() == "held"
@@ -304,7 +312,7 @@ def test_a_disk_that_takes_nothing_costs_a_program_only_the_offline_start(http: 
 import resource
 resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # every write to a file fails now, as on a full disk
 with client.seat() as seat:
-    assert seat.state is State.ONLINE and seat.problem is None
+    assert seat.state is SeatState.ONLINE and seat.problem is None
     print(client.store_problem)
 """
     status, out, err = Program(http, tmp_path, code).end()
@@ -317,9 +325,9 @@ def test_a_home_that_is_none_costs_a_program_only_the_offline_start(http: Http, 
     code = """
 for name in [n for n in os.environ if n.startswith("XDG_")]: del os.environ[name]
 os.environ["HOME"] = "/dev/null"
-homeless = LicenseClient(client._context.server, key=client._context.key.text, product="studio", roots=client._context._roots)
+homeless = LicenseClient(client._context.server, key=client._context.key.text, product="studio", roots=roots)
 with homeless.seat() as seat:
-    assert seat.state is State.ONLINE and seat.problem is None
+    assert seat.state is SeatState.ONLINE and seat.problem is None
     print(homeless.store_problem)
 """
     status, out, err = Program(http, tmp_path, code).end()

@@ -26,7 +26,9 @@ def first_code(text: str) -> str:
     return found.group(1)
 
 
-def test_the_five_lines_come_first_and_do_what_they_say(http: Http, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_five_lines_come_first_and_do_what_they_say(
+    http: Http, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     readme = (HERE / "README.md").read_text("utf-8")
     code = first_code(readme)
     assert readme.index("```python") < 60 and len([line for line in code.splitlines() if line.strip()]) == 5
@@ -38,14 +40,23 @@ def test_the_five_lines_come_first_and_do_what_they_say(http: Http, tmp_path: Pa
 
 
 def test_the_packages_own_docstring_shows_the_same_lines() -> None:
-    lines = [line.split("#")[0].split() for line in first_code((HERE / "README.md").read_text("utf-8")).splitlines() if line.strip()]
+    lines = [
+        line.split("#")[0].split()
+        for line in first_code((HERE / "README.md").read_text("utf-8")).splitlines()
+        if line.strip()
+    ]
     shown = [line.split() for line in (coditect_license.__doc__ or "").splitlines() if line.startswith("    ")]
     assert shown == lines
 
 
 def test_the_wheel_holds_the_package_its_types_and_its_command(tmp_path: Path) -> None:
-    code = "import sys, hatchling.build as b, os; os.chdir(sys.argv[1]); print(b.build_wheel(sys.argv[2])); print(b.build_sdist(sys.argv[2]))"
-    built = subprocess.run([sys.executable, "-c", code, str(HERE), str(tmp_path)], capture_output=True, text=True, check=True).stdout.split()
+    code = (
+        "import sys, hatchling.build as b, os; os.chdir(sys.argv[1]); "
+        "print(b.build_wheel(sys.argv[2])); print(b.build_sdist(sys.argv[2]))"
+    )
+    built = subprocess.run(
+        [sys.executable, "-c", code, str(HERE), str(tmp_path)], capture_output=True, text=True, check=True
+    ).stdout.split()
     with zipfile.ZipFile(tmp_path / built[0]) as wheel:
         names = wheel.namelist()
         scripts = next(wheel.read(name).decode() for name in names if name.endswith("entry_points.txt"))
@@ -61,7 +72,12 @@ def test_the_changelog_knows_this_version() -> None:
 
 
 def test_no_file_is_longer_than_400_lines() -> None:
-    long = [str(path) for folder in ("src", "tests", "examples") for path in (HERE / folder).rglob("*.py") if path.read_text().count("\n") > 400]
+    long = [
+        str(path)
+        for folder in ("src", "tests", "examples")
+        for path in (HERE / folder).rglob("*.py")
+        if path.read_text().count("\n") > 400
+    ]
     assert long == []
 
 
@@ -71,7 +87,11 @@ def test_the_desktop_example_takes_a_seat_and_gives_it_back(http: Http, tmp_path
     roots.write_text(json.dumps(ROOTS))
     env = os.environ | {"XDG_CACHE_HOME": str(tmp_path)}
     done = subprocess.run(
-        [sys.executable, HERE / "examples/desktop.py", http.url, str(roots), KEY], capture_output=True, text=True, env=env, check=False
+        [sys.executable, HERE / "examples/desktop.py", http.url, str(roots), KEY],
+        capture_output=True,
+        text=True,
+        env=env,
+        check=False,
     )
     assert (done.returncode, done.stdout) == (0, "Seat 0, online.\nExport: yes\n"), done.stderr
     assert http.fake.verbs() == ["acquire", "release"]
@@ -105,12 +125,25 @@ def test_the_container_example_stops_when_it_is_told_to(http: Http, tmp_path: Pa
     roots = tmp_path / "roots.json"
     roots.write_text(json.dumps(ROOTS))
     settings = {"SERVER": http.url, "KEY": KEY, "ROOTS": str(roots), "PRODUCT": "studio"}
-    env = os.environ | {f"CODITECT_LICENSE_{name}": value for name, value in settings.items()} | {"XDG_CACHE_HOME": str(tmp_path)}
+    env = (
+        os.environ
+        | {f"CODITECT_LICENSE_{name}": value for name, value in settings.items()}
+        | {"XDG_CACHE_HOME": str(tmp_path)}
+    )
     text = (HERE / "examples/container/Dockerfile").read_text()
     entry = re.search(r'ENTRYPOINT \["coditect-license", (.*)\]', text)
     assert entry is not None
-    words = [sys.executable, "-m", "coditect_license", *re.findall(r'"([^"]*)"', entry.group(1)), sys.executable, "service.py"]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=env, cwd=HERE / "examples/container") as service:
+    words = [
+        sys.executable,
+        "-m",
+        "coditect_license",
+        *re.findall(r'"([^"]*)"', entry.group(1)),
+        sys.executable,
+        "service.py",
+    ]
+    with subprocess.Popen(
+        words, stdout=subprocess.PIPE, text=True, env=env, cwd=HERE / "examples/container"
+    ) as service:
         assert service.stdout is not None and service.stdout.readline() == "serving\n"
         service.terminate()
         assert service.stdout.read() == "stopped\n" and service.wait(30) == 0

@@ -12,8 +12,7 @@ from typing import Any
 
 import pytest
 
-from coditect_license import LicenseClient, ServerUnreachable, State, VerificationFailed
-from coditect_license import _store as store_module
+from coditect_license import LicenseClient, SeatState, ServerUnreachable, VerificationFailed, _store as store_module
 from coditect_license._store import TokenStore
 
 from .conftest import FakeClock
@@ -61,9 +60,9 @@ def test_each_license_product_pool_and_machine_has_a_file_of_its_own(tmp_path: P
 def test_the_high_water_mark_only_rises(tmp_path: Path) -> None:
     store = TokenStore(tmp_path, "x")
     store.save("t", "c", 100)
-    store.saw(90)
+    store.raise_seen(90)
     assert (kept := store.load()) is not None and kept.seen == 100
-    store.saw(110)
+    store.raise_seen(110)
     assert (kept := store.load()) is not None and kept.seen == 110
 
 
@@ -81,7 +80,9 @@ def test_the_high_water_mark_only_rises(tmp_path: Path) -> None:
         b'{"token":"t","certificate":"c","seen":1e999}',
     ],
 )
-def test_a_corrupt_file_is_said_so_and_the_online_path_is_taken(world: World, again: Callable[[], World], text: bytes) -> None:
+def test_a_corrupt_file_is_said_so_and_the_online_path_is_taken(
+    world: World, again: Callable[[], World], text: bytes
+) -> None:
     world.start()
     world.context.store.path.write_bytes(text)
     run = again()
@@ -90,7 +91,11 @@ def test_a_corrupt_file_is_said_so_and_the_online_path_is_taken(world: World, ag
     assert caught.value.offline is not None and "corrupt" in caught.value.offline and "replaced" in caught.value.offline
     run.down = False
     run.start()
-    assert run.state() is State.ONLINE and (kept := world.context.store.load()) is not None and kept.token.count(".") == 2
+    assert (
+        run.state() is SeatState.ONLINE
+        and (kept := world.context.store.load()) is not None
+        and kept.token.count(".") == 2
+    )
 
 
 def test_a_kept_token_starts_a_seat_without_contact_within_its_grace(world: World, again: Callable[[], World]) -> None:
@@ -98,24 +103,32 @@ def test_a_kept_token_starts_a_seat_without_contact_within_its_grace(world: Worl
     run = again()
     run.clock.advance(86000)
     run.start()
-    assert (run.state(), run.states()) == (State.OFFLINE, [State.OFFLINE])
-    assert isinstance(run.core.problem, ServerUnreachable) and run.core.claims is not None and run.core.claims.features["cloud"]
+    assert (run.state(), run.states()) == (SeatState.OFFLINE, [SeatState.OFFLINE])
+    assert (
+        isinstance(run.core.problem, ServerUnreachable)
+        and run.core.claims is not None
+        and run.core.claims.features["cloud"]
+    )
     run.run(500)
-    assert run.states() == [State.OFFLINE, State.DEGRADED]
+    assert run.states() == [SeatState.OFFLINE, SeatState.DEGRADED]
 
 
-def test_started_offline_it_comes_online_by_itself(world: World, again: Callable[[], World], server: FakeServer) -> None:
+def test_started_offline_it_comes_online_by_itself(
+    world: World, again: Callable[[], World], server: FakeServer
+) -> None:
     world.start()
     run = again()
     run.start()
     run.run(7000)
     run.down = False
     run.run(3600 * 1.1 + 10)
-    assert run.states() == [State.OFFLINE, State.ONLINE]
+    assert run.states() == [SeatState.OFFLINE, SeatState.ONLINE]
     assert [body["attempt"] for body in server.bodies("acquire")][-1] == run.core.attempt
 
 
-def test_two_seats_started_offline_are_two_sessions_once_the_server_is_back(world: World, again: Callable[[], World], server: FakeServer) -> None:
+def test_two_seats_started_offline_are_two_sessions_once_the_server_is_back(
+    world: World, again: Callable[[], World], server: FakeServer
+) -> None:
     world.start()
     first = again()
     first.start()
@@ -124,7 +137,7 @@ def test_two_seats_started_offline_are_two_sessions_once_the_server_is_back(worl
     first.down = second.down = False
     first.run(60)
     second.run(60)
-    assert first.state() is second.state() is State.ONLINE
+    assert first.state() is second.state() is SeatState.ONLINE
     assert first.core.lease is not None and second.core.lease is not None
     assert first.core.lease.session != second.core.lease.session
 
@@ -137,7 +150,9 @@ def test_an_expired_grace_starts_nothing_and_says_so(world: World, again: Callab
         run.start()
 
 
-def test_a_clock_set_back_between_two_runs_does_not_extend_the_grace(world: World, again: Callable[[], World], clock: FakeClock) -> None:
+def test_a_clock_set_back_between_two_runs_does_not_extend_the_grace(
+    world: World, again: Callable[[], World], clock: FakeClock
+) -> None:
     world.start()
     world.down = True
     world.run(80000)
@@ -146,7 +161,7 @@ def test_a_clock_set_back_between_two_runs_does_not_extend_the_grace(world: Worl
     run.start()
     assert run.core.grace_left == pytest.approx(6400, abs=5)
     run.run(6400 + 10)
-    assert run.state() is State.DEGRADED
+    assert run.state() is SeatState.DEGRADED
     clock.unix -= 70000
     last = World(world.context, world.server, clock, down=True)
     run.core.close()
@@ -154,7 +169,9 @@ def test_a_clock_set_back_between_two_runs_does_not_extend_the_grace(world: Worl
         last.start()
 
 
-def test_a_clock_before_the_token_was_signed_is_the_tokens_time(world: World, again: Callable[[], World], clock: FakeClock) -> None:
+def test_a_clock_before_the_token_was_signed_is_the_tokens_time(
+    world: World, again: Callable[[], World], clock: FakeClock
+) -> None:
     world.start()
     run = again()
     clock.unix = 0.0  # an empty battery
@@ -162,23 +179,27 @@ def test_a_clock_before_the_token_was_signed_is_the_tokens_time(world: World, ag
     assert run.core.grace_left == pytest.approx(86400, abs=5)
 
 
-def test_meeting_the_server_lowers_a_mark_that_a_wrong_clock_had_raised(world: World, again: Callable[[], World], clock: FakeClock) -> None:
+def test_meeting_the_server_lowers_a_mark_that_a_wrong_clock_had_raised(
+    world: World, again: Callable[[], World], clock: FakeClock
+) -> None:
     world.start()
     world.down = True
     world.run(400)
     clock.unix += 10**9
     world.run(700)
-    assert world.state() is State.DEGRADED
+    assert world.state() is SeatState.DEGRADED
     clock.unix -= 10**9
     world.down = False
     world.run(5000)
-    assert world.state() is State.ONLINE
+    assert world.state() is SeatState.ONLINE
     run = again()
     run.start()
     assert run.core.grace_left > 80000
 
 
-def test_a_token_of_another_machine_starts_nothing(world: World, again: Callable[[], World], settings: dict[str, Any]) -> None:
+def test_a_token_of_another_machine_starts_nothing(
+    world: World, again: Callable[[], World], settings: dict[str, Any]
+) -> None:
     world.start()
     kept = world.context.store.path.read_bytes()
     other = LicenseClient(ISSUER, clock=world.clock, **settings | {"hardware_id": "machine-0002"})
@@ -214,7 +235,7 @@ def test_a_release_that_reaches_nobody_leaves_the_grace(world: World) -> None:
     world.give_back()
     run = World(world.context, world.server, world.clock, down=True)
     run.start()
-    assert run.state() is State.OFFLINE
+    assert run.state() is SeatState.OFFLINE
 
 
 def test_a_release_of_one_process_leaves_the_grace_of_another_that_lives(world: World, server: FakeServer) -> None:
@@ -227,7 +248,9 @@ def test_a_release_of_one_process_leaves_the_grace_of_another_that_lives(world: 
     assert world.context.store.load() is None
 
 
-def test_a_lease_given_back_by_hand_ends_the_grace_of_its_own_session_alone(world: World, client: LicenseClient) -> None:
+def test_a_lease_given_back_by_hand_ends_the_grace_of_its_own_session_alone(
+    world: World, client: LicenseClient
+) -> None:
     world.start()
     another = client.acquire()
     client.release(another)
@@ -238,29 +261,31 @@ def test_a_lease_given_back_by_hand_ends_the_grace_of_its_own_session_alone(worl
 
 
 def test_a_train_journey_with_a_stop_takes_no_grace_that_was_earned(world: World, server: FakeServer) -> None:
-    """Two heartbeats, hours in a tunnel, one minute of contact (a new session, whose tokens carry no grace yet), and hours again."""
+    """Two heartbeats, hours in a tunnel, a minute of contact in a new session without grace yet, and hours again."""
     world.start()
     world.run(300)
     world.down = True
     world.run(5 * 3600)
-    assert world.state() is State.OFFLINE
+    assert world.state() is SeatState.OFFLINE
     world.down, server.grace = False, 0
     server.refuse["heartbeat"] = (410, "session_gone", {"reason": "expired"})
-    world.core.nudged = True
+    world.core.retry_requested = True
     world.run(3600)
     del server.refuse["heartbeat"]
-    assert world.state() is State.ONLINE
+    assert world.state() is SeatState.ONLINE
     world.down = True
     world.run(5 * 3600)
-    assert world.state() is State.OFFLINE, "the grace of the session before goes on"
+    assert world.state() is SeatState.OFFLINE, "the grace of the session before goes on"
     run = World(world.context, world.server, world.clock, down=True)
     run.start()
-    assert run.state() is State.OFFLINE, "also after a restart"
+    assert run.state() is SeatState.OFFLINE, "also after a restart"
     world.run(15 * 3600)
-    assert world.state() is State.DEGRADED, "and no longer than it was signed for"
+    assert world.state() is SeatState.DEGRADED, "and no longer than it was signed for"
 
 
-def test_a_start_that_has_earned_nothing_keeps_the_grace_of_the_run_before(world: World, again: Callable[[], World], server: FakeServer) -> None:
+def test_a_start_that_has_earned_nothing_keeps_the_grace_of_the_run_before(
+    world: World, again: Callable[[], World], server: FakeServer
+) -> None:
     world.start()
     server.grace = 0
     run = again()
@@ -268,7 +293,7 @@ def test_a_start_that_has_earned_nothing_keeps_the_grace_of_the_run_before(world
     run.start()
     run.down = True
     run.run(3600)
-    assert run.state() is State.OFFLINE
+    assert run.state() is SeatState.OFFLINE
 
 
 def test_a_grace_of_other_terms_is_not_kept(world: World, again: Callable[[], World], server: FakeServer) -> None:
@@ -279,10 +304,12 @@ def test_a_grace_of_other_terms_is_not_kept(world: World, again: Callable[[], Wo
     run.start()
     run.down = True
     run.run(3600)
-    assert run.state() is State.DEGRADED
+    assert run.state() is SeatState.DEGRADED
 
 
-def test_offline_off_keeps_nothing_and_uses_nothing(server: FakeServer, clock: FakeClock, settings: dict[str, Any]) -> None:
+def test_offline_off_keeps_nothing_and_uses_nothing(
+    server: FakeServer, clock: FakeClock, settings: dict[str, Any]
+) -> None:
     client = LicenseClient(ISSUER, clock=clock, offline=False, **settings)
     world = World.of(client, server, clock)
     world.start()
@@ -292,13 +319,15 @@ def test_offline_off_keeps_nothing_and_uses_nothing(server: FakeServer, clock: F
         World(client._context, server, clock, down=True).start()
 
 
-def test_an_impostor_does_not_lock_out_who_has_a_grace_and_is_told_of(world: World, again: Callable[[], World], server: FakeServer) -> None:
+def test_an_impostor_does_not_lock_out_who_has_a_grace_and_is_told_of(
+    world: World, again: Callable[[], World], server: FakeServer
+) -> None:
     world.start()
     run = again()
     run.down = False
     server.answer_nonce = "x" * 22
     run.start()
-    assert run.state() is State.OFFLINE
+    assert run.state() is SeatState.OFFLINE
     assert isinstance(run.core.problem, VerificationFailed) and run.core.problem.check == "nonce"
 
 
@@ -317,7 +346,7 @@ def test_a_full_disk_costs_the_offline_start_and_nothing_else(world: World, monk
     monkeypatch.setattr(store_module, "write_private", full)
     world.start()
     world.run(1000)
-    assert world.state() is State.ONLINE and world.core.problem is None
+    assert world.state() is SeatState.ONLINE and world.core.problem is None
     problem = world.context.store.problem
     assert problem is not None and "No space left" in problem
 
@@ -327,7 +356,7 @@ def test_a_disk_that_fills_up_while_writing_leaves_what_was_kept(world: World, m
     before = world.context.store.path.read_bytes()
     monkeypatch.setattr(os, "fsync", full)
     world.run(500)
-    assert world.state() is State.ONLINE
+    assert world.state() is SeatState.ONLINE
     assert world.context.store.path.read_bytes() == before
     assert list(world.context.store.path.parent.iterdir()) == [world.context.store.path]
 
@@ -340,11 +369,11 @@ def test_an_unwritable_home_costs_the_offline_start_and_nothing_else(
     world = World.of(client, server, clock)
     world.start()
     world.run(1000)
-    assert world.state() is State.ONLINE
+    assert world.state() is SeatState.ONLINE
     assert client.store_problem is not None and "cannot be kept" in client.store_problem
     world.down = True
     world.run(400)
-    assert world.state() is State.OFFLINE, "the grace of this run is in memory"
+    assert world.state() is SeatState.OFFLINE, "the grace of this run is in memory"
     world.give_back()
 
 

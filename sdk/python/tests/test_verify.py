@@ -10,14 +10,14 @@ import pytest
 
 from coditect_license import VerificationFailed
 from coditect_license._roots import load_roots
-from coditect_license._verify import Expected, hw_of, verify_refusal, verify_token
+from coditect_license._verify import ExpectedToken, hw_of, verify_refusal, verify_token
 
 from .fake_server import ISSUER, NUMBER, OTHER_ROOT, ROOTS, Signer, b64, token_claims
 
 NOW = 1_795_700_000
 NONCE = "n" * 22
 MACHINE = "machine-0001"
-EXPECTED = Expected(load_roots(ROOTS), ISSUER, "studio", NUMBER, hw_of(NUMBER, MACHINE))
+EXPECTED = ExpectedToken(load_roots(ROOTS), ISSUER, "studio", NUMBER, hw_of(NUMBER, MACHINE))
 SIGNER = Signer(NOW)
 
 
@@ -25,7 +25,9 @@ def claims(**changes: Any) -> dict[str, Any]:
     return token_claims(NOW, hardware_id=MACHINE, nonce=NONCE) | changes
 
 
-def failed(token: object, certificate: object = SIGNER.certificate, *, nonce: str | None = NONCE, now: float = NOW) -> tuple[str, str]:
+def failed(
+    token: object, certificate: object = SIGNER.certificate, *, nonce: str | None = NONCE, now: float = NOW
+) -> tuple[str, str]:
     with pytest.raises(VerificationFailed) as caught:
         verify_token(token, certificate, EXPECTED, nonce, now)
     return caught.value.kind, caught.value.check
@@ -164,7 +166,20 @@ def test_a_refusal_is_checked_as_a_token_is(text: object, check: str) -> None:
 def test_no_garbage_gets_past_the_checks_as_anything_but_a_failed_check() -> None:
     nested = b64(b"[" * 5000)
     huge = b64(b'{"iat":' + b"9" * 5000 + b"}")
-    garbage: tuple[object, ...] = ("", ".", "..", "...", "a.b.c", f"{nested}.{nested}.", f"{huge}.{huge}.", "é.é.é", 7, [], {}, b"a.b.c")
+    garbage: tuple[object, ...] = (
+        "",
+        ".",
+        "..",
+        "...",
+        "a.b.c",
+        f"{nested}.{nested}.",
+        f"{huge}.{huge}.",
+        "é.é.é",
+        7,
+        [],
+        {},
+        b"a.b.c",
+    )
     for text in garbage:
         assert failed(text) == ("license token", "form"), text
         check = "size" if isinstance(text, str) and len(text) > 4096 else "form"

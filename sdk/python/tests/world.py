@@ -8,12 +8,11 @@ from typing import Any
 
 import httpx
 
-from coditect_license import LicenseClient, SeatEvent, State
-from coditect_license import _flows as flows
-from coditect_license import _life as life
-from coditect_license._context import Context, request_headers
+from coditect_license import LicenseClient, SeatEvent, SeatState, _flows as flows, _seat_flows as seat_flows
+from coditect_license._context import Context
+from coditect_license._exchange import Effect, EffectResult, Flow, Pause, Reply, SendRequest, TransportFault
+from coditect_license._http import request_headers
 from coditect_license._seat_core import SeatCore
-from coditect_license._wire import Fault, Reply
 
 from .conftest import FakeClock
 from .fake_server import FakeServer
@@ -39,7 +38,7 @@ class World:
 
     def __post_init__(self) -> None:
         self.core = SeatCore(self.context, reacquire=self.reacquire, on_event=self.events.append)
-        self._keep: flows.Flow[None] | None = None
+        self._keep: Flow[None] | None = None
 
     @classmethod
     def of(cls, client: LicenseClient, server: FakeServer, clock: FakeClock, **more: Any) -> World:
@@ -52,20 +51,23 @@ class World:
 
     def start(self, *, wait: float | None = None) -> None:
         until = None if wait is None else self.clock.mono + wait
-        first = life.start(self.core, self.clock.mono + self.context.timeout, until, None)
+        first = seat_flows.open_seat(self.core, self.clock.mono + self.context.timeout, until, None)
         flows.drive(first, self._send, self._wait)
 
-    def state(self) -> State:
+    def state(self) -> SeatState:
         return self.core.state
 
     def run(self, seconds: float) -> None:
-        """Let the seat live for so long, by the monotonic clock. A wait that is not over by then goes on in the next run."""
+        """Let the seat live for so long, by the monotonic clock.
+
+        A wait that is not over by then goes on in the next run.
+        """
         over = self.clock.mono + seconds
         if self._keep is None:
-            self._keep = life.keep(self.core)
+            self._keep = seat_flows.keep_seat(self.core)
             self._resume(None)
         while self._effect is not None:
-            if isinstance(self._effect, flows.Send):
+            if isinstance(self._effect, SendRequest):
                 self._resume(self._send(self._effect))
             elif self._awake > over:
                 break
@@ -75,27 +77,27 @@ class World:
                 self._resume(None)
         self.clock.advance(max(over - self.clock.mono, 0))
 
-    def _resume(self, answer: flows.Answer) -> None:
+    def _resume(self, answer: EffectResult) -> None:
         assert self._keep is not None
         try:
-            self._effect: flows.Effect | None = self._keep.send(answer)
+            self._effect: Effect | None = self._keep.send(answer)
         except StopIteration:
             self._effect = None
-        if isinstance(self._effect, flows.Wait):
+        if isinstance(self._effect, Pause):
             self._awake = self.clock.mono + self._effect.seconds
 
     def give_back(self) -> bool:
         lease = self.core.close()
-        flow = life.give_back(self.core, None if lease is None else lease.session, self.clock.mono + 6)
+        flow = seat_flows.give_seat_back(self.core, None if lease is None else lease.session, self.clock.mono + 6)
         return flows.drive(flow, self._send, self._wait)
 
-    def states(self) -> list[State]:
+    def states(self) -> list[SeatState]:
         return [event.state for event in self.events if event.kind == "state"]
 
     def times(self, verb: str) -> list[float]:
         return [at for at, said in self.sent if said == verb]
 
-    def _send(self, effect: flows.Send) -> Reply | Fault:
+    def _send(self, effect: SendRequest) -> Reply | TransportFault:
         sent_at = self.clock.mono
         verb = effect.request.path.rsplit("/", 1)[-1]
         self.sent.append((sent_at, verb))
@@ -104,11 +106,18 @@ class World:
             during()
         if self.down:
             self.clock.advance(min(effect.timeout, 1.0))
-            return Fault("connection refused")
-        request = httpx.Request("POST", self.context.server + effect.request.path, json=effect.request.body, headers=request_headers(effect.request))
+            return TransportFault("connection refused")
+        request = httpx.Request(
+            "POST",
+            self.context.server + effect.request.path,
+            json=effect.request.body,
+            headers=request_headers(effect.request),
+        )
         response = self.server.handle(request)
         self.clock.advance(self.delay)
-        return Reply(response.status_code, response.content, {k.lower(): v for k, v in response.headers.items()}, sent_at)
+        return Reply(
+            response.status_code, response.content, {k.lower(): v for k, v in response.headers.items()}, sent_at
+        )
 
     def _wait(self, seconds: float) -> None:
         self.waits.append(seconds)

@@ -3,7 +3,7 @@
 use crate::{Part, function::Function, http::Connection, stage::Stage};
 use license_core::domain::{
     id::TenantId,
-    opaque::{Kind, Opaque},
+    opaque::{OpaqueSecret, SecretKind},
 };
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Executor};
@@ -60,7 +60,7 @@ pub(crate) async fn measure(stage: &mut Stage) -> Part {
 
 /// An API token that reads everything.
 async fn token(stage: &mut Stage, tenant: TenantId) -> String {
-    let token = Opaque::draw(Kind::ApiToken, tenant);
+    let token = OpaqueSecret::draw(SecretKind::ApiToken, tenant);
     let sql = "insert into api_tokens (tenant_id, token_id, name, secret_hash, scopes, created_by)
                values ($1, $2, 'bench', $3, array['sessions:read', 'licenses:read', 'people:read', 'projects:read', 'audit:read'], 'bench')";
     let query = sqlx::query(sql).bind(tenant.0).bind(token.id).bind(token.hash());

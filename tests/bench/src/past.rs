@@ -10,8 +10,8 @@ use crate::{
     stage::{Held, Pool, Stage},
 };
 use license_core::{
-    domain::event::Share,
-    records::{HistoryStep, Records, Role},
+    domain::event::SweepShare,
+    records::{DatabaseRole, HistoryStep, Records},
 };
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Executor, PgConnection};
@@ -73,7 +73,7 @@ pub(crate) async fn measure(stage: &mut Stage, size: &Size) -> Part {
         for _ in 0..size.turns {
             without.add(&steady.turn(size.time / 2).await);
             assert!(due(&mut stage.sql).await, "months are left");
-            let reaper = Records::with(stage.postgres.superuser(), Role::Reaper, 1);
+            let reaper = Records::with(stage.postgres.superuser(), DatabaseRole::Reaper, 1);
             let (waits, taken) = tokio::join!(steady.turn(size.time / 2), take_away(&reaper));
             with.add(&waits);
             taking.add(&taken);
@@ -148,9 +148,9 @@ struct Looked {
 /// it takes.
 async fn looked(stage: &mut Stage) -> Looked {
     let before = blocks(&mut stage.sql).await;
-    let found = look(&Records::with(stage.postgres.superuser(), Role::Reaper, 1)).await;
+    let found = look(&Records::with(stage.postgres.superuser(), DatabaseRole::Reaper, 1)).await;
     let blocks = blocks(&mut stage.sql).await - before;
-    let reaper = Records::with(stage.postgres.superuser(), Role::Reaper, 1);
+    let reaper = Records::with(stage.postgres.superuser(), DatabaseRole::Reaper, 1);
     look(&reaper).await;
     let began = Instant::now();
     look(&reaper).await;
@@ -160,7 +160,7 @@ async fn looked(stage: &mut Stage) -> Looked {
 async fn look(reaper: &Records) -> usize {
     let todo: Vec<_> = reaper.to_do().await.expect("the reaper may ask").pools.into_iter().collect();
     let mut found = 0;
-    for share in Share::cut(&todo) {
+    for share in SweepShare::cut(&todo) {
         found += reaper.pools_to_reap(&share).await.expect("the reaper may ask").len();
     }
     found

@@ -14,7 +14,7 @@ use axum::{
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
 use license_core::{Clock, domain::secret::Secret};
-use license_local::issuer::{self, Issuer};
+use license_local::issuer::{self, DemoIssuer};
 use license_pubsub::rest::{PublishRequest, PublishResponse};
 use serde_json::{Value, json};
 use std::{
@@ -33,7 +33,7 @@ const KEY: &str = "projects/p/locations/l/keyRings/r/cryptoKeys/root/cryptoKeyVe
 pub(crate) struct Peers {
     /// `127.0.0.1:<port>`.
     pub(crate) address: String,
-    issuer: Issuer,
+    issuer: DemoIssuer,
     kms: Arc<Kms>,
 }
 
@@ -45,7 +45,7 @@ struct Kms {
 
 impl Peers {
     pub(crate) async fn serve(dir: &std::path::Path) -> Self {
-        let issuer = Issuer::open(&dir.join("issuer.key"), Clock::system()).expect("the issuer's key is made");
+        let issuer = DemoIssuer::open(&dir.join("issuer.key"), Clock::system()).expect("the issuer's key is made");
         let key = tokio::task::spawn_blocking(|| KeyPair::generate(KeySize::Rsa4096)).await.unwrap().unwrap();
         let kms = Arc::new(Kms { key, signatures: AtomicU64::new(0), public_keys: AtomicU64::new(0) });
         let bus = Router::new()

@@ -1,6 +1,6 @@
 //! The limit of PostgreSQL: the same functions with the same arguments, from its own load generator.
 
-use license_local::stores::Postgres;
+use license_local::stores::PostgresServer;
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -19,7 +19,7 @@ pub(crate) struct Run<'a> {
 }
 
 /// Turns a second; `None` where pgbench is not installed. As the serving role, statements prepared, as the functions do it.
-pub(crate) fn turns_per_second(postgres: &Postgres, run: &Run<'_>) -> Option<f64> {
+pub(crate) fn turns_per_second(postgres: &PostgresServer, run: &Run<'_>) -> Option<f64> {
     let path = run.dir.join("pgbench.sql");
     fs::write(&path, run.script).ok()?;
     let options = postgres.superuser();

@@ -7,10 +7,10 @@ use crate::{
     rebuild::rebuilt,
     stage::{Pool, Stage},
 };
-use license_core::{Clock, domain::event::Share};
+use license_core::{Clock, domain::event::SweepShare};
 use license_pubsub::{
     Message, Topic,
-    push::{Envelope, Push},
+    push::{Envelope, PushDelivery},
 };
 use serde_json::json;
 use std::{
@@ -86,8 +86,8 @@ async fn forgotten(stage: &mut Stage, pool: &Pool, began: Instant) -> Duration {
 
 /// A push that asks for the share of a sweep that this pool is.
 fn reap(stage: &Stage, pool: &Pool) -> Vec<u8> {
-    let share = Share { pools: vec![(pool.tenant, pool.pool)] };
-    let push = Push::new(Topic::Reap, Message::reap(&share), &Clock::system());
+    let share = SweepShare { pools: vec![(pool.tenant, pool.pool)] };
+    let push = PushDelivery::new(Topic::Reap, Message::reap(&share), &Clock::system());
     let body = String::from_utf8(Envelope::write(&push)).expect("JSON is UTF-8");
     post("/reap", Some(&stage.peers.push_token()), &body)
 }

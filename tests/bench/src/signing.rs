@@ -7,7 +7,7 @@ use license_core::{
         id::{Holder, Hw, LicenseNumber, SessionId, TenantId},
         token::TokenClaims,
     },
-    signer::{Settings, Signer, local::LocalRoot},
+    signer::{LeaseSigner, SignerSettings, local::LocalRoot},
 };
 use serde_json::json;
 use std::{sync::Arc, time::Instant};
@@ -20,7 +20,7 @@ const ISSUER: &str = "https://licenses.example.com";
 /// In this process, compiled like the functions: claims into JSON, base64url and an Ed25519 signature.
 pub(crate) async fn measure(stage: &mut Stage, _: &Size) -> Part {
     let root = LocalRoot::open(&stage.root).await.expect("the root key is there");
-    let signer = Signer::new(Arc::new(root), Settings::new(ISSUER), Clock::system());
+    let signer = LeaseSigner::new(Arc::new(root), SignerSettings::new(ISSUER), Clock::system());
     let key = signer.certified().await.expect("the root signs");
     let claims = claims();
     let mut each: Vec<f64> = (0..BATCHES)

@@ -8,10 +8,10 @@ use license_core::{
         key::LicenseKey,
         secret::KeyRing,
     },
-    records::{self, NewOrganization, Records, Registration, Role},
+    records::{self, DatabaseRole, NewOrganization, Records, RegistrationOutcome},
     signer::local::LocalRoot,
 };
-use license_local::stores::{Postgres, PostgresSettings, Redis, RedisSettings, clean};
+use license_local::stores::{PostgresServer, PostgresSettings, RedisServer, RedisSettings, clean};
 use redis::{AsyncConnectionConfig, aio::MultiplexedConnection};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, postgres::PgConnectOptions};
 use std::{
@@ -23,8 +23,8 @@ use uuid::Uuid;
 
 /// Everything the functions need to run, and what looks behind them.
 pub(crate) struct Stage {
-    pub(crate) postgres: Postgres,
-    pub(crate) redis: Redis,
+    pub(crate) postgres: PostgresServer,
+    pub(crate) redis: RedisServer,
     pub(crate) target: PathBuf,
     stores: PathBuf,
     /// Superuser: for making rows by the hundred thousand.
@@ -66,8 +66,8 @@ impl Stage {
         std::fs::create_dir_all(dir).unwrap();
         std::fs::create_dir_all(target.join("bench")).unwrap();
         let (postgres, redis, key) = tokio::join!(
-            Postgres::start(&postgres_dir, PostgresSettings::default()),
-            Redis::start(&redis_dir, RedisSettings::default()),
+            PostgresServer::start(&postgres_dir, PostgresSettings::default()),
+            RedisServer::start(&redis_dir, RedisSettings::default()),
             LocalRoot::open(&root),
         );
         let (postgres, redis) = (postgres.expect("PostgreSQL starts"), redis.expect("Redis starts"));
@@ -99,7 +99,7 @@ impl Stage {
         let key = |key: [u8; 32]| format!("1:{}", BASE64_URL_SAFE_NO_PAD.encode(key));
         let mut variables = BTreeMap::from([
             ("REDIS_URL".into(), self.redis.url()),
-            ("DATABASE_URL".into(), self.postgres.url(Role::Service.name())),
+            ("DATABASE_URL".into(), self.postgres.url(DatabaseRole::Service.name())),
             // What is measured is the work, not who may ask how often.
             ("RATE_ACQUIRE".into(), "off".into()),
             ("RATE_HEARTBEAT".into(), "off".into()),
@@ -127,8 +127,9 @@ impl Stage {
             request_id: None,
             sign_in: Default::default(),
         };
-        let admin = Records::with(database.clone(), Role::Admin, 1);
-        let Registration::Created(registered) = admin.register(&new, &KeyRing::single(PEPPER.to_vec())).await.unwrap()
+        let admin = Records::with(database.clone(), DatabaseRole::Admin, 1);
+        let RegistrationOutcome::Created(registered) =
+            admin.register(&new, &KeyRing::single(PEPPER.to_vec())).await.unwrap()
         else {
             panic!("a first registration creates")
         };

@@ -16,17 +16,17 @@ use axum::{
 use license_core::{
     Clock,
     domain::event::Event,
-    moves::{Moves, manage::Manage, publish, reap::Reaper},
-    records::{Records, Role},
-    seats::Seats,
+    protocol::{SeatProtocol, manage::SeatManagement, publish, reap::SeatReaper},
+    records::{DatabaseRole, Records},
+    seat_store::SeatStore,
 };
 use license_functions::{
     acquire,
     edge::{
-        config::{Docs, Logging},
-        rate::{ByAddress, Limit},
-        rim::Rim,
-        room::Room,
+        config::{LayersConfig, LogConfig},
+        connection_room::ConnectionRoom,
+        layers::LayerSettings,
+        rate::{ByAddress, NamedLimit},
         serve::{self, layers},
     },
     heartbeat, release,
@@ -94,8 +94,8 @@ pub struct Fleet {
     pub died: Arc<Died>,
     ways: Arc<Ways>,
     instances: Vec<Instance>,
-    pub manage: Manage,
-    pub reaper: Reaper,
+    pub manage: SeatManagement,
+    pub reaper: SeatReaper,
     /// Events that were published.
     pub published: Arc<Mutex<HashSet<Uuid>>>,
     clock_behind: Duration,
@@ -103,7 +103,7 @@ pub struct Fleet {
 }
 
 enum Instance {
-    Here { moves: Box<Moves>, stop: watch::Sender<bool>, serving: JoinHandle<()> },
+    Here { moves: Box<SeatProtocol>, stop: watch::Sender<bool>, serving: JoinHandle<()> },
     Processes { functions: BTreeMap<&'static str, Function>, variables: BTreeMap<String, String> },
 }
 
@@ -132,12 +132,14 @@ impl Fleet {
         let behind = if n == 0 { self.clock_behind.as_millis() as i64 } else { 0 };
         let clock = Clock::system_behind_ms(behind);
         let moves = world.instance_over(&redis_url(&self.ways, n), database(&self.ways, n), clock).await;
-        let router =
-            acquire::router(acquire::State { moves: moves.clone(), strangers: ByAddress::new(Limit::off(), 0) })
-                .merge(heartbeat::router(heartbeat::State { moves: moves.clone() }))
-                .merge(release::router(release::State { moves: moves.clone() }));
-        let logging = Logging { filter: "error".into(), text: false, project: None };
-        let app = layers(router, &Rim::new(&Docs::default(), &logging));
+        let router = acquire::router(acquire::AcquireService {
+            moves: moves.clone(),
+            strangers: ByAddress::new(NamedLimit::off(), 0),
+        })
+        .merge(heartbeat::router(heartbeat::HeartbeatService { moves: moves.clone() }))
+        .merge(release::router(release::ReleaseService { moves: moves.clone() }));
+        let logging = LogConfig { filter: "error".into(), text: false, project: None };
+        let app = layers(router, &LayerSettings::new(&LayersConfig::default(), &logging));
         let died = self.died.clone();
         let app = Router::new().fallback_service(app).layer(map_response(move |answer: Response| {
             let died = died.clone();
@@ -148,7 +150,7 @@ impl Fleet {
         let (stop, mut stopping) = watch::channel(false);
         let serving = tokio::spawn(async move {
             let stop = async move { drop(stopping.wait_for(|stop| *stop).await) };
-            serve::serve(listener, app, Room::of_process(0), stop).await.unwrap();
+            serve::serve(listener, app, ConnectionRoom::of_process(0), stop).await.unwrap();
         });
         Instance::Here { moves: Box::new(moves), stop, serving }
     }
@@ -221,7 +223,7 @@ impl Fleet {
     }
 
     /// Does what a tick finds to do, share by share, and publishes what waits. Stores that are away are what runs are about.
-    pub async fn sweep(reaper: Reaper, published: Arc<Mutex<HashSet<Uuid>>>) -> bool {
+    pub async fn sweep(reaper: SeatReaper, published: Arc<Mutex<HashSet<Uuid>>>) -> bool {
         let Ok(shares) = reaper.shares().await else { return false };
         let mut swept = true;
         for share in shares {
@@ -271,14 +273,14 @@ fn database(ways: &Ways, n: usize) -> PgConnectOptions {
     options.database(license_local::stores::DATABASE).ssl_mode(PgSslMode::Disable)
 }
 
-fn seats(world: &World, ways: &Ways, n: usize) -> Seats {
-    Seats::new(&redis_url(ways, n), world.replication_id, world.timing, Clock::system()).unwrap()
+fn seats(world: &World, ways: &Ways, n: usize) -> SeatStore {
+    SeatStore::new(&redis_url(ways, n), world.replication_id, world.timing, Clock::system()).unwrap()
 }
 
-fn admin(world: &World, ways: &Ways, n: usize) -> Manage {
-    Manage::new(seats(world, ways, n), Records::with(database(ways, n), Role::Admin, 4))
+fn admin(world: &World, ways: &Ways, n: usize) -> SeatManagement {
+    SeatManagement::new(seats(world, ways, n), Records::with(database(ways, n), DatabaseRole::Admin, 4))
 }
 
-fn reaper(world: &World, ways: &Ways, n: usize) -> Reaper {
-    Reaper::new(seats(world, ways, n), Records::with(database(ways, n), Role::Reaper, 4), world.timing)
+fn reaper(world: &World, ways: &Ways, n: usize) -> SeatReaper {
+    SeatReaper::new(seats(world, ways, n), Records::with(database(ways, n), DatabaseRole::Reaper, 4), world.timing)
 }

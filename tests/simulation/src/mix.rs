@@ -5,7 +5,7 @@ use crate::{
     plan::{Plan, Setting},
     proxy::Fault,
 };
-use license_core::moves::steps::Step;
+use license_core::protocol::steps::Step;
 use license_tests::load::Dice;
 use std::time::Duration;
 

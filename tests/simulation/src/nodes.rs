@@ -5,7 +5,7 @@ use crate::{
     proxy::{Fault, Proxy, Upstream},
     troubles::{Kind, Troubles},
 };
-use license_local::stores::{Postgres, Redis};
+use license_local::stores::{PostgresServer, RedisServer};
 use license_tests::World;
 use sqlx::{Connection, PgConnection};
 use std::{
@@ -45,14 +45,14 @@ pub fn redis_settings() -> license_local::stores::RedisSettings {
 }
 
 /// Where a node is.
-pub fn address(node: &Redis) -> Upstream {
+pub fn address(node: &RedisServer) -> Upstream {
     Upstream::Tcp(SocketAddr::from(([127, 0, 0, 1], node.port().expect("it has a port"))))
 }
 
 /// Two Redis nodes. The primary is the world's.
 pub struct Pair {
     pub world: World,
-    second: Redis,
+    second: RedisServer,
     /// The second's way to the first.
     link: Proxy,
     ways: Arc<Ways>,
@@ -76,7 +76,7 @@ enum Later {
 impl Pair {
     /// The world's Redis and another that follows it.
     pub async fn new(world: World, ways: Arc<Ways>) -> Self {
-        let second = Redis::temporary(redis_settings()).await.expect("Redis starts");
+        let second = RedisServer::temporary(redis_settings()).await.expect("Redis starts");
         let link = Proxy::stream(address(&world.redis)).await;
         follow(&second, &link).await;
         let (troubles, away) = (Troubles::default(), Vec::new());
@@ -149,7 +149,7 @@ impl Pair {
         }
     }
 
-    fn node(&mut self, port: u16) -> &mut Redis {
+    fn node(&mut self, port: u16) -> &mut RedisServer {
         if self.world.redis.port() == Some(port) { &mut self.world.redis } else { &mut self.second }
     }
 
@@ -240,12 +240,12 @@ impl Pair {
 }
 
 /// Makes a node follow whatever the link leads to.
-async fn follow(node: &Redis, link: &Proxy) {
+async fn follow(node: &RedisServer, link: &Proxy) {
     command::<()>(node, &["REPLICAOF", "127.0.0.1", &link.port().to_string()]).await;
 }
 
 /// Tells a node that runs something.
-async fn command<T: redis::FromRedisValue>(node: &Redis, words: &[&str]) -> T {
+async fn command<T: redis::FromRedisValue>(node: &RedisServer, words: &[&str]) -> T {
     let told = async {
         let client = redis::Client::open(node.url())?;
         // Answers of a busy machine take longer than the client waits by itself.
@@ -258,14 +258,14 @@ async fn command<T: redis::FromRedisValue>(node: &Redis, words: &[&str]) -> T {
     told.await.unwrap_or_else(|error: redis::RedisError| panic!("Redis does not {words:?}: {error}"))
 }
 
-async fn is_primary(node: &Redis) -> bool {
+async fn is_primary(node: &RedisServer) -> bool {
     let info: String = command(node, &["INFO", "replication"]).await;
     info.contains("role:master")
 }
 
 /// The PostgreSQL of a run.
 pub struct Database {
-    pub server: Postgres,
+    pub server: PostgresServer,
     ways: Arc<Ways>,
     /// The lease of a rebuild.
     lease: Duration,
@@ -273,7 +273,7 @@ pub struct Database {
 }
 
 impl Database {
-    pub fn new(server: Postgres, ways: Arc<Ways>, lease: Duration) -> Self {
+    pub fn new(server: PostgresServer, ways: Arc<Ways>, lease: Duration) -> Self {
         Self { server, ways, lease, dead: false }
     }
 
@@ -308,7 +308,7 @@ impl Database {
         let closed = Fault::HalfOpen { lasting: Duration::from_secs(60) };
         self.ways.http.iter().for_each(|way| way.fault(closed));
         // Every request under way has ended by then.
-        tokio::time::sleep(license_core::domain::lease::Timing::DEADLINE).await;
+        tokio::time::sleep(license_core::domain::lease::LeaseTiming::DEADLINE).await;
         self.server.stop().await;
         self.copy("backup", "data");
         self.server.restart().await.expect("PostgreSQL starts again");

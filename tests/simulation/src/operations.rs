@@ -4,7 +4,7 @@ use crate::proxy::{
     Fault,
     fault::{duration, number},
 };
-use license_core::moves::steps::Step;
+use license_core::protocol::steps::Step;
 use std::{fmt, str::FromStr, time::Duration};
 
 /// An operation and when it happens, counted from the beginning of the run.

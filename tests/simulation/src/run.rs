@@ -17,9 +17,9 @@ use crate::{
 };
 use license_core::{
     Clock,
-    domain::{lease::Timing, license::Status, terms::Edit},
+    domain::{lease::LeaseTiming, license::Status, terms::TermsEdit},
 };
-use license_local::stores::Postgres;
+use license_local::stores::PostgresServer;
 use license_tests::{
     World,
     load::{Dice, check},
@@ -91,10 +91,10 @@ impl Run {
     pub async fn begin(plan: &Plan) -> Self {
         let setting = plan.setting.clone();
         let server = stores::own_server().await;
-        let timing = Timing {
+        let timing = LeaseTiming {
             drain: setting.drain,
             max_connection_age: setting.connection_age,
-            ..Timing::with_ttl(setting.ttl)
+            ..LeaseTiming::with_ttl(setting.ttl)
         };
         let shape = Shape {
             seats: setting.seats,
@@ -174,7 +174,7 @@ impl Run {
                 self.beside(async move { staff.rotate(old_for, &clients).await });
             }
             Operation::Processes(most) => {
-                let edit = Edit { processes_per_seat: Some(*most), ..Edit::default() };
+                let edit = TermsEdit { processes_per_seat: Some(*most), ..TermsEdit::default() };
                 self.beside(async move {
                     staff.edit(&edit).await;
                 });
@@ -366,7 +366,7 @@ async fn nodes(mut pair: Pair, mut next: UnboundedReceiver<RedisFault>) -> Pair 
 }
 
 /// Ways from every instance to the stores, and to every instance; the latter lead nowhere yet.
-async fn lay(world: &World, server: &Postgres, instances: usize) -> Ways {
+async fn lay(world: &World, server: &PostgresServer, instances: usize) -> Ways {
     let mut ways = Ways { http: Vec::new(), redis: Vec::new(), records: Vec::new() };
     let socket = server.superuser().get_socket().expect("a Unix socket").join(".s.PGSQL.5432");
     for n in 0..instances + 2 {

@@ -3,9 +3,9 @@
 
 use crate::client::Clients;
 use license_core::{
-    domain::{id::SeatNo, license::Status, secret::KeyRing, terms::Edit},
-    moves::manage::{Manage, Seen},
-    records::{Act, Page, Repeat, SessionFilter},
+    domain::{id::SeatNo, license::Status, secret::KeyRing, terms::TermsEdit},
+    protocol::manage::{SeatManagement, SessionView},
+    records::{Caller, PageRequest, RepeatableRequest, SessionFilter},
 };
 use license_tests::{staff, world::License};
 use std::{sync::Arc, time::Duration};
@@ -18,24 +18,24 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// The staff of a run. Cheap to clone.
 #[derive(Clone)]
 pub struct Staff {
-    manage: Manage,
+    manage: SeatManagement,
     license: License,
     peppers: KeyRing,
     rotations: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Staff {
-    pub fn new(manage: Manage, license: License, peppers: KeyRing) -> Self {
+    pub fn new(manage: SeatManagement, license: License, peppers: KeyRing) -> Self {
         Self { manage, license, peppers, rotations: Arc::default() }
     }
 
     /// The same staff over other ways.
     #[must_use]
-    pub fn over(&self, manage: Manage) -> Self {
+    pub fn over(&self, manage: SeatManagement) -> Self {
         Self { manage, ..self.clone() }
     }
 
-    fn act(&self) -> Act {
+    fn act(&self) -> Caller {
         staff::act(self.license.tenant)
     }
 
@@ -45,7 +45,7 @@ impl Staff {
     }
 
     /// Changes what is agreed. True once it was answered.
-    pub async fn edit(&self, edit: &Edit) -> bool {
+    pub async fn edit(&self, edit: &TermsEdit) -> bool {
         matches!(self.manage.edit_license(&self.act(), self.license.id, None, edit, None).await, Ok(Ok(_)))
     }
 
@@ -82,14 +82,14 @@ impl Staff {
         }
     }
 
-    fn once(&self) -> Act {
+    fn once(&self) -> Caller {
         let key = Uuid::new_v4().to_string();
-        Act { repeat: Some(Repeat::new(&key, &[b"a request"], &self.peppers)), ..self.act() }
+        Caller { repeat: Some(RepeatableRequest::new(&key, &[b"a request"], &self.peppers)), ..self.act() }
     }
 
     /// Who sits on a seat, as the list of sessions has it.
-    async fn sits_on(&self, seat: SeatNo) -> Option<Seen> {
-        let page = Page { after: None, limit: 100 };
+    async fn sits_on(&self, seat: SeatNo) -> Option<SessionView> {
+        let page = PageRequest { after: None, limit: 100 };
         let listed = self.manage.sessions(&self.act(), &SessionFilter::default(), page).await.ok()?;
         listed.items.into_iter().find(|seen| seen.session.seat == seat)
     }

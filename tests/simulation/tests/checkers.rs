@@ -5,7 +5,7 @@
 use license_core::{
     Clock,
     domain::id::{Attempt, SessionId},
-    moves::publish,
+    protocol::publish,
 };
 use license_simulation::{
     client::{UNEXPLAINED, cause},

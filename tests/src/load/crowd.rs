@@ -8,9 +8,9 @@ use super::{
 };
 use crate::{Machine, World, client::open, world::License};
 use license_core::{
-    Code, Error,
-    domain::{handle::SessionHandle, id::SessionId, lease::Timing},
-    moves::{Moves, acquire, heartbeat},
+    Error, ProblemCode,
+    domain::{handle::SessionHandle, id::SessionId, lease::LeaseTiming},
+    protocol::{SeatProtocol, acquire, heartbeat},
 };
 use std::{
     sync::{Arc, PoisonError, RwLock},
@@ -29,8 +29,8 @@ pub struct Crowd {
 
 struct Shared {
     log: BeliefLog,
-    timing: Timing,
-    instances: RwLock<Vec<Moves>>,
+    timing: LeaseTiming,
+    instances: RwLock<Vec<SeatProtocol>>,
     /// How long a process believes an answer, in leases: 1, unless a test wants to see that more is noticed.
     trust: f64,
 }
@@ -47,7 +47,7 @@ impl Crowd {
     }
 
     /// An empty crowd over these instances, whose leases nobody watches: for worlds with more than one Redis.
-    pub fn of(world: &World, instances: Vec<Moves>) -> Self {
+    pub fn of(world: &World, instances: Vec<SeatProtocol>) -> Self {
         Self::made(world, instances, 1.0)
     }
 
@@ -61,7 +61,7 @@ impl Crowd {
         crowd
     }
 
-    fn made(world: &World, instances: Vec<Moves>, trust: f64) -> Self {
+    fn made(world: &World, instances: Vec<SeatProtocol>, trust: f64) -> Self {
         let shared =
             Shared { log: BeliefLog::default(), timing: world.timing, instances: RwLock::new(instances), trust };
         Self {
@@ -124,12 +124,12 @@ impl Crowd {
     }
 
     /// From now on requests go to these instances only.
-    pub fn route(&self, instances: Vec<Moves>) {
+    pub fn route(&self, instances: Vec<SeatProtocol>) {
         *self.shared.instances.write().unwrap_or_else(PoisonError::into_inner) = instances;
     }
 
     /// The instances that requests go to.
-    pub fn instances(&self) -> Vec<Moves> {
+    pub fn instances(&self) -> Vec<SeatProtocol> {
         self.shared.instances.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -223,8 +223,10 @@ impl Process {
             let mut held = None;
             for answer in self.ask_acquire().await {
                 match answer {
-                    Ok(acquire::Outcome::Seat(seat)) => held = Some(self.seated(&seat, sent)),
-                    Ok(acquire::Outcome::Full(_) | acquire::Outcome::TooMany(_)) => self.group.note(|t| t.full += 1),
+                    Ok(acquire::AcquireOutcome::Seat(seat)) => held = Some(self.seated(&seat, sent)),
+                    Ok(acquire::AcquireOutcome::Full(_) | acquire::AcquireOutcome::TooMany(_)) => {
+                        self.group.note(|t| t.full += 1)
+                    }
                     Ok(other) => panic!("a good key is answered {other:?}"),
                     Err(e) => self.group.note(|t| *t.failed_acquires.entry(code(&e)).or_default() += 1),
                 }
@@ -236,7 +238,7 @@ impl Process {
         }
     }
 
-    fn seated(&self, seat: &acquire::Seat, sent: Instant) -> Held {
+    fn seated(&self, seat: &acquire::GrantedSeat, sent: Instant) -> Held {
         let belief = Belief {
             session: seat.session,
             holder: self.machine.holder(),
@@ -288,15 +290,15 @@ impl Process {
             let mut next = None;
             for answer in self.ask_heartbeat(&held.handle).await {
                 match answer {
-                    Ok(heartbeat::Outcome::Alive(alive)) => {
+                    Ok(heartbeat::HeartbeatOutcome::Alive(alive)) => {
                         next = next.or(Some(self.alive(held, sent, alive.lease.expires_in)));
                     }
-                    Ok(heartbeat::Outcome::Gone(reason)) => next = Some(self.gone(held, session, &reason)),
-                    Ok(heartbeat::Outcome::Refused(_)) => {
+                    Ok(heartbeat::HeartbeatOutcome::Gone(reason)) => next = Some(self.gone(held, session, &reason)),
+                    Ok(heartbeat::HeartbeatOutcome::Refused(_)) => {
                         self.shared.log.dropped(session);
                         next = next.or(Some(Next::Keep));
                     }
-                    Ok(heartbeat::Outcome::Limited(_)) => panic!("these worlds have no limits"),
+                    Ok(heartbeat::HeartbeatOutcome::Limited(_)) => panic!("these worlds have no limits"),
                     Err(e) => self.group.note(|t| *t.failed_heartbeats.entry(code(&e)).or_default() += 1),
                 }
             }
@@ -339,7 +341,7 @@ impl Process {
         }
     }
 
-    async fn ask_acquire(&mut self) -> Vec<license_core::Result<acquire::Outcome>> {
+    async fn ask_acquire(&mut self) -> Vec<license_core::Result<acquire::AcquireOutcome>> {
         let (one, other) = (self.instance(), self.instance());
         if self.dice.chance(self.habits.duplicate) {
             let (a, b) = tokio::join!(one.acquire(&self.machine.request), other.acquire(&self.machine.request));
@@ -348,7 +350,10 @@ impl Process {
         vec![one.acquire(&self.machine.request).await]
     }
 
-    async fn ask_heartbeat(&mut self, handle: &SessionHandle) -> Vec<license_core::Result<heartbeat::Outcome>> {
+    async fn ask_heartbeat(
+        &mut self,
+        handle: &SessionHandle,
+    ) -> Vec<license_core::Result<heartbeat::HeartbeatOutcome>> {
         let (one, other) = (self.instance(), self.instance());
         if self.dice.chance(self.habits.duplicate) {
             let (a, b) = tokio::join!(one.heartbeat(handle, None), other.heartbeat(handle, None));
@@ -357,7 +362,7 @@ impl Process {
         vec![one.heartbeat(handle, None).await]
     }
 
-    fn instance(&mut self) -> Moves {
+    fn instance(&mut self) -> SeatProtocol {
         let instances = self.shared.instances.read().unwrap_or_else(PoisonError::into_inner);
         instances[self.dice.below(instances.len())].clone()
     }
@@ -387,7 +392,7 @@ impl Process {
 fn code(e: &Error) -> &'static str {
     match e.code() {
         _ if matches!(e, Error::Cut(_)) => "cut",
-        code @ (Code::SeatsUnavailable | Code::RecordsUnavailable) => code.as_str(),
+        code @ (ProblemCode::SeatsUnavailable | ProblemCode::RecordsUnavailable) => code.as_str(),
         _ => panic!("a process was answered {e}"),
     }
 }

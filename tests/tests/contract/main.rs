@@ -9,7 +9,7 @@ use http::Request;
 use license_core::domain::{
     id::{Hw, LicenseNumber, Nonce},
     key::LicenseKey,
-    token::{Expected, ExpectedRefusal, verify, verify_refusal},
+    token::{ExpectedRefusal, ExpectedToken, verify, verify_refusal},
 };
 use license_tests::{
     World,
@@ -44,7 +44,7 @@ async fn a_seat_is_answered_with_everything_a_client_needs() {
 
     let roots = front.roots().await;
     let hw = Hw::of(front.world.license.key.number(), &"hardware-a".parse().unwrap());
-    let expected = Expected { issuer: ISSUER, audience: "coditect", nonce: Some(&nonce), hw: &hw };
+    let expected = ExpectedToken { issuer: ISSUER, audience: "coditect", nonce: Some(&nonce), hw: &hw };
     let now = front.world.clock.now_seconds();
     let claims = verify(text(&seat["token"]), text(&seat["certificate"]), &roots, &expected, now).unwrap();
     assert_eq!(claims.session_id.to_string(), text(&seat["session_id"]));

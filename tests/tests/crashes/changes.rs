@@ -6,15 +6,15 @@ use license_core::{
     domain::{
         id::SessionId,
         key::LicenseKey,
-        license::{Status, Why},
-        terms::Edit,
+        license::{RefusalReason, Status},
+        terms::TermsEdit,
     },
-    moves::{
-        acquire::{Outcome, Seat},
+    protocol::{
+        acquire::{AcquireOutcome, GrantedSeat},
         heartbeat,
         steps::Step,
     },
-    records::{Act, Answer},
+    records::{Caller, ChangeResult},
 };
 use license_tests::{
     Machine, World,
@@ -54,17 +54,17 @@ const ALL: [Change; 10] = [
 struct Cut {
     world: World,
     change: Change,
-    a: Seat,
-    b: Seat,
+    a: GrantedSeat,
+    b: GrantedSeat,
     /// Who comes next.
     c: Machine,
 }
 
-fn said<T: Debug>(answer: Answer<T>) -> Result<String> {
+fn said<T: Debug>(answer: ChangeResult<T>) -> Result<String> {
     answer.map(|answer| format!("{:?}", answer.expect("the change is not refused")))
 }
 
-async fn ask(world: &World, change: Change, act: &Act, session: SessionId) -> Result<String> {
+async fn ask(world: &World, change: Change, act: &Caller, session: SessionId) -> Result<String> {
     let (manage, license) = (&world.manage, world.license.id);
     let decide = async |status| said(manage.decide_license(act, license, status).await);
     let edit = async |edit| said(manage.edit_license(act, license, None, &edit, None).await);
@@ -74,10 +74,10 @@ async fn ask(world: &World, change: Change, act: &Act, session: SessionId) -> Re
         Change::Revoke => decide(Status::Revoked).await,
         Change::Grow => edit(staff::seats(4)).await,
         Change::Shrink => edit(staff::seats(1)).await,
-        Change::Processes => edit(Edit { processes_per_seat: Some(1), ..Edit::default() }).await,
+        Change::Processes => edit(TermsEdit { processes_per_seat: Some(1), ..TermsEdit::default() }).await,
         Change::Expiry => {
             let over = world.clock.now() - Duration::from_secs(60);
-            edit(Edit { expires_at: Some(Some(over)), ..Edit::default() }).await
+            edit(TermsEdit { expires_at: Some(Some(over)), ..TermsEdit::default() }).await
         }
         Change::Rotate => said(manage.renew_key(act, license, 0, &world.moves.settings().peppers).await),
         Change::End | Change::EndByForce => {
@@ -95,7 +95,10 @@ impl Cut {
         let (a, b) = (world.machine("a").seated(&world.moves).await, world.machine("b").seated(&world.moves).await);
         if change == Change::Resume {
             world.suspend().await;
-            assert!(matches!(beat(&world.moves, &a).await, heartbeat::Outcome::Refused(_)), "the copy is rebuilt");
+            assert!(
+                matches!(beat(&world.moves, &a).await, heartbeat::HeartbeatOutcome::Refused(_)),
+                "the copy is rebuilt"
+            );
         }
         let c = world.machine("c");
         let cut = Self { world, change, a, b, c };
@@ -105,19 +108,22 @@ impl Cut {
         assert!(!cut.told().await, "it is committed, and Redis goes by the copy before");
         for seat in [&cut.a, &cut.b] {
             let told = beat(&cut.world.moves, seat).await;
-            let refused = matches!(told, heartbeat::Outcome::Refused(_));
-            assert!(!matches!(told, heartbeat::Outcome::Gone(_)) && refused == (change == Change::Resume), "{told:?}");
+            let refused = matches!(told, heartbeat::HeartbeatOutcome::Refused(_));
+            assert!(
+                !matches!(told, heartbeat::HeartbeatOutcome::Gone(_)) && refused == (change == Change::Resume),
+                "{told:?}"
+            );
         }
         assert!(!cut.told().await, "no heartbeat tells it");
         cut
     }
 
     /// The request with its idempotency key.
-    fn once(&self) -> Act {
+    fn once(&self) -> Caller {
         self.world.act_once("a key")
     }
 
-    async fn ask(&self, act: &Act) -> Result<String> {
+    async fn ask(&self, act: &Caller) -> Result<String> {
         ask(&self.world, self.change, act, self.a.session).await
     }
 
@@ -160,10 +166,13 @@ impl Cut {
         let (c, d, e) = (with_key(self.c.clone()), machine("d"), machine("e"));
         let refused = async |why| {
             let told = c.acquire(moves).await;
-            assert!(matches!(&told, Outcome::Refused(r) if r.why == why), "{change:?}: {told:?}");
+            assert!(matches!(&told, AcquireOutcome::Refused(r) if r.why == why), "{change:?}: {told:?}");
             for seat in [&self.a, &self.b] {
                 let told = beat(moves, seat).await;
-                assert!(matches!(&told, heartbeat::Outcome::Refused(r) if r.why == why), "{change:?}: {told:?}");
+                assert!(
+                    matches!(&told, heartbeat::HeartbeatOutcome::Refused(r) if r.why == why),
+                    "{change:?}: {told:?}"
+                );
             }
         };
         let seated = async |machines: &[&Machine]| {
@@ -173,19 +182,19 @@ impl Cut {
             e.turned_away(moves).await;
         };
         match change {
-            Change::Suspend => refused(Why::Suspended).await,
-            Change::Revoke => refused(Why::Revoked).await,
-            Change::Expiry => refused(Why::Expired).await,
+            Change::Suspend => refused(RefusalReason::Suspended).await,
+            Change::Revoke => refused(RefusalReason::Revoked).await,
+            Change::Expiry => refused(RefusalReason::Expired).await,
             Change::Resume => seated(&[&c]).await,
             Change::Grow => seated(&[&c, &d]).await,
             Change::Shrink => seated(&[]).await,
             Change::Processes => {
                 let told = machine("a").restarted().acquire(moves).await;
-                assert!(matches!(told, Outcome::TooMany(many) if many.processes == 1), "{told:?}");
+                assert!(matches!(told, AcquireOutcome::TooMany(many) if many.processes == 1), "{told:?}");
                 seated(&[&c]).await;
             }
             Change::Rotate => {
-                assert!(matches!(world.machine("old").acquire(moves).await, Outcome::BadKey));
+                assert!(matches!(world.machine("old").acquire(moves).await, AcquireOutcome::BadKey));
                 seated(&[&c]).await;
             }
             Change::End => {
@@ -223,7 +232,7 @@ async fn a_change_redis_did_not_hear_of_is_repaired_by_the_next_acquire_that_dra
         let told = cut.c.acquire(&cut.world.moves).await;
         if change == Change::Resume {
             // The copy of before gives nobody a ticket: the reaper's look repairs this one.
-            assert!(matches!(told, Outcome::Refused(r) if r.why == Why::Suspended), "{told:?}");
+            assert!(matches!(told, AcquireOutcome::Refused(r) if r.why == RefusalReason::Suspended), "{told:?}");
             assert!(!cut.told().await);
             cut.world.sweep().await;
         }

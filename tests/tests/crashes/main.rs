@@ -6,9 +6,9 @@ mod changes;
 
 use license_core::{
     domain::license::Status,
-    moves::{acquire::Outcome, publish, steps::Step},
-    records::{EndOutcome, Ending, Grant, GrantOutcome},
-    seats::{AcquireAnswer, Ask, Warm},
+    protocol::{acquire::AcquireOutcome, publish, steps::Step},
+    records::{EndOutcome, GrantOutcome, SeatEnding, SeatGrant},
+    seat_store::{AcquireAnswer, PoolReply, SeatRequest},
 };
 use license_tests::{
     World,
@@ -57,10 +57,10 @@ async fn a_grant_whose_answer_was_lost_is_repeated_and_says_ok_without_writing_t
 }
 
 /// What Redis decides for a machine, as the acquire function would write it down.
-async fn decided(world: &World, name: &str) -> Grant {
+async fn decided(world: &World, name: &str) -> SeatGrant {
     let machine = world.machine(name);
     let (number, hardware) = (machine.request.key.number(), &machine.request.hardware);
-    let ask = Ask {
+    let ask = SeatRequest {
         key_hashes: machine.request.key.hashes(&world.moves.settings().peppers),
         by_machine: machine.holder(),
         by_process: None,
@@ -70,8 +70,8 @@ async fn decided(world: &World, name: &str) -> Grant {
         product: None,
     };
     let answer = world.seats().acquire(&world.license.pool, &ask).await.unwrap();
-    let Warm::Said(AcquireAnswer::Granted(granted)) = answer else { panic!("{answer:?}") };
-    Grant {
+    let PoolReply::Said(AcquireAnswer::Granted(granted)) = answer else { panic!("{answer:?}") };
+    SeatGrant {
         tenant: granted.tenant,
         pool: granted.pool_id,
         seat: granted.seat,
@@ -247,9 +247,12 @@ async fn dying_before_redis_hears_of_a_change_grants_nothing_old_and_takes_nothi
     world.try_decide(Status::Suspended).await.unwrap_err();
     alive(&world.moves, &a_seat).await; // Redis does not know
     let told = world.machine("b").acquire(&world.moves).await;
-    assert!(matches!(told, Outcome::Refused(_)), "grants are refused at once by their epoch: {told:?}");
+    assert!(matches!(told, AcquireOutcome::Refused(_)), "grants are refused at once by their epoch: {told:?}");
     let told = license_tests::client::beat(&world.moves, &a_seat).await;
-    assert!(matches!(told, license_core::moves::heartbeat::Outcome::Refused(_)), "and the copy is repaired: {told:?}");
+    assert!(
+        matches!(told, license_core::protocol::heartbeat::HeartbeatOutcome::Refused(_)),
+        "and the copy is repaired: {told:?}"
+    );
 }
 
 #[tokio::test]
@@ -287,11 +290,11 @@ async fn an_ending_that_comes_twice_or_too_late_changes_nothing_more() {
     let world = World::with_seats(1).await;
     let a_seat = world.machine("a").seated(&world.moves).await;
     let license = &world.license;
-    let claim = license_core::domain::pool::Claim { seq: 9, lease_end_ms: 0 };
-    let ending = Ending {
+    let claim = license_core::domain::pool::LeaseClaim { seq: 9, lease_end_ms: 0 };
+    let ending = SeatEnding {
         epoch: world.epoch().await as u64,
         seats: vec![license_core::domain::pool::SeatClaim { seat: 0, claim }],
-        ..Ending::default()
+        ..SeatEnding::default()
     };
     let end = async || {
         let service = world.service();

@@ -7,15 +7,15 @@ mod leases;
 use license_core::{
     domain::{
         id::Hw,
-        terms::Edit,
-        token::{Expected, TokenClaims, verify},
+        terms::TermsEdit,
+        token::{ExpectedToken, TokenClaims, verify},
     },
-    moves::{
-        acquire::{Lease, Seat},
+    protocol::{
+        acquire::{GrantedSeat, SignedLease},
         heartbeat,
         steps::Step,
     },
-    seats::{PoolKey, Warm},
+    seat_store::{PoolKey, PoolReply},
 };
 use license_tests::{
     World,
@@ -30,26 +30,26 @@ const HOUR: f64 = 3600.0;
 const EARNED: Duration = Duration::from_secs(180);
 
 /// Seconds of grace beyond the lease that an answer gives.
-fn beyond_lease(world: &World, lease: &Lease) -> i64 {
+fn beyond_lease(world: &World, lease: &SignedLease) -> i64 {
     lease.offline_until.unix_timestamp() - world.clock.now_seconds() - lease.expires_in as i64
 }
 
-async fn lease_of(world: &World, seat: &Seat) -> Lease {
+async fn lease_of(world: &World, seat: &GrantedSeat) -> SignedLease {
     match beat(&world.moves, seat).await {
-        heartbeat::Outcome::Alive(alive) => alive.lease,
+        heartbeat::HeartbeatOutcome::Alive(alive) => alive.lease,
         other => panic!("alive, not {other:?}"),
     }
 }
 
-async fn has_grace(world: &World, seat: &Seat) -> bool {
+async fn has_grace(world: &World, seat: &GrantedSeat) -> bool {
     beyond_lease(world, &lease_of(world, seat).await) > 3600
 }
 
 async fn policy(world: &World, after_heartbeats: u32, beyond_seats: Option<u32>) {
-    let edit = Edit {
+    let edit = TermsEdit {
         grace_after_heartbeats: Some(after_heartbeats),
         grace_beyond_seats: Some(beyond_seats),
-        ..Edit::default()
+        ..TermsEdit::default()
     };
     world.edit(&edit).await;
 }
@@ -204,10 +204,10 @@ async fn forty_machines_on_five_seats_have_hardly_an_hour_beyond_them_signed() {
 }
 
 /// What an offline verifier says of a token at a time.
-async fn offline(world: &World, lease: &Lease, at: i64) -> Option<TokenClaims> {
+async fn offline(world: &World, lease: &SignedLease, at: i64) -> Option<TokenClaims> {
     let roots = world.moves.signer().jwks().await.unwrap().keys;
     let hw = Hw::of(world.license.key.number(), &world.machine("a").request.hardware);
-    let expected = Expected { issuer: ISSUER, audience: "coditect", nonce: None, hw: &hw };
+    let expected = ExpectedToken { issuer: ISSUER, audience: "coditect", nonce: None, hw: &hw };
     verify(&lease.token, &lease.certificate, &roots, &expected, at).ok()
 }
 
@@ -304,7 +304,7 @@ async fn who_came_too_late_for_the_bound_has_none_by_every_copy_and_those_before
     let late = world.machine("b").seated(&world.moves).await;
     pass(&world, EARNED).await;
     let reaped = world.seats().reap(pool, world.epoch().await as u64, 1000, Some(between)).await.unwrap();
-    assert!(matches!(reaped, Warm::Said(_)));
+    assert!(matches!(reaped, PoolReply::Said(_)));
     assert!(has_grace(&world, &first).await);
     assert!(!has_grace(&world, &late).await);
     let retry = world.machine("b").restarted().seated(&world.moves).await;
@@ -392,7 +392,7 @@ async fn a_bound_that_comes_later_renews_none_until_they_are_fewer_and_forgets_n
     world.sweep().await;
     pass(&world, Duration::from_secs(25 * 3600)).await;
     world.sweep().await;
-    assert!(!matches!(beat(&world.moves, &e).await, heartbeat::Outcome::Alive(_)), "it was silent for a day");
+    assert!(!matches!(beat(&world.moves, &e).await, heartbeat::HeartbeatOutcome::Alive(_)), "it was silent for a day");
     let f = world.machine("f").seated(&world.moves).await;
     world.sweep().await;
     pass(&world, EARNED).await;

@@ -17,21 +17,21 @@ use license_core::{
         handle::SessionHandle,
         id::{Hw, LicenseNumber, PoolId, PoolName, SessionId, TenantId},
         key::LicenseKey,
-        lease::Timing,
+        lease::LeaseTiming,
         secret::KeyRing,
     },
-    moves::{Moves, Settings},
-    records::{Records, Role},
-    seats::{ReplicationId, Seats},
-    signer::{self, Signer},
+    protocol::{ProtocolSettings, SeatProtocol},
+    records::{DatabaseRole, Records},
+    seat_store::{ReplicationId, SeatStore},
+    signer::{self, LeaseSigner},
 };
 use license_functions::{
     acquire,
     edge::{
-        config::{Docs, Logging},
+        config::{LayersConfig, LogConfig},
         extract::MAX_BODY,
-        rate::{ByAddress, Limit},
-        rim::Rim,
+        layers::LayerSettings,
+        rate::{ByAddress, NamedLimit},
         serve::layers,
     },
     heartbeat, release,
@@ -59,19 +59,26 @@ static HANDLE: LazyLock<String> = LazyLock::new(|| {
 });
 
 fn app() -> Router {
-    let (clock, timing) = (Clock::fake(), Timing::default());
-    let seats = Seats::new(&format!("redis://{NOBODY}"), ReplicationId::Script, timing, clock.clone()).unwrap();
-    let records = Records::new(&format!("postgres://nobody@{NOBODY}/nothing"), Role::Service, 1).unwrap();
+    let (clock, timing) = (Clock::fake(), LeaseTiming::default());
+    let seats = SeatStore::new(&format!("redis://{NOBODY}"), ReplicationId::Script, timing, clock.clone()).unwrap();
+    let records = Records::new(&format!("postgres://nobody@{NOBODY}/nothing"), DatabaseRole::Service, 1).unwrap();
     let root = Arc::new(crate::keys::root().clone());
-    let signer = Signer::new(root, signer::Settings::new(crate::keys::ISSUER), clock.clone());
-    let settings =
-        Settings { timing, clock, handles: KeyRing::single(vec![1; 32]), peppers: KeyRing::single(vec![2; 32]) };
-    let moves = Moves::new(seats, records, signer, settings);
-    let router = acquire::router(acquire::State { moves: moves.clone(), strangers: ByAddress::new(Limit::off(), 0) })
-        .merge(heartbeat::router(heartbeat::State { moves: moves.clone() }))
-        .merge(release::router(release::State { moves }));
-    let logging = Logging { filter: "info".into(), text: false, project: None };
-    layers(router, &Rim::new(&Docs::default(), &logging))
+    let signer = LeaseSigner::new(root, signer::SignerSettings::new(crate::keys::ISSUER), clock.clone());
+    let settings = ProtocolSettings {
+        timing,
+        clock,
+        handles: KeyRing::single(vec![1; 32]),
+        peppers: KeyRing::single(vec![2; 32]),
+    };
+    let moves = SeatProtocol::new(seats, records, signer, settings);
+    let router = acquire::router(acquire::AcquireService {
+        moves: moves.clone(),
+        strangers: ByAddress::new(NamedLimit::off(), 0),
+    })
+    .merge(heartbeat::router(heartbeat::HeartbeatService { moves: moves.clone() }))
+    .merge(release::router(release::ReleaseService { moves }));
+    let logging = LogConfig { filter: "info".into(), text: false, project: None };
+    layers(router, &LayerSettings::new(&LayersConfig::default(), &logging))
 }
 
 /// A path under `/api/v1/licenses/`, the credential, the body.

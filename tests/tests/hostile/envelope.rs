@@ -10,13 +10,13 @@ use crate::{
 use license_core::{
     Clock,
     domain::{
-        event::Share,
+        event::SweepShare,
         id::{PoolId, TenantId},
     },
 };
 use license_pubsub::{
     Message, Topic,
-    push::{Envelope, Malformed, Push},
+    push::{Envelope, MalformedPush, PushDelivery},
 };
 use proptest::{prelude::*, prop_assert, prop_assert_eq};
 use std::{collections::BTreeMap, sync::LazyLock};
@@ -26,9 +26,12 @@ static GOOD: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
     let attributes =
         || BTreeMap::from([("kind".to_owned(), "seat.granted".to_owned()), ("ü".to_owned(), String::new())]);
     let push = |n: u32| {
-        let share = Share { pools: vec![(TenantId(Uuid::from_u128(n.into())), PoolId(Uuid::nil())); n as usize] };
+        let share = SweepShare { pools: vec![(TenantId(Uuid::from_u128(n.into())), PoolId(Uuid::nil())); n as usize] };
         let message = Message { attributes: attributes(), ..Message::reap(&share) };
-        Push { delivery_attempt: n.is_multiple_of(2).then_some(n), ..Push::new(Topic::Reap, message, &Clock::fake()) }
+        PushDelivery {
+            delivery_attempt: n.is_multiple_of(2).then_some(n),
+            ..PushDelivery::new(Topic::Reap, message, &Clock::fake())
+        }
     };
     (0..80).map(|n| Envelope::write(&push(n))).collect()
 });
@@ -83,13 +86,13 @@ fn a_push_that_is_read_prints_back_to_itself() {
     let tally = hold(CASES, bodies(), |body| {
         let (read, held) = counted(|| Envelope::parse(&body));
         if body.len() > Envelope::MAX_BYTES {
-            prop_assert_eq!((read, held), (Err(Malformed::TooLarge(body.len())), 0));
+            prop_assert_eq!((read, held), (Err(MalformedPush::TooLarge(body.len())), 0));
             return Ok("too large");
         }
         prop_assert!(held <= bound, "held {} bytes", held);
         match read {
-            Err(Malformed::NotJson(_)) => Ok("not JSON"),
-            Err(Malformed::NotAnEnvelope(_)) => Ok("not an envelope"),
+            Err(MalformedPush::NotJson(_)) => Ok("not JSON"),
+            Err(MalformedPush::NotAnEnvelope(_)) => Ok("not an envelope"),
             Err(_) => Ok("not base64"),
             Ok(push) => {
                 let again = Envelope::parse(&Envelope::write(&push));

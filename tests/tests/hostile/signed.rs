@@ -6,12 +6,12 @@ use crate::{
 };
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use license_core::{
-    Clock, Code,
+    Clock, ProblemCode,
     domain::{
         id::{Holder, Hw, LicenseNumber, Nonce, SessionId, TenantId},
         token::{InstanceJwk, RefusalClaims, RootKey, TokenClaims},
     },
-    signer::{InstanceKey, Root, Settings, Signer},
+    signer::{InstanceKey, LeaseSigner, RootSigner, SignerSettings},
 };
 use proptest::prelude::*;
 use serde_json::json;
@@ -30,8 +30,8 @@ static CLOCK: LazyLock<Clock> = LazyLock::new(Clock::fake);
 /// Two instances under one root.
 pub(crate) static INSTANCES: LazyLock<[Arc<InstanceKey>; 2]> = LazyLock::new(|| {
     [(); 2].map(|()| {
-        let root: Arc<dyn Root> = Arc::new(keys::root().clone());
-        wait(Signer::new(root, Settings::new(ISSUER), CLOCK.clone()).certified()).unwrap()
+        let root: Arc<dyn RootSigner> = Arc::new(keys::root().clone());
+        wait(LeaseSigner::new(root, SignerSettings::new(ISSUER), CLOCK.clone()).certified()).unwrap()
     })
 });
 pub(crate) static CERTIFICATES: LazyLock<Vec<String>> =
@@ -72,7 +72,8 @@ pub(crate) fn claims(n: u32) -> TokenClaims {
 
 pub(crate) fn refusal(n: u8) -> RefusalClaims {
     let session = n.is_multiple_of(2).then_some(SessionId(Uuid::from_u128(n.into())));
-    let (code, reason) = (Code::ALL[usize::from(n) % Code::ALL.len()], n.is_multiple_of(3).then_some("kicked"));
+    let (code, reason) =
+        (ProblemCode::ALL[usize::from(n) % ProblemCode::ALL.len()], n.is_multiple_of(3).then_some("kicked"));
     RefusalClaims::new(ISSUER, now(), NONCE.clone(), code, reason, LICENSE, session)
 }
 

@@ -10,8 +10,8 @@ use crate::{
     signed::{self, CERTIFICATES, HW, INSTANCES, LICENSE, NONCE, PRODUCT, ROOTS, THIEF, Thief},
 };
 use license_core::domain::token::{
-    CertificateClaims, Check, Expected, ExpectedRefusal, Kind, MAX_CERTIFICATE_LIFE, REFUSAL_LIFE, RefusalClaims,
-    TokenClaims, VerifyError, verify, verify_refusal,
+    CertificateClaims, ExpectedRefusal, ExpectedToken, JwsKind, MAX_CERTIFICATE_LIFE, REFUSAL_LIFE, RefusalClaims,
+    TokenCheck, TokenClaims, VerifyError, verify, verify_refusal,
 };
 use proptest::{prelude::*, prop_assert, prop_assert_eq, sample::Index, strategy::ValueTree};
 use std::sync::LazyLock;
@@ -29,12 +29,12 @@ static REFUSALS: LazyLock<Good> = LazyLock::new(|| {
 });
 
 /// Most memory that looking at a text and its certificate may take: JSON numbers in a list take most, 32 bytes for two characters.
-fn bound(kind: Kind) -> u64 {
-    64 * (kind.max_len() + Kind::Certificate.max_len()) as u64
+fn bound(kind: JwsKind) -> u64 {
+    64 * (kind.max_len() + JwsKind::Certificate.max_len()) as u64
 }
 
 fn trust(token: &str, certificate: &str) -> Result<TokenClaims, VerifyError> {
-    let expected = Expected { issuer: ISSUER, audience: PRODUCT, nonce: None, hw: &HW };
+    let expected = ExpectedToken { issuer: ISSUER, audience: PRODUCT, nonce: None, hw: &HW };
     verify(token, certificate, &ROOTS, &expected, signed::now())
 }
 
@@ -44,20 +44,20 @@ fn trust_refusal(refusal: &str, certificate: &str) -> Result<RefusalClaims, Veri
 }
 
 /// A text and a certificate, each changed or not, or noise.
-fn pairs(good: &'static Good, kind: Kind) -> impl Strategy<Value = (String, String)> {
+fn pairs(good: &'static Good, kind: JwsKind) -> impl Strategy<Value = (String, String)> {
     let one = prop_oneof![12 => changed(good, 1), 4 => changed(good, 3), 1 => noise(kind.max_len())];
     let certificate = prop_oneof![6 => changed(&CERTIFICATES, 0), 4 => changed(&CERTIFICATES, 2), 1 => noise(4096)];
     (one.prop_map(text), certificate.prop_map(text))
 }
 
-fn word(check: Check) -> &'static str {
+fn word(check: TokenCheck) -> &'static str {
     match check {
-        Check::Size => "size",
-        Check::Form => "form",
-        Check::Typ | Check::Algorithm => "header",
-        Check::Key => "key",
-        Check::Signature => "signature",
-        Check::Validity | Check::Ttl | Check::Grace => "limits",
+        TokenCheck::Size => "size",
+        TokenCheck::Form => "form",
+        TokenCheck::Typ | TokenCheck::Algorithm => "header",
+        TokenCheck::Key => "key",
+        TokenCheck::Signature => "signature",
+        TokenCheck::Validity | TokenCheck::Ttl | TokenCheck::Grace => "limits",
         _ => "claims",
     }
 }
@@ -65,7 +65,7 @@ fn word(check: Check) -> &'static str {
 /// Only what an instance signed is believed, beside that instance's certificate, and says what was signed.
 fn only_originals<T: PartialEq + std::fmt::Debug>(
     good: &'static Good,
-    kind: Kind,
+    kind: JwsKind,
     trust: impl Fn(&str, &str) -> Result<T, VerifyError>,
     signed: impl Fn(usize) -> T,
 ) -> Tally {
@@ -100,13 +100,13 @@ fn assert_deep(tally: &Tally) {
 
 #[test]
 fn no_token_is_believed_but_those_that_were_signed() {
-    let tally = only_originals(&TOKENS, Kind::Token, trust, |n| signed::claims(n as u32));
+    let tally = only_originals(&TOKENS, JwsKind::Token, trust, |n| signed::claims(n as u32));
     assert_deep(&tally);
 }
 
 #[test]
 fn no_refusal_is_believed_but_those_that_were_signed() {
-    let tally = only_originals(&REFUSALS, Kind::Refusal, trust_refusal, |n| signed::refusal(n as u8));
+    let tally = only_originals(&REFUSALS, JwsKind::Refusal, trust_refusal, |n| signed::refusal(n as u8));
     assert_deep(&tally);
 }
 
@@ -114,9 +114,9 @@ fn no_refusal_is_believed_but_those_that_were_signed() {
 #[test]
 fn a_stolen_key_that_signs_anything_gives_no_more_than_its_certificate_allows() {
     let tally = hold(CASES, json::object(signed::token_members()), |says| {
-        let token = THIEF.sign(Kind::Token.typ(), &says);
+        let token = THIEF.sign(JwsKind::Token.typ(), &says);
         let (answer, held) = counted(|| trust(&token, &THIEF.certificate));
-        prop_assert!(held <= bound(Kind::Token), "held {} bytes", held);
+        prop_assert!(held <= bound(JwsKind::Token), "held {} bytes", held);
         match answer {
             Ok(claims) => {
                 let wide = i128::from;
@@ -124,7 +124,7 @@ fn a_stolen_key_that_signs_anything_gives_no_more_than_its_certificate_allows() 
                 prop_assert!(wide(claims.offline_until) <= wide(claims.exp).max(wide(claims.iat) + 72 * 3600));
                 prop_assert_eq!((claims.iss.as_str(), claims.aud.as_str(), claims.hw), (ISSUER, PRODUCT, HW));
                 let printed = serde_json::to_string(&claims).unwrap();
-                prop_assert_eq!(trust(&THIEF.sign(Kind::Token.typ(), &printed), &THIEF.certificate), Ok(claims));
+                prop_assert_eq!(trust(&THIEF.sign(JwsKind::Token.typ(), &printed), &THIEF.certificate), Ok(claims));
                 Ok("believed")
             }
             Err(refused) => Ok(word(refused.check)),
@@ -139,8 +139,8 @@ fn a_stolen_key_that_signs_anything_gives_no_more_than_its_certificate_allows() 
 #[test]
 fn a_refusal_by_a_stolen_key_lives_no_longer_than_any() {
     let tally = hold(CASES, json::object(signed::refusal_members()), |says| {
-        let (answer, held) = counted(|| trust_refusal(&THIEF.sign(Kind::Refusal.typ(), &says), &THIEF.certificate));
-        prop_assert!(held <= bound(Kind::Refusal), "held {} bytes", held);
+        let (answer, held) = counted(|| trust_refusal(&THIEF.sign(JwsKind::Refusal.typ(), &says), &THIEF.certificate));
+        prop_assert!(held <= bound(JwsKind::Refusal), "held {} bytes", held);
         match answer {
             Ok(claims) => {
                 prop_assert!(
@@ -148,7 +148,7 @@ fn a_refusal_by_a_stolen_key_lives_no_longer_than_any() {
                 );
                 let printed = serde_json::to_string(&claims).unwrap();
                 prop_assert_eq!(
-                    trust_refusal(&THIEF.sign(Kind::Refusal.typ(), &printed), &THIEF.certificate),
+                    trust_refusal(&THIEF.sign(JwsKind::Refusal.typ(), &printed), &THIEF.certificate),
                     Ok(claims)
                 );
                 Ok("believed")
@@ -177,11 +177,11 @@ fn whatever_a_certificate_says_it_holds_for_a_day_at_most() {
             license_exp: None,
             ..signed::claims(1)
         };
-        let token = THIEF.sign(Kind::Token.typ(), &serde_json::to_string(&claims).unwrap());
-        let expected = Expected { issuer: ISSUER, audience: PRODUCT, nonce: None, hw: &HW };
+        let token = THIEF.sign(JwsKind::Token.typ(), &serde_json::to_string(&claims).unwrap());
+        let expected = ExpectedToken { issuer: ISSUER, audience: PRODUCT, nonce: None, hw: &HW };
         let which = which.index(signed.len());
         let (answer, held) = counted(|| verify(&token, &signed[which], &ROOTS, &expected, iat));
-        prop_assert!(held <= bound(Kind::Token), "held {} bytes", held);
+        prop_assert!(held <= bound(JwsKind::Token), "held {} bytes", held);
         match answer {
             Ok(_) => {
                 let said: CertificateClaims = serde_json::from_str(&says[which]).unwrap();
@@ -217,7 +217,7 @@ fn a_number_in_a_feature_is_the_one_that_was_written() {
     let mut claims = signed::claims(1);
     for number in [2.877_691_218_902_363e209, -8.699_953_660_747_47e288] {
         claims.features.insert("rate".into(), number.into());
-        let token = THIEF.sign(Kind::Token.typ(), &serde_json::to_string(&claims).unwrap());
+        let token = THIEF.sign(JwsKind::Token.typ(), &serde_json::to_string(&claims).unwrap());
         assert_eq!(trust(&token, &THIEF.certificate).as_ref(), Ok(&claims));
     }
 }

@@ -1,7 +1,7 @@
 //! What the catalog must say. Each promise is a query for what breaks it; each is shown to find what it is for.
 
 use super::{tenant_tables, two};
-use license_core::records::Role;
+use license_core::records::DatabaseRole;
 use sqlx::{Connection, Executor, PgConnection};
 
 /// A promise and the query that lists what breaks it.
@@ -339,7 +339,7 @@ async fn each_promise_about_the_catalog_is_seen_broken_when_it_is_broken() {
 #[tokio::test]
 async fn the_directory_answers_an_exact_key_and_nothing_else() {
     let two = two().await;
-    let mut admin = two.as_role(Role::Admin).await;
+    let mut admin = two.as_role(DatabaseRole::Admin).await;
     let number = two.a.key.number().to_string();
     for (asked, answers) in
         [(number.as_str(), 1), (&number[..12], 0), ("", 0), ("%", 0), ("_____________", 0), (".*", 0)]

@@ -5,17 +5,18 @@
 mod catalog;
 mod moves;
 mod rights;
+mod statements;
 mod strangers;
 mod takeover;
 
-use license_core::records::{Records, Role};
+use license_core::records::{DatabaseRole, Records};
 use license_tests::{
     stores,
     world::{License, Shape, register},
 };
 use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 
-const SERVING: [Role; 3] = [Role::Service, Role::Reaper, Role::Admin];
+const SERVING: [DatabaseRole; 3] = [DatabaseRole::Service, DatabaseRole::Reaper, DatabaseRole::Admin];
 
 /// A database with two organizations.
 struct Two {
@@ -26,7 +27,7 @@ struct Two {
 
 async fn two() -> Two {
     let database = stores::database().await;
-    let admin = Records::with(database.clone(), Role::Admin, 2);
+    let admin = Records::with(database.clone(), DatabaseRole::Admin, 2);
     let a = register(&admin, &database, &Shape::default(), "a").await;
     let b = register(&admin, &database, &Shape::default(), "b").await;
     Two { database, a, b }
@@ -38,11 +39,11 @@ impl Two {
         PgConnection::connect_with(&self.database).await.unwrap()
     }
 
-    async fn as_role(&self, role: Role) -> PgConnection {
+    async fn as_role(&self, role: DatabaseRole) -> PgConnection {
         PgConnection::connect_with(&self.database.clone().username(role.name())).await.unwrap()
     }
 
-    fn records(&self, role: Role) -> Records {
+    fn records(&self, role: DatabaseRole) -> Records {
         Records::with(self.database.clone(), role, 2)
     }
 

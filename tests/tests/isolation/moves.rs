@@ -4,12 +4,12 @@ use super::{Two, two};
 use license_core::{
     domain::{
         id::{Attempt, Holder, Hw, PoolId, SessionId},
-        lease::Timing,
+        lease::LeaseTiming,
         license::Status,
-        pool::{Claim, SeatClaim, SessionClaim},
+        pool::{LeaseClaim, SeatClaim, SessionClaim},
         secret::KeyRing,
     },
-    records::{Ending, Grant, GrantOutcome, Refused, ResolveOutcome, Role},
+    records::{ChangeRefusal, DatabaseRole, GrantOutcome, ResolveOutcome, SeatEnding, SeatGrant},
 };
 use license_tests::{staff, world::License};
 use std::time::Duration;
@@ -17,8 +17,8 @@ use uuid::Uuid;
 
 const TTL: Duration = Duration::from_secs(360);
 
-fn grant(license: &License, session: SessionId, holder: Holder) -> Grant {
-    Grant {
+fn grant(license: &License, session: SessionId, holder: Holder) -> SeatGrant {
+    SeatGrant {
         tenant: license.tenant,
         pool: license.pool_id,
         seat: 0,
@@ -36,9 +36,9 @@ fn grant(license: &License, session: SessionId, holder: Holder) -> Grant {
     }
 }
 
-fn ending(session: SessionId) -> Ending {
-    let claim = Claim { seq: u64::MAX >> 1, lease_end_ms: 0 };
-    Ending {
+fn ending(session: SessionId) -> SeatEnding {
+    let claim = LeaseClaim { seq: u64::MAX >> 1, lease_end_ms: 0 };
+    SeatEnding {
         epoch: 0,
         seats: vec![SeatClaim { seat: 0, claim }],
         sessions: vec![SessionClaim { seat: 0, session, claim }],
@@ -51,7 +51,8 @@ async fn seated() -> (Two, SessionId) {
     let two = two().await;
     let session = SessionId::draw();
     for (license, session) in [(&two.a, SessionId::draw()), (&two.b, session)] {
-        let outcome = two.records(Role::Service).grant_seat(&grant(license, session, Holder([1; 16]))).await.unwrap();
+        let outcome =
+            two.records(DatabaseRole::Service).grant_seat(&grant(license, session, Holder([1; 16]))).await.unwrap();
         assert_eq!(outcome, GrantOutcome::Ok);
     }
     (two, session)
@@ -66,13 +67,13 @@ fn crossed(two: &Two) -> License {
 async fn a_seats_move_with_one_tenant_and_anothers_pool_or_session_changes_nothing_of_the_other() {
     let (two, session_of_b) = seated().await;
     let before = two.rows_of(&two.b).await;
-    let service = two.records(Role::Service);
+    let service = two.records(DatabaseRole::Service);
     let wrong = crossed(&two);
 
     let taken = service.grant_seat(&grant(&wrong, SessionId::draw(), Holder([2; 16]))).await.unwrap();
     assert_eq!(taken, GrantOutcome::EpochStale, "there is no such pool");
     for license in [&wrong, &two.a] {
-        for records in [&service, &two.records(Role::Reaper)] {
+        for records in [&service, &two.records(DatabaseRole::Reaper)] {
             let ended =
                 records.end_seats(license.tenant, license.pool_id, &ending(session_of_b), "released", TTL).await;
             assert_eq!(ended.unwrap().released_at, None, "there is no such session");
@@ -80,25 +81,26 @@ async fn a_seats_move_with_one_tenant_and_anothers_pool_or_session_changes_nothi
         let gone = service.resolve_session(license.tenant, license.pool_id, 0, session_of_b, 0).await.unwrap();
         assert_eq!(gone, ResolveOutcome::Gone("unknown".into()));
     }
-    for role in [Role::Service, Role::Reaper, Role::Admin] {
+    for role in [DatabaseRole::Service, DatabaseRole::Reaper, DatabaseRole::Admin] {
         assert_eq!(
-            two.records(role).rebuild_pool(wrong.tenant, wrong.pool_id, 0, &Timing::default()).await.unwrap(),
+            two.records(role).rebuild_pool(wrong.tenant, wrong.pool_id, 0, &LeaseTiming::default()).await.unwrap(),
             None
         );
     }
     // Whatever grace B's machines have is not counted as A's.
-    assert_eq!(two.records(Role::Reaper).count_grace(wrong.tenant, wrong.pool_id).await.unwrap(), 0);
+    assert_eq!(two.records(DatabaseRole::Reaper).count_grace(wrong.tenant, wrong.pool_id).await.unwrap(), 0);
     let counted: i32 =
         sqlx::query_scalar("select machines_on_grace($1, $2) from set_config('app.tenant_id', $3, false)")
             .bind(wrong.tenant.0)
             .bind(wrong.pool_id.0)
             .bind(wrong.tenant.0.to_string())
-            .fetch_one(&mut two.as_role(Role::Admin).await)
+            .fetch_one(&mut two.as_role(DatabaseRole::Admin).await)
             .await
             .unwrap();
     assert_eq!(counted, 0);
     // An id of another tenant is just an id: A's row under it is A's.
-    let taken = service.grant_seat(&Grant { epoch: 0, ..grant(&two.a, session_of_b, Holder([3; 16])) }).await.unwrap();
+    let taken =
+        service.grant_seat(&SeatGrant { epoch: 0, ..grant(&two.a, session_of_b, Holder([3; 16])) }).await.unwrap();
     assert_ne!(taken, GrantOutcome::Refused);
     assert_eq!(two.rows_of(&two.b).await, before);
 }
@@ -107,26 +109,26 @@ async fn a_seats_move_with_one_tenant_and_anothers_pool_or_session_changes_nothi
 async fn an_admins_move_with_one_tenant_and_anothers_pool_or_license_finds_nothing_and_changes_nothing() {
     let (two, session_of_b) = seated().await;
     let before = two.rows_of(&two.b).await;
-    let admin = two.records(Role::Admin);
+    let admin = two.records(DatabaseRole::Admin);
     let wrong = crossed(&two);
 
     let (act, peppers) = (staff::act(wrong.tenant), KeyRing::single(vec![2; 32]));
-    assert_eq!(admin.end_session(&act, session_of_b, true).await.unwrap(), Err(Refused::NotFound));
+    assert_eq!(admin.end_session(&act, session_of_b, true).await.unwrap(), Err(ChangeRefusal::NotFound));
     let outcome: Option<String> = sqlx::query_scalar("select outcome from kick_session($1, $2, null, true, 'a')")
         .bind(wrong.tenant.0)
         .bind(session_of_b.0)
-        .fetch_one(&mut two.as_role(Role::Admin).await)
+        .fetch_one(&mut two.as_role(DatabaseRole::Admin).await)
         .await
         .unwrap();
     assert_eq!(outcome, None, "there is no such session");
-    let not_found = Err(Refused::NotFound);
+    let not_found = Err(ChangeRefusal::NotFound);
     let edited = admin.edit_license(&act, wrong.id, None, &staff::seats(2), None).await.unwrap();
     assert_eq!(edited.map(drop), not_found);
     for status in [Status::Suspended, Status::Active, Status::Revoked] {
         assert_eq!(admin.decide_license(&act, wrong.id, status).await.unwrap().map(drop), not_found);
     }
     assert_eq!(admin.renew_key(&act, wrong.id, 0, &peppers).await.unwrap().map(drop), not_found);
-    let mut connection = two.as_role(Role::Admin).await;
+    let mut connection = two.as_role(DatabaseRole::Admin).await;
     for sql in ["select resize_pool($1, $2, 2)", "select kick_seat($1, $2, 0, true, 'a')"] {
         let query = sqlx::query_scalar::<_, Option<i64>>(sql).bind(wrong.tenant.0).bind(wrong.pool_id.0);
         assert_eq!(query.fetch_one(&mut connection).await.unwrap(), None, "{sql}");
@@ -205,9 +207,9 @@ async fn a_role_calls_only_the_moves_of_its_own_functions() {
     let two = two().await;
     let denied = |e: license_core::Error| assert!(e.to_string().contains("permission denied"), "{e}");
     let (tenant, pool) = (two.a.tenant, two.a.pool_id);
-    let reaper = two.records(Role::Reaper);
+    let reaper = two.records(DatabaseRole::Reaper);
     denied(reaper.grant_seat(&grant(&two.a, SessionId::draw(), Holder([1; 16]))).await.unwrap_err());
-    for role in [Role::Service, Role::Reaper] {
+    for role in [DatabaseRole::Service, DatabaseRole::Reaper] {
         let records = two.records(role);
         let (act, peppers) = (staff::act(tenant), KeyRing::single(vec![2; 32]));
         denied(records.edit_license(&act, two.a.id, None, &staff::seats(100), None).await.unwrap_err());
@@ -229,7 +231,7 @@ async fn a_role_calls_only_the_moves_of_its_own_functions() {
             assert!(denied.contains("permission denied for function"), "{sql}: {denied}");
         }
     }
-    let admin = two.records(Role::Admin);
+    let admin = two.records(DatabaseRole::Admin);
     denied(admin.end_seats(tenant, pool, &ending(SessionId::draw()), "released", TTL).await.unwrap_err());
-    assert!(admin.rebuild_pool(tenant, PoolId(Uuid::nil()), 0, &Timing::default()).await.unwrap().is_none());
+    assert!(admin.rebuild_pool(tenant, PoolId(Uuid::nil()), 0, &LeaseTiming::default()).await.unwrap().is_none());
 }

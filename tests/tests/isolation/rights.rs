@@ -45,7 +45,7 @@ const TABLES: [&str; 33] = [
 ];
 
 /// Every function, whether it runs as the owner, and who may call it. One of the same name and other arguments is a line of its own.
-const FUNCTIONS: [&str; 77] = [
+const FUNCTIONS: [&str; 78] = [
     "directory.enter_identity as owner: admin",
     "directory.enter_license as owner: nobody",
     "directory.enter_tenant as owner: admin",
@@ -109,6 +109,7 @@ const FUNCTIONS: [&str; 77] = [
     "public.machines_on_grace: admin",
     "public.mark_published as owner: reaper",
     "public.pool_lock: nobody",
+    "public.protect: nobody",
     "public.rebuild_pool as owner: admin, reaper, service",
     "public.record_usage as owner: reaper",
     "public.register_organization as owner: admin",

@@ -1,7 +1,7 @@
 //! What a role can do to another tenant's rows with plain SQL: on every table the catalog lists, nothing.
 
 use super::{SERVING, Two, tenant_tables, two};
-use license_core::records::Role;
+use license_core::records::DatabaseRole;
 use license_tests::world::License;
 use sqlx::{AssertSqlSafe, Executor, PgConnection};
 
@@ -66,7 +66,7 @@ async fn touched(connection: &mut PgConnection, sql: String) -> Option<u64> {
 
 /// What a role, with a tenant set or none, can see and do of `b`'s rows in a table. Empty is what we want.
 async fn trespasses(
-    role: Role,
+    role: DatabaseRole,
     connection: &mut PgConnection,
     table: &str,
     b: &License,
@@ -78,7 +78,7 @@ async fn trespasses(
             found.push(format!("{what} {table}"));
         }
     };
-    if !(role == Role::Reaper && REAPER_READS.contains(&table)) {
+    if !(role == DatabaseRole::Reaper && REAPER_READS.contains(&table)) {
         say("selects", touched(connection, format!("select from {table} where {whose}")).await);
     }
     let columns: Vec<String> = sqlx::query_scalar(
@@ -145,7 +145,7 @@ async fn without_a_tenant_there_are_no_rows_and_with_one_only_its_own() {
                 .fetch_one(&mut connection)
                 .await
                 .unwrap();
-            if !readable || (role == Role::Reaper && REAPER_READS.contains(&table.as_str())) {
+            if !readable || (role == DatabaseRole::Reaper && REAPER_READS.contains(&table.as_str())) {
                 continue;
             }
             let all = format!("select from {table}");
@@ -167,17 +167,17 @@ async fn the_look_for_trespasses_finds_them_where_row_level_security_is_off() {
         .execute("alter table seats disable row level security; alter table users disable row level security")
         .await
         .unwrap();
-    let mut admin = two.as_role(Role::Admin).await;
+    let mut admin = two.as_role(DatabaseRole::Admin).await;
     set_tenant(&mut admin, Some(&two.a)).await;
     let row = row_of(&mut truth, "seats", &two.b).await;
-    let found = trespasses(Role::Admin, &mut admin, "seats", &two.b, &row).await;
+    let found = trespasses(DatabaseRole::Admin, &mut admin, "seats", &two.b, &row).await;
     assert_eq!(found, ["selects seats"]);
     let row = row_of(&mut truth, "users", &two.b).await.replace("\"user_id\"", "\"was\"").replacen(
         '{',
         "{\"user_id\": \"00000000-0000-0000-0000-000000000001\", ",
         1,
     );
-    let found = trespasses(Role::Admin, &mut admin, "users", &two.b, &row).await;
+    let found = trespasses(DatabaseRole::Admin, &mut admin, "users", &two.b, &row).await;
     for what in ["selects users", "updates users", "inserts into users"] {
         assert!(found.iter().any(|it| it == what), "{what}: {found:?}");
     }

@@ -1,18 +1,17 @@
 //! What whoever took a role over can and cannot do, by SQL of their own. docs/DATA-MODEL.md says the same in words ("When a role is
 //! taken over").
 
-use super::{SERVING, Two, tenant_tables, two};
+use super::{
+    SERVING, Two,
+    statements::{DENIED, REFUSED, done, refused, told},
+    tenant_tables, two,
+};
 use license_core::{
     domain::{id::SessionId, license::Status},
-    records::{Role, migrate},
+    records::{DatabaseRole, migrate},
 };
-use license_tests::{staff, world::License};
-use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, Row, postgres::PgRow};
-
-/// No right, or row-level security.
-const DENIED: &str = "42501";
-/// A function refuses what it was told.
-const REFUSED: &str = "22023";
+use license_tests::staff;
+use sqlx::{Connection, Executor, PgConnection};
 
 /// What none of the roles can do, whichever of them was taken over.
 const NOBODY: [&str; 24] = [
@@ -43,36 +42,6 @@ const NOBODY: [&str; 24] = [
     "select lo_from_bytea(0, 'a')",
 ];
 
-/// A statement about one organization; each `{session}` begins now.
-fn filled(sql: &str, license: &License) -> String {
-    sql.replace("{tenant}", &license.tenant.to_string())
-        .replace("{pool}", &license.pool_id.0.to_string())
-        .replace("{license}", &license.id.0.to_string())
-        .replace("{number}", &license.key.number().to_string())
-        .replace("{session}", &SessionId::draw().to_string())
-}
-
-async fn done(connection: &mut PgConnection, sql: &str, license: &License) -> sqlx::Result<Vec<PgRow>> {
-    connection.fetch_all(AssertSqlSafe(filled(sql, license))).await
-}
-
-/// The first column of the one row that a statement answers.
-async fn told<T>(connection: &mut PgConnection, sql: &str, license: &License) -> T
-where
-    T: for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
-{
-    done(connection, sql, license).await.unwrap_or_else(|e| panic!("{sql}: {e}"))[0].get(0)
-}
-
-/// None of these is done, and PostgreSQL says why by this code.
-async fn refused(connection: &mut PgConnection, license: &License, code: &str, statements: &[&str]) {
-    for sql in statements {
-        let error = done(connection, sql, license).await.map(|rows| rows.len()).unwrap_err();
-        let found = error.as_database_error().and_then(|e| e.code()).map(|code| code.into_owned());
-        assert_eq!(found.as_deref(), Some(code), "{sql}: {error}");
-    }
-}
-
 /// A grant as a service asks for it.
 const GRANT: &str = "select grant_seat('{tenant}', '{pool}', 0, '{session}', 'h', gen_random_uuid(), 0, 1, '{}', null,
     'hw', 'label', '{}', null, null, null)";
@@ -85,10 +54,10 @@ fn grant(was: &str, is: &str) -> String {
 
 /// Two organizations with a seat each held, in a database as `migrate` leaves it (a copy of one has its tables and not its own rights), and
 /// a connection of whoever took the role over.
-async fn taken_over(role: Role) -> (Two, PgConnection) {
+async fn taken_over(role: DatabaseRole) -> (Two, PgConnection) {
     let two = two().await;
     migrate(&two.database).await.unwrap();
-    let mut service = two.as_role(Role::Service).await;
+    let mut service = two.as_role(DatabaseRole::Service).await;
     for license in [&two.a, &two.b] {
         assert_eq!(told::<String>(&mut service, GRANT, license).await, "OK");
     }
@@ -126,7 +95,7 @@ async fn nobody_who_took_a_role_over_finds_another_database_of_the_server_open()
 
 #[tokio::test]
 async fn a_service_that_was_taken_over_sees_no_table_and_lists_nobody() {
-    let (two, mut service) = taken_over(Role::Service).await;
+    let (two, mut service) = taken_over(DatabaseRole::Service).await;
     done(&mut service, "select set_config('app.tenant_id', '{tenant}', false)", &two.b).await.unwrap();
     for table in tenant_tables(&mut two.truth().await).await {
         refused(&mut service, &two.b, DENIED, &[&format!("select from {table}")]).await;
@@ -149,7 +118,7 @@ async fn a_service_that_was_taken_over_sees_no_table_and_lists_nobody() {
 
 #[tokio::test]
 async fn a_service_that_was_taken_over_grants_no_seat_that_is_none_of_the_pool() {
-    let (two, mut service) = taken_over(Role::Service).await;
+    let (two, mut service) = taken_over(DatabaseRole::Service).await;
     let of_b = two.b.pool_id.0.to_string();
     for (was, is) in [
         ("0, '{session}'", "5, '{session}'"),
@@ -178,14 +147,14 @@ async fn a_service_that_was_taken_over_grants_no_seat_that_is_none_of_the_pool()
         let sql = grant(was, &is).replace("0, 1,", "0, 2,");
         refused(&mut service, &two.a, REFUSED, &[&sql]).await;
     }
-    let admin = two.records(Role::Admin);
+    let admin = two.records(DatabaseRole::Admin);
     admin.decide_license(&staff::act(two.a.tenant), two.a.id, Status::Suspended).await.unwrap().unwrap();
     assert_eq!(told::<String>(&mut service, &grant("0, 1,", "1, 9,"), &two.a).await, "REFUSED");
 }
 
 #[tokio::test]
 async fn a_service_that_was_taken_over_keeps_nobody_waiting_longer_than_a_day_and_an_hour() {
-    let (two, mut service) = taken_over(Role::Service).await;
+    let (two, mut service) = taken_over(DatabaseRole::Service).await;
     let rebuild = |frozen: &str, lease: &str, drain: &str| {
         format!("select lease from rebuild_pool('{{tenant}}', '{{pool}}', {frozen}, {lease}, {drain})")
     };
@@ -219,7 +188,7 @@ async fn a_service_that_was_taken_over_keeps_nobody_waiting_longer_than_a_day_an
 
 #[tokio::test]
 async fn a_service_that_was_taken_over_ends_what_it_knows_and_says_neither_why_nor_when() {
-    let (two, mut service) = taken_over(Role::Service).await;
+    let (two, mut service) = taken_over(DatabaseRole::Service).await;
     let mut truth = two.truth().await;
     let end = |reason: &str, seen: &str| {
         format!(
@@ -244,7 +213,7 @@ async fn a_service_that_was_taken_over_ends_what_it_knows_and_says_neither_why_n
 
 #[tokio::test]
 async fn by_no_move_was_anybody_heard_of_in_years_to_come() {
-    let (two, mut service) = taken_over(Role::Service).await;
+    let (two, mut service) = taken_over(DatabaseRole::Service).await;
     let mut truth = two.truth().await;
     // Whoever loses a seat to another holder, and a session that ends while its seat lives on.
     let displacing = grant("0, 1, '{}', null", "0, 9, '{}', '2300-01-01'").replace("'h'", "'another'");
@@ -265,11 +234,11 @@ async fn by_no_move_was_anybody_heard_of_in_years_to_come() {
 
 #[tokio::test]
 async fn a_session_is_ended_by_the_pool_it_is_in_and_by_no_other() {
-    let (two, mut service) = taken_over(Role::Service).await;
+    let (two, mut service) = taken_over(DatabaseRole::Service).await;
     let other =
         "select create_license('{tenant}', '{session}', '{pool}'::uuid, 'ZZZZZZZZZZZZZ', '1.x', 'coditect', 'trial')";
     let pool = SessionId::draw().to_string();
-    let made: bool = told(&mut two.as_role(Role::Admin).await, &other.replace("{pool}", &pool), &two.a).await;
+    let made: bool = told(&mut two.as_role(DatabaseRole::Admin).await, &other.replace("{pool}", &pool), &two.a).await;
     assert!(made);
     let session: String =
         told(&mut two.truth().await, "select session_id::text from sessions where tenant_id = '{tenant}'", &two.a)
@@ -290,10 +259,10 @@ async fn a_session_is_ended_by_the_pool_it_is_in_and_by_no_other() {
 
 #[tokio::test]
 async fn a_reaper_that_was_taken_over_marks_only_what_it_holds_and_says_no_time() {
-    let (two, mut reaper) = taken_over(Role::Reaper).await;
+    let (two, mut reaper) = taken_over(DatabaseRole::Reaper).await;
     let mark = "select mark_published(array_agg(tenant_id), array_agg(id)) from outbox where published_at is null";
     assert_eq!(told::<i32>(&mut reaper, mark, &two.a).await, 0, "held by nobody");
-    let mut another = two.as_role(Role::Reaper).await;
+    let mut another = two.as_role(DatabaseRole::Reaper).await;
     let hold = "select id from outbox where published_at is null order by id limit 2 for update skip locked";
     another.execute("begin").await.unwrap();
     assert_eq!(done(&mut another, hold, &two.a).await.unwrap().len(), 2);
@@ -318,7 +287,7 @@ async fn a_reaper_that_was_taken_over_marks_only_what_it_holds_and_says_no_time(
 
 #[tokio::test]
 async fn a_reaper_that_was_taken_over_sees_which_seats_are_held_and_no_other_table_or_column() {
-    let (two, mut reaper) = taken_over(Role::Reaper).await;
+    let (two, mut reaper) = taken_over(DatabaseRole::Reaper).await;
     assert_eq!(told::<i64>(&mut reaper, "select count(holder) from seats", &two.a).await, 2, "of every tenant");
     let denied = [
         "select * from sessions",
@@ -348,7 +317,7 @@ async fn a_reaper_that_was_taken_over_sees_which_seats_are_held_and_no_other_tab
 
 #[tokio::test]
 async fn an_admin_that_was_taken_over_changes_what_it_knows_by_the_moves_and_says_no_id_and_no_time() {
-    let (two, mut admin) = taken_over(Role::Admin).await;
+    let (two, mut admin) = taken_over(DatabaseRole::Admin).await;
     let unseen = "select count(*) from licenses";
     assert_eq!(told::<i64>(&mut admin, unseen, &two.a).await, 0, "nobody's, before a tenant is named");
     done(&mut admin, "select set_config('app.tenant_id', '{tenant}', false)", &two.a).await.unwrap();

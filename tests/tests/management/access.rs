@@ -3,7 +3,7 @@
 use crate::desk::{Answer, Desk};
 use license_core::domain::access::{PersonRole, Scope};
 use license_functions::{
-    admin::access::{Least, Rule, TABLE},
+    admin::access::{AccessRule, LeastRole, TABLE},
     document::document,
 };
 use serde_json::{Value, json};
@@ -71,7 +71,7 @@ fn seen(answer: &Answer) -> Expected {
     }
 }
 
-async fn ask(desk: &Desk, rule: &Rule, organization: &str, bearer: Option<&str>) -> Answer {
+async fn ask(desk: &Desk, rule: &AccessRule, organization: &str, bearer: Option<&str>) -> Answer {
     let mut path = rule.path.replace("{organization}", organization);
     while let (Some(start), Some(end)) = (path.find('{'), path.find('}')) {
         path.replace_range(start..=end, &Uuid::new_v4().to_string());
@@ -119,9 +119,9 @@ async fn every_operation_lets_through_whom_its_row_names_and_nobody_else() {
         expect("a forged token", Some("e30.e30.e30"), Expected::Nobody).await;
         expect("an API token nobody made", Some(&format!("cdt_live_{}", "0".repeat(78))), Expected::Nobody).await;
         let person = |role: Option<PersonRole>| match rule.least {
-            Least::SignedIn | Least::Person => Expected::Passes,
+            LeastRole::SignedIn | LeastRole::Person => Expected::Passes,
             _ if within && role.is_none() => Expected::Unseen,
-            Least::Role(least) if role.is_some_and(|role| role >= least) => Expected::Passes,
+            LeastRole::Role(least) if role.is_some_and(|role| role >= least) => Expected::Passes,
             least => Expected::Forbidden("role", least.as_str().to_owned()),
         };
         expect("stranger", Some(&desk.person("stranger")), person(None)).await;
@@ -143,7 +143,7 @@ async fn every_operation_lets_through_whom_its_row_names_and_nobody_else() {
         };
         expect("a token of another organization", Some(&foreign_token), of_another).await;
         let staff = match rule.least {
-            Least::Person => Expected::Forbidden("role", "person".into()),
+            LeastRole::Person => Expected::Forbidden("role", "person".into()),
             _ => Expected::Passes,
         };
         expect("staff", Some(&desk.staff("vendor")), staff).await;

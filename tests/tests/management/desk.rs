@@ -9,21 +9,21 @@ use license_core::{
     domain::{
         access::{PersonRole, Scope},
         id::{TenantId, UserId},
-        opaque::{Kind, Opaque},
-        rate::Rate,
+        opaque::{OpaqueSecret, SecretKind},
+        rate::RateLimit,
         secret::KeyRing,
     },
-    identity::{LONGEST_LIFE, Settings, Verifier},
+    identity::{IdentitySettings, IdentityVerifier, LONGEST_LIFE},
 };
 use license_functions::{
     acquire, admin,
     edge::{
-        config::{Docs, Logging},
-        rate::{ByAddress, Limit},
-        rim::Rim,
+        config::{LayersConfig, LogConfig},
+        credential_guesses::CredentialGuesses,
+        layers::LayerSettings,
+        rate::{ByAddress, NamedLimit},
         serve::{Service, app},
         staff::StaffRules,
-        strangers::Strangers,
     },
     heartbeat, register, release,
 };
@@ -144,27 +144,31 @@ impl Desk {
     }
 
     /// With this limit on everything that has one.
-    pub(crate) async fn limited(world: World, rate: Option<Rate>) -> Self {
+    pub(crate) async fn limited(world: World, rate: Option<RateLimit>) -> Self {
         Self::guarded(world, rate, StaffRules::default()).await
     }
 
     /// With this demanded of staff.
-    pub(crate) async fn guarded(world: World, rate: Option<Rate>, staff_rules: StaffRules) -> Self {
+    pub(crate) async fn guarded(world: World, rate: Option<RateLimit>, staff_rules: StaffRules) -> Self {
         keys::install_crypto();
         let issuer = MockServer::start().await;
         let published = ResponseTemplate::new(200).set_body_json(json!({ "keys": [keys::jwk(key(), "k")] }));
         Mock::given(path("/keys")).respond_with(published).mount(&issuer).await;
         let verifier = |audience: &str| {
             let jwks_url = format!("{}/keys", issuer.uri());
-            let settings =
-                Settings { issuer: ISSUER.into(), audience: audience.into(), jwks_url, longest_life: LONGEST_LIFE };
-            Verifier::new(settings, world.clock.clone())
+            let settings = IdentitySettings {
+                issuer: ISSUER.into(),
+                audience: audience.into(),
+                jwks_url,
+                longest_life: LONGEST_LIFE,
+            };
+            IdentityVerifier::new(settings, world.clock.clone())
         };
         let peppers = Arc::new(KeyRing::single(vec![2; 32]));
-        let limit = |name| Limit::new(name, rate, world.seats());
+        let limit = |name| NamedLimit::new(name, rate, world.seats());
         let by_address = |name| ByAddress::new(limit(name), 1);
         let (moves, records) = (world.moves.clone(), world.admin.clone());
-        let router = admin::router(admin::State {
+        let router = admin::router(admin::AdminService {
             records: records.clone(),
             manage: world.manage.clone(),
             people: verifier(AUDIENCE),
@@ -174,20 +178,20 @@ impl Desk {
             proxies: 1,
             token_days: 30,
             limit: limit("admin"),
-            strangers: Strangers::new(by_address("credentials"), world.seats(), world.clock.clone()),
+            strangers: CredentialGuesses::new(by_address("credentials"), world.seats(), world.clock.clone()),
         })
-        .merge(register::router(register::State {
+        .merge(register::router(register::RegisterService {
             records,
             verifier: verifier(AUDIENCE),
             peppers,
             limit: by_address("register"),
-            strangers: Strangers::new(by_address("credentials"), world.seats(), world.clock.clone()),
+            strangers: CredentialGuesses::new(by_address("credentials"), world.seats(), world.clock.clone()),
         }))
-        .merge(acquire::router(acquire::State { moves: moves.clone(), strangers: by_address("unknown-keys") }))
-        .merge(heartbeat::router(heartbeat::State { moves: moves.clone() }))
-        .merge(release::router(release::State { moves }));
-        let logging = Logging { filter: "info".into(), text: false, project: None };
-        let app = app(Service { router, checks: Vec::new() }, &Rim::new(&Docs::default(), &logging));
+        .merge(acquire::router(acquire::AcquireService { moves: moves.clone(), strangers: by_address("unknown-keys") }))
+        .merge(heartbeat::router(heartbeat::HeartbeatService { moves: moves.clone() }))
+        .merge(release::router(release::ReleaseService { moves }));
+        let logging = LogConfig { filter: "info".into(), text: false, project: None };
+        let app = app(Service { router, checks: Vec::new() }, &LayerSettings::new(&LayersConfig::default(), &logging));
         Self { world, app, _issuer: issuer }
     }
 
@@ -263,7 +267,7 @@ impl Desk {
 
     /// An API token of an organization with these scopes, made without asking anybody.
     pub(crate) async fn api_token(&self, tenant: TenantId, scopes: &[Scope]) -> String {
-        let token = Opaque::draw(Kind::ApiToken, tenant);
+        let token = OpaqueSecret::draw(SecretKind::ApiToken, tenant);
         let words: Vec<&str> = scopes.iter().map(|scope| scope.as_str()).collect();
         let sql = "insert into api_tokens (tenant_id, token_id, name, secret_hash, scopes, created_by) values ($1, $2, 'a script', $3, $4, 'a test')";
         sqlx::query(sql)

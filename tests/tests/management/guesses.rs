@@ -8,10 +8,10 @@ use license_core::{
         access::Scope,
         id::LicenseNumber,
         key::LicenseKey,
-        opaque::{Kind, Opaque},
-        rate::Rate,
+        opaque::{OpaqueSecret, SecretKind},
+        rate::RateLimit,
     },
-    moves::guesses::{Guesser, Guesses, Verdict},
+    protocol::guesses::{GuessMemory, SecretGuesser, SecretVerdict},
 };
 use license_tests::{
     Machine, World,
@@ -23,7 +23,7 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 
 /// Six a minute, three at once: one every ten seconds.
-const RATE: Rate = Rate { per_minute: 6, burst: 3 };
+const RATE: RateLimit = RateLimit { per_minute: 6, burst: 3 };
 
 /// One IPv4 address in the spellings that proxies write.
 pub(crate) const OFFICE: [&str; 11] = [
@@ -147,8 +147,8 @@ async fn a_guess_whose_asker_goes_away_is_counted() {
 #[tokio::test]
 async fn a_secret_whose_judgement_takes_long_holds_no_other_up_for_long() {
     let world = World::new().await;
-    let guesses = Guesses::new(world.seats(), world.clock.clone());
-    let guesser = Guesser { limit: "unknown-keys", subject: OFFICE[0].into(), rate: RATE };
+    let guesses = GuessMemory::new(world.seats(), world.clock.clone());
+    let guesser = SecretGuesser { limit: "unknown-keys", subject: OFFICE[0].into(), rate: RATE };
     let (asked, is_asked) = tokio::sync::oneshot::channel();
     let slow = {
         let (guesses, guesser) = (guesses.clone(), guesser.clone());
@@ -162,7 +162,7 @@ async fn a_secret_whose_judgement_takes_long_holds_no_other_up_for_long() {
     };
     is_asked.await.unwrap();
     let quick = guesses.judge(Some(&guesser), "quick", async { Result::Ok(Some(())) }).await.unwrap();
-    assert!(matches!(quick, Verdict::Good(())), "{quick:?}");
+    assert!(matches!(quick, SecretVerdict::Good(())), "{quick:?}");
     assert!(guesses.was_good("quick") && !guesses.was_good("slow"));
     slow.abort();
 }
@@ -170,8 +170,8 @@ async fn a_secret_whose_judgement_takes_long_holds_no_other_up_for_long() {
 #[tokio::test]
 async fn records_that_cannot_be_asked_take_nobodys_turn() {
     let world = World::new().await;
-    let guesses = Guesses::new(world.seats(), world.clock.clone());
-    let guesser = Guesser { limit: "unknown-keys", subject: OFFICE[0].into(), rate: RATE };
+    let guesses = GuessMemory::new(world.seats(), world.clock.clone());
+    let guesser = SecretGuesser { limit: "unknown-keys", subject: OFFICE[0].into(), rate: RATE };
     for n in 0..10 {
         let away = async { Err::<Option<()>, _>(license_core::Error::Records("away".into())) };
         guesses.judge(Some(&guesser), &format!("key-{n}"), away).await.unwrap_err();
@@ -179,7 +179,7 @@ async fn records_that_cannot_be_asked_take_nobodys_turn() {
     for (n, told) in [true, true, true, false].into_iter().enumerate() {
         let wrong =
             guesses.judge(Some(&guesser), &format!("wrong-{n}"), async { Result::<Option<()>>::Ok(None) }).await;
-        assert_eq!(matches!(wrong.unwrap(), Verdict::Wrong), told, "{n}");
+        assert_eq!(matches!(wrong.unwrap(), SecretVerdict::Wrong), told, "{n}");
     }
 }
 
@@ -255,7 +255,7 @@ async fn a_key_that_is_repeated_for_ever_takes_a_turn_every_ten_minutes_and_is_a
 }
 
 fn forged(desk: &Desk) -> String {
-    Opaque::draw(Kind::ApiToken, desk.tenant()).reveal()
+    OpaqueSecret::draw(SecretKind::ApiToken, desk.tenant()).reveal()
 }
 
 async fn with_token(desk: &Desk, token: &str, from: &str) -> Answer {
@@ -333,7 +333,7 @@ async fn invented_invitations_are_counted_by_address_whoever_brings_them() {
         let call = desk.register(&desk.person(&format!("p{n}")), &json!({ "invitation": secret }));
         call.header("x-forwarded-for", OFFICE[n % OFFICE.len()]).send().await
     };
-    let invented = || json!(Opaque::draw(Kind::Invitation, desk.tenant()).reveal());
+    let invented = || json!(OpaqueSecret::draw(SecretKind::Invitation, desk.tenant()).reveal());
     for n in 0..3 {
         bring(n, invented()).await.is(404, "not_found");
     }

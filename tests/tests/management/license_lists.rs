@@ -93,7 +93,7 @@ async fn no_license_of_another_organization_is_seen_or_changed_by_any_id_filter_
     assert_eq!(desk.audited().await, []);
 
     // A cursor made of their id shows this organization's rows alone.
-    let cursor = license_core::records::Cursor(other.id.0).to_string();
+    let cursor = license_core::records::PageCursor(other.id.0).to_string();
     let page = desk.get(&desk.at(&format!("/licenses?cursor={cursor}"))).by(&owner).send().await.ok(200);
     let ids: BTreeSet<&str> = page["items"].as_array().unwrap().iter().map(|it| it["id"].as_str().unwrap()).collect();
     assert!(ids.is_subset(&BTreeSet::from([desk.world.license.id.to_string().as_str()])), "{ids:?}");

@@ -3,7 +3,7 @@
 use crate::desk::Desk;
 use license_core::{
     domain::{access::Scope, key::LicenseKey},
-    moves::acquire::Outcome,
+    protocol::acquire::AcquireOutcome,
 };
 use serde_json::{Value, json};
 
@@ -311,12 +311,15 @@ async fn a_rotated_key_opens_at_once_and_the_old_one_for_the_time_that_was_chose
     world.machine("c").seated(&world.moves).await;
     // The copy judges by its own clock; the records' is real time and would know the old key once more.
     world.pass(std::time::Duration::from_secs(3700));
-    assert!(matches!(world.machine("d").acquire(&world.moves).await, Outcome::BadKey), "its time is over");
+    assert!(matches!(world.machine("d").acquire(&world.moves).await, AcquireOutcome::BadKey), "its time is over");
 
     let owner = desk.person("owner"); // an ID token does not last that long
     let second = desk.call("POST", &own(&desk, "/rotate-key")).by(&owner).send().await.ok(200);
     let restarted = b.restarted();
-    assert!(matches!(restarted.acquire(&world.moves).await, Outcome::BadKey), "at once, where no time was chosen");
+    assert!(
+        matches!(restarted.acquire(&world.moves).await, AcquireOutcome::BadKey),
+        "at once, where no time was chosen"
+    );
     let mut e = world.machine("e");
     e.request.key = LicenseKey::parse(second["key"].as_str().unwrap()).unwrap();
     e.seated(&world.moves).await;

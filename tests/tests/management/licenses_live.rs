@@ -2,7 +2,7 @@
 
 use crate::{desk::Desk, licenses::own};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use license_core::moves::{acquire::Seat, heartbeat, steps::Step};
+use license_core::protocol::{acquire::GrantedSeat, heartbeat, steps::Step};
 use license_tests::{
     World,
     client::{alive, beat, release},
@@ -17,7 +17,7 @@ fn claims(token: &str) -> Value {
 }
 
 /// A heartbeat over HTTP.
-async fn heartbeat(desk: &Desk, seat: &Seat) -> crate::desk::Answer {
+async fn heartbeat(desk: &Desk, seat: &GrantedSeat) -> crate::desk::Answer {
     desk.post("/api/v1/licenses/heartbeat", &json!({})).by(&seat.handle).send().await
 }
 
@@ -165,7 +165,7 @@ async fn a_change_whose_process_died_before_redis_heard_reaches_it_with_the_same
         alive(&world.moves, &a_seat).await; // the copy is the old one
         send().await.ok(200);
         let told = beat(&world.moves, &a_seat).await;
-        assert!(matches!(told, heartbeat::Outcome::Refused(_)), "{told:?}");
+        assert!(matches!(told, heartbeat::HeartbeatOutcome::Refused(_)), "{told:?}");
         decide(&desk, "resume").await;
         alive(&world.moves, &a_seat).await;
     }

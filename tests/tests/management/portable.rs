@@ -6,10 +6,10 @@ use license_core::{
         access::PersonRole::{Member, Viewer},
         secret::KeyRing,
     },
-    moves::manage::Manage,
-    records::{Records, Role, migrate},
+    protocol::manage::SeatManagement,
+    records::{DatabaseRole, Records, migrate},
 };
-use license_local::stores::{Postgres, PostgresSettings as Settings};
+use license_local::stores::{PostgresServer, PostgresSettings as Settings};
 use license_tests::{World, stores};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Executor};
@@ -191,7 +191,7 @@ async fn a_dump_restored_into_a_database_of_another_locale_answers_as_before() {
     #[expect(clippy::disallowed_methods, reason = "no service reads it")]
     if let Some(programs) = std::env::var_os("PORTABLE_TO") {
         let settings = Settings { durable: false, programs: Some(programs.into()), ..Settings::default() };
-        let server = Postgres::temporary_with(settings).await.unwrap();
+        let server = PostgresServer::temporary_with(settings).await.unwrap();
         migrate(&server.superuser()).await.unwrap();
         world.database = stores::restored_at(&original, &server, "locale_provider icu icu_locale 'tr'").await;
         let version: String =
@@ -218,8 +218,8 @@ impl Promised {
     /// Asks everything again of the database that the world has now.
     async fn kept_by(&self, mut world: World) -> World {
         let peppers = Arc::new(KeyRing::single(vec![2; 32]));
-        world.admin = Records::with(world.database.clone(), Role::Admin, 4).sealing(peppers);
-        world.manage = Manage::new(world.seats(), world.admin.clone());
+        world.admin = Records::with(world.database.clone(), DatabaseRole::Admin, 4).sealing(peppers);
+        world.manage = SeatManagement::new(world.seats(), world.admin.clone());
         world.moves = world.instance().await;
         let desk = Desk::over(world).await;
         let order: bool =

@@ -1,14 +1,14 @@
 //! Limits: counted for all instances together, told in headers, and never in the way of who keeps to them.
 
 use crate::desk::{Answer, Desk};
-use license_core::domain::{key::LicenseKey, rate::Rate};
+use license_core::domain::{key::LicenseKey, rate::RateLimit};
 use license_tests::World;
 use serde_json::json;
 use std::time::Duration;
 use uuid::Uuid;
 
 /// Six a minute, three at once: one every ten seconds.
-const RATE: Rate = Rate { per_minute: 6, burst: 3 };
+const RATE: RateLimit = RateLimit { per_minute: 6, burst: 3 };
 
 async fn desk() -> Desk {
     Desk::limited(World::new().await, Some(RATE)).await

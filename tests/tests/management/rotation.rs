@@ -9,9 +9,9 @@ use license_core::{
     domain::{
         access::Scope,
         key::LicenseKey,
-        opaque::{Kind, Opaque},
+        opaque::{OpaqueSecret, SecretKind},
     },
-    records::{Act, Principal, Refused, Rotation},
+    records::{Caller, ChangeRefusal, KeyRotation, Principal},
 };
 use license_tests::{World, world::License};
 use serde_json::{Value, json};
@@ -136,7 +136,7 @@ async fn on_a_seat_that_machines_of_both_keys_share_only_the_old_ones_session_en
 async fn with_the_new_key_the_sessions_of_the_first_step_are_over_whatever_comes_after() {
     let desk = Desk::new().await;
     desk.sit("thief", json!({})).await;
-    let (world, how) = (&desk.world, Rotation { old_for: 0, end_sessions: true });
+    let (world, how) = (&desk.world, KeyRotation { old_for: 0, end_sessions: true });
     // As when the server dies before the steps that follow.
     let peppers = &world.moves.settings().peppers;
     let new = world.admin.replace_key(&world.act(), world.license.id, how, peppers).await.unwrap().unwrap();
@@ -148,13 +148,13 @@ async fn with_the_new_key_the_sessions_of_the_first_step_are_over_whatever_comes
 async fn an_api_token_that_is_revoked_behind_the_door_gives_no_new_key() {
     let desk = Desk::new().await;
     let scopes = [Scope::LicensesWrite];
-    let token = Opaque::parse(Kind::ApiToken, &desk.api_token(desk.tenant(), &scopes).await).unwrap();
+    let token = OpaqueSecret::parse(SecretKind::ApiToken, &desk.api_token(desk.tenant(), &scopes).await).unwrap();
     let by = Principal::Token { id: token.id, name: "a script".into(), scopes: scopes.into() };
-    let (world, act) = (&desk.world, Act { by, ..desk.world.act() });
+    let (world, act) = (&desk.world, Caller { by, ..desk.world.act() });
     world.admin.revoke_api_token(&world.act(), token.id).await.unwrap().unwrap();
     let peppers = &world.moves.settings().peppers;
     let renewed = world.admin.renew_key(&act, world.license.id, 0, peppers).await.unwrap();
-    assert_eq!(renewed.map(drop), Err(Refused::NotFound));
+    assert_eq!(renewed.map(drop), Err(ChangeRefusal::NotFound));
 }
 
 #[tokio::test]

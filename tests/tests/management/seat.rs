@@ -6,7 +6,7 @@ use license_core::domain::{
     key::LicenseKey,
     secret::KeyRing,
 };
-use license_core::seats::PoolKey;
+use license_core::seat_store::PoolKey;
 use license_tests::world::License;
 use serde_json::{Value, json};
 use uuid::Uuid;

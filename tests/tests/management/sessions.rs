@@ -9,7 +9,7 @@ use license_core::{
         },
         id::Hw,
     },
-    moves::steps::Step,
+    protocol::steps::Step,
 };
 use license_tests::World;
 use serde_json::{Value, json};

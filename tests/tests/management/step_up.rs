@@ -6,11 +6,11 @@ use license_core::domain::{
         PersonRole::{Admin, Member},
         Scope,
     },
-    step_up::StepUp,
+    step_up::StepUpPolicy,
 };
 use license_functions::{
     admin::{
-        access::{Least, TABLE},
+        access::{LeastRole, TABLE},
         step_up::is_guarded,
     },
     edge::staff::StaffRules,
@@ -58,7 +58,7 @@ async fn a_stale_or_weak_sign_in_is_challenged_for_every_guarded_operation_and_f
     let mut guarded = 0;
     for rule in TABLE.iter().filter(|rule| rule.path.contains("{organization}")) {
         let what = format!("{} {}", rule.method, rule.path);
-        let of_staff = rule.least == Least::Staff;
+        let of_staff = rule.least == LeastRole::Staff;
         for (ago, acr) in [(361, "phr"), (10, "1")] {
             let answer =
                 desk.try_operation(rule.method, rule.path, &desk.signed_in("customers", "owner", ago, acr)).await;
@@ -84,7 +84,9 @@ async fn a_stale_or_weak_sign_in_is_challenged_for_every_guarded_operation_and_f
         // Who is signed in as demanded is asked for no more, and who is no admin hears that first.
         let met = desk.try_operation(rule.method, rule.path, &desk.signed_in("customers", "owner", 360, "phrh")).await;
         assert!(!demanded(&met), "{what}: {met:?}");
-        if !of_staff && is_guarded(rule) && rule.least != Least::Role(license_core::domain::access::PersonRole::Viewer)
+        if !of_staff
+            && is_guarded(rule)
+            && rule.least != LeastRole::Role(license_core::domain::access::PersonRole::Viewer)
         {
             desk.try_operation(rule.method, rule.path, &desk.person("member")).await.is(403, "insufficient_role");
         }
@@ -215,9 +217,9 @@ async fn a_wrong_policy_is_named_field_by_field() {
 
 #[tokio::test]
 async fn staff_reads_as_it_signed_in_and_changes_only_with_what_the_deployment_demands() {
-    let step_up = StepUp { max_age: Some(600), acr_values: vec!["phrh".into()] };
+    let step_up = StepUpPolicy { max_age: Some(600), acr_values: vec!["phrh".into()] };
     let desk = Desk::guarded(World::new().await, None, StaffRules { step_up, ..StaffRules::default() }).await;
-    for rule in TABLE.iter().filter(|rule| rule.least != Least::Person) {
+    for rule in TABLE.iter().filter(|rule| rule.least != LeastRole::Person) {
         let what = format!("{} {}", rule.method, rule.path);
         for (ago, acr, met) in [(661, "phrh", false), (0, "phr", false), (660, "phrh", true)] {
             let staff = desk.signed_in("staff", "vendor", ago, acr);

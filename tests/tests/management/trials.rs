@@ -9,7 +9,7 @@ use license_core::{
         secret::{KeyRing, KeyVersion, Secret},
         trial::TrialLimit,
     },
-    records::{NewOrganization, Registration},
+    records::{NewOrganization, RegistrationOutcome},
 };
 use serde_json::{Value, json};
 use sqlx::Connection;
@@ -182,11 +182,11 @@ async fn a_trial_is_known_under_the_pepper_before_and_no_longer() {
         desk.world.admin.register(&new, &peppers).await.unwrap()
     };
     let made = register("a", KeyRing { current: key(1), previous: None }).await;
-    assert!(matches!(made, Registration::Created(_)), "{made:?}");
+    assert!(matches!(made, RegistrationOutcome::Created(_)), "{made:?}");
     let rotated = register("b", KeyRing { current: key(2), previous: Some(key(1)) }).await;
-    assert!(matches!(rotated, Registration::NoTrial(TrialLimit::Mailbox)), "{rotated:?}");
+    assert!(matches!(rotated, RegistrationOutcome::NoTrial(TrialLimit::Mailbox)), "{rotated:?}");
     let forgotten = register("c", KeyRing { current: key(2), previous: None }).await;
-    assert!(matches!(forgotten, Registration::Created(_)), "{forgotten:?}");
+    assert!(matches!(forgotten, RegistrationOutcome::Created(_)), "{forgotten:?}");
     let found = desk.found_in_the_records("ada@example.com").await;
     assert!(found.contains(&"users".to_owned()) && !found.iter().any(|table| table.contains("trials")), "{found:?}");
 }

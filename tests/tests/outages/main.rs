@@ -6,7 +6,7 @@ mod nodes;
 mod politely;
 mod storms;
 
-use license_core::{Code, seats::ReplicationId};
+use license_core::{ProblemCode, seat_store::ReplicationId};
 use license_tests::{
     World,
     load::{Crowd, Group, Habits, check},
@@ -179,7 +179,7 @@ async fn a_killed_postgres_costs_nobody_a_seat_and_no_heartbeat() {
     let newcomer = world.machine("newcomer");
     for _ in 0..3 {
         let answer = world.moves.acquire(&newcomer.request).await;
-        assert!(matches!(&answer, Err(e) if e.code() == Code::RecordsUnavailable), "{answer:?}");
+        assert!(matches!(&answer, Err(e) if e.code() == ProblemCode::RecordsUnavailable), "{answer:?}");
     }
     crowd.go_on(TTL + TTL / 2).await;
     assert_eq!(steady.tally().failed_heartbeats.len(), 0, "heartbeats need no records: {}", steady.tally());

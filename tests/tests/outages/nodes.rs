@@ -3,10 +3,10 @@
 use super::{Run, SOON, TTL, live};
 use license_core::{
     domain::id::SessionId,
-    moves::Moves,
-    seats::{HeartbeatAnswer, Seats, Warm},
+    protocol::SeatProtocol,
+    seat_store::{HeartbeatAnswer, PoolReply, SeatStore},
 };
-use license_local::stores::{Redis, RedisSettings};
+use license_local::stores::{RedisServer, RedisSettings};
 use license_tests::{
     World,
     client::alive,
@@ -16,18 +16,18 @@ use license_tests::{
 use std::time::{Duration, Instant};
 
 /// Two Redis nodes, the second a copy of the first.
-async fn two_nodes(shape: Shape) -> (World, Redis) {
+async fn two_nodes(shape: Shape) -> (World, RedisServer) {
     let tcp = RedisSettings { tcp: true, ..RedisSettings::default() };
     let world = World::shaped(Shape { redis: tcp.clone(), ..shape }).await;
     let port = world.redis.port().unwrap().to_string();
     let more = vec!["--replicaof".into(), "127.0.0.1".into(), port];
-    let replica = Redis::temporary(RedisSettings { more, ..tcp }).await.unwrap();
+    let replica = RedisServer::temporary(RedisSettings { more, ..tcp }).await.unwrap();
     (world, replica)
 }
 
 /// Waits until a node follows its primary and has the pool as it is now. The first is not enough: what was written during the first
 /// transfer comes up to a second later.
-async fn in_sync(world: &World, node: &Redis) {
+async fn in_sync(world: &World, node: &RedisServer) {
     let until = Instant::now() + SOON;
     let key = world.key("h");
     loop {
@@ -41,19 +41,19 @@ async fn in_sync(world: &World, node: &Redis) {
     }
 }
 
-async fn command<T: redis::FromRedisValue>(node: &Redis, words: &[&str]) -> T {
+async fn command<T: redis::FromRedisValue>(node: &RedisServer, words: &[&str]) -> T {
     let client = redis::Client::open(node.url()).unwrap();
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();
     redis::cmd(words[0]).arg(&words[1..]).query_async(&mut connection).await.unwrap()
 }
 
 /// What a node says of the world's pool to somebody who asks it directly.
-async fn judgement(world: &World, node: &Redis) -> license_core::Result<Warm<HeartbeatAnswer>> {
-    let seats = Seats::new(&node.url(), world.replication_id, world.timing, world.clock.clone()).unwrap();
+async fn judgement(world: &World, node: &RedisServer) -> license_core::Result<PoolReply<HeartbeatAnswer>> {
+    let seats = SeatStore::new(&node.url(), world.replication_id, world.timing, world.clock.clone()).unwrap();
     seats.heartbeat(&world.license.pool, 0, SessionId::draw()).await
 }
 
-async fn instances_at(world: &World, node: &Redis) -> Vec<Moves> {
+async fn instances_at(world: &World, node: &RedisServer) -> Vec<SeatProtocol> {
     vec![world.instance_at(&node.url()).await, world.instance_at(&node.url()).await]
 }
 
@@ -71,7 +71,7 @@ async fn a_promoted_stale_replica_and_an_old_primary_that_still_answers_oversell
         // The promoted copy grows stale: everybody still asks the old primary.
         crowd.go_on(TTL / 3).await;
         let stale = judgement(&world, &replica).await.unwrap();
-        assert!(matches!(stale, Warm::Cold(epoch) if epoch > 0), "a copy that another node stamped: {stale:?}");
+        assert!(matches!(stale, PoolReply::Cold(epoch) if epoch > 0), "a copy that another node stamped: {stale:?}");
         let epoch = world.epoch().await;
         let (old, new) = (instances_at(&world, &world.redis).await, instances_at(&world, &replica).await);
         crowd.route(old.into_iter().chain(new.iter().cloned()).collect());
@@ -110,7 +110,7 @@ async fn a_lease_extended_by_an_old_primary_within_the_drain_margin_is_waited_fo
 }
 
 /// A node's replication id.
-async fn replication_id(node: &Redis) -> String {
+async fn replication_id(node: &RedisServer) -> String {
     let info: String = command(node, &["INFO", "replication"]).await;
     info.lines().find_map(|line| line.strip_prefix("master_replid:")).unwrap().trim().to_owned()
 }
@@ -122,7 +122,7 @@ async fn a_first_replica_that_attaches_changes_a_healthy_primarys_id_and_costs_n
     let (before, id, epoch) = (Instant::now(), replication_id(&run.world.redis).await, run.world.epoch().await);
     let port = run.world.redis.port().unwrap().to_string();
     let more = vec!["--replicaof".into(), "127.0.0.1".into(), port];
-    let _replica = Redis::temporary(RedisSettings { more, ..tcp }).await.unwrap();
+    let _replica = RedisServer::temporary(RedisSettings { more, ..tcp }).await.unwrap();
     while replication_id(&run.world.redis).await == id {
         assert!(before.elapsed() < SOON, "the first replica changes its primary's id");
         run.crowd.go_on(TTL / 30).await;

@@ -1,6 +1,6 @@
 //! A Redis that answers, but with an error: who asks for its lease does not get it, so it is away as if it were silent.
 
-use license_core::Code;
+use license_core::ProblemCode;
 use license_tests::{
     World,
     client::{alive, open},
@@ -30,7 +30,7 @@ async fn refused(
     let mut answers = 0;
     while tokio::time::Instant::now() < until {
         let answer = world.moves.heartbeat(&open(&seat), None).await;
-        assert!(matches!(&answer, Err(e) if e.code() == Code::SeatsUnavailable), "{answer:?}");
+        assert!(matches!(&answer, Err(e) if e.code() == ProblemCode::SeatsUnavailable), "{answer:?}");
         answers += 1;
         // What only reads may be answered all the while, and proves nothing.
         let (b, by) = (&waits.request, &world.moves);
@@ -125,7 +125,7 @@ async fn a_redis_whose_memory_is_full_serves_holders_so_a_dead_ones_seat_comes_f
     let until = tokio::time::Instant::now() + TTL + Duration::from_millis(100);
     while tokio::time::Instant::now() < until {
         let answer = world.moves.acquire(&b.request).await;
-        assert!(matches!(&answer, Err(e) if e.code() == Code::SeatsUnavailable), "{answer:?}");
+        assert!(matches!(&answer, Err(e) if e.code() == ProblemCode::SeatsUnavailable), "{answer:?}");
         tokio::time::sleep(TTL / 10).await;
     }
     set(&mut redis, "maxmemory", "0").await;

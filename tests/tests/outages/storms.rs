@@ -3,9 +3,9 @@
 use super::INSTANCES;
 use license_core::{
     Clock,
-    moves::{
-        Moves,
-        acquire::{Outcome, Seat},
+    protocol::{
+        SeatProtocol,
+        acquire::{AcquireOutcome, GrantedSeat},
         steps::Step,
     },
 };
@@ -29,7 +29,7 @@ async fn a_hundred_heartbeats_on_a_cold_pool_cost_at_most_one_epoch_for_each_ins
     let world = World::shaped(Shape { seats: 100, clock: Clock::system(), ..Shape::default() }).await;
     let instances = three(&world).await;
     let machines: Vec<Machine> = (0..100).map(|n| world.machine(&format!("m{n}"))).collect();
-    let seats: Vec<Seat> = all_at_once(&instances, &machines).await.into_iter().map(seat).collect();
+    let seats: Vec<GrantedSeat> = all_at_once(&instances, &machines).await.into_iter().map(seat).collect();
     let before = world.epoch().await;
     world.flush().await;
     let mut beats = JoinSet::new();
@@ -50,7 +50,7 @@ async fn thirty_starts_of_one_machine_at_once_share_one_seat() {
     let machine = world.machine("one");
     let starts: Vec<Machine> = (0..30).map(|_| machine.restarted()).collect();
     let began = Instant::now();
-    let seats: Vec<Seat> = all_at_once(&instances, &starts).await.into_iter().map(seat).collect();
+    let seats: Vec<GrantedSeat> = all_at_once(&instances, &starts).await.into_iter().map(seat).collect();
     println!("30 starts took {:?}", began.elapsed());
     assert!(seats.iter().all(|seat| !seat.renewed && seat.seat == seats[0].seat));
     let sessions: HashSet<_> = seats.iter().map(|seat| seat.session).collect();
@@ -71,19 +71,19 @@ async fn of_three_hundred_machines_at_once_twenty_get_the_twenty_seats() {
     let began = Instant::now();
     let outcomes = all_at_once(&instances, &machines).await;
     println!("300 acquires took {:?}", began.elapsed());
-    let (seats, others): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(|o| matches!(o, Outcome::Seat(_)));
+    let (seats, others): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(|o| matches!(o, AcquireOutcome::Seat(_)));
     assert_eq!(seats.len(), 20);
-    assert!(others.iter().all(|o| matches!(o, Outcome::Full(_))), "{others:?}");
+    assert!(others.iter().all(|o| matches!(o, AcquireOutcome::Full(_))), "{others:?}");
     assert_eq!(world.held().await.len(), 20);
     assert_eq!(drift::between(&world).await, Vec::<String>::new());
 }
 
-async fn three(world: &World) -> [Moves; 3] {
+async fn three(world: &World) -> [SeatProtocol; 3] {
     [world.instance().await, world.instance().await, world.instance().await]
 }
 
 /// Every machine asks for a seat at the same time, over the instances in turn.
-async fn all_at_once(instances: &[Moves; 3], machines: &[Machine]) -> Vec<Outcome> {
+async fn all_at_once(instances: &[SeatProtocol; 3], machines: &[Machine]) -> Vec<AcquireOutcome> {
     let asking: Vec<_> = machines.iter().enumerate().map(|(n, m)| m.acquire_aside(&instances[n % 3])).collect();
     let mut outcomes = Vec::new();
     for asked in asking {
@@ -93,7 +93,7 @@ async fn all_at_once(instances: &[Moves; 3], machines: &[Machine]) -> Vec<Outcom
 }
 
 /// Something goes wrong: Redis forgets all or a key, or a request dies or stands still between two steps.
-async fn mishap(world: &World, instances: &[Moves], dice: &mut Dice) {
+async fn mishap(world: &World, instances: &[SeatProtocol], dice: &mut Dice) {
     const STEPS: [Step; 6] =
         [Step::Acquire, Step::Grant, Step::Heartbeat, Step::Release, Step::EndSeats, Step::RebuildPool];
     let steps = instances[dice.below(instances.len())].steps();

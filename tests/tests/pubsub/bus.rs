@@ -4,8 +4,8 @@ use crate::{DATA_OF_7, share};
 use license_core::Clock;
 use license_pubsub::{
     Message, PublishError, Publisher, Topic,
-    bus::{Bus, BusError, Limits, Subscription, deliver_once},
-    push::{Envelope, Push},
+    bus::{BusError, BusLimits, LocalBus, Subscription, deliver_once},
+    push::{Envelope, PushDelivery},
 };
 use std::{sync::Arc, time::Duration};
 use tokio::{io::AsyncWriteExt, net::TcpListener};
@@ -26,22 +26,22 @@ async fn receiver(first: &[u16]) -> MockServer {
     server
 }
 
-fn bus(push_url: String, limits: Limits) -> Bus {
+fn bus(push_url: String, limits: BusLimits) -> LocalBus {
     crate::install_crypto();
     let subscription = Subscription { topic: Topic::Reap, push_url };
-    Bus::with_limits(vec![subscription], Arc::new(|| "the-token".to_owned()), limits).unwrap()
+    LocalBus::with_limits(vec![subscription], Arc::new(|| "the-token".to_owned()), limits).unwrap()
 }
 
 /// Short pauses, so that a test ends soon.
-fn hasty() -> Limits {
-    Limits { first_backoff: Duration::from_millis(1), max_backoff: Duration::from_millis(4), ..Limits::default() }
+fn hasty() -> BusLimits {
+    BusLimits { first_backoff: Duration::from_millis(1), max_backoff: Duration::from_millis(4), ..BusLimits::default() }
 }
 
 fn reap(n: u128) -> Message {
     Message { attributes: [("who".into(), "test".into())].into(), ..Message::reap(&share(n)) }
 }
 
-async fn received(server: &MockServer) -> Vec<Push> {
+async fn received(server: &MockServer) -> Vec<PushDelivery> {
     let requests = server.received_requests().await.unwrap();
     requests.iter().map(|request| Envelope::parse(&request.body).unwrap()).collect()
 }
@@ -107,7 +107,7 @@ async fn every_acknowledging_status_ends_the_delivery() {
 #[tokio::test]
 async fn a_message_nobody_acknowledges_is_given_up_after_the_last_attempt_and_counted() {
     let server = receiver(&[500; 3]).await;
-    let bus = bus(server.uri(), Limits { attempts: 3, ..hasty() });
+    let bus = bus(server.uri(), BusLimits { attempts: 3, ..hasty() });
     bus.publish(Topic::Reap, vec![reap(1)]).await.unwrap();
     bus.idle().await;
     assert_eq!((received(&server).await.len(), bus.dead_letters()), (3, 1));
@@ -119,7 +119,7 @@ async fn a_message_nobody_acknowledges_is_given_up_after_the_last_attempt_and_co
 
 #[tokio::test]
 async fn a_receiver_that_is_not_there_is_tried_as_often_as_one_that_fails() {
-    let bus = bus(nobody(), Limits { attempts: 4, ..hasty() });
+    let bus = bus(nobody(), BusLimits { attempts: 4, ..hasty() });
     bus.publish(Topic::Reap, vec![reap(1), reap(2)]).await.unwrap();
     bus.idle().await;
     assert_eq!(bus.dead_letters(), 2);
@@ -139,7 +139,7 @@ async fn a_whole_sweep_arrives_once_each() {
 #[tokio::test]
 async fn a_full_bus_accepts_none_of_the_messages_and_says_so() {
     let server = receiver(&[]).await;
-    let bus = bus(server.uri(), Limits { queue: 2, ..hasty() });
+    let bus = bus(server.uri(), BusLimits { queue: 2, ..hasty() });
     let refused = bus.publish(Topic::Reap, vec![reap(1), reap(2), reap(3)]).await;
     assert_eq!(refused, Err(PublishError::Full { waiting: 0 }));
     bus.publish(Topic::Reap, vec![reap(4), reap(5)]).await.unwrap();
@@ -153,7 +153,7 @@ async fn every_subscription_of_a_topic_gets_its_messages_and_no_other_topic_s() 
     let (one, two) = (receiver(&[500]).await, receiver(&[]).await);
     let to = |topic, server: &MockServer| Subscription { topic, push_url: server.uri() };
     let subscriptions = vec![to(Topic::Tick, &one), to(Topic::Tick, &two), to(Topic::Reap, &two)];
-    let bus = Bus::with_limits(subscriptions, Arc::new(String::new), hasty()).unwrap();
+    let bus = LocalBus::with_limits(subscriptions, Arc::new(String::new), hasty()).unwrap();
     bus.publish(Topic::Tick, vec![Message::tick()]).await.unwrap();
     bus.publish(Topic::Reap, vec![reap(1)]).await.unwrap();
     bus.publish(Topic::Events, vec![reap(2)]).await.unwrap();
@@ -164,7 +164,7 @@ async fn every_subscription_of_a_topic_gets_its_messages_and_no_other_topic_s() 
 #[tokio::test]
 async fn shutdown_does_not_wait_for_a_receiver_that_is_away_and_accepts_nothing_more() {
     let hour = Duration::from_secs(3600);
-    let bus = bus(nobody(), Limits { first_backoff: hour, max_backoff: hour, ..Limits::default() });
+    let bus = bus(nobody(), BusLimits { first_backoff: hour, max_backoff: hour, ..BusLimits::default() });
     bus.publish(Topic::Reap, vec![reap(1); 100]).await.unwrap();
     tokio::time::timeout(Duration::from_secs(20), bus.shutdown()).await.expect("shutdown ends");
     assert_eq!(bus.publish(Topic::Reap, vec![reap(2)]).await, Err(PublishError::Closed));
@@ -187,7 +187,7 @@ async fn shutdown_lets_a_push_that_is_under_way_end() {
 async fn a_test_can_deliver_one_message_twice() {
     crate::install_crypto();
     let server = receiver(&[500]).await;
-    let push = Push::new(Topic::Reap, reap(3), &Clock::system());
+    let push = PushDelivery::new(Topic::Reap, reap(3), &Clock::system());
     assert_eq!(deliver_once(&server.uri(), &push, "t").await.unwrap(), 500);
     assert_eq!(deliver_once(&server.uri(), &push, "t").await.unwrap(), 204);
     assert_eq!(received(&server).await, [push.clone(), push]);
@@ -198,7 +198,7 @@ fn an_address_that_cannot_be_pushed_to_is_refused_at_the_start() {
     crate::install_crypto();
     for url in ["", "localhost", "/reap", "ftp://127.0.0.1/", "https://127.0.0.1/"] {
         let subscription = Subscription { topic: Topic::Reap, push_url: url.into() };
-        let made = Bus::new(vec![subscription], Arc::new(String::new));
+        let made = LocalBus::new(vec![subscription], Arc::new(String::new));
         assert!(matches!(made.map(|_| ()), Err(BusError::PushUrl(named)) if named == url), "{url}");
     }
 }

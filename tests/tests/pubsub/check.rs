@@ -8,7 +8,7 @@ use aws_lc_rs::{
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use license_core::{
     Clock, Error,
-    identity::{Refused, Settings, Verifier},
+    identity::{IdentitySettings, IdentityVerifier, TokenRejected},
 };
 use license_pubsub::push::{PushCheck, PushRefused};
 use serde_json::{Value, json};
@@ -42,8 +42,9 @@ impl Issuer {
     }
 
     fn check(&self) -> PushCheck {
-        let settings = Settings { jwks_url: format!("{}/certs", self.server.uri()), ..Settings::google(AUDIENCE) };
-        PushCheck { verifier: Verifier::new(settings, self.clock.clone()), email: EMAIL.into() }
+        let settings =
+            IdentitySettings { jwks_url: format!("{}/certs", self.server.uri()), ..IdentitySettings::google(AUDIENCE) };
+        PushCheck { verifier: IdentityVerifier::new(settings, self.clock.clone()), email: EMAIL.into() }
     }
 
     /// What Google puts into a push token.
@@ -100,7 +101,7 @@ async fn a_token_for_another_audience_is_refused() {
         assert!(matches!(issuer.outcome(&header).await, Err(PushRefused::Token(_))), "{audience}");
     }
     let header = issuer.header(|claims| claims["aud"] = json!("https://other.example"));
-    assert_eq!(issuer.outcome(&header).await, Err(PushRefused::Token(Refused::Audience)));
+    assert_eq!(issuer.outcome(&header).await, Err(PushRefused::Token(TokenRejected::Audience)));
 }
 
 #[tokio::test]
@@ -126,9 +127,9 @@ async fn a_token_with_an_unverified_email_is_refused() {
 async fn a_token_of_another_issuer_or_time_is_refused() {
     let issuer = Issuer::start().await;
     let header = issuer.header(|claims| claims["iss"] = json!("https://accounts.example"));
-    assert_eq!(issuer.outcome(&header).await, Err(PushRefused::Token(Refused::Issuer)));
+    assert_eq!(issuer.outcome(&header).await, Err(PushRefused::Token(TokenRejected::Issuer)));
     let header = issuer.header(|claims| claims["exp"] = json!(claims["iat"].as_i64().unwrap() - 600));
-    assert_eq!(issuer.outcome(&header).await, Err(PushRefused::Token(Refused::Expired)));
+    assert_eq!(issuer.outcome(&header).await, Err(PushRefused::Token(TokenRejected::Expired)));
 }
 
 #[tokio::test]
@@ -137,13 +138,13 @@ async fn a_forged_token_is_refused() {
     let rs256 = json!({"alg": "RS256", "kid": "k1", "typ": "JWT"});
     let stranger = KeyPair::generate(KeySize::Rsa2048).unwrap();
     let forged = format!("Bearer {}", token(&stranger, &rs256, &issuer.claims()));
-    assert_eq!(issuer.outcome(&forged).await, Err(PushRefused::Token(Refused::Signature)));
+    assert_eq!(issuer.outcome(&forged).await, Err(PushRefused::Token(TokenRejected::Signature)));
 
     // The signature of one token under the claims of another.
     let good = issuer.header(|claims| claims["email"] = json!("stranger@gmail.com"));
     let wanted = issuer.header(|_| ());
     let spliced = format!("{}.{}", wanted.rsplit_once('.').unwrap().0, good.rsplit_once('.').unwrap().1);
-    assert_eq!(issuer.outcome(&spliced).await, Err(PushRefused::Token(Refused::Signature)));
+    assert_eq!(issuer.outcome(&spliced).await, Err(PushRefused::Token(TokenRejected::Signature)));
 
     let none = token(&issuer.key, &json!({"alg": "none", "kid": "k1"}), &issuer.claims());
     let unsigned = format!("Bearer {}.", none.rsplit_once('.').unwrap().0);

@@ -4,13 +4,13 @@ use crate::{pstest::Pstest, share};
 use license_core::{
     Clock,
     domain::{
-        event::{Event, Share},
+        event::{Event, SweepShare},
         id::TenantId,
     },
 };
 use license_pubsub::{
-    Message, PublishError, Publisher, Topic, Topics,
-    cloud::{CloudPublisher, Server, Settings},
+    Message, PublishError, Publisher, Topic, TopicNames,
+    cloud::{CloudPublisher, CloudSettings, PubsubServer},
 };
 use std::time::{Duration, Instant};
 use uuid::Uuid;
@@ -20,9 +20,9 @@ const EVENTS: &str = "projects/test/topics/our-events";
 
 async fn publisher(address: &str, deadline: Duration) -> CloudPublisher {
     crate::install_crypto();
-    let topics = Topics { tick: "our-tick".into(), reap: "our-reap".into(), events: "our-events".into() };
-    let server = Server::Emulator(address.to_owned());
-    CloudPublisher::new(Settings { project: "test".into(), topics, server, deadline }).await.unwrap()
+    let topics = TopicNames { tick: "our-tick".into(), reap: "our-reap".into(), events: "our-events".into() };
+    let server = PubsubServer::Emulator(address.to_owned());
+    CloudPublisher::new(CloudSettings { project: "test".into(), topics, server, deadline }).await.unwrap()
 }
 
 const SHARES: u128 = 64;
@@ -49,7 +49,7 @@ async fn every_message_arrives_on_its_topic_with_its_data_and_attributes() {
     publisher.publish(Topic::Events, vec![Message::event(&event).unwrap()]).await.unwrap();
 
     let (events, reaps): (Vec<_>, Vec<_>) = server.messages().into_iter().partition(|m| m.topic == EVENTS);
-    let read = |data: &[u8]| serde_json::from_slice::<Share>(data).unwrap();
+    let read = |data: &[u8]| serde_json::from_slice::<SweepShare>(data).unwrap();
     let mut pools: Vec<_> = reaps.iter().flat_map(|m| read(&m.data()).pools).collect();
     pools.sort_unstable();
     assert_eq!(pools, (0..SHARES).flat_map(|n| share(n).pools).collect::<Vec<_>>());

@@ -9,14 +9,14 @@ mod pstest;
 mod rest;
 
 use license_core::domain::{
-    event::Share,
+    event::SweepShare,
     id::{PoolId, TenantId},
 };
 use uuid::Uuid;
 
 /// A share that can be told from others.
-fn share(n: u128) -> Share {
-    Share { pools: vec![(TenantId(Uuid::from_u128(n)), PoolId(Uuid::from_u128(n)))] }
+fn share(n: u128) -> SweepShare {
+    SweepShare { pools: vec![(TenantId(Uuid::from_u128(n)), PoolId(Uuid::from_u128(n)))] }
 }
 
 /// The data of a message that asks for the seventh of them, as it is sent.

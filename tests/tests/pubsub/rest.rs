@@ -5,10 +5,10 @@ use axum::Router;
 use license_core::domain::secret::Secret;
 use license_local::bus::{PROJECT, router};
 use license_pubsub::{
-    Message, PublishError, Publisher, Topic, Topics,
-    bus::{Bus, Subscription},
-    push::{Envelope, Push},
-    rest::{RestPublisher, Settings},
+    Message, PublishError, Publisher, Topic, TopicNames,
+    bus::{LocalBus, Subscription},
+    push::{Envelope, PushDelivery},
+    rest::{RestPublisher, RestSettings},
 };
 use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
@@ -22,8 +22,8 @@ const TOKEN: &str = "the-token-of-the-bus";
 
 fn publisher(url: String) -> RestPublisher {
     crate::install_crypto();
-    let (project, topics, token) = (PROJECT.into(), Topics::default(), Secret::new(TOKEN.into()));
-    RestPublisher::new(Settings { url, project, topics, token, deadline: Duration::from_secs(10) }).unwrap()
+    let (project, topics, token) = (PROJECT.into(), TopicNames::default(), Secret::new(TOKEN.into()));
+    RestPublisher::new(RestSettings { url, project, topics, token, deadline: Duration::from_secs(10) }).unwrap()
 }
 
 fn reap(n: u128) -> Message {
@@ -38,16 +38,16 @@ async fn served(app: Router) -> String {
 }
 
 /// A bus that pushes reap messages to the receiver, and its door.
-async fn bus(receiver: &MockServer) -> (Bus, String) {
+async fn bus(receiver: &MockServer) -> (LocalBus, String) {
     crate::install_crypto();
     Mock::given(method("POST")).respond_with(ResponseTemplate::new(204)).mount(receiver).await;
     let subscription = Subscription { topic: Topic::Reap, push_url: receiver.uri() };
-    let bus = Bus::new(vec![subscription], Arc::new(|| "push".to_owned())).unwrap();
+    let bus = LocalBus::new(vec![subscription], Arc::new(|| "push".to_owned())).unwrap();
     let door = served(router(bus.clone(), Secret::new(TOKEN.into()))).await;
     (bus, door)
 }
 
-async fn received(server: &MockServer) -> Vec<Push> {
+async fn received(server: &MockServer) -> Vec<PushDelivery> {
     let requests = server.received_requests().await.unwrap();
     requests.iter().map(|request| Envelope::parse(&request.body).unwrap()).collect()
 }

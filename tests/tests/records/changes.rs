@@ -2,7 +2,7 @@
 
 use super::Book;
 use license_core::{
-    domain::{key::LicenseKey, lease::Timing, license::Status, secret::KeyRing},
+    domain::{key::LicenseKey, lease::LeaseTiming, license::Status, secret::KeyRing},
     records::GrantOutcome,
 };
 use license_tests::world::{Shape, register};
@@ -110,7 +110,7 @@ async fn a_suspended_license_grants_nothing_until_it_is_resumed() {
         "nobody is thrown out"
     );
     assert_eq!(
-        book.service.rebuild_pool(tenant, pool, 0, &Timing::default()).await.unwrap().unwrap().status,
+        book.service.rebuild_pool(tenant, pool, 0, &LeaseTiming::default()).await.unwrap().unwrap().status,
         "suspended"
     );
     assert_eq!(book.decide(Status::Suspended).await.tell[0].epoch_before, 1, "told again: the copies before are old");

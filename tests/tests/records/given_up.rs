@@ -3,12 +3,15 @@
 use super::{Book, TTL};
 use license_core::{
     domain::{
-        lease::Timing,
-        pool::{Claim, SeatClaim},
+        lease::LeaseTiming,
+        pool::{LeaseClaim, SeatClaim},
         secret::KeyRing,
         trial::TrialPolicy,
     },
-    records::{Ending, GrantOutcome, LicenseFilter, NewOrganization, Page, Records, ResolveOutcome, Role, StaffAct},
+    records::{
+        DatabaseRole, GrantOutcome, LicenseFilter, NewOrganization, PageRequest, Records, ResolveOutcome, SeatEnding,
+        StaffAct,
+    },
 };
 use license_tests::{network::Network, staff};
 use sqlx::Executor;
@@ -16,7 +19,7 @@ use sqlx::Executor;
 /// The ways in which a transaction is begun, and who takes them.
 #[derive(Clone, Copy, Debug)]
 enum Begun {
-    Rebuild(Role),
+    Rebuild(DatabaseRole),
     Events,
     Reading,
     Edit,
@@ -25,9 +28,9 @@ enum Begun {
 }
 
 const ALL: [Begun; 8] = [
-    Begun::Rebuild(Role::Service),
-    Begun::Rebuild(Role::Reaper),
-    Begun::Rebuild(Role::Admin),
+    Begun::Rebuild(DatabaseRole::Service),
+    Begun::Rebuild(DatabaseRole::Reaper),
+    Begun::Rebuild(DatabaseRole::Admin),
     Begun::Events,
     Begun::Reading,
     Begun::Edit,
@@ -36,11 +39,11 @@ const ALL: [Begun; 8] = [
 ];
 
 impl Begun {
-    fn role(self) -> Role {
+    fn role(self) -> DatabaseRole {
         match self {
             Self::Rebuild(role) => role,
-            Self::Events => Role::Reaper,
-            Self::Reading | Self::Edit | Self::Product | Self::Registration => Role::Admin,
+            Self::Events => DatabaseRole::Reaper,
+            Self::Reading | Self::Edit | Self::Product | Self::Registration => DatabaseRole::Admin,
         }
     }
 
@@ -49,11 +52,11 @@ impl Begun {
         let (tenant, pool) = (book.license.tenant, book.license.pool_id);
         match self {
             Self::Rebuild(_) => {
-                records.rebuild_pool(tenant, pool, 0, &Timing::default()).await.unwrap().unwrap();
+                records.rebuild_pool(tenant, pool, 0, &LeaseTiming::default()).await.unwrap().unwrap();
             }
             Self::Events => records.waiting_events(10).await.unwrap().published().await.unwrap(),
             Self::Reading => {
-                records.licenses(tenant, &LicenseFilter::default(), Page::FIRST).await.unwrap();
+                records.licenses(tenant, &LicenseFilter::default(), PageRequest::FIRST).await.unwrap();
             }
             Self::Edit => {
                 let edit = staff::seats(10 + n);
@@ -101,12 +104,12 @@ async fn give_up(book: &Book, network: &Network, begun: Begun, carried: u32) -> 
     records.ready().await.unwrap();
     let left = "select count(*) from pg_stat_activity where datname = current_database() and state like 'idle in transaction%'";
     assert_eq!(book.number(left).await, 0, "{begun:?} left a transaction open, given up after message {carried}");
-    if begun.role() == Role::Service {
+    if begun.role() == DatabaseRole::Service {
         let grant = book.decided(0, 1, 1).await;
         assert_eq!(records.grant_seat(&grant).await.unwrap(), GrantOutcome::Ok);
         assert_eq!(book.seats("holder is not null").await, [0], "{begun:?} given up after message {carried}");
-        let seats = vec![SeatClaim { seat: 0, claim: Claim { seq: 2, lease_end_ms: 0 } }];
-        let ending = Ending { epoch: grant.epoch, seats, ..Ending::default() };
+        let seats = vec![SeatClaim { seat: 0, claim: LeaseClaim { seq: 2, lease_end_ms: 0 } }];
+        let ending = SeatEnding { epoch: grant.epoch, seats, ..SeatEnding::default() };
         records.end_seats(grant.tenant, grant.pool, &ending, "released", TTL).await.unwrap();
         assert!(book.end_of(grant.session).await.is_some(), "{begun:?} given up after message {carried}");
         // The next grant draws its ticket in an epoch of its own.
@@ -139,8 +142,8 @@ async fn a_move_whose_commit_fails_is_not_answered_as_if_it_were_done() {
     let book = Book::open().await;
     let [released, gone] = [book.granted(0, 1, 1).await, book.granted(1, 2, 2).await];
     let new = book.decided(2, 3, 3).await;
-    let seats = vec![SeatClaim { seat: 0, claim: Claim { seq: 4, lease_end_ms: 0 } }];
-    let ending = Ending { epoch: new.epoch, seats, ..Ending::default() };
+    let seats = vec![SeatClaim { seat: 0, claim: LeaseClaim { seq: 4, lease_end_ms: 0 } }];
+    let ending = SeatEnding { epoch: new.epoch, seats, ..SeatEnding::default() };
     let grant = || book.service.grant_seat(&new);
     let end = || book.service.end_seats(new.tenant, new.pool, &ending, "released", TTL);
     let resolve = || book.service.resolve_session(gone.tenant, gone.pool, 1, gone.session, gone.epoch);

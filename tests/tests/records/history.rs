@@ -4,8 +4,8 @@ use super::Book;
 use license_core::{
     Clock,
     domain::id::SessionId,
-    moves::history,
-    records::{EndOutcome, Ending, GrantOutcome, HistoryStep, Records, ResolveOutcome, Role},
+    protocol::history,
+    records::{DatabaseRole, EndOutcome, GrantOutcome, HistoryStep, Records, ResolveOutcome, SeatEnding},
 };
 use sqlx::{AssertSqlSafe, Connection, Executor};
 use uuid::Uuid;
@@ -19,7 +19,7 @@ const LONG_AGO: &str = "
 
 impl Book {
     fn reaper(&self) -> Records {
-        Records::with(self.database.clone(), Role::Reaper, 2)
+        Records::with(self.database.clone(), DatabaseRole::Reaper, 2)
     }
 
     /// Everything that is due, step by step.
@@ -212,7 +212,7 @@ async fn a_session_that_was_forgotten_is_gone_and_nobody_elses_seat_is_touched()
     let super::License { tenant, pool_id, .. } = book.license;
     let resolved = book.service.resolve_session(tenant, pool_id, 0, grant.session, book.epoch().await).await.unwrap();
     assert_eq!(resolved, ResolveOutcome::Gone("unknown".into()));
-    let released = Ending { epoch: book.epoch().await, released: vec![grant.session], ..Ending::default() };
+    let released = SeatEnding { epoch: book.epoch().await, released: vec![grant.session], ..SeatEnding::default() };
     assert_eq!(book.end(&released).await, EndOutcome { done: Some(Vec::new()), released_at: None });
     assert_eq!(book.write(&grant).await, GrantOutcome::Fenced, "a paused acquire of long ago");
     assert_eq!(book.number("select count(*) from sessions where ended_at is null").await, 1);

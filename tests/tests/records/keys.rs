@@ -5,9 +5,9 @@ use super::{Book, License, TTL};
 use license_core::{
     domain::{
         id::{Attempt, Holder, SeatNo, SessionId},
-        pool::{Claim, SeatClaim, SessionClaim},
+        pool::{LeaseClaim, SeatClaim, SessionClaim},
     },
-    records::{Ending, Grant, GrantOutcome, Records, Role},
+    records::{DatabaseRole, GrantOutcome, Records, SeatEnding, SeatGrant},
 };
 use license_tests::explain::{Plans, Ran};
 use sqlx::{AssertSqlSafe, Executor};
@@ -73,21 +73,21 @@ impl Moves<'_> {
         answer
     }
 
-    async fn grant(&mut self, name: &'static str, seat: SeatNo, holder: Holder) -> Grant {
+    async fn grant(&mut self, name: &'static str, seat: SeatNo, holder: Holder) -> SeatGrant {
         let mut grant = self.book.decided(seat, 0, self.seq).await;
         grant.holder = holder;
         self.written(name, grant, GrantOutcome::Ok).await
     }
 
-    async fn written(&mut self, name: &'static str, grant: Grant, outcome: GrantOutcome) -> Grant {
+    async fn written(&mut self, name: &'static str, grant: SeatGrant, outcome: GrantOutcome) -> SeatGrant {
         self.seq += 1;
-        let grant = Grant { seq: self.seq, ..grant };
+        let grant = SeatGrant { seq: self.seq, ..grant };
         let service = self.service.clone();
         assert_eq!(self.run(name, service.grant_seat(&grant)).await.unwrap(), outcome, "{name}");
         grant
     }
 
-    async fn end(&mut self, name: &'static str, ending: Ending) {
+    async fn end(&mut self, name: &'static str, ending: SeatEnding) {
         let (service, license) = (self.service.clone(), self.book.license.clone());
         let ended = self.run(name, service.end_seats(license.tenant, license.pool_id, &ending, "released", TTL)).await;
         assert!(ended.unwrap().done.is_some(), "{name}");
@@ -100,9 +100,9 @@ impl Moves<'_> {
         self.written("the same again", first.clone(), GrantOutcome::Ok).await;
         let (session, attempt) = (SessionId::draw(), Attempt(Uuid::new_v4()));
         let live = vec![first.session, session];
-        let second = Grant { session, attempt, live, ..first.clone() };
+        let second = SeatGrant { session, attempt, live, ..first.clone() };
         let second = self.written("a second process", second, GrantOutcome::Ok).await;
-        let moved = Grant { seat: 1, session: SessionId::draw(), live: Vec::new(), ..second.clone() };
+        let moved = SeatGrant { seat: 1, session: SessionId::draw(), live: Vec::new(), ..second.clone() };
         let moved = self.written("on another seat", moved, GrantOutcome::Ok).await;
         let other = self.grant("after somebody silent", 1, draw()).await;
         self.written("that ended", moved, GrantOutcome::Ended).await;
@@ -111,16 +111,17 @@ impl Moves<'_> {
         let gone = self.run("what is that", service.resolve_session(tenant, pool_id, 0, first.session, epoch)).await;
         gone.unwrap();
         let (session, attempt) = (SessionId::draw(), Attempt(Uuid::new_v4()));
-        let beside = Grant { session, attempt, live: vec![other.session, session], ..other.clone() };
+        let beside = SeatGrant { session, attempt, live: vec![other.session, session], ..other.clone() };
         let beside = self.written("beside it", beside, GrantOutcome::Ok).await;
         self.seq += 1;
-        let claim = Claim { seq: self.seq, lease_end_ms: 0 };
+        let claim = LeaseClaim { seq: self.seq, lease_end_ms: 0 };
         let lapsed = SessionClaim { seat: 1, session: beside.session, claim };
-        self.end("one that lapsed", Ending { epoch, sessions: vec![lapsed], ..Ending::default() }).await;
+        self.end("one that lapsed", SeatEnding { epoch, sessions: vec![lapsed], ..SeatEnding::default() }).await;
         self.seq += 1;
-        let claim = SeatClaim { seat: 1, claim: Claim { seq: self.seq, lease_end_ms: 0 } };
+        let claim = SeatClaim { seat: 1, claim: LeaseClaim { seq: self.seq, lease_end_ms: 0 } };
         let released = vec![other.session];
-        self.end("the last gives back", Ending { epoch, seats: vec![claim], released, ..Ending::default() }).await;
+        self.end("the last gives back", SeatEnding { epoch, seats: vec![claim], released, ..SeatEnding::default() })
+            .await;
     }
 }
 
@@ -145,7 +146,7 @@ async fn a_move_reads_a_handful_of_rows_however_large_the_pool_and_whatever_post
             }
             let plans = Plans::nested(&book.database).await;
             // One connection: its plans are made once, for any values.
-            let service = Records::with(book.database.clone(), Role::Service, 1);
+            let service = Records::with(book.database.clone(), DatabaseRole::Service, 1);
             let epoch = book.epoch().await;
             let mut moves = Moves { book: &book, service, plans, seq: 1, found: Vec::new() };
             if known == PLANNED_EARLY {

@@ -2,8 +2,8 @@
 
 use super::Book;
 use license_core::{
-    domain::{lease::Timing, license::Status},
-    records::{Records, Role},
+    domain::{lease::LeaseTiming, license::Status},
+    records::{DatabaseRole, Records},
 };
 use sqlx::{AssertSqlSafe, Executor, postgres::PgPoolOptions};
 use std::sync::{
@@ -49,7 +49,7 @@ async fn whoever_raises_an_epoch_waits_for_the_grants_under_way_and_not_for_thos
         }
     };
     passed(u64::from(SHARING)).await;
-    let service = Records::with(book.database.clone(), Role::Service, 1);
+    let service = Records::with(book.database.clone(), DatabaseRole::Service, 1);
     service.ready().await.unwrap();
     let mut waited = Vec::new();
     for _ in 0..5 {
@@ -58,7 +58,7 @@ async fn whoever_raises_an_epoch_waits_for_the_grants_under_way_and_not_for_thos
             match what {
                 "rebuild" => drop(
                     service
-                        .rebuild_pool(license.tenant, license.pool_id, 0, &Timing::default())
+                        .rebuild_pool(license.tenant, license.pool_id, 0, &LeaseTiming::default())
                         .await
                         .unwrap()
                         .unwrap(),

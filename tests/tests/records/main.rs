@@ -7,6 +7,7 @@ mod given_up;
 mod history;
 mod keys;
 mod locks;
+mod migrations;
 mod random;
 mod register;
 mod seats;
@@ -17,10 +18,10 @@ use license_core::{
     domain::{
         id::{Attempt, Holder, Hw, SeatNo, SessionId},
         license::Status,
-        pool::{Claim, SeatClaim},
+        pool::{LeaseClaim, SeatClaim},
         session::EndReason,
     },
-    records::{Act, Changed, EndOutcome, Ending, Grant, GrantOutcome, Records, Role},
+    records::{Caller, ChangedLicense, DatabaseRole, EndOutcome, GrantOutcome, Records, SeatEnding, SeatGrant},
 };
 use license_tests::{
     staff, stores,
@@ -43,9 +44,9 @@ struct Book {
 impl Book {
     async fn open() -> Self {
         let database = stores::database().await;
-        let admin = Records::with(database.clone(), Role::Admin, 4);
+        let admin = Records::with(database.clone(), DatabaseRole::Admin, 4);
         let license = registered(&admin, &database, &Shape::default(), "owner").await;
-        Self { service: Records::with(database.clone(), Role::Service, 4), database, admin, license }
+        Self { service: Records::with(database.clone(), DatabaseRole::Service, 4), database, admin, license }
     }
 
     async fn truth(&self) -> PgConnection {
@@ -91,9 +92,9 @@ impl Book {
     }
 
     /// What ACQUIRE would have decided under the present epoch: this seat for this holder, a new session of a new process.
-    async fn decided(&self, seat: SeatNo, holder: u8, seq: u64) -> Grant {
+    async fn decided(&self, seat: SeatNo, holder: u8, seq: u64) -> SeatGrant {
         let session = SessionId::draw();
-        Grant {
+        SeatGrant {
             tenant: self.license.tenant,
             pool: self.license.pool_id,
             seat,
@@ -111,18 +112,18 @@ impl Book {
         }
     }
 
-    async fn write(&self, grant: &Grant) -> GrantOutcome {
+    async fn write(&self, grant: &SeatGrant) -> GrantOutcome {
         self.service.grant_seat(grant).await.unwrap()
     }
 
     /// Decides and writes down, which must succeed.
-    async fn granted(&self, seat: SeatNo, holder: u8, seq: u64) -> Grant {
+    async fn granted(&self, seat: SeatNo, holder: u8, seq: u64) -> SeatGrant {
         let grant = self.decided(seat, holder, seq).await;
         assert_eq!(self.write(&grant).await, GrantOutcome::Ok);
         grant
     }
 
-    async fn end(&self, ending: &Ending) -> EndOutcome {
+    async fn end(&self, ending: &SeatEnding) -> EndOutcome {
         let License { tenant, pool_id, .. } = self.license;
         self.service.end_seats(tenant, pool_id, ending, "released", TTL).await.unwrap()
     }
@@ -130,11 +131,11 @@ impl Book {
     /// Ends seats under the present epoch.
     async fn vacate(&self, seats: &[(SeatNo, u64)]) -> EndOutcome {
         let seats =
-            seats.iter().map(|&(seat, seq)| SeatClaim { seat, claim: Claim { seq, lease_end_ms: 0 } }).collect();
-        self.end(&Ending { epoch: self.epoch().await, seats, ..Ending::default() }).await
+            seats.iter().map(|&(seat, seq)| SeatClaim { seat, claim: LeaseClaim { seq, lease_end_ms: 0 } }).collect();
+        self.end(&SeatEnding { epoch: self.epoch().await, seats, ..SeatEnding::default() }).await
     }
 
-    fn act(&self) -> Act {
+    fn act(&self) -> Caller {
         staff::act(self.license.tenant)
     }
 
@@ -143,7 +144,7 @@ impl Book {
         self.admin.edit_license(&self.act(), self.license.id, None, &edit, None).await.unwrap().unwrap();
     }
 
-    async fn decide(&self, status: Status) -> Changed {
+    async fn decide(&self, status: Status) -> ChangedLicense {
         self.admin.decide_license(&self.act(), self.license.id, status).await.unwrap().unwrap()
     }
 
@@ -157,7 +158,8 @@ impl Book {
 
     /// What operators do by SQL, also to an empty seat: no session is named.
     async fn kick_seat(&self, seat: SeatNo, force: bool) -> Option<i64> {
-        let mut admin = PgConnection::connect_with(&self.database.clone().username(Role::Admin.name())).await.unwrap();
+        let mut admin =
+            PgConnection::connect_with(&self.database.clone().username(DatabaseRole::Admin.name())).await.unwrap();
         sqlx::query_scalar("select kick_seat($1, $2, $3, $4, 'an operator')")
             .bind(self.license.tenant.0)
             .bind(self.license.pool_id.0)

@@ -4,10 +4,10 @@ use super::Book;
 use license_core::{
     domain::{
         id::{Attempt, SessionId},
-        lease::Timing,
-        pool::{Claim, SeatClaim, SessionClaim},
+        lease::LeaseTiming,
+        pool::{LeaseClaim, SeatClaim, SessionClaim},
     },
-    records::{Ending, Grant},
+    records::{SeatEnding, SeatGrant},
 };
 use sqlx::PgConnection;
 use std::collections::BTreeSet;
@@ -79,7 +79,7 @@ async fn look(truth: &mut PgConnection) -> Now {
 }
 
 /// One operation, good or late or foolish.
-async fn operate(book: &Book, dice: &mut Dice, now: &Now, seq: &mut u64, past: &mut Vec<Grant>) -> String {
+async fn operate(book: &Book, dice: &mut Dice, now: &Now, seq: &mut u64, past: &mut Vec<SeatGrant>) -> String {
     let seat = dice.below(now.seats.len() as u64 + 1) as u32;
     let (tenant, pool) = (book.license.tenant, book.license.pool_id);
     match dice.below(100) {
@@ -107,7 +107,7 @@ async fn operate(book: &Book, dice: &mut Dice, now: &Now, seq: &mut u64, past: &
             }
         }
         92..96 => {
-            let snapshot = book.service.rebuild_pool(tenant, pool, 0, &Timing::default()).await.unwrap().unwrap();
+            let snapshot = book.service.rebuild_pool(tenant, pool, 0, &LeaseTiming::default()).await.unwrap().unwrap();
             let rows = now.seats.iter().filter(|s| !s.retired).count();
             assert_eq!(snapshot.seats.len(), rows, "a rebuild carries every seat not retired");
             format!("rebuild {}", snapshot.epoch)
@@ -122,7 +122,7 @@ async fn operate(book: &Book, dice: &mut Dice, now: &Now, seq: &mut u64, past: &
 }
 
 /// A fresh ticket, or one that was drawn before: repeated, late, of another epoch.
-async fn ticket(book: &Book, dice: &mut Dice, now: &Now, seq: &mut u64, past: &[Grant], seat: u32) -> Grant {
+async fn ticket(book: &Book, dice: &mut Dice, now: &Now, seq: &mut u64, past: &[SeatGrant], seat: u32) -> SeatGrant {
     if !past.is_empty() && dice.one_in(5) {
         return past[dice.below(past.len() as u64) as usize].clone();
     }
@@ -144,13 +144,13 @@ async fn ticket(book: &Book, dice: &mut Dice, now: &Now, seq: &mut u64, past: &[
     grant
 }
 
-fn ending(dice: &mut Dice, now: &Now, seq: &mut u64, seat: u32) -> Ending {
+fn ending(dice: &mut Dice, now: &Now, seq: &mut u64, seat: u32) -> SeatEnding {
     *seq += 2;
     let epoch = (now.epoch as u64).saturating_sub(u64::from(dice.one_in(8)));
     let mut claim =
-        |back: u64| Claim { seq: if dice.one_in(6) { dice.below(*seq) } else { *seq - back }, lease_end_ms: 0 };
+        |back: u64| LeaseClaim { seq: if dice.one_in(6) { dice.below(*seq) } else { *seq - back }, lease_end_ms: 0 };
     let (first, second) = (claim(1), claim(0));
-    let mut ending = Ending { epoch, ..Ending::default() };
+    let mut ending = SeatEnding { epoch, ..SeatEnding::default() };
     let session = now.open.get(dice.below(now.open.len() as u64 + 1) as usize);
     match (dice.below(3), session) {
         (0, Some((session, _))) => ending.released = vec![*session],

@@ -3,7 +3,7 @@
 use super::Book;
 use license_core::{
     domain::{id::PoolName, key::LicenseKey, secret::KeyRing},
-    records::{NewOrganization, Registered, Registration},
+    records::{NewOrganization, RegisteredTenant, RegistrationOutcome},
 };
 use sqlx::{AssertSqlSafe, Connection, Executor};
 use std::time::Duration;
@@ -27,17 +27,21 @@ fn person(subject: &str) -> NewOrganization {
 }
 
 impl Book {
-    async fn register(&self, new: &NewOrganization) -> Registration {
+    async fn register(&self, new: &NewOrganization) -> RegistrationOutcome {
         self.admin.register(new, &peppers()).await.unwrap()
     }
 
-    async fn created(&self, subject: &str) -> Registered {
-        let Registration::Created(made) = self.register(&person(subject)).await else { panic!("a first one creates") };
+    async fn created(&self, subject: &str) -> RegisteredTenant {
+        let RegistrationOutcome::Created(made) = self.register(&person(subject)).await else {
+            panic!("a first one creates")
+        };
         *made
     }
 
-    async fn came_again(&self, subject: &str) -> Registered {
-        let Registration::Existing(found) = self.register(&person(subject)).await else { panic!("a second one finds") };
+    async fn came_again(&self, subject: &str) -> RegisteredTenant {
+        let RegistrationOutcome::Existing(found) = self.register(&person(subject)).await else {
+            panic!("a second one finds")
+        };
         *found
     }
 
@@ -100,7 +104,7 @@ async fn who_comes_again_after_the_first_use_sees_no_key_and_the_old_one_stays_g
     let found = book.came_again("owner").await;
     assert_eq!((found.tenant, found.key.is_none()), (book.license.tenant, true));
     assert!(book.opens(&book.license.key).await);
-    book.end(&license_core::records::Ending { released: vec![grant.session], ..Default::default() }).await;
+    book.end(&license_core::records::SeatEnding { released: vec![grant.session], ..Default::default() }).await;
     assert!(book.came_again("owner").await.key.is_none(), "used once is used");
 }
 
@@ -109,17 +113,17 @@ async fn first_registrations_of_one_person_at_once_make_one_organization() {
     let book = Book::open().await;
     let new = person("ada");
     let one = || book.register(&new);
-    let all: [Registration; 8] = {
+    let all: [RegistrationOutcome; 8] = {
         let (a, b, c, d, e, f, g, h) = tokio::join!(one(), one(), one(), one(), one(), one(), one(), one());
         [a, b, c, d, e, f, g, h]
     };
-    let created = all.iter().filter(|r| matches!(r, Registration::Created(_))).count();
+    let created = all.iter().filter(|r| matches!(r, RegistrationOutcome::Created(_))).count();
     assert_eq!(created, 1);
     assert_eq!(book.number("select count(*) from organizations where name = 'Ada''s'").await, 1);
     assert_eq!(book.number("select count(*) from directory.identity_tenants where subject = 'ada'").await, 1);
     let keys = all.iter().filter_map(|r| match r {
-        Registration::Created(r) | Registration::Existing(r) => r.key.as_ref(),
-        Registration::NoProduct | Registration::NoTrial(_) => None,
+        RegistrationOutcome::Created(r) | RegistrationOutcome::Existing(r) => r.key.as_ref(),
+        RegistrationOutcome::NoProduct | RegistrationOutcome::NoTrial(_) => None,
     });
     let mut good = 0;
     for key in keys {
@@ -143,7 +147,7 @@ async fn who_waits_for_another_registration_of_the_same_person_is_answered_all_t
     let new = person("ada");
     let peppers = peppers();
     let (found, ()) = tokio::join!(book.admin.register(&new, &peppers), release);
-    let Registration::Existing(found) = found.unwrap() else { panic!("ada is known") };
+    let RegistrationOutcome::Existing(found) = found.unwrap() else { panic!("ada is known") };
     assert_eq!(found.tenant, made.tenant);
 }
 
@@ -152,7 +156,7 @@ async fn an_unknown_product_is_refused_and_nothing_is_written() {
     let book = Book::open().await;
     let before = book.everything().await;
     let new = NewOrganization { product: Some("no-such".into()), ..person("ada") };
-    assert!(matches!(book.register(&new).await, Registration::NoProduct));
+    assert!(matches!(book.register(&new).await, RegistrationOutcome::NoProduct));
     assert_eq!(book.everything().await, before);
 }
 

@@ -4,10 +4,10 @@ use super::Book;
 use license_core::{
     domain::{
         id::{Attempt, Holder, PoolId, SessionId},
-        lease::Timing,
-        pool::{Claim, SessionClaim},
+        lease::LeaseTiming,
+        pool::{LeaseClaim, SessionClaim},
     },
-    records::{Ending, Grant, GrantOutcome, ResolveOutcome},
+    records::{GrantOutcome, ResolveOutcome, SeatEnding, SeatGrant},
 };
 use sqlx::{Connection, Executor};
 use uuid::Uuid;
@@ -29,7 +29,7 @@ async fn an_ended_session_never_opens_again_whatever_its_ticket() {
     let grant = book.granted(0, 1, 1).await;
     book.vacate(&[(0, 2)]).await;
     assert_eq!(book.write(&grant).await, GrantOutcome::Ended);
-    assert_eq!(book.write(&Grant { seq: 99, ..grant.clone() }).await, GrantOutcome::Ended);
+    assert_eq!(book.write(&SeatGrant { seq: 99, ..grant.clone() }).await, GrantOutcome::Ended);
     assert_eq!(book.seats("holder is not null").await, [] as [i32; 0]);
     assert_eq!(book.end_of(grant.session).await.as_deref(), Some("expired"));
 }
@@ -42,7 +42,7 @@ async fn a_ticket_not_above_the_seats_last_one_is_fenced_and_one_of_another_epoc
         assert_eq!(book.write(&book.decided(0, 2, seq).await).await, GrantOutcome::Fenced, "{seq}");
     }
     for epoch in [1, 7] {
-        let grant = Grant { epoch, ..book.decided(0, 2, 9).await };
+        let grant = SeatGrant { epoch, ..book.decided(0, 2, 9).await };
         assert_eq!(book.write(&grant).await, GrantOutcome::EpochStale);
     }
     assert_eq!(book.write(&book.decided(99, 2, 9).await).await, GrantOutcome::EpochStale, "no such seat");
@@ -55,7 +55,7 @@ async fn a_seat_that_changes_hands_ends_the_old_holders_sessions_and_tells_it_on
     let old = book.granted(0, 1, 1).await;
     // By a clock that is ahead, as far as one may be.
     let seen = license_core::Clock::system().now() + time::Duration::hours(23);
-    let new = Grant { displaced_seen: Some(seen), ..book.decided(0, 2, 2).await };
+    let new = SeatGrant { displaced_seen: Some(seen), ..book.decided(0, 2, 2).await };
     assert_eq!(book.write(&new).await, GrantOutcome::Ok);
     assert_eq!((book.end_of(old.session).await.as_deref(), book.end_of(new.session).await), (Some("expired"), None));
     assert_eq!(book.events().await, ["seat.granted", "seat.granted"]);
@@ -83,7 +83,7 @@ async fn a_second_process_joins_without_an_event_and_sessions_that_redis_dropped
     assert_eq!(book.end_of(first.session).await.as_deref(), Some("expired"), "not among the live ones");
     assert_eq!(book.end_of(second.session).await.as_deref(), Some("expired"));
 
-    let mut same_attempt = Grant { attempt: third.attempt, ..book.decided(0, 1, 4).await };
+    let mut same_attempt = SeatGrant { attempt: third.attempt, ..book.decided(0, 1, 4).await };
     same_attempt.live.push(third.session);
     assert_eq!(book.write(&same_attempt).await, GrantOutcome::Ok);
     assert_eq!(book.end_of(third.session).await.as_deref(), Some("expired"), "one process start, one open session");
@@ -167,8 +167,8 @@ async fn an_ending_below_the_fence_does_nothing_and_a_repeated_one_answers_the_s
 async fn a_released_session_ends_whatever_the_epoch_says_and_nothing_else_does() {
     let book = Book::open().await;
     let (mine, other) = (book.granted(0, 1, 1).await, book.granted(1, 2, 2).await);
-    let claim = Claim { seq: 9, lease_end_ms: 0 };
-    let ending = Ending {
+    let claim = LeaseClaim { seq: 9, lease_end_ms: 0 };
+    let ending = SeatEnding {
         epoch: 77,
         seats: vec![license_core::domain::pool::SeatClaim { seat: 0, claim }],
         sessions: vec![SessionClaim { seat: 1, session: other.session, claim }],
@@ -188,10 +188,10 @@ async fn a_lapsed_session_ends_by_id_raises_the_fence_and_leaves_its_sibling_the
     let mut second = book.decided(0, 1, 2).await;
     second.live.push(first.session);
     book.write(&second).await;
-    let paused = Grant { live: vec![first.session], ..book.decided(0, 1, 3).await };
-    let claim = Claim { seq: 4, lease_end_ms: 0 };
+    let paused = SeatGrant { live: vec![first.session], ..book.decided(0, 1, 3).await };
+    let claim = LeaseClaim { seq: 4, lease_end_ms: 0 };
     let sessions = vec![SessionClaim { seat: 0, session: first.session, claim }];
-    book.end(&Ending { sessions, ..Ending::default() }).await;
+    book.end(&SeatEnding { sessions, ..SeatEnding::default() }).await;
     assert_eq!(
         (book.end_of(first.session).await.as_deref(), book.end_of(second.session).await),
         (Some("expired"), None)
@@ -215,7 +215,7 @@ async fn resolving_says_how_a_session_ended_and_ends_one_that_is_open_only_under
     assert_eq!(resolve(0, grant.session, 5).await, gone("expired"), "over is over in every epoch");
     assert_eq!(resolve(0, SessionId::draw(), 0).await, gone("unknown"));
     let released = book.granted(1, 2, 2).await;
-    book.end(&Ending { released: vec![released.session], ..Ending::default() }).await;
+    book.end(&SeatEnding { released: vec![released.session], ..SeatEnding::default() }).await;
     assert_eq!(resolve(1, released.session, 0).await, gone("released"));
 }
 
@@ -225,7 +225,7 @@ async fn a_rebuild_begins_an_epoch_and_reads_every_seat_with_its_open_sessions()
     let grant = book.granted(3, 1, 1).await;
     let late = book.decided(0, 2, 2).await;
     let (tenant, pool) = (book.license.tenant, book.license.pool_id);
-    let snapshot = book.service.rebuild_pool(tenant, pool, 0, &Timing::default()).await.unwrap().unwrap();
+    let snapshot = book.service.rebuild_pool(tenant, pool, 0, &LeaseTiming::default()).await.unwrap().unwrap();
     assert_eq!((snapshot.epoch, snapshot.seats_total, snapshot.status.as_str()), (1, 5, "active"));
     assert_eq!((snapshot.holder_by.as_str(), snapshot.processes), ("machine", 32));
     assert_eq!(snapshot.seats.iter().map(|s| s.seat).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
@@ -238,8 +238,10 @@ async fn a_rebuild_begins_an_epoch_and_reads_every_seat_with_its_open_sessions()
     assert!(snapshot.seats.iter().filter(|s| s.seat != 3).all(|s| s.holder.is_none() && s.sessions.is_empty()));
     assert_eq!(book.write(&late).await, GrantOutcome::EpochStale, "decided from the copy before");
     assert_eq!(
-        book.write(&Grant { attempt: Attempt(Uuid::new_v4()), ..grant.clone() }).await,
+        book.write(&SeatGrant { attempt: Attempt(Uuid::new_v4()), ..grant.clone() }).await,
         GrantOutcome::EpochStale
     );
-    assert!(book.service.rebuild_pool(tenant, PoolId(Uuid::new_v4()), 0, &Timing::default()).await.unwrap().is_none());
+    assert!(
+        book.service.rebuild_pool(tenant, PoolId(Uuid::new_v4()), 0, &LeaseTiming::default()).await.unwrap().is_none()
+    );
 }

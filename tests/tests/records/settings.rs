@@ -2,8 +2,8 @@
 
 use super::Book;
 use license_core::{
-    domain::lease::Timing,
-    records::{GrantOutcome, Records, Role},
+    domain::lease::LeaseTiming,
+    records::{DatabaseRole, GrantOutcome, Records},
 };
 use sqlx::{AssertSqlSafe, Executor, Row};
 use std::time::Duration;
@@ -28,7 +28,7 @@ const SETTINGS: [(&str, &str, &str); 16] = [
     ("DateStyle", "ISO, MDY", "'SQL, DMY'"),
 ];
 
-const ROLES: [Role; 3] = [Role::Service, Role::Reaper, Role::Admin];
+const ROLES: [DatabaseRole; 3] = [DatabaseRole::Service, DatabaseRole::Reaper, DatabaseRole::Admin];
 
 #[tokio::test]
 async fn no_setting_of_the_database_or_of_a_role_changes_what_a_promise_rests_on() {
@@ -75,8 +75,8 @@ async fn a_rebuild_that_waited_for_a_grant_sees_it_whatever_isolation_the_databa
         let set = format!("alter database {name} set default_transaction_isolation = '{isolation}'");
         truth.execute(AssertSqlSafe(set)).await.unwrap();
         let (service, admin) = (
-            Records::with(book.database.clone(), Role::Service, 2),
-            Records::with(book.database.clone(), Role::Admin, 1),
+            Records::with(book.database.clone(), DatabaseRole::Service, 2),
+            Records::with(book.database.clone(), DatabaseRole::Admin, 1),
         );
         let grant = book.decided(0, 1, 1).await;
         // A grant under way: written, not committed.
@@ -102,7 +102,7 @@ async fn a_rebuild_that_waited_for_a_grant_sees_it_whatever_isolation_the_databa
             }
             granting.commit().await.unwrap();
         };
-        let timing = Timing::default();
+        let timing = LeaseTiming::default();
         let (snapshot, ()) = tokio::join!(admin.rebuild_pool(grant.tenant, grant.pool, 0, &timing), waiting);
         let snapshot = snapshot.unwrap().unwrap();
         let held = snapshot.seats.iter().filter(|seat| seat.holder.is_some()).count();

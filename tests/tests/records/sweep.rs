@@ -4,10 +4,10 @@
 use super::Book;
 use license_core::{
     domain::{
-        event::Share,
+        event::SweepShare,
         id::{PoolId, TenantId},
     },
-    records::{Records, Role},
+    records::{DatabaseRole, Records},
 };
 use license_tests::explain::{Plans, Ran};
 use sqlx::{AssertSqlSafe, Executor, PgConnection};
@@ -103,13 +103,13 @@ async fn a_tick_and_its_sweep_read_what_has_something_to_do_and_neither_other_po
         let wanted = pools(&mut truth, &format!("busy where n <= {busy}")).await;
         for (known, sql) in STATISTICS {
             truth.execute(sql).await.unwrap();
-            let reaper = Records::with(book.database.clone(), Role::Reaper, 1);
+            let reaper = Records::with(book.database.clone(), DatabaseRole::Reaper, 1);
             plans.take();
             let todo = reaper.to_do().await.unwrap();
             let tick: Vec<Ran> = plans.take();
             assert_eq!((&todo.pools, todo.events), (&wanted, false), "{known}, {busy} pools");
             let mut looked = 0;
-            for share in Share::cut(&todo.pools.into_iter().collect::<Vec<_>>()) {
+            for share in SweepShare::cut(&todo.pools.into_iter().collect::<Vec<_>>()) {
                 looked += reaper.pools_to_reap(&share).await.unwrap().len();
             }
             assert_eq!(looked, wanted.len());
@@ -140,7 +140,7 @@ async fn more_pools_than_one_statement_finds_are_found_all() {
         .execute("insert into outbox (tenant_id, kind, payload) select tenant_id, 'x', '{}' from organizations")
         .await
         .unwrap();
-    let reaper = Records::with(book.database.clone(), Role::Reaper, 1);
+    let reaper = Records::with(book.database.clone(), DatabaseRole::Reaper, 1);
     // One more than the ten thousand of a statement; then each of both kinds, and none of a statement's last.
     for sql in [
         "update seats set holder = 'h' where seat_no = 0",
@@ -171,9 +171,9 @@ async fn a_pool_that_cannot_be_read_keeps_none_of_its_share_from_being_looked_at
         truth.execute(sql).await.unwrap();
     }
     let others = book.number("select count(*) from pools where name like 'p%'").await;
-    let reaper = Records::with(book.database.clone(), Role::Reaper, 1);
+    let reaper = Records::with(book.database.clone(), DatabaseRole::Reaper, 1);
     let todo: Vec<_> = reaper.to_do().await.unwrap().pools.into_iter().collect();
     assert!(todo.len() as i64 > others, "the broken one is among them");
-    let [share] = &Share::cut(&todo)[..] else { panic!("one share") };
+    let [share] = &SweepShare::cut(&todo)[..] else { panic!("one share") };
     assert_eq!(reaper.pools_to_reap(share).await.unwrap().len() as i64, others);
 }

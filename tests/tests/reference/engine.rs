@@ -10,15 +10,15 @@ use license_core::{
         handle::SessionHandle,
         id::Attempt,
         key::LicenseKey,
-        license::{Refusal, Why},
+        license::{LicenseRefusal, RefusalReason},
         secret::KeyRing,
     },
-    moves::{
-        Moves, acquire, heartbeat,
-        manage::{Ended, Manage},
+    protocol::{
+        SeatProtocol, acquire, heartbeat,
+        manage::{EndedSessionRow, SeatManagement},
         validate,
     },
-    seats::SilentHolder,
+    seat_store::SilentHolder,
 };
 use license_tests::{Machine, World, world::Shape};
 use sqlx::{Connection, PgConnection};
@@ -29,7 +29,7 @@ const OTHER_PRODUCT: &str = "com.example.other";
 
 pub(crate) struct Engine {
     pub(crate) world: World,
-    instances: [Moves; 2],
+    instances: [SeatProtocol; 2],
     pub(crate) truth: PgConnection,
     pub(crate) redis: redis::aio::MultiplexedConnection,
     keys: Vec<LicenseKey>,
@@ -169,7 +169,7 @@ impl Engine {
                 self.redis = self.world.redis().await;
                 // The instances find out by themselves; the reaper and the admin are not made to.
                 self.world.reaper = self.world.another_reaper();
-                self.world.manage = Manage::new(self.world.seats(), self.world.admin.clone());
+                self.world.manage = SeatManagement::new(self.world.seats(), self.world.admin.clone());
             }
             _ => self.world.flush().await,
         }
@@ -190,9 +190,9 @@ impl Engine {
         machine
     }
 
-    fn acquired(&mut self, product: &Option<String>, outcome: acquire::Outcome) -> Answer {
+    fn acquired(&mut self, product: &Option<String>, outcome: acquire::AcquireOutcome) -> Answer {
         match outcome {
-            acquire::Outcome::Seat(seat) => {
+            acquire::AcquireOutcome::Seat(seat) => {
                 let known = self.given.iter().position(|given| given.session == seat.session);
                 if known.is_none() {
                     self.given.push(SessionHandle::open(&seat.handle, &KeyRing::single(vec![1; 32])).unwrap());
@@ -200,58 +200,58 @@ impl Engine {
                 let session = known.unwrap_or(self.given.len() - 1);
                 Answer::Seat { seat: seat.seat, session, renewed: seat.renewed, used: seat.seats_used }
             }
-            acquire::Outcome::Full(full) => Answer::Full {
+            acquire::AcquireOutcome::Full(full) => Answer::Full {
                 held: full.held,
                 total: full.seats_total,
                 next: full.next_lease_end_ms,
                 silent: silent(full.silent),
             },
-            acquire::Outcome::BadKey => Answer::BadKey,
-            acquire::Outcome::NoPool => Answer::NoPool,
-            acquire::Outcome::Refused(refusal) => refused(refusal),
-            acquire::Outcome::WrongProduct(license) => {
+            acquire::AcquireOutcome::BadKey => Answer::BadKey,
+            acquire::AcquireOutcome::NoPool => Answer::NoPool,
+            acquire::AcquireOutcome::Refused(refusal) => refused(refusal),
+            acquire::AcquireOutcome::WrongProduct(license) => {
                 assert_ne!(Some(license), *product);
                 Answer::WrongProduct
             }
-            acquire::Outcome::Limited(..) => panic!("this world has no limits"),
-            acquire::Outcome::NeedsInstance => Answer::NeedsInstance,
-            acquire::Outcome::TooMany(many) => Answer::TooMany { processes: many.processes, wait: many.wait_ms },
+            acquire::AcquireOutcome::Limited(..) => panic!("this world has no limits"),
+            acquire::AcquireOutcome::NeedsInstance => Answer::NeedsInstance,
+            acquire::AcquireOutcome::TooMany(many) => Answer::TooMany { processes: many.processes, wait: many.wait_ms },
         }
     }
 }
 
-fn validated(outcome: validate::Outcome) -> Answer {
+fn validated(outcome: validate::ValidateOutcome) -> Answer {
     match outcome {
-        validate::Outcome::Valid(valid) => Answer::Valid {
+        validate::ValidateOutcome::Valid(valid) => Answer::Valid {
             held: valid.held,
             total: valid.seats_total,
             mine: valid.has_seat,
             silent: silent(valid.silent),
         },
-        validate::Outcome::Refused(refusal, _) => refused(refusal),
-        validate::Outcome::BadKey => Answer::BadKey,
-        validate::Outcome::NoPool => Answer::NoPool,
-        validate::Outcome::Limited(_) => panic!("this world has no limits"),
+        validate::ValidateOutcome::Refused(refusal, _) => refused(refusal),
+        validate::ValidateOutcome::BadKey => Answer::BadKey,
+        validate::ValidateOutcome::NoPool => Answer::NoPool,
+        validate::ValidateOutcome::Limited(_) => panic!("this world has no limits"),
     }
 }
 
-fn ended(ended: &Ended) -> Answer {
+fn ended(ended: &EndedSessionRow) -> Answer {
     Answer::Ended { reason: ended.end.reason.as_str(), free_in: ended.free.map(|(_, wait)| wait.as_millis() as i64) }
 }
 
-fn beaten(outcome: heartbeat::Outcome) -> Answer {
+fn beaten(outcome: heartbeat::HeartbeatOutcome) -> Answer {
     match outcome {
-        heartbeat::Outcome::Alive(_) => Answer::Alive,
-        heartbeat::Outcome::Gone(why) => Answer::Gone(why),
-        heartbeat::Outcome::Refused(refusal) => refused(refusal),
-        heartbeat::Outcome::Limited(_) => panic!("this world has no limits"),
+        heartbeat::HeartbeatOutcome::Alive(_) => Answer::Alive,
+        heartbeat::HeartbeatOutcome::Gone(why) => Answer::Gone(why),
+        heartbeat::HeartbeatOutcome::Refused(refusal) => refused(refusal),
+        heartbeat::HeartbeatOutcome::Limited(_) => panic!("this world has no limits"),
     }
 }
 
-fn refused(refusal: Refusal) -> Answer {
+fn refused(refusal: LicenseRefusal) -> Answer {
     match refusal.why {
-        Why::Suspended => Answer::Suspended,
-        Why::Expired => Answer::Expired { since: refusal.since_ms },
+        RefusalReason::Suspended => Answer::Suspended,
+        RefusalReason::Expired => Answer::Expired { since: refusal.since_ms },
         other => panic!("no license here is {other:?}"),
     }
 }

@@ -6,8 +6,8 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use license_core::{
     Clock, Error,
     signer::{
-        Root, Settings as Certificates, Signer,
-        kms::{KmsRoot, Settings},
+        LeaseSigner, RootSigner, SignerSettings as Certificates,
+        kms::{KmsRoot, KmsSettings},
     },
 };
 use serde_json::{Value, json};
@@ -65,7 +65,7 @@ async fn cloud() -> Cloud {
     };
     Mock::given(path(METADATA)).respond_with(token).with_priority(9).mount(&server).await;
     let clock = Clock::fake();
-    let mut settings = Settings::new(KEY, None);
+    let mut settings = KmsSettings::new(KEY, None);
     (settings.endpoint, settings.metadata) = (server.uri(), server.uri());
     settings.timeout = Duration::from_millis(300);
     let root = KmsRoot::new(settings, clock.clone()).unwrap();
@@ -114,7 +114,7 @@ async fn a_certificate_signed_by_cloud_kms_verifies_under_its_public_key() {
     it.key(KEY, ResponseTemplate::new(200).set_body_json(public_key(KEY))).await;
     it.signing(9, |request: &Request| sign(request, |_| {})).await;
     let root = Arc::new(it.root);
-    let signer = Signer::new(root.clone(), Certificates::new(keys::ISSUER), it.clock.clone());
+    let signer = LeaseSigner::new(root.clone(), Certificates::new(keys::ISSUER), it.clock.clone());
     let key = signer.certified().await.unwrap();
     let (input, signature) = key.certificate().rsplit_once('.').unwrap();
     let pinned = root.public_keys().await.unwrap();
@@ -130,7 +130,7 @@ async fn a_certificate_signed_by_cloud_kms_verifies_under_its_public_key() {
 #[tokio::test]
 async fn the_next_key_version_is_published_behind_the_current_one() {
     let it = cloud().await;
-    let mut settings = Settings::new(KEY, Some(NEXT.into()));
+    let mut settings = KmsSettings::new(KEY, Some(NEXT.into()));
     (settings.endpoint, settings.metadata) = (it.server.uri(), it.server.uri());
     let root = KmsRoot::new(settings, it.clock.clone()).unwrap();
     it.key(KEY, ResponseTemplate::new(200).set_body_json(public_key(KEY))).await;
@@ -266,6 +266,6 @@ async fn a_signature_by_another_key_than_the_published_one_certifies_nothing() {
         })
     })
     .await;
-    let signer = Signer::new(Arc::new(it.root), Certificates::new(keys::ISSUER), it.clock.clone());
+    let signer = LeaseSigner::new(Arc::new(it.root), Certificates::new(keys::ISSUER), it.clock.clone());
     assert!(signer.certified().await.map(|_| ()).unwrap_err().to_string().contains("does not fit"));
 }

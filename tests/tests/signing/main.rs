@@ -14,9 +14,9 @@ use license_core::{
     Clock, Error,
     domain::{
         id::{Hw, Nonce, SessionId, TenantId},
-        token::{Check, Expected, Kind, TokenClaims, VerifyError, verify},
+        token::{ExpectedToken, JwsKind, TokenCheck, TokenClaims, VerifyError, verify},
     },
-    signer::{BoxFuture, InstanceKey, Root, RootKey, Settings, Signer, local::LocalRoot},
+    signer::{InstanceKey, LeaseSigner, RootKey, RootSigner, SignerSettings, SigningFuture, local::LocalRoot},
 };
 use std::sync::{
     Arc,
@@ -42,11 +42,11 @@ impl Counted {
     }
 }
 
-impl Root for Counted {
-    fn public_keys(&self) -> BoxFuture<'_, license_core::Result<Vec<RootKey>>> {
+impl RootSigner for Counted {
+    fn public_keys(&self) -> SigningFuture<'_, license_core::Result<Vec<RootKey>>> {
         self.root.public_keys()
     }
-    fn sign<'a>(&'a self, message: &'a [u8]) -> BoxFuture<'a, license_core::Result<Vec<u8>>> {
+    fn sign<'a>(&'a self, message: &'a [u8]) -> SigningFuture<'a, license_core::Result<Vec<u8>>> {
         Box::pin(async {
             self.signed.fetch_add(1, SeqCst);
             let _open = self.gate.acquire().await;
@@ -58,13 +58,13 @@ impl Root for Counted {
 struct Bench {
     clock: Clock,
     root: Arc<Counted>,
-    signer: Signer,
+    signer: LeaseSigner,
     roots: Vec<RootKey>,
 }
 
 async fn bench() -> Bench {
     let (clock, root) = (Clock::fake(), Counted::new());
-    let signer = Signer::new(root.clone(), Settings::new(ISSUER), clock.clone());
+    let signer = LeaseSigner::new(root.clone(), SignerSettings::new(ISSUER), clock.clone());
     let roots = signer.jwks().await.unwrap().keys;
     Bench { clock, root, signer, roots }
 }
@@ -95,22 +95,22 @@ impl Bench {
 
     fn check(&self, token: &str, key: &InstanceKey) -> Result<TokenClaims, VerifyError> {
         let nonce = nonce();
-        let expected = Expected { nonce: Some(&nonce), ..offline() };
+        let expected = ExpectedToken { nonce: Some(&nonce), ..offline() };
         verify(token, key.certificate(), &self.roots, &expected, self.clock.now_seconds())
     }
 }
 
 static HW: Hw = Hw([9; 32]);
 
-fn offline() -> Expected<'static> {
-    Expected { issuer: ISSUER, audience: PRODUCT, nonce: None, hw: &HW }
+fn offline() -> ExpectedToken<'static> {
+    ExpectedToken { issuer: ISSUER, audience: PRODUCT, nonce: None, hw: &HW }
 }
 
 fn nonce() -> Nonce {
     "0123456789abcdef".parse().unwrap()
 }
 
-fn failed<T>(kind: Kind, check: Check) -> Result<T, VerifyError> {
+fn failed<T>(kind: JwsKind, check: TokenCheck) -> Result<T, VerifyError> {
     Err(VerifyError { kind, check })
 }
 

@@ -4,7 +4,7 @@ use super::keys;
 use aws_lc_rs::rsa::{KeyPair, KeySize};
 use license_core::{
     Error,
-    signer::{Root, RootKey, local::LocalRoot},
+    signer::{RootKey, RootSigner, local::LocalRoot},
 };
 use std::{os::unix::fs::PermissionsExt, path::Path};
 

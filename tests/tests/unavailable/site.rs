@@ -11,19 +11,18 @@ use http::{HeaderMap, Request, header};
 use http_body_util::BodyExt;
 use license_core::{
     Clock,
-    domain::{lease::Timing, secret::KeyRing},
-    records::{self, Records, Role},
+    domain::{lease::LeaseTiming, secret::KeyRing},
+    records::{self, DatabaseRole, Records},
 };
 use license_functions::{
-    acquire,
     edge::{
-        config::{Docs, Env, Logging},
-        rim::Rim,
+        config::{Environment, LayersConfig, LogConfig},
+        layers::LayerSettings,
         serve::app,
     },
-    heartbeat, register, release,
+    services::ServiceInputs,
 };
-use license_local::stores::{Postgres, Redis, RedisSettings};
+use license_local::stores::{PostgresServer, RedisServer, RedisSettings};
 use license_tests::world::{self, License, Shape};
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
@@ -46,15 +45,15 @@ pub(crate) const HEARTBEAT: &str = "/api/v1/licenses/heartbeat";
 pub(crate) const RELEASE: &str = "/api/v1/licenses/release";
 pub(crate) const REGISTER: &str = "/api/v1/auth/register";
 pub(crate) const KEYS: &str = "/.well-known/license-keys";
-/// What answers where.
+/// The services that answer here.
 pub(crate) const SERVICES: [&str; 4] = ["acquire", "heartbeat", "release", "register"];
 
 const PEOPLE: &str = "https://id.example.com";
 const VERSION: &str = "projects/p/locations/l/keyRings/r/cryptoKeys/root/cryptoKeyVersions/1";
 
 pub(crate) struct Site {
-    pub(crate) redis: Redis,
-    pub(crate) postgres: Postgres,
+    pub(crate) redis: RedisServer,
+    pub(crate) postgres: PostgresServer,
     pub(crate) clock: Clock,
     pub(crate) license: License,
     people: MockServer,
@@ -65,10 +64,10 @@ impl Site {
     /// A license of so many seats; time stands still.
     pub(crate) async fn new(seats: u32) -> Self {
         keys::install_crypto();
-        let redis = Redis::temporary(RedisSettings::default()).await.unwrap();
-        let postgres = Postgres::temporary().await.unwrap();
+        let redis = RedisServer::temporary(RedisSettings::default()).await.unwrap();
+        let postgres = PostgresServer::temporary().await.unwrap();
         records::migrate(&postgres.superuser()).await.unwrap();
-        let admin = Records::with(postgres.superuser(), Role::Admin, 2);
+        let admin = Records::with(postgres.superuser(), DatabaseRole::Admin, 2);
         let shape = Shape { seats, ..Shape::default() };
         let license = world::register(&admin, &postgres.superuser(), &shape, "owner").await;
         let people = MockServer::start().await;
@@ -115,16 +114,20 @@ impl Site {
             ("IDENTITY_JWKS_URL".into(), format!("{}/keys", self.people.uri())),
         ]);
         values.extend(more.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
-        let (env, clock) = (Env::map(values), || self.clock.clone());
-        let rim = Rim::new(&Docs::default(), &Logging { filter: "info".into(), text: false, project: None });
+        let (env, clock) = (Environment::map(values), || self.clock.clone());
+        let rim = LayerSettings::new(
+            &LayersConfig::default(),
+            &LogConfig { filter: "info".into(), text: false, project: None },
+        );
         let of = |service: Result<_, _>| app(service.unwrap(), &rim);
+        let mut routers = BTreeMap::new();
+        for service in license_functions::SERVICES.iter().filter(|service| SERVICES.contains(&service.name)) {
+            let inputs = ServiceInputs { env: &env, clock: clock(), publisher: None };
+            routers.insert(service.name, of(service.build(inputs).await));
+        }
+        assert_eq!(routers.len(), SERVICES.len(), "every one is in the table of services");
         Services {
-            routers: BTreeMap::from([
-                ("acquire", of(acquire::service(&env, clock()).await)),
-                ("heartbeat", of(heartbeat::service(&env, clock()).await)),
-                ("release", of(release::service(&env, clock()).await)),
-                ("register", of(register::service(&env, clock()).await)),
-            ]),
+            routers,
             inside: [self.redis.dir(), self.postgres.dir(), self.dir.path()]
                 .map(|dir| dir.display().to_string())
                 .into(),
@@ -136,7 +139,7 @@ impl Site {
     }
 
     pub(crate) fn pass_ttl(&self) {
-        self.pass(Timing::default().ttl.as_secs() + 1);
+        self.pass(LeaseTiming::default().ttl.as_secs() + 1);
     }
 
     /// The body of an acquire for a process that just started on this machine.
@@ -225,7 +228,7 @@ impl Services {
         let text = String::from_utf8_lossy(&bytes);
         assert!(self.inside.iter().all(|inside| !text.contains(inside)), "an answer shows the inside: {text}");
         assert!(
-            started.elapsed() < Timing::DEADLINE + Duration::from_secs(1),
+            started.elapsed() < LeaseTiming::DEADLINE + Duration::from_secs(1),
             "answered after {:?}",
             started.elapsed()
         );

@@ -2,7 +2,7 @@
 
 use super::{REFUSAL_LIFE, jwk::InstanceJwk};
 use crate::{
-    Code,
+    ProblemCode,
     domain::id::{Holder, Hw, LicenseNumber, Nonce, SeatNo, SessionId, TenantId},
 };
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
@@ -82,7 +82,7 @@ impl RefusalClaims {
         issuer: &str,
         now_seconds: i64,
         nonce: Nonce,
-        code: Code,
+        code: ProblemCode,
         reason: Option<&str>,
         license: LicenseNumber,
         session_id: Option<SessionId>,
@@ -112,7 +112,7 @@ pub struct CertificateClaims {
     /// Until when the key may sign; at most 24 h after `nbf`.
     pub exp: i64,
     /// The key (RFC 7800).
-    pub cnf: Confirmation,
+    pub cnf: ConfirmationClaim,
     /// The longest `exp - iat` of a token under this key, in seconds.
     pub max_token_ttl: i64,
     /// The longest time without contact a token under this key may grant, in seconds.
@@ -121,7 +121,7 @@ pub struct CertificateClaims {
 
 /// The key a certificate is for (RFC 7800 section 3.2).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Confirmation {
+pub struct ConfirmationClaim {
     /// The instance's public key.
     pub jwk: InstanceJwk,
 }

@@ -2,7 +2,7 @@
 
 use super::pem;
 use crate::domain::{
-    id::Invalid,
+    id::InvalidText,
     secret::{base64url, from_base64url},
 };
 use aws_lc_rs::{
@@ -29,11 +29,11 @@ impl RootKey {
     /// The key with that modulus and exponent (big endian, leading zeros ignored).
     ///
     /// # Errors
-    /// [`Invalid`] unless the modulus has 4096 bits.
-    pub fn new(n: &[u8], e: &[u8]) -> Result<Self, Invalid> {
+    /// [`InvalidText`] unless the modulus has 4096 bits.
+    pub fn new(n: &[u8], e: &[u8]) -> Result<Self, InvalidText> {
         let (n, e) = (without_zeros(n), without_zeros(e));
         if n.len() != RSA_4096 || n[0] < 0x80 || e.is_empty() || e.len() > 8 {
-            return Err(Invalid("must be an RSA key of 4096 bits"));
+            return Err(InvalidText("must be an RSA key of 4096 bits"));
         }
         let members = format!(r#"{{"e":"{}","kty":"RSA","n":"{}"}}"#, base64url(e), base64url(n));
         Ok(Self { kid: thumbprint(&members), n: n.into(), e: e.into() })
@@ -42,9 +42,9 @@ impl RootKey {
     /// Reads a `PUBLIC KEY` PEM block (SubjectPublicKeyInfo), as Cloud KMS and OpenSSL write it.
     ///
     /// # Errors
-    /// [`Invalid`] if it is none, or no RSA-4096 key.
-    pub fn from_pem(text: &str) -> Result<Self, Invalid> {
-        let wrong = Invalid("must be a PEM block of an RSA public key");
+    /// [`InvalidText`] if it is none, or no RSA-4096 key.
+    pub fn from_pem(text: &str) -> Result<Self, InvalidText> {
+        let wrong = InvalidText("must be a PEM block of an RSA public key");
         let der = pem::decode("PUBLIC KEY", text).ok_or(wrong)?;
         let key = aws_lc_rs::rsa::PublicKey::from_der(&der).map_err(|_| wrong)?;
         Self::of(&key)
@@ -53,8 +53,8 @@ impl RootKey {
     /// The public half of a key pair.
     ///
     /// # Errors
-    /// [`Invalid`] unless the key has 4096 bits.
-    pub(crate) fn of(key: &aws_lc_rs::rsa::PublicKey) -> Result<Self, Invalid> {
+    /// [`InvalidText`] unless the key has 4096 bits.
+    pub(crate) fn of(key: &aws_lc_rs::rsa::PublicKey) -> Result<Self, InvalidText> {
         let (n, e) = (key.modulus(), key.exponent());
         Self::new(n.big_endian_without_leading_zero(), e.big_endian_without_leading_zero())
     }
@@ -117,7 +117,7 @@ impl<'de> Deserialize<'de> for RootKey {
 
 /// The public keys of a server, the current one first (RFC 7517 section 5).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Jwks {
+pub struct PublicKeySet {
     /// The keys.
     pub keys: Vec<RootKey>,
 }

@@ -9,7 +9,7 @@ use std::fmt;
 
 /// What a JWS of ours is. Fixes its `typ`, its one algorithm and its greatest size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum JwsKind {
     /// A license token, signed by an instance.
     Token,
     /// An instance key's certificate, signed by a root.
@@ -18,7 +18,7 @@ pub enum Kind {
     Refusal,
 }
 
-impl Kind {
+impl JwsKind {
     /// The header's `typ` (RFC 8725 section 3.11: no kind may pass for another).
     pub const fn typ(self) -> &'static str {
         match self {
@@ -45,7 +45,7 @@ impl Kind {
     }
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for JwsKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Token => "license token",
@@ -55,10 +55,11 @@ impl fmt::Display for Kind {
     }
 }
 
-/// Ours have these three members. Anything more (`crit`, `jku`, `jwk`, `b64` …) would ask a verifier to do something we never ask.
+/// Ours have these three members. Anything more (`crit`, `jku`, `jwk`, `b64` …) would ask a verifier to do something we
+/// never ask.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Header {
+pub(super) struct JwsHeader {
     pub(super) alg: String,
     pub(super) typ: String,
     pub(super) kid: String,
@@ -68,9 +69,9 @@ pub(super) struct Header {
 ///
 /// # Errors
 /// [`Error::Internal`] if the claims cannot be written as JSON, or would be too large for any verifier.
-pub(crate) fn signing_input(kind: Kind, kid: &str, claims: &impl Serialize) -> Result<String> {
+pub(crate) fn signing_input(kind: JwsKind, kid: &str, claims: &impl Serialize) -> Result<String> {
     let json = |value: serde_json::Result<Vec<u8>>| value.map_err(|e| Error::Internal(format!("{kind}: {e}")));
-    let header = Header { alg: kind.alg().into(), typ: kind.typ().into(), kid: kid.into() };
+    let header = JwsHeader { alg: kind.alg().into(), typ: kind.typ().into(), kid: kid.into() };
     let (header, claims) = (json(serde_json::to_vec(&header))?, json(serde_json::to_vec(claims))?);
     let input = format!("{}.{}", base64url(&header), base64url(&claims));
     // A root's signature has 683 characters, an instance's 86.
@@ -88,25 +89,25 @@ pub(crate) fn assemble(mut signing_input: String, signature: &[u8]) -> String {
 }
 
 /// A text taken apart; nothing of it is believed yet.
-pub(super) struct Parsed<'a, T> {
-    pub(super) header: Header,
+pub(super) struct ParsedJws<'a, T> {
+    pub(super) header: JwsHeader,
     pub(super) claims: T,
     pub(super) signing_input: &'a [u8],
     pub(super) signature: Vec<u8>,
 }
 
 /// The parts of a text, the header first so that its kind can be judged before the claims are read.
-pub(super) fn split(text: &str) -> Option<(Header, &str)> {
+pub(super) fn split(text: &str) -> Option<(JwsHeader, &str)> {
     let (header, rest) = text.split_once('.')?;
     Some((from_json(header)?, rest))
 }
 
 /// The rest of a text whose header was judged.
-pub(super) fn parse<T: DeserializeOwned>(text: &str, header: Header) -> Option<Parsed<'_, T>> {
+pub(super) fn parse<T: DeserializeOwned>(text: &str, header: JwsHeader) -> Option<ParsedJws<'_, T>> {
     let (signing_input, signature) = text.rsplit_once('.')?;
     let (_, claims) = signing_input.split_once('.')?;
     let (claims, signature) = (from_json(claims)?, from_base64url(signature)?);
-    Some(Parsed { header, claims, signing_input: signing_input.as_bytes(), signature })
+    Some(ParsedJws { header, claims, signing_input: signing_input.as_bytes(), signature })
 }
 
 fn from_json<T: DeserializeOwned>(part: &str) -> Option<T> {

@@ -1,7 +1,8 @@
-//! License tokens, refusals and certificates: claims, bytes to sign, and the offline verification clients do (docs/PROTOCOL.md, section 8).
+//! License tokens, refusals and certificates: claims, bytes to sign, and the offline verification clients do
+//! (docs/PROTOCOL.md, section 8).
 //!
-//! All three are JWS in compact form (RFC 7515). The root key (RSA-4096, pinned by clients) signs a certificate for an instance's
-//! Ed25519 key; that key signs tokens and refusals. Nothing here does I/O or knows where keys live.
+//! All three are JWS in compact form (RFC 7515). The root key (RSA-4096, pinned by clients) signs a certificate for an
+//! instance's Ed25519 key; that key signs tokens and refusals. Nothing here does I/O or knows where keys live.
 
 mod claims;
 mod jwk;
@@ -9,11 +10,11 @@ mod jws;
 pub(crate) mod pem;
 mod verify;
 
-pub use claims::{CertificateClaims, Confirmation, RefusalClaims, TokenClaims};
-pub use jwk::{InstanceJwk, Jwks, RootKey};
-pub use jws::Kind;
+pub use claims::{CertificateClaims, ConfirmationClaim, RefusalClaims, TokenClaims};
+pub use jwk::{InstanceJwk, PublicKeySet, RootKey};
+pub use jws::JwsKind;
 pub(crate) use jws::{assemble, signing_input};
-pub use verify::{Check, Expected, ExpectedRefusal, VerifyError, verify, verify_refusal};
+pub use verify::{ExpectedRefusal, ExpectedToken, TokenCheck, VerifyError, verify, verify_refusal};
 
 /// The longest life of a certificate in seconds.
 pub const MAX_CERTIFICATE_LIFE: i64 = 24 * 3600;

@@ -1,12 +1,14 @@
-//! The offline verification clients do, in the order of docs/PROTOCOL.md section 8. Each refusal names the check that failed.
+//! The offline verification clients do, in the order of docs/PROTOCOL.md section 8. Each refusal names the check that
+//! failed.
 //!
-//! The server never verifies its own tokens; this is the reference for clients and what the tests hold against the signer.
+//! The server never verifies its own tokens; this is the reference for clients and what the tests hold against the
+//! signer.
 
 use super::{
     MAX_CERTIFICATE_LIFE, REFUSAL_LIFE,
     claims::{CertificateClaims, RefusalClaims, TokenClaims},
     jwk::{InstanceJwk, RootKey},
-    jws::{self, Kind, Parsed},
+    jws::{self, JwsKind, ParsedJws},
 };
 use crate::domain::id::{Hw, LicenseNumber, Nonce};
 use serde::de::DeserializeOwned;
@@ -14,13 +16,14 @@ use serde::de::DeserializeOwned;
 /// What two honest clocks may differ by, in seconds, when nothing but clocks says how old a text is.
 const LEEWAY: i64 = 60;
 
-/// How far a client's clock may be off, in seconds, when a nonce proves that the text was signed just now. Not unlimited: a stolen
-/// instance key could otherwise go on signing for the days of its own certificate, long past, and every client would believe it.
+/// How far a client's clock may be off, in seconds, when a nonce proves that the text was signed just now. Not
+/// unlimited: a stolen instance key could otherwise go on signing for the days of its own certificate, long past, and
+/// every client would believe it.
 const LEEWAY_WITH_NONCE: i64 = 24 * 3600;
 
 /// What a client knows beforehand and the token must say.
 #[derive(Clone, Copy, Debug)]
-pub struct Expected<'a> {
+pub struct ExpectedToken<'a> {
     /// The server's issuer.
     pub issuer: &'a str,
     /// The client's own product.
@@ -47,14 +50,14 @@ pub struct ExpectedRefusal<'a> {
 #[error("the {kind} {check}")]
 pub struct VerifyError {
     /// The text.
-    pub kind: Kind,
+    pub kind: JwsKind,
     /// The check.
-    pub check: Check,
+    pub check: TokenCheck,
 }
 
 /// The checks, in their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Check {
+pub enum TokenCheck {
     /// The text is longer than any of ours.
     #[error("is too large")]
     Size,
@@ -109,8 +112,9 @@ pub enum Check {
 ///
 /// `Ok` means: at `now_seconds` the client may run, be it under its lease (`exp`) or its grace (`offline_until`).
 ///
-/// Where a nonce is expected, its match proves that the token was signed just now, and only a clock more than a day off is refused:
-/// a client whose wall clock is hours wrong keeps its seat and counts the lease on its monotonic clock, from the time it sent the request.
+/// Where a nonce is expected, its match proves that the token was signed just now, and only a clock more than a day off
+/// is refused: a client whose wall clock is hours wrong keeps its seat and counts the lease on its monotonic clock,
+/// from the time it sent the request.
 ///
 /// # Errors
 /// The first check that failed.
@@ -118,34 +122,34 @@ pub fn verify(
     token: &str,
     certificate: &str,
     roots: &[RootKey],
-    expected: &Expected<'_>,
+    expected: &ExpectedToken<'_>,
     now_seconds: i64,
 ) -> Result<TokenClaims, VerifyError> {
-    let fail = |check| Err(VerifyError { kind: Kind::Token, check });
-    let token: Parsed<'_, TokenClaims> = open(Kind::Token, token)?;
+    let fail = |check| Err(VerifyError { kind: JwsKind::Token, check });
+    let token: ParsedJws<'_, TokenClaims> = open(JwsKind::Token, token)?;
     let claims = &token.claims;
     let issued = certified(certificate, roots, expected.issuer, claims.iat)?;
     if !(0..=issued.max_token_ttl).contains(&claims.exp.saturating_sub(claims.iat)) {
-        return fail(Check::Ttl);
+        return fail(TokenCheck::Ttl);
     }
     if claims.offline_until > claims.exp.max(claims.iat.saturating_add(issued.max_grace)) {
-        return fail(Check::Grace);
+        return fail(TokenCheck::Grace);
     }
-    signed(Kind::Token, &token, &issued.cnf.jwk)?;
+    signed(JwsKind::Token, &token, &issued.cnf.jwk)?;
     if claims.iss != expected.issuer {
-        return fail(Check::Issuer);
+        return fail(TokenCheck::Issuer);
     }
     if claims.aud != expected.audience {
-        return fail(Check::Audience);
+        return fail(TokenCheck::Audience);
     }
     if expected.nonce.is_some() && claims.nonce.as_ref() != expected.nonce {
-        return fail(Check::Nonce);
+        return fail(TokenCheck::Nonce);
     }
     if claims.hw != *expected.hw {
-        return fail(Check::Hw);
+        return fail(TokenCheck::Hw);
     }
     let timely = if expected.nonce.is_some() { fresh(claims.iat, now_seconds) } else { in_time(claims, now_seconds) };
-    timely.map_err(|check| VerifyError { kind: Kind::Token, check })?;
+    timely.map_err(|check| VerifyError { kind: JwsKind::Token, check })?;
     Ok(token.claims)
 }
 
@@ -160,84 +164,84 @@ pub fn verify_refusal(
     expected: &ExpectedRefusal<'_>,
     now_seconds: i64,
 ) -> Result<RefusalClaims, VerifyError> {
-    let fail = |check| Err(VerifyError { kind: Kind::Refusal, check });
-    let refusal: Parsed<'_, RefusalClaims> = open(Kind::Refusal, refusal)?;
+    let fail = |check| Err(VerifyError { kind: JwsKind::Refusal, check });
+    let refusal: ParsedJws<'_, RefusalClaims> = open(JwsKind::Refusal, refusal)?;
     let claims = &refusal.claims;
     let issued = certified(certificate, roots, expected.issuer, claims.iat)?;
     if !(0..=REFUSAL_LIFE).contains(&claims.exp.saturating_sub(claims.iat)) {
-        return fail(Check::Ttl);
+        return fail(TokenCheck::Ttl);
     }
-    signed(Kind::Refusal, &refusal, &issued.cnf.jwk)?;
+    signed(JwsKind::Refusal, &refusal, &issued.cnf.jwk)?;
     if claims.iss != expected.issuer {
-        return fail(Check::Issuer);
+        return fail(TokenCheck::Issuer);
     }
     if claims.nonce != *expected.nonce {
-        return fail(Check::Nonce);
+        return fail(TokenCheck::Nonce);
     }
     if claims.license != expected.license {
-        return fail(Check::License);
+        return fail(TokenCheck::License);
     }
-    fresh(claims.iat, now_seconds).map_err(|check| VerifyError { kind: Kind::Refusal, check })?;
+    fresh(claims.iat, now_seconds).map_err(|check| VerifyError { kind: JwsKind::Refusal, check })?;
     Ok(refusal.claims)
 }
 
 /// Size, form, `typ`, `alg`; the signature is still to be checked.
-fn open<T: DeserializeOwned>(kind: Kind, text: &str) -> Result<Parsed<'_, T>, VerifyError> {
+fn open<T: DeserializeOwned>(kind: JwsKind, text: &str) -> Result<ParsedJws<'_, T>, VerifyError> {
     let fail = |check| VerifyError { kind, check };
     if text.len() > kind.max_len() {
-        return Err(fail(Check::Size));
+        return Err(fail(TokenCheck::Size));
     }
-    let (header, _) = jws::split(text).ok_or(fail(Check::Form))?;
+    let (header, _) = jws::split(text).ok_or(fail(TokenCheck::Form))?;
     if header.typ != kind.typ() {
-        return Err(fail(Check::Typ));
+        return Err(fail(TokenCheck::Typ));
     }
     if header.alg != kind.alg() {
-        return Err(fail(Check::Algorithm));
+        return Err(fail(TokenCheck::Algorithm));
     }
-    jws::parse(text, header).ok_or(fail(Check::Form))
+    jws::parse(text, header).ok_or(fail(TokenCheck::Form))
 }
 
 /// What a pinned root said about an instance key, if it holds for something signed at `iat`.
 fn certified(certificate: &str, roots: &[RootKey], issuer: &str, iat: i64) -> Result<CertificateClaims, VerifyError> {
-    let fail = |check| Err(VerifyError { kind: Kind::Certificate, check });
-    let parsed: Parsed<'_, CertificateClaims> = open(Kind::Certificate, certificate)?;
-    let Some(root) = roots.iter().find(|root| root.kid() == parsed.header.kid) else { return fail(Check::Key) };
+    let fail = |check| Err(VerifyError { kind: JwsKind::Certificate, check });
+    let parsed: ParsedJws<'_, CertificateClaims> = open(JwsKind::Certificate, certificate)?;
+    let Some(root) = roots.iter().find(|root| root.kid() == parsed.header.kid) else { return fail(TokenCheck::Key) };
     if !root.verifies(parsed.signing_input, &parsed.signature) {
-        return fail(Check::Signature);
+        return fail(TokenCheck::Signature);
     }
     let claims = parsed.claims;
     if claims.iss != issuer {
-        return fail(Check::Issuer);
+        return fail(TokenCheck::Issuer);
     }
     let short = claims.exp.saturating_sub(claims.nbf) <= MAX_CERTIFICATE_LIFE;
     if !short || !(claims.nbf..claims.exp).contains(&iat) {
-        return fail(Check::Validity);
+        return fail(TokenCheck::Validity);
     }
     Ok(claims)
 }
 
-fn signed<T>(kind: Kind, parsed: &Parsed<'_, T>, key: &InstanceJwk) -> Result<(), VerifyError> {
+fn signed<T>(kind: JwsKind, parsed: &ParsedJws<'_, T>, key: &InstanceJwk) -> Result<(), VerifyError> {
     if parsed.header.kid != key.kid() {
-        return Err(VerifyError { kind, check: Check::Key });
+        return Err(VerifyError { kind, check: TokenCheck::Key });
     }
     if !key.verifies(parsed.signing_input, &parsed.signature) {
-        return Err(VerifyError { kind, check: Check::Signature });
+        return Err(VerifyError { kind, check: TokenCheck::Signature });
     }
     Ok(())
 }
 
-fn fresh(iat: i64, now: i64) -> Result<(), Check> {
+fn fresh(iat: i64, now: i64) -> Result<(), TokenCheck> {
     match now.saturating_sub(iat) {
-        age if age > LEEWAY_WITH_NONCE => Err(Check::Expired),
-        age if age < -LEEWAY_WITH_NONCE => Err(Check::NotYetValid),
+        age if age > LEEWAY_WITH_NONCE => Err(TokenCheck::Expired),
+        age if age < -LEEWAY_WITH_NONCE => Err(TokenCheck::NotYetValid),
         _ => Ok(()),
     }
 }
 
-fn in_time(claims: &TokenClaims, now: i64) -> Result<(), Check> {
+fn in_time(claims: &TokenClaims, now: i64) -> Result<(), TokenCheck> {
     if claims.iat > now.saturating_add(LEEWAY) {
-        return Err(Check::NotYetValid);
+        return Err(TokenCheck::NotYetValid);
     }
     let over = now >= claims.exp.max(claims.offline_until);
-    if over || claims.license_exp.is_some_and(|end| now >= end) { Err(Check::Expired) } else { Ok(()) }
+    if over || claims.license_exp.is_some_and(|end| now >= end) { Err(TokenCheck::Expired) } else { Ok(()) }
 }

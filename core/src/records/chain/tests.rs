@@ -12,18 +12,18 @@ fn ring(current: u8, previous: Option<u8>) -> KeyRing {
 }
 
 /// A chain of so many entries, each sealed with the first key of its ring.
-fn chain(rings: &[KeyRing]) -> Vec<Link> {
+fn chain(rings: &[KeyRing]) -> Vec<ChainLink> {
     let (mut links, mut previous) = (Vec::new(), NOTHING.to_vec());
     for (n, peppers) in rings.iter().enumerate() {
         let (seq, id) = (n as i64 + 1, Uuid::from_u128((n as u128 + 1) << 80));
-        let mut link = Link {
+        let mut link = ChainLink {
             seq,
             id,
             at_ms: seq,
             actor: format!("a{n}"),
             details: format!("{{\"n\": {n}}}"),
             salt: Some(vec![n as u8; 16]),
-            ..Link::default()
+            ..ChainLink::default()
         };
         seal_anew(&mut link, &previous, Some(peppers));
         previous = link.hash.clone();
@@ -32,7 +32,7 @@ fn chain(rings: &[KeyRing]) -> Vec<Link> {
     links
 }
 
-fn seal_anew(link: &mut Link, previous: &[u8], peppers: Option<&KeyRing>) {
+fn seal_anew(link: &mut ChainLink, previous: &[u8], peppers: Option<&KeyRing>) {
     link.details_hash = link.details_hash_now().to_vec();
     link.hash = link.hash_after(previous, TENANT).to_vec();
     if let Some(peppers) = peppers {
@@ -40,12 +40,12 @@ fn seal_anew(link: &mut Link, previous: &[u8], peppers: Option<&KeyRing>) {
     }
 }
 
-fn head_of(links: &[Link]) -> Head {
-    links.last().map_or(Head { seq: 0, hash: vec![] }, |link| Head { seq: link.seq, hash: link.hash.clone() })
+fn head_of(links: &[ChainLink]) -> ChainHead {
+    links.last().map_or(ChainHead { seq: 0, hash: vec![] }, |link| ChainHead { seq: link.seq, hash: link.hash.clone() })
 }
 
-fn found(links: &[Link], head: &Head, peppers: &KeyRing) -> Vec<FaultKind> {
-    let mut checker = Checker::new(TENANT, peppers, None);
+fn found(links: &[ChainLink], head: &ChainHead, peppers: &KeyRing) -> Vec<FaultKind> {
+    let mut checker = ChainChecker::new(TENANT, peppers, None);
     links.iter().for_each(|link| checker.look(link, head.seq, &HashSet::new()));
     checker.end(head);
     checker.faults.iter().map(|fault| fault.kind).collect()
@@ -68,7 +68,7 @@ fn every_column_of_an_entry_is_covered() {
     let peppers = ring(1, None);
     let links = chain(&vec![peppers.clone(); 3]);
     let head = head_of(&links);
-    let changes: [fn(&mut Link); 11] = [
+    let changes: [fn(&mut ChainLink); 11] = [
         |link| link.id = Uuid::from_u128(link.id.as_u128() + 1),
         |link| link.at_ms += 1,
         |link| link.actor_kind.push('x'),
@@ -128,8 +128,8 @@ fn what_is_blanked_needs_an_erasure_of_the_log_and_the_services_word() {
     link.erased_hash = Some(hash.to_vec());
     link.erased_seal = Some(seal_erased(&peppers, TENANT, 1, erasure, &hash));
     let head = head_of(&links);
-    let check = |links: &[Link], erasures: &HashSet<Uuid>| {
-        let mut checker = Checker::new(TENANT, &peppers, None);
+    let check = |links: &[ChainLink], erasures: &HashSet<Uuid>| {
+        let mut checker = ChainChecker::new(TENANT, &peppers, None);
         links.iter().for_each(|link| checker.look(link, head.seq, erasures));
         checker.end(&head);
         assert_eq!(checker.erased, 1);

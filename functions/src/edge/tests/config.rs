@@ -1,11 +1,11 @@
-use crate::edge::config::{self, ConfigError, Env, Root};
+use crate::edge::config::{self, ConfigError, Environment, RootConfig};
 use std::time::Duration;
 
 const KEY: &str = "1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
 const VERSION: &str = "kms:projects/p/locations/l/keyRings/r/cryptoKeys/k/cryptoKeyVersions/1";
 
-fn env(values: &[(&str, &str)]) -> Env {
-    Env::map(values.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect())
+fn env(values: &[(&str, &str)]) -> Environment {
+    Environment::map(values.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect())
 }
 
 /// The variable that a wrong value was blamed on, after checking that the sentence begins with it.
@@ -52,15 +52,15 @@ fn on_cloud_run_the_drain_outlives_a_deposed_primarys_answers() {
 
 #[test]
 fn a_missing_or_blank_value_is_asked_for_by_name() {
-    assert_eq!(blamed(config::Redis::from_env(&env(&[]))), "REDIS_URL");
-    assert_eq!(blamed(config::Redis::from_env(&env(&[("REDIS_URL", "  ")]))), "REDIS_URL");
-    assert_eq!(blamed(config::Records::from_env(&env(&[]))), "DATABASE_URL");
+    assert_eq!(blamed(config::RedisConfig::from_env(&env(&[]))), "REDIS_URL");
+    assert_eq!(blamed(config::RedisConfig::from_env(&env(&[("REDIS_URL", "  ")]))), "REDIS_URL");
+    assert_eq!(blamed(config::RecordsConfig::from_env(&env(&[]))), "DATABASE_URL");
     assert_eq!(blamed(config::handle_keys(&env(&[]))), "HANDLE_KEY");
     assert_eq!(blamed(config::peppers(&env(&[]))), "LICENSE_PEPPER");
-    assert_eq!(blamed(config::Root::from_env(&env(&[]))), "ROOT_KEY");
+    assert_eq!(blamed(config::RootConfig::from_env(&env(&[]))), "ROOT_KEY");
     assert_eq!(blamed(config::issuer(&env(&[]))), "TOKEN_ISSUER");
     assert_eq!(blamed(config::identity(&env(&[]))), "IDENTITY_ISSUER");
-    assert_eq!(blamed(config::Push::from_env(&env(&[]))), "PUSH_AUDIENCE");
+    assert_eq!(blamed(config::PushConfig::from_env(&env(&[]))), "PUSH_AUDIENCE");
     assert_eq!(blamed(config::PubSub::from_env(&env(&[]))), "PUBSUB_PROJECT");
 }
 
@@ -77,16 +77,16 @@ fn api_tokens_are_good_for_thirty_days_unless_another_number_is_set() {
 #[test]
 fn stores_are_named_by_the_schemes_we_speak() {
     for url in ["redis://h:6379", "redis+unix:///tmp/s", "unix:///tmp/s"] {
-        assert!(config::Redis::from_env(&env(&[("REDIS_URL", url)])).is_ok(), "{url}");
+        assert!(config::RedisConfig::from_env(&env(&[("REDIS_URL", url)])).is_ok(), "{url}");
     }
     for url in ["rediss://h", "h:6379", "http://h"] {
-        assert_eq!(blamed(config::Redis::from_env(&env(&[("REDIS_URL", url)]))), "REDIS_URL");
+        assert_eq!(blamed(config::RedisConfig::from_env(&env(&[("REDIS_URL", url)]))), "REDIS_URL");
     }
     let source = env(&[("REDIS_URL", "redis://h"), ("REDIS_REPLID_SOURCE", "both")]);
-    assert_eq!(blamed(config::Redis::from_env(&source)), "REDIS_REPLID_SOURCE");
+    assert_eq!(blamed(config::RedisConfig::from_env(&source)), "REDIS_REPLID_SOURCE");
     let size = |n| env(&[("DATABASE_URL", "postgres://h/d"), ("DATABASE_POOL_SIZE", n)]);
-    assert_eq!(config::Records::from_env(&size("3")).unwrap().pool_size, 3);
-    assert_eq!(blamed(config::Records::from_env(&size("0"))), "DATABASE_POOL_SIZE");
+    assert_eq!(config::RecordsConfig::from_env(&size("3")).unwrap().pool_size, 3);
+    assert_eq!(blamed(config::RecordsConfig::from_env(&size("0"))), "DATABASE_POOL_SIZE");
 }
 
 #[test]
@@ -103,7 +103,9 @@ fn a_wrong_secret_is_refused_without_being_shown() {
         assert!(value.is_empty() || !error.to_string().contains(value), "{error}");
     }
     let url = "mysql://user:hunter2@h/d";
-    assert!(!config::Records::from_env(&env(&[("DATABASE_URL", url)])).unwrap_err().to_string().contains("hunter2"));
+    assert!(
+        !config::RecordsConfig::from_env(&env(&[("DATABASE_URL", url)])).unwrap_err().to_string().contains("hunter2")
+    );
     let ring = config::handle_keys(&env(&[("HANDLE_KEY", KEY)])).unwrap();
     assert_eq!(ring.current.key.reveal().len(), 32);
     assert!(!format!("{ring:?}").contains("31"), "{ring:?}");
@@ -119,19 +121,23 @@ fn a_previous_key_needs_another_version() {
 
 #[test]
 fn a_root_is_a_file_or_one_key_version() {
-    let root = |value| config::Root::from_env(&env(&[("ROOT_KEY", value)]));
-    assert!(matches!(root("local:/data/root.pem"), Ok(Root::Local { key, next: None }) if key.ends_with("root.pem")));
-    assert!(matches!(root(VERSION), Ok(Root::Kms(kms)) if format!("kms:{}", kms.key) == VERSION && kms.next.is_none()));
+    let root = |value| config::RootConfig::from_env(&env(&[("ROOT_KEY", value)]));
+    assert!(
+        matches!(root("local:/data/root.pem"), Ok(RootConfig::Local { key, next: None }) if key.ends_with("root.pem"))
+    );
+    assert!(
+        matches!(root(VERSION), Ok(RootConfig::Kms(kms)) if format!("kms:{}", kms.key) == VERSION && kms.next.is_none())
+    );
     for value in ["local:", "kms:projects/p", &VERSION.replace("/1", "/latest"), "file:/x", "root.pem"] {
         assert_eq!(blamed(root(value)), "ROOT_KEY", "{value}");
     }
     for (key, next) in [(VERSION, "x"), ("local:/k", VERSION), ("local:/k", "local:"), (VERSION, "local:/k")] {
-        assert_eq!(blamed(Root::from_env(&env(&[("ROOT_KEY", key), ("ROOT_KEY_NEXT", next)]))), "ROOT_KEY_NEXT");
+        assert_eq!(blamed(RootConfig::from_env(&env(&[("ROOT_KEY", key), ("ROOT_KEY_NEXT", next)]))), "ROOT_KEY_NEXT");
     }
-    let both = Root::from_env(&env(&[("ROOT_KEY", "local:/k"), ("ROOT_KEY_NEXT", "local:/n")]));
-    assert!(matches!(both, Ok(Root::Local { next: Some(next), .. }) if next.ends_with("n")));
+    let both = RootConfig::from_env(&env(&[("ROOT_KEY", "local:/k"), ("ROOT_KEY_NEXT", "local:/n")]));
+    assert!(matches!(both, Ok(RootConfig::Local { next: Some(next), .. }) if next.ends_with("n")));
     let endpoint = env(&[("ROOT_KEY", VERSION), ("KMS_ENDPOINT", "http://kms.example")]);
-    assert_eq!(blamed(Root::from_env(&endpoint)), "KMS_ENDPOINT");
+    assert_eq!(blamed(RootConfig::from_env(&endpoint)), "KMS_ENDPOINT");
 }
 
 #[test]
@@ -157,7 +163,7 @@ fn http_is_only_for_this_machine_and_this_machine_not_for_cloud_run() {
         assert_eq!(blamed(identity(fake, safe, "")), "IDENTITY_ISSUER", "{fake}");
     }
     let service = ("K_SERVICE", "acquire");
-    assert_eq!(blamed(config::Root::from_env(&env(&[("ROOT_KEY", "local:/k"), service]))), "ROOT_KEY");
+    assert_eq!(blamed(config::RootConfig::from_env(&env(&[("ROOT_KEY", "local:/k"), service]))), "ROOT_KEY");
     assert_eq!(blamed(config::issuer(&env(&[("PUBLIC_URL", "http://127.0.0.1:8080"), service]))), "PUBLIC_URL");
     assert_eq!(blamed(config::issuer(&env(&[("TOKEN_ISSUER", "http://x.example")]))), "TOKEN_ISSUER");
 }
@@ -174,7 +180,9 @@ fn the_issuer_of_tokens_is_the_public_address_unless_set() {
 
 #[test]
 fn a_service_listens_on_its_own_machine_unless_it_is_told_or_runs_on_cloud_run() {
-    let at = |values: &[(&str, &str)]| config::Listen::from_env(&env(values)).map(|listen| listen.socket().to_string());
+    let at = |values: &[(&str, &str)]| {
+        config::ListenAddress::from_env(&env(values)).map(|listen| listen.socket().to_string())
+    };
     assert_eq!(at(&[]).unwrap(), "127.0.0.1:8080");
     assert_eq!(at(&[("BIND_ADDRESS", " "), ("PORT", "9001")]).unwrap(), "127.0.0.1:9001");
     assert_eq!(at(&[("K_SERVICE", "acquire")]).unwrap(), "0.0.0.0:8080");
@@ -182,7 +190,11 @@ fn a_service_listens_on_its_own_machine_unless_it_is_told_or_runs_on_cloud_run()
     assert_eq!(at(&[("BIND_ADDRESS", "::1")]).unwrap(), "[::1]:8080");
     assert_eq!(at(&[("BIND_ADDRESS", "10.0.0.7"), ("K_SERVICE", "acquire")]).unwrap(), "10.0.0.7:8080");
     for wrong in ["everywhere", "localhost", "0.0.0.0:8080", "*"] {
-        assert_eq!(blamed(config::Listen::from_env(&env(&[("BIND_ADDRESS", wrong)]))), "BIND_ADDRESS", "{wrong}");
+        assert_eq!(
+            blamed(config::ListenAddress::from_env(&env(&[("BIND_ADDRESS", wrong)]))),
+            "BIND_ADDRESS",
+            "{wrong}"
+        );
     }
 }
 
@@ -247,12 +259,12 @@ fn identity_platform_needs_no_jwks_address() {
 
 #[test]
 fn logging_defaults_to_json_at_info_and_refuses_what_it_cannot_read() {
-    let logging = |values: &[(&str, &str)]| config::Logging::from_env(&env(values));
+    let logging = |values: &[(&str, &str)]| config::LogConfig::from_env(&env(values));
     assert_eq!(logging(&[]).map(|l| (l.filter, l.text)), Ok(("info".into(), false)));
     assert_eq!(logging(&[("LOG_LEVEL", "debug"), ("RUST_LOG", "sqlx=warn")]).unwrap().filter, "sqlx=warn");
     assert_eq!(blamed(logging(&[("LOG_LEVEL", "a=loud")])), "LOG_LEVEL");
     assert_eq!(blamed(logging(&[("LOG_FORMAT", "xml")])), "LOG_FORMAT");
-    assert_eq!(blamed(config::Listen::from_env(&env(&[("PORT", "99999")]))), "PORT");
+    assert_eq!(blamed(config::ListenAddress::from_env(&env(&[("PORT", "99999")]))), "PORT");
 }
 
 #[test]

@@ -1,5 +1,5 @@
 use super::{Answer, post, send};
-use crate::edge::{Bearer, Fields, Json, JsonOrEmpty, Problem};
+use crate::edge::{BearerCredential, FieldChecks, JsonBody, JsonOrEmpty, Problem};
 use axum::{Router, body::Body, routing};
 use http::{Request, StatusCode};
 use license_core::domain::key::LicenseKey;
@@ -20,12 +20,12 @@ struct Inner {
     deep: Option<bool>,
 }
 
-async fn strict(Json(wanted): Json<Wanted>) -> String {
+async fn strict(JsonBody(wanted): JsonBody<Wanted>) -> String {
     format!("{:?} {:?} {:?}", wanted.name, wanted.count, wanted.inner.deep)
 }
 
 async fn lenient(JsonOrEmpty(wanted): JsonOrEmpty<Wanted>) -> String {
-    strict(Json(wanted)).await
+    strict(JsonBody(wanted)).await
 }
 
 fn router() -> Router {
@@ -126,7 +126,8 @@ async fn a_body_over_64_kib_is_413_whether_it_says_its_length_or_not() {
 }
 
 fn bearer() -> Router {
-    Router::new().route("/me", routing::get(|bearer: Bearer| async move { format!("{bearer:?} {}", bearer.0) }))
+    Router::new()
+        .route("/me", routing::get(|bearer: BearerCredential| async move { format!("{bearer:?} {}", bearer.0) }))
 }
 
 #[tokio::test]
@@ -167,7 +168,7 @@ async fn a_missing_or_malformed_credential_is_401_with_a_challenge() {
 #[tokio::test]
 async fn one_answer_names_every_wrong_field() {
     async fn check() -> Result<String, Problem> {
-        let mut fields = Fields::new();
+        let mut fields = FieldChecks::new();
         let key = fields.required("license_key", Some("CODI-1"), LicenseKey::parse);
         let size = fields.required("size", None, str::parse::<u8>);
         let rest = fields.optional("rest", None, str::parse::<u8>);

@@ -1,20 +1,21 @@
 //! Tests of the rim, against routers in process.
 
 mod config;
+mod connection_room;
 mod extract;
 #[cfg(unix)]
 mod files;
+mod layers;
 mod problem;
 mod rate;
-mod rim;
-mod room;
 mod serve;
 mod slow;
 mod telemetry;
+mod variables;
 
 use super::{
-    config::{Docs, Logging},
-    rim::{Rim, layers},
+    config::{LayersConfig, LogConfig},
+    layers::{LayerSettings, layers},
 };
 use axum::{Router, body::Body};
 use http::{HeaderMap, Request, StatusCode};
@@ -34,9 +35,9 @@ impl Answer {
     }
 }
 
-pub(super) fn rim() -> Rim {
-    let logging = Logging { filter: "info".into(), text: false, project: Some("a-project".into()) };
-    Rim::new(&Docs::default(), &logging)
+pub(super) fn rim() -> LayerSettings {
+    let logging = LogConfig { filter: "info".into(), text: false, project: Some("a-project".into()) };
+    LayerSettings::new(&LayersConfig::default(), &logging)
 }
 
 pub(super) fn post(path: &str, content_type: &str, body: impl Into<Body>) -> Request<Body> {

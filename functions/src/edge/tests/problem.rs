@@ -2,11 +2,11 @@ use super::send;
 use crate::edge::{Problem, problem::table};
 use axum::{Router, response::IntoResponse, routing::get};
 use http::StatusCode;
-use license_core::{Code, Error};
+use license_core::{Error, ProblemCode};
 
 #[test]
 fn every_code_has_an_honest_row() {
-    for &code in Code::ALL {
+    for &code in ProblemCode::ALL {
         let row = table(code);
         assert!(row.status.is_client_error() || row.status.is_server_error(), "{code:?}");
         assert!(!row.title.is_empty() && !row.title.ends_with('.'), "{code:?}");
@@ -24,7 +24,7 @@ fn every_code_has_an_honest_row() {
 #[tokio::test]
 async fn a_problem_says_what_happened_what_to_do_and_which_request_it_was() {
     let refuse = || async {
-        let problem = Problem::new(Code::NoSeatsAvailable, "All 5 seats are in use.").with("seats_total", 5);
+        let problem = Problem::new(ProblemCode::NoSeatsAvailable, "All 5 seats are in use.").with("seats_total", 5);
         problem.with_refusal("a.b.c", "d.e.f").retry_after(17)
     };
     let answer = send(Router::new().route("/x", get(refuse)), super::get("/x")).await;

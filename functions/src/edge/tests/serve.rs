@@ -1,9 +1,9 @@
 use super::{get, rim, send_through};
 use crate::edge::{
-    config::Env,
-    room::Room,
+    config::Environment,
+    connection_room::ConnectionRoom,
     security::SecurityTxt,
-    serve::{Check, Service, app, serve},
+    serve::{Service, StoreCheck, app, serve},
 };
 use axum::{Router, routing};
 use license_core::Error;
@@ -17,14 +17,14 @@ use tokio::{
     sync::oneshot,
 };
 
-fn service(checks: Vec<Check>) -> Service {
+fn service(checks: Vec<StoreCheck>) -> Service {
     Service { router: Router::new(), checks }
 }
 
 #[tokio::test]
 async fn ready_means_that_every_store_answers() {
-    let good = Check::new("seats", || async { Ok(()) });
-    let bad = Check::new("records", || async { Err(Error::Records("10.0.0.7 refused".into())) });
+    let good = StoreCheck::new("seats", || async { Ok(()) });
+    let bad = StoreCheck::new("records", || async { Err(Error::Records("10.0.0.7 refused".into())) });
     let answer = send_through(app(service(vec![good.clone()]), &rim()), get("/health/ready")).await;
     assert_eq!((answer.status.as_u16(), &answer.body["stores"]["seats"]), (200, &"ok".into()));
     let answer = send_through(app(service(vec![good, bad]), &rim()), get("/health/ready/")).await;
@@ -38,7 +38,7 @@ async fn every_service_says_whom_to_tell_of_a_weakness_where_somebody_is_named()
     let path = "/.well-known/security.txt";
     let nobody = send_through(app(service(vec![]), &rim()), get(path)).await;
     assert_eq!((nobody.status.as_u16(), &nobody.body["code"]), (404, &"not_found".into()));
-    let named = Env::map([("SECURITY_CONTACT".to_owned(), "mailto:security@example.com".to_owned())].into());
+    let named = Environment::map([("SECURITY_CONTACT".to_owned(), "mailto:security@example.com".to_owned())].into());
     let rim = rim().with_security(SecurityTxt::from_env(&named).unwrap());
     let answer = send_through(app(service(vec![]), &rim), get(path)).await;
     assert_eq!(answer.status.as_u16(), 200);
@@ -52,7 +52,7 @@ async fn every_service_says_whom_to_tell_of_a_weakness_where_somebody_is_named()
 async fn live_answers_once_the_stores_were_tried_whatever_they_said() {
     let tried = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&tried);
-    let away = Check::new("seats", move || {
+    let away = StoreCheck::new("seats", move || {
         count.fetch_add(1, Ordering::SeqCst);
         async { Err(Error::Seats("away".into())) }
     });
@@ -75,7 +75,8 @@ async fn a_request_under_way_is_answered_after_the_signal_to_stop_and_idle_conne
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
-    let server = tokio::spawn(serve(listener, router, Room::of_process(0), async move { drop(stopped.await) }));
+    let server =
+        tokio::spawn(serve(listener, router, ConnectionRoom::of_process(0), async move { drop(stopped.await) }));
 
     let _silent = TcpStream::connect(address).await.unwrap();
     let mut idle = TcpStream::connect(address).await.unwrap();

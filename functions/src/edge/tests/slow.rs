@@ -2,9 +2,9 @@
 
 use super::rim;
 use crate::edge::{
-    connections::Patience,
-    rim::layers,
-    room::Room,
+    connection_room::ConnectionRoom,
+    connections::ClientPatience,
+    layers::layers,
     serve::{serve, serve_with},
 };
 use axum::{Router, body::Bytes, routing};
@@ -24,8 +24,8 @@ use tokio::{
 const HOUR: Duration = Duration::from_secs(3600);
 const GET: &[u8] = b"GET /fast HTTP/1.1\r\nhost: x\r\n\r\n";
 
-pub(super) fn patience() -> Patience {
-    Patience { head: HOUR, idle: HOUR, answer: HOUR }
+pub(super) fn patience() -> ClientPatience {
+    ClientPatience { head: HOUR, idle: HOUR, answer: HOUR }
 }
 
 /// More than any buffers on the way hold.
@@ -40,10 +40,16 @@ pub(super) fn router() -> Router {
         .route("/count", routing::post(|_: Bytes| async { "counted" }))
 }
 
-async fn started(patience: Patience, room: usize) -> SocketAddr {
+async fn started(patience: ClientPatience, room: usize) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(serve_with(listener, layers(router(), &rim()), patience, Arc::new(Room::new(room, room)), pending()));
+    tokio::spawn(serve_with(
+        listener,
+        layers(router(), &rim()),
+        patience,
+        Arc::new(ConnectionRoom::new(room, room)),
+        pending(),
+    ));
     address
 }
 
@@ -77,7 +83,7 @@ fn seconds(waited: Duration) -> u64 {
 async fn a_head_that_does_not_come_whole_is_waited_for_20_seconds() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(serve(listener, router(), Room::of_process(0), pending()));
+    tokio::spawn(serve(listener, router(), ConnectionRoom::of_process(0), pending()));
     for sent in ["", "G", "GET /fast HTTP/1.1\r\nhost: x\r\nx-a: b", "GET /fast HTTP/1.1\r\nhost: x\r\n\r"] {
         let (said, waited) = until_closed(&mut connect(address).await, sent.as_bytes()).await;
         assert_eq!((said.as_str(), seconds(waited)), ("", 20), "{sent:?}");
@@ -86,7 +92,7 @@ async fn a_head_that_does_not_come_whole_is_waited_for_20_seconds() {
 
 #[tokio::test(start_paused = true)]
 async fn a_head_that_comes_drop_by_drop_has_no_more_time_than_another() {
-    let address = started(Patience { head: Duration::from_secs(20), ..patience() }, 9).await;
+    let address = started(ClientPatience { head: Duration::from_secs(20), ..patience() }, 9).await;
     let mut client = connect(address).await;
     let began = Instant::now();
     client.write_all(b"GET /fast HTTP/1.1\r\nhost: x\r\n").await.unwrap();
@@ -105,7 +111,7 @@ async fn a_head_that_comes_drop_by_drop_has_no_more_time_than_another() {
 
 #[tokio::test(start_paused = true)]
 async fn a_connection_that_was_answered_is_kept_longer_than_proxies_keep_it_and_then_a_head_has_its_20_seconds_again() {
-    let address = started(Patience::default(), 9).await;
+    let address = started(ClientPatience::default(), 9).await;
     let mut client = connect(address).await;
     ask(&mut client).await;
     tokio::time::sleep(Duration::from_secs(601)).await;
@@ -170,7 +176,7 @@ async fn an_answer_that_nobody_takes_is_given_up_after_30_seconds() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let app = Router::new().route("/large", routing::get(large));
-    tokio::spawn(serve(listener, app, Room::of_process(0), pending()));
+    tokio::spawn(serve(listener, app, ConnectionRoom::of_process(0), pending()));
     let mut client = connect(address).await;
     client.write_all(b"GET /large HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     let began = Instant::now();
@@ -243,7 +249,7 @@ async fn a_request_under_way_is_closed_for_nobody() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let app = router().route("/held", routing::post(held));
-    tokio::spawn(serve_with(listener, layers(app, &rim()), patience(), Arc::new(Room::new(1, 1)), pending()));
+    tokio::spawn(serve_with(listener, layers(app, &rim()), patience(), Arc::new(ConnectionRoom::new(1, 1)), pending()));
     let mut client = connect(address).await;
     let post = b"POST /held HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\nbody";
     client.write_all(post).await.unwrap();
@@ -307,7 +313,7 @@ async fn half_a_head_does_not_hold_up_a_stop() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let room = Arc::new(Room::new(9, 9));
+    let room = Arc::new(ConnectionRoom::new(9, 9));
     let stopped = async move { drop(stopped.await) };
     let server = tokio::spawn(serve_with(listener, router(), patience(), room, stopped));
     let mut half = connect(address).await;

@@ -1,8 +1,8 @@
 use super::{get, post, rim, send_through};
 use crate::edge::{
     Problem,
-    rim::{about, layers},
-    telemetry::{CloudLogging, Metric, Outcome, Trace},
+    layers::{about, layers},
+    telemetry::{CloudLogging, MetricName, MetricOutcome, TraceContext},
 };
 use axum::{Extension, Router, body::Body, routing};
 use http::{HeaderMap, Request};
@@ -24,7 +24,7 @@ fn router() -> Router {
             routing::post(|| async {
                 about(Some(TENANT), Some(NUMBER));
                 tracing::info!(seat = 3, "granted");
-                Extension(Outcome("granted"))
+                Extension(MetricOutcome("granted"))
             }),
         )
         .route("/reap", routing::post(|| async { Problem::from(Error::Seats("refused".into())) }))
@@ -123,11 +123,11 @@ async fn a_raw_path_or_query_never_reaches_the_log() {
 #[test]
 fn both_trace_headers_are_understood_and_nonsense_is_no_trace() {
     let of = |name: &'static str, value: &str| {
-        Trace::of(&HeaderMap::from_iter([(http::HeaderName::from_static(name), value.parse().unwrap())]))
+        TraceContext::of(&HeaderMap::from_iter([(http::HeaderName::from_static(name), value.parse().unwrap())]))
     };
     let id = "4bf92f3577b34da6a3ce929d0e0e4736";
     let trace = of("x-cloud-trace-context", &format!("{id}/255;o=1")).unwrap();
-    assert_eq!(trace, Trace { id: id.into(), span: Some("00000000000000ff".into()), sampled: true });
+    assert_eq!(trace, TraceContext { id: id.into(), span: Some("00000000000000ff".into()), sampled: true });
     assert_eq!(of("x-cloud-trace-context", id).unwrap().name(None), id);
     assert!(!of("traceparent", &format!("00-{id}-00f067aa0ba902b7-00")).unwrap().sampled);
     for nonsense in
@@ -140,13 +140,13 @@ fn both_trace_headers_are_understood_and_nonsense_is_no_trace() {
 
 #[test]
 fn metrics_are_named_after_their_function_and_none_twice() {
-    let mut names: Vec<_> = Metric::ALL.iter().map(|metric| metric.as_str()).collect();
+    let mut names: Vec<_> = MetricName::ALL.iter().map(|metric| metric.as_str()).collect();
     names.sort_unstable();
     names.dedup();
-    assert_eq!(names.len(), Metric::ALL.len());
+    assert_eq!(names.len(), MetricName::ALL.len());
     assert!(names.iter().all(|name| name.split('/').count() == 2));
-    assert_eq!(Metric::of_path(Some("/health/ready")), Metric::HealthRequests);
-    assert_eq!(Metric::of_path(None), Metric::OtherRequests);
+    assert_eq!(MetricName::of_path(Some("/health/ready")), MetricName::HealthRequests);
+    assert_eq!(MetricName::of_path(None), MetricName::OtherRequests);
 }
 
 /// A body of which something comes, and then nothing (`None`) or the news that the client went away.

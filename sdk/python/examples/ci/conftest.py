@@ -1,7 +1,8 @@
 """pytest in CI: one seat for the whole run, waited for, and given back whatever the tests do.
 
-The CI job is the machine: parallel jobs need a seat each, pytest-xdist's workers of one job share one. Set CODITECT_LICENSE_SERVER and
-CODITECT_LICENSE_KEY as secrets of the job. With `coditect-license run --wait 10m -- pytest` no code is needed at all.
+The CI job is the machine: parallel jobs need a seat each, pytest-xdist's workers of one job share one. Set
+CODITECT_LICENSE_SERVER and CODITECT_LICENSE_KEY as secrets of the job. With `coditect-license run --wait 10m -- pytest`
+no code is needed at all.
 """
 
 import os
@@ -24,6 +25,9 @@ def license_seat():
         try:
             seat = client.seat(wait=float(os.environ.get("CODITECT_LICENSE_WAIT", "600")))
         except NoSeats as full:
-            pytest.exit(f"no seat within the time to wait: {full} ({', '.join(holder.label for holder in full.holders)})", returncode=75)
+            pytest.exit(
+                f"no seat within the time to wait: {full} ({', '.join(holder.label for holder in full.holders)})",
+                returncode=75,
+            )
         with seat:
             yield seat

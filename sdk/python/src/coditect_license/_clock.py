@@ -12,8 +12,9 @@ class Clock:
     def monotonic(self) -> float:
         """Seconds that never go back and *go on while the machine sleeps*.
 
-        ``time.monotonic`` stands still in suspend on Linux and macOS: a laptop would wake up believing in a lease that ended long ago.
-        Linux: ``CLOCK_BOOTTIME`` (clock_gettime(2)); macOS: ``CLOCK_MONOTONIC`` counts sleep there; Windows: ``time.monotonic`` does.
+        ``time.monotonic`` stands still in suspend on Linux and macOS: a laptop would wake up believing in a lease that
+        ended long ago. On Linux ``CLOCK_BOOTTIME`` (clock_gettime(2)) counts sleep, on macOS ``CLOCK_MONOTONIC``, on
+        Windows ``time.monotonic``.
         """
         if sys.platform == "linux":
             return time.clock_gettime(time.CLOCK_BOOTTIME)

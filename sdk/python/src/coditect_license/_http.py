@@ -1,42 +1,45 @@
-"""Carrying requests out with httpx, for both faces. What can go wrong on a network comes back as a :class:`Fault`, never as an exception."""
+"""Requests carried out with httpx, with threads and with asyncio.
+
+What goes wrong on a network is returned as a :class:`TransportFault` and never raised.
+"""
 
 from __future__ import annotations
 
+import platform
 from typing import TYPE_CHECKING, Any
 
-from ._context import Context, lower, request_headers
-from ._flows import Send
-from ._wire import MAX_ANSWER, Fault, Reply
+from ._context import Context
+from ._exchange import MAX_REPLY_BYTES, Reply, Request, SendRequest, TransportFault, lowercase_names
 
 if TYPE_CHECKING:
     import httpx
 
 
 class SyncHttp:
-    """Blocking requests over one pool of connections, made when first needed."""
+    """Blocking requests over one pool of connections, which is made when it is first needed."""
 
     def __init__(self, context: Context, transport: httpx.BaseTransport | None, client: httpx.Client | None) -> None:
         self._context, self._transport, self._given = context, transport, client
         self._own: httpx.Client | None = None
 
-    def send(self, effect: Send) -> Reply | Fault:
-        """The answer, or why there is none."""
+    def send(self, effect: SendRequest) -> Reply | TransportFault:
+        """The reply, or the reason why there is none."""
         try:
             client = self._client()
-            # Here and no earlier: making a client imports httpx, which would count against the lease. And no later than this.
+            # Not earlier, since making a client imports httpx, which would count against the lease; and not later.
             sent_at = self._context.clock.monotonic()
             over = sent_at + effect.timeout
-            with client.stream(**_arguments(self._context, effect)) as response:
-                if _packed(response):
-                    return Fault("somebody sends a compressed answer, which was not asked for")
+            with client.stream(**_stream_arguments(self._context, effect)) as response:
+                if _is_compressed(response):
+                    return TransportFault("the answer is compressed, which was not asked for")
                 body = b""
                 for chunk in response.iter_bytes():
                     body += chunk
-                    if (fault := _too_much(body, self._context.clock.monotonic() > over)) is not None:
+                    if (fault := _body_fault(body, self._context.clock.monotonic() > over)) is not None:
                         return fault
-                return Reply(response.status_code, body, lower(response.headers), sent_at)
-        except Exception as error:  # noqa: BLE001 - any library below may raise anything about garbage; a host must not see it
-            return Fault(_why(error, effect))
+                return Reply(response.status_code, body, lowercase_names(response.headers), sent_at)
+        except Exception as error:  # noqa: BLE001 - a library may raise anything; no program may see it
+            return TransportFault(_reason_of(error, effect))
 
     def close(self) -> None:
         """Close the connections, if they are ours."""
@@ -45,7 +48,7 @@ class SyncHttp:
             self._own = None
 
     def after_fork(self) -> None:
-        """Leave the parent's connections to the parent: not closed, since that would say goodbye on them."""
+        """Leave the parent's connections to the parent. They are not closed, since that would end the parent's too."""
         self._own = None
 
     def _client(self) -> httpx.Client:
@@ -59,30 +62,32 @@ class SyncHttp:
 
 
 class AsyncHttp:
-    """The same for asyncio."""
+    """Awaitable requests over one pool of connections, which is made when it is first needed."""
 
-    def __init__(self, context: Context, transport: httpx.AsyncBaseTransport | None, client: httpx.AsyncClient | None) -> None:
+    def __init__(
+        self, context: Context, transport: httpx.AsyncBaseTransport | None, client: httpx.AsyncClient | None
+    ) -> None:
         self._context, self._transport, self._given = context, transport, client
         self._own: httpx.AsyncClient | None = None
 
-    async def send(self, effect: Send) -> Reply | Fault:
-        """The answer, or why there is none."""
+    async def send(self, effect: SendRequest) -> Reply | TransportFault:
+        """The reply, or the reason why there is none."""
         try:
             client = self._client()
-            # Here and no earlier: making a client imports httpx, which would count against the lease. And no later than this.
+            # Not earlier, since making a client imports httpx, which would count against the lease; and not later.
             sent_at = self._context.clock.monotonic()
             over = sent_at + effect.timeout
-            async with client.stream(**_arguments(self._context, effect)) as response:
-                if _packed(response):
-                    return Fault("somebody sends a compressed answer, which was not asked for")
+            async with client.stream(**_stream_arguments(self._context, effect)) as response:
+                if _is_compressed(response):
+                    return TransportFault("the answer is compressed, which was not asked for")
                 body = b""
                 async for chunk in response.aiter_bytes():
                     body += chunk
-                    if (fault := _too_much(body, self._context.clock.monotonic() > over)) is not None:
+                    if (fault := _body_fault(body, self._context.clock.monotonic() > over)) is not None:
                         return fault
-                return Reply(response.status_code, body, lower(response.headers), sent_at)
+                return Reply(response.status_code, body, lowercase_names(response.headers), sent_at)
         except Exception as error:  # noqa: BLE001 - as above
-            return Fault(_why(error, effect))
+            return TransportFault(_reason_of(error, effect))
 
     async def close(self) -> None:
         """Close the connections, if they are ours."""
@@ -104,7 +109,7 @@ class AsyncHttp:
         return self._own
 
 
-def _arguments(context: Context, effect: Send) -> dict[str, Any]:
+def _stream_arguments(context: Context, effect: SendRequest) -> dict[str, Any]:
     request = effect.request
     return {
         "method": request.method,
@@ -115,26 +120,44 @@ def _arguments(context: Context, effect: Send) -> dict[str, Any]:
     }
 
 
+def request_headers(request: Request) -> dict[str, str]:
+    """The headers of a request."""
+    from ._version import __version__
+
+    headers = {
+        "Accept": "application/json",
+        # Compressed replies could be made to unpack to anything, and the server's are small.
+        "Accept-Encoding": "identity",
+        "User-Agent": f"coditect-license-client/{__version__} python/{platform.python_version()}",
+    }
+    if request.session is not None:
+        headers["Authorization"] = f"Bearer {request.session}"
+    return headers
+
+
 def _no_idle() -> httpx.Limits:
-    """Connections end with their answer: the next request is minutes away, and no child of a fork ever shares one with us."""
+    """Limits by which a connection ends with its reply.
+
+    The next request is minutes away, and no forked child ever shares a connection.
+    """
     import httpx
 
     return httpx.Limits(max_keepalive_connections=0)
 
 
-def _packed(response: httpx.Response) -> bool:
-    """Whether unpacking the answer could make much of little. Ours are sent as they are."""
+def _is_compressed(response: httpx.Response) -> bool:
+    """Whether the reply is compressed, so that unpacking could make it very large. The server compresses none."""
     encoding: str = response.headers.get("content-encoding", "identity")
     return encoding.lower() != "identity"
 
 
-def _too_much(body: bytes, late: bool) -> Fault | None:
-    if len(body) > MAX_ANSWER:
-        return Fault("somebody sends more than any answer of a license server")
-    return Fault("the answer did not arrive in time") if late else None
+def _body_fault(body: bytes, late: bool) -> TransportFault | None:
+    if len(body) > MAX_REPLY_BYTES:
+        return TransportFault("the answer is larger than any answer of a license server")
+    return TransportFault("the answer did not arrive in time") if late else None
 
 
-def _why(error: Exception, effect: Send) -> str:
+def _reason_of(error: Exception, effect: SendRequest) -> str:
     import httpx
 
     if isinstance(error, httpx.TimeoutException):

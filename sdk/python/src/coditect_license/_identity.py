@@ -1,7 +1,8 @@
-"""Who this is: the machine, hashed with the product as salt, and how the program is deployed.
+"""The identity of the machine, hashed with the product as salt, and how the program is deployed.
 
-The id that leaves the machine is ``HMAC-SHA-256(machine id, product …)``: two products of two vendors cannot compare notes, and nobody can
-turn it back into the machine's id (the construction of sd_id128_get_machine_app_specific(3)).
+The id that leaves the machine is ``HMAC-SHA-256(machine id, product …)``. So two vendors cannot find out that they have
+the same machine, and nobody can compute the machine's id from it (the construction of
+sd_id128_get_machine_app_specific(3)).
 """
 
 from __future__ import annotations
@@ -39,8 +40,8 @@ _CI_JOBS = {
 
 
 @dataclass(frozen=True)
-class System:
-    """What identity is read from. Tests describe other machines with it."""
+class MachineSources:
+    """What a machine's identity is read from. Tests describe other machines with it."""
 
     env: Mapping[str, str]
     root: Path
@@ -55,22 +56,22 @@ class System:
 
 
 @dataclass(frozen=True)
-class Machine:
-    """What was found out about this machine."""
+class MachineIdentity:
+    """The identity of a machine, and how it was found."""
 
     id: str
-    """Raw, for hashing; not to be sent, logged or shown."""
+    """The raw id, for hashing. It is never sent, logged or shown."""
     source: str
-    """Where the id came from, for people: ``machine-id``, ``container``, ``ci``, ``own`` …"""
+    """Where the id was found, for people: ``machine-id``, ``container``, ``ci``, ``own`` …"""
     deployment: str
     """``desktop``, ``container`` or ``ci``."""
     instance: str | None
     """The platform's name for this container or job; ``None`` on a desktop."""
 
 
-def this_system() -> System:
+def this_system() -> MachineSources:
     """The machine this runs on."""
-    return System(
+    return MachineSources(
         env=os.environ,
         root=Path("/"),
         platform=sys.platform,
@@ -81,22 +82,26 @@ def this_system() -> System:
     )
 
 
-def find_machine(system: System) -> Machine:
-    """The machine, by the first of: a CI job, a container, the OS's machine id, an id of our own that is kept, the network card.
+def find_machine(system: MachineSources) -> MachineIdentity:
+    """The machine by the first of these: CI job, container, OS machine id, an own id, network card.
 
-    A container's ``/etc/machine-id`` comes with its image and is the same everywhere the image runs, so the instance counts there.
-    Never raises: a machine with nothing to tell it by is known by its host name.
+    A container's ``/etc/machine-id`` comes with its image and is the same wherever the image runs, so the id of
+    the container counts. It never raises: a machine that has none of these is known by its host name.
     """
     job = _ci_job(system.env)
     container = _container(system)
     if job is not None:
-        return Machine(job, "ci", "ci", _instance(job))
+        return MachineIdentity(job, "ci", "ci", _instance(job))
     if container is not None:
-        return Machine(container, "container", "container", _instance(container))
-    for source, found in (("machine-id", _os_machine_id(system)), ("own", _own_id(system)), ("network card", _network_card(system))):
+        return MachineIdentity(container, "container", "container", _instance(container))
+    for source, found in (
+        ("machine-id", _os_machine_id(system)),
+        ("own", _own_id(system)),
+        ("network card", _network_card(system)),
+    ):
         if found:
-            return Machine(found, source, "desktop", None)
-    return Machine(f"host:{system.hostname()}", "host name", "desktop", None)
+            return MachineIdentity(found, source, "desktop", None)
+    return MachineIdentity(f"host:{system.hostname()}", "host name", "desktop", None)
 
 
 def hardware_id(machine_id: str, product: str, *parts: str) -> str:
@@ -107,8 +112,10 @@ def hardware_id(machine_id: str, product: str, *parts: str) -> str:
     return hmac.new(machine_id.encode(), message, hashlib.sha256).hexdigest()
 
 
-def installation_parts(installation: str | os.PathLike[str], project_root: str | os.PathLike[str] | None) -> tuple[str, str, str]:
-    """What tells one installation from another on a machine: its resolved path and the project's root.
+def installation_parts(
+    installation: str | os.PathLike[str], project_root: str | os.PathLike[str] | None
+) -> tuple[str, str, str]:
+    """The parts that tell one installation from another on a machine: its resolved path and the project's root.
 
     Links are followed, so that several links to one installation are one installation and cost one seat.
     """
@@ -117,15 +124,17 @@ def installation_parts(installation: str | os.PathLike[str], project_root: str |
     return ("installation", resolved, root)
 
 
-def checked(name: str, value: str) -> str:
+def checked_id(name: str, value: str) -> str:
     """``value`` if it may be sent as an id: 8 to 128 printable ASCII characters. Raises :class:`ConfigurationError`."""
     if not _PRINTABLE.match(value):
-        raise ConfigurationError(f"{name} must be 8 to 128 printable ASCII characters. Give another one, or none to use the machine's own.")
+        raise ConfigurationError(
+            f"{name} must be 8 to 128 printable ASCII characters. Give another one, or none to use the machine's own."
+        )
     return value
 
 
 def _instance(platform_id: str) -> str:
-    """A platform's id as an ``instance_id``: hashed, since some carry the names of projects."""
+    """The hash of a platform's id as an ``instance_id``, since some of those ids hold the names of projects."""
     return "i-" + hashlib.sha256(platform_id.encode()).hexdigest()
 
 
@@ -140,7 +149,7 @@ def _ci_job(env: Mapping[str, str]) -> str | None:
     return None
 
 
-def _container(system: System) -> str | None:
+def _container(system: MachineSources) -> str | None:
     """The container's own id, or ``None`` outside of one. Kubernetes, Docker, Podman, ECS and Cloud Run are known."""
     env = system.env
     ecs = env.get("ECS_CONTAINER_METADATA_URI_V4") or env.get("ECS_CONTAINER_METADATA_URI")
@@ -149,34 +158,42 @@ def _container(system: System) -> str | None:
     if env.get("KUBERNETES_SERVICE_HOST"):
         return f"pod:{env.get('POD_UID') or env.get('HOSTNAME') or system.hostname()}"
     marked = (system.root / ".dockerenv").exists() or (system.root / "run/.containerenv").exists()
-    in_cgroup = re.search(r"(?:docker|libpod|containerd|kubepods)\S*?([0-9a-f]{64})", _text(system.root / "proc/self/cgroup"))
+    in_cgroup = re.search(
+        r"(?:docker|libpod|containerd|kubepods)\S*?([0-9a-f]{64})", _read_text(system.root / "proc/self/cgroup")
+    )
     if in_cgroup:
         return f"cgroup:{in_cgroup.group(1)}"
     if marked or env.get("container") or env.get("K_SERVICE"):
-        # With cgroups v2 the id shows in the mounts of the files the engine puts in; Cloud Run gives each instance a host name.
-        mounted = re.search(r"/containers/(?:overlay-containers/)?([0-9a-f]{64})/", _text(system.root / "proc/self/mountinfo"))
+        # With cgroups v2 the id shows in the mounts of the files the engine puts in; Cloud Run gives each instance a
+        # host name.
+        mounted = re.search(
+            r"/containers/(?:overlay-containers/)?([0-9a-f]{64})/", _read_text(system.root / "proc/self/mountinfo")
+        )
         revision = env.get("K_REVISION", "")
         return f"mount:{mounted.group(1)}" if mounted else f"host:{revision}:{system.hostname()}:{_boot(system)}"
     return None
 
 
-def _boot(system: System) -> str:
-    return _text(system.root / "proc/sys/kernel/random/boot_id").strip()
+def _boot(system: MachineSources) -> str:
+    return _read_text(system.root / "proc/sys/kernel/random/boot_id").strip()
 
 
-def _os_machine_id(system: System) -> str | None:
+def _os_machine_id(system: MachineSources) -> str | None:
     if system.platform == "win32":
         found = system.registry()
     elif system.platform == "darwin":
         found = system.ioreg()
     else:
-        found = _text(system.root / "etc/machine-id").strip() or _text(system.root / "var/lib/dbus/machine-id").strip()
+        found = (
+            _read_text(system.root / "etc/machine-id").strip()
+            or _read_text(system.root / "var/lib/dbus/machine-id").strip()
+        )
     # "uninitialized" is what systemd writes into images that are still to be started.
     return f"os:{found.lower()}" if found and found != "uninitialized" else None
 
 
-def _own_id(system: System) -> str | None:
-    """A UUID of our own, kept in the user's data directory; ``None`` where nothing can be kept."""
+def _own_id(system: MachineSources) -> str | None:
+    """A UUID that this package made and keeps in the user's data directory; ``None`` where nothing can be kept."""
     try:
         path = system.data_dir() / "machine-id"
         if not path.exists():
@@ -187,13 +204,14 @@ def _own_id(system: System) -> str | None:
         return None
 
 
-def _network_card(system: System) -> str | None:
+def _network_card(system: MachineSources) -> str | None:
     node = system.node()
-    # RFC 9562 section 6.10: a node id that was drawn has the multicast bit set, and is another one after the next start.
+    # RFC 9562 section 6.10: a node id that was drawn has the multicast bit set, and is another one after the next
+    # start.
     return None if node >> 40 & 1 else f"card:{node:012x}"
 
 
-def _text(path: Path) -> str:
+def _read_text(path: Path) -> str:
     try:
         return path.read_text("utf-8", "replace")[:65536]
     except OSError:
@@ -212,7 +230,9 @@ def _windows_guid() -> str | None:
     import winreg
 
     try:
-        with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, r"SOFTWARE\Microsoft\Cryptography", 0, winreg.KEY_READ | winreg.KEY_WOW64_64KEY) as key:
+        with winreg.OpenKey(
+            winreg.HKEY_LOCAL_MACHINE, r"SOFTWARE\Microsoft\Cryptography", 0, winreg.KEY_READ | winreg.KEY_WOW64_64KEY
+        ) as key:
             return str(winreg.QueryValueEx(key, "MachineGuid")[0])
     except OSError:
         return None
@@ -222,10 +242,14 @@ def _macos_uuid() -> str | None:
     import subprocess
 
     try:
-        told = subprocess.run(
-            ["/usr/sbin/ioreg", "-rd1", "-c", "IOPlatformExpertDevice"], capture_output=True, text=True, timeout=5, check=False
+        output = subprocess.run(
+            ["/usr/sbin/ioreg", "-rd1", "-c", "IOPlatformExpertDevice"],
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=False,
         ).stdout
     except (OSError, subprocess.SubprocessError):
         return None
-    found = re.search(r'"IOPlatformUUID" = "([^"]+)"', told)
+    found = re.search(r'"IOPlatformUUID" = "([^"]+)"', output)
     return found.group(1) if found else None

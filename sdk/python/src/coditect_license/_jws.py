@@ -1,4 +1,7 @@
-"""The compact form of a JWS (RFC 7515 section 7.1), as strictly as the server reads it. Nothing that is read here is believed yet."""
+"""The compact form of a JWS (RFC 7515 section 7.1), read as strictly as the server does.
+
+Nothing is believed yet that is read here.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +18,11 @@ _BASE64URL = re.compile(r"[A-Za-z0-9_-]*\Z")
 
 
 @dataclass(frozen=True)
-class Kind:
-    """What a JWS of the server is. Fixes its ``typ``, its one algorithm and its greatest size; the text itself chooses none of them."""
+class JwsKind:
+    """A kind of JWS that the server makes.
+
+    It fixes the ``typ``, the algorithm and the greatest size; the text chooses none of them.
+    """
 
     name: str
     typ: str
@@ -24,14 +30,14 @@ class Kind:
     max_len: int
 
 
-TOKEN = Kind("license token", "license-token+jwt", "EdDSA", 16 * 1024)
-CERTIFICATE = Kind("certificate", "license-cert+jwt", "RS256", 4 * 1024)
-REFUSAL = Kind("refusal", "license-refusal+jwt", "EdDSA", 4 * 1024)
+TOKEN = JwsKind("license token", "license-token+jwt", "EdDSA", 16 * 1024)
+CERTIFICATE = JwsKind("certificate", "license-cert+jwt", "RS256", 4 * 1024)
+REFUSAL = JwsKind("refusal", "license-refusal+jwt", "EdDSA", 4 * 1024)
 
 
 @dataclass(frozen=True)
-class Parsed:
-    """A text taken apart."""
+class ParsedJws:
+    """The parts of a JWS whose form was checked and whose signature was not."""
 
     kid: str
     claims: dict[str, Any]
@@ -39,8 +45,8 @@ class Parsed:
     signature: bytes
 
 
-def parse(kind: Kind, text: object) -> Parsed:
-    """Size, form, ``typ`` and ``alg``, in that order; the signature is still to be checked.
+def parse(kind: JwsKind, text: object) -> ParsedJws:
+    """Check the size, the form, ``typ`` and ``alg``, in that order. The signature is still to be checked.
 
     Raises :class:`VerificationFailed` with the first check that failed.
     """
@@ -49,7 +55,7 @@ def parse(kind: Kind, text: object) -> Parsed:
     if len(text) > kind.max_len:
         raise VerificationFailed(kind.name, "size")
     parts = text.split(".")
-    header = _object(parts[0])
+    header = _json_object(parts[0])
     # Three members and no more: `crit`, `jku`, `jwk`, `b64` … would ask a verifier for something the server never asks.
     if len(parts) != 3 or header is None or set(header) != {"alg", "typ", "kid"}:
         raise VerificationFailed(kind.name, "form")
@@ -57,10 +63,10 @@ def parse(kind: Kind, text: object) -> Parsed:
         raise VerificationFailed(kind.name, "typ")
     if header["alg"] != kind.alg:
         raise VerificationFailed(kind.name, "algorithm")
-    claims, signature = _object(parts[1]), unbase64url(parts[2])
+    claims, signature = _json_object(parts[1]), unbase64url(parts[2])
     if claims is None or signature is None or not isinstance(header["kid"], str):
         raise VerificationFailed(kind.name, "form")
-    return Parsed(header["kid"], claims, f"{parts[0]}.{parts[1]}".encode(), signature)
+    return ParsedJws(header["kid"], claims, f"{parts[0]}.{parts[1]}".encode(), signature)
 
 
 def base64url(data: bytes) -> str:
@@ -77,19 +83,19 @@ def unbase64url(text: object) -> bytes | None:
 
 
 def thumbprint(members: dict[str, str]) -> str:
-    """A key's name: SHA-256 of its required members in lexical order without whitespace (RFC 7638 section 3)."""
+    """The name of a key: SHA-256 of its required members in lexical order without whitespace (RFC 7638 section 3)."""
     return base64url(hashlib.sha256(json.dumps(members, sort_keys=True, separators=(",", ":")).encode()).digest())
 
 
 def loads(text: str | bytes) -> Any:  # noqa: ANN401 - any JSON value
-    """JSON from somebody we do not trust: :class:`ValueError` whatever is wrong with it, deep nesting included."""
+    """The value of untrusted JSON. Raises :class:`ValueError` whatever is wrong with it, deep nesting included."""
     try:
         return json.loads(text)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
 
 
-def _object(part: str) -> dict[str, Any] | None:
+def _json_object(part: str) -> dict[str, Any] | None:
     data = unbase64url(part)
     if data is None:
         return None

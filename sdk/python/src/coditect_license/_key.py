@@ -1,8 +1,8 @@
 """License keys, as far as a client can judge them: form, check symbol and the public number.
 
-``CODI-`` and six groups of five symbols of Crockford's base32: 13 spell the license's number, 16 the secret, 1 checks for typing errors
-(Luhn modulo 32). Only letters and digits count, in either case and in every form Unicode has of them; look-alikes are forgiven (docs/API.md,
-License keys).
+``CODI-`` and six groups of five symbols of Crockford's base32: 13 spell the license's number, 16 the secret, 1 checks
+for typing errors (Luhn modulo 32). Only letters and digits count, in either case and in every form Unicode has of them;
+look-alikes are forgiven (docs/API.md, License keys).
 """
 
 from __future__ import annotations
@@ -43,10 +43,14 @@ def parse_key(text: str) -> LicenseKey:
     body = symbols[4:]
     # "CODI" itself was translated: its O and I look like 0 and 1.
     if symbols[:4] != "C0D1" or len(body) != 30 or any(symbol not in _ALPHABET for symbol in body):
-        raise InvalidKey("The license key must be CODI- followed by six groups of five letters and digits. Copy it again, whole.")
+        raise InvalidKey(
+            "The license key must be CODI- followed by six groups of five letters and digits. Copy it again, whole."
+        )
     values = [_ALPHABET.index(symbol) for symbol in body]
     if _luhn(values) != 0:
-        raise InvalidKey("The license key is mistyped: its check symbol does not fit. Compare it with the one you were given.")
+        raise InvalidKey(
+            "The license key is mistyped: its check symbol does not fit. Compare it with the one you were given."
+        )
     if values[0] > 15:  # 13 symbols hold 65 bits, numbers have 64
         raise InvalidKey("The license key was never made by a license server. Copy it again, whole.")
     groups = "-".join(body[at : at + 5] for at in range(0, 30, 5))

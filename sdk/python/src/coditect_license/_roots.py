@@ -1,6 +1,6 @@
-"""The root public keys a client pins: RSA-4096, given as a JWK set or PEM by the program, else those this package was built with.
+"""The root public keys that a client pins: RSA-4096 keys from the program, else those built into this package.
 
-What a server publishes at ``/.well-known/license-keys`` is for pinning beforehand; fetched at run time it proves nothing.
+What a server publishes at ``/.well-known/license-keys`` is for pinning beforehand. At run time it proves nothing.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ RootsLike = Mapping[str, Any] | str | bytes | os.PathLike[str]
 
 @dataclass(frozen=True)
 class RootKey:
-    """One pinned key. Its name is computed, never believed."""
+    """One pinned key. Its name is computed from the key and never taken from the text."""
 
     kid: str
     public: RSAPublicKey
@@ -42,7 +42,7 @@ class RootKey:
 
 
 def packaged_text() -> str:
-    """The key set this package was built with; a vendor replaces ``roots.json`` in its own build."""
+    """The key set that this package was built with. A vendor replaces ``roots.json`` in its own build."""
     return (Path(__file__).parent / "roots.json").read_text("utf-8")
 
 
@@ -58,39 +58,46 @@ def load_roots(given: RootsLike | None) -> tuple[RootKey, ...]:
         try:
             text = Path(given).read_bytes()
         except OSError as error:
-            raise ConfigurationError(f"The root keys cannot be read from {given}: {error.strerror}. Check roots=….") from error
+            raise ConfigurationError(
+                f"The root keys cannot be read from {given}: {error.strerror}. Check roots=…."
+            ) from error
     else:
         text = given
-    keys = _read(text)
+    keys = _read_keys(text)
     if not keys:
         raise ConfigurationError(
             "No root key is pinned, so no answer could be believed. Pass roots=… (the JSON of the server's "
-            "/.well-known/license-keys, fetched once and kept in your program), or build the package with its roots.json filled in."
+            "/.well-known/license-keys, fetched once and kept in your program), "
+            "or build the package with its roots.json filled in."
         )
     return keys
 
 
-def _read(given: str | bytes | Mapping[str, Any]) -> tuple[RootKey, ...]:
+def _read_keys(given: str | bytes | Mapping[str, Any]) -> tuple[RootKey, ...]:
     if isinstance(given, Mapping):
-        return _jwks(given)
+        return _keys_of_jwk_set(given)
     text = given.decode("utf-8", "replace") if isinstance(given, bytes) else given
     if "-----BEGIN" in text:
-        return _pem(text)
+        return _keys_of_pem(text)
     try:
         value = loads(text)
     except ValueError as error:
         raise ConfigurationError("The root keys are neither a JWK set nor PEM. Check roots=….") from error
     if not isinstance(value, dict):
-        raise ConfigurationError("The root keys are no JWK set: it is a JSON object with a list named keys. Check roots=….")
-    return _jwks(value)
+        raise ConfigurationError(
+            "The root keys are no JWK set: it is a JSON object with a list named keys. Check roots=…."
+        )
+    return _keys_of_jwk_set(value)
 
 
-def _jwks(value: Mapping[str, Any]) -> tuple[RootKey, ...]:
+def _keys_of_jwk_set(value: Mapping[str, Any]) -> tuple[RootKey, ...]:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicNumbers
 
     keys = value.get("keys")
     if not isinstance(keys, list):
-        raise ConfigurationError("The root keys are no JWK set: it is a JSON object with a list named keys. Check roots=….")
+        raise ConfigurationError(
+            "The root keys are no JWK set: it is a JSON object with a list named keys. Check roots=…."
+        )
     roots = []
     for jwk in keys:
         n, e = (unbase64url(jwk.get(name)) if isinstance(jwk, Mapping) else None for name in ("n", "e"))
@@ -100,11 +107,11 @@ def _jwks(value: Mapping[str, Any]) -> tuple[RootKey, ...]:
             public = RSAPublicNumbers(int.from_bytes(e, "big"), int.from_bytes(n, "big")).public_key()
         except ValueError as error:
             raise ConfigurationError("A root key is no usable RSA key. Check roots=….") from error
-        roots.append(_root(public))
+        roots.append(_root_key(public))
     return tuple(roots)
 
 
-def _pem(text: str) -> tuple[RootKey, ...]:
+def _keys_of_pem(text: str) -> tuple[RootKey, ...]:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
@@ -116,11 +123,11 @@ def _pem(text: str) -> tuple[RootKey, ...]:
             raise ConfigurationError("A root key is no PEM public key. Check roots=….") from error
         if not isinstance(public, RSAPublicKey):
             raise ConfigurationError("A root key is no RSA key. Check roots=….")
-        roots.append(_root(public))
+        roots.append(_root_key(public))
     return tuple(roots)
 
 
-def _root(public: RSAPublicKey) -> RootKey:
+def _root_key(public: RSAPublicKey) -> RootKey:
     if public.key_size != 4096:
         raise ConfigurationError(f"A root key has {public.key_size} bits; ours have 4096. Check roots=….")
     numbers = public.public_numbers()

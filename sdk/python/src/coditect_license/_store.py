@@ -1,10 +1,11 @@
-"""The last token of a machine, kept for starting without contact, and the latest time that was ever seen with it.
+"""The last token of a machine, kept for a start without contact, and the latest time that was seen with it.
 
-One small JSON file per license, product, pool and machine in the platform's cache directory: mode 0600, replaced atomically. The token is
-signed: it is no secret, and nobody can make it say more. ``seen`` is not: whoever may write the file can lower it and, with the machine's clock
-set back as far, start again within the token's signed grace. It stops a clock that is wrong, not somebody who means to cheat. Nothing in the
-file lets anybody use the session. No method raises: a full disk or an unwritable home costs the offline start and nothing else, and is told in
-:attr:`TokenStore.problem`.
+It is one small JSON file per license, product, pool and machine in the platform's cache directory, of mode 0600 and
+replaced atomically. The token is signed: it is no secret, and nobody can make it grant more. The time ``seen`` is not
+signed: a person who may write the file can lower it, set the machine's clock back as far, and start again within the
+token's signed grace. It guards against a clock that is wrong, not against a person who cheats. Nothing in the file lets
+anybody use the session. No method raises: a full disk or an unwritable home directory costs the offline start and
+nothing else, and :attr:`TokenStore.problem` says so.
 """
 
 from __future__ import annotations
@@ -24,13 +25,14 @@ _log = logging.getLogger("coditect_license")
 
 
 @dataclass(frozen=True)
-class Kept:
-    """What the file says; nothing of it is verified."""
+class KeptToken:
+    """What the file says. Nothing of it is verified."""
 
     token: str
     certificate: str
     seen: float
-    """The high-water mark: the latest time, in Unix seconds, that was seen while the token was in use. Not signed: the file's owner can lower it."""
+    """The high-water mark: the latest time in Unix seconds that was seen while the token was in use. It is not signed.
+    """
 
 
 def default_directory() -> Path:
@@ -44,7 +46,7 @@ class TokenStore:
     """The file of one license on one machine."""
 
     def __init__(self, directory: Path | None, *names: str) -> None:
-        """``directory`` is the platform's unless given; ``names`` are what the file is for."""
+        """``directory`` is the platform's cache directory unless given. ``names`` say together what the file is for."""
         self._directory = directory
         self._name = hashlib.sha256("\0".join(names).encode()).hexdigest()[:32] + ".json"
         self.problem: str | None = None
@@ -55,8 +57,8 @@ class TokenStore:
         """Where the file is, or would be."""
         return (self._directory or default_directory()) / self._name
 
-    def load(self) -> Kept | None:
-        """What was kept, or ``None``; :attr:`problem` then says why, unless there simply was nothing."""
+    def load(self) -> KeptToken | None:
+        """What was kept, or ``None``. :attr:`problem` then says why, unless there is no file."""
         self.problem = None
         try:
             raw = self.path.read_bytes()
@@ -73,7 +75,7 @@ class TokenStore:
         except (ValueError, KeyError, TypeError, OverflowError):
             self._failed(f"the kept token is corrupt ({self.path}); it is replaced when the server is next reached")
             return None
-        return Kept(token, certificate, seen)
+        return KeptToken(token, certificate, seen)
 
     def save(self, token: str, certificate: str, seen: float) -> None:
         """Replace what was kept."""
@@ -86,14 +88,14 @@ class TokenStore:
         else:
             self.problem = None
 
-    def saw(self, now: float) -> None:
+    def raise_seen(self, now: float) -> None:
         """Raise the high-water mark to ``now``."""
         kept = self.load()
         if kept is not None and now > kept.seen:
             self.save(kept.token, kept.certificate, now)
 
     def forget_sessions(self, sessions: Collection[str]) -> None:
-        """Throw the file away if what it keeps is of one of these sessions: their seat was given back, and their grace with it."""
+        """Remove the file if its token is of one of these sessions, whose seat and grace were given back."""
         kept = self.load()
         if kept is None:
             return
@@ -105,7 +107,7 @@ class TokenStore:
             self.forget()
 
     def forget(self) -> None:
-        """Throw the file away: the server said no, and a token of before must not say otherwise."""
+        """Remove the file, since the server refused and the kept token would say otherwise."""
         try:
             self.path.unlink(missing_ok=True)
         except OSError as error:

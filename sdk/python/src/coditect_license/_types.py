@@ -1,43 +1,27 @@
-"""What this package answers with: plain, immutable values. Times are aware ``datetime`` in UTC, durations are seconds."""
+"""What this package answers with, as immutable values. Times are aware ``datetime`` in UTC, durations are seconds."""
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from ._errors import LicenseError
-
-
-class State(str, enum.Enum):
-    """Where a seat stands."""
-
-    ONLINE = "online"
-    """The lease is valid: the seat is held."""
-    OFFLINE = "offline"
-    """The lease is over without contact, and the signed grace is not: the program may go on."""
-    DEGRADED = "degraded"
-    """Neither lease nor grace. The program decides what it still does; the seat goes on asking and comes back by itself."""
-    GONE = "gone"
-    """Over for good: released, kicked, revoked, or left behind by a fork. Ask for a new seat, if a person wants one."""
-
 
 @dataclass(frozen=True)
-class Holder:
-    """Who holds a seat, as others may see it."""
+class SeatHolder:
+    """A holder of a seat, as others may see it."""
 
     label: str
-    """What the holder calls itself: a host name, or ``machine`` and a piece of its hash."""
+    """The name that the holder gave: a host name, or ``machine`` and a piece of its hash."""
     since: datetime
     seen_in: int
-    """Seconds since it was last heard of."""
+    """Seconds since its last request."""
 
 
 @dataclass(frozen=True)
 class License:
-    """The license as the server describes it. For display: what is signed is in :class:`Claims`."""
+    """The license as the server describes it, for display. What is signed is in :class:`TokenClaims`."""
 
     number: str
     """The public number: the first 13 symbols of the key."""
@@ -53,7 +37,7 @@ class License:
 
 
 @dataclass(frozen=True)
-class Claims:
+class TokenClaims:
     """A verified license token (docs/PROTOCOL.md, section 8). Times are Unix seconds by the server's clock."""
 
     iss: str
@@ -79,7 +63,7 @@ class Claims:
 
 @dataclass(frozen=True)
 class Lease:
-    """A verified answer of acquire or heartbeat: this process's time on a seat."""
+    """A verified answer of acquire or heartbeat: the time that this process has on a seat."""
 
     session: str = field(repr=False)
     """The bearer string for heartbeat and release; a secret."""
@@ -87,12 +71,12 @@ class Lease:
     seat: int
     attempt: str
     sent_at: float
-    """When the request was sent, on this machine's monotonic clock: the lease counts from here."""
+    """When the request was sent, in seconds of this machine's monotonic clock. The lease counts from here."""
     expires_in: float
-    """The lease in seconds: the smaller of what the answer and what the signed token say."""
+    """The length of the lease in seconds: the smaller of what the answer says and what the signed token says."""
     heartbeat_in: float
-    """When the server wants to hear from us next, in seconds after the answer; never more than half a lease."""
-    claims: Claims
+    """When the server expects the next heartbeat, in seconds after the answer; never more than half a lease."""
+    claims: TokenClaims
     token: str = field(repr=False)
     certificate: str = field(repr=False)
     license: License | None = None
@@ -106,27 +90,13 @@ class Lease:
 
 @dataclass(frozen=True)
 class Validation:
-    """What an acquire would say now, without taking a seat. Not signed: for display, not for decisions."""
+    """What an acquire would answer now. No seat is taken. It is not signed: use it for display, not for decisions."""
 
     license: License
     seats_used: int | None
-    holders: tuple[Holder, ...]
+    holders: tuple[SeatHolder, ...]
     has_seat: bool | None
     """Whether this machine holds a seat already."""
     code: str | None
     """``None`` where a seat would be given, else the code it would be refused with."""
     since: datetime | None
-
-
-@dataclass(frozen=True)
-class SeatEvent:
-    """Something a program may want to tell its user. Given to ``on_event``."""
-
-    kind: str
-    """``state`` (it changed), ``problem`` (the reason changed) or ``grace_ending`` (two days of grace or less are left)."""
-    state: State
-    previous: State
-    problem: LicenseError | None
-    """Why the seat is not simply online; ``None`` when all is well."""
-    grace_left: float | None
-    """Seconds of signed grace left, where the seat is offline."""

@@ -33,7 +33,9 @@ def connect(tmp_path: Path) -> Iterator[Callable[..., LicenseClient]]:
     """Makes clients, and closes them when the test is over."""
     made: list[LicenseClient] = []
 
-    def make(machine: Machine, license_: NewLicense, hardware_id: str = "machine-0001", **settings: Any) -> LicenseClient:
+    def make(
+        machine: Machine, license_: NewLicense, hardware_id: str = "machine-0001", **settings: Any
+    ) -> LicenseClient:
         usual: dict[str, Any] = {
             "key": license_.key,
             "product": "demo",

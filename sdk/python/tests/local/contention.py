@@ -2,10 +2,11 @@
 
     python -m tests.local.contention --seconds 120
 
-Each worker is a process of its own with a hardware id of its own. It waits for a seat, holds it for a few seconds, gives it back and begins
-again, and writes down from when until when it believed. The parent kills one now and then and starts it anew. When the time is over, whoever
-has had no seat yet still gets one, and everybody else stops asking. Workers are forked from a parent that has imported everything and started
-nothing, so that fifty interpreters need not start at once.
+Each worker is a process of its own with a hardware id of its own. It waits for a seat, holds it for a few seconds,
+gives it back and begins again, and writes down from when until when it believed. The parent kills one now and then and
+starts it anew. When the time is over, whoever has had no seat yet still gets one, and everybody else stops asking.
+Workers are forked from a parent that has imported everything and started nothing, so that fifty interpreters need not
+start at once.
 """
 
 from __future__ import annotations
@@ -19,13 +20,14 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
 import coditect_license._http
 import coditect_license._seat  # imported before anybody is forked
-from coditect_license import Clock, LicenseClient, LicenseError, NoSeats, State
+from coditect_license import Clock, LicenseClient, LicenseError, NoSeats, SeatState
 
 from .machine import Machine, NewLicense, running
 
@@ -93,7 +95,7 @@ def believe(seat: coditect_license.Seat, hold_until: float, log: TextIO) -> None
         left = seat.lease_left
         if left > 0:
             print(f"believe {now:.6f} {now + left:.6f}", file=log)
-        elif seat.state is not State.ONLINE:
+        elif seat.state is not SeatState.ONLINE:
             print(f"lost {seat.problem}", file=log)
         time.sleep(0.2)
 
@@ -105,7 +107,7 @@ def start(run: Run, worker: int) -> int:
     try:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         work(run, worker)
-    except BaseException as error:  # noqa: BLE001 - told to the parent in the log; nothing of this child may go on in its code
+    except BaseException as error:  # noqa: BLE001 - logged for the parent; a child never runs its code
         with (run.directory / f"{worker}.{os.getpid()}").open("a") as log:
             print(f"error {type(error).__name__}: {error}", file=log)
         os._exit(1)
@@ -128,20 +130,30 @@ class Result:
     errors: list[str]
     """What no program should meet here."""
     slow: int
-    """How often nobody answered in time, or a held seat's lease ran out: an overloaded machine, and no promise broken."""
+    """How often nobody answered in time, or a held seat's lease ran out: an overloaded machine, and no promise broken.
+    """
     lasted: float
 
     def table(self) -> str:
         looks = sum(self.held.values())
         total = sum(self.believing.values())
-        lines = [f"lasted {self.lasted:.0f} s, {self.grants} times a seat was held, {self.kills} kills, {self.slow} times too slow"]
+        lines = [
+            f"lasted {self.lasted:.0f} s, {self.grants} times a seat was held, "
+            f"{self.kills} kills, {self.slow} times too slow"
+        ]
         lines += [f"error: {error}" for error in sorted(set(self.errors))[:5]]
-        lines.append(f"most holders at once, by what they believed: {self.most_believers}; by the records: {self.most_held}")
         lines.append(
-            "seats in use, by the records: " + ", ".join(f"{n}: {count / looks:.1%}" for n, count in sorted(self.held.items(), reverse=True))
+            f"most holders at once, by what they believed: {self.most_believers}; by the records: {self.most_held}"
         )
         lines.append(
-            "believers at once: " + ", ".join(f"{n}: {t / total:.1%}" for n, t in sorted(self.believing.items(), reverse=True) if t / total > 0.0005)
+            "seats in use, by the records: "
+            + ", ".join(f"{n}: {count / looks:.1%}" for n, count in sorted(self.held.items(), reverse=True))
+        )
+        lines.append(
+            "believers at once: "
+            + ", ".join(
+                f"{n}: {t / total:.1%}" for n, t in sorted(self.believing.items(), reverse=True) if t / total > 0.0005
+            )
         )
         lines.append(f"workers that got a seat: {self.served}")
         return "\n".join(lines)
@@ -184,18 +196,29 @@ def play(run: Run) -> Result:
                 raise AssertionError(f"90 s after the end {len(children)} workers still wait")
             time.sleep(0.02)
     finally:
-        for pid in children:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-                os.waitpid(pid, 0)
+        end_all(children)
     return judge(run, deaths, dict(held), kills, began)
 
 
-def judge(run: Run, deaths: dict[int, float], held: dict[int, int], kills: int, began: float) -> Result:
-    """Put all beliefs on one line of time. A machine counts once, however many of its processes believe."""
-    changes: list[tuple[float, int, str]] = []
-    errors: list[str] = []
-    grants = slow = 0
+def end_all(children: Iterable[int]) -> None:
+    for pid in children:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+
+
+@dataclass
+class Journal:
+    """What all workers wrote: when a belief began (1) or ended (-1) on which machine, and what went wrong."""
+
+    changes: list[tuple[float, int, str]] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    grants: int = 0
+    slow: int = 0
+
+
+def read_journal(run: Run, deaths: dict[int, float]) -> Journal:
+    journal = Journal()
     for path in run.directory.glob("*.*"):
         worker, _, pid = path.name.partition(".")
         if not pid.isdigit():
@@ -206,31 +229,53 @@ def judge(run: Run, deaths: dict[int, float], held: dict[int, int], kills: int, 
             if word == "believe" and len(rest) == 2:
                 ends.append((float(rest[0]), float(rest[1])))
             elif word == "stop" and ends:
-                grants += 1
+                journal.grants += 1
                 until = min(max(end for _, end in ends), float(rest[0]))
                 name = run.hardware(int(worker))
-                changes += [(ends[0][0], 1, name), (until, -1, name)]
+                journal.changes += [(ends[0][0], 1, name), (until, -1, name)]
                 ends = []
             elif word == "lost" or line.startswith("error ServerUnreachable"):
-                slow += 1
+                journal.slow += 1
             elif word == "error":
-                errors.append(line)
+                journal.errors.append(line)
+    return journal
+
+
+def judge(run: Run, deaths: dict[int, float], held: dict[int, int], kills: int, began: float) -> Result:
+    """Put all beliefs on one line of time. A machine counts once, however many of its processes believe."""
+    journal = read_journal(run, deaths)
     counts: dict[str, int] = defaultdict(int)
     believing: dict[int, float] = defaultdict(float)
     most, before = 0, None
-    for at, change, name in sorted(changes):
+    for at, change, name in sorted(journal.changes):
         believers = sum(1 for n in counts.values() if n)
         if before is not None:
             believing[believers] += at - before
         counts[name] += change
         before = at
         most = max(most, sum(1 for n in counts.values() if n))
-    served = len(list(run.directory.glob("*.had")))
-    return Result(most, dict(believing), max(held, default=0), held, served, kills, grants, errors, slow, CLOCK.monotonic() - began)
+    return Result(
+        most,
+        dict(believing),
+        max(held, default=0),
+        held,
+        len(list(run.directory.glob("*.had"))),
+        kills,
+        journal.grants,
+        journal.errors,
+        journal.slow,
+        CLOCK.monotonic() - began,
+    )
 
 
 def contention(
-    machine: Machine, *, seconds: float, processes: int = 50, seats: int = 10, one_machine: bool = False, kill_every: float = 4.0
+    machine: Machine,
+    *,
+    seconds: float,
+    processes: int = 50,
+    seats: int = 10,
+    one_machine: bool = False,
+    kill_every: float = 4.0,
 ) -> Result:
     """The whole of it on a server that runs."""
     license_ = machine.license(seats=seats, grace_hours=0, processes=processes + 14)
@@ -245,14 +290,17 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=120)
     parser.add_argument("--processes", type=int, default=50)
     parser.add_argument("--seats", type=int, default=10)
-    parser.add_argument("--kill-every", type=float, default=4.0, help="seconds between two kills, on average; 0 for none")
+    parser.add_argument(
+        "--kill-every", type=float, default=4.0, help="seconds between two kills, on average; 0 for none"
+    )
     options = parser.parse_args()
     wrong = 0
     with running() as machine:
         for one_machine in (False, True):
             seconds = options.seconds if not one_machine else options.seconds / 2
             print(
-                f"{options.processes} processes with {1 if one_machine else options.processes} hardware ids, {options.seats} seats, {seconds:.0f} s"
+                f"{options.processes} processes with {1 if one_machine else options.processes} hardware ids, "
+                f"{options.seats} seats, {seconds:.0f} s"
             )
             result = contention(
                 machine,
@@ -264,7 +312,11 @@ def main() -> int:
             )
             print(result.table(), flush=True)
             most = 1 if one_machine else options.seats
-            good = result.most_believers == most == result.most_held and result.served == options.processes and not result.errors
+            good = (
+                result.most_believers == most == result.most_held
+                and result.served == options.processes
+                and not result.errors
+            )
             print("as promised" if good else "NOT as promised", flush=True)
             wrong += not good
     return 1 if wrong else 0

@@ -1,4 +1,4 @@
-"""The real server, license-local, on free ports and with data of its own; and the changes to licenses that only SQL can make yet."""
+"""The real server, license-local, on free ports and with data of its own, and changes to licenses made in SQL."""
 
 from __future__ import annotations
 
@@ -29,7 +29,10 @@ def binary() -> Path:
     given = os.environ.get("LICENSE_LOCAL")
     path = Path(given) if given else REPO / "target/debug/license-local"
     if not path.is_file():
-        raise AssertionError(f"{path} is not there: these tests need the real server. Build it (cargo build -p license-local) or set LICENSE_LOCAL.")
+        raise AssertionError(
+            f"{path} is not there: these tests need the real server. "
+            "Build it (cargo build -p license-local) or set LICENSE_LOCAL."
+        )
     return path
 
 
@@ -69,7 +72,11 @@ class Machine:
         program, log = binary(), (self.data.parent / "license-local.log").open("ab")
         # A session of its own: a Ctrl-C for the tests is no Ctrl-C for the server, which is stopped in order.
         self.process = subprocess.Popen(
-            [program, "--port", str(self.port), "--data", self.data], stdout=log, stderr=log, env=env, start_new_session=True
+            [program, "--port", str(self.port), "--data", self.data],
+            stdout=log,
+            stderr=log,
+            env=env,
+            start_new_session=True,
         )
         log.close()
 
@@ -138,12 +145,22 @@ class Machine:
             redis.sendall(b"FLUSHALL\r\n")
             assert redis.recv(64) == b"+OK\r\n"
 
-    def license(self, *, seats: int = 5, grace_hours: int = 24, processes: int = 32, holder_by: str = "machine", features: str = "{}") -> NewLicense:
+    def license(
+        self,
+        *,
+        seats: int = 5,
+        grace_hours: int = 24,
+        processes: int = 32,
+        holder_by: str = "machine",
+        features: str = "{}",
+    ) -> NewLicense:
         """A new organization with a license for the product `demo`."""
         person = {"email": f"{uuid.uuid4()}@example.com", "name": "T", "provider": "google.com"}
         token = httpx.post(f"{self.endpoints['issuer']}/token", json=person).json()["id_token"]
         answer = httpx.post(
-            f"{self.endpoints['register']}/api/v1/auth/register", json={"product": "demo"}, headers={"Authorization": f"Bearer {token}"}
+            f"{self.endpoints['register']}/api/v1/auth/register",
+            json={"product": "demo"},
+            headers={"Authorization": f"Bearer {token}"},
         )
         told = answer.json()["license"]
         tenant, pool = self._ids(told["number"])
@@ -178,40 +195,51 @@ class Machine:
     def held(self, license_: NewLicense) -> int:
         """Seats with a holder, by the records."""
         with self._sql("postgres") as sql:
-            row = sql.execute("select count(*) from seats where pool_id = %s and holder is not null", (license_.pool,)).fetchone()
+            row = sql.execute(
+                "select count(*) from seats where pool_id = %s and holder is not null", (license_.pool,)
+            ).fetchone()
         assert row is not None
         return int(row[0])
 
     def open_sessions(self, license_: NewLicense) -> int:
         """Sessions that have not ended, by the records."""
         with self._sql("postgres") as sql:
-            row = sql.execute("select count(*) from sessions where pool_id = %s and ended_at is null", (license_.pool,)).fetchone()
+            row = sql.execute(
+                "select count(*) from sessions where pool_id = %s and ended_at is null", (license_.pool,)
+            ).fetchone()
         assert row is not None
         return int(row[0])
 
     def _ids(self, number: str) -> tuple[str, str]:
         with self._sql("postgres") as sql:
             row = sql.execute(
-                "select p.tenant_id, p.pool_id from pools p join licenses l using (tenant_id, license_id) where l.number = %s", (number,)
+                "select p.tenant_id, p.pool_id from pools p "
+                "join licenses l using (tenant_id, license_id) where l.number = %s",
+                (number,),
             ).fetchone()
         assert row is not None
         return str(row[0]), str(row[1])
 
     @contextlib.contextmanager
     def _sql(self, user: str) -> Iterator[psycopg.Connection[Any]]:
-        with psycopg.connect(host=str(self.data / "postgres"), dbname="license", user=user, autocommit=True) as connection:
+        with psycopg.connect(
+            host=str(self.data / "postgres"), dbname="license", user=user, autocommit=True
+        ) as connection:
             yield connection
 
 
 def _alive(pid: int) -> bool:
-    told = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout.strip()
+    told = subprocess.run(
+        ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
+    ).stdout.strip()
     return told != "" and not told.startswith("Z")
 
 
 @contextlib.contextmanager
 def running() -> Iterator[Machine]:
     """A license-local in a directory of its own, stopped and gone afterwards."""
-    # Short: the path of a Unix socket has some hundred characters. And passable: as root the stores run under another account.
+    # Short: the path of a Unix socket has some hundred characters. And passable: as root the stores run under another
+    # account.
     with tempfile.TemporaryDirectory(prefix="sdk-", dir="/tmp", ignore_cleanup_errors=True) as name:
         Path(name).chmod(0o711)
         machine = Machine(Path(name) / "data")

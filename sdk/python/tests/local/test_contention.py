@@ -10,13 +10,17 @@ from .machine import Machine
 SECONDS = float(os.environ.get("CONTENTION_SECONDS", "30"))
 
 
-def test_fifty_machines_on_ten_seats_never_hold_more_than_ten_use_all_ten_and_everybody_gets_one(machine: Machine) -> None:
+def test_fifty_machines_on_ten_seats_never_hold_more_than_ten_use_all_ten_and_everybody_gets_one(
+    machine: Machine,
+) -> None:
     result = contention(machine, seconds=SECONDS)
     print(result.table())
     assert result.errors == []
     assert result.most_believers == 10 and result.most_held == 10
     looks = sum(result.held.values())
-    assert looks > 10 and sum(count for seats, count in result.held.items() if seats >= 9) >= 0.8 * looks, result.table()
+    assert looks > 10 and sum(count for seats, count in result.held.items() if seats >= 9) >= 0.8 * looks, (
+        result.table()
+    )
     assert result.served == 50 and result.kills > 0
 
 

@@ -18,12 +18,12 @@ import pytest
 from coditect_license import (
     AsyncLicenseClient,
     Clock,
-    Gone,
     LicenseClient,
+    LicenseSuspended,
     NoSeats,
+    SeatState,
     ServerUnreachable,
-    State,
-    Suspended,
+    SessionGone,
     TooManyProcesses,
     UnknownPool,
     WrongProduct,
@@ -39,7 +39,8 @@ HOLDER = """
 import sys, time
 from coditect_license import LicenseClient
 server, roots, key, hardware, cache = sys.argv[1:]
-client = LicenseClient(server, key=key, product="demo", roots=roots, hardware_id=hardware, cache_dir=cache, hostname=hardware)
+names = dict(hardware_id=hardware, hostname=hardware)
+client = LicenseClient(server, key=key, product="demo", roots=roots, cache_dir=cache, **names)
 seat = client.seat()
 print(seat.number, flush=True)
 time.sleep(600)
@@ -47,11 +48,22 @@ time.sleep(600)
 
 
 @contextlib.contextmanager
-def holder(machine: Machine, license_: NewLicense, directory: Path, hardware_id: str) -> Iterator[subprocess.Popen[str]]:
+def holder(
+    machine: Machine, license_: NewLicense, directory: Path, hardware_id: str
+) -> Iterator[subprocess.Popen[str]]:
     """Another process that holds a seat until it is stopped."""
     roots = directory / "roots.json"
     roots.write_text(json.dumps(machine.roots()))
-    command = [sys.executable, "-c", HOLDER, machine.url, str(roots), license_.key, hardware_id, str(directory / "other-cache")]
+    command = [
+        sys.executable,
+        "-c",
+        HOLDER,
+        machine.url,
+        str(roots),
+        license_.key,
+        hardware_id,
+        str(directory / "other-cache"),
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None and process.stdout.readline() == "0\n"
         yield process
@@ -75,13 +87,13 @@ def test_a_seat_is_taken_verified_kept_over_leases_and_given_back(machine: Machi
     license_ = machine.license(features='{"cloud": true, "exports": 3}')
     client = connect(machine, license_)
     with client.seat() as seat:
-        assert seat.state is State.ONLINE and seat.number == 0
+        assert seat.state is SeatState.ONLINE and seat.number == 0
         assert seat.has("cloud") and seat.feature("exports") == 3 and not seat.has("teleport")
         assert seat.claims is not None and seat.claims.hw == client.hw
         first = seat.claims.jti
         until(lambda: seat.claims is not None and seat.claims.jti != first)
         time.sleep(TTL + 1)  # longer than any lease: only heartbeats can have kept it
-        assert seat.state is State.ONLINE and machine.held(license_) == 1
+        assert seat.state is SeatState.ONLINE and machine.held(license_) == 1
     assert machine.held(license_) == 0 and machine.open_sessions(license_) == 0
     assert seat.release(), "again and again the same"
 
@@ -97,7 +109,7 @@ def test_the_four_calls_by_hand(machine: Machine, connect: Connect) -> None:
     assert (validation.seats_used, validation.has_seat, len(validation.holders)) == (1, True, 1)
     ended = client.release(lease)
     assert client.release(lease) == ended
-    with pytest.raises(Gone) as caught:
+    with pytest.raises(SessionGone) as caught:
         client.heartbeat(lease)
     assert caught.value.reason == "released"
 
@@ -107,7 +119,12 @@ def test_the_asyncio_face_does_the_same(machine: Machine, tmp_path: Path) -> Non
 
     async def program() -> None:
         async with AsyncLicenseClient(
-            machine.url, key=license_.key, product="demo", roots=machine.roots(), hardware_id="machine-0001", cache_dir=tmp_path
+            machine.url,
+            key=license_.key,
+            product="demo",
+            roots=machine.roots(),
+            hardware_id="machine-0001",
+            cache_dir=tmp_path,
         ) as client:
             lease = await client.acquire()
             assert (await client.heartbeat(lease)).session_id == lease.session_id
@@ -115,7 +132,7 @@ def test_the_asyncio_face_does_the_same(machine: Machine, tmp_path: Path) -> Non
             async with client.seat() as seat:
                 assert seat.has("cloud")
                 await asyncio.sleep(TTL + 1)
-                assert seat.state is State.ONLINE
+                assert seat.state is SeatState.ONLINE
                 assert (await client.validate()).has_seat
         assert machine.held(license_) == 0
 
@@ -137,7 +154,7 @@ def test_a_full_pool_says_who_holds_it_and_the_next_seat_goes_to_who_waits(machi
         seat.release()
 
     waited = other.seat(wait=30, on_wait=tell)
-    assert waited.state is State.ONLINE and len(told) >= 1 and seat.state is State.GONE
+    assert waited.state is SeatState.ONLINE and len(told) >= 1 and seat.state is SeatState.GONE
 
 
 def test_refusals_of_the_real_server_are_verified_and_have_their_classes(machine: Machine, connect: Connect) -> None:
@@ -152,7 +169,9 @@ def test_refusals_of_the_real_server_are_verified_and_have_their_classes(machine
     assert many.value.processes == 1
 
 
-def test_a_license_that_counts_processes_gets_an_instance_id_when_it_asks(machine: Machine, connect: Connect, tmp_path: Path) -> None:
+def test_a_license_that_counts_processes_gets_an_instance_id_when_it_asks(
+    machine: Machine, connect: Connect, tmp_path: Path
+) -> None:
     license_ = machine.license(seats=2, holder_by="process")
     # A desktop, wherever the tests run: in a container or a CI job its own id would be the instance.
     desktop = dataclasses.replace(this_system(), env={}, root=tmp_path)
@@ -160,11 +179,16 @@ def test_a_license_that_counts_processes_gets_an_instance_id_when_it_asks(machin
         assert machine.held(license_) == 2
         with pytest.raises(NoSeats):
             connect(machine, license_, system=desktop).seat()
-    with connect(machine, license_, instance_id="worker-1").seat(), connect(machine, license_, instance_id="worker-1").seat():
+    with (
+        connect(machine, license_, instance_id="worker-1").seat(),
+        connect(machine, license_, instance_id="worker-1").seat(),
+    ):
         assert machine.held(license_) == 1
 
 
-def test_two_processes_of_one_machine_share_a_seat_and_the_last_to_leave_frees_it(machine: Machine, connect: Connect, tmp_path: Path) -> None:
+def test_two_processes_of_one_machine_share_a_seat_and_the_last_to_leave_frees_it(
+    machine: Machine, connect: Connect, tmp_path: Path
+) -> None:
     license_ = machine.license(seats=1)
     mine = connect(machine, license_).seat()
     with holder(machine, license_, tmp_path, "machine-0001") as other:
@@ -179,10 +203,10 @@ def test_a_suspension_is_heard_within_a_heartbeat_and_a_resumption_too(machine: 
     license_ = machine.license()
     seat = connect(machine, license_).seat()
     machine.suspend(license_)
-    until(lambda: isinstance(seat.problem, Suspended))
-    until(lambda: seat.state is State.DEGRADED)  # no grace: the server itself said no
+    until(lambda: isinstance(seat.problem, LicenseSuspended))
+    until(lambda: seat.state is SeatState.DEGRADED)  # no grace: the server itself said no
     machine.resume_license(license_)
-    until(lambda: seat.state is State.ONLINE, 15)
+    until(lambda: seat.state is SeatState.ONLINE, 15)
     assert seat.problem is None
 
 
@@ -190,8 +214,8 @@ def test_who_was_kicked_stays_away(machine: Machine, connect: Connect) -> None:
     license_ = machine.license()
     seat = connect(machine, license_).seat()
     machine.kick(license_, 0)
-    until(lambda: seat.state is State.GONE)
-    assert isinstance(seat.problem, Gone) and seat.problem.reason == "kicked"
+    until(lambda: seat.state is SeatState.GONE)
+    assert isinstance(seat.problem, SessionGone) and seat.problem.reason == "kicked"
     assert machine.open_sessions(license_) == 0
 
 
@@ -202,22 +226,27 @@ def test_a_flushed_redis_costs_nobody_a_seat(machine: Machine, connect: Connect)
     for _ in range(3):
         machine.flush_redis()
         heard = [seat.claims.jti for seat in seats if seat.claims]
-        until(lambda heard=heard: all(seat.claims and seat.claims.jti not in heard for seat in seats))  # type: ignore[misc]
-    assert [seat.session_id for seat in seats] == sessions and all(seat.state is State.ONLINE for seat in seats)
+        for seat in seats:
+            until(lambda s=seat, heard=heard: s.claims and s.claims.jti not in heard)  # type: ignore[misc]
+    assert [seat.session_id for seat in seats] == sessions and all(seat.state is SeatState.ONLINE for seat in seats)
 
 
-def test_a_server_that_is_killed_and_comes_back_finds_every_seat_where_it_was(machine: Machine, connect: Connect) -> None:
+def test_a_server_that_is_killed_and_comes_back_finds_every_seat_where_it_was(
+    machine: Machine, connect: Connect
+) -> None:
     license_ = machine.license()
-    states: list[State] = []
-    seat = connect(machine, license_).seat(on_event=lambda event: states.append(event.state) if event.kind == "state" else None)
+    states: list[SeatState] = []
+    seat = connect(machine, license_).seat(
+        on_event=lambda event: states.append(event.state) if event.kind == "state" else None
+    )
     session = seat.session_id
     machine.kill()
-    until(lambda: seat.state is State.OFFLINE, TTL + 2)
+    until(lambda: seat.state is SeatState.OFFLINE, TTL + 2)
     assert isinstance(seat.problem, ServerUnreachable)
     machine.start()
     seat.retry_now()
-    until(lambda: seat.state is State.ONLINE, 30)
-    until(lambda: states == [State.OFFLINE, State.ONLINE])
+    until(lambda: seat.state is SeatState.ONLINE, 30)
+    until(lambda: states == [SeatState.OFFLINE, SeatState.ONLINE])
     assert seat.session_id == session
 
 
@@ -230,7 +259,7 @@ def test_a_server_that_hangs_is_left_within_the_timeout(machine: Machine, connec
     with pytest.raises(ServerUnreachable):
         client.validate()
     assert time.monotonic() - began < 3
-    until(lambda: seat.state is State.DEGRADED, TTL + 2)
+    until(lambda: seat.state is SeatState.DEGRADED, TTL + 2)
     began = time.monotonic()
     assert not seat.release(timeout=1.0)
     assert time.monotonic() - began < 1.5
@@ -238,18 +267,22 @@ def test_a_server_that_hangs_is_left_within_the_timeout(machine: Machine, connec
     until(machine.serves, 30)
 
 
-def test_a_laptop_that_slept_past_its_lease_gets_its_seat_again_or_hears_who_has_it(machine: Machine, connect: Connect) -> None:
+def test_a_laptop_that_slept_past_its_lease_gets_its_seat_again_or_hears_who_has_it(
+    machine: Machine, connect: Connect
+) -> None:
     license_ = machine.license(seats=1)
     clock = ShiftedClock()
     seat = connect(machine, license_, clock=clock).seat()
     clock.slept += 3600
-    assert seat.state is not State.ONLINE, "the lease is not believed in for a moment after waking"
-    until(lambda: seat.state is State.ONLINE)
+    assert seat.state is not SeatState.ONLINE, "the lease is not believed in for a moment after waking"
+    until(lambda: seat.state is SeatState.ONLINE)
     machine.kick(license_, 0)  # what the server sees of a sleep during which somebody else took the seat
-    until(lambda: seat.state is State.GONE)
+    until(lambda: seat.state is SeatState.GONE)
 
 
-def test_a_kept_token_starts_a_seat_without_a_server_and_a_clock_set_back_does_not_extend_it(machine: Machine, connect: Connect) -> None:
+def test_a_kept_token_starts_a_seat_without_a_server_and_a_clock_set_back_does_not_extend_it(
+    machine: Machine, connect: Connect
+) -> None:
     license_ = machine.license(features='{"cloud": true}')
     earlier = connect(machine, license_, timeout=3.0).seat()
     machine.stop()
@@ -258,7 +291,7 @@ def test_a_kept_token_starts_a_seat_without_a_server_and_a_clock_set_back_does_n
     settings = {"clock": clock, "timeout": 3.0}
     client = connect(machine, license_, **settings)
     with client.seat() as seat:
-        assert seat.state is State.OFFLINE and seat.has("cloud") and 86000 < seat.grace_left <= 86400
+        assert seat.state is SeatState.OFFLINE and seat.has("cloud") and 86000 < seat.grace_left <= 86400
         clock.set += 23 * 3600
         assert 2400 < seat.grace_left < 3600
         clock.set -= 22 * 3600
@@ -267,10 +300,12 @@ def test_a_kept_token_starts_a_seat_without_a_server_and_a_clock_set_back_does_n
     clock.set = 0.0
     machine.start()
     with client.seat() as seat:
-        assert seat.state is State.ONLINE and seat.grace_left > 86000, "the server's time counts again"
+        assert seat.state is SeatState.ONLINE and seat.grace_left > 86000, "the server's time counts again"
 
 
-def test_a_killed_process_gives_its_seat_back_after_its_lease(machine: Machine, connect: Connect, tmp_path: Path) -> None:
+def test_a_killed_process_gives_its_seat_back_after_its_lease(
+    machine: Machine, connect: Connect, tmp_path: Path
+) -> None:
     license_ = machine.license(seats=1)
     with holder(machine, license_, tmp_path, "machine-0009") as process:
         other = connect(machine, license_)
@@ -280,4 +315,4 @@ def test_a_killed_process_gives_its_seat_back_after_its_lease(machine: Machine, 
         began = time.monotonic()
     seat = other.seat(wait=3 * TTL)
     assert time.monotonic() - began <= TTL + 3
-    assert seat.state is State.ONLINE
+    assert seat.state is SeatState.ONLINE

@@ -10,8 +10,9 @@ mod probe;
 
 use crate::{Part, Size, limits::fsyncs, stage::Stage};
 use ask::Ask;
-use asks::{Asks, FUNCTIONS};
+use asks::Asks;
 use figures::{Function, Limits, Spread};
+use license_functions::SERVICES;
 use probe::{Started, spawns};
 use std::{collections::BTreeMap, fs, path::PathBuf, time::Duration};
 
@@ -25,8 +26,9 @@ pub(crate) async fn measure(stage: &mut Stage, size: &Size) -> Part {
     variables.insert("ROOT_KEY".into(), format!("local:{}", stage.root.display()));
     let dist = stage.target.join("dist");
     let starts = Starts { count: size.starts, variables };
-    let functions: Vec<Function> = FUNCTIONS
+    let functions: Vec<Function> = SERVICES
         .iter()
+        .map(|service| service.name)
         .map(|name| starts.measured(name, dist.join(name), || asks.first(name), |answer| asks.give_back(answer)))
         .collect();
     let empty = starts.measured("empty", dist.join("examples/empty"), Asks::live, |_| {});

@@ -1,5 +1,5 @@
-//! Changes made without a ticket: each bumps the epoch and answers the one before. After `migrations/0015_manage_seats.sql` and
-//! `migrations/0017_restore.sql`.
+//! Changes made without a ticket: each bumps the epoch and answers the one before. After `migrations/0230_resize_pool.sql` to
+//! `migrations/0239_after_restore.sql`.
 
 use super::{Records, Row};
 use crate::{

@@ -1,4 +1,4 @@
-//! `end_seats`: writes down that seats and sessions ended. After `migrations/0012_end_seats.sql`.
+//! `end_seats`: writes down that seats and sessions ended. After `migrations/0222_end_seats.sql`.
 
 use super::Records;
 use crate::{

@@ -1,4 +1,4 @@
-//! `grant_seat`: writes down what ACQUIRE decided, unless it comes too late. After `migrations/0011_grant_seat.sql`.
+//! `grant_seat`: writes down what ACQUIRE decided, unless it comes too late. After `migrations/0221_grant_seat.sql`.
 
 use super::{Records, Session};
 use crate::{

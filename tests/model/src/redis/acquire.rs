@@ -1,4 +1,4 @@
-//! ACQUIRE: takes a seat for a holder, joins its seat, or repeats an answer. After `core/src/seats/acquire.lua`; keys, product and the most
+//! ACQUIRE: takes a seat for a holder, joins its seat, or repeats an answer. After `core/src/seat_store/acquire.lua`; keys, product and the most
 //! processes of a seat are refused before anything is decided, so they are left out.
 
 use super::{Entry, Script};

@@ -1,4 +1,4 @@
-//! LOAD: what a rebuild makes of the records and of what this node's own copy knew. After `core/src/seats/loader.lua`. It is a step before
+//! LOAD: what a rebuild makes of the records and of what this node's own copy knew. After `core/src/seat_store/rebuilt_leases.lua`. It is a step before
 //! REBUILD, as for a pool too large for one script.
 
 use super::{Entry, PoolCopy, Script, Settings};

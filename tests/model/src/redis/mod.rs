@@ -1,4 +1,4 @@
-//! Redis: the copy of a pool that one node holds, key by key, and what stands before every script. After `core/src/seats/prologue.lua`.
+//! Redis: the copy of a pool that one node holds, key by key, and what stands before every script. After `core/src/seat_store/prologue.lua`.
 
 mod acquire;
 mod claims;
@@ -219,7 +219,7 @@ impl Script<'_> {
         Self { crowded, ..self }
     }
 
-    /// How long a lease a session is given whose lease ends at `end` (`None`: it is new). After `core/src/seats/trust.lua`.
+    /// How long a lease a session is given whose lease ends at `end` (`None`: it is new). After `core/src/seat_store/lease_length.lua`.
     fn trusted(&self, seat: SeatNo, end: Option<Time>) -> Time {
         let listed = self.copy.s.get(&seat).map_or(0, |entry| entry.sessions.len());
         if !self.crowded || listed < 2 {

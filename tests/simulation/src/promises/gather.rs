@@ -9,7 +9,7 @@ use crate::{
     troubles::{Kind, Trouble, Troubles},
     watch::Copies,
 };
-use license_core::domain::lease::Timing;
+use license_core::domain::lease::LeaseTiming;
 use license_tests::load::log::BeliefLog;
 use std::time::Instant;
 
@@ -30,7 +30,7 @@ pub struct Faults<'a> {
 const ARRIVES: i64 = 50_000;
 
 /// Everything a run is judged by.
-pub fn gather(history: &History, asked: &[Asked], faults: &Faults<'_>, log: &BeliefLog, timing: &Timing) -> Seen {
+pub fn gather(history: &History, asked: &[Asked], faults: &Faults<'_>, log: &BeliefLog, timing: &LeaseTiming) -> Seen {
     let rows = |kind: &'static str| history.rows().iter().filter(move |row| row.kind == kind);
     let at = |row: &Row| log.from_unix_us(row.at);
     let micros = |time: std::time::Duration| time.as_micros() as i64;

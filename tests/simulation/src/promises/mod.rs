@@ -25,7 +25,7 @@
 //! * While a deposed primary may answer (the drain margin) nothing is judged: it says "full" of what it knows. If it was rebuilt last, the
 //!   new primary has an old copy, and says "full" by that until it is told (section 7); until it has a later one nothing is judged either.
 //! * An instance that saw Redis away lets its clock stand still from when it last heard of it until it has been answered for a heartbeat's
-//!   time, at most for a lease (`core/src/seats/contact.rs`). Leases and reservations are held against that clock (`absence.rs`).
+//!   time, at most for a lease (`core/src/seat_store/contact.rs`). Leases and reservations are held against that clock (`absence.rs`).
 //! * An instance whose clock is behind lets no lease run out before its time. By it only seats that were given back are judged.
 //! * Seats are as many as at the rebuild of the copy that may have answered, or fewer: Redis may not have been told that there are more.
 //! * A seat whose session staff ended is held back until a rebuild lease after the rebuild that learnt of it, and by the old copy until then;

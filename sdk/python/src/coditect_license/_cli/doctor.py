@@ -1,4 +1,4 @@
-"""``doctor``: what might be wrong, each with what to do. Takes no seat unless asked to."""
+"""``doctor``: checks of what might be wrong, each with what to do. It takes no seat unless asked to."""
 
 from __future__ import annotations
 
@@ -13,17 +13,16 @@ from urllib.parse import urlsplit
 from .. import _errors as errors
 from .._client import LicenseClient
 from .._clock import Clock
-from .._context import lower
 from .._errors import LicenseError, ServerUnreachable
+from .._exchange import MAX_REPLY_BYTES, Reply, lowercase_names
 from .._identity import find_machine, this_system
 from .._jws import loads
 from .._roots import load_roots
-from .._wire import MAX_ANSWER, Reply
 from . import profile
-from .output import show, span
+from .output import describe_license, show, span
 
-Finding = tuple[str, str, str]
-"""What was looked at; ``ok``, ``warning`` or ``failed``; what was found and what to do."""
+CheckResult = tuple[str, str, str]
+"""The name of the check; ``ok``, ``warning`` or ``failed``; what was found and what to do."""
 
 
 def fetch(server: str, path: str, timeout: float) -> Reply:
@@ -35,55 +34,66 @@ def fetch(server: str, path: str, timeout: float) -> Reply:
         with httpx.Client(timeout=timeout) as http:
             answer = http.get(server.rstrip("/") + path, headers={"Accept-Encoding": "identity"})
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-        raise ServerUnreachable(f"{server} was not reached: {error}. Check the address, the network and any proxy.") from error
+        raise ServerUnreachable(
+            f"{server} was not reached: {error}. Check the address, the network and any proxy."
+        ) from error
     if answer.status_code != 200:
-        raise ServerUnreachable(f"{server}{path} answered with HTTP status {answer.status_code}. Is it a license server?")
-    return Reply(answer.status_code, answer.content[:MAX_ANSWER], lower(answer.headers), sent_at)
+        raise ServerUnreachable(
+            f"{server}{path} answered with HTTP status {answer.status_code}. Is it a license server?"
+        )
+    return Reply(answer.status_code, answer.content[:MAX_REPLY_BYTES], lowercase_names(answer.headers), sent_at)
 
 
 def doctor(options: argparse.Namespace) -> int:
-    """Look at everything; 1 if something failed."""
-    found = list(_look(options))
+    """Run all checks. The exit code is 1 if one failed."""
+    found = list(_run_checks(options))
     failed = any(result == "failed" for _, result, _ in found)
-    value = {"ok": not failed, "checks": [{"check": name, "result": result, "detail": detail} for name, result, detail in found]}
+    value = {
+        "ok": not failed,
+        "checks": [{"check": name, "result": result, "detail": detail} for name, result, detail in found],
+    }
     show(options, value, "Checks", [(name, f"{result}: {detail}") for name, result, detail in found])
     return 1 if failed else 0
 
 
-def _look(options: argparse.Namespace) -> Iterator[Finding]:
+def _run_checks(options: argparse.Namespace) -> Iterator[CheckResult]:
     machine = find_machine(this_system())
     good = machine.source in ("machine-id", "container", "ci", "own")
     yield (
         "machine",
         "ok" if good else "warning",
         f"known by its {machine.source}, a {machine.deployment}"
-        + ("" if good else ". Give --hardware-id, or make this user's data directory writable, so that it stays the same"),
+        + (
+            ""
+            if good
+            else ". Give --hardware-id, or make this user's data directory writable, so that it stays the same"
+        ),
     )
     try:
-        settings = profile.settings(options)
+        settings = profile.find_settings(options)
     except LicenseError as error:
         yield "settings", "failed", str(error)
         return
     server = settings.get("server")
-    yield _proxy(server)
+    yield _check_proxy(server)
     if not server:
         yield "settings", "failed", "no server is known. Log in: coditect-license login"
         return
-    yield from _server(server, settings, options.timeout)
+    yield from _check_server(server, settings, options.timeout)
     try:
-        client = profile.client_of(settings, options)
+        client = profile.client_from(settings, options)
     except LicenseError as error:
         yield "settings", "failed", str(error)
         return
     with client:
         yield "settings", "ok", f"product {settings['product']}, license {client.license_number}"
-        yield _cache(client)
-        yield _ask("license key", lambda: _described(client))
+        yield _check_store(client)
+        yield _check_call("license key", lambda: describe_license(client.validate()))
         if options.seat:
-            yield _ask("a seat", lambda: _taken(client))
+            yield _check_call("a seat", lambda: _try_seat(client))
 
 
-def _proxy(server: str | None) -> Finding:
+def _check_proxy(server: str | None) -> CheckResult:
     from urllib.request import getproxies, proxy_bypass
 
     proxies = {name: url for name, url in getproxies().items() if name in ("http", "https", "all")}
@@ -96,7 +106,7 @@ def _proxy(server: str | None) -> Finding:
     return "proxy", "warning", f"requests go through {names}. If the license server is not reached, add it to NO_PROXY"
 
 
-def _server(server: str, settings: dict[str, Any], timeout: float) -> Iterator[Finding]:
+def _check_server(server: str, settings: dict[str, Any], timeout: float) -> Iterator[CheckResult]:
     began = time.monotonic()
     try:
         reply = fetch(server, "/health/live", timeout)
@@ -105,11 +115,11 @@ def _server(server: str, settings: dict[str, Any], timeout: float) -> Iterator[F
         return
     took = time.monotonic() - began
     yield "connection", "ok" if took < 2 else "warning", f"{server} answered in {took * 1000:.0f} ms"
-    yield _clock(reply, took)
-    yield _keys(server, settings.get("roots"), timeout)
+    yield _check_clock(reply, took)
+    yield _check_keys(server, settings.get("roots"), timeout)
 
 
-def _clock(reply: Reply, took: float) -> Finding:
+def _check_clock(reply: Reply, took: float) -> CheckResult:
     try:
         theirs = parsedate_to_datetime(reply.headers["date"]).timestamp()
     except (KeyError, ValueError, TypeError):
@@ -128,7 +138,7 @@ def _clock(reply: Reply, took: float) -> Finding:
     return "clock", "failed", f"{detail}. No answer is believed with a clock a day off. Set it"
 
 
-def _keys(server: str, given: object, timeout: float) -> Finding:
+def _check_keys(server: str, given: object, timeout: float) -> CheckResult:
     try:
         published = [root.kid for root in load_roots(loads(fetch(server, "/.well-known/license-keys", timeout).body))]
     except (LicenseError, ValueError, TypeError) as error:
@@ -142,11 +152,15 @@ def _keys(server: str, given: object, timeout: float) -> Finding:
         return "keys", "failed", f"the server signs under {published[0]}, which is not pinned. {advice}"
     missing = [kid for kid in published[1:] if kid not in pinned]
     if missing:
-        return "keys", "warning", f"the next root key {missing[0]} is not pinned yet. Upgrade before the server begins to use it"
+        return (
+            "keys",
+            "warning",
+            f"the next root key {missing[0]} is not pinned yet. Upgrade before the server begins to use it",
+        )
     return "keys", "ok", f"{published[0]} is pinned"
 
 
-def _cache(client: LicenseClient) -> Finding:
+def _check_store(client: LicenseClient) -> CheckResult:
     store = client._context.store
     kept = store.load()
     if store.problem is not None:
@@ -159,7 +173,7 @@ def _cache(client: LicenseClient) -> Finding:
     return "kept token", "ok", "none yet; the first seat keeps one" if kept is None else f"in {store.path}"
 
 
-def _ask(name: str, ask: Callable[[], str]) -> Finding:
+def _check_call(name: str, ask: Callable[[], str]) -> CheckResult:
     try:
         return name, "ok", ask()
     except (errors.NoSeats, errors.TooManyProcesses) as error:
@@ -168,12 +182,7 @@ def _ask(name: str, ask: Callable[[], str]) -> Finding:
         return name, "failed", str(error)
 
 
-def _described(client: LicenseClient) -> str:
-    told = client.validate()
-    return f"{told.license.status}, {told.seats_used if told.seats_used is not None else '?'} of {told.license.seats_total} seats in use"
-
-
-def _taken(client: LicenseClient) -> str:
+def _try_seat(client: LicenseClient) -> str:
     lease = client.acquire()
     client.release(lease)
     return f"seat {lease.seat} was taken, verified and given back"

@@ -1,4 +1,4 @@
-"""``run``: hold a seat around any command. Signals go to the command, its exit code comes back."""
+"""``run``: hold a seat around any command. The command gets the signals, and its exit code is returned."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import sys
 from types import FrameType
 
 from .._errors import NoSeats
-from .._types import SeatEvent, State
+from .._seat_state import SeatEvent, SeatState
 from . import profile
 from .output import holders_lines, span
 
 PASSED_ON = ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGQUIT", "SIGINT", "SIGWINCH", "SIGCONT")
 FROM_THE_TERMINAL = ("SIGINT", "SIGQUIT", "SIGWINCH")
-"""What the terminal sends to everybody in its foreground by itself: passing it on would tell the command twice."""
+"""Signals that the terminal sends to every process in its foreground. Passing them on would deliver them twice."""
 
 
-class Command:
-    """The command, once it runs, and what becomes of signals before and while it does."""
+class ChildCommand:
+    """The command as a child process, and the handling of signals before and while it runs."""
 
     def __init__(self, words: list[str]) -> None:
         self.words = words
@@ -32,7 +32,7 @@ class Command:
                 signal.signal(getattr(signal, name), self._on_signal)
 
     def run(self) -> int:
-        """Run it to its end; its exit code, as a shell would say it."""
+        """Run the command to its end. Returns its exit code as a shell reports it."""
         self._starting = True
         try:
             self.process = subprocess.Popen(self.words)  # noqa: S603 - the person's own command, without a shell
@@ -55,7 +55,7 @@ class Command:
         elif self._starting:
             self._early.append(number)
         elif name not in ("SIGWINCH", "SIGCONT"):
-            sys.exit(128 + number)  # still waiting for a seat: what was granted meanwhile is given back on the way out
+            sys.exit(128 + number)  # still waiting for a seat; one that was granted meanwhile is given back at exit
 
 
 def run(options: argparse.Namespace) -> int:
@@ -77,11 +77,13 @@ def run(options: argparse.Namespace) -> int:
     def on_event(event: SeatEvent) -> None:
         if event.kind == "grace_ending":
             say(f"{span(event.grace_left or 0)} are left before the license server must be reached")
-        elif event.state is not State.GONE or (event.problem is not None and getattr(event.problem, "reason", "") != "released"):
+        elif event.state is not SeatState.GONE or (
+            event.problem is not None and getattr(event.problem, "reason", "") != "released"
+        ):
             say(f"the seat is {event.state.value}{f': {event.problem}' if event.problem else ''}")
 
-    command = Command(words)
-    with profile.client(options) as client, client.seat(wait=options.wait, on_wait=on_wait, on_event=on_event):
+    command = ChildCommand(words)
+    with profile.open_client(options) as client, client.seat(wait=options.wait, on_wait=on_wait, on_event=on_event):
         return command.run()
 
 

@@ -1,0 +1,67 @@
+-- REAP: claims what is over, so that no late heartbeat can revive it, and draws a ticket for each claim. PostgreSQL is
+-- told next, then FREE.
+-- Keys: 0, after those of the pool.
+-- Arguments: 4, after those of the prologue.
+--   records_epoch  the epoch of the pool in PostgreSQL
+--   limit          at most so many seats, and so many sessions
+--   claim_age      after how many ms an unfinished claim is taken up again
+--   grace_before   a holder that has held its seat since later has no grace, ms; 0: every holder may have some; '': as
+--                  before
+-- Answers:
+--   COLD epoch  the copy must be rebuilt
+--   REAPED epoch minute denied peak held seats sessions
+--               minute (Unix) of the counts denied and peak, 0: this minute was counted before; seats is a list of
+--               seat_no seq lease_end, sessions one of seat_no session seq lease_end
+local records_epoch, limit, claim_age, grace_before = unpack(ARGV, 6, 9)
+if not is_warm() or epoch < tonumber(records_epoch) then return {'COLD', epoch} end
+claim_age = tonumber(claim_age)
+if grace_before ~= '' and grace_before ~= (copy.grace_before or '0') then
+  redis.call('HSET', settings_key, 'grace_before', grace_before)
+end
+local seat_claims, session_claims, ending = {}, {}, 0
+local function append(list, ...) for _, value in ipairs({...}) do list[#list + 1] = value end end
+local function claim_seat(seat_no, seat, lease_end)
+  seat.seq, seat.state, seat.since = draw_ticket(), 'X', redis_time
+  write_seat(seat_no, seat)
+  ending = ending + 1
+  append(seat_claims, tonumber(seat_no), seq, lease_end)
+end
+-- Either way: a claim made by a clock that was ahead must not wait until that time has come.
+local function is_unfinished(seat) return seat.state == 'X' and math.abs(redis_time - seat.since) > claim_age end
+
+cut_overlong_leases()
+-- Lapsed seats, and quarantines that are served (no holder: nothing to mark, FREE looks at the lease end again).
+local over = redis.call('ZRANGEBYSCORE', lease_key, '(0', decimal(reap_now), 'WITHSCORES', 'LIMIT', 0, limit)
+for index = 1, #over, 2 do
+  local seat_no, lease_end = over[index], tonumber(over[index + 1])
+  local seat = read_seat(seat_no)
+  if not seat then append(seat_claims, tonumber(seat_no), draw_ticket(), 0)
+  elseif seat.state == 'L' or is_unfinished(seat) then claim_seat(seat_no, seat, lease_end) end
+end
+-- Lapsed or ended sessions: of seats that live on, and of releases that nobody finished.
+local ended = redis.call('ZRANGEBYSCORE', session_key, '-inf', decimal(reap_now), 'WITHSCORES', 'LIMIT', 0, limit)
+for index = 1, #ended, 2 do
+  local member, lease_end = ended[index], tonumber(ended[index + 1])
+  local seat_no, session = member:match('^(%d+)/(.+)$')
+  local seat = read_seat(seat_no)
+  if seat and seat.state == 'L' then
+    seat.seq = draw_ticket()
+    write_seat(seat_no, seat)
+    redis.call('ZADD', session_key, 0, member)
+    append(session_claims, tonumber(seat_no), session, seq, lease_end)
+  elseif seat and is_unfinished(seat) then claim_seat(seat_no, seat, 0) end
+end
+save_counters()
+local minute, denied, peak = math.floor(redis_time / 60000), 0, 0
+if tonumber(copy.counted or 0) == minute then
+  minute = 0
+else
+  denied, peak = tonumber(copy.denied or 0), tonumber(copy.peak or 0)
+  local held = redis.call('HLEN', seat_key) - ending
+  redis.call('HSET', settings_key, 'counted', minute, 'denied', 0, 'peak', held)
+end
+-- A copy with a holder stays; the others go a day after their last holder.
+local expires, has_holder = redis.call('PTTL', settings_key) > 0, redis.call('EXISTS', seat_key) == 1
+if expires == has_holder then expire_or_persist_copy() end
+local held = redis.call('HLEN', seat_key) - ending
+return {'REAPED', epoch, minute, denied, peak, held, seat_claims, session_claims}

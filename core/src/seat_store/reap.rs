@@ -1,0 +1,126 @@
+//! REAP and FREE.
+
+use super::{PoolReply, SeatStore, keys::PoolKey, reply::short, scripts};
+use crate::{
+    Result,
+    domain::{
+        id::{SeatNo, SessionId},
+        pool::{LeaseClaim, SeatClaim, SessionClaim},
+    },
+};
+
+/// What REAP claimed and counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReapedSeats {
+    /// First half of every ticket.
+    pub epoch: u64,
+    /// The Unix minute the counts below are told for; `None` if they were told before in this minute.
+    pub minute: Option<i64>,
+    /// Acquires answered "full" since the last time.
+    pub denied: u64,
+    /// Most seats held at once since the last time.
+    pub peak: u32,
+    /// Seats held now.
+    pub held: u32,
+    /// Seats to end.
+    pub seats: Vec<SeatClaim>,
+    /// Single sessions to end.
+    pub sessions: Vec<SessionClaim>,
+}
+
+/// A seat whose end the records know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SeatFree {
+    /// The seat.
+    pub seat: SeatNo,
+    /// Second half of the ticket it ended under.
+    pub seq: u64,
+    /// True if it was above the number of seats and is gone.
+    pub retired: bool,
+}
+
+/// A session whose end the records know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionFree {
+    /// The seat it was on.
+    pub seat: SeatNo,
+    /// The session.
+    pub session: SessionId,
+}
+
+impl SeatStore {
+    /// Claims what is over, up to `limit` of each kind (reap.lua). `epoch` is the pool's epoch in the records: an older
+    /// copy is cold.
+    ///
+    /// `grace_before_ms`: who holds its seat since later has no grace, as the records counted it; 0: everybody may have
+    /// some, `None`: nobody has counted.
+    ///
+    /// # Errors
+    /// [`crate::Error::Seats`] if Redis did not answer; claims may have been made and are taken up again later.
+    pub async fn reap(
+        &self,
+        pool: &PoolKey,
+        epoch: u64,
+        limit: usize,
+        grace_before_ms: Option<i64>,
+    ) -> Result<PoolReply<ReapedSeats>> {
+        let grace = grace_before_ms.map(|at| at.to_string()).unwrap_or_default();
+        let arguments = [epoch.to_string(), limit.to_string(), self.timing.reclaim_ms().to_string(), grace];
+        let mut reply = self.run(&scripts::REAP, pool, &[], &arguments).await?;
+        match reply.word() {
+            "COLD" => return Ok(PoolReply::Cold(reply.take()?)),
+            "REAPED" => {}
+            _ => return Err(reply.unknown()),
+        }
+        let mut reaped = ReapedSeats {
+            epoch: reply.take()?,
+            minute: Some(reply.take()?).filter(|&minute| minute != 0),
+            denied: reply.take()?,
+            peak: reply.take()?,
+            held: reply.take()?,
+            seats: Vec::new(),
+            sessions: Vec::new(),
+        };
+        let mut seats = reply.list()?;
+        while !seats.is_empty() {
+            let seat = seats.take()?;
+            reaped
+                .seats
+                .push(SeatClaim { seat, claim: LeaseClaim { seq: seats.take()?, lease_end_ms: seats.take()? } });
+        }
+        let mut sessions = reply.list()?;
+        while !sessions.is_empty() {
+            let (seat, session) = (sessions.take()?, sessions.session()?);
+            let claim = LeaseClaim { seq: sessions.take()?, lease_end_ms: sessions.take()? };
+            reaped.sessions.push(SessionClaim { seat, session, claim });
+        }
+        Ok(PoolReply::Said(reaped))
+    }
+
+    /// Forgets what the records know to be over (free.lua). Entries that are no longer what was claimed are left alone.
+    ///
+    /// # Errors
+    /// [`crate::Error::Seats`] if Redis did not answer; REAP takes it up again.
+    pub async fn free(
+        &self,
+        pool: &PoolKey,
+        epoch: u64,
+        seats: &[SeatFree],
+        sessions: &[SessionFree],
+    ) -> Result<PoolReply<u64>> {
+        let mut list = Vec::new();
+        for free in seats {
+            list.extend([free.seat.to_string(), free.seq.to_string(), u8::from(free.retired).to_string()]);
+        }
+        for free in sessions {
+            list.extend([free.seat.to_string(), short(free.session.0)]);
+        }
+        let arguments = [epoch.to_string(), seats.len().to_string()];
+        let mut reply = self.run_with_list(&scripts::FREE, pool, &[], &arguments, &list).await?;
+        match reply.word() {
+            "COLD" => Ok(PoolReply::Cold(reply.take()?)),
+            "FREED" => Ok(PoolReply::Said(reply.take()?)),
+            _ => Err(reply.unknown()),
+        }
+    }
+}

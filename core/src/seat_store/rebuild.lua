@@ -1,0 +1,58 @@
+-- REBUILD: the one way into Redis. Replaces the copy by what PostgreSQL said under a new epoch; rebuilt_leases.lua says
+-- which lease each seat gets.
+-- Keys: 4, after those of the pool. The last chunk is laid into them too, and they take the place of the copy.
+--   shadow_lease_key    z of the epoch
+--   shadow_seat_key     s of the epoch
+--   shadow_holder_key   m of the epoch
+--   shadow_session_key  n of the epoch
+-- Arguments: 7, after those of the prologue, then a list.
+--   nonce           of the rebuild
+--   new_epoch       the epoch of the rebuild
+--   previous_epoch  the epoch of the rebuild before
+--   lease           the lease of a holder of whom nothing better is known, ms
+--   seat_count      how many seats the pool has
+--   session_count   how many entries of n the chunks laid down that were loaded before; -1: there were none
+--   setting_count   how many settings the list has
+--   …               name value for each setting, then the seats, as load_seats has them
+-- Answers:
+--   REBUILT epoch  the copy was replaced
+--   LOST           the nonce is spent, another instance has the lock, a newer epoch stands, or a chunk is missing;
+--                  nothing was written
+local shadow_lease_key, shadow_seat_key, shadow_holder_key, shadow_session_key = unpack(KEYS, 7, 10)
+local nonce, new_epoch, previous_epoch, lease, seat_count, session_count, setting_count = unpack(ARGV, 6, 12)
+local lock = read_rebuild_lock()
+new_epoch, lease = tonumber(new_epoch), tonumber(lease)
+if not lock or lock.nonce ~= nonce or new_epoch <= epoch then return {'LOST'} end
+local first_setting = 13
+local first_seat = first_setting + 2 * tonumber(setting_count)
+if session_count ~= '-1' then
+  local seats = redis.call('ZCARD', shadow_lease_key) + (#ARGV - first_seat + 1) / 6
+  if seats ~= tonumber(seat_count) or redis.call('ZCARD', shadow_session_key) ~= tonumber(session_count) then
+    return {'LOST'}
+  end
+end
+
+local keeps = keeps_copy(tonumber(previous_epoch))
+local shadow_keys = {shadow_lease_key, shadow_seat_key, shadow_holder_key, shadow_session_key}
+load_seats(shadow_keys, first_seat, lease, keeps)
+-- UNLINK: freeing a hundred thousand seats took half a second. The nonce is spent: what is delivered twice finds none.
+redis.call('UNLINK', settings_key, lease_key, seat_key, holder_key, session_key, rebuild_lock_key)
+for index, key in ipairs({lease_key, seat_key, holder_key, session_key}) do
+  if redis.call('EXISTS', shadow_keys[index]) == 1 then
+    redis.call('RENAME', shadow_keys[index], key)
+    redis.call('PERSIST', key)
+  end
+end
+seq, now = 0, redis_time
+copy.longest, copy.longer_until = longest_lease(lease, keeps)
+for index = first_setting, first_seat - 1, 2 do
+  local name, value = unpack(ARGV, index, index + 1)
+  redis.call('HSET', settings_key, name, value)
+end
+-- Proved old while it was made: it is the latest copy all the same, and to be rebuilt at once.
+redis.call('HSET', settings_key, 'stamp', replication_id, 'epoch', decimal(new_epoch),
+  'stale', new_epoch <= lock.seen and '1' or '0', 'peak', redis.call('HLEN', seat_key), 'denied', 0,
+  'longest', decimal(copy.longest), 'longer_until', decimal(copy.longer_until))
+save_counters()
+expire_or_persist_copy()
+return {'REBUILT', new_epoch}

@@ -1,0 +1,148 @@
+//! The scripts, put together at compile time, and the one place that runs them.
+
+use super::{SeatStore, keys::PoolKey, reply::ScriptReply};
+use crate::Result;
+use std::sync::LazyLock;
+
+/// A test clock is taken only by scripts of test builds; the others refuse it.
+const TEST_BUILD: bool = cfg!(feature = "testing");
+
+/// Runs while Redis is out of memory: who holds a seat keeps it.
+const ALLOW_OOM: &str = "#!lua flags=allow-oom\n";
+/// Does not: who holds none gets none then.
+pub(super) const DENY_OOM: &str = "#!lua\n";
+/// Writes nothing, whatever happens.
+const READ_ONLY: &str = "#!lua flags=no-writes\n";
+
+/// How many arguments stand in front of those of every script of a pool: what `prologue.lua` reads.
+pub(super) const PROLOGUE_ARGUMENTS: usize = 5;
+
+/// A script that is called with `KEYS` keys and `ARGUMENTS` arguments of its own, besides what its prologue reads. The
+/// head of its file lists both by name.
+pub(super) struct SeatScript<const KEYS: usize, const ARGUMENTS: usize> {
+    text: redis::Script,
+    /// A script that only reads is answered also by a store that refuses everything else.
+    writes: bool,
+}
+
+impl<const KEYS: usize, const ARGUMENTS: usize> SeatScript<KEYS, ARGUMENTS> {
+    fn new(flags: &str, parts: &[&str]) -> Self {
+        Self { text: redis::Script::new(&source(flags, TEST_BUILD, parts)), writes: flags != READ_ONLY }
+    }
+}
+
+/// The whole text of a script for a build of that kind.
+pub(super) fn source(flags: &str, test_build: bool, parts: &[&str]) -> String {
+    format!("{flags}local TEST_BUILD = {test_build}\n{}", parts.concat())
+}
+
+/// Each script: its name, how many keys and arguments of its own it is called with, its flags, its prologue, the files
+/// it shares with others, and its own file, which comes last. `CONTRACTS` lists them for the tests that read their
+/// heads.
+macro_rules! scripts {
+    ($($name:ident($keys:literal, $arguments:literal) = $flags:ident $($file:literal)+;)*) => {
+        $(
+            pub(super) static $name: LazyLock<SeatScript<$keys, $arguments>> =
+                LazyLock::new(|| SeatScript::new($flags, &[$(include_str!($file)),+]));
+        )*
+
+        #[cfg(test)]
+        pub(super) const CONTRACTS: &[super::script_heads::Contract] = &[$(super::script_heads::Contract {
+            name: stringify!($name),
+            keys: $keys,
+            arguments: $arguments,
+            parts: &[$(include_str!($file)),+],
+        }),*];
+    };
+}
+
+scripts! {
+    ACQUIRE(3, 11) = DENY_OOM "prologue.lua" "rate_limit.lua" "lease_length.lua" "acquire_decision.lua" "full_pool.lua"
+        "cut_overlong_leases.lua" "acquire.lua";
+    VALIDATE(0, 3) = READ_ONLY "prologue.lua" "acquire_decision.lua" "full_pool.lua" "validate.lua";
+    HEARTBEAT(1, 4) = ALLOW_OOM "prologue.lua" "rate_limit.lua" "lease_length.lua" "heartbeat.lua";
+    LOOK(0, 0) = READ_ONLY "prologue.lua" "look.lua";
+    RELEASE(0, 2) = ALLOW_OOM "prologue.lua" "release.lua";
+    REAP(0, 4) = ALLOW_OOM "prologue.lua" "cut_overlong_leases.lua" "reap.lua";
+    FREE(0, 2) = ALLOW_OOM "prologue.lua" "free.lua";
+    NONCE(0, 1) = ALLOW_OOM "prologue.lua" "rebuild_lock.lua" "nonce.lua";
+    EXTEND_REBUILD_LOCK(0, 1) = ALLOW_OOM "prologue.lua" "rebuild_lock.lua" "extend_rebuild_lock.lua";
+    INVALIDATE(0, 1) = ALLOW_OOM "prologue.lua" "rebuild_lock.lua" "invalidate.lua";
+    REBUILD(4, 7) = DENY_OOM "prologue.lua" "rebuild_lock.lua" "rebuilt_leases.lua" "rebuild.lua";
+    LOAD(4, 4) = DENY_OOM "prologue.lua" "rebuild_lock.lua" "rebuilt_leases.lua" "load.lua";
+    // The same for a pool with holders: they keep their seats also when Redis is full.
+    REBUILD_HELD(4, 7) = ALLOW_OOM "prologue.lua" "rebuild_lock.lua" "rebuilt_leases.lua" "rebuild.lua";
+    LOAD_HELD(4, 4) = ALLOW_OOM "prologue.lua" "rebuild_lock.lua" "rebuilt_leases.lua" "load.lua";
+    // These belong to no pool.
+    TAKE_TOKEN(1, 2) = DENY_OOM "rate_prologue.lua" "rate_limit.lua" "take_token.lua";
+    TAKE_GUESS_TOKEN(2, 4) = DENY_OOM "rate_prologue.lua" "rate_limit.lua" "take_guess_token.lua";
+    REFUND_GUESS_TOKEN(2, 1) = DENY_OOM "rate_prologue.lua" "rate_limit.lua" "refund_guess_token.lua";
+}
+
+impl SeatStore {
+    /// Runs a script that belongs to no pool, with a test clock before its arguments.
+    ///
+    /// # Errors
+    /// [`crate::Error::Seats`] if Redis did not answer.
+    pub(super) async fn run_alone<const KEYS: usize, const ARGUMENTS: usize>(
+        &self,
+        script: &SeatScript<KEYS, ARGUMENTS>,
+        keys: &[String; KEYS],
+        arguments: &[String; ARGUMENTS],
+    ) -> Result<ScriptReply> {
+        let clock = self.clock.redis_test_ms();
+        self.connections
+            .run(script.writes, |_| {
+                let mut call = script.text.prepare_invoke();
+                call.key(keys).arg(clock).arg(arguments);
+                call
+            })
+            .await
+    }
+
+    /// Runs a script on a pool. `further` are the keys it declares besides the pool's six.
+    ///
+    /// # Errors
+    /// [`crate::Error::Seats`] if Redis did not answer. The script may have run all the same: every one can be
+    /// repeated.
+    pub(super) async fn run<const KEYS: usize, const ARGUMENTS: usize>(
+        &self,
+        script: &SeatScript<KEYS, ARGUMENTS>,
+        pool: &PoolKey,
+        further: &[String; KEYS],
+        arguments: &[String; ARGUMENTS],
+    ) -> Result<ScriptReply> {
+        self.run_with_list(script, pool, further, arguments, &[]).await
+    }
+
+    /// Runs a script on a pool that takes a list behind its arguments.
+    ///
+    /// # Errors
+    /// As [`SeatStore::run`].
+    pub(super) async fn run_with_list<const KEYS: usize, const ARGUMENTS: usize>(
+        &self,
+        script: &SeatScript<KEYS, ARGUMENTS>,
+        pool: &PoolKey,
+        further: &[String; KEYS],
+        arguments: &[String; ARGUMENTS],
+        list: &[String],
+    ) -> Result<ScriptReply> {
+        self.connections
+            .run(script.writes, |id| {
+                // Read for each try: one that follows a broken connection has seen the store away.
+                let times: [i64; PROLOGUE_ARGUMENTS - 1] = [
+                    self.clock.now_ms(),
+                    self.connections.held_clock_ms(),
+                    self.timing.ttl_ms(),
+                    self.clock.redis_test_ms(),
+                ];
+                let mut call = script.text.prepare_invoke();
+                for key in pool.keys().iter().chain(further) {
+                    call.key(key);
+                }
+                call.arg(id).arg(&times).arg(arguments).arg(list);
+                call
+            })
+            .await
+    }
+}

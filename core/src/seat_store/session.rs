@@ -1,0 +1,109 @@
+//! HEARTBEAT and RELEASE.
+
+use super::{PoolReply, SeatStore, keys::PoolKey, rate, reply::short, scripts};
+use crate::{
+    Result,
+    domain::{
+        id::{Holder, SeatNo, SessionId},
+        license::{LicenseFacts, LicenseRefusal},
+    },
+};
+
+/// What HEARTBEAT answers when the copy is warm.
+#[derive(Clone, Debug, PartialEq)]
+pub enum HeartbeatAnswer {
+    /// The lease was raised.
+    Alive {
+        /// Who holds the seat.
+        holder: Holder,
+        /// What the license says.
+        facts: Box<LicenseFacts>,
+        /// The lease that was given, ms.
+        lease_ms: i64,
+        /// How long the holder has held its seat, ms: what grace is earned by; `None` where tokens of it carry none
+        /// (lease_length.lua).
+        held_ms: Option<i64>,
+    },
+    /// Redis does not count this session in. Not the last word: the records decide.
+    Unknown {
+        /// Under this epoch.
+        epoch: u64,
+        /// Why the license gives no seat now, where it gives none.
+        refusal: Option<LicenseRefusal>,
+    },
+    /// The license gives no seat now; the lease was not raised.
+    Refused(LicenseRefusal),
+    /// The session came too often; so many ms to wait. The lease was raised only just before.
+    Limited(u64),
+}
+
+/// What RELEASE answers when the copy is warm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReleaseAnswer {
+    /// The last session left; the seat is claimed for its end under this ticket.
+    Vacated {
+        /// First half of the ticket.
+        epoch: u64,
+        /// Second half of the ticket.
+        seq: u64,
+    },
+    /// Other processes of the holder stay.
+    Left {
+        /// The copy's epoch: under another one a rebuild may have brought the session back.
+        epoch: u64,
+    },
+    /// It was not counted in.
+    NotHeld {
+        /// The copy's epoch.
+        epoch: u64,
+    },
+}
+
+impl SeatStore {
+    /// Extends a session's lease (heartbeat.lua).
+    ///
+    /// # Errors
+    /// [`crate::Error::Seats`] if Redis did not answer; the lease may have been raised all the same.
+    pub async fn heartbeat(
+        &self,
+        pool: &PoolKey,
+        seat: SeatNo,
+        session: SessionId,
+    ) -> Result<PoolReply<HeartbeatAnswer>> {
+        let session = short(session.0);
+        let [every, burst] = rate::arguments(self.rates.heartbeat);
+        let turns = [pool.turns_key(&session)];
+        let mut reply = self.run(&scripts::HEARTBEAT, pool, &turns, &[seat.to_string(), session, every, burst]).await?;
+        Ok(PoolReply::Said(match reply.word() {
+            "COLD" => return Ok(PoolReply::Cold(reply.take()?)),
+            "OK" => HeartbeatAnswer::Alive {
+                holder: reply.parse()?,
+                facts: Box::new(reply.facts()?),
+                lease_ms: reply.take()?,
+                held_ms: reply.held_ms()?,
+            },
+            "UNKNOWN" => HeartbeatAnswer::Unknown {
+                epoch: reply.take()?,
+                refusal: if reply.is_empty() { None } else { Some(reply.refusal()?) },
+            },
+            "REFUSED" => HeartbeatAnswer::Refused(reply.refusal()?),
+            "RATED" => HeartbeatAnswer::Limited(reply.take()?),
+            _ => return Err(reply.unknown()),
+        }))
+    }
+
+    /// Lets a session leave (release.lua).
+    ///
+    /// # Errors
+    /// [`crate::Error::Seats`] if Redis did not answer; the session may have left all the same.
+    pub async fn release(&self, pool: &PoolKey, seat: SeatNo, session: SessionId) -> Result<PoolReply<ReleaseAnswer>> {
+        let mut reply = self.run(&scripts::RELEASE, pool, &[], &[seat.to_string(), short(session.0)]).await?;
+        Ok(PoolReply::Said(match reply.word() {
+            "COLD" => return Ok(PoolReply::Cold(reply.take()?)),
+            "VACATED" => ReleaseAnswer::Vacated { epoch: reply.take()?, seq: reply.take()? },
+            "LEFT" => ReleaseAnswer::Left { epoch: reply.take()? },
+            "NOTHELD" => ReleaseAnswer::NotHeld { epoch: reply.take()? },
+            _ => return Err(reply.unknown()),
+        }))
+    }
+}

@@ -1,0 +1,33 @@
+//! Configuration: read once, at start, one struct per service (`services.rs`) made of one per concern. A bad value names its variable and stops the service.
+//!
+//! Values come from an [`Environment`], which is the process's environment in services and a map in tests and `local`.
+//!
+//! `env.rs`: the source of values and their shared forms · `variables.rs`: the table of all of them · the other files hold one concern each.
+
+mod env;
+mod identity;
+mod keys;
+mod listen;
+mod logs;
+mod pubsub;
+mod root;
+mod seats;
+mod services;
+mod stores;
+mod variables;
+
+pub use env::{ConfigError, ConfigResult, Environment};
+pub use identity::{identity, staff, token_days};
+pub use keys::{handle_keys, peppers};
+pub use listen::{ListenAddress, proxies};
+pub use logs::{LayersConfig, LogConfig};
+pub use pubsub::{BusConfig, PubSub, PushConfig};
+pub use root::{RootConfig, issuer};
+pub use seats::{rate, rates, timing};
+pub use services::{
+    AcquireConfig, AdminConfig, CredentialsConfig, ReaperConfig, RegisterConfig, SeatServiceConfig, StoresConfig,
+};
+pub use stores::{RecordsConfig, RedisConfig};
+pub use variables::{DefaultValue, VARIABLES, Variable, VariableReaders};
+
+pub(super) use env::{without_slash, wrong};

@@ -1,0 +1,171 @@
+//! What each service is configured with: one struct a service, read in one call.
+
+use super::{
+    env::{ConfigResult, Environment},
+    identity::{identity, staff, token_days},
+    keys::{handle_keys, peppers},
+    listen::proxies,
+    pubsub::PushConfig,
+    root::{RootConfig, issuer},
+    seats::{rate, rates, timing},
+    stores::{RecordsConfig, RedisConfig},
+};
+use license_core::{
+    domain::{
+        lease::LeaseTiming,
+        rate::{PoolRates, RateLimit},
+        secret::KeyRing,
+    },
+    identity::IdentitySettings,
+};
+
+/// Both stores, and the times that the seat store goes by: every service has them.
+#[derive(Clone, Debug)]
+pub struct StoresConfig {
+    /// The seat store.
+    pub redis: RedisConfig,
+    /// The records.
+    pub records: RecordsConfig,
+    /// The protocol's times.
+    pub timing: LeaseTiming,
+}
+
+impl StoresConfig {
+    fn from_env(env: &Environment) -> ConfigResult<Self> {
+        let timing = timing(env)?;
+        Ok(Self { redis: RedisConfig::from_env(env)?, records: RecordsConfig::from_env(env)?, timing })
+    }
+}
+
+/// What heartbeat and release are configured with, and acquire among other things.
+#[derive(Clone, Debug)]
+pub struct SeatServiceConfig {
+    /// Both stores.
+    pub stores: StoresConfig,
+    /// What session handles are signed with.
+    pub handles: KeyRing,
+    /// What license keys are hashed with.
+    pub peppers: KeyRing,
+    /// How often seats may be asked for.
+    pub rates: PoolRates,
+    /// The `iss` of every token.
+    pub issuer: String,
+    /// What certifies the keys of instances.
+    pub root: RootConfig,
+}
+
+impl SeatServiceConfig {
+    /// Reads everything that heartbeat and release are configured with.
+    pub fn from_env(env: &Environment) -> ConfigResult<Self> {
+        let timing = timing(env)?;
+        let (handles, peppers) = (handle_keys(env)?, peppers(env)?);
+        let (redis, rates) = (RedisConfig::from_env(env)?, rates(env)?);
+        let stores = StoresConfig { redis, records: RecordsConfig::from_env(env)?, timing };
+        Ok(Self { stores, handles, peppers, rates, issuer: issuer(env)?, root: RootConfig::from_env(env)? })
+    }
+}
+
+/// What acquire is configured with.
+#[derive(Clone, Debug)]
+pub struct AcquireConfig {
+    /// What the operations on seats need.
+    pub seats: SeatServiceConfig,
+    /// `RATE_UNKNOWN_KEYS`: different wrong keys of each address; 10 a minute unless set.
+    pub unknown_keys: Option<RateLimit>,
+    /// How many proxies of ours stand in front.
+    pub proxies: u8,
+}
+
+impl AcquireConfig {
+    /// Reads everything that acquire is configured with.
+    pub fn from_env(env: &Environment) -> ConfigResult<Self> {
+        let seats = SeatServiceConfig::from_env(env)?;
+        let unknown_keys = rate(env, "RATE_UNKNOWN_KEYS", RateLimit::per_minute(10))?;
+        Ok(Self { seats, unknown_keys, proxies: proxies(env)? })
+    }
+}
+
+/// What is asked of people's credentials, by register and admin alike.
+#[derive(Clone, Debug)]
+pub struct CredentialsConfig {
+    /// Who says who a person is.
+    pub identity: IdentitySettings,
+    /// `RATE_CREDENTIALS`: different wrong credentials of each address; 10 a minute unless set.
+    pub wrong_credentials: Option<RateLimit>,
+    /// How many proxies of ours stand in front.
+    pub proxies: u8,
+}
+
+impl CredentialsConfig {
+    fn from_env(env: &Environment) -> ConfigResult<Self> {
+        let identity = identity(env)?;
+        let wrong_credentials = rate(env, "RATE_CREDENTIALS", RateLimit::per_minute(10))?;
+        Ok(Self { identity, wrong_credentials, proxies: proxies(env)? })
+    }
+}
+
+/// What register is configured with.
+#[derive(Clone, Debug)]
+pub struct RegisterConfig {
+    /// Both stores.
+    pub stores: StoresConfig,
+    /// What license keys are hashed with.
+    pub peppers: KeyRing,
+    /// What is asked of people's credentials.
+    pub credentials: CredentialsConfig,
+    /// `RATE_REGISTER`: registrations from each address; 5 a minute unless set.
+    pub limit: Option<RateLimit>,
+}
+
+impl RegisterConfig {
+    /// Reads everything that register is configured with.
+    pub fn from_env(env: &Environment) -> ConfigResult<Self> {
+        let peppers = peppers(env)?;
+        let (stores, credentials) = (StoresConfig::from_env(env)?, CredentialsConfig::from_env(env)?);
+        Ok(Self { stores, peppers, credentials, limit: rate(env, "RATE_REGISTER", RateLimit::per_minute(5))? })
+    }
+}
+
+/// What admin is configured with, besides what is demanded of staff (`StaffRules`).
+#[derive(Clone, Debug)]
+pub struct AdminConfig {
+    /// Both stores.
+    pub stores: StoresConfig,
+    /// What license keys are hashed with.
+    pub peppers: KeyRing,
+    /// What is asked of people's credentials.
+    pub credentials: CredentialsConfig,
+    /// Who says who the vendor's staff is; `None` where staff is served by another deployment.
+    pub staff: Option<IdentitySettings>,
+    /// How many days an API token is good for where nobody says when it ends.
+    pub token_days: u16,
+    /// `RATE_ADMIN`: requests of each principal; 60 a minute unless set.
+    pub limit: Option<RateLimit>,
+}
+
+impl AdminConfig {
+    /// Reads everything that admin is configured with.
+    pub fn from_env(env: &Environment) -> ConfigResult<Self> {
+        let peppers = peppers(env)?;
+        let (stores, credentials) = (StoresConfig::from_env(env)?, CredentialsConfig::from_env(env)?);
+        let (staff, token_days) = (staff(env)?, token_days(env)?);
+        let limit = rate(env, "RATE_ADMIN", RateLimit::per_minute(60))?;
+        Ok(Self { stores, peppers, credentials, staff, token_days, limit })
+    }
+}
+
+/// What the reaper is configured with, besides where it publishes ([`PubSub`](super::PubSub)).
+#[derive(Clone, Debug)]
+pub struct ReaperConfig {
+    /// Both stores.
+    pub stores: StoresConfig,
+    /// Who may push to it.
+    pub push: PushConfig,
+}
+
+impl ReaperConfig {
+    /// Reads everything that the reaper is configured with.
+    pub fn from_env(env: &Environment) -> ConfigResult<Self> {
+        Ok(Self { stores: StoresConfig::from_env(env)?, push: PushConfig::from_env(env)? })
+    }
+}

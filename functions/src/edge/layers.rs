@@ -1,0 +1,288 @@
+//! The layers around every service: request id, log context, body limit, deadline, panics, paths, the access log line.
+
+use super::{
+    Problem, config,
+    extract::{MAX_BODY, read, too_large},
+    problem::AnsweredProblem,
+    security::SecurityTxt,
+    telemetry::{self, MetricName, MetricOutcome, TraceContext},
+};
+use axum::{
+    Router,
+    body::{Body, HttpBody},
+    extract::{MatchedPath, Request, State},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use license_core::{
+    ProblemCode,
+    domain::{credential, id::LicenseNumber, id::TenantId, lease::LeaseTiming},
+};
+use std::{
+    any::Any,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tower_http::{catch_panic::CatchPanicLayer, normalize_path::NormalizePath};
+use tracing::{Instrument, Span, field::Empty};
+use uuid::Uuid;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Less than the shortest time after which a push comes again, 60 s in `local`; subscriptions must wait at least as long.
+const SWEEP_DEADLINE: Duration = Duration::from_secs(55);
+
+/// How long a body may take: 64 KiB at the speed of a modem.
+const BODY_PATIENCE: Duration = Duration::from_secs(10);
+
+/// What the layers need to know. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct LayerSettings {
+    docs_url: Arc<str>,
+    project: Option<Arc<str>>,
+    deadline: Duration,
+    body: Duration,
+    pub(super) security: Option<Arc<SecurityTxt>>,
+}
+
+impl LayerSettings {
+    /// Layers whose problems point to `docs`, whose traces belong to the project of `logging`, and whose deadline is the protocol's.
+    pub fn new(docs: &config::LayersConfig, logging: &config::LogConfig) -> Self {
+        let project = logging.project.as_deref().map(Arc::from);
+        Self {
+            docs_url: docs.url.as_str().into(),
+            project,
+            deadline: LeaseTiming::DEADLINE,
+            body: BODY_PATIENCE,
+            security: None,
+        }
+    }
+
+    /// The same with another deadline, for tests.
+    #[must_use]
+    pub fn with_deadline(self, deadline: Duration) -> Self {
+        Self { deadline, ..self }
+    }
+
+    /// The same with somebody to tell of a weakness.
+    #[must_use]
+    pub fn with_security(self, named: Option<SecurityTxt>) -> Self {
+        Self { security: named.map(Arc::new), ..self }
+    }
+
+    /// The same with another time for bodies to arrive in, for tests.
+    #[must_use]
+    pub fn with_body_patience(self, body: Duration) -> Self {
+        Self { body, ..self }
+    }
+}
+
+/// What is known about the request that is being answered, for whoever answers it.
+struct RequestContext {
+    request_id: String,
+    rim: LayerSettings,
+    span: Span,
+}
+
+tokio::task_local! {
+    static CONTEXT: RequestContext;
+}
+
+/// The id of the request being answered; `None` outside of one.
+pub fn request_id() -> Option<String> {
+    CONTEXT.try_with(|context| context.request_id.clone()).ok()
+}
+
+/// Says whom the request is about: every later log line of it carries tenant and license number.
+pub fn about(tenant: Option<TenantId>, license: Option<LicenseNumber>) {
+    let _ = CONTEXT.try_with(|context| {
+        if let Some(tenant) = tenant {
+            context.span.record("tenant", tracing::field::display(tenant));
+        }
+        if let Some(license) = license {
+            context.span.record("license", tracing::field::display(license));
+        }
+    });
+}
+
+/// The URL of the page that explains a code.
+pub(super) fn problem_type(code: &str) -> String {
+    let under = |base: &str| format!("{base}/errors/{code}");
+    CONTEXT
+        .try_with(|context| under(&context.rim.docs_url))
+        .unwrap_or_else(|_| under(&config::LayersConfig::default().url))
+}
+
+/// Puts the layers around a router of paths without a slash at their end: what clients see is the same in the cloud, in `local` and in
+/// tests. Paths or methods the router does not know are answered with a problem.
+pub fn layers(router: Router, rim: &LayerSettings) -> Router {
+    let inner = router
+        .fallback(no_path)
+        .method_not_allowed_fallback(no_method)
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn_with_state(rim.clone(), around));
+    // The slash must be gone before the router looks at the path, so this cannot be one more layer of it.
+    Router::new().fallback_service(NormalizePath::trim_trailing_slash(inner))
+}
+
+async fn no_path() -> Problem {
+    Problem::new(ProblemCode::NotFound, "There is nothing at this path. The paths of this API begin with /api/v1/.")
+}
+
+async fn no_method() -> Problem {
+    Problem::new(ProblemCode::MethodNotAllowed, "The path exists, but not for this method; see the Allow header.")
+}
+
+/// The panic hook has logged it already.
+fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {
+    Problem::new(ProblemCode::Internal, "The request could not be completed because of a fault on our side.")
+        .into_response()
+}
+
+async fn around(State(rim): State<LayerSettings>, request: Request, next: Next) -> Response {
+    let mut started = Instant::now();
+    let request_id = request_id_of(request.headers());
+    let span = span(&rim, request.headers(), &request_id);
+    let seen = AccessLogEntry::of(&request);
+    let (deadline, patience) = (seen.deadline(&rim), rim.body);
+    let header = HeaderValue::from_str(&request_id).ok();
+    let context = RequestContext { request_id, rim, span: span.clone() };
+    let answered = async {
+        if declared_length(request.headers()) > MAX_BODY as u64 {
+            return too_large().into_response();
+        }
+        // The deadline is for what we do: it begins when the client has said all it has to say. Pushes come from the queue alone, and are
+        // read once it is known that they do.
+        let request = if seen.is_sweep() { Ok(request) } else { whole(request, patience).await };
+        let request = match request {
+            Ok(request) => request,
+            Err(problem) => return problem.into_response(),
+        };
+        started = Instant::now();
+        let late = || {
+            let detail =
+                "The answer took too long and was given up. Keep what you have and try again after Retry-After.";
+            Problem::new(ProblemCode::RecordsUnavailable, detail).into_response()
+        };
+        tokio::time::timeout(deadline, next.run(request)).await.unwrap_or_else(|_| late())
+    };
+    let mut response = CONTEXT.scope(context, answered.instrument(span.clone())).await;
+    if let Some(id) = header {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    // Keys and tokens are in here: nothing on the way may keep a copy unless the handler said so.
+    response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    span.in_scope(|| seen.log(&response, started.elapsed()));
+    response
+}
+
+/// A request whose body is here, so that whoever answers it waits for no client.
+async fn whole(request: Request, patience: Duration) -> Result<Request, Problem> {
+    if request.body().is_end_stream() {
+        return Ok(request);
+    }
+    let (parts, body) = request.into_parts();
+    let late = || {
+        let seconds = patience.as_secs();
+        let detail =
+            format!("The whole body had not arrived after {seconds} s, and nothing was done. Send the request again.");
+        Problem::new(ProblemCode::RequestTimeout, detail)
+    };
+    let body = tokio::time::timeout(patience, read(Request::new(body))).await.map_err(|_| late())??;
+    Ok(Request::from_parts(parts, Body::from(body)))
+}
+
+/// The client's id if it is short and plain, else a new one. A credential pasted there must not reach the log.
+fn request_id_of(headers: &HeaderMap) -> String {
+    let plain = |id: &&str| {
+        (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+    };
+    let given = headers.get(&REQUEST_ID).and_then(|value| value.to_str().ok());
+    let given = given.filter(plain).filter(|id| !credential::looks_like_one(id));
+    given.map_or_else(|| Uuid::now_v7().to_string(), str::to_owned)
+}
+
+fn declared_length(headers: &HeaderMap) -> u64 {
+    headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok()).unwrap_or(0)
+}
+
+/// At error level, so that its fields are there whatever level is being logged.
+fn span(rim: &LayerSettings, headers: &HeaderMap, request_id: &str) -> Span {
+    let span = tracing::error_span!(
+        "request",
+        request_id,
+        tenant = Empty,
+        license = Empty,
+        "logging.googleapis.com/trace" = Empty,
+        "logging.googleapis.com/spanId" = Empty,
+        "logging.googleapis.com/trace_sampled" = Empty,
+    );
+    if let Some(trace) = TraceContext::of(headers) {
+        span.record(telemetry::TRACE, trace.name(rim.project.as_deref()));
+        span.record(telemetry::TRACE_SAMPLED, trace.sampled);
+        if let Some(id) = trace.span {
+            span.record(telemetry::SPAN_ID, id);
+        }
+    }
+    span
+}
+
+/// A method's name where it is one that HTTP knows. Any other word is the client's own, and may be a secret.
+fn known(method: &Method) -> &'static str {
+    const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"];
+    METHODS.into_iter().find(|known| *known == method.as_str()).unwrap_or("(other)")
+}
+
+/// What the access log line says of a request: never its raw path or headers, which may carry what must not be logged.
+struct AccessLogEntry {
+    method: Method,
+    path: Option<MatchedPath>,
+    size: u64,
+}
+
+impl AccessLogEntry {
+    fn of(request: &Request) -> Self {
+        let path = request.extensions().get::<MatchedPath>().cloned();
+        Self { method: request.method().clone(), path, size: declared_length(request.headers()) }
+    }
+
+    fn metric(&self) -> MetricName {
+        MetricName::of_path(self.path.as_ref().map(MatchedPath::as_str))
+    }
+
+    fn is_sweep(&self) -> bool {
+        matches!(self.metric(), MetricName::TickRequests | MetricName::ReapRequests)
+    }
+
+    /// Nobody waits for a sweep: it has until just before a push that was not acknowledged comes again.
+    fn deadline(&self, rim: &LayerSettings) -> Duration {
+        if self.is_sweep() { SWEEP_DEADLINE } else { rim.deadline }
+    }
+
+    fn log(&self, response: &Response, latency: Duration) {
+        let path = self.path.as_ref().map_or("(no such path)", MatchedPath::as_str);
+        let metric = self.metric();
+        let status = response.status().as_u16();
+        let refused = response.extensions().get::<AnsweredProblem>().map(|refused| refused.0.as_str());
+        let outcome =
+            refused.or_else(|| response.extensions().get::<MetricOutcome>().map(|outcome| outcome.0)).unwrap_or("ok");
+        let method = known(&self.method);
+        if metric == MetricName::HealthRequests && status == 200 {
+            tracing::debug!(outcome, "{method} {path} {status}");
+            return;
+        }
+        tracing::info!(
+            severity = if status >= 500 { "WARNING" } else { "INFO" },
+            metric = metric.as_str(),
+            outcome,
+            latency_ms = latency.as_secs_f64() * 1000.0,
+            "httpRequest.requestMethod" = method,
+            "httpRequest.requestUrl" = path,
+            "httpRequest.requestSize" = self.size.to_string(),
+            "httpRequest.status" = status,
+            "httpRequest.latency" = format!("{:.6}s", latency.as_secs_f64()),
+            "{method} {path} {status} {outcome}"
+        );
+    }
+}

@@ -1,0 +1,86 @@
+//! What the table of services says of each ([`crate::SERVICES`]), and how one is built from its row.
+
+use crate::edge::{
+    config::Environment,
+    serve::{Service, StartError},
+};
+use license_core::{Clock, records::DatabaseRole};
+use license_pubsub::Publisher;
+use std::{future::Future, pin::Pin, sync::Arc};
+use utoipa::openapi::OpenApi as Document;
+
+/// What a service is built from.
+pub struct ServiceInputs<'a> {
+    /// Where its variables come from.
+    pub env: &'a Environment,
+    /// What it takes the time from.
+    pub clock: Clock,
+    /// Where it publishes messages, in place of the publisher that its variables name. Services that publish nothing do not look at it.
+    pub publisher: Option<Arc<dyn Publisher>>,
+}
+
+/// A service that is being built; the error is a sentence that names the variable that is wrong.
+pub type ServiceFuture<'a> = Pin<Box<dyn Future<Output = Result<Service, StartError>> + Send + 'a>>;
+
+/// One service: a row of the table that `license-local`, the OpenAPI document, the benchmark and the tests iterate over.
+pub struct ServiceEntry {
+    /// The name of its module, of its binary and of its port in `license-local`.
+    pub name: &'static str,
+    /// The PostgreSQL role that it connects as.
+    pub role: DatabaseRole,
+    pub(crate) operations: Option<fn() -> Document>,
+    pub(crate) build: for<'a> fn(ServiceInputs<'a>) -> ServiceFuture<'a>,
+}
+
+impl ServiceEntry {
+    /// What the service's handlers say of themselves; `None` where clients and people have no business with it, because the message bus
+    /// alone calls it.
+    pub fn operations(&self) -> Option<Document> {
+        self.operations.map(|operations| operations())
+    }
+
+    /// Whether the message bus alone calls it, so that no other machine needs to reach its own port.
+    pub const fn is_for_the_bus_alone(&self) -> bool {
+        self.operations.is_none()
+    }
+
+    /// The service from configuration. It does not wait for any store.
+    ///
+    /// # Errors
+    /// A sentence that names the variable that is wrong.
+    pub fn build<'a>(&self, inputs: ServiceInputs<'a>) -> ServiceFuture<'a> {
+        (self.build)(inputs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::SERVICES;
+    use std::{collections::BTreeSet, fs, path::Path};
+
+    #[test]
+    fn every_service_of_the_table_has_a_binary_of_its_name_and_every_binary_a_row() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/bin");
+        let binaries: BTreeSet<String> = fs::read_dir(&folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned())
+            .collect();
+        assert_eq!(binaries, SERVICES.iter().map(|service| service.name.to_owned()).collect());
+        for service in &SERVICES {
+            let text = fs::read_to_string(folder.join(service.name).with_extension("rs")).unwrap();
+            let built = format!("run(license_functions::{}::service)", service.name);
+            assert!(text.contains(&built), "the binary {} runs {built}", service.name);
+        }
+    }
+
+    #[test]
+    fn no_operation_is_served_by_two_services() {
+        let mut paths = BTreeSet::new();
+        for document in SERVICES.iter().filter_map(super::ServiceEntry::operations) {
+            assert!(!document.paths.paths.is_empty());
+            for path in document.paths.paths.into_keys() {
+                assert!(paths.insert(path.clone()), "{path} is served twice");
+            }
+        }
+    }
+}

@@ -1,0 +1,19 @@
+-- An organization is a tenant. Every key of a table in `public` begins with tenant_id, so that the schema can be
+-- distributed by it.
+create table organizations (
+  tenant_id  uuid primary key,
+  name       text collate "C" not null check (length(name) between 1 and 200),
+  version    bigint not null default 1,  -- of what people edit: the ETag
+  created_at timestamptz not null default now(),
+  -- From when on ID tokens of the organization's people must be: a person with a token issued before, stolen or not, is
+  -- told to sign in again. It only ever rises.
+  tokens_not_before  timestamptz,
+  -- Demanded of the organization's people for the operations of functions/src/admin/step_up.rs. Null: nothing.
+  -- Seconds since the sign-in, at most; and the values of `acr` of which a token must have one.
+  step_up_max_age    int check (step_up_max_age between 60 and 2592000),
+  step_up_acr_values text[] collate "C" check (cardinality(step_up_acr_values) between 1 and 10)
+);
+select protect('organizations');
+
+grant select on organizations to admin;
+grant update (name, version, tokens_not_before, step_up_max_age, step_up_acr_values) on organizations to admin;

@@ -1,0 +1,35 @@
+-- What people manage is little and blanked at once: invitations (an open one is taken back, since nobody can join with
+-- it any more), API tokens, projects and the organization's own name, where they name the person.
+create function history.erase_things(p_tenant uuid, p_erasure uuid, p_people text[], p_names text[], p_users uuid[],
+  out invitations bigint, out api_tokens bigint, out projects bigint, out organizations bigint)
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  perform history.begin_erasing(p_tenant, p_erasure);
+  update public.invitations i
+  set email = case when history.names(i.email, p_people) or i.accepted_by = any (p_users)
+        then 'erased@erased.invalid' else i.email end,
+      address = case when history.names(i.email, p_people) or i.accepted_by = any (p_users)
+        then 'erased@erased.invalid' else i.address end,
+      invited_by = case when history.names(i.invited_by, p_people) then 'erased' else i.invited_by end,
+      revoked_at = case when history.names(i.email, p_people) and i.accepted_at is null
+        then coalesce(i.revoked_at, now()) else i.revoked_at end
+  where i.tenant_id = p_tenant and (history.names(i.email, p_people) or history.names(i.invited_by, p_people)
+    or (i.accepted_by = any (p_users) and i.email <> 'erased@erased.invalid'));
+  get diagnostics invitations = row_count;
+  update public.api_tokens t
+  set name = case when history.names(t.name, p_people) then 'erased' else t.name end,
+      created_by = case when history.names(t.created_by, p_people) then 'erased' else t.created_by end
+  where t.tenant_id = p_tenant and (history.names(t.name, p_people) or history.names(t.created_by, p_people));
+  get diagnostics api_tokens = row_count;
+  -- A project's name is taken once.
+  update public.projects p set name = 'erased ' || p.project_id, key = 'erased ' || p.project_id,
+    version = p.version + 1
+  where p.tenant_id = p_tenant and history.names(p.name, p_people);
+  get diagnostics projects = row_count;
+  -- Who registered without a name for it gave it their own.
+  update public.organizations o set name = 'erased', version = o.version + 1
+  where o.tenant_id = p_tenant and (history.names(o.name, p_people) or history.folded(o.name) = any (p_names));
+  get diagnostics organizations = row_count;
+end $$;
+revoke execute on function history.erase_things from public;
+grant execute on function history.erase_things to admin;

@@ -1,0 +1,130 @@
+"""What happens to seats when a process exits, forks or receives a signal.
+
+Nothing here is set up before the first seat: importing this package and making clients leaves the process as it was.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import signal
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterable
+from types import FrameType
+from typing import Any, Protocol
+
+EXIT_SECONDS = 3.0
+"""How many seconds an ending process waits until all its seats are given back. The others are free when their leases
+are over."""
+
+
+class ForkAware(Protocol):
+    """An object that must know when it finds itself in a forked child."""
+
+    def _after_fork(self) -> None: ...
+
+
+class HeldSeat(ForkAware, Protocol):
+    """A seat that must be given back before the process ends."""
+
+    def _begin_release(self) -> None: ...
+    def _end_release(self, timeout: float) -> bool: ...
+
+
+_held_seats: weakref.WeakSet[HeldSeat] = weakref.WeakSet()
+_fork_aware: weakref.WeakSet[ForkAware] = weakref.WeakSet()
+_hooks_installed = False
+
+
+def register_seat(seat: HeldSeat) -> None:
+    """Give this seat back when the process ends."""
+    _held_seats.add(seat)
+    register_for_forks(seat)
+
+
+def unregister_seat(seat: HeldSeat) -> None:
+    """Note that this seat was given back."""
+    _held_seats.discard(seat)
+
+
+def register_for_forks(object_: ForkAware) -> None:
+    """Call ``_after_fork`` of this object in every forked child."""
+    _fork_aware.add(object_)
+    _install_hooks()
+
+
+def release_all(timeout: float = EXIT_SECONDS) -> None:
+    """Give all seats of this process back at the same time, and wait at most ``timeout`` seconds for all together."""
+    seats = list(_held_seats)
+    for seat in seats:
+        seat._begin_release()
+    over = time.monotonic() + timeout
+    for seat in seats:
+        seat._end_release(max(over - time.monotonic(), 0.0))
+
+
+def _install_hooks() -> None:
+    global _hooks_installed  # noqa: PLW0603 - one process, one set of hooks
+    if _hooks_installed:
+        return
+    _hooks_installed = True
+    atexit.register(release_all)
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+def _after_fork_in_child() -> None:
+    for object_ in list(_fork_aware):
+        with contextlib.suppress(Exception):
+            object_._after_fork()
+    _held_seats.clear()
+
+
+class SignalRelease:
+    """Gives seats back on signals, then hands each on to the program's former handler or the system's default."""
+
+    def __init__(self, wanted: Iterable[int] | None) -> None:
+        """``wanted`` are signals.
+
+        ``None`` means those that ask a program to stop: SIGTERM, SIGHUP, and SIGBREAK on Windows.
+        """
+        usual = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
+        self._wanted = list(wanted) if wanted is not None else usual
+        self._former: dict[int, Callable[[int, FrameType | None], Any] | int | None] = {}
+        self._pid = os.getpid()
+
+    def install(self) -> None:
+        """Put this handler in front. Python lets only the main thread do this; in another thread nothing happens."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for number in self._wanted:
+            before = signal.getsignal(number)
+            # A signal that the program ignores does not stop it. None is a handler of C code, to which nothing could be
+            # handed on.
+            if before is signal.SIG_IGN or before is None or before == self._handle:
+                continue
+            self._former[number] = before
+            signal.signal(number, self._handle)
+
+    def uninstall(self) -> None:
+        """Put the former handlers back where this one is still in place. A handler that was set since then stays."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for number, before in self._former.items():
+            with contextlib.suppress(ValueError, OSError):
+                if signal.getsignal(number) == self._handle:
+                    signal.signal(number, before)
+        # The former handlers stay known, since a handler that was set since then may still hand on to this one.
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        before = self._former.get(number, signal.SIG_DFL)
+        if os.getpid() == self._pid:
+            release_all()
+        if callable(before):
+            before(number, frame)
+        elif before is not signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)

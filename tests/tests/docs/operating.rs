@@ -1,0 +1,245 @@
+//! docs/OPERATING.md and .env.sample beside the code.
+
+use super::{
+    differences,
+    facts::{database_role, files, found, readers, services, variables},
+    hold,
+    markdown::{code_spans, tables},
+    read,
+};
+use license_functions::edge::config::{DefaultValue, VARIABLES, Variable};
+use regex::Regex;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A line of the sample: whether it is commented out, the name, the value, and the meaning.
+fn sample_lines(sample: &str) -> BTreeMap<String, (bool, String, String)> {
+    let line = Regex::new(r#"(?m)^(# )?([A-Z][A-Z0-9_]+)=("[^"]*"|\S*) +# (.+)$"#).unwrap();
+    let of = |found: regex::Captures<'_>| {
+        (found[2].to_owned(), (found.get(1).is_some(), found[3].to_owned(), found[4].trim_end().to_owned()))
+    };
+    line.captures_iter(sample).map(of).collect()
+}
+
+fn sample_variables(sample: &str) -> Vec<String> {
+    let lines = sample_lines(sample);
+    let mut wrong = differences("the variable", &lines.keys().cloned().collect(), &variables());
+    for Variable { name, default, meaning, .. } in VARIABLES {
+        let Some((commented_out, value, said)) = lines.get(*name) else { continue };
+        match default {
+            DefaultValue::Required if *commented_out => wrong.push(format!("{name} is required and commented out")),
+            DefaultValue::Unset if !commented_out => wrong.push(format!("{name} may be absent and is set")),
+            DefaultValue::Value(default) if value != default => wrong.push(format!("{name} is {default} unless set")),
+            _ => {}
+        }
+        if said != meaning {
+            wrong.push(format!("{name} means {meaning:?} and not {said:?}"));
+        }
+    }
+    wrong
+}
+
+#[test]
+fn the_sample_of_the_environment_is_the_table_of_variables() {
+    let lies = [
+        ("# KMS_ENDPOINT=", "# KMS_ADDRESS="),
+        ("PORT=8080", ""),
+        ("# DATABASE_POOL_SIZE=4 ", "# DATABASE_POOL_SIZE=8 "),
+        ("LICENSE_PEPPER=1:", "# LICENSE_PEPPER=1:"),
+        ("# RATE_LICENSE=", "RATE_LICENSE="),
+        ("what session handles are signed with", "what license keys are hashed with"),
+    ];
+    hold(".env.sample", sample_variables, &lies);
+}
+
+/// The sentence about who reads the two keys of the service.
+fn readers_of_keys(text: &str) -> Vec<String> {
+    let sentence = r"`HANDLE_KEY` and `LICENSE_PEPPER` are read by ([a-z, ]+), `LICENSE_PEPPER` by ([a-z, ]+) too";
+    let found = Regex::new(sentence).unwrap().captures(text).expect("the page says who reads the keys");
+    let named =
+        |list: &str| -> BTreeSet<String> { list.replace(" and ", ", ").split(", ").map(str::to_owned).collect() };
+    let (both, pepper) = (named(&found[1]), named(&found[2]));
+    let mut wrong = differences("the reader of HANDLE_KEY", &both, &readers("HANDLE_KEY"));
+    let all = both.union(&pepper).cloned().collect();
+    wrong.extend(differences("the reader of LICENSE_PEPPER", &all, &readers("LICENSE_PEPPER")));
+    wrong
+}
+
+#[test]
+fn the_page_names_every_service_that_reads_the_keys() {
+    let lies = [
+        ("`LICENSE_PEPPER` by register and admin too", "`LICENSE_PEPPER` by register too"),
+        ("are read by acquire, heartbeat and release", "are read by acquire and heartbeat"),
+    ];
+    hold("docs/OPERATING.md", readers_of_keys, &lies);
+}
+
+/// Variables that a page names and nothing reads.
+fn unknown_variables(text: &str) -> Vec<String> {
+    let mut known = variables();
+    known.extend(["K_SERVICE".to_owned()]);
+    let name = Regex::new(r"^([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)(=.*)?$").unwrap();
+    // Words of the services' own family of names; other words in capitals are commands or states.
+    let families: BTreeSet<&str> = known.iter().filter_map(|name| name.split('_').next()).collect();
+    let words =
+        code_spans(text).into_iter().flat_map(|span| span.split([' ', '\n']).map(str::to_owned).collect::<Vec<_>>());
+    let named = words.filter_map(|word| name.captures(&word).map(|found| found[1].to_owned()));
+    let ours = named.filter(|name| families.contains(name.split('_').next().unwrap()));
+    ours.filter(|name| !known.contains(name)).map(|name| format!("nothing reads {name}")).collect()
+}
+
+#[test]
+fn the_page_names_no_variable_that_nothing_reads() {
+    let lies = [
+        ("`TRUSTED_PROXIES` is the number", "`TRUSTED_HOSTS` is the number"),
+        ("`API_TOKEN_DAYS` days", "`API_TOKEN_HOURS` days"),
+    ];
+    hold("docs/OPERATING.md", unknown_variables, &lies);
+}
+
+fn roles(text: &str) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut named = BTreeSet::new();
+    for row in tables(text, &["Service", "Role"]) {
+        for service in row[0].split(", ") {
+            named.insert(service.to_owned());
+            let role = row[1].trim_matches('`');
+            if services().contains(service) && database_role(service) != role {
+                wrong.push(format!("{service} connects as {} and not as {role}", database_role(service)));
+            }
+        }
+    }
+    wrong.extend(differences("the service", &named, &services()));
+    wrong
+}
+
+#[test]
+fn the_page_names_the_database_role_of_every_service() {
+    let lies = [("| register, admin | `admin` |", "| register, admin | `service` |"), ("| reaper | `reaper` |", "")];
+    hold("docs/OPERATING.md", roles, &lies);
+}
+
+/// The paragraph that lists names of metrics and outcomes.
+fn metrics(text: &str) -> Vec<String> {
+    let start = text.find("`metric` is ").expect("the page lists the metrics");
+    let (metrics, rest) = text[start..].split_once("`outcome` is ").expect("the page lists the outcomes");
+    let named: BTreeSet<String> = code_spans(metrics).into_iter().filter(|span| span.contains('/')).collect();
+    let code = found("functions/src/edge", "rs", r#" = "([a-z]+/[a-z_]*requests)""#);
+    let mut wrong = differences("the metric", &named, &code);
+    let outcomes = rest.split_once(". ").unwrap().0;
+    let named: BTreeSet<String> = code_spans(outcomes).into_iter().collect();
+    wrong.extend(differences("the outcome", &named, &outcome_labels()));
+    wrong
+}
+
+/// The words that handlers give their answers for the log. They are chosen in lines of these forms.
+fn outcome_labels() -> BTreeSet<String> {
+    const FORMS: [&str; 5] =
+        ["(status, label) =", "acknowledged(\"", "answer(StatusCode::", "unwrap_or(\"valid\")", ".unwrap_or(\"ok\")"];
+    let word = Regex::new(r#""([a-z]+)""#).unwrap();
+    let texts = files("functions/src", "rs");
+    let lines = texts.iter().flat_map(|(_, text)| text.split("#[cfg(test)]").next().unwrap().lines());
+    let chosen = lines.filter(|line| FORMS.iter().any(|form| line.contains(form)));
+    chosen.flat_map(|line| word.captures_iter(line).map(|found| found[1].to_owned()).collect::<Vec<_>>()).collect()
+}
+
+#[test]
+fn the_page_names_every_metric_and_every_outcome() {
+    let lies =
+        [("`acquire/keys_requests`", "`acquire/jwks_requests`"), ("`sent`, ", ""), ("`reaper/tick_requests`, ", "")];
+    hold("docs/OPERATING.md", metrics, &lies);
+}
+
+/// Messages of the log that the table explains and no line of the code writes.
+fn log_messages(text: &str) -> Vec<String> {
+    let code: String = ["core/src", "functions/src", "pubsub/src"]
+        .iter()
+        .flat_map(|folder| files(folder, "rs"))
+        .map(|(_, text)| Regex::new(r"\\\n\s*").unwrap().replace_all(&text, "").into_owned())
+        .collect();
+    let rows = tables(text, &["Message", "Means"]);
+    assert!(rows.len() > 15, "the table of messages is found");
+    let fields = Regex::new(r"\([^)]*\)").unwrap();
+    let messages = rows.iter().flat_map(|row| code_spans(&fields.replace_all(&row[0], "")));
+    let fixed = messages.map(|message| message.split('…').next().unwrap().trim_end_matches([' ', ':', ';']).to_owned());
+    fixed.filter(|message| !code.contains(message)).map(|message| format!("no line says {message:?}")).collect()
+}
+
+#[test]
+fn every_message_of_the_log_that_the_page_explains_is_written_somewhere() {
+    hold(
+        "docs/OPERATING.md",
+        log_messages,
+        &[("`push refused`", "`push declined`"), ("| `history kept`", "| `history was kept`")],
+    );
+}
+
+fn options(text: &str) -> Vec<String> {
+    let rows = tables(text, &["Option", ""]);
+    let named = rows.iter().flat_map(|row| code_spans(&row[0]));
+    let named: BTreeSet<String> = named.map(|span| span.split(' ').next().unwrap().to_owned()).collect();
+    let options = read("local/src/options.rs");
+    let long = Regex::new(r#"Long\("([a-z]+)"\)"#).unwrap();
+    let mut code: BTreeSet<String> = long.captures_iter(&options).map(|found| format!("--{}", &found[1])).collect();
+    // It belongs to `rotate`, section 6; and every command has help.
+    for elsewhere in ["--finish", "--switch", "--help", "--version"] {
+        code.remove(elsewhere);
+    }
+    differences("the option", &named, &code)
+}
+
+#[test]
+fn the_page_names_every_option_of_license_local() {
+    hold("docs/OPERATING.md", options, &[("| `--bind ADDR`", "| `--listen ADDR`")]);
+}
+
+/// What `license-local` takes from its environment, and what it sets for the services by itself.
+fn on_one_machine() -> (BTreeSet<String>, BTreeSet<String>) {
+    let code = read("local/src/environment.rs");
+    let shipped = code.split("#[cfg(test)]").next().unwrap();
+    let lines = || shipped.lines().filter(|line| !line.trim_start().starts_with("//"));
+    let known = variables();
+    let word = Regex::new(r#""([A-Z][A-Z0-9_]+)""#).unwrap();
+    let words = |lines: Vec<&str>| -> BTreeSet<String> {
+        let text = lines.join("\n");
+        word.captures_iter(&text).map(|found| found[1].to_owned()).filter(|name| known.contains(name)).collect()
+    };
+    let (set, taken) = lines().partition(|line| line.trim_start().starts_with("set("));
+    (words(taken), words(set))
+}
+
+/// The list of variables that `license-local` takes.
+fn taken_variables(text: &str) -> Vec<String> {
+    let start = text.find("From the environment it takes `").expect("the page lists the variables of license-local");
+    let list = text[start..].split_once(" and nothing else").expect("the list ends").0;
+    let name = Regex::new(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b").unwrap();
+    let named = name.find_iter(list).map(|found| found.as_str().to_owned()).collect();
+    differences("the variable", &named, &on_one_machine().0)
+}
+
+#[test]
+fn the_page_names_every_variable_that_license_local_takes() {
+    let lies = [
+        ("RATE_ADMIN API_TOKEN_DAYS", "API_TOKEN_DAYS"),
+        ("HEARTBEAT_SECONDS REAPER", "HEARTBEAT_SECONDS REDIS_URL REAPER"),
+    ];
+    hold("docs/OPERATING.md", taken_variables, &lies);
+}
+
+#[test]
+fn on_one_machine_every_variable_is_taken_or_set_or_known_not_to_be() {
+    // It has its own ports and its own bus, and no Cloud KMS.
+    const NEITHER: [&str; 8] = [
+        "PORT",
+        "BIND_ADDRESS",
+        "KMS_ENDPOINT",
+        "GCE_METADATA_HOST",
+        "PUBSUB_TOPIC_TICK",
+        "PUBSUB_TOPIC_REAP",
+        "PUBSUB_TOPIC_EVENTS",
+        "PUBSUB_EMULATOR_HOST",
+    ];
+    let (taken, set) = on_one_machine();
+    let left: BTreeSet<String> =
+        variables().into_iter().filter(|name| !taken.contains(name) && !set.contains(name)).collect();
+    assert_eq!(left, NEITHER.map(str::to_owned).into(), "what a service reads reaches it on one machine too");
+}
