@@ -50,6 +50,6 @@ WEIGHTS: dict[str, Weight] = {
 ELSEWHERE: dict[str, Weight] = {
     "runner": Weight(2, 0.3),
     "doc tests": Weight(5, 1),
-    "sdk/python": Weight(170, 0.45),
+    "sdk/python": Weight(190, 0.6),
     "contract": Weight(165, 0.5),
 }

@@ -31,7 +31,7 @@ const CORE: &[Room] = &[
         // Tables, compiled in, and what reads them.
         packages: &["icu_casemap", "icu_normalizer", "icu_properties", "idna"],
     },
-    Room { folder: "core/src/seat_store", own: "seats", rooms: COMMON, packages: &["redis", "tokio"] },
+    Room { folder: "core/src/seat_store", own: "seat_store", rooms: COMMON, packages: &["redis", "tokio"] },
     Room { folder: "core/src/records", own: "records", rooms: COMMON, packages: &["sqlx", "tokio"] },
     Room { folder: "core/src/signer", own: "signer", rooms: COMMON, packages: &["reqwest", "tokio", "crc32c"] },
     Room {

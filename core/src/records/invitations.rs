@@ -110,7 +110,7 @@ pub(super) const COLUMNS: &str = "invitation_id, email, role, invited_by, create
 const OPEN: &str = "select count(*) from invitations
     where tenant_id = $1 and granted_by = $2 and accepted_at is null and revoked_at is null and expires_at > now()";
 const BELONGS: &str =
-    "Somebody with this address belongs to the organization already. PoolChange their role instead of inviting them.";
+    "Somebody with this address belongs to the organization already. Change their role instead of inviting them.";
 const TOO_MANY: &str =
     "A thousand invitations of yours are open. Revoke some, or wait until they are accepted or seven days old.";
 const ACCEPTED: &str = "Somebody has joined with this invitation already. Remove the person instead.";

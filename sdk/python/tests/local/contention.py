@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import math
 import os
 import random
 import signal
@@ -46,10 +47,15 @@ class Run:
     one_machine: bool
     directory: Path
     kill_every: float
-    over_at: float = 0.0
+    over_at: float = math.inf
+    """Known to the process that watches, from when everybody is there: `seconds` count from then on, however long the start took."""
 
-    def begin(self) -> None:
-        self.over_at = CLOCK.monotonic() + self.seconds
+    def end(self) -> None:
+        """Say to every worker, which are processes of their own, that it is over."""
+        (self.directory / "over").touch()
+
+    def is_over(self) -> bool:
+        return (self.directory / "over").exists()
 
     def hardware(self, worker: int) -> str:
         return "machine-0000" if self.one_machine else f"machine-{worker:04}"
@@ -69,7 +75,7 @@ def work(run: Run, worker: int) -> None:
             cache_dir=run.directory / "cache",
             offline=False,
         )
-        while CLOCK.monotonic() < run.over_at or not (run.directory / f"{worker}.had").exists():
+        while not run.is_over() or not (run.directory / f"{worker}.had").exists():
             try:
                 seat = client.seat(wait=60)
             except NoSeats:
@@ -176,6 +182,9 @@ def play(run: Run) -> Result:
                     children[start(run, worker)] = worker
             if not warm_at and not due:  # everybody is there
                 warm_at, next_kill = now + 2.0, now + 2.0
+                run.over_at = warm_at + run.seconds
+            if now >= run.over_at and not run.is_over():
+                run.end()
             for pid in list(children):
                 if os.waitpid(pid, os.WNOHANG)[0]:
                     deaths.setdefault(pid, CLOCK.monotonic())
@@ -192,7 +201,7 @@ def play(run: Run) -> Result:
                 next_look = now + 0.25
             if now >= run.over_at and not children and not due:
                 break
-            if now > run.over_at + 90:
+            if now > (run.over_at if warm_at else began) + 90:
                 raise AssertionError(f"90 s after the end {len(children)} workers still wait")
             time.sleep(0.02)
     finally:
@@ -281,7 +290,6 @@ def contention(
     license_ = machine.license(seats=seats, grace_hours=0, processes=processes + 14)
     with tempfile.TemporaryDirectory(prefix="contention-") as name:
         run = Run(machine, license_, processes, seats, seconds, one_machine, Path(name), kill_every)
-        run.begin()
         return play(run)
 
 
