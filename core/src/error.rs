@@ -34,7 +34,7 @@ pub enum Error {
     /// A fail point cut the move here, as a crash of the process would (test builds only).
     #[cfg(feature = "testing")]
     #[error("cut at {0:?}")]
-    Cut(crate::protocol::steps::Step),
+    Cut(crate::steps::Step),
 }
 
 impl Error {

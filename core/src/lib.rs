@@ -18,6 +18,7 @@ pub mod protocol;
 pub mod records;
 pub mod seat_store;
 pub mod signer;
+pub mod steps;
 
 pub use clock::Clock;
 pub use error::{Error, ProblemCode, Result};

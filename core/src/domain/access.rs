@@ -57,8 +57,8 @@ impl PersonRole {
 
 words! {
     /// What an API token is good for. A token acts for the organization, so it has no role.
-    Scope = "must be one of organization:read, people:read, licenses:read, licenses:write, sessions:read, sessions:write, \
-             projects:read, projects:write, audit:read";
+    Scope = "must be one of organization:read, people:read, licenses:read, licenses:write, sessions:read, \
+             sessions:write, projects:read, projects:write, audit:read";
     /// The organization's own data.
     OrganizationRead = "organization:read",
     /// Who belongs to it.

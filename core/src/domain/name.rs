@@ -100,7 +100,8 @@ impl FromStr for DisplayName {
             Ok(Self(name))
         } else {
             Err(InvalidText(
-                "must be 1 to 200 characters, none of them a control character or one that turns the direction of writing",
+                "must be 1 to 200 characters, none of them a control character or one that turns the direction of \
+                 writing",
             ))
         }
     }

@@ -101,6 +101,29 @@ pub struct TermsEdit {
 /// A field whose value does not go with the others, and what is wrong with it.
 pub type InvalidTerm = (&'static str, &'static str);
 
+impl PlanTerms {
+    /// What a license made from this plan is agreed to be: `plan` is the plan's name. It has begun, has no end and says
+    /// who holds its seats.
+    #[must_use]
+    pub fn into_license(self, plan: String) -> LicenseTerms {
+        LicenseTerms {
+            plan,
+            tier: self.tier,
+            seats: self.seats,
+            not_before: None,
+            expires_at: None,
+            features: self.features,
+            offline_policy: self.offline_policy,
+            grace_hours: self.grace_hours,
+            grace_after_heartbeats: self.grace_after_heartbeats,
+            grace_beyond_seats: self.grace_beyond_seats,
+            holder_by: self.holder_by,
+            processes_per_seat: self.processes_per_seat,
+            hide_holders: false,
+        }
+    }
+}
+
 impl LicenseTerms {
     /// The same license with a plan's tier, features and policies. Seats and term are what was bought and stay.
     #[must_use]

@@ -112,7 +112,8 @@ pub enum NoAddress {
     Unverified,
     /// What it says is no address, or one that only looks like another.
     #[error(
-        "The e-mail address of this account cannot be used here: it is none by its form, has characters that cannot be seen, or mixes \
+        "The e-mail address of this account cannot be used here: it is none by its form, has characters that cannot \
+         be seen, or mixes \
          letters of several scripts. Sign in with another account."
     )]
     Unusable,

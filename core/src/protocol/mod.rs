@@ -21,9 +21,9 @@ pub mod publish;
 pub mod reap;
 mod rebuild;
 pub mod release;
-pub mod steps;
 pub mod validate;
 
+pub use crate::steps;
 use crate::{
     Clock,
     domain::{id::SessionId, lease::LeaseTiming, secret::KeyRing},

@@ -98,7 +98,10 @@ impl SeatReaper {
                     return Err(e);
                 }
                 report.failed += 1;
-                tracing::warn!(tenant = %pool.tenant, license = %pool.license, pool = %pool.pool, error = %e, "a pool could not be swept");
+                tracing::warn!(
+                    tenant = %pool.tenant, license = %pool.license, pool = %pool.pool, error = %e,
+                    "a pool could not be swept"
+                );
             }
         }
         Ok(report)

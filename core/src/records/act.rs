@@ -18,7 +18,8 @@ use std::sync::Arc;
 
 /// For how long the outcome of an idempotency key is kept, in hours (Stripe: 24).
 const REPEAT_HOURS: i32 = 24;
-const ANSWER_ERASED: &str = "This request was carried out, but what it was answered has been erased together with somebody whom it may have named. \
+const ANSWER_ERASED: &str = "This request was carried out, but what it was answered has been erased together with \
+    somebody whom it may have named. \
                              Look at what is there now, and draw a new key for anything else you want done.";
 /// How many outcomes that are over one request takes away: more than the one it brings, and few enough for nobody to
 /// wait.
@@ -130,8 +131,10 @@ impl AuditedChange<'_> {
         let Some(repeat) = &self.act.repeat else { return Ok(None) };
         let principal = format!("{} {}", self.act.by.kind(), self.act.by.id());
         // An old entry is taken over; `taken` is null where a young one stays as it is.
-        let sql = "insert into idempotency_keys as k (tenant_id, principal, key_hash, request_hash) values ($1, $2, $3, $4)
-                   on conflict (tenant_id, principal, key_hash) do update set request_hash = excluded.request_hash, outcome = null, created_at = now()
+        let sql = "insert into idempotency_keys as k (tenant_id, principal, key_hash, request_hash) values ($1, $2, \
+            $3, $4)
+                   on conflict (tenant_id, principal, key_hash) do update set request_hash = excluded.request_hash, \
+                   outcome = null, created_at = now()
                    where k.created_at < now() - make_interval(hours => $5) returning true";
         let taken: Option<bool> = sqlx::query_scalar(sql)
             .bind(self.act.tenant.0)
@@ -146,7 +149,8 @@ impl AuditedChange<'_> {
             self.forget_old_outcomes().await?;
             return Ok(None);
         }
-        let sql = "select request_hash, outcome from idempotency_keys where tenant_id = $1 and principal = $2 and key_hash = $3";
+        let sql = "select request_hash, outcome from idempotency_keys where tenant_id = $1 and principal = $2 and \
+            key_hash = $3";
         let row = sqlx::query(sql)
             .bind(self.act.tenant.0)
             .bind(&principal)

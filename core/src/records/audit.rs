@@ -114,7 +114,8 @@ impl Records {
         let from = which.from.map_or(Uuid::nil(), first_id_of);
         let below = which.to.map_or(page.below(), |to| first_id_of(to).min(page.below()));
         let sql = format!(
-            "select id, at, actor_kind, actor, actor_name, action, target, before, after, from_address, request_id from audit_log
+            "select id, at, actor_kind, actor, actor_name, action, target, before, after, from_address, request_id \
+             from audit_log
              where tenant_id = $1 and id >= $2 and id < $3 {about} order by id desc limit $4"
         );
         let mut query = sqlx::query(AssertSqlSafe(sql)).bind(tenant.0).bind(from).bind(below).bind(page.fetch());

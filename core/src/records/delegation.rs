@@ -154,7 +154,8 @@ impl AuditedChange<'_> {
     async fn revoke_tokens(&mut self, tokens: &mut [ApiTokenRow]) -> Result<()> {
         let tenant = self.tenant().0;
         let ids: Vec<Uuid> = tokens.iter().map(|it| it.id).collect();
-        let sql = "update api_tokens set revoked_at = now() where tenant_id = $1 and token_id = any ($2) returning revoked_at";
+        let sql = "update api_tokens set revoked_at = now() where tenant_id = $1 and token_id = any ($2) returning \
+            revoked_at";
         let rows = sqlx::query(sql).bind(tenant).bind(ids).fetch_all(self.sql()).await.map_err(failed)?;
         for (it, row) in tokens.iter_mut().zip(&rows) {
             it.revoked_at = row.try_get("revoked_at").map_err(failed)?; // one time for all of them

@@ -281,7 +281,8 @@ impl Records {
         let users: Vec<String> = known.users.iter().map(Uuid::to_string).collect();
         let (text, keys) = match at.stage {
             ErasureStage::Open => (
-                "select pool_id, name, number, epoch_before, sessions, events, null::uuid as after from history.erase_open($1, $2, $3, $4)",
+                "select pool_id, name, number, epoch_before, sessions, events, null::uuid as after from \
+                 history.erase_open($1, $2, $3, $4)",
                 known.keys.len(),
             ),
             ErasureStage::Ended => {

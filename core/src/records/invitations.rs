@@ -104,7 +104,8 @@ pub struct IssuedInvitation {
     pub secret: ShownSecret,
 }
 
-pub(super) const COLUMNS: &str = "invitation_id, email, role, invited_by, created_at, expires_at, accepted_at, accepted_by, revoked_at, \
+pub(super) const COLUMNS: &str = "invitation_id, email, role, invited_by, created_at, expires_at, accepted_at, \
+    accepted_by, revoked_at, \
                                   expires_at <= now() as expired";
 
 const OPEN: &str = "select count(*) from invitations
@@ -146,7 +147,8 @@ impl Records {
         }
         let secret = OpaqueSecret::draw(SecretKind::Invitation, act.tenant);
         let sql = format!(
-            "insert into invitations (tenant_id, invitation_id, email, address, role, secret_hash, invited_by, granted_by, expires_at)
+            "insert into invitations (tenant_id, invitation_id, email, address, role, secret_hash, invited_by, \
+             granted_by, expires_at)
              values ($1, $2, $3, $4, $5, $6, $7, $9, now() + make_interval(days => $8)) returning {COLUMNS}"
         );
         let row = sqlx::query(AssertSqlSafe(sql))
@@ -189,7 +191,8 @@ impl Records {
             Some(Expired) => (Uuid::nil(), page.below().min(id_before(age - leeway))),
             _ => (Uuid::nil(), page.below()),
         };
-        let of_state = "and (accepted_at is not null) = $5 and (revoked_at is not null) = $6 and ($8 or (expires_at > now()) = $7)";
+        let of_state = "and (accepted_at is not null) = $5 and (revoked_at is not null) = $6 and ($8 or (expires_at > \
+            now()) = $7)";
         let sql = format!(
             "select {COLUMNS} from invitations where tenant_id = $1 and invitation_id < $2 and invitation_id > $3 {}
              order by invitation_id desc limit $4",
@@ -258,7 +261,8 @@ impl AuditedChange<'_> {
         let tenant = self.tenant().0;
         let sql = format!(
             "select {COLUMNS} from invitations
-             where tenant_id = $1 and address = $2 and accepted_at is null and revoked_at is null and expires_at > now() for update"
+             where tenant_id = $1 and address = $2 and accepted_at is null and revoked_at is null and expires_at > \
+             now() for update"
         );
         let rows = sqlx::query(AssertSqlSafe(sql)).bind(tenant).bind(email.key()).fetch_all(self.sql()).await;
         rows.map_err(failed)?.iter().map(invitation).collect::<sqlx::Result<_>>().map_err(failed)

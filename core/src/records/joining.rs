@@ -55,7 +55,8 @@ pub struct NewMember {
     pub first: bool,
 }
 
-const ANOTHER: &str = "This invitation is for another address than the one you signed in with. Sign in with the address it was sent to, or ask \
+const ANOTHER: &str = "This invitation is for another address than the one you signed in with. Sign in with the \
+    address it was sent to, or ask \
                        for one to this address.";
 const USED: &str = "This invitation was used already. Ask an admin of the organization for another.";
 const REVOKED: &str = "This invitation was taken back, or replaced by a later one. Use the last one you were given.";
@@ -96,15 +97,11 @@ impl Records {
             None => None,
         };
         let sql = format!(
-            "select {COLUMNS} from invitations where tenant_id = $1 and invitation_id = $2 and secret_hash = $3 for update"
+            "select {COLUMNS} from invitations where tenant_id = $1 and invitation_id = $2 and secret_hash = $3 for \
+             update"
         );
-        let row = sqlx::query(AssertSqlSafe(sql))
-            .bind(tenant.0)
-            .bind(joining.secret.id)
-            .bind(joining.secret.hash())
-            .fetch_optional(&mut *transaction)
-            .await
-            .map_err(failed)?;
+        let query = sqlx::query(AssertSqlSafe(sql)).bind(tenant.0).bind(joining.secret.id).bind(joining.secret.hash());
+        let row = query.fetch_optional(&mut *transaction).await.map_err(failed)?;
         let Some(row) = row else { return Ok(Err(ChangeRefusal::NotFound)) };
         let invitation = invitation(&row).map_err(failed)?;
         let by = Principal::Person { user: UserId(user), email: small(&joining.email), role: invitation.role };
@@ -180,7 +177,8 @@ impl AuditedChange<'_> {
     ) -> Result<()> {
         let tenant = self.tenant().0;
         let sql = if back {
-            "update users set email = $3, address = $4, name = $5, role = $6, version = version + 1, removed_at = null where tenant_id = $1 and user_id = $2"
+            "update users set email = $3, address = $4, name = $5, role = $6, version = version + 1, removed_at = \
+             null where tenant_id = $1 and user_id = $2"
         } else {
             "insert into users (tenant_id, user_id, email, address, name, role) values ($1, $2, $3, $4, $5, $6)"
         };

@@ -3,18 +3,18 @@
 use super::{
     connect::{Records, failed},
     page::{ListedRows, PageRequest},
-    plans::word,
+    plans::{terms, word},
 };
 use crate::{
     Result,
     domain::{
         id::{LicenseId, LicenseNumber, PoolId, PoolName, TenantId},
         license::Status,
-        terms::{FeatureValues, LicenseTerms},
+        terms::LicenseTerms,
     },
 };
 use serde::{Deserialize, Serialize};
-use sqlx::{PgConnection, Row, postgres::PgRow, types::Json};
+use sqlx::{PgConnection, Row, postgres::PgRow};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -69,7 +69,8 @@ pub struct LicenseFilter {
     pub product: Option<String>,
 }
 
-const COLUMNS: &str = "l.license_id, l.number, l.product, l.plan, l.tier, l.status, l.status_since, l.not_before, l.expires_at, l.features,
+const COLUMNS: &str = "l.license_id, l.number, l.product, l.plan, l.tier, l.status, l.status_since, l.not_before, \
+    l.expires_at, l.features,
     l.offline_policy, l.grace_hours, l.grace_after_heartbeats, l.grace_beyond_seats,
     l.holder_by, l.processes_per_seat, l.hide_holders, l.facts_version, l.version, l.created_at,
     coalesce((select p.seats_total from pools p
@@ -96,7 +97,8 @@ impl Records {
         let only: String =
             given.iter().enumerate().map(|(at, (column, _))| format!(" and {column} = ${}", at + 4)).collect();
         let sql = format!(
-            "select {COLUMNS} from (select * from licenses where tenant_id = $1 and license_id < $2{only} order by license_id desc limit $3) l
+            "select {COLUMNS} from (select * from licenses where tenant_id = $1 and license_id < $2{only} order by \
+             license_id desc limit $3) l
              order by l.license_id desc"
         );
         let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(tenant.0).bind(page.below()).bind(page.fetch());
@@ -151,19 +153,10 @@ fn licensed(row: &PgRow) -> sqlx::Result<LicenseRow> {
         status: word(row, "status")?,
         status_since: row.try_get("status_since")?,
         terms: LicenseTerms {
-            plan: row.try_get("plan")?,
-            tier: row.try_get("tier")?,
-            seats: row.try_get::<i32, _>("seats")? as u32,
             not_before: row.try_get("not_before")?,
             expires_at: row.try_get("expires_at")?,
-            features: row.try_get::<Json<FeatureValues>, _>("features")?.0,
-            offline_policy: word(row, "offline_policy")?,
-            grace_hours: row.try_get::<i32, _>("grace_hours")? as u32,
-            grace_after_heartbeats: row.try_get::<i32, _>("grace_after_heartbeats")? as u32,
-            grace_beyond_seats: row.try_get::<Option<i32>, _>("grace_beyond_seats")?.map(|machines| machines as u32),
-            holder_by: word(row, "holder_by")?,
-            processes_per_seat: row.try_get::<i32, _>("processes_per_seat")? as u32,
             hide_holders: row.try_get("hide_holders")?,
+            ..terms(row)?.into_license(row.try_get("plan")?)
         },
         facts_version: row.try_get("facts_version")?,
         version: row.try_get("version")?,

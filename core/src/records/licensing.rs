@@ -16,7 +16,7 @@ use crate::{
         key::LicenseKey,
         license::Status,
         secret::KeyRing,
-        terms::{LicenseTerms, PlanTerms, TermsEdit},
+        terms::{LicenseTerms, TermsEdit},
     },
 };
 use serde::{Deserialize, Serialize};
@@ -235,33 +235,7 @@ impl AuditedChange<'_> {
                 .fetch_one(self.sql())
                 .await
                 .map_err(failed)?;
-        let PlanTerms {
-            tier,
-            seats,
-            trial_days: _,
-            features,
-            offline_policy,
-            grace_hours,
-            grace_after_heartbeats,
-            grace_beyond_seats,
-            holder_by,
-            processes_per_seat,
-        } = plan.terms;
-        Ok(Some(LicenseTerms {
-            plan: plan.name,
-            tier,
-            seats,
-            not_before: None,
-            expires_at,
-            features,
-            offline_policy,
-            grace_hours,
-            grace_after_heartbeats,
-            grace_beyond_seats,
-            holder_by,
-            processes_per_seat,
-            hide_holders: false,
-        }))
+        Ok(Some(LicenseTerms { expires_at, ..plan.terms.into_license(plan.name) }))
     }
 
     /// Writes a license down under a number that is free, and answers its key.

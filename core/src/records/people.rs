@@ -98,7 +98,8 @@ impl Records {
     async fn membership_of(&self, user: UserId, tenant: TenantId) -> Result<Option<MembershipRow>> {
         let mut transaction = self.begin(tenant).await?;
         let row = sqlx::query(
-            "select u.user_id, u.email, u.name, u.role, u.version, u.created_at, o.name as organization, o.tokens_not_before
+            "select u.user_id, u.email, u.name, u.role, u.version, u.created_at, o.name as organization, \
+             o.tokens_not_before
              from users u join organizations o on o.tenant_id = u.tenant_id
              where u.tenant_id = $1 and u.user_id = $2 and u.removed_at is null",
         )
@@ -122,13 +123,8 @@ impl Records {
         let mut transaction = self.begin(tenant).await?;
         let sql = "select user_id, email, name, role, version, created_at from users
                    where tenant_id = $1 and user_id < $2 and removed_at is null order by user_id desc limit $3";
-        let rows = sqlx::query(sql)
-            .bind(tenant.0)
-            .bind(page.below())
-            .bind(page.fetch())
-            .fetch_all(&mut *transaction)
-            .await
-            .map_err(failed)?;
+        let query = sqlx::query(sql).bind(tenant.0).bind(page.below()).bind(page.fetch());
+        let rows = query.fetch_all(&mut *transaction).await.map_err(failed)?;
         page.cut(rows, |person: &PersonRow| person.id.0, person)
     }
 
@@ -246,7 +242,8 @@ impl AuditedChange<'_> {
 
     async fn is_last_owner(&mut self, person: &PersonRow) -> Result<bool> {
         let tenant = self.tenant().0;
-        let sql = "select not exists (select from users where tenant_id = $1 and role = 'owner' and removed_at is null and user_id <> $2)";
+        let sql = "select not exists (select from users where tenant_id = $1 and role = 'owner' and removed_at is \
+            null and user_id <> $2)";
         let alone: bool =
             sqlx::query_scalar(sql).bind(tenant).bind(person.id.0).fetch_one(self.sql()).await.map_err(failed)?;
         Ok(person.role == PersonRole::Owner && alone)

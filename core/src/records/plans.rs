@@ -76,7 +76,8 @@ pub struct UpsertedRow<T> {
 
 pub(super) const NO_PLAN: &str = "is not a plan of this server";
 pub(super) const TOO_LARGE: &str = "must be at most 3 KiB as JSON text";
-const ONE_DEFAULT: &str = "A registration that names no product needs a default. Make another product the default first; this one then is it no more.";
+const ONE_DEFAULT: &str = "A registration that names no product needs a default. Make another product the default \
+    first; this one then is it no more.";
 
 const PLAN: &str = "plan, plan_id, tier, seats, trial_days, features, offline_policy, grace_hours,
     grace_after_heartbeats, grace_beyond_seats, holder_by, processes_per_seat, version";
@@ -256,10 +257,14 @@ async fn write_plan(sql: &mut PgConnection, name: &str, terms: &PlanTerms) -> Re
     let text = "insert into catalog.plans as p (plan, tier, seats, trial_days, features, offline_policy, grace_hours,
                   grace_after_heartbeats, grace_beyond_seats, holder_by, processes_per_seat)
                 values ($1, $2, $3, $4, $5, $6, $7, $10, $11, $8, $9)
-                on conflict (plan) do update set tier = excluded.tier, seats = excluded.seats, trial_days = excluded.trial_days,
-                  features = excluded.features, offline_policy = excluded.offline_policy, grace_hours = excluded.grace_hours,
-                  grace_after_heartbeats = excluded.grace_after_heartbeats, grace_beyond_seats = excluded.grace_beyond_seats,
-                  holder_by = excluded.holder_by, processes_per_seat = excluded.processes_per_seat, version = p.version + 1";
+                on conflict (plan) do update set tier = excluded.tier, seats = excluded.seats, trial_days = \
+                excluded.trial_days,
+                  features = excluded.features, offline_policy = excluded.offline_policy, grace_hours = \
+                  excluded.grace_hours,
+                  grace_after_heartbeats = excluded.grace_after_heartbeats, grace_beyond_seats = \
+                  excluded.grace_beyond_seats,
+                  holder_by = excluded.holder_by, processes_per_seat = excluded.processes_per_seat, version = \
+                  p.version + 1";
     sqlx::query(text)
         .bind(name)
         .bind(&terms.tier)
@@ -290,9 +295,11 @@ async fn write_product(
             "update catalog.products set is_default = false, version = version + 1 where is_default and product <> $1";
         sqlx::query(text).bind(name).execute(&mut *sql).await.map_err(failed)?;
     }
-    let text = "insert into catalog.products as p (product, registration_plan, is_default, trials) values ($1, $2, $3, $4)
+    let text = "insert into catalog.products as p (product, registration_plan, is_default, trials) values ($1, $2, \
+        $3, $4)
                 on conflict (product) do update
-                set registration_plan = excluded.registration_plan, is_default = excluded.is_default, trials = excluded.trials,
+                set registration_plan = excluded.registration_plan, is_default = excluded.is_default, trials = \
+                excluded.trials,
                   version = p.version + 1";
     let write = sqlx::query(text).bind(name).bind(plan).bind(is_default).bind(Json(trials));
     write.execute(sql).await.map(drop).map_err(failed)
@@ -332,18 +339,26 @@ fn plan(row: &PgRow) -> sqlx::Result<PlanRow> {
         name: row.try_get("plan")?,
         id: row.try_get("plan_id")?,
         terms: PlanTerms {
-            tier: row.try_get("tier")?,
-            seats: row.try_get::<i32, _>("seats")? as u32,
             trial_days: row.try_get::<Option<i32>, _>("trial_days")?.map(|days| days as u32),
-            features: row.try_get::<Json<FeatureValues>, _>("features")?.0,
-            offline_policy: word(row, "offline_policy")?,
-            grace_hours: row.try_get::<i32, _>("grace_hours")? as u32,
-            grace_after_heartbeats: row.try_get::<i32, _>("grace_after_heartbeats")? as u32,
-            grace_beyond_seats: row.try_get::<Option<i32>, _>("grace_beyond_seats")?.map(|machines| machines as u32),
-            holder_by: word(row, "holder_by")?,
-            processes_per_seat: row.try_get::<i32, _>("processes_per_seat")? as u32,
+            ..terms(row)?
         },
         version: row.try_get("version")?,
+    })
+}
+
+/// What plans and licenses have in common, by columns of the same names; no trial.
+pub(super) fn terms(row: &PgRow) -> sqlx::Result<PlanTerms> {
+    Ok(PlanTerms {
+        tier: row.try_get("tier")?,
+        seats: row.try_get::<i32, _>("seats")? as u32,
+        trial_days: None,
+        features: row.try_get::<Json<FeatureValues>, _>("features")?.0,
+        offline_policy: word(row, "offline_policy")?,
+        grace_hours: row.try_get::<i32, _>("grace_hours")? as u32,
+        grace_after_heartbeats: row.try_get::<i32, _>("grace_after_heartbeats")? as u32,
+        grace_beyond_seats: row.try_get::<Option<i32>, _>("grace_beyond_seats")?.map(|machines| machines as u32),
+        holder_by: word(row, "holder_by")?,
+        processes_per_seat: row.try_get::<i32, _>("processes_per_seat")? as u32,
     })
 }
 

@@ -50,7 +50,8 @@ pub struct ProjectEdit {
 }
 
 const COLUMNS: &str = "project_id, name, license_ids, version, created_at, archived_at";
-const TAKEN: &str = "There is a project of this name already, perhaps an archived one; upper and lower case, accents composed or not, and blanks make no difference. Choose another name, or bring that one back.";
+const TAKEN: &str = "There is a project of this name already, perhaps an archived one; upper and lower case, accents \
+    composed or not, and blanks make no difference. Choose another name, or bring that one back.";
 
 impl Records {
     /// The projects of an organization, the newest first. `archived`: only those that are, or only those that are not.
@@ -67,7 +68,8 @@ impl Records {
         // The state stays a parameter: as a constant it would be folded into a form that matches no index.
         let only = if archived.is_some() { " and (archived_at is not null) = $4" } else { "" };
         let sql = format!(
-            "select {COLUMNS} from projects where tenant_id = $1 and project_id < $2{only} order by project_id desc limit $3"
+            "select {COLUMNS} from projects where tenant_id = $1 and project_id < $2{only} order by project_id desc \
+             limit $3"
         );
         let mut query = sqlx::query(AssertSqlSafe(sql)).bind(tenant.0).bind(page.below()).bind(page.fetch());
         if let Some(archived) = archived {

@@ -35,7 +35,8 @@ pub(super) async fn write_down(sql: &mut PgConnection, act: &Caller, peppers: Op
     // Two that read at once may both write it down.
     let noted = "select exists (select from (
           select action, target, after from audit_log where tenant_id = $1 and actor = $2
-            and id >= (lpad(to_hex((extract(epoch from date_trunc('hour', now())) * 1000)::bigint), 12, '0') || repeat('0', 20))::uuid
+            and id >= (lpad(to_hex((extract(epoch from date_trunc('hour', now())) * 1000)::bigint), 12, '0') || \
+            repeat('0', 20))::uuid
           order by id) a
         where a.action = 'staff.read' and a.target = $3 and a.after->>'operation' = $4)";
     let noted: bool = sqlx::query_scalar(noted)

@@ -25,7 +25,8 @@ use uuid::Uuid;
 
 /// How many earlier keys of a license may be good at a time: each acquire and validate compares with all of them.
 const OLD_KEYS: i64 = 32;
-const TOO_MANY_KEYS: &str = "Thirty-two earlier keys of this license are still good. Wait until one has run out, or end them all: rotate with old_valid_for_in 0.";
+const TOO_MANY_KEYS: &str = "Thirty-two earlier keys of this license are still good. Wait until one has run out, or \
+    end them all: rotate with old_valid_for_in 0.";
 /// On how many seats one transaction ends sessions: those who ask for a seat meanwhile wait no longer than for any
 /// other change.
 const SEATS_AT_ONCE: i32 = 200;

@@ -121,7 +121,8 @@ enum FilterValue {
     Text(String),
 }
 
-const COLUMNS: &str = "session_id, license_id, number, product, pool_id, pool, seat_no, label, hw, person, project_id, key_id, client, \
+const COLUMNS: &str = "session_id, license_id, number, product, pool_id, pool, seat_no, label, hw, person, \
+    project_id, key_id, client, \
                        started_at, last_seen_at, ended_at, end_reason";
 const SHARED: &str =
     "Processes of somebody else run on the same machine's seat and would end too. Ask an admin to end it.";
@@ -282,7 +283,8 @@ fn statement(sought: &[(&str, FilterValue)], ended: bool) -> String {
     let by = driver.map_or_else(String::new, |column| format!(" and s.{column} = ${first}"));
     let found = |limit: &str| {
         format!(
-            "select {COLUMNS} from sessions s where s.tenant_id = $1 and {state} and s.session_id < $2 and s.session_id >= $3{by}
+            "select {COLUMNS} from sessions s where s.tenant_id = $1 and {state} and s.session_id < $2 and \
+             s.session_id >= $3{by}
              order by s.session_id desc limit {limit}"
         )
     };
@@ -293,7 +295,8 @@ fn statement(sought: &[(&str, FilterValue)], ended: bool) -> String {
         narrowing.iter().zip(first + 1..).map(|((column, _), n)| format!("w.{column} = ${n}")).collect();
     format!(
         "with looked as materialized ({})
-         select l.*, (select count(*) from looked) = $5 as more, (select w.session_id from looked w order by w.session_id limit 1) as until
+         select l.*, (select count(*) from looked) = $5 as more, (select w.session_id from looked w order by \
+         w.session_id limit 1) as until
          from (select 1) one left join (select * from looked w where {} order by w.session_id desc limit $4) l on true
          order by l.session_id desc",
         found("$5"),
@@ -333,7 +336,8 @@ fn first_id(at: OffsetDateTime) -> Uuid {
 
 async fn find(sql: &mut sqlx::PgConnection, act: &Caller, id: SessionId) -> Result<Option<SessionRow>> {
     let statement = format!(
-        "select {COLUMNS} from sessions s where s.tenant_id = $1 and s.session_id = $2 and ($3::text is null or s.person = $3)"
+        "select {COLUMNS} from sessions s where s.tenant_id = $1 and s.session_id = $2 and ($3::text is null or \
+         s.person = $3)"
     );
     let rows = sqlx::query(AssertSqlSafe(statement))
         .bind(act.tenant.0)

@@ -14,7 +14,8 @@ use sqlx::{PgConnection, Row};
 use std::str::FromStr;
 use uuid::Uuid;
 
-const BELONGS: &str = "Somebody with this address belongs to the organization. Remove the person first (DELETE …/people/{person}), then erase them.";
+const BELONGS: &str = "Somebody with this address belongs to the organization. Remove the person first (DELETE \
+    …/people/{person}), then erase them.";
 const OWN: &str = "Nobody erases themselves, since this very act is written down with who did it. Ask a colleague.";
 
 /// What a person is known by, in the form in which such words are compared.
@@ -70,7 +71,8 @@ pub(super) async fn know(
     if SubjectAddress::folded(act.by.name()) == *address {
         return Ok(Err(ChangeRefusal::Conflict(OWN)));
     }
-    let who = "select user_id, email, name, removed_at is null as belongs from users where tenant_id = $1 and address = $2 order by user_id";
+    let who = "select user_id, email, name, removed_at is null as belongs from users where tenant_id = $1 and address \
+        = $2 order by user_id";
     let rows = sqlx::query(who).bind(act.tenant.0).bind(&address.0).fetch_all(&mut *sql).await.map_err(failed)?;
     let mut known = SubjectIdentifiers { keys: vec![address.0.clone()], ..SubjectIdentifiers::default() };
     for row in &rows {

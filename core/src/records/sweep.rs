@@ -164,8 +164,10 @@ impl Records {
                 let (tenants, pools) = (tenants.clone(), pools.clone());
                 async move {
                     sqlx::query(
-                        "select p.tenant_id, p.pool_id, p.name, l.number, p.epoch, l.offline_policy = 'grace' or p.grace_told > 0 as grace,
-                           (select true from seats s where s.tenant_id = p.tenant_id and s.pool_id = p.pool_id and s.holder is not null
+                        "select p.tenant_id, p.pool_id, p.name, l.number, p.epoch, l.offline_policy = 'grace' or \
+                         p.grace_told > 0 as grace,
+                           (select true from seats s where s.tenant_id = p.tenant_id and s.pool_id = p.pool_id and \
+                           s.holder is not null
                             order by s.holder limit 1) is not null
                            or (select true from seats s where s.tenant_id = p.tenant_id and s.pool_id = p.pool_id
                             and s.hold_until is not null and not s.retired limit 1) is not null as held

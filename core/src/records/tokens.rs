@@ -141,8 +141,10 @@ impl Records {
         }
         let secret = OpaqueSecret::draw(SecretKind::ApiToken, act.tenant);
         let sql = format!(
-            "insert into api_tokens (tenant_id, token_id, name, secret_hash, scopes, created_by, expires_at, allowed_networks, granted_by)
-             select $1, $2, $3, $4, $5, $6, coalesce($7, date_trunc('second', now()) + make_interval(days => $10)), $8::text[]::cidr[], $9
+            "insert into api_tokens (tenant_id, token_id, name, secret_hash, scopes, created_by, expires_at, \
+             allowed_networks, granted_by)
+             select $1, $2, $3, $4, $5, $6, coalesce($7, date_trunc('second', now()) + make_interval(days => $10)), \
+             $8::text[]::cidr[], $9
              where $7 is null or $7 > now() returning {COLUMNS}"
         );
         let row = sqlx::query(AssertSqlSafe(sql))
@@ -201,7 +203,8 @@ impl Records {
     /// [`crate::Error::Records`].
     pub async fn api_token(&self, token: &OpaqueSecret, from: Option<IpAddr>) -> Result<Option<PresentedToken>> {
         let mut transaction = self.begin(token.tenant).await?;
-        let sql = "select name, scopes, allowed_networks::text[], last_used_at is null or last_used_at < now() - interval '1 minute' as worth_noting from api_tokens
+        let sql = "select name, scopes, allowed_networks::text[], last_used_at is null or last_used_at < now() - \
+            interval '1 minute' as worth_noting from api_tokens
                    where tenant_id = $1 and token_id = $2 and secret_hash = $3 and revoked_at is null
                      and (expires_at is null or expires_at > now())";
         let found = sqlx::query(sql)

@@ -153,7 +153,8 @@ async fn stretch(
         from (select 1) one
         left join audit_heads h on h.tenant_id = $1
         left join lateral (
-          select e.seq, e.id, (extract(epoch from e.at) * 1000)::bigint as at_ms, e.actor_kind, e.actor, e.action, e.target,
+          select e.seq, e.id, (extract(epoch from e.at) * 1000)::bigint as at_ms, e.actor_kind, e.actor, e.action, \
+          e.target,
             jsonb_build_object('actor_name', e.actor_name, 'from_address', e.from_address, 'request_id', e.request_id,
               'before', e.before, 'after', e.after)::text as details,
             e.salt, e.details_hash, e.hash, e.seal, e.erased_by, e.erased_hash, e.erased_seal
@@ -233,7 +234,8 @@ async fn compare(
     let hashes: Vec<Option<Vec<u8>>> = query.fetch_all(&mut **sql).await.map_err(failed)?;
     let there = hashes.iter().flatten().any(|hash| *hash == known.hash);
     if !there || known.seq > head.seq {
-        let detail = "The log is not the one that this head was read from: what was written up to there was written anew, or taken back.";
+        let detail = "The log is not the one that this head was read from: what was written up to there was written \
+            anew, or taken back.";
         checker.fault(FaultKind::Rewritten, Some(known.seq), None, detail);
     }
     Ok(())
@@ -247,7 +249,8 @@ async fn erasures(sql: &mut TenantTransaction, tenant: TenantId, links: &[ChainL
     }
     // Each by key, also where the plan was made before there were statistics: the order leaves no other index.
     let text = "select a.id from unnest($2) n (id), lateral (
-          select e.id, e.action from audit_log e where e.tenant_id = $1 and e.id >= n.id and e.id <= n.id order by e.id limit 1) a
+          select e.id, e.action from audit_log e where e.tenant_id = $1 and e.id >= n.id and e.id <= n.id order by \
+          e.id limit 1) a
         where a.action in ('person.erased', 'machine.erased')";
     let query = sqlx::query_scalar(text).bind(tenant.0).bind(named.into_iter().collect::<Vec<_>>());
     Ok(query.fetch_all(&mut **sql).await.map_err(failed)?.into_iter().collect())

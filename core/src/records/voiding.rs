@@ -56,7 +56,8 @@ impl Records {
         let Some(before) = before else { return Ok(Err(ChangeRefusal::NotFound)) };
         // Not the transaction's time: it may have waited for the row.
         let sql = "update organizations
-                   set tokens_not_before = greatest(tokens_not_before, date_trunc('milliseconds', clock_timestamp())), version = version + 1
+                   set tokens_not_before = greatest(tokens_not_before, date_trunc('milliseconds', \
+                   clock_timestamp())), version = version + 1
                    where tenant_id = $1 returning tokens_not_before";
         let not_before: OffsetDateTime =
             sqlx::query_scalar(sql).bind(act.tenant.0).fetch_one(work.sql()).await.map_err(failed)?;
@@ -104,7 +105,8 @@ impl Records {
                 .fetch_one(&mut *sql)
                 .await
                 .map_err(failed)?;
-        let update = "update catalog.staff_tokens set not_before = greatest(not_before, date_trunc('milliseconds', clock_timestamp()))
+        let update = "update catalog.staff_tokens set not_before = greatest(not_before, date_trunc('milliseconds', \
+            clock_timestamp()))
                       returning not_before";
         let not_before: OffsetDateTime = sqlx::query_scalar(update).fetch_one(&mut *sql).await.map_err(failed)?;
         let said = |at| json!({ "not_before": text(at) });

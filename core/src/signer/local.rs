@@ -108,7 +108,8 @@ fn read(path: &Path) -> Result<Option<LocalRoot>> {
         return Err(failed(
             path,
             format!(
-                "others may read it (mode {mode:04o}); run chmod 600 on it, and if somebody may have read it, replace the key"
+                "others may read it (mode {mode:04o}); run chmod 600 on it, and if somebody may have read it, replace \
+                 the key"
             ),
         ));
     }
@@ -116,7 +117,11 @@ fn read(path: &Path) -> Result<Option<LocalRoot>> {
     file.take(64 * 1024).read_to_end(&mut bytes).map_err(|e| failed(path, e))?;
     let key = pem::decode(LABEL, &String::from_utf8_lossy(&bytes)).and_then(|der| KeyPair::from_pkcs8(&der).ok());
     let key = key.ok_or_else(|| {
-        failed(path, "holds no RSA private key in PKCS#8 PEM; restore it from a backup, or move it away to have a new one made (clients then need the new public key)")
+        failed(
+            path,
+            "holds no RSA private key in PKCS#8 PEM; restore it from a backup, or move it away to have a new \
+            one made (clients then need the new public key)",
+        )
     })?;
     LocalRoot::new(key).map(Some).map_err(|_| failed(path, "its key must have 4096 bits"))
 }

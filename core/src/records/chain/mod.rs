@@ -333,7 +333,8 @@ impl<'a> ChainChecker<'a> {
                 "The newest entry is not the one that the chain's head is of.",
             );
         } else if !self.vouched && self.found == 0 {
-            let detail = "The newest entry was sealed with a pepper that is not accepted any more, so nothing vouches for the log. Put \
+            let detail = "The newest entry was sealed with a pepper that is not accepted any more, so nothing vouches \
+                for the log. Put \
                           that pepper back as the previous one, and write an entry.";
             self.fault(FaultKind::Unsealed, Some(head.seq), None, detail);
         }
