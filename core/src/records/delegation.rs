@@ -1,8 +1,9 @@
 //! What stands on somebody's word ends with their right to give it: invitations they sent, API tokens they made.
 //!
-//! **Order of locks.** Whoever needs a person's standing takes that person's row first, shared, and then rows of invitations, API tokens
-//! and pools; whoever takes the standing away holds the same row alone. So of an invitation, a new API token or a new
-//! license key and the removal of the person behind it one sees the other, and neither waits in a circle.
+//! **Order of locks.** Whoever needs a person's standing takes that person's row first, shared, and then rows of
+//! invitations, API tokens and pools; whoever takes the standing away holds the same row alone. So of an invitation, a
+//! new API token or a new license key and the removal of the person behind it one sees the other, and neither waits in
+//! a circle.
 
 use super::{
     act::{AuditedChange, ChangeRefusal},

@@ -8,7 +8,8 @@
 //! * `connect.rs`: connections, and what is worth trying again · `migrate.rs`: schema and roles
 //! * `seats.rs`: grant, end, resolve, rebuild · `licenses.rs`: find, resize, kick, suspend, rotate · `tenants.rs`:
 //!   registration
-//! * `act.rs`: a change that people ask for, audited and idempotent · `caller.rs`: who asks · `page.rs`: pages of long lists
+//! * `act.rs`: a change that people ask for, audited and idempotent · `caller.rs`: who asks · `page.rs`: pages of long
+//!   lists
 //! * one file a table for what people manage: `organizations.rs` `people.rs` `invitations.rs` (`joining.rs`)
 //!   `sessions.rs` `projects.rs` `tokens.rs` (`delegation.rs`: what ends with whoever asked for it) `audit.rs` (its
 //!   chain: `chain.rs` and `verifying.rs`; staff's reads: `reading.rs`); of licenses `licensed.rs` reads and

@@ -23,8 +23,8 @@ use std::net::IpAddr;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-/// How many API tokens of one person may be in force: all of them may end in the transaction that removes the person, and
-/// nobody may become too much to remove.
+/// How many API tokens of one person may be in force: all of them may end in the transaction that removes the person,
+/// and nobody may become too much to remove.
 const MOST_TOKENS: i64 = 200;
 /// An API token, without what proves it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
