@@ -79,7 +79,8 @@ async fn who_belongs_is_not_invited_and_who_was_removed_may_be() {
     let desk = Desk::new().await;
     let eve = desk.join(desk.tenant(), "eve", Viewer).await;
     let refused = desk.invite("owner", "EVE@example.com", "admin").await.is(409, "conflict");
-    let what_to_do = "Somebody with this address belongs to the organization already. Change their role instead of inviting them.";
+    let what_to_do =
+        "Somebody with this address belongs to the organization already. Change their role instead of inviting them.";
     assert_eq!(refused["detail"], what_to_do);
     assert_eq!(desk.states().await, []);
     desk.delete(&desk.at(&format!("/people/{eve}"))).by(&desk.person("owner")).send().await.ok(204);
