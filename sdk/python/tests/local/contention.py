@@ -48,7 +48,7 @@ class Run:
     directory: Path
     kill_every: float
     over_at: float = math.inf
-    """Known to the process that watches, from when everybody is there: `seconds` count from then on, however long the start took."""
+    """Known to the process that watches, from when everybody is there: `seconds` count from then on."""
 
     def end(self) -> None:
         """Say to every worker, which are processes of their own, that it is over."""
