@@ -1,14 +1,14 @@
-//! What a seat is, and one room for each outside system.
+//! What a seat is, and one module for each outside system.
 //!
 //! Three rings, imports only inward:
 //!
 //! * [`domain`]: words and rules. No I/O, no async, no clients.
 //! * [`seat_store`] (Redis, who is alive), [`records`] (PostgreSQL, what is true), [`signer`] (keys), [`identity`] (who is
-//!   the person): one room for each outside system. A room never uses another room.
-//! * [`protocol`]: acquire, heartbeat, release, reap and their repair paths. The only room that brings seats, records and
-//!   signer together.
+//!   the person): one module for each outside system. None of them uses another.
+//! * [`protocol`]: acquire, heartbeat, release, reap and their repair paths. The only module that brings the seat store,
+//!   the records and the signer together.
 //!
-//! [`Error`] means "we could not find out"; a refusal is a value of the move that refuses. Nothing here knows HTTP.
+//! [`Error`] means "we could not find out"; a refusal is a value of the operation that refuses. Nothing here knows HTTP.
 
 pub mod clock;
 pub mod domain;

@@ -1,4 +1,4 @@
-//! Ids and other short words, parsed once at the rim and never bare strings afterwards.
+//! Ids and other short words, parsed once where a request comes in and never bare strings afterwards.
 
 use super::{base32, pasted, secret};
 use serde::{Deserialize, Serialize};

@@ -1,9 +1,11 @@
 //! PostgreSQL: what is true.
 //!
-//! Every move is one PL/pgSQL function called as one autocommit statement ([`Records`]' methods, the hot path);
-//! everything else is a [`TenantTransaction`] with the tenant set for it alone. There is no third door: no query without a
-//! tenant. Behind both stand row-level security and what each role may do at all (migrations/README.md): seats,
-//! sessions, licenses and events are written by functions alone. Nothing here knows Redis.
+//! What acquire, heartbeat, release and the reaper do to seats is one PL/pgSQL function each, called as one autocommit
+//! statement ([`Records`]' methods, the hot path). Management changes an organization in a [`TenantTransaction`] with the
+//! tenant set for it alone. Without a tenant are only the vendor's plans and products, the reaper's sweep and outbox, and
+//! the lookups that find out which tenant it is. Behind all of them stand row-level security and what each role may do
+//! at all (migrations/README.md): seats, sessions, licenses and events are written by functions alone. Nothing here
+//! knows Redis.
 //!
 //! * `connect.rs`: connections, and what is worth trying again · `migrate.rs`: schema and roles
 //! * `seats.rs`: grant, end, resolve, rebuild · `licenses.rs`: find, resize, kick, suspend, rotate · `tenants.rs`:

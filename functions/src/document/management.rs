@@ -83,7 +83,7 @@ fn parameter(
     RefOr::T(built.schema(Some(schema.into())).build())
 }
 
-/// What the gate and the rim refuse of such an operation, as statuses with codes.
+/// What the gate and the layers refuse of such an operation, as statuses with codes.
 pub(super) fn refusals(operation: &Operation) -> Vec<(&'static str, &'static str)> {
     let mut refusals = vec![
         ("401", "token_invalid, token_expired, insufficient_user_authentication"),

@@ -1,4 +1,4 @@
-//! The OpenAPI document of all services: what the handlers say of themselves, and what the access table and the rim say of all.
+//! The OpenAPI document of all services: what the handlers say of themselves, and what the access table and the layers say of all.
 //!
 //! `problems.rs`: every code with an example · `management.rs`: what the table and the gate add · `schemas.rs`: null and absent.
 //! openapi.json at the root is this, written down (`./dev openapi`); admin serves that file.

@@ -237,7 +237,7 @@ fn note(refusals: &mut OperationRefusals, status: &str, text: &str) {
     *said = said.take().or(explanation.map(str::to_owned));
 }
 
-/// Adds what the rim refuses, and dresses every refusal of an operation.
+/// Adds what the layers refuse, and dresses every refusal of an operation.
 pub(super) fn describe(operation: &mut Operation) {
     let mut refusals = OperationRefusals::new();
     for (status, response) in &operation.responses.responses {

@@ -1,4 +1,4 @@
-//! The rim every service shares: configuration, the bootstrap, layers, problems, extractors and log lines.
+//! What every service shares: configuration, the bootstrap, layers, problems, extractors and log lines.
 
 pub mod address;
 pub mod config;

@@ -1,4 +1,4 @@
-//! Tests of the rim, against routers in process.
+//! Tests of the layers around every service, against routers in process.
 
 mod config;
 mod connection_room;
