@@ -5,6 +5,7 @@
 //! * [`domain`]: words and rules. No I/O, no async, no clients.
 //! * [`seat_store`] (Redis, who is alive), [`records`] (PostgreSQL, what is true), [`signer`] (keys), [`identity`] (who is
 //!   the person): one module for each outside system. None of them uses another.
+//! * [`management`]: what people may do, and what is refused ([`refusal`]).
 //! * [`protocol`]: acquire, heartbeat, release, reap and their repair paths. The only module that brings the seat store,
 //!   the records and the signer together.
 //!
@@ -14,8 +15,10 @@ pub mod clock;
 pub mod domain;
 pub mod error;
 pub mod identity;
+pub mod management;
 pub mod protocol;
 pub mod records;
+pub mod refusal;
 pub mod seat_store;
 pub mod signer;
 pub mod steps;

@@ -15,6 +15,7 @@ pub mod release;
 pub mod services;
 
 mod answer;
+mod refusals;
 mod wiring;
 
 use services::ServiceEntry;

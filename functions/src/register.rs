@@ -28,10 +28,11 @@ use license_core::{
         opaque::{OpaqueSecret, SecretKind},
         secret::KeyRing,
         step_up::SignIn,
-        trial::TrialLimit,
     },
     identity::{IdentityVerifier, TokenRejected, VerifiedClaims},
-    records::{DatabaseRole, JoinRequest, NewOrganization, Records, RegisteredTenant, RegistrationOutcome},
+    management::{JoinRequest, Management, NewOrganization},
+    records::{DatabaseRole, Records, RegisteredTenant, VerifiedPerson},
+    refusal::{ChangeError, ChangeRefusal},
 };
 use serde::{Deserialize, Serialize};
 use std::{net::IpAddr, sync::Arc};
@@ -47,6 +48,8 @@ pub(crate) const ROLE: DatabaseRole = DatabaseRole::Admin;
 pub struct RegisterService {
     /// As [`DatabaseRole::Admin`].
     pub records: Records,
+    /// Registers and lets people join.
+    pub management: Management,
     /// Knows who signed the person in.
     pub verifier: IdentityVerifier,
     /// Under which license keys are hashed.
@@ -86,7 +89,7 @@ pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartEr
         async move { records.ready().await }
     });
     Ok(Service {
-        router: router(RegisterService { records, verifier, peppers, limit, strangers }),
+        router: router(RegisterService { management: Management::new(records.clone()), records, verifier, peppers, limit, strangers }),
         checks: vec![check],
     })
 }
@@ -216,12 +219,12 @@ async fn register(
         Some(_) => service.limit.admit_person(&claims).await?,
         None => service.limit.admit(&parts).await?,
     };
-    let person = VerifiedPerson::of(claims.clone(), service.limit.address(&parts))?;
+    let person = Newcomer::of(claims.clone(), service.limit.address(&parts))?;
     let mut answered = match body.invitation {
         Some(secret) => join(&service, &parts, &claims, person, &secret).await?,
         None => {
             not_void(&service, &claims).await?;
-            found(&service, person, name, product).await?
+            create_organization(&service, person, name, product).await?
         }
     };
     if let Some(standing) = standing {
@@ -239,48 +242,25 @@ async fn not_void(service: &RegisterService, claims: &VerifiedClaims) -> Result<
 }
 
 /// An organization of the person's own, or the one they have.
-async fn found(
+async fn create_organization(
     service: &RegisterService,
-    it: VerifiedPerson,
+    it: Newcomer,
     name: Option<String>,
     product: Option<String>,
 ) -> Result<Response, Problem> {
-    let organization = name.or_else(|| it.name.clone()).unwrap_or_else(|| it.email.chars().take(200).collect());
+    let organization = name.or_else(|| it.person.name.clone());
+    let organization = organization.unwrap_or_else(|| it.person.email.chars().take(200).collect());
     let new = NewOrganization {
-        issuer: it.issuer,
-        subject: it.subject,
-        email: it.email,
-        person: it.name,
+        person: it.person,
         organization,
         product,
         from: it.from,
         request_id: request_id(),
         sign_in: it.sign_in,
     };
-    match service.records.register(&new, &service.peppers).await? {
-        RegistrationOutcome::Created(made) => Ok(answer(StatusCode::CREATED, "created", &made, &new.email)),
-        RegistrationOutcome::Existing(found) => Ok(answer(StatusCode::OK, "existing", &found, &new.email)),
-        RegistrationOutcome::NoTrial(limit) => Err(no_trial(limit)),
-        RegistrationOutcome::NoProduct => Err(Problem::invalid("product", "is not a product of this server")),
-    }
-}
-
-/// The vendor gives no more trials: who asks is told by what they are counted, and how to go on without one.
-fn no_trial(limit: TrialLimit) -> Problem {
-    let detail = match limit {
-        TrialLimit::Mailbox => {
-            "This mailbox has had its trial, by another way to sign in or another spelling of its address. Sign in as you did then, or ask \
-             the vendor for a license."
-        }
-        TrialLimit::Domain => {
-            "The mailboxes of your domain have had all the trials there are. Ask a colleague who has one to invite you, or the vendor for a \
-             license."
-        }
-        TrialLimit::Network => {
-            "Your network has had all the trials there are. Ask whoever has one there to invite you, or the vendor for a license."
-        }
-    };
-    Problem::new(ProblemCode::Conflict, detail)
+    let organization = service.management.register(&new, &service.peppers).await?;
+    let (status, label) = if organization.created { (StatusCode::CREATED, "created") } else { (StatusCode::OK, "existing") };
+    Ok(answer(status, label, &organization.registered, &new.person.email))
 }
 
 /// The organization that invited the person. A secret that is none and one that nobody was given are the same: there is no such invitation.
@@ -288,29 +268,19 @@ async fn join(
     service: &RegisterService,
     parts: &Parts,
     claims: &VerifiedClaims,
-    it: VerifiedPerson,
+    it: Newcomer,
     secret: &str,
 ) -> Result<Response, Problem> {
     let secret = OpaqueSecret::parse(SecretKind::Invitation, secret).ok_or_else(no_invitation)?;
-    let joining = JoinRequest {
-        secret,
-        issuer: it.issuer,
-        subject: it.subject,
-        email: it.email,
-        person: it.name,
-        from: it.from,
-        request_id: request_id(),
-    };
+    let joining = JoinRequest { secret, person: it.person, from: it.from, request_id: request_id() };
     let hash = joining.secret.hash();
     let ask = async {
         // A token that is void for who invited opens nothing there. Asked only where there is a turn to ask the records at all.
         in_force(claims, service.records.tokens_not_before(joining.secret.tenant).await?)?;
-        match service.records.join(&joining).await? {
+        match service.management.join(&joining).await {
             Ok(joined) => Ok(Some(joined)),
-            Err(license_core::records::ChangeRefusal::Conflict(detail)) => {
-                Err(Problem::new(ProblemCode::Conflict, detail))
-            }
-            Err(_) => Ok(None),
+            Err(ChangeError::Refused(ChangeRefusal::NotFound)) => Ok(None),
+            Err(error) => Err(Problem::from(error)),
         }
     };
     let joined = service.strangers.judge(parts, &hash, ask).await?.ok_or_else(no_invitation)?;
@@ -322,7 +292,7 @@ async fn join(
             name: &joined.organization.name,
             created_at: joined.organization.created_at,
         },
-        user: RegisteredUser { id: joined.user, email: &joining.email, role: joined.role.as_str() },
+        user: RegisteredUser { id: joined.user, email: &joining.person.email, role: joined.role.as_str() },
         license: None,
     };
     Ok((status, Extension(Label(label)), axum::Json(body)).into_response())
@@ -337,28 +307,19 @@ fn refused(why: TokenRejected) -> Problem {
     Problem::new(code, format!("{why}."))
 }
 
-/// Who asks. Only a verified address is believed: the person will be known by it.
-struct VerifiedPerson {
-    issuer: String,
-    subject: String,
-    email: String,
-    name: Option<String>,
+/// Who asks, and how. Only a verified address is believed: the person will be known by it.
+struct Newcomer {
+    person: VerifiedPerson,
     from: Option<IpAddr>,
     sign_in: SignIn,
 }
 
-impl VerifiedPerson {
+impl Newcomer {
     fn of(claims: VerifiedClaims, from: Option<IpAddr>) -> Result<Self, Problem> {
         let email = claims.address().map_err(|why| Problem::token_invalid(why.to_string()))?;
         let name = claims.name.and_then(|name| names::name(&name).ok());
-        Ok(Self {
-            issuer: claims.issuer,
-            subject: claims.subject,
-            email: email.as_str().to_owned(),
-            name,
-            from,
-            sign_in: claims.sign_in,
-        })
+        let (issuer, subject, email) = (claims.issuer, claims.subject, email.as_str().to_owned());
+        Ok(Self { person: VerifiedPerson { issuer, subject, email, name }, from, sign_in: claims.sign_in })
     }
 }
 

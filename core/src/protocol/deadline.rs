@@ -5,26 +5,26 @@ use std::time::{Duration, Instant};
 
 /// Until when a move may be asked again.
 #[derive(Clone, Copy)]
-pub(super) struct Deadline(Instant);
+pub(crate) struct Deadline(Instant);
 
 impl Deadline {
     /// A client's request that was just received. A little less than its time: the answer must still be written.
-    pub(super) fn of_request() -> Self {
+    pub(crate) fn of_request() -> Self {
         Self::after(LeaseTiming::DEADLINE - Duration::from_millis(250))
     }
 
-    pub(super) fn after(time: Duration) -> Self {
+    pub(crate) fn after(time: Duration) -> Self {
         Self(Instant::now() + time)
     }
 
     /// Waits for somebody else's work until the time is over.
-    pub(super) async fn wait<T>(self, room: &'static str, work: impl Future<Output = T>) -> Result<T> {
+    pub(crate) async fn wait<T>(self, room: &'static str, work: impl Future<Output = T>) -> Result<T> {
         let left = self.0.saturating_duration_since(Instant::now());
         tokio::time::timeout(left, work).await.map_err(|_| Error::Deadline(room))
     }
 
     /// Fails once the time is over, naming the room that was waited for.
-    pub(super) fn check(self, room: &'static str) -> Result<()> {
+    pub(crate) fn check(self, room: &'static str) -> Result<()> {
         if Instant::now() < self.0 { Ok(()) } else { Err(Error::Deadline(room)) }
     }
 }

@@ -11,15 +11,14 @@
 
 pub mod acquire;
 mod answer;
-mod deadline;
+pub(crate) mod deadline;
 pub mod guesses;
 pub mod heartbeat;
 pub mod history;
-pub mod manage;
 mod memory;
 pub mod publish;
 pub mod reap;
-mod rebuild;
+pub(crate) mod rebuild;
 pub mod release;
 pub mod validate;
 

@@ -34,7 +34,7 @@ type RebuildOutcome = Option<Result<bool>>;
 
 /// Rebuilds pools, each by one task of this instance at a time.
 #[derive(Clone)]
-pub(super) struct PoolRebuilds {
+pub(crate) struct PoolRebuilds {
     seats: SeatStore,
     records: Records,
     steps: FailPoints,
@@ -63,12 +63,12 @@ impl Drop for RebuildEntry {
 }
 
 impl PoolRebuilds {
-    pub(super) fn new(seats: SeatStore, records: Records, steps: FailPoints) -> Self {
+    pub(crate) fn new(seats: SeatStore, records: Records, steps: FailPoints) -> Self {
         Self { seats, records, steps, under_way: UnderWay::default() }
     }
 
     /// Returns once the copy is warm. False: the records know no such pool.
-    pub(super) async fn warm(&self, key: &PoolKey, tenant: TenantId, pool: PoolId, deadline: Deadline) -> Result<bool> {
+    pub(crate) async fn warm(&self, key: &PoolKey, tenant: TenantId, pool: PoolId, deadline: Deadline) -> Result<bool> {
         // What went wrong with a rebuild that began before this request came may go well now. One that began after it
         // is as good as its own.
         let mut earlier = true;

@@ -1,10 +1,6 @@
 //! What an organization demands of its own people's sign-ins.
 
-use super::{
-    act::{ChangeRefusal, ChangeResult, open},
-    caller::Caller,
-    connect::{Records, failed},
-};
+use super::{change::AuditedChange, connect::Records};
 use crate::{
     Result,
     domain::{
@@ -35,7 +31,8 @@ impl AccessPolicyRow {
         (rule != StepUpPolicy::default()).then_some(rule)
     }
 
-    fn written(&self) -> Value {
+    /// The policy as the audit log shows it.
+    pub(crate) fn describe(&self) -> Value {
         json!({ "max_age": self.max_age, "acr_values": self.acr_values })
     }
 }
@@ -46,51 +43,33 @@ impl Records {
     /// # Errors
     /// [`crate::Error::Records`].
     pub async fn access_policy(&self, tenant: TenantId) -> Result<Option<AccessPolicyRow>> {
-        read(&mut *self.begin(tenant).await?, tenant, "").await.map_err(failed)
+        Ok(read(&mut *self.begin(tenant).await?, tenant, "").await?)
+    }
+}
+
+impl AuditedChange<'_> {
+    /// The organization's policy, locked. `None`: there is no such organization.
+    pub(crate) async fn lock_access_policy(&mut self) -> Result<Option<AccessPolicyRow>> {
+        let tenant = self.tenant();
+        Ok(read(self.sql(), tenant, "for update").await?)
     }
 
-    /// Gives an organization this policy. `version`: only if it still is this one. The policy that is there
-    /// already stays as it is, unaudited.
-    ///
-    /// # Errors
-    /// [`crate::Error::Records`].
-    pub async fn set_access_policy(
-        &self,
-        act: &Caller,
-        step_up: Option<&StepUpPolicy>,
-        version: Option<i64>,
-    ) -> ChangeResult<AccessPolicyRow> {
-        let mut work = open!(self, act);
-        let Some(before) = read(work.sql(), act.tenant, "for update").await.map_err(failed)? else {
-            return Ok(Err(ChangeRefusal::NotFound));
-        };
-        if version.is_some_and(|version| version != before.version) {
-            return Ok(Err(ChangeRefusal::Stale));
-        }
-        if before.step_up().as_ref() == step_up {
-            return work.commit(before).await;
-        }
+    /// Writes another policy of the organization and answers it. `None`: there is no such organization.
+    pub(crate) async fn set_access_policy(&mut self, step_up: Option<&StepUpPolicy>) -> Result<Option<AccessPolicyRow>> {
         let acr_values = step_up.map(|rule| rule.acr_values.clone()).filter(|values| !values.is_empty());
-        let sql = "update organizations set step_up_max_age = $2, step_up_acr_values = $3, version = version + 1
-                   where tenant_id = $1";
-        sqlx::query(sql)
-            .bind(act.tenant.0)
-            .bind(step_up.and_then(|rule| rule.max_age).map(|max| i32::try_from(max).unwrap_or(i32::MAX)))
-            .bind(acr_values)
-            .execute(work.sql())
-            .await
-            .map_err(failed)?;
-        let Some(after) = read(work.sql(), act.tenant, "").await.map_err(failed)? else {
-            return Ok(Err(ChangeRefusal::NotFound));
-        };
-        work.audit("access_policy.changed", &act.tenant.to_string(), before.written(), after.written());
-        work.commit(after).await
+        let max_age = step_up.and_then(|rule| rule.max_age).map(|max| i32::try_from(max).unwrap_or(i32::MAX));
+        let sql = "-- set_access_policy
+            update organizations set step_up_max_age = $2, step_up_acr_values = $3, version = version + 1
+            where tenant_id = $1";
+        let tenant = self.tenant();
+        sqlx::query(sql).bind(tenant.0).bind(max_age).bind(acr_values).execute(self.sql()).await?;
+        Ok(read(self.sql(), tenant, "").await?)
     }
 }
 
 /// Whether somebody who signed in like this may do what cannot be undone.
 pub(super) async fn allows(sql: &mut PgConnection, tenant: TenantId, sign_in: &SignIn) -> Result<bool> {
-    let policy = read(sql, tenant, "").await.map_err(failed)?;
+    let policy = read(sql, tenant, "").await?;
     Ok(policy.and_then(|policy| policy.step_up()).is_none_or(|rule| rule.is_met_by(sign_in)))
 }
 

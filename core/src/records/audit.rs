@@ -123,7 +123,7 @@ impl Records {
             query = query.bind(value);
         }
         let mut transaction = self.begin(tenant).await?;
-        let rows = query.fetch_all(&mut *transaction).await.map_err(failed)?;
+        let rows = query.fetch_all(&mut *transaction).await?;
         page.cut(rows, |entry: &AuditEntryRow| entry.id, entry)
     }
 
@@ -144,6 +144,45 @@ pub(super) struct AuditStatement {
     pub(super) target: String,
     pub(super) before: Value,
     pub(super) after: Value,
+}
+
+/// Appends an entry to the audit log of the caller's organization, or to the staff's log for changes to the vendor's
+/// catalog.
+pub(super) async fn append(
+    sql: &mut PgConnection,
+    caller: &Caller,
+    entry: AuditStatement,
+    peppers: Option<&KeyRing>,
+) -> Result<()> {
+    match caller.tenant {
+        TenantId::VENDOR => append_to_staff_log(sql, caller, entry, peppers).await,
+        _ => write(sql, caller, entry, peppers).await.map(drop),
+    }
+}
+
+/// Appends an entry to the staff's log and seals it.
+async fn append_to_staff_log(
+    sql: &mut PgConnection,
+    caller: &Caller,
+    entry: AuditStatement,
+    peppers: Option<&KeyRing>,
+) -> Result<()> {
+    let row = sqlx::query("select seq, hash from history.staff_append($1, $2, $3, $4, $5, $6, $7, $8)")
+        .bind(caller.by.id())
+        .bind(caller.by.name())
+        .bind(entry.action)
+        .bind(entry.target)
+        .bind(entry.before)
+        .bind(entry.after)
+        .bind(caller.from.map(|from| from.to_string()))
+        .bind(&caller.request_id)
+        .fetch_one(&mut *sql)
+        .await?;
+    let Some(peppers) = peppers else { return Ok(()) };
+    let (seq, hash): (i64, Vec<u8>) = (row.try_get("seq")?, row.try_get("hash")?);
+    let seal = chain::seal(peppers, TenantId::VENDOR, seq, &hash);
+    sqlx::query("select history.staff_seal($1, $2)").bind(seq).bind(seal).execute(sql).await?;
+    Ok(())
 }
 
 /// Appends an entry to the audit log in the transaction of what it tells, seals it, and answers its id. Whoever else
@@ -170,18 +209,18 @@ pub(super) async fn write(
         .bind(&act.request_id)
         .fetch_one(&mut *sql)
         .await
-        .map_err(failed)?;
+        ?;
     if let Some(peppers) = peppers {
-        let (seq, hash): (i64, Vec<u8>) = (row.try_get("seq").map_err(failed)?, row.try_get("hash").map_err(failed)?);
+        let (seq, hash): (i64, Vec<u8>) = (row.try_get("seq")?, row.try_get("hash")?);
         sqlx::query("select history.audit_seal($1, $2, $3)")
             .bind(act.tenant.0)
             .bind(seq)
             .bind(chain::seal(peppers, act.tenant, seq, &hash))
             .execute(sql)
             .await
-            .map_err(failed)?;
+            ?;
     }
-    row.try_get("id").map_err(failed)
+    Ok(row.try_get("id")?)
 }
 
 /// Seals what was left of entries of the audit log at these places of its chain, in the transaction that blanked them.

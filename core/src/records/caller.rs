@@ -57,6 +57,16 @@ impl Principal {
         }
     }
 
+    /// Kind and id in one word, as idempotency keys know their owner.
+    pub(super) fn kind_and_id(&self) -> String {
+        format!("{} {}", self.kind(), self.id())
+    }
+
+    /// Kind and name in one word, as events say who did something.
+    pub(super) fn kind_and_name(&self) -> String {
+        format!("{} {}", self.kind(), self.name())
+    }
+
     /// The name people know it by.
     pub fn name(&self) -> &str {
         match self {
@@ -92,10 +102,10 @@ pub struct Operation {
     pub target: String,
 }
 
-/// A request of somebody to one organization.
+/// A request of somebody to one organization, or to the vendor's catalog.
 #[derive(Clone, Debug)]
 pub struct Caller {
-    /// The organization.
+    /// The organization; [`TenantId::VENDOR`] for changes to the catalog, which belongs to none.
     pub tenant: TenantId,
     /// Who asks.
     pub by: Principal,

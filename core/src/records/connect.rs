@@ -25,7 +25,7 @@ const GIVE_UP: Duration = Duration::from_secs(2);
 const NO_TRANSACTION: &str = "BEGIN; ROLLBACK";
 /// How long one call is repeated while its outcome is unknown. Three of these fit no request: the caller's deadline
 /// counts too.
-pub(super) const REPEAT: Duration = Duration::from_secs(4);
+pub(crate) const REPEAT: Duration = Duration::from_secs(4);
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -169,6 +169,12 @@ impl Records {
                 Err(e) => return Err(failed(e)),
             }
         }
+    }
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        failed(error)
     }
 }
 

@@ -7,30 +7,25 @@
 //! simply asked for again.
 
 use super::{
-    act::{AuditedChange, ChangeRefusal, ChangeResult, open},
     audit::{AuditStatement, seal_blanked, write},
     caller::Caller,
-    connect::{Records, failed, worth_repeating},
-    licenses::{PoolChange, changes},
-    subject::{SubjectAddress, SubjectIdentifiers, know, nobody},
+    change::AuditedChange,
+    connect::{Records, worth_repeating},
+    licenses::{PoolChange, changed_pools},
+    subject::{SubjectAddress, SubjectIdentifiers},
 };
-use crate::domain::{
-    id::{Hw, InvalidText, TenantId},
-    secret::{self, KeyRing},
+use crate::{
+    Result,
+    domain::{
+        id::{Hw, InvalidText, TenantId},
+        secret::{self, KeyRing},
+    },
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sqlx::{Row, postgres::PgRow, types::Json};
-use std::{
-    str::FromStr,
-    time::{Duration, Instant},
-};
+use sqlx::{Connection, PgConnection, Row, postgres::PgRow, types::Json};
+use std::str::FromStr;
 use uuid::Uuid;
-
-/// How long one request goes on. The rest of its time is for telling Redis and for a call that takes as long as it may.
-const TIME: Duration = Duration::from_secs(2);
-/// Between two tries of a call that somebody was in the way of.
-const PAUSE: Duration = Duration::from_millis(20);
 
 /// Who or what is erased.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +37,7 @@ pub enum ErasureSubject {
 }
 
 /// What was blanked.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErasureReport {
     /// The entry of the audit log that says it was done.
     pub id: Uuid,
@@ -65,14 +60,16 @@ pub struct ErasureReport {
     /// Where the next request goes on; `None`: all is done.
     pub next: Option<ErasureCursor>,
     /// Pools whose copies in Redis have labels that were blanked.
-    pub tell: Vec<PoolChange>,
+    pub changed_pools: Vec<PoolChange>,
 }
 
 /// How far an erasure has come. Names nobody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErasureCursor {
-    erasure: Uuid,
+    /// The entry of the audit log that says that it is done.
+    pub(crate) erasure: Uuid,
     stage: ErasureStage,
+    /// Which of the subject's identifiers.
     key: u8,
     after: Uuid,
 }
@@ -98,6 +95,29 @@ const STAGES: [ErasureStage; 6] = [
     ErasureStage::People,
 ];
 
+impl ErasureCursor {
+    /// Where an erasure begins.
+    pub(crate) fn first(erasure: Uuid) -> Self {
+        Self { erasure, stage: ErasureStage::Open, key: 0, after: Uuid::nil() }
+    }
+
+    /// Whether only the people themselves are left, who stay known until everything else is blanked.
+    pub(crate) fn is_at_people(&self) -> bool {
+        self.stage == ErasureStage::People
+    }
+
+    /// Where the next call begins: further in the same rows (`after`), at the next of `keys` identifiers, or at the
+    /// next stage.
+    fn next(self, after: Option<Uuid>, keys: usize) -> Self {
+        let index = STAGES.iter().position(|it| *it == self.stage).unwrap_or_default();
+        match after {
+            Some(after) => Self { after, ..self },
+            None if usize::from(self.key) + 1 < keys => Self { key: self.key + 1, after: Uuid::nil(), ..self },
+            None => Self { stage: STAGES[index + 1], key: 0, after: Uuid::nil(), ..self },
+        }
+    }
+}
+
 impl std::fmt::Display for ErasureCursor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let head = [self.stage as u8, self.key];
@@ -120,169 +140,140 @@ impl FromStr for ErasureCursor {
 }
 
 impl Records {
-    /// Blanks what names a person or a machine. `cursor`: goes on where an earlier request ended.
-    ///
-    /// # Errors
-    /// [`crate::Error::Records`]; part of it may have been done. The same request again does the rest.
-    pub async fn erase(
-        &self,
-        act: &Caller,
-        whom: &ErasureSubject,
-        cursor: Option<ErasureCursor>,
+    /// Writes into the audit log that an erasure begins, and answers the entry's id, which names the erasure.
+    pub(crate) async fn begin_erasure(
+        sql: &mut PgConnection,
+        caller: &Caller,
+        action: &'static str,
+        target: String,
         peppers: &KeyRing,
-    ) -> ChangeResult<ErasureReport> {
-        let began = Instant::now();
-        // Only looked at: what was answered before is answered again. The key is taken with the last transaction.
-        let seen: AuditedChange<'_> = open!(self, act);
-        seen.abandon().await?;
-        let (known, mut erased) = match self.write_down(act, whom, cursor, peppers).await? {
-            Ok(begun) => begun,
-            Err(refused) => return Ok(Err(refused)),
-        };
-        let first = ErasureCursor { erasure: erased.id, stage: ErasureStage::Open, key: 0, after: Uuid::nil() };
-        let mut at = cursor.unwrap_or(first);
-        while at.stage != ErasureStage::People {
-            if began.elapsed() >= TIME {
-                erased.next = Some(at);
-                break;
-            }
-            match self.step(act.tenant, &known, &mut erased, at, peppers).await {
-                Ok(next) => at = next,
-                // Nothing happened: a lock was not to be had, a row moved to its month, rows of the history are being
-                // moved.
-                Err(e) if worth_repeating(&e) => tokio::time::sleep(PAUSE).await,
-                Err(e) => return Err(failed(e)),
-            }
-        }
-        let mut work = open!(self, act);
-        if erased.next.is_none() && known.hw.is_none() {
-            let sql = "select people from history.erase_people($1, $2, $3)";
-            let people =
-                sqlx::query_scalar(sql).bind(act.tenant.0).bind(erased.id).bind(&known.users).fetch_one(work.sql());
-            match people.await {
-                Ok(people) => erased.people = people,
-                Err(e) if worth_repeating(&e) => {
-                    drop(work);
-                    erased.next = Some(at);
-                    work = open!(self, act);
-                }
-                Err(e) => return Err(failed(e)),
-            }
-        }
-        work.is_told();
-        work.commit(erased).await
+    ) -> Result<Uuid> {
+        let entry = AuditStatement { action, target, before: Value::Null, after: Value::Null };
+        write(sql, caller, entry, Some(peppers)).await
     }
 
-    /// Who it is and the entry in the audit log in one transaction, and then what people manage.
-    async fn write_down(
-        &self,
-        act: &Caller,
-        whom: &ErasureSubject,
-        cursor: Option<ErasureCursor>,
-        peppers: &KeyRing,
-    ) -> ChangeResult<(SubjectIdentifiers, ErasureReport)> {
-        let mut transaction = self.patient(act.tenant).await?;
-        let sql = &mut *transaction;
-        let (action, target, known) = match whom {
-            ErasureSubject::Machine(hw) => {
-                let hw = hw.to_string();
-                (
-                    "machine.erased",
-                    hw.clone(),
-                    SubjectIdentifiers { keys: vec![hw.clone()], hw: Some(hw), ..SubjectIdentifiers::default() },
-                )
-            }
-            ErasureSubject::Person(address) => {
-                let known = match know(sql, act, address).await? {
-                    Ok(known) => known,
-                    Err(refused) => return Ok(Err(refused)),
-                };
-                let target = known.users.first().map_or_else(|| nobody(act.tenant, address, peppers), Uuid::to_string);
-                ("person.erased", target, known)
-            }
-        };
-        let mut erased = ErasureReport {
-            id: Uuid::nil(),
-            sessions: 0,
-            events: 0,
-            audit_entries: 0,
-            people: 0,
-            invitations: 0,
-            api_tokens: 0,
-            projects: 0,
-            organizations: 0,
-            next: None,
-            tell: Vec::new(),
-        };
-        if let Some(cursor) = cursor {
-            let entry =
-                "select exists (select from audit_log where tenant_id = $1 and id = $2 and action = $3 and target = $4
-                         and at > now() - interval '23 hours')";
-            let of_this: bool = sqlx::query_scalar(entry)
-                .bind(act.tenant.0)
-                .bind(cursor.erasure)
-                .bind(action)
-                .bind(target)
-                .fetch_one(sql)
-                .await
-                .map_err(failed)?;
-            if !of_this {
-                return Ok(Err(ChangeRefusal::Invalid("cursor", "is not of an erasure of this that began today")));
-            }
-            erased.id = cursor.erasure;
-            return Ok(Ok((known, erased)));
-        }
-        let said = AuditStatement { action, target, before: Value::Null, after: Value::Null };
-        erased.id = write(sql, act, said, Some(peppers)).await?;
-        transaction.commit().await.map_err(failed)?;
-        if known.hw.is_none() {
-            // In another transaction: nobody who has the end of the log's chain may wait for a row that somebody else
-            // has.
-            let mut transaction = self.patient(act.tenant).await?;
-            let things =
-                "select invitations, api_tokens, projects, organizations from history.erase_things($1, $2, $3, $4, $5)";
-            let row = sqlx::query(things)
-                .bind(act.tenant.0)
-                .bind(erased.id)
-                .bind(&known.keys)
-                .bind(&known.names)
-                .bind(&known.users)
-                .fetch_one(&mut *transaction)
-                .await
-                .map_err(failed)?;
-            transaction.commit().await.map_err(failed)?;
-            let count = |name| row.try_get(name).map_err(failed);
-            (erased.invitations, erased.api_tokens) = (count("invitations")?, count("api_tokens")?);
-            (erased.projects, erased.organizations) = (count("projects")?, count("organizations")?);
-        }
-        Ok(Ok((known, erased)))
+    /// Whether this entry of the audit log began an erasure of this subject within the last day.
+    pub(crate) async fn is_erasure_of(
+        sql: &mut PgConnection,
+        tenant: TenantId,
+        erasure: Uuid,
+        action: &str,
+        target: &str,
+    ) -> Result<bool> {
+        let text = "-- is_erasure_of
+            select exists (select from audit_log where tenant_id = $1 and id = $2 and action = $3 and target = $4
+              and at > now() - interval '23 hours')";
+        let query = sqlx::query_scalar(text).bind(tenant.0).bind(erasure).bind(action).bind(target);
+        Ok(query.fetch_one(sql).await?)
     }
 
-    /// One short call; answers where the next one begins.
-    async fn step(
+    /// Blanks a person in what people manage (invitations, API tokens, projects, the organization's name) and counts it
+    /// into the report.
+    pub(crate) async fn erase_things(
         &self,
         tenant: TenantId,
         known: &SubjectIdentifiers,
-        erased: &mut ErasureReport,
+        report: &mut ErasureReport,
+    ) -> Result<()> {
+        let mut transaction = self.begin_patiently(tenant).await?;
+        let sql =
+            "select invitations, api_tokens, projects, organizations from history.erase_things($1, $2, $3, $4, $5)";
+        let row = sqlx::query(sql)
+            .bind(tenant.0)
+            .bind(report.id)
+            .bind(&known.keys)
+            .bind(&known.names)
+            .bind(&known.users)
+            .fetch_one(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        (report.invitations, report.api_tokens) = (row.try_get("invitations")?, row.try_get("api_tokens")?);
+        (report.projects, report.organizations) = (row.try_get("projects")?, row.try_get("organizations")?);
+        Ok(())
+    }
+
+    /// Makes one short call, in a transaction of its own, and answers where the next one begins. `None`: nothing
+    /// happened, because another transaction was in the way; the same call can be made again.
+    pub(crate) async fn erase_step(
+        &self,
+        tenant: TenantId,
+        known: &SubjectIdentifiers,
+        report: &mut ErasureReport,
+        at: ErasureCursor,
+        peppers: &KeyRing,
+    ) -> Result<Option<ErasureCursor>> {
+        match self.try_erase_step(tenant, known, report, at, peppers).await {
+            Ok(next) => Ok(Some(next)),
+            // A lock was not to be had, a row moved to its month, rows of the history are being moved.
+            Err(e) if worth_repeating(&e) => Ok(None),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    async fn try_erase_step(
+        &self,
+        tenant: TenantId,
+        known: &SubjectIdentifiers,
+        report: &mut ErasureReport,
         at: ErasureCursor,
         peppers: &KeyRing,
     ) -> sqlx::Result<ErasureCursor> {
-        let on = |key: u8, stage: ErasureStage, after: Option<Uuid>, keys: usize| {
-            let index = STAGES.iter().position(|it| *it == stage).unwrap_or_default();
-            match after {
-                Some(after) => ErasureCursor { after, ..at },
-                None if usize::from(key) + 1 < keys => ErasureCursor { key: key + 1, after: Uuid::nil(), ..at },
-                None => ErasureCursor { stage: STAGES[index + 1], key: 0, after: Uuid::nil(), ..at },
+        let Some(call) = Call::of(known, at) else { return Ok(at.next(None, 0)) };
+        let query = call.bind(sqlx::query(call.sql).bind(tenant.0).bind(at.erasure), known, at);
+        let mut transaction = self.pool.begin().await?;
+        let row = query.fetch_one(&mut *transaction).await?;
+        let blanked = row.try_get::<Vec<i64>, _>("blanked").unwrap_or_default();
+        let earlier = row.try_get::<Json<Vec<_>>, _>("earlier").map(|it| it.0).unwrap_or_default();
+        seal_blanked(&mut transaction, tenant, at.erasure, &blanked, &earlier, peppers).await?;
+        transaction.commit().await?;
+        report.sessions += count(&row, "sessions");
+        report.events += count(&row, "events");
+        report.audit_entries += count(&row, "entries");
+        if at.stage == ErasureStage::Open && row.try_get::<Option<Uuid>, _>("pool_id")?.is_some() {
+            let changed = changed_pools(std::slice::from_ref(&row)).map_err(|e| sqlx::Error::Protocol(e.to_string()))?;
+            // Of a pool the newest is enough: a copy of it or an older one is stale.
+            report.changed_pools.retain(|before| changed.iter().all(|now| now.pool_id != before.pool_id));
+            report.changed_pools.extend(changed);
+            return Ok(at); // until none is left
+        }
+        Ok(at.next(row.try_get("after")?, call.keys))
+    }
+}
+
+impl AuditedChange<'_> {
+    /// Blanks the rows of the people themselves and answers how many. `None`: another transaction was in the way, and
+    /// nothing happened.
+    pub(crate) async fn erase_people(&mut self, erasure: Uuid, known: &SubjectIdentifiers) -> Result<Option<i64>> {
+        let tenant = self.tenant().0;
+        let mut savepoint = self.sql().begin().await?;
+        let query = sqlx::query_scalar("select people from history.erase_people($1, $2, $3)");
+        match query.bind(tenant).bind(erasure).bind(&known.users).fetch_one(&mut *savepoint).await {
+            Ok(people) => {
+                savepoint.commit().await?;
+                Ok(Some(people))
             }
-        };
-        let by = if known.hw.is_some() { "hw" } else { "person" };
-        let whom = known.keys.get(usize::from(at.key));
-        let user = known.users.get(usize::from(at.key)).map(Uuid::to_string);
-        let users: Vec<String> = known.users.iter().map(Uuid::to_string).collect();
-        let (text, keys) = match at.stage {
+            Err(e) if worth_repeating(&e) => {
+                savepoint.rollback().await?;
+                Ok(None)
+            }
+            Err(e) => Err(e.into()),
+        }
+    }
+}
+
+/// The call of one step: which function, and over how many identifiers of the subject it goes.
+struct Call {
+    sql: &'static str,
+    keys: usize,
+}
+
+impl Call {
+    /// `None`: this stage has nothing to look for.
+    fn of(known: &SubjectIdentifiers, at: ErasureCursor) -> Option<Self> {
+        let (sql, keys) = match at.stage {
             ErasureStage::Open => (
-                "select pool_id, name, number, epoch_before, sessions, events, null::uuid as after from \
-                 history.erase_open($1, $2, $3, $4)",
+                "select pool_id, name, number, epoch_before, sessions, events, null::uuid as after
+                 from history.erase_open($1, $2, $3, $4)",
                 known.keys.len(),
             ),
             ErasureStage::Ended => {
@@ -292,39 +283,34 @@ impl Records {
             ErasureStage::Entries => {
                 ("select after, entries, blanked, earlier from history.erase_entries($1, $2, $3, $4, $5, $6, $7)", 1)
             }
-            ErasureStage::Acts if user.is_none() => return Ok(on(at.key, at.stage, None, 0)),
+            ErasureStage::Acts if known.users.get(usize::from(at.key)).is_none() => return None,
             ErasureStage::Acts | ErasureStage::People => {
                 ("select after, entries, blanked, earlier from history.erase_acts($1, $2, $3, $4)", known.users.len())
             }
         };
-        let query = sqlx::query(text).bind(tenant.0).bind(at.erasure);
+        Some(Self { sql, keys })
+    }
+
+    fn bind<'q>(&self, query: PgQuery<'q>, known: &'q SubjectIdentifiers, at: ErasureCursor) -> PgQuery<'q> {
+        let column = if known.hw.is_some() { "hw" } else { "person" };
+        let key = known.keys.get(usize::from(at.key));
         let people = if known.hw.is_some() { &[][..] } else { &known.keys };
-        let query = match at.stage {
-            ErasureStage::Open => query.bind(by).bind(whom),
-            ErasureStage::Ended => query.bind(by).bind(whom).bind(at.after),
+        match at.stage {
+            ErasureStage::Open => query.bind(column).bind(key),
+            ErasureStage::Ended => query.bind(column).bind(key).bind(at.after),
             ErasureStage::Events => query.bind(people).bind(&known.hw).bind(at.after),
-            ErasureStage::Entries => query.bind(people).bind(&known.names).bind(users).bind(&known.hw).bind(at.after),
-            ErasureStage::Acts | ErasureStage::People => query.bind(user).bind(at.after),
-        };
-        let mut transaction = self.pool.begin().await?;
-        let row = query.fetch_one(&mut *transaction).await?;
-        let blanked = row.try_get::<Vec<i64>, _>("blanked").unwrap_or_default();
-        let earlier = row.try_get::<Json<Vec<_>>, _>("earlier").map(|it| it.0).unwrap_or_default();
-        seal_blanked(&mut transaction, tenant, at.erasure, &blanked, &earlier, peppers).await?;
-        transaction.commit().await?;
-        erased.sessions += count(&row, "sessions");
-        erased.events += count(&row, "events");
-        erased.audit_entries += count(&row, "entries");
-        if at.stage == ErasureStage::Open && row.try_get::<Option<Uuid>, _>("pool_id")?.is_some() {
-            let told = changes(std::slice::from_ref(&row)).map_err(|e| sqlx::Error::Protocol(e.to_string()))?;
-            // Of a pool the newest is enough: a copy of it or an older one is stale.
-            erased.tell.retain(|before| told.iter().all(|now| now.pool_id != before.pool_id));
-            erased.tell.extend(told);
-            return Ok(at); // until none is left
+            ErasureStage::Entries => {
+                let users: Vec<String> = known.users.iter().map(Uuid::to_string).collect();
+                query.bind(people).bind(&known.names).bind(users).bind(&known.hw).bind(at.after)
+            }
+            ErasureStage::Acts | ErasureStage::People => {
+                query.bind(known.users.get(usize::from(at.key)).map(Uuid::to_string)).bind(at.after)
+            }
         }
-        Ok(on(at.key, at.stage, row.try_get("after")?, keys))
     }
 }
+
+type PgQuery<'q> = sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgres::PgArguments>;
 
 /// A number of the row, where it has one of this name.
 fn count(row: &PgRow, name: &str) -> i64 {

@@ -1,33 +1,28 @@
 //! Invitations: who was asked into an organization, as what, and what became of it. How one is accepted: `joining.rs`.
 
 use super::{
-    act::{AuditedChange, ChangeRefusal, ChangeResult, open},
-    caller::Caller,
-    connect::{Records, failed},
+    change::AuditedChange,
+    connect::Records,
     page::{ListedRows, PageRequest, id_before},
+    person::PersonRow,
 };
 use crate::{
     Result,
     domain::{
         access::PersonRole,
-        email::Email,
+        email::{self, Email},
         id::{InvalidText, TenantId, UserId},
-        opaque::{OpaqueSecret, SecretKind},
-        secret::ShownSecret,
+        opaque::OpaqueSecret,
     },
 };
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use sqlx::{AssertSqlSafe, Row, postgres::PgRow};
 use std::str::FromStr;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-/// How many invitations of one person may be open: all of them end, each with its entry in the audit log, in the
-/// transaction that removes the person, and nobody may become too much to remove.
-const MOST_INVITATIONS: i64 = 1000;
-/// How long an invitation is good for.
-const DAYS: i32 = 7;
+/// For how many days an invitation is valid.
+pub(crate) const INVITATION_DAYS: i32 = 7;
 
 /// Somebody who was asked in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,82 +90,11 @@ impl FromStr for InvitationState {
     }
 }
 
-/// An invitation just made, with what proves it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct IssuedInvitation {
-    /// The invitation.
-    pub invitation: InvitationRow,
-    /// `cdi_…`, for this one answer.
-    pub secret: ShownSecret,
-}
-
-pub(super) const COLUMNS: &str = "invitation_id, email, role, invited_by, created_at, expires_at, accepted_at, \
+const COLUMNS: &str = "invitation_id, email, role, invited_by, created_at, expires_at, accepted_at, \
     accepted_by, revoked_at, \
                                   expires_at <= now() as expired";
 
-const OPEN: &str = "select count(*) from invitations
-    where tenant_id = $1 and granted_by = $2 and accepted_at is null and revoked_at is null and expires_at > now()";
-const BELONGS: &str =
-    "Somebody with this address belongs to the organization already. Change their role instead of inviting them.";
-const TOO_MANY: &str =
-    "A thousand invitations of yours are open. Revoke some, or wait until they are accepted or seven days old.";
-const ACCEPTED: &str = "Somebody has joined with this invitation already. Remove the person instead.";
-
 impl Records {
-    /// Asks somebody in by e-mail. An earlier invitation of the same address that is still open is taken back: one
-    /// letter is good, the last.
-    ///
-    /// # Errors
-    /// [`crate::Error::Records`].
-    pub async fn invite(&self, act: &Caller, email: &Email, role: PersonRole) -> ChangeResult<IssuedInvitation> {
-        if !act.by.may_grant(role) {
-            return Ok(Err(ChangeRefusal::Role(PersonRole::Owner)));
-        }
-        let mut work = open!(self, act);
-        work.one_at_a_time().await?;
-        match work.standing().await? {
-            Ok(by) if by.may_grant(role) => {}
-            Ok(_) => return Ok(Err(ChangeRefusal::Role(role.max(PersonRole::Admin)))),
-            Err(refused) => return Ok(Err(refused)),
-        }
-        if work.has_as_many(OPEN, MOST_INVITATIONS).await? {
-            return Ok(Err(ChangeRefusal::Conflict(TOO_MANY)));
-        }
-        if work.belongs(email).await? {
-            return Ok(Err(ChangeRefusal::Conflict(BELONGS)));
-        }
-        for earlier in work.open_of(email).await? {
-            if !act.by.may_grant(earlier.role) {
-                return Ok(Err(ChangeRefusal::Role(PersonRole::Owner)));
-            }
-            work.revoke(&earlier).await?;
-        }
-        let secret = OpaqueSecret::draw(SecretKind::Invitation, act.tenant);
-        let sql = format!(
-            "insert into invitations (tenant_id, invitation_id, email, address, role, secret_hash, invited_by, \
-             granted_by, expires_at)
-             values ($1, $2, $3, $4, $5, $6, $7, $9, now() + make_interval(days => $8)) returning {COLUMNS}"
-        );
-        let row = sqlx::query(AssertSqlSafe(sql))
-            .bind(act.tenant.0)
-            .bind(secret.id)
-            .bind(email.as_str())
-            .bind(email.key())
-            .bind(role.as_str())
-            .bind(secret.hash())
-            .bind(act.by.name())
-            .bind(DAYS)
-            .bind(act.by.person().map(|user| user.0))
-            .fetch_one(work.sql())
-            .await
-            .map_err(failed)?;
-        let invitation = invitation(&row).map_err(failed)?;
-        let after = json!({ "email": email, "role": role });
-        work.audit("person.invited", &secret.id.to_string(), json!(null), after);
-        work.tell("invitation.created", json!({ "invitation_id": secret.id, "email": email, "role": role })).await?;
-        work.commit(IssuedInvitation { invitation, secret: ShownSecret::new(secret.reveal()) }).await
-    }
-
     /// The invitations of an organization, the newest first; all or those of one state.
     ///
     /// # Errors
@@ -185,7 +109,7 @@ impl Records {
         // An invitation is as old as its id, so what is open lies above, and what is expired below, an id of seven days
         // ago: neither reads what is of the other state. `expires_at` has the exact word; the leeway is for clocks that
         // differ.
-        let (age, leeway) = (Duration::days(DAYS.into()), Duration::minutes(10));
+        let (age, leeway) = (Duration::days(INVITATION_DAYS.into()), Duration::minutes(10));
         let (above, below) = match state {
             Some(Open) => (id_before(age + leeway), page.below()),
             Some(Expired) => (Uuid::nil(), page.below().min(id_before(age - leeway))),
@@ -204,7 +128,7 @@ impl Records {
             query = query.bind(state == Accepted).bind(state == Revoked).bind(state == Open).bind(settled);
         }
         let mut transaction = self.begin(tenant).await?;
-        let rows = query.fetch_all(&mut *transaction).await.map_err(failed)?;
+        let rows = query.fetch_all(&mut *transaction).await?;
         page.cut(rows, |invitation: &InvitationRow| invitation.id, invitation)
     }
 
@@ -216,73 +140,148 @@ impl Records {
         let mut transaction = self.begin(tenant).await?;
         let sql = format!("select {COLUMNS} from invitations where tenant_id = $1 and invitation_id = $2");
         let row = sqlx::query(AssertSqlSafe(sql)).bind(tenant.0).bind(id).fetch_optional(&mut *transaction).await;
-        row.map_err(failed)?.map(|row| invitation(&row)).transpose().map_err(failed)
-    }
-
-    /// Takes an invitation back. One that is over otherwise than by being accepted stays as it is.
-    ///
-    /// # Errors
-    /// [`crate::Error::Records`].
-    pub async fn revoke_invitation(&self, act: &Caller, id: Uuid) -> ChangeResult<()> {
-        let mut work = open!(self, act);
-        let sql = format!("select {COLUMNS} from invitations where tenant_id = $1 and invitation_id = $2 for update");
-        let row = sqlx::query(AssertSqlSafe(sql)).bind(act.tenant.0).bind(id).fetch_optional(work.sql()).await;
-        let Some(found) = row.map_err(failed)?.map(|row| invitation(&row)).transpose().map_err(failed)? else {
-            return Ok(Err(ChangeRefusal::NotFound));
-        };
-        if !act.by.may_grant(found.role) {
-            return Ok(Err(ChangeRefusal::Role(PersonRole::Owner)));
-        }
-        match found.state {
-            InvitationState::Accepted => return Ok(Err(ChangeRefusal::Conflict(ACCEPTED))),
-            InvitationState::Open => work.revoke(&found).await?,
-            InvitationState::Revoked | InvitationState::Expired => {}
-        }
-        work.commit(()).await
+        Ok(row?.map(|row| invitation(&row)).transpose()?)
     }
 }
 
 impl AuditedChange<'_> {
-    /// Two invitations of one address at once would not see each other.
-    async fn one_at_a_time(&mut self) -> Result<()> {
+    /// How many invitations of this person are open.
+    pub(crate) async fn count_open_invitations(&mut self, user: UserId) -> Result<i64> {
+        let sql = "-- count_open_invitations
+            select count(*) from invitations
+            where tenant_id = $1 and granted_by = $2 and accepted_at is null and revoked_at is null
+              and expires_at > now()";
         let tenant = self.tenant().0;
-        let sql = "select from organizations where tenant_id = $1 for no key update";
-        sqlx::query(sql).bind(tenant).execute(self.sql()).await.map(drop).map_err(failed)
+        Ok(sqlx::query_scalar(sql).bind(tenant).bind(user.0).fetch_one(self.sql()).await?)
     }
 
-    async fn belongs(&mut self, email: &Email) -> Result<bool> {
-        let tenant = self.tenant().0;
-        let sql = "select exists (select from users where tenant_id = $1 and address = $2 and removed_at is null)";
-        sqlx::query_scalar(sql).bind(tenant).bind(email.key()).fetch_one(self.sql()).await.map_err(failed)
-    }
-
-    /// What is open of an address, locked.
-    async fn open_of(&mut self, email: &Email) -> Result<Vec<InvitationRow>> {
+    /// The open invitations to an address, locked.
+    pub(crate) async fn lock_open_invitations(&mut self, email: &Email) -> Result<Vec<InvitationRow>> {
         let tenant = self.tenant().0;
         let sql = format!(
-            "select {COLUMNS} from invitations
-             where tenant_id = $1 and address = $2 and accepted_at is null and revoked_at is null and expires_at > \
-             now() for update"
+            "-- lock_open_invitations
+            select {COLUMNS} from invitations
+            where tenant_id = $1 and address = $2 and accepted_at is null and revoked_at is null
+              and expires_at > now() for update"
         );
-        let rows = sqlx::query(AssertSqlSafe(sql)).bind(tenant).bind(email.key()).fetch_all(self.sql()).await;
-        rows.map_err(failed)?.iter().map(invitation).collect::<sqlx::Result<_>>().map_err(failed)
+        let rows = sqlx::query(AssertSqlSafe(sql)).bind(tenant).bind(email.key()).fetch_all(self.sql()).await?;
+        Ok(rows.iter().map(invitation).collect::<sqlx::Result<_>>()?)
     }
 
-    async fn revoke(&mut self, invitation: &InvitationRow) -> Result<()> {
+    /// The person on whose role the invitation with this secret depends; the inner `None` is the vendor's staff. `None`:
+    /// there is no such invitation.
+    pub(crate) async fn inviter(&mut self, secret: &OpaqueSecret) -> Result<Option<Option<UserId>>> {
+        let sql = "-- inviter
+            select granted_by from invitations where tenant_id = $1 and invitation_id = $2 and secret_hash = $3";
         let tenant = self.tenant().0;
-        sqlx::query("update invitations set revoked_at = now() where tenant_id = $1 and invitation_id = $2")
+        let found: Option<Option<Uuid>> = sqlx::query_scalar(sql)
             .bind(tenant)
-            .bind(invitation.id)
-            .execute(self.sql())
-            .await
-            .map_err(failed)?;
-        let before = json!({ "email": invitation.email, "role": invitation.role });
-        self.audit("invitation.revoked", &invitation.id.to_string(), before, json!(null));
-        self.tell("invitation.revoked", json!({ "invitation_id": invitation.id })).await
+            .bind(secret.id)
+            .bind(secret.hash())
+            .fetch_optional(self.sql())
+            .await?;
+        Ok(found.map(|user| user.map(UserId)))
+    }
+
+    /// The invitation with this secret, locked. `None`: there is no such invitation.
+    pub(crate) async fn lock_presented_invitation(&mut self, secret: &OpaqueSecret) -> Result<Option<InvitationRow>> {
+        let tenant = self.tenant().0;
+        let sql = format!(
+            "-- lock_presented_invitation
+            select {COLUMNS} from invitations
+            where tenant_id = $1 and invitation_id = $2 and secret_hash = $3 for update"
+        );
+        let query = sqlx::query(AssertSqlSafe(sql)).bind(tenant).bind(secret.id).bind(secret.hash());
+        let row = query.fetch_optional(self.sql()).await?;
+        Ok(row.map(|row| invitation(&row)).transpose()?)
+    }
+
+    /// An invitation, locked. `None`: the organization has none of that id.
+    pub(crate) async fn lock_invitation(&mut self, id: Uuid) -> Result<Option<InvitationRow>> {
+        let tenant = self.tenant().0;
+        let sql = format!(
+            "-- lock_invitation
+            select {COLUMNS} from invitations where tenant_id = $1 and invitation_id = $2 for update"
+        );
+        let row = sqlx::query(AssertSqlSafe(sql)).bind(tenant).bind(id).fetch_optional(self.sql()).await?;
+        Ok(row.map(|row| invitation(&row)).transpose()?)
+    }
+
+    /// Writes an invitation that is valid for [`INVITATION_DAYS`] days and depends on the caller's role.
+    pub(crate) async fn insert_invitation(
+        &mut self,
+        secret: &OpaqueSecret,
+        email: &Email,
+        role: PersonRole,
+    ) -> Result<InvitationRow> {
+        let (tenant, by, granted_by) = (self.tenant().0, self.by().name().to_owned(), self.by().person());
+        let sql = format!(
+            "-- insert_invitation
+            insert into invitations
+              (tenant_id, invitation_id, email, address, role, secret_hash, invited_by, granted_by, expires_at)
+            values ($1, $2, $3, $4, $5, $6, $7, $8, now() + make_interval(days => $9)) returning {COLUMNS}"
+        );
+        let row = sqlx::query(AssertSqlSafe(sql))
+            .bind(tenant)
+            .bind(secret.id)
+            .bind(email.as_str())
+            .bind(email.key())
+            .bind(role.as_str())
+            .bind(secret.hash())
+            .bind(by)
+            .bind(granted_by.map(|user| user.0))
+            .bind(INVITATION_DAYS)
+            .fetch_one(self.sql())
+            .await?;
+        Ok(invitation(&row)?)
+    }
+
+    /// Writes that an invitation is revoked.
+    pub(crate) async fn set_invitation_revoked(&mut self, id: Uuid) -> Result<()> {
+        let sql = "-- set_invitation_revoked
+            update invitations set revoked_at = now() where tenant_id = $1 and invitation_id = $2";
+        let tenant = self.tenant().0;
+        sqlx::query(sql).bind(tenant).bind(id).execute(self.sql()).await?;
+        Ok(())
+    }
+
+    /// Writes who has joined with an invitation.
+    pub(crate) async fn set_invitation_accepted(&mut self, id: Uuid, user: UserId) -> Result<()> {
+        let sql = "-- set_invitation_accepted
+            update invitations set accepted_at = now(), accepted_by = $3
+            where tenant_id = $1 and invitation_id = $2";
+        let tenant = self.tenant().0;
+        sqlx::query(sql).bind(tenant).bind(id).bind(user.0).execute(self.sql()).await?;
+        Ok(())
+    }
+
+    /// Revokes the open invitations that a person sent to roles that `now` may not give; of somebody who no longer
+    /// belongs (`now` is `None`) all of them, and every open invitation to their own address. Answers what was revoked,
+    /// the newest first.
+    pub(crate) async fn withdraw_invitations(
+        &mut self,
+        person: &PersonRow,
+        now: Option<PersonRole>,
+    ) -> Result<Vec<InvitationRow>> {
+        let tenant = self.tenant().0;
+        let may_give = PersonRole::ALL.iter().filter(|role| now.is_some_and(|own| own.may_grant(**role)));
+        let kept: Vec<&str> = may_give.map(|role| role.as_str()).collect();
+        let address = now.is_none().then(|| email::key(&person.email));
+        let sql = format!(
+            "-- withdraw_invitations
+            update invitations set revoked_at = now()
+            where tenant_id = $1 and accepted_at is null and revoked_at is null and expires_at > now()
+              and (granted_by = $2 and role <> all ($3) or address = $4) returning {COLUMNS}"
+        );
+        let query = sqlx::query(AssertSqlSafe(sql)).bind(tenant).bind(person.id.0).bind(kept).bind(address);
+        let rows = query.fetch_all(self.sql()).await?;
+        let mut found: Vec<InvitationRow> = rows.iter().map(invitation).collect::<sqlx::Result<_>>()?;
+        found.sort_by_key(|it| std::cmp::Reverse(it.id));
+        Ok(found)
     }
 }
 
-pub(super) fn invitation(row: &PgRow) -> sqlx::Result<InvitationRow> {
+fn invitation(row: &PgRow) -> sqlx::Result<InvitationRow> {
     let decode = |e: InvalidText| sqlx::Error::Decode(Box::new(e));
     let (accepted_at, revoked_at) = (row.try_get("accepted_at")?, row.try_get("revoked_at")?);
     let state = match (accepted_at, revoked_at) {

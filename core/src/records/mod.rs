@@ -8,32 +8,31 @@
 //! knows Redis.
 //!
 //! * `connect.rs`: connections, and what is worth trying again · `migrate.rs`: schema and roles
-//! * `seats.rs`: grant, end, resolve, rebuild · `licenses.rs`: find, resize, kick, suspend, rotate · `tenants.rs`:
-//!   registration
-//! * `act.rs`: a change that people ask for, audited and idempotent · `caller.rs`: who asks · `page.rs`: pages of long
-//!   lists
-//! * one file a table for what people manage: `organizations.rs` `people.rs` `invitations.rs` (`joining.rs`)
-//!   `sessions.rs` `projects.rs` `tokens.rs` (`delegation.rs`: what ends with whoever asked for it) `audit.rs` (its
-//!   chain: `chain.rs` and `verifying.rs`; staff's reads: `reading.rs`); of licenses `licensed.rs` reads and
-//!   `licensing.rs` and `rotation.rs` write
-//! * `plans.rs`: the vendor's catalog, without a tenant · `voiding.rs`: from when on ID tokens must be
-//! * `outbox.rs`: events waiting to be published · `sweep.rs`: which pools the reaper looks at · `history.rs`: what is
-//!   over · `erasing.rs`: people and machines whose names are blanked (`subject.rs`: what they are known by)
+//! * `seats.rs`: grant, end, resolve, rebuild · `sweep.rs`: which pools the reaper looks at · `outbox.rs`: events waiting
+//!   to be published · `history.rs`: what is over
+//! * `change.rs`: the transaction of a change that people ask for, audited and idempotent · `caller.rs`: who asks ·
+//!   `page.rs`: pages of long lists · `row.rs`: columns as types
+//! * one file for each table that people manage: `organizations.rs` (`access_policy.rs`, `voiding.rs`), `people.rs`
+//!   (`person.rs`, `joining.rs`), `invitations.rs`, `projects.rs`, `tokens.rs`, `sessions.rs`, `licenses/`, `plans.rs`,
+//!   `registration.rs`
+//! * `audit.rs`: the audit log · its chain: `chain/` and `verifying.rs` · staff's reads: `reading.rs`
+//! * `erasing.rs`: people and machines whose names are blanked (`subject.rs`: what they are known by)
+//!
+//! What people may do, and what is refused, stands in [`crate::management`]; here are only statements and readers of
+//! rows. Each statement that is not one call of an SQL function begins with its name as a comment, so that
+//! `pg_stat_statements` and PostgreSQL's log say which one it was.
 
 mod access_policy;
-mod act;
 mod audit;
 mod caller;
 mod chain;
+mod change;
 mod connect;
-mod delegation;
 mod erasing;
 mod history;
 mod invitations;
 mod joining;
-mod licensed;
 mod licenses;
-mod licensing;
 mod migrate;
 mod organizations;
 mod outbox;
@@ -43,44 +42,44 @@ mod person;
 mod plans;
 mod projects;
 mod reading;
-mod rotation;
+mod registration;
+mod row;
 mod seats;
 mod sessions;
 mod subject;
 mod sweep;
-mod tenants;
 mod tokens;
 mod verifying;
 mod voiding;
 
 pub use access_policy::AccessPolicyRow;
-pub use act::{ChangeRefusal, ChangeResult};
 pub use audit::{ACTIONS, AuditEntryRow, AuditFilter, AuditSubject};
 pub use caller::{Caller, Operation, Principal, RepeatableRequest};
 pub use chain::{ChainFault, ChainHead, ChainLink, FaultKind};
+pub(crate) use change::AuditedChange;
+pub(crate) use connect::REPEAT;
 pub use connect::{DatabaseRole, Records, TenantTransaction};
-pub use delegation::{DelegatedAccess, TokenFate};
 pub use erasing::{ErasureCursor, ErasureReport, ErasureSubject};
 pub use history::HistoryStep;
-pub use invitations::{InvitationRow, InvitationState, IssuedInvitation};
-pub use joining::{JoinRequest, NewMember};
-pub use licensed::{LicenseFilter, LicenseRow, PoolOf};
-pub use licenses::{KeyMatch, PoolChange};
-pub use licensing::{ChangedLicense, IssuedLicense, NewLicense};
+pub use invitations::{InvitationRow, InvitationState};
+pub use joining::VerifiedPerson;
+pub(crate) use licenses::{EndedSessions, LicenseInsert};
+pub use licenses::{KeyMatch, LicenseFilter, LicenseRow, PoolChange, PoolOf};
 pub use migrate::migrate;
 pub use organizations::OrganizationRow;
 pub use outbox::EventBatch;
 pub use page::{ListedRows, PageCursor, PageRequest};
-pub use people::{EditedPersonRow, MembershipRow};
+pub use people::MembershipRow;
 pub use person::PersonRow;
-pub use plans::{PlanRow, ProductRow, StaffAct, UpsertedRow};
-pub use projects::{ProjectEdit, ProjectRow};
-pub use rotation::{EndedSessions, KeyRotation, RotatedKeyRow};
+pub use plans::{PlanRow, ProductRow, ProductSettings};
+pub use projects::ProjectRow;
+pub use registration::{FirstLicense, RegisteredTenant};
+pub(crate) use registration::{RegistrationState, RegistrationStep};
 pub use seats::{EndOutcome, GrantOutcome, ResolveOutcome, SeatEnding, SeatGrant};
-pub use sessions::{SessionEnd, SessionFilter, SessionRow, WINDOW};
+pub(crate) use sessions::KickOutcome;
+pub use sessions::{SessionFilter, SessionRow, WINDOW};
 pub use subject::SubjectAddress;
+pub(crate) use subject::SubjectIdentifiers;
 pub use sweep::{PoolToReap, PoolUsage, ToDo};
-pub use tenants::{FirstLicense, NewOrganization, RegisteredTenant, RegistrationOutcome};
-pub use tokens::{ApiTokenRow, IssuedApiToken, NewApiToken, PresentedToken};
+pub use tokens::{ApiTokenRow, NewApiToken, PresentedToken, TokenFate};
 pub use verifying::{ChainCursor, CheckedStretch, ExportedStretch};
-pub use voiding::VoidingResult;

@@ -1,13 +1,8 @@
-//! Organizations: read and renamed.
+//! The table of organizations.
 
-use super::{
-    act::{ChangeRefusal, ChangeResult, open},
-    caller::Caller,
-    connect::{Records, failed},
-};
+use super::{change::AuditedChange, connect::Records};
 use crate::{Result, domain::id::TenantId};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use sqlx::{PgConnection, Row};
 use time::OffsetDateTime;
 
@@ -34,39 +29,41 @@ impl Records {
     /// # Errors
     /// [`crate::Error::Records`].
     pub async fn organization(&self, tenant: TenantId) -> Result<Option<OrganizationRow>> {
-        read(&mut *self.begin(tenant).await?, tenant).await.map_err(failed)
+        Ok(read(&mut *self.begin(tenant).await?, tenant).await?)
+    }
+}
+
+impl AuditedChange<'_> {
+    /// The organization.
+    pub(crate) async fn organization(&mut self) -> Result<Option<OrganizationRow>> {
+        let tenant = self.tenant();
+        Ok(read(self.sql(), tenant).await?)
     }
 
-    /// Gives an organization another name. `version`: only if it still is this one.
-    ///
-    /// # Errors
-    /// [`crate::Error::Records`].
-    pub async fn rename_organization(
-        &self,
-        act: &Caller,
-        name: &str,
-        version: Option<i64>,
-    ) -> ChangeResult<OrganizationRow> {
-        let mut work = open!(self, act);
-        let sql = "select name, version from organizations where tenant_id = $1 for update";
-        let found: Option<(String, i64)> =
-            sqlx::query_as(sql).bind(act.tenant.0).fetch_optional(work.sql()).await.map_err(failed)?;
-        let Some((before, present)) = found else { return Ok(Err(ChangeRefusal::NotFound)) };
-        if version.is_some_and(|version| version != present) {
-            return Ok(Err(ChangeRefusal::Stale));
-        }
-        sqlx::query("update organizations set name = $2, version = version + 1 where tenant_id = $1")
-            .bind(act.tenant.0)
-            .bind(name)
-            .execute(work.sql())
-            .await
-            .map_err(failed)?;
-        let (before, after) = (json!({ "name": before }), json!({ "name": name }));
-        work.audit("organization.renamed", &act.tenant.to_string(), before, after);
-        match read(work.sql(), act.tenant).await.map_err(failed)? {
-            Some(organization) => work.commit(organization).await,
-            None => Ok(Err(ChangeRefusal::NotFound)),
-        }
+    /// The organization's name and version, locked. `None`: there is no such organization.
+    pub(crate) async fn lock_organization(&mut self) -> Result<Option<(String, i64)>> {
+        let sql = "-- lock_organization
+            select name, version from organizations where tenant_id = $1 for update";
+        let tenant = self.tenant().0;
+        Ok(sqlx::query_as(sql).bind(tenant).fetch_optional(self.sql()).await?)
+    }
+
+    /// Lets changes of one kind in this organization come one after the other.
+    pub(crate) async fn serialize_with_others(&mut self) -> Result<()> {
+        let sql = "-- serialize_with_others
+            select from organizations where tenant_id = $1 for no key update";
+        let tenant = self.tenant().0;
+        sqlx::query(sql).bind(tenant).execute(self.sql()).await?;
+        Ok(())
+    }
+
+    /// Writes another name of the organization.
+    pub(crate) async fn set_organization_name(&mut self, name: &str) -> Result<()> {
+        let sql = "-- set_organization_name
+            update organizations set name = $2, version = version + 1 where tenant_id = $1";
+        let tenant = self.tenant().0;
+        sqlx::query(sql).bind(tenant).bind(name).execute(self.sql()).await?;
+        Ok(())
     }
 }
 

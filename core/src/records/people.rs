@@ -1,23 +1,21 @@
 //! The people of an organization: who they are, what they may do, and that somebody always owns it.
 
 use super::{
-    act::{AuditedChange, ChangeRefusal, ChangeResult, open},
-    caller::Caller,
+    change::AuditedChange,
     connect::{Records, failed},
-    delegation::{DelegatedAccess, TokenFate, kept},
     page::{ListedRows, PageRequest},
     person::{PersonRow, person},
+    row::word,
 };
 use crate::{
     Result,
     domain::{
         access::PersonRole,
+        email::Email,
         id::{TenantId, UserId},
     },
 };
-use serde::{Deserialize, Serialize};
-use serde_json::json;
-use sqlx::{Row, postgres::PgRow};
+use sqlx::{PgConnection, Row, postgres::PgRow};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -33,22 +31,6 @@ pub struct MembershipRow {
     /// The person as this organization knows them.
     pub person: PersonRow,
 }
-
-/// A person whose role was changed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EditedPersonRow {
-    /// As they are now.
-    pub person: PersonRow,
-    /// What stood on their word.
-    pub delegated: DelegatedAccess,
-}
-
-const COLUMNS: &str = "user_id, email, name, role, version, created_at";
-const LAST_OWNER: &str =
-    "This is the organization's only owner. Make somebody else an owner first; an organization always has one.";
-
-const KEPT_BY_NOBODY: &str =
-    "cannot be keep where you leave: the API tokens you made go with you, and somebody who stays makes others";
 
 impl Records {
     /// The organizations that the person known to `issuer` as `subject` belongs to, in the order of their ids.
@@ -135,117 +117,82 @@ impl Records {
     pub async fn person(&self, tenant: TenantId, user: UserId) -> Result<Option<PersonRow>> {
         Ok(self.membership_of(user, tenant).await?.map(|membership| membership.person))
     }
-
-    /// Gives a person another role. Only owners make owners or unmake them, and the last one stays. `version`: only if
-    /// it still is this one. In the same transaction their open invitations to roles that they may not give any more
-    /// are revoked, and with `Revoke` their API tokens.
-    ///
-    /// # Errors
-    /// [`crate::Error::Records`].
-    pub async fn change_role(
-        &self,
-        act: &Caller,
-        user: UserId,
-        role: PersonRole,
-        version: Option<i64>,
-        fate: TokenFate,
-    ) -> ChangeResult<EditedPersonRow> {
-        let mut work = open!(self, act);
-        let found = work.locked(user).await?;
-        let by = match work.standing().await? {
-            Ok(by) => by,
-            Err(refused) => return Ok(Err(refused)),
-        };
-        let person = match found {
-            None => return Ok(Err(ChangeRefusal::NotFound)),
-            Some(person) if version.is_some_and(|version| version != person.version) => {
-                return Ok(Err(ChangeRefusal::Stale));
-            }
-            Some(person) => person,
-        };
-        if !by.may_grant(PersonRole::Admin) {
-            return Ok(Err(ChangeRefusal::Role(PersonRole::Admin)));
-        }
-        if !by.may_grant(person.role) || !by.may_grant(role) {
-            return Ok(Err(ChangeRefusal::Role(PersonRole::Owner)));
-        }
-        if role != PersonRole::Owner && work.is_last_owner(&person).await? {
-            return Ok(Err(ChangeRefusal::Conflict(LAST_OWNER)));
-        }
-        sqlx::query("update users set role = $3, version = version + 1 where tenant_id = $1 and user_id = $2")
-            .bind(act.tenant.0)
-            .bind(user.0)
-            .bind(role.as_str())
-            .execute(work.sql())
-            .await
-            .map_err(failed)?;
-        let (before, after) = (json!({ "role": person.role }), json!({ "role": role }));
-        work.audit("person.role_changed", &user.to_string(), before, after);
-        let delegated = work.end_delegation(&person, Some(role), fate, "person.role_changed").await?;
-        let person = PersonRow { role, version: person.version + 1, ..person };
-        work.commit(EditedPersonRow { person, delegated }).await
-    }
-
-    /// Takes a person out of the organization; everybody may take out themselves. The last owner stays. In the same
-    /// transaction their open invitations are revoked, and their API tokens unless somebody else takes them over with
-    /// `Keep`.
-    ///
-    /// # Errors
-    /// [`crate::Error::Records`].
-    pub async fn remove_person(&self, act: &Caller, user: UserId, fate: TokenFate) -> ChangeResult<DelegatedAccess> {
-        let mut work = open!(self, act);
-        let found = work.locked(user).await?;
-        let by = match work.standing().await? {
-            Ok(by) => by,
-            Err(refused) => return Ok(Err(refused)),
-        };
-        let Some(person) = found else { return Ok(Err(ChangeRefusal::NotFound)) };
-        let leaves = by.person() == Some(user);
-        if !leaves && !by.may_grant(person.role) {
-            return Ok(Err(ChangeRefusal::Role(person.role.max(PersonRole::Admin))));
-        }
-        if leaves && fate == TokenFate::Keep {
-            return Ok(Err(ChangeRefusal::Invalid("api_tokens", KEPT_BY_NOBODY)));
-        }
-        if work.is_last_owner(&person).await? {
-            return Ok(Err(ChangeRefusal::Conflict(LAST_OWNER)));
-        }
-        sqlx::query("update users set removed_at = now(), version = version + 1 where tenant_id = $1 and user_id = $2")
-            .bind(act.tenant.0)
-            .bind(user.0)
-            .execute(work.sql())
-            .await
-            .map_err(failed)?;
-        let action = if leaves { "person.left" } else { "person.removed" };
-        let delegated = work.end_delegation(&person, None, fate, action).await?;
-        let before = json!({ "email": person.email, "role": person.role });
-        work.audit(action, &user.to_string(), before, kept(&delegated, fate));
-        work.commit(delegated).await
-    }
 }
 
 impl AuditedChange<'_> {
-    /// A person, with their row, that of who asks and every owner's locked: two people who take each other out happen
-    /// one after the other.
-    async fn locked(&mut self, user: UserId) -> Result<Option<PersonRow>> {
+    /// A person of the organization. Their row, that of the caller and every owner's are locked first, so that two
+    /// people who remove each other come one after the other.
+    pub(crate) async fn lock_person(&mut self, user: UserId) -> Result<Option<PersonRow>> {
         let tenant = self.tenant().0;
-        let sql =
-            "select 1 from users where tenant_id = $1 and removed_at is null and (role = 'owner' or user_id = any ($2))
-                   order by user_id for update";
         let both: Vec<Uuid> = [Some(user), self.by().person()].into_iter().flatten().map(|user| user.0).collect();
-        sqlx::query(sql).bind(tenant).bind(both).execute(self.sql()).await.map_err(failed)?;
-        // A statement of its own, so that it sees what whoever held the lock has written.
-        let sql = format!("select {COLUMNS} from users where tenant_id = $1 and user_id = $2 and removed_at is null");
-        let row = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(tenant).bind(user.0).fetch_optional(self.sql()).await;
-        row.map_err(failed)?.map(|row| person(&row)).transpose().map_err(failed)
+        let sql = "-- lock_people
+            select 1 from users where tenant_id = $1 and removed_at is null and (role = 'owner' or user_id = any ($2))
+            order by user_id for update";
+        sqlx::query(sql).bind(tenant).bind(both).execute(self.sql()).await?;
+        // A statement of its own, so that it sees what the transaction that held the lock has written.
+        let sql = "-- read_locked_person
+            select user_id, email, name, role, version, created_at from users
+            where tenant_id = $1 and user_id = $2 and removed_at is null";
+        let row = sqlx::query(sql).bind(tenant).bind(user.0).fetch_optional(self.sql()).await?;
+        Ok(row.map(|row| person(&row)).transpose()?)
     }
 
-    async fn is_last_owner(&mut self, person: &PersonRow) -> Result<bool> {
+    /// Whether the organization has no other owner than this person.
+    pub(crate) async fn has_no_other_owner(&mut self, user: UserId) -> Result<bool> {
+        let sql = "-- has_no_other_owner
+            select not exists (select from users
+                where tenant_id = $1 and role = 'owner' and removed_at is null and user_id <> $2)";
         let tenant = self.tenant().0;
-        let sql = "select not exists (select from users where tenant_id = $1 and role = 'owner' and removed_at is \
-            null and user_id <> $2)";
-        let alone: bool =
-            sqlx::query_scalar(sql).bind(tenant).bind(person.id.0).fetch_one(self.sql()).await.map_err(failed)?;
-        Ok(person.role == PersonRole::Owner && alone)
+        Ok(sqlx::query_scalar(sql).bind(tenant).bind(user.0).fetch_one(self.sql()).await?)
     }
+
+    /// Writes another role of a person.
+    pub(crate) async fn set_role(&mut self, user: UserId, role: PersonRole) -> Result<()> {
+        let sql = "-- set_role
+            update users set role = $3, version = version + 1 where tenant_id = $1 and user_id = $2";
+        let tenant = self.tenant().0;
+        sqlx::query(sql).bind(tenant).bind(user.0).bind(role.as_str()).execute(self.sql()).await?;
+        Ok(())
+    }
+
+    /// Writes that a person does not belong to the organization any more.
+    pub(crate) async fn set_removed(&mut self, user: UserId) -> Result<()> {
+        let sql = "-- set_removed
+            update users set removed_at = now(), version = version + 1 where tenant_id = $1 and user_id = $2";
+        let tenant = self.tenant().0;
+        sqlx::query(sql).bind(tenant).bind(user.0).execute(self.sql()).await?;
+        Ok(())
+    }
+
+    /// A person's role, which no other transaction changes before the end of this one. `None`: they do not belong.
+    pub(crate) async fn hold_role(&mut self, user: UserId) -> Result<Option<PersonRole>> {
+        let tenant = self.tenant();
+        hold_role(self.sql(), tenant, user).await
+    }
+
+    /// Whether somebody with this address belongs to the organization.
+    pub(crate) async fn has_person_with(&mut self, email: &Email) -> Result<bool> {
+        let sql = "-- has_person_with
+            select exists (select from users where tenant_id = $1 and address = $2 and removed_at is null)";
+        let tenant = self.tenant().0;
+        Ok(sqlx::query_scalar(sql).bind(tenant).bind(email.key()).fetch_one(self.sql()).await?)
+    }
+
+    /// The role that a person has or had, and whether they belong now. `None`: they never belonged.
+    pub(crate) async fn past_membership(&mut self, user: UserId) -> Result<Option<(PersonRole, bool)>> {
+        let sql = "-- past_membership
+            select role, removed_at is null as belongs from users where tenant_id = $1 and user_id = $2";
+        let tenant = self.tenant().0;
+        let row = sqlx::query(sql).bind(tenant).bind(user.0).fetch_optional(self.sql()).await?;
+        let read = |row: PgRow| Ok((word(&row, "role")?, row.try_get("belongs")?));
+        Ok(row.map(read).transpose().map_err(failed)?)
+    }
+}
+
+/// As [`AuditedChange::hold_role`].
+pub(crate) async fn hold_role(sql: &mut PgConnection, tenant: TenantId, user: UserId) -> Result<Option<PersonRole>> {
+    let text = "-- hold_role
+        select role from users where tenant_id = $1 and user_id = $2 and removed_at is null for share";
+    let row = sqlx::query(text).bind(tenant.0).bind(user.0).fetch_optional(sql).await?;
+    Ok(row.map(|row| word(&row, "role")).transpose()?)
 }

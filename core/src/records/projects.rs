@@ -1,9 +1,8 @@
 //! Projects: what sessions can be told apart by besides the license.
 
 use super::{
-    act::{AuditedChange, ChangeRefusal, ChangeResult, open},
-    caller::Caller,
-    connect::{Records, failed},
+    change::AuditedChange,
+    connect::Records,
     page::{ListedRows, PageRequest},
 };
 use crate::{
@@ -14,7 +13,6 @@ use crate::{
     },
 };
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use sqlx::{AssertSqlSafe, PgConnection, Row, postgres::PgRow};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -38,20 +36,7 @@ pub struct ProjectRow {
     pub archived_at: Option<OffsetDateTime>,
 }
 
-/// What to change about a project; what is `None` stays.
-#[derive(Clone, Debug, Default)]
-pub struct ProjectEdit {
-    /// Another name.
-    pub name: Option<DisplayName>,
-    /// Other licenses, instead of those it is tied to.
-    pub licenses: Option<Vec<LicenseId>>,
-    /// Put away, or brought back.
-    pub archived: Option<bool>,
-}
-
 const COLUMNS: &str = "project_id, name, license_ids, version, created_at, archived_at";
-const TAKEN: &str = "There is a project of this name already, perhaps an archived one; upper and lower case, accents \
-    composed or not, and blanks make no difference. Choose another name, or bring that one back.";
 
 impl Records {
     /// The projects of an organization, the newest first. `archived`: only those that are, or only those that are not.
@@ -75,7 +60,7 @@ impl Records {
         if let Some(archived) = archived {
             query = query.bind(archived);
         }
-        let rows = query.fetch_all(&mut *transaction).await.map_err(failed)?;
+        let rows = query.fetch_all(&mut *transaction).await?;
         page.cut(rows, |project: &ProjectRow| project.id.0, project)
     }
 
@@ -86,103 +71,76 @@ impl Records {
     pub async fn project(&self, tenant: TenantId, id: ProjectId) -> Result<Option<ProjectRow>> {
         read(&mut *self.begin(tenant).await?, tenant, id, "").await
     }
+}
 
-    /// Makes a project. Its name must be free, its licenses the organization's.
-    ///
-    /// # Errors
-    /// [`crate::Error::Records`].
-    pub async fn create_project(
-        &self,
-        act: &Caller,
+impl AuditedChange<'_> {
+    /// Whether all of these, which are distinct, are licenses of the organization.
+    pub(crate) async fn has_licenses(&mut self, licenses: &[LicenseId]) -> Result<bool> {
+        let sql = "-- has_licenses
+            select count(*) from licenses where tenant_id = $1 and license_id = any ($2)";
+        let tenant = self.tenant().0;
+        let known: i64 = sqlx::query_scalar(sql).bind(tenant).bind(uuids(licenses)).fetch_one(self.sql()).await?;
+        Ok(known == licenses.len() as i64)
+    }
+
+    /// Writes a project. `None`: there is one of this name, and nothing was written.
+    pub(crate) async fn insert_project(
+        &mut self,
         name: &DisplayName,
         licenses: &[LicenseId],
-    ) -> ChangeResult<ProjectRow> {
-        let mut work = open!(self, act);
-        if !work.knows(licenses).await? {
-            return Ok(Err(NOT_HERE));
-        }
+    ) -> Result<Option<ProjectRow>> {
+        let tenant = self.tenant().0;
         let sql = format!(
-            "insert into projects (tenant_id, project_id, name, key, license_ids) values ($1, $2, $3, $4, $5)
-             on conflict (tenant_id, key) do nothing returning {COLUMNS}"
+            "-- insert_project
+            insert into projects (tenant_id, project_id, name, key, license_ids) values ($1, $2, $3, $4, $5)
+            on conflict (tenant_id, key) do nothing returning {COLUMNS}"
         );
         let row = sqlx::query(AssertSqlSafe(sql))
-            .bind(act.tenant.0)
+            .bind(tenant)
             .bind(Uuid::now_v7())
             .bind(name.as_str())
             .bind(name.key())
             .bind(uuids(licenses))
-            .fetch_optional(work.sql())
-            .await
-            .map_err(failed)?;
-        let Some(row) = row else { return Ok(Err(ChangeRefusal::Conflict(TAKEN))) };
-        let made = project(&row).map_err(failed)?;
-        let after = json!({ "name": made.name, "license_ids": made.licenses });
-        work.audit("project.created", &made.id.to_string(), json!(null), after);
-        work.commit(made).await
+            .fetch_optional(self.sql())
+            .await?;
+        Ok(row.map(|row| project(&row)).transpose()?)
     }
 
-    /// Renames a project, ties it to other licenses, archives it or brings it back. `version`: only if it still is this
-    /// one.
-    ///
-    /// # Errors
-    /// [`crate::Error::Records`].
-    pub async fn edit_project(
-        &self,
-        act: &Caller,
+    /// A project, locked. `None`: the organization has none of that id.
+    pub(crate) async fn lock_project(&mut self, id: ProjectId) -> Result<Option<ProjectRow>> {
+        let tenant = self.tenant();
+        read(self.sql(), tenant, id, " for update").await
+    }
+
+    /// Writes what a project is now. `None`: there is another one of this name; the transaction has failed and can only
+    /// be rolled back.
+    pub(crate) async fn update_project(
+        &mut self,
         id: ProjectId,
-        edit: &ProjectEdit,
-        version: Option<i64>,
-    ) -> ChangeResult<ProjectRow> {
-        let mut work = open!(self, act);
-        let Some(before) = read(work.sql(), act.tenant, id, " for update").await? else {
-            return Ok(Err(ChangeRefusal::NotFound));
-        };
-        if version.is_some_and(|version| version != before.version) {
-            return Ok(Err(ChangeRefusal::Stale));
-        }
-        let name = edit.name.as_ref().map_or(before.name.as_str(), DisplayName::as_str);
-        let licenses = edit.licenses.as_ref().unwrap_or(&before.licenses);
-        let archived = edit.archived.unwrap_or(before.archived_at.is_some());
-        if (name, licenses, archived) == (&*before.name, &before.licenses, before.archived_at.is_some()) {
-            return work.commit(before).await;
-        }
-        if !work.knows(licenses).await? {
-            return Ok(Err(NOT_HERE));
-        }
+        name: &str,
+        licenses: &[LicenseId],
+        archived: bool,
+    ) -> Result<Option<ProjectRow>> {
+        let tenant = self.tenant().0;
         let sql = format!(
-            "update projects set name = $3, key = $4, license_ids = $5, version = version + 1,
-               archived_at = case when $6 then coalesce(archived_at, now()) end
-             where tenant_id = $1 and project_id = $2 returning {COLUMNS}"
+            "-- update_project
+            update projects set name = $3, key = $4, license_ids = $5, version = version + 1,
+              archived_at = case when $6 then coalesce(archived_at, now()) end
+            where tenant_id = $1 and project_id = $2 returning {COLUMNS}"
         );
         let row = sqlx::query(AssertSqlSafe(sql))
-            .bind(act.tenant.0)
+            .bind(tenant)
             .bind(id.0)
             .bind(name)
             .bind(fold(name))
             .bind(uuids(licenses))
             .bind(archived)
-            .fetch_one(work.sql())
+            .fetch_one(self.sql())
             .await;
-        let after = match row {
-            Err(sqlx::Error::Database(e)) if e.is_unique_violation() => return Ok(Err(ChangeRefusal::Conflict(TAKEN))),
-            other => other.and_then(|row| project(&row)).map_err(failed)?,
-        };
-        let say = |it: &ProjectRow| json!({ "name": it.name, "license_ids": it.licenses, "archived": it.archived_at.is_some() });
-        work.audit("project.edited", &id.to_string(), say(&before), say(&after));
-        work.commit(after).await
-    }
-}
-
-const NOT_HERE: ChangeRefusal = ChangeRefusal::Invalid("license_ids", "must name licenses of this organization");
-
-impl AuditedChange<'_> {
-    /// Whether all of these, which are distinct, are licenses of the organization.
-    async fn knows(&mut self, licenses: &[LicenseId]) -> Result<bool> {
-        let tenant = self.tenant().0;
-        let sql = "select count(*) from licenses where tenant_id = $1 and license_id = any ($2)";
-        let known: i64 =
-            sqlx::query_scalar(sql).bind(tenant).bind(uuids(licenses)).fetch_one(self.sql()).await.map_err(failed)?;
-        Ok(known == licenses.len() as i64)
+        match row {
+            Err(sqlx::Error::Database(e)) if e.is_unique_violation() => Ok(None),
+            row => Ok(Some(project(&row?)?)),
+        }
     }
 }
 
@@ -193,7 +151,7 @@ fn uuids(licenses: &[LicenseId]) -> Vec<Uuid> {
 async fn read(sql: &mut PgConnection, tenant: TenantId, id: ProjectId, lock: &str) -> Result<Option<ProjectRow>> {
     let statement = format!("select {COLUMNS} from projects where tenant_id = $1 and project_id = $2{lock}");
     let row = sqlx::query(AssertSqlSafe(statement)).bind(tenant.0).bind(id.0).fetch_optional(sql).await;
-    row.map_err(failed)?.map(|row| project(&row)).transpose().map_err(failed)
+    Ok(row?.map(|row| project(&row)).transpose()?)
 }
 
 fn project(row: &PgRow) -> sqlx::Result<ProjectRow> {

@@ -5,13 +5,13 @@
 //! reads more than a window.
 
 use super::{
-    act::{ChangeRefusal, ChangeResult, open},
     caller::{Caller, Principal},
+    change::AuditedChange,
     connect::{Records, failed},
     page::{ListedRows, PageCursor, PageRequest},
 };
 use crate::{
-    Error, Result,
+    Result,
     domain::{
         access::PersonRole,
         email,
@@ -19,8 +19,7 @@ use crate::{
         session::EndReason,
     },
 };
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use sqlx::{AssertSqlSafe, Row, postgres::PgRow};
 use std::{
     collections::{HashMap, HashSet},
@@ -93,28 +92,6 @@ pub struct SessionFilter {
     pub started_before: Option<OffsetDateTime>,
 }
 
-/// What became of a request to end a session.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SessionEnd {
-    /// The session.
-    pub id: SessionId,
-    /// The license's public number.
-    pub number: LicenseNumber,
-    /// The pool of its seat.
-    pub pool_id: PoolId,
-    /// The pool's name.
-    pub pool: PoolName,
-    /// The seat.
-    pub seat: SeatNo,
-    /// When it ended, now or before.
-    #[serde(with = "time::serde::rfc3339")]
-    pub ended_at: OffsetDateTime,
-    /// How.
-    pub reason: EndReason,
-    /// The pool's epoch afterwards: every older copy is stale.
-    pub epoch: u64,
-}
-
 /// A filter's value.
 enum FilterValue {
     Id(Uuid),
@@ -124,12 +101,9 @@ enum FilterValue {
 const COLUMNS: &str = "session_id, license_id, number, product, pool_id, pool, seat_no, label, hw, person, \
     project_id, key_id, client, \
                        started_at, last_seen_at, ended_at, end_reason";
-const SHARED: &str =
-    "Processes of somebody else run on the same machine's seat and would end too. Ask an admin to end it.";
-
 impl Caller {
     /// The address whose sessions alone who asks may see, folded; `None`: everybody's.
-    pub(super) fn sees_only(&self) -> Option<String> {
+    pub(crate) fn sees_only(&self) -> Option<String> {
         match &self.by {
             Principal::Person { email, role, .. } if *role < PersonRole::Admin => Some(email::key(email)),
             Principal::Person { .. } | Principal::Token { .. } | Principal::Staff { .. } => None,
@@ -142,7 +116,7 @@ impl Records {
     /// limit, also none, although another follows: it looks through at most [`WINDOW`] sessions.
     ///
     /// # Errors
-    /// [`Error::Records`].
+    /// [`crate::Error::Records`].
     pub async fn sessions(
         &self,
         act: &Caller,
@@ -175,8 +149,8 @@ impl Records {
                     FilterValue::Text(text) => query.bind(text.as_str()),
                 };
             }
-            rows = query.fetch_all(&mut *transaction).await.map_err(failed)?;
-            looked_through_to = looked_through(&rows).map_err(failed)?;
+            rows = query.fetch_all(&mut *transaction).await?;
+            looked_through_to = looked_through(&rows)?;
             rows.retain(|row| row.try_get::<Uuid, _>("session_id").is_ok());
             if looked_through_to.is_some() || rows.len() as i64 == page.fetch() {
                 break;
@@ -192,7 +166,7 @@ impl Records {
     /// Whether the organization has this license.
     ///
     /// # Errors
-    /// [`Error::Records`].
+    /// [`crate::Error::Records`].
     pub async fn has_license(&self, tenant: TenantId, license: LicenseId) -> Result<bool> {
         let mut transaction = self.begin(tenant).await?;
         sqlx::query_scalar("select exists (select from licenses where tenant_id = $1 and license_id = $2)")
@@ -206,48 +180,51 @@ impl Records {
     /// A session. `None`: there is none of that id that who asks may see.
     ///
     /// # Errors
-    /// [`Error::Records`].
+    /// [`crate::Error::Records`].
     pub async fn session(&self, act: &Caller, id: SessionId) -> Result<Option<SessionRow>> {
         find(&mut *self.begin(act.tenant).await?, act, id).await
     }
+}
 
-    /// Ends a session and with it its seat: every process of the machine. The seat then waits until a lease is over,
-    /// unless who asks vouches that the machine is off (`force`, for admins). A session that had ended is answered with
-    /// its end; `force` lifts the wait that its kick left behind.
-    ///
-    /// # Errors
-    /// [`Error::Records`].
-    pub async fn end_session(&self, act: &Caller, id: SessionId, force: bool) -> ChangeResult<SessionEnd> {
-        let mut work = open!(self, act);
-        let Some(before) = find(work.sql(), act, id).await? else { return Ok(Err(ChangeRefusal::NotFound)) };
-        if force && act.sees_only().is_some() {
-            return Ok(Err(ChangeRefusal::Role(PersonRole::Admin)));
-        }
+/// What the database made of a request to end a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum KickOutcome {
+    /// Ended now.
+    Kicked,
+    /// It had ended before.
+    EndedBefore,
+    /// Processes of other people run on the same seat.
+    Shared,
+    /// There is no such session that the caller may see.
+    Unknown,
+}
+
+impl AuditedChange<'_> {
+    /// A session that the caller may see.
+    pub(crate) async fn visible_session(&mut self, id: SessionId) -> Result<Option<SessionRow>> {
+        let caller = self.caller();
+        find(self.sql(), caller, id).await
+    }
+
+    /// Ends a session and with it every process on its seat, and answers the pool's epoch afterwards. With `force` the
+    /// seat does not wait until a lease is over.
+    pub(crate) async fn kick_session(&mut self, id: SessionId, force: bool) -> Result<(KickOutcome, u64)> {
+        let (tenant, sees_only, by) = (self.tenant().0, self.caller().sees_only(), self.by().kind_and_name());
         let row = sqlx::query("select outcome, epoch from kick_session($1, $2, $3, $4, $5)")
-            .bind(act.tenant.0)
+            .bind(tenant)
             .bind(id.0)
-            .bind(act.sees_only())
+            .bind(sees_only)
             .bind(force)
-            .bind(format!("{} {}", act.by.kind(), act.by.name()))
-            .fetch_one(work.sql())
-            .await
-            .map_err(failed)?;
-        let outcome: Option<String> = row.try_get("outcome").map_err(failed)?;
-        match outcome.as_deref() {
-            Some("KICKED") => {
-                let was = json!({ "license": before.number, "seat": before.seat, "machine": before.hw, "label": before.label, "user": before.person });
-                work.audit("session.ended", &id.to_string(), was, json!({ "reason": "kicked", "force": force }));
-            }
-            Some("OVER") => {}
-            Some("SHARED") => return Ok(Err(ChangeRefusal::Conflict(SHARED))),
-            _ => return Ok(Err(ChangeRefusal::NotFound)),
-        }
-        let after = find(work.sql(), act, id).await?;
-        let ended = after.and_then(|session| session.ended);
-        let (ended_at, reason) = ended.ok_or_else(|| Error::Internal("a session that was ended is open".into()))?;
-        let epoch = row.try_get::<i64, _>("epoch").map_err(failed)? as u64;
-        let SessionRow { number, pool_id, pool, seat, .. } = before;
-        work.commit(SessionEnd { id, number, pool_id, pool, seat, ended_at, reason, epoch }).await
+            .bind(by)
+            .fetch_one(self.sql())
+            .await?;
+        let outcome = match row.try_get::<Option<String>, _>("outcome")?.as_deref() {
+            Some("KICKED") => KickOutcome::Kicked,
+            Some("OVER") => KickOutcome::EndedBefore,
+            Some("SHARED") => KickOutcome::Shared,
+            _ => return Ok((KickOutcome::Unknown, 0)),
+        };
+        Ok((outcome, row.try_get::<i64, _>("epoch")? as u64))
     }
 }
 
@@ -345,9 +322,9 @@ async fn find(sql: &mut sqlx::PgConnection, act: &Caller, id: SessionId) -> Resu
         .bind(act.sees_only())
         .fetch_all(&mut *sql)
         .await
-        .map_err(failed)?;
+        ?;
     let names = names(sql, act.tenant, &rows).await?;
-    rows.first().map(|row| names.session(row)).transpose().map_err(failed)
+    Ok(rows.first().map(|row| names.session(row)).transpose()?)
 }
 
 /// What the projects of a page are called. Asked for apart from the page, each once and by key, so that no plan joins a
@@ -356,14 +333,14 @@ struct ProjectNames(HashMap<Uuid, String>);
 
 async fn names(sql: &mut sqlx::PgConnection, tenant: TenantId, rows: &[PgRow]) -> Result<ProjectNames> {
     let ids: sqlx::Result<Vec<Option<Uuid>>> = rows.iter().map(|row| row.try_get("project_id")).collect();
-    let ids: HashSet<Uuid> = ids.map_err(failed)?.into_iter().flatten().collect();
+    let ids: HashSet<Uuid> = ids?.into_iter().flatten().collect();
     if ids.is_empty() {
         return Ok(ProjectNames(HashMap::new()));
     }
     let text = "select project_id, name from projects where tenant_id = $1 and project_id = any ($2)";
     let ids: Vec<Uuid> = ids.into_iter().collect();
     let found: Vec<(Uuid, String)> =
-        sqlx::query_as(text).bind(tenant.0).bind(ids).fetch_all(sql).await.map_err(failed)?;
+        sqlx::query_as(text).bind(tenant.0).bind(ids).fetch_all(sql).await?;
     Ok(ProjectNames(found.into_iter().collect()))
 }
 

@@ -1,31 +1,26 @@
 //! API tokens: what scripts of an organization authenticate with.
 
 use super::{
-    act::{ChangeRefusal, ChangeResult, open},
-    caller::{Caller, Principal},
-    connect::{Records, failed},
+    caller::Principal,
+    change::AuditedChange,
+    connect::Records,
     page::{ListedRows, PageRequest},
 };
 use crate::{
     Result,
     domain::{
-        access::{PersonRole, Scope},
-        id::TenantId,
+        access::Scope,
+        id::{TenantId, UserId},
         network::IpNetwork,
-        opaque::{OpaqueSecret, SecretKind},
-        secret::ShownSecret,
+        opaque::OpaqueSecret,
     },
 };
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use sqlx::{AssertSqlSafe, Row, postgres::PgRow};
 use std::net::IpAddr;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-/// How many API tokens of one person may be in force: all of them may end in the transaction that removes the person,
-/// and nobody may become too much to remove.
-const MOST_TOKENS: i64 = 200;
 /// An API token, without what proves it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApiTokenRow {
@@ -69,13 +64,13 @@ pub struct NewApiToken {
     pub days: u16,
 }
 
-/// An API token just made, with what proves it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct IssuedApiToken {
-    /// The token.
-    pub token: ApiTokenRow,
-    /// `cdt_live_…`, for this one answer.
-    pub secret: ShownSecret,
+/// What becomes of the API tokens that a person made when their role changes or they leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenFate {
+    /// They stay in force. Of somebody who is removed they depend from then on on the role of whoever removed them.
+    Keep,
+    /// They are refused from the next request on.
+    Revoke,
 }
 
 /// Whoever presents an API token that is in force.
@@ -87,12 +82,8 @@ pub enum PresentedToken {
     Elsewhere(Uuid),
 }
 
-pub(super) const COLUMNS: &str =
+const COLUMNS: &str =
     "token_id, name, scopes, allowed_networks::text[], created_by, created_at, expires_at, last_used_at, revoked_at";
-
-const IN_FORCE: &str = "select count(*) from api_tokens
-    where tenant_id = $1 and granted_by = $2 and revoked_at is null and (expires_at is null or expires_at > now())";
-const TOO_MANY: &str = "Two hundred API tokens that you made are in force. Revoke those that nothing uses any more.";
 
 impl Records {
     /// The API tokens of an organization, the newest first; those that are over too.
@@ -110,7 +101,7 @@ impl Records {
             .bind(page.fetch())
             .fetch_all(&mut *transaction)
             .await
-            .map_err(failed)?;
+            ?;
         page.cut(rows, |token: &ApiTokenRow| token.id, token)
     }
 
@@ -122,78 +113,7 @@ impl Records {
         let mut transaction = self.begin(tenant).await?;
         let sql = format!("select {COLUMNS} from api_tokens where tenant_id = $1 and token_id = $2");
         let row = sqlx::query(AssertSqlSafe(sql)).bind(tenant.0).bind(id).fetch_optional(&mut *transaction).await;
-        row.map_err(failed)?.map(|row| token(&row)).transpose().map_err(failed)
-    }
-
-    /// Makes an API token.
-    ///
-    /// # Errors
-    /// [`crate::Error::Records`].
-    pub async fn create_api_token(&self, act: &Caller, new: &NewApiToken) -> ChangeResult<IssuedApiToken> {
-        let mut work = open!(self, act);
-        match work.standing().await? {
-            Ok(by) if by.may_grant(PersonRole::Admin) => {}
-            Ok(_) => return Ok(Err(ChangeRefusal::Role(PersonRole::Admin))),
-            Err(refused) => return Ok(Err(refused)),
-        }
-        if work.has_as_many(IN_FORCE, MOST_TOKENS).await? {
-            return Ok(Err(ChangeRefusal::Conflict(TOO_MANY)));
-        }
-        let secret = OpaqueSecret::draw(SecretKind::ApiToken, act.tenant);
-        let sql = format!(
-            "insert into api_tokens (tenant_id, token_id, name, secret_hash, scopes, created_by, expires_at, \
-             allowed_networks, granted_by)
-             select $1, $2, $3, $4, $5, $6, coalesce($7, date_trunc('second', now()) + make_interval(days => $10)), \
-             $8::text[]::cidr[], $9
-             where $7 is null or $7 > now() returning {COLUMNS}"
-        );
-        let row = sqlx::query(AssertSqlSafe(sql))
-            .bind(act.tenant.0)
-            .bind(secret.id)
-            .bind(&new.name)
-            .bind(secret.hash())
-            .bind(new.scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>())
-            .bind(act.by.name())
-            .bind(new.expires_at)
-            .bind(new.allowed_networks.as_ref().map(|all| all.iter().map(IpNetwork::to_string).collect::<Vec<_>>()))
-            .bind(act.by.person().map(|user| user.0))
-            .bind(i32::from(new.days))
-            .fetch_optional(work.sql())
-            .await
-            .map_err(failed)?;
-        let Some(row) = row else { return Ok(Err(ChangeRefusal::Invalid("expires_at", "must be in the future"))) };
-        let token = token(&row).map_err(failed)?;
-        // As RFC 3339, which is how `ApiToken` serializes it.
-        let mut after = json!(token);
-        if let Some(after) = after.as_object_mut() {
-            after.retain(|name, _| ["name", "scopes", "allowed_networks", "expires_at"].contains(&name.as_str()));
-        }
-        work.audit("api_token.created", &token.id.to_string(), json!(null), after);
-        work.commit(IssuedApiToken { token, secret: ShownSecret::new(secret.reveal()) }).await
-    }
-
-    /// Takes an API token back: it is refused from the next request on. One that was taken back already stays as it is.
-    ///
-    /// # Errors
-    /// [`crate::Error::Records`].
-    pub async fn revoke_api_token(&self, act: &Caller, id: Uuid) -> ChangeResult<()> {
-        let mut work = open!(self, act);
-        let sql = format!("select {COLUMNS} from api_tokens where tenant_id = $1 and token_id = $2 for update");
-        let row = sqlx::query(AssertSqlSafe(sql)).bind(act.tenant.0).bind(id).fetch_optional(work.sql()).await;
-        let Some(found) = row.map_err(failed)?.map(|row| token(&row)).transpose().map_err(failed)? else {
-            return Ok(Err(ChangeRefusal::NotFound));
-        };
-        if found.revoked_at.is_none() {
-            sqlx::query("update api_tokens set revoked_at = now() where tenant_id = $1 and token_id = $2")
-                .bind(act.tenant.0)
-                .bind(id)
-                .execute(work.sql())
-                .await
-                .map_err(failed)?;
-            let before = json!({ "name": found.name, "scopes": found.scopes });
-            work.audit("api_token.revoked", &id.to_string(), before, json!(null));
-        }
-        work.commit(()).await
+        Ok(row?.map(|row| token(&row)).transpose()?)
     }
 
     /// Who presents this API token, `from` an address; notes, to the minute, that it was used. `None`: unknown, revoked
@@ -213,23 +133,23 @@ impl Records {
             .bind(token.hash())
             .fetch_optional(&mut *transaction)
             .await
-            .map_err(failed)?;
+            ?;
         let Some(row) = found else { return Ok(None) };
-        let good_from = networks(&row).map_err(failed)?;
+        let good_from = networks(&row)?;
         if good_from.is_some_and(|all| !from.is_some_and(|from| all.iter().any(|one| one.contains(from)))) {
             return Ok(Some(PresentedToken::Elsewhere(token.id)));
         }
-        if row.try_get("worth_noting").map_err(failed)? {
+        if row.try_get("worth_noting")? {
             sqlx::query("update api_tokens set last_used_at = now() where tenant_id = $1 and token_id = $2")
                 .bind(token.tenant.0)
                 .bind(token.id)
                 .execute(&mut *transaction)
                 .await
-                .map_err(failed)?;
-            transaction.commit().await.map_err(failed)?;
+                ?;
+            transaction.commit().await?;
         }
-        let scopes: Vec<String> = row.try_get("scopes").map_err(failed)?;
-        let name = row.try_get("name").map_err(failed)?;
+        let scopes: Vec<String> = row.try_get("scopes")?;
+        let name = row.try_get("name")?;
         Ok(Some(PresentedToken::Here(Principal::Token { id: token.id, name, scopes: known(&scopes) })))
     }
 }
@@ -245,7 +165,115 @@ fn networks(row: &PgRow) -> sqlx::Result<Option<Vec<IpNetwork>>> {
     Ok(texts.map(|texts| texts.iter().filter_map(|text| text.parse().ok()).collect()))
 }
 
-pub(super) fn token(row: &PgRow) -> sqlx::Result<ApiTokenRow> {
+impl AuditedChange<'_> {
+    /// How many API tokens that this person made are in force.
+    pub(crate) async fn count_tokens_in_force(&mut self, user: UserId) -> Result<i64> {
+        let sql = "-- count_tokens_in_force
+            select count(*) from api_tokens
+            where tenant_id = $1 and granted_by = $2 and revoked_at is null
+              and (expires_at is null or expires_at > now())";
+        let tenant = self.tenant().0;
+        Ok(sqlx::query_scalar(sql).bind(tenant).bind(user.0).fetch_one(self.sql()).await?)
+    }
+
+    /// Writes an API token that depends on the caller's role. `None`: it would end in the past, and nothing was written.
+    pub(crate) async fn insert_token(&mut self, secret: &OpaqueSecret, new: &NewApiToken) -> Result<Option<ApiTokenRow>> {
+        let (tenant, by, granted_by) = (self.tenant().0, self.by().name().to_owned(), self.by().person());
+        let sql = format!(
+            "-- insert_token
+            insert into api_tokens
+              (tenant_id, token_id, name, secret_hash, scopes, created_by, expires_at, allowed_networks, granted_by)
+            select $1, $2, $3, $4, $5, $6, coalesce($7, date_trunc('second', now()) + make_interval(days => $10)),
+              $8::text[]::cidr[], $9
+            where $7 is null or $7 > now() returning {COLUMNS}"
+        );
+        let row = sqlx::query(AssertSqlSafe(sql))
+            .bind(tenant)
+            .bind(secret.id)
+            .bind(&new.name)
+            .bind(secret.hash())
+            .bind(new.scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>())
+            .bind(by)
+            .bind(new.expires_at)
+            .bind(new.allowed_networks.as_ref().map(|all| all.iter().map(IpNetwork::to_string).collect::<Vec<_>>()))
+            .bind(granted_by.map(|user| user.0))
+            .bind(i32::from(new.days))
+            .fetch_optional(self.sql())
+            .await?;
+        Ok(row.map(|row| token(&row)).transpose()?)
+    }
+
+    /// An API token, locked. `None`: the organization has none of that id.
+    pub(crate) async fn lock_token(&mut self, id: Uuid) -> Result<Option<ApiTokenRow>> {
+        let tenant = self.tenant().0;
+        let sql = format!(
+            "-- lock_token
+            select {COLUMNS} from api_tokens where tenant_id = $1 and token_id = $2 for update"
+        );
+        let row = sqlx::query(AssertSqlSafe(sql)).bind(tenant).bind(id).fetch_optional(self.sql()).await?;
+        Ok(row.map(|row| token(&row)).transpose()?)
+    }
+
+    /// Whether an API token is in force, which no other transaction changes before the end of this one.
+    pub(crate) async fn hold_token(&mut self, id: Uuid) -> Result<bool> {
+        let sql = "-- hold_token
+            select 1 from api_tokens where tenant_id = $1 and token_id = $2 and revoked_at is null
+              and (expires_at is null or expires_at > now()) for share";
+        let tenant = self.tenant().0;
+        Ok(sqlx::query(sql).bind(tenant).bind(id).fetch_optional(self.sql()).await?.is_some())
+    }
+
+    /// The API tokens in force that a person made, the newest first, locked.
+    pub(crate) async fn lock_tokens_of(&mut self, user: UserId) -> Result<Vec<ApiTokenRow>> {
+        let tenant = self.tenant().0;
+        let sql = format!(
+            "-- lock_tokens_of
+            select {COLUMNS} from api_tokens where tenant_id = $1 and granted_by = $2 and revoked_at is null
+              and (expires_at is null or expires_at > now()) order by token_id desc for update"
+        );
+        let rows = sqlx::query(AssertSqlSafe(sql)).bind(tenant).bind(user.0).fetch_all(self.sql()).await?;
+        Ok(rows.iter().map(token).collect::<sqlx::Result<_>>()?)
+    }
+
+    /// Writes that these API tokens are revoked, and when, into the rows too.
+    pub(crate) async fn revoke_tokens(&mut self, tokens: &mut [ApiTokenRow]) -> Result<()> {
+        let sql = "-- revoke_tokens
+            update api_tokens set revoked_at = now() where tenant_id = $1 and token_id = any ($2) returning revoked_at";
+        let (tenant, ids) = (self.tenant().0, ids(tokens));
+        let rows = sqlx::query(sql).bind(tenant).bind(ids).fetch_all(self.sql()).await?;
+        for (it, row) in tokens.iter_mut().zip(&rows) {
+            it.revoked_at = row.try_get("revoked_at")?; // one time for all of them
+        }
+        Ok(())
+    }
+
+    /// Makes API tokens depend on the caller's role from now on. The vendor's staff belong to no organization: tokens
+    /// that they take over depend on nobody's.
+    pub(crate) async fn adopt_tokens(&mut self, tokens: &[ApiTokenRow]) -> Result<()> {
+        let sql = "-- adopt_tokens
+            update api_tokens set granted_by = $3 where tenant_id = $1 and token_id = any ($2)";
+        let (tenant, by) = (self.tenant().0, self.by().person().map(|user| user.0));
+        sqlx::query(sql).bind(tenant).bind(ids(tokens)).bind(by).execute(self.sql()).await?;
+        Ok(())
+    }
+
+    /// Revokes every API token of the organization that is not revoked, and answers them.
+    pub(crate) async fn revoke_all_tokens(&mut self) -> Result<Vec<ApiTokenRow>> {
+        let tenant = self.tenant().0;
+        let sql = format!(
+            "-- revoke_all_tokens
+            update api_tokens set revoked_at = now() where tenant_id = $1 and revoked_at is null returning {COLUMNS}"
+        );
+        let rows = sqlx::query(AssertSqlSafe(sql)).bind(tenant).fetch_all(self.sql()).await?;
+        Ok(rows.iter().map(token).collect::<sqlx::Result<_>>()?)
+    }
+}
+
+fn ids(tokens: &[ApiTokenRow]) -> Vec<Uuid> {
+    tokens.iter().map(|it| it.id).collect()
+}
+
+fn token(row: &PgRow) -> sqlx::Result<ApiTokenRow> {
     Ok(ApiTokenRow {
         id: row.try_get("token_id")?,
         name: row.try_get("name")?,

@@ -2,7 +2,7 @@
 
 use super::{
     AdminService,
-    answer::{IfMatch, answered, not_found, versioned},
+    answer::{IfMatch, not_found, versioned},
     gate::{HowSignedIn, OrganizationCaller},
     step_up,
     terms::whole,
@@ -107,7 +107,7 @@ pub(super) async fn put_access_policy(
     if let (Principal::Person { .. }, Some(rule)) = (&act.by, &step_up) {
         step_up::demand(rule, &sign_in)?;
     }
-    let set = answered(service.records.set_access_policy(&act, step_up.as_ref(), version).await)?;
+    let set = service.management.set_access_policy(&act, step_up.as_ref(), version).await?;
     Ok(versioned(StatusCode::OK, set.version, AccessPolicy::from(&set)))
 }
 

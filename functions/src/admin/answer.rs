@@ -1,6 +1,5 @@
-//! What the operations of the management API have in common: versions, pages, and refusals of the records.
+//! What the operations of the management API have in common: versions and pages.
 
-use super::gate::insufficient_role;
 use crate::edge::{FieldChecks, Problem};
 use axum::{
     extract::{FromRequestParts, RawPathParams},
@@ -10,7 +9,7 @@ use http::{HeaderValue, StatusCode, header, request::Parts};
 use license_core::{
     ProblemCode,
     domain::id::InvalidText,
-    records::{ChangeRefusal, ChangeResult, ListedRows, PageCursor, PageRequest},
+    records::{ListedRows, PageCursor, PageRequest},
 };
 use serde::Serialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -19,27 +18,13 @@ use utoipa::ToSchema;
 /// The longest page.
 const MAX_LIMIT: u8 = 100;
 
-/// What was asked of the records, or the problem that says why not.
-pub(super) fn answered<T>(answer: ChangeResult<T>) -> Result<T, Problem> {
-    answer?.map_err(|refused| match refused {
-        ChangeRefusal::NotFound => not_found(),
-        ChangeRefusal::Stale => stale(),
-        ChangeRefusal::Conflict(detail) => Problem::new(ProblemCode::Conflict, detail),
-        ChangeRefusal::Invalid(field, problem) => Problem::invalid(field, problem),
-        ChangeRefusal::Role(role) => insufficient_role(role.as_str()),
-        ChangeRefusal::KeyReused => Problem::new(
-            ProblemCode::IdempotencyKeyReused,
-            "This Idempotency-Key was sent with another request in the last 24 hours. Draw a new key for each thing you want done.",
-        ),
-    })
-}
-
 /// Nothing of that id, or nothing the caller may see.
-pub(super) fn not_found() -> Problem {
+pub(crate) fn not_found() -> Problem {
     Problem::new(ProblemCode::NotFound, "There is nothing of this id here, or nothing that you may see.")
 }
 
-fn stale() -> Problem {
+/// The version that `If-Match` names is not the present one.
+pub(crate) fn version_mismatch() -> Problem {
     let detail = "Somebody changed it since you read it, and nothing was written. Read it again and send your edit with its new ETag.";
     Problem::new(ProblemCode::PreconditionFailed, detail)
 }
@@ -58,7 +43,7 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
         }
         let version = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).and_then(|text| text.parse().ok());
         // A tag that is none of ours matches nothing (RFC 9110, section 13.1.1).
-        version.map(|version| Self(Some(version))).ok_or_else(stale)
+        version.map(|version| Self(Some(version))).ok_or_else(version_mismatch)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Erasing people and machines.
 
-use super::{AdminService, answer::answered, gate::OrganizationCaller};
+use super::{AdminService, gate::OrganizationCaller};
 use crate::edge::{FieldChecks, JsonBody, Problem};
 use axum::extract::State;
 use license_core::records::{ErasureCursor, ErasureReport, ErasureSubject, SubjectAddress};
@@ -94,6 +94,6 @@ pub(super) async fn erase(
         _ => {}
     }
     let whom = fields.check(person.or(machine))?;
-    let erased = answered(service.manage.erase(&act, &whom, cursor, &service.peppers).await)?;
+    let erased = service.seat_management.erase(&act, &whom, cursor, &service.peppers).await?;
     Ok(axum::Json(Erasure::from(erased)))
 }

@@ -29,7 +29,7 @@ use license_core::{
         step_up::SignIn,
     },
     identity::{TokenRejected, VerifiedClaims},
-    records::{Caller, Operation, PresentedToken, Principal, RepeatableRequest, StaffAct},
+    records::{Caller, Operation, PresentedToken, Principal, RepeatableRequest},
 };
 use std::net::IpAddr;
 use uuid::Uuid;
@@ -92,8 +92,10 @@ pub(super) async fn gate(
                 VerifiedCredential::Staff(claims) => {
                     step_up::check_staff(&service, rule, &sign_in)?;
                     let email = email(&claims);
-                    let act = StaffAct { subject: claims.subject, email, from, request_id: request_id() };
-                    parts.extensions.insert(StaffCaller(act));
+                    let by = Principal::Staff { subject: claims.subject, email };
+                    let (tenant, request_id) = (TenantId::VENDOR, request_id());
+                    let caller = Caller { tenant, by, from, request_id, repeat: None, operation: None };
+                    parts.extensions.insert(StaffCaller(caller));
                 }
                 VerifiedCredential::Token(..) => {}
             }
@@ -126,7 +128,7 @@ pub(super) async fn gate(
 
 /// Somebody of the vendor, where no organization is named.
 #[derive(Clone, Debug)]
-pub(super) struct StaffCaller(pub(super) StaffAct);
+pub(super) struct StaffCaller(pub(super) Caller);
 from_the_gate!(StaffCaller);
 
 /// How an operation is called in the log of what staff read: without what the path of each begins with.
@@ -284,7 +286,7 @@ fn may(rule: &AccessRule, credential: &VerifiedCredential) -> Result<(), Problem
 }
 
 /// 403 for a person.
-pub(super) fn insufficient_role(required: &'static str) -> Problem {
+pub(crate) fn insufficient_role(required: &'static str) -> Problem {
     let detail = format!("This needs the role {required}. Ask somebody who has it.");
     Problem::new(ProblemCode::InsufficientRole, detail).with("required", required)
 }

@@ -2,7 +2,7 @@
 
 use super::{
     AdminService,
-    answer::{ListOf, PathTarget, answered, not_found},
+    answer::{ListOf, PathTarget, not_found},
     filters::ListFilters,
     gate::OrganizationCaller,
 };
@@ -161,7 +161,7 @@ pub(super) async fn invite_person(
     let email = fields.required("email", body.email.as_deref(), str::parse::<Email>);
     let role = fields.required("role", body.role.as_deref(), str::parse::<PersonRole>);
     let (email, role) = fields.check(email.zip(role))?;
-    let invited = answered(service.records.invite(&act, &email, role).await)?;
+    let invited = service.management.invite(&act, &email, role).await?;
     let secret = invited.secret.reveal().to_owned();
     let answer = NewInvitation { invitation: invited.invitation.into(), secret, how: HOW };
     Ok((StatusCode::CREATED, axum::Json(answer)))
@@ -178,6 +178,6 @@ pub(super) async fn revoke_invitation(
     OrganizationCaller(act): OrganizationCaller,
     PathTarget(id): PathTarget<Uuid>,
 ) -> Result<StatusCode, Problem> {
-    answered(service.records.revoke_invitation(&act, id).await)?;
+    service.management.revoke_invitation(&act, id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

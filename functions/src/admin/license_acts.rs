@@ -2,7 +2,7 @@
 
 use super::{
     AdminService,
-    answer::{PathTarget, answered, versioned},
+    answer::{PathTarget, versioned},
     gate::OrganizationCaller,
     licenses::License,
     terms::whole,
@@ -12,8 +12,7 @@ use axum::{extract::State, response::Response};
 use http::StatusCode;
 use license_core::{
     domain::{id::LicenseId, license::Status},
-    protocol::manage::RotatedKey,
-    records::KeyRotation,
+    management::KeyRotation,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -80,7 +79,7 @@ async fn decide(
     PathTarget(license): PathTarget<LicenseId>,
     status: Status,
 ) -> Result<Response, Problem> {
-    let decided = answered(service.manage.decide_license(&act, license, status).await)?;
+    let decided = service.seat_management.set_license_status(&act, license, status).await?;
     about(Some(act.tenant), Some(decided.license.number));
     Ok(versioned(StatusCode::OK, decided.license.version, License::from(decided.license)))
 }
@@ -138,15 +137,15 @@ pub(super) async fn rotate_key(
     let mut fields = FieldChecks::new();
     let old_for = fields.optional("old_valid_for_in", body.old_valid_for_in.as_ref(), whole(0, MAX_OLD_KEY));
     fields.check(Some(()))?;
-    let how = KeyRotation { old_for: old_for.unwrap_or(0), end_sessions: body.end_sessions.unwrap_or(false) };
-    let RotatedKey { new, ended, remaining } =
-        answered(service.manage.replace_key(&act, license, how, &service.peppers).await)?;
+    let rotation =
+        KeyRotation { old_valid_for: old_for.unwrap_or(0), end_sessions: body.end_sessions.unwrap_or(false) };
+    let new = service.seat_management.rotate_key(&act, license, rotation, &service.peppers).await?;
     Ok(axum::Json(NewKey {
         key: new.key.reveal(),
         old_valid_until: new.old_until,
         key_id: new.id.0,
         old_key_id: new.old_id.map(|key| key.0),
-        sessions_ended: ended,
-        sessions_remaining: remaining,
+        sessions_ended: new.ended,
+        sessions_remaining: new.remaining,
     }))
 }

@@ -2,7 +2,7 @@
 
 use super::{
     AdminService,
-    answer::{IfMatch, ListOf, PathTarget, answered, not_found, versioned},
+    answer::{IfMatch, ListOf, PathTarget, not_found, versioned},
     filters::ListFilters,
     gate::OrganizationCaller,
     terms::{AskedTerms, nothing_asked, present, text},
@@ -15,8 +15,8 @@ use axum::{extract::State, response::Response};
 use http::StatusCode;
 use license_core::{
     domain::{id::LicenseId, terms::TermsEdit},
-    protocol::manage::{LicenseView, LivePool},
-    records::{LicenseFilter, LicenseRow, NewLicense},
+    management::{LicenseView, LivePool, NewLicense},
+    records::{LicenseFilter, LicenseRow},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -198,7 +198,7 @@ pub(super) async fn read_license(
     OrganizationCaller(act): OrganizationCaller,
     PathTarget(license): PathTarget<LicenseId>,
 ) -> Result<Response, Problem> {
-    let shown = service.manage.show_license(act.tenant, license).await?.ok_or_else(not_found)?;
+    let shown = service.seat_management.show_license(act.tenant, license).await?.ok_or_else(not_found)?;
     let LicenseView { license, pools } = shown;
     about(Some(act.tenant), Some(license.number));
     let version = license.version;
@@ -292,10 +292,10 @@ pub(super) async fn create_license(
         processes_per_seat: body.processes_per_seat,
         hide_holders: body.hide_holders,
     };
-    let but = asked.read(&mut fields);
+    let overrides = asked.read(&mut fields);
     let (product, plan) = fields.check(product.zip(plan))?;
-    let new = NewLicense { product, plan, but };
-    let issued = answered(service.records.issue_license(&act, &new, &service.peppers).await)?;
+    let new = NewLicense { product, plan, overrides };
+    let issued = service.management.issue_license(&act, &new, &service.peppers).await?;
     about(Some(act.tenant), Some(issued.license.number));
     let version = issued.license.version;
     let body = NewLicenseKey { license: issued.license.into(), key: issued.key.reveal() };
@@ -383,7 +383,7 @@ pub(super) async fn edit_license(
     if plan.is_none() && edit == TermsEdit::default() {
         return Err(nothing_asked());
     }
-    let edited = answered(service.manage.edit_license(&act, license, plan.as_deref(), &edit, version).await)?;
+    let edited = service.seat_management.edit_license(&act, license, plan.as_deref(), &edit, version).await?;
     about(Some(act.tenant), Some(edited.license.number));
     Ok(versioned(StatusCode::OK, edited.license.version, License::from(edited.license)))
 }

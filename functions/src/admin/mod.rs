@@ -1,16 +1,16 @@
 //! admin: what people of an organization, their scripts and the vendor's staff manage.
 //!
-//! `access.rs`: who may do what · `gate.rs`: who asks · `step_up.rs`: for what a fresher sign-in may be demanded · `answer.rs`: versions, pages, refusals · `filters.rs`: the parameters of lists · `terms.rs`: the fields that licenses and plans
+//! `access.rs`: who may do what · `gate.rs`: who asks · `step_up.rs`: for what a fresher sign-in may be demanded · `answer.rs`: versions and pages · `filters.rs`: the parameters of lists · `terms.rs`: the fields that licenses and plans
 //! share · `pages.rs`: the document and its page · one file for each kind of thing that is managed.
 
 pub mod access;
 mod access_policy;
-mod answer;
+pub(crate) mod answer;
 mod audit;
 mod chain;
 mod erasures;
 mod filters;
-mod gate;
+pub(crate) mod gate;
 mod invitations;
 mod license_acts;
 mod licenses;
@@ -41,7 +41,7 @@ use license_core::{
     Clock,
     domain::secret::KeyRing,
     identity::IdentityVerifier,
-    protocol::manage::SeatManagement,
+    management::{Management, SeatManagement},
     records::{DatabaseRole, Records},
 };
 use std::sync::Arc;
@@ -55,8 +55,10 @@ pub(crate) const ROLE: DatabaseRole = DatabaseRole::Admin;
 pub struct AdminService {
     /// As [`DatabaseRole::Admin`].
     pub records: Records,
-    /// Changes that Redis must hear of too.
-    pub manage: SeatManagement,
+    /// Changes in PostgreSQL alone.
+    pub management: Management,
+    /// Changes that Redis must be told of too.
+    pub seat_management: SeatManagement,
     /// Knows who signed customers in.
     pub people: IdentityVerifier,
     /// Knows who signed staff in; `None`: staff is refused.
@@ -130,7 +132,8 @@ pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartEr
     let records = wiring::records(&stores.records, ROLE)?.sealing(peppers.clone());
     let seats = wiring::seats(stores.redis, stores.timing, clock.clone())?;
     let service = AdminService {
-        manage: SeatManagement::new(seats.clone(), records.clone()),
+        management: Management::new(records.clone()),
+        seat_management: SeatManagement::new(seats.clone(), records.clone()),
         strangers: wiring::credential_guesses(&credentials, seats.clone(), clock.clone()),
         people: IdentityVerifier::new(credentials.identity, clock.clone()),
         staff: staff.map(|settings| IdentityVerifier::new(settings, clock)),

@@ -2,7 +2,7 @@
 
 use super::{
     AdminService,
-    answer::{IfMatch, answered, not_found, versioned},
+    answer::{IfMatch, not_found, versioned},
     gate::{OrganizationCaller, SignedIn},
     voiding::in_force,
 };
@@ -128,6 +128,6 @@ pub(super) async fn rename_organization(
     let mut fields = FieldChecks::new();
     let name = fields.required("name", body.name.as_deref(), names::name);
     let name = fields.check(name)?;
-    let renamed = answered(service.records.rename_organization(&act, &name, version).await)?;
+    let renamed = service.management.rename_organization(&act, &name, version).await?;
     Ok(versioned(StatusCode::OK, renamed.version, Organization::from(renamed)))
 }

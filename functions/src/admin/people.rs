@@ -2,7 +2,7 @@
 
 use super::{
     AdminService,
-    answer::{IfMatch, ListOf, PathTarget, answered, not_found, versioned},
+    answer::{IfMatch, ListOf, PathTarget, not_found, versioned},
     filters::ListFilters,
     gate::OrganizationCaller,
     invitations::Invitation,
@@ -16,6 +16,7 @@ use axum::{
 use http::StatusCode;
 use license_core::{
     domain::{access::PersonRole, id::UserId},
+    management,
     records::{self, TokenFate},
 };
 use serde::{Deserialize, Serialize};
@@ -116,8 +117,8 @@ pub(super) struct DelegatedAccessView {
     api_tokens_total: u64,
 }
 
-impl From<records::DelegatedAccess> for DelegatedAccessView {
-    fn from(it: records::DelegatedAccess) -> Self {
+impl From<management::DelegatedAccess> for DelegatedAccessView {
+    fn from(it: management::DelegatedAccess) -> Self {
         Self {
             invitations_revoked: it.invitations.into_iter().map(Invitation::from).collect(),
             invitations_revoked_total: it.invitations_total,
@@ -162,8 +163,8 @@ pub(super) struct EditedPerson {
     api_tokens_total: u64,
 }
 
-impl From<records::EditedPersonRow> for EditedPerson {
-    fn from(it: records::EditedPersonRow) -> Self {
+impl From<management::EditedPerson> for EditedPerson {
+    fn from(it: management::EditedPerson) -> Self {
         let Person { id, email, name, role, joined_at } = it.person.into();
         let DelegatedAccessView { invitations_revoked, invitations_revoked_total, api_tokens, api_tokens_total } =
             it.delegated.into();
@@ -221,7 +222,7 @@ pub(super) async fn edit_person(
     let role = fields.required("role", body.role.as_deref(), str::parse::<PersonRole>);
     let tokens = fields.optional("api_tokens", body.api_tokens.as_deref(), fate).unwrap_or(TokenFate::Keep);
     let role = fields.check(role)?;
-    let edited = answered(service.records.change_role(&act, person, role, version, tokens).await)?;
+    let edited = service.management.change_role(&act, person, role, version, tokens).await?;
     Ok(versioned(StatusCode::OK, edited.person.version, EditedPerson::from(edited)))
 }
 
@@ -253,7 +254,7 @@ pub(super) async fn remove_person(
     let mut filters = ListFilters::new();
     let tokens = filters.read("api_tokens", query.api_tokens.as_ref(), fate);
     let tokens = filters.check(tokens)?;
-    let ended = answered(service.records.remove_person(&act, person, tokens.unwrap_or(TokenFate::Revoke)).await)?;
+    let ended = service.management.remove_person(&act, person, tokens.unwrap_or(TokenFate::Revoke)).await?;
     Ok(match tokens {
         Some(_) => axum::Json(DelegatedAccessView::from(ended)).into_response(),
         None => StatusCode::NO_CONTENT.into_response(),

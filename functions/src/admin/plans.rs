@@ -2,7 +2,7 @@
 
 use super::{
     AdminService,
-    answer::{IfMatch, ListOf, PathTarget, answered, not_found, versioned},
+    answer::{IfMatch, ListOf, PathTarget, not_found, versioned},
     gate::StaffCaller,
     people::PageQuery,
     terms::{AskedPlan, named, present, text, whole, yes_or_no},
@@ -15,7 +15,7 @@ use axum::{extract::State, response::Response};
 use http::StatusCode;
 use license_core::{
     domain::{id::LicenseNumber, trial::TrialPolicy},
-    records::{self, Caller, Operation, Principal, StaffAct},
+    records::{self, Caller, Operation, ProductSettings},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -167,8 +167,8 @@ pub(super) async fn put_plan(
     };
     let terms = asked.read(&mut fields);
     let (name, terms) = fields.check(name.zip(terms))?;
-    let put = answered(service.records.put_plan(&act, &name, &terms, version).await)?;
-    Ok(versioned(status(put.made), put.is.version, Plan::from(put.is)))
+    let put = service.management.put_plan(&act, &name, &terms, version).await?;
+    Ok(versioned(status(put.created), put.row.version, Plan::from(put.row)))
 }
 
 fn status(made: bool) -> StatusCode {
@@ -215,8 +215,8 @@ impl From<TrialPolicy> for TrialAllowance {
 
 impl From<records::ProductRow> for Product {
     fn from(it: records::ProductRow) -> Self {
-        let (registration_plan, trials) = (it.registration_plan, it.trials.into());
-        Self { product: it.name, registration_plan, is_default: it.is_default, trials }
+        let ProductSettings { registration_plan, is_default, trials } = it.settings;
+        Self { product: it.name, registration_plan, is_default, trials: trials.into() }
     }
 }
 
@@ -326,8 +326,9 @@ pub(super) async fn put_product(
     let is_default = fields.optional("is_default", body.is_default.as_ref(), yes_or_no).unwrap_or(false);
     let trials = trial_policy(&mut fields, body.trials);
     let (name, plan) = fields.check(name.zip(plan))?;
-    let put = answered(service.records.put_product(&act, &name, &plan, is_default, trials, version).await)?;
-    Ok(versioned(status(put.made), put.is.version, Product::from(put.is)))
+    let product = ProductSettings { registration_plan: plan, is_default, trials };
+    let put = service.management.put_product(&act, &name, &product, version).await?;
+    Ok(versioned(status(put.created), put.row.version, Product::from(put.row)))
 }
 
 /// Whose license it is.
@@ -354,9 +355,8 @@ pub(super) async fn locate_license(
     PathTarget(number): PathTarget<LicenseNumber>,
 ) -> Result<axum::Json<LocatedLicense>, Problem> {
     let (tenant, license) = service.records.locate_license(number).await?.ok_or_else(not_found)?;
-    let StaffAct { subject, email, from, request_id } = act;
     let operation = Some(Operation { name: "GET /staff/licenses/{number}".into(), target: license.to_string() });
-    let act = Caller { tenant, by: Principal::Staff { subject, email }, from, request_id, repeat: None, operation };
+    let act = Caller { tenant, operation, ..act };
     service.records.note_read(&act).await?;
     Ok(axum::Json(LocatedLicense { number: number.to_string(), organization: tenant.0, license: license.0 }))
 }

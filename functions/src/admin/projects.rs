@@ -2,7 +2,7 @@
 
 use super::{
     AdminService,
-    answer::{IfMatch, ListOf, PathTarget, answered, not_found, versioned},
+    answer::{IfMatch, ListOf, PathTarget, not_found, versioned},
     filters::ListFilters,
     gate::OrganizationCaller,
 };
@@ -14,6 +14,7 @@ use license_core::{
         id::{InvalidText, LicenseId, ProjectId},
         name::DisplayName,
     },
+    management::ProjectEdit,
     records,
 };
 use serde::{Deserialize, Serialize};
@@ -112,7 +113,7 @@ pub(super) async fn create_project(
     let name = fields.required("name", body.name.as_deref(), str::parse::<DisplayName>);
     let licenses = licenses(&mut fields, body.license_ids.as_deref()).unwrap_or_default();
     let name = fields.check(name)?;
-    let made = answered(service.records.create_project(&act, &name, &licenses).await)?;
+    let made = service.management.create_project(&act, &name, &licenses).await?;
     Ok(versioned(StatusCode::CREATED, made.version, Project::from(made)))
 }
 
@@ -162,8 +163,8 @@ pub(super) async fn edit_project(
     let name = fields.optional("name", body.name.as_deref(), str::parse::<DisplayName>);
     let licenses = licenses(&mut fields, body.license_ids.as_deref());
     fields.check(Some(()))?;
-    let edit = records::ProjectEdit { name, licenses, archived: body.archived };
-    let edited = answered(service.records.edit_project(&act, project, &edit, version).await)?;
+    let edit = ProjectEdit { name, licenses, archived: body.archived };
+    let edited = service.management.edit_project(&act, project, &edit, version).await?;
     Ok(versioned(StatusCode::OK, edited.version, Project::from(edited)))
 }
 

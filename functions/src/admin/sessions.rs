@@ -2,7 +2,7 @@
 
 use super::{
     AdminService,
-    answer::{ListOf, PathTarget, answered, not_found},
+    answer::{ListOf, PathTarget, not_found},
     filters::ListFilters,
     gate::OrganizationCaller,
 };
@@ -13,7 +13,7 @@ use license_core::{
         email::small,
         id::{LicenseId, SessionId},
     },
-    protocol::manage::{ClientPresence, EndedSessionRow, SessionView},
+    management::{ClientPresence, EndedSessionRow, SessionView},
     records::{PageRequest, SessionFilter},
 };
 use serde::{Deserialize, Serialize};
@@ -270,7 +270,7 @@ pub(super) async fn list_sessions(
     QueryParameters(query): QueryParameters<SessionsQuery>,
 ) -> Result<axum::Json<ListOf<Session>>, Problem> {
     let (filter, page) = query.read()?;
-    Ok(ListOf::new(service.manage.sessions(&act, &filter, page).await?, Session::from))
+    Ok(ListOf::new(service.seat_management.sessions(&act, &filter, page).await?, Session::from))
 }
 
 /// List sessions of a license
@@ -285,7 +285,7 @@ pub(super) async fn list_license_sessions(
     QueryParameters(query): QueryParameters<LicenseSessionsQuery>,
 ) -> Result<axum::Json<ListOf<Session>>, Problem> {
     let (filter, page) = SessionsQuery::from(query).read()?;
-    let listed = service.manage.sessions_of(&act, license, filter, page).await?.ok_or_else(not_found)?;
+    let listed = service.seat_management.sessions_of(&act, license, filter, page).await?.ok_or_else(not_found)?;
     Ok(ListOf::new(listed, Session::from))
 }
 
@@ -297,7 +297,7 @@ pub(super) async fn read_session(
     OrganizationCaller(act): OrganizationCaller,
     PathTarget(session): PathTarget<SessionId>,
 ) -> Result<axum::Json<Session>, Problem> {
-    let found = service.manage.session(&act, session).await?.ok_or_else(not_found)?;
+    let found = service.seat_management.session(&act, session).await?.ok_or_else(not_found)?;
     Ok(axum::Json(Session::from(found)))
 }
 
@@ -361,6 +361,6 @@ pub(super) async fn end_session(
     PathTarget(session): PathTarget<SessionId>,
     JsonOrEmpty(body): JsonOrEmpty<EndSession>,
 ) -> Result<axum::Json<EndedSession>, Problem> {
-    let ended = service.manage.end_session(&act, session, body.force.unwrap_or_default()).await;
-    Ok(axum::Json(EndedSession::from(answered(ended)?)))
+    let ended = service.seat_management.end_session(&act, session, body.force.unwrap_or_default()).await?;
+    Ok(axum::Json(EndedSession::from(ended)))
 }

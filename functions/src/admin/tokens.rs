@@ -2,7 +2,7 @@
 
 use super::{
     AdminService,
-    answer::{ListOf, PathTarget, answered, not_found, time},
+    answer::{ListOf, PathTarget, not_found, time},
     gate::OrganizationCaller,
     people::PageQuery,
 };
@@ -157,7 +157,7 @@ pub(super) async fn create_api_token(
     let allowed_networks = fields.optional("allowed_networks", body.allowed_networks.as_deref(), networks);
     let (name, scopes) = fields.check(name.zip(scopes))?;
     let new = NewApiToken { name, scopes, allowed_networks, expires_at, days: service.token_days };
-    let made = answered(service.records.create_api_token(&act, &new).await)?;
+    let made = service.management.create_api_token(&act, &new).await?;
     let answer = CreatedApiToken { token: made.token.into(), secret: made.secret.reveal().to_owned() };
     Ok((StatusCode::CREATED, axum::Json(answer)))
 }
@@ -202,6 +202,6 @@ pub(super) async fn revoke_api_token(
     OrganizationCaller(act): OrganizationCaller,
     PathTarget(id): PathTarget<Uuid>,
 ) -> Result<StatusCode, Problem> {
-    answered(service.records.revoke_api_token(&act, id).await)?;
+    service.management.revoke_api_token(&act, id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

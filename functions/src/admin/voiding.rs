@@ -2,7 +2,6 @@
 
 use super::{
     AdminService,
-    answer::answered,
     gate::{OrganizationCaller, StaffCaller},
     license_acts::EmptyBody,
 };
@@ -58,7 +57,7 @@ pub(super) async fn void_tokens(
     OrganizationCaller(act): OrganizationCaller,
     JsonOrEmpty(body): JsonOrEmpty<VoidTokens>,
 ) -> Result<axum::Json<VoidedTokens>, Problem> {
-    let voided = answered(service.records.void_tokens(&act, body.api_tokens == Some(true)).await)?;
+    let voided = service.management.void_tokens(&act, body.api_tokens == Some(true)).await?;
     Ok(axum::Json(VoidedTokens { not_before: voided.not_before, api_tokens: voided.api_tokens }))
 }
 
@@ -81,6 +80,6 @@ pub(super) async fn void_staff_tokens(
     StaffCaller(act): StaffCaller,
     _: JsonOrEmpty<EmptyBody>,
 ) -> Result<axum::Json<VoidedStaffTokens>, Problem> {
-    let not_before = service.records.void_staff_tokens(&act).await?;
-    Ok(axum::Json(VoidedStaffTokens { not_before }))
+    let voided = service.management.void_staff_tokens(&act).await?;
+    Ok(axum::Json(VoidedStaffTokens { not_before: voided.not_before }))
 }

@@ -3,16 +3,21 @@
 
 use super::SeatManagement;
 use crate::{
-    Result, clock,
+    Error, Result, clock,
     domain::{
-        id::{LicenseId, SeatNo, SessionId},
+        access::PersonRole,
+        id::{LicenseId, LicenseNumber, PoolId, PoolName, SeatNo, SessionId},
         lease::LeaseTiming,
         session::EndReason,
     },
-    protocol::{deadline::Deadline, steps::Step},
-    records::{Caller, ChangeResult, ListedRows, PageRequest, SessionEnd, SessionFilter, SessionRow},
+    protocol::deadline::Deadline,
+    records::{AuditedChange, Caller, KickOutcome, ListedRows, PageRequest, SessionFilter, SessionRow},
+    refusal::{ChangeRefusal, ChangeResult},
     seat_store::{PoolKey, PoolReply, SessionLiveness, SessionLookup, SessionSighting},
+    steps::Step,
 };
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 use std::{collections::HashMap, time::Duration};
 use time::OffsetDateTime;
 use tokio::task::JoinSet;
@@ -58,6 +63,55 @@ pub struct EndedSessionRow {
     pub free: Option<(OffsetDateTime, Duration)>,
 }
 
+/// What became of a request to end a session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionEnd {
+    /// The session.
+    pub id: SessionId,
+    /// The license's public number.
+    pub number: LicenseNumber,
+    /// The pool of its seat.
+    pub pool_id: PoolId,
+    /// The pool's name.
+    pub pool: PoolName,
+    /// The seat.
+    pub seat: SeatNo,
+    /// When it ended, now or before.
+    #[serde(with = "time::serde::rfc3339")]
+    pub ended_at: OffsetDateTime,
+    /// How.
+    pub reason: EndReason,
+    /// The pool's epoch afterwards: every older copy is stale.
+    pub epoch: u64,
+}
+
+impl AuditedChange<'_> {
+    async fn end_session(&mut self, id: SessionId, force: bool) -> ChangeResult<SessionEnd> {
+        let before = self.visible_session(id).await?.ok_or(ChangeRefusal::NotFound)?;
+        if force && self.caller().sees_only().is_some() {
+            return Err(ChangeRefusal::RoleTooLow(PersonRole::Admin).into());
+        }
+        let (outcome, epoch) = self.kick_session(id, force).await?;
+        match outcome {
+            KickOutcome::Kicked => {
+                let described = json!({
+                    "license": before.number, "seat": before.seat, "machine": before.hw, "label": before.label,
+                    "user": before.person,
+                });
+                let after = json!({ "reason": "kicked", "force": force });
+                self.audit("session.ended", &id.to_string(), described, after);
+            }
+            KickOutcome::EndedBefore => {}
+            KickOutcome::Shared => return Err(ChangeRefusal::SeatShared.into()),
+            KickOutcome::Unknown => return Err(ChangeRefusal::NotFound.into()),
+        }
+        let ended = self.visible_session(id).await?.and_then(|session| session.ended);
+        let (ended_at, reason) = ended.ok_or_else(|| Error::Internal("a session that was ended is open".into()))?;
+        let SessionRow { number, pool_id, pool, seat, .. } = before;
+        Ok(SessionEnd { id, number, pool_id, pool, seat, ended_at, reason, epoch })
+    }
+}
+
 impl SeatManagement {
     /// Sessions that who asks may see, those that began last first. Redis is only looked at: where it has forgotten, or
     /// is away, the list is what the records know.
@@ -66,11 +120,11 @@ impl SeatManagement {
     /// [`crate::Error::Records`].
     pub async fn sessions(
         &self,
-        act: &Caller,
+        caller: &Caller,
         filter: &SessionFilter,
         page: PageRequest,
     ) -> Result<ListedRows<SessionView>> {
-        let listed = self.records.sessions(act, filter, page).await?;
+        let listed = self.records.sessions(caller, filter, page).await?;
         Ok(ListedRows { items: self.look(listed.items).await, next: listed.next })
     }
 
@@ -80,41 +134,41 @@ impl SeatManagement {
     /// [`crate::Error::Records`].
     pub async fn sessions_of(
         &self,
-        act: &Caller,
+        caller: &Caller,
         license: LicenseId,
         filter: SessionFilter,
         page: PageRequest,
     ) -> Result<Option<ListedRows<SessionView>>> {
-        if !self.records.has_license(act.tenant, license).await? {
+        if !self.records.has_license(caller.tenant, license).await? {
             return Ok(None);
         }
         let filter = SessionFilter { license: Some(license), ..filter };
-        self.sessions(act, &filter, page).await.map(Some)
+        self.sessions(caller, &filter, page).await.map(Some)
     }
 
     /// A session. `None`: there is none of that id that who asks may see.
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn session(&self, act: &Caller, id: SessionId) -> Result<Option<SessionView>> {
-        let found = self.records.session(act, id).await?;
+    pub async fn session(&self, caller: &Caller, id: SessionId) -> Result<Option<SessionView>> {
+        let found = self.records.session(caller, id).await?;
         Ok(self.look(found.into_iter().collect()).await.pop())
     }
 
-    /// Ends a session and with it every process on its seat ([`crate::records::Records::end_session`]), and says from
-    /// when the seat is free: a quarantine counts from when Redis learns of it, so the copy is rebuilt at once.
+    /// Ends a session and with it every process on its seat, and says from when the seat is free. The seat waits until a
+    /// lease is over, unless the caller says that the machine is off (`force`, for admins). A session that had ended is
+    /// answered with its end; `force` then lifts the wait that its kick left behind. A quarantine counts from when Redis
+    /// learns of it, so the copy is rebuilt at once.
     ///
     /// # Errors
-    /// If a store could not be asked; the session may have ended. Asked again, it is found so and Redis is told.
-    pub async fn end_session(&self, act: &Caller, id: SessionId, force: bool) -> ChangeResult<EndedSessionRow> {
+    /// A refusal. If a store could not be asked; the session may have ended. Asked again, it is found so and Redis is told.
+    pub async fn end_session(&self, caller: &Caller, id: SessionId, force: bool) -> ChangeResult<EndedSessionRow> {
         let deadline = Deadline::of_request();
-        let end = match self.records.end_session(act, id, force).await? {
-            Ok(end) => end,
-            Err(refused) => return Ok(Err(refused)),
-        };
+        let end =
+            self.records.change(caller, async |change| change.end_session(id, force).await).await?;
         self.steps.done(Step::Change).await?;
         if end.reason != EndReason::Kicked {
-            return Ok(Ok(EndedSessionRow { end, free: None }));
+            return Ok(EndedSessionRow { end, free: None });
         }
         let pool = PoolKey { license: end.number, pool: end.pool.clone() };
         // Also for one that had ended: whoever kicked it may not have come this far.
@@ -122,10 +176,10 @@ impl SeatManagement {
         loop {
             deadline.check("seats")?;
             match self.seats.look(&pool, &[(end.seat, id)]).await? {
-                PoolReply::Said(look) => return Ok(Ok(EndedSessionRow { free: free(&look), end })),
+                PoolReply::Said(look) => return Ok(EndedSessionRow { free: free(&look), end }),
                 PoolReply::Cold(_) => {
-                    if !self.rebuilds.warm(&pool, act.tenant, end.pool_id, deadline).await? {
-                        return Ok(Ok(EndedSessionRow { end, free: None }));
+                    if !self.rebuilds.warm(&pool, caller.tenant, end.pool_id, deadline).await? {
+                        return Ok(EndedSessionRow { end, free: None });
                     }
                 }
             }

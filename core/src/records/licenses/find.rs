@@ -1,12 +1,10 @@
-//! Licenses found by their key, and what Redis must hear of one that was changed without a ticket.
+//! Licenses found by their key or number.
 
-use super::connect::{Records, failed};
 use crate::{
-    Error, Result,
+    Result,
     domain::id::{LicenseId, LicenseNumber, PoolId, PoolName, TenantId},
+    records::Records,
 };
-use serde::{Deserialize, Serialize};
-use sqlx::{Row, postgres::PgRow};
 use uuid::Uuid;
 
 /// What a license key opens.
@@ -20,24 +18,11 @@ pub struct KeyMatch {
     pub pool: Option<PoolId>,
 }
 
-/// A pool that was changed without a ticket: its copy under `epoch_before` must be proved stale to Redis.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PoolChange {
-    /// The pool.
-    pub pool_id: PoolId,
-    /// Its name.
-    pub pool: PoolName,
-    /// The license's number.
-    pub license: LicenseNumber,
-    /// The last epoch before the change.
-    pub epoch_before: u64,
-}
-
 impl Records {
     /// Judges a license key by the records alone. `None`: unknown number or wrong secret, without saying which.
     ///
     /// # Errors
-    /// [`Error::Records`].
+    /// [`crate::Error::Records`].
     pub async fn find_license(
         &self,
         number: LicenseNumber,
@@ -60,18 +45,20 @@ impl Records {
             pool: pool.map(PoolId),
         }))
     }
-}
 
-pub(super) fn changes(rows: &[PgRow]) -> Result<Vec<PoolChange>> {
-    let read = |e: crate::domain::id::InvalidText| Error::Internal(format!("a pool's name or license number: {e}"));
-    rows.iter()
-        .map(|row| {
-            Ok(PoolChange {
-                pool_id: PoolId(row.try_get("pool_id").map_err(failed)?),
-                pool: row.try_get::<String, _>("name").map_err(failed)?.parse().map_err(read)?,
-                license: row.try_get::<String, _>("number").map_err(failed)?.parse().map_err(read)?,
-                epoch_before: row.try_get::<i64, _>("epoch_before").map_err(failed)? as u64,
+    /// Whose license has this public number.
+    ///
+    /// # Errors
+    /// [`crate::Error::Records`].
+    pub async fn locate_license(&self, number: LicenseNumber) -> Result<Option<(TenantId, LicenseId)>> {
+        let found: Option<(Uuid, Uuid)> = self
+            .repeat(|pool| async move {
+                sqlx::query_as("select tenant_id, license_id from directory.locate_license($1)")
+                    .bind(number.to_string())
+                    .fetch_optional(&pool)
+                    .await
             })
-        })
-        .collect()
+            .await?;
+        Ok(found.map(|(tenant, license)| (TenantId(tenant), LicenseId(license))))
+    }
 }

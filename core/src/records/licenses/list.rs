@@ -1,10 +1,5 @@
 //! Licenses as their owners and the vendor's staff see them: one, and page by page.
 
-use super::{
-    connect::{Records, failed},
-    page::{ListedRows, PageRequest},
-    plans::{terms, word},
-};
 use crate::{
     Result,
     domain::{
@@ -12,11 +7,16 @@ use crate::{
         license::Status,
         terms::LicenseTerms,
     },
+    records::{
+        AuditedChange, Records,
+        page::{ListedRows, PageRequest},
+        plans::terms,
+        row::{count, word},
+    },
 };
 use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, Row, postgres::PgRow};
 use time::OffsetDateTime;
-use uuid::Uuid;
 
 /// A license with everything that was agreed about it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -103,7 +103,7 @@ impl Records {
         );
         let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(tenant.0).bind(page.below()).bind(page.fetch());
         let query = given.iter().fold(query, |query, (_, value)| query.bind(*value));
-        let rows = query.fetch_all(&mut *transaction).await.map_err(failed)?;
+        let rows = query.fetch_all(&mut *transaction).await?;
         page.cut(rows, |license: &LicenseRow| license.id.0, licensed)
     }
 
@@ -117,32 +117,23 @@ impl Records {
         let sql = "select pool_id, name, seats_total, surplus, machines_on_grace(tenant_id, pool_id) as on_grace
                    from pools where tenant_id = $1 and license_id = $2 order by name";
         let rows = sqlx::query(sql).bind(tenant.0).bind(license.0).fetch_all(&mut *transaction).await;
-        let pools = rows.map_err(failed)?.iter().map(pool).collect::<sqlx::Result<_>>().map_err(failed)?;
+        let pools = rows?.iter().map(pool).collect::<sqlx::Result<_>>()?;
         Ok(Some((found, pools)))
-    }
-
-    /// Whose license has this public number.
-    ///
-    /// # Errors
-    /// [`crate::Error::Records`].
-    pub async fn locate_license(&self, number: LicenseNumber) -> Result<Option<(TenantId, LicenseId)>> {
-        let found: Option<(Uuid, Uuid)> = self
-            .repeat(|pool| async move {
-                sqlx::query_as("select tenant_id, license_id from directory.locate_license($1)")
-                    .bind(number.to_string())
-                    .fetch_optional(&pool)
-                    .await
-            })
-            .await?;
-        Ok(found.map(|(tenant, license)| (TenantId(tenant), LicenseId(license))))
     }
 }
 
-/// A license as it is now.
-pub(super) async fn read(sql: &mut PgConnection, tenant: TenantId, license: LicenseId) -> Result<Option<LicenseRow>> {
+impl AuditedChange<'_> {
+    /// A license as it is now. `None`: the organization has none of that id.
+    pub(crate) async fn license(&mut self, id: LicenseId) -> Result<Option<LicenseRow>> {
+        let tenant = self.tenant();
+        read(self.sql(), tenant, id).await
+    }
+}
+
+async fn read(sql: &mut PgConnection, tenant: TenantId, license: LicenseId) -> Result<Option<LicenseRow>> {
     let text = format!("select {COLUMNS} from licenses l where l.tenant_id = $1 and l.license_id = $2");
     let row = sqlx::query(sqlx::AssertSqlSafe(text)).bind(tenant.0).bind(license.0).fetch_optional(sql).await;
-    row.map_err(failed)?.map(|row| licensed(&row)).transpose().map_err(failed)
+    Ok(row?.map(|row| licensed(&row)).transpose()?)
 }
 
 fn licensed(row: &PgRow) -> sqlx::Result<LicenseRow> {
@@ -168,8 +159,8 @@ fn pool(row: &PgRow) -> sqlx::Result<PoolOf> {
     Ok(PoolOf {
         id: PoolId(row.try_get("pool_id")?),
         name: word(row, "name")?,
-        seats_total: row.try_get::<i32, _>("seats_total")? as u32,
-        surplus: row.try_get::<i32, _>("surplus")? as u32,
-        on_grace: row.try_get::<i32, _>("on_grace")? as u32,
+        seats_total: count(row, "seats_total")?,
+        surplus: count(row, "surplus")?,
+        on_grace: count(row, "on_grace")?,
     })
 }

@@ -1,0 +1,138 @@
+//! Erasing a person or a machine: names, addresses and labels are blanked wherever the records have them, and then in
+//! what Redis shows of who holds seats.
+//!
+//! The erasure is written into the audit log first. Then come short calls one after the other, each a transaction of its
+//! own over a bounded number of rows, so that no client that asks for a seat waits for it; a request makes as many as
+//! fit into its time, and answers where the next one goes on. Blanking what is blank changes nothing, so an erasure that
+//! was cut is simply asked for again.
+
+use super::SeatManagement;
+use crate::{
+    domain::secret::KeyRing,
+    protocol::deadline::Deadline,
+    records::{Caller, ErasureCursor, ErasureReport, ErasureSubject, Records, SubjectAddress, SubjectIdentifiers},
+    refusal::{ChangeRefusal, ChangeResult},
+    seat_store::PoolKey,
+};
+use std::time::{Duration, Instant};
+use uuid::Uuid;
+
+/// How long one request goes on. The rest of its time is for marking copies in Redis and for a call that takes as long
+/// as it may.
+const TIME: Duration = Duration::from_secs(2);
+/// Between two tries of a call that another transaction was in the way of.
+const PAUSE: Duration = Duration::from_millis(20);
+
+impl SeatManagement {
+    /// Blanks what names a person or a machine. `cursor`: goes on where an earlier request ended. Copies in Redis that
+    /// have labels of theirs are made anew at once; nobody loses a seat or a second of a lease by it.
+    ///
+    /// # Errors
+    /// A refusal. If a store could not be asked, part of it may have been done: the same request again does the rest,
+    /// and copies that could not be made anew are found by the next acquire or sweep.
+    pub async fn erase(
+        &self,
+        caller: &Caller,
+        subject: &ErasureSubject,
+        cursor: Option<ErasureCursor>,
+        peppers: &KeyRing,
+    ) -> ChangeResult<ErasureReport> {
+        let deadline = Deadline::of_request();
+        let report = self.erase_in_records(caller, subject, cursor, peppers).await?;
+        self.mark_stale(&report.changed_pools).await?;
+        for change in &report.changed_pools {
+            let pool = PoolKey { license: change.license, pool: change.pool.clone() };
+            self.rebuilds.warm(&pool, caller.tenant, change.pool_id, deadline).await?;
+        }
+        Ok(report)
+    }
+
+    async fn erase_in_records(
+        &self,
+        caller: &Caller,
+        subject: &ErasureSubject,
+        cursor: Option<ErasureCursor>,
+        peppers: &KeyRing,
+    ) -> ChangeResult<ErasureReport> {
+        let began = Instant::now();
+        // Only looked at: the idempotency key is taken with the last transaction.
+        if let Some(outcome) = self.records.earlier_outcome(caller).await? {
+            return Ok(outcome);
+        }
+        let (known, mut report) = self.begin_erasure(caller, subject, cursor, peppers).await?;
+        let mut at = cursor.unwrap_or(ErasureCursor::first(report.id));
+        while !at.is_at_people() {
+            if began.elapsed() >= TIME {
+                report.next = Some(at);
+                break;
+            }
+            match self.records.erase_step(caller.tenant, &known, &mut report, at, peppers).await? {
+                Some(next) => at = next,
+                None => tokio::time::sleep(PAUSE).await,
+            }
+        }
+        self.finish_erasure(caller, &known, report, at).await
+    }
+
+    /// Finds who it is and writes the entry of the audit log in one transaction, and then blanks what people manage in
+    /// another.
+    async fn begin_erasure(
+        &self,
+        caller: &Caller,
+        subject: &ErasureSubject,
+        cursor: Option<ErasureCursor>,
+        peppers: &KeyRing,
+    ) -> ChangeResult<(SubjectIdentifiers, ErasureReport)> {
+        let mut transaction = self.records.begin_patiently(caller.tenant).await?;
+        let sql = &mut *transaction;
+        let (action, target, known) = match subject {
+            ErasureSubject::Machine(hw) => ("machine.erased", hw.to_string(), SubjectIdentifiers::of_machine(hw)),
+            ErasureSubject::Person(address) => {
+                if SubjectAddress::folded(caller.by.name()) == *address {
+                    return Err(ChangeRefusal::ErasesThemselves.into());
+                }
+                let known = Records::subject_identifiers(sql, caller.tenant, address).await?;
+                let known = known.ok_or(ChangeRefusal::ErasesMember)?;
+                let pseudonym = || address.pseudonym(caller.tenant, peppers);
+                ("person.erased", known.users.first().map_or_else(pseudonym, Uuid::to_string), known)
+            }
+        };
+        if let Some(cursor) = cursor {
+            if !Records::is_erasure_of(sql, caller.tenant, cursor.erasure, action, &target).await? {
+                return Err(ChangeRefusal::UnknownErasure.into());
+            }
+            return Ok((known, ErasureReport { id: cursor.erasure, ..ErasureReport::default() }));
+        }
+        let id = Records::begin_erasure(sql, caller, action, target, peppers).await?;
+        transaction.commit().await?;
+        let mut report = ErasureReport { id, ..ErasureReport::default() };
+        if known.hw.is_none() {
+            // In another transaction: one that holds the end of the log's chain may wait for no row that another one
+            // has locked.
+            self.records.erase_things(caller.tenant, &known, &mut report).await?;
+        }
+        Ok((known, report))
+    }
+
+    /// Blanks the people themselves if everything else is done, and keeps the outcome for the same request.
+    async fn finish_erasure(
+        &self,
+        caller: &Caller,
+        known: &SubjectIdentifiers,
+        mut report: ErasureReport,
+        at: ErasureCursor,
+    ) -> ChangeResult<ErasureReport> {
+        self.records
+            .change(caller, async |change| {
+                change.audited_elsewhere();
+                if report.next.is_none() && known.hw.is_none() {
+                    match change.erase_people(report.id, known).await? {
+                        Some(people) => report.people = people,
+                        None => report.next = Some(at),
+                    }
+                }
+                Ok(report)
+            })
+            .await
+    }
+}

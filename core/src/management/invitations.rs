@@ -1,0 +1,101 @@
+//! What people may do with invitations: send and revoke them. How one is accepted: `joining.rs`.
+
+use super::Management;
+use crate::{
+    domain::{
+        access::PersonRole,
+        email::Email,
+        opaque::{OpaqueSecret, SecretKind},
+        secret::ShownSecret,
+    },
+    records::{AuditedChange, Caller, InvitationRow, InvitationState},
+    refusal::{ChangeRefusal, ChangeResult},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use uuid::Uuid;
+
+/// How many invitations of one person may be open: all of them end, each with its entry in the audit log, in the
+/// transaction that removes the person, and that must stay short enough to succeed.
+const MOST_INVITATIONS: i64 = 1000;
+
+/// An invitation just made, with what proves it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct IssuedInvitation {
+    /// The invitation.
+    pub invitation: InvitationRow,
+    /// `cdi_…`, for this one answer.
+    pub secret: ShownSecret,
+}
+
+impl Management {
+    /// Invites somebody by e-mail. An earlier invitation to the same address that is still open is revoked, so that of
+    /// several letters only the last one is valid.
+    ///
+    /// # Errors
+    /// A refusal, or [`crate::Error::Records`].
+    pub async fn invite(&self, caller: &Caller, email: &Email, role: PersonRole) -> ChangeResult<IssuedInvitation> {
+        if !caller.by.may_grant(role) {
+            return Err(ChangeRefusal::RoleTooLow(PersonRole::Owner).into());
+        }
+        self.records
+            .change(caller, async |change| {
+                // Two invitations of one address at once would not see each other.
+                change.serialize_with_others().await?;
+                if !change.current_principal().await?.may_grant(role) {
+                    return Err(ChangeRefusal::RoleTooLow(role.max(PersonRole::Admin)).into());
+                }
+                if let Some(user) = caller.by.person()
+                    && change.count_open_invitations(user).await? >= MOST_INVITATIONS
+                {
+                    return Err(ChangeRefusal::TooManyInvitations.into());
+                }
+                if change.has_person_with(email).await? {
+                    return Err(ChangeRefusal::AddressBelongs.into());
+                }
+                for earlier in change.lock_open_invitations(email).await? {
+                    if !caller.by.may_grant(earlier.role) {
+                        return Err(ChangeRefusal::RoleTooLow(PersonRole::Owner).into());
+                    }
+                    change.revoke_invitation(&earlier).await?;
+                }
+                let secret = OpaqueSecret::draw(SecretKind::Invitation, caller.tenant);
+                let invitation = change.insert_invitation(&secret, email, role).await?;
+                let after = json!({ "email": email, "role": role });
+                change.audit("person.invited", &secret.id.to_string(), json!(null), after);
+                let payload = json!({ "invitation_id": secret.id, "email": email, "role": role });
+                change.write_event("invitation.created", payload).await?;
+                Ok(IssuedInvitation { invitation, secret: ShownSecret::new(secret.reveal()) })
+            })
+            .await
+    }
+
+    /// Revokes an invitation. One that is over otherwise than by being accepted stays as it is.
+    ///
+    /// # Errors
+    /// A refusal, or [`crate::Error::Records`].
+    pub async fn revoke_invitation(&self, caller: &Caller, id: Uuid) -> ChangeResult<()> {
+        self.records
+            .change(caller, async |change| {
+                let invitation = change.lock_invitation(id).await?.ok_or(ChangeRefusal::NotFound)?;
+                if !caller.by.may_grant(invitation.role) {
+                    return Err(ChangeRefusal::RoleTooLow(PersonRole::Owner).into());
+                }
+                match invitation.state {
+                    InvitationState::Accepted => Err(ChangeRefusal::InvitationAccepted.into()),
+                    InvitationState::Open => change.revoke_invitation(&invitation).await,
+                    InvitationState::Revoked | InvitationState::Expired => Ok(()),
+                }
+            })
+            .await
+    }
+}
+
+impl AuditedChange<'_> {
+    async fn revoke_invitation(&mut self, invitation: &InvitationRow) -> ChangeResult<()> {
+        self.set_invitation_revoked(invitation.id).await?;
+        let before = json!({ "email": invitation.email, "role": invitation.role });
+        self.audit("invitation.revoked", &invitation.id.to_string(), before, json!(null));
+        Ok(self.write_event("invitation.revoked", json!({ "invitation_id": invitation.id })).await?)
+    }
+}

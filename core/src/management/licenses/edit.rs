@@ -1,0 +1,125 @@
+//! A license is edited, suspended, resumed or revoked. Each outcome carries the pools whose copies in Redis are stale, so
+//! that a request that comes again marks them again: the first may have died before it did.
+
+use super::json;
+use crate::{
+    domain::{id::LicenseId, license::Status, terms::TermsEdit},
+    management::{SeatManagement, check_version},
+    records::{AuditedChange, Caller, LicenseRow, PoolChange},
+    refusal::{ChangeRefusal, ChangeResult},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json as object};
+
+/// A license after a change.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ChangedLicense {
+    /// As it is now.
+    pub license: LicenseRow,
+    /// The pools whose copies in Redis are stale.
+    pub changed_pools: Vec<PoolChange>,
+}
+
+impl SeatManagement {
+    /// Changes what is agreed about a license; with `plan` it takes the tier, features and policies of that plan first.
+    /// The next acquire goes by it, and every client hears of it at its next heartbeat; no session is ended. `version`:
+    /// only if it still is this one. If nothing differs, nothing is written.
+    ///
+    /// # Errors
+    /// A refusal, or a store that could not be asked; the change may have been made. The same request again does no
+    /// harm.
+    pub async fn edit_license(
+        &self,
+        caller: &Caller,
+        id: LicenseId,
+        plan: Option<&str>,
+        edit: &TermsEdit,
+        version: Option<i64>,
+    ) -> ChangeResult<ChangedLicense> {
+        let changed =
+            self.records.change(caller, async |change| change.edit_license(id, plan, edit, version).await).await?;
+        self.mark_stale(&changed.changed_pools).await?;
+        Ok(changed)
+    }
+
+    /// Suspends, resumes or revokes a license: no new seat at once unless it is active, and every client hears of it at
+    /// its next heartbeat. If the license has this status already, nothing changes; a revoked one stays revoked.
+    ///
+    /// # Errors
+    /// As [`SeatManagement::edit_license`].
+    pub async fn set_license_status(
+        &self,
+        caller: &Caller,
+        id: LicenseId,
+        status: Status,
+    ) -> ChangeResult<ChangedLicense> {
+        let changed =
+            self.records.change(caller, async |change| change.change_license_status(id, status).await).await?;
+        self.mark_stale(&changed.changed_pools).await?;
+        Ok(changed)
+    }
+}
+
+impl AuditedChange<'_> {
+    async fn edit_license(
+        &mut self,
+        id: LicenseId,
+        plan: Option<&str>,
+        edit: &TermsEdit,
+        version: Option<i64>,
+    ) -> ChangeResult<ChangedLicense> {
+        self.allow_long_statements().await?;
+        let license = self.lock_license(id).await?.ok_or(ChangeRefusal::NotFound)?;
+        check_version(version, license.version)?;
+        if license.status == Status::Revoked {
+            return Err(ChangeRefusal::LicenseRevoked.into());
+        }
+        let mut terms = license.terms.clone();
+        if let Some(name) = plan {
+            let plan = self.plan(name).await?.ok_or(ChangeRefusal::UnknownPlan("plan"))?;
+            terms = terms.with_plan(name, &plan.terms);
+        }
+        let terms = json(&self.edited_terms(terms, edit).await?)?;
+        let (before, after) = difference(&json(&license.terms)?, &terms);
+        if after.is_empty() {
+            let changed_pools = self.pools_as_changed(id).await?;
+            return Ok(ChangedLicense { license, changed_pools });
+        }
+        let after = Value::from(after);
+        let changed_pools = self.update_license(id, &terms, &after).await?;
+        self.audit("license.changed", &id.to_string(), before.into(), after);
+        Ok(ChangedLicense { license: self.present_license(id).await?, changed_pools })
+    }
+
+    async fn change_license_status(&mut self, id: LicenseId, status: Status) -> ChangeResult<ChangedLicense> {
+        let license = self.lock_license(id).await?.ok_or(ChangeRefusal::NotFound)?;
+        if license.status == status {
+            let changed_pools = self.pools_as_changed(id).await?;
+            return Ok(ChangedLicense { license, changed_pools });
+        }
+        if license.status == Status::Revoked {
+            return Err(ChangeRefusal::LicenseRevoked.into());
+        }
+        let action = match status {
+            Status::Suspended => "license.suspended",
+            Status::Active => "license.resumed",
+            Status::Revoked => "license.revoked",
+        };
+        let changed_pools = self.set_license_status(id, status).await?;
+        let (before, after) = (object!({ "status": license.status }), object!({ "status": status }));
+        self.audit(action, &id.to_string(), before, after);
+        Ok(ChangedLicense { license: self.present_license(id).await?, changed_pools })
+    }
+}
+
+/// The fields that differ, before and after.
+fn difference(before: &Value, after: &Value) -> (Map<String, Value>, Map<String, Value>) {
+    let (mut old, mut new) = (Map::new(), Map::new());
+    for (field, value) in after.as_object().into_iter().flatten() {
+        if before[field] != *value {
+            old.insert(field.clone(), before[field].clone());
+            new.insert(field.clone(), value.clone());
+        }
+    }
+    (old, new)
+}

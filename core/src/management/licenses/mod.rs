@@ -1,0 +1,94 @@
+//! What staff and admins may do with licenses, and how they see them.
+
+mod edit;
+mod issue;
+mod rotate;
+
+pub use edit::ChangedLicense;
+pub use issue::{IssuedLicense, NewLicense};
+pub use rotate::{KeyRotation, RotatedKey};
+
+use super::SeatManagement;
+use crate::{
+    Error, Result,
+    domain::{
+        id::{LicenseId, TenantId},
+        terms::{LicenseTerms, TermsEdit},
+    },
+    protocol::deadline::Deadline,
+    records::{AuditedChange, LicenseRow, PoolOf},
+    refusal::{ChangeRefusal, ChangeResult},
+    seat_store::{PoolKey, PoolReply},
+};
+use serde_json::Value;
+
+/// A license and the use of it now.
+#[derive(Clone, Debug)]
+pub struct LicenseView {
+    /// The license.
+    pub license: LicenseRow,
+    /// Its pools, by name.
+    pub pools: Vec<LivePool>,
+}
+
+/// A pool and the use of it now.
+#[derive(Clone, Debug)]
+pub struct LivePool {
+    /// As the records have it.
+    pub pool: PoolOf,
+    /// Seats held.
+    pub used: u32,
+}
+
+impl SeatManagement {
+    /// A license with the seats held of each of its pools; a cold copy is rebuilt first. `None`: the organization has
+    /// none of that id.
+    ///
+    /// # Errors
+    /// If a store could not be asked in time.
+    pub async fn show_license(&self, tenant: TenantId, license: LicenseId) -> Result<Option<LicenseView>> {
+        let deadline = Deadline::of_request();
+        let Some((license, pools)) = self.records.license(tenant, license).await? else { return Ok(None) };
+        let mut shown = Vec::new();
+        for pool in pools {
+            let key = PoolKey { license: license.number, pool: pool.name.clone() };
+            let Some(used) = self.held(&key, tenant, &pool, deadline).await? else { continue };
+            shown.push(LivePool { pool, used });
+        }
+        Ok(Some(LicenseView { license, pools: shown }))
+    }
+
+    /// Seats held of a pool. `None`: the records know no such pool any more.
+    async fn held(&self, key: &PoolKey, tenant: TenantId, pool: &PoolOf, deadline: Deadline) -> Result<Option<u32>> {
+        loop {
+            deadline.check("seats")?;
+            match self.seats.look(key, &[]).await? {
+                PoolReply::Said(look) => return Ok(Some(look.held)),
+                PoolReply::Cold(_) => {
+                    if !self.rebuilds.warm(key, tenant, pool.id, deadline).await? {
+                        return Ok(None);
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl AuditedChange<'_> {
+    /// The terms after an edit. Whether they fit together is a rule of the terms themselves; whether the features are
+    /// small enough is what the database counts.
+    async fn edited_terms(&mut self, terms: LicenseTerms, edit: &TermsEdit) -> ChangeResult<LicenseTerms> {
+        let terms = terms.edited(edit).map_err(ChangeRefusal::InvalidTerms)?;
+        if self.features_fit(&terms.features).await? { Ok(terms) } else { Err(ChangeRefusal::FeaturesTooLarge.into()) }
+    }
+
+    /// The license after a statement of this change that needs it to be there.
+    async fn present_license(&mut self, id: LicenseId) -> Result<LicenseRow> {
+        let license = self.license(id).await?;
+        license.ok_or_else(|| Error::Internal("a license that was just written is not there".into()))
+    }
+}
+
+fn json(terms: &LicenseTerms) -> Result<Value> {
+    serde_json::to_value(terms).map_err(|e| Error::Internal(format!("terms cannot be written down: {e}")))
+}

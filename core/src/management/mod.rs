@@ -1,0 +1,99 @@
+//! What people may do, and what is refused: to organizations, people, invitations, projects, API tokens, plans, licenses
+//! and sessions. One file for each of these nouns.
+//!
+//! The rules stand here; the statements that read and write rows stand in [`crate::records`], in a file of the same
+//! noun. A change is one transaction ([`Records::change`]): it is audited in it, and made once however often a request
+//! with the same idempotency key comes. Reading needs no rule, and callers read from [`Records`] directly.
+//!
+//! A change of licenses or sessions also changes seats. It is committed first, and then the copies of its pools in
+//! Redis are marked stale. If the process dies in between, grants are refused at once by their epoch, and the next
+//! acquire or sweep repairs the copy.
+
+mod access_policy;
+mod delegation;
+mod erasing;
+mod invitations;
+mod joining;
+mod licenses;
+mod organizations;
+mod people;
+mod plans;
+mod projects;
+mod registration;
+mod sessions;
+mod tokens;
+mod voiding;
+
+pub use delegation::DelegatedAccess;
+pub use invitations::IssuedInvitation;
+pub use joining::{JoinRequest, NewMember};
+pub use licenses::{ChangedLicense, IssuedLicense, KeyRotation, LicenseView, LivePool, NewLicense, RotatedKey};
+pub use people::EditedPerson;
+pub use plans::UpsertedRow;
+pub use projects::ProjectEdit;
+pub use registration::{NewOrganization, RegisteredOrganization};
+pub use sessions::{ClientPresence, EndedSessionRow, SessionView};
+pub use tokens::IssuedApiToken;
+pub use voiding::VoidingResult;
+
+use crate::{
+    Result,
+    protocol::rebuild::PoolRebuilds,
+    records::{PoolChange, Records},
+    refusal::ChangeRefusal,
+    seat_store::{PoolKey, SeatStore},
+    steps::{FailPoints, Step},
+};
+
+/// The changes that need PostgreSQL alone. Cheap to clone.
+#[derive(Clone)]
+pub struct Management {
+    records: Records,
+}
+
+impl Management {
+    /// Changes in these records, which are opened as [`crate::records::DatabaseRole::Admin`].
+    pub fn new(records: Records) -> Self {
+        Self { records }
+    }
+}
+
+/// The changes that also concern seats, which Redis must be told of. Cheap to clone.
+#[derive(Clone)]
+pub struct SeatManagement {
+    seats: SeatStore,
+    records: Records,
+    rebuilds: PoolRebuilds,
+    steps: FailPoints,
+}
+
+impl SeatManagement {
+    /// Changes in these records, which are opened as [`crate::records::DatabaseRole::Admin`], and in the seat store.
+    pub fn new(seats: SeatStore, records: Records) -> Self {
+        let steps = FailPoints::default();
+        Self { rebuilds: PoolRebuilds::new(seats.clone(), records.clone(), steps.clone()), seats, records, steps }
+    }
+
+    /// The fail points of these operations.
+    pub fn steps(&self) -> &FailPoints {
+        &self.steps
+    }
+
+    /// Marks the copies of changed pools in Redis as stale. Trouble with one pool keeps no other from being marked; the
+    /// caller hears of it, and may repeat the request.
+    async fn mark_stale(&self, changes: &[PoolChange]) -> Result<()> {
+        self.steps.done(Step::Change).await?;
+        let mut outcome = Ok(());
+        for change in changes {
+            let pool = PoolKey { license: change.license, pool: change.pool.clone() };
+            outcome = self.seats.invalidate(&pool, change.epoch_before).await.and(outcome);
+        }
+        outcome
+    }
+}
+
+/// Refuses a change that was meant for another version than the present one; `None` as the present one: there is nothing
+/// yet. A change that names no version is meant for any.
+fn check_version(meant: Option<i64>, present: impl Into<Option<i64>>) -> std::result::Result<(), ChangeRefusal> {
+    if meant.is_none() || meant == present.into() { Ok(()) } else { Err(ChangeRefusal::VersionMismatch) }
+}

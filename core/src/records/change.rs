@@ -1,0 +1,250 @@
+//! A change that a person, a script or the vendor's staff asks for: one transaction with the tenant set, audited inside
+//! it, and done once however often it is asked for with the same idempotency key.
+
+use super::{
+    audit::{AuditStatement, append},
+    caller::{Caller, Principal},
+    connect::{Records, TenantTransaction},
+    reading,
+};
+use crate::{
+    Error, Result,
+    domain::{id::TenantId, secret::KeyRing},
+    refusal::{ChangeRefusal, ChangeResult},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+use sqlx::{PgConnection, Row};
+use std::sync::Arc;
+
+/// For how long the outcome of an idempotency key is kept, in hours (Stripe: 24).
+const REPEAT_HOURS: i32 = 24;
+/// How many outcomes that are over one request takes away: more than the one it brings, and few enough for nobody to
+/// wait.
+const FORGOTTEN_AT_ONCE: i64 = 10;
+
+/// A change under way: a transaction with the tenant set. It is rolled back when dropped.
+pub(crate) struct AuditedChange<'a> {
+    caller: &'a Caller,
+    transaction: TenantTransaction,
+    peppers: Option<Arc<KeyRing>>,
+    /// The entries of the audit log that the commit writes, last of all: the transaction that holds the end of the
+    /// log's chain keeps it until it ends, and must wait for nothing else by then.
+    entries: Vec<AuditStatement>,
+    /// True where another transaction of the same request has written the entry.
+    audited_elsewhere: bool,
+}
+
+/// A change that has begun, or the outcome of the same request before.
+enum BegunChange<'a, T> {
+    New(AuditedChange<'a>),
+    MadeBefore(T),
+}
+
+impl Records {
+    /// Makes one change: begins a transaction for the caller, runs `make` in it, writes the audit log and commits. If
+    /// `make` refuses or fails, nothing is written. A request that comes again with the same idempotency key is
+    /// answered with its first outcome, and `make` does not run.
+    ///
+    /// # Errors
+    /// The refusal of `make`, [`ChangeRefusal::IdempotencyKeyReused`] or [`Error::Records`].
+    pub(crate) async fn change<T, F>(&self, caller: &Caller, make: F) -> ChangeResult<T>
+    where
+        T: Serialize + DeserializeOwned,
+        F: AsyncFnOnce(&mut AuditedChange<'_>) -> ChangeResult<T>,
+    {
+        match self.begin_change(caller).await? {
+            BegunChange::MadeBefore(outcome) => Ok(outcome),
+            BegunChange::New(mut change) => {
+                let outcome = make(&mut change).await?;
+                change.keep_outcome(&outcome).await?;
+                change.commit().await?;
+                Ok(outcome)
+            }
+        }
+    }
+
+    /// The same in a transaction that has begun, for a change that is recognized otherwise than by an idempotency key.
+    ///
+    /// # Errors
+    /// As [`Records::change`].
+    pub(crate) async fn change_in<T, F>(
+        &self,
+        transaction: TenantTransaction,
+        caller: &Caller,
+        make: F,
+    ) -> ChangeResult<T>
+    where
+        F: AsyncFnOnce(&mut AuditedChange<'_>) -> ChangeResult<T>,
+    {
+        let mut change = self.audited(caller, transaction);
+        let outcome = make(&mut change).await?;
+        change.commit().await?;
+        Ok(outcome)
+    }
+
+    /// The outcome of the same request before, if there is one. The idempotency key stays free for the change itself.
+    ///
+    /// # Errors
+    /// [`ChangeRefusal::IdempotencyKeyReused`] or [`Error::Records`].
+    pub(crate) async fn earlier_outcome<T: DeserializeOwned>(&self, caller: &Caller) -> ChangeResult<Option<T>> {
+        Ok(match self.begin_change(caller).await? {
+            BegunChange::MadeBefore(outcome) => Some(outcome),
+            BegunChange::New(change) => {
+                // At once, not when the connection is cleaned: the change itself asks for the same key.
+                change.transaction.rollback().await?;
+                None
+            }
+        })
+    }
+
+    async fn begin_change<'a, T: DeserializeOwned>(&self, caller: &'a Caller) -> ChangeResult<BegunChange<'a, T>> {
+        let transaction = self.begin_patiently(caller.tenant).await?;
+        let mut change = self.audited(caller, transaction);
+        Ok(match change.outcome_before().await? {
+            Some(outcome) => BegunChange::MadeBefore(outcome),
+            None => BegunChange::New(change),
+        })
+    }
+
+    fn audited<'a>(&self, caller: &'a Caller, transaction: TenantTransaction) -> AuditedChange<'a> {
+        let peppers = self.peppers.clone();
+        AuditedChange { caller, transaction, peppers, entries: Vec::new(), audited_elsewhere: false }
+    }
+
+    /// A transaction that waits longer for locks than one of a client that asks for a seat: behind a stream of grants
+    /// the pool's row is not free at once.
+    ///
+    /// # Errors
+    /// [`Error::Records`].
+    pub(crate) async fn begin_patiently(&self, tenant: TenantId) -> Result<TenantTransaction> {
+        let mut transaction = self.begin(tenant).await?;
+        sqlx::query("select set_config('lock_timeout', '2s', true)").execute(&mut *transaction).await?;
+        Ok(transaction)
+    }
+}
+
+impl<'a> AuditedChange<'a> {
+    /// The organization.
+    pub(crate) fn tenant(&self) -> TenantId {
+        self.caller.tenant
+    }
+
+    /// The request.
+    pub(crate) fn caller(&self) -> &'a Caller {
+        self.caller
+    }
+
+    /// Who asks, as their credential was checked.
+    pub(crate) fn by(&self) -> &'a Principal {
+        &self.caller.by
+    }
+
+    /// The connection, with the tenant set.
+    pub(crate) fn sql(&mut self) -> &mut PgConnection {
+        &mut self.transaction
+    }
+
+    /// The outcome of the same request before. If there is none, the idempotency key is taken for this change, and
+    /// another request with it waits until this one ends.
+    async fn outcome_before<T: DeserializeOwned>(&mut self) -> ChangeResult<Option<T>> {
+        let Some(repeat) = &self.caller.repeat else { return Ok(None) };
+        let principal = self.caller.by.kind_and_id();
+        // An old entry is taken over; `taken` is null where a young one stays as it is.
+        let sql = "insert into idempotency_keys as k (tenant_id, principal, key_hash, request_hash) values ($1, $2, \
+            $3, $4)
+                   on conflict (tenant_id, principal, key_hash) do update set request_hash = excluded.request_hash, \
+                   outcome = null, created_at = now()
+                   where k.created_at < now() - make_interval(hours => $5) returning true";
+        let taken: Option<bool> = sqlx::query_scalar(sql)
+            .bind(self.caller.tenant.0)
+            .bind(&principal)
+            .bind(&repeat.key_hash)
+            .bind(&repeat.request_hash)
+            .bind(REPEAT_HOURS)
+            .fetch_optional(&mut *self.transaction)
+            .await?;
+        if taken.is_some() {
+            self.forget_old_outcomes().await?;
+            return Ok(None);
+        }
+        let sql = "select request_hash, outcome from idempotency_keys where tenant_id = $1 and principal = $2 and \
+            key_hash = $3";
+        let row = sqlx::query(sql)
+            .bind(self.caller.tenant.0)
+            .bind(&principal)
+            .bind(&repeat.key_hash)
+            .fetch_one(&mut *self.transaction)
+            .await?;
+        if row.try_get::<String, _>("request_hash")? != repeat.request_hash {
+            return Err(ChangeRefusal::IdempotencyKeyReused.into());
+        }
+        let unreadable = || Error::Internal("the outcome of an idempotency key cannot be read".into());
+        let Some(outcome) = row.try_get::<Option<String>, _>("outcome")? else {
+            return Err(ChangeRefusal::OutcomeErased.into());
+        };
+        let outcome = repeat.unseal(&outcome).ok_or_else(unreadable)?;
+        serde_json::from_slice(&outcome).map(Some).map_err(|_| unreadable().into())
+    }
+
+    /// Each request with a key takes some of its organization's away that are over, so that no more are kept than a day
+    /// brings.
+    async fn forget_old_outcomes(&mut self) -> Result<()> {
+        let sql = "delete from idempotency_keys where tenant_id = $1 and (principal, key_hash) in (
+                     select principal, key_hash from idempotency_keys
+                     where tenant_id = $1 and created_at < now() - make_interval(hours => $2)
+                     order by created_at limit $3 for update skip locked)";
+        let query = sqlx::query(sql).bind(self.caller.tenant.0).bind(REPEAT_HOURS).bind(FORGOTTEN_AT_ONCE);
+        query.execute(&mut *self.transaction).await?;
+        Ok(())
+    }
+
+    /// Adds an entry to the audit log, which the commit writes. `before` and `after` hold what changed and never a secret.
+    pub(crate) fn audit(&mut self, action: &'static str, target: &str, before: Value, after: Value) {
+        self.entries.push(AuditStatement { action, target: target.to_owned(), before, after });
+    }
+
+    /// Writes an event into the outbox, for subscribers outside: of a kind that the database lets people's changes
+    /// write (migrations/0250_tell.sql). The payload holds no secret either.
+    pub(crate) async fn write_event(&mut self, kind: &str, payload: Value) -> Result<()> {
+        let statement = sqlx::query("select tell($1, $2, $3)").bind(self.caller.tenant.0).bind(kind).bind(payload);
+        statement.execute(&mut *self.transaction).await?;
+        Ok(())
+    }
+
+    /// Says that another transaction of the same request has written the entry of the audit log.
+    pub(crate) fn audited_elsewhere(&mut self) {
+        self.audited_elsewhere = true;
+    }
+
+    /// Writes the audit log and commits. Where nothing changed, the caller has read what the outcome says, which is
+    /// written down as a read.
+    async fn commit(mut self) -> Result<()> {
+        let peppers = self.peppers.as_deref();
+        if self.entries.is_empty() && !self.audited_elsewhere {
+            reading::write_down(&mut self.transaction, self.caller, peppers).await?;
+        }
+        for entry in std::mem::take(&mut self.entries) {
+            append(&mut self.transaction, self.caller, entry, peppers).await?;
+        }
+        self.transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Keeps the outcome for the same request when it comes again.
+    async fn keep_outcome<T: Serialize>(&mut self, outcome: &T) -> Result<()> {
+        let Some(repeat) = &self.caller.repeat else { return Ok(()) };
+        let text = serde_json::to_vec(outcome).map_err(|e| Error::Internal(format!("an outcome cannot be kept: {e}")))?;
+        let sealed = repeat.seal(&text).ok_or_else(|| Error::Internal("an outcome cannot be sealed".into()))?;
+        let sql = "-- keep_outcome
+            update idempotency_keys set outcome = $4 where tenant_id = $1 and principal = $2 and key_hash = $3";
+        sqlx::query(sql)
+            .bind(self.caller.tenant.0)
+            .bind(self.caller.by.kind_and_id())
+            .bind(&repeat.key_hash)
+            .bind(sealed)
+            .execute(&mut *self.transaction)
+            .await?;
+        Ok(())
+    }
+}

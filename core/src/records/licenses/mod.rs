@@ -1,0 +1,13 @@
+//! Licenses: found by their key, listed, changed, and their keys.
+
+mod change;
+mod find;
+mod keys;
+mod list;
+
+pub(crate) use change::LicenseInsert;
+pub(super) use change::changed_pools;
+pub use change::PoolChange;
+pub use find::KeyMatch;
+pub use keys::EndedSessions;
+pub use list::{LicenseFilter, LicenseRow, PoolOf};

@@ -1,0 +1,104 @@
+//! Why a change that people ask for is refused. These are values: the sentences that people read, and the HTTP status
+//! of each, stand in `license-functions`, `admin/refusals.rs`.
+
+use crate::{
+    Error,
+    domain::{access::PersonRole, terms::InvalidTerm, trial::TrialLimit},
+};
+
+/// The result of a change that somebody asked for.
+pub type ChangeResult<T> = std::result::Result<T, ChangeError>;
+
+/// Why a change was not answered with its outcome.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeError {
+    /// The change was understood and refused. Nothing was written.
+    #[error("refused: {0:?}")]
+    Refused(ChangeRefusal),
+    /// A store could not be asked. The change may have been made all the same.
+    #[error(transparent)]
+    Unavailable(#[from] Error),
+}
+
+impl From<ChangeRefusal> for ChangeError {
+    fn from(refusal: ChangeRefusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<sqlx::Error> for ChangeError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Unavailable(error.into())
+    }
+}
+
+/// Why a change was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChangeRefusal {
+    /// The organization has nothing of that id, or nothing that the caller may see.
+    NotFound,
+    /// It was changed since it was read: the version that `If-Match` names is not the present one.
+    VersionMismatch,
+    /// The idempotency key was used for another request.
+    IdempotencyKeyReused,
+    /// The same request was carried out before, and its outcome was blanked by an erasure.
+    OutcomeErased,
+    /// The caller needs at least this role.
+    RoleTooLow(PersonRole),
+    /// The organization would have no owner.
+    LastOwner,
+    /// Whoever leaves cannot keep the API tokens they made.
+    LeaverKeepsTokens,
+    /// Somebody with this address belongs to the organization already.
+    AddressBelongs,
+    /// One person may have a thousand open invitations.
+    TooManyInvitations,
+    /// Somebody has joined with this invitation already, so it cannot be revoked.
+    InvitationAccepted,
+    /// The invitation is for another address than the caller's.
+    InvitationForAnother,
+    /// The invitation was used already.
+    InvitationUsed,
+    /// The invitation was revoked, or replaced by a later one.
+    InvitationRevoked,
+    /// The invitation is too old.
+    InvitationExpired,
+    /// Whoever sent the invitation may not give this role any more.
+    InviterMayNot,
+    /// The caller belongs to this organization already.
+    MemberAlready,
+    /// There is a project of this name, perhaps an archived one.
+    ProjectNameTaken,
+    /// A project names a license that the organization does not have.
+    UnknownLicenses,
+    /// One person may have as many API tokens in force as they have.
+    TooManyTokens,
+    /// An API token would end before it begins.
+    TokenEndsInPast,
+    /// There is no such plan; this field named it.
+    UnknownPlan(&'static str),
+    /// There is no such product.
+    UnknownProduct,
+    /// The vendor gives no more trials of this product by this limit.
+    TrialLimitReached(TrialLimit),
+    /// The features are larger than 3 KiB as JSON text.
+    FeaturesTooLarge,
+    /// The terms would contradict each other: which field, and what is wrong with it.
+    InvalidTerms(InvalidTerm),
+    /// The vendor's catalog would have no default product.
+    DefaultProductNeeded,
+    /// The license was revoked for good.
+    LicenseRevoked,
+    /// Sessions cannot be ended where the old key stays valid for a while.
+    SessionsOfValidKey,
+    /// As many earlier keys of a license are valid as may be.
+    TooManyKeys,
+    /// Processes of other people run on the same seat and would end too.
+    SeatShared,
+    /// Nobody erases themselves.
+    ErasesThemselves,
+    /// Somebody with the address that is to be erased belongs to the organization.
+    ErasesMember,
+    /// The cursor is not of an erasure of this subject that began today.
+    UnknownErasure,
+}
