@@ -89,7 +89,14 @@ pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartEr
         async move { records.ready().await }
     });
     Ok(Service {
-        router: router(RegisterService { management: Management::new(records.clone()), records, verifier, peppers, limit, strangers }),
+        router: router(RegisterService {
+            management: Management::new(records.clone()),
+            records,
+            verifier,
+            peppers,
+            limit,
+            strangers,
+        }),
         checks: vec![check],
     })
 }
@@ -259,7 +266,8 @@ async fn create_organization(
         sign_in: it.sign_in,
     };
     let organization = service.management.register(&new, &service.peppers).await?;
-    let (status, label) = if organization.created { (StatusCode::CREATED, "created") } else { (StatusCode::OK, "existing") };
+    let (status, label) =
+        if organization.created { (StatusCode::CREATED, "created") } else { (StatusCode::OK, "existing") };
     Ok(answer(status, label, &organization.registered, &new.person.email))
 }
 

@@ -27,12 +27,14 @@ mod voiding;
 pub use delegation::DelegatedAccess;
 pub use invitations::IssuedInvitation;
 pub use joining::{JoinRequest, NewMember};
-pub use licenses::{ChangedLicense, IssuedLicense, KeyRotation, LicenseView, LivePool, NewLicense, RotatedKey};
+pub use licenses::{
+    ChangedLicense, EndingStep, IssuedLicense, KeyRotation, LicenseView, LivePool, NewLicense, RotatedKey,
+};
 pub use people::EditedPerson;
 pub use plans::UpsertedRow;
 pub use projects::ProjectEdit;
 pub use registration::{NewOrganization, RegisteredOrganization};
-pub use sessions::{ClientPresence, EndedSessionRow, SessionView};
+pub use sessions::{ClientPresence, EndedSessionRow, SessionEnd, SessionView};
 pub use tokens::IssuedApiToken;
 pub use voiding::VoidingResult;
 
@@ -45,7 +47,10 @@ use crate::{
     steps::{FailPoints, Step},
 };
 
-/// The changes that need PostgreSQL alone. Cheap to clone.
+/// Every change that people may ask for, in PostgreSQL alone. Cheap to clone.
+///
+/// A change of licenses or sessions leaves copies in Redis that are stale, and its outcome names them. Whoever may
+/// change seats calls [`SeatManagement`], which marks them.
 #[derive(Clone)]
 pub struct Management {
     records: Records,
@@ -58,11 +63,12 @@ impl Management {
     }
 }
 
-/// The changes that also concern seats, which Redis must be told of. Cheap to clone.
+/// The changes that concern seats: made in PostgreSQL, and then told to Redis. Cheap to clone.
 #[derive(Clone)]
 pub struct SeatManagement {
     seats: SeatStore,
     records: Records,
+    management: Management,
     rebuilds: PoolRebuilds,
     steps: FailPoints,
 }
@@ -71,7 +77,8 @@ impl SeatManagement {
     /// Changes in these records, which are opened as [`crate::records::DatabaseRole::Admin`], and in the seat store.
     pub fn new(seats: SeatStore, records: Records) -> Self {
         let steps = FailPoints::default();
-        Self { rebuilds: PoolRebuilds::new(seats.clone(), records.clone(), steps.clone()), seats, records, steps }
+        let rebuilds = PoolRebuilds::new(seats.clone(), records.clone(), steps.clone());
+        Self { seats, management: Management::new(records.clone()), records, rebuilds, steps }
     }
 
     /// The fail points of these operations.

@@ -67,12 +67,7 @@ impl Management {
     ///
     /// # Errors
     /// A refusal, or [`crate::Error::Records`].
-    pub async fn remove_person(
-        &self,
-        caller: &Caller,
-        user: UserId,
-        fate: TokenFate,
-    ) -> ChangeResult<DelegatedAccess> {
+    pub async fn remove_person(&self, caller: &Caller, user: UserId, fate: TokenFate) -> ChangeResult<DelegatedAccess> {
         self.records
             .change(caller, async |change| {
                 let person = change.lock_person(user).await?;

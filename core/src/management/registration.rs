@@ -4,12 +4,7 @@ use super::Management;
 use crate::{
     Error,
     domain::{
-        access::PersonRole,
-        email::small,
-        id::LicenseNumber,
-        key::LicenseKey,
-        secret::KeyRing,
-        step_up::SignIn,
+        access::PersonRole, email::small, id::LicenseNumber, key::LicenseKey, secret::KeyRing, step_up::SignIn,
         trial::subjects,
     },
     records::{

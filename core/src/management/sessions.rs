@@ -1,7 +1,7 @@
 //! What people ask about sessions: the records say which there are, Redis whether their clients are heard from; and
 //! ending one.
 
-use super::SeatManagement;
+use super::{Management, SeatManagement};
 use crate::{
     Error, Result, clock,
     domain::{
@@ -112,6 +112,18 @@ impl AuditedChange<'_> {
     }
 }
 
+impl Management {
+    /// Ends a session and with it every process on its seat. The seat waits until a lease is over, unless the caller says
+    /// that the machine is off (`force`, for admins). A session that had ended is answered with its end; `force` then
+    /// lifts the wait that its kick left behind.
+    ///
+    /// # Errors
+    /// A refusal, or [`crate::Error::Records`].
+    pub async fn end_session(&self, caller: &Caller, id: SessionId, force: bool) -> ChangeResult<SessionEnd> {
+        self.records.change(caller, async |change| change.end_session(id, force).await).await
+    }
+}
+
 impl SeatManagement {
     /// Sessions that who asks may see, those that began last first. Redis is only looked at: where it has forgotten, or
     /// is away, the list is what the records know.
@@ -155,17 +167,14 @@ impl SeatManagement {
         Ok(self.look(found.into_iter().collect()).await.pop())
     }
 
-    /// Ends a session and with it every process on its seat, and says from when the seat is free. The seat waits until a
-    /// lease is over, unless the caller says that the machine is off (`force`, for admins). A session that had ended is
-    /// answered with its end; `force` then lifts the wait that its kick left behind. A quarantine counts from when Redis
-    /// learns of it, so the copy is rebuilt at once.
+    /// As [`Management::end_session`], and says from when the seat is free: a quarantine counts from when Redis learns of
+    /// it, so the copy is rebuilt at once.
     ///
     /// # Errors
     /// A refusal. If a store could not be asked; the session may have ended. Asked again, it is found so and Redis is told.
     pub async fn end_session(&self, caller: &Caller, id: SessionId, force: bool) -> ChangeResult<EndedSessionRow> {
         let deadline = Deadline::of_request();
-        let end =
-            self.records.change(caller, async |change| change.end_session(id, force).await).await?;
+        let end = self.management.end_session(caller, id, force).await?;
         self.steps.done(Step::Change).await?;
         if end.reason != EndReason::Kicked {
             return Ok(EndedSessionRow { end, free: None });

@@ -55,7 +55,10 @@ impl AuditedChange<'_> {
     }
 
     /// Writes another policy of the organization and answers it. `None`: there is no such organization.
-    pub(crate) async fn set_access_policy(&mut self, step_up: Option<&StepUpPolicy>) -> Result<Option<AccessPolicyRow>> {
+    pub(crate) async fn set_access_policy(
+        &mut self,
+        step_up: Option<&StepUpPolicy>,
+    ) -> Result<Option<AccessPolicyRow>> {
         let acr_values = step_up.map(|rule| rule.acr_values.clone()).filter(|values| !values.is_empty());
         let max_age = step_up.and_then(|rule| rule.max_age).map(|max| i32::try_from(max).unwrap_or(i32::MAX));
         let sql = "-- set_access_policy

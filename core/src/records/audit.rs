@@ -208,8 +208,7 @@ pub(super) async fn write(
         .bind(act.from.map(|from| from.to_string()))
         .bind(&act.request_id)
         .fetch_one(&mut *sql)
-        .await
-        ?;
+        .await?;
     if let Some(peppers) = peppers {
         let (seq, hash): (i64, Vec<u8>) = (row.try_get("seq")?, row.try_get("hash")?);
         sqlx::query("select history.audit_seal($1, $2, $3)")
@@ -217,8 +216,7 @@ pub(super) async fn write(
             .bind(seq)
             .bind(chain::seal(peppers, act.tenant, seq, &hash))
             .execute(sql)
-            .await
-            ?;
+            .await?;
     }
     Ok(row.try_get("id")?)
 }

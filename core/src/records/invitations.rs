@@ -174,12 +174,8 @@ impl AuditedChange<'_> {
         let sql = "-- inviter
             select granted_by from invitations where tenant_id = $1 and invitation_id = $2 and secret_hash = $3";
         let tenant = self.tenant().0;
-        let found: Option<Option<Uuid>> = sqlx::query_scalar(sql)
-            .bind(tenant)
-            .bind(secret.id)
-            .bind(secret.hash())
-            .fetch_optional(self.sql())
-            .await?;
+        let found: Option<Option<Uuid>> =
+            sqlx::query_scalar(sql).bind(tenant).bind(secret.id).bind(secret.hash()).fetch_optional(self.sql()).await?;
         Ok(found.map(|user| user.map(UserId)))
     }
 

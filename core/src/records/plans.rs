@@ -207,10 +207,7 @@ fn plan(row: &PgRow) -> sqlx::Result<PlanRow> {
     Ok(PlanRow {
         name: row.try_get("plan")?,
         id: row.try_get("plan_id")?,
-        terms: PlanTerms {
-            trial_days: optional_count(row, "trial_days")?,
-            ..terms(row)?
-        },
+        terms: PlanTerms { trial_days: optional_count(row, "trial_days")?, ..terms(row)? },
         version: row.try_get("version")?,
     })
 }

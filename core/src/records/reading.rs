@@ -51,8 +51,7 @@ pub(super) async fn write_down(sql: &mut PgConnection, act: &Caller, peppers: Op
         .bind(&operation.target)
         .bind(&operation.name)
         .fetch_one(&mut *sql)
-        .await
-        ?;
+        .await?;
     if noted {
         return Ok(());
     }

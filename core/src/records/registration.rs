@@ -129,7 +129,8 @@ impl Records {
             "ROTATED" => RegistrationState::NeverUsed,
             _ => RegistrationState::Existing,
         };
-        let registered = Box::new(describe(&mut transaction, (row.try_get("tenant_id")?, row.try_get("user_id")?)).await?);
+        let registered =
+            Box::new(describe(&mut transaction, (row.try_get("tenant_id")?, row.try_get("user_id")?)).await?);
         Ok((transaction, RegistrationStep::Found { registered, state }))
     }
 }

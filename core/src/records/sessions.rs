@@ -321,8 +321,7 @@ async fn find(sql: &mut sqlx::PgConnection, act: &Caller, id: SessionId) -> Resu
         .bind(id.0)
         .bind(act.sees_only())
         .fetch_all(&mut *sql)
-        .await
-        ?;
+        .await?;
     let names = names(sql, act.tenant, &rows).await?;
     Ok(rows.first().map(|row| names.session(row)).transpose()?)
 }
@@ -339,8 +338,7 @@ async fn names(sql: &mut sqlx::PgConnection, tenant: TenantId, rows: &[PgRow]) -
     }
     let text = "select project_id, name from projects where tenant_id = $1 and project_id = any ($2)";
     let ids: Vec<Uuid> = ids.into_iter().collect();
-    let found: Vec<(Uuid, String)> =
-        sqlx::query_as(text).bind(tenant.0).bind(ids).fetch_all(sql).await?;
+    let found: Vec<(Uuid, String)> = sqlx::query_as(text).bind(tenant.0).bind(ids).fetch_all(sql).await?;
     Ok(ProjectNames(found.into_iter().collect()))
 }
 

@@ -100,8 +100,7 @@ impl Records {
             .bind(page.below())
             .bind(page.fetch())
             .fetch_all(&mut *transaction)
-            .await
-            ?;
+            .await?;
         page.cut(rows, |token: &ApiTokenRow| token.id, token)
     }
 
@@ -132,8 +131,7 @@ impl Records {
             .bind(token.id)
             .bind(token.hash())
             .fetch_optional(&mut *transaction)
-            .await
-            ?;
+            .await?;
         let Some(row) = found else { return Ok(None) };
         let good_from = networks(&row)?;
         if good_from.is_some_and(|all| !from.is_some_and(|from| all.iter().any(|one| one.contains(from)))) {
@@ -144,8 +142,7 @@ impl Records {
                 .bind(token.tenant.0)
                 .bind(token.id)
                 .execute(&mut *transaction)
-                .await
-                ?;
+                .await?;
             transaction.commit().await?;
         }
         let scopes: Vec<String> = row.try_get("scopes")?;
@@ -177,7 +174,11 @@ impl AuditedChange<'_> {
     }
 
     /// Writes an API token that depends on the caller's role. `None`: it would end in the past, and nothing was written.
-    pub(crate) async fn insert_token(&mut self, secret: &OpaqueSecret, new: &NewApiToken) -> Result<Option<ApiTokenRow>> {
+    pub(crate) async fn insert_token(
+        &mut self,
+        secret: &OpaqueSecret,
+        new: &NewApiToken,
+    ) -> Result<Option<ApiTokenRow>> {
         let (tenant, by, granted_by) = (self.tenant().0, self.by().name().to_owned(), self.by().person());
         let sql = format!(
             "-- insert_token

@@ -4,7 +4,7 @@
 use super::json;
 use crate::{
     domain::{id::LicenseId, license::Status, terms::TermsEdit},
-    management::{SeatManagement, check_version},
+    management::{Management, SeatManagement, check_version},
     records::{AuditedChange, Caller, LicenseRow, PoolChange},
     refusal::{ChangeRefusal, ChangeResult},
 };
@@ -20,10 +20,41 @@ pub struct ChangedLicense {
     pub changed_pools: Vec<PoolChange>,
 }
 
-impl SeatManagement {
+impl Management {
     /// Changes what is agreed about a license; with `plan` it takes the tier, features and policies of that plan first.
     /// The next acquire goes by it, and every client hears of it at its next heartbeat; no session is ended. `version`:
     /// only if it still is this one. If nothing differs, nothing is written.
+    ///
+    /// # Errors
+    /// A refusal, or [`crate::Error::Records`].
+    pub async fn edit_license(
+        &self,
+        caller: &Caller,
+        id: LicenseId,
+        plan: Option<&str>,
+        edit: &TermsEdit,
+        version: Option<i64>,
+    ) -> ChangeResult<ChangedLicense> {
+        self.records.change(caller, async |change| change.edit_license(id, plan, edit, version).await).await
+    }
+
+    /// Suspends, resumes or revokes a license: no new seat at once unless it is active, and every client hears of it at
+    /// its next heartbeat. If the license has this status already, nothing changes; a revoked one stays revoked.
+    ///
+    /// # Errors
+    /// A refusal, or [`crate::Error::Records`].
+    pub async fn set_license_status(
+        &self,
+        caller: &Caller,
+        id: LicenseId,
+        status: Status,
+    ) -> ChangeResult<ChangedLicense> {
+        self.records.change(caller, async |change| change.change_license_status(id, status).await).await
+    }
+}
+
+impl SeatManagement {
+    /// As [`Management::edit_license`], and marks the copies in Redis as stale.
     ///
     /// # Errors
     /// A refusal, or a store that could not be asked; the change may have been made. The same request again does no
@@ -36,14 +67,12 @@ impl SeatManagement {
         edit: &TermsEdit,
         version: Option<i64>,
     ) -> ChangeResult<ChangedLicense> {
-        let changed =
-            self.records.change(caller, async |change| change.edit_license(id, plan, edit, version).await).await?;
+        let changed = self.management.edit_license(caller, id, plan, edit, version).await?;
         self.mark_stale(&changed.changed_pools).await?;
         Ok(changed)
     }
 
-    /// Suspends, resumes or revokes a license: no new seat at once unless it is active, and every client hears of it at
-    /// its next heartbeat. If the license has this status already, nothing changes; a revoked one stays revoked.
+    /// As [`Management::set_license_status`], and marks the copies in Redis as stale.
     ///
     /// # Errors
     /// As [`SeatManagement::edit_license`].
@@ -53,8 +82,7 @@ impl SeatManagement {
         id: LicenseId,
         status: Status,
     ) -> ChangeResult<ChangedLicense> {
-        let changed =
-            self.records.change(caller, async |change| change.change_license_status(id, status).await).await?;
+        let changed = self.management.set_license_status(caller, id, status).await?;
         self.mark_stale(&changed.changed_pools).await?;
         Ok(changed)
     }

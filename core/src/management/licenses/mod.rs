@@ -6,7 +6,7 @@ mod rotate;
 
 pub use edit::ChangedLicense;
 pub use issue::{IssuedLicense, NewLicense};
-pub use rotate::{KeyRotation, RotatedKey};
+pub use rotate::{EndingStep, KeyRotation, RotatedKey};
 
 use super::SeatManagement;
 use crate::{

@@ -10,7 +10,7 @@ use crate::{
         license::Status,
         secret::KeyRing,
     },
-    management::SeatManagement,
+    management::{Management, SeatManagement},
     protocol::deadline::Deadline,
     records::{AuditedChange, Caller, EndedSessions, PoolChange},
     refusal::{ChangeRefusal, ChangeResult},
@@ -55,13 +55,21 @@ pub struct RotatedKey {
     pub remaining: u64,
 }
 
-impl SeatManagement {
-    /// Gives a license a new key, and ends sessions that began with an old one if that is asked for. Those of up to 200
-    /// seats end in the transaction of the rotation; others in transactions of their own, for about two seconds. The
-    /// same request with the same idempotency key goes on with what is left.
+/// One step of ending the sessions of old keys.
+#[derive(Clone, Debug, Default)]
+pub struct EndingStep {
+    /// How many sessions ended; 0: there are none left.
+    pub ended: u64,
+    /// The pools whose copies in Redis are stale.
+    pub changed_pools: Vec<PoolChange>,
+}
+
+impl Management {
+    /// Gives a license a new key, and ends sessions that began with an old one if that is asked for: those of up to 200
+    /// seats, in the transaction of the rotation. [`Management::end_sessions_of_old_keys`] goes on with the others.
     ///
     /// # Errors
-    /// As [`SeatManagement::edit_license`], but without an idempotency key the same request again is another rotation.
+    /// A refusal, or [`Error::Records`]. Without an idempotency key the same request again is another rotation.
     pub async fn rotate_key(
         &self,
         caller: &Caller,
@@ -72,11 +80,46 @@ impl SeatManagement {
         if rotation.end_sessions && rotation.old_valid_for > 0 {
             return Err(ChangeRefusal::SessionsOfValidKey.into());
         }
+        self.records.change(caller, async |change| change.rotate_key(license, rotation, peppers).await).await
+    }
+
+    /// Ends sessions of a license that began with a key that is not valid any more, on up to 200 seats, in a transaction
+    /// of its own.
+    ///
+    /// # Errors
+    /// [`Error::Records`].
+    pub async fn end_sessions_of_old_keys(&self, caller: &Caller, license: LicenseId) -> ChangeResult<EndingStep> {
+        // What makes a request the same belongs to the rotation, which is done. Without an operation a look that ends
+        // nothing is not written down as a read.
+        let caller = Caller { repeat: None, operation: None, ..caller.clone() };
+        let transaction = self.records.begin_patiently(caller.tenant).await?;
+        self.records
+            .change_in(transaction, &caller, async |change| {
+                change.allow_long_statements().await?;
+                let EndedSessions { sessions, pools } = change.end_sessions_of_old_keys(license).await?;
+                let ended = sessions.len() as u64;
+                change.audit_ended_sessions(sessions);
+                Ok(EndingStep { ended, changed_pools: pools })
+            })
+            .await
+    }
+}
+
+impl SeatManagement {
+    /// As [`Management::rotate_key`], and marks the copies in Redis as stale. Sessions that are left end in transactions
+    /// of their own, for about two seconds. The same request with the same idempotency key goes on with what is left.
+    ///
+    /// # Errors
+    /// As [`SeatManagement::edit_license`].
+    pub async fn rotate_key(
+        &self,
+        caller: &Caller,
+        license: LicenseId,
+        rotation: KeyRotation,
+        peppers: &KeyRing,
+    ) -> ChangeResult<RotatedKey> {
         let deadline = Deadline::after(TIME_TO_END_SESSIONS);
-        let mut rotated = self
-            .records
-            .change(caller, async |change| change.rotate_key(license, rotation, peppers).await)
-            .await?;
+        let mut rotated = self.management.rotate_key(caller, license, rotation, peppers).await?;
         self.mark_stale(&rotated.changed_pools).await?;
         while rotated.remaining > 0 && deadline.check("records").is_ok() {
             match self.end_more_sessions(caller, license).await {
@@ -96,24 +139,10 @@ impl SeatManagement {
         Ok(rotated)
     }
 
-    /// Ends sessions of up to 200 seats in a transaction of its own, and answers how many; 0: there are none left.
     async fn end_more_sessions(&self, caller: &Caller, license: LicenseId) -> ChangeResult<u64> {
-        // What makes a request the same belongs to the rotation, which is done. Without an operation a look that ends
-        // nothing is not written down as a read.
-        let caller = Caller { repeat: None, operation: None, ..caller.clone() };
-        let transaction = self.records.begin_patiently(caller.tenant).await?;
-        let (count, pools) = self
-            .records
-            .change_in(transaction, &caller, async |change| {
-                change.allow_long_statements().await?;
-                let EndedSessions { sessions, pools } = change.end_sessions_of_old_keys(license).await?;
-                let count = sessions.len() as u64;
-                change.audit_ended_sessions(sessions);
-                Ok((count, pools))
-            })
-            .await?;
-        self.mark_stale(&pools).await?;
-        Ok(count)
+        let step = self.management.end_sessions_of_old_keys(caller, license).await?;
+        self.mark_stale(&step.changed_pools).await?;
+        Ok(step.ended)
     }
 }
 

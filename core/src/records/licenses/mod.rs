@@ -6,8 +6,8 @@ mod keys;
 mod list;
 
 pub(crate) use change::LicenseInsert;
-pub(super) use change::changed_pools;
 pub use change::PoolChange;
+pub(super) use change::changed_pools;
 pub use find::KeyMatch;
 pub use keys::EndedSessions;
 pub use list::{LicenseFilter, LicenseRow, PoolOf};
