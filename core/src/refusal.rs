@@ -1,5 +1,5 @@
 //! Why a change that people ask for is refused. These are values: the sentences that people read, and the HTTP status
-//! of each, stand in `license-functions`, `admin/refusals.rs`.
+//! of each, stand in `license-functions`, `refusals.rs`.
 
 use crate::{
     Error,

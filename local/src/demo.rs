@@ -6,7 +6,9 @@ use license_core::{
         key::LicenseKey,
         secret::{KeyRing, Secret},
     },
-    records::{Caller, DatabaseRole, NewOrganization, Principal, Records, RegisteredTenant, RegistrationOutcome},
+    management::{KeyRotation, Management, NewOrganization},
+    records::{Caller, DatabaseRole, Principal, Records, RegisteredTenant, VerifiedPerson},
+    refusal::ChangeError,
 };
 use license_functions::edge::serve::StartError;
 use sqlx::{Connection, Executor, PgConnection};
@@ -39,7 +41,7 @@ pub(crate) async fn license_key(
     let mut connection = PgConnection::connect_with(&postgres.superuser()).await?;
     connection.execute(PLAN).await?;
     connection.close().await?;
-    let key = register(&records, peppers).await?;
+    let key = register(&Management::new(records), peppers).await?;
     secrets::write(&data.path("license-key"), &format!("{}\n", key.reveal()))?;
     Ok(key.reveal())
 }
@@ -54,36 +56,45 @@ fn kept(data: &DataDirectory) -> std::io::Result<Option<LicenseKey>> {
     Ok(LicenseKey::parse(text.reveal()).ok())
 }
 
-async fn register(records: &Records, peppers: &KeyRing) -> Result<LicenseKey, StartError> {
+async fn register(management: &Management, peppers: &KeyRing) -> Result<LicenseKey, StartError> {
     let new = NewOrganization {
-        issuer: ISSUER.into(),
-        subject: "demo".into(),
-        email: "demo@license-local.invalid".into(),
-        person: None,
+        person: VerifiedPerson {
+            issuer: ISSUER.into(),
+            subject: "demo".into(),
+            email: "demo@license-local.invalid".into(),
+            name: None,
+        },
         organization: "Demo".into(),
         product: Some("demo".into()),
         from: None,
         request_id: None,
         sign_in: Default::default(),
     };
-    match records.register(&new, peppers).await? {
-        RegistrationOutcome::Created(registered) => registered.key.ok_or_else(|| "the demo license has no key".into()),
-        RegistrationOutcome::Existing(registered) => match registered.key {
-            Some(key) => Ok(key),
-            None => rotate(records, &registered, peppers).await,
-        },
-        RegistrationOutcome::NoProduct | RegistrationOutcome::NoTrial(_) => {
-            Err("the demo product could not be made".into())
-        }
+    let organization = match management.register(&new, peppers).await {
+        Ok(organization) => organization,
+        Err(ChangeError::Refused(_)) => return Err("the demo product could not be made".into()),
+        Err(ChangeError::Unavailable(error)) => return Err(error.into()),
+    };
+    match organization.registered.key {
+        Some(key) => Ok(key),
+        None if organization.created => Err("the demo license has no key".into()),
+        None => rotate(management, &organization.registered, peppers).await,
     }
 }
 
 /// The file with the key was lost while the license was in use. Its sessions stay; the old key opens nothing any more.
-async fn rotate(records: &Records, registered: &RegisteredTenant, peppers: &KeyRing) -> Result<LicenseKey, StartError> {
+async fn rotate(
+    management: &Management,
+    registered: &RegisteredTenant,
+    peppers: &KeyRing,
+) -> Result<LicenseKey, StartError> {
     let by = Principal::Staff { subject: "license-local".into(), email: "demo@license-local.invalid".into() };
-    let act = Caller { tenant: registered.tenant, by, from: None, request_id: None, repeat: None, operation: None };
-    match records.renew_key(&act, registered.license.id, 0, peppers).await? {
-        Ok(new) => Ok(new.key),
-        Err(refused) => Err(format!("the demo license was given no new key: {refused:?}").into()),
+    let caller = Caller { tenant: registered.tenant, by, from: None, request_id: None, repeat: None, operation: None };
+    match management.rotate_key(&caller, registered.license.id, KeyRotation::default(), peppers).await {
+        Ok(rotated) => Ok(rotated.key),
+        Err(ChangeError::Refused(refusal)) => {
+            Err(format!("the demo license was given no new key: {refusal:?}").into())
+        }
+        Err(ChangeError::Unavailable(error)) => Err(error.into()),
     }
 }

@@ -13,6 +13,7 @@ pub mod front;
 pub mod load;
 pub mod local;
 pub mod network;
+pub mod outcomes;
 pub mod process;
 pub mod staff;
 pub mod stores;

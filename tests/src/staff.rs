@@ -1,6 +1,6 @@
 //! What the vendor's staff do to a world's license and its sessions: through the moves that the admin function calls.
 
-use crate::World;
+use crate::{World, outcomes::made};
 use license_core::{
     Result,
     domain::{
@@ -9,8 +9,9 @@ use license_core::{
         license::Status,
         terms::TermsEdit,
     },
-    protocol::manage::EndedSessionRow,
-    records::{Caller, ChangeResult, ChangedLicense, Principal, RepeatableRequest},
+    management::{ChangedLicense, EndedSessionRow, KeyRotation},
+    records::{Caller, Principal, RepeatableRequest},
+    refusal::ChangeResult,
 };
 use sqlx::PgConnection;
 
@@ -32,8 +33,9 @@ pub async fn open_on(seat: SeatNo, truth: &mut PgConnection) -> Option<SessionId
     found.map(SessionId)
 }
 
-fn done<T>(answer: Result<std::result::Result<T, license_core::records::ChangeRefusal>>) -> Result<T> {
-    answer.map(|answer| answer.expect("the change is not refused"))
+/// A rotation that ends no session: keys from before are valid for so many seconds more.
+pub fn rotation(old_valid_for: u32) -> KeyRotation {
+    KeyRotation { old_valid_for, end_sessions: false }
 }
 
 impl World {
@@ -68,7 +70,7 @@ impl World {
 
     /// The same where it may fail.
     pub async fn try_end(&self, session: SessionId, force: bool) -> Result<EndedSessionRow> {
-        done(self.manage.end_session(&self.act(), session, force).await)
+        made(self.seat_management.end_session(&self.act(), session, force).await)
     }
 
     /// Changes how many seats the pool has. False: it has as many.
@@ -78,12 +80,12 @@ impl World {
 
     /// Changes what is agreed. False: it is already so.
     pub async fn edit(&self, edit: &TermsEdit) -> bool {
-        self.changes(self.manage.edit_license(&self.act(), self.license.id, None, edit, None)).await.unwrap()
+        self.changes(self.seat_management.edit_license(&self.act(), self.license.id, None, edit, None)).await.unwrap()
     }
 
     /// The same where it may fail.
     pub async fn try_edit(&self, edit: &TermsEdit) -> Result<bool> {
-        self.changes(self.manage.edit_license(&self.act(), self.license.id, None, edit, None)).await
+        self.changes(self.seat_management.edit_license(&self.act(), self.license.id, None, edit, None)).await
     }
 
     /// Suspends the license. False: it is already.
@@ -98,7 +100,7 @@ impl World {
 
     /// Gives the license a status, where it may fail.
     pub async fn try_decide(&self, status: Status) -> Result<bool> {
-        self.changes(self.manage.decide_license(&self.act(), self.license.id, status)).await
+        self.changes(self.seat_management.set_license_status(&self.act(), self.license.id, status)).await
     }
 
     /// Whether a request changed anything: the license's version says so.
@@ -106,7 +108,7 @@ impl World {
         let sql = "select version from licenses where license_id = $1";
         let before: i64 =
             sqlx::query_scalar(sql).bind(self.license.id.0).fetch_one(&mut self.truth().await).await.unwrap();
-        done(ask.await).map(|changed| changed.license.version > before)
+        made(ask.await).map(|changed| changed.license.version > before)
     }
 
     /// Gives the license a new key; the ones before are good for `old_for` seconds more, by the records' clock.
@@ -117,6 +119,6 @@ impl World {
     /// The same where it may fail.
     pub async fn try_rotate_key(&self, old_for: u32) -> Result<LicenseKey> {
         let peppers = &self.moves.settings().peppers;
-        done(self.manage.renew_key(&self.act(), self.license.id, old_for, peppers).await).map(|new| new.key)
+        made(self.seat_management.rotate_key(&self.act(), self.license.id, rotation(old_for), peppers).await).map(|new| new.key)
     }
 }

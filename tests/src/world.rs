@@ -11,8 +11,9 @@ use license_core::{
         rate::PoolRates,
         secret::KeyRing,
     },
-    protocol::{ProtocolSettings, SeatProtocol, manage::SeatManagement, reap::SeatReaper},
-    records::{DatabaseRole, NewOrganization, Records, RegistrationOutcome},
+    management::{Management, NewOrganization, RegisteredOrganization, SeatManagement},
+    protocol::{ProtocolSettings, SeatProtocol, reap::SeatReaper},
+    records::{DatabaseRole, Records, VerifiedPerson},
     seat_store::{PoolKey, ReplicationId, SeatStore},
     signer::{LeaseSigner, local::LocalRoot},
 };
@@ -45,7 +46,9 @@ pub struct World {
     pub replication_id: ReplicationId,
     pub moves: SeatProtocol,
     pub reaper: SeatReaper,
-    pub manage: SeatManagement,
+    /// Changes in PostgreSQL alone: Redis is told nothing.
+    pub management: Management,
+    pub seat_management: SeatManagement,
     pub admin: Records,
     pub license: License,
 }
@@ -121,7 +124,8 @@ impl World {
         Self {
             moves: instance(seats(), &database, timing, shape.clock.clone()).await,
             reaper: SeatReaper::new(seats(), Records::with(database.clone(), DatabaseRole::Reaper, 4), timing),
-            manage: SeatManagement::new(seats(), admin.clone()),
+            management: Management::new(admin.clone()),
+            seat_management: SeatManagement::new(seats(), admin.clone()),
             admin,
             license,
             timing,
@@ -149,7 +153,7 @@ impl World {
     }
 
     /// What people do, by an admin function that gives leases of another length.
-    pub fn manage_timed(&self, timing: LeaseTiming) -> SeatManagement {
+    pub fn seat_management_timed(&self, timing: LeaseTiming) -> SeatManagement {
         let seats = SeatStore::new(&self.redis.url(), self.replication_id, timing, self.clock.clone()).unwrap();
         SeatManagement::new(seats, self.admin.clone())
     }
@@ -184,7 +188,7 @@ impl World {
     pub async fn fail_over(&mut self, primary: RedisServer) -> RedisServer {
         let old = std::mem::replace(&mut self.redis, primary);
         self.reaper = self.another_reaper();
-        self.manage = SeatManagement::new(self.seats(), self.admin.clone());
+        self.seat_management = SeatManagement::new(self.seats(), self.admin.clone());
         self.moves = self.instance().await;
         old
     }
@@ -333,19 +337,21 @@ fn peppers() -> KeyRing {
 /// Registers an organization and gives its license the shape asked for.
 pub async fn register(admin: &Records, database: &PgConnectOptions, shape: &Shape, subject: &str) -> License {
     let new = NewOrganization {
-        issuer: "https://id.example.com".into(),
-        subject: subject.into(),
-        email: format!("{subject}@example.com"),
-        person: None,
+        person: VerifiedPerson {
+            issuer: "https://id.example.com".into(),
+            subject: subject.into(),
+            email: format!("{subject}@example.com"),
+            name: None,
+        },
         organization: "Example".into(),
         product: None,
         from: None,
         request_id: None,
         sign_in: Default::default(),
     };
-    let RegistrationOutcome::Created(registered) = admin.register(&new, &peppers()).await.unwrap() else {
-        panic!("a first registration creates")
-    };
+    let management = Management::new(admin.clone());
+    let RegisteredOrganization { registered, created } = management.register(&new, &peppers()).await.unwrap();
+    assert!(created, "a first registration creates");
     let tenant = registered.tenant;
     let mut truth = PgConnection::connect_with(database).await.unwrap();
     let pool_id: uuid::Uuid = sqlx::query_scalar("select pool_id from pools where tenant_id = $1")
@@ -362,7 +368,7 @@ pub async fn register(admin: &Records, database: &PgConnectOptions, shape: &Shap
         .unwrap();
     if shape.seats != registered.license.seats_total {
         let (act, edit) = (staff::act(tenant), staff::seats(shape.seats));
-        admin.edit_license(&act, registered.license.id, None, &edit, None).await.unwrap().unwrap();
+        management.edit_license(&act, registered.license.id, None, &edit, None).await.unwrap();
         // A world begins without a past: tests read what is written down from then on.
         for sql in [
             "delete from audit_log where tenant_id = $1 and action = 'license.changed'",

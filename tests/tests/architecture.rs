@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests; clippy.toml's exception does not reach helpers")]
 
+use regex::Regex;
 use std::{
     collections::BTreeSet,
     fs,
@@ -14,6 +15,7 @@ struct Room {
     folder: &'static str,
     /// The name the folder's own modules have below `crate`.
     own: &'static str,
+    /// Besides [`COMMON`], which every room but the domain may use.
     rooms: &'static [&'static str],
     packages: &'static [&'static str],
 }
@@ -31,19 +33,25 @@ const CORE: &[Room] = &[
         // Tables, compiled in, and what reads them.
         packages: &["icu_casemap", "icu_normalizer", "icu_properties", "idna"],
     },
-    Room { folder: "core/src/seat_store", own: "seat_store", rooms: COMMON, packages: &["redis", "tokio"] },
-    Room { folder: "core/src/records", own: "records", rooms: COMMON, packages: &["sqlx", "tokio"] },
-    Room { folder: "core/src/signer", own: "signer", rooms: COMMON, packages: &["reqwest", "tokio", "crc32c"] },
+    Room { folder: "core/src/seat_store", own: "seat_store", rooms: &[], packages: &["redis", "tokio"] },
+    Room { folder: "core/src/records", own: "records", rooms: &["refusal"], packages: &["sqlx", "tokio"] },
+    Room { folder: "core/src/signer", own: "signer", rooms: &[], packages: &["reqwest", "tokio", "crc32c"] },
     Room {
         folder: "core/src/identity",
         own: "identity",
-        rooms: COMMON,
+        rooms: &[],
         packages: &["reqwest", "tokio", "jsonwebtoken"],
     },
     Room {
         folder: "core/src/protocol",
         own: "protocol",
         rooms: &["seat_store", "records", "signer", "steps"],
+        packages: &["tokio"],
+    },
+    Room {
+        folder: "core/src/management",
+        own: "management",
+        rooms: &["seat_store", "records", "protocol", "refusal", "steps"],
         packages: &["tokio"],
     },
 ];
@@ -157,11 +165,15 @@ fn outward(room: &Room, name: &str, text: &str, known: &[String]) -> Vec<String>
     // From a room's mod.rs `super` is the crate; deeper files that climb out are read the same way.
     let depth = name[room.folder.len()..].matches('/').count() - usize::from(name.ends_with("/mod.rs"));
     used.extend(below(&code, &vec!["super"; depth + 1].join("::")));
-    let is_protocol = room.own == "protocol";
-    let fits = |name: &String| {
-        name == room.own || room.rooms.contains(&name.as_str()) || is_protocol && COMMON.contains(&name.as_str())
-    };
+    let common = if room.own == "domain" { &[] } else { COMMON };
+    let fits = |name: &String| name == room.own || [room.rooms, common].concat().contains(&name.as_str());
     let mut wrong: Vec<String> = used.into_iter().filter(|n| !fits(n)).map(|n| format!("{name} uses {n}")).collect();
+    if room.own == "management" {
+        // Of the protocol only what repairs a copy, and until when: no move of a client.
+        let parts = below(&code, "protocol").into_iter().chain(below(&code, "crate::protocol"));
+        let moves = parts.filter(|part| !["deadline", "rebuild"].contains(&part.as_str()));
+        wrong.extend(moves.map(|part| format!("{name} uses protocol::{part}")));
+    }
     let fits = |package: &String| PLAIN.contains(&package.as_str()) || room.packages.contains(&package.as_str());
     wrong.extend(packages(&code, known).into_iter().filter(|p| !fits(p)).map(|p| format!("{name} uses {p}")));
     wrong
@@ -176,10 +188,13 @@ fn core_has_no_outward_arrow() {
             wrong.extend(outward(room, &name, &text, &known));
         }
     }
-    // The floor: what every room stands on, and what stands on no room.
-    for file in ["core/src/error.rs", "core/src/clock.rs", "core/src/steps.rs"] {
+    // The floor: what every room stands on, and what stands on no room but the words.
+    for file in ["core/src/error.rs", "core/src/clock.rs", "core/src/steps.rs", "core/src/refusal.rs"] {
         let used = below(&code(&fs::read_to_string(root().join(file)).unwrap()), "crate");
-        let floor = |name: &String| matches!(name.as_str(), "Error" | "Result" | "steps");
+        let words = file == "core/src/refusal.rs";
+        let floor = |name: &String| {
+            matches!(name.as_str(), "Error" | "Result" | "steps") || words && name.as_str() == "domain"
+        };
         wrong.extend(used.into_iter().filter(|name| !floor(name)).map(|name| format!("{file} uses {name}")));
     }
     assert_eq!(wrong, Vec::<String>::new());
@@ -189,8 +204,14 @@ fn core_has_no_outward_arrow() {
 fn an_outward_arrow_is_seen_however_it_is_spelled() {
     let known = declared("Cargo.toml", "workspace.dependencies");
     let records = CORE.iter().find(|room| room.own == "records").unwrap();
+    let management = CORE.iter().find(|room| room.own == "management").unwrap();
     let domain = &CORE[0];
     let cases = [
+        (records, "core/src/records/x.rs", "use crate::management::Management;"),
+        (management, "core/src/management/x.rs", "use crate::signer::LeaseSigner;"),
+        (management, "core/src/management/x.rs", "fn f(sql: &mut sqlx::PgConnection) {}"),
+        (management, "core/src/management/x.rs", "use crate::{\n    protocol::{acquire::Acquire, deadline::Deadline},\n};"),
+        (management, "core/src/management/x.rs", "fn f() { crate::protocol::reap::sweep() }"),
         (records, "core/src/records/x.rs", "use crate::seat_store::Seats;"),
         (
             records,
@@ -216,6 +237,64 @@ fn an_outward_arrow_is_seen_however_it_is_spelled() {
     }
     let inward = "//! See crate::protocol.\nuse crate::{Error, domain::id::PoolId};\nuse super::connect::Records;\nuse sqlx::Row;\nlet s = \"redis::x\";";
     assert_eq!(outward(records, "core/src/records/x.rs", inward, &known), Vec::<String>::new());
+}
+
+/// What is wrong with the names of statements in a file of the records: one that is more than a call of one SQL
+/// function, and does not begin with its name as a comment. Names that are there are added to `names`.
+fn unnamed_statements(name: &str, text: &str, names: &mut Vec<String>) -> Vec<String> {
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+    let literal = Regex::new(r#"(?s)"((?:[^"\\]|\\.)*)""#).unwrap();
+    let statement = Regex::new(r"^(select|insert|update|delete|with)[ \n]").unwrap();
+    let call = Regex::new(r"^select ([a-z0-9_:*, ]+ from )?[a-z_.]+\([^()]*\)$").unwrap();
+    let named = Regex::new(r"^-- ([a-z_]+)\n").unwrap();
+    let mut wrong = Vec::new();
+    for found in literal.captures_iter(&lines.join("\n")) {
+        let text = found[1].trim_start().to_owned();
+        let words: Vec<&str> = text.split_whitespace().filter(|word| *word != "\\").collect();
+        match named.captures(&text) {
+            Some(it) => names.push(it[1].to_owned()),
+            None if text.starts_with("--") => wrong.push(format!("{name}: {text}")),
+            None if statement.is_match(&text) && !call.is_match(&words.join(" ")) => {
+                wrong.push(format!("{name}: {}", words.join(" ")));
+            }
+            None => {}
+        }
+    }
+    wrong
+}
+
+#[test]
+fn every_statement_of_the_records_begins_with_its_name_or_is_one_call() {
+    let (mut wrong, mut names) = (Vec::new(), Vec::new());
+    for (name, text) in files("core/src/records", &["rs"]) {
+        wrong.extend(unnamed_statements(&name, &text, &mut names));
+    }
+    assert_eq!(wrong, Vec::<String>::new());
+    let different: BTreeSet<&String> = names.iter().collect();
+    assert_eq!(different.len(), names.len(), "each has a name of its own: {names:?}");
+    assert!(names.len() > 80, "they are found: {names:?}");
+}
+
+#[test]
+fn a_statement_without_its_name_is_seen() {
+    let unnamed = [
+        r#"sqlx::query("select 1")"#,
+        r#"let sql = "select name from organizations where tenant_id = $1";"#,
+        "let sql = \"update users set role = $3, \\\n    version = 1\";",
+        "const SQL: &str = \"\n    with held as (select 1) select * from held\";",
+        r#"let sql = format!("select {COLUMNS} from licenses");"#,
+        r#"let sql = "select cardinality(good_keys($1, $2))";"#,
+        r#"let sql = "select user_id from locate($1) where tenant_id = $2";"#,
+        "let sql = \"-- Two Words\n    select 1\";",
+        r#"let sql = "-- name select 1";"#,
+    ];
+    for text in unnamed {
+        assert_eq!(unnamed_statements("x.rs", text, &mut Vec::new()).len(), 1, "{text}");
+    }
+    let mut names = Vec::new();
+    let told = "// \"select 1\"\nlet sql = \"-- set_role\n    update users set role = $1\";\nlet call = \"select a, null::uuid \\\n    as b from history.step($1, 'x')\";\nlet other = \"select * from tell($1)\";";
+    assert_eq!(unnamed_statements("x.rs", told, &mut names), Vec::<String>::new());
+    assert_eq!(names, ["set_role"]);
 }
 
 #[test]

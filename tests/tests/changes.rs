@@ -8,11 +8,13 @@ use license_core::{
         license::{RefusalReason, Status},
     },
     protocol::{acquire::AcquireOutcome, heartbeat, validate},
-    records::ChangeRefusal,
+    refusal::ChangeRefusal,
 };
 use license_tests::{
     World,
     client::{alive, beat, gone, release},
+    outcomes::{refusal, unavailable},
+    staff::rotation,
 };
 use std::time::Duration;
 
@@ -117,10 +119,10 @@ async fn a_key_redis_does_not_know_yet_is_judged_by_the_records() {
     let world = World::with_seats(2).await;
     world.machine("a").seated(&world.moves).await;
     let (act, license, peppers) = (world.act_once("rotate"), world.license.id, &world.moves.settings().peppers);
-    world.manage.steps().cut(license_core::protocol::steps::Step::Change);
-    world.manage.renew_key(&act, license, 0, peppers).await.unwrap_err();
+    world.seat_management.steps().cut(license_core::protocol::steps::Step::Change);
+    unavailable(world.seat_management.rotate_key(&act, license, rotation(0), peppers).await);
     // The records alone are asked again: they answer the key that was made, and Redis still is not told.
-    let key = world.admin.renew_key(&act, license, 0, peppers).await.unwrap().unwrap().key;
+    let key = world.management.rotate_key(&act, license, rotation(0), peppers).await.unwrap().key;
     let mut b = world.machine("b");
     b.request.key = key;
     b.seated(&world.moves).await;
@@ -134,8 +136,8 @@ async fn no_more_than_thirty_two_earlier_keys_are_good_at_a_time() {
         world.rotate_key(3600).await;
     }
     let peppers = &world.moves.settings().peppers;
-    let told = world.manage.renew_key(&world.act(), world.license.id, 3600, peppers).await.unwrap();
-    assert!(matches!(told, Err(ChangeRefusal::Conflict(_))), "{told:?}");
+    let told = world.seat_management.rotate_key(&world.act(), world.license.id, rotation(3600), peppers).await;
+    assert_eq!(refusal(told), ChangeRefusal::TooManyKeys);
     let mut a = world.machine("a");
     a.seated(&world.moves).await;
     a.request.key = world.rotate_key(0).await; // ends all of them at once
@@ -246,15 +248,15 @@ async fn ending_a_session_that_was_given_back_costs_nobody_a_wait() {
 async fn a_rotation_asked_for_twice_with_one_key_is_one_rotation_and_of_a_foreign_license_there_is_none() {
     let world = World::with_seats(1).await;
     let (act, peppers) = (world.act_once("rotate"), &world.moves.settings().peppers);
-    let ask = async |license| world.manage.renew_key(&act, license, 0, peppers).await.unwrap();
-    let (first, again) = (ask(world.license.id).await.unwrap(), ask(world.license.id).await.unwrap());
+    let ask = async |license| world.seat_management.rotate_key(&act, license, rotation(0), peppers).await.unwrap();
+    let (first, again) = (ask(world.license.id).await, ask(world.license.id).await);
     assert_eq!((first.key.reveal(), first.old_until), (again.key.reveal(), again.old_until));
     assert_eq!(world.count("select count(*) from license_keys").await, 2);
     world.rotate_key(0).await;
     assert_eq!(world.count("select count(*) from license_keys").await, 3, "without it each is another");
     let nobody = license_core::domain::id::LicenseId(uuid::Uuid::now_v7());
-    let refused = world.manage.renew_key(&world.act(), nobody, 0, peppers).await.unwrap();
-    assert_eq!(refused.map(drop), Err(ChangeRefusal::NotFound));
+    let refused = world.seat_management.rotate_key(&world.act(), nobody, rotation(0), peppers).await;
+    assert_eq!(refusal(refused), ChangeRefusal::NotFound);
 }
 
 #[tokio::test]
@@ -263,7 +265,7 @@ async fn a_resumed_license_nobody_holds_a_seat_of_gives_seats_although_redis_was
     assert!(world.suspend().await);
     let told = world.machine("a").acquire(&world.moves).await;
     assert!(matches!(told, AcquireOutcome::Refused(r) if r.why == RefusalReason::Suspended), "{told:?}");
-    world.manage.steps().cut(license_core::protocol::steps::Step::Change);
+    world.seat_management.steps().cut(license_core::protocol::steps::Step::Change);
     world.try_decide(Status::Active).await.unwrap_err();
     world.sweep().await;
     world.machine("a").seated(&world.moves).await;

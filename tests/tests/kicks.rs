@@ -31,7 +31,7 @@ async fn a_kicked_seat_is_granted_only_after_the_kicked_clients_lease() {
 async fn the_quarantine_of_a_kick_counts_from_when_redis_learnt_of_it() {
     let world = World::with_seats(1).await;
     let a_seat = world.machine("a").seated(&world.moves).await;
-    world.manage.steps().cut(Step::Change); // Redis is not told
+    world.seat_management.steps().cut(Step::Change); // Redis is not told
     world.try_kick(0, false).await.unwrap_err();
     for _ in 0..4 {
         world.pass(world.timing.ttl / 2);
@@ -176,7 +176,7 @@ async fn who_took_a_seat_that_has_waited_and_is_kicked_too_is_waited_for_as_long
         let world = a_seat_that_has_waited().await;
         let took = world.machine(WAITS).seated(&world.moves).await;
         if !told {
-            world.manage.steps().cut(Step::Change); // Redis is not told
+            world.seat_management.steps().cut(Step::Change); // Redis is not told
             world.try_kick(0, false).await.unwrap_err();
             alive(&world.moves, &took).await;
             edit(&world).await;

@@ -59,7 +59,7 @@ async fn a_lease_given_before_ttl_was_lowered_is_forgotten_when_it_is_over() {
 async fn a_kick_through_an_instance_with_a_shorter_lease_waits_for_the_longer_one() {
     let mut world = World::with_seats(1).await;
     world.machine("a").seated(&world.moves).await;
-    world.manage = world.manage_timed(short());
+    world.seat_management = world.seat_management_timed(short());
     assert!(world.kick(0, false).await);
     let lowered = world.instance_timed(short()).await;
     world.machine("b").turned_away(&lowered).await;
@@ -79,7 +79,7 @@ async fn records_think_it_over(world: &World) {
 async fn records_whose_clock_is_ahead_cut_no_lease_that_redis_knows() {
     let mut world = World::with_seats(1).await;
     world.machine("a").seated(&world.moves).await;
-    world.manage = world.manage_timed(short());
+    world.seat_management = world.seat_management_timed(short());
     let lowered = world.instance_timed(short()).await;
     let b = world.machine("b");
     // However often the license is edited meanwhile.
@@ -99,7 +99,7 @@ async fn records_whose_clock_is_ahead_cut_no_lease_that_redis_knows() {
 async fn records_whose_clock_is_ahead_shorten_no_wait_for_a_lease_that_redis_knows() {
     let mut world = World::with_seats(1).await;
     world.machine("a").seated(&world.moves).await;
-    world.manage = world.manage_timed(short());
+    world.seat_management = world.seat_management_timed(short());
     let lowered = world.instance_timed(short()).await;
     world.suspend().await;
     world.resume().await;

@@ -57,6 +57,7 @@ impl Desk {
         };
         let router = register::router(register::RegisterService {
             records: world.admin.clone(),
+            management: world.management.clone(),
             verifier: IdentityVerifier::new(settings, world.clock.clone()),
             peppers: Arc::new(KeyRing::single(vec![2; 32])),
             limit: ByAddress::new(NamedLimit::off(), 0),

@@ -114,7 +114,8 @@ impl Records {
         let from = which.from.map_or(Uuid::nil(), first_id_of);
         let below = which.to.map_or(page.below(), |to| first_id_of(to).min(page.below()));
         let sql = format!(
-            "select id, at, actor_kind, actor, actor_name, action, target, before, after, from_address, request_id \
+            "-- audit_log
+             select id, at, actor_kind, actor, actor_name, action, target, before, after, from_address, request_id \
              from audit_log
              where tenant_id = $1 and id >= $2 and id < $3 {about} order by id desc limit $4"
         );
@@ -234,7 +235,8 @@ pub(super) async fn seal_blanked(
     if places.is_empty() {
         return Ok(());
     }
-    let left = "select e.seq, e.erased_hash from unnest($2) n (seq), lateral (
+    let left = "-- seal_blanked
+        select e.seq, e.erased_hash from unnest($2) n (seq), lateral (
           select a.seq, a.erased_hash from audit_log a
           where a.tenant_id = $1 and a.seq >= n.seq and a.seq <= n.seq order by a.seq limit 1) e";
     let rows: Vec<(i64, Vec<u8>)> = sqlx::query_as(left).bind(tenant.0).bind(places).fetch_all(&mut *sql).await?;

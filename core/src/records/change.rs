@@ -151,11 +151,11 @@ impl<'a> AuditedChange<'a> {
         let Some(repeat) = &self.caller.repeat else { return Ok(None) };
         let principal = self.caller.by.kind_and_id();
         // An old entry is taken over; `taken` is null where a young one stays as it is.
-        let sql = "insert into idempotency_keys as k (tenant_id, principal, key_hash, request_hash) values ($1, $2, \
-            $3, $4)
-                   on conflict (tenant_id, principal, key_hash) do update set request_hash = excluded.request_hash, \
-                   outcome = null, created_at = now()
-                   where k.created_at < now() - make_interval(hours => $5) returning true";
+        let sql = "-- take_idempotency_key
+            insert into idempotency_keys as k (tenant_id, principal, key_hash, request_hash) values ($1, $2, $3, $4)
+            on conflict (tenant_id, principal, key_hash) do update
+              set request_hash = excluded.request_hash, outcome = null, created_at = now()
+              where k.created_at < now() - make_interval(hours => $5) returning true";
         let taken: Option<bool> = sqlx::query_scalar(sql)
             .bind(self.caller.tenant.0)
             .bind(&principal)
@@ -168,8 +168,9 @@ impl<'a> AuditedChange<'a> {
             self.forget_old_outcomes().await?;
             return Ok(None);
         }
-        let sql = "select request_hash, outcome from idempotency_keys where tenant_id = $1 and principal = $2 and \
-            key_hash = $3";
+        let sql = "-- outcome_before
+            select request_hash, outcome from idempotency_keys
+            where tenant_id = $1 and principal = $2 and key_hash = $3";
         let row = sqlx::query(sql)
             .bind(self.caller.tenant.0)
             .bind(&principal)
@@ -190,10 +191,11 @@ impl<'a> AuditedChange<'a> {
     /// Each request with a key takes some of its organization's away that are over, so that no more are kept than a day
     /// brings.
     async fn forget_old_outcomes(&mut self) -> Result<()> {
-        let sql = "delete from idempotency_keys where tenant_id = $1 and (principal, key_hash) in (
-                     select principal, key_hash from idempotency_keys
-                     where tenant_id = $1 and created_at < now() - make_interval(hours => $2)
-                     order by created_at limit $3 for update skip locked)";
+        let sql = "-- forget_old_outcomes
+            delete from idempotency_keys where tenant_id = $1 and (principal, key_hash) in (
+              select principal, key_hash from idempotency_keys
+              where tenant_id = $1 and created_at < now() - make_interval(hours => $2)
+              order by created_at limit $3 for update skip locked)";
         let query = sqlx::query(sql).bind(self.caller.tenant.0).bind(REPEAT_HOURS).bind(FORGOTTEN_AT_ONCE);
         query.execute(&mut *self.transaction).await?;
         Ok(())

@@ -133,7 +133,9 @@ impl Records {
 
     /// True if the records answer now. For readiness; nothing is gated on it.
     pub async fn ready(&self) -> Result<()> {
-        self.repeat(|pool| async move { sqlx::query("select 1").execute(&pool).await.map(drop) }).await
+        let sql = "-- ready
+            select 1";
+        self.repeat(|pool| async move { sqlx::query(sql).execute(&pool).await.map(drop) }).await
     }
 
     /// A transaction in which only `tenant`'s rows exist.

@@ -118,7 +118,8 @@ impl Records {
         let of_state = "and (accepted_at is not null) = $5 and (revoked_at is not null) = $6 and ($8 or (expires_at > \
             now()) = $7)";
         let sql = format!(
-            "select {COLUMNS} from invitations where tenant_id = $1 and invitation_id < $2 and invitation_id > $3 {}
+            "-- invitations
+             select {COLUMNS} from invitations where tenant_id = $1 and invitation_id < $2 and invitation_id > $3 {}
              order by invitation_id desc limit $4",
             if state.is_some() { of_state } else { "" }
         );
@@ -138,7 +139,10 @@ impl Records {
     /// [`crate::Error::Records`].
     pub async fn invitation(&self, tenant: TenantId, id: Uuid) -> Result<Option<InvitationRow>> {
         let mut transaction = self.begin(tenant).await?;
-        let sql = format!("select {COLUMNS} from invitations where tenant_id = $1 and invitation_id = $2");
+        let sql = format!(
+            "-- invitation
+             select {COLUMNS} from invitations where tenant_id = $1 and invitation_id = $2"
+        );
         let row = sqlx::query(AssertSqlSafe(sql)).bind(tenant.0).bind(id).fetch_optional(&mut *transaction).await;
         Ok(row?.map(|row| invitation(&row)).transpose()?)
     }

@@ -69,11 +69,9 @@ impl AuditedChange<'_> {
 
 /// An organization within a transaction that has its tenant set.
 pub(super) async fn read(sql: &mut PgConnection, tenant: TenantId) -> sqlx::Result<Option<OrganizationRow>> {
-    let row =
-        sqlx::query("select name, version, created_at, tokens_not_before from organizations where tenant_id = $1")
-            .bind(tenant.0)
-            .fetch_optional(sql)
-            .await?;
+    let text = "-- organization
+        select name, version, created_at, tokens_not_before from organizations where tenant_id = $1";
+    let row = sqlx::query(text).bind(tenant.0).fetch_optional(sql).await?;
     row.map(|row| {
         Ok(OrganizationRow {
             id: tenant,

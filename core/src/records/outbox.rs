@@ -30,7 +30,8 @@ impl Records {
             .await
             .map_err(failed)?;
         let rows = sqlx::query(
-            "select tenant_id, id, kind, payload, created_at from outbox
+            "-- waiting_events
+             select tenant_id, id, kind, payload, created_at from outbox
              where published_at is null order by id limit $1 for update skip locked",
         )
         .bind(limit)

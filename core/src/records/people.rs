@@ -38,14 +38,10 @@ impl Records {
     /// # Errors
     /// [`crate::Error::Records`].
     pub async fn memberships(&self, issuer: &str, subject: &str) -> Result<Vec<MembershipRow>> {
+        let sql = "-- memberships
+            select user_id, tenant_id from directory.locate_identity($1, $2) order by tenant_id";
         let rows: Vec<(Uuid, Option<Uuid>)> = self
-            .repeat(|pool| async move {
-                sqlx::query_as("select user_id, tenant_id from directory.locate_identity($1, $2) order by tenant_id")
-                    .bind(issuer)
-                    .bind(subject)
-                    .fetch_all(&pool)
-                    .await
-            })
+            .repeat(|pool| async move { sqlx::query_as(sql).bind(issuer).bind(subject).fetch_all(&pool).await })
             .await?;
         let mut found = Vec::new();
         for (user, tenant) in rows {
@@ -61,9 +57,11 @@ impl Records {
     /// # Errors
     /// [`crate::Error::Records`].
     pub async fn membership(&self, issuer: &str, subject: &str, tenant: TenantId) -> Result<Option<MembershipRow>> {
+        let sql = "-- membership
+            select user_id from directory.locate_identity($1, $2) where tenant_id = $3";
         let user: Option<Uuid> = self
             .repeat(|pool| async move {
-                sqlx::query_scalar("select user_id from directory.locate_identity($1, $2) where tenant_id = $3")
+                sqlx::query_scalar(sql)
                     .bind(issuer)
                     .bind(subject)
                     .bind(tenant.0)
@@ -80,7 +78,8 @@ impl Records {
     async fn membership_of(&self, user: UserId, tenant: TenantId) -> Result<Option<MembershipRow>> {
         let mut transaction = self.begin(tenant).await?;
         let row = sqlx::query(
-            "select u.user_id, u.email, u.name, u.role, u.version, u.created_at, o.name as organization, \
+            "-- membership_of
+             select u.user_id, u.email, u.name, u.role, u.version, u.created_at, o.name as organization, \
              o.tokens_not_before
              from users u join organizations o on o.tenant_id = u.tenant_id
              where u.tenant_id = $1 and u.user_id = $2 and u.removed_at is null",
@@ -103,8 +102,9 @@ impl Records {
     /// [`crate::Error::Records`].
     pub async fn people(&self, tenant: TenantId, page: PageRequest) -> Result<ListedRows<PersonRow>> {
         let mut transaction = self.begin(tenant).await?;
-        let sql = "select user_id, email, name, role, version, created_at from users
-                   where tenant_id = $1 and user_id < $2 and removed_at is null order by user_id desc limit $3";
+        let sql = "-- people
+            select user_id, email, name, role, version, created_at from users
+            where tenant_id = $1 and user_id < $2 and removed_at is null order by user_id desc limit $3";
         let query = sqlx::query(sql).bind(tenant.0).bind(page.below()).bind(page.fetch());
         let rows = query.fetch_all(&mut *transaction).await.map_err(failed)?;
         page.cut(rows, |person: &PersonRow| person.id.0, person)

@@ -64,7 +64,10 @@ impl Records {
     /// # Errors
     /// [`crate::Error::Records`].
     pub async fn plans(&self, page: PageRequest) -> Result<ListedRows<PlanRow>> {
-        let sql = format!("select {PLAN} from catalog.plans where plan_id < $1 order by plan_id desc limit $2");
+        let sql = format!(
+            "-- plans
+             select {PLAN} from catalog.plans where plan_id < $1 order by plan_id desc limit $2"
+        );
         let rows = self.page_of(sql, page).await?;
         page.cut(rows, |plan: &PlanRow| plan.id, plan)
     }
@@ -83,8 +86,10 @@ impl Records {
     /// # Errors
     /// [`crate::Error::Records`].
     pub async fn products(&self, page: PageRequest) -> Result<ListedRows<ProductRow>> {
-        let sql =
-            format!("select {PRODUCT} from catalog.products where product_id < $1 order by product_id desc limit $2");
+        let sql = format!(
+            "-- products
+             select {PRODUCT} from catalog.products where product_id < $1 order by product_id desc limit $2"
+        );
         let rows = self.page_of(sql, page).await?;
         page.cut(rows, |product: &ProductRow| product.id, product)
     }
@@ -192,13 +197,19 @@ impl AuditedChange<'_> {
 }
 
 async fn read_plan(sql: &mut PgConnection, name: &str, lock: &'static str) -> Result<Option<PlanRow>> {
-    let text = format!("select {PLAN} from catalog.plans where plan = $1 {lock}");
+    let text = format!(
+        "-- plan
+         select {PLAN} from catalog.plans where plan = $1 {lock}"
+    );
     let row = sqlx::query(sqlx::AssertSqlSafe(text)).bind(name).fetch_optional(sql).await?;
     Ok(row.map(|row| plan(&row)).transpose()?)
 }
 
 async fn read_product(sql: &mut PgConnection, name: &str) -> Result<Option<ProductRow>> {
-    let text = format!("select {PRODUCT} from catalog.products where product = $1");
+    let text = format!(
+        "-- product
+         select {PRODUCT} from catalog.products where product = $1"
+    );
     let row = sqlx::query(sqlx::AssertSqlSafe(text)).bind(name).fetch_optional(sql).await?;
     Ok(row.map(|row| product(&row)).transpose()?)
 }

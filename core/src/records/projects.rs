@@ -53,7 +53,8 @@ impl Records {
         // The state stays a parameter: as a constant it would be folded into a form that matches no index.
         let only = if archived.is_some() { " and (archived_at is not null) = $4" } else { "" };
         let sql = format!(
-            "select {COLUMNS} from projects where tenant_id = $1 and project_id < $2{only} order by project_id desc \
+            "-- projects
+             select {COLUMNS} from projects where tenant_id = $1 and project_id < $2{only} order by project_id desc \
              limit $3"
         );
         let mut query = sqlx::query(AssertSqlSafe(sql)).bind(tenant.0).bind(page.below()).bind(page.fetch());
@@ -149,7 +150,10 @@ fn uuids(licenses: &[LicenseId]) -> Vec<Uuid> {
 }
 
 async fn read(sql: &mut PgConnection, tenant: TenantId, id: ProjectId, lock: &str) -> Result<Option<ProjectRow>> {
-    let statement = format!("select {COLUMNS} from projects where tenant_id = $1 and project_id = $2{lock}");
+    let statement = format!(
+        "-- project
+         select {COLUMNS} from projects where tenant_id = $1 and project_id = $2{lock}"
+    );
     let row = sqlx::query(AssertSqlSafe(statement)).bind(tenant.0).bind(id.0).fetch_optional(sql).await;
     Ok(row?.map(|row| project(&row)).transpose()?)
 }

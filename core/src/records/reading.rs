@@ -39,7 +39,8 @@ pub(super) async fn write_down(sql: &mut PgConnection, act: &Caller, peppers: Op
     }
     // Ids tell the time: this hour's entries by an index, whatever the statistics say, since the order leaves no other.
     // Two that read at once may both write it down.
-    let noted = "select exists (select from (
+    let noted = "-- write_down
+        select exists (select from (
           select action, target, after from audit_log where tenant_id = $1 and actor = $2
             and id >= (lpad(to_hex((extract(epoch from date_trunc('hour', now())) * 1000)::bigint), 12, '0') || \
             repeat('0', 20))::uuid

@@ -163,7 +163,8 @@ fn is_number_taken(error: &sqlx::Error) -> bool {
 
 async fn describe(connection: &mut PgConnection, (tenant, user): (Uuid, Uuid)) -> Result<RegisteredTenant> {
     let row = sqlx::query(
-        "select o.name as organization, o.created_at, u.role, l.license_id, l.number, l.product, l.tier, l.status, \
+        "-- describe_registration
+         select o.name as organization, o.created_at, u.role, l.license_id, l.number, l.product, l.tier, l.status, \
          l.expires_at, p.seats_total
          from organizations o
          join users u on u.tenant_id = o.tenant_id and u.user_id = $2

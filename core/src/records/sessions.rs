@@ -169,7 +169,9 @@ impl Records {
     /// [`crate::Error::Records`].
     pub async fn has_license(&self, tenant: TenantId, license: LicenseId) -> Result<bool> {
         let mut transaction = self.begin(tenant).await?;
-        sqlx::query_scalar("select exists (select from licenses where tenant_id = $1 and license_id = $2)")
+        let sql = "-- has_license
+            select exists (select from licenses where tenant_id = $1 and license_id = $2)";
+        sqlx::query_scalar(sql)
             .bind(tenant.0)
             .bind(license.0)
             .fetch_one(&mut *transaction)
@@ -260,18 +262,23 @@ fn statement(sought: &[(&str, FilterValue)], ended: bool) -> String {
     let by = driver.map_or_else(String::new, |column| format!(" and s.{column} = ${first}"));
     let found = |limit: &str| {
         format!(
-            "select {COLUMNS} from sessions s where s.tenant_id = $1 and {state} and s.session_id < $2 and \
+            "{COLUMNS} from sessions s where s.tenant_id = $1 and {state} and s.session_id < $2 and \
              s.session_id >= $3{by}
              order by s.session_id desc limit {limit}"
         )
     };
     if narrowing.is_empty() {
-        return found("$4");
+        return format!(
+            "-- sessions
+             select {}",
+            found("$4")
+        );
     }
     let narrow: Vec<String> =
         narrowing.iter().zip(first + 1..).map(|((column, _), n)| format!("w.{column} = ${n}")).collect();
     format!(
-        "with looked as materialized ({})
+        "-- filtered_sessions
+         with looked as materialized (select {})
          select l.*, (select count(*) from looked) = $5 as more, (select w.session_id from looked w order by \
          w.session_id limit 1) as until
          from (select 1) one left join (select * from looked w where {} order by w.session_id desc limit $4) l on true
@@ -313,7 +320,8 @@ fn first_id(at: OffsetDateTime) -> Uuid {
 
 async fn find(sql: &mut sqlx::PgConnection, act: &Caller, id: SessionId) -> Result<Option<SessionRow>> {
     let statement = format!(
-        "select {COLUMNS} from sessions s where s.tenant_id = $1 and s.session_id = $2 and ($3::text is null or \
+        "-- session
+         select {COLUMNS} from sessions s where s.tenant_id = $1 and s.session_id = $2 and ($3::text is null or \
          s.person = $3)"
     );
     let rows = sqlx::query(AssertSqlSafe(statement))
@@ -336,7 +344,8 @@ async fn names(sql: &mut sqlx::PgConnection, tenant: TenantId, rows: &[PgRow]) -
     if ids.is_empty() {
         return Ok(ProjectNames(HashMap::new()));
     }
-    let text = "select project_id, name from projects where tenant_id = $1 and project_id = any ($2)";
+    let text = "-- names_of_projects
+        select project_id, name from projects where tenant_id = $1 and project_id = any ($2)";
     let ids: Vec<Uuid> = ids.into_iter().collect();
     let found: Vec<(Uuid, String)> = sqlx::query_as(text).bind(tenant.0).bind(ids).fetch_all(sql).await?;
     Ok(ProjectNames(found.into_iter().collect()))

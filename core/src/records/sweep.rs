@@ -66,7 +66,7 @@ const END: (Uuid, Uuid) = (Uuid::max(), Uuid::max());
 /// Every look is one step into one index, whatever the statistics say or lack: to the next pool behind the last one
 /// that was found, passing over its other seats. "distinct", a join or a group would read all held seats there are. The
 /// two looks by time are kept from knowing the two ids, or else a table that was never analyzed is read by its key.
-const TO_DO: &str = "
+const TO_DO: &str = "-- pools_to_do
     with recursive held (tenant_id, pool_id, step) as (
       (select s.tenant_id, s.pool_id, 1 from seats s
        where s.holder is not null and (s.tenant_id, s.pool_id) > ($1, $2)
@@ -164,7 +164,8 @@ impl Records {
                 let (tenants, pools) = (tenants.clone(), pools.clone());
                 async move {
                     sqlx::query(
-                        "select p.tenant_id, p.pool_id, p.name, l.number, p.epoch, l.offline_policy = 'grace' or \
+                        "-- pools_to_reap
+                         select p.tenant_id, p.pool_id, p.name, l.number, p.epoch, l.offline_policy = 'grace' or \
                          p.grace_told > 0 as grace,
                            (select true from seats s where s.tenant_id = p.tenant_id and s.pool_id = p.pool_id and \
                            s.holder is not null

@@ -93,7 +93,8 @@ impl Records {
     pub async fn api_tokens(&self, tenant: TenantId, page: PageRequest) -> Result<ListedRows<ApiTokenRow>> {
         let mut transaction = self.begin(tenant).await?;
         let sql = format!(
-            "select {COLUMNS} from api_tokens where tenant_id = $1 and token_id < $2 order by token_id desc limit $3"
+            "-- api_tokens
+             select {COLUMNS} from api_tokens where tenant_id = $1 and token_id < $2 order by token_id desc limit $3"
         );
         let rows = sqlx::query(AssertSqlSafe(sql))
             .bind(tenant.0)
@@ -110,7 +111,10 @@ impl Records {
     /// [`crate::Error::Records`].
     pub async fn read_api_token(&self, tenant: TenantId, id: Uuid) -> Result<Option<ApiTokenRow>> {
         let mut transaction = self.begin(tenant).await?;
-        let sql = format!("select {COLUMNS} from api_tokens where tenant_id = $1 and token_id = $2");
+        let sql = format!(
+            "-- read_api_token
+             select {COLUMNS} from api_tokens where tenant_id = $1 and token_id = $2"
+        );
         let row = sqlx::query(AssertSqlSafe(sql)).bind(tenant.0).bind(id).fetch_optional(&mut *transaction).await;
         Ok(row?.map(|row| token(&row)).transpose()?)
     }
@@ -122,10 +126,12 @@ impl Records {
     /// [`crate::Error::Records`].
     pub async fn api_token(&self, token: &OpaqueSecret, from: Option<IpAddr>) -> Result<Option<PresentedToken>> {
         let mut transaction = self.begin(token.tenant).await?;
-        let sql = "select name, scopes, allowed_networks::text[], last_used_at is null or last_used_at < now() - \
-            interval '1 minute' as worth_noting from api_tokens
-                   where tenant_id = $1 and token_id = $2 and secret_hash = $3 and revoked_at is null
-                     and (expires_at is null or expires_at > now())";
+        let sql = "-- api_token
+            select name, scopes, allowed_networks::text[],
+              last_used_at is null or last_used_at < now() - interval '1 minute' as worth_noting
+            from api_tokens
+            where tenant_id = $1 and token_id = $2 and secret_hash = $3 and revoked_at is null
+              and (expires_at is null or expires_at > now())";
         let found = sqlx::query(sql)
             .bind(token.tenant.0)
             .bind(token.id)
@@ -138,11 +144,9 @@ impl Records {
             return Ok(Some(PresentedToken::Elsewhere(token.id)));
         }
         if row.try_get("worth_noting")? {
-            sqlx::query("update api_tokens set last_used_at = now() where tenant_id = $1 and token_id = $2")
-                .bind(token.tenant.0)
-                .bind(token.id)
-                .execute(&mut *transaction)
-                .await?;
+            let sql = "-- note_use_of_token
+                update api_tokens set last_used_at = now() where tenant_id = $1 and token_id = $2";
+            sqlx::query(sql).bind(token.tenant.0).bind(token.id).execute(&mut *transaction).await?;
             transaction.commit().await?;
         }
         let scopes: Vec<String> = row.try_get("scopes")?;

@@ -149,7 +149,8 @@ async fn stretch(
     after: Option<&ChainCursor>,
     many: i64,
 ) -> Result<ExportedStretch> {
-    let text = "select h.seq as head_seq, h.hash as head_hash, h.seal as head_seal, a.*
+    let text = "-- stretch
+        select h.seq as head_seq, h.hash as head_hash, h.seal as head_seal, a.*
         from (select 1) one
         left join audit_heads h on h.tenant_id = $1
         left join lateral (
@@ -229,7 +230,8 @@ async fn compare(
     head: &ChainHead,
     checker: &mut ChainChecker<'_>,
 ) -> Result<()> {
-    let text = "select hash from audit_log where tenant_id = $1 and seq = $2";
+    let text = "-- compare
+        select hash from audit_log where tenant_id = $1 and seq = $2";
     let query = sqlx::query_scalar(text).bind(tenant.0).bind(known.seq);
     let hashes: Vec<Option<Vec<u8>>> = query.fetch_all(&mut **sql).await.map_err(failed)?;
     let there = hashes.iter().flatten().any(|hash| *hash == known.hash);
@@ -248,7 +250,8 @@ async fn erasures(sql: &mut TenantTransaction, tenant: TenantId, links: &[ChainL
         return Ok(named);
     }
     // Each by key, also where the plan was made before there were statistics: the order leaves no other index.
-    let text = "select a.id from unnest($2) n (id), lateral (
+    let text = "-- erasures
+        select a.id from unnest($2) n (id), lateral (
           select e.id, e.action from audit_log e where e.tenant_id = $1 and e.id >= n.id and e.id <= n.id order by \
           e.id limit 1) a
         where a.action in ('person.erased', 'machine.erased')";

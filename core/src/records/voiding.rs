@@ -12,7 +12,8 @@ impl Records {
     /// [`crate::Error::Records`].
     pub async fn tokens_not_before(&self, tenant: TenantId) -> Result<Option<OffsetDateTime>> {
         let mut transaction = self.begin(tenant).await?;
-        let sql = "select tokens_not_before from organizations where tenant_id = $1";
+        let sql = "-- tokens_not_before
+            select tokens_not_before from organizations where tenant_id = $1";
         let found: Option<Option<OffsetDateTime>> =
             sqlx::query_scalar(sql).bind(tenant.0).fetch_optional(&mut *transaction).await?;
         Ok(found.flatten())
@@ -23,10 +24,9 @@ impl Records {
     /// # Errors
     /// [`crate::Error::Records`].
     pub async fn staff_tokens_not_before(&self) -> Result<Option<OffsetDateTime>> {
-        self.repeat(|pool| async move {
-            sqlx::query_scalar("select not_before from catalog.staff_tokens").fetch_one(&pool).await
-        })
-        .await
+        let sql = "-- staff_tokens_not_before
+            select not_before from catalog.staff_tokens";
+        self.repeat(|pool| async move { sqlx::query_scalar(sql).fetch_one(&pool).await }).await
     }
 }
 

@@ -8,7 +8,8 @@ use license_core::{
         key::LicenseKey,
         secret::KeyRing,
     },
-    records::{self, DatabaseRole, NewOrganization, Records, RegistrationOutcome},
+    management::{Management, NewOrganization, RegisteredOrganization},
+    records::{self, DatabaseRole, Records, VerifiedPerson},
     signer::local::LocalRoot,
 };
 use license_local::stores::{PostgresServer, PostgresSettings, RedisServer, RedisSettings, clean};
@@ -117,22 +118,22 @@ impl Stage {
     pub(crate) async fn register(&mut self, database: &PgConnectOptions) -> Pool {
         self.made += 1;
         let new = NewOrganization {
-            issuer: "https://id.example.com".into(),
-            subject: format!("owner-{}", self.made),
-            email: format!("owner-{}@example.com", self.made),
-            person: None,
+            person: VerifiedPerson {
+                issuer: "https://id.example.com".into(),
+                subject: format!("owner-{}", self.made),
+                email: format!("owner-{}@example.com", self.made),
+                name: None,
+            },
             organization: "Example".into(),
             product: None,
             from: None,
             request_id: None,
             sign_in: Default::default(),
         };
-        let admin = Records::with(database.clone(), DatabaseRole::Admin, 1);
-        let RegistrationOutcome::Created(registered) =
-            admin.register(&new, &KeyRing::single(PEPPER.to_vec())).await.unwrap()
-        else {
-            panic!("a first registration creates")
-        };
+        let management = Management::new(Records::with(database.clone(), DatabaseRole::Admin, 1));
+        let RegisteredOrganization { registered, created } =
+            management.register(&new, &KeyRing::single(PEPPER.to_vec())).await.unwrap();
+        assert!(created, "a first registration creates");
         let tenant = registered.tenant;
         let pool: Uuid = sqlx::query_scalar("select pool_id from pools where tenant_id = $1")
             .bind(tenant.0)

@@ -16,7 +16,8 @@ use axum::{
 use license_core::{
     Clock,
     domain::event::Event,
-    protocol::{SeatProtocol, manage::SeatManagement, publish, reap::SeatReaper},
+    management::SeatManagement,
+    protocol::{SeatProtocol, publish, reap::SeatReaper},
     records::{DatabaseRole, Records},
     seat_store::SeatStore,
 };
@@ -94,7 +95,7 @@ pub struct Fleet {
     pub died: Arc<Died>,
     ways: Arc<Ways>,
     instances: Vec<Instance>,
-    pub manage: SeatManagement,
+    pub seat_management: SeatManagement,
     pub reaper: SeatReaper,
     /// Events that were published.
     pub published: Arc<Mutex<HashSet<Uuid>>>,
@@ -112,7 +113,7 @@ impl Fleet {
     pub async fn new(world: &World, setting: &Setting, ways: Arc<Ways>) -> Self {
         let here = setting.instances - setting.processes;
         let mut fleet = Self {
-            manage: admin(world, &ways, setting.instances),
+            seat_management: admin(world, &ways, setting.instances),
             reaper: reaper(world, &ways, setting.instances + 1),
             instances: Vec::new(),
             published: Arc::default(),
@@ -177,7 +178,7 @@ impl Fleet {
             None => {
                 // Nobody of the clients is answered by it.
                 if let InstanceFault::Dies(step) = fault {
-                    self.manage.steps().cut(step);
+                    self.seat_management.steps().cut(step);
                 }
                 return;
             }
@@ -245,7 +246,7 @@ impl Fleet {
             }
         }
         self.reaper = reaper(world, &self.ways, self.instances.len() + 1);
-        self.manage = admin(world, &self.ways, self.instances.len());
+        self.seat_management = admin(world, &self.ways, self.instances.len());
     }
 
     /// Ends all instances.

@@ -117,7 +117,7 @@ impl Run {
             Dice::of(plan.seed),
         );
         let (license, peppers) = (pair.world.license.clone(), pair.world.moves.settings().peppers.clone());
-        let staff = Staff::new(fleet.manage.clone(), license, peppers);
+        let staff = Staff::new(fleet.seat_management.clone(), license, peppers);
         let records = Tasked::records(Database::new(server, ways.clone(), timing.ttl + timing.drain));
         let (nodes, watch) = (pair.troubles.clone(), Watch::begin(&pair.ports(), &pair.world.key("h")));
         let redis = Tasked::redis(pair);
@@ -201,7 +201,7 @@ impl Run {
     }
 
     fn staff(&self) -> Staff {
-        self.staff.over(self.fleet.manage.clone())
+        self.staff.over(self.fleet.seat_management.clone())
     }
 
     fn beside(&mut self, what: impl Future<Output = ()> + Send + 'static) {

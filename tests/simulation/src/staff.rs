@@ -4,7 +4,7 @@
 use crate::client::Clients;
 use license_core::{
     domain::{id::SeatNo, license::Status, secret::KeyRing, terms::TermsEdit},
-    protocol::manage::{SeatManagement, SessionView},
+    management::{SeatManagement, SessionView},
     records::{Caller, PageRequest, RepeatableRequest, SessionFilter},
 };
 use license_tests::{staff, world::License};
@@ -18,21 +18,21 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// The staff of a run. Cheap to clone.
 #[derive(Clone)]
 pub struct Staff {
-    manage: SeatManagement,
+    seat_management: SeatManagement,
     license: License,
     peppers: KeyRing,
     rotations: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Staff {
-    pub fn new(manage: SeatManagement, license: License, peppers: KeyRing) -> Self {
-        Self { manage, license, peppers, rotations: Arc::default() }
+    pub fn new(seat_management: SeatManagement, license: License, peppers: KeyRing) -> Self {
+        Self { seat_management, license, peppers, rotations: Arc::default() }
     }
 
     /// The same staff over other ways.
     #[must_use]
-    pub fn over(&self, manage: SeatManagement) -> Self {
-        Self { manage, ..self.clone() }
+    pub fn over(&self, seat_management: SeatManagement) -> Self {
+        Self { seat_management, ..self.clone() }
     }
 
     fn act(&self) -> Caller {
@@ -41,18 +41,18 @@ impl Staff {
 
     /// Suspends or resumes. True once it was answered.
     pub async fn decide(&self, status: Status) -> bool {
-        matches!(self.manage.decide_license(&self.act(), self.license.id, status).await, Ok(Ok(_)))
+        matches!(self.seat_management.set_license_status(&self.act(), self.license.id, status).await, Ok(_))
     }
 
     /// Changes what is agreed. True once it was answered.
     pub async fn edit(&self, edit: &TermsEdit) -> bool {
-        matches!(self.manage.edit_license(&self.act(), self.license.id, None, edit, None).await, Ok(Ok(_)))
+        matches!(self.seat_management.edit_license(&self.act(), self.license.id, None, edit, None).await, Ok(_))
     }
 
     /// Ends a session of whoever sits on a seat.
     pub async fn end(&self, seat: SeatNo) {
         if let Some(seen) = self.sits_on(seat).await {
-            let _ = self.manage.end_session(&self.act(), seen.session.id, false).await;
+            let _ = self.seat_management.end_session(&self.act(), seen.session.id, false).await;
         }
     }
 
@@ -62,7 +62,7 @@ impl Staff {
         let Some(machine) = clients.switch_off(&seen.session.label) else { return };
         let act = self.once();
         for _ in 0..TRIES {
-            if self.manage.end_session(&act, seen.session.id, true).await.is_ok() {
+            if self.seat_management.end_session(&act, seen.session.id, true).await.is_ok() {
                 return clients.switch_on(machine);
             }
             tokio::time::sleep(PAUSE).await;
@@ -75,8 +75,8 @@ impl Staff {
         let _one = self.rotations.lock().await;
         let act = self.once();
         for _ in 0..TRIES {
-            if let Ok(Ok(new)) = self.manage.renew_key(&act, self.license.id, old_for, &self.peppers).await {
-                return clients.rekey(new.key);
+            if let Ok(rotated) = self.seat_management.rotate_key(&act, self.license.id, staff::rotation(old_for), &self.peppers).await {
+                return clients.rekey(rotated.key);
             }
             tokio::time::sleep(PAUSE).await;
         }
@@ -90,7 +90,7 @@ impl Staff {
     /// Who sits on a seat, as the list of sessions has it.
     async fn sits_on(&self, seat: SeatNo) -> Option<SessionView> {
         let page = PageRequest { after: None, limit: 100 };
-        let listed = self.manage.sessions(&self.act(), &SessionFilter::default(), page).await.ok()?;
+        let listed = self.seat_management.sessions(&self.act(), &SessionFilter::default(), page).await.ok()?;
         listed.items.into_iter().find(|seen| seen.session.seat == seat)
     }
 }

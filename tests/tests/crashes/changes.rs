@@ -14,11 +14,13 @@ use license_core::{
         heartbeat,
         steps::Step,
     },
-    records::{Caller, ChangeResult},
+    records::Caller,
+    refusal::ChangeResult,
 };
 use license_tests::{
     Machine, World,
     client::{alive, beat, gone},
+    outcomes::made,
     staff,
 };
 use std::{fmt::Debug, time::Duration};
@@ -61,13 +63,13 @@ struct Cut {
 }
 
 fn said<T: Debug>(answer: ChangeResult<T>) -> Result<String> {
-    answer.map(|answer| format!("{:?}", answer.expect("the change is not refused")))
+    made(answer).map(|outcome| format!("{outcome:?}"))
 }
 
 async fn ask(world: &World, change: Change, act: &Caller, session: SessionId) -> Result<String> {
-    let (manage, license) = (&world.manage, world.license.id);
-    let decide = async |status| said(manage.decide_license(act, license, status).await);
-    let edit = async |edit| said(manage.edit_license(act, license, None, &edit, None).await);
+    let (management, license) = (&world.seat_management, world.license.id);
+    let decide = async |status| said(management.set_license_status(act, license, status).await);
+    let edit = async |edit| said(management.edit_license(act, license, None, &edit, None).await);
     match change {
         Change::Suspend => decide(Status::Suspended).await,
         Change::Resume => decide(Status::Active).await,
@@ -79,11 +81,11 @@ async fn ask(world: &World, change: Change, act: &Caller, session: SessionId) ->
             let over = world.clock.now() - Duration::from_secs(60);
             edit(TermsEdit { expires_at: Some(Some(over)), ..TermsEdit::default() }).await
         }
-        Change::Rotate => said(manage.renew_key(act, license, 0, &world.moves.settings().peppers).await),
+        Change::Rotate => said(management.rotate_key(act, license, staff::rotation(0), &world.moves.settings().peppers).await),
         Change::End | Change::EndByForce => {
-            let answer = manage.end_session(act, session, change == Change::EndByForce).await;
+            let answer = management.end_session(act, session, change == Change::EndByForce).await;
             // All but the epoch, which every rebuild raises and the API does not show.
-            said(answer.map(|answer| answer.map(|it| (it.end.id, it.end.ended_at, it.end.reason, it.free))))
+            said(answer.map(|it| (it.end.id, it.end.ended_at, it.end.reason, it.free)))
         }
     }
 }
@@ -103,7 +105,7 @@ impl Cut {
         let c = world.machine("c");
         let cut = Self { world, change, a, b, c };
         assert!(cut.told().await);
-        cut.world.manage.steps().cut(Step::Change);
+        cut.world.seat_management.steps().cut(Step::Change);
         cut.ask(&cut.once()).await.unwrap_err();
         assert!(!cut.told().await, "it is committed, and Redis goes by the copy before");
         for seat in [&cut.a, &cut.b] {
@@ -152,7 +154,7 @@ impl Cut {
             return world.license.key.clone();
         }
         let peppers = &world.moves.settings().peppers;
-        world.admin.renew_key(&self.once(), world.license.id, 0, peppers).await.unwrap().unwrap().key
+        world.management.rotate_key(&self.once(), world.license.id, staff::rotation(0), peppers).await.unwrap().key
     }
 
     /// Everybody goes by the change, and nobody was lost or doubled.

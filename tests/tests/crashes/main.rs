@@ -243,7 +243,7 @@ async fn dying_in_the_middle_of_a_rebuild_leaves_it_to_the_next_caller() {
 async fn dying_before_redis_hears_of_a_change_grants_nothing_old_and_takes_nothing_away() {
     let world = World::with_seats(2).await;
     let a_seat = world.machine("a").seated(&world.moves).await;
-    world.manage.steps().cut(Step::Change);
+    world.seat_management.steps().cut(Step::Change);
     world.try_decide(Status::Suspended).await.unwrap_err();
     alive(&world.moves, &a_seat).await; // Redis does not know
     let told = world.machine("b").acquire(&world.moves).await;
@@ -259,7 +259,7 @@ async fn dying_before_redis_hears_of_a_change_grants_nothing_old_and_takes_nothi
 async fn a_change_redis_did_not_hear_of_is_repaired_by_the_reapers_look_at_the_pool() {
     let world = World::with_seats(1).await;
     let a_seat = world.machine("a").seated(&world.moves).await;
-    world.manage.steps().cut(Step::Change);
+    world.seat_management.steps().cut(Step::Change);
     world.try_kick(0, false).await.unwrap_err();
     alive(&world.moves, &a_seat).await;
     world.sweep().await;

@@ -9,9 +9,15 @@ use license_core::{
         pool::{LeaseClaim, SeatClaim, SessionClaim},
         secret::KeyRing,
     },
-    records::{ChangeRefusal, DatabaseRole, GrantOutcome, ResolveOutcome, SeatEnding, SeatGrant},
+    management::Management,
+    records::{DatabaseRole, GrantOutcome, ResolveOutcome, SeatEnding, SeatGrant},
+    refusal::ChangeRefusal,
 };
-use license_tests::{staff, world::License};
+use license_tests::{
+    outcomes::{refusal, unavailable},
+    staff,
+    world::License,
+};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -110,10 +116,11 @@ async fn an_admins_move_with_one_tenant_and_anothers_pool_or_license_finds_nothi
     let (two, session_of_b) = seated().await;
     let before = two.rows_of(&two.b).await;
     let admin = two.records(DatabaseRole::Admin);
+    let management = Management::new(admin.clone());
     let wrong = crossed(&two);
 
     let (act, peppers) = (staff::act(wrong.tenant), KeyRing::single(vec![2; 32]));
-    assert_eq!(admin.end_session(&act, session_of_b, true).await.unwrap(), Err(ChangeRefusal::NotFound));
+    assert_eq!(refusal(management.end_session(&act, session_of_b, true).await), ChangeRefusal::NotFound);
     let outcome: Option<String> = sqlx::query_scalar("select outcome from kick_session($1, $2, null, true, 'a')")
         .bind(wrong.tenant.0)
         .bind(session_of_b.0)
@@ -121,13 +128,14 @@ async fn an_admins_move_with_one_tenant_and_anothers_pool_or_license_finds_nothi
         .await
         .unwrap();
     assert_eq!(outcome, None, "there is no such session");
-    let not_found = Err(ChangeRefusal::NotFound);
-    let edited = admin.edit_license(&act, wrong.id, None, &staff::seats(2), None).await.unwrap();
-    assert_eq!(edited.map(drop), not_found);
+    let edited = management.edit_license(&act, wrong.id, None, &staff::seats(2), None).await;
+    assert_eq!(refusal(edited), ChangeRefusal::NotFound);
     for status in [Status::Suspended, Status::Active, Status::Revoked] {
-        assert_eq!(admin.decide_license(&act, wrong.id, status).await.unwrap().map(drop), not_found);
+        let set = management.set_license_status(&act, wrong.id, status).await;
+        assert_eq!(refusal(set), ChangeRefusal::NotFound);
     }
-    assert_eq!(admin.renew_key(&act, wrong.id, 0, &peppers).await.unwrap().map(drop), not_found);
+    let rotated = management.rotate_key(&act, wrong.id, staff::rotation(0), &peppers).await;
+    assert_eq!(refusal(rotated), ChangeRefusal::NotFound);
     let mut connection = two.as_role(DatabaseRole::Admin).await;
     for sql in ["select resize_pool($1, $2, 2)", "select kick_seat($1, $2, 0, true, 'a')"] {
         let query = sqlx::query_scalar::<_, Option<i64>>(sql).bind(wrong.tenant.0).bind(wrong.pool_id.0);
@@ -210,11 +218,11 @@ async fn a_role_calls_only_the_moves_of_its_own_functions() {
     let reaper = two.records(DatabaseRole::Reaper);
     denied(reaper.grant_seat(&grant(&two.a, SessionId::draw(), Holder([1; 16]))).await.unwrap_err());
     for role in [DatabaseRole::Service, DatabaseRole::Reaper] {
-        let records = two.records(role);
+        let management = Management::new(two.records(role));
         let (act, peppers) = (staff::act(tenant), KeyRing::single(vec![2; 32]));
-        denied(records.edit_license(&act, two.a.id, None, &staff::seats(100), None).await.unwrap_err());
-        denied(records.decide_license(&act, two.a.id, Status::Suspended).await.unwrap_err());
-        denied(records.renew_key(&act, two.a.id, 0, &peppers).await.unwrap_err());
+        denied(unavailable(management.edit_license(&act, two.a.id, None, &staff::seats(100), None).await));
+        denied(unavailable(management.set_license_status(&act, two.a.id, Status::Suspended).await));
+        denied(unavailable(management.rotate_key(&act, two.a.id, staff::rotation(0), &peppers).await));
         let mut connection = two.as_role(role).await;
         for (sql, id) in [
             ("select resize_pool($1, $2, 100)::text", pool.0),

@@ -8,6 +8,7 @@ use super::{
 };
 use license_core::{
     domain::{id::SessionId, license::Status},
+    management::Management,
     records::{DatabaseRole, migrate},
 };
 use license_tests::staff;
@@ -147,8 +148,8 @@ async fn a_service_that_was_taken_over_grants_no_seat_that_is_none_of_the_pool()
         let sql = grant(was, &is).replace("0, 1,", "0, 2,");
         refused(&mut service, &two.a, REFUSED, &[&sql]).await;
     }
-    let admin = two.records(DatabaseRole::Admin);
-    admin.decide_license(&staff::act(two.a.tenant), two.a.id, Status::Suspended).await.unwrap().unwrap();
+    let management = Management::new(two.records(DatabaseRole::Admin));
+    management.set_license_status(&staff::act(two.a.tenant), two.a.id, Status::Suspended).await.unwrap();
     assert_eq!(told::<String>(&mut service, &grant("0, 1,", "1, 9,"), &two.a).await, "REFUSED");
 }
 

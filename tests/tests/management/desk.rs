@@ -170,7 +170,8 @@ impl Desk {
         let (moves, records) = (world.moves.clone(), world.admin.clone());
         let router = admin::router(admin::AdminService {
             records: records.clone(),
-            manage: world.manage.clone(),
+            management: world.management.clone(),
+            seat_management: world.seat_management.clone(),
             people: verifier(AUDIENCE),
             staff: Some(verifier(STAFF)),
             staff_rules: Arc::new(staff_rules),
@@ -182,6 +183,7 @@ impl Desk {
         })
         .merge(register::router(register::RegisterService {
             records,
+            management: world.management.clone(),
             verifier: verifier(AUDIENCE),
             peppers,
             limit: by_address("register"),

@@ -160,7 +160,7 @@ async fn a_change_whose_process_died_before_redis_heard_reaches_it_with_the_same
             Some(key) => suspend().header("idempotency-key", key).send().await,
             None => suspend().send().await,
         };
-        world.manage.steps().cut(Step::Change);
+        world.seat_management.steps().cut(Step::Change);
         send().await.is(500, "internal");
         alive(&world.moves, &a_seat).await; // the copy is the old one
         send().await.ok(200);

@@ -6,7 +6,7 @@ use license_core::{
         access::PersonRole::{Member, Viewer},
         secret::KeyRing,
     },
-    protocol::manage::SeatManagement,
+    management::{Management, SeatManagement},
     records::{DatabaseRole, Records, migrate},
 };
 use license_local::stores::{PostgresServer, PostgresSettings as Settings};
@@ -219,7 +219,8 @@ impl Promised {
     async fn kept_by(&self, mut world: World) -> World {
         let peppers = Arc::new(KeyRing::single(vec![2; 32]));
         world.admin = Records::with(world.database.clone(), DatabaseRole::Admin, 4).sealing(peppers);
-        world.manage = SeatManagement::new(world.seats(), world.admin.clone());
+        world.management = Management::new(world.admin.clone());
+        world.seat_management = SeatManagement::new(world.seats(), world.admin.clone());
         world.moves = world.instance().await;
         let desk = Desk::over(world).await;
         let order: bool =

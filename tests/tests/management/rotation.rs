@@ -11,9 +11,11 @@ use license_core::{
         key::LicenseKey,
         opaque::{OpaqueSecret, SecretKind},
     },
-    records::{Caller, ChangeRefusal, KeyRotation, Principal},
+    management::KeyRotation,
+    records::{Caller, Principal},
+    refusal::ChangeRefusal,
 };
-use license_tests::{World, world::License};
+use license_tests::{World, outcomes::refusal, staff::rotation, world::License};
 use serde_json::{Value, json};
 use std::time::Duration;
 use uuid::Uuid;
@@ -120,15 +122,15 @@ async fn on_a_seat_that_machines_of_both_keys_share_only_the_old_ones_session_en
     let second = desk.sit_on(&desk.with_key(&first), "shared", json!({})).await;
     let act = desk.world.act();
     // As a rotation goes on with what its first step left.
-    let ended = desk.world.admin.end_old_sessions(&act, desk.world.license.id).await.unwrap();
-    assert_eq!((ended.count, ended.tell.len()), (1, 1));
-    for it in &ended.tell {
+    let ended = desk.world.management.end_sessions_of_old_keys(&act, desk.world.license.id).await.unwrap();
+    assert_eq!((ended.ended, ended.changed_pools.len()), (1, 1));
+    for it in &ended.changed_pools {
         desk.world.seats().invalidate(&desk.world.license.pool, it.epoch_before).await.unwrap();
     }
     desk.gone(&old).await;
     desk.beat(&second).await.ok(200);
     assert_eq!(desk.world.held().await.len(), 1);
-    assert_eq!(desk.world.admin.end_old_sessions(&act, desk.world.license.id).await.unwrap().count, 0, "done once");
+    assert_eq!(desk.world.management.end_sessions_of_old_keys(&act, desk.world.license.id).await.unwrap().ended, 0, "done once");
     desk.world.assert_no_drift().await;
 }
 
@@ -136,10 +138,10 @@ async fn on_a_seat_that_machines_of_both_keys_share_only_the_old_ones_session_en
 async fn with_the_new_key_the_sessions_of_the_first_step_are_over_whatever_comes_after() {
     let desk = Desk::new().await;
     desk.sit("thief", json!({})).await;
-    let (world, how) = (&desk.world, KeyRotation { old_for: 0, end_sessions: true });
+    let (world, how) = (&desk.world, KeyRotation { old_valid_for: 0, end_sessions: true });
     // As when the server dies before the steps that follow.
     let peppers = &world.moves.settings().peppers;
-    let new = world.admin.replace_key(&world.act(), world.license.id, how, peppers).await.unwrap().unwrap();
+    let new = world.management.rotate_key(&world.act(), world.license.id, how, peppers).await.unwrap();
     assert_eq!((new.ended, new.remaining), (1, 0));
     assert_eq!(world.count("select count(*) from sessions where ended_at is null").await, 0);
 }
@@ -151,10 +153,10 @@ async fn an_api_token_that_is_revoked_behind_the_door_gives_no_new_key() {
     let token = OpaqueSecret::parse(SecretKind::ApiToken, &desk.api_token(desk.tenant(), &scopes).await).unwrap();
     let by = Principal::Token { id: token.id, name: "a script".into(), scopes: scopes.into() };
     let (world, act) = (&desk.world, Caller { by, ..desk.world.act() });
-    world.admin.revoke_api_token(&world.act(), token.id).await.unwrap().unwrap();
+    world.management.revoke_api_token(&world.act(), token.id).await.unwrap();
     let peppers = &world.moves.settings().peppers;
-    let renewed = world.admin.renew_key(&act, world.license.id, 0, peppers).await.unwrap();
-    assert_eq!(renewed.map(drop), Err(ChangeRefusal::NotFound));
+    let rotated = world.management.rotate_key(&act, world.license.id, rotation(0), peppers).await;
+    assert_eq!(refusal(rotated), ChangeRefusal::NotFound);
 }
 
 #[tokio::test]

@@ -9,8 +9,11 @@ use license_core::{
         secret::{KeyRing, KeyVersion, Secret},
         trial::TrialLimit,
     },
-    records::{NewOrganization, RegistrationOutcome},
+    management::NewOrganization,
+    records::VerifiedPerson,
+    refusal::ChangeRefusal,
 };
+use license_tests::outcomes::refusal;
 use serde_json::{Value, json};
 use sqlx::Connection;
 use std::sync::Arc;
@@ -169,24 +172,26 @@ async fn a_trial_is_known_under_the_pepper_before_and_no_longer() {
     let key = |version: u8| KeyVersion { version, key: Secret::new(vec![version; 32]) };
     let register = async |subject: &str, peppers: KeyRing| {
         let new = NewOrganization {
-            issuer: "https://id.example.com".into(),
-            subject: subject.into(),
-            email: "ada@example.com".into(),
-            person: None,
+            person: VerifiedPerson {
+                issuer: "https://id.example.com".into(),
+                subject: subject.into(),
+                email: "ada@example.com".into(),
+                name: None,
+            },
             organization: "Ada's".into(),
             product: None,
             from: None,
             request_id: None,
             sign_in: Default::default(),
         };
-        desk.world.admin.register(&new, &peppers).await.unwrap()
+        desk.world.management.register(&new, &peppers).await
     };
     let made = register("a", KeyRing { current: key(1), previous: None }).await;
-    assert!(matches!(made, RegistrationOutcome::Created(_)), "{made:?}");
+    assert!(made.unwrap().created);
     let rotated = register("b", KeyRing { current: key(2), previous: Some(key(1)) }).await;
-    assert!(matches!(rotated, RegistrationOutcome::NoTrial(TrialLimit::Mailbox)), "{rotated:?}");
+    assert_eq!(refusal(rotated), ChangeRefusal::TrialLimitReached(TrialLimit::Mailbox));
     let forgotten = register("c", KeyRing { current: key(2), previous: None }).await;
-    assert!(matches!(forgotten, RegistrationOutcome::Created(_)), "{forgotten:?}");
+    assert!(forgotten.unwrap().created);
     let found = desk.found_in_the_records("ada@example.com").await;
     assert!(found.contains(&"users".to_owned()) && !found.iter().any(|table| table.contains("trials")), "{found:?}");
 }

@@ -5,7 +5,10 @@ use license_core::{
     domain::{key::LicenseKey, lease::LeaseTiming, license::Status, secret::KeyRing},
     records::GrantOutcome,
 };
-use license_tests::world::{Shape, register};
+use license_tests::{
+    staff::rotation,
+    world::{Shape, register},
+};
 use sqlx::Executor;
 use uuid::Uuid;
 
@@ -135,14 +138,15 @@ async fn a_rotated_key_opens_at_once_and_the_old_one_until_its_time() {
     let opens = async |key: &LicenseKey| {
         book.service.find_license(number, &key.hashes(&peppers), &book.license.pool.pool).await.unwrap().is_some()
     };
-    let rotate =
-        async |old_for| book.admin.renew_key(&book.act(), book.license.id, old_for, &peppers).await.unwrap().unwrap();
+    let rotate = async |old_for| {
+        book.management.rotate_key(&book.act(), book.license.id, rotation(old_for), &peppers).await.unwrap()
+    };
     let (first, stranger) = (&book.license.key, LicenseKey::draw(number));
     let second = rotate(86_400).await;
-    assert_eq!((second.tell.len(), second.tell[0].epoch_before), (1, 0));
+    assert_eq!((second.changed_pools.len(), second.changed_pools[0].epoch_before), (1, 0));
     assert_eq!((opens(first).await, opens(&second.key).await, opens(&stranger).await), (true, true, false));
     let third = rotate(0).await;
-    assert_eq!((third.tell.len(), third.tell[0].epoch_before), (1, 1));
+    assert_eq!((third.changed_pools.len(), third.changed_pools[0].epoch_before), (1, 1));
     assert_eq!((opens(first).await, opens(&second.key).await, opens(&third.key).await), (false, false, true));
     let fourth = rotate(86_400).await;
     assert_eq!((opens(&third.key).await, opens(&fourth.key).await), (true, true));

@@ -3,17 +3,20 @@
 use super::{Book, TTL};
 use license_core::{
     domain::{
+        id::TenantId,
         lease::LeaseTiming,
         pool::{LeaseClaim, SeatClaim},
         secret::KeyRing,
         trial::TrialPolicy,
     },
+    management::{Management, NewOrganization},
     records::{
-        DatabaseRole, GrantOutcome, LicenseFilter, NewOrganization, PageRequest, Records, ResolveOutcome, SeatEnding,
-        StaffAct,
+        DatabaseRole, GrantOutcome, LicenseFilter, PageRequest, ProductSettings, Records, ResolveOutcome, SeatEnding,
+        VerifiedPerson,
     },
+    refusal::ChangeRefusal,
 };
-use license_tests::{network::Network, staff};
+use license_tests::{network::Network, outcomes::refusal, staff};
 use sqlx::Executor;
 
 /// The ways in which a transaction is begun, and who takes them.
@@ -50,6 +53,7 @@ impl Begun {
     /// Makes the call; `n` makes it another than the one before.
     async fn call(self, book: &Book, records: &Records, n: u32) {
         let (tenant, pool) = (book.license.tenant, book.license.pool_id);
+        let management = Management::new(records.clone());
         match self {
             Self::Rebuild(_) => {
                 records.rebuild_pool(tenant, pool, 0, &LeaseTiming::default()).await.unwrap().unwrap();
@@ -60,30 +64,29 @@ impl Begun {
             }
             Self::Edit => {
                 let edit = staff::seats(10 + n);
-                records.edit_license(&book.act(), book.license.id, None, &edit, None).await.unwrap().unwrap();
+                management.edit_license(&book.act(), book.license.id, None, &edit, None).await.unwrap();
             }
             Self::Product => {
-                let by = ("staff-1".into(), "staff@vendor.example".into());
-                let act = StaffAct { subject: by.0, email: by.1, from: None, request_id: None };
-                records
-                    .put_product(&act, "another", "no-such-plan", false, TrialPolicy::default(), None)
-                    .await
-                    .unwrap()
-                    .unwrap_err();
+                let registration_plan = "no-such-plan".into();
+                let product = ProductSettings { registration_plan, is_default: false, trials: TrialPolicy::default() };
+                let put = management.put_product(&staff::act(TenantId::VENDOR), "another", &product, None).await;
+                assert_eq!(refusal(put), ChangeRefusal::UnknownPlan("registration_plan"));
             }
             Self::Registration => {
                 let new = NewOrganization {
-                    issuer: "https://id.example.com".into(),
-                    subject: format!("person-{n}"),
-                    email: format!("person-{n}@example.com"),
-                    person: None,
+                    person: VerifiedPerson {
+                        issuer: "https://id.example.com".into(),
+                        subject: format!("person-{n}"),
+                        email: format!("person-{n}@example.com"),
+                        name: None,
+                    },
                     organization: "Another".into(),
                     product: None,
                     from: None,
                     request_id: None,
                     sign_in: Default::default(),
                 };
-                records.register(&new, &KeyRing::single(vec![2; 32])).await.unwrap();
+                management.register(&new, &KeyRing::single(vec![2; 32])).await.unwrap();
             }
         }
     }

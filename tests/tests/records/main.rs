@@ -21,7 +21,8 @@ use license_core::{
         pool::{LeaseClaim, SeatClaim},
         session::EndReason,
     },
-    records::{Caller, ChangedLicense, DatabaseRole, EndOutcome, GrantOutcome, Records, SeatEnding, SeatGrant},
+    management::{ChangedLicense, Management},
+    records::{Caller, DatabaseRole, EndOutcome, GrantOutcome, Records, SeatEnding, SeatGrant},
 };
 use license_tests::{
     staff, stores,
@@ -37,6 +38,7 @@ const TTL: Duration = Duration::from_secs(360);
 struct Book {
     database: PgConnectOptions,
     admin: Records,
+    management: Management,
     service: Records,
     license: License,
 }
@@ -46,7 +48,8 @@ impl Book {
         let database = stores::database().await;
         let admin = Records::with(database.clone(), DatabaseRole::Admin, 4);
         let license = registered(&admin, &database, &Shape::default(), "owner").await;
-        Self { service: Records::with(database.clone(), DatabaseRole::Service, 4), database, admin, license }
+        let service = Records::with(database.clone(), DatabaseRole::Service, 4);
+        Self { service, management: Management::new(admin.clone()), database, admin, license }
     }
 
     async fn truth(&self) -> PgConnection {
@@ -141,17 +144,17 @@ impl Book {
 
     async fn resize(&self, seats: u32) {
         let edit = staff::seats(seats);
-        self.admin.edit_license(&self.act(), self.license.id, None, &edit, None).await.unwrap().unwrap();
+        self.management.edit_license(&self.act(), self.license.id, None, &edit, None).await.unwrap();
     }
 
     async fn decide(&self, status: Status) -> ChangedLicense {
-        self.admin.decide_license(&self.act(), self.license.id, status).await.unwrap().unwrap()
+        self.management.set_license_status(&self.act(), self.license.id, status).await.unwrap()
     }
 
     /// Ends a session of whoever sits on a seat; answers the epoch before. `None`: nobody sits there.
     async fn kick(&self, seat: SeatNo, force: bool) -> Option<u64> {
         let session = staff::open_on(seat, &mut self.truth().await).await?;
-        let end = self.admin.end_session(&self.act(), session, force).await.unwrap().unwrap();
+        let end = self.management.end_session(&self.act(), session, force).await.unwrap();
         assert_eq!(end.reason, EndReason::Kicked);
         Some(end.epoch - 1)
     }

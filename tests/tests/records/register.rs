@@ -3,8 +3,11 @@
 use super::Book;
 use license_core::{
     domain::{id::PoolName, key::LicenseKey, secret::KeyRing},
-    records::{NewOrganization, RegisteredTenant, RegistrationOutcome},
+    management::{NewOrganization, RegisteredOrganization},
+    records::{RegisteredTenant, VerifiedPerson},
+    refusal::{ChangeRefusal, ChangeResult},
 };
+use license_tests::outcomes::refusal;
 use sqlx::{AssertSqlSafe, Connection, Executor};
 use std::time::Duration;
 
@@ -14,10 +17,12 @@ fn peppers() -> KeyRing {
 
 fn person(subject: &str) -> NewOrganization {
     NewOrganization {
-        issuer: "https://id.example.com".into(),
-        subject: subject.into(),
-        email: format!("{subject}@example.com"),
-        person: Some("Ada".into()),
+        person: VerifiedPerson {
+            issuer: "https://id.example.com".into(),
+            subject: subject.into(),
+            email: format!("{subject}@example.com"),
+            name: Some("Ada".into()),
+        },
         organization: "Ada's".into(),
         product: None,
         from: None,
@@ -27,22 +32,20 @@ fn person(subject: &str) -> NewOrganization {
 }
 
 impl Book {
-    async fn register(&self, new: &NewOrganization) -> RegistrationOutcome {
-        self.admin.register(new, &peppers()).await.unwrap()
+    async fn register(&self, new: &NewOrganization) -> ChangeResult<RegisteredOrganization> {
+        self.management.register(new, &peppers()).await
     }
 
     async fn created(&self, subject: &str) -> RegisteredTenant {
-        let RegistrationOutcome::Created(made) = self.register(&person(subject)).await else {
-            panic!("a first one creates")
-        };
-        *made
+        let made = self.register(&person(subject)).await.unwrap();
+        assert!(made.created, "a first one creates");
+        *made.registered
     }
 
     async fn came_again(&self, subject: &str) -> RegisteredTenant {
-        let RegistrationOutcome::Existing(found) = self.register(&person(subject)).await else {
-            panic!("a second one finds")
-        };
-        *found
+        let found = self.register(&person(subject)).await.unwrap();
+        assert!(!found.created, "a second one finds");
+        *found.registered
     }
 
     async fn opens(&self, key: &LicenseKey) -> bool {
@@ -113,18 +116,15 @@ async fn first_registrations_of_one_person_at_once_make_one_organization() {
     let book = Book::open().await;
     let new = person("ada");
     let one = || book.register(&new);
-    let all: [RegistrationOutcome; 8] = {
+    let all: [RegisteredOrganization; 8] = {
         let (a, b, c, d, e, f, g, h) = tokio::join!(one(), one(), one(), one(), one(), one(), one(), one());
-        [a, b, c, d, e, f, g, h]
+        [a, b, c, d, e, f, g, h].map(Result::unwrap)
     };
-    let created = all.iter().filter(|r| matches!(r, RegistrationOutcome::Created(_))).count();
+    let created = all.iter().filter(|r| r.created).count();
     assert_eq!(created, 1);
     assert_eq!(book.number("select count(*) from organizations where name = 'Ada''s'").await, 1);
     assert_eq!(book.number("select count(*) from directory.identity_tenants where subject = 'ada'").await, 1);
-    let keys = all.iter().filter_map(|r| match r {
-        RegistrationOutcome::Created(r) | RegistrationOutcome::Existing(r) => r.key.as_ref(),
-        RegistrationOutcome::NoProduct | RegistrationOutcome::NoTrial(_) => None,
-    });
+    let keys = all.iter().filter_map(|r| r.registered.key.as_ref());
     let mut good = 0;
     for key in keys {
         good += usize::from(book.opens(key).await);
@@ -146,9 +146,10 @@ async fn who_waits_for_another_registration_of_the_same_person_is_answered_all_t
     };
     let new = person("ada");
     let peppers = peppers();
-    let (found, ()) = tokio::join!(book.admin.register(&new, &peppers), release);
-    let RegistrationOutcome::Existing(found) = found.unwrap() else { panic!("ada is known") };
-    assert_eq!(found.tenant, made.tenant);
+    let (found, ()) = tokio::join!(book.management.register(&new, &peppers), release);
+    let found = found.unwrap();
+    assert!(!found.created, "ada is known");
+    assert_eq!(found.registered.tenant, made.tenant);
 }
 
 #[tokio::test]
@@ -156,7 +157,7 @@ async fn an_unknown_product_is_refused_and_nothing_is_written() {
     let book = Book::open().await;
     let before = book.everything().await;
     let new = NewOrganization { product: Some("no-such".into()), ..person("ada") };
-    assert!(matches!(book.register(&new).await, RegistrationOutcome::NoProduct));
+    assert_eq!(refusal(book.register(&new).await), ChangeRefusal::UnknownProduct);
     assert_eq!(book.everything().await, before);
 }
 

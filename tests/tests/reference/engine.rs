@@ -13,14 +13,11 @@ use license_core::{
         license::{LicenseRefusal, RefusalReason},
         secret::KeyRing,
     },
-    protocol::{
-        SeatProtocol, acquire, heartbeat,
-        manage::{EndedSessionRow, SeatManagement},
-        validate,
-    },
+    management::{EndedSessionRow, SeatManagement},
+    protocol::{SeatProtocol, acquire, heartbeat, validate},
     seat_store::SilentHolder,
 };
-use license_tests::{Machine, World, world::Shape};
+use license_tests::{Machine, World, staff, world::Shape};
 use sqlx::{Connection, PgConnection};
 use std::time::Duration;
 use uuid::Uuid;
@@ -142,7 +139,7 @@ impl Engine {
         let old_for = until.map_or(0, |until| u32::try_from((until - real) / 1000 + 2).unwrap());
         let (act, license) = (self.world.act(), self.world.license.id);
         let peppers = &self.instances[0].settings().peppers;
-        let new = self.world.manage.renew_key(&act, license, old_for, peppers).await.unwrap().unwrap();
+        let new = self.world.seat_management.rotate_key(&act, license, staff::rotation(old_for), peppers).await.unwrap();
         if let Some(until) = until {
             sqlx::query("update license_keys set valid_until = $1 where valid_until > $1 and valid_until <= $2")
                 .bind(clock::from_ms(until))
@@ -169,7 +166,7 @@ impl Engine {
                 self.redis = self.world.redis().await;
                 // The instances find out by themselves; the reaper and the admin are not made to.
                 self.world.reaper = self.world.another_reaper();
-                self.world.manage = SeatManagement::new(self.world.seats(), self.world.admin.clone());
+                self.world.seat_management = SeatManagement::new(self.world.seats(), self.world.admin.clone());
             }
             _ => self.world.flush().await,
         }

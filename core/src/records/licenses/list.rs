@@ -97,7 +97,8 @@ impl Records {
         let only: String =
             given.iter().enumerate().map(|(at, (column, _))| format!(" and {column} = ${}", at + 4)).collect();
         let sql = format!(
-            "select {COLUMNS} from (select * from licenses where tenant_id = $1 and license_id < $2{only} order by \
+            "-- licenses
+             select {COLUMNS} from (select * from licenses where tenant_id = $1 and license_id < $2{only} order by \
              license_id desc limit $3) l
              order by l.license_id desc"
         );
@@ -114,8 +115,9 @@ impl Records {
     pub async fn license(&self, tenant: TenantId, license: LicenseId) -> Result<Option<(LicenseRow, Vec<PoolOf>)>> {
         let mut transaction = self.begin(tenant).await?;
         let Some(found) = read(&mut transaction, tenant, license).await? else { return Ok(None) };
-        let sql = "select pool_id, name, seats_total, surplus, machines_on_grace(tenant_id, pool_id) as on_grace
-                   from pools where tenant_id = $1 and license_id = $2 order by name";
+        let sql = "-- pools_of_license
+            select pool_id, name, seats_total, surplus, machines_on_grace(tenant_id, pool_id) as on_grace
+            from pools where tenant_id = $1 and license_id = $2 order by name";
         let rows = sqlx::query(sql).bind(tenant.0).bind(license.0).fetch_all(&mut *transaction).await;
         let pools = rows?.iter().map(pool).collect::<sqlx::Result<_>>()?;
         Ok(Some((found, pools)))
@@ -131,7 +133,10 @@ impl AuditedChange<'_> {
 }
 
 async fn read(sql: &mut PgConnection, tenant: TenantId, license: LicenseId) -> Result<Option<LicenseRow>> {
-    let text = format!("select {COLUMNS} from licenses l where l.tenant_id = $1 and l.license_id = $2");
+    let text = format!(
+        "-- license
+         select {COLUMNS} from licenses l where l.tenant_id = $1 and l.license_id = $2"
+    );
     let row = sqlx::query(sqlx::AssertSqlSafe(text)).bind(tenant.0).bind(license.0).fetch_optional(sql).await;
     Ok(row?.map(|row| licensed(&row)).transpose()?)
 }
