@@ -1,8 +1,8 @@
 -- Erasing a person or a machine: names, addresses and labels are blanked wherever they were written down; ids, times
 -- and counts stay. No role that serves may change what is over, nor a line of the audit log, so the owner does it, by
 -- the functions history.erase_… that admin may call, and only for an erasure that stands in the audit log of the
--- organization. Every call is one short transaction over a bounded number of rows (core/src/records/erasing.rs asks for
--- them one after the other).
+-- organization. Every call is one short transaction over a bounded number of rows (core/src/management/erasing.rs
+-- asks for them one after the other).
 --   p_by, p_whom  'person' and an address as sessions have it, or 'hw' and a machine's public hash
 --   p_people      addresses of one person, folded; p_names: what that person is called, folded
 --   p_after       where the last call ended; `after` is where this one did, null at the end

@@ -1,4 +1,4 @@
-//! The audit log: read and appended to here; every change says what it does (`act.rs`).
+//! The audit log: read and appended to here; every change says what it does (`change.rs`).
 
 use super::{
     caller::Caller,
