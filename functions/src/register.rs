@@ -30,6 +30,7 @@ use license_core::{
         step_up::SignIn,
         trial::TrialLimit,
     },
+    error::StoreName,
     identity::{IdentityVerifier, TokenRejected, VerifiedClaims},
     records::{DatabaseRole, JoinRequest, NewOrganization, Records, RegisteredTenant, RegistrationOutcome},
 };
@@ -81,7 +82,7 @@ pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartEr
     let limit = wiring::by_address("register", limit, credentials.proxies, seats);
     let verifier = IdentityVerifier::new(credentials.identity, clock);
     let asked = records.clone();
-    let check = StoreCheck::new("records", move || {
+    let check = StoreCheck::new(StoreName::Records, move || {
         let records = asked.clone();
         async move { records.ready().await }
     });

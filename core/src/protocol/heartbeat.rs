@@ -8,6 +8,7 @@ use crate::{
         id::Nonce,
         license::{LicenseFacts, LicenseRefusal},
     },
+    error::StoreName,
     records::ResolveOutcome,
     seat_store::{HeartbeatAnswer, PoolKey, PoolReply},
 };
@@ -50,7 +51,7 @@ impl SeatProtocol {
         }
         let pool = PoolKey::from(handle);
         loop {
-            deadline.check("seats")?;
+            deadline.check(StoreName::Seats)?;
             match self.seats.heartbeat(&pool, handle.seat, handle.session).await? {
                 PoolReply::Said(HeartbeatAnswer::Alive { holder, facts, lease_ms, held_ms }) => {
                     let signer = self.signer.certified().await?;

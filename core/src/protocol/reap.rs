@@ -8,7 +8,8 @@ use super::{
 };
 use crate::{
     Result,
-    domain::{event::SweepShare, lease::LeaseTiming},
+    domain::{event::SweepShare, lease::LeaseTiming, session::EndReason},
+    error::{StoreName, chain},
     records::{PoolToReap, PoolUsage, Records, SeatEnding},
     seat_store::{PoolKey, PoolReply, ReapedSeats, SeatFree, SeatStore, SessionFree},
 };
@@ -99,7 +100,7 @@ impl SeatReaper {
                 }
                 report.failed += 1;
                 tracing::warn!(
-                    tenant = %pool.tenant, license = %pool.license, pool = %pool.pool, error = %e,
+                    tenant = %pool.tenant, license = %pool.license, pool = %pool.pool, error = %chain(&e),
                     "a pool could not be swept"
                 );
             }
@@ -115,7 +116,7 @@ impl SeatReaper {
         // way.
         let grace = self.count_grace(pool).await;
         loop {
-            deadline.check("seats")?;
+            deadline.check(StoreName::Seats)?;
             let reaped = match self.seats.reap(&key, pool.epoch, LIMIT, grace).await? {
                 PoolReply::Said(reaped) => reaped,
                 // No copy, and nobody holds anything: whoever comes next rebuilds. An old copy may still speak for who
@@ -155,7 +156,11 @@ impl SeatReaper {
             return Some(0);
         }
         let counted = self.records.count_grace(pool.tenant, pool.pool_id).await;
-        counted.inspect_err(|error| tracing::warn!(license = %pool.license, %error, "grace could not be counted")).ok()
+        counted
+            .inspect_err(
+                |error| tracing::warn!(license = %pool.license, error = %chain(error), "grace could not be counted"),
+            )
+            .ok()
     }
 
     /// Writes claims down and forgets them. False: the copy they were made from is old.

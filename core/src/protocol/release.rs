@@ -7,6 +7,7 @@ use crate::{
         handle::SessionHandle,
         pool::{LeaseClaim, SeatClaim},
     },
+    error::{StoreName, chain},
     records::SeatEnding,
     seat_store::{PoolKey, PoolReply, ReleaseAnswer, SeatFree, SessionFree},
 };
@@ -24,7 +25,7 @@ impl SeatProtocol {
         let pool = PoolKey::from(handle);
         let mut ending = SeatEnding { released: vec![handle.session], ..SeatEnding::default() };
         loop {
-            deadline.check("seats")?;
+            deadline.check(StoreName::Seats)?;
             let answer = match self.seats.release(&pool, handle.seat, handle.session).await? {
                 PoolReply::Said(answer) => answer,
                 PoolReply::Cold(_) => {
@@ -85,7 +86,7 @@ impl SeatProtocol {
             return;
         }
         if let Err(e) = self.seats.free(pool, ending.epoch, &seats, &sessions).await {
-            tracing::warn!(error = %e, "a released seat stays marked until the next acquire or sweep");
+            tracing::warn!(error = %chain(&e), "a released seat stays marked until the next acquire or sweep");
         }
     }
 }

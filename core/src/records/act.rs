@@ -208,8 +208,7 @@ impl AuditedChange<'_> {
     /// read what it answers.
     pub(super) async fn commit<T: Serialize>(mut self, outcome: T) -> ChangeResult<T> {
         if let Some(repeat) = &self.act.repeat {
-            let text =
-                serde_json::to_vec(&outcome).map_err(|e| Error::Internal(format!("an outcome cannot be kept: {e}")))?;
+            let text = serde_json::to_vec(&outcome).map_err(|e| Error::internal("an outcome cannot be kept", e))?;
             let sealed = repeat.seal(&text).ok_or_else(|| Error::Internal("an outcome cannot be sealed".into()))?;
             let sql =
                 "update idempotency_keys set outcome = $4 where tenant_id = $1 and principal = $2 and key_hash = $3";

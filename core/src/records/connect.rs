@@ -3,6 +3,7 @@
 use crate::{
     Error, Result,
     domain::{id::TenantId, secret::KeyRing},
+    error::chain,
 };
 use sqlx::{
     Executor, PgPool, Postgres,
@@ -70,7 +71,7 @@ impl Records {
     /// If the URL is none.
     pub fn new(url: &str, role: DatabaseRole, size: u32) -> Result<Self> {
         let options =
-            PgConnectOptions::from_str(url).map_err(|e| Error::Records(format!("not a PostgreSQL URL: {e}")))?;
+            PgConnectOptions::from_str(url).map_err(|e| Error::records("the PostgreSQL URL cannot be read", e))?;
         Ok(Self::with(options, role, size))
     }
 
@@ -163,7 +164,7 @@ impl Records {
             match call(self.pool.clone()).await {
                 Ok(answer) => return Ok(answer),
                 Err(e) if worth_repeating(&e) && started.elapsed() < REPEAT => {
-                    tracing::debug!(error = %e, "records call repeated");
+                    tracing::debug!(error = %chain(&e), "records call repeated");
                     tokio::time::sleep(PAUSE).await;
                 }
                 Err(e) => return Err(failed(e)),
@@ -172,10 +173,9 @@ impl Records {
     }
 }
 
-/// The error of a call that is not repeated.
-#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+/// The error of a call that is not repeated: the one place where an error of sqlx becomes ours.
 pub(super) fn failed(e: sqlx::Error) -> Error {
-    Error::Records(e.to_string())
+    Error::records("a query failed", e)
 }
 
 /// True where nothing happened or the outcome is unknown.

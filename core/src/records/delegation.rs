@@ -55,7 +55,7 @@ pub(super) async fn role_held(sql: &mut PgConnection, tenant: TenantId, user: Us
     let text = "select role from users where tenant_id = $1 and user_id = $2 and removed_at is null for share";
     let role: Option<String> =
         sqlx::query_scalar(text).bind(tenant.0).bind(user.0).fetch_optional(sql).await.map_err(failed)?;
-    role.map(|role| role.parse().map_err(|e| Error::Internal(format!("a role in the records: {e}")))).transpose()
+    role.map(|role| role.parse().map_err(|e| Error::internal("a role in the records cannot be read", e))).transpose()
 }
 
 impl AuditedChange<'_> {

@@ -316,7 +316,7 @@ impl Records {
         erased.events += count(&row, "events");
         erased.audit_entries += count(&row, "entries");
         if at.stage == ErasureStage::Open && row.try_get::<Option<Uuid>, _>("pool_id")?.is_some() {
-            let told = changes(std::slice::from_ref(&row)).map_err(|e| sqlx::Error::Protocol(e.to_string()))?;
+            let told = changes(std::slice::from_ref(&row)).map_err(|e| sqlx::Error::Decode(e.into()))?;
             // Of a pool the newest is enough: a copy of it or an older one is stale.
             erased.tell.retain(|before| told.iter().all(|now| now.pool_id != before.pool_id));
             erased.tell.extend(told);

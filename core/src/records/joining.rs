@@ -163,7 +163,7 @@ impl AuditedChange<'_> {
         let row = sqlx::query(sql).bind(tenant).bind(user.0).fetch_optional(self.sql()).await.map_err(failed)?;
         let Some(row) = row else { return Ok(None) };
         let role: String = row.try_get("role").map_err(failed)?;
-        let role = role.parse().map_err(|e| Error::Internal(format!("a role in the records: {e}")))?;
+        let role = role.parse().map_err(|e| Error::internal("a role in the records cannot be read", e))?;
         Ok(Some((role, row.try_get("belongs").map_err(failed)?)))
     }
 

@@ -63,7 +63,7 @@ impl Records {
 }
 
 pub(super) fn changes(rows: &[PgRow]) -> Result<Vec<PoolChange>> {
-    let read = |e: crate::domain::id::InvalidText| Error::Internal(format!("a pool's name or license number: {e}"));
+    let read = |e: crate::domain::id::InvalidText| Error::internal("a pool's name or license number cannot be read", e);
     rows.iter()
         .map(|row| {
             Ok(PoolChange {

@@ -270,7 +270,7 @@ impl AuditedChange<'_> {
 }
 
 fn value(terms: &LicenseTerms) -> Result<Value> {
-    serde_json::to_value(terms).map_err(|e| Error::Internal(format!("terms cannot be written down: {e}")))
+    serde_json::to_value(terms).map_err(|e| Error::internal("terms cannot be written down", e))
 }
 
 /// The fields that differ, before and after.

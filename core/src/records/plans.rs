@@ -219,7 +219,7 @@ fn vanished() -> Error {
 }
 
 fn json(value: &impl Serialize) -> Result<Value> {
-    serde_json::to_value(value).map_err(|e| Error::Internal(format!("terms cannot be written down: {e}")))
+    serde_json::to_value(value).map_err(|e| Error::internal("terms cannot be written down", e))
 }
 
 fn product_json(product: Option<&ProductRow>) -> Value {

@@ -151,11 +151,11 @@ impl Records {
             "ENDED" => Ok(GrantOutcome::Ended),
             "EPOCH_STALE" => Ok(GrantOutcome::EpochStale),
             "REFUSED" => Ok(GrantOutcome::Refused),
-            other => Err(Error::Internal(format!("grant_seat answered {other}"))),
+            other => Err(Error::Internal(format!("grant_seat answered {other}").into())),
         }
     }
 
-    /// Writes endings down. `reason` is what events say: `released` or `expired`; `ttl` turns lease ends into times
+    /// Writes endings down. `reason` is what events say, and never that a person ended it; `ttl` turns lease ends into times
     /// last seen. May be repeated.
     ///
     /// # Errors
@@ -239,7 +239,7 @@ impl Records {
         match outcome.as_str() {
             "GONE" => Ok(ResolveOutcome::Gone(reason)),
             "EPOCH_STALE" => Ok(ResolveOutcome::EpochStale),
-            other => Err(Error::Internal(format!("resolve_session answered {other}"))),
+            other => Err(Error::Internal(format!("resolve_session answered {other}").into())),
         }
     }
 

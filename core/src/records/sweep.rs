@@ -5,8 +5,9 @@ use crate::{
     Error, Result,
     domain::{
         event::SweepShare,
-        id::{LicenseNumber, PoolId, PoolName, TenantId},
+        id::{InvalidText, LicenseNumber, PoolId, PoolName, TenantId},
     },
+    error::chain,
 };
 use sqlx::{Row, postgres::PgRow};
 use std::collections::BTreeSet;
@@ -193,7 +194,9 @@ impl Records {
             .await?;
         // One row that says nothing we know must not keep the others of its share from being looked at.
         let readable = |row: &PgRow| {
-            pool(row).inspect_err(|error| tracing::error!(%error, "a pool that cannot be read is not swept")).ok()
+            pool(row)
+                .inspect_err(|error| tracing::error!(error = %chain(error), "a pool that cannot be read is not swept"))
+                .ok()
         };
         Ok(rows.iter().filter_map(readable).collect())
     }
@@ -236,7 +239,7 @@ impl Records {
 }
 
 fn pool(row: &PgRow) -> Result<PoolToReap> {
-    let read = |e: crate::domain::id::InvalidText| Error::Internal(format!("a pool's name or license number: {e}"));
+    let read = |e: InvalidText| Error::internal("a pool's name or license number cannot be read", e);
     Ok(PoolToReap {
         tenant: TenantId(row.try_get("tenant_id").map_err(failed)?),
         pool_id: PoolId(row.try_get("pool_id").map_err(failed)?),

@@ -186,7 +186,7 @@ impl Records {
                 .await
                 .map_err(failed)?;
             if let Some(limit) = reached {
-                let limit = limit.parse().map_err(|e| Error::Internal(format!("a limit of trials: {e}")))?;
+                let limit = limit.parse().map_err(|e| Error::internal("a limit of trials cannot be read", e))?;
                 transaction.rollback().await.map_err(failed)?;
                 return Ok(Some(RegistrationOutcome::NoTrial(limit)));
             }
@@ -231,7 +231,7 @@ async fn describe(connection: &mut PgConnection, (tenant, user): (Uuid, Uuid)) -
         role: row.try_get("role").map_err(failed)?,
         license: FirstLicense {
             id: LicenseId(row.try_get("license_id").map_err(failed)?),
-            number: number.parse().map_err(|e| Error::Internal(format!("a license number in the records: {e}")))?,
+            number: number.parse().map_err(|e| Error::internal("a license number in the records cannot be read", e))?,
             product: row.try_get("product").map_err(failed)?,
             tier: row.try_get("tier").map_err(failed)?,
             status: row.try_get("status").map_err(failed)?,

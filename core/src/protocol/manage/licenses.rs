@@ -68,7 +68,7 @@ impl SeatManagement {
     /// Seats held of a pool. `None`: the records know no such pool any more.
     async fn held(&self, key: &PoolKey, tenant: TenantId, pool: &PoolOf, deadline: Deadline) -> Result<Option<u32>> {
         loop {
-            deadline.check("seats")?;
+            deadline.check(crate::error::StoreName::Seats)?;
             match self.seats.look(key, &[]).await? {
                 PoolReply::Said(look) => return Ok(Some(look.held)),
                 PoolReply::Cold(_) => {
@@ -138,13 +138,13 @@ impl SeatManagement {
         };
         self.tell(&new.tell).await?;
         let (mut ended, mut remaining) = (new.ended, new.remaining);
-        while remaining > 0 && steps.check("records").is_ok() {
+        while remaining > 0 && steps.check(crate::error::StoreName::Records).is_ok() {
             match self.end_old_sessions(act, license).await {
                 Ok(0) => remaining = 0,
                 Ok(count) => (ended, remaining) = (ended + count, remaining.saturating_sub(count)),
                 // The new key must be told of: it is shown this once.
                 Err(e) => {
-                    tracing::warn!(error = %e, remaining, "sessions that began with an old license key go on");
+                    tracing::warn!(error = %crate::error::chain(&e), remaining, "sessions that began with an old license key go on");
                     break;
                 }
             }

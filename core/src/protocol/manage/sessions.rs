@@ -120,7 +120,7 @@ impl SeatManagement {
         // Also for one that had ended: whoever kicked it may not have come this far.
         self.seats.invalidate(&pool, end.epoch.saturating_sub(1)).await?;
         loop {
-            deadline.check("seats")?;
+            deadline.check(crate::error::StoreName::Seats)?;
             match self.seats.look(&pool, &[(end.seat, id)]).await? {
                 PoolReply::Said(look) => return Ok(Ok(EndedSessionRow { free: free(&look), end })),
                 PoolReply::Cold(_) => {
@@ -145,7 +145,10 @@ impl SeatManagement {
             asked.spawn(async move {
                 let answer = tokio::time::timeout(PATIENCE, seats.look(&pool, &wanted)).await;
                 if let Ok(Err(e)) = &answer {
-                    tracing::warn!(error = %e, "sessions are listed without what Redis knows of them");
+                    tracing::warn!(
+                        error = %crate::error::chain(e),
+                        "sessions are listed without what Redis knows of them"
+                    );
                 }
                 (wanted, answer.ok().and_then(Result::ok))
             });
