@@ -6,6 +6,7 @@ use crate::{
     domain::{
         handle::SessionHandle,
         pool::{LeaseClaim, SeatClaim},
+        session::EndReason,
     },
     error::{StoreName, chain},
     records::SeatEnding,
@@ -46,7 +47,7 @@ impl SeatProtocol {
             // The session itself is ended by id whatever ticket or epoch say: its owner asks.
             let ended = self
                 .records
-                .end_seats(handle.tenant, handle.pool_id, &ending, "released", self.settings.timing.ttl)
+                .end_seats(handle.tenant, handle.pool_id, &ending, EndReason::Released, self.settings.timing.ttl)
                 .await?;
             self.steps.done(Step::EndSeats).await?;
             let Some(done) = ended.done else {

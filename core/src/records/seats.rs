@@ -9,6 +9,7 @@ use crate::{
         lease::LeaseTiming,
         name,
         pool::{OpenSession, PoolSnapshot, RebuiltSeat, SeatClaim, SessionClaim},
+        session::{EndReason, GoneReason},
     },
 };
 use sqlx::{Row, postgres::PgRow};
@@ -103,8 +104,8 @@ pub struct EndOutcome {
 /// What a session is that Redis does not know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ResolveOutcome {
-    /// Over, for this reason: `released`, `expired`, `kicked` or `unknown`.
-    Gone(String),
+    /// Over, for this reason.
+    Gone(GoneReason),
     /// Redis spoke for an old copy.
     EpochStale,
 }
@@ -155,8 +156,8 @@ impl Records {
         }
     }
 
-    /// Writes endings down. `reason` is what events say, and never that a person ended it; `ttl` turns lease ends into times
-    /// last seen. May be repeated.
+    /// Writes endings down. `reason` is what events say, and never [`EndReason::Kicked`], which is written elsewhere;
+    /// `ttl` turns lease ends into times last seen. May be repeated.
     ///
     /// # Errors
     /// [`Error::Records`]; they may have been written all the same.
@@ -165,7 +166,7 @@ impl Records {
         tenant: TenantId,
         pool_id: PoolId,
         ending: &SeatEnding,
-        reason: &str,
+        reason: EndReason,
         ttl: Duration,
     ) -> Result<EndOutcome> {
         let seen = |lease_end_ms: i64| (lease_end_ms > 0).then(|| clock::from_ms(lease_end_ms) - ttl);
@@ -189,7 +190,7 @@ impl Records {
                 .bind(tenant.0)
                 .bind(pool_id.0)
                 .bind(ending.epoch as i64)
-                .bind(reason)
+                .bind(reason.as_str())
                 .bind(seats)
                 .bind(seqs)
                 .bind(seats_seen)
@@ -237,7 +238,7 @@ impl Records {
             })
             .await?;
         match outcome.as_str() {
-            "GONE" => Ok(ResolveOutcome::Gone(reason)),
+            "GONE" => Ok(ResolveOutcome::Gone(reason.as_str().into())),
             "EPOCH_STALE" => Ok(ResolveOutcome::EpochStale),
             other => Err(Error::Internal(format!("resolve_session answered {other}").into())),
         }

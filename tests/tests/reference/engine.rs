@@ -242,7 +242,7 @@ fn ended(ended: &EndedSessionRow) -> Answer {
 fn beaten(outcome: heartbeat::HeartbeatOutcome) -> Answer {
     match outcome {
         heartbeat::HeartbeatOutcome::Alive(_) => Answer::Alive,
-        heartbeat::HeartbeatOutcome::Gone(why) => Answer::Gone(why),
+        heartbeat::HeartbeatOutcome::Gone(why) => Answer::Gone(why.as_str().to_owned()),
         heartbeat::HeartbeatOutcome::Refused(refusal) => refused(refusal),
         heartbeat::HeartbeatOutcome::Limited(_) => panic!("this world has no limits"),
     }

@@ -144,7 +144,11 @@ impl SeatManagement {
                 Ok(count) => (ended, remaining) = (ended + count, remaining.saturating_sub(count)),
                 // The new key must be told of: it is shown this once.
                 Err(e) => {
-                    tracing::warn!(error = %crate::error::chain(&e), remaining, "sessions that began with an old license key go on");
+                    tracing::warn!(
+                        error = %crate::error::chain(&e),
+                        remaining,
+                        "sessions that began with an old license key go on"
+                    );
                     break;
                 }
             }
