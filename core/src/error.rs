@@ -34,30 +34,35 @@ pub enum Error {
     Cut(crate::steps::Step),
 }
 
-/// One constructor for each kind of error that has a cause.
-macro_rules! constructors {
-    ($($(#[$doc:meta])* $name:ident = $variant:ident,)*) => {$(
-        $(#[$doc])*
-        pub fn $name(context: impl Into<Cow<'static, str>>, cause: impl StdError + Send + Sync + 'static) -> Self {
-            Self::$variant(ErrorContext::new(context, cause))
-        }
-    )*};
-}
-
 impl Error {
-    constructors! {
-        /// [`Error::Seats`]: what was asked of Redis, and the client's error.
-        seats = Seats,
-        /// [`Error::Records`]: what was asked of PostgreSQL, and the driver's error.
-        records = Records,
-        /// [`Error::Signer`]: what was asked of the root key, and why it failed.
-        signer = Signer,
-        /// [`Error::Identity`]: what was asked of the identity provider, and why it failed.
-        identity = Identity,
-        /// [`Error::Events`]: what was published, and why it failed.
-        events = Events,
-        /// [`Error::Internal`]: what could not be done, and why.
-        internal = Internal,
+    /// [`Error::Seats`]: what was asked of Redis, and the client's error.
+    pub fn seats(context: impl Into<Cow<'static, str>>, cause: impl StdError + Send + Sync + 'static) -> Self {
+        Self::Seats(ErrorContext::new(context, cause))
+    }
+
+    /// [`Error::Records`]: what was asked of PostgreSQL, and the driver's error.
+    pub fn records(context: impl Into<Cow<'static, str>>, cause: impl StdError + Send + Sync + 'static) -> Self {
+        Self::Records(ErrorContext::new(context, cause))
+    }
+
+    /// [`Error::Signer`]: what was asked of the root key, and why it failed.
+    pub fn signer(context: impl Into<Cow<'static, str>>, cause: impl StdError + Send + Sync + 'static) -> Self {
+        Self::Signer(ErrorContext::new(context, cause))
+    }
+
+    /// [`Error::Identity`]: what was asked of the identity provider, and why it failed.
+    pub fn identity(context: impl Into<Cow<'static, str>>, cause: impl StdError + Send + Sync + 'static) -> Self {
+        Self::Identity(ErrorContext::new(context, cause))
+    }
+
+    /// [`Error::Events`]: what was published, and why it failed.
+    pub fn events(context: impl Into<Cow<'static, str>>, cause: impl StdError + Send + Sync + 'static) -> Self {
+        Self::Events(ErrorContext::new(context, cause))
+    }
+
+    /// [`Error::Internal`]: what could not be done, and why.
+    pub fn internal(context: impl Into<Cow<'static, str>>, cause: impl StdError + Send + Sync + 'static) -> Self {
+        Self::Internal(ErrorContext::new(context, cause))
     }
 
     /// The code a client sees for this error.

@@ -84,7 +84,7 @@ pub enum MalformedPush {
     NotAnEnvelope(#[source] ErrorContext),
     /// An envelope around data that is not base64.
     #[error("the message's data is not base64")]
-    NotBase64,
+    NotBase64(#[source] base64::DecodeError),
     /// A well-formed envelope around a message that says nothing we know.
     #[error("the message is not what its topic carries")]
     Message(#[source] ErrorContext),
@@ -144,7 +144,7 @@ impl Envelope {
             message_id,
             publish_time: message.camel_time.or(message.snake_time).map(|text| read_time(&text)).transpose()?,
             delivery_attempt,
-            data: STANDARD.decode(message.data.unwrap_or_default()).map_err(|_| MalformedPush::NotBase64)?,
+            data: STANDARD.decode(message.data.unwrap_or_default()).map_err(MalformedPush::NotBase64)?,
             attributes: message.attributes.unwrap_or_default(),
         })
     }
@@ -170,8 +170,9 @@ impl Envelope {
 }
 
 fn read_time(text: &str) -> Result<OffsetDateTime, MalformedPush> {
-    OffsetDateTime::parse(text, &Rfc3339)
-        .map_err(|_| MalformedPush::NotAnEnvelope("message.publishTime is not an RFC 3339 date and time".into()))
+    OffsetDateTime::parse(text, &Rfc3339).map_err(|e| {
+        MalformedPush::NotAnEnvelope(ErrorContext::new("message.publishTime is not an RFC 3339 date and time", e))
+    })
 }
 
 #[cfg(test)]
@@ -245,7 +246,7 @@ mod tests {
         ] {
             assert!(matches!(envelope(message.clone()), Err(MalformedPush::NotAnEnvelope(_))), "{message}");
         }
-        assert!(matches!(envelope(json!({"messageId": "1", "data": "%%"})), Err(MalformedPush::NotBase64)));
+        assert!(matches!(envelope(json!({"messageId": "1", "data": "%%"})), Err(MalformedPush::NotBase64(_))));
         assert!(matches!(Envelope::parse(&vec![b' '; 70_000]), Err(MalformedPush::TooLarge(70_000))));
     }
 

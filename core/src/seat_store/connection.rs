@@ -97,7 +97,7 @@ impl RedisConnections {
                         self.contact.missed(!silent);
                     }
                     if tries > 1 || e.is_timeout() || !silent {
-                        return Err(Error::seats("a script was not run", e));
+                        return Err(Error::seats("running a script failed", e));
                     }
                 }
             }

@@ -164,7 +164,8 @@ impl KmsRoot {
             }
             same_name(name, &answer.name)?;
             let signature = BASE64_STANDARD.decode(&answer.signature);
-            let signature = signature.map_err(|_| KmsFault::again("the signature is not base64"))?;
+            let signature =
+                signature.map_err(|e| KmsFault::again(ErrorContext::new("the signature is not base64", e)))?;
             intact("signature", &signature, answer.signature_crc32c)?;
             Ok(signature)
         };
