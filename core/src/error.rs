@@ -4,45 +4,72 @@
 //! [`ProblemCode`] to HTTP status, title and retry advice lives in `license-functions`, `edge/problem.rs`; nothing here
 //! knows HTTP.
 
+use std::{borrow::Cow, error::Error as StdError, fmt, sync::Arc};
+
 /// Shorthand for results that fail with [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// Why a question could not be answered. The text is for logs; clients see only what belongs to the [`ProblemCode`].
-#[derive(Clone, Debug, thiserror::Error)]
+///
+/// `Display` says what was done when it failed, and [`StdError::source`] is the library's error underneath.
+/// [`chain`] prints both.
+#[derive(Clone, Debug)]
 pub enum Error {
     /// Redis did not answer, refused for memory, or answered what no script of ours says.
-    #[error("seat store: {0}")]
-    Seats(String),
+    Seats(ErrorContext),
     /// PostgreSQL did not answer or failed.
-    #[error("records: {0}")]
-    Records(String),
+    Records(ErrorContext),
     /// The root key could not be asked (Cloud KMS away, key file unreadable).
-    #[error("signer: {0}")]
-    Signer(String),
+    Signer(ErrorContext),
     /// The identity provider's keys could not be fetched.
-    #[error("identity provider: {0}")]
-    Identity(String),
+    Identity(ErrorContext),
     /// Messages were not taken by the queue they are published to; they are published again.
-    #[error("events: {0}")]
-    Events(String),
-    /// The request's deadline passed while a repair was still under way; `0` names the room that was waited for.
-    #[error("deadline passed: {0}")]
-    Deadline(&'static str),
+    Events(ErrorContext),
+    /// The request's deadline passed while this store was waited for.
+    Deadline(StoreName),
     /// A bug of ours, or data nobody could have written through us.
-    #[error("internal: {0}")]
-    Internal(String),
+    Internal(ErrorContext),
     /// A fail point cut the move here, as a crash of the process would (test builds only).
     #[cfg(feature = "testing")]
-    #[error("cut at {0:?}")]
     Cut(crate::steps::Step),
 }
 
 impl Error {
+    /// [`Error::Seats`]: what was asked of Redis, and the client's error.
+    pub fn seats(context: impl Into<Cow<'static, str>>, cause: impl StdError + Send + Sync + 'static) -> Self {
+        Self::Seats(ErrorContext::new(context, cause))
+    }
+
+    /// [`Error::Records`]: what was asked of PostgreSQL, and the driver's error.
+    pub fn records(context: impl Into<Cow<'static, str>>, cause: impl StdError + Send + Sync + 'static) -> Self {
+        Self::Records(ErrorContext::new(context, cause))
+    }
+
+    /// [`Error::Signer`]: what was asked of the root key, and why it failed.
+    pub fn signer(context: impl Into<Cow<'static, str>>, cause: impl StdError + Send + Sync + 'static) -> Self {
+        Self::Signer(ErrorContext::new(context, cause))
+    }
+
+    /// [`Error::Identity`]: what was asked of the identity provider, and why it failed.
+    pub fn identity(context: impl Into<Cow<'static, str>>, cause: impl StdError + Send + Sync + 'static) -> Self {
+        Self::Identity(ErrorContext::new(context, cause))
+    }
+
+    /// [`Error::Events`]: what was published, and why it failed.
+    pub fn events(context: impl Into<Cow<'static, str>>, cause: impl StdError + Send + Sync + 'static) -> Self {
+        Self::Events(ErrorContext::new(context, cause))
+    }
+
+    /// [`Error::Internal`]: what could not be done, and why.
+    pub fn internal(context: impl Into<Cow<'static, str>>, cause: impl StdError + Send + Sync + 'static) -> Self {
+        Self::Internal(ErrorContext::new(context, cause))
+    }
+
     /// The code a client sees for this error.
     pub fn code(&self) -> ProblemCode {
         match self {
-            Self::Seats(_) | Self::Deadline("seats") => ProblemCode::SeatsUnavailable,
-            Self::Records(_) | Self::Deadline(_) => ProblemCode::RecordsUnavailable,
+            Self::Seats(_) | Self::Deadline(StoreName::Seats) => ProblemCode::SeatsUnavailable,
+            Self::Records(_) | Self::Deadline(StoreName::Records) => ProblemCode::RecordsUnavailable,
             Self::Signer(_) => ProblemCode::SignerUnavailable,
             Self::Identity(_) => ProblemCode::IdentityUnavailable,
             Self::Events(_) => ProblemCode::EventsUnavailable,
@@ -50,6 +77,140 @@ impl Error {
             #[cfg(feature = "testing")]
             Self::Cut(_) => ProblemCode::Internal,
         }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Seats(context) => write!(f, "seat store: {context}"),
+            Self::Records(context) => write!(f, "records: {context}"),
+            Self::Signer(context) => write!(f, "signer: {context}"),
+            Self::Identity(context) => write!(f, "identity provider: {context}"),
+            Self::Events(context) => write!(f, "events: {context}"),
+            Self::Deadline(store) => write!(f, "deadline passed: {store}"),
+            Self::Internal(context) => write!(f, "internal: {context}"),
+            #[cfg(feature = "testing")]
+            Self::Cut(step) => write!(f, "cut at {step:?}"),
+        }
+    }
+}
+
+impl StdError for Error {
+    /// The error underneath, so that a caller can look at what the library said.
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match self {
+            Self::Seats(context)
+            | Self::Records(context)
+            | Self::Signer(context)
+            | Self::Identity(context)
+            | Self::Events(context)
+            | Self::Internal(context) => context.source(),
+            Self::Deadline(_) => None,
+            #[cfg(feature = "testing")]
+            Self::Cut(_) => None,
+        }
+    }
+}
+
+/// The stores that a request waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StoreName {
+    /// Redis.
+    Seats,
+    /// PostgreSQL.
+    Records,
+}
+
+impl StoreName {
+    /// The word in logs, and in the answer to `/health/ready`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Seats => "seats",
+            Self::Records => "records",
+        }
+    }
+}
+
+impl fmt::Display for StoreName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What was done when an error arose, and the error underneath it. Clones share the cause: callers that waited for one
+/// request share its failure.
+///
+/// `Display` writes what was done, without the cause; [`chain`] writes both. Neither may hold a secret: a caller takes
+/// out of the cause what must not be logged, such as the URL of a [`reqwest::Error`].
+#[derive(Clone)]
+pub struct ErrorContext {
+    context: Cow<'static, str>,
+    cause: Option<Arc<dyn StdError + Send + Sync>>,
+}
+
+impl ErrorContext {
+    /// What was done, without a full stop, and the error that came of it.
+    pub fn new(context: impl Into<Cow<'static, str>>, cause: impl StdError + Send + Sync + 'static) -> Self {
+        Self { context: context.into(), cause: Some(Arc::new(cause)) }
+    }
+}
+
+/// What was found out here has no cause underneath.
+impl From<&'static str> for ErrorContext {
+    fn from(context: &'static str) -> Self {
+        Self { context: context.into(), cause: None }
+    }
+}
+
+impl From<String> for ErrorContext {
+    fn from(context: String) -> Self {
+        Self { context: context.into(), cause: None }
+    }
+}
+
+impl fmt::Display for ErrorContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.context)
+    }
+}
+
+/// As [`chain`] prints it: the `Debug` of a driver's error also shows rows and addresses.
+impl fmt::Debug for ErrorContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", chain(self).to_string())
+    }
+}
+
+impl StdError for ErrorContext {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.cause.as_deref().map(|cause| cause as &(dyn StdError + 'static))
+    }
+}
+
+/// An error with every cause underneath it, for a log or for whoever started a program. Logs print errors only so.
+pub fn chain<'a>(error: &'a (dyn StdError + 'static)) -> ErrorChain<'a> {
+    ErrorChain(error)
+}
+
+/// What [`chain`] prints: the error, then each cause behind a colon, outermost first.
+///
+/// Many libraries repeat the text of a cause in their own text. What was written once is not written again.
+pub struct ErrorChain<'a>(&'a (dyn StdError + 'static));
+
+impl fmt::Display for ErrorChain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut written = self.0.to_string();
+        let mut next = self.0.source();
+        while let Some(cause) = next {
+            let text = cause.to_string();
+            if !written.contains(&text) {
+                written.push_str(": ");
+                written.push_str(&text);
+            }
+            next = cause.source();
+        }
+        f.write_str(&written)
     }
 }
 
@@ -132,4 +293,47 @@ codes! {
     EventsUnavailable = "events_unavailable",
     /// A bug of ours; nothing of the inside is shown.
     Internal = "internal",
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+
+    #[test]
+    fn an_error_prints_what_was_done_and_each_cause_once() {
+        let refused = || io::Error::new(io::ErrorKind::ConnectionRefused, "nobody listens");
+        let error = Error::records("a query failed", sqlx::Error::Io(refused()));
+        assert_eq!(error.to_string(), "records: a query failed");
+        let text = "records: a query failed: error communicating with database: nobody listens";
+        assert_eq!(chain(&error).to_string(), text);
+        assert!(matches!(error.source().unwrap().downcast_ref(), Some(sqlx::Error::Io(_))));
+        let deeper = Error::signer("no certificate", ErrorContext::new("no answer", refused()));
+        assert_eq!(chain(&deeper).to_string(), "signer: no certificate: no answer: nobody listens");
+        let clone = deeper.clone();
+        assert_eq!((chain(&clone).to_string(), clone.code()), (chain(&deeper).to_string(), deeper.code()));
+    }
+
+    #[test]
+    fn an_error_of_our_own_has_no_cause() {
+        let error = Error::Internal("a query without rows that always has one".into());
+        assert!(error.source().is_none());
+        assert_eq!(chain(&error).to_string(), "internal: a query without rows that always has one");
+        assert!(Error::Deadline(StoreName::Seats).source().is_none());
+    }
+
+    #[test]
+    fn debug_shows_no_more_than_the_chain() {
+        let url = "postgres://service:a-password@127.0.0.1:nowhere/license";
+        let cause = url.parse::<sqlx::postgres::PgConnectOptions>().unwrap_err();
+        let error = Error::records("the PostgreSQL URL cannot be read", cause);
+        assert!(!format!("{error:?} {}", chain(&error)).contains("a-password"));
+        assert_eq!(
+            format!("{error:?}"),
+            format!(
+                "Records({:?})",
+                "the PostgreSQL URL cannot be read: error with configuration: invalid port number"
+            )
+        );
+    }
 }

@@ -21,6 +21,7 @@ use license_core::{
     domain::{
         id::{Nonce, SessionId},
         rate::RateLimit,
+        session::{EndReason, GoneReason},
     },
     protocol::{
         SeatProtocol,
@@ -158,15 +159,19 @@ fn extended(ExtendedLease { facts, lease }: &ExtendedLease, known_kid: Option<&s
 }
 
 /// A session is over, for this reason.
-pub(crate) fn gone(reason: &str, session: SessionId) -> Problem {
+pub(crate) fn gone(reason: &GoneReason, session: SessionId) -> Problem {
     let detail = match reason {
-        "kicked" => "An administrator ended this session. Do not acquire again without being asked to.",
-        "released" => "This session was released. Acquire again to go on.",
+        GoneReason::Ended(EndReason::Kicked) => {
+            "An administrator ended this session. Do not acquire again without being asked to."
+        }
+        GoneReason::Ended(EndReason::Released) => "This session was released. Acquire again to go on.",
         // Also where the license gave no seat meanwhile, or the machine took another one.
-        "expired" => {
+        GoneReason::Ended(EndReason::Expired) => {
             "This session's lease was not renewed in time, or its place was given to another. Acquire again to go on."
         }
-        _ => "This session is not known any more. Acquire again to go on.",
+        GoneReason::Unknown | GoneReason::Other(_) => "This session is not known any more. Acquire again to go on.",
     };
-    Problem::new(ProblemCode::SessionGone, detail).with("reason", reason).with("session_id", session.to_string())
+    Problem::new(ProblemCode::SessionGone, detail)
+        .with("reason", reason.as_str())
+        .with("session_id", session.to_string())
 }

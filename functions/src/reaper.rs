@@ -21,6 +21,7 @@ use http::{StatusCode, header};
 use license_core::{
     Clock, Error, ProblemCode,
     domain::event::{Event, SweepShare},
+    error::chain,
     identity::IdentityVerifier,
     protocol::{history, publish, reap::SeatReaper},
     records::DatabaseRole,
@@ -61,7 +62,7 @@ async fn received<T>(
     let authorization = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let checked = service.push.check(authorization).await.map_err(|error| Problem::from(error).into_response())?;
     checked.map_err(|refused| {
-        tracing::warn!(reason = %refused, "push refused");
+        tracing::warn!(reason = %chain(&refused), "push refused");
         Problem::token_invalid("Only the subscriptions of this service may push here.").into_response()
     })?;
     let poison = |reason: &dyn std::fmt::Display| {
@@ -72,7 +73,7 @@ async fn received<T>(
         ProblemCode::PayloadTooLarge => poison(&"it is larger than any message of ours"),
         _ => problem.into_response(),
     })?;
-    Envelope::parse(&body).and_then(|push| read(&push)).map_err(|malformed| poison(&malformed))
+    Envelope::parse(&body).and_then(|push| read(&push)).map_err(|malformed| poison(&chain(&malformed)))
 }
 
 fn acknowledged(label: &'static str) -> Response {
@@ -93,11 +94,11 @@ async fn asked(service: &ReaperService) -> Result<Response, Error> {
     let shares = service.reaper.shares().await?;
     for batch in shares.chunks(BATCH) {
         let sent = service.publisher.publish(Topic::Reap, batch.iter().map(Message::reap).collect()).await;
-        sent.map_err(|error| Error::Events(error.to_string()))?;
+        sent.map_err(|error| Error::events("the shares of a sweep were not published", error))?;
     }
     // What is over is no hurry: what could not be done now is done at a later tick.
     if let Err(error) = history::keep(service.reaper.records()).await {
-        tracing::warn!(%error, "the history was not kept");
+        tracing::warn!(error = %chain(&error), "the history was not kept");
     }
     Ok(if shares.is_empty() { acknowledged("idle") } else { acknowledged("sent") })
 }
@@ -109,9 +110,10 @@ async fn reap(State(service): State<ReaperService>, request: Request) -> Result<
 
 async fn swept(service: &ReaperService, share: &SweepShare) -> Result<Response, Error> {
     let report = service.reaper.sweep(share).await;
+    let unpublished = |error| Error::events("events were not published", error);
     let send = |events: &[Event]| {
         let (messages, publisher) = (messages(events), Arc::clone(&service.publisher));
-        async move { publisher.publish(Topic::Events, messages).await.map_err(|error| Error::Events(error.to_string())) }
+        async move { publisher.publish(Topic::Events, messages).await.map_err(unpublished) }
     };
     // Events wait for whoever comes first: one share that cannot be swept does not keep them.
     let published = publish::drain(service.reaper.records(), service.reaper.steps(), send).await;
@@ -123,14 +125,13 @@ async fn swept(service: &ReaperService, share: &SweepShare) -> Result<Response, 
     // Not acknowledged, the message comes again and the pools that failed get their look.
     match report.failed {
         0 => Ok(acknowledged("swept")),
-        failed => Err(Error::Seats(format!("{failed} of {} pools could not be swept", report.pools))),
+        failed => Err(Error::Seats(format!("{failed} of {} pools could not be swept", report.pools).into())),
     }
 }
 
 fn messages(events: &[Event]) -> Vec<Message> {
     let message = |event: &Event| {
-        let unwritable =
-            |error| tracing::error!(id = %event.id, %error, "an event that can never be published was dropped");
+        let unwritable = |error: serde_json::Error| tracing::error!(id = %event.id, error = %chain(&error), "an event that can never be published was dropped");
         Message::event(event).map_err(unwritable).ok()
     };
     events.iter().filter_map(message).collect()
@@ -146,7 +147,7 @@ fn service_with(env: &Environment, clock: Clock, publisher: Arc<dyn Publisher>) 
     let reaper = SeatReaper::new(seats, wiring::records(&stores.records, ROLE)?, stores.timing);
     let push = PushCheck { verifier: IdentityVerifier::new(push.trust, clock), email: push.email };
     let asked = reaper.clone();
-    let check = StoreCheck::new("stores", move || {
+    let check = StoreCheck::of_both(move || {
         let reaper = asked.clone();
         async move { reaper.ready().await }
     });

@@ -29,6 +29,7 @@ use license_core::{
         secret::KeyRing,
         step_up::SignIn,
     },
+    error::StoreName,
     identity::{IdentityVerifier, TokenRejected, VerifiedClaims},
     management::{JoinRequest, Management, NewOrganization},
     records::{DatabaseRole, Records, RegisteredTenant, VerifiedPerson},
@@ -84,7 +85,7 @@ pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartEr
     let limit = wiring::by_address("register", limit, credentials.proxies, seats);
     let verifier = IdentityVerifier::new(credentials.identity, clock);
     let asked = records.clone();
-    let check = StoreCheck::new("records", move || {
+    let check = StoreCheck::new(StoreName::Records, move || {
         let records = asked.clone();
         async move { records.ready().await }
     });

@@ -11,7 +11,12 @@ use crate::{
     heartbeat, wiring,
 };
 use axum::{Router, extract::State};
-use license_core::{Clock, domain::id::SessionId, protocol::SeatProtocol, records::DatabaseRole};
+use license_core::{
+    Clock,
+    domain::{id::SessionId, session::GoneReason},
+    protocol::SeatProtocol,
+    records::DatabaseRole,
+};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use time::OffsetDateTime;
@@ -81,6 +86,7 @@ async fn release(
     let moves = &service.moves;
     let handle = answer::open(&bearer, moves)?;
     about(Some(handle.tenant), Some(handle.license));
-    let released_at = moves.release(&handle).await?.ok_or_else(|| heartbeat::gone("unknown", handle.session))?;
+    let released_at =
+        moves.release(&handle).await?.ok_or_else(|| heartbeat::gone(&GoneReason::Unknown, handle.session))?;
     Ok(axum::Json(ReleaseResponse { session_id: handle.session, released_at }))
 }

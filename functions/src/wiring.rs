@@ -9,6 +9,7 @@ use crate::edge::{
 use license_core::{
     Clock,
     domain::{lease::LeaseTiming, rate::RateLimit},
+    error::StoreName,
     protocol::{ProtocolSettings, SeatProtocol},
     records::{DatabaseRole, Records},
     seat_store::SeatStore,
@@ -83,11 +84,11 @@ pub(crate) async fn moves(
 pub(crate) fn checks(moves: &SeatProtocol) -> Vec<StoreCheck> {
     let (seats, records) = (moves.clone(), moves.clone());
     vec![
-        StoreCheck::new("seats", move || {
+        StoreCheck::new(StoreName::Seats, move || {
             let moves = seats.clone();
             async move { moves.seats_ready().await }
         }),
-        StoreCheck::new("records", move || {
+        StoreCheck::new(StoreName::Records, move || {
             let moves = records.clone();
             async move { moves.records_ready().await }
         }),

@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::post,
 };
-use license_core::domain::secret::Secret;
+use license_core::{domain::secret::Secret, error::chain};
 use license_pubsub::{
     Message, TopicNames,
     bus::LocalBus,
@@ -56,7 +56,7 @@ async fn publish(
     };
     let request: PublishRequest = match serde_json::from_str(&body) {
         Ok(request) => request,
-        Err(error) => return refuse(StatusCode::BAD_REQUEST, "INVALID_ARGUMENT", &error.to_string()),
+        Err(error) => return refuse(StatusCode::BAD_REQUEST, "INVALID_ARGUMENT", &chain(&error).to_string()),
     };
     let messages: Result<Vec<Message>, _> = request.messages.into_iter().map(Message::try_from).collect();
     let Ok(messages) = messages else {
@@ -64,7 +64,7 @@ async fn publish(
     };
     match door.bus.accept(topic, messages) {
         Ok(message_ids) => Json(PublishResponse { message_ids }).into_response(),
-        Err(error) => refuse(StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", &error.to_string()),
+        Err(error) => refuse(StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", &chain(&error).to_string()),
     }
 }
 

@@ -49,7 +49,7 @@ pub(crate) struct DataDirectory {
 pub(crate) enum DataError {
     #[error("license-local is already running on {}; stop it first, or give this one another --data and --port", .0.display())]
     InUse(PathBuf),
-    #[error("{}: {source}", dir.display())]
+    #[error("{} cannot be used", dir.display())]
     Io { dir: PathBuf, source: io::Error },
     #[error(
         "{} belongs to another account (uid {owner}), who could put other keys there; name a directory of your own \

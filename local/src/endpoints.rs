@@ -1,6 +1,7 @@
 //! Where everything is: the ports, and the two files and the few lines that tell others.
 
 use crate::{data::DataDirectory, options::CommandLine, secrets};
+use license_core::error::ErrorContext;
 use license_functions::SERVICES;
 use serde_json::{Map, Value};
 use std::{
@@ -26,9 +27,10 @@ impl Listeners {
     ///
     /// # Errors
     /// With a sentence that says what to do.
-    pub(crate) async fn take(options: &CommandLine) -> Result<Self, String> {
+    pub(crate) async fn take(options: &CommandLine) -> Result<Self, ErrorContext> {
         let front = TcpListener::bind((options.bind, options.port)).await.map_err(|error| {
-            format!("port {} of {} cannot be had: {error}. Name another with --port", options.port, options.bind)
+            let CommandLine { port, bind, .. } = options;
+            ErrorContext::new(format!("port {port} of {bind} cannot be had; name another with --port"), error)
         })?;
         let mut next = NextPort(options.port);
         let mut functions = Vec::new();
@@ -56,17 +58,19 @@ const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 struct NextPort(u16);
 
 impl NextPort {
-    async fn free(&mut self, address: IpAddr) -> Result<TcpListener, String> {
+    async fn free(&mut self, address: IpAddr) -> Result<TcpListener, ErrorContext> {
         // Enough to pass by whatever else listens there.
         for _ in 0..200 {
             self.0 = if self.0 == 0 { 0 } else { self.0.checked_add(1).unwrap_or(1024) };
             match TcpListener::bind((address, self.0)).await {
                 Ok(listener) => return Ok(listener),
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
-                Err(error) => return Err(format!("port {} of {address} cannot be had: {error}", self.0)),
+                Err(error) => {
+                    return Err(ErrorContext::new(format!("port {} of {address} cannot be had", self.0), error));
+                }
             }
         }
-        Err(format!("no free port was found up to {}; name another with --port", self.0))
+        Err(format!("no free port was found up to {}; name another with --port", self.0).into())
     }
 }
 
@@ -197,7 +201,8 @@ mod tests {
         let taken = TcpListener::bind((LOOPBACK, 0)).await.unwrap();
         let port = taken.local_addr().unwrap().port();
         let Err(error) = Listeners::take(&options(port)).await else { panic!("taken") };
-        assert!(error.contains(&port.to_string()) && error.contains("--port"), "{error}");
+        let text = error.to_string();
+        assert!(text.contains(&port.to_string()) && text.contains("--port"), "{text}");
     }
 
     #[test]

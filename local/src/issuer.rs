@@ -23,6 +23,7 @@ use http::{HeaderMap, header};
 use license_core::{
     Clock,
     domain::{email, secret::Secret},
+    error::{ErrorContext, chain},
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -87,16 +88,15 @@ impl DemoIssuer {
     /// If the file cannot be read or written, others may read it, or it holds no such key.
     pub fn open(path: &Path, clock: Clock) -> io::Result<Self> {
         let text = secrets::kept(path, draw_key)?;
-        let unusable =
-            |why: String| io::Error::other(format!("{} holds no RSA key ({why}); delete it", path.display()));
-        let der = BASE64URL.decode(text).map_err(|error| unusable(error.to_string()))?;
-        let key = KeyPair::from_pkcs8(&der).map_err(|error| unusable(error.to_string()))?;
+        let unusable = || format!("{} holds no RSA key; delete it", path.display());
+        let der = BASE64URL.decode(text).map_err(|error| io::Error::other(ErrorContext::new(unusable(), error)))?;
+        let key = KeyPair::from_pkcs8(&der).map_err(|error| io::Error::other(ErrorContext::new(unusable(), error)))?;
         let public = key.public_key();
-        let n = BASE64URL.encode(public.modulus().big_endian_without_leading_zero());
-        let e = BASE64URL.encode(public.exponent().big_endian_without_leading_zero());
+        let modulus = BASE64URL.encode(public.modulus().big_endian_without_leading_zero());
+        let exponent = BASE64URL.encode(public.exponent().big_endian_without_leading_zero());
         // RFC 7638: the members in this order, without spaces.
-        let kid = hash(&format!(r#"{{"e":"{e}","kty":"RSA","n":"{n}"}}"#));
-        let jwk = json!({ "kty": "RSA", "use": "sig", "alg": "RS256", "kid": kid, "n": n, "e": e });
+        let kid = hash(&format!(r#"{{"e":"{exponent}","kty":"RSA","n":"{modulus}"}}"#));
+        let jwk = json!({ "kty": "RSA", "use": "sig", "alg": "RS256", "kid": kid, "n": modulus, "e": exponent });
         Ok(Self { inner: Arc::new(IssuerInner { key, kid, jwk, clock }) })
     }
 
@@ -224,7 +224,7 @@ async fn token(State(desk): State<IssuerService>, headers: HeaderMap, Json(perso
         Ok(token) => {
             Json(json!({ "id_token": token, "token_type": "Bearer", "expires_in": person.lifetime() })).into_response()
         }
-        Err(error) => refuse(StatusCode::INTERNAL_SERVER_ERROR, "server_error", &error.to_string()),
+        Err(error) => refuse(StatusCode::INTERNAL_SERVER_ERROR, "server_error", &chain(&error).to_string()),
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
     trial,
 };
 use http::StatusCode;
-use license_core::{Clock, records, signer::local::LocalRoot};
+use license_core::{Clock, error::chain, records, signer::local::LocalRoot};
 use license_functions::{
     SERVICES,
     edge::{
@@ -61,7 +61,7 @@ pub async fn main() -> ExitCode {
                     ExitCode::SUCCESS
                 }
                 Err(error) => {
-                    eprintln!("license-local: {error}");
+                    eprintln!("license-local: {}", chain(error.as_ref()));
                     ExitCode::FAILURE
                 }
             };
@@ -71,14 +71,14 @@ pub async fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         Err(error) => {
-            eprintln!("license-local: {error}\n\n{}", options::HELP);
+            eprintln!("license-local: {}\n\n{}", chain(&error), options::HELP);
             return ExitCode::from(2);
         }
     };
     match run(&options).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("license-local: {error}");
+            eprintln!("license-local: {}", chain(error.as_ref()));
             ExitCode::FAILURE
         }
     }
@@ -104,7 +104,7 @@ fn listen_for_stop() -> StopCause {
     tokio::spawn(async move {
         match asked_to_stop().await {
             Ok(why) => eprintln!("{why}: stopping (once more: at once)"),
-            Err(error) => eprintln!("signals cannot be received ({error}): stopping"),
+            Err(error) => eprintln!("signals cannot be received ({}): stopping", chain(&error)),
         }
         ask.send_replace(true);
         // Kept open: a closed channel would read as a second wish.

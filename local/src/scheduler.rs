@@ -1,5 +1,6 @@
 //! What Cloud Scheduler is to the cloud: says "tick" once a period.
 
+use license_core::error::chain;
 use license_pubsub::{Message, Publisher, Topic};
 use std::{convert::Infallible, time::Duration};
 use tokio::time::{MissedTickBehavior, interval};
@@ -12,7 +13,11 @@ pub(crate) async fn tick(publisher: &impl Publisher, period: Duration) -> Infall
     loop {
         clock.tick().await;
         if let Err(error) = publisher.publish(Topic::Tick, vec![Message::tick()]).await {
-            tracing::warn!(%error, "the reaper was not asked to look; it is asked again in {} s", period.as_secs());
+            tracing::warn!(
+                error = %chain(&error),
+                "the reaper was not asked to look; it is asked again in {} s",
+                period.as_secs()
+            );
         }
     }
 }

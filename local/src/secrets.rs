@@ -1,5 +1,6 @@
 //! Small secrets of one machine, kept in files that only their owner can read: made once, the same at every start.
 
+use license_core::error::ErrorContext;
 use rustix::{fs::OFlags, process::geteuid};
 use std::{
     fs::{self, OpenOptions},
@@ -13,7 +14,7 @@ use std::{
 /// # Errors
 /// If the file cannot be read or written, is no plain file of ours, or others may read it.
 pub(crate) fn kept(path: &Path, make: impl FnOnce() -> io::Result<String>) -> io::Result<String> {
-    let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+    let named = |error: io::Error| named(path, "cannot be read", error);
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32;
     let mut file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
         Ok(file) => file,
@@ -55,7 +56,12 @@ pub(crate) fn write(path: &Path, text: &str) -> io::Result<()> {
         file.sync_all()?;
         fs::rename(&draft, path)
     };
-    replace().map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
+    replace().map_err(|error| named(path, "cannot be written", error))
+}
+
+/// Says which file it was, with the error underneath.
+fn named(path: &Path, what: &str, error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), ErrorContext::new(format!("{} {what}", path.display()), error))
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! and Redis is rebuilt from it. Five deaths within a minute mean that something is wrong that starting again does not mend.
 
 use crate::stores::{PostgresServer, RedisServer};
+use license_core::error::chain;
 use std::{collections::VecDeque, time::Duration};
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -46,7 +47,7 @@ impl MachineStores {
                 eprintln!("{name} is back after {:.1} s; seats are as they were", begin.elapsed().as_secs_f32());
                 continue;
             };
-            eprintln!("{error}");
+            eprintln!("{}", chain(&error));
             // One that is there but does not answer must be gone for the next turn, where it counts as one more death.
             match name {
                 "Redis" => self.redis.kill().await,

@@ -7,7 +7,7 @@ use crate::{
     Message, PublishError, PublishFuture, Publisher, Topic,
     push::{Envelope, PushDelivery},
 };
-use license_core::Clock;
+use license_core::{Clock, error::chain};
 use reqwest::{Client, StatusCode, Url, header};
 use std::{
     sync::{
@@ -68,7 +68,7 @@ pub enum BusError {
     #[error("the bus cannot push to {0:?}: not a plain http:// address")]
     PushUrl(String),
     /// No HTTP client.
-    #[error("the bus has no HTTP client: {0}")]
+    #[error("the bus has no HTTP client")]
     Client(#[from] reqwest::Error),
 }
 
@@ -228,7 +228,7 @@ async fn deliver(place: QueuePlace, url: Url, mut push: PushDelivery) {
         let why = match answer {
             Ok(status) if acknowledges(status) => return,
             Ok(status) => status.to_string(),
-            Err(error) => error.to_string(),
+            Err(error) => chain(&error).to_string(),
         };
         if attempt == last {
             bus.dead_letters.fetch_add(1, Ordering::Relaxed);

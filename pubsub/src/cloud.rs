@@ -4,6 +4,7 @@ use crate::{Message, PublishError, PublishFuture, Publisher, Topic, TopicNames};
 use google_cloud_auth::credentials::anonymous;
 use google_cloud_gax::retry_policy::RetryPolicyExt;
 use google_cloud_pubsub::{client::BasePublisher, model, retry_policy::RetryableErrors};
+use license_core::error::ErrorContext;
 use std::time::Duration;
 
 /// How many messages one request may carry (<https://cloud.google.com/pubsub/quotas#resource_limits>).
@@ -47,15 +48,15 @@ impl CloudPublisher {
     /// Prepares a client. Connects when it first publishes. Must run inside a Tokio runtime.
     ///
     /// # Errors
-    /// Credentials or address make no sense; what is wrong, for a person.
-    pub async fn new(settings: CloudSettings) -> Result<Self, String> {
+    /// Credentials or address make no sense.
+    pub async fn new(settings: CloudSettings) -> Result<Self, ErrorContext> {
         let retries = RetryableErrors.with_time_limit(settings.deadline);
         let mut builder = BasePublisher::builder().with_retry_policy(retries);
         if let PubsubServer::Emulator(host) = &settings.server {
             builder =
                 builder.with_endpoint(format!("http://{host}")).with_credentials(anonymous::Builder::new().build());
         }
-        let client = builder.build().await.map_err(|e| format!("preparing the Pub/Sub client: {e}"))?;
+        let client = builder.build().await.map_err(|e| ErrorContext::new("no Pub/Sub client was made", e))?;
         let CloudSettings { project, topics, deadline, .. } = settings;
         Ok(Self { client, project, topics, deadline })
     }
@@ -76,12 +77,15 @@ impl CloudPublisher {
             failures
         };
         let (missing, reason) = match tokio::time::timeout(self.deadline, all).await {
-            Ok(failures) => match failures.first() {
-                None => return Ok(()),
-                Some(first) => (failures.len(), first.to_string()),
-            },
+            Ok(failures) => {
+                let missing = failures.len();
+                match failures.into_iter().next() {
+                    None => return Ok(()),
+                    Some(first) => (missing, ErrorContext::new("the server did not take them", first)),
+                }
+            }
             // What is still under way then ends by the same limit on retries; should it yet arrive, it is a duplicate.
-            Err(_) => (of, format!("no answer within {:?}", self.deadline)),
+            Err(_) => (of, format!("no answer within {:?}", self.deadline).into()),
         };
         Err(PublishError::Unacknowledged { topic: name, missing, of, reason })
     }

@@ -5,8 +5,9 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use license_core::{
     Clock,
     domain::event::{Event, SweepShare},
+    error::ErrorContext,
 };
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use std::collections::BTreeMap;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use uuid::Uuid;
@@ -46,13 +47,13 @@ impl PushDelivery {
     /// # Errors
     /// The data is not that, or names more pools than a share may have. It never will be: record it and acknowledge.
     pub fn share(&self) -> Result<SweepShare, MalformedPush> {
-        let asked: SweepShare =
-            serde_json::from_slice(&self.data).map_err(|e| MalformedPush::Message(e.to_string()))?;
+        let asked: SweepShare = self.read()?;
         if asked.pools.len() <= SweepShare::MOST {
             return Ok(asked);
         }
         let most = SweepShare::MOST;
-        Err(MalformedPush::Message(format!("it names {} pools, and a share has {most} at most", asked.pools.len())))
+        let named = asked.pools.len();
+        Err(MalformedPush::Message(format!("it names {named} pools, and a share has {most} at most").into()))
     }
 
     /// The message as an event.
@@ -60,28 +61,33 @@ impl PushDelivery {
     /// # Errors
     /// The data is not that. It never will be: record it and acknowledge.
     pub fn event(&self) -> Result<Event, MalformedPush> {
-        serde_json::from_slice(&self.data).map_err(|e| MalformedPush::Message(e.to_string()))
+        self.read()
+    }
+
+    fn read<T: DeserializeOwned>(&self) -> Result<T, MalformedPush> {
+        let unread = |e| MalformedPush::Message(ErrorContext::new("it cannot be read", e));
+        serde_json::from_slice(&self.data).map_err(unread)
     }
 }
 
 /// Why a body is no push, or its message not what the topic carries. Redelivery would not change it.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum MalformedPush {
     /// Larger than [`Envelope::MAX_BYTES`].
     #[error("the push has {0} bytes; {max} are allowed", max = Envelope::MAX_BYTES)]
     TooLarge(usize),
     /// Not JSON at all.
-    #[error("the push is not JSON: {0}")]
-    NotJson(String),
+    #[error("the push is not JSON")]
+    NotJson(#[source] serde_json::Error),
     /// JSON, but not the envelope.
-    #[error("the push is not a Pub/Sub envelope: {0}")]
-    NotAnEnvelope(String),
+    #[error("the push is not a Pub/Sub envelope")]
+    NotAnEnvelope(#[source] ErrorContext),
     /// An envelope around data that is not base64.
     #[error("the message's data is not base64")]
-    NotBase64,
+    NotBase64(#[source] base64::DecodeError),
     /// A well-formed envelope around a message that says nothing we know.
-    #[error("the message is not what its topic carries: {0}")]
-    Message(String),
+    #[error("the message is not what its topic carries")]
+    Message(#[source] ErrorContext),
 }
 
 /// Reads and writes the JSON around a message. Both spellings of its fields are written, as Google does, and either is read;
@@ -126,9 +132,9 @@ impl Envelope {
         }
         let WireEnvelope { message, subscription, delivery_attempt } = serde_json::from_slice(body).map_err(|e| {
             if e.is_data() {
-                MalformedPush::NotAnEnvelope(e.to_string())
+                MalformedPush::NotAnEnvelope(ErrorContext::new("a field cannot be read", e))
             } else {
-                MalformedPush::NotJson(e.to_string())
+                MalformedPush::NotJson(e)
             }
         })?;
         let missing = || MalformedPush::NotAnEnvelope("message.messageId is missing or empty".into());
@@ -138,7 +144,7 @@ impl Envelope {
             message_id,
             publish_time: message.camel_time.or(message.snake_time).map(|text| read_time(&text)).transpose()?,
             delivery_attempt,
-            data: STANDARD.decode(message.data.unwrap_or_default()).map_err(|_| MalformedPush::NotBase64)?,
+            data: STANDARD.decode(message.data.unwrap_or_default()).map_err(MalformedPush::NotBase64)?,
             attributes: message.attributes.unwrap_or_default(),
         })
     }
@@ -164,8 +170,9 @@ impl Envelope {
 }
 
 fn read_time(text: &str) -> Result<OffsetDateTime, MalformedPush> {
-    OffsetDateTime::parse(text, &Rfc3339)
-        .map_err(|_| MalformedPush::NotAnEnvelope("message.publishTime is not an RFC 3339 date and time".into()))
+    OffsetDateTime::parse(text, &Rfc3339).map_err(|e| {
+        MalformedPush::NotAnEnvelope(ErrorContext::new("message.publishTime is not an RFC 3339 date and time", e))
+    })
 }
 
 #[cfg(test)]
@@ -186,9 +193,9 @@ mod tests {
     #[test]
     fn a_written_envelope_reads_back_as_the_same_push() {
         let whole = push();
-        assert_eq!(Envelope::parse(&Envelope::write(&whole)).as_ref(), Ok(&whole));
+        assert_eq!(Envelope::parse(&Envelope::write(&whole)).unwrap(), whole);
         let bare = PushDelivery { publish_time: None, delivery_attempt: None, ..push() };
-        assert_eq!(Envelope::parse(&Envelope::write(&bare)).as_ref(), Ok(&bare));
+        assert_eq!(Envelope::parse(&Envelope::write(&bare)).unwrap(), bare);
     }
 
     #[test]
@@ -239,8 +246,8 @@ mod tests {
         ] {
             assert!(matches!(envelope(message.clone()), Err(MalformedPush::NotAnEnvelope(_))), "{message}");
         }
-        assert_eq!(envelope(json!({"messageId": "1", "data": "%%"})), Err(MalformedPush::NotBase64));
-        assert_eq!(Envelope::parse(&vec![b' '; 70_000]), Err(MalformedPush::TooLarge(70_000)));
+        assert!(matches!(envelope(json!({"messageId": "1", "data": "%%"})), Err(MalformedPush::NotBase64(_))));
+        assert!(matches!(Envelope::parse(&vec![b' '; 70_000]), Err(MalformedPush::TooLarge(70_000))));
     }
 
     #[test]
@@ -248,7 +255,7 @@ mod tests {
         let share = |data: &str| PushDelivery { data: data.as_bytes().to_vec(), ..push() }.share();
         let pool = r#"["00000000-0000-0000-0000-000000000001","00000000-0000-0000-0000-000000000002"]"#;
         let pools = |count| format!(r#"{{"pools":[{}]}}"#, vec![pool; count].join(","));
-        assert_eq!(share(&pools(0)), Ok(SweepShare::default()));
+        assert_eq!(share(&pools(0)).unwrap(), SweepShare::default());
         assert_eq!(share(&pools(SweepShare::MOST)).unwrap().pools.len(), SweepShare::MOST);
         let more = pools(SweepShare::MOST + 1);
         let wrong = ["", "{}", "63", "[]", r#"{"bucket":63}"#, r#"{"pools":null}"#, r#"{"pools":[["1","2"]]}"#, &more];

@@ -1,6 +1,7 @@
 //! The one thing the rest of the house knows about publishing.
 
 use crate::{Message, Topic};
+use license_core::error::ErrorContext;
 use std::pin::Pin;
 
 /// A boxed future that can move between threads.
@@ -19,10 +20,10 @@ pub trait Publisher: Send + Sync + 'static {
 }
 
 /// Why messages are not known to have arrived. All of them may be published again.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum PublishError {
     /// The server refused, or could not be asked in time.
-    #[error("publishing to {topic}: {missing} of {of} messages not acknowledged: {reason}")]
+    #[error("publishing to {topic}: {missing} of {of} messages not acknowledged")]
     Unacknowledged {
         /// The full name of the topic.
         topic: String,
@@ -30,8 +31,9 @@ pub enum PublishError {
         missing: usize,
         /// How many were to be published.
         of: usize,
-        /// What the server or the client said, for a person.
-        reason: String,
+        /// What the server said, or why it could not be asked.
+        #[source]
+        reason: ErrorContext,
     },
     /// The bus holds as many undelivered messages as it may. None of these was accepted.
     #[error("the bus is full: {waiting} messages wait to be delivered; publish again when its subscribers answer")]

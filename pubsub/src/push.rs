@@ -25,8 +25,8 @@ pub enum PushRefused {
     #[error("the push carries no bearer token")]
     NoToken,
     /// The token itself is refused.
-    #[error("the push's token is refused: {0}")]
-    Token(TokenRejected),
+    #[error("the push's token is refused")]
+    Token(#[source] TokenRejected),
     /// A good token of somebody else.
     #[error("the push's token belongs to another account than the configured one")]
     Email,

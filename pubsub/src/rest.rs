@@ -4,7 +4,7 @@
 
 use crate::{Message, PublishError, PublishFuture, Publisher, Topic, TopicNames};
 use base64::{Engine, engine::general_purpose::STANDARD};
-use license_core::domain::secret::Secret;
+use license_core::{domain::secret::Secret, error::ErrorContext};
 use reqwest::Client;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, time::Duration};
@@ -95,23 +95,29 @@ impl RestPublisher {
         let call = self.client.post(format!("{url}/v1/{name}:publish")).bearer_auth(token.reveal()).json(&body);
         let (missing, reason) = match acknowledged(call).await {
             Ok(ids) if ids == messages.len() => return Ok(()),
-            Ok(ids) => (messages.len().saturating_sub(ids), format!("{ids} ids came back")),
+            Ok(ids) => (messages.len().saturating_sub(ids), format!("{ids} ids came back").into()),
             Err(reason) => (messages.len(), reason),
         };
         Err(PublishError::Unacknowledged { topic: name, missing, of: messages.len(), reason })
     }
 }
 
+/// Without the address: the topic says where.
+fn unanswered(error: reqwest::Error) -> ErrorContext {
+    ErrorContext::new("the server did not answer", error.without_url())
+}
+
 /// How many messages the server says it has taken.
-async fn acknowledged(call: reqwest::RequestBuilder) -> Result<usize, String> {
-    let answer = call.send().await.map_err(|error| error.to_string())?;
+async fn acknowledged(call: reqwest::RequestBuilder) -> Result<usize, ErrorContext> {
+    let answer = call.send().await.map_err(unanswered)?;
     let status = answer.status();
-    let text = answer.text().await.map_err(|error| error.to_string())?;
+    let text = answer.text().await.map_err(unanswered)?;
     let said = || text.chars().take(EXCERPT).collect::<String>();
     if !status.is_success() {
-        return Err(format!("{status}: {}", said()));
+        return Err(format!("{status}: {}", said()).into());
     }
-    let ids: PublishResponse = serde_json::from_str(&text).map_err(|error| format!("{error} in {}", said()))?;
+    let ids: PublishResponse =
+        serde_json::from_str(&text).map_err(|error| ErrorContext::new(format!("no list of ids: {}", said()), error))?;
     Ok(ids.message_ids.len())
 }
 

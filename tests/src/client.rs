@@ -125,7 +125,7 @@ pub async fn alive(moves: &SeatProtocol, seat: &GrantedSeat) {
 pub async fn gone(moves: &SeatProtocol, seat: &GrantedSeat, why: &str) {
     let outcome = beat(moves, seat).await;
     assert!(
-        matches!(&outcome, heartbeat::HeartbeatOutcome::Gone(reason) if reason == why),
+        matches!(&outcome, heartbeat::HeartbeatOutcome::Gone(reason) if reason.as_str() == why),
         "gone ({why}), not {outcome:?}"
     );
 }

@@ -21,7 +21,7 @@ async fn a_machine_takes_a_seat_keeps_it_and_gives_it_back() {
     let again = world.moves.release(&handle).await.unwrap();
     assert_eq!(first, again, "releasing twice is one release");
     let gone = world.moves.heartbeat(&handle, None).await.unwrap();
-    assert!(matches!(&gone, heartbeat::HeartbeatOutcome::Gone(reason) if reason == "released"), "{gone:?}");
+    assert!(matches!(&gone, heartbeat::HeartbeatOutcome::Gone(reason) if reason.as_str() == "released"), "{gone:?}");
 }
 
 #[tokio::test]

@@ -36,12 +36,7 @@ const CORE: &[Room] = &[
     Room { folder: "core/src/seat_store", own: "seat_store", rooms: &[], packages: &["redis", "tokio"] },
     Room { folder: "core/src/records", own: "records", rooms: &["refusal"], packages: &["sqlx", "tokio"] },
     Room { folder: "core/src/signer", own: "signer", rooms: &[], packages: &["reqwest", "tokio", "crc32c"] },
-    Room {
-        folder: "core/src/identity",
-        own: "identity",
-        rooms: &[],
-        packages: &["reqwest", "tokio", "jsonwebtoken"],
-    },
+    Room { folder: "core/src/identity", own: "identity", rooms: &[], packages: &["reqwest", "tokio", "jsonwebtoken"] },
     Room {
         folder: "core/src/protocol",
         own: "protocol",
@@ -192,9 +187,8 @@ fn core_has_no_outward_arrow() {
     for file in ["core/src/error.rs", "core/src/clock.rs", "core/src/steps.rs", "core/src/refusal.rs"] {
         let used = below(&code(&fs::read_to_string(root().join(file)).unwrap()), "crate");
         let words = file == "core/src/refusal.rs";
-        let floor = |name: &String| {
-            matches!(name.as_str(), "Error" | "Result" | "steps") || words && name.as_str() == "domain"
-        };
+        let floor =
+            |name: &String| matches!(name.as_str(), "Error" | "Result" | "steps") || words && name.as_str() == "domain";
         wrong.extend(used.into_iter().filter(|name| !floor(name)).map(|name| format!("{file} uses {name}")));
     }
     assert_eq!(wrong, Vec::<String>::new());
@@ -210,7 +204,11 @@ fn an_outward_arrow_is_seen_however_it_is_spelled() {
         (records, "core/src/records/x.rs", "use crate::management::Management;"),
         (management, "core/src/management/x.rs", "use crate::signer::LeaseSigner;"),
         (management, "core/src/management/x.rs", "fn f(sql: &mut sqlx::PgConnection) {}"),
-        (management, "core/src/management/x.rs", "use crate::{\n    protocol::{acquire::Acquire, deadline::Deadline},\n};"),
+        (
+            management,
+            "core/src/management/x.rs",
+            "use crate::{\n    protocol::{acquire::Acquire, deadline::Deadline},\n};",
+        ),
         (management, "core/src/management/x.rs", "fn f() { crate::protocol::reap::sweep() }"),
         (records, "core/src/records/x.rs", "use crate::seat_store::Seats;"),
         (
@@ -355,4 +353,54 @@ fn no_file_is_longer_than_400_lines() {
     }
     assert!(["rs", "lua", "sql", "py", "sh", "go", ""].iter().all(|kind| seen.contains(*kind)), "{seen:?}");
     assert_eq!(long, Vec::<String>::new(), "what belongs together is smaller");
+}
+
+/// Where a file makes text of an error, so that its causes are lost. Only `chain` prints an error, and a new error takes
+/// the old one as its cause.
+fn lost_causes(name: &str, text: &str) -> Vec<String> {
+    let text = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+    let lost = |line: &str| {
+        let names = ["e", "err", "error", "cause", "failure", "source"];
+        let within_text = |name: &&str| line.contains(&format!("{{{name}}}"));
+        let mapped = |name: &&str| line.contains("map_err(") && line.contains(&format!("{name}.to_string()"));
+        let logged = |name: &&str| {
+            let after = |(at, found): (usize, &str)| line[at + found.len()..].starts_with([',', ' ', ')', ';']);
+            line.match_indices(&format!("%{name}")).any(after)
+        };
+        names.iter().any(|name| within_text(name) || mapped(name) || logged(name))
+    };
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//") && lost(line));
+    lines.map(|(at, line)| format!("{name}:{}: {}", at + 1, line.trim())).collect()
+}
+
+#[test]
+fn no_error_loses_its_cause_on_its_way_to_a_log() {
+    let folders = ["core/src", "functions/src", "pubsub/src", "local/src"];
+    let read = folders.into_iter().flat_map(|folder| files(folder, &["rs"]));
+    let lost: Vec<String> = read
+        .filter(|(name, _)| !name.starts_with("functions/src/edge/tests/"))
+        .flat_map(|(name, text)| lost_causes(&name, &text))
+        .collect();
+    assert_eq!(lost, Vec::<String>::new(), "core/src/error.rs says how an error keeps its cause");
+}
+
+#[test]
+fn a_lost_cause_is_seen_however_it_is_spelled() {
+    for line in [
+        r#"call().map_err(|e| Error::Records(format!("a query failed: {e}").into()))"#,
+        r#"return Err(format!("the port cannot be had ({error})").into());"#,
+        "call().map_err(|error| Error::Events(error.to_string().into()))?;",
+        r#"tracing::warn!(%error, "the history was not kept");"#,
+        r#"tracing::warn!(id, error = %e, "a pool could not be swept");"#,
+        r#"#[error("{what}: {source}")]"#,
+    ] {
+        assert_eq!(lost_causes("x.rs", line).len(), 1, "{line}");
+    }
+    for line in [
+        r#"call().map_err(|e| Error::records("a query failed", e))"#,
+        r#"tracing::warn!(error = %chain(&error), "the history was not kept");"#,
+        r#"// An error is told by {error} no more."#,
+    ] {
+        assert_eq!(lost_causes("x.rs", line), Vec::<String>::new(), "{line}");
+    }
 }

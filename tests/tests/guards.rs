@@ -4,7 +4,7 @@
 
 use license_core::{
     domain::lease::LeaseTiming,
-    protocol::{acquire::AcquireOutcome, steps::Step},
+    protocol::{acquire::AcquireOutcome, heartbeat::HeartbeatOutcome, steps::Step},
     seat_store::NonceAnswer,
 };
 use license_tests::{
@@ -142,7 +142,7 @@ async fn a_rebuild_that_read_the_records_before_the_copy_was_lost_again_is_refus
     goes_on.send(()).unwrap();
     let told = beats.await.unwrap().unwrap();
     assert!(
-        matches!(&told, license_core::protocol::heartbeat::HeartbeatOutcome::Gone(reason) if reason == "expired"),
+        matches!(&told, HeartbeatOutcome::Gone(reason) if reason.as_str() == "expired"),
         "the seat is b's, so not {told:?}"
     );
     alive(&quick, &b_seat).await;

@@ -1,6 +1,6 @@
 //! An issuer's published keys (JWKS, RFC 7517), kept as long as the issuer says.
 
-use crate::{Clock, Error, Result};
+use crate::{Clock, Error, Result, error::chain};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::DecodingKey;
 use reqwest::header::{AGE, CACHE_CONTROL, HeaderMap};
@@ -32,7 +32,7 @@ pub(super) struct IssuerKeys {
     url: String,
     clock: Clock,
     /// Making a client can fail; then every fetch says why.
-    http: std::result::Result<reqwest::Client, String>,
+    http: Result<reqwest::Client>,
     state: Mutex<KeyCache>,
     /// Held by the one caller that asks the issuer.
     flight: tokio::sync::Mutex<()>,
@@ -47,7 +47,7 @@ struct KeyCache {
     attempts: u64,
     /// When the last one began, and how it failed.
     tried_at: i64,
-    failure: Option<String>,
+    failure: Option<Error>,
 }
 
 #[derive(Clone)]
@@ -76,7 +76,8 @@ struct PublishedKey {
 impl IssuerKeys {
     pub(super) fn new(url: &str, clock: Clock) -> Self {
         let policy = reqwest::redirect::Policy::none();
-        let http = reqwest::Client::builder().redirect(policy).timeout(TIMEOUT).build().map_err(|e| e.to_string());
+        let http = reqwest::Client::builder().redirect(policy).timeout(TIMEOUT).build();
+        let http = http.map_err(|e| Error::identity("no HTTP client was made", e.without_url()));
         Self { url: url.into(), clock, http, state: Mutex::default(), flight: tokio::sync::Mutex::default() }
     }
 
@@ -97,7 +98,7 @@ impl IssuerKeys {
         match (found, after.failure) {
             (Some(key), _) => Ok(Some(key)),
             // The key may be new, and whoever published it cannot be asked: no ground for a refusal.
-            (None, Some(failure)) => Err(Error::Identity(failure)),
+            (None, Some(failure)) => Err(failure),
             (None, None) => Ok(None),
         }
     }
@@ -123,28 +124,33 @@ impl IssuerKeys {
                 state.failure = None;
             }
             Err(failure) => {
-                tracing::warn!(url = self.url, failure, "keys not fetched");
-                state.failure = Some(format!("{}: {failure}", self.url));
+                tracing::warn!(url = self.url, error = %chain(&failure), "keys not fetched");
+                state.failure = Some(failure);
             }
         }
     }
 
-    async fn fetch(&self) -> std::result::Result<(ByName, i64), String> {
+    async fn fetch(&self) -> Result<(ByName, i64)> {
         let http = self.http.as_ref().map_err(Clone::clone)?;
-        let text = |e: reqwest::Error| e.without_url().to_string();
-        let mut answer = http.get(&self.url).send().await.and_then(|a| a.error_for_status()).map_err(text)?;
+        let keys = format!("the keys at {}", self.url);
+        let unanswered = |e: reqwest::Error| Error::identity(format!("{keys} were not answered"), e.without_url());
+        let mut answer = http.get(&self.url).send().await.and_then(|a| a.error_for_status()).map_err(unanswered)?;
         let life = life(answer.headers());
         let mut body = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(text)? {
+        while let Some(chunk) = answer.chunk().await.map_err(unanswered)? {
             body.extend_from_slice(&chunk);
             if body.len() > MAX_BYTES {
-                return Err("the set of keys is too large".into());
+                return Err(Error::Identity(format!("{keys} are too large a set").into()));
             }
         }
-        let published: PublishedKeys = serde_json::from_slice(&body).map_err(|e| format!("no set of keys: {e}"))?;
-        let keys: ByName = published.keys.into_iter().filter_map(usable).collect();
+        let published: PublishedKeys =
+            serde_json::from_slice(&body).map_err(|e| Error::identity(format!("{keys} are no set of keys"), e))?;
+        let held: ByName = published.keys.into_iter().filter_map(usable).collect();
         // Taking an empty set would throw everybody out; no issuer means that.
-        if keys.is_empty() { Err("the set holds no RS256 key".into()) } else { Ok((keys, life)) }
+        if held.is_empty() {
+            return Err(Error::Identity(format!("{keys} hold none for RS256").into()));
+        }
+        Ok((held, life))
     }
 }
 

@@ -101,5 +101,5 @@ fn vanished() -> Error {
 
 /// What the staff's log shows; null where there was nothing.
 fn describe<T: Serialize>(settings: Option<&T>) -> Result<Value> {
-    serde_json::to_value(settings).map_err(|e| Error::Internal(format!("settings cannot be written down: {e}")))
+    serde_json::to_value(settings).map_err(|e| Error::internal("settings cannot be written down", e))
 }

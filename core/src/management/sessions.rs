@@ -10,6 +10,7 @@ use crate::{
         lease::LeaseTiming,
         session::EndReason,
     },
+    error::{StoreName, chain},
     protocol::deadline::Deadline,
     records::{AuditedChange, Caller, KickOutcome, ListedRows, PageRequest, SessionFilter, SessionRow},
     refusal::{ChangeRefusal, ChangeResult},
@@ -183,7 +184,7 @@ impl SeatManagement {
         // Also for one that had ended: whoever kicked it may not have come this far.
         self.seats.invalidate(&pool, end.epoch.saturating_sub(1)).await?;
         loop {
-            deadline.check("seats")?;
+            deadline.check(StoreName::Seats)?;
             match self.seats.look(&pool, &[(end.seat, id)]).await? {
                 PoolReply::Said(look) => return Ok(EndedSessionRow { free: free(&look), end }),
                 PoolReply::Cold(_) => {
@@ -208,7 +209,10 @@ impl SeatManagement {
             asked.spawn(async move {
                 let answer = tokio::time::timeout(PATIENCE, seats.look(&pool, &wanted)).await;
                 if let Ok(Err(e)) = &answer {
-                    tracing::warn!(error = %e, "sessions are listed without what Redis knows of them");
+                    tracing::warn!(
+                        error = %chain(e),
+                        "sessions are listed without what Redis knows of them"
+                    );
                 }
                 (wanted, answer.ok().and_then(Result::ok))
             });

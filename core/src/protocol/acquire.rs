@@ -17,6 +17,7 @@ use crate::{
         license::{LicenseFacts, LicenseRefusal},
         rate::RateLimited,
     },
+    error::StoreName,
     records::{GrantOutcome, KeyMatch, SeatGrant},
     seat_store::{AcquireAnswer, PoolFull, PoolKey, PoolReply, SeatRequest, SeatTicket, TooMany},
     signer::InstanceKey,
@@ -126,7 +127,7 @@ impl SeatProtocol {
         let mut drawn = Vec::new();
         let mut judged = false;
         loop {
-            deadline.check("records")?;
+            deadline.check(StoreName::Records)?;
             let ask = self.ask(request, &hashes);
             drawn.push(ask.session);
             match self.seats.acquire(&pool, &ask).await? {

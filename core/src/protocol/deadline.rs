@@ -1,6 +1,6 @@
 //! A request's time.
 
-use crate::{Error, Result, domain::lease::LeaseTiming};
+use crate::{Error, Result, domain::lease::LeaseTiming, error::StoreName};
 use std::time::{Duration, Instant};
 
 /// Until when a move may be asked again.
@@ -18,13 +18,13 @@ impl Deadline {
     }
 
     /// Waits for somebody else's work until the time is over.
-    pub(crate) async fn wait<T>(self, room: &'static str, work: impl Future<Output = T>) -> Result<T> {
+    pub(crate) async fn wait<T>(self, store: StoreName, work: impl Future<Output = T>) -> Result<T> {
         let left = self.0.saturating_duration_since(Instant::now());
-        tokio::time::timeout(left, work).await.map_err(|_| Error::Deadline(room))
+        tokio::time::timeout(left, work).await.map_err(|_| Error::Deadline(store))
     }
 
-    /// Fails once the time is over, naming the room that was waited for.
-    pub(crate) fn check(self, room: &'static str) -> Result<()> {
-        if Instant::now() < self.0 { Ok(()) } else { Err(Error::Deadline(room)) }
+    /// Fails once the time is over, naming the store that was waited for.
+    pub(crate) fn check(self, store: StoreName) -> Result<()> {
+        if Instant::now() < self.0 { Ok(()) } else { Err(Error::Deadline(store)) }
     }
 }

@@ -7,8 +7,9 @@
 
 use super::memory::TtlCache;
 use crate::{
-    Clock,
+    Clock, Error,
     domain::rate::{LimitKind, RateDecision, RateLimit, RateLimited},
+    error::{StoreName, chain},
     seat_store::SeatStore,
 };
 use std::{
@@ -156,8 +157,8 @@ impl GuessMemory {
     /// `None`: it was tried before and takes no turn, or nobody counts now.
     async fn count(&self, SecretGuesser { limit, subject, rate }: &SecretGuesser, tried: &str) -> Option<RateDecision> {
         let turn = tokio::time::timeout(PATIENCE, self.seats.guess(limit, subject, tried, *rate)).await;
-        turn.unwrap_or(Err(crate::Error::Deadline("seats"))).unwrap_or_else(|error| {
-            tracing::warn!(error = %error, limit, "not limited while the seat store is away");
+        turn.unwrap_or(Err(Error::Deadline(StoreName::Seats))).unwrap_or_else(|error| {
+            tracing::warn!(error = %chain(&error), limit, "not limited while the seat store is away");
             None
         })
     }
@@ -165,8 +166,8 @@ impl GuessMemory {
     /// If this fails the turn stays taken, which is the safe side.
     async fn give_back(&self, SecretGuesser { limit, subject, rate }: &SecretGuesser, tried: &str) {
         let given = tokio::time::timeout(PATIENCE, self.seats.right(limit, subject, tried, *rate)).await;
-        if let Err(error) = given.unwrap_or(Err(crate::Error::Deadline("seats"))) {
-            tracing::warn!(error = %error, limit, "a turn was not given back while the seat store is away");
+        if let Err(error) = given.unwrap_or(Err(Error::Deadline(StoreName::Seats))) {
+            tracing::warn!(error = %chain(&error), limit, "a turn was not given back while the seat store is away");
         }
     }
 }

@@ -7,7 +7,9 @@ use crate::{
         handle::SessionHandle,
         id::Nonce,
         license::{LicenseFacts, LicenseRefusal},
+        session::{EndReason, GoneReason},
     },
+    error::StoreName,
     records::ResolveOutcome,
     seat_store::{HeartbeatAnswer, PoolKey, PoolReply},
 };
@@ -17,8 +19,8 @@ use crate::{
 pub enum HeartbeatOutcome {
     /// The lease was extended.
     Alive(Box<ExtendedLease>),
-    /// The session is over, and recorded so, for this reason: `released`, `expired`, `kicked` or `unknown`.
-    Gone(String),
+    /// The session is over, and recorded so, for this reason.
+    Gone(GoneReason),
     /// The license gives no seat now. The lease was not extended and is not lost: resumed within it, all goes on. Told
     /// also once the lease is over, as long as the license refuses.
     Refused(LicenseRefusal),
@@ -50,7 +52,7 @@ impl SeatProtocol {
         }
         let pool = PoolKey::from(handle);
         loop {
-            deadline.check("seats")?;
+            deadline.check(StoreName::Seats)?;
             match self.seats.heartbeat(&pool, handle.seat, handle.session).await? {
                 PoolReply::Said(HeartbeatAnswer::Alive { holder, facts, lease_ms, held_ms }) => {
                     let signer = self.signer.certified().await?;
@@ -79,7 +81,7 @@ impl SeatProtocol {
                     match (resolved, refusal) {
                         // A lease that nobody could renew is over for no fault of its client's: as long as the license
                         // refuses, that is why.
-                        (ResolveOutcome::Gone(reason), Some(refusal)) if !was_ended(&reason) => {
+                        (ResolveOutcome::Gone(reason), Some(refusal)) if !asked_for(&reason) => {
                             return Ok(HeartbeatOutcome::Refused(refusal));
                         }
                         (ResolveOutcome::Gone(reason), _) => return Ok(self.gone(handle, reason)),
@@ -88,20 +90,20 @@ impl SeatProtocol {
                 }
                 PoolReply::Cold(_) => {
                     if !self.rebuilds.warm(&pool, handle.tenant, handle.pool_id, deadline).await? {
-                        return Ok(self.gone(handle, "unknown".into()));
+                        return Ok(self.gone(handle, GoneReason::Unknown));
                     }
                 }
             }
         }
     }
 
-    fn gone(&self, handle: &SessionHandle, reason: String) -> HeartbeatOutcome {
+    fn gone(&self, handle: &SessionHandle, reason: GoneReason) -> HeartbeatOutcome {
         self.gone.insert(handle.session, reason.clone());
         HeartbeatOutcome::Gone(reason)
     }
 }
 
 /// Somebody asked for the end: that is so, whatever the license says since.
-fn was_ended(reason: &str) -> bool {
-    matches!(reason, "kicked" | "released")
+fn asked_for(reason: &GoneReason) -> bool {
+    matches!(reason, GoneReason::Ended(EndReason::Kicked | EndReason::Released))
 }

@@ -25,7 +25,7 @@ pub mod validate;
 pub use crate::steps;
 use crate::{
     Clock,
-    domain::{id::SessionId, lease::LeaseTiming, secret::KeyRing},
+    domain::{id::SessionId, lease::LeaseTiming, secret::KeyRing, session::GoneReason},
     records::Records,
     seat_store::SeatStore,
     signer::LeaseSigner,
@@ -45,7 +45,7 @@ pub struct SeatProtocol {
     settings: Arc<ProtocolSettings>,
     rebuilds: PoolRebuilds,
     guesses: GuessMemory,
-    gone: TtlCache<SessionId, String>,
+    gone: TtlCache<SessionId, GoneReason>,
     steps: FailPoints,
 }
 

@@ -7,8 +7,9 @@ use super::{
     steps::{FailPoints, Step},
 };
 use crate::{
-    Result,
-    domain::{event::SweepShare, lease::LeaseTiming},
+    Error, Result,
+    domain::{event::SweepShare, lease::LeaseTiming, session::EndReason},
+    error::{StoreName, chain},
     records::{PoolToReap, PoolUsage, Records, SeatEnding},
     seat_store::{PoolKey, PoolReply, ReapedSeats, SeatFree, SeatStore, SessionFree},
 };
@@ -94,12 +95,12 @@ impl SeatReaper {
             report.pools += 1;
             if let Err(e) = self.reap(&pool, &mut report).await {
                 #[cfg(feature = "testing")]
-                if let crate::Error::Cut(_) = e {
+                if let Error::Cut(_) = e {
                     return Err(e);
                 }
                 report.failed += 1;
                 tracing::warn!(
-                    tenant = %pool.tenant, license = %pool.license, pool = %pool.pool, error = %e,
+                    tenant = %pool.tenant, license = %pool.license, pool = %pool.pool, error = %chain(&e),
                     "a pool could not be swept"
                 );
             }
@@ -115,7 +116,7 @@ impl SeatReaper {
         // way.
         let grace = self.count_grace(pool).await;
         loop {
-            deadline.check("seats")?;
+            deadline.check(StoreName::Seats)?;
             let reaped = match self.seats.reap(&key, pool.epoch, LIMIT, grace).await? {
                 PoolReply::Said(reaped) => reaped,
                 // No copy, and nobody holds anything: whoever comes next rebuilds. An old copy may still speak for who
@@ -155,7 +156,10 @@ impl SeatReaper {
             return Some(0);
         }
         let counted = self.records.count_grace(pool.tenant, pool.pool_id).await;
-        counted.inspect_err(|error| tracing::warn!(license = %pool.license, %error, "grace could not be counted")).ok()
+        let warn = |error: &Error| {
+            tracing::warn!(license = %pool.license, error = %chain(error), "grace could not be counted");
+        };
+        counted.inspect_err(warn).ok()
     }
 
     /// Writes claims down and forgets them. False: the copy they were made from is old.
@@ -176,7 +180,8 @@ impl SeatReaper {
             sessions: reaped.sessions.clone(),
             released: Vec::new(),
         };
-        let ended = self.records.end_seats(pool.tenant, pool.pool_id, &ending, "expired", self.timing.ttl).await?;
+        let ended =
+            self.records.end_seats(pool.tenant, pool.pool_id, &ending, EndReason::Expired, self.timing.ttl).await?;
         self.steps.done(Step::EndSeats).await?;
         let Some(done) = ended.done else {
             self.seats.invalidate(key, reaped.epoch).await?;

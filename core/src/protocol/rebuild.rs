@@ -15,6 +15,7 @@ use crate::{
         id::{PoolId, TenantId},
         secret,
     },
+    error::StoreName,
     records::Records,
     seat_store::{NonceAnswer, PoolKey, SeatStore},
 };
@@ -76,7 +77,7 @@ impl PoolRebuilds {
             let (mut told, began) = self.join(key, tenant, pool);
             // Redis answers at once, or fails by itself: what takes so long is the records, asked here or by another
             // instance.
-            let told = deadline.wait("records", told.wait_for(Option::is_some)).await?;
+            let told = deadline.wait(StoreName::Records, told.wait_for(Option::is_some)).await?;
             match told.as_deref() {
                 Ok(Some(Ok(warm))) => return Ok(*warm),
                 _ if earlier && !began => earlier = false,
@@ -134,7 +135,7 @@ impl PoolRebuilds {
             }
             // Somebody else is at it, or was faster. Where nobody waits here any more there is nothing to go on for.
             if waiting.receiver_count() == 0 {
-                return Err(Error::Deadline("records"));
+                return Err(Error::Deadline(StoreName::Records));
             }
             tokio::time::sleep(draw_wait()).await;
         }

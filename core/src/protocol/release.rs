@@ -6,7 +6,9 @@ use crate::{
     domain::{
         handle::SessionHandle,
         pool::{LeaseClaim, SeatClaim},
+        session::EndReason,
     },
+    error::{StoreName, chain},
     records::SeatEnding,
     seat_store::{PoolKey, PoolReply, ReleaseAnswer, SeatFree, SessionFree},
 };
@@ -24,7 +26,7 @@ impl SeatProtocol {
         let pool = PoolKey::from(handle);
         let mut ending = SeatEnding { released: vec![handle.session], ..SeatEnding::default() };
         loop {
-            deadline.check("seats")?;
+            deadline.check(StoreName::Seats)?;
             let answer = match self.seats.release(&pool, handle.seat, handle.session).await? {
                 PoolReply::Said(answer) => answer,
                 PoolReply::Cold(_) => {
@@ -45,7 +47,7 @@ impl SeatProtocol {
             // The session itself is ended by id whatever ticket or epoch say: its owner asks.
             let ended = self
                 .records
-                .end_seats(handle.tenant, handle.pool_id, &ending, "released", self.settings.timing.ttl)
+                .end_seats(handle.tenant, handle.pool_id, &ending, EndReason::Released, self.settings.timing.ttl)
                 .await?;
             self.steps.done(Step::EndSeats).await?;
             let Some(done) = ended.done else {
@@ -85,7 +87,7 @@ impl SeatProtocol {
             return;
         }
         if let Err(e) = self.seats.free(pool, ending.epoch, &seats, &sessions).await {
-            tracing::warn!(error = %e, "a released seat stays marked until the next acquire or sweep");
+            tracing::warn!(error = %chain(&e), "a released seat stays marked until the next acquire or sweep");
         }
     }
 }

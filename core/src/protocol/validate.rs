@@ -14,6 +14,7 @@ use crate::{
         license::{LicenseFacts, LicenseRefusal},
         rate::RateLimited,
     },
+    error::StoreName,
     seat_store::{PoolKey, PoolReply, ValidateAnswer, ValidateReply},
 };
 
@@ -80,7 +81,7 @@ impl SeatProtocol {
         let by_process = hardware.zip(instance).map(|(h, i)| Holder::process(pool.license, h, i));
         let mut judged = false;
         loop {
-            deadline.check("seats")?;
+            deadline.check(StoreName::Seats)?;
             match self.seats.validate(&pool, &hashes, by_machine, by_process).await? {
                 PoolReply::Said(ValidateAnswer::Valid(valid)) => return Ok(ValidateOutcome::Valid(valid)),
                 PoolReply::Said(ValidateAnswer::Refused(refusal, facts)) => {

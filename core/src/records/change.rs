@@ -236,8 +236,7 @@ impl<'a> AuditedChange<'a> {
     /// Keeps the outcome for the same request when it comes again.
     async fn keep_outcome<T: Serialize>(&mut self, outcome: &T) -> Result<()> {
         let Some(repeat) = &self.caller.repeat else { return Ok(()) };
-        let text =
-            serde_json::to_vec(outcome).map_err(|e| Error::Internal(format!("an outcome cannot be kept: {e}")))?;
+        let text = serde_json::to_vec(outcome).map_err(|e| Error::internal("an outcome cannot be kept", e))?;
         let sealed = repeat.seal(&text).ok_or_else(|| Error::Internal("an outcome cannot be sealed".into()))?;
         let sql = "-- keep_outcome
             update idempotency_keys set outcome = $4 where tenant_id = $1 and principal = $2 and key_hash = $3";

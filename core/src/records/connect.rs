@@ -3,6 +3,7 @@
 use crate::{
     Error, Result,
     domain::{id::TenantId, secret::KeyRing},
+    error::chain,
 };
 use sqlx::{
     Executor, PgPool, Postgres,
@@ -70,7 +71,7 @@ impl Records {
     /// If the URL is none.
     pub fn new(url: &str, role: DatabaseRole, size: u32) -> Result<Self> {
         let options =
-            PgConnectOptions::from_str(url).map_err(|e| Error::Records(format!("not a PostgreSQL URL: {e}")))?;
+            PgConnectOptions::from_str(url).map_err(|e| Error::records("the PostgreSQL URL cannot be read", e))?;
         Ok(Self::with(options, role, size))
     }
 
@@ -165,25 +166,20 @@ impl Records {
             match call(self.pool.clone()).await {
                 Ok(answer) => return Ok(answer),
                 Err(e) if worth_repeating(&e) && started.elapsed() < REPEAT => {
-                    tracing::debug!(error = %e, "records call repeated");
+                    tracing::debug!(error = %chain(&e), "records call repeated");
                     tokio::time::sleep(PAUSE).await;
                 }
-                Err(e) => return Err(failed(e)),
+                Err(e) => return Err(e.into()),
             }
         }
     }
 }
 
 impl From<sqlx::Error> for Error {
+    /// The error of a call that is not repeated: the one place where an error of sqlx becomes ours.
     fn from(error: sqlx::Error) -> Self {
-        failed(error)
+        Self::records("a query failed", error)
     }
-}
-
-/// The error of a call that is not repeated.
-#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
-pub(super) fn failed(e: sqlx::Error) -> Error {
-    Error::Records(e.to_string())
 }
 
 /// True where nothing happened or the outcome is unknown.

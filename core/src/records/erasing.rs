@@ -230,8 +230,7 @@ impl Records {
         report.events += count(&row, "events");
         report.audit_entries += count(&row, "entries");
         if at.stage == ErasureStage::Open && row.try_get::<Option<Uuid>, _>("pool_id")?.is_some() {
-            let changed =
-                changed_pools(std::slice::from_ref(&row)).map_err(|e| sqlx::Error::Protocol(e.to_string()))?;
+            let changed = changed_pools(std::slice::from_ref(&row)).map_err(|e| sqlx::Error::Decode(e.into()))?;
             // Of a pool the newest is enough: a copy of it or an older one is stale.
             report.changed_pools.retain(|before| changed.iter().all(|now| now.pool_id != before.pool_id));
             report.changed_pools.extend(changed);

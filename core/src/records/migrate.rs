@@ -21,12 +21,11 @@ fn migrator() -> Migrator {
 /// belongs to `owner`. Harmless to repeat and to run from several places at once.
 ///
 /// # Errors
-/// [`Error::Records`] with the server's words.
+/// [`Error::Records`] with the server's error underneath.
 pub async fn migrate(options: &PgConnectOptions) -> Result<()> {
-    let say = |e: &dyn std::fmt::Display| Error::Records(format!("migration: {e}"));
-    let mut connection = PgConnection::connect_with(options).await.map_err(|e| say(&e))?;
-    connection.execute(include_str!("../../../migrations/roles.sql")).await.map_err(|e| say(&e))?;
-    connection.execute("set role owner").await.map_err(|e| say(&e))?;
-    migrator().run(&mut connection).await.map_err(|e| say(&e))?;
-    connection.close().await.map_err(|e| say(&e))
+    let mut connection = PgConnection::connect_with(options).await?;
+    connection.execute(include_str!("../../../migrations/roles.sql")).await?;
+    connection.execute("set role owner").await?;
+    migrator().run(&mut connection).await.map_err(|e| Error::records("a migration failed", e))?;
+    connection.close().await.map_err(Error::from)
 }

@@ -1,8 +1,8 @@
 //! Events waiting to be published.
 
-use super::connect::{Records, failed};
+use super::connect::Records;
 use crate::{
-    Result,
+    Error, Result,
     domain::{event::Event, id::TenantId},
 };
 use sqlx::{Row, postgres::PgRow};
@@ -25,10 +25,7 @@ impl Records {
         let mut transaction = self.repeat(|pool| async move { pool.begin().await }).await?;
         // Publishing takes as long as it takes; the others' limit would end it, and the same events would go out again
         // and again.
-        sqlx::query("set local idle_in_transaction_session_timeout = '60s'")
-            .execute(&mut *transaction)
-            .await
-            .map_err(failed)?;
+        sqlx::query("set local idle_in_transaction_session_timeout = '60s'").execute(&mut *transaction).await?;
         let rows = sqlx::query(
             "-- waiting_events
              select tenant_id, id, kind, payload, created_at from outbox
@@ -36,9 +33,8 @@ impl Records {
         )
         .bind(limit)
         .fetch_all(&mut *transaction)
-        .await
-        .map_err(failed)?;
-        let events = rows.iter().map(event).collect::<sqlx::Result<_>>().map_err(failed)?;
+        .await?;
+        let events = rows.iter().map(event).collect::<sqlx::Result<_>>()?;
         Ok(EventBatch { events, transaction })
     }
 }
@@ -56,8 +52,7 @@ impl EventBatch {
             .bind(tenants)
             .bind(ids)
             .fetch_one(&mut *self.transaction)
-            .await
-            .map_err(failed)?;
+            .await?;
         if marked as usize != self.events.len() {
             tracing::error!(
                 marked,
@@ -65,7 +60,7 @@ impl EventBatch {
                 "events that were published are not marked and come again"
             );
         }
-        self.transaction.commit().await.map_err(failed)
+        self.transaction.commit().await.map_err(Error::from)
     }
 }
 

@@ -67,7 +67,7 @@ impl PageRequest {
     ) -> Result<ListedRows<T>> {
         let more = rows.len() > usize::from(self.limit);
         let items = rows.iter().take(self.limit.into()).map(read).collect::<sqlx::Result<Vec<T>>>();
-        let items = items.map_err(|e| Error::Internal(format!("a row of a list cannot be read: {e}")))?;
+        let items = items.map_err(|e| Error::internal("a row of a list cannot be read", e))?;
         let next = items.last().filter(|_| more).map(|last| PageCursor(id(last)));
         Ok(ListedRows { items, next })
     }

@@ -2,13 +2,13 @@
 
 use super::{
     change::AuditedChange,
-    connect::{Records, failed},
+    connect::Records,
     page::{ListedRows, PageRequest},
     person::{PersonRow, person},
     row::word,
 };
 use crate::{
-    Result,
+    Error, Result,
     domain::{
         access::PersonRole,
         email::Email,
@@ -61,12 +61,7 @@ impl Records {
             select user_id from directory.locate_identity($1, $2) where tenant_id = $3";
         let user: Option<Uuid> = self
             .repeat(|pool| async move {
-                sqlx::query_scalar(sql)
-                    .bind(issuer)
-                    .bind(subject)
-                    .bind(tenant.0)
-                    .fetch_optional(&pool)
-                    .await
+                sqlx::query_scalar(sql).bind(issuer).bind(subject).bind(tenant.0).fetch_optional(&pool).await
             })
             .await?;
         match user {
@@ -87,13 +82,12 @@ impl Records {
         .bind(tenant.0)
         .bind(user.0)
         .fetch_optional(&mut *transaction)
-        .await
-        .map_err(failed)?;
+        .await?;
         let membership = |row: PgRow| {
             let (organization, tokens_not_before) = (row.try_get("organization")?, row.try_get("tokens_not_before")?);
             Ok(MembershipRow { tenant, organization, tokens_not_before, person: person(&row)? })
         };
-        row.map(membership).transpose().map_err(failed)
+        row.map(membership).transpose().map_err(Error::from)
     }
 
     /// The people of an organization, those who joined last first.
@@ -106,7 +100,7 @@ impl Records {
             select user_id, email, name, role, version, created_at from users
             where tenant_id = $1 and user_id < $2 and removed_at is null order by user_id desc limit $3";
         let query = sqlx::query(sql).bind(tenant.0).bind(page.below()).bind(page.fetch());
-        let rows = query.fetch_all(&mut *transaction).await.map_err(failed)?;
+        let rows = query.fetch_all(&mut *transaction).await?;
         page.cut(rows, |person: &PersonRow| person.id.0, person)
     }
 
@@ -184,8 +178,8 @@ impl AuditedChange<'_> {
             select role, removed_at is null as belongs from users where tenant_id = $1 and user_id = $2";
         let tenant = self.tenant().0;
         let row = sqlx::query(sql).bind(tenant).bind(user.0).fetch_optional(self.sql()).await?;
-        let read = |row: PgRow| Ok((word(&row, "role")?, row.try_get("belongs")?));
-        Ok(row.map(read).transpose().map_err(failed)?)
+        let Some(row) = row else { return Ok(None) };
+        Ok(Some((word(&row, "role")?, row.try_get("belongs")?)))
     }
 }
 

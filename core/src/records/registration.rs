@@ -152,7 +152,7 @@ impl AuditedChange<'_> {
             .bind(subjects)
             .fetch_one(self.sql())
             .await?;
-        let read = |limit: String| limit.parse().map_err(|e| Error::Internal(format!("a limit of trials: {e}")));
+        let read = |limit: String| limit.parse().map_err(|e| Error::internal("a limit of trials cannot be read", e));
         reached.map(read).transpose()
     }
 }
@@ -185,7 +185,7 @@ async fn describe(connection: &mut PgConnection, (tenant, user): (Uuid, Uuid)) -
         role: row.try_get("role")?,
         license: FirstLicense {
             id: LicenseId(row.try_get("license_id")?),
-            number: number.parse().map_err(|e| Error::Internal(format!("a license number in the records: {e}")))?,
+            number: number.parse().map_err(|e| Error::internal("a license number in the records cannot be read", e))?,
             product: row.try_get("product")?,
             tier: row.try_get("tier")?,
             status: row.try_get("status")?,

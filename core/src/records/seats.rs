@@ -1,6 +1,6 @@
 //! The moves on seats, each one PL/pgSQL function and one round trip (migrations/0221 to 0224).
 
-use super::connect::{Records, failed};
+use super::connect::Records;
 use crate::{
     Error, Result, clock,
     domain::{
@@ -9,6 +9,7 @@ use crate::{
         lease::LeaseTiming,
         name,
         pool::{OpenSession, PoolSnapshot, RebuiltSeat, SeatClaim, SessionClaim},
+        session::{EndReason, GoneReason},
     },
 };
 use sqlx::{Row, postgres::PgRow};
@@ -103,8 +104,8 @@ pub struct EndOutcome {
 /// What a session is that Redis does not know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ResolveOutcome {
-    /// Over, for this reason: `released`, `expired`, `kicked` or `unknown`.
-    Gone(String),
+    /// Over, for this reason.
+    Gone(GoneReason),
     /// Redis spoke for an old copy.
     EpochStale,
 }
@@ -151,12 +152,12 @@ impl Records {
             "ENDED" => Ok(GrantOutcome::Ended),
             "EPOCH_STALE" => Ok(GrantOutcome::EpochStale),
             "REFUSED" => Ok(GrantOutcome::Refused),
-            other => Err(Error::Internal(format!("grant_seat answered {other}"))),
+            other => Err(Error::Internal(format!("grant_seat answered {other}").into())),
         }
     }
 
-    /// Writes endings down. `reason` is what events say: `released` or `expired`; `ttl` turns lease ends into times
-    /// last seen. May be repeated.
+    /// Writes endings down. `reason` is what events say, and never [`EndReason::Kicked`], which is written elsewhere;
+    /// `ttl` turns lease ends into times last seen. May be repeated.
     ///
     /// # Errors
     /// [`Error::Records`]; they may have been written all the same.
@@ -165,7 +166,7 @@ impl Records {
         tenant: TenantId,
         pool_id: PoolId,
         ending: &SeatEnding,
-        reason: &str,
+        reason: EndReason,
         ttl: Duration,
     ) -> Result<EndOutcome> {
         let seen = |lease_end_ms: i64| (lease_end_ms > 0).then(|| clock::from_ms(lease_end_ms) - ttl);
@@ -189,7 +190,7 @@ impl Records {
                 .bind(tenant.0)
                 .bind(pool_id.0)
                 .bind(ending.epoch as i64)
-                .bind(reason)
+                .bind(reason.as_str())
                 .bind(seats)
                 .bind(seqs)
                 .bind(seats_seen)
@@ -202,12 +203,12 @@ impl Records {
                 .await
             })
             .await?;
-        let released_at = row.try_get("released_at").map_err(failed)?;
-        if row.try_get("stale").map_err(failed)? {
+        let released_at = row.try_get("released_at")?;
+        if row.try_get("stale")? {
             return Ok(EndOutcome { done: None, released_at });
         }
-        let done: Vec<i32> = row.try_get("done").map_err(failed)?;
-        let gone: Vec<i32> = row.try_get("gone").map_err(failed)?;
+        let done: Vec<i32> = row.try_get("done")?;
+        let gone: Vec<i32> = row.try_get("gone")?;
         Ok(EndOutcome { done: Some(done.into_iter().map(|k| (k as SeatNo, gone.contains(&k))).collect()), released_at })
     }
 
@@ -237,9 +238,9 @@ impl Records {
             })
             .await?;
         match outcome.as_str() {
-            "GONE" => Ok(ResolveOutcome::Gone(reason)),
+            "GONE" => Ok(ResolveOutcome::Gone(reason.as_str().into())),
             "EPOCH_STALE" => Ok(ResolveOutcome::EpochStale),
-            other => Err(Error::Internal(format!("resolve_session answered {other}"))),
+            other => Err(Error::Internal(format!("resolve_session answered {other}").into())),
         }
     }
 
@@ -274,7 +275,7 @@ impl Records {
                 transaction.commit().await.map(|()| row)
             })
             .await?;
-        row.map(|row| snapshot(tenant, pool_id, &row).map_err(failed)).transpose()
+        row.map(|row| snapshot(tenant, pool_id, &row).map_err(Error::from)).transpose()
     }
 }
 

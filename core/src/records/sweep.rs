@@ -1,12 +1,13 @@
 //! What the reaper looks at. Reads every tenant's pools by explicit policy; writes by functions, each for one tenant.
 
-use super::connect::{Records, failed};
+use super::connect::Records;
 use crate::{
     Error, Result,
     domain::{
         event::SweepShare,
-        id::{LicenseNumber, PoolId, PoolName, TenantId},
+        id::{InvalidText, LicenseNumber, PoolId, PoolName, TenantId},
     },
+    error::chain,
 };
 use sqlx::{Row, postgres::PgRow};
 use std::collections::BTreeSet;
@@ -121,7 +122,7 @@ impl Records {
                 .await?;
             let mut steps = [0; 2];
             for row in &rows {
-                let walk = match row.try_get("why").map_err(failed)? {
+                let walk = match row.try_get("why")? {
                     "held" => Some(0),
                     "quarantined" => Some(1),
                     "events" => {
@@ -130,7 +131,7 @@ impl Records {
                     }
                     _ => None,
                 };
-                let at = (row.try_get("tenant_id").map_err(failed)?, row.try_get("pool_id").map_err(failed)?);
+                let at = (row.try_get("tenant_id")?, row.try_get("pool_id")?);
                 todo.pools.insert((TenantId(at.0), PoolId(at.1)));
                 if let Some(walk) = walk {
                     steps[walk] += 1;
@@ -194,7 +195,9 @@ impl Records {
             .await?;
         // One row that says nothing we know must not keep the others of its share from being looked at.
         let readable = |row: &PgRow| {
-            pool(row).inspect_err(|error| tracing::error!(%error, "a pool that cannot be read is not swept")).ok()
+            pool(row)
+                .inspect_err(|error| tracing::error!(error = %chain(error), "a pool that cannot be read is not swept"))
+                .ok()
         };
         Ok(rows.iter().filter_map(readable).collect())
     }
@@ -237,14 +240,14 @@ impl Records {
 }
 
 fn pool(row: &PgRow) -> Result<PoolToReap> {
-    let read = |e: crate::domain::id::InvalidText| Error::Internal(format!("a pool's name or license number: {e}"));
+    let read = |e: InvalidText| Error::internal("a pool's name or license number cannot be read", e);
     Ok(PoolToReap {
-        tenant: TenantId(row.try_get("tenant_id").map_err(failed)?),
-        pool_id: PoolId(row.try_get("pool_id").map_err(failed)?),
-        pool: row.try_get::<String, _>("name").map_err(failed)?.parse().map_err(read)?,
-        license: row.try_get::<String, _>("number").map_err(failed)?.parse().map_err(read)?,
-        epoch: row.try_get::<i64, _>("epoch").map_err(failed)? as u64,
-        grace: row.try_get("grace").map_err(failed)?,
-        held: row.try_get("held").map_err(failed)?,
+        tenant: TenantId(row.try_get("tenant_id")?),
+        pool_id: PoolId(row.try_get("pool_id")?),
+        pool: row.try_get::<String, _>("name")?.parse().map_err(read)?,
+        license: row.try_get::<String, _>("number")?.parse().map_err(read)?,
+        epoch: row.try_get::<i64, _>("epoch")? as u64,
+        grace: row.try_get("grace")?,
+        held: row.try_get("held")?,
     })
 }

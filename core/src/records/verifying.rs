@@ -2,10 +2,10 @@
 
 use super::{
     chain::{ChainChecker, ChainFault, ChainHead, ChainLink, FaultKind},
-    connect::{Records, TenantTransaction, failed},
+    connect::{Records, TenantTransaction},
 };
 use crate::{
-    Result,
+    Error, Result,
     domain::{
         id::{InvalidText, TenantId},
         secret::{self, KeyRing},
@@ -162,12 +162,12 @@ async fn stretch(
           from audit_log e where e.tenant_id = $1 and e.seq > $2 order by e.seq limit $3) a on true
         order by a.seq";
     let query = sqlx::query(text).bind(tenant.0).bind(after.map_or(0, |after| after.0.seq)).bind(many + 1);
-    let mut rows = query.fetch_all(&mut **sql).await.map_err(failed)?;
+    let mut rows = query.fetch_all(&mut **sql).await?;
     let Some(row) = rows.first() else {
         return Err(crate::Error::Internal("a query without rows that always has one".into()));
     };
     let head = ChainHead { seq: filled(row, "head_seq")?, hash: filled(row, "head_hash")? };
-    let head_seal = row.try_get("head_seal").map_err(failed)?;
+    let head_seal = row.try_get("head_seal")?;
     rows.retain(|row| !matches!(row.try_get::<Option<Uuid>, _>("id"), Ok(None)));
     let mut links = rows.iter().map(link).collect::<Result<Vec<_>>>()?;
     let mut next = None;
@@ -187,7 +187,7 @@ fn filled<'r, T>(row: &'r PgRow, name: &str) -> Result<T>
 where
     T: sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres> + Default,
 {
-    row.try_get::<Option<T>, _>(name).map(Option::unwrap_or_default).map_err(failed)
+    row.try_get::<Option<T>, _>(name).map(Option::unwrap_or_default).map_err(Error::from)
 }
 
 fn link(row: &PgRow) -> Result<ChainLink> {
@@ -200,13 +200,13 @@ fn link(row: &PgRow) -> Result<ChainLink> {
         action: filled(row, "action")?,
         target: filled(row, "target")?,
         details: filled(row, "details")?,
-        salt: row.try_get("salt").map_err(failed)?,
+        salt: row.try_get("salt")?,
         details_hash: filled(row, "details_hash")?,
         hash: filled(row, "hash")?,
-        seal: row.try_get("seal").map_err(failed)?,
-        erased_by: row.try_get("erased_by").map_err(failed)?,
-        erased_hash: row.try_get("erased_hash").map_err(failed)?,
-        erased_seal: row.try_get("erased_seal").map_err(failed)?,
+        seal: row.try_get("seal")?,
+        erased_by: row.try_get("erased_by")?,
+        erased_hash: row.try_get("erased_hash")?,
+        erased_seal: row.try_get("erased_seal")?,
     })
 }
 
@@ -215,7 +215,7 @@ async fn outside(sql: &mut TenantTransaction, tenant: TenantId, checker: &mut Ch
     let text = "(select id from audit_log where tenant_id = $1 and seq is null order by seq limit $2)
                 union all (select id from audit_log where tenant_id = $1 and seq < 1 order by seq limit $2)";
     let query = sqlx::query_scalar(text).bind(tenant.0).bind(OUTSIDE);
-    let ids: Vec<Uuid> = query.fetch_all(&mut **sql).await.map_err(failed)?;
+    let ids: Vec<Uuid> = query.fetch_all(&mut **sql).await?;
     for id in ids {
         checker.fault(FaultKind::Added, None, Some(id), "An entry that the chain does not have was put in.");
     }
@@ -233,7 +233,7 @@ async fn compare(
     let text = "-- compare
         select hash from audit_log where tenant_id = $1 and seq = $2";
     let query = sqlx::query_scalar(text).bind(tenant.0).bind(known.seq);
-    let hashes: Vec<Option<Vec<u8>>> = query.fetch_all(&mut **sql).await.map_err(failed)?;
+    let hashes: Vec<Option<Vec<u8>>> = query.fetch_all(&mut **sql).await?;
     let there = hashes.iter().flatten().any(|hash| *hash == known.hash);
     if !there || known.seq > head.seq {
         let detail = "The log is not the one that this head was read from: what was written up to there was written \
@@ -256,5 +256,5 @@ async fn erasures(sql: &mut TenantTransaction, tenant: TenantId, links: &[ChainL
           e.id limit 1) a
         where a.action in ('person.erased', 'machine.erased')";
     let query = sqlx::query_scalar(text).bind(tenant.0).bind(named.into_iter().collect::<Vec<_>>());
-    Ok(query.fetch_all(&mut **sql).await.map_err(failed)?.into_iter().collect())
+    Ok(query.fetch_all(&mut **sql).await?.into_iter().collect())
 }

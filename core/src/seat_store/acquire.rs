@@ -259,7 +259,7 @@ impl SeatStore {
                     "JOINED" | "TAKEN" => SeatProspect::Seat,
                     "FULL" => SeatProspect::Full,
                     "TOOMANY" => SeatProspect::TooMany,
-                    other => return Err(crate::Error::Seats(format!("unknown prospect {other}"))),
+                    other => return Err(crate::Error::Seats(format!("unknown prospect {other}").into())),
                 },
                 facts: reply.facts()?,
                 held: reply.take()?,
@@ -308,7 +308,7 @@ fn full(mut reply: ScriptReply) -> Result<PoolFull> {
             "WAITS" => WaitReason::Wait,
             "OPENS" => WaitReason::Opening,
             "NONE" => WaitReason::Never,
-            other => return Err(crate::Error::Seats(format!("unknown reason of a full pool {other}"))),
+            other => return Err(crate::Error::Seats(format!("unknown reason of a full pool {other}").into())),
         },
         next_lease_end_ms: reply.take()?,
         wait_ms: reply.take()?,
@@ -322,7 +322,7 @@ fn limited(reply: &mut ScriptReply) -> Result<RateLimited> {
     let by = match reply.take::<String>()?.as_str() {
         "holder" => LimitKind::Holder,
         "license" => LimitKind::License,
-        other => return Err(crate::Error::Seats(format!("unknown limit {other}"))),
+        other => return Err(crate::Error::Seats(format!("unknown limit {other}").into())),
     };
     let wait_ms = reply.take()?;
     Ok(RateLimited { by, wait_ms, rate: RateLimit { per_minute: reply.take()?, burst: reply.take()? } })

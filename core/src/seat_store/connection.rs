@@ -41,7 +41,7 @@ pub(super) struct RedisConnections {
 struct CurrentConnection {
     live: Option<LiveConnection>,
     /// The last connect failed, then and so: who waited for it is not made to wait for another.
-    failed: Option<(Instant, String)>,
+    failed: Option<(Instant, Error)>,
 }
 
 #[derive(Clone)]
@@ -53,7 +53,7 @@ struct LiveConnection {
 
 impl RedisConnections {
     pub(super) fn new(url: &str, id: ReplicationId, max_age: Duration, contact: StoreContact) -> Result<Self> {
-        let client = Client::open(url).map_err(|e| Error::Seats(format!("not a Redis URL: {e}")))?;
+        let client = Client::open(url).map_err(|e| Error::seats("the Redis URL cannot be read", e))?;
         Ok(Self { client, id, max_age, contact, current: Arc::default() })
     }
 
@@ -97,7 +97,7 @@ impl RedisConnections {
                         self.contact.missed(!silent);
                     }
                     if tries > 1 || e.is_timeout() || !silent {
-                        return Err(Error::Seats(e.to_string()));
+                        return Err(Error::seats("running a script failed", e));
                     }
                 }
             }
@@ -123,9 +123,9 @@ impl RedisConnections {
             self.forget(&live).await;
         }
         // With any other policy Redis drops live seats when it is full.
-        match field(&answer.map_err(|e| Error::Seats(e.to_string()))?, "maxmemory_policy:").as_str() {
+        match field(&answer.map_err(|e| Error::seats("INFO was not answered", e))?, "maxmemory_policy:").as_str() {
             "noeviction" | "" => Ok(()),
-            other => Err(Error::Seats(format!("maxmemory-policy is {other} and must be noeviction"))),
+            other => Err(Error::Seats(format!("maxmemory-policy is {other} and must be noeviction").into())),
         }
     }
 
@@ -136,8 +136,8 @@ impl RedisConnections {
             return Ok(live.clone());
         }
         current.live = None;
-        if let Some((_, why)) = current.failed.as_ref().filter(|(at, _)| at.elapsed() < RETRY) {
-            return Err(Error::Seats(why.clone()));
+        if let Some((_, error)) = current.failed.as_ref().filter(|(at, _)| at.elapsed() < RETRY) {
+            return Err(error.clone());
         }
         match self.connect().await {
             Ok(live) => {
@@ -146,8 +146,9 @@ impl RedisConnections {
             }
             Err(e) => {
                 self.contact.missed(false);
-                current.failed = Some((Instant::now(), e.to_string()));
-                Err(Error::Seats(e.to_string()))
+                let error = Error::seats("no connection to Redis was made", e);
+                current.failed = Some((Instant::now(), error.clone()));
+                Err(error)
             }
         }
     }

@@ -19,9 +19,9 @@ pub(super) struct ScriptReply {
 
 impl ScriptReply {
     pub(super) fn new(value: Value) -> Result<Self> {
-        let mut rest: VecDeque<Value> = Vec::from_redis_value(value).map_err(|e| unread(&e))?.into();
+        let mut rest: VecDeque<Value> = Vec::from_redis_value(value).map_err(unread)?.into();
         let first = rest.pop_front().ok_or_else(|| Error::Seats("empty answer".into()))?;
-        Ok(Self { word: String::from_redis_value(first).map_err(|e| unread(&e))?, rest })
+        Ok(Self { word: String::from_redis_value(first).map_err(unread)?, rest })
     }
 
     pub(super) fn word(&self) -> &str {
@@ -37,8 +37,9 @@ impl ScriptReply {
     }
 
     pub(super) fn take<T: FromRedisValue>(&mut self) -> Result<T> {
-        let value = self.rest.pop_front().ok_or_else(|| Error::Seats(format!("{} answered too little", self.word)))?;
-        T::from_redis_value(value).map_err(|e| unread(&e))
+        let value =
+            self.rest.pop_front().ok_or_else(|| Error::Seats(format!("{} answered too little", self.word).into()))?;
+        T::from_redis_value(value).map_err(unread)
     }
 
     /// A list within the answer, read like an answer of its own.
@@ -46,10 +47,10 @@ impl ScriptReply {
         Ok(Self { word: self.word.clone(), rest: self.take::<Vec<Value>>()?.into() })
     }
 
-    pub(super) fn parse<T: FromStr<Err: std::fmt::Display>>(&mut self) -> Result<T> {
+    pub(super) fn parse<T: FromStr<Err: std::error::Error + Send + Sync + 'static>>(&mut self) -> Result<T> {
         self.take::<String>()?
             .parse()
-            .map_err(|e| Error::Seats(format!("{} answered what cannot be read: {e}", self.word)))
+            .map_err(|e| Error::seats(format!("{} answered what cannot be read", self.word), e))
     }
 
     pub(super) fn session(&mut self) -> Result<SessionId> {
@@ -60,7 +61,7 @@ impl ScriptReply {
 
     pub(super) fn facts(&mut self) -> Result<LicenseFacts> {
         let text: String = self.take()?;
-        serde_json::from_str(&text).map_err(|e| Error::Seats(format!("the license's facts cannot be read: {e}")))
+        serde_json::from_str(&text).map_err(|e| Error::seats("the license's facts cannot be read", e))
     }
 
     /// How long a seat was held, ms; nothing where its tokens carry no grace.
@@ -74,14 +75,14 @@ impl ScriptReply {
             "revoked" => RefusalReason::Revoked,
             "expired" => RefusalReason::Expired,
             "not_started" => RefusalReason::NotStarted,
-            other => return Err(Error::Seats(format!("unknown refusal {other}"))),
+            other => return Err(Error::Seats(format!("unknown refusal {other}").into())),
         };
         Ok(LicenseRefusal { why, since_ms: self.take()? })
     }
 
     /// The error for a word that the script's contract does not list.
     pub(super) fn unknown(&self) -> Error {
-        Error::Seats(format!("unknown answer {}", self.word))
+        Error::Seats(format!("unknown answer {}", self.word).into())
     }
 }
 
@@ -90,6 +91,6 @@ pub(super) fn short(id: Uuid) -> String {
     secret::base64url(id.as_bytes())
 }
 
-fn unread(e: &dyn std::fmt::Display) -> Error {
-    Error::Seats(format!("an answer cannot be read: {e}"))
+fn unread(e: redis::ParsingError) -> Error {
+    Error::seats("an answer cannot be read", e)
 }

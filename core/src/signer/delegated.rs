@@ -7,6 +7,7 @@ use crate::{
         CertificateClaims, ConfirmationClaim, InstanceJwk, JwsKind, MAX_CERTIFICATE_LIFE, RefusalClaims, TokenClaims,
         assemble, signing_input,
     },
+    error::chain,
 };
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use std::{
@@ -70,8 +71,8 @@ struct SigningKeys {
     key: Option<Arc<InstanceKey>>,
     /// Finished requests to the root; a caller that waited sees from it that the answer it waited for has come.
     attempts: u64,
-    /// How the last one failed.
-    failure: Option<String>,
+    /// How the last one failed: an [`Error::Signer`].
+    failure: Option<Error>,
     /// Until when (Unix seconds) a failed renewal is not repeated.
     retry_at: i64,
 }
@@ -140,7 +141,9 @@ impl SignerInner {
             Ok(result) => result,
             Err(_) => self.settle(Err(Error::Signer("the root key did not answer in time".into()))),
         };
-        result.inspect_err(|error| tracing::warn!(%error, "certificate not renewed; the old one is used")).ok()
+        result
+            .inspect_err(|error| tracing::warn!(error = %chain(error), "certificate not renewed; the old one is used"))
+            .ok()
     }
 
     /// Asks the root, unless somebody did since the caller looked. Call it with `flight` held.
@@ -149,7 +152,9 @@ impl SignerInner {
             let state = self.state();
             (state.attempts != seen).then(|| match (&state.failure, &state.key) {
                 (None, Some(key)) => Ok(key.clone()),
-                (failure, _) => Err(Error::Signer(failure.clone().unwrap_or_default())),
+                (failure, _) => {
+                    Err(failure.clone().unwrap_or_else(|| Error::Signer("there is no certified key".into())))
+                }
             })
         };
         match answered {
@@ -171,13 +176,13 @@ impl SignerInner {
                 Ok(key)
             }
             Err(error) => {
-                let text = match error {
-                    Error::Signer(text) => text,
-                    other => other.to_string(),
+                let error = match error {
+                    Error::Signer(_) => error,
+                    other => Error::signer("the instance key was not certified", other),
                 };
                 state.retry_at = self.clock.now_seconds() + RETRY_AFTER;
-                state.failure = Some(text.clone());
-                Err(Error::Signer(text))
+                state.failure = Some(error.clone());
+                Err(error)
             }
         }
     }
@@ -274,7 +279,7 @@ impl InstanceKey {
             .or((iss != limits.iss).then_some("its issuer is not the certificate's"))
             .or((!(limits.nbf..limits.exp).contains(&iat)).then_some("its certificate is not valid at iat"));
         if let Some(wrong) = wrong {
-            return Err(Error::Internal(format!("{kind} not signed: {wrong}")));
+            return Err(Error::Internal(format!("{kind} not signed: {wrong}").into()));
         }
         let input = signing_input(kind, &self.kid, claims)?;
         let signature = self.key.sign(input.as_bytes());

@@ -2,7 +2,7 @@
 //! <https://cloud.google.com/kms/docs/reference/rest/v1/projects.locations.keyRings.cryptoKeys.cryptoKeyVersions>
 
 use super::{RootKey, RootSigner, SigningFuture, metadata::MetadataServer};
-use crate::{Clock, Error, Result};
+use crate::{Clock, Error, Result, error::ErrorContext};
 use aws_lc_rs::digest;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use reqwest::{Method, StatusCode};
@@ -99,12 +99,16 @@ struct RefusedError {
 /// How a question failed: whether asking again may help.
 struct KmsFault {
     again: bool,
-    text: String,
+    error: ErrorContext,
 }
 
 impl KmsFault {
-    fn again(text: impl Into<String>) -> Self {
-        Self { again: true, text: text.into() }
+    fn again(error: impl Into<ErrorContext>) -> Self {
+        Self { again: true, error: error.into() }
+    }
+
+    fn for_good(error: impl Into<ErrorContext>) -> Self {
+        Self { again: false, error: error.into() }
     }
 }
 
@@ -117,7 +121,7 @@ impl KmsRoot {
     /// # Panics
     /// If no rustls crypto provider is installed.
     pub fn new(settings: KmsSettings, clock: Clock) -> Result<Self> {
-        let failed = |e: reqwest::Error| Error::Signer(format!("no HTTP client: {e}"));
+        let failed = |e: reqwest::Error| Error::signer("no HTTP client was made", e.without_url());
         // A redirect would carry our access token to wherever it points.
         let policy = reqwest::redirect::Policy::none();
         let http = reqwest::Client::builder().redirect(policy).timeout(settings.timeout).build().map_err(failed)?;
@@ -137,11 +141,12 @@ impl KmsRoot {
         let check = |answer: KeyAnswer| {
             same_name(name, &answer.name.replace("/publicKey", ""))?;
             intact("public key", answer.pem.as_bytes(), answer.pem_crc32c)?;
-            let wrong = |what| KmsFault { again: false, text: format!("key {name} {what}") };
             if answer.algorithm != ALGORITHM {
-                return Err(wrong(format!("is for {}; make a version for {ALGORITHM}", answer.algorithm)));
+                let is_for = answer.algorithm;
+                return Err(KmsFault::for_good(format!("key {name} is for {is_for}; make a version for {ALGORITHM}")));
             }
-            RootKey::from_pem(&answer.pem).map_err(|e| wrong(e.to_string()))
+            let unusable = |e| KmsFault::for_good(ErrorContext::new(format!("key {name} cannot be used"), e));
+            RootKey::from_pem(&answer.pem).map_err(unusable)
         };
         self.ask(Method::GET, &format!("{name}/publicKey"), None, check).await
     }
@@ -159,7 +164,8 @@ impl KmsRoot {
             }
             same_name(name, &answer.name)?;
             let signature = BASE64_STANDARD.decode(&answer.signature);
-            let signature = signature.map_err(|_| KmsFault::again("the signature is not base64"))?;
+            let signature =
+                signature.map_err(|e| KmsFault::again(ErrorContext::new("the signature is not base64", e)))?;
             intact("signature", &signature, answer.signature_crc32c)?;
             Ok(signature)
         };
@@ -181,7 +187,7 @@ impl KmsRoot {
                 Err(fault) => fault,
             };
             if !fault.again || attempt == ATTEMPTS {
-                return Err(Error::Signer(format!("Cloud KMS: {}", fault.text)));
+                return Err(Error::signer("Cloud KMS", fault.error));
             }
             attempt += 1;
             tokio::time::sleep(PAUSE).await;
@@ -195,16 +201,18 @@ impl KmsRoot {
         body: Option<&SignRequest>,
     ) -> std::result::Result<T, KmsFault> {
         // No second try for the token: the metadata server is on this machine's link, and the deadline is short.
-        let token = self.metadata.token().await.map_err(|text| KmsFault { again: false, text })?;
+        let token = self.metadata.token().await.map_err(KmsFault::for_good)?;
         let url = format!("{}/v1/{path}", self.settings.endpoint.trim_end_matches('/'));
         let mut request = self.http.request(method, url).bearer_auth(token.reveal());
         if let Some(body) = body {
             request = request.json(body);
         }
-        let answer = request.send().await.map_err(|e| KmsFault::again(chain(&e)))?;
+        let unanswered =
+            |e: reqwest::Error| KmsFault::again(ErrorContext::new(format!("no answer for {path}"), e.without_url()));
+        let answer = request.send().await.map_err(unanswered)?;
         let status = answer.status();
         if status.is_success() {
-            return answer.json().await.map_err(|e| KmsFault::again(chain(&e)));
+            return answer.json().await.map_err(unanswered);
         }
         if status == StatusCode::UNAUTHORIZED {
             self.metadata.forget().await;
@@ -213,7 +221,7 @@ impl KmsRoot {
             matches!(status, StatusCode::UNAUTHORIZED | StatusCode::TOO_MANY_REQUESTS) || status.is_server_error();
         let reason = answer.json::<KmsRefused>().await.map(|r| r.error.message).unwrap_or_default();
         let reason: String = reason.chars().take(300).collect();
-        Err(KmsFault { again, text: format!("{status} for {path}: {reason}") })
+        Err(KmsFault { again, error: format!("{status} for {path}: {reason}").into() })
     }
 }
 
@@ -248,15 +256,4 @@ fn int64<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<i64,
         serde_json::Value::Number(number) => number.as_i64().ok_or_else(|| D::Error::custom("must be an integer")),
         _ => Err(D::Error::custom("must be an integer")),
     }
-}
-
-/// reqwest's own text says only "error sending request"; the cause is what helps.
-fn chain(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    text
 }

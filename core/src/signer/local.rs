@@ -60,7 +60,7 @@ impl LocalRoot {
     /// # Errors
     /// [`Error::Signer`] unless it has 4096 bits.
     pub fn new(key: KeyPair) -> Result<Self> {
-        let public = RootKey::of(key.public_key()).map_err(|e| Error::Signer(format!("root key {e}")))?;
+        let public = RootKey::of(key.public_key()).map_err(|e| Error::signer("the root key cannot be used", e))?;
         Ok(Self { key: Arc::new(key), public, other: None })
     }
 }
@@ -88,11 +88,22 @@ impl RootSigner for LocalRoot {
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(|e| Error::Signer(format!("root key: {e}")))?
+    tokio::task::spawn_blocking(work).await.map_err(|e| Error::signer("work on the root key was cut short", e))?
 }
 
+/// What is wrong with the file, and what to do.
 fn failed(path: &Path, what: impl std::fmt::Display) -> Error {
-    Error::Signer(format!("root key file {}: {what}", path.display()))
+    Error::Signer(format!("root key file {}: {what}", path.display()).into())
+}
+
+/// The file could not be read.
+fn unread(path: &Path, cause: std::io::Error) -> Error {
+    Error::signer(format!("root key file {} cannot be read", path.display()), cause)
+}
+
+/// The file could not be written.
+fn unwritten(path: &Path, cause: std::io::Error) -> Error {
+    Error::signer(format!("root key file {} cannot be written", path.display()), cause)
 }
 
 /// The key in the file, or `None` if there is no file.
@@ -100,9 +111,9 @@ fn read(path: &Path) -> Result<Option<LocalRoot>> {
     let file = match fs::File::open(path) {
         Ok(file) => file,
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(failed(path, e)),
+        Err(e) => return Err(unread(path, e)),
     };
-    let meta = file.metadata().map_err(|e| failed(path, e))?;
+    let meta = file.metadata().map_err(|e| unread(path, e))?;
     if meta.mode() & 0o077 != 0 {
         let mode = meta.mode() & 0o777;
         return Err(failed(
@@ -114,7 +125,7 @@ fn read(path: &Path) -> Result<Option<LocalRoot>> {
         ));
     }
     let mut bytes = Vec::new();
-    file.take(64 * 1024).read_to_end(&mut bytes).map_err(|e| failed(path, e))?;
+    file.take(64 * 1024).read_to_end(&mut bytes).map_err(|e| unread(path, e))?;
     let key = pem::decode(LABEL, &String::from_utf8_lossy(&bytes)).and_then(|der| KeyPair::from_pkcs8(&der).ok());
     let key = key.ok_or_else(|| {
         failed(
@@ -139,9 +150,9 @@ fn make(path: &Path) -> Result<LocalRoot> {
     match placed {
         Ok(()) => {}
         Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
-        Err(e) => return Err(failed(path, format!("cannot be written: {e}"))),
+        Err(e) => return Err(unwritten(path, e)),
     }
-    fs::File::open(dir).and_then(|dir| dir.sync_all()).map_err(|e| failed(path, e))?;
+    fs::File::open(dir).and_then(|dir| dir.sync_all()).map_err(|e| unwritten(path, e))?;
     read(path)?.ok_or_else(|| failed(path, "vanished while it was made"))
 }
 

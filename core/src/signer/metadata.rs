@@ -1,7 +1,7 @@
 //! Access tokens of the service account this instance runs as, from the metadata server.
 //! <https://cloud.google.com/compute/docs/access/authenticate-workloads#applications>
 
-use crate::{Clock, domain::secret::Secret};
+use crate::{Clock, domain::secret::Secret, error::ErrorContext};
 use serde::Deserialize;
 use std::time::Duration;
 use tokio::sync::Mutex;
@@ -39,13 +39,15 @@ impl MetadataServer {
     }
 
     /// A token that is good for another minute. Callers that come at the same time share one request.
-    pub(super) async fn token(&self) -> Result<Secret<String>, String> {
+    pub(super) async fn token(&self) -> Result<Secret<String>, ErrorContext> {
         let mut held = self.held.lock().await;
         let now = self.clock.now_seconds();
         if let Some(held) = held.as_ref().filter(|held| now < held.until) {
             return Ok(held.token.clone());
         }
-        let answer = self.fetch().await.map_err(|e| format!("no access token from the metadata server: {e}"))?;
+        let answer = self.fetch().await;
+        let answer =
+            answer.map_err(|e| ErrorContext::new("no access token from the metadata server", e.without_url()))?;
         let token = Secret::new(answer.access_token);
         *held = Some(CachedToken { token: token.clone(), until: now.saturating_add(answer.expires_in) - MARGIN });
         Ok(token)

@@ -40,6 +40,7 @@ use axum::{Router, middleware};
 use license_core::{
     Clock,
     domain::secret::KeyRing,
+    error::StoreName,
     identity::IdentityVerifier,
     management::{Management, SeatManagement},
     records::{DatabaseRole, Records},
@@ -145,11 +146,11 @@ pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartEr
         records: records.clone(),
     };
     let checks = vec![
-        StoreCheck::new("seats", move || {
+        StoreCheck::new(StoreName::Seats, move || {
             let seats = seats.clone();
             async move { seats.ready().await }
         }),
-        StoreCheck::new("records", move || {
+        StoreCheck::new(StoreName::Records, move || {
             let records = records.clone();
             async move { records.ready().await }
         }),

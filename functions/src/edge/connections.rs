@@ -12,6 +12,7 @@ use http::Request;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::{rt::TokioIo, server::graceful::GracefulShutdown};
+use license_core::error::chain;
 use std::{
     convert::Infallible,
     future::Future,
@@ -91,7 +92,7 @@ pub(super) async fn accept(
         let connection = connections.watch(connection);
         tokio::spawn(async move {
             if let Err(error) = connection.await {
-                tracing::trace!(%error, "a connection ended");
+                tracing::trace!(error = %chain(&error), "a connection ended");
             }
         });
     }
@@ -111,7 +112,7 @@ async fn accepted(listener: &TcpListener, room: &ConnectionRoom) -> (TcpStream, 
             Err(error) => {
                 static SAID: RareWarning = RareWarning::new();
                 if SAID.due(std::time::Instant::now()) {
-                    tracing::error!(%error, "a connection could not be accepted");
+                    tracing::error!(error = %chain(&error), "a connection could not be accepted");
                 }
                 room.make().await;
             }

@@ -3,7 +3,7 @@
 use super::layers;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode, header};
-use license_core::{Error, ProblemCode};
+use license_core::{Error, ProblemCode, error::chain};
 use serde_json::{Map, Value, json};
 use std::borrow::Cow;
 
@@ -196,11 +196,11 @@ impl From<Error> for Problem {
         let code = error.code();
         let detail = match code {
             ProblemCode::Internal => {
-                tracing::error!(error = %error, "internal error");
+                tracing::error!(error = %chain(&error), "internal error");
                 "The request could not be completed because of a fault on our side. Report the request_id if it happens again."
             }
             _ => {
-                tracing::warn!(error = %error, "could not find out");
+                tracing::warn!(error = %chain(&error), "could not find out");
                 "The answer could not be found out just now; a change that was asked for may have been made. Keep what you have and try again after Retry-After."
             }
         };

@@ -6,6 +6,7 @@ use http::{HeaderName, HeaderValue, request::Parts};
 use license_core::{
     Error, ProblemCode,
     domain::rate::{LimitKind, RateDecision, RateLimit, RateLimited},
+    error::{StoreName, chain},
     identity::VerifiedClaims,
     protocol::guesses::SecretGuesser,
     seat_store::SeatStore,
@@ -63,12 +64,12 @@ impl NamedLimit {
         rate: RateLimit,
         turn: impl Future<Output = license_core::Result<Option<RateDecision>>>,
     ) -> Result<Option<RateHeaders>, Problem> {
-        match tokio::time::timeout(PATIENCE, turn).await.unwrap_or(Err(Error::Deadline("seats"))) {
+        match tokio::time::timeout(PATIENCE, turn).await.unwrap_or(Err(Error::Deadline(StoreName::Seats))) {
             Ok(Some(RateDecision::Taken { left })) => Ok(Some(RateHeaders { name: self.name, rate, left })),
             Ok(Some(RateDecision::Wait(ms))) => Err(limited(self.name, what, rate, ms)),
             Ok(None) => Ok(None),
             Err(error) => {
-                tracing::warn!(error = %error, limit = self.name, "not limited while the seat store is away");
+                tracing::warn!(error = %chain(&error), limit = self.name, "not limited while the seat store is away");
                 Ok(None)
             }
         }

@@ -10,7 +10,10 @@ use super::{
     telemetry,
 };
 use axum::Router;
-use license_core::{Clock, Error};
+use license_core::{
+    Clock, Error,
+    error::{ErrorContext, StoreName, chain},
+};
 use std::{future::Future, pin::Pin, process::ExitCode, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::watch};
 
@@ -27,27 +30,31 @@ type CheckAnswer = Pin<Box<dyn Future<Output = license_core::Result<()>> + Send>
 #[derive(Clone)]
 pub struct StoreCheck {
     name: &'static str,
+    /// Whose code a client sees where nobody answers in time.
+    store: StoreName,
     ask: Arc<dyn Fn() -> CheckAnswer + Send + Sync>,
 }
 
 impl StoreCheck {
-    /// A check named after the room (`seats`, `records`, …); `ask` must come back with an error where the store is away.
-    pub fn new<F>(name: &'static str, ask: impl Fn() -> F + Send + Sync + 'static) -> Self
+    /// A check of one store, under its name; `ask` must come back with an error where the store is away.
+    pub fn new<F>(store: StoreName, ask: impl Fn() -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = license_core::Result<()>> + Send + 'static,
     {
-        Self { name, ask: Arc::new(move || Box::pin(ask())) }
+        Self { name: store.as_str(), store, ask: Arc::new(move || Box::pin(ask())) }
+    }
+
+    /// One check of both stores, named `stores`, for a service that can do nothing without either.
+    pub fn of_both<F>(ask: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = license_core::Result<()>> + Send + 'static,
+    {
+        Self { name: "stores", ..Self::new(StoreName::Records, ask) }
     }
 
     async fn asked(&self) -> license_core::Result<()> {
-        tokio::time::timeout(STORE_PATIENCE, (self.ask)()).await.unwrap_or_else(|_| Err(self.silent()))
-    }
-
-    fn silent(&self) -> Error {
-        match self.name {
-            "seats" => Error::Deadline("seats"),
-            _ => Error::Deadline("records"),
-        }
+        let answer = tokio::time::timeout(STORE_PATIENCE, (self.ask)()).await;
+        answer.unwrap_or(Err(Error::Deadline(self.store)))
     }
 }
 
@@ -59,7 +66,7 @@ pub struct Service {
     pub checks: Vec<StoreCheck>,
 }
 
-/// Why a service did not start or stopped: a sentence.
+/// Why a service did not start or stopped: a sentence, and the cause underneath where there is one. Print it with [`chain`].
 pub type StartError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Runs a service until SIGTERM or Ctrl-C: what every binary's `main` calls.
@@ -69,7 +76,7 @@ pub fn run(build: impl AsyncFnOnce(&Environment, Clock) -> Result<Service, Start
     match start(build) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("This service cannot run: {error}");
+            eprintln!("This service cannot run: {}", chain(error.as_ref()));
             ExitCode::FAILURE
         }
     }
@@ -89,7 +96,7 @@ async fn start(build: impl AsyncFnOnce(&Environment, Clock) -> Result<Service, S
     let at = config::ListenAddress::from_env(&env)?.socket();
     let listener = TcpListener::bind(at)
         .await
-        .map_err(|error| format!("{at} (BIND_ADDRESS and PORT) cannot be listened on: {error}."))?;
+        .map_err(|error| ErrorContext::new(format!("{at} (BIND_ADDRESS and PORT) cannot be listened on"), error))?;
     let service = build(&env, clock).await?;
     let at = listener.local_addr()?;
     tracing::info!(address = %at.ip(), port = at.port(), connections = room.connections(), "listening");
@@ -145,7 +152,7 @@ fn warm_up(checks: Vec<StoreCheck>) -> watch::Receiver<bool> {
     tokio::spawn(async move {
         for (check, error) in ask_all(&checks).await {
             if let Err(error) = error {
-                tracing::warn!(store = check, error = %error, "not reachable at start; requests are answered with 503 until it is");
+                tracing::warn!(store = check, error = %chain(&error), "not reachable at start; requests are answered with 503 until it is");
             }
         }
         tried.send_replace(true);
@@ -158,7 +165,10 @@ pub(super) async fn ask_all(checks: &[StoreCheck]) -> Vec<(&'static str, license
         checks.iter().cloned().map(|check| (check.name, tokio::spawn(async move { check.asked().await }))).collect();
     let mut answers = Vec::new();
     for (name, answer) in asked {
-        answers.push((name, answer.await.unwrap_or_else(|error| Err(Error::Internal(error.to_string())))));
+        answers.push((
+            name,
+            answer.await.unwrap_or_else(|error| Err(Error::internal("the check of a store was cut short", error))),
+        ));
     }
     answers
 }

@@ -1,6 +1,7 @@
 //! One server under `keeper.sh`: started, signalled, waited for, stopped; gone when this process is gone.
 
 use super::{StoreError, StoreResult, account::StoreAccount, io_error};
+use license_core::error::chain;
 use rustix::fs::OFlags;
 use std::{
     fs::{File, OpenOptions, TryLockError},
@@ -93,7 +94,7 @@ impl KeptServer {
     pub(super) async fn ended(&mut self) -> String {
         match self.child.wait().await {
             Ok(status) => describe(status),
-            Err(error) => format!("its end could not be observed: {error}"),
+            Err(error) => format!("ended in a way that could not be observed ({})", chain(&error)),
         }
     }
 
@@ -117,11 +118,20 @@ impl KeptServer {
 
     /// An error that tells what happened to this server and shows the end of its log.
     pub(super) fn failed(&self, what: &str) -> StoreError {
+        StoreError::Failed(self.told(what))
+    }
+
+    /// The same of a server that runs, with how the last question to it failed.
+    pub(super) fn unanswered(&self, what: &str, source: impl std::error::Error + Send + Sync + 'static) -> StoreError {
+        StoreError::Unanswered { told: self.told(what), source: Box::new(source) }
+    }
+
+    fn told(&self, what: &str) -> String {
         let text = std::fs::read(&self.log).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
         let lines: Vec<&str> = text.lines().collect();
         let tail = lines[lines.len().saturating_sub(10)..].join("\n  ");
-        StoreError::Failed(format!("{what}; the end of {}:\n  {tail}", self.log.display()))
+        format!("{what}; the end of {}:\n  {tail}", self.log.display())
     }
 }
 

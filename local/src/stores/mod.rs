@@ -21,7 +21,8 @@ use std::{io, path::Path};
 /// Shorthand for results that fail with [`StoreError`].
 pub type StoreResult<T> = std::result::Result<T, StoreError>;
 
-/// Why a store could not be started or kept. The text tells a person what happened and what to do.
+/// Why a store could not be started or kept. The text tells a person what happened and what to do; the cause is
+/// underneath.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The server is not installed.
@@ -33,16 +34,24 @@ pub enum StoreError {
         how: &'static str,
     },
     /// The operating system refused something.
-    #[error("{what}: {source}")]
+    #[error("{what}")]
     Io {
         /// What was tried, with the path.
         what: String,
         /// Its answer.
         source: io::Error,
     },
-    /// The server started and ended at once, or never answered; with the last lines of its log.
+    /// The server started and ended at once, or its directory is not as it must be; with the last lines of its log.
     #[error("{0}")]
     Failed(String),
+    /// The server runs and does not answer as it should.
+    #[error("{told}\nThe last question to it failed")]
+    Unanswered {
+        /// What happened, with the last lines of the server's log.
+        told: String,
+        /// How the last question to it failed.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
 }
 
 /// Names what was tried for an [`io::Error`].

@@ -138,7 +138,7 @@ impl PostgresServer {
                 return Err(self.kept.failed("PostgreSQL ended before it answered"));
             }
             if Instant::now() > until {
-                return Err(self.kept.failed(&format!("PostgreSQL does not answer ({error})")));
+                return Err(self.kept.unanswered("PostgreSQL does not answer", error));
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -170,7 +170,7 @@ impl PostgresServer {
     }
 
     async fn create_database(&self) -> StoreResult<()> {
-        let failed = |error: sqlx::Error| self.kept.failed(&format!("PostgreSQL cannot make the database ({error})"));
+        let failed = |error: sqlx::Error| self.kept.unanswered("PostgreSQL cannot make the database", error);
         let mut connection = connect(&self.superuser().database("template1")).await.map_err(failed)?;
         let known = sqlx::query("SELECT 1 FROM pg_database WHERE datname = $1").bind(DATABASE);
         if known.fetch_optional(&mut connection).await.map_err(failed)?.is_none() {

@@ -111,7 +111,7 @@ impl RedisServer {
             }
             let Err(error) = ping(&self.url()).await else { return Ok(()) };
             if Instant::now() > until {
-                return Err(self.kept.failed(&format!("Redis does not answer ({error})")));
+                return Err(self.kept.unanswered("Redis does not answer", error));
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }

@@ -293,7 +293,9 @@ impl Process {
                     Ok(heartbeat::HeartbeatOutcome::Alive(alive)) => {
                         next = next.or(Some(self.alive(held, sent, alive.lease.expires_in)));
                     }
-                    Ok(heartbeat::HeartbeatOutcome::Gone(reason)) => next = Some(self.gone(held, session, &reason)),
+                    Ok(heartbeat::HeartbeatOutcome::Gone(reason)) => {
+                        next = Some(self.gone(held, session, reason.as_str()))
+                    }
                     Ok(heartbeat::HeartbeatOutcome::Refused(_)) => {
                         self.shared.log.dropped(session);
                         next = next.or(Some(Next::Keep));

@@ -5,7 +5,7 @@
 mod changes;
 
 use license_core::{
-    domain::license::Status,
+    domain::{license::Status, session::EndReason},
     protocol::{acquire::AcquireOutcome, publish, steps::Step},
     records::{EndOutcome, GrantOutcome, SeatEnding, SeatGrant},
     seat_store::{AcquireAnswer, PoolReply, SeatRequest},
@@ -298,7 +298,7 @@ async fn an_ending_that_comes_twice_or_too_late_changes_nothing_more() {
     };
     let end = async || {
         let service = world.service();
-        service.end_seats(license.tenant, license.pool_id, &ending, "expired", world.timing.ttl).await.unwrap()
+        service.end_seats(license.tenant, license.pool_id, &ending, EndReason::Expired, world.timing.ttl).await.unwrap()
     };
     let done = EndOutcome { done: Some(vec![(0, false)]), released_at: None };
     assert_eq!(end().await, done);

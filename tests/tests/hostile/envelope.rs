@@ -86,7 +86,8 @@ fn a_push_that_is_read_prints_back_to_itself() {
     let tally = hold(CASES, bodies(), |body| {
         let (read, held) = counted(|| Envelope::parse(&body));
         if body.len() > Envelope::MAX_BYTES {
-            prop_assert_eq!((read, held), (Err(MalformedPush::TooLarge(body.len())), 0));
+            prop_assert!(matches!(read, Err(MalformedPush::TooLarge(bytes)) if bytes == body.len()));
+            prop_assert_eq!(held, 0);
             return Ok("too large");
         }
         prop_assert!(held <= bound, "held {} bytes", held);
@@ -96,7 +97,7 @@ fn a_push_that_is_read_prints_back_to_itself() {
             Err(_) => Ok("not base64"),
             Ok(push) => {
                 let again = Envelope::parse(&Envelope::write(&push));
-                prop_assert_eq!(again.as_ref(), Ok(&push));
+                prop_assert!(again.as_ref().is_ok_and(|again| *again == push));
                 // What is in it is read with the same care.
                 let (_, held) = counted(|| (push.share().is_ok(), push.event().is_ok()));
                 prop_assert!(held <= bound, "held {} bytes", held);

@@ -8,6 +8,7 @@ use license_core::{
         license::Status,
         pool::{LeaseClaim, SeatClaim, SessionClaim},
         secret::KeyRing,
+        session::EndReason,
     },
     management::Management,
     records::{DatabaseRole, GrantOutcome, ResolveOutcome, SeatEnding, SeatGrant},
@@ -80,8 +81,9 @@ async fn a_seats_move_with_one_tenant_and_anothers_pool_or_session_changes_nothi
     assert_eq!(taken, GrantOutcome::EpochStale, "there is no such pool");
     for license in [&wrong, &two.a] {
         for records in [&service, &two.records(DatabaseRole::Reaper)] {
-            let ended =
-                records.end_seats(license.tenant, license.pool_id, &ending(session_of_b), "released", TTL).await;
+            let ended = records
+                .end_seats(license.tenant, license.pool_id, &ending(session_of_b), EndReason::Released, TTL)
+                .await;
             assert_eq!(ended.unwrap().released_at, None, "there is no such session");
         }
         let gone = service.resolve_session(license.tenant, license.pool_id, 0, session_of_b, 0).await.unwrap();
@@ -240,6 +242,6 @@ async fn a_role_calls_only_the_moves_of_its_own_functions() {
         }
     }
     let admin = two.records(DatabaseRole::Admin);
-    denied(admin.end_seats(tenant, pool, &ending(SessionId::draw()), "released", TTL).await.unwrap_err());
+    denied(admin.end_seats(tenant, pool, &ending(SessionId::draw()), EndReason::Released, TTL).await.unwrap_err());
     assert!(admin.rebuild_pool(tenant, PoolId(Uuid::nil()), 0, &LeaseTiming::default()).await.unwrap().is_none());
 }

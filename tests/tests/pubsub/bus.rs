@@ -71,7 +71,7 @@ async fn a_message_is_posted_as_the_envelope_of_cloud_pubsub_with_a_bearer_token
     assert_eq!(body["deliveryAttempt"], 1);
 
     let push = Envelope::parse(&request.body).unwrap();
-    assert_eq!(push.share(), Ok(share(7)));
+    assert_eq!(push.share().unwrap(), share(7));
     assert_eq!(push.attributes["who"], "test");
     assert_eq!(push.message_id, body["message"]["messageId"].as_str().unwrap());
     assert!(push.publish_time.is_some());
@@ -141,7 +141,7 @@ async fn a_full_bus_accepts_none_of_the_messages_and_says_so() {
     let server = receiver(&[]).await;
     let bus = bus(server.uri(), BusLimits { queue: 2, ..hasty() });
     let refused = bus.publish(Topic::Reap, vec![reap(1), reap(2), reap(3)]).await;
-    assert_eq!(refused, Err(PublishError::Full { waiting: 0 }));
+    assert!(matches!(refused, Err(PublishError::Full { waiting: 0 })), "{refused:?}");
     bus.publish(Topic::Reap, vec![reap(4), reap(5)]).await.unwrap();
     bus.idle().await;
     assert_eq!(received(&server).await.len(), 2);
@@ -167,7 +167,7 @@ async fn shutdown_does_not_wait_for_a_receiver_that_is_away_and_accepts_nothing_
     let bus = bus(nobody(), BusLimits { first_backoff: hour, max_backoff: hour, ..BusLimits::default() });
     bus.publish(Topic::Reap, vec![reap(1); 100]).await.unwrap();
     tokio::time::timeout(Duration::from_secs(20), bus.shutdown()).await.expect("shutdown ends");
-    assert_eq!(bus.publish(Topic::Reap, vec![reap(2)]).await, Err(PublishError::Closed));
+    assert!(matches!(bus.publish(Topic::Reap, vec![reap(2)]).await, Err(PublishError::Closed)));
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use license_core::{
         lease::LeaseTiming,
         pool::{LeaseClaim, SeatClaim},
         secret::KeyRing,
+        session::EndReason,
         trial::TrialPolicy,
     },
     management::{Management, NewOrganization},
@@ -113,7 +114,7 @@ async fn give_up(book: &Book, network: &Network, begun: Begun, carried: u32) -> 
         assert_eq!(book.seats("holder is not null").await, [0], "{begun:?} given up after message {carried}");
         let seats = vec![SeatClaim { seat: 0, claim: LeaseClaim { seq: 2, lease_end_ms: 0 } }];
         let ending = SeatEnding { epoch: grant.epoch, seats, ..SeatEnding::default() };
-        records.end_seats(grant.tenant, grant.pool, &ending, "released", TTL).await.unwrap();
+        records.end_seats(grant.tenant, grant.pool, &ending, EndReason::Released, TTL).await.unwrap();
         assert!(book.end_of(grant.session).await.is_some(), "{begun:?} given up after message {carried}");
         // The next grant draws its ticket in an epoch of its own.
         book.resize(6 + carried % 2).await;
@@ -148,7 +149,7 @@ async fn a_move_whose_commit_fails_is_not_answered_as_if_it_were_done() {
     let seats = vec![SeatClaim { seat: 0, claim: LeaseClaim { seq: 4, lease_end_ms: 0 } }];
     let ending = SeatEnding { epoch: new.epoch, seats, ..SeatEnding::default() };
     let grant = || book.service.grant_seat(&new);
-    let end = || book.service.end_seats(new.tenant, new.pool, &ending, "released", TTL);
+    let end = || book.service.end_seats(new.tenant, new.pool, &ending, EndReason::Released, TTL);
     let resolve = || book.service.resolve_session(gone.tenant, gone.pool, 1, gone.session, gone.epoch);
 
     book.truth().await.execute(FAIL).await.unwrap();

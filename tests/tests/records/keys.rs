@@ -6,6 +6,7 @@ use license_core::{
     domain::{
         id::{Attempt, Holder, SeatNo, SessionId},
         pool::{LeaseClaim, SeatClaim, SessionClaim},
+        session::EndReason,
     },
     records::{DatabaseRole, GrantOutcome, Records, SeatEnding, SeatGrant},
 };
@@ -89,7 +90,8 @@ impl Moves<'_> {
 
     async fn end(&mut self, name: &'static str, ending: SeatEnding) {
         let (service, license) = (self.service.clone(), self.book.license.clone());
-        let ended = self.run(name, service.end_seats(license.tenant, license.pool_id, &ending, "released", TTL)).await;
+        let ended =
+            self.run(name, service.end_seats(license.tenant, license.pool_id, &ending, EndReason::Released, TTL)).await;
         assert!(ended.unwrap().done.is_some(), "{name}");
     }
 

@@ -128,7 +128,7 @@ impl Book {
 
     async fn end(&self, ending: &SeatEnding) -> EndOutcome {
         let License { tenant, pool_id, .. } = self.license;
-        self.service.end_seats(tenant, pool_id, ending, "released", TTL).await.unwrap()
+        self.service.end_seats(tenant, pool_id, ending, EndReason::Released, TTL).await.unwrap()
     }
 
     /// Ends seats under the present epoch.

@@ -5,6 +5,7 @@ use aws_lc_rs::digest::{Digest, SHA256};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use license_core::{
     Clock, Error,
+    error::chain,
     signer::{
         LeaseSigner, RootSigner, SignerSettings as Certificates,
         kms::{KmsRoot, KmsSettings},
@@ -97,7 +98,7 @@ impl Cloud {
     async fn sign(&self) -> Result<Vec<u8>, String> {
         match self.root.sign(b"message").await {
             Ok(signature) => Ok(signature),
-            Err(Error::Signer(text)) => Err(text),
+            Err(error @ Error::Signer(_)) => Err(chain(&error).to_string()),
             Err(other) => panic!("{other}"),
         }
     }
@@ -250,7 +251,8 @@ async fn a_public_key_that_is_damaged_or_of_another_kind_is_refused() {
         let mut answer = public_key(KEY);
         spoil(&mut answer);
         it.key(KEY, ResponseTemplate::new(200).set_body_json(answer)).await;
-        let error = it.root.public_keys().await.unwrap_err().to_string();
+        let error = it.root.public_keys().await.unwrap_err();
+        let error = chain(&error).to_string();
         assert!(error.contains(says), "{error}");
     }
 }

@@ -70,13 +70,14 @@ pub(super) struct JwsHeader {
 /// # Errors
 /// [`Error::Internal`] if the claims cannot be written as JSON, or would be too large for any verifier.
 pub(crate) fn signing_input(kind: JwsKind, kid: &str, claims: &impl Serialize) -> Result<String> {
-    let json = |value: serde_json::Result<Vec<u8>>| value.map_err(|e| Error::Internal(format!("{kind}: {e}")));
+    let unwritten = |e: serde_json::Error| Error::internal(format!("{kind}: it cannot be written as JSON"), e);
     let header = JwsHeader { alg: kind.alg().into(), typ: kind.typ().into(), kid: kid.into() };
-    let (header, claims) = (json(serde_json::to_vec(&header))?, json(serde_json::to_vec(claims))?);
+    let (header, claims) =
+        (serde_json::to_vec(&header).map_err(unwritten)?, serde_json::to_vec(claims).map_err(unwritten)?);
     let input = format!("{}.{}", base64url(&header), base64url(&claims));
     // A root's signature has 683 characters, an instance's 86.
     if input.len() + 700 > kind.max_len() {
-        return Err(Error::Internal(format!("{kind}: its claims are too large")));
+        return Err(Error::Internal(format!("{kind}: its claims are too large").into()));
     }
     Ok(input)
 }

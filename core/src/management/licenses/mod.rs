@@ -15,6 +15,7 @@ use crate::{
         id::{LicenseId, TenantId},
         terms::{LicenseTerms, TermsEdit},
     },
+    error::StoreName,
     protocol::deadline::Deadline,
     records::{AuditedChange, LicenseRow, PoolOf},
     refusal::{ChangeRefusal, ChangeResult},
@@ -61,7 +62,7 @@ impl SeatManagement {
     /// Seats held of a pool. `None`: the records know no such pool any more.
     async fn held(&self, key: &PoolKey, tenant: TenantId, pool: &PoolOf, deadline: Deadline) -> Result<Option<u32>> {
         loop {
-            deadline.check("seats")?;
+            deadline.check(StoreName::Seats)?;
             match self.seats.look(key, &[]).await? {
                 PoolReply::Said(look) => return Ok(Some(look.held)),
                 PoolReply::Cold(_) => {
@@ -90,5 +91,5 @@ impl AuditedChange<'_> {
 }
 
 fn json(terms: &LicenseTerms) -> Result<Value> {
-    serde_json::to_value(terms).map_err(|e| Error::Internal(format!("terms cannot be written down: {e}")))
+    serde_json::to_value(terms).map_err(|e| Error::internal("terms cannot be written down", e))
 }

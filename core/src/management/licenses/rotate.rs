@@ -10,6 +10,7 @@ use crate::{
         license::Status,
         secret::KeyRing,
     },
+    error::{StoreName, chain},
     management::{Management, SeatManagement},
     protocol::deadline::Deadline,
     records::{AuditedChange, Caller, EndedSessions, PoolChange},
@@ -121,7 +122,7 @@ impl SeatManagement {
         let deadline = Deadline::after(TIME_TO_END_SESSIONS);
         let mut rotated = self.management.rotate_key(caller, license, rotation, peppers).await?;
         self.mark_stale(&rotated.changed_pools).await?;
-        while rotated.remaining > 0 && deadline.check("records").is_ok() {
+        while rotated.remaining > 0 && deadline.check(StoreName::Records).is_ok() {
             match self.end_more_sessions(caller, license).await {
                 Ok(0) => rotated.remaining = 0,
                 Ok(count) => {
@@ -131,7 +132,7 @@ impl SeatManagement {
                 // The new key must be answered: it is shown this once.
                 Err(e) => {
                     let remaining = rotated.remaining;
-                    tracing::warn!(error = %e, remaining, "sessions that began with an old license key go on");
+                    tracing::warn!(error = %chain(&e), remaining, "sessions that began with an old license key go on");
                     break;
                 }
             }

@@ -2,7 +2,7 @@ use super::send;
 use crate::edge::{Problem, problem::table};
 use axum::{Router, response::IntoResponse, routing::get};
 use http::StatusCode;
-use license_core::{Error, ProblemCode};
+use license_core::{Error, ProblemCode, error::StoreName};
 
 #[test]
 fn every_code_has_an_honest_row() {
@@ -48,7 +48,7 @@ async fn an_error_of_a_store_is_503_and_shows_nothing_of_the_inside() {
         (|| Error::Signer("host 10.0.0.7 refused".into()), 503, "signer_unavailable"),
         (|| Error::Identity("host 10.0.0.7 refused".into()), 503, "identity_unavailable"),
         (|| Error::Events("host 10.0.0.7 refused".into()), 503, "events_unavailable"),
-        (|| Error::Deadline("seats"), 503, "seats_unavailable"),
+        (|| Error::Deadline(StoreName::Seats), 503, "seats_unavailable"),
         (|| Error::Internal("host 10.0.0.7 refused".into()), 500, "internal"),
     ];
     for (error, status, code) in cases {

@@ -6,7 +6,7 @@ use crate::edge::{
     serve::{Service, StoreCheck, app, serve},
 };
 use axum::{Router, routing};
-use license_core::Error;
+use license_core::{Error, error::StoreName};
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
@@ -23,8 +23,8 @@ fn service(checks: Vec<StoreCheck>) -> Service {
 
 #[tokio::test]
 async fn ready_means_that_every_store_answers() {
-    let good = StoreCheck::new("seats", || async { Ok(()) });
-    let bad = StoreCheck::new("records", || async { Err(Error::Records("10.0.0.7 refused".into())) });
+    let good = StoreCheck::new(StoreName::Seats, || async { Ok(()) });
+    let bad = StoreCheck::new(StoreName::Records, || async { Err(Error::Records("10.0.0.7 refused".into())) });
     let answer = send_through(app(service(vec![good.clone()]), &rim()), get("/health/ready")).await;
     assert_eq!((answer.status.as_u16(), &answer.body["stores"]["seats"]), (200, &"ok".into()));
     let answer = send_through(app(service(vec![good, bad]), &rim()), get("/health/ready/")).await;
@@ -52,7 +52,7 @@ async fn every_service_says_whom_to_tell_of_a_weakness_where_somebody_is_named()
 async fn live_answers_once_the_stores_were_tried_whatever_they_said() {
     let tried = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&tried);
-    let away = StoreCheck::new("seats", move || {
+    let away = StoreCheck::new(StoreName::Seats, move || {
         count.fetch_add(1, Ordering::SeqCst);
         async { Err(Error::Seats("away".into())) }
     });
