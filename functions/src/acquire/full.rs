@@ -2,7 +2,7 @@
 
 use crate::{
     answer::{holders, seconds, span},
-    edge::{Problem, layers::about},
+    edge::{Problem, context::about},
 };
 use license_core::{
     ProblemCode,

@@ -1,6 +1,5 @@
 //! What the operations of the management API have in common: versions, pages, and refusals of the records.
 
-use super::gate::insufficient_role;
 use crate::edge::{FieldChecks, Problem};
 use axum::{
     extract::{FromRequestParts, RawPathParams},
@@ -12,7 +11,7 @@ use license_core::{
     domain::id::InvalidText,
     records::{ChangeRefusal, ChangeResult, ListedRows, PageCursor, PageRequest},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use utoipa::ToSchema;
 
@@ -34,6 +33,12 @@ pub(super) fn answered<T>(answer: ChangeResult<T>) -> Result<T, Problem> {
     })
 }
 
+/// 403 for a person whose role is not enough, with the role that is.
+pub(super) fn insufficient_role(required: &'static str) -> Problem {
+    let detail = format!("This needs the role {required}. Ask somebody who has it.");
+    Problem::new(ProblemCode::InsufficientRole, detail).with("required", required)
+}
+
 /// Nothing of that id, or nothing the caller may see.
 pub(super) fn not_found() -> Problem {
     Problem::new(ProblemCode::NotFound, "There is nothing of this id here, or nothing that you may see.")
@@ -43,6 +48,11 @@ fn stale() -> Problem {
     let detail = "Somebody changed it since you read it, and nothing was written. Read it again and send your edit with its new ETag.";
     Problem::new(ProblemCode::PreconditionFailed, detail)
 }
+
+/// A body that says nothing.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EmptyBody {}
 
 /// `If-Match`: the version an edit is meant for; `None` where there is none or it is `*`.
 pub(super) struct IfMatch(pub(super) Option<i64>);

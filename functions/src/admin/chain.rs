@@ -1,6 +1,6 @@
 //! The audit log as a chain: whether it is whole, and everything that is needed to find out elsewhere.
 
-use super::{AdminService, filters::ListFilters, gate::OrganizationCaller};
+use super::{AdminService, callers::OrganizationCaller, filters::ListFilters};
 use crate::edge::{Problem, QueryParameters};
 use axum::extract::State;
 use license_core::records::{self, ChainCursor, ChainHead};

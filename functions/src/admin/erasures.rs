@@ -1,6 +1,6 @@
 //! Erasing people and machines.
 
-use super::{AdminService, answer::answered, gate::OrganizationCaller};
+use super::{AdminService, answer::answered, callers::OrganizationCaller};
 use crate::edge::{FieldChecks, JsonBody, Problem};
 use axum::extract::State;
 use license_core::records::{ErasureCursor, ErasureReport, ErasureSubject, SubjectAddress};

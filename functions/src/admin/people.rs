@@ -3,8 +3,8 @@
 use super::{
     AdminService,
     answer::{IfMatch, ListOf, PathTarget, answered, not_found, versioned},
-    filters::ListFilters,
-    gate::OrganizationCaller,
+    callers::OrganizationCaller,
+    filters::{ListFilters, PageQuery},
     invitations::Invitation,
     tokens::ApiToken,
 };
@@ -43,27 +43,6 @@ pub(super) struct Person {
 impl From<records::PersonRow> for Person {
     fn from(it: records::PersonRow) -> Self {
         Self { id: it.id.0, email: it.email, name: it.name, role: it.role.as_str(), joined_at: it.joined_at }
-    }
-}
-
-/// Which part of a list.
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct PageQuery {
-    /// How many rows: 1 to 100, 20 unless said.
-    #[param(value_type = Option<u8>, minimum = 1, maximum = 100)]
-    pub(super) limit: Option<String>,
-    /// `next_cursor` of the page before.
-    pub(super) cursor: Option<String>,
-}
-
-impl PageQuery {
-    /// The part, or 422.
-    pub(super) fn page(&self) -> Result<records::PageRequest, Problem> {
-        let mut filters = ListFilters::new();
-        let page = filters.page(self.limit.as_ref(), self.cursor.as_ref());
-        filters.check(page)
     }
 }
 

@@ -12,7 +12,9 @@ mod logs;
 mod pubsub;
 mod root;
 mod seats;
+mod security;
 mod services;
+mod staff_rules;
 mod stores;
 mod variables;
 
@@ -21,13 +23,14 @@ pub use identity::{identity, staff, token_days};
 pub use keys::{handle_keys, peppers};
 pub use listen::{ListenAddress, proxies};
 pub use logs::{LayersConfig, LogConfig};
-pub use pubsub::{BusConfig, PubSub, PushConfig};
+pub use pubsub::{BusConfig, PubSubConfig, PushConfig};
 pub use root::{RootConfig, issuer};
 pub use seats::{rate, rates, timing};
+pub use security::SecurityTxt;
 pub use services::{
-    AcquireConfig, AdminConfig, CredentialsConfig, ReaperConfig, RegisterConfig, SeatServiceConfig, StoresConfig,
+    AcquireConfig, AdminConfig, CredentialsConfig, ProcessConfig, ReaperConfig, RegisterConfig, SeatServiceConfig,
+    StoresConfig,
 };
+pub use staff_rules::StaffRules;
 pub use stores::{RecordsConfig, RedisConfig};
 pub use variables::{DefaultValue, VARIABLES, Variable, VariableReaders};
-
-pub(super) use env::{without_slash, wrong};

@@ -111,7 +111,13 @@ fn where_no_file_can_be_opened_waiting_connections_make_room_and_one_line_says_w
         let address = listener.local_addr().unwrap();
         // There is room for all of them as far as the server counts.
         let room = Arc::new(ConnectionRoom::new(64, 64));
-        tokio::spawn(serve_with(listener, layers(slow::router(), &super::rim()), slow::patience(), room, pending()));
+        tokio::spawn(serve_with(
+            listener,
+            layers(slow::router(), &super::layer_settings()),
+            slow::patience(),
+            room,
+            pending(),
+        ));
         let mut kept = Vec::new();
         for _ in 0..6 {
             let mut client = slow::connect(address).await;

@@ -1,7 +1,8 @@
-use super::{get, post, rim, send_through};
+use super::{get, layer_settings, post, send_through};
 use crate::edge::{
     Problem,
-    layers::{about, layers},
+    context::about,
+    layers::layers,
     telemetry::{CloudLogging, MetricName, MetricOutcome, TraceContext},
 };
 use axum::{Extension, Router, body::Body, routing};
@@ -56,7 +57,7 @@ async fn lines_of(request: Request<Body>) -> Vec<Value> {
         tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layer)).unwrap();
     });
     WRITTEN.take();
-    send_through(layers(router(), &rim()), request).await;
+    send_through(layers(router(), &layer_settings()), request).await;
     let text = String::from_utf8(WRITTEN.take()).unwrap();
     let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     lines.filter(|line| line["target"].as_str().unwrap().starts_with("license_functions")).collect()
