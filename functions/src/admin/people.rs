@@ -19,8 +19,13 @@ use license_core::{
     records::{self, TokenFate},
 };
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::borrow::Cow;
 use time::OffsetDateTime;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::{
+    IntoParams, PartialSchema, ToSchema,
+    openapi::{Object, RefOr, Schema},
+};
 use uuid::Uuid;
 
 /// A person of an organization.
@@ -106,57 +111,57 @@ impl From<records::DelegatedAccess> for DelegatedAccessView {
     }
 }
 
-/// A person whose role was changed, and what stood on their word. Written out field by field, as the schema of a person always was.
-#[derive(Serialize, ToSchema)]
-#[schema(example = json!({"id": "01a1fc28-9b31-70be-8112-4bfdb0eab10a", "email": "me@example.com", "name": "Me", "role": "member",
-    "joined_at": "2026-11-21T03:31:22.221389Z",
-    "invitations_revoked": [{"id": "01a1fc28-9b31-70be-8112-4bfdb0eab10c", "email": "grace@example.com", "role": "admin",
-        "state": "revoked", "invited_by": "me@example.com", "created_at": "2026-11-21T03:31:22.221389Z",
-        "expires_at": "2026-11-28T03:31:22.221389Z", "accepted_at": null, "accepted_by": null, "revoked_at": "2026-11-22T09:00:00.5Z"}],
-    "invitations_revoked_total": 1,
-    "api_tokens": [{"id": "01a1fc28-9b31-70be-8112-4bfdb0eab10d", "name": "nightly report", "scopes": ["licenses:read"],
-        "allowed_networks": null, "created_by": "me@example.com", "created_at": "2026-11-21T03:31:22.221389Z",
-        "expires_at": "2026-12-21T03:31:22Z",
-        "last_used_at": null, "revoked_at": null}],
-    "api_tokens_total": 1}))]
+/// A person whose role was changed, and what stood on their word: one object with the fields of both.
+#[derive(Serialize)]
 pub(super) struct EditedPerson {
-    /// The same in every organization.
-    id: Uuid,
-    /// The verified address.
-    email: String,
-    /// As the identity provider knows them; null if it does not say.
-    name: Option<String>,
-    /// `owner`, `admin`, `member` or `viewer`.
-    role: &'static str,
-    /// When they joined.
-    #[serde(with = "time::serde::rfc3339")]
-    joined_at: OffsetDateTime,
-    /// Open invitations that were revoked with it, the newest first, at most 100.
-    invitations_revoked: Vec<Invitation>,
-    /// How many were revoked.
-    invitations_revoked_total: u64,
-    /// The API tokens they made that were in force, as they are now, the newest first, at most 100.
-    api_tokens: Vec<ApiToken>,
-    /// How many there were.
-    api_tokens_total: u64,
+    #[serde(flatten)]
+    person: Person,
+    #[serde(flatten)]
+    delegated: DelegatedAccessView,
 }
 
 impl From<records::EditedPersonRow> for EditedPerson {
     fn from(it: records::EditedPersonRow) -> Self {
-        let Person { id, email, name, role, joined_at } = it.person.into();
-        let DelegatedAccessView { invitations_revoked, invitations_revoked_total, api_tokens, api_tokens_total } =
-            it.delegated.into();
-        Self {
-            id,
-            email,
-            name,
-            role,
-            joined_at,
-            invitations_revoked,
-            invitations_revoked_total,
-            api_tokens,
-            api_tokens_total,
-        }
+        Self { person: it.person.into(), delegated: it.delegated.into() }
+    }
+}
+
+// Derived, the schema would be an `allOf` of two, which many generators of clients make two classes of.
+impl PartialSchema for EditedPerson {
+    fn schema() -> RefOr<Schema> {
+        let (mut edited, delegated) = (object::<Person>(), object::<DelegatedAccessView>());
+        edited.properties.extend(delegated.properties);
+        edited.required.extend(delegated.required);
+        edited.description = Some("A person whose role was changed, and what stood on their word.".to_owned());
+        edited.example = edited.example.zip(delegated.example).map(|(mut example, delegated)| {
+            if let (Some(example), Value::Object(delegated)) = (example.as_object_mut(), delegated) {
+                example.extend(delegated);
+            }
+            // The tokens that the person made are kept unless the request says otherwise.
+            example["role"] = "member".into();
+            example["api_tokens"][0]["revoked_at"] = Value::Null;
+            example
+        });
+        RefOr::T(Schema::Object(edited))
+    }
+}
+
+impl ToSchema for EditedPerson {
+    fn name() -> Cow<'static, str> {
+        "EditedPerson".into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        Person::schemas(schemas);
+        DelegatedAccessView::schemas(schemas);
+    }
+}
+
+/// The schema of a struct, which is an object.
+fn object<T: PartialSchema>() -> Object {
+    match T::schema() {
+        RefOr::T(Schema::Object(object)) => object,
+        _ => Object::new(),
     }
 }
 

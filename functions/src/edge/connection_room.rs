@@ -80,6 +80,17 @@ enum EvictionNotice {
     Nobody,
 }
 
+/// What a listener hears that asks for a place.
+enum PlaceAnswer {
+    Taken(ConnectionPlace),
+    /// The address has its share, and none of its connections can leave.
+    Refused,
+    /// For a change, or until a connection may be asked to leave.
+    Wait {
+        until: Option<Instant>,
+    },
+}
+
 /// What a connection waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PlaceUse {
@@ -135,43 +146,48 @@ impl ConnectionRoom {
         let whose: Arc<str> = bucket(ip).into();
         let mut wanted = None;
         loop {
-            let mut not_before = None;
             let changed = self.changed.notified();
             let mut changed = pin!(changed);
             changed.as_mut().enable();
-            {
-                let mut table = self.table();
-                let held = table.addresses.get(&whose);
-                let over = held.is_some_and(|held| held.places >= self.share);
-                if table.taken < self.most && !over {
-                    table.taken += 1;
-                    table.addresses.entry(Arc::clone(&whose)).or_default().places += 1;
-                    drop(table);
-                    return Some(ConnectionPlace { room: Arc::clone(self), whose, wait: AtomicU64::new(0) });
+            match self.try_place(&whose, &mut wanted) {
+                PlaceAnswer::Taken(place) => return Some(place),
+                PlaceAnswer::Refused => {
+                    refused(self.share);
+                    return None;
                 }
-                if wanted.is_none() {
-                    table.wanted += 1;
-                    wanted = Some(WantedPlace(self));
+                PlaceAnswer::Wait { until: Some(then) } => {
+                    tokio::select! { () = changed => {}, () = sleep_until(then) => {} }
                 }
-                if table.leaving < table.wanted {
-                    match table.evict(over.then_some(&whose)) {
-                        EvictionNotice::One => {}
-                        EvictionNotice::NotBefore(then) => not_before = Some(then),
-                        EvictionNotice::Nobody if over && table.leaving == 0 => {
-                            drop(table);
-                            refused(self.share);
-                            return None;
-                        }
-                        EvictionNotice::Nobody => {}
-                    }
-                }
-                table.say(self.most);
-            }
-            match not_before {
-                Some(then) => tokio::select! { () = changed => {}, () = sleep_until(then) => {} },
-                None => changed.await,
+                PlaceAnswer::Wait { until: None } => changed.await,
             }
         }
+    }
+
+    /// A place if there is one now. Where there is none a connection is asked to leave, once for each listener that waits: `wanted` says that
+    /// this one does.
+    fn try_place<'a>(self: &'a Arc<Self>, whose: &Arc<str>, wanted: &mut Option<WantedPlace<'a>>) -> PlaceAnswer {
+        let mut table = self.table();
+        let over = table.addresses.get(whose).is_some_and(|held| held.places >= self.share);
+        if table.taken < self.most && !over {
+            table.taken += 1;
+            table.addresses.entry(Arc::clone(whose)).or_default().places += 1;
+            let wait = AtomicU64::new(0);
+            return PlaceAnswer::Taken(ConnectionPlace { room: Arc::clone(self), whose: Arc::clone(whose), wait });
+        }
+        if wanted.is_none() {
+            table.wanted += 1;
+            *wanted = Some(WantedPlace(self));
+        }
+        let mut until = None;
+        if table.leaving < table.wanted {
+            match table.evict(over.then_some(whose)) {
+                EvictionNotice::NotBefore(then) => until = Some(then),
+                EvictionNotice::Nobody if over && table.leaving == 0 => return PlaceAnswer::Refused,
+                EvictionNotice::One | EvictionNotice::Nobody => {}
+            }
+        }
+        table.say(self.most);
+        PlaceAnswer::Wait { until }
     }
 
     /// Makes room although there should be some: the system has none.

@@ -1,4 +1,4 @@
-//! Connections: how long the listener waits for whoever is at the other end. How many it keeps stands in `room.rs`.
+//! Connections: how long the listener waits for whoever is at the other end. How many it keeps stands in `connection_room.rs`.
 //!
 //! hyper's own timer for heads would count from the end of the last answer: it closes idle connections as soon as slow heads, and then a
 //! proxy in front sends its next request into a connection that was just closed. So the time is kept here, below hyper, where bytes pass.
@@ -11,7 +11,10 @@ use axum::{BoxError, Router, body::Body};
 use http::Request;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::{rt::TokioIo, server::graceful::GracefulShutdown};
+use hyper_util::{
+    rt::TokioIo,
+    server::graceful::{GracefulConnection, GracefulShutdown},
+};
 use std::{
     convert::Infallible,
     future::Future,
@@ -71,23 +74,7 @@ pub(super) async fn accept(
         };
         let accepted = tokio::select! { () = &mut stop => break, accepted = accepted => accepted };
         let (stream, peer, Some(place)) = accepted else { continue };
-        let place = Arc::new(place);
-        // Answers are one small packet each: waiting to fill it would cost every client 40 ms.
-        let _ = stream.set_nodelay(true);
-        let requests = Arc::<RequestCount>::default();
-        let stream = PatientStream::new(stream, patience, Arc::clone(&place), Arc::clone(&requests));
-        let app = app.clone();
-        let service = service_fn(move |request: Request<Incoming>| {
-            let (app, answering) = (app.clone(), PendingAnswer::begin(&requests, &place));
-            let place = Arc::clone(&place);
-            let mut request = request.map(|body| Body::new(ArrivingBody { body, place, waits: false }));
-            request.extensions_mut().insert(axum::extract::ConnectInfo(peer));
-            async move {
-                let Ok(response) = app.oneshot(request).await;
-                Ok::<_, Infallible>(response.map(|body| AnswerBody { body, _answering: answering }))
-            }
-        });
-        let connection = http1::Builder::new().max_buf_size(HEAD).serve_connection(TokioIo::new(stream), service);
+        let connection = connection(stream, peer, app.clone(), patience, Arc::new(place));
         let connection = connections.watch(connection);
         tokio::spawn(async move {
             if let Err(error) = connection.await {
@@ -98,6 +85,31 @@ pub(super) async fn accept(
     // Half a request is none under way.
     room.close();
     connections
+}
+
+/// A connection that is answered with `app`, from its first request to its last.
+fn connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    app: Router,
+    patience: ClientPatience,
+    place: Arc<ConnectionPlace>,
+) -> impl GracefulConnection<Error = hyper::Error> + Send + 'static {
+    // Answers are one small packet each: waiting to fill it would cost every client 40 ms.
+    let _ = stream.set_nodelay(true);
+    let requests = Arc::<RequestCount>::default();
+    let stream = PatientStream::new(stream, patience, Arc::clone(&place), Arc::clone(&requests));
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (app, answering) = (app.clone(), PendingAnswer::begin(&requests, &place));
+        let place = Arc::clone(&place);
+        let mut request = request.map(|body| Body::new(ArrivingBody { body, place, waits: false }));
+        request.extensions_mut().insert(axum::extract::ConnectInfo(peer));
+        async move {
+            let Ok(response) = app.oneshot(request).await;
+            Ok::<_, Infallible>(response.map(|body| AnswerBody { body, _answering: answering }))
+        }
+    });
+    http1::Builder::new().max_buf_size(HEAD).serve_connection(TokioIo::new(stream), service)
 }
 
 async fn accepted(listener: &TcpListener, room: &ConnectionRoom) -> (TcpStream, SocketAddr) {
