@@ -51,8 +51,8 @@ pub fn router(service: ReaperService) -> Router {
     Router::new().route("/tick", post(tick)).route("/reap", post(reap)).with_state(service)
 }
 
-/// A push that is believed, or the answer to one that is not. The answer to a poison message is an acknowledgement: sent again it would be
-/// the same, so it is written down once instead.
+/// A push that is believed, or the answer to one that is not. The answer to a poison message is an acknowledgement:
+/// sent again it would be the same, so it is written down once instead.
 async fn received<T>(
     service: &ReaperService,
     request: Request,
@@ -87,8 +87,8 @@ async fn tick(State(service): State<ReaperService>, request: Request) -> Result<
     asked(&service).await.map_err(|error| Problem::from(error).into_response())
 }
 
-/// One question to the records, and a message for each share of what there is to do. One that failed halfway comes again and asks for some
-/// shares twice, which is looking twice.
+/// One question to the records, and a message for each share of what there is to do. One that failed halfway comes
+/// again and asks for some shares twice, which is looking twice.
 async fn asked(service: &ReaperService) -> Result<Response, Error> {
     let shares = service.reaper.shares().await?;
     for batch in shares.chunks(BATCH) {
@@ -144,7 +144,8 @@ pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartEr
     service_from(ServiceInputs { env, clock, publisher: None }).await
 }
 
-/// The service from its row of the table: over the publisher that is given, or else over the one that the variables name.
+/// The service from its row of the table: over the publisher that is given, or else over the one that the variables
+/// name.
 pub(crate) async fn service_from(inputs: ServiceInputs<'_>) -> Result<Service, StartError> {
     let ServiceInputs { env, clock, publisher } = inputs;
     let ReaperConfig { stores, push, publish } = ReaperConfig::from_env(env)?;

@@ -25,8 +25,8 @@ pub(super) fn no_seat(full: &PoolFull, ttl_ms: i64) -> Problem {
     }
 }
 
-/// What those wait for whose seats are in nobody's use: whoever was ended by somebody, or is not known to restored records, may go on
-/// believing for as long.
+/// What those wait for whose seats are in nobody's use: whoever was ended by somebody, or is not known to restored
+/// records, may go on believing for as long.
 const WAITS: &str = "until whoever had it before cannot be using it any more";
 
 fn why(full: &PoolFull, next: Option<u64>) -> String {

@@ -1,4 +1,5 @@
-//! The filters of lists, read in one way: blanks around a value do not count, and whatever is wrong is 422 and names the parameter.
+//! The filters of lists, read in one way: blanks around a value do not count, and whatever is wrong is 422 and names
+//! the parameter.
 
 use super::answer::{page, time};
 use crate::edge::{FieldChecks, Problem};
@@ -11,7 +12,8 @@ use std::{borrow::Cow, fmt::Display};
 use time::OffsetDateTime;
 use utoipa::IntoParams;
 
-/// What a `+` in a query comes out as, for who wonders: forms write a blank so, and browsers and libraries read it back.
+/// What a `+` in a query comes out as, for who wonders: forms write a blank so, and browsers and libraries read it
+/// back.
 const PLUS: &str = "a + in a query is read as a blank: write it %2B";
 
 /// The parameters of one list, as far as they are read.
@@ -23,7 +25,8 @@ impl ListFilters {
         Self::default()
     }
 
-    /// A filter whose values `parse` knows; `None` where it is not given or wrong, which [`ListFilters::check`] will say.
+    /// A filter whose values `parse` knows; `None` where it is not given or wrong, which [`ListFilters::check`] will
+    /// say.
     pub(super) fn read<T, E: Display>(
         &mut self,
         name: &str,

@@ -1,4 +1,5 @@
-//! In front of every operation of the management API: who asks, whether they may, and what makes the request the same as another one.
+//! In front of every operation of the management API: who asks, whether they may, and what makes the request the same
+//! as another one.
 
 use super::{
     AdminService,
@@ -90,13 +91,14 @@ fn admit_without_organization(
     Ok(request)
 }
 
-/// A request to the caller's organization, with the caller put where its handler finds it: with what makes it the same as another one.
+/// A request to the caller's organization, with the caller put where its handler finds it: with what makes it the same
+/// as another one.
 async fn admit_to_organization(service: &AdminService, caller: Caller, request: Request) -> Result<Request, Problem> {
     let (mut parts, body) = request.into_parts();
     let (repeat, body) = repeat(service, &parts, body).await?;
     let caller = Caller { repeat, ..caller };
-    // What staff changes is written down where it is done, and where nothing changes as a read; what they only read is here, before they
-    // see it.
+    // What staff changes is written down where it is done, and where nothing changes as a read; what they only read is
+    // here, before they see it.
     if parts.method.is_safe() {
         service.records.note_read(&caller).await?;
     }
@@ -213,7 +215,8 @@ async fn repeat(
     Ok((Some(RepeatableRequest::new(&key, &request, &service.peppers)), Body::from(bytes)))
 }
 
-/// A key is the same with quotes or without: the header's draft standard has them (draft-ietf-httpapi-idempotency-key-header).
+/// A key is the same with quotes or without: the header's draft standard has them
+/// (draft-ietf-httpapi-idempotency-key-header).
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
     let text = std::str::from_utf8(value.as_bytes()).map(str::trim).unwrap_or_default();

@@ -1,9 +1,10 @@
 //! admin: what people of an organization, their scripts and the vendor's staff manage.
 //!
 //! `access.rs`: who may do what · `gate.rs`: who asks, and whether they may · `recognize.rs`: how often they may ask ·
-//! `credential.rs`: whose a credential is · `callers.rs`: who asks, as handlers take it · `step_up.rs`: for what a fresher sign-in may be
-//! demanded · `answer.rs`: versions, pages, refusals · `filters.rs`: the parameters of lists · `terms.rs`: the fields that licenses and
-//! plans share · `pages.rs`: the document and its page · one file for each kind of thing that is managed.
+//! `credential.rs`: whose a credential is · `callers.rs`: who asks, as handlers take it · `step_up.rs`: for what a
+//! fresher sign-in may be demanded · `answer.rs`: versions, pages, refusals · `filters.rs`: the parameters of lists ·
+//! `terms.rs`: the fields that licenses and plans share · `pages.rs`: the document and its page · one file for each
+//! kind of thing that is managed.
 
 pub mod access;
 mod access_policy;
@@ -116,7 +117,8 @@ pub(crate) fn operations() -> OpenApiRouter<AdminService> {
         .routes(routes!(erasures::erase))
 }
 
-/// The management API: everything below `/api/v1/me`, `/api/v1/organizations`, `/api/v1/plans` and `/api/v1/staff`, and its description.
+/// The management API: everything below `/api/v1/me`, `/api/v1/organizations`, `/api/v1/plans` and `/api/v1/staff`, and
+/// its description.
 pub fn router(service: AdminService) -> Router {
     let (router, _) = operations().split_for_parts();
     let gated = router.route_layer(middleware::from_fn_with_state(service.clone(), gate::gate));

@@ -1,4 +1,5 @@
-//! Before a request is looked at: a credential is recognized, and who asks too often or with wrong ones is refused. The records come last.
+//! Before a request is looked at: a credential is recognized, and who asks too often or with wrong ones is refused. The
+//! records come last.
 
 use super::{
     AdminService,
@@ -33,8 +34,8 @@ pub(super) async fn recognized(
     }
 }
 
-/// An API token is known by the records alone. One that was good before is counted by its own limit before they are asked again, however it
-/// is spelled; any other by where it comes from.
+/// An API token is known by the records alone. One that was good before is counted by its own limit before they are
+/// asked again, however it is spelled; any other by where it comes from.
 async fn api_token(
     service: &AdminService,
     parts: &Parts,

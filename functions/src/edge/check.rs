@@ -16,7 +16,8 @@ pub struct StoreCheck {
 }
 
 impl StoreCheck {
-    /// A check named after the store (`seats`, `records`, …); `ask` must come back with an error where the store is away.
+    /// A check named after the store (`seats`, `records`, …); `ask` must come back with an error where the store is
+    /// away.
     pub fn new<F>(name: &'static str, ask: impl Fn() -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = license_core::Result<()>> + Send + 'static,

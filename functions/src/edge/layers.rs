@@ -30,7 +30,8 @@ use uuid::Uuid;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Less than the shortest time after which a push comes again, 60 s in `local`; subscriptions must wait at least as long.
+/// Less than the shortest time after which a push comes again, 60 s in `local`; subscriptions must wait at least as
+/// long.
 const SWEEP_DEADLINE: Duration = Duration::from_secs(55);
 
 /// How long a body may take: 64 KiB at the speed of a modem.
@@ -47,8 +48,8 @@ pub struct LayerSettings {
 }
 
 impl LayerSettings {
-    /// Layers whose problems point to the page that `layers` names, whose traces belong to the project of `logging`, and whose deadline is
-    /// the protocol's.
+    /// Layers whose problems point to the page that `layers` names, whose traces belong to the project of `logging`,
+    /// and whose deadline is the protocol's.
     pub fn new(layers: &config::LayersConfig, logging: &config::LogConfig) -> Self {
         let project = logging.project.as_deref().map(Arc::from);
         Self {
@@ -73,8 +74,8 @@ impl LayerSettings {
     }
 }
 
-/// Puts the layers around a router of paths without a slash at their end: what clients see is the same in the cloud, in `local` and in
-/// tests. Paths or methods the router does not know are answered with a problem.
+/// Puts the layers around a router of paths without a slash at their end: what clients see is the same in the cloud, in
+/// `local` and in tests. Paths or methods the router does not know are answered with a problem.
 pub fn layers(router: Router, settings: &LayerSettings) -> Router {
     let inner = router
         .fallback(no_path)
@@ -110,8 +111,8 @@ async fn handle_request(State(settings): State<LayerSettings>, request: Request,
         if declared_length(request.headers()) > MAX_BODY as u64 {
             return too_large().into_response();
         }
-        // The deadline is for what we do: it begins when the client has said all it has to say. Pushes come from the queue alone, and are
-        // read once it is known that they do.
+        // The deadline is for what we do: it begins when the client has said all it has to say. Pushes come from the
+        // queue alone, and are read once it is known that they do.
         let request = if seen.is_sweep() { Ok(request) } else { whole(request, patience).await };
         let request = match request {
             Ok(request) => request,

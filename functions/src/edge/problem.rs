@@ -1,4 +1,5 @@
-//! The one table from [`ProblemCode`] to HTTP, and [`Problem`], the answer every refusal and error is dressed in (RFC 9457).
+//! The one table from [`ProblemCode`] to HTTP, and [`Problem`], the answer every refusal and error is dressed in (RFC
+//! 9457).
 
 use super::context;
 use axum::response::{IntoResponse, Response};
@@ -143,7 +144,8 @@ impl Problem {
         self
     }
 
-    /// Adds the signed refusal that tells a client that the answer is ours, and the certificate of the key that signed it.
+    /// Adds the signed refusal that tells a client that the answer is ours, and the certificate of the key that signed
+    /// it.
     #[must_use]
     pub fn with_refusal(self, refusal: &str, certificate: &str) -> Self {
         self.with("refusal", refusal).with("certificate", certificate)

@@ -10,8 +10,8 @@ use time::{Duration, OffsetDateTime, Time, format_description::well_known::Rfc33
 /// For how long what is said may be relied on: well below the year that RFC 9116 section 2.5.5 advises.
 const GOOD_FOR: Duration = Duration::days(90);
 
-/// The file at a time, in Unix seconds. Its end is counted anew for whoever asks, so that a server which is never deployed again does
-/// not serve one that is over; it is a midnight, so that the file is the same all day.
+/// The file at a time, in Unix seconds. Its end is counted anew for whoever asks, so that a server which is never
+/// deployed again does not serve one that is over; it is a midnight, so that the file is the same all day.
 fn text(named: &SecurityTxt, now: i64) -> String {
     let today = OffsetDateTime::from_unix_timestamp(now).unwrap_or(OffsetDateTime::UNIX_EPOCH);
     let until = today.saturating_add(GOOD_FOR).replace_time(Time::MIDNIGHT);

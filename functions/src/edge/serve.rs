@@ -70,8 +70,8 @@ pub fn install_tls() {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
 }
 
-/// A service with its health paths, whom to tell of a weakness and the layers, and its stores being tried for the first time.
-/// Needs a runtime.
+/// A service with its health paths, whom to tell of a weakness and the layers, and its stores being tried for the first
+/// time. Needs a runtime.
 pub fn app(service: Service, settings: &LayerSettings) -> Router {
     let warm = warm_up(service.checks.clone());
     let router = service.router.merge(health::router(service.checks, warm));
