@@ -5,7 +5,7 @@ use crate::{
     edge::{
         BearerCredential, FieldChecks, JsonOrEmpty, Problem,
         config::{Environment, SeatServiceConfig},
-        layers::about,
+        context::about,
         rate::limited,
         serve::{Service, StartError},
     },

@@ -1,4 +1,4 @@
-//! The services, one file each, and [`edge`], what all of them share at their rim.
+//! The services, one file each, and [`edge`], what all of them share.
 //!
 //! A handler takes the request apart, calls one method of `license-core` and dresses the answer. It knows no rule of its own.
 //! Each service has a `State` of the handles it may touch, a `router` of its paths (without layers and health, so that several can be

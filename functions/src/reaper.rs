@@ -3,7 +3,7 @@
 use crate::{
     edge::{
         Problem,
-        config::{self, Environment},
+        config::{BusConfig, Environment, PubSubConfig, ReaperConfig},
         extract,
         serve::{Service, StartError, StoreCheck},
         telemetry::MetricOutcome as Label,
@@ -52,8 +52,8 @@ pub fn router(service: ReaperService) -> Router {
     Router::new().route("/tick", post(tick)).route("/reap", post(reap)).with_state(service)
 }
 
-/// A push that is believed, or the answer to one that is not. The answer to a poison message is an acknowledgement: sent again it would be
-/// the same, so it is written down once instead.
+/// A push that is believed, or the answer to one that is not. The answer to a poison message is an acknowledgement:
+/// sent again it would be the same, so it is written down once instead.
 async fn received<T>(
     service: &ReaperService,
     request: Request,
@@ -88,8 +88,8 @@ async fn tick(State(service): State<ReaperService>, request: Request) -> Result<
     asked(&service).await.map_err(|error| Problem::from(error).into_response())
 }
 
-/// One question to the records, and a message for each share of what there is to do. One that failed halfway comes again and asks for some
-/// shares twice, which is looking twice.
+/// One question to the records, and a message for each share of what there is to do. One that failed halfway comes
+/// again and asks for some shares twice, which is looking twice.
 async fn asked(service: &ReaperService) -> Result<Response, Error> {
     let shares = service.reaper.shares().await?;
     for batch in shares.chunks(BATCH) {
@@ -137,12 +137,23 @@ fn messages(events: &[Event]) -> Vec<Message> {
     events.iter().filter_map(message).collect()
 }
 
-/// The service from configuration, over a publisher of the caller's: the bus of one machine, say.
+/// The service from configuration. It publishes to the bus of a `license-local` where one is named, else to Cloud Pub/Sub.
 ///
 /// # Errors
 /// A sentence that names the variable that is wrong.
-fn service_with(env: &Environment, clock: Clock, publisher: Arc<dyn Publisher>) -> Result<Service, StartError> {
-    let config::ReaperConfig { stores, push } = config::ReaperConfig::from_env(env)?;
+pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartError> {
+    service_from(ServiceInputs { env, clock, publisher: None }).await
+}
+
+/// The service from its row of the table: over the publisher that is given, or else over the one that the variables
+/// name.
+pub(crate) async fn service_from(inputs: ServiceInputs<'_>) -> Result<Service, StartError> {
+    let ServiceInputs { env, clock, publisher } = inputs;
+    let ReaperConfig { stores, push, publish } = ReaperConfig::from_env(env)?;
+    let publisher = match publisher {
+        Some(publisher) => publisher,
+        None => configured_publisher(publish).await?,
+    };
     let seats = wiring::seats(stores.redis, stores.timing, clock.clone())?;
     let reaper = SeatReaper::new(seats, wiring::records(&stores.records, ROLE)?, stores.timing);
     let push = PushCheck { verifier: IdentityVerifier::new(push.trust, clock), email: push.email };
@@ -154,46 +165,32 @@ fn service_with(env: &Environment, clock: Clock, publisher: Arc<dyn Publisher>) 
     Ok(Service { router: router(ReaperService { reaper, publisher, push }), checks: vec![check] })
 }
 
-/// The service from configuration. It publishes to the bus of a `license-local` where one is named, else to Cloud Pub/Sub.
-///
-/// # Errors
-/// A sentence that names the variable that is wrong.
-pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartError> {
-    let mut settings = config::PubSub::from_env(env)?;
-    let publisher: Arc<dyn Publisher> = match settings.bus.take() {
-        Some(bus) => Arc::new(beside(settings, bus)?),
-        None => cloud(settings).await?,
-    };
-    service_with(env, clock, publisher)
-}
-
-/// The service from its row of the table: over the publisher that is given, or else over the one that the variables name.
-pub(crate) async fn service_from(inputs: ServiceInputs<'_>) -> Result<Service, StartError> {
-    match inputs.publisher {
-        Some(publisher) => service_with(inputs.env, inputs.clock, publisher),
-        None => service(inputs.env, inputs.clock).await,
+async fn configured_publisher(mut config: PubSubConfig) -> Result<Arc<dyn Publisher>, StartError> {
+    match config.bus.take() {
+        Some(bus) => Ok(Arc::new(local_bus_publisher(config, bus)?)),
+        None => cloud_publisher(config).await,
     }
 }
 
 /// How long one publish may take; Pub/Sub waits longer for the push that asked for it.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-fn beside(settings: config::PubSub, bus: config::BusConfig) -> Result<RestPublisher, StartError> {
-    let config::PubSub { project, topics, .. } = settings;
-    let config::BusConfig { url, token } = bus;
+fn local_bus_publisher(config: PubSubConfig, bus: BusConfig) -> Result<RestPublisher, StartError> {
+    let PubSubConfig { project, topics, .. } = config;
+    let BusConfig { url, token } = bus;
     Ok(RestPublisher::new(rest::RestSettings { url, project, topics, token, deadline: PATIENCE })?)
 }
 
 #[cfg(feature = "cloud")]
-async fn cloud(settings: config::PubSub) -> Result<Arc<dyn Publisher>, StartError> {
+async fn cloud_publisher(config: PubSubConfig) -> Result<Arc<dyn Publisher>, StartError> {
     use license_pubsub::cloud::{CloudPublisher, CloudSettings, PubsubServer};
-    let config::PubSub { project, topics, emulator, .. } = settings;
+    let PubSubConfig { project, topics, emulator, .. } = config;
     let server = emulator.map_or(PubsubServer::Google, PubsubServer::Emulator);
     Ok(Arc::new(CloudPublisher::new(CloudSettings { project, topics, server, deadline: PATIENCE }).await?))
 }
 
 #[cfg(not(feature = "cloud"))]
-async fn cloud(_: config::PubSub) -> Result<Arc<dyn Publisher>, StartError> {
+async fn cloud_publisher(_: PubSubConfig) -> Result<Arc<dyn Publisher>, StartError> {
     Err("PUBSUB_BUS_URL is not set, and this reaper was built without the client for Cloud Pub/Sub. Beside license-local, read its \
          .local/env; in the cloud, build with --features cloud."
         .into())

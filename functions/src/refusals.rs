@@ -1,10 +1,7 @@
 //! What people read when a change is refused: one sentence for each reason of [`ChangeRefusal`], and its HTTP status.
 
 use crate::{
-    admin::{
-        answer::{not_found, version_mismatch},
-        gate::insufficient_role,
-    },
+    admin::answer::{insufficient_role, not_found, version_mismatch},
     edge::Problem,
 };
 use license_core::{

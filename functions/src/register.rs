@@ -1,21 +1,21 @@
 //! register: a person who signed in gets an organization, and its first license with its key; or joins the one that invited them.
 
 use crate::{
-    admin::voiding::in_force,
-    edge::names,
+    admin::credential::{in_force, token_rejected},
     edge::{
         BearerCredential, FieldChecks, JsonOrEmpty, Problem,
         config::{Environment, RegisterConfig},
+        context::{about, request_id},
         credential_guesses::CredentialGuesses,
-        layers::{about, request_id},
+        names,
         rate::ByAddress,
         serve::{Service, StartError, StoreCheck},
-        telemetry::MetricOutcome as Label,
+        telemetry::MetricOutcome,
     },
     wiring,
 };
 use axum::{
-    Extension, Router,
+    Extension, Json, Router,
     extract::State,
     response::{IntoResponse, Response},
 };
@@ -30,7 +30,7 @@ use license_core::{
         step_up::SignIn,
     },
     error::StoreName,
-    identity::{IdentityVerifier, TokenRejected, VerifiedClaims},
+    identity::{IdentityVerifier, VerifiedClaims},
     management::{JoinRequest, Management, NewOrganization},
     records::{DatabaseRole, Records, RegisteredTenant, VerifiedPerson},
     refusal::{ChangeError, ChangeRefusal},
@@ -221,7 +221,7 @@ async fn register(
     fields.check(Some(()))?;
     let claims = match service.verifier.verify(&bearer.0).await? {
         Ok(claims) => claims,
-        Err(why) => return Err(service.strangers.refused(&parts, &bearer.0, refused(why)).await),
+        Err(why) => return Err(service.strangers.refused(&parts, &bearer.0, token_rejected(why)).await),
     };
     let standing = match body.invitation {
         Some(_) => service.limit.admit_person(&claims).await?,
@@ -304,19 +304,14 @@ async fn join(
         user: RegisteredUser { id: joined.user, email: &joining.person.email, role: joined.role.as_str() },
         license: None,
     };
-    Ok((status, Extension(Label(label)), axum::Json(body)).into_response())
+    Ok((status, Extension(MetricOutcome(label)), Json(body)).into_response())
 }
 
 fn no_invitation() -> Problem {
     Problem::new(ProblemCode::NotFound, "There is no such invitation. Copy the whole of it, from cdi_ to its end.")
 }
 
-fn refused(why: TokenRejected) -> Problem {
-    let code = if why == TokenRejected::Expired { ProblemCode::TokenExpired } else { ProblemCode::TokenInvalid };
-    Problem::new(code, format!("{why}."))
-}
-
-/// Who asks, and how. Only a verified address is believed: the person will be known by it.
+/// Who asks. Only a verified address is believed: the person will be known by it.
 struct Newcomer {
     person: VerifiedPerson,
     from: Option<IpAddr>,
@@ -353,5 +348,5 @@ fn answer(status: StatusCode, label: &'static str, registered: &RegisteredTenant
             expires_at: license.expires_at,
         }),
     };
-    (status, Extension(Label(label)), axum::Json(body)).into_response()
+    (status, Extension(MetricOutcome(label)), Json(body)).into_response()
 }

@@ -5,7 +5,7 @@ use crate::{
     edge::{
         BearerCredential, JsonOrEmpty, Problem,
         config::{Environment, SeatServiceConfig},
-        layers::about,
+        context::about,
         serve::{Service, StartError},
     },
     heartbeat, wiring,

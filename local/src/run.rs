@@ -22,7 +22,6 @@ use license_functions::{
         config::{self, Environment},
         connection_room::ConnectionRoom,
         layers::LayerSettings,
-        security::SecurityTxt,
         serve::{Service, StartError, app, install_tls, serve as serve_app},
         telemetry,
     },
@@ -129,7 +128,7 @@ struct Machine {
     issuer: axum::Router,
     bus: LocalBus,
     period: Duration,
-    rim: LayerSettings,
+    layers: LayerSettings,
     room: Arc<ConnectionRoom>,
 }
 
@@ -142,8 +141,7 @@ impl Machine {
         // What can be wrong at once is looked at before what takes long.
         let demo = environment::demo_issuer(process, options)?;
         let period = environment::reaper_period(process)?;
-        let rim = LayerSettings::new(&config::LayersConfig::from_env(process)?, logging)
-            .with_security(SecurityTxt::from_env(process)?);
+        let layers = LayerSettings::new(&config::LayersConfig::from_env(process)?, logging);
         let room = ConnectionRoom::of_process(config::proxies(process)?);
         let data = DataDirectory::open(&options.data, options.clean).await?;
         let listeners = Listeners::take(options).await?;
@@ -161,7 +159,7 @@ impl Machine {
         let issuer = issuer.router(staff).merge(door::router(bus.clone(), data.bus_token()?));
         // Only this machine reaches it; a client that never ends its body is not waited for here either.
         let issuer = guarded(issuer.layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, SLOW)));
-        Ok(Self { data, stores, listeners, endpoints, license_key, demo, functions, issuer, bus, period, rim, room })
+        Ok(Self { data, stores, listeners, endpoints, license_key, demo, functions, issuer, bus, period, layers, room })
     }
 
     /// Serves until somebody asks to stop, `--once` is done, or the stores cannot be kept; then stops everything in order: no new
@@ -178,7 +176,7 @@ impl Machine {
             issuer,
             bus,
             period,
-            rim,
+            layers,
             room,
         } = self;
         let (close, closed) = watch::channel(false);
@@ -186,7 +184,7 @@ impl Machine {
         let mut add = |listener: TcpListener, app| {
             servers.spawn(serve_app(listener, app, Arc::clone(&room), stopped(closed.clone())))
         };
-        let app = |service| if demo { guarded(app(service, &rim)) } else { app(service, &rim) };
+        let app = |service| if demo { guarded(app(service, &layers)) } else { app(service, &layers) };
         add(listeners.front, app(serve::front(&functions)));
         add(listeners.issuer, issuer);
         for (listener, function) in listeners.functions.into_iter().zip(functions) {

@@ -8,14 +8,14 @@ use super::{
     row::word,
 };
 use crate::{
-    Error, Result,
+    Result,
     domain::{
         access::PersonRole,
         email::Email,
         id::{TenantId, UserId},
     },
 };
-use sqlx::{PgConnection, Row, postgres::PgRow};
+use sqlx::{PgConnection, Row};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -83,11 +83,9 @@ impl Records {
         .bind(user.0)
         .fetch_optional(&mut *transaction)
         .await?;
-        let membership = |row: PgRow| {
-            let (organization, tokens_not_before) = (row.try_get("organization")?, row.try_get("tokens_not_before")?);
-            Ok(MembershipRow { tenant, organization, tokens_not_before, person: person(&row)? })
-        };
-        row.map(membership).transpose().map_err(Error::from)
+        let Some(row) = row else { return Ok(None) };
+        let (organization, tokens_not_before) = (row.try_get("organization")?, row.try_get("tokens_not_before")?);
+        Ok(Some(MembershipRow { tenant, organization, tokens_not_before, person: person(&row)? }))
     }
 
     /// The people of an organization, those who joined last first.

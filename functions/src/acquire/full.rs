@@ -2,7 +2,7 @@
 
 use crate::{
     answer::{holders, seconds, span},
-    edge::{Problem, layers::about},
+    edge::{Problem, context::about},
 };
 use license_core::{
     ProblemCode,
@@ -25,50 +25,64 @@ pub(super) fn no_seat(full: &PoolFull, ttl_ms: i64) -> Problem {
     }
 }
 
+/// What those wait for whose seats are in nobody's use: whoever was ended by somebody, or is not known to restored
+/// records, may go on believing for as long.
+const WAITS: &str = "until whoever had it before cannot be using it any more";
+
 fn why(full: &PoolFull, next: Option<u64>) -> String {
-    let PoolFull { seats_total: total, held, waiting, .. } = *full;
-    let at = next.map(span);
-    let within = at.as_deref().map_or_else(|| "later".to_owned(), |at| format!("in {at}"));
-    // Who was ended by somebody, or is not known to restored records, may go on believing for as long.
-    const WAITS: &str = "until whoever had it before cannot be using it any more";
+    let within = next.map_or_else(|| "later".to_owned(), |seconds| format!("in {}", span(seconds)));
     match full.until {
-        WaitReason::Never if held == 0 => {
-            "The license has no seats here at present. The vendor can add some.".to_owned()
-        }
-        WaitReason::Never => format!(
-            "The license has no seats here any more; {held} {} left to whoever {} until they are given back. The vendor can add some.",
-            if held == 1 { "is" } else { "are" },
-            if held == 1 { "has it" } else { "have them" },
-        ),
+        WaitReason::Never => no_seats_here(full.held),
         WaitReason::Opening => format!(
             "The license server's records were restored, and until every lease given before that is over nobody who starts is seated. Try again {within}."
         ),
-        WaitReason::Wait if held == 0 && total == 1 => {
-            format!("The license's only seat is in nobody's use, but it waits {WAITS}. It is free {within}.")
-        }
-        WaitReason::Wait if held == 0 => {
-            format!(
-                "The license's {total} seats are in nobody's use, but each waits {WAITS}. The first is free {within}."
-            )
-        }
-        WaitReason::Wait => format!(
+        WaitReason::Wait => seats_wait(full, &within),
+        WaitReason::Lease => seats_in_use(full),
+    }
+}
+
+/// The pool has no seats, or none any more: nothing that ends makes room for somebody new.
+fn no_seats_here(held: u32) -> String {
+    if held == 0 {
+        return "The license has no seats here at present. The vendor can add some.".to_owned();
+    }
+    format!(
+        "The license has no seats here any more; {held} {} left to whoever {} until they are given back. The vendor can add some.",
+        if held == 1 { "is" } else { "are" },
+        if held == 1 { "has it" } else { "have them" },
+    )
+}
+
+/// The next seat to come free is one that nobody uses.
+fn seats_wait(full: &PoolFull, within: &str) -> String {
+    let PoolFull { seats_total: total, held, waiting, .. } = *full;
+    match (held, total) {
+        (0, 1) => format!("The license's only seat is in nobody's use, but it waits {WAITS}. It is free {within}."),
+        (0, _) => format!(
+            "The license's {total} seats are in nobody's use, but each waits {WAITS}. The first is free {within}."
+        ),
+        _ => format!(
             "No seat is free: {held} of {total} in use, {waiting} waiting, each {WAITS}. The first of those is free {within}; or close the program where it is not needed."
         ),
-        WaitReason::Lease if held > total => format!(
-            "The license has {} now, and {held} are still in use from when it had more. Close the program where it is not needed, or try again later.",
-            if total == 1 { "1 seat".to_owned() } else { format!("{total} seats") },
-        ),
-        WaitReason::Lease if waiting > 0 => format!(
-            "No seat is free: {held} of {total} in use, {waiting} waiting, each {WAITS}. Close the program where it is not needed, or try again later."
-        ),
-        WaitReason::Lease if total == 1 => {
-            "The license's only seat is in use. Close the program where it is not needed, or try again later."
-                .to_owned()
-        }
-        WaitReason::Lease => {
-            format!("All {total} seats are in use. Close the program where it is not needed, or try again later.")
-        }
     }
+}
+
+/// The next seat to come free is one that somebody uses.
+fn seats_in_use(full: &PoolFull) -> String {
+    let PoolFull { seats_total: total, held, waiting, .. } = *full;
+    if held > total {
+        let now = if total == 1 { "1 seat".to_owned() } else { format!("{total} seats") };
+        return format!(
+            "The license has {now} now, and {held} are still in use from when it had more. Close the program where it is not needed, or try again later."
+        );
+    }
+    if waiting > 0 {
+        return format!(
+            "No seat is free: {held} of {total} in use, {waiting} waiting, each {WAITS}. Close the program where it is not needed, or try again later."
+        );
+    }
+    let all = if total == 1 { "The license's only seat is".to_owned() } else { format!("All {total} seats are") };
+    format!("{all} in use. Close the program where it is not needed, or try again later.")
 }
 
 /// A seat that carries as many processes as it may.

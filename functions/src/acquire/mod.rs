@@ -10,7 +10,7 @@ use crate::{
     edge::{
         FieldChecks, JsonBody, Problem,
         config::{AcquireConfig, Environment},
-        layers::about,
+        context::about,
         rate::{ByAddress, not_looked_at},
         serve::{Service, StartError},
         telemetry::MetricOutcome as Label,

@@ -3,7 +3,7 @@
 use super::{AcquireService, client::ClientDetails as ClientFacts};
 use crate::{
     answer::{self, ClientLicense, SeatHolder, holders, seconds},
-    edge::{FieldChecks, JsonBody, Problem, layers::about, rate::not_looked_at, telemetry::MetricOutcome as Label},
+    edge::{FieldChecks, JsonBody, Problem, context::about, rate::not_looked_at, telemetry::MetricOutcome as Label},
 };
 use axum::{
     Extension,

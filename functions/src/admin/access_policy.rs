@@ -3,7 +3,7 @@
 use super::{
     AdminService,
     answer::{IfMatch, not_found, versioned},
-    gate::{HowSignedIn, OrganizationCaller},
+    callers::{HowSignedIn, OrganizationCaller},
     step_up,
     terms::whole,
 };

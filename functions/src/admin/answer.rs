@@ -11,12 +11,18 @@ use license_core::{
     domain::id::InvalidText,
     records::{ListedRows, PageCursor, PageRequest},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use utoipa::ToSchema;
 
 /// The longest page.
 const MAX_LIMIT: u8 = 100;
+
+/// 403 for a person whose role is not enough, with the role that is.
+pub(crate) fn insufficient_role(required: &'static str) -> Problem {
+    let detail = format!("This needs the role {required}. Ask somebody who has it.");
+    Problem::new(ProblemCode::InsufficientRole, detail).with("required", required)
+}
 
 /// Nothing of that id, or nothing the caller may see.
 pub(crate) fn not_found() -> Problem {
@@ -28,6 +34,11 @@ pub(crate) fn version_mismatch() -> Problem {
     let detail = "Somebody changed it since you read it, and nothing was written. Read it again and send your edit with its new ETag.";
     Problem::new(ProblemCode::PreconditionFailed, detail)
 }
+
+/// A body that says nothing.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EmptyBody {}
 
 /// `If-Match`: the version an edit is meant for; `None` where there is none or it is `*`.
 pub(super) struct IfMatch(pub(super) Option<i64>);

@@ -1,6 +1,6 @@
 //! The audit log: who did what.
 
-use super::{AdminService, answer::ListOf, filters::ListFilters, gate::OrganizationCaller};
+use super::{AdminService, answer::ListOf, callers::OrganizationCaller, filters::ListFilters};
 use crate::edge::{Problem, QueryParameters};
 use axum::extract::State;
 use license_core::{

@@ -1,6 +1,6 @@
 //! The audit log as a chain: whether it is whole, and everything that is needed to find out elsewhere.
 
-use super::{AdminService, filters::ListFilters, gate::OrganizationCaller};
+use super::{AdminService, callers::OrganizationCaller, filters::ListFilters};
 use crate::edge::{Problem, QueryParameters};
 use axum::extract::State;
 use license_core::records::{self, ChainCursor, ChainHead};
@@ -79,6 +79,30 @@ pub(super) struct VerifyQuery {
     cursor: Option<String>,
 }
 
+impl VerifyQuery {
+    /// What the log must still have, and where the stretch begins; or everything that is wrong with them.
+    fn read(&self) -> Result<(Option<ChainHead>, Option<ChainCursor>), Problem> {
+        let mut filters = ListFilters::new();
+        let seq = filters.read("seq", self.seq.as_ref(), |text| {
+            text.parse()
+                .ok()
+                .filter(|seq: &i64| *seq >= 1)
+                .ok_or("must be head.seq of an earlier answer: a whole number from 1 on")
+        });
+        let hash = filters.read("hash", self.hash.as_ref(), |text| {
+            bytes(text).ok_or("must be head.hash of an earlier answer: 64 hexadecimal digits")
+        });
+        match (&self.seq, &self.hash) {
+            (Some(_), None) => filters.wrong("hash", "is missing beside seq: send both of one head"),
+            (None, Some(_)) => filters.wrong("seq", "is missing beside hash: send both of one head"),
+            _ => {}
+        }
+        let cursor = filters.read("cursor", self.cursor.as_ref(), str::parse::<ChainCursor>);
+        let known = seq.zip(hash).map(|(seq, hash)| ChainHead { seq, hash });
+        filters.check((known, cursor))
+    }
+}
+
 /// Verify the audit log
 ///
 /// Looks through up to 5,000 entries for any that was changed, taken out, put in or moved since it was written, by whomever, the owner of
@@ -90,24 +114,7 @@ pub(super) async fn verify_audit_log(
     OrganizationCaller(act): OrganizationCaller,
     QueryParameters(query): QueryParameters<VerifyQuery>,
 ) -> Result<axum::Json<AuditVerification>, Problem> {
-    let mut filters = ListFilters::new();
-    let seq = filters.read("seq", query.seq.as_ref(), |text| {
-        text.parse()
-            .ok()
-            .filter(|seq: &i64| *seq >= 1)
-            .ok_or("must be head.seq of an earlier answer: a whole number from 1 on")
-    });
-    let hash = filters.read("hash", query.hash.as_ref(), |text| {
-        bytes(text).ok_or("must be head.hash of an earlier answer: 64 hexadecimal digits")
-    });
-    match (&query.seq, &query.hash) {
-        (Some(_), None) => filters.wrong("hash", "is missing beside seq: send both of one head"),
-        (None, Some(_)) => filters.wrong("seq", "is missing beside hash: send both of one head"),
-        _ => {}
-    }
-    let cursor = filters.read("cursor", query.cursor.as_ref(), str::parse::<ChainCursor>);
-    let known = seq.zip(hash).map(|(seq, hash)| ChainHead { seq, hash });
-    let (known, cursor) = filters.check((known, cursor))?;
+    let (known, cursor) = query.read()?;
     let it = service.records.verify_audit_log(act.tenant, &service.peppers, known.as_ref(), cursor).await?;
     if it.found > 0 {
         let first = it.faults.first().map(|fault| fault.detail.as_str());

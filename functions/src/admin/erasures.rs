@@ -1,6 +1,6 @@
 //! Erasing people and machines.
 
-use super::{AdminService, gate::OrganizationCaller};
+use super::{AdminService, callers::OrganizationCaller};
 use crate::edge::{FieldChecks, JsonBody, Problem};
 use axum::extract::State;
 use license_core::records::{ErasureCursor, ErasureReport, ErasureSubject, SubjectAddress};

@@ -1,4 +1,5 @@
-//! The filters of lists, read in one way: blanks around a value do not count, and whatever is wrong is 422 and names the parameter.
+//! The filters of lists, read in one way: blanks around a value do not count, and whatever is wrong is 422 and names
+//! the parameter.
 
 use super::answer::{page, time};
 use crate::edge::{FieldChecks, Problem};
@@ -6,10 +7,13 @@ use license_core::{
     domain::{email, name::clean},
     records::PageRequest,
 };
+use serde::Deserialize;
 use std::{borrow::Cow, fmt::Display};
 use time::OffsetDateTime;
+use utoipa::IntoParams;
 
-/// What a `+` in a query comes out as, for who wonders: forms write a blank so, and browsers and libraries read it back.
+/// What a `+` in a query comes out as, for who wonders: forms write a blank so, and browsers and libraries read it
+/// back.
 const PLUS: &str = "a + in a query is read as a blank: write it %2B";
 
 /// The parameters of one list, as far as they are read.
@@ -21,7 +25,8 @@ impl ListFilters {
         Self::default()
     }
 
-    /// A filter whose values `parse` knows; `None` where it is not given or wrong, which [`ListFilters::check`] will say.
+    /// A filter whose values `parse` knows; `None` where it is not given or wrong, which [`ListFilters::check`] will
+    /// say.
     pub(super) fn read<T, E: Display>(
         &mut self,
         name: &str,
@@ -72,5 +77,26 @@ impl ListFilters {
     /// 422 naming every wrong filter, or what was read.
     pub(super) fn check<T>(self, read: T) -> Result<T, Problem> {
         self.0.check(Some(read))
+    }
+}
+
+/// Which part of a list.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct PageQuery {
+    /// How many rows: 1 to 100, 20 unless said.
+    #[param(value_type = Option<u8>, minimum = 1, maximum = 100)]
+    limit: Option<String>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+impl PageQuery {
+    /// The part, or 422.
+    pub(super) fn page(&self) -> Result<PageRequest, Problem> {
+        let mut filters = ListFilters::new();
+        let page = filters.page(self.limit.as_ref(), self.cursor.as_ref());
+        filters.check(page)
     }
 }

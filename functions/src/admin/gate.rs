@@ -1,16 +1,19 @@
-//! In front of every operation of the management API: who asks, whether they may, and what makes the request the same as another one.
+//! In front of every operation of the management API: who asks, whether they may, and what makes the request the same
+//! as another one.
 
 use super::{
     AdminService,
     access::{AccessRule, LeastRole, rule_of},
+    answer::insufficient_role,
+    callers::{HowSignedIn, OrganizationCaller, SignedIn, StaffCaller},
+    credential::{VerifiedCredential, in_force},
     recognize::recognized,
     step_up,
-    voiding::in_force,
 };
 use crate::edge::{
     BearerCredential, Problem,
+    context::{about, request_id},
     extract::read,
-    layers::{about, request_id},
 };
 use axum::{
     body::Body,
@@ -21,45 +24,12 @@ use axum::{
 use http::{HeaderMap, Method, request::Parts};
 use license_core::{
     ProblemCode,
-    domain::{
-        access::Scope,
-        id::TenantId,
-        opaque::{OpaqueSecret, SecretKind},
-        pasted,
-        step_up::SignIn,
-    },
-    identity::{TokenRejected, VerifiedClaims},
-    records::{Caller, Operation, PresentedToken, Principal, RepeatableRequest},
+    domain::{access::Scope, id::TenantId, pasted},
+    identity::VerifiedClaims,
+    records::{Caller, Operation, Principal, RepeatableRequest},
 };
 use std::net::IpAddr;
 use uuid::Uuid;
-
-/// A person who signed in, of whatever organization or none.
-#[derive(Clone, Debug)]
-pub(super) struct SignedIn(pub(super) VerifiedClaims);
-
-/// A request to one organization by somebody who may make it.
-#[derive(Clone, Debug)]
-pub(super) struct OrganizationCaller(pub(super) Caller);
-
-/// How whoever asks signed in; a script never did.
-#[derive(Clone, Debug)]
-pub(super) struct HowSignedIn(pub(super) SignIn);
-
-macro_rules! from_the_gate {
-    ($($name:ident),*) => {$(
-        impl<S: Send + Sync> FromRequestParts<S> for $name {
-            type Rejection = Problem;
-
-            async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-                // Missing only where an operation's row and its handler disagree about what it is for.
-                let passed = parts.extensions.get::<Self>().cloned();
-                passed.ok_or_else(|| Problem::new(ProblemCode::Internal, "The request could not be completed because of a fault on our side."))
-            }
-        }
-    )*};
-}
-from_the_gate!(SignedIn, OrganizationCaller, HowSignedIn);
 
 /// Lets a request through to its handler, or refuses it. What a caller may not see does not exist for it: 404.
 pub(super) async fn gate(
@@ -71,154 +41,76 @@ pub(super) async fn gate(
 ) -> Result<Response, Problem> {
     let Some(rule) = rule_of(request.method().as_str(), path.as_str()) else {
         tracing::error!(path = path.as_str(), "an operation without a row in the access table");
-        return Err(Problem::new(
-            ProblemCode::Internal,
-            "The request could not be completed because of a fault on our side.",
-        ));
+        return Err(Problem::internal());
     };
-    let organization = parameters.iter().find(|(name, _)| *name == "organization").map(|(_, value)| value.to_owned());
-    let target = parameters.iter().last().and_then(|(_, value)| value.parse::<Uuid>().ok());
     let (mut parts, body) = request.into_parts();
     let from = crate::edge::address::of(&parts, service.proxies);
     let bearer = BearerCredential::from_request_parts(&mut parts, &()).await?;
-    let (credential, standing) = recognized(&service, &parts, bearer, from).await?;
-    let sign_in = credential.sign_in();
-    parts.extensions.insert(HowSignedIn(sign_in.clone()));
-    let body = match organization {
-        None => {
-            may(rule, &credential)?;
-            match credential {
-                VerifiedCredential::Person(claims) => drop(parts.extensions.insert(SignedIn(claims))),
-                VerifiedCredential::Staff(claims) => {
-                    step_up::check_staff(&service, rule, &sign_in)?;
-                    let email = email(&claims);
-                    let by = Principal::Staff { subject: claims.subject, email };
-                    let (tenant, request_id) = (TenantId::VENDOR, request_id());
-                    let caller = Caller { tenant, by, from, request_id, repeat: None, operation: None };
-                    parts.extensions.insert(StaffCaller(caller));
-                }
-                VerifiedCredential::Token(..) => {}
-            }
-            body
-        }
-        Some(organization) => {
+    let (credential, rate_headers) = recognized(&service, &parts, bearer, from).await?;
+    parts.extensions.insert(HowSignedIn(credential.sign_in()));
+    let request = Request::from_parts(parts, body);
+    let request = match parameters.iter().find(|(name, _)| *name == "organization") {
+        None => admit_without_organization(&service, rule, credential, from, request)?,
+        Some((_, organization)) => {
             let tenant: TenantId = organization.parse().map_err(|_| no_organization())?;
-            about(Some(tenant), None);
-            let by = principal(&service, credential, tenant).await?;
-            allowed(rule, &by)?;
-            step_up::check(&service, rule, &by, &sign_in, tenant).await?;
-            let (repeat, body) = repeat(&service, &parts, body).await?;
+            let target = parameters.iter().last().and_then(|(_, value)| value.parse::<Uuid>().ok());
             let operation = Some(Operation { name: called(rule), target: target.unwrap_or(tenant.0).to_string() });
-            let act = Caller { tenant, by, from, request_id: request_id(), repeat, operation };
-            // What staff changes is written down where it is done, and where nothing changes as a read; what they only read is here, before
-            // they see it.
-            if parts.method.is_safe() {
-                service.records.note_read(&act).await?;
-            }
-            parts.extensions.insert(OrganizationCaller(act));
-            body
+            about(Some(tenant), None);
+            let by = authorized_principal(&service, rule, credential, tenant).await?;
+            let caller = Caller { tenant, by, from, request_id: request_id(), repeat: None, operation };
+            admit_to_organization(&service, caller, request).await?
         }
     };
-    let mut response = next.run(Request::from_parts(parts, body)).await;
-    if let Some(standing) = standing {
-        standing.write(&mut response);
+    let mut response = next.run(request).await;
+    if let Some(headers) = rate_headers {
+        headers.write(&mut response);
     }
     Ok(response)
 }
 
-/// Somebody of the vendor, where no organization is named.
-#[derive(Clone, Debug)]
-pub(super) struct StaffCaller(pub(super) Caller);
-from_the_gate!(StaffCaller);
+/// A request that names no organization, with who asks put where its handler finds it.
+fn admit_without_organization(
+    service: &AdminService,
+    rule: &AccessRule,
+    credential: VerifiedCredential,
+    from: Option<IpAddr>,
+    mut request: Request,
+) -> Result<Request, Problem> {
+    authorize_without_organization(rule, &credential)?;
+    let sign_in = credential.sign_in();
+    match credential {
+        VerifiedCredential::Person(claims) => drop(request.extensions_mut().insert(SignedIn(claims))),
+        VerifiedCredential::Staff(claims) => {
+            step_up::check_staff(service, rule, &sign_in)?;
+            let email = email(&claims);
+            let by = Principal::Staff { subject: claims.subject, email };
+            let (tenant, request_id) = (TenantId::VENDOR, request_id());
+            let caller = Caller { tenant, by, from, request_id, repeat: None, operation: None };
+            request.extensions_mut().insert(StaffCaller(caller));
+        }
+        VerifiedCredential::Token(..) => {}
+    }
+    Ok(request)
+}
+
+/// A request to the caller's organization, with the caller put where its handler finds it: with what makes it the same
+/// as another one.
+async fn admit_to_organization(service: &AdminService, caller: Caller, request: Request) -> Result<Request, Problem> {
+    let (mut parts, body) = request.into_parts();
+    let (repeat, body) = repeat(service, &parts, body).await?;
+    let caller = Caller { repeat, ..caller };
+    // What staff changes is written down where it is done, and where nothing changes as a read; what they only read is
+    // here, before they see it.
+    if parts.method.is_safe() {
+        service.records.note_read(&caller).await?;
+    }
+    parts.extensions.insert(OrganizationCaller(caller));
+    Ok(Request::from_parts(parts, body))
+}
 
 /// How an operation is called in the log of what staff read: without what the path of each begins with.
 fn called(rule: &AccessRule) -> String {
     format!("{} {}", rule.method, rule.path.trim_start_matches("/api/v1"))
-}
-
-/// A credential that is good.
-pub(super) enum VerifiedCredential {
-    Person(VerifiedClaims),
-    Staff(VerifiedClaims),
-    Token(TenantId, Principal),
-}
-
-impl VerifiedCredential {
-    /// How it came to be.
-    fn sign_in(&self) -> SignIn {
-        match self {
-            Self::Person(claims) | Self::Staff(claims) => claims.sign_in.clone(),
-            Self::Token(..) => SignIn::default(),
-        }
-    }
-
-    /// Whose requests are counted together.
-    pub(super) fn subject(&self) -> String {
-        match self {
-            Self::Person(claims) | Self::Staff(claims) => format!("{} {}", claims.issuer, claims.subject),
-            Self::Token(_, by) => by.id(),
-        }
-    }
-}
-
-pub(super) async fn authenticate(
-    service: &AdminService,
-    bearer: BearerCredential,
-    from: Option<IpAddr>,
-) -> Result<VerifiedCredential, Problem> {
-    let prefix = SecretKind::ApiToken.prefix();
-    if bearer.0.get(..prefix.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(prefix)) {
-        let token = OpaqueSecret::parse(SecretKind::ApiToken, &bearer.0).ok_or_else(bad_token)?;
-        return match service.records.api_token(&token, from).await?.ok_or_else(bad_token)? {
-            PresentedToken::Here(by) => Ok(VerifiedCredential::Token(token.tenant, by)),
-            PresentedToken::Elsewhere(id) => {
-                tracing::warn!(api_token = %id, from = ?from, "an API token was shown from where it is not good");
-                Err(elsewhere("This API token is good", "Use it from there, or make another token.", from))
-            }
-        };
-    }
-    let (claims, staff) = match service.people.verify(&bearer.0).await? {
-        Ok(claims) => (claims, false),
-        Err(why @ (TokenRejected::Audience | TokenRejected::Issuer | TokenRejected::UnknownKey)) => {
-            match &service.staff {
-                Some(staff) => (staff.verify(&bearer.0).await?.map_err(refused)?, true),
-                None => return Err(refused(why)),
-            }
-        }
-        Err(why) => return Err(refused(why)),
-    };
-    if staff {
-        in_force(&claims, service.records.staff_tokens_not_before().await?)?;
-    }
-    claims.address().map_err(|why| Problem::token_invalid(why.to_string()))?;
-    if !staff {
-        return Ok(VerifiedCredential::Person(claims));
-    }
-    if !service.staff_rules.admit(from) {
-        tracing::warn!(staff = claims.subject, from = ?from, "staff asked from where staff is not let in");
-        return Err(elsewhere("Staff is let in", "Come from there.", from));
-    }
-    Ok(VerifiedCredential::Staff(claims))
-}
-
-fn refused(why: TokenRejected) -> Problem {
-    let code = if why == TokenRejected::Expired { ProblemCode::TokenExpired } else { ProblemCode::TokenInvalid };
-    Problem::new(code, format!("{why}."))
-}
-
-/// 403 for a credential that is good, from somewhere else. The networks themselves are not told.
-fn elsewhere(what: &str, advice: &str, from: Option<IpAddr>) -> Problem {
-    let said = |from: &str| format!("{what} from certain networks alone, and the request came from {from}. {advice}");
-    match from {
-        Some(from) => {
-            Problem::new(ProblemCode::AddressNotAllowed, said(&from.to_string())).with("address", from.to_string())
-        }
-        None => Problem::new(ProblemCode::AddressNotAllowed, said("an address that is not known")),
-    }
-}
-
-pub(super) fn bad_token() -> Problem {
-    Problem::token_invalid("No API token like this is in force: unknown, revoked or past its end.")
 }
 
 fn no_organization() -> Problem {
@@ -228,6 +120,20 @@ fn no_organization() -> Problem {
 fn email(claims: &VerifiedClaims) -> String {
     // The gate lets nobody in without one.
     claims.address().map_or_else(|_| String::new(), |email| email.as_str().to_owned())
+}
+
+/// Who that is in this organization, if they may do this there and signed in as its policy demands.
+async fn authorized_principal(
+    service: &AdminService,
+    rule: &AccessRule,
+    credential: VerifiedCredential,
+    tenant: TenantId,
+) -> Result<Principal, Problem> {
+    let sign_in = credential.sign_in();
+    let by = principal(service, credential, tenant).await?;
+    authorize_in_organization(rule, &by)?;
+    step_up::check(service, rule, &by, &sign_in, tenant).await?;
+    Ok(by)
 }
 
 /// Who that is in this organization.
@@ -259,7 +165,7 @@ async fn principal(
 }
 
 /// Whether who asks may do this in their organization.
-fn allowed(rule: &AccessRule, by: &Principal) -> Result<(), Problem> {
+fn authorize_in_organization(rule: &AccessRule, by: &Principal) -> Result<(), Problem> {
     match (by, rule.least) {
         (Principal::Staff { .. }, _) | (Principal::Person { .. }, LeastRole::SignedIn | LeastRole::Person) => Ok(()),
         (Principal::Person { role, .. }, LeastRole::Role(least)) if *role >= least => Ok(()),
@@ -276,19 +182,13 @@ fn in_scope(rule: &AccessRule, scopes: &[Scope]) -> Result<(), Problem> {
 }
 
 /// The same where no organization is named.
-fn may(rule: &AccessRule, credential: &VerifiedCredential) -> Result<(), Problem> {
+fn authorize_without_organization(rule: &AccessRule, credential: &VerifiedCredential) -> Result<(), Problem> {
     match (credential, rule.least) {
         (VerifiedCredential::Staff(_), LeastRole::Staff | LeastRole::SignedIn)
         | (VerifiedCredential::Person(_), LeastRole::SignedIn | LeastRole::Person) => Ok(()),
         (VerifiedCredential::Token(_, Principal::Token { scopes, .. }), _) => in_scope(rule, scopes),
         (_, least) => Err(insufficient_role(least.as_str())),
     }
-}
-
-/// 403 for a person.
-pub(crate) fn insufficient_role(required: &'static str) -> Problem {
-    let detail = format!("This needs the role {required}. Ask somebody who has it.");
-    Problem::new(ProblemCode::InsufficientRole, detail).with("required", required)
 }
 
 fn insufficient_scope(required: &'static str) -> Problem {
@@ -317,7 +217,8 @@ async fn repeat(
     Ok((Some(RepeatableRequest::new(&key, &request, &service.peppers)), Body::from(bytes)))
 }
 
-/// A key is the same with quotes or without: the header's draft standard has them (draft-ietf-httpapi-idempotency-key-header).
+/// A key is the same with quotes or without: the header's draft standard has them
+/// (draft-ietf-httpapi-idempotency-key-header).
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
     let text = std::str::from_utf8(value.as_bytes()).map(str::trim).unwrap_or_default();

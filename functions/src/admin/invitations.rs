@@ -3,8 +3,8 @@
 use super::{
     AdminService,
     answer::{ListOf, PathTarget, not_found},
+    callers::OrganizationCaller,
     filters::ListFilters,
-    gate::OrganizationCaller,
 };
 use crate::edge::{FieldChecks, JsonBody, Problem, QueryParameters};
 use axum::{extract::State, response::IntoResponse};

@@ -2,12 +2,12 @@
 
 use super::{
     AdminService,
-    answer::{PathTarget, versioned},
-    gate::OrganizationCaller,
+    answer::{EmptyBody, PathTarget, versioned},
+    callers::OrganizationCaller,
     licenses::License,
     terms::whole,
 };
-use crate::edge::{FieldChecks, JsonOrEmpty, Problem, layers::about};
+use crate::edge::{FieldChecks, JsonOrEmpty, Problem, context::about};
 use axum::{extract::State, response::Response};
 use http::StatusCode;
 use license_core::{
@@ -22,11 +22,6 @@ use uuid::Uuid;
 
 /// The longest time an old key may be good for after a rotation, in seconds: 30 days.
 const MAX_OLD_KEY: u32 = 30 * 86_400;
-
-/// A body that says nothing.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct EmptyBody {}
 
 /// Suspend a license
 ///

@@ -3,13 +3,13 @@
 use super::{
     AdminService,
     answer::{IfMatch, ListOf, PathTarget, not_found, versioned},
+    callers::OrganizationCaller,
     filters::ListFilters,
-    gate::OrganizationCaller,
     terms::{AskedTerms, nothing_asked, present, text},
 };
 use crate::{
     edge::names,
-    edge::{FieldChecks, JsonBody, Problem, QueryParameters, layers::about},
+    edge::{FieldChecks, JsonBody, Problem, QueryParameters, context::about},
 };
 use axum::{extract::State, response::Response};
 use http::StatusCode;

@@ -1,13 +1,18 @@
 //! admin: what people of an organization, their scripts and the vendor's staff manage.
 //!
-//! `access.rs`: who may do what · `gate.rs`: who asks · `step_up.rs`: for what a fresher sign-in may be demanded · `answer.rs`: versions and pages · `filters.rs`: the parameters of lists · `terms.rs`: the fields that licenses and plans
-//! share · `pages.rs`: the document and its page · one file for each kind of thing that is managed.
+//! `access.rs`: who may do what · `gate.rs`: who asks, and whether they may · `recognize.rs`: how often they may ask ·
+//! `credential.rs`: whose a credential is · `callers.rs`: who asks, as handlers take it · `step_up.rs`: for what a
+//! fresher sign-in may be demanded · `answer.rs`: versions, pages, refusals · `filters.rs`: the parameters of lists ·
+//! `terms.rs`: the fields that licenses and plans share · `pages.rs`: the document and its page · one file for each
+//! kind of thing that is managed.
 
 pub mod access;
 mod access_policy;
 pub(crate) mod answer;
 mod audit;
+mod callers;
 mod chain;
+pub(crate) mod credential;
 mod erasures;
 mod filters;
 pub(crate) mod gate;
@@ -24,15 +29,14 @@ mod sessions;
 pub mod step_up;
 mod terms;
 mod tokens;
-pub(crate) mod voiding;
+mod voiding;
 
 use crate::{
     edge::{
-        config::{AdminConfig, Environment},
+        config::{AdminConfig, Environment, StaffRules},
         credential_guesses::CredentialGuesses,
         rate::NamedLimit,
         serve::{Service, StartError, StoreCheck},
-        staff::StaffRules,
     },
     wiring,
 };
@@ -116,7 +120,8 @@ pub(crate) fn operations() -> OpenApiRouter<AdminService> {
         .routes(routes!(erasures::erase))
 }
 
-/// The management API: everything below `/api/v1/me`, `/api/v1/organizations`, `/api/v1/plans` and `/api/v1/staff`, and its description.
+/// The management API: everything below `/api/v1/me`, `/api/v1/organizations`, `/api/v1/plans` and `/api/v1/staff`, and
+/// its description.
 pub fn router(service: AdminService) -> Router {
     let (router, _) = operations().split_for_parts();
     let gated = router.route_layer(middleware::from_fn_with_state(service.clone(), gate::gate));
@@ -128,7 +133,8 @@ pub fn router(service: AdminService) -> Router {
 /// # Errors
 /// A sentence that names the variable that is wrong.
 pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartError> {
-    let AdminConfig { stores, peppers, credentials, staff, token_days, limit } = AdminConfig::from_env(env)?;
+    let AdminConfig { stores, peppers, credentials, staff, staff_rules, token_days, limit } =
+        AdminConfig::from_env(env)?;
     let peppers = Arc::new(peppers);
     let records = wiring::records(&stores.records, ROLE)?.sealing(peppers.clone());
     let seats = wiring::seats(stores.redis, stores.timing, clock.clone())?;
@@ -138,7 +144,7 @@ pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartEr
         strangers: wiring::credential_guesses(&credentials, seats.clone(), clock.clone()),
         people: IdentityVerifier::new(credentials.identity, clock.clone()),
         staff: staff.map(|settings| IdentityVerifier::new(settings, clock)),
-        staff_rules: Arc::new(StaffRules::from_env(env)?),
+        staff_rules: Arc::new(staff_rules),
         peppers,
         proxies: credentials.proxies,
         token_days,

@@ -3,8 +3,8 @@
 use super::{
     AdminService,
     answer::{IfMatch, not_found, versioned},
-    gate::{OrganizationCaller, SignedIn},
-    voiding::in_force,
+    callers::{OrganizationCaller, SignedIn},
+    credential::in_force,
 };
 use crate::{
     edge::names,

@@ -3,8 +3,8 @@
 use super::{
     AdminService,
     answer::{IfMatch, ListOf, PathTarget, not_found, versioned},
-    filters::ListFilters,
-    gate::OrganizationCaller,
+    callers::OrganizationCaller,
+    filters::{ListFilters, PageQuery},
     invitations::Invitation,
     tokens::ApiToken,
 };
@@ -20,8 +20,13 @@ use license_core::{
     records::{self, TokenFate},
 };
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::borrow::Cow;
 use time::OffsetDateTime;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::{
+    IntoParams, PartialSchema, ToSchema,
+    openapi::{Object, RefOr, Schema},
+};
 use uuid::Uuid;
 
 /// A person of an organization.
@@ -44,27 +49,6 @@ pub(super) struct Person {
 impl From<records::PersonRow> for Person {
     fn from(it: records::PersonRow) -> Self {
         Self { id: it.id.0, email: it.email, name: it.name, role: it.role.as_str(), joined_at: it.joined_at }
-    }
-}
-
-/// Which part of a list.
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct PageQuery {
-    /// How many rows: 1 to 100, 20 unless said.
-    #[param(value_type = Option<u8>, minimum = 1, maximum = 100)]
-    pub(super) limit: Option<String>,
-    /// `next_cursor` of the page before.
-    pub(super) cursor: Option<String>,
-}
-
-impl PageQuery {
-    /// The part, or 422.
-    pub(super) fn page(&self) -> Result<records::PageRequest, Problem> {
-        let mut filters = ListFilters::new();
-        let page = filters.page(self.limit.as_ref(), self.cursor.as_ref());
-        filters.check(page)
     }
 }
 
@@ -128,57 +112,57 @@ impl From<management::DelegatedAccess> for DelegatedAccessView {
     }
 }
 
-/// A person whose role was changed, and what stood on their word. Written out field by field, as the schema of a person always was.
-#[derive(Serialize, ToSchema)]
-#[schema(example = json!({"id": "01a1fc28-9b31-70be-8112-4bfdb0eab10a", "email": "me@example.com", "name": "Me", "role": "member",
-    "joined_at": "2026-11-21T03:31:22.221389Z",
-    "invitations_revoked": [{"id": "01a1fc28-9b31-70be-8112-4bfdb0eab10c", "email": "grace@example.com", "role": "admin",
-        "state": "revoked", "invited_by": "me@example.com", "created_at": "2026-11-21T03:31:22.221389Z",
-        "expires_at": "2026-11-28T03:31:22.221389Z", "accepted_at": null, "accepted_by": null, "revoked_at": "2026-11-22T09:00:00.5Z"}],
-    "invitations_revoked_total": 1,
-    "api_tokens": [{"id": "01a1fc28-9b31-70be-8112-4bfdb0eab10d", "name": "nightly report", "scopes": ["licenses:read"],
-        "allowed_networks": null, "created_by": "me@example.com", "created_at": "2026-11-21T03:31:22.221389Z",
-        "expires_at": "2026-12-21T03:31:22Z",
-        "last_used_at": null, "revoked_at": null}],
-    "api_tokens_total": 1}))]
+/// A person whose role was changed, and what stood on their word: one object with the fields of both.
+#[derive(Serialize)]
 pub(super) struct EditedPerson {
-    /// The same in every organization.
-    id: Uuid,
-    /// The verified address.
-    email: String,
-    /// As the identity provider knows them; null if it does not say.
-    name: Option<String>,
-    /// `owner`, `admin`, `member` or `viewer`.
-    role: &'static str,
-    /// When they joined.
-    #[serde(with = "time::serde::rfc3339")]
-    joined_at: OffsetDateTime,
-    /// Open invitations that were revoked with it, the newest first, at most 100.
-    invitations_revoked: Vec<Invitation>,
-    /// How many were revoked.
-    invitations_revoked_total: u64,
-    /// The API tokens they made that were in force, as they are now, the newest first, at most 100.
-    api_tokens: Vec<ApiToken>,
-    /// How many there were.
-    api_tokens_total: u64,
+    #[serde(flatten)]
+    person: Person,
+    #[serde(flatten)]
+    delegated: DelegatedAccessView,
 }
 
 impl From<management::EditedPerson> for EditedPerson {
     fn from(it: management::EditedPerson) -> Self {
-        let Person { id, email, name, role, joined_at } = it.person.into();
-        let DelegatedAccessView { invitations_revoked, invitations_revoked_total, api_tokens, api_tokens_total } =
-            it.delegated.into();
-        Self {
-            id,
-            email,
-            name,
-            role,
-            joined_at,
-            invitations_revoked,
-            invitations_revoked_total,
-            api_tokens,
-            api_tokens_total,
-        }
+        Self { person: it.person.into(), delegated: it.delegated.into() }
+    }
+}
+
+// Derived, the schema would be an `allOf` of two, which many generators of clients make two classes of.
+impl PartialSchema for EditedPerson {
+    fn schema() -> RefOr<Schema> {
+        let (mut edited, delegated) = (object::<Person>(), object::<DelegatedAccessView>());
+        edited.properties.extend(delegated.properties);
+        edited.required.extend(delegated.required);
+        edited.description = Some("A person whose role was changed, and what stood on their word.".to_owned());
+        edited.example = edited.example.zip(delegated.example).map(|(mut example, delegated)| {
+            if let (Some(example), Value::Object(delegated)) = (example.as_object_mut(), delegated) {
+                example.extend(delegated);
+            }
+            // The tokens that the person made are kept unless the request says otherwise.
+            example["role"] = "member".into();
+            example["api_tokens"][0]["revoked_at"] = Value::Null;
+            example
+        });
+        RefOr::T(Schema::Object(edited))
+    }
+}
+
+impl ToSchema for EditedPerson {
+    fn name() -> Cow<'static, str> {
+        "EditedPerson".into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        Person::schemas(schemas);
+        DelegatedAccessView::schemas(schemas);
+    }
+}
+
+/// The schema of a struct, which is an object.
+fn object<T: PartialSchema>() -> Object {
+    match T::schema() {
+        RefOr::T(Schema::Object(object)) => object,
+        _ => Object::new(),
     }
 }
 

@@ -3,8 +3,8 @@
 use super::{
     AdminService,
     answer::{IfMatch, ListOf, PathTarget, not_found, versioned},
-    gate::StaffCaller,
-    people::PageQuery,
+    callers::StaffCaller,
+    filters::PageQuery,
     terms::{AskedPlan, named, present, text, whole, yes_or_no},
 };
 use crate::{

@@ -3,8 +3,8 @@
 use super::{
     AdminService,
     answer::{IfMatch, ListOf, PathTarget, not_found, versioned},
+    callers::OrganizationCaller,
     filters::ListFilters,
-    gate::OrganizationCaller,
 };
 use crate::edge::{FieldChecks, JsonBody, Problem, QueryParameters};
 use axum::{extract::State, response::Response};

@@ -1,8 +1,9 @@
-//! Before a request is looked at: a credential is recognized, and who asks too often or with wrong ones is refused. The records come last.
+//! Before a request is looked at: a credential is recognized, and who asks too often or with wrong ones is refused. The
+//! records come last.
 
 use super::{
     AdminService,
-    gate::{VerifiedCredential, authenticate, bad_token},
+    credential::{VerifiedCredential, authenticate, bad_token},
 };
 use crate::edge::{BearerCredential, Problem, rate::RateHeaders};
 use http::request::Parts;
@@ -27,14 +28,14 @@ pub(super) async fn recognized(
                 Ok(credential) => credential,
                 Err(why) => return Err(service.strangers.refused(parts, &token, why).await),
             };
-            let standing = service.limit.admit(&credential.subject()).await?;
-            Ok((credential, standing))
+            let rate_headers = service.limit.admit(&credential.subject()).await?;
+            Ok((credential, rate_headers))
         }
     }
 }
 
-/// An API token is known by the records alone. One that was good before is counted by its own limit before they are asked again, however it
-/// is spelled; any other by where it comes from.
+/// An API token is known by the records alone. One that was good before is counted by its own limit before they are
+/// asked again, however it is spelled; any other by where it comes from.
 async fn api_token(
     service: &AdminService,
     parts: &Parts,
@@ -42,10 +43,10 @@ async fn api_token(
     from: Option<IpAddr>,
     hash: &str,
 ) -> Result<(VerifiedCredential, Option<RateHeaders>), Problem> {
-    let mut standing = None;
+    let mut rate_headers = None;
     let known = service.strangers.knows(hash);
     if known {
-        standing = service.limit.admit(hash).await?;
+        rate_headers = service.limit.admit(hash).await?;
     }
     let ask = async {
         match authenticate(service, bearer, from).await {
@@ -56,7 +57,7 @@ async fn api_token(
     };
     let credential = service.strangers.judge(parts, hash, ask).await?.ok_or_else(bad_token)?;
     if !known {
-        standing = service.limit.admit(hash).await?;
+        rate_headers = service.limit.admit(hash).await?;
     }
-    Ok((credential, standing))
+    Ok((credential, rate_headers))
 }

@@ -3,8 +3,8 @@
 use super::{
     AdminService,
     answer::{ListOf, PathTarget, not_found},
+    callers::OrganizationCaller,
     filters::ListFilters,
-    gate::OrganizationCaller,
 };
 use crate::edge::{JsonOrEmpty, Problem, QueryParameters};
 use axum::extract::State;
@@ -19,7 +19,10 @@ use license_core::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use time::OffsetDateTime;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::{
+    IntoParams, ToSchema,
+    openapi::path::{Parameter, ParameterIn},
+};
 use uuid::Uuid;
 
 /// A session: one process's time on a seat.
@@ -138,40 +141,6 @@ const fn state(presence: ClientPresence) -> &'static str {
     }
 }
 
-/// Which sessions of a license. Filters may be combined; a page of several may hold fewer rows than `limit`, also none, and still have a
-/// `next_cursor`: it looks through at most 1,000 sessions.
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct LicenseSessionsQuery {
-    /// `live`, unless said: those that have not ended, whatever is heard of them. `ended`: those that have.
-    #[param(value_type = Option<String>)]
-    state: Option<String>,
-    /// The id of a project.
-    #[param(value_type = Option<Uuid>)]
-    project: Option<String>,
-    /// The id of the license key it began with: `key` of a session, `key_id` of `rotate-key`.
-    #[param(value_type = Option<Uuid>)]
-    key: Option<String>,
-    /// A machine's public hash: 43 base64url characters.
-    machine: Option<String>,
-    /// The address that clients say their user has, in any spelling; a `+` in it is written `%2B`.
-    user: Option<String>,
-    /// With `state=ended`: `released`, `expired` or `kicked`.
-    reason: Option<String>,
-    /// Begun at this time (RFC 3339; a `+` in it is written `%2B`) or later.
-    #[param(value_type = Option<String>, format = DateTime)]
-    started_after: Option<String>,
-    /// Begun before this time (RFC 3339; a `+` in it is written `%2B`).
-    #[param(value_type = Option<String>, format = DateTime)]
-    started_before: Option<String>,
-    /// How many rows: 1 to 100, 20 unless said.
-    #[param(value_type = Option<u8>, minimum = 1, maximum = 100)]
-    limit: Option<String>,
-    /// `next_cursor` of the page before.
-    cursor: Option<String>,
-}
-
 /// Which sessions. Filters may be combined; a page of several may hold fewer rows than `limit`, also none, and still have a `next_cursor`:
 /// it looks through at most 1,000 sessions.
 #[derive(Deserialize, IntoParams)]
@@ -209,21 +178,23 @@ pub(super) struct SessionsQuery {
     cursor: Option<String>,
 }
 
-impl From<LicenseSessionsQuery> for SessionsQuery {
-    fn from(it: LicenseSessionsQuery) -> Self {
-        let LicenseSessionsQuery {
-            state,
-            project,
-            key,
-            machine,
-            user,
-            reason,
-            started_after,
-            started_before,
-            limit,
-            cursor,
-        } = it;
-        Self { state, license: None, project, key, machine, user, reason, started_after, started_before, limit, cursor }
+/// [`SessionsQuery`] without `license`, which the path names.
+#[derive(Deserialize)]
+#[serde(try_from = "SessionsQuery")]
+pub(super) struct LicenseSessionsQuery(SessionsQuery);
+
+impl TryFrom<SessionsQuery> for LicenseSessionsQuery {
+    type Error = &'static str;
+
+    /// Refuses `license` in the words in which serde refuses a field that it does not know.
+    fn try_from(query: SessionsQuery) -> Result<Self, Self::Error> {
+        if query.license.is_some() { Err("unknown field `license`") } else { Ok(Self(query)) }
+    }
+}
+
+impl IntoParams for LicenseSessionsQuery {
+    fn into_params(place: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        SessionsQuery::into_params(place).into_iter().filter(|parameter| parameter.name != "license").collect()
     }
 }
 
@@ -282,9 +253,9 @@ pub(super) async fn list_license_sessions(
     State(service): State<AdminService>,
     OrganizationCaller(act): OrganizationCaller,
     PathTarget(license): PathTarget<LicenseId>,
-    QueryParameters(query): QueryParameters<LicenseSessionsQuery>,
+    QueryParameters(LicenseSessionsQuery(query)): QueryParameters<LicenseSessionsQuery>,
 ) -> Result<axum::Json<ListOf<Session>>, Problem> {
-    let (filter, page) = SessionsQuery::from(query).read()?;
+    let (filter, page) = query.read()?;
     let listed = service.seat_management.sessions_of(&act, license, filter, page).await?.ok_or_else(not_found)?;
     Ok(ListOf::new(listed, Session::from))
 }

@@ -3,8 +3,8 @@
 use super::{
     AdminService,
     answer::{ListOf, PathTarget, not_found, time},
-    gate::OrganizationCaller,
-    people::PageQuery,
+    callers::OrganizationCaller,
+    filters::PageQuery,
 };
 use crate::{
     edge::names,

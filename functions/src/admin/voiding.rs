@@ -2,29 +2,15 @@
 
 use super::{
     AdminService,
-    gate::{OrganizationCaller, StaffCaller},
-    license_acts::EmptyBody,
+    answer::EmptyBody,
+    callers::{OrganizationCaller, StaffCaller},
 };
 use crate::edge::{JsonOrEmpty, Problem};
 use axum::extract::State;
-use license_core::{ProblemCode, identity::VerifiedClaims};
 use serde::{Deserialize, Serialize};
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
-
-/// Refuses a token that was issued before the time from which on tokens must be.
-///
-/// # Errors
-/// 401 that says so; a client that signs in again, or refreshes its token, goes on.
-pub(crate) fn in_force(claims: &VerifiedClaims, not_before: Option<OffsetDateTime>) -> Result<(), Problem> {
-    let Some(time) = not_before.filter(|time| claims.is_older_than(*time)) else { return Ok(()) };
-    let time = time.format(&Rfc3339).unwrap_or_default();
-    Err(Problem::new(
-        ProblemCode::TokenExpired,
-        format!("ID tokens that were issued before {time} were declared void. Sign in again."),
-    ))
-}
 
 /// What else is to be void.
 #[derive(Deserialize, ToSchema)]

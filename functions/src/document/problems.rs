@@ -112,13 +112,20 @@ pub(super) struct FieldProblem {
     problem: String,
 }
 
-/// What members a code has besides those of all, as an example; and a `detail`.
-fn sample(code: ProblemCode) -> (&'static str, Value) {
+/// A `detail`, and what members a code has besides those of all, as an example.
+pub(super) type ProblemSample = (&'static str, Value);
+
+/// The samples by what they are about. Each code is in one of them.
+pub(super) const SAMPLES: [fn(ProblemCode) -> Option<ProblemSample>; 3] = [caller_sample, request_sample, state_sample];
+
+fn sample(code: ProblemCode) -> ProblemSample {
+    SAMPLES.iter().find_map(|samples| samples(code)).unwrap_or_default()
+}
+
+/// Refusals because of who asks: the credential, and the license it stands for.
+fn caller_sample(code: ProblemCode) -> Option<ProblemSample> {
     let license = || json!({"license": "752KJY5EZQ1CW", "since": "2026-11-21T03:31:22.034Z"});
-    match code {
-        ProblemCode::InvalidRequest => {
-            ("name: is required", json!({"errors": [{"field": "name", "problem": "is required"}]}))
-        }
+    Some(match code {
         ProblemCode::LicenseKeyInvalid => (
             "No license has this key. It may have been replaced: ask whoever gave it to you for the present one.",
             json!({}),
@@ -153,6 +160,16 @@ fn sample(code: ProblemCode) -> (&'static str, Value) {
             "This API token is good from certain networks alone, and the request came from 198.51.100.7. Use it from there, or make another token.",
             json!({"address": "198.51.100.7"}),
         ),
+        _ => return None,
+    })
+}
+
+/// Refusals because of what is asked, and how.
+fn request_sample(code: ProblemCode) -> Option<ProblemSample> {
+    Some(match code {
+        ProblemCode::InvalidRequest => {
+            ("name: is required", json!({"errors": [{"field": "name", "problem": "is required"}]}))
+        }
         ProblemCode::NotFound => ("There is nothing of this id here, or nothing that you may see.", json!({})),
         ProblemCode::MethodNotAllowed => ("The path exists, but not for this method; see the Allow header.", json!({})),
         ProblemCode::RequestTimeout => {
@@ -165,6 +182,27 @@ fn sample(code: ProblemCode) -> (&'static str, Value) {
             "The body is declared as something else than JSON. Send JSON with Content-Type: application/json.",
             json!({}),
         ),
+        ProblemCode::PreconditionFailed => (
+            "Somebody changed it since you read it, and nothing was written. Read it again and send your edit with its new ETag.",
+            json!({}),
+        ),
+        ProblemCode::IdempotencyKeyReused => (
+            "This Idempotency-Key was sent with another request in the last 24 hours. Draw a new key for each thing you want done.",
+            json!({}),
+        ),
+        ProblemCode::Conflict => {
+            ("The present state does not allow this. Look at it again and decide anew.", json!({}))
+        }
+        ProblemCode::RateLimited => {
+            ("More than 60 requests a minute (60 at once). This one was not looked at; come back in 1 s.", json!({}))
+        }
+        _ => return None,
+    })
+}
+
+/// Refusals because of how things stand: the seats, the session and the stores.
+fn state_sample(code: ProblemCode) -> Option<ProblemSample> {
+    Some(match code {
         ProblemCode::NoSeatsAvailable => (
             "All 5 seats are in use. Close the program where it is not needed, or try again later.",
             json!({"seats_total": 5, "seats_used": 5, "seats_waiting": 0,
@@ -174,20 +212,6 @@ fn sample(code: ProblemCode) -> (&'static str, Value) {
             "4 processes of this machine share its seat already, as many as the license allows. Close one. One that ended without giving its place back keeps it until its lease ends: the first is over in 17 s, unless it gives a sign of life.",
             json!({"processes": 4, "next_process_in": 17}),
         ),
-        ProblemCode::Conflict => {
-            ("The present state does not allow this. Look at it again and decide anew.", json!({}))
-        }
-        ProblemCode::PreconditionFailed => (
-            "Somebody changed it since you read it, and nothing was written. Read it again and send your edit with its new ETag.",
-            json!({}),
-        ),
-        ProblemCode::IdempotencyKeyReused => (
-            "This Idempotency-Key was sent with another request in the last 24 hours. Draw a new key for each thing you want done.",
-            json!({}),
-        ),
-        ProblemCode::RateLimited => {
-            ("More than 60 requests a minute (60 at once). This one was not looked at; come back in 1 s.", json!({}))
-        }
         ProblemCode::SessionGone => (
             "This session was released. Acquire again to go on.",
             json!({"reason": "released", "session_id": "01a1fc28-9b31-70be-8112-4bfdb0eab109"}),
@@ -204,7 +228,8 @@ fn sample(code: ProblemCode) -> (&'static str, Value) {
             "The request could not be completed because of a fault on our side. Report the request_id if it happens again.",
             json!({}),
         ),
-    }
+        _ => return None,
+    })
 }
 
 fn example(code: ProblemCode) -> Value {
@@ -247,7 +272,7 @@ pub(super) fn describe(operation: &mut Operation) {
             note(&mut refusals, status, &response.description);
         }
     }
-    for (status, codes) in rim(operation) {
+    for (status, codes) in layer_refusals(operation) {
         note(&mut refusals, status, codes);
     }
     for (status, (codes, explanation)) in refusals {
@@ -257,7 +282,7 @@ pub(super) fn describe(operation: &mut Operation) {
 }
 
 /// What every service refuses before a handler sees the request, and what can always happen.
-fn rim(operation: &Operation) -> Vec<(&'static str, &'static str)> {
+fn layer_refusals(operation: &Operation) -> Vec<(&'static str, &'static str)> {
     let mut refusals = vec![("500", "internal")];
     let uses = |name: &str| {
         let security = operation.security.iter().flatten();

@@ -1,6 +1,6 @@
 //! The document says what its readers need, and openapi.json says the same.
 
-use super::{document, parts};
+use super::{document, parts, problems::SAMPLES};
 use crate::edge::problem::table;
 use license_core::ProblemCode;
 use serde_json::Value;
@@ -49,6 +49,15 @@ fn the_snapshot_at_the_root_is_what_the_code_says() {
         fresh == SNAPSHOT,
         "openapi.json is out of date. Run ./dev openapi, and look at what it changed: git diff openapi.json"
     );
+}
+
+#[test]
+fn every_code_has_one_sample() {
+    for &code in ProblemCode::ALL {
+        let samples: Vec<_> = SAMPLES.iter().filter_map(|samples| samples(code)).collect();
+        assert_eq!(samples.len(), 1, "{code:?}");
+        assert!(!samples[0].0.is_empty(), "{code:?}");
+    }
 }
 
 #[test]

@@ -1,7 +1,9 @@
-//! Connections: how long the listener waits for whoever is at the other end. How many it keeps stands in `room.rs`.
+//! Connections: how long the listener waits for whoever is at the other end. How many it keeps stands in
+//! `connection_room.rs`.
 //!
-//! hyper's own timer for heads would count from the end of the last answer: it closes idle connections as soon as slow heads, and then a
-//! proxy in front sends its next request into a connection that was just closed. So the time is kept here, below hyper, where bytes pass.
+//! hyper's own timer for heads would count from the end of the last answer: it closes idle connections as soon as slow
+//! heads, and then a proxy in front sends its next request into a connection that was just closed. So the time is kept
+//! here, below hyper, where bytes pass.
 
 use super::{
     connection_room::{ConnectionPlace, ConnectionRoom, NoRoom, PlaceUse},
@@ -11,7 +13,10 @@ use axum::{BoxError, Router, body::Body};
 use http::Request;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::{rt::TokioIo, server::graceful::GracefulShutdown};
+use hyper_util::{
+    rt::TokioIo,
+    server::graceful::{GracefulConnection, GracefulShutdown},
+};
 use license_core::error::chain;
 use std::{
     convert::Infallible,
@@ -38,8 +43,8 @@ use tower::ServiceExt;
 pub struct ClientPatience {
     /// For the head of a request, from its first byte to its last, and for the first byte of a new connection: 20 s.
     pub head: Duration,
-    /// For the next request on a connection that had an answer: 620 s, longer than proxies keep connections that they do not use (Google's
-    /// 600 s), so that it is they who close.
+    /// For the next request on a connection that had an answer: 620 s, longer than proxies keep connections that they
+    /// do not use (Google's 600 s), so that it is they who close.
     pub idle: Duration,
     /// For an answer to be taken, from when there was no more room for it on the way: 30 s.
     pub answer: Duration,
@@ -52,10 +57,12 @@ impl Default for ClientPatience {
     }
 }
 
-/// The most bytes of a head that are kept, 32 KiB: half of what one may be, since the buffer may grow to twice as much when it is read.
+/// The most bytes of a head that are kept, 32 KiB: half of what one may be, since the buffer may grow to twice as much
+/// when it is read.
 const HEAD: usize = 32 << 10;
 
-/// Answers connections with `app` until `stop` resolves, then closes those that wait for a request and lets requests under way finish.
+/// Answers connections with `app` until `stop` resolves, then closes those that wait for a request and lets requests
+/// under way finish.
 pub(super) async fn accept(
     listener: TcpListener,
     app: Router,
@@ -72,23 +79,7 @@ pub(super) async fn accept(
         };
         let accepted = tokio::select! { () = &mut stop => break, accepted = accepted => accepted };
         let (stream, peer, Some(place)) = accepted else { continue };
-        let place = Arc::new(place);
-        // Answers are one small packet each: waiting to fill it would cost every client 40 ms.
-        let _ = stream.set_nodelay(true);
-        let requests = Arc::<RequestCount>::default();
-        let stream = PatientStream::new(stream, patience, Arc::clone(&place), Arc::clone(&requests));
-        let app = app.clone();
-        let service = service_fn(move |request: Request<Incoming>| {
-            let (app, answering) = (app.clone(), PendingAnswer::begin(&requests, &place));
-            let place = Arc::clone(&place);
-            let mut request = request.map(|body| Body::new(ArrivingBody { body, place, waits: false }));
-            request.extensions_mut().insert(axum::extract::ConnectInfo(peer));
-            async move {
-                let Ok(response) = app.oneshot(request).await;
-                Ok::<_, Infallible>(response.map(|body| AnswerBody { body, _answering: answering }))
-            }
-        });
-        let connection = http1::Builder::new().max_buf_size(HEAD).serve_connection(TokioIo::new(stream), service);
+        let connection = connection(stream, peer, app.clone(), patience, Arc::new(place));
         let connection = connections.watch(connection);
         tokio::spawn(async move {
             if let Err(error) = connection.await {
@@ -99,6 +90,31 @@ pub(super) async fn accept(
     // Half a request is none under way.
     room.close();
     connections
+}
+
+/// A connection that is answered with `app`, from its first request to its last.
+fn connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    app: Router,
+    patience: ClientPatience,
+    place: Arc<ConnectionPlace>,
+) -> impl GracefulConnection<Error = hyper::Error> + Send + 'static {
+    // Answers are one small packet each: waiting to fill it would cost every client 40 ms.
+    let _ = stream.set_nodelay(true);
+    let requests = Arc::<RequestCount>::default();
+    let stream = PatientStream::new(stream, patience, Arc::clone(&place), Arc::clone(&requests));
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (app, answering) = (app.clone(), PendingAnswer::begin(&requests, &place));
+        let place = Arc::clone(&place);
+        let mut request = request.map(|body| Body::new(ArrivingBody { body, place, waits: false }));
+        request.extensions_mut().insert(axum::extract::ConnectInfo(peer));
+        async move {
+            let Ok(response) = app.oneshot(request).await;
+            Ok::<_, Infallible>(response.map(|body| AnswerBody { body, _answering: answering }))
+        }
+    });
+    http1::Builder::new().max_buf_size(HEAD).serve_connection(TokioIo::new(stream), service)
 }
 
 async fn accepted(listener: &TcpListener, room: &ConnectionRoom) -> (TcpStream, SocketAddr) {
@@ -185,7 +201,8 @@ impl HttpBody for ArrivingBody {
 }
 
 impl ArrivingBody {
-    /// Nothing more comes, or nobody wants it: it is our turn. One that was asked to leave does so when it has said why.
+    /// Nothing more comes, or nobody wants it: it is our turn. One that was asked to leave does so when it has said
+    /// why.
     fn here(&mut self, cx: &mut Context<'_>) {
         if std::mem::take(&mut self.waits) && self.place.poll_leave(cx).is_pending() {
             self.place.works();

@@ -13,7 +13,8 @@ use std::{borrow::Cow, fmt};
 /// The largest body, in bytes.
 pub const MAX_BODY: usize = 64 * 1024;
 
-/// A JSON object as request body: 415 if declared as something else, 413 if too large, 400 if not JSON, 422 if JSON but not a `T`.
+/// A JSON object as request body: 415 if declared as something else, 413 if too large, 400 if not JSON, 422 if JSON but
+/// not a `T`.
 ///
 /// `T` must `deny_unknown_fields`. Texts never repeat a value of the request, since it may be a secret.
 pub struct JsonBody<T>(pub T);
@@ -79,7 +80,8 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for QueryParameter
 /// for others before it had sent all.
 pub async fn read(request: Request) -> Result<Bytes, Problem> {
     let mut body = Limited::new(request.into_body(), MAX_BODY);
-    // Copied: a frame of one byte would keep the whole buffer in which it came, and a body may be as many frames as it has bytes.
+    // Copied: a frame of one byte would keep the whole buffer in which it came, and a body may be as many frames as it
+    // has bytes.
     let mut whole = Vec::new();
     while let Some(frame) = body.frame().await {
         match frame {

@@ -2,7 +2,7 @@
 
 use super::{
     Problem,
-    serve::{StoreCheck, ask_all},
+    check::{StoreCheck, ask_all},
 };
 use axum::{
     Json, Router,

@@ -2,9 +2,9 @@
 
 use super::{
     Problem, config,
+    context::RequestContext,
     extract::{MAX_BODY, read, too_large},
     problem::AnsweredProblem,
-    security::SecurityTxt,
     telemetry::{self, MetricName, MetricOutcome, TraceContext},
 };
 use axum::{
@@ -17,7 +17,7 @@ use axum::{
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use license_core::{
     ProblemCode,
-    domain::{credential, id::LicenseNumber, id::TenantId, lease::LeaseTiming},
+    domain::{credential, lease::LeaseTiming},
 };
 use std::{
     any::Any,
@@ -30,7 +30,8 @@ use uuid::Uuid;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Less than the shortest time after which a push comes again, 60 s in `local`; subscriptions must wait at least as long.
+/// Less than the shortest time after which a push comes again, 60 s in `local`; subscriptions must wait at least as
+/// long.
 const SWEEP_DEADLINE: Duration = Duration::from_secs(55);
 
 /// How long a body may take: 64 KiB at the speed of a modem.
@@ -43,19 +44,20 @@ pub struct LayerSettings {
     project: Option<Arc<str>>,
     deadline: Duration,
     body: Duration,
-    pub(super) security: Option<Arc<SecurityTxt>>,
+    pub(super) security: Option<Arc<config::SecurityTxt>>,
 }
 
 impl LayerSettings {
-    /// Layers whose problems point to `docs`, whose traces belong to the project of `logging`, and whose deadline is the protocol's.
-    pub fn new(docs: &config::LayersConfig, logging: &config::LogConfig) -> Self {
+    /// Layers whose problems point to the page that `layers` names, whose traces belong to the project of `logging`,
+    /// and whose deadline is the protocol's.
+    pub fn new(layers: &config::LayersConfig, logging: &config::LogConfig) -> Self {
         let project = logging.project.as_deref().map(Arc::from);
         Self {
-            docs_url: docs.url.as_str().into(),
+            docs_url: layers.url.as_str().into(),
             project,
             deadline: LeaseTiming::DEADLINE,
             body: BODY_PATIENCE,
-            security: None,
+            security: layers.security.clone().map(Arc::new),
         }
     }
 
@@ -65,12 +67,6 @@ impl LayerSettings {
         Self { deadline, ..self }
     }
 
-    /// The same with somebody to tell of a weakness.
-    #[must_use]
-    pub fn with_security(self, named: Option<SecurityTxt>) -> Self {
-        Self { security: named.map(Arc::new), ..self }
-    }
-
     /// The same with another time for bodies to arrive in, for tests.
     #[must_use]
     pub fn with_body_patience(self, body: Duration) -> Self {
@@ -78,50 +74,14 @@ impl LayerSettings {
     }
 }
 
-/// What is known about the request that is being answered, for whoever answers it.
-struct RequestContext {
-    request_id: String,
-    rim: LayerSettings,
-    span: Span,
-}
-
-tokio::task_local! {
-    static CONTEXT: RequestContext;
-}
-
-/// The id of the request being answered; `None` outside of one.
-pub fn request_id() -> Option<String> {
-    CONTEXT.try_with(|context| context.request_id.clone()).ok()
-}
-
-/// Says whom the request is about: every later log line of it carries tenant and license number.
-pub fn about(tenant: Option<TenantId>, license: Option<LicenseNumber>) {
-    let _ = CONTEXT.try_with(|context| {
-        if let Some(tenant) = tenant {
-            context.span.record("tenant", tracing::field::display(tenant));
-        }
-        if let Some(license) = license {
-            context.span.record("license", tracing::field::display(license));
-        }
-    });
-}
-
-/// The URL of the page that explains a code.
-pub(super) fn problem_type(code: &str) -> String {
-    let under = |base: &str| format!("{base}/errors/{code}");
-    CONTEXT
-        .try_with(|context| under(&context.rim.docs_url))
-        .unwrap_or_else(|_| under(&config::LayersConfig::default().url))
-}
-
-/// Puts the layers around a router of paths without a slash at their end: what clients see is the same in the cloud, in `local` and in
-/// tests. Paths or methods the router does not know are answered with a problem.
-pub fn layers(router: Router, rim: &LayerSettings) -> Router {
+/// Puts the layers around a router of paths without a slash at their end: what clients see is the same in the cloud, in
+/// `local` and in tests. Paths or methods the router does not know are answered with a problem.
+pub fn layers(router: Router, settings: &LayerSettings) -> Router {
     let inner = router
         .fallback(no_path)
         .method_not_allowed_fallback(no_method)
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(middleware::from_fn_with_state(rim.clone(), around));
+        .layer(middleware::from_fn_with_state(settings.clone(), handle_request));
     // The slash must be gone before the router looks at the path, so this cannot be one more layer of it.
     Router::new().fallback_service(NormalizePath::trim_trailing_slash(inner))
 }
@@ -136,24 +96,23 @@ async fn no_method() -> Problem {
 
 /// The panic hook has logged it already.
 fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {
-    Problem::new(ProblemCode::Internal, "The request could not be completed because of a fault on our side.")
-        .into_response()
+    Problem::internal().into_response()
 }
 
-async fn around(State(rim): State<LayerSettings>, request: Request, next: Next) -> Response {
+async fn handle_request(State(settings): State<LayerSettings>, request: Request, next: Next) -> Response {
     let mut started = Instant::now();
     let request_id = request_id_of(request.headers());
-    let span = span(&rim, request.headers(), &request_id);
+    let span = span(&settings, request.headers(), &request_id);
     let seen = AccessLogEntry::of(&request);
-    let (deadline, patience) = (seen.deadline(&rim), rim.body);
+    let (deadline, patience) = (seen.deadline(&settings), settings.body);
     let header = HeaderValue::from_str(&request_id).ok();
-    let context = RequestContext { request_id, rim, span: span.clone() };
+    let context = RequestContext { request_id, docs_url: settings.docs_url, span: span.clone() };
     let answered = async {
         if declared_length(request.headers()) > MAX_BODY as u64 {
             return too_large().into_response();
         }
-        // The deadline is for what we do: it begins when the client has said all it has to say. Pushes come from the queue alone, and are
-        // read once it is known that they do.
+        // The deadline is for what we do: it begins when the client has said all it has to say. Pushes come from the
+        // queue alone, and are read once it is known that they do.
         let request = if seen.is_sweep() { Ok(request) } else { whole(request, patience).await };
         let request = match request {
             Ok(request) => request,
@@ -167,7 +126,7 @@ async fn around(State(rim): State<LayerSettings>, request: Request, next: Next) 
         };
         tokio::time::timeout(deadline, next.run(request)).await.unwrap_or_else(|_| late())
     };
-    let mut response = CONTEXT.scope(context, answered.instrument(span.clone())).await;
+    let mut response = context.scope(answered.instrument(span.clone())).await;
     if let Some(id) = header {
         response.headers_mut().insert(REQUEST_ID, id);
     }
@@ -208,7 +167,7 @@ fn declared_length(headers: &HeaderMap) -> u64 {
 }
 
 /// At error level, so that its fields are there whatever level is being logged.
-fn span(rim: &LayerSettings, headers: &HeaderMap, request_id: &str) -> Span {
+fn span(settings: &LayerSettings, headers: &HeaderMap, request_id: &str) -> Span {
     let span = tracing::error_span!(
         "request",
         request_id,
@@ -219,7 +178,7 @@ fn span(rim: &LayerSettings, headers: &HeaderMap, request_id: &str) -> Span {
         "logging.googleapis.com/trace_sampled" = Empty,
     );
     if let Some(trace) = TraceContext::of(headers) {
-        span.record(telemetry::TRACE, trace.name(rim.project.as_deref()));
+        span.record(telemetry::TRACE, trace.name(settings.project.as_deref()));
         span.record(telemetry::TRACE_SAMPLED, trace.sampled);
         if let Some(id) = trace.span {
             span.record(telemetry::SPAN_ID, id);
@@ -256,8 +215,8 @@ impl AccessLogEntry {
     }
 
     /// Nobody waits for a sweep: it has until just before a push that was not acknowledged comes again.
-    fn deadline(&self, rim: &LayerSettings) -> Duration {
-        if self.is_sweep() { SWEEP_DEADLINE } else { rim.deadline }
+    fn deadline(&self, settings: &LayerSettings) -> Duration {
+        if self.is_sweep() { SWEEP_DEADLINE } else { settings.deadline }
     }
 
     fn log(&self, response: &Response, latency: Duration) {

@@ -1,9 +1,11 @@
 //! What every service shares: configuration, the bootstrap, layers, problems, extractors and log lines.
 
 pub mod address;
+mod check;
 pub mod config;
 pub mod connection_room;
 pub mod connections;
+pub mod context;
 pub mod credential_guesses;
 pub mod extract;
 pub(crate) mod health;
@@ -12,9 +14,8 @@ pub(crate) mod names;
 pub mod problem;
 mod rare_warning;
 pub mod rate;
-pub mod security;
+mod security;
 pub mod serve;
-pub mod staff;
 pub mod telemetry;
 
 pub use extract::{BearerCredential, FieldChecks, JsonBody, JsonOrEmpty, QueryParameters};

@@ -1,6 +1,7 @@
-//! The one table from [`ProblemCode`] to HTTP, and [`Problem`], the answer every refusal and error is dressed in (RFC 9457).
+//! The one table from [`ProblemCode`] to HTTP, and [`Problem`], the answer every refusal and error is dressed in (RFC
+//! 9457).
 
-use super::layers;
+use super::context;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use license_core::{Error, ProblemCode, error::chain};
@@ -32,18 +33,20 @@ const fn who(title: &'static str, challenge: &'static str) -> CodeRow {
     CodeRow { challenge: Some(challenge), ..row(StatusCode::UNAUTHORIZED, title) }
 }
 
+/// The challenge for a token that is not good, or good no more.
+const INVALID_TOKEN: &str = "Bearer error=\"invalid_token\"";
+/// The challenge for a sign-in that is too old or too weak (RFC 9470).
+const WEAK_SIGN_IN: &str = "Bearer error=\"insufficient_user_authentication\"";
+
 /// The table. The metric label of a code is its word, [`ProblemCode::as_str`].
 pub const fn table(code: ProblemCode) -> CodeRow {
     use StatusCode as S;
-    const INVALID_TOKEN: &str = "Bearer error=\"invalid_token\"";
     match code {
         ProblemCode::InvalidRequest => row(S::UNPROCESSABLE_ENTITY, "The request is not valid"),
         ProblemCode::LicenseKeyInvalid => who("The license key is not valid", "LicenseKey"),
         ProblemCode::TokenExpired => who("The token has expired", INVALID_TOKEN),
         ProblemCode::TokenInvalid => who("The token is not valid", INVALID_TOKEN),
-        ProblemCode::InsufficientUserAuthentication => {
-            who("A fresher or stronger sign-in is needed", "Bearer error=\"insufficient_user_authentication\"")
-        }
+        ProblemCode::InsufficientUserAuthentication => who("A fresher or stronger sign-in is needed", WEAK_SIGN_IN),
         ProblemCode::LicenseExpired => row(S::FORBIDDEN, "The license has expired"),
         ProblemCode::LicenseSuspended => row(S::FORBIDDEN, "The license is suspended"),
         ProblemCode::LicenseRevoked => row(S::FORBIDDEN, "The license is revoked"),
@@ -122,6 +125,11 @@ impl Problem {
         Self::new(ProblemCode::TokenInvalid, detail)
     }
 
+    /// 500: a fault of ours, which is in the log already.
+    pub fn internal() -> Self {
+        Self::new(ProblemCode::Internal, "The request could not be completed because of a fault on our side.")
+    }
+
     /// Says one sentence more.
     #[must_use]
     pub fn and(mut self, sentence: &str) -> Self {
@@ -136,7 +144,8 @@ impl Problem {
         self
     }
 
-    /// Adds the signed refusal that tells a client that the answer is ours, and the certificate of the key that signed it.
+    /// Adds the signed refusal that tells a client that the answer is ours, and the certificate of the key that signed
+    /// it.
     #[must_use]
     pub fn with_refusal(self, refusal: &str, certificate: &str) -> Self {
         self.with("refusal", refusal).with("certificate", certificate)
@@ -174,14 +183,14 @@ impl Problem {
     fn body(&self) -> Vec<u8> {
         let code = self.code.as_str();
         let mut body = json!({
-            "type": layers::problem_type(code),
+            "type": context::problem_type(code),
             "title": table(self.code).title,
             "status": self.status.as_u16(),
             "detail": self.detail,
             "code": code,
         });
         if let Some(body) = body.as_object_mut() {
-            if let Some(id) = layers::request_id() {
+            if let Some(id) = context::request_id() {
                 body.insert("request_id".into(), id.into());
             }
             body.extend(self.members.clone());

@@ -1,62 +1,26 @@
 //! One bootstrap for every service: listen at once, try the stores meanwhile, answer, stop in good order.
 
 use super::{
-    config::{self, Environment},
+    check::ask_all,
+    config::{Environment, ProcessConfig},
     connection_room::ConnectionRoom,
     connections::{ClientPatience, accept},
     health,
     layers::LayerSettings,
-    security::{self, SecurityTxt},
-    telemetry,
+    security, telemetry,
 };
 use axum::Router;
 use license_core::{
-    Clock, Error,
-    error::{ErrorContext, StoreName, chain},
+    Clock,
+    error::{ErrorContext, chain},
 };
-use std::{future::Future, pin::Pin, process::ExitCode, sync::Arc, time::Duration};
+use std::{future::Future, process::ExitCode, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::watch};
 
-pub use super::layers::layers;
+pub use super::{check::StoreCheck, layers::layers};
 
-/// How long one store may take to answer `/health/ready`.
-const STORE_PATIENCE: Duration = Duration::from_secs(2);
 /// Cloud Run kills ten seconds after SIGTERM.
 const DRAIN: Duration = Duration::from_secs(8);
-
-type CheckAnswer = Pin<Box<dyn Future<Output = license_core::Result<()>> + Send>>;
-
-/// A question to a store that the service needs. Asking it also opens the first connection.
-#[derive(Clone)]
-pub struct StoreCheck {
-    name: &'static str,
-    /// Whose code a client sees where nobody answers in time.
-    store: StoreName,
-    ask: Arc<dyn Fn() -> CheckAnswer + Send + Sync>,
-}
-
-impl StoreCheck {
-    /// A check of one store, under its name; `ask` must come back with an error where the store is away.
-    pub fn new<F>(store: StoreName, ask: impl Fn() -> F + Send + Sync + 'static) -> Self
-    where
-        F: Future<Output = license_core::Result<()>> + Send + 'static,
-    {
-        Self { name: store.as_str(), store, ask: Arc::new(move || Box::pin(ask())) }
-    }
-
-    /// One check of both stores, named `stores`, for a service that can do nothing without either.
-    pub fn of_both<F>(ask: impl Fn() -> F + Send + Sync + 'static) -> Self
-    where
-        F: Future<Output = license_core::Result<()>> + Send + 'static,
-    {
-        Self { name: "stores", ..Self::new(StoreName::Records, ask) }
-    }
-
-    async fn asked(&self) -> license_core::Result<()> {
-        let answer = tokio::time::timeout(STORE_PATIENCE, (self.ask)()).await;
-        answer.unwrap_or(Err(Error::Deadline(self.store)))
-    }
-}
 
 /// What a service is: its paths, and what it needs to answer them.
 pub struct Service {
@@ -88,19 +52,18 @@ async fn start(build: impl AsyncFnOnce(&Environment, Clock) -> Result<Service, S
     install_tls();
     let env = Environment::process();
     let clock = Clock::system();
-    let logging = config::LogConfig::from_env(&env)?;
+    let ProcessConfig { logging, layers, proxies, listen } = ProcessConfig::from_env(&env)?;
     telemetry::init(&logging, clock.clone());
-    let rim = LayerSettings::new(&config::LayersConfig::from_env(&env)?, &logging)
-        .with_security(SecurityTxt::from_env(&env)?);
-    let room = ConnectionRoom::of_process(config::proxies(&env)?);
-    let at = config::ListenAddress::from_env(&env)?.socket();
+    let settings = LayerSettings::new(&layers, &logging);
+    let room = ConnectionRoom::of_process(proxies);
+    let at = listen.socket();
     let listener = TcpListener::bind(at)
         .await
         .map_err(|error| ErrorContext::new(format!("{at} (BIND_ADDRESS and PORT) cannot be listened on"), error))?;
     let service = build(&env, clock).await?;
     let at = listener.local_addr()?;
     tracing::info!(address = %at.ip(), port = at.port(), connections = room.connections(), "listening");
-    serve(listener, app(service, &rim), room, stop_signal()).await?;
+    serve(listener, app(service, &settings), room, stop_signal()).await?;
     tracing::info!("stopped");
     Ok(())
 }
@@ -110,12 +73,12 @@ pub fn install_tls() {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
 }
 
-/// A service with its health paths, whom to tell of a weakness and the layers, and its stores being tried for the first time.
-/// Needs a runtime.
-pub fn app(service: Service, rim: &LayerSettings) -> Router {
+/// A service with its health paths, whom to tell of a weakness and the layers, and its stores being tried for the first
+/// time. Needs a runtime.
+pub fn app(service: Service, settings: &LayerSettings) -> Router {
     let warm = warm_up(service.checks.clone());
     let router = service.router.merge(health::router(service.checks, warm));
-    layers(router.merge(security::router(rim.security.as_ref())), rim)
+    layers(router.merge(security::router(settings.security.as_ref())), settings)
 }
 
 /// Serves until `stop` resolves, then lets requests under way finish, at most eight seconds. Clients that are slow are waited for as long as
@@ -158,19 +121,6 @@ fn warm_up(checks: Vec<StoreCheck>) -> watch::Receiver<bool> {
         tried.send_replace(true);
     });
     warm
-}
-
-pub(super) async fn ask_all(checks: &[StoreCheck]) -> Vec<(&'static str, license_core::Result<()>)> {
-    let asked: Vec<_> =
-        checks.iter().cloned().map(|check| (check.name, tokio::spawn(async move { check.asked().await }))).collect();
-    let mut answers = Vec::new();
-    for (name, answer) in asked {
-        answers.push((
-            name,
-            answer.await.unwrap_or_else(|error| Err(Error::internal("the check of a store was cut short", error))),
-        ));
-    }
-    answers
 }
 
 /// Resolves on SIGTERM or Ctrl-C. As process 1 of a container nobody else handles them for us.

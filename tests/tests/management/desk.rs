@@ -18,12 +18,11 @@ use license_core::{
 use license_functions::{
     acquire, admin,
     edge::{
-        config::{LayersConfig, LogConfig},
+        config::{LayersConfig, LogConfig, StaffRules},
         credential_guesses::CredentialGuesses,
         layers::LayerSettings,
         rate::{ByAddress, NamedLimit},
         serve::{Service, app},
-        staff::StaffRules,
     },
     heartbeat, register, release,
 };

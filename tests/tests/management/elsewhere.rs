@@ -2,7 +2,7 @@
 
 use crate::desk::{Answer, Desk};
 use license_core::domain::access::Scope;
-use license_functions::edge::staff::StaffRules;
+use license_functions::edge::config::StaffRules;
 use license_tests::World;
 use serde_json::{Value, json};
 

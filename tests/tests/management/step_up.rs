@@ -13,7 +13,7 @@ use license_functions::{
         access::{LeastRole, TABLE},
         step_up::is_guarded,
     },
-    edge::staff::StaffRules,
+    edge::config::StaffRules,
 };
 use license_tests::World;
 use serde_json::{Value, json};

@@ -115,11 +115,11 @@ impl Site {
         ]);
         values.extend(more.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
         let (env, clock) = (Environment::map(values), || self.clock.clone());
-        let rim = LayerSettings::new(
+        let layers = LayerSettings::new(
             &LayersConfig::default(),
             &LogConfig { filter: "info".into(), text: false, project: None },
         );
-        let of = |service: Result<_, _>| app(service.unwrap(), &rim);
+        let of = |service: Result<_, _>| app(service.unwrap(), &layers);
         let mut routers = BTreeMap::new();
         for service in license_functions::SERVICES.iter().filter(|service| SERVICES.contains(&service.name)) {
             let inputs = ServiceInputs { env: &env, clock: clock(), publisher: None };

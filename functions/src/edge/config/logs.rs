@@ -1,6 +1,9 @@
 //! How log lines look, and where problems point to.
 
-use super::env::{ConfigResult, Environment, without_slash, wrong};
+use super::{
+    env::{ConfigResult, Environment, without_slash, wrong},
+    security::SecurityTxt,
+};
 
 /// How log lines look and which are written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,22 +39,26 @@ impl LogConfig {
 /// What the layers around every service need.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LayersConfig {
-    /// `DOCS_URL`: the address under which `errors/<code>` explains each code; the `type` of problems. No slash at its end.
+    /// `DOCS_URL`: the address under which `errors/<code>` explains each code; the `type` of problems. No slash at its
+    /// end.
     pub url: String,
+    /// Whom to tell of a weakness; `None`: nobody is named.
+    pub security: Option<SecurityTxt>,
 }
 
 impl Default for LayersConfig {
     fn default() -> Self {
-        Self { url: "https://docs.example/license-server".into() }
+        Self { url: "https://docs.example/license-server".into(), security: None }
     }
 }
 
 impl LayersConfig {
-    /// Reads `DOCS_URL`.
+    /// Reads `DOCS_URL`, `SECURITY_CONTACT` and what belongs to it.
     pub fn from_env(env: &Environment) -> ConfigResult<Self> {
-        match env.get("DOCS_URL") {
-            Some(url) => Ok(Self { url: without_slash(env.safe_url("DOCS_URL", url)?) }),
-            None => Ok(Self::default()),
-        }
+        let url = match env.get("DOCS_URL") {
+            Some(url) => without_slash(env.safe_url("DOCS_URL", url)?),
+            None => Self::default().url,
+        };
+        Ok(Self { url, security: SecurityTxt::from_env(env)? })
     }
 }

@@ -1,8 +1,10 @@
-//! Configuration: read once, at start, one struct per service (`services.rs`) made of one per concern. A bad value names its variable and stops the service.
+//! Configuration: read once, at start, one struct per service (`services.rs`) made of one per concern. A bad value
+//! names its variable and stops the service.
 //!
 //! Values come from an [`Environment`], which is the process's environment in services and a map in tests and `local`.
 //!
-//! `env.rs`: the source of values and their shared forms · `variables.rs`: the table of all of them · the other files hold one concern each.
+//! `env.rs`: the source of values and their shared forms · `variables.rs`: the table of all of them · the other files
+//! hold one concern each.
 
 mod env;
 mod identity;
@@ -12,7 +14,9 @@ mod logs;
 mod pubsub;
 mod root;
 mod seats;
+mod security;
 mod services;
+mod staff_rules;
 mod stores;
 mod variables;
 
@@ -21,13 +25,14 @@ pub use identity::{identity, staff, token_days};
 pub use keys::{handle_keys, peppers};
 pub use listen::{ListenAddress, proxies};
 pub use logs::{LayersConfig, LogConfig};
-pub use pubsub::{BusConfig, PubSub, PushConfig};
+pub use pubsub::{BusConfig, PubSubConfig, PushConfig};
 pub use root::{RootConfig, issuer};
 pub use seats::{rate, rates, timing};
+pub use security::SecurityTxt;
 pub use services::{
-    AcquireConfig, AdminConfig, CredentialsConfig, ReaperConfig, RegisterConfig, SeatServiceConfig, StoresConfig,
+    AcquireConfig, AdminConfig, CredentialsConfig, ProcessConfig, ReaperConfig, RegisterConfig, SeatServiceConfig,
+    StoresConfig,
 };
+pub use staff_rules::StaffRules;
 pub use stores::{RecordsConfig, RedisConfig};
 pub use variables::{DefaultValue, VARIABLES, Variable, VariableReaders};
-
-pub(super) use env::{without_slash, wrong};

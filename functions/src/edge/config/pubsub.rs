@@ -27,7 +27,7 @@ impl PushConfig {
 
 /// Where events are published.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PubSub {
+pub struct PubSubConfig {
     /// `PUBSUB_PROJECT`.
     pub project: String,
     /// `PUBSUB_TOPIC_TICK`, `PUBSUB_TOPIC_REAP`, `PUBSUB_TOPIC_EVENTS`; `tick`, `reap` and `events` unless set.
@@ -47,7 +47,7 @@ pub struct BusConfig {
     pub token: Secret<String>,
 }
 
-impl PubSub {
+impl PubSubConfig {
     /// Reads `PUBSUB_PROJECT`, `PUBSUB_TOPIC_…`, `PUBSUB_EMULATOR_HOST` and what belongs to a [`BusConfig`].
     pub fn from_env(env: &Environment) -> ConfigResult<Self> {
         let project = env.required("PUBSUB_PROJECT", "the Google Cloud project of the topics")?;

@@ -4,10 +4,12 @@ use super::{
     env::{ConfigResult, Environment},
     identity::{identity, staff, token_days},
     keys::{handle_keys, peppers},
-    listen::proxies,
-    pubsub::PushConfig,
+    listen::{ListenAddress, proxies},
+    logs::{LayersConfig, LogConfig},
+    pubsub::{PubSubConfig, PushConfig},
     root::{RootConfig, issuer},
     seats::{rate, rates, timing},
+    staff_rules::StaffRules,
     stores::{RecordsConfig, RedisConfig},
 };
 use license_core::{
@@ -18,6 +20,27 @@ use license_core::{
     },
     identity::IdentitySettings,
 };
+
+/// What every binary is configured with, whichever service it runs.
+#[derive(Clone, Debug)]
+pub struct ProcessConfig {
+    /// How log lines look.
+    pub logging: LogConfig,
+    /// What the layers around the service need.
+    pub layers: LayersConfig,
+    /// How many proxies of ours stand in front.
+    pub proxies: u8,
+    /// Where it listens.
+    pub listen: ListenAddress,
+}
+
+impl ProcessConfig {
+    /// Reads everything that every binary is configured with.
+    pub fn from_env(env: &Environment) -> ConfigResult<Self> {
+        let (logging, layers) = (LogConfig::from_env(env)?, LayersConfig::from_env(env)?);
+        Ok(Self { logging, layers, proxies: proxies(env)?, listen: ListenAddress::from_env(env)? })
+    }
+}
 
 /// Both stores, and the times that the seat store goes by: every service has them.
 #[derive(Clone, Debug)]
@@ -126,7 +149,7 @@ impl RegisterConfig {
     }
 }
 
-/// What admin is configured with, besides what is demanded of staff (`StaffRules`).
+/// What admin is configured with.
 #[derive(Clone, Debug)]
 pub struct AdminConfig {
     /// Both stores.
@@ -137,6 +160,8 @@ pub struct AdminConfig {
     pub credentials: CredentialsConfig,
     /// Who says who the vendor's staff is; `None` where staff is served by another deployment.
     pub staff: Option<IdentitySettings>,
+    /// What is demanded of staff besides an ID token of theirs.
+    pub staff_rules: StaffRules,
     /// How many days an API token is good for where nobody says when it ends.
     pub token_days: u16,
     /// `RATE_ADMIN`: requests of each principal; 60 a minute unless set.
@@ -150,22 +175,26 @@ impl AdminConfig {
         let (stores, credentials) = (StoresConfig::from_env(env)?, CredentialsConfig::from_env(env)?);
         let (staff, token_days) = (staff(env)?, token_days(env)?);
         let limit = rate(env, "RATE_ADMIN", RateLimit::per_minute(60))?;
-        Ok(Self { stores, peppers, credentials, staff, token_days, limit })
+        let staff_rules = StaffRules::from_env(env)?;
+        Ok(Self { stores, peppers, credentials, staff, staff_rules, token_days, limit })
     }
 }
 
-/// What the reaper is configured with, besides where it publishes ([`PubSub`](super::PubSub)).
+/// What the reaper is configured with.
 #[derive(Clone, Debug)]
 pub struct ReaperConfig {
     /// Both stores.
     pub stores: StoresConfig,
     /// Who may push to it.
     pub push: PushConfig,
+    /// Where it publishes.
+    pub publish: PubSubConfig,
 }
 
 impl ReaperConfig {
     /// Reads everything that the reaper is configured with.
     pub fn from_env(env: &Environment) -> ConfigResult<Self> {
-        Ok(Self { stores: StoresConfig::from_env(env)?, push: PushConfig::from_env(env)? })
+        let publish = PubSubConfig::from_env(env)?;
+        Ok(Self { stores: StoresConfig::from_env(env)?, push: PushConfig::from_env(env)?, publish })
     }
 }

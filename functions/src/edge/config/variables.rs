@@ -1,5 +1,5 @@
-//! Every variable there is: who reads it, what holds where it is not set, and what it means. `.env.sample` and the lists of
-//! docs/OPERATING.md are compared with this table, and the table with what each service asks for.
+//! Every variable there is: who reads it, what holds where it is not set, and what it means. `.env.sample` and the
+//! lists of docs/OPERATING.md are compared with this table, and the table with what each service asks for.
 
 use DefaultValue::{Required, Unset, Value};
 use VariableReaders::{Every, LocalMachine, Only};
@@ -20,7 +20,8 @@ pub enum VariableReaders {
 pub enum DefaultValue {
     /// Nothing: the services that read it do not start.
     Required,
-    /// The same as with this value (on Cloud Run, and after other variables, it may be another one: the meaning says so).
+    /// The same as with this value (on Cloud Run, and after other variables, it may be another one: the meaning says
+    /// so).
     Value(&'static str),
     /// What the meaning says.
     Unset,
@@ -50,7 +51,8 @@ impl Variable {
     }
 }
 
-/// Every variable that a service or `license-local` reads, in the order of `.env.sample`. `K_SERVICE` is not among them: Cloud Run sets it.
+/// Every variable that a service or `license-local` reads, in the order of `.env.sample`. `K_SERVICE` is not among
+/// them: Cloud Run sets it.
 pub const VARIABLES: &[Variable] = &[
     Variable { name: "PORT", readers: Every, default: Value("8080"), meaning: "where to listen" },
     Variable {

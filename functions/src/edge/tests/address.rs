@@ -206,7 +206,8 @@ fn ipv4() -> impl Strategy<Value = Ipv4Addr> {
     (1..=255u8, any::<[u8; 3]>()).prop_map(|(a, [b, c, d])| Ipv4Addr::new(a, b, c, d))
 }
 
-/// Every way in which a proxy may write an IPv4 address: as such or spelled by IPv6, with and without port, brackets, quotes, blanks, upper case.
+/// Every way in which a proxy may write an IPv4 address: as such or spelled by IPv6, with and without port, brackets,
+/// quotes, blanks, upper case.
 fn written() -> impl Strategy<Value = (Ipv4Addr, String)> {
     let port = proptest::option::of(any::<u16>());
     (ipv4(), 0..6u8, port, any::<[bool; 4]>()).prop_map(|(ip, form, port, [brackets, quotes, blanks, upper])| {

@@ -61,7 +61,7 @@ fn a_missing_or_blank_value_is_asked_for_by_name() {
     assert_eq!(blamed(config::issuer(&env(&[]))), "TOKEN_ISSUER");
     assert_eq!(blamed(config::identity(&env(&[]))), "IDENTITY_ISSUER");
     assert_eq!(blamed(config::PushConfig::from_env(&env(&[]))), "PUSH_AUDIENCE");
-    assert_eq!(blamed(config::PubSub::from_env(&env(&[]))), "PUBSUB_PROJECT");
+    assert_eq!(blamed(config::PubSubConfig::from_env(&env(&[]))), "PUBSUB_PROJECT");
 }
 
 #[test]
@@ -271,7 +271,7 @@ fn logging_defaults_to_json_at_info_and_refuses_what_it_cannot_read() {
 fn the_bus_of_one_machine_is_reached_on_this_machine_only_with_its_token_and_never_on_cloud_run() {
     let bus = |more: &[(&str, &str)]| {
         let base = [("PUBSUB_PROJECT", "local"), ("PUBSUB_BUS_TOKEN", "hunter2")];
-        config::PubSub::from_env(&env(&[&base, more].concat())).map(|settings| settings.bus)
+        config::PubSubConfig::from_env(&env(&[&base, more].concat())).map(|settings| settings.bus)
     };
     assert_eq!(bus(&[]), Ok(None));
     let named = bus(&[("PUBSUB_BUS_URL", "http://127.0.0.1:8086/")]).unwrap().unwrap();

@@ -1,5 +1,5 @@
-//! What a process makes of the number of files it may open. That limit is one for the whole process, and so is the room made by it: each
-//! test runs in a process of its own, which is this program again with that test alone.
+//! What a process makes of the number of files it may open. That limit is one for the whole process, and so is the room
+//! made by it: each test runs in a process of its own, which is this program again with that test alone.
 
 use super::slow;
 use crate::edge::{
@@ -111,7 +111,13 @@ fn where_no_file_can_be_opened_waiting_connections_make_room_and_one_line_says_w
         let address = listener.local_addr().unwrap();
         // There is room for all of them as far as the server counts.
         let room = Arc::new(ConnectionRoom::new(64, 64));
-        tokio::spawn(serve_with(listener, layers(slow::router(), &super::rim()), slow::patience(), room, pending()));
+        tokio::spawn(serve_with(
+            listener,
+            layers(slow::router(), &super::layer_settings()),
+            slow::patience(),
+            room,
+            pending(),
+        ));
         let mut kept = Vec::new();
         for _ in 0..6 {
             let mut client = slow::connect(address).await;

@@ -1,5 +1,5 @@
-use super::{get, post, rim, send, send_through};
-use crate::edge::layers::{layers, request_id};
+use super::{get, layer_settings, post, send, send_through};
+use crate::edge::{context::request_id, layers::layers};
 use axum::{Router, body::Body, routing};
 use http::Request;
 use license_core::domain::{id::LicenseNumber, key::LicenseKey};
@@ -77,7 +77,7 @@ async fn a_panic_is_a_500_that_shows_nothing() {
 
 #[tokio::test]
 async fn what_takes_longer_than_the_deadline_is_503_with_advice() {
-    let app = layers(router(), &rim().with_deadline(Duration::from_millis(20)));
+    let app = layers(router(), &layer_settings().with_deadline(Duration::from_millis(20)));
     let answer = send_through(app, get("/stuck")).await;
     assert_eq!((answer.status.as_u16(), &answer.body["code"]), (503, &"records_unavailable".into()));
     assert!(answer.headers.contains_key("retry-after"));

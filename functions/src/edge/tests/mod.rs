@@ -35,9 +35,12 @@ impl Answer {
     }
 }
 
-pub(super) fn rim() -> LayerSettings {
-    let logging = LogConfig { filter: "info".into(), text: false, project: Some("a-project".into()) };
-    LayerSettings::new(&LayersConfig::default(), &logging)
+pub(super) fn logging() -> LogConfig {
+    LogConfig { filter: "info".into(), text: false, project: Some("a-project".into()) }
+}
+
+pub(super) fn layer_settings() -> LayerSettings {
+    LayerSettings::new(&LayersConfig::default(), &logging())
 }
 
 pub(super) fn post(path: &str, content_type: &str, body: impl Into<Body>) -> Request<Body> {
@@ -52,7 +55,7 @@ pub(super) fn get(path: &str) -> Request<Body> {
 
 /// Sends one request through the layers.
 pub(super) async fn send(router: Router, request: Request<Body>) -> Answer {
-    send_through(layers(router, &rim()), request).await
+    send_through(layers(router, &layer_settings()), request).await
 }
 
 pub(super) async fn send_through(app: Router, request: Request<Body>) -> Answer {

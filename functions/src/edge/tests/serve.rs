@@ -1,8 +1,8 @@
-use super::{get, rim, send_through};
+use super::{get, layer_settings, logging, send_through};
 use crate::edge::{
-    config::Environment,
+    config::{Environment, LayersConfig},
     connection_room::ConnectionRoom,
-    security::SecurityTxt,
+    layers::LayerSettings,
     serve::{Service, StoreCheck, app, serve},
 };
 use axum::{Router, routing};
@@ -23,11 +23,11 @@ fn service(checks: Vec<StoreCheck>) -> Service {
 
 #[tokio::test]
 async fn ready_means_that_every_store_answers() {
-    let good = StoreCheck::new(StoreName::Seats, || async { Ok(()) });
-    let bad = StoreCheck::new(StoreName::Records, || async { Err(Error::Records("10.0.0.7 refused".into())) });
-    let answer = send_through(app(service(vec![good.clone()]), &rim()), get("/health/ready")).await;
+    let good = StoreCheck::new("seats", || async { Ok(()) });
+    let bad = StoreCheck::new("records", || async { Err(Error::Records("10.0.0.7 refused".into())) });
+    let answer = send_through(app(service(vec![good.clone()]), &layer_settings()), get("/health/ready")).await;
     assert_eq!((answer.status.as_u16(), &answer.body["stores"]["seats"]), (200, &"ok".into()));
-    let answer = send_through(app(service(vec![good, bad]), &rim()), get("/health/ready/")).await;
+    let answer = send_through(app(service(vec![good, bad]), &layer_settings()), get("/health/ready/")).await;
     assert_eq!((answer.status.as_u16(), &answer.body["code"]), (503, &"records_unavailable".into()));
     assert_eq!(answer.body["stores"], serde_json::json!({ "seats": "ok", "records": "unavailable" }));
     assert!(answer.headers.contains_key("retry-after") && !answer.body.to_string().contains("10.0.0.7"));
@@ -36,11 +36,11 @@ async fn ready_means_that_every_store_answers() {
 #[tokio::test]
 async fn every_service_says_whom_to_tell_of_a_weakness_where_somebody_is_named() {
     let path = "/.well-known/security.txt";
-    let nobody = send_through(app(service(vec![]), &rim()), get(path)).await;
+    let nobody = send_through(app(service(vec![]), &layer_settings()), get(path)).await;
     assert_eq!((nobody.status.as_u16(), &nobody.body["code"]), (404, &"not_found".into()));
     let named = Environment::map([("SECURITY_CONTACT".to_owned(), "mailto:security@example.com".to_owned())].into());
-    let rim = rim().with_security(SecurityTxt::from_env(&named).unwrap());
-    let answer = send_through(app(service(vec![]), &rim), get(path)).await;
+    let settings = LayerSettings::new(&LayersConfig::from_env(&named).unwrap(), &logging());
+    let answer = send_through(app(service(vec![]), &settings), get(path)).await;
     assert_eq!(answer.status.as_u16(), 200);
     assert_eq!(answer.headers["content-type"], "text/plain; charset=utf-8");
     assert_eq!(answer.headers["cache-control"], "public, max-age=86400");
@@ -56,7 +56,7 @@ async fn live_answers_once_the_stores_were_tried_whatever_they_said() {
         count.fetch_add(1, Ordering::SeqCst);
         async { Err(Error::Seats("away".into())) }
     });
-    let answer = send_through(app(service(vec![away]), &rim()), get("/health/live")).await;
+    let answer = send_through(app(service(vec![away]), &layer_settings()), get("/health/live")).await;
     assert_eq!((answer.status.as_u16(), tried.load(Ordering::SeqCst)), (200, 1));
 }
 

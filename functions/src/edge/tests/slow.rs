@@ -1,6 +1,7 @@
-//! Slow clients on real sockets, with Tokio's clock: it goes on by itself to what is waited for, and nobody waits for real.
+//! Slow clients on real sockets, with Tokio's clock: it goes on by itself to what is waited for, and nobody waits for
+//! real.
 
-use super::rim;
+use super::layer_settings;
 use crate::edge::{
     connection_room::ConnectionRoom,
     connections::ClientPatience,
@@ -45,7 +46,7 @@ async fn started(patience: ClientPatience, room: usize) -> SocketAddr {
     let address = listener.local_addr().unwrap();
     tokio::spawn(serve_with(
         listener,
-        layers(router(), &rim()),
+        layers(router(), &layer_settings()),
         patience,
         Arc::new(ConnectionRoom::new(room, room)),
         pending(),
@@ -249,7 +250,13 @@ async fn a_request_under_way_is_closed_for_nobody() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let app = router().route("/held", routing::post(held));
-    tokio::spawn(serve_with(listener, layers(app, &rim()), patience(), Arc::new(ConnectionRoom::new(1, 1)), pending()));
+    tokio::spawn(serve_with(
+        listener,
+        layers(app, &layer_settings()),
+        patience(),
+        Arc::new(ConnectionRoom::new(1, 1)),
+        pending(),
+    ));
     let mut client = connect(address).await;
     let post = b"POST /held HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\nbody";
     client.write_all(post).await.unwrap();

@@ -1,7 +1,8 @@
-use super::{get, post, rim, send_through};
+use super::{get, layer_settings, post, send_through};
 use crate::edge::{
     Problem,
-    layers::{about, layers},
+    context::about,
+    layers::layers,
     telemetry::{CloudLogging, MetricName, MetricOutcome, TraceContext},
 };
 use axum::{Extension, Router, body::Body, routing};
@@ -52,8 +53,8 @@ impl Write for Written {
     }
 }
 
-/// The lines that answering `request` writes. One subscriber for the whole process: a call site that is first reached on a thread without
-/// one would be switched off for all.
+/// The lines that answering `request` writes. One subscriber for the whole process: a call site that is first reached
+/// on a thread without one would be switched off for all.
 async fn lines_of(request: Request<Body>) -> Vec<Value> {
     static SUBSCRIBER: Once = Once::new();
     SUBSCRIBER.call_once(|| {
@@ -61,7 +62,7 @@ async fn lines_of(request: Request<Body>) -> Vec<Value> {
         tracing::subscriber::set_global_default(tracing_subscriber::registry().with(layer)).unwrap();
     });
     WRITTEN.take();
-    send_through(layers(router(), &rim()), request).await;
+    send_through(layers(router(), &layer_settings()), request).await;
     let text = String::from_utf8(WRITTEN.take()).unwrap();
     let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     lines.filter(|line| line["target"].as_str().unwrap().starts_with("license_functions")).collect()

@@ -4,7 +4,6 @@ use crate::{
     SERVICES,
     edge::{
         config::{self, DefaultValue, Environment, VARIABLES, Variable, VariableReaders},
-        security::SecurityTxt,
         serve::install_tls,
     },
     services::{ServiceEntry, ServiceInputs},
@@ -50,11 +49,7 @@ async fn asked_for(service: &ServiceEntry) -> BTreeSet<String> {
         names.lock().unwrap().insert(name.to_owned());
         values.get(name).cloned()
     });
-    config::LogConfig::from_env(&env).unwrap();
-    config::LayersConfig::from_env(&env).unwrap();
-    SecurityTxt::from_env(&env).unwrap();
-    config::proxies(&env).unwrap();
-    config::ListenAddress::from_env(&env).unwrap();
+    config::ProcessConfig::from_env(&env).unwrap();
     let inputs = ServiceInputs { env: &env, clock: Clock::system(), publisher: None };
     if let Err(error) = service.build(inputs).await {
         panic!("{} does not start: {error}", service.name);
@@ -108,13 +103,11 @@ fn read(env: &Environment) -> Vec<String> {
         format!("{:?}", value.expect("it can be read"))
     }
     vec![
-        text(config::ListenAddress::from_env(env)),
-        text(config::LogConfig::from_env(env)),
+        text(config::ProcessConfig::from_env(env)),
         text(config::AcquireConfig::from_env(env)),
         text(config::RegisterConfig::from_env(env)),
         text(config::AdminConfig::from_env(env)),
         text(config::ReaperConfig::from_env(env)),
-        text(config::PubSub::from_env(env)),
     ]
 }
 

@@ -1,6 +1,6 @@
 //! What is demanded of the vendor's staff besides an ID token of theirs.
 
-use super::config::{ConfigResult, Environment, wrong};
+use super::env::{ConfigResult, Environment, wrong};
 use license_core::domain::{
     network::IpNetwork,
     step_up::{StepUpPolicy, acr_value},
@@ -22,7 +22,7 @@ impl StaffRules {
     ///
     /// # Errors
     /// A sentence that names the variable that is wrong.
-    pub fn from_env(env: &Environment) -> ConfigResult<Self> {
+    pub(super) fn from_env(env: &Environment) -> ConfigResult<Self> {
         Ok(Self {
             networks: networks(env)?,
             step_up: StepUpPolicy { max_age: max_age(env)?, acr_values: acr_values(env)? },

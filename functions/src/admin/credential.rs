@@ -1,0 +1,123 @@
+//! Credentials: whose an ID token or an API token is, and whether it is in force.
+
+use super::AdminService;
+use crate::edge::{BearerCredential, Problem};
+use license_core::{
+    ProblemCode,
+    domain::{
+        id::TenantId,
+        opaque::{OpaqueSecret, SecretKind},
+        step_up::SignIn,
+    },
+    identity::{TokenRejected, VerifiedClaims},
+    records::{PresentedToken, Principal},
+};
+use std::net::IpAddr;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+/// A credential that is good.
+pub(super) enum VerifiedCredential {
+    /// An ID token of a customer's person.
+    Person(VerifiedClaims),
+    /// An ID token of the vendor's staff.
+    Staff(VerifiedClaims),
+    /// An API token of this organization.
+    Token(TenantId, Principal),
+}
+
+impl VerifiedCredential {
+    /// How it came to be.
+    pub(super) fn sign_in(&self) -> SignIn {
+        match self {
+            Self::Person(claims) | Self::Staff(claims) => claims.sign_in.clone(),
+            Self::Token(..) => SignIn::default(),
+        }
+    }
+
+    /// Whose requests are counted together.
+    pub(super) fn subject(&self) -> String {
+        match self {
+            Self::Person(claims) | Self::Staff(claims) => format!("{} {}", claims.issuer, claims.subject),
+            Self::Token(_, by) => by.id(),
+        }
+    }
+}
+
+/// Who sent the credential: its signature or its hash is checked, and whether it may come from where it comes from.
+///
+/// # Errors
+/// 401 for a credential that is not good, 403 for one that is good from elsewhere.
+pub(super) async fn authenticate(
+    service: &AdminService,
+    bearer: BearerCredential,
+    from: Option<IpAddr>,
+) -> Result<VerifiedCredential, Problem> {
+    let prefix = SecretKind::ApiToken.prefix();
+    if bearer.0.get(..prefix.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(prefix)) {
+        let token = OpaqueSecret::parse(SecretKind::ApiToken, &bearer.0).ok_or_else(bad_token)?;
+        return match service.records.api_token(&token, from).await?.ok_or_else(bad_token)? {
+            PresentedToken::Here(by) => Ok(VerifiedCredential::Token(token.tenant, by)),
+            PresentedToken::Elsewhere(id) => {
+                tracing::warn!(api_token = %id, from = ?from, "an API token was shown from where it is not good");
+                Err(elsewhere("This API token is good", "Use it from there, or make another token.", from))
+            }
+        };
+    }
+    let (claims, staff) = match service.people.verify(&bearer.0).await? {
+        Ok(claims) => (claims, false),
+        Err(why @ (TokenRejected::Audience | TokenRejected::Issuer | TokenRejected::UnknownKey)) => {
+            match &service.staff {
+                Some(staff) => (staff.verify(&bearer.0).await?.map_err(token_rejected)?, true),
+                None => return Err(token_rejected(why)),
+            }
+        }
+        Err(why) => return Err(token_rejected(why)),
+    };
+    if staff {
+        in_force(&claims, service.records.staff_tokens_not_before().await?)?;
+    }
+    claims.address().map_err(|why| Problem::token_invalid(why.to_string()))?;
+    if !staff {
+        return Ok(VerifiedCredential::Person(claims));
+    }
+    if !service.staff_rules.admit(from) {
+        tracing::warn!(staff = claims.subject, from = ?from, "staff asked from where staff is not let in");
+        return Err(elsewhere("Staff is let in", "Come from there.", from));
+    }
+    Ok(VerifiedCredential::Staff(claims))
+}
+
+/// 401 for an ID token that says nothing of who asks, with why.
+pub(crate) fn token_rejected(why: TokenRejected) -> Problem {
+    let code = if why == TokenRejected::Expired { ProblemCode::TokenExpired } else { ProblemCode::TokenInvalid };
+    Problem::new(code, format!("{why}."))
+}
+
+/// 403 for a credential that is good, from somewhere else. The networks themselves are not told.
+fn elsewhere(what: &str, advice: &str, from: Option<IpAddr>) -> Problem {
+    let said = |from: &str| format!("{what} from certain networks alone, and the request came from {from}. {advice}");
+    match from {
+        Some(from) => {
+            Problem::new(ProblemCode::AddressNotAllowed, said(&from.to_string())).with("address", from.to_string())
+        }
+        None => Problem::new(ProblemCode::AddressNotAllowed, said("an address that is not known")),
+    }
+}
+
+/// 401 for whatever names no API token that is in force.
+pub(super) fn bad_token() -> Problem {
+    Problem::token_invalid("No API token like this is in force: unknown, revoked or past its end.")
+}
+
+/// Refuses a token that was issued before the time from which on tokens must be.
+///
+/// # Errors
+/// 401 that says so; a client that signs in again, or refreshes its token, goes on.
+pub(crate) fn in_force(claims: &VerifiedClaims, not_before: Option<OffsetDateTime>) -> Result<(), Problem> {
+    let Some(time) = not_before.filter(|time| claims.is_older_than(*time)) else { return Ok(()) };
+    let time = time.format(&Rfc3339).unwrap_or_default();
+    Err(Problem::new(
+        ProblemCode::TokenExpired,
+        format!("ID tokens that were issued before {time} were declared void. Sign in again."),
+    ))
+}
