@@ -92,9 +92,7 @@ async fn rotate(
     let caller = Caller { tenant: registered.tenant, by, from: None, request_id: None, repeat: None, operation: None };
     match management.rotate_key(&caller, registered.license.id, KeyRotation::default(), peppers).await {
         Ok(rotated) => Ok(rotated.key),
-        Err(ChangeError::Refused(refusal)) => {
-            Err(format!("the demo license was given no new key: {refusal:?}").into())
-        }
+        Err(ChangeError::Refused(refusal)) => Err(format!("the demo license was given no new key: {refusal:?}").into()),
         Err(ChangeError::Unavailable(error)) => Err(error.into()),
     }
 }

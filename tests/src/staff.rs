@@ -119,6 +119,7 @@ impl World {
     /// The same where it may fail.
     pub async fn try_rotate_key(&self, old_for: u32) -> Result<LicenseKey> {
         let peppers = &self.moves.settings().peppers;
-        made(self.seat_management.rotate_key(&self.act(), self.license.id, rotation(old_for), peppers).await).map(|new| new.key)
+        made(self.seat_management.rotate_key(&self.act(), self.license.id, rotation(old_for), peppers).await)
+            .map(|new| new.key)
     }
 }

@@ -36,12 +36,7 @@ const CORE: &[Room] = &[
     Room { folder: "core/src/seat_store", own: "seat_store", rooms: &[], packages: &["redis", "tokio"] },
     Room { folder: "core/src/records", own: "records", rooms: &["refusal"], packages: &["sqlx", "tokio"] },
     Room { folder: "core/src/signer", own: "signer", rooms: &[], packages: &["reqwest", "tokio", "crc32c"] },
-    Room {
-        folder: "core/src/identity",
-        own: "identity",
-        rooms: &[],
-        packages: &["reqwest", "tokio", "jsonwebtoken"],
-    },
+    Room { folder: "core/src/identity", own: "identity", rooms: &[], packages: &["reqwest", "tokio", "jsonwebtoken"] },
     Room {
         folder: "core/src/protocol",
         own: "protocol",
@@ -192,9 +187,8 @@ fn core_has_no_outward_arrow() {
     for file in ["core/src/error.rs", "core/src/clock.rs", "core/src/steps.rs", "core/src/refusal.rs"] {
         let used = below(&code(&fs::read_to_string(root().join(file)).unwrap()), "crate");
         let words = file == "core/src/refusal.rs";
-        let floor = |name: &String| {
-            matches!(name.as_str(), "Error" | "Result" | "steps") || words && name.as_str() == "domain"
-        };
+        let floor =
+            |name: &String| matches!(name.as_str(), "Error" | "Result" | "steps") || words && name.as_str() == "domain";
         wrong.extend(used.into_iter().filter(|name| !floor(name)).map(|name| format!("{file} uses {name}")));
     }
     assert_eq!(wrong, Vec::<String>::new());
@@ -210,7 +204,11 @@ fn an_outward_arrow_is_seen_however_it_is_spelled() {
         (records, "core/src/records/x.rs", "use crate::management::Management;"),
         (management, "core/src/management/x.rs", "use crate::signer::LeaseSigner;"),
         (management, "core/src/management/x.rs", "fn f(sql: &mut sqlx::PgConnection) {}"),
-        (management, "core/src/management/x.rs", "use crate::{\n    protocol::{acquire::Acquire, deadline::Deadline},\n};"),
+        (
+            management,
+            "core/src/management/x.rs",
+            "use crate::{\n    protocol::{acquire::Acquire, deadline::Deadline},\n};",
+        ),
         (management, "core/src/management/x.rs", "fn f() { crate::protocol::reap::sweep() }"),
         (records, "core/src/records/x.rs", "use crate::seat_store::Seats;"),
         (

@@ -78,10 +78,14 @@ pub(super) async fn allows(sql: &mut PgConnection, tenant: TenantId, sign_in: &S
 
 async fn read(sql: &mut PgConnection, tenant: TenantId, lock: &'static str) -> sqlx::Result<Option<AccessPolicyRow>> {
     let query = match lock {
-        "" => "-- access_policy
-            select step_up_max_age, step_up_acr_values, version from organizations where tenant_id = $1",
-        _ => "-- lock_access_policy
-            select step_up_max_age, step_up_acr_values, version from organizations where tenant_id = $1 for update",
+        "" => {
+            "-- access_policy
+            select step_up_max_age, step_up_acr_values, version from organizations where tenant_id = $1"
+        }
+        _ => {
+            "-- lock_access_policy
+            select step_up_max_age, step_up_acr_values, version from organizations where tenant_id = $1 for update"
+        }
     };
     let row: Option<(Option<i32>, Option<Vec<String>>, i64)> =
         sqlx::query_as(query).bind(tenant.0).fetch_optional(sql).await?;

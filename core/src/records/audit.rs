@@ -3,7 +3,7 @@
 use super::{
     caller::Caller,
     chain::{self, EarlierErasure},
-    connect::{Records, failed},
+    connect::Records,
     page::{ListedRows, PageRequest, first_id_of},
 };
 use crate::{

@@ -61,12 +61,7 @@ impl Records {
             select user_id from directory.locate_identity($1, $2) where tenant_id = $3";
         let user: Option<Uuid> = self
             .repeat(|pool| async move {
-                sqlx::query_scalar(sql)
-                    .bind(issuer)
-                    .bind(subject)
-                    .bind(tenant.0)
-                    .fetch_optional(&pool)
-                    .await
+                sqlx::query_scalar(sql).bind(issuer).bind(subject).bind(tenant.0).fetch_optional(&pool).await
             })
             .await?;
         match user {

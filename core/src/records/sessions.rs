@@ -171,12 +171,7 @@ impl Records {
         let mut transaction = self.begin(tenant).await?;
         let sql = "-- has_license
             select exists (select from licenses where tenant_id = $1 and license_id = $2)";
-        sqlx::query_scalar(sql)
-            .bind(tenant.0)
-            .bind(license.0)
-            .fetch_one(&mut *transaction)
-            .await
-            .map_err(failed)
+        sqlx::query_scalar(sql).bind(tenant.0).bind(license.0).fetch_one(&mut *transaction).await.map_err(failed)
     }
 
     /// A session. `None`: there is none of that id that who asks may see.

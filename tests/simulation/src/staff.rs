@@ -75,7 +75,9 @@ impl Staff {
         let _one = self.rotations.lock().await;
         let act = self.once();
         for _ in 0..TRIES {
-            if let Ok(rotated) = self.seat_management.rotate_key(&act, self.license.id, staff::rotation(old_for), &self.peppers).await {
+            if let Ok(rotated) =
+                self.seat_management.rotate_key(&act, self.license.id, staff::rotation(old_for), &self.peppers).await
+            {
                 return clients.rekey(rotated.key);
             }
             tokio::time::sleep(PAUSE).await;

@@ -81,7 +81,9 @@ async fn ask(world: &World, change: Change, act: &Caller, session: SessionId) ->
             let over = world.clock.now() - Duration::from_secs(60);
             edit(TermsEdit { expires_at: Some(Some(over)), ..TermsEdit::default() }).await
         }
-        Change::Rotate => said(management.rotate_key(act, license, staff::rotation(0), &world.moves.settings().peppers).await),
+        Change::Rotate => {
+            said(management.rotate_key(act, license, staff::rotation(0), &world.moves.settings().peppers).await)
+        }
         Change::End | Change::EndByForce => {
             let answer = management.end_session(act, session, change == Change::EndByForce).await;
             // All but the epoch, which every rebuild raises and the API does not show.

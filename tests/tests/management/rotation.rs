@@ -130,7 +130,11 @@ async fn on_a_seat_that_machines_of_both_keys_share_only_the_old_ones_session_en
     desk.gone(&old).await;
     desk.beat(&second).await.ok(200);
     assert_eq!(desk.world.held().await.len(), 1);
-    assert_eq!(desk.world.management.end_sessions_of_old_keys(&act, desk.world.license.id).await.unwrap().ended, 0, "done once");
+    assert_eq!(
+        desk.world.management.end_sessions_of_old_keys(&act, desk.world.license.id).await.unwrap().ended,
+        0,
+        "done once"
+    );
     desk.world.assert_no_drift().await;
 }
 

@@ -139,7 +139,8 @@ impl Engine {
         let old_for = until.map_or(0, |until| u32::try_from((until - real) / 1000 + 2).unwrap());
         let (act, license) = (self.world.act(), self.world.license.id);
         let peppers = &self.instances[0].settings().peppers;
-        let new = self.world.seat_management.rotate_key(&act, license, staff::rotation(old_for), peppers).await.unwrap();
+        let new =
+            self.world.seat_management.rotate_key(&act, license, staff::rotation(old_for), peppers).await.unwrap();
         if let Some(until) = until {
             sqlx::query("update license_keys set valid_until = $1 where valid_until > $1 and valid_until <= $2")
                 .bind(clock::from_ms(until))
