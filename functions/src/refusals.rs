@@ -28,8 +28,8 @@ fn problem(refusal: ChangeRefusal) -> Problem {
         Refusal::RoleTooLow(role) => insufficient_role(role.as_str()),
         Refusal::IdempotencyKeyReused => Problem::new(
             ProblemCode::IdempotencyKeyReused,
-            "This Idempotency-Key was sent with another request in the last 24 hours. Draw a new key for each thing you \
-             want done.",
+            "This Idempotency-Key was sent with another request in the last 24 hours. Draw a new key for each thing \
+             you want done.",
         ),
         Refusal::LeaverKeepsTokens => Problem::invalid(
             "api_tokens",

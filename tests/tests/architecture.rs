@@ -290,7 +290,14 @@ fn a_statement_without_its_name_is_seen() {
         assert_eq!(unnamed_statements("x.rs", text, &mut Vec::new()).len(), 1, "{text}");
     }
     let mut names = Vec::new();
-    let told = "// \"select 1\"\nlet sql = \"-- set_role\n    update users set role = $1\";\nlet call = \"select a, null::uuid \\\n    as b from history.step($1, 'x')\";\nlet other = \"select * from tell($1)\";";
+    let told = r#"
+        // "select 1"
+        let sql = "-- set_role
+            update users set role = $1";
+        let call = "select a, null::uuid \
+            as b from history.step($1, 'x')";
+        let other = "select * from tell($1)";
+    "#;
     assert_eq!(unnamed_statements("x.rs", told, &mut names), Vec::<String>::new());
     assert_eq!(names, ["set_role"]);
 }

@@ -1,10 +1,10 @@
 //! Erasing a person or a machine: names, addresses and labels are blanked wherever the records have them, and then in
 //! what Redis shows of who holds seats.
 //!
-//! The erasure is written into the audit log first. Then come short calls one after the other, each a transaction of its
-//! own over a bounded number of rows, so that no client that asks for a seat waits for it; a request makes as many as
-//! fit into its time, and answers where the next one goes on. Blanking what is blank changes nothing, so an erasure that
-//! was cut is simply asked for again.
+//! The erasure is written into the audit log first. Then come short calls one after the other, each a transaction of
+//! its own over a bounded number of rows, so that no client that asks for a seat waits for it; a request makes as many
+//! as fit into its time, and answers where the next one goes on. Blanking what is blank changes nothing, so an erasure
+//! that was cut is simply asked for again.
 
 use super::SeatManagement;
 use crate::{

@@ -38,9 +38,8 @@ pub struct NewMember {
 }
 
 impl Management {
-    /// Makes a person one of the organization that invited them, once for each invitation.
-    /// [`ChangeRefusal::NotFound`]: there is no such invitation, which is all that somebody learns who does not know its
-    /// secret.
+    /// Makes a person one of the organization that invited them, once for each invitation. [`ChangeRefusal::NotFound`]:
+    /// there is no such invitation, which is all that somebody learns who does not know its secret.
     ///
     /// # Errors
     /// A refusal, or [`Error::Records`]; the person may have joined all the same, and a second call then says so.

@@ -1,5 +1,5 @@
-//! What people may do, and what is refused: to organizations, people, invitations, projects, API tokens, plans, licenses
-//! and sessions. One file for each of these nouns.
+//! What people may do, and what is refused: to organizations, people, invitations, projects, API tokens, plans,
+//! licenses and sessions. One file for each of these nouns.
 //!
 //! The rules stand here; the statements that read and write rows stand in [`crate::records`], in a file of the same
 //! noun. A change is one transaction ([`Records::change`]): it is audited in it, and made once however often a request
@@ -99,8 +99,8 @@ impl SeatManagement {
     }
 }
 
-/// Refuses a change that was meant for another version than the present one; `None` as the present one: there is nothing
-/// yet. A change that names no version is meant for any.
+/// Refuses a change that was meant for another version than the present one; `None` as the present one: there is
+/// nothing yet. A change that names no version is meant for any.
 fn check_version(meant: Option<i64>, present: impl Into<Option<i64>>) -> std::result::Result<(), ChangeRefusal> {
     if meant.is_none() || meant == present.into() { Ok(()) } else { Err(ChangeRefusal::VersionMismatch) }
 }

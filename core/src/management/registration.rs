@@ -45,8 +45,8 @@ impl Management {
     /// Registers a person: a new organization with its owner and first license, or the one the identity already has.
     ///
     /// # Errors
-    /// [`ChangeRefusal::UnknownProduct`], [`ChangeRefusal::TrialLimitReached`] or [`crate::Error::Records`]; with the last one
-    /// the organization may have been made all the same, and a second call then finds it.
+    /// [`ChangeRefusal::UnknownProduct`], [`ChangeRefusal::TrialLimitReached`] or [`crate::Error::Records`]; with the
+    /// last one the organization may have been made all the same, and a second call then finds it.
     pub async fn register(&self, new: &NewOrganization, peppers: &KeyRing) -> ChangeResult<RegisteredOrganization> {
         let started = Instant::now();
         loop {

@@ -114,9 +114,9 @@ impl AuditedChange<'_> {
 }
 
 impl Management {
-    /// Ends a session and with it every process on its seat. The seat waits until a lease is over, unless the caller says
-    /// that the machine is off (`force`, for admins). A session that had ended is answered with its end; `force` then
-    /// lifts the wait that its kick left behind.
+    /// Ends a session and with it every process on its seat. The seat waits until a lease is over, unless the caller
+    /// says that the machine is off (`force`, for admins). A session that had ended is answered with its end; `force`
+    /// then lifts the wait that its kick left behind.
     ///
     /// # Errors
     /// A refusal, or [`crate::Error::Records`].
@@ -168,11 +168,12 @@ impl SeatManagement {
         Ok(self.look(found.into_iter().collect()).await.pop())
     }
 
-    /// As [`Management::end_session`], and says from when the seat is free: a quarantine counts from when Redis learns of
-    /// it, so the copy is rebuilt at once.
+    /// As [`Management::end_session`], and says from when the seat is free: a quarantine counts from when Redis learns
+    /// of it, so the copy is rebuilt at once.
     ///
     /// # Errors
-    /// A refusal. If a store could not be asked; the session may have ended. Asked again, it is found so and Redis is told.
+    /// A refusal. If a store could not be asked; the session may have ended. Asked again, it is found so and Redis is
+    /// told.
     pub async fn end_session(&self, caller: &Caller, id: SessionId, force: bool) -> ChangeResult<EndedSessionRow> {
         let deadline = Deadline::of_request();
         let end = self.management.end_session(caller, id, force).await?;

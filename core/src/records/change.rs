@@ -201,7 +201,8 @@ impl<'a> AuditedChange<'a> {
         Ok(())
     }
 
-    /// Adds an entry to the audit log, which the commit writes. `before` and `after` hold what changed and never a secret.
+    /// Adds an entry to the audit log, which the commit writes. `before` and `after` hold what changed and never a
+    /// secret.
     pub(crate) fn audit(&mut self, action: &'static str, target: &str, before: Value, after: Value) {
         self.entries.push(AuditStatement { action, target: target.to_owned(), before, after });
     }

@@ -172,8 +172,8 @@ impl AuditedChange<'_> {
         Ok(rows.iter().map(invitation).collect::<sqlx::Result<_>>()?)
     }
 
-    /// The person on whose role the invitation with this secret depends; the inner `None` is the vendor's staff. `None`:
-    /// there is no such invitation.
+    /// The person on whose role the invitation with this secret depends; the inner `None` is the vendor's staff.
+    /// `None`: there is no such invitation.
     pub(crate) async fn inviter(&mut self, secret: &OpaqueSecret) -> Result<Option<Option<UserId>>> {
         let sql = "-- inviter
             select granted_by from invitations where tenant_id = $1 and invitation_id = $2 and secret_hash = $3";

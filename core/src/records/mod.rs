@@ -1,15 +1,15 @@
 //! PostgreSQL: what is true.
 //!
 //! What acquire, heartbeat, release and the reaper do to seats is one PL/pgSQL function each, called as one autocommit
-//! statement ([`Records`]' methods, the hot path). Management changes an organization in a [`TenantTransaction`] with the
-//! tenant set for it alone. Without a tenant are only the vendor's plans and products, the reaper's sweep and outbox, and
-//! the lookups that find out which tenant it is. Behind all of them stand row-level security and what each role may do
-//! at all (migrations/README.md): seats, sessions, licenses and events are written by functions alone. Nothing here
-//! knows Redis.
+//! statement ([`Records`]' methods, the hot path). Management changes an organization in a [`TenantTransaction`] with
+//! the tenant set for it alone. Without a tenant are only the vendor's plans and products, the reaper's sweep and
+//! outbox, and the lookups that find out which tenant it is. Behind all of them stand row-level security and what each
+//! role may do at all (migrations/README.md): seats, sessions, licenses and events are written by functions alone.
+//! Nothing here knows Redis.
 //!
 //! * `connect.rs`: connections, and what is worth trying again · `migrate.rs`: schema and roles
-//! * `seats.rs`: grant, end, resolve, rebuild · `sweep.rs`: which pools the reaper looks at · `outbox.rs`: events waiting
-//!   to be published · `history.rs`: what is over
+//! * `seats.rs`: grant, end, resolve, rebuild · `sweep.rs`: which pools the reaper looks at · `outbox.rs`: events
+//!   waiting to be published · `history.rs`: what is over
 //! * `change.rs`: the transaction of a change that people ask for, audited and idempotent · `caller.rs`: who asks ·
 //!   `page.rs`: pages of long lists · `row.rs`: columns as types
 //! * one file for each table that people manage: `organizations.rs` (`access_policy.rs`, `voiding.rs`), `people.rs`

@@ -177,7 +177,8 @@ impl AuditedChange<'_> {
         Ok(sqlx::query_scalar(sql).bind(tenant).bind(user.0).fetch_one(self.sql()).await?)
     }
 
-    /// Writes an API token that depends on the caller's role. `None`: it would end in the past, and nothing was written.
+    /// Writes an API token that depends on the caller's role. `None`: it would end in the past, and nothing was
+    /// written.
     pub(crate) async fn insert_token(
         &mut self,
         secret: &OpaqueSecret,

@@ -103,7 +103,7 @@ async fn a_suspended_license_grants_nothing_until_it_is_resumed() {
     let book = Book::open().await;
     let (tenant, pool) = (book.license.tenant, book.license.pool_id);
     let held = book.granted(0, 1, 1).await;
-    let changes = book.decide(Status::Suspended).await.tell;
+    let changes = book.decide(Status::Suspended).await.changed_pools;
     assert_eq!((changes.len(), changes[0].pool_id, changes[0].epoch_before), (1, pool, 0));
     assert_eq!(changes[0].license, book.license.key.number());
     assert_eq!(book.write(&book.decided(1, 2, 2).await).await, GrantOutcome::Refused);
@@ -116,11 +116,15 @@ async fn a_suspended_license_grants_nothing_until_it_is_resumed() {
         book.service.rebuild_pool(tenant, pool, 0, &LeaseTiming::default()).await.unwrap().unwrap().status,
         "suspended"
     );
-    assert_eq!(book.decide(Status::Suspended).await.tell[0].epoch_before, 1, "told again: the copies before are old");
+    assert_eq!(
+        book.decide(Status::Suspended).await.changed_pools[0].epoch_before,
+        1,
+        "told again: the copies before are old"
+    );
     assert_eq!(book.epoch().await, 2, "nothing changed, nothing rose");
 
     for _ in 0..2 {
-        assert_eq!(book.decide(Status::Active).await.tell[0].epoch_before, 2);
+        assert_eq!(book.decide(Status::Active).await.changed_pools[0].epoch_before, 2);
     }
     assert_eq!(book.epoch().await, 3);
     book.granted(1, 2, 3).await;

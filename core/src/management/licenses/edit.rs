@@ -1,5 +1,5 @@
-//! A license is edited, suspended, resumed or revoked. Each outcome carries the pools whose copies in Redis are stale, so
-//! that a request that comes again marks them again: the first may have died before it did.
+//! A license is edited, suspended, resumed or revoked. Each outcome carries the pools whose copies in Redis are stale,
+//! so that a request that comes again marks them again: the first may have died before it did.
 
 use super::json;
 use crate::{

@@ -53,8 +53,8 @@ pub(super) mod whole_key {
 }
 
 impl Management {
-    /// Makes a license for an organization: a plan's terms except for what was said otherwise, a first key, and a default
-    /// pool with its seats.
+    /// Makes a license for an organization: a plan's terms except for what was said otherwise, a first key, and a
+    /// default pool with its seats.
     ///
     /// # Errors
     /// A refusal, or [`crate::Error::Records`].

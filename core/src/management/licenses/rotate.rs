@@ -84,8 +84,8 @@ impl Management {
         self.records.change(caller, async |change| change.rotate_key(license, rotation, peppers).await).await
     }
 
-    /// Ends sessions of a license that began with a key that is not valid any more, on up to 200 seats, in a transaction
-    /// of its own.
+    /// Ends sessions of a license that began with a key that is not valid any more, on up to 200 seats, in a
+    /// transaction of its own.
     ///
     /// # Errors
     /// [`Error::Records`].
@@ -107,8 +107,9 @@ impl Management {
 }
 
 impl SeatManagement {
-    /// As [`Management::rotate_key`], and marks the copies in Redis as stale. Sessions that are left end in transactions
-    /// of their own, for about two seconds. The same request with the same idempotency key goes on with what is left.
+    /// As [`Management::rotate_key`], and marks the copies in Redis as stale. Sessions that are left end in
+    /// transactions of their own, for about two seconds. The same request with the same idempotency key goes on with
+    /// what is left.
     ///
     /// # Errors
     /// As [`SeatManagement::edit_license`].

@@ -28,7 +28,7 @@ pub struct PoolChange {
 }
 
 /// Reads the changed pools that an SQL function answers.
-pub fn changed_pools(rows: &[PgRow]) -> Result<Vec<PoolChange>> {
+pub(crate) fn changed_pools(rows: &[PgRow]) -> Result<Vec<PoolChange>> {
     let invalid = |e: InvalidText| Error::internal("a pool's name or license number cannot be read", e);
     rows.iter()
         .map(|row| {

@@ -16,7 +16,7 @@ const SEATS_AT_ONCE: i32 = 200;
 
 /// What one step of ending sessions did.
 #[derive(Clone, Debug, Default)]
-pub struct EndedSessions {
+pub(crate) struct EndedSessions {
     /// The sessions that ended, each with its id and what the audit log shows of it.
     pub sessions: Vec<(String, Value)>,
     /// Pools whose copies in Redis are stale.

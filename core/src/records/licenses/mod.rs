@@ -9,5 +9,5 @@ pub(crate) use change::LicenseInsert;
 pub use change::PoolChange;
 pub(super) use change::changed_pools;
 pub use find::KeyMatch;
-pub use keys::EndedSessions;
+pub(crate) use keys::EndedSessions;
 pub use list::{LicenseFilter, LicenseRow, PoolOf};
