@@ -95,7 +95,7 @@ impl Clock {
     /// # Panics
     /// If this is the system's clock.
     pub fn advance_ms(&self, ms: i64) {
-        self.hands().monotonic_ms.fetch_add(ms, std::sync::atomic::Ordering::SeqCst);
+        self.fake_time().monotonic_ms.fetch_add(ms, std::sync::atomic::Ordering::SeqCst);
         self.step_ms(ms);
     }
 
@@ -105,7 +105,7 @@ impl Clock {
     /// # Panics
     /// If this is the system's clock.
     pub fn step_ms(&self, ms: i64) {
-        self.hands().service_ms.fetch_add(ms, std::sync::atomic::Ordering::SeqCst);
+        self.fake_time().service_ms.fetch_add(ms, std::sync::atomic::Ordering::SeqCst);
     }
 
     /// Makes the Redis clock run `ms` ahead of the service's (negative: behind), to stand for one wrong clock.
@@ -113,21 +113,22 @@ impl Clock {
     /// # Panics
     /// If this is the system's clock.
     pub fn set_redis_ahead_ms(&self, ms: i64) {
-        self.hands().redis_ahead_ms.store(ms, std::sync::atomic::Ordering::SeqCst);
+        self.fake_time().redis_ahead_ms.store(ms, std::sync::atomic::Ordering::SeqCst);
     }
 
     /// Makes this clock a fake of its own that starts at the same time but moves alone: another process's wrong clock.
     ///
     /// # Panics
     /// If this is the system's clock.
-    pub fn split(&self) -> Self {
-        let redis = self.hands().redis_ahead_ms.load(std::sync::atomic::Ordering::SeqCst);
-        let (now, passed) = (self.now_ms(), self.monotonic_ms());
-        let fake = FakeTime { service_ms: now.into(), monotonic_ms: passed.into(), redis_ahead_ms: redis.into() };
+    pub fn independent_fake(&self) -> Self {
+        let redis_ahead = self.fake_time().redis_ahead_ms.load(std::sync::atomic::Ordering::SeqCst);
+        let (now, monotonic) = (self.now_ms(), self.monotonic_ms());
+        let fake =
+            FakeTime { service_ms: now.into(), monotonic_ms: monotonic.into(), redis_ahead_ms: redis_ahead.into() };
         Self { fake: Some(std::sync::Arc::new(fake)), behind_ms: 0 }
     }
 
-    fn hands(&self) -> &FakeTime {
+    fn fake_time(&self) -> &FakeTime {
         self.fake.as_deref().expect("the system clock cannot be moved")
     }
 }

@@ -102,7 +102,7 @@ mod testing {
         }
 
         /// Every move that comes to `step` takes so much longer there, as where a store is slow.
-        pub fn slow(&self, step: Step, time: Duration) {
+        pub fn delay(&self, step: Step, time: Duration) {
             self.armed.1.lock().unwrap_or_else(PoisonError::into_inner).insert(step, time);
         }
 
@@ -121,8 +121,8 @@ mod testing {
         }
 
         pub(super) async fn done(&self, step: Step) -> Result<()> {
-            let slow = self.1.lock().unwrap_or_else(PoisonError::into_inner).get(&step).copied();
-            tokio::time::sleep(slow.unwrap_or_default()).await;
+            let delay = self.1.lock().unwrap_or_else(PoisonError::into_inner).get(&step).copied();
+            tokio::time::sleep(delay.unwrap_or_default()).await;
             let action = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&step);
             match action {
                 None => Ok(()),

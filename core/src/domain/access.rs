@@ -6,19 +6,19 @@ use std::{fmt, str::FromStr};
 
 /// A few words that mean something: an enum that reads and writes them, and says which there are where it is given
 /// another.
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident = $wrong:literal; $($(#[$word_doc:meta])* $word:ident = $text:literal,)*) => {
+macro_rules! text_enum {
+    ($(#[$doc:meta])* $name:ident = $expectation:literal; $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)*) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-        pub enum $name { $($(#[$word_doc])* #[serde(rename = $text)] $word,)* }
+        pub enum $name { $($(#[$variant_doc])* #[serde(rename = $text)] $variant,)* }
 
         impl $name {
             /// Every one there is, the least first.
-            pub const ALL: &[Self] = &[$(Self::$word,)*];
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
 
             /// The word on the wire and in the records.
             pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$word => $text,)* }
+                match self { $(Self::$variant => $text,)* }
             }
         }
         impl fmt::Display for $name {
@@ -27,15 +27,15 @@ macro_rules! words {
         impl FromStr for $name {
             type Err = InvalidText;
             fn from_str(text: &str) -> Result<Self, InvalidText> {
-                Self::ALL.iter().copied().find(|word| word.as_str() == text).ok_or(InvalidText($wrong))
+                Self::ALL.iter().copied().find(|word| word.as_str() == text).ok_or(InvalidText($expectation))
             }
         }
     };
 }
 
-pub(super) use words;
+pub(super) use text_enum;
 
-words! {
+text_enum! {
     /// What a person is in an organization. Each may do what those before it may.
     PersonRole = "must be owner, admin, member or viewer";
     /// Sees the organization, its people and licenses, and sessions of their own.
@@ -55,7 +55,7 @@ impl PersonRole {
     }
 }
 
-words! {
+text_enum! {
     /// What an API token is good for. A token acts for the organization, so it has no role.
     Scope = "must be one of organization:read, people:read, licenses:read, licenses:write, sessions:read, \
              sessions:write, projects:read, projects:write, audit:read";

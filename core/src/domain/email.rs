@@ -48,7 +48,7 @@ pub fn key(text: &str) -> String {
 }
 
 /// Scripts that are written together (Unicode Technical Standard 39, "Highly Restrictive"), besides each by itself.
-const TOGETHER: [&[Script]; 3] = [
+const COMBINED_SCRIPTS: [&[Script]; 3] = [
     &[Script::Latin, Script::Han, Script::Hiragana, Script::Katakana],
     &[Script::Latin, Script::Han, Script::Bopomofo],
     &[Script::Latin, Script::Han, Script::Hangul],
@@ -56,19 +56,20 @@ const TOGETHER: [&[Script]; 3] = [
 
 /// Whether the letters of a word belong together. `pаypal` with a Cyrillic `а` is not written by who means to be
 /// understood.
-fn is_of_one_script(word: &str) -> bool {
+fn is_single_script(word: &str) -> bool {
     let script = |c| CodePointMapData::<Script>::new().get(c);
     let mut scripts: Vec<Script> = word.chars().map(script).collect();
     scripts.retain(|script| ![Script::Common, Script::Inherited].contains(script));
     let Some(first) = scripts.first() else { return true };
     scripts.iter().all(|script| script == first)
-        || TOGETHER.iter().any(|together| scripts.iter().all(|script| together.contains(script)))
+        || COMBINED_SCRIPTS.iter().any(|together| scripts.iter().all(|script| together.contains(script)))
 }
 
 /// A character that is another form of one on every keyboard: a full-width letter, a ligature, the Kelvin sign.
-fn is_a_form_of_ascii(c: char) -> bool {
-    let plain = |c: char| ComposingNormalizerBorrowed::new_nfkc().normalize(c.encode_utf8(&mut [0; 4])).into_owned();
-    !c.is_ascii() && plain(c).contains(|c: char| c.is_ascii())
+fn is_ascii_lookalike(c: char) -> bool {
+    let to_compatibility_form =
+        |c: char| ComposingNormalizerBorrowed::new_nfkc().normalize(c.encode_utf8(&mut [0; 4])).into_owned();
+    !c.is_ascii() && to_compatibility_form(c).contains(|c: char| c.is_ascii())
 }
 
 impl FromStr for Email {
@@ -79,15 +80,16 @@ impl FromStr for Email {
     fn from_str(text: &str) -> Result<Self, InvalidText> {
         let given = clean(text);
         // Composing makes some of these what they look like, so they are looked for before.
-        let forms = text.trim().contains(is_a_form_of_ascii);
+        let has_lookalikes = text.trim().contains(is_ascii_lookalike);
         let text = small(&given);
         let (local, domain) = text.split_once('@').unwrap_or_default();
-        let sides = !local.is_empty() && !domain.is_empty() && !domain.contains('@') && !domain.starts_with('.');
-        let plain = !text.contains(|c: char| c.is_whitespace() || c.is_control() || is_hidden(c));
-        let clear = !forms && is_of_one_script(local) && domain.split('.').all(is_of_one_script);
-        if !(sides && plain && text.len() <= 254) {
+        let has_both_sides =
+            !local.is_empty() && !domain.is_empty() && !domain.contains('@') && !domain.starts_with('.');
+        let is_visible = !text.contains(|c: char| c.is_whitespace() || c.is_control() || is_hidden(c));
+        let is_unambiguous = !has_lookalikes && is_single_script(local) && domain.split('.').all(is_single_script);
+        if !(has_both_sides && is_visible && text.len() <= 254) {
             Err(InvalidText("must be an e-mail address of at most 254 bytes, such as ada@example.com"))
-        } else if !clear {
+        } else if !is_unambiguous {
             Err(InvalidText("must not mix letters of several scripts or have forms of letters that look like others"))
         } else {
             Ok(Self(text))

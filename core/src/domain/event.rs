@@ -26,22 +26,22 @@ pub struct Event {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SweepShare {
-    /// Whose pool it is, and which; at most [`SweepShare::MOST`].
+    /// Whose pool it is, and which; at most [`SweepShare::MAX_POOLS`].
     pub pools: Vec<(TenantId, PoolId)>,
 }
 
 impl SweepShare {
     /// The most pools of one share: its message stays below the 64 KiB that a push may have.
-    pub const MOST: usize = 400;
+    pub const MAX_POOLS: usize = 400;
     /// A sweep of fewer pools than this is one share: a message costs more than a look at a pool.
-    const LEAST: usize = 100;
+    const MIN_POOLS: usize = 100;
     /// Into how many shares a sweep is cut where they are neither too small nor too large, so that several instances
     /// work on it.
-    const SHARES: usize = 64;
+    const TARGET_SHARES: usize = 64;
 
     /// The shares of a sweep of these pools, each pool in one of them.
-    pub fn cut(pools: &[(TenantId, PoolId)]) -> Vec<Self> {
-        let size = pools.len().div_ceil(Self::SHARES).clamp(Self::LEAST, Self::MOST);
+    pub fn split_pools(pools: &[(TenantId, PoolId)]) -> Vec<Self> {
+        let size = pools.len().div_ceil(Self::TARGET_SHARES).clamp(Self::MIN_POOLS, Self::MAX_POOLS);
         pools.chunks(size).map(|pools| Self { pools: pools.to_vec() }).collect()
     }
 }
@@ -60,9 +60,9 @@ mod tests {
             [(0, 0), (1, 1), (100, 1), (101, 2), (6400, 64), (10_000, 64), (25_600, 64), (25_601, 65)]
         {
             let pools = pools(count);
-            let cut = SweepShare::cut(&pools);
+            let cut = SweepShare::split_pools(&pools);
             assert_eq!(cut.len(), shares, "{count} pools");
-            assert!(cut.iter().all(|share| share.pools.len() <= SweepShare::MOST && !share.pools.is_empty()));
+            assert!(cut.iter().all(|share| share.pools.len() <= SweepShare::MAX_POOLS && !share.pools.is_empty()));
             assert_eq!(cut.into_iter().flat_map(|share| share.pools).collect::<Vec<_>>(), pools);
         }
     }

@@ -24,7 +24,7 @@ macro_rules! uuid_id {
             type Err = InvalidText;
             fn from_str(text: &str) -> Result<Self, InvalidText> {
                 // Only letters and digits count where it is not written as UUIDs are.
-                let read = text.parse().or_else(|_| pasted::symbols(text).parse());
+                let read = text.parse().or_else(|_| pasted::letters_and_digits(text).parse());
                 read.map(Self).map_err(|_| InvalidText("must be a UUID"))
             }
         }
@@ -97,7 +97,7 @@ impl FromStr for LicenseNumber {
     type Err = InvalidText;
     fn from_str(text: &str) -> Result<Self, InvalidText> {
         let wrong = InvalidText("must be 13 symbols of Crockford's base32");
-        let symbols = pasted::symbols(text);
+        let symbols = pasted::letters_and_digits(text);
         if symbols.chars().count() != 13 {
             return Err(wrong);
         }
@@ -228,15 +228,15 @@ hash_id! {
 impl Holder {
     /// The holder for a license whose seats are counted by machine.
     pub fn machine(license: LicenseNumber, hardware: &ClientPart) -> Self {
-        Self::of(&[license.to_string().as_bytes(), hardware.0.as_bytes()])
+        Self::from_parts(&[license.to_string().as_bytes(), hardware.0.as_bytes()])
     }
 
     /// The holder for a license whose seats are counted by process.
     pub fn process(license: LicenseNumber, hardware: &ClientPart, instance: &ClientPart) -> Self {
-        Self::of(&[license.to_string().as_bytes(), hardware.0.as_bytes(), instance.0.as_bytes()])
+        Self::from_parts(&[license.to_string().as_bytes(), hardware.0.as_bytes(), instance.0.as_bytes()])
     }
 
-    fn of(parts: &[&[u8]]) -> Self {
+    fn from_parts(parts: &[&[u8]]) -> Self {
         let hash = secret::hash("holder-v1", parts);
         Self(std::array::from_fn(|i| hash[i]))
     }

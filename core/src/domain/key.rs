@@ -49,7 +49,7 @@ impl LicenseKey {
         if text.len() > MAX_BYTES {
             return Err(KeyError::Malformed);
         }
-        let symbols: Option<Vec<u8>> = pasted::symbols(text).chars().map(base32::value).collect();
+        let symbols: Option<Vec<u8>> = pasted::letters_and_digits(text).chars().map(base32::value).collect();
         let symbols = symbols.ok_or(KeyError::Malformed)?;
         let prefix: Vec<u8> = "CODI".chars().filter_map(base32::value).collect();
         let body = symbols.strip_prefix(prefix.as_slice()).ok_or(KeyError::Malformed)?;
@@ -59,10 +59,10 @@ impl LicenseKey {
         if luhn_sum(body) != 0 {
             return Err(KeyError::Mistyped);
         }
-        let spell = |part: &[u8]| part.iter().fold(0u128, |bits, &v| bits << 5 | u128::from(v));
+        let number_of = |part: &[u8]| part.iter().fold(0u128, |bits, &v| bits << 5 | u128::from(v));
         // 13 symbols hold 65 bits: a number above 64 bits was never made by us.
-        let number = u64::try_from(spell(&body[..13])).map_err(|_| KeyError::Malformed)?;
-        Ok(Self { number: LicenseNumber(number), secret: spell(&body[13..29]) })
+        let number = u64::try_from(number_of(&body[..13])).map_err(|_| KeyError::Malformed)?;
+        Ok(Self { number: LicenseNumber(number), secret: number_of(&body[13..29]) })
     }
 
     /// The license's public number.

@@ -1,7 +1,7 @@
 //! What a license allows: the facts tokens say about it, its status, and who counts as a holder.
 
 use super::{
-    access::words,
+    access::text_enum,
     id::{InvalidText, LicenseNumber, TenantId},
 };
 use serde::{Deserialize, Serialize};
@@ -45,20 +45,20 @@ pub struct OfflineAllowance {
     #[serde(default)]
     pub grace_hours: u32,
     /// How many heartbeats a holder must have lived through before its tokens carry grace.
-    #[serde(default = "grace_after")]
+    #[serde(default = "default_after_heartbeats")]
     pub after_heartbeats: u32,
 }
 
 /// How many heartbeats a holder must have lived through before its tokens carry grace, unless its license says
 /// otherwise.
-pub const GRACE_AFTER: u32 = 2;
+pub const GRACE_AFTER_HEARTBEATS: u32 = 2;
 
 /// For a copy in Redis that was made before licenses said so.
-fn grace_after() -> u32 {
-    GRACE_AFTER
+fn default_after_heartbeats() -> u32 {
+    GRACE_AFTER_HEARTBEATS
 }
 
-words! {
+text_enum! {
     /// The kinds of offline policy.
     OfflinePolicy = "must be none, grace or borrow";
     /// Online only.
@@ -69,7 +69,7 @@ words! {
     Borrow = "borrow",
 }
 
-words! {
+text_enum! {
     /// What the vendor decided about a license. Whether its term has begun or is over is told by its times.
     Status = "must be active, suspended or revoked";
     /// Gives seats within its term.
@@ -80,7 +80,7 @@ words! {
     Revoked = "revoked",
 }
 
-words! {
+text_enum! {
     /// What counts as a holder of a seat.
     HolderBy = "must be machine or process";
     /// All processes of a machine share its seat.
@@ -91,10 +91,15 @@ words! {
 
 impl LicenseFacts {
     /// Until when a client that was last heard of at `at` may go on without contact: its lease or, where it has
-    /// `earned` it, the signed grace; never past the term.
-    pub fn offline_until(&self, at: OffsetDateTime, lease_end: OffsetDateTime, earned: bool) -> OffsetDateTime {
+    /// `has_earned_grace`, the signed grace; never past the term.
+    pub fn offline_until(
+        &self,
+        at: OffsetDateTime,
+        lease_end: OffsetDateTime,
+        has_earned_grace: bool,
+    ) -> OffsetDateTime {
         let grace = match self.offline.policy {
-            OfflinePolicy::Grace if earned => at + time::Duration::hours(i64::from(self.offline.grace_hours)),
+            OfflinePolicy::Grace if has_earned_grace => at + time::Duration::hours(i64::from(self.offline.grace_hours)),
             OfflinePolicy::Grace | OfflinePolicy::None | OfflinePolicy::Borrow => lease_end,
         };
         let until = grace.max(lease_end);

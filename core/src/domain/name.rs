@@ -19,14 +19,15 @@ const MAX_CHARS: usize = 200;
 /// A text as it is kept and shown: composed (Unicode's form NFC), without blanks and invisible characters around it.
 pub fn clean(text: &str) -> String {
     let composed = ComposingNormalizerBorrowed::new_nfc().normalize(text);
-    composed.trim_matches(|c: char| c.is_whitespace() || is_invisible(c)).to_owned()
+    composed.trim_matches(|c: char| c.is_whitespace() || is_invisible_format(c)).to_owned()
 }
 
 /// A text that is only shown and refuses nothing: cleaned, with blanks in the place of control characters, line ends
 /// and marks that turn the direction of writing, and cut after `max_chars` characters. `None` where nothing visible is
 /// left.
 pub fn display(text: &str, max_chars: usize) -> Option<String> {
-    let line: String = text.chars().map(|c| if is_line_or_control(c) || is_turning(c) { ' ' } else { c }).collect();
+    let line: String =
+        text.chars().map(|c| if is_line_end_or_control(c) || is_direction_control(c) { ' ' } else { c }).collect();
     let cut: String = clean(&line).chars().take(max_chars).collect();
     // The cut may have left a blank at the end.
     Some(clean(&cut)).filter(|cut| !fold(cut).is_empty())
@@ -49,7 +50,7 @@ pub fn fold(text: &str) -> String {
 
 /// A character without a shape that copying leaves at the ends of texts: zero-width spaces and joiners, byte order
 /// marks, marks of direction. Not those that change how the character before them looks.
-fn is_invisible(c: char) -> bool {
+fn is_invisible_format(c: char) -> bool {
     c < '\u{E0000}'
         && CodePointMapData::<GeneralCategory>::new().get(c) == GeneralCategory::Format
         && CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c)
@@ -63,11 +64,11 @@ pub(crate) fn is_hidden(c: char) -> bool {
 }
 
 /// A character that turns the direction of everything after it: with one in the middle a text shows as another one.
-fn is_turning(c: char) -> bool {
+fn is_direction_control(c: char) -> bool {
     matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
-fn is_line_or_control(c: char) -> bool {
+fn is_line_end_or_control(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
 }
 
@@ -94,7 +95,7 @@ impl FromStr for DisplayName {
     fn from_str(text: &str) -> Result<Self, InvalidText> {
         let name = clean(text);
         let fits = name.chars().count() <= MAX_CHARS
-            && !name.contains(|c| is_line_or_control(c) || is_turning(c))
+            && !name.contains(|c| is_line_end_or_control(c) || is_direction_control(c))
             && !fold(&name).is_empty();
         if fits {
             Ok(Self(name))

@@ -13,7 +13,7 @@ use super::{
 use uuid::Uuid;
 
 /// How many symbols spell 128 bits.
-const GROUP: usize = 26;
+const GROUP_SYMBOLS: usize = 26;
 
 /// A kind of secret by how its text begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,19 +57,19 @@ impl OpaqueSecret {
     /// Reads one of that kind, typed or pasted: case, blanks, line ends and quotes are forgiven. `None` for anything
     /// else. Nothing is said about whether it exists.
     pub fn parse(kind: SecretKind, text: &str) -> Option<Self> {
-        let text = pasted::word(text).to_ascii_lowercase();
+        let text = pasted::clean_word(text).to_ascii_lowercase();
         let body = text.strip_prefix(kind.prefix())?;
-        if body.len() != 3 * GROUP || !body.is_ascii() {
+        if body.len() != 3 * GROUP_SYMBOLS || !body.is_ascii() {
             return None;
         }
-        let spell = |at: usize| -> Option<u128> {
-            let (first, rest) = body[at * GROUP..(at + 1) * GROUP].split_at(1);
+        let number_at = |at: usize| -> Option<u128> {
+            let (first, rest) = body[at * GROUP_SYMBOLS..(at + 1) * GROUP_SYMBOLS].split_at(1);
             // 26 symbols are 130 bits: a first symbol above 7 was never written by us.
             let first = base32::decode(first).filter(|&value| value < 8)?;
             Some(first << 125 | base32::decode(rest)?)
         };
-        let [tenant, id] = [spell(0)?, spell(1)?].map(Uuid::from_u128);
-        Some(Self { kind, tenant: TenantId(tenant), id, secret: Secret::new(spell(2)?) })
+        let [tenant, id] = [number_at(0)?, number_at(1)?].map(Uuid::from_u128);
+        Some(Self { kind, tenant: TenantId(tenant), id, secret: Secret::new(number_at(2)?) })
     }
 
     /// The whole text. For the one answer that shows it.

@@ -27,16 +27,16 @@ pub struct StepUpPolicy {
 
 impl StepUpPolicy {
     /// The shortest and the longest `max_age` that can be demanded, in seconds: a minute, and 30 days.
-    pub const MAX_AGE: (u32, u32) = (60, 30 * 86_400);
+    pub const MAX_AGE_RANGE: (u32, u32) = (60, 30 * 86_400);
     /// The most values of `acr` to choose from.
-    pub const MOST_VALUES: usize = 10;
+    pub const MAX_ACR_VALUES: usize = 10;
 
     /// Whether a sign-in is as demanded. One that does not say when or how strongly it was is not.
     pub fn is_met_by(&self, sign_in: &SignIn) -> bool {
-        let fresh = self.max_age.is_none_or(|max| sign_in.ago.is_some_and(|ago| ago <= i64::from(max) + LEEWAY));
-        let strong =
+        let is_fresh = self.max_age.is_none_or(|max| sign_in.ago.is_some_and(|ago| ago <= i64::from(max) + LEEWAY));
+        let is_strong =
             self.acr_values.is_empty() || sign_in.acr.as_ref().is_some_and(|acr| self.acr_values.contains(acr));
-        fresh && strong
+        is_fresh && is_strong
     }
 }
 
@@ -44,9 +44,9 @@ impl StepUpPolicy {
 ///
 /// # Errors
 /// With what it must be.
-pub fn acr_value(text: &str) -> Result<String, InvalidText> {
-    let plain = |b: u8| b.is_ascii_graphic() && b != b'"' && b != b'\\';
-    let fits = (1..=200).contains(&text.len()) && text.bytes().all(plain);
+pub fn parse_acr_value(text: &str) -> Result<String, InvalidText> {
+    let is_allowed = |b: u8| b.is_ascii_graphic() && b != b'"' && b != b'\\';
+    let fits = (1..=200).contains(&text.len()) && text.bytes().all(is_allowed);
     fits.then(|| text.to_owned())
         .ok_or(InvalidText("must be 1 to 200 printable ASCII characters without blanks, quotes and backslashes"))
 }
@@ -97,10 +97,10 @@ mod tests {
         for text in
             ["phr", "1", "urn:mace:incommon:iap:silver", "http://schemas.openid.net/pape/policies/2007/06/multi-factor"]
         {
-            assert_eq!(acr_value(text).as_deref(), Ok(text));
+            assert_eq!(parse_acr_value(text).as_deref(), Ok(text));
         }
         for text in ["", " ", "a b", "a\"b", "a\\b", "a\nb", "é", &"x".repeat(201)] {
-            assert!(acr_value(text).is_err(), "{text:?}");
+            assert!(parse_acr_value(text).is_err(), "{text:?}");
         }
     }
 }

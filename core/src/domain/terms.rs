@@ -149,7 +149,7 @@ impl LicenseTerms {
     pub fn edited(self, edit: &TermsEdit) -> Result<Self, InvalidTerm> {
         let mut features = self.features;
         if let Some(patch) = &edit.features {
-            merge(&mut features, patch);
+            apply_merge_patch(&mut features, patch);
         }
         let offline_policy = edit.offline_policy.unwrap_or(self.offline_policy);
         let after = Self {
@@ -172,7 +172,7 @@ impl LicenseTerms {
             plan: self.plan,
             tier: self.tier,
         };
-        grace_fits(after.offline_policy, after.grace_hours)?;
+        check_grace_hours(after.offline_policy, after.grace_hours)?;
         match (after.not_before, after.expires_at) {
             (Some(begin), Some(end)) if end <= begin => {
                 let field = if edit.expires_at.is_some() { "expires_at" } else { "not_before" };
@@ -187,7 +187,7 @@ impl LicenseTerms {
 ///
 /// # Errors
 /// If they do not.
-pub fn grace_fits(policy: OfflinePolicy, hours: u32) -> Result<(), InvalidTerm> {
+pub fn check_grace_hours(policy: OfflinePolicy, hours: u32) -> Result<(), InvalidTerm> {
     match (policy, hours) {
         (OfflinePolicy::Grace, 0) => Err(("grace_hours", "must be at least 1 with the offline_policy grace")),
         (OfflinePolicy::None | OfflinePolicy::Borrow, 1..) => {
@@ -198,7 +198,7 @@ pub fn grace_fits(policy: OfflinePolicy, hours: u32) -> Result<(), InvalidTerm> 
 }
 
 /// Applies a JSON merge patch (RFC 7396).
-fn merge(target: &mut FeatureValues, patch: &FeatureValues) {
+fn apply_merge_patch(target: &mut FeatureValues, patch: &FeatureValues) {
     for (name, value) in patch {
         match value {
             Value::Null => drop(target.remove(name)),
@@ -207,7 +207,7 @@ fn merge(target: &mut FeatureValues, patch: &FeatureValues) {
                     Some(Value::Object(inner)) => inner,
                     _ => Map::new(),
                 };
-                merge(&mut inner, patch);
+                apply_merge_patch(&mut inner, patch);
                 target.insert(name.clone(), inner.into());
             }
             other => drop(target.insert(name.clone(), other.clone())),
@@ -218,7 +218,7 @@ fn merge(target: &mut FeatureValues, patch: &FeatureValues) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::license::GRACE_AFTER;
+    use crate::domain::license::GRACE_AFTER_HEARTBEATS;
     use serde_json::json;
 
     fn object(value: &Value) -> FeatureValues {
@@ -241,7 +241,7 @@ mod tests {
             (json!({}), json!({"a": {"bb": {"ccc": null}}}), json!({"a": {"bb": {}}})),
         ] {
             let mut merged = object(&target);
-            merge(&mut merged, &object(&patch));
+            apply_merge_patch(&mut merged, &object(&patch));
             assert_eq!(merged, object(&result), "{target} {patch}");
         }
     }
@@ -258,7 +258,7 @@ mod tests {
             features: object(&json!({ "render": true })),
             offline_policy: OfflinePolicy::Grace,
             grace_hours: 96,
-            grace_after_heartbeats: GRACE_AFTER,
+            grace_after_heartbeats: GRACE_AFTER_HEARTBEATS,
             grace_beyond_seats: None,
             holder_by: HolderBy::Machine,
             processes_per_seat: 32,

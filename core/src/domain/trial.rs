@@ -54,7 +54,7 @@ impl std::str::FromStr for TrialLimit {
 
 /// Where everybody may have a mailbox: a limit by domain would be one for all the world. The large ones; a vendor who
 /// limits by domain and sells to people of others sees them refused, and raises the limit.
-const PUBLIC: [&str; 20] = [
+const PUBLIC_MAIL_DOMAINS: [&str; 20] = [
     "gmail.com",
     "outlook.com",
     "hotmail.com",
@@ -79,9 +79,9 @@ const PUBLIC: [&str; 20] = [
 
 /// A mailbox by what is delivered to it: letters' case, what stands behind a plus and, at Google, dots make no other
 /// one.
-fn mailbox(address: &str) -> (String, String) {
-    let small = email::small(address);
-    let (local, domain) = small.rsplit_once('@').unwrap_or((&small, ""));
+fn normalize_mailbox(address: &str) -> (String, String) {
+    let address = email::small(address);
+    let (local, domain) = address.rsplit_once('@').unwrap_or((&address, ""));
     // One domain has two spellings, with its letters and as `xn--…` (RFC 5890): providers say either.
     let domain = domain.trim_end_matches('.');
     let ascii = idna::domain_to_ascii(domain).unwrap_or_else(|_| domain.to_owned());
@@ -89,9 +89,9 @@ fn mailbox(address: &str) -> (String, String) {
         "googlemail.com" => "gmail.com",
         domain => domain,
     };
-    let plain = local.split('+').next().filter(|local| !local.is_empty()).unwrap_or(local);
-    let plain = if domain == "gmail.com" { plain.replace('.', "") } else { plain.to_owned() };
-    (plain, domain.to_owned())
+    let local = local.split('+').next().filter(|local| !local.is_empty()).unwrap_or(local);
+    let local = if domain == "gmail.com" { local.replace('.', "") } else { local.to_owned() };
+    (local, domain.to_owned())
 }
 
 /// By what a trial of this person is counted: for each limit the hashes under every accepted pepper, the current one
@@ -101,10 +101,10 @@ pub(crate) fn subjects(email: &str, from: Option<IpAddr>, peppers: &KeyRing) -> 
         let hash = |text: &str| peppers.all().map(|key| base64url(&key.sign(text.as_bytes()))).collect::<Vec<_>>();
         json!(hash(&format!("trial-v1 {text}")))
     };
-    let (local, domain) = mailbox(email);
+    let (local, domain) = normalize_mailbox(email);
     let mut subjects = Map::new();
     subjects.insert("mailbox".into(), hashes(format!("mailbox {local}@{domain}")));
-    if !domain.is_empty() && !PUBLIC.contains(&domain.as_str()) {
+    if !domain.is_empty() && !PUBLIC_MAIL_DOMAINS.contains(&domain.as_str()) {
         subjects.insert("domain".into(), hashes(format!("domain {domain}")));
     }
     if let Some(from) = from {
@@ -122,7 +122,7 @@ mod tests {
         for same in
             ["ada@example.com", "ADA@Example.COM", "ada+1@example.com", " ada+x+y@example.com.\n", "ada+@example.com"]
         {
-            assert_eq!(mailbox(same), ("ada".into(), "example.com".into()), "{same}");
+            assert_eq!(normalize_mailbox(same), ("ada".into(), "example.com".into()), "{same}");
         }
         for same in [
             "ada@müller.de",
@@ -131,15 +131,15 @@ mod tests {
             "ada+x@XN--MLLER-KVA.de",
             "ada@mu\u{308}ller.de",
         ] {
-            assert_eq!(mailbox(same), ("ada".into(), "xn--mller-kva.de".into()), "{same}");
+            assert_eq!(normalize_mailbox(same), ("ada".into(), "xn--mller-kva.de".into()), "{same}");
         }
         for same in ["a.d.a@gmail.com", "ada@googlemail.com", "AD.A+x@GoogleMail.com"] {
-            assert_eq!(mailbox(same), ("ada".into(), "gmail.com".into()), "{same}");
+            assert_eq!(normalize_mailbox(same), ("ada".into(), "gmail.com".into()), "{same}");
         }
         for other in
             ["a.da@example.com", "ada@example.org", "ada@sub.example.com", "+ada@example.com", "bda@example.com"]
         {
-            assert_ne!(mailbox(other), ("ada".into(), "example.com".into()), "{other}");
+            assert_ne!(normalize_mailbox(other), ("ada".into(), "example.com".into()), "{other}");
         }
         // By the one rule for addresses (email.rs): what folds alike as a name may be another mailbox, or another
         // domain.
@@ -148,7 +148,7 @@ mod tests {
             ("ada@straße.example", "ada@strasse.example"),
             ("νίκος@example.com", "νίκοσ@example.com"),
         ] {
-            assert_ne!(mailbox(one), mailbox(other), "{one} {other}");
+            assert_ne!(normalize_mailbox(one), normalize_mailbox(other), "{one} {other}");
         }
     }
 

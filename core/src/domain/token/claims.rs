@@ -17,7 +17,7 @@ pub struct TokenClaims {
     /// The vendor's product.
     pub aud: String,
     /// What occupies the seat.
-    #[serde(deserialize_with = "parsed")]
+    #[serde(deserialize_with = "deserialize_text")]
     pub sub: Holder,
     /// This token's own id.
     pub jti: Uuid,
@@ -34,7 +34,7 @@ pub struct TokenClaims {
     /// The seat.
     pub seat: SeatNo,
     /// The machine; a client compares it with its own.
-    #[serde(deserialize_with = "parsed")]
+    #[serde(deserialize_with = "deserialize_text")]
     pub hw: Hw,
     /// The license's tier.
     pub tier: String,
@@ -46,7 +46,7 @@ pub struct TokenClaims {
     /// Until when the client may go on without contact; at least the lease's end unless the term ends before.
     pub offline_until: i64,
     /// What the client drew for the request this answers.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "parsed_option")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "deserialize_text_option")]
     pub nonce: Option<Nonce>,
     /// Which state of the license's facts this shows.
     pub facts_version: u64,
@@ -62,7 +62,7 @@ pub struct RefusalClaims {
     /// `iat` + 60 s.
     pub exp: i64,
     /// What the client drew for the request this answers.
-    #[serde(deserialize_with = "parsed")]
+    #[serde(deserialize_with = "deserialize_text")]
     pub nonce: Nonce,
     /// The code of the refusal, as in the problem document beside it.
     pub code: String,
@@ -127,10 +127,12 @@ pub struct ConfirmationClaim {
 }
 
 /// Words parse themselves; a word of the wrong form makes the whole malformed.
-fn parsed<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(deserializer: D) -> Result<T, D::Error> {
+fn deserialize_text<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(deserializer: D) -> Result<T, D::Error> {
     String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
 }
 
-fn parsed_option<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(deserializer: D) -> Result<Option<T>, D::Error> {
-    parsed(deserializer).map(Some)
+fn deserialize_text_option<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    deserialize_text(deserializer).map(Some)
 }

@@ -15,7 +15,7 @@ use aws_lc_rs::{
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 /// Bytes of an RSA-4096 modulus.
-const RSA_4096: usize = 512;
+const RSA_4096_BYTES: usize = 512;
 
 /// The public half of a root key: what clients pin. Always RSA-4096.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,8 +31,8 @@ impl RootKey {
     /// # Errors
     /// [`InvalidText`] unless the modulus has 4096 bits.
     pub fn new(n: &[u8], e: &[u8]) -> Result<Self, InvalidText> {
-        let (n, e) = (without_zeros(n), without_zeros(e));
-        if n.len() != RSA_4096 || n[0] < 0x80 || e.is_empty() || e.len() > 8 {
+        let (n, e) = (without_leading_zeros(n), without_leading_zeros(e));
+        if n.len() != RSA_4096_BYTES || n[0] < 0x80 || e.is_empty() || e.len() > 8 {
             return Err(InvalidText("must be an RSA key of 4096 bits"));
         }
         let members = format!(r#"{{"e":"{}","kty":"RSA","n":"{}"}}"#, base64url(e), base64url(n));
@@ -47,14 +47,14 @@ impl RootKey {
         let wrong = InvalidText("must be a PEM block of an RSA public key");
         let der = pem::decode("PUBLIC KEY", text).ok_or(wrong)?;
         let key = aws_lc_rs::rsa::PublicKey::from_der(&der).map_err(|_| wrong)?;
-        Self::of(&key)
+        Self::from_public_key(&key)
     }
 
     /// The public half of a key pair.
     ///
     /// # Errors
     /// [`InvalidText`] unless the key has 4096 bits.
-    pub(crate) fn of(key: &aws_lc_rs::rsa::PublicKey) -> Result<Self, InvalidText> {
+    pub(crate) fn from_public_key(key: &aws_lc_rs::rsa::PublicKey) -> Result<Self, InvalidText> {
         let (n, e) = (key.modulus(), key.exponent());
         Self::new(n.big_endian_without_leading_zero(), e.big_endian_without_leading_zero())
     }
@@ -175,7 +175,7 @@ fn thumbprint(members: &str) -> String {
     base64url(digest::digest(&digest::SHA256, members.as_bytes()).as_ref())
 }
 
-fn without_zeros(bytes: &[u8]) -> &[u8] {
+fn without_leading_zeros(bytes: &[u8]) -> &[u8] {
     &bytes[bytes.iter().position(|&b| b != 0).unwrap_or(bytes.len())..]
 }
 

@@ -37,7 +37,7 @@ impl JwsKind {
     }
 
     /// The longest text that is looked at, in bytes. Facts are at most 4 KiB, so no token of ours comes near its limit.
-    pub const fn max_len(self) -> usize {
+    pub const fn max_bytes(self) -> usize {
         match self {
             Self::Token => 16 * 1024,
             Self::Certificate | Self::Refusal => 4 * 1024,
@@ -75,7 +75,7 @@ pub(crate) fn signing_input(kind: JwsKind, kid: &str, claims: &impl Serialize) -
     let (header, claims) = (json(serde_json::to_vec(&header))?, json(serde_json::to_vec(claims))?);
     let input = format!("{}.{}", base64url(&header), base64url(&claims));
     // A root's signature has 683 characters, an instance's 86.
-    if input.len() + 700 > kind.max_len() {
+    if input.len() + 700 > kind.max_bytes() {
         return Err(Error::Internal(format!("{kind}: its claims are too large")));
     }
     Ok(input)
@@ -97,13 +97,13 @@ pub(super) struct ParsedJws<'a, T> {
 }
 
 /// The parts of a text, the header first so that its kind can be judged before the claims are read.
-pub(super) fn split(text: &str) -> Option<(JwsHeader, &str)> {
+pub(super) fn parse_header(text: &str) -> Option<(JwsHeader, &str)> {
     let (header, rest) = text.split_once('.')?;
     Some((from_json(header)?, rest))
 }
 
 /// The rest of a text whose header was judged.
-pub(super) fn parse<T: DeserializeOwned>(text: &str, header: JwsHeader) -> Option<ParsedJws<'_, T>> {
+pub(super) fn parse_body<T: DeserializeOwned>(text: &str, header: JwsHeader) -> Option<ParsedJws<'_, T>> {
     let (signing_input, signature) = text.rsplit_once('.')?;
     let (_, claims) = signing_input.split_once('.')?;
     let (claims, signature) = (from_json(claims)?, from_base64url(signature)?);

@@ -126,16 +126,16 @@ pub fn verify(
     now_seconds: i64,
 ) -> Result<TokenClaims, VerifyError> {
     let fail = |check| Err(VerifyError { kind: JwsKind::Token, check });
-    let token: ParsedJws<'_, TokenClaims> = open(JwsKind::Token, token)?;
+    let token: ParsedJws<'_, TokenClaims> = parse_unverified(JwsKind::Token, token)?;
     let claims = &token.claims;
-    let issued = certified(certificate, roots, expected.issuer, claims.iat)?;
-    if !(0..=issued.max_token_ttl).contains(&claims.exp.saturating_sub(claims.iat)) {
+    let certificate = verify_certificate(certificate, roots, expected.issuer, claims.iat)?;
+    if !(0..=certificate.max_token_ttl).contains(&claims.exp.saturating_sub(claims.iat)) {
         return fail(TokenCheck::Ttl);
     }
-    if claims.offline_until > claims.exp.max(claims.iat.saturating_add(issued.max_grace)) {
+    if claims.offline_until > claims.exp.max(claims.iat.saturating_add(certificate.max_grace)) {
         return fail(TokenCheck::Grace);
     }
-    signed(JwsKind::Token, &token, &issued.cnf.jwk)?;
+    verify_signature(JwsKind::Token, &token, &certificate.cnf.jwk)?;
     if claims.iss != expected.issuer {
         return fail(TokenCheck::Issuer);
     }
@@ -148,8 +148,12 @@ pub fn verify(
     if claims.hw != *expected.hw {
         return fail(TokenCheck::Hw);
     }
-    let timely = if expected.nonce.is_some() { fresh(claims.iat, now_seconds) } else { in_time(claims, now_seconds) };
-    timely.map_err(|check| VerifyError { kind: JwsKind::Token, check })?;
+    let timing = if expected.nonce.is_some() {
+        check_freshness(claims.iat, now_seconds)
+    } else {
+        check_period(claims, now_seconds)
+    };
+    timing.map_err(|check| VerifyError { kind: JwsKind::Token, check })?;
     Ok(token.claims)
 }
 
@@ -165,13 +169,13 @@ pub fn verify_refusal(
     now_seconds: i64,
 ) -> Result<RefusalClaims, VerifyError> {
     let fail = |check| Err(VerifyError { kind: JwsKind::Refusal, check });
-    let refusal: ParsedJws<'_, RefusalClaims> = open(JwsKind::Refusal, refusal)?;
+    let refusal: ParsedJws<'_, RefusalClaims> = parse_unverified(JwsKind::Refusal, refusal)?;
     let claims = &refusal.claims;
-    let issued = certified(certificate, roots, expected.issuer, claims.iat)?;
+    let certificate = verify_certificate(certificate, roots, expected.issuer, claims.iat)?;
     if !(0..=REFUSAL_LIFE).contains(&claims.exp.saturating_sub(claims.iat)) {
         return fail(TokenCheck::Ttl);
     }
-    signed(JwsKind::Refusal, &refusal, &issued.cnf.jwk)?;
+    verify_signature(JwsKind::Refusal, &refusal, &certificate.cnf.jwk)?;
     if claims.iss != expected.issuer {
         return fail(TokenCheck::Issuer);
     }
@@ -181,30 +185,35 @@ pub fn verify_refusal(
     if claims.license != expected.license {
         return fail(TokenCheck::License);
     }
-    fresh(claims.iat, now_seconds).map_err(|check| VerifyError { kind: JwsKind::Refusal, check })?;
+    check_freshness(claims.iat, now_seconds).map_err(|check| VerifyError { kind: JwsKind::Refusal, check })?;
     Ok(refusal.claims)
 }
 
 /// Size, form, `typ`, `alg`; the signature is still to be checked.
-fn open<T: DeserializeOwned>(kind: JwsKind, text: &str) -> Result<ParsedJws<'_, T>, VerifyError> {
+fn parse_unverified<T: DeserializeOwned>(kind: JwsKind, text: &str) -> Result<ParsedJws<'_, T>, VerifyError> {
     let fail = |check| VerifyError { kind, check };
-    if text.len() > kind.max_len() {
+    if text.len() > kind.max_bytes() {
         return Err(fail(TokenCheck::Size));
     }
-    let (header, _) = jws::split(text).ok_or(fail(TokenCheck::Form))?;
+    let (header, _) = jws::parse_header(text).ok_or(fail(TokenCheck::Form))?;
     if header.typ != kind.typ() {
         return Err(fail(TokenCheck::Typ));
     }
     if header.alg != kind.alg() {
         return Err(fail(TokenCheck::Algorithm));
     }
-    jws::parse(text, header).ok_or(fail(TokenCheck::Form))
+    jws::parse_body(text, header).ok_or(fail(TokenCheck::Form))
 }
 
 /// What a pinned root said about an instance key, if it holds for something signed at `iat`.
-fn certified(certificate: &str, roots: &[RootKey], issuer: &str, iat: i64) -> Result<CertificateClaims, VerifyError> {
+fn verify_certificate(
+    certificate: &str,
+    roots: &[RootKey],
+    issuer: &str,
+    iat: i64,
+) -> Result<CertificateClaims, VerifyError> {
     let fail = |check| Err(VerifyError { kind: JwsKind::Certificate, check });
-    let parsed: ParsedJws<'_, CertificateClaims> = open(JwsKind::Certificate, certificate)?;
+    let parsed: ParsedJws<'_, CertificateClaims> = parse_unverified(JwsKind::Certificate, certificate)?;
     let Some(root) = roots.iter().find(|root| root.kid() == parsed.header.kid) else { return fail(TokenCheck::Key) };
     if !root.verifies(parsed.signing_input, &parsed.signature) {
         return fail(TokenCheck::Signature);
@@ -213,14 +222,14 @@ fn certified(certificate: &str, roots: &[RootKey], issuer: &str, iat: i64) -> Re
     if claims.iss != issuer {
         return fail(TokenCheck::Issuer);
     }
-    let short = claims.exp.saturating_sub(claims.nbf) <= MAX_CERTIFICATE_LIFE;
-    if !short || !(claims.nbf..claims.exp).contains(&iat) {
+    let is_short_lived = claims.exp.saturating_sub(claims.nbf) <= MAX_CERTIFICATE_LIFE;
+    if !is_short_lived || !(claims.nbf..claims.exp).contains(&iat) {
         return fail(TokenCheck::Validity);
     }
     Ok(claims)
 }
 
-fn signed<T>(kind: JwsKind, parsed: &ParsedJws<'_, T>, key: &InstanceJwk) -> Result<(), VerifyError> {
+fn verify_signature<T>(kind: JwsKind, parsed: &ParsedJws<'_, T>, key: &InstanceJwk) -> Result<(), VerifyError> {
     if parsed.header.kid != key.kid() {
         return Err(VerifyError { kind, check: TokenCheck::Key });
     }
@@ -230,7 +239,7 @@ fn signed<T>(kind: JwsKind, parsed: &ParsedJws<'_, T>, key: &InstanceJwk) -> Res
     Ok(())
 }
 
-fn fresh(iat: i64, now: i64) -> Result<(), TokenCheck> {
+fn check_freshness(iat: i64, now: i64) -> Result<(), TokenCheck> {
     match now.saturating_sub(iat) {
         age if age > LEEWAY_WITH_NONCE => Err(TokenCheck::Expired),
         age if age < -LEEWAY_WITH_NONCE => Err(TokenCheck::NotYetValid),
@@ -238,10 +247,10 @@ fn fresh(iat: i64, now: i64) -> Result<(), TokenCheck> {
     }
 }
 
-fn in_time(claims: &TokenClaims, now: i64) -> Result<(), TokenCheck> {
+fn check_period(claims: &TokenClaims, now: i64) -> Result<(), TokenCheck> {
     if claims.iat > now.saturating_add(LEEWAY) {
         return Err(TokenCheck::NotYetValid);
     }
-    let over = now >= claims.exp.max(claims.offline_until);
-    if over || claims.license_exp.is_some_and(|end| now >= end) { Err(TokenCheck::Expired) } else { Ok(()) }
+    let is_over = now >= claims.exp.max(claims.offline_until);
+    if is_over || claims.license_exp.is_some_and(|end| now >= end) { Err(TokenCheck::Expired) } else { Ok(()) }
 }
