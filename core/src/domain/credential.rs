@@ -1,22 +1,23 @@
-//! Telling texts that may be secrets from others, for whoever wants to write one down: a log line, an audit row, an
-//! echo.
+//! Recognition of texts that may be secrets. A text that looks like a credential must not be written to a log line or
+//! an audit row, or be repeated in an answer.
 
 use super::{base32, key::LicenseKey, opaque::SecretKind};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 
-/// How base64url spells the beginning of a JSON object, and thus of a JWT: a brace, and a quote, a blank or a line end
-/// behind it (RFC 7515, section 3.1).
+/// The beginnings of a JWT: the base64url form of the beginning of a JSON object, which is a brace followed by a quote,
+/// a blank or a line end (RFC 7515, section 3.1).
 const JWT_BEGINNINGS: [&str; 5] = ["eyJ", "eyA", "ewo", "ew0", "ewk"];
 
-/// The fewest characters in base64 that say enough of a credential to be told from chance.
+/// The smallest number of encoded characters that are decoded. Fewer characters contain too little of a credential to
+/// distinguish it from other text.
 const SHORTEST_ENCODED: usize = 16;
 
-/// Whether a text looks like a credential of this server or of an identity provider, or like a piece of one, however it
-/// is spelled: a license key, an API token, an invitation, a JWT; in base64 and hexadecimal digits too. Nothing is said
-/// about whether there is such a one, and a text that is none may look like one.
+/// True if a text looks like a credential of this server or of an identity provider, or like a part of one: a license
+/// key, an API token, an invitation or a JWT, in any spelling and also encoded in base64 or hexadecimal digits. `true`
+/// does not mean that the credential exists, and a text that is not a credential may look like one.
 ///
-/// Session handles are not looked for: the shortest has 148 characters of base64url, and nothing tells them from other
-/// long texts.
+/// Session handles are not recognised. The shortest has 148 characters of base64url, and nothing distinguishes them
+/// from other long texts.
 pub fn looks_like_credential(text: &str) -> bool {
     let lower = text.to_ascii_lowercase();
     let jwt =
@@ -26,8 +27,9 @@ pub fn looks_like_credential(text: &str) -> bool {
     contains_opaque_secret(&lower, 0) || jwt || contains_license_key(&lower) || encoded
 }
 
-/// What a text may say in base64 or in hexadecimal digits, as far as that is text: of each part of it, from each of its
-/// first characters on, since nobody knows where what was encoded begins.
+/// Decodes each part of a text from base64 and from hexadecimal digits, in lower case and with a blank for every byte
+/// that is not ASCII. Each part is decoded from each of its first four characters on, because it is not known where the
+/// encoded text begins.
 fn decode_parts(text: &str) -> Vec<String> {
     let parts = text.split(|c: char| !(c.is_ascii_alphanumeric() || "+/-_".contains(c)));
     let decode_part = |part: &str| {
@@ -42,7 +44,8 @@ fn decode_parts(text: &str) -> Vec<String> {
     parts.filter(|part| part.len() >= SHORTEST_ENCODED).flat_map(decode_part).collect()
 }
 
-/// As many whole bytes as a part spells in base64, in either alphabet (RFC 4648, sections 4 and 5).
+/// Decodes base64 in either alphabet (RFC 4648, sections 4 and 5), up to the last complete group of four digits.
+/// Returns no bytes if a character is not a digit.
 fn decode_base64(digits: &[u8]) -> Vec<u8> {
     let digits: Vec<u8> = digits
         .iter()
@@ -55,12 +58,13 @@ fn decode_base64(digits: &[u8]) -> Vec<u8> {
     BASE64_URL_SAFE_NO_PAD.decode(&digits[..digits.len() / 4 * 4]).unwrap_or_default()
 }
 
+/// Decodes pairs of hexadecimal digits up to the first pair that has another character.
 fn decode_hexadecimal(digits: &[u8]) -> Vec<u8> {
     let value = |b: &u8| char::from(*b).to_digit(16).map(|digit| digit as u8);
     digits.chunks_exact(2).map_while(|pair| Some(value(&pair[0])? << 4 | value(&pair[1])?)).collect()
 }
 
-/// Whether an API token or an invitation begins somewhere, with so many of its characters behind the prefix.
+/// True if the text contains the prefix of an API token or an invitation, followed by at least `least` of its symbols.
 fn contains_opaque_secret(lower: &str, least: usize) -> bool {
     SecretKind::ALL.iter().filter_map(|kind| kind.prefix().split('_').next()).any(|prefix| {
         lower.match_indices(prefix).any(|(at, _)| {
@@ -71,10 +75,11 @@ fn contains_opaque_secret(lower: &str, least: usize) -> bool {
     })
 }
 
-/// A license key, whole or cut off, with its prefix or without, alone or within other text.
+/// True if the text is a license key with or without its prefix, or contains the prefix and at least ten symbols of a
+/// key.
 fn contains_license_key(lower: &str) -> bool {
     let symbols: String = lower.chars().filter(|c| c.is_alphanumeric()).collect();
-    // People who read a key aloud or type it leave its beginning as it is; what follows need not be right.
+    // People who dictate or type a key usually spell its prefix correctly; the symbols after it may be wrong.
     let with_prefix = symbols.match_indices("codi").any(|(at, prefix)| {
         let rest = symbols[at + prefix.len()..].chars().take_while(|c| base32::value(*c).is_some()).count();
         rest >= 10

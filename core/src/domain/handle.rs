@@ -1,5 +1,5 @@
-//! The session handle: an opaque bearer string that heartbeat and release present. A forged one dies here, before any
-//! store.
+//! The session handle: an opaque bearer string that clients present with heartbeat and release. A forged handle is
+//! refused by its keyed hash, before any store is asked.
 
 use super::{
     id::{Hw, LicenseNumber, PoolId, PoolName, SeatNo, SessionId, TenantId},
@@ -7,36 +7,39 @@ use super::{
 };
 use uuid::Uuid;
 
+/// The version of the format of a handle.
 const VERSION: u8 = 1;
+/// The number of bytes of the HMAC that a handle contains.
 const MAC_BYTES: usize = 16;
 
-/// Everything heartbeat and release need to know, without asking anybody.
+/// The contents of a session handle: everything that heartbeat and release need, so that no store has to be asked for
+/// it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionHandle {
     /// The organization.
     pub tenant: TenantId,
-    /// The license's public number, half of the pool's Redis tag.
+    /// The license's public number, one half of the pool's hash tag in Redis.
     pub license: LicenseNumber,
-    /// The pool's name, the other half.
+    /// The pool's name, the other half of the hash tag.
     pub pool: PoolName,
-    /// The pool's id in the records.
+    /// The pool's id in PostgreSQL.
     pub pool_id: PoolId,
     /// The seat.
     pub seat: SeatNo,
     /// The session.
     pub session: SessionId,
-    /// The machine's public hash.
+    /// The machine hash.
     pub hw: Hw,
 }
 
-/// The presented string is no handle of ours.
+/// The error for a presented text that is not a session handle of this server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a session handle of this server")]
 pub struct InvalidHandle;
 
 impl SessionHandle {
-    /// The bearer string: `version, key id, tenant, license, pool id, seat, session, hw, pool name, HMAC-SHA-256/128`
-    /// as base64url.
+    /// Makes the bearer string: `version, key id, tenant, license, pool id, seat, session, hw, pool name,
+    /// HMAC-SHA-256/128` as base64url.
     pub fn mint(&self, keys: &KeyRing) -> String {
         let mut bytes = vec![VERSION, keys.current.version];
         bytes.extend(self.tenant.0.as_bytes());
@@ -51,10 +54,11 @@ impl SessionHandle {
         secret::base64url(&bytes)
     }
 
-    /// Opens a presented string.
+    /// Verifies a presented string and returns the contents of the handle.
     ///
     /// # Errors
-    /// [`InvalidHandle`] for anything this server did not mint under a key it still accepts. Costs one HMAC at most.
+    /// [`InvalidHandle`] for every text that this server did not mint under a key that it still accepts. The
+    /// verification computes at most one HMAC.
     pub fn verify(text: &str, keys: &KeyRing) -> Result<Self, InvalidHandle> {
         // The longest handle has a pool name of 32 bytes: 142 bytes, 190 characters.
         if text.len() > 200 {
@@ -71,6 +75,7 @@ impl SessionHandle {
         Self::parse_body(&body[2..]).ok_or(InvalidHandle)
     }
 
+    /// Parses the bytes between the version and key id, and the HMAC.
     fn parse_body(mut rest: &[u8]) -> Option<Self> {
         fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
             let (head, tail) = rest.split_first_chunk()?;

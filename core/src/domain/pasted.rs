@@ -1,6 +1,5 @@
-//! Keys, numbers and tokens on their way from a mail or a web page into a setting: what blanks, line ends, hyphens,
-//! quotes and Unicode's other forms of letters have been added on the way is taken off again, before anything is
-//! judged.
+//! Cleaning of keys, numbers and tokens that were copied from a mail or a web page. Copying adds blanks, line ends,
+//! hyphens, quotes and other Unicode forms of letters; they are removed before the text is parsed.
 
 use icu_normalizer::ComposingNormalizerBorrowed;
 use icu_properties::{
@@ -9,8 +8,9 @@ use icu_properties::{
 };
 use std::borrow::Cow;
 
-/// Only the letters and digits of a text, in their plain form: full-width ones and those of mathematics and ligatures
-/// become ordinary ones (Unicode's form NFKC). For what is written in groups, whatever stands between the groups.
+/// The letters and digits of a text, without all other characters. Full-width letters, mathematical letters and
+/// ligatures become ordinary letters (Unicode's form NFKC). This is for texts that are written in groups, with any
+/// separators between the groups.
 pub fn letters_and_digits(text: &str) -> Cow<'_, str> {
     if text.bytes().all(|b| b.is_ascii_alphanumeric()) {
         return text.into();
@@ -18,9 +18,9 @@ pub fn letters_and_digits(text: &str) -> Cow<'_, str> {
     to_compatibility_form(text).chars().filter(|c| c.is_alphanumeric() && !is_hyphen(*c)).collect::<String>().into()
 }
 
-/// A word that has no blanks of its own: in its plain form (NFKC), without blanks, line ends and invisible characters,
-/// with `-` for every hyphen and dash, and without the quotes around it. A bearer credential, say, or an
-/// `Idempotency-Key`.
+/// Cleans a word that never contains blanks, such as a bearer credential or an `Idempotency-Key`. The result is in
+/// Unicode's form NFKC, without blanks, line ends, invisible characters and the quotes around it, and with `-` for
+/// every hyphen and dash.
 pub fn clean_word(text: &str) -> Cow<'_, str> {
     if text.bytes().all(|b| b.is_ascii_graphic() && !is_quote(b.into())) {
         return text.into();
@@ -34,12 +34,14 @@ pub fn clean_word(text: &str) -> Cow<'_, str> {
     word.collect::<String>().into()
 }
 
+/// The text in Unicode's form NFKC.
 fn to_compatibility_form(text: &str) -> Cow<'_, str> {
     ComposingNormalizerBorrowed::new_nfkc().normalize(text)
 }
 
-/// Unicode's dashes, and what keyboards and typesetting put in their place: a hyphen bullet, a line of a box, a heavy
-/// minus sign, and the long vowel that a Japanese keyboard writes where `-` is printed.
+/// True for Unicode's dashes and for characters that keyboards and typesetting use instead of them: a modifier minus
+/// sign, a hyphen bullet, a line of a box, a heavy minus sign, and the long vowel mark that a Japanese keyboard writes
+/// with the key `-`.
 fn is_hyphen(c: char) -> bool {
     matches!(c, '\u{2D7}' | '\u{2043}' | '\u{2500}' | '\u{2796}' | '\u{30FC}')
         || CodePointSetData::new::<Dash>().contains(c)

@@ -1,8 +1,8 @@
-//! The offline verification clients do, in the order of docs/PROTOCOL.md section 8. Each refusal names the check that
-//! failed.
+//! The offline verification that clients do, in the order of docs/PROTOCOL.md section 8. Each error names the check
+//! that failed.
 //!
-//! The server never verifies its own tokens; this is the reference for clients and what the tests hold against the
-//! signer.
+//! The server never verifies its own tokens. This code is the reference for client libraries, and the tests use it to
+//! check the signer.
 
 use super::{
     MAX_CERTIFICATE_LIFE, REFUSAL_LIFE,
@@ -13,67 +13,68 @@ use super::{
 use crate::domain::id::{Hw, LicenseNumber, Nonce};
 use serde::de::DeserializeOwned;
 
-/// What two honest clocks may differ by, in seconds, when nothing but clocks says how old a text is.
+/// The largest difference between two correct clocks, in seconds. It is used where the age of a text is known only from
+/// clocks.
 const LEEWAY: i64 = 60;
 
-/// How far a client's clock may be off, in seconds, when a nonce proves that the text was signed just now. Not
-/// unlimited: a stolen instance key could otherwise go on signing for the days of its own certificate, long past, and
-/// every client would believe it.
+/// The largest error of a client's clock, in seconds, where a nonce proves that the text was signed just now. It is not
+/// unlimited because the holder of a stolen instance key could otherwise sign texts that are dated into the long past
+/// validity of its certificate, and every client would accept them.
 const LEEWAY_WITH_NONCE: i64 = 24 * 3600;
 
-/// What a client knows beforehand and the token must say.
+/// The values that a client knows beforehand and that the token must contain.
 #[derive(Clone, Copy, Debug)]
 pub struct ExpectedToken<'a> {
     /// The server's issuer.
     pub issuer: &'a str,
     /// The client's own product.
     pub audience: &'a str,
-    /// What the client drew for the request this token answers; `None` for a token kept from earlier.
+    /// The nonce of the request that this token answers; `None` for a token that the client stored earlier.
     pub nonce: Option<&'a Nonce>,
     /// The client's own machine.
     pub hw: &'a Hw,
 }
 
-/// What a client knows beforehand and a refusal must say.
+/// The values that a client knows beforehand and that a refusal must contain.
 #[derive(Clone, Copy, Debug)]
 pub struct ExpectedRefusal<'a> {
     /// The server's issuer.
     pub issuer: &'a str,
-    /// What the client drew for the request that was refused.
+    /// The nonce of the request that was refused.
     pub nonce: &'a Nonce,
-    /// The license asked for.
+    /// The license of the request.
     pub license: LicenseNumber,
 }
 
-/// Which text was refused, and the check it failed.
+/// The kind of the text that was refused, and the check that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the {kind} {check}")]
 pub struct VerifyError {
-    /// The text.
+    /// The kind of the text.
     pub kind: JwsKind,
-    /// The check.
+    /// The check that failed.
     pub check: TokenCheck,
 }
 
-/// The checks, in their order.
+/// The checks of a verification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenCheck {
-    /// The text is longer than any of ours.
+    /// The text is longer than any text of this kind that the server signs.
     #[error("is too large")]
     Size,
-    /// No JWS of the form we write.
+    /// The text is not a JWS of the form that the server writes.
     #[error("is malformed")]
     Form,
-    /// A JWS, but of another kind.
+    /// The text is a JWS of another kind.
     #[error("has the wrong typ")]
     Typ,
-    /// The header names another algorithm than the key's.
+    /// The header names another algorithm than that of the key.
     #[error("names an algorithm its key does not have")]
     Algorithm,
-    /// Signed by no pinned root, or by another instance key than the certified one.
+    /// The text is signed by a root key that is not pinned, or by another instance key than the certified one.
     #[error("is signed by a key that is not pinned or certified")]
     Key,
-    /// The bytes were not signed by that key.
+    /// The signature does not belong to these bytes and that key.
     #[error("has a wrong signature")]
     Signature,
     /// The certificate was not valid when the token was signed, or claims to live too long.
@@ -85,36 +86,37 @@ pub enum TokenCheck {
     /// The token grants more time without contact than its certificate allows.
     #[error("grants more grace than its certificate allows")]
     Grace,
-    /// Another server's.
+    /// The text was issued by another server.
     #[error("is of another issuer")]
     Issuer,
-    /// For another product.
+    /// The token is for another product.
     #[error("is for another product")]
     Audience,
-    /// No answer to this request.
+    /// The text does not answer this request.
     #[error("answers another request")]
     Nonce,
-    /// For another machine.
+    /// The token is for another machine.
     #[error("is for another machine")]
     Hw,
-    /// About another license.
+    /// The refusal is about another license.
     #[error("is about another license")]
     License,
-    /// Signed in the future.
+    /// The text was signed in the future.
     #[error("is not valid yet")]
     NotYetValid,
-    /// Lease and grace are over, or the license's term is.
+    /// Lease and grace are over, or the term of the license is over, or a text with a nonce was signed more than a day
+    /// ago.
     #[error("has expired")]
     Expired,
 }
 
-/// Verifies a token with nothing but the pinned `roots`.
+/// Verifies a token and its certificate with the pinned `roots`, without a request to the server.
 ///
-/// `Ok` means: at `now_seconds` the client may run, be it under its lease (`exp`) or its grace (`offline_until`).
+/// `Ok` means that the client may run at `now_seconds`, under its lease (`exp`) or its grace (`offline_until`).
 ///
-/// Where a nonce is expected, its match proves that the token was signed just now, and only a clock more than a day off
-/// is refused: a client whose wall clock is hours wrong keeps its seat and counts the lease on its monotonic clock,
-/// from the time it sent the request.
+/// If a nonce is expected, its match proves that the token was signed just now, and the token is refused only if the
+/// client's clock differs by more than a day. So a client whose wall clock is wrong by hours keeps its seat; it counts
+/// the lease on its monotonic clock, from the time at which it sent the request.
 ///
 /// # Errors
 /// The first check that failed.
@@ -157,7 +159,8 @@ pub fn verify(
     Ok(token.claims)
 }
 
-/// Verifies a refusal likewise. Its nonce proves it fresh, so `now_seconds` may be a day off here too.
+/// Verifies a refusal and its certificate with the pinned `roots`. Its nonce proves that it was signed just now, so
+/// `now_seconds` may be wrong by up to a day.
 ///
 /// # Errors
 /// The first check that failed; the client then treats the server as unreachable.
@@ -189,7 +192,7 @@ pub fn verify_refusal(
     Ok(refusal.claims)
 }
 
-/// Size, form, `typ`, `alg`; the signature is still to be checked.
+/// Checks size, form, `typ` and `alg`, and parses the claims. The caller must still verify the signature.
 fn parse_unverified<T: DeserializeOwned>(kind: JwsKind, text: &str) -> Result<ParsedJws<'_, T>, VerifyError> {
     let fail = |check| VerifyError { kind, check };
     if text.len() > kind.max_bytes() {
@@ -205,7 +208,8 @@ fn parse_unverified<T: DeserializeOwned>(kind: JwsKind, text: &str) -> Result<Pa
     jws::parse_body(text, header).ok_or(fail(TokenCheck::Form))
 }
 
-/// What a pinned root said about an instance key, if it holds for something signed at `iat`.
+/// Verifies the certificate of an instance key with the pinned roots, and that it was valid at `iat`, when the key
+/// signed.
 fn verify_certificate(
     certificate: &str,
     roots: &[RootKey],
@@ -229,6 +233,7 @@ fn verify_certificate(
     Ok(claims)
 }
 
+/// Checks that `key` is named by the header and made the signature.
 fn verify_signature<T>(kind: JwsKind, parsed: &ParsedJws<'_, T>, key: &InstanceJwk) -> Result<(), VerifyError> {
     if parsed.header.kid != key.kid() {
         return Err(VerifyError { kind, check: TokenCheck::Key });
@@ -239,6 +244,7 @@ fn verify_signature<T>(kind: JwsKind, parsed: &ParsedJws<'_, T>, key: &InstanceJ
     Ok(())
 }
 
+/// Checks that a text with a nonce was signed within a day of `now`, both in Unix seconds.
 fn check_freshness(iat: i64, now: i64) -> Result<(), TokenCheck> {
     match now.saturating_sub(iat) {
         age if age > LEEWAY_WITH_NONCE => Err(TokenCheck::Expired),
@@ -247,6 +253,7 @@ fn check_freshness(iat: i64, now: i64) -> Result<(), TokenCheck> {
     }
 }
 
+/// Checks that `now` lies between the signing and the end of the lease, the grace and the term.
 fn check_period(claims: &TokenClaims, now: i64) -> Result<(), TokenCheck> {
     if claims.iat > now.saturating_add(LEEWAY) {
         return Err(TokenCheck::NotYetValid);
