@@ -1,4 +1,6 @@
-//! The one clock. Outside Redis everybody asks [`Clock`]; inside scripts Redis `TIME` counts.
+//! The wall clock and the monotonic clock of a process.
+//!
+//! All code outside Redis reads the time from [`Clock`]. Scripts that run inside Redis read the time of Redis (`TIME`).
 
 use std::{
     sync::LazyLock,
@@ -6,10 +8,11 @@ use std::{
 };
 use time::OffsetDateTime;
 
-/// What the monotonic hand counts from.
+/// The moment from which [`Clock::monotonic_ms`] counts.
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
-/// Wall-clock time: the system's, or in test builds one that stands where a test put it. Clones share one time.
+/// A source of the present time: the system's clocks or, in test builds, a fake clock that moves only when a test moves
+/// it. All clones of a clock show the same time.
 #[derive(Clone, Debug, Default)]
 pub struct Clock {
     #[cfg(feature = "testing")]
@@ -39,15 +42,16 @@ impl Clock {
         if let Some(fake) = &self.fake {
             return fake.service_ms.load(std::sync::atomic::Ordering::SeqCst);
         }
-        // A clock before 1970 is a broken machine; 0 makes every lease look old, which takes nothing away (see
-        // `reap_now`).
+        // A wall clock that shows a time before 1970 belongs to a broken machine and is read as 0. That takes no seat
+        // away, because a seat is taken away only when this clock and the clock of Redis are both past the end of its
+        // lease (`reap_now` in the scripts is the earlier of the two).
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64);
         #[cfg(feature = "testing")]
         let now = now - self.behind_ms;
         now
     }
 
-    /// Milliseconds since some moment of this process, whatever happens to the wall clock.
+    /// Milliseconds since an arbitrary moment of this process. Setting the wall clock does not change it.
     pub(crate) fn monotonic_ms(&self) -> i64 {
         #[cfg(feature = "testing")]
         if let Some(fake) = &self.fake {
@@ -56,17 +60,18 @@ impl Clock {
         START.elapsed().as_millis() as i64
     }
 
-    /// The same as a date and time in UTC, to the millisecond.
+    /// The present time as a date and time in UTC, to the millisecond.
     pub fn now(&self) -> OffsetDateTime {
         from_ms(self.now_ms())
     }
 
-    /// Whole seconds since the Unix epoch, rounded down: what tokens carry.
+    /// Whole seconds since the Unix epoch, rounded down. This is the form in which tokens contain times.
     pub fn now_seconds(&self) -> i64 {
         self.now_ms().div_euclid(1000)
     }
 
-    /// What scripts get as their test clock: 0 means "ask Redis", the only answer outside test builds.
+    /// The time that is passed to Redis scripts as their test clock, in milliseconds since the Unix epoch. 0 means that
+    /// the script reads the clock of Redis; outside test builds it is always 0.
     pub(crate) fn redis_test_ms(&self) -> i64 {
         #[cfg(feature = "testing")]
         if let Some(fake) = &self.fake {
@@ -78,66 +83,71 @@ impl Clock {
 
 #[cfg(feature = "testing")]
 impl Clock {
-    /// A clock that stands at the system's present time until [`Clock::advance_ms`] moves it; scripts see it too.
+    /// A fake clock that starts at the system's present time and stands still until [`Clock::advance_ms`] moves it.
+    /// Redis scripts use its time too.
     pub fn fake() -> Self {
         let now = Self::system().now_ms();
         let fake = FakeTime { service_ms: now.into(), monotonic_ms: 0.into(), redis_ahead_ms: 0.into() };
         Self { fake: Some(std::sync::Arc::new(fake)), behind_ms: 0 }
     }
 
-    /// The system's clock as a machine has it whose clock is wrong; negative: ahead. Scripts go on asking Redis.
+    /// The system's clock minus `behind_ms` milliseconds (a negative number puts it ahead), as on a machine whose clock
+    /// is wrong. Redis scripts still read the clock of Redis.
     pub fn system_behind_ms(behind_ms: i64) -> Self {
         Self { fake: None, behind_ms }
     }
 
-    /// Lets time pass on a fake clock, for the service and for Redis alike.
+    /// Lets `ms` milliseconds pass on a fake clock, for the service and for Redis alike.
     ///
     /// # Panics
     /// If this is the system's clock.
     pub fn advance_ms(&self, ms: i64) {
-        self.hands().monotonic_ms.fetch_add(ms, std::sync::atomic::Ordering::SeqCst);
+        self.fake_time().monotonic_ms.fetch_add(ms, std::sync::atomic::Ordering::SeqCst);
         self.step_ms(ms);
     }
 
-    /// Puts the wall clock of a fake elsewhere, for the service and for Redis alike, while no time passes: one
-    /// machine's clock is set.
+    /// Moves the wall clock of a fake clock by `ms` milliseconds, for the service and for Redis alike, while its
+    /// monotonic clock stands still. This is what happens when the clock of a machine is set.
     ///
     /// # Panics
     /// If this is the system's clock.
     pub fn step_ms(&self, ms: i64) {
-        self.hands().service_ms.fetch_add(ms, std::sync::atomic::Ordering::SeqCst);
+        self.fake_time().service_ms.fetch_add(ms, std::sync::atomic::Ordering::SeqCst);
     }
 
-    /// Makes the Redis clock run `ms` ahead of the service's (negative: behind), to stand for one wrong clock.
+    /// Puts the clock of Redis `ms` milliseconds ahead of the service's clock (a negative number puts it behind), as
+    /// when one of the two clocks is wrong.
     ///
     /// # Panics
     /// If this is the system's clock.
     pub fn set_redis_ahead_ms(&self, ms: i64) {
-        self.hands().redis_ahead_ms.store(ms, std::sync::atomic::Ordering::SeqCst);
+        self.fake_time().redis_ahead_ms.store(ms, std::sync::atomic::Ordering::SeqCst);
     }
 
-    /// Makes this clock a fake of its own that starts at the same time but moves alone: another process's wrong clock.
+    /// A new fake clock that starts at the time of this one and is moved independently of it, as the wrong clock of
+    /// another process.
     ///
     /// # Panics
     /// If this is the system's clock.
-    pub fn split(&self) -> Self {
-        let redis = self.hands().redis_ahead_ms.load(std::sync::atomic::Ordering::SeqCst);
-        let (now, passed) = (self.now_ms(), self.monotonic_ms());
-        let fake = FakeTime { service_ms: now.into(), monotonic_ms: passed.into(), redis_ahead_ms: redis.into() };
+    pub fn independent_fake(&self) -> Self {
+        let redis_ahead = self.fake_time().redis_ahead_ms.load(std::sync::atomic::Ordering::SeqCst);
+        let (now, monotonic) = (self.now_ms(), self.monotonic_ms());
+        let fake =
+            FakeTime { service_ms: now.into(), monotonic_ms: monotonic.into(), redis_ahead_ms: redis_ahead.into() };
         Self { fake: Some(std::sync::Arc::new(fake)), behind_ms: 0 }
     }
 
-    fn hands(&self) -> &FakeTime {
+    fn fake_time(&self) -> &FakeTime {
         self.fake.as_deref().expect("the system clock cannot be moved")
     }
 }
 
-/// Milliseconds since the Unix epoch as a date and time in UTC; out-of-range values become the epoch.
+/// Converts milliseconds since the Unix epoch to a date and time in UTC. Values that are out of range become the epoch.
 pub fn from_ms(ms: i64) -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000).unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
 
-/// A date and time as milliseconds since the Unix epoch, rounded down.
+/// Converts a date and time to milliseconds since the Unix epoch, rounded down.
 pub fn to_ms(at: OffsetDateTime) -> i64 {
     at.unix_timestamp_nanos().div_euclid(1_000_000) as i64
 }

@@ -1,32 +1,34 @@
-//! The steps between which a process may die. In test builds each can cut a move short or hold it; elsewhere this is
-//! nothing at all.
+//! Fail points: the steps of an operation between which its process may die.
+//!
+//! In test builds a test can end, hold or delay an operation at each step. In all other builds a fail point does
+//! nothing.
 
 use crate::Result;
 
-/// A place between two steps of a move, named after the step just done (docs/PROTOCOL.md, section 7).
+/// A point between two steps of an operation, named after the step that was just done (docs/PROTOCOL.md, section 7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Step {
-    /// ACQUIRE has decided; nothing is written down.
+    /// ACQUIRE has decided in Redis; PostgreSQL does not have the grant yet.
     Acquire,
-    /// The grant is committed; nobody was told.
+    /// The grant is committed in PostgreSQL; neither Redis nor the client was told.
     Grant,
-    /// HEARTBEAT said "unknown"; the records were not asked.
+    /// HEARTBEAT answered "unknown"; PostgreSQL was not asked yet.
     Heartbeat,
-    /// RELEASE has claimed; the records do not know.
+    /// RELEASE has made its claim in Redis; PostgreSQL does not have the end yet.
     Release,
-    /// The end is committed; Redis was not told.
+    /// The end is committed in PostgreSQL; Redis was not told yet.
     EndSeats,
-    /// REAP has claimed; the records do not know.
+    /// REAP has made its claims in Redis; PostgreSQL does not have the ends yet.
     Reap,
-    /// The epoch is bumped and the pool read; Redis is cold.
+    /// The epoch is raised and the pool is read from PostgreSQL; the copy in Redis is still cold.
     RebuildPool,
-    /// A change without a ticket is committed; Redis was not told.
+    /// A change without a ticket is committed in PostgreSQL; Redis was not told yet.
     Change,
-    /// Events are published and not marked.
+    /// Events are published and not yet marked as published.
     Publish,
 }
 
-/// The fail points of one set of moves. Clones share them.
+/// The fail points of one set of operations. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct FailPoints {
     #[cfg(feature = "testing")]
@@ -34,20 +36,20 @@ pub struct FailPoints {
 }
 
 impl FailPoints {
-    /// Says that a step is done.
+    /// Reports that a step is done.
     ///
     /// # Errors
-    /// Only in test builds: `Error::Cut` where a test cut the move here.
+    /// Only in test builds: `Error::Cut` if a test ended the operation here with `cut`.
     #[cfg(not(feature = "testing"))]
     #[expect(clippy::unused_async, reason = "waits in test builds")]
     pub async fn done(&self, _step: Step) -> Result<()> {
         Ok(())
     }
 
-    /// Says that a step is done.
+    /// Reports that a step is done, and waits where a test delays or holds the operation.
     ///
     /// # Errors
-    /// [`crate::Error::Cut`] where a test cut the move here.
+    /// [`crate::Error::Cut`] if a test ended the operation here with [`FailPoints::cut`].
     #[cfg(feature = "testing")]
     pub async fn done(&self, step: Step) -> Result<()> {
         self.armed.done(step).await
@@ -77,7 +79,7 @@ mod testing {
         Hold { reached: oneshot::Sender<()>, resume: oneshot::Receiver<()> },
     }
 
-    /// A move that stands still at a step.
+    /// An operation that a test holds at a step.
     #[derive(Debug)]
     pub struct HeldOperation {
         reached: oneshot::Receiver<()>,
@@ -85,28 +87,29 @@ mod testing {
     }
 
     impl HeldOperation {
-        /// Waits until the move is there and gives the means to let it go on; dropping that lets it go on too.
+        /// Waits until the operation has come to the step. Sending on the returned channel, or dropping it, lets the
+        /// operation go on.
         ///
         /// # Panics
-        /// If the move ended without coming here.
+        /// If the operation ended without coming to the step.
         pub async fn reached(self) -> oneshot::Sender<()> {
-            self.reached.await.expect("the move came to the step where it is held");
+            self.reached.await.expect("the operation came to the step where it is held");
             self.resume
         }
     }
 
     impl FailPoints {
-        /// The next move that comes to `step` ends there, as if its process had died.
+        /// The next operation that comes to `step` ends there with [`Error::Cut`], as if its process had died.
         pub fn cut(&self, step: Step) {
             self.armed.arm(step, StepAction::Cut);
         }
 
-        /// Every move that comes to `step` takes so much longer there, as where a store is slow.
-        pub fn slow(&self, step: Step, time: Duration) {
+        /// Every operation that comes to `step` waits for `time` there, as if a store were slow.
+        pub fn delay(&self, step: Step, time: Duration) {
             self.armed.1.lock().unwrap_or_else(PoisonError::into_inner).insert(step, time);
         }
 
-        /// The next move that comes to `step` is held there, as if its process had been stopped.
+        /// The next operation that comes to `step` is held there, as if its process had been stopped.
         pub fn hold(&self, step: Step) -> HeldOperation {
             let (reached, reached_rx) = oneshot::channel();
             let (resume, resume_rx) = oneshot::channel();
@@ -121,8 +124,8 @@ mod testing {
         }
 
         pub(super) async fn done(&self, step: Step) -> Result<()> {
-            let slow = self.1.lock().unwrap_or_else(PoisonError::into_inner).get(&step).copied();
-            tokio::time::sleep(slow.unwrap_or_default()).await;
+            let delay = self.1.lock().unwrap_or_else(PoisonError::into_inner).get(&step).copied();
+            tokio::time::sleep(delay.unwrap_or_default()).await;
             let action = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&step);
             match action {
                 None => Ok(()),

@@ -173,7 +173,7 @@ pub(crate) fn open(bearer: &BearerCredential, moves: &SeatProtocol) -> Result<Se
             "The credential is not a session of this server. Send the session that acquire answered.",
         )
     };
-    SessionHandle::open(&bearer.0, &moves.settings().handles).map_err(refused)
+    SessionHandle::verify(&bearer.0, &moves.settings().handles).map_err(refused)
 }
 
 /// Signs a refusal for a client that sent a nonce. If it cannot be signed, the client hears that instead: it would not believe the rest.

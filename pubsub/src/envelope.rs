@@ -48,10 +48,10 @@ impl PushDelivery {
     /// The data is not that, or names more pools than a share may have. It never will be: record it and acknowledge.
     pub fn share(&self) -> Result<SweepShare, MalformedPush> {
         let asked: SweepShare = self.read()?;
-        if asked.pools.len() <= SweepShare::MOST {
+        if asked.pools.len() <= SweepShare::MAX_POOLS {
             return Ok(asked);
         }
-        let most = SweepShare::MOST;
+        let most = SweepShare::MAX_POOLS;
         let named = asked.pools.len();
         Err(MalformedPush::Message(format!("it names {named} pools, and a share has {most} at most").into()))
     }
@@ -256,8 +256,8 @@ mod tests {
         let pool = r#"["00000000-0000-0000-0000-000000000001","00000000-0000-0000-0000-000000000002"]"#;
         let pools = |count| format!(r#"{{"pools":[{}]}}"#, vec![pool; count].join(","));
         assert_eq!(share(&pools(0)).unwrap(), SweepShare::default());
-        assert_eq!(share(&pools(SweepShare::MOST)).unwrap().pools.len(), SweepShare::MOST);
-        let more = pools(SweepShare::MOST + 1);
+        assert_eq!(share(&pools(SweepShare::MAX_POOLS)).unwrap().pools.len(), SweepShare::MAX_POOLS);
+        let more = pools(SweepShare::MAX_POOLS + 1);
         let wrong = ["", "{}", "63", "[]", r#"{"bucket":63}"#, r#"{"pools":null}"#, r#"{"pools":[["1","2"]]}"#, &more];
         for data in wrong.into_iter().chain([r#"{"pools":[[]]}"#, r#"{"pools":[],"bucket":1}"#]) {
             assert!(matches!(share(data), Err(MalformedPush::Message(_))), "{data}");

@@ -107,7 +107,7 @@ mod tests {
     #[test]
     fn a_reap_message_reads_back_as_its_share_and_the_largest_fits_a_push() {
         let pool = (TenantId(Uuid::max()), PoolId(Uuid::nil()));
-        for pools in [0, 1, SweepShare::MOST] {
+        for pools in [0, 1, SweepShare::MAX_POOLS] {
             let share = SweepShare { pools: vec![pool; pools] };
             let message = Message::reap(&share);
             assert_eq!(serde_json::from_slice::<SweepShare>(&message.data).unwrap(), share);

@@ -30,7 +30,7 @@ async fn one_wrong_clock_takes_no_seat_away() {
     // One service an hour ahead.
     let world = World::with_seats(1).await;
     let a_seat = world.machine("a").seated(&world.moves).await;
-    let wrong = world.clock.split();
+    let wrong = world.clock.independent_fake();
     wrong.advance_ms(hour);
     wrong.set_redis_ahead_ms(-hour);
     let hasty = world.instance_with(wrong).await;
@@ -47,7 +47,7 @@ async fn a_claimed_session_stays_over_for_an_instance_whose_clock_is_behind() {
     world.pass_ttl();
     world.reaper.steps().cut(Step::EndSeats); // claimed and written down; FREE never came
     world.reaper.sweep(&world.share()).await.unwrap_err();
-    let behind = world.clock.split();
+    let behind = world.clock.independent_fake();
     behind.advance_ms(-3_600_000);
     behind.set_redis_ahead_ms(3_600_000);
     let after = a.restarted().seated(&world.instance_with(behind).await).await;
@@ -71,7 +71,7 @@ async fn a_redis_clock_put_right_by_an_hour_takes_no_seat_away() {
 #[tokio::test]
 async fn a_service_clock_years_ahead_does_not_lease_a_seat_for_years() {
     let world = World::with_seats(1).await;
-    let wrong = world.clock.split();
+    let wrong = world.clock.independent_fake();
     let decade = 315_360_000_000;
     wrong.advance_ms(decade);
     wrong.set_redis_ahead_ms(-decade);
@@ -90,7 +90,7 @@ async fn a_redis_clock_that_was_ahead_and_put_right_does_not_vouch_for_a_service
     world.clock.set_redis_ahead_ms(hour);
     world.sweep().await; // the copy remembers the latest time it saw
     world.clock.set_redis_ahead_ms(0);
-    let ahead = world.clock.split();
+    let ahead = world.clock.independent_fake();
     ahead.advance_ms(hour);
     ahead.set_redis_ahead_ms(-hour);
     world.machine("b").turned_away(&world.instance_with(ahead).await).await;

@@ -60,7 +60,7 @@ async fn seated_in_the_end(moves: &SeatProtocol, machine: &Machine) -> GrantedSe
 /// epochs it cost.
 async fn after_a_failover(world: &World, instances: &[SeatProtocol; 3], slow: Duration) -> (Duration, Duration, i64) {
     for moves in instances {
-        moves.steps().slow(Step::RebuildPool, slow);
+        moves.steps().delay(Step::RebuildPool, slow);
     }
     let before = world.epoch().await;
     world.flush().await;

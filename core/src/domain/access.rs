@@ -1,24 +1,27 @@
-//! Who may do what: the roles of people in an organization, and the scopes of API tokens.
+//! Permissions: the roles of people in an organization, and the scopes of API tokens.
 
 use super::id::InvalidText;
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
-/// A few words that mean something: an enum that reads and writes them, and says which there are where it is given
-/// another.
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident = $wrong:literal; $($(#[$word_doc:meta])* $word:ident = $text:literal,)*) => {
+/// Defines an enum whose variants are written as fixed texts on the wire and in PostgreSQL. Parsing another text fails
+/// with the given sentence, which lists the possible texts.
+macro_rules! text_enum {
+    (
+        $(#[$doc:meta])* $name:ident = $expectation:literal;
+        $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)*
+    ) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-        pub enum $name { $($(#[$word_doc])* #[serde(rename = $text)] $word,)* }
+        pub enum $name { $($(#[$variant_doc])* #[serde(rename = $text)] $variant,)* }
 
         impl $name {
-            /// Every one there is, the least first.
-            pub const ALL: &[Self] = &[$(Self::$word,)*];
+            /// All variants, the least powerful first where they have an order.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
 
-            /// The word on the wire and in the records.
+            /// The text on the wire and in PostgreSQL.
             pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$word => $text,)* }
+                match self { $(Self::$variant => $text,)* }
             }
         }
         impl fmt::Display for $name {
@@ -27,54 +30,56 @@ macro_rules! words {
         impl FromStr for $name {
             type Err = InvalidText;
             fn from_str(text: &str) -> Result<Self, InvalidText> {
-                Self::ALL.iter().copied().find(|word| word.as_str() == text).ok_or(InvalidText($wrong))
+                Self::ALL.iter().copied().find(|word| word.as_str() == text).ok_or(InvalidText($expectation))
             }
         }
     };
 }
 
-pub(super) use words;
+pub(super) use text_enum;
 
-words! {
-    /// What a person is in an organization. Each may do what those before it may.
+text_enum! {
+    /// The role of a person in an organization. Each role may do everything that the roles before it may do.
     PersonRole = "must be owner, admin, member or viewer";
-    /// Sees the organization, its people and licenses, and sessions of their own.
+    /// Reads the organization, its people and licenses, and the person's own sessions.
     Viewer = "viewer",
-    /// Also ends sessions of their own and makes projects. The role of most.
+    /// Also ends the person's own sessions and creates projects. Most people have this role.
     Member = "member",
-    /// Also sees and ends everybody's sessions, manages people, keys and tokens, and reads the audit log.
+    /// Also reads and ends the sessions of all people, manages people, license keys and API tokens, and reads the audit
+    /// log.
     Admin = "admin",
-    /// Also makes other owners. There is always one.
+    /// Also makes other people owners. An organization always has an owner.
     Owner = "owner",
 }
 
 impl PersonRole {
-    /// True if who is this may make a person `role`, or make who is `role` something else: only owners make owners.
+    /// True if a person with this role may give `role` to a person, or give another role to a person who has `role`.
+    /// Only owners make other people owners.
     pub fn may_grant(self, role: Self) -> bool {
         self >= Self::Admin && self >= role
     }
 }
 
-words! {
-    /// What an API token is good for. A token acts for the organization, so it has no role.
+text_enum! {
+    /// A permission of an API token. A token acts for the organization, so it has no role.
     Scope = "must be one of organization:read, people:read, licenses:read, licenses:write, sessions:read, \
              sessions:write, projects:read, projects:write, audit:read";
-    /// The organization's own data.
+    /// Reads the data of the organization itself.
     OrganizationRead = "organization:read",
-    /// Who belongs to it.
+    /// Reads the people of the organization.
     PeopleRead = "people:read",
-    /// Licenses and plans.
+    /// Reads licenses and plans.
     LicensesRead = "licenses:read",
-    /// New keys for licenses.
+    /// Makes new keys for licenses.
     LicensesWrite = "licenses:write",
-    /// Live and past sessions of everybody.
+    /// Reads live and past sessions of all people.
     SessionsRead = "sessions:read",
-    /// Ending sessions of anybody.
+    /// Ends sessions of all people.
     SessionsWrite = "sessions:write",
-    /// Projects.
+    /// Reads projects.
     ProjectsRead = "projects:read",
-    /// Making, naming and archiving projects.
+    /// Creates, renames and archives projects.
     ProjectsWrite = "projects:write",
-    /// The audit log.
+    /// Reads the audit log.
     AuditRead = "audit:read",
 }

@@ -1,46 +1,52 @@
-//! Telling texts that may be secrets from others, for whoever wants to write one down: a log line, an audit row, an
-//! echo.
+//! Recognition of texts that may be secrets. A text that looks like a credential must not be written to a log line or
+//! an audit row, or be repeated in an answer.
 
 use super::{base32, key::LicenseKey, opaque::SecretKind};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 
-/// How base64url spells the beginning of a JSON object, and thus of a JWT: a brace, and a quote, a blank or a line end
-/// behind it (RFC 7515, section 3.1).
-const JSON: [&str; 5] = ["eyJ", "eyA", "ewo", "ew0", "ewk"];
+/// The beginnings of a JWT: the base64url form of the beginning of a JSON object, which is a brace followed by a quote,
+/// a blank or a line end (RFC 7515, section 3.1).
+const JWT_BEGINNINGS: [&str; 5] = ["eyJ", "eyA", "ewo", "ew0", "ewk"];
 
-/// The fewest characters in base64 that say enough of a credential to be told from chance.
+/// The smallest number of encoded characters that are decoded. Fewer characters contain too little of a credential to
+/// distinguish it from other text.
 const SHORTEST_ENCODED: usize = 16;
 
-/// Whether a text looks like a credential of this server or of an identity provider, or like a piece of one, however it
-/// is spelled: a license key, an API token, an invitation, a JWT; in base64 and hexadecimal digits too. Nothing is said
-/// about whether there is such a one, and a text that is none may look like one.
+/// True if a text looks like a credential of this server or of an identity provider, or like a part of one: a license
+/// key, an API token, an invitation or a JWT, in any spelling and also encoded in base64 or hexadecimal digits. `true`
+/// does not mean that the credential exists, and a text that is not a credential may look like one.
 ///
-/// Session handles are not looked for: the shortest has 148 characters of base64url, and nothing tells them from other
-/// long texts.
-pub fn looks_like_one(text: &str) -> bool {
-    let small = text.to_ascii_lowercase();
-    let jwt = JSON.iter().any(|json| text.split(|c: char| !is_base64url(c)).any(|part| part.starts_with(json)));
-    let encoded = decoded(text).iter().any(|inner| has_opaque(inner, 8) || spells_a_key(inner));
-    has_opaque(&small, 0) || jwt || spells_a_key(&small) || encoded
+/// Session handles are not recognised. The shortest has 148 characters of base64url, and nothing distinguishes them
+/// from other long texts.
+pub fn looks_like_credential(text: &str) -> bool {
+    let lower = text.to_ascii_lowercase();
+    let jwt =
+        JWT_BEGINNINGS.iter().any(|json| text.split(|c: char| !is_base64url(c)).any(|part| part.starts_with(json)));
+    let encoded =
+        decode_parts(text).iter().any(|inner| contains_opaque_secret(inner, 8) || contains_license_key(inner));
+    contains_opaque_secret(&lower, 0) || jwt || contains_license_key(&lower) || encoded
 }
 
-/// What a text may say in base64 or in hexadecimal digits, as far as that is text: of each part of it, from each of its
-/// first characters on, since nobody knows where what was encoded begins.
-fn decoded(text: &str) -> Vec<String> {
+/// Decodes each part of a text from base64 and from hexadecimal digits, in lower case and with a blank for every byte
+/// that is not ASCII. Each part is decoded from each of its first four characters on, because it is not known where the
+/// encoded text begins.
+fn decode_parts(text: &str) -> Vec<String> {
     let parts = text.split(|c: char| !(c.is_ascii_alphanumeric() || "+/-_".contains(c)));
-    let of = |part: &str| {
+    let decode_part = |part: &str| {
         let bytes = part.as_bytes();
-        let all = (0..4.min(bytes.len())).flat_map(|from| [base64(&bytes[from..]), hexadecimal(&bytes[from..])]);
+        let all = (0..4.min(bytes.len()))
+            .flat_map(|from| [decode_base64(&bytes[from..]), decode_hexadecimal(&bytes[from..])]);
         all.map(|bytes| {
             bytes.iter().map(|b| if b.is_ascii() { char::from(b.to_ascii_lowercase()) } else { ' ' }).collect()
         })
         .collect::<Vec<String>>()
     };
-    parts.filter(|part| part.len() >= SHORTEST_ENCODED).flat_map(of).collect()
+    parts.filter(|part| part.len() >= SHORTEST_ENCODED).flat_map(decode_part).collect()
 }
 
-/// As many whole bytes as a part spells in base64, in either alphabet (RFC 4648, sections 4 and 5).
-fn base64(digits: &[u8]) -> Vec<u8> {
+/// Decodes base64 in either alphabet (RFC 4648, sections 4 and 5), up to the last complete group of four digits.
+/// Returns no bytes if a character is not a digit.
+fn decode_base64(digits: &[u8]) -> Vec<u8> {
     let digits: Vec<u8> = digits
         .iter()
         .map(|b| match b {
@@ -52,31 +58,33 @@ fn base64(digits: &[u8]) -> Vec<u8> {
     BASE64_URL_SAFE_NO_PAD.decode(&digits[..digits.len() / 4 * 4]).unwrap_or_default()
 }
 
-fn hexadecimal(digits: &[u8]) -> Vec<u8> {
+/// Decodes pairs of hexadecimal digits up to the first pair that has another character.
+fn decode_hexadecimal(digits: &[u8]) -> Vec<u8> {
     let value = |b: &u8| char::from(*b).to_digit(16).map(|digit| digit as u8);
     digits.chunks_exact(2).map_while(|pair| Some(value(&pair[0])? << 4 | value(&pair[1])?)).collect()
 }
 
-/// Whether an API token or an invitation begins somewhere, with so many of its characters behind the prefix.
-fn has_opaque(small: &str, least: usize) -> bool {
+/// True if the text contains the prefix of an API token or an invitation, followed by at least `least` of its symbols.
+fn contains_opaque_secret(lower: &str, least: usize) -> bool {
     SecretKind::ALL.iter().filter_map(|kind| kind.prefix().split('_').next()).any(|prefix| {
-        small.match_indices(prefix).any(|(at, _)| {
-            let behind = small[at + prefix.len()..].strip_prefix(['_', '-', '.']);
-            let is_its = |c: &char| c.is_ascii_alphanumeric() || *c == '_';
-            behind.is_some_and(|behind| behind.chars().take_while(is_its).count() >= least)
+        lower.match_indices(prefix).any(|(at, _)| {
+            let rest = lower[at + prefix.len()..].strip_prefix(['_', '-', '.']);
+            let is_secret_symbol = |c: &char| c.is_ascii_alphanumeric() || *c == '_';
+            rest.is_some_and(|rest| rest.chars().take_while(is_secret_symbol).count() >= least)
         })
     })
 }
 
-/// A license key, whole or cut off, with its prefix or without, alone or within other text.
-fn spells_a_key(small: &str) -> bool {
-    let symbols: String = small.chars().filter(|c| c.is_alphanumeric()).collect();
-    // People who read a key aloud or type it leave its beginning as it is; what follows need not be right.
-    let named = symbols.match_indices("codi").any(|(at, prefix)| {
-        let behind = symbols[at + prefix.len()..].chars().take_while(|c| base32::value(*c).is_some()).count();
-        behind >= 10
+/// True if the text is a license key with or without its prefix, or contains the prefix and at least ten symbols of a
+/// key.
+fn contains_license_key(lower: &str) -> bool {
+    let symbols: String = lower.chars().filter(|c| c.is_alphanumeric()).collect();
+    // People who dictate or type a key usually spell its prefix correctly; the symbols after it may be wrong.
+    let with_prefix = symbols.match_indices("codi").any(|(at, prefix)| {
+        let rest = symbols[at + prefix.len()..].chars().take_while(|c| base32::value(*c).is_some()).count();
+        rest >= 10
     });
-    named || LicenseKey::parse(&symbols).is_ok() || LicenseKey::parse(&format!("CODI{symbols}")).is_ok()
+    with_prefix || LicenseKey::parse(&symbols).is_ok() || LicenseKey::parse(&format!("CODI{symbols}")).is_ok()
 }
 
 fn is_base64url(c: char) -> bool {
@@ -119,7 +127,7 @@ mod tests {
             for spelled in [text.to_lowercase(), text.to_uppercase(), text.clone()] {
                 // Case is part of base64.
                 let spelled = if text.contains("ey") || text.contains("ew") { text } else { &spelled };
-                assert!(looks_like_one(spelled), "{spelled}");
+                assert!(looks_like_credential(spelled), "{spelled}");
             }
         }
     }
@@ -139,7 +147,7 @@ mod tests {
                 hex(&secret),
                 hex(&secret).to_uppercase()[..60].to_owned(),
             ] {
-                assert!(looks_like_one(&text), "{text} is {secret}");
+                assert!(looks_like_credential(&text), "{text} is {secret}");
             }
         }
     }
@@ -148,7 +156,10 @@ mod tests {
     fn ids_of_requests_and_traces_are_none() {
         for _ in 0..10_000 {
             let uuid = Uuid::new_v4();
-            assert!(!looks_like_one(&uuid.to_string()) && !looks_like_one(&uuid.simple().to_string()), "{uuid}");
+            assert!(
+                !looks_like_credential(&uuid.to_string()) && !looks_like_credential(&uuid.simple().to_string()),
+                "{uuid}"
+            );
         }
         let ids = [
             "client-7.a_B",
@@ -162,7 +173,7 @@ mod tests {
             "keys.e2e",
         ];
         for id in ids {
-            assert!(!looks_like_one(id), "{id}");
+            assert!(!looks_like_credential(id), "{id}");
         }
     }
 }

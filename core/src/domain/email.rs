@@ -1,8 +1,9 @@
-//! E-mail addresses: as much of their syntax as is worth checking, and when two of them are the same mailbox.
+//! E-mail addresses: the part of their syntax that is checked, and the rule by which two addresses are the same
+//! mailbox.
 //!
-//! One rule, wherever addresses are compared: the same letters in the same order, composed, whether large or small. It
-//! maps no mailbox onto another: case folding would take `straße@` for `strasse@`, and leaving out what is invisible
-//! `a\u{200B}da@` for `ada@`.
+//! Addresses are compared by one rule everywhere: two addresses are the same if they have the same composed letters in
+//! the same order, in upper or lower case. The rule never treats two different mailboxes as the same. Case folding
+//! would do so with `straße@` and `strasse@`, and removal of invisible characters with `a\u{200B}da@` and `ada@`.
 
 use super::{
     id::InvalidText,
@@ -13,81 +14,86 @@ use icu_properties::{CodePointMapData, props::Script};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
-/// An address in small letters, which is how addresses are shown and compared here.
+/// An address in lower case, the form in which addresses are shown and compared.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Email(String);
 
 impl Email {
-    /// The address.
+    /// The address as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// What all spellings of the address have in common: see [`key`].
+    /// The form in which all spellings of the address are equal (see [`key`]).
     pub fn key(&self) -> String {
         key(&self.0)
     }
 
-    /// True for the same address, in large letters or small ones.
+    /// True if `other` is the same address in upper or lower case.
     pub fn is(&self, other: &str) -> bool {
         self.key() == key(other)
     }
 }
 
-/// An address that somebody else vouches for or claims, as it is shown: cleaned and in small letters. It need not be
-/// one by its syntax.
+/// Cleans an address and converts it to lower case, for display and comparison. It is used for addresses that another
+/// party states, so the text need not be an address by its syntax.
 pub fn small(text: &str) -> String {
     clean(&clean(text).to_lowercase())
 }
 
-/// What is compared of a text that names a person. Of an address: [`small`]. What has no `@` is no mailbox but a name
-/// ([`fold`]).
+/// The form in which two texts that name a person are compared. For an address it is [`small`]; a text without `@` is a
+/// name, and for it the form is [`fold`].
 pub fn key(text: &str) -> String {
     if text.contains('@') { small(text) } else { fold(text) }
 }
 
-/// Scripts that are written together (Unicode Technical Standard 39, "Highly Restrictive"), besides each by itself.
-const TOGETHER: [&[Script]; 3] = [
+/// The combinations of scripts that one word may contain (Unicode Technical Standard 39, "Highly Restrictive"). A word
+/// may also be written in any single script.
+const COMBINED_SCRIPTS: [&[Script]; 3] = [
     &[Script::Latin, Script::Han, Script::Hiragana, Script::Katakana],
     &[Script::Latin, Script::Han, Script::Bopomofo],
     &[Script::Latin, Script::Han, Script::Hangul],
 ];
 
-/// Whether the letters of a word belong together. `pаypal` with a Cyrillic `а` is not written by who means to be
-/// understood.
-fn is_of_one_script(word: &str) -> bool {
+/// True if all letters of a word belong to one script or to one of [`COMBINED_SCRIPTS`]. `pаypal` with a Cyrillic `а`
+/// is an attempt to deceive its reader.
+fn is_single_script(word: &str) -> bool {
     let script = |c| CodePointMapData::<Script>::new().get(c);
     let mut scripts: Vec<Script> = word.chars().map(script).collect();
     scripts.retain(|script| ![Script::Common, Script::Inherited].contains(script));
     let Some(first) = scripts.first() else { return true };
     scripts.iter().all(|script| script == first)
-        || TOGETHER.iter().any(|together| scripts.iter().all(|script| together.contains(script)))
+        || COMBINED_SCRIPTS.iter().any(|together| scripts.iter().all(|script| together.contains(script)))
 }
 
-/// A character that is another form of one on every keyboard: a full-width letter, a ligature, the Kelvin sign.
-fn is_a_form_of_ascii(c: char) -> bool {
-    let plain = |c: char| ComposingNormalizerBorrowed::new_nfkc().normalize(c.encode_utf8(&mut [0; 4])).into_owned();
-    !c.is_ascii() && plain(c).contains(|c: char| c.is_ascii())
+/// True for a character outside ASCII that is only another form of ASCII characters: a full-width letter, a ligature,
+/// the Kelvin sign.
+fn is_ascii_lookalike(c: char) -> bool {
+    let to_compatibility_form =
+        |c: char| ComposingNormalizerBorrowed::new_nfkc().normalize(c.encode_utf8(&mut [0; 4])).into_owned();
+    !c.is_ascii() && to_compatibility_form(c).contains(|c: char| c.is_ascii())
 }
 
 impl FromStr for Email {
     type Err = InvalidText;
 
-    /// One `@` with something on both sides; no blank, control or invisible character; each of its words in one script
-    /// and without forms of ASCII letters that only look like them; at most 254 bytes (RFC 5321, section 4.5.3.1.3).
+    /// An address has one `@` with text on both sides; no blank, control or invisible character; each of its words in
+    /// one script and without other forms of ASCII letters; and at most 254 bytes (RFC 5321, section 4.5.3.1.3).
     fn from_str(text: &str) -> Result<Self, InvalidText> {
         let given = clean(text);
-        // Composing makes some of these what they look like, so they are looked for before.
-        let forms = text.trim().contains(is_a_form_of_ascii);
+        // Composition turns some of these characters into ASCII letters, so they are searched for in the text before
+        // it.
+        let has_lookalikes = text.trim().contains(is_ascii_lookalike);
         let text = small(&given);
         let (local, domain) = text.split_once('@').unwrap_or_default();
-        let sides = !local.is_empty() && !domain.is_empty() && !domain.contains('@') && !domain.starts_with('.');
-        let plain = !text.contains(|c: char| c.is_whitespace() || c.is_control() || is_hidden(c));
-        let clear = !forms && is_of_one_script(local) && domain.split('.').all(is_of_one_script);
-        if !(sides && plain && text.len() <= 254) {
+        let has_both_sides =
+            !local.is_empty() && !domain.is_empty() && !domain.contains('@') && !domain.starts_with('.');
+        let is_visible = !text.contains(|c: char| c.is_whitespace() || c.is_control() || is_hidden(c));
+        let is_unambiguous = !has_lookalikes && is_single_script(local) && domain.split('.').all(is_single_script);
+        if !(has_both_sides && is_visible && text.len() <= 254) {
             Err(InvalidText("must be an e-mail address of at most 254 bytes, such as ada@example.com"))
-        } else if !clear {
+        } else if !is_unambiguous {
             Err(InvalidText("must not mix letters of several scripts or have forms of letters that look like others"))
         } else {
             Ok(Self(text))

@@ -1,47 +1,50 @@
-//! What happened, in the form both sides of the wire share: one outbox row, one published message.
+//! The messages that pass through the bus, in the form that senders and receivers share.
 
 use super::id::{PoolId, TenantId};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-/// One event. Published once or more; consumers dedupe by `id`.
+/// One event: a row of the outbox and the message that is published from it. An event is published at least once;
+/// consumers recognise repetitions by its `id`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Event {
-    /// Unique and ordered by time (UUID version 7).
+    /// The id: unique and ordered by time (UUID version 7).
     pub id: Uuid,
     /// The organization.
     pub tenant: TenantId,
-    /// What happened, `noun.verb`: `seat.granted`, `seat.freed`, `usage`, ….
+    /// What happened, as `noun.verb`: `seat.granted`, `seat.freed`, `usage`, ….
     pub kind: String,
-    /// When it was committed.
+    /// The time at which the change was committed.
     #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,
-    /// The details, by kind (docs/API.md lists them). Never a key, a handle or a token.
+    /// The details, which depend on the kind (docs/API.md lists them). They never contain a license key, a session
+    /// handle or a token.
     pub payload: serde_json::Value,
 }
 
-/// One share of a sweep: asks the reaper to look at these pools, and then to publish the events that wait. One of no
-/// pools asks for the events alone.
+/// One share of a sweep: the message that asks the reaper to end what is over in these pools and then to publish the
+/// events in the outbox. A share without pools asks only for the events.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SweepShare {
-    /// Whose pool it is, and which; at most [`SweepShare::MOST`].
+    /// Each pool with its organization; at most [`SweepShare::MAX_POOLS`].
     pub pools: Vec<(TenantId, PoolId)>,
 }
 
 impl SweepShare {
-    /// The most pools of one share: its message stays below the 64 KiB that a push may have.
-    pub const MOST: usize = 400;
-    /// A sweep of fewer pools than this is one share: a message costs more than a look at a pool.
-    const LEAST: usize = 100;
-    /// Into how many shares a sweep is cut where they are neither too small nor too large, so that several instances
-    /// work on it.
-    const SHARES: usize = 64;
+    /// The largest number of pools in one share. With it the message stays below 64 KiB, the largest size of a push.
+    pub const MAX_POOLS: usize = 400;
+    /// A share gets at least this many pools, if there are so many, because a message costs more than the check of a
+    /// pool.
+    const MIN_POOLS: usize = 100;
+    /// The number of shares of a sweep if that makes them neither too small nor too large. Several instances then work
+    /// on one sweep.
+    const TARGET_SHARES: usize = 64;
 
-    /// The shares of a sweep of these pools, each pool in one of them.
-    pub fn cut(pools: &[(TenantId, PoolId)]) -> Vec<Self> {
-        let size = pools.len().div_ceil(Self::SHARES).clamp(Self::LEAST, Self::MOST);
+    /// Divides the pools of a sweep into shares. Each pool is in exactly one share.
+    pub fn split_pools(pools: &[(TenantId, PoolId)]) -> Vec<Self> {
+        let size = pools.len().div_ceil(Self::TARGET_SHARES).clamp(Self::MIN_POOLS, Self::MAX_POOLS);
         pools.chunks(size).map(|pools| Self { pools: pools.to_vec() }).collect()
     }
 }
@@ -60,9 +63,9 @@ mod tests {
             [(0, 0), (1, 1), (100, 1), (101, 2), (6400, 64), (10_000, 64), (25_600, 64), (25_601, 65)]
         {
             let pools = pools(count);
-            let cut = SweepShare::cut(&pools);
+            let cut = SweepShare::split_pools(&pools);
             assert_eq!(cut.len(), shares, "{count} pools");
-            assert!(cut.iter().all(|share| share.pools.len() <= SweepShare::MOST && !share.pools.is_empty()));
+            assert!(cut.iter().all(|share| share.pools.len() <= SweepShare::MAX_POOLS && !share.pools.is_empty()));
             assert_eq!(cut.into_iter().flat_map(|share| share.pools).collect::<Vec<_>>(), pools);
         }
     }

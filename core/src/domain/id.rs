@@ -1,11 +1,12 @@
-//! Ids and other short words, parsed once where a request comes in and never bare strings afterwards.
+//! Ids and other short texts. They are parsed once, where a request is received, and have types of their own from then
+//! on.
 
 use super::{base32, pasted, secret};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 use uuid::Uuid;
 
-/// What was wrong with a word: one sentence for a person, without the value itself.
+/// What is wrong with a text: one sentence for a person. It does not repeat the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidText(pub &'static str);
@@ -23,8 +24,8 @@ macro_rules! uuid_id {
         impl FromStr for $name {
             type Err = InvalidText;
             fn from_str(text: &str) -> Result<Self, InvalidText> {
-                // Only letters and digits count where it is not written as UUIDs are.
-                let read = text.parse().or_else(|_| pasted::symbols(text).parse());
+                // If the text does not have the usual form of a UUID, only its letters and digits count.
+                let read = text.parse().or_else(|_| pasted::letters_and_digits(text).parse());
                 read.map(Self).map_err(|_| InvalidText("must be a UUID"))
             }
         }
@@ -32,21 +33,21 @@ macro_rules! uuid_id {
 }
 
 uuid_id! {
-    /// An organization: the tenant every row belongs to.
+    /// The id of an organization: the tenant to which a row belongs.
     TenantId,
-    /// A license of an organization.
+    /// The id of a license.
     LicenseId,
-    /// A pool of seats of a license.
+    /// The id of a pool of seats of a license.
     PoolId,
-    /// One process's time on a seat. Written once: an ended session never opens again.
+    /// The id of a session: the time that one process spends on a seat. An ended session never becomes active again.
     SessionId,
-    /// A person.
+    /// The id of a person.
     UserId,
-    /// What sessions can be told apart by besides the license.
+    /// The id of a project, by which the sessions of an organization can be counted separately.
     ProjectId,
-    /// A secret of a license, as people and sessions name it; opens nothing.
+    /// The public id of a license key, by which people and sessions name it. It does not give access to anything.
     KeyId,
-    /// Drawn once by a client per process start and repeated by its retries.
+    /// A UUID that a client draws once for each start of its process and repeats in every retry.
     Attempt,
 }
 
@@ -57,16 +58,16 @@ impl TenantId {
 }
 
 impl SessionId {
-    /// A new id, ordered by time (UUID version 7).
+    /// Makes a new id that is ordered by time (UUID version 7).
     pub fn draw() -> Self {
         Self(Uuid::now_v7())
     }
 }
 
 impl Attempt {
-    /// 64 bits of its SHA-256: what tells the few live processes of one holder apart where a byte per seat counts. A
-    /// client that made two of its processes collide would merge their sessions, and could as well have sent one
-    /// attempt for both.
+    /// The first 64 bits of a SHA-256 hash of the attempt, in base64url. Redis stores it for every session, so it is
+    /// short; it only has to distinguish the few live processes of one holder. A client that makes two of its processes
+    /// collide merges their sessions, which it could also do by sending the same attempt for both.
     pub(crate) fn short(self) -> String {
         secret::base64url(&secret::hash("attempt-v1", &[self.0.as_bytes()])[..8])
     }
@@ -75,13 +76,14 @@ impl Attempt {
 /// The number of a seat within its pool, from 0.
 pub type SeatNo = u32;
 
-/// The public, immutable number of a license: 64 random bits, written as 13 Crockford base32 symbols. Also the Redis
-/// hash tag. Read as keys are: only its letters and digits count.
+/// The public number of a license, which never changes: 64 random bits, written as 13 Crockford base32 symbols. It is
+/// also one half of the hash tag of a pool's keys in Redis. It is read as a license key is: only its letters and digits
+/// count.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LicenseNumber(pub u64);
 
 impl LicenseNumber {
-    /// Draws a new number. Collisions are for the records to refuse.
+    /// Makes a new random number. PostgreSQL refuses a number that already exists.
     pub fn draw() -> Self {
         Self(u64::from_be_bytes(secret::random()))
     }
@@ -103,7 +105,7 @@ impl FromStr for LicenseNumber {
     type Err = InvalidText;
     fn from_str(text: &str) -> Result<Self, InvalidText> {
         let wrong = InvalidText("must be 13 symbols of Crockford's base32");
-        let symbols = pasted::symbols(text);
+        let symbols = pasted::letters_and_digits(text);
         if symbols.chars().count() != 13 {
             return Err(wrong);
         }
@@ -143,12 +145,12 @@ impl From<PoolName> for String {
 }
 
 impl PoolName {
-    /// The pool every license has, and the one meant when none is named.
+    /// The name of the pool that every license has. It is used where a request names no pool.
     pub fn main() -> Self {
         Self("default".into())
     }
 
-    /// The name.
+    /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -176,8 +178,9 @@ impl fmt::Display for PoolName {
     }
 }
 
-/// What a client says to tell its machine (hardware id) or its process (instance id) from others: 8 to 128 printable
-/// ASCII characters, opaque to us. Never stored, logged or printed; only hashes of it leave the request.
+/// The text by which a client distinguishes its machine (hardware id) or its process (instance id) from others: 8 to
+/// 128 printable ASCII characters, which the server does not interpret. It is never stored, logged or printed; only
+/// hashes of it are kept beyond the request.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ClientPart(String);
 
@@ -195,7 +198,7 @@ impl fmt::Debug for ClientPart {
     }
 }
 
-/// A hash, written in base64url.
+/// Defines a type for a hash that is written in base64url.
 macro_rules! hash_id {
     ($($(#[$doc:meta])* $name:ident = $bytes:literal $wrong:literal),* $(,)?) => {$(
         $(#[$doc])*
@@ -216,52 +219,54 @@ macro_rules! hash_id {
             }
         }
         impl Serialize for $name {
-            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> { serializer.collect_str(self) }
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
         }
     )*};
 }
 
 hash_id! {
     /// What occupies one seat: the first 128 bits of SHA-256("holder-v1" ‖ license number ‖ length-prefixed parts).
-    /// Redis keeps it twice per seat, so it is short. Who wanted two machines to be one holder need not search for a
-    /// collision: one hardware id says it.
+    /// Redis stores it twice for every seat, so it is short. A collision would let two machines count as one holder,
+    /// but a client can do the same without one by sending the same hardware id from both.
     Holder = 16 "must be 22 base64url characters",
-    /// The machine as stored, signed and logged: SHA-256("hw-v1" ‖ license number ‖ hardware id). A client can compute
-    /// its own.
+    /// The machine hash, which is stored, signed and logged: SHA-256("hw-v1" ‖ license number ‖ hardware id). A client
+    /// can compute the hash of its own machine.
     Hw = 32 "must be 43 base64url characters",
 }
 
 impl Holder {
     /// The holder for a license whose seats are counted by machine.
     pub fn machine(license: LicenseNumber, hardware: &ClientPart) -> Self {
-        Self::of(&[license.to_string().as_bytes(), hardware.0.as_bytes()])
+        Self::from_parts(&[license.to_string().as_bytes(), hardware.0.as_bytes()])
     }
 
     /// The holder for a license whose seats are counted by process.
     pub fn process(license: LicenseNumber, hardware: &ClientPart, instance: &ClientPart) -> Self {
-        Self::of(&[license.to_string().as_bytes(), hardware.0.as_bytes(), instance.0.as_bytes()])
+        Self::from_parts(&[license.to_string().as_bytes(), hardware.0.as_bytes(), instance.0.as_bytes()])
     }
 
-    fn of(parts: &[&[u8]]) -> Self {
+    fn from_parts(parts: &[&[u8]]) -> Self {
         let hash = secret::hash("holder-v1", parts);
         Self(std::array::from_fn(|i| hash[i]))
     }
 }
 
 impl Hw {
-    /// The public hash of a hardware id under one license.
+    /// The machine hash of a hardware id under one license.
     pub fn of(license: LicenseNumber, hardware: &ClientPart) -> Self {
         Self(secret::hash("hw-v1", &[license.to_string().as_bytes(), hardware.0.as_bytes()]))
     }
 }
 
-/// Drawn by a client for one request and signed back to it: 16 to 64 base64url characters.
+/// A random text that a client draws for one request and that the signed answer repeats: 16 to 64 base64url characters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Nonce(String);
 
 impl Nonce {
-    /// The text.
+    /// The nonce as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }

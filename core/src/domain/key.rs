@@ -1,5 +1,7 @@
-//! License keys: `CODI-` and six groups of five Crockford base32 symbols, of which 13 spell the public license number,
-//! 16 the secret (80 bits) and 1 checks for typing errors (Luhn modulo 32).
+//! License keys.
+//!
+//! A license key is `CODI-` and six groups of five Crockford base32 symbols. Of these 30 symbols, 13 spell the public
+//! license number, 16 spell the secret (80 bits) and the last one detects typing errors (Luhn modulo 32).
 
 use super::{
     base32,
@@ -9,47 +11,49 @@ use super::{
 };
 use std::fmt;
 
-/// A license key a person could type. Prints only its number; [`LicenseKey::reveal`] gives the whole.
+/// A well-formed license key. Its `Debug` output shows only the license number; [`LicenseKey::reveal`] returns the
+/// whole key.
 #[derive(Clone, PartialEq, Eq)]
 pub struct LicenseKey {
     number: LicenseNumber,
     secret: u128,
 }
 
-/// Why a text is no license key.
+/// The reason for which a text is not a license key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
-    /// It does not have the shape of one.
+    /// The text does not have the form of a license key.
     #[error("must be CODI- followed by six groups of five letters and digits")]
     Malformed,
-    /// It has the shape, but the check symbol says that a symbol is wrong or two were swapped.
+    /// The text has the form of a license key, but the check symbol shows that a symbol is wrong or two were swapped.
     #[error("mistyped")]
     Mistyped,
 }
 
+/// The number of symbols that spell the 80 bits of the secret.
 const SECRET_SYMBOLS: u32 = 16;
-/// No key needs more bytes, however it is written and spaced.
+/// The longest text that is parsed as a key, in bytes. A key needs fewer bytes in every way of writing and spacing it.
 const MAX_BYTES: usize = 512;
 
 impl LicenseKey {
-    /// Draws a new secret for a license.
+    /// Makes a key with a new random secret for a license.
     pub fn draw(number: LicenseNumber) -> Self {
         let mut bytes = [0; 16];
         bytes[6..].copy_from_slice(&secret::random::<10>());
         Self { number, secret: u128::from_be_bytes(bytes) }
     }
 
-    /// Reads a key as it was typed or pasted: only its letters and digits count, in either case and in every form
-    /// Unicode has of them, and look-alikes are forgiven. Blanks, line ends, hyphens, quotes and invisible characters
-    /// may stand anywhere.
+    /// Reads a key as it was typed or pasted. Only its letters and digits count, in upper or lower case and in every
+    /// form that Unicode has of them, and look-alikes (`O` for 0, `I` and `L` for 1) are accepted. Blanks, line ends,
+    /// hyphens, quotes and invisible characters may stand anywhere.
     ///
     /// # Errors
-    /// [`KeyError::Malformed`] or [`KeyError::Mistyped`]; neither needs a look at any store.
+    /// [`KeyError::Malformed`] or [`KeyError::Mistyped`]. Both are found without asking a store.
     pub fn parse(text: &str) -> Result<Self, KeyError> {
         if text.len() > MAX_BYTES {
             return Err(KeyError::Malformed);
         }
-        let symbols: Option<Vec<u8>> = pasted::symbols(text).chars().map(base32::value).collect();
+        let symbols: Option<Vec<u8>> = pasted::letters_and_digits(text).chars().map(base32::value).collect();
         let symbols = symbols.ok_or(KeyError::Malformed)?;
         let prefix: Vec<u8> = "CODI".chars().filter_map(base32::value).collect();
         let body = symbols.strip_prefix(prefix.as_slice()).ok_or(KeyError::Malformed)?;
@@ -59,10 +63,10 @@ impl LicenseKey {
         if luhn_sum(body) != 0 {
             return Err(KeyError::Mistyped);
         }
-        let spell = |part: &[u8]| part.iter().fold(0u128, |bits, &v| bits << 5 | u128::from(v));
-        // 13 symbols hold 65 bits: a number above 64 bits was never made by us.
-        let number = u64::try_from(spell(&body[..13])).map_err(|_| KeyError::Malformed)?;
-        Ok(Self { number: LicenseNumber(number), secret: spell(&body[13..29]) })
+        let number_of = |part: &[u8]| part.iter().fold(0u128, |bits, &v| bits << 5 | u128::from(v));
+        // 13 symbols hold 65 bits. This server never makes a number of more than 64 bits.
+        let number = u64::try_from(number_of(&body[..13])).map_err(|_| KeyError::Malformed)?;
+        Ok(Self { number: LicenseNumber(number), secret: number_of(&body[13..29]) })
     }
 
     /// The license's public number.
@@ -70,7 +74,7 @@ impl LicenseKey {
         self.number
     }
 
-    /// The whole key in its canonical form. For the one answer that shows it, and for the hash.
+    /// The whole key in its canonical form. It is only for the one answer that shows the key, and for the hash.
     pub fn reveal(&self) -> String {
         let mut body = format!("{}{}", self.number, base32::encode(self.secret, SECRET_SYMBOLS));
         let values: Vec<u8> = body.chars().filter_map(base32::value).chain([0]).collect();
@@ -79,12 +83,12 @@ impl LicenseKey {
         format!("CODI-{}", groups.join("-"))
     }
 
-    /// How the key is kept at rest under the current pepper: `<pepper version>.<HMAC-SHA-256 as base64url>`.
+    /// The form in which the key is stored: `<pepper version>.<HMAC-SHA-256 as base64url>` under the current pepper.
     pub fn hash(&self, peppers: &KeyRing) -> String {
         self.hash_with(&peppers.current)
     }
 
-    /// The key under every accepted pepper: what a stored hash is compared with.
+    /// The hashes of the key under every accepted pepper. A stored hash is compared with these.
     pub fn hashes(&self, peppers: &KeyRing) -> Vec<String> {
         peppers.all().map(|pepper| self.hash_with(pepper)).collect()
     }
@@ -100,7 +104,8 @@ impl fmt::Debug for LicenseKey {
     }
 }
 
-/// Luhn's sum modulo 32 over all symbols, the check symbol last; 0 when they agree.
+/// Luhn's sum modulo 32 over the values of all symbols, the check symbol last. The sum is 0 if the check symbol is
+/// right.
 /// <https://en.wikipedia.org/wiki/Luhn_mod_N_algorithm>
 fn luhn_sum(values: &[u8]) -> u8 {
     let doubled = |v: u8| (v * 2) / 32 + (v * 2) % 32;

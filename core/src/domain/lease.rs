@@ -1,27 +1,28 @@
-//! How long things last: the constants of the protocol, derived from a few settings.
+//! The durations of the protocol, derived from a few settings.
 
 use std::time::Duration;
 
-/// The protocol's times. All other durations derive from these three (docs/PROTOCOL.md, section 2).
+/// The basic durations of the protocol. All other durations are derived from them (docs/PROTOCOL.md, section 2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LeaseTiming {
-    /// The server-side lease of a session.
+    /// The lease of a session as the server counts it.
     pub ttl: Duration,
-    /// How long an answer of a deposed primary may still arrive: maximum connection age + request deadline + margin.
+    /// The longest time for which an answer of a deposed Redis primary may still arrive: maximum connection age +
+    /// request deadline + margin.
     pub drain: Duration,
-    /// What heartbeats aim at; every answer draws its own value around it.
+    /// The average time between two heartbeats of a client; every answer draws its own value around it.
     pub heartbeat: Duration,
-    /// The oldest Redis connection a script may be sent over; part of `drain`.
+    /// The greatest age of a Redis connection over which a script may be sent; it is part of `drain`.
     pub max_connection_age: Duration,
 }
 
 impl LeaseTiming {
-    /// A request's time from receipt to answer; what is not done by then is answered with 503.
+    /// The time of a request from its receipt to its answer. A request that takes longer is answered with 503.
     pub const DEADLINE: Duration = Duration::from_secs(5);
-    /// The oldest Redis connection a script may be sent over, unless a test wants a younger one.
+    /// The default of `max_connection_age`; a test may set a smaller one.
     pub const MAX_CONNECTION_AGE: Duration = Duration::from_secs(30);
 
-    /// Times for a lease of `ttl`: a heartbeat every 30 % of it.
+    /// The durations for a lease of `ttl`, with a heartbeat after every 30 % of it.
     pub fn with_ttl(ttl: Duration) -> Self {
         Self {
             ttl,
@@ -31,7 +32,8 @@ impl LeaseTiming {
         }
     }
 
-    /// The same for a lease of so many milliseconds, where that is shorter: everything in proportion.
+    /// The durations for a lease of `lease_ms` milliseconds if that is shorter than `ttl`. The heartbeat becomes
+    /// shorter in proportion.
     #[must_use]
     pub fn of_lease(&self, lease_ms: i64) -> Self {
         let ttl = Duration::from_millis(lease_ms.unsigned_abs()).min(self.ttl);
@@ -43,35 +45,38 @@ impl LeaseTiming {
         self.ttl.as_millis() as i64
     }
 
-    /// What the rates of two clocks may differ by within one lease: a client's lease ends this much before ours.
+    /// The largest difference that the rates of two clocks may make within one lease. A client counts its lease as this
+    /// much shorter than the server does.
     pub fn eps(&self) -> Duration {
         self.ttl / 72
     }
 
-    /// The lease of every holder after a rebuild, in milliseconds, where no longer one than ours is out.
+    /// The lease of every holder after a rebuild, in milliseconds, if no holder has a longer lease than `ttl`.
     pub fn rebuild_lease_ms(&self) -> i64 {
         (self.ttl + self.drain).as_millis() as i64
     }
 
-    /// When an ending that nobody finished is taken up again, in milliseconds.
+    /// The time after which a claimed ending that was not finished is claimed again, in milliseconds.
     pub fn reclaim_ms(&self) -> i64 {
         (self.ttl / 12).as_millis() as i64
     }
 
-    /// How long a holder must have held its seat to have lived through so many heartbeats, in milliseconds: a quarter
-    /// of the lease for each. A client is asked to beat after 28 to 32 % of it and may come a little early. Time counts
-    /// and not requests: ten in one second are as good as one.
+    /// The time for which a holder must have held its seat to count as having sent so many heartbeats, in milliseconds:
+    /// a quarter of the lease for each. A client is asked to send a heartbeat after 28 to 32 % of the lease and may
+    /// send it a little earlier. The time is counted and not the requests, so ten requests in one second gain nothing.
     pub fn lived_through_ms(&self, heartbeats: u32) -> i64 {
         self.ttl_ms() / 4 * i64::from(heartbeats)
     }
 
-    /// What a client is told: its lease in whole seconds, counted from the time it sent the request.
+    /// The lease in whole seconds as an answer states it; the client counts it from the time at which it sent the
+    /// request.
     pub fn expires_in(&self) -> u64 {
         (self.ttl - self.eps()).as_secs()
     }
 
-    /// When the client should send its next heartbeat, in whole seconds (at least one): drawn between 93 % and 107 % of
-    /// the setting (28 to 32 % of the lease), so that clients that started together do not stay together.
+    /// The time after which the client should send its next heartbeat, in whole seconds (at least one). It is drawn
+    /// between 93 % and 107 % of the setting (28 to 32 % of the lease), so that clients that started at the same time
+    /// do not always send their heartbeats at the same time.
     pub fn draw_heartbeat_in(&self) -> u64 {
         let draw = u64::from(u16::from_be_bytes(super::secret::random()));
         let base = self.heartbeat.as_millis() as u64;

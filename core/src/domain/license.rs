@@ -1,42 +1,42 @@
-//! What a license allows: the facts tokens say about it, its status, and who counts as a holder.
+//! What a license allows: the facts that tokens state about it, its status, and what counts as a holder of a seat.
 
 use super::{
-    access::words,
+    access::text_enum,
     id::{InvalidText, LicenseNumber, TenantId},
 };
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 use time::OffsetDateTime;
 
-/// What tokens and answers say about a license. Made by the records, carried through Redis as JSON (at most 4 KiB),
-/// signed into tokens.
+/// The facts that tokens and answers state about a license. They are read from PostgreSQL, stored in Redis as JSON (at
+/// most 4 KiB) and signed as part of tokens.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LicenseFacts {
     /// The organization.
     pub tenant: TenantId,
     /// The license's public number.
     pub number: LicenseNumber,
-    /// The vendor's product this license is for; the audience of its tokens.
+    /// The vendor's product that this license is for; the audience of its tokens.
     pub product: String,
-    /// The tier, as plans name it.
+    /// The tier, under the name that plans give it.
     pub tier: String,
-    /// Seats paid for in this pool.
+    /// The number of seats that the license has in this pool.
     pub seats_total: u32,
-    /// Feature names and their values, as plans and overrides say.
+    /// Feature names and their values, from the plan and the edits of this license.
     pub features: serde_json::Map<String, serde_json::Value>,
-    /// When the license's term ends; `None` for a perpetual one.
+    /// The end of the license's term; `None` for a perpetual license.
     #[serde(with = "time::serde::rfc3339::option")]
     pub expires_at: Option<OffsetDateTime>,
-    /// What the license allows without contact.
+    /// What the license allows its clients without contact to the server.
     pub offline: OfflineAllowance,
-    /// Rises with every change of these facts.
+    /// A number that rises with every change of these facts.
     pub facts_version: u64,
-    /// True if a refusal must not say who holds the seats.
+    /// True if a refusal must not name the holders of the seats.
     #[serde(default)]
     pub hide_holders: bool,
 }
 
-/// What a client may do without contact.
+/// What a client may do without contact to the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OfflineAllowance {
     /// The kind of policy.
@@ -44,43 +44,43 @@ pub struct OfflineAllowance {
     /// Hours of grace beyond the lease; 0 unless the policy is `grace`.
     #[serde(default)]
     pub grace_hours: u32,
-    /// How many heartbeats a holder must have lived through before its tokens carry grace.
-    #[serde(default = "grace_after")]
+    /// The number of heartbeat periods for which a holder must have held its seat before its tokens contain grace.
+    #[serde(default = "default_after_heartbeats")]
     pub after_heartbeats: u32,
 }
 
-/// How many heartbeats a holder must have lived through before its tokens carry grace, unless its license says
-/// otherwise.
-pub const GRACE_AFTER: u32 = 2;
+/// The default of [`OfflineAllowance::after_heartbeats`], for a license that does not set another number.
+pub const GRACE_AFTER_HEARTBEATS: u32 = 2;
 
-/// For a copy in Redis that was made before licenses said so.
-fn grace_after() -> u32 {
-    GRACE_AFTER
+/// The default for a copy in Redis that was made before licenses had this field.
+fn default_after_heartbeats() -> u32 {
+    GRACE_AFTER_HEARTBEATS
 }
 
-words! {
+text_enum! {
     /// The kinds of offline policy.
     OfflinePolicy = "must be none, grace or borrow";
-    /// Online only.
+    /// A client works only while its lease holds.
     None = "none",
-    /// Goes on for a signed number of hours; its seat is free for others meanwhile.
+    /// A client may go on for a signed number of hours after its lease; its seat is meanwhile free for others.
     Grace = "grace",
-    /// Seats can be taken along until a date.
+    /// A seat stays held for its holder until an agreed date.
     Borrow = "borrow",
 }
 
-words! {
-    /// What the vendor decided about a license. Whether its term has begun or is over is told by its times.
+text_enum! {
+    /// What the vendor decided about a license. It does not say whether the term has begun or is over; that follows
+    /// from the times of the license.
     Status = "must be active, suspended or revoked";
-    /// Gives seats within its term.
+    /// The license gives seats within its term.
     Active = "active",
-    /// Gives none until it is resumed.
+    /// The license gives no seats until it is resumed.
     Suspended = "suspended",
-    /// Gives none any more, for good.
+    /// The license never gives seats again.
     Revoked = "revoked",
 }
 
-words! {
+text_enum! {
     /// What counts as a holder of a seat.
     HolderBy = "must be machine or process";
     /// All processes of a machine share its seat.
@@ -90,11 +90,16 @@ words! {
 }
 
 impl LicenseFacts {
-    /// Until when a client that was last heard of at `at` may go on without contact: its lease or, where it has
-    /// `earned` it, the signed grace; never past the term.
-    pub fn offline_until(&self, at: OffsetDateTime, lease_end: OffsetDateTime, earned: bool) -> OffsetDateTime {
+    /// The time until which a client that had contact at `at` may go on without contact: the end of its lease or, if it
+    /// `has_earned_grace`, the end of the signed grace; never later than the end of the term.
+    pub fn offline_until(
+        &self,
+        at: OffsetDateTime,
+        lease_end: OffsetDateTime,
+        has_earned_grace: bool,
+    ) -> OffsetDateTime {
         let grace = match self.offline.policy {
-            OfflinePolicy::Grace if earned => at + time::Duration::hours(i64::from(self.offline.grace_hours)),
+            OfflinePolicy::Grace if has_earned_grace => at + time::Duration::hours(i64::from(self.offline.grace_hours)),
             OfflinePolicy::Grace | OfflinePolicy::None | OfflinePolicy::Borrow => lease_end,
         };
         let until = grace.max(lease_end);
@@ -102,30 +107,30 @@ impl LicenseFacts {
     }
 }
 
-/// Why a license gives no seat now, with the time since when (Unix milliseconds, 0 if unknown).
+/// The reason for which a license gives no seat now, and the time since which it does not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LicenseRefusal {
     /// The reason.
     pub why: RefusalReason,
-    /// Since when.
+    /// The time since which the reason holds, in Unix milliseconds; 0 if unknown.
     pub since_ms: i64,
 }
 
-/// The reasons a license gives no seat.
+/// The reasons for which a license gives no seat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefusalReason {
-    /// Suspended; may come back.
+    /// The license is suspended and may be resumed.
     Suspended,
-    /// Revoked for good.
+    /// The license is revoked and stays so.
     Revoked,
-    /// Its term is over.
+    /// The term of the license is over.
     Expired,
-    /// Its term has not begun.
+    /// The term of the license has not begun.
     NotStarted,
 }
 
 impl RefusalReason {
-    /// The code clients see.
+    /// The code of the refusal in the answer to a client.
     pub fn code(self) -> crate::ProblemCode {
         match self {
             Self::Suspended => crate::ProblemCode::LicenseSuspended,

@@ -1,4 +1,6 @@
-//! Ring 0: the words and their rules. No I/O, no async, no clients of anything.
+//! The innermost ring: the types of the domain and their rules.
+//!
+//! Nothing in this module does I/O, is `async` or uses a client of another system.
 
 pub mod access;
 pub mod credential;

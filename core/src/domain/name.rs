@@ -1,8 +1,8 @@
-//! Names that people give and programs repeat: how they are cleaned before they are kept, and when two of them are the
-//! same name.
+//! Names that people give: how they are cleaned before they are stored, and the rule by which two texts are the same
+//! name.
 //!
-//! Whatever is compared with a stored name goes through [`fold`] on both sides, before it reaches the database. The
-//! database compares bytes and never folds letters itself, so that its locale decides nothing.
+//! Both sides of a comparison with a stored name are folded by [`fold`] before they reach PostgreSQL. PostgreSQL
+//! compares bytes and never folds letters itself, so its locale has no influence.
 
 use super::id::InvalidText;
 use icu_casemap::CaseMapper;
@@ -16,28 +16,30 @@ use std::str::FromStr;
 /// The longest name of an organization, a person, a project or a token, in characters.
 const MAX_CHARS: usize = 200;
 
-/// A text as it is kept and shown: composed (Unicode's form NFC), without blanks and invisible characters around it.
+/// Cleans a text for storage and display: the result is composed (Unicode's form NFC) and has no blanks and invisible
+/// characters around it.
 pub fn clean(text: &str) -> String {
     let composed = ComposingNormalizerBorrowed::new_nfc().normalize(text);
-    composed.trim_matches(|c: char| c.is_whitespace() || is_invisible(c)).to_owned()
+    composed.trim_matches(|c: char| c.is_whitespace() || is_invisible_format(c)).to_owned()
 }
 
-/// A text that is only shown and refuses nothing: cleaned, with blanks in the place of control characters, line ends
-/// and marks that turn the direction of writing, and cut after `max_chars` characters. `None` where nothing visible is
-/// left.
+/// Prepares a text that is only displayed, so that it never has to be refused: the text is cleaned, control characters,
+/// line ends and characters that change the direction of writing become blanks, and the text is cut after `max_chars`
+/// characters. `None` if no visible character is left.
 pub fn display(text: &str, max_chars: usize) -> Option<String> {
-    let line: String = text.chars().map(|c| if is_line_or_control(c) || is_turning(c) { ' ' } else { c }).collect();
+    let line: String =
+        text.chars().map(|c| if is_line_end_or_control(c) || is_direction_control(c) { ' ' } else { c }).collect();
     let cut: String = clean(&line).chars().take(max_chars).collect();
-    // The cut may have left a blank at the end.
+    // After the cut there may be a blank at the end.
     Some(clean(&cut)).filter(|cut| !fold(cut).is_empty())
 }
 
-/// What two spellings of one name have in common: the text without letters' case, composed, without invisible
-/// characters, and with single blanks. Equal results mean the same name.
+/// The form in which all spellings of one name are equal: the text is case-folded, composed, without invisible
+/// characters and with single blanks. Two texts are the same name if their results are equal.
 ///
 /// This is Unicode's canonical caseless matching (The Unicode Standard, section 3.13, D145), the same in every
-/// language: `ẞ` is `ss`, `İ` is no `i`. Letters that only look alike, such as full-width ones, stay different. Folding
-/// twice changes nothing.
+/// language: `ẞ` is `ss`, and `İ` is not `i`. Letters that only look alike, such as full-width letters, stay different.
+/// Folding a result again does not change it.
 pub fn fold(text: &str) -> String {
     let ignored = CodePointSetData::new::<DefaultIgnorableCodePoint>();
     let visible: String = text.chars().filter(|c| !ignored.contains(*c)).collect();
@@ -47,42 +49,43 @@ pub fn fold(text: &str) -> String {
     ComposingNormalizerBorrowed::new_nfc().normalize(&words.join(" ")).into_owned()
 }
 
-/// A character without a shape that copying leaves at the ends of texts: zero-width spaces and joiners, byte order
-/// marks, marks of direction. Not those that change how the character before them looks.
-fn is_invisible(c: char) -> bool {
+/// True for an invisible character that copying may leave at the ends of texts: zero-width spaces and joiners, byte
+/// order marks, direction marks. False for characters that change the shape of the character before them.
+fn is_invisible_format(c: char) -> bool {
     c < '\u{E0000}'
         && CodePointMapData::<GeneralCategory>::new().get(c) == GeneralCategory::Format
         && CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c)
 }
 
-/// A character that is not seen, wherever it stands: the zero-width ones, marks of direction, variation selectors,
-/// fillers.
+/// True for every character that is invisible in any place of a text: zero-width characters, direction marks, variation
+/// selectors and fillers.
 pub(crate) fn is_hidden(c: char) -> bool {
     CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c)
         || CodePointMapData::<GeneralCategory>::new().get(c) == GeneralCategory::Format
 }
 
-/// A character that turns the direction of everything after it: with one in the middle a text shows as another one.
-fn is_turning(c: char) -> bool {
+/// True for a character that changes the direction of writing of the text after it. A text with such a character in the
+/// middle can look like another text.
+fn is_direction_control(c: char) -> bool {
     matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
-fn is_line_or_control(c: char) -> bool {
+fn is_line_end_or_control(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
 }
 
-/// The name of an organization, a person, a project or a token: cleaned, 1 to 200 characters, none of them a control
-/// character or one that turns the direction of writing.
+/// The name of an organization, a person, a project or a token: a cleaned text of 1 to 200 characters, none of which is
+/// a control character or changes the direction of writing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DisplayName(String);
 
 impl DisplayName {
-    /// The name as it is kept and shown.
+    /// The name as it is stored and shown.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// What every spelling of it has in common: see [`fold`].
+    /// The form in which all spellings of the name are equal (see [`fold`]).
     pub fn key(&self) -> String {
         fold(&self.0)
     }
@@ -94,7 +97,7 @@ impl FromStr for DisplayName {
     fn from_str(text: &str) -> Result<Self, InvalidText> {
         let name = clean(text);
         let fits = name.chars().count() <= MAX_CHARS
-            && !name.contains(|c| is_line_or_control(c) || is_turning(c))
+            && !name.contains(|c| is_line_end_or_control(c) || is_direction_control(c))
             && !fold(&name).is_empty();
         if fits {
             Ok(Self(name))

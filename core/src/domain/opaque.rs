@@ -1,8 +1,9 @@
-//! Secrets that carry their tenant inside, so that whoever presents one is found without a list of everybody's: API
-//! tokens and invitations.
+//! Secrets that contain the id of their tenant: API tokens and invitations. The row of such a secret is found without a
+//! directory of all tenants' secrets.
 //!
-//! A prefix that says what it is, then three groups of 26 lower-case Crockford base32 symbols without a separator: the
-//! tenant, the id, and 128 random bits. Letters and digits only, so that a double click selects the whole.
+//! The text is a prefix that names the kind, followed by three groups of 26 lower-case Crockford base32 symbols without
+//! a separator: the tenant, the id and 128 random bits. There are only letters, digits and underscores, so that a
+//! double click selects the whole text.
 
 use super::{
     base32,
@@ -12,23 +13,23 @@ use super::{
 };
 use uuid::Uuid;
 
-/// How many symbols spell 128 bits.
-const GROUP: usize = 26;
+/// The number of symbols that spell 128 bits.
+const GROUP_SYMBOLS: usize = 26;
 
-/// A kind of secret by how its text begins.
+/// The kind of a secret, which the prefix of its text shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SecretKind {
-    /// `cdt_live_…`: what scripts authenticate with.
+    /// `cdt_live_…`: a token with which scripts authenticate.
     ApiToken,
-    /// `cdi_…`: what an invited person registers with.
+    /// `cdi_…`: an invitation with which a person joins an organization.
     Invitation,
 }
 
 impl SecretKind {
-    /// Every kind there is.
+    /// All kinds.
     pub const ALL: &[Self] = &[Self::ApiToken, Self::Invitation];
 
-    /// How its text begins.
+    /// The prefix of the text.
     pub const fn prefix(self) -> &'static str {
         match self {
             Self::ApiToken => "cdt_live_",
@@ -37,49 +38,49 @@ impl SecretKind {
     }
 }
 
-/// A secret with the ids of the row that knows its hash. Prints neither.
+/// A secret with the tenant and the id of the row that stores its hash. Its `Debug` output does not show the secret.
 #[derive(Clone)]
 pub struct OpaqueSecret {
     kind: SecretKind,
-    /// The organization it is of.
+    /// The organization to which the secret belongs.
     pub tenant: TenantId,
-    /// Its row.
+    /// The id of the row that stores its hash.
     pub id: Uuid,
     secret: Secret<u128>,
 }
 
 impl OpaqueSecret {
-    /// Draws a new one.
+    /// Makes a new random secret with a new id.
     pub fn draw(kind: SecretKind, tenant: TenantId) -> Self {
         Self { kind, tenant, id: Uuid::now_v7(), secret: Secret::new(u128::from_be_bytes(secret::random())) }
     }
 
-    /// Reads one of that kind, typed or pasted: case, blanks, line ends and quotes are forgiven. `None` for anything
-    /// else. Nothing is said about whether it exists.
+    /// Reads a secret of that kind as it was typed or pasted; its case, blanks, line ends and quotes around it do not
+    /// matter. Returns `None` for every other text. `Some` does not mean that the secret exists.
     pub fn parse(kind: SecretKind, text: &str) -> Option<Self> {
-        let text = pasted::word(text).to_ascii_lowercase();
+        let text = pasted::clean_word(text).to_ascii_lowercase();
         let body = text.strip_prefix(kind.prefix())?;
-        if body.len() != 3 * GROUP || !body.is_ascii() {
+        if body.len() != 3 * GROUP_SYMBOLS || !body.is_ascii() {
             return None;
         }
-        let spell = |at: usize| -> Option<u128> {
-            let (first, rest) = body[at * GROUP..(at + 1) * GROUP].split_at(1);
-            // 26 symbols are 130 bits: a first symbol above 7 was never written by us.
+        let number_at = |at: usize| -> Option<u128> {
+            let (first, rest) = body[at * GROUP_SYMBOLS..(at + 1) * GROUP_SYMBOLS].split_at(1);
+            // 26 symbols hold 130 bits. In a text that this server wrote, the first symbol is at most 7.
             let first = base32::decode(first).filter(|&value| value < 8)?;
             Some(first << 125 | base32::decode(rest)?)
         };
-        let [tenant, id] = [spell(0)?, spell(1)?].map(Uuid::from_u128);
-        Some(Self { kind, tenant: TenantId(tenant), id, secret: Secret::new(spell(2)?) })
+        let [tenant, id] = [number_at(0)?, number_at(1)?].map(Uuid::from_u128);
+        Some(Self { kind, tenant: TenantId(tenant), id, secret: Secret::new(number_at(2)?) })
     }
 
-    /// The whole text. For the one answer that shows it.
+    /// The whole text. It is only for the one answer that shows the secret.
     pub fn reveal(&self) -> String {
         let group = |bits: u128| base32::encode(bits >> 125, 1) + &base32::encode(bits, 25);
         let body = group(self.tenant.0.as_u128()) + &group(self.id.as_u128()) + &group(*self.secret.reveal());
         self.kind.prefix().to_owned() + &body.to_ascii_lowercase()
     }
 
-    /// How it is kept. 128 random bits need neither salt nor pepper.
+    /// The hash that is stored. A secret of 128 random bits needs neither salt nor pepper.
     pub fn hash(&self) -> String {
         secret::base64url(&secret::hash(self.kind.prefix(), &[&self.secret.reveal().to_be_bytes()]))
     }

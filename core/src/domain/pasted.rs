@@ -1,6 +1,5 @@
-//! Keys, numbers and tokens on their way from a mail or a web page into a setting: what blanks, line ends, hyphens,
-//! quotes and Unicode's other forms of letters have been added on the way is taken off again, before anything is
-//! judged.
+//! Cleaning of keys, numbers and tokens that were copied from a mail or a web page. Copying adds blanks, line ends,
+//! hyphens, quotes and other Unicode forms of letters; they are removed before the text is parsed.
 
 use icu_normalizer::ComposingNormalizerBorrowed;
 use icu_properties::{
@@ -9,24 +8,25 @@ use icu_properties::{
 };
 use std::borrow::Cow;
 
-/// Only the letters and digits of a text, in their plain form: full-width ones and those of mathematics and ligatures
-/// become ordinary ones (Unicode's form NFKC). For what is written in groups, whatever stands between the groups.
-pub fn symbols(text: &str) -> Cow<'_, str> {
+/// The letters and digits of a text, without all other characters. Full-width letters, mathematical letters and
+/// ligatures become ordinary letters (Unicode's form NFKC). This is for texts that are written in groups, with any
+/// separators between the groups.
+pub fn letters_and_digits(text: &str) -> Cow<'_, str> {
     if text.bytes().all(|b| b.is_ascii_alphanumeric()) {
         return text.into();
     }
-    plain(text).chars().filter(|c| c.is_alphanumeric() && !is_hyphen(*c)).collect::<String>().into()
+    to_compatibility_form(text).chars().filter(|c| c.is_alphanumeric() && !is_hyphen(*c)).collect::<String>().into()
 }
 
-/// A word that has no blanks of its own: in its plain form (NFKC), without blanks, line ends and invisible characters,
-/// with `-` for every hyphen and dash, and without the quotes around it. A bearer credential, say, or an
-/// `Idempotency-Key`.
-pub fn word(text: &str) -> Cow<'_, str> {
+/// Cleans a word that never contains blanks, such as a bearer credential or an `Idempotency-Key`. The result is in
+/// Unicode's form NFKC, without blanks, line ends, invisible characters and the quotes around it, and with `-` for
+/// every hyphen and dash.
+pub fn clean_word(text: &str) -> Cow<'_, str> {
     if text.bytes().all(|b| b.is_ascii_graphic() && !is_quote(b.into())) {
         return text.into();
     }
     let ignored = CodePointSetData::new::<DefaultIgnorableCodePoint>();
-    let kept = plain(text)
+    let kept = to_compatibility_form(text)
         .chars()
         .filter(|c| !c.is_whitespace() && !c.is_control() && !ignored.contains(*c))
         .collect::<String>();
@@ -34,12 +34,14 @@ pub fn word(text: &str) -> Cow<'_, str> {
     word.collect::<String>().into()
 }
 
-fn plain(text: &str) -> Cow<'_, str> {
+/// The text in Unicode's form NFKC.
+fn to_compatibility_form(text: &str) -> Cow<'_, str> {
     ComposingNormalizerBorrowed::new_nfkc().normalize(text)
 }
 
-/// Unicode's dashes, and what keyboards and typesetting put in their place: a hyphen bullet, a line of a box, a heavy
-/// minus sign, and the long vowel that a Japanese keyboard writes where `-` is printed.
+/// True for Unicode's dashes and for characters that keyboards and typesetting use instead of them: a modifier minus
+/// sign, a hyphen bullet, a line of a box, a heavy minus sign, and the long vowel mark that a Japanese keyboard writes
+/// with the key `-`.
 fn is_hyphen(c: char) -> bool {
     matches!(c, '\u{2D7}' | '\u{2043}' | '\u{2500}' | '\u{2796}' | '\u{30FC}')
         || CodePointSetData::new::<Dash>().contains(c)
@@ -55,7 +57,7 @@ mod tests {
 
     #[test]
     fn letters_and_digits_are_left_and_nothing_else() {
-        assert_eq!(symbols("AB12"), "AB12");
+        assert_eq!(letters_and_digits("AB12"), "AB12");
         for written in [
             "AB-12",
             " ab\u{A0}12\r\n".to_uppercase().as_str(),
@@ -65,13 +67,13 @@ mod tests {
             "ABー12",
             "<AB.12>",
         ] {
-            assert_eq!(symbols(written), "AB12", "{written}");
+            assert_eq!(letters_and_digits(written), "AB12", "{written}");
         }
     }
 
     #[test]
     fn a_word_is_read_without_what_copying_adds_and_with_its_own_marks() {
-        assert!(matches!(word("cdt_live_ab-12.c=="), Cow::Borrowed("cdt_live_ab-12.c==")));
+        assert!(matches!(clean_word("cdt_live_ab-12.c=="), Cow::Borrowed("cdt_live_ab-12.c==")));
         for written in [
             "x_a-b.c==\n",
             "\"x_a-b.c==\"",
@@ -81,9 +83,9 @@ mod tests {
             "`x_a-b.c==`",
             "ｘ＿ａ－ｂ．ｃ＝＝",
         ] {
-            assert_eq!(word(written), "x_a-b.c==", "{written:?}");
+            assert_eq!(clean_word(written), "x_a-b.c==", "{written:?}");
         }
-        assert_eq!(word("-_a_-"), "-_a_-");
-        assert_eq!(word(" \"\" \u{FEFF}"), "");
+        assert_eq!(clean_word("-_a_-"), "-_a_-");
+        assert_eq!(clean_word(" \"\" \u{FEFF}"), "");
     }
 }

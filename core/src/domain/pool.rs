@@ -1,102 +1,104 @@
-//! A pool as both stores speak of it: what a rebuild carries over, and what REAP claims.
+//! The data about a pool that passes between PostgreSQL and Redis: what a rebuild reads from PostgreSQL for the new
+//! copy, and what REAP and RELEASE claim in Redis for PostgreSQL to end.
 
 use super::id::{Attempt, Holder, PoolId, SeatNo, SessionId, TenantId};
 
-/// Everything Redis must know of a pool, read from the records under a new epoch.
+/// Everything that the copy of a pool in Redis contains, read from PostgreSQL under a new epoch.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PoolSnapshot {
     /// The new epoch.
     pub epoch: u64,
-    /// The epoch of the rebuild before this one, whoever began it; 0 if there was none, or the records were restored
-    /// since. Only a copy of that epoch may tell what it knows.
+    /// The epoch of the latest rebuild before this one, by any instance; 0 if there was none, or if PostgreSQL was
+    /// restored since. The new copy takes over lease ends and quarantines only from a copy of that epoch.
     pub previous_epoch: u64,
-    /// The longest lease that may be out, ms: ours, or a longer one that was given before the setting was lowered.
+    /// The longest lease that a holder may have, ms: the configured one, or a longer one that was given before the
+    /// setting was lowered.
     pub lease_ms: i64,
     /// The organization.
     pub tenant: TenantId,
     /// The pool.
     pub pool_id: PoolId,
-    /// Seats paid for.
+    /// The number of seats that the license has in this pool.
     pub seats_total: u32,
-    /// `active`, `suspended` or `revoked`.
+    /// The status of the license: `active`, `suspended` or `revoked`.
     pub status: String,
-    /// Since when, ms.
+    /// The time since which it has this status, ms.
     pub status_since_ms: i64,
     /// Start of the term, ms; 0 for none.
     pub not_before_ms: i64,
     /// End of the term, ms; 0 for none.
     pub expires_ms: i64,
-    /// No seat is given before, not even to who holds one, ms; 0 for none. Set when the records were restored to an
-    /// earlier point.
+    /// No seat is given before this time, not even to its present holder, ms; 0 for no such time. It is set when
+    /// PostgreSQL was restored to an earlier point in time.
     pub opens_ms: i64,
-    /// `machine` or `process`.
+    /// What counts as a holder: `machine` or `process`.
     pub holder_by: String,
-    /// Live processes a seat may carry.
+    /// The largest number of live processes on one seat.
     pub processes: u32,
-    /// Who holds its seat since later than this has no grace, ms; 0: everybody may have some.
+    /// A holder that received its seat after this time has no grace, ms; 0 if every holder may have grace.
     pub grace_before_ms: i64,
-    /// `hash:valid_until_ms` of every key, space-separated; 0 for "no end".
+    /// `hash:valid_until_ms` of every license key, separated by spaces; 0 for a key without an end.
     pub key_hashes: String,
-    /// The product the license is for.
+    /// The product that the license is for.
     pub product: String,
-    /// What tokens say about the license, as JSON.
+    /// What license tokens say about the license ([`super::license::LicenseFacts`]), as JSON.
     pub facts: String,
-    /// Every seat not retired.
+    /// Every seat that is not retired.
     pub seats: Vec<RebuiltSeat>,
 }
 
-/// A seat as the records know it.
+/// A seat as PostgreSQL has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RebuiltSeat {
     /// The seat.
     pub seat: SeatNo,
     /// Its holder, if any.
     pub holder: Option<Holder>,
-    /// Since when, ms.
+    /// The time since which the holder has the seat, ms.
     pub since_ms: i64,
-    /// Set where the seat was kicked free and nobody has been written down on it since: the epoch of that kick. A copy
-    /// of a later epoch was made with the quarantine and knows when it is over.
+    /// Set if the seat was freed by a kick and PostgreSQL has confirmed no holder on it since: the epoch of that kick.
+    /// A copy of a later epoch was made with the quarantine of the seat and contains its end.
     pub hold_epoch: Option<u64>,
-    /// What its newest session calls itself.
+    /// The label of its newest session.
     pub label: String,
     /// Its open sessions.
     pub sessions: Vec<OpenSession>,
 }
 
-/// A session the records know as open.
+/// A session that has not ended according to PostgreSQL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OpenSession {
     /// The session.
     pub session: SessionId,
-    /// The process start it belongs to.
+    /// The attempt (the start of a process) to which the session belongs.
     pub attempt: Attempt,
 }
 
-/// A ticket's second half with the lease end of what it ends (ms, 0 if unknown).
+/// The sequence number of a ticket, with the lease end of the seat or session that the ticket ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LeaseClaim {
-    /// Second half of the ticket.
+    /// The sequence number, which is the second half of the ticket.
     pub seq: u64,
-    /// When the lease ended.
+    /// The time at which the lease ended, ms; 0 if unknown.
     pub lease_end_ms: i64,
 }
 
-/// A seat that is over.
+/// A claim of REAP or RELEASE on a seat of which no session is live any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SeatClaim {
     /// The seat.
     pub seat: SeatNo,
-    /// Its claim.
+    /// Its ticket and lease end.
     pub claim: LeaseClaim,
 }
 
-/// A session that lapsed on a seat which lives on.
+/// A claim of REAP on a lapsed session whose seat still has other live sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SessionClaim {
-    /// The seat it was on.
+    /// The seat on which the session was.
     pub seat: SeatNo,
     /// The session.
     pub session: SessionId,
-    /// Its claim.
+    /// Its ticket and lease end.
     pub claim: LeaseClaim,
 }

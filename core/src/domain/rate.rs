@@ -1,31 +1,32 @@
-//! How often something may be asked for.
+//! Rate limits.
 
 use super::id::InvalidText;
 use std::{str::FromStr, time::Duration};
 
-/// A limit as the generic cell rate algorithm has it: one request every `every`, up to `burst` at once after a pause.
+/// A limit of the generic cell rate algorithm: one request in every interval of [`RateLimit::every`], and up to `burst`
+/// requests at once after a pause.
 /// <https://en.wikipedia.org/wiki/Generic_cell_rate_algorithm>
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimit {
-    /// Requests in a minute.
+    /// The number of requests in a minute.
     pub per_minute: u32,
-    /// How many may come at once.
+    /// The number of requests that may come at once.
     pub burst: u32,
 }
 
 impl RateLimit {
-    /// So many in a minute, all of them at once if need be.
+    /// A limit of so many requests in a minute, all of which may come at once.
     pub const fn per_minute(per_minute: u32) -> Self {
         Self { per_minute, burst: per_minute }
     }
 
-    /// The time one request takes up.
+    /// The time that each request uses up.
     pub fn every(self) -> Duration {
         Duration::from_millis(u64::from(60_000 / self.per_minute.max(1)))
     }
 }
 
-/// `120` or `120/40`: so many a minute, so many at once.
+/// Parses `120` or `120/40`: the number of requests in a minute and, after the slash, the number at once.
 impl FromStr for RateLimit {
     type Err = InvalidText;
     fn from_str(text: &str) -> Result<Self, InvalidText> {
@@ -38,48 +39,49 @@ impl FromStr for RateLimit {
     }
 }
 
-/// The limits that scripts of a pool keep themselves, in the round trip there is anyway. `None`: no limit.
+/// The limits that the Redis scripts of a pool apply themselves, so that they need no round trip of their own. `None`
+/// means no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PoolRates {
-    /// Acquires of one holder.
+    /// The limit on the acquires of one holder.
     pub acquire: Option<RateLimit>,
-    /// New sessions of a license, for each of its seats.
+    /// The limit on the new sessions of a license, for each of its seats.
     pub license: Option<RateLimit>,
-    /// Heartbeats of one session.
+    /// The limit on the heartbeats of one session.
     pub heartbeat: Option<RateLimit>,
 }
 
-/// A request that came too soon, and was not looked at.
+/// A request that came too early and was refused by a rate limit before anything else was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimited {
-    /// Which limit says so.
+    /// The limit that refused the request.
     pub by: LimitKind,
-    /// How many milliseconds to wait.
+    /// The time to wait before the next attempt, in milliseconds.
     pub wait_ms: u64,
-    /// The limit as it is for who asked.
+    /// The limit with the numbers that apply to this caller.
     pub rate: RateLimit,
 }
 
-/// The limits of an acquire.
+/// The kinds of limits on an acquire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LimitKind {
-    /// On the acquires of one holder.
+    /// The limit on the acquires of one holder.
     Holder,
-    /// On the new sessions of a license.
+    /// The limit on the new sessions of a license.
     License,
-    /// On wrong secrets from one place.
+    /// The limit on wrong secrets from one network address.
     Guesses,
 }
 
-/// Whether a request may be answered now.
+/// The decision of a rate limit about one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RateDecision {
-    /// Yes, and so many more at once.
+    /// The request is allowed and was counted.
     Taken {
-        /// How many more may come at once.
+        /// The number of further requests that may come at once.
         left: u32,
     },
-    /// Not before so many milliseconds have passed.
+    /// The request is refused; it may be repeated after so many milliseconds.
     Wait(u64),
 }
 

@@ -1,4 +1,4 @@
-//! Values that must never be printed, and the hashes taken of them.
+//! Values that must never be printed, and the hashes and encryption that are applied to them.
 
 use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey},
@@ -8,7 +8,7 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// A value that prints as `[secret]` in `Debug` and has no `Display`. [`Secret::reveal`] is the one way in.
+/// A value that prints as `[secret]` in `Debug` and has no `Display`. Only [`Secret::reveal`] returns the value.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret<T>(T);
 
@@ -18,7 +18,7 @@ impl<T> Secret<T> {
         Self(value)
     }
 
-    /// The value itself. Whoever calls this answers for where it goes.
+    /// The value itself. The caller is responsible for not printing or logging it.
     pub fn reveal(&self) -> &T {
         &self.0
     }
@@ -30,9 +30,9 @@ impl<T> fmt::Debug for Secret<T> {
     }
 }
 
-/// A secret on its way to the one answer that shows it. It serializes as what it is, so that the same request can be
-/// answered the same again: only into what is sealed ([`crate::records::RepeatableRequest`]), never into the audit log or an
-/// event.
+/// A secret that is shown in one answer. It serializes as its plain text, so that the answer to the same request can be
+/// repeated. It may only be serialized into an answer or into a stored answer that is encrypted
+/// ([`crate::records::RepeatableRequest`]), never into the audit log or an event.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ShownSecret(String);
@@ -55,22 +55,23 @@ impl fmt::Debug for ShownSecret {
     }
 }
 
-/// A key of the service with the number that says which one it is, so that it can be replaced while values made with
-/// the old one live on.
+/// A key of the service with its version number. The number makes it possible to replace the key while values that were
+/// made with the old key are still accepted.
 #[derive(Clone, Debug)]
 pub struct KeyVersion {
-    /// Which key this is; stored or sent beside everything made with it.
+    /// The version number, which is stored or sent with everything that is made with the key.
     pub version: u8,
     /// The key's bytes; at least 32.
     pub key: Secret<Vec<u8>>,
 }
 
-/// The current key and, while it is being replaced, the previous one. New values use the current; both are accepted.
+/// The current key and, while a key is being replaced, the previous one. New values are made with the current key;
+/// values of both keys are accepted.
 #[derive(Clone, Debug)]
 pub struct KeyRing {
-    /// What new values are made with.
+    /// The key with which new values are made.
     pub current: KeyVersion,
-    /// Still accepted.
+    /// The key whose values are still accepted.
     pub previous: Option<KeyVersion>,
 }
 
@@ -101,9 +102,10 @@ impl KeyVersion {
     }
 }
 
-/// Encrypts and authenticates `text` under a key of 32 bytes (AES-256-GCM with a random nonce in front); base64url.
+/// Encrypts and authenticates `text` under a key of 32 bytes (AES-256-GCM). The result is the random nonce and the
+/// ciphertext, in base64url.
 ///
-/// `None` only if the library refuses, which it does for no input of ours.
+/// `None` only if the library refuses the input, which it does for no text of this server.
 pub(crate) fn seal(key: &[u8; 32], text: &[u8]) -> Option<String> {
     let mut sealed = text.to_vec();
     let nonce =
@@ -111,7 +113,7 @@ pub(crate) fn seal(key: &[u8; 32], text: &[u8]) -> Option<String> {
     Some(base64url(&[&nonce.as_ref()[..], &sealed].concat()))
 }
 
-/// The text that was sealed under this key; `None` for anything else.
+/// Decrypts a text that was encrypted by [`seal`] under this key; `None` for every other text.
 pub(crate) fn unseal(key: &[u8; 32], sealed: &str) -> Option<Vec<u8>> {
     let bytes = from_base64url(sealed)?;
     let (nonce, sealed) = bytes.split_at_checked(NONCE_LEN)?;
@@ -134,7 +136,7 @@ pub(crate) fn hash(label: &str, parts: &[&[u8]]) -> [u8; 32] {
     out
 }
 
-/// SHA-256 of bytes one after the other.
+/// SHA-256 of the concatenation of all parts.
 pub(crate) fn sha256(parts: &[&[u8]]) -> [u8; 32] {
     let mut context = digest::Context::new(&digest::SHA256);
     parts.iter().for_each(|part| context.update(part));
@@ -143,8 +145,8 @@ pub(crate) fn sha256(parts: &[&[u8]]) -> [u8; 32] {
     out
 }
 
-/// Whether two values are the same, in a time that does not tell where they differ.
-pub(crate) fn alike(a: &[u8], b: &[u8]) -> bool {
+/// True if two values are equal. The time of the comparison does not depend on where they differ.
+pub(crate) fn equal_in_constant_time(a: &[u8], b: &[u8]) -> bool {
     aws_lc_rs::constant_time::verify_slices_are_equal(a, b).is_ok()
 }
 
@@ -161,7 +163,7 @@ pub(crate) fn from_base64url(text: &str) -> Option<Vec<u8>> {
 /// Fills a fixed number of bytes from the system's random source.
 ///
 /// # Panics
-/// If the operating system has no randomness to give, which no process can go on from.
+/// If the random source of the operating system fails. A process cannot continue without it.
 #[expect(clippy::expect_used, reason = "no key, id or nonce may ever be made without randomness")]
 pub fn random<const N: usize>() -> [u8; N] {
     let mut out = [0; N];

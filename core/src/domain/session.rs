@@ -1,26 +1,26 @@
-//! How a session ends.
+//! The reasons for which a session ends.
 
 use super::id::InvalidText;
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
 
-/// Why a session is over.
+/// The reason for which a session ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EndReason {
-    /// Its client gave it back.
+    /// Its client released it.
     Released,
-    /// Its client was not heard of for a lease.
+    /// Its client sent no heartbeat before the lease ended.
     Expired,
     /// A person ended it.
     Kicked,
 }
 
 impl EndReason {
-    /// Every one there is.
+    /// All reasons.
     pub const ALL: [Self; 3] = [Self::Released, Self::Expired, Self::Kicked];
 
-    /// The word on the wire and in the records.
+    /// The text on the wire and in PostgreSQL.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Released => "released",

@@ -1,52 +1,53 @@
-//! How freshly and how strongly somebody must have signed in (RFC 9470, OAuth 2.0 Step Up Authentication Challenge
-//! Protocol).
+//! Step-up: how recent and how strong the sign-in of a person must be (RFC 9470, OAuth 2.0 Step Up Authentication
+//! Challenge Protocol).
 
 use super::id::InvalidText;
 
-/// What two honest clocks may differ by, in seconds.
+/// The largest difference between two correct clocks, in seconds.
 const LEEWAY: i64 = 60;
 
-/// How somebody signed in, as their ID token says it.
+/// The sign-in of a person, as the ID token describes it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SignIn {
-    /// For how many seconds they have been signed in, from `auth_time`. `None`: the issuer does not say, or names a
-    /// time to come.
+    /// The number of seconds since the sign-in, computed from `auth_time`. `None` if the issuer does not state the time
+    /// or states one in the future.
     pub ago: Option<i64>,
-    /// `acr`: how strongly, in a word of the issuer's.
+    /// `acr`: the strength of the sign-in, as a value that the issuer defines.
     pub acr: Option<String>,
 }
 
-/// What is demanded of a sign-in. Without either nothing is.
+/// The demands on a sign-in. The default demands nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StepUpPolicy {
-    /// How many seconds ago it may be, at most.
+    /// The greatest number of seconds since the sign-in; `None` for any number.
     pub max_age: Option<u32>,
-    /// One of these is its `acr`; none: any will do.
+    /// The `acr` of the sign-in must be one of these; if the list is empty, every `acr` is accepted.
     pub acr_values: Vec<String>,
 }
 
 impl StepUpPolicy {
     /// The shortest and the longest `max_age` that can be demanded, in seconds: a minute, and 30 days.
-    pub const MAX_AGE: (u32, u32) = (60, 30 * 86_400);
-    /// The most values of `acr` to choose from.
-    pub const MOST_VALUES: usize = 10;
+    pub const MAX_AGE_RANGE: (u32, u32) = (60, 30 * 86_400);
+    /// The largest number of `acr_values`.
+    pub const MAX_ACR_VALUES: usize = 10;
 
-    /// Whether a sign-in is as demanded. One that does not say when or how strongly it was is not.
+    /// True if a sign-in meets the demands. A sign-in without a time or without an `acr` does not meet a demand on it.
     pub fn is_met_by(&self, sign_in: &SignIn) -> bool {
-        let fresh = self.max_age.is_none_or(|max| sign_in.ago.is_some_and(|ago| ago <= i64::from(max) + LEEWAY));
-        let strong =
+        let is_fresh = self.max_age.is_none_or(|max| sign_in.ago.is_some_and(|ago| ago <= i64::from(max) + LEEWAY));
+        let is_strong =
             self.acr_values.is_empty() || sign_in.acr.as_ref().is_some_and(|acr| self.acr_values.contains(acr));
-        fresh && strong
+        is_fresh && is_strong
     }
 }
 
-/// Reads one value of `acr`: it stands in a header between others, so it has neither blanks nor quotes.
+/// Parses one value of `acr`. It is written in a header between other values, so it must not contain blanks, quotes or
+/// backslashes.
 ///
 /// # Errors
-/// With what it must be.
-pub fn acr_value(text: &str) -> Result<String, InvalidText> {
-    let plain = |b: u8| b.is_ascii_graphic() && b != b'"' && b != b'\\';
-    let fits = (1..=200).contains(&text.len()) && text.bytes().all(plain);
+/// [`InvalidText`] if the value has another form.
+pub fn parse_acr_value(text: &str) -> Result<String, InvalidText> {
+    let is_allowed = |b: u8| b.is_ascii_graphic() && b != b'"' && b != b'\\';
+    let fits = (1..=200).contains(&text.len()) && text.bytes().all(is_allowed);
     fits.then(|| text.to_owned())
         .ok_or(InvalidText("must be 1 to 200 printable ASCII characters without blanks, quotes and backslashes"))
 }
@@ -97,10 +98,10 @@ mod tests {
         for text in
             ["phr", "1", "urn:mace:incommon:iap:silver", "http://schemas.openid.net/pape/policies/2007/06/multi-factor"]
         {
-            assert_eq!(acr_value(text).as_deref(), Ok(text));
+            assert_eq!(parse_acr_value(text).as_deref(), Ok(text));
         }
         for text in ["", " ", "a b", "a\"b", "a\\b", "a\nb", "é", &"x".repeat(201)] {
-            assert!(acr_value(text).is_err(), "{text:?}");
+            assert!(parse_acr_value(text).is_err(), "{text:?}");
         }
     }
 }

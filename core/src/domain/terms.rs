@@ -1,4 +1,4 @@
-//! What is agreed about a license: taken from a plan, and edited one by one.
+//! The terms of a license: they are copied from a plan when the license is made, and can then be edited.
 
 use super::license::{HolderBy, OfflinePolicy};
 use serde::{Deserialize, Serialize};
@@ -8,15 +8,15 @@ use time::OffsetDateTime;
 /// Feature names and their values.
 pub type FeatureValues = Map<String, Value>;
 
-/// What a plan gives to the licenses made from it. A license keeps what it was given: editing a plan changes no
-/// license.
+/// The terms that a plan gives to the licenses that are made from it. A license has its own copy of them, so an edit of
+/// a plan does not change any license.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PlanTerms {
-    /// The tier its licenses are of.
+    /// The tier of its licenses.
     pub tier: String,
-    /// Seats, 1 to [`MAX_SEATS`].
+    /// The number of seats, 1 to [`MAX_SEATS`].
     pub seats: u32,
-    /// Days until a license made from it ends; `None` for no end.
+    /// The number of days until a license that is made from it ends; `None` for a license without an end.
     pub trial_days: Option<u32>,
     /// Features.
     pub features: FeatureValues,
@@ -34,19 +34,19 @@ pub struct PlanTerms {
     pub processes_per_seat: u32,
 }
 
-/// Everything about a license that staff may edit. Serialized under the names of the records' columns.
+/// Everything about a license that staff may edit. The serialized names are those of the columns in PostgreSQL.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LicenseTerms {
-    /// The plan it was made from, or last given.
+    /// The plan from which the license was made, or the plan that it was given last.
     pub plan: String,
     /// The tier.
     pub tier: String,
-    /// Seats of its default pool.
+    /// The number of seats of its default pool.
     pub seats: u32,
-    /// When its term begins; `None`: it has begun.
+    /// The begin of its term; `None` if the term has no begin, so that the license is valid from the start.
     #[serde(with = "time::serde::rfc3339::option")]
     pub not_before: Option<OffsetDateTime>,
-    /// When its term ends; `None` for a perpetual one.
+    /// The end of its term; `None` for a perpetual license.
     #[serde(with = "time::serde::rfc3339::option")]
     pub expires_at: Option<OffsetDateTime>,
     /// Features.
@@ -67,28 +67,28 @@ pub struct LicenseTerms {
     pub hide_holders: bool,
 }
 
-/// The largest pool people may ask for. Its rows are written within one request; where PostgreSQL is slow it is grown
-/// in steps.
+/// The largest number of seats of a pool. The rows of all new seats are written within one request; where PostgreSQL is
+/// slow, a large pool has to be made in several steps.
 pub const MAX_SEATS: u32 = 100_000;
 
-/// What to change; `None` leaves it as it is.
+/// An edit of the terms of a license. A field that is `None` leaves its term unchanged.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TermsEdit {
-    /// Seats of the default pool.
+    /// The number of seats of the default pool.
     pub seats: Option<u32>,
-    /// The begin of the term, or that there is none.
+    /// The begin of the term; `Some(None)` removes it.
     pub not_before: Option<Option<OffsetDateTime>>,
-    /// The end of the term, or that there is none.
+    /// The end of the term; `Some(None)` removes it.
     pub expires_at: Option<Option<OffsetDateTime>>,
-    /// A JSON merge patch (RFC 7396): null takes a feature away.
+    /// A JSON merge patch (RFC 7396) of the features; null removes a feature.
     pub features: Option<FeatureValues>,
     /// The offline policy.
     pub offline_policy: Option<OfflinePolicy>,
     /// Hours of grace.
     pub grace_hours: Option<u32>,
-    /// Heartbeats before there is grace.
+    /// The number of heartbeats before a holder has grace.
     pub grace_after_heartbeats: Option<u32>,
-    /// Machines with grace beyond the seats, or that there may be any number.
+    /// The number of machines beyond the seats that may be on unexpired grace; `Some(None)` allows any number.
     pub grace_beyond_seats: Option<Option<u32>>,
     /// What counts as a holder.
     pub holder_by: Option<HolderBy>,
@@ -98,12 +98,12 @@ pub struct TermsEdit {
     pub hide_holders: Option<bool>,
 }
 
-/// A field whose value does not go with the others, and what is wrong with it.
+/// The name of a field whose value contradicts the others, and a text that says what is wrong with it.
 pub type InvalidTerm = (&'static str, &'static str);
 
 impl PlanTerms {
-    /// What a license made from this plan is agreed to be: `plan` is the plan's name. It has begun, has no end and says
-    /// who holds its seats.
+    /// The terms of a license that is made from this plan; `plan` is the name of the plan. The term has no begin and no
+    /// end, and refusals may name the holders of the seats.
     #[must_use]
     pub fn into_license(self, plan: String) -> LicenseTerms {
         LicenseTerms {
@@ -125,7 +125,8 @@ impl PlanTerms {
 }
 
 impl LicenseTerms {
-    /// The same license with a plan's tier, features and policies. Seats and term are what was bought and stay.
+    /// These terms with the tier, features and policies of a plan. The seats and the term were bought and stay as they
+    /// are.
     #[must_use]
     pub fn with_plan(self, name: &str, plan: &PlanTerms) -> Self {
         Self {
@@ -145,11 +146,11 @@ impl LicenseTerms {
     /// The terms after an edit.
     ///
     /// # Errors
-    /// If the outcome would contradict itself.
+    /// [`InvalidTerm`] if the resulting terms would contradict each other.
     pub fn edited(self, edit: &TermsEdit) -> Result<Self, InvalidTerm> {
         let mut features = self.features;
         if let Some(patch) = &edit.features {
-            merge(&mut features, patch);
+            apply_merge_patch(&mut features, patch);
         }
         let offline_policy = edit.offline_policy.unwrap_or(self.offline_policy);
         let after = Self {
@@ -158,7 +159,7 @@ impl LicenseTerms {
             expires_at: edit.expires_at.unwrap_or(self.expires_at),
             features,
             offline_policy,
-            // Hours that were agreed for a policy go with it.
+            // The hours of grace belong to the policy `grace` and are dropped with it.
             grace_hours: edit.grace_hours.unwrap_or(if offline_policy == OfflinePolicy::Grace {
                 self.grace_hours
             } else {
@@ -172,7 +173,7 @@ impl LicenseTerms {
             plan: self.plan,
             tier: self.tier,
         };
-        grace_fits(after.offline_policy, after.grace_hours)?;
+        check_grace_hours(after.offline_policy, after.grace_hours)?;
         match (after.not_before, after.expires_at) {
             (Some(begin), Some(end)) if end <= begin => {
                 let field = if edit.expires_at.is_some() { "expires_at" } else { "not_before" };
@@ -183,11 +184,11 @@ impl LicenseTerms {
     }
 }
 
-/// Whether these hours go with this policy.
+/// Checks that a number of hours of grace is possible with an offline policy.
 ///
 /// # Errors
-/// If they do not.
-pub fn grace_fits(policy: OfflinePolicy, hours: u32) -> Result<(), InvalidTerm> {
+/// [`InvalidTerm`] if it is not.
+pub fn check_grace_hours(policy: OfflinePolicy, hours: u32) -> Result<(), InvalidTerm> {
     match (policy, hours) {
         (OfflinePolicy::Grace, 0) => Err(("grace_hours", "must be at least 1 with the offline_policy grace")),
         (OfflinePolicy::None | OfflinePolicy::Borrow, 1..) => {
@@ -198,7 +199,7 @@ pub fn grace_fits(policy: OfflinePolicy, hours: u32) -> Result<(), InvalidTerm> 
 }
 
 /// Applies a JSON merge patch (RFC 7396).
-fn merge(target: &mut FeatureValues, patch: &FeatureValues) {
+fn apply_merge_patch(target: &mut FeatureValues, patch: &FeatureValues) {
     for (name, value) in patch {
         match value {
             Value::Null => drop(target.remove(name)),
@@ -207,7 +208,7 @@ fn merge(target: &mut FeatureValues, patch: &FeatureValues) {
                     Some(Value::Object(inner)) => inner,
                     _ => Map::new(),
                 };
-                merge(&mut inner, patch);
+                apply_merge_patch(&mut inner, patch);
                 target.insert(name.clone(), inner.into());
             }
             other => drop(target.insert(name.clone(), other.clone())),
@@ -218,7 +219,7 @@ fn merge(target: &mut FeatureValues, patch: &FeatureValues) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::license::GRACE_AFTER;
+    use crate::domain::license::GRACE_AFTER_HEARTBEATS;
     use serde_json::json;
 
     fn object(value: &Value) -> FeatureValues {
@@ -241,7 +242,7 @@ mod tests {
             (json!({}), json!({"a": {"bb": {"ccc": null}}}), json!({"a": {"bb": {}}})),
         ] {
             let mut merged = object(&target);
-            merge(&mut merged, &object(&patch));
+            apply_merge_patch(&mut merged, &object(&patch));
             assert_eq!(merged, object(&result), "{target} {patch}");
         }
     }
@@ -258,7 +259,7 @@ mod tests {
             features: object(&json!({ "render": true })),
             offline_policy: OfflinePolicy::Grace,
             grace_hours: 96,
-            grace_after_heartbeats: GRACE_AFTER,
+            grace_after_heartbeats: GRACE_AFTER_HEARTBEATS,
             grace_beyond_seats: None,
             holder_by: HolderBy::Machine,
             processes_per_seat: 32,

@@ -1,4 +1,4 @@
-//! How many trials the vendor gives, and to whom they were given.
+//! Limits on trials: how many trials of a product are given to one mailbox, mail domain or network address.
 
 use super::{
     email, network,
@@ -8,17 +8,17 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::net::IpAddr;
 
-/// How many trials of a product are given within so many days. `None`: as many as are asked for. One person of an
-/// identity provider has one organization and so one trial, whatever this says.
+/// The numbers of trials of a product that are given within so many days. `None` means that there is no limit. A person
+/// of an identity provider has one organization and therefore one trial in any case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrialPolicy {
-    /// To one mailbox, however its address is written and whoever vouches for it.
+    /// The number of trials for one mailbox, in every spelling of its address and from every identity provider.
     pub mailbox: Option<u32>,
-    /// To all mailboxes of one domain, unless it is one where everybody may have a mailbox.
+    /// The number of trials for all mailboxes of one domain, unless it is a public mail domain.
     pub domain: Option<u32>,
-    /// To one address of the internet; of IPv6, to one /64.
+    /// The number of trials for one IPv4 address or one /64 network of IPv6.
     pub network: Option<u32>,
-    /// How long a trial that was given counts.
+    /// The number of days for which a trial is counted after it was given.
     pub days: u32,
 }
 
@@ -28,14 +28,14 @@ impl Default for TrialPolicy {
     }
 }
 
-/// What a trial is counted by.
+/// The kinds of limits on trials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TrialLimit {
-    /// [`TrialPolicy::mailbox`].
+    /// The limit [`TrialPolicy::mailbox`].
     Mailbox,
-    /// [`TrialPolicy::domain`].
+    /// The limit [`TrialPolicy::domain`].
     Domain,
-    /// [`TrialPolicy::network`].
+    /// The limit [`TrialPolicy::network`].
     Network,
 }
 
@@ -52,9 +52,10 @@ impl std::str::FromStr for TrialLimit {
     }
 }
 
-/// Where everybody may have a mailbox: a limit by domain would be one for all the world. The large ones; a vendor who
-/// limits by domain and sells to people of others sees them refused, and raises the limit.
-const PUBLIC: [&str; 20] = [
+/// The large mail providers that give a mailbox to every person. The limit by domain does not apply to their domains,
+/// because it would be a limit for all people together. People at smaller providers are refused when the limit of their
+/// domain is reached; a vendor who sells to them raises the limit.
+const PUBLIC_MAIL_DOMAINS: [&str; 20] = [
     "gmail.com",
     "outlook.com",
     "hotmail.com",
@@ -77,34 +78,34 @@ const PUBLIC: [&str; 20] = [
     "zoho.com",
 ];
 
-/// A mailbox by what is delivered to it: letters' case, what stands behind a plus and, at Google, dots make no other
-/// one.
-fn mailbox(address: &str) -> (String, String) {
-    let small = email::small(address);
-    let (local, domain) = small.rsplit_once('@').unwrap_or((&small, ""));
-    // One domain has two spellings, with its letters and as `xn--…` (RFC 5890): providers say either.
+/// The local part and the domain of the mailbox to which an address delivers. The case of letters, the text after a
+/// plus sign and, at Google, dots do not make another mailbox.
+fn normalize_mailbox(address: &str) -> (String, String) {
+    let address = email::small(address);
+    let (local, domain) = address.rsplit_once('@').unwrap_or((&address, ""));
+    // A domain has two spellings, with its letters and as `xn--…` (RFC 5890), and identity providers use both.
     let domain = domain.trim_end_matches('.');
     let ascii = idna::domain_to_ascii(domain).unwrap_or_else(|_| domain.to_owned());
     let domain = match ascii.as_str() {
         "googlemail.com" => "gmail.com",
         domain => domain,
     };
-    let plain = local.split('+').next().filter(|local| !local.is_empty()).unwrap_or(local);
-    let plain = if domain == "gmail.com" { plain.replace('.', "") } else { plain.to_owned() };
-    (plain, domain.to_owned())
+    let local = local.split('+').next().filter(|local| !local.is_empty()).unwrap_or(local);
+    let local = if domain == "gmail.com" { local.replace('.', "") } else { local.to_owned() };
+    (local, domain.to_owned())
 }
 
-/// By what a trial of this person is counted: for each limit the hashes under every accepted pepper, the current one
-/// first.
+/// The values by which a trial of this person is counted: for each kind of limit, the hashes of the mailbox, domain or
+/// network under every accepted pepper, the current pepper first. `from` is the address of the request.
 pub(crate) fn subjects(email: &str, from: Option<IpAddr>, peppers: &KeyRing) -> Value {
     let hashes = |text: String| {
         let hash = |text: &str| peppers.all().map(|key| base64url(&key.sign(text.as_bytes()))).collect::<Vec<_>>();
         json!(hash(&format!("trial-v1 {text}")))
     };
-    let (local, domain) = mailbox(email);
+    let (local, domain) = normalize_mailbox(email);
     let mut subjects = Map::new();
     subjects.insert("mailbox".into(), hashes(format!("mailbox {local}@{domain}")));
-    if !domain.is_empty() && !PUBLIC.contains(&domain.as_str()) {
+    if !domain.is_empty() && !PUBLIC_MAIL_DOMAINS.contains(&domain.as_str()) {
         subjects.insert("domain".into(), hashes(format!("domain {domain}")));
     }
     if let Some(from) = from {
@@ -122,7 +123,7 @@ mod tests {
         for same in
             ["ada@example.com", "ADA@Example.COM", "ada+1@example.com", " ada+x+y@example.com.\n", "ada+@example.com"]
         {
-            assert_eq!(mailbox(same), ("ada".into(), "example.com".into()), "{same}");
+            assert_eq!(normalize_mailbox(same), ("ada".into(), "example.com".into()), "{same}");
         }
         for same in [
             "ada@müller.de",
@@ -131,24 +132,24 @@ mod tests {
             "ada+x@XN--MLLER-KVA.de",
             "ada@mu\u{308}ller.de",
         ] {
-            assert_eq!(mailbox(same), ("ada".into(), "xn--mller-kva.de".into()), "{same}");
+            assert_eq!(normalize_mailbox(same), ("ada".into(), "xn--mller-kva.de".into()), "{same}");
         }
         for same in ["a.d.a@gmail.com", "ada@googlemail.com", "AD.A+x@GoogleMail.com"] {
-            assert_eq!(mailbox(same), ("ada".into(), "gmail.com".into()), "{same}");
+            assert_eq!(normalize_mailbox(same), ("ada".into(), "gmail.com".into()), "{same}");
         }
         for other in
             ["a.da@example.com", "ada@example.org", "ada@sub.example.com", "+ada@example.com", "bda@example.com"]
         {
-            assert_ne!(mailbox(other), ("ada".into(), "example.com".into()), "{other}");
+            assert_ne!(normalize_mailbox(other), ("ada".into(), "example.com".into()), "{other}");
         }
-        // By the one rule for addresses (email.rs): what folds alike as a name may be another mailbox, or another
-        // domain.
+        // Addresses are compared by the rule of email.rs: two texts that are the same name after folding may be
+        // different mailboxes or domains.
         for (one, other) in [
             ("straße@example.com", "strasse@example.com"),
             ("ada@straße.example", "ada@strasse.example"),
             ("νίκος@example.com", "νίκοσ@example.com"),
         ] {
-            assert_ne!(mailbox(one), mailbox(other), "{one} {other}");
+            assert_ne!(normalize_mailbox(one), normalize_mailbox(other), "{one} {other}");
         }
     }
 

@@ -78,7 +78,7 @@ impl SeatReaper {
     pub async fn shares(&self) -> Result<Vec<SweepShare>> {
         let todo = self.records.to_do().await?;
         let pools: Vec<_> = todo.pools.into_iter().collect();
-        let mut shares = SweepShare::cut(&pools);
+        let mut shares = SweepShare::split_pools(&pools);
         if todo.events && shares.is_empty() {
             shares.push(SweepShare::default());
         }

@@ -11,7 +11,7 @@ use crate::edge::{FieldChecks, JsonBody, Problem};
 use axum::{extract::State, response::Response};
 use http::StatusCode;
 use license_core::{
-    domain::step_up::{StepUpPolicy as Rule, acr_value},
+    domain::step_up::{StepUpPolicy as Rule, parse_acr_value},
     records::{self, Principal},
 };
 use serde::{Deserialize, Serialize};
@@ -95,7 +95,7 @@ pub(super) async fn put_access_policy(
 ) -> Result<Response, Problem> {
     let mut fields = FieldChecks::new();
     let step_up = body.step_up.as_ref().map(|wish| {
-        let (least, most) = Rule::MAX_AGE;
+        let (least, most) = Rule::MAX_AGE_RANGE;
         let max_age = fields.optional("step_up.max_age", wish.max_age.as_ref(), whole(least, most));
         let acr_values = fields.optional("step_up.acr_values", wish.acr_values.as_deref(), acr_values);
         if wish.max_age.is_none() && wish.acr_values.is_none() {
@@ -112,12 +112,12 @@ pub(super) async fn put_access_policy(
 }
 
 fn acr_values(words: &[String]) -> Result<Vec<String>, String> {
-    if !(1..=Rule::MOST_VALUES).contains(&words.len()) {
-        return Err(format!("must be 1 to {} words; leave it out if any will do", Rule::MOST_VALUES));
+    if !(1..=Rule::MAX_ACR_VALUES).contains(&words.len()) {
+        return Err(format!("must be 1 to {} words; leave it out if any will do", Rule::MAX_ACR_VALUES));
     }
     let mut values = Vec::new();
     for (at, word) in words.iter().enumerate() {
-        let value = acr_value(word).map_err(|problem| format!("the word at place {at} {problem}"))?;
+        let value = parse_acr_value(word).map_err(|problem| format!("the word at place {at} {problem}"))?;
         if values.contains(&value) {
             return Err("names a word twice".into());
         }

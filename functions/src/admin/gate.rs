@@ -223,7 +223,8 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
     let text = std::str::from_utf8(value.as_bytes()).map(str::trim).unwrap_or_default();
     // Blanks within are the client's own.
-    let key = if text.contains(' ') && text.is_ascii() { text.to_owned() } else { pasted::word(text).into_owned() };
+    let key =
+        if text.contains(' ') && text.is_ascii() { text.to_owned() } else { pasted::clean_word(text).into_owned() };
     let fits = (1..=255).contains(&key.len()) && key.bytes().all(|b| (0x20..0x7f).contains(&b));
     if fits {
         Ok(Some(key))

@@ -6,8 +6,8 @@ use crate::{
 };
 use license_core::domain::{
     id::InvalidText,
-    license::{GRACE_AFTER, HolderBy, OfflinePolicy},
-    terms::{FeatureValues, MAX_SEATS, PlanTerms, TermsEdit, grace_fits},
+    license::{GRACE_AFTER_HEARTBEATS, HolderBy, OfflinePolicy},
+    terms::{FeatureValues, MAX_SEATS, PlanTerms, TermsEdit, check_grace_hours},
 };
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -94,8 +94,8 @@ impl AskedPlan {
         let hours = fields.optional("grace_hours", self.grace_hours.as_ref(), whole(0, MAX_GRACE));
         let read = |given: &Option<Value>, value: bool| given.is_none() || value;
         if read(&self.offline_policy, policy.is_some()) && read(&self.grace_hours, hours.is_some()) {
-            let fit = grace_fits(policy.unwrap_or(OfflinePolicy::None), hours.unwrap_or(0));
-            fit.map_err(|(field, problem)| fields.wrong(field, problem)).ok();
+            let checked = check_grace_hours(policy.unwrap_or(OfflinePolicy::None), hours.unwrap_or(0));
+            checked.map_err(|(field, problem)| fields.wrong(field, problem)).ok();
         }
         let after =
             fields.optional("grace_after_heartbeats", self.grace_after_heartbeats.as_ref(), whole(0, MAX_HEARTBEATS));
@@ -112,7 +112,7 @@ impl AskedPlan {
             features: given.unwrap_or_default(),
             offline_policy: policy.unwrap_or(OfflinePolicy::None),
             grace_hours: hours.unwrap_or(0),
-            grace_after_heartbeats: after.unwrap_or(GRACE_AFTER),
+            grace_after_heartbeats: after.unwrap_or(GRACE_AFTER_HEARTBEATS),
             grace_beyond_seats: beyond.flatten(),
             holder_by: holder_by.unwrap_or(HolderBy::Machine),
             processes_per_seat: processes.unwrap_or(32),

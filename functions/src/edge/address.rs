@@ -3,7 +3,7 @@
 use super::rare_warning::RareWarning;
 use axum::extract::ConnectInfo;
 use http::{HeaderMap, header::FORWARDED, request::Parts};
-use license_core::domain::network::plain;
+use license_core::domain::network::canonical_address;
 use std::{
     borrow::Cow,
     net::{IpAddr, SocketAddr},
@@ -24,7 +24,7 @@ const X_FORWARDED_FOR: &str = "x-forwarded-for";
 /// Where no address stands in the entry that counts, it is that of the connection, which is the proxy's: a log line
 /// says so, since all its clients are then taken for one. `None`: the connection is none of TCP.
 pub fn of(parts: &Parts, proxies: u8) -> Option<IpAddr> {
-    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| plain(info.0.ip()));
+    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| canonical_address(info.0.ip()));
     if proxies == 0 {
         return peer;
     }
@@ -117,7 +117,7 @@ fn address(entry: &str) -> Option<IpAddr> {
 
 fn host_address(host: &str) -> Option<IpAddr> {
     // A zone (RFC 4007, section 11) says through which card of the proxy's machine it was heard.
-    host.split('%').next()?.trim().parse().ok().map(plain)
+    host.split('%').next()?.trim().parse().ok().map(canonical_address)
 }
 
 /// Digits, or a hidden one (RFC 7239, section 6.2); some write the colon alone.

@@ -191,7 +191,7 @@ impl<S: Send + Sync> FromRequestParts<S> for BearerCredential {
         if credential.contains([' ', '\t']) {
             return Err(missing());
         }
-        let credential = pasted::word(credential);
+        let credential = pasted::clean_word(credential);
         // The characters of RFC 6750, section 2.1.
         let fits = |b: u8| b.is_ascii_alphanumeric() || b"-._~+/=".contains(&b);
         if !scheme.eq_ignore_ascii_case("bearer") || credential.is_empty() || !credential.bytes().all(fits) {

@@ -158,7 +158,7 @@ fn request_id_of(headers: &HeaderMap) -> String {
         (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
     };
     let given = headers.get(&REQUEST_ID).and_then(|value| value.to_str().ok());
-    let given = given.filter(plain).filter(|id| !credential::looks_like_one(id));
+    let given = given.filter(plain).filter(|id| !credential::looks_like_credential(id));
     given.map_or_else(|| Uuid::now_v7().to_string(), str::to_owned)
 }
 

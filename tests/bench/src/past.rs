@@ -160,7 +160,7 @@ async fn looked(stage: &mut Stage) -> Looked {
 async fn look(reaper: &Records) -> usize {
     let todo: Vec<_> = reaper.to_do().await.expect("the reaper may ask").pools.into_iter().collect();
     let mut found = 0;
-    for share in SweepShare::cut(&todo) {
+    for share in SweepShare::split_pools(&todo) {
         found += reaper.pools_to_reap(&share).await.expect("the reaper may ask").len();
     }
     found

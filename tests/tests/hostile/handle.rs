@@ -55,7 +55,7 @@ static KNOWN: LazyLock<HashSet<&str>> = LazyLock::new(|| GOOD.iter().map(String:
 fn nothing_opens_but_what_was_minted() {
     let texts = prop_oneof![8 => changed(&GOOD, 3), 1 => noise(LIMIT)].prop_map(text);
     let tally = hold(CASES, texts, |text| {
-        let (opened, held) = counted(|| SessionHandle::open(&text, &RING));
+        let (opened, held) = counted(|| SessionHandle::verify(&text, &RING));
         if text.len() > LIMIT {
             prop_assert_eq!((opened.is_err(), held), (true, 0));
             return Ok("too long");
@@ -72,7 +72,7 @@ fn every_handle_prints_back_to_itself() {
     hold(CASES, (handle(), 1..3_u8), |(handle, version)| {
         let text = handle.mint(&ring_of(version));
         prop_assert!(text.len() <= LIMIT);
-        prop_assert_eq!(SessionHandle::open(&text, &RING), Ok(handle));
+        prop_assert_eq!(SessionHandle::verify(&text, &RING), Ok(handle));
         Ok("opened")
     });
 }
@@ -87,7 +87,7 @@ fn what_opens_under_a_right_hmac_is_written_as_we_would_write_it() {
         let mac = RING.get(key).unwrap_or(&RING.current).sign(&bytes);
         bytes.extend(&mac[..16]);
         let text = b64(&bytes);
-        match SessionHandle::open(&text, &RING) {
+        match SessionHandle::verify(&text, &RING) {
             Ok(handle) => {
                 prop_assert_eq!(handle.mint(&ring_of(key)), text);
                 Ok("opened")

@@ -9,7 +9,7 @@ use crate::{
 use license_core::domain::{
     id::LicenseNumber,
     key::{KeyError, LicenseKey},
-    pasted::symbols,
+    pasted::letters_and_digits,
 };
 use proptest::{prelude::*, prop_assert, prop_assert_eq};
 use std::sync::LazyLock;
@@ -31,7 +31,7 @@ fn normal(text: &str) -> String {
         other => other,
     };
     // What else Unicode calls a letter or a digit is put into its plain form as the key's reader does.
-    let plain = if text.is_ascii() { text.into() } else { symbols(text) };
+    let plain = if text.is_ascii() { text.into() } else { letters_and_digits(text) };
     plain.chars().map(folded).filter(char::is_ascii_alphanumeric).collect()
 }
 

@@ -30,7 +30,7 @@ static REFUSALS: LazyLock<Good> = LazyLock::new(|| {
 
 /// Most memory that looking at a text and its certificate may take: JSON numbers in a list take most, 32 bytes for two characters.
 fn bound(kind: JwsKind) -> u64 {
-    64 * (kind.max_len() + JwsKind::Certificate.max_len()) as u64
+    64 * (kind.max_bytes() + JwsKind::Certificate.max_bytes()) as u64
 }
 
 fn trust(token: &str, certificate: &str) -> Result<TokenClaims, VerifyError> {
@@ -45,7 +45,7 @@ fn trust_refusal(refusal: &str, certificate: &str) -> Result<RefusalClaims, Veri
 
 /// A text and a certificate, each changed or not, or noise.
 fn pairs(good: &'static Good, kind: JwsKind) -> impl Strategy<Value = (String, String)> {
-    let one = prop_oneof![12 => changed(good, 1), 4 => changed(good, 3), 1 => noise(kind.max_len())];
+    let one = prop_oneof![12 => changed(good, 1), 4 => changed(good, 3), 1 => noise(kind.max_bytes())];
     let certificate = prop_oneof![6 => changed(&CERTIFICATES, 0), 4 => changed(&CERTIFICATES, 2), 1 => noise(4096)];
     (one.prop_map(text), certificate.prop_map(text))
 }
@@ -72,7 +72,7 @@ fn only_originals<T: PartialEq + std::fmt::Debug>(
     hold(CASES, pairs(good, kind), |(text, certificate)| {
         let (answer, held) = counted(|| trust(&text, &certificate));
         prop_assert!(held <= bound(kind), "held {} bytes", held);
-        if text.len() > kind.max_len() {
+        if text.len() > kind.max_bytes() {
             prop_assert_eq!((answer.is_err(), held), (true, 0));
             return Ok("size");
         }

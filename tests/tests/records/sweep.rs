@@ -109,7 +109,7 @@ async fn a_tick_and_its_sweep_read_what_has_something_to_do_and_neither_other_po
             let tick: Vec<Ran> = plans.take();
             assert_eq!((&todo.pools, todo.events), (&wanted, false), "{known}, {busy} pools");
             let mut looked = 0;
-            for share in SweepShare::cut(&todo.pools.into_iter().collect::<Vec<_>>()) {
+            for share in SweepShare::split_pools(&todo.pools.into_iter().collect::<Vec<_>>()) {
                 looked += reaper.pools_to_reap(&share).await.unwrap().len();
             }
             assert_eq!(looked, wanted.len());
@@ -174,6 +174,6 @@ async fn a_pool_that_cannot_be_read_keeps_none_of_its_share_from_being_looked_at
     let reaper = Records::with(book.database.clone(), DatabaseRole::Reaper, 1);
     let todo: Vec<_> = reaper.to_do().await.unwrap().pools.into_iter().collect();
     assert!(todo.len() as i64 > others, "the broken one is among them");
-    let [share] = &SweepShare::cut(&todo)[..] else { panic!("one share") };
+    let [share] = &SweepShare::split_pools(&todo)[..] else { panic!("one share") };
     assert_eq!(reaper.pools_to_reap(share).await.unwrap().len() as i64, others);
 }

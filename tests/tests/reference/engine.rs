@@ -193,7 +193,7 @@ impl Engine {
             acquire::AcquireOutcome::Seat(seat) => {
                 let known = self.given.iter().position(|given| given.session == seat.session);
                 if known.is_none() {
-                    self.given.push(SessionHandle::open(&seat.handle, &KeyRing::single(vec![1; 32])).unwrap());
+                    self.given.push(SessionHandle::verify(&seat.handle, &KeyRing::single(vec![1; 32])).unwrap());
                 }
                 let session = known.unwrap_or(self.given.len() - 1);
                 Answer::Seat { seat: seat.seat, session, renewed: seat.renewed, used: seat.seats_used }

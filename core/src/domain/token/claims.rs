@@ -1,4 +1,5 @@
-//! What is said and signed. Times are Unix seconds (RFC 7519 section 2, NumericDate); absent options are left out.
+//! The claims of the signed texts. Times are Unix seconds (RFC 7519 section 2, NumericDate); options without a value
+//! are left out.
 
 use super::{REFUSAL_LIFE, jwk::InstanceJwk};
 use crate::{
@@ -9,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use std::{fmt::Display, str::FromStr};
 use uuid::Uuid;
 
-/// A license token: this machine holds this seat, until then, with these features.
+/// The claims of a license token: which machine holds which seat, until when, and with which features.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TokenClaims {
     /// The server, as its configuration spells it.
@@ -17,15 +18,15 @@ pub struct TokenClaims {
     /// The vendor's product.
     pub aud: String,
     /// What occupies the seat.
-    #[serde(deserialize_with = "parsed")]
+    #[serde(deserialize_with = "deserialize_text")]
     pub sub: Holder,
-    /// This token's own id.
+    /// The id of this token.
     pub jti: Uuid,
-    /// When it was signed, by the clock of the instance that signed it.
+    /// The time of signing, by the clock of the instance that signed it.
     pub iat: i64,
-    /// The end of the lease, by that same clock.
+    /// The end of the lease, by the same clock.
     pub exp: i64,
-    /// The session the lease belongs to.
+    /// The session to which the lease belongs.
     pub session_id: SessionId,
     /// The license's public number.
     pub license: LicenseNumber,
@@ -33,51 +34,53 @@ pub struct TokenClaims {
     pub tenant: TenantId,
     /// The seat.
     pub seat: SeatNo,
-    /// The machine; a client compares it with its own.
-    #[serde(deserialize_with = "parsed")]
+    /// The machine hash; a client compares it with that of its own machine.
+    #[serde(deserialize_with = "deserialize_text")]
     pub hw: Hw,
     /// The license's tier.
     pub tier: String,
     /// Feature names and their values.
     pub features: serde_json::Map<String, serde_json::Value>,
-    /// The end of the license's term; absent for a perpetual one.
+    /// The end of the license's term; absent for a perpetual license.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub license_exp: Option<i64>,
-    /// Until when the client may go on without contact; at least the lease's end unless the term ends before.
+    /// The time until which the client may go on without contact: at least the end of the lease, unless the term ends
+    /// before.
     pub offline_until: i64,
-    /// What the client drew for the request this answers.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "parsed_option")]
+    /// The nonce of the request that this token answers.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "deserialize_text_option")]
     pub nonce: Option<Nonce>,
-    /// Which state of the license's facts this shows.
+    /// The version of the license's facts that this token states.
     pub facts_version: u64,
 }
 
-/// A signed "no", so that a fake server cannot lock people out unseen.
+/// The claims of a signed refusal. It is signed so that a fake server cannot refuse clients unnoticed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RefusalClaims {
     /// The server, as its configuration spells it.
     pub iss: String,
-    /// When it was signed.
+    /// The time of signing.
     pub iat: i64,
     /// `iat` + 60 s.
     pub exp: i64,
-    /// What the client drew for the request this answers.
-    #[serde(deserialize_with = "parsed")]
+    /// The nonce of the request that this refusal answers.
+    #[serde(deserialize_with = "deserialize_text")]
     pub nonce: Nonce,
-    /// The code of the refusal, as in the problem document beside it.
+    /// The code of the refusal, as in the problem document of the same answer.
     pub code: String,
-    /// Why the session is over, as in the problem document: whether a client may come back by itself hangs on it.
+    /// The reason for which the session is over, as in the problem document. It determines whether a client may acquire
+    /// again without a person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// The license's public number.
     pub license: LicenseNumber,
-    /// The session refused, where there is one.
+    /// The session that was refused, if the request named one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session_id: Option<SessionId>,
 }
 
 impl RefusalClaims {
-    /// A refusal said at `now_seconds`, which lives for a minute.
+    /// A refusal that is signed at `now_seconds` and is valid for [`REFUSAL_LIFE`] seconds.
     pub fn new(
         issuer: &str,
         now_seconds: i64,
@@ -100,37 +103,39 @@ impl RefusalClaims {
     }
 }
 
-/// What the root says about an instance's key, and what that key may say.
+/// The claims of a certificate: which key an instance has, and what that key may sign.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CertificateClaims {
     /// The server, as its configuration spells it.
     pub iss: String,
-    /// When it was signed.
+    /// The time of signing.
     pub iat: i64,
-    /// From when on the key may sign.
+    /// The time from which the key may sign.
     pub nbf: i64,
-    /// Until when the key may sign; at most 24 h after `nbf`.
+    /// The time until which the key may sign; at most 24 h after `nbf`.
     pub exp: i64,
     /// The key (RFC 7800).
     pub cnf: ConfirmationClaim,
     /// The longest `exp - iat` of a token under this key, in seconds.
     pub max_token_ttl: i64,
-    /// The longest time without contact a token under this key may grant, in seconds.
+    /// The longest time without contact that a token under this key may grant, in seconds.
     pub max_grace: i64,
 }
 
-/// The key a certificate is for (RFC 7800 section 3.2).
+/// The key for which a certificate is made (RFC 7800 section 3.2).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ConfirmationClaim {
     /// The instance's public key.
     pub jwk: InstanceJwk,
 }
 
-/// Words parse themselves; a word of the wrong form makes the whole malformed.
-fn parsed<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(deserializer: D) -> Result<T, D::Error> {
+/// Deserializes a text by its [`FromStr`]; a text of the wrong form makes the whole JWS malformed.
+fn deserialize_text<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(deserializer: D) -> Result<T, D::Error> {
     String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
 }
 
-fn parsed_option<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(deserializer: D) -> Result<Option<T>, D::Error> {
-    parsed(deserializer).map(Some)
+fn deserialize_text_option<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    deserialize_text(deserializer).map(Some)
 }

@@ -1,4 +1,4 @@
-//! Public keys as JSON (RFC 7517, RFC 8037) and their names, which are thumbprints (RFC 7638).
+//! Public keys as JSON (RFC 7517, RFC 8037) and their key ids, which are thumbprints (RFC 7638).
 
 use super::pem;
 use crate::domain::{
@@ -14,10 +14,10 @@ use aws_lc_rs::{
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-/// Bytes of an RSA-4096 modulus.
-const RSA_4096: usize = 512;
+/// The number of bytes of an RSA-4096 modulus.
+const RSA_4096_BYTES: usize = 512;
 
-/// The public half of a root key: what clients pin. Always RSA-4096.
+/// The public half of a root key, which clients pin. It is always an RSA-4096 key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RootKey {
     kid: String,
@@ -31,8 +31,8 @@ impl RootKey {
     /// # Errors
     /// [`InvalidText`] unless the modulus has 4096 bits.
     pub fn new(n: &[u8], e: &[u8]) -> Result<Self, InvalidText> {
-        let (n, e) = (without_zeros(n), without_zeros(e));
-        if n.len() != RSA_4096 || n[0] < 0x80 || e.is_empty() || e.len() > 8 {
+        let (n, e) = (without_leading_zeros(n), without_leading_zeros(e));
+        if n.len() != RSA_4096_BYTES || n[0] < 0x80 || e.is_empty() || e.len() > 8 {
             return Err(InvalidText("must be an RSA key of 4096 bits"));
         }
         let members = format!(r#"{{"e":"{}","kty":"RSA","n":"{}"}}"#, base64url(e), base64url(n));
@@ -42,31 +42,32 @@ impl RootKey {
     /// Reads a `PUBLIC KEY` PEM block (SubjectPublicKeyInfo), as Cloud KMS and OpenSSL write it.
     ///
     /// # Errors
-    /// [`InvalidText`] if it is none, or no RSA-4096 key.
+    /// [`InvalidText`] if the text is not such a block, or the key is not an RSA-4096 key.
     pub fn from_pem(text: &str) -> Result<Self, InvalidText> {
         let wrong = InvalidText("must be a PEM block of an RSA public key");
         let der = pem::decode("PUBLIC KEY", text).ok_or(wrong)?;
         let key = aws_lc_rs::rsa::PublicKey::from_der(&der).map_err(|_| wrong)?;
-        Self::of(&key)
+        Self::from_public_key(&key)
     }
 
     /// The public half of a key pair.
     ///
     /// # Errors
     /// [`InvalidText`] unless the key has 4096 bits.
-    pub(crate) fn of(key: &aws_lc_rs::rsa::PublicKey) -> Result<Self, InvalidText> {
+    pub(crate) fn from_public_key(key: &aws_lc_rs::rsa::PublicKey) -> Result<Self, InvalidText> {
         let (n, e) = (key.modulus(), key.exponent());
         Self::new(n.big_endian_without_leading_zero(), e.big_endian_without_leading_zero())
     }
 
-    /// The key as a `PUBLIC KEY` PEM block: what a vendor puts into a client.
+    /// The key as a `PUBLIC KEY` PEM block, which a vendor builds into a client.
     pub fn to_pem(&self) -> String {
-        // A key that was parsed can be written; an empty block would be refused by every reader.
+        // Every key that was parsed can be written. If it could not, the block would be empty, which every reader
+        // refuses.
         let der = self.components().as_der();
         pem::encode("PUBLIC KEY", der.as_ref().map_or(&[], |der| der.as_ref()))
     }
 
-    /// The key's name: its thumbprint.
+    /// The key id, which is the thumbprint of the key.
     pub fn kid(&self) -> &str {
         &self.kid
     }
@@ -108,7 +109,7 @@ impl<'de> Deserialize<'de> for RootKey {
         let members = RsaMembers::deserialize(deserializer)?;
         let (n, e) = (from_base64url(&members.n), from_base64url(&members.e));
         match (members.kty.as_str(), n, e) {
-            // The name is computed, never believed.
+            // The key id is computed from the key; the one in the text is ignored.
             ("RSA", Some(n), Some(e)) => Self::new(&n, &e).map_err(D::Error::custom),
             _ => Err(D::Error::custom("must be an RSA key with n and e in base64url")),
         }
@@ -134,7 +135,7 @@ impl InstanceJwk {
         Self { x }
     }
 
-    /// The key's name: its thumbprint.
+    /// The key id, which is the thumbprint of the key.
     pub fn kid(&self) -> String {
         thumbprint(&format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#, base64url(&self.x)))
     }
@@ -175,7 +176,7 @@ fn thumbprint(members: &str) -> String {
     base64url(digest::digest(&digest::SHA256, members.as_bytes()).as_ref())
 }
 
-fn without_zeros(bytes: &[u8]) -> &[u8] {
+fn without_leading_zeros(bytes: &[u8]) -> &[u8] {
     &bytes[bytes.iter().position(|&b| b != 0).unwrap_or(bytes.len())..]
 }
 

@@ -7,7 +7,7 @@ use crate::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::fmt;
 
-/// What a JWS of ours is. Fixes its `typ`, its one algorithm and its greatest size.
+/// The kind of a JWS that this server signs. It determines the `typ`, the only algorithm and the greatest size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JwsKind {
     /// A license token, signed by an instance.
@@ -36,8 +36,9 @@ impl JwsKind {
         }
     }
 
-    /// The longest text that is looked at, in bytes. Facts are at most 4 KiB, so no token of ours comes near its limit.
-    pub const fn max_len(self) -> usize {
+    /// The longest text that is parsed, in bytes. Facts have at most 4 KiB, so every token of this server is much
+    /// shorter.
+    pub const fn max_bytes(self) -> usize {
         match self {
             Self::Token => 16 * 1024,
             Self::Certificate | Self::Refusal => 4 * 1024,
@@ -55,8 +56,8 @@ impl fmt::Display for JwsKind {
     }
 }
 
-/// Ours have these three members. Anything more (`crit`, `jku`, `jwk`, `b64` …) would ask a verifier to do something we
-/// never ask.
+/// The header of a JWS that this server signs. It has exactly these three members; every other member (`crit`, `jku`,
+/// `jwk`, `b64` …) would demand something of the verifier that this server never demands, so it is refused.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct JwsHeader {
@@ -65,7 +66,7 @@ pub(super) struct JwsHeader {
     pub(super) kid: String,
 }
 
-/// What is signed.
+/// The text over which the signature is made: the header and the claims.
 ///
 /// # Errors
 /// [`Error::Internal`] if the claims cannot be written as JSON, or would be too large for any verifier.
@@ -76,20 +77,20 @@ pub(crate) fn signing_input(kind: JwsKind, kid: &str, claims: &impl Serialize) -
         (serde_json::to_vec(&header).map_err(unwritten)?, serde_json::to_vec(claims).map_err(unwritten)?);
     let input = format!("{}.{}", base64url(&header), base64url(&claims));
     // A root's signature has 683 characters, an instance's 86.
-    if input.len() + 700 > kind.max_len() {
+    if input.len() + 700 > kind.max_bytes() {
         return Err(Error::Internal(format!("{kind}: its claims are too large").into()));
     }
     Ok(input)
 }
 
-/// The finished text.
+/// The complete JWS: the signing input with its signature.
 pub(crate) fn assemble(mut signing_input: String, signature: &[u8]) -> String {
     signing_input.push('.');
     signing_input.push_str(&base64url(signature));
     signing_input
 }
 
-/// A text taken apart; nothing of it is believed yet.
+/// The parts of a JWS whose signature has not been verified yet.
 pub(super) struct ParsedJws<'a, T> {
     pub(super) header: JwsHeader,
     pub(super) claims: T,
@@ -97,14 +98,15 @@ pub(super) struct ParsedJws<'a, T> {
     pub(super) signature: Vec<u8>,
 }
 
-/// The parts of a text, the header first so that its kind can be judged before the claims are read.
-pub(super) fn split(text: &str) -> Option<(JwsHeader, &str)> {
+/// Parses the header of a JWS and returns the text after it, so that the header can be checked before the claims are
+/// parsed.
+pub(super) fn parse_header(text: &str) -> Option<(JwsHeader, &str)> {
     let (header, rest) = text.split_once('.')?;
     Some((from_json(header)?, rest))
 }
 
-/// The rest of a text whose header was judged.
-pub(super) fn parse<T: DeserializeOwned>(text: &str, header: JwsHeader) -> Option<ParsedJws<'_, T>> {
+/// Parses the claims and the signature of a JWS whose header was checked.
+pub(super) fn parse_body<T: DeserializeOwned>(text: &str, header: JwsHeader) -> Option<ParsedJws<'_, T>> {
     let (signing_input, signature) = text.rsplit_once('.')?;
     let (_, claims) = signing_input.split_once('.')?;
     let (claims, signature) = (from_json(claims)?, from_base64url(signature)?);

@@ -1,8 +1,8 @@
-//! License tokens, refusals and certificates: claims, bytes to sign, and the offline verification clients do
-//! (docs/PROTOCOL.md, section 8).
+//! License tokens, refusals and certificates: their claims, the bytes that are signed, and the offline verification
+//! that clients do (docs/PROTOCOL.md, section 8).
 //!
 //! All three are JWS in compact form (RFC 7515). The root key (RSA-4096, pinned by clients) signs a certificate for an
-//! instance's Ed25519 key; that key signs tokens and refusals. Nothing here does I/O or knows where keys live.
+//! instance's Ed25519 key; that key signs tokens and refusals. Nothing in this module does I/O or has private keys.
 
 mod claims;
 mod jwk;

@@ -1,8 +1,8 @@
-//! The textual form of keys (RFC 7468), as far as we need it: one block, no headers.
+//! The textual form of keys (RFC 7468), as far as this server needs it: one block without headers.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 
-/// Bytes as a PEM block of that label.
+/// Writes bytes as a PEM block with that label.
 pub(crate) fn encode(label: &str, der: &[u8]) -> String {
     let text = BASE64_STANDARD.encode(der);
     let mut out = format!("-----BEGIN {label}-----\n");
@@ -13,7 +13,7 @@ pub(crate) fn encode(label: &str, der: &[u8]) -> String {
     out + &format!("-----END {label}-----\n")
 }
 
-/// The bytes of a text that is one PEM block of that label and nothing else.
+/// The bytes of a text that is exactly one PEM block with that label; `None` for every other text.
 pub(crate) fn decode(label: &str, text: &str) -> Option<Vec<u8>> {
     let body = text.trim().strip_prefix(&format!("-----BEGIN {label}-----"))?;
     let body = body.strip_suffix(&format!("-----END {label}-----"))?;

@@ -208,7 +208,7 @@ fn worth(peppers: &KeyRing, seal: Option<&str>, of: &[u8]) -> SealStrength {
     let (Ok(version), Some(mac)) = (version.parse(), secret::from_base64url(mac)) else { return SealStrength::Bad };
     match peppers.get(version) {
         None => SealStrength::Unknown,
-        Some(key) if secret::alike(&key.sign(of), &mac) => SealStrength::Good,
+        Some(key) if secret::equal_in_constant_time(&key.sign(of), &mac) => SealStrength::Good,
         Some(_) => SealStrength::Bad,
     }
 }

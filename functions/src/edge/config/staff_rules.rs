@@ -3,7 +3,7 @@
 use super::env::{ConfigResult, Environment, wrong};
 use license_core::domain::{
     network::IpNetwork,
-    step_up::{StepUpPolicy, acr_value},
+    step_up::{StepUpPolicy, parse_acr_value},
 };
 use std::net::IpAddr;
 
@@ -49,7 +49,7 @@ fn networks(env: &Environment) -> ConfigResult<Vec<IpNetwork>> {
 
 fn max_age(env: &Environment) -> ConfigResult<Option<u32>> {
     const NAME: &str = "STAFF_STEP_UP_MAX_AGE_SECONDS";
-    let (least, most) = StepUpPolicy::MAX_AGE;
+    let (least, most) = StepUpPolicy::MAX_AGE_RANGE;
     let Some(text) = env.get(NAME) else { return Ok(None) };
     match text.parse() {
         Ok(seconds) if (least..=most).contains(&seconds) => Ok(Some(seconds)),
@@ -62,10 +62,10 @@ fn acr_values(env: &Environment) -> ConfigResult<Vec<String>> {
     let text = env.get(NAME).unwrap_or_default();
     let words = text.split_whitespace();
     let values: Vec<String> = words
-        .map(|word| acr_value(word).or_else(|problem| wrong(NAME, format!("has {word:?}, which {problem}"))))
+        .map(|word| parse_acr_value(word).or_else(|problem| wrong(NAME, format!("has {word:?}, which {problem}"))))
         .collect::<ConfigResult<_>>()?;
-    if values.len() > StepUpPolicy::MOST_VALUES {
-        return wrong(NAME, format!("has more than {} values", StepUpPolicy::MOST_VALUES));
+    if values.len() > StepUpPolicy::MAX_ACR_VALUES {
+        return wrong(NAME, format!("has more than {} values", StepUpPolicy::MAX_ACR_VALUES));
     }
     Ok(values)
 }
