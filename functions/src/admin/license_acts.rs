@@ -4,7 +4,7 @@ use super::{
     AdminService,
     answer::{PathTarget, answered, versioned},
     gate::OrganizationCaller,
-    licenses::License,
+    term_views::License,
     terms::whole,
 };
 use crate::edge::{FieldChecks, JsonOrEmpty, Problem, layers::about};

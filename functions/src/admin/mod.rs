@@ -1,7 +1,9 @@
 //! admin: what people of an organization, their scripts and the vendor's staff manage.
 //!
-//! `access.rs`: who may do what · `gate.rs`: who asks · `step_up.rs`: for what a fresher sign-in may be demanded · `answer.rs`: versions, pages, refusals · `filters.rs`: the parameters of lists · `terms.rs`: the fields that licenses and plans
-//! share · `pages.rs`: the document and its page · one file for each kind of thing that is managed.
+//! `access.rs`: who may do what · `gate.rs`: who asks · `step_up.rs`: for what a fresher sign-in may be demanded ·
+//! `answer.rs`: versions, pages, refusals · `filters.rs`: the parameters of lists · `terms.rs` and `term_views.rs`: the
+//! terms of licenses and plans, asked for and shown · `pages.rs`: the document and its page · one file for each kind of
+//! thing that is managed.
 
 pub mod access;
 mod access_policy;
@@ -22,6 +24,7 @@ mod projects;
 mod recognize;
 mod sessions;
 pub mod step_up;
+mod term_views;
 mod terms;
 mod tokens;
 pub(crate) mod voiding;
