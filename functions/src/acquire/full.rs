@@ -36,12 +36,14 @@ fn why(full: &PoolFull, next: Option<u64>) -> String {
             "The license has no seats here at present. The vendor can add some.".to_owned()
         }
         WaitReason::Never => format!(
-            "The license has no seats here any more; {held} {} left to whoever {} until they are given back. The vendor can add some.",
+            "The license has no seats here any more; {held} {} left to whoever {} until they are given back. \
+             The vendor can add some.",
             if held == 1 { "is" } else { "are" },
             if held == 1 { "has it" } else { "have them" },
         ),
         WaitReason::Opening => format!(
-            "The license server's records were restored, and until every lease given before that is over nobody who starts is seated. Try again {within}."
+            "The license server's records were restored, and until every lease given before that is over nobody who \
+             starts is seated. Try again {within}."
         ),
         WaitReason::Wait if held == 0 && total == 1 => {
             format!("The license's only seat is in nobody's use, but it waits {WAITS}. It is free {within}.")
@@ -52,14 +54,17 @@ fn why(full: &PoolFull, next: Option<u64>) -> String {
             )
         }
         WaitReason::Wait => format!(
-            "No seat is free: {held} of {total} in use, {waiting} waiting, each {WAITS}. The first of those is free {within}; or close the program where it is not needed."
+            "No seat is free: {held} of {total} in use, {waiting} waiting, each {WAITS}. \
+             The first of those is free {within}; or close the program where it is not needed."
         ),
         WaitReason::Lease if held > total => format!(
-            "The license has {} now, and {held} are still in use from when it had more. Close the program where it is not needed, or try again later.",
+            "The license has {} now, and {held} are still in use from when it had more. \
+             Close the program where it is not needed, or try again later.",
             if total == 1 { "1 seat".to_owned() } else { format!("{total} seats") },
         ),
         WaitReason::Lease if waiting > 0 => format!(
-            "No seat is free: {held} of {total} in use, {waiting} waiting, each {WAITS}. Close the program where it is not needed, or try again later."
+            "No seat is free: {held} of {total} in use, {waiting} waiting, each {WAITS}. \
+             Close the program where it is not needed, or try again later."
         ),
         WaitReason::Lease if total == 1 => {
             "The license's only seat is in use. Close the program where it is not needed, or try again later."
@@ -82,7 +87,8 @@ pub(super) fn too_many(many: &TooMany) -> Problem {
         (_, true) => format!("{processes} starts under this instance_id share its seat"),
     };
     let detail = format!(
-        "{who} already, as many as the license allows. Close one. One that ended without giving its place back keeps it until its lease ends: the first is over in {}, unless it gives a sign of life.",
+        "{who} already, as many as the license allows. Close one. One that ended without giving its place back keeps \
+         it until its lease ends: the first is over in {}, unless it gives a sign of life.",
         span(next)
     );
     Problem::new(ProblemCode::TooManyProcesses, detail)
@@ -97,7 +103,8 @@ mod tests {
     use license_core::domain::license::LicenseFacts;
 
     fn full(total: u32, held: u32, waiting: u32, until: WaitReason) -> PoolFull {
-        let facts = json!({"tenant": uuid::Uuid::nil(), "number": "752KJY5EZQ1CW", "product": "demo", "tier": "demo", "seats_total": total,
+        let facts = json!({"tenant": uuid::Uuid::nil(), "number": "752KJY5EZQ1CW", "product": "demo", "tier": "demo",
+            "seats_total": total,
             "features": {}, "expires_at": null, "offline": {"policy": "none"}, "facts_version": 1});
         let facts: LicenseFacts = serde_json::from_value(facts).unwrap();
         let next_lease_end_ms = 1;

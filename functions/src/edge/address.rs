@@ -16,12 +16,13 @@ const X_FORWARDED_FOR: &str = "x-forwarded-for";
 
 /// The client's address, an IPv4 one as such however it was written.
 ///
-/// Behind `proxies` proxies of ours the last so many entries of `X-Forwarded-For` were written by them, each naming whom it heard from;
-/// everything before was written by whoever asks and is not believed. `Forwarded` (RFC 7239) is read the same way where there is no
-/// `X-Forwarded-For` at all: proxies that write the older header pass on what a client wrote into the newer one.
+/// Behind `proxies` proxies of ours the last so many entries of `X-Forwarded-For` were written by them, each naming
+/// whom it heard from; everything before was written by whoever asks and is not believed. `Forwarded` (RFC 7239) is
+/// read the same way where there is no `X-Forwarded-For` at all: proxies that write the older header pass on what a
+/// client wrote into the newer one.
 ///
-/// Where no address stands in the entry that counts, it is that of the connection, which is the proxy's: a log line says so, since all its
-/// clients are then taken for one. `None`: the connection is none of TCP.
+/// Where no address stands in the entry that counts, it is that of the connection, which is the proxy's: a log line
+/// says so, since all its clients are then taken for one. `None`: the connection is none of TCP.
 pub fn of(parts: &Parts, proxies: u8) -> Option<IpAddr> {
     let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| plain(info.0.ip()));
     if proxies == 0 {
@@ -62,8 +63,9 @@ fn told(headers: &HeaderMap, proxies: u8) -> Result<IpAddr, &'static str> {
     address(node).ok_or("the proxy wrote no address: unknown, hidden or unreadable")
 }
 
-/// The parts of a list, the last one first. Empty ones do not count (RFC 9110, section 5.6.1), and a separator within quotes parts nothing.
-/// Read from its end, so that a quote which a client opens and never closes swallows nothing that a proxy wrote behind it.
+/// The parts of a list, the last one first. Empty ones do not count (RFC 9110, section 5.6.1), and a separator within
+/// quotes parts nothing. Read from its end, so that a quote which a client opens and never closes swallows nothing that
+/// a proxy wrote behind it.
 fn from_the_end(list: &str, separator: u8) -> impl Iterator<Item = &str> {
     let mut rest = Some(list);
     let parts = std::iter::from_fn(move || {

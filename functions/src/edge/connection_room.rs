@@ -1,8 +1,9 @@
 //! Room: how many connections a process keeps, whose they are, and which of them makes room for a new one.
 //!
-//! A connection that waits for its client, be it for a head, for a body or for an answer to be taken, may be closed for another. One whose
-//! request is being worked on may not. Where room is scarce, the address that has most connections gives one up, that which has waited
-//! longest: whoever opens a thousand closes their own, and many machines behind one address are cut off by nobody as long as there is room.
+//! A connection that waits for its client, be it for a head, for a body or for an answer to be taken, may be closed for
+//! another. One whose request is being worked on may not. Where room is scarce, the address that has most connections
+//! gives one up, that which has waited longest: whoever opens a thousand closes their own, and many machines behind one
+//! address are cut off by nobody as long as there is room.
 
 use super::{address::bucket, rare_warning::RareWarning};
 use std::{
@@ -27,8 +28,8 @@ const MOST: usize = 4096;
 /// How many files a process wants to be allowed to open: as many again for stores and everything else.
 #[cfg(unix)]
 const FILES: u64 = 2 * MOST as u64;
-/// So long every connection is waited for, however many others want its place: a client that means it well has sent its head by then, and
-/// whoever comes faster than that waits in the system's queue.
+/// So long every connection is waited for, however many others want its place: a client that means it well has sent its
+/// head by then, and whoever comes faster than that waits in the system's queue.
 pub(super) const LEAST: Duration = Duration::from_millis(250);
 /// How long the system is left alone after it could not accept a connection, unless one ends before.
 const BREATH: Duration = Duration::from_millis(100);
@@ -107,10 +108,12 @@ impl ConnectionRoom {
         Self { most: connections.max(1), share: share.max(1), table: Mutex::default(), changed: Notify::new() }
     }
 
-    /// The room of this process, which all its listeners share: for 4096, or for three quarters of the files it may open where that is less,
-    /// since its own connections to stores need some too. The system's soft limit of files is raised first.
+    /// The room of this process, which all its listeners share: for 4096, or for three quarters of the files it may
+    /// open where that is less, since its own connections to stores need some too. The system's soft limit of files is
+    /// raised first.
     ///
-    /// One address may have half of it, unless there are `proxies` of ours in front: then the addresses are theirs, and everybody comes from them.
+    /// One address may have half of it, unless there are `proxies` of ours in front: then the addresses are theirs, and
+    /// everybody comes from them.
     pub fn of_process(proxies: u8) -> Arc<Self> {
         static ROOM: OnceLock<Arc<ConnectionRoom>> = OnceLock::new();
         let made = ROOM.get_or_init(|| {
@@ -130,7 +133,8 @@ impl ConnectionRoom {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A place for a connection from `ip`, as soon as there is one. `None`: that address has its share, and waits with none of them.
+    /// A place for a connection from `ip`, as soon as there is one. `None`: that address has its share, and waits with
+    /// none of them.
     pub(super) async fn place(self: &Arc<Self>, ip: IpAddr) -> Option<ConnectionPlace> {
         let whose: Arc<str> = bucket(ip).into();
         let mut wanted = None;

@@ -1,7 +1,8 @@
 //! Connections: how long the listener waits for whoever is at the other end. How many it keeps stands in `room.rs`.
 //!
-//! hyper's own timer for heads would count from the end of the last answer: it closes idle connections as soon as slow heads, and then a
-//! proxy in front sends its next request into a connection that was just closed. So the time is kept here, below hyper, where bytes pass.
+//! hyper's own timer for heads would count from the end of the last answer: it closes idle connections as soon as slow
+//! heads, and then a proxy in front sends its next request into a connection that was just closed. So the time is kept
+//! here, below hyper, where bytes pass.
 
 use super::{
     connection_room::{ConnectionPlace, ConnectionRoom, NoRoom, PlaceUse},
@@ -37,8 +38,8 @@ use tower::ServiceExt;
 pub struct ClientPatience {
     /// For the head of a request, from its first byte to its last, and for the first byte of a new connection: 20 s.
     pub head: Duration,
-    /// For the next request on a connection that had an answer: 620 s, longer than proxies keep connections that they do not use (Google's
-    /// 600 s), so that it is they who close.
+    /// For the next request on a connection that had an answer: 620 s, longer than proxies keep connections that they
+    /// do not use (Google's 600 s), so that it is they who close.
     pub idle: Duration,
     /// For an answer to be taken, from when there was no more room for it on the way: 30 s.
     pub answer: Duration,
@@ -51,10 +52,12 @@ impl Default for ClientPatience {
     }
 }
 
-/// The most bytes of a head that are kept, 32 KiB: half of what one may be, since the buffer may grow to twice as much when it is read.
+/// The most bytes of a head that are kept, 32 KiB: half of what one may be, since the buffer may grow to twice as much
+/// when it is read.
 const HEAD: usize = 32 << 10;
 
-/// Answers connections with `app` until `stop` resolves, then closes those that wait for a request and lets requests under way finish.
+/// Answers connections with `app` until `stop` resolves, then closes those that wait for a request and lets requests
+/// under way finish.
 pub(super) async fn accept(
     listener: TcpListener,
     app: Router,
@@ -184,7 +187,8 @@ impl HttpBody for ArrivingBody {
 }
 
 impl ArrivingBody {
-    /// Nothing more comes, or nobody wants it: it is our turn. One that was asked to leave does so when it has said why.
+    /// Nothing more comes, or nobody wants it: it is our turn. One that was asked to leave does so when it has said
+    /// why.
     fn here(&mut self, cx: &mut Context<'_>) {
         if std::mem::take(&mut self.waits) && self.place.poll_leave(cx).is_pending() {
             self.place.works();

@@ -1,4 +1,5 @@
-//! Credentials of nobody: whoever sends many different wrong ones from one address is refused, before PostgreSQL is asked about them.
+//! Credentials of nobody: whoever sends many different wrong ones from one address is refused, before PostgreSQL is
+//! asked about them.
 
 use super::{
     Problem,
@@ -49,8 +50,9 @@ impl CredentialGuesses {
         }
     }
 
-    /// Counts an ID token that was refused, and says why it was unless there were too many. Its signature is checked all the same: that asks
-    /// no store, and people behind one address with whoever forges are not kept out. One that is only too old is not forged.
+    /// Counts an ID token that was refused, and says why it was unless there were too many. Its signature is checked
+    /// all the same: that asks no store, and people behind one address with whoever forges are not kept out. One that
+    /// is only too old is not forged.
     pub async fn refused(&self, parts: &Parts, token: &str, why: Problem) -> Problem {
         if why.code() != ProblemCode::TokenInvalid {
             return why;

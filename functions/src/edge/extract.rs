@@ -13,7 +13,8 @@ use std::{borrow::Cow, fmt};
 /// The largest body, in bytes.
 pub const MAX_BODY: usize = 64 * 1024;
 
-/// A JSON object as request body: 415 if declared as something else, 413 if too large, 400 if not JSON, 422 if JSON but not a `T`.
+/// A JSON object as request body: 415 if declared as something else, 413 if too large, 400 if not JSON, 422 if JSON but
+/// not a `T`.
 ///
 /// `T` must `deny_unknown_fields`. Texts never repeat a value of the request, since it may be a secret.
 pub struct JsonBody<T>(pub T);
@@ -75,11 +76,12 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for QueryParameter
 /// The whole body, at most [`MAX_BODY`] bytes.
 ///
 /// # Errors
-/// 413 when it is larger, 400 when the client went away before its end: its doing, and no outage of ours. 408 when its connection was needed
-/// for others before it had sent all.
+/// 413 when it is larger, 400 when the client went away before its end: its doing, and no outage of ours. 408 when its
+/// connection was needed for others before it had sent all.
 pub async fn read(request: Request) -> Result<Bytes, Problem> {
     let mut body = Limited::new(request.into_body(), MAX_BODY);
-    // Copied: a frame of one byte would keep the whole buffer in which it came, and a body may be as many frames as it has bytes.
+    // Copied: a frame of one byte would keep the whole buffer in which it came, and a body may be as many frames as it
+    // has bytes.
     let mut whole = Vec::new();
     while let Some(frame) = body.frame().await {
         match frame {
@@ -87,7 +89,8 @@ pub async fn read(request: Request) -> Result<Bytes, Problem> {
             // axum wraps the body's errors: the limit is somewhere down the chain.
             Err(error) if caused_by::<LengthLimitError>(&*error) => return Err(too_large()),
             Err(error) if caused_by::<NoRoom>(&*error) => {
-                let detail = "The whole body had not arrived when its connection was needed for others, and nothing was done. Send the request again.";
+                let detail = "The whole body had not arrived when its connection was needed for others, \
+                    and nothing was done. Send the request again.";
                 return Err(Problem::new(ProblemCode::RequestTimeout, detail));
             }
             Err(_) => return Err(Problem::not_json("the connection ended before the whole body had arrived")),

@@ -41,16 +41,16 @@ impl NamedLimit {
         Self { name: "off", kept: None }
     }
 
-    /// Lets one more request of `subject` through, or refuses it with 429. With Redis away everybody is let through: a limit protects the
-    /// service from its callers, and must not take it from them.
+    /// Lets one more request of `subject` through, or refuses it with 429. With Redis away everybody is let through: a
+    /// limit protects the service from its callers, and must not take it from them.
     pub async fn admit(&self, subject: &str) -> Result<Option<RateHeaders>, Problem> {
         let Some((rate, seats)) = &self.kept else { return Ok(None) };
         let turn = async { seats.turn(self.name, subject, *rate).await.map(Some) };
         self.decide("requests", *rate, turn).await
     }
 
-    /// Lets `subject` hear that what it `tried` is wrong, or refuses that with 429. The same again within a minute is not counted: whoever
-    /// repeats a wrong key learns nothing from it, and a guesser gets no guess more.
+    /// Lets `subject` hear that what it `tried` is wrong, or refuses that with 429. The same again within a minute is
+    /// not counted: whoever repeats a wrong key learns nothing from it, and a guesser gets no guess more.
     pub async fn guess(&self, subject: &str, tried: &str) -> Result<(), Problem> {
         let Some((rate, seats)) = &self.kept else { return Ok(()) };
         let what = "different wrong credentials from your address";
@@ -93,7 +93,8 @@ impl ByAddress {
         address::of(parts, self.proxies)
     }
 
-    /// Lets one more request from where `parts` came from through, or refuses it with 429. What came over no network is not limited.
+    /// Lets one more request from where `parts` came from through, or refuses it with 429. What came over no network is
+    /// not limited.
     pub async fn admit(&self, parts: &Parts) -> Result<Option<RateHeaders>, Problem> {
         match self.address(parts) {
             Some(ip) => self.limit.admit(&address::bucket(ip)).await,

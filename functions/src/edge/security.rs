@@ -21,8 +21,8 @@ pub struct SecurityTxt {
 }
 
 impl SecurityTxt {
-    /// Reads `SECURITY_CONTACT` (`mailto:`, `https:` or `tel:`, several with commas between them, the preferred one first) and
-    /// `SECURITY_POLICY`; `PUBLIC_URL` makes it canonical. `None`: nobody is named, and the path is 404.
+    /// Reads `SECURITY_CONTACT` (`mailto:`, `https:` or `tel:`, several with commas between them, the preferred one
+    /// first) and `SECURITY_POLICY`; `PUBLIC_URL` makes it canonical. `None`: nobody is named, and the path is 404.
     ///
     /// # Errors
     /// A sentence that names the variable that is wrong.
@@ -42,8 +42,8 @@ impl SecurityTxt {
         Ok(Some(Self { contacts, policy, canonical: canonical.map(|url| without_slash(url) + PATH) }))
     }
 
-    /// The file at a time, in Unix seconds. Its end is counted anew for whoever asks, so that a server which is never deployed again does
-    /// not serve one that is over; it is a midnight, so that the file is the same all day.
+    /// The file at a time, in Unix seconds. Its end is counted anew for whoever asks, so that a server which is never
+    /// deployed again does not serve one that is over; it is a midnight, so that the file is the same all day.
     fn text(&self, now: i64) -> String {
         let today = OffsetDateTime::from_unix_timestamp(now).unwrap_or(OffsetDateTime::UNIX_EPOCH);
         let until = today.saturating_add(GOOD_FOR).replace_time(Time::MIDNIGHT);
@@ -110,9 +110,12 @@ mod tests {
             ("PUBLIC_URL", "https://licenses.example.com/"),
         ];
         let file = read(&all).unwrap().unwrap();
-        let expected = "Contact: mailto:security@example.com\nContact: https://example.com/report\nContact: tel:+1-201-555-0123\n\
-                        Expires: 2027-02-26T00:00:00Z\nCanonical: https://licenses.example.com/.well-known/security.txt\n\
-                        Policy: https://example.com/policy\n";
+        let expected = "Contact: mailto:security@example.com\n\
+            Contact: https://example.com/report\n\
+            Contact: tel:+1-201-555-0123\n\
+            Expires: 2027-02-26T00:00:00Z\n\
+            Canonical: https://licenses.example.com/.well-known/security.txt\n\
+            Policy: https://example.com/policy\n";
         let noon = 1_795_867_200; // 2026-11-28T12:00:00Z
         assert_eq!(file.text(noon), expected);
         assert_eq!(file.text(noon + 11 * 3600), expected, "the same all day");

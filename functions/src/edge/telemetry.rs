@@ -1,8 +1,8 @@
-//! Log lines as Cloud Logging reads them from standard output: one JSON object each, with the fields of the request's span on top.
-//! <https://cloud.google.com/logging/docs/structured-logging>
+//! Log lines as Cloud Logging reads them from standard output: one JSON object each, with the fields of the request's
+//! span on top. <https://cloud.google.com/logging/docs/structured-logging>
 //!
-//! Nothing runs in the background: a line is written before the call that logs returns. What must never be in a line: license keys,
-//! handles, tokens, raw hardware ids. They are all types that do not print.
+//! Nothing runs in the background: a line is written before the call that logs returns. What must never be in a line:
+//! license keys, handles, tokens, raw hardware ids. They are all types that do not print.
 
 use super::config::LogConfig;
 use http::HeaderMap;
@@ -25,7 +25,8 @@ pub(super) const TRACE_SAMPLED: &str = "logging.googleapis.com/trace_sampled";
 
 macro_rules! metrics {
     ($($(#[$doc:meta])* $name:ident = $text:literal $(at $($path:literal)|+)?,)*) => {
-        /// The metrics of the services. Each is a log-based metric over the field `metric`, labelled by `outcome`, with `latency_ms`.
+        /// The metrics of the services. Each is a log-based metric over the field `metric`, labelled by `outcome`, with
+        /// `latency_ms`.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum MetricName { $($(#[$doc])* $name,)* }
         impl MetricName {
@@ -91,7 +92,8 @@ pub struct TraceContext {
 }
 
 impl TraceContext {
-    /// From `traceparent` (W3C Trace Context) or else Google's older `X-Cloud-Trace-Context`; anything malformed is no trace.
+    /// From `traceparent` (W3C Trace Context) or else Google's older `X-Cloud-Trace-Context`; anything malformed is no
+    /// trace.
     pub fn of(headers: &HeaderMap) -> Option<Self> {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         text("traceparent").and_then(Self::w3c).or_else(|| text("x-cloud-trace-context").and_then(Self::google))
@@ -112,7 +114,8 @@ impl TraceContext {
         Some(Self { id: hex(id, 32)?, span, sampled: options == "o=1" })
     }
 
-    /// The name Cloud Logging links to: `projects/<project>/traces/<id>`, or the bare id where the project is not known.
+    /// The name Cloud Logging links to: `projects/<project>/traces/<id>`, or the bare id where the project is not
+    /// known.
     pub fn name(&self, project: Option<&str>) -> String {
         project.map_or_else(|| self.id.clone(), |project| format!("projects/{project}/traces/{}", self.id))
     }
@@ -199,8 +202,8 @@ fn severity(level: Level) -> &'static str {
     }
 }
 
-/// The fields of a line or a span, in one buffer: every request has a line, so it costs no more than it must. A later field of the same
-/// name takes the place of the earlier one; names `httpRequest.…` become members of one object.
+/// The fields of a line or a span, in one buffer: every request has a line, so it costs no more than it must. A later
+/// field of the same name takes the place of the earlier one; names `httpRequest.…` become members of one object.
 #[derive(Default)]
 struct LogLine {
     fields: Vec<(&'static str, Range<usize>)>,

@@ -6,8 +6,8 @@ use super::{
 };
 use license_core::identity;
 
-/// Reads `IDENTITY_ISSUER`, `IDENTITY_AUDIENCE`, `IDENTITY_JWKS_URL` and `IDENTITY_TOKEN_SECONDS`: who says who a person is, and for how
-/// long.
+/// Reads `IDENTITY_ISSUER`, `IDENTITY_AUDIENCE`, `IDENTITY_JWKS_URL` and `IDENTITY_TOKEN_SECONDS`: who says who a
+/// person is, and for how long.
 pub fn identity(env: &Environment) -> ConfigResult<identity::IdentitySettings> {
     let issuer = env.url("IDENTITY_ISSUER", None)?;
     no_demo_issuer(env, "IDENTITY_ISSUER", &issuer)?;
@@ -30,9 +30,9 @@ fn longest_life(env: &Environment, name: &'static str) -> ConfigResult<u32> {
     Ok(u32::try_from(seconds).unwrap_or(identity::LONGEST_LIFE))
 }
 
-/// Reads `STAFF_IDENTITY_ISSUER`, `STAFF_IDENTITY_AUDIENCE`, `STAFF_IDENTITY_JWKS_URL` and `STAFF_IDENTITY_TOKEN_SECONDS`: who says who
-/// the vendor's staff is. Everybody with a token of that audience is staff, so it must be one that customers cannot sign in to. `None`:
-/// staff is served by another deployment.
+/// Reads `STAFF_IDENTITY_ISSUER`, `STAFF_IDENTITY_AUDIENCE`, `STAFF_IDENTITY_JWKS_URL` and
+/// `STAFF_IDENTITY_TOKEN_SECONDS`: who says who the vendor's staff is. Everybody with a token of that audience is
+/// staff, so it must be one that customers cannot sign in to. `None`: staff is served by another deployment.
 pub fn staff(env: &Environment) -> ConfigResult<Option<identity::IdentitySettings>> {
     if env.get("STAFF_IDENTITY_AUDIENCE").is_none() {
         return Ok(None);

@@ -36,7 +36,8 @@ impl LogConfig {
 /// What the layers around every service need.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LayersConfig {
-    /// `DOCS_URL`: the address under which `errors/<code>` explains each code; the `type` of problems. No slash at its end.
+    /// `DOCS_URL`: the address under which `errors/<code>` explains each code; the `type` of problems. No slash at its
+    /// end.
     pub url: String,
 }
 

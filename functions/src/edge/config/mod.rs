@@ -1,8 +1,10 @@
-//! Configuration: read once, at start, one struct per service (`services.rs`) made of one per concern. A bad value names its variable and stops the service.
+//! Configuration: read once, at start, one struct per service (`services.rs`) made of one per concern. A bad value
+//! names its variable and stops the service.
 //!
 //! Values come from an [`Environment`], which is the process's environment in services and a map in tests and `local`.
 //!
-//! `env.rs`: the source of values and their shared forms · `variables.rs`: the table of all of them · the other files hold one concern each.
+//! `env.rs`: the source of values and their shared forms · `variables.rs`: the table of all of them · the other files
+//! hold one concern each.
 
 mod env;
 mod identity;

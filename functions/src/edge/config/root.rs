@@ -14,8 +14,8 @@ pub enum RootConfig {
         /// `ROOT_KEY_NEXT=local:<path>`: published beside it, as with Cloud KMS.
         next: Option<PathBuf>,
     },
-    /// `ROOT_KEY=kms:<name>`: a Cloud KMS key version. `ROOT_KEY_NEXT` is published beside it, so that clients can pin it before it
-    /// signs; `KMS_ENDPOINT` and `GCE_METADATA_HOST` are Google's unless set.
+    /// `ROOT_KEY=kms:<name>`: a Cloud KMS key version. `ROOT_KEY_NEXT` is published beside it, so that clients can pin
+    /// it before it signs; `KMS_ENDPOINT` and `GCE_METADATA_HOST` are Google's unless set.
     Kms(kms::KmsSettings),
 }
 
@@ -65,7 +65,8 @@ fn is_key_version(name: &str) -> bool {
         && parts[9].bytes().all(|b| b.is_ascii_digit())
 }
 
-/// Reads `TOKEN_ISSUER` (or, where that is not set, `PUBLIC_URL`): the `iss` of every token, without a slash at its end.
+/// Reads `TOKEN_ISSUER` (or, where that is not set, `PUBLIC_URL`): the `iss` of every token, without a slash at its
+/// end.
 pub fn issuer(env: &Environment) -> ConfigResult<String> {
     let name = if env.get("TOKEN_ISSUER").is_none() && env.get("PUBLIC_URL").is_some() {
         "PUBLIC_URL"

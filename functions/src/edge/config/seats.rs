@@ -7,10 +7,12 @@ use license_core::domain::{
 };
 use std::time::Duration;
 
-/// Reads the protocol's times: `SEAT_TTL_SECONDS` (360), `SEAT_DRAIN_SECONDS` (45), `HEARTBEAT_SECONDS` (30 % of the lease).
+/// Reads the protocol's times: `SEAT_TTL_SECONDS` (360), `SEAT_DRAIN_SECONDS` (45), `HEARTBEAT_SECONDS` (30 % of the
+/// lease).
 pub fn timing(env: &Environment) -> ConfigResult<LeaseTiming> {
     let ttl = env.seconds("SEAT_TTL_SECONDS", 360, 2, 86_400)?;
-    // A shorter drain lets an answer of a deposed Redis primary arrive after a rebuild's leases; only test machines may risk it.
+    // A shorter drain lets an answer of a deposed Redis primary arrive after a rebuild's leases; only test machines may
+    // risk it.
     let least = (LeaseTiming::MAX_CONNECTION_AGE + LeaseTiming::DEADLINE).as_secs();
     let drain = env.seconds("SEAT_DRAIN_SECONDS", 45, if env.on_cloud_run() { least } else { 0 }, 3600)?;
     let mut timing = LeaseTiming::with_ttl(Duration::from_secs(ttl));
@@ -33,9 +35,8 @@ pub fn rate(env: &Environment, name: &'static str, default: RateLimit) -> Config
     }
 }
 
-/// Reads `RATE_ACQUIRE` (120 a minute for each holder, 40 at once), `RATE_LICENSE` (new sessions of a license, for each of its seats: as many
-/// as a holder's unless set) and
-/// `RATE_HEARTBEAT` (30 a minute for each session).
+/// Reads `RATE_ACQUIRE` (120 a minute for each holder, 40 at once), `RATE_LICENSE` (new sessions of a license, for each
+/// of its seats: as many as a holder's unless set) and `RATE_HEARTBEAT` (30 a minute for each session).
 pub fn rates(env: &Environment) -> ConfigResult<PoolRates> {
     let acquire = rate(env, "RATE_ACQUIRE", RateLimit { per_minute: 120, burst: 40 })?;
     let license = if env.get("RATE_LICENSE").is_none() {

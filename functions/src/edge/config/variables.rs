@@ -1,5 +1,5 @@
-//! Every variable there is: who reads it, what holds where it is not set, and what it means. `.env.sample` and the lists of
-//! docs/OPERATING.md are compared with this table, and the table with what each service asks for.
+//! Every variable there is: who reads it, what holds where it is not set, and what it means. `.env.sample` and the
+//! lists of docs/OPERATING.md are compared with this table, and the table with what each service asks for.
 
 use DefaultValue::{Required, Unset, Value};
 use VariableReaders::{Every, LocalMachine, Only};
@@ -20,7 +20,8 @@ pub enum VariableReaders {
 pub enum DefaultValue {
     /// Nothing: the services that read it do not start.
     Required,
-    /// The same as with this value (on Cloud Run, and after other variables, it may be another one: the meaning says so).
+    /// The same as with this value (on Cloud Run, and after other variables, it may be another one: the meaning says
+    /// so).
     Value(&'static str),
     /// What the meaning says.
     Unset,
@@ -50,14 +51,16 @@ impl Variable {
     }
 }
 
-/// Every variable that a service or `license-local` reads, in the order of `.env.sample`. `K_SERVICE` is not among them: Cloud Run sets it.
+/// Every variable that a service or `license-local` reads, in the order of `.env.sample`. `K_SERVICE` is not among
+/// them: Cloud Run sets it.
 pub const VARIABLES: &[Variable] = &[
     Variable { name: "PORT", readers: Every, default: Value("8080"), meaning: "where to listen" },
     Variable {
         name: "BIND_ADDRESS",
         readers: Every,
         default: Value("127.0.0.1"),
-        meaning: "and on which address: this machine alone unless set; 0.0.0.0 is every interface, and the default on Cloud Run",
+        meaning: "and on which address: this machine alone unless set; 0.0.0.0 is every interface, \
+            and the default on Cloud Run",
     },
     Variable {
         name: "SECURITY_CONTACT",
@@ -274,7 +277,8 @@ pub const VARIABLES: &[Variable] = &[
         name: "TRUSTED_PROXIES",
         readers: Every,
         default: Value("0"),
-        meaning: "proxies of ours in front, 0 to 10: so many entries of X-Forwarded-For, from its end, are believed (acquire too)",
+        meaning: "proxies of ours in front, 0 to 10: so many entries of X-Forwarded-For, from its end, \
+            are believed (acquire too)",
     },
     Variable {
         name: "STAFF_IDENTITY_AUDIENCE",

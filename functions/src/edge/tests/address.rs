@@ -206,7 +206,8 @@ fn ipv4() -> impl Strategy<Value = Ipv4Addr> {
     (1..=255u8, any::<[u8; 3]>()).prop_map(|(a, [b, c, d])| Ipv4Addr::new(a, b, c, d))
 }
 
-/// Every way in which a proxy may write an IPv4 address: as such or spelled by IPv6, with and without port, brackets, quotes, blanks, upper case.
+/// Every way in which a proxy may write an IPv4 address: as such or spelled by IPv6, with and without port, brackets,
+/// quotes, blanks, upper case.
 fn written() -> impl Strategy<Value = (Ipv4Addr, String)> {
     let port = proptest::option::of(any::<u16>());
     (ipv4(), 0..6u8, port, any::<[bool; 4]>()).prop_map(|(ip, form, port, [brackets, quotes, blanks, upper])| {
@@ -233,7 +234,10 @@ proptest! {
     }
 
     #[test]
-    fn nothing_a_client_writes_before_our_proxies_changes_anything(before in proptest::collection::vec("[ -~]{0,60}", 0..3), proxies in 1..4u8) {
+    fn nothing_a_client_writes_before_our_proxies_changes_anything(
+        before in proptest::collection::vec("[ -~]{0,60}", 0..3),
+        proxies in 1..4u8,
+    ) {
         let ours: Vec<String> = (1..=proxies).map(|n| format!("203.0.113.{n}")).collect();
         let mut lines: Vec<&str> = before.iter().map(String::as_str).collect();
         let own = ours.join(", ");

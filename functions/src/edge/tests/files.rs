@@ -1,5 +1,5 @@
-//! What a process makes of the number of files it may open. That limit is one for the whole process, and so is the room made by it: each
-//! test runs in a process of its own, which is this program again with that test alone.
+//! What a process makes of the number of files it may open. That limit is one for the whole process, and so is the room
+//! made by it: each test runs in a process of its own, which is this program again with that test alone.
 
 use super::slow;
 use crate::edge::{

@@ -1,4 +1,5 @@
-//! Slow clients on real sockets, with Tokio's clock: it goes on by itself to what is waited for, and nobody waits for real.
+//! Slow clients on real sockets, with Tokio's clock: it goes on by itself to what is waited for, and nobody waits for
+//! real.
 
 use super::rim;
 use crate::edge::{

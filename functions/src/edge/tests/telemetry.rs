@@ -47,8 +47,8 @@ impl Write for Written {
     }
 }
 
-/// The lines that answering `request` writes. One subscriber for the whole process: a call site that is first reached on a thread without
-/// one would be switched off for all.
+/// The lines that answering `request` writes. One subscriber for the whole process: a call site that is first reached
+/// on a thread without one would be switched off for all.
 async fn lines_of(request: Request<Body>) -> Vec<Value> {
     static SUBSCRIBER: Once = Once::new();
     SUBSCRIBER.call_once(|| {
