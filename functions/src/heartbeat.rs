@@ -81,7 +81,7 @@ struct HeartbeatBody {
 /// Shows that the session is alive and gives it a fresh lease. A late heartbeat is good as long as nobody took the seat. After a 403 the
 /// lease is not raised and not taken away: keep asking; it is 403 as long as the license gives no seat, also once the lease is over. After 410 acquire again, unless `reason` is `kicked`.
 #[utoipa::path(post, path = "/api/v1/licenses/heartbeat", tag = "Seats", request_body = Option<HeartbeatBody>, security(("session" = [])),
-    responses((status = 200, description = "The lease is raised", body = HeartbeatResponse),
+    responses((status = 200, description = "The lease is raised", body = HeartbeatResponse<'_>),
               (status = 403, description = "license_suspended, license_revoked, license_expired, license_not_started"),
               (status = 410, description = "session_gone"),
               (status = 429, description = "rate_limited: the lease was raised less than two seconds before"),

@@ -31,7 +31,7 @@ use license_core::{
     },
     error::StoreName,
     identity::{IdentityVerifier, VerifiedClaims},
-    management::{JoinRequest, Management, NewOrganization},
+    management::{JoinRequest, Management, NewMember, NewOrganization},
     records::{DatabaseRole, Records, RegisteredTenant, VerifiedPerson},
     refusal::{ChangeError, ChangeRefusal},
 };
@@ -193,8 +193,8 @@ struct RegisteredLicense<'a> {
 /// verified the person's address. Who registers again, by `iss` and `sub`, is answered 200 with what there is. With an `invitation`
 /// they join the organization that invited their address.
 #[utoipa::path(post, path = "/api/v1/auth/register", tag = "Registration", request_body = Option<RegisterBody>, security(("person" = [])),
-    responses((status = 201, description = "Registered now", body = RegisterResponse),
-              (status = 200, description = "Registered before", body = RegisterResponse),
+    responses((status = 201, description = "Registered now", body = RegisterResponse<'_>),
+              (status = 200, description = "Registered before", body = RegisterResponse<'_>),
               (status = 401, description = "token_invalid, token_expired"),
               (status = 404, description = "not_found: no such invitation"),
               (status = 409, description = "conflict: the invitation is for another address, over, or was used; or no more trials are given"),
@@ -293,18 +293,23 @@ async fn join(
         }
     };
     let joined = service.strangers.judge(parts, &hash, ask).await?.ok_or_else(no_invitation)?;
+    Ok(answer_joined(&joined, &joining.person.email))
+}
+
+fn answer_joined(joined: &NewMember, email: &str) -> Response {
     about(Some(joined.organization.id), None);
     let (status, label) = if joined.first { (StatusCode::CREATED, "joined") } else { (StatusCode::OK, "existing") };
+    let organization = &joined.organization;
     let body = RegisterResponse {
         organization: RegisteredOrganization {
-            id: joined.organization.id,
-            name: &joined.organization.name,
-            created_at: joined.organization.created_at,
+            id: organization.id,
+            name: &organization.name,
+            created_at: organization.created_at,
         },
-        user: RegisteredUser { id: joined.user, email: &joining.person.email, role: joined.role.as_str() },
+        user: RegisteredUser { id: joined.user, email, role: joined.role.as_str() },
         license: None,
     };
-    Ok((status, Extension(MetricOutcome(label)), Json(body)).into_response())
+    (status, Extension(MetricOutcome(label)), Json(body)).into_response()
 }
 
 fn no_invitation() -> Problem {

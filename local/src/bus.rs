@@ -1,5 +1,5 @@
-//! The bus as other processes of this machine reach it: Cloud Pub/Sub's call for publishing, in front of the queue in this one. It
-//! is what lets a reaper run as a process of its own beside `license-local`.
+//! The bus as other processes of this machine reach it: Cloud Pub/Sub's call for publishing, in front of the queue in
+//! this one. It is what lets a reaper run as a process of its own beside `license-local`.
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use axum::{
@@ -30,8 +30,8 @@ struct PublishEndpoint {
     token: Arc<Secret<String>>,
 }
 
-/// `POST /v1/projects/local/topics/{topic}:publish` for whoever brings `token`: a secret in a file that its owner alone can read, since
-/// every account of the machine reaches the address.
+/// `POST /v1/projects/local/topics/{topic}:publish` for whoever brings `token`: a secret in a file that its owner alone
+/// can read, since every account of the machine reaches the address.
 pub fn router(bus: LocalBus, token: Secret<String>) -> Router {
     let call = format!("/v1/projects/{PROJECT}/topics/{{call}}");
     let door = PublishEndpoint { bus, token: Arc::new(token) };

@@ -5,11 +5,10 @@
 //! .local/postgres/ redis/      the stores (see stores::place for when they are elsewhere)
 //! .local/root.pem issuer.key   the root key clients pin; the demo issuer's key
 //! .local/root.next.pem root.previous.pem   while the root key is being replaced (rotate.rs)
-//! .local/handle.key pepper.key what handles are signed and license keys hashed with; on a second line what is accepted beside it
-//! .local/bus.token             what the bus knows its publishers by
-//! .local/staff.secret          what the demo issuer knows the vendor's staff by
-//! .local/license-key           the demo license
-//! .local/endpoints.json env    where everything is, while it runs
+//! .local/handle.key pepper.key what handles are signed and license keys hashed with; on a second line what is accepted
+//! beside it .local/bus.token             what the bus knows its publishers by .local/staff.secret          what the
+//! demo issuer knows the vendor's staff by .local/license-key           the demo license .local/endpoints.json env
+//! where everything is, while it runs
 //! ```
 
 use crate::{secrets, stores};
@@ -47,7 +46,10 @@ pub(crate) struct DataDirectory {
 /// What may go wrong with it.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DataError {
-    #[error("license-local is already running on {}; stop it first, or give this one another --data and --port", .0.display())]
+    #[error(
+        "license-local is already running on {}; stop it first, or give this one another --data and --port",
+        .0.display()
+    )]
     InUse(PathBuf),
     #[error("{} cannot be used", dir.display())]
     Io { dir: PathBuf, source: io::Error },
@@ -58,8 +60,8 @@ pub(crate) enum DataError {
     )]
     Foreign { dir: PathBuf, owner: u32 },
     #[error(
-        "{} is open to others (mode {mode:o}) and holds what may not be ours; close it (chmod 700) if nobody else has written \
-         there, or name another with --data",
+        "{} is open to others (mode {mode:o}) and holds what may not be ours; \
+         close it (chmod 700) if nobody else has written there, or name another with --data",
         dir.display()
     )]
     Open { dir: PathBuf, mode: u32 },
@@ -122,7 +124,8 @@ impl DataDirectory {
             || lines.next().is_some()
         {
             let what = format!(
-                "{name} does not hold one key, or two: <version 1-255>:<32 random bytes as base64url>. Restore it from a backup"
+                "{name} does not hold one key, or two: <version 1-255>:<32 random bytes as base64url>. \
+                 Restore it from a backup"
             );
             return Err(io::Error::other(what));
         }
@@ -155,8 +158,8 @@ impl DataDirectory {
     }
 }
 
-/// Lets nobody else into the directory. One that is open to others is closed where nobody else can have put anything into it: it is empty,
-/// or it is a data directory of ours that others could only read.
+/// Lets nobody else into the directory. One that is open to others is closed where nobody else can have put anything
+/// into it: it is empty, or it is a data directory of ours that others could only read.
 fn close(dir: &Path) -> Result<(), DataError> {
     let failed = |source| DataError::Io { dir: dir.to_owned(), source };
     let meta = fs::metadata(dir).map_err(failed)?;
@@ -177,7 +180,8 @@ fn close(dir: &Path) -> Result<(), DataError> {
     Ok(())
 }
 
-/// The file whose lock says that the directory is in use. Who may open a file may lock it, so nobody else may open this one.
+/// The file whose lock says that the directory is in use. Who may open a file may lock it, so nobody else may open this
+/// one.
 fn own_lock(dir: &Path) -> Result<File, DataError> {
     let path = dir.join("lock");
     // A link would be followed to a file of somebody else's choice, and a pipe waited for.
@@ -193,7 +197,8 @@ fn own_lock(dir: &Path) -> Result<File, DataError> {
     Ok(lock)
 }
 
-/// A key of the service and, while it is being replaced, the one before, each as its variable wants it: `<version>:<32 random bytes>`.
+/// A key of the service and, while it is being replaced, the one before, each as its variable wants it: `<version>:<32
+/// random bytes>`.
 pub(crate) struct KeyVersions {
     pub(crate) current: Secret<String>,
     pub(crate) previous: Option<Secret<String>>,
@@ -220,7 +225,8 @@ fn version(key: &str) -> Option<u8> {
 }
 
 impl Drop for DataDirectory {
-    /// Closing the file alone would leave the directory locked while a child that is just being started still has a copy of it.
+    /// Closing the file alone would leave the directory locked while a child that is just being started still has a
+    /// copy of it.
     fn drop(&mut self) {
         let _ = self.lock.unlock();
     }
@@ -239,7 +245,8 @@ mod tests {
         DataDirectory::open(base.path(), false).await.unwrap();
     }
 
-    /// A child that is being started has a copy of every open file from its fork until its exec, and with it of the lock.
+    /// A child that is being started has a copy of every open file from its fork until its exec, and with it of the
+    /// lock.
     #[tokio::test]
     async fn a_directory_is_free_at_once_however_many_copies_of_the_lock_a_fork_made() {
         let base = tempfile::tempdir().unwrap();

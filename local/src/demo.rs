@@ -20,8 +20,8 @@ const PLAN: &str = "
       values ('demo', 'demo', 5, null, 'grace', 24) on conflict do nothing;
     insert into catalog.products (product, registration_plan) values ('demo', 'demo') on conflict do nothing;";
 
-/// The demo license's key, the same at every start: what a person copied yesterday works today. Only its hash is in the records, so the
-/// key itself is kept in the data directory.
+/// The demo license's key, the same at every start: what a person copied yesterday works today. Only its hash is in the
+/// records, so the key itself is kept in the data directory.
 ///
 /// # Errors
 /// If the records cannot be asked or the key cannot be kept.

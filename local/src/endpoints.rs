@@ -110,9 +110,10 @@ impl Endpoints {
         let url = &self.issuer;
         let secret = quoted(&staff.display().to_string());
         self.people.then(|| {
+            let person = r#"{"email":"staff@example.com","staff":true}"#;
             format!(
                 r#"issuer         {url}  POST /token {{"email","name","provider"}}
-  staff          curl -s {url}/token -H "Authorization: Bearer $(cat {secret})" --json '{{"email":"staff@example.com","staff":true}}'"#
+  staff          curl -s {url}/token -H "Authorization: Bearer $(cat {secret})" --json '{person}'"#
             )
         })
     }
@@ -132,7 +133,8 @@ impl Endpoints {
         secrets::write(&data.path("endpoints.json"), &format!("{json}\n"))
     }
 
-    /// The three lines that take a seat, keep it and give it back; they work as printed, one after the other, in one shell.
+    /// The three lines that take a seat, keep it and give it back; they work as printed, one after the other, in one
+    /// shell.
     pub(crate) fn lines(&self, license_key: &str) -> [String; 3] {
         let licenses = format!("{}/api/v1/licenses", self.front);
         let json = "-H 'Content-Type: application/json'";

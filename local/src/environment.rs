@@ -7,12 +7,13 @@ use crate::{
 use http::Uri;
 use license_core::records::DatabaseRole;
 use license_functions::edge::config::{ConfigError, Environment};
-use std::{collections::BTreeMap, io, time::Duration};
+use std::{collections::BTreeMap, io, path::PathBuf, time::Duration};
 
 /// Whom the bus's push tokens are made out to. A name, so that it is the same for a reaper on any port.
 pub(crate) const PUSH_AUDIENCE: &str = "license-local";
 
-/// Taken over from the environment where they are set. Nothing else is: an address of a system's database, say, must not leak in here.
+/// Taken over from the environment where they are set. Nothing else is: an address of a system's database, say, must
+/// not leak in here.
 const HONOURED: [&str; 26] = [
     "SEAT_TTL_SECONDS",
     "SEAT_DRAIN_SECONDS",
@@ -95,7 +96,8 @@ pub(crate) fn demo_issuer(process: &Environment, options: &CommandLine) -> Resul
 
 fn wanting(because: String) -> ConfigError {
     let problem = format!(
-        "is not set; {because}. Name a real provider (IDENTITY_ISSUER, IDENTITY_AUDIENCE, IDENTITY_JWKS_URL), or unset what says otherwise"
+        "is not set; {because}. Name a real provider (IDENTITY_ISSUER, IDENTITY_AUDIENCE, IDENTITY_JWKS_URL), \
+         or unset what says otherwise"
     );
     ConfigError { variable: "IDENTITY_ISSUER", problem }
 }
@@ -112,45 +114,70 @@ pub(crate) fn variables(
     demo: bool,
 ) -> io::Result<BTreeMap<String, String>> {
     let mut values = taken(process, &HONOURED);
-    let mut set = |name: &str, value: String| _ = values.insert(name.to_owned(), value);
-    let jwks = format!("{}/.well-known/jwks.json", endpoints.issuer);
     // Every function replaces the user by its own role.
-    set("DATABASE_URL", stores.postgres.url(DatabaseRole::Service.name()));
-    set("REDIS_URL", stores.redis.url());
-    let (handles, peppers) = (data.service_keys("handle.key")?, data.service_keys("pepper.key")?);
-    set("HANDLE_KEY", handles.current.reveal().clone());
-    if let Some(previous) = handles.previous {
-        set("HANDLE_KEY_PREVIOUS", previous.reveal().clone());
-    }
-    set("LICENSE_PEPPER", peppers.current.reveal().clone());
-    if let Some(previous) = peppers.previous {
-        set("LICENSE_PEPPER_PREVIOUS", previous.reveal().clone());
-    }
-    set("ROOT_KEY", format!("local:{}", data.path("root.pem").display()));
-    if let Some(other) = rotate::other_root(data) {
-        set("ROOT_KEY_NEXT", format!("local:{}", other.display()));
-    }
-    set("PUSH_ISSUER", issuer::PUSH_ISSUER.into());
-    set("PUSH_AUDIENCE", PUSH_AUDIENCE.into());
-    set("PUSH_EMAIL", issuer::PUSH_EMAIL.into());
-    set("PUSH_JWKS_URL", jwks.clone());
-    set("PUBSUB_PROJECT", bus::PROJECT.into());
-    set("PUBSUB_BUS_URL", endpoints.issuer.clone());
-    set("PUBSUB_BUS_TOKEN", data.bus_token()?.reveal().clone());
-    if demo {
-        set("IDENTITY_ISSUER", issuer::ISSUER.into());
-        set("IDENTITY_AUDIENCE", issuer::AUDIENCE.into());
-        set("IDENTITY_JWKS_URL", jwks.clone());
-        set("STAFF_IDENTITY_ISSUER", issuer::ISSUER.into());
-        set("STAFF_IDENTITY_AUDIENCE", issuer::STAFF_AUDIENCE.into());
-        set("STAFF_IDENTITY_JWKS_URL", jwks);
-    } else {
-        values.extend(taken(process, &IDENTITY));
-    }
+    values.extend(named([
+        ("DATABASE_URL", stores.postgres.url(DatabaseRole::Service.name())),
+        ("REDIS_URL", stores.redis.url()),
+    ]));
+    values.extend(keys(data)?);
+    values.extend(messages(data, endpoints)?);
+    values.extend(if demo { demo_identity(endpoints) } else { taken(process, &IDENTITY) });
     if !values.contains_key("TOKEN_ISSUER") && !values.contains_key("PUBLIC_URL") {
         values.insert("TOKEN_ISSUER".into(), endpoints.front.clone());
     }
     Ok(values)
+}
+
+fn named<const N: usize>(values: [(&str, String); N]) -> BTreeMap<String, String> {
+    values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// What services seal and sign with: the keys of the data directory, those that are being replaced included.
+fn keys(data: &DataDirectory) -> io::Result<BTreeMap<String, String>> {
+    let (handles, peppers) = (data.service_keys("handle.key")?, data.service_keys("pepper.key")?);
+    let root = |path: PathBuf| format!("local:{}", path.display());
+    let mut values = named([
+        ("HANDLE_KEY", handles.current.reveal().clone()),
+        ("LICENSE_PEPPER", peppers.current.reveal().clone()),
+        ("ROOT_KEY", root(data.path("root.pem"))),
+    ]);
+    let others = [
+        ("HANDLE_KEY_PREVIOUS", handles.previous.map(|key| key.reveal().clone())),
+        ("LICENSE_PEPPER_PREVIOUS", peppers.previous.map(|key| key.reveal().clone())),
+        ("ROOT_KEY_NEXT", rotate::other_root(data).map(root)),
+    ];
+    values.extend(others.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
+    Ok(values)
+}
+
+/// Where services publish, and whose pushes the reaper believes: this machine's bus.
+fn messages(data: &DataDirectory, endpoints: &Endpoints) -> io::Result<BTreeMap<String, String>> {
+    Ok(named([
+        ("PUSH_ISSUER", issuer::PUSH_ISSUER.into()),
+        ("PUSH_AUDIENCE", PUSH_AUDIENCE.into()),
+        ("PUSH_EMAIL", issuer::PUSH_EMAIL.into()),
+        ("PUSH_JWKS_URL", jwks_url(endpoints)),
+        ("PUBSUB_PROJECT", bus::PROJECT.into()),
+        ("PUBSUB_BUS_URL", endpoints.issuer.clone()),
+        ("PUBSUB_BUS_TOKEN", data.bus_token()?.reveal().clone()),
+    ]))
+}
+
+/// The demo issuer as identity provider of customers and of staff.
+fn demo_identity(endpoints: &Endpoints) -> BTreeMap<String, String> {
+    named([
+        ("IDENTITY_ISSUER", issuer::ISSUER.into()),
+        ("IDENTITY_AUDIENCE", issuer::AUDIENCE.into()),
+        ("IDENTITY_JWKS_URL", jwks_url(endpoints)),
+        ("STAFF_IDENTITY_ISSUER", issuer::ISSUER.into()),
+        ("STAFF_IDENTITY_AUDIENCE", issuer::STAFF_AUDIENCE.into()),
+        ("STAFF_IDENTITY_JWKS_URL", jwks_url(endpoints)),
+    ])
+}
+
+/// Where the public keys of the demo issuer are read.
+fn jwks_url(endpoints: &Endpoints) -> String {
+    format!("{}/.well-known/jwks.json", endpoints.issuer)
 }
 
 /// `REAPER_PERIOD_SECONDS`: how often the reaper is asked to look, 60 unless set.

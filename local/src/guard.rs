@@ -1,8 +1,10 @@
-//! What stands in front of everything while the demo issuer exists: it vouches for whoever asks, so nobody may ask but this machine itself.
+//! What stands in front of everything while the demo issuer exists: it vouches for whoever asks, so nobody may ask but
+//! this machine itself.
 //!
-//! Listening on the loopback interface keeps other machines out, and not web pages. A page's own name may lead to 127.0.0.1 a second after
-//! it was loaded (DNS rebinding), and then the browser takes what we answer for the page's own; such a request names the page's host. A
-//! page of another host may post without reading the answer; such a request names its origin.
+//! Listening on the loopback interface keeps other machines out, and not web pages. A page's own name may lead to
+//! 127.0.0.1 a second after it was loaded (DNS rebinding), and then the browser takes what we answer for the page's
+//! own; such a request names the page's host. A page of another host may post without reading the answer; such a
+//! request names its origin.
 
 use axum::{
     Router,
@@ -34,18 +36,19 @@ type GuardRefusal = (StatusCode, &'static str, &'static str);
 const ANOTHER_HOST: GuardRefusal = (
     StatusCode::MISDIRECTED_REQUEST,
     "Another host",
-    "With the demo identity provider this server is for its own machine: the Host must be localhost or a loopback address. For any other \
-     name set IDENTITY_ISSUER to a real provider.",
+    "With the demo identity provider this server is for its own machine: \
+     the Host must be localhost or a loopback address. For any other name set IDENTITY_ISSUER to a real provider.",
 );
 const ANOTHER_ORIGIN: GuardRefusal = (
     StatusCode::FORBIDDEN,
     "Another origin",
-    "With the demo identity provider this server answers no web pages but those of its own machine: the Origin must be of localhost or a \
-     loopback address.",
+    "With the demo identity provider this server answers no web pages but those of its own machine: \
+     the Origin must be of localhost or a loopback address.",
 );
 
 fn refused(uri: &Uri, headers: &HeaderMap) -> Option<GuardRefusal> {
-    // The authority of the request line counts before Host (RFC 9112, section 3.2.2); either may be looked at by whoever reads the request.
+    // The authority of the request line counts before Host (RFC 9112, section 3.2.2); either may be looked at by
+    // whoever reads the request.
     let named = uri.authority().is_none_or(|authority| is_this_machine(authority.as_str()));
     if !named || !one(headers, &header::HOST).is_some_and(is_this_machine) {
         return Some(ANOTHER_HOST);

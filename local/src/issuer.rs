@@ -1,6 +1,7 @@
-//! The demo identity provider of one machine: signs ID tokens shaped like those of Identity Platform for whoever asks, and the push tokens
-//! of the bus. It vouches for every address it is told, so it exists on the loopback interface only (`guard.rs`), and whoever wants a
-//! token of the vendor's staff brings a secret that only the machine's owner can read.
+//! The demo identity provider of one machine: signs ID tokens shaped like those of Identity Platform for whoever asks,
+//! and the push tokens of the bus. It vouches for every address it is told, so it exists on the loopback interface only
+//! (`guard.rs`), and whoever wants a token of the vendor's staff brings a secret that only the machine's owner can
+//! read.
 
 use crate::secrets;
 use aws_lc_rs::{
@@ -29,8 +30,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::{io, ops::RangeInclusive, path::Path, sync::Arc};
 
-/// `iss` of people's tokens. A name, not an address: it stays the same on whatever port the issuer is served, so that a person who
-/// registered yesterday is the same person today.
+/// `iss` of people's tokens. A name, not an address: it stays the same on whatever port the issuer is served, so that a
+/// person who registered yesterday is the same person today.
 pub const ISSUER: &str = "http://127.0.0.1/license-local";
 /// `aud` of people's tokens; a project's id at Identity Platform.
 pub const AUDIENCE: &str = "license-local";
@@ -105,7 +106,8 @@ impl DemoIssuer {
         json!({ "keys": [self.inner.jwk] })
     }
 
-    /// An ID token for a person, with the claims Identity Platform gives. The same address and provider are the same subject, always.
+    /// An ID token for a person, with the claims Identity Platform gives. The same address and provider are the same
+    /// subject, always.
     ///
     /// # Errors
     /// If the key could not sign.
@@ -141,8 +143,8 @@ impl DemoIssuer {
         }))
     }
 
-    /// Its paths. `staff` is what opens the door to tokens of staff; without it, where a real provider is configured, there are only the
-    /// keys, which push tokens need.
+    /// Its paths. `staff` is what opens the door to tokens of staff; without it, where a real provider is configured,
+    /// there are only the keys, which push tokens need.
     pub fn router(&self, staff: Option<Secret<String>>) -> Router {
         let keys = Router::new()
             .route("/.well-known/jwks.json", get(async |State(me): State<Self>| Json(me.jwks())))
@@ -210,14 +212,16 @@ async fn configuration(headers: HeaderMap) -> Json<Value> {
     }))
 }
 
-/// `Json` refuses what is not declared as JSON, so no web page of elsewhere can ask on a visitor's behalf without a preflight.
+/// `Json` refuses what is not declared as JSON, so no web page of elsewhere can ask on a visitor's behalf without a
+/// preflight.
 async fn token(State(desk): State<IssuerService>, headers: HeaderMap, Json(person): Json<TokenRequest>) -> Response {
     if person.expires_in.is_some_and(|seconds| !LIFETIMES.contains(&seconds)) {
         let why = "expires_in must be a number of seconds from -86400 to 3600";
         return refuse(StatusCode::BAD_REQUEST, "invalid_request", why);
     }
     if person.staff == Some(true) && !desk.knows_the_secret(&headers) {
-        let why = "a token of staff wants the secret in the file staff.secret of the data directory: Authorization: Bearer <secret>";
+        let why = "a token of staff wants the secret in the file staff.secret of the data directory: \
+            Authorization: Bearer <secret>";
         return refuse(StatusCode::UNAUTHORIZED, "invalid_client", why);
     }
     match desk.issuer.id_token(&person) {

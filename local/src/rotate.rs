@@ -1,7 +1,7 @@
 //! `license-local rotate`: replaces a key of this machine, with the old one accepted beside it until nothing needs it.
 //!
-//! Each rotation is two or three commands, each whole when it returns and harmless to repeat after a crash. All want the data directory for
-//! themselves: a server that runs on it would go on with what it read at its start.
+//! Each rotation is two or three commands, each whole when it returns and harmless to repeat after a crash. All want
+//! the data directory for themselves: a server that runs on it would go on with what it read at its start.
 
 use crate::{
     data::{DataDirectory, KeyVersions},
@@ -33,7 +33,8 @@ const PREVIOUS: &str = "root.previous.pem";
 /// Does one step and says what was done and what comes next.
 ///
 /// # Errors
-/// If the directory is in use, or the step is not the one that is due; a sentence that says what to do. Then nothing was changed.
+/// If the directory is in use, or the step is not the one that is due; a sentence that says what to do. Then nothing
+/// was changed.
 pub(crate) async fn rotate(wish: &RotateCommand) -> Result<String, StartError> {
     // Opening would make an empty directory, and a key that nobody needs in it.
     if !wish.data.join(wish.key.file()).exists() {
@@ -56,7 +57,8 @@ fn draw(data: &DataDirectory, key: ReplaceableKey) -> Result<String, StartError>
     let ring = data.service_keys(key.file())?;
     if let Some(previous) = ring.previous_version() {
         let what = format!(
-            "{name} {previous} is still accepted beside {}; end that rotation first: license-local rotate {name} --finish",
+            "{name} {previous} is still accepted beside {}; end that rotation first: \
+             license-local rotate {name} --finish",
             ring.version()
         );
         return Err(what.into());
@@ -115,7 +117,8 @@ async fn needed(
     let mut sql = PgConnection::connect_with(&postgres.superuser()).await?;
     // Revoked licenses give no seat and get no key any more.
     let keys = "from license_keys k join licenses l using (tenant_id, license_id)
-                where split_part(k.key_hmac, '.', 1) = $1 and l.status <> 'revoked' and (k.valid_until is null or k.valid_until > now())";
+                where split_part(k.key_hmac, '.', 1) = $1 and l.status <> 'revoked' \
+                and (k.valid_until is null or k.valid_until > now())";
     let version = ring.previous_version().map(|version| version.to_string());
     let count: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(format!("select count(*) {keys}")))
         .bind(&version)
@@ -127,8 +130,9 @@ async fn needed(
             sqlx::query_scalar(sqlx::AssertSqlSafe(named)).bind(&version).fetch_all(&mut sql).await?;
         let more = if count > NAMED { ", …" } else { "" };
         return Ok(Some(format!(
-            "{count} license keys are hashed with it, of the licenses {}{more}. Give each a new key (POST …/rotate-key), and wait until the \
-             old ones are over. The demo license gets one at the next start if the file license-key is deleted",
+            "{count} license keys are hashed with it, of the licenses {}{more}. \
+             Give each a new key (POST …/rotate-key), and wait until the old ones are over. \
+             The demo license gets one at the next start if the file license-key is deleted",
             numbers.join(", ")
         )));
     }
@@ -159,7 +163,8 @@ async fn draw_next_root(data: &DataDirectory) -> Result<String, StartError> {
     let next = kid(data.path(NEXT)).await?;
     Ok(format!(
         "{NEXT} holds the next root key, {next}. It is published beside the present one from the next start on\n\
-         (/.well-known/license-keys), and signs nothing. Ship clients that pin both; when every client that matters does:\n\
+         (/.well-known/license-keys), and signs nothing. Ship clients that pin both; \
+         when every client that matters does:\n\
          license-local rotate root --switch\nBack up {NEXT} too.\n"
     ))
 }
@@ -170,7 +175,8 @@ async fn switch_root(data: &DataDirectory) -> Result<String, StartError> {
         return Err("there is no next root key; one is drawn with: license-local rotate root".into());
     }
     let (old, new) = (kid(root.clone()).await?, kid(next.clone()).await?);
-    // The old key keeps a name of its own before the new one takes its place, so that after a crash between the two it is still there.
+    // The old key keeps a name of its own before the new one takes its place, so that after a crash between the two it
+    // is still there.
     if let Err(error) = fs::hard_link(&root, &previous) {
         if error.kind() != io::ErrorKind::AlreadyExists {
             return Err(error.into());

@@ -39,8 +39,8 @@ use std::{
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 use tower_http::timeout::TimeoutLayer;
 
-/// Redis looks after itself once a second, not ten times: of an idle machine that was more than half of all work. What scripts and leases
-/// go by is the time itself, and keys that are over are gone for whoever asks.
+/// Redis looks after itself once a second, not ten times: of an idle machine that was more than half of all work. What
+/// scripts and leases go by is the time itself, and keys that are over are gone for whoever asks.
 const UNHURRIED: [&str; 2] = ["--hz", "1"];
 /// How long `--once` waits for the first sweep.
 const SWEEP: Duration = Duration::from_secs(10);
@@ -120,15 +120,12 @@ async fn stopped(mut stop: StopCause) {
 struct Machine {
     data: DataDirectory,
     stores: MachineStores,
-    listeners: Listeners,
+    /// Each listener with what answers on it.
+    apps: Vec<(TcpListener, axum::Router)>,
     endpoints: Endpoints,
     license_key: String,
-    demo: bool,
-    functions: Vec<Service>,
-    issuer: axum::Router,
     bus: LocalBus,
     period: Duration,
-    layers: LayerSettings,
     room: Arc<ConnectionRoom>,
 }
 
@@ -159,60 +156,56 @@ impl Machine {
         let issuer = issuer.router(staff).merge(door::router(bus.clone(), data.bus_token()?));
         // Only this machine reaches it; a client that never ends its body is not waited for here either.
         let issuer = guarded(issuer.layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, SLOW)));
-        Ok(Self { data, stores, listeners, endpoints, license_key, demo, functions, issuer, bus, period, layers, room })
+        let app = |service| if demo { guarded(app(service, &layers)) } else { app(service, &layers) };
+        let apps = apps(listeners, functions, issuer, app);
+        Ok(Self { data, stores, apps, endpoints, license_key, bus, period, room })
     }
 
-    /// Serves until somebody asks to stop, `--once` is done, or the stores cannot be kept; then stops everything in order: no new
-    /// requests, those under way answered, messages delivered, stores stopped.
-    async fn serve(self, options: &CommandLine, stop: StopCause) -> Result<(), StartError> {
-        let Self {
-            data,
-            mut stores,
-            listeners,
-            endpoints,
-            license_key,
-            demo,
-            functions,
-            issuer,
-            bus,
-            period,
-            layers,
-            room,
-        } = self;
+    /// Serves until somebody asks to stop, `--once` is done, or the stores cannot be kept; then stops everything in
+    /// order: no new requests, those under way answered, messages delivered, stores stopped.
+    async fn serve(mut self, options: &CommandLine, stop: StopCause) -> Result<(), StartError> {
         let (close, closed) = watch::channel(false);
         let mut servers = JoinSet::new();
-        let mut add = |listener: TcpListener, app| {
-            servers.spawn(serve_app(listener, app, Arc::clone(&room), stopped(closed.clone())))
-        };
-        let app = |service| if demo { guarded(app(service, &layers)) } else { app(service, &layers) };
-        add(listeners.front, app(serve::front(&functions)));
-        add(listeners.issuer, issuer);
-        for (listener, function) in listeners.functions.into_iter().zip(functions) {
-            add(listener, app(function));
+        for (listener, app) in std::mem::take(&mut self.apps) {
+            servers.spawn(serve_app(listener, app, Arc::clone(&self.room), stopped(closed.clone())));
         }
         if !options.once {
-            let text = banner(&data, &endpoints, &license_key, std::io::stdout().is_terminal());
-            say(&text);
+            let terminal = std::io::stdout().is_terminal();
+            say(&banner(&self.data, &self.endpoints, &self.license_key, terminal));
         }
         let done = tokio::select! {
             () = stopped(stop) => Ok(()),
-            why = stores.keep() => match why { Err(why) => Err(why.into()), Ok(never) => match never {} },
-            checked = trial::run(&endpoints.front, &license_key), if options.once => checked.map_err(StartError::from),
-            never = scheduler::tick(&bus, period) => match never {},
+            why = self.stores.keep() => match why { Err(why) => Err(why.into()), Ok(never) => match never {} },
+            tried = trial::run(&self.endpoints.front, &self.license_key), if options.once => {
+                tried.map_err(StartError::from)
+            }
+            never = scheduler::tick(&self.bus, self.period) => match never {},
         };
         if options.once && done.is_ok() {
             // The first sweep belongs to what is tried; on a slow machine it is still under way.
-            let _ = tokio::time::timeout(SWEEP, bus.idle()).await;
+            let _ = tokio::time::timeout(SWEEP, self.bus.idle()).await;
         }
         close.send_replace(true);
         while servers.join_next().await.is_some() {}
-        bus.shutdown().await;
-        stores.stop().await;
+        self.bus.shutdown().await;
+        self.stores.stop().await;
         if options.once && done.is_ok() {
             say("A seat was taken, kept and given back: everything works.\n");
         }
         done
     }
+}
+
+/// Each listener with what answers on it; `app` puts around a service what stands around every one.
+fn apps(
+    listeners: Listeners,
+    functions: Vec<Service>,
+    issuer: axum::Router,
+    app: impl Fn(Service) -> axum::Router,
+) -> Vec<(TcpListener, axum::Router)> {
+    let mut apps = vec![(listeners.front, app(serve::front(&functions))), (listeners.issuer, issuer)];
+    apps.extend(listeners.functions.into_iter().zip(functions.into_iter().map(app)));
+    apps
 }
 
 async fn start_stores(data: &DataDirectory) -> Result<MachineStores, StartError> {
@@ -240,10 +233,13 @@ fn bus(endpoints: &Endpoints, issuer: DemoIssuer) -> Result<LocalBus, StartError
     Ok(LocalBus::new(vec![to(Topic::Tick, "/tick"), to(Topic::Reap, "/reap")], Arc::new(token))?)
 }
 
-/// What people read. Where it is no terminal that shows it, it may be kept in a log that others read: then the key stays in its file.
+/// What people read. Where it is no terminal that shows it, it may be kept in a log that others read: then the key
+/// stays in its file.
 fn banner(data: &DataDirectory, endpoints: &Endpoints, license_key: &str, terminal: bool) -> String {
     let mut text = format!(
-        "\nlicense-local is running; Ctrl-C stops it, the data stays in {}\n\n  all functions  {front}\n  the API, read  {front}/docs\n",
+        "\nlicense-local is running; Ctrl-C stops it, the data stays in {}\n\n\
+        \x20 all functions  {front}\n\
+        \x20 the API, read  {front}/docs\n",
         data.path("").display(),
         front = endpoints.front
     );

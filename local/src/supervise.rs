@@ -1,5 +1,6 @@
-//! Keeps PostgreSQL and Redis running: one that dies is started again and its seats survive, since PostgreSQL keeps what was committed
-//! and Redis is rebuilt from it. Five deaths within a minute mean that something is wrong that starting again does not mend.
+//! Keeps PostgreSQL and Redis running: one that dies is started again and its seats survive, since PostgreSQL keeps
+//! what was committed and Redis is rebuilt from it. Five deaths within a minute mean that something is wrong that
+//! starting again does not mend.
 
 use crate::stores::{PostgresServer, RedisServer};
 use license_core::error::chain;
@@ -22,8 +23,8 @@ pub struct MachineStores {
 }
 
 impl MachineStores {
-    /// Starts again whichever store dies, and says so on standard error. Never returns while they can be kept; may be dropped to stop
-    /// watching.
+    /// Starts again whichever store dies, and says so on standard error. Never returns while they can be kept; may be
+    /// dropped to stop watching.
     ///
     /// # Errors
     /// A sentence that says which store died how often, or why it could not be started again.
@@ -78,8 +79,8 @@ impl RecentDeaths {
     }
 }
 
-/// Waits until somebody asks this process to stop (Ctrl-C, SIGTERM, or the terminal closes) and names what it was. The second request
-/// does not wait for anything any more.
+/// Waits until somebody asks this process to stop (Ctrl-C, SIGTERM, or the terminal closes) and names what it was. The
+/// second request does not wait for anything any more.
 ///
 /// # Errors
 /// If the operating system does not let us listen.

@@ -1,7 +1,8 @@
 //! The bus of one machine: what Cloud Pub/Sub is to the cloud, for `license-local` and for tests.
 //!
-//! It keeps messages in memory only. What it accepted and had not delivered when the process ended is gone, so nothing may
-//! rest on it that Cloud Pub/Sub's at-least-once would have to carry: a lost reap message is made up by the next tick.
+//! It keeps messages in memory only. What it accepted and had not delivered when the process ended is gone, so nothing
+//! may rest on it that Cloud Pub/Sub's at-least-once would have to carry: a lost reap message is made up by the next
+//! tick.
 
 use crate::{
     Message, PublishError, PublishFuture, Publisher, Topic,
@@ -98,8 +99,8 @@ struct BusState {
 }
 
 impl LocalBus {
-    /// A bus with the default limits. Must be used inside a Tokio runtime; rustls's default crypto provider must be installed
-    /// (the HTTP client asks for it even where it never uses TLS).
+    /// A bus with the default limits. Must be used inside a Tokio runtime; rustls's default crypto provider must be
+    /// installed (the HTTP client asks for it even where it never uses TLS).
     ///
     /// # Errors
     /// An address that cannot be pushed to.
@@ -153,7 +154,8 @@ impl LocalBus {
         let _ = self.inner.state.subscribe().wait_for(|state| state.pending == 0).await;
     }
 
-    /// Accepts no more messages, lets pushes that are under way end (at most [`BusLimits::ack_deadline`]) and drops what waits.
+    /// Accepts no more messages, lets pushes that are under way end (at most [`BusLimits::ack_deadline`]) and drops
+    /// what waits.
     pub async fn shutdown(&self) {
         self.inner.state.send_modify(|state| state.closed = true);
         self.idle().await;
@@ -165,8 +167,8 @@ impl LocalBus {
 }
 
 impl Publisher for LocalBus {
-    /// `Ok` once the messages are accepted in memory, all or none. A topic without subscription takes and forgets them, as
-    /// Cloud Pub/Sub does.
+    /// `Ok` once the messages are accepted in memory, all or none. A topic without subscription takes and forgets them,
+    /// as Cloud Pub/Sub does.
     fn publish(&self, topic: Topic, messages: Vec<Message>) -> PublishFuture<'_, Result<(), PublishError>> {
         Box::pin(async move { self.accept(topic, messages).map(drop) })
     }
@@ -245,12 +247,14 @@ async fn deliver(place: QueuePlace, url: Url, mut push: PushDelivery) {
     bus.abandoned.fetch_add(1, Ordering::Relaxed);
 }
 
-/// Whether a status acknowledges a push (<https://cloud.google.com/pubsub/docs/push#receive_push>); any other redelivers.
+/// Whether a status acknowledges a push (<https://cloud.google.com/pubsub/docs/push#receive_push>); any other
+/// redelivers.
 pub fn acknowledges(status: StatusCode) -> bool {
     matches!(status.as_u16(), 102 | 200 | 201 | 202 | 204)
 }
 
-/// Posts one delivery and gives the receiver's answer: to send a message twice, late or out of order, as Cloud Pub/Sub may.
+/// Posts one delivery and gives the receiver's answer: to send a message twice, late or out of order, as Cloud Pub/Sub
+/// may.
 ///
 /// # Errors
 /// An address that is none, or nobody who answers within 60 s.
@@ -265,8 +269,8 @@ async fn post(client: &Client, url: Url, push: &PushDelivery, token: &str) -> re
     Ok(request.body(Envelope::write(push)).send().await?.status())
 }
 
-/// Straight to this machine: no proxy, no redirects (Pub/Sub follows none), and no certificates, which a bare machine may not
-/// even have and which the client would otherwise load.
+/// Straight to this machine: no proxy, no redirects (Pub/Sub follows none), and no certificates, which a bare machine
+/// may not even have and which the client would otherwise load.
 fn client(ack_deadline: Duration) -> reqwest::Result<Client> {
     let builder = Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
     builder.tls_certs_only([]).timeout(ack_deadline).build()

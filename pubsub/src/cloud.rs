@@ -13,9 +13,9 @@ const MOST_AT_ONCE: u32 = 1_000;
 /// Which server to publish to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PubsubServer {
-    /// `pubsub.googleapis.com` with the credentials of the machine (Application Default Credentials). Needs rustls's default
-    /// crypto provider to be installed. Their token is renewed in the background; where an idle Cloud Run instance had no CPU
-    /// for that, the next publish waits for the renewal.
+    /// `pubsub.googleapis.com` with the credentials of the machine (Application Default Credentials). Needs rustls's
+    /// default crypto provider to be installed. Their token is renewed in the background; where an idle Cloud Run
+    /// instance had no CPU for that, the next publish waits for the renewal.
     Google,
     /// An emulator: `host:port` as in `PUBSUB_EMULATOR_HOST`, plain HTTP and no credentials.
     Emulator(String),
@@ -30,8 +30,8 @@ pub struct CloudSettings {
     pub topics: TopicNames,
     /// The server.
     pub server: PubsubServer,
-    /// How long one call of `publish` may try, retries included. The client's own default, ten minutes, would outlive the
-    /// request that waits for it.
+    /// How long one call of `publish` may try, retries included. The client's own default, ten minutes, would outlive
+    /// the request that waits for it.
     pub deadline: Duration,
 }
 
@@ -64,8 +64,8 @@ impl CloudPublisher {
     async fn send(&self, topic: Topic, messages: Vec<Message>) -> Result<(), PublishError> {
         let name = format!("projects/{}/topics/{}", self.project, self.topics.name(topic));
         let of = messages.len();
-        // A publisher of its own for this call: `flush` below then sends and waits for this call's messages only, no batching
-        // delay applies, and nothing stays behind when the call is over.
+        // A publisher of its own for this call: `flush` below then sends and waits for this call's messages only, no
+        // batching delay applies, and nothing stays behind when the call is over.
         let publisher = self.client.publisher(&name).set_message_count_threshold(MOST_AT_ONCE).build();
         let sent: Vec<_> = messages.into_iter().map(|message| publisher.publish(into_model(message))).collect();
         let all = async {

@@ -90,8 +90,8 @@ pub enum MalformedPush {
     Message(#[source] ErrorContext),
 }
 
-/// Reads and writes the JSON around a message. Both spellings of its fields are written, as Google does, and either is read;
-/// unknown fields are passed over.
+/// Reads and writes the JSON around a message. Both spellings of its fields are written, as Google does, and either is
+/// read; unknown fields are passed over.
 #[derive(Clone, Copy, Debug)]
 pub struct Envelope;
 

@@ -59,8 +59,8 @@ impl TopicNames {
     }
 }
 
-/// One message. Cloud Pub/Sub's limits hold: 10 MB of data, attribute keys up to 256 bytes, values up to 1,024 bytes, and not
-/// both empty (<https://cloud.google.com/pubsub/quotas#resource_limits>).
+/// One message. Cloud Pub/Sub's limits hold: 10 MB of data, attribute keys up to 256 bytes, values up to 1,024 bytes,
+/// and not both empty (<https://cloud.google.com/pubsub/quotas#resource_limits>).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Message {
     /// The body: JSON.

@@ -11,8 +11,8 @@ pub type PublishFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub trait Publisher: Send + Sync + 'static {
     /// Publishes all messages to one topic.
     ///
-    /// `Ok` only when every message is acknowledged: nothing is left to do in the background, where Cloud Run gives no CPU.
-    /// No messages are `Ok` at once.
+    /// `Ok` only when every message is acknowledged: nothing is left to do in the background, where Cloud Run gives no
+    /// CPU. No messages are `Ok` at once.
     ///
     /// # Errors
     /// At least one message is not known to have arrived; others may have. Publish all of them again: receivers dedupe.

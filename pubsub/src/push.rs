@@ -13,8 +13,8 @@ pub struct PushCheck {
     /// Knows issuer, audience and keys: in the cloud [`license_core::identity::IdentitySettings::google`]
     /// (<https://cloud.google.com/pubsub/docs/authenticate-push-subscriptions>).
     pub verifier: IdentityVerifier,
-    /// The service account that the subscriptions push as. Anybody with a Google account can get a token of the same issuer
-    /// and audience; only this tells them apart.
+    /// The service account that the subscriptions push as. Anybody with a Google account can get a token of the same
+    /// issuer and audience; only this tells them apart.
     pub email: String,
 }
 

@@ -1,6 +1,6 @@
 //! Publishing by the plain REST call of Cloud Pub/Sub
-//! (<https://cloud.google.com/pubsub/docs/reference/rest/v1/projects.topics/publish>): how a function that runs as a process of its own
-//! beside `license-local` reaches that one's bus, without the weight of the cloud's client.
+//! (<https://cloud.google.com/pubsub/docs/reference/rest/v1/projects.topics/publish>): how a function that runs as a
+//! process of its own beside `license-local` reaches that one's bus, without the weight of the cloud's client.
 
 use crate::{Message, PublishError, PublishFuture, Publisher, Topic, TopicNames};
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -76,13 +76,14 @@ impl TryFrom<RestMessage> for Message {
 }
 
 impl RestPublisher {
-    /// Prepares a client; connects when it first publishes. rustls's default crypto provider must be installed (the HTTP client asks
-    /// for it even where it never uses TLS).
+    /// Prepares a client; connects when it first publishes. rustls's default crypto provider must be installed (the
+    /// HTTP client asks for it even where it never uses TLS).
     ///
     /// # Errors
     /// No HTTP client could be made.
     pub fn new(settings: RestSettings) -> reqwest::Result<Self> {
-        // Straight to this machine: no proxy, no redirects with our token, and no certificates, which a bare machine may not have.
+        // Straight to this machine: no proxy, no redirects with our token, and no certificates, which a bare machine
+        // may not have.
         let builder = Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
         let client = builder.tls_certs_only([]).timeout(settings.deadline).build()?;
         Ok(Self { settings, client })

@@ -8,63 +8,77 @@ use time::OffsetDateTime;
 /// Feature names and their values.
 pub type FeatureValues = Map<String, Value>;
 
-/// The terms that a plan gives to the licenses that are made from it. A license has its own copy of them, so an edit of
-/// a plan does not change any license.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct PlanTerms {
-    /// The tier of its licenses.
-    pub tier: String,
-    /// The number of seats, 1 to [`MAX_SEATS`].
-    pub seats: u32,
-    /// The number of days until a license that is made from it ends; `None` for a license without an end.
-    pub trial_days: Option<u32>,
-    /// Features.
-    pub features: FeatureValues,
-    /// The offline policy.
-    pub offline_policy: OfflinePolicy,
-    /// Hours of grace; 0 unless the policy is `grace`.
-    pub grace_hours: u32,
-    /// How many heartbeats a holder must have lived through before its tokens carry grace; 0: its first token does.
-    pub grace_after_heartbeats: u32,
-    /// How many machines beyond the seats may be on unexpired grace; `None`: any number.
-    pub grace_beyond_seats: Option<u32>,
-    /// What counts as a holder.
-    pub holder_by: HolderBy,
-    /// Live processes that may share a seat.
-    pub processes_per_seat: u32,
+/// Declares the terms of something that has policies: the fields given, with those of the policies at `..policies`.
+///
+/// A plan hands its policies down to the licenses made from it, so both have the same ones, declared here once.
+macro_rules! terms_with_policies {
+    (
+        $(#[$about:meta])*
+        pub struct $name:ident {
+            $($(#[$about_before:meta])* pub $before:ident: $type_before:ty,)*
+            ..policies,
+            $($(#[$about_after:meta])* pub $after:ident: $type_after:ty,)*
+        }
+    ) => {
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        $(#[$about])*
+        pub struct $name {
+            $($(#[$about_before])* pub $before: $type_before,)*
+            /// The offline policy.
+            pub offline_policy: OfflinePolicy,
+            /// Hours of grace; 0 unless the policy is `grace`.
+            pub grace_hours: u32,
+            /// How many heartbeats a holder must have lived through before its tokens carry grace; 0: its first token
+            /// does.
+            pub grace_after_heartbeats: u32,
+            /// How many machines beyond the seats may be on unexpired grace; `None`: any number.
+            pub grace_beyond_seats: Option<u32>,
+            /// What counts as a holder.
+            pub holder_by: HolderBy,
+            /// Live processes that may share a seat.
+            pub processes_per_seat: u32,
+            $($(#[$about_after])* pub $after: $type_after,)*
+        }
+    };
 }
 
-/// Everything about a license that staff may edit. The serialized names are those of the columns in PostgreSQL.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct LicenseTerms {
-    /// The plan from which the license was made, or the plan that it was given last.
-    pub plan: String,
-    /// The tier.
-    pub tier: String,
-    /// The number of seats of its default pool.
-    pub seats: u32,
-    /// The begin of its term; `None` if the term has no begin, so that the license is valid from the start.
-    #[serde(with = "time::serde::rfc3339::option")]
-    pub not_before: Option<OffsetDateTime>,
-    /// The end of its term; `None` for a perpetual license.
-    #[serde(with = "time::serde::rfc3339::option")]
-    pub expires_at: Option<OffsetDateTime>,
-    /// Features.
-    pub features: FeatureValues,
-    /// The offline policy.
-    pub offline_policy: OfflinePolicy,
-    /// Hours of grace; 0 unless the policy is `grace`.
-    pub grace_hours: u32,
-    /// How many heartbeats a holder must have lived through before its tokens carry grace; 0: its first token does.
-    pub grace_after_heartbeats: u32,
-    /// How many machines beyond the seats may be on unexpired grace; `None`: any number.
-    pub grace_beyond_seats: Option<u32>,
-    /// What counts as a holder.
-    pub holder_by: HolderBy,
-    /// Live processes that may share a seat.
-    pub processes_per_seat: u32,
-    /// Whether a refusal keeps to itself who holds the seats.
-    pub hide_holders: bool,
+terms_with_policies! {
+    /// What a plan gives to the licenses made from it. A license keeps what it was given: editing a plan changes no
+    /// license.
+    pub struct PlanTerms {
+        /// The tier its licenses are of.
+        pub tier: String,
+        /// Seats, 1 to [`MAX_SEATS`].
+        pub seats: u32,
+        /// Days until a license made from it ends; `None` for no end.
+        pub trial_days: Option<u32>,
+        /// Features.
+        pub features: FeatureValues,
+        ..policies,
+    }
+}
+
+terms_with_policies! {
+    /// Everything about a license that staff may edit. Serialized under the names of the records' columns.
+    pub struct LicenseTerms {
+        /// The plan it was made from, or last given.
+        pub plan: String,
+        /// The tier.
+        pub tier: String,
+        /// Seats of its default pool.
+        pub seats: u32,
+        /// When its term begins; `None`: it has begun.
+        #[serde(with = "time::serde::rfc3339::option")]
+        pub not_before: Option<OffsetDateTime>,
+        /// When its term ends; `None` for a perpetual one.
+        #[serde(with = "time::serde::rfc3339::option")]
+        pub expires_at: Option<OffsetDateTime>,
+        /// Features.
+        pub features: FeatureValues,
+        ..policies,
+        /// Whether a refusal keeps to itself who holds the seats.
+        pub hide_holders: bool,
+    }
 }
 
 /// The largest number of seats of a pool. The rows of all new seats are written within one request; where PostgreSQL is
@@ -106,19 +120,33 @@ impl PlanTerms {
     /// end, and refusals may name the holders of the seats.
     #[must_use]
     pub fn into_license(self, plan: String) -> LicenseTerms {
+        // Every field by name: one that is new to plans does not compile until it is decided what licenses make of it.
+        // `trial_days` end a license, counted from when it is made, which is not known here: who makes it sets its end.
+        let Self {
+            tier,
+            seats,
+            holder_by,
+            processes_per_seat,
+            trial_days: _,
+            features,
+            offline_policy,
+            grace_hours,
+            grace_after_heartbeats,
+            grace_beyond_seats,
+        } = self;
         LicenseTerms {
             plan,
-            tier: self.tier,
-            seats: self.seats,
+            tier,
+            seats,
             not_before: None,
             expires_at: None,
-            features: self.features,
-            offline_policy: self.offline_policy,
-            grace_hours: self.grace_hours,
-            grace_after_heartbeats: self.grace_after_heartbeats,
-            grace_beyond_seats: self.grace_beyond_seats,
-            holder_by: self.holder_by,
-            processes_per_seat: self.processes_per_seat,
+            features,
+            offline_policy,
+            grace_hours,
+            grace_after_heartbeats,
+            grace_beyond_seats,
+            holder_by,
+            processes_per_seat,
             hide_holders: false,
         }
     }
@@ -129,17 +157,22 @@ impl LicenseTerms {
     /// are.
     #[must_use]
     pub fn with_plan(self, name: &str, plan: &PlanTerms) -> Self {
+        let given = plan.clone().into_license(name.to_owned());
+        // Every field by name: for one that is new it must be decided whether it stays or comes from the plan.
         Self {
-            plan: name.to_owned(),
-            tier: plan.tier.clone(),
-            features: plan.features.clone(),
-            offline_policy: plan.offline_policy,
-            grace_hours: plan.grace_hours,
-            grace_after_heartbeats: plan.grace_after_heartbeats,
-            grace_beyond_seats: plan.grace_beyond_seats,
-            holder_by: plan.holder_by,
-            processes_per_seat: plan.processes_per_seat,
-            ..self
+            plan: given.plan,
+            tier: given.tier,
+            seats: self.seats,
+            not_before: self.not_before,
+            expires_at: self.expires_at,
+            features: given.features,
+            offline_policy: given.offline_policy,
+            grace_hours: given.grace_hours,
+            grace_after_heartbeats: given.grace_after_heartbeats,
+            grace_beyond_seats: given.grace_beyond_seats,
+            holder_by: given.holder_by,
+            processes_per_seat: given.processes_per_seat,
+            hide_holders: self.hide_holders,
         }
     }
 

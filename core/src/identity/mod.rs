@@ -207,6 +207,24 @@ enum AudienceClaim {
     Many(Vec<String>),
 }
 
+impl AudienceClaim {
+    /// True if the token is for this audience and for nobody else: one for others too could be presented to us by those
+    /// others.
+    fn is_only(&self, audience: &str) -> bool {
+        match self {
+            Self::One(one) => one == audience,
+            Self::Many(many) => *many == [audience],
+        }
+    }
+}
+
+/// True for what may be a subject. OpenID Connect Core, section 2, has 255 ASCII characters. Letters beyond ASCII harm
+/// nobody; what cannot be seen could pass for another.
+fn is_subject(text: &str) -> bool {
+    let unseen = |c: char| c.is_control() || is_hidden(c) || matches!(c, '\u{2028}' | '\u{2029}');
+    (1..=255).contains(&text.len()) && !text.contains(unseen)
+}
+
 #[derive(Deserialize)]
 struct FirebaseClaims {
     sign_in_provider: Option<String>,
@@ -276,12 +294,7 @@ impl VerifierInner {
         if wire.iss != self.settings.issuer {
             return Err(TokenRejected::Issuer);
         }
-        // A token for us and others could be presented to us by those others.
-        let alone = match &wire.aud {
-            AudienceClaim::One(audience) => *audience == self.settings.audience,
-            AudienceClaim::Many(audiences) => *audiences == [self.settings.audience.as_str()],
-        };
-        if !alone {
+        if !wire.aud.is_only(&self.settings.audience) {
             return Err(TokenRejected::Audience);
         }
         if now >= wire.exp.saturating_add(LEEWAY) {
@@ -293,10 +306,7 @@ impl VerifierInner {
         if wire.exp.saturating_sub(wire.iat) > i64::from(self.settings.longest_life) {
             return Err(TokenRejected::TooLong);
         }
-        // OpenID Connect Core, section 2, has 255 ASCII characters. Letters beyond ASCII harm nobody; what cannot be
-        // seen could pass for another.
-        let seen = !wire.sub.contains(|c: char| c.is_control() || is_hidden(c) || matches!(c, '\u{2028}' | '\u{2029}'));
-        if !(1..=255).contains(&wire.sub.len()) || !seen {
+        if !is_subject(&wire.sub) {
             return Err(TokenRejected::Malformed);
         }
         let shown = |text: Option<String>| text.and_then(|text| display(&text, NAME_CHARS));

@@ -30,6 +30,37 @@ pub(crate) const REPEAT: Duration = Duration::from_secs(4);
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(10);
 
+/// What every connection is set to.
+const CONNECTION_SETTINGS: [(&str, &str); 14] = [
+    ("lock_timeout", "250ms"),
+    ("statement_timeout", "2s"),
+    ("idle_in_transaction_session_timeout", "5s"),
+    // What a promise rests on is said here, whatever `alter database` or `alter role` say. A statement of a
+    // move sees what was committed while it waited for its lock: a rebuild must not hand out a seat that was
+    // granted meanwhile.
+    ("default_transaction_isolation", "read committed"),
+    ("default_transaction_read_only", "off"),
+    // A grant is told when a crash cannot take it back. A database that is set to wait for more, such as a
+    // standby's replay, waits for the standby's disk.
+    ("synchronous_commit", "on"),
+    // Policies bind, names mean our tables, and nobody has a tenant before it is set.
+    ("row_security", "on"),
+    ("search_path", "public,pg_temp"),
+    ("app.tenant_id", ""),
+    // Every statement of the moves finds its rows by key whatever its arguments. Planning each of a function's
+    // dozen anew, as PostgreSQL does by itself when arrays are among them, cost nearly half of its work for an
+    // acquire and a release.
+    ("plan_cache_mode", "force_generic_plan"),
+    // And so it must be whatever the statistics say: while a table is small, or a partial index was empty when
+    // it was last looked at, reading all of it looks cheaper to the planner than one look by key, and the plan
+    // stays for as long as the connection. Where there is no other way a plan goes by what is off all the same,
+    // at a price that would call the compiler: that is off too.
+    ("enable_seqscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+    ("jit", "off"),
+];
+
 /// The roles that serve. None owns a table, none bypasses row-level security (migrations/roles.sql).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DatabaseRole {
@@ -77,35 +108,7 @@ impl Records {
 
     /// The same with the address already taken apart.
     pub fn with(options: PgConnectOptions, role: DatabaseRole, size: u32) -> Self {
-        let options = options.username(role.name()).application_name(role.name()).options([
-            ("lock_timeout", "250ms"),
-            ("statement_timeout", "2s"),
-            ("idle_in_transaction_session_timeout", "5s"),
-            // What a promise rests on is said here, whatever `alter database` or `alter role` say. A statement of a
-            // move sees what was committed while it waited for its lock: a rebuild must not hand out a seat that was
-            // granted meanwhile.
-            ("default_transaction_isolation", "read committed"),
-            ("default_transaction_read_only", "off"),
-            // A grant is told when a crash cannot take it back. A database that is set to wait for more, such as a
-            // standby's replay, waits for the standby's disk.
-            ("synchronous_commit", "on"),
-            // Policies bind, names mean our tables, and nobody has a tenant before it is set.
-            ("row_security", "on"),
-            ("search_path", "public,pg_temp"),
-            ("app.tenant_id", ""),
-            // Every statement of the moves finds its rows by key whatever its arguments. Planning each of a function's
-            // dozen anew, as PostgreSQL does by itself when arrays are among them, cost nearly half of its work for an
-            // acquire and a release.
-            ("plan_cache_mode", "force_generic_plan"),
-            // And so it must be whatever the statistics say: while a table is small, or a partial index was empty when
-            // it was last looked at, reading all of it looks cheaper to the planner than one look by key, and the plan
-            // stays for as long as the connection. Where there is no other way a plan goes by what is off all the same,
-            // at a price that would call the compiler: that is off too.
-            ("enable_seqscan", "off"),
-            ("enable_hashjoin", "off"),
-            ("enable_mergejoin", "off"),
-            ("jit", "off"),
-        ]);
+        let options = options.username(role.name()).application_name(role.name()).options(CONNECTION_SETTINGS);
         let pool = PgPoolOptions::new()
             .max_connections(size)
             .acquire_timeout(ACQUIRE)

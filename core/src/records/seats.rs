@@ -110,6 +110,36 @@ pub enum ResolveOutcome {
     EpochStale,
 }
 
+/// What ends, as `end_seats` takes it: one array for each column of the seats and of the sessions.
+struct EndingColumns {
+    seats: Vec<i32>,
+    seqs: Vec<i64>,
+    seats_seen: Vec<Option<OffsetDateTime>>,
+    session_seats: Vec<i32>,
+    sessions: Vec<Uuid>,
+    session_seqs: Vec<i64>,
+    sessions_seen: Vec<Option<OffsetDateTime>>,
+    released: Vec<Uuid>,
+}
+
+impl EndingColumns {
+    /// `ttl` turns lease ends into times last seen.
+    fn new(ending: &SeatEnding, ttl: Duration) -> Self {
+        let seen = |lease_end_ms: i64| (lease_end_ms > 0).then(|| clock::from_ms(lease_end_ms) - ttl);
+        let (seats, sessions) = (&ending.seats, &ending.sessions);
+        Self {
+            seats: seats.iter().map(|s| s.seat as i32).collect(),
+            seqs: seats.iter().map(|s| s.claim.seq as i64).collect(),
+            seats_seen: seats.iter().map(|s| seen(s.claim.lease_end_ms)).collect(),
+            session_seats: sessions.iter().map(|s| s.seat as i32).collect(),
+            sessions: sessions.iter().map(|s| s.session.0).collect(),
+            session_seqs: sessions.iter().map(|s| s.claim.seq as i64).collect(),
+            sessions_seen: sessions.iter().map(|s| seen(s.claim.lease_end_ms)).collect(),
+            released: ending.released.iter().map(|s| s.0).collect(),
+        }
+    }
+}
+
 impl Records {
     /// Writes a grant down. May be repeated: a second call answers like the first.
     ///
@@ -169,19 +199,7 @@ impl Records {
         reason: EndReason,
         ttl: Duration,
     ) -> Result<EndOutcome> {
-        let seen = |lease_end_ms: i64| (lease_end_ms > 0).then(|| clock::from_ms(lease_end_ms) - ttl);
-        let seats: Vec<i32> = ending.seats.iter().map(|s| s.seat as i32).collect();
-        let seqs: Vec<i64> = ending.seats.iter().map(|s| s.claim.seq as i64).collect();
-        let seats_seen: Vec<Option<OffsetDateTime>> = ending.seats.iter().map(|s| seen(s.claim.lease_end_ms)).collect();
-        let session_seats: Vec<i32> = ending.sessions.iter().map(|s| s.seat as i32).collect();
-        let sessions: Vec<Uuid> = ending.sessions.iter().map(|s| s.session.0).collect();
-        let session_seqs: Vec<i64> = ending.sessions.iter().map(|s| s.claim.seq as i64).collect();
-        let sessions_seen: Vec<Option<OffsetDateTime>> =
-            ending.sessions.iter().map(|s| seen(s.claim.lease_end_ms)).collect();
-        let released: Vec<Uuid> = ending.released.iter().map(|s| s.0).collect();
-        let (seats, seqs, seats_seen, released) = (&seats, &seqs, &seats_seen, &released);
-        let (session_seats, sessions, session_seqs, sessions_seen) =
-            (&session_seats, &sessions, &session_seqs, &sessions_seen);
+        let columns = &EndingColumns::new(ending, ttl);
         let row = self
             .repeat(|pool| async move {
                 sqlx::query(
@@ -191,14 +209,14 @@ impl Records {
                 .bind(pool_id.0)
                 .bind(ending.epoch as i64)
                 .bind(reason.as_str())
-                .bind(seats)
-                .bind(seqs)
-                .bind(seats_seen)
-                .bind(session_seats)
-                .bind(sessions)
-                .bind(session_seqs)
-                .bind(sessions_seen)
-                .bind(released)
+                .bind(&columns.seats)
+                .bind(&columns.seqs)
+                .bind(&columns.seats_seen)
+                .bind(&columns.session_seats)
+                .bind(&columns.sessions)
+                .bind(&columns.session_seqs)
+                .bind(&columns.sessions_seen)
+                .bind(&columns.released)
                 .fetch_one(&pool)
                 .await
             })

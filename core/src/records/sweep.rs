@@ -100,6 +100,29 @@ const TO_DO: &str = "-- pools_to_do
     union all
     (select 'events', null, null from outbox o where $6 and o.published_at is null order by o.id limit 1)";
 
+/// What a sweep must know of the pools $2 of the organizations $1, in random order. Each look is one step into one
+/// index, to the first row at or behind a key in the order of that key: asked for by equality alone, rows are found by
+/// whichever index begins with the organization where most were once seen to have one row.
+const POOLS_TO_REAP: &str = "-- pools_to_reap
+     select p.tenant_id, p.pool_id, p.name, l.number, p.epoch,
+       l.offline_policy = 'grace' or p.grace_told > 0 as grace,
+       (select true from seats s where s.tenant_id = p.tenant_id and s.pool_id = p.pool_id
+        and s.holder is not null order by s.holder limit 1) is not null
+       or (select true from seats s where s.tenant_id = p.tenant_id and s.pool_id = p.pool_id
+        and s.hold_until is not null and not s.retired limit 1) is not null as held
+     from (select distinct * from unnest($1::uuid[], $2::uuid[]) as u (tenant_id, pool_id)) asked
+     cross join lateral (
+       select p.tenant_id, p.pool_id, p.license_id, p.name, p.epoch, p.grace_told from pools p
+       where (p.tenant_id, p.pool_id) >= (asked.tenant_id, asked.pool_id)
+       order by p.tenant_id, p.pool_id limit 1) p
+     cross join lateral (
+       select l.tenant_id, l.license_id, l.number, l.offline_policy from licenses l
+       where (l.tenant_id, l.license_id) >= (p.tenant_id, p.license_id)
+       order by l.tenant_id, l.license_id limit 1) l
+     where (p.tenant_id, p.pool_id) = (asked.tenant_id, asked.pool_id)
+       and (l.tenant_id, l.license_id) = (p.tenant_id, p.license_id)
+     order by random()";
+
 impl Records {
     /// The pools with a held seat or a quarantine, or used within the last minutes, or changed within the life of a
     /// copy nobody holds a seat of (24 h: Redis may not have heard of the change), and whether events wait. One
@@ -157,40 +180,10 @@ impl Records {
         if pools.is_empty() {
             return Ok(Vec::new());
         }
-        // As above: each look is one step into one index, to the first row at or behind a key in the order of that key.
-        // Asked for by equality alone, rows are found by whichever index begins with the organization where most were
-        // once seen to have one row.
         let rows = self
             .repeat(|pool| {
                 let (tenants, pools) = (tenants.clone(), pools.clone());
-                async move {
-                    sqlx::query(
-                        "-- pools_to_reap
-                         select p.tenant_id, p.pool_id, p.name, l.number, p.epoch, l.offline_policy = 'grace' or \
-                         p.grace_told > 0 as grace,
-                           (select true from seats s where s.tenant_id = p.tenant_id and s.pool_id = p.pool_id and \
-                           s.holder is not null
-                            order by s.holder limit 1) is not null
-                           or (select true from seats s where s.tenant_id = p.tenant_id and s.pool_id = p.pool_id
-                            and s.hold_until is not null and not s.retired limit 1) is not null as held
-                         from (select distinct * from unnest($1::uuid[], $2::uuid[]) as u (tenant_id, pool_id)) asked
-                         cross join lateral (
-                           select p.tenant_id, p.pool_id, p.license_id, p.name, p.epoch, p.grace_told from pools p
-                           where (p.tenant_id, p.pool_id) >= (asked.tenant_id, asked.pool_id)
-                           order by p.tenant_id, p.pool_id limit 1) p
-                         cross join lateral (
-                           select l.tenant_id, l.license_id, l.number, l.offline_policy from licenses l
-                           where (l.tenant_id, l.license_id) >= (p.tenant_id, p.license_id)
-                           order by l.tenant_id, l.license_id limit 1) l
-                         where (p.tenant_id, p.pool_id) = (asked.tenant_id, asked.pool_id)
-                           and (l.tenant_id, l.license_id) = (p.tenant_id, p.license_id)
-                         order by random()",
-                    )
-                    .bind(tenants)
-                    .bind(pools)
-                    .fetch_all(&pool)
-                    .await
-                }
+                async move { sqlx::query(POOLS_TO_REAP).bind(tenants).bind(pools).fetch_all(&pool).await }
             })
             .await?;
         // One row that says nothing we know must not keep the others of its share from being looked at.

@@ -60,7 +60,8 @@ impl LocalRoot {
     /// # Errors
     /// [`Error::Signer`] unless it has 4096 bits.
     pub fn new(key: KeyPair) -> Result<Self> {
-        let public = RootKey::from_public_key(key.public_key()).map_err(|e| Error::signer("the root key cannot be used", e))?;
+        let public =
+            RootKey::from_public_key(key.public_key()).map_err(|e| Error::signer("the root key cannot be used", e))?;
         Ok(Self { key: Arc::new(key), public, other: None })
     }
 }

@@ -1,4 +1,5 @@
-//! What a client says about itself: shown to people and kept with the session, trusted for nothing and no reason to refuse a seat.
+//! What a client says about itself: shown to people and kept with the session, trusted for nothing and no reason to
+//! refuse a seat.
 
 use license_core::domain::{
     id::Hw,
@@ -17,8 +18,9 @@ const KNOWN: [&str; 7] = ["product", "version", "platform", "hostname", "deploym
 /// The longest host name there is (RFC 1035, section 2.3.4) fits; nobody needs more.
 const MAX_CHARS: usize = 255;
 
-/// What a client says of itself. It is for people to read and never a reason to refuse a seat: of a fact the first 255 characters are kept,
-/// without control characters; one that is no text, number or truth value is passed over, and so are other fields. Only `product` decides something.
+/// What a client says of itself. It is for people to read and never a reason to refuse a seat: of a fact the first 255
+/// characters are kept, without control characters; one that is no text, number or truth value is passed over, and so
+/// are other fields. Only `product` decides something.
 #[derive(ToSchema)]
 #[schema(as = ClientFacts)]
 #[expect(dead_code, reason = "in the words of the document; a client may send anything, so what is read is raw")]

@@ -34,7 +34,8 @@ fn why(full: &PoolFull, next: Option<u64>) -> String {
     match full.until {
         WaitReason::Never => no_seats_here(full.held),
         WaitReason::Opening => format!(
-            "The license server's records were restored, and until every lease given before that is over nobody who starts is seated. Try again {within}."
+            "The license server's records were restored, and until every lease given before that is over nobody who \
+             starts is seated. Try again {within}."
         ),
         WaitReason::Wait => seats_wait(full, &within),
         WaitReason::Lease => seats_in_use(full),
@@ -96,7 +97,8 @@ pub(super) fn too_many(many: &TooMany) -> Problem {
         (_, true) => format!("{processes} starts under this instance_id share its seat"),
     };
     let detail = format!(
-        "{who} already, as many as the license allows. Close one. One that ended without giving its place back keeps it until its lease ends: the first is over in {}, unless it gives a sign of life.",
+        "{who} already, as many as the license allows. Close one. One that ended without giving its place back keeps \
+         it until its lease ends: the first is over in {}, unless it gives a sign of life.",
         span(next)
     );
     Problem::new(ProblemCode::TooManyProcesses, detail)
@@ -111,7 +113,8 @@ mod tests {
     use license_core::domain::license::LicenseFacts;
 
     fn full(total: u32, held: u32, waiting: u32, until: WaitReason) -> PoolFull {
-        let facts = json!({"tenant": uuid::Uuid::nil(), "number": "752KJY5EZQ1CW", "product": "demo", "tier": "demo", "seats_total": total,
+        let facts = json!({"tenant": uuid::Uuid::nil(), "number": "752KJY5EZQ1CW", "product": "demo", "tier": "demo",
+            "seats_total": total,
             "features": {}, "expires_at": null, "offline": {"policy": "none"}, "facts_version": 1});
         let facts: LicenseFacts = serde_json::from_value(facts).unwrap();
         let next_lease_end_ms = 1;

@@ -22,7 +22,8 @@ struct RootKeySet {
 
 /// A root key, RSA-4096.
 #[derive(ToSchema)]
-#[schema(as = RootKey, example = json!({"kty": "RSA", "alg": "RS256", "use": "sig", "kid": "q3B1Zq0aWmQ2mI0b3gVQqg5mGm6m1Wn6o2w9c0c7r2A", "n": "0vx7agoebGcQ…", "e": "AQAB"}))]
+#[schema(as = RootKey, example = json!({"kty": "RSA", "alg": "RS256", "use": "sig",
+    "kid": "q3B1Zq0aWmQ2mI0b3gVQqg5mGm6m1Wn6o2w9c0c7r2A", "n": "0vx7agoebGcQ…", "e": "AQAB"}))]
 #[expect(dead_code, reason = "describes what core writes")]
 struct RootJwk {
     /// `RSA`.
@@ -41,8 +42,8 @@ struct RootJwk {
 
 /// The public keys
 ///
-/// What certificates of answers are signed with. Clients pin these keys: what is fetched at run time proves nothing. May be cached for five
-/// minutes.
+/// What certificates of answers are signed with. Clients pin these keys: what is fetched at run time proves nothing.
+/// May be cached for five minutes.
 // Five minutes old is fine, since the next key is published long before it signs.
 #[utoipa::path(get, path = "/.well-known/license-keys", tag = "Seats", operation_id = "license_keys", security(),
     responses((status = 200, description = "The keys", body = RootKeySet),

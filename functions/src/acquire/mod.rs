@@ -53,8 +53,9 @@ pub(crate) const ROLE: DatabaseRole = DatabaseRole::Service;
 pub struct AcquireService {
     /// The moves of clients.
     pub moves: SeatProtocol,
-    /// Different wrong keys from each address. Of whoever tries many of them no more are looked at for a while; good keys from the same
-    /// address go on, and so does the answer to the same wrong key: an office whose key was replaced has one on every machine.
+    /// Different wrong keys from each address. Of whoever tries many of them no more are looked at for a while; good
+    /// keys from the same address go on, and so does the answer to the same wrong key: an office whose key was replaced
+    /// has one on every machine.
     pub strangers: ByAddress,
 }
 
@@ -83,11 +84,13 @@ pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartEr
 // Nothing of it is checked yet.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(as = AcquireRequest, example = json!({"license_key": "CODI-6WRXP-457A6-0BTJ8-9VR2K-WAA0K-D0ECC", "hardware_id": "my-laptop-0001",
+#[schema(as = AcquireRequest, example = json!({"license_key": "CODI-6WRXP-457A6-0BTJ8-9VR2K-WAA0K-D0ECC",
+    "hardware_id": "my-laptop-0001",
     "attempt": "5a9d6c1e-2f64-4d53-9a0b-1f1c3f0f2f6d", "nonce": "Zm9ydHktdHdvLWJ5dGVz",
     "client": {"product": "demo", "version": "1.4.0", "platform": "linux-x86_64", "hostname": "host-1"}}))]
 struct AcquireBody {
-    /// As printed, typed or pasted: only its letters and digits count, and case and look-alikes are forgiven. A wrong check symbol is 422 with problem `mistyped`.
+    /// As printed, typed or pasted: only its letters and digits count, and case and look-alikes are forgiven. A wrong
+    /// check symbol is 422 with problem `mistyped`.
     #[schema(required)]
     license_key: Option<String>,
     /// Stays the same for a machine: 8 to 128 printable ASCII characters. Only hashes of it are kept.
@@ -130,17 +133,20 @@ impl AcquireBody {
 
 /// Take a seat
 ///
-/// Takes a seat of the license's pool, joins the machine's own, or repeats an answer that was lost: the same `attempt` has the same session.
-/// Another process of the same holder gets a session of its own on the same `seat`. Count the lease from when the request was sent, and send
-/// heartbeats. Where a `nonce` was sent, refusals from 401 to 410 carry a signed `refusal` and its `certificate`.
+/// Takes a seat of the license's pool, joins the machine's own, or repeats an answer that was lost: the same `attempt`
+/// has the same session. Another process of the same holder gets a session of its own on the same `seat`. Count the
+/// lease from when the request was sent, and send heartbeats. Where a `nonce` was sent, refusals from 401 to 410 carry
+/// a signed `refusal` and its `certificate`.
 #[utoipa::path(post, path = "/api/v1/licenses/acquire", tag = "Seats", request_body = AcquireBody, security(),
-    responses((status = 201, description = "A new session", body = SeatResponse),
-              (status = 200, description = "The session that this attempt has already", body = SeatResponse),
+    responses((status = 201, description = "A new session", body = SeatResponse<'_>),
+              (status = 200, description = "The session that this attempt has already", body = SeatResponse<'_>),
               (status = 401, description = "license_key_invalid"),
-              (status = 403, description = "license_suspended, license_revoked, license_expired, license_not_started, product_not_allowed"),
+              (status = 403, description = "license_suspended, license_revoked, license_expired, license_not_started, \
+                                            product_not_allowed"),
               (status = 404, description = "not_found: the license has no such pool"),
               (status = 409, description = "no_seats_available, too_many_processes"),
-              (status = 429, description = "rate_limited: for each holder, each license, and each address that sends many wrong keys"),
+              (status = 429, description = "rate_limited: for each holder, each license, and each address that sends \
+                                            many wrong keys"),
               (status = 503, description = "seats_unavailable, records_unavailable, signer_unavailable")))]
 async fn acquire(
     State(service): State<Arc<AcquireService>>,
@@ -172,11 +178,14 @@ async fn acquire(
 
 /// A seat that was taken, and what keeps it.
 #[derive(Serialize, ToSchema)]
-#[schema(as = Seat, example = json!({"session_id": "01a1fc28-9b31-70be-8112-4bfdb0eab109", "session": "AQEBofwoDJx2…", "seat": 0,
+#[schema(as = Seat, example = json!({"session_id": "01a1fc28-9b31-70be-8112-4bfdb0eab109", "session": "AQEBofwoDJx2…",
+    "seat": 0,
     "expires_in": 355, "heartbeat_in": 106,
-    "license": {"number": "752KJY5EZQ1CW", "product": "demo", "tier": "demo", "status": "active", "seats_total": 5, "seats_used": 1,
+    "license": {"number": "752KJY5EZQ1CW", "product": "demo", "tier": "demo", "status": "active",
+        "seats_total": 5, "seats_used": 1,
                 "features": {}, "expires_at": null, "facts_version": 1},
-    "token": "eyJhbGci…", "certificate": "eyJhbGci…", "offline": {"policy": "grace", "until": "2026-11-21T03:37:16Z"}}))]
+    "token": "eyJhbGci…", "certificate": "eyJhbGci…",
+    "offline": {"policy": "grace", "until": "2026-11-21T03:37:16Z"}}))]
 struct SeatResponse<'a> {
     /// The session's name in logs and lists; gives no power.
     #[schema(value_type = String, format = Uuid)]

@@ -31,9 +31,11 @@ use utoipa::ToSchema;
 // Nothing of it is checked yet.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(as = ValidateRequest, example = json!({"license_key": "CODI-6WRXP-457A6-0BTJ8-9VR2K-WAA0K-D0ECC", "hardware_id": "my-laptop-0001"}))]
+#[schema(as = ValidateRequest, example = json!({"license_key": "CODI-6WRXP-457A6-0BTJ8-9VR2K-WAA0K-D0ECC",
+    "hardware_id": "my-laptop-0001"}))]
 pub(super) struct ValidateBody {
-    /// As printed, typed or pasted: only its letters and digits count, and case and look-alikes are forgiven. A wrong check symbol is 422 with problem `mistyped`.
+    /// As printed, typed or pasted: only its letters and digits count, and case and look-alikes are forgiven. A wrong
+    /// check symbol is 422 with problem `mistyped`.
     #[schema(required)]
     license_key: Option<String>,
     /// Who would ask: 8 to 128 printable ASCII characters. Without it, the answer is for somebody who holds no seat.
@@ -61,9 +63,12 @@ enum ValidateResponse<'a> {
 
 /// The license gives seats; `code` says whether one is free for this machine.
 #[derive(Serialize, ToSchema)]
-#[schema(as = ValidLicense, example = json!({"license": {"number": "752KJY5EZQ1CW", "product": "demo", "tier": "demo", "status": "active",
-    "seats_total": 5, "seats_used": 1, "features": {}, "expires_at": null, "facts_version": 1}, "seats_used": 1,
-    "holders": [{"label": "host-1", "since": "2026-11-21T03:31:22.034Z", "seen_in": 0}], "has_seat": true, "code": null, "retry_in": null}))]
+#[schema(as = ValidLicense, example = json!({
+    "license": {"number": "752KJY5EZQ1CW", "product": "demo", "tier": "demo", "status": "active", "seats_total": 5,
+        "seats_used": 1, "features": {}, "expires_at": null, "facts_version": 1},
+    "seats_used": 1,
+    "holders": [{"label": "host-1", "since": "2026-11-21T03:31:22.034Z", "seen_in": 0}],
+    "has_seat": true, "code": null, "retry_in": null}))]
 struct SeatOutlook<'a> {
     license: ClientLicense<'a>,
     /// How many seats are held.
@@ -72,21 +77,24 @@ struct SeatOutlook<'a> {
     holders: Vec<SeatHolder>,
     /// Whether who asks holds a seat already, which makes a full pool no refusal.
     has_seat: bool,
-    /// Null where an acquire would be granted now, else what it would be refused with: `no_seats_available` or `too_many_processes`.
+    /// Null where an acquire would be granted now, else what it would be refused with: `no_seats_available` or
+    /// `too_many_processes`.
     code: Option<&'static str>,
-    /// Where an acquire would be refused: the seconds after which it is worth asking again, if nobody gives a sign of life before. Null where
-    /// it would be granted, or nothing is known.
+    /// Where an acquire would be refused: the seconds after which it is worth asking again, if nobody gives a sign of
+    /// life before. Null where it would be granted, or nothing is known.
     retry_in: Option<u64>,
 }
 
 /// The license gives no seat now.
 #[derive(Serialize, ToSchema)]
-#[schema(as = RefusingLicense, example = json!({"license": {"number": "752KJY5EZQ1CW", "product": "demo", "tier": "demo", "status": "suspended",
-    "seats_total": 5, "seats_used": null, "features": {}, "expires_at": null, "facts_version": 2},
+#[schema(as = RefusingLicense, example = json!({
+    "license": {"number": "752KJY5EZQ1CW", "product": "demo", "tier": "demo", "status": "suspended", "seats_total": 5,
+        "seats_used": null, "features": {}, "expires_at": null, "facts_version": 2},
     "code": "license_suspended", "since": "2026-11-21T03:31:22.034Z"}))]
 struct RefusingLicense<'a> {
     license: ClientLicense<'a>,
-    /// What an acquire would be refused with: `license_suspended`, `license_revoked`, `license_expired` or `license_not_started`.
+    /// What an acquire would be refused with: `license_suspended`, `license_revoked`, `license_expired` or
+    /// `license_not_started`.
     code: &'static str,
     /// Since when, or for `license_not_started` until when; null if it is not known.
     #[serde(with = "time::serde::rfc3339::option")]
@@ -95,10 +103,10 @@ struct RefusingLicense<'a> {
 
 /// Look at a license
 ///
-/// What an acquire would say, taking no seat. A license that gives no seat is an answer here and no error; the product is not compared, and
-/// answers are not signed.
+/// What an acquire would say, taking no seat. A license that gives no seat is an answer here and no error; the product
+/// is not compared, and answers are not signed.
 #[utoipa::path(post, path = "/api/v1/licenses/validate", tag = "Seats", request_body = ValidateBody, security(),
-    responses((status = 200, description = "The license", body = ValidateResponse),
+    responses((status = 200, description = "The license", body = ValidateResponse<'_>),
               (status = 401, description = "license_key_invalid"),
               (status = 404, description = "not_found: the license has no such pool"),
               (status = 429, description = "rate_limited: for each address that sends many different wrong keys"),

@@ -4,7 +4,7 @@ use super::{
     AdminService,
     answer::{EmptyBody, PathTarget, versioned},
     callers::OrganizationCaller,
-    licenses::License,
+    term_views::License,
     terms::whole,
 };
 use crate::edge::{FieldChecks, JsonOrEmpty, Problem, context::about};

@@ -3,7 +3,7 @@
 //! `access.rs`: who may do what · `gate.rs`: who asks, and whether they may · `recognize.rs`: how often they may ask ·
 //! `credential.rs`: whose a credential is · `callers.rs`: who asks, as handlers take it · `step_up.rs`: for what a
 //! fresher sign-in may be demanded · `answer.rs`: versions, pages, refusals · `filters.rs`: the parameters of lists ·
-//! `terms.rs`: the fields that licenses and plans share · `pages.rs`: the document and its page · one file for each
+//! `terms.rs` and `term_views.rs`: the terms of licenses and plans, asked for and shown · `pages.rs`: the document and its page · one file for each
 //! kind of thing that is managed.
 
 pub mod access;
@@ -27,6 +27,7 @@ mod projects;
 mod recognize;
 mod sessions;
 pub mod step_up;
+mod term_views;
 mod terms;
 mod tokens;
 mod voiding;

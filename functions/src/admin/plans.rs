@@ -5,7 +5,8 @@ use super::{
     answer::{IfMatch, ListOf, PathTarget, not_found, versioned},
     callers::StaffCaller,
     filters::PageQuery,
-    terms::{AskedPlan, named, present, text, whole, yes_or_no},
+    term_views::Plan,
+    terms::{PutPlan, named, present, text, whole, yes_or_no},
 };
 use crate::{
     edge::names,
@@ -18,59 +19,9 @@ use license_core::{
     records::{self, Caller, Operation, ProductSettings},
 };
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
-
-/// A plan: what a license made from it begins with. Editing a plan changes no license that is there.
-#[derive(Serialize, ToSchema)]
-#[schema(example = json!({"plan": "team", "tier": "team", "seats": 25, "trial_days": null, "features": {"render": true},
-    "offline_policy": "grace", "grace_hours": 96, "grace_after_heartbeats": 2,
-    "grace_beyond_seats": null, "holder_by": "machine", "processes_per_seat": 32}))]
-pub(super) struct Plan {
-    /// Its name, for good.
-    plan: String,
-    /// The tier its licenses are of.
-    tier: String,
-    /// Their seats.
-    seats: u32,
-    /// Days until they end; null: never.
-    #[schema(required)]
-    trial_days: Option<u32>,
-    /// Names and values, signed into every token.
-    features: Map<String, Value>,
-    /// `none`, `grace` or `borrow`.
-    offline_policy: &'static str,
-    /// Hours a client may go on without contact; 0 unless the policy is `grace`.
-    grace_hours: u32,
-    /// How many heartbeats a holder must have lived through before its tokens carry grace: a quarter of a lease for each. 0: at once.
-    grace_after_heartbeats: u32,
-    /// How many machines beyond the seats may be on unexpired grace; beyond that tokens carry none. Null: any number.
-    #[schema(required)]
-    grace_beyond_seats: Option<u32>,
-    /// `machine` or `process`.
-    holder_by: &'static str,
-    /// Live processes that may share a seat.
-    processes_per_seat: u32,
-}
-
-impl From<records::PlanRow> for Plan {
-    fn from(it: records::PlanRow) -> Self {
-        Self {
-            plan: it.name,
-            tier: it.terms.tier,
-            seats: it.terms.seats,
-            trial_days: it.terms.trial_days,
-            features: it.terms.features,
-            offline_policy: it.terms.offline_policy.as_str(),
-            grace_hours: it.terms.grace_hours,
-            grace_after_heartbeats: it.terms.grace_after_heartbeats,
-            grace_beyond_seats: it.terms.grace_beyond_seats,
-            holder_by: it.terms.holder_by.as_str(),
-            processes_per_seat: it.terms.processes_per_seat,
-        }
-    }
-}
 
 /// List plans
 ///
@@ -97,44 +48,6 @@ pub(super) async fn read_plan(
     Ok(versioned(StatusCode::OK, plan.version, Plan::from(plan)))
 }
 
-/// The whole of a plan.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(example = json!({"tier": "team", "seats": 25, "features": {"render": true}, "offline_policy": "grace", "grace_hours": 96}))]
-pub(super) struct PutPlan {
-    /// The tier: 1 to 63 of a-z, 0-9 and -.
-    #[schema(required, value_type = String)]
-    tier: Option<Value>,
-    /// Seats.
-    #[schema(required, value_type = u32, minimum = 1, maximum = 100_000)]
-    seats: Option<Value>,
-    /// Days until a license made from it ends; none unless said.
-    #[schema(value_type = Option<u32>, minimum = 1, maximum = 36_500)]
-    trial_days: Option<Value>,
-    /// Names and values; at most 3 KiB. None unless said.
-    #[schema(value_type = Option<Map<String, Value>>)]
-    features: Option<Value>,
-    /// `none` (unless said), `grace` or `borrow`.
-    #[schema(value_type = Option<String>)]
-    offline_policy: Option<Value>,
-    /// Hours, with the policy `grace`.
-    #[schema(value_type = Option<u32>, maximum = 8760)]
-    grace_hours: Option<Value>,
-    /// How many heartbeats a holder must have lived through before its tokens carry grace: 2 unless said.
-    #[schema(value_type = Option<u32>, maximum = 100)]
-    grace_after_heartbeats: Option<Value>,
-    /// How many machines beyond the seats may be on unexpired grace; null: any number, as unless said.
-    #[serde(default, deserialize_with = "present")]
-    #[schema(value_type = Option<u32>, maximum = 100_000)]
-    grace_beyond_seats: Option<Value>,
-    /// `machine` (unless said) or `process`.
-    #[schema(value_type = Option<String>)]
-    holder_by: Option<Value>,
-    /// 32 unless said.
-    #[schema(value_type = Option<u32>, minimum = 1, maximum = 1000)]
-    processes_per_seat: Option<Value>,
-}
-
 /// Make or replace a plan
 ///
 /// All of it: what is not said has its default. Licenses made from it stay as they are. Written into the staff's log.
@@ -153,19 +66,7 @@ pub(super) async fn put_plan(
 ) -> Result<Response, Problem> {
     let mut fields = FieldChecks::new();
     let name = named(&mut fields, "plan", &name);
-    let asked = AskedPlan {
-        tier: body.tier,
-        seats: body.seats,
-        trial_days: body.trial_days,
-        features: body.features,
-        offline_policy: body.offline_policy,
-        grace_hours: body.grace_hours,
-        grace_after_heartbeats: body.grace_after_heartbeats,
-        grace_beyond_seats: body.grace_beyond_seats,
-        holder_by: body.holder_by,
-        processes_per_seat: body.processes_per_seat,
-    };
-    let terms = asked.read(&mut fields);
+    let terms = body.terms(&mut fields);
     let (name, terms) = fields.check(name.zip(terms))?;
     let put = service.management.put_plan(&act, &name, &terms, version).await?;
     Ok(versioned(status(put.created), put.row.version, Plan::from(put.row)))

@@ -1,4 +1,5 @@
-//! The fields of licenses and plans, read one by one so that one answer names all that are wrong.
+//! What requests say of the terms of licenses and plans, read field by field so that one answer names all that are
+//! wrong.
 
 use crate::{
     edge::names,
@@ -13,6 +14,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use std::str::FromStr;
 use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
+use utoipa::ToSchema;
 
 /// The longest offline grace, in hours: a year.
 const MAX_GRACE: u32 = 8760;
@@ -28,66 +30,164 @@ pub(super) fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Opti
     Value::deserialize(deserializer).map(Some)
 }
 
-/// What a request says of a license's terms, unread.
-#[derive(Default)]
-pub(super) struct AskedTerms {
-    pub(super) seats: Option<Value>,
-    pub(super) not_before: Option<Value>,
-    pub(super) expires_at: Option<Value>,
-    pub(super) features: Option<Value>,
-    pub(super) offline_policy: Option<Value>,
-    pub(super) grace_hours: Option<Value>,
-    pub(super) grace_after_heartbeats: Option<Value>,
-    pub(super) grace_beyond_seats: Option<Value>,
-    pub(super) holder_by: Option<Value>,
-    pub(super) processes_per_seat: Option<Value>,
-    pub(super) hide_holders: Option<Value>,
+/// Declares the body of a request: the fields given, with those of the policies at `..policies`. Plans and licenses
+/// have the same policies, declared here once.
+///
+/// A field is kept as it came, so that one answer can name all that are wrong; `value_type` says what it must be.
+/// (serde cannot take the policies from a struct within the body and also refuse unknown fields, so this is a macro.)
+macro_rules! request_with_policies {
+    (
+        $(#[$about:meta])*
+        pub(super) struct $name:ident {
+            $($(#[$about_before:meta])* $before:ident,)*
+            ..policies,
+            $($(#[$about_after:meta])* $after:ident,)*
+        }
+    ) => {
+        #[derive(Deserialize, ToSchema)]
+        #[serde(deny_unknown_fields)]
+        $(#[$about])*
+        pub(super) struct $name {
+            $($(#[$about_before])* pub(super) $before: Option<Value>,)*
+            /// `none`, `grace` or `borrow`.
+            #[schema(value_type = Option<String>)]
+            offline_policy: Option<Value>,
+            /// Hours a client may go on without contact, with the policy `grace`.
+            #[schema(value_type = Option<u32>, maximum = 8760)]
+            grace_hours: Option<Value>,
+            /// How many heartbeats a holder must have lived through before its tokens carry grace.
+            #[schema(value_type = Option<u32>, maximum = 100)]
+            grace_after_heartbeats: Option<Value>,
+            /// How many machines beyond the seats may be on unexpired grace; null: any number.
+            #[serde(default, deserialize_with = "present")]
+            #[schema(value_type = Option<u32>, maximum = 100_000)]
+            grace_beyond_seats: Option<Value>,
+            /// `machine` or `process`.
+            #[schema(value_type = Option<String>)]
+            holder_by: Option<Value>,
+            /// Live processes that may share a seat.
+            #[schema(value_type = Option<u32>, minimum = 1, maximum = 1000)]
+            processes_per_seat: Option<Value>,
+            $($(#[$about_after])* $after: Option<Value>,)*
+        }
+    };
 }
 
-impl AskedTerms {
-    /// The edit; what is wrong goes into `fields`.
-    pub(super) fn read(&self, fields: &mut FieldChecks) -> TermsEdit {
-        TermsEdit {
-            seats: fields.optional("seats", self.seats.as_ref(), whole(1, MAX_SEATS)),
-            not_before: fields.optional("not_before", self.not_before.as_ref(), time),
-            expires_at: fields.optional("expires_at", self.expires_at.as_ref(), time),
-            features: fields.optional("features", self.features.as_ref(), features),
-            offline_policy: fields.optional("offline_policy", self.offline_policy.as_ref(), word),
-            grace_hours: fields.optional("grace_hours", self.grace_hours.as_ref(), whole(0, MAX_GRACE)),
-            grace_after_heartbeats: fields.optional(
-                "grace_after_heartbeats",
-                self.grace_after_heartbeats.as_ref(),
-                whole(0, MAX_HEARTBEATS),
-            ),
-            grace_beyond_seats: fields.optional("grace_beyond_seats", self.grace_beyond_seats.as_ref(), or_any),
-            holder_by: fields.optional("holder_by", self.holder_by.as_ref(), word),
-            processes_per_seat: fields.optional(
-                "processes_per_seat",
-                self.processes_per_seat.as_ref(),
-                whole(1, MAX_PROCESSES),
-            ),
-            hide_holders: fields.optional("hide_holders", self.hide_holders.as_ref(), yes_or_no),
+/// Declares the body of a request about one license: the fields given, and after them all terms that staff may set,
+/// which its method `terms` reads.
+macro_rules! license_request {
+    ($(#[$about:meta])* pub(super) struct $name:ident { $($given:tt)* }) => {
+        request_with_policies! {
+            $(#[$about])*
+            pub(super) struct $name {
+                $($given)*
+                /// Seats of its default pool.
+                #[schema(value_type = Option<u32>, minimum = 1, maximum = 100_000)]
+                seats,
+                /// When its term begins; null: it has begun.
+                #[serde(default, deserialize_with = "present")]
+                #[schema(value_type = Option<OffsetDateTime>)]
+                not_before,
+                /// When its term ends; null: never. A time that is past ends it now.
+                #[serde(default, deserialize_with = "present")]
+                #[schema(value_type = Option<OffsetDateTime>)]
+                expires_at,
+                /// A JSON merge patch (RFC 7396) of its features, or of the plan's if one is named: null takes one
+                /// away. At most 3 KiB in all.
+                #[schema(value_type = Option<Map<String, Value>>)]
+                features,
+                ..policies,
+                /// Whether a refusal for a full pool keeps to itself who holds the seats.
+                #[schema(value_type = Option<bool>)]
+                hide_holders,
+            }
         }
+
+        impl $name {
+            /// The terms asked for; what is wrong goes into `fields`.
+            pub(super) fn terms(&self, fields: &mut FieldChecks) -> TermsEdit {
+                TermsEdit {
+                    seats: fields.optional("seats", self.seats.as_ref(), whole(1, MAX_SEATS)),
+                    not_before: fields.optional("not_before", self.not_before.as_ref(), time),
+                    expires_at: fields.optional("expires_at", self.expires_at.as_ref(), time),
+                    features: fields.optional("features", self.features.as_ref(), features),
+                    offline_policy: fields.optional("offline_policy", self.offline_policy.as_ref(), word),
+                    grace_hours: fields.optional("grace_hours", self.grace_hours.as_ref(), whole(0, MAX_GRACE)),
+                    grace_after_heartbeats: fields.optional(
+                        "grace_after_heartbeats",
+                        self.grace_after_heartbeats.as_ref(),
+                        whole(0, MAX_HEARTBEATS),
+                    ),
+                    grace_beyond_seats: fields.optional("grace_beyond_seats", self.grace_beyond_seats.as_ref(), or_any),
+                    holder_by: fields.optional("holder_by", self.holder_by.as_ref(), word),
+                    processes_per_seat: fields.optional(
+                        "processes_per_seat",
+                        self.processes_per_seat.as_ref(),
+                        whole(1, MAX_PROCESSES),
+                    ),
+                    hide_holders: fields.optional("hide_holders", self.hide_holders.as_ref(), yes_or_no),
+                }
+            }
+        }
+    };
+}
+
+license_request! {
+    /// A license to make. What is not said is as the plan says.
+    #[schema(example = json!({"product": "coditect", "plan": "team", "seats": 25,
+        "expires_at": "2027-11-21T00:00:00Z"}))]
+    pub(super) struct CreateLicense {
+        /// A product of the vendor.
+        #[schema(required, value_type = String)]
+        product,
+        /// The plan it takes its tier, seats, term, features and policies from.
+        #[schema(required, value_type = String)]
+        plan,
     }
 }
 
-/// What a request says of a plan, unread.
-pub(super) struct AskedPlan {
-    pub(super) tier: Option<Value>,
-    pub(super) seats: Option<Value>,
-    pub(super) trial_days: Option<Value>,
-    pub(super) features: Option<Value>,
-    pub(super) offline_policy: Option<Value>,
-    pub(super) grace_hours: Option<Value>,
-    pub(super) grace_after_heartbeats: Option<Value>,
-    pub(super) grace_beyond_seats: Option<Value>,
-    pub(super) holder_by: Option<Value>,
-    pub(super) processes_per_seat: Option<Value>,
+license_request! {
+    /// What to change about a license. What is not named stays as it is.
+    ///
+    /// Holders and processes that are there stay: more seats are there at once, fewer drain. Without the offline policy
+    /// `grace` the hours of grace go too.
+    #[schema(example = json!({"seats": 40, "expires_at": "2028-11-21T00:00:00Z",
+        "features": {"render": true, "beta": null}}))]
+    pub(super) struct EditLicense {
+        /// Takes tier, features and policies of this plan; other fields of the request are applied after it. Seats and
+        /// term stay.
+        #[schema(value_type = Option<String>)]
+        plan,
+    }
 }
 
-impl AskedPlan {
+request_with_policies! {
+    /// The whole of a plan. What is not named has its default.
+    ///
+    /// The defaults: no end, no features, the offline policy `none`, grace after 2 heartbeats for any number of
+    /// machines, holders by `machine`, 32 processes on a seat.
+    #[schema(example = json!({"tier": "team", "seats": 25, "features": {"render": true},
+        "offline_policy": "grace", "grace_hours": 96}))]
+    pub(super) struct PutPlan {
+        /// The tier: 1 to 63 of a-z, 0-9 and -.
+        #[schema(required, value_type = String)]
+        tier,
+        /// Seats.
+        #[schema(required, value_type = u32, minimum = 1, maximum = 100_000)]
+        seats,
+        /// Days until a license made from it ends.
+        #[schema(value_type = Option<u32>, minimum = 1, maximum = 36_500)]
+        trial_days,
+        /// Names and values; at most 3 KiB.
+        #[schema(value_type = Option<Map<String, Value>>)]
+        features,
+        ..policies,
+    }
+}
+
+impl PutPlan {
     /// The whole plan; `None` if something is wrong, which goes into `fields`.
-    pub(super) fn read(&self, fields: &mut FieldChecks) -> Option<PlanTerms> {
+    pub(super) fn terms(&self, fields: &mut FieldChecks) -> Option<PlanTerms> {
         let tier = fields.required("tier", self.tier.as_ref(), |value| names::slug(text(value)));
         let seats = fields.required("seats", self.seats.as_ref(), whole(1, MAX_SEATS));
         let policy = fields.optional("offline_policy", self.offline_policy.as_ref(), word);

@@ -11,7 +11,8 @@ use utoipa::openapi::{
     security::SecurityRequirement,
 };
 
-/// Adds who may do it, the parameters that every such operation has, and what the gate refuses; nothing to operations of other services.
+/// Adds who may do it, the parameters that every such operation has, and what the gate refuses; nothing to operations
+/// of other services.
 pub(super) fn describe(operation: &mut Operation, method: &str, path: &str) {
     let Some(rule) = rule_of(method, path) else { return };
     who(operation, rule);

@@ -1,7 +1,8 @@
-//! The OpenAPI document of all services: what the handlers say of themselves, and what the access table and the layers say of all.
+//! The OpenAPI document of all services: what the handlers say of themselves, and what the access table and the layers
+//! say of all.
 //!
-//! `problems.rs`: every code with an example · `management.rs`: what the table and the gate add · `schemas.rs`: null and absent.
-//! openapi.json at the root is this, written down (`./dev openapi`); admin serves that file.
+//! `problems.rs`: every code with an example · `management.rs`: what the table and the gate add · `schemas.rs`: null
+//! and absent. openapi.json at the root is this, written down (`./dev openapi`); admin serves that file.
 
 mod management;
 mod problems;
@@ -21,18 +22,19 @@ use utoipa::{
 
 /// What stands above the operations.
 const ABOUT: &str = "\
-Floating licenses: a product takes a seat when it starts, shows that it is alive, and gives the seat back; people manage organizations, \
-licenses and sessions.
+Floating licenses: a product takes a seat when it starts, shows that it is alive, and gives the seat back; \
+people manage organizations, licenses and sessions.
 
-* A body is one JSON object of at most 64 KiB, declared as `application/json` or `application/…+json`. Unknown fields are refused; null \
-counts as absent where a field may be absent. One 422 names every wrong field.
-* Refusals and errors are `application/problem+json` (RFC 9457) with a `code`. 409 is an answer and no fault; 410 means acquire again; 503 \
-means keep what you have and ask again after `Retry-After`.
-* Every answer carries `X-Request-Id`: the request's own, if it is short and plain and looks like no credential, else a new one. Name it when you report a fault.
+* A body is one JSON object of at most 64 KiB, declared as `application/json` or `application/…+json`. \
+Unknown fields are refused; null counts as absent where a field may be absent. One 422 names every wrong field.
+* Refusals and errors are `application/problem+json` (RFC 9457) with a `code`. 409 is an answer and no fault; \
+410 means acquire again; 503 means keep what you have and ask again after `Retry-After`.
+* Every answer carries `X-Request-Id`: the request's own, if it is short and plain and looks like no credential, \
+else a new one. Name it when you report a fault.
 * Times are RFC 3339 in UTC. Fields that end in `_in` are whole seconds. Ids are UUIDs.
 * Lists are pages: send `next_cursor` as `cursor` for the next one.
-* A POST of the management API with an `Idempotency-Key` is done once within 24 hours, however often it arrives. `If-Match` with the `ETag` you \
-read refuses an edit that would undo somebody else's.
+* A POST of the management API with an `Idempotency-Key` is done once within 24 hours, however often it arrives. \
+`If-Match` with the `ETag` you read refuses an edit that would undo somebody else's.
 * What you may not see does not exist for you: 404.
 * Clients should pass over fields they do not know: new ones may come at any time.";
 

@@ -1,4 +1,5 @@
-//! Refusals and errors in the document: which codes an operation can give, each with its status, headers and an example.
+//! Refusals and errors in the document: which codes an operation can give, each with its status, headers and an
+//! example.
 
 use super::management;
 use crate::{
@@ -21,7 +22,8 @@ use utoipa::{
     },
 };
 
-/// A refusal or an error (RFC 9457). Each code has a section in docs/ERRORS.md; members that a code does not name are absent.
+/// A refusal or an error (RFC 9457). Each code has a section in docs/ERRORS.md; members that a code does not name are
+/// absent.
 // In the words of the document: `edge::Problem` writes it member by member.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Problem)]
@@ -70,7 +72,8 @@ pub(super) struct ProblemSchema {
     /// `no_seats_available`: how many are held. Below `seats_total` where a seat waits for a lease to be over.
     #[schema(nullable = false)]
     seats_used: Option<u32>,
-    /// `no_seats_available`: how many nobody holds and nobody is given yet, because whoever had them may still believe in them.
+    /// `no_seats_available`: how many nobody holds and nobody is given yet, because whoever had them may still believe
+    /// in them.
     #[schema(nullable = false)]
     seats_waiting: Option<u32>,
     /// `no_seats_available`: at most five, longest silent first; none where the license hides them.
@@ -135,7 +138,8 @@ fn caller_sample(code: ProblemCode) -> Option<ProblemSample> {
             ("Send the credential as a header: Authorization: Bearer <credential>.", json!({}))
         }
         ProblemCode::InsufficientUserAuthentication => (
-            "You are signed in, but not freshly or not strongly enough for this. Sign in again as acr_values and max_age ask for, and send the request again with the new ID token.",
+            "You are signed in, but not freshly or not strongly enough for this. \
+             Sign in again as acr_values and max_age ask for, and send the request again with the new ID token.",
             json!({"acr_values": ["phr"], "max_age": 900}),
         ),
         ProblemCode::LicenseExpired => ("The license's term is over. Ask the vendor to extend it.", license()),
@@ -157,7 +161,8 @@ fn caller_sample(code: ProblemCode) -> Option<ProblemSample> {
             ("No API token may do this: sign in yourself.", json!({"required": "person"}))
         }
         ProblemCode::AddressNotAllowed => (
-            "This API token is good from certain networks alone, and the request came from 198.51.100.7. Use it from there, or make another token.",
+            "This API token is good from certain networks alone, and the request came from 198.51.100.7. \
+             Use it from there, or make another token.",
             json!({"address": "198.51.100.7"}),
         ),
         _ => return None,
@@ -206,10 +211,13 @@ fn state_sample(code: ProblemCode) -> Option<ProblemSample> {
         ProblemCode::NoSeatsAvailable => (
             "All 5 seats are in use. Close the program where it is not needed, or try again later.",
             json!({"seats_total": 5, "seats_used": 5, "seats_waiting": 0,
-            "next_seat_in": 214, "holders": [{"label": "host-1", "since": "2026-11-21T03:31:22.034Z", "seen_in": 146}]}),
+            "next_seat_in": 214,
+            "holders": [{"label": "host-1", "since": "2026-11-21T03:31:22.034Z", "seen_in": 146}]}),
         ),
         ProblemCode::TooManyProcesses => (
-            "4 processes of this machine share its seat already, as many as the license allows. Close one. One that ended without giving its place back keeps it until its lease ends: the first is over in 17 s, unless it gives a sign of life.",
+            "4 processes of this machine share its seat already, as many as the license allows. Close one. \
+             One that ended without giving its place back keeps it until its lease ends: the first is over in 17 s, \
+             unless it gives a sign of life.",
             json!({"processes": 4, "next_process_in": 17}),
         ),
         ProblemCode::SessionGone => (
@@ -221,11 +229,13 @@ fn state_sample(code: ProblemCode) -> Option<ProblemSample> {
         | ProblemCode::SignerUnavailable
         | ProblemCode::IdentityUnavailable
         | ProblemCode::EventsUnavailable => (
-            "The answer could not be found out just now; a change that was asked for may have been made. Keep what you have and try again after Retry-After.",
+            "The answer could not be found out just now; a change that was asked for may have been made. \
+             Keep what you have and try again after Retry-After.",
             json!({}),
         ),
         ProblemCode::Internal => (
-            "The request could not be completed because of a fault on our side. Report the request_id if it happens again.",
+            "The request could not be completed because of a fault on our side. \
+             Report the request_id if it happens again.",
             json!({}),
         ),
         _ => return None,
@@ -236,7 +246,8 @@ fn example(code: ProblemCode) -> Value {
     let (detail, members) = sample(code);
     let (row, word) = (table(code), code.as_str());
     let mut problem = json!({
-        "type": format!("{}/errors/{word}", LayersConfig::default().url), "title": row.title, "status": row.status.as_u16(), "detail": detail,
+        "type": format!("{}/errors/{word}", LayersConfig::default().url), "title": row.title,
+        "status": row.status.as_u16(), "detail": detail,
         "code": word, "request_id": "01a1fc28-9c4b-7096-b2f2-f5d5a5372872",
     });
     if let (Some(problem), Value::Object(members)) = (problem.as_object_mut(), members) {
@@ -248,7 +259,8 @@ fn example(code: ProblemCode) -> Value {
 /// The codes of an operation by status, each once, and what the operation says of them.
 type OperationRefusals = BTreeMap<String, (Vec<ProblemCode>, Option<String>)>;
 
-/// Reads `codes: explanation`, where codes are words with commas between them. Words that are no codes are left out; a test looks for them.
+/// Reads `codes: explanation`, where codes are words with commas between them. Words that are no codes are left out; a
+/// test looks for them.
 fn note(refusals: &mut OperationRefusals, status: &str, text: &str) {
     let (words, explanation) = text.split_once(": ").map_or((text, None), |(words, rest)| (words, Some(rest)));
     let (codes, said) = refusals.entry(status.to_owned()).or_default();

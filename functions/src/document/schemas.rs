@@ -1,5 +1,5 @@
-//! Null and absent, the same everywhere: an answer has every field that is not declared absent by `nullable = false`, null where there is
-//! nothing to say; a request's required field is never null, and a parameter never is.
+//! Null and absent, the same everywhere: an answer has every field that is not declared absent by `nullable = false`,
+//! null where there is nothing to say; a request's required field is never null, and a parameter never is.
 
 use std::collections::BTreeSet;
 use utoipa::openapi::{

@@ -76,8 +76,8 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for QueryParameter
 /// The whole body, at most [`MAX_BODY`] bytes.
 ///
 /// # Errors
-/// 413 when it is larger, 400 when the client went away before its end: its doing, and no outage of ours. 408 when its connection was needed
-/// for others before it had sent all.
+/// 413 when it is larger, 400 when the client went away before its end: its doing, and no outage of ours. 408 when its
+/// connection was needed for others before it had sent all.
 pub async fn read(request: Request) -> Result<Bytes, Problem> {
     let mut body = Limited::new(request.into_body(), MAX_BODY);
     // Copied: a frame of one byte would keep the whole buffer in which it came, and a body may be as many frames as it
@@ -89,7 +89,8 @@ pub async fn read(request: Request) -> Result<Bytes, Problem> {
             // axum wraps the body's errors: the limit is somewhere down the chain.
             Err(error) if caused_by::<LengthLimitError>(&*error) => return Err(too_large()),
             Err(error) if caused_by::<NoRoom>(&*error) => {
-                let detail = "The whole body had not arrived when its connection was needed for others, and nothing was done. Send the request again.";
+                let detail = "The whole body had not arrived when its connection was needed for others, \
+                    and nothing was done. Send the request again.";
                 return Err(Problem::new(ProblemCode::RequestTimeout, detail));
             }
             Err(_) => return Err(Problem::not_json("the connection ended before the whole body had arrived")),

@@ -1,7 +1,8 @@
 //! Who the stores run as.
 //!
-//! PostgreSQL refuses to run as root, so under root both stores run as an account of their own, made at the first start. An account that
-//! others use too, the system's `postgres` or `nobody`, could be entered by their programs, and then the data with it.
+//! PostgreSQL refuses to run as root, so under root both stores run as an account of their own, made at the first
+//! start. An account that others use too, the system's `postgres` or `nobody`, could be entered by their programs, and
+//! then the data with it.
 
 use super::{StoreError, StoreResult};
 use std::{
@@ -95,13 +96,14 @@ impl StoreAccount {
             }
         }
         Err(StoreError::Failed(format!(
-            "PostgreSQL does not run as root, and the account {NAME} to run it as cannot be made ({said}). Make it, a system account that \
-             nobody logs in with, and start again: {}",
+            "PostgreSQL does not run as root, and the account {NAME} to run it as cannot be made ({said}). \
+             Make it, a system account that nobody logs in with, and start again: {}",
             MAKERS[0].join(" ")
         )))
     }
 
-    /// Whether this account can enter and write a directory. Tried, not computed: the whole path counts, and more than mode bits.
+    /// Whether this account can enter and write a directory. Tried, not computed: the whole path counts, and more than
+    /// mode bits.
     pub(super) fn can_use(&self, dir: &Path) -> bool {
         self.can("cd -- \"$1\" && test -w .", dir)
     }

@@ -64,7 +64,8 @@ impl KeptServer {
             .args(["-c", KEEPER, "keeper", spec.stop, &GRACE.as_secs().to_string(), &remove])
             .args(&spec.command)
             .current_dir(spec.dir)
-            // A process group of its own: Ctrl-C in the terminal reaches us, who stop everything in order, and not the server.
+            // A process group of its own: Ctrl-C in the terminal reaches us, who stop everything in order, and not the
+            // server.
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(out)
@@ -98,7 +99,8 @@ impl KeptServer {
         }
     }
 
-    /// The server is asked to stop cleanly, and killed when it takes longer than its grace. Its directory stays: it may be started again.
+    /// The server is asked to stop cleanly, and killed when it takes longer than its grace. Its directory stays: it may
+    /// be started again.
     pub(super) async fn stop(&mut self) {
         self.signal("END");
         self.orders = None;
@@ -135,12 +137,13 @@ impl KeptServer {
     }
 }
 
-/// Opens the log and locks it. The lock belongs to the open file, which every process of the server inherits as its output: it is free
-/// again when the last of them is gone, whoever killed the others. So a new server never meets the rest of an old one, which might
-/// hold the data or remove the new one's socket.
+/// Opens the log and locks it. The lock belongs to the open file, which every process of the server inherits as its
+/// output: it is free again when the last of them is gone, whoever killed the others. So a new server never meets the
+/// rest of an old one, which might hold the data or remove the new one's socket.
 pub(super) async fn take_log(dir: &Path) -> StoreResult<File> {
     let log = &dir.join(LOG);
-    // The directory is the servers' account's: whoever took a server over could have put a link there, for root to follow.
+    // The directory is the servers' account's: whoever took a server over could have put a link there, for root to
+    // follow.
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32;
     let opened = OpenOptions::new().create(true).append(true).custom_flags(flags).open(log);
     let file = opened.map_err(io_error("cannot write", log))?;
@@ -166,8 +169,31 @@ pub(super) async fn take_log(dir: &Path) -> StoreResult<File> {
     Ok(file)
 }
 
+/// Declares the methods that end a store, for a type whose field `kept` is its [`KeptServer`]: `ended`, and `stop` and
+/// `kill` with what they mean for this store.
+macro_rules! end_of_server {
+    ($(#[$about_stop:meta])* stop, $(#[$about_kill:meta])* kill,) => {
+        /// Waits until the server has ended, whoever ended it, and tells how. May be dropped and called again.
+        pub async fn ended(&mut self) -> String {
+            self.kept.ended().await
+        }
+
+        $(#[$about_stop])*
+        pub async fn stop(&mut self) {
+            self.kept.stop().await;
+        }
+
+        $(#[$about_kill])*
+        pub async fn kill(&mut self) {
+            self.kept.kill().await;
+        }
+    };
+}
+pub(super) use end_of_server;
+
 impl Drop for KeptServer {
-    /// Nobody waits for a clean shutdown any more: end it at once, but be sure that it ended, since its directory may be removed next.
+    /// Nobody waits for a clean shutdown any more: end it at once, but be sure that it ended, since its directory may
+    /// be removed next.
     fn drop(&mut self) {
         self.signal(self.quick);
         self.signal("CONT");

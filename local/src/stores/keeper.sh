@@ -6,7 +6,8 @@
 #   each line on it names a signal to send to the server (QUIT, KILL, STOP, CONT ...);
 #   its end means that the parent is gone: the server gets STOP_SIGNAL, and KILL once GRACE_SECONDS are over;
 #   a line END means the same stop, asked for by a parent that lives on.
-# REMOVE is a directory to delete once the server is gone with its parent ('' = none): a killed test leaves nothing behind.
+# REMOVE is a directory to delete once the server is gone with its parent ('' = none): a killed test leaves nothing
+# behind.
 #
 # Must be started as the leader of a process group of its own: the last line but two signals the whole group.
 

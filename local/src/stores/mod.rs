@@ -1,7 +1,7 @@
 //! Private PostgreSQL and Redis as children of this process: for `license-local`, and for tests on real stores.
 //!
-//! Both run without root on a Unix socket in a directory that only their account can enter, and die with this process whichever
-//! way it goes (`keeper.sh`). A server of the system that is already running is neither used nor disturbed.
+//! Both run without root on a Unix socket in a directory that only their account can enter, and die with this process
+//! whichever way it goes (`keeper.sh`). A server of the system that is already running is neither used nor disturbed.
 //!
 //! [`PostgresServer`] and [`RedisServer`] are one server each; `keeper` starts and ends it; `account` and `place` find
 //! who they run as and where.

@@ -1,17 +1,17 @@
 //! Where a store lives and under which account (`account.rs`).
 //!
-//! Two things can be wrong with the directory that was asked for, and both have the same answer, a directory of our own that is entered by
-//! its owner alone:
+//! Two things can be wrong with the directory that was asked for, and both have the same answer, a directory of our own
+//! that is entered by its owner alone:
 //!
-//! * the account cannot reach it, as with every data directory of root's, which is closed to everybody else: the data goes beside that
-//!   directory, or where that is closed too (a clone below root's home) to `/var/lib/license-local`. Links in the directory that was asked for
-//!   lead there;
-//! * its path is too long for a Unix socket (`sockaddr_un` holds 108 bytes on Linux, 104 on macOS): the socket, and only that, goes to
-//!   the system's temporary directory.
+//! * the account cannot reach it, as with every data directory of root's, which is closed to everybody else: the data
+//!   goes beside that directory, or where that is closed too (a clone below root's home) to `/var/lib/license-local`.
+//!   Links in the directory that was asked for lead there;
+//! * its path is too long for a Unix socket (`sockaddr_un` holds 108 bytes on Linux, 104 on macOS): the socket, and
+//!   only that, goes to the system's temporary directory.
 //!
-//! The name of such a directory derives from the path that was asked for, so the next start finds it again. Anybody may create names
-//! below a temporary directory, so one that exists is used only if it is a real directory, owned by the account (or root), and closed
-//! to everybody else.
+//! The name of such a directory derives from the path that was asked for, so the next start finds it again. Anybody may
+//! create names below a temporary directory, so one that exists is used only if it is a real directory, owned by the
+//! account (or root), and closed to everybody else.
 
 use super::{StoreError, StoreResult, account::StoreAccount, io_error, keeper::take_log};
 use aws_lc_rs::digest;
@@ -97,7 +97,8 @@ fn give(dir: &Path, account: Option<&StoreAccount>) -> StoreResult<()> {
     fs::set_permissions(dir, Permissions::from_mode(0o700)).map_err(io_error("cannot close", dir))
 }
 
-/// The directory below `base` that stands in for `wanted`, made if it is not there, refused if it may be somebody else's.
+/// The directory below `base` that stands in for `wanted`, made if it is not there, refused if it may be somebody
+/// else's.
 ///
 /// # Errors
 /// If a file, a link or somebody else's directory has its name.
@@ -136,7 +137,8 @@ fn stand_in(wanted: &Path) -> String {
 fn stand_in_for(wanted: &Path, account: &StoreAccount) -> StoreResult<PathBuf> {
     let base = beside(wanted).filter(|base| account.can_enter(base)).unwrap_or_else(durable_base);
     let dir = own_dir_for(&base, wanted, Some(account))?;
-    // Before a version of this that gave the stores an account of their own they ran as another one, with the data elsewhere.
+    // Before a version of this that gave the stores an account of their own they ran as another one, with the data
+    // elsewhere.
     let before = [wanted.to_owned(), PathBuf::from("/var/tmp").join(stand_in(wanted))].map(|dir| dir.join("data"));
     let real = |data: &&PathBuf| fs::symlink_metadata(data).is_ok_and(|meta| meta.is_dir());
     if let Some(data) = before.iter().find(real)
@@ -145,8 +147,8 @@ fn stand_in_for(wanted: &Path, account: &StoreAccount) -> StoreResult<PathBuf> {
     {
         let (from, to, name) = (data.display(), dir.join("data"), account.name());
         return Err(StoreError::Failed(format!(
-            "{from} is the data of an earlier version, which ran the stores as another account. Keep it: mv {from} {to} && \
-             chown -R {name}: {to}. Or throw it away: start with --clean",
+            "{from} is the data of an earlier version, which ran the stores as another account. Keep it: \
+             mv {from} {to} && chown -R {name}: {to}. Or throw it away: start with --clean",
             to = to.display()
         )));
     }
@@ -161,7 +163,8 @@ fn stand_in_for(wanted: &Path, account: &StoreAccount) -> StoreResult<PathBuf> {
     Ok(dir)
 }
 
-/// Where the data directory is, whose store's directory is `wanted`: as lasting as that. Not where everybody may rename what is ours.
+/// Where the data directory is, whose store's directory is `wanted`: as lasting as that. Not where everybody may rename
+/// what is ours.
 fn beside(wanted: &Path) -> Option<PathBuf> {
     let base = wanted.parent()?.parent()?;
     let mode = fs::metadata(base).ok()?.mode();

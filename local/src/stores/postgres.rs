@@ -2,7 +2,7 @@
 
 use super::{
     StoreError, StoreResult, io_error,
-    keeper::{KeptServer, ServerSpec},
+    keeper::{KeptServer, ServerSpec, end_of_server},
     place::SocketPlace,
 };
 use sqlx::{
@@ -18,7 +18,8 @@ use std::{
 /// The database made for the records, empty until they are migrated.
 pub const DATABASE: &str = "license";
 
-/// The role that owns the cluster and runs the migrations. Trusted over the socket, like every role: the directory is the lock.
+/// The role that owns the cluster and runs the migrations. Trusted over the socket, like every role: the directory is
+/// the lock.
 const SUPERUSER: &str = "postgres";
 /// How long a start may take, recovery after a crash included.
 const READY: Duration = Duration::from_secs(60);
@@ -27,8 +28,8 @@ const HOW: &str = "Debian, Ubuntu: apt-get install postgresql; macOS: brew insta
 /// How a PostgreSQL is run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PostgresSettings {
-    /// Whether a commit survives a crash of the machine. Off only where the data is thrown away; a crash of PostgreSQL alone loses no
-    /// commit either way.
+    /// Whether a commit survives a crash of the machine. Off only where the data is thrown away; a crash of PostgreSQL
+    /// alone loses no commit either way.
     pub durable: bool,
     /// Connections at most.
     pub max_connections: u16,
@@ -54,7 +55,8 @@ pub struct PostgresServer {
 }
 
 impl PostgresServer {
-    /// Starts PostgreSQL on the data in `dir`, made at the first start, and waits until it answers. [`DATABASE`] exists then.
+    /// Starts PostgreSQL on the data in `dir`, made at the first start, and waits until it answers. [`DATABASE`] exists
+    /// then.
     ///
     /// # Errors
     /// If PostgreSQL is not installed, the data is of another major version, or it does not answer within a minute.
@@ -94,7 +96,8 @@ impl PostgresServer {
         Ok(server)
     }
 
-    /// How to connect to [`DATABASE`] as `role` (`postgres` is the superuser; others exist once the records are migrated).
+    /// How to connect to [`DATABASE`] as `role` (`postgres` is the superuser; others exist once the records are
+    /// migrated).
     pub fn options(&self, role: &str) -> PgConnectOptions {
         PgConnectOptions::new_without_pgpass()
             .socket(&self.place.sockets)
@@ -144,22 +147,15 @@ impl PostgresServer {
         }
     }
 
-    /// Waits until the server has ended, whoever ended it, and tells how. May be dropped and called again.
-    pub async fn ended(&mut self) -> String {
-        self.kept.ended().await
+    end_of_server! {
+        /// Stops it cleanly: open transactions are rolled back, everything committed is on disk.
+        stop,
+        /// Kills it as a crash would (SIGKILL to the server's first process; the others end when they notice).
+        kill,
     }
 
-    /// Stops it cleanly: open transactions are rolled back, everything committed is on disk.
-    pub async fn stop(&mut self) {
-        self.kept.stop().await;
-    }
-
-    /// Kills it as a crash would (SIGKILL to the server's first process; the others end when they notice).
-    pub async fn kill(&mut self) {
-        self.kept.kill().await;
-    }
-
-    /// Starts it again on the same data, at the same address, after it was stopped, killed or died; waits until it answers.
+    /// Starts it again on the same data, at the same address, after it was stopped, killed or died; waits until it
+    /// answers.
     ///
     /// # Errors
     /// As [`PostgresServer::start`].
@@ -176,7 +172,8 @@ impl PostgresServer {
         if known.fetch_optional(&mut connection).await.map_err(failed)?.is_none() {
             sqlx::query("CREATE DATABASE license").execute(&mut connection).await.map_err(failed)?;
         }
-        // The roles that serve have one database (migrations/roles.sql); everybody could still fill the disk through those that are always there.
+        // The roles that serve have one database (migrations/roles.sql); everybody could still fill the disk through
+        // those that are always there.
         let none = "REVOKE CONNECT, TEMPORARY ON DATABASE postgres, template1 FROM PUBLIC";
         sqlx::query(none).execute(&mut connection).await.map_err(failed)?;
         connection.close().await.map_err(failed)
@@ -215,13 +212,15 @@ async fn launch(place: &SocketPlace, bin: &PostgresPrograms, settings: &Postgres
         "unix_socket_permissions=0700".into(),
         format!("max_connections={}", settings.max_connections),
         format!("fsync={durable}"),
-        // Without fsync a commit is still handed to the operating system before it is answered: it survives kill -9 of the server.
+        // Without fsync a commit is still handed to the operating system before it is answered: it survives kill -9 of
+        // the server.
         format!("full_page_writes={durable}"),
         "timezone=UTC".into(),
         "log_timezone=UTC".into(),
     ];
     if !settings.durable {
-        // Elsewhere it would outlive a server that was killed and never started again: a megabyte of /dev/shm each time.
+        // Elsewhere it would outlive a server that was killed and never started again: a megabyte of /dev/shm each
+        // time.
         options.push("dynamic_shared_memory_type=mmap".into());
     }
     options.extend(settings.more.iter().cloned());
@@ -272,7 +271,8 @@ impl PostgresPrograms {
         dir.map(|dir| Self { dir }).ok_or_else(|| {
             let versions = versions.join(", ");
             StoreError::Failed(format!(
-                "the data was made by PostgreSQL {wanted}, here is only {versions}; install that version or start with --clean"
+                "the data was made by PostgreSQL {wanted}, here is only {versions}; \
+                 install that version or start with --clean"
             ))
         })
     }

@@ -2,7 +2,7 @@
 
 use super::{
     StoreError, StoreResult,
-    keeper::{KeptServer, ServerSpec},
+    keeper::{KeptServer, ServerSpec, end_of_server},
     place::SocketPlace,
 };
 use std::{
@@ -117,19 +117,11 @@ impl RedisServer {
         }
     }
 
-    /// Waits until the server has ended, whoever ended it, and tells how. May be dropped and called again.
-    pub async fn ended(&mut self) -> String {
-        self.kept.ended().await
-    }
-
-    /// Stops it. What it knew is gone.
-    pub async fn stop(&mut self) {
-        self.kept.stop().await;
-    }
-
-    /// Kills it (SIGKILL).
-    pub async fn kill(&mut self) {
-        self.kept.kill().await;
+    end_of_server! {
+        /// Stops it. What it knew is gone.
+        stop,
+        /// Kills it (SIGKILL).
+        kill,
     }
 
     /// Stops it in its tracks (SIGSTOP): connections stay open and nothing answers, until [`RedisServer::resume`].

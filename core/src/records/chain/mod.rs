@@ -275,45 +275,38 @@ impl<'a> ChainChecker<'a> {
     }
 
     fn look_at_details(&mut self, link: &ChainLink, erasures: &HashSet<Uuid>) {
-        let now = link.details_hash_now();
-        let (seq, id) = (Some(link.seq), Some(link.id));
-        let changed = "What the entry says of who, from where, before and after is not what was written.";
         if i128::from(link.at_ms) != (link.id.as_u128() >> 80) as i128 {
-            self.fault(
-                FaultKind::Changed,
-                seq,
-                id,
-                "The time that is shown is not the one at which the entry was written.",
-            );
+            let detail = "The time that is shown is not the one at which the entry was written.";
+            self.fault(FaultKind::Changed, Some(link.seq), Some(link.id), detail);
         }
-        let Some(erasure) = link.erased_by else {
-            if now[..] != link.details_hash[..] {
-                self.fault(FaultKind::Changed, seq, id, changed);
-            }
-            return;
-        };
+        match link.erased_by {
+            Some(erasure) => self.look_at_erased(link, erasure, erasures),
+            None if link.details_hash_now()[..] != link.details_hash[..] => self.details_changed(link),
+            None => {}
+        }
+    }
+
+    /// An entry of which an erasure left a part: the erasure must be in the log, and the service vouch for what is left.
+    fn look_at_erased(&mut self, link: &ChainLink, erasure: Uuid, erasures: &HashSet<Uuid>) {
         self.erased += 1;
         let hash = link.erased_hash.as_deref().unwrap_or_default();
         let of = sealed_erased(self.tenant, link.seq, erasure, hash);
         let worth = worth(self.peppers, link.erased_seal.as_deref(), &of);
         self.past_peppers += i64::from(worth == SealStrength::Unknown);
         if !erasures.contains(&erasure) {
-            self.fault(
-                FaultKind::Blanked,
-                seq,
-                id,
-                "Something was blanked, and the erasure it names is not in the log.",
-            );
+            let detail = "Something was blanked, and the erasure it names is not in the log.";
+            self.fault(FaultKind::Blanked, Some(link.seq), Some(link.id), detail);
         } else if worth == SealStrength::Bad {
-            self.fault(
-                FaultKind::Blanked,
-                seq,
-                id,
-                "The service did not blank this: the seal of what is left is missing or wrong.",
-            );
-        } else if now[..] != *hash || link.salt.is_some() {
-            self.fault(FaultKind::Changed, seq, id, changed);
+            let detail = "The service did not blank this: the seal of what is left is missing or wrong.";
+            self.fault(FaultKind::Blanked, Some(link.seq), Some(link.id), detail);
+        } else if link.details_hash_now()[..] != *hash || link.salt.is_some() {
+            self.details_changed(link);
         }
+    }
+
+    fn details_changed(&mut self, link: &ChainLink) {
+        let detail = "What the entry says of who, from where, before and after is not what was written.";
+        self.fault(FaultKind::Changed, Some(link.seq), Some(link.id), detail);
     }
 
     /// After the last entry: the chain must end at its head, and the service must vouch for that.

@@ -22,7 +22,8 @@ impl ListenAddress {
             None => usual.into(),
             Some(text) => text.parse().map_err(|_| {
                 let problem = format!(
-                    "must be the address to listen on, such as 127.0.0.1, or 0.0.0.0 for every interface, and is {text:?}"
+                    "must be the address to listen on, such as 127.0.0.1, or 0.0.0.0 for every interface, \
+                     and is {text:?}"
                 );
                 ConfigError { variable: "BIND_ADDRESS", problem }
             })?,
@@ -45,8 +46,8 @@ pub(super) fn no_demo_issuer(env: &Environment, variable: &'static str, issuer: 
         return Ok(());
     }
     let problem = format!(
-        "is an issuer of this machine alone ({issuer}), and BIND_ADDRESS or TRUSTED_PROXIES let other machines reach this \
-         service; name a real one"
+        "is an issuer of this machine alone ({issuer}), and BIND_ADDRESS or TRUSTED_PROXIES let other machines reach \
+         this service; name a real one"
     );
     Err(ConfigError { variable, problem })
 }

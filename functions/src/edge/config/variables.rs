@@ -59,7 +59,8 @@ pub const VARIABLES: &[Variable] = &[
         name: "BIND_ADDRESS",
         readers: Every,
         default: Value("127.0.0.1"),
-        meaning: "and on which address: this machine alone unless set; 0.0.0.0 is every interface, and the default on Cloud Run",
+        meaning: "and on which address: this machine alone unless set; 0.0.0.0 is every interface, \
+            and the default on Cloud Run",
     },
     Variable {
         name: "SECURITY_CONTACT",
@@ -276,7 +277,8 @@ pub const VARIABLES: &[Variable] = &[
         name: "TRUSTED_PROXIES",
         readers: Every,
         default: Value("0"),
-        meaning: "proxies of ours in front, 0 to 10: so many entries of X-Forwarded-For, from its end, are believed (acquire too)",
+        meaning: "proxies of ours in front, 0 to 10: so many entries of X-Forwarded-For, from its end, \
+            are believed (acquire too)",
     },
     Variable {
         name: "STAFF_IDENTITY_AUDIENCE",

@@ -234,7 +234,10 @@ proptest! {
     }
 
     #[test]
-    fn nothing_a_client_writes_before_our_proxies_changes_anything(before in proptest::collection::vec("[ -~]{0,60}", 0..3), proxies in 1..4u8) {
+    fn nothing_a_client_writes_before_our_proxies_changes_anything(
+        before in proptest::collection::vec("[ -~]{0,60}", 0..3),
+        proxies in 1..4u8,
+    ) {
         let ours: Vec<String> = (1..=proxies).map(|n| format!("203.0.113.{n}")).collect();
         let mut lines: Vec<&str> = before.iter().map(String::as_str).collect();
         let own = ours.join(", ");

@@ -23,8 +23,8 @@ fn service(checks: Vec<StoreCheck>) -> Service {
 
 #[tokio::test]
 async fn ready_means_that_every_store_answers() {
-    let good = StoreCheck::new("seats", || async { Ok(()) });
-    let bad = StoreCheck::new("records", || async { Err(Error::Records("10.0.0.7 refused".into())) });
+    let good = StoreCheck::new(StoreName::Seats, || async { Ok(()) });
+    let bad = StoreCheck::new(StoreName::Records, || async { Err(Error::Records("10.0.0.7 refused".into())) });
     let answer = send_through(app(service(vec![good.clone()]), &layer_settings()), get("/health/ready")).await;
     assert_eq!((answer.status.as_u16(), &answer.body["stores"]["seats"]), (200, &"ok".into()));
     let answer = send_through(app(service(vec![good, bad]), &layer_settings()), get("/health/ready/")).await;
