@@ -4,7 +4,10 @@
 
 use license_core::{
     domain::lease::LeaseTiming,
-    protocol::{acquire::AcquireOutcome, steps::Step},
+    protocol::{
+        acquire::{AcquireOutcome, AcquireRefusal},
+        steps::Step,
+    },
     seat_store::NonceAnswer,
 };
 use license_tests::{
@@ -31,7 +34,10 @@ async fn a_grant_decided_before_a_rebuild_is_not_written_down() {
 
     a_goes_on.send(()).unwrap();
     let a_told = a_asks.await.unwrap().unwrap();
-    assert!(matches!(a_told, AcquireOutcome::Full(_)), "the seat is b's in the copy that counts, not {a_told:?}");
+    assert!(
+        matches!(a_told, AcquireOutcome::Refused(AcquireRefusal::Full(_))),
+        "the seat is b's in the copy that counts, not {a_told:?}"
+    );
     b_goes_on.send(()).unwrap();
     let b_seat = seat(b_asks.await.unwrap().unwrap());
     alive(&world.moves, &b_seat).await;
@@ -51,7 +57,7 @@ async fn a_paused_acquire_cannot_take_a_seat_twice() {
 
     goes_on.send(()).unwrap();
     let told = asks.await.unwrap().unwrap();
-    assert!(matches!(told, AcquireOutcome::Full(_)), "overtaken, not {told:?}");
+    assert!(matches!(told, AcquireOutcome::Refused(AcquireRefusal::Full(_))), "overtaken, not {told:?}");
     alive(&world.moves, &b_seat).await;
     assert_eq!(world.held().await, [(0, b.holder().to_string())]);
     assert_eq!(world.count(OPEN).await, 1);
@@ -74,11 +80,11 @@ async fn a_paused_acquire_does_not_free_the_newer_seat_of_its_machine() {
     n.acquire_aside(&third).await.unwrap().unwrap_err();
     release(&world.moves, &m_seat).await;
     let newer = h.restarted().seated(&world.moves).await; // seat 1
-    assert_eq!(newer.seat, 1);
+    assert_eq!(newer.granted.seat, 1);
 
     goes_on.send(()).unwrap();
     let older = seat(asks.await.unwrap().unwrap());
-    assert_eq!(older.seat, 1, "the paused one joins the seat its machine holds by now");
+    assert_eq!(older.granted.seat, 1, "the paused one joins the seat its machine holds by now");
     assert_eq!(world.held().await, [(1, h.holder().to_string())]);
     assert_eq!(world.count(OPEN).await, 2, "and the newer process keeps its session");
     alive(&world.moves, &newer).await;
@@ -209,7 +215,7 @@ async fn an_ended_session_is_never_opened_again() {
     release(&world.moves, &a_seat).await;
     goes_on.send(()).unwrap();
     let late = seat(copy.await.unwrap().unwrap());
-    assert_ne!(late.session, a_seat.session, "an id is written once");
+    assert_ne!(late.granted.session, a_seat.granted.session, "an id is written once");
     gone(&world.moves, &a_seat, "released").await;
     alive(&world.moves, &sibling).await;
 }
@@ -277,7 +283,7 @@ async fn a_session_released_while_its_pool_is_rebuilt_is_over_in_the_new_copy_an
     releases.await.unwrap().unwrap();
     gone(&world.moves, &a_seat, "released").await;
     let again = a.seated(&world.moves).await;
-    assert_ne!(again.session, a_seat.session);
+    assert_ne!(again.granted.session, a_seat.granted.session);
     alive(&world.moves, &again).await;
     world.assert_no_drift().await;
 }
@@ -293,7 +299,7 @@ async fn an_acquire_does_not_loop_on_a_session_that_has_ended() {
         .await
         .unwrap();
     let again = a.seated(&world.moves).await;
-    assert_ne!(again.session, a_seat.session);
+    assert_ne!(again.granted.session, a_seat.granted.session);
     alive(&world.moves, &again).await;
 }
 
@@ -315,7 +321,7 @@ async fn an_id_read_per_connection_is_not_believed_once_the_node_was_promoted_ag
     world.restore(&before).await;
     world.promote().await;
     // The old connection lives on; what it is told is not believed.
-    world.moves.acquire(&world.machine("b").request).await.unwrap_err();
+    world.moves.acquire(&world.machine("b").request()).await.unwrap_err();
     world.machine("b").turned_away(&world.moves).await;
     alive(&world.moves, &a_seat).await;
 }

@@ -6,7 +6,7 @@ use license_core::{
     Clock,
     protocol::{
         SeatProtocol,
-        acquire::{AcquireOutcome, GrantedSeat},
+        acquire::{AcquireOutcome, LeasedSeat},
         steps::Step,
     },
     seat_store::NonceAnswer,
@@ -47,9 +47,9 @@ async fn large(held: u32) -> (World, [SeatProtocol; 3]) {
 }
 
 /// Asks as a client does: again after a 503.
-async fn seated_in_the_end(moves: &SeatProtocol, machine: &Machine) -> GrantedSeat {
+async fn seated_in_the_end(moves: &SeatProtocol, machine: &Machine) -> LeasedSeat {
     loop {
-        match moves.acquire(&machine.request).await {
+        match moves.acquire(&machine.request()).await {
             Ok(outcome) => return seat(outcome),
             Err(e) => assert!(e.to_string().contains("deadline passed"), "{e}"),
         }
@@ -103,7 +103,7 @@ async fn a_rebuilder_that_died_is_taken_over_from_and_whoever_waits_is_seated() 
     let (world, instances) = large(10).await;
     world.flush().await;
     instances[0].steps().cut(Step::RebuildPool);
-    instances[0].acquire(&world.machine("first").request).await.unwrap_err();
+    instances[0].acquire(&world.machine("first").request()).await.unwrap_err();
     let before = world.epoch().await;
     let mut asking = JoinSet::new();
     for n in 0..ASKING {

@@ -1,6 +1,7 @@
 //! Ring 0: the words and their rules. No I/O, no async, no clients of anything.
 
 pub mod access;
+pub mod claimant;
 pub mod credential;
 pub mod email;
 pub mod event;

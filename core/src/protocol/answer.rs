@@ -4,8 +4,9 @@ use super::SeatProtocol;
 use crate::{
     ProblemCode, Result, clock,
     domain::{
-        id::{Holder, Hw, LicenseNumber, Nonce, SeatNo, SessionId},
-        license::LicenseFacts,
+        handle::SessionHandle,
+        id::{LicenseNumber, Nonce, SessionId},
+        pool::SeatLease,
         token::{RefusalClaims, TokenClaims},
     },
     signer::InstanceKey,
@@ -30,52 +31,45 @@ pub struct SignedLease {
     pub offline_until: OffsetDateTime,
 }
 
-/// For whom a lease is signed.
-pub(super) struct LeaseSubject<'a> {
-    pub(super) facts: &'a LicenseFacts,
-    pub(super) holder: Holder,
-    pub(super) hw: Hw,
-    pub(super) session: SessionId,
-    pub(super) seat: SeatNo,
-    pub(super) nonce: Option<&'a Nonce>,
-    /// When the request was received: the client's lease must not outlive ours, which began later.
-    pub(super) received_ms: i64,
-    /// The lease in Redis, ms.
-    pub(super) lease_ms: i64,
-    /// How long its holder has held the seat, ms: what grace is earned by; `None` where it may have none.
-    pub(super) held_ms: Option<i64>,
-}
-
 impl SeatProtocol {
-    pub(super) fn sign(&self, key: &InstanceKey, whom: &LeaseSubject<'_>) -> Result<SignedLease> {
-        let timing = self.settings.timing.of_lease(whom.lease_ms);
+    /// Signs the license token for a lease that Redis has just given the session of a handle. `received_ms` is when the
+    /// request was received: the client's lease counts from before then, so it ends before the lease in Redis does.
+    pub(super) fn sign_lease(
+        &self,
+        key: &InstanceKey,
+        handle: &SessionHandle,
+        lease: &SeatLease,
+        nonce: Option<&Nonce>,
+        received_ms: i64,
+    ) -> Result<SignedLease> {
+        let SeatLease { holder, facts, lease_ms, held_ms } = lease;
+        let timing = self.settings.timing.of_lease(*lease_ms);
         let expires_in = timing.expires_in();
-        let received = whom.received_ms.div_euclid(1000);
+        let received = received_ms.div_euclid(1000);
         let lease_end = received + expires_in as i64;
         let at = clock::from_ms(received * 1000);
-        let enough = self.settings.timing.lived_through_ms(whom.facts.offline.after_heartbeats);
-        let earned = whom.held_ms.is_some_and(|held| held >= enough);
+        let enough = self.settings.timing.lived_through_ms(facts.offline.after_heartbeats);
+        let earned = held_ms.is_some_and(|held| held >= enough);
         // A longer grace than certificates allow would make tokens no client accepts: it is cut, not refused.
         let longest = at + self.signer.settings().max_grace;
-        let offline_until = whom.facts.offline_until(at, clock::from_ms(lease_end * 1000), earned).min(longest);
-        let facts = whom.facts;
+        let offline_until = facts.offline_until(at, clock::from_ms(lease_end * 1000), earned).min(longest);
         let token = key.sign_token(&TokenClaims {
             iss: self.signer.settings().issuer.clone(),
             aud: facts.product.clone(),
-            sub: whom.holder,
+            sub: *holder,
             jti: Uuid::now_v7(),
             iat: received,
             exp: lease_end,
-            session_id: whom.session,
+            session_id: handle.session,
             license: facts.number,
             tenant: facts.tenant,
-            seat: whom.seat,
-            hw: whom.hw,
+            seat: handle.seat,
+            hw: handle.hw,
             tier: facts.tier.clone(),
             features: facts.features.clone(),
             license_exp: facts.expires_at.map(OffsetDateTime::unix_timestamp),
             offline_until: offline_until.unix_timestamp(),
-            nonce: whom.nonce.cloned(),
+            nonce: nonce.cloned(),
             facts_version: facts.facts_version,
         })?;
         Ok(SignedLease {

@@ -1,6 +1,6 @@
 //! heartbeat: HEARTBEAT → sign. No SQL while all is well.
 
-use super::{SeatProtocol, acquire::SignedLease, answer::LeaseSubject, deadline::Deadline, steps::Step};
+use super::{SeatProtocol, acquire::SignedLease, deadline::Deadline, steps::Step};
 use crate::{
     Result,
     domain::{
@@ -52,21 +52,10 @@ impl SeatProtocol {
         loop {
             deadline.check("seats")?;
             match self.seats.heartbeat(&pool, handle.seat, handle.session).await? {
-                PoolReply::Said(HeartbeatAnswer::Alive { holder, facts, lease_ms, held_ms }) => {
+                PoolReply::Said(HeartbeatAnswer::Alive(lease)) => {
                     let signer = self.signer.certified().await?;
-                    let whom = LeaseSubject {
-                        facts: &facts,
-                        holder,
-                        hw: handle.hw,
-                        session: handle.session,
-                        seat: handle.seat,
-                        nonce,
-                        received_ms,
-                        lease_ms,
-                        held_ms,
-                    };
-                    let lease = self.sign(&signer, &whom)?;
-                    return Ok(HeartbeatOutcome::Alive(Box::new(ExtendedLease { facts: *facts, lease })));
+                    let signed = self.sign_lease(&signer, handle, &lease, nonce, received_ms)?;
+                    return Ok(HeartbeatOutcome::Alive(Box::new(ExtendedLease { facts: lease.facts, lease: signed })));
                 }
                 PoolReply::Said(HeartbeatAnswer::Refused(refusal)) => return Ok(HeartbeatOutcome::Refused(refusal)),
                 PoolReply::Said(HeartbeatAnswer::Limited(ms)) => return Ok(HeartbeatOutcome::Limited(ms)),

@@ -15,6 +15,7 @@ mod deadline;
 pub mod guesses;
 pub mod heartbeat;
 pub mod history;
+mod keys;
 pub mod manage;
 mod memory;
 pub mod publish;

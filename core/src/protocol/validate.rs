@@ -1,45 +1,25 @@
 //! validate: what an acquire would say, taking no seat.
 
-use super::{
-    SeatProtocol,
-    acquire::{KeyRejection, tried},
-    deadline::Deadline,
-    guesses::SecretGuesser,
-};
+use super::{SeatProtocol, guesses::SecretGuesser, keys::KeyRejection};
 use crate::{
     Result,
     domain::{
         id::{ClientPart, Holder, PoolName},
         key::LicenseKey,
         license::{LicenseFacts, LicenseRefusal},
-        rate::RateLimited,
     },
-    seat_store::{PoolKey, PoolReply, ValidateAnswer, ValidateReply},
+    seat_store::{PoolReply, ValidateAnswer, ValidateReply},
 };
 
 /// The answer to a validate.
 #[derive(Clone, Debug)]
 pub enum ValidateOutcome {
-    /// The license gives seats; whether to this holder now, it says.
+    /// The license gives seats; the reply says whether it would give this holder one now.
     Valid(Box<ValidateReply>),
-    /// It gives none.
+    /// The license gives no seat now.
     Refused(LicenseRefusal, Box<LicenseFacts>),
-    /// As for acquire.
-    BadKey,
-    /// As for acquire.
-    NoPool,
-    /// Too many wrong keys from there. Not looked at.
-    Limited(RateLimited),
-}
-
-impl From<KeyRejection> for ValidateOutcome {
-    fn from(closed: KeyRejection) -> Self {
-        match closed {
-            KeyRejection::BadKey => Self::BadKey,
-            KeyRejection::NoPool => Self::NoPool,
-            KeyRejection::Limited(limited) => Self::Limited(limited),
-        }
-    }
+    /// The license key opens no pool.
+    KeyRejected(KeyRejection),
 }
 
 impl SeatProtocol {
@@ -70,36 +50,24 @@ impl SeatProtocol {
         pool: &PoolName,
         guesser: Option<&SecretGuesser>,
     ) -> Result<ValidateOutcome> {
-        let deadline = Deadline::of_request();
-        let hashes = key.hashes(&self.settings.peppers);
-        if self.guesses.is_wrong(&tried(key.number(), &hashes)) {
-            return Ok(ValidateOutcome::BadKey);
-        }
-        let pool = PoolKey { license: key.number(), pool: pool.clone() };
-        let by_machine = hardware.map(|h| Holder::machine(pool.license, h));
-        let by_process = hardware.zip(instance).map(|(h, i)| Holder::process(pool.license, h, i));
-        let mut judged = false;
+        let Some(mut key) = self.present_key(key, pool, guesser) else {
+            return Ok(ValidateOutcome::KeyRejected(KeyRejection::BadKey));
+        };
+        let license = key.pool.license;
+        let by_machine = hardware.map(|h| Holder::machine(license, h));
+        let by_process = hardware.zip(instance).map(|(h, i)| Holder::process(license, h, i));
         loop {
-            deadline.check("seats")?;
-            match self.seats.validate(&pool, &hashes, by_machine, by_process).await? {
+            key.deadline.check("seats")?;
+            let rejection = match self.seats.validate(&key.pool, &key.hashes, by_machine, by_process).await? {
+                PoolReply::Cold(_) => self.warm_up_pool(&key).await?,
+                PoolReply::Said(ValidateAnswer::BadKey { epoch }) => self.recheck_rejected_key(&mut key, epoch).await?,
                 PoolReply::Said(ValidateAnswer::Valid(valid)) => return Ok(ValidateOutcome::Valid(valid)),
                 PoolReply::Said(ValidateAnswer::Refused(refusal, facts)) => {
                     return Ok(ValidateOutcome::Refused(refusal, facts));
                 }
-                PoolReply::Said(ValidateAnswer::BadKey(epoch)) => {
-                    if judged {
-                        return Ok(ValidateOutcome::BadKey);
-                    }
-                    if let Some(closed) = self.is_no_newer_key(&pool, &hashes, guesser, epoch).await? {
-                        return Ok(closed.into());
-                    }
-                    judged = true;
-                }
-                PoolReply::Cold(_) => {
-                    if let Some(closed) = self.open(&pool, &hashes, guesser, deadline).await? {
-                        return Ok(closed.into());
-                    }
-                }
+            };
+            if let Some(rejection) = rejection {
+                return Ok(ValidateOutcome::KeyRejected(rejection));
             }
         }
     }

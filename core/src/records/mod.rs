@@ -76,7 +76,7 @@ pub use person::PersonRow;
 pub use plans::{PlanRow, ProductRow, StaffAct, UpsertedRow};
 pub use projects::{ProjectEdit, ProjectRow};
 pub use rotation::{EndedSessions, KeyRotation, RotatedKeyRow};
-pub use seats::{EndOutcome, GrantOutcome, ResolveOutcome, SeatEnding, SeatGrant};
+pub use seats::{EndOutcome, GrantOutcome, ResolveOutcome, SeatEnding};
 pub use sessions::{SessionEnd, SessionFilter, SessionRow, WINDOW};
 pub use subject::SubjectAddress;
 pub use sweep::{PoolToReap, PoolUsage, ToDo};

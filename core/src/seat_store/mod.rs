@@ -26,7 +26,7 @@ mod scripts;
 mod session;
 
 pub use acquire::{
-    AcquireAnswer, PoolFull, SeatProspect, SeatRequest, SeatTicket, SilentHolder, TooMany, ValidateAnswer,
+    AcquireAnswer, AcquireRefusal, PoolFull, SeatProspect, SilentHolder, TooManyProcesses, ValidateAnswer,
     ValidateReply, WaitReason,
 };
 pub use connection::ReplicationId;

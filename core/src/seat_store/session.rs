@@ -4,8 +4,9 @@ use super::{PoolReply, SeatStore, keys::PoolKey, rate, reply::short, scripts};
 use crate::{
     Result,
     domain::{
-        id::{Holder, SeatNo, SessionId},
-        license::{LicenseFacts, LicenseRefusal},
+        id::{SeatNo, SessionId},
+        license::LicenseRefusal,
+        pool::SeatLease,
     },
 };
 
@@ -13,17 +14,7 @@ use crate::{
 #[derive(Clone, Debug, PartialEq)]
 pub enum HeartbeatAnswer {
     /// The lease was raised.
-    Alive {
-        /// Who holds the seat.
-        holder: Holder,
-        /// What the license says.
-        facts: Box<LicenseFacts>,
-        /// The lease that was given, ms.
-        lease_ms: i64,
-        /// How long the holder has held its seat, ms: what grace is earned by; `None` where tokens of it carry none
-        /// (lease_length.lua).
-        held_ms: Option<i64>,
-    },
+    Alive(Box<SeatLease>),
     /// Redis does not count this session in. Not the last word: the records decide.
     Unknown {
         /// Under this epoch.
@@ -76,12 +67,12 @@ impl SeatStore {
         let mut reply = self.run(&scripts::HEARTBEAT, pool, &turns, &[seat.to_string(), session, every, burst]).await?;
         Ok(PoolReply::Said(match reply.word() {
             "COLD" => return Ok(PoolReply::Cold(reply.take()?)),
-            "OK" => HeartbeatAnswer::Alive {
+            "OK" => HeartbeatAnswer::Alive(Box::new(SeatLease {
                 holder: reply.parse()?,
-                facts: Box::new(reply.facts()?),
+                facts: reply.facts()?,
                 lease_ms: reply.take()?,
                 held_ms: reply.held_ms()?,
-            },
+            })),
             "UNKNOWN" => HeartbeatAnswer::Unknown {
                 epoch: reply.take()?,
                 refusal: if reply.is_empty() { None } else { Some(reply.refusal()?) },

@@ -6,7 +6,7 @@ use crate::{
 };
 use license_core::{
     ProblemCode,
-    seat_store::{PoolFull, TooMany, WaitReason},
+    seat_store::{PoolFull, TooManyProcesses, WaitReason},
 };
 use serde_json::json;
 
@@ -72,8 +72,8 @@ fn why(full: &PoolFull, next: Option<u64>) -> String {
 }
 
 /// A seat that carries as many processes as it may.
-pub(super) fn too_many(many: &TooMany) -> Problem {
-    let TooMany { processes, by_process, wait_ms } = *many;
+pub(super) fn too_many(many: &TooManyProcesses) -> Problem {
+    let TooManyProcesses { processes, by_process, wait_ms } = *many;
     let next = seconds(wait_ms);
     let who = match (processes, by_process) {
         (1, false) => "Another process of this machine has its seat".to_owned(),

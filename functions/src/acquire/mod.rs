@@ -27,14 +27,15 @@ use http::{StatusCode, request::Parts};
 use license_core::{
     Clock, ProblemCode,
     domain::{
-        id::{Attempt, ClientPart, Hw, LicenseNumber, Nonce, PoolName, SeatNo, SessionId},
+        claimant::Claimant,
+        id::{Attempt, ClientPart, Holder, Hw, LicenseNumber, Nonce, PoolName, SeatNo, SessionId},
         key::LicenseKey,
         license::OfflinePolicy,
         name::clean,
     },
     protocol::{
-        SeatProtocol,
-        acquire::{AcquireOutcome, AcquireRequest, GrantedSeat},
+        ProtocolSettings, SeatProtocol,
+        acquire::{AcquireOutcome, AcquireRefusal, AcquireRequest, KeyRejection, LeasedSeat},
     },
     records::DatabaseRole,
 };
@@ -121,10 +122,19 @@ impl AcquireBody {
         let nonce = fields.optional("nonce", self.nonce.as_deref(), str::parse::<Nonce>);
         let client = ClientDescription::read(self.client.as_deref());
         let (key, hardware, attempt) = fields.check(key.zip(hardware).zip(attempt).map(|((k, h), a)| (k, h, a)))?;
-        let label = client.label(Hw::of(key.number(), &hardware));
-        let pool = pool.unwrap_or_else(PoolName::main);
+        let (number, hw) = (key.number(), Hw::of(key.number(), &hardware));
+        let label = client.label(hw);
         let (product, client) = client.into_parts();
-        Ok(AcquireRequest { key, hardware, instance, attempt, pool, nonce, product, label, client })
+        let claimant = Claimant {
+            holder_by_machine: Holder::machine(number, &hardware),
+            holder_by_process: instance.map(|instance| Holder::process(number, &hardware, &instance)),
+            hw,
+            attempt,
+            label,
+            client,
+            product,
+        };
+        Ok(AcquireRequest { key, pool: pool.unwrap_or_else(PoolName::main), nonce, claimant })
     }
 }
 
@@ -154,20 +164,35 @@ async fn acquire(
     let guesser = service.strangers.guesser(&parts);
     let problem = match moves.acquire_from(&request, guesser.as_ref()).await? {
         AcquireOutcome::Seat(seat) => return Ok(seated(&seat)),
-        AcquireOutcome::Full(full) => full::no_seat(&full, moves.settings().timing.ttl_ms()),
-        AcquireOutcome::BadKey => answer::bad_key(),
-        AcquireOutcome::NoPool => answer::no_pool(request.pool.as_str()),
-        AcquireOutcome::Refused(refusal) => answer::refused(refusal, number, moves.settings().clock.now_ms()),
-        AcquireOutcome::WrongProduct(product) => wrong_product(&product, number),
-        AcquireOutcome::NeedsInstance => {
+        AcquireOutcome::Refused(refusal) => refused(&refusal, number, moves.settings()),
+        AcquireOutcome::KeyRejected(rejection) => key_rejected(rejection, &request.pool),
+    };
+    Err(answer::signed(problem, moves, request.nonce.as_ref(), number, None).await)
+}
+
+/// Why a claimant gets no seat.
+fn refused(refusal: &AcquireRefusal, license: LicenseNumber, settings: &ProtocolSettings) -> Problem {
+    match refusal {
+        AcquireRefusal::Full(full) => full::no_seat(full, settings.timing.ttl_ms()),
+        AcquireRefusal::License(refusal) => answer::refused(*refusal, license, settings.clock.now_ms()),
+        AcquireRefusal::WrongProduct(product) => wrong_product(product, license),
+        AcquireRefusal::Limited(limited) => not_looked_at(*limited),
+        AcquireRefusal::NeedsInstance => {
             let problem =
                 "is required by this license, which counts processes: name the process, the same for its retries";
             Problem::invalid("instance_id", problem)
         }
-        AcquireOutcome::Limited(limited) => not_looked_at(limited),
-        AcquireOutcome::TooMany(many) => full::too_many(&many),
-    };
-    Err(answer::signed(problem, moves, request.nonce.as_ref(), number, None).await)
+        AcquireRefusal::TooMany(many) => full::too_many(many),
+    }
+}
+
+/// Why a license key opens no pool, for acquire and validate.
+fn key_rejected(rejection: KeyRejection, pool: &PoolName) -> Problem {
+    match rejection {
+        KeyRejection::BadKey => answer::bad_key(),
+        KeyRejection::NoPool => answer::no_pool(pool.as_str()),
+        KeyRejection::Limited(limited) => not_looked_at(limited),
+    }
 }
 
 /// A seat that was taken, and what keeps it.
@@ -209,19 +234,20 @@ struct OfflineResponse {
     until: OffsetDateTime,
 }
 
-fn seated(seat: &GrantedSeat) -> Response {
-    about(Some(seat.facts.tenant), None);
-    let (status, label) = if seat.renewed { (StatusCode::OK, "renewed") } else { (StatusCode::CREATED, "granted") };
+fn seated(LeasedSeat { granted, renewed, handle, lease }: &LeasedSeat) -> Response {
+    let facts = &granted.lease.facts;
+    about(Some(facts.tenant), None);
+    let (status, label) = if *renewed { (StatusCode::OK, "renewed") } else { (StatusCode::CREATED, "granted") };
     let body = SeatResponse {
-        session_id: seat.session,
-        session: &seat.handle,
-        seat: seat.seat,
-        expires_in: seat.lease.expires_in,
-        heartbeat_in: seat.lease.heartbeat_in,
-        license: ClientLicense::new(&seat.facts, Some(seat.seats_used), None),
-        token: &seat.lease.token,
-        certificate: &seat.lease.certificate,
-        offline: OfflineResponse { policy: seat.facts.offline.policy, until: seat.lease.offline_until },
+        session_id: granted.session,
+        session: handle,
+        seat: granted.seat,
+        expires_in: lease.expires_in,
+        heartbeat_in: lease.heartbeat_in,
+        license: ClientLicense::new(facts, Some(granted.held), None),
+        token: &lease.token,
+        certificate: &lease.certificate,
+        offline: OfflineResponse { policy: facts.offline.policy, until: lease.offline_until },
     };
     (status, Extension(Label(label)), axum::Json(body)).into_response()
 }

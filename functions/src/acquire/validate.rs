@@ -1,9 +1,9 @@
 //! validate: what an acquire would say, taking no seat.
 
-use super::{AcquireService, client::ClientDetails as ClientFacts};
+use super::{AcquireService, client::ClientDetails as ClientFacts, key_rejected};
 use crate::{
-    answer::{self, ClientLicense, SeatHolder, holders, seconds},
-    edge::{FieldChecks, JsonBody, Problem, layers::about, rate::not_looked_at, telemetry::MetricOutcome as Label},
+    answer::{ClientLicense, SeatHolder, holders, seconds},
+    edge::{FieldChecks, JsonBody, Problem, layers::about, telemetry::MetricOutcome as Label},
 };
 use axum::{
     Extension,
@@ -120,9 +120,7 @@ pub(super) async fn validate(
     match moves.validate_from(&key, hardware.as_ref(), instance.as_ref(), &pool, guesser.as_ref()).await? {
         ValidateOutcome::Valid(valid) => Ok(looked(&valid, moves.settings().timing.ttl_ms())),
         ValidateOutcome::Refused(refusal, facts) => Ok(refusing(refusal, &facts)),
-        ValidateOutcome::BadKey => Err(answer::bad_key()),
-        ValidateOutcome::Limited(limited) => Err(not_looked_at(limited)),
-        ValidateOutcome::NoPool => Err(answer::no_pool(pool.as_str())),
+        ValidateOutcome::KeyRejected(rejection) => Err(key_rejected(rejection, &pool)),
     }
 }
 

@@ -7,9 +7,12 @@ use license_core::{
         id::{Attempt, Holder, SeatNo, SessionId},
         pool::{LeaseClaim, SeatClaim, SessionClaim},
     },
-    records::{DatabaseRole, GrantOutcome, Records, SeatEnding, SeatGrant},
+    records::{DatabaseRole, GrantOutcome, Records, SeatEnding},
 };
-use license_tests::explain::{Plans, Ran};
+use license_tests::{
+    explain::{Plans, Ran},
+    grant::SeatGrant,
+};
 use sqlx::{AssertSqlSafe, Executor};
 use std::fmt::Write;
 use uuid::Uuid;
@@ -83,7 +86,7 @@ impl Moves<'_> {
         self.seq += 1;
         let grant = SeatGrant { seq: self.seq, ..grant };
         let service = self.service.clone();
-        assert_eq!(self.run(name, service.grant_seat(&grant)).await.unwrap(), outcome, "{name}");
+        assert_eq!(self.run(name, grant.write_down(&service)).await.unwrap(), outcome, "{name}");
         grant
     }
 
