@@ -41,7 +41,7 @@ pub(crate) const ROLE: DatabaseRole = DatabaseRole::Service;
 #[derive(Clone)]
 pub struct HeartbeatService {
     /// The moves of clients.
-    pub moves: SeatProtocol,
+    pub protocol: SeatProtocol,
 }
 
 /// `POST /api/v1/licenses/heartbeat`.
@@ -59,8 +59,8 @@ pub(crate) fn operations() -> OpenApiRouter<Arc<HeartbeatService>> {
 /// # Errors
 /// A sentence that names the variable that is wrong.
 pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartError> {
-    let moves = wiring::moves(SeatServiceConfig::from_env(env)?, ROLE, clock).await?;
-    Ok(Service { checks: wiring::checks(&moves), router: router(HeartbeatService { moves }) })
+    let protocol = wiring::moves(SeatServiceConfig::from_env(env)?, ROLE, clock).await?;
+    Ok(Service { checks: wiring::checks(&protocol), router: router(HeartbeatService { protocol }) })
 }
 
 /// What may be said with a sign of life.
@@ -90,25 +90,25 @@ async fn heartbeat(
     bearer: BearerCredential,
     JsonOrEmpty(body): JsonOrEmpty<HeartbeatBody>,
 ) -> Result<Response, Problem> {
-    let moves = &service.moves;
-    let handle = answer::open(&bearer, moves)?;
+    let protocol = &service.protocol;
+    let handle = answer::open(&bearer, protocol)?;
     about(Some(handle.tenant), Some(handle.license));
     let mut fields = FieldChecks::new();
     let nonce = fields.optional("nonce", body.nonce.as_deref(), str::parse::<Nonce>);
     fields.check(Some(()))?;
-    let problem = match moves.heartbeat(&handle, nonce.as_ref()).await? {
-        HeartbeatOutcome::Alive(alive) => return Ok(extended(&alive, body.certificate_kid.as_deref())),
-        HeartbeatOutcome::Gone(reason) => gone(&reason, handle.session),
+    let problem = match protocol.heartbeat(&handle, nonce.as_ref()).await? {
+        HeartbeatOutcome::Alive(alive) => return Ok(lease_response(&alive, body.certificate_kid.as_deref())),
+        HeartbeatOutcome::Gone(reason) => session_gone(&reason, handle.session),
         HeartbeatOutcome::Refused(refusal) => {
-            let problem = answer::refused(refusal, handle.license, moves.settings().clock.now_ms());
+            let problem = answer::refused(refusal, handle.license, protocol.settings().clock.now_ms());
             answer::while_seated(problem, refusal)
         }
         HeartbeatOutcome::Limited(ms) => {
-            let rate = moves.seats().rates().heartbeat.unwrap_or(RateLimit::per_minute(1));
+            let rate = protocol.seats().rates().heartbeat.unwrap_or(RateLimit::per_minute(1));
             limited("heartbeat", "heartbeats of this session", rate, ms)
         }
     };
-    Err(answer::signed(problem, moves, nonce.as_ref(), handle.license, Some(handle.session)).await)
+    Err(answer::signed(problem, protocol, nonce.as_ref(), handle.license, Some(handle.session)).await)
 }
 
 /// A fresh lease.
@@ -145,7 +145,7 @@ struct LicenseStanding {
     expires_at: Option<OffsetDateTime>,
 }
 
-fn extended(ExtendedLease { facts, lease }: &ExtendedLease, known_kid: Option<&str>) -> Response {
+fn lease_response(ExtendedLease { facts, lease }: &ExtendedLease, known_kid: Option<&str>) -> Response {
     let known = known_kid == Some(lease.certificate_kid.as_str());
     let body = HeartbeatResponse {
         expires_in: lease.expires_in,
@@ -158,7 +158,7 @@ fn extended(ExtendedLease { facts, lease }: &ExtendedLease, known_kid: Option<&s
 }
 
 /// A session is over, for this reason.
-pub(crate) fn gone(reason: &str, session: SessionId) -> Problem {
+pub(crate) fn session_gone(reason: &str, session: SessionId) -> Problem {
     let detail = match reason {
         "kicked" => "An administrator ended this session. Do not acquire again without being asked to.",
         "released" => "This session was released. Acquire again to go on.",

@@ -25,7 +25,7 @@ pub(crate) const ROLE: DatabaseRole = DatabaseRole::Service;
 #[derive(Clone)]
 pub struct ReleaseService {
     /// The moves of clients.
-    pub moves: SeatProtocol,
+    pub protocol: SeatProtocol,
 }
 
 /// `POST /api/v1/licenses/release`.
@@ -43,8 +43,8 @@ pub(crate) fn operations() -> OpenApiRouter<Arc<ReleaseService>> {
 /// # Errors
 /// A sentence that names the variable that is wrong.
 pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartError> {
-    let moves = wiring::moves(SeatServiceConfig::from_env(env)?, ROLE, clock).await?;
-    Ok(Service { checks: wiring::checks(&moves), router: router(ReleaseService { moves }) })
+    let protocol = wiring::moves(SeatServiceConfig::from_env(env)?, ROLE, clock).await?;
+    Ok(Service { checks: wiring::checks(&protocol), router: router(ReleaseService { protocol }) })
 }
 
 /// No fields: everything there is to say is in the session.
@@ -78,9 +78,10 @@ async fn release(
     bearer: BearerCredential,
     JsonOrEmpty(ReleaseBody {}): JsonOrEmpty<ReleaseBody>,
 ) -> Result<axum::Json<ReleaseResponse>, Problem> {
-    let moves = &service.moves;
-    let handle = answer::open(&bearer, moves)?;
+    let protocol = &service.protocol;
+    let handle = answer::open(&bearer, protocol)?;
     about(Some(handle.tenant), Some(handle.license));
-    let released_at = moves.release(&handle).await?.ok_or_else(|| heartbeat::gone("unknown", handle.session))?;
+    let released_at =
+        protocol.release(&handle).await?.ok_or_else(|| heartbeat::session_gone("unknown", handle.session))?;
     Ok(axum::Json(ReleaseResponse { session_id: handle.session, released_at }))
 }

@@ -245,7 +245,7 @@ async fn a_free_of_an_old_epoch_frees_nothing_in_a_new_one() {
     let b_seat = world.machine("b").seated(&world.moves).await; // ticket (2, 1)
     world.moves.steps().cut(Step::Release);
     world.moves.release(&open(&b_seat)).await.unwrap_err(); // ticket (2, 2) claimed in Redis only
-    let late = [license_core::seat_store::SeatFree { seat: 0, seq: 2, retired: false }];
+    let late = [license_core::seat_store::SeatToFree { seat: 0, seq: 2, retired: false }];
     seats.free(pool, 1, &late, &[]).await.unwrap();
     assert_eq!(world.sweep_until_quiet().await, 1, "the claim of b's seat is still there to be finished");
     assert_eq!(world.held().await, []);
@@ -377,7 +377,7 @@ async fn no_script_is_sent_over_an_old_connection() {
 async fn a_rebuild_repeated_after_h_was_lost_does_not_forget_what_was_granted_in_between() {
     let world = World::with_seats(1).await;
     let pool = &world.license.pool;
-    let NonceAnswer::Nonce { nonce, .. } = world.seats().nonce(pool).await.unwrap() else {
+    let NonceAnswer::Nonce { nonce, .. } = world.seats().request_nonce(pool).await.unwrap() else {
         panic!("a cold copy gives a nonce")
     };
     let snapshot = world

@@ -183,7 +183,7 @@ async fn rebuilt_idle(world: &World) {
 }
 
 async fn nonce(world: &World) -> String {
-    match world.seats().nonce(&world.license.pool).await.unwrap() {
+    match world.seats().request_nonce(&world.license.pool).await.unwrap() {
         NonceAnswer::Nonce { nonce, .. } => nonce,
         other => panic!("a cold copy gives a nonce, not {other:?}"),
     }

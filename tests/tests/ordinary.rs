@@ -104,9 +104,12 @@ async fn a_quarantine_runs_down_although_others_are_changed() {
 /// From when the seat of a kicked session can be granted, as people are told.
 async fn free_at(world: &World, kicked: &LeasedSeat) -> i64 {
     world.machine("nobody").acquire(&world.moves).await; // has a stale copy rebuilt
-    let looked =
-        world.seats().look(&world.license.pool, &[(kicked.granted.seat, kicked.granted.session)]).await.unwrap();
-    let PoolReply::Said(look) = looked else { panic!("the copy is warm") };
+    let looked = world
+        .seats()
+        .look_up_sessions(&world.license.pool, &[(kicked.granted.seat, kicked.granted.session)])
+        .await
+        .unwrap();
+    let PoolReply::Answer(look) = looked else { panic!("the copy is warm") };
     look.sessions[0].free_at_ms.unwrap()
 }
 

@@ -135,15 +135,15 @@ async fn a_nonce_is_its_rebuilders_alone_and_good_for_one_rebuild() {
     let a_seat = world.machine("a").seated(&world.moves).await;
     let (seats, pool) = (world.seats(), &world.license.pool);
     world.flush().await;
-    let NonceAnswer::Nonce { nonce, frozen } = seats.nonce(pool).await.unwrap() else {
+    let NonceAnswer::Nonce { nonce, frozen } = seats.request_nonce(pool).await.unwrap() else {
         panic!("a cold pool has a nonce")
     };
-    assert_eq!(seats.nonce(pool).await.unwrap(), NonceAnswer::Wait, "one rebuilder");
+    assert_eq!(seats.request_nonce(pool).await.unwrap(), NonceAnswer::Wait, "one rebuilder");
     let (tenant, id) = (world.license.tenant, world.license.pool_id);
     let snapshot = world.service().rebuild_pool(tenant, id, frozen, &world.timing).await.unwrap().unwrap();
-    assert!(seats.keep(pool, &nonce).await.unwrap());
+    assert!(seats.extend_rebuild_lock(pool, &nonce).await.unwrap());
     assert!(seats.rebuild(pool, &nonce, &snapshot).await.unwrap());
-    assert!(!seats.keep(pool, &nonce).await.unwrap(), "it is spent");
+    assert!(!seats.extend_rebuild_lock(pool, &nonce).await.unwrap(), "it is spent");
     assert!(!seats.rebuild(pool, &nonce, &snapshot).await.unwrap(), "and good for no second one");
     alive(&world.moves, &a_seat).await;
 }
@@ -153,7 +153,9 @@ async fn a_rebuilder_whose_clock_was_put_back_does_not_keep_others_waiting() {
     let world = World::with_seats(1).await;
     let pool = &world.license.pool;
     world.clock.set_redis_ahead_ms(3_600_000);
-    let NonceAnswer::Nonce { .. } = world.seats().nonce(pool).await.unwrap() else { panic!("a cold pool has a nonce") };
+    let NonceAnswer::Nonce { .. } = world.seats().request_nonce(pool).await.unwrap() else {
+        panic!("a cold pool has a nonce")
+    };
     world.clock.set_redis_ahead_ms(0); // and the rebuilder died
     let told = world.machine("a").acquire(&world.moves).await;
     assert!(matches!(told, AcquireOutcome::Seat(_)), "{told:?}");

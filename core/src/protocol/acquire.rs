@@ -89,10 +89,12 @@ impl SeatProtocol {
             let session = SessionId::draw();
             drawn.push(session);
             let rejection = match self.seats.acquire(&key.pool, &key.hashes, &request.claimant, session).await? {
-                PoolReply::Cold(_) => self.warm_up_pool(&key).await?,
-                PoolReply::Said(AcquireAnswer::BadKey { epoch }) => self.recheck_rejected_key(&mut key, epoch).await?,
-                PoolReply::Said(AcquireAnswer::Refused(refusal)) => return Ok(AcquireOutcome::Refused(refusal)),
-                PoolReply::Said(AcquireAnswer::Granted(granted)) => {
+                PoolReply::NeedsRebuild { .. } => self.warm_up_pool(&key).await?,
+                PoolReply::Answer(AcquireAnswer::BadKey { epoch }) => {
+                    self.recheck_rejected_key(&mut key, epoch).await?
+                }
+                PoolReply::Answer(AcquireAnswer::Refused(refusal)) => return Ok(AcquireOutcome::Refused(refusal)),
+                PoolReply::Answer(AcquireAnswer::Granted(granted)) => {
                     // If the copy is lost, it is rebuilt for this key however many wrong keys come from beside it.
                     self.guesses.note_good(&key.fingerprint());
                     if self.confirm_grant(&key, &request.claimant, &granted).await? {

@@ -5,7 +5,7 @@
 //! asking at the same time or by going away, and good secrets are never counted. What an instance knows, good or wrong,
 //! takes no turn.
 
-use super::memory::TtlCache;
+use super::ttl_cache::TtlCache;
 use crate::{
     Clock,
     domain::rate::{LimitKind, RateDecision, RateLimit, RateLimited},
@@ -21,20 +21,20 @@ use tokio::sync::Mutex;
 
 /// How long a wrong secret is remembered, so that repeating it costs no store anything. Half of what Redis remembers it
 /// for: it is judged again, and known again, before it is forgotten there.
-const WRONG: Duration = Duration::from_secs(30);
+const WRONG_MEMORY: Duration = Duration::from_secs(30);
 
 /// How long a secret counts as one that was good. It only spares it the limit: the records judge it all the same.
-const GOOD: Duration = Duration::from_secs(24 * 3600);
+const GOOD_MEMORY: Duration = Duration::from_secs(24 * 3600);
 
 /// How long a request waits for a seat store that is silent before it goes on without a limit.
-const PATIENCE: Duration = Duration::from_millis(250);
+const STORE_PATIENCE: Duration = Duration::from_millis(250);
 
 /// How long a secret waits for others from the same place that are being judged. Where the records are slow it goes on
 /// beside them then.
-const BESIDE: Duration = Duration::from_secs(1);
+const LANE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How many callers an instance judges at the same time; each of them one secret after the other.
-const LANES: usize = 64;
+const LANE_COUNT: usize = 64;
 
 /// Who tries, and how often they may be wrong.
 #[derive(Clone, Debug)]
@@ -68,18 +68,18 @@ pub struct GuessMemory {
 }
 
 struct JudgingLanes {
-    of: RandomState,
-    lanes: [Mutex<()>; LANES],
+    hasher: RandomState,
+    lanes: [Mutex<()>; LANE_COUNT],
 }
 
 impl GuessMemory {
     /// Nothing known yet.
     pub fn new(seats: SeatStore, clock: Clock) -> Self {
-        let lanes = JudgingLanes { of: RandomState::new(), lanes: std::array::from_fn(|_| Mutex::default()) };
+        let lanes = JudgingLanes { hasher: RandomState::new(), lanes: std::array::from_fn(|_| Mutex::default()) };
         Self {
             seats,
-            good: TtlCache::new(clock.clone(), GOOD, 10_000),
-            wrong: TtlCache::new(clock, WRONG, 10_000),
+            good: TtlCache::new(clock.clone(), GOOD_MEMORY, 10_000),
+            wrong: TtlCache::new(clock, WRONG_MEMORY, 10_000),
             lanes: Arc::new(lanes),
         }
     }
@@ -108,38 +108,38 @@ impl GuessMemory {
         &self,
         guesser: Option<&SecretGuesser>,
         tried: &str,
-        ask: impl Future<Output = Result<Option<T>, E>>,
+        judgement: impl Future<Output = Result<Option<T>, E>>,
     ) -> Result<SecretVerdict<T>, E> {
         if self.is_wrong(tried) {
             return Ok(SecretVerdict::Wrong);
         }
         let Some(guesser) = guesser.filter(|_| !self.was_good(tried)) else {
-            return Ok(self.heard(tried, ask.await?));
+            return Ok(self.remember_verdict(tried, judgement.await?));
         };
         // One at a time, so that a crowd with good ones holds one turn between them and takes none from each other.
-        let lane = tokio::time::timeout(BESIDE, self.lanes.of(&guesser.subject).lock()).await.ok();
+        let lane = tokio::time::timeout(LANE_PATIENCE, self.lanes.lane_of(&guesser.subject).lock()).await.ok();
         // Whoever waited here finds what was found out meanwhile.
         if self.is_wrong(tried) {
             return Ok(SecretVerdict::Wrong);
         }
         if self.was_good(tried) {
             drop(lane);
-            return Ok(self.heard(tried, ask.await?));
+            return Ok(self.remember_verdict(tried, judgement.await?));
         }
-        let counted = match self.count(guesser, tried).await {
+        let counted = match self.take_token(guesser, tried).await {
             Some(RateDecision::Wait(wait_ms)) => {
                 return Ok(SecretVerdict::Limited(RateLimited { by: LimitKind::Guesses, wait_ms, rate: guesser.rate }));
             }
             counted => counted.is_some(),
         };
-        let found = ask.await;
+        let found = judgement.await;
         if counted && !matches!(found, Ok(None)) {
-            self.give_back(guesser, tried).await;
+            self.refund_token(guesser, tried).await;
         }
-        Ok(self.heard(tried, found?))
+        Ok(self.remember_verdict(tried, found?))
     }
 
-    fn heard<T>(&self, tried: &str, found: Option<T>) -> SecretVerdict<T> {
+    fn remember_verdict<T>(&self, tried: &str, found: Option<T>) -> SecretVerdict<T> {
         match found {
             Some(found) => {
                 self.note_good(tried);
@@ -154,25 +154,31 @@ impl GuessMemory {
     }
 
     /// `None`: it was tried before and takes no turn, or nobody counts now.
-    async fn count(&self, SecretGuesser { limit, subject, rate }: &SecretGuesser, tried: &str) -> Option<RateDecision> {
-        let turn = tokio::time::timeout(PATIENCE, self.seats.guess(limit, subject, tried, *rate)).await;
-        turn.unwrap_or(Err(crate::Error::Deadline("seats"))).unwrap_or_else(|error| {
+    async fn take_token(
+        &self,
+        SecretGuesser { limit, subject, rate }: &SecretGuesser,
+        tried: &str,
+    ) -> Option<RateDecision> {
+        let taken =
+            tokio::time::timeout(STORE_PATIENCE, self.seats.take_guess_token(limit, subject, tried, *rate)).await;
+        taken.unwrap_or(Err(crate::Error::Deadline("seats"))).unwrap_or_else(|error| {
             tracing::warn!(error = %error, limit, "not limited while the seat store is away");
             None
         })
     }
 
     /// If this fails the turn stays taken, which is the safe side.
-    async fn give_back(&self, SecretGuesser { limit, subject, rate }: &SecretGuesser, tried: &str) {
-        let given = tokio::time::timeout(PATIENCE, self.seats.right(limit, subject, tried, *rate)).await;
-        if let Err(error) = given.unwrap_or(Err(crate::Error::Deadline("seats"))) {
+    async fn refund_token(&self, SecretGuesser { limit, subject, rate }: &SecretGuesser, tried: &str) {
+        let refunded =
+            tokio::time::timeout(STORE_PATIENCE, self.seats.refund_guess_token(limit, subject, tried, *rate)).await;
+        if let Err(error) = refunded.unwrap_or(Err(crate::Error::Deadline("seats"))) {
             tracing::warn!(error = %error, limit, "a turn was not given back while the seat store is away");
         }
     }
 }
 
 impl JudgingLanes {
-    fn of(&self, subject: &str) -> &Mutex<()> {
-        &self.lanes[(self.of.hash_one(subject) % LANES as u64) as usize]
+    fn lane_of(&self, subject: &str) -> &Mutex<()> {
+        &self.lanes[(self.hasher.hash_one(subject) % LANE_COUNT as u64) as usize]
     }
 }

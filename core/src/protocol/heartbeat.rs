@@ -45,21 +45,21 @@ impl SeatProtocol {
         let received_ms = self.settings.clock.now_ms();
         let deadline = Deadline::of_request();
         // Safe to remember: an ended session never comes back.
-        if let Some(reason) = self.gone.get(&handle.session) {
+        if let Some(reason) = self.gone_sessions.get(&handle.session) {
             return Ok(HeartbeatOutcome::Gone(reason));
         }
         let pool = PoolKey::from(handle);
         loop {
             deadline.check("seats")?;
             match self.seats.heartbeat(&pool, handle.seat, handle.session).await? {
-                PoolReply::Said(HeartbeatAnswer::Alive(lease)) => {
+                PoolReply::Answer(HeartbeatAnswer::Alive(lease)) => {
                     let signer = self.signer.certified().await?;
                     let signed = self.sign_lease(&signer, handle, &lease, nonce, received_ms)?;
                     return Ok(HeartbeatOutcome::Alive(Box::new(ExtendedLease { facts: lease.facts, lease: signed })));
                 }
-                PoolReply::Said(HeartbeatAnswer::Refused(refusal)) => return Ok(HeartbeatOutcome::Refused(refusal)),
-                PoolReply::Said(HeartbeatAnswer::Limited(ms)) => return Ok(HeartbeatOutcome::Limited(ms)),
-                PoolReply::Said(HeartbeatAnswer::Unknown { epoch, refusal }) => {
+                PoolReply::Answer(HeartbeatAnswer::Refused(refusal)) => return Ok(HeartbeatOutcome::Refused(refusal)),
+                PoolReply::Answer(HeartbeatAnswer::Limited(ms)) => return Ok(HeartbeatOutcome::Limited(ms)),
+                PoolReply::Answer(HeartbeatAnswer::Unknown { epoch, refusal }) => {
                     self.steps.done(Step::Heartbeat).await?;
                     let resolved = self
                         .records
@@ -71,21 +71,21 @@ impl SeatProtocol {
                         (ResolveOutcome::Gone(reason), Some(refusal)) if !was_ended(&reason) => {
                             return Ok(HeartbeatOutcome::Refused(refusal));
                         }
-                        (ResolveOutcome::Gone(reason), _) => return Ok(self.gone(handle, reason)),
+                        (ResolveOutcome::Gone(reason), _) => return Ok(self.remember_gone(handle, reason)),
                         (ResolveOutcome::EpochStale, _) => self.seats.invalidate(&pool, epoch).await?,
                     }
                 }
-                PoolReply::Cold(_) => {
-                    if !self.rebuilds.warm(&pool, handle.tenant, handle.pool_id, deadline).await? {
-                        return Ok(self.gone(handle, "unknown".into()));
+                PoolReply::NeedsRebuild { .. } => {
+                    if !self.rebuilds.ensure_warm(&pool, handle.tenant, handle.pool_id, deadline).await? {
+                        return Ok(self.remember_gone(handle, "unknown".into()));
                     }
                 }
             }
         }
     }
 
-    fn gone(&self, handle: &SessionHandle, reason: String) -> HeartbeatOutcome {
-        self.gone.insert(handle.session, reason.clone());
+    fn remember_gone(&self, handle: &SessionHandle, reason: String) -> HeartbeatOutcome {
+        self.gone_sessions.insert(handle.session, reason.clone());
         HeartbeatOutcome::Gone(reason)
     }
 }

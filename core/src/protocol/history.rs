@@ -8,17 +8,17 @@ use crate::{
 use std::time::{Duration, Instant};
 
 /// How long one call goes on; what is due then is left to the next.
-const TIME: Duration = Duration::from_secs(5);
+const TIME_PER_CALL: Duration = Duration::from_secs(5);
 
 /// Takes steps until nothing is due, somebody uses the table that is next, or its time is over. Answers how many it
 /// took. Safe to run in several instances at once: each step takes its locks.
 ///
 /// # Errors
 /// [`crate::Error::Records`].
-pub async fn keep(records: &Records) -> Result<usize> {
+pub async fn take_due_steps(records: &Records) -> Result<usize> {
     let began = Instant::now();
     let mut steps = 0;
-    while began.elapsed() < TIME {
+    while began.elapsed() < TIME_PER_CALL {
         match records.keep_history().await? {
             HistoryStep::Nothing => break,
             HistoryStep::Did(what) => tracing::info!(%what, "history kept"),

@@ -68,7 +68,7 @@ impl SeatProtocol {
             Err(rejection) => return Ok(Some(rejection)),
         };
         let Some(pool_id) = known.pool else { return Ok(Some(KeyRejection::NoPool)) };
-        let exists = self.rebuilds.warm(&key.pool, known.tenant, pool_id, key.deadline).await?;
+        let exists = self.rebuilds.ensure_warm(&key.pool, known.tenant, pool_id, key.deadline).await?;
         Ok((!exists).then_some(KeyRejection::NoPool))
     }
 

@@ -17,11 +17,11 @@ pub mod heartbeat;
 pub mod history;
 mod keys;
 pub mod manage;
-mod memory;
 pub mod publish;
 pub mod reap;
 mod rebuild;
 pub mod release;
+mod ttl_cache;
 pub mod validate;
 
 pub use crate::steps;
@@ -33,10 +33,10 @@ use crate::{
     signer::LeaseSigner,
 };
 use guesses::GuessMemory;
-use memory::TtlCache;
 use rebuild::PoolRebuilds;
 use std::sync::Arc;
 use steps::FailPoints;
+use ttl_cache::TtlCache;
 
 /// Everything the moves of clients (acquire, heartbeat, release, validate) need. Cheap to clone.
 #[derive(Clone)]
@@ -47,7 +47,7 @@ pub struct SeatProtocol {
     settings: Arc<ProtocolSettings>,
     rebuilds: PoolRebuilds,
     guesses: GuessMemory,
-    gone: TtlCache<SessionId, String>,
+    gone_sessions: TtlCache<SessionId, String>,
     steps: FailPoints,
 }
 
@@ -75,7 +75,7 @@ impl SeatProtocol {
             seats,
             records,
             signer,
-            gone: TtlCache::new(clock, settings.timing.ttl * 10, 100_000),
+            gone_sessions: TtlCache::new(clock, settings.timing.ttl * 10, 100_000),
             settings: Arc::new(settings),
             steps,
         }

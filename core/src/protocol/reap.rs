@@ -10,12 +10,12 @@ use crate::{
     Result,
     domain::{event::SweepShare, lease::LeaseTiming},
     records::{PoolToReap, PoolUsage, Records, SeatEnding},
-    seat_store::{PoolKey, PoolReply, ReapedSeats, SeatFree, SeatStore, SessionFree},
+    seat_store::{PoolKey, PoolReply, ReapedSeats, SeatStore, SeatToFree, SessionToFree},
 };
 use std::time::Duration;
 
 /// Claims per script call: bounds how long one call holds Redis.
-const LIMIT: usize = 1000;
+const CLAIMS_PER_CALL: usize = 1000;
 /// A pool's share of a sweep. What is not done by then is left to the next.
 const POOL_TIME: Duration = Duration::from_secs(30);
 
@@ -116,29 +116,31 @@ impl SeatReaper {
         let grace = self.count_grace(pool).await;
         loop {
             deadline.check("seats")?;
-            let reaped = match self.seats.reap(&key, pool.epoch, LIMIT, grace).await? {
-                PoolReply::Said(reaped) => reaped,
+            let reaped = match self.seats.reap(&key, pool.epoch, CLAIMS_PER_CALL, grace).await? {
+                PoolReply::Answer(reaped) => reaped,
                 // No copy, and nobody holds anything: whoever comes next rebuilds. An old copy may still speak for who
                 // was kicked.
-                PoolReply::Cold(0) if !pool.held => break,
-                PoolReply::Cold(_) => {
+                PoolReply::NeedsRebuild { epoch: 0 } if !pool.held => break,
+                PoolReply::NeedsRebuild { .. } => {
                     // The records prove every copy below their epoch old; a warm one would not be rebuilt otherwise.
                     self.seats.invalidate(&key, pool.epoch.saturating_sub(1)).await?;
-                    if !self.rebuilds.warm(&key, pool.tenant, pool.pool_id, deadline).await? {
+                    if !self.rebuilds.ensure_warm(&key, pool.tenant, pool.pool_id, deadline).await? {
                         break;
                     }
                     continue;
                 }
             };
             // Told once a minute, by the first answer of the sweep.
-            let told = reaped.minute.map(|minute| PoolUsage {
+            let counted = reaped.minute.map(|minute| PoolUsage {
                 minute,
                 held: reaped.held,
                 peak: reaped.peak,
                 denied: reaped.denied,
             });
-            usage = usage.or(told);
-            if self.end(pool, &key, &reaped, report).await? && reaped.seats.len().max(reaped.sessions.len()) < LIMIT {
+            usage = usage.or(counted);
+            if self.end_claims(pool, &key, &reaped, report).await?
+                && reaped.seats.len().max(reaped.sessions.len()) < CLAIMS_PER_CALL
+            {
                 break;
             }
         }
@@ -159,7 +161,7 @@ impl SeatReaper {
     }
 
     /// Writes claims down and forgets them. False: the copy they were made from is old.
-    async fn end(
+    async fn end_claims(
         &self,
         pool: &PoolToReap,
         key: &PoolKey,
@@ -185,13 +187,15 @@ impl SeatReaper {
         report.seats += done.len();
         report.sessions += reaped.sessions.len();
         let done: std::collections::HashMap<_, _> = done.into_iter().collect();
-        let seats: Vec<SeatFree> = reaped
+        let seats: Vec<SeatToFree> = reaped
             .seats
             .iter()
-            .filter_map(|c| Some(SeatFree { seat: c.seat, seq: c.claim.seq, retired: *done.get(&c.seat)? }))
+            .filter_map(|claim| {
+                Some(SeatToFree { seat: claim.seat, seq: claim.claim.seq, retired: *done.get(&claim.seat)? })
+            })
             .collect();
-        let sessions: Vec<SessionFree> =
-            reaped.sessions.iter().map(|c| SessionFree { seat: c.seat, session: c.session }).collect();
+        let sessions: Vec<SessionToFree> =
+            reaped.sessions.iter().map(|claim| SessionToFree { seat: claim.seat, session: claim.session }).collect();
         self.seats.free(key, reaped.epoch, &seats, &sessions).await?;
         Ok(true)
     }

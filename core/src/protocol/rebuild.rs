@@ -27,7 +27,7 @@ use tokio::sync::watch;
 use tracing::Instrument;
 
 /// How often a rebuilder says that it goes on: four times in the 2 s after which another would take over.
-const GO_ON: Duration = Duration::from_millis(500);
+const EXTEND_EVERY: Duration = Duration::from_millis(500);
 
 /// What became of a rebuild: true once the copy is warm, false where the records know no such pool. `None`: under way.
 type RebuildOutcome = Option<Result<bool>>;
@@ -38,13 +38,13 @@ pub(super) struct PoolRebuilds {
     seats: SeatStore,
     records: Records,
     steps: FailPoints,
-    under_way: UnderWay,
+    running: RunningRebuilds,
 }
 
 #[derive(Clone, Default)]
-struct UnderWay(Arc<Mutex<HashMap<PoolKey, watch::Sender<RebuildOutcome>>>>);
+struct RunningRebuilds(Arc<Mutex<HashMap<PoolKey, watch::Sender<RebuildOutcome>>>>);
 
-impl UnderWay {
+impl RunningRebuilds {
     fn map(&self) -> MutexGuard<'_, HashMap<PoolKey, watch::Sender<RebuildOutcome>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -52,32 +52,38 @@ impl UnderWay {
 
 /// Takes a rebuild out of the list when its task ends, however that is.
 struct RebuildEntry {
-    under_way: UnderWay,
+    running: RunningRebuilds,
     key: PoolKey,
 }
 
 impl Drop for RebuildEntry {
     fn drop(&mut self) {
-        self.under_way.map().remove(&self.key);
+        self.running.map().remove(&self.key);
     }
 }
 
 impl PoolRebuilds {
     pub(super) fn new(seats: SeatStore, records: Records, steps: FailPoints) -> Self {
-        Self { seats, records, steps, under_way: UnderWay::default() }
+        Self { seats, records, steps, running: RunningRebuilds::default() }
     }
 
     /// Returns once the copy is warm. False: the records know no such pool.
-    pub(super) async fn warm(&self, key: &PoolKey, tenant: TenantId, pool: PoolId, deadline: Deadline) -> Result<bool> {
+    pub(super) async fn ensure_warm(
+        &self,
+        key: &PoolKey,
+        tenant: TenantId,
+        pool: PoolId,
+        deadline: Deadline,
+    ) -> Result<bool> {
         // What went wrong with a rebuild that began before this request came may go well now. One that began after it
         // is as good as its own.
         let mut earlier = true;
         loop {
-            let (mut told, began) = self.join(key, tenant, pool);
+            let (mut receiver, began) = self.join_or_begin(key, tenant, pool);
             // Redis answers at once, or fails by itself: what takes so long is the records, asked here or by another
             // instance.
-            let told = deadline.wait("records", told.wait_for(Option::is_some)).await?;
-            match told.as_deref() {
+            let outcome = deadline.wait("records", receiver.wait_for(Option::is_some)).await?;
+            match outcome.as_deref() {
                 Ok(Some(Ok(warm))) => return Ok(*warm),
                 _ if earlier && !began => earlier = false,
                 Ok(Some(Err(e))) => return Err(e.clone()),
@@ -87,27 +93,27 @@ impl PoolRebuilds {
     }
 
     /// The rebuild under way, or one that begins now (then true).
-    fn join(&self, key: &PoolKey, tenant: TenantId, pool: PoolId) -> (watch::Receiver<RebuildOutcome>, bool) {
-        let (tell, told) = watch::channel(None);
-        match self.under_way.map().entry(key.clone()) {
+    fn join_or_begin(&self, key: &PoolKey, tenant: TenantId, pool: PoolId) -> (watch::Receiver<RebuildOutcome>, bool) {
+        let (sender, receiver) = watch::channel(None);
+        match self.running.map().entry(key.clone()) {
             hash_map::Entry::Occupied(rebuild) => return (rebuild.get().subscribe(), false),
-            hash_map::Entry::Vacant(place) => place.insert(tell.clone()),
+            hash_map::Entry::Vacant(place) => place.insert(sender.clone()),
         };
         // The list is free again: a runtime that is being shut down drops the task at once, and that takes the entry
         // out.
-        let entry = RebuildEntry { under_way: self.under_way.clone(), key: key.clone() };
+        let entry = RebuildEntry { running: self.running.clone(), key: key.clone() };
         let rebuilds = self.clone();
         let task = async move {
-            let outcome = rebuilds.until_warm(&entry.key, tenant, pool, &tell).await;
+            let outcome = rebuilds.rebuild_until_warm(&entry.key, tenant, pool, &sender).await;
             // Before it is told: who finds the copy cold after this begins another.
             drop(entry);
-            tell.send_replace(Some(outcome));
+            sender.send_replace(Some(outcome));
         };
         tokio::spawn(task.in_current_span());
-        (told, true)
+        (receiver, true)
     }
 
-    async fn until_warm(
+    async fn rebuild_until_warm(
         &self,
         key: &PoolKey,
         tenant: TenantId,
@@ -115,13 +121,13 @@ impl PoolRebuilds {
         waiting: &watch::Sender<RebuildOutcome>,
     ) -> Result<bool> {
         loop {
-            match self.seats.nonce(key).await? {
+            match self.seats.request_nonce(key).await? {
                 NonceAnswer::Warm => return Ok(true),
                 NonceAnswer::Wait => {}
                 NonceAnswer::Nonce { nonce, frozen } => {
                     let done = tokio::select! {
                         done = self.rebuild(key, tenant, pool, &nonce, frozen) => done?,
-                        () = self.until_lost(key, &nonce) => Some(false),
+                        () = self.extend_until_lost(key, &nonce) => Some(false),
                     };
                     match done {
                         None => return Ok(false),
@@ -136,7 +142,7 @@ impl PoolRebuilds {
             if waiting.receiver_count() == 0 {
                 return Err(Error::Deadline("records"));
             }
-            tokio::time::sleep(draw_wait()).await;
+            tokio::time::sleep(draw_pause()).await;
         }
     }
 
@@ -163,10 +169,10 @@ impl PoolRebuilds {
 
     /// Says again and again that the rebuild goes on; ends when it is no longer ours. What Redis does not hear is said
     /// again.
-    async fn until_lost(&self, key: &PoolKey, nonce: &str) {
+    async fn extend_until_lost(&self, key: &PoolKey, nonce: &str) {
         loop {
-            tokio::time::sleep(GO_ON).await;
-            if matches!(self.seats.keep(key, nonce).await, Ok(false)) {
+            tokio::time::sleep(EXTEND_EVERY).await;
+            if matches!(self.seats.extend_rebuild_lock(key, nonce).await, Ok(false)) {
                 return;
             }
         }
@@ -174,6 +180,6 @@ impl PoolRebuilds {
 }
 
 /// 20 to 50 ms, so that instances which wait for one rebuild do not come back together.
-fn draw_wait() -> Duration {
+fn draw_pause() -> Duration {
     Duration::from_millis(20 + u64::from(secret::random::<1>()[0]) * 30 / 255)
 }

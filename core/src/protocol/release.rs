@@ -8,7 +8,7 @@ use crate::{
         pool::{LeaseClaim, SeatClaim},
     },
     records::SeatEnding,
-    seat_store::{PoolKey, PoolReply, ReleaseAnswer, SeatFree, SessionFree},
+    seat_store::{PoolKey, PoolReply, ReleaseAnswer, SeatToFree, SessionToFree},
 };
 use time::OffsetDateTime;
 
@@ -26,10 +26,10 @@ impl SeatProtocol {
         loop {
             deadline.check("seats")?;
             let answer = match self.seats.release(&pool, handle.seat, handle.session).await? {
-                PoolReply::Said(answer) => answer,
-                PoolReply::Cold(_) => {
+                PoolReply::Answer(answer) => answer,
+                PoolReply::NeedsRebuild { .. } => {
                     // The records know no such pool: the session is over with it.
-                    if !self.rebuilds.warm(&pool, handle.tenant, handle.pool_id, deadline).await? {
+                    if !self.rebuilds.ensure_warm(&pool, handle.tenant, handle.pool_id, deadline).await? {
                         return Ok(Some(self.settings.clock.now()));
                     }
                     continue;
@@ -53,15 +53,15 @@ impl SeatProtocol {
                 self.seats.invalidate(&pool, ending.epoch).await?;
                 continue;
             };
-            self.forget(handle, &pool, &ending, answer, done).await;
+            self.free_in_redis(handle, &pool, &ending, answer, done).await;
             // Of a session that Redis counted in, the records may lack the grant: then this is its end.
-            let held = !matches!(answer, ReleaseAnswer::NotHeld { .. });
-            return Ok(ended.released_at.or_else(|| held.then(|| self.settings.clock.now())));
+            let was_held = !matches!(answer, ReleaseAnswer::NotHeld { .. });
+            return Ok(ended.released_at.or_else(|| was_held.then(|| self.settings.clock.now())));
         }
     }
 
     /// FREE. The records know already: if Redis does not hear it now, the next acquire or the reaper takes it up.
-    async fn forget(
+    async fn free_in_redis(
         &self,
         handle: &SessionHandle,
         pool: &PoolKey,
@@ -69,16 +69,16 @@ impl SeatProtocol {
         answer: ReleaseAnswer,
         done: Vec<(u32, bool)>,
     ) {
-        let seats: Vec<SeatFree> = ending
+        let seats: Vec<SeatToFree> = ending
             .seats
             .iter()
             .filter_map(|claim| {
                 let (seat, retired) = *done.iter().find(|(seat, _)| *seat == claim.seat)?;
-                Some(SeatFree { seat, seq: claim.claim.seq, retired })
+                Some(SeatToFree { seat, seq: claim.claim.seq, retired })
             })
             .collect();
-        let sessions: Vec<SessionFree> = matches!(answer, ReleaseAnswer::Left { .. })
-            .then_some(SessionFree { seat: handle.seat, session: handle.session })
+        let sessions: Vec<SessionToFree> = matches!(answer, ReleaseAnswer::Left { .. })
+            .then_some(SessionToFree { seat: handle.seat, session: handle.session })
             .into_iter()
             .collect();
         if seats.is_empty() && sessions.is_empty() {

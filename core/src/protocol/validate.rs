@@ -59,10 +59,12 @@ impl SeatProtocol {
         loop {
             key.deadline.check("seats")?;
             let rejection = match self.seats.validate(&key.pool, &key.hashes, by_machine, by_process).await? {
-                PoolReply::Cold(_) => self.warm_up_pool(&key).await?,
-                PoolReply::Said(ValidateAnswer::BadKey { epoch }) => self.recheck_rejected_key(&mut key, epoch).await?,
-                PoolReply::Said(ValidateAnswer::Valid(valid)) => return Ok(ValidateOutcome::Valid(valid)),
-                PoolReply::Said(ValidateAnswer::Refused(refusal, facts)) => {
+                PoolReply::NeedsRebuild { .. } => self.warm_up_pool(&key).await?,
+                PoolReply::Answer(ValidateAnswer::BadKey { epoch }) => {
+                    self.recheck_rejected_key(&mut key, epoch).await?
+                }
+                PoolReply::Answer(ValidateAnswer::Valid(valid)) => return Ok(ValidateOutcome::Valid(valid)),
+                PoolReply::Answer(ValidateAnswer::Refused(refusal, facts)) => {
                     return Ok(ValidateOutcome::Refused(refusal, facts));
                 }
             };

@@ -168,9 +168,9 @@ impl SeatStore {
     ) -> Result<PoolReply<AcquireAnswer>> {
         let by_machine = claimant.holder_by_machine.to_string();
         let by_process = spelt(claimant.holder_by_process);
-        let turns = [pool.turns_key(&by_machine), pool.turns_key(&by_process), pool.begun_key()];
-        let [every, burst] = rate::arguments(self.rates.acquire);
-        let [seat_every, seat_burst] = rate::arguments(self.rates.license);
+        let limits = [pool.limit_key(&by_machine), pool.limit_key(&by_process), pool.new_sessions_key()];
+        let [every, burst] = rate::limit_arguments(self.rates.acquire);
+        let [seat_every, seat_burst] = rate::limit_arguments(self.rates.license);
         let arguments = [
             key_hashes.join(" "),
             by_machine,
@@ -184,7 +184,7 @@ impl SeatStore {
             seat_every,
             seat_burst,
         ];
-        acquire_reply(self.run(&scripts::ACQUIRE, pool, &turns, &arguments).await?)
+        acquire_reply(self.run(&scripts::ACQUIRE, pool, &limits, &arguments).await?)
     }
 
     /// What an acquire would say, taking no seat (validate.lua).
@@ -200,8 +200,8 @@ impl SeatStore {
     ) -> Result<PoolReply<ValidateAnswer>> {
         let arguments = [key_hashes.join(" "), spelt(by_machine), spelt(by_process)];
         let mut reply = self.run(&scripts::VALIDATE, pool, &[], &arguments).await?;
-        Ok(PoolReply::Said(match reply.word() {
-            "COLD" => return Ok(PoolReply::Cold(reply.take()?)),
+        Ok(PoolReply::Answer(match reply.word() {
+            "COLD" => return Ok(PoolReply::NeedsRebuild { epoch: reply.take()? }),
             "BADKEY" => ValidateAnswer::BadKey { epoch: reply.take()? },
             "REFUSED" => ValidateAnswer::Refused(reply.refusal()?, Box::new(reply.facts()?)),
             "VALID" => ValidateAnswer::Valid(Box::new(ValidateReply {
@@ -230,10 +230,10 @@ fn spelt(holder: Option<Holder>) -> String {
 }
 
 fn acquire_reply(mut reply: ScriptReply) -> Result<PoolReply<AcquireAnswer>> {
-    Ok(PoolReply::Said(AcquireAnswer::Refused(match reply.word() {
-        "COLD" => return Ok(PoolReply::Cold(reply.take()?)),
-        "GRANTED" | "RENEWED" => return Ok(PoolReply::Said(AcquireAnswer::Granted(Box::new(granted(reply)?)))),
-        "BADKEY" => return Ok(PoolReply::Said(AcquireAnswer::BadKey { epoch: reply.take()? })),
+    Ok(PoolReply::Answer(AcquireAnswer::Refused(match reply.word() {
+        "COLD" => return Ok(PoolReply::NeedsRebuild { epoch: reply.take()? }),
+        "GRANTED" | "RENEWED" => return Ok(PoolReply::Answer(AcquireAnswer::Granted(Box::new(granted(reply)?)))),
+        "BADKEY" => return Ok(PoolReply::Answer(AcquireAnswer::BadKey { epoch: reply.take()? })),
         "FULL" => AcquireRefusal::Full(Box::new(full(reply)?)),
         "REFUSED" => AcquireRefusal::License(reply.refusal()?),
         "PRODUCT" => AcquireRefusal::WrongProduct(reply.take()?),

@@ -27,12 +27,12 @@ impl PoolKey {
     }
 
     /// The turns of a holder or session of the pool, where the pool's scripts keep a limit.
-    pub(super) fn turns_key(&self, caller: &str) -> String {
+    pub(super) fn limit_key(&self, caller: &str) -> String {
         self.key(&format!("r:{caller}"))
     }
 
     /// The turns of all new sessions of the pool.
-    pub(super) fn begun_key(&self) -> String {
+    pub(super) fn new_sessions_key(&self) -> String {
         self.key("b")
     }
 

@@ -30,7 +30,7 @@ pub struct ReapedSeats {
 
 /// A seat whose end the records know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SeatFree {
+pub struct SeatToFree {
     /// The seat.
     pub seat: SeatNo,
     /// Second half of the ticket it ended under.
@@ -41,7 +41,7 @@ pub struct SeatFree {
 
 /// A session whose end the records know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SessionFree {
+pub struct SessionToFree {
     /// The seat it was on.
     pub seat: SeatNo,
     /// The session.
@@ -68,7 +68,7 @@ impl SeatStore {
         let arguments = [epoch.to_string(), limit.to_string(), self.timing.reclaim_ms().to_string(), grace];
         let mut reply = self.run(&scripts::REAP, pool, &[], &arguments).await?;
         match reply.word() {
-            "COLD" => return Ok(PoolReply::Cold(reply.take()?)),
+            "COLD" => return Ok(PoolReply::NeedsRebuild { epoch: reply.take()? }),
             "REAPED" => {}
             _ => return Err(reply.unknown()),
         }
@@ -94,7 +94,7 @@ impl SeatStore {
             let claim = LeaseClaim { seq: sessions.take()?, lease_end_ms: sessions.take()? };
             reaped.sessions.push(SessionClaim { seat, session, claim });
         }
-        Ok(PoolReply::Said(reaped))
+        Ok(PoolReply::Answer(reaped))
     }
 
     /// Forgets what the records know to be over (free.lua). Entries that are no longer what was claimed are left alone.
@@ -105,8 +105,8 @@ impl SeatStore {
         &self,
         pool: &PoolKey,
         epoch: u64,
-        seats: &[SeatFree],
-        sessions: &[SessionFree],
+        seats: &[SeatToFree],
+        sessions: &[SessionToFree],
     ) -> Result<PoolReply<u64>> {
         let mut list = Vec::new();
         for free in seats {
@@ -118,8 +118,8 @@ impl SeatStore {
         let arguments = [epoch.to_string(), seats.len().to_string()];
         let mut reply = self.run_with_list(&scripts::FREE, pool, &[], &arguments, &list).await?;
         match reply.word() {
-            "COLD" => Ok(PoolReply::Cold(reply.take()?)),
-            "FREED" => Ok(PoolReply::Said(reply.take()?)),
+            "COLD" => Ok(PoolReply::NeedsRebuild { epoch: reply.take()? }),
+            "FREED" => Ok(PoolReply::Answer(reply.take()?)),
             _ => Err(reply.unknown()),
         }
     }

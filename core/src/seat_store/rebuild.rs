@@ -26,7 +26,7 @@ pub enum NonceAnswer {
     Wait,
     /// Read the records now and rebuild.
     Nonce {
-        /// Good for one rebuild and for 2 s, unless [`SeatStore::keep`] is called within them.
+        /// Good for one rebuild and for 2 s, unless [`SeatStore::extend_rebuild_lock`] is called within them.
         nonce: String,
         /// The epoch of the copy of this node that nobody is answered from any more; 0: there is none. For the records,
         /// which must know whether the latest copy is among the living still.
@@ -39,7 +39,7 @@ impl SeatStore {
     ///
     /// # Errors
     /// [`crate::Error::Seats`] if Redis did not answer.
-    pub async fn nonce(&self, pool: &PoolKey) -> Result<NonceAnswer> {
+    pub async fn request_nonce(&self, pool: &PoolKey) -> Result<NonceAnswer> {
         let fresh = secret::base64url(&secret::random::<16>());
         let mut reply = self.run(&scripts::NONCE, pool, &[], &[fresh]).await?;
         match reply.word() {
@@ -55,7 +55,7 @@ impl SeatStore {
     ///
     /// # Errors
     /// [`crate::Error::Seats`] if Redis did not answer.
-    pub async fn keep(&self, pool: &PoolKey, nonce: &str) -> Result<bool> {
+    pub async fn extend_rebuild_lock(&self, pool: &PoolKey, nonce: &str) -> Result<bool> {
         let reply = self.run(&scripts::EXTEND_REBUILD_LOCK, pool, &[], &[nonce.to_owned()]).await?;
         applied(&reply, "KEPT")
     }

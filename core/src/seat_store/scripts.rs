@@ -61,7 +61,7 @@ scripts! {
         "cut_overlong_leases.lua" "acquire.lua";
     VALIDATE(0, 3) = READ_ONLY "prologue.lua" "acquire_decision.lua" "full_pool.lua" "validate.lua";
     HEARTBEAT(1, 4) = ALLOW_OOM "prologue.lua" "rate_limit.lua" "lease_length.lua" "heartbeat.lua";
-    LOOK(0, 0) = READ_ONLY "prologue.lua" "look.lua";
+    LOOK_UP_SESSIONS(0, 0) = READ_ONLY "prologue.lua" "look_up_sessions.lua";
     RELEASE(0, 2) = ALLOW_OOM "prologue.lua" "release.lua";
     REAP(0, 4) = ALLOW_OOM "prologue.lua" "cut_overlong_leases.lua" "reap.lua";
     FREE(0, 2) = ALLOW_OOM "prologue.lua" "free.lua";
@@ -84,7 +84,7 @@ impl SeatStore {
     ///
     /// # Errors
     /// [`crate::Error::Seats`] if Redis did not answer.
-    pub(super) async fn run_alone<const KEYS: usize, const ARGUMENTS: usize>(
+    pub(super) async fn run_without_pool<const KEYS: usize, const ARGUMENTS: usize>(
         &self,
         script: &SeatScript<KEYS, ARGUMENTS>,
         keys: &[String; KEYS],

@@ -62,11 +62,12 @@ impl SeatStore {
         session: SessionId,
     ) -> Result<PoolReply<HeartbeatAnswer>> {
         let session = short(session.0);
-        let [every, burst] = rate::arguments(self.rates.heartbeat);
-        let turns = [pool.turns_key(&session)];
-        let mut reply = self.run(&scripts::HEARTBEAT, pool, &turns, &[seat.to_string(), session, every, burst]).await?;
-        Ok(PoolReply::Said(match reply.word() {
-            "COLD" => return Ok(PoolReply::Cold(reply.take()?)),
+        let [every, burst] = rate::limit_arguments(self.rates.heartbeat);
+        let limits = [pool.limit_key(&session)];
+        let mut reply =
+            self.run(&scripts::HEARTBEAT, pool, &limits, &[seat.to_string(), session, every, burst]).await?;
+        Ok(PoolReply::Answer(match reply.word() {
+            "COLD" => return Ok(PoolReply::NeedsRebuild { epoch: reply.take()? }),
             "OK" => HeartbeatAnswer::Alive(Box::new(SeatLease {
                 holder: reply.parse()?,
                 facts: reply.facts()?,
@@ -89,8 +90,8 @@ impl SeatStore {
     /// [`crate::Error::Seats`] if Redis did not answer; the session may have left all the same.
     pub async fn release(&self, pool: &PoolKey, seat: SeatNo, session: SessionId) -> Result<PoolReply<ReleaseAnswer>> {
         let mut reply = self.run(&scripts::RELEASE, pool, &[], &[seat.to_string(), short(session.0)]).await?;
-        Ok(PoolReply::Said(match reply.word() {
-            "COLD" => return Ok(PoolReply::Cold(reply.take()?)),
+        Ok(PoolReply::Answer(match reply.word() {
+            "COLD" => return Ok(PoolReply::NeedsRebuild { epoch: reply.take()? }),
             "VACATED" => ReleaseAnswer::Vacated { epoch: reply.take()?, seq: reply.take()? },
             "LEFT" => ReleaseAnswer::Left { epoch: reply.take()? },
             "NOTHELD" => ReleaseAnswer::NotHeld { epoch: reply.take()? },

@@ -46,7 +46,7 @@ impl ClientDescription {
     pub(super) fn read(sent: Option<&RawValue>) -> Self {
         let sent = sent.and_then(|raw| serde_json::from_str::<BTreeMap<Lossy, &RawValue>>(raw.get()).ok());
         let mut sent = sent.unwrap_or_default();
-        let mut fact = |name: &str| display(&said(sent.remove(&Lossy(name.to_owned()))?)?, MAX_CHARS);
+        let mut fact = |name: &str| display(&fact_text(sent.remove(&Lossy(name.to_owned()))?)?, MAX_CHARS);
         let kept = KNOWN.iter().filter_map(|name| Some(((*name).to_owned(), fact(name)?.into())));
         Self(kept.collect())
     }
@@ -68,7 +68,7 @@ impl ClientDescription {
 }
 
 /// A fact as a text: a text itself, or how a number or truth value was written.
-fn said(raw: &RawValue) -> Option<String> {
+fn fact_text(raw: &RawValue) -> Option<String> {
     match raw.get().as_bytes().first()? {
         b'"' => serde_json::from_str::<Lossy>(raw.get()).ok().map(|text| text.0),
         b'{' | b'[' | b'n' => None,

@@ -14,7 +14,7 @@ use serde_json::json;
 pub(super) fn no_seat(full: &PoolFull, ttl_ms: i64) -> Problem {
     about(Some(full.facts.tenant), None);
     let next = (full.wait_ms > 0).then(|| seconds(full.wait_ms));
-    let problem = Problem::new(ProblemCode::NoSeatsAvailable, why(full, next))
+    let problem = Problem::new(ProblemCode::NoSeatsAvailable, detail(full, next))
         .with("seats_total", full.seats_total)
         .with("seats_used", full.held)
         .with("seats_waiting", full.waiting)
@@ -25,7 +25,7 @@ pub(super) fn no_seat(full: &PoolFull, ttl_ms: i64) -> Problem {
     }
 }
 
-fn why(full: &PoolFull, next: Option<u64>) -> String {
+fn detail(full: &PoolFull, next: Option<u64>) -> String {
     let PoolFull { seats_total: total, held, waiting, .. } = *full;
     let at = next.map(span);
     let within = at.as_deref().map_or_else(|| "later".to_owned(), |at| format!("in {at}"));
@@ -118,13 +118,13 @@ mod tests {
     fn nobody_is_told_to_close_what_nobody_uses() {
         for total in [0, 1, 2, 5] {
             for (until, waiting) in [(WaitReason::Wait, total), (WaitReason::Opening, total), (WaitReason::Never, 0)] {
-                let told = why(&full(total, 0, waiting, until), Some(51));
-                assert!(!told.contains("Close") && !told.contains("All"), "{told}");
-                assert_eq!(told.contains("51 s"), until != WaitReason::Never, "{told}");
+                let text = detail(&full(total, 0, waiting, until), Some(51));
+                assert!(!text.contains("Close") && !text.contains("All"), "{text}");
+                assert_eq!(text.contains("51 s"), until != WaitReason::Never, "{text}");
             }
         }
-        assert!(why(&full(5, 5, 0, WaitReason::Lease), Some(51)).starts_with("All 5 seats are in use"));
-        assert!(why(&full(5, 3, 2, WaitReason::Wait), Some(51)).contains("3 of 5 in use, 2 waiting"));
-        assert!(why(&full(2, 3, 0, WaitReason::Lease), Some(51)).contains("has 2 seats now, and 3"));
+        assert!(detail(&full(5, 5, 0, WaitReason::Lease), Some(51)).starts_with("All 5 seats are in use"));
+        assert!(detail(&full(5, 3, 2, WaitReason::Wait), Some(51)).contains("3 of 5 in use, 2 waiting"));
+        assert!(detail(&full(2, 3, 0, WaitReason::Lease), Some(51)).contains("has 2 seats now, and 3"));
     }
 }

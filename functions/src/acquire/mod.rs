@@ -53,10 +53,10 @@ pub(crate) const ROLE: DatabaseRole = DatabaseRole::Service;
 #[derive(Clone)]
 pub struct AcquireService {
     /// The moves of clients.
-    pub moves: SeatProtocol,
+    pub protocol: SeatProtocol,
     /// Different wrong keys from each address. Of whoever tries many of them no more are looked at for a while; good keys from the same
     /// address go on, and so does the answer to the same wrong key: an office whose key was replaced has one on every machine.
-    pub strangers: ByAddress,
+    pub unknown_key_limit: ByAddress,
 }
 
 /// `POST /api/v1/licenses/acquire`, `POST /api/v1/licenses/validate`, `GET /.well-known/license-keys`.
@@ -75,9 +75,10 @@ pub(crate) fn operations() -> OpenApiRouter<Arc<AcquireService>> {
 /// A sentence that names the variable that is wrong.
 pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartError> {
     let config = AcquireConfig::from_env(env)?;
-    let moves = wiring::moves(config.seats, ROLE, clock).await?;
-    let strangers = wiring::by_address("unknown-keys", config.unknown_keys, config.proxies, moves.seats().clone());
-    Ok(Service { checks: wiring::checks(&moves), router: router(AcquireService { moves, strangers }) })
+    let protocol = wiring::moves(config.seats, ROLE, clock).await?;
+    let unknown_key_limit =
+        wiring::by_address("unknown-keys", config.unknown_keys, config.proxies, protocol.seats().clone());
+    Ok(Service { checks: wiring::checks(&protocol), router: router(AcquireService { protocol, unknown_key_limit }) })
 }
 
 /// Who asks for a seat, and of which license.
@@ -157,17 +158,17 @@ async fn acquire(
     parts: Parts,
     JsonBody(body): JsonBody<AcquireBody>,
 ) -> Result<Response, Problem> {
-    let moves = &service.moves;
+    let protocol = &service.protocol;
     let request = body.read()?;
     let number = request.key.number();
     about(None, Some(number));
-    let guesser = service.strangers.guesser(&parts);
-    let problem = match moves.acquire_from(&request, guesser.as_ref()).await? {
-        AcquireOutcome::Seat(seat) => return Ok(seated(&seat)),
-        AcquireOutcome::Refused(refusal) => refused(&refusal, number, moves.settings()),
+    let guesser = service.unknown_key_limit.guesser(&parts);
+    let problem = match protocol.acquire_from(&request, guesser.as_ref()).await? {
+        AcquireOutcome::Seat(seat) => return Ok(seat_response(&seat)),
+        AcquireOutcome::Refused(refusal) => refused(&refusal, number, protocol.settings()),
         AcquireOutcome::KeyRejected(rejection) => key_rejected(rejection, &request.pool),
     };
-    Err(answer::signed(problem, moves, request.nonce.as_ref(), number, None).await)
+    Err(answer::signed(problem, protocol, request.nonce.as_ref(), number, None).await)
 }
 
 /// Why a claimant gets no seat.
@@ -234,7 +235,7 @@ struct OfflineResponse {
     until: OffsetDateTime,
 }
 
-fn seated(LeasedSeat { granted, renewed, handle, lease }: &LeasedSeat) -> Response {
+fn seat_response(LeasedSeat { granted, renewed, handle, lease }: &LeasedSeat) -> Response {
     let facts = &granted.lease.facts;
     about(Some(facts.tenant), None);
     let (status, label) = if *renewed { (StatusCode::OK, "renewed") } else { (StatusCode::CREATED, "granted") };

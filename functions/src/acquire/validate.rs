@@ -55,7 +55,7 @@ pub(super) struct ValidateBody {
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 enum ValidateResponse<'a> {
-    Looked(SeatOutlook<'a>),
+    Outlook(SeatOutlook<'a>),
     Refusing(RefusingLicense<'a>),
 }
 
@@ -108,7 +108,7 @@ pub(super) async fn validate(
     parts: Parts,
     JsonBody(body): JsonBody<ValidateBody>,
 ) -> Result<Response, Problem> {
-    let moves = &service.moves;
+    let protocol = &service.protocol;
     let mut fields = FieldChecks::new();
     let key = fields.required("license_key", body.license_key.as_deref(), LicenseKey::parse);
     let hardware = fields.optional("hardware_id", body.hardware_id.as_deref(), str::parse::<ClientPart>);
@@ -116,22 +116,22 @@ pub(super) async fn validate(
     let pool = fields.optional("pool", body.pool.as_deref(), |text| clean(text).parse::<PoolName>());
     let (key, pool) = (fields.check(key)?, pool.unwrap_or_else(PoolName::main));
     about(None, Some(key.number()));
-    let guesser = service.strangers.guesser(&parts);
-    match moves.validate_from(&key, hardware.as_ref(), instance.as_ref(), &pool, guesser.as_ref()).await? {
-        ValidateOutcome::Valid(valid) => Ok(looked(&valid, moves.settings().timing.ttl_ms())),
-        ValidateOutcome::Refused(refusal, facts) => Ok(refusing(refusal, &facts)),
+    let guesser = service.unknown_key_limit.guesser(&parts);
+    match protocol.validate_from(&key, hardware.as_ref(), instance.as_ref(), &pool, guesser.as_ref()).await? {
+        ValidateOutcome::Valid(valid) => Ok(outlook_response(&valid, protocol.settings().timing.ttl_ms())),
+        ValidateOutcome::Refused(refusal, facts) => Ok(refusal_response(refusal, &facts)),
         ValidateOutcome::KeyRejected(rejection) => Err(key_rejected(rejection, &pool)),
     }
 }
 
-fn looked(valid: &ValidateReply, ttl_ms: i64) -> Response {
+fn outlook_response(valid: &ValidateReply, ttl_ms: i64) -> Response {
     about(Some(valid.facts.tenant), None);
     let code = match valid.prospect {
         SeatProspect::Seat => None,
         SeatProspect::Full => Some(ProblemCode::NoSeatsAvailable.as_str()),
         SeatProspect::TooMany => Some(ProblemCode::TooManyProcesses.as_str()),
     };
-    let body = ValidateResponse::Looked(SeatOutlook {
+    let body = ValidateResponse::Outlook(SeatOutlook {
         license: ClientLicense::new(&valid.facts, Some(valid.held), None),
         seats_used: valid.held,
         holders: holders(&valid.silent, &valid.facts, valid.now_ms, ttl_ms),
@@ -142,7 +142,7 @@ fn looked(valid: &ValidateReply, ttl_ms: i64) -> Response {
     (Extension(Label(code.unwrap_or("valid"))), axum::Json(body)).into_response()
 }
 
-fn refusing(refusal: LicenseRefusal, facts: &LicenseFacts) -> Response {
+fn refusal_response(refusal: LicenseRefusal, facts: &LicenseFacts) -> Response {
     about(Some(facts.tenant), None);
     let code = refusal.why.code().as_str();
     let since = (refusal.since_ms != 0).then(|| clock::from_ms(refusal.since_ms));

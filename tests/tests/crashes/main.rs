@@ -56,7 +56,7 @@ async fn a_grant_whose_answer_was_lost_is_repeated_and_says_ok_without_writing_t
     let claimant = a.restarted().claimant();
     let session = license_core::domain::id::SessionId::draw();
     let answer = world.seats().acquire(&world.license.pool, &hashes, &claimant, session).await.unwrap();
-    let PoolReply::Said(AcquireAnswer::Granted(granted)) = answer else { panic!("{answer:?}") };
+    let PoolReply::Answer(AcquireAnswer::Granted(granted)) = answer else { panic!("{answer:?}") };
     let service = world.service();
     for _ in 0..2 {
         let outcome = service.grant_seat(&granted, &claimant, &hashes, world.timing.ttl).await.unwrap();

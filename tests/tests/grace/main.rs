@@ -304,7 +304,7 @@ async fn who_came_too_late_for_the_bound_has_none_by_every_copy_and_those_before
     let late = world.machine("b").seated(&world.moves).await;
     pass(&world, EARNED).await;
     let reaped = world.seats().reap(pool, world.epoch().await as u64, 1000, Some(between)).await.unwrap();
-    assert!(matches!(reaped, PoolReply::Said(_)));
+    assert!(matches!(reaped, PoolReply::Answer(_)));
     assert!(has_grace(&world, &first).await);
     assert!(!has_grace(&world, &late).await);
     let retry = world.machine("b").restarted().seated(&world.moves).await;

@@ -28,7 +28,7 @@ impl SeatManagement {
             self.tell(&erased.tell).await?;
             for change in &erased.tell {
                 let pool = PoolKey { license: change.license, pool: change.pool.clone() };
-                self.rebuilds.warm(&pool, act.tenant, change.pool_id, deadline).await?;
+                self.rebuilds.ensure_warm(&pool, act.tenant, change.pool_id, deadline).await?;
             }
         }
         Ok(answer)

@@ -1,4 +1,4 @@
-//! LOOK.
+//! LOOK_UP_SESSIONS.
 
 use super::{PoolReply, SeatStore, keys::PoolKey, reply::short, scripts};
 use crate::{
@@ -23,7 +23,7 @@ pub struct SessionLookup {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SessionSighting {
     /// Whether the session gives a sign of life.
-    pub sign: SessionLiveness,
+    pub liveness: SessionLiveness,
     /// When its lease ends or ended, ms; 0 where it is ending.
     pub lease_end_ms: i64,
     /// From when its seat can be granted, ms, 0 for now; `None` where somebody holds it, or there is no such seat any
@@ -43,27 +43,31 @@ pub enum SessionLiveness {
 }
 
 impl SeatStore {
-    /// Looks at sessions of a pool (look.lua); with none asked about, at how many seats are held. Changes nothing.
+    /// Looks at sessions of a pool (look_up_sessions.lua); with none asked about, at how many seats are held. Changes nothing.
     ///
     /// # Errors
     /// [`crate::Error::Seats`] if Redis did not answer.
-    pub async fn look(&self, pool: &PoolKey, sessions: &[(SeatNo, SessionId)]) -> Result<PoolReply<SessionLookup>> {
+    pub async fn look_up_sessions(
+        &self,
+        pool: &PoolKey,
+        sessions: &[(SeatNo, SessionId)],
+    ) -> Result<PoolReply<SessionLookup>> {
         let arguments: Vec<String> =
             sessions.iter().flat_map(|(seat, session)| [seat.to_string(), short(session.0)]).collect();
-        let mut reply = self.run_with_list(&scripts::LOOK, pool, &[], &[], &arguments).await?;
+        let mut reply = self.run_with_list(&scripts::LOOK_UP_SESSIONS, pool, &[], &[], &arguments).await?;
         match reply.word() {
-            "COLD" => return Ok(PoolReply::Cold(reply.take()?)),
+            "COLD" => return Ok(PoolReply::NeedsRebuild { epoch: reply.take()? }),
             "SEEN" => {}
             _ => return Err(reply.unknown()),
         }
-        let mut look = SessionLookup {
+        let mut found = SessionLookup {
             now_ms: reply.take()?,
             held: reply.take()?,
             seats_total: reply.take()?,
             sessions: Vec::new(),
         };
         while !reply.is_empty() {
-            let sign = match reply.take::<String>()?.as_str() {
+            let liveness = match reply.take::<String>()?.as_str() {
                 "LIVE" => SessionLiveness::Live,
                 "SILENT" => SessionLiveness::Silent,
                 "ENDING" => SessionLiveness::Ending,
@@ -71,8 +75,8 @@ impl SeatStore {
             };
             let lease_end_ms = reply.take()?;
             let free_at_ms = Some(reply.take()?).filter(|&at| at >= 0);
-            look.sessions.push(SessionSighting { sign, lease_end_ms, free_at_ms });
+            found.sessions.push(SessionSighting { liveness, lease_end_ms, free_at_ms });
         }
-        Ok(PoolReply::Said(look))
+        Ok(PoolReply::Answer(found))
     }
 }

@@ -15,7 +15,7 @@ use std::{
 pub(super) struct TtlCache<K, V> {
     clock: Clock,
     life_ms: i64,
-    most: usize,
+    capacity: usize,
     generations: Arc<Mutex<TwoGenerations<K, V>>>,
 }
 
@@ -26,21 +26,21 @@ struct TwoGenerations<K, V> {
 }
 
 impl<K: Eq + Hash, V: Clone> TtlCache<K, V> {
-    /// Remembers for `life`, at most about `2 * most` values.
-    pub(super) fn new(clock: Clock, life: Duration, most: usize) -> Self {
+    /// Remembers for `life`, at capacity about `2 * capacity` values.
+    pub(super) fn new(clock: Clock, life: Duration, capacity: usize) -> Self {
         let since_ms = clock.now_ms();
         let generations = TwoGenerations { young: HashMap::new(), old: HashMap::new(), since_ms };
-        Self { clock, life_ms: life.as_millis() as i64, most, generations: Arc::new(Mutex::new(generations)) }
+        Self { clock, life_ms: life.as_millis() as i64, capacity, generations: Arc::new(Mutex::new(generations)) }
     }
 
     pub(super) fn insert(&self, key: K, value: V) {
         let now = self.clock.now_ms();
-        let mut g = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
-        if g.young.len() >= self.most || now - g.since_ms >= self.life_ms {
-            g.old = std::mem::take(&mut g.young);
-            g.since_ms = now;
+        let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
+        if generations.young.len() >= self.capacity || now - generations.since_ms >= self.life_ms {
+            generations.old = std::mem::take(&mut generations.young);
+            generations.since_ms = now;
         }
-        g.young.insert(key, (now, value));
+        generations.young.insert(key, (now, value));
     }
 
     pub(super) fn get<Q: Eq + Hash + ?Sized>(&self, key: &Q) -> Option<V>
@@ -48,8 +48,8 @@ impl<K: Eq + Hash, V: Clone> TtlCache<K, V> {
         K: Borrow<Q>,
     {
         let now = self.clock.now_ms();
-        let g = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
-        let (at, value) = g.young.get(key).or_else(|| g.old.get(key))?;
+        let generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, value) = generations.young.get(key).or_else(|| generations.old.get(key))?;
         (now - at < self.life_ms).then(|| value.clone())
     }
 
@@ -57,9 +57,9 @@ impl<K: Eq + Hash, V: Clone> TtlCache<K, V> {
     where
         K: Borrow<Q>,
     {
-        let mut g = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
-        g.young.remove(key);
-        g.old.remove(key);
+        let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
+        generations.young.remove(key);
+        generations.old.remove(key);
     }
 }
 
@@ -75,7 +75,7 @@ mod tests {
         }
         assert_eq!(memory.get(&999), Some(()));
         assert_eq!(memory.get(&0), None);
-        let g = memory.generations.lock().unwrap();
-        assert!(g.young.len() + g.old.len() <= 200);
+        let generations = memory.generations.lock().unwrap();
+        assert!(generations.young.len() + generations.old.len() <= 200);
     }
 }
