@@ -1,4 +1,4 @@
-//! heartbeat: a session shows that it is alive and gets a fresh lease.
+//! heartbeat: extends the lease of a session.
 
 use crate::{
     answer,
@@ -37,10 +37,10 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 /// The PostgreSQL role that the service connects as.
 pub(crate) const ROLE: DatabaseRole = DatabaseRole::Service;
 
-/// What heartbeat may touch.
+/// What the handler of heartbeat uses.
 #[derive(Clone)]
 pub struct HeartbeatService {
-    /// The moves of clients.
+    /// The operations of clients.
     pub protocol: SeatProtocol,
 }
 
@@ -49,7 +49,7 @@ pub fn router(service: HeartbeatService) -> Router {
     operations().split_for_parts().0.with_state(Arc::new(service))
 }
 
-/// The paths with their handlers; the document is made of the same list.
+/// The paths with their handlers. The OpenAPI document is made from the same list.
 pub(crate) fn operations() -> OpenApiRouter<Arc<HeartbeatService>> {
     OpenApiRouter::new().routes(routes!(heartbeat))
 }
@@ -157,7 +157,7 @@ fn lease_response(ExtendedLease { facts, lease }: &ExtendedLease, known_kid: Opt
     axum::Json(body).into_response()
 }
 
-/// A session is over, for this reason.
+/// The problem that says that a session is over, and why.
 pub(crate) fn session_gone(reason: &str, session: SessionId) -> Problem {
     let detail = match reason {
         "kicked" => "An administrator ended this session. Do not acquire again without being asked to.",

@@ -1,4 +1,4 @@
-//! release: give a session back. Again and again the same answer.
+//! release: ends a session. A repeated request has the same answer.
 
 use crate::{
     answer,
@@ -21,10 +21,10 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 /// The PostgreSQL role that the service connects as.
 pub(crate) const ROLE: DatabaseRole = DatabaseRole::Service;
 
-/// What release may touch.
+/// What the handler of release uses.
 #[derive(Clone)]
 pub struct ReleaseService {
-    /// The moves of clients.
+    /// The operations of clients.
     pub protocol: SeatProtocol,
 }
 
@@ -33,7 +33,7 @@ pub fn router(service: ReleaseService) -> Router {
     operations().split_for_parts().0.with_state(Arc::new(service))
 }
 
-/// The paths with their handlers; the document is made of the same list.
+/// The paths with their handlers. The OpenAPI document is made from the same list.
 pub(crate) fn operations() -> OpenApiRouter<Arc<ReleaseService>> {
     OpenApiRouter::new().routes(routes!(release))
 }

@@ -46,15 +46,16 @@ pub struct GrantedSeat {
     pub lease: SeatLease,
 }
 
-/// Everything Redis must know of a pool, read from the records under a new epoch.
+/// Everything that Redis must know of a pool, read from PostgreSQL under a new epoch.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PoolSnapshot {
     /// The new epoch.
     pub epoch: u64,
-    /// The epoch of the rebuild before this one, whoever began it; 0 if there was none, or the records were restored
-    /// since. Only a copy of that epoch may tell what it knows.
+    /// The epoch of the rebuild before this one, by any instance; 0 if there was none, or the records were restored
+    /// since. A rebuild keeps what a copy knows only where the copy has this epoch.
     pub previous_epoch: u64,
-    /// The longest lease that may be out, ms: ours, or a longer one that was given before the setting was lowered.
+    /// The longest lease that a client may have, ms: that of the setting, or a longer one that was given before the
+    /// setting was lowered.
     pub lease_ms: i64,
     /// The organization.
     pub tenant: TenantId,
@@ -70,14 +71,14 @@ pub struct PoolSnapshot {
     pub not_before_ms: i64,
     /// End of the term, ms; 0 for none.
     pub expires_ms: i64,
-    /// No seat is given before, not even to who holds one, ms; 0 for none. Set when the records were restored to an
-    /// earlier point.
+    /// No seat is granted before this time, not even to a holder, ms; 0 for none. Set when the records were restored to
+    /// an earlier point.
     pub opens_ms: i64,
     /// `machine` or `process`.
     pub holder_by: String,
     /// Live processes a seat may carry.
     pub processes: u32,
-    /// Who holds its seat since later than this has no grace, ms; 0: everybody may have some.
+    /// A holder that has held its seat since later than this has no grace, ms; 0: every holder may have some.
     pub grace_before_ms: i64,
     /// `hash:valid_until_ms` of every key, space-separated; 0 for "no end".
     pub key_hashes: String,
@@ -89,7 +90,7 @@ pub struct PoolSnapshot {
     pub seats: Vec<RebuiltSeat>,
 }
 
-/// A seat as the records know it.
+/// A seat, as PostgreSQL knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RebuiltSeat {
     /// The seat.
@@ -98,16 +99,16 @@ pub struct RebuiltSeat {
     pub holder: Option<Holder>,
     /// Since when, ms.
     pub since_ms: i64,
-    /// Set where the seat was kicked free and nobody has been written down on it since: the epoch of that kick. A copy
-    /// of a later epoch was made with the quarantine and knows when it is over.
+    /// The epoch of a kick that freed the seat, where no holder has been written down on it since. A copy of a later
+    /// epoch was made with the quarantine and knows when it is over.
     pub hold_epoch: Option<u64>,
-    /// What its newest session calls itself.
+    /// The label of its newest session.
     pub label: String,
     /// Its open sessions.
     pub sessions: Vec<OpenSession>,
 }
 
-/// A session the records know as open.
+/// A session that is open in PostgreSQL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OpenSession {
     /// The session.
@@ -116,7 +117,7 @@ pub struct OpenSession {
     pub attempt: Attempt,
 }
 
-/// A ticket's second half with the lease end of what it ends (ms, 0 if unknown).
+/// The second half of a ticket, with the lease end of what it ends (ms, 0 if unknown).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LeaseClaim {
     /// Second half of the ticket.

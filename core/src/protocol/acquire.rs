@@ -75,7 +75,7 @@ impl SeatProtocol {
         request: &AcquireRequest,
         guesser: Option<&SecretGuesser>,
     ) -> Result<AcquireOutcome> {
-        let received_ms = self.settings.clock.now_ms();
+        let received = self.settings.clock.now_seconds();
         let Some(mut key) = self.present_key(&request.key, &request.pool, guesser) else {
             return Ok(AcquireOutcome::KeyRejected(KeyRejection::BadKey));
         };
@@ -99,7 +99,7 @@ impl SeatProtocol {
                     self.guesses.note_good(&key.fingerprint());
                     if self.confirm_grant(&key, &request.claimant, &granted).await? {
                         let renewed = !drawn.contains(&granted.session);
-                        let seat = self.lease_seat(request, &key.pool, *granted, renewed, &signer, received_ms)?;
+                        let seat = self.lease_seat(request, &key.pool, *granted, renewed, &signer, received)?;
                         return Ok(AcquireOutcome::Seat(Box::new(seat)));
                     }
                     None
@@ -137,7 +137,7 @@ impl SeatProtocol {
         granted: GrantedSeat,
         renewed: bool,
         signer: &InstanceKey,
-        received_ms: i64,
+        received: i64,
     ) -> Result<LeasedSeat> {
         let handle = SessionHandle {
             tenant: granted.tenant,
@@ -148,7 +148,7 @@ impl SeatProtocol {
             session: granted.session,
             hw: request.claimant.hw,
         };
-        let lease = self.sign_lease(signer, &handle, &granted.lease, request.nonce.as_ref(), received_ms)?;
+        let lease = self.sign_lease(signer, &handle, &granted.lease, request.nonce.as_ref(), received)?;
         Ok(LeasedSeat { renewed, handle: handle.mint(&self.settings.handles), lease, granted })
     }
 }

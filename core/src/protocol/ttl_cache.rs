@@ -1,4 +1,5 @@
-//! What one instance remembers to spare the stores. Bounded, and only of what cannot become untrue within its time.
+//! A bounded memory of one instance, which spares the stores repeated questions. It is used only for facts that cannot
+//! become untrue within the time for which they are remembered.
 
 use crate::Clock;
 use std::{
@@ -9,8 +10,8 @@ use std::{
     time::Duration,
 };
 
-/// Remembers values for a while. Two generations: when the young one is full or old, it becomes the old one and the old
-/// one is dropped.
+/// Remembers values for a limited time. There are two generations: when the young one is full or old, it replaces the
+/// old one.
 #[derive(Clone)]
 pub(super) struct TtlCache<K, V> {
     clock: Clock,

@@ -1,4 +1,4 @@
-//! validate: what an acquire would say, taking no seat.
+//! validate: VALIDATE answers what an acquire would be told. No seat is taken.
 
 use super::{SeatProtocol, guesses::SecretGuesser, keys::KeyRejection};
 use crate::{
@@ -23,8 +23,8 @@ pub enum ValidateOutcome {
 }
 
 impl SeatProtocol {
-    /// Says what a key is good for: what a new process of this machine and instance would be told if it asked for a
-    /// seat now. Who does not say who it is, is somebody new.
+    /// Answers what a new process of this machine and instance would be told if it asked for a seat now. Without a
+    /// machine, the answer is that for a new holder.
     ///
     /// # Errors
     /// If a store could not be asked in time.
@@ -38,7 +38,7 @@ impl SeatProtocol {
         self.validate_from(key, hardware, instance, pool, None).await
     }
 
-    /// [`SeatProtocol::validate`] by somebody whose wrong keys are counted.
+    /// [`SeatProtocol::validate`] by a caller whose wrong keys are counted.
     ///
     /// # Errors
     /// As there.

@@ -114,14 +114,7 @@ impl Records {
                 }
             })
             .await?;
-        match answer.as_str() {
-            "OK" => Ok(GrantOutcome::Ok),
-            "FENCED" => Ok(GrantOutcome::Fenced),
-            "ENDED" => Ok(GrantOutcome::Ended),
-            "EPOCH_STALE" => Ok(GrantOutcome::EpochStale),
-            "REFUSED" => Ok(GrantOutcome::Refused),
-            other => Err(Error::Internal(format!("grant_seat answered {other}"))),
-        }
+        grant_outcome(&answer)
     }
 
     /// Writes endings down. `reason` is what events say: `released` or `expired`; `ttl` turns lease ends into times
@@ -244,6 +237,17 @@ impl Records {
             })
             .await?;
         row.map(|row| snapshot(tenant, pool_id, &row).map_err(failed)).transpose()
+    }
+}
+
+fn grant_outcome(answer: &str) -> Result<GrantOutcome> {
+    match answer {
+        "OK" => Ok(GrantOutcome::Ok),
+        "FENCED" => Ok(GrantOutcome::Fenced),
+        "ENDED" => Ok(GrantOutcome::Ended),
+        "EPOCH_STALE" => Ok(GrantOutcome::EpochStale),
+        "REFUSED" => Ok(GrantOutcome::Refused),
+        other => Err(Error::Internal(format!("grant_seat answered {other}"))),
     }
 }
 

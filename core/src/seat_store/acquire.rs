@@ -1,4 +1,4 @@
-//! ACQUIRE and VALIDATE.
+//! ACQUIRE, which takes a seat, and VALIDATE, which says what ACQUIRE would answer.
 
 use super::{
     PoolReply, SeatStore,
@@ -18,20 +18,20 @@ use crate::{
     },
 };
 
-/// Nobody who holds no seat is given one now.
+/// The pool gives no seat to a new holder now.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PoolFull {
     /// Seats held.
     pub held: u32,
-    /// Seats there are.
+    /// The seats of the pool.
     pub seats_total: u32,
-    /// Seats that nobody holds and nobody is given yet.
+    /// Seats that have no holder and cannot be granted yet.
     pub waiting: u32,
-    /// What must be over before somebody is seated.
+    /// What must end before a seat can be granted.
     pub until: WaitReason,
-    /// When that is over at the latest, if no holder gives a sign of life before; ms, 0 if nothing is known.
+    /// When that ends at the latest if no holder sends a heartbeat before, ms; 0 if it is not known.
     pub next_lease_end_ms: i64,
-    /// How long until then, ms, by the clock that takes seats away.
+    /// How long until then, ms, by the clock that decides whether a seat is taken away.
     pub wait_ms: i64,
     /// Redis time of the answer, ms.
     pub now_ms: i64,
@@ -41,34 +41,35 @@ pub struct PoolFull {
     pub silent: Vec<SilentHolder>,
 }
 
-/// What must be over before somebody is seated in a full pool.
+/// What must end before a full pool can grant a seat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WaitReason {
     /// The lease of a holder.
     Lease,
-    /// The wait of a seat whose holder was ended by somebody, or of whom restored records may know nothing.
+    /// The wait of a seat whose holder was ended by an administrator, or may be unknown to restored records.
     Wait,
-    /// The wait of a pool whose records were restored: who holds a seat goes on, and nobody else sits down.
+    /// The wait of a pool whose records were restored: present holders continue, and no other holder is granted a seat.
     Opening,
-    /// Nothing: the pool has no seats.
+    /// Waiting does not help: the pool has no seats.
     Never,
 }
 
 /// The holder's seat carries as many live processes as its license allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooManyProcesses {
-    /// How many that are.
+    /// How many processes that are.
     pub processes: u32,
-    /// Whether the license counts processes: then they are starts of one named process, and not all of the machine's.
+    /// Whether the license counts processes. The processes are then starts of one named process, and not all processes
+    /// of the machine.
     pub by_process: bool,
-    /// Until the first of them is over if it gives no sign of life, ms.
+    /// How long until the first of their leases ends if it sends no heartbeat, ms.
     pub wait_ms: i64,
 }
 
-/// A holder as others may see it.
+/// A holder, as other claimants may see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SilentHolder {
-    /// What its client called itself.
+    /// The label that its client gave.
     pub label: String,
     /// Since when it has held the seat, ms.
     pub since_ms: i64,
@@ -108,10 +109,10 @@ pub enum AcquireRefusal {
     TooMany(TooManyProcesses),
 }
 
-/// Whether an acquire would get a seat now, by the lines that ACQUIRE itself decides by (acquire_decision.lua).
+/// Whether an acquire would get a seat now. The lines of acquire_decision.lua decide this for ACQUIRE too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SeatProspect {
-    /// It would.
+    /// It would get one.
     Seat,
     /// Every seat is held or waits for a lease to end.
     Full,
@@ -119,7 +120,7 @@ pub enum SeatProspect {
     TooMany,
 }
 
-/// What VALIDATE says of a license that gives seats.
+/// What VALIDATE answers about a license that gives seats.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ValidateReply {
     /// Whether an acquire would get one.
@@ -130,9 +131,10 @@ pub struct ValidateReply {
     pub held: u32,
     /// Seats there are.
     pub seats_total: u32,
-    /// Whether the holder asked about has one of them.
+    /// Whether the holder asked about holds one of them.
     pub has_seat: bool,
-    /// Until it would get one, ms, if nobody gives a sign of life before; 0 where it would now, or nothing is known.
+    /// How long until it would get one if no holder sends a heartbeat before, ms; 0 where it would get one now, or this
+    /// is not known.
     pub wait_ms: i64,
     /// Redis time of the answer, ms.
     pub now_ms: i64,
@@ -150,15 +152,16 @@ pub enum ValidateAnswer {
         /// The epoch of the copy.
         epoch: u64,
     },
-    /// It would not.
+    /// The license gives no seat now.
     Refused(LicenseRefusal, Box<LicenseFacts>),
 }
 
 impl SeatStore {
-    /// Takes a seat, joins the holder's, or repeats an answer (acquire.lua).
+    /// Takes a seat, joins the holder's seat, or repeats an answer (acquire.lua). `key_hashes` is the license key under
+    /// every accepted pepper; `new_session` is the id that a new session gets.
     ///
     /// # Errors
-    /// [`crate::Error::Seats`] if Redis did not answer; it may have decided all the same.
+    /// [`crate::Error::Seats`] if Redis did not answer. It may have decided all the same.
     pub async fn acquire(
         &self,
         pool: &PoolKey,

@@ -86,8 +86,8 @@ impl RedisConnections {
         }
     }
 
-    /// Passes on what a primary answered. An answer of a node that is no primary, or that was replaced meanwhile, counts
-    /// as none.
+    /// Passes on what a primary answered. An answer of a node that is no primary, or that was replaced meanwhile,
+    /// counts as none.
     async fn accept_reply(&self, reply: ScriptReply, live: &mut LiveConnection, writes: bool) -> Result<ScriptReply> {
         if reply.is("READONLY") || !self.is_same_node(live).await {
             self.contact.record_failure(false);

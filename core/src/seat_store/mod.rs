@@ -95,8 +95,8 @@ impl SeatStore {
         &self.timing
     }
 
-    /// Whether the store answers now and keeps what it is given (`maxmemory-policy noeviction`). Only readiness asks this;
-    /// no operation depends on it.
+    /// Whether the store answers now and keeps what it is given (`maxmemory-policy noeviction`). Only readiness asks
+    /// this; no operation depends on it.
     ///
     /// # Errors
     /// [`crate::Error::Seats`] with what is wrong.

@@ -1,4 +1,5 @@
-//! What a client says about itself: shown to people and kept with the session, trusted for nothing and no reason to refuse a seat.
+//! What a client says about itself. It is shown to people and kept with the session. It is trusted for nothing and is no reason to refuse a
+//! seat.
 
 use license_core::domain::{
     id::Hw,
@@ -12,9 +13,9 @@ use serde_json::{Map, Value, value::RawValue};
 use std::{collections::BTreeMap, fmt};
 use utoipa::ToSchema;
 
-/// The facts we keep; others may be sent, since `client` may grow, and are passed over.
+/// The facts that are kept. Others may be sent, since `client` may grow, and are ignored.
 const KNOWN: [&str; 7] = ["product", "version", "platform", "hostname", "deployment", "project", "user"];
-/// The longest host name there is (RFC 1035, section 2.3.4) fits; nobody needs more.
+/// As long as the longest host name (RFC 1035, section 2.3.4).
 const MAX_CHARS: usize = 255;
 
 /// What a client says of itself. It is for people to read and never a reason to refuse a seat: of a fact the first 255 characters are kept,
@@ -37,12 +38,12 @@ pub(super) struct ClientDetails {
     user: Option<String>,
 }
 
-/// The known facts, each a plain text.
+/// The facts that are kept, each as a plain text.
 #[derive(Default)]
 pub(super) struct ClientDescription(Map<String, Value>);
 
 impl ClientDescription {
-    /// Reads what was sent as `client`, whatever it is.
+    /// Reads what was sent as `client`. Anything may be sent.
     pub(super) fn read(sent: Option<&RawValue>) -> Self {
         let sent = sent.and_then(|raw| serde_json::from_str::<BTreeMap<Lossy, &RawValue>>(raw.get()).ok());
         let mut sent = sent.unwrap_or_default();
@@ -51,13 +52,13 @@ impl ClientDescription {
         Self(kept.collect())
     }
 
-    /// What people are shown: the host name, or a piece of the machine's public hash, which the client can show too.
+    /// The label that people are shown: the host name, or a part of the machine's public hash, which the client can show too.
     pub(super) fn label(&self, hw: Hw) -> String {
         let hash = || format!("machine {}", &hw.to_string()[..8]);
         self.text("hostname").map_or_else(hash, str::to_owned)
     }
 
-    /// The product the client says it is, as products are written, and everything as it is kept.
+    /// The product that the client names, in the form of product names, and all facts in the form in which they are kept.
     pub(super) fn into_parts(self) -> (Option<String>, Value) {
         (self.text("product").map(fold), Value::Object(self.0))
     }

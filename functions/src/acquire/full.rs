@@ -1,4 +1,4 @@
-//! 409: why there is no seat, or no place on the holder's seat, and when it may be worth asking again.
+//! 409: why a pool has no seat, or the holder's seat no place, and when it may be worth asking again.
 
 use crate::{
     answer::{holders, seconds, span},
@@ -10,7 +10,8 @@ use license_core::{
 };
 use serde_json::json;
 
-/// A pool that gives nobody new a seat. `ttl_ms` tells when a holder was heard from its lease's end.
+/// The problem of a pool that gives a new holder no seat. `ttl_ms` is the length of a lease, from which and from the end of a lease follows
+/// when its holder was last heard from.
 pub(super) fn no_seat(full: &PoolFull, ttl_ms: i64) -> Problem {
     about(Some(full.facts.tenant), None);
     let next = (full.wait_ms > 0).then(|| seconds(full.wait_ms));
@@ -25,12 +26,13 @@ pub(super) fn no_seat(full: &PoolFull, ttl_ms: i64) -> Problem {
     }
 }
 
+// A holder that was ended by an administrator, or that restored records do not know, may believe in its lease until then.
+const WAITS: &str = "until whoever had it before cannot be using it any more";
+
 fn detail(full: &PoolFull, next: Option<u64>) -> String {
-    let PoolFull { seats_total: total, held, waiting, .. } = *full;
+    let held = full.held;
     let at = next.map(span);
     let within = at.as_deref().map_or_else(|| "later".to_owned(), |at| format!("in {at}"));
-    // Who was ended by somebody, or is not known to restored records, may go on believing for as long.
-    const WAITS: &str = "until whoever had it before cannot be using it any more";
     match full.until {
         WaitReason::Never if held == 0 => {
             "The license has no seats here at present. The vendor can add some.".to_owned()
@@ -43,35 +45,44 @@ fn detail(full: &PoolFull, next: Option<u64>) -> String {
         WaitReason::Opening => format!(
             "The license server's records were restored, and until every lease given before that is over nobody who starts is seated. Try again {within}."
         ),
-        WaitReason::Wait if held == 0 && total == 1 => {
-            format!("The license's only seat is in nobody's use, but it waits {WAITS}. It is free {within}.")
-        }
-        WaitReason::Wait if held == 0 => {
-            format!(
-                "The license's {total} seats are in nobody's use, but each waits {WAITS}. The first is free {within}."
-            )
-        }
-        WaitReason::Wait => format!(
-            "No seat is free: {held} of {total} in use, {waiting} waiting, each {WAITS}. The first of those is free {within}; or close the program where it is not needed."
-        ),
-        WaitReason::Lease if held > total => format!(
-            "The license has {} now, and {held} are still in use from when it had more. Close the program where it is not needed, or try again later.",
-            if total == 1 { "1 seat".to_owned() } else { format!("{total} seats") },
-        ),
-        WaitReason::Lease if waiting > 0 => format!(
-            "No seat is free: {held} of {total} in use, {waiting} waiting, each {WAITS}. Close the program where it is not needed, or try again later."
-        ),
-        WaitReason::Lease if total == 1 => {
-            "The license's only seat is in use. Close the program where it is not needed, or try again later."
-                .to_owned()
-        }
-        WaitReason::Lease => {
-            format!("All {total} seats are in use. Close the program where it is not needed, or try again later.")
-        }
+        WaitReason::Wait => waiting_detail(full, &within),
+        WaitReason::Lease => held_detail(full),
     }
 }
 
-/// A seat that carries as many processes as it may.
+/// The next seat to be free is one that waits.
+fn waiting_detail(full: &PoolFull, within: &str) -> String {
+    let PoolFull { seats_total: total, held, waiting, .. } = *full;
+    match (held, total) {
+        (0, 1) => format!("The license's only seat is in nobody's use, but it waits {WAITS}. It is free {within}."),
+        (0, _) => format!(
+            "The license's {total} seats are in nobody's use, but each waits {WAITS}. The first is free {within}."
+        ),
+        _ => format!(
+            "No seat is free: {held} of {total} in use, {waiting} waiting, each {WAITS}. The first of those is free {within}; or close the program where it is not needed."
+        ),
+    }
+}
+
+/// The next seat to be free is one that has a holder.
+fn held_detail(full: &PoolFull) -> String {
+    let PoolFull { seats_total: total, held, waiting, .. } = *full;
+    if held > total {
+        let seats = if total == 1 { "1 seat".to_owned() } else { format!("{total} seats") };
+        return format!(
+            "The license has {seats} now, and {held} are still in use from when it had more. Close the program where it is not needed, or try again later."
+        );
+    }
+    if waiting > 0 {
+        return format!(
+            "No seat is free: {held} of {total} in use, {waiting} waiting, each {WAITS}. Close the program where it is not needed, or try again later."
+        );
+    }
+    let seats = if total == 1 { "The license's only seat is".to_owned() } else { format!("All {total} seats are") };
+    format!("{seats} in use. Close the program where it is not needed, or try again later.")
+}
+
+/// The problem of a seat that carries as many processes as it may.
 pub(super) fn too_many(many: &TooManyProcesses) -> Problem {
     let TooManyProcesses { processes, by_process, wait_ms } = *many;
     let next = seconds(wait_ms);

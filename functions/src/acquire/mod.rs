@@ -1,4 +1,5 @@
-//! acquire: take a seat, look at a license, and the keys to check the answers with.
+//! acquire: takes a seat (`mod.rs`), looks at a license (`validate.rs`), and gives out the public keys by which answers
+//! are verified (`keys.rs`).
 
 mod client;
 mod full;
@@ -49,13 +50,13 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 /// The PostgreSQL role that the service connects as.
 pub(crate) const ROLE: DatabaseRole = DatabaseRole::Service;
 
-/// What acquire may touch.
+/// What the handlers of acquire use.
 #[derive(Clone)]
 pub struct AcquireService {
-    /// The moves of clients.
+    /// The operations of clients.
     pub protocol: SeatProtocol,
-    /// Different wrong keys from each address. Of whoever tries many of them no more are looked at for a while; good keys from the same
-    /// address go on, and so does the answer to the same wrong key: an office whose key was replaced has one on every machine.
+    /// Limits how many different wrong keys come from one address. Further ones are not judged for a while. Good keys from the same address
+    /// are not limited, and neither is the same wrong key again: an office whose key was replaced has that key on every machine.
     pub unknown_key_limit: ByAddress,
 }
 
@@ -64,7 +65,7 @@ pub fn router(service: AcquireService) -> Router {
     operations().split_for_parts().0.with_state(Arc::new(service))
 }
 
-/// The paths with their handlers; the document is made of the same list.
+/// The paths with their handlers. The OpenAPI document is made from the same list.
 pub(crate) fn operations() -> OpenApiRouter<Arc<AcquireService>> {
     OpenApiRouter::new().routes(routes!(acquire)).routes(routes!(validate::validate)).routes(routes!(keys::keys))
 }

@@ -1,4 +1,4 @@
-//! validate: what an acquire would say, taking no seat.
+//! validate: answers what an acquire would be told. No seat is taken.
 
 use super::{AcquireService, client::ClientDetails as ClientFacts, key_rejected};
 use crate::{

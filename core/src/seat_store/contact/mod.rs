@@ -122,7 +122,8 @@ impl StoreContact {
         PendingCall(Arc::clone(&self.state))
     }
 
-    /// The clock of the service that scripts are given for taking seats away. What they give counts from the true clock.
+    /// The clock of the service that scripts are given for taking seats away. What they give counts from the true
+    /// clock.
     pub(super) fn held_clock_ms(&self) -> i64 {
         let (now, state) = self.now();
         let waited = state.waiting_since.filter(|since| now.monotonic_ms - since.monotonic_ms > ANSWER_PATIENCE_MS);
@@ -202,9 +203,9 @@ impl StoreContact {
         state.absences.push_back(absence);
     }
 
-    /// Whether an absence still counts. It counts until the store has answered for the time of a heartbeat after it, and
-    /// one lease after its end at the latest. A short absence, of which there may be many, holds the clock back by one
-    /// lease at most.
+    /// Whether an absence still counts. It counts until the store has answered for the time of a heartbeat after it,
+    /// and one lease after its end at the latest. A short absence, of which there may be many, holds the clock back by
+    /// one lease at most.
     fn still_counts(&self, absence: &StoreAbsence, state: &ContactState, now: ContactMoment) -> bool {
         let passed = now.monotonic_ms - absence.over_ms;
         let away_now = state.away_since.map_or(0, |since| now.monotonic_ms - since.monotonic_ms.max(absence.over_ms));
