@@ -63,7 +63,7 @@ pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartEr
     Ok(Service { checks: wiring::checks(&protocol), router: router(HeartbeatService { protocol }) })
 }
 
-/// What may be said with a sign of life.
+/// What may be sent with a heartbeat.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = HeartbeatRequest, example = json!({"nonce": "Zm9ydHktdHdvLWJ5dGVz", "certificate_kid": "q3B1Zq0aWmQ2mI0b3gVQqg5mGm6m1Wn6o2w9c0c7r2A"}))]
@@ -77,8 +77,9 @@ struct HeartbeatBody {
 
 /// Keep a seat
 ///
-/// Shows that the session is alive and gives it a fresh lease. A late heartbeat is good as long as nobody took the seat. After a 403 the
-/// lease is not raised and not taken away: keep asking; it is 403 as long as the license gives no seat, also once the lease is over. After 410 acquire again, unless `reason` is `kicked`.
+/// Shows that the session is alive and gives it a fresh lease. A late heartbeat is accepted as long as no other holder was given the seat.
+/// After a 403 the lease is not raised and not taken away: keep asking. The answer is 403 as long as the license gives no seat, also after
+/// the lease is over. After a 410 acquire again, unless `reason` is `kicked`.
 #[utoipa::path(post, path = "/api/v1/licenses/heartbeat", tag = "Seats", request_body = Option<HeartbeatBody>, security(("session" = [])),
     responses((status = 200, description = "The lease is raised", body = HeartbeatResponse),
               (status = 403, description = "license_suspended, license_revoked, license_expired, license_not_started"),

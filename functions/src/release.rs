@@ -47,7 +47,7 @@ pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartEr
     Ok(Service { checks: wiring::checks(&protocol), router: router(ReleaseService { protocol }) })
 }
 
-/// No fields: everything there is to say is in the session.
+/// No fields: the session says everything.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = ReleaseRequest, example = json!({}))]
@@ -60,15 +60,16 @@ struct ReleaseResponse {
     /// The session's name.
     #[schema(value_type = String, format = Uuid)]
     session_id: SessionId,
-    /// When it ended, by this or in whatever way before.
+    /// When it ended, by this request or before.
     #[serde(with = "time::serde::rfc3339")]
     released_at: OffsetDateTime,
 }
 
 /// Give a seat back
 ///
-/// Ends the session; the seat is free at once when it was the holder's last. Again and again the same answer. A session that had ended
-/// otherwise answers when it ended, and one that ended so long ago that it was forgotten is 410. Never refused for the license's state.
+/// Ends the session; the seat is free at once when it was the holder's last. A repeated request has the same answer. The answer for a
+/// session that had ended otherwise says when it ended, and for one that ended so long ago that it was forgotten it is 410. A release is
+/// never refused for the state of the license.
 #[utoipa::path(post, path = "/api/v1/licenses/release", tag = "Seats", request_body = Option<ReleaseBody>, security(("session" = [])),
     responses((status = 200, description = "The session is over", body = ReleaseResponse),
               (status = 410, description = "session_gone"),

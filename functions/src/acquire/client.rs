@@ -18,23 +18,24 @@ const KNOWN: [&str; 7] = ["product", "version", "platform", "hostname", "deploym
 /// As long as the longest host name (RFC 1035, section 2.3.4).
 const MAX_CHARS: usize = 255;
 
-/// What a client says of itself. It is for people to read and never a reason to refuse a seat: of a fact the first 255 characters are kept,
-/// without control characters; one that is no text, number or truth value is passed over, and so are other fields. Only `product` decides something.
+/// What a client says about itself. It is for people to read and never a reason to refuse a seat. The first 255 characters of a fact are
+/// kept, without control characters. A fact that is no text, number or truth value is ignored, and so are other fields. Only `product` decides
+/// something.
 #[derive(ToSchema)]
 #[schema(as = ClientFacts)]
 #[expect(dead_code, reason = "in the words of the document; a client may send anything, so what is read is raw")]
 pub(super) struct ClientDetails {
-    /// The license must be for it. Blanks around it and letters' case make no difference.
+    /// The license must be for this product. Spaces around it and the case of letters make no difference.
     product: Option<String>,
     version: Option<String>,
     platform: Option<String>,
-    /// What others see of this holder; without it `machine` and eight characters of its hash.
+    /// What other users see of this holder. Without it they see `machine` and eight characters of its hash.
     hostname: Option<String>,
-    /// `desktop`, `container` or `ci`, or a word of your own.
+    /// `desktop`, `container` or `ci`, or another word.
     deployment: Option<String>,
-    /// What the seat is used for: the name of a project.
+    /// The name of the project that the seat is used for.
     project: Option<String>,
-    /// Who works with it: an address.
+    /// The address of the person who works with it.
     user: Option<String>,
 }
 

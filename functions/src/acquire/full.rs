@@ -78,8 +78,11 @@ fn held_detail(full: &PoolFull) -> String {
             "No seat is free: {held} of {total} in use, {waiting} waiting, each {WAITS}. Close the program where it is not needed, or try again later."
         );
     }
-    let seats = if total == 1 { "The license's only seat is".to_owned() } else { format!("All {total} seats are") };
-    format!("{seats} in use. Close the program where it is not needed, or try again later.")
+    if total == 1 {
+        return "The license's only seat is in use. Close the program where it is not needed, or try again later."
+            .into();
+    }
+    format!("All {total} seats are in use. Close the program where it is not needed, or try again later.")
 }
 
 /// The problem of a seat that carries as many processes as it may.

@@ -108,7 +108,7 @@ struct AcquireBody {
     /// Drawn for this request: 16 to 64 base64url characters. Comes back in the token, or in the signed refusal.
     #[schema(min_length = 16, max_length = 64, pattern = "^[A-Za-z0-9_-]{16,64}$")]
     nonce: Option<String>,
-    /// What the client says of itself; kept with the session and shown to people.
+    /// What the client says about itself; kept with the session and shown to people.
     #[schema(value_type = Option<client::ClientDetails>)]
     client: Option<Box<RawValue>>,
 }

@@ -36,7 +36,7 @@ pub(super) struct ValidateBody {
     /// As printed, typed or pasted: only its letters and digits count, and case and look-alikes are forgiven. A wrong check symbol is 422 with problem `mistyped`.
     #[schema(required)]
     license_key: Option<String>,
-    /// Who would ask: 8 to 128 printable ASCII characters. Without it, the answer is for somebody who holds no seat.
+    /// The machine that would ask: 8 to 128 printable ASCII characters. Without it, the answer is that for a holder without a seat.
     #[schema(min_length = 8, max_length = 128)]
     hardware_id: Option<String>,
     /// The same for licenses that count processes.
@@ -45,13 +45,13 @@ pub(super) struct ValidateBody {
     /// The pool of seats, `default` unless given.
     #[schema(pattern = "^[a-z0-9-]{1,32}$")]
     pool: Option<String>,
-    /// As for acquire; passed over.
+    /// As for acquire; ignored.
     #[schema(value_type = Option<ClientFacts>)]
     #[serde(rename = "client")]
     _client: Option<IgnoredAny>,
 }
 
-/// What an acquire would say.
+/// What an acquire would answer.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 enum ValidateResponse<'a> {
@@ -70,12 +70,12 @@ struct SeatOutlook<'a> {
     seats_used: u32,
     /// At most five, longest silent first; none where the license hides them.
     holders: Vec<SeatHolder>,
-    /// Whether who asks holds a seat already, which makes a full pool no refusal.
+    /// Whether the machine or process holds a seat already. A full pool then does not refuse it.
     has_seat: bool,
     /// Null where an acquire would be granted now, else what it would be refused with: `no_seats_available` or `too_many_processes`.
     code: Option<&'static str>,
-    /// Where an acquire would be refused: the seconds after which it is worth asking again, if nobody gives a sign of life before. Null where
-    /// it would be granted, or nothing is known.
+    /// Where an acquire would be refused: the seconds after which it is worth asking again if no holder sends a heartbeat before. Null where
+    /// it would be granted, or this is not known.
     retry_in: Option<u64>,
 }
 
@@ -95,8 +95,8 @@ struct RefusingLicense<'a> {
 
 /// Look at a license
 ///
-/// What an acquire would say, taking no seat. A license that gives no seat is an answer here and no error; the product is not compared, and
-/// answers are not signed.
+/// What an acquire would answer; no seat is taken. A license that gives no seat is an answer here and no error. The product is not compared,
+/// and answers are not signed.
 #[utoipa::path(post, path = "/api/v1/licenses/validate", tag = "Seats", request_body = ValidateBody, security(),
     responses((status = 200, description = "The license", body = ValidateResponse),
               (status = 401, description = "license_key_invalid"),
