@@ -1,4 +1,4 @@
-//! heartbeat: a session shows that it is alive and gets a fresh lease.
+//! heartbeat: extends the lease of a session.
 
 use crate::{
     answer,
@@ -38,11 +38,11 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 /// The PostgreSQL role that the service connects as.
 pub(crate) const ROLE: DatabaseRole = DatabaseRole::Service;
 
-/// What heartbeat may touch.
+/// What the handler of heartbeat uses.
 #[derive(Clone)]
 pub struct HeartbeatService {
-    /// The moves of clients.
-    pub moves: SeatProtocol,
+    /// The operations of clients.
+    pub protocol: SeatProtocol,
 }
 
 /// `POST /api/v1/licenses/heartbeat`.
@@ -50,7 +50,7 @@ pub fn router(service: HeartbeatService) -> Router {
     operations().split_for_parts().0.with_state(Arc::new(service))
 }
 
-/// The paths with their handlers; the document is made of the same list.
+/// The paths with their handlers. The OpenAPI document is made from the same list.
 pub(crate) fn operations() -> OpenApiRouter<Arc<HeartbeatService>> {
     OpenApiRouter::new().routes(routes!(heartbeat))
 }
@@ -60,11 +60,11 @@ pub(crate) fn operations() -> OpenApiRouter<Arc<HeartbeatService>> {
 /// # Errors
 /// A sentence that names the variable that is wrong.
 pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartError> {
-    let moves = wiring::moves(SeatServiceConfig::from_env(env)?, ROLE, clock).await?;
-    Ok(Service { checks: wiring::checks(&moves), router: router(HeartbeatService { moves }) })
+    let protocol = wiring::moves(SeatServiceConfig::from_env(env)?, ROLE, clock).await?;
+    Ok(Service { checks: wiring::checks(&protocol), router: router(HeartbeatService { protocol }) })
 }
 
-/// What may be said with a sign of life.
+/// What may be sent with a heartbeat.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = HeartbeatRequest, example = json!({"nonce": "Zm9ydHktdHdvLWJ5dGVz", "certificate_kid": "q3B1Zq0aWmQ2mI0b3gVQqg5mGm6m1Wn6o2w9c0c7r2A"}))]
@@ -78,8 +78,9 @@ struct HeartbeatBody {
 
 /// Keep a seat
 ///
-/// Shows that the session is alive and gives it a fresh lease. A late heartbeat is good as long as nobody took the seat. After a 403 the
-/// lease is not raised and not taken away: keep asking; it is 403 as long as the license gives no seat, also once the lease is over. After 410 acquire again, unless `reason` is `kicked`.
+/// Shows that the session is alive and gives it a fresh lease. A late heartbeat is accepted as long as no other holder was given the seat.
+/// After a 403 the lease is not raised and not taken away: keep asking. The answer is 403 as long as the license gives no seat, also after
+/// the lease is over. After a 410 acquire again, unless `reason` is `kicked`.
 #[utoipa::path(post, path = "/api/v1/licenses/heartbeat", tag = "Seats", request_body = Option<HeartbeatBody>, security(("session" = [])),
     responses((status = 200, description = "The lease is raised", body = HeartbeatResponse<'_>),
               (status = 403, description = "license_suspended, license_revoked, license_expired, license_not_started"),
@@ -91,25 +92,25 @@ async fn heartbeat(
     bearer: BearerCredential,
     JsonOrEmpty(body): JsonOrEmpty<HeartbeatBody>,
 ) -> Result<Response, Problem> {
-    let moves = &service.moves;
-    let handle = answer::open(&bearer, moves)?;
+    let protocol = &service.protocol;
+    let handle = answer::open(&bearer, protocol)?;
     about(Some(handle.tenant), Some(handle.license));
     let mut fields = FieldChecks::new();
     let nonce = fields.optional("nonce", body.nonce.as_deref(), str::parse::<Nonce>);
     fields.check(Some(()))?;
-    let problem = match moves.heartbeat(&handle, nonce.as_ref()).await? {
-        HeartbeatOutcome::Alive(alive) => return Ok(extended(&alive, body.certificate_kid.as_deref())),
-        HeartbeatOutcome::Gone(reason) => gone(&reason, handle.session),
+    let problem = match protocol.heartbeat(&handle, nonce.as_ref()).await? {
+        HeartbeatOutcome::Alive(alive) => return Ok(lease_response(&alive, body.certificate_kid.as_deref())),
+        HeartbeatOutcome::Gone(reason) => session_gone(&reason, handle.session),
         HeartbeatOutcome::Refused(refusal) => {
-            let problem = answer::refused(refusal, handle.license, moves.settings().clock.now_ms());
+            let problem = answer::refused(refusal, handle.license, protocol.settings().clock.now_ms());
             answer::while_seated(problem, refusal)
         }
         HeartbeatOutcome::Limited(ms) => {
-            let rate = moves.seats().rates().heartbeat.unwrap_or(RateLimit::per_minute(1));
+            let rate = protocol.seats().rates().heartbeat.unwrap_or(RateLimit::per_minute(1));
             limited("heartbeat", "heartbeats of this session", rate, ms)
         }
     };
-    Err(answer::signed(problem, moves, nonce.as_ref(), handle.license, Some(handle.session)).await)
+    Err(answer::signed(problem, protocol, nonce.as_ref(), handle.license, Some(handle.session)).await)
 }
 
 /// A fresh lease.
@@ -146,7 +147,7 @@ struct LicenseStanding {
     expires_at: Option<OffsetDateTime>,
 }
 
-fn extended(ExtendedLease { facts, lease }: &ExtendedLease, known_kid: Option<&str>) -> Response {
+fn lease_response(ExtendedLease { facts, lease }: &ExtendedLease, known_kid: Option<&str>) -> Response {
     let known = known_kid == Some(lease.certificate_kid.as_str());
     let body = HeartbeatResponse {
         expires_in: lease.expires_in,
@@ -158,8 +159,8 @@ fn extended(ExtendedLease { facts, lease }: &ExtendedLease, known_kid: Option<&s
     axum::Json(body).into_response()
 }
 
-/// A session is over, for this reason.
-pub(crate) fn gone(reason: &GoneReason, session: SessionId) -> Problem {
+/// The problem that says that a session is over, and why.
+pub(crate) fn session_gone(reason: &GoneReason, session: SessionId) -> Problem {
     let detail = match reason {
         GoneReason::Ended(EndReason::Kicked) => {
             "An administrator ended this session. Do not acquire again without being asked to."

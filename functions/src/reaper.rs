@@ -97,7 +97,7 @@ async fn asked(service: &ReaperService) -> Result<Response, Error> {
         sent.map_err(|error| Error::events("the shares of a sweep were not published", error))?;
     }
     // What is over is no hurry: what could not be done now is done at a later tick.
-    if let Err(error) = history::keep(service.reaper.records()).await {
+    if let Err(error) = history::take_due_steps(service.reaper.records()).await {
         tracing::warn!(error = %chain(&error), "the history was not kept");
     }
     Ok(if shares.is_empty() { acknowledged("idle") } else { acknowledged("sent") })

@@ -1,4 +1,4 @@
-//! release: give a session back. Again and again the same answer.
+//! release: ends a session. A repeated request has the same answer.
 
 use crate::{
     answer,
@@ -26,11 +26,11 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 /// The PostgreSQL role that the service connects as.
 pub(crate) const ROLE: DatabaseRole = DatabaseRole::Service;
 
-/// What release may touch.
+/// What the handler of release uses.
 #[derive(Clone)]
 pub struct ReleaseService {
-    /// The moves of clients.
-    pub moves: SeatProtocol,
+    /// The operations of clients.
+    pub protocol: SeatProtocol,
 }
 
 /// `POST /api/v1/licenses/release`.
@@ -38,7 +38,7 @@ pub fn router(service: ReleaseService) -> Router {
     operations().split_for_parts().0.with_state(Arc::new(service))
 }
 
-/// The paths with their handlers; the document is made of the same list.
+/// The paths with their handlers. The OpenAPI document is made from the same list.
 pub(crate) fn operations() -> OpenApiRouter<Arc<ReleaseService>> {
     OpenApiRouter::new().routes(routes!(release))
 }
@@ -48,11 +48,11 @@ pub(crate) fn operations() -> OpenApiRouter<Arc<ReleaseService>> {
 /// # Errors
 /// A sentence that names the variable that is wrong.
 pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartError> {
-    let moves = wiring::moves(SeatServiceConfig::from_env(env)?, ROLE, clock).await?;
-    Ok(Service { checks: wiring::checks(&moves), router: router(ReleaseService { moves }) })
+    let protocol = wiring::moves(SeatServiceConfig::from_env(env)?, ROLE, clock).await?;
+    Ok(Service { checks: wiring::checks(&protocol), router: router(ReleaseService { protocol }) })
 }
 
-/// No fields: everything there is to say is in the session.
+/// No fields: the session says everything.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = ReleaseRequest, example = json!({}))]
@@ -65,15 +65,16 @@ struct ReleaseResponse {
     /// The session's name.
     #[schema(value_type = String, format = Uuid)]
     session_id: SessionId,
-    /// When it ended, by this or in whatever way before.
+    /// When it ended, by this request or before.
     #[serde(with = "time::serde::rfc3339")]
     released_at: OffsetDateTime,
 }
 
 /// Give a seat back
 ///
-/// Ends the session; the seat is free at once when it was the holder's last. Again and again the same answer. A session that had ended
-/// otherwise answers when it ended, and one that ended so long ago that it was forgotten is 410. Never refused for the license's state.
+/// Ends the session; the seat is free at once when it was the holder's last. A repeated request has the same answer. The answer for a
+/// session that had ended otherwise says when it ended, and for one that ended so long ago that it was forgotten it is 410. A release is
+/// never refused for the state of the license.
 #[utoipa::path(post, path = "/api/v1/licenses/release", tag = "Seats", request_body = Option<ReleaseBody>, security(("session" = [])),
     responses((status = 200, description = "The session is over", body = ReleaseResponse),
               (status = 410, description = "session_gone"),
@@ -83,10 +84,12 @@ async fn release(
     bearer: BearerCredential,
     JsonOrEmpty(ReleaseBody {}): JsonOrEmpty<ReleaseBody>,
 ) -> Result<axum::Json<ReleaseResponse>, Problem> {
-    let moves = &service.moves;
-    let handle = answer::open(&bearer, moves)?;
+    let protocol = &service.protocol;
+    let handle = answer::open(&bearer, protocol)?;
     about(Some(handle.tenant), Some(handle.license));
-    let released_at =
-        moves.release(&handle).await?.ok_or_else(|| heartbeat::gone(&GoneReason::Unknown, handle.session))?;
+    let released_at = protocol
+        .release(&handle)
+        .await?
+        .ok_or_else(|| heartbeat::session_gone(&GoneReason::Unknown, handle.session))?;
     Ok(axum::Json(ReleaseResponse { session_id: handle.session, released_at }))
 }

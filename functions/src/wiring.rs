@@ -75,7 +75,7 @@ pub(crate) async fn moves(
     let SeatServiceConfig { stores, handles, peppers, rates, issuer, root } = config;
     let timing = stores.timing;
     let settings = ProtocolSettings { timing, clock: clock.clone(), handles, peppers };
-    let seats = seats(stores.redis, timing, clock.clone())?.limited(rates);
+    let seats = seats(stores.redis, timing, clock.clone())?.with_rates(rates);
     let records = records(&stores.records, role)?;
     Ok(SeatProtocol::new(seats, records, signer(issuer, root, &timing, clock).await?, settings))
 }

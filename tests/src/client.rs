@@ -3,13 +3,15 @@
 use crate::world::License;
 use license_core::{
     domain::{
+        claimant::Claimant,
         handle::SessionHandle,
-        id::{Attempt, ClientPart, Holder},
+        id::{Attempt, ClientPart, Holder, Hw, PoolName},
+        key::LicenseKey,
         secret::KeyRing,
     },
     protocol::{
         SeatProtocol,
-        acquire::{AcquireOutcome, AcquireRequest, GrantedSeat},
+        acquire::{AcquireOutcome, AcquireRefusal, AcquireRequest, LeasedSeat},
         heartbeat,
     },
 };
@@ -18,63 +20,79 @@ use uuid::Uuid;
 /// One process start on one machine.
 #[derive(Clone, Debug)]
 pub struct Machine {
-    pub request: AcquireRequest,
+    pub key: LicenseKey,
+    pub pool: PoolName,
+    pub hardware: ClientPart,
+    pub instance: Option<ClientPart>,
+    pub attempt: Attempt,
+    pub product: Option<String>,
+    pub label: String,
 }
 
 impl Machine {
     /// A machine of that name, with a process that just started.
     pub fn new(license: &License, name: &str) -> Self {
         Self {
-            request: AcquireRequest {
-                key: license.key.clone(),
-                hardware: format!("hardware-{name}").parse().unwrap(),
-                instance: Some(format!("instance-{name}").parse().unwrap()),
-                attempt: Attempt(Uuid::new_v4()),
-                pool: license.pool.pool.clone(),
-                nonce: None,
-                product: None,
-                label: name.into(),
-                client: serde_json::json!({}),
-            },
+            key: license.key.clone(),
+            pool: license.pool.pool.clone(),
+            hardware: format!("hardware-{name}").parse().unwrap(),
+            instance: Some(format!("instance-{name}").parse().unwrap()),
+            attempt: Attempt(Uuid::new_v4()),
+            product: None,
+            label: name.into(),
         }
     }
 
     /// The same machine with another process.
     pub fn restarted(&self) -> Self {
-        let mut other = self.clone();
-        other.request.attempt = Attempt(Uuid::new_v4());
-        other
+        Self { attempt: Attempt(Uuid::new_v4()), ..self.clone() }
     }
 
     /// The same machine with another process that calls itself another instance.
     pub fn instance(&self, name: &str) -> Self {
-        let mut other = self.restarted();
-        let part: ClientPart = format!("instance-{name}").parse().unwrap();
-        other.request.instance = Some(part);
-        other
+        Self { instance: Some(format!("instance-{name}").parse().unwrap()), ..self.restarted() }
     }
 
     /// Who the records name if this machine holds a seat counted by machine.
     pub fn holder(&self) -> Holder {
-        Holder::machine(self.request.key.number(), &self.request.hardware)
+        Holder::machine(self.key.number(), &self.hardware)
+    }
+
+    /// The machine and its process, as a request for a seat names them.
+    pub fn claimant(&self) -> Claimant {
+        let number = self.key.number();
+        Claimant {
+            holder_by_machine: self.holder(),
+            holder_by_process: self.instance.as_ref().map(|part| Holder::process(number, &self.hardware, part)),
+            hw: Hw::of(number, &self.hardware),
+            attempt: self.attempt,
+            label: self.label.clone(),
+            client: serde_json::json!({}),
+            product: self.product.clone(),
+        }
+    }
+
+    /// The request for a seat.
+    pub fn request(&self) -> AcquireRequest {
+        AcquireRequest { key: self.key.clone(), pool: self.pool.clone(), nonce: None, claimant: self.claimant() }
     }
 
     /// Asks for a seat.
     pub async fn acquire(&self, moves: &SeatProtocol) -> AcquireOutcome {
-        moves.acquire(&self.request).await.expect("the stores answer")
+        moves.acquire(&self.request()).await.expect("the stores answer")
     }
 
     /// Asks for a seat and must get one.
     ///
     /// # Panics
     /// If it gets none.
-    pub async fn seated(&self, moves: &SeatProtocol) -> GrantedSeat {
+    pub async fn seated(&self, moves: &SeatProtocol) -> LeasedSeat {
         seat(self.acquire(moves).await)
     }
 
     /// Asks for a seat in a task of its own.
     pub fn acquire_aside(&self, moves: &SeatProtocol) -> tokio::task::JoinHandle<license_core::Result<AcquireOutcome>> {
-        let (moves, request) = (moves.clone(), self.request.clone());
+        let (moves, request) = (moves.clone(), self.request());
         tokio::spawn(async move { moves.acquire(&request).await })
     }
 
@@ -84,7 +102,11 @@ impl Machine {
     /// If it is told anything else.
     pub async fn turned_away(&self, moves: &SeatProtocol) {
         let outcome = self.acquire(moves).await;
-        assert!(matches!(outcome, AcquireOutcome::Full(_)), "{} finds no seat, not {outcome:?}", self.request.label);
+        assert!(
+            matches!(outcome, AcquireOutcome::Refused(AcquireRefusal::Full(_))),
+            "{} finds no seat, not {outcome:?}",
+            self.label
+        );
     }
 }
 
@@ -92,7 +114,7 @@ impl Machine {
 ///
 /// # Panics
 /// If there is none.
-pub fn seat(outcome: AcquireOutcome) -> GrantedSeat {
+pub fn seat(outcome: AcquireOutcome) -> LeasedSeat {
     match outcome {
         AcquireOutcome::Seat(seat) => *seat,
         other => panic!("a seat, not {other:?}"),
@@ -100,12 +122,12 @@ pub fn seat(outcome: AcquireOutcome) -> GrantedSeat {
 }
 
 /// The handle inside a seat's bearer string.
-pub fn open(seat: &GrantedSeat) -> SessionHandle {
+pub fn open(seat: &LeasedSeat) -> SessionHandle {
     SessionHandle::verify(&seat.handle, &KeyRing::single(vec![1; 32])).expect("a minted handle opens")
 }
 
 /// Sends a heartbeat.
-pub async fn beat(moves: &SeatProtocol, seat: &GrantedSeat) -> heartbeat::HeartbeatOutcome {
+pub async fn beat(moves: &SeatProtocol, seat: &LeasedSeat) -> heartbeat::HeartbeatOutcome {
     moves.heartbeat(&open(seat), None).await.expect("the stores answer")
 }
 
@@ -113,7 +135,7 @@ pub async fn beat(moves: &SeatProtocol, seat: &GrantedSeat) -> heartbeat::Heartb
 ///
 /// # Panics
 /// If it is not.
-pub async fn alive(moves: &SeatProtocol, seat: &GrantedSeat) {
+pub async fn alive(moves: &SeatProtocol, seat: &LeasedSeat) {
     let outcome = beat(moves, seat).await;
     assert!(matches!(outcome, heartbeat::HeartbeatOutcome::Alive(_)), "alive, not {outcome:?}");
 }
@@ -122,7 +144,7 @@ pub async fn alive(moves: &SeatProtocol, seat: &GrantedSeat) {
 ///
 /// # Panics
 /// If it is told anything else.
-pub async fn gone(moves: &SeatProtocol, seat: &GrantedSeat, why: &str) {
+pub async fn gone(moves: &SeatProtocol, seat: &LeasedSeat, why: &str) {
     let outcome = beat(moves, seat).await;
     assert!(
         matches!(&outcome, heartbeat::HeartbeatOutcome::Gone(reason) if reason.as_str() == why),
@@ -131,6 +153,6 @@ pub async fn gone(moves: &SeatProtocol, seat: &GrantedSeat, why: &str) {
 }
 
 /// Gives a session back.
-pub async fn release(moves: &SeatProtocol, seat: &GrantedSeat) {
+pub async fn release(moves: &SeatProtocol, seat: &LeasedSeat) {
     moves.release(&open(seat)).await.expect("the stores answer");
 }

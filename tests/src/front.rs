@@ -64,11 +64,11 @@ impl Front {
     /// The same before another instance's moves.
     pub fn with(world: World, moves: SeatProtocol) -> Self {
         let router = acquire::router(acquire::AcquireService {
-            moves: moves.clone(),
-            strangers: ByAddress::new(NamedLimit::off(), 0),
+            protocol: moves.clone(),
+            unknown_key_limit: ByAddress::new(NamedLimit::off(), 0),
         })
-        .merge(heartbeat::router(heartbeat::HeartbeatService { moves: moves.clone() }))
-        .merge(release::router(release::ReleaseService { moves }));
+        .merge(heartbeat::router(heartbeat::HeartbeatService { protocol: moves.clone() }))
+        .merge(release::router(release::ReleaseService { protocol: moves }));
         let logging = LogConfig { filter: "info".into(), text: false, project: None };
         let app = layers(router, &LayerSettings::new(&LayersConfig::default(), &logging));
         Self { world, app }

@@ -10,6 +10,7 @@
 pub mod client;
 pub mod explain;
 pub mod front;
+pub mod grant;
 pub mod load;
 pub mod local;
 pub mod network;

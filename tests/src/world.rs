@@ -169,7 +169,7 @@ impl World {
 
     /// Another instance whose scripts keep these limits.
     pub async fn instance_limited(&self, rates: PoolRates) -> SeatProtocol {
-        instance(self.seats().limited(rates), &self.database, self.timing, self.clock.clone()).await
+        instance(self.seats().with_rates(rates), &self.database, self.timing, self.clock.clone()).await
     }
 
     /// Another instance that takes the Redis at `url` for the primary.

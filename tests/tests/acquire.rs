@@ -1,6 +1,9 @@
 //! Taking a seat, keeping it, giving it back: the straight paths.
 
-use license_core::protocol::{acquire::AcquireOutcome, heartbeat};
+use license_core::protocol::{
+    acquire::{AcquireOutcome, AcquireRefusal},
+    heartbeat,
+};
 use license_tests::{World, client::open};
 use sqlx::Executor;
 
@@ -10,8 +13,8 @@ async fn a_machine_takes_a_seat_keeps_it_and_gives_it_back() {
     let a = world.machine("a");
     let seat = a.seated(&world.moves).await;
     assert!(!seat.renewed);
-    assert_eq!((seat.seats_used, seat.facts.seats_total), (1, 5));
-    assert_eq!(world.held().await, [(seat.seat as i32, a.holder().to_string())]);
+    assert_eq!((seat.granted.held, seat.granted.lease.facts.seats_total), (1, 5));
+    assert_eq!(world.held().await, [(seat.granted.seat as i32, a.holder().to_string())]);
 
     let handle = open(&seat);
     assert!(matches!(world.moves.heartbeat(&handle, None).await.unwrap(), heartbeat::HeartbeatOutcome::Alive(_)));
@@ -32,12 +35,12 @@ async fn a_session_that_was_forgotten_is_gone_whoever_asks_for_it_and_costs_nobo
     world.moves.release(&open(&seat)).await.unwrap();
     world.truth().await.execute("delete from sessions where ended_at is not null").await.unwrap();
     let others = world.machine("b").seated(&world.moves).await;
-    assert_eq!(others.seat, seat.seat, "its seat is another's now");
+    assert_eq!(others.granted.seat, seat.granted.seat, "its seat is another's now");
     assert_eq!(world.moves.release(&open(&seat)).await.unwrap(), None);
     license_tests::client::gone(&world.moves, &seat, "unknown").await;
     // The same process start asks once more, as a request that was held up for a year would: a seat of its own, never the other's.
     let again = a.seated(&world.moves).await;
-    assert_ne!((again.seat, again.session), (seat.seat, seat.session));
+    assert_ne!((again.granted.seat, again.granted.session), (seat.granted.seat, seat.granted.session));
     assert_eq!(world.held().await.len(), 2);
     assert!(matches!(
         world.moves.heartbeat(&open(&others), None).await.unwrap(),
@@ -52,7 +55,9 @@ async fn the_sixth_machine_of_five_is_told_who_holds_the_seats_and_when_one_free
         world.machine(name).seated(&world.moves).await;
         world.pass(std::time::Duration::from_secs(1));
     }
-    let AcquireOutcome::Full(full) = world.machine("f").acquire(&world.moves).await else { panic!("the pool is full") };
+    let AcquireOutcome::Refused(AcquireRefusal::Full(full)) = world.machine("f").acquire(&world.moves).await else {
+        panic!("the pool is full")
+    };
     assert_eq!((full.held, full.seats_total), (5, 5));
     assert_eq!(full.next_lease_end_ms - full.now_ms, 355_000);
     let labels: Vec<&str> = full.silent.iter().map(|s| s.label.as_str()).collect();

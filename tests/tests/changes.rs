@@ -7,7 +7,10 @@ use license_core::{
         key::LicenseKey,
         license::{RefusalReason, Status},
     },
-    protocol::{acquire::AcquireOutcome, heartbeat, validate},
+    protocol::{
+        acquire::{AcquireOutcome, AcquireRefusal, KeyRejection},
+        heartbeat, validate,
+    },
     refusal::ChangeRefusal,
 };
 use license_tests::{
@@ -27,7 +30,10 @@ async fn a_suspended_license_gives_no_seat_and_tells_every_client_and_resumed_wi
     let told = beat(&world.moves, &a_seat).await;
     assert!(matches!(told, heartbeat::HeartbeatOutcome::Refused(r) if r.why == RefusalReason::Suspended), "{told:?}");
     let told = world.machine("b").acquire(&world.moves).await;
-    assert!(matches!(told, AcquireOutcome::Refused(r) if r.why == RefusalReason::Suspended), "{told:?}");
+    assert!(
+        matches!(told, AcquireOutcome::Refused(AcquireRefusal::License(r)) if r.why == RefusalReason::Suspended),
+        "{told:?}"
+    );
     world.pass(Duration::from_secs(60));
     assert!(world.resume().await);
     alive(&world.moves, &a_seat).await;
@@ -106,12 +112,12 @@ async fn a_rotated_key_opens_at_once_and_the_old_one_until_its_time() {
     a.seated(&world.moves).await;
     let key = world.rotate_key(3600).await;
     let mut b = world.machine("b");
-    b.request.key = key;
+    b.key = key;
     b.seated(&world.moves).await;
     a.restarted().seated(&world.moves).await;
     world.pass(Duration::from_secs(3601));
     // The records' clock is real time: they still know the old key, once; the copy does not, and has the last word.
-    assert!(matches!(a.restarted().acquire(&world.moves).await, AcquireOutcome::BadKey));
+    assert!(matches!(a.restarted().acquire(&world.moves).await, AcquireOutcome::KeyRejected(KeyRejection::BadKey)));
 }
 
 #[tokio::test]
@@ -124,9 +130,12 @@ async fn a_key_redis_does_not_know_yet_is_judged_by_the_records() {
     // The records alone are asked again: they answer the key that was made, and Redis still is not told.
     let key = world.management.rotate_key(&act, license, rotation(0), peppers).await.unwrap().key;
     let mut b = world.machine("b");
-    b.request.key = key;
+    b.key = key;
     b.seated(&world.moves).await;
-    assert!(matches!(world.machine("c").acquire(&world.moves).await, AcquireOutcome::BadKey), "the old secret is out");
+    assert!(
+        matches!(world.machine("c").acquire(&world.moves).await, AcquireOutcome::KeyRejected(KeyRejection::BadKey)),
+        "the old secret is out"
+    );
 }
 
 #[tokio::test]
@@ -140,7 +149,7 @@ async fn no_more_than_thirty_two_earlier_keys_are_good_at_a_time() {
     assert_eq!(refusal(told), ChangeRefusal::TooManyKeys);
     let mut a = world.machine("a");
     a.seated(&world.moves).await;
-    a.request.key = world.rotate_key(0).await; // ends all of them at once
+    a.key = world.rotate_key(0).await; // ends all of them at once
     a.restarted().seated(&world.moves).await;
     world.rotate_key(3600).await;
 }
@@ -152,7 +161,7 @@ async fn a_license_past_its_term_gives_no_seat_and_says_since_when() {
     world.pass(Duration::from_secs(15 * 86_400)); // the trial has 14 days
     let told = world.machine("b").acquire(&world.moves).await;
     assert!(
-        matches!(told, AcquireOutcome::Refused(r) if r.why == RefusalReason::Expired && r.since_ms > 0),
+        matches!(told, AcquireOutcome::Refused(AcquireRefusal::License(r)) if r.why == RefusalReason::Expired && r.since_ms > 0),
         "{told:?}"
     );
     let told = beat(&world.moves, &a_seat).await;
@@ -164,8 +173,7 @@ async fn validate_says_what_an_acquire_would_and_takes_no_seat() {
     let world = World::with_seats(2).await;
     let a = world.machine("a");
     let ask = async |machine: &license_tests::Machine| {
-        let request = &machine.request;
-        world.moves.validate(&request.key, Some(&request.hardware), None, &request.pool).await.unwrap()
+        world.moves.validate(&machine.key, Some(&machine.hardware), None, &machine.pool).await.unwrap()
     };
     let validate::ValidateOutcome::Valid(valid) = ask(&a).await else { panic!("valid") };
     assert_eq!((valid.held, valid.seats_total, valid.has_seat), (0, 2, false));
@@ -177,8 +185,8 @@ async fn validate_says_what_an_acquire_would_and_takes_no_seat() {
     let validate::ValidateOutcome::Refused(refusal, _) = ask(&a).await else { panic!("refused") };
     assert_eq!(refusal.why, RefusalReason::Suspended);
     let mut forged = a.clone();
-    forged.request.key = LicenseKey::draw(world.license.pool.license);
-    assert!(matches!(ask(&forged).await, validate::ValidateOutcome::BadKey));
+    forged.key = LicenseKey::draw(world.license.pool.license);
+    assert!(matches!(ask(&forged).await, validate::ValidateOutcome::KeyRejected(KeyRejection::BadKey)));
 }
 
 #[tokio::test]
@@ -236,11 +244,11 @@ async fn ending_a_session_that_was_given_back_costs_nobody_a_wait() {
     let world = World::with_seats(1).await;
     let a_seat = world.machine("a").seated(&world.moves).await;
     release(&world.moves, &a_seat).await;
-    let (epoch, ended) = (world.epoch().await, world.end(a_seat.session, false).await);
+    let (epoch, ended) = (world.epoch().await, world.end(a_seat.granted.session, false).await);
     assert_eq!((ended.end.reason.as_str(), ended.free), ("released", None));
     assert_eq!(world.epoch().await, epoch, "nothing changed");
     let b_seat = world.machine("b").seated(&world.moves).await;
-    world.end(a_seat.session, true).await;
+    world.end(a_seat.granted.session, true).await;
     alive(&world.moves, &b_seat).await;
 }
 
@@ -264,7 +272,10 @@ async fn a_resumed_license_nobody_holds_a_seat_of_gives_seats_although_redis_was
     let world = World::with_seats(1).await;
     assert!(world.suspend().await);
     let told = world.machine("a").acquire(&world.moves).await;
-    assert!(matches!(told, AcquireOutcome::Refused(r) if r.why == RefusalReason::Suspended), "{told:?}");
+    assert!(
+        matches!(told, AcquireOutcome::Refused(AcquireRefusal::License(r)) if r.why == RefusalReason::Suspended),
+        "{told:?}"
+    );
     world.seat_management.steps().cut(license_core::protocol::steps::Step::Change);
     world.try_decide(Status::Active).await.unwrap_err();
     world.sweep().await;
@@ -306,7 +317,9 @@ async fn after_a_restore_holders_go_on_and_nobody_else_sits_down_before_every_ol
 
     alive(&world.moves, &a_seat).await;
     for machine in [world.machine("b"), world.machine("a").restarted(), world.machine("a")] {
-        let AcquireOutcome::Full(full) = machine.acquire(&world.moves).await else { panic!("nobody sits down yet") };
+        let AcquireOutcome::Refused(AcquireRefusal::Full(full)) = machine.acquire(&world.moves).await else {
+            panic!("nobody sits down yet")
+        };
         assert!(full.next_lease_end_ms > full.now_ms, "and is told until when: {full:?}");
     }
     // Another rebuild does not begin the wait anew.

@@ -4,7 +4,10 @@
 
 use license_core::{
     domain::rate::{LimitKind, PoolRates, RateLimit, RateLimited},
-    protocol::{SeatProtocol, acquire::AcquireOutcome},
+    protocol::{
+        SeatProtocol,
+        acquire::{AcquireOutcome, AcquireRefusal},
+    },
 };
 use license_tests::{
     World,
@@ -30,7 +33,11 @@ async fn of(seats: u32, processes: u32, rates: PoolRates) -> (World, SeatProtoco
 #[track_caller]
 fn waits(outcome: &AcquireOutcome, rate: RateLimit) -> u64 {
     match outcome {
-        AcquireOutcome::Limited(RateLimited { by: LimitKind::License, wait_ms, rate: its }) => {
+        AcquireOutcome::Refused(AcquireRefusal::Limited(RateLimited {
+            by: LimitKind::License,
+            wait_ms,
+            rate: its,
+        })) => {
             assert_eq!(*its, rate);
             *wait_ms
         }
@@ -142,7 +149,7 @@ async fn two_machines_in_a_loop_of_crashes_keep_nobody_else_out() {
                 release(&moves, &machine.restarted().seated(&moves).await).await;
                 assert!(matches!(
                     machine.restarted().acquire(&moves).await,
-                    AcquireOutcome::Limited(RateLimited { by: LimitKind::Holder, .. })
+                    AcquireOutcome::Refused(AcquireRefusal::Limited(RateLimited { by: LimitKind::Holder, .. }))
                 ));
             }
         }

@@ -4,7 +4,11 @@
 
 use license_core::{
     domain::lease::LeaseTiming,
-    protocol::{acquire::AcquireOutcome, heartbeat::HeartbeatOutcome, steps::Step},
+    protocol::{
+        acquire::{AcquireOutcome, AcquireRefusal},
+        heartbeat::HeartbeatOutcome,
+        steps::Step,
+    },
     seat_store::NonceAnswer,
 };
 use license_tests::{
@@ -31,7 +35,10 @@ async fn a_grant_decided_before_a_rebuild_is_not_written_down() {
 
     a_goes_on.send(()).unwrap();
     let a_told = a_asks.await.unwrap().unwrap();
-    assert!(matches!(a_told, AcquireOutcome::Full(_)), "the seat is b's in the copy that counts, not {a_told:?}");
+    assert!(
+        matches!(a_told, AcquireOutcome::Refused(AcquireRefusal::Full(_))),
+        "the seat is b's in the copy that counts, not {a_told:?}"
+    );
     b_goes_on.send(()).unwrap();
     let b_seat = seat(b_asks.await.unwrap().unwrap());
     alive(&world.moves, &b_seat).await;
@@ -51,7 +58,7 @@ async fn a_paused_acquire_cannot_take_a_seat_twice() {
 
     goes_on.send(()).unwrap();
     let told = asks.await.unwrap().unwrap();
-    assert!(matches!(told, AcquireOutcome::Full(_)), "overtaken, not {told:?}");
+    assert!(matches!(told, AcquireOutcome::Refused(AcquireRefusal::Full(_))), "overtaken, not {told:?}");
     alive(&world.moves, &b_seat).await;
     assert_eq!(world.held().await, [(0, b.holder().to_string())]);
     assert_eq!(world.count(OPEN).await, 1);
@@ -74,11 +81,11 @@ async fn a_paused_acquire_does_not_free_the_newer_seat_of_its_machine() {
     n.acquire_aside(&third).await.unwrap().unwrap_err();
     release(&world.moves, &m_seat).await;
     let newer = h.restarted().seated(&world.moves).await; // seat 1
-    assert_eq!(newer.seat, 1);
+    assert_eq!(newer.granted.seat, 1);
 
     goes_on.send(()).unwrap();
     let older = seat(asks.await.unwrap().unwrap());
-    assert_eq!(older.seat, 1, "the paused one joins the seat its machine holds by now");
+    assert_eq!(older.granted.seat, 1, "the paused one joins the seat its machine holds by now");
     assert_eq!(world.held().await, [(1, h.holder().to_string())]);
     assert_eq!(world.count(OPEN).await, 2, "and the newer process keeps its session");
     alive(&world.moves, &newer).await;
@@ -209,7 +216,7 @@ async fn an_ended_session_is_never_opened_again() {
     release(&world.moves, &a_seat).await;
     goes_on.send(()).unwrap();
     let late = seat(copy.await.unwrap().unwrap());
-    assert_ne!(late.session, a_seat.session, "an id is written once");
+    assert_ne!(late.granted.session, a_seat.granted.session, "an id is written once");
     gone(&world.moves, &a_seat, "released").await;
     alive(&world.moves, &sibling).await;
 }
@@ -239,7 +246,7 @@ async fn a_free_of_an_old_epoch_frees_nothing_in_a_new_one() {
     let b_seat = world.machine("b").seated(&world.moves).await; // ticket (2, 1)
     world.moves.steps().cut(Step::Release);
     world.moves.release(&open(&b_seat)).await.unwrap_err(); // ticket (2, 2) claimed in Redis only
-    let late = [license_core::seat_store::SeatFree { seat: 0, seq: 2, retired: false }];
+    let late = [license_core::seat_store::SeatToFree { seat: 0, seq: 2, retired: false }];
     seats.free(pool, 1, &late, &[]).await.unwrap();
     assert_eq!(world.sweep_until_quiet().await, 1, "the claim of b's seat is still there to be finished");
     assert_eq!(world.held().await, []);
@@ -277,7 +284,7 @@ async fn a_session_released_while_its_pool_is_rebuilt_is_over_in_the_new_copy_an
     releases.await.unwrap().unwrap();
     gone(&world.moves, &a_seat, "released").await;
     let again = a.seated(&world.moves).await;
-    assert_ne!(again.session, a_seat.session);
+    assert_ne!(again.granted.session, a_seat.granted.session);
     alive(&world.moves, &again).await;
     world.assert_no_drift().await;
 }
@@ -293,7 +300,7 @@ async fn an_acquire_does_not_loop_on_a_session_that_has_ended() {
         .await
         .unwrap();
     let again = a.seated(&world.moves).await;
-    assert_ne!(again.session, a_seat.session);
+    assert_ne!(again.granted.session, a_seat.granted.session);
     alive(&world.moves, &again).await;
 }
 
@@ -315,7 +322,7 @@ async fn an_id_read_per_connection_is_not_believed_once_the_node_was_promoted_ag
     world.restore(&before).await;
     world.promote().await;
     // The old connection lives on; what it is told is not believed.
-    world.moves.acquire(&world.machine("b").request).await.unwrap_err();
+    world.moves.acquire(&world.machine("b").request()).await.unwrap_err();
     world.machine("b").turned_away(&world.moves).await;
     alive(&world.moves, &a_seat).await;
 }
@@ -371,7 +378,7 @@ async fn no_script_is_sent_over_an_old_connection() {
 async fn a_rebuild_repeated_after_h_was_lost_does_not_forget_what_was_granted_in_between() {
     let world = World::with_seats(1).await;
     let pool = &world.license.pool;
-    let NonceAnswer::Nonce { nonce, .. } = world.seats().nonce(pool).await.unwrap() else {
+    let NonceAnswer::Nonce { nonce, .. } = world.seats().request_nonce(pool).await.unwrap() else {
         panic!("a cold copy gives a nonce")
     };
     let snapshot = world

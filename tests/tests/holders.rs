@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a panic with its place")]
 
-use license_core::protocol::acquire::AcquireOutcome;
+use license_core::protocol::acquire::{AcquireOutcome, AcquireRefusal, KeyRejection};
 use license_tests::{
     World,
     client::{alive, gone, release},
@@ -18,7 +18,10 @@ async fn a_retry_gets_the_same_session_and_a_full_answer() {
     let first = a.seated(&world.moves).await;
     let again = a.seated(&world.moves).await;
     assert!(!first.renewed && again.renewed);
-    assert_eq!((first.session, first.seat, first.seats_used), (again.session, again.seat, again.seats_used));
+    assert_eq!(
+        (first.granted.session, first.granted.seat, first.granted.held),
+        (again.granted.session, again.granted.seat, again.granted.held)
+    );
     assert!(!again.lease.token.is_empty() && !again.lease.certificate.is_empty() && !again.handle.is_empty());
     alive(&world.moves, &again).await;
     assert_eq!(world.count(OPEN).await, 1);
@@ -29,8 +32,8 @@ async fn two_processes_of_one_machine_share_its_seat_and_the_last_to_leave_frees
     let world = World::with_seats(1).await;
     let one = world.machine("a").seated(&world.moves).await;
     let two = world.machine("a").seated(&world.moves).await;
-    assert_eq!(one.seat, two.seat);
-    assert_ne!(one.session, two.session);
+    assert_eq!(one.granted.seat, two.granted.seat);
+    assert_ne!(one.granted.session, two.granted.session);
     alive(&world.moves, &one).await;
     alive(&world.moves, &two).await;
 
@@ -73,7 +76,9 @@ async fn a_seat_carries_no_more_processes_than_its_license_allows() {
     let one = world.machine("a").seated(&world.moves).await;
     world.machine("a").seated(&world.moves).await;
     let third = world.machine("a");
-    assert!(matches!(third.acquire(&world.moves).await, AcquireOutcome::TooMany(many) if many.processes == 2));
+    assert!(
+        matches!(third.acquire(&world.moves).await, AcquireOutcome::Refused(AcquireRefusal::TooMany(many)) if many.processes == 2)
+    );
     release(&world.moves, &one).await;
     third.seated(&world.moves).await;
 }
@@ -86,8 +91,8 @@ async fn a_license_that_counts_processes_gives_each_its_own_seat() {
     a.instance("two").seated(&world.moves).await;
     a.instance("three").turned_away(&world.moves).await;
     let mut nameless = world.machine("b");
-    nameless.request.instance = None;
-    assert!(matches!(nameless.acquire(&world.moves).await, AcquireOutcome::NeedsInstance));
+    nameless.instance = None;
+    assert!(matches!(nameless.acquire(&world.moves).await, AcquireOutcome::Refused(AcquireRefusal::NeedsInstance)));
 }
 
 #[tokio::test]
@@ -97,7 +102,7 @@ async fn a_restarted_machine_whose_lease_lapsed_gets_its_seat_back_and_the_old_r
     let before = a.seated(&world.moves).await;
     world.pass_ttl();
     let after = a.restarted().seated(&world.moves).await;
-    assert_eq!(before.seat, after.seat);
+    assert_eq!(before.granted.seat, after.granted.seat);
     gone(&world.moves, &before, "expired").await;
     alive(&world.moves, &after).await;
     assert_eq!(world.count(OPEN).await, 1);
@@ -108,7 +113,7 @@ async fn one_holder_has_at_most_one_seat_of_a_pool_whatever_it_repeats() {
     let world = World::with_seats(3).await;
     for _ in 0..5 {
         let seat = world.machine("a").seated(&world.moves).await;
-        assert_eq!(seat.seat, 0);
+        assert_eq!(seat.granted.seat, 0);
         assert_eq!(world.held().await.len(), 1);
     }
     world.flush().await;
@@ -120,13 +125,13 @@ async fn one_holder_has_at_most_one_seat_of_a_pool_whatever_it_repeats() {
 async fn a_key_with_a_wrong_secret_and_an_unknown_number_get_the_same_answer_and_reach_no_seat() {
     let world = World::with_seats(1).await;
     let mut forged = world.machine("a");
-    forged.request.key = license_core::domain::key::LicenseKey::draw(world.license.pool.license);
-    assert!(matches!(forged.acquire(&world.moves).await, AcquireOutcome::BadKey));
+    forged.key = license_core::domain::key::LicenseKey::draw(world.license.pool.license);
+    assert!(matches!(forged.acquire(&world.moves).await, AcquireOutcome::KeyRejected(KeyRejection::BadKey)));
     world.machine("b").seated(&world.moves).await; // now Redis has a copy
-    assert!(matches!(forged.acquire(&world.instance().await).await, AcquireOutcome::BadKey));
+    assert!(matches!(forged.acquire(&world.instance().await).await, AcquireOutcome::KeyRejected(KeyRejection::BadKey)));
     let mut unknown = world.machine("c");
-    unknown.request.key = license_core::domain::key::LicenseKey::draw(license_core::domain::id::LicenseNumber::draw());
-    assert!(matches!(unknown.acquire(&world.moves).await, AcquireOutcome::BadKey));
+    unknown.key = license_core::domain::key::LicenseKey::draw(license_core::domain::id::LicenseNumber::draw());
+    assert!(matches!(unknown.acquire(&world.moves).await, AcquireOutcome::KeyRejected(KeyRejection::BadKey)));
     assert_eq!(world.held().await.len(), 1);
 }
 
@@ -134,11 +139,13 @@ async fn a_key_with_a_wrong_secret_and_an_unknown_number_get_the_same_answer_and
 async fn a_pool_the_license_lacks_and_another_product_are_refused() {
     let world = World::with_seats(1).await;
     let mut elsewhere = world.machine("a");
-    elsewhere.request.pool = "gpu".parse().unwrap();
-    assert!(matches!(elsewhere.acquire(&world.moves).await, AcquireOutcome::NoPool));
+    elsewhere.pool = "gpu".parse().unwrap();
+    assert!(matches!(elsewhere.acquire(&world.moves).await, AcquireOutcome::KeyRejected(KeyRejection::NoPool)));
     let mut other = world.machine("a");
-    other.request.product = Some("another".into());
-    assert!(matches!(other.acquire(&world.moves).await, AcquireOutcome::WrongProduct(named) if named == "coditect"));
+    other.product = Some("another".into());
+    assert!(
+        matches!(other.acquire(&world.moves).await, AcquireOutcome::Refused(AcquireRefusal::WrongProduct(named)) if named == "coditect")
+    );
     assert_eq!(world.held().await, [], "a refused product takes no seat");
     world.machine("b").seated(&world.moves).await;
 }

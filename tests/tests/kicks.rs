@@ -71,7 +71,7 @@ async fn a_quarantine_of_more_than_a_day_is_not_forgotten_by_redis_before_it_is_
     let timing = LeaseTiming::with_ttl(Duration::from_secs(86_400));
     let world = World::shaped(Shape { seats: 1, timing, ..Shape::default() }).await;
     // No token is as long in a test's world: the seat is taken all the same.
-    world.moves.acquire(&world.machine("a").request).await.unwrap_err();
+    world.moves.acquire(&world.machine("a").request()).await.unwrap_err();
     assert!(world.kick(0, false).await);
     world.machine("b").turned_away(&world.moves).await;
     let mut redis = world.redis().await;
@@ -151,7 +151,7 @@ async fn a_seat_that_has_waited_and_was_taken_stays_free_however_often_others_ar
     let world = World::with_seats(2).await;
     let living = world.machine("living").seated(&world.moves).await;
     let kicked = world.machine(KICKED).seated(&world.moves).await;
-    assert!(world.kick(kicked.seat, false).await);
+    assert!(world.kick(kicked.granted.seat, false).await);
     alive(&world.moves, &living).await;
     for _ in 0..2 {
         world.pass(Duration::from_millis(world.timing.rebuild_lease_ms() as u64 / 2 + 1));
@@ -166,7 +166,7 @@ async fn a_seat_that_has_waited_and_was_taken_stays_free_however_often_others_ar
     assert_eq!(world.count("select count(*) from seats where hold_until is not null").await, 1);
     world.sweep().await;
     assert_eq!(world.count("select count(*) from seats where hold_until is not null").await, 0, "its wait is over");
-    assert_eq!(world.machine("comes").seated(&world.moves).await.seat, kicked.seat);
+    assert_eq!(world.machine("comes").seated(&world.moves).await.granted.seat, kicked.granted.seat);
     world.assert_no_drift().await;
 }
 

@@ -10,7 +10,12 @@ use license_core::{
         pool::PoolSnapshot,
         rate::{LimitKind, PoolRates, RateLimit},
     },
-    protocol::{SeatProtocol, acquire::AcquireOutcome, heartbeat, steps::Step},
+    protocol::{
+        SeatProtocol,
+        acquire::{AcquireOutcome, AcquireRefusal, KeyRejection},
+        heartbeat,
+        steps::Step,
+    },
     seat_store::NonceAnswer,
 };
 use license_tests::{
@@ -53,9 +58,9 @@ async fn strangers(world: &World, total: usize, draw: impl Fn() -> LicenseKey + 
         let mut machine = world.machine("stranger");
         askers.spawn(async move {
             while next.fetch_add(1, Ordering::Relaxed) < total {
-                machine.request.key = draw();
+                machine.key = draw();
                 let outcome = refused(&moves, &machine).await;
-                assert!(matches!(outcome, AcquireOutcome::BadKey), "{outcome:?}");
+                assert!(matches!(outcome, AcquireOutcome::KeyRejected(KeyRejection::BadKey)), "{outcome:?}");
             }
         });
     }
@@ -64,7 +69,7 @@ async fn strangers(world: &World, total: usize, draw: impl Fn() -> LicenseKey + 
 }
 
 async fn refused(moves: &SeatProtocol, machine: &Machine) -> AcquireOutcome {
-    moves.acquire(&machine.request).await.expect("strangers take nothing down")
+    moves.acquire(&machine.request()).await.expect("strangers take nothing down")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -108,7 +113,7 @@ async fn a_full_redis_keeps_live_seats_and_lets_nobody_in() {
 }
 
 async fn nobody_gets_in(world: &World) -> ProblemCode {
-    let answer = world.moves.acquire(&world.machine("late").request).await;
+    let answer = world.moves.acquire(&world.machine("late").request()).await;
     answer.expect_err("no memory for another holder").code()
 }
 
@@ -178,7 +183,7 @@ async fn rebuilt_idle(world: &World) {
 }
 
 async fn nonce(world: &World) -> String {
-    match world.seats().nonce(&world.license.pool).await.unwrap() {
+    match world.seats().request_nonce(&world.license.pool).await.unwrap() {
         NonceAnswer::Nonce { nonce, .. } => nonce,
         other => panic!("a cold copy gives a nonce, not {other:?}"),
     }
@@ -238,7 +243,7 @@ const RATE: RateLimit = RateLimit { per_minute: 6, burst: 3 };
 
 fn waits(outcome: &AcquireOutcome) -> u64 {
     match outcome {
-        AcquireOutcome::Limited(limited) => {
+        AcquireOutcome::Refused(AcquireRefusal::Limited(limited)) => {
             assert_eq!((limited.by, limited.rate), (LimitKind::Holder, RATE));
             limited.wait_ms
         }
@@ -292,7 +297,7 @@ async fn a_license_that_gives_no_seat_is_not_asked_in_a_loop_either() {
     world.suspend().await;
     for _ in 0..3 {
         let outcome = world.machine("b").acquire(&moves).await;
-        assert!(matches!(outcome, AcquireOutcome::Refused(_)), "{outcome:?}");
+        assert!(matches!(outcome, AcquireOutcome::Refused(AcquireRefusal::License(_))), "{outcome:?}");
     }
     assert!(waits(&world.machine("b").acquire(&moves).await) > 0);
 }

@@ -6,7 +6,7 @@
 use license_core::{
     domain::license::RefusalReason,
     protocol::{
-        acquire::{AcquireOutcome, GrantedSeat},
+        acquire::{AcquireOutcome, AcquireRefusal, LeasedSeat},
         heartbeat,
         steps::Step,
     },
@@ -55,14 +55,14 @@ async fn a_dead_machine_loses_its_seat_within_ttl_however_often_others_are_chang
         // The last change falls just before the dead machine's lease is over.
         for _ in 0..5 {
             world.pass(MINUTE);
-            change(&world, what, job.seat).await;
+            change(&world, what, job.granted.seat).await;
             alive(&world.moves, &living).await;
             job = world.machine("job").restarted().seated(&world.moves).await;
             world.sweep().await;
         }
         assert_eq!(world.held().await.len(), 3, "{what:?}: its lease still goes on");
         world.pass(MINUTE + Duration::from_millis(1));
-        change(&world, what, job.seat).await;
+        change(&world, what, job.granted.seat).await;
         alive(&world.moves, &living).await;
         world.sweep().await;
         let dead = world.machine("dead").holder().to_string();
@@ -81,14 +81,14 @@ async fn a_quarantine_runs_down_although_others_are_changed() {
         let living = world.machine("living").seated(&world.moves).await;
         let kicked = world.machine("kicked").seated(&world.moves).await;
         let mut job = world.machine("job").seated(&world.moves).await;
-        assert!(world.kick(kicked.seat, false).await);
+        assert!(world.kick(kicked.granted.seat, false).await);
         let free_at = free_at(&world, &kicked).await;
         assert_eq!(free_at, world.clock.now_ms() + world.timing.rebuild_lease_ms());
         let mut passed = Duration::ZERO;
         while passed + MINUTE < Duration::from_millis(world.timing.rebuild_lease_ms() as u64) {
             world.pass(MINUTE);
             passed += MINUTE;
-            change(&world, what, job.seat).await;
+            change(&world, what, job.granted.seat).await;
             alive(&world.moves, &living).await;
             job = world.machine("job").restarted().seated(&world.moves).await;
             world.sweep().await;
@@ -102,10 +102,14 @@ async fn a_quarantine_runs_down_although_others_are_changed() {
 }
 
 /// From when the seat of a kicked session can be granted, as people are told.
-async fn free_at(world: &World, kicked: &GrantedSeat) -> i64 {
+async fn free_at(world: &World, kicked: &LeasedSeat) -> i64 {
     world.machine("nobody").acquire(&world.moves).await; // has a stale copy rebuilt
-    let looked = world.seats().look(&world.license.pool, &[(kicked.seat, kicked.session)]).await.unwrap();
-    let PoolReply::Said(look) = looked else { panic!("the copy is warm") };
+    let looked = world
+        .seats()
+        .look_up_sessions(&world.license.pool, &[(kicked.granted.seat, kicked.granted.session)])
+        .await
+        .unwrap();
+    let PoolReply::Answer(look) = looked else { panic!("the copy is warm") };
     look.sessions[0].free_at_ms.unwrap()
 }
 
@@ -117,7 +121,7 @@ async fn two_hours_of_kicks_edits_and_resizes_cost_nobody_alive_anything_and_the
     let dead = world.machine("dead").holder().to_string();
     let kicked = world.machine("kicked").seated(&world.moves).await;
     let mut job = world.machine("job").seated(&world.moves).await;
-    assert!(world.kick(kicked.seat, false).await);
+    assert!(world.kick(kicked.granted.seat, false).await);
     let free = free_at(&world, &kicked).await;
     for minute in 1..=120_u32 {
         world.pass(MINUTE);
@@ -126,7 +130,7 @@ async fn two_hours_of_kicks_edits_and_resizes_cost_nobody_alive_anything_and_the
         }
         if minute % 5 == 0 {
             for what in [Change::ForcedKick, Change::Edit] {
-                change(&world, what, job.seat).await;
+                change(&world, what, job.granted.seat).await;
                 job = world.machine("job").restarted().seated(&world.moves).await;
             }
             assert!(world.resize(if minute % 10 == 5 { 6 } else { 5 }).await);
@@ -210,7 +214,10 @@ async fn a_suspension_that_falls_into_a_rebuild_is_told_at_the_next_heartbeat() 
     let told = beat(&world.moves, &a_seat).await;
     assert!(matches!(told, heartbeat::HeartbeatOutcome::Refused(r) if r.why == RefusalReason::Suspended), "{told:?}");
     let told = world.machine("b").acquire(&world.moves).await;
-    assert!(matches!(told, AcquireOutcome::Refused(r) if r.why == RefusalReason::Suspended), "{told:?}");
+    assert!(
+        matches!(told, AcquireOutcome::Refused(AcquireRefusal::License(r)) if r.why == RefusalReason::Suspended),
+        "{told:?}"
+    );
 }
 
 #[tokio::test]
@@ -283,7 +290,7 @@ async fn who_kept_asking_while_a_license_was_edited_and_the_records_were_away_is
         world.pass(MINUTE - Duration::from_secs(1));
         waits.turned_away(&world.moves).await;
         world.pass(Duration::from_secs(2));
-        assert_eq!(waits.seated(&world.moves).await.seat, dead.seat, "twice {minutes} minutes");
+        assert_eq!(waits.seated(&world.moves).await.granted.seat, dead.granted.seat, "twice {minutes} minutes");
         alive(&world.moves, &living).await;
     }
 }

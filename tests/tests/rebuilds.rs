@@ -6,7 +6,7 @@ use license_core::{
     Clock,
     protocol::{
         SeatProtocol,
-        acquire::{AcquireOutcome, GrantedSeat},
+        acquire::{AcquireOutcome, LeasedSeat},
         steps::Step,
     },
     seat_store::NonceAnswer,
@@ -47,9 +47,9 @@ async fn large(held: u32) -> (World, [SeatProtocol; 3]) {
 }
 
 /// Asks as a client does: again after a 503.
-async fn seated_in_the_end(moves: &SeatProtocol, machine: &Machine) -> GrantedSeat {
+async fn seated_in_the_end(moves: &SeatProtocol, machine: &Machine) -> LeasedSeat {
     loop {
-        match moves.acquire(&machine.request).await {
+        match moves.acquire(&machine.request()).await {
             Ok(outcome) => return seat(outcome),
             Err(e) => assert!(e.to_string().contains("deadline passed"), "{e}"),
         }
@@ -103,7 +103,7 @@ async fn a_rebuilder_that_died_is_taken_over_from_and_whoever_waits_is_seated() 
     let (world, instances) = large(10).await;
     world.flush().await;
     instances[0].steps().cut(Step::RebuildPool);
-    instances[0].acquire(&world.machine("first").request).await.unwrap_err();
+    instances[0].acquire(&world.machine("first").request()).await.unwrap_err();
     let before = world.epoch().await;
     let mut asking = JoinSet::new();
     for n in 0..ASKING {
@@ -135,15 +135,15 @@ async fn a_nonce_is_its_rebuilders_alone_and_good_for_one_rebuild() {
     let a_seat = world.machine("a").seated(&world.moves).await;
     let (seats, pool) = (world.seats(), &world.license.pool);
     world.flush().await;
-    let NonceAnswer::Nonce { nonce, frozen } = seats.nonce(pool).await.unwrap() else {
+    let NonceAnswer::Nonce { nonce, frozen } = seats.request_nonce(pool).await.unwrap() else {
         panic!("a cold pool has a nonce")
     };
-    assert_eq!(seats.nonce(pool).await.unwrap(), NonceAnswer::Wait, "one rebuilder");
+    assert_eq!(seats.request_nonce(pool).await.unwrap(), NonceAnswer::Wait, "one rebuilder");
     let (tenant, id) = (world.license.tenant, world.license.pool_id);
     let snapshot = world.service().rebuild_pool(tenant, id, frozen, &world.timing).await.unwrap().unwrap();
-    assert!(seats.keep(pool, &nonce).await.unwrap());
+    assert!(seats.extend_rebuild_lock(pool, &nonce).await.unwrap());
     assert!(seats.rebuild(pool, &nonce, &snapshot).await.unwrap());
-    assert!(!seats.keep(pool, &nonce).await.unwrap(), "it is spent");
+    assert!(!seats.extend_rebuild_lock(pool, &nonce).await.unwrap(), "it is spent");
     assert!(!seats.rebuild(pool, &nonce, &snapshot).await.unwrap(), "and good for no second one");
     alive(&world.moves, &a_seat).await;
 }
@@ -153,7 +153,9 @@ async fn a_rebuilder_whose_clock_was_put_back_does_not_keep_others_waiting() {
     let world = World::with_seats(1).await;
     let pool = &world.license.pool;
     world.clock.set_redis_ahead_ms(3_600_000);
-    let NonceAnswer::Nonce { .. } = world.seats().nonce(pool).await.unwrap() else { panic!("a cold pool has a nonce") };
+    let NonceAnswer::Nonce { .. } = world.seats().request_nonce(pool).await.unwrap() else {
+        panic!("a cold pool has a nonce")
+    };
     world.clock.set_redis_ahead_ms(0); // and the rebuilder died
     let told = world.machine("a").acquire(&world.moves).await;
     assert!(matches!(told, AcquireOutcome::Seat(_)), "{told:?}");

@@ -141,10 +141,18 @@ async fn registering_again_before_first_use_shows_a_new_key_and_the_old_one_is_o
     assert_eq!(first["license"]["number"], second["license"]["number"]);
     assert_ne!(license_key(&first).reveal(), license_key(&second).reveal());
     let mut machine = desk.world.machine("a");
-    machine.request.key = license_key(&first);
+    machine.key = license_key(&first);
     let outcome = machine.acquire(&desk.world.moves).await;
-    assert!(matches!(outcome, license_core::protocol::acquire::AcquireOutcome::BadKey), "{outcome:?}");
-    machine.request.key = license_key(&second);
+    assert!(
+        matches!(
+            outcome,
+            license_core::protocol::acquire::AcquireOutcome::KeyRejected(
+                license_core::protocol::acquire::KeyRejection::BadKey
+            )
+        ),
+        "{outcome:?}"
+    );
+    machine.key = license_key(&second);
     machine.seated(&desk.world.moves).await;
     assert_eq!(desk.organizations().await, 2);
 }
@@ -154,7 +162,7 @@ async fn after_first_use_the_key_is_never_shown_again_and_stays_good() {
     let desk = Desk::new().await;
     let (_, first) = desk.send(&desk.token(|_| ()), &Value::Null).await;
     let mut machine = desk.world.machine("a");
-    machine.request.key = license_key(&first);
+    machine.key = license_key(&first);
     machine.seated(&desk.world.moves).await;
     let (status, again) = desk.send(&desk.token(|_| ()), &Value::Null).await;
     assert_eq!((status, &again["license"]["key"]), (200, &Value::Null), "{again}");

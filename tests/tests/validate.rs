@@ -15,14 +15,14 @@ use std::time::Duration;
 
 /// validate, and then the acquire right after it, by a new process of that machine.
 async fn agree(world: &World, machine: &Machine, state: &str) -> SeatProspect {
-    let request = &machine.restarted().request;
-    let told = world.moves.validate(&request.key, Some(&request.hardware), request.instance.as_ref(), &request.pool);
+    let machine = machine.restarted();
+    let told = world.moves.validate(&machine.key, Some(&machine.hardware), machine.instance.as_ref(), &machine.pool);
     let validate::ValidateOutcome::Valid(valid) = told.await.unwrap() else { panic!("{state}: a valid license") };
-    let outcome = world.moves.acquire(request).await.unwrap();
+    let outcome = machine.acquire(&world.moves).await;
     let got = match &outcome {
         acquire::AcquireOutcome::Seat(_) => SeatProspect::Seat,
-        acquire::AcquireOutcome::Full(_) => SeatProspect::Full,
-        acquire::AcquireOutcome::TooMany(_) => SeatProspect::TooMany,
+        acquire::AcquireOutcome::Refused(acquire::AcquireRefusal::Full(_)) => SeatProspect::Full,
+        acquire::AcquireOutcome::Refused(acquire::AcquireRefusal::TooMany(_)) => SeatProspect::TooMany,
         other => panic!("{state}: {other:?}"),
     };
     assert_eq!(valid.prospect, got, "{state}: {valid:?} but {outcome:?}");
@@ -30,7 +30,7 @@ async fn agree(world: &World, machine: &Machine, state: &str) -> SeatProspect {
 }
 
 /// A pool of so many seats, all of them held by machines that live: `m0`, `m1`, …
-async fn full(seats: u32) -> (World, Vec<acquire::GrantedSeat>) {
+async fn full(seats: u32) -> (World, Vec<acquire::LeasedSeat>) {
     let world = World::shaped(Shape { seats, processes: 2, ..Shape::default() }).await;
     let mut held = Vec::new();
     for n in 0..seats {
@@ -77,12 +77,12 @@ async fn a_seat_given_back_is_free_although_redis_was_not_told_of_its_end() {
 #[tokio::test]
 async fn a_kicked_seat_is_free_after_its_quarantine_and_at_once_with_force() {
     let (world, held) = full(1).await;
-    assert!(world.kick(held[0].seat, false).await);
+    assert!(world.kick(held[0].granted.seat, false).await);
     assert_eq!(agree(&world, &world.machine("new"), "in quarantine").await, SeatProspect::Full);
     world.pass(Duration::from_millis(world.timing.rebuild_lease_ms() as u64 + 1));
     assert_eq!(agree(&world, &world.machine("new"), "after it").await, SeatProspect::Seat);
     let (world, held) = full(1).await;
-    assert!(world.kick(held[0].seat, true).await);
+    assert!(world.kick(held[0].granted.seat, true).await);
     assert_eq!(agree(&world, &world.machine("new"), "by force").await, SeatProspect::Seat);
 }
 

@@ -1,9 +1,52 @@
-//! The data about a pool that passes between PostgreSQL and Redis: what a rebuild reads from PostgreSQL for the new
-//! copy, and what REAP and RELEASE claim in Redis for PostgreSQL to end.
+//! A pool as both stores describe it: what ACQUIRE grants, what a rebuild carries over, and what REAP claims.
 
-use super::id::{Attempt, Holder, PoolId, SeatNo, SessionId, TenantId};
+use super::{
+    id::{Attempt, Holder, PoolId, SeatNo, SessionId, TenantId},
+    license::LicenseFacts,
+};
 
-/// Everything that the copy of a pool in Redis contains, read from PostgreSQL under a new epoch.
+/// The lease that Redis has just given a session.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SeatLease {
+    /// Who holds the seat, by the license's policy.
+    pub holder: Holder,
+    /// What the license says.
+    pub facts: LicenseFacts,
+    /// How long the lease is, ms: shorter than the setting for a new process on a seat that carries many
+    /// (lease_length.lua).
+    pub lease_ms: i64,
+    /// How long the holder has held its seat, ms, which is what grace is earned by; `None` where its tokens carry no
+    /// grace (lease_length.lua).
+    pub held_ms: Option<i64>,
+}
+
+/// A seat that ACQUIRE granted. It is only a reservation until PostgreSQL has written it down under its ticket
+/// `(epoch, seq)`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GrantedSeat {
+    /// The organization.
+    pub tenant: TenantId,
+    /// The pool's id in PostgreSQL.
+    pub pool_id: PoolId,
+    /// The seat.
+    pub seat: SeatNo,
+    /// The session.
+    pub session: SessionId,
+    /// First half of the ticket.
+    pub epoch: u64,
+    /// Second half of the ticket.
+    pub seq: u64,
+    /// The seat's sessions that are not ending.
+    pub live: Vec<SessionId>,
+    /// Lease end (ms) of the holder that lost the seat; 0 if there was none.
+    pub displaced_lease_end_ms: i64,
+    /// How many seats of the pool are held, this one included.
+    pub held: u32,
+    /// The session's lease.
+    pub lease: SeatLease,
+}
+
+/// Everything that Redis must know of a pool, read from PostgreSQL under a new epoch.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PoolSnapshot {
     /// The new epoch.

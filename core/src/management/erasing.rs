@@ -42,7 +42,7 @@ impl SeatManagement {
         self.mark_stale(&report.changed_pools).await?;
         for change in &report.changed_pools {
             let pool = PoolKey { license: change.license, pool: change.pool.clone() };
-            self.rebuilds.warm(&pool, caller.tenant, change.pool_id, deadline).await?;
+            self.rebuilds.ensure_warm(&pool, caller.tenant, change.pool_id, deadline).await?;
         }
         Ok(report)
     }

@@ -186,10 +186,10 @@ impl SeatManagement {
         self.seats.invalidate(&pool, end.epoch.saturating_sub(1)).await?;
         loop {
             deadline.check(StoreName::Seats)?;
-            match self.seats.look(&pool, &[(end.seat, id)]).await? {
-                PoolReply::Said(look) => return Ok(EndedSessionRow { free: free(&look), end }),
-                PoolReply::Cold(_) => {
-                    if !self.rebuilds.warm(&pool, caller.tenant, end.pool_id, deadline).await? {
+            match self.seats.look_up_sessions(&pool, &[(end.seat, id)]).await? {
+                PoolReply::Answer(look) => return Ok(EndedSessionRow { free: free(&look), end }),
+                PoolReply::NeedsRebuild { .. } => {
+                    if !self.rebuilds.ensure_warm(&pool, caller.tenant, end.pool_id, deadline).await? {
                         return Ok(EndedSessionRow { end, free: None });
                     }
                 }
@@ -208,7 +208,7 @@ impl SeatManagement {
         for (pool, wanted) in pools {
             let seats = self.seats.clone();
             asked.spawn(async move {
-                let answer = tokio::time::timeout(PATIENCE, seats.look(&pool, &wanted)).await;
+                let answer = tokio::time::timeout(PATIENCE, seats.look_up_sessions(&pool, &wanted)).await;
                 if let Ok(Err(e)) = &answer {
                     tracing::warn!(
                         error = %chain(e),
@@ -220,7 +220,7 @@ impl SeatManagement {
         }
         let mut known = HashMap::new();
         while let Some(answer) = asked.join_next().await {
-            if let Ok((wanted, Some(PoolReply::Said(look)))) = answer {
+            if let Ok((wanted, Some(PoolReply::Answer(look)))) = answer {
                 let now = look.now_ms;
                 known.extend(wanted.into_iter().map(|(_, id)| id).zip(look.sessions.into_iter().map(|it| (it, now))));
             }
@@ -248,9 +248,9 @@ fn seen(session: SessionRow, looked: Option<(SessionSighting, i64)>, timing: &Le
     }
     seen.presence = match looked {
         None => ClientPresence::Unknown,
-        Some((SessionSighting { sign: SessionLiveness::Live, .. }, _)) => ClientPresence::Live,
-        Some((SessionSighting { sign: SessionLiveness::Silent, .. }, _)) => ClientPresence::Silent,
-        Some((SessionSighting { sign: SessionLiveness::Ending, .. }, _)) => ClientPresence::Ending,
+        Some((SessionSighting { liveness: SessionLiveness::Live, .. }, _)) => ClientPresence::Live,
+        Some((SessionSighting { liveness: SessionLiveness::Silent, .. }, _)) => ClientPresence::Silent,
+        Some((SessionSighting { liveness: SessionLiveness::Ending, .. }, _)) => ClientPresence::Ending,
     };
     if let Some((SessionSighting { lease_end_ms, .. }, now_ms)) = looked.filter(|(looked, _)| looked.lease_end_ms > 0) {
         seen.lease_ends_at = Some(clock::from_ms(lease_end_ms));

@@ -1,22 +1,24 @@
-//! What is signed and handed out, after the commit it attests.
+//! Signs leases and refusals. A lease is signed only after the commit that it attests.
 
 use super::SeatProtocol;
 use crate::{
     ProblemCode, Result, clock,
     domain::{
-        id::{Holder, Hw, LicenseNumber, Nonce, SeatNo, SessionId},
-        license::LicenseFacts,
+        handle::SessionHandle,
+        id::{LicenseNumber, Nonce, SessionId},
+        pool::SeatLease,
         token::{RefusalClaims, TokenClaims},
     },
     signer::InstanceKey,
 };
+use std::time::Duration;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-/// A signed lease, as a client gets it with every acquire and heartbeat.
+/// A signed lease, as a client receives it with every acquire and heartbeat.
 #[derive(Clone, Debug)]
 pub struct SignedLease {
-    /// The client's lease in whole seconds, counted from when it sent the request.
+    /// The client's lease in whole seconds, counted from when the client sent the request.
     pub expires_in: u64,
     /// When to send the next heartbeat, in whole seconds; drawn anew for every answer.
     pub heartbeat_in: u64,
@@ -24,58 +26,45 @@ pub struct SignedLease {
     pub token: String,
     /// The certificate of the key that signed it.
     pub certificate: String,
-    /// Which key that is.
+    /// The id of that key.
     pub certificate_kid: String,
     /// Until when the client may go on without contact.
     pub offline_until: OffsetDateTime,
 }
 
-/// For whom a lease is signed.
-pub(super) struct LeaseSubject<'a> {
-    pub(super) facts: &'a LicenseFacts,
-    pub(super) holder: Holder,
-    pub(super) hw: Hw,
-    pub(super) session: SessionId,
-    pub(super) seat: SeatNo,
-    pub(super) nonce: Option<&'a Nonce>,
-    /// When the request was received: the client's lease must not outlive ours, which began later.
-    pub(super) received_ms: i64,
-    /// The lease in Redis, ms.
-    pub(super) lease_ms: i64,
-    /// How long its holder has held the seat, ms: what grace is earned by; `None` where it may have none.
-    pub(super) held_ms: Option<i64>,
-}
-
 impl SeatProtocol {
-    pub(super) fn sign(&self, key: &InstanceKey, whom: &LeaseSubject<'_>) -> Result<SignedLease> {
-        let timing = self.settings.timing.of_lease(whom.lease_ms);
+    /// Signs the license token for a lease that Redis has just given the session of a handle. `received` is when the
+    /// request was received, in Unix seconds: the lease counts from then, and so it ends before the one in Redis, which
+    /// was raised later.
+    pub(super) fn sign_lease(
+        &self,
+        key: &InstanceKey,
+        handle: &SessionHandle,
+        seat_lease: &SeatLease,
+        nonce: Option<&Nonce>,
+        received: i64,
+    ) -> Result<SignedLease> {
+        let facts = &seat_lease.facts;
+        let timing = self.settings.timing.of_lease(seat_lease.lease_ms);
         let expires_in = timing.expires_in();
-        let received = whom.received_ms.div_euclid(1000);
-        let lease_end = received + expires_in as i64;
-        let at = clock::from_ms(received * 1000);
-        let enough = self.settings.timing.lived_through_ms(whom.facts.offline.after_heartbeats);
-        let earned = whom.held_ms.is_some_and(|held| held >= enough);
-        // A longer grace than certificates allow would make tokens no client accepts: it is cut, not refused.
-        let longest = at + self.signer.settings().max_grace;
-        let offline_until = whom.facts.offline_until(at, clock::from_ms(lease_end * 1000), earned).min(longest);
-        let facts = whom.facts;
+        let offline_until = self.offline_until(seat_lease, received, expires_in);
         let token = key.sign_token(&TokenClaims {
             iss: self.signer.settings().issuer.clone(),
             aud: facts.product.clone(),
-            sub: whom.holder,
+            sub: seat_lease.holder,
             jti: Uuid::now_v7(),
             iat: received,
-            exp: lease_end,
-            session_id: whom.session,
+            exp: received + expires_in as i64,
+            session_id: handle.session,
             license: facts.number,
             tenant: facts.tenant,
-            seat: whom.seat,
-            hw: whom.hw,
+            seat: handle.seat,
+            hw: handle.hw,
             tier: facts.tier.clone(),
             features: facts.features.clone(),
             license_exp: facts.expires_at.map(OffsetDateTime::unix_timestamp),
             offline_until: offline_until.unix_timestamp(),
-            nonce: whom.nonce.cloned(),
+            nonce: nonce.cloned(),
             facts_version: facts.facts_version,
         })?;
         Ok(SignedLease {
@@ -88,8 +77,20 @@ impl SeatProtocol {
         })
     }
 
-    /// Signs a "no" for a client that sent a nonce, so that a fake server cannot lock people out unseen: the refusal,
-    /// and the certificate of the key that signed it.
+    /// Until when a client may go on without contact: its lease or, where the holder has earned it by its time on the
+    /// seat, the grace that the license allows. `received` is in Unix seconds, and `expires_in` in seconds.
+    fn offline_until(&self, seat_lease: &SeatLease, received: i64, expires_in: u64) -> OffsetDateTime {
+        let SeatLease { facts, held_ms, .. } = seat_lease;
+        let at = clock::from_ms(received * 1000);
+        let enough = self.settings.timing.lived_through_ms(facts.offline.after_heartbeats);
+        let earned = held_ms.is_some_and(|held| held >= enough);
+        // No client accepts a token with more grace than certificates allow, so a longer grace is shortened.
+        let longest = at + self.signer.settings().max_grace;
+        facts.offline_until(at, at + Duration::from_secs(expires_in), earned).min(longest)
+    }
+
+    /// Signs a refusal for a client that sent a nonce, so that a fake server cannot lock people out unnoticed. Answers
+    /// the signed refusal and the certificate of the key that signed it.
     ///
     /// # Errors
     /// [`crate::Error::Signer`] if this instance has no certified key and cannot get one.

@@ -1,11 +1,11 @@
-//! Secrets that strangers may try, such as license keys. Of whoever tried too many no more are looked at, nor
-//! PostgreSQL asked.
+//! Limits how many wrong secrets, such as license keys, one caller may try. A caller that tried too many is refused,
+//! and PostgreSQL is not asked about its next ones.
 //!
-//! A turn is taken before the records judge a secret, and given back if it was good: so nobody gets an answer more by
-//! asking at the same time or by going away, and good secrets are never counted. What an instance knows, good or wrong,
-//! takes no turn.
+//! A token of the caller's limit is taken before PostgreSQL judges a secret, and given back if the secret was good. So
+//! a caller gets no additional answer by asking many times at once or by hanging up, and good secrets are never
+//! counted. A secret that the instance knows already, as good or as wrong, takes no token.
 
-use super::memory::TtlCache;
+use super::ttl_cache::TtlCache;
 use crate::{
     Clock, Error,
     domain::rate::{LimitKind, RateDecision, RateLimit, RateLimited},
@@ -20,46 +20,46 @@ use std::{
 };
 use tokio::sync::Mutex;
 
-/// How long a wrong secret is remembered, so that repeating it costs no store anything. Half of what Redis remembers it
-/// for: it is judged again, and known again, before it is forgotten there.
-const WRONG: Duration = Duration::from_secs(30);
+/// How long a wrong secret is remembered, so that repeating it costs the stores nothing. Redis remembers it for twice
+/// as long: so it is judged again here before Redis has forgotten it.
+const WRONG_MEMORY: Duration = Duration::from_secs(30);
 
-/// How long a secret counts as one that was good. It only spares it the limit: the records judge it all the same.
-const GOOD: Duration = Duration::from_secs(24 * 3600);
+/// How long a secret counts as known to be good. It is then not limited; PostgreSQL judges it all the same.
+const GOOD_MEMORY: Duration = Duration::from_secs(24 * 3600);
 
-/// How long a request waits for a seat store that is silent before it goes on without a limit.
-const PATIENCE: Duration = Duration::from_millis(250);
+/// How long a request waits for a silent Redis before it continues without a limit.
+const STORE_PATIENCE: Duration = Duration::from_millis(250);
 
-/// How long a secret waits for others from the same place that are being judged. Where the records are slow it goes on
-/// beside them then.
-const BESIDE: Duration = Duration::from_secs(1);
+/// How long a secret waits while others from the same caller are judged. Where PostgreSQL is slow it is then judged at
+/// the same time.
+const LANE_PATIENCE: Duration = Duration::from_secs(1);
 
-/// How many callers an instance judges at the same time; each of them one secret after the other.
-const LANES: usize = 64;
+/// For how many callers an instance judges secrets at the same time. The secrets of one caller are judged one by one.
+const LANE_COUNT: usize = 64;
 
-/// Who tries, and how often they may be wrong.
+/// A caller that tries secrets, and how often it may be wrong.
 #[derive(Clone, Debug)]
 pub struct SecretGuesser {
     /// The limit's name.
     pub limit: &'static str,
-    /// Whose tries are counted together.
+    /// The caller whose tries are counted together: an address, for example.
     pub subject: String,
-    /// How many different wrong ones are looked at.
+    /// How many different wrong secrets are judged.
     pub rate: RateLimit,
 }
 
-/// What the records say of a secret.
+/// What PostgreSQL says of a secret.
 #[derive(Debug)]
 pub enum SecretVerdict<T> {
-    /// It is good.
+    /// The secret is good.
     Good(T),
-    /// It is not.
+    /// The secret is wrong.
     Wrong,
-    /// They were not asked.
+    /// The caller was wrong too often, and PostgreSQL was not asked.
     Limited(RateLimited),
 }
 
-/// What one instance knows of secrets of one kind. Clones share it.
+/// What one instance knows of the secrets of one kind. Clones share it.
 #[derive(Clone)]
 pub struct GuessMemory {
     seats: SeatStore,
@@ -68,79 +68,81 @@ pub struct GuessMemory {
     lanes: Arc<JudgingLanes>,
 }
 
+/// Has the secrets of one caller judged one after the other.
 struct JudgingLanes {
-    of: RandomState,
-    lanes: [Mutex<()>; LANES],
+    hasher: RandomState,
+    lanes: [Mutex<()>; LANE_COUNT],
 }
 
 impl GuessMemory {
-    /// Nothing known yet.
+    /// A memory that knows no secret yet.
     pub fn new(seats: SeatStore, clock: Clock) -> Self {
-        let lanes = JudgingLanes { of: RandomState::new(), lanes: std::array::from_fn(|_| Mutex::default()) };
+        let lanes = JudgingLanes { hasher: RandomState::new(), lanes: std::array::from_fn(|_| Mutex::default()) };
         Self {
             seats,
-            good: TtlCache::new(clock.clone(), GOOD, 10_000),
-            wrong: TtlCache::new(clock, WRONG, 10_000),
+            good: TtlCache::new(clock.clone(), GOOD_MEMORY, 10_000),
+            wrong: TtlCache::new(clock, WRONG_MEMORY, 10_000),
             lanes: Arc::new(lanes),
         }
     }
 
-    /// True if this was found to be wrong within the last half minute.
+    /// True if this secret was found to be wrong within the last half minute.
     pub fn is_wrong(&self, tried: &str) -> bool {
         self.wrong.get(tried).is_some()
     }
 
-    /// True if this was good when it was last judged here.
+    /// True if this secret was good when this instance last judged it.
     pub fn was_good(&self, tried: &str) -> bool {
         self.good.get(tried).is_some()
     }
 
-    /// Takes note that a secret is good: somebody else who knows said so.
+    /// Remembers that a secret is good because Redis accepted it.
     pub(super) fn note_good(&self, tried: &str) {
         self.good.insert(tried.to_owned(), ());
     }
 
-    /// Has the records judge what was `tried`, by `ask`, unless the guesser was wrong too often. `None`: whoever asks
-    /// is not limited. `tried` should be a hash of the secret, since it is kept.
+    /// Has PostgreSQL judge a secret, by `judgement`, unless the guesser was wrong too often. A caller without a
+    /// `guesser` is not limited. `tried` should be a hash of the secret, since it is kept.
     ///
     /// # Errors
-    /// Those of `ask`. With Redis away nobody is limited.
+    /// Those of `judgement`. While Redis is away no caller is limited.
     pub async fn judge<T, E>(
         &self,
         guesser: Option<&SecretGuesser>,
         tried: &str,
-        ask: impl Future<Output = Result<Option<T>, E>>,
+        judgement: impl Future<Output = Result<Option<T>, E>>,
     ) -> Result<SecretVerdict<T>, E> {
         if self.is_wrong(tried) {
             return Ok(SecretVerdict::Wrong);
         }
         let Some(guesser) = guesser.filter(|_| !self.was_good(tried)) else {
-            return Ok(self.heard(tried, ask.await?));
+            return Ok(self.remember_verdict(tried, judgement.await?));
         };
-        // One at a time, so that a crowd with good ones holds one turn between them and takes none from each other.
-        let lane = tokio::time::timeout(BESIDE, self.lanes.of(&guesser.subject).lock()).await.ok();
-        // Whoever waited here finds what was found out meanwhile.
+        // One at a time: many callers behind one address that have good secrets then hold one token together, and do
+        // not use up the limit for each other.
+        let lane = tokio::time::timeout(LANE_PATIENCE, self.lanes.lane_of(&guesser.subject).lock()).await.ok();
+        // The secret may have been judged while this request waited.
         if self.is_wrong(tried) {
             return Ok(SecretVerdict::Wrong);
         }
         if self.was_good(tried) {
             drop(lane);
-            return Ok(self.heard(tried, ask.await?));
+            return Ok(self.remember_verdict(tried, judgement.await?));
         }
-        let counted = match self.count(guesser, tried).await {
+        let counted = match self.take_token(guesser, tried).await {
             Some(RateDecision::Wait(wait_ms)) => {
                 return Ok(SecretVerdict::Limited(RateLimited { by: LimitKind::Guesses, wait_ms, rate: guesser.rate }));
             }
             counted => counted.is_some(),
         };
-        let found = ask.await;
+        let found = judgement.await;
         if counted && !matches!(found, Ok(None)) {
-            self.give_back(guesser, tried).await;
+            self.refund_token(guesser, tried).await;
         }
-        Ok(self.heard(tried, found?))
+        Ok(self.remember_verdict(tried, found?))
     }
 
-    fn heard<T>(&self, tried: &str, found: Option<T>) -> SecretVerdict<T> {
+    fn remember_verdict<T>(&self, tried: &str, found: Option<T>) -> SecretVerdict<T> {
         match found {
             Some(found) => {
                 self.note_good(tried);
@@ -154,26 +156,32 @@ impl GuessMemory {
         }
     }
 
-    /// `None`: it was tried before and takes no turn, or nobody counts now.
-    async fn count(&self, SecretGuesser { limit, subject, rate }: &SecretGuesser, tried: &str) -> Option<RateDecision> {
-        let turn = tokio::time::timeout(PATIENCE, self.seats.guess(limit, subject, tried, *rate)).await;
-        turn.unwrap_or(Err(Error::Deadline(StoreName::Seats))).unwrap_or_else(|error| {
+    /// `None`: the secret was tried before and takes no token, or Redis is away.
+    async fn take_token(
+        &self,
+        SecretGuesser { limit, subject, rate }: &SecretGuesser,
+        tried: &str,
+    ) -> Option<RateDecision> {
+        let taken =
+            tokio::time::timeout(STORE_PATIENCE, self.seats.take_guess_token(limit, subject, tried, *rate)).await;
+        taken.unwrap_or(Err(Error::Deadline(StoreName::Seats))).unwrap_or_else(|error| {
             tracing::warn!(error = %chain(&error), limit, "not limited while the seat store is away");
             None
         })
     }
 
-    /// If this fails the turn stays taken, which is the safe side.
-    async fn give_back(&self, SecretGuesser { limit, subject, rate }: &SecretGuesser, tried: &str) {
-        let given = tokio::time::timeout(PATIENCE, self.seats.right(limit, subject, tried, *rate)).await;
-        if let Err(error) = given.unwrap_or(Err(Error::Deadline(StoreName::Seats))) {
+    /// If this fails the token stays taken, which is the safe side.
+    async fn refund_token(&self, SecretGuesser { limit, subject, rate }: &SecretGuesser, tried: &str) {
+        let refunded =
+            tokio::time::timeout(STORE_PATIENCE, self.seats.refund_guess_token(limit, subject, tried, *rate)).await;
+        if let Err(error) = refunded.unwrap_or(Err(Error::Deadline(StoreName::Seats))) {
             tracing::warn!(error = %chain(&error), limit, "a turn was not given back while the seat store is away");
         }
     }
 }
 
 impl JudgingLanes {
-    fn of(&self, subject: &str) -> &Mutex<()> {
-        &self.lanes[(self.of.hash_one(subject) % LANES as u64) as usize]
+    fn lane_of(&self, subject: &str) -> &Mutex<()> {
+        &self.lanes[(self.hasher.hash_one(subject) % LANE_COUNT as u64) as usize]
     }
 }

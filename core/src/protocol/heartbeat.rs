@@ -1,6 +1,6 @@
-//! heartbeat: HEARTBEAT → sign. No SQL while all is well.
+//! heartbeat: HEARTBEAT, then sign. No SQL is needed while Redis has a warm copy.
 
-use super::{SeatProtocol, acquire::SignedLease, answer::LeaseSubject, deadline::Deadline, steps::Step};
+use super::{SeatProtocol, acquire::SignedLease, deadline::Deadline, steps::Step};
 use crate::{
     Result,
     domain::{
@@ -21,10 +21,10 @@ pub enum HeartbeatOutcome {
     Alive(Box<ExtendedLease>),
     /// The session is over, and recorded so, for this reason.
     Gone(GoneReason),
-    /// The license gives no seat now. The lease was not extended and is not lost: resumed within it, all goes on. Told
-    /// also once the lease is over, as long as the license refuses.
+    /// The license gives no seat now. The lease was not extended and is not lost: if the license is resumed within it,
+    /// the session continues. This is also the answer after the lease is over, for as long as the license refuses.
     Refused(LicenseRefusal),
-    /// The session came too often; so many ms to wait. Its lease was raised only just before.
+    /// The session came too often and must wait for so many ms. Its lease was raised a moment before.
     Limited(u64),
 }
 
@@ -38,72 +38,77 @@ pub struct ExtendedLease {
 }
 
 impl SeatProtocol {
-    /// Shows that a session is alive. Only Redis says yes and only the records say that a session is gone.
+    /// Extends the lease of a session. Only Redis says that a session is alive, and only PostgreSQL that it is gone.
     ///
     /// # Errors
     /// If a store or the signer could not be asked in time. The client keeps its lease and asks again; the lease in
     /// Redis is raised before the signer is asked, so that a seat is never lost to a missing signature.
     pub async fn heartbeat(&self, handle: &SessionHandle, nonce: Option<&Nonce>) -> Result<HeartbeatOutcome> {
-        let received_ms = self.settings.clock.now_ms();
+        let received = self.settings.clock.now_seconds();
         let deadline = Deadline::of_request();
-        // Safe to remember: an ended session never comes back.
-        if let Some(reason) = self.gone.get(&handle.session) {
+        // This is safe to remember, because an ended session never comes back.
+        if let Some(reason) = self.gone_sessions.get(&handle.session) {
             return Ok(HeartbeatOutcome::Gone(reason));
         }
         let pool = PoolKey::from(handle);
         loop {
             deadline.check(StoreName::Seats)?;
             match self.seats.heartbeat(&pool, handle.seat, handle.session).await? {
-                PoolReply::Said(HeartbeatAnswer::Alive { holder, facts, lease_ms, held_ms }) => {
+                PoolReply::Answer(HeartbeatAnswer::Alive(lease)) => {
                     let signer = self.signer.certified().await?;
-                    let whom = LeaseSubject {
-                        facts: &facts,
-                        holder,
-                        hw: handle.hw,
-                        session: handle.session,
-                        seat: handle.seat,
-                        nonce,
-                        received_ms,
-                        lease_ms,
-                        held_ms,
-                    };
-                    let lease = self.sign(&signer, &whom)?;
-                    return Ok(HeartbeatOutcome::Alive(Box::new(ExtendedLease { facts: *facts, lease })));
+                    let signed = self.sign_lease(&signer, handle, &lease, nonce, received)?;
+                    return Ok(HeartbeatOutcome::Alive(Box::new(ExtendedLease { facts: lease.facts, lease: signed })));
                 }
-                PoolReply::Said(HeartbeatAnswer::Refused(refusal)) => return Ok(HeartbeatOutcome::Refused(refusal)),
-                PoolReply::Said(HeartbeatAnswer::Limited(ms)) => return Ok(HeartbeatOutcome::Limited(ms)),
-                PoolReply::Said(HeartbeatAnswer::Unknown { epoch, refusal }) => {
-                    self.steps.done(Step::Heartbeat).await?;
-                    let resolved = self
-                        .records
-                        .resolve_session(handle.tenant, handle.pool_id, handle.seat, handle.session, epoch)
-                        .await?;
-                    match (resolved, refusal) {
-                        // A lease that nobody could renew is over for no fault of its client's: as long as the license
-                        // refuses, that is why.
-                        (ResolveOutcome::Gone(reason), Some(refusal)) if !asked_for(&reason) => {
-                            return Ok(HeartbeatOutcome::Refused(refusal));
-                        }
-                        (ResolveOutcome::Gone(reason), _) => return Ok(self.gone(handle, reason)),
-                        (ResolveOutcome::EpochStale, _) => self.seats.invalidate(&pool, epoch).await?,
+                PoolReply::Answer(HeartbeatAnswer::Refused(refusal)) => return Ok(HeartbeatOutcome::Refused(refusal)),
+                PoolReply::Answer(HeartbeatAnswer::Limited(ms)) => return Ok(HeartbeatOutcome::Limited(ms)),
+                PoolReply::Answer(HeartbeatAnswer::Unknown { epoch, refusal }) => {
+                    if let Some(outcome) = self.resolve_unknown(handle, &pool, epoch, refusal).await? {
+                        return Ok(outcome);
                     }
                 }
-                PoolReply::Cold(_) => {
-                    if !self.rebuilds.warm(&pool, handle.tenant, handle.pool_id, deadline).await? {
-                        return Ok(self.gone(handle, GoneReason::Unknown));
+                PoolReply::NeedsRebuild { .. } => {
+                    if !self.rebuilds.ensure_warm(&pool, handle.tenant, handle.pool_id, deadline).await? {
+                        return Ok(self.remember_gone(handle, GoneReason::Unknown));
                     }
                 }
             }
         }
     }
 
-    fn gone(&self, handle: &SessionHandle, reason: GoneReason) -> HeartbeatOutcome {
-        self.gone.insert(handle.session, reason.clone());
+    /// Asks PostgreSQL what became of a session that the copy of this epoch does not count. `None`: the copy was old
+    /// and is marked stale, and Redis must be asked again.
+    async fn resolve_unknown(
+        &self,
+        handle: &SessionHandle,
+        pool: &PoolKey,
+        epoch: u64,
+        refusal: Option<LicenseRefusal>,
+    ) -> Result<Option<HeartbeatOutcome>> {
+        self.steps.done(Step::Heartbeat).await?;
+        let resolved =
+            self.records.resolve_session(handle.tenant, handle.pool_id, handle.seat, handle.session, epoch).await?;
+        match (resolved, refusal) {
+            // The client could not renew its lease while the license refused, so for as long as it refuses that is the
+            // reason.
+            (ResolveOutcome::Gone(reason), Some(refusal)) if !was_ended(&reason) => {
+                Ok(Some(HeartbeatOutcome::Refused(refusal)))
+            }
+            (ResolveOutcome::Gone(reason), _) => Ok(Some(self.remember_gone(handle, reason))),
+            (ResolveOutcome::EpochStale, _) => {
+                self.seats.invalidate(pool, epoch).await?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Remembers that a session is over, so that its next heartbeats ask no store.
+    fn remember_gone(&self, handle: &SessionHandle, reason: GoneReason) -> HeartbeatOutcome {
+        self.gone_sessions.insert(handle.session, reason.clone());
         HeartbeatOutcome::Gone(reason)
     }
 }
 
-/// Somebody asked for the end: that is so, whatever the license says since.
-fn asked_for(reason: &GoneReason) -> bool {
+/// Whether the end was asked for. The reason then stays the same, whatever the license says since.
+fn was_ended(reason: &GoneReason) -> bool {
     matches!(reason, GoneReason::Ended(EndReason::Kicked | EndReason::Released))
 }

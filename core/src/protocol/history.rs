@@ -1,5 +1,5 @@
-//! history: the months that come are made, those that were kept for long enough are taken away, one small step after
-//! the other.
+//! history: the tables of coming months are created, and months that were kept for long enough are removed. Each call
+//! takes small steps.
 
 use crate::{
     Result,
@@ -7,18 +7,18 @@ use crate::{
 };
 use std::time::{Duration, Instant};
 
-/// How long one call goes on; what is due then is left to the next.
-const TIME: Duration = Duration::from_secs(5);
+/// How long one call takes steps. Steps that are due after that are left to the next call.
+const TIME_PER_CALL: Duration = Duration::from_secs(5);
 
-/// Takes steps until nothing is due, somebody uses the table that is next, or its time is over. Answers how many it
-/// took. Safe to run in several instances at once: each step takes its locks.
+/// Takes steps until none is due, the next table is in use, or the time of the call is over. Answers how many steps it
+/// took. Several instances may call it at once, because each step takes its locks.
 ///
 /// # Errors
 /// [`crate::Error::Records`].
-pub async fn keep(records: &Records) -> Result<usize> {
+pub async fn take_due_steps(records: &Records) -> Result<usize> {
     let began = Instant::now();
     let mut steps = 0;
-    while began.elapsed() < TIME {
+    while began.elapsed() < TIME_PER_CALL {
         match records.keep_history().await? {
             HistoryStep::Nothing => break,
             HistoryStep::Did(what) => tracing::info!(%what, "history kept"),

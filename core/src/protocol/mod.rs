@@ -1,13 +1,18 @@
-//! The moves: section 5 of docs/PROTOCOL.md, one short file each. The only room that brings seats, records and signer
-//! together.
+//! The operations on seats, each of them one short file: section 5 of docs/PROTOCOL.md. This is the only module that
+//! uses Redis, PostgreSQL and the signer together.
 //!
-//! Every move follows one shape: Redis decides, Postgres confirms, and where they disagree the copy is repaired and
-//! Redis asked *again*, until the request's deadline. Nothing is undone by a release: another copy of the same request
-//! may already have been answered.
+//! Every operation has the same form. Redis decides, and PostgreSQL confirms. Where they disagree the copy in Redis is
+//! repaired, and Redis is asked again until the deadline of the request. No operation is undone by a release, because
+//! another copy of the same request may already have been answered.
 //!
-//! `acquire.rs` (and validate) · `heartbeat.rs` · `release.rs` · `reap.rs` · `publish.rs` · `history.rs` · `manage/`:
-//! what people ask for · `rebuild.rs`: the one repair · `answer.rs`: what is signed · `guesses.rs`: wrong keys, before
-//! the records are asked · `memory.rs`, `deadline.rs`, `steps.rs`: small tools of the moves
+//! * `acquire.rs`, `validate.rs`, `heartbeat.rs`, `release.rs`: the operations of clients
+//! * `keys.rs`: how acquire and validate judge license keys
+//! * `guesses.rs`: limits on wrong keys, before PostgreSQL is asked
+//! * `answer.rs`: what is signed
+//! * `rebuild.rs`: the repair of a copy in Redis
+//! * `reap.rs`, `publish.rs`, `history.rs`: the operations of the reaper
+//! * `manage/`: the operations that people ask for
+//! * `ttl_cache.rs`, `deadline.rs`: small tools of the operations
 
 pub mod acquire;
 mod answer;
@@ -15,11 +20,12 @@ pub(crate) mod deadline;
 pub mod guesses;
 pub mod heartbeat;
 pub mod history;
-mod memory;
+mod keys;
 pub mod publish;
 pub mod reap;
 pub(crate) mod rebuild;
 pub mod release;
+mod ttl_cache;
 pub mod validate;
 
 pub use crate::steps;
@@ -31,12 +37,12 @@ use crate::{
     signer::LeaseSigner,
 };
 use guesses::GuessMemory;
-use memory::TtlCache;
 use rebuild::PoolRebuilds;
 use std::sync::Arc;
 use steps::FailPoints;
+use ttl_cache::TtlCache;
 
-/// Everything the moves of clients (acquire, heartbeat, release, validate) need. Cheap to clone.
+/// The operations of clients: acquire, validate, heartbeat and release. Cheap to clone.
 #[derive(Clone)]
 pub struct SeatProtocol {
     seats: SeatStore,
@@ -45,25 +51,26 @@ pub struct SeatProtocol {
     settings: Arc<ProtocolSettings>,
     rebuilds: PoolRebuilds,
     guesses: GuessMemory,
-    gone: TtlCache<SessionId, GoneReason>,
+    gone_sessions: TtlCache<SessionId, GoneReason>,
     steps: FailPoints,
 }
 
-/// What the moves are told once, at start.
+/// The settings of the operations, which are read once, at start.
 #[derive(Clone, Debug)]
 pub struct ProtocolSettings {
     /// How long things last.
     pub timing: LeaseTiming,
-    /// The wall clock.
+    /// The system clock.
     pub clock: Clock,
-    /// Under which session handles are minted.
+    /// The keys under which session handles are minted.
     pub handles: KeyRing,
-    /// Under which license keys are hashed.
+    /// The peppers under which license keys are hashed.
     pub peppers: KeyRing,
 }
 
 impl SeatProtocol {
-    /// The moves over these rooms; `records` as [`crate::records::DatabaseRole::Service`].
+    /// Operations that use these stores and this signer; `records` connects as
+    /// [`crate::records::DatabaseRole::Service`].
     pub fn new(seats: SeatStore, records: Records, signer: LeaseSigner, settings: ProtocolSettings) -> Self {
         let steps = FailPoints::default();
         let clock = settings.clock.clone();
@@ -73,23 +80,23 @@ impl SeatProtocol {
             seats,
             records,
             signer,
-            gone: TtlCache::new(clock, settings.timing.ttl * 10, 100_000),
+            gone_sessions: TtlCache::new(clock, settings.timing.ttl * 10, 100_000),
             settings: Arc::new(settings),
             steps,
         }
     }
 
-    /// The fail points of these moves.
+    /// The fail points of these operations.
     pub fn steps(&self) -> &FailPoints {
         &self.steps
     }
 
-    /// What the moves were told.
+    /// The settings of the operations.
     pub fn settings(&self) -> &ProtocolSettings {
         &self.settings
     }
 
-    /// The seat store, for limits that belong to no pool.
+    /// The copies in Redis, for limits that belong to no pool.
     pub fn seats(&self) -> &SeatStore {
         &self.seats
     }
@@ -107,7 +114,7 @@ impl SeatProtocol {
         self.seats.ready().await
     }
 
-    /// Whether Postgres answers, for readiness.
+    /// Whether PostgreSQL answers, for readiness.
     ///
     /// # Errors
     /// [`crate::Error::Records`].

@@ -1,4 +1,4 @@
-//! publish: waiting events → whoever delivers them → marked. Once or more, never not at all.
+//! publish: waiting events are handed to the publisher and then marked. Each event is published at least once.
 
 use super::steps::{FailPoints, Step};
 use crate::{Result, domain::event::Event, records::Records};
@@ -6,11 +6,11 @@ use crate::{Result, domain::event::Event, records::Records};
 /// Events per batch: one transaction, and no more than a publisher takes at once.
 const BATCH: i64 = 500;
 
-/// Publishes everything that waits. `publish` must return only when every event was accepted. Answers how many there
+/// Publishes every event that waits. `publish` must return only when every event was accepted. Answers how many there
 /// were.
 ///
 /// # Errors
-/// If the records could not be asked or `publish` failed. What was not marked is published again.
+/// If PostgreSQL could not be asked, or `publish` failed. Events that were not marked are published again.
 pub async fn drain<F>(records: &Records, steps: &FailPoints, publish: impl Fn(&[Event]) -> F) -> Result<usize>
 where
     F: Future<Output = Result<()>>,

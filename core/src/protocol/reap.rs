@@ -1,5 +1,6 @@
-//! reap: REAP → `end_seats` → FREE, pool by pool. On nobody's safety path and nobody's availability path: it makes
-//! records prompt, counts use, and repairs what others left unfinished.
+//! reap: REAP, then `end_seats`, then FREE, one pool after the other. No seat is given away wrongly and no request has
+//! to wait if the reaper does not run. It has ends written down soon, counts the use of pools, and completes what other
+//! operations left unfinished.
 
 use super::{
     deadline::Deadline,
@@ -11,16 +12,16 @@ use crate::{
     domain::{event::SweepShare, lease::LeaseTiming, session::EndReason},
     error::{StoreName, chain},
     records::{PoolToReap, PoolUsage, Records, SeatEnding},
-    seat_store::{PoolKey, PoolReply, ReapedSeats, SeatFree, SeatStore, SessionFree},
+    seat_store::{PoolKey, PoolReply, ReapedSeats, SeatStore, SeatToFree, SessionToFree},
 };
 use std::time::Duration;
 
-/// Claims per script call: bounds how long one call holds Redis.
-const LIMIT: usize = 1000;
-/// A pool's share of a sweep. What is not done by then is left to the next.
+/// The most claims of one script call, so that no single call blocks Redis for long.
+const CLAIMS_PER_CALL: usize = 1000;
+/// The longest time that a sweep spends on one pool. The rest is left to the next sweep.
 const POOL_TIME: Duration = Duration::from_secs(30);
 
-/// The reaper's moves. Cheap to clone.
+/// The operations of the reaper. Cheap to clone.
 #[derive(Clone)]
 pub struct SeatReaper {
     seats: SeatStore,
@@ -44,19 +45,19 @@ pub struct SweepReport {
 }
 
 impl SeatReaper {
-    /// Over these rooms; `records` as [`crate::records::DatabaseRole::Reaper`].
+    /// A reaper that uses these stores; `records` connects as [`crate::records::DatabaseRole::Reaper`].
     pub fn new(seats: SeatStore, records: Records, timing: LeaseTiming) -> Self {
         let steps = FailPoints::default();
         let rebuilds = PoolRebuilds::new(seats.clone(), records.clone(), steps.clone());
         Self { seats, records, rebuilds, timing, steps }
     }
 
-    /// The fail points of these moves.
+    /// The fail points of these operations.
     pub fn steps(&self) -> &FailPoints {
         &self.steps
     }
 
-    /// The records, for publishing what waits in them.
+    /// The records, for publishing the events that wait in them.
     pub fn records(&self) -> &Records {
         &self.records
     }
@@ -64,17 +65,17 @@ impl SeatReaper {
     /// Whether both stores answer, for readiness.
     ///
     /// # Errors
-    /// The first store's that does not.
+    /// That of the first store that does not answer.
     pub async fn ready(&self) -> Result<()> {
         self.seats.ready().await?;
         self.records.ready().await
     }
 
-    /// What a sweep has to do now, in shares that may be swept anywhere, in any order and more than once. None where no
-    /// pool has anything to do and no event waits.
+    /// What a sweep has to do now, in shares that may be swept by any instance, in any order and more than once. There
+    /// are no shares where no pool has anything to do and no event waits.
     ///
     /// # Errors
-    /// If the records cannot say.
+    /// If PostgreSQL could not be asked.
     pub async fn shares(&self) -> Result<Vec<SweepShare>> {
         let todo = self.records.to_do().await?;
         let pools: Vec<_> = todo.pools.into_iter().collect();
@@ -85,10 +86,10 @@ impl SeatReaper {
         Ok(shares)
     }
 
-    /// Looks at every pool of a share. One pool's trouble does not keep the others from being looked at.
+    /// Sweeps every pool of a share. A failure in one pool does not keep the others from being swept.
     ///
     /// # Errors
-    /// If the records cannot say what pools these are.
+    /// If PostgreSQL could not say which pools these are.
     pub async fn sweep(&self, share: &SweepShare) -> Result<SweepReport> {
         let mut report = SweepReport::default();
         for pool in self.records.pools_to_reap(share).await? {
@@ -112,34 +113,30 @@ impl SeatReaper {
         let key = PoolKey { license: pool.license, pool: pool.pool.clone() };
         let deadline = Deadline::after(POOL_TIME);
         let mut usage = None;
-        // First, so that Redis is told in the same breath. What this sweep ends holds its place in the count either
-        // way.
+        // Counted first, so that REAP can write the result down. A holder that this sweep ends is counted in either
+        // case.
         let grace = self.count_grace(pool).await;
         loop {
             deadline.check(StoreName::Seats)?;
-            let reaped = match self.seats.reap(&key, pool.epoch, LIMIT, grace).await? {
-                PoolReply::Said(reaped) => reaped,
-                // No copy, and nobody holds anything: whoever comes next rebuilds. An old copy may still speak for who
-                // was kicked.
-                PoolReply::Cold(0) if !pool.held => break,
-                PoolReply::Cold(_) => {
-                    // The records prove every copy below their epoch old; a warm one would not be rebuilt otherwise.
+            let reaped = match self.seats.reap(&key, pool.epoch, CLAIMS_PER_CALL, grace).await? {
+                PoolReply::Answer(reaped) => reaped,
+                // There is no copy and no seat is held: the next request rebuilds the pool. An old copy, in contrast,
+                // may still answer for a holder that was kicked.
+                PoolReply::NeedsRebuild { epoch: 0 } if !pool.held => break,
+                PoolReply::NeedsRebuild { .. } => {
+                    // Every copy below the epoch of PostgreSQL is old. A warm one would not be rebuilt otherwise.
                     self.seats.invalidate(&key, pool.epoch.saturating_sub(1)).await?;
-                    if !self.rebuilds.warm(&key, pool.tenant, pool.pool_id, deadline).await? {
+                    if !self.rebuilds.ensure_warm(&key, pool.tenant, pool.pool_id, deadline).await? {
                         break;
                     }
                     continue;
                 }
             };
-            // Told once a minute, by the first answer of the sweep.
-            let told = reaped.minute.map(|minute| PoolUsage {
-                minute,
-                held: reaped.held,
-                peak: reaped.peak,
-                denied: reaped.denied,
-            });
-            usage = usage.or(told);
-            if self.end(pool, &key, &reaped, report).await? && reaped.seats.len().max(reaped.sessions.len()) < LIMIT {
+            // The script answers the use of a minute once, with the first answer of a sweep.
+            usage = usage.or_else(|| minute_usage(&reaped));
+            if self.end_claims(pool, &key, &reaped, report).await?
+                && reaped.seats.len().max(reaped.sessions.len()) < CLAIMS_PER_CALL
+            {
                 break;
             }
         }
@@ -149,8 +146,7 @@ impl SeatReaper {
         Ok(())
     }
 
-    /// Counts the machines on grace. What cannot be counted keeps no seat from being swept: Redis then goes by the last
-    /// count.
+    /// Counts the machines on grace. A failure does not keep seats from being swept: Redis then uses the last count.
     async fn count_grace(&self, pool: &PoolToReap) -> Option<i64> {
         if !pool.grace {
             return Some(0);
@@ -162,8 +158,8 @@ impl SeatReaper {
         counted.inspect_err(warn).ok()
     }
 
-    /// Writes claims down and forgets them. False: the copy they were made from is old.
-    async fn end(
+    /// Has PostgreSQL write claims down and Redis forget them. False: the copy that made them is old.
+    async fn end_claims(
         &self,
         pool: &PoolToReap,
         key: &PoolKey,
@@ -190,14 +186,22 @@ impl SeatReaper {
         report.seats += done.len();
         report.sessions += reaped.sessions.len();
         let done: std::collections::HashMap<_, _> = done.into_iter().collect();
-        let seats: Vec<SeatFree> = reaped
+        let seats: Vec<SeatToFree> = reaped
             .seats
             .iter()
-            .filter_map(|c| Some(SeatFree { seat: c.seat, seq: c.claim.seq, retired: *done.get(&c.seat)? }))
+            .filter_map(|claim| {
+                Some(SeatToFree { seat: claim.seat, seq: claim.claim.seq, retired: *done.get(&claim.seat)? })
+            })
             .collect();
-        let sessions: Vec<SessionFree> =
-            reaped.sessions.iter().map(|c| SessionFree { seat: c.seat, session: c.session }).collect();
+        let sessions: Vec<SessionToFree> =
+            reaped.sessions.iter().map(|claim| SessionToFree { seat: claim.seat, session: claim.session }).collect();
         self.seats.free(key, reaped.epoch, &seats, &sessions).await?;
         Ok(true)
     }
+}
+
+/// The use of the pool in the last minute; `None` where it was answered before.
+fn minute_usage(reaped: &ReapedSeats) -> Option<PoolUsage> {
+    let ReapedSeats { held, peak, denied, .. } = *reaped;
+    reaped.minute.map(|minute| PoolUsage { minute, held, peak, denied })
 }

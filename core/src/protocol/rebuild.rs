@@ -1,9 +1,9 @@
-//! The one repair: a cold or stale copy is rebuilt from the records under a new epoch.
+//! Rebuilds: a cold or stale copy in Redis is made anew from PostgreSQL under a new epoch.
 //!
-//! Of all instances one rebuilds a pool at a time, and the others wait, or take over where it falls silent (nonce.lua).
-//! Within an instance a rebuild is a task of its own: every request that needs the pool waits for it, each until its
-//! own deadline, and it goes on when they have given up. So a pool that takes longer than a request is rebuilt once,
-//! and not begun again by every request.
+//! One instance at a time rebuilds a pool. The others wait, and one of them takes over where the rebuilder falls silent
+//! (nonce.lua). Within an instance a rebuild is a task of its own. Every request that needs the pool waits for it until
+//! its own deadline, and the rebuild continues when they have given up. So a pool whose rebuild takes longer than a
+//! request is rebuilt once, and no request begins it again.
 
 use super::{
     deadline::Deadline,
@@ -27,58 +27,64 @@ use std::{
 use tokio::sync::watch;
 use tracing::Instrument;
 
-/// How often a rebuilder says that it goes on: four times in the 2 s after which another would take over.
-const GO_ON: Duration = Duration::from_millis(500);
+/// How often a rebuilder extends its lock: four times in the 2 s after which another instance takes over.
+const EXTEND_EVERY: Duration = Duration::from_millis(500);
 
-/// What became of a rebuild: true once the copy is warm, false where the records know no such pool. `None`: under way.
+/// What became of a rebuild: true if the copy is warm, false if PostgreSQL knows no such pool. `None`: it is running.
 type RebuildOutcome = Option<Result<bool>>;
 
-/// Rebuilds pools, each by one task of this instance at a time.
+/// Rebuilds pools. This instance has at most one task for each pool.
 #[derive(Clone)]
 pub(crate) struct PoolRebuilds {
     seats: SeatStore,
     records: Records,
     steps: FailPoints,
-    under_way: UnderWay,
+    running: RunningRebuilds,
 }
 
+/// The rebuilds that this instance runs now.
 #[derive(Clone, Default)]
-struct UnderWay(Arc<Mutex<HashMap<PoolKey, watch::Sender<RebuildOutcome>>>>);
+struct RunningRebuilds(Arc<Mutex<HashMap<PoolKey, watch::Sender<RebuildOutcome>>>>);
 
-impl UnderWay {
+impl RunningRebuilds {
     fn map(&self) -> MutexGuard<'_, HashMap<PoolKey, watch::Sender<RebuildOutcome>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Takes a rebuild out of the list when its task ends, however that is.
+/// Removes a rebuild from the list when its task ends, in whatever way it ends.
 struct RebuildEntry {
-    under_way: UnderWay,
+    running: RunningRebuilds,
     key: PoolKey,
 }
 
 impl Drop for RebuildEntry {
     fn drop(&mut self) {
-        self.under_way.map().remove(&self.key);
+        self.running.map().remove(&self.key);
     }
 }
 
 impl PoolRebuilds {
     pub(crate) fn new(seats: SeatStore, records: Records, steps: FailPoints) -> Self {
-        Self { seats, records, steps, under_way: UnderWay::default() }
+        Self { seats, records, steps, running: RunningRebuilds::default() }
     }
 
-    /// Returns once the copy is warm. False: the records know no such pool.
-    pub(crate) async fn warm(&self, key: &PoolKey, tenant: TenantId, pool: PoolId, deadline: Deadline) -> Result<bool> {
-        // What went wrong with a rebuild that began before this request came may go well now. One that began after it
-        // is as good as its own.
+    /// Waits until the copy is warm. False: PostgreSQL knows no such pool.
+    pub(crate) async fn ensure_warm(
+        &self,
+        key: &PoolKey,
+        tenant: TenantId,
+        pool: PoolId,
+        deadline: Deadline,
+    ) -> Result<bool> {
+        // A rebuild that began before this request came may have failed for a reason that is over. One that began after
+        // it is as good as one that this request begins.
         let mut earlier = true;
         loop {
-            let (mut told, began) = self.join(key, tenant, pool);
-            // Redis answers at once, or fails by itself: what takes so long is the records, asked here or by another
-            // instance.
-            let told = deadline.wait(StoreName::Records, told.wait_for(Option::is_some)).await?;
-            match told.as_deref() {
+            let (mut receiver, began) = self.join_or_begin(key, tenant, pool);
+            // Redis answers at once or fails, so it is PostgreSQL that takes long, asked here or by another instance.
+            let outcome = deadline.wait(StoreName::Records, receiver.wait_for(Option::is_some)).await?;
+            match outcome.as_deref() {
                 Ok(Some(Ok(warm))) => return Ok(*warm),
                 _ if earlier && !began => earlier = false,
                 Ok(Some(Err(e))) => return Err(e.clone()),
@@ -87,28 +93,28 @@ impl PoolRebuilds {
         }
     }
 
-    /// The rebuild under way, or one that begins now (then true).
-    fn join(&self, key: &PoolKey, tenant: TenantId, pool: PoolId) -> (watch::Receiver<RebuildOutcome>, bool) {
-        let (tell, told) = watch::channel(None);
-        match self.under_way.map().entry(key.clone()) {
+    /// The running rebuild of a pool, or one that begins now (then true).
+    fn join_or_begin(&self, key: &PoolKey, tenant: TenantId, pool: PoolId) -> (watch::Receiver<RebuildOutcome>, bool) {
+        let (sender, receiver) = watch::channel(None);
+        match self.running.map().entry(key.clone()) {
             hash_map::Entry::Occupied(rebuild) => return (rebuild.get().subscribe(), false),
-            hash_map::Entry::Vacant(place) => place.insert(tell.clone()),
+            hash_map::Entry::Vacant(place) => place.insert(sender.clone()),
         };
-        // The list is free again: a runtime that is being shut down drops the task at once, and that takes the entry
-        // out.
-        let entry = RebuildEntry { under_way: self.under_way.clone(), key: key.clone() };
+        // The lock of the list is released by now. A runtime that is shut down drops the task at once, which removes
+        // the entry.
+        let entry = RebuildEntry { running: self.running.clone(), key: key.clone() };
         let rebuilds = self.clone();
         let task = async move {
-            let outcome = rebuilds.until_warm(&entry.key, tenant, pool, &tell).await;
-            // Before it is told: who finds the copy cold after this begins another.
+            let outcome = rebuilds.rebuild_until_warm(&entry.key, tenant, pool, &sender).await;
+            // Before the outcome is sent: a request that finds the copy cold after that begins another rebuild.
             drop(entry);
-            tell.send_replace(Some(outcome));
+            sender.send_replace(Some(outcome));
         };
         tokio::spawn(task.in_current_span());
-        (told, true)
+        (receiver, true)
     }
 
-    async fn until_warm(
+    async fn rebuild_until_warm(
         &self,
         key: &PoolKey,
         tenant: TenantId,
@@ -116,13 +122,13 @@ impl PoolRebuilds {
         waiting: &watch::Sender<RebuildOutcome>,
     ) -> Result<bool> {
         loop {
-            match self.seats.nonce(key).await? {
+            match self.seats.request_nonce(key).await? {
                 NonceAnswer::Warm => return Ok(true),
                 NonceAnswer::Wait => {}
                 NonceAnswer::Nonce { nonce, frozen } => {
                     let done = tokio::select! {
                         done = self.rebuild(key, tenant, pool, &nonce, frozen) => done?,
-                        () = self.until_lost(key, &nonce) => Some(false),
+                        () = self.extend_until_lost(key, &nonce) => Some(false),
                     };
                     match done {
                         None => return Ok(false),
@@ -133,15 +139,15 @@ impl PoolRebuilds {
                     }
                 }
             }
-            // Somebody else is at it, or was faster. Where nobody waits here any more there is nothing to go on for.
+            // Another instance rebuilds, or was faster. There is nothing to continue for where no request waits here.
             if waiting.receiver_count() == 0 {
                 return Err(Error::Deadline(StoreName::Records));
             }
-            tokio::time::sleep(draw_wait()).await;
+            tokio::time::sleep(draw_pause()).await;
         }
     }
 
-    /// One rebuild. `None`: no such pool. False: the nonce was lost, or a newer copy stands.
+    /// One rebuild. `None`: there is no such pool. False: the nonce was lost, or there is a newer copy.
     async fn rebuild(
         &self,
         key: &PoolKey,
@@ -150,7 +156,7 @@ impl PoolRebuilds {
         nonce: &str,
         frozen: u64,
     ) -> Result<Option<bool>> {
-        // The order is the proof: the records are read after this incarnation of the copy gave its nonce.
+        // The order is the proof: PostgreSQL is read after this incarnation of the copy has given its nonce.
         let Some(snapshot) = self.records.rebuild_pool(tenant, pool, frozen, self.seats.timing()).await? else {
             return Ok(None);
         };
@@ -162,19 +168,19 @@ impl PoolRebuilds {
         Ok(Some(rebuilt))
     }
 
-    /// Says again and again that the rebuild goes on; ends when it is no longer ours. What Redis does not hear is said
-    /// again.
-    async fn until_lost(&self, key: &PoolKey, nonce: &str) {
+    /// Extends the lock of the rebuild again and again, and returns when this rebuild has lost it. A call that Redis
+    /// did not answer is repeated.
+    async fn extend_until_lost(&self, key: &PoolKey, nonce: &str) {
         loop {
-            tokio::time::sleep(GO_ON).await;
-            if matches!(self.seats.keep(key, nonce).await, Ok(false)) {
+            tokio::time::sleep(EXTEND_EVERY).await;
+            if matches!(self.seats.extend_rebuild_lock(key, nonce).await, Ok(false)) {
                 return;
             }
         }
     }
 }
 
-/// 20 to 50 ms, so that instances which wait for one rebuild do not come back together.
-fn draw_wait() -> Duration {
+/// 20 to 50 ms, drawn so that instances which wait for one rebuild do not ask again at the same moment.
+fn draw_pause() -> Duration {
     Duration::from_millis(20 + u64::from(secret::random::<1>()[0]) * 30 / 255)
 }

@@ -1,4 +1,4 @@
-//! release: RELEASE → `end_seats` → FREE. Releasing twice is one release.
+//! release: RELEASE, then `end_seats`, then FREE. Releasing twice has the same effect as releasing once.
 
 use super::{SeatProtocol, deadline::Deadline, steps::Step};
 use crate::{
@@ -10,17 +10,17 @@ use crate::{
     },
     error::{StoreName, chain},
     records::SeatEnding,
-    seat_store::{PoolKey, PoolReply, ReleaseAnswer, SeatFree, SessionFree},
+    seat_store::{PoolKey, PoolReply, ReleaseAnswer, SeatToFree, SessionToFree},
 };
 use time::OffsetDateTime;
 
 impl SeatProtocol {
-    /// Gives a session back; the seat is free with its last one. Answers when the session ended, now or before; `None`:
-    /// it is over, and so long ago that it was forgotten.
+    /// Ends a session. The seat is free when its last session has ended. Answers when the session ended, now or before;
+    /// `None` if that was so long ago that PostgreSQL has forgotten it.
     ///
     /// # Errors
-    /// If a store could not be asked in time. The client may ask again, or leave it: the seat is others' after its
-    /// lease.
+    /// If a store could not be asked in time. The client may ask again or not: other holders can have the seat when its
+    /// lease is over.
     pub async fn release(&self, handle: &SessionHandle) -> Result<Option<OffsetDateTime>> {
         let deadline = Deadline::of_request();
         let pool = PoolKey::from(handle);
@@ -28,10 +28,10 @@ impl SeatProtocol {
         loop {
             deadline.check(StoreName::Seats)?;
             let answer = match self.seats.release(&pool, handle.seat, handle.session).await? {
-                PoolReply::Said(answer) => answer,
-                PoolReply::Cold(_) => {
-                    // The records know no such pool: the session is over with it.
-                    if !self.rebuilds.warm(&pool, handle.tenant, handle.pool_id, deadline).await? {
+                PoolReply::Answer(answer) => answer,
+                PoolReply::NeedsRebuild { .. } => {
+                    // PostgreSQL knows no such pool, so the session is over too.
+                    if !self.rebuilds.ensure_warm(&pool, handle.tenant, handle.pool_id, deadline).await? {
                         return Ok(Some(self.settings.clock.now()));
                     }
                     continue;
@@ -44,26 +44,26 @@ impl SeatProtocol {
                 }
                 ReleaseAnswer::Left { epoch } | ReleaseAnswer::NotHeld { epoch } => (epoch, Vec::new()),
             };
-            // The session itself is ended by id whatever ticket or epoch say: its owner asks.
+            // Its owner asks, so the session is ended by id whatever the ticket and the epoch are.
             let ended = self
                 .records
                 .end_seats(handle.tenant, handle.pool_id, &ending, EndReason::Released, self.settings.timing.ttl)
                 .await?;
             self.steps.done(Step::EndSeats).await?;
             let Some(done) = ended.done else {
-                // A rebuild came in between and counts the session in again: it leaves that copy too.
+                // A rebuild came in between, and its copy counts the session again: it must leave that copy too.
                 self.seats.invalidate(&pool, ending.epoch).await?;
                 continue;
             };
-            self.forget(handle, &pool, &ending, answer, done).await;
-            // Of a session that Redis counted in, the records may lack the grant: then this is its end.
-            let held = !matches!(answer, ReleaseAnswer::NotHeld { .. });
-            return Ok(ended.released_at.or_else(|| held.then(|| self.settings.clock.now())));
+            self.free_in_redis(handle, &pool, &ending, answer, done).await;
+            // PostgreSQL may lack the grant of a session that Redis counted: then the session ended with this call.
+            let was_held = !matches!(answer, ReleaseAnswer::NotHeld { .. });
+            return Ok(ended.released_at.or_else(|| was_held.then(|| self.settings.clock.now())));
         }
     }
 
-    /// FREE. The records know already: if Redis does not hear it now, the next acquire or the reaper takes it up.
-    async fn forget(
+    /// FREE. PostgreSQL knows of the end already: if Redis cannot be told now, the next acquire or the reaper does it.
+    async fn free_in_redis(
         &self,
         handle: &SessionHandle,
         pool: &PoolKey,
@@ -71,16 +71,16 @@ impl SeatProtocol {
         answer: ReleaseAnswer,
         done: Vec<(u32, bool)>,
     ) {
-        let seats: Vec<SeatFree> = ending
+        let seats: Vec<SeatToFree> = ending
             .seats
             .iter()
             .filter_map(|claim| {
                 let (seat, retired) = *done.iter().find(|(seat, _)| *seat == claim.seat)?;
-                Some(SeatFree { seat, seq: claim.claim.seq, retired })
+                Some(SeatToFree { seat, seq: claim.claim.seq, retired })
             })
             .collect();
-        let sessions: Vec<SessionFree> = matches!(answer, ReleaseAnswer::Left { .. })
-            .then_some(SessionFree { seat: handle.seat, session: handle.session })
+        let sessions: Vec<SessionToFree> = matches!(answer, ReleaseAnswer::Left { .. })
+            .then_some(SessionToFree { seat: handle.seat, session: handle.session })
             .into_iter()
             .collect();
         if seats.is_empty() && sessions.is_empty() {

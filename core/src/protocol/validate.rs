@@ -1,51 +1,31 @@
-//! validate: what an acquire would say, taking no seat.
+//! validate: VALIDATE answers what an acquire would be told. No seat is taken.
 
-use super::{
-    SeatProtocol,
-    acquire::{KeyRejection, tried},
-    deadline::Deadline,
-    guesses::SecretGuesser,
-};
+use super::{SeatProtocol, guesses::SecretGuesser, keys::KeyRejection};
 use crate::{
     Result,
     domain::{
         id::{ClientPart, Holder, PoolName},
         key::LicenseKey,
         license::{LicenseFacts, LicenseRefusal},
-        rate::RateLimited,
     },
     error::StoreName,
-    seat_store::{PoolKey, PoolReply, ValidateAnswer, ValidateReply},
+    seat_store::{PoolReply, ValidateAnswer, ValidateReply},
 };
 
 /// The answer to a validate.
 #[derive(Clone, Debug)]
 pub enum ValidateOutcome {
-    /// The license gives seats; whether to this holder now, it says.
+    /// The license gives seats; the reply says whether it would give this holder one now.
     Valid(Box<ValidateReply>),
-    /// It gives none.
+    /// The license gives no seat now.
     Refused(LicenseRefusal, Box<LicenseFacts>),
-    /// As for acquire.
-    BadKey,
-    /// As for acquire.
-    NoPool,
-    /// Too many wrong keys from there. Not looked at.
-    Limited(RateLimited),
-}
-
-impl From<KeyRejection> for ValidateOutcome {
-    fn from(closed: KeyRejection) -> Self {
-        match closed {
-            KeyRejection::BadKey => Self::BadKey,
-            KeyRejection::NoPool => Self::NoPool,
-            KeyRejection::Limited(limited) => Self::Limited(limited),
-        }
-    }
+    /// The license key opens no pool.
+    KeyRejected(KeyRejection),
 }
 
 impl SeatProtocol {
-    /// Says what a key is good for: what a new process of this machine and instance would be told if it asked for a
-    /// seat now. Who does not say who it is, is somebody new.
+    /// Answers what a new process of this machine and instance would be told if it asked for a seat now. Without a
+    /// machine, the answer is that for a new holder.
     ///
     /// # Errors
     /// If a store could not be asked in time.
@@ -59,7 +39,7 @@ impl SeatProtocol {
         self.validate_from(key, hardware, instance, pool, None).await
     }
 
-    /// [`SeatProtocol::validate`] by somebody whose wrong keys are counted.
+    /// [`SeatProtocol::validate`] by a caller whose wrong keys are counted.
     ///
     /// # Errors
     /// As there.
@@ -71,36 +51,26 @@ impl SeatProtocol {
         pool: &PoolName,
         guesser: Option<&SecretGuesser>,
     ) -> Result<ValidateOutcome> {
-        let deadline = Deadline::of_request();
-        let hashes = key.hashes(&self.settings.peppers);
-        if self.guesses.is_wrong(&tried(key.number(), &hashes)) {
-            return Ok(ValidateOutcome::BadKey);
-        }
-        let pool = PoolKey { license: key.number(), pool: pool.clone() };
-        let by_machine = hardware.map(|h| Holder::machine(pool.license, h));
-        let by_process = hardware.zip(instance).map(|(h, i)| Holder::process(pool.license, h, i));
-        let mut judged = false;
+        let Some(mut key) = self.present_key(key, pool, guesser) else {
+            return Ok(ValidateOutcome::KeyRejected(KeyRejection::BadKey));
+        };
+        let license = key.pool.license;
+        let by_machine = hardware.map(|h| Holder::machine(license, h));
+        let by_process = hardware.zip(instance).map(|(h, i)| Holder::process(license, h, i));
         loop {
-            deadline.check(StoreName::Seats)?;
-            match self.seats.validate(&pool, &hashes, by_machine, by_process).await? {
-                PoolReply::Said(ValidateAnswer::Valid(valid)) => return Ok(ValidateOutcome::Valid(valid)),
-                PoolReply::Said(ValidateAnswer::Refused(refusal, facts)) => {
+            key.deadline.check(StoreName::Seats)?;
+            let rejection = match self.seats.validate(&key.pool, &key.hashes, by_machine, by_process).await? {
+                PoolReply::NeedsRebuild { .. } => self.warm_up_pool(&key).await?,
+                PoolReply::Answer(ValidateAnswer::BadKey { epoch }) => {
+                    self.recheck_rejected_key(&mut key, epoch).await?
+                }
+                PoolReply::Answer(ValidateAnswer::Valid(valid)) => return Ok(ValidateOutcome::Valid(valid)),
+                PoolReply::Answer(ValidateAnswer::Refused(refusal, facts)) => {
                     return Ok(ValidateOutcome::Refused(refusal, facts));
                 }
-                PoolReply::Said(ValidateAnswer::BadKey(epoch)) => {
-                    if judged {
-                        return Ok(ValidateOutcome::BadKey);
-                    }
-                    if let Some(closed) = self.is_no_newer_key(&pool, &hashes, guesser, epoch).await? {
-                        return Ok(closed.into());
-                    }
-                    judged = true;
-                }
-                PoolReply::Cold(_) => {
-                    if let Some(closed) = self.open(&pool, &hashes, guesser, deadline).await? {
-                        return Ok(closed.into());
-                    }
-                }
+            };
+            if let Some(rejection) = rejection {
+                return Ok(ValidateOutcome::KeyRejected(rejection));
             }
         }
     }

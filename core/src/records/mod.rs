@@ -75,7 +75,7 @@ pub use plans::{PlanRow, ProductRow, ProductSettings};
 pub use projects::ProjectRow;
 pub use registration::{FirstLicense, RegisteredTenant};
 pub(crate) use registration::{RegistrationState, RegistrationStep};
-pub use seats::{EndOutcome, GrantOutcome, ResolveOutcome, SeatEnding, SeatGrant};
+pub use seats::{EndOutcome, GrantOutcome, ResolveOutcome, SeatEnding};
 pub(crate) use sessions::KickOutcome;
 pub use sessions::{SessionFilter, SessionRow, WINDOW};
 pub use subject::SubjectAddress;

@@ -4,11 +4,12 @@ use super::connect::Records;
 use crate::{
     Error, Result, clock,
     domain::{
+        claimant::Claimant,
         email,
-        id::{Attempt, Holder, Hw, PoolId, SeatNo, SessionId, TenantId},
+        id::{Attempt, Holder, PoolId, SeatNo, SessionId, TenantId},
         lease::LeaseTiming,
         name,
-        pool::{OpenSession, PoolSnapshot, RebuiltSeat, SeatClaim, SessionClaim},
+        pool::{GrantedSeat, OpenSession, PoolSnapshot, RebuiltSeat, SeatClaim, SessionClaim},
         session::{EndReason, GoneReason},
     },
 };
@@ -21,49 +22,7 @@ use uuid::Uuid;
 /// it.
 const REBUILD_PATIENCE: &str = "20s";
 
-/// What ACQUIRE decided and the records should write down.
-#[derive(Clone, Debug)]
-pub struct SeatGrant {
-    /// The organization.
-    pub tenant: TenantId,
-    /// The pool.
-    pub pool: PoolId,
-    /// The seat.
-    pub seat: SeatNo,
-    /// The session.
-    pub session: SessionId,
-    /// Who holds the seat.
-    pub holder: Holder,
-    /// The process start.
-    pub attempt: Attempt,
-    /// First half of the ticket.
-    pub epoch: u64,
-    /// Second half of the ticket.
-    pub seq: u64,
-    /// The seat's sessions that are not ending.
-    pub live: Vec<SessionId>,
-    /// When the holder that lost the seat was last heard of.
-    pub displaced_seen: Option<OffsetDateTime>,
-    /// The machine's public hash.
-    pub hw: Hw,
-    /// What people are shown.
-    pub label: String,
-    /// What the client said about itself.
-    pub client: serde_json::Value,
-    /// The license key it came with, under every accepted pepper.
-    pub key_hashes: Vec<String>,
-}
-
-impl SeatGrant {
-    /// What the client said of its person or project, as the records compare it.
-    fn said(&self, fact: &str) -> Option<String> {
-        let compared = if fact == "user" { email::key } else { name::fold };
-        let said = self.client.get(fact).and_then(serde_json::Value::as_str).map(compared);
-        said.filter(|text| !text.is_empty())
-    }
-}
-
-/// What became of a [`SeatGrant`].
+/// What became of a [`GrantedSeat`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GrantOutcome {
     /// Written down, now or before.
@@ -141,32 +100,42 @@ impl EndingColumns {
 }
 
 impl Records {
-    /// Writes a grant down. May be repeated: a second call answers like the first.
+    /// Writes down the seat that Redis granted a claimant. `key_hashes` is the license key it came with, under every
+    /// accepted pepper; `ttl` turns the lease end of the displaced holder into when it was last seen. May be repeated:
+    /// a second call answers like the first.
     ///
     /// # Errors
     /// [`Error::Records`]; the grant may have been written all the same.
-    pub async fn grant_seat(&self, grant: &SeatGrant) -> Result<GrantOutcome> {
-        let (person, project) = (&grant.said("user"), &grant.said("project"));
+    pub async fn grant_seat(
+        &self,
+        granted: &GrantedSeat,
+        claimant: &Claimant,
+        key_hashes: &[String],
+        ttl: Duration,
+    ) -> Result<GrantOutcome> {
+        let displaced_seen = last_seen(granted.displaced_lease_end_ms, ttl);
+        let person = &compared(&claimant.client, "user", email::key);
+        let project = &compared(&claimant.client, "project", name::fold);
         let answer = self
             .repeat(|pool| async move {
                 let sql = "select grant_seat($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16)";
                 let answer = sqlx::query_scalar::<_, String>(sql)
-                    .bind(grant.tenant.0)
-                    .bind(grant.pool.0)
-                    .bind(grant.seat as i32)
-                    .bind(grant.session.0)
-                    .bind(grant.holder.to_string())
-                    .bind(grant.attempt.0)
-                    .bind(grant.epoch as i64)
-                    .bind(grant.seq as i64)
-                    .bind(grant.live.iter().map(|s| s.0).collect::<Vec<Uuid>>())
-                    .bind(grant.displaced_seen)
-                    .bind(grant.hw.to_string())
-                    .bind(&grant.label)
-                    .bind(&grant.client)
+                    .bind(granted.tenant.0)
+                    .bind(granted.pool_id.0)
+                    .bind(granted.seat as i32)
+                    .bind(granted.session.0)
+                    .bind(granted.lease.holder.to_string())
+                    .bind(claimant.attempt.0)
+                    .bind(granted.epoch as i64)
+                    .bind(granted.seq as i64)
+                    .bind(granted.live.iter().map(|s| s.0).collect::<Vec<Uuid>>())
+                    .bind(displaced_seen)
+                    .bind(claimant.hw.to_string())
+                    .bind(&claimant.label)
+                    .bind(&claimant.client)
                     .bind(person)
                     .bind(project)
-                    .bind(&grant.key_hashes)
+                    .bind(key_hashes)
                     .fetch_one(&pool)
                     .await;
                 match answer {
@@ -176,14 +145,7 @@ impl Records {
                 }
             })
             .await?;
-        match answer.as_str() {
-            "OK" => Ok(GrantOutcome::Ok),
-            "FENCED" => Ok(GrantOutcome::Fenced),
-            "ENDED" => Ok(GrantOutcome::Ended),
-            "EPOCH_STALE" => Ok(GrantOutcome::EpochStale),
-            "REFUSED" => Ok(GrantOutcome::Refused),
-            other => Err(Error::Internal(format!("grant_seat answered {other}").into())),
-        }
+        grant_outcome(&answer)
     }
 
     /// Writes endings down. `reason` is what events say, and never [`EndReason::Kicked`], which is written elsewhere;
@@ -295,6 +257,28 @@ impl Records {
             .await?;
         row.map(|row| snapshot(tenant, pool_id, &row).map_err(Error::from)).transpose()
     }
+}
+
+fn grant_outcome(answer: &str) -> Result<GrantOutcome> {
+    match answer {
+        "OK" => Ok(GrantOutcome::Ok),
+        "FENCED" => Ok(GrantOutcome::Fenced),
+        "ENDED" => Ok(GrantOutcome::Ended),
+        "EPOCH_STALE" => Ok(GrantOutcome::EpochStale),
+        "REFUSED" => Ok(GrantOutcome::Refused),
+        other => Err(Error::Internal(format!("grant_seat answered {other}").into())),
+    }
+}
+
+/// When a holder whose lease ended then was last seen; `None` where there was no lease.
+fn last_seen(lease_end_ms: i64, ttl: Duration) -> Option<OffsetDateTime> {
+    (lease_end_ms > 0).then(|| clock::from_ms(lease_end_ms) - ttl)
+}
+
+/// A fact that the client said about itself, in the form in which it is compared.
+fn compared(client: &serde_json::Value, fact: &str, form: impl Fn(&str) -> String) -> Option<String> {
+    let text = client.get(fact).and_then(serde_json::Value::as_str).map(form);
+    text.filter(|text| !text.is_empty())
 }
 
 fn snapshot(tenant: TenantId, pool_id: PoolId, row: &PgRow) -> sqlx::Result<PoolSnapshot> {

@@ -1,4 +1,4 @@
-//! ACQUIRE and VALIDATE.
+//! ACQUIRE, which takes a seat, and VALIDATE, which says what ACQUIRE would answer.
 
 use super::{
     PoolReply, SeatStore,
@@ -10,80 +10,28 @@ use super::{
 use crate::{
     Result,
     domain::{
-        id::{Attempt, Holder, PoolId, SeatNo, SessionId, TenantId},
+        claimant::Claimant,
+        id::{Holder, SessionId},
         license::{LicenseFacts, LicenseRefusal},
+        pool::{GrantedSeat, SeatLease},
         rate::{LimitKind, RateLimit, RateLimited},
     },
 };
 
-/// What ACQUIRE is asked.
-#[derive(Clone, Debug)]
-pub struct SeatRequest {
-    /// The key under every accepted pepper.
-    pub key_hashes: Vec<String>,
-    /// The holder if the license counts machines.
-    pub by_machine: Holder,
-    /// The holder if it counts processes; `None` if the client did not say which instance it is.
-    pub by_process: Option<Holder>,
-    /// The client's process start.
-    pub attempt: Attempt,
-    /// The id a new session gets.
-    pub session: SessionId,
-    /// What people are shown: a hostname, say.
-    pub label: String,
-    /// The product the client says it is, if it says so.
-    pub product: Option<String>,
-}
-
-/// A decision that the records must confirm before anybody is told.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SeatTicket {
-    /// True if this attempt already had its session.
-    pub renewed: bool,
-    /// The seat.
-    pub seat: SeatNo,
-    /// The session.
-    pub session: SessionId,
-    /// First half of the ticket.
-    pub epoch: u64,
-    /// Second half of the ticket.
-    pub seq: u64,
-    /// The organization.
-    pub tenant: TenantId,
-    /// The pool's id in the records.
-    pub pool_id: PoolId,
-    /// Who holds the seat now, by the license's policy.
-    pub holder: Holder,
-    /// What the license says.
-    pub facts: LicenseFacts,
-    /// Seats held, this one included.
-    pub held: u32,
-    /// Lease end (ms) of the holder that lost the seat; 0 if there was none.
-    pub displaced_lease_end_ms: i64,
-    /// The lease that was given, ms: shorter than the setting for a new process on a seat that carries many
-    /// (lease_length.lua).
-    pub lease_ms: i64,
-    /// How long the holder has held its seat, ms: what grace is earned by; `None` where tokens of it carry none
-    /// (lease_length.lua).
-    pub held_ms: Option<i64>,
-    /// The seat's sessions that are not ending.
-    pub live: Vec<SessionId>,
-}
-
-/// Nobody who holds no seat is given one now.
+/// The pool gives no seat to a new holder now.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PoolFull {
     /// Seats held.
     pub held: u32,
-    /// Seats there are.
+    /// The seats of the pool.
     pub seats_total: u32,
-    /// Seats that nobody holds and nobody is given yet.
+    /// Seats that have no holder and cannot be granted yet.
     pub waiting: u32,
-    /// What must be over before somebody is seated.
+    /// What must end before a seat can be granted.
     pub until: WaitReason,
-    /// When that is over at the latest, if no holder gives a sign of life before; ms, 0 if nothing is known.
+    /// When that ends at the latest if no holder sends a heartbeat before, ms; 0 if it is not known.
     pub next_lease_end_ms: i64,
-    /// How long until then, ms, by the clock that takes seats away.
+    /// How long until then, ms, by the clock that decides whether a seat is taken away.
     pub wait_ms: i64,
     /// Redis time of the answer, ms.
     pub now_ms: i64,
@@ -93,34 +41,35 @@ pub struct PoolFull {
     pub silent: Vec<SilentHolder>,
 }
 
-/// What must be over before somebody is seated in a full pool.
+/// What must end before a full pool can grant a seat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WaitReason {
     /// The lease of a holder.
     Lease,
-    /// The wait of a seat whose holder was ended by somebody, or of whom restored records may know nothing.
+    /// The wait of a seat whose holder was ended by an administrator, or may be unknown to restored records.
     Wait,
-    /// The wait of a pool whose records were restored: who holds a seat goes on, and nobody else sits down.
+    /// The wait of a pool whose records were restored: present holders continue, and no other holder is granted a seat.
     Opening,
-    /// Nothing: the pool has no seats.
+    /// Waiting does not help: the pool has no seats.
     Never,
 }
 
 /// The holder's seat carries as many live processes as its license allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TooMany {
-    /// How many that are.
+pub struct TooManyProcesses {
+    /// How many processes that are.
     pub processes: u32,
-    /// Whether the license counts processes: then they are starts of one named process, and not all of the machine's.
+    /// Whether the license counts processes. The processes are then starts of one named process, and not all processes
+    /// of the machine.
     pub by_process: bool,
-    /// Until the first of them is over if it gives no sign of life, ms.
+    /// How long until the first of their leases ends if it sends no heartbeat, ms.
     pub wait_ms: i64,
 }
 
-/// A holder as others may see it.
+/// A holder, as other claimants may see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SilentHolder {
-    /// What its client called itself.
+    /// The label that its client gave.
     pub label: String,
     /// Since when it has held the seat, ms.
     pub since_ms: i64,
@@ -131,29 +80,39 @@ pub struct SilentHolder {
 /// What ACQUIRE answers when the copy is warm.
 #[derive(Clone, Debug, PartialEq)]
 pub enum AcquireAnswer {
-    /// A seat, subject to the records.
-    Granted(Box<SeatTicket>),
-    /// None free.
+    /// A seat, which PostgreSQL must confirm before the client is told.
+    Granted(Box<GrantedSeat>),
+    /// The key is not among those this copy knows.
+    BadKey {
+        /// The epoch of the copy.
+        epoch: u64,
+    },
+    /// No seat.
+    Refused(AcquireRefusal),
+}
+
+/// Why an acquire gets no seat.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AcquireRefusal {
+    /// Every seat is held, or waits.
     Full(Box<PoolFull>),
-    /// The key is not among those this copy knows, under this epoch.
-    BadKey(u64),
     /// The license gives no seat now.
-    Refused(LicenseRefusal),
-    /// The license is for the product named here, not for the client's.
+    License(LicenseRefusal),
+    /// The license is for the product named here, not for the one that the client names.
     WrongProduct(String),
     /// The holder asked too often, or too many new sessions were begun on the license. The limit is as it is for this
     /// license.
     Limited(RateLimited),
-    /// The license counts processes and the client did not name its instance.
+    /// The license counts processes, and the client did not name its instance.
     NeedsInstance,
-    /// The seat carries as many live processes as allowed.
-    TooMany(TooMany),
+    /// The holder's seat carries as many live processes as its license allows.
+    TooMany(TooManyProcesses),
 }
 
-/// Whether an acquire would get a seat now, by the lines that ACQUIRE itself decides by (acquire_decision.lua).
+/// Whether an acquire would get a seat now. The lines of acquire_decision.lua decide this for ACQUIRE too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SeatProspect {
-    /// It would.
+    /// It would get one.
     Seat,
     /// Every seat is held or waits for a lease to end.
     Full,
@@ -161,7 +120,7 @@ pub enum SeatProspect {
     TooMany,
 }
 
-/// What VALIDATE says of a license that gives seats.
+/// What VALIDATE answers about a license that gives seats.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ValidateReply {
     /// Whether an acquire would get one.
@@ -172,9 +131,10 @@ pub struct ValidateReply {
     pub held: u32,
     /// Seats there are.
     pub seats_total: u32,
-    /// Whether the holder asked about has one of them.
+    /// Whether the holder asked about holds one of them.
     pub has_seat: bool,
-    /// Until it would get one, ms, if nobody gives a sign of life before; 0 where it would now, or nothing is known.
+    /// How long until it would get one if no holder sends a heartbeat before, ms; 0 where it would get one now, or this
+    /// is not known.
     pub wait_ms: i64,
     /// Redis time of the answer, ms.
     pub now_ms: i64,
@@ -187,53 +147,47 @@ pub struct ValidateReply {
 pub enum ValidateAnswer {
     /// The license gives seats.
     Valid(Box<ValidateReply>),
-    /// As for ACQUIRE.
-    BadKey(u64),
-    /// It would not.
+    /// The key is not among those this copy knows.
+    BadKey {
+        /// The epoch of the copy.
+        epoch: u64,
+    },
+    /// The license gives no seat now.
     Refused(LicenseRefusal, Box<LicenseFacts>),
 }
 
 impl SeatStore {
-    /// Takes a seat, joins the holder's, or repeats an answer (acquire.lua).
+    /// Takes a seat, joins the holder's seat, or repeats an answer (acquire.lua). `key_hashes` is the license key under
+    /// every accepted pepper; `new_session` is the id that a new session gets.
     ///
     /// # Errors
-    /// [`crate::Error::Seats`] if Redis did not answer; it may have decided all the same.
-    pub async fn acquire(&self, pool: &PoolKey, ask: &SeatRequest) -> Result<PoolReply<AcquireAnswer>> {
-        let by_machine = ask.by_machine.to_string();
-        let by_process = ask.by_process.map(|h| h.to_string()).unwrap_or_default();
-        let turns = [pool.turns_key(&by_machine), pool.turns_key(&by_process), pool.begun_key()];
-        let [every, burst] = rate::arguments(self.rates.acquire);
-        let [seat_every, seat_burst] = rate::arguments(self.rates.license);
+    /// [`crate::Error::Seats`] if Redis did not answer. It may have decided all the same.
+    pub async fn acquire(
+        &self,
+        pool: &PoolKey,
+        key_hashes: &[String],
+        claimant: &Claimant,
+        new_session: SessionId,
+    ) -> Result<PoolReply<AcquireAnswer>> {
+        let by_machine = claimant.holder_by_machine.to_string();
+        let by_process = spelt(claimant.holder_by_process);
+        let limits = [pool.limit_key(&by_machine), pool.limit_key(&by_process), pool.new_sessions_key()];
+        let [every, burst] = rate::limit_arguments(self.rates.acquire);
+        let [seat_every, seat_burst] = rate::limit_arguments(self.rates.license);
         let arguments = [
-            ask.key_hashes.join(" "),
+            key_hashes.join(" "),
             by_machine,
             by_process,
-            ask.attempt.short(),
-            short(ask.session.0),
-            ask.label.clone(),
-            ask.product.clone().unwrap_or_default(),
+            claimant.attempt.short(),
+            short(new_session.0),
+            claimant.label.clone(),
+            claimant.product.clone().unwrap_or_default(),
             every,
             burst,
             seat_every,
             seat_burst,
         ];
-        let mut reply = self.run(&scripts::ACQUIRE, pool, &turns, &arguments).await?;
-        Ok(PoolReply::Said(match reply.word() {
-            "COLD" => return Ok(PoolReply::Cold(reply.take()?)),
-            "GRANTED" | "RENEWED" => AcquireAnswer::Granted(Box::new(granted(reply)?)),
-            "FULL" => AcquireAnswer::Full(Box::new(full(reply)?)),
-            "BADKEY" => AcquireAnswer::BadKey(reply.take()?),
-            "REFUSED" => AcquireAnswer::Refused(reply.refusal()?),
-            "PRODUCT" => AcquireAnswer::WrongProduct(reply.take()?),
-            "RATED" => AcquireAnswer::Limited(limited(&mut reply)?),
-            "NEEDS" => AcquireAnswer::NeedsInstance,
-            "TOOMANY" => AcquireAnswer::TooMany(TooMany {
-                processes: reply.take()?,
-                by_process: reply.take::<u8>()? == 1,
-                wait_ms: reply.take()?,
-            }),
-            _ => return Err(reply.unknown()),
-        }))
+        acquire_reply(self.run(&scripts::ACQUIRE, pool, &limits, &arguments).await?)
     }
 
     /// What an acquire would say, taking no seat (validate.lua).
@@ -247,12 +201,11 @@ impl SeatStore {
         by_machine: Option<Holder>,
         by_process: Option<Holder>,
     ) -> Result<PoolReply<ValidateAnswer>> {
-        let spelt = |holder: Option<Holder>| holder.map(|h| h.to_string()).unwrap_or_default();
         let arguments = [key_hashes.join(" "), spelt(by_machine), spelt(by_process)];
         let mut reply = self.run(&scripts::VALIDATE, pool, &[], &arguments).await?;
-        Ok(PoolReply::Said(match reply.word() {
-            "COLD" => return Ok(PoolReply::Cold(reply.take()?)),
-            "BADKEY" => ValidateAnswer::BadKey(reply.take()?),
+        Ok(PoolReply::Answer(match reply.word() {
+            "COLD" => return Ok(PoolReply::NeedsRebuild { epoch: reply.take()? }),
+            "BADKEY" => ValidateAnswer::BadKey { epoch: reply.take()? },
             "REFUSED" => ValidateAnswer::Refused(reply.refusal()?, Box::new(reply.facts()?)),
             "VALID" => ValidateAnswer::Valid(Box::new(ValidateReply {
                 prospect: match reply.take::<String>()?.as_str() {
@@ -274,28 +227,42 @@ impl SeatStore {
     }
 }
 
-fn granted(mut reply: ScriptReply) -> Result<SeatTicket> {
-    let renewed = reply.is("RENEWED");
-    let mut granted = SeatTicket {
-        renewed,
-        seat: reply.take()?,
-        session: reply.session()?,
-        epoch: reply.take()?,
-        seq: reply.take()?,
-        tenant: reply.parse()?,
-        pool_id: reply.parse()?,
-        holder: reply.parse()?,
-        facts: reply.facts()?,
-        held: reply.take()?,
-        displaced_lease_end_ms: reply.take()?,
-        lease_ms: reply.take()?,
-        held_ms: reply.held_ms()?,
-        live: Vec::new(),
-    };
+/// A holder as a script takes it: an empty text where the client did not say.
+fn spelt(holder: Option<Holder>) -> String {
+    holder.map(|holder| holder.to_string()).unwrap_or_default()
+}
+
+fn acquire_reply(mut reply: ScriptReply) -> Result<PoolReply<AcquireAnswer>> {
+    Ok(PoolReply::Answer(AcquireAnswer::Refused(match reply.word() {
+        "COLD" => return Ok(PoolReply::NeedsRebuild { epoch: reply.take()? }),
+        "GRANTED" | "RENEWED" => return Ok(PoolReply::Answer(AcquireAnswer::Granted(Box::new(granted(reply)?)))),
+        "BADKEY" => return Ok(PoolReply::Answer(AcquireAnswer::BadKey { epoch: reply.take()? })),
+        "FULL" => AcquireRefusal::Full(Box::new(full(reply)?)),
+        "REFUSED" => AcquireRefusal::License(reply.refusal()?),
+        "PRODUCT" => AcquireRefusal::WrongProduct(reply.take()?),
+        "RATED" => AcquireRefusal::Limited(limited(&mut reply)?),
+        "NEEDS" => AcquireRefusal::NeedsInstance,
+        "TOOMANY" => AcquireRefusal::TooMany(TooManyProcesses {
+            processes: reply.take()?,
+            by_process: reply.take::<u8>()? == 1,
+            wait_ms: reply.take()?,
+        }),
+        _ => return Err(reply.unknown()),
+    })))
+}
+
+fn granted(mut reply: ScriptReply) -> Result<GrantedSeat> {
+    let (seat, session) = (reply.take()?, reply.session()?);
+    let (epoch, seq) = (reply.take()?, reply.take()?);
+    let (tenant, pool_id) = (reply.parse()?, reply.parse()?);
+    let (holder, facts) = (reply.parse()?, reply.facts()?);
+    let (held, displaced_lease_end_ms) = (reply.take()?, reply.take()?);
+    let lease = SeatLease { holder, facts, lease_ms: reply.take()?, held_ms: reply.held_ms()? };
+    let mut live = Vec::new();
     while !reply.is_empty() {
-        granted.live.push(reply.session()?);
+        live.push(reply.session()?);
     }
-    Ok(granted)
+    Ok(GrantedSeat { tenant, pool_id, seat, session, epoch, seq, live, displaced_lease_end_ms, held, lease })
 }
 
 fn full(mut reply: ScriptReply) -> Result<PoolFull> {

@@ -1,5 +1,6 @@
-//! Connections that never grow older than 30 s: a deposed primary can be spoken to only so long after a failover, and
-//! the drain margin of a rebuild covers it (docs/PROTOCOL.md, section 2).
+//! Connections to Redis that are never used for longer than 30 s. After a failover an instance can therefore speak to a
+//! deposed primary for no longer than that, and the drain margin of a rebuild covers this time (docs/PROTOCOL.md,
+//! section 2).
 
 use super::{contact::StoreContact, reply::ScriptReply};
 use crate::{Error, Result};
@@ -11,23 +12,25 @@ use std::{
 use tokio::sync::Mutex;
 
 /// Long enough for a primary that is busy, short enough for a request to be answered within its deadline.
-const CONNECT: Duration = Duration::from_secs(1);
-const ANSWER: Duration = Duration::from_secs(2);
-/// How soon after a failed connect the next is tried.
-const RETRY: Duration = Duration::from_millis(200);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// The same, for an answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long after a failed connect the next one is tried.
+const RECONNECT_PAUSE: Duration = Duration::from_millis(200);
 
 /// How scripts learn which node they run on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum ReplicationId {
-    /// The script asks (`INFO replication`, about 6 µs). Always right.
+    /// The script asks its node (`INFO replication`, about 6 µs). This is always right.
     #[default]
     Script,
-    /// For services that refuse `INFO` in scripts: it is read once per connection, passed along, and read again behind
-    /// every answer, which counts only if it is still the same. Ids are drawn anew at every promotion and never repeat,
-    /// so it was the same throughout. Costs a second round trip.
+    /// For services that refuse `INFO` in scripts. The id is read once for each connection, passed to the script, and
+    /// read again behind every answer, which counts only if the id is still the same. A new id is drawn at every
+    /// promotion and ids never repeat, so it was the same throughout. This costs a second round trip.
     Connection,
 }
 
+/// The connection that all clones share, and how it is replaced.
 #[derive(Clone)]
 pub(super) struct RedisConnections {
     client: Client,
@@ -40,7 +43,7 @@ pub(super) struct RedisConnections {
 #[derive(Default)]
 struct CurrentConnection {
     live: Option<LiveConnection>,
-    /// The last connect failed, then and so: who waited for it is not made to wait for another.
+    /// When the last connect failed, and why: callers that waited for it are not made to wait for another one.
     failed: Option<(Instant, Error)>,
 }
 
@@ -57,70 +60,79 @@ impl RedisConnections {
         Ok(Self { client, id, max_age, contact, current: Arc::default() })
     }
 
-    /// Runs one script call, of a script that may write or only reads. A connection that turns out to be broken is
-    /// replaced once; a silent server is not asked twice.
+    /// Runs one script call. `writes` says whether the script may write or only reads. A broken connection is replaced
+    /// once; a server that does not answer is not asked twice.
     pub(super) async fn run<'a>(
         &self,
         writes: bool,
         call: impl Fn(&str) -> ScriptInvocation<'a>,
     ) -> Result<ScriptReply> {
-        let _asking = self.contact.ask();
+        let _pending = self.contact.begin_call();
         let mut tries = 0;
         loop {
             tries += 1;
-            let mut live = self.get().await?;
+            let mut live = self.connection().await?;
             let answer: redis::RedisResult<redis::Value> =
                 call(&live.replication_id).invoke_async(&mut live.connection).await;
             match answer {
-                Ok(value) => {
-                    let reply = ScriptReply::new(value)?;
-                    if reply.is("READONLY") || !self.is_still(&mut live).await {
-                        self.contact.missed(false);
-                        self.forget(&live).await;
-                        return Err(Error::Seats("the node is no primary, or was replaced meanwhile".into()));
-                    }
-                    self.contact.heard(writes);
-                    return Ok(reply);
-                }
-                Err(e) => {
-                    // Whatever went wrong with this connection or node, the next caller starts afresh.
-                    let silent = e.is_io_error() || e.is_timeout() || e.is_connection_dropped();
-                    if silent || e.code() == Some("READONLY") {
-                        self.forget(&live).await;
-                    }
-                    // An error is no answer: whoever asked for a lease did not get it (MISCONF, NOREPLICAS,
-                    // CLUSTERDOWN, LOADING, BUSY, NOPERM, what a proxy says, ...). But where only memory is short who
-                    // holds a seat is let through.
-                    if e.code() == Some("OOM") {
-                        self.contact.heard(true);
-                    } else {
-                        self.contact.missed(!silent);
-                    }
-                    if tries > 1 || e.is_timeout() || !silent {
-                        return Err(Error::seats("running a script failed", e));
+                Ok(value) => return self.accept_reply(ScriptReply::new(value)?, &mut live, writes).await,
+                Err(error) => {
+                    let is_broken = self.record_error(&error, &live).await;
+                    if tries > 1 || error.is_timeout() || !is_broken {
+                        return Err(Error::seats("running a script failed", error));
                     }
                 }
             }
         }
     }
 
-    /// Whether the node that answered is the one whose id the script was given.
-    async fn is_still(&self, live: &mut LiveConnection) -> bool {
+    /// Passes on what a primary answered. An answer of a node that is no primary, or that was replaced meanwhile,
+    /// counts as none.
+    async fn accept_reply(&self, reply: ScriptReply, live: &mut LiveConnection, writes: bool) -> Result<ScriptReply> {
+        if reply.is("READONLY") || !self.is_same_node(live).await {
+            self.contact.record_failure(false);
+            self.discard(live).await;
+            return Err(Error::Seats("the node is no primary, or was replaced meanwhile".into()));
+        }
+        self.contact.record_answer(writes);
+        Ok(reply)
+    }
+
+    /// Records an error of a call, and discards the connection where it or its node may be at fault, so that the next
+    /// caller begins with a new one. True if the connection is broken or the server was silent.
+    async fn record_error(&self, error: &redis::RedisError, live: &LiveConnection) -> bool {
+        let is_broken = error.is_io_error() || error.is_timeout() || error.is_connection_dropped();
+        if is_broken || error.code() == Some("READONLY") {
+            self.discard(live).await;
+        }
+        // An error is no answer: a caller that asked for a lease did not receive it (MISCONF, NOREPLICAS, CLUSTERDOWN,
+        // LOADING, BUSY, NOPERM, what a proxy says, ...). But where only memory is short, holders are still served.
+        if error.code() == Some("OOM") {
+            self.contact.record_answer(true);
+        } else {
+            self.contact.record_failure(!is_broken);
+        }
+        is_broken
+    }
+
+    /// Whether the node that answered is the one whose replication id the script was given.
+    async fn is_same_node(&self, live: &mut LiveConnection) -> bool {
         self.id == ReplicationId::Script
             || replication_id(&mut live.connection).await.is_ok_and(|id| id == live.replication_id)
     }
 
-    /// The service's clock as it takes seats away: it stands still while and just after the store was away.
+    /// The clock of the service for taking seats away: it stands still while the store is away and for a while after.
     pub(super) fn held_clock_ms(&self) -> i64 {
         self.contact.held_clock_ms()
     }
 
-    pub(super) async fn ping(&self) -> Result<()> {
-        let mut live = self.get().await?;
+    /// Whether the store answers and drops nothing when it is full.
+    pub(super) async fn check_ready(&self) -> Result<()> {
+        let mut live = self.connection().await?;
         let answer: redis::RedisResult<String> =
             redis::cmd("INFO").arg("memory").query_async(&mut live.connection).await;
         if answer.is_err() {
-            self.forget(&live).await;
+            self.discard(&live).await;
         }
         // With any other policy Redis drops live seats when it is full.
         match field(&answer.map_err(|e| Error::seats("INFO was not answered", e))?, "maxmemory_policy:").as_str() {
@@ -129,14 +141,15 @@ impl RedisConnections {
         }
     }
 
-    /// The current connection, or a new one where there is none young enough. Callers wait for one connect, not many.
-    async fn get(&self) -> Result<LiveConnection> {
+    /// The current connection, or a new one where there is none that is young enough. All callers wait for the same
+    /// connect.
+    async fn connection(&self) -> Result<LiveConnection> {
         let mut current = self.current.lock().await;
         if let Some(live) = current.live.as_ref().filter(|live| live.since.elapsed() < self.max_age) {
             return Ok(live.clone());
         }
         current.live = None;
-        if let Some((_, error)) = current.failed.as_ref().filter(|(at, _)| at.elapsed() < RETRY) {
+        if let Some((_, error)) = current.failed.as_ref().filter(|(at, _)| at.elapsed() < RECONNECT_PAUSE) {
             return Err(error.clone());
         }
         match self.connect().await {
@@ -145,7 +158,7 @@ impl RedisConnections {
                 Ok(current.live.insert(live).clone())
             }
             Err(e) => {
-                self.contact.missed(false);
+                self.contact.record_failure(false);
                 let error = Error::seats("no connection to Redis was made", e);
                 current.failed = Some((Instant::now(), error.clone()));
                 Err(error)
@@ -154,10 +167,11 @@ impl RedisConnections {
     }
 
     async fn connect(&self) -> redis::RedisResult<LiveConnection> {
-        // The age counts from before the connect: the other end may be deposed at any time after.
+        // The age counts from before the connect, because the node may be deposed at any time after that.
         let since = Instant::now();
-        let config =
-            AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT)).set_response_timeout(Some(ANSWER));
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECT_TIMEOUT))
+            .set_response_timeout(Some(ANSWER_TIMEOUT));
         let mut connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
         let replication_id = match self.id {
             ReplicationId::Script => String::new(),
@@ -166,7 +180,8 @@ impl RedisConnections {
         Ok(LiveConnection { since, connection, replication_id })
     }
 
-    async fn forget(&self, broken: &LiveConnection) {
+    /// Has the next caller connect anew.
+    async fn discard(&self, broken: &LiveConnection) {
         let mut current = self.current.lock().await;
         if current.live.as_ref().is_some_and(|live| live.since == broken.since) {
             current.live = None;
@@ -174,7 +189,7 @@ impl RedisConnections {
     }
 }
 
-/// The replication id of a primary.
+/// The replication id of a node, which must be a primary.
 async fn replication_id(connection: &mut MultiplexedConnection) -> redis::RedisResult<String> {
     let info: String = redis::cmd("INFO").arg("replication").query_async(connection).await?;
     if field(&info, "role:") != "master" {

@@ -1,12 +1,12 @@
-//! The one speller of keys. All keys of a license share one hash tag, its number: a cluster keeps them in one slot, and
-//! one script may look at several of its pools.
+//! The only file that spells keys. All keys of a license share one hash tag, the license number: a cluster keeps them
+//! in one slot, and one script may read several pools of the license.
 
 use crate::domain::{
     handle::SessionHandle,
     id::{LicenseNumber, PoolName},
 };
 
-/// Which pool: everything that is needed to spell its keys, and no more.
+/// Names a pool in Redis: everything that is needed to spell its keys, and no more.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PoolKey {
     /// The license's public number.
@@ -21,18 +21,18 @@ impl PoolKey {
         ["h", "z", "s", "m", "n", "c"].map(|suffix| self.key(suffix))
     }
 
-    /// Where a large rebuild lays down its chunks before they take the copy's place: z, s, m, n of one epoch.
+    /// Where a large rebuild puts its chunks before they replace the copy: z, s, m, n of one epoch.
     pub(super) fn shadow_keys(&self, epoch: u64) -> [String; 4] {
         ["z", "s", "m", "n"].map(|suffix| self.key(&format!("{suffix}:{epoch}")))
     }
 
-    /// The turns of a holder or session of the pool, where the pool's scripts keep a limit.
-    pub(super) fn turns_key(&self, caller: &str) -> String {
+    /// The limit of one holder or session of the pool, where the pool's scripts keep a limit.
+    pub(super) fn limit_key(&self, caller: &str) -> String {
         self.key(&format!("r:{caller}"))
     }
 
-    /// The turns of all new sessions of the pool.
-    pub(super) fn begun_key(&self) -> String {
+    /// The limit of all new sessions of the pool.
+    pub(super) fn new_sessions_key(&self) -> String {
         self.key("b")
     }
 
@@ -41,12 +41,12 @@ impl PoolKey {
     }
 }
 
-/// The turns of one caller under one limit; a slot of its own.
+/// One caller under one limit that belongs to no pool. Each has a hash tag of its own.
 pub(super) fn rate_key(limit: &str, caller: &str) -> String {
     format!("rate:{{{limit}/{caller}}}")
 }
 
-/// That a caller tried something under one limit; in the slot of its turns.
+/// Remembers that a caller tried something under one limit. It shares the hash tag of that limit.
 pub(super) fn tried_key(limit: &str, caller: &str, tried: &str) -> String {
     format!("{}:{tried}", rate_key(limit, caller))
 }

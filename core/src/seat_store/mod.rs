@@ -1,21 +1,23 @@
-//! Redis: who is alive.
+//! Redis: which holders were heard from recently.
 //!
-//! Seats are owned by the records; this room only answers fast who was heard from lately. Every decision is one Lua
-//! script, atomic inside Redis (docs/PROTOCOL.md, section 3). The head of each script file is its contract, which
-//! `script_heads.rs` tests; `prologue.lua` stands in front of those of a pool.
-//! Nothing here knows PostgreSQL.
+//! PostgreSQL owns the seats. This module only answers quickly which of their holders are alive. Every decision is one
+//! Lua script, which Redis runs atomically (docs/PROTOCOL.md, section 3). The head of each script file is its contract
+//! and is tested by `script_heads.rs`; `prologue.lua` stands in front of every script of a pool. Nothing in this module
+//! knows PostgreSQL.
 //!
-//! * `keys.rs`: the one speller of keys · `scripts.rs`: the one place that runs scripts · `connection.rs`: connections
-//!   no older than 30 s
-//! * `contact.rs`: what this instance saw of the store's absence
-//! * `rate.rs`: limits shared by all instances
-//! * `acquire.rs`, `session.rs`, `look.rs`, `reap.rs`, `rebuild.rs`: what the scripts are asked and what they answer
+//! * `keys.rs`: the only file that spells keys
+//! * `scripts.rs`: the only place that runs scripts
+//! * `connection.rs`: connections, none of them older than 30 s
+//! * `contact/`: the absences of Redis that this instance saw
+//! * `rate.rs`: limits that all instances share
+//! * `acquire.rs`, `session.rs`, `look_up.rs`, `reap.rs`, `rebuild.rs`: the arguments and the answers of the scripts
+//! * `reply.rs`: how an answer is read
 
 mod acquire;
 mod connection;
 mod contact;
 mod keys;
-mod look;
+mod look_up;
 mod rate;
 mod reap;
 mod rebuild;
@@ -26,13 +28,13 @@ mod scripts;
 mod session;
 
 pub use acquire::{
-    AcquireAnswer, PoolFull, SeatProspect, SeatRequest, SeatTicket, SilentHolder, TooMany, ValidateAnswer,
+    AcquireAnswer, AcquireRefusal, PoolFull, SeatProspect, SilentHolder, TooManyProcesses, ValidateAnswer,
     ValidateReply, WaitReason,
 };
 pub use connection::ReplicationId;
 pub use keys::PoolKey;
-pub use look::{SessionLiveness, SessionLookup, SessionSighting};
-pub use reap::{ReapedSeats, SeatFree, SessionFree};
+pub use look_up::{SessionLiveness, SessionLookup, SessionSighting};
+pub use reap::{ReapedSeats, SeatToFree, SessionToFree};
 pub use rebuild::NonceAnswer;
 pub use session::{HeartbeatAnswer, ReleaseAnswer};
 
@@ -41,17 +43,19 @@ use crate::{
     domain::{lease::LeaseTiming, rate::PoolRates},
 };
 
-/// An answer of a script that needs a warm copy: either the copy was cold (or stale) under this epoch and nothing was
-/// written, or `T`.
+/// What a script that needs a warm copy of its pool answers.
 #[derive(Clone, Debug, PartialEq)]
 pub enum PoolReply<T> {
-    /// The copy cannot be trusted; rebuild it. The epoch is that of the copy, 0 if there is none.
-    Cold(u64),
-    /// The answer.
-    Said(T),
+    /// The copy is cold or stale and must be rebuilt. The script wrote nothing.
+    NeedsRebuild {
+        /// The epoch of the copy; 0 if there is none.
+        epoch: u64,
+    },
+    /// The copy is warm, and this is the answer.
+    Answer(T),
 }
 
-/// The seat store. Cheap to clone; clones share one connection.
+/// The copies of pools in Redis. Cheap to clone; clones share one connection.
 #[derive(Clone)]
 pub struct SeatStore {
     connections: connection::RedisConnections,
@@ -61,10 +65,10 @@ pub struct SeatStore {
 }
 
 impl SeatStore {
-    /// A store at `url` (`redis://host:port`, `redis+unix:///path`). Connects when first asked.
+    /// A store at `url` (`redis://host:port`, `redis+unix:///path`). It connects with the first call.
     ///
     /// # Errors
-    /// If the URL is none.
+    /// If the text is not a Redis URL.
     pub fn new(url: &str, id: ReplicationId, timing: LeaseTiming, clock: Clock) -> Result<Self> {
         let contact = contact::StoreContact::new(clock.clone(), &timing);
         Ok(Self {
@@ -75,9 +79,9 @@ impl SeatStore {
         })
     }
 
-    /// The same with limits that the scripts of a pool keep; without, there are none.
+    /// The same store with limits that the scripts of a pool keep. Without this call there are none.
     #[must_use]
-    pub fn limited(self, rates: PoolRates) -> Self {
+    pub fn with_rates(self, rates: PoolRates) -> Self {
         Self { rates, ..self }
     }
 
@@ -91,12 +95,12 @@ impl SeatStore {
         &self.timing
     }
 
-    /// Whether the store answers now and keeps what it is given (`maxmemory-policy noeviction`). For readiness; nothing
-    /// is gated on it.
+    /// Whether the store answers now and keeps what it is given (`maxmemory-policy noeviction`). Only readiness asks
+    /// this; no operation depends on it.
     ///
     /// # Errors
     /// [`crate::Error::Seats`] with what is wrong.
     pub async fn ready(&self) -> Result<()> {
-        self.connections.ping().await
+        self.connections.check_ready().await
     }
 }

@@ -1,4 +1,4 @@
-//! REAP and FREE.
+//! REAP, which claims what is over, and FREE, which forgets what PostgreSQL was told is over.
 
 use super::{PoolReply, SeatStore, keys::PoolKey, reply::short, scripts};
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
 pub struct ReapedSeats {
     /// First half of every ticket.
     pub epoch: u64,
-    /// The Unix minute the counts below are told for; `None` if they were told before in this minute.
+    /// The Unix minute that `denied` and `peak` belong to; `None` if they were answered before in this minute.
     pub minute: Option<i64>,
     /// Acquires answered "full" since the last time.
     pub denied: u64,
@@ -28,20 +28,20 @@ pub struct ReapedSeats {
     pub sessions: Vec<SessionClaim>,
 }
 
-/// A seat whose end the records know.
+/// A seat whose end PostgreSQL has written down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SeatFree {
+pub struct SeatToFree {
     /// The seat.
     pub seat: SeatNo,
     /// Second half of the ticket it ended under.
     pub seq: u64,
-    /// True if it was above the number of seats and is gone.
+    /// True if the seat was above the number of seats and was retired.
     pub retired: bool,
 }
 
-/// A session whose end the records know.
+/// A session whose end PostgreSQL has written down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SessionFree {
+pub struct SessionToFree {
     /// The seat it was on.
     pub seat: SeatNo,
     /// The session.
@@ -49,14 +49,14 @@ pub struct SessionFree {
 }
 
 impl SeatStore {
-    /// Claims what is over, up to `limit` of each kind (reap.lua). `epoch` is the pool's epoch in the records: an older
-    /// copy is cold.
+    /// Claims seats and sessions that are over, up to `limit` of each (reap.lua). `epoch` is the pool's epoch in
+    /// PostgreSQL: an older copy must be rebuilt.
     ///
-    /// `grace_before_ms`: who holds its seat since later has no grace, as the records counted it; 0: everybody may have
-    /// some, `None`: nobody has counted.
+    /// `grace_before_ms`: a holder that has held its seat since later has no grace, as PostgreSQL counted it; 0: every
+    /// holder may have some; `None`: it was not counted, and the last count stays.
     ///
     /// # Errors
-    /// [`crate::Error::Seats`] if Redis did not answer; claims may have been made and are taken up again later.
+    /// [`crate::Error::Seats`] if Redis did not answer. Claims may have been made; a later sweep takes them up again.
     pub async fn reap(
         &self,
         pool: &PoolKey,
@@ -68,7 +68,7 @@ impl SeatStore {
         let arguments = [epoch.to_string(), limit.to_string(), self.timing.reclaim_ms().to_string(), grace];
         let mut reply = self.run(&scripts::REAP, pool, &[], &arguments).await?;
         match reply.word() {
-            "COLD" => return Ok(PoolReply::Cold(reply.take()?)),
+            "COLD" => return Ok(PoolReply::NeedsRebuild { epoch: reply.take()? }),
             "REAPED" => {}
             _ => return Err(reply.unknown()),
         }
@@ -94,19 +94,19 @@ impl SeatStore {
             let claim = LeaseClaim { seq: sessions.take()?, lease_end_ms: sessions.take()? };
             reaped.sessions.push(SessionClaim { seat, session, claim });
         }
-        Ok(PoolReply::Said(reaped))
+        Ok(PoolReply::Answer(reaped))
     }
 
-    /// Forgets what the records know to be over (free.lua). Entries that are no longer what was claimed are left alone.
+    /// Forgets what PostgreSQL knows to be over (free.lua). Entries that are no longer what was claimed are left alone.
     ///
     /// # Errors
-    /// [`crate::Error::Seats`] if Redis did not answer; REAP takes it up again.
+    /// [`crate::Error::Seats`] if Redis did not answer. REAP takes it up again.
     pub async fn free(
         &self,
         pool: &PoolKey,
         epoch: u64,
-        seats: &[SeatFree],
-        sessions: &[SessionFree],
+        seats: &[SeatToFree],
+        sessions: &[SessionToFree],
     ) -> Result<PoolReply<u64>> {
         let mut list = Vec::new();
         for free in seats {
@@ -118,8 +118,8 @@ impl SeatStore {
         let arguments = [epoch.to_string(), seats.len().to_string()];
         let mut reply = self.run_with_list(&scripts::FREE, pool, &[], &arguments, &list).await?;
         match reply.word() {
-            "COLD" => Ok(PoolReply::Cold(reply.take()?)),
-            "FREED" => Ok(PoolReply::Said(reply.take()?)),
+            "COLD" => Ok(PoolReply::NeedsRebuild { epoch: reply.take()? }),
+            "FREED" => Ok(PoolReply::Answer(reply.take()?)),
             _ => Err(reply.unknown()),
         }
     }

@@ -1,4 +1,4 @@
-//! NONCE, EXTEND_REBUILD_LOCK, LOAD, REBUILD and INVALIDATE: the one way into Redis.
+//! NONCE, EXTEND_REBUILD_LOCK, LOAD, REBUILD and INVALIDATE: only a rebuild creates or replaces a copy in Redis.
 
 use super::{
     SeatStore,
@@ -14,32 +14,33 @@ use crate::{
     },
 };
 
-/// Seats per script call: above it a rebuild goes in chunks, so that no single call holds Redis for long.
+/// The most seats in one script call. A rebuild of more is done in chunks, so that no single call blocks Redis for
+/// long.
 const CHUNK: usize = 2000;
 
 /// What NONCE answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NonceAnswer {
-    /// The copy is warm again: somebody else was faster.
+    /// The copy is warm: another instance was faster.
     Warm,
-    /// Somebody else is at it: look again in 20 to 50 ms.
+    /// Another instance rebuilds the copy: ask again in 20 to 50 ms.
     Wait,
-    /// Read the records now and rebuild.
+    /// Leave to rebuild. PostgreSQL must be read after this answer.
     Nonce {
-        /// Good for one rebuild and for 2 s, unless [`SeatStore::keep`] is called within them.
+        /// Good for one rebuild, and for 2 s unless [`SeatStore::extend_rebuild_lock`] is called before they are over.
         nonce: String,
-        /// The epoch of the copy of this node that nobody is answered from any more; 0: there is none. For the records,
-        /// which must know whether the latest copy is among the living still.
+        /// The epoch of the copy of this node, from which no request is answered any more; 0: there is none. PostgreSQL
+        /// must know whether the latest copy may still be alive on another node.
         frozen: u64,
     },
 }
 
 impl SeatStore {
-    /// Asks for leave to rebuild a cold copy (nonce.lua). Must come before the records are read.
+    /// Asks for leave to rebuild a cold copy (nonce.lua). This must be asked before PostgreSQL is read.
     ///
     /// # Errors
     /// [`crate::Error::Seats`] if Redis did not answer.
-    pub async fn nonce(&self, pool: &PoolKey) -> Result<NonceAnswer> {
+    pub async fn request_nonce(&self, pool: &PoolKey) -> Result<NonceAnswer> {
         let fresh = secret::base64url(&secret::random::<16>());
         let mut reply = self.run(&scripts::NONCE, pool, &[], &[fresh]).await?;
         match reply.word() {
@@ -50,12 +51,12 @@ impl SeatStore {
         }
     }
 
-    /// Says that a rebuild goes on, so that nobody else begins one (extend_rebuild_lock.lua). False if it is no longer
-    /// ours.
+    /// Keeps the lock of a rebuild that goes on, so that no other instance begins one (extend_rebuild_lock.lua). False
+    /// if this rebuild has lost the lock.
     ///
     /// # Errors
     /// [`crate::Error::Seats`] if Redis did not answer.
-    pub async fn keep(&self, pool: &PoolKey, nonce: &str) -> Result<bool> {
+    pub async fn extend_rebuild_lock(&self, pool: &PoolKey, nonce: &str) -> Result<bool> {
         let reply = self.run(&scripts::EXTEND_REBUILD_LOCK, pool, &[], &[nonce.to_owned()]).await?;
         applied(&reply, "KEPT")
     }
@@ -64,12 +65,12 @@ impl SeatStore {
     /// changed.
     ///
     /// # Errors
-    /// [`crate::Error::Seats`] if Redis did not answer; the copy may have been replaced all the same.
+    /// [`crate::Error::Seats`] if Redis did not answer. The copy may have been replaced all the same.
     pub async fn rebuild(&self, pool: &PoolKey, nonce: &str, snapshot: &PoolSnapshot) -> Result<bool> {
         self.rebuild_in_chunks(pool, nonce, snapshot, CHUNK).await
     }
 
-    /// The same with at most `size` seats per script call (at least one).
+    /// As [`SeatStore::rebuild`], with at most `size` seats in one script call (at least one).
     ///
     /// # Errors
     /// As [`SeatStore::rebuild`].
@@ -104,7 +105,7 @@ impl SeatStore {
             previous_epoch,
             lease,
             snapshot.seats.len().to_string(),
-            if chunks.is_empty() { "-1".into() } else { sessions_in(&chunks).to_string() },
+            if chunks.is_empty() { "-1".into() } else { count_shared_sessions(&chunks).to_string() },
             (settings.len() / 2).to_string(),
         ];
         let list: Vec<String> = settings.into_iter().chain(last.iter().flat_map(seat_arguments)).collect();
@@ -115,7 +116,7 @@ impl SeatStore {
     /// Marks a copy stale if its epoch is not above `seen`, which the caller has proved old (invalidate.lua).
     ///
     /// # Errors
-    /// [`crate::Error::Seats`] if Redis did not answer; the next grant finds out by its epoch.
+    /// [`crate::Error::Seats`] if Redis did not answer. The next grant is then refused for its old epoch.
     pub async fn invalidate(&self, pool: &PoolKey, seen: u64) -> Result<()> {
         let reply = self.run(&scripts::INVALIDATE, pool, &[], &[seen.to_string()]).await?;
         match reply.word() {
@@ -125,12 +126,13 @@ impl SeatStore {
     }
 }
 
-/// Sessions with an entry of their own: those that share a seat.
-fn sessions_in(chunks: &[&[RebuiltSeat]]) -> usize {
+/// How many sessions have an entry of their own: those that share a seat.
+fn count_shared_sessions(chunks: &[&[RebuiltSeat]]) -> usize {
     let shared = chunks.iter().flat_map(|chunk| chunk.iter()).filter(|seat| seat.sessions.len() > 1);
     shared.map(|seat| seat.sessions.len()).sum()
 }
 
+/// Whether the script did what it was asked for, answering `word`, or had lost its nonce.
 fn applied(reply: &ScriptReply, word: &str) -> Result<bool> {
     match reply.word() {
         "LOST" => Ok(false),
@@ -139,6 +141,7 @@ fn applied(reply: &ScriptReply, word: &str) -> Result<bool> {
     }
 }
 
+/// The settings of a copy, as name and value in turn.
 fn settings(snapshot: &PoolSnapshot, ttl_ms: i64) -> Vec<String> {
     let pairs = [
         ("lease", ttl_ms.to_string()),

@@ -1,4 +1,4 @@
-//! Reads a script's answer from front to back: a word first, then what its contract lists.
+//! Reads the answer of a script from front to back: first a word, then the values that the script's contract lists.
 
 use crate::{
     Error, Result,
@@ -12,6 +12,7 @@ use redis::{FromRedisValue, Value};
 use std::{collections::VecDeque, str::FromStr};
 use uuid::Uuid;
 
+/// An answer of which the values are taken one after the other.
 pub(super) struct ScriptReply {
     word: String,
     rest: VecDeque<Value>,
@@ -42,7 +43,7 @@ impl ScriptReply {
         T::from_redis_value(value).map_err(unread)
     }
 
-    /// A list within the answer, read like an answer of its own.
+    /// A list within the answer. It is read like an answer.
     pub(super) fn list(&mut self) -> Result<Self> {
         Ok(Self { word: self.word.clone(), rest: self.take::<Vec<Value>>()?.into() })
     }
@@ -64,7 +65,7 @@ impl ScriptReply {
         serde_json::from_str(&text).map_err(|e| Error::seats("the license's facts cannot be read", e))
     }
 
-    /// How long a seat was held, ms; nothing where its tokens carry no grace.
+    /// How long a seat was held, ms; `None` where its tokens carry no grace.
     pub(super) fn held_ms(&mut self) -> Result<Option<i64>> {
         Ok(Some(self.take()?).filter(|&held| held >= 0))
     }

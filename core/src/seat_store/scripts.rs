@@ -1,27 +1,27 @@
-//! The scripts, put together at compile time, and the one place that runs them.
+//! The scripts, which are put together at compile time, and the only place that runs them.
 
 use super::{SeatStore, keys::PoolKey, reply::ScriptReply};
 use crate::Result;
 use std::sync::LazyLock;
 
-/// A test clock is taken only by scripts of test builds; the others refuse it.
+/// Only the scripts of test builds accept a test clock; the others refuse it.
 const TEST_BUILD: bool = cfg!(feature = "testing");
 
-/// Runs while Redis is out of memory: who holds a seat keeps it.
+/// The script runs while Redis is out of memory: holders keep their seats.
 const ALLOW_OOM: &str = "#!lua flags=allow-oom\n";
-/// Does not: who holds none gets none then.
+/// The script does not run while Redis is out of memory: no new holder gets a seat then.
 pub(super) const DENY_OOM: &str = "#!lua\n";
-/// Writes nothing, whatever happens.
+/// The script cannot write.
 const READ_ONLY: &str = "#!lua flags=no-writes\n";
 
-/// How many arguments stand in front of those of every script of a pool: what `prologue.lua` reads.
+/// How many arguments stand in front of those of every script of a pool. `prologue.lua` reads them.
 pub(super) const PROLOGUE_ARGUMENTS: usize = 5;
 
 /// A script that is called with `KEYS` keys and `ARGUMENTS` arguments of its own, besides what its prologue reads. The
 /// head of its file lists both by name.
 pub(super) struct SeatScript<const KEYS: usize, const ARGUMENTS: usize> {
     text: redis::Script,
-    /// A script that only reads is answered also by a store that refuses everything else.
+    /// False for a script that only reads: a store that refuses every write answers it all the same.
     writes: bool,
 }
 
@@ -61,7 +61,7 @@ scripts! {
         "cut_overlong_leases.lua" "acquire.lua";
     VALIDATE(0, 3) = READ_ONLY "prologue.lua" "acquire_decision.lua" "full_pool.lua" "validate.lua";
     HEARTBEAT(1, 4) = ALLOW_OOM "prologue.lua" "rate_limit.lua" "lease_length.lua" "heartbeat.lua";
-    LOOK(0, 0) = READ_ONLY "prologue.lua" "look.lua";
+    LOOK_UP_SESSIONS(0, 0) = READ_ONLY "prologue.lua" "look_up_sessions.lua";
     RELEASE(0, 2) = ALLOW_OOM "prologue.lua" "release.lua";
     REAP(0, 4) = ALLOW_OOM "prologue.lua" "cut_overlong_leases.lua" "reap.lua";
     FREE(0, 2) = ALLOW_OOM "prologue.lua" "free.lua";
@@ -70,7 +70,7 @@ scripts! {
     INVALIDATE(0, 1) = ALLOW_OOM "prologue.lua" "rebuild_lock.lua" "invalidate.lua";
     REBUILD(4, 7) = DENY_OOM "prologue.lua" "rebuild_lock.lua" "rebuilt_leases.lua" "rebuild.lua";
     LOAD(4, 4) = DENY_OOM "prologue.lua" "rebuild_lock.lua" "rebuilt_leases.lua" "load.lua";
-    // The same for a pool with holders: they keep their seats also when Redis is full.
+    // The same for a pool that has holders, who keep their seats also when Redis is full.
     REBUILD_HELD(4, 7) = ALLOW_OOM "prologue.lua" "rebuild_lock.lua" "rebuilt_leases.lua" "rebuild.lua";
     LOAD_HELD(4, 4) = ALLOW_OOM "prologue.lua" "rebuild_lock.lua" "rebuilt_leases.lua" "load.lua";
     // These belong to no pool.
@@ -84,7 +84,7 @@ impl SeatStore {
     ///
     /// # Errors
     /// [`crate::Error::Seats`] if Redis did not answer.
-    pub(super) async fn run_alone<const KEYS: usize, const ARGUMENTS: usize>(
+    pub(super) async fn run_without_pool<const KEYS: usize, const ARGUMENTS: usize>(
         &self,
         script: &SeatScript<KEYS, ARGUMENTS>,
         keys: &[String; KEYS],
@@ -103,7 +103,7 @@ impl SeatStore {
     /// Runs a script on a pool. `further` are the keys it declares besides the pool's six.
     ///
     /// # Errors
-    /// [`crate::Error::Seats`] if Redis did not answer. The script may have run all the same: every one can be
+    /// [`crate::Error::Seats`] if Redis did not answer. The script may have run all the same; every script can be
     /// repeated.
     pub(super) async fn run<const KEYS: usize, const ARGUMENTS: usize>(
         &self,
@@ -129,7 +129,7 @@ impl SeatStore {
     ) -> Result<ScriptReply> {
         self.connections
             .run(script.writes, |id| {
-                // Read for each try: one that follows a broken connection has seen the store away.
+                // The clocks are read for each try: a try after a broken connection has seen the store away.
                 let times: [i64; PROLOGUE_ARGUMENTS - 1] = [
                     self.clock.now_ms(),
                     self.connections.held_clock_ms(),

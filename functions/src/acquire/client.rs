@@ -1,5 +1,5 @@
-//! What a client says about itself: shown to people and kept with the session, trusted for nothing and no reason to
-//! refuse a seat.
+//! What a client says about itself. It is shown to people and kept with the session. It is trusted for nothing and is no reason to refuse a
+//! seat.
 
 use license_core::domain::{
     id::Hw,
@@ -13,53 +13,53 @@ use serde_json::{Map, Value, value::RawValue};
 use std::{collections::BTreeMap, fmt};
 use utoipa::ToSchema;
 
-/// The facts we keep; others may be sent, since `client` may grow, and are passed over.
+/// The facts that are kept. Others may be sent, since `client` may grow, and are ignored.
 const KNOWN: [&str; 7] = ["product", "version", "platform", "hostname", "deployment", "project", "user"];
-/// The longest host name there is (RFC 1035, section 2.3.4) fits; nobody needs more.
+/// As long as the longest host name (RFC 1035, section 2.3.4).
 const MAX_CHARS: usize = 255;
 
-/// What a client says of itself. It is for people to read and never a reason to refuse a seat: of a fact the first 255
-/// characters are kept, without control characters; one that is no text, number or truth value is passed over, and so
-/// are other fields. Only `product` decides something.
+/// What a client says about itself. It is for people to read and never a reason to refuse a seat. The first 255 characters of a fact are
+/// kept, without control characters. A fact that is no text, number or truth value is ignored, and so are other fields. Only `product` decides
+/// something.
 #[derive(ToSchema)]
 #[schema(as = ClientFacts)]
 #[expect(dead_code, reason = "in the words of the document; a client may send anything, so what is read is raw")]
 pub(super) struct ClientDetails {
-    /// The license must be for it. Blanks around it and letters' case make no difference.
+    /// The license must be for this product. Spaces around it and the case of letters make no difference.
     product: Option<String>,
     version: Option<String>,
     platform: Option<String>,
-    /// What others see of this holder; without it `machine` and eight characters of its hash.
+    /// What other users see of this holder. Without it they see `machine` and eight characters of its hash.
     hostname: Option<String>,
-    /// `desktop`, `container` or `ci`, or a word of your own.
+    /// `desktop`, `container` or `ci`, or another word.
     deployment: Option<String>,
-    /// What the seat is used for: the name of a project.
+    /// The name of the project that the seat is used for.
     project: Option<String>,
-    /// Who works with it: an address.
+    /// The address of the person who works with it.
     user: Option<String>,
 }
 
-/// The known facts, each a plain text.
+/// The facts that are kept, each as a plain text.
 #[derive(Default)]
 pub(super) struct ClientDescription(Map<String, Value>);
 
 impl ClientDescription {
-    /// Reads what was sent as `client`, whatever it is.
+    /// Reads what was sent as `client`. Anything may be sent.
     pub(super) fn read(sent: Option<&RawValue>) -> Self {
         let sent = sent.and_then(|raw| serde_json::from_str::<BTreeMap<Lossy, &RawValue>>(raw.get()).ok());
         let mut sent = sent.unwrap_or_default();
-        let mut fact = |name: &str| display(&said(sent.remove(&Lossy(name.to_owned()))?)?, MAX_CHARS);
+        let mut fact = |name: &str| display(&fact_text(sent.remove(&Lossy(name.to_owned()))?)?, MAX_CHARS);
         let kept = KNOWN.iter().filter_map(|name| Some(((*name).to_owned(), fact(name)?.into())));
         Self(kept.collect())
     }
 
-    /// What people are shown: the host name, or a piece of the machine's public hash, which the client can show too.
+    /// The label that people are shown: the host name, or a part of the machine's public hash, which the client can show too.
     pub(super) fn label(&self, hw: Hw) -> String {
         let hash = || format!("machine {}", &hw.to_string()[..8]);
         self.text("hostname").map_or_else(hash, str::to_owned)
     }
 
-    /// The product the client says it is, as products are written, and everything as it is kept.
+    /// The product that the client names, in the form of product names, and all facts in the form in which they are kept.
     pub(super) fn into_parts(self) -> (Option<String>, Value) {
         (self.text("product").map(fold), Value::Object(self.0))
     }
@@ -70,7 +70,7 @@ impl ClientDescription {
 }
 
 /// A fact as a text: a text itself, or how a number or truth value was written.
-fn said(raw: &RawValue) -> Option<String> {
+fn fact_text(raw: &RawValue) -> Option<String> {
     match raw.get().as_bytes().first()? {
         b'"' => serde_json::from_str::<Lossy>(raw.get()).ok().map(|text| text.0),
         b'{' | b'[' | b'n' => None,

@@ -1,4 +1,4 @@
-//! 409: why there is no seat, or no place on the holder's seat, and when it may be worth asking again.
+//! 409: why a pool has no seat, or the holder's seat no place, and when it may be worth asking again.
 
 use crate::{
     answer::{holders, seconds, span},
@@ -6,15 +6,16 @@ use crate::{
 };
 use license_core::{
     ProblemCode,
-    seat_store::{PoolFull, TooMany, WaitReason},
+    seat_store::{PoolFull, TooManyProcesses, WaitReason},
 };
 use serde_json::json;
 
-/// A pool that gives nobody new a seat. `ttl_ms` tells when a holder was heard from its lease's end.
+/// The problem of a pool that gives a new holder no seat. `ttl_ms` is the length of a lease, from which and from the end of a lease follows
+/// when its holder was last heard from.
 pub(super) fn no_seat(full: &PoolFull, ttl_ms: i64) -> Problem {
     about(Some(full.facts.tenant), None);
     let next = (full.wait_ms > 0).then(|| seconds(full.wait_ms));
-    let problem = Problem::new(ProblemCode::NoSeatsAvailable, why(full, next))
+    let problem = Problem::new(ProblemCode::NoSeatsAvailable, detail(full, next))
         .with("seats_total", full.seats_total)
         .with("seats_used", full.held)
         .with("seats_waiting", full.waiting)
@@ -25,37 +26,32 @@ pub(super) fn no_seat(full: &PoolFull, ttl_ms: i64) -> Problem {
     }
 }
 
-/// What those wait for whose seats are in nobody's use: whoever was ended by somebody, or is not known to restored
-/// records, may go on believing for as long.
+// A holder that was ended by an administrator, or that restored records do not know, may believe in its lease until then.
 const WAITS: &str = "until whoever had it before cannot be using it any more";
 
-fn why(full: &PoolFull, next: Option<u64>) -> String {
-    let within = next.map_or_else(|| "later".to_owned(), |seconds| format!("in {}", span(seconds)));
+fn detail(full: &PoolFull, next: Option<u64>) -> String {
+    let held = full.held;
+    let at = next.map(span);
+    let within = at.as_deref().map_or_else(|| "later".to_owned(), |at| format!("in {at}"));
     match full.until {
-        WaitReason::Never => no_seats_here(full.held),
-        WaitReason::Opening => format!(
-            "The license server's records were restored, and until every lease given before that is over nobody who \
-             starts is seated. Try again {within}."
+        WaitReason::Never if held == 0 => {
+            "The license has no seats here at present. The vendor can add some.".to_owned()
+        }
+        WaitReason::Never => format!(
+            "The license has no seats here any more; {held} {} left to whoever {} until they are given back. The vendor can add some.",
+            if held == 1 { "is" } else { "are" },
+            if held == 1 { "has it" } else { "have them" },
         ),
-        WaitReason::Wait => seats_wait(full, &within),
-        WaitReason::Lease => seats_in_use(full),
+        WaitReason::Opening => format!(
+            "The license server's records were restored, and until every lease given before that is over nobody who starts is seated. Try again {within}."
+        ),
+        WaitReason::Wait => waiting_detail(full, &within),
+        WaitReason::Lease => held_detail(full),
     }
 }
 
-/// The pool has no seats, or none any more: nothing that ends makes room for somebody new.
-fn no_seats_here(held: u32) -> String {
-    if held == 0 {
-        return "The license has no seats here at present. The vendor can add some.".to_owned();
-    }
-    format!(
-        "The license has no seats here any more; {held} {} left to whoever {} until they are given back. The vendor can add some.",
-        if held == 1 { "is" } else { "are" },
-        if held == 1 { "has it" } else { "have them" },
-    )
-}
-
-/// The next seat to come free is one that nobody uses.
-fn seats_wait(full: &PoolFull, within: &str) -> String {
+/// The next seat to be free is one that waits.
+fn waiting_detail(full: &PoolFull, within: &str) -> String {
     let PoolFull { seats_total: total, held, waiting, .. } = *full;
     match (held, total) {
         (0, 1) => format!("The license's only seat is in nobody's use, but it waits {WAITS}. It is free {within}."),
@@ -68,13 +64,13 @@ fn seats_wait(full: &PoolFull, within: &str) -> String {
     }
 }
 
-/// The next seat to come free is one that somebody uses.
-fn seats_in_use(full: &PoolFull) -> String {
+/// The next seat to be free is one that has a holder.
+fn held_detail(full: &PoolFull) -> String {
     let PoolFull { seats_total: total, held, waiting, .. } = *full;
     if held > total {
-        let now = if total == 1 { "1 seat".to_owned() } else { format!("{total} seats") };
+        let seats = if total == 1 { "1 seat".to_owned() } else { format!("{total} seats") };
         return format!(
-            "The license has {now} now, and {held} are still in use from when it had more. Close the program where it is not needed, or try again later."
+            "The license has {seats} now, and {held} are still in use from when it had more. Close the program where it is not needed, or try again later."
         );
     }
     if waiting > 0 {
@@ -82,13 +78,16 @@ fn seats_in_use(full: &PoolFull) -> String {
             "No seat is free: {held} of {total} in use, {waiting} waiting, each {WAITS}. Close the program where it is not needed, or try again later."
         );
     }
-    let all = if total == 1 { "The license's only seat is".to_owned() } else { format!("All {total} seats are") };
-    format!("{all} in use. Close the program where it is not needed, or try again later.")
+    if total == 1 {
+        return "The license's only seat is in use. Close the program where it is not needed, or try again later."
+            .into();
+    }
+    format!("All {total} seats are in use. Close the program where it is not needed, or try again later.")
 }
 
-/// A seat that carries as many processes as it may.
-pub(super) fn too_many(many: &TooMany) -> Problem {
-    let TooMany { processes, by_process, wait_ms } = *many;
+/// The problem of a seat that carries as many processes as it may.
+pub(super) fn too_many(many: &TooManyProcesses) -> Problem {
+    let TooManyProcesses { processes, by_process, wait_ms } = *many;
     let next = seconds(wait_ms);
     let who = match (processes, by_process) {
         (1, false) => "Another process of this machine has its seat".to_owned(),
@@ -97,8 +96,7 @@ pub(super) fn too_many(many: &TooMany) -> Problem {
         (_, true) => format!("{processes} starts under this instance_id share its seat"),
     };
     let detail = format!(
-        "{who} already, as many as the license allows. Close one. One that ended without giving its place back keeps \
-         it until its lease ends: the first is over in {}, unless it gives a sign of life.",
+        "{who} already, as many as the license allows. Close one. One that ended without giving its place back keeps it until its lease ends: the first is over in {}, unless it gives a sign of life.",
         span(next)
     );
     Problem::new(ProblemCode::TooManyProcesses, detail)
@@ -113,8 +111,7 @@ mod tests {
     use license_core::domain::license::LicenseFacts;
 
     fn full(total: u32, held: u32, waiting: u32, until: WaitReason) -> PoolFull {
-        let facts = json!({"tenant": uuid::Uuid::nil(), "number": "752KJY5EZQ1CW", "product": "demo", "tier": "demo",
-            "seats_total": total,
+        let facts = json!({"tenant": uuid::Uuid::nil(), "number": "752KJY5EZQ1CW", "product": "demo", "tier": "demo", "seats_total": total,
             "features": {}, "expires_at": null, "offline": {"policy": "none"}, "facts_version": 1});
         let facts: LicenseFacts = serde_json::from_value(facts).unwrap();
         let next_lease_end_ms = 1;
@@ -135,13 +132,13 @@ mod tests {
     fn nobody_is_told_to_close_what_nobody_uses() {
         for total in [0, 1, 2, 5] {
             for (until, waiting) in [(WaitReason::Wait, total), (WaitReason::Opening, total), (WaitReason::Never, 0)] {
-                let told = why(&full(total, 0, waiting, until), Some(51));
-                assert!(!told.contains("Close") && !told.contains("All"), "{told}");
-                assert_eq!(told.contains("51 s"), until != WaitReason::Never, "{told}");
+                let text = detail(&full(total, 0, waiting, until), Some(51));
+                assert!(!text.contains("Close") && !text.contains("All"), "{text}");
+                assert_eq!(text.contains("51 s"), until != WaitReason::Never, "{text}");
             }
         }
-        assert!(why(&full(5, 5, 0, WaitReason::Lease), Some(51)).starts_with("All 5 seats are in use"));
-        assert!(why(&full(5, 3, 2, WaitReason::Wait), Some(51)).contains("3 of 5 in use, 2 waiting"));
-        assert!(why(&full(2, 3, 0, WaitReason::Lease), Some(51)).contains("has 2 seats now, and 3"));
+        assert!(detail(&full(5, 5, 0, WaitReason::Lease), Some(51)).starts_with("All 5 seats are in use"));
+        assert!(detail(&full(5, 3, 2, WaitReason::Wait), Some(51)).contains("3 of 5 in use, 2 waiting"));
+        assert!(detail(&full(2, 3, 0, WaitReason::Lease), Some(51)).contains("has 2 seats now, and 3"));
     }
 }

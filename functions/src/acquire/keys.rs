@@ -49,6 +49,6 @@ struct RootJwk {
     responses((status = 200, description = "The keys", body = RootKeySet),
               (status = 503, description = "records_unavailable, signer_unavailable")))]
 pub(super) async fn keys(State(service): State<Arc<AcquireService>>) -> Result<Response, Problem> {
-    let keys = service.moves.signer().jwks().await?;
+    let keys = service.protocol.signer().jwks().await?;
     Ok(([(header::CACHE_CONTROL, "public, max-age=300")], axum::Json(keys)).into_response())
 }

@@ -1,4 +1,5 @@
-//! acquire: take a seat, look at a license, and the keys to check the answers with.
+//! acquire: takes a seat (`mod.rs`), looks at a license (`validate.rs`), and gives out the public keys by which answers
+//! are verified (`keys.rs`).
 
 mod client;
 mod full;
@@ -27,14 +28,15 @@ use http::{StatusCode, request::Parts};
 use license_core::{
     Clock, ProblemCode,
     domain::{
-        id::{Attempt, ClientPart, Hw, LicenseNumber, Nonce, PoolName, SeatNo, SessionId},
+        claimant::Claimant,
+        id::{Attempt, ClientPart, Holder, Hw, LicenseNumber, Nonce, PoolName, SeatNo, SessionId},
         key::LicenseKey,
         license::OfflinePolicy,
         name::clean,
     },
     protocol::{
-        SeatProtocol,
-        acquire::{AcquireOutcome, AcquireRequest, GrantedSeat},
+        ProtocolSettings, SeatProtocol,
+        acquire::{AcquireOutcome, AcquireRefusal, AcquireRequest, KeyRejection, LeasedSeat},
     },
     records::DatabaseRole,
 };
@@ -48,15 +50,14 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 /// The PostgreSQL role that the service connects as.
 pub(crate) const ROLE: DatabaseRole = DatabaseRole::Service;
 
-/// What acquire may touch.
+/// What the handlers of acquire use.
 #[derive(Clone)]
 pub struct AcquireService {
-    /// The moves of clients.
-    pub moves: SeatProtocol,
-    /// Different wrong keys from each address. Of whoever tries many of them no more are looked at for a while; good
-    /// keys from the same address go on, and so does the answer to the same wrong key: an office whose key was replaced
-    /// has one on every machine.
-    pub strangers: ByAddress,
+    /// The operations of clients.
+    pub protocol: SeatProtocol,
+    /// Limits how many different wrong keys come from one address. Further ones are not judged for a while. Good keys from the same address
+    /// are not limited, and neither is the same wrong key again: an office whose key was replaced has that key on every machine.
+    pub unknown_key_limit: ByAddress,
 }
 
 /// `POST /api/v1/licenses/acquire`, `POST /api/v1/licenses/validate`, `GET /.well-known/license-keys`.
@@ -64,7 +65,7 @@ pub fn router(service: AcquireService) -> Router {
     operations().split_for_parts().0.with_state(Arc::new(service))
 }
 
-/// The paths with their handlers; the document is made of the same list.
+/// The paths with their handlers. The OpenAPI document is made from the same list.
 pub(crate) fn operations() -> OpenApiRouter<Arc<AcquireService>> {
     OpenApiRouter::new().routes(routes!(acquire)).routes(routes!(validate::validate)).routes(routes!(keys::keys))
 }
@@ -75,9 +76,10 @@ pub(crate) fn operations() -> OpenApiRouter<Arc<AcquireService>> {
 /// A sentence that names the variable that is wrong.
 pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartError> {
     let config = AcquireConfig::from_env(env)?;
-    let moves = wiring::moves(config.seats, ROLE, clock).await?;
-    let strangers = wiring::by_address("unknown-keys", config.unknown_keys, config.proxies, moves.seats().clone());
-    Ok(Service { checks: wiring::checks(&moves), router: router(AcquireService { moves, strangers }) })
+    let protocol = wiring::moves(config.seats, ROLE, clock).await?;
+    let unknown_key_limit =
+        wiring::by_address("unknown-keys", config.unknown_keys, config.proxies, protocol.seats().clone());
+    Ok(Service { checks: wiring::checks(&protocol), router: router(AcquireService { protocol, unknown_key_limit }) })
 }
 
 /// Who asks for a seat, and of which license.
@@ -108,7 +110,7 @@ struct AcquireBody {
     /// Drawn for this request: 16 to 64 base64url characters. Comes back in the token, or in the signed refusal.
     #[schema(min_length = 16, max_length = 64, pattern = "^[A-Za-z0-9_-]{16,64}$")]
     nonce: Option<String>,
-    /// What the client says of itself; kept with the session and shown to people.
+    /// What the client says about itself; kept with the session and shown to people.
     #[schema(value_type = Option<client::ClientDetails>)]
     client: Option<Box<RawValue>>,
 }
@@ -124,10 +126,19 @@ impl AcquireBody {
         let nonce = fields.optional("nonce", self.nonce.as_deref(), str::parse::<Nonce>);
         let client = ClientDescription::read(self.client.as_deref());
         let (key, hardware, attempt) = fields.check(key.zip(hardware).zip(attempt).map(|((k, h), a)| (k, h, a)))?;
-        let label = client.label(Hw::of(key.number(), &hardware));
-        let pool = pool.unwrap_or_else(PoolName::main);
+        let (number, hw) = (key.number(), Hw::of(key.number(), &hardware));
+        let label = client.label(hw);
         let (product, client) = client.into_parts();
-        Ok(AcquireRequest { key, hardware, instance, attempt, pool, nonce, product, label, client })
+        let claimant = Claimant {
+            holder_by_machine: Holder::machine(number, &hardware),
+            holder_by_process: instance.map(|instance| Holder::process(number, &hardware, &instance)),
+            hw,
+            attempt,
+            label,
+            client,
+            product,
+        };
+        Ok(AcquireRequest { key, pool: pool.unwrap_or_else(PoolName::main), nonce, claimant })
     }
 }
 
@@ -153,27 +164,42 @@ async fn acquire(
     parts: Parts,
     JsonBody(body): JsonBody<AcquireBody>,
 ) -> Result<Response, Problem> {
-    let moves = &service.moves;
+    let protocol = &service.protocol;
     let request = body.read()?;
     let number = request.key.number();
     about(None, Some(number));
-    let guesser = service.strangers.guesser(&parts);
-    let problem = match moves.acquire_from(&request, guesser.as_ref()).await? {
-        AcquireOutcome::Seat(seat) => return Ok(seated(&seat)),
-        AcquireOutcome::Full(full) => full::no_seat(&full, moves.settings().timing.ttl_ms()),
-        AcquireOutcome::BadKey => answer::bad_key(),
-        AcquireOutcome::NoPool => answer::no_pool(request.pool.as_str()),
-        AcquireOutcome::Refused(refusal) => answer::refused(refusal, number, moves.settings().clock.now_ms()),
-        AcquireOutcome::WrongProduct(product) => wrong_product(&product, number),
-        AcquireOutcome::NeedsInstance => {
+    let guesser = service.unknown_key_limit.guesser(&parts);
+    let problem = match protocol.acquire_from(&request, guesser.as_ref()).await? {
+        AcquireOutcome::Seat(seat) => return Ok(seat_response(&seat)),
+        AcquireOutcome::Refused(refusal) => refused(&refusal, number, protocol.settings()),
+        AcquireOutcome::KeyRejected(rejection) => key_rejected(rejection, &request.pool),
+    };
+    Err(answer::signed(problem, protocol, request.nonce.as_ref(), number, None).await)
+}
+
+/// Why a claimant gets no seat.
+fn refused(refusal: &AcquireRefusal, license: LicenseNumber, settings: &ProtocolSettings) -> Problem {
+    match refusal {
+        AcquireRefusal::Full(full) => full::no_seat(full, settings.timing.ttl_ms()),
+        AcquireRefusal::License(refusal) => answer::refused(*refusal, license, settings.clock.now_ms()),
+        AcquireRefusal::WrongProduct(product) => wrong_product(product, license),
+        AcquireRefusal::Limited(limited) => not_looked_at(*limited),
+        AcquireRefusal::NeedsInstance => {
             let problem =
                 "is required by this license, which counts processes: name the process, the same for its retries";
             Problem::invalid("instance_id", problem)
         }
-        AcquireOutcome::Limited(limited) => not_looked_at(limited),
-        AcquireOutcome::TooMany(many) => full::too_many(&many),
-    };
-    Err(answer::signed(problem, moves, request.nonce.as_ref(), number, None).await)
+        AcquireRefusal::TooMany(many) => full::too_many(many),
+    }
+}
+
+/// Why a license key opens no pool, for acquire and validate.
+fn key_rejected(rejection: KeyRejection, pool: &PoolName) -> Problem {
+    match rejection {
+        KeyRejection::BadKey => answer::bad_key(),
+        KeyRejection::NoPool => answer::no_pool(pool.as_str()),
+        KeyRejection::Limited(limited) => not_looked_at(limited),
+    }
 }
 
 /// A seat that was taken, and what keeps it.
@@ -218,19 +244,20 @@ struct OfflineResponse {
     until: OffsetDateTime,
 }
 
-fn seated(seat: &GrantedSeat) -> Response {
-    about(Some(seat.facts.tenant), None);
-    let (status, label) = if seat.renewed { (StatusCode::OK, "renewed") } else { (StatusCode::CREATED, "granted") };
+fn seat_response(LeasedSeat { granted, renewed, handle, lease }: &LeasedSeat) -> Response {
+    let facts = &granted.lease.facts;
+    about(Some(facts.tenant), None);
+    let (status, label) = if *renewed { (StatusCode::OK, "renewed") } else { (StatusCode::CREATED, "granted") };
     let body = SeatResponse {
-        session_id: seat.session,
-        session: &seat.handle,
-        seat: seat.seat,
-        expires_in: seat.lease.expires_in,
-        heartbeat_in: seat.lease.heartbeat_in,
-        license: ClientLicense::new(&seat.facts, Some(seat.seats_used), None),
-        token: &seat.lease.token,
-        certificate: &seat.lease.certificate,
-        offline: OfflineResponse { policy: seat.facts.offline.policy, until: seat.lease.offline_until },
+        session_id: granted.session,
+        session: handle,
+        seat: granted.seat,
+        expires_in: lease.expires_in,
+        heartbeat_in: lease.heartbeat_in,
+        license: ClientLicense::new(facts, Some(granted.held), None),
+        token: &lease.token,
+        certificate: &lease.certificate,
+        offline: OfflineResponse { policy: facts.offline.policy, until: lease.offline_until },
     };
     (status, Extension(Label(label)), axum::Json(body)).into_response()
 }

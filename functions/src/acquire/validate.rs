@@ -1,9 +1,9 @@
-//! validate: what an acquire would say, taking no seat.
+//! validate: answers what an acquire would be told. No seat is taken.
 
-use super::{AcquireService, client::ClientDetails as ClientFacts};
+use super::{AcquireService, client::ClientDetails as ClientFacts, key_rejected};
 use crate::{
-    answer::{self, ClientLicense, SeatHolder, holders, seconds},
-    edge::{FieldChecks, JsonBody, Problem, context::about, rate::not_looked_at, telemetry::MetricOutcome as Label},
+    answer::{ClientLicense, SeatHolder, holders, seconds},
+    edge::{FieldChecks, JsonBody, Problem, context::about, telemetry::MetricOutcome as Label},
 };
 use axum::{
     Extension,
@@ -38,7 +38,7 @@ pub(super) struct ValidateBody {
     /// check symbol is 422 with problem `mistyped`.
     #[schema(required)]
     license_key: Option<String>,
-    /// Who would ask: 8 to 128 printable ASCII characters. Without it, the answer is for somebody who holds no seat.
+    /// The machine that would ask: 8 to 128 printable ASCII characters. Without it, the answer is that for a holder without a seat.
     #[schema(min_length = 8, max_length = 128)]
     hardware_id: Option<String>,
     /// The same for licenses that count processes.
@@ -47,17 +47,17 @@ pub(super) struct ValidateBody {
     /// The pool of seats, `default` unless given.
     #[schema(pattern = "^[a-z0-9-]{1,32}$")]
     pool: Option<String>,
-    /// As for acquire; passed over.
+    /// As for acquire; ignored.
     #[schema(value_type = Option<ClientFacts>)]
     #[serde(rename = "client")]
     _client: Option<IgnoredAny>,
 }
 
-/// What an acquire would say.
+/// What an acquire would answer.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 enum ValidateResponse<'a> {
-    Looked(SeatOutlook<'a>),
+    Outlook(SeatOutlook<'a>),
     Refusing(RefusingLicense<'a>),
 }
 
@@ -75,13 +75,13 @@ struct SeatOutlook<'a> {
     seats_used: u32,
     /// At most five, longest silent first; none where the license hides them.
     holders: Vec<SeatHolder>,
-    /// Whether who asks holds a seat already, which makes a full pool no refusal.
+    /// Whether the machine or process holds a seat already. A full pool then does not refuse it.
     has_seat: bool,
     /// Null where an acquire would be granted now, else what it would be refused with: `no_seats_available` or
     /// `too_many_processes`.
     code: Option<&'static str>,
-    /// Where an acquire would be refused: the seconds after which it is worth asking again, if nobody gives a sign of
-    /// life before. Null where it would be granted, or nothing is known.
+    /// Where an acquire would be refused: the seconds after which it is worth asking again if no holder sends a heartbeat before. Null where
+    /// it would be granted, or this is not known.
     retry_in: Option<u64>,
 }
 
@@ -103,8 +103,8 @@ struct RefusingLicense<'a> {
 
 /// Look at a license
 ///
-/// What an acquire would say, taking no seat. A license that gives no seat is an answer here and no error; the product
-/// is not compared, and answers are not signed.
+/// What an acquire would answer; no seat is taken. A license that gives no seat is an answer here and no error. The product is not compared,
+/// and answers are not signed.
 #[utoipa::path(post, path = "/api/v1/licenses/validate", tag = "Seats", request_body = ValidateBody, security(),
     responses((status = 200, description = "The license", body = ValidateResponse<'_>),
               (status = 401, description = "license_key_invalid"),
@@ -116,7 +116,7 @@ pub(super) async fn validate(
     parts: Parts,
     JsonBody(body): JsonBody<ValidateBody>,
 ) -> Result<Response, Problem> {
-    let moves = &service.moves;
+    let protocol = &service.protocol;
     let mut fields = FieldChecks::new();
     let key = fields.required("license_key", body.license_key.as_deref(), LicenseKey::parse);
     let hardware = fields.optional("hardware_id", body.hardware_id.as_deref(), str::parse::<ClientPart>);
@@ -124,24 +124,22 @@ pub(super) async fn validate(
     let pool = fields.optional("pool", body.pool.as_deref(), |text| clean(text).parse::<PoolName>());
     let (key, pool) = (fields.check(key)?, pool.unwrap_or_else(PoolName::main));
     about(None, Some(key.number()));
-    let guesser = service.strangers.guesser(&parts);
-    match moves.validate_from(&key, hardware.as_ref(), instance.as_ref(), &pool, guesser.as_ref()).await? {
-        ValidateOutcome::Valid(valid) => Ok(looked(&valid, moves.settings().timing.ttl_ms())),
-        ValidateOutcome::Refused(refusal, facts) => Ok(refusing(refusal, &facts)),
-        ValidateOutcome::BadKey => Err(answer::bad_key()),
-        ValidateOutcome::Limited(limited) => Err(not_looked_at(limited)),
-        ValidateOutcome::NoPool => Err(answer::no_pool(pool.as_str())),
+    let guesser = service.unknown_key_limit.guesser(&parts);
+    match protocol.validate_from(&key, hardware.as_ref(), instance.as_ref(), &pool, guesser.as_ref()).await? {
+        ValidateOutcome::Valid(valid) => Ok(outlook_response(&valid, protocol.settings().timing.ttl_ms())),
+        ValidateOutcome::Refused(refusal, facts) => Ok(refusal_response(refusal, &facts)),
+        ValidateOutcome::KeyRejected(rejection) => Err(key_rejected(rejection, &pool)),
     }
 }
 
-fn looked(valid: &ValidateReply, ttl_ms: i64) -> Response {
+fn outlook_response(valid: &ValidateReply, ttl_ms: i64) -> Response {
     about(Some(valid.facts.tenant), None);
     let code = match valid.prospect {
         SeatProspect::Seat => None,
         SeatProspect::Full => Some(ProblemCode::NoSeatsAvailable.as_str()),
         SeatProspect::TooMany => Some(ProblemCode::TooManyProcesses.as_str()),
     };
-    let body = ValidateResponse::Looked(SeatOutlook {
+    let body = ValidateResponse::Outlook(SeatOutlook {
         license: ClientLicense::new(&valid.facts, Some(valid.held), None),
         seats_used: valid.held,
         holders: holders(&valid.silent, &valid.facts, valid.now_ms, ttl_ms),
@@ -152,7 +150,7 @@ fn looked(valid: &ValidateReply, ttl_ms: i64) -> Response {
     (Extension(Label(code.unwrap_or("valid"))), axum::Json(body)).into_response()
 }
 
-fn refusing(refusal: LicenseRefusal, facts: &LicenseFacts) -> Response {
+fn refusal_response(refusal: LicenseRefusal, facts: &LicenseFacts) -> Response {
     about(Some(facts.tenant), None);
     let code = refusal.why.code().as_str();
     let since = (refusal.since_ms != 0).then(|| clock::from_ms(refusal.since_ms));

@@ -46,7 +46,7 @@ impl NamedLimit {
     /// limit protects the service from its callers, and must not take it from them.
     pub async fn admit(&self, subject: &str) -> Result<Option<RateHeaders>, Problem> {
         let Some((rate, seats)) = &self.kept else { return Ok(None) };
-        let turn = async { seats.turn(self.name, subject, *rate).await.map(Some) };
+        let turn = async { seats.take_token(self.name, subject, *rate).await.map(Some) };
         self.decide("requests", *rate, turn).await
     }
 
@@ -55,7 +55,7 @@ impl NamedLimit {
     pub async fn guess(&self, subject: &str, tried: &str) -> Result<(), Problem> {
         let Some((rate, seats)) = &self.kept else { return Ok(()) };
         let what = "different wrong credentials from your address";
-        self.decide(what, *rate, seats.guess(self.name, subject, tried, *rate)).await.map(drop)
+        self.decide(what, *rate, seats.take_guess_token(self.name, subject, tried, *rate)).await.map(drop)
     }
 
     async fn decide(

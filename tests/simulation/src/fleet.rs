@@ -134,11 +134,11 @@ impl Fleet {
         let clock = Clock::system_behind_ms(behind);
         let moves = world.instance_over(&redis_url(&self.ways, n), database(&self.ways, n), clock).await;
         let router = acquire::router(acquire::AcquireService {
-            moves: moves.clone(),
-            strangers: ByAddress::new(NamedLimit::off(), 0),
+            protocol: moves.clone(),
+            unknown_key_limit: ByAddress::new(NamedLimit::off(), 0),
         })
-        .merge(heartbeat::router(heartbeat::HeartbeatService { moves: moves.clone() }))
-        .merge(release::router(release::ReleaseService { moves: moves.clone() }));
+        .merge(heartbeat::router(heartbeat::HeartbeatService { protocol: moves.clone() }))
+        .merge(release::router(release::ReleaseService { protocol: moves.clone() }));
         let logging = LogConfig { filter: "error".into(), text: false, project: None };
         let app = layers(router, &LayerSettings::new(&LayersConfig::default(), &logging));
         let died = self.died.clone();

@@ -224,9 +224,10 @@ impl Process {
             for answer in self.ask_acquire().await {
                 match answer {
                     Ok(acquire::AcquireOutcome::Seat(seat)) => held = Some(self.seated(&seat, sent)),
-                    Ok(acquire::AcquireOutcome::Full(_) | acquire::AcquireOutcome::TooMany(_)) => {
-                        self.group.note(|t| t.full += 1)
-                    }
+                    Ok(
+                        acquire::AcquireOutcome::Refused(acquire::AcquireRefusal::Full(_))
+                        | acquire::AcquireOutcome::Refused(acquire::AcquireRefusal::TooMany(_)),
+                    ) => self.group.note(|t| t.full += 1),
                     Ok(other) => panic!("a good key is answered {other:?}"),
                     Err(e) => self.group.note(|t| *t.failed_acquires.entry(code(&e)).or_default() += 1),
                 }
@@ -238,16 +239,16 @@ impl Process {
         }
     }
 
-    fn seated(&self, seat: &acquire::GrantedSeat, sent: Instant) -> Held {
+    fn seated(&self, seat: &acquire::LeasedSeat, sent: Instant) -> Held {
         let belief = Belief {
-            session: seat.session,
+            session: seat.granted.session,
             holder: self.machine.holder(),
-            seat: seat.seat,
-            label: self.machine.request.label.clone(),
+            seat: seat.granted.seat,
+            label: self.machine.label.clone(),
             spans: Vec::new(),
         };
         let (ttl, lease) = self.lease(seat.lease.expires_in);
-        self.shared.log.seated(&belief, self.machine.request.attempt, sent, lease);
+        self.shared.log.seated(&belief, self.machine.attempt, sent, lease);
         let label = belief.label;
         self.group.note(|t| {
             t.seats += usize::from(!seat.renewed);
@@ -319,7 +320,7 @@ impl Process {
         held.mute = Duration::ZERO;
         self.group.note(|t| {
             t.heartbeats += 1;
-            t.answered.insert(self.machine.request.label.clone(), Instant::now());
+            t.answered.insert(self.machine.label.clone(), Instant::now());
         });
         Next::Keep
     }
@@ -344,12 +345,12 @@ impl Process {
     }
 
     async fn ask_acquire(&mut self) -> Vec<license_core::Result<acquire::AcquireOutcome>> {
-        let (one, other) = (self.instance(), self.instance());
+        let (one, other, request) = (self.instance(), self.instance(), self.machine.request());
         if self.dice.chance(self.habits.duplicate) {
-            let (a, b) = tokio::join!(one.acquire(&self.machine.request), other.acquire(&self.machine.request));
+            let (a, b) = tokio::join!(one.acquire(&request), other.acquire(&request));
             return vec![a, b];
         }
-        vec![one.acquire(&self.machine.request).await]
+        vec![one.acquire(&request).await]
     }
 
     async fn ask_heartbeat(

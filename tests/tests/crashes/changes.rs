@@ -10,7 +10,7 @@ use license_core::{
         terms::TermsEdit,
     },
     protocol::{
-        acquire::{AcquireOutcome, GrantedSeat},
+        acquire::{AcquireOutcome, AcquireRefusal, KeyRejection, LeasedSeat},
         heartbeat,
         steps::Step,
     },
@@ -56,8 +56,8 @@ const ALL: [Change; 10] = [
 struct Cut {
     world: World,
     change: Change,
-    a: GrantedSeat,
-    b: GrantedSeat,
+    a: LeasedSeat,
+    b: LeasedSeat,
     /// Who comes next.
     c: Machine,
 }
@@ -128,7 +128,7 @@ impl Cut {
     }
 
     async fn ask(&self, act: &Caller) -> Result<String> {
-        ask(&self.world, self.change, act, self.a.session).await
+        ask(&self.world, self.change, act, self.a.granted.session).await
     }
 
     /// Whether Redis has no copy of before the change, or knows it for one.
@@ -145,7 +145,7 @@ impl Cut {
     /// How often the change is written down.
     async fn audited(&self) -> i64 {
         let sql = "select count(*) from audit_log where request_id is null and target = any ($1) and action <> 'organization.created'";
-        let targets = vec![self.world.license.id.to_string(), self.a.session.to_string()];
+        let targets = vec![self.world.license.id.to_string(), self.a.granted.session.to_string()];
         sqlx::query_scalar(sql).bind(targets).fetch_one(&mut self.world.truth().await).await.unwrap()
     }
 
@@ -163,14 +163,17 @@ impl Cut {
     async fn repaired(&self, key: LicenseKey) {
         let (world, moves, change) = (&self.world, &self.world.moves, self.change);
         let with_key = |mut machine: Machine| {
-            machine.request.key = key.clone();
+            machine.key = key.clone();
             machine
         };
         let machine = |name| with_key(world.machine(name));
         let (c, d, e) = (with_key(self.c.clone()), machine("d"), machine("e"));
         let refused = async |why| {
             let told = c.acquire(moves).await;
-            assert!(matches!(&told, AcquireOutcome::Refused(r) if r.why == why), "{change:?}: {told:?}");
+            assert!(
+                matches!(&told, AcquireOutcome::Refused(AcquireRefusal::License(r)) if r.why == why),
+                "{change:?}: {told:?}"
+            );
             for seat in [&self.a, &self.b] {
                 let told = beat(moves, seat).await;
                 assert!(
@@ -194,11 +197,17 @@ impl Cut {
             Change::Shrink => seated(&[]).await,
             Change::Processes => {
                 let told = machine("a").restarted().acquire(moves).await;
-                assert!(matches!(told, AcquireOutcome::TooMany(many) if many.processes == 1), "{told:?}");
+                assert!(
+                    matches!(told, AcquireOutcome::Refused(AcquireRefusal::TooMany(many)) if many.processes == 1),
+                    "{told:?}"
+                );
                 seated(&[&c]).await;
             }
             Change::Rotate => {
-                assert!(matches!(world.machine("old").acquire(moves).await, AcquireOutcome::BadKey));
+                assert!(matches!(
+                    world.machine("old").acquire(moves).await,
+                    AcquireOutcome::KeyRejected(KeyRejection::BadKey)
+                ));
                 seated(&[&c]).await;
             }
             Change::End => {
@@ -236,7 +245,10 @@ async fn a_change_redis_did_not_hear_of_is_repaired_by_the_next_acquire_that_dra
         let told = cut.c.acquire(&cut.world.moves).await;
         if change == Change::Resume {
             // The copy of before gives nobody a ticket: the reaper's look repairs this one.
-            assert!(matches!(told, AcquireOutcome::Refused(r) if r.why == RefusalReason::Suspended), "{told:?}");
+            assert!(
+                matches!(told, AcquireOutcome::Refused(AcquireRefusal::License(r)) if r.why == RefusalReason::Suspended),
+                "{told:?}"
+            );
             assert!(!cut.told().await);
             cut.world.sweep().await;
         }

@@ -6,9 +6,13 @@ mod changes;
 
 use license_core::{
     domain::{license::Status, session::EndReason},
-    protocol::{acquire::AcquireOutcome, publish, steps::Step},
-    records::{EndOutcome, GrantOutcome, SeatEnding, SeatGrant},
-    seat_store::{AcquireAnswer, PoolReply, SeatRequest},
+    protocol::{
+        acquire::{AcquireOutcome, AcquireRefusal},
+        publish,
+        steps::Step,
+    },
+    records::{EndOutcome, GrantOutcome, SeatEnding},
+    seat_store::{AcquireAnswer, PoolReply},
 };
 use license_tests::{
     World,
@@ -48,45 +52,18 @@ async fn a_grant_whose_answer_was_lost_is_repeated_and_says_ok_without_writing_t
     let a = world.machine("a");
     world.moves.steps().cut(Step::Acquire); // makes the copy
     a.acquire_aside(&world.moves).await.unwrap().unwrap_err();
-    let grant = decided(&world, "a").await;
+    let hashes = a.key.hashes(&world.moves.settings().peppers);
+    let claimant = a.restarted().claimant();
+    let session = license_core::domain::id::SessionId::draw();
+    let answer = world.seats().acquire(&world.license.pool, &hashes, &claimant, session).await.unwrap();
+    let PoolReply::Answer(AcquireAnswer::Granted(granted)) = answer else { panic!("{answer:?}") };
     let service = world.service();
-    assert_eq!(service.grant_seat(&grant).await.unwrap(), GrantOutcome::Ok);
-    assert_eq!(service.grant_seat(&grant).await.unwrap(), GrantOutcome::Ok);
+    for _ in 0..2 {
+        let outcome = service.grant_seat(&granted, &claimant, &hashes, world.timing.ttl).await.unwrap();
+        assert_eq!(outcome, GrantOutcome::Ok);
+    }
     assert_eq!((world.count(HELD).await, world.count(OPEN).await), (1, 1));
     assert_eq!(world.count("select count(*) from outbox where kind = 'seat.granted'").await, 1);
-}
-
-/// What Redis decides for a machine, as the acquire function would write it down.
-async fn decided(world: &World, name: &str) -> SeatGrant {
-    let machine = world.machine(name);
-    let (number, hardware) = (machine.request.key.number(), &machine.request.hardware);
-    let ask = SeatRequest {
-        key_hashes: machine.request.key.hashes(&world.moves.settings().peppers),
-        by_machine: machine.holder(),
-        by_process: None,
-        attempt: machine.request.attempt,
-        session: license_core::domain::id::SessionId::draw(),
-        label: name.into(),
-        product: None,
-    };
-    let answer = world.seats().acquire(&world.license.pool, &ask).await.unwrap();
-    let PoolReply::Said(AcquireAnswer::Granted(granted)) = answer else { panic!("{answer:?}") };
-    SeatGrant {
-        tenant: granted.tenant,
-        pool: granted.pool_id,
-        seat: granted.seat,
-        session: granted.session,
-        holder: granted.holder,
-        attempt: ask.attempt,
-        epoch: granted.epoch,
-        seq: granted.seq,
-        live: granted.live,
-        displaced_seen: None,
-        hw: license_core::domain::id::Hw::of(number, hardware),
-        label: name.into(),
-        client: serde_json::json!({}),
-        key_hashes: ask.key_hashes,
-    }
 }
 
 #[tokio::test]
@@ -99,7 +76,7 @@ async fn dying_after_the_commit_of_acquire_gives_the_same_session_to_the_retry()
         sqlx::query_scalar("select session_id from sessions").fetch_one(&mut world.truth().await).await.unwrap();
     let retry = a.seated(&world.moves).await;
     assert!(retry.renewed);
-    assert_eq!(retry.session.0, written);
+    assert_eq!(retry.granted.session.0, written);
     assert_eq!(world.count(OPEN).await, 1);
     alive(&world.moves, &retry).await;
 }
@@ -164,7 +141,7 @@ async fn dying_after_the_script_of_release_does_not_keep_its_machine_out() {
     world.moves.steps().cut(Step::Release);
     world.moves.release(&open(&a_seat)).await.unwrap_err();
     let next = a.restarted().seated(&world.moves).await;
-    assert_eq!(next.seat, a_seat.seat);
+    assert_eq!(next.granted.seat, a_seat.granted.seat);
     gone(&world.moves, &a_seat, "expired").await;
     alive(&world.moves, &next).await;
 }
@@ -247,7 +224,10 @@ async fn dying_before_redis_hears_of_a_change_grants_nothing_old_and_takes_nothi
     world.try_decide(Status::Suspended).await.unwrap_err();
     alive(&world.moves, &a_seat).await; // Redis does not know
     let told = world.machine("b").acquire(&world.moves).await;
-    assert!(matches!(told, AcquireOutcome::Refused(_)), "grants are refused at once by their epoch: {told:?}");
+    assert!(
+        matches!(told, AcquireOutcome::Refused(AcquireRefusal::License(_))),
+        "grants are refused at once by their epoch: {told:?}"
+    );
     let told = license_tests::client::beat(&world.moves, &a_seat).await;
     assert!(
         matches!(told, license_core::protocol::heartbeat::HeartbeatOutcome::Refused(_)),

@@ -11,7 +11,7 @@ use license_core::{
         token::{ExpectedToken, TokenClaims, verify},
     },
     protocol::{
-        acquire::{GrantedSeat, SignedLease},
+        acquire::{LeasedSeat, SignedLease},
         heartbeat,
         steps::Step,
     },
@@ -34,14 +34,14 @@ fn beyond_lease(world: &World, lease: &SignedLease) -> i64 {
     lease.offline_until.unix_timestamp() - world.clock.now_seconds() - lease.expires_in as i64
 }
 
-async fn lease_of(world: &World, seat: &GrantedSeat) -> SignedLease {
+async fn lease_of(world: &World, seat: &LeasedSeat) -> SignedLease {
     match beat(&world.moves, seat).await {
         heartbeat::HeartbeatOutcome::Alive(alive) => alive.lease,
         other => panic!("alive, not {other:?}"),
     }
 }
 
-async fn has_grace(world: &World, seat: &GrantedSeat) -> bool {
+async fn has_grace(world: &World, seat: &LeasedSeat) -> bool {
     beyond_lease(world, &lease_of(world, seat).await) > 3600
 }
 
@@ -139,7 +139,7 @@ async fn no_loss_of_redis_and_no_change_of_the_license_costs_a_grace_that_was_ea
     let young = world.machine("b").seated(&world.moves).await;
     sqlx::query("update seats set held_since = $1 where seat_no = $2")
         .bind(world.clock.now())
-        .bind(young.seat as i32)
+        .bind(young.granted.seat as i32)
         .execute(&mut world.truth().await)
         .await
         .unwrap();
@@ -206,7 +206,7 @@ async fn forty_machines_on_five_seats_have_hardly_an_hour_beyond_them_signed() {
 /// What an offline verifier says of a token at a time.
 async fn offline(world: &World, lease: &SignedLease, at: i64) -> Option<TokenClaims> {
     let roots = world.moves.signer().jwks().await.unwrap().keys;
-    let hw = Hw::of(world.license.key.number(), &world.machine("a").request.hardware);
+    let hw = Hw::of(world.license.key.number(), &world.machine("a").hardware);
     let expected = ExpectedToken { issuer: ISSUER, audience: "coditect", nonce: None, hw: &hw };
     verify(&lease.token, &lease.certificate, &roots, &expected, at).ok()
 }
@@ -304,7 +304,7 @@ async fn who_came_too_late_for_the_bound_has_none_by_every_copy_and_those_before
     let late = world.machine("b").seated(&world.moves).await;
     pass(&world, EARNED).await;
     let reaped = world.seats().reap(pool, world.epoch().await as u64, 1000, Some(between)).await.unwrap();
-    assert!(matches!(reaped, PoolReply::Said(_)));
+    assert!(matches!(reaped, PoolReply::Answer(_)));
     assert!(has_grace(&world, &first).await);
     assert!(!has_grace(&world, &late).await);
     let retry = world.machine("b").restarted().seated(&world.moves).await;

@@ -72,11 +72,11 @@ fn app() -> Router {
     };
     let moves = SeatProtocol::new(seats, records, signer, settings);
     let router = acquire::router(acquire::AcquireService {
-        moves: moves.clone(),
-        strangers: ByAddress::new(NamedLimit::off(), 0),
+        protocol: moves.clone(),
+        unknown_key_limit: ByAddress::new(NamedLimit::off(), 0),
     })
-    .merge(heartbeat::router(heartbeat::HeartbeatService { moves: moves.clone() }))
-    .merge(release::router(release::ReleaseService { moves }));
+    .merge(heartbeat::router(heartbeat::HeartbeatService { protocol: moves.clone() }))
+    .merge(release::router(release::ReleaseService { protocol: moves }));
     let logging = LogConfig { filter: "info".into(), text: false, project: None };
     layers(router, &LayerSettings::new(&LayersConfig::default(), &logging))
 }

@@ -3,7 +3,7 @@
 use super::{Two, two};
 use license_core::{
     domain::{
-        id::{Attempt, Holder, Hw, PoolId, SessionId},
+        id::{Holder, PoolId, SessionId},
         lease::LeaseTiming,
         license::Status,
         pool::{LeaseClaim, SeatClaim, SessionClaim},
@@ -11,10 +11,11 @@ use license_core::{
         session::EndReason,
     },
     management::Management,
-    records::{DatabaseRole, GrantOutcome, ResolveOutcome, SeatEnding, SeatGrant},
+    records::{DatabaseRole, GrantOutcome, ResolveOutcome, SeatEnding},
     refusal::ChangeRefusal,
 };
 use license_tests::{
+    grant::SeatGrant,
     outcomes::{refusal, unavailable},
     staff,
     world::License,
@@ -25,22 +26,7 @@ use uuid::Uuid;
 const TTL: Duration = Duration::from_secs(360);
 
 fn grant(license: &License, session: SessionId, holder: Holder) -> SeatGrant {
-    SeatGrant {
-        tenant: license.tenant,
-        pool: license.pool_id,
-        seat: 0,
-        session,
-        holder,
-        attempt: Attempt(Uuid::new_v4()),
-        epoch: 0,
-        seq: 1_000_000,
-        live: vec![session],
-        displaced_seen: None,
-        hw: Hw([0; 32]),
-        label: String::new(),
-        client: serde_json::json!({}),
-        key_hashes: Vec::new(),
-    }
+    SeatGrant { seq: 1_000_000, ..SeatGrant::new(license.tenant, license.pool_id, session, holder) }
 }
 
 fn ending(session: SessionId) -> SeatEnding {
@@ -59,7 +45,7 @@ async fn seated() -> (Two, SessionId) {
     let session = SessionId::draw();
     for (license, session) in [(&two.a, SessionId::draw()), (&two.b, session)] {
         let outcome =
-            two.records(DatabaseRole::Service).grant_seat(&grant(license, session, Holder([1; 16]))).await.unwrap();
+            grant(license, session, Holder([1; 16])).write_down(&two.records(DatabaseRole::Service)).await.unwrap();
         assert_eq!(outcome, GrantOutcome::Ok);
     }
     (two, session)
@@ -77,7 +63,7 @@ async fn a_seats_move_with_one_tenant_and_anothers_pool_or_session_changes_nothi
     let service = two.records(DatabaseRole::Service);
     let wrong = crossed(&two);
 
-    let taken = service.grant_seat(&grant(&wrong, SessionId::draw(), Holder([2; 16]))).await.unwrap();
+    let taken = grant(&wrong, SessionId::draw(), Holder([2; 16])).write_down(&service).await.unwrap();
     assert_eq!(taken, GrantOutcome::EpochStale, "there is no such pool");
     for license in [&wrong, &two.a] {
         for records in [&service, &two.records(DatabaseRole::Reaper)] {
@@ -107,8 +93,7 @@ async fn a_seats_move_with_one_tenant_and_anothers_pool_or_session_changes_nothi
             .unwrap();
     assert_eq!(counted, 0);
     // An id of another tenant is just an id: A's row under it is A's.
-    let taken =
-        service.grant_seat(&SeatGrant { epoch: 0, ..grant(&two.a, session_of_b, Holder([3; 16])) }).await.unwrap();
+    let taken = grant(&two.a, session_of_b, Holder([3; 16])).write_down(&service).await.unwrap();
     assert_ne!(taken, GrantOutcome::Refused);
     assert_eq!(two.rows_of(&two.b).await, before);
 }
@@ -218,7 +203,7 @@ async fn a_role_calls_only_the_moves_of_its_own_functions() {
     let denied = |e: license_core::Error| assert!(e.to_string().contains("permission denied"), "{e}");
     let (tenant, pool) = (two.a.tenant, two.a.pool_id);
     let reaper = two.records(DatabaseRole::Reaper);
-    denied(reaper.grant_seat(&grant(&two.a, SessionId::draw(), Holder([1; 16]))).await.unwrap_err());
+    denied(grant(&two.a, SessionId::draw(), Holder([1; 16])).write_down(&reaper).await.unwrap_err());
     for role in [DatabaseRole::Service, DatabaseRole::Reaper] {
         let management = Management::new(two.records(role));
         let (act, peppers) = (staff::act(tenant), KeyRing::single(vec![2; 32]));

@@ -188,9 +188,12 @@ impl Desk {
             limit: by_address("register"),
             strangers: CredentialGuesses::new(by_address("credentials"), world.seats(), world.clock.clone()),
         }))
-        .merge(acquire::router(acquire::AcquireService { moves: moves.clone(), strangers: by_address("unknown-keys") }))
-        .merge(heartbeat::router(heartbeat::HeartbeatService { moves: moves.clone() }))
-        .merge(release::router(release::ReleaseService { moves }));
+        .merge(acquire::router(acquire::AcquireService {
+            protocol: moves.clone(),
+            unknown_key_limit: by_address("unknown-keys"),
+        }))
+        .merge(heartbeat::router(heartbeat::HeartbeatService { protocol: moves.clone() }))
+        .merge(release::router(release::ReleaseService { protocol: moves }));
         let logging = LogConfig { filter: "info".into(), text: false, project: None };
         let app = app(Service { router, checks: Vec::new() }, &LayerSettings::new(&LayersConfig::default(), &logging));
         Self { world, app, _issuer: issuer }

@@ -3,7 +3,7 @@
 use crate::desk::Desk;
 use license_core::{
     domain::{access::Scope, key::LicenseKey},
-    protocol::acquire::AcquireOutcome,
+    protocol::acquire::{AcquireOutcome, KeyRejection},
 };
 use serde_json::{Value, json};
 
@@ -81,7 +81,7 @@ async fn staff_makes_a_license_whose_key_is_shown_once_and_again_to_the_same_req
     );
 
     let mut machine = desk.world.machine("a");
-    machine.request.key = LicenseKey::parse(key).unwrap();
+    machine.key = LicenseKey::parse(key).unwrap();
     machine.seated(&desk.world.moves).await;
     let read = desk.get(&path).by(&desk.person("owner")).send().await.ok(200);
     assert_eq!(read["pools"][0]["seats_used"], 1);
@@ -306,22 +306,25 @@ async fn a_rotated_key_opens_at_once_and_the_old_one_for_the_time_that_was_chose
     assert_eq!(rotate().send().await.ok(200), first, "the same request is one rotation");
     assert_eq!(world.count("select count(*) from license_keys").await, 2);
     let mut b = world.machine("b");
-    b.request.key = LicenseKey::parse(first["key"].as_str().unwrap()).unwrap();
+    b.key = LicenseKey::parse(first["key"].as_str().unwrap()).unwrap();
     b.seated(&world.moves).await;
     world.machine("c").seated(&world.moves).await;
     // The copy judges by its own clock; the records' is real time and would know the old key once more.
     world.pass(std::time::Duration::from_secs(3700));
-    assert!(matches!(world.machine("d").acquire(&world.moves).await, AcquireOutcome::BadKey), "its time is over");
+    assert!(
+        matches!(world.machine("d").acquire(&world.moves).await, AcquireOutcome::KeyRejected(KeyRejection::BadKey)),
+        "its time is over"
+    );
 
     let owner = desk.person("owner"); // an ID token does not last that long
     let second = desk.call("POST", &own(&desk, "/rotate-key")).by(&owner).send().await.ok(200);
     let restarted = b.restarted();
     assert!(
-        matches!(restarted.acquire(&world.moves).await, AcquireOutcome::BadKey),
+        matches!(restarted.acquire(&world.moves).await, AcquireOutcome::KeyRejected(KeyRejection::BadKey)),
         "at once, where no time was chosen"
     );
     let mut e = world.machine("e");
-    e.request.key = LicenseKey::parse(second["key"].as_str().unwrap()).unwrap();
+    e.key = LicenseKey::parse(second["key"].as_str().unwrap()).unwrap();
     e.seated(&world.moves).await;
     let script = desk.api_token(desk.tenant(), &[Scope::LicensesWrite]).await;
     desk.call("POST", &own(&desk, "/rotate-key")).by(&script).send().await.ok(200);

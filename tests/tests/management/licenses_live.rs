@@ -2,7 +2,7 @@
 
 use crate::{desk::Desk, licenses::own};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use license_core::protocol::{acquire::GrantedSeat, heartbeat, steps::Step};
+use license_core::protocol::{acquire::LeasedSeat, heartbeat, steps::Step};
 use license_tests::{
     World,
     client::{alive, beat, release},
@@ -17,7 +17,7 @@ fn claims(token: &str) -> Value {
 }
 
 /// A heartbeat over HTTP.
-async fn heartbeat(desk: &Desk, seat: &GrantedSeat) -> crate::desk::Answer {
+async fn heartbeat(desk: &Desk, seat: &LeasedSeat) -> crate::desk::Answer {
     desk.post("/api/v1/licenses/heartbeat", &json!({})).by(&seat.handle).send().await
 }
 
@@ -144,7 +144,7 @@ async fn who_holds_a_seat_keeps_it_when_holders_are_counted_otherwise() {
     edit(&desk, json!({ "holder_by": "process", "processes_per_seat": 1, "hide_holders": true })).await;
     alive(&world.moves, &a_seat).await;
     let second = a.instance("second").seated(&world.moves).await;
-    assert_ne!(second.seat, a_seat.seat, "each process has a seat of its own now");
+    assert_ne!(second.granted.seat, a_seat.granted.seat, "each process has a seat of its own now");
     world.assert_no_drift().await;
 }
 

@@ -178,7 +178,7 @@ async fn a_killed_postgres_costs_nobody_a_seat_and_no_heartbeat() {
     server.kill().await;
     let newcomer = world.machine("newcomer");
     for _ in 0..3 {
-        let answer = world.moves.acquire(&newcomer.request).await;
+        let answer = world.moves.acquire(&newcomer.request()).await;
         assert!(matches!(&answer, Err(e) if e.code() == ProblemCode::RecordsUnavailable), "{answer:?}");
     }
     crowd.go_on(TTL + TTL / 2).await;

@@ -71,7 +71,10 @@ async fn a_promoted_stale_replica_and_an_old_primary_that_still_answers_oversell
         // The promoted copy grows stale: everybody still asks the old primary.
         crowd.go_on(TTL / 3).await;
         let stale = judgement(&world, &replica).await.unwrap();
-        assert!(matches!(stale, PoolReply::Cold(epoch) if epoch > 0), "a copy that another node stamped: {stale:?}");
+        assert!(
+            matches!(stale, PoolReply::NeedsRebuild { epoch } if epoch > 0),
+            "a copy that another node stamped: {stale:?}"
+        );
         let epoch = world.epoch().await;
         let (old, new) = (instances_at(&world, &world.redis).await, instances_at(&world, &replica).await);
         crowd.route(old.into_iter().chain(new.iter().cloned()).collect());

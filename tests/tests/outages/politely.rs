@@ -33,8 +33,7 @@ async fn refused(
         assert!(matches!(&answer, Err(e) if e.code() == ProblemCode::SeatsUnavailable), "{answer:?}");
         answers += 1;
         // What only reads may be answered all the while, and proves nothing.
-        let (b, by) = (&waits.request, &world.moves);
-        let _ = by.validate(&b.key, Some(&b.hardware), None, &b.pool).await;
+        let _ = world.moves.validate(&waits.key, Some(&waits.hardware), None, &waits.pool).await;
         tokio::time::sleep(TTL / 10).await;
     }
     assert!(answers > 5, "it answered all the while: {answers}");
@@ -124,7 +123,7 @@ async fn a_redis_whose_memory_is_full_serves_holders_so_a_dead_ones_seat_comes_f
     let b = world.machine("b");
     let until = tokio::time::Instant::now() + TTL + Duration::from_millis(100);
     while tokio::time::Instant::now() < until {
-        let answer = world.moves.acquire(&b.request).await;
+        let answer = world.moves.acquire(&b.request()).await;
         assert!(matches!(&answer, Err(e) if e.code() == ProblemCode::SeatsUnavailable), "{answer:?}");
         tokio::time::sleep(TTL / 10).await;
     }

@@ -5,7 +5,7 @@ use license_core::{
     Clock,
     protocol::{
         SeatProtocol,
-        acquire::{AcquireOutcome, GrantedSeat},
+        acquire::{AcquireOutcome, AcquireRefusal, LeasedSeat},
         steps::Step,
     },
 };
@@ -29,7 +29,7 @@ async fn a_hundred_heartbeats_on_a_cold_pool_cost_at_most_one_epoch_for_each_ins
     let world = World::shaped(Shape { seats: 100, clock: Clock::system(), ..Shape::default() }).await;
     let instances = three(&world).await;
     let machines: Vec<Machine> = (0..100).map(|n| world.machine(&format!("m{n}"))).collect();
-    let seats: Vec<GrantedSeat> = all_at_once(&instances, &machines).await.into_iter().map(seat).collect();
+    let seats: Vec<LeasedSeat> = all_at_once(&instances, &machines).await.into_iter().map(seat).collect();
     let before = world.epoch().await;
     world.flush().await;
     let mut beats = JoinSet::new();
@@ -50,10 +50,10 @@ async fn thirty_starts_of_one_machine_at_once_share_one_seat() {
     let machine = world.machine("one");
     let starts: Vec<Machine> = (0..30).map(|_| machine.restarted()).collect();
     let began = Instant::now();
-    let seats: Vec<GrantedSeat> = all_at_once(&instances, &starts).await.into_iter().map(seat).collect();
+    let seats: Vec<LeasedSeat> = all_at_once(&instances, &starts).await.into_iter().map(seat).collect();
     println!("30 starts took {:?}", began.elapsed());
-    assert!(seats.iter().all(|seat| !seat.renewed && seat.seat == seats[0].seat));
-    let sessions: HashSet<_> = seats.iter().map(|seat| seat.session).collect();
+    assert!(seats.iter().all(|seat| !seat.renewed && seat.granted.seat == seats[0].granted.seat));
+    let sessions: HashSet<_> = seats.iter().map(|seat| seat.granted.session).collect();
     assert_eq!(sessions.len(), 30, "each start is a session of its own");
     assert_eq!(world.held().await.len(), 1);
     assert_eq!(world.count("select count(*) from sessions where ended_at is null").await, 30);
@@ -73,7 +73,7 @@ async fn of_three_hundred_machines_at_once_twenty_get_the_twenty_seats() {
     println!("300 acquires took {:?}", began.elapsed());
     let (seats, others): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(|o| matches!(o, AcquireOutcome::Seat(_)));
     assert_eq!(seats.len(), 20);
-    assert!(others.iter().all(|o| matches!(o, AcquireOutcome::Full(_))), "{others:?}");
+    assert!(others.iter().all(|o| matches!(o, AcquireOutcome::Refused(AcquireRefusal::Full(_)))), "{others:?}");
     assert_eq!(world.held().await.len(), 20);
     assert_eq!(drift::between(&world).await, Vec::<String>::new());
 }

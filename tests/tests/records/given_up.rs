@@ -110,7 +110,7 @@ async fn give_up(book: &Book, network: &Network, begun: Begun, carried: u32) -> 
     assert_eq!(book.number(left).await, 0, "{begun:?} left a transaction open, given up after message {carried}");
     if begun.role() == DatabaseRole::Service {
         let grant = book.decided(0, 1, 1).await;
-        assert_eq!(records.grant_seat(&grant).await.unwrap(), GrantOutcome::Ok);
+        assert_eq!(grant.write_down(&records).await.unwrap(), GrantOutcome::Ok);
         assert_eq!(book.seats("holder is not null").await, [0], "{begun:?} given up after message {carried}");
         let seats = vec![SeatClaim { seat: 0, claim: LeaseClaim { seq: 2, lease_end_ms: 0 } }];
         let ending = SeatEnding { epoch: grant.epoch, seats, ..SeatEnding::default() };
@@ -148,7 +148,7 @@ async fn a_move_whose_commit_fails_is_not_answered_as_if_it_were_done() {
     let new = book.decided(2, 3, 3).await;
     let seats = vec![SeatClaim { seat: 0, claim: LeaseClaim { seq: 4, lease_end_ms: 0 } }];
     let ending = SeatEnding { epoch: new.epoch, seats, ..SeatEnding::default() };
-    let grant = || book.service.grant_seat(&new);
+    let grant = || new.write_down(&book.service);
     let end = || book.service.end_seats(new.tenant, new.pool, &ending, EndReason::Released, TTL);
     let resolve = || book.service.resolve_session(gone.tenant, gone.pool, 1, gone.session, gone.epoch);
 

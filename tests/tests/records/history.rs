@@ -227,11 +227,11 @@ async fn who_reads_a_table_that_is_to_go_is_not_interrupted_and_the_next_waits_a
     let reaper = book.reaper();
     // Making months locks the tables against readers for a moment; it cannot be had.
     assert_eq!(reaper.keep_history().await.unwrap(), HistoryStep::Later);
-    assert_eq!(history::keep(&reaper).await.unwrap(), 0, "and the tick is not held up");
+    assert_eq!(history::take_due_steps(&reaper).await.unwrap(), 0, "and the tick is not held up");
     let grant = book.granted(0, 1, 1).await;
     assert_eq!(book.write(&grant).await, GrantOutcome::Ok, "seats are given meanwhile");
     transaction.rollback().await.unwrap();
-    assert!(history::keep(&reaper).await.unwrap() > 0);
+    assert!(history::take_due_steps(&reaper).await.unwrap() > 0);
 }
 
 #[tokio::test]

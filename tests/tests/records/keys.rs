@@ -8,9 +8,12 @@ use license_core::{
         pool::{LeaseClaim, SeatClaim, SessionClaim},
         session::EndReason,
     },
-    records::{DatabaseRole, GrantOutcome, Records, SeatEnding, SeatGrant},
+    records::{DatabaseRole, GrantOutcome, Records, SeatEnding},
 };
-use license_tests::explain::{Plans, Ran};
+use license_tests::{
+    explain::{Plans, Ran},
+    grant::SeatGrant,
+};
 use sqlx::{AssertSqlSafe, Executor};
 use std::fmt::Write;
 use uuid::Uuid;
@@ -84,7 +87,7 @@ impl Moves<'_> {
         self.seq += 1;
         let grant = SeatGrant { seq: self.seq, ..grant };
         let service = self.service.clone();
-        assert_eq!(self.run(name, service.grant_seat(&grant)).await.unwrap(), outcome, "{name}");
+        assert_eq!(self.run(name, grant.write_down(&service)).await.unwrap(), outcome, "{name}");
         grant
     }
 

@@ -16,21 +16,21 @@ mod sweep;
 
 use license_core::{
     domain::{
-        id::{Attempt, Holder, Hw, SeatNo, SessionId},
+        id::{Holder, Hw, SeatNo, SessionId},
         license::Status,
         pool::{LeaseClaim, SeatClaim},
         session::EndReason,
     },
     management::{ChangedLicense, Management},
-    records::{Caller, DatabaseRole, EndOutcome, GrantOutcome, Records, SeatEnding, SeatGrant},
+    records::{Caller, DatabaseRole, EndOutcome, GrantOutcome, Records, SeatEnding},
 };
 use license_tests::{
+    grant::SeatGrant,
     staff, stores,
     world::{License, Shape, register as registered},
 };
 use sqlx::{AssertSqlSafe, Connection, PgConnection, postgres::PgConnectOptions};
 use std::time::Duration;
-use uuid::Uuid;
 
 const TTL: Duration = Duration::from_secs(360);
 
@@ -98,25 +98,17 @@ impl Book {
     async fn decided(&self, seat: SeatNo, holder: u8, seq: u64) -> SeatGrant {
         let session = SessionId::draw();
         SeatGrant {
-            tenant: self.license.tenant,
-            pool: self.license.pool_id,
             seat,
-            session,
-            holder: Holder([holder; 16]),
-            attempt: Attempt(Uuid::new_v4()),
             epoch: self.epoch().await,
             seq,
-            live: vec![session],
-            displaced_seen: None,
             hw: Hw([holder; 32]),
             label: format!("machine {holder}"),
-            client: serde_json::json!({}),
-            key_hashes: Vec::new(),
+            ..SeatGrant::new(self.license.tenant, self.license.pool_id, session, Holder([holder; 16]))
         }
     }
 
     async fn write(&self, grant: &SeatGrant) -> GrantOutcome {
-        self.service.grant_seat(grant).await.unwrap()
+        grant.write_down(&self.service).await.unwrap()
     }
 
     /// Decides and writes down, which must succeed.

@@ -7,8 +7,9 @@ use license_core::{
         lease::LeaseTiming,
         pool::{LeaseClaim, SeatClaim, SessionClaim},
     },
-    records::{SeatEnding, SeatGrant},
+    records::SeatEnding,
 };
+use license_tests::grant::SeatGrant;
 use sqlx::PgConnection;
 use std::collections::BTreeSet;
 use uuid::Uuid;

@@ -7,8 +7,9 @@ use license_core::{
         lease::LeaseTiming,
         pool::{LeaseClaim, SessionClaim},
     },
-    records::{GrantOutcome, ResolveOutcome, SeatEnding, SeatGrant},
+    records::{GrantOutcome, ResolveOutcome, SeatEnding},
 };
+use license_tests::grant::SeatGrant;
 use sqlx::{Connection, Executor};
 use uuid::Uuid;
 

@@ -107,6 +107,6 @@ async fn a_rebuild_that_waited_for_a_grant_sees_it_whatever_isolation_the_databa
         let snapshot = snapshot.unwrap().unwrap();
         let held = snapshot.seats.iter().filter(|seat| seat.holder.is_some()).count();
         assert_eq!(held, 1, "under {isolation}");
-        assert_eq!(service.grant_seat(&grant).await.unwrap(), GrantOutcome::EpochStale);
+        assert_eq!(grant.write_down(&service).await.unwrap(), GrantOutcome::EpochStale);
     }
 }

@@ -65,7 +65,7 @@ impl Engine {
         self.given.clear();
         self.kept.clear();
         let mut stranger = self.world.machine("stranger");
-        stranger.request.key = LicenseKey::draw(license_core::domain::id::LicenseNumber::draw());
+        stranger.key = LicenseKey::draw(license_core::domain::id::LicenseNumber::draw());
         for instance in &self.instances {
             stranger.acquire(instance).await;
         }
@@ -96,10 +96,10 @@ impl Engine {
         match *command {
             Command::Acquire { at, who, attempt, key, odd } => {
                 let machine = self.machine(model, who, attempt, key, odd);
-                self.acquired(&machine.request.product, machine.acquire(&self.instances[at]).await)
+                self.acquired(&machine.product, machine.acquire(&self.instances[at]).await)
             }
             Command::Validate { at, machine, key } => {
-                let asks = self.machine(model, Who { machine, process: None }, 0, key, Odd::Nothing).request;
+                let asks = self.machine(model, Who { machine, process: None }, 0, key, Odd::Nothing);
                 validated(self.instances[at].validate(&asks.key, Some(&asks.hardware), None, &asks.pool).await.unwrap())
             }
             Command::Heartbeat { at, session } => match model.session(session) {
@@ -176,45 +176,57 @@ impl Engine {
 
     fn machine(&self, model: &Model, who: Who, attempt: u8, key: Key, odd: Odd) -> Machine {
         let mut machine = self.world.machine(&format!("machine-{}", who.machine));
-        let request = &mut machine.request;
-        request.key = model.key(key).map_or(&self.wrong, |key| &self.keys[key]).clone();
-        request.instance = who.process.map(|process| format!("instance-{process}").parse().unwrap());
+        machine.key = model.key(key).map_or(&self.wrong, |key| &self.keys[key]).clone();
+        machine.instance = who.process.map(|process| format!("instance-{process}").parse().unwrap());
         let process = who.process.map_or(9, u128::from);
-        request.attempt = Attempt(Uuid::from_u128(u128::from(attempt) + 16 * process + 256 * u128::from(who.machine)));
+        machine.attempt = Attempt(Uuid::from_u128(u128::from(attempt) + 16 * process + 256 * u128::from(who.machine)));
         if odd == Odd::Pool {
-            request.pool = "other".parse().unwrap();
+            machine.pool = "other".parse().unwrap();
         }
-        request.product = (odd == Odd::Product).then(|| OTHER_PRODUCT.into());
+        machine.product = (odd == Odd::Product).then(|| OTHER_PRODUCT.into());
         machine
     }
 
     fn acquired(&mut self, product: &Option<String>, outcome: acquire::AcquireOutcome) -> Answer {
         match outcome {
             acquire::AcquireOutcome::Seat(seat) => {
-                let known = self.given.iter().position(|given| given.session == seat.session);
+                let known = self.given.iter().position(|given| given.session == seat.granted.session);
                 if known.is_none() {
                     self.given.push(SessionHandle::verify(&seat.handle, &KeyRing::single(vec![1; 32])).unwrap());
                 }
                 let session = known.unwrap_or(self.given.len() - 1);
-                Answer::Seat { seat: seat.seat, session, renewed: seat.renewed, used: seat.seats_used }
+                Answer::Seat { seat: seat.granted.seat, session, renewed: seat.renewed, used: seat.granted.held }
             }
-            acquire::AcquireOutcome::Full(full) => Answer::Full {
-                held: full.held,
-                total: full.seats_total,
-                next: full.next_lease_end_ms,
-                silent: silent(full.silent),
-            },
-            acquire::AcquireOutcome::BadKey => Answer::BadKey,
-            acquire::AcquireOutcome::NoPool => Answer::NoPool,
-            acquire::AcquireOutcome::Refused(refusal) => refused(refusal),
-            acquire::AcquireOutcome::WrongProduct(license) => {
-                assert_ne!(Some(license), *product);
-                Answer::WrongProduct
-            }
-            acquire::AcquireOutcome::Limited(..) => panic!("this world has no limits"),
-            acquire::AcquireOutcome::NeedsInstance => Answer::NeedsInstance,
-            acquire::AcquireOutcome::TooMany(many) => Answer::TooMany { processes: many.processes, wait: many.wait_ms },
+            acquire::AcquireOutcome::Refused(refusal) => acquire_refused(refusal, product),
+            acquire::AcquireOutcome::KeyRejected(rejection) => key_rejected(rejection),
         }
+    }
+}
+
+fn acquire_refused(refusal: acquire::AcquireRefusal, product: &Option<String>) -> Answer {
+    match refusal {
+        acquire::AcquireRefusal::Full(full) => Answer::Full {
+            held: full.held,
+            total: full.seats_total,
+            next: full.next_lease_end_ms,
+            silent: silent(full.silent),
+        },
+        acquire::AcquireRefusal::License(refusal) => refused(refusal),
+        acquire::AcquireRefusal::WrongProduct(license) => {
+            assert_ne!(Some(license), *product);
+            Answer::WrongProduct
+        }
+        acquire::AcquireRefusal::Limited(..) => panic!("this world has no limits"),
+        acquire::AcquireRefusal::NeedsInstance => Answer::NeedsInstance,
+        acquire::AcquireRefusal::TooMany(many) => Answer::TooMany { processes: many.processes, wait: many.wait_ms },
+    }
+}
+
+fn key_rejected(rejection: acquire::KeyRejection) -> Answer {
+    match rejection {
+        acquire::KeyRejection::BadKey => Answer::BadKey,
+        acquire::KeyRejection::NoPool => Answer::NoPool,
+        acquire::KeyRejection::Limited(_) => panic!("this world has no limits"),
     }
 }
 
@@ -227,9 +239,7 @@ fn validated(outcome: validate::ValidateOutcome) -> Answer {
             silent: silent(valid.silent),
         },
         validate::ValidateOutcome::Refused(refusal, _) => refused(refusal),
-        validate::ValidateOutcome::BadKey => Answer::BadKey,
-        validate::ValidateOutcome::NoPool => Answer::NoPool,
-        validate::ValidateOutcome::Limited(_) => panic!("this world has no limits"),
+        validate::ValidateOutcome::KeyRejected(rejection) => key_rejected(rejection),
     }
 }
 

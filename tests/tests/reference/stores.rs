@@ -33,7 +33,7 @@ impl Engine {
     }
 
     fn holder(&self, who: Who) -> String {
-        let machine = self.world.machine(&format!("machine-{}", who.machine)).request.hardware;
+        let machine = self.world.machine(&format!("machine-{}", who.machine)).hardware;
         let number = self.world.license.pool.license;
         let process = |process| Holder::process(number, &machine, &format!("instance-{process}").parse().unwrap());
         who.process.map_or_else(|| Holder::machine(number, &machine), process).to_string()

@@ -63,10 +63,10 @@ impl SeatManagement {
     async fn held(&self, key: &PoolKey, tenant: TenantId, pool: &PoolOf, deadline: Deadline) -> Result<Option<u32>> {
         loop {
             deadline.check(StoreName::Seats)?;
-            match self.seats.look(key, &[]).await? {
-                PoolReply::Said(look) => return Ok(Some(look.held)),
-                PoolReply::Cold(_) => {
-                    if !self.rebuilds.warm(key, tenant, pool.id, deadline).await? {
+            match self.seats.look_up_sessions(key, &[]).await? {
+                PoolReply::Answer(look) => return Ok(Some(look.held)),
+                PoolReply::NeedsRebuild { .. } => {
+                    if !self.rebuilds.ensure_warm(key, tenant, pool.id, deadline).await? {
                         return Ok(None);
                     }
                 }

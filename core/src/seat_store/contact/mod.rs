@@ -1,21 +1,22 @@
-//! What this instance saw of the store's absence.
+//! What this instance saw of the absences of Redis, and the clock by which it takes seats away.
 //!
-//! A Redis that stood still (or was cut off, or refused to write) comes back under its own stamp with every lease
-//! lapsed, and those who wait for a seat would race those who hold one and could not say so. Taking a seat away needs
-//! two clocks to agree: an instance that saw the store away lets its own stand still from then on, until every holder
-//! has had the time of a heartbeat. Leases that ended before the absence are not spared; instances that saw nothing of
-//! it are not held up.
+//! A Redis that was paused, cut off or unable to write comes back under its own stamp, and every lease looks lapsed.
+//! Clients that wait for a seat would then compete with the holders, who could not renew their leases. Two clocks must
+//! agree before a seat is taken away: that of Redis and the held clock of the service. An instance that saw Redis away
+//! therefore lets its held clock stand still from the beginning of the absence until every holder has had the time of
+//! one heartbeat. Leases that ended before the absence are not spared, and an instance that saw nothing of the absence
+//! does not wait.
 //!
-//! Each absence counts by itself: it runs out when the store has answered for a heartbeat's time after it, at the
-//! latest a lease later. A chain of short ones never holds the clock back further than its latest members; one long
-//! absence spares from its beginning, however long.
+//! Each absence counts by itself. It stops counting when Redis has answered for the time of a heartbeat after it, and
+//! one lease after its end at the latest. So a chain of short absences never holds the clock back further than its
+//! latest members do, and one long absence spares every lease that ended since it began, however long it was.
 //!
-//! A question that waits for its answer is asked with the clock of when the wait began: Redis may take it up only when
-//! it goes on.
+//! A call that waits for its answer carries the clock of when the wait began, because Redis may begin to run the script
+//! only when it resumes.
 //!
-//! On one machine Redis and the service read the same wall clock, and no two agree: where it was put ahead, that is an
-//! absence which began and ended at the time it was by the old clock. How long something lasts is therefore told by the
-//! monotonic hand alone.
+//! On one machine Redis and the service read the same system clock, so there are not two clocks that could agree. If
+//! that clock is set ahead, this counts as an absence that began and ended at the time the old clock showed. For the
+//! same reason only the monotonic clock measures how long something lasts.
 
 use crate::{Clock, domain::lease::LeaseTiming};
 use std::{
@@ -23,6 +24,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+/// The absences of Redis as this instance saw them. Clones share them.
 #[derive(Clone)]
 pub(super) struct StoreContact {
     clock: Clock,
@@ -32,29 +34,29 @@ pub(super) struct StoreContact {
     state: Arc<Mutex<ContactState>>,
 }
 
-/// How long an answer may take before the wait counts as an absence that may be beginning.
-const PATIENCE_MS: i64 = 250;
-/// What the wall clock may run ahead of the monotonic one before it counts as put ahead.
-const STEP_MS: i64 = 1000;
-/// Absences of about the same beginning (a 64th of a lease) are one; more than these there are only where a clock is
-/// put back and forth.
-const PARTS: i64 = 64;
-const MOST: usize = 256;
+/// How long an answer may take before the wait counts as the possible beginning of an absence.
+const ANSWER_PATIENCE_MS: i64 = 250;
+/// How far the system clock may run ahead of the monotonic clock before it counts as set ahead.
+const CLOCK_STEP_MS: i64 = 1000;
+/// Absences that began within a 64th of a lease of each other are merged into one.
+const LEASE_PARTS: i64 = 64;
+/// The most absences that are kept. More than a few can only come from a clock that is set back and forth.
+const MOST_ABSENCES: usize = 256;
 
-/// A question under way; dropped when it is answered, or when nobody waits for the answer any more.
+/// A call that waits for its answer. Dropped when it is answered, or when its caller has given up.
 pub(super) struct PendingCall(Arc<Mutex<ContactState>>);
 
 impl Drop for PendingCall {
     fn drop(&mut self) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        state.asking -= 1;
-        if state.asking == 0 {
-            state.waiting = None;
+        state.calls -= 1;
+        if state.calls == 0 {
+            state.waiting_since = None;
         }
     }
 }
 
-/// A moment, by both hands of the clock.
+/// A moment, by the system clock and by the monotonic clock.
 #[derive(Clone, Copy)]
 struct ContactMoment {
     wall_ms: i64,
@@ -63,34 +65,34 @@ struct ContactMoment {
 
 /// An absence that is over.
 struct StoreAbsence {
-    /// By the wall clock: leases that ended since then are spared.
+    /// When it began, by the system clock: leases that ended since then are spared.
     since_ms: i64,
     /// How long it was.
     lasted_ms: i64,
-    /// When it was over, by the monotonic hand.
+    /// When it ended, by the monotonic clock.
     over_ms: i64,
-    /// What all absences had lasted by then.
+    /// How long all absences together had lasted when this one ended.
     away_ms: i64,
 }
 
 struct ContactState {
-    /// Questions under way.
-    asking: u32,
-    /// Since when there are some and none was answered.
-    waiting: Option<ContactMoment>,
+    /// How many calls wait for their answer.
+    calls: u32,
+    /// Since when calls wait and none was answered; `None` where no call waits.
+    waiting_since: Option<ContactMoment>,
     /// When the store last answered.
-    heard: Option<ContactMoment>,
-    /// When it last answered what it was asked to write.
-    wrote: Option<ContactMoment>,
-    /// Since when it does not.
-    away: Option<ContactMoment>,
-    /// It answered meanwhile, with an error: that it can be read is no sign that it can be written to.
-    refused: bool,
+    last_answer: Option<ContactMoment>,
+    /// When the store last answered a call that writes.
+    last_write: Option<ContactMoment>,
+    /// Since when the store is away; `None` where it answers.
+    away_since: Option<ContactMoment>,
+    /// The present absence began with an error answer: that the store can be read is no sign that it can be written to.
+    answers_errors: bool,
     /// Absences that still count, the latest last.
     absences: VecDeque<StoreAbsence>,
-    /// What all absences together have lasted.
+    /// How long all absences together have lasted.
     away_ms: i64,
-    /// Where the two hands were seen together.
+    /// A moment at which both clocks were read, from which a step of the system clock is recognised.
     anchor: ContactMoment,
 }
 
@@ -98,14 +100,13 @@ impl StoreContact {
     pub(super) fn new(clock: Clock, timing: &LeaseTiming) -> Self {
         let grace_ms = (timing.heartbeat * 32 / 30).as_millis() as i64;
         let anchor = ContactMoment { wall_ms: clock.now_ms(), monotonic_ms: clock.monotonic_ms() };
-        let (waiting, heard, wrote, away) = (None, None, None, None);
         let state = ContactState {
-            asking: 0,
-            waiting,
-            heard,
-            wrote,
-            away,
-            refused: false,
+            calls: 0,
+            waiting_since: None,
+            last_answer: None,
+            last_write: None,
+            away_since: None,
+            answers_errors: false,
             absences: VecDeque::new(),
             away_ms: 0,
             anchor,
@@ -113,64 +114,72 @@ impl StoreContact {
         Self { clock, ttl_ms: timing.ttl_ms(), grace_ms, state: Arc::new(Mutex::new(state)) }
     }
 
-    /// A question is asked.
-    pub(super) fn ask(&self) -> PendingCall {
+    /// A call to the store begins.
+    pub(super) fn begin_call(&self) -> PendingCall {
         let (now, mut state) = self.now();
-        state.asking += 1;
-        state.waiting.get_or_insert(now);
+        state.calls += 1;
+        state.waiting_since.get_or_insert(now);
         PendingCall(Arc::clone(&self.state))
     }
 
-    /// The service's clock as scripts get it for what they take away. What they give counts from the true one.
+    /// The clock of the service that scripts are given for taking seats away. What they give counts from the true
+    /// clock.
     pub(super) fn held_clock_ms(&self) -> i64 {
         let (now, state) = self.now();
-        let waited = state.waiting.filter(|since| now.monotonic_ms - since.monotonic_ms > PATIENCE_MS);
-        let held = [waited, state.away].into_iter().flatten().map(|since| since.wall_ms);
-        let spared = state.absences.iter().filter(|it| self.counts(it, &state, now)).map(|it| it.since_ms);
+        let waited = state.waiting_since.filter(|since| now.monotonic_ms - since.monotonic_ms > ANSWER_PATIENCE_MS);
+        let held = [waited, state.away_since].into_iter().flatten().map(|since| since.wall_ms);
+        let spared = state
+            .absences
+            .iter()
+            .filter(|absence| self.still_counts(absence, &state, now))
+            .map(|absence| absence.since_ms);
         held.chain(spared).fold(now.wall_ms, i64::min)
     }
 
-    /// The store answered what it was asked: to write, or only to read. A store that refuses to write (too few
-    /// replicas, a full disk) may be read all the while, so that ends no absence which an error began.
-    pub(super) fn heard(&self, to_write: bool) {
+    /// The store answered a call that writes (`to_write`) or only reads. A store that refuses to write (too few
+    /// replicas, a full disk) can still be read, so an answer to a read does not end an absence that an error began.
+    pub(super) fn record_answer(&self, to_write: bool) {
         let (now, mut state) = self.now();
-        if to_write || !state.refused {
-            state.refused = false;
-            if let Some(since) = state.away.take() {
-                self.over(&mut state, since.wall_ms, now.monotonic_ms - since.monotonic_ms, now);
+        if to_write || !state.answers_errors {
+            state.answers_errors = false;
+            if let Some(since) = state.away_since.take() {
+                self.end_absence(&mut state, since.wall_ms, now.monotonic_ms - since.monotonic_ms, now);
             }
         }
-        state.heard = Some(now);
+        state.last_answer = Some(now);
         if to_write {
-            state.wrote = Some(now);
+            state.last_write = Some(now);
         }
-        state.waiting = (state.asking > 0).then_some(now);
+        state.waiting_since = (state.calls > 0).then_some(now);
     }
 
-    /// The store did not answer, or (`refused`) with an error. It may have been away for longer than since we last
-    /// heard of it, but a lease's time is all that matters.
-    pub(super) fn missed(&self, refused: bool) {
+    /// The store did not answer, or answered with an error (`refused`). The absence began when the store last answered,
+    /// or one lease ago where that is later: no more than a lease can matter.
+    pub(super) fn record_failure(&self, refused: bool) {
         let (now, mut state) = self.now();
-        if state.away.is_some() && (state.refused || !refused) {
+        if state.away_since.is_some() && (state.answers_errors || !refused) {
             return;
         }
-        let heard = if refused { state.wrote } else { state.heard };
-        let silent = heard.map_or(self.ttl_ms, |heard| (now.monotonic_ms - heard.monotonic_ms).min(self.ttl_ms));
-        // Where the clock was put ahead since it last answered, the time that was then.
-        let then = heard.filter(|_| silent < self.ttl_ms).map_or(i64::MAX, |heard| heard.wall_ms);
-        let since = ContactMoment { wall_ms: then.min(now.wall_ms - silent), monotonic_ms: now.monotonic_ms - silent };
-        let earlier = state.away.filter(|away| away.monotonic_ms < since.monotonic_ms);
-        state.away = Some(earlier.unwrap_or(since));
-        state.refused = refused;
+        let last = if refused { state.last_write } else { state.last_answer };
+        let silent_ms = last.map_or(self.ttl_ms, |last| (now.monotonic_ms - last.monotonic_ms).min(self.ttl_ms));
+        // Where the system clock was set ahead since the last answer, the time that it showed then.
+        let last_wall_ms = last.filter(|_| silent_ms < self.ttl_ms).map_or(i64::MAX, |last| last.wall_ms);
+        let since = ContactMoment {
+            wall_ms: last_wall_ms.min(now.wall_ms - silent_ms),
+            monotonic_ms: now.monotonic_ms - silent_ms,
+        };
+        let earlier = state.away_since.filter(|away| away.monotonic_ms < since.monotonic_ms);
+        state.away_since = Some(earlier.unwrap_or(since));
+        state.answers_errors = refused;
     }
 
-    /// The time, and what is known by then: the wall clock may have been put elsewhere.
+    /// The present moment and the state, in which a step of the system clock is already recorded.
     fn now(&self) -> (ContactMoment, MutexGuard<'_, ContactState>) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let now = ContactMoment { wall_ms: self.clock.now_ms(), monotonic_ms: self.clock.monotonic_ms() };
         let by_the_old_clock = state.anchor.wall_ms + now.monotonic_ms - state.anchor.monotonic_ms;
-        if now.wall_ms - by_the_old_clock > STEP_MS {
-            self.over(&mut state, by_the_old_clock, 0, now);
+        if now.wall_ms - by_the_old_clock > CLOCK_STEP_MS {
+            self.end_absence(&mut state, by_the_old_clock, 0, now);
             state.anchor = now;
         } else if now.wall_ms < by_the_old_clock {
             state.anchor = now;
@@ -178,14 +187,14 @@ impl StoreContact {
         (now, state)
     }
 
-    /// An absence is over.
-    fn over(&self, state: &mut ContactState, since_ms: i64, lasted_ms: i64, now: ContactMoment) {
+    /// Records an absence that is over. One that began at nearly the same time as the latest is merged with it.
+    fn end_absence(&self, state: &mut ContactState, since_ms: i64, lasted_ms: i64, now: ContactMoment) {
         state.away_ms += lasted_ms;
         let counting: VecDeque<StoreAbsence> = std::mem::take(&mut state.absences);
-        state.absences = counting.into_iter().filter(|it| self.counts(it, state, now)).collect();
+        state.absences = counting.into_iter().filter(|absence| self.still_counts(absence, state, now)).collect();
         let mut absence = StoreAbsence { since_ms, lasted_ms, over_ms: now.monotonic_ms, away_ms: state.away_ms };
-        let near = |it: &StoreAbsence| (0..=self.ttl_ms / PARTS).contains(&(since_ms - it.since_ms));
-        if (state.absences.back().is_some_and(near) || state.absences.len() == MOST)
+        let near = |earlier: &StoreAbsence| (0..=self.ttl_ms / LEASE_PARTS).contains(&(since_ms - earlier.since_ms));
+        if (state.absences.back().is_some_and(near) || state.absences.len() == MOST_ABSENCES)
             && let Some(earlier) = state.absences.pop_back()
         {
             absence.since_ms = since_ms.min(earlier.since_ms);
@@ -194,14 +203,15 @@ impl StoreContact {
         state.absences.push_back(absence);
     }
 
-    /// Whether an absence still counts: until the store has answered for a heartbeat's time, but at most a lease
-    /// longer. A short one, of which there may be many, holds the clock back by a lease at most.
-    fn counts(&self, it: &StoreAbsence, state: &ContactState, now: ContactMoment) -> bool {
-        let passed = now.monotonic_ms - it.over_ms;
-        let away_now = state.away.map_or(0, |since| now.monotonic_ms - since.monotonic_ms.max(it.over_ms));
-        let answered = passed - (state.away_ms - it.away_ms) - away_now;
-        let short = it.lasted_ms <= self.grace_ms;
-        let most = if short { self.grace_ms.max(self.ttl_ms - it.lasted_ms) } else { self.ttl_ms };
+    /// Whether an absence still counts. It counts until the store has answered for the time of a heartbeat after it,
+    /// and one lease after its end at the latest. A short absence, of which there may be many, holds the clock back by
+    /// one lease at most.
+    fn still_counts(&self, absence: &StoreAbsence, state: &ContactState, now: ContactMoment) -> bool {
+        let passed = now.monotonic_ms - absence.over_ms;
+        let away_now = state.away_since.map_or(0, |since| now.monotonic_ms - since.monotonic_ms.max(absence.over_ms));
+        let answered = passed - (state.away_ms - absence.away_ms) - away_now;
+        let short = absence.lasted_ms <= self.grace_ms;
+        let most = if short { self.grace_ms.max(self.ttl_ms - absence.lasted_ms) } else { self.ttl_ms };
         answered < self.grace_ms && passed < most
     }
 }

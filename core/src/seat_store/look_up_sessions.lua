@@ -1,4 +1,4 @@
--- LOOK: what a copy knows of sessions. Takes nothing and writes nothing.
+-- LOOK_UP_SESSIONS: what a copy knows of sessions. Takes nothing and writes nothing.
 -- Keys: 0, after those of the pool.
 -- Arguments: 0, after those of the prologue, then a list.
 --   …  seat_no session for each session that is asked about
