@@ -30,7 +30,8 @@ pub(crate) struct ClientLicense<'a> {
     /// What was sold; also signed into the token.
     #[schema(example = "team")]
     tier: &'a str,
-    /// `active`; where validate answers for one that gives no seat now: `suspended`, `revoked`, `expired` or `not_started`.
+    /// `active`; where validate answers for one that gives no seat now: `suspended`, `revoked`, `expired` or
+    /// `not_started`.
     #[schema(example = "active")]
     status: &'static str,
     /// How many seats the pool has.
@@ -91,7 +92,8 @@ pub(crate) struct SeatHolder {
     seen_in: i64,
 }
 
-/// Up to five holders, longest silent first; none where the license hides them. `ttl_ms` tells when a holder was heard from its lease's end.
+/// Up to five holders, longest silent first; none where the license hides them. `ttl_ms` tells when a holder was heard
+/// from its lease's end.
 pub(crate) fn holders(silent: &[SilentHolder], facts: &LicenseFacts, now_ms: i64, ttl_ms: i64) -> Vec<SeatHolder> {
     // Who took the seat was heard then, however short its lease.
     let seen = |holder: &SilentHolder| (now_ms - (holder.lease_end_ms - ttl_ms).max(holder.since_ms)).max(0) / 1000;
@@ -136,7 +138,8 @@ pub(crate) fn refused(refusal: LicenseRefusal, license: LicenseNumber, now_ms: i
 pub(crate) fn while_seated(problem: Problem, refusal: LicenseRefusal) -> Problem {
     match refusal.why {
         RefusalReason::Suspended | RefusalReason::Expired | RefusalReason::NotStarted => problem.and(
-            "Leases are not renewed meanwhile: a session goes on if the license gives seats again before its lease ends, and else a new one begins. Keep asking.",
+            "Leases are not renewed meanwhile: a session goes on if the license gives seats again before its lease \
+             ends, and else a new one begins. Keep asking.",
         ),
         RefusalReason::Revoked => problem,
     }
@@ -147,7 +150,8 @@ pub(crate) fn seconds(ms: i64) -> u64 {
     ms.unsigned_abs().div_ceil(1000).max(1)
 }
 
-/// A time as people read it: `51 s`, `6 min 45 s`, `3 h`. Nothing is left out below an hour; above, the last minute begun counts.
+/// A time as people read it: `51 s`, `6 min 45 s`, `3 h`. Nothing is left out below an hour; above, the last minute
+/// begun counts.
 pub(crate) fn span(seconds: u64) -> String {
     let (whole, rest, unit, smaller) = match seconds {
         0..120 => return format!("{seconds} s"),
@@ -176,7 +180,8 @@ pub(crate) fn open(bearer: &BearerCredential, moves: &SeatProtocol) -> Result<Se
     SessionHandle::verify(&bearer.0, &moves.settings().handles).map_err(refused)
 }
 
-/// Signs a refusal for a client that sent a nonce. If it cannot be signed, the client hears that instead: it would not believe the rest.
+/// Signs a refusal for a client that sent a nonce. If it cannot be signed, the client hears that instead: it would not
+/// believe the rest.
 pub(crate) async fn signed(
     problem: Problem,
     moves: &SeatProtocol,

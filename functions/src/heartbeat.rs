@@ -78,9 +78,9 @@ struct HeartbeatBody {
 
 /// Keep a seat
 ///
-/// Shows that the session is alive and gives it a fresh lease. A late heartbeat is accepted as long as no other holder was given the seat.
-/// After a 403 the lease is not raised and not taken away: keep asking. The answer is 403 as long as the license gives no seat, also after
-/// the lease is over. After a 410 acquire again, unless `reason` is `kicked`.
+/// Shows that the session is alive and gives it a fresh lease. A late heartbeat is accepted as long as no other holder
+/// was given the seat. After a 403 the lease is not raised and not taken away: keep asking. The answer is 403 as long
+/// as the license gives no seat, also after the lease is over. After a 410 acquire again, unless `reason` is `kicked`.
 #[utoipa::path(post, path = "/api/v1/licenses/heartbeat", tag = "Seats", request_body = Option<HeartbeatBody>, security(("session" = [])),
     responses((status = 200, description = "The lease is raised", body = HeartbeatResponse<'_>),
               (status = 403, description = "license_suspended, license_revoked, license_expired, license_not_started"),
@@ -127,7 +127,8 @@ struct HeartbeatResponse<'a> {
     license: LicenseStanding,
     /// The license token, a JWS: the license and the lease, verifiable offline.
     token: &'a str,
-    /// The certificate of the key that signed the token, a JWS by a root key. Not there if its `kid` is the `certificate_kid` that was sent.
+    /// The certificate of the key that signed the token, a JWS by a root key. Not there if its `kid` is the
+    /// `certificate_kid` that was sent.
     // Two thirds of the answer, and it rarely changes: a client that has it need not get it again.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]

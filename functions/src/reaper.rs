@@ -131,13 +131,17 @@ async fn swept(service: &ReaperService, share: &SweepShare) -> Result<Response, 
 
 fn messages(events: &[Event]) -> Vec<Message> {
     let message = |event: &Event| {
-        let unwritable = |error: serde_json::Error| tracing::error!(id = %event.id, error = %chain(&error), "an event that can never be published was dropped");
+        let unwritable = |error: serde_json::Error| {
+            tracing::error!(id = %event.id, error = %chain(&error), "an event \
+            that can never be published was dropped")
+        };
         Message::event(event).map_err(unwritable).ok()
     };
     events.iter().filter_map(message).collect()
 }
 
-/// The service from configuration. It publishes to the bus of a `license-local` where one is named, else to Cloud Pub/Sub.
+/// The service from configuration. It publishes to the bus of a `license-local` where one is named, else to Cloud
+/// Pub/Sub.
 ///
 /// # Errors
 /// A sentence that names the variable that is wrong.
@@ -191,7 +195,7 @@ async fn cloud_publisher(config: PubSubConfig) -> Result<Arc<dyn Publisher>, Sta
 
 #[cfg(not(feature = "cloud"))]
 async fn cloud_publisher(_: PubSubConfig) -> Result<Arc<dyn Publisher>, StartError> {
-    Err("PUBSUB_BUS_URL is not set, and this reaper was built without the client for Cloud Pub/Sub. Beside license-local, read its \
-         .local/env; in the cloud, build with --features cloud."
+    Err("PUBSUB_BUS_URL is not set, and this reaper was built without the client for Cloud Pub/Sub. \
+        Beside license-local, read its .local/env; in the cloud, build with --features cloud."
         .into())
 }

@@ -1,4 +1,5 @@
-//! register: a person who signed in gets an organization, and its first license with its key; or joins the one that invited them.
+//! register: a person who signed in gets an organization, and its first license with its key; or joins the one that
+//! invited them.
 
 use crate::{
     admin::credential::{in_force, token_rejected},
@@ -55,8 +56,8 @@ pub struct RegisterService {
     pub verifier: IdentityVerifier,
     /// Under which license keys are hashed.
     pub peppers: Arc<KeyRing>,
-    /// For each address, since whoever makes new identities makes as many as they like; for each person where one was invited, since then an
-    /// organization vouches for them and many may sit behind one address.
+    /// For each address, since whoever makes new identities makes as many as they like; for each person where one was
+    /// invited, since then an organization vouches for them and many may sit behind one address.
     pub limit: ByAddress,
     /// Wrong credentials from each address: ID tokens and invitations.
     pub strangers: CredentialGuesses,
@@ -110,7 +111,8 @@ struct RegisterBody {
     /// 1 to 200 characters, none of them a control character. Without it the person's name, else their address.
     #[schema(min_length = 1, max_length = 200)]
     organization_name: Option<String>,
-    /// What to license: 1 to 63 of a-z, 0-9 and -. Without it the vendor's default; one the vendor does not have is 422.
+    /// What to license: 1 to 63 of a-z, 0-9 and -. Without it the vendor's default; one the vendor does not have is
+    /// 422.
     #[schema(min_length = 1, max_length = 63, pattern = "^[a-z0-9][a-z0-9-]{0,62}$", example = "coditect")]
     product: Option<String>,
     /// `cdi_…`: joins the organization that invited this address, instead of making one. Not together with the others.
@@ -171,8 +173,9 @@ struct RegisteredLicense<'a> {
     /// The public part of the key: names the license and opens nothing.
     #[schema(value_type = String)]
     number: LicenseNumber,
-    /// A secret, shown once: null for good after the license was first used. Until then every registration draws a new key and ends the old
-    /// one, since the first answer may have been lost; null where the organization demands another sign-in for that (its access policy).
+    /// A secret, shown once: null for good after the license was first used. Until then every registration draws a new
+    /// key and ends the old one, since the first answer may have been lost; null where the organization demands another
+    /// sign-in for that (its access policy).
     key: Option<String>,
     /// What it is a license of.
     product: &'a str,
@@ -189,9 +192,9 @@ struct RegisteredLicense<'a> {
 
 /// Register
 ///
-/// The person of the ID token gets an organization, which they own, and its first license with its key. The identity provider must have
-/// verified the person's address. Who registers again, by `iss` and `sub`, is answered 200 with what there is. With an `invitation`
-/// they join the organization that invited their address.
+/// The person of the ID token gets an organization, which they own, and its first license with its key. The identity
+/// provider must have verified the person's address. Who registers again, by `iss` and `sub`, is answered 200 with what
+/// there is. With an `invitation` they join the organization that invited their address.
 #[utoipa::path(post, path = "/api/v1/auth/register", tag = "Registration", request_body = Option<RegisterBody>, security(("person" = [])),
     responses((status = 201, description = "Registered now", body = RegisterResponse<'_>),
               (status = 200, description = "Registered before", body = RegisterResponse<'_>),
@@ -272,7 +275,8 @@ async fn create_organization(
     Ok(answer(status, label, &organization.registered, &new.person.email))
 }
 
-/// The organization that invited the person. A secret that is none and one that nobody was given are the same: there is no such invitation.
+/// The organization that invited the person. A secret that is none and one that nobody was given are the same: there is
+/// no such invitation.
 async fn join(
     service: &RegisterService,
     parts: &Parts,
@@ -284,7 +288,8 @@ async fn join(
     let joining = JoinRequest { secret, person: it.person, from: it.from, request_id: request_id() };
     let hash = joining.secret.hash();
     let ask = async {
-        // A token that is void for who invited opens nothing there. Asked only where there is a turn to ask the records at all.
+        // A token that is void for who invited opens nothing there. Asked only where there is a turn to ask the records
+        // at all.
         in_force(claims, service.records.tokens_not_before(joining.secret.tenant).await?)?;
         match service.management.join(&joining).await {
             Ok(joined) => Ok(Some(joined)),

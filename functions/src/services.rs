@@ -15,14 +15,16 @@ pub struct ServiceInputs<'a> {
     pub env: &'a Environment,
     /// What it takes the time from.
     pub clock: Clock,
-    /// Where it publishes messages, in place of the publisher that its variables name. Services that publish nothing do not look at it.
+    /// Where it publishes messages, in place of the publisher that its variables name. Services that publish nothing do
+    /// not look at it.
     pub publisher: Option<Arc<dyn Publisher>>,
 }
 
 /// A service that is being built; the error is a sentence that names the variable that is wrong.
 pub type ServiceFuture<'a> = Pin<Box<dyn Future<Output = Result<Service, StartError>> + Send + 'a>>;
 
-/// One service: a row of the table that `license-local`, the OpenAPI document, the benchmark and the tests iterate over.
+/// One service: a row of the table that `license-local`, the OpenAPI document, the benchmark and the tests iterate
+/// over.
 pub struct ServiceEntry {
     /// The name of its module, of its binary and of its port in `license-local`.
     pub name: &'static str,
@@ -33,8 +35,8 @@ pub struct ServiceEntry {
 }
 
 impl ServiceEntry {
-    /// What the service's handlers say of themselves; `None` where clients and people have no business with it, because the message bus
-    /// alone calls it.
+    /// What the service's handlers say of themselves; `None` where clients and people have no business with it, because
+    /// the message bus alone calls it.
     pub fn operations(&self) -> Option<Document> {
         self.operations.map(|operations| operations())
     }

@@ -1,4 +1,5 @@
-//! Building the rooms of `license-core` from configuration. Nothing connects here: the port is open already, and stores may be away.
+//! Building the rooms of `license-core` from configuration. Nothing connects here: the port is open already, and stores
+//! may be away.
 
 use crate::edge::{
     config::{ConfigError, CredentialsConfig, RecordsConfig, RedisConfig, RootConfig, SeatServiceConfig},

@@ -126,7 +126,8 @@ pub struct VerifiedClaims {
     pub issuer: String,
     /// The person (or service account) at this issuer.
     pub subject: String,
-    /// The email address as the token spells it, whoever vouches for it. People are known by [`VerifiedClaims::address`].
+    /// The email address as the token spells it, whoever vouches for it. People are known by
+    /// [`VerifiedClaims::address`].
     pub email: Option<String>,
     /// True only if the issuer says that it checked the address.
     pub email_verified: bool,

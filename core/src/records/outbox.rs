@@ -8,8 +8,8 @@ use crate::{
 use sqlx::{Row, postgres::PgRow};
 use uuid::Uuid;
 
-/// Some waiting events, held so that no other reaper publishes them meanwhile. Dropped without [`EventBatch::published`],
-/// they wait on.
+/// Some waiting events, held so that no other reaper publishes them meanwhile. Dropped without
+/// [`EventBatch::published`], they wait on.
 pub struct EventBatch {
     /// The events, oldest first.
     pub events: Vec<Event>,
@@ -17,7 +17,8 @@ pub struct EventBatch {
 }
 
 impl Records {
-    /// Takes up to `limit` waiting events of all tenants that nobody else is publishing. As [`super::DatabaseRole::Reaper`].
+    /// Takes up to `limit` waiting events of all tenants that nobody else is publishing. As
+    /// [`super::DatabaseRole::Reaper`].
     ///
     /// # Errors
     /// [`crate::Error::Records`].

@@ -170,7 +170,8 @@ impl Records {
         Ok(todo)
     }
 
-    /// What a sweep must know of these pools, in random order, so that none is always last. As [`super::DatabaseRole::Reaper`].
+    /// What a sweep must know of these pools, in random order, so that none is always last. As
+    /// [`super::DatabaseRole::Reaper`].
     ///
     /// # Errors
     /// [`Error::Records`].

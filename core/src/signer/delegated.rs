@@ -244,7 +244,8 @@ impl InstanceKey {
     ///
     /// # Errors
     /// [`Error::Internal`] if no client could accept the token under this key's certificate: another issuer, signed
-    /// outside its time, a longer lease than [`SignerSettings::max_token_ttl`] or more grace than [`SignerSettings::max_grace`].
+    /// outside its time, a longer lease than [`SignerSettings::max_token_ttl`] or more grace than
+    /// [`SignerSettings::max_grace`].
     pub fn sign_token(&self, claims: &TokenClaims) -> Result<String> {
         let limits = &self.claims;
         let grace_end = claims.exp.max(claims.iat.saturating_add(limits.max_grace));

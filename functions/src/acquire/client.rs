@@ -1,5 +1,5 @@
-//! What a client says about itself. It is shown to people and kept with the session. It is trusted for nothing and is no reason to refuse a
-//! seat.
+//! What a client says about itself. It is shown to people and kept with the session. It is trusted for nothing and is
+//! no reason to refuse a seat.
 
 use license_core::domain::{
     id::Hw,
@@ -18,9 +18,9 @@ const KNOWN: [&str; 7] = ["product", "version", "platform", "hostname", "deploym
 /// As long as the longest host name (RFC 1035, section 2.3.4).
 const MAX_CHARS: usize = 255;
 
-/// What a client says about itself. It is for people to read and never a reason to refuse a seat. The first 255 characters of a fact are
-/// kept, without control characters. A fact that is no text, number or truth value is ignored, and so are other fields. Only `product` decides
-/// something.
+/// What a client says about itself. It is for people to read and never a reason to refuse a seat. The first 255
+/// characters of a fact are kept, without control characters. A fact that is no text, number or truth value is ignored,
+/// and so are other fields. Only `product` decides something.
 #[derive(ToSchema)]
 #[schema(as = ClientFacts)]
 #[expect(dead_code, reason = "in the words of the document; a client may send anything, so what is read is raw")]
@@ -53,13 +53,15 @@ impl ClientDescription {
         Self(kept.collect())
     }
 
-    /// The label that people are shown: the host name, or a part of the machine's public hash, which the client can show too.
+    /// The label that people are shown: the host name, or a part of the machine's public hash, which the client can
+    /// show too.
     pub(super) fn label(&self, hw: Hw) -> String {
         let hash = || format!("machine {}", &hw.to_string()[..8]);
         self.text("hostname").map_or_else(hash, str::to_owned)
     }
 
-    /// The product that the client names, in the form of product names, and all facts in the form in which they are kept.
+    /// The product that the client names, in the form of product names, and all facts in the form in which they are
+    /// kept.
     pub(super) fn into_parts(self) -> (Option<String>, Value) {
         (self.text("product").map(fold), Value::Object(self.0))
     }

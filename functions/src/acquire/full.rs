@@ -10,8 +10,8 @@ use license_core::{
 };
 use serde_json::json;
 
-/// The problem of a pool that gives a new holder no seat. `ttl_ms` is the length of a lease, from which and from the end of a lease follows
-/// when its holder was last heard from.
+/// The problem of a pool that gives a new holder no seat. `ttl_ms` is the length of a lease, from which and from the
+/// end of a lease follows when its holder was last heard from.
 pub(super) fn no_seat(full: &PoolFull, ttl_ms: i64) -> Problem {
     about(Some(full.facts.tenant), None);
     let next = (full.wait_ms > 0).then(|| seconds(full.wait_ms));
@@ -26,7 +26,8 @@ pub(super) fn no_seat(full: &PoolFull, ttl_ms: i64) -> Problem {
     }
 }
 
-// A holder that was ended by an administrator, or that restored records do not know, may believe in its lease until then.
+// A holder that was ended by an administrator, or that restored records do not know, may believe in its lease until
+// then.
 const WAITS: &str = "until whoever had it before cannot be using it any more";
 
 fn detail(full: &PoolFull, next: Option<u64>) -> String {
@@ -38,12 +39,14 @@ fn detail(full: &PoolFull, next: Option<u64>) -> String {
             "The license has no seats here at present. The vendor can add some.".to_owned()
         }
         WaitReason::Never => format!(
-            "The license has no seats here any more; {held} {} left to whoever {} until they are given back. The vendor can add some.",
+            "The license has no seats here any more; {held} {} left to whoever {} until they are given back. \
+             The vendor can add some.",
             if held == 1 { "is" } else { "are" },
             if held == 1 { "has it" } else { "have them" },
         ),
         WaitReason::Opening => format!(
-            "The license server's records were restored, and until every lease given before that is over nobody who starts is seated. Try again {within}."
+            "The license server's records were restored, and until every lease given before that is over nobody who \
+             starts is seated. Try again {within}."
         ),
         WaitReason::Wait => waiting_detail(full, &within),
         WaitReason::Lease => held_detail(full),
@@ -59,7 +62,8 @@ fn waiting_detail(full: &PoolFull, within: &str) -> String {
             "The license's {total} seats are in nobody's use, but each waits {WAITS}. The first is free {within}."
         ),
         _ => format!(
-            "No seat is free: {held} of {total} in use, {waiting} waiting, each {WAITS}. The first of those is free {within}; or close the program where it is not needed."
+            "No seat is free: {held} of {total} in use, {waiting} waiting, each {WAITS}. \
+             The first of those is free {within}; or close the program where it is not needed."
         ),
     }
 }
@@ -70,12 +74,14 @@ fn held_detail(full: &PoolFull) -> String {
     if held > total {
         let seats = if total == 1 { "1 seat".to_owned() } else { format!("{total} seats") };
         return format!(
-            "The license has {seats} now, and {held} are still in use from when it had more. Close the program where it is not needed, or try again later."
+            "The license has {seats} now, and {held} are still in use from when it had more. \
+             Close the program where it is not needed, or try again later."
         );
     }
     if waiting > 0 {
         return format!(
-            "No seat is free: {held} of {total} in use, {waiting} waiting, each {WAITS}. Close the program where it is not needed, or try again later."
+            "No seat is free: {held} of {total} in use, {waiting} waiting, each {WAITS}. \
+             Close the program where it is not needed, or try again later."
         );
     }
     if total == 1 {
@@ -96,7 +102,8 @@ pub(super) fn too_many(many: &TooManyProcesses) -> Problem {
         (_, true) => format!("{processes} starts under this instance_id share its seat"),
     };
     let detail = format!(
-        "{who} already, as many as the license allows. Close one. One that ended without giving its place back keeps it until its lease ends: the first is over in {}, unless it gives a sign of life.",
+        "{who} already, as many as the license allows. Close one. One that ended without giving its place back keeps \
+         it until its lease ends: the first is over in {}, unless it gives a sign of life.",
         span(next)
     );
     Problem::new(ProblemCode::TooManyProcesses, detail)

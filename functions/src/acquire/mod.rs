@@ -55,8 +55,9 @@ pub(crate) const ROLE: DatabaseRole = DatabaseRole::Service;
 pub struct AcquireService {
     /// The operations of clients.
     pub protocol: SeatProtocol,
-    /// Limits how many different wrong keys come from one address. Further ones are not judged for a while. Good keys from the same address
-    /// are not limited, and neither is the same wrong key again: an office whose key was replaced has that key on every machine.
+    /// Limits how many different wrong keys come from one address. Further ones are not judged for a while. Good keys
+    /// from the same address are not limited, and neither is the same wrong key again: an office whose key was replaced
+    /// has that key on every machine.
     pub unknown_key_limit: ByAddress,
 }
 

@@ -38,7 +38,8 @@ pub(super) struct ValidateBody {
     /// check symbol is 422 with problem `mistyped`.
     #[schema(required)]
     license_key: Option<String>,
-    /// The machine that would ask: 8 to 128 printable ASCII characters. Without it, the answer is that for a holder without a seat.
+    /// The machine that would ask: 8 to 128 printable ASCII characters. Without it, the answer is that for a holder
+    /// without a seat.
     #[schema(min_length = 8, max_length = 128)]
     hardware_id: Option<String>,
     /// The same for licenses that count processes.
@@ -80,8 +81,8 @@ struct SeatOutlook<'a> {
     /// Null where an acquire would be granted now, else what it would be refused with: `no_seats_available` or
     /// `too_many_processes`.
     code: Option<&'static str>,
-    /// Where an acquire would be refused: the seconds after which it is worth asking again if no holder sends a heartbeat before. Null where
-    /// it would be granted, or this is not known.
+    /// Where an acquire would be refused: the seconds after which it is worth asking again if no holder sends a
+    /// heartbeat before. Null where it would be granted, or this is not known.
     retry_in: Option<u64>,
 }
 
@@ -103,8 +104,8 @@ struct RefusingLicense<'a> {
 
 /// Look at a license
 ///
-/// What an acquire would answer; no seat is taken. A license that gives no seat is an answer here and no error. The product is not compared,
-/// and answers are not signed.
+/// What an acquire would answer; no seat is taken. A license that gives no seat is an answer here and no error. The
+/// product is not compared, and answers are not signed.
 #[utoipa::path(post, path = "/api/v1/licenses/validate", tag = "Seats", request_body = ValidateBody, security(),
     responses((status = 200, description = "The license", body = ValidateResponse<'_>),
               (status = 401, description = "license_key_invalid"),

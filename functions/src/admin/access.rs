@@ -1,5 +1,6 @@
-//! Who may do what: one row for each operation of the management API. Nothing is served that has no row here; `tests/tests/management/access.rs` tries
-//! every operation of the OpenAPI document as every kind of caller and holds the outcome against this table.
+//! Who may do what: one row for each operation of the management API. Nothing is served that has no row here;
+//! `tests/tests/management/access.rs` tries every operation of the OpenAPI document as every kind of caller and holds
+//! the outcome against this table.
 
 use license_core::domain::access::{
     PersonRole::{self, Admin, Member, Owner, Viewer},
@@ -113,7 +114,8 @@ pub const TABLE: &[AccessRule] = &[
     rule("POST",   "/api/v1/organizations/{organization}/erasures", STAFF, None),
 ];
 
-/// The row of an operation. HEAD is GET without the body of its answer (RFC 9110, section 9.3.2), and whoever may do the one may do the other.
+/// The row of an operation. HEAD is GET without the body of its answer (RFC 9110, section 9.3.2), and whoever may do
+/// the one may do the other.
 pub fn rule_of(method: &str, path: &str) -> Option<&'static AccessRule> {
     let method = if method == "HEAD" { "GET" } else { method };
     TABLE.iter().find(|rule| rule.method == method && rule.path == path)

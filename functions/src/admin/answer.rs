@@ -31,7 +31,8 @@ pub(crate) fn not_found() -> Problem {
 
 /// The version that `If-Match` names is not the present one.
 pub(crate) fn version_mismatch() -> Problem {
-    let detail = "Somebody changed it since you read it, and nothing was written. Read it again and send your edit with its new ETag.";
+    let detail = "Somebody changed it since you read it, and nothing was written. \
+        Read it again and send your edit with its new ETag.";
     Problem::new(ProblemCode::PreconditionFailed, detail)
 }
 

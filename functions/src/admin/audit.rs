@@ -97,7 +97,8 @@ pub(super) struct AuditQuery {
 
 /// Read the audit log
 ///
-/// Every change that people, API tokens and the vendor's staff made, the newest first. Nobody can change or remove an entry.
+/// Every change that people, API tokens and the vendor's staff made, the newest first. Nobody can change or remove an
+/// entry.
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}/audit-log", tag = "Audit log", params(AuditQuery),
     responses((status = 200, description = "A page of entries", body = ListOf<AuditEntry>)))]
 pub(super) async fn list_audit_log(
@@ -151,7 +152,8 @@ fn action(text: &str) -> Result<String, String> {
     known.ok_or_else(|| format!("must be one of {}", ACTIONS.join(", ")))
 }
 
-/// A UUID in its usual form. Staff are known by what their identity provider calls them, so that other texts may be ids too.
+/// A UUID in its usual form. Staff are known by what their identity provider calls them, so that other texts may be ids
+/// too.
 fn id(text: &str) -> Result<String, &'static str> {
     match text.parse::<UserId>() {
         Ok(id) => Ok(id.to_string()),

@@ -17,21 +17,22 @@ const EXPORTED: u16 = 500;
     "head": {"seq": 42, "hash": "6c1f0c8b5f8f6f2f0c9a7d5b3e1f9a8d7c6b5a4f3e2d1c0b9a8f7e6d5c4b3a29", "seal": "1.8m1dQ0p6c9Jc1m8n4s0cV3mX8o8mC2l0yq3r7m5T9uE"},
     "next_cursor": null}))]
 pub(super) struct AuditVerification {
-    /// True if nothing is wrong in this stretch. The log is as it was written if this is so of every stretch up to the last.
+    /// True if nothing is wrong in this stretch. The log is as it was written if this is so of every stretch up to the
+    /// last.
     intact: bool,
     /// How many entries were looked at.
     checked: i64,
     /// In how many of them an erasure blanked something, as it may.
     erased: i64,
-    /// How many were sealed with a pepper that this server does not accept any more. The newest entry's seal vouches for what they say, but
-    /// not for what an erasure left of them.
+    /// How many were sealed with a pepper that this server does not accept any more. The newest entry's seal vouches
+    /// for what they say, but not for what an erasure left of them.
     sealed_with_past_peppers: i64,
     /// How many things are wrong.
     found: i64,
     /// The first 20 of them.
     faults: Vec<AuditFault>,
-    /// The newest entry. Keep it where nobody who can reach the database can: sent as `seq` and `hash` another day it proves that nothing
-    /// up to it was written anew since.
+    /// The newest entry. Keep it where nobody who can reach the database can: sent as `seq` and `hash` another day it
+    /// proves that nothing up to it was written anew since.
     head: AuditHead,
     /// Send it as `cursor` for the next stretch; null after the last.
     next_cursor: Option<String>,
@@ -41,8 +42,8 @@ pub(super) struct AuditVerification {
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({"kind": "missing", "seq": 7, "entry": null, "detail": "The entries from 7 to 8 were taken out."}))]
 pub(super) struct AuditFault {
-    /// `changed` (or moved), `missing`, `added`, `cut` (the end is not where it was), `unsealed` (not written by this server), `blanked`
-    /// (by no erasure) or `rewritten` (not the log that `seq` and `hash` are of). More may come.
+    /// `changed` (or moved), `missing`, `added`, `cut` (the end is not where it was), `unsealed` (not written by this
+    /// server), `blanked` (by no erasure) or `rewritten` (not the log that `seq` and `hash` are of). More may come.
     kind: &'static str,
     /// The place in the log, from 1 on; null for what is at no place.
     seq: Option<i64>,
@@ -60,7 +61,8 @@ pub(super) struct AuditHead {
     seq: i64,
     /// The hash of the newest, and by it of all: SHA-256 in hexadecimal digits.
     hash: String,
-    /// What this server says of that hash, with a key that is not in the database. Who shows it proves that the hash was this server's.
+    /// What this server says of that hash, with a key that is not in the database. Who shows it proves that the hash
+    /// was this server's.
     seal: Option<String>,
 }
 
@@ -105,8 +107,8 @@ impl VerifyQuery {
 
 /// Verify the audit log
 ///
-/// Looks through up to 5,000 entries for any that was changed, taken out, put in or moved since it was written, by whomever, the owner of
-/// the database included. Follow `next_cursor` to the end of the log.
+/// Looks through up to 5,000 entries for any that was changed, taken out, put in or moved since it was written, by
+/// whomever, the owner of the database included. Follow `next_cursor` to the end of the log.
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}/audit-log/verify", tag = "Audit log", params(VerifyQuery),
     responses((status = 200, description = "What was found in this stretch", body = AuditVerification)))]
 pub(super) async fn verify_audit_log(
@@ -159,7 +161,8 @@ pub(super) struct ExportedEntry {
     action: String,
     /// The id of what it was done to.
     target: String,
-    /// `actor_name`, `from_address`, `request_id`, `before` and `after`, as JSON in a text: byte for byte what was hashed.
+    /// `actor_name`, `from_address`, `request_id`, `before` and `after`, as JSON in a text: byte for byte what was
+    /// hashed.
     details: String,
     /// Goes before the details when they are hashed; hexadecimal. Null once an erasure blanked something in them.
     salt: Option<String>,
@@ -224,8 +227,9 @@ pub(super) struct ExportQuery {
 
 /// Export the audit log
 ///
-/// Every entry, the oldest first, with its place, salt, hashes and seal: what it takes to check the log without this server, with the
-/// procedure and the script of docs/API.md. An export that somebody kept shows whether the log was written anew since.
+/// Every entry, the oldest first, with its place, salt, hashes and seal: what it takes to check the log without this
+/// server, with the procedure and the script of docs/API.md. An export that somebody kept shows whether the log was
+/// written anew since.
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}/audit-log/export", tag = "Audit log", params(ExportQuery),
     responses((status = 200, description = "A stretch of the log", body = AuditExport)))]
 pub(super) async fn export_audit_log(

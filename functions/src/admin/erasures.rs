@@ -13,7 +13,8 @@ use uuid::Uuid;
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"person": "ada@example.com"}))]
 pub(super) struct NewErasure {
-    /// The address of somebody who does not belong to the organization any more, or never did; or what clients say their user is called.
+    /// The address of somebody who does not belong to the organization any more, or never did; or what clients say
+    /// their user is called.
     #[schema(min_length = 1, max_length = 255)]
     person: Option<String>,
     /// A machine's public hash: 43 base64url characters. It differs from license to license.
@@ -68,10 +69,10 @@ impl From<ErasureReport> for Erasure {
 
 /// Erase a person or a machine
 ///
-/// Blanks names, addresses and labels of theirs wherever the organization has them: sessions, events, the audit log, people who left,
-/// invitations and API tokens. Ids, times and counts stay, and whoever holds a seat goes on holding it. Somebody who belongs is removed first.
-/// What is too much for one request is gone on with: until `next_cursor` is null, send it as `cursor`, with a new `Idempotency-Key` if any.
-/// Erasing again what is erased changes nothing.
+/// Blanks names, addresses and labels of theirs wherever the organization has them: sessions, events, the audit log,
+/// people who left, invitations and API tokens. Ids, times and counts stay, and whoever holds a seat goes on holding
+/// it. Somebody who belongs is removed first. What is too much for one request is gone on with: until `next_cursor` is
+/// null, send it as `cursor`, with a new `Idempotency-Key` if any. Erasing again what is erased changes nothing.
 #[utoipa::path(post, path = "/api/v1/organizations/{organization}/erasures", tag = "Erasures", request_body = NewErasure,
     responses((status = 200, description = "What was blanked", body = Erasure),
               (status = 409, description = "conflict: the person belongs to the organization, or is who asks"),

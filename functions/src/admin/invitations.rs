@@ -145,9 +145,9 @@ pub(super) struct InviteBody {
 
 /// Invite a person
 ///
-/// The answer shows the invitation's secret once. Hand it to the person: no mail is sent. It is good for seven days, once, and only for
-/// whoever signs in with that address. Inviting an address again takes the earlier invitation back. Only an owner invites owners. It is
-/// good only as long as whoever sent it may still give that role.
+/// The answer shows the invitation's secret once. Hand it to the person: no mail is sent. It is good for seven days,
+/// once, and only for whoever signs in with that address. Inviting an address again takes the earlier invitation back.
+/// Only an owner invites owners. It is good only as long as whoever sent it may still give that role.
 #[utoipa::path(post, path = "/api/v1/organizations/{organization}/invitations", tag = "People", request_body = InviteBody,
     params(("Idempotency-Key" = Option<String>, Header, description = "Drawn for this request; sent again with it, it is done once")),
     responses((status = 201, description = "The invitation, and its secret", body = NewInvitation),
@@ -169,7 +169,8 @@ pub(super) async fn invite_person(
 
 /// Revoke an invitation
 ///
-/// Nobody can join with it any more. One that is over already stays as it is. Only an owner revokes an owner's invitation.
+/// Nobody can join with it any more. One that is over already stays as it is. Only an owner revokes an owner's
+/// invitation.
 #[utoipa::path(delete, path = "/api/v1/organizations/{organization}/invitations/{invitation}", tag = "People",
     responses((status = 204, description = "Nobody can join with it"),
               (status = 409, description = "conflict: somebody joined with it already")))]

@@ -25,8 +25,8 @@ const MAX_OLD_KEY: u32 = 30 * 86_400;
 
 /// Suspend a license
 ///
-/// No seat for anybody from now on; every client is told at its next heartbeat. Who keeps asking goes on if it is resumed within the lease.
-/// One that is suspended already is answered as it is.
+/// No seat for anybody from now on; every client is told at its next heartbeat. Who keeps asking goes on if it is
+/// resumed within the lease. One that is suspended already is answered as it is.
 #[utoipa::path(post, path = "/api/v1/organizations/{organization}/licenses/{license}/suspend", tag = "Licenses",
     responses((status = 200, description = "The license, suspended", body = License, headers(("ETag" = String, description = "Its version"))),
               (status = 409, description = "conflict: it is revoked")))]
@@ -87,8 +87,8 @@ pub(super) struct RotateKey {
     /// For how many seconds more the old key is good; 0 unless said.
     #[schema(value_type = Option<u32>, maximum = 2_592_000)]
     old_valid_for_in: Option<Value>,
-    /// Whether every session that began with an earlier key ends as well, as after a key has leaked; false unless said. Only without
-    /// `old_valid_for_in`: whoever still had a good key would begin anew.
+    /// Whether every session that began with an earlier key ends as well, as after a key has leaked; false unless said.
+    /// Only without `old_valid_for_in`: whoever still had a good key would begin anew.
     end_sessions: Option<bool>,
 }
 
@@ -109,16 +109,17 @@ pub(super) struct NewKey {
     old_key_id: Option<Uuid>,
     /// With `end_sessions`: how many sessions ended.
     sessions_ended: u64,
-    /// With `end_sessions`: how many that began with an earlier key still go on. Where it is not 0, the same request with the same
-    /// `Idempotency-Key` ends more of them.
+    /// With `end_sessions`: how many that began with an earlier key still go on. Where it is not 0, the same request
+    /// with the same `Idempotency-Key` ends more of them.
     sessions_remaining: u64,
 }
 
 /// Give a license a new key
 ///
-/// Sessions go on unless `end_sessions` says otherwise; who starts anew needs a key that is good. Keys of earlier rotations end no later
-/// than they were to. With `end_sessions` a seat that carries only such sessions is taken away as by ending one of them, and waits for a
-/// lease. What cannot be ended within about two seconds is left: `sessions_remaining` says how many.
+/// Sessions go on unless `end_sessions` says otherwise; who starts anew needs a key that is good. Keys of earlier
+/// rotations end no later than they were to. With `end_sessions` a seat that carries only such sessions is taken away
+/// as by ending one of them, and waits for a lease. What cannot be ended within about two seconds is left:
+/// `sessions_remaining` says how many.
 #[utoipa::path(post, path = "/api/v1/organizations/{organization}/licenses/{license}/rotate-key", tag = "Licenses", request_body = Option<RotateKey>,
     params(("Idempotency-Key" = Option<String>, Header, description = "The same request with the same key within 24 hours is done once and answered alike")),
     responses((status = 200, description = "The new key", body = NewKey),

@@ -34,7 +34,8 @@ pub(super) struct Pool {
     seats_used: u32,
     /// Seats above the total that are still held since it was made smaller. Each goes when its holder does.
     surplus: u32,
-    /// Machines that may go on without contact now: their grace is earned and not over, whether they hold a seat, gave it back or lost it.
+    /// Machines that may go on without contact now: their grace is earned and not over, whether they hold a seat, gave
+    /// it back or lost it.
     on_grace: u32,
     /// How many of them there are beyond the seats.
     on_grace_beyond_seats: u32,
@@ -132,7 +133,8 @@ pub(super) struct NewLicenseKey {
 
 /// Make a license
 ///
-/// For this organization, from a plan. The answer alone shows its key; the same request with the same Idempotency-Key is shown it again.
+/// For this organization, from a plan. The answer alone shows its key; the same request with the same Idempotency-Key
+/// is shown it again.
 #[utoipa::path(post, path = "/api/v1/organizations/{organization}/licenses", tag = "Licenses", request_body = CreateLicense,
     params(("Idempotency-Key" = Option<String>, Header, description = "The same request with the same key within 24 hours is done once and answered alike")),
     responses((status = 201, description = "The license with its key", body = NewLicenseKey, headers(("ETag" = String, description = "Its version")))))]
@@ -156,7 +158,8 @@ pub(super) async fn create_license(
 
 /// Change a license
 ///
-/// The next acquire goes by it, and every client hears of it at its next heartbeat. A change to what is already so writes nothing.
+/// The next acquire goes by it, and every client hears of it at its next heartbeat. A change to what is already so
+/// writes nothing.
 #[utoipa::path(patch, path = "/api/v1/organizations/{organization}/licenses/{license}", tag = "Licenses", request_body = EditLicense,
     params(("If-Match" = Option<String>, Header, description = "The ETag you read: refuses the edit if somebody changed it since")),
     responses((status = 200, description = "The license as it is now", body = License, headers(("ETag" = String, description = "Its version"))),

@@ -3,8 +3,8 @@
 //! `access.rs`: who may do what · `gate.rs`: who asks, and whether they may · `recognize.rs`: how often they may ask ·
 //! `credential.rs`: whose a credential is · `callers.rs`: who asks, as handlers take it · `step_up.rs`: for what a
 //! fresher sign-in may be demanded · `answer.rs`: versions, pages, refusals · `filters.rs`: the parameters of lists ·
-//! `terms.rs` and `term_views.rs`: the terms of licenses and plans, asked for and shown · `pages.rs`: the document and its page · one file for each
-//! kind of thing that is managed.
+//! `terms.rs` and `term_views.rs`: the terms of licenses and plans, asked for and shown · `pages.rs`: the document and
+//! its page · one file for each kind of thing that is managed.
 
 pub mod access;
 mod access_policy;

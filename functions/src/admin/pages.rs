@@ -1,4 +1,5 @@
-//! The description of the whole API, for programs and for people: openapi.json as it was reviewed, and a page that shows it.
+//! The description of the whole API, for programs and for people: openapi.json as it was reviewed, and a page that
+//! shows it.
 
 use axum::{
     Router,
@@ -27,7 +28,8 @@ fn page(kind: &'static str, text: &'static str) -> Response {
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (
             header::CONTENT_SECURITY_POLICY,
-            "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'",
+            "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; frame-ancestors 'none'; \
+             base-uri 'none'",
         ),
     ];
     (headers, text).into_response()

@@ -94,8 +94,8 @@ pub(super) struct DelegatedAccessView {
     invitations_revoked: Vec<Invitation>,
     /// How many were revoked.
     invitations_revoked_total: u64,
-    /// The API tokens they made that were in force, as they are now, the newest first, at most 100: `revoked_at` says whether they are
-    /// good no more.
+    /// The API tokens they made that were in force, as they are now, the newest first, at most 100: `revoked_at` says
+    /// whether they are good no more.
     api_tokens: Vec<ApiToken>,
     /// How many there were.
     api_tokens_total: u64,
@@ -188,8 +188,9 @@ pub(super) struct EditPerson {
 
 /// Change a person's role
 ///
-/// Only an owner makes owners or changes what an owner is. The last owner stays one. Open invitations of theirs to roles that they may
-/// not give any more are revoked with it. API tokens they made are listed, and revoked with `"api_tokens": "revoke"`.
+/// Only an owner makes owners or changes what an owner is. The last owner stays one. Open invitations of theirs to
+/// roles that they may not give any more are revoked with it. API tokens they made are listed, and revoked with
+/// `"api_tokens": "revoke"`.
 #[utoipa::path(patch, path = "/api/v1/organizations/{organization}/people/{person}", tag = "People", request_body = EditPerson,
     params(("If-Match" = Option<String>, Header, description = "The ETag you read: refuses the edit if somebody changed it since")),
     responses((status = 200, description = "The person as they are now", body = EditedPerson, headers(("ETag" = String, description = "Its version"))),
@@ -215,18 +216,21 @@ pub(super) async fn edit_person(
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct RemovalQuery {
-    /// What becomes of the API tokens they made: `revoke`, or `keep`, by which whoever removes them answers for them. Where it is said,
-    /// the answer is 200 and says what was revoked; where it is not, they are revoked and the answer is 204.
+    /// What becomes of the API tokens they made: `revoke`, or `keep`, by which whoever removes them answers for them.
+    /// Where it is said, the answer is 200 and says what was revoked; where it is not, they are revoked and the answer
+    /// is 204.
     #[param(value_type = Option<String>)]
     api_tokens: Option<String>,
 }
 
 /// Remove a person
 ///
-/// Everybody may remove themselves, which is leaving; others need the role admin, and for an owner the role owner. The last owner stays.
-/// With them go their open invitations, those to their own address, and the API tokens they made, unless those are kept.
+/// Everybody may remove themselves, which is leaving; others need the role admin, and for an owner the role owner. The
+/// last owner stays. With them go their open invitations, those to their own address, and the API tokens they made,
+/// unless those are kept.
 #[utoipa::path(delete, path = "/api/v1/organizations/{organization}/people/{person}", tag = "People", params(RemovalQuery),
-    responses((status = 200, description = "No longer one of its people, and what was revoked with them", body = DelegatedAccessView),
+    responses((status = 200, description = "No longer one of its people, and what was revoked with \
+        them", body = DelegatedAccessView),
               (status = 204, description = "No longer one of its people"),
               (status = 409, description = "conflict: the last owner")))]
 pub(super) async fn remove_person(

@@ -91,7 +91,8 @@ pub(super) struct Product {
     trials: TrialAllowance,
 }
 
-/// How many trials registrations are given within so many days, where the plan they get is a trial. Null: as many as are asked for.
+/// How many trials registrations are given within so many days, where the plan they get is a trial. Null: as many as
+/// are asked for.
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({"mailbox": 1, "domain": 5, "network": null, "days": 365}))]
 struct TrialAllowance {
@@ -162,7 +163,8 @@ pub(super) struct PutProduct {
     trials: Option<Value>,
 }
 
-/// How many trials registrations are given within so many days. What is not said has its default; null: as many as are asked for.
+/// How many trials registrations are given within so many days. What is not said has its default; null: as many as are
+/// asked for.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"domain": 5}))]

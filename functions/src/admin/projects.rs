@@ -97,8 +97,8 @@ pub(super) struct NewProject {
 
 /// Make a project
 ///
-/// Sessions whose client names it from now on (`client.project` of acquire) count to it. Naming a project that does not exist is no
-/// error there: the session then counts to none.
+/// Sessions whose client names it from now on (`client.project` of acquire) count to it. Naming a project that does not
+/// exist is no error there: the session then counts to none.
 #[utoipa::path(post, path = "/api/v1/organizations/{organization}/projects", tag = "Projects", request_body = NewProject,
     params(("Idempotency-Key" = Option<String>, Header, description = "Drawn once for what you want done; the same request again does nothing and is answered the same")),
     responses((status = 201, description = "The project", body = Project, headers(("ETag" = String, description = "Its version"))),

@@ -37,8 +37,8 @@ use uuid::Uuid;
 pub(super) struct Session {
     /// The session's name in answers, events and logs; gives no power.
     id: Uuid,
-    /// `live` · `silent`: its lease is over and nobody has taken its seat yet · `ending`: being ended just now · `ended` · `unknown`: open,
-    /// but nobody could say just now whether its client is heard from.
+    /// `live` · `silent`: its lease is over and nobody has taken its seat yet · `ending`: being ended just now ·
+    /// `ended` · `unknown`: open, but nobody could say just now whether its client is heard from.
     state: &'static str,
     /// What it is on.
     license: OfLicense,
@@ -141,8 +141,8 @@ const fn state(presence: ClientPresence) -> &'static str {
     }
 }
 
-/// Which sessions. Filters may be combined; a page of several may hold fewer rows than `limit`, also none, and still have a `next_cursor`:
-/// it looks through at most 1,000 sessions.
+/// Which sessions. Filters may be combined; a page of several may hold fewer rows than `limit`, also none, and still
+/// have a `next_cursor`: it looks through at most 1,000 sessions.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -231,8 +231,8 @@ impl SessionsQuery {
 
 /// List sessions
 ///
-/// Those that began last first. Members and viewers see their own: those whose client says its user has the address they signed in with.
-/// Where the server for liveness cannot be asked, the list still comes, with state `unknown`.
+/// Those that began last first. Members and viewers see their own: those whose client says its user has the address
+/// they signed in with. Where the server for liveness cannot be asked, the list still comes, with state `unknown`.
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}/sessions", tag = "Sessions", params(SessionsQuery),
     responses((status = 200, description = "A page of sessions", body = ListOf<Session>)))]
 pub(super) async fn list_sessions(
@@ -295,7 +295,8 @@ pub(super) struct EndedSession {
     ended_at: OffsetDateTime,
     /// How it ended: `kicked`, or what had come before.
     reason: &'static str,
-    /// From when somebody else can have the seat. Null where the session had ended otherwise, or somebody holds the seat again.
+    /// From when somebody else can have the seat. Null where the session had ended otherwise, or somebody holds the
+    /// seat again.
     #[serde(with = "time::serde::rfc3339::option")]
     seat_free_at: Option<OffsetDateTime>,
     /// The same in seconds from now.
@@ -317,10 +318,10 @@ impl From<EndedSessionRow> for EndedSession {
 
 /// End a session
 ///
-/// Takes the seat away: every process of the machine that shares it ends, and is told so (410 `kicked`) with its next heartbeat. Until then
-/// the client may believe in its lease, so the seat stays empty for a full one, unless `force` says that the machine is off. A session
-/// that had ended is answered with its end; `force` then lifts the wait that its kick left behind. Members end their own, as long
-/// as nobody else's processes share the seat.
+/// Takes the seat away: every process of the machine that shares it ends, and is told so (410 `kicked`) with its next
+/// heartbeat. Until then the client may believe in its lease, so the seat stays empty for a full one, unless `force`
+/// says that the machine is off. A session that had ended is answered with its end; `force` then lifts the wait that
+/// its kick left behind. Members end their own, as long as nobody else's processes share the seat.
 #[utoipa::path(post, path = "/api/v1/organizations/{organization}/sessions/{session}/end", tag = "Sessions", request_body = Option<EndSession>,
     params(("Idempotency-Key" = Option<String>, Header, description = "Drawn once for what you want done; the same request again does nothing and is answered the same")),
     responses((status = 200, description = "It has ended", body = EndedSession),

@@ -22,9 +22,9 @@ const ORDINARY: [(&str, &str); 2] = [
     ("PATCH", "/api/v1/organizations/{organization}/projects/{project}"),
 ];
 
-/// Whether an organization may demand a step-up of its people for this: everything that takes something away or changes what opens doors,
-/// keys, tokens, invitations, roles and the policy itself. Handing out belongs to it, since a new token or a new admin could do the rest.
-/// What is added later belongs to it unless it is named as ordinary.
+/// Whether an organization may demand a step-up of its people for this: everything that takes something away or changes
+/// what opens doors, keys, tokens, invitations, roles and the policy itself. Handing out belongs to it, since a new
+/// token or a new admin could do the rest. What is added later belongs to it unless it is named as ordinary.
 pub fn is_guarded(rule: &AccessRule) -> bool {
     let changes = rule.method != "GET";
     let of_admins =
@@ -32,8 +32,8 @@ pub fn is_guarded(rule: &AccessRule) -> bool {
     changes && (of_admins || rule.method == "DELETE") && !ORDINARY.contains(&(rule.method, rule.path))
 }
 
-/// Lets a request to an organization through, or demands a sign-in as its policy says, and of staff as the deployment says. API tokens
-/// cannot sign in; what they can do was decided when they were made, which is guarded.
+/// Lets a request to an organization through, or demands a sign-in as its policy says, and of staff as the deployment
+/// says. API tokens cannot sign in; what they can do was decided when they were made, which is guarded.
 pub(super) async fn check(
     service: &AdminService,
     rule: &AccessRule,
@@ -66,8 +66,8 @@ pub(super) fn demand(rule: &StepUpPolicy, sign_in: &SignIn) -> Result<(), Proble
         .to_owned();
     let mut problem = Problem::new(
         ProblemCode::InsufficientUserAuthentication,
-        "You are signed in, but not freshly or not strongly enough for this. Sign in again as acr_values and max_age ask for, \
-         and send the request again with the new ID token.",
+        "You are signed in, but not freshly or not strongly enough for this. \
+         Sign in again as acr_values and max_age ask for, and send the request again with the new ID token.",
     );
     if !rule.acr_values.is_empty() {
         challenge += &format!(", acr_values=\"{}\"", rule.acr_values.join(" "));

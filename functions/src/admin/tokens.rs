@@ -122,8 +122,8 @@ pub(super) struct CreateApiToken {
     /// When it shall end (RFC 3339, in the future); without it after `API_TOKEN_DAYS` of the server, 30 unless set.
     #[schema(format = DateTime)]
     expires_at: Option<String>,
-    /// From where alone it shall be good: 1 to 50 networks in CIDR notation, or single addresses. Without it the token is good from
-    /// everywhere.
+    /// From where alone it shall be good: 1 to 50 networks in CIDR notation, or single addresses. Without it the token
+    /// is good from everywhere.
     #[schema(min_items = 1, max_items = 50)]
     allowed_networks: Option<Vec<String>>,
 }
@@ -133,8 +133,9 @@ const MOST_NETWORKS: usize = 50;
 
 /// Make an API token
 ///
-/// The answer shows the token's secret once. It acts for the organization, as far as its scopes go, until it is revoked or ends. When
-/// whoever made it is removed it is revoked with them, unless whoever removes them keeps it. No API token can make another.
+/// The answer shows the token's secret once. It acts for the organization, as far as its scopes go, until it is revoked
+/// or ends. When whoever made it is removed it is revoked with them, unless whoever removes them keeps it. No API token
+/// can make another.
 #[utoipa::path(post, path = "/api/v1/organizations/{organization}/api-tokens", tag = "API tokens", request_body = CreateApiToken,
     params(("Idempotency-Key" = Option<String>, Header, description = "Drawn for this request; sent again with it, it is done once")),
     responses((status = 201, description = "The API token, and its secret", body = CreatedApiToken),

@@ -34,8 +34,9 @@ pub(super) struct VoidedTokens {
 
 /// Void all ID tokens
 ///
-/// Every ID token that was issued before now, your own as well, is worth nothing to this organization from the next request on: everybody
-/// signs in again. For when a token or a laptop is in wrong hands. API tokens go on unless `api_tokens` is true.
+/// Every ID token that was issued before now, your own as well, is worth nothing to this organization from the next
+/// request on: everybody signs in again. For when a token or a laptop is in wrong hands. API tokens go on unless
+/// `api_tokens` is true.
 #[utoipa::path(post, path = "/api/v1/organizations/{organization}/void-tokens", tag = "Organizations", request_body = Option<VoidTokens>,
     responses((status = 200, description = "What is void now", body = VoidedTokens)))]
 pub(super) async fn void_tokens(
@@ -58,7 +59,8 @@ pub(super) struct VoidedStaffTokens {
 
 /// Void all ID tokens of staff
 ///
-/// Every ID token of staff that was issued before now, your own as well, is refused from the next request on. Written into the staff's log.
+/// Every ID token of staff that was issued before now, your own as well, is refused from the next request on. Written
+/// into the staff's log.
 #[utoipa::path(post, path = "/api/v1/staff/void-tokens", tag = "Staff",
     responses((status = 200, description = "What is void now", body = VoidedStaffTokens)))]
 pub(super) async fn void_staff_tokens(

@@ -188,11 +188,13 @@ fn request_sample(code: ProblemCode) -> Option<ProblemSample> {
             json!({}),
         ),
         ProblemCode::PreconditionFailed => (
-            "Somebody changed it since you read it, and nothing was written. Read it again and send your edit with its new ETag.",
+            "Somebody changed it since you read it, and nothing was written. \
+             Read it again and send your edit with its new ETag.",
             json!({}),
         ),
         ProblemCode::IdempotencyKeyReused => (
-            "This Idempotency-Key was sent with another request in the last 24 hours. Draw a new key for each thing you want done.",
+            "This Idempotency-Key was sent with another request in the last 24 hours. \
+             Draw a new key for each thing you want done.",
             json!({}),
         ),
         ProblemCode::Conflict => {

@@ -48,7 +48,8 @@ struct LiveAnswer {
 /// Answered once every store was tried for the first time, at most two seconds after the start, whatever they answered.
 #[utoipa::path(get, path = "/health/live", tag = "Health", security(), responses((status = 200, description = "It runs", body = LiveAnswer)))]
 async fn live(State(HealthState { mut warm, .. }): State<HealthState>) -> Json<LiveAnswer> {
-    // Waiting is over when the stores were tried, whatever they answered: with Redis away an instance must start all the same.
+    // Waiting is over when the stores were tried, whatever they answered: with Redis away an instance must start all
+    // the same.
     let _ = tokio::time::timeout(WARM_UP, warm.wait_for(|&tried| tried)).await;
     Json(LiveAnswer { live: true })
 }

@@ -206,11 +206,13 @@ impl From<Error> for Problem {
         let detail = match code {
             ProblemCode::Internal => {
                 tracing::error!(error = %chain(&error), "internal error");
-                "The request could not be completed because of a fault on our side. Report the request_id if it happens again."
+                "The request could not be completed because of a fault on our side. \
+                 Report the request_id if it happens again."
             }
             _ => {
                 tracing::warn!(error = %chain(&error), "could not find out");
-                "The answer could not be found out just now; a change that was asked for may have been made. Keep what you have and try again after Retry-After."
+                "The answer could not be found out just now; a change that was asked for may have been made. \
+                 Keep what you have and try again after Retry-After."
             }
         };
         Self::new(code, detail)

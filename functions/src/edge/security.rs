@@ -57,9 +57,12 @@ mod tests {
             ("PUBLIC_URL", "https://licenses.example.com/"),
         ];
         let file = read(&all);
-        let expected = "Contact: mailto:security@example.com\nContact: https://example.com/report\nContact: tel:+1-201-555-0123\n\
-                        Expires: 2027-02-26T00:00:00Z\nCanonical: https://licenses.example.com/.well-known/security.txt\n\
-                        Policy: https://example.com/policy\n";
+        let expected = "Contact: mailto:security@example.com\n\
+            Contact: https://example.com/report\n\
+            Contact: tel:+1-201-555-0123\n\
+            Expires: 2027-02-26T00:00:00Z\n\
+            Canonical: https://licenses.example.com/.well-known/security.txt\n\
+            Policy: https://example.com/policy\n";
         let noon = 1_795_867_200; // 2026-11-28T12:00:00Z
         assert_eq!(text(&file, noon), expected);
         assert_eq!(text(&file, noon + 11 * 3600), expected, "the same all day");

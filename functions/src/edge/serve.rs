@@ -30,7 +30,8 @@ pub struct Service {
     pub checks: Vec<StoreCheck>,
 }
 
-/// Why a service did not start or stopped: a sentence, and the cause underneath where there is one. Print it with [`chain`].
+/// Why a service did not start or stopped: a sentence, and the cause underneath where there is one. Print it with
+/// [`chain`].
 pub type StartError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Runs a service until SIGTERM or Ctrl-C: what every binary's `main` calls.
@@ -81,8 +82,9 @@ pub fn app(service: Service, settings: &LayerSettings) -> Router {
     layers(router.merge(security::router(settings.security.as_ref())), settings)
 }
 
-/// Serves until `stop` resolves, then lets requests under way finish, at most eight seconds. Clients that are slow are waited for as long as
-/// [`ClientPatience`] says, and as many of them as there is `room` for: all listeners of a process share one.
+/// Serves until `stop` resolves, then lets requests under way finish, at most eight seconds. Clients that are slow are
+/// waited for as long as [`ClientPatience`] says, and as many of them as there is `room` for: all listeners of a
+/// process share one.
 ///
 /// # Errors
 /// None as yet: a listener that fails is tried again.
@@ -115,7 +117,8 @@ fn warm_up(checks: Vec<StoreCheck>) -> watch::Receiver<bool> {
     tokio::spawn(async move {
         for (check, error) in ask_all(&checks).await {
             if let Err(error) = error {
-                tracing::warn!(store = check, error = %chain(&error), "not reachable at start; requests are answered with 503 until it is");
+                tracing::warn!(store = check, error = %chain(&error), "not reachable at start; requests are answered \
+                    with 503 until it is");
             }
         }
         tried.send_replace(true);

@@ -41,12 +41,12 @@ impl Staff {
 
     /// Suspends or resumes. True once it was answered.
     pub async fn decide(&self, status: Status) -> bool {
-        matches!(self.seat_management.set_license_status(&self.act(), self.license.id, status).await, Ok(_))
+        self.seat_management.set_license_status(&self.act(), self.license.id, status).await.is_ok()
     }
 
     /// Changes what is agreed. True once it was answered.
     pub async fn edit(&self, edit: &TermsEdit) -> bool {
-        matches!(self.seat_management.edit_license(&self.act(), self.license.id, None, edit, None).await, Ok(_))
+        self.seat_management.edit_license(&self.act(), self.license.id, None, edit, None).await.is_ok()
     }
 
     /// Ends a session of whoever sits on a seat.

@@ -286,7 +286,8 @@ impl<'a> ChainChecker<'a> {
         }
     }
 
-    /// An entry of which an erasure left a part: the erasure must be in the log, and the service vouch for what is left.
+    /// An entry of which an erasure left a part: the erasure must be in the log, and the service vouch for what is
+    /// left.
     fn look_at_erased(&mut self, link: &ChainLink, erasure: Uuid, erasures: &HashSet<Uuid>) {
         self.erased += 1;
         let hash = link.erased_hash.as_deref().unwrap_or_default();

@@ -17,8 +17,8 @@ impl SecurityTxt {
     /// Where it is served.
     pub(in crate::edge) const PATH: &str = "/.well-known/security.txt";
 
-    /// Reads `SECURITY_CONTACT` (`mailto:`, `https:` or `tel:`, several with commas between them, the preferred one first) and
-    /// `SECURITY_POLICY`; `PUBLIC_URL` makes it canonical. `None`: nobody is named, and the path is 404.
+    /// Reads `SECURITY_CONTACT` (`mailto:`, `https:` or `tel:`, several with commas between them, the preferred one
+    /// first) and `SECURITY_POLICY`; `PUBLIC_URL` makes it canonical. `None`: nobody is named, and the path is 404.
     ///
     /// # Errors
     /// A sentence that names the variable that is wrong.
