@@ -158,9 +158,9 @@ async fn a_second_session_for_one_process_start_that_still_believed_in_its_first
     for _ in 0..2 {
         let seat = machine.restarted().seated(&world.moves).await;
         let belief = Belief {
-            session: seat.session,
+            session: seat.granted.session,
             holder: machine.holder(),
-            seat: seat.seat,
+            seat: seat.granted.seat,
             label: "a".into(),
             spans: Vec::new(),
         };
