@@ -11,7 +11,7 @@ use license_core::{
         rate::PoolRates,
         secret::KeyRing,
     },
-    management::{Management, NewOrganization, RegisteredOrganization, SeatManagement},
+    management::{Management, NewOrganization, RegistrationResult, SeatManagement},
     protocol::{ProtocolSettings, SeatProtocol, reap::SeatReaper},
     records::{DatabaseRole, Records, VerifiedPerson},
     seat_store::{PoolKey, ReplicationId, SeatStore},
@@ -350,7 +350,7 @@ pub async fn register(admin: &Records, database: &PgConnectOptions, shape: &Shap
         sign_in: Default::default(),
     };
     let management = Management::new(admin.clone());
-    let RegisteredOrganization { registered, created } = management.register(&new, &peppers()).await.unwrap();
+    let RegistrationResult { registered, created } = management.register(&new, &peppers()).await.unwrap();
     assert!(created, "a first registration creates");
     let tenant = registered.tenant;
     let mut truth = PgConnection::connect_with(database).await.unwrap();

@@ -23,6 +23,14 @@ const TIME: Duration = Duration::from_secs(2);
 /// Between two tries of a call that another transaction was in the way of.
 const PAUSE: Duration = Duration::from_millis(20);
 
+/// What is asked of one request of an erasure.
+struct ErasureRequest<'a> {
+    caller: &'a Caller,
+    subject: &'a ErasureSubject,
+    cursor: Option<ErasureCursor>,
+    peppers: &'a KeyRing,
+}
+
 impl SeatManagement {
     /// Blanks what names a person or a machine. `cursor`: goes on where an earlier request ended. Copies in Redis that
     /// have labels of theirs are made anew at once; nobody loses a seat or a second of a lease by it.
@@ -38,7 +46,11 @@ impl SeatManagement {
         peppers: &KeyRing,
     ) -> ChangeResult<ErasureReport> {
         let deadline = Deadline::of_request();
-        let report = self.erase_in_records(caller, subject, cursor, peppers).await?;
+        // Only looked at: the idempotency key is taken with the last transaction.
+        let report = match self.records.earlier_outcome(caller).await? {
+            Some(outcome) => outcome,
+            None => self.erase_in_records(&ErasureRequest { caller, subject, cursor, peppers }).await?,
+        };
         self.mark_stale(&report.changed_pools).await?;
         for change in &report.changed_pools {
             let pool = PoolKey { license: change.license, pool: change.pool.clone() };
@@ -47,19 +59,10 @@ impl SeatManagement {
         Ok(report)
     }
 
-    async fn erase_in_records(
-        &self,
-        caller: &Caller,
-        subject: &ErasureSubject,
-        cursor: Option<ErasureCursor>,
-        peppers: &KeyRing,
-    ) -> ChangeResult<ErasureReport> {
+    async fn erase_in_records(&self, request: &ErasureRequest<'_>) -> ChangeResult<ErasureReport> {
+        let ErasureRequest { caller, cursor, peppers, .. } = *request;
         let began = Instant::now();
-        // Only looked at: the idempotency key is taken with the last transaction.
-        if let Some(outcome) = self.records.earlier_outcome(caller).await? {
-            return Ok(outcome);
-        }
-        let (known, mut report) = self.begin_erasure(caller, subject, cursor, peppers).await?;
+        let (known, mut report) = self.begin_erasure(request).await?;
         let mut at = cursor.unwrap_or(ErasureCursor::first(report.id));
         while !at.is_at_people() {
             if began.elapsed() >= TIME {
@@ -76,13 +79,8 @@ impl SeatManagement {
 
     /// Finds who it is and writes the entry of the audit log in one transaction, and then blanks what people manage in
     /// another.
-    async fn begin_erasure(
-        &self,
-        caller: &Caller,
-        subject: &ErasureSubject,
-        cursor: Option<ErasureCursor>,
-        peppers: &KeyRing,
-    ) -> ChangeResult<(SubjectIdentifiers, ErasureReport)> {
+    async fn begin_erasure(&self, request: &ErasureRequest<'_>) -> ChangeResult<(SubjectIdentifiers, ErasureReport)> {
+        let ErasureRequest { caller, subject, cursor, peppers } = *request;
         let mut transaction = self.records.begin_patiently(caller.tenant).await?;
         let sql = &mut *transaction;
         let (action, target, known) = match subject {

@@ -30,10 +30,10 @@ pub use joining::{JoinRequest, NewMember};
 pub use licenses::{
     ChangedLicense, EndingStep, IssuedLicense, KeyRotation, LicenseView, LivePool, NewLicense, RotatedKey,
 };
-pub use people::EditedPerson;
+pub use people::RoleChange;
 pub use plans::UpsertedRow;
 pub use projects::ProjectEdit;
-pub use registration::{NewOrganization, RegisteredOrganization};
+pub use registration::{NewOrganization, RegistrationResult};
 pub use sessions::{ClientPresence, EndedSessionRow, SessionEnd, SessionView};
 pub use tokens::IssuedApiToken;
 pub use voiding::VoidingResult;

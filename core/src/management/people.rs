@@ -1,7 +1,10 @@
 //! What people may do to the people of an organization: change a role, and remove somebody. An organization always has
 //! an owner.
 
-use super::{Management, check_version, delegation::describe_kept};
+use super::{
+    Management, check_version,
+    delegation::{DelegatedAccess, describe_kept},
+};
 use crate::{
     domain::{access::PersonRole, id::UserId},
     records::{AuditedChange, Caller, PersonRow, TokenFate},
@@ -10,11 +13,9 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::delegation::DelegatedAccess;
-
 /// A person whose role was changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EditedPerson {
+pub struct RoleChange {
     /// As they are now.
     pub person: PersonRow,
     /// The invitations and API tokens that depended on their role.
@@ -35,7 +36,7 @@ impl Management {
         role: PersonRole,
         version: Option<i64>,
         fate: TokenFate,
-    ) -> ChangeResult<EditedPerson> {
+    ) -> ChangeResult<RoleChange> {
         self.records
             .change(caller, async |change| {
                 let person = change.lock_person(user).await?;
@@ -56,7 +57,7 @@ impl Management {
                 change.audit("person.role_changed", &user.to_string(), before, after);
                 let delegated = change.end_delegation(&person, Some(role), fate, "person.role_changed").await?;
                 let person = PersonRow { role, version: person.version + 1, ..person };
-                Ok(EditedPerson { person, delegated })
+                Ok(RoleChange { person, delegated })
             })
             .await
     }

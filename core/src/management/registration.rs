@@ -33,7 +33,7 @@ pub struct NewOrganization {
 
 /// The organization of somebody who registered.
 #[derive(Clone, Debug)]
-pub struct RegisteredOrganization {
+pub struct RegistrationResult {
     /// The organization with its first license. If the person came again, the key is shown only while the license was
     /// never used (it is a new one then), and only to somebody who signed in as their organization demands for that.
     pub registered: Box<RegisteredTenant>,
@@ -47,7 +47,7 @@ impl Management {
     /// # Errors
     /// [`ChangeRefusal::UnknownProduct`], [`ChangeRefusal::TrialLimitReached`] or [`crate::Error::Records`]; with the
     /// last one the organization may have been made all the same, and a second call then finds it.
-    pub async fn register(&self, new: &NewOrganization, peppers: &KeyRing) -> ChangeResult<RegisteredOrganization> {
+    pub async fn register(&self, new: &NewOrganization, peppers: &KeyRing) -> ChangeResult<RegistrationResult> {
         let started = Instant::now();
         loop {
             let key = LicenseKey::draw(LicenseNumber::draw());
@@ -72,7 +72,7 @@ impl Management {
                 RegistrationState::Existing => Ok(registered),
             };
             let registered = self.records.change_in(transaction, &caller, complete).await?;
-            return Ok(RegisteredOrganization { registered, created: state == RegistrationState::Created });
+            return Ok(RegistrationResult { registered, created: state == RegistrationState::Created });
         }
     }
 }

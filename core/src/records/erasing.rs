@@ -202,23 +202,35 @@ impl Records {
         at: ErasureCursor,
         peppers: &KeyRing,
     ) -> Result<Option<ErasureCursor>> {
-        match self.try_erase_step(tenant, known, report, at, peppers).await {
-            Ok(next) => Ok(Some(next)),
+        let Some(call) = Call::of(known, at) else { return Ok(Some(at.next(None, 0))) };
+        let row = match self.call_and_seal(&call, tenant, known, at, peppers).await {
+            Ok(row) => row,
             // A lock was not to be had, a row moved to its month, rows of the history are being moved.
-            Err(e) if worth_repeating(&e) => Ok(None),
-            Err(e) => Err(e.into()),
+            Err(e) if worth_repeating(&e) => return Ok(None),
+            Err(e) => return Err(e.into()),
+        };
+        report.sessions += count(&row, "sessions");
+        report.events += count(&row, "events");
+        report.audit_entries += count(&row, "entries");
+        if at.stage == ErasureStage::Open && row.try_get::<Option<Uuid>, _>("pool_id")?.is_some() {
+            let changed = changed_pools(std::slice::from_ref(&row))?;
+            // Of a pool the newest is enough: a copy of it or an older one is stale.
+            report.changed_pools.retain(|before| changed.iter().all(|now| now.pool_id != before.pool_id));
+            report.changed_pools.extend(changed);
+            return Ok(Some(at)); // until none is left
         }
+        Ok(Some(at.next(row.try_get("after")?, call.keys)))
     }
 
-    async fn try_erase_step(
+    /// Makes the call and seals the entries of the audit log that it blanked, in one transaction.
+    async fn call_and_seal(
         &self,
+        call: &Call,
         tenant: TenantId,
         known: &SubjectIdentifiers,
-        report: &mut ErasureReport,
         at: ErasureCursor,
         peppers: &KeyRing,
-    ) -> sqlx::Result<ErasureCursor> {
-        let Some(call) = Call::of(known, at) else { return Ok(at.next(None, 0)) };
+    ) -> sqlx::Result<PgRow> {
         let query = call.bind(sqlx::query(call.sql).bind(tenant.0).bind(at.erasure), known, at);
         let mut transaction = self.pool.begin().await?;
         let row = query.fetch_one(&mut *transaction).await?;
@@ -226,17 +238,7 @@ impl Records {
         let earlier = row.try_get::<Json<Vec<_>>, _>("earlier").map(|it| it.0).unwrap_or_default();
         seal_blanked(&mut transaction, tenant, at.erasure, &blanked, &earlier, peppers).await?;
         transaction.commit().await?;
-        report.sessions += count(&row, "sessions");
-        report.events += count(&row, "events");
-        report.audit_entries += count(&row, "entries");
-        if at.stage == ErasureStage::Open && row.try_get::<Option<Uuid>, _>("pool_id")?.is_some() {
-            let changed = changed_pools(std::slice::from_ref(&row)).map_err(|e| sqlx::Error::Decode(e.into()))?;
-            // Of a pool the newest is enough: a copy of it or an older one is stale.
-            report.changed_pools.retain(|before| changed.iter().all(|now| now.pool_id != before.pool_id));
-            report.changed_pools.extend(changed);
-            return Ok(at); // until none is left
-        }
-        Ok(at.next(row.try_get("after")?, call.keys))
+        Ok(row)
     }
 }
 

@@ -121,8 +121,8 @@ pub(super) struct EditedPerson {
     delegated: DelegatedAccessView,
 }
 
-impl From<management::EditedPerson> for EditedPerson {
-    fn from(it: management::EditedPerson) -> Self {
+impl From<management::RoleChange> for EditedPerson {
+    fn from(it: management::RoleChange) -> Self {
         Self { person: it.person.into(), delegated: it.delegated.into() }
     }
 }

@@ -8,7 +8,7 @@ use license_core::{
         key::LicenseKey,
         secret::KeyRing,
     },
-    management::{Management, NewOrganization, RegisteredOrganization},
+    management::{Management, NewOrganization, RegistrationResult},
     records::{self, DatabaseRole, Records, VerifiedPerson},
     signer::local::LocalRoot,
 };
@@ -131,7 +131,7 @@ impl Stage {
             sign_in: Default::default(),
         };
         let management = Management::new(Records::with(database.clone(), DatabaseRole::Admin, 1));
-        let RegisteredOrganization { registered, created } =
+        let RegistrationResult { registered, created } =
             management.register(&new, &KeyRing::single(PEPPER.to_vec())).await.unwrap();
         assert!(created, "a first registration creates");
         let tenant = registered.tenant;

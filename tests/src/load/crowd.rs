@@ -62,10 +62,9 @@ impl Crowd {
     }
 
     fn made(world: &World, instances: Vec<SeatProtocol>, trust: f64) -> Self {
-        let shared =
-            Shared { log: BeliefLog::default(), timing: world.timing, instances: RwLock::new(instances), trust };
+        let (log, timing, instances) = (BeliefLog::default(), world.timing, RwLock::new(instances));
         Self {
-            shared: Arc::new(shared),
+            shared: Arc::new(Shared { log, timing, instances, trust }),
             license: world.license.clone(),
             dice: Dice::printed(),
             tasks: JoinSet::new(),

@@ -3,7 +3,7 @@
 use super::Book;
 use license_core::{
     domain::{id::PoolName, key::LicenseKey, secret::KeyRing},
-    management::{NewOrganization, RegisteredOrganization},
+    management::{NewOrganization, RegistrationResult},
     records::{RegisteredTenant, VerifiedPerson},
     refusal::{ChangeRefusal, ChangeResult},
 };
@@ -32,7 +32,7 @@ fn person(subject: &str) -> NewOrganization {
 }
 
 impl Book {
-    async fn register(&self, new: &NewOrganization) -> ChangeResult<RegisteredOrganization> {
+    async fn register(&self, new: &NewOrganization) -> ChangeResult<RegistrationResult> {
         self.management.register(new, &peppers()).await
     }
 
@@ -116,7 +116,7 @@ async fn first_registrations_of_one_person_at_once_make_one_organization() {
     let book = Book::open().await;
     let new = person("ada");
     let one = || book.register(&new);
-    let all: [RegisteredOrganization; 8] = {
+    let all: [RegistrationResult; 8] = {
         let (a, b, c, d, e, f, g, h) = tokio::join!(one(), one(), one(), one(), one(), one(), one(), one());
         [a, b, c, d, e, f, g, h].map(Result::unwrap)
     };

@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests; clippy.toml's exception does not reach helpers")]
 
-use regex::Regex;
+mod causes;
+mod statements;
+
 use std::{
     collections::BTreeSet,
     fs,
@@ -237,71 +239,6 @@ fn an_outward_arrow_is_seen_however_it_is_spelled() {
     assert_eq!(outward(records, "core/src/records/x.rs", inward, &known), Vec::<String>::new());
 }
 
-/// What is wrong with the names of statements in a file of the records: one that is more than a call of one SQL
-/// function, and does not begin with its name as a comment. Names that are there are added to `names`.
-fn unnamed_statements(name: &str, text: &str, names: &mut Vec<String>) -> Vec<String> {
-    let lines: Vec<&str> = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
-    let literal = Regex::new(r#"(?s)"((?:[^"\\]|\\.)*)""#).unwrap();
-    let statement = Regex::new(r"^(select|insert|update|delete|with)[ \n]").unwrap();
-    let call = Regex::new(r"^select ([a-z0-9_:*, ]+ from )?[a-z_.]+\([^()]*\)$").unwrap();
-    let named = Regex::new(r"^-- ([a-z_]+)\n").unwrap();
-    let mut wrong = Vec::new();
-    for found in literal.captures_iter(&lines.join("\n")) {
-        let text = found[1].trim_start().to_owned();
-        let words: Vec<&str> = text.split_whitespace().filter(|word| *word != "\\").collect();
-        match named.captures(&text) {
-            Some(it) => names.push(it[1].to_owned()),
-            None if text.starts_with("--") => wrong.push(format!("{name}: {text}")),
-            None if statement.is_match(&text) && !call.is_match(&words.join(" ")) => {
-                wrong.push(format!("{name}: {}", words.join(" ")));
-            }
-            None => {}
-        }
-    }
-    wrong
-}
-
-#[test]
-fn every_statement_of_the_records_begins_with_its_name_or_is_one_call() {
-    let (mut wrong, mut names) = (Vec::new(), Vec::new());
-    for (name, text) in files("core/src/records", &["rs"]) {
-        wrong.extend(unnamed_statements(&name, &text, &mut names));
-    }
-    assert_eq!(wrong, Vec::<String>::new());
-    let different: BTreeSet<&String> = names.iter().collect();
-    assert_eq!(different.len(), names.len(), "each has a name of its own: {names:?}");
-    assert!(names.len() > 80, "they are found: {names:?}");
-}
-
-#[test]
-fn a_statement_without_its_name_is_seen() {
-    let unnamed = [
-        r#"sqlx::query("select 1")"#,
-        r#"let sql = "select name from organizations where tenant_id = $1";"#,
-        "let sql = \"update users set role = $3, \\\n    version = 1\";",
-        "const SQL: &str = \"\n    with held as (select 1) select * from held\";",
-        r#"let sql = format!("select {COLUMNS} from licenses");"#,
-        r#"let sql = "select cardinality(good_keys($1, $2))";"#,
-        r#"let sql = "select user_id from locate($1) where tenant_id = $2";"#,
-        "let sql = \"-- Two Words\n    select 1\";",
-        r#"let sql = "-- name select 1";"#,
-    ];
-    for text in unnamed {
-        assert_eq!(unnamed_statements("x.rs", text, &mut Vec::new()).len(), 1, "{text}");
-    }
-    let mut names = Vec::new();
-    let told = r#"
-        // "select 1"
-        let sql = "-- set_role
-            update users set role = $1";
-        let call = "select a, null::uuid \
-            as b from history.step($1, 'x')";
-        let other = "select * from tell($1)";
-    "#;
-    assert_eq!(unnamed_statements("x.rs", told, &mut names), Vec::<String>::new());
-    assert_eq!(names, ["set_role"]);
-}
-
 #[test]
 fn pubsub_uses_core_for_words_clock_and_identity_only() {
     for (name, text) in files("pubsub/src", &["rs"]) {
@@ -360,54 +297,4 @@ fn no_file_is_longer_than_400_lines() {
     }
     assert!(["rs", "lua", "sql", "py", "sh", "go", ""].iter().all(|kind| seen.contains(*kind)), "{seen:?}");
     assert_eq!(long, Vec::<String>::new(), "what belongs together is smaller");
-}
-
-/// Where a file makes text of an error, so that its causes are lost. Only `chain` prints an error, and a new error takes
-/// the old one as its cause.
-fn lost_causes(name: &str, text: &str) -> Vec<String> {
-    let text = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
-    let lost = |line: &str| {
-        let names = ["e", "err", "error", "cause", "failure", "source"];
-        let within_text = |name: &&str| line.contains(&format!("{{{name}}}"));
-        let mapped = |name: &&str| line.contains("map_err(") && line.contains(&format!("{name}.to_string()"));
-        let logged = |name: &&str| {
-            let after = |(at, found): (usize, &str)| line[at + found.len()..].starts_with([',', ' ', ')', ';']);
-            line.match_indices(&format!("%{name}")).any(after)
-        };
-        names.iter().any(|name| within_text(name) || mapped(name) || logged(name))
-    };
-    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//") && lost(line));
-    lines.map(|(at, line)| format!("{name}:{}: {}", at + 1, line.trim())).collect()
-}
-
-#[test]
-fn no_error_loses_its_cause_on_its_way_to_a_log() {
-    let folders = ["core/src", "functions/src", "pubsub/src", "local/src"];
-    let read = folders.into_iter().flat_map(|folder| files(folder, &["rs"]));
-    let lost: Vec<String> = read
-        .filter(|(name, _)| !name.starts_with("functions/src/edge/tests/"))
-        .flat_map(|(name, text)| lost_causes(&name, &text))
-        .collect();
-    assert_eq!(lost, Vec::<String>::new(), "core/src/error.rs says how an error keeps its cause");
-}
-
-#[test]
-fn a_lost_cause_is_seen_however_it_is_spelled() {
-    for line in [
-        r#"call().map_err(|e| Error::Records(format!("a query failed: {e}").into()))"#,
-        r#"return Err(format!("the port cannot be had ({error})").into());"#,
-        "call().map_err(|error| Error::Events(error.to_string().into()))?;",
-        r#"tracing::warn!(%error, "the history was not kept");"#,
-        r#"tracing::warn!(id, error = %e, "a pool could not be swept");"#,
-        r#"#[error("{what}: {source}")]"#,
-    ] {
-        assert_eq!(lost_causes("x.rs", line).len(), 1, "{line}");
-    }
-    for line in [
-        r#"call().map_err(|e| Error::records("a query failed", e))"#,
-        r#"tracing::warn!(error = %chain(&error), "the history was not kept");"#,
-        r#"// An error is told by {error} no more."#,
-    ] {
-        assert_eq!(lost_causes("x.rs", line), Vec::<String>::new(), "{line}");
-    }
 }
