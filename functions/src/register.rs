@@ -269,10 +269,9 @@ async fn create_organization(
         request_id: request_id(),
         sign_in: it.sign_in,
     };
-    let organization = service.management.register(&new, &service.peppers).await?;
-    let (status, label) =
-        if organization.created { (StatusCode::CREATED, "created") } else { (StatusCode::OK, "existing") };
-    Ok(answer(status, label, &organization.registered, &new.person.email))
+    let outcome = service.management.register(&new, &service.peppers).await?;
+    let (status, label) = if outcome.created { (StatusCode::CREATED, "created") } else { (StatusCode::OK, "existing") };
+    Ok(answer(status, label, &outcome.registered, &new.person.email))
 }
 
 /// The organization that invited the person. A secret that is none and one that nobody was given are the same: there is

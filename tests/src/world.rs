@@ -330,7 +330,8 @@ async fn instance(seats: SeatStore, database: &PgConnectOptions, timing: LeaseTi
     SeatProtocol::new(seats, Records::with(database.clone(), DatabaseRole::Service, 16), signer, settings)
 }
 
-fn peppers() -> KeyRing {
+/// Under which the tests' worlds hash license keys and seal the audit log.
+pub fn peppers() -> KeyRing {
     KeyRing::single(vec![2; 32])
 }
 

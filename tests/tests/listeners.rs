@@ -28,12 +28,15 @@ const CROWD: usize = 1000;
 const MEMORY_KIB: u64 = 2 * 225 * 64;
 
 /// One of the crowd: as soon as it is closed it comes again.
+///
+/// It names this machine as the host. For any other name each request is refused with a short answer before its body is
+/// read: then no half body is waited for, and thousands of answers fit where a few documents fill the connection.
 async fn hostile(address: String, kind: usize, connections: Arc<AtomicUsize>) {
     let half_a_body = format!(
-        "POST /api/v1/licenses/acquire HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 65000\r\n\r\n{{\"a\": \"{}",
+        "POST /api/v1/licenses/acquire HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 65000\r\n\r\n{{\"a\": \"{}",
         "a".repeat(50_000)
     );
-    let half_a_head = format!("GET /health/live HTTP/1.1\r\nhost: x\r\nx-a: {}", "a".repeat(20_000));
+    let half_a_head = format!("GET /health/live HTTP/1.1\r\nhost: localhost\r\nx-a: {}", "a".repeat(20_000));
     loop {
         let Ok(mut stream) = TcpStream::connect(&address).await else { continue };
         connections.fetch_add(1, Ordering::Relaxed);
@@ -43,7 +46,7 @@ async fn hostile(address: String, kind: usize, connections: Arc<AtomicUsize>) {
             2 => stream.write_all(half_a_body.as_bytes()).await,
             // Asks, and takes nothing of the answers, until it is closed.
             _ => loop {
-                let get = b"GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n".repeat(50);
+                let get = b"GET /openapi.json HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(50);
                 if let Err(error) = stream.write_all(&get).await {
                     break Err(error);
                 }

@@ -18,7 +18,10 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, postgres::PgConnec
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 use uuid::Uuid;
 
@@ -130,9 +133,10 @@ impl Stage {
             request_id: None,
             sign_in: Default::default(),
         };
-        let management = Management::new(Records::with(database.clone(), DatabaseRole::Admin, 1));
+        let peppers = KeyRing::single(PEPPER.to_vec());
+        let records = Records::with(database.clone(), DatabaseRole::Admin, 1).sealing(Arc::new(peppers.clone()));
         let RegistrationResult { registered, created } =
-            management.register(&new, &KeyRing::single(PEPPER.to_vec())).await.unwrap();
+            Management::new(records).register(&new, &peppers).await.unwrap();
         assert!(created, "a first registration creates");
         let tenant = registered.tenant;
         let pool: Uuid = sqlx::query_scalar("select pool_id from pools where tenant_id = $1")

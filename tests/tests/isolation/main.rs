@@ -12,9 +12,10 @@ mod takeover;
 use license_core::records::{DatabaseRole, Records};
 use license_tests::{
     stores,
-    world::{License, Shape, register},
+    world::{License, Shape, peppers, register},
 };
 use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
+use std::sync::Arc;
 
 const SERVING: [DatabaseRole; 3] = [DatabaseRole::Service, DatabaseRole::Reaper, DatabaseRole::Admin];
 
@@ -27,7 +28,8 @@ struct Two {
 
 async fn two() -> Two {
     let database = stores::database().await;
-    let admin = Records::with(database.clone(), DatabaseRole::Admin, 2);
+    // As the service that registers: what it writes into the audit log is sealed.
+    let admin = Records::with(database.clone(), DatabaseRole::Admin, 2).sealing(Arc::new(peppers()));
     let a = register(&admin, &database, &Shape::default(), "a").await;
     let b = register(&admin, &database, &Shape::default(), "b").await;
     Two { database, a, b }

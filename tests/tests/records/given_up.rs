@@ -6,7 +6,6 @@ use license_core::{
         id::TenantId,
         lease::LeaseTiming,
         pool::{LeaseClaim, SeatClaim},
-        secret::KeyRing,
         session::EndReason,
         trial::TrialPolicy,
     },
@@ -17,8 +16,9 @@ use license_core::{
     },
     refusal::ChangeRefusal,
 };
-use license_tests::{network::Network, outcomes::refusal, staff};
+use license_tests::{network::Network, outcomes::refusal, staff, world::peppers};
 use sqlx::Executor;
+use std::sync::Arc;
 
 /// The ways in which a transaction is begun, and who takes them.
 #[derive(Clone, Copy, Debug)]
@@ -87,7 +87,7 @@ impl Begun {
                     request_id: None,
                     sign_in: Default::default(),
                 };
-                management.register(&new, &KeyRing::single(vec![2; 32])).await.unwrap();
+                management.register(&new, &peppers()).await.unwrap();
             }
         }
     }
@@ -96,7 +96,7 @@ impl Begun {
 /// Gives a call up while its message number `carried` after BEGIN is under way. False: the call was done before.
 async fn give_up(book: &Book, network: &Network, begun: Begun, carried: u32) -> bool {
     // One connection: what comes next goes over the one that was left behind.
-    let records = Records::with(network.way(&book.database), begun.role(), 1);
+    let records = Records::with(network.way(&book.database), begun.role(), 1).sealing(Arc::new(peppers()));
     records.ready().await.unwrap();
     network.hold("BEGIN\0", carried as usize);
     let given_up = tokio::select! {

@@ -27,10 +27,10 @@ use license_core::{
 use license_tests::{
     grant::SeatGrant,
     staff, stores,
-    world::{License, Shape, register as registered},
+    world::{License, Shape, peppers, register as registered},
 };
 use sqlx::{AssertSqlSafe, Connection, PgConnection, postgres::PgConnectOptions};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 const TTL: Duration = Duration::from_secs(360);
 
@@ -46,7 +46,7 @@ struct Book {
 impl Book {
     async fn open() -> Self {
         let database = stores::database().await;
-        let admin = Records::with(database.clone(), DatabaseRole::Admin, 4);
+        let admin = Records::with(database.clone(), DatabaseRole::Admin, 4).sealing(Arc::new(peppers()));
         let license = registered(&admin, &database, &Shape::default(), "owner").await;
         let service = Records::with(database.clone(), DatabaseRole::Service, 4);
         Self { service, management: Management::new(admin.clone()), database, admin, license }
