@@ -60,7 +60,7 @@ pub struct RegisterService {
     /// invited, since then an organization vouches for them and many may sit behind one address.
     pub limit: ByAddress,
     /// Wrong credentials from each address: ID tokens and invitations.
-    pub strangers: CredentialGuesses,
+    pub credential_guesses: CredentialGuesses,
 }
 
 /// `POST /api/v1/auth/register`.
@@ -82,7 +82,7 @@ pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartEr
     let peppers = Arc::new(peppers);
     let records = wiring::records(&stores.records, ROLE)?.sealing(peppers.clone());
     let seats = wiring::seats(stores.redis, stores.timing, clock.clone())?;
-    let strangers = wiring::credential_guesses(&credentials, seats.clone(), clock.clone());
+    let credential_guesses = wiring::credential_guesses(&credentials, seats.clone(), clock.clone());
     let limit = wiring::by_address("register", limit, credentials.proxies, seats);
     let verifier = IdentityVerifier::new(credentials.identity, clock);
     let asked = records.clone();
@@ -97,7 +97,7 @@ pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartEr
             verifier,
             peppers,
             limit,
-            strangers,
+            credential_guesses,
         }),
         checks: vec![check],
     })
@@ -224,7 +224,7 @@ async fn register(
     fields.check(Some(()))?;
     let claims = match service.verifier.verify(&bearer.0).await? {
         Ok(claims) => claims,
-        Err(why) => return Err(service.strangers.refused(&parts, &bearer.0, token_rejected(why)).await),
+        Err(why) => return Err(service.credential_guesses.refused(&parts, &bearer.0, token_rejected(why)).await),
     };
     let standing = match body.invitation {
         Some(_) => service.limit.admit_person(&claims).await?,
@@ -296,7 +296,7 @@ async fn join(
             Err(error) => Err(Problem::from(error)),
         }
     };
-    let joined = service.strangers.judge(parts, &hash, ask).await?.ok_or_else(no_invitation)?;
+    let joined = service.credential_guesses.judge(parts, &hash, ask).await?.ok_or_else(no_invitation)?;
     Ok(answer_joined(&joined, &joining.person.email))
 }
 

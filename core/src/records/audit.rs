@@ -139,7 +139,7 @@ impl Records {
     }
 }
 
-/// What is said of an act besides who does it.
+/// What the audit log says of a change besides who made it.
 pub(super) struct AuditStatement {
     pub(super) action: &'static str,
     pub(super) target: String,
@@ -191,31 +191,31 @@ async fn append_to_staff_log(
 /// lock comes after it.
 pub(super) async fn write(
     sql: &mut PgConnection,
-    act: &Caller,
+    caller: &Caller,
     said: AuditStatement,
     peppers: Option<&KeyRing>,
 ) -> Result<Uuid> {
     let AuditStatement { action, target, before, after } = said;
     debug_assert!(ACTIONS.contains(&action), "{action} is missing from the list that filters know");
     let row = sqlx::query("select id, seq, hash from history.audit_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)")
-        .bind(act.tenant.0)
-        .bind(act.by.kind())
-        .bind(act.by.id())
-        .bind(act.by.name())
+        .bind(caller.tenant.0)
+        .bind(caller.by.kind())
+        .bind(caller.by.id())
+        .bind(caller.by.name())
         .bind(action)
         .bind(target)
         .bind(before)
         .bind(after)
-        .bind(act.from.map(|from| from.to_string()))
-        .bind(&act.request_id)
+        .bind(caller.from.map(|from| from.to_string()))
+        .bind(&caller.request_id)
         .fetch_one(&mut *sql)
         .await?;
     if let Some(peppers) = peppers {
         let (seq, hash): (i64, Vec<u8>) = (row.try_get("seq")?, row.try_get("hash")?);
         sqlx::query("select history.audit_seal($1, $2, $3)")
-            .bind(act.tenant.0)
+            .bind(caller.tenant.0)
             .bind(seq)
-            .bind(chain::seal(peppers, act.tenant, seq, &hash))
+            .bind(chain::seal(peppers, caller.tenant, seq, &hash))
             .execute(sql)
             .await?;
     }

@@ -21,20 +21,20 @@ impl Records {
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn note_read(&self, act: &Caller) -> Result<()> {
-        if !matches!(act.by, Principal::Staff { .. }) {
+    pub async fn note_read(&self, caller: &Caller) -> Result<()> {
+        if !matches!(caller.by, Principal::Staff { .. }) {
             return Ok(());
         }
-        let mut transaction = self.begin_patiently(act.tenant).await?;
-        write_down(&mut transaction, act, self.peppers.as_deref()).await?;
+        let mut transaction = self.begin_patiently(caller.tenant).await?;
+        write_down(&mut transaction, caller, self.peppers.as_deref()).await?;
         Ok(transaction.commit().await?)
     }
 }
 
-/// The same at the end of a transaction of the act's.
-pub(super) async fn write_down(sql: &mut PgConnection, act: &Caller, peppers: Option<&KeyRing>) -> Result<()> {
-    let (Principal::Staff { .. }, Some(operation)) = (&act.by, &act.operation) else { return Ok(()) };
-    if act.tenant == TenantId::VENDOR {
+/// The same at the end of a transaction of the caller's change.
+pub(super) async fn write_down(sql: &mut PgConnection, caller: &Caller, peppers: Option<&KeyRing>) -> Result<()> {
+    let (Principal::Staff { .. }, Some(operation)) = (&caller.by, &caller.operation) else { return Ok(()) };
+    if caller.tenant == TenantId::VENDOR {
         return Ok(()); // The vendor's own catalog is no customer's.
     }
     // Ids tell the time: this hour's entries by an index, whatever the statistics say, since the order leaves no other.
@@ -47,8 +47,8 @@ pub(super) async fn write_down(sql: &mut PgConnection, act: &Caller, peppers: Op
           order by id) a
         where a.action = 'staff.read' and a.target = $3 and a.after->>'operation' = $4)";
     let noted: bool = sqlx::query_scalar(noted)
-        .bind(act.tenant.0)
-        .bind(act.by.id())
+        .bind(caller.tenant.0)
+        .bind(caller.by.id())
         .bind(&operation.target)
         .bind(&operation.name)
         .fetch_one(&mut *sql)
@@ -57,7 +57,7 @@ pub(super) async fn write_down(sql: &mut PgConnection, act: &Caller, peppers: Op
         return Ok(());
     }
     let (target, after) = (operation.target.clone(), json!({ "operation": operation.name }));
-    write(sql, act, AuditStatement { action: "staff.read", target, before: Value::Null, after }, peppers)
+    write(sql, caller, AuditStatement { action: "staff.read", target, before: Value::Null, after }, peppers)
         .await
         .map(drop)
 }

@@ -119,19 +119,19 @@ impl Records {
     /// [`crate::Error::Records`].
     pub async fn sessions(
         &self,
-        act: &Caller,
+        caller: &Caller,
         filter: &SessionFilter,
         page: PageRequest,
     ) -> Result<ListedRows<SessionRow>> {
         let none = ListedRows { items: Vec::new(), next: None };
         let mut filter = filter.clone();
-        if let Some(own) = act.sees_only() {
+        if let Some(own) = caller.sees_only() {
             if filter.person.as_ref().is_some_and(|person| *person != own) {
                 return Ok(none);
             }
             filter.person = Some(own);
         }
-        let mut transaction = self.begin(act.tenant).await?;
+        let mut transaction = self.begin(caller.tenant).await?;
         let sought = filter.sought();
         let sql = statement(&sought, filter.ended);
         let below = page.below().min(filter.started_before.map_or(Uuid::max(), first_id));
@@ -139,7 +139,7 @@ impl Records {
         let (mut rows, mut looked_through_to) = (Vec::new(), None);
         for from in floors(below, floor, filter.ended) {
             let mut query =
-                sqlx::query(AssertSqlSafe(sql.clone())).bind(act.tenant.0).bind(below).bind(from).bind(page.fetch());
+                sqlx::query(AssertSqlSafe(sql.clone())).bind(caller.tenant.0).bind(below).bind(from).bind(page.fetch());
             if sought.len() > 1 {
                 query = query.bind(WINDOW);
             }
@@ -158,7 +158,7 @@ impl Records {
         }
         // The one row more than a page has only says that another page follows.
         let shown = rows.len().min(page.fetch() as usize - 1);
-        let names = names(&mut transaction, act.tenant, &rows[..shown]).await?;
+        let names = names(&mut transaction, caller.tenant, &rows[..shown]).await?;
         let listed = page.cut(rows, |session: &SessionRow| session.id.0, |row| names.session(row))?;
         Ok(ListedRows { next: listed.next.or(looked_through_to), ..listed })
     }
@@ -178,8 +178,8 @@ impl Records {
     ///
     /// # Errors
     /// [`crate::Error::Records`].
-    pub async fn session(&self, act: &Caller, id: SessionId) -> Result<Option<SessionRow>> {
-        find(&mut *self.begin(act.tenant).await?, act, id).await
+    pub async fn session(&self, caller: &Caller, id: SessionId) -> Result<Option<SessionRow>> {
+        find(&mut *self.begin(caller.tenant).await?, caller, id).await
     }
 }
 
@@ -313,19 +313,19 @@ fn first_id(at: OffsetDateTime) -> Uuid {
     Uuid::from_u128((ms as u128) << 80)
 }
 
-async fn find(sql: &mut sqlx::PgConnection, act: &Caller, id: SessionId) -> Result<Option<SessionRow>> {
+async fn find(sql: &mut sqlx::PgConnection, caller: &Caller, id: SessionId) -> Result<Option<SessionRow>> {
     let statement = format!(
         "-- session
          select {COLUMNS} from sessions s where s.tenant_id = $1 and s.session_id = $2 and ($3::text is null or \
          s.person = $3)"
     );
     let rows = sqlx::query(AssertSqlSafe(statement))
-        .bind(act.tenant.0)
+        .bind(caller.tenant.0)
         .bind(id.0)
-        .bind(act.sees_only())
+        .bind(caller.sees_only())
         .fetch_all(&mut *sql)
         .await?;
-    let names = names(sql, act.tenant, &rows).await?;
+    let names = names(sql, caller.tenant, &rows).await?;
     Ok(rows.first().map(|row| names.session(row)).transpose()?)
 }
 

@@ -50,9 +50,9 @@ impl From<&records::AccessPolicyRow> for AccessPolicy {
     responses((status = 200, description = "The policy", body = AccessPolicy, headers(("ETag" = String, description = "The organization's version")))))]
 pub(super) async fn read_access_policy(
     State(service): State<AdminService>,
-    OrganizationCaller(act): OrganizationCaller,
+    OrganizationCaller(caller): OrganizationCaller,
 ) -> Result<Response, Problem> {
-    let found = service.records.access_policy(act.tenant).await?.ok_or_else(not_found)?;
+    let found = service.records.access_policy(caller.tenant).await?.ok_or_else(not_found)?;
     Ok(versioned(StatusCode::OK, found.version, AccessPolicy::from(&found)))
 }
 
@@ -88,7 +88,7 @@ pub(super) struct PutStepUp {
               (status = 412, description = "precondition_failed")))]
 pub(super) async fn put_access_policy(
     State(service): State<AdminService>,
-    OrganizationCaller(act): OrganizationCaller,
+    OrganizationCaller(caller): OrganizationCaller,
     HowSignedIn(sign_in): HowSignedIn,
     IfMatch(version): IfMatch,
     JsonBody(body): JsonBody<PutAccessPolicy>,
@@ -104,10 +104,10 @@ pub(super) async fn put_access_policy(
         Rule { max_age, acr_values: acr_values.unwrap_or_default() }
     });
     fields.check(Some(()))?;
-    if let (Principal::Person { .. }, Some(rule)) = (&act.by, &step_up) {
+    if let (Principal::Person { .. }, Some(rule)) = (&caller.by, &step_up) {
         step_up::demand(rule, &sign_in)?;
     }
-    let set = service.management.set_access_policy(&act, step_up.as_ref(), version).await?;
+    let set = service.management.set_access_policy(&caller, step_up.as_ref(), version).await?;
     Ok(versioned(StatusCode::OK, set.version, AccessPolicy::from(&set)))
 }
 

@@ -103,7 +103,7 @@ pub(super) struct AuditQuery {
     responses((status = 200, description = "A page of entries", body = ListOf<AuditEntry>)))]
 pub(super) async fn list_audit_log(
     State(service): State<AdminService>,
-    OrganizationCaller(act): OrganizationCaller,
+    OrganizationCaller(caller): OrganizationCaller,
     QueryParameters(query): QueryParameters<AuditQuery>,
 ) -> Result<axum::Json<ListOf<AuditEntry>>, Problem> {
     let mut filters = ListFilters::new();
@@ -111,11 +111,11 @@ pub(super) async fn list_audit_log(
     let which = which(&mut filters, &query);
     let (which, page) = filters.check((which, page))?;
     if let Some(name) = which.about.as_ref().and_then(unusual_id)
-        && !service.records.is_in_audit_log(act.tenant, &which).await?
+        && !service.records.is_in_audit_log(caller.tenant, &which).await?
     {
         return Err(Problem::invalid(name, NO_ID));
     }
-    Ok(ListOf::new(service.records.audit_log(act.tenant, &which, page).await?, AuditEntry::from))
+    Ok(ListOf::new(service.records.audit_log(caller.tenant, &which, page).await?, AuditEntry::from))
 }
 
 fn which(filters: &mut ListFilters, query: &AuditQuery) -> AuditFilter {

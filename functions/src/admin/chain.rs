@@ -113,11 +113,11 @@ impl VerifyQuery {
     responses((status = 200, description = "What was found in this stretch", body = AuditVerification)))]
 pub(super) async fn verify_audit_log(
     State(service): State<AdminService>,
-    OrganizationCaller(act): OrganizationCaller,
+    OrganizationCaller(caller): OrganizationCaller,
     QueryParameters(query): QueryParameters<VerifyQuery>,
 ) -> Result<axum::Json<AuditVerification>, Problem> {
     let (known, cursor) = query.read()?;
-    let it = service.records.verify_audit_log(act.tenant, &service.peppers, known.as_ref(), cursor).await?;
+    let it = service.records.verify_audit_log(caller.tenant, &service.peppers, known.as_ref(), cursor).await?;
     if it.found > 0 {
         let first = it.faults.first().map(|fault| fault.detail.as_str());
         tracing::error!(found = it.found, first, "the audit log of this organization is not as it was written");
@@ -234,7 +234,7 @@ pub(super) struct ExportQuery {
     responses((status = 200, description = "A stretch of the log", body = AuditExport)))]
 pub(super) async fn export_audit_log(
     State(service): State<AdminService>,
-    OrganizationCaller(act): OrganizationCaller,
+    OrganizationCaller(caller): OrganizationCaller,
     QueryParameters(query): QueryParameters<ExportQuery>,
 ) -> Result<axum::Json<AuditExport>, Problem> {
     let mut filters = ListFilters::new();
@@ -244,7 +244,7 @@ pub(super) async fn export_audit_log(
     });
     let cursor = filters.read("cursor", query.cursor.as_ref(), str::parse::<ChainCursor>);
     let (limit, cursor) = filters.check((limit, cursor))?;
-    let it = service.records.export_audit_log(act.tenant, cursor, limit.unwrap_or(EXPORTED)).await?;
+    let it = service.records.export_audit_log(caller.tenant, cursor, limit.unwrap_or(EXPORTED)).await?;
     Ok(axum::Json(AuditExport {
         items: it.links.into_iter().map(ExportedEntry::from).collect(),
         head: head(&it.head, it.head_seal),

@@ -79,7 +79,7 @@ impl From<ErasureReport> for Erasure {
               (status = 422, description = "invalid_request: names each wrong field; idempotency_key_reused")))]
 pub(super) async fn erase(
     State(service): State<AdminService>,
-    OrganizationCaller(act): OrganizationCaller,
+    OrganizationCaller(caller): OrganizationCaller,
     JsonBody(body): JsonBody<NewErasure>,
 ) -> Result<axum::Json<Erasure>, Problem> {
     let mut fields = FieldChecks::new();
@@ -95,6 +95,6 @@ pub(super) async fn erase(
         _ => {}
     }
     let whom = fields.check(person.or(machine))?;
-    let erased = service.seat_management.erase(&act, &whom, cursor, &service.peppers).await?;
+    let erased = service.seat_management.erase(&caller, &whom, cursor, &service.peppers).await?;
     Ok(axum::Json(Erasure::from(erased)))
 }

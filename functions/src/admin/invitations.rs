@@ -108,14 +108,14 @@ pub(super) struct InvitationQuery {
     responses((status = 200, description = "A page of invitations", body = ListOf<Invitation>)))]
 pub(super) async fn list_invitations(
     State(service): State<AdminService>,
-    OrganizationCaller(act): OrganizationCaller,
+    OrganizationCaller(caller): OrganizationCaller,
     QueryParameters(query): QueryParameters<InvitationQuery>,
 ) -> Result<axum::Json<ListOf<Invitation>>, Problem> {
     let mut filters = ListFilters::new();
     let which = filters.read("state", query.state.as_ref(), str::parse::<InvitationState>);
     let page = filters.page(query.limit.as_ref(), query.cursor.as_ref());
     let (which, page) = filters.check((which, page))?;
-    Ok(ListOf::new(service.records.invitations(act.tenant, which, page).await?, Invitation::from))
+    Ok(ListOf::new(service.records.invitations(caller.tenant, which, page).await?, Invitation::from))
 }
 
 /// Read an invitation
@@ -123,10 +123,10 @@ pub(super) async fn list_invitations(
     responses((status = 200, description = "The invitation", body = Invitation)))]
 pub(super) async fn read_invitation(
     State(service): State<AdminService>,
-    OrganizationCaller(act): OrganizationCaller,
+    OrganizationCaller(caller): OrganizationCaller,
     PathTarget(id): PathTarget<Uuid>,
 ) -> Result<axum::Json<Invitation>, Problem> {
-    let found = service.records.invitation(act.tenant, id).await?.ok_or_else(not_found)?;
+    let found = service.records.invitation(caller.tenant, id).await?.ok_or_else(not_found)?;
     Ok(axum::Json(found.into()))
 }
 
@@ -154,14 +154,14 @@ pub(super) struct InviteBody {
               (status = 409, description = "conflict: the address belongs to somebody, or a thousand invitations of yours are open")))]
 pub(super) async fn invite_person(
     State(service): State<AdminService>,
-    OrganizationCaller(act): OrganizationCaller,
+    OrganizationCaller(caller): OrganizationCaller,
     JsonBody(body): JsonBody<InviteBody>,
 ) -> Result<impl IntoResponse, Problem> {
     let mut fields = FieldChecks::new();
     let email = fields.required("email", body.email.as_deref(), str::parse::<Email>);
     let role = fields.required("role", body.role.as_deref(), str::parse::<PersonRole>);
     let (email, role) = fields.check(email.zip(role))?;
-    let invited = service.management.invite(&act, &email, role).await?;
+    let invited = service.management.invite(&caller, &email, role).await?;
     let secret = invited.secret.reveal().to_owned();
     let answer = NewInvitation { invitation: invited.invitation.into(), secret, how: HOW };
     Ok((StatusCode::CREATED, axum::Json(answer)))
@@ -176,9 +176,9 @@ pub(super) async fn invite_person(
               (status = 409, description = "conflict: somebody joined with it already")))]
 pub(super) async fn revoke_invitation(
     State(service): State<AdminService>,
-    OrganizationCaller(act): OrganizationCaller,
+    OrganizationCaller(caller): OrganizationCaller,
     PathTarget(id): PathTarget<Uuid>,
 ) -> Result<StatusCode, Problem> {
-    service.management.revoke_invitation(&act, id).await?;
+    service.management.revoke_invitation(&caller, id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -70,12 +70,12 @@ pub(super) async fn revoke_license(
 
 async fn decide(
     State(service): State<AdminService>,
-    OrganizationCaller(act): OrganizationCaller,
+    OrganizationCaller(caller): OrganizationCaller,
     PathTarget(license): PathTarget<LicenseId>,
     status: Status,
 ) -> Result<Response, Problem> {
-    let decided = service.seat_management.set_license_status(&act, license, status).await?;
-    about(Some(act.tenant), Some(decided.license.number));
+    let decided = service.seat_management.set_license_status(&caller, license, status).await?;
+    about(Some(caller.tenant), Some(decided.license.number));
     Ok(versioned(StatusCode::OK, decided.license.version, License::from(decided.license)))
 }
 
@@ -126,7 +126,7 @@ pub(super) struct NewKey {
               (status = 409, description = "conflict: it is revoked, or 32 earlier keys are still good")))]
 pub(super) async fn rotate_key(
     State(service): State<AdminService>,
-    OrganizationCaller(act): OrganizationCaller,
+    OrganizationCaller(caller): OrganizationCaller,
     PathTarget(license): PathTarget<LicenseId>,
     JsonOrEmpty(body): JsonOrEmpty<RotateKey>,
 ) -> Result<axum::Json<NewKey>, Problem> {
@@ -135,7 +135,7 @@ pub(super) async fn rotate_key(
     fields.check(Some(()))?;
     let rotation =
         KeyRotation { old_valid_for: old_for.unwrap_or(0), end_sessions: body.end_sessions.unwrap_or(false) };
-    let new = service.seat_management.rotate_key(&act, license, rotation, &service.peppers).await?;
+    let new = service.seat_management.rotate_key(&caller, license, rotation, &service.peppers).await?;
     Ok(axum::Json(NewKey {
         key: new.key.reveal(),
         old_valid_until: new.old_until,

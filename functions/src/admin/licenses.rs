@@ -89,7 +89,7 @@ pub(super) struct LicensesQuery {
     responses((status = 200, description = "A page of licenses", body = ListOf<License>)))]
 pub(super) async fn list_licenses(
     State(service): State<AdminService>,
-    OrganizationCaller(act): OrganizationCaller,
+    OrganizationCaller(caller): OrganizationCaller,
     QueryParameters(query): QueryParameters<LicensesQuery>,
 ) -> Result<axum::Json<ListOf<License>>, Problem> {
     let mut filters = ListFilters::new();
@@ -100,7 +100,7 @@ pub(super) async fn list_licenses(
     };
     let page = filters.page(query.limit.as_ref(), query.cursor.as_ref());
     let (filter, page) = filters.check((filter, page))?;
-    Ok(ListOf::new(service.records.licenses(act.tenant, &filter, page).await?, License::from))
+    Ok(ListOf::new(service.records.licenses(caller.tenant, &filter, page).await?, License::from))
 }
 
 /// Read a license
@@ -110,12 +110,12 @@ pub(super) async fn list_licenses(
     responses((status = 200, description = "The license and the use of it", body = LiveLicense, headers(("ETag" = String, description = "Its version")))))]
 pub(super) async fn read_license(
     State(service): State<AdminService>,
-    OrganizationCaller(act): OrganizationCaller,
+    OrganizationCaller(caller): OrganizationCaller,
     PathTarget(license): PathTarget<LicenseId>,
 ) -> Result<Response, Problem> {
-    let shown = service.seat_management.show_license(act.tenant, license).await?.ok_or_else(not_found)?;
+    let shown = service.seat_management.show_license(caller.tenant, license).await?.ok_or_else(not_found)?;
     let LicenseView { license, pools } = shown;
-    about(Some(act.tenant), Some(license.number));
+    about(Some(caller.tenant), Some(license.number));
     let version = license.version;
     let body = LiveLicense { license: license.into(), pools: pools.into_iter().map(Pool::from).collect() };
     Ok(versioned(StatusCode::OK, version, body))
@@ -140,7 +140,7 @@ pub(super) struct NewLicenseKey {
     responses((status = 201, description = "The license with its key", body = NewLicenseKey, headers(("ETag" = String, description = "Its version")))))]
 pub(super) async fn create_license(
     State(service): State<AdminService>,
-    OrganizationCaller(act): OrganizationCaller,
+    OrganizationCaller(caller): OrganizationCaller,
     JsonBody(body): JsonBody<CreateLicense>,
 ) -> Result<Response, Problem> {
     let mut fields = FieldChecks::new();
@@ -149,8 +149,8 @@ pub(super) async fn create_license(
     let overrides = body.terms(&mut fields);
     let (product, plan) = fields.check(product.zip(plan))?;
     let new = NewLicense { product, plan, overrides };
-    let issued = service.management.issue_license(&act, &new, &service.peppers).await?;
-    about(Some(act.tenant), Some(issued.license.number));
+    let issued = service.management.issue_license(&caller, &new, &service.peppers).await?;
+    about(Some(caller.tenant), Some(issued.license.number));
     let version = issued.license.version;
     let body = NewLicenseKey { license: issued.license.into(), key: issued.key.reveal() };
     Ok(versioned(StatusCode::CREATED, version, body))
@@ -167,7 +167,7 @@ pub(super) async fn create_license(
               (status = 412, description = "precondition_failed")))]
 pub(super) async fn edit_license(
     State(service): State<AdminService>,
-    OrganizationCaller(act): OrganizationCaller,
+    OrganizationCaller(caller): OrganizationCaller,
     PathTarget(license): PathTarget<LicenseId>,
     IfMatch(version): IfMatch,
     JsonBody(body): JsonBody<EditLicense>,
@@ -179,7 +179,7 @@ pub(super) async fn edit_license(
     if plan.is_none() && edit == TermsEdit::default() {
         return Err(nothing_asked());
     }
-    let edited = service.seat_management.edit_license(&act, license, plan.as_deref(), &edit, version).await?;
-    about(Some(act.tenant), Some(edited.license.number));
+    let edited = service.seat_management.edit_license(&caller, license, plan.as_deref(), &edit, version).await?;
+    about(Some(caller.tenant), Some(edited.license.number));
     Ok(versioned(StatusCode::OK, edited.license.version, License::from(edited.license)))
 }

@@ -80,7 +80,7 @@ pub struct AdminService {
     /// For each principal.
     pub limit: NamedLimit,
     /// Wrong credentials from each address.
-    pub strangers: CredentialGuesses,
+    pub credential_guesses: CredentialGuesses,
 }
 
 /// Every operation with its handler; the document is made of the same list.
@@ -142,7 +142,7 @@ pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartEr
     let service = AdminService {
         management: Management::new(records.clone()),
         seat_management: SeatManagement::new(seats.clone(), records.clone()),
-        strangers: wiring::credential_guesses(&credentials, seats.clone(), clock.clone()),
+        credential_guesses: wiring::credential_guesses(&credentials, seats.clone(), clock.clone()),
         people: IdentityVerifier::new(credentials.identity, clock.clone()),
         staff: staff.map(|settings| IdentityVerifier::new(settings, clock)),
         staff_rules: Arc::new(staff_rules),

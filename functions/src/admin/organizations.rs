@@ -98,9 +98,9 @@ pub(super) async fn read_me(
     responses((status = 200, description = "The organization", body = Organization, headers(("ETag" = String, description = "Its version")))))]
 pub(super) async fn read_organization(
     State(service): State<AdminService>,
-    OrganizationCaller(act): OrganizationCaller,
+    OrganizationCaller(caller): OrganizationCaller,
 ) -> Result<Response, Problem> {
-    let found = service.records.organization(act.tenant).await?.ok_or_else(not_found)?;
+    let found = service.records.organization(caller.tenant).await?.ok_or_else(not_found)?;
     Ok(versioned(StatusCode::OK, found.version, Organization::from(found)))
 }
 
@@ -121,13 +121,13 @@ pub(super) struct EditOrganization {
               (status = 412, description = "precondition_failed")))]
 pub(super) async fn rename_organization(
     State(service): State<AdminService>,
-    OrganizationCaller(act): OrganizationCaller,
+    OrganizationCaller(caller): OrganizationCaller,
     IfMatch(version): IfMatch,
     JsonBody(body): JsonBody<EditOrganization>,
 ) -> Result<Response, Problem> {
     let mut fields = FieldChecks::new();
     let name = fields.required("name", body.name.as_deref(), names::name);
     let name = fields.check(name)?;
-    let renamed = service.management.rename_organization(&act, &name, version).await?;
+    let renamed = service.management.rename_organization(&caller, &name, version).await?;
     Ok(versioned(StatusCode::OK, renamed.version, Organization::from(renamed)))
 }

@@ -59,11 +59,11 @@ impl From<records::PersonRow> for Person {
     responses((status = 200, description = "A page of people", body = ListOf<Person>)))]
 pub(super) async fn list_people(
     State(service): State<AdminService>,
-    OrganizationCaller(act): OrganizationCaller,
+    OrganizationCaller(caller): OrganizationCaller,
     QueryParameters(query): QueryParameters<PageQuery>,
 ) -> Result<axum::Json<ListOf<Person>>, Problem> {
     let page = query.page()?;
-    Ok(ListOf::new(service.records.people(act.tenant, page).await?, Person::from))
+    Ok(ListOf::new(service.records.people(caller.tenant, page).await?, Person::from))
 }
 
 /// Read a person
@@ -71,10 +71,10 @@ pub(super) async fn list_people(
     responses((status = 200, description = "The person", body = Person, headers(("ETag" = String, description = "Its version")))))]
 pub(super) async fn read_person(
     State(service): State<AdminService>,
-    OrganizationCaller(act): OrganizationCaller,
+    OrganizationCaller(caller): OrganizationCaller,
     PathTarget(person): PathTarget<UserId>,
 ) -> Result<Response, Problem> {
-    let found = service.records.person(act.tenant, person).await?.ok_or_else(not_found)?;
+    let found = service.records.person(caller.tenant, person).await?.ok_or_else(not_found)?;
     Ok(versioned(StatusCode::OK, found.version, Person::from(found)))
 }
 
@@ -198,7 +198,7 @@ pub(super) struct EditPerson {
               (status = 412, description = "precondition_failed")))]
 pub(super) async fn edit_person(
     State(service): State<AdminService>,
-    OrganizationCaller(act): OrganizationCaller,
+    OrganizationCaller(caller): OrganizationCaller,
     PathTarget(person): PathTarget<UserId>,
     IfMatch(version): IfMatch,
     JsonBody(body): JsonBody<EditPerson>,
@@ -207,7 +207,7 @@ pub(super) async fn edit_person(
     let role = fields.required("role", body.role.as_deref(), str::parse::<PersonRole>);
     let tokens = fields.optional("api_tokens", body.api_tokens.as_deref(), fate).unwrap_or(TokenFate::Keep);
     let role = fields.check(role)?;
-    let edited = service.management.change_role(&act, person, role, version, tokens).await?;
+    let edited = service.management.change_role(&caller, person, role, version, tokens).await?;
     Ok(versioned(StatusCode::OK, edited.person.version, EditedPerson::from(edited)))
 }
 
@@ -235,14 +235,14 @@ pub(super) struct RemovalQuery {
               (status = 409, description = "conflict: the last owner")))]
 pub(super) async fn remove_person(
     State(service): State<AdminService>,
-    OrganizationCaller(act): OrganizationCaller,
+    OrganizationCaller(caller): OrganizationCaller,
     PathTarget(person): PathTarget<UserId>,
     QueryParameters(query): QueryParameters<RemovalQuery>,
 ) -> Result<Response, Problem> {
     let mut filters = ListFilters::new();
     let tokens = filters.read("api_tokens", query.api_tokens.as_ref(), fate);
     let tokens = filters.check(tokens)?;
-    let ended = service.management.remove_person(&act, person, tokens.unwrap_or(TokenFate::Revoke)).await?;
+    let ended = service.management.remove_person(&caller, person, tokens.unwrap_or(TokenFate::Revoke)).await?;
     Ok(match tokens {
         Some(_) => axum::Json(DelegatedAccessView::from(ended)).into_response(),
         None => StatusCode::NO_CONTENT.into_response(),

@@ -59,7 +59,7 @@ pub(super) async fn read_plan(
               (status = 412, description = "precondition_failed")))]
 pub(super) async fn put_plan(
     State(service): State<AdminService>,
-    StaffCaller(act): StaffCaller,
+    StaffCaller(caller): StaffCaller,
     PathTarget(name): PathTarget<String>,
     IfMatch(version): IfMatch,
     JsonBody(body): JsonBody<PutPlan>,
@@ -68,7 +68,7 @@ pub(super) async fn put_plan(
     let name = named(&mut fields, "plan", &name);
     let terms = body.terms(&mut fields);
     let (name, terms) = fields.check(name.zip(terms))?;
-    let put = service.management.put_plan(&act, &name, &terms, version).await?;
+    let put = service.management.put_plan(&caller, &name, &terms, version).await?;
     Ok(versioned(status(put.created), put.row.version, Plan::from(put.row)))
 }
 
@@ -218,7 +218,7 @@ fn trial_policy(fields: &mut FieldChecks, asked: Option<Value>) -> TrialPolicy {
               (status = 412, description = "precondition_failed")))]
 pub(super) async fn put_product(
     State(service): State<AdminService>,
-    StaffCaller(act): StaffCaller,
+    StaffCaller(caller): StaffCaller,
     PathTarget(name): PathTarget<String>,
     IfMatch(version): IfMatch,
     JsonBody(body): JsonBody<PutProduct>,
@@ -230,7 +230,7 @@ pub(super) async fn put_product(
     let trials = trial_policy(&mut fields, body.trials);
     let (name, plan) = fields.check(name.zip(plan))?;
     let product = ProductSettings { registration_plan: plan, is_default, trials };
-    let put = service.management.put_product(&act, &name, &product, version).await?;
+    let put = service.management.put_product(&caller, &name, &product, version).await?;
     Ok(versioned(status(put.created), put.row.version, Product::from(put.row)))
 }
 
@@ -254,12 +254,12 @@ pub(super) struct LocatedLicense {
     responses((status = 200, description = "Where it is", body = LocatedLicense)))]
 pub(super) async fn locate_license(
     State(service): State<AdminService>,
-    StaffCaller(act): StaffCaller,
+    StaffCaller(caller): StaffCaller,
     PathTarget(number): PathTarget<LicenseNumber>,
 ) -> Result<axum::Json<LocatedLicense>, Problem> {
     let (tenant, license) = service.records.locate_license(number).await?.ok_or_else(not_found)?;
     let operation = Some(Operation { name: "GET /staff/licenses/{number}".into(), target: license.to_string() });
-    let act = Caller { tenant, operation, ..act };
-    service.records.note_read(&act).await?;
+    let caller = Caller { tenant, operation, ..caller };
+    service.records.note_read(&caller).await?;
     Ok(axum::Json(LocatedLicense { number: number.to_string(), organization: tenant.0, license: license.0 }))
 }

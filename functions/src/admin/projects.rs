@@ -72,14 +72,14 @@ pub(super) struct ProjectsQuery {
     responses((status = 200, description = "A page of projects", body = ListOf<Project>)))]
 pub(super) async fn list_projects(
     State(service): State<AdminService>,
-    OrganizationCaller(act): OrganizationCaller,
+    OrganizationCaller(caller): OrganizationCaller,
     QueryParameters(query): QueryParameters<ProjectsQuery>,
 ) -> Result<axum::Json<ListOf<Project>>, Problem> {
     let mut filters = ListFilters::new();
     let archived = filters.flag("archived", query.archived.as_ref());
     let page = filters.page(query.limit.as_ref(), query.cursor.as_ref());
     let (archived, page) = filters.check((archived, page))?;
-    Ok(ListOf::new(service.records.projects(act.tenant, archived, page).await?, Project::from))
+    Ok(ListOf::new(service.records.projects(caller.tenant, archived, page).await?, Project::from))
 }
 
 /// A project to make.
@@ -106,14 +106,14 @@ pub(super) struct NewProject {
               (status = 422, description = "invalid_request: names each wrong field; idempotency_key_reused")))]
 pub(super) async fn create_project(
     State(service): State<AdminService>,
-    OrganizationCaller(act): OrganizationCaller,
+    OrganizationCaller(caller): OrganizationCaller,
     JsonBody(body): JsonBody<NewProject>,
 ) -> Result<Response, Problem> {
     let mut fields = FieldChecks::new();
     let name = fields.required("name", body.name.as_deref(), str::parse::<DisplayName>);
     let licenses = licenses(&mut fields, body.license_ids.as_deref()).unwrap_or_default();
     let name = fields.check(name)?;
-    let made = service.management.create_project(&act, &name, &licenses).await?;
+    let made = service.management.create_project(&caller, &name, &licenses).await?;
     Ok(versioned(StatusCode::CREATED, made.version, Project::from(made)))
 }
 
@@ -122,10 +122,10 @@ pub(super) async fn create_project(
     responses((status = 200, description = "The project", body = Project, headers(("ETag" = String, description = "Its version")))))]
 pub(super) async fn read_project(
     State(service): State<AdminService>,
-    OrganizationCaller(act): OrganizationCaller,
+    OrganizationCaller(caller): OrganizationCaller,
     PathTarget(project): PathTarget<ProjectId>,
 ) -> Result<Response, Problem> {
-    let found = service.records.project(act.tenant, project).await?.ok_or_else(not_found)?;
+    let found = service.records.project(caller.tenant, project).await?.ok_or_else(not_found)?;
     Ok(versioned(StatusCode::OK, found.version, Project::from(found)))
 }
 
@@ -154,7 +154,7 @@ pub(super) struct EditProject {
               (status = 412, description = "precondition_failed")))]
 pub(super) async fn edit_project(
     State(service): State<AdminService>,
-    OrganizationCaller(act): OrganizationCaller,
+    OrganizationCaller(caller): OrganizationCaller,
     PathTarget(project): PathTarget<ProjectId>,
     IfMatch(version): IfMatch,
     JsonBody(body): JsonBody<EditProject>,
@@ -164,7 +164,7 @@ pub(super) async fn edit_project(
     let licenses = licenses(&mut fields, body.license_ids.as_deref());
     fields.check(Some(()))?;
     let edit = ProjectEdit { name, licenses, archived: body.archived };
-    let edited = service.management.edit_project(&act, project, &edit, version).await?;
+    let edited = service.management.edit_project(&caller, project, &edit, version).await?;
     Ok(versioned(StatusCode::OK, edited.version, Project::from(edited)))
 }
 

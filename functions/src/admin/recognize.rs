@@ -26,7 +26,7 @@ pub(super) async fn recognized(
             let token = bearer.0.clone();
             let credential = match authenticate(service, bearer, from).await {
                 Ok(credential) => credential,
-                Err(why) => return Err(service.strangers.refused(parts, &token, why).await),
+                Err(why) => return Err(service.credential_guesses.refused(parts, &token, why).await),
             };
             let rate_headers = service.limit.admit(&credential.subject()).await?;
             Ok((credential, rate_headers))
@@ -44,7 +44,7 @@ async fn api_token(
     hash: &str,
 ) -> Result<(VerifiedCredential, Option<RateHeaders>), Problem> {
     let mut rate_headers = None;
-    let known = service.strangers.knows(hash);
+    let known = service.credential_guesses.knows(hash);
     if known {
         rate_headers = service.limit.admit(hash).await?;
     }
@@ -55,7 +55,7 @@ async fn api_token(
             Err(why) => Err(why),
         }
     };
-    let credential = service.strangers.judge(parts, hash, ask).await?.ok_or_else(bad_token)?;
+    let credential = service.credential_guesses.judge(parts, hash, ask).await?.ok_or_else(bad_token)?;
     if !known {
         rate_headers = service.limit.admit(hash).await?;
     }

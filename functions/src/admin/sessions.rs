@@ -237,11 +237,11 @@ impl SessionsQuery {
     responses((status = 200, description = "A page of sessions", body = ListOf<Session>)))]
 pub(super) async fn list_sessions(
     State(service): State<AdminService>,
-    OrganizationCaller(act): OrganizationCaller,
+    OrganizationCaller(caller): OrganizationCaller,
     QueryParameters(query): QueryParameters<SessionsQuery>,
 ) -> Result<axum::Json<ListOf<Session>>, Problem> {
     let (filter, page) = query.read()?;
-    Ok(ListOf::new(service.seat_management.sessions(&act, &filter, page).await?, Session::from))
+    Ok(ListOf::new(service.seat_management.sessions(&caller, &filter, page).await?, Session::from))
 }
 
 /// List sessions of a license
@@ -251,12 +251,12 @@ pub(super) async fn list_sessions(
     responses((status = 200, description = "A page of sessions", body = ListOf<Session>)))]
 pub(super) async fn list_license_sessions(
     State(service): State<AdminService>,
-    OrganizationCaller(act): OrganizationCaller,
+    OrganizationCaller(caller): OrganizationCaller,
     PathTarget(license): PathTarget<LicenseId>,
     QueryParameters(LicenseSessionsQuery(query)): QueryParameters<LicenseSessionsQuery>,
 ) -> Result<axum::Json<ListOf<Session>>, Problem> {
     let (filter, page) = query.read()?;
-    let listed = service.seat_management.sessions_of(&act, license, filter, page).await?.ok_or_else(not_found)?;
+    let listed = service.seat_management.sessions_of(&caller, license, filter, page).await?.ok_or_else(not_found)?;
     Ok(ListOf::new(listed, Session::from))
 }
 
@@ -265,10 +265,10 @@ pub(super) async fn list_license_sessions(
     responses((status = 200, description = "The session", body = Session)))]
 pub(super) async fn read_session(
     State(service): State<AdminService>,
-    OrganizationCaller(act): OrganizationCaller,
+    OrganizationCaller(caller): OrganizationCaller,
     PathTarget(session): PathTarget<SessionId>,
 ) -> Result<axum::Json<Session>, Problem> {
-    let found = service.seat_management.session(&act, session).await?.ok_or_else(not_found)?;
+    let found = service.seat_management.session(&caller, session).await?.ok_or_else(not_found)?;
     Ok(axum::Json(Session::from(found)))
 }
 
@@ -329,10 +329,10 @@ impl From<EndedSessionRow> for EndedSession {
               (status = 422, description = "invalid_request: names each wrong field; idempotency_key_reused")))]
 pub(super) async fn end_session(
     State(service): State<AdminService>,
-    OrganizationCaller(act): OrganizationCaller,
+    OrganizationCaller(caller): OrganizationCaller,
     PathTarget(session): PathTarget<SessionId>,
     JsonOrEmpty(body): JsonOrEmpty<EndSession>,
 ) -> Result<axum::Json<EndedSession>, Problem> {
-    let ended = service.seat_management.end_session(&act, session, body.force.unwrap_or_default()).await?;
+    let ended = service.seat_management.end_session(&caller, session, body.force.unwrap_or_default()).await?;
     Ok(axum::Json(EndedSession::from(ended)))
 }

@@ -88,11 +88,11 @@ pub(super) struct CreatedApiToken {
     responses((status = 200, description = "A page of API tokens", body = ListOf<ApiToken>)))]
 pub(super) async fn list_api_tokens(
     State(service): State<AdminService>,
-    OrganizationCaller(act): OrganizationCaller,
+    OrganizationCaller(caller): OrganizationCaller,
     QueryParameters(query): QueryParameters<PageQuery>,
 ) -> Result<axum::Json<ListOf<ApiToken>>, Problem> {
     let page = query.page()?;
-    Ok(ListOf::new(service.records.api_tokens(act.tenant, page).await?, ApiToken::from))
+    Ok(ListOf::new(service.records.api_tokens(caller.tenant, page).await?, ApiToken::from))
 }
 
 /// Read an API token
@@ -100,10 +100,10 @@ pub(super) async fn list_api_tokens(
     responses((status = 200, description = "The API token", body = ApiToken)))]
 pub(super) async fn read_api_token(
     State(service): State<AdminService>,
-    OrganizationCaller(act): OrganizationCaller,
+    OrganizationCaller(caller): OrganizationCaller,
     PathTarget(id): PathTarget<Uuid>,
 ) -> Result<axum::Json<ApiToken>, Problem> {
-    let found = service.records.read_api_token(act.tenant, id).await?.ok_or_else(not_found)?;
+    let found = service.records.read_api_token(caller.tenant, id).await?.ok_or_else(not_found)?;
     Ok(axum::Json(found.into()))
 }
 
@@ -142,7 +142,7 @@ const MOST_NETWORKS: usize = 50;
               (status = 409, description = "conflict: you made 200 that are in force")))]
 pub(super) async fn create_api_token(
     State(service): State<AdminService>,
-    OrganizationCaller(act): OrganizationCaller,
+    OrganizationCaller(caller): OrganizationCaller,
     JsonBody(body): JsonBody<CreateApiToken>,
 ) -> Result<impl IntoResponse, Problem> {
     let mut fields = FieldChecks::new();
@@ -158,7 +158,7 @@ pub(super) async fn create_api_token(
     let allowed_networks = fields.optional("allowed_networks", body.allowed_networks.as_deref(), networks);
     let (name, scopes) = fields.check(name.zip(scopes))?;
     let new = NewApiToken { name, scopes, allowed_networks, expires_at, days: service.token_days };
-    let made = service.management.create_api_token(&act, &new).await?;
+    let made = service.management.create_api_token(&caller, &new).await?;
     let answer = CreatedApiToken { token: made.token.into(), secret: made.secret.reveal().to_owned() };
     Ok((StatusCode::CREATED, axum::Json(answer)))
 }
@@ -200,9 +200,9 @@ fn networks(texts: &[String]) -> Result<Vec<IpNetwork>, String> {
     responses((status = 204, description = "It opens nothing any more")))]
 pub(super) async fn revoke_api_token(
     State(service): State<AdminService>,
-    OrganizationCaller(act): OrganizationCaller,
+    OrganizationCaller(caller): OrganizationCaller,
     PathTarget(id): PathTarget<Uuid>,
 ) -> Result<StatusCode, Problem> {
-    service.management.revoke_api_token(&act, id).await?;
+    service.management.revoke_api_token(&caller, id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

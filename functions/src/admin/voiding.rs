@@ -41,10 +41,10 @@ pub(super) struct VoidedTokens {
     responses((status = 200, description = "What is void now", body = VoidedTokens)))]
 pub(super) async fn void_tokens(
     State(service): State<AdminService>,
-    OrganizationCaller(act): OrganizationCaller,
+    OrganizationCaller(caller): OrganizationCaller,
     JsonOrEmpty(body): JsonOrEmpty<VoidTokens>,
 ) -> Result<axum::Json<VoidedTokens>, Problem> {
-    let voided = service.management.void_tokens(&act, body.api_tokens == Some(true)).await?;
+    let voided = service.management.void_tokens(&caller, body.api_tokens == Some(true)).await?;
     Ok(axum::Json(VoidedTokens { not_before: voided.not_before, api_tokens: voided.api_tokens }))
 }
 
@@ -65,9 +65,9 @@ pub(super) struct VoidedStaffTokens {
     responses((status = 200, description = "What is void now", body = VoidedStaffTokens)))]
 pub(super) async fn void_staff_tokens(
     State(service): State<AdminService>,
-    StaffCaller(act): StaffCaller,
+    StaffCaller(caller): StaffCaller,
     _: JsonOrEmpty<EmptyBody>,
 ) -> Result<axum::Json<VoidedStaffTokens>, Problem> {
-    let voided = service.management.void_staff_tokens(&act).await?;
+    let voided = service.management.void_staff_tokens(&caller).await?;
     Ok(axum::Json(VoidedStaffTokens { not_before: voided.not_before }))
 }

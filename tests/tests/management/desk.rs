@@ -178,7 +178,7 @@ impl Desk {
             proxies: 1,
             token_days: 30,
             limit: limit("admin"),
-            strangers: CredentialGuesses::new(by_address("credentials"), world.seats(), world.clock.clone()),
+            credential_guesses: CredentialGuesses::new(by_address("credentials"), world.seats(), world.clock.clone()),
         })
         .merge(register::router(register::RegisterService {
             records,
@@ -186,7 +186,7 @@ impl Desk {
             verifier: verifier(AUDIENCE),
             peppers,
             limit: by_address("register"),
-            strangers: CredentialGuesses::new(by_address("credentials"), world.seats(), world.clock.clone()),
+            credential_guesses: CredentialGuesses::new(by_address("credentials"), world.seats(), world.clock.clone()),
         }))
         .merge(acquire::router(acquire::AcquireService {
             protocol: moves.clone(),
