@@ -203,7 +203,8 @@ fn on_one_machine() -> (BTreeSet<String>, BTreeSet<String>) {
         let text = lines.join("\n");
         word.captures_iter(&text).map(|found| found[1].to_owned()).filter(|name| known.contains(name)).collect()
     };
-    let (set, taken) = lines().partition(|line| line.trim_start().starts_with("set("));
+    // What is set stands as a pair of name and value, what is taken as a name alone.
+    let (set, taken) = lines().partition(|line| line.trim_start().starts_with("(\""));
     (words(taken), words(set))
 }
 

@@ -200,7 +200,10 @@ async fn every_function_that_takes_a_tenant_was_tried_with_anothers_ids() {
 #[tokio::test]
 async fn a_role_calls_only_the_moves_of_its_own_functions() {
     let two = two().await;
-    let denied = |e: license_core::Error| assert!(e.to_string().contains("permission denied"), "{e}");
+    let denied = |e: license_core::Error| {
+        let text = license_core::error::chain(&e).to_string();
+        assert!(text.contains("permission denied"), "{text}");
+    };
     let (tenant, pool) = (two.a.tenant, two.a.pool_id);
     let reaper = two.records(DatabaseRole::Reaper);
     denied(grant(&two.a, SessionId::draw(), Holder([1; 16])).write_down(&reaper).await.unwrap_err());
