@@ -92,7 +92,7 @@ mod testing {
         ///
         /// # Panics
         /// If the operation ended without coming to the step.
-        pub async fn reached(self) -> oneshot::Sender<()> {
+        pub async fn wait_until_reached(self) -> oneshot::Sender<()> {
             self.reached.await.expect("the operation came to the step where it is held");
             self.resume
         }

@@ -115,7 +115,7 @@ impl DemoIssuer {
         let provider = person.provider.as_deref().unwrap_or("google.com");
         let email = person.email.as_str();
         let audience = if person.staff == Some(true) { STAFF_AUDIENCE } else { AUDIENCE };
-        let mut subject = hash(&format!("{provider}\n{}", email::key(email)));
+        let mut subject = hash(&format!("{provider}\n{}", email::comparison_key(email)));
         subject.truncate(28); // as long as those of Identity Platform
         let now = self.inner.clock.now_seconds();
         let expires = now + person.lifetime();

@@ -282,7 +282,7 @@ impl World {
 
     /// Lets the time pass after which unfinished endings are taken up again, and sweeps; answers how many seats were ended.
     pub async fn sweep_until_quiet(&self) -> usize {
-        self.pass(std::time::Duration::from_millis(self.timing.reclaim_ms() as u64 + 1));
+        self.pass(std::time::Duration::from_millis(self.timing.reclaim_after_ms() as u64 + 1));
         self.sweep().await.seats
     }
 
@@ -384,6 +384,6 @@ pub async fn register(admin: &Records, database: &PgConnectOptions, shape: &Shap
         tenant,
         id: registered.license.id,
         pool_id: PoolId(pool_id),
-        pool: PoolKey { license: registered.license.number, pool: PoolName::main() },
+        pool: PoolKey { license: registered.license.number, pool: PoolName::default_pool() },
     }
 }

@@ -184,7 +184,7 @@ async fn a_redis_clock_that_was_ahead_by_an_hour_keeps_no_unfinished_ending_wait
     world.moves.steps().cut(Step::Release); // claimed in Redis, at a time that has not come; the records never hear of it
     world.moves.release(&open(&a_seat)).await.unwrap_err();
     world.clock.set_redis_ahead_ms(0);
-    world.pass(Duration::from_millis(world.timing.reclaim_ms() as u64 + 1));
+    world.pass(Duration::from_millis(world.timing.reclaim_after_ms() as u64 + 1));
     world.sweep().await;
     assert_eq!(world.count(OPEN).await, 0);
 }

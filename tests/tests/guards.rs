@@ -27,11 +27,11 @@ async fn a_grant_decided_before_a_rebuild_is_not_written_down() {
     let (a, b) = (world.machine("a"), world.machine("b"));
     let a_held = first.steps().hold(Step::Acquire);
     let a_asks = a.acquire_aside(&first);
-    let a_goes_on = a_held.reached().await;
+    let a_goes_on = a_held.wait_until_reached().await;
     world.flush().await;
     let b_held = second.steps().hold(Step::Acquire);
     let b_asks = b.acquire_aside(&second);
-    let b_goes_on = b_held.reached().await;
+    let b_goes_on = b_held.wait_until_reached().await;
 
     a_goes_on.send(()).unwrap();
     let a_told = a_asks.await.unwrap().unwrap();
@@ -52,7 +52,7 @@ async fn a_paused_acquire_cannot_take_a_seat_twice() {
     let (a, b) = (world.machine("a"), world.machine("b"));
     let held = first.steps().hold(Step::Acquire);
     let asks = a.acquire_aside(&first);
-    let goes_on = held.reached().await;
+    let goes_on = held.wait_until_reached().await;
     world.pass_ttl();
     let b_seat = b.seated(&world.moves).await;
 
@@ -71,7 +71,7 @@ async fn a_paused_acquire_does_not_free_the_newer_seat_of_its_machine() {
     let (h, n, m) = (world.machine("h"), world.machine("n"), world.machine("m"));
     let held = first.steps().hold(Step::Acquire);
     let asks = h.acquire_aside(&first); // seat 0
-    let goes_on = held.reached().await;
+    let goes_on = held.wait_until_reached().await;
     let m_seat = m.seated(&world.moves).await; // seat 1
     world.pass(world.timing.ttl / 2);
     alive(&world.moves, &m_seat).await;
@@ -138,7 +138,7 @@ async fn a_rebuild_that_read_the_records_before_the_copy_was_lost_again_is_refus
         let (slow, handle) = (slow.clone(), open(&a_seat));
         async move { slow.heartbeat(&handle, None).await }
     });
-    let goes_on = held.reached().await; // has read that a holds the seat
+    let goes_on = held.wait_until_reached().await; // has read that a holds the seat
     world.pass(Duration::from_secs(3));
     let b = world.machine("b");
     b.turned_away(&quick).await; // rebuilds
@@ -184,7 +184,7 @@ async fn a_session_claimed_by_the_reaper_cannot_come_back() {
         let share = world.share();
         tokio::spawn(async move { reaper.sweep(&share).await })
     };
-    let goes_on = held.reached().await;
+    let goes_on = held.wait_until_reached().await;
     gone(&world.moves, &a_seat, "expired").await;
     goes_on.send(()).unwrap();
     assert_eq!(sweeps.await.unwrap().unwrap().sessions, 1);
@@ -212,7 +212,7 @@ async fn an_ended_session_is_never_opened_again() {
     let sibling = world.machine("a").seated(&world.moves).await;
     let held = first.steps().hold(Step::Acquire);
     let copy = a.acquire_aside(&first);
-    let goes_on = held.reached().await;
+    let goes_on = held.wait_until_reached().await;
     release(&world.moves, &a_seat).await;
     goes_on.send(()).unwrap();
     let late = seat(copy.await.unwrap().unwrap());
@@ -277,7 +277,7 @@ async fn a_session_released_while_its_pool_is_rebuilt_is_over_in_the_new_copy_an
         let (other, handle) = (other.clone(), open(&a_seat));
         async move { other.release(&handle).await }
     });
-    let goes_on = held.reached().await; // LEFT
+    let goes_on = held.wait_until_reached().await; // LEFT
     world.flush().await;
     alive(&world.moves, &sibling_seat).await; // rebuilt with both sessions
     goes_on.send(()).unwrap();

@@ -116,7 +116,7 @@ async fn who_is_given_a_seat_that_has_waited_has_it_although_the_license_is_edit
     let world = a_seat_that_has_waited().await;
     let held = world.moves.steps().hold(Step::Acquire);
     let asks = world.machine(WAITS).acquire_aside(&world.moves);
-    let goes_on = held.reached().await;
+    let goes_on = held.wait_until_reached().await;
     edit(&world).await;
     goes_on.send(()).unwrap();
     let told = asks.await.unwrap().unwrap();

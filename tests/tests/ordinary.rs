@@ -158,7 +158,7 @@ async fn a_seat_given_back_while_its_license_is_edited_is_free_at_once() {
     let held = world.moves.steps().hold(Step::Release); // claimed in Redis, not yet written down
     let (moves, handle) = (world.moves.clone(), open(&a_seat));
     let released = tokio::spawn(async move { moves.release(&handle).await });
-    let goes_on = held.reached().await;
+    let goes_on = held.wait_until_reached().await;
     world.suspend().await;
     world.resume().await;
     goes_on.send(()).unwrap();
@@ -175,7 +175,7 @@ async fn a_seat_given_back_while_a_rebuilder_died_is_free_at_once() {
     let held = world.moves.steps().hold(Step::Release);
     let (moves, handle) = (world.moves.clone(), open(&a_seat));
     let released = tokio::spawn(async move { moves.release(&handle).await });
-    let goes_on = held.reached().await;
+    let goes_on = held.wait_until_reached().await;
     let dying = world.instance().await;
     world.flush().await;
     dying.steps().cut(Step::RebuildPool); // the epoch is bumped, Redis is cold
@@ -207,7 +207,7 @@ async fn a_suspension_that_falls_into_a_rebuild_is_told_at_the_next_heartbeat() 
     let held = other.steps().hold(Step::RebuildPool); // it has read that the license is active
     let (moves, handle) = (other.clone(), open(&a_seat));
     let asks = tokio::spawn(async move { moves.heartbeat(&handle, None).await });
-    let goes_on = held.reached().await;
+    let goes_on = held.wait_until_reached().await;
     world.suspend().await;
     goes_on.send(()).unwrap();
     asks.await.unwrap().unwrap();
@@ -227,7 +227,7 @@ async fn a_seat_taken_over_from_the_dead_while_the_license_is_edited_is_given_at
     world.pass_ttl();
     let held = world.moves.steps().hold(Step::Acquire); // Redis has given the seat to b; the records still name the dead
     let asks = world.machine("b").acquire_aside(&world.moves);
-    let goes_on = held.reached().await;
+    let goes_on = held.wait_until_reached().await;
     world.suspend().await;
     world.resume().await;
     goes_on.send(()).unwrap();

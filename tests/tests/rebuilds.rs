@@ -120,7 +120,7 @@ async fn a_rebuild_goes_on_when_the_request_that_began_it_has_given_up() {
     let held = instances[0].steps().hold(Step::RebuildPool);
     world.flush().await;
     let asks = world.machine("first").acquire_aside(&instances[0]);
-    let goes_on = held.reached().await;
+    let goes_on = held.wait_until_reached().await;
     asks.abort();
     assert!(asks.await.unwrap_err().is_cancelled());
     let before = world.epoch().await;

@@ -61,7 +61,11 @@ impl Desk {
             verifier: IdentityVerifier::new(settings, world.clock.clone()),
             peppers: Arc::new(KeyRing::single(vec![2; 32])),
             limit: ByAddress::new(NamedLimit::off(), 0),
-            credential_guesses: CredentialGuesses::new(ByAddress::new(NamedLimit::off(), 0), world.seats(), world.clock.clone()),
+            credential_guesses: CredentialGuesses::new(
+                ByAddress::new(NamedLimit::off(), 0),
+                world.seats(),
+                world.clock.clone(),
+            ),
         });
         let logging = LogConfig { filter: "info".into(), text: false, project: None };
         let app = layers(router, &LayerSettings::new(&LayersConfig::default(), &logging));

@@ -7,7 +7,7 @@
 
 use super::{
     id::InvalidText,
-    name::{clean, fold, is_hidden},
+    name::{clean, fold, is_invisible},
 };
 use icu_normalizer::ComposingNormalizerBorrowed;
 use icu_properties::{CodePointMapData, props::Script};
@@ -27,12 +27,12 @@ impl Email {
 
     /// The form in which all spellings of the address are equal (see [`key`]).
     pub fn key(&self) -> String {
-        key(&self.0)
+        comparison_key(&self.0)
     }
 
     /// True if `other` is the same address in upper or lower case.
     pub fn is(&self, other: &str) -> bool {
-        self.key() == key(other)
+        self.key() == comparison_key(other)
     }
 }
 
@@ -44,7 +44,7 @@ pub fn small(text: &str) -> String {
 
 /// The form in which two texts that name a person are compared. For an address it is [`small`]; a text without `@` is a
 /// name, and for it the form is [`fold`].
-pub fn key(text: &str) -> String {
+pub fn comparison_key(text: &str) -> String {
     if text.contains('@') { small(text) } else { fold(text) }
 }
 
@@ -89,7 +89,7 @@ impl FromStr for Email {
         let (local, domain) = text.split_once('@').unwrap_or_default();
         let has_both_sides =
             !local.is_empty() && !domain.is_empty() && !domain.contains('@') && !domain.starts_with('.');
-        let is_visible = !text.contains(|c: char| c.is_whitespace() || c.is_control() || is_hidden(c));
+        let is_visible = !text.contains(|c: char| c.is_whitespace() || c.is_control() || is_invisible(c));
         let is_unambiguous = !has_lookalikes && is_single_script(local) && domain.split('.').all(is_single_script);
         if !(has_both_sides && is_visible && text.len() <= 254) {
             Err(InvalidText("must be an e-mail address of at most 254 bytes, such as ada@example.com"))
@@ -147,7 +147,7 @@ mod tests {
             let email: Email = given.parse().unwrap();
             assert_eq!(email.as_str(), shown);
             assert!(email.is(same), "{given} {same}");
-            assert_eq!(key(&email.key()), email.key());
+            assert_eq!(comparison_key(&email.key()), email.key());
         }
     }
 

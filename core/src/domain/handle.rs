@@ -102,7 +102,7 @@ mod tests {
         SessionHandle {
             tenant: TenantId(Uuid::now_v7()),
             license: LicenseNumber::draw(),
-            pool: PoolName::main(),
+            pool: PoolName::default_pool(),
             pool_id: PoolId(Uuid::now_v7()),
             seat: 3,
             session: SessionId::draw(),

@@ -68,7 +68,7 @@ impl Attempt {
     /// The first 64 bits of a SHA-256 hash of the attempt, in base64url. Redis stores it for every session, so it is
     /// short; it only has to distinguish the few live processes of one holder. A client that makes two of its processes
     /// collide merges their sessions, which it could also do by sending the same attempt for both.
-    pub(crate) fn short(self) -> String {
+    pub(crate) fn short_hash(self) -> String {
         secret::base64url(&secret::hash("attempt-v1", &[self.0.as_bytes()])[..8])
     }
 }
@@ -146,7 +146,7 @@ impl From<PoolName> for String {
 
 impl PoolName {
     /// The name of the pool that every license has. It is used where a request names no pool.
-    pub fn main() -> Self {
+    pub fn default_pool() -> Self {
         Self("default".into())
     }
 

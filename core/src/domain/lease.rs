@@ -35,7 +35,7 @@ impl LeaseTiming {
     /// The durations for a lease of `lease_ms` milliseconds if that is shorter than `ttl`. The heartbeat becomes
     /// shorter in proportion.
     #[must_use]
-    pub fn of_lease(&self, lease_ms: i64) -> Self {
+    pub fn for_lease_ms(&self, lease_ms: i64) -> Self {
         let ttl = Duration::from_millis(lease_ms.unsigned_abs()).min(self.ttl);
         Self { ttl, heartbeat: self.heartbeat.mul_f64(ttl.as_secs_f64() / self.ttl.as_secs_f64()), ..*self }
     }
@@ -57,14 +57,14 @@ impl LeaseTiming {
     }
 
     /// The time after which a claimed ending that was not finished is claimed again, in milliseconds.
-    pub fn reclaim_ms(&self) -> i64 {
+    pub fn reclaim_after_ms(&self) -> i64 {
         (self.ttl / 12).as_millis() as i64
     }
 
     /// The time for which a holder must have held its seat to count as having sent so many heartbeats, in milliseconds:
     /// a quarter of the lease for each. A client is asked to send a heartbeat after 28 to 32 % of the lease and may
     /// send it a little earlier. The time is counted and not the requests, so ten requests in one second gain nothing.
-    pub fn lived_through_ms(&self, heartbeats: u32) -> i64 {
+    pub fn required_seat_time_ms(&self, heartbeats: u32) -> i64 {
         self.ttl_ms() / 4 * i64::from(heartbeats)
     }
 
@@ -102,10 +102,10 @@ mod tests {
         assert_eq!(timing.eps(), Duration::from_secs(5));
         assert_eq!(timing.expires_in(), 355);
         assert_eq!(timing.rebuild_lease_ms(), 405_000);
-        assert_eq!(timing.reclaim_ms(), 30_000);
-        assert_eq!(timing.lived_through_ms(2), 180_000);
-        let short = timing.of_lease(20_000);
-        assert_eq!((short.expires_in(), timing.of_lease(900_000)), (19, timing));
+        assert_eq!(timing.reclaim_after_ms(), 30_000);
+        assert_eq!(timing.required_seat_time_ms(2), 180_000);
+        let short = timing.for_lease_ms(20_000);
+        assert_eq!((short.expires_in(), timing.for_lease_ms(900_000)), (19, timing));
         for _ in 0..1000 {
             assert!((101..=115).contains(&timing.draw_heartbeat_in()));
             assert!((5..=7).contains(&short.draw_heartbeat_in()));

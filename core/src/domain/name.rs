@@ -26,7 +26,7 @@ pub fn clean(text: &str) -> String {
 /// Prepares a text that is only displayed, so that it never has to be refused: the text is cleaned, control characters,
 /// line ends and characters that change the direction of writing become blanks, and the text is cut after `max_chars`
 /// characters. `None` if no visible character is left.
-pub fn display(text: &str, max_chars: usize) -> Option<String> {
+pub fn clean_for_display(text: &str, max_chars: usize) -> Option<String> {
     let line: String =
         text.chars().map(|c| if is_line_end_or_control(c) || is_direction_control(c) { ' ' } else { c }).collect();
     let cut: String = clean(&line).chars().take(max_chars).collect();
@@ -59,7 +59,7 @@ fn is_invisible_format(c: char) -> bool {
 
 /// True for every character that is invisible in any place of a text: zero-width characters, direction marks, variation
 /// selectors and fillers.
-pub(crate) fn is_hidden(c: char) -> bool {
+pub(crate) fn is_invisible(c: char) -> bool {
     CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c)
         || CodePointMapData::<GeneralCategory>::new().get(c) == GeneralCategory::Format
 }
@@ -209,13 +209,13 @@ mod tests {
 
     #[test]
     fn what_is_only_shown_is_cut_and_cleaned_and_never_refused() {
-        assert_eq!(display("web-1\n", 255).as_deref(), Some("web-1"));
-        assert_eq!(display("web\0-\r\n1", 255).as_deref(), Some("web -  1"));
-        assert_eq!(display(&"x".repeat(300), 255), Some("x".repeat(255)));
-        assert_eq!(display("abc def", 4).as_deref(), Some("abc"));
-        assert_eq!(display("invoice\u{202E}fdp.exe", 255).as_deref(), Some("invoice fdp.exe"));
+        assert_eq!(clean_for_display("web-1\n", 255).as_deref(), Some("web-1"));
+        assert_eq!(clean_for_display("web\0-\r\n1", 255).as_deref(), Some("web -  1"));
+        assert_eq!(clean_for_display(&"x".repeat(300), 255), Some("x".repeat(255)));
+        assert_eq!(clean_for_display("abc def", 4).as_deref(), Some("abc"));
+        assert_eq!(clean_for_display("invoice\u{202E}fdp.exe", 255).as_deref(), Some("invoice fdp.exe"));
         for nothing in ["", "\n", "\u{200B}", "\0\u{1b}", "\u{3164}"] {
-            assert_eq!(display(nothing, 255), None, "{nothing:?}");
+            assert_eq!(clean_for_display(nothing, 255), None, "{nothing:?}");
         }
     }
 }

@@ -34,7 +34,7 @@ fn embedded_ipv4(octets: [u8; 16]) -> Ipv4Addr {
 /// address. A machine usually has a whole /64 to itself and could use a new address for each request. 6to4 (RFC 3056)
 /// and Teredo (RFC 4380) give whole IPv6 networks to one IPv4 address, so their addresses are counted as that IPv4
 /// address.
-pub fn bucket(ip: IpAddr) -> String {
+pub fn client_bucket(ip: IpAddr) -> String {
     let IpAddr::V6(v6) = canonical_address(ip) else { return canonical_address(ip).to_string() };
     let octets = v6.octets();
     match octets {

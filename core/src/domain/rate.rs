@@ -21,7 +21,7 @@ impl RateLimit {
     }
 
     /// The time that each request uses up.
-    pub fn every(self) -> Duration {
+    pub fn interval(self) -> Duration {
         Duration::from_millis(u64::from(60_000 / self.per_minute.max(1)))
     }
 }
@@ -77,7 +77,7 @@ pub enum LimitKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RateDecision {
     /// The request is allowed and was counted.
-    Taken {
+    Allowed {
         /// The number of further requests that may come at once.
         left: u32,
     },
@@ -93,7 +93,7 @@ mod tests {
     fn a_rate_is_read_as_people_write_it() {
         assert_eq!("60".parse(), Ok(RateLimit::per_minute(60)));
         assert_eq!("120/40".parse(), Ok(RateLimit { per_minute: 120, burst: 40 }));
-        assert_eq!("120/40".parse::<RateLimit>().unwrap().every(), Duration::from_millis(500));
+        assert_eq!("120/40".parse::<RateLimit>().unwrap().interval(), Duration::from_millis(500));
         for wrong in ["", "0", "1/0", "x", "60001", "-1", "1/2/3", "1.5"] {
             assert!(wrong.parse::<RateLimit>().is_err(), "{wrong}");
         }

@@ -11,7 +11,7 @@ const LEEWAY: i64 = 60;
 pub struct SignIn {
     /// The number of seconds since the sign-in, computed from `auth_time`. `None` if the issuer does not state the time
     /// or states one in the future.
-    pub ago: Option<i64>,
+    pub seconds_ago: Option<i64>,
     /// `acr`: the strength of the sign-in, as a value that the issuer defines.
     pub acr: Option<String>,
 }
@@ -33,7 +33,8 @@ impl StepUpPolicy {
 
     /// True if a sign-in meets the demands. A sign-in without a time or without an `acr` does not meet a demand on it.
     pub fn is_met_by(&self, sign_in: &SignIn) -> bool {
-        let is_fresh = self.max_age.is_none_or(|max| sign_in.ago.is_some_and(|ago| ago <= i64::from(max) + LEEWAY));
+        let is_fresh =
+            self.max_age.is_none_or(|max| sign_in.seconds_ago.is_some_and(|ago| ago <= i64::from(max) + LEEWAY));
         let is_strong =
             self.acr_values.is_empty() || sign_in.acr.as_ref().is_some_and(|acr| self.acr_values.contains(acr));
         is_fresh && is_strong
@@ -57,7 +58,7 @@ mod tests {
     use super::*;
 
     fn signed_in(ago: Option<i64>, acr: Option<&str>) -> SignIn {
-        SignIn { ago, acr: acr.map(str::to_owned) }
+        SignIn { seconds_ago: ago, acr: acr.map(str::to_owned) }
     }
 
     #[test]

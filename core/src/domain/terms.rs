@@ -180,7 +180,7 @@ impl LicenseTerms {
     ///
     /// # Errors
     /// [`InvalidTerm`] if the resulting terms would contradict each other.
-    pub fn edited(self, edit: &TermsEdit) -> Result<Self, InvalidTerm> {
+    pub fn with_edit(self, edit: &TermsEdit) -> Result<Self, InvalidTerm> {
         let mut features = self.features;
         if let Some(patch) = &edit.features {
             apply_merge_patch(&mut features, patch);
@@ -298,18 +298,18 @@ mod tests {
             processes_per_seat: 32,
             hide_holders: true,
         };
-        assert_eq!(terms.clone().edited(&TermsEdit::default()), Ok(terms.clone()));
+        assert_eq!(terms.clone().with_edit(&TermsEdit::default()), Ok(terms.clone()));
         let online = TermsEdit { offline_policy: Some(OfflinePolicy::None), ..TermsEdit::default() };
-        assert_eq!(terms.clone().edited(&online).unwrap().grace_hours, 0);
+        assert_eq!(terms.clone().with_edit(&online).unwrap().grace_hours, 0);
         for (edit, field) in [
             (TermsEdit { grace_hours: Some(1), ..online.clone() }, "grace_hours"),
             (TermsEdit { grace_hours: Some(0), ..TermsEdit::default() }, "grace_hours"),
             (TermsEdit { expires_at: Some(Some(at(100))), ..TermsEdit::default() }, "expires_at"),
         ] {
-            assert_eq!(terms.clone().edited(&edit).map_err(|(field, _)| field), Err(field), "{edit:?}");
+            assert_eq!(terms.clone().with_edit(&edit).map_err(|(field, _)| field), Err(field), "{edit:?}");
         }
         let ends = LicenseTerms { expires_at: Some(at(200)), ..terms };
         let late = TermsEdit { not_before: Some(Some(at(300))), ..TermsEdit::default() };
-        assert_eq!(ends.edited(&late).map_err(|(field, _)| field), Err("not_before"));
+        assert_eq!(ends.with_edit(&late).map_err(|(field, _)| field), Err("not_before"));
     }
 }

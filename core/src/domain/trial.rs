@@ -97,7 +97,7 @@ fn normalize_mailbox(address: &str) -> (String, String) {
 
 /// The values by which a trial of this person is counted: for each kind of limit, the hashes of the mailbox, domain or
 /// network under every accepted pepper, the current pepper first. `from` is the address of the request.
-pub(crate) fn subjects(email: &str, from: Option<IpAddr>, peppers: &KeyRing) -> Value {
+pub(crate) fn counted_hashes(email: &str, from: Option<IpAddr>, peppers: &KeyRing) -> Value {
     let hashes = |text: String| {
         let hash = |text: &str| peppers.all().map(|key| base64url(&key.sign(text.as_bytes()))).collect::<Vec<_>>();
         json!(hash(&format!("trial-v1 {text}")))
@@ -109,7 +109,7 @@ pub(crate) fn subjects(email: &str, from: Option<IpAddr>, peppers: &KeyRing) -> 
         subjects.insert("domain".into(), hashes(format!("domain {domain}")));
     }
     if let Some(from) = from {
-        subjects.insert("network".into(), hashes(format!("network {}", network::bucket(from))));
+        subjects.insert("network".into(), hashes(format!("network {}", network::client_bucket(from))));
     }
     subjects.into()
 }
@@ -156,11 +156,11 @@ mod tests {
     #[test]
     fn what_is_kept_names_nobody_and_public_domains_are_not_counted() {
         let peppers = KeyRing::single(vec![2; 32]);
-        let it = subjects("ada@example.com", Some([203, 0, 113, 9].into()), &peppers);
+        let it = counted_hashes("ada@example.com", Some([203, 0, 113, 9].into()), &peppers);
         let text = it.to_string();
         assert!(!text.contains("ada") && !text.contains("example") && !text.contains("203"), "{text}");
         assert_eq!(it.as_object().unwrap().len(), 3);
-        let public = subjects("ada@gmail.com", None, &peppers);
+        let public = counted_hashes("ada@gmail.com", None, &peppers);
         assert_eq!(public.as_object().unwrap().keys().collect::<Vec<_>>(), ["mailbox"]);
     }
 }

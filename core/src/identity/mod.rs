@@ -9,7 +9,7 @@ use crate::{
     Clock, Result,
     domain::{
         email::Email,
-        name::{clean, display, is_hidden},
+        name::{clean, clean_for_display, is_invisible},
         step_up::SignIn,
     },
 };
@@ -222,7 +222,7 @@ impl AudienceClaim {
 /// True for what may be a subject. OpenID Connect Core, section 2, has 255 ASCII characters. Letters beyond ASCII harm
 /// nobody; what cannot be seen could pass for another.
 fn is_subject(text: &str) -> bool {
-    let unseen = |c: char| c.is_control() || is_hidden(c) || matches!(c, '\u{2028}' | '\u{2029}');
+    let unseen = |c: char| c.is_control() || is_invisible(c) || matches!(c, '\u{2028}' | '\u{2029}');
     (1..=255).contains(&text.len()) && !text.contains(unseen)
 }
 
@@ -310,7 +310,7 @@ impl VerifierInner {
         if !is_subject(&wire.sub) {
             return Err(TokenRejected::Malformed);
         }
-        let shown = |text: Option<String>| text.and_then(|text| display(&text, NAME_CHARS));
+        let shown = |text: Option<String>| text.and_then(|text| clean_for_display(&text, NAME_CHARS));
         let signed_in = wire.auth_time.as_ref().and_then(serde_json::Value::as_i64).filter(|&at| at <= now + LEEWAY);
         let acr = wire.acr.as_ref().and_then(serde_json::Value::as_str).map(str::to_owned);
         let (provider, provider_tenant) = wire.firebase.map_or((None, None), |f| (f.sign_in_provider, f.tenant));
@@ -322,7 +322,7 @@ impl VerifierInner {
             name: shown(wire.name),
             provider: shown(provider),
             provider_tenant: shown(provider_tenant),
-            sign_in: SignIn { ago: signed_in.map(|at| now.saturating_sub(at)), acr },
+            sign_in: SignIn { seconds_ago: signed_in.map(|at| now.saturating_sub(at)), acr },
             issued_at: wire.iat,
             expires_at: wire.exp,
         })

@@ -4,7 +4,7 @@ use super::Management;
 use crate::{
     domain::{
         access::PersonRole, email::small, id::LicenseNumber, key::LicenseKey, secret::KeyRing, step_up::SignIn,
-        trial::subjects,
+        trial::counted_hashes,
     },
     records::{
         AuditedChange, Caller, Principal, REPEAT, RegisteredTenant, RegistrationState, RegistrationStep, VerifiedPerson,
@@ -85,7 +85,7 @@ impl AuditedChange<'_> {
         key: LicenseKey,
         peppers: &KeyRing,
     ) -> ChangeResult<Box<RegisteredTenant>> {
-        let subjects = subjects(&new.person.email, new.from, peppers);
+        let subjects = counted_hashes(&new.person.email, new.from, peppers);
         if let Some(limit) = self.take_trial(&registered.license.product, &subjects).await? {
             return Err(ChangeRefusal::TrialLimitReached(limit).into());
         }

@@ -45,7 +45,7 @@ impl SeatProtocol {
         received: i64,
     ) -> Result<SignedLease> {
         let facts = &seat_lease.facts;
-        let timing = self.settings.timing.of_lease(seat_lease.lease_ms);
+        let timing = self.settings.timing.for_lease_ms(seat_lease.lease_ms);
         let expires_in = timing.expires_in();
         let offline_until = self.offline_until(seat_lease, received, expires_in);
         let token = key.sign_token(&TokenClaims {
@@ -82,7 +82,7 @@ impl SeatProtocol {
     fn offline_until(&self, seat_lease: &SeatLease, received: i64, expires_in: u64) -> OffsetDateTime {
         let SeatLease { facts, held_ms, .. } = seat_lease;
         let at = clock::from_ms(received * 1000);
-        let enough = self.settings.timing.lived_through_ms(facts.offline.after_heartbeats);
+        let enough = self.settings.timing.required_seat_time_ms(facts.offline.after_heartbeats);
         let earned = held_ms.is_some_and(|held| held >= enough);
         // No client accepts a token with more grace than certificates allow, so a longer grace is shortened.
         let longest = at + self.signer.settings().max_grace;

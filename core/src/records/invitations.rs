@@ -266,7 +266,7 @@ impl AuditedChange<'_> {
         let tenant = self.tenant().0;
         let may_give = PersonRole::ALL.iter().filter(|role| now.is_some_and(|own| own.may_grant(**role)));
         let kept: Vec<&str> = may_give.map(|role| role.as_str()).collect();
-        let address = now.is_none().then(|| email::key(&person.email));
+        let address = now.is_none().then(|| email::comparison_key(&person.email));
         let sql = format!(
             "-- withdraw_invitations
             update invitations set revoked_at = now()

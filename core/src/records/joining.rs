@@ -60,7 +60,7 @@ impl AuditedChange<'_> {
             .bind(tenant)
             .bind(user.0)
             .bind(&person.email)
-            .bind(email::key(&person.email))
+            .bind(email::comparison_key(&person.email))
             .bind(&person.name)
             .bind(role.as_str())
             .execute(self.sql())

@@ -103,7 +103,7 @@ impl Records {
             .bind(&person.issuer)
             .bind(&person.subject)
             .bind(&person.email)
-            .bind(email::key(&person.email))
+            .bind(email::comparison_key(&person.email))
             .bind(&person.name)
             .bind(organization)
             .bind(product)

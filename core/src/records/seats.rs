@@ -114,7 +114,7 @@ impl Records {
         ttl: Duration,
     ) -> Result<GrantOutcome> {
         let displaced_seen = last_seen(granted.displaced_lease_end_ms, ttl);
-        let person = &compared(&claimant.client, "user", email::key);
+        let person = &compared(&claimant.client, "user", email::comparison_key);
         let project = &compared(&claimant.client, "project", name::fold);
         let answer = self
             .repeat(|pool| async move {

@@ -105,7 +105,7 @@ impl Caller {
     /// The address whose sessions alone who asks may see, folded; `None`: everybody's.
     pub(crate) fn sees_only(&self) -> Option<String> {
         match &self.by {
-            Principal::Person { email, role, .. } if *role < PersonRole::Admin => Some(email::key(email)),
+            Principal::Person { email, role, .. } if *role < PersonRole::Admin => Some(email::comparison_key(email)),
             Principal::Person { .. } | Principal::Token { .. } | Principal::Staff { .. } => None,
         }
     }

@@ -21,7 +21,7 @@ pub struct SubjectAddress(String);
 impl SubjectAddress {
     /// The one place where what somebody typed becomes what is compared; as `history.names` in SQL.
     pub(crate) fn folded(text: &str) -> Self {
-        Self(email::key(text))
+        Self(email::comparison_key(text))
     }
 }
 

@@ -178,7 +178,7 @@ impl SeatStore {
             key_hashes.join(" "),
             by_machine,
             by_process,
-            claimant.attempt.short(),
+            claimant.attempt.short_hash(),
             short(new_session.0),
             claimant.label.clone(),
             claimant.product.clone().unwrap_or_default(),

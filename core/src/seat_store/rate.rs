@@ -18,7 +18,10 @@ use std::time::Duration;
 /// A limit as scripts take it: after how many ms a token is regained (0 for no limit), and how many requests may come
 /// at once.
 pub(super) fn limit_arguments(rate: Option<RateLimit>) -> [String; 2] {
-    rate.map_or_else(|| ["0".into(), "0".into()], |rate| [rate.every().as_millis().to_string(), rate.burst.to_string()])
+    rate.map_or_else(
+        || ["0".into(), "0".into()],
+        |rate| [rate.interval().as_millis().to_string(), rate.burst.to_string()],
+    )
 }
 
 /// How long a try is remembered after it was last repeated.
@@ -85,7 +88,7 @@ fn hashed(text: &str) -> String {
 
 fn rate_decision(mut reply: ScriptReply) -> Result<RateDecision> {
     match reply.word() {
-        "TURN" => Ok(RateDecision::Taken { left: reply.take()? }),
+        "TURN" => Ok(RateDecision::Allowed { left: reply.take()? }),
         "WAIT" => Ok(RateDecision::Wait(reply.take()?)),
         _ => Err(reply.unknown()),
     }

@@ -65,7 +65,7 @@ impl SeatStore {
         grace_before_ms: Option<i64>,
     ) -> Result<PoolReply<ReapedSeats>> {
         let grace = grace_before_ms.map(|at| at.to_string()).unwrap_or_default();
-        let arguments = [epoch.to_string(), limit.to_string(), self.timing.reclaim_ms().to_string(), grace];
+        let arguments = [epoch.to_string(), limit.to_string(), self.timing.reclaim_after_ms().to_string(), grace];
         let mut reply = self.run(&scripts::REAP, pool, &[], &arguments).await?;
         match reply.word() {
             "COLD" => return Ok(PoolReply::NeedsRebuild { epoch: reply.take()? }),

@@ -165,7 +165,7 @@ fn settings(snapshot: &PoolSnapshot, ttl_ms: i64) -> Vec<String> {
 
 fn seat_arguments(seat: &RebuiltSeat) -> [String; 6] {
     let sessions: Vec<String> =
-        seat.sessions.iter().map(|s| format!("{}:{}", short(s.session.0), s.attempt.short())).collect();
+        seat.sessions.iter().map(|s| format!("{}:{}", short(s.session.0), s.attempt.short_hash())).collect();
     [
         seat.seat.to_string(),
         seat.holder.map(|h| h.to_string()).unwrap_or_default(),

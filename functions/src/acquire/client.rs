@@ -3,7 +3,7 @@
 
 use license_core::domain::{
     id::Hw,
-    name::{display, fold},
+    name::{clean_for_display, fold},
 };
 use serde::{
     Deserialize, Deserializer,
@@ -48,7 +48,7 @@ impl ClientDescription {
     pub(super) fn read(sent: Option<&RawValue>) -> Self {
         let sent = sent.and_then(|raw| serde_json::from_str::<BTreeMap<Lossy, &RawValue>>(raw.get()).ok());
         let mut sent = sent.unwrap_or_default();
-        let mut fact = |name: &str| display(&fact_text(sent.remove(&Lossy(name.to_owned()))?)?, MAX_CHARS);
+        let mut fact = |name: &str| clean_for_display(&fact_text(sent.remove(&Lossy(name.to_owned()))?)?, MAX_CHARS);
         let kept = KNOWN.iter().filter_map(|name| Some(((*name).to_owned(), fact(name)?.into())));
         Self(kept.collect())
     }

@@ -139,7 +139,7 @@ impl AcquireBody {
             client,
             product,
         };
-        Ok(AcquireRequest { key, pool: pool.unwrap_or_else(PoolName::main), nonce, claimant })
+        Ok(AcquireRequest { key, pool: pool.unwrap_or_else(PoolName::default_pool), nonce, claimant })
     }
 }
 

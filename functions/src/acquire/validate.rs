@@ -123,7 +123,7 @@ pub(super) async fn validate(
     let hardware = fields.optional("hardware_id", body.hardware_id.as_deref(), str::parse::<ClientPart>);
     let instance = fields.optional("instance_id", body.instance_id.as_deref(), str::parse::<ClientPart>);
     let pool = fields.optional("pool", body.pool.as_deref(), |text| clean(text).parse::<PoolName>());
-    let (key, pool) = (fields.check(key)?, pool.unwrap_or_else(PoolName::main));
+    let (key, pool) = (fields.check(key)?, pool.unwrap_or_else(PoolName::default_pool));
     about(None, Some(key.number()));
     let guesser = service.unknown_key_limit.guesser(&parts);
     match protocol.validate_from(&key, hardware.as_ref(), instance.as_ref(), &pool, guesser.as_ref()).await? {

@@ -53,7 +53,7 @@ impl ListFilters {
             if text.contains('@') && text.contains(char::is_whitespace) {
                 return Err("must be an address without blanks");
             }
-            let folded = email::key(text);
+            let folded = email::comparison_key(text);
             let fits = !folded.is_empty() && text.chars().count() <= 255 && !text.chars().any(char::is_control);
             if fits { Ok(folded) } else { Err("must be 1 to 255 characters, none of them a control character") }
         })

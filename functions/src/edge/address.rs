@@ -10,7 +10,7 @@ use std::{
     time::Instant,
 };
 
-pub use license_core::domain::network::bucket;
+pub use license_core::domain::network::client_bucket;
 
 const X_FORWARDED_FOR: &str = "x-forwarded-for";
 

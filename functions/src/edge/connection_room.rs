@@ -5,7 +5,7 @@
 //! gives one up, that which has waited longest: whoever opens a thousand closes their own, and many machines behind one
 //! address are cut off by nobody as long as there is room.
 
-use super::{address::bucket, rare_warning::RareWarning};
+use super::{address::client_bucket, rare_warning::RareWarning};
 use std::{
     collections::{BTreeMap, HashMap},
     fmt,
@@ -147,7 +147,7 @@ impl ConnectionRoom {
     /// A place for a connection from `ip`, as soon as there is one. `None`: that address has its share, and waits with
     /// none of them.
     pub(super) async fn place(self: &Arc<Self>, ip: IpAddr) -> Option<ConnectionPlace> {
-        let whose: Arc<str> = bucket(ip).into();
+        let whose: Arc<str> = client_bucket(ip).into();
         let mut wanted = None;
         loop {
             let changed = self.changed.notified();

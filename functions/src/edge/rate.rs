@@ -65,7 +65,7 @@ impl NamedLimit {
         turn: impl Future<Output = license_core::Result<Option<RateDecision>>>,
     ) -> Result<Option<RateHeaders>, Problem> {
         match tokio::time::timeout(PATIENCE, turn).await.unwrap_or(Err(Error::Deadline(StoreName::Seats))) {
-            Ok(Some(RateDecision::Taken { left })) => Ok(Some(RateHeaders { name: self.name, rate, left })),
+            Ok(Some(RateDecision::Allowed { left })) => Ok(Some(RateHeaders { name: self.name, rate, left })),
             Ok(Some(RateDecision::Wait(ms))) => Err(limited(self.name, what, rate, ms)),
             Ok(None) => Ok(None),
             Err(error) => {
@@ -98,7 +98,7 @@ impl ByAddress {
     /// not limited.
     pub async fn admit(&self, parts: &Parts) -> Result<Option<RateHeaders>, Problem> {
         match self.address(parts) {
-            Some(ip) => self.limit.admit(&address::bucket(ip)).await,
+            Some(ip) => self.limit.admit(&address::client_bucket(ip)).await,
             None => Ok(None),
         }
     }
@@ -106,13 +106,17 @@ impl ByAddress {
     /// Who tries a secret, by where `parts` came from. `None`: nobody counts their wrong ones.
     pub fn guesser(&self, parts: &Parts) -> Option<SecretGuesser> {
         let (rate, _) = self.limit.kept.as_ref()?;
-        Some(SecretGuesser { limit: self.limit.name, subject: address::bucket(self.address(parts)?), rate: *rate })
+        Some(SecretGuesser {
+            limit: self.limit.name,
+            subject: address::client_bucket(self.address(parts)?),
+            rate: *rate,
+        })
     }
 
     /// [`NamedLimit::guess`] by where `parts` came from.
     pub async fn guess(&self, parts: &Parts, tried: &str) -> Result<(), Problem> {
         match self.address(parts) {
-            Some(ip) => self.limit.guess(&address::bucket(ip), tried).await,
+            Some(ip) => self.limit.guess(&address::client_bucket(ip), tried).await,
             None => Ok(()),
         }
     }
@@ -157,7 +161,7 @@ impl RateHeaders {
     /// Says in the headers how many requests are left (`r`), and in how many seconds all are there again (`t`).
     pub fn write(self, response: &mut Response) {
         let used = u64::from(self.rate.burst.saturating_sub(self.left));
-        let again = (used * self.rate.every().as_millis() as u64).div_ceil(1000);
+        let again = (used * self.rate.interval().as_millis() as u64).div_ceil(1000);
         let lines =
             [(POLICY, policy(self.name, self.rate)), (LIMIT, format!("\"{}\";r={};t={again}", self.name, self.left))];
         for (name, value) in lines {

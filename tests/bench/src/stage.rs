@@ -201,7 +201,7 @@ impl Stage {
             let handle = SessionHandle {
                 tenant: pool.tenant,
                 license: pool.number,
-                pool: PoolName::main(),
+                pool: PoolName::default_pool(),
                 pool_id: pool.pool,
                 seat,
                 session,

@@ -98,7 +98,7 @@ async fn an_acquire_paused_for_longer_than_a_lease_gives_no_lease() {
     let world = World::with_seats(1).await;
     let held = world.moves.steps().hold(Step::Acquire);
     let asks = world.machine("a").acquire_aside(&world.moves);
-    let goes_on = held.reached().await;
+    let goes_on = held.wait_until_reached().await;
     world.pass_ttl();
     goes_on.send(()).unwrap();
     // Nobody came meanwhile: it is still the highest ticket and commits; but what it signs is over already.
@@ -256,7 +256,7 @@ async fn a_release_overtaken_by_a_rebuild_is_done_again_in_the_new_epoch() {
         let (other, handle) = (other.clone(), open(&a_seat));
         async move { other.release(&handle).await }
     });
-    let goes_on = held.reached().await;
+    let goes_on = held.wait_until_reached().await;
     world.flush().await;
     world.machine("b").turned_away(&world.moves).await; // rebuilt with a in it
     goes_on.send(()).unwrap();

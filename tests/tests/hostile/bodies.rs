@@ -49,7 +49,7 @@ static HANDLE: LazyLock<String> = LazyLock::new(|| {
     let handle = SessionHandle {
         tenant: TenantId(Uuid::from_u128(1)),
         license: LicenseNumber(2),
-        pool: PoolName::main(),
+        pool: PoolName::default_pool(),
         pool_id: PoolId(Uuid::from_u128(3)),
         seat: 4,
         session: SessionId(Uuid::from_u128(5)),

@@ -64,7 +64,7 @@ impl Desk {
             .await
             .unwrap();
         assert!(made);
-        let pool_key = PoolKey { license: key.number(), pool: PoolName::main() };
+        let pool_key = PoolKey { license: key.number(), pool: PoolName::default_pool() };
         License { key, tenant, id: LicenseId(license), pool_id: PoolId(pool), pool: pool_key }
     }
 

@@ -49,7 +49,11 @@ impl Book {
     }
 
     async fn opens(&self, key: &LicenseKey) -> bool {
-        self.service.find_license(key.number(), &key.hashes(&peppers()), &PoolName::main()).await.unwrap().is_some()
+        self.service
+            .find_license(key.number(), &key.hashes(&peppers()), &PoolName::default_pool())
+            .await
+            .unwrap()
+            .is_some()
     }
 
     /// Every row of every table, as text.

@@ -79,7 +79,7 @@ impl AuditedChange<'_> {
     /// The terms after an edit. Whether they fit together is a rule of the terms themselves; whether the features are
     /// small enough is what the database counts.
     async fn edited_terms(&mut self, terms: LicenseTerms, edit: &TermsEdit) -> ChangeResult<LicenseTerms> {
-        let terms = terms.edited(edit).map_err(ChangeRefusal::InvalidTerms)?;
+        let terms = terms.with_edit(edit).map_err(ChangeRefusal::InvalidTerms)?;
         if self.features_fit(&terms.features).await? { Ok(terms) } else { Err(ChangeRefusal::FeaturesTooLarge.into()) }
     }
 

@@ -1,4 +1,4 @@
-use super::{bucket, of};
+use super::{client_bucket, of};
 use axum::extract::ConnectInfo;
 use proptest::prelude::*;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -185,7 +185,7 @@ fn the_connections_own_address_is_as_plain() {
 }
 
 fn counted(text: &str) -> String {
-    bucket(text.parse().unwrap())
+    client_bucket(text.parse().unwrap())
 }
 
 #[test]
@@ -252,6 +252,6 @@ proptest! {
     fn every_address_is_in_one_bucket_of_its_own_network(bits in any::<u128>(), host in any::<u64>()) {
         let (a, b) = (Ipv6Addr::from(bits), Ipv6Addr::from(bits & !u128::from(u64::MAX) | u128::from(host)));
         prop_assume!(a.segments()[0] != 0 && a.segments()[..2] != [0x2001, 0]);
-        prop_assert_eq!(bucket(IpAddr::V6(a)), bucket(IpAddr::V6(b)));
+        prop_assert_eq!(client_bucket(IpAddr::V6(a)), client_bucket(IpAddr::V6(b)));
     }
 }
