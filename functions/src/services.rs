@@ -85,4 +85,16 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn every_operation_is_counted_by_a_metric_of_its_service() {
+        for service in &SERVICES {
+            let paths = service.operations().map(|document| document.paths.paths).unwrap_or_default();
+            for path in paths.keys() {
+                let metric = crate::edge::telemetry::MetricName::of_path(Some(path)).as_str();
+                let own = format!("{}/", service.name);
+                assert!(metric.starts_with(&own), "{path} is counted as {metric}; edge/telemetry.rs has the metrics");
+            }
+        }
+    }
 }
