@@ -1,7 +1,8 @@
 -- An organization is a tenant. Every key of a table in `public` begins with tenant_id, so that the schema can be
 -- distributed by it.
 create table organizations (
-  tenant_id  uuid primary key,
+  -- The id of zeros stands for the vendor, whose catalog and staff belong to no organization (core/src/domain/id.rs).
+  tenant_id  uuid primary key check (tenant_id <> '00000000-0000-0000-0000-000000000000'),
   name       text collate "C" not null check (length(name) between 1 and 200),
   version    bigint not null default 1,  -- of what people edit: the ETag
   created_at timestamptz not null default now(),

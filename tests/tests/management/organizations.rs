@@ -1,7 +1,10 @@
 //! Organizations: read, renamed, and what every change has in common.
 
 use crate::desk::Desk;
-use license_core::domain::access::PersonRole::{Admin, Member};
+use license_core::domain::{
+    access::PersonRole::{Admin, Member},
+    id::TenantId,
+};
 use serde_json::json;
 
 #[tokio::test]
@@ -20,6 +23,23 @@ async fn a_person_sees_the_organizations_they_belong_to_and_no_other() {
     assert_eq!(mine, expected);
     let nobody = desk.get("/api/v1/me").by(&desk.person("newcomer")).send().await.ok(200);
     assert_eq!(nobody["organizations"], json!([]));
+}
+
+#[tokio::test]
+async fn the_id_that_stands_for_the_vendor_is_no_organization_and_can_be_none() {
+    let desk = Desk::new().await;
+    let vendor = format!("/api/v1/organizations/{}", TenantId::VENDOR);
+    for caller in [desk.staff("eve"), desk.person("owner")] {
+        desk.get(&vendor).by(&caller).send().await.is(404, "not_found");
+        desk.patch(&vendor, &json!({ "name": "Mine" })).by(&caller).send().await.is(404, "not_found");
+        desk.post(&format!("{vendor}/void-tokens"), &json!({})).by(&caller).send().await.is(404, "not_found");
+    }
+    let mut truth = desk.world.truth().await;
+    let log: i64 = sqlx::query_scalar("select count(*) from catalog.staff_log").fetch_one(&mut truth).await.unwrap();
+    assert_eq!(log, 0, "nothing of it is written into the vendor's log");
+    let insert = sqlx::query("insert into organizations (tenant_id, name) values ($1, 'Vendor')");
+    let refused = insert.bind(TenantId::VENDOR.0).execute(&mut truth).await.unwrap_err();
+    assert!(refused.to_string().contains("organizations_tenant_id_check"), "{refused}");
 }
 
 #[tokio::test]
