@@ -1,6 +1,6 @@
 //! Errors that mean "we could not find out", and the codes every client-visible refusal or error has.
 //!
-//! A refusal ([`crate::protocol::acquire::AcquireOutcome::Full`], say) is an answer and no error. The table from
+//! A refusal ([`crate::protocol::acquire::AcquireOutcome::Refused`], say) is an answer and no error. The table from
 //! [`ProblemCode`] to HTTP status, title and retry advice lives in `license-functions`, `edge/problem.rs`; nothing here
 //! knows HTTP.
 

@@ -25,7 +25,7 @@ impl Email {
         &self.0
     }
 
-    /// The form in which all spellings of the address are equal (see [`key`]).
+    /// The form in which all spellings of the address are equal (see [`comparison_key`]).
     pub fn key(&self) -> String {
         comparison_key(&self.0)
     }

@@ -1,7 +1,7 @@
 //! Networks and addresses of the internet.
 //!
 //! [`IpNetwork`] is a network in CIDR notation (RFC 4632, RFC 4291 section 2.3); it lists where requests may come from.
-//! [`canonical_address`] and [`bucket`] say which spellings and which addresses belong to the same client.
+//! [`canonical_address`] and [`client_bucket`] say which spellings and which addresses belong to the same client.
 
 use serde::{Deserialize, Serialize};
 use std::{

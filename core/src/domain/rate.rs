@@ -3,7 +3,7 @@
 use super::id::InvalidText;
 use std::{str::FromStr, time::Duration};
 
-/// A limit of the generic cell rate algorithm: one request in every interval of [`RateLimit::every`], and up to `burst`
+/// A limit of the generic cell rate algorithm: one request in every interval of [`RateLimit::interval`], and up to `burst`
 /// requests at once after a pause.
 /// <https://en.wikipedia.org/wiki/Generic_cell_rate_algorithm>
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

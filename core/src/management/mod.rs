@@ -2,7 +2,7 @@
 //! licenses and sessions. One file for each of these nouns.
 //!
 //! The rules stand here; the statements that read and write rows stand in [`crate::records`], in a file of the same
-//! noun. A change is one transaction ([`Records::change`]): it is audited in it, and made once however often a request
+//! noun. A change is one transaction (`Records::change`): it is audited in it, and made once however often a request
 //! with the same idempotency key comes. Reading needs no rule, and callers read from [`Records`] directly.
 //!
 //! A change of licenses or sessions also changes seats. It is committed first, and then the copies of its pools in

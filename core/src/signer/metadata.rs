@@ -45,9 +45,7 @@ impl MetadataServer {
         if let Some(held) = held.as_ref().filter(|held| now < held.until) {
             return Ok(held.token.clone());
         }
-        let answer = self.fetch().await;
-        let answer =
-            answer.map_err(|e| ErrorContext::new("no access token from the metadata server", e.without_url()))?;
+        let answer = self.fetch().await.map_err(unanswered)?;
         let token = Secret::new(answer.access_token);
         *held = Some(CachedToken { token: token.clone(), until: now.saturating_add(answer.expires_in) - MARGIN });
         Ok(token)
@@ -62,4 +60,13 @@ impl MetadataServer {
         let request = self.http.get(&self.url).header("Metadata-Flavor", "Google");
         request.send().await?.error_for_status()?.json().await
     }
+}
+
+/// Why there is no token. An answer that cannot be read is named without its cause: the parser quotes what it found, and
+/// that may be the token.
+fn unanswered(error: reqwest::Error) -> ErrorContext {
+    if error.is_decode() {
+        return ErrorContext::from("no access token from the metadata server: its answer cannot be read");
+    }
+    ErrorContext::new("no access token from the metadata server", error.without_url())
 }

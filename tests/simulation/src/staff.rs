@@ -6,6 +6,7 @@ use license_core::{
     domain::{id::SeatNo, license::Status, secret::KeyRing, terms::TermsEdit},
     management::{SeatManagement, SessionView},
     records::{Caller, PageRequest, RepeatableRequest, SessionFilter},
+    refusal::{ChangeError, ChangeResult},
 };
 use license_tests::{staff, world::License};
 use std::{sync::Arc, time::Duration};
@@ -22,6 +23,11 @@ pub struct Staff {
     license: License,
     peppers: KeyRing,
     rotations: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// Whether a request was answered: a refusal is an answer too, and an outage is none.
+fn is_answered<T>(result: &ChangeResult<T>) -> bool {
+    !matches!(result, Err(ChangeError::Unavailable(_)))
 }
 
 impl Staff {
@@ -41,12 +47,12 @@ impl Staff {
 
     /// Suspends or resumes. True once it was answered.
     pub async fn decide(&self, status: Status) -> bool {
-        self.seat_management.set_license_status(&self.act(), self.license.id, status).await.is_ok()
+        is_answered(&self.seat_management.set_license_status(&self.act(), self.license.id, status).await)
     }
 
     /// Changes what is agreed. True once it was answered.
     pub async fn edit(&self, edit: &TermsEdit) -> bool {
-        self.seat_management.edit_license(&self.act(), self.license.id, None, edit, None).await.is_ok()
+        is_answered(&self.seat_management.edit_license(&self.act(), self.license.id, None, edit, None).await)
     }
 
     /// Ends a session of whoever sits on a seat.
@@ -62,7 +68,7 @@ impl Staff {
         let Some(machine) = clients.switch_off(&seen.session.label) else { return };
         let act = self.once();
         for _ in 0..TRIES {
-            if self.seat_management.end_session(&act, seen.session.id, true).await.is_ok() {
+            if is_answered(&self.seat_management.end_session(&act, seen.session.id, true).await) {
                 return clients.switch_on(machine);
             }
             tokio::time::sleep(PAUSE).await;

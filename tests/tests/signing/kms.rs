@@ -233,6 +233,21 @@ async fn without_a_metadata_server_the_error_says_so() {
 }
 
 #[tokio::test]
+async fn an_answer_of_the_metadata_server_that_cannot_be_read_is_not_quoted() {
+    for answer in [
+        json!("ya29.secret"),
+        json!({ "access_token": ["ya29.secret"], "expires_in": 9 }),
+        json!({ "access_token": "x", "expires_in": "ya29.secret" }),
+    ] {
+        let it = cloud().await;
+        let template = ResponseTemplate::new(200).set_body_json(&answer);
+        Mock::given(path(METADATA)).respond_with(template).with_priority(1).mount(&it.server).await;
+        let error = it.sign().await.unwrap_err();
+        assert!(error.contains("metadata server") && !error.contains("ya29"), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn a_public_key_that_is_damaged_or_of_another_kind_is_refused() {
     let spoiled: [(Spoil, &str); 4] = [
         (|key| key["pemCrc32c"] = "1".into(), "CRC32C"),
