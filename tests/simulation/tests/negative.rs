@@ -55,7 +55,9 @@ fn together<const N: usize>(plans: [Plan; N]) -> [Verdict; N] {
 static DIVIDED: LazyLock<[Verdict; 4]> = LazyLock::new(|| {
     together([
         divided("promote-undrained", 1000, 3_600_000),
-        divided("promote-undrained", 0, 8000),
+        // Counted from the connect, which the making of the world puts seconds before the run where the machine is busy:
+        // at 8 s they were replaced before a lease was over, and nothing was oversold.
+        divided("promote-undrained", 0, 20_000),
         divided("promote-undrained", 1000, 500),
         divided("promote", 1000, 3_600_000),
     ])
