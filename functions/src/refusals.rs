@@ -19,9 +19,10 @@ impl From<ChangeError> for Problem {
     }
 }
 
-/// The problem that a refusal is answered as.
+/// The problem that a refusal is answered as. One table, so that a new refusal does not compile without its sentence.
 fn problem(refusal: ChangeRefusal) -> Problem {
     use ChangeRefusal as Refusal;
+    let conflict = |detail: &'static str| Problem::new(ProblemCode::Conflict, detail);
     match refusal {
         Refusal::NotFound => not_found(),
         Refusal::VersionMismatch => version_mismatch(),
@@ -45,107 +46,70 @@ fn problem(refusal: ChangeRefusal) -> Problem {
             Problem::invalid("end_sessions", "must be false where the old key stays good for a while")
         }
         Refusal::UnknownErasure => Problem::invalid("cursor", "is not of an erasure of this that began today"),
-        Refusal::OutcomeErased
-        | Refusal::LastOwner
-        | Refusal::AddressBelongs
-        | Refusal::TooManyInvitations
-        | Refusal::InvitationAccepted
-        | Refusal::InvitationForAnother
-        | Refusal::InvitationUsed
-        | Refusal::InvitationRevoked
-        | Refusal::InvitationExpired
-        | Refusal::InviterMayNot
-        | Refusal::MemberAlready
-        | Refusal::ProjectNameTaken
-        | Refusal::TooManyTokens
-        | Refusal::TrialLimitReached(_)
-        | Refusal::DefaultProductNeeded
-        | Refusal::LicenseRevoked
-        | Refusal::TooManyKeys
-        | Refusal::SeatShared
-        | Refusal::ErasesThemselves
-        | Refusal::ErasesMember => Problem::new(ProblemCode::Conflict, conflict(&refusal)),
-    }
-}
-
-/// The sentence of a refusal that the state of things causes (409).
-fn conflict(refusal: &ChangeRefusal) -> &'static str {
-    use ChangeRefusal as Refusal;
-    match refusal {
-        Refusal::OutcomeErased => {
+        Refusal::OutcomeErased => conflict(
             "This request was carried out, but what it was answered has been erased together with somebody whom \
-                it may have named. Look at what is there now, and draw a new key for anything else you want done."
-        }
-        Refusal::LastOwner => {
+                it may have named. Look at what is there now, and draw a new key for anything else you want done.",
+        ),
+        Refusal::LastOwner => conflict(
             "This is the organization's only owner. Make somebody else an owner first; an organization always has \
-                one."
-        }
-        Refusal::AddressBelongs => {
+                one.",
+        ),
+        Refusal::AddressBelongs => conflict(
             "Somebody with this address belongs to the organization already. Change their role instead of \
-                inviting them."
-        }
-        Refusal::TooManyInvitations => {
+                inviting them.",
+        ),
+        Refusal::TooManyInvitations => conflict(
             "A thousand invitations of yours are open. Revoke some, or wait until they are accepted or seven days \
-                old."
+                old.",
+        ),
+        Refusal::InvitationAccepted => {
+            conflict("Somebody has joined with this invitation already. Remove the person instead.")
         }
-        Refusal::InvitationAccepted => "Somebody has joined with this invitation already. Remove the person instead.",
-        Refusal::InvitationForAnother => {
+        Refusal::InvitationForAnother => conflict(
             "This invitation is for another address than the one you signed in with. Sign in with the address it \
-                was sent to, or ask for one to this address."
+                was sent to, or ask for one to this address.",
+        ),
+        Refusal::InvitationUsed => {
+            conflict("This invitation was used already. Ask an admin of the organization for another.")
         }
-        Refusal::InvitationUsed => "This invitation was used already. Ask an admin of the organization for another.",
         Refusal::InvitationRevoked => {
-            "This invitation was taken back, or replaced by a later one. Use the last one you were given."
+            conflict("This invitation was taken back, or replaced by a later one. Use the last one you were given.")
         }
         Refusal::InvitationExpired => {
-            "This invitation is older than seven days. Ask an admin of the organization for another."
+            conflict("This invitation is older than seven days. Ask an admin of the organization for another.")
         }
-        Refusal::InviterMayNot => {
+        Refusal::InviterMayNot => conflict(
             "Whoever sent this invitation may not invite anybody as this any more. Ask an admin of the \
-                organization for another."
-        }
-        Refusal::MemberAlready => "You belong to this organization already. An admin can change your role.",
-        Refusal::ProjectNameTaken => {
+                organization for another.",
+        ),
+        Refusal::MemberAlready => conflict("You belong to this organization already. An admin can change your role."),
+        Refusal::ProjectNameTaken => conflict(
             "There is a project of this name already, perhaps an archived one; upper and lower case, accents \
-                composed or not, and blanks make no difference. Choose another name, or bring that one back."
-        }
+                composed or not, and blanks make no difference. Choose another name, or bring that one back.",
+        ),
         Refusal::TooManyTokens => {
-            "Two hundred API tokens that you made are in force. Revoke those that nothing uses any more."
+            conflict("Two hundred API tokens that you made are in force. Revoke those that nothing uses any more.")
         }
-        Refusal::DefaultProductNeeded => {
+        Refusal::DefaultProductNeeded => conflict(
             "A registration that names no product needs a default. Make another product the default first; this \
-                one then is it no more."
-        }
-        Refusal::LicenseRevoked => "This license was revoked for good and changes no more. Make another one.",
-        Refusal::TooManyKeys => {
+                one then is it no more.",
+        ),
+        Refusal::LicenseRevoked => conflict("This license was revoked for good and changes no more. Make another one."),
+        Refusal::TooManyKeys => conflict(
             "Thirty-two earlier keys of this license are still good. Wait until one has run out, or end them all: \
-                rotate with old_valid_for_in 0."
-        }
-        Refusal::SeatShared => {
-            "Processes of somebody else run on the same machine's seat and would end too. Ask an admin to end it."
-        }
+                rotate with old_valid_for_in 0.",
+        ),
+        Refusal::SeatShared => conflict(
+            "Processes of somebody else run on the same machine's seat and would end too. Ask an admin to end it.",
+        ),
         Refusal::ErasesThemselves => {
-            "Nobody erases themselves, since this very act is written down with who did it. Ask a colleague."
+            conflict("Nobody erases themselves, since this very act is written down with who did it. Ask a colleague.")
         }
-        Refusal::ErasesMember => {
+        Refusal::ErasesMember => conflict(
             "Somebody with this address belongs to the organization. Remove the person first (DELETE \
-                …/people/{person}), then erase them."
-        }
-        Refusal::TrialLimitReached(limit) => no_trial(*limit),
-        // None of these is a conflict; they are listed so that a new refusal does not compile without its sentence.
-        Refusal::NotFound
-        | Refusal::VersionMismatch
-        | Refusal::RoleTooLow(_)
-        | Refusal::IdempotencyKeyReused
-        | Refusal::LeaverKeepsTokens
-        | Refusal::UnknownLicenses
-        | Refusal::TokenEndsInPast
-        | Refusal::UnknownPlan(_)
-        | Refusal::UnknownProduct
-        | Refusal::FeaturesTooLarge
-        | Refusal::InvalidTerms(_)
-        | Refusal::SessionsOfValidKey
-        | Refusal::UnknownErasure => "The request conflicts with the present state.",
+                …/people/{person}), then erase them.",
+        ),
+        Refusal::TrialLimitReached(limit) => conflict(no_trial(limit)),
     }
 }
 

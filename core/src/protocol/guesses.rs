@@ -165,7 +165,7 @@ impl GuessMemory {
         let taken =
             tokio::time::timeout(STORE_PATIENCE, self.seats.take_guess_token(limit, subject, tried, *rate)).await;
         taken.unwrap_or(Err(Error::Deadline(StoreName::Seats))).unwrap_or_else(|error| {
-            tracing::warn!(error = %chain(&error), limit, "not limited while the seat store is away");
+            tracing::warn!(error = %chain(&error), limit, "a rate limit is not applied while the seat store is away");
             None
         })
     }
@@ -175,7 +175,7 @@ impl GuessMemory {
         let refunded =
             tokio::time::timeout(STORE_PATIENCE, self.seats.refund_guess_token(limit, subject, tried, *rate)).await;
         if let Err(error) = refunded.unwrap_or(Err(Error::Deadline(StoreName::Seats))) {
-            tracing::warn!(error = %chain(&error), limit, "a turn was not given back while the seat store is away");
+            tracing::warn!(error = %chain(&error), limit, "a token of a rate limit was not given back while the seat store is away");
         }
     }
 }
