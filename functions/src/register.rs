@@ -31,7 +31,7 @@ use license_core::{
         step_up::SignIn,
     },
     error::StoreName,
-    identity::{IdentityVerifier, VerifiedClaims},
+    identity::{IdentityVerifier, VerifiedClaims, VerifyError},
     management::{JoinRequest, Management, NewMember, NewOrganization},
     records::{DatabaseRole, Records, RegisteredTenant, VerifiedPerson},
     refusal::{ChangeError, ChangeRefusal},
@@ -222,9 +222,12 @@ async fn register(
         }
     }
     fields.check(Some(()))?;
-    let claims = match service.verifier.verify(&bearer.0).await? {
+    let claims = match service.verifier.verify(&bearer.0).await {
         Ok(claims) => claims,
-        Err(why) => return Err(service.credential_guesses.refused(&parts, &bearer.0, token_rejected(why)).await),
+        Err(VerifyError::Unavailable(error)) => return Err(error.into()),
+        Err(VerifyError::Rejected(why)) => {
+            return Err(service.credential_guesses.refused(&parts, &bearer.0, token_rejected(why)).await);
+        }
     };
     let standing = match body.invitation {
         Some(_) => service.limit.admit_person(&claims).await?,

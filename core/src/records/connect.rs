@@ -107,6 +107,7 @@ impl Records {
     }
 
     /// The same with the address already taken apart.
+    #[expect(clippy::disallowed_methods, reason = "the one place that makes a pool")]
     pub fn with(options: PgConnectOptions, role: DatabaseRole, size: u32) -> Self {
         let options = options.username(role.name()).application_name(role.name()).options(CONNECTION_SETTINGS);
         let pool = PgPoolOptions::new()

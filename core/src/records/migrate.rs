@@ -23,6 +23,7 @@ fn migrator() -> Migrator {
 /// # Errors
 /// [`Error::Records`] with the server's error underneath.
 pub async fn migrate(options: &PgConnectOptions) -> Result<()> {
+    #[expect(clippy::disallowed_methods, reason = "here the owner of the cluster connects, once")]
     let mut connection = PgConnection::connect_with(options).await?;
     connection.execute(include_str!("../../../migrations/roles.sql")).await?;
     connection.execute("set role owner").await?;

@@ -1,6 +1,9 @@
 //! Pages of long lists: a page costs the same wherever it is, since it begins where the one before it ended.
 
-use crate::{Error, Result, domain::id::InvalidText};
+use crate::{
+    Error, Result,
+    domain::id::{InvalidText, draw_uuid},
+};
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
 use time::{Duration, OffsetDateTime};
@@ -82,7 +85,7 @@ pub(super) fn first_id_of(time: OffsetDateTime) -> Uuid {
 
 /// The least id that could have been drawn so long ago.
 pub(super) fn id_before(age: Duration) -> Uuid {
-    let now = Uuid::now_v7().as_u128() >> 80;
+    let now = draw_uuid().as_u128() >> 80;
     Uuid::from_u128(now.saturating_sub(age.whole_milliseconds().max(0).unsigned_abs()) << 80)
 }
 
@@ -97,7 +100,7 @@ mod tests {
         assert_eq!(first_id_of(at(1_000_001)).as_u128(), 2 << 80);
         assert_eq!(first_id_of(at(-5)), Uuid::nil());
         assert!(first_id_of(time::macros::datetime!(9999-12-31 23:59:59 UTC)) < Uuid::max());
-        let now = Uuid::now_v7();
+        let now = draw_uuid();
         let day_ago = id_before(Duration::days(1));
         assert!(day_ago < now && (now.as_u128() >> 80) - (day_ago.as_u128() >> 80) <= 86_400_000);
     }

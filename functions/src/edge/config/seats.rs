@@ -35,8 +35,10 @@ pub fn rate(env: &Environment, name: &'static str, default: RateLimit) -> Config
     }
 }
 
-/// Reads `RATE_ACQUIRE` (120 a minute for each holder, 40 at once), `RATE_LICENSE` (new sessions of a license, for each
-/// of its seats: as many as a holder's unless set) and `RATE_HEARTBEAT` (30 a minute for each session).
+/// Reads the limits of the client moves.
+///
+/// They are `RATE_ACQUIRE` (120 a minute for each holder, 40 at once), `RATE_LICENSE` (new sessions of a license, for
+/// each of its seats: as many as a holder's unless set) and `RATE_HEARTBEAT` (30 a minute for each session).
 pub fn rates(env: &Environment) -> ConfigResult<PoolRates> {
     let acquire = rate(env, "RATE_ACQUIRE", RateLimit { per_minute: 120, burst: 40 })?;
     let license = if env.get("RATE_LICENSE").is_none() {
