@@ -34,5 +34,5 @@ pub use services::{
     StoresConfig,
 };
 pub use staff_rules::StaffRules;
-pub use stores::{RecordsConfig, RedisConfig};
+pub use stores::{RecordsConfig, RedisConfig, StoreAuth, token_source};
 pub use variables::{DefaultValue, VARIABLES, Variable, VariableReaders};

@@ -103,7 +103,19 @@ pub const VARIABLES: &[Variable] = &[
         name: "REDIS_URL",
         readers: Every,
         default: Required,
-        meaning: "or redis+unix:///path/to/redis.sock; no TLS; its maxmemory-policy must be noeviction",
+        meaning: "or rediss://host:port (TLS), redis+unix:///path/to/redis.sock; maxmemory-policy must be noeviction",
+    },
+    Variable {
+        name: "REDIS_AUTH",
+        readers: Every,
+        default: Value("password"),
+        meaning: "the one of REDIS_URL, if any; or iam: the user default with an access token, over TLS",
+    },
+    Variable {
+        name: "REDIS_CA",
+        readers: Every,
+        default: Unset,
+        meaning: "PEM; with rediss://, whom the server must have its certificate from; its name is not compared",
     },
     Variable {
         name: "RATE_ACQUIRE",
@@ -178,6 +190,18 @@ pub const VARIABLES: &[Variable] = &[
         meaning: "the user is replaced by the service's role; a password must be that role's",
     },
     Variable {
+        name: "DATABASE_AUTH",
+        readers: Every,
+        default: Value("password"),
+        meaning: "the one of DATABASE_URL, if any; or iam: its user with an access token, over TLS, as the role",
+    },
+    Variable {
+        name: "DATABASE_CA",
+        readers: Every,
+        default: Unset,
+        meaning: "PEM; wants TLS, and is whom the server must have its certificate from (sslmode=verify-ca)",
+    },
+    Variable {
         name: "DATABASE_POOL_SIZE",
         readers: Every,
         default: Value("4"),
@@ -227,9 +251,9 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "GCE_METADATA_HOST",
-        readers: Only(&["acquire", "heartbeat", "release"]),
+        readers: Every,
         default: Value("metadata.google.internal"),
-        meaning: "who gives access tokens for Cloud KMS",
+        meaning: "who gives access tokens, for Cloud KMS and for stores with iam",
     },
     Variable {
         name: "TOKEN_ISSUER",
