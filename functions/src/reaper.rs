@@ -160,8 +160,9 @@ pub(crate) async fn service_from(inputs: ServiceInputs<'_>) -> Result<Service, S
         Some(publisher) => publisher,
         None => configured_publisher(publish).await?,
     };
-    let seats = wiring::seats(stores.redis, stores.timing, clock.clone())?;
-    let reaper = SeatReaper::new(seats, wiring::records(&stores.records, ROLE)?, stores.timing);
+    let tokens = wiring::access_tokens(&stores, &clock);
+    let seats = wiring::seats(&stores.redis, stores.timing, &tokens, clock.clone())?;
+    let reaper = SeatReaper::new(seats, wiring::records(&stores.records, ROLE, &tokens)?, stores.timing);
     let push = PushCheck { verifier: IdentityVerifier::new(push.trust, clock), email: push.email };
     let asked = reaper.clone();
     let check = StoreCheck::of_both(move || {

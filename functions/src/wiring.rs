@@ -2,30 +2,49 @@
 //! may be away.
 
 use crate::edge::{
-    config::{ConfigError, CredentialsConfig, RecordsConfig, RedisConfig, RootConfig, SeatServiceConfig},
+    config::{ConfigError, CredentialsConfig, RecordsConfig, RedisConfig, RootConfig, SeatServiceConfig, StoresConfig},
     credential_guesses::CredentialGuesses,
     rate::{ByAddress, NamedLimit},
     serve::{StartError, StoreCheck},
 };
 use license_core::{
     Clock,
+    access_token::AccessTokens,
     domain::{lease::LeaseTiming, rate::RateLimit},
     error::StoreName,
     protocol::{ProtocolSettings, SeatProtocol},
-    records::{DatabaseRole, Records},
-    seat_store::SeatStore,
+    records::{DatabaseRole, Records, RecordsAddress},
+    seat_store::{RedisAddress, SeatStore},
     signer::{self, LeaseSigner, RootSigner, kms::KmsRoot, local::LocalRoot},
 };
 use std::{sync::Arc, time::Duration};
 
-pub(crate) fn seats(redis: RedisConfig, timing: LeaseTiming, clock: Clock) -> Result<SeatStore, ConfigError> {
-    let seats = SeatStore::new(redis.url.reveal(), redis.replication_id, timing, clock);
-    seats.map_err(|_| refused("REDIS_URL", "is not an address of Redis"))
+/// The access tokens of this process: stores and signer share them. Nobody is asked before one is wanted.
+pub(crate) fn access_tokens(stores: &StoresConfig, clock: &Clock) -> AccessTokens {
+    AccessTokens::new(&stores.token_source, clock.clone())
 }
 
-pub(crate) fn records(settings: &RecordsConfig, role: DatabaseRole) -> Result<Records, ConfigError> {
-    let records = Records::new(settings.url.reveal(), role, settings.pool_size);
-    records.map_err(|_| refused("DATABASE_URL", "is not an address of PostgreSQL"))
+pub(crate) fn seats(
+    redis: &RedisConfig,
+    timing: LeaseTiming,
+    tokens: &AccessTokens,
+    clock: Clock,
+) -> Result<SeatStore, ConfigError> {
+    let tokens = redis.auth.is_iam().then(|| tokens.clone());
+    let address = RedisAddress::new(redis.url.reveal(), redis.ca.as_deref(), tokens);
+    let address = address.map_err(|_| refused("REDIS_URL", "is not an address of Redis"))?;
+    Ok(SeatStore::at(address, redis.replication_id, timing, clock))
+}
+
+pub(crate) fn records(
+    settings: &RecordsConfig,
+    role: DatabaseRole,
+    tokens: &AccessTokens,
+) -> Result<Records, ConfigError> {
+    let tokens = settings.auth.is_iam().then(|| tokens.clone());
+    let address = RecordsAddress::new(settings.url.reveal(), settings.ca.as_deref(), tokens);
+    let address = address.map_err(|_| refused("DATABASE_URL", "is not an address of PostgreSQL"))?;
+    Ok(Records::new(address, role, settings.pool_size))
 }
 
 /// A limit for each address, in the Redis that every instance shares.
@@ -48,6 +67,7 @@ async fn signer(
     issuer: String,
     root: RootConfig,
     timing: &LeaseTiming,
+    tokens: AccessTokens,
     clock: Clock,
 ) -> Result<LeaseSigner, StartError> {
     let mut settings = signer::SignerSettings::new(issuer);
@@ -62,7 +82,7 @@ async fn signer(
                 None => root,
             })
         }
-        RootConfig::Kms(settings) => Arc::new(KmsRoot::new(settings, clock.clone())?),
+        RootConfig::Kms(settings) => Arc::new(KmsRoot::new(settings, tokens)?),
     };
     Ok(LeaseSigner::new(root, settings, clock))
 }
@@ -76,9 +96,11 @@ pub(crate) async fn moves(
     let SeatServiceConfig { stores, handles, peppers, rates, issuer, root } = config;
     let timing = stores.timing;
     let settings = ProtocolSettings { timing, clock: clock.clone(), handles, peppers };
-    let seats = seats(stores.redis, timing, clock.clone())?.with_rates(rates);
-    let records = records(&stores.records, role)?;
-    Ok(SeatProtocol::new(seats, records, signer(issuer, root, &timing, clock).await?, settings))
+    let tokens = access_tokens(&stores, &clock);
+    let seats = seats(&stores.redis, timing, &tokens, clock.clone())?.with_rates(rates);
+    let records = records(&stores.records, role, &tokens)?;
+    let signer = signer(issuer, root, &timing, tokens, clock).await?;
+    Ok(SeatProtocol::new(seats, records, signer, settings))
 }
 
 /// What a service of the client moves needs in order to answer.

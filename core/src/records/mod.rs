@@ -7,7 +7,8 @@
 //! role may do at all (migrations/README.md): seats, sessions, licenses and events are written by functions alone.
 //! Nothing here knows Redis.
 //!
-//! * `connect.rs`: connections, and what is worth trying again · `migrate.rs`: schema and roles
+//! * `connect.rs`: connections, and what is worth trying again · `login.rs`: how they prove who they are ·
+//!   `migrate.rs`: schema and roles
 //! * `seats.rs`: grant, end, resolve, rebuild · `sweep.rs`: which pools the reaper looks at · `outbox.rs`: events
 //!   waiting to be published · `history.rs`: what is over
 //! * `change.rs`: the transaction of a change that people ask for, audited and idempotent · `caller.rs`: who asks ·
@@ -33,6 +34,7 @@ mod history;
 mod invitations;
 mod joining;
 mod licenses;
+mod login;
 mod migrate;
 mod organizations;
 mod outbox;
@@ -65,6 +67,7 @@ pub use invitations::{InvitationRow, InvitationState};
 pub use joining::VerifiedPerson;
 pub(crate) use licenses::{EndedSessions, LicenseInsert};
 pub use licenses::{KeyMatch, LicenseFilter, LicenseRow, PoolChange, PoolOf};
+pub use login::RecordsAddress;
 pub use migrate::migrate;
 pub use organizations::OrganizationRow;
 pub use outbox::EventBatch;

@@ -137,8 +137,9 @@ pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartEr
     let AdminConfig { stores, peppers, credentials, staff, staff_rules, token_days, limit } =
         AdminConfig::from_env(env)?;
     let peppers = Arc::new(peppers);
-    let records = wiring::records(&stores.records, ROLE)?.sealing(peppers.clone());
-    let seats = wiring::seats(stores.redis, stores.timing, clock.clone())?;
+    let tokens = wiring::access_tokens(&stores, &clock);
+    let records = wiring::records(&stores.records, ROLE, &tokens)?.sealing(peppers.clone());
+    let seats = wiring::seats(&stores.redis, stores.timing, &tokens, clock.clone())?;
     let service = AdminService {
         management: Management::new(records.clone()),
         seat_management: SeatManagement::new(seats.clone(), records.clone()),

@@ -18,6 +18,7 @@ mod security;
 mod services;
 mod staff_rules;
 mod stores;
+mod variable;
 mod variables;
 
 pub use env::{ConfigError, ConfigResult, Environment};
@@ -34,5 +35,6 @@ pub use services::{
     StoresConfig,
 };
 pub use staff_rules::StaffRules;
-pub use stores::{RecordsConfig, RedisConfig};
-pub use variables::{DefaultValue, VARIABLES, Variable, VariableReaders};
+pub use stores::{RecordsConfig, RedisConfig, StoreAuth, token_source};
+pub use variable::{DefaultValue, Variable, VariableReaders};
+pub use variables::VARIABLES;

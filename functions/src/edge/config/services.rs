@@ -10,7 +10,7 @@ use super::{
     root::{RootConfig, issuer},
     seats::{rate, rates, timing},
     staff_rules::StaffRules,
-    stores::{RecordsConfig, RedisConfig},
+    stores::{RecordsConfig, RedisConfig, token_source},
 };
 use license_core::{
     domain::{
@@ -49,6 +49,8 @@ pub struct StoresConfig {
     pub redis: RedisConfig,
     /// The records.
     pub records: RecordsConfig,
+    /// Who gives access tokens.
+    pub token_source: String,
     /// The protocol's times.
     pub timing: LeaseTiming,
 }
@@ -56,7 +58,8 @@ pub struct StoresConfig {
 impl StoresConfig {
     fn from_env(env: &Environment) -> ConfigResult<Self> {
         let timing = timing(env)?;
-        Ok(Self { redis: RedisConfig::from_env(env)?, records: RecordsConfig::from_env(env)?, timing })
+        let (redis, records) = (RedisConfig::from_env(env)?, RecordsConfig::from_env(env)?);
+        Ok(Self { redis, records, token_source: token_source(env), timing })
     }
 }
 
@@ -80,10 +83,8 @@ pub struct SeatServiceConfig {
 impl SeatServiceConfig {
     /// Reads everything that heartbeat and release are configured with.
     pub fn from_env(env: &Environment) -> ConfigResult<Self> {
-        let timing = timing(env)?;
-        let (handles, peppers) = (handle_keys(env)?, peppers(env)?);
-        let (redis, rates) = (RedisConfig::from_env(env)?, rates(env)?);
-        let stores = StoresConfig { redis, records: RecordsConfig::from_env(env)?, timing };
+        let stores = StoresConfig::from_env(env)?;
+        let (handles, peppers, rates) = (handle_keys(env)?, peppers(env)?, rates(env)?);
         Ok(Self { stores, handles, peppers, rates, issuer: issuer(env)?, root: RootConfig::from_env(env)? })
     }
 }

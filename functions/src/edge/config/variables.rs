@@ -1,55 +1,11 @@
 //! Every variable there is: who reads it, what holds where it is not set, and what it means. `.env.sample` and the
 //! lists of docs/OPERATING.md are compared with this table, and the table with what each service asks for.
 
-use DefaultValue::{Required, Unset, Value};
-use VariableReaders::{Every, LocalMachine, Only};
-
-/// Who reads a variable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum VariableReaders {
-    /// Every service.
-    Every,
-    /// The services of these names.
-    Only(&'static [&'static str]),
-    /// No service: `license-local` itself.
-    LocalMachine,
-}
-
-/// What holds where a variable is not set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DefaultValue {
-    /// Nothing: the services that read it do not start.
-    Required,
-    /// The same as with this value (on Cloud Run, and after other variables, it may be another one: the meaning says
-    /// so).
-    Value(&'static str),
-    /// What the meaning says.
-    Unset,
-}
-
-/// A variable of the environment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Variable {
-    /// Its name.
-    pub name: &'static str,
-    /// Who reads it.
-    pub readers: VariableReaders,
-    /// What holds where it is not set.
-    pub default: DefaultValue,
-    /// What it means, as `.env.sample` says it.
-    pub meaning: &'static str,
-}
-
-impl Variable {
-    /// Whether a service reads it.
-    pub fn is_read_by(&self, service: &str) -> bool {
-        match self.readers {
-            Every => true,
-            Only(services) => services.contains(&service),
-            LocalMachine => false,
-        }
-    }
-}
+use super::variable::{
+    DefaultValue::{Required, Unset, Value},
+    Variable,
+    VariableReaders::{Every, LocalMachine, Only},
+};
 
 /// Every variable that a service or `license-local` reads, in the order of `.env.sample`. `K_SERVICE` is not among
 /// them: Cloud Run sets it.
@@ -103,7 +59,19 @@ pub const VARIABLES: &[Variable] = &[
         name: "REDIS_URL",
         readers: Every,
         default: Required,
-        meaning: "or redis+unix:///path/to/redis.sock; no TLS; its maxmemory-policy must be noeviction",
+        meaning: "or rediss://host:port (TLS), redis+unix:///path/to/redis.sock; maxmemory-policy must be noeviction",
+    },
+    Variable {
+        name: "REDIS_AUTH",
+        readers: Every,
+        default: Value("password"),
+        meaning: "the one of REDIS_URL, if any; or iam: the user default with an access token, over TLS",
+    },
+    Variable {
+        name: "REDIS_CA",
+        readers: Every,
+        default: Unset,
+        meaning: "PEM; with rediss://, whom the server must have its certificate from; its name is not compared",
     },
     Variable {
         name: "RATE_ACQUIRE",
@@ -178,6 +146,18 @@ pub const VARIABLES: &[Variable] = &[
         meaning: "the user is replaced by the service's role; a password must be that role's",
     },
     Variable {
+        name: "DATABASE_AUTH",
+        readers: Every,
+        default: Value("password"),
+        meaning: "the one of DATABASE_URL, if any; or iam: its user with an access token, over TLS, as the role",
+    },
+    Variable {
+        name: "DATABASE_CA",
+        readers: Every,
+        default: Unset,
+        meaning: "PEM; wants TLS, and is whom the server must have its certificate from (sslmode=verify-ca)",
+    },
+    Variable {
         name: "DATABASE_POOL_SIZE",
         readers: Every,
         default: Value("4"),
@@ -227,9 +207,9 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "GCE_METADATA_HOST",
-        readers: Only(&["acquire", "heartbeat", "release"]),
+        readers: Every,
         default: Value("metadata.google.internal"),
-        meaning: "who gives access tokens for Cloud KMS",
+        meaning: "who gives access tokens, for Cloud KMS and for stores with iam",
     },
     Variable {
         name: "TOKEN_ISSUER",
