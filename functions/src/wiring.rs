@@ -12,7 +12,7 @@ use license_core::{
     domain::{lease::LeaseTiming, rate::RateLimit},
     error::StoreName,
     protocol::{ProtocolSettings, SeatProtocol},
-    records::{DatabaseRole, Records},
+    records::{DatabaseRole, Records, SchemaConnection, SchemaResult},
     seat_store::SeatStore,
     signer::{self, LeaseSigner, RootSigner, kms::KmsRoot, local::LocalRoot},
 };
@@ -26,6 +26,11 @@ pub(crate) fn seats(redis: RedisConfig, timing: LeaseTiming, clock: Clock) -> Re
 pub(crate) fn records(settings: &RecordsConfig, role: DatabaseRole) -> Result<Records, ConfigError> {
     let records = Records::new(settings.url.reveal(), role, settings.pool_size);
     records.map_err(|_| refused("DATABASE_URL", "is not an address of PostgreSQL"))
+}
+
+/// A connection of whoever may change the schema: the user of `DATABASE_URL` itself.
+pub(crate) async fn schema(settings: &RecordsConfig, patience: Duration) -> SchemaResult<SchemaConnection> {
+    SchemaConnection::open(settings.url.reveal(), patience).await
 }
 
 /// A limit for each address, in the Redis that every instance shares.

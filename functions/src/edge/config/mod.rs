@@ -11,6 +11,7 @@ mod identity;
 mod keys;
 mod listen;
 mod logs;
+mod migrate;
 mod pubsub;
 mod root;
 mod seats;
@@ -25,9 +26,10 @@ pub use identity::{identity, staff, token_days};
 pub use keys::{handle_keys, peppers};
 pub use listen::{ListenAddress, proxies};
 pub use logs::{LayersConfig, LogConfig};
+pub use migrate::{MigrateConfig, RestoreConfig};
 pub use pubsub::{BusConfig, PubSubConfig, PushConfig};
 pub use root::{RootConfig, issuer};
-pub use seats::{rate, rates, timing};
+pub use seats::{rate, rates, start_patience, timing};
 pub use security::SecurityTxt;
 pub use services::{
     AcquireConfig, AdminConfig, CredentialsConfig, ProcessConfig, ReaperConfig, RegisterConfig, SeatServiceConfig,
@@ -35,4 +37,4 @@ pub use services::{
 };
 pub use staff_rules::StaffRules;
 pub use stores::{RecordsConfig, RedisConfig};
-pub use variables::{DefaultValue, VARIABLES, Variable, VariableReaders};
+pub use variables::{DefaultValue, MIGRATE_VARIABLES, VARIABLES, Variable, VariableReaders};

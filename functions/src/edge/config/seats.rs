@@ -24,6 +24,11 @@ pub fn timing(env: &Environment) -> ConfigResult<LeaseTiming> {
     Ok(timing)
 }
 
+/// Reads `START_PATIENCE_SECONDS` (2): how long a start waits for stores that do not answer.
+pub fn start_patience(env: &Environment) -> ConfigResult<Duration> {
+    Ok(Duration::from_secs(env.seconds("START_PATIENCE_SECONDS", 2, 0, 600)?))
+}
+
 /// Reads a limit such as `RATE_ADMIN`: `60` (a minute), `120/40` (and so many at once) or `off`; `default` unless set.
 pub fn rate(env: &Environment, name: &'static str, default: RateLimit) -> ConfigResult<Option<RateLimit>> {
     match env.get(name).as_deref() {

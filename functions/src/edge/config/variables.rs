@@ -9,7 +9,7 @@ use VariableReaders::{Every, LocalMachine, Only};
 pub enum VariableReaders {
     /// Every service.
     Every,
-    /// The services of these names.
+    /// The services of these names (and `migrate`, which is none).
     Only(&'static [&'static str]),
     /// No service: `license-local` itself.
     LocalMachine,
@@ -182,6 +182,18 @@ pub const VARIABLES: &[Variable] = &[
         readers: Every,
         default: Value("4"),
         meaning: "connections of one instance: size × instances × services ≤ max_connections − 10",
+    },
+    Variable {
+        name: "DATABASE_GRANTS",
+        readers: Only(&["migrate"]),
+        default: Unset,
+        meaning: "user=role, commas between them: the logins of service, reaper and admin; others lose these roles",
+    },
+    Variable {
+        name: "START_PATIENCE_SECONDS",
+        readers: Only(&["migrate"]),
+        default: Value("2"),
+        meaning: "how long a start waits for stores that do not answer, 0 to 600",
     },
     Variable {
         name: "HANDLE_KEY",
@@ -389,4 +401,18 @@ pub const VARIABLES: &[Variable] = &[
         default: Value("60"),
         meaning: "how often the reaper is asked to look",
     },
+];
+
+/// What `migrate` reads. It is no service: what every service reads (`PORT`, say) means nothing to it.
+pub const MIGRATE_VARIABLES: &[&str] = &[
+    "DATABASE_URL",
+    "DATABASE_POOL_SIZE",
+    "DATABASE_GRANTS",
+    "START_PATIENCE_SECONDS",
+    "GOOGLE_CLOUD_PROJECT",
+    "REDIS_URL",
+    "REDIS_REPLID_SOURCE",
+    "SEAT_TTL_SECONDS",
+    "SEAT_DRAIN_SECONDS",
+    "HEARTBEAT_SECONDS",
 ];
