@@ -32,8 +32,8 @@ async fn after_a_restore_one_command_makes_it_safe_to_start_again() {
         ("SEAT_DRAIN_SECONDS", "1"),
     ];
     // A service that was not stopped would give seats away meanwhile.
-    let service = PgConnection::connect_with(&restored.clone().username("service").application_name("service"));
-    let service = service.await.unwrap();
+    let service = restored.clone().username("service").application_name("service");
+    let service = PgConnection::connect_with(&service).await.unwrap();
     let said = run(&["after-restore"], &variables).await.said(12);
     assert!(said.contains("stop all of them first") && said.contains("(service: 1)"), "{said}");
     let still: i64 = redis::cmd("DBSIZE").query_async(&mut world.redis().await).await.unwrap();

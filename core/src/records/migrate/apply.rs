@@ -5,7 +5,10 @@
 //! before it met the lock is rolled back with its transaction.
 
 use super::{SchemaConnection, SchemaError, SchemaErrorKind, SchemaResult};
-use sqlx::migrate::{Migrate, MigrateError};
+use sqlx::{
+    Executor,
+    migrate::{Migrate, MigrateError},
+};
 use std::time::{Duration, Instant};
 
 /// How long a migration tries for its locks.
@@ -49,6 +52,8 @@ impl SchemaConnection {
 
     /// Who seems to be in the way.
     async fn locked(&mut self, name: &str) -> SchemaError {
+        // The login may see what others do; the owner of the tables may not.
+        let _ = self.connection.execute("reset role").await;
         let sql = "-- long_transactions
             select pid, coalesce(usename, '')::text, application_name, coalesce(state, 'unknown'),
               extract(epoch from now() - xact_start)::bigint
