@@ -51,8 +51,8 @@ impl Variable {
     }
 }
 
-/// Every variable that a service or `license-local` reads, in the order of `.env.sample`. `K_SERVICE` is not among
-/// them: Cloud Run sets it.
+/// Every variable that a service or `license-local` reads, in the order of `.env.sample`. `K_SERVICE` and
+/// `CLOUD_RUN_JOB` are not among them: Cloud Run sets them.
 pub const VARIABLES: &[Variable] = &[
     Variable { name: "PORT", readers: Every, default: Value("8080"), meaning: "where to listen" },
     Variable {
@@ -98,6 +98,12 @@ pub const VARIABLES: &[Variable] = &[
         readers: Every,
         default: Unset,
         meaning: "makes trace ids in log lines links",
+    },
+    Variable {
+        name: "START_PATIENCE_SECONDS",
+        readers: Every,
+        default: Value("2"),
+        meaning: "how long a start (and migrate) waits for stores that do not answer, 0 to 600",
     },
     Variable {
         name: "REDIS_URL",
@@ -188,12 +194,6 @@ pub const VARIABLES: &[Variable] = &[
         readers: Only(&["migrate"]),
         default: Unset,
         meaning: "user=role, commas between them: the logins of service, reaper and admin; others lose these roles",
-    },
-    Variable {
-        name: "START_PATIENCE_SECONDS",
-        readers: Only(&["migrate"]),
-        default: Value("2"),
-        meaning: "how long a start waits for stores that do not answer, 0 to 600",
     },
     Variable {
         name: "HANDLE_KEY",
