@@ -4,7 +4,7 @@ use crate::{
     answer,
     edge::{
         BearerCredential, FieldChecks, JsonOrEmpty, Problem,
-        config::{Environment, SeatServiceConfig},
+        config::{Environment, HeartbeatConfig},
         context::about,
         rate::limited,
         serve::{Service, StartError},
@@ -60,7 +60,8 @@ pub(crate) fn operations() -> OpenApiRouter<Arc<HeartbeatService>> {
 /// # Errors
 /// A sentence that names the variable that is wrong.
 pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartError> {
-    let protocol = wiring::moves(SeatServiceConfig::from_env(env)?, ROLE, clock).await?;
+    let HeartbeatConfig { sessions, rates } = HeartbeatConfig::from_env(env)?;
+    let protocol = wiring::moves(sessions, None, rates, ROLE, clock).await?;
     Ok(Service { checks: wiring::checks(&protocol), router: router(HeartbeatService { protocol }) })
 }
 
@@ -93,7 +94,7 @@ async fn heartbeat(
     JsonOrEmpty(body): JsonOrEmpty<HeartbeatBody>,
 ) -> Result<Response, Problem> {
     let protocol = &service.protocol;
-    let handle = answer::open(&bearer, protocol)?;
+    let handle = answer::open(&bearer, &protocol.settings().handles)?;
     about(Some(handle.tenant), Some(handle.license));
     let mut fields = FieldChecks::new();
     let nonce = fields.optional("nonce", body.nonce.as_deref(), str::parse::<Nonce>);

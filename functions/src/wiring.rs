@@ -2,14 +2,18 @@
 //! may be away.
 
 use crate::edge::{
-    config::{ConfigError, CredentialsConfig, RecordsConfig, RedisConfig, RootConfig, SeatServiceConfig},
+    config::{ConfigError, CredentialsConfig, RecordsConfig, RedisConfig, RootConfig, SessionConfig},
     credential_guesses::CredentialGuesses,
     rate::{ByAddress, NamedLimit},
     serve::{StartError, StoreCheck},
 };
 use license_core::{
     Clock,
-    domain::{lease::LeaseTiming, rate::RateLimit},
+    domain::{
+        lease::LeaseTiming,
+        rate::{PoolRates, RateLimit},
+        secret::KeyRing,
+    },
     error::StoreName,
     protocol::{ProtocolSettings, SeatProtocol},
     records::{DatabaseRole, Records, SchemaConnection, SchemaResult},
@@ -72,13 +76,15 @@ async fn signer(
     Ok(LeaseSigner::new(root, settings, clock))
 }
 
-/// The moves of clients, as the service's role.
+/// The moves of clients, as the service's role. `peppers` where they are shown license keys.
 pub(crate) async fn moves(
-    config: SeatServiceConfig,
+    config: SessionConfig,
+    peppers: Option<KeyRing>,
+    rates: PoolRates,
     role: DatabaseRole,
     clock: Clock,
 ) -> Result<SeatProtocol, StartError> {
-    let SeatServiceConfig { stores, handles, peppers, rates, issuer, root } = config;
+    let SessionConfig { stores, handles, issuer, root } = config;
     let timing = stores.timing;
     let settings = ProtocolSettings { timing, clock: clock.clone(), handles, peppers };
     let seats = seats(stores.redis, timing, clock.clone())?.with_rates(rates);

@@ -29,11 +29,11 @@ pub use logs::{LayersConfig, LogConfig};
 pub use migrate::{MigrateConfig, RestoreConfig};
 pub use pubsub::{BusConfig, PubSubConfig, PushConfig};
 pub use root::{RootConfig, issuer};
-pub use seats::{rate, rates, start_patience, timing};
+pub use seats::{acquire_rates, heartbeat_rates, rate, start_patience, timing};
 pub use security::SecurityTxt;
 pub use services::{
-    AcquireConfig, AdminConfig, CredentialsConfig, ProcessConfig, ReaperConfig, RegisterConfig, SeatServiceConfig,
-    StoresConfig,
+    AcquireConfig, AdminConfig, CredentialsConfig, HeartbeatConfig, ProcessConfig, ReaperConfig, RegisterConfig,
+    ReleaseConfig, SessionConfig, StoresConfig,
 };
 pub use staff_rules::StaffRules;
 pub use stores::{RecordsConfig, RedisConfig};

@@ -125,6 +125,8 @@ fn read(env: &Environment) -> Vec<String> {
     vec![
         text(config::ProcessConfig::from_env(env)),
         text(config::AcquireConfig::from_env(env)),
+        text(config::HeartbeatConfig::from_env(env)),
+        text(config::ReleaseConfig::from_env(env)),
         text(config::RegisterConfig::from_env(env)),
         text(config::AdminConfig::from_env(env)),
         text(config::ReaperConfig::from_env(env)),
