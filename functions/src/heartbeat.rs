@@ -73,7 +73,10 @@ struct HeartbeatBody {
     /// Drawn for this request: 16 to 64 base64url characters. Comes back in the token, or in the signed refusal.
     #[schema(min_length = 16, max_length = 64, pattern = "^[A-Za-z0-9_-]{16,64}$")]
     nonce: Option<String>,
-    /// The `kid` of the certificate the client has: it is then left out of the answer.
+    /// The `kid` of the certificate the client has, or several with blanks between them, one for each instance that
+    /// answered it before: a certificate that is named is left out of the answer.
+    // One text and no list: a server of an earlier release, to which it was rolled back say, takes it for a `kid` that
+    // it does not know, and refuses nothing.
     certificate_kid: Option<String>,
 }
 
@@ -128,7 +131,7 @@ struct HeartbeatResponse<'a> {
     license: LicenseStanding,
     /// The license token, a JWS: the license and the lease, verifiable offline.
     token: &'a str,
-    /// The certificate of the key that signed the token, a JWS by a root key. Not there if its `kid` is the
+    /// The certificate of the key that signed the token, a JWS by a root key. Not there if its `kid` is in the
     /// `certificate_kid` that was sent.
     // Two thirds of the answer, and it rarely changes: a client that has it need not get it again.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -149,8 +152,9 @@ struct LicenseStanding {
     expires_at: Option<OffsetDateTime>,
 }
 
-fn lease_response(ExtendedLease { facts, lease }: &ExtendedLease, known_kid: Option<&str>) -> Response {
-    let known = known_kid == Some(lease.certificate_kid.as_str());
+fn lease_response(ExtendedLease { facts, lease }: &ExtendedLease, known_kids: Option<&str>) -> Response {
+    let mut known = known_kids.unwrap_or_default().split_ascii_whitespace();
+    let known = known.any(|kid| kid == lease.certificate_kid);
     let body = HeartbeatResponse {
         expires_in: lease.expires_in,
         heartbeat_in: lease.heartbeat_in,
