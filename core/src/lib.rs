@@ -5,6 +5,7 @@
 //! * [`domain`]: words and rules. No I/O, no async, no clients.
 //! * [`seat_store`] (Redis, who is alive), [`records`] (PostgreSQL, what is true), [`signer`] (keys), [`identity`] (who
 //!   is the person): one module for each outside system. None of them uses another.
+//! * [`access_token`]: what the first three show to Google where they are told to.
 //! * [`management`]: what people may do, and what is refused ([`refusal`]).
 //! * [`protocol`]: acquire, heartbeat, release, reap and their repair paths. The only module that brings the seat
 //!   store, the records and the signer together.
@@ -12,6 +13,7 @@
 //! [`Error`] means "we could not find out"; a refusal is a value of the operation that refuses. Nothing here knows
 //! HTTP.
 
+pub mod access_token;
 pub mod clock;
 pub mod domain;
 pub mod error;

@@ -30,7 +30,6 @@ use license_core::{
         secret::KeyRing,
         step_up::SignIn,
     },
-    error::StoreName,
     identity::{IdentityVerifier, VerifiedClaims},
     management::{JoinRequest, Management, NewMember, NewOrganization},
     records::{DatabaseRole, Records, RegisteredTenant, VerifiedPerson},
@@ -80,16 +79,13 @@ pub(crate) fn operations() -> OpenApiRouter<RegisterService> {
 pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartError> {
     let RegisterConfig { stores, peppers, credentials, limit } = RegisterConfig::from_env(env)?;
     let peppers = Arc::new(peppers);
-    let records = wiring::records(&stores.records, ROLE)?.sealing(peppers.clone());
-    let seats = wiring::seats(stores.redis, stores.timing, clock.clone())?;
+    let tokens = wiring::access_tokens(&stores, &clock);
+    let records = wiring::records(&stores.records, ROLE, &tokens)?.sealing(peppers.clone());
+    let seats = wiring::seats(&stores.redis, stores.timing, &tokens, clock.clone())?;
     let credential_guesses = wiring::credential_guesses(&credentials, seats.clone(), clock.clone());
     let limit = wiring::by_address("register", limit, credentials.proxies, seats);
     let verifier = IdentityVerifier::new(credentials.identity, clock);
-    let asked = records.clone();
-    let check = StoreCheck::new(StoreName::Records, move || {
-        let records = asked.clone();
-        async move { records.ready().await }
-    });
+    let check = StoreCheck::of_records(records.clone());
     Ok(Service {
         router: router(RegisterService {
             management: Management::new(records.clone()),

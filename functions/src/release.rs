@@ -14,7 +14,6 @@ use axum::{Router, extract::State};
 use license_core::{
     Clock,
     domain::{id::SessionId, secret::KeyRing, session::GoneReason},
-    error::StoreName,
     protocol::{SeatProtocol, release::SeatRelease},
     records::DatabaseRole,
 };
@@ -59,23 +58,12 @@ pub(crate) fn operations() -> OpenApiRouter<Arc<ReleaseService>> {
 /// A sentence that names the variable that is wrong.
 pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartError> {
     let ReleaseConfig { stores, handles } = ReleaseConfig::from_env(env)?;
-    let seats = wiring::seats(stores.redis, stores.timing, clock.clone())?;
-    let release = SeatRelease::new(seats, wiring::records(&stores.records, ROLE)?, clock);
-    Ok(Service { checks: checks(&release), router: router(ReleaseService { release, handles }) })
-}
-
-fn checks(release: &SeatRelease) -> Vec<StoreCheck> {
-    let (seats, records) = (release.clone(), release.clone());
-    vec![
-        StoreCheck::new(StoreName::Seats, move || {
-            let release = seats.clone();
-            async move { release.seats_ready().await }
-        }),
-        StoreCheck::new(StoreName::Records, move || {
-            let release = records.clone();
-            async move { release.records_ready().await }
-        }),
-    ]
+    let tokens = wiring::access_tokens(&stores, &clock);
+    let seats = wiring::seats(&stores.redis, stores.timing, &tokens, clock.clone())?;
+    let records = wiring::records(&stores.records, ROLE, &tokens)?;
+    let checks = vec![StoreCheck::of_seats(seats.clone()), StoreCheck::of_records(records.clone())];
+    let release = SeatRelease::new(seats, records, clock);
+    Ok(Service { checks, router: router(ReleaseService { release, handles }) })
 }
 
 /// No fields: the session says everything.

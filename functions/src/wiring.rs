@@ -2,39 +2,56 @@
 //! may be away.
 
 use crate::edge::{
-    config::{ConfigError, CredentialsConfig, RecordsConfig, RedisConfig, RootConfig, SessionConfig},
+    config::{ConfigError, CredentialsConfig, RecordsConfig, RedisConfig, RootConfig, SessionConfig, StoresConfig},
     credential_guesses::CredentialGuesses,
     rate::{ByAddress, NamedLimit},
     serve::{StartError, StoreCheck},
 };
 use license_core::{
     Clock,
+    access_token::AccessTokens,
     domain::{
         lease::LeaseTiming,
         rate::{PoolRates, RateLimit},
         secret::KeyRing,
     },
-    error::StoreName,
     protocol::{ProtocolSettings, SeatProtocol},
-    records::{DatabaseRole, Records, SchemaConnection, SchemaResult},
-    seat_store::SeatStore,
+    records::{DatabaseRole, Records, RecordsAddress},
+    seat_store::{RedisAddress, SeatStore},
     signer::{self, LeaseSigner, RootSigner, kms::KmsRoot, local::LocalRoot},
 };
 use std::{sync::Arc, time::Duration};
 
-pub(crate) fn seats(redis: RedisConfig, timing: LeaseTiming, clock: Clock) -> Result<SeatStore, ConfigError> {
-    let seats = SeatStore::new(redis.url.reveal(), redis.replication_id, timing, clock);
-    seats.map_err(|_| refused("REDIS_URL", "is not an address of Redis"))
+/// The access tokens of this process: stores and signer share them. Nobody is asked before one is wanted.
+pub(crate) fn access_tokens(stores: &StoresConfig, clock: &Clock) -> AccessTokens {
+    AccessTokens::new(&stores.token_source, clock.clone())
 }
 
-pub(crate) fn records(settings: &RecordsConfig, role: DatabaseRole) -> Result<Records, ConfigError> {
-    let records = Records::new(settings.url.reveal(), role, settings.pool_size);
-    records.map_err(|_| refused("DATABASE_URL", "is not an address of PostgreSQL"))
+pub(crate) fn seats(
+    redis: &RedisConfig,
+    timing: LeaseTiming,
+    tokens: &AccessTokens,
+    clock: Clock,
+) -> Result<SeatStore, ConfigError> {
+    let tokens = redis.auth.is_iam().then(|| tokens.clone());
+    let address = RedisAddress::new(redis.url.reveal(), redis.ca.as_deref(), tokens);
+    let address = address.map_err(|_| refused("REDIS_URL", "is not an address of Redis"))?;
+    Ok(SeatStore::at(address, redis.replication_id, timing, clock))
 }
 
-/// A connection of whoever may change the schema: the user of `DATABASE_URL` itself.
-pub(crate) async fn schema(settings: &RecordsConfig, patience: Duration) -> SchemaResult<SchemaConnection> {
-    SchemaConnection::open(settings.url.reveal(), patience).await
+pub(crate) fn records(
+    settings: &RecordsConfig,
+    role: DatabaseRole,
+    tokens: &AccessTokens,
+) -> Result<Records, ConfigError> {
+    Ok(Records::new(records_address(settings, tokens)?, role, settings.pool_size))
+}
+
+/// Where the records are, and how a connection proves who it is.
+pub(crate) fn records_address(settings: &RecordsConfig, tokens: &AccessTokens) -> Result<RecordsAddress, ConfigError> {
+    let tokens = settings.auth.is_iam().then(|| tokens.clone());
+    let address = RecordsAddress::new(settings.url.reveal(), settings.ca.as_deref(), tokens);
+    address.map_err(|_| refused("DATABASE_URL", "is not an address of PostgreSQL"))
 }
 
 /// A limit for each address, in the Redis that every instance shares.
@@ -57,6 +74,7 @@ async fn signer(
     issuer: String,
     root: RootConfig,
     timing: &LeaseTiming,
+    tokens: AccessTokens,
     clock: Clock,
 ) -> Result<LeaseSigner, StartError> {
     let mut settings = signer::SignerSettings::new(issuer);
@@ -71,7 +89,7 @@ async fn signer(
                 None => root,
             })
         }
-        RootConfig::Kms(settings) => Arc::new(KmsRoot::new(settings, clock.clone())?),
+        RootConfig::Kms(settings) => Arc::new(KmsRoot::new(settings, tokens)?),
     };
     Ok(LeaseSigner::new(root, settings, clock))
 }
@@ -87,22 +105,14 @@ pub(crate) async fn moves(
     let SessionConfig { stores, handles, issuer, root } = config;
     let timing = stores.timing;
     let settings = ProtocolSettings { timing, clock: clock.clone(), handles, peppers };
-    let seats = seats(stores.redis, timing, clock.clone())?.with_rates(rates);
-    let records = records(&stores.records, role)?;
-    Ok(SeatProtocol::new(seats, records, signer(issuer, root, &timing, clock).await?, settings))
+    let tokens = access_tokens(&stores, &clock);
+    let seats = seats(&stores.redis, timing, &tokens, clock.clone())?.with_rates(rates);
+    let records = records(&stores.records, role, &tokens)?;
+    let signer = signer(issuer, root, &timing, tokens, clock).await?;
+    Ok(SeatProtocol::new(seats, records, signer, settings))
 }
 
 /// What a service of the client moves needs in order to answer.
 pub(crate) fn checks(moves: &SeatProtocol) -> Vec<StoreCheck> {
-    let (seats, records) = (moves.clone(), moves.clone());
-    vec![
-        StoreCheck::new(StoreName::Seats, move || {
-            let moves = seats.clone();
-            async move { moves.seats_ready().await }
-        }),
-        StoreCheck::new(StoreName::Records, move || {
-            let moves = records.clone();
-            async move { moves.records_ready().await }
-        }),
-    ]
+    vec![StoreCheck::of_seats(moves.seats().clone()), StoreCheck::of_records(moves.records().clone())]
 }

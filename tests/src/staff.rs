@@ -46,10 +46,7 @@ impl World {
 
     /// The same with an idempotency key, for whatever is asked.
     pub fn act_once(&self, key: &str) -> Caller {
-        Caller {
-            repeat: Some(RepeatableRequest::new(key, &[b"a request"], &crate::world::peppers())),
-            ..self.act()
-        }
+        Caller { repeat: Some(RepeatableRequest::new(key, &[b"a request"], &crate::world::peppers())), ..self.act() }
     }
 
     /// Ends a session of whoever sits on a seat, and with it the seat. False: nobody sits there.

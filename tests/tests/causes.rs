@@ -6,7 +6,7 @@ use license_core::{
     Clock, Error,
     domain::lease::LeaseTiming,
     error::chain,
-    records::{DatabaseRole, Records},
+    records::{DatabaseRole, Records, RecordsAddress},
     seat_store::{ReplicationId, SeatStore},
 };
 use license_local::stores::{RedisServer, RedisSettings};
@@ -68,7 +68,7 @@ async fn an_address_that_cannot_be_read_is_an_error_that_does_not_repeat_it() {
     let port = format!("postgres://service:{PASSWORD}@127.0.0.1:nowhere/license");
     let host = format!("postgres://service:{PASSWORD}@/{PASSWORD}?sslmode=never");
     for url in [port, host] {
-        let error = Records::new(&url, DatabaseRole::Service, 1).unwrap_err();
+        let error = RecordsAddress::new(&url, None, None).unwrap_err();
         assert_prints(&error, &["records: ", "the PostgreSQL URL cannot be read"]);
         assert!(error.source().unwrap().is::<sqlx::Error>());
     }

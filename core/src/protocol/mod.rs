@@ -102,24 +102,13 @@ impl SeatProtocol {
         &self.seats
     }
 
+    /// The records, as the service's role.
+    pub fn records(&self) -> &Records {
+        &self.records
+    }
+
     /// The keys that sign.
     pub fn signer(&self) -> &LeaseSigner {
         &self.signer
-    }
-
-    /// Whether Redis answers, for readiness.
-    ///
-    /// # Errors
-    /// [`crate::Error::Seats`].
-    pub async fn seats_ready(&self) -> crate::Result<()> {
-        self.seats.ready().await
-    }
-
-    /// Whether PostgreSQL answers, for readiness.
-    ///
-    /// # Errors
-    /// [`crate::Error::Records`].
-    pub async fn records_ready(&self) -> crate::Result<()> {
-        self.records.ready().await
     }
 }

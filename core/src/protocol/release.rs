@@ -62,22 +62,6 @@ impl SeatRelease {
         Self { seats, records, rebuilds, ttl, clock, steps }
     }
 
-    /// Whether Redis answers, for readiness.
-    ///
-    /// # Errors
-    /// [`crate::Error::Seats`].
-    pub async fn seats_ready(&self) -> Result<()> {
-        self.seats.ready().await
-    }
-
-    /// Whether PostgreSQL answers, for readiness.
-    ///
-    /// # Errors
-    /// [`crate::Error::Records`].
-    pub async fn records_ready(&self) -> Result<()> {
-        self.records.ready().await
-    }
-
     /// Ends a session. The seat is free when its last session has ended. Answers when the session ended, now or before;
     /// `None` if that was so long ago that PostgreSQL has forgotten it.
     ///
@@ -108,10 +92,8 @@ impl SeatRelease {
                 ReleaseAnswer::Left { epoch } | ReleaseAnswer::NotHeld { epoch } => (epoch, Vec::new()),
             };
             // Its owner asks, so the session is ended by id whatever the ticket and the epoch are.
-            let ended = self
-                .records
-                .end_seats(handle.tenant, handle.pool_id, &ending, EndReason::Released, self.ttl)
-                .await?;
+            let ended =
+                self.records.end_seats(handle.tenant, handle.pool_id, &ending, EndReason::Released, self.ttl).await?;
             self.steps.done(Step::EndSeats).await?;
             let Some(done) = ended.done else {
                 // A rebuild came in between, and its copy counts the session again: it must leave that copy too.

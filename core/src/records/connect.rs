@@ -1,5 +1,6 @@
 //! Connections, the two doors, and what is worth trying again.
 
+use super::login::{RecordsAddress, TokenLogin, is_refused};
 use crate::{
     Error, Result,
     domain::{id::TenantId, secret::KeyRing},
@@ -10,7 +11,6 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use std::{
-    str::FromStr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -86,7 +86,9 @@ impl DatabaseRole {
 /// The records, as one role. Cheap to clone; clones share a connection pool.
 #[derive(Clone, Debug)]
 pub struct Records {
-    pub(super) pool: PgPool,
+    pool: PgPool,
+    /// How new connections log in, where their password changes.
+    login: Option<TokenLogin>,
     /// What entries of the audit log are sealed with.
     pub(super) peppers: Option<Arc<KeyRing>>,
 }
@@ -95,20 +97,10 @@ pub struct Records {
 pub type TenantTransaction = sqlx::Transaction<'static, Postgres>;
 
 impl Records {
-    /// Records behind a PostgreSQL URL, as `role` (the URL's user is replaced). Connects when first asked, at most
-    /// `size` times.
-    ///
-    /// # Errors
-    /// If the URL is none.
-    pub fn new(url: &str, role: DatabaseRole, size: u32) -> Result<Self> {
-        let options =
-            PgConnectOptions::from_str(url).map_err(|e| Error::records("the PostgreSQL URL cannot be read", e))?;
-        Ok(Self::with(options, role, size))
-    }
-
-    /// The same with the address already taken apart.
-    pub fn with(options: PgConnectOptions, role: DatabaseRole, size: u32) -> Self {
-        let options = options.username(role.name()).application_name(role.name()).options(CONNECTION_SETTINGS);
+    /// Records at an address, as `role`. Connects when first asked, at most `size` times.
+    pub fn new(address: RecordsAddress, role: DatabaseRole, size: u32) -> Self {
+        let (options, login) = address.as_role(role);
+        let options = options.application_name(role.name()).options(CONNECTION_SETTINGS);
         let pool = PgPoolOptions::new()
             .max_connections(size)
             .acquire_timeout(ACQUIRE)
@@ -125,7 +117,12 @@ impl Records {
                 })
             })
             .connect_lazy_with(options);
-        Self { pool, peppers: None }
+        Self { pool, login, peppers: None }
+    }
+
+    /// The same with the address already taken apart; its user is replaced.
+    pub fn with(options: PgConnectOptions, role: DatabaseRole, size: u32) -> Self {
+        Self::new(options.into(), role, size)
     }
 
     /// The same, with what entries of the audit log are sealed with. What is written without has no seal, and is found
@@ -158,6 +155,14 @@ impl Records {
         .await
     }
 
+    /// The pool, whose new connections log in with a token that is still good.
+    pub(super) async fn pool(&self) -> Result<PgPool> {
+        if let Some(login) = &self.login {
+            login.renew(&self.pool).await.map_err(|e| Error::records("no password for PostgreSQL", e))?;
+        }
+        Ok(self.pool.clone())
+    }
+
     /// Asks once, and again where the outcome is unknown or nothing happened: a broken connection, a lock not had in
     /// time, a deadlock. Only for calls that may run twice.
     pub(super) async fn repeat<T, F>(&self, call: impl Fn(PgPool) -> F) -> Result<T>
@@ -165,9 +170,16 @@ impl Records {
         F: Future<Output = sqlx::Result<T>>,
     {
         let started = Instant::now();
+        // A refused token is replaced once.
+        let mut login = self.login.clone();
         loop {
-            match call(self.pool.clone()).await {
+            match call(self.pool().await?).await {
                 Ok(answer) => return Ok(answer),
+                Err(e) if let Some(login) = login.take_if(|_| is_refused(&e)) => {
+                    tracing::debug!(error = %chain(&e), "login refused; the access token is fetched anew");
+                    let unreplaced = |e| Error::records("the login was refused, and there is no new password", e);
+                    login.replace(&self.pool).await.map_err(unreplaced)?;
+                }
                 Err(e) if worth_repeating(&e) && started.elapsed() < REPEAT => {
                     tracing::debug!(error = %chain(&e), "records call repeated");
                     tokio::time::sleep(PAUSE).await;

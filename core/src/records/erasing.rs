@@ -23,7 +23,7 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sqlx::{Connection, PgConnection, Row, postgres::PgRow, types::Json};
+use sqlx::{Connection, PgConnection, PgPool, Row, postgres::PgRow, types::Json};
 use std::str::FromStr;
 use uuid::Uuid;
 
@@ -203,7 +203,8 @@ impl Records {
         peppers: &KeyRing,
     ) -> Result<Option<ErasureCursor>> {
         let Some(call) = Call::of(known, at) else { return Ok(Some(at.next(None, 0))) };
-        let row = match self.call_and_seal(&call, tenant, known, at, peppers).await {
+        let pool = self.pool().await?;
+        let row = match call_and_seal(&pool, &call, tenant, known, at, peppers).await {
             Ok(row) => row,
             // A lock was not to be had, a row moved to its month, rows of the history are being moved.
             Err(e) if worth_repeating(&e) => return Ok(None),
@@ -221,25 +222,25 @@ impl Records {
         }
         Ok(Some(at.next(row.try_get("after")?, call.keys)))
     }
+}
 
-    /// Makes the call and seals the entries of the audit log that it blanked, in one transaction.
-    async fn call_and_seal(
-        &self,
-        call: &Call,
-        tenant: TenantId,
-        known: &SubjectIdentifiers,
-        at: ErasureCursor,
-        peppers: &KeyRing,
-    ) -> sqlx::Result<PgRow> {
-        let query = call.bind(sqlx::query(call.sql).bind(tenant.0).bind(at.erasure), known, at);
-        let mut transaction = self.pool.begin().await?;
-        let row = query.fetch_one(&mut *transaction).await?;
-        let blanked = row.try_get::<Vec<i64>, _>("blanked").unwrap_or_default();
-        let earlier = row.try_get::<Json<Vec<_>>, _>("earlier").map(|it| it.0).unwrap_or_default();
-        seal_blanked(&mut transaction, tenant, at.erasure, &blanked, &earlier, peppers).await?;
-        transaction.commit().await?;
-        Ok(row)
-    }
+/// Makes the call and seals the entries of the audit log that it blanked, in one transaction.
+async fn call_and_seal(
+    pool: &PgPool,
+    call: &Call,
+    tenant: TenantId,
+    known: &SubjectIdentifiers,
+    at: ErasureCursor,
+    peppers: &KeyRing,
+) -> sqlx::Result<PgRow> {
+    let query = call.bind(sqlx::query(call.sql).bind(tenant.0).bind(at.erasure), known, at);
+    let mut transaction = pool.begin().await?;
+    let row = query.fetch_one(&mut *transaction).await?;
+    let blanked = row.try_get::<Vec<i64>, _>("blanked").unwrap_or_default();
+    let earlier = row.try_get::<Json<Vec<_>>, _>("earlier").map(|it| it.0).unwrap_or_default();
+    seal_blanked(&mut transaction, tenant, at.erasure, &blanked, &earlier, peppers).await?;
+    transaction.commit().await?;
+    Ok(row)
 }
 
 impl AuditedChange<'_> {

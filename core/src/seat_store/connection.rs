@@ -2,9 +2,9 @@
 //! deposed primary for no longer than that, and the drain margin of a rebuild covers this time (docs/PROTOCOL.md,
 //! section 2).
 
-use super::{contact::StoreContact, reply::ScriptReply};
-use crate::{Error, Result};
-use redis::{AsyncConnectionConfig, Client, ScriptInvocation, aio::MultiplexedConnection};
+use super::{address::RedisAddress, contact::StoreContact, reply::ScriptReply, scripts::ScriptCall};
+use crate::{Error, Result, error::ErrorContext};
+use redis::{AsyncConnectionConfig, aio::MultiplexedConnection};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -33,7 +33,7 @@ pub enum ReplicationId {
 /// The connection that all clones share, and how it is replaced.
 #[derive(Clone)]
 pub(super) struct RedisConnections {
-    client: Client,
+    address: RedisAddress,
     id: ReplicationId,
     max_age: Duration,
     contact: StoreContact,
@@ -55,26 +55,19 @@ struct LiveConnection {
 }
 
 impl RedisConnections {
-    pub(super) fn new(url: &str, id: ReplicationId, max_age: Duration, contact: StoreContact) -> Result<Self> {
-        let client = Client::open(url).map_err(|e| Error::seats("the Redis URL cannot be read", e))?;
-        Ok(Self { client, id, max_age, contact, current: Arc::default() })
+    pub(super) fn new(address: RedisAddress, id: ReplicationId, max_age: Duration, contact: StoreContact) -> Self {
+        Self { address, id, max_age, contact, current: Arc::default() }
     }
 
     /// Runs one script call. `writes` says whether the script may write or only reads. A broken connection is replaced
     /// once; a server that does not answer is not asked twice.
-    pub(super) async fn run<'a>(
-        &self,
-        writes: bool,
-        call: impl Fn(&str) -> ScriptInvocation<'a>,
-    ) -> Result<ScriptReply> {
+    pub(super) async fn run<'a>(&self, writes: bool, call: impl Fn(&str) -> ScriptCall<'a>) -> Result<ScriptReply> {
         let _pending = self.contact.begin_call();
         let mut tries = 0;
         loop {
             tries += 1;
             let mut live = self.connection().await?;
-            let answer: redis::RedisResult<redis::Value> =
-                call(&live.replication_id).invoke_async(&mut live.connection).await;
-            match answer {
+            match call(&live.replication_id).run(&mut live.connection).await {
                 Ok(value) => return self.accept_reply(ScriptReply::new(value)?, &mut live, writes).await,
                 Err(error) => {
                     let is_broken = self.record_error(&error, &live).await;
@@ -166,13 +159,13 @@ impl RedisConnections {
         }
     }
 
-    async fn connect(&self) -> redis::RedisResult<LiveConnection> {
+    async fn connect(&self) -> std::result::Result<LiveConnection, ErrorContext> {
         // The age counts from before the connect, because the node may be deposed at any time after that.
         let since = Instant::now();
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
             .set_response_timeout(Some(ANSWER_TIMEOUT));
-        let mut connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
+        let mut connection = self.address.connect(&config).await?;
         let replication_id = match self.id {
             ReplicationId::Script => String::new(),
             ReplicationId::Connection => replication_id(&mut connection).await?,

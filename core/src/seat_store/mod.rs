@@ -7,6 +7,7 @@
 //!
 //! * `keys.rs`: the only file that spells keys
 //! * `scripts.rs`: the only place that runs scripts
+//! * `address.rs`: where Redis is, and what a connection shows it
 //! * `connection.rs`: connections, none of them older than 30 s
 //! * `contact/`: the absences of Redis that this instance saw
 //! * `rate.rs`: limits that all instances share
@@ -14,6 +15,7 @@
 //! * `reply.rs`: how an answer is read
 
 mod acquire;
+mod address;
 mod connection;
 mod contact;
 mod keys;
@@ -31,6 +33,7 @@ pub use acquire::{
     AcquireAnswer, AcquireRefusal, PoolFull, SeatProspect, SilentHolder, TooManyProcesses, ValidateAnswer,
     ValidateReply, WaitReason,
 };
+pub use address::RedisAddress;
 pub use connection::ReplicationId;
 pub use keys::PoolKey;
 pub use look_up::{SessionLiveness, SessionLookup, SessionSighting};
@@ -70,13 +73,14 @@ impl SeatStore {
     /// # Errors
     /// If the text is not a Redis URL.
     pub fn new(url: &str, id: ReplicationId, timing: LeaseTiming, clock: Clock) -> Result<Self> {
+        Ok(Self::at(RedisAddress::new(url, None, None)?, id, timing, clock))
+    }
+
+    /// The same at an address that may want TLS and access tokens.
+    pub fn at(address: RedisAddress, id: ReplicationId, timing: LeaseTiming, clock: Clock) -> Self {
         let contact = contact::StoreContact::new(clock.clone(), &timing);
-        Ok(Self {
-            connections: connection::RedisConnections::new(url, id, timing.max_connection_age, contact)?,
-            timing,
-            rates: PoolRates::default(),
-            clock,
-        })
+        let connections = connection::RedisConnections::new(address, id, timing.max_connection_age, contact);
+        Self { connections, timing, rates: PoolRates::default(), clock }
     }
 
     /// The same store with limits that the scripts of a pool keep. Without this call there are none.

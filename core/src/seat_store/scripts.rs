@@ -2,6 +2,7 @@
 
 use super::{SeatStore, keys::PoolKey, reply::ScriptReply};
 use crate::Result;
+use redis::{ErrorKind, ServerErrorKind, aio::MultiplexedConnection};
 use std::sync::LazyLock;
 
 /// Only the scripts of test builds accept a test clock; the others refuse it.
@@ -20,14 +21,62 @@ pub(super) const PROLOGUE_ARGUMENTS: usize = 5;
 /// A script that is called with `KEYS` keys and `ARGUMENTS` arguments of its own, besides what its prologue reads. The
 /// head of its file lists both by name.
 pub(super) struct SeatScript<const KEYS: usize, const ARGUMENTS: usize> {
-    text: redis::Script,
+    text: String,
+    /// The SHA-1 of the text, by which Redis knows a script that it has run before.
+    hash: String,
     /// False for a script that only reads: a store that refuses every write answers it all the same.
     writes: bool,
 }
 
 impl<const KEYS: usize, const ARGUMENTS: usize> SeatScript<KEYS, ARGUMENTS> {
     fn new(flags: &str, parts: &[&str]) -> Self {
-        Self { text: redis::Script::new(&source(flags, TEST_BUILD, parts)), writes: flags != READ_ONLY }
+        let text = source(flags, TEST_BUILD, parts);
+        let hash = redis::Script::new(&text).get_hash().to_owned();
+        Self { text, hash, writes: flags != READ_ONLY }
+    }
+}
+
+impl<const KEYS: usize, const ARGUMENTS: usize> SeatScript<KEYS, ARGUMENTS> {
+    fn call(&self) -> ScriptCall<'_> {
+        ScriptCall { text: &self.text, hash: &self.hash, keys: Vec::new(), arguments: Vec::new() }
+    }
+}
+
+/// A script with the keys and arguments of one call.
+pub(super) struct ScriptCall<'a> {
+    text: &'a str,
+    hash: &'a str,
+    keys: Vec<String>,
+    arguments: Vec<String>,
+}
+
+impl ScriptCall<'_> {
+    fn keys<'k>(mut self, keys: impl IntoIterator<Item = &'k String>) -> Self {
+        self.keys.extend(keys.into_iter().cloned());
+        self
+    }
+
+    fn arguments(mut self, arguments: impl IntoIterator<Item = impl ToString>) -> Self {
+        self.arguments.extend(arguments.into_iter().map(|argument| argument.to_string()));
+        self
+    }
+
+    /// Runs the script by its hash, and by its text where Redis does not know it, which is once after a start. The text
+    /// is not loaded first, as the client library would do: managed servers refuse `SCRIPT LOAD`, and it would be
+    /// another round trip.
+    pub(super) async fn run(&self, connection: &mut MultiplexedConnection) -> redis::RedisResult<redis::Value> {
+        match self.command("EVALSHA", self.hash).query_async(connection).await {
+            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
+                self.command("EVAL", self.text).query_async(connection).await
+            }
+            answer => answer,
+        }
+    }
+
+    fn command(&self, name: &str, script: &str) -> redis::Cmd {
+        let mut command = redis::cmd(name);
+        command.arg(script).arg(self.keys.len()).arg(&self.keys).arg(&self.arguments);
+        command
     }
 }
 
@@ -92,13 +141,7 @@ impl SeatStore {
         arguments: &[String; ARGUMENTS],
     ) -> Result<ScriptReply> {
         let clock = self.clock.redis_test_ms();
-        self.connections
-            .run(script.writes, |_| {
-                let mut call = script.text.prepare_invoke();
-                call.key(keys).arg(clock).arg(arguments);
-                call
-            })
-            .await
+        self.connections.run(script.writes, |_| script.call().keys(keys).arguments([clock]).arguments(arguments)).await
     }
 
     /// Runs a script on a pool. `further` are the keys it declares besides the pool's six.
@@ -137,12 +180,8 @@ impl SeatStore {
                     self.timing.ttl_ms(),
                     self.clock.redis_test_ms(),
                 ];
-                let mut call = script.text.prepare_invoke();
-                for key in pool.keys().iter().chain(further) {
-                    call.key(key);
-                }
-                call.arg(id).arg(&times).arg(arguments).arg(list);
-                call
+                let call = script.call().keys(pool.keys().iter().chain(further));
+                call.arguments([id]).arguments(times).arguments(arguments).arguments(list)
             })
             .await
     }

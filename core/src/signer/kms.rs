@@ -1,8 +1,8 @@
 //! The root key in Cloud KMS, over REST: why not a client library, see docs/decisions/2026-11-21-kms-over-rest.md.
 //! <https://cloud.google.com/kms/docs/reference/rest/v1/projects.locations.keyRings.cryptoKeys.cryptoKeyVersions>
 
-use super::{RootKey, RootSigner, SigningFuture, metadata::MetadataServer};
-use crate::{Clock, Error, Result, error::ErrorContext};
+use super::{RootKey, RootSigner, SigningFuture};
+use crate::{Error, Result, access_token::AccessTokens, error::ErrorContext};
 use aws_lc_rs::digest;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use reqwest::{Method, StatusCode};
@@ -26,8 +26,6 @@ pub struct KmsSettings {
     /// `https://cloudkms.googleapis.com`, unless a test says otherwise. Gets our access token: must be https or
     /// loopback.
     pub endpoint: String,
-    /// `http://metadata.google.internal`, unless a test says otherwise.
-    pub metadata: String,
     /// How long one HTTP request may take. Two of them and a token must fit into a request's deadline of 5 s.
     pub timeout: Duration,
 }
@@ -39,7 +37,6 @@ impl KmsSettings {
             key: key.into(),
             next,
             endpoint: "https://cloudkms.googleapis.com".into(),
-            metadata: "http://metadata.google.internal".into(),
             timeout: Duration::from_millis(1500),
         }
     }
@@ -49,7 +46,7 @@ impl KmsSettings {
 pub struct KmsRoot {
     settings: KmsSettings,
     http: reqwest::Client,
-    metadata: MetadataServer,
+    tokens: AccessTokens,
     keys: OnceCell<Vec<RootKey>>,
 }
 
@@ -120,13 +117,12 @@ impl KmsRoot {
     ///
     /// # Panics
     /// If no rustls crypto provider is installed.
-    pub fn new(settings: KmsSettings, clock: Clock) -> Result<Self> {
+    pub fn new(settings: KmsSettings, tokens: AccessTokens) -> Result<Self> {
         let failed = |e: reqwest::Error| Error::signer("no HTTP client was made", e.without_url());
         // A redirect would carry our access token to wherever it points.
         let policy = reqwest::redirect::Policy::none();
         let http = reqwest::Client::builder().redirect(policy).timeout(settings.timeout).build().map_err(failed)?;
-        let metadata = MetadataServer::new(&settings.metadata, settings.timeout, clock).map_err(failed)?;
-        Ok(Self { settings, http, metadata, keys: OnceCell::new() })
+        Ok(Self { settings, http, tokens, keys: OnceCell::new() })
     }
 
     async fn fetch_keys(&self) -> Result<Vec<RootKey>> {
@@ -201,7 +197,7 @@ impl KmsRoot {
         body: Option<&SignRequest>,
     ) -> std::result::Result<T, KmsFault> {
         // No second try for the token: the metadata server is on this machine's link, and the deadline is short.
-        let token = self.metadata.token().await.map_err(KmsFault::for_good)?;
+        let token = self.tokens.token().await.map_err(KmsFault::for_good)?;
         let url = format!("{}/v1/{path}", self.settings.endpoint.trim_end_matches('/'));
         let mut request = self.http.request(method, url).bearer_auth(token.reveal());
         if let Some(body) = body {
@@ -215,7 +211,7 @@ impl KmsRoot {
             return answer.json().await.map_err(unanswered);
         }
         if status == StatusCode::UNAUTHORIZED {
-            self.metadata.forget().await;
+            self.tokens.forget(&token).await;
         }
         let again =
             matches!(status, StatusCode::UNAUTHORIZED | StatusCode::TOO_MANY_REQUESTS) || status.is_server_error();

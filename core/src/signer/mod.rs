@@ -7,8 +7,6 @@ pub mod delegated;
 pub mod kms;
 pub mod local;
 
-mod metadata;
-
 pub use crate::domain::token::{PublicKeySet, RootKey};
 pub use delegated::{InstanceKey, LeaseSigner, SignerSettings};
 

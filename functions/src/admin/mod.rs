@@ -45,7 +45,6 @@ use axum::{Router, middleware};
 use license_core::{
     Clock,
     domain::secret::KeyRing,
-    error::StoreName,
     identity::IdentityVerifier,
     management::{Management, SeatManagement},
     records::{DatabaseRole, Records},
@@ -137,8 +136,9 @@ pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartEr
     let AdminConfig { stores, peppers, credentials, staff, staff_rules, token_days, limit } =
         AdminConfig::from_env(env)?;
     let peppers = Arc::new(peppers);
-    let records = wiring::records(&stores.records, ROLE)?.sealing(peppers.clone());
-    let seats = wiring::seats(stores.redis, stores.timing, clock.clone())?;
+    let tokens = wiring::access_tokens(&stores, &clock);
+    let records = wiring::records(&stores.records, ROLE, &tokens)?.sealing(peppers.clone());
+    let seats = wiring::seats(&stores.redis, stores.timing, &tokens, clock.clone())?;
     let service = AdminService {
         management: Management::new(records.clone()),
         seat_management: SeatManagement::new(seats.clone(), records.clone()),
@@ -152,15 +152,6 @@ pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartEr
         limit: NamedLimit::new("admin", limit, seats.clone()),
         records: records.clone(),
     };
-    let checks = vec![
-        StoreCheck::new(StoreName::Seats, move || {
-            let seats = seats.clone();
-            async move { seats.ready().await }
-        }),
-        StoreCheck::new(StoreName::Records, move || {
-            let records = records.clone();
-            async move { records.ready().await }
-        }),
-    ];
+    let checks = vec![StoreCheck::of_seats(seats), StoreCheck::of_records(records)];
     Ok(Service { router: router(service), checks })
 }

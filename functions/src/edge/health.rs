@@ -57,7 +57,9 @@ async fn started(State(HealthState { checks, start }): State<HealthState>) -> Re
     let stores: BTreeMap<&str, &str> = checks.iter().map(|check| (check.name(), word(check))).collect();
     // No error: at a start this is how things are.
     let detail = "The service is starting: not every store has answered yet.";
-    Problem::new(Error::Deadline(first.store()).code(), detail).with("stores", serde_json::json!(stores)).into_response()
+    Problem::new(Error::Deadline(first.store()).code(), detail)
+        .with("stores", serde_json::json!(stores))
+        .into_response()
 }
 
 /// The service runs.

@@ -3,6 +3,7 @@
 pub mod address;
 mod check;
 pub mod config;
+mod connection_count;
 pub mod connection_room;
 pub mod connections;
 pub mod context;

@@ -2,6 +2,7 @@
 
 use super::{
     config::{Environment, ProcessConfig},
+    connection_count,
     connection_room::ConnectionRoom,
     connections::{ClientPatience, accept},
     health,
@@ -79,7 +80,8 @@ pub fn install_tls() {
 /// time. Needs a runtime.
 pub fn app(service: Service, settings: &LayerSettings) -> Router {
     let start = ServiceStart::begin(service.checks.clone(), settings.start_patience);
-    let router = service.router.merge(health::router(service.checks, start));
+    let router = connection_count::counted(service.router, &service.checks);
+    let router = router.merge(health::router(service.checks, start));
     layers(router.merge(security::router(settings.security.as_ref())), settings)
 }
 

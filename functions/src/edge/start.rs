@@ -39,7 +39,8 @@ impl ServiceStart {
                 let missing = tries.missing();
                 let answers = ask_all(&missing).await;
                 if !tries.progress.borrow().tried {
-                    for (store, error) in answers.iter().filter_map(|(store, answer)| Some((store, answer.as_ref().err()?)))
+                    for (store, error) in
+                        answers.iter().filter_map(|(store, answer)| Some((store, answer.as_ref().err()?)))
                     {
                         tracing::warn!(store, error = %chain(error), "not reachable at start; requests are answered \
                             with 503 until it is");

@@ -16,6 +16,7 @@ use crate::{
 use exit::{Exit, Failure};
 use license_core::{
     Clock,
+    access_token::AccessTokens,
     records::{GrantReport, RoleGrant, SchemaConnection, SchemaStatus},
     seat_store::SeatStore,
 };
@@ -75,7 +76,10 @@ pub fn run() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         _ => {
-            eprintln!("migrate: one of up, status, grants and after-restore is needed, and not {words:?}\n\n{}", help());
+            eprintln!(
+                "migrate: one of up, status, grants and after-restore is needed, and not {words:?}\n\n{}",
+                help()
+            );
             return ExitCode::from(Exit::Usage.code());
         }
     };
@@ -148,7 +152,9 @@ fn config<T>(read: Result<T, ConfigError>) -> Result<T, Failure> {
 }
 
 async fn connect(config: &MigrateConfig) -> Result<SchemaConnection, Failure> {
-    Ok(wiring::schema(&config.records, config.patience).await?)
+    let tokens = AccessTokens::new(&config.token_source, Clock::system());
+    let address = self::config(wiring::records_address(&config.records, &tokens))?;
+    Ok(SchemaConnection::connect(&address, config.patience).await?)
 }
 
 async fn lock(report: &Report, schema: &mut SchemaConnection) -> Result<(), Failure> {
@@ -205,11 +211,7 @@ async fn grants(report: &Report) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-async fn grant(
-    report: &Report,
-    schema: &mut SchemaConnection,
-    wanted: Option<&[RoleGrant]>,
-) -> Result<(), Failure> {
+async fn grant(report: &Report, schema: &mut SchemaConnection, wanted: Option<&[RoleGrant]>) -> Result<(), Failure> {
     let Some(wanted) = wanted else { return Ok(()) };
     let GrantReport { granted, revoked, kept } = schema.grant(wanted).await?;
     report.info(
@@ -227,7 +229,8 @@ async fn after_restore(report: &Report, force: bool) -> Result<Exit, Failure> {
     let env = Environment::process();
     let config = config(MigrateConfig::from_env(&env))?;
     let RestoreConfig { redis, timing } = self::config(RestoreConfig::from_env(&env))?;
-    let seats = self::config(wiring::seats(redis, timing, Clock::system()))?;
+    let tokens = AccessTokens::new(&config.token_source, Clock::system());
+    let seats = self::config(wiring::seats(&redis, timing, &tokens, Clock::system()))?;
     let mut schema = connect(&config).await?;
     lock(report, &mut schema).await?;
     if !force {

@@ -35,9 +35,20 @@ const CORE: &[Room] = &[
         // Tables, compiled in, and what reads them.
         packages: &["icu_casemap", "icu_normalizer", "icu_properties", "idna"],
     },
-    Room { folder: "core/src/seat_store", own: "seat_store", rooms: &[], packages: &["redis", "tokio"] },
-    Room { folder: "core/src/records", own: "records", rooms: &["refusal"], packages: &["sqlx", "tokio"] },
-    Room { folder: "core/src/signer", own: "signer", rooms: &[], packages: &["reqwest", "tokio", "crc32c"] },
+    Room { folder: "core/src/access_token", own: "access_token", rooms: &[], packages: &["reqwest", "tokio"] },
+    Room { folder: "core/src/seat_store", own: "seat_store", rooms: &["access_token"], packages: &["redis", "tokio"] },
+    Room {
+        folder: "core/src/records",
+        own: "records",
+        rooms: &["access_token", "refusal"],
+        packages: &["sqlx", "tokio"],
+    },
+    Room {
+        folder: "core/src/signer",
+        own: "signer",
+        rooms: &["access_token"],
+        packages: &["reqwest", "tokio", "crc32c"],
+    },
     Room { folder: "core/src/identity", own: "identity", rooms: &[], packages: &["reqwest", "tokio", "jsonwebtoken"] },
     Room {
         folder: "core/src/protocol",

@@ -226,13 +226,17 @@ fn the_page_names_every_variable_that_license_local_takes() {
 
 #[test]
 fn on_one_machine_every_variable_is_taken_or_set_or_known_not_to_be() {
-    // It has its own ports and its own bus, and no Cloud KMS.
-    const NEITHER: [&str; 9] = [
+    // It has its own ports, its own stores and its own bus, and no Cloud KMS.
+    const NEITHER: [&str; 13] = [
         "PORT",
         "BIND_ADDRESS",
         "DATABASE_GRANTS",
         "KMS_ENDPOINT",
         "GCE_METADATA_HOST",
+        "REDIS_AUTH",
+        "REDIS_CA",
+        "DATABASE_AUTH",
+        "DATABASE_CA",
         "PUBSUB_TOPIC_TICK",
         "PUBSUB_TOPIC_REAP",
         "PUBSUB_TOPIC_EVENTS",

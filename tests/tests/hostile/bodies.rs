@@ -21,7 +21,7 @@ use license_core::{
         secret::KeyRing,
     },
     protocol::{ProtocolSettings, SeatProtocol},
-    records::{DatabaseRole, Records},
+    records::{DatabaseRole, Records, RecordsAddress},
     seat_store::{ReplicationId, SeatStore},
     signer::{self, LeaseSigner},
 };
@@ -61,7 +61,8 @@ static HANDLE: LazyLock<String> = LazyLock::new(|| {
 fn app() -> Router {
     let (clock, timing) = (Clock::fake(), LeaseTiming::default());
     let seats = SeatStore::new(&format!("redis://{NOBODY}"), ReplicationId::Script, timing, clock.clone()).unwrap();
-    let records = Records::new(&format!("postgres://nobody@{NOBODY}/nothing"), DatabaseRole::Service, 1).unwrap();
+    let address = RecordsAddress::new(&format!("postgres://nobody@{NOBODY}/nothing"), None, None).unwrap();
+    let records = Records::new(address, DatabaseRole::Service, 1);
     let root = Arc::new(crate::keys::root().clone());
     let signer = LeaseSigner::new(root, signer::SignerSettings::new(crate::keys::ISSUER), clock.clone());
     let settings = ProtocolSettings {

@@ -50,7 +50,8 @@ async fn a_lock_that_is_not_had_in_five_seconds_is_told_with_who_may_have_it_and
 const LATER: (i64, &str, &str) = (9000, "9000_pool_notes", "alter table pools add column note text collate \"C\"");
 
 async fn later(server: &PostgresServer) -> SchemaConnection {
-    let mut schema = SchemaConnection::connect(&server.superuser(), Duration::ZERO).await.unwrap().with_more(&[LATER]);
+    let mut schema =
+        SchemaConnection::connect(&server.superuser().into(), Duration::ZERO).await.unwrap().with_more(&[LATER]);
     schema.lock(Duration::ZERO, || ()).await.unwrap();
     schema
 }
@@ -96,7 +97,7 @@ async fn seats_are_given_and_kept_while_a_migration_waits_behind_a_long_transact
 async fn who_waits_for_another_one_gives_up_at_last() {
     let server = stores::own_server().await;
     let _first = later(&server).await;
-    let mut second = SchemaConnection::connect(&server.superuser(), Duration::ZERO).await.unwrap();
+    let mut second = SchemaConnection::connect(&server.superuser().into(), Duration::ZERO).await.unwrap();
     let mut said = 0;
     let error = second.lock(Duration::from_millis(600), || said += 1).await.unwrap_err();
     assert_eq!((error.kind, said), (SchemaErrorKind::Busy, 1), "{error}");
@@ -106,7 +107,7 @@ async fn who_waits_for_another_one_gives_up_at_last() {
 async fn a_migration_that_fails_leaves_nothing_of_itself() {
     let server = stores::own_server().await;
     let broken = (9001, "9001_broken", "create table half (id int); select 1 / 0");
-    let schema = SchemaConnection::connect(&server.superuser(), Duration::ZERO).await.unwrap();
+    let schema = SchemaConnection::connect(&server.superuser().into(), Duration::ZERO).await.unwrap();
     let mut schema = schema.with_more(&[LATER, broken]);
     assert_eq!(schema.apply_next().await.unwrap().unwrap().0, "9000_pool_notes");
     let error = schema.apply_next().await.unwrap_err();

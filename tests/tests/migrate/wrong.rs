@@ -87,7 +87,11 @@ async fn a_password_is_in_no_line() {
         format!("postgres://user:{secret}@127.0.0.1:nowhere/license"),
     ] {
         let ended = run(&["up"], &[("DATABASE_URL", &url), ("START_PATIENCE_SECONDS", "0")]).await;
-        assert!(ended.code != 0 && !ended.output.contains(secret) && !ended.errors.contains(secret), "{}", ended.output);
+        assert!(
+            ended.code != 0 && !ended.output.contains(secret) && !ended.errors.contains(secret),
+            "{}",
+            ended.output
+        );
     }
 }
 

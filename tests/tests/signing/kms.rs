@@ -5,6 +5,7 @@ use aws_lc_rs::digest::{Digest, SHA256};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use license_core::{
     Clock, Error,
+    access_token::AccessTokens,
     error::chain,
     signer::{
         LeaseSigner, RootSigner, SignerSettings as Certificates,
@@ -67,9 +68,9 @@ async fn cloud() -> Cloud {
     Mock::given(path(METADATA)).respond_with(token).with_priority(9).mount(&server).await;
     let clock = Clock::fake();
     let mut settings = KmsSettings::new(KEY, None);
-    (settings.endpoint, settings.metadata) = (server.uri(), server.uri());
+    settings.endpoint = server.uri();
     settings.timeout = Duration::from_millis(300);
-    let root = KmsRoot::new(settings, clock.clone()).unwrap();
+    let root = KmsRoot::new(settings, AccessTokens::new(&server.uri(), clock.clone())).unwrap();
     Cloud { server, clock, root }
 }
 
@@ -132,8 +133,8 @@ async fn a_certificate_signed_by_cloud_kms_verifies_under_its_public_key() {
 async fn the_next_key_version_is_published_behind_the_current_one() {
     let it = cloud().await;
     let mut settings = KmsSettings::new(KEY, Some(NEXT.into()));
-    (settings.endpoint, settings.metadata) = (it.server.uri(), it.server.uri());
-    let root = KmsRoot::new(settings, it.clock.clone()).unwrap();
+    settings.endpoint = it.server.uri();
+    let root = KmsRoot::new(settings, AccessTokens::new(&it.server.uri(), it.clock.clone())).unwrap();
     it.key(KEY, ResponseTemplate::new(200).set_body_json(public_key(KEY))).await;
     it.key(NEXT, ResponseTemplate::new(200).set_body_json(public_key(NEXT))).await;
     assert_eq!(root.public_keys().await.unwrap().len(), 2);

@@ -64,7 +64,9 @@ impl SchemaConnection {
             sqlx::query_as(sql).fetch_all(&mut self.connection).await.unwrap_or_default();
         let seen: Vec<String> = seen
             .into_iter()
-            .map(|(pid, user, program, state, age)| format!("process {pid} ({user}, {program}, {state}, since {age} s)"))
+            .map(|(pid, user, program, state, age)| {
+                format!("process {pid} ({user}, {program}, {state}, since {age} s)")
+            })
             .collect();
         let seen = if seen.is_empty() { "nobody that this user may see".to_owned() } else { seen.join(", ") };
         let what = format!(

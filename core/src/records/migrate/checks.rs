@@ -48,7 +48,8 @@ pub(super) async fn server(connection: &mut PgConnection) -> SchemaResult<()> {
             and not exists (select from pg_depend d where d.objid = c.oid and d.deptype = 'e')
           order by c.relname limit 3)
         where to_regclass('public._sqlx_migrations') is null";
-    let strange: Option<Vec<String>> = sqlx::query_scalar(sql).fetch_optional(&mut *connection).await.map_err(failed)?;
+    let strange: Option<Vec<String>> =
+        sqlx::query_scalar(sql).fetch_optional(&mut *connection).await.map_err(failed)?;
     match strange {
         Some(tables) if !tables.is_empty() => {
             let tables = tables.join(", ");

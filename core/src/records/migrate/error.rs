@@ -45,6 +45,11 @@ impl SchemaError {
         Self { kind, context }
     }
 
+    /// The same with the error underneath.
+    pub(super) fn caused(kind: SchemaErrorKind, what: &'static str, error: Error) -> Self {
+        Self { kind, context: ErrorContext::new(what, error) }
+    }
+
     /// What was done when the server's error arose, which says the kind.
     pub(super) fn of(what: impl Into<Cow<'static, str>>, error: sqlx::Error) -> Self {
         Self { kind: kind(&error), context: ErrorContext::new(what, error) }

@@ -61,7 +61,8 @@ impl SchemaConnection {
             kept: present.intersection(&wanted).cloned().collect(),
         };
         let changes = report.granted.iter().map(|it| ("grant %I to %I", it));
-        for (form, RoleGrant { user, role }) in changes.chain(report.revoked.iter().map(|it| ("revoke %I from %I", it))) {
+        for (form, RoleGrant { user, role }) in changes.chain(report.revoked.iter().map(|it| ("revoke %I from %I", it)))
+        {
             let sql = "-- grant_text
                 select format($1, $2, $3)";
             let text: String = sqlx::query_scalar(sql)

@@ -15,6 +15,7 @@ pub use checks::SchemaStatus;
 pub use error::{SchemaError, SchemaErrorKind};
 pub use grants::{GrantReport, RoleGrant};
 
+use super::RecordsAddress;
 use crate::Result;
 use sqlx::{
     Connection, Executor, PgConnection,
@@ -47,31 +48,17 @@ pub struct SchemaConnection {
 }
 
 impl SchemaConnection {
-    /// The same as [`SchemaConnection::connect`] at a PostgreSQL URL.
-    ///
-    /// # Errors
-    /// As [`SchemaConnection::connect`]; if the URL is none, [`SchemaErrorKind::Failed`].
-    pub async fn open(url: &str, patience: Duration) -> SchemaResult<Self> {
-        let options = url.parse().map_err(|e| SchemaError::of("the PostgreSQL URL cannot be read", e))?;
-        Self::connect(&options, patience).await
-    }
-
     /// Connects, and comes back as long as nobody answers and `patience` is not over: a fresh instance in a cloud may
     /// have no network yet.
     ///
     /// # Errors
     /// If nobody answers, the login is refused, or the server is not one for this schema.
-    pub async fn connect(options: &PgConnectOptions, patience: Duration) -> SchemaResult<Self> {
-        let options = options.clone().application_name("migrate").options([
-            ("lock_timeout", LOCK_TIMEOUT),
-            ("statement_timeout", "0"),
-            ("search_path", "public,pg_temp"),
-        ]);
+    pub async fn connect(address: &RecordsAddress, patience: Duration) -> SchemaResult<Self> {
         let started = Instant::now();
         let mut connection = loop {
-            let error = match tokio::time::timeout(CONNECT, PgConnection::connect_with(&options)).await {
+            let error = match tokio::time::timeout(CONNECT, connected(address)).await {
                 Ok(Ok(connection)) => break connection,
-                Ok(Err(error)) => SchemaError::of("connecting to the database failed", error),
+                Ok(Err(error)) => error,
                 Err(_) => SchemaError::new(
                     SchemaErrorKind::Unreachable,
                     format!("the database server did not answer within {} s", CONNECT.as_secs()),
@@ -170,6 +157,19 @@ impl SchemaConnection {
     }
 }
 
+/// A connection of the address's own user, with a fresh token where it logs in with one.
+async fn connected(address: &RecordsAddress) -> SchemaResult<PgConnection> {
+    let options = address.as_own_user().await;
+    let options = options.map_err(|e| SchemaError::caused(SchemaErrorKind::Unreachable, "there is no password", e))?;
+    let options = options.application_name("migrate").options([
+        ("lock_timeout", LOCK_TIMEOUT),
+        ("statement_timeout", "0"),
+        ("search_path", "public,pg_temp"),
+    ]);
+    let connection = PgConnection::connect_with(&options).await;
+    connection.map_err(|e| SchemaError::of("connecting to the database failed", e))
+}
+
 fn compiled() -> Vec<Migration> {
     migrations(MIGRATIONS)
 }
@@ -187,7 +187,7 @@ fn migrations(list: &[(i64, &'static str, &'static str)]) -> Vec<Migration> {
 /// # Errors
 /// [`crate::Error::Records`] with the server's error underneath.
 pub async fn migrate(options: &PgConnectOptions) -> Result<()> {
-    let mut schema = SchemaConnection::connect(options, Duration::ZERO).await?;
+    let mut schema = SchemaConnection::connect(&options.clone().into(), Duration::ZERO).await?;
     schema.lock(Duration::from_secs(60), || ()).await?;
     schema.make_roles().await?;
     while schema.apply_next().await?.is_some() {}

@@ -3,7 +3,7 @@
 use super::{
     env::{ConfigResult, Environment, wrong},
     seats::{start_patience, timing},
-    stores::{RecordsConfig, RedisConfig},
+    stores::{RecordsConfig, RedisConfig, token_source},
 };
 use license_core::{
     domain::lease::LeaseTiming,
@@ -18,6 +18,8 @@ pub struct MigrateConfig {
     pub records: RecordsConfig,
     /// `DATABASE_GRANTS`: which login has which role; `None`: whatever it is.
     pub grants: Option<Vec<RoleGrant>>,
+    /// Who gives access tokens.
+    pub token_source: String,
     /// How long a store that does not answer is waited for.
     pub patience: Duration,
 }
@@ -27,7 +29,7 @@ impl MigrateConfig {
     pub fn from_env(env: &Environment) -> ConfigResult<Self> {
         let records = RecordsConfig::from_env(env)?;
         same_project(env, records.url.reveal())?;
-        Ok(Self { records, grants: grants(env)?, patience: start_patience(env)? })
+        Ok(Self { records, grants: grants(env)?, token_source: token_source(env), patience: start_patience(env)? })
     }
 }
 
@@ -105,10 +107,7 @@ mod tests {
         let grants = |text| read(&[URL, ("DATABASE_GRANTS", text)]).map(|config| config.grants.unwrap());
         let told = grants("acquire@one.iam=service, admin@one.iam=admin,").unwrap();
         let role = |user: &str, role| RoleGrant::new(user, role);
-        assert_eq!(
-            told,
-            [role("acquire@one.iam", DatabaseRole::Service), role("admin@one.iam", DatabaseRole::Admin)]
-        );
+        assert_eq!(told, [role("acquire@one.iam", DatabaseRole::Service), role("admin@one.iam", DatabaseRole::Admin)]);
         assert_eq!(read(&[URL]).unwrap().grants, None);
         for (text, said) in [
             ("acquire", "must be user=role with commas between them, and has \"acquire\""),

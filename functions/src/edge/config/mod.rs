@@ -36,5 +36,5 @@ pub use services::{
     ReleaseConfig, SessionConfig, StoresConfig,
 };
 pub use staff_rules::StaffRules;
-pub use stores::{RecordsConfig, RedisConfig};
+pub use stores::{RecordsConfig, RedisConfig, StoreAuth, token_source};
 pub use variables::{DefaultValue, MIGRATE_VARIABLES, VARIABLES, Variable, VariableReaders};

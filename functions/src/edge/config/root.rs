@@ -15,7 +15,7 @@ pub enum RootConfig {
         next: Option<PathBuf>,
     },
     /// `ROOT_KEY=kms:<name>`: a Cloud KMS key version. `ROOT_KEY_NEXT` is published beside it, so that clients can pin
-    /// it before it signs; `KMS_ENDPOINT` and `GCE_METADATA_HOST` are Google's unless set.
+    /// it before it signs; `KMS_ENDPOINT` is Google's unless set.
     Kms(kms::KmsSettings),
 }
 
@@ -50,9 +50,6 @@ fn kms_settings(env: &Environment, version: &str, next: Option<String>) -> Confi
     });
     let mut settings = kms::KmsSettings::new(version, next.transpose()?);
     settings.endpoint = without_slash(env.url("KMS_ENDPOINT", Some(&settings.endpoint))?);
-    if let Some(host) = env.get("GCE_METADATA_HOST") {
-        settings.metadata = format!("http://{host}");
-    }
     Ok(settings)
 }
 

@@ -10,7 +10,7 @@ use super::{
     root::{RootConfig, issuer},
     seats::{acquire_rates, heartbeat_rates, rate, timing},
     staff_rules::StaffRules,
-    stores::{RecordsConfig, RedisConfig},
+    stores::{RecordsConfig, RedisConfig, token_source},
 };
 use license_core::{
     domain::{
@@ -49,6 +49,8 @@ pub struct StoresConfig {
     pub redis: RedisConfig,
     /// The records.
     pub records: RecordsConfig,
+    /// Who gives access tokens.
+    pub token_source: String,
     /// The protocol's times.
     pub timing: LeaseTiming,
 }
@@ -56,7 +58,8 @@ pub struct StoresConfig {
 impl StoresConfig {
     fn from_env(env: &Environment) -> ConfigResult<Self> {
         let timing = timing(env)?;
-        Ok(Self { redis: RedisConfig::from_env(env)?, records: RecordsConfig::from_env(env)?, timing })
+        let (redis, records) = (RedisConfig::from_env(env)?, RecordsConfig::from_env(env)?);
+        Ok(Self { redis, records, token_source: token_source(env), timing })
     }
 }
 

@@ -95,7 +95,9 @@ fn the_job_of_the_schema_asks_for_the_variables_that_its_list_gives_it_and_for_n
     let mut asked = asked.lock().unwrap().clone();
     asked.retain(|name| !["K_SERVICE", "CLOUD_RUN_JOB"].contains(&name.as_str()));
     assert_eq!(asked, config::MIGRATE_VARIABLES.iter().map(|&name| name.to_owned()).collect());
-    let own = VARIABLES.iter().filter(|variable| variable.is_read_by("migrate") && matches!(variable.readers, VariableReaders::Only(_)));
+    let own = VARIABLES
+        .iter()
+        .filter(|variable| variable.is_read_by("migrate") && matches!(variable.readers, VariableReaders::Only(_)));
     for Variable { name, .. } in own {
         assert!(config::MIGRATE_VARIABLES.contains(name), "{name}");
     }

@@ -1,0 +1,131 @@
+//! Access tokens of the service account that this instance runs as, from Google's metadata server. The signer shows
+//! them to Cloud KMS, and both stores take them as passwords where they are told to (`DATABASE_AUTH` and `REDIS_AUTH`).
+//! <https://cloud.google.com/compute/docs/access/authenticate-workloads#applications>
+//!
+//! Why not Google's own library: docs/decisions/2026-11-28-access-tokens-without-a-library.md.
+
+use crate::{Clock, domain::secret::Secret, error::ErrorContext};
+use serde::Deserialize;
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::sync::{Mutex, OnceCell};
+
+const PATH: &str = "/computeMetadata/v1/instance/service-accounts/default/token";
+
+/// A token with less than this left (seconds) is replaced. The metadata server hands out a new one when 300 s are left.
+const MARGIN: i64 = 60;
+/// How long the metadata server may take. It is on this machine's own link; a token and two requests to Cloud KMS must
+/// fit into a request's deadline of 5 s.
+const TIMEOUT: Duration = Duration::from_millis(1500);
+/// How long after a failed request the next one is made. Callers in between are told of the failure.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Fetches access tokens, and keeps the last one until shortly before its end. Cheap to clone; clones share the token.
+/// Nothing is asked before a token is wanted.
+#[derive(Clone)]
+pub struct AccessTokens(Arc<MetadataServer>);
+
+struct MetadataServer {
+    http: OnceCell<reqwest::Client>,
+    url: String,
+    clock: Clock,
+    state: Mutex<TokenState>,
+}
+
+#[derive(Default)]
+struct TokenState {
+    held: Option<CachedToken>,
+    /// When the last request failed, and why.
+    failed: Option<(Instant, ErrorContext)>,
+}
+
+struct CachedToken {
+    token: Secret<String>,
+    ends: i64,
+}
+
+#[derive(Deserialize)]
+struct MetadataToken {
+    access_token: String,
+    expires_in: i64,
+}
+
+impl AccessTokens {
+    /// Tokens from the metadata server at `endpoint`, such as `http://metadata.google.internal`.
+    pub fn new(endpoint: &str, clock: Clock) -> Self {
+        let url = format!("{}{PATH}", endpoint.trim_end_matches('/'));
+        Self(Arc::new(MetadataServer { http: OnceCell::new(), url, clock, state: Mutex::default() }))
+    }
+
+    /// A token that is good for another minute. Callers that come at the same time share one request. While the server
+    /// does not answer, the token that is held is used to its very end.
+    ///
+    /// # Errors
+    /// Why there is none, without the token.
+    pub async fn token(&self) -> Result<Secret<String>, ErrorContext> {
+        let mut state = self.0.state.lock().await;
+        let now = self.0.clock.now_seconds();
+        let left = state.held.as_ref().map_or(0, |held| held.ends - now);
+        if let Some(held) = state.held.as_ref().filter(|_| left > MARGIN) {
+            return Ok(held.token.clone());
+        }
+        let rests = state.failed.as_ref().filter(|(at, _)| at.elapsed() < PAUSE).map(|(_, error)| error.clone());
+        let error = match rests {
+            Some(error) => error,
+            None => match self.0.fetch().await {
+                Ok(answer) => {
+                    let (token, ends) = (Secret::new(answer.access_token), now.saturating_add(answer.expires_in));
+                    *state = TokenState { held: Some(CachedToken { token: token.clone(), ends }), failed: None };
+                    return Ok(token);
+                }
+                Err(error) => {
+                    state.failed = Some((Instant::now(), error.clone()));
+                    error
+                }
+            },
+        };
+        state.held.as_ref().filter(|_| left > 0).map(|held| held.token.clone()).ok_or(error)
+    }
+
+    /// Forgets a token after it was refused. One that replaced it meanwhile is kept.
+    pub async fn forget(&self, refused: &Secret<String>) {
+        let mut state = self.0.state.lock().await;
+        if state.held.as_ref().is_some_and(|held| held.token == *refused) {
+            state.held = None;
+        }
+    }
+}
+
+impl MetadataServer {
+    async fn fetch(&self) -> Result<MetadataToken, ErrorContext> {
+        let http = self.http.get_or_try_init(|| async { client() }).await;
+        let http = http.map_err(|e| ErrorContext::new("no HTTP client was made", e.without_url()))?;
+        let request = http.get(&self.url).header("Metadata-Flavor", "Google");
+        let answer = async { request.send().await?.error_for_status()?.json().await };
+        answer.await.map_err(unanswered)
+    }
+}
+
+/// Neither proxies nor redirects: the server is on this machine's own link. It has no TLS, so no roots are read.
+fn client() -> reqwest::Result<reqwest::Client> {
+    let policy = reqwest::redirect::Policy::none();
+    reqwest::Client::builder().no_proxy().redirect(policy).tls_certs_only([]).timeout(TIMEOUT).build()
+}
+
+/// Why there is no token. An answer that cannot be read is named without its cause: the parser quotes what it found, and
+/// that may be the token.
+fn unanswered(error: reqwest::Error) -> ErrorContext {
+    if error.is_decode() {
+        return ErrorContext::from("no access token from the metadata server: its answer cannot be read");
+    }
+    ErrorContext::new("no access token from the metadata server", error.without_url())
+}
+
+impl fmt::Debug for AccessTokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AccessTokens({})", self.0.url)
+    }
+}
