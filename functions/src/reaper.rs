@@ -162,13 +162,15 @@ pub(crate) async fn service_from(inputs: ServiceInputs<'_>) -> Result<Service, S
     };
     let tokens = wiring::access_tokens(&stores, &clock);
     let seats = wiring::seats(&stores.redis, stores.timing, &tokens, clock.clone())?;
-    let reaper = SeatReaper::new(seats, wiring::records(&stores.records, ROLE, &tokens)?, stores.timing);
+    let records = wiring::records(&stores.records, ROLE, &tokens)?;
+    let reaper = SeatReaper::new(seats, records.clone(), stores.timing);
     let push = PushCheck { verifier: IdentityVerifier::new(push.trust, clock), email: push.email };
     let asked = reaper.clone();
     let check = StoreCheck::of_both(move || {
         let reaper = asked.clone();
         async move { reaper.ready().await }
-    });
+    })
+    .counting(records);
     Ok(Service { router: router(ReaperService { reaper, publisher, push }), checks: vec![check] })
 }
 

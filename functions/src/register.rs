@@ -30,7 +30,6 @@ use license_core::{
         secret::KeyRing,
         step_up::SignIn,
     },
-    error::StoreName,
     identity::{IdentityVerifier, VerifiedClaims, VerifyError},
     management::{JoinRequest, Management, NewMember, NewOrganization},
     records::{DatabaseRole, Records, RegisteredTenant, VerifiedPerson},
@@ -86,11 +85,7 @@ pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartEr
     let credential_guesses = wiring::credential_guesses(&credentials, seats.clone(), clock.clone());
     let limit = wiring::by_address("register", limit, credentials.proxies, seats);
     let verifier = IdentityVerifier::new(credentials.identity, clock);
-    let asked = records.clone();
-    let check = StoreCheck::new(StoreName::Records, move || {
-        let records = asked.clone();
-        async move { records.ready().await }
-    });
+    let check = StoreCheck::of_records(records.clone());
     Ok(Service {
         router: router(RegisterService {
             management: Management::new(records.clone()),

@@ -2,7 +2,7 @@
 //! may be away.
 
 use crate::edge::{
-    config::{ConfigError, CredentialsConfig, RecordsConfig, RedisConfig, RootConfig, SeatServiceConfig, StoresConfig},
+    config::{ConfigError, CredentialsConfig, RecordsConfig, RedisConfig, RootConfig, SessionConfig, StoresConfig},
     credential_guesses::CredentialGuesses,
     rate::{ByAddress, NamedLimit},
     serve::{StartError, StoreCheck},
@@ -10,8 +10,11 @@ use crate::edge::{
 use license_core::{
     Clock,
     access_token::AccessTokens,
-    domain::{lease::LeaseTiming, rate::RateLimit},
-    error::StoreName,
+    domain::{
+        lease::LeaseTiming,
+        rate::{PoolRates, RateLimit},
+        secret::KeyRing,
+    },
     protocol::{ProtocolSettings, SeatProtocol},
     records::{DatabaseRole, Records, RecordsAddress},
     seat_store::{RedisAddress, SeatStore},
@@ -41,10 +44,14 @@ pub(crate) fn records(
     role: DatabaseRole,
     tokens: &AccessTokens,
 ) -> Result<Records, ConfigError> {
+    Ok(Records::new(records_address(settings, tokens)?, role, settings.pool_size))
+}
+
+/// Where the records are, and how a connection proves who it is.
+pub(crate) fn records_address(settings: &RecordsConfig, tokens: &AccessTokens) -> Result<RecordsAddress, ConfigError> {
     let tokens = settings.auth.is_iam().then(|| tokens.clone());
     let address = RecordsAddress::new(settings.url.reveal(), settings.ca.as_deref(), tokens);
-    let address = address.map_err(|_| refused("DATABASE_URL", "is not an address of PostgreSQL"))?;
-    Ok(Records::new(address, role, settings.pool_size))
+    address.map_err(|_| refused("DATABASE_URL", "is not an address of PostgreSQL"))
 }
 
 /// A limit for each address, in the Redis that every instance shares.
@@ -87,13 +94,15 @@ async fn signer(
     Ok(LeaseSigner::new(root, settings, clock))
 }
 
-/// The moves of clients, as the service's role.
+/// The moves of clients, as the service's role. `peppers` where they are shown license keys.
 pub(crate) async fn moves(
-    config: SeatServiceConfig,
+    config: SessionConfig,
+    peppers: Option<KeyRing>,
+    rates: PoolRates,
     role: DatabaseRole,
     clock: Clock,
 ) -> Result<SeatProtocol, StartError> {
-    let SeatServiceConfig { stores, handles, peppers, rates, issuer, root } = config;
+    let SessionConfig { stores, handles, issuer, root } = config;
     let timing = stores.timing;
     let settings = ProtocolSettings { timing, clock: clock.clone(), handles, peppers };
     let tokens = access_tokens(&stores, &clock);
@@ -105,15 +114,5 @@ pub(crate) async fn moves(
 
 /// What a service of the client moves needs in order to answer.
 pub(crate) fn checks(moves: &SeatProtocol) -> Vec<StoreCheck> {
-    let (seats, records) = (moves.clone(), moves.clone());
-    vec![
-        StoreCheck::new(StoreName::Seats, move || {
-            let moves = seats.clone();
-            async move { moves.seats_ready().await }
-        }),
-        StoreCheck::new(StoreName::Records, move || {
-            let moves = records.clone();
-            async move { moves.records_ready().await }
-        }),
-    ]
+    vec![StoreCheck::of_seats(moves.seats().clone()), StoreCheck::of_records(moves.records().clone())]
 }

@@ -157,7 +157,7 @@ async fn an_idle_pool_leaves_redis_after_a_day_and_a_held_one_stays() {
 
     world.flush().await;
     let b = world.machine("b");
-    world.moves.seats_ready().await.unwrap();
+    world.moves.seats().ready().await.unwrap();
     rebuilt_idle(&world).await;
     let after = lives(&world).await;
     assert!(after.contains_key("h") && idle(&after), "rebuilt with nobody in it: {after:?}");

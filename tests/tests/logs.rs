@@ -83,3 +83,26 @@ async fn a_whole_runs_output_names_every_request_and_shows_no_key_handle_or_toke
         named.iter().find(|line| line["httpRequest"]["requestUrl"].as_str().unwrap().ends_with("release")).unwrap();
     assert_eq!(traced["logging.googleapis.com/trace"], "projects/a-project/traces/105445aa7843bc8bf206b12000100000");
 }
+
+#[tokio::test]
+async fn an_instance_says_once_a_minute_how_many_connections_it_has() {
+    let world = World::shaped(Shape { clock: license_core::Clock::system(), ..Shape::default() }).await;
+    let dir = tempfile::tempdir().unwrap();
+    let variables = process::variables(&world, dir.path()).await;
+    let acquire = Function::start("acquire", &variables, dir.path()).await;
+    let lines = || -> Vec<Value> {
+        let log = acquire.log();
+        let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        lines.filter(|line| line["message"] == "connections of this instance").collect()
+    };
+    assert!(lines().is_empty(), "looks at its health are no requests");
+    for _ in 0..3 {
+        let body = json!({ "license_key": world.license.key.reveal() });
+        let asked = process::http().post(format!("{}/api/v1/licenses/validate", acquire.url)).json(&body);
+        assert_eq!(asked.send().await.unwrap().status(), 200);
+    }
+    let lines = lines();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0]["connections"].as_u64() >= Some(1) && lines[0]["idle"].is_u64(), "{lines:?}");
+    assert!(lines[0]["request_id"].is_string());
+}

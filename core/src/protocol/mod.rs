@@ -64,8 +64,9 @@ pub struct ProtocolSettings {
     pub clock: Clock,
     /// The keys under which session handles are minted.
     pub handles: KeyRing,
-    /// The peppers under which license keys are hashed.
-    pub peppers: KeyRing,
+    /// The peppers under which license keys are hashed. `None`: these operations are given no license key, as those of
+    /// heartbeat.
+    pub peppers: Option<KeyRing>,
 }
 
 impl SeatProtocol {
@@ -101,24 +102,13 @@ impl SeatProtocol {
         &self.seats
     }
 
+    /// The records, as the service's role.
+    pub fn records(&self) -> &Records {
+        &self.records
+    }
+
     /// The keys that sign.
     pub fn signer(&self) -> &LeaseSigner {
         &self.signer
-    }
-
-    /// Whether Redis answers, for readiness.
-    ///
-    /// # Errors
-    /// [`crate::Error::Seats`].
-    pub async fn seats_ready(&self) -> crate::Result<()> {
-        self.seats.ready().await
-    }
-
-    /// Whether PostgreSQL answers, for readiness.
-    ///
-    /// # Errors
-    /// [`crate::Error::Records`].
-    pub async fn records_ready(&self) -> crate::Result<()> {
-        self.records.ready().await
     }
 }

@@ -7,8 +7,8 @@
 //! role may do at all (migrations/README.md): seats, sessions, licenses and events are written by functions alone.
 //! Nothing here knows Redis.
 //!
-//! * `connect.rs`: connections, and what is worth trying again · `login.rs`: how they prove who they are ·
-//!   `migrate.rs`: schema and roles
+//! * `connect.rs`: connections, and what is worth trying again · `login.rs`: how they prove who they are · `connections.rs`:
+//!   how many there are · `migrate/`: schema, roles and grants
 //! * `seats.rs`: grant, end, resolve, rebuild · `sweep.rs`: which pools the reaper looks at · `outbox.rs`: events
 //!   waiting to be published · `history.rs`: what is over
 //! * `change.rs`: the transaction of a change that people ask for, audited and idempotent · `caller.rs`: who asks ·
@@ -29,6 +29,7 @@ mod caller;
 mod chain;
 mod change;
 mod connect;
+mod connections;
 mod erasing;
 mod history;
 mod invitations;
@@ -61,6 +62,7 @@ pub use chain::{ChainFault, ChainHead, ChainLink, FaultKind};
 pub(crate) use change::AuditedChange;
 pub(crate) use connect::REPEAT;
 pub use connect::{DatabaseRole, Records, TenantTransaction};
+pub use connections::PoolConnections;
 pub use erasing::{ErasureCursor, ErasureReport, ErasureSubject};
 pub use history::HistoryStep;
 pub use invitations::{InvitationRow, InvitationState};
@@ -68,7 +70,9 @@ pub use joining::VerifiedPerson;
 pub(crate) use licenses::{EndedSessions, LicenseInsert};
 pub use licenses::{KeyMatch, LicenseFilter, LicenseRow, PoolChange, PoolOf};
 pub use login::RecordsAddress;
-pub use migrate::migrate;
+pub use migrate::{
+    GrantReport, RoleGrant, SchemaConnection, SchemaError, SchemaErrorKind, SchemaResult, SchemaStatus, migrate,
+};
 pub use organizations::OrganizationRow;
 pub use outbox::EventBatch;
 pub use page::{ListedRows, PageCursor, PageRequest};

@@ -45,7 +45,6 @@ use axum::{Router, middleware};
 use license_core::{
     Clock,
     domain::secret::KeyRing,
-    error::StoreName,
     identity::IdentityVerifier,
     management::{Management, SeatManagement},
     records::{DatabaseRole, Records},
@@ -153,15 +152,6 @@ pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartEr
         limit: NamedLimit::new("admin", limit, seats.clone()),
         records: records.clone(),
     };
-    let checks = vec![
-        StoreCheck::new(StoreName::Seats, move || {
-            let seats = seats.clone();
-            async move { seats.ready().await }
-        }),
-        StoreCheck::new(StoreName::Records, move || {
-            let records = records.clone();
-            async move { records.ready().await }
-        }),
-    ];
+    let checks = vec![StoreCheck::of_seats(seats), StoreCheck::of_records(records)];
     Ok(Service { router: router(service), checks })
 }

@@ -1,6 +1,6 @@
 //! Whether the stores that a service needs are there: what its start tries and what `/health/ready` answers.
 
-use license_core::{Error, error::StoreName};
+use license_core::{Error, error::StoreName, records::Records, seat_store::SeatStore};
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 /// How long one store may take to answer `/health/ready`.
@@ -15,6 +15,8 @@ pub struct StoreCheck {
     /// Whose code a client sees where nobody answers in time.
     store: StoreName,
     ask: Arc<dyn Fn() -> CheckAnswer + Send + Sync>,
+    /// Whose connections are counted.
+    records: Option<Records>,
 }
 
 impl StoreCheck {
@@ -23,7 +25,36 @@ impl StoreCheck {
     where
         F: Future<Output = license_core::Result<()>> + Send + 'static,
     {
-        Self { name: store.as_str(), store, ask: Arc::new(move || Box::pin(ask())) }
+        Self { name: store.as_str(), store, ask: Arc::new(move || Box::pin(ask())), records: None }
+    }
+
+    /// The check of Redis.
+    pub fn of_seats(seats: SeatStore) -> Self {
+        Self::new(StoreName::Seats, move || {
+            let seats = seats.clone();
+            async move { seats.ready().await }
+        })
+    }
+
+    /// The check of PostgreSQL, whose connections are counted in the log.
+    pub fn of_records(records: Records) -> Self {
+        let asked = records.clone();
+        let check = Self::new(StoreName::Records, move || {
+            let records = asked.clone();
+            async move { records.ready().await }
+        });
+        check.counting(records)
+    }
+
+    /// The same with connections that are counted in the log.
+    #[must_use]
+    pub fn counting(self, records: Records) -> Self {
+        Self { records: Some(records), ..self }
+    }
+
+    /// Whose connections are counted in the log.
+    pub(super) fn records(&self) -> Option<&Records> {
+        self.records.as_ref()
     }
 
     /// One check of both stores, named `stores`, for a service that can do nothing without either.
@@ -32,6 +63,16 @@ impl StoreCheck {
         F: Future<Output = license_core::Result<()>> + Send + 'static,
     {
         Self { name: "stores", ..Self::new(StoreName::Records, ask) }
+    }
+
+    /// What it is called in answers.
+    pub(super) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Whose code a client sees where it does not answer.
+    pub(super) fn store(&self) -> StoreName {
+        self.store
     }
 
     async fn asked(&self) -> license_core::Result<()> {

@@ -3,6 +3,7 @@
 pub mod address;
 mod check;
 pub mod config;
+mod connection_count;
 pub mod connection_room;
 pub mod connections;
 pub mod context;
@@ -16,6 +17,7 @@ mod rare_warning;
 pub mod rate;
 mod security;
 pub mod serve;
+mod start;
 pub mod telemetry;
 
 pub use extract::{BearerCredential, FieldChecks, JsonBody, JsonOrEmpty, QueryParameters};

@@ -116,7 +116,7 @@ impl Run {
             &setting,
             Dice::of(plan.seed),
         );
-        let (license, peppers) = (pair.world.license.clone(), pair.world.moves.settings().peppers.clone());
+        let (license, peppers) = (pair.world.license.clone(), license_tests::world::peppers());
         let staff = Staff::new(fleet.seat_management.clone(), license, peppers);
         let records = Tasked::records(Database::new(server, ways.clone(), timing.ttl + timing.drain));
         let (nodes, watch) = (pair.troubles.clone(), Watch::begin(&pair.ports(), &pair.world.key("h")));

@@ -72,7 +72,7 @@ impl Engine {
         self.world.pass(Duration::from_millis(2 * TTL as u64));
         let key = LicenseKey::draw(self.world.license.pool.license);
         let now = self.world.clock.now_ms();
-        let hash = key.hash(&self.instances[0].settings().peppers);
+        let hash = key.hash(&license_tests::world::peppers());
         self.keys = vec![key];
         let expires = license
             .term_ms
@@ -138,7 +138,7 @@ impl Engine {
         let real = Clock::system().now_ms();
         let old_for = until.map_or(0, |until| u32::try_from((until - real) / 1000 + 2).unwrap());
         let (act, license) = (self.world.act(), self.world.license.id);
-        let peppers = &self.instances[0].settings().peppers;
+        let peppers = &license_tests::world::peppers();
         let new =
             self.world.seat_management.rotate_key(&act, license, staff::rotation(old_for), peppers).await.unwrap();
         if let Some(until) = until {

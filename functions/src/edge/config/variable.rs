@@ -5,7 +5,7 @@
 pub enum VariableReaders {
     /// Every service.
     Every,
-    /// The services of these names.
+    /// The services of these names (and `migrate`, which is none).
     Only(&'static [&'static str]),
     /// No service: `license-local` itself.
     LocalMachine,

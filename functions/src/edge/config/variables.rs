@@ -7,8 +7,8 @@ use super::variable::{
     VariableReaders::{Every, LocalMachine, Only},
 };
 
-/// Every variable that a service or `license-local` reads, in the order of `.env.sample`. `K_SERVICE` is not among
-/// them: Cloud Run sets it.
+/// Every variable that a service or `license-local` reads, in the order of `.env.sample`. `K_SERVICE` and
+/// `CLOUD_RUN_JOB` are not among them: Cloud Run sets them.
 pub const VARIABLES: &[Variable] = &[
     Variable { name: "PORT", readers: Every, default: Value("8080"), meaning: "where to listen" },
     Variable {
@@ -56,6 +56,12 @@ pub const VARIABLES: &[Variable] = &[
         meaning: "makes trace ids in log lines links",
     },
     Variable {
+        name: "START_PATIENCE_SECONDS",
+        readers: Every,
+        default: Value("2"),
+        meaning: "how long a start (and migrate) waits for stores that do not answer, 0 to 600",
+    },
+    Variable {
         name: "REDIS_URL",
         readers: Every,
         default: Required,
@@ -73,24 +79,14 @@ pub const VARIABLES: &[Variable] = &[
         default: Unset,
         meaning: "PEM; with rediss://, whom the server must have its certificate from; its name is not compared",
     },
-    Variable {
-        name: "RATE_ACQUIRE",
-        readers: Only(&["acquire", "heartbeat", "release"]),
-        default: Value("120/40"),
-        meaning: "each holder",
-    },
+    Variable { name: "RATE_ACQUIRE", readers: Only(&["acquire"]), default: Value("120/40"), meaning: "each holder" },
     Variable {
         name: "RATE_LICENSE",
-        readers: Only(&["acquire", "heartbeat", "release"]),
+        readers: Only(&["acquire"]),
         default: Unset,
         meaning: "new sessions of each license, for each of its seats; as RATE_ACQUIRE unless set",
     },
-    Variable {
-        name: "RATE_HEARTBEAT",
-        readers: Only(&["acquire", "heartbeat", "release"]),
-        default: Value("30"),
-        meaning: "each session",
-    },
+    Variable { name: "RATE_HEARTBEAT", readers: Only(&["heartbeat"]), default: Value("30"), meaning: "each session" },
     Variable {
         name: "RATE_REGISTER",
         readers: Only(&["register"]),
@@ -164,6 +160,12 @@ pub const VARIABLES: &[Variable] = &[
         meaning: "connections of one instance: size × instances × services ≤ max_connections − 10",
     },
     Variable {
+        name: "DATABASE_GRANTS",
+        readers: Only(&["migrate"]),
+        default: Unset,
+        meaning: "user=role, commas between them: the logins of service, reaper and admin; others lose these roles",
+    },
+    Variable {
         name: "HANDLE_KEY",
         readers: Only(&["acquire", "heartbeat", "release"]),
         default: Required,
@@ -177,31 +179,31 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "LICENSE_PEPPER",
-        readers: Only(&["acquire", "heartbeat", "release", "register", "admin"]),
+        readers: Only(&["acquire", "register", "admin"]),
         default: Required,
         meaning: "what license keys are hashed with",
     },
     Variable {
         name: "LICENSE_PEPPER_PREVIOUS",
-        readers: Only(&["acquire", "heartbeat", "release", "register", "admin"]),
+        readers: Only(&["acquire", "register", "admin"]),
         default: Unset,
         meaning: "the other version, accepted while the pepper is replaced",
     },
     Variable {
         name: "ROOT_KEY",
-        readers: Only(&["acquire", "heartbeat", "release"]),
+        readers: Only(&["acquire", "heartbeat"]),
         default: Required,
         meaning: "what certifies the keys of instances",
     },
     Variable {
         name: "ROOT_KEY_NEXT",
-        readers: Only(&["acquire", "heartbeat", "release"]),
+        readers: Only(&["acquire", "heartbeat"]),
         default: Unset,
         meaning: "of the same kind; published beside it, so that clients can pin it before it signs",
     },
     Variable {
         name: "KMS_ENDPOINT",
-        readers: Only(&["acquire", "heartbeat", "release"]),
+        readers: Only(&["acquire", "heartbeat"]),
         default: Value("https://cloudkms.googleapis.com"),
         meaning: "where Cloud KMS answers",
     },
@@ -213,7 +215,7 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "TOKEN_ISSUER",
-        readers: Only(&["acquire", "heartbeat", "release"]),
+        readers: Only(&["acquire", "heartbeat"]),
         default: Required,
         meaning: "`iss` of every token; PUBLIC_URL where this is not set",
     },
@@ -369,4 +371,23 @@ pub const VARIABLES: &[Variable] = &[
         default: Value("60"),
         meaning: "how often the reaper is asked to look",
     },
+];
+
+/// What `migrate` reads. It is no service: what every service reads (`PORT`, say) means nothing to it.
+pub const MIGRATE_VARIABLES: &[&str] = &[
+    "DATABASE_URL",
+    "DATABASE_AUTH",
+    "DATABASE_CA",
+    "DATABASE_POOL_SIZE",
+    "DATABASE_GRANTS",
+    "START_PATIENCE_SECONDS",
+    "GOOGLE_CLOUD_PROJECT",
+    "GCE_METADATA_HOST",
+    "REDIS_URL",
+    "REDIS_AUTH",
+    "REDIS_CA",
+    "REDIS_REPLID_SOURCE",
+    "SEAT_TTL_SECONDS",
+    "SEAT_DRAIN_SECONDS",
+    "HEARTBEAT_SECONDS",
 ];
