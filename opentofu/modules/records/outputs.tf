@@ -1,0 +1,29 @@
+output "url" {
+  description = "Where the active instance's database is, without a user."
+  value       = "postgres://${google_sql_database_instance.records[var.active].private_ip_address}:5432/${var.database}"
+}
+
+output "ca" {
+  description = "The certificates, as PEM, of which one signed the server's. They are public, whatever the provider says."
+  value = nonsensitive(
+    join("\n", [for one in google_sql_database_instance.records[var.active].server_ca_cert : one.cert])
+  )
+}
+
+output "max_connections" {
+  description = "The largest number of connections."
+  value       = var.max_connections
+}
+
+output "users" {
+  description = "Function or job to the user it logs in as."
+  value       = local.users
+}
+
+output "ready" {
+  description = "Known when the database and its users exist: for depends_on."
+  value = merge(
+    { for key, database in google_sql_database.records : "database ${key}" => database.id },
+    { for key, user in google_sql_user.user : "user ${key}" => user.id },
+  )
+}
