@@ -27,3 +27,25 @@ output "ready" {
     { for key, user in google_sql_user.user : "user ${key}" => user.id },
   )
 }
+
+output "settings" {
+  description = "What the active instance is like, for the tests of roots."
+  value = one([
+    for settings in google_sql_database_instance.records[var.active].settings : {
+      edition      = settings.edition
+      availability = settings.availability_type
+      restorable   = alltrue([for one in settings.backup_configuration : one.point_in_time_recovery_enabled])
+      protected = (
+        settings.deletion_protection_enabled && google_sql_database_instance.records[var.active].deletion_protection
+      )
+      flags = { for flag in settings.database_flags : flag.name => flag.value }
+    }
+  ])
+}
+
+output "superusers" {
+  description = "The users that are members of cloudsqlsuperuser."
+  value = toset([
+    for user in google_sql_user.user : user.name if contains(coalesce(user.database_roles, []), "cloudsqlsuperuser")
+  ])
+}

@@ -12,3 +12,20 @@ output "key" {
   description = "The key's full name."
   value       = local.key
 }
+
+output "settings" {
+  description = "What the key is like, for the tests of roots."
+  value = one([
+    for template in google_kms_crypto_key.root.version_template : {
+      algorithm  = template.algorithm
+      protection = template.protection_level
+    }
+  ])
+}
+
+output "signers" {
+  description = "The members that may sign."
+  value = toset([
+    for grant in google_kms_crypto_key_iam_member.signer : grant.member if grant.role == "roles/cloudkms.signer"
+  ])
+}
