@@ -62,7 +62,7 @@ FAULTS = (
     edit("fixed-value", RECORDS, '"ENTERPRISE"', '"ENTERPRISE_PLUS"'),
     edit("fixed-value", SIGNER, "RSA_SIGN_PKCS1_4096_SHA256", "RSA_SIGN_PKCS1_2048_SHA256"),
     edit("list", SEATS, "  for_each = var.users\n", "  count = length(var.users)\n"),
-    edit("list", "modules/secrets/secrets.tf", "for_each = local.ids", "for_each = toset(values(local.ids))"),
+    edit("list", SECRETS, "  for_each = local.ids\n", "  count = 2\n"),
     edit("teardown", "environments/prod/platform.tfvars", "seats = {", "keep = false\nseats = {"),
     edit("provider", "modules/seats/versions.tf", '"~> 8.0"', '">= 7.0"'),
     edit("provider", "modules/seats/versions.tf", "google = {", "random = {"),

@@ -129,8 +129,9 @@ def other_values(file: SourceFile) -> Iterator[str]:
 
 
 def lists(file: SourceFile) -> Iterator[str]:
+    """`count` is a switch (none or one) and nothing else."""
     for kind, name, body in file.resources():
-        if "count" in body or "toset(" in str(body.get("for_each", "")):
+        if not re.search(r"\? (1 : 0|0 : 1)\}$", str(body.get("count", "${x ? 1 : 0}"))):
             yield f"{kind}.{name}"
 
 
@@ -168,7 +169,7 @@ RULES = (
     Rule("image-tag", "An image is named by its digest.", written(r"(pkg\.dev|gcr\.io|ghcr\.io)/[^\"@]*:[^\"@/]*\"")),
     Rule("unprotected", "It must be protected: prevent_destroy, and what its type has besides.", unprotected),
     Rule("fixed-value", "This setting has one right value (FIXED in tests/cloud/policy/rules.py).", other_values),
-    Rule("list", "Taking one from a list moves all behind it: use for_each over a map.", lists),
+    Rule("list", "Taking one from a list moves all behind it: use for_each.", lists),
     Rule("teardown", "`keep` is given by hand for a teardown, and never by a file.", unprotected_environment),
     Rule("provider", "The providers are google and google-beta `~> 8.0`, and no others.", floating_provider),
 )
