@@ -18,6 +18,7 @@ PROTECTED = {
     "google_kms_crypto_key_version": ("deletion_policy",),
     "google_secret_manager_secret": ("deletion_protection", "deletion_policy"),
     "google_identity_platform_config": (),
+    "google_storage_bucket": (),
 }
 # Settings with one right value, wherever they stand.
 FIXED = {
