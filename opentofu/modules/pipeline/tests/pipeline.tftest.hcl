@@ -41,7 +41,7 @@ run "an_environment_changes_itself_and_no_other" {
   assert {
     condition = alltrue([
       for grant in google_project_iam_member.grant :
-      grant.project == "example-dev" if grant.member == "serviceAccount:deploy-dev@example-build.iam.gserviceaccount.com"
+      grant.project == "example-dev" if startswith(grant.member, "serviceAccount:deploy-dev@")
     ])
     error_message = "Who deploys dev has rights in dev alone."
   }
