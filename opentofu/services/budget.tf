@@ -1,0 +1,10 @@
+module "budget" {
+  source   = "../modules/budget"
+  for_each = var.budget == null ? {} : { budget = var.budget }
+
+  project         = var.platform.project
+  project_number  = var.platform.number
+  billing_account = each.value.billing_account
+  amount          = each.value.amount
+  currency        = each.value.currency
+}
