@@ -39,7 +39,7 @@ locals {
   own_values = {
     for name, function in local.functions : name => {
       DATABASE_URL = replace(var.platform.records.url, "postgres://", format(
-        "postgres://%s@", urlencode(trimsuffix(var.platform.accounts[function.account], ".gserviceaccount.com")),
+        "postgres://%s@", urlencode(trimsuffix(var.platform.accounts[name], ".gserviceaccount.com")),
       ))
       DATABASE_POOL_SIZE = tostring(local.sizes[name].pool)
       TRUSTED_PROXIES    = tostring(local.ingress[name] == "lb" ? var.front.trusted_proxies : 1)

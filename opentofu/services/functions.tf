@@ -26,7 +26,7 @@ module "function" {
   region      = local.region
   name        = each.key
   image       = var.image
-  account     = var.platform.accounts[each.value.account]
+  account     = var.platform.accounts[each.key]
   ingress     = local.ingress[each.key]
   environment = local.environment[each.key]
   secrets     = local.secrets[each.key]

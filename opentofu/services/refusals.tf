@@ -33,7 +33,8 @@ output "settings" {
   precondition {
     condition     = length(local.unknown_settings) == 0
     error_message = <<-EOT
-      `settings` has names that no function reads, or that this root fills in itself: ${join(", ", local.unknown_settings)}.
+      `settings` has names that no function reads, or that this root fills in itself:
+      ${join(", ", local.unknown_settings)}.
       The names that may be set are ${join(", ", sort(local.settable))}.
     EOT
   }

@@ -24,8 +24,8 @@ output "connections" {
     condition     = local.connections_needed <= local.connections_available
     error_message = <<-EOT
       The functions may need ${local.connections_needed} connections to PostgreSQL (instances times pool, twice during a
-      rollout), and ${local.connections_available} are there for them (max_connections without ${local.connections_kept}). Lower
-      `max` or the pool in services.tfvars, or raise max_connections in platform.tfvars and apply platform first.
+      rollout), and ${local.connections_available} are there for them (max_connections less ${local.connections_kept}).
+      Lower `max` or the pool in services.tfvars, or raise max_connections in platform.tfvars and apply platform first.
     EOT
   }
 }

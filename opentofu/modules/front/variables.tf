@@ -14,7 +14,7 @@ variable "domain" {
 
   validation {
     condition     = can(regex("^([a-z0-9]([a-z0-9-]*[a-z0-9])?\\.)+[a-z]{2,}$", var.domain))
-    error_message = "The domain must be a name such as licenses.example.com, in lower case and without a dot at its end."
+    error_message = "The domain must be a name such as licenses.example.com, in lower case, without a dot at its end."
   }
 }
 

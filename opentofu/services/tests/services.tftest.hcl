@@ -3,7 +3,7 @@
 mock_provider "google" {}
 
 variables {
-  image = "us-docker.pkg.dev/example-build/license-server/cloud@sha256:0000000000000000000000000000000000000000000000000000000000000001"
+  image = "example.dev/cloud@sha256:0000000000000000000000000000000000000000000000000000000000000001"
 
   platform = {
     project = "example-env"
@@ -13,12 +13,12 @@ variables {
     subnet  = "projects/example-env/regions/us-central1/subnetworks/functions"
 
     accounts = {
-      acquire   = "acquire@example-env.iam.gserviceaccount.com"
-      heartbeat = "heartbeat@example-env.iam.gserviceaccount.com"
-      release   = "release@example-env.iam.gserviceaccount.com"
-      register  = "register@example-env.iam.gserviceaccount.com"
-      admin     = "admin@example-env.iam.gserviceaccount.com"
-      reaper    = "reaper@example-env.iam.gserviceaccount.com"
+      acquire   = "license-acquire@example-env.iam.gserviceaccount.com"
+      heartbeat = "license-heartbeat@example-env.iam.gserviceaccount.com"
+      release   = "license-release@example-env.iam.gserviceaccount.com"
+      register  = "license-register@example-env.iam.gserviceaccount.com"
+      admin     = "license-admin@example-env.iam.gserviceaccount.com"
+      reaper    = "license-reaper@example-env.iam.gserviceaccount.com"
     }
 
     records = { url = "postgres://10.0.0.3:5432/license", ca = "the CA of the records", max_connections = 200 }
@@ -42,7 +42,7 @@ variables {
       dead   = "projects/example-env/topics/dead"
     }
 
-    push_account = "push@example-env.iam.gserviceaccount.com"
+    push_account = "license-push@example-env.iam.gserviceaccount.com"
   }
 }
 
@@ -154,7 +154,7 @@ run "each_service_logs_in_as_itself" {
   assert {
     condition = alltrue([
       for name, function in module.function : function.configuration.environment.DATABASE_URL
-      == "postgres://${name}%40example-env.iam@10.0.0.3:5432/license"
+      == "postgres://license-${name}%40example-env.iam@10.0.0.3:5432/license"
     ])
     error_message = "The user of DATABASE_URL must be the account of the service."
   }
@@ -162,7 +162,8 @@ run "each_service_logs_in_as_itself" {
   assert {
     condition = alltrue([
       for function in module.function :
-      function.configuration.environment.DATABASE_AUTH == "iam" && function.configuration.environment.REDIS_AUTH == "iam"
+      function.configuration.environment.DATABASE_AUTH == "iam"
+      && function.configuration.environment.REDIS_AUTH == "iam"
     ])
     error_message = "Both stores must be entered with tokens and not with passwords."
   }

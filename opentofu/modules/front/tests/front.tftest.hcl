@@ -60,8 +60,8 @@ run "one_address_is_throttled_and_rules_of_others_only_preview" {
 
   assert {
     condition = [
-      for rule in google_compute_security_policy.front["front"].rule : rule.rate_limit_options[0].rate_limit_threshold[0]
-      if rule.action == "throttle"
+      for rule in google_compute_security_policy.front["front"].rule :
+      rule.rate_limit_options[0].rate_limit_threshold[0] if rule.action == "throttle"
     ] == [{ count = 600, interval_sec = 60 }]
     error_message = "One address must have 600 requests a minute."
   }

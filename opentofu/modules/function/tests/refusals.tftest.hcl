@@ -4,7 +4,7 @@ variables {
   project     = "example-dev"
   region      = "us-central1"
   name        = "release"
-  image       = "us-docker.pkg.dev/example-build/license-server/cloud@sha256:0000000000000000000000000000000000000000000000000000000000000001"
+  image       = "example.dev/cloud@sha256:0000000000000000000000000000000000000000000000000000000000000001"
   account     = "release@example-dev.iam.gserviceaccount.com"
   ingress     = "lb"
   environment = { START_PATIENCE_SECONDS = "45" }
@@ -29,7 +29,7 @@ run "a_tag_beside_a_digest" {
   command = plan
 
   variables {
-    image = "us-docker.pkg.dev/example/cloud:v1@sha256:0000000000000000000000000000000000000000000000000000000000000001"
+    image = "example.dev/cloud:v1@sha256:0000000000000000000000000000000000000000000000000000000000000001"
   }
 
   expect_failures = [var.image]

@@ -4,7 +4,7 @@ variables {
   project     = "example-dev"
   region      = "us-central1"
   name        = "acquire"
-  image       = "us-docker.pkg.dev/example-build/license-server/cloud@sha256:0000000000000000000000000000000000000000000000000000000000000001"
+  image       = "example.dev/cloud@sha256:0000000000000000000000000000000000000000000000000000000000000001"
   account     = "acquire@example-dev.iam.gserviceaccount.com"
   ingress     = "lb"
   environment = { LOG_LEVEL = "info", ROOT_KEY = "kms:projects/example-dev/key", START_PATIENCE_SECONDS = "45" }
