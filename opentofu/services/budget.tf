@@ -7,4 +7,7 @@ module "budget" {
   billing_account = each.value.billing_account
   amount          = each.value.amount
   currency        = each.value.currency
+
+  # Whoever works tomorrow; where nothing is watched, the billing administrators.
+  channels = flatten([for watch in module.watch : watch.channels["ticket"]])
 }

@@ -191,3 +191,27 @@ variable "budget" {
   type        = object({ billing_account = string, amount = number, currency = optional(string, "USD") })
   default     = null
 }
+
+variable "watch" {
+  description = <<-EOT
+    Whom an alert is told to and where it says what to do (module watch). `docs_url`: the page docs/DEPLOYING.md as it
+    is published; `channels` and `made_by_hand`: people by urgency; `deployers`: accounts that may change the cloud
+    without an alert; `replica`: whether PostgreSQL has a replica in another region. Null: nothing is watched.
+  EOT
+  type = object({
+    docs_url          = string
+    dead_subscription = optional(string, "dead")
+    replica           = optional(bool, false)
+    deployers         = optional(set(string), [])
+
+    channels = map(object({
+      email     = optional(string)
+      sms       = optional(string)
+      topic     = optional(string)
+      urgencies = set(string)
+    }))
+
+    made_by_hand = optional(object({ page = optional(set(string), []), ticket = optional(set(string), []) }), {})
+  })
+  default = null
+}

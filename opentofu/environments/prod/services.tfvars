@@ -31,6 +31,13 @@ budget = {
   amount          = 300
 }
 
+watch = {
+  docs_url = "https://docs.example.com/DEPLOYING.md"
+  channels = {
+    operators = { email = "operators@example.com", urgencies = ["page", "ticket"] }
+  }
+}
+
 settings = {
   LOG_LEVEL        = "info"
   SECURITY_CONTACT = "mailto:security@example.com"

@@ -21,6 +21,13 @@ staff = {
   jwks_url = "https://www.googleapis.com/oauth2/v3/certs"
 }
 
+watch = {
+  docs_url = "https://docs.example.com/DEPLOYING.md"
+  channels = {
+    operators = { email = "operators@example.com", urgencies = ["ticket"] }
+  }
+}
+
 settings = {
   LOG_LEVEL        = "info"
   SECURITY_CONTACT = "mailto:security@example.com"

@@ -26,7 +26,7 @@ resource "google_billing_budget" "environment" {
 
   all_updates_rule {
     monitoring_notification_channels = var.channels
-    disable_default_iam_recipients   = length(var.channels) > 0
+    disable_default_iam_recipients   = false
   }
 }
 

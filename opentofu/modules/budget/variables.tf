@@ -35,7 +35,7 @@ variable "currency" {
 }
 
 variable "channels" {
-  description = "The notification channels that are told, at most five. Without one, the billing administrators are."
+  description = "The notification channels that are told beside the billing administrators, at most five."
   type        = list(string)
   default     = []
 

@@ -9,14 +9,16 @@ locals {
   # that it has started without them.
   startup_seconds = 90
 
-  latest = { type = "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST", revision = null }
+  share = var.canary == null ? 100 : var.canary.percent
 
-  traffic = var.canary == null ? [merge(local.latest, { percent = 100 })] : [
-    merge(local.latest, { percent = var.canary.percent }),
-    {
-      type     = "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION"
-      revision = var.canary.previous_revision
-      percent  = 100 - var.canary.percent
-    },
-  ]
+  traffic = concat(
+    [{ type = "TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST", revision = null, percent = local.share }],
+    [
+      for canary in var.canary[*] : {
+        type     = "TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION"
+        revision = canary.previous_revision
+        percent  = 100 - local.share
+      }
+    ],
+  )
 }

@@ -2,7 +2,7 @@ resource "google_pubsub_subscription" "push" {
   for_each = var.pushes
 
   project = var.project
-  name    = "${each.key}-push"
+  name    = each.key
   topic   = each.value.topic
 
   # A sweep of the reaper may take 55 s. A message that is delivered again meanwhile does the same work twice.

@@ -85,9 +85,12 @@ run "only_the_reaper_is_internal" {
   }
 
   assert {
-    condition = distinct([
-      for name, function in module.function : function.configuration.ingress if name != "reaper"
-    ]) == [var.front == null ? "INGRESS_TRAFFIC_ALL" : "INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER"]
+    condition = alltrue([
+      for name, function in module.function :
+      function.configuration.ingress == (
+        var.front == null ? "INGRESS_TRAFFIC_ALL" : "INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER"
+      ) if name != "reaper"
+    ])
     error_message = "The other services must be reached through the load balancer where there is one."
   }
 }
@@ -130,9 +133,9 @@ run "each_service_is_told_what_functions_json_says" {
 
   assert {
     condition = {
-      for name, function in module.function : name => keys(function.configuration.secrets)
+      for name, function in module.function : name => join(" ", keys(function.configuration.secrets))
       } == {
-      for name, function in jsondecode(file("../functions.json")).functions : name => sort(function.secrets)
+      for name, function in jsondecode(file("../functions.json")).functions : name => join(" ", sort(function.secrets))
     }
     error_message = "A service must read the secrets of its row and no other."
   }
@@ -182,7 +185,7 @@ run "the_reaper_is_pushed_to_with_the_audience_that_it_expects" {
 
   assert {
     condition = (
-      module.push.configuration.audiences == [module.function["reaper"].configuration.environment.PUSH_AUDIENCE]
+      one(module.push.configuration.audiences) == module.function["reaper"].configuration.environment.PUSH_AUDIENCE
     )
     error_message = "The reaper must expect the audience that the subscriptions send."
   }
@@ -244,8 +247,9 @@ run "a_canary_shares_the_traffic_with_the_previous_revision" {
 
   assert {
     condition = [
-      for target in module.function["acquire"].configuration.traffic : [target.revision, target.percent]
-    ] == [[null, 10], ["acquire-00007-xyz", 90]]
+      for target in module.function["acquire"].configuration.traffic :
+      join(" ", compact([target.percent, target.revision]))
+    ] == ["10", "90 acquire-00007-xyz"]
     error_message = "The previous revision must keep what the canary does not have."
   }
 

@@ -35,7 +35,7 @@ run "it_tells_at_half_at_most_at_all_and_by_forecast" {
   }
 }
 
-run "without_a_channel_the_billing_administrators_are_told" {
+run "the_billing_administrators_are_told" {
   command = plan
 
   assert {

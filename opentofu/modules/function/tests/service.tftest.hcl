@@ -40,7 +40,7 @@ run "it_is_told_its_variables_and_nothing_else" {
   command = plan
 
   assert {
-    condition     = output.configuration.environment == tomap(var.environment)
+    condition     = output.configuration.environment == var.environment
     error_message = "The plain variables must be those that were given."
   }
 
@@ -159,12 +159,13 @@ run "a_canary_has_its_share_of_the_traffic" {
   }
 
   assert {
-    condition = [
-      for target in google_cloud_run_v2_service.function.traffic : [target.type, target.revision, target.percent]
-      ] == [
-      ["TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST", null, 10],
-      ["TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION", "acquire-00007-xyz", 90],
-    ]
+    condition = {
+      for target in google_cloud_run_v2_service.function.traffic :
+      target.type => join(" ", compact([target.percent, target.revision]))
+      } == {
+      TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST   = "10"
+      TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION = "90 acquire-00007-xyz"
+    }
     error_message = "The new revision must have the canary's share, and the previous one the rest."
   }
 }

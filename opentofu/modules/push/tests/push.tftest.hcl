@@ -34,7 +34,7 @@ run "each_topic_is_pushed_to_its_path_with_a_token" {
   }
 
   assert {
-    condition     = output.configuration.audiences == [var.audience]
+    condition     = output.configuration.audiences == tolist([var.audience])
     error_message = "Both subscriptions must send the audience that the reaper compares with PUSH_AUDIENCE."
   }
 }
