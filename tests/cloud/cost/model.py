@@ -170,7 +170,7 @@ def watch() -> float:
 
 
 def small_things(case: dict[str, Any]) -> float:
-    version = price("kms_software_version" if case.get("environment") == "dev" else "kms_hsm_version")
+    version = price(f"kms_{sizes_of(case)['protection_level'].lower()}_version")
     return version + 2 * price("secret_version") + price("registry_gb")
 
 

@@ -141,8 +141,8 @@ def prices() -> str:
 
 
 def sizes() -> str:
-    return table(["", "PostgreSQL", "standby", "Valkey", "replicas"], [
-        [name, it["tier"], "yes" if it["ha"] else "no", it["node_type"], str(it["replicas"])]
+    return table(["", "PostgreSQL", "standby", "Valkey", "replicas", "root key"], [
+        [name, it["tier"], "yes" if it["ha"] else "no", it["node_type"], str(it["replicas"]), it["protection_level"]]
         for name, it in m.CASES["sizes"].items()
     ])
 

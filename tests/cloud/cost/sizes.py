@@ -11,7 +11,7 @@ import hcl2
 from . import model as m
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
-PRICED = ("tier", "ha", "node_type", "replicas")
+PRICED = ("tier", "ha", "node_type", "replicas", "protection_level")
 
 
 def plain(value: Any) -> Any:
@@ -39,7 +39,7 @@ def found(tree: Any, name: str) -> list[Any]:
 def defaults() -> dict[str, Any]:
     """What holds where an environment does not say: the defaults of the modules' variables."""
     known: dict[str, Any] = {}
-    for module in ("records", "seats"):
+    for module in ("records", "seats", "signer"):
         for block in values(ROOT / "opentofu" / "modules" / module / "variables.tf").get("variable", []):
             for name, body in block.items():
                 if name in PRICED and "default" in body:

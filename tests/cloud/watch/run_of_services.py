@@ -172,7 +172,8 @@ def services(**settings: str) -> Iterator[Services]:
     """All functions, started with these settings; their lines are in `run` when they have stopped."""
     with tempfile.TemporaryDirectory(prefix="license-watch-") as parent:
         folder = pathlib.Path(parent) / "data"
-        environment = {**os.environ, "LOG_FORMAT": "json", "LOG_LEVEL": "info", "GOOGLE_CLOUD_PROJECT": PROJECT, **settings}
+        logging = {"LOG_FORMAT": "json", "LOG_LEVEL": "info", "GOOGLE_CLOUD_PROJECT": PROJECT}
+        environment = {**os.environ, **logging, **settings}
         environment.pop("RUST_LOG", None)
         process = Process([str(binary()), "--port", "0", "--data", str(folder)], environment,
                           pathlib.Path(parent) / "local.log")
