@@ -45,6 +45,7 @@ class Checks:
         return exact
 
     def all(self) -> None:
+        self.language()
         self.every_metric_has_lines()
         self.requests_are_counted_as_they_were_asked()
         self.objectives_see_what_failed()
@@ -218,6 +219,28 @@ class Checks:
             self.check(said.anchors(f"# {alert['title']}") == {name}, f"{name} is the anchor of its title")
             self.check(name in there, f"docs/DEPLOYING.md has the heading \"{alert['title']}\"")
             self.check(set(alert) == {"title", "urgency", "when", "look", "do"}, f"{name} says everything", set(alert))
+
+    def language(self) -> None:
+        """What the language means, in the places where a reader errs."""
+        entry = {"severity": "ERROR", "jsonPayload": {"a": "1", "text": "Pool rebuilt"}, "httpRequest": {"status": 503}}
+        for text, means in {
+            # OR binds closer than AND.
+            "severity=ERROR OR severity=INFO AND jsonPayload.a=2": False,
+            "jsonPayload.a=2 OR severity=ERROR AND httpRequest.status=503": True,
+            "NOT severity=INFO severity=ERROR": True,
+            "NOT (severity=ERROR OR severity=INFO)": False,
+            "severity>=WARNING": True,
+            "severity<ERROR": False,
+            "httpRequest.status>=500 AND httpRequest.status<504": True,
+            'jsonPayload.text:"rebuilt"': True,
+            'jsonPayload.text=~"^pool"': False,
+            "jsonPayload.missing:*": False,
+            # What is not there is neither equal nor less, but unequal.
+            "jsonPayload.missing!=1": True,
+            "jsonPayload.missing<1": False,
+            "jsonPayload.a=(3 OR 1)": True,
+        }.items():
+            self.check(parse(text)(entry) is means, f"{text} is {means}")
 
     def planted(self) -> None:
         """Mistakes that must be refused: if one passes, what was checked above means nothing."""
