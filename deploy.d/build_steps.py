@@ -53,10 +53,18 @@ def _make(runner, environment: Environment) -> str:
     build = environment.build
     commit = os.environ.get("COMMIT_SHA", "by-hand")
     done = runner.run(
-        ["gcloud", "builds", "submit", str(ROOT), f"--config={ROOT}/.ci/image.yaml", f"--project={build.project}",
-         f"--region={build.region}", f"--substitutions=_REPOSITORY={build.repository},_COMMIT={commit},"
-         f"_BUILDER={os.environ.get('_BUILDER', '')},_CLOUD={os.environ.get('_CLOUD', '')}",
-         "--format=value(results.images[0].digest)"],
+        [
+            "gcloud",
+            "builds",
+            "submit",
+            str(ROOT),
+            f"--config={ROOT}/.ci/image.yaml",
+            f"--project={build.project}",
+            f"--region={build.region}",
+            f"--substitutions=_REPOSITORY={build.repository},_COMMIT={commit},"
+            f"_BUILDER={os.environ.get('_BUILDER', '')},_CLOUD={os.environ.get('_CLOUD', '')}",
+            "--format=value(results.images[0].digest)",
+        ],
         capture=True,
     )
     digest = f"{build.repository}@{done.output.strip()}"
@@ -67,9 +75,13 @@ def _make(runner, environment: Environment) -> str:
 
 def _check_given(runner, environment: Environment, given: str) -> str:
     if not DIGEST.match(given):
-        raise Failure("image", f"{given} is no image by its digest. Write {environment.build.repository}@sha256:… in full.")
+        raise Failure(
+            "image", f"{given} is no image by its digest. Write {environment.build.repository}@sha256:… in full."
+        )
     if given.split("@")[0] != environment.build.repository:
-        raise Failure("image", f"{given} is not from {environment.build.repository}: only what the pipeline made is deployed.")
+        raise Failure(
+            "image", f"{given} is not from {environment.build.repository}: only what the pipeline made is deployed."
+        )
     try:
         runner.run(["gcloud", "artifacts", "docker", "images", "describe", given, "--format=json"], capture=True)
     except Failure as failure:
@@ -77,11 +89,20 @@ def _check_given(runner, environment: Environment, given: str) -> str:
             raise
         raise Failure("image", f"{given} is not in the registry. ./deploy inventory lists what is.") from failure
     found = runner.run(
-        ["gcloud", "container", "binauthz", "attestations", "list",
-         f"--attestor=projects/{environment.build.project}/attestors/{ATTESTOR}", f"--artifact-url={given}",
-         "--format=json"],
+        [
+            "gcloud",
+            "container",
+            "binauthz",
+            "attestations",
+            "list",
+            f"--attestor=projects/{environment.build.project}/attestors/{ATTESTOR}",
+            f"--artifact-url={given}",
+            "--format=json",
+        ],
         capture=True,
     )
     if not json.loads(found.output or "[]"):
-        raise Failure("image", f"{given} has no attestation of {ATTESTOR}: Cloud Run would refuse it. Build it by the pipeline.")
+        raise Failure(
+            "image", f"{given} has no attestation of {ATTESTOR}: Cloud Run would refuse it. Build it by the pipeline."
+        )
     return given

@@ -106,8 +106,8 @@ def check_project(runner, environment: Environment):
     if found != wanted:
         raise Failure(
             "project",
-            f"gcloud is set to the project {found or '(none)'}, and {environment.name} belongs to {wanted}. Nothing was "
-            f"changed. If you mean {environment.name}: gcloud config set project {wanted}",
+            f"gcloud is set to the project {found or '(none)'}, and {environment.name} belongs to {wanted}. Nothing "
+            f"was changed. If you mean {environment.name}: gcloud config set project {wanted}",
         )
 
 
@@ -117,7 +117,7 @@ def check_edited(runner, environment: Environment):
         if environment.strict and not os.environ.get("COMMIT_SHA"):
             raise Failure(
                 "edited",
-                f"This is no clone, so nobody could say later what was deployed to {environment.name}. Deploy from a clone.",
+                f"This is no clone, so nobody could say later what was deployed to {environment.name}. Use a clone.",
             )
         return
     # A build writes the numbers of versions and such into ignored files only, so nothing of its own is found here.

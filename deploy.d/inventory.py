@@ -6,8 +6,16 @@ from tofu import ROOTS, Tofu
 
 # What is listed, and gcloud's words for it. Values of secrets are never asked for.
 LISTS = (
-    ("services", ["run", "services", "list", "--format=table(metadata.name,status.latestReadyRevisionName,"
-                  "spec.template.spec.containers[0].image)"], True),
+    (
+        "services",
+        [
+            "run",
+            "services",
+            "list",
+            "--format=table(metadata.name,status.latestReadyRevisionName,spec.template.spec.containers[0].image)",
+        ],
+        True,
+    ),
     ("jobs", ["run", "jobs", "list"], True),
     ("PostgreSQL", ["sql", "instances", "list"], False),
     ("Valkey", ["memorystore", "instances", "list", "--location={region}"], False),
@@ -35,7 +43,10 @@ def inventory(runner, name: str):
     for title, words, by_region in LISTS:
         say(f"--- {title}")
         location = environment.platform.get("kms_location", environment.region)
-        words = [word.format(region=environment.region, location=location) if "table(" not in word else word for word in words]
+        words = [
+            word.format(region=environment.region, location=location) if "table(" not in word else word
+            for word in words
+        ]
         region = [f"--region={environment.region}"] if by_region else []
         done = runner.run(
             ["gcloud", *words, *region, f"--project={environment.project}"], capture=True, allowed=range(256)

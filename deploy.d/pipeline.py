@@ -33,7 +33,9 @@ class Deploy:
         """The image of this deploy, which the step `image` left."""
         left = self.steps.read("image")
         if left is None:
-            raise Failure("image", f"No image was chosen yet: ./deploy image {self.environment.name} makes or checks one.")
+            raise Failure(
+                "image", f"No image was chosen yet: ./deploy image {self.environment.name} makes or checks one."
+            )
         return left["digest"]
 
     # --- plan ------------------------------------------------------------------------------------------------------
@@ -41,7 +43,8 @@ class Deploy:
     def plan(self, *, only=None, accept_drift=False, allowed=(), image=None, canary=None) -> str:
         """Plan both roots, refuse what may not be done, and keep the plans. Returns the id of the plan.
 
-        With `canary` the new image gets this share of the requests in percent, and what serves now gets the others.
+        With `canary` the new image gets this share of the requests in percent, and what serves now gets the others; 0:
+        it gets all of them; None: what the environment's values say.
         """
         check_edited(self.runner, self.environment)
         self.steps.forget("plan", "platform", "migrate", "services", "smoke")
@@ -50,6 +53,8 @@ class Deploy:
         self.platform.init()
         self.services.init()
         handed_over = hand_over(self.platform, self.services)
+        if canary is None:
+            canary = self._usual_canary(record)
         variables = {**self.variables(image, record), **self._canary(record, image, canary)}
         self._check_drift(variables, handed_over, accept_drift)
         platform = PlanReview(self.platform.plan({"image": image}))
@@ -92,6 +97,12 @@ class Deploy:
         """What services is told beside its file of values. A pause outlives the deploys that happen during it."""
         return {"image": image, "paused": bool(record.paused) if paused is None else paused}
 
+    def _usual_canary(self, record: ReleaseRecord) -> int:
+        """What services.tfvars asks of every release, where there is something that can serve beside it."""
+        if record.serving is None or record.paused:
+            return 0
+        return int(self.environment.services.get("canary_percent", "0"))
+
     def _canary(self, record: ReleaseRecord, image: str, percent) -> dict:
         """The two variables that share the requests between two revisions of each function."""
         if not percent:
@@ -103,7 +114,9 @@ class Deploy:
             record.value["canary"] = known = {"image": image, "revisions": self.services.outputs().get("revisions", {})}
             record.save()
         if not known["revisions"]:
-            raise Failure("wait", f"Nothing serves in {self.environment.name} yet that could share requests with a canary.")
+            raise Failure(
+                "wait", f"Nothing serves in {self.environment.name} yet that could share requests with a canary."
+            )
         return {"canary_percent": int(percent), "previous_revisions": known["revisions"]}
 
     def _check_drift(self, variables: dict, handed_over, accept: bool):
@@ -136,8 +149,12 @@ class Deploy:
         # plan.json last: a plan without it is half of one, and is not found.
         files = [*self._saved_files(plan), self.steps.directory / "plan.json"]
         for file in files:
-            self.runner.run(["gcloud", "storage", "cp", str(file), f"{self._saved_at(plan['id'])}/{file.name}"], capture=True)
-        say(f"Saved as {plan['id']}. Look at it above, then: ./deploy start {self.environment.name} --plan {plan['id']}")
+            self.runner.run(
+                ["gcloud", "storage", "cp", str(file), f"{self._saved_at(plan['id'])}/{file.name}"], capture=True
+            )
+        say(
+            f"Saved as {plan['id']}. Look at it above, then: ./deploy start {self.environment.name} --plan {plan['id']}"
+        )
 
     def fetch_plan(self, plan_id: str):
         """Fetch the plan that was approved, and refuse it where it is of another image or commit."""
@@ -154,7 +171,9 @@ class Deploy:
             ("environment", plan["environment"], self.environment.name),
         ):
             if found != wanted:
-                raise Failure("plan", f"The plan {plan_id} is of the {what} {found}, and this deploy of {wanted}. Plan again.")
+                raise Failure(
+                    "plan", f"The plan {plan_id} is of the {what} {found}, and this deploy of {wanted}. Plan again."
+                )
         for file in self._saved_files(plan):
             self.runner.run(["gcloud", "storage", "cp", f"{address}/{file.name}", str(file)], capture=True)
         self.platform.init()
@@ -245,8 +264,8 @@ class Deploy:
             raise Failure("wait", f"The smoke test has not passed for this image. First: ./deploy smoke {name}")
         if plan["canary"]:
             say(
-                f"{plan['canary']} % of the requests of {name} go to {plan['image']}. All of them: ./deploy start {name} "
-                f"--image {plan['image']}. None: ./deploy rollback {name}"
+                f"{plan['canary']} % of the requests of {name} go to {plan['image']}. All of them: ./deploy image "
+                f"{name} --image {plan['image']}, then ./deploy plan {name} --canary 0. None: ./deploy rollback {name}"
             )
             return
         record = ReleaseRecord(self.runner, self.environment)
@@ -259,7 +278,10 @@ class Deploy:
             self.runner.run(["gcloud", "artifacts", "docker", "tags", "add", plan["image"], tag], capture=True)
             say(f"Tagged {tag}.")
         elif not onward or record.paused:
-            say(f"Not passed on to {NEXT[name]}: " + ("the environment is paused." if onward else "this was a rollback."))
+            say(
+                f"Not passed on to {NEXT[name]}: "
+                + ("the environment is paused." if onward else "this was a rollback.")
+            )
         else:
             self._start_next(NEXT[name], plan)
 
@@ -287,8 +309,17 @@ def execute_job(runner, environment: Environment, *arguments):
     name = ["--args=" + ",".join(arguments)] if arguments else []
     try:
         runner.run(
-            ["gcloud", "run", "jobs", "execute", "migrate", "--wait", f"--project={environment.project}",
-             f"--region={environment.region}", *name]
+            [
+                "gcloud",
+                "run",
+                "jobs",
+                "execute",
+                "migrate",
+                "--wait",
+                f"--project={environment.project}",
+                f"--region={environment.region}",
+                *name,
+            ]
         )
     except Failure as failure:
         if failure.kind != "failed":
@@ -307,8 +338,17 @@ def start(runner, environment: Environment, commit_id: str, **substitutions):
     values = {f"_{name.upper()}": value for name, value in substitutions.items() if value}
     text = [f"--substitutions={','.join(f'{name}={value}' for name, value in values.items())}"] if values else []
     runner.run(
-        ["gcloud", "builds", "triggers", "run", f"deploy-{environment.name}", f"--project={environment.build.project}",
-         f"--region={environment.build.region}", f"--sha={commit_id}", *text],
+        [
+            "gcloud",
+            "builds",
+            "triggers",
+            "run",
+            f"deploy-{environment.name}",
+            f"--project={environment.build.project}",
+            f"--region={environment.build.region}",
+            f"--sha={commit_id}",
+            *text,
+        ],
         capture=True,
     )
     waits = " It waits for an approval in Cloud Build." if environment.name in APPROVED else ""

@@ -38,16 +38,17 @@ class PlanReview:
         found = []
         for address, (_, actions) in self.changes.items():
             match = PROTECTED.search(address)
-            if match and ("delete" in actions or "forget" in actions):
-                if address not in allowed or match.group(1) == NEVER:
-                    found.append((address, "replaces" if "create" in actions else "deletes", match.group(1)))
+            if not match or not {"delete", "forget"} & set(actions):
+                continue
+            if address not in allowed or match.group(1) == NEVER:
+                found.append((address, "replaces" if "create" in actions else "deletes", match.group(1)))
         if not found:
             return
         lines = "\n".join(f"  {does} {address}" for address, does, _ in found)
         way = (
             "Nothing of the signer may be deleted: clients pin its key."
             if any(module == NEVER for *_, module in found)
-            else "If it must be so, name each: --allow-delete ADDRESS. Data that is deleted comes back only from a backup."
+            else "If it must be so, name each: --allow-delete ADDRESS. What is deleted comes back only from a backup."
         )
         raise Failure(
             "deletes",

@@ -112,8 +112,8 @@ def explain(arguments, code: int, words: str) -> Failure:
     if STALE.search(words):
         return Failure(
             "plan",
-            "The plan is stale: something was applied after it was made, by another deploy or by a run of this one that "
-            "was cut short. Nothing was changed now. Plan again: ./deploy plan ENVIRONMENT.",
+            "The plan is stale: something was applied after it was made, by another deploy or by a run of this one "
+            "that was cut short. Nothing was changed now. Plan again: ./deploy plan ENVIRONMENT.",
         )
     if SIGNED_OUT.search(words):
         return Failure("right", "Nobody is signed in. Sign in with: gcloud auth login --update-adc.")

@@ -11,7 +11,7 @@ from tofu import ROOTS, hand_over
 
 
 def rollback(runner, name: str, to: str | None):
-    """Start the pipeline with an earlier image. Migrations only add, so an earlier image works with the newer schema."""
+    """Start the pipeline with an earlier image. It works with the newer schema, because migrations only add."""
     deploy = Deploy(runner, name)
     environment = deploy.environment
     check_edited(runner, environment)
@@ -19,7 +19,9 @@ def rollback(runner, name: str, to: str | None):
     canary = record.value.get("canary")
     target = to or _earlier(record, canary)
     if target is None:
-        raise Failure("wait", f"No earlier good image of {name} is known. Name one: ./deploy rollback {name} --to DIGEST")
+        raise Failure(
+            "wait", f"No earlier good image of {name} is known. Name one: ./deploy rollback {name} --to DIGEST"
+        )
     if not DIGEST.match(target):
         raise Failure("image", f"{target} is no image by its digest. ./deploy inventory {name} lists them in full.")
     say(f"Rolling back {name} to {target}.")
@@ -27,10 +29,8 @@ def rollback(runner, name: str, to: str | None):
         # Written down first: a second run after one that was cut short finds the same target.
         record.mark_bad(record.latest)
         record.save()
-    plan = deploy.plan(image=target, accept_drift=True) if deploy.approves else None
-    start(
-        runner, environment, commit(runner), image=target, plan=plan, promote="no", accept_drift="yes"
-    )
+    plan = deploy.plan(image=target, accept_drift=True, canary=0) if deploy.approves else None
+    start(runner, environment, commit(runner), image=target, plan=plan, promote="no", accept_drift="yes", canary="0")
 
 
 def _earlier(record: ReleaseRecord, canary) -> str | None:
@@ -76,8 +76,8 @@ def _set_paused(deploy: Deploy, paused: bool):
         entry = next(one for one in record.releases if one["digest"] == record.serving)
         raise Failure(
             "plan",
-            f"More would change than a pause ({review.summary()}), because this clone is not what serves. Take the commit "
-            f"that does: git checkout {entry['commit']}",
+            f"More would change than a pause ({review.summary()}), because this clone is not what serves. Take the "
+            f"commit that does: git checkout {entry['commit']}",
         )
     if paused:
         # Before the apply, so that no deploy in between starts the functions again; and after it, because the wait
@@ -97,7 +97,10 @@ def after_restore(runner, name: str):
     deploy = Deploy(runner, name)
     record = ReleaseRecord(runner, deploy.environment)
     if not record.paused:
-        raise Failure("wait", f"{name} serves. Functions that run while epochs are raised may give a seat twice: ./deploy pause {name}")
+        raise Failure(
+            "wait",
+            f"{name} serves. Functions that run while epochs are raised may give a seat twice: ./deploy pause {name}",
+        )
     execute_job(runner, deploy.environment, "after-restore")
     record.value["restored"] = True
     record.save()
@@ -119,15 +122,17 @@ def teardown(runner, name: str, project: str):
     """Delete the functions, the front and the alerts of an environment that nobody needs any more."""
     deploy = Deploy(runner, name)
     if name == STRICT[-1]:
-        raise Failure("usage", "prod is not torn down by a command. DEPLOYING.md, \"Teardown\", says what it takes.")
+        raise Failure("usage", 'prod is not torn down by a command. DEPLOYING.md, "Teardown", says what it takes.')
     if project != deploy.environment.project:
-        raise Failure("project", f"{name} is the project {deploy.environment.project}, and not {project}. Nothing was deleted.")
+        raise Failure(
+            "project", f"{name} is the project {deploy.environment.project}, and not {project}. Nothing was deleted."
+        )
     record = ReleaseRecord(runner, deploy.environment)
     deploy.platform.init()
     deploy.services.init()
     if hand_over(deploy.platform, deploy.services) is not None and record.serving:
         deploy.services.destroy(deploy.variables(record.serving, record))
     say(
-        "The functions, the front and the alerts are gone; the data and the keys are not. They go with the project, which "
-        f"can be had back for 30 days: gcloud projects delete {project}"
+        "The functions, the front and the alerts are gone; the data and the keys are not. They go with the project, "
+        f"which can be had back for 30 days: gcloud projects delete {project}"
     )

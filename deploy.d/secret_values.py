@@ -1,4 +1,4 @@
-"""Draws the values of secrets. A value goes from openssl to Secret Manager over pipes: never in argv, a file or a state."""
+"""Draws the values of secrets. A value goes from openssl to Secret Manager over pipes, past files and arguments."""
 
 import json
 
@@ -7,6 +7,11 @@ from failures import Failure
 
 DRAWN = ("HANDLE_KEY", "LICENSE_PEPPER")
 PREVIOUS = "_PREVIOUS"
+
+
+def secret_id(variable: str) -> str:
+    """The secret that holds the value of a variable, as opentofu/modules/secrets names it."""
+    return variable.lower().replace("_", "-")
 
 
 class SecretStore:
@@ -24,14 +29,14 @@ class SecretStore:
 
     def versions(self, secret: str) -> list:
         """The numbers of the enabled versions, newest first."""
-        listed = self._gcloud("versions", "list", secret, "--filter=state:ENABLED", "--format=json")
+        listed = self._gcloud("versions", "list", secret_id(secret), "--filter=state:ENABLED", "--format=json")
         return sorted((int(one["name"].rsplit("/", 1)[1]) for one in json.loads(listed or "[]")), reverse=True)
 
     def value(self, secret: str, version: int) -> str:
-        return self._gcloud("versions", "access", str(version), f"--secret={secret}")
+        return self._gcloud("versions", "access", str(version), f"--secret={secret_id(secret)}")
 
     def add(self, secret: str, value: str) -> int:
-        name = self._gcloud("versions", "add", secret, "--data-file=-", "--format=value(name)", feed=value)
+        name = self._gcloud("versions", "add", secret_id(secret), "--data-file=-", "--format=value(name)", feed=value)
         return int(name.rsplit("/", 1)[-1])
 
     def draw(self, number: int) -> str:
@@ -61,8 +66,8 @@ def keys(runner, name: str, step: str, secret: str | None):
 
 def _pin(store: SecretStore, secret: str, version: int):
     say(
-        f"{secret} has the version {version}. Write it into opentofu/environments/{store.environment.name}/platform.tfvars "
-        "and deploy: a version serves nobody before that."
+        f"{secret} has the version {version}. Write it into secret_versions in opentofu/environments/"
+        f"{store.environment.name}/platform.tfvars and deploy: a version serves nobody before that."
     )
 
 

@@ -1,7 +1,7 @@
 """Verifies a license token offline, in the order of docs/PROTOCOL.md section 8, with openssl and nothing else.
 
-The Python client (sdk/python) does the same with a library. Here nothing may be needed that a tired person would have to
-install first.
+The Python client (sdk/python) does the same with a library. Here nothing may be needed that a tired person would
+have to install first.
 """
 
 import base64
@@ -115,10 +115,27 @@ def _verifies(pem: bytes, algorithm: str, message: bytes, signature: bytes) -> b
         for name, data in (("key", pem), ("message", message), ("signature", signature)):
             (place / name).write_bytes(data)
         way = {
-            "RS256": ["dgst", "-sha256", "-verify", str(place / "key"), "-signature", str(place / "signature"),
-                      str(place / "message")],
-            "EdDSA": ["pkeyutl", "-verify", "-pubin", "-inkey", str(place / "key"), "-rawin", "-in",
-                      str(place / "message"), "-sigfile", str(place / "signature")],
+            "RS256": [
+                "dgst",
+                "-sha256",
+                "-verify",
+                str(place / "key"),
+                "-signature",
+                str(place / "signature"),
+                str(place / "message"),
+            ],
+            "EdDSA": [
+                "pkeyutl",
+                "-verify",
+                "-pubin",
+                "-inkey",
+                str(place / "key"),
+                "-rawin",
+                "-in",
+                str(place / "message"),
+                "-sigfile",
+                str(place / "signature"),
+            ],
         }[algorithm]
         try:
             _openssl(way)
@@ -150,7 +167,9 @@ def _demand(condition: bool, what: str):
         raise Failure("smoke", f"The token is not to be believed: {what}.")
 
 
-def verify(token: str, certificate: str, roots: RootKeys, *, issuer: str, nonce: str, hardware: str, now: float) -> dict:
+def verify(
+    token: str, certificate: str, roots: RootKeys, *, issuer: str, nonce: str, hardware: str, now: float
+) -> dict:
     """The claims of a token that answers a request made just now."""
     header, claims, signed, signature = _parse(token, "license-token+jwt", "EdDSA", MAX_TOKEN)
     root, certified, certificate_signed, certificate_signature = _parse(

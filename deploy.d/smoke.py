@@ -4,7 +4,6 @@ import dataclasses
 import json
 import pathlib
 import secrets
-import socket
 import time
 import urllib.error
 import urllib.request
@@ -78,7 +77,7 @@ def ask(method: str, url: str, *, body=None, headers=None, patience: float = 60)
             return Answer(answer.status, answer.headers, answer.read())
     except urllib.error.HTTPError as error:
         return Answer(error.code, error.headers, error.read())
-    except (urllib.error.URLError, socket.timeout, OSError) as error:
+    except (urllib.error.URLError, OSError) as error:
         raise Failure("smoke", f"{url} does not answer: {getattr(error, 'reason', error)}.") from error
 
 
@@ -114,9 +113,12 @@ class SmokeTest:
                 time.sleep(1)
                 answer = ask("GET", f"{address}/health/ready")
             _demand(
-                answer.status == 200, f"{name} is not ready ({answer.status}): {answer.body[:300].decode(errors='replace')}"
+                answer.status == 200,
+                f"{name} is not ready ({answer.status}): {answer.body[:300].decode(errors='replace')}",
             )
-        return f"health: {', '.join(name for name in self.target.functions if name not in self.target.hidden)} are ready"
+        return (
+            f"health: {', '.join(name for name in self.target.functions if name not in self.target.hidden)} are ready"
+        )
 
     def keys(self) -> str:
         """The published keys hold a pinned one."""
@@ -126,7 +128,7 @@ class SmokeTest:
         pinned = set(self.target.roots.keys)
         _demand(
             bool(published & pinned),
-            f"None of the published root keys ({', '.join(sorted(map(str, published)))}) is pinned: every client would refuse.",
+            f"None of the published root keys ({', '.join(sorted(map(str, published)))}) is pinned: clients would refuse.",
         )
         return f"keys: {len(published)} published, {len(published & pinned)} of them pinned"
 
@@ -164,7 +166,12 @@ class SmokeTest:
     def _verify(self, token: str, certificate: str, nonce: str):
         hardware = signed_token.hardware_hash(number_of(self.target.license_key), HARDWARE)
         signed_token.verify(
-            token, certificate, self.target.roots, issuer=self.target.issuer, nonce=nonce, hardware=hardware,
+            token,
+            certificate,
+            self.target.roots,
+            issuer=self.target.issuer,
+            nonce=nonce,
+            hardware=hardware,
             now=time.time(),
         )
 
@@ -208,7 +215,7 @@ def await_tick(read_lines, what: str) -> str:
         time.sleep(2)
     raise Failure(
         "smoke",
-        f"No tick was swept within {TICK_SECONDS} s. DEPLOYING.md, \"The reaper does not tick\", says where to look.",
+        f'No tick was swept within {TICK_SECONDS} s. DEPLOYING.md, "The reaper does not tick", says where to look.',
     )
 
 

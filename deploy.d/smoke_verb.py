@@ -10,6 +10,7 @@ from failures import Failure
 from pipeline import Deploy
 from plan_review import PlanReview
 from releases import ReleaseRecord, now
+from secret_values import secret_id
 from smoke import SmokeTarget, SmokeTest, await_tick, read_local, ticks_in
 from tofu import hand_over
 
@@ -29,7 +30,9 @@ def smoke_local(address: str, data: pathlib.Path, lines: pathlib.Path | None):
     """Test a license-local, or the same services in any other form that writes endpoints.json."""
     target = read_local(data)
     if address.rstrip("/") != target.front:
-        raise Failure("usage", f"{data} describes the server at {target.front}, and not {address}. Give its own --data.")
+        raise Failure(
+            "usage", f"{data} describes the server at {target.front}, and not {address}. Give its own --data."
+        )
     offset = lines.stat().st_size if lines else 0
     test = SmokeTest(target)
     test.run()
@@ -90,8 +93,15 @@ def _canary_key(runner, environment: Environment) -> str:
     if given:
         return given.strip()
     return runner.run(
-        ["gcloud", "secrets", "versions", "access", "latest", f"--secret={CANARY_KEY}",
-         f"--project={environment.project}"],
+        [
+            "gcloud",
+            "secrets",
+            "versions",
+            "access",
+            "latest",
+            f"--secret={secret_id(CANARY_KEY)}",
+            f"--project={environment.project}",
+        ],
         capture=True,
     ).output.strip()
 
@@ -110,8 +120,16 @@ def _ticks(runner, environment: Environment, began: str) -> list:
 
 def _describe(runner, environment: Environment, function: str) -> str:
     return runner.run(
-        ["gcloud", "run", "services", "describe", function, f"--project={environment.project}",
-         f"--region={environment.services_region}", "--format=value(spec.template.spec.containers[0].image)"],
+        [
+            "gcloud",
+            "run",
+            "services",
+            "describe",
+            function,
+            f"--project={environment.project}",
+            f"--region={environment.services_region}",
+            "--format=value(spec.template.spec.containers[0].image)",
+        ],
         capture=True,
     ).output.strip()
 

@@ -2,10 +2,12 @@
 
 import hashlib
 import json
+import os
 
 import steps
-from environments import Environment, opentofu
+from environments import Environment, in_build, opentofu
 
+IMPERSONATE = "GOOGLE_IMPERSONATE_SERVICE_ACCOUNT"
 ROOTS = ("platform", "services")
 # Longer than a request that is under way, shorter than anybody's patience: after it, the message names who holds it.
 LOCK_TIMEOUT = "-lock-timeout=30s"
@@ -23,13 +25,21 @@ class Tofu:
 
     def _run(self, *arguments, **options):
         # The backend's settings of each environment in a place of their own: those of one never meet those of another.
-        data = {"TF_DATA_DIR": str(self.environment.work / f"{self.root}.terraform")}
-        return self.runner.run(["tofu", f"-chdir={self.directory}", *arguments], env=data, **options)
+        variables = {"TF_DATA_DIR": str(self.environment.work / f"{self.root}.terraform")}
+        if in_build() and IMPERSONATE not in os.environ:
+            # Said by a variable of the environment, and not by one of tofu: a plan that another account made is applied
+            # by this one, and keeps the values that it was made with.
+            variables[IMPERSONATE] = f"tofu-{self.root}@{self.environment.project}.iam.gserviceaccount.com"
+        return self.runner.run(["tofu", f"-chdir={self.directory}", *arguments], env=variables, **options)
 
     def init(self):
-        """Fetch the provider and connect to the environment's state. -reconfigure: the last one may have been another."""
+        """Fetch the provider and connect to the state. -reconfigure: the last one may have been another environment's."""
         self._run(
-            "init", "-input=false", "-no-color", "-reconfigure", f"-backend-config={self.environment.files}/backend.hcl",
+            "init",
+            "-input=false",
+            "-no-color",
+            "-reconfigure",
+            f"-backend-config={self.environment.files}/backend.hcl",
             capture=True,
         )
 
@@ -40,17 +50,21 @@ class Tofu:
     def has_drifted(self, variables: dict) -> bool:
         """Whether resources differ from the state: then somebody changed them past this repository."""
         done = self._run(
-            "plan", "-refresh-only", "-detailed-exitcode", "-input=false", "-no-color", LOCK_TIMEOUT,
-            *self._values(variables), allowed=(0, 2),
+            "plan",
+            "-refresh-only",
+            "-detailed-exitcode",
+            "-input=false",
+            "-no-color",
+            LOCK_TIMEOUT,
+            *self._values(variables),
+            allowed=(0, 2),
         )
         return done.code == 2
 
     def plan(self, variables: dict) -> dict:
         """Make the plan, keep it, and return it as JSON (`tofu show -json`)."""
         self.plan_file.parent.mkdir(parents=True, exist_ok=True)
-        self._run(
-            "plan", "-input=false", "-no-color", LOCK_TIMEOUT, f"-out={self.plan_file}", *self._values(variables)
-        )
+        self._run("plan", "-input=false", "-no-color", LOCK_TIMEOUT, f"-out={self.plan_file}", *self._values(variables))
         return self.show()
 
     def show(self) -> dict:

@@ -5,6 +5,7 @@ import os
 import pathlib
 import shutil
 import subprocess
+import sys
 
 import pytest
 
@@ -32,9 +33,7 @@ class Site:
         for name in ("gcloud", "tofu"):
             (self.programs / name).symlink_to(REPOSITORY / "tests/cloud/deploy/fakes/fake.py")
         (self.clone / "dev").symlink_to(REPOSITORY / "tests/cloud/deploy/fakes/fake.py")
-        (self.clone / ".gitignore").write_text(
-            "__pycache__/\n/.deploy/\n/opentofu/services/platform.auto.tfvars.json\n/opentofu/bootstrap/*.auto.tfvars.json\n"
-        )
+        (self.clone / ".gitignore").write_text("__pycache__\n/.deploy\n*.auto.tfvars.json\n")
         for words in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "--message", "first"]):
             self.git(*words)
         self.put("platform.outputs.json", {"platform": {"project": "acme", "records": {"max_connections": 50}}})
@@ -71,7 +70,8 @@ class Site:
 
     def environment(self, project: str, **variables) -> dict:
         (self.home / "project").write_text(project)
-        path = f"{self.programs}:{os.environ['PATH']}"
+        # The Python that runs the tests is the one that `env python3` finds.
+        path = f"{self.programs}:{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}"
         kept = {name: value for name, value in os.environ.items() if not name.startswith("_")}
         for name in ("BUILD_ID", "COMMIT_SHA"):
             kept.pop(name, None)
@@ -114,8 +114,13 @@ class Site:
     def record(self, name: str, *images, **more):
         """Write the release record of an environment: images, newest first."""
         releases = [
-            {"digest": image, "commit": self.git("rev-parse", "HEAD"), "time": f"2026-11-2{9 - at}T00:00:00+00:00",
-             "build": "1", "good": True}
+            {
+                "digest": image,
+                "commit": self.git("rev-parse", "HEAD"),
+                "time": f"2026-11-2{9 - at}T00:00:00+00:00",
+                "build": "1",
+                "good": True,
+            }
             for at, image in enumerate(images)
         ]
         path = self.home / "buckets/acme-build-releases" / f"{name}.json"

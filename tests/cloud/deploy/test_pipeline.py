@@ -1,7 +1,6 @@
 """The steps of the pipeline in their order, against recording fakes."""
 
 import json
-
 import signal
 import subprocess
 import time
@@ -20,8 +19,15 @@ def run_steps(site, name="dev", **variables):
 
 def test_platform_is_applied_then_migrated_then_services(site):
     run_steps(site)
-    changing = [line.split(" -")[0] + ":" + line for line in site.lines("tofu", "gcloud run jobs") if " apply " in line or "jobs" in line]
-    order = ["platform" if "opentofu/platform" in line else "services" if "opentofu/services" in line else "migrate" for line in changing]
+    changing = [
+        line.split(" -")[0] + ":" + line
+        for line in site.lines("tofu", "gcloud run jobs")
+        if " apply " in line or "jobs" in line
+    ]
+    order = [
+        "platform" if "opentofu/platform" in line else "services" if "opentofu/services" in line else "migrate"
+        for line in changing
+    ]
     assert order == ["platform", "migrate", "services"]
     job = next(line for line in site.lines("gcloud run jobs"))
     assert job == "gcloud run jobs execute migrate --wait --project=acme-dev --region=us-central1"
@@ -53,7 +59,9 @@ def test_the_first_deploy_plans_services_after_platform(site):
     site.put("platform.outputs.json", {"platform": {"project": "acme-dev"}})
     for step in STEPS[1:]:
         site.ok(step, "dev")
-    changing = [line for line in site.lines("tofu") if "opentofu/services" in line and (" plan " in line or " apply " in line)]
+    changing = [
+        line for line in site.lines("tofu") if "opentofu/services" in line and (" plan " in line or " apply " in line)
+    ]
     assert [line.split()[2] for line in changing] == ["plan", "apply"]
 
 
@@ -71,7 +79,10 @@ def test_services_are_planned_again_where_platform_hands_over_other_values(site)
     site.put("platform.outputs.json", {"platform": {"project": "acme-dev", "records": {"max_connections": 500}}})
     site.forget_calls()
     site.ok("apply-services", "dev")
-    assert [line.split()[2] for line in site.lines("tofu") if " plan " in line or " apply " in line] == ["plan", "apply"]
+    assert [line.split()[2] for line in site.lines("tofu") if " plan " in line or " apply " in line] == [
+        "plan",
+        "apply",
+    ]
 
 
 def test_a_failed_migration_leaves_the_services_untouched(site):
@@ -171,6 +182,17 @@ def test_prod_applies_the_approved_plan_and_tags_the_image(site):
     assert IMAGE in tag and ":prod-2" in tag
 
 
+def test_in_a_build_each_root_is_applied_by_its_own_account(site):
+    site.ok("image", "dev", "--image", IMAGE, BUILD_ID="1", project="acme-build")
+    site.ok("plan", "dev", BUILD_ID="1", project="acme-build")
+    used = {
+        (call["line"].split("opentofu/")[1].split()[0], call["env"]["GOOGLE_IMPERSONATE_SERVICE_ACCOUNT"])
+        for call in site.calls()
+        if call["line"].startswith("tofu")
+    }
+    assert used == {(root, f"tofu-{root}@acme-dev.iam.gserviceaccount.com") for root in ("platform", "services")}
+
+
 def test_a_pause_outlives_a_deploy_and_is_not_passed_on(site):
     site.record("dev", OLD, paused="2026-11-28T00:00:00+00:00")
     run_steps(site)
@@ -198,11 +220,34 @@ def test_a_canary_is_two_variables_and_survives_a_second_run(site):
     assert not [line for line in site.lines("gcloud") if "update-traffic" in line or "run deploy" in line]
 
 
+def test_a_canary_that_the_values_ask_for_is_made_where_something_serves(site):
+    values = site.clone / "opentofu/environments/dev/services.tfvars"
+    values.write_text("canary_percent = 10\n")
+    site.ok("image", "dev", "--image", IMAGE)
+
+    def services_plan():
+        return [line for line in site.lines("tofu") if "opentofu/services plan" in line and "-out" in line][-1]
+
+    site.ok("plan", "dev")
+    assert "previous_revisions" not in services_plan()
+    site.record("dev", OLD)
+    site.ok("plan", "dev")
+    assert "-var=canary_percent=10" in services_plan()
+    site.ok("plan", "dev", _CANARY="0")
+    assert "previous_revisions" not in services_plan()
+    site.record("dev", OLD, paused="2026-11-28T00:00:00+00:00")
+    site.ok("plan", "dev")
+    assert "previous_revisions" not in services_plan()
+
+
 def test_a_run_that_is_told_to_stop_lets_tofu_end_and_a_second_one_mends(site):
     site.planned()
     site.fault("opentofu/platform apply", wait=True)
     child = subprocess.Popen(
-        [site.clone / "deploy", "apply-platform", "dev"], env=site.environment("acme-dev"), stderr=subprocess.PIPE, text=True
+        [site.clone / "deploy", "apply-platform", "dev"],
+        env=site.environment("acme-dev"),
+        stderr=subprocess.PIPE,
+        text=True,
     )
     deadline = time.monotonic() + 30
     while not (site.home / "waiting").exists():
@@ -223,7 +268,9 @@ def test_a_run_that_was_killed_after_its_work_is_mended_by_a_new_deploy(site, cu
     site.planned()
     site.fault(cut, before=True, code=137)
     codes = [site.deploy(step, "dev").returncode for step in STEPS[1:]]
-    assert codes[STEPS[1:].index("apply-platform" if "platform" in cut else "migrate" if "migrate" in cut else "apply-services")]
+    assert codes[
+        STEPS[1:].index("apply-platform" if "platform" in cut else "migrate" if "migrate" in cut else "apply-services")
+    ]
     for step in STEPS:
         site.ok(step, "dev")
 
@@ -240,5 +287,3 @@ def test_an_apply_that_was_done_is_not_done_twice(site):
     site.forget_calls()
     assert "applied before" in site.ok("apply-platform", "dev").stderr
     assert not [line for line in site.lines("tofu") if " apply " in line]
-
-

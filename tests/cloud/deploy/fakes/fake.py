@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S python3 -I -S
 """Stands for gcloud, tofu and the others in the tests of ./deploy: records each call and behaves enough like them.
 
 What it remembers is below FAKE_HOME: calls.jsonl, a bucket store, a state serial for each root, and rules.json with the
@@ -21,7 +21,9 @@ LINE = " ".join([PROGRAM, *ARGUMENTS])
 
 def main() -> int:
     feed = "" if sys.stdin.isatty() else sys.stdin.read()
-    kept = {name: os.environ[name] for name in ("TF_DATA_DIR", "GOOGLE_IMPERSONATE_SERVICE_ACCOUNT") if name in os.environ}
+    kept = {
+        name: os.environ[name] for name in ("TF_DATA_DIR", "GOOGLE_IMPERSONATE_SERVICE_ACCOUNT") if name in os.environ
+    }
     with (HOME / "calls.jsonl").open("a") as file:
         file.write(json.dumps({"line": LINE, "arguments": ARGUMENTS, "stdin": feed, "env": kept}) + "\n")
     rule = taken_rule()
@@ -80,10 +82,21 @@ def tofu(_feed: str) -> int:
         pathlib.Path(value_of("-out")).write_text(json.dumps({"serial": serial, "changes": changes}))
     elif words[0] == "show":
         changes = json.loads(pathlib.Path(words[-1]).read_text())["changes"]
-        print(json.dumps({"resource_changes": [
-            {"address": address, "type": address.split(".")[-2], "mode": "managed", "change": {"actions": actions}}
-            for address, actions in changes
-        ]}))
+        print(
+            json.dumps(
+                {
+                    "resource_changes": [
+                        {
+                            "address": address,
+                            "type": address.split(".")[-2],
+                            "mode": "managed",
+                            "change": {"actions": actions},
+                        }
+                        for address, actions in changes
+                    ]
+                }
+            )
+        )
     elif words[0] == "apply":
         if json.loads(pathlib.Path(words[-1]).read_text())["serial"] != serial:
             sys.stderr.write("Error: Saved plan is stale\n")
