@@ -22,3 +22,14 @@ output "ca" {
     ]
   ]))
 }
+
+output "settings" {
+  description = "What the instance is like, for the tests of roots."
+  value = {
+    replicas      = google_memorystore_instance.seats.replica_count
+    policy        = google_memorystore_instance.seats.engine_configs["maxmemory-policy"]
+    authorization = google_memorystore_instance.seats.authorization_mode
+    encryption    = google_memorystore_instance.seats.transit_encryption_mode
+    protected     = google_memorystore_instance.seats.deletion_protection_enabled
+  }
+}

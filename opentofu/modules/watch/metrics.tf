@@ -9,6 +9,7 @@ locals {
     rebuild     = "pool rebuilt"
     unreachable = "not reachable at start; requests are answered with 503 until it is"
     swept       = "swept"
+    connections = "connections of this instance"
   } : name => "resource.type=\"cloud_run_revision\" AND jsonPayload.message=\"${message}\"" }
 
   # A metric without `value` counts lines; one with it keeps the distribution of that value.
@@ -39,6 +40,13 @@ locals {
       description = "Instances that began without one of their stores."
       filter      = local.line_of.unreachable
       labels      = { store = "EXTRACT(jsonPayload.store)" }
+    }
+    pool_connections = {
+      description = "Connections to PostgreSQL of an instance, once a minute while it is asked something."
+      filter      = local.line_of.connections
+      value       = "EXTRACT(jsonPayload.connections)"
+      unit        = "1"
+      bounds      = [1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 50]
     }
     seats_swept = {
       description = "Seats of programs that stopped without releasing them, freed by a share of a sweep."

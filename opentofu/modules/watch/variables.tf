@@ -82,6 +82,16 @@ variable "paused" {
   default     = false
 }
 
+variable "stored_share" {
+  description = "The share of lines of successful heartbeats, and of those that Cloud Run itself writes, that is stored."
+  type        = number
+  default     = 0.01
+  validation {
+    condition     = var.stored_share > 0 && var.stored_share < 1
+    error_message = "stored_share is above 0 and below 1: 0.01 stores one line in a hundred."
+  }
+}
+
 variable "heartbeat_seconds" {
   description = "The average time between two heartbeats of a program: what turns heartbeats a second into sessions."
   type        = number

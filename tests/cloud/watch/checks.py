@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from typing import Any
@@ -13,7 +14,9 @@ from .filter_language import SERIES_FIELDS, Entry, WrongFilter, parse
 from .log_entries import audit_entry, entry_of, request_entry
 from .run_of_services import Run
 from .series import GOOGLE, USER, as_series, counted, grouped_by, promql_names, selectors, values
+from .sizes import sizes
 
+MEASURED = said.ROOT / "tests" / "cloud" / "cost" / "measured.json"
 # Alerts on lines that no run writes, because what they tell of cannot be brought about from outside; their text is
 # looked for in the code instead.
 NOT_IN_A_RUN = {"the-certificate-is-not-renewed", "an-audit-log-was-changed", "a-program-reports-a-fault"}
@@ -42,6 +45,7 @@ class Checks:
         return exact
 
     def all(self) -> None:
+        self.language()
         self.every_metric_has_lines()
         self.requests_are_counted_as_they_were_asked()
         self.objectives_see_what_failed()
@@ -49,10 +53,12 @@ class Checks:
         self.alerts_on_lines()
         self.alerts_on_series()
         self.dashboards_ask_for_what_there_is()
+        self.sizes_are_those_that_are_priced()
         self.alerts_link_to_headings()
 
     def every_metric_has_lines(self) -> None:
-        lines_of = {"pools_rebuilt": "pool rebuilt", "seats_swept": "swept", "stores_not_reached": "not reachable"}
+        lines_of = {"pools_rebuilt": "pool rebuilt", "seats_swept": "swept", "stores_not_reached": "not reachable",
+                    "pool_connections": "connections of this instance"}
         for name, rule in self.rules["metrics"].items():
             found = self.matching(rule["filter"])
             self.check(found != [], f"{name} matches lines of the run", rule["filter"])
@@ -186,12 +192,24 @@ class Checks:
                 for name, matchers in asked:
                     metric = known.get(name)
                     self.check(metric is not None, f"{board}: the metric exists", name)
-                    labels = set(own[metric]["labels"]) | {"le"} if metric in own else set(GOOGLE.get(metric or "", []))
+                    labels = (set(own[metric]["labels"]) | {"le", "service_name"} if metric in own
+                              else set(GOOGLE.get(metric or "", [])))
                     self.check(grouped_by(query) <= labels, f"{board}: what it groups by are labels", query)
                     for label, _, value in matchers:
                         self.check(label in labels | {"monitored_resource"}, f"{board}: {name} has the label", label)
                         words = values_of.get(label, {value})
                         self.check(set(value.split("|")) <= words, f"{board}: {label} can be", value)
+
+    def sizes_are_those_that_are_priced(self) -> None:
+        """docs/COST.md stands on the bytes of another run: within a tenth they must be those of this one."""
+        now, kept = sizes(self.run), json.loads(MEASURED.read_text())["bytes"]
+        for name, priced in kept["requests"].items():
+            for way, number in priced.items():
+                found = now["requests"].get(name, {}).get(way, 0)
+                self.check(abs(found - number) <= number / 10, f"a {name}'s {way} has about {number} bytes", found)
+        for name, number in kept["lines"].items():
+            found = now["lines"].get(name, 0)
+            self.check(abs(found - number) <= number / 10, f"a line of {name} has about {number} bytes", found)
 
     def alerts_link_to_headings(self) -> None:
         listed = yaml.safe_load((said.MODULE / "alerts.yaml").read_text())
@@ -201,6 +219,28 @@ class Checks:
             self.check(said.anchors(f"# {alert['title']}") == {name}, f"{name} is the anchor of its title")
             self.check(name in there, f"docs/DEPLOYING.md has the heading \"{alert['title']}\"")
             self.check(set(alert) == {"title", "urgency", "when", "look", "do"}, f"{name} says everything", set(alert))
+
+    def language(self) -> None:
+        """What the language means, in the places where a reader errs."""
+        entry = {"severity": "ERROR", "jsonPayload": {"a": "1", "text": "Pool rebuilt"}, "httpRequest": {"status": 503}}
+        for text, means in {
+            # OR binds closer than AND.
+            "severity=ERROR OR severity=INFO AND jsonPayload.a=2": False,
+            "jsonPayload.a=2 OR severity=ERROR AND httpRequest.status=503": True,
+            "NOT severity=INFO severity=ERROR": True,
+            "NOT (severity=ERROR OR severity=INFO)": False,
+            "severity>=WARNING": True,
+            "severity<ERROR": False,
+            "httpRequest.status>=500 AND httpRequest.status<504": True,
+            'jsonPayload.text:"rebuilt"': True,
+            'jsonPayload.text=~"^pool"': False,
+            "jsonPayload.missing:*": False,
+            # What is not there is neither equal nor less, but unequal.
+            "jsonPayload.missing!=1": True,
+            "jsonPayload.missing<1": False,
+            "jsonPayload.a=(3 OR 1)": True,
+        }.items():
+            self.check(parse(text)(entry) is means, f"{text} is {means}")
 
     def planted(self) -> None:
         """Mistakes that must be refused: if one passes, what was checked above means nothing."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-PROJECT = "licenses-prod"
+from .run_of_services import PROJECT
 
 
 def entry_of(line: str, number: int, service: str = "service") -> dict[str, Any]:

@@ -10,13 +10,13 @@ import subprocess
 import tempfile
 from typing import Any
 
-from .run_of_services import ROOT
+from .run_of_services import PROJECT, ROOT
 
 MODULE = ROOT / "opentofu" / "modules" / "watch"
 DOCS = ROOT / "docs" / "DEPLOYING.md"
 
 VALUES: dict[str, Any] = {
-    "project": "licenses-prod",
+    "project": PROJECT,
     "domain": "licenses.example.com",
     "docs_url": "https://example.com/docs/DEPLOYING.md",
     "functions": {name: {"max": 4} for name in ("acquire", "heartbeat", "release", "register", "admin", "reaper")},

@@ -25,6 +25,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
+PROJECT = "licenses-prod"
 SECONDS_TO_START = 120
 # What the Python client calls itself, for requests as long as its own.
 CLIENT = "coditect-license-client/0.1.0 python/3.11.7"
@@ -106,6 +107,8 @@ class Services:
     def ask(self, method: str, path: str, body: Any = None, bearer: str | None = None, at: str | None = None,
             count: bool = True) -> Asked:
         where = urlsplit(at or self.at["front"])
+        # The load balancer adds the trace; the client is charged for the rest.
+        trace = {"traceparent": f"00-{uuid.uuid4().hex}-{uuid.uuid4().hex[:16]}-01"}
         sent = {"User-Agent": CLIENT, "Accept": "application/json"}
         text = None
         if body is not None:
@@ -114,7 +117,7 @@ class Services:
         if bearer:
             sent |= {"Authorization": f"Bearer {bearer}"}
         connection = http.client.HTTPConnection(where.hostname, where.port, timeout=30)
-        connection.request(method, path, text, sent)
+        connection.request(method, path, text, sent | trace)
         reply = connection.getresponse()
         content = reply.read()
         connection.close()
@@ -169,7 +172,8 @@ def services(**settings: str) -> Iterator[Services]:
     """All functions, started with these settings; their lines are in `run` when they have stopped."""
     with tempfile.TemporaryDirectory(prefix="license-watch-") as parent:
         folder = pathlib.Path(parent) / "data"
-        environment = {**os.environ, "LOG_FORMAT": "json", "LOG_LEVEL": "info", **settings}
+        logging = {"LOG_FORMAT": "json", "LOG_LEVEL": "info", "GOOGLE_CLOUD_PROJECT": PROJECT}
+        environment = {**os.environ, **logging, **settings}
         environment.pop("RUST_LOG", None)
         process = Process([str(binary()), "--port", "0", "--data", str(folder)], environment,
                           pathlib.Path(parent) / "local.log")

@@ -102,6 +102,26 @@ run "heartbeats_that_went_well_are_counted_and_not_stored" {
   }
 }
 
+run "how_much_is_stored_can_be_chosen" {
+  command = plan
+  variables {
+    stored_share = 0.001
+  }
+
+  assert {
+    condition     = endswith(google_logging_project_exclusion.counted["renewed-heartbeats"].filter, "(insertId, 0.999)")
+    error_message = "One in a thousand is stored."
+  }
+}
+
+run "storing_everything_is_refused_here" {
+  command = plan
+  variables {
+    stored_share = 1
+  }
+  expect_failures = [var.stored_share]
+}
+
 run "without_a_front_nobody_asks_for_it" {
   command = plan
   variables {

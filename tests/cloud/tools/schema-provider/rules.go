@@ -45,9 +45,6 @@ func find(v tftypes.Value, path []string) (out []tftypes.Value, known bool) {
 	if !v.IsKnown() || v.IsNull() {
 		return nil, v.IsKnown()
 	}
-	if len(path) == 0 {
-		return []tftypes.Value{v}, true
-	}
 	var items []tftypes.Value
 	if v.Type().Is(tftypes.List{}) || v.Type().Is(tftypes.Set{}) {
 		if v.As(&items) != nil {
@@ -59,6 +56,9 @@ func find(v tftypes.Value, path []string) (out []tftypes.Value, known bool) {
 			out, known = append(out, got...), known && sure
 		}
 		return out, known
+	}
+	if len(path) == 0 {
+		return []tftypes.Value{v}, true
 	}
 	var fields map[string]tftypes.Value
 	if v.As(&fields) != nil {
