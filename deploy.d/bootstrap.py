@@ -39,9 +39,7 @@ def bootstrap(runner):
                 ["gcloud", "beta", "services", "identity", "create", f"--service={service}", f"--project={project}"],
                 capture=True,
             )
-    say(
-        'Done. What only a person can do stands in docs/DEPLOYING.md, "First day": the connection to GitHub, and DNS.'
-    )
+    say('Done. What only a person can do stands in docs/DEPLOYING.md, "First day": the connection to GitHub, and DNS.')
 
 
 class BootstrapRoot:

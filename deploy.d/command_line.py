@@ -14,7 +14,7 @@ import secret_values
 import smoke_verb
 from environments import NAMES, Environment, check_edited, check_project, commit
 from failures import Failure, exit_code_table
-from pipeline import Deploy, start
+from pipeline import Deploy, saved_plan, start
 from programs import Runner
 
 ABOUT = """\
@@ -222,11 +222,12 @@ def _start(run, to):
     environment = Environment(to.environment)
     check_project(run, environment)
     check_edited(run, environment)
+    image = to.image or (saved_plan(run, environment, to.plan)["image"] if to.plan else None)
     start(
         run,
         environment,
         commit(run),
-        image=to.image,
+        image=image,
         plan=to.plan,
         only=to.only,
         canary=None if to.canary is None else str(to.canary),

@@ -1,6 +1,7 @@
 """The steps of the pipeline from the plan to the services. check, test and image are in build_steps.py."""
 
 import datetime
+import json
 import os
 
 from environments import NEXT, Environment, check_edited, check_project, commit, in_build, say
@@ -138,9 +139,6 @@ class Deploy:
             return handed_over is not None and root.has_drifted(variables)
         return root.has_drifted({"image": variables["image"]})
 
-    def _saved_at(self, plan_id: str) -> str:
-        return f"{self.environment.build.plans}/{self.environment.name}/{plan_id}"
-
     def _saved_files(self, plan: dict) -> list:
         roots = [self.platform, *([self.services] if plan["services_planned"] else [])]
         return [root.plan_file for root in roots]
@@ -150,7 +148,8 @@ class Deploy:
         files = [*self._saved_files(plan), self.steps.directory / "plan.json"]
         for file in files:
             self.runner.run(
-                ["gcloud", "storage", "cp", str(file), f"{self._saved_at(plan['id'])}/{file.name}"], capture=True
+                ["gcloud", "storage", "cp", str(file), f"{saved_at(self.environment, plan['id'])}/{file.name}"],
+                capture=True,
             )
         say(
             f"Saved as {plan['id']}. Look at it above, then: ./deploy start {self.environment.name} --plan {plan['id']}"
@@ -159,12 +158,9 @@ class Deploy:
     def fetch_plan(self, plan_id: str):
         """Fetch the plan that was approved, and refuse it where it is of another image or commit."""
         self.steps.forget("plan", "platform", "migrate", "services", "smoke")
-        target = self.steps.directory / "plan.json"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        address = self._saved_at(plan_id)
-        self.runner.run(["gcloud", "storage", "cp", f"{address}/plan.json", str(target)], capture=True)
-        plan = self.steps.read("plan")
-        self.steps.forget("plan")
+        self.steps.directory.mkdir(parents=True, exist_ok=True)
+        address = saved_at(self.environment, plan_id)
+        plan = saved_plan(self.runner, self.environment, plan_id)
         for what, found, wanted in (
             ("image", plan["image"], (self.steps.read("image") or {}).get("digest", plan["image"])),
             ("commit", plan["commit"], commit(self.runner)),
@@ -302,6 +298,18 @@ class Deploy:
                 del os.environ["GOOGLE_IMPERSONATE_SERVICE_ACCOUNT"]
                 del os.environ["CLOUDSDK_AUTH_IMPERSONATE_SERVICE_ACCOUNT"]
         start(self.runner, following.environment, plan["commit"], image=plan["image"], plan=plan_id)
+
+
+def saved_at(environment: Environment, plan_id: str) -> str:
+    """Where the files of a plan are kept, to be approved."""
+    return f"{environment.build.plans}/{environment.name}/{plan_id}"
+
+
+def saved_plan(runner, environment: Environment, plan_id: str) -> dict:
+    """What a saved plan is of: image, commit, whether services are in it."""
+    return json.loads(
+        runner.run(["gcloud", "storage", "cat", f"{saved_at(environment, plan_id)}/plan.json"], capture=True).output
+    )
 
 
 def execute_job(runner, environment: Environment, *arguments):

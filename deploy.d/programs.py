@@ -15,7 +15,7 @@ PERMISSION = re.compile(
     r"|forbidden.*\b403\b",
     re.IGNORECASE,
 )
-NAMED_RIGHT = re.compile(r"\b([a-z][a-z0-9]*(?:\.[a-zA-Z][a-zA-Z0-9]*){2})\b")
+NAMED_RIGHT = re.compile(r"\b(?!gcloud\.)([a-z][a-z0-9]*(?:\.[a-zA-Z][a-zA-Z0-9]*){2})\b")
 SIGNED_OUT = re.compile(
     r"could not find default credentials|reauthentication|gcloud auth (?:application-default )?login|unauthenticated",
     re.IGNORECASE,

@@ -5,7 +5,7 @@ import json
 import os
 
 from environments import Environment
-from failures import Failure
+from programs import explain
 
 KEPT = 20
 NO_OBJECT = ("matched no objects", "no urls matched", "not found", "404")
@@ -28,7 +28,7 @@ class ReleaseRecord:
         elif any(sign in read.words.lower() for sign in NO_OBJECT):
             self.value = {"releases": [], "paused": None, "restored": False}
         else:
-            raise Failure("failed", f"{self.address} cannot be read; gcloud's own words stand above.")
+            raise explain(["gcloud", "storage", "cat", self.address], read.code, read.words)
 
     @property
     def releases(self) -> list:

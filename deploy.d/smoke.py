@@ -128,7 +128,7 @@ class SmokeTest:
         pinned = set(self.target.roots.keys)
         _demand(
             bool(published & pinned),
-            f"None of the published root keys ({', '.join(sorted(map(str, published)))}) is pinned: clients would refuse.",
+            f"None of the published keys ({', '.join(sorted(map(str, published)))}) is pinned: clients would refuse.",
         )
         return f"keys: {len(published)} published, {len(published & pinned)} of them pinned"
 

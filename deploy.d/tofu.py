@@ -33,7 +33,7 @@ class Tofu:
         return self.runner.run(["tofu", f"-chdir={self.directory}", *arguments], env=variables, **options)
 
     def init(self):
-        """Fetch the provider and connect to the state. -reconfigure: the last one may have been another environment's."""
+        """Fetch the provider and connect to the state. -reconfigure: the last may have been another environment's."""
         self._run(
             "init",
             "-input=false",

@@ -143,7 +143,14 @@ def test_platform_changes_beside_service_changes_stop_in_prod(site):
     site.ok("plan", "prod", "--only", "platform", BUILD_ID="p1", project="acme-build")
     assert [line for line in site.lines("tofu") if f"-var=image={OLD}" in line]
     assert not [line for line in site.lines("tofu") if "opentofu/services plan -input" in line]
-    site.ok("plan", "prod", "--plan", "p1", project="acme-build", BUILD_ID="p2", _IMAGE=OLD)
+    # What approves starts the pipeline with the image of the plan: nothing is built for it.
+    site.ok("start", "prod", "--plan", "p1", "--only", "platform")
+    started = site.lines("gcloud builds triggers run")[0]
+    assert f"_IMAGE={OLD},_PLAN=p1,_ONLY=platform" in started
+    for step in ("image", "plan", "apply-platform", "migrate", "apply-services", "smoke", "promote"):
+        site.ok(step, "prod", project="acme-build", BUILD_ID="p2", _IMAGE=OLD, _PLAN="p1", _ONLY="platform")
+    applied = [line for line in site.lines("tofu") if " apply " in line]
+    assert len(applied) == 1 and "opentofu/platform" in applied[0]
 
 
 def test_platform_changes_alone_need_no_detour(site):
