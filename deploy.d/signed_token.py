@@ -13,6 +13,8 @@ import tempfile
 
 from failures import Failure
 
+ROOT_BYTES = 512
+WANTED = "Put in what /.well-known/license-keys answered once, compared with Cloud KMS."
 MAX_TOKEN, MAX_CERTIFICATE = 16 * 1024, 4 * 1024
 DAY = 24 * 3600
 # What stands before the 32 bytes of an Ed25519 key in a SubjectPublicKeyInfo (RFC 8410 section 4).
@@ -50,17 +52,24 @@ class RootKeys:
         except OSError as error:
             raise Failure("missing", f"The pinned root keys cannot be read from {path}: {error.strerror}.") from error
         self.keys = {}
-        if "-----BEGIN" in text:
-            self._add(_public_pem(path))
-        else:
-            for jwk in json.loads(text)["keys"]:
-                self._add(_rsa_pem(unbase64url(jwk["n"]), unbase64url(jwk["e"])))
+        try:
+            if "-----BEGIN" in text:
+                self._add(_public_pem(path))
+            else:
+                for jwk in json.loads(text)["keys"]:
+                    self._add(_rsa_pem(unbase64url(jwk["n"]), unbase64url(jwk["e"])))
+        except (ValueError, KeyError, TypeError, Failure) as error:
+            if isinstance(error, Failure) and error.kind == "missing":
+                raise
+            raise Failure("usage", f"{path} holds no RSA keys of 4096 bits. {WANTED}") from error
         if not self.keys:
-            raise Failure("usage", f"{path} holds no root key. Put in what /.well-known/license-keys answered once.")
+            raise Failure("usage", f"{path} holds no root key. {WANTED}")
 
     def _add(self, pem: bytes):
         listed = _openssl(["rsa", "-pubin", "-noout", "-modulus"], feed=pem)
         modulus = bytes.fromhex(listed.decode().strip().split("=", 1)[1])
+        if len(modulus) != ROOT_BYTES:
+            raise ValueError(f"a root key has {len(modulus)} bytes")
         exponent = _exponent(pem)
         kid = thumbprint({"e": base64url(exponent), "kty": "RSA", "n": base64url(modulus)})
         self.keys[kid] = pem

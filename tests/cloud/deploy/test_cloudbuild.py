@@ -29,6 +29,11 @@ def test_the_build_is_sound(name):
     assert faults(read(name)) == []
 
 
+def test_the_images_of_the_steps_are_built_in_the_one_image_without_a_digest():
+    assert schema(REPOSITORY / ".ci/steps.yaml").returncode == 0
+    assert faults(read(".ci/steps.yaml")) == ["image takes gcr.io/cloud-builders/docker not by its digest"]
+
+
 def test_the_schema_refuses_what_it_should(tmp_path):
     build = read("cloudbuild.yaml")
     build["options"]["machineType"] = "HUGE"
