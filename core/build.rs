@@ -1,4 +1,4 @@
-//! Lists `migrations/` for `src/records/migrate.rs`: number, name and text of each
+//! Lists `migrations/` for `src/records/migrate/`: number, name and text of each
 //! file, in the order in which they are applied.
 
 use std::{env, fmt::Write as _, fs, path::Path};

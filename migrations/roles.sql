@@ -7,15 +7,19 @@ begin
   -- Two at once would change the same rows of the catalog.
   perform pg_advisory_xact_lock(hashtextextended('license roles', 0));
   foreach role in array array['owner', 'service', 'reaper', 'admin'] loop
+    continue when exists (select from pg_roles where rolname = role);
     begin
       execute format('create role %I %s', role, case when role = 'owner' then 'nologin' else 'login' end);
     exception when duplicate_object or unique_violation then null; -- another database of this cluster made it
     end;
   end loop;
-  if not (select rolsuper from pg_roles where rolname = current_user) then
+  -- What is done already is left alone, so that whoever is a member of `owner` may run this, and needs no more.
+  if not pg_has_role(current_user, 'owner', 'usage') then
     execute format('grant owner to %I', current_user);
   end if;
-  execute format('alter database %I owner to owner', current_database());
+  if not exists (select from pg_database where datname = current_database() and datdba = 'owner'::regrole) then
+    execute format('alter database %I owner to owner', current_database());
+  end if;
   -- Nothing here is everybody's: not to connect, not to make temporary tables.
   if exists (
     select from pg_database d, aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) x

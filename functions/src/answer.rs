@@ -8,6 +8,7 @@ use license_core::{
         handle::SessionHandle,
         id::{LicenseNumber, Nonce, SessionId},
         license::{LicenseFacts, LicenseRefusal, RefusalReason},
+        secret::KeyRing,
     },
     protocol::SeatProtocol,
     seat_store::SilentHolder,
@@ -171,13 +172,13 @@ pub(crate) fn no_pool(pool: &str) -> Problem {
 }
 
 /// The session a bearer credential stands for; a forged one reaches no store.
-pub(crate) fn open(bearer: &BearerCredential, moves: &SeatProtocol) -> Result<SessionHandle, Problem> {
+pub(crate) fn open(bearer: &BearerCredential, handles: &KeyRing) -> Result<SessionHandle, Problem> {
     let refused = |_| {
         Problem::token_invalid(
             "The credential is not a session of this server. Send the session that acquire answered.",
         )
     };
-    SessionHandle::verify(&bearer.0, &moves.settings().handles).map_err(refused)
+    SessionHandle::verify(&bearer.0, handles).map_err(refused)
 }
 
 /// Signs a refusal for a client that sent a nonce. If it cannot be signed, the client hears that instead: it would not

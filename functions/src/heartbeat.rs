@@ -4,7 +4,7 @@ use crate::{
     answer,
     edge::{
         BearerCredential, FieldChecks, JsonOrEmpty, Problem,
-        config::{Environment, SeatServiceConfig},
+        config::{Environment, HeartbeatConfig},
         context::about,
         rate::limited,
         serve::{Service, StartError},
@@ -60,7 +60,8 @@ pub(crate) fn operations() -> OpenApiRouter<Arc<HeartbeatService>> {
 /// # Errors
 /// A sentence that names the variable that is wrong.
 pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartError> {
-    let protocol = wiring::moves(SeatServiceConfig::from_env(env)?, ROLE, clock).await?;
+    let HeartbeatConfig { sessions, rates } = HeartbeatConfig::from_env(env)?;
+    let protocol = wiring::moves(sessions, None, rates, ROLE, clock).await?;
     Ok(Service { checks: wiring::checks(&protocol), router: router(HeartbeatService { protocol }) })
 }
 
@@ -72,7 +73,10 @@ struct HeartbeatBody {
     /// Drawn for this request: 16 to 64 base64url characters. Comes back in the token, or in the signed refusal.
     #[schema(min_length = 16, max_length = 64, pattern = "^[A-Za-z0-9_-]{16,64}$")]
     nonce: Option<String>,
-    /// The `kid` of the certificate the client has: it is then left out of the answer.
+    /// The `kid` of the certificate the client has, or several with blanks between them, one for each instance that
+    /// answered it before: a certificate that is named is left out of the answer.
+    // One text and no list: a server of an earlier release, to which it was rolled back say, takes it for a `kid` that
+    // it does not know, and refuses nothing.
     certificate_kid: Option<String>,
 }
 
@@ -93,7 +97,7 @@ async fn heartbeat(
     JsonOrEmpty(body): JsonOrEmpty<HeartbeatBody>,
 ) -> Result<Response, Problem> {
     let protocol = &service.protocol;
-    let handle = answer::open(&bearer, protocol)?;
+    let handle = answer::open(&bearer, &protocol.settings().handles)?;
     about(Some(handle.tenant), Some(handle.license));
     let mut fields = FieldChecks::new();
     let nonce = fields.optional("nonce", body.nonce.as_deref(), str::parse::<Nonce>);
@@ -127,7 +131,7 @@ struct HeartbeatResponse<'a> {
     license: LicenseStanding,
     /// The license token, a JWS: the license and the lease, verifiable offline.
     token: &'a str,
-    /// The certificate of the key that signed the token, a JWS by a root key. Not there if its `kid` is the
+    /// The certificate of the key that signed the token, a JWS by a root key. Not there if its `kid` is in the
     /// `certificate_kid` that was sent.
     // Two thirds of the answer, and it rarely changes: a client that has it need not get it again.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -148,8 +152,9 @@ struct LicenseStanding {
     expires_at: Option<OffsetDateTime>,
 }
 
-fn lease_response(ExtendedLease { facts, lease }: &ExtendedLease, known_kid: Option<&str>) -> Response {
-    let known = known_kid == Some(lease.certificate_kid.as_str());
+fn lease_response(ExtendedLease { facts, lease }: &ExtendedLease, known_kids: Option<&str>) -> Response {
+    let mut known = known_kids.unwrap_or_default().split_ascii_whitespace();
+    let known = known.any(|kid| kid == lease.certificate_kid);
     let body = HeartbeatResponse {
         expires_in: lease.expires_in,
         heartbeat_in: lease.heartbeat_in,

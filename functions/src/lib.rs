@@ -10,6 +10,7 @@ pub mod admin;
 pub mod document;
 pub mod edge;
 pub mod heartbeat;
+pub mod migrate;
 pub mod reaper;
 pub mod register;
 pub mod release;

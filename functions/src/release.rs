@@ -4,17 +4,18 @@ use crate::{
     answer,
     edge::{
         BearerCredential, JsonOrEmpty, Problem,
-        config::{Environment, SeatServiceConfig},
+        config::{Environment, ReleaseConfig},
         context::about,
-        serve::{Service, StartError},
+        serve::{Service, StartError, StoreCheck},
     },
     heartbeat, wiring,
 };
 use axum::{Router, extract::State};
 use license_core::{
     Clock,
-    domain::{id::SessionId, session::GoneReason},
-    protocol::SeatProtocol,
+    domain::{id::SessionId, secret::KeyRing, session::GoneReason},
+    error::StoreName,
+    protocol::{SeatProtocol, release::SeatRelease},
     records::DatabaseRole,
 };
 use serde::{Deserialize, Serialize};
@@ -29,8 +30,17 @@ pub(crate) const ROLE: DatabaseRole = DatabaseRole::Service;
 /// What the handler of release uses.
 #[derive(Clone)]
 pub struct ReleaseService {
-    /// The operations of clients.
-    pub protocol: SeatProtocol,
+    /// The operation.
+    pub release: SeatRelease,
+    /// What session handles are signed with.
+    pub handles: KeyRing,
+}
+
+/// Of operations that do more.
+impl From<&SeatProtocol> for ReleaseService {
+    fn from(protocol: &SeatProtocol) -> Self {
+        Self { release: protocol.releasing(), handles: protocol.settings().handles.clone() }
+    }
 }
 
 /// `POST /api/v1/licenses/release`.
@@ -48,8 +58,24 @@ pub(crate) fn operations() -> OpenApiRouter<Arc<ReleaseService>> {
 /// # Errors
 /// A sentence that names the variable that is wrong.
 pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartError> {
-    let protocol = wiring::moves(SeatServiceConfig::from_env(env)?, ROLE, clock).await?;
-    Ok(Service { checks: wiring::checks(&protocol), router: router(ReleaseService { protocol }) })
+    let ReleaseConfig { stores, handles } = ReleaseConfig::from_env(env)?;
+    let seats = wiring::seats(stores.redis, stores.timing, clock.clone())?;
+    let release = SeatRelease::new(seats, wiring::records(&stores.records, ROLE)?, clock);
+    Ok(Service { checks: checks(&release), router: router(ReleaseService { release, handles }) })
+}
+
+fn checks(release: &SeatRelease) -> Vec<StoreCheck> {
+    let (seats, records) = (release.clone(), release.clone());
+    vec![
+        StoreCheck::new(StoreName::Seats, move || {
+            let release = seats.clone();
+            async move { release.seats_ready().await }
+        }),
+        StoreCheck::new(StoreName::Records, move || {
+            let release = records.clone();
+            async move { release.records_ready().await }
+        }),
+    ]
 }
 
 /// No fields: the session says everything.
@@ -84,10 +110,10 @@ async fn release(
     bearer: BearerCredential,
     JsonOrEmpty(ReleaseBody {}): JsonOrEmpty<ReleaseBody>,
 ) -> Result<axum::Json<ReleaseResponse>, Problem> {
-    let protocol = &service.protocol;
-    let handle = answer::open(&bearer, protocol)?;
+    let handle = answer::open(&bearer, &service.handles)?;
     about(Some(handle.tenant), Some(handle.license));
-    let released_at = protocol
+    let released_at = service
+        .release
         .release(&handle)
         .await?
         .ok_or_else(|| heartbeat::session_gone(&GoneReason::Unknown, handle.session))?;

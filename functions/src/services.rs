@@ -63,11 +63,14 @@ mod tests {
     #[test]
     fn every_service_of_the_table_has_a_binary_of_its_name_and_every_binary_a_row() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/bin");
+        // The job of the schema is no service: it ends.
+        let jobs = BTreeSet::from(["migrate".to_owned()]);
         let binaries: BTreeSet<String> = fs::read_dir(&folder)
             .unwrap()
             .map(|entry| entry.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned())
             .collect();
-        assert_eq!(binaries, SERVICES.iter().map(|service| service.name.to_owned()).collect());
+        let services: BTreeSet<String> = SERVICES.iter().map(|service| service.name.to_owned()).collect();
+        assert_eq!(binaries, &services | &jobs);
         for service in &SERVICES {
             let text = fs::read_to_string(folder.join(service.name).with_extension("rs")).unwrap();
             let built = format!("run(license_functions::{}::service)", service.name);

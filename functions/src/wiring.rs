@@ -2,17 +2,21 @@
 //! may be away.
 
 use crate::edge::{
-    config::{ConfigError, CredentialsConfig, RecordsConfig, RedisConfig, RootConfig, SeatServiceConfig},
+    config::{ConfigError, CredentialsConfig, RecordsConfig, RedisConfig, RootConfig, SessionConfig},
     credential_guesses::CredentialGuesses,
     rate::{ByAddress, NamedLimit},
     serve::{StartError, StoreCheck},
 };
 use license_core::{
     Clock,
-    domain::{lease::LeaseTiming, rate::RateLimit},
+    domain::{
+        lease::LeaseTiming,
+        rate::{PoolRates, RateLimit},
+        secret::KeyRing,
+    },
     error::StoreName,
     protocol::{ProtocolSettings, SeatProtocol},
-    records::{DatabaseRole, Records},
+    records::{DatabaseRole, Records, SchemaConnection, SchemaResult},
     seat_store::SeatStore,
     signer::{self, LeaseSigner, RootSigner, kms::KmsRoot, local::LocalRoot},
 };
@@ -26,6 +30,11 @@ pub(crate) fn seats(redis: RedisConfig, timing: LeaseTiming, clock: Clock) -> Re
 pub(crate) fn records(settings: &RecordsConfig, role: DatabaseRole) -> Result<Records, ConfigError> {
     let records = Records::new(settings.url.reveal(), role, settings.pool_size);
     records.map_err(|_| refused("DATABASE_URL", "is not an address of PostgreSQL"))
+}
+
+/// A connection of whoever may change the schema: the user of `DATABASE_URL` itself.
+pub(crate) async fn schema(settings: &RecordsConfig, patience: Duration) -> SchemaResult<SchemaConnection> {
+    SchemaConnection::open(settings.url.reveal(), patience).await
 }
 
 /// A limit for each address, in the Redis that every instance shares.
@@ -67,13 +76,15 @@ async fn signer(
     Ok(LeaseSigner::new(root, settings, clock))
 }
 
-/// The moves of clients, as the service's role.
+/// The moves of clients, as the service's role. `peppers` where they are shown license keys.
 pub(crate) async fn moves(
-    config: SeatServiceConfig,
+    config: SessionConfig,
+    peppers: Option<KeyRing>,
+    rates: PoolRates,
     role: DatabaseRole,
     clock: Clock,
 ) -> Result<SeatProtocol, StartError> {
-    let SeatServiceConfig { stores, handles, peppers, rates, issuer, root } = config;
+    let SessionConfig { stores, handles, issuer, root } = config;
     let timing = stores.timing;
     let settings = ProtocolSettings { timing, clock: clock.clone(), handles, peppers };
     let seats = seats(stores.redis, timing, clock.clone())?.with_rates(rates);

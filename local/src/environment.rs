@@ -14,7 +14,7 @@ pub(crate) const PUSH_AUDIENCE: &str = "license-local";
 
 /// Taken over from the environment where they are set. Nothing else is: an address of a system's database, say, must
 /// not leak in here.
-const HONOURED: [&str; 26] = [
+const HONOURED: [&str; 27] = [
     "SEAT_TTL_SECONDS",
     "SEAT_DRAIN_SECONDS",
     "HEARTBEAT_SECONDS",
@@ -24,6 +24,7 @@ const HONOURED: [&str; 26] = [
     "LOG_LEVEL",
     "LOG_FORMAT",
     "GOOGLE_CLOUD_PROJECT",
+    "START_PATIENCE_SECONDS",
     "DOCS_URL",
     "PUBLIC_URL",
     "TOKEN_ISSUER",

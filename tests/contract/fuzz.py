@@ -74,7 +74,7 @@ def unanswered(root, log):
     operations = {f"{method.upper()} {path}" for path, item in paths.items() for method in item}
     with open(log, encoding="utf-8", errors="replace") as file:
         # A success of health is not logged.
-        seen = {found[1] for line in file if (found := re.search(r"request: ([A-Z]+ \S+) 2\d\d ", line))} | {"GET /health/live", "GET /health/ready"}
+        seen = {found[1] for line in file if (found := re.search(r"request: ([A-Z]+ \S+) 2\d\d ", line))} | {"GET /health/live", "GET /health/ready", "GET /health/started"}
     return sorted(operations - seen)
 
 

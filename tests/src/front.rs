@@ -68,7 +68,7 @@ impl Front {
             unknown_key_limit: ByAddress::new(NamedLimit::off(), 0),
         })
         .merge(heartbeat::router(heartbeat::HeartbeatService { protocol: moves.clone() }))
-        .merge(release::router(release::ReleaseService { protocol: moves }));
+        .merge(release::router((&moves).into()));
         let logging = LogConfig { filter: "info".into(), text: false, project: None };
         let app = layers(router, &LayerSettings::new(&LayersConfig::default(), &logging));
         Self { world, app }

@@ -47,7 +47,7 @@ impl World {
     /// The same with an idempotency key, for whatever is asked.
     pub fn act_once(&self, key: &str) -> Caller {
         Caller {
-            repeat: Some(RepeatableRequest::new(key, &[b"a request"], &self.moves.settings().peppers)),
+            repeat: Some(RepeatableRequest::new(key, &[b"a request"], &crate::world::peppers())),
             ..self.act()
         }
     }
@@ -118,7 +118,7 @@ impl World {
 
     /// The same where it may fail.
     pub async fn try_rotate_key(&self, old_for: u32) -> Result<LicenseKey> {
-        let peppers = &self.moves.settings().peppers;
+        let peppers = &crate::world::peppers();
         made(self.seat_management.rotate_key(&self.act(), self.license.id, rotation(old_for), peppers).await)
             .map(|new| new.key)
     }

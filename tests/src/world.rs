@@ -326,7 +326,7 @@ impl World {
 async fn instance(seats: SeatStore, database: &PgConnectOptions, timing: LeaseTiming, clock: Clock) -> SeatProtocol {
     let signer =
         LeaseSigner::new(root().await, license_core::signer::delegated::SignerSettings::new(ISSUER), clock.clone());
-    let settings = ProtocolSettings { timing, clock, handles: KeyRing::single(vec![1; 32]), peppers: peppers() };
+    let settings = ProtocolSettings { timing, clock, handles: KeyRing::single(vec![1; 32]), peppers: Some(peppers()) };
     SeatProtocol::new(seats, Records::with(database.clone(), DatabaseRole::Service, 16), signer, settings)
 }
 

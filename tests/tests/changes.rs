@@ -124,7 +124,7 @@ async fn a_rotated_key_opens_at_once_and_the_old_one_until_its_time() {
 async fn a_key_redis_does_not_know_yet_is_judged_by_the_records() {
     let world = World::with_seats(2).await;
     world.machine("a").seated(&world.moves).await;
-    let (act, license, peppers) = (world.act_once("rotate"), world.license.id, &world.moves.settings().peppers);
+    let (act, license, peppers) = (world.act_once("rotate"), world.license.id, &license_tests::world::peppers());
     world.seat_management.steps().cut(license_core::protocol::steps::Step::Change);
     unavailable(world.seat_management.rotate_key(&act, license, rotation(0), peppers).await);
     // The records alone are asked again: they answer the key that was made, and Redis still is not told.
@@ -144,7 +144,7 @@ async fn no_more_than_thirty_two_earlier_keys_are_good_at_a_time() {
     for _ in 0..32 {
         world.rotate_key(3600).await;
     }
-    let peppers = &world.moves.settings().peppers;
+    let peppers = &license_tests::world::peppers();
     let told = world.seat_management.rotate_key(&world.act(), world.license.id, rotation(3600), peppers).await;
     assert_eq!(refusal(told), ChangeRefusal::TooManyKeys);
     let mut a = world.machine("a");
@@ -255,7 +255,7 @@ async fn ending_a_session_that_was_given_back_costs_nobody_a_wait() {
 #[tokio::test]
 async fn a_rotation_asked_for_twice_with_one_key_is_one_rotation_and_of_a_foreign_license_there_is_none() {
     let world = World::with_seats(1).await;
-    let (act, peppers) = (world.act_once("rotate"), &world.moves.settings().peppers);
+    let (act, peppers) = (world.act_once("rotate"), &license_tests::world::peppers());
     let ask = async |license| world.seat_management.rotate_key(&act, license, rotation(0), peppers).await.unwrap();
     let (first, again) = (ask(world.license.id).await, ask(world.license.id).await);
     assert_eq!((first.key.reveal(), first.old_until), (again.key.reveal(), again.old_until));

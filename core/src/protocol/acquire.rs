@@ -77,7 +77,7 @@ impl SeatProtocol {
         guesser: Option<&SecretGuesser>,
     ) -> Result<AcquireOutcome> {
         let received = self.settings.clock.now_seconds();
-        let Some(mut key) = self.present_key(&request.key, &request.pool, guesser) else {
+        let Some(mut key) = self.present_key(&request.key, &request.pool, guesser)? else {
             return Ok(AcquireOutcome::KeyRejected(KeyRejection::BadKey));
         };
         // Before anything is decided: if the signer cannot be reached nothing is half done, and after the commit

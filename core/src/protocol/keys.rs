@@ -7,7 +7,7 @@ use super::{
     guesses::{SecretGuesser, SecretVerdict},
 };
 use crate::{
-    Result,
+    Error, Result,
     domain::{id::PoolName, key::LicenseKey, rate::RateLimited},
     records::KeyMatch,
     seat_store::PoolKey,
@@ -44,20 +44,25 @@ impl PresentedKey<'_> {
 
 impl SeatProtocol {
     /// Begins a request with a license key. `None`: the key was found to be wrong a moment ago, and no store is asked.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if these operations were made without peppers.
     pub(super) fn present_key<'a>(
         &self,
         key: &LicenseKey,
         pool: &PoolName,
         guesser: Option<&'a SecretGuesser>,
-    ) -> Option<PresentedKey<'a>> {
+    ) -> Result<Option<PresentedKey<'a>>> {
+        let peppers = self.settings.peppers.as_ref();
+        let peppers = peppers.ok_or(Error::Internal("a license key was shown where none is judged".into()))?;
         let presented = PresentedKey {
             pool: PoolKey { license: key.number(), pool: pool.clone() },
-            hashes: key.hashes(&self.settings.peppers),
+            hashes: key.hashes(peppers),
             deadline: Deadline::of_request(),
             guesser,
             rechecked: false,
         };
-        (!self.guesses.is_wrong(&presented.fingerprint())).then_some(presented)
+        Ok((!self.guesses.is_wrong(&presented.fingerprint())).then_some(presented))
     }
 
     /// Rebuilds the copy of a pool that Redis does not have. PostgreSQL judges the key before anything is written, so

@@ -64,8 +64,9 @@ pub struct ProtocolSettings {
     pub clock: Clock,
     /// The keys under which session handles are minted.
     pub handles: KeyRing,
-    /// The peppers under which license keys are hashed.
-    pub peppers: KeyRing,
+    /// The peppers under which license keys are hashed. `None`: these operations are given no license key, as those of
+    /// heartbeat.
+    pub peppers: Option<KeyRing>,
 }
 
 impl SeatProtocol {

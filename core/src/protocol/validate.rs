@@ -51,7 +51,7 @@ impl SeatProtocol {
         pool: &PoolName,
         guesser: Option<&SecretGuesser>,
     ) -> Result<ValidateOutcome> {
-        let Some(mut key) = self.present_key(key, pool, guesser) else {
+        let Some(mut key) = self.present_key(key, pool, guesser)? else {
             return Ok(ValidateOutcome::KeyRejected(KeyRejection::BadKey));
         };
         let license = key.pool.license;

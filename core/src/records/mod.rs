@@ -7,7 +7,7 @@
 //! role may do at all (migrations/README.md): seats, sessions, licenses and events are written by functions alone.
 //! Nothing here knows Redis.
 //!
-//! * `connect.rs`: connections, and what is worth trying again · `migrate.rs`: schema and roles
+//! * `connect.rs`: connections, and what is worth trying again · `migrate/`: schema, roles and grants
 //! * `seats.rs`: grant, end, resolve, rebuild · `sweep.rs`: which pools the reaper looks at · `outbox.rs`: events
 //!   waiting to be published · `history.rs`: what is over
 //! * `change.rs`: the transaction of a change that people ask for, audited and idempotent · `caller.rs`: who asks ·
@@ -65,7 +65,9 @@ pub use invitations::{InvitationRow, InvitationState};
 pub use joining::VerifiedPerson;
 pub(crate) use licenses::{EndedSessions, LicenseInsert};
 pub use licenses::{KeyMatch, LicenseFilter, LicenseRow, PoolChange, PoolOf};
-pub use migrate::migrate;
+pub use migrate::{
+    GrantReport, RoleGrant, SchemaConnection, SchemaError, SchemaErrorKind, SchemaResult, SchemaStatus, migrate,
+};
 pub use organizations::OrganizationRow;
 pub use outbox::EventBatch;
 pub use page::{ListedRows, PageCursor, PageRequest};

@@ -95,6 +95,16 @@ impl SeatStore {
         &self.timing
     }
 
+    /// Forgets everything that Redis knows (empty.lua), as after a restore of the database: copies then speak of seats
+    /// that were given out since the point of the restore.
+    ///
+    /// # Errors
+    /// [`crate::Error::Seats`] if Redis did not answer.
+    pub async fn empty(&self) -> Result<()> {
+        let reply = self.run_without_pool(&scripts::EMPTY, &[], &[]).await?;
+        if reply.is("EMPTY") { Ok(()) } else { Err(reply.unknown()) }
+    }
+
     /// Whether the store answers now and keeps what it is given (`maxmemory-policy noeviction`). Only readiness asks
     /// this; no operation depends on it.
     ///

@@ -76,6 +76,7 @@ scripts! {
     // These belong to no pool.
     TAKE_TOKEN(1, 2) = DENY_OOM "rate_prologue.lua" "rate_limit.lua" "take_token.lua";
     TAKE_GUESS_TOKEN(2, 4) = DENY_OOM "rate_prologue.lua" "rate_limit.lua" "take_guess_token.lua";
+    EMPTY(0, 0) = ALLOW_OOM "rate_prologue.lua" "empty.lua";
     REFUND_GUESS_TOKEN(2, 1) = DENY_OOM "rate_prologue.lua" "rate_limit.lua" "refund_guess_token.lua";
 }
 

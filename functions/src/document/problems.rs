@@ -94,7 +94,7 @@ pub(super) struct ProblemSchema {
     /// `session_gone`: the session.
     #[schema(nullable = false, format = Uuid)]
     session_id: Option<String>,
-    /// Of `/health/ready`: each store, `ok` or `unavailable`.
+    /// Of `/health/ready` and `/health/started`: each store, `ok` or `unavailable`.
     #[schema(nullable = false)]
     stores: Option<BTreeMap<String, String>>,
     /// Where the request sent a `nonce`, from 401 to 410: a signed statement that the answer is ours.

@@ -34,6 +34,16 @@ impl StoreCheck {
         Self { name: "stores", ..Self::new(StoreName::Records, ask) }
     }
 
+    /// What it is called in answers.
+    pub(super) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Whose code a client sees where it does not answer.
+    pub(super) fn store(&self) -> StoreName {
+        self.store
+    }
+
     async fn asked(&self) -> license_core::Result<()> {
         let answer = tokio::time::timeout(STORE_PATIENCE, (self.ask)()).await;
         answer.unwrap_or(Err(Error::Deadline(self.store)))

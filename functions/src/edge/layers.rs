@@ -45,6 +45,7 @@ pub struct LayerSettings {
     deadline: Duration,
     body: Duration,
     pub(super) security: Option<Arc<config::SecurityTxt>>,
+    pub(super) start_patience: Duration,
 }
 
 impl LayerSettings {
@@ -58,6 +59,7 @@ impl LayerSettings {
             deadline: LeaseTiming::DEADLINE,
             body: BODY_PATIENCE,
             security: layers.security.clone().map(Arc::new),
+            start_patience: layers.start_patience,
         }
     }
 
@@ -227,7 +229,8 @@ impl AccessLogEntry {
         let outcome =
             refused.or_else(|| response.extensions().get::<MetricOutcome>().map(|outcome| outcome.0)).unwrap_or("ok");
         let method = known(&self.method);
-        if metric == MetricName::HealthRequests && status == 200 {
+        // A start that waits for its stores is asked once a second, and is no fault.
+        if metric == MetricName::HealthRequests && (status == 200 || path == "/health/started") {
             tracing::debug!(outcome, "{method} {path} {status}");
             return;
         }

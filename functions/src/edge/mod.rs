@@ -16,6 +16,7 @@ mod rare_warning;
 pub mod rate;
 mod security;
 pub mod serve;
+mod start;
 pub mod telemetry;
 
 pub use extract::{BearerCredential, FieldChecks, JsonBody, JsonOrEmpty, QueryParameters};

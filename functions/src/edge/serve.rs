@@ -1,13 +1,14 @@
 //! One bootstrap for every service: listen at once, try the stores meanwhile, answer, stop in good order.
 
 use super::{
-    check::ask_all,
     config::{Environment, ProcessConfig},
     connection_room::ConnectionRoom,
     connections::{ClientPatience, accept},
     health,
     layers::LayerSettings,
-    security, telemetry,
+    security,
+    start::ServiceStart,
+    telemetry,
 };
 use axum::Router;
 use license_core::{
@@ -15,7 +16,7 @@ use license_core::{
     error::{ErrorContext, chain},
 };
 use std::{future::Future, process::ExitCode, sync::Arc, time::Duration};
-use tokio::{net::TcpListener, sync::watch};
+use tokio::net::TcpListener;
 
 pub use super::{check::StoreCheck, layers::layers};
 
@@ -77,8 +78,8 @@ pub fn install_tls() {
 /// A service with its health paths, whom to tell of a weakness and the layers, and its stores being tried for the first
 /// time. Needs a runtime.
 pub fn app(service: Service, settings: &LayerSettings) -> Router {
-    let warm = warm_up(service.checks.clone());
-    let router = service.router.merge(health::router(service.checks, warm));
+    let start = ServiceStart::begin(service.checks.clone(), settings.start_patience);
+    let router = service.router.merge(health::router(service.checks, start));
     layers(router.merge(security::router(settings.security.as_ref())), settings)
 }
 
@@ -110,20 +111,6 @@ pub async fn serve_with(
     if tokio::time::timeout(DRAIN, under_way.shutdown()).await.is_err() {
         tracing::warn!("requests were still under way eight seconds after the signal to stop");
     }
-}
-
-fn warm_up(checks: Vec<StoreCheck>) -> watch::Receiver<bool> {
-    let (tried, warm) = watch::channel(false);
-    tokio::spawn(async move {
-        for (check, error) in ask_all(&checks).await {
-            if let Err(error) = error {
-                tracing::warn!(store = check, error = %chain(&error), "not reachable at start; requests are answered \
-                    with 503 until it is");
-            }
-        }
-        tried.send_replace(true);
-    });
-    warm
 }
 
 /// Resolves on SIGTERM or Ctrl-C. As process 1 of a container nobody else handles them for us.

@@ -71,7 +71,7 @@ metrics! {
     /// Shares of a sweep.
     ReapRequests = "reaper/reap_requests" at "/reap",
     /// Health checks.
-    HealthRequests = "health/requests" at "/health/live" | "/health/ready",
+    HealthRequests = "health/requests" at "/health/started" | "/health/live" | "/health/ready",
     /// Everything else.
     OtherRequests = "other/requests",
 }

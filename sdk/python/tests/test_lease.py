@@ -14,7 +14,7 @@ from coditect_license import (
 )
 
 from .conftest import FakeClock
-from .fake_server import FakeServer
+from .fake_server import FakeServer, Signer
 from .world import World
 
 
@@ -71,6 +71,35 @@ def test_a_heartbeat_says_which_certificate_it_holds_and_does_not_get_it_again(
     world.run(300)
     assert {body["certificate_kid"] for body in server.bodies("heartbeat")} == {server.signer.kid}
     assert world.core.lease is not None and world.core.lease.certificate == server.signer.certificate
+
+
+def test_each_instance_of_the_server_sends_its_certificate_once(world: World, server: FakeServer) -> None:
+    now = int(server.now())
+    instances = [server.signer, Signer(now, issuer=server.issuer), Signer(now, issuer=server.issuer)]
+    sent = []
+    world.start()
+    for beat in range(12):
+        server.signer = instances[beat % 3]
+        before = len(server.bodies("heartbeat"))
+        while len(server.bodies("heartbeat")) == before:
+            world.run(1)
+        assert world.core.lease is not None and world.core.lease.certificate == server.signer.certificate
+        sent.append(server.signer.kid not in server.bodies("heartbeat")[-1]["certificate_kid"].split())
+    assert sent == [False, True, True] + [False] * 9
+    assert world.state() is SeatState.ONLINE
+
+
+def test_no_more_certificates_are_named_than_sixteen_and_none_that_is_over(world: World, server: FakeServer) -> None:
+    now = int(server.now())
+    short = Signer(now, issuer=server.issuer, exp=now + 600)
+    signers = [short, *(Signer(now, issuer=server.issuer) for _ in range(20))]
+    world.start()
+    for server.signer in signers:
+        world.run(110)
+    named = [body["certificate_kid"].split() for body in server.bodies("heartbeat")]
+    assert max(len(kids) for kids in named) == 16
+    assert short.kid in named[2] and short.kid not in named[10]
+    assert world.state() is SeatState.ONLINE
 
 
 def test_every_request_has_a_nonce_of_its_own(world: World, server: FakeServer) -> None:

@@ -138,7 +138,7 @@ impl Fleet {
             unknown_key_limit: ByAddress::new(NamedLimit::off(), 0),
         })
         .merge(heartbeat::router(heartbeat::HeartbeatService { protocol: moves.clone() }))
-        .merge(release::router(release::ReleaseService { protocol: moves.clone() }));
+        .merge(release::router((&moves).into()));
         let logging = LogConfig { filter: "error".into(), text: false, project: None };
         let app = layers(router, &LayerSettings::new(&LayersConfig::default(), &logging));
         let died = self.died.clone();

@@ -11,6 +11,7 @@ use license_core::domain::{
     key::LicenseKey,
     token::{ExpectedRefusal, ExpectedToken, verify, verify_refusal},
 };
+use license_functions::heartbeat;
 use license_tests::{
     World,
     front::{ACQUIRE, Front, HEARTBEAT, RELEASE, VALIDATE},
@@ -73,6 +74,44 @@ async fn a_heartbeat_leaves_out_the_certificate_a_client_has() {
     let kid = front.world.moves.signer().certified().await.unwrap().kid().to_owned();
     let alive = front.post_as(HEARTBEAT, &seat["session"], &json!({ "certificate_kid": kid })).await.ok(200);
     assert!(alive.get("certificate").is_none() && alive["token"].is_string());
+}
+
+/// What a client holds that talks to three instances in turn, and what it is sent; `remembers`: how many certificates it
+/// names.
+async fn beat_in_turns(remembers: usize) -> (usize, usize) {
+    let front = Front::new().await;
+    let seat = front.seated("a").await;
+    let mut instances = Vec::new();
+    for _ in 0..3 {
+        let moves = front.world.instance().await;
+        let kid = moves.signer().certified().await.unwrap().kid().to_owned();
+        instances.push((kid, heartbeat::router(heartbeat::HeartbeatService { protocol: moves })));
+    }
+    let (mut held, mut certificates, mut bytes) = (Vec::<String>::new(), 0, 0);
+    for beat in 0..30 {
+        let (kid, app) = &instances[beat % 3];
+        let named: Vec<&str> = held.iter().rev().take(remembers).map(String::as_str).collect();
+        let request = Request::post(HEARTBEAT)
+            .header("authorization", format!("Bearer {}", text(&seat["session"])))
+            .header("content-type", "application/json")
+            .body(Body::from(json!({ "nonce": "0123456789abcdef", "certificate_kid": named.join(" ") }).to_string()));
+        let alive = Front::send_to(app.clone(), request.unwrap()).await.ok(200);
+        bytes += alive.to_string().len();
+        assert_eq!(alive.get("certificate").is_none(), named.contains(&kid.as_str()), "{named:?}");
+        certificates += usize::from(alive.get("certificate").is_some());
+        held.retain(|known| known != kid);
+        held.push(kid.clone());
+    }
+    (certificates, bytes / 30)
+}
+
+#[tokio::test]
+async fn a_client_that_names_every_certificate_it_has_is_sent_each_once() {
+    let (one, before) = beat_in_turns(1).await;
+    let (all, after) = beat_in_turns(16).await;
+    eprintln!("an answer of three instances in turn: {before} bytes with one kid named, {after} with all");
+    assert_eq!((one, all), (30, 3));
+    assert!(after * 2 < before, "{before} {after}");
 }
 
 #[tokio::test]

@@ -82,7 +82,7 @@ async fn ask(world: &World, change: Change, act: &Caller, session: SessionId) ->
             edit(TermsEdit { expires_at: Some(Some(over)), ..TermsEdit::default() }).await
         }
         Change::Rotate => {
-            said(management.rotate_key(act, license, staff::rotation(0), &world.moves.settings().peppers).await)
+            said(management.rotate_key(act, license, staff::rotation(0), &license_tests::world::peppers()).await)
         }
         Change::End | Change::EndByForce => {
             let answer = management.end_session(act, session, change == Change::EndByForce).await;
@@ -155,7 +155,7 @@ impl Cut {
         if self.change != Change::Rotate {
             return world.license.key.clone();
         }
-        let peppers = &world.moves.settings().peppers;
+        let peppers = &license_tests::world::peppers();
         world.management.rotate_key(&self.once(), world.license.id, staff::rotation(0), peppers).await.unwrap().key
     }
 

@@ -52,7 +52,7 @@ async fn a_grant_whose_answer_was_lost_is_repeated_and_says_ok_without_writing_t
     let a = world.machine("a");
     world.moves.steps().cut(Step::Acquire); // makes the copy
     a.acquire_aside(&world.moves).await.unwrap().unwrap_err();
-    let hashes = a.key.hashes(&world.moves.settings().peppers);
+    let hashes = a.key.hashes(&license_tests::world::peppers());
     let claimant = a.restarted().claimant();
     let session = license_core::domain::id::SessionId::draw();
     let answer = world.seats().acquire(&world.license.pool, &hashes, &claimant, session).await.unwrap();

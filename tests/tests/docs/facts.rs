@@ -71,9 +71,10 @@ pub(crate) fn readers(variable: &str) -> BTreeSet<String> {
 /// Names in capitals between quotes in the code of the services and of `license-local`, outside the table of variables.
 fn variables_in_code() -> BTreeSet<String> {
     // What others set or what is no variable of ours: of Cloud Run, of cargo, of the system, and words of other protocols.
-    const NOT_OURS: [&str; 10] = [
+    const NOT_OURS: [&str; 11] = [
         "CARGO_MANIFEST_DIR",
         "K_SERVICE",
+        "CLOUD_RUN_JOB",
         "LC_ALL",
         "PG_VERSION",
         "EPOCH_STALE",

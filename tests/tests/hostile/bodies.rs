@@ -68,7 +68,7 @@ fn app() -> Router {
         timing,
         clock,
         handles: KeyRing::single(vec![1; 32]),
-        peppers: KeyRing::single(vec![2; 32]),
+        peppers: Some(KeyRing::single(vec![2; 32])),
     };
     let moves = SeatProtocol::new(seats, records, signer, settings);
     let router = acquire::router(acquire::AcquireService {
@@ -76,7 +76,7 @@ fn app() -> Router {
         unknown_key_limit: ByAddress::new(NamedLimit::off(), 0),
     })
     .merge(heartbeat::router(heartbeat::HeartbeatService { protocol: moves.clone() }))
-    .merge(release::router(release::ReleaseService { protocol: moves }));
+    .merge(release::router((&moves).into()));
     let logging = LogConfig { filter: "info".into(), text: false, project: None };
     layers(router, &LayerSettings::new(&LayersConfig::default(), &logging))
 }

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use uuid::Uuid;
 
 /// Operations of the other services, which no row is about: each judges its own credential, or asks for none.
-const OTHERS: [(&str, &str); 8] = [
+const OTHERS: [(&str, &str); 9] = [
     ("POST", "/api/v1/licenses/acquire"),
     ("POST", "/api/v1/licenses/validate"),
     ("POST", "/api/v1/licenses/heartbeat"),
@@ -20,6 +20,7 @@ const OTHERS: [(&str, &str); 8] = [
     ("GET", "/.well-known/license-keys"),
     ("GET", "/health/live"),
     ("GET", "/health/ready"),
+    ("GET", "/health/started"),
 ];
 
 /// The method and path of every operation of the document.

@@ -193,7 +193,7 @@ impl Desk {
             unknown_key_limit: by_address("unknown-keys"),
         }))
         .merge(heartbeat::router(heartbeat::HeartbeatService { protocol: moves.clone() }))
-        .merge(release::router(release::ReleaseService { protocol: moves }));
+        .merge(release::router((&moves).into()));
         let logging = LogConfig { filter: "info".into(), text: false, project: None };
         let app = app(Service { router, checks: Vec::new() }, &LayerSettings::new(&LayersConfig::default(), &logging));
         Self { world, app, _issuer: issuer }

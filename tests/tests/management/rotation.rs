@@ -144,7 +144,7 @@ async fn with_the_new_key_the_sessions_of_the_first_step_are_over_whatever_comes
     desk.sit("thief", json!({})).await;
     let (world, how) = (&desk.world, KeyRotation { old_valid_for: 0, end_sessions: true });
     // As when the server dies before the steps that follow.
-    let peppers = &world.moves.settings().peppers;
+    let peppers = &license_tests::world::peppers();
     let new = world.management.rotate_key(&world.act(), world.license.id, how, peppers).await.unwrap();
     assert_eq!((new.ended, new.remaining), (1, 0));
     assert_eq!(world.count("select count(*) from sessions where ended_at is null").await, 0);
@@ -158,7 +158,7 @@ async fn an_api_token_that_is_revoked_behind_the_door_gives_no_new_key() {
     let by = Principal::Token { id: token.id, name: "a script".into(), scopes: scopes.into() };
     let (world, act) = (&desk.world, Caller { by, ..desk.world.act() });
     world.management.revoke_api_token(&world.act(), token.id).await.unwrap();
-    let peppers = &world.moves.settings().peppers;
+    let peppers = &license_tests::world::peppers();
     let rotated = world.management.rotate_key(&act, world.license.id, rotation(0), peppers).await;
     assert_eq!(refusal(rotated), ChangeRefusal::NotFound);
 }

@@ -55,9 +55,10 @@ impl Environment {
         (self.0)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
     }
 
-    /// True on Cloud Run, which sets `K_SERVICE`: what is fine on one machine is refused there.
+    /// True on Cloud Run, which sets `K_SERVICE` for a service and `CLOUD_RUN_JOB` for a job: what is fine on one machine
+    /// is refused there.
     pub fn on_cloud_run(&self) -> bool {
-        self.get("K_SERVICE").is_some()
+        self.get("K_SERVICE").is_some() || self.get("CLOUD_RUN_JOB").is_some()
     }
 
     pub(in crate::edge) fn required(&self, name: &'static str, what: &str) -> ConfigResult<String> {

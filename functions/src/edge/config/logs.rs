@@ -1,9 +1,11 @@
-//! How log lines look, and where problems point to.
+//! How log lines look, where problems point to, and how patient a start is.
 
 use super::{
     env::{ConfigResult, Environment, without_slash, wrong},
+    seats::start_patience,
     security::SecurityTxt,
 };
+use std::time::Duration;
 
 /// How log lines look and which are written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,21 +46,24 @@ pub struct LayersConfig {
     pub url: String,
     /// Whom to tell of a weakness; `None`: nobody is named.
     pub security: Option<SecurityTxt>,
+    /// `START_PATIENCE_SECONDS`: how long a start waits for stores that do not answer.
+    pub start_patience: Duration,
 }
 
 impl Default for LayersConfig {
     fn default() -> Self {
-        Self { url: "https://docs.example/license-server".into(), security: None }
+        let start_patience = Duration::from_secs(2);
+        Self { url: "https://docs.example/license-server".into(), security: None, start_patience }
     }
 }
 
 impl LayersConfig {
-    /// Reads `DOCS_URL`, `SECURITY_CONTACT` and what belongs to it.
+    /// Reads `DOCS_URL`, `SECURITY_CONTACT` and what belongs to it, and `START_PATIENCE_SECONDS`.
     pub fn from_env(env: &Environment) -> ConfigResult<Self> {
         let url = match env.get("DOCS_URL") {
             Some(url) => without_slash(env.safe_url("DOCS_URL", url)?),
             None => Self::default().url,
         };
-        Ok(Self { url, security: SecurityTxt::from_env(env)? })
+        Ok(Self { url, security: SecurityTxt::from_env(env)?, start_patience: start_patience(env)? })
     }
 }

@@ -11,6 +11,7 @@ mod identity;
 mod keys;
 mod listen;
 mod logs;
+mod migrate;
 mod pubsub;
 mod root;
 mod seats;
@@ -25,14 +26,15 @@ pub use identity::{identity, staff, token_days};
 pub use keys::{handle_keys, peppers};
 pub use listen::{ListenAddress, proxies};
 pub use logs::{LayersConfig, LogConfig};
+pub use migrate::{MigrateConfig, RestoreConfig};
 pub use pubsub::{BusConfig, PubSubConfig, PushConfig};
 pub use root::{RootConfig, issuer};
-pub use seats::{rate, rates, timing};
+pub use seats::{acquire_rates, heartbeat_rates, rate, start_patience, timing};
 pub use security::SecurityTxt;
 pub use services::{
-    AcquireConfig, AdminConfig, CredentialsConfig, ProcessConfig, ReaperConfig, RegisterConfig, SeatServiceConfig,
-    StoresConfig,
+    AcquireConfig, AdminConfig, CredentialsConfig, HeartbeatConfig, ProcessConfig, ReaperConfig, RegisterConfig,
+    ReleaseConfig, SessionConfig, StoresConfig,
 };
 pub use staff_rules::StaffRules;
 pub use stores::{RecordsConfig, RedisConfig};
-pub use variables::{DefaultValue, VARIABLES, Variable, VariableReaders};
+pub use variables::{DefaultValue, MIGRATE_VARIABLES, VARIABLES, Variable, VariableReaders};

@@ -24,6 +24,11 @@ pub fn timing(env: &Environment) -> ConfigResult<LeaseTiming> {
     Ok(timing)
 }
 
+/// Reads `START_PATIENCE_SECONDS` (2): how long a start waits for stores that do not answer.
+pub fn start_patience(env: &Environment) -> ConfigResult<Duration> {
+    Ok(Duration::from_secs(env.seconds("START_PATIENCE_SECONDS", 2, 0, 600)?))
+}
+
 /// Reads a limit such as `RATE_ADMIN`: `60` (a minute), `120/40` (and so many at once) or `off`; `default` unless set.
 pub fn rate(env: &Environment, name: &'static str, default: RateLimit) -> ConfigResult<Option<RateLimit>> {
     match env.get(name).as_deref() {
@@ -35,14 +40,19 @@ pub fn rate(env: &Environment, name: &'static str, default: RateLimit) -> Config
     }
 }
 
-/// Reads `RATE_ACQUIRE` (120 a minute for each holder, 40 at once), `RATE_LICENSE` (new sessions of a license, for each
-/// of its seats: as many as a holder's unless set) and `RATE_HEARTBEAT` (30 a minute for each session).
-pub fn rates(env: &Environment) -> ConfigResult<PoolRates> {
+/// Reads what acquire limits: `RATE_ACQUIRE` (120 a minute for each holder, 40 at once) and `RATE_LICENSE` (new sessions
+/// of a license, for each of its seats: as many as a holder's unless set).
+pub fn acquire_rates(env: &Environment) -> ConfigResult<PoolRates> {
     let acquire = rate(env, "RATE_ACQUIRE", RateLimit { per_minute: 120, burst: 40 })?;
     let license = if env.get("RATE_LICENSE").is_none() {
         acquire
     } else {
         rate(env, "RATE_LICENSE", RateLimit { per_minute: 120, burst: 40 })?
     };
-    Ok(PoolRates { acquire, license, heartbeat: rate(env, "RATE_HEARTBEAT", RateLimit::per_minute(30))? })
+    Ok(PoolRates { acquire, license, ..PoolRates::default() })
+}
+
+/// Reads what heartbeat limits: `RATE_HEARTBEAT` (30 a minute for each session).
+pub fn heartbeat_rates(env: &Environment) -> ConfigResult<PoolRates> {
+    Ok(PoolRates { heartbeat: rate(env, "RATE_HEARTBEAT", RateLimit::per_minute(30))?, ..PoolRates::default() })
 }

@@ -8,7 +8,7 @@ use super::{
     logs::{LayersConfig, LogConfig},
     pubsub::{PubSubConfig, PushConfig},
     root::{RootConfig, issuer},
-    seats::{rate, rates, timing},
+    seats::{acquire_rates, heartbeat_rates, rate, timing},
     staff_rules::StaffRules,
     stores::{RecordsConfig, RedisConfig},
 };
@@ -60,39 +60,35 @@ impl StoresConfig {
     }
 }
 
-/// What heartbeat and release are configured with, and acquire among other things.
+/// What acquire and heartbeat are configured with: sessions, and what is signed about them.
 #[derive(Clone, Debug)]
-pub struct SeatServiceConfig {
+pub struct SessionConfig {
     /// Both stores.
     pub stores: StoresConfig,
     /// What session handles are signed with.
     pub handles: KeyRing,
-    /// What license keys are hashed with.
-    pub peppers: KeyRing,
-    /// How often seats may be asked for.
-    pub rates: PoolRates,
     /// The `iss` of every token.
     pub issuer: String,
     /// What certifies the keys of instances.
     pub root: RootConfig,
 }
 
-impl SeatServiceConfig {
-    /// Reads everything that heartbeat and release are configured with.
-    pub fn from_env(env: &Environment) -> ConfigResult<Self> {
-        let timing = timing(env)?;
-        let (handles, peppers) = (handle_keys(env)?, peppers(env)?);
-        let (redis, rates) = (RedisConfig::from_env(env)?, rates(env)?);
-        let stores = StoresConfig { redis, records: RecordsConfig::from_env(env)?, timing };
-        Ok(Self { stores, handles, peppers, rates, issuer: issuer(env)?, root: RootConfig::from_env(env)? })
+impl SessionConfig {
+    fn from_env(env: &Environment) -> ConfigResult<Self> {
+        let ReleaseConfig { stores, handles } = ReleaseConfig::from_env(env)?;
+        Ok(Self { stores, handles, issuer: issuer(env)?, root: RootConfig::from_env(env)? })
     }
 }
 
 /// What acquire is configured with.
 #[derive(Clone, Debug)]
 pub struct AcquireConfig {
-    /// What the operations on seats need.
-    pub seats: SeatServiceConfig,
+    /// What the operations on sessions need.
+    pub sessions: SessionConfig,
+    /// What license keys are hashed with.
+    pub peppers: KeyRing,
+    /// How often seats may be asked for.
+    pub rates: PoolRates,
     /// `RATE_UNKNOWN_KEYS`: different wrong keys of each address; 10 a minute unless set.
     pub unknown_keys: Option<RateLimit>,
     /// How many proxies of ours stand in front.
@@ -102,9 +98,41 @@ pub struct AcquireConfig {
 impl AcquireConfig {
     /// Reads everything that acquire is configured with.
     pub fn from_env(env: &Environment) -> ConfigResult<Self> {
-        let seats = SeatServiceConfig::from_env(env)?;
+        let (sessions, peppers) = (SessionConfig::from_env(env)?, peppers(env)?);
         let unknown_keys = rate(env, "RATE_UNKNOWN_KEYS", RateLimit::per_minute(10))?;
-        Ok(Self { seats, unknown_keys, proxies: proxies(env)? })
+        Ok(Self { sessions, peppers, rates: acquire_rates(env)?, unknown_keys, proxies: proxies(env)? })
+    }
+}
+
+/// What heartbeat is configured with. It is shown no license key.
+#[derive(Clone, Debug)]
+pub struct HeartbeatConfig {
+    /// What the operations on sessions need.
+    pub sessions: SessionConfig,
+    /// How often a session may come.
+    pub rates: PoolRates,
+}
+
+impl HeartbeatConfig {
+    /// Reads everything that heartbeat is configured with.
+    pub fn from_env(env: &Environment) -> ConfigResult<Self> {
+        Ok(Self { sessions: SessionConfig::from_env(env)?, rates: heartbeat_rates(env)? })
+    }
+}
+
+/// What release is configured with. It signs nothing and limits nobody.
+#[derive(Clone, Debug)]
+pub struct ReleaseConfig {
+    /// Both stores.
+    pub stores: StoresConfig,
+    /// What session handles are signed with.
+    pub handles: KeyRing,
+}
+
+impl ReleaseConfig {
+    /// Reads everything that release is configured with.
+    pub fn from_env(env: &Environment) -> ConfigResult<Self> {
+        Ok(Self { stores: StoresConfig::from_env(env)?, handles: handle_keys(env)? })
     }
 }
 

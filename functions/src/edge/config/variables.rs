@@ -9,7 +9,7 @@ use VariableReaders::{Every, LocalMachine, Only};
 pub enum VariableReaders {
     /// Every service.
     Every,
-    /// The services of these names.
+    /// The services of these names (and `migrate`, which is none).
     Only(&'static [&'static str]),
     /// No service: `license-local` itself.
     LocalMachine,
@@ -51,8 +51,8 @@ impl Variable {
     }
 }
 
-/// Every variable that a service or `license-local` reads, in the order of `.env.sample`. `K_SERVICE` is not among
-/// them: Cloud Run sets it.
+/// Every variable that a service or `license-local` reads, in the order of `.env.sample`. `K_SERVICE` and
+/// `CLOUD_RUN_JOB` are not among them: Cloud Run sets them.
 pub const VARIABLES: &[Variable] = &[
     Variable { name: "PORT", readers: Every, default: Value("8080"), meaning: "where to listen" },
     Variable {
@@ -100,6 +100,12 @@ pub const VARIABLES: &[Variable] = &[
         meaning: "makes trace ids in log lines links",
     },
     Variable {
+        name: "START_PATIENCE_SECONDS",
+        readers: Every,
+        default: Value("2"),
+        meaning: "how long a start (and migrate) waits for stores that do not answer, 0 to 600",
+    },
+    Variable {
         name: "REDIS_URL",
         readers: Every,
         default: Required,
@@ -107,19 +113,19 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "RATE_ACQUIRE",
-        readers: Only(&["acquire", "heartbeat", "release"]),
+        readers: Only(&["acquire"]),
         default: Value("120/40"),
         meaning: "each holder",
     },
     Variable {
         name: "RATE_LICENSE",
-        readers: Only(&["acquire", "heartbeat", "release"]),
+        readers: Only(&["acquire"]),
         default: Unset,
         meaning: "new sessions of each license, for each of its seats; as RATE_ACQUIRE unless set",
     },
     Variable {
         name: "RATE_HEARTBEAT",
-        readers: Only(&["acquire", "heartbeat", "release"]),
+        readers: Only(&["heartbeat"]),
         default: Value("30"),
         meaning: "each session",
     },
@@ -184,6 +190,12 @@ pub const VARIABLES: &[Variable] = &[
         meaning: "connections of one instance: size × instances × services ≤ max_connections − 10",
     },
     Variable {
+        name: "DATABASE_GRANTS",
+        readers: Only(&["migrate"]),
+        default: Unset,
+        meaning: "user=role, commas between them: the logins of service, reaper and admin; others lose these roles",
+    },
+    Variable {
         name: "HANDLE_KEY",
         readers: Only(&["acquire", "heartbeat", "release"]),
         default: Required,
@@ -197,43 +209,43 @@ pub const VARIABLES: &[Variable] = &[
     },
     Variable {
         name: "LICENSE_PEPPER",
-        readers: Only(&["acquire", "heartbeat", "release", "register", "admin"]),
+        readers: Only(&["acquire", "register", "admin"]),
         default: Required,
         meaning: "what license keys are hashed with",
     },
     Variable {
         name: "LICENSE_PEPPER_PREVIOUS",
-        readers: Only(&["acquire", "heartbeat", "release", "register", "admin"]),
+        readers: Only(&["acquire", "register", "admin"]),
         default: Unset,
         meaning: "the other version, accepted while the pepper is replaced",
     },
     Variable {
         name: "ROOT_KEY",
-        readers: Only(&["acquire", "heartbeat", "release"]),
+        readers: Only(&["acquire", "heartbeat"]),
         default: Required,
         meaning: "what certifies the keys of instances",
     },
     Variable {
         name: "ROOT_KEY_NEXT",
-        readers: Only(&["acquire", "heartbeat", "release"]),
+        readers: Only(&["acquire", "heartbeat"]),
         default: Unset,
         meaning: "of the same kind; published beside it, so that clients can pin it before it signs",
     },
     Variable {
         name: "KMS_ENDPOINT",
-        readers: Only(&["acquire", "heartbeat", "release"]),
+        readers: Only(&["acquire", "heartbeat"]),
         default: Value("https://cloudkms.googleapis.com"),
         meaning: "where Cloud KMS answers",
     },
     Variable {
         name: "GCE_METADATA_HOST",
-        readers: Only(&["acquire", "heartbeat", "release"]),
+        readers: Only(&["acquire", "heartbeat"]),
         default: Value("metadata.google.internal"),
         meaning: "who gives access tokens for Cloud KMS",
     },
     Variable {
         name: "TOKEN_ISSUER",
-        readers: Only(&["acquire", "heartbeat", "release"]),
+        readers: Only(&["acquire", "heartbeat"]),
         default: Required,
         meaning: "`iss` of every token; PUBLIC_URL where this is not set",
     },
@@ -389,4 +401,18 @@ pub const VARIABLES: &[Variable] = &[
         default: Value("60"),
         meaning: "how often the reaper is asked to look",
     },
+];
+
+/// What `migrate` reads. It is no service: what every service reads (`PORT`, say) means nothing to it.
+pub const MIGRATE_VARIABLES: &[&str] = &[
+    "DATABASE_URL",
+    "DATABASE_POOL_SIZE",
+    "DATABASE_GRANTS",
+    "START_PATIENCE_SECONDS",
+    "GOOGLE_CLOUD_PROJECT",
+    "REDIS_URL",
+    "REDIS_REPLID_SOURCE",
+    "SEAT_TTL_SECONDS",
+    "SEAT_DRAIN_SECONDS",
+    "HEARTBEAT_SECONDS",
 ];

@@ -60,6 +60,55 @@ async fn live_answers_once_the_stores_were_tried_whatever_they_said() {
     assert_eq!((answer.status.as_u16(), tried.load(Ordering::SeqCst)), (200, 1));
 }
 
+/// A store that answers from the third time on, and one that answers the first time alone.
+fn in_turns() -> Vec<StoreCheck> {
+    let counted = |store, answers: fn(usize) -> bool| {
+        let asked = Arc::new(AtomicUsize::new(0));
+        StoreCheck::new(store, move || {
+            let time = asked.fetch_add(1, Ordering::SeqCst) + 1;
+            async move { if answers(time) { Ok(()) } else { Err(Error::Seats("away".into())) } }
+        })
+    };
+    vec![counted(StoreName::Seats, |time| time >= 3), counted(StoreName::Records, |time| time == 1)]
+}
+
+fn patient(seconds: &str) -> LayerSettings {
+    let variables = Environment::map([("START_PATIENCE_SECONDS".to_owned(), seconds.to_owned())].into());
+    LayerSettings::new(&LayersConfig::from_env(&variables).unwrap(), &logging())
+}
+
+#[tokio::test(start_paused = true)]
+async fn started_means_that_each_store_answered_once_and_stays_so() {
+    let app = app(service(in_turns()), &patient("45"));
+    let first = send_through(app.clone(), get("/health/started")).await;
+    assert_eq!((first.status.as_u16(), &first.body["code"]), (503, &"seats_unavailable".into()));
+    assert_eq!(first.body["stores"], serde_json::json!({ "seats": "unavailable", "records": "unavailable" }));
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    let second = send_through(app.clone(), get("/health/started")).await;
+    assert_eq!(second.status.as_u16(), 503);
+    assert_eq!(second.body["stores"], serde_json::json!({ "seats": "unavailable", "records": "ok" }));
+    for _ in 0..3 {
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        let answer = send_through(app.clone(), get("/health/started")).await;
+        assert_eq!((answer.status.as_u16(), answer.body), (200, serde_json::json!({ "started": true })));
+    }
+    let ready = send_through(app, get("/health/ready")).await;
+    assert_eq!(ready.status.as_u16(), 503, "the records are away now, and the start is over all the same");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_is_over_after_its_patience_whatever_the_stores_say() {
+    let away = || StoreCheck::new(StoreName::Records, || async { Err(Error::Records("away".into())) });
+    let app = app(service(vec![away()]), &patient("45"));
+    tokio::time::sleep(std::time::Duration::from_millis(44_900)).await;
+    let answer = send_through(app.clone(), get("/health/started")).await;
+    assert_eq!((answer.status.as_u16(), &answer.body["code"]), (503, &"records_unavailable".into()));
+    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    assert_eq!(send_through(app, get("/health/started")).await.status.as_u16(), 200);
+    let at_once = crate::edge::serve::app(service(vec![away()]), &patient("0"));
+    assert_eq!(send_through(at_once, get("/health/started")).await.status.as_u16(), 200);
+}
+
 #[tokio::test]
 async fn a_request_under_way_is_answered_after_the_signal_to_stop_and_idle_connections_do_not_hold_it_up() {
     let (reached, at_handler) = oneshot::channel();

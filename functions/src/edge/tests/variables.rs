@@ -56,7 +56,7 @@ async fn asked_for(service: &ServiceEntry) -> BTreeSet<String> {
     }
     let mut asked = asked.lock().unwrap().clone();
     // Of Cloud Run.
-    asked.remove("K_SERVICE");
+    asked.retain(|name| !["K_SERVICE", "CLOUD_RUN_JOB"].contains(&name.as_str()));
     asked
 }
 
@@ -76,8 +76,28 @@ fn a_variable_is_in_the_table_once_and_its_readers_are_services() {
     assert_eq!(names.len(), VARIABLES.len());
     for Variable { name, readers, .. } in VARIABLES {
         let VariableReaders::Only(readers) = readers else { continue };
-        let unknown: Vec<_> = readers.iter().filter(|it| SERVICES.iter().all(|service| service.name != **it)).collect();
+        let known = |it: &&&str| **it == "migrate" || SERVICES.iter().any(|service| service.name == **it);
+        let unknown: Vec<_> = readers.iter().filter(|it| !known(it)).collect();
         assert!(!readers.is_empty() && unknown.is_empty(), "{name}: {unknown:?}");
+    }
+}
+
+#[test]
+fn the_job_of_the_schema_asks_for_the_variables_that_its_list_gives_it_and_for_no_other() {
+    let (values, asked) = (values(), Arc::new(Mutex::new(BTreeSet::new())));
+    let names = asked.clone();
+    let env = Environment::looked_up(move |name| {
+        names.lock().unwrap().insert(name.to_owned());
+        values.get(name).cloned()
+    });
+    config::MigrateConfig::from_env(&env).unwrap();
+    config::RestoreConfig::from_env(&env).unwrap();
+    let mut asked = asked.lock().unwrap().clone();
+    asked.retain(|name| !["K_SERVICE", "CLOUD_RUN_JOB"].contains(&name.as_str()));
+    assert_eq!(asked, config::MIGRATE_VARIABLES.iter().map(|&name| name.to_owned()).collect());
+    let own = VARIABLES.iter().filter(|variable| variable.is_read_by("migrate") && matches!(variable.readers, VariableReaders::Only(_)));
+    for Variable { name, .. } in own {
+        assert!(config::MIGRATE_VARIABLES.contains(name), "{name}");
     }
 }
 
@@ -105,6 +125,8 @@ fn read(env: &Environment) -> Vec<String> {
     vec![
         text(config::ProcessConfig::from_env(env)),
         text(config::AcquireConfig::from_env(env)),
+        text(config::HeartbeatConfig::from_env(env)),
+        text(config::ReleaseConfig::from_env(env)),
         text(config::RegisterConfig::from_env(env)),
         text(config::AdminConfig::from_env(env)),
         text(config::ReaperConfig::from_env(env)),

@@ -81,6 +81,9 @@ class Lease:
     certificate: str = field(repr=False)
     license: License | None = None
     """The license, where the answer described it (acquire)."""
+    other_certificates: tuple[str, ...] = field(default=(), repr=False)
+    """Certificates of other instances of the server that answered before, the latest first. The server need not send
+    them again."""
 
     @property
     def ends_at(self) -> float:

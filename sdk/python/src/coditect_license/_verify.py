@@ -62,6 +62,16 @@ def certificate_kid(certificate: str) -> str:
     return _confirmed_key(_jws.parse(CERTIFICATE, certificate).claims)[0]
 
 
+def certificate_is_over(certificate: str, now: float) -> bool:
+    """Whether a verified certificate ended before ``now`` (Unix seconds): its key signs nothing any more."""
+    return float(_jws.parse(CERTIFICATE, certificate).claims["exp"]) < now
+
+
+def token_kid(token: object) -> str:
+    """The name of the key that a token says it is signed by; nothing is verified yet."""
+    return _jws.parse(TOKEN, token).kid
+
+
 def verify_token(
     token: object, certificate: object, expected: ExpectedToken, nonce: str | None, now: float
 ) -> TokenClaims:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -16,7 +17,10 @@ from ._errors import ConfigurationError
 from ._exchange import ClientIdentity, Reply, Request, not_from_server, parse_time
 from ._refusals import read_holders, read_refusal
 from ._types import Lease, License, TokenClaims, Validation
-from ._verify import ExpectedToken, certificate_kid, verify_token
+from ._verify import ExpectedToken, certificate_is_over, certificate_kid, token_kid, verify_token
+
+KNOWN_CERTIFICATES = 16
+"""The most certificates that a heartbeat names: one for each instance of the server that answered lately."""
 
 
 def draw_nonce() -> str:
@@ -42,9 +46,10 @@ def acquire_request(identity: ClientIdentity, attempt: str, instance_id: str | N
 
 
 def heartbeat_request(lease: Lease) -> Request:
-    """Show that the session is alive. It names the certificate at hand, so that the reply need not carry it again."""
+    """Show that the session is alive. It names the certificates at hand, so that the reply need not carry one again."""
     nonce = draw_nonce()
-    body = {"nonce": nonce, "certificate_kid": certificate_kid(lease.certificate)}
+    known = " ".join(certificate_kid(it) for it in (lease.certificate, *lease.other_certificates))
+    body = {"nonce": nonce, "certificate_kid": known}
     return Request("/api/v1/licenses/heartbeat", body, lease.session, nonce)
 
 
@@ -80,12 +85,17 @@ def read_acquire(reply: Reply, request: Request, expected: ExpectedToken, attemp
 def read_heartbeat(reply: Reply, request: Request, expected: ExpectedToken, lease: Lease, now: float) -> Lease:
     """The extended lease of a 200, verified."""
     body = _granted_body(reply, request, expected, now)
-    certificate = body.get("certificate", lease.certificate)
+    known = (lease.certificate, *lease.other_certificates)
+    certificate = body["certificate"] if "certificate" in body else _known_certificate(body.get("token"), known)
     claims = _verified_claims(body, certificate, request, expected, now)
     if claims.session_id != lease.session_id:
         raise not_from_server("a lease of another session")
     held, license_ = lease.session, lease.license
-    return _lease(reply, body, claims, session=held, attempt=lease.attempt, certificate=certificate, license_=license_)
+    extended = _lease(
+        reply, body, claims, session=held, attempt=lease.attempt, certificate=certificate, license_=license_
+    )
+    others = [it for it in known if it != certificate and not certificate_is_over(it, now)]
+    return replace(extended, other_certificates=tuple(others[: KNOWN_CERTIFICATES - 1]))
 
 
 def read_release(reply: Reply, request: Request, expected: ExpectedToken, now: float) -> datetime:
@@ -139,6 +149,12 @@ def _granted_body(reply: Reply, request: Request, expected: ExpectedToken, now: 
     if reply.status in (200, 201):
         raise not_from_server("something that is not JSON")
     raise read_refusal(reply, body if isinstance(body, dict) else {}, request, expected, now)
+
+
+def _known_certificate(token: object, known: tuple[str, ...]) -> str:
+    """Which of the certificates at hand is that of the key that signed a token."""
+    kid = token_kid(token)
+    return next((it for it in known if certificate_kid(it) == kid), known[0])
 
 
 def _verified_claims(

@@ -1,0 +1,85 @@
+//! The migrations, one transaction each, beside live traffic.
+//!
+//! A statement that waits for a table has everybody else who wants that table wait behind it. So it waits for a fifth
+//! of a second, lets those through who have gathered, and tries again, until [`PATIENCE`] is over. What a file did
+//! before it met the lock is rolled back with its transaction.
+
+use super::{SchemaConnection, SchemaError, SchemaErrorKind, SchemaResult};
+use sqlx::{
+    Executor,
+    migrate::{Migrate, MigrateError},
+};
+use std::time::{Duration, Instant};
+
+/// How long a migration tries for its locks.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Between two tries: longer than a try, so that most of the time nobody waits.
+const PAUSE: Duration = Duration::from_millis(300);
+const TABLE: &str = "public._sqlx_migrations";
+
+impl SchemaConnection {
+    /// Applies the oldest migration that the database lacks, and answers its name and how long it took; `None`: it
+    /// lacks none. Migrations that only a later release knows do not matter.
+    ///
+    /// # Errors
+    /// As [`SchemaConnection::status`]; [`SchemaErrorKind::Locked`] if another transaction kept a lock for too long.
+    /// Nothing of the migration is left then, and what was applied before it stays.
+    pub async fn apply_next(&mut self) -> SchemaResult<Option<(String, Duration)>> {
+        self.as_owner().await?;
+        let status = self.status().await?;
+        let Some(name) = status.pending.first() else { return Ok(None) };
+        if status.applied.is_empty() {
+            let made = self.connection.ensure_migrations_table(TABLE).await;
+            made.map_err(|e| failed("the table of migrations could not be made".to_owned(), e))?;
+        }
+        let started = Instant::now();
+        loop {
+            let migration = self.migrations.iter().find(|migration| migration.description == *name);
+            let Some(migration) = migration else { return Ok(None) };
+            let error = match self.connection.apply(TABLE, migration).await {
+                Ok(took) => return Ok(Some((name.clone(), took))),
+                Err(error) => failed(format!("the migration {name}.sql failed, and nothing of it was done"), error),
+            };
+            if error.kind != SchemaErrorKind::Locked {
+                return Err(error);
+            }
+            if started.elapsed() >= PATIENCE {
+                return Err(self.locked(name).await);
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// Who seems to be in the way.
+    async fn locked(&mut self, name: &str) -> SchemaError {
+        // The login may see what others do; the owner of the tables may not.
+        let _ = self.connection.execute("reset role").await;
+        let sql = "-- long_transactions
+            select pid, coalesce(usename, '')::text, application_name, coalesce(state, 'unknown'),
+              extract(epoch from now() - xact_start)::bigint
+            from pg_stat_activity
+            where datname = current_database() and pid <> pg_backend_pid() and xact_start < now() - interval '3 seconds'
+            order by xact_start limit 3";
+        let seen: Vec<(i32, String, String, String, i64)> =
+            sqlx::query_as(sql).fetch_all(&mut self.connection).await.unwrap_or_default();
+        let seen: Vec<String> = seen
+            .into_iter()
+            .map(|(pid, user, program, state, age)| format!("process {pid} ({user}, {program}, {state}, since {age} s)"))
+            .collect();
+        let seen = if seen.is_empty() { "nobody that this user may see".to_owned() } else { seen.join(", ") };
+        let what = format!(
+            "the migration {name}.sql did not get its locks within {} s, and nothing of it was done; what was applied \
+             before it stays. Open transactions: {seen}. Run it again when they are over, or end one: select \
+             pg_terminate_backend(<process>)",
+            PATIENCE.as_secs()
+        );
+        SchemaError::new(SchemaErrorKind::Locked, what)
+    }
+}
+
+fn failed(what: String, error: MigrateError) -> SchemaError {
+    match error {
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => SchemaError::of(what, error),
+        other => SchemaError::of(what, sqlx::Error::from(other)),
+    }
+}

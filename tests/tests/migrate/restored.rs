@@ -1,0 +1,89 @@
+//! The drill of docs/OPERATING.md, section 4: a database from before, a Redis from after, and one command.
+
+use super::run;
+use license_core::{Clock, protocol::acquire::AcquireOutcome};
+use license_tests::{
+    World,
+    client::{alive, gone},
+    stores,
+    world::Shape,
+};
+use sqlx::{Connection, PgConnection};
+use std::time::{Duration, Instant};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_restore_one_command_makes_it_safe_to_start_again() {
+    let server = stores::own_server().await;
+    let lease = Duration::from_secs(4);
+    let shape = Shape { database: Some(server.superuser()), ..Shape::live(2, lease) };
+    let world = World::shaped(shape).await;
+    let known = world.machine("known").seated(&world.moves).await;
+    let restored = stores::restored_at(&world.database, &server, "").await;
+    let forgotten = world.machine("forgotten").seated(&world.moves).await;
+    let entries: i64 = redis::cmd("DBSIZE").query_async(&mut world.redis().await).await.unwrap();
+    assert!(entries > 0);
+
+    let url = server.url("postgres").replace("/license?", "/restored?");
+    let redis = world.redis.url();
+    let variables = [
+        ("DATABASE_URL", url.as_str()),
+        ("REDIS_URL", redis.as_str()),
+        ("SEAT_TTL_SECONDS", "4"),
+        ("SEAT_DRAIN_SECONDS", "1"),
+    ];
+    // A service that was not stopped would give seats away meanwhile.
+    let service = restored.clone().username("service").application_name("service");
+    let service = PgConnection::connect_with(&service).await.unwrap();
+    let said = run(&["after-restore"], &variables).await.said(12);
+    assert!(said.contains("stop all of them first") && said.contains("(service: 1)"), "{said}");
+    let still: i64 = redis::cmd("DBSIZE").query_async(&mut world.redis().await).await.unwrap();
+    assert_eq!(still, entries, "nothing was done");
+    run(&["after-restore", "--force"], &variables).await.ended(0);
+    service.close().await.unwrap();
+
+    // A Redis that does not answer: nothing is done to the database.
+    let epoch = epoch(&restored).await;
+    let away = [variables[0], ("REDIS_URL", "redis://127.0.0.1:1"), ("START_PATIENCE_SECONDS", "0")];
+    let said = run(&["after-restore"], &away).await.said(13);
+    assert!(said.ends_with("Nothing was done to the database; run it again when Redis answers."), "{said}");
+    assert_eq!(self::epoch(&restored).await, epoch);
+
+    let lines = run(&["after-restore"], &variables).await.ended(0);
+    assert_eq!((&lines[1]["pools"], &lines[1]["wait_seconds"]), (&1.into(), &5.into()));
+    let left: i64 = redis::cmd("DBSIZE").query_async(&mut world.redis().await).await.unwrap();
+    assert_eq!(left, 0);
+    assert_eq!(self::epoch(&restored).await, epoch + 1_000_000, "again does no harm");
+
+    let started = Instant::now();
+    let moves = world.instance_over(&redis, restored.clone(), Clock::system()).await;
+    alive(&moves, &known).await;
+    gone(&moves, &forgotten, "unknown").await;
+    let outcome = world.machine("new").acquire(&moves).await;
+    assert!(matches!(outcome, AcquireOutcome::Refused(_)), "nobody sits down yet: {outcome:?}");
+    loop {
+        alive(&moves, &known).await;
+        if let AcquireOutcome::Seat(_) = world.machine("new").acquire(&moves).await {
+            break;
+        }
+        assert!(started.elapsed() < Duration::from_secs(20), "a seat is given at last");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(started.elapsed() > Duration::from_secs(3), "and not before the lease is over");
+}
+
+async fn epoch(database: &sqlx::postgres::PgConnectOptions) -> i64 {
+    let mut truth = PgConnection::connect_with(database).await.unwrap();
+    sqlx::query_scalar("select epoch from pools").fetch_one(&mut truth).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_without_the_schema_costs_redis_nothing() {
+    let server = license_local::stores::PostgresServer::temporary().await.unwrap();
+    let world = World::new().await;
+    world.machine("one").seated(&world.moves).await;
+    let (url, redis) = (server.url("postgres"), world.redis.url());
+    let said = run(&["after-restore"], &[("DATABASE_URL", &url), ("REDIS_URL", &redis)]).await.said(5);
+    assert!(said.starts_with("the database has no schema"), "{said}");
+    let entries: i64 = redis::cmd("DBSIZE").query_async(&mut world.redis().await).await.unwrap();
+    assert!(entries > 0);
+}
