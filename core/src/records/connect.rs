@@ -99,7 +99,7 @@ pub type TenantTransaction = sqlx::Transaction<'static, Postgres>;
 impl Records {
     /// Records at an address, as `role`. Connects when first asked, at most `size` times.
     pub fn new(address: RecordsAddress, role: DatabaseRole, size: u32) -> Self {
-        let (options, login) = address.as_role(role);
+        let (options, login) = address.into_role(role);
         let options = options.application_name(role.name()).options(CONNECTION_SETTINGS);
         let pool = PgPoolOptions::new()
             .max_connections(size)

@@ -52,8 +52,8 @@ impl RecordsAddress {
         Ok(self.options.clone().password(token.reveal()))
     }
 
-    /// How to connect as `role`, without the password that [`TokenLogin`] adds.
-    pub(super) fn as_role(self, role: DatabaseRole) -> (PgConnectOptions, Option<TokenLogin>) {
+    /// How a pool connects as `role`, without the password that [`TokenLogin`] adds.
+    pub(super) fn into_role(self, role: DatabaseRole) -> (PgConnectOptions, Option<TokenLogin>) {
         match self.tokens {
             None => (self.options.username(role.name()), None),
             // A role that was set at the start is what RESET ROLE goes back to, so a connection never is its user.
