@@ -19,6 +19,7 @@ mod security;
 mod services;
 mod staff_rules;
 mod stores;
+mod variable;
 mod variables;
 
 pub use env::{ConfigError, ConfigResult, Environment};
@@ -37,4 +38,5 @@ pub use services::{
 };
 pub use staff_rules::StaffRules;
 pub use stores::{RecordsConfig, RedisConfig, StoreAuth, token_source};
-pub use variables::{DefaultValue, MIGRATE_VARIABLES, VARIABLES, Variable, VariableReaders};
+pub use variable::{DefaultValue, Variable, VariableReaders};
+pub use variables::{MIGRATE_VARIABLES, VARIABLES};
