@@ -78,7 +78,8 @@ impl Front {
         Self::send_to(self.app.clone(), request).await
     }
 
-    async fn send_to(app: Router, request: Request<Body>) -> Answer {
+    /// The same to another router than its own.
+    pub async fn send_to(app: Router, request: Request<Body>) -> Answer {
         let (parts, body) = app.oneshot(request).await.unwrap().into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
         let body = serde_json::from_slice(&bytes).unwrap();

@@ -111,7 +111,7 @@ async fn a_client_that_names_every_certificate_it_has_is_sent_each_once() {
     let (all, after) = beat_in_turns(16).await;
     eprintln!("an answer of three instances in turn: {before} bytes with one kid named, {after} with all");
     assert_eq!((one, all), (30, 3));
-    assert!(after * 2 < before, "{before} {after}");
+    assert!(after + 900 < before, "{before} {after}");
 }
 
 #[tokio::test]

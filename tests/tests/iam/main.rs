@@ -24,6 +24,6 @@ const ACCOUNT: &str = "acquire@project.iam";
 /// An instance of the moves over these ways to the stores.
 async fn instance(seats: SeatStore, records: Records, timing: LeaseTiming, clock: Clock) -> SeatProtocol {
     let signer = LeaseSigner::new(world::root().await, SignerSettings::new(world::ISSUER), clock.clone());
-    let (handles, peppers) = (KeyRing::single(vec![1; 32]), world::peppers());
+    let (handles, peppers) = (KeyRing::single(vec![1; 32]), Some(world::peppers()));
     SeatProtocol::new(seats, records, signer, ProtocolSettings { timing, clock, handles, peppers })
 }

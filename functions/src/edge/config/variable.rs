@@ -1,4 +1,6 @@
-//! What is said of a variable of the environment (`variables.rs` has all of them).
+//! What the table of variables (`variables.rs`) says of each.
+
+use VariableReaders::{Every, LocalMachine, Only};
 
 /// Who reads a variable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,9 +42,9 @@ impl Variable {
     /// Whether a service reads it.
     pub fn is_read_by(&self, service: &str) -> bool {
         match self.readers {
-            VariableReaders::Every => true,
-            VariableReaders::Only(services) => services.contains(&service),
-            VariableReaders::LocalMachine => false,
+            Every => true,
+            Only(services) => services.contains(&service),
+            LocalMachine => false,
         }
     }
 }
