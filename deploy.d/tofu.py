@@ -2,11 +2,11 @@
 
 import hashlib
 import json
-import os
 
 import steps
 from environments import Environment, in_build, opentofu
 
+# What changes stores, keys and rights is an account that nobody is but for the time of an apply of platform.
 IMPERSONATE = "GOOGLE_IMPERSONATE_SERVICE_ACCOUNT"
 ROOTS = ("platform", "services")
 # Longer than a request that is under way, shorter than anybody's patience: after it, the message names who holds it.
@@ -16,20 +16,21 @@ LOCK_TIMEOUT = "-lock-timeout=30s"
 class Tofu:
     """One root of one environment."""
 
-    def __init__(self, runner, environment: Environment, root: str):
+    def __init__(self, runner, environment: Environment, root: str, *, looks_only: bool = False):
         self.runner = runner
         self.environment = environment
         self.root = root
+        self.looks_only = looks_only
         self.directory = opentofu() / root
         self.plan_file = environment.work / f"{root}.plan"
 
     def _run(self, *arguments, **options):
         # The backend's settings of each environment in a place of their own: those of one never meet those of another.
         variables = {"TF_DATA_DIR": str(self.environment.work / f"{self.root}.terraform")}
-        if in_build() and IMPERSONATE not in os.environ:
+        if in_build() and self.root == "platform" and not self.looks_only:
             # Said by a variable of the environment, and not by one of tofu: a plan that another account made is applied
             # by this one, and keeps the values that it was made with.
-            variables[IMPERSONATE] = f"tofu-{self.root}@{self.environment.project}.iam.gserviceaccount.com"
+            variables[IMPERSONATE] = f"tofu-platform@{self.environment.project}.iam.gserviceaccount.com"
         return self.runner.run(["tofu", f"-chdir={self.directory}", *arguments], env=variables, **options)
 
     def init(self):

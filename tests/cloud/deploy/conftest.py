@@ -77,13 +77,14 @@ class Site:
             kept.pop(name, None)
         return {**kept, "PATH": path, "FAKE_HOME": str(self.home), **variables}
 
-    def deploy(self, *words, project=None, **variables):
+    def deploy(self, *words, project=None, feed="", **variables):
         """Run ./deploy. gcloud is set to the environment's project unless the test says otherwise."""
         named = next((word for word in words if word in ("dev", "staging", "prod")), "dev")
         return subprocess.run(
             [self.clone / "deploy", *words],
             env=self.environment(project or f"acme-{named}", **variables),
             capture_output=True,
+            input=feed,
             text=True,
             timeout=60,
             check=False,
