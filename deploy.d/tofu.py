@@ -13,6 +13,15 @@ ROOTS = ("platform", "services")
 LOCK_TIMEOUT = "-lock-timeout=30s"
 
 
+def read_json(output: str) -> dict:
+    """The object that tofu printed; nothing where there is none.
+
+    Before it, on the same stream, tofu warns of settings of the machine that it cannot read.
+    """
+    start = output.find("{")
+    return json.loads(output[start:]) if start >= 0 else {}
+
+
 class Tofu:
     """One root of one environment."""
 
@@ -69,7 +78,7 @@ class Tofu:
         return self.show()
 
     def show(self) -> dict:
-        return json.loads(self._run("show", "-json", str(self.plan_file), capture=True).output)
+        return read_json(self._run("show", "-json", str(self.plan_file), capture=True).output)
 
     def apply(self):
         """Apply the plan that was kept. tofu refuses it where anything was applied in between."""
@@ -80,7 +89,7 @@ class Tofu:
 
     def outputs(self) -> dict:
         """The values of the outputs; none before the first apply."""
-        read = json.loads(self._run("output", "-json", "-no-color", capture=True).output or "{}")
+        read = read_json(self._run("output", "-json", "-no-color", capture=True).output)
         return {name: one["value"] for name, one in read.items()}
 
     def addresses(self) -> list:
