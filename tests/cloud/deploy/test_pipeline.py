@@ -117,7 +117,11 @@ def test_without_an_image_everything_is_run(site):
     site.ok("check")
     site.ok("test")
     assert site.lines("dev") == ["dev check", "dev cloud test", "dev test"]
-    site.ok("image", "dev")
+    assert "./deploy bootstrap" in site.refused(3, "image", "dev")
+    site.ok("image", "dev", _BUILDER="builder@sha256:1", _CLOUD="cloud@sha256:2")
+    built = site.lines("gcloud builds submit")[0]
+    head, time_of_head = site.git("rev-parse", "HEAD"), site.git("log", "-1", "--format=%ct")
+    assert f"_COMMIT={head},_TIME={time_of_head},_BUILDER=builder@sha256:1,_CLOUD=cloud@sha256:2" in built
     assert json.loads((site.clone / ".deploy/dev/image.json").read_text()) == {"digest": BUILT}
 
 
