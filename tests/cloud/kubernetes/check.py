@@ -3,6 +3,8 @@
 import copy
 import json
 import re
+import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -125,6 +127,30 @@ def check_parts(documents: list[Document]) -> None:
     holds(level == "restricted", f"the namespace enforces {level}")
 
 
+def rendered() -> list[Document] | None:
+    """The base as Kustomize puts it together, where there is a program that can."""
+    for command in (["kustomize", "build"], ["kubectl", "kustomize"]):
+        if shutil.which(command[0]):
+            done = subprocess.run([*command, str(BASE)], capture_output=True, text=True, check=False)
+            holds(done.returncode == 0, f"{command[0]} refuses the base: {done.stderr}")
+            return list(yaml.safe_load_all(done.stdout))
+    return None
+
+
+def check_rendered(documents: list[Document]) -> None:
+    check_schema(documents)
+    settings = [name for name in of_kind(documents, "ConfigMap") if name.startswith("settings-")]
+    holds(len(settings) == 1, f"there are the ConfigMaps {settings}")
+    for name, template in pods(documents).items():
+        for variable in template["spec"]["containers"][0]["env"]:
+            asked = variable.get("valueFrom", {}).get("configMapKeyRef", {"name": settings[0]})["name"]
+            holds(asked == settings[0], f"{name}: {variable['name']} is looked for in {asked}")
+    # What `kubectl apply -l license-server/step=migrate` takes must be enough for the job.
+    first = {d["kind"] for d in documents if d["metadata"].get("labels", {}).get("license-server/step") == "migrate"}
+    wanted = {"Namespace", "NetworkPolicy", "ConfigMap", "ServiceAccount", "Job"}
+    holds(first == wanted, f"before the services, {sorted(first)} are applied")
+
+
 def connections(documents: list[Document]) -> int:
     """With the old and the new pods of a rollout side by side."""
     most = sum(scaler["spec"]["maxReplicas"] for scaler in of_kind(documents, "HorizontalPodAutoscaler").values())
@@ -164,6 +190,11 @@ def main() -> None:
         holds(listed == [path.name for path in files], f"kustomization.yaml lists {listed}")
         for check in CHECKS:
             check(documents)
+        if (built := rendered()) is None:
+            print("kubernetes: NOT rendered, because neither kustomize nor kubectl is here; its objects were checked one by one")
+        else:
+            check_rendered(built)
+            print(f"kubernetes: rendered by Kustomize into {len(built)} objects")
     except Refused as refused:
         sys.exit(f"kubernetes: {refused}.")
     faults = planted()
