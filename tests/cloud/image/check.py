@@ -7,15 +7,19 @@ import argparse
 import json
 import os
 import pathlib
+import re
 import select
 import socket
 import stat
+import subprocess
 import sys
 import tempfile
 import time
-import tomllib
 import urllib.error
+import urllib.parse
 import urllib.request
+
+import yaml
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from image import authority, container  # noqa: E402
@@ -41,7 +45,7 @@ def described() -> tuple[dict[str, dict[str, object]], list[str]]:
 
 def check_binaries(root: pathlib.Path, names: list[str], publishers: set[str]) -> None:
     """Each needs nothing of a system, and says what it is made of. Google's client is only where something is published."""
-    locked = {(p["name"], p["version"]) for p in tomllib.loads(pathlib.Path("Cargo.lock").read_text())["package"]}
+    locked = set(re.findall(r'^name = "(.*)"\nversion = "(.*)"$', pathlib.Path("Cargo.lock").read_text(), re.MULTILINE))
     for name in names:
         binary = Elf(root / name)
         wants = binary.wants_from_the_system()
@@ -178,6 +182,32 @@ def check_tls(root: pathlib.Path, known: authority.Authority, unknown: authority
                 holds(other == "token_invalid", f"a push of somebody else was answered {other}.")
 
 
+def check_tick(root: pathlib.Path, issuer: authority.Issuer) -> None:
+    """The command of the CronJob `tick` gets a token from the metadata server, and the reaper believes it: then it asks its store."""
+    documents = yaml.safe_load_all(pathlib.Path("kubernetes/base/tick.yaml").read_text())
+    (job,) = (document for document in documents if document["kind"] == "CronJob")
+    (container_spec,) = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    command = [*container_spec["command"], *container_spec["args"]]
+    with authority.serving(issuer.keys) as (keys, _), container.started(root, "reaper", environment(keys=keys)) as reaper:
+        reaper.get("/health/live")
+        for email, wanted in ((authority.EMAIL, "records_unavailable"), ("somebody@example.com", "token_invalid")):
+            with authority.serving(issuer.token(email).encode()) as (metadata, asked):
+                there = {
+                    "PATH": os.environ["PATH"],
+                    "REAPER_URL": f"http://127.0.0.1:{reaper.port}",
+                    "GCE_METADATA_HOST": metadata.removeprefix("http://"),
+                    "PUSH_AUDIENCE": authority.AUDIENCE,
+                }
+                done = subprocess.run(command, env=there, capture_output=True, text=True, check=False)
+            (url,) = map(urllib.parse.urlsplit, asked)
+            identity = "/computeMetadata/v1/instance/service-accounts/default/identity"
+            wants = {"audience": [authority.AUDIENCE], "format": ["full"]}
+            holds(url.path == identity and urllib.parse.parse_qs(url.query) == wants, f"the metadata server is asked for {asked}.")
+            holds(done.returncode == 22, f"the CronJob ended with {done.returncode}: {done.stdout} {done.stderr}")
+            code = json.loads(done.stdout)["code"]
+            holds(code == wanted, f"the CronJob's push as {email} was answered {code}, and not {wanted}.")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("context", type=pathlib.Path)
@@ -207,7 +237,9 @@ def main() -> None:
         size = sum(path.stat().st_size for path in root.rglob("*") if path.is_file())
         compressed = storage.compressed("localhost/license-server:first")
         took = {name: check_service(root, name) for name in functions}
-        check_tls(root, known, unknown, authority.Issuer(directory))
+        issuer = authority.Issuer(directory)
+        check_tls(root, known, unknown, issuer)
+        check_tick(root, issuer)
     slowest = max(took, key=took.get)
     print(f"image: {len(names)} binaries, {size / 1e6:.1f} MB, {compressed / 1e6:.1f} MB as pushed; {digests.pop()}")
     print(f"image: {len(took)} services answered what was under way at SIGTERM; the slowest, {slowest}, ended after {took[slowest]:.2f} s")
