@@ -21,7 +21,15 @@ class Storage:
 
     def __init__(self, directory: pathlib.Path) -> None:
         self.directory = directory
-        self.base = ["buildah", "--storage-driver", "vfs", "--root", str(directory / "root"), "--runroot", str(directory / "run")]
+        self.base = [
+            "buildah",
+            "--storage-driver",
+            "vfs",
+            "--root",
+            str(directory / "root"),
+            "--runroot",
+            str(directory / "run"),
+        ]
 
     def run(self, *arguments: str) -> str:
         done = subprocess.run([*self.base, *arguments], capture_output=True, text=True, check=False)
@@ -77,9 +85,10 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
-# The first process of a process namespace of its own, as the container's first one is. The root has the image, and the /proc and /dev that
-# every container is given; without them a static binary finds no random bytes (getrandom looks for its system call by dlsym, which a static
-# binary does not have, and then opens /dev/urandom). Root itself tries to write first: where root cannot, the root is read-only.
+# The first process of a process namespace of its own, as the container's first one is. The root has the image, and the
+# /proc and /dev that every container is given; without them a static binary finds no random bytes (getrandom looks for
+# its system call by dlsym, which a static binary does not have, and then opens /dev/urandom). Root itself tries to
+# write first: where root cannot, the root is read-only.
 _ENTER = r"""
 root=$1 command=$2
 mkdir -p "$root/dev" "$root/proc" && mount --bind "$root" "$root" && mount -o remount,bind,ro "$root" || exit 125
@@ -100,7 +109,19 @@ class Process:
         self.name, self.port = name, free_port()
         self.output = tempfile.TemporaryFile("w+")
         self.launcher = subprocess.Popen(
-            ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", _ENTER, "enter", str(root), f"/{name}"],
+            [
+                "unshare",
+                "--mount",
+                "--pid",
+                "--fork",
+                "--kill-child",
+                "sh",
+                "-c",
+                _ENTER,
+                "enter",
+                str(root),
+                f"/{name}",
+            ],
             env={"PATH": os.environ["PATH"], "PORT": str(self.port), **environment},
             stdin=subprocess.DEVNULL,
             stdout=self.output,
