@@ -87,18 +87,14 @@ class Issuer:
 
 
 @contextlib.contextmanager
-def serving(
-    body: bytes, authority: Authority | None = None, gate: threading.Event | None = None
-) -> Iterator[tuple[str, list[str]]]:
+def serving(body: bytes, authority: Authority | None = None) -> Iterator[tuple[str, list[str]]]:
     """Serves a body at every path, over TLS where there is an authority. Gives the address and a list of the paths
     that were asked for."""
     asked: list[str] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802 (the name is http.server's)
+        def do_GET(self) -> None:
             asked.append(self.path)
-            if gate is not None:
-                gate.wait(30)
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()

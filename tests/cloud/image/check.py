@@ -23,8 +23,8 @@ import urllib.request
 import yaml
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
-from image import authority, container  # noqa: E402
-from image.elf import Elf  # noqa: E402
+from image import authority, container
+from image.elf import Elf
 
 BUNDLE = "etc/ssl/certs/ca-certificates.crt"
 KEY = "1:" + "A" * 43
