@@ -1,0 +1,135 @@
+"""`./deploy bootstrap`: what exists once for all environments. Everything that is there already is left as it is."""
+
+import json
+
+from environments import NAMES, ROOT, Build, Environment, opentofu, say
+from failures import Failure
+from plan_review import PlanReview
+from steps import write_file
+
+STEP_IMAGES = ("builder", "cloud")
+# Until the bucket of states exists, the state of what makes it lies beside it. tofu reads files of this name last.
+LOCAL_BACKEND = 'terraform {\n  backend "local" {}\n}\n'
+AGENTS = ("pubsub.googleapis.com", "sqladmin.googleapis.com")
+
+
+def bootstrap(runner):
+    """Make it, in the order in which the parts need each other."""
+    build = Build()
+    found = runner.run(["gcloud", "config", "get-value", "project"], capture=True).output.strip()
+    if found != build.project:
+        raise Failure(
+            "project",
+            f"gcloud is set to the project {found or '(none)'}, and what is built belongs to {build.project}. If "
+            f"it does not exist: gcloud projects create {build.project}, and link it to the billing account. Then: "
+            f"gcloud config set project {build.project}",
+        )
+    root = BootstrapRoot(runner, build)
+    root.apply()
+    root.move_state()
+    pinned = {name: step_image(runner, build, name) for name in STEP_IMAGES}
+    write_file(root.directory / "steps.auto.tfvars.json", json.dumps({"steps": pinned}, indent=2) + "\n")
+    say("The images of the steps are pinned: " + ", ".join(pinned.values()))
+    # Once more: the triggers get the digests.
+    root.apply()
+    for name in NAMES:
+        project = Environment(name).project
+        for service in AGENTS:
+            runner.run(
+                ["gcloud", "beta", "services", "identity", "create", f"--service={service}", f"--project={project}"],
+                capture=True,
+            )
+    say('Done. What only a person can do stands in docs/DEPLOYING.md, "First day": the connection to GitHub, and DNS.')
+
+
+class BootstrapRoot:
+    """The root bootstrap, which keeps its own state in a bucket that it makes itself."""
+
+    def __init__(self, runner, build: Build):
+        self.runner = runner
+        self.directory = opentofu() / "bootstrap"
+        self.bucket = f"{build.project}-state"
+        self.override = self.directory / "backend_override.tf"
+        self.local_state = self.directory / "terraform.tfstate"
+        self.project = build.project
+
+    def _tofu(self, *arguments, **options):
+        return self.runner.run(["tofu", f"-chdir={self.directory}", *arguments], **options)
+
+    def _bucket_exists(self) -> bool:
+        done = self.runner.run(
+            ["gcloud", "storage", "buckets", "describe", f"gs://{self.bucket}", f"--project={self.project}"],
+            capture=True,
+            allowed=(0, 1),
+        )
+        return done.code == 0
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the state was not moved yet: a run that was cut short goes on from there."""
+        return self.local_state.exists() or not self._bucket_exists()
+
+    def apply(self):
+        if self.is_local:
+            write_file(self.override, LOCAL_BACKEND)
+            self._tofu("init", "-input=false", "-no-color", "-reconfigure", capture=True)
+        else:
+            self.override.unlink(missing_ok=True)
+            self._tofu("init", "-input=false", "-no-color", "-reconfigure", self._backend, capture=True)
+        plan = ROOT / ".deploy" / "bootstrap.plan"
+        plan.parent.mkdir(exist_ok=True)
+        self._tofu("plan", "-input=false", "-no-color", "-var-file=bootstrap.tfvars", f"-out={plan}")
+        shown = json.loads(self._tofu("show", "-json", str(plan), capture=True).output)
+        review = PlanReview(shown)
+        deleted = [address for address, (_, actions) in review.changes.items() if "delete" in actions]
+        if deleted:
+            raise Failure("deletes", f"The plan of bootstrap deletes {', '.join(deleted)}. Nothing was applied.")
+        self._tofu("apply", "-input=false", "-no-color", str(plan))
+
+    @property
+    def _backend(self) -> str:
+        return f"-backend-config=bucket={self.bucket}"
+
+    def move_state(self):
+        """Move the state into its bucket, once. What lay beside the code is kept as a backup."""
+        if not self.local_state.exists():
+            return
+        self.override.unlink(missing_ok=True)
+        self._tofu("init", "-input=false", "-no-color", "-migrate-state", "-force-copy", self._backend, capture=True)
+        # Renamed last: a run that was cut short before copies the same state again.
+        self.local_state.rename(self.local_state.with_suffix(".tfstate.moved"))
+        say(f"The state of bootstrap is in gs://{self.bucket} now.")
+
+
+def step_image(runner, build: Build, name: str) -> str:
+    """An image that steps of the pipeline run in, by its digest. It is built where the registry has none."""
+    address = f"{build.region}-docker.pkg.dev/{build.project}/images/{name}"
+    question = [
+        "gcloud",
+        "artifacts",
+        "docker",
+        "images",
+        "list",
+        address,
+        "--sort-by=~UPDATE_TIME",
+        "--limit=1",
+        "--format=value(DIGEST)",
+    ]
+    digest = runner.run(question, capture=True).output.strip()
+    if not digest:
+        runner.run(
+            [
+                "gcloud",
+                "builds",
+                "submit",
+                str(ROOT),
+                f"--config={ROOT}/.ci/steps.yaml",
+                f"--project={build.project}",
+                f"--region={build.region}",
+                f"--substitutions=_TARGET={name},_ADDRESS={address}",
+            ]
+        )
+        digest = runner.run(question, capture=True).output.strip()
+    if not digest.startswith("sha256:"):
+        raise Failure("image", f"The registry names no digest for {address}, but {digest!r}.")
+    return f"{address}@{digest}"

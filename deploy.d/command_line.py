@@ -1,0 +1,276 @@
+"""The command line: one verb for each step of the pipeline, and the verbs for people."""
+
+import argparse
+import os
+import sys
+import textwrap
+
+import bootstrap
+import build_steps
+import firstday
+import inventory
+import recovery
+import secret_values
+import smoke_verb
+from environments import NAMES, Environment, check_edited, check_project, commit
+from failures import Failure, exit_code_table
+from pipeline import Deploy, saved_plan, start
+from programs import Runner
+
+ABOUT = """\
+./deploy VERB [ENVIRONMENT] …      ENVIRONMENT: dev, staging or prod
+
+The steps of the pipeline (cloudbuild.yaml), in their order. Each can be started again; each finds done what is done:
+  check            lints, documentation, dependencies, OpenTofu and its tests
+  test             the tests on real stores
+  image            make the image, or check the one that is given
+  plan             plan platform and services, and refuse what may not be done
+  apply-platform   apply the plan of platform
+  migrate          run the job migrate and wait for its end
+  apply-services   apply the plan of services
+  smoke            test what serves; where it fails, the image that served before serves again
+  promote          write down what serves, and start the next environment
+
+For people:
+  start            start the pipeline of an environment (a commit, an image, a plan, a canary)
+  rollback         start the pipeline with an earlier image
+  pause, resume    stop every function and the clock; start them again
+  after-restore    after PostgreSQL was restored to an earlier point
+  keys             draw the values of secrets
+  unlock           remove the lock of a run that is dead
+  inventory        list what exists
+  firstday         list what is believed of Google Cloud and was not tried
+  bootstrap        make the project that builds, and the names that the others need
+  teardown         delete the functions of dev or staging
+
+./deploy VERB --help says more. Docs: docs/DEPLOYING.md.
+"""
+
+
+class Verb:
+    """A verb of the command line: its arguments, and what it calls."""
+
+    def __init__(self, about, call, *arguments, environment=True):
+        self.about = about
+        self.call = call
+        self.arguments = arguments
+        self.environment = environment
+
+
+def argument(*names, **options):
+    """An argument as argparse wants it."""
+    return names, options
+
+
+ONLY = argument("--only", choices=["platform"], help="leave the services as they are (the pipeline: _ONLY)")
+IMAGE = argument("--image", help="an image by its digest: REPOSITORY@sha256:… (the pipeline: _IMAGE)")
+PLAN = argument("--plan", metavar="ID", help="the saved plan that was approved (the pipeline: _PLAN)")
+CANARY = argument(
+    "--canary",
+    type=int,
+    choices=range(100),
+    metavar="PERCENT",
+    help="give the new image this share of the requests, 0: all of them (_CANARY)",
+)
+DRIFT = argument(
+    "--accept-drift", action="store_true", help="undo what was changed past this repository (_ACCEPT_DRIFT=yes)"
+)
+ALLOW = argument(
+    "--allow-delete",
+    action="append",
+    default=[],
+    metavar="ADDRESS",
+    help="a resource of records, secrets or seats that may be deleted; never one of signer",
+)
+
+VERBS = {
+    "check": Verb(
+        "Lints, documentation, dependencies, OpenTofu and its tests. Left out where _IMAGE is set.",
+        lambda run, _: build_steps.check(run),
+        environment=False,
+    ),
+    "test": Verb(
+        "The tests on real PostgreSQL and Redis. Left out where _IMAGE is set.",
+        lambda run, _: build_steps.test(run),
+        environment=False,
+    ),
+    "image": Verb(
+        "Make the image in Cloud Build (.ci/image.yaml), or check that the given one exists and is attested.",
+        lambda run, to: build_steps.image(run, to.environment, to.image),
+        IMAGE,
+    ),
+    "plan": Verb(
+        "Plan both roots and keep the plans; prod's is saved in a bucket, to be approved. With --plan, fetch "
+        "a saved one instead. Refused: a plan that deletes anything of records, signer, secrets or seats; "
+        "edited files and drift (staging, prod); platform changes beside changes of services (prod).",
+        lambda run, to: _plan(run, to),
+        PLAN,
+        ONLY,
+        CANARY,
+        DRIFT,
+        ALLOW,
+    ),
+    "apply-platform": Verb(
+        "Apply the plan of platform: stores, keys, accounts, and the image of the job migrate.",
+        lambda run, to: Deploy(run, to.environment).apply_platform(),
+    ),
+    "migrate": Verb(
+        "Run the job migrate and wait for its end. Where it fails, the services stay as they are.",
+        lambda run, to: Deploy(run, to.environment).migrate(),
+    ),
+    "apply-services": Verb(
+        "Apply the plan of services: functions, front, clock, alerts.",
+        lambda run, to: Deploy(run, to.environment).apply_services(),
+    ),
+    "smoke": Verb(
+        "Test what serves. Against an environment a red test puts the earlier image back (exit code 14). "
+        "Against an address (license-local, ./dev run) nothing is changed.",
+        lambda run, to: smoke_verb.smoke(run, to.target, data=to.data, lines=to.lines),
+        argument("target", nargs="?", default=os.environ.get("_ENVIRONMENT"), help="an environment or an address"),
+        argument("--data", default=".local", help="the data directory of license-local (.local)"),
+        argument("--lines", metavar="FILE", help="its log lines (LOG_LEVEL=info LOG_FORMAT=json), to see a tick"),
+        environment=False,
+    ),
+    "promote": Verb(
+        "Write down what serves. dev starts staging with the same image; staging plans prod, saves the plan "
+        "and starts prod, which waits for an approval; prod tags the image. _PROMOTE=no: only write it down.",
+        lambda run, to: Deploy(run, to.environment).promote(onward=os.environ.get("_PROMOTE") != "no"),
+    ),
+    "start": Verb(
+        "Start the pipeline of an environment: this commit, which must have been pushed.",
+        lambda run, to: _start(run, to),
+        IMAGE,
+        PLAN,
+        ONLY,
+        CANARY,
+        DRIFT,
+    ),
+    "rollback": Verb(
+        "Start the pipeline with the newest good image before the latest one, or with --to.",
+        lambda run, to: recovery.rollback(run, to.environment, to.to),
+        argument("--to", metavar="IMAGE", help="an image by its digest"),
+    ),
+    "pause": Verb(
+        "Stop every function and the clock. Deploys keep it so until ./deploy resume.",
+        lambda run, to: recovery.pause(run, to.environment),
+    ),
+    "resume": Verb(
+        "Start every function and the clock again; after a restore not before old leases are over.",
+        lambda run, to: recovery.resume(run, to.environment),
+    ),
+    "after-restore": Verb(
+        "Empty Valkey and raise every epoch, after PostgreSQL was restored. The environment is paused.",
+        lambda run, to: recovery.after_restore(run, to.environment),
+    ),
+    "keys": Verb(
+        "Draw values of secrets. draw: those that have none; next: a new key, accepted but not used; swap: the "
+        "new key is used and the old one accepted. Version numbers are printed, and go into platform.tfvars.",
+        lambda run, to: secret_values.keys(run, to.environment, to.step, to.secret),
+        argument("step", nargs="?", choices=["draw", "next", "swap"], default="draw"),
+        argument("secret", nargs="?", choices=list(secret_values.DRAWN)),
+    ),
+    "unlock": Verb(
+        "Remove the lock that a dead run left. Look first whether it is dead: gcloud builds list --ongoing.",
+        lambda run, to: recovery.unlock(run, to.environment, to.root, to.lock),
+        argument("root", help="platform or services"),
+        argument("lock", help="the ID in the message"),
+    ),
+    "inventory": Verb(
+        "List what exists: services, stores, keys, secrets (not their values), releases.",
+        lambda run, to: inventory.inventory(run, to.environment),
+    ),
+    "firstday": Verb(
+        "List what is believed of Google Cloud and was not tried: how to check it, and the way back.",
+        lambda _, to: firstday.firstday(to.environment),
+    ),
+    "bootstrap": Verb(
+        "Make the project that builds: its state, registry, triggers, and the pinned images of the steps. "
+        "Everything that exists is left as it is.",
+        lambda run, _: bootstrap.bootstrap(run),
+        environment=False,
+    ),
+    "teardown": Verb(
+        "Delete the functions, the front and the alerts of dev or staging. Not their data.",
+        lambda run, to: recovery.teardown(run, to.environment, to.project),
+        argument("project", help="the environment's project, typed in full"),
+    ),
+}
+
+
+def _plan(run, to):
+    deploy = Deploy(run, to.environment)
+    plan = to.plan or os.environ.get("_PLAN")
+    if plan:
+        deploy.fetch_plan(plan)
+        return
+    deploy.plan(
+        only=to.only or os.environ.get("_ONLY") or None,
+        accept_drift=to.accept_drift or os.environ.get("_ACCEPT_DRIFT") == "yes",
+        allowed=to.allow_delete,
+        canary=_canary(to),
+    )
+
+
+def _canary(to):
+    """None where nobody asked: 0 is an answer, and means all requests."""
+    if to.canary is not None:
+        return to.canary
+    return int(os.environ["_CANARY"]) if os.environ.get("_CANARY") else None
+
+
+def _start(run, to):
+    environment = Environment(to.environment)
+    check_project(run, environment)
+    check_edited(run, environment)
+    image = to.image or (saved_plan(run, environment, to.plan)["image"] if to.plan else None)
+    start(
+        run,
+        environment,
+        commit(run),
+        image=image,
+        plan=to.plan,
+        only=to.only,
+        canary=None if to.canary is None else str(to.canary),
+        accept_drift="yes" if to.accept_drift else None,
+    )
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong with a command line in the words and with the exit code of this program."""
+
+    def error(self, message):
+        raise Failure("usage", f"{message}. {self.prog} --help")
+
+
+def parser() -> Parser:
+    codes = f"exit codes:\n{exit_code_table()}\n"
+    raw = argparse.RawDescriptionHelpFormatter
+    root = Parser(prog="./deploy", usage=argparse.SUPPRESS, description=ABOUT, epilog=codes, formatter_class=raw)
+    verbs = root.add_subparsers(dest="verb", metavar="VERB", help=argparse.SUPPRESS)
+    for name, verb in VERBS.items():
+        about = textwrap.fill(verb.about, 110)
+        one = verbs.add_parser(name, prog=f"./deploy {name}", description=about, epilog=codes, formatter_class=raw)
+        if verb.environment:
+            default = os.environ.get("_ENVIRONMENT")
+            one.add_argument("environment", choices=NAMES, nargs="?" if default else None, default=default)
+        for names, options in verb.arguments:
+            one.add_argument(*names, **options)
+    return root
+
+
+def main(arguments: list) -> int:
+    """Do what the command line says. Returns the exit code."""
+    try:
+        chosen = parser().parse_args(arguments)
+        if chosen.verb is None:
+            print(parser().format_help(), end="")
+            return 0
+        if chosen.verb == "smoke" and chosen.target is None:
+            raise Failure("usage", "Name an environment or an address. ./deploy smoke --help")
+        VERBS[chosen.verb].call(Runner(), chosen)
+    except Failure as failure:
+        print(f"\n{failure}", file=sys.stderr)
+        return failure.exit_code
+    except KeyboardInterrupt:
+        return 130
+    return 0

@@ -1,0 +1,363 @@
+"""The steps of the pipeline from the plan to the services. check, test and image are in build_steps.py."""
+
+import datetime
+import json
+import os
+
+from environments import NEXT, Environment, check_edited, check_project, commit, in_build, say
+from failures import Failure
+from plan_review import PlanReview
+from releases import ReleaseRecord
+from steps import Steps
+from tofu import Tofu, hand_over
+
+# Applies nothing but a plan that was saved, looked at and approved.
+APPROVED = ("prod",)
+
+
+class Deploy:
+    """A deploy to one environment. Every step can be started again: what is done is found done."""
+
+    def __init__(self, runner, name: str):
+        self.runner = runner
+        self.environment = Environment(name)
+        check_project(runner, self.environment)
+        self.steps = Steps(self.environment)
+        self.platform = Tofu(runner, self.environment, "platform")
+        self.services = Tofu(runner, self.environment, "services")
+
+    @property
+    def approves(self) -> bool:
+        return self.environment.name in APPROVED
+
+    def image(self) -> str:
+        """The image of this deploy, which the step `image` left."""
+        left = self.steps.read("image")
+        if left is None:
+            raise Failure(
+                "image", f"No image was chosen yet: ./deploy image {self.environment.name} makes or checks one."
+            )
+        return left["digest"]
+
+    # --- plan ------------------------------------------------------------------------------------------------------
+
+    def plan(self, *, only=None, accept_drift=False, allowed=(), image=None, canary=None) -> str:
+        """Plan both roots, refuse what may not be done, and keep the plans. Returns the id of the plan.
+
+        With `canary` the new image gets this share of the requests in percent, and what serves now gets the others; 0:
+        it gets all of them; None: what the environment's values say.
+        """
+        check_edited(self.runner, self.environment)
+        self.steps.forget("plan", "platform", "migrate", "services", "smoke")
+        record = ReleaseRecord(self.runner, self.environment)
+        image = image or (record.serving if only == "platform" and record.serving else self.image())
+        self.platform.init()
+        self.services.init()
+        handed_over = hand_over(self.platform, self.services)
+        if canary is None:
+            canary = self._usual_canary(record)
+        variables = {**self.variables(image, record), **self._canary(record, image, canary)}
+        self._check_drift(variables, handed_over, accept_drift)
+        platform = PlanReview(self.platform.plan({"image": image}))
+        platform.refuse_deletes("platform", allowed)
+        say(f"platform: {platform.summary()}")
+        services = None
+        if handed_over is None:
+            say("services: planned when platform has been applied for the first time")
+        elif only == "platform":
+            say("services: left as they are (--only platform)")
+        else:
+            services = PlanReview(self.services.plan(variables))
+            services.refuse_deletes("services", allowed)
+            say(f"services: {services.summary()}")
+        if self.approves and services and not services.is_empty and not platform.only_jobs_updated:
+            raise Failure(
+                "mixed",
+                f"The platform of {self.environment.name} changes ({platform.summary()}) beside its services. Deploy "
+                "platform changes on their own first: ./deploy plan "
+                f"{self.environment.name} --only platform. Nothing was applied.",
+            )
+        plan = {
+            "id": os.environ.get("BUILD_ID") or f"{datetime.datetime.now(datetime.timezone.utc):%Y%m%dT%H%M%SZ}",
+            "environment": self.environment.name,
+            "image": image,
+            "commit": commit(self.runner),
+            "only": only,
+            "allowed": list(allowed),
+            "canary": canary,
+            "handed_over": handed_over,
+            "services_planned": services is not None,
+            "fetched": False,
+        }
+        self.steps.write("plan", plan)
+        if self.approves:
+            self._save(plan)
+        return plan["id"]
+
+    def variables(self, image: str, record: ReleaseRecord, *, paused=None) -> dict:
+        """What services is told beside its file of values. A pause outlives the deploys that happen during it."""
+        return {"image": image, "paused": bool(record.paused) if paused is None else paused}
+
+    def _usual_canary(self, record: ReleaseRecord) -> int:
+        """What services.tfvars asks of every release, where there is something that can serve beside it."""
+        if record.serving is None or record.paused:
+            return 0
+        return int(self.environment.services.get("canary_percent", "0"))
+
+    def _canary(self, record: ReleaseRecord, image: str, percent) -> dict:
+        """The two variables that share the requests between two revisions of each function."""
+        if not percent:
+            return {}
+        known = record.value.get("canary")
+        # Remembered, because after the apply the newest revision is the canary itself: a second run would share the
+        # requests between the canary and the canary.
+        if not known or known["image"] != image:
+            record.value["canary"] = known = {"image": image, "revisions": self.services.outputs().get("revisions", {})}
+            record.save()
+        if not known["revisions"]:
+            raise Failure(
+                "wait", f"Nothing serves in {self.environment.name} yet that could share requests with a canary."
+            )
+        return {"canary_percent": int(percent), "previous_revisions": known["revisions"]}
+
+    def _check_drift(self, variables: dict, handed_over, accept: bool):
+        drifted = [root for root in (self.platform, self.services) if self._has_drifted(root, variables, handed_over)]
+        if not drifted:
+            return
+        names = " and ".join(root.root for root in drifted)
+        if self.environment.strict and not accept:
+            raise Failure(
+                "drift",
+                f"Resources of {names} were changed past this repository; the lines above say which. Write the change "
+                "into the values if it shall stay. If the deploy shall undo it: ./deploy plan "
+                f"{self.environment.name} --accept-drift",
+            )
+        say(f"Note: resources of {names} were changed past this repository. This deploy undoes it.")
+
+    def _has_drifted(self, root: Tofu, variables: dict, handed_over) -> bool:
+        if root is self.services:
+            return handed_over is not None and root.has_drifted(variables)
+        return root.has_drifted({"image": variables["image"]})
+
+    def _saved_files(self, plan: dict) -> list:
+        roots = [self.platform, *([self.services] if plan["services_planned"] else [])]
+        return [root.plan_file for root in roots]
+
+    def _save(self, plan: dict):
+        # plan.json last: a plan without it is half of one, and is not found.
+        files = [*self._saved_files(plan), self.steps.directory / "plan.json"]
+        for file in files:
+            self.runner.run(
+                ["gcloud", "storage", "cp", str(file), f"{saved_at(self.environment, plan['id'])}/{file.name}"],
+                capture=True,
+            )
+        say(
+            f"Saved as {plan['id']}. Look at it above, then: ./deploy start {self.environment.name} --plan {plan['id']}"
+        )
+
+    def fetch_plan(self, plan_id: str):
+        """Fetch the plan that was approved, and refuse it where it is of another image or commit."""
+        self.steps.forget("plan", "platform", "migrate", "services", "smoke")
+        self.steps.directory.mkdir(parents=True, exist_ok=True)
+        address = saved_at(self.environment, plan_id)
+        plan = saved_plan(self.runner, self.environment, plan_id)
+        for what, found, wanted in (
+            ("image", plan["image"], (self.steps.read("image") or {}).get("digest", plan["image"])),
+            ("commit", plan["commit"], commit(self.runner)),
+            ("environment", plan["environment"], self.environment.name),
+        ):
+            if found != wanted:
+                raise Failure(
+                    "plan", f"The plan {plan_id} is of the {what} {found}, and this deploy of {wanted}. Plan again."
+                )
+        for file in self._saved_files(plan):
+            self.runner.run(["gcloud", "storage", "cp", f"{address}/{file.name}", str(file)], capture=True)
+        self.platform.init()
+        self.services.init()
+        # Read again: what was refused when it was made is refused here too, whoever made it.
+        PlanReview(self.platform.show()).refuse_deletes("platform", plan["allowed"])
+        if plan["services_planned"]:
+            PlanReview(self.services.show()).refuse_deletes("services", plan["allowed"])
+        self.steps.write("image", {"digest": plan["image"]})
+        self.steps.write("plan", {**plan, "fetched": True})
+        say(f"The plan {plan_id} is here: image {plan['image']}, commit {plan['commit']}.")
+
+    def _planned(self) -> dict:
+        plan = self.steps.read("plan")
+        name = self.environment.name
+        if plan is None:
+            raise Failure("plan", f"Nothing is planned for {name}. Plan first: ./deploy plan {name}")
+        if self.approves and not plan["fetched"]:
+            raise Failure(
+                "plan",
+                f"{name} applies only a plan that was saved and approved. Fetch it first: ./deploy plan {name} --plan "
+                f"{plan['id']} (in the pipeline: _PLAN={plan['id']}).",
+            )
+        return plan
+
+    # --- apply -----------------------------------------------------------------------------------------------------
+
+    def apply_platform(self):
+        plan = self._planned()
+        if self.steps.read("platform") == {"plan": plan["id"]}:
+            say("platform: this plan was applied before")
+            return
+        self.platform.init()
+        self.platform.apply()
+        self.steps.write("platform", {"plan": plan["id"]})
+
+    def migrate(self):
+        """Run the job migrate. It is idempotent, so it runs in every deploy."""
+        plan = self._planned()
+        if self.steps.read("platform") != {"plan": plan["id"]}:
+            raise Failure(
+                "wait",
+                "The platform of this plan was not applied yet, so the job has the earlier image. First: "
+                f"./deploy apply-platform {self.environment.name}",
+            )
+        execute_job(self.runner, self.environment)
+        self.steps.write("migrate", {"image": plan["image"]})
+
+    def apply_services(self):
+        plan = self._planned()
+        if plan["only"] == "platform":
+            say("services: left as they are (--only platform)")
+            return
+        if self.steps.read("migrate") != {"image": plan["image"]}:
+            raise Failure(
+                "wait",
+                "The job migrate has not succeeded for this image, so the services were not touched. First: "
+                f"./deploy migrate {self.environment.name}",
+            )
+        self.platform.init()
+        self.services.init()
+        handed_over = hand_over(self.platform, self.services)
+        if not plan["services_planned"] or handed_over != plan["handed_over"]:
+            if self.approves:
+                raise Failure(
+                    "mixed",
+                    "The platform hands over other values than those that the services were planned with. The "
+                    "services were not touched. Deploy platform changes on their own first, then plan again: "
+                    f"./deploy plan {self.environment.name}",
+                )
+            say("The platform hands over other values than the services were planned with: planning them again.")
+            record = ReleaseRecord(self.runner, self.environment)
+            variables = {**self.variables(plan["image"], record), **self._canary(record, plan["image"], plan["canary"])}
+            PlanReview(self.services.plan(variables)).refuse_deletes("services", plan["allowed"])
+        self.services.apply()
+        self.steps.write("services", {"image": plan["image"]})
+
+    # --- promote ---------------------------------------------------------------------------------------------------
+
+    def promote(self, *, onward=True):
+        """Write down what serves, and start the next environment with the same image."""
+        plan = self._planned()
+        name = self.environment.name
+        if plan["only"] == "platform":
+            say("Nothing to promote: only the platform was deployed.")
+            return
+        if self.steps.read("smoke") != {"image": plan["image"]}:
+            raise Failure("wait", f"The smoke test has not passed for this image. First: ./deploy smoke {name}")
+        if plan["canary"]:
+            say(
+                f"{plan['canary']} % of the requests of {name} go to {plan['image']}. All of them: ./deploy image "
+                f"{name} --image {plan['image']}, then ./deploy plan {name} --canary 0. None: ./deploy rollback {name}"
+            )
+            return
+        record = ReleaseRecord(self.runner, self.environment)
+        record.add(plan["image"], plan["commit"])
+        record.value.pop("canary", None)
+        record.save()
+        say(f"{name} serves {plan['image']}.")
+        if name not in NEXT:
+            tag = f"{plan['image'].split('@')[0]}:{name}-{datetime.datetime.now(datetime.timezone.utc):%Y%m%d-%H%M%S}"
+            self.runner.run(["gcloud", "artifacts", "docker", "tags", "add", plan["image"], tag], capture=True)
+            say(f"Tagged {tag}.")
+        elif not onward or record.paused:
+            say(
+                f"Not passed on to {NEXT[name]}: "
+                + ("the environment is paused." if onward else "this was a rollback.")
+            )
+        else:
+            self._start_next(NEXT[name], plan)
+
+    def _start_next(self, name: str, plan: dict):
+        if name not in APPROVED:
+            start(self.runner, Environment(name), plan["commit"], image=plan["image"])
+            return
+        # The plan is made by an account that may only look; what is approved afterwards is exactly this plan.
+        account = f"plan-{name}@{self.environment.build.project}.iam.gserviceaccount.com"
+        if in_build():
+            os.environ["GOOGLE_IMPERSONATE_SERVICE_ACCOUNT"] = account
+            os.environ["CLOUDSDK_AUTH_IMPERSONATE_SERVICE_ACCOUNT"] = account
+        try:
+            following = Deploy(self.runner, name)
+            plan_id = following.plan(image=plan["image"])
+        finally:
+            if in_build():
+                del os.environ["GOOGLE_IMPERSONATE_SERVICE_ACCOUNT"]
+                del os.environ["CLOUDSDK_AUTH_IMPERSONATE_SERVICE_ACCOUNT"]
+        start(self.runner, following.environment, plan["commit"], image=plan["image"], plan=plan_id)
+
+
+def saved_at(environment: Environment, plan_id: str) -> str:
+    """Where the files of a plan are kept, to be approved."""
+    return f"{environment.build.plans}/{environment.name}/{plan_id}"
+
+
+def saved_plan(runner, environment: Environment, plan_id: str) -> dict:
+    """What a saved plan is of: image, commit, whether services are in it."""
+    return json.loads(
+        runner.run(["gcloud", "storage", "cat", f"{saved_at(environment, plan_id)}/plan.json"], capture=True).output
+    )
+
+
+def execute_job(runner, environment: Environment, *arguments):
+    """Run the job migrate and wait for its end. Its lines are in Cloud Logging; the message says how to read them."""
+    name = ["--args=" + ",".join(arguments)] if arguments else []
+    try:
+        runner.run(
+            [
+                "gcloud",
+                "run",
+                "jobs",
+                "execute",
+                "migrate",
+                "--wait",
+                f"--project={environment.project}",
+                f"--region={environment.region}",
+                *name,
+            ]
+        )
+    except Failure as failure:
+        if failure.kind != "failed":
+            raise
+        raise Failure(
+            "migrate",
+            "The job migrate failed; the services were not touched and the earlier image serves. What it said: gcloud "
+            'logging read \'resource.type="cloud_run_job" resource.labels.job_name="migrate"\' --freshness=1h '
+            f"--project={environment.project}. It may be started again as soon as the cause is gone: ./deploy migrate "
+            f"{environment.name}",
+        ) from failure
+
+
+def start(runner, environment: Environment, commit_id: str, **substitutions):
+    """Start the pipeline of an environment, which is a trigger of Cloud Build."""
+    values = {f"_{name.upper()}": value for name, value in substitutions.items() if value}
+    text = [f"--substitutions={','.join(f'{name}={value}' for name, value in values.items())}"] if values else []
+    runner.run(
+        [
+            "gcloud",
+            "builds",
+            "triggers",
+            "run",
+            f"deploy-{environment.name}",
+            f"--project={environment.build.project}",
+            f"--region={environment.build.region}",
+            f"--sha={commit_id}",
+            *text,
+        ],
+        capture=True,
+    )
+    waits = " It waits for an approval in Cloud Build." if environment.name in APPROVED else ""
+    say(f"The pipeline of {environment.name} was started.{waits}")

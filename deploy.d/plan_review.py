@@ -1,0 +1,66 @@
+"""What a plan would do, read from `tofu show -json`, and whether that may be done."""
+
+import re
+
+from failures import Failure
+
+PROTECTED = re.compile(r"(?:^|\.)module\.(records|signer|secrets|seats)(?:\[|\.|$)")
+# A root key that is destroyed cannot be had back by anybody: no option allows it.
+NEVER = "signer"
+JOB = "google_cloud_run_v2_job"
+
+
+class PlanReview:
+    """The changes of one plan."""
+
+    def __init__(self, plan: dict):
+        self.changes = {
+            one["address"]: (one["type"], tuple(one["change"]["actions"]))
+            for one in plan.get("resource_changes", [])
+            if one.get("mode", "managed") == "managed" and one["change"]["actions"] != ["no-op"]
+        }
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.changes
+
+    @property
+    def only_jobs_updated(self) -> bool:
+        """Whether nothing but the job gets another image, as in every deploy."""
+        return all(kind == JOB and actions == ("update",) for kind, actions in self.changes.values())
+
+    @property
+    def only_updates(self) -> bool:
+        return all(actions == ("update",) for _, actions in self.changes.values())
+
+    def refuse_deletes(self, root: str, allowed=()):
+        """Refuse a plan that deletes, or deletes and makes anew, what holds data or keys."""
+        found = []
+        for address, (_, actions) in self.changes.items():
+            match = PROTECTED.search(address)
+            if not match or not {"delete", "forget"} & set(actions):
+                continue
+            if address not in allowed or match.group(1) == NEVER:
+                found.append((address, "replaces" if "create" in actions else "deletes", match.group(1)))
+        if not found:
+            return
+        lines = "\n".join(f"  {does} {address}" for address, does, _ in found)
+        way = (
+            "Nothing of the signer may be deleted: clients pin its key."
+            if any(module == NEVER for *_, module in found)
+            else "If it must be so, name each: --allow-delete ADDRESS. What is deleted comes back only from a backup."
+        )
+        raise Failure(
+            "deletes",
+            f"The plan of {root} was refused and nothing was applied. It\n{lines}\nFind the change of the values or of "
+            f"the code that asks for this, and take it back. {way}",
+        )
+
+    def summary(self) -> str:
+        if self.is_empty:
+            return "no change"
+        counts = {}
+        for _, actions in self.changes.values():
+            word = "replace" if len(actions) == 2 else actions[0]
+            counts[word] = counts.get(word, 0) + 1
+        return ", ".join(f"{count} to {word}" for word, count in sorted(counts.items()))

@@ -1,0 +1,138 @@
+"""What is done when something is wrong: roll back, pause, resume, after a restore, a lock that was left, teardown."""
+
+import datetime
+
+from environments import DIGEST, STRICT, check_edited, commit, say
+from failures import Failure
+from pipeline import Deploy, execute_job, start
+from plan_review import PlanReview
+from releases import ReleaseRecord, now
+from tofu import ROOTS, hand_over
+
+
+def rollback(runner, name: str, to: str | None):
+    """Start the pipeline with an earlier image. It works with the newer schema, because migrations only add."""
+    deploy = Deploy(runner, name)
+    environment = deploy.environment
+    check_edited(runner, environment)
+    record = ReleaseRecord(runner, environment)
+    canary = record.value.get("canary")
+    target = to or _earlier(record, canary)
+    if target is None:
+        raise Failure(
+            "wait", f"No earlier good image of {name} is known. Name one: ./deploy rollback {name} --to DIGEST"
+        )
+    if not DIGEST.match(target):
+        raise Failure("image", f"{target} is no image by its digest. ./deploy inventory {name} lists them in full.")
+    say(f"Rolling back {name} to {target}.")
+    if not canary and record.latest and record.latest != target:
+        # Written down first: a second run after one that was cut short finds the same target.
+        record.mark_bad(record.latest)
+        record.save()
+    plan = deploy.plan(image=target, accept_drift=True, canary=0) if deploy.approves else None
+    start(runner, environment, commit(runner), image=target, plan=plan, promote="no", accept_drift="yes", canary="0")
+
+
+def _earlier(record: ReleaseRecord, canary) -> str | None:
+    if canary:
+        return record.serving
+    # The latest one is already marked where an earlier run of this got that far.
+    if record.releases and not record.releases[0]["good"]:
+        return record.serving
+    return record.previous["digest"] if record.previous else None
+
+
+def pause(runner, name: str):
+    """Stop every function and the clock. Seats stay with their holders for as long as their leases and grace last."""
+    _set_paused(Deploy(runner, name), True)
+
+
+def resume(runner, name: str):
+    """Start every function and the clock again."""
+    deploy = Deploy(runner, name)
+    record = ReleaseRecord(runner, deploy.environment)
+    if record.paused and record.value.get("restored"):
+        since = datetime.datetime.fromisoformat(record.paused)
+        free = since + datetime.timedelta(seconds=deploy.environment.seat_ttl)
+        if now() < free:
+            raise Failure(
+                "wait",
+                f"The data was restored, and clients still believe in leases of before the pause until "
+                f"{free:%H:%M:%S} UTC. Start again then (OPERATING, section 4): ./deploy resume {name}",
+            )
+    _set_paused(deploy, False)
+
+
+def _set_paused(deploy: Deploy, paused: bool):
+    name = deploy.environment.name
+    record = ReleaseRecord(deploy.runner, deploy.environment)
+    if record.serving is None:
+        raise Failure("wait", f"Nothing was ever put into service in {name}, so there is nothing to pause or resume.")
+    deploy.platform.init()
+    deploy.services.init()
+    hand_over(deploy.platform, deploy.services)
+    review = PlanReview(deploy.services.plan(deploy.variables(record.serving, record, paused=paused)))
+    if not review.only_updates:
+        entry = next(one for one in record.releases if one["digest"] == record.serving)
+        raise Failure(
+            "plan",
+            f"More would change than a pause ({review.summary()}), because this clone is not what serves. Take the "
+            f"commit that does: git checkout {entry['commit']}",
+        )
+    if paused:
+        # Before the apply, so that no deploy in between starts the functions again; and after it, because the wait
+        # after a restore counts from the moment at which the last of them had stopped.
+        record.value["paused"] = now().isoformat(timespec="seconds")
+        record.save()
+    deploy.services.apply()
+    record.value["paused"] = now().isoformat(timespec="seconds") if paused else None
+    if not paused:
+        record.value["restored"] = False
+    record.save()
+    say(f"{name} is paused. Deploys keep it so until: ./deploy resume {name}" if paused else f"{name} serves again.")
+
+
+def after_restore(runner, name: str):
+    """After PostgreSQL was restored to an earlier point: empty Valkey, raise every epoch, let free seats wait."""
+    deploy = Deploy(runner, name)
+    record = ReleaseRecord(runner, deploy.environment)
+    if not record.paused:
+        raise Failure(
+            "wait",
+            f"{name} serves. Functions that run while epochs are raised may give a seat twice: ./deploy pause {name}",
+        )
+    execute_job(runner, deploy.environment, "after-restore")
+    record.value["restored"] = True
+    record.save()
+    say(f"Done. Start the functions when the leases of before the pause are over: ./deploy resume {name}")
+
+
+def unlock(runner, name: str, root: str, lock: str):
+    """Remove the lock of a run that is dead."""
+    deploy = Deploy(runner, name)
+    if root not in ROOTS:
+        raise Failure("usage", f"There is no root {root!r}. There are: {', '.join(ROOTS)}.")
+    tofu = deploy.platform if root == "platform" else deploy.services
+    tofu.init()
+    tofu.unlock(lock)
+    say(f"The lock is removed. Start the deploy again: ./deploy plan {name}")
+
+
+def teardown(runner, name: str, project: str):
+    """Delete the functions, the front and the alerts of an environment that nobody needs any more."""
+    deploy = Deploy(runner, name)
+    if name == STRICT[-1]:
+        raise Failure("usage", 'prod is not torn down by a command. DEPLOYING.md, "Teardown", says what it takes.')
+    if project != deploy.environment.project:
+        raise Failure(
+            "project", f"{name} is the project {deploy.environment.project}, and not {project}. Nothing was deleted."
+        )
+    record = ReleaseRecord(runner, deploy.environment)
+    deploy.platform.init()
+    deploy.services.init()
+    if hand_over(deploy.platform, deploy.services) is not None and record.serving:
+        deploy.services.destroy(deploy.variables(record.serving, record))
+    say(
+        "The functions, the front and the alerts are gone; the data and the keys are not. They go with the project, "
+        f"which can be had back for 30 days: gcloud projects delete {project}"
+    )

@@ -1,0 +1,78 @@
+"""What serves in an environment, what served before, and whether it is paused: one object in a bucket."""
+
+import datetime
+import json
+import os
+
+from environments import Environment
+from programs import explain
+
+KEPT = 20
+NO_OBJECT = ("matched no objects", "no urls matched", "not found", "404")
+
+
+def now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.timezone.utc)
+
+
+class ReleaseRecord:
+    """What serves in an environment, what served before, and whether it is paused: one object in the bucket."""
+
+    def __init__(self, runner, environment: Environment):
+        self.runner = runner
+        self.address = f"{environment.build.releases}/{environment.name}.json"
+        self.environment = environment
+        read = runner.run(["gcloud", "storage", "cat", self.address], capture=True, allowed=(0, 1))
+        if read.code == 0:
+            self.value = json.loads(read.output)
+        elif any(sign in read.words.lower() for sign in NO_OBJECT):
+            self.value = {"releases": [], "paused": None, "restored": False}
+        else:
+            raise explain(["gcloud", "storage", "cat", self.address], read.code, read.words)
+
+    @property
+    def releases(self) -> list:
+        """Newest first: digest, commit, time, build, and whether it is good."""
+        return self.value["releases"]
+
+    @property
+    def latest(self) -> str | None:
+        """The image that was put into service last, good or not."""
+        return self.releases[0]["digest"] if self.releases else None
+
+    @property
+    def serving(self) -> str | None:
+        """The image that was put into service last and found good."""
+        return next((one["digest"] for one in self.releases if one["good"]), None)
+
+    @property
+    def previous(self) -> dict | None:
+        """The newest good release before the latest one."""
+        return next((one for one in self.releases[1:] if one["good"]), None)
+
+    def add(self, digest: str, commit: str):
+        kept = [one for one in self.releases if one["digest"] != digest]
+        entry = {
+            "digest": digest,
+            "commit": commit,
+            "time": now().isoformat(timespec="seconds"),
+            "build": os.environ.get("BUILD_ID", "by hand"),
+            "good": True,
+        }
+        self.value["releases"] = [entry, *kept][:KEPT]
+
+    def mark_bad(self, digest: str):
+        for one in self.releases:
+            if one["digest"] == digest:
+                one["good"] = False
+
+    @property
+    def paused(self) -> str | None:
+        """Since when the environment is paused."""
+        return self.value.get("paused")
+
+    def save(self):
+        text = json.dumps(self.value, indent=2) + "\n"
+        self.runner.run(
+            ["gcloud", "storage", "cp", "--cache-control=no-store", "-", self.address], feed=text, capture=True
+        )

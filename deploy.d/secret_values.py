@@ -1,0 +1,116 @@
+"""Draws the values of secrets. A value goes from openssl to Secret Manager over pipes, past files and arguments."""
+
+import json
+
+from environments import Environment, check_project, say
+from failures import Failure
+
+DRAWN = ("HANDLE_KEY", "LICENSE_PEPPER")
+PREVIOUS = "_PREVIOUS"
+
+
+def secret_id(variable: str) -> str:
+    """The secret that holds the value of a variable, as opentofu/modules/secrets names it."""
+    return variable.lower().replace("_", "-")
+
+
+class SecretStore:
+    """The secrets of one environment."""
+
+    def __init__(self, runner, name: str):
+        self.runner = runner
+        self.environment = Environment(name)
+        check_project(runner, self.environment)
+
+    def _gcloud(self, *arguments, **options):
+        return self.runner.run(
+            ["gcloud", "secrets", *arguments, f"--project={self.environment.project}"], capture=True, **options
+        ).output.strip()
+
+    def versions(self, secret: str) -> list:
+        """The numbers of the enabled versions, newest first."""
+        listed = self._gcloud("versions", "list", secret_id(secret), "--filter=state:ENABLED", "--format=json")
+        return sorted((int(one["name"].rsplit("/", 1)[1]) for one in json.loads(listed or "[]")), reverse=True)
+
+    def value(self, secret: str, version: int) -> str:
+        return self._gcloud("versions", "access", str(version), f"--secret={secret_id(secret)}")
+
+    def add(self, secret: str, value: str) -> int:
+        name = self._gcloud("versions", "add", secret_id(secret), "--data-file=-", "--format=value(name)", feed=value)
+        return int(name.rsplit("/", 1)[-1])
+
+    def draw(self, number: int) -> str:
+        """32 random bytes as base64url, under a number from 1 to 255."""
+        drawn = self.runner.run(["openssl", "rand", "-base64", "32"], capture=True).output.strip()
+        return f"{number}:{drawn.replace('+', '-').replace('/', '_').rstrip('=')}"
+
+
+def number_of(value: str) -> int:
+    """The number that stands before a key."""
+    return int(value.split(":", 1)[0])
+
+
+def keys(runner, name: str, step: str, secret: str | None):
+    """`draw` what has no value yet; `next` and `swap` are the first two deploys of OPERATING, section 6."""
+    store = SecretStore(runner, name)
+    if step == "draw":
+        for one in DRAWN:
+            _draw_first(store, one)
+        return
+    if secret not in DRAWN:
+        raise Failure("usage", f"Name the secret: ./deploy keys {name} {step} {' or '.join(DRAWN)}")
+    if not store.versions(secret):
+        raise Failure("wait", f"{secret} has no value yet: ./deploy keys {name} draw")
+    (_draw_next if step == "next" else _swap)(store, secret)
+
+
+def _pin(store: SecretStore, secret: str, version: int):
+    say(
+        f"{secret} has the version {version}. Write it into secret_versions in opentofu/environments/"
+        f"{store.environment.name}/platform.tfvars and deploy: a version serves nobody before that."
+    )
+
+
+def _draw_first(store: SecretStore, secret: str):
+    found = store.versions(secret)
+    if found:
+        say(f"{secret} has the version {found[0]} already; nothing was drawn.")
+        return
+    _pin(store, secret, store.add(secret, store.draw(1)))
+
+
+def _draw_next(store: SecretStore, secret: str):
+    """A new key, which all instances accept from the next deploy on, under the name …_PREVIOUS."""
+    current = number_of(store.value(secret, store.versions(secret)[0]))
+    waiting = store.versions(secret + PREVIOUS)
+    if waiting and number_of(store.value(secret + PREVIOUS, waiting[0])) == _following(current):
+        say(f"{secret + PREVIOUS} has the next key already.")
+        _pin(store, secret + PREVIOUS, waiting[0])
+        return
+    _pin(store, secret + PREVIOUS, store.add(secret + PREVIOUS, store.draw(_following(current))))
+
+
+def _following(number: int) -> int:
+    return number % 255 + 1
+
+
+def _swap(store: SecretStore, secret: str):
+    """The new key becomes the one in use, and the old one the one that is still accepted.
+
+    Two writes. A run that was cut short between them is found by the numbers: both names have the new key then.
+    """
+    other = secret + PREVIOUS
+    mine, others = store.versions(secret), store.versions(other)
+    if not others:
+        raise Failure("wait", f"No next key was drawn: ./deploy keys {store.environment.name} next {secret}")
+    current, waiting = store.value(secret, mine[0]), store.value(other, others[0])
+    if number_of(waiting) == _following(number_of(current)):
+        mine.insert(0, store.add(secret, waiting))
+    elif number_of(waiting) != number_of(current):
+        say(f"{secret} and {other} are exchanged already.")
+        _pin(store, secret, mine[0])
+        _pin(store, other, others[0])
+        return
+    others.insert(0, store.add(other, store.value(secret, mine[1])))
+    _pin(store, secret, mine[0])
+    _pin(store, other, others[0])

@@ -1,0 +1,107 @@
+"""Calls tofu on the roots platform and services of an environment."""
+
+import hashlib
+import json
+import os
+
+import steps
+from environments import Environment, in_build, opentofu
+
+IMPERSONATE = "GOOGLE_IMPERSONATE_SERVICE_ACCOUNT"
+ROOTS = ("platform", "services")
+# Longer than a request that is under way, shorter than anybody's patience: after it, the message names who holds it.
+LOCK_TIMEOUT = "-lock-timeout=30s"
+
+
+class Tofu:
+    """One root of one environment."""
+
+    def __init__(self, runner, environment: Environment, root: str):
+        self.runner = runner
+        self.environment = environment
+        self.root = root
+        self.directory = opentofu() / root
+        self.plan_file = environment.work / f"{root}.plan"
+
+    def _run(self, *arguments, **options):
+        # The backend's settings of each environment in a place of their own: those of one never meet those of another.
+        variables = {"TF_DATA_DIR": str(self.environment.work / f"{self.root}.terraform")}
+        if in_build() and IMPERSONATE not in os.environ:
+            # Said by a variable of the environment, and not by one of tofu: a plan that another account made is applied
+            # by this one, and keeps the values that it was made with.
+            variables[IMPERSONATE] = f"tofu-{self.root}@{self.environment.project}.iam.gserviceaccount.com"
+        return self.runner.run(["tofu", f"-chdir={self.directory}", *arguments], env=variables, **options)
+
+    def init(self):
+        """Fetch the provider and connect to the state. -reconfigure: the last may have been another environment's."""
+        self._run(
+            "init",
+            "-input=false",
+            "-no-color",
+            "-reconfigure",
+            f"-backend-config={self.environment.files}/backend.hcl",
+            capture=True,
+        )
+
+    def _values(self, variables: dict) -> list:
+        values = [f"-var-file={self.environment.files}/{self.root}.tfvars"]
+        return values + [f"-var={name}={_text(value)}" for name, value in variables.items() if value is not None]
+
+    def has_drifted(self, variables: dict) -> bool:
+        """Whether resources differ from the state: then somebody changed them past this repository."""
+        done = self._run(
+            "plan",
+            "-refresh-only",
+            "-detailed-exitcode",
+            "-input=false",
+            "-no-color",
+            LOCK_TIMEOUT,
+            *self._values(variables),
+            allowed=(0, 2),
+        )
+        return done.code == 2
+
+    def plan(self, variables: dict) -> dict:
+        """Make the plan, keep it, and return it as JSON (`tofu show -json`)."""
+        self.plan_file.parent.mkdir(parents=True, exist_ok=True)
+        self._run("plan", "-input=false", "-no-color", LOCK_TIMEOUT, f"-out={self.plan_file}", *self._values(variables))
+        return self.show()
+
+    def show(self) -> dict:
+        return json.loads(self._run("show", "-json", str(self.plan_file), capture=True).output)
+
+    def apply(self):
+        """Apply the plan that was kept. tofu refuses it where anything was applied in between."""
+        self._run("apply", "-input=false", "-no-color", LOCK_TIMEOUT, str(self.plan_file))
+
+    def destroy(self, variables: dict):
+        self._run("destroy", "-auto-approve", "-input=false", "-no-color", LOCK_TIMEOUT, *self._values(variables))
+
+    def outputs(self) -> dict:
+        """The values of the outputs; none before the first apply."""
+        read = json.loads(self._run("output", "-json", "-no-color", capture=True).output or "{}")
+        return {name: one["value"] for name, one in read.items()}
+
+    def addresses(self) -> list:
+        """What the state has."""
+        return self._run("state", "list", "-no-color", capture=True, allowed=(0, 1)).output.split()
+
+    def unlock(self, lock: str):
+        self._run("force-unlock", "-force", "-no-color", lock)
+
+
+def _text(value) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def hand_over(platform: Tofu, services: Tofu) -> str | None:
+    """Write platform's outputs where services reads them. Returns their checksum; None before platform was applied."""
+    path = services.directory / "platform.auto.tfvars.json"
+    outputs = platform.outputs()
+    if "platform" not in outputs:
+        # What lies there is another environment's.
+        path.unlink(missing_ok=True)
+        return None
+    text = json.dumps({"platform": outputs["platform"]}, indent=2, sort_keys=True) + "\n"
+    steps.write_file(path, text)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,2 @@
+# Made by the root bootstrap.
+bucket = "example-build-state-staging"

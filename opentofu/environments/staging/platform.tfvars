@@ -1,0 +1,32 @@
+# The stores, keys and accounts of staging.
+
+project      = "example-staging"
+number       = "100000000002"
+region       = "us-central1"
+kms_location = "us"
+
+deployer = "tofu-services@example-staging.iam.gserviceaccount.com"
+
+records = {
+  tier            = "db-g1-small"
+  ha              = false
+  max_connections = 50
+}
+
+seats = {
+  replicas = 0
+}
+
+signer = {
+  protection_level = "SOFTWARE"
+}
+
+# `deploy keys` prints the numbers.
+secret_versions = {
+  HANDLE_KEY     = "1"
+  LICENSE_PEPPER = "1"
+}
+
+identity = {
+  domains = ["staging.licenses.example.com"]
+}

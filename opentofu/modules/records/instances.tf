@@ -1,0 +1,134 @@
+locals {
+  name = { for key, instance in var.instances : key => "${var.name}-${key}" }
+  # A restore makes an instance of its own; it has the users and the database of the one it was cloned from.
+  first = { for key, instance in var.instances : key => instance if instance.clone_of == null }
+}
+
+resource "google_sql_database_instance" "records" {
+  for_each = var.instances
+
+  project          = var.project
+  name             = local.name[each.key]
+  region           = var.region
+  database_version = "POSTGRES_16"
+
+  # By tofu, by the provider, and (below) by Google.
+  deletion_protection = var.keep
+  deletion_policy     = var.keep ? "PREVENT" : "DELETE"
+
+  settings {
+    # Unless it is said, PostgreSQL 16 is ENTERPRISE_PLUS, which has no small machines.
+    edition                     = "ENTERPRISE"
+    tier                        = var.tier
+    availability_type           = var.ha ? "REGIONAL" : "ZONAL"
+    activation_policy           = "ALWAYS"
+    disk_type                   = "PD_SSD"
+    disk_autoresize             = true
+    disk_autoresize_limit       = var.disk_limit_gb
+    deletion_protection_enabled = var.keep
+    retain_backups_on_delete    = true
+
+    ip_configuration {
+      ipv4_enabled    = false
+      private_network = var.network
+      ssl_mode        = "ENCRYPTED_ONLY"
+      server_ca_mode  = "GOOGLE_MANAGED_INTERNAL_CA"
+    }
+
+    backup_configuration {
+      enabled                        = true
+      start_time                     = "03:00"
+      location                       = var.backup_location
+      point_in_time_recovery_enabled = true
+      transaction_log_retention_days = 7
+
+      backup_retention_settings {
+        retained_backups = 14
+      }
+    }
+
+    final_backup_config {
+      enabled        = true
+      retention_days = 30
+    }
+
+    maintenance_window {
+      day          = 7
+      hour         = 4
+      update_track = "stable"
+    }
+
+    insights_config {
+      query_insights_enabled  = true
+      record_application_tags = false
+      record_client_address   = false
+    }
+
+    dynamic "database_flags" {
+      for_each = local.flags
+      content {
+        name  = database_flags.key
+        value = database_flags.value
+      }
+    }
+  }
+
+  dynamic "clone" {
+    for_each = each.value.clone_of == null ? {} : { source = each.value }
+    content {
+      source_instance_name = local.name[clone.value.clone_of]
+      point_in_time        = clone.value.at
+    }
+  }
+
+  lifecycle {
+    prevent_destroy = var.keep
+  }
+}
+
+locals {
+  flags = {
+    "cloudsql.iam_authentication" = "on"
+    max_connections               = tostring(var.max_connections)
+  }
+}
+
+# In another region, for the day on which this one is lost. It is asynchronous: promoting it is a restore.
+resource "google_sql_database_instance" "replica" {
+  for_each = var.replica_region == null ? {} : { (var.replica_region) = local.name[var.active] }
+
+  project              = var.project
+  name                 = "${each.value}-${each.key}"
+  region               = each.key
+  database_version     = "POSTGRES_16"
+  master_instance_name = google_sql_database_instance.records[var.active].name
+  deletion_protection  = var.keep
+  deletion_policy      = var.keep ? "PREVENT" : "DELETE"
+
+  settings {
+    edition                     = "ENTERPRISE"
+    tier                        = var.tier
+    availability_type           = "ZONAL"
+    disk_type                   = "PD_SSD"
+    deletion_protection_enabled = var.keep
+
+    ip_configuration {
+      ipv4_enabled    = false
+      private_network = var.network
+      ssl_mode        = "ENCRYPTED_ONLY"
+      server_ca_mode  = "GOOGLE_MANAGED_INTERNAL_CA"
+    }
+
+    dynamic "database_flags" {
+      for_each = local.flags
+      content {
+        name  = database_flags.key
+        value = database_flags.value
+      }
+    }
+  }
+
+  lifecycle {
+    prevent_destroy = var.keep
+  }
+}

@@ -1,0 +1,166 @@
+mock_provider "google" {
+  mock_resource "google_sql_database_instance" {
+    defaults = {
+      private_ip_address = "10.20.0.3"
+      server_ca_cert = [
+        { cert = "first", common_name = "", create_time = "", expiration_time = "", sha1_fingerprint = "" },
+        { cert = "second", common_name = "", create_time = "", expiration_time = "", sha1_fingerprint = "" },
+      ]
+    }
+  }
+}
+
+variables {
+  project         = "example-prod"
+  region          = "us-central1"
+  network         = "projects/example-prod/global/networks/license"
+  tier            = "db-custom-1-3840"
+  ha              = true
+  max_connections = 200
+  backup_location = "us"
+  users = {
+    acquire = "license-acquire@example-prod.iam.gserviceaccount.com"
+    migrate = "license-migrate@example-prod.iam.gserviceaccount.com"
+  }
+}
+
+run "a_small_machine_is_possible_and_a_zone_may_fail" {
+  command = plan
+
+  assert {
+    condition     = google_sql_database_instance.records["a"].settings[0].edition == "ENTERPRISE"
+    error_message = "The edition must be ENTERPRISE: the other one has no small machines."
+  }
+  assert {
+    condition     = google_sql_database_instance.records["a"].settings[0].availability_type == "REGIONAL"
+    error_message = "With `ha` there is a standby in another zone."
+  }
+}
+
+run "it_can_be_restored_to_any_point_of_a_week" {
+  command = plan
+
+  assert {
+    condition = alltrue([
+      for backup in google_sql_database_instance.records["a"].settings[0].backup_configuration :
+      backup.enabled && backup.point_in_time_recovery_enabled && backup.transaction_log_retention_days == 7
+    ])
+    error_message = "Backups and seven days of the log must be kept."
+  }
+}
+
+run "it_is_protected" {
+  command = plan
+
+  assert {
+    condition = (
+      google_sql_database_instance.records["a"].deletion_protection &&
+      google_sql_database_instance.records["a"].deletion_policy == "PREVENT" &&
+      google_sql_database_instance.records["a"].settings[0].deletion_protection_enabled
+    )
+    error_message = "The instance must be protected from being deleted, by Google and by tofu."
+  }
+}
+
+run "nobody_connects_from_outside_or_without_tls" {
+  command = plan
+
+  assert {
+    condition = alltrue([
+      for way in google_sql_database_instance.records["a"].settings[0].ip_configuration :
+      !way.ipv4_enabled && way.ssl_mode == "ENCRYPTED_ONLY"
+    ])
+    error_message = "It may have no address outside, and no connection without TLS."
+  }
+}
+
+run "there_are_no_passwords_and_migrate_alone_is_a_superuser" {
+  command = plan
+
+  assert {
+    condition     = alltrue([for user in google_sql_user.user : user.type == "CLOUD_IAM_SERVICE_ACCOUNT"])
+    error_message = "Every user logs in by IAM."
+  }
+  assert {
+    condition = [
+      for user in google_sql_user.user : user.name if contains(coalesce(user.database_roles, []), "cloudsqlsuperuser")
+    ] == ["license-migrate@example-prod.iam"]
+    error_message = "Only migrate may be a superuser's member."
+  }
+  assert {
+    condition = {
+      for flag in google_sql_database_instance.records["a"].settings[0].database_flags : flag.name => flag.value
+    } == { "cloudsql.iam_authentication" = "on", max_connections = "200" }
+    error_message = "IAM login must be on, and the number of connections the one that sizes are checked with."
+  }
+}
+
+run "a_restore_is_a_second_instance_with_the_users_of_the_first" {
+  command = plan
+
+  variables {
+    instances = { a = {}, b = { clone_of = "a", at = "2026-11-28T12:00:00.000Z" } }
+    active    = "b"
+  }
+
+  assert {
+    condition     = google_sql_database_instance.records["b"].clone[0].source_instance_name == "records-a"
+    error_message = "b is cloned from a."
+  }
+  assert {
+    condition     = keys(google_sql_user.user) == ["a acquire", "a migrate"]
+    error_message = "The clone has its users already."
+  }
+}
+
+run "an_active_instance_that_is_not_there_is_refused" {
+  command = plan
+
+  variables {
+    active = "b"
+  }
+
+  expect_failures = [var.active]
+}
+
+run "a_clone_without_a_time_is_refused" {
+  command = plan
+
+  variables {
+    instances = { a = {}, b = { clone_of = "a" } }
+  }
+
+  expect_failures = [var.instances]
+}
+
+run "a_replica_waits_in_another_region" {
+  command = plan
+
+  variables {
+    replica_region = "us-east1"
+  }
+
+  assert {
+    condition     = google_sql_database_instance.replica["us-east1"].region == "us-east1"
+    error_message = "The replica must be elsewhere."
+  }
+  assert {
+    condition     = google_sql_database_instance.replica["us-east1"].settings[0].deletion_protection_enabled
+    error_message = "The replica must be protected too."
+  }
+}
+
+run "the_url_is_that_of_the_active_instance" {
+  variables {
+    keep = false
+  }
+
+  assert {
+    condition     = output.url == "postgres://10.20.0.3:5432/license"
+    error_message = "${output.url} was found."
+  }
+  assert {
+    condition     = output.ca == "first\nsecond"
+    error_message = "Every certificate must be handed over: Google exchanges them while both hold."
+  }
+}

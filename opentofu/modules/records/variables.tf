@@ -1,0 +1,104 @@
+variable "project" {
+  description = "The project's id."
+  type        = string
+}
+
+variable "region" {
+  description = "The region of the instances."
+  type        = string
+}
+
+variable "network" {
+  description = "The full name of the network they are reached from."
+  type        = string
+}
+
+variable "name" {
+  description = "What instances are called, before a hyphen and their key. Google blocks a name for a week after its use."
+  type        = string
+  default     = "records"
+}
+
+variable "database" {
+  description = "The name of the database."
+  type        = string
+  default     = "license"
+}
+
+variable "instances" {
+  description = <<-EOT
+    Key to instance. A restore to an earlier point is a new instance beside the others: `clone_of` (a key) and `at`
+    (RFC 3339, as 2026-11-28T12:00:00.000Z). Then `active` names it.
+  EOT
+  type        = map(object({ clone_of = optional(string), at = optional(string) }))
+  default     = { a = {} }
+
+  validation {
+    condition = alltrue([
+      for key, instance in var.instances :
+      (instance.clone_of == null) == (instance.at == null) && instance.clone_of != key &&
+      contains(keys(var.instances), coalesce(instance.clone_of, key))
+    ])
+    error_message = "A clone names another instance of the map and a time, and what is no clone neither."
+  }
+}
+
+variable "active" {
+  description = "The key of the instance that the functions use."
+  type        = string
+  default     = "a"
+
+  validation {
+    condition     = contains(keys(var.instances), var.active)
+    error_message = "The active instance is none of the instances: ${join(", ", keys(var.instances))}."
+  }
+}
+
+variable "tier" {
+  description = "The machine of an instance."
+  type        = string
+}
+
+variable "ha" {
+  description = "Whether a synchronous standby in another zone takes over."
+  type        = bool
+}
+
+variable "max_connections" {
+  description = "The largest number of connections, Google's own among them."
+  type        = number
+}
+
+variable "disk_limit_gb" {
+  description = "To how many GB the disk may grow by itself; 0: without an end."
+  type        = number
+  default     = 0
+}
+
+variable "backup_location" {
+  description = "Where backups are: a multi-region outlives the region."
+  type        = string
+}
+
+variable "replica_region" {
+  description = "The region of a replica for the day on which the first is lost; null: none."
+  type        = string
+  default     = null
+}
+
+variable "users" {
+  description = "Function or job to the e-mail of its account: those that may log in."
+  type        = map(string)
+}
+
+variable "migrator" {
+  description = "The one of the users that migrates the schema, as a member of cloudsqlsuperuser."
+  type        = string
+  default     = "migrate"
+}
+
+variable "keep" {
+  description = "Whether the instances are protected. False only for a teardown."
+  type        = bool
+  default     = true
+}

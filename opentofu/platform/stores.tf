@@ -1,0 +1,40 @@
+module "network" {
+  source = "../modules/network"
+
+  project    = var.project
+  region     = var.region
+  ranges     = var.ranges
+  keep       = var.keep
+  depends_on = [module.project]
+}
+
+module "records" {
+  source = "../modules/records"
+
+  project         = var.project
+  region          = var.region
+  network         = module.network.network
+  instances       = var.records.instances
+  active          = var.records.active
+  tier            = var.records.tier
+  ha              = var.records.ha
+  max_connections = var.records.max_connections
+  backup_location = var.kms_location
+  replica_region  = var.records.replica_region
+  users           = local.users.records
+  keep            = var.keep
+  depends_on      = [module.network]
+}
+
+module "seats" {
+  source = "../modules/seats"
+
+  project    = var.project
+  region     = var.region
+  network    = module.network.network
+  node_type  = var.seats.node_type
+  replicas   = var.seats.replicas
+  users      = local.users.seats
+  keep       = var.keep
+  depends_on = [module.network]
+}

@@ -1,0 +1,138 @@
+# Run once for each environment, with `-var-file=../environments/ENVIRONMENT/platform.tfvars`.
+
+mock_provider "google" {}
+mock_provider "google-beta" {}
+
+variables {
+  image = "example.dev/cloud@sha256:0000000000000000000000000000000000000000000000000000000000000001"
+}
+
+run "secrets_are_read_by_those_that_functions_json_names" {
+  command = plan
+
+  assert {
+    condition = alltrue([
+      for secret, readers in module.secrets.readers : readers == toset([
+        for name, row in jsondecode(file("../functions.json")).functions :
+        "serviceAccount:${row.account}@${var.project}.iam.gserviceaccount.com"
+        if contains(concat(row.secrets, row.secrets_while_replaced), secret)
+      ])
+    ])
+    error_message = "A secret is read by others than the functions whose rows of functions.json name it."
+  }
+  assert {
+    condition = !contains(
+      module.secrets.readers["LICENSE_PEPPER"], "serviceAccount:license-reaper@${var.project}.iam.gserviceaccount.com"
+    )
+    error_message = "The reaper may not read the pepper."
+  }
+  assert {
+    condition     = length(module.secrets.readers) == 4
+    error_message = "There are two secrets, and two while they are being replaced."
+  }
+}
+
+run "only_acquire_and_heartbeat_sign" {
+  command = plan
+
+  assert {
+    condition = module.signer.signers == toset([
+      "serviceAccount:license-acquire@${var.project}.iam.gserviceaccount.com",
+      "serviceAccount:license-heartbeat@${var.project}.iam.gserviceaccount.com",
+    ])
+    error_message = "Nobody but acquire and heartbeat may sign: release does not."
+  }
+  assert {
+    condition     = module.signer.settings.algorithm == "RSA_SIGN_PKCS1_4096_SHA256"
+    error_message = "Clients verify RSA-4096 signatures with SHA-256."
+  }
+}
+
+run "migrate_alone_is_a_superuser" {
+  command = plan
+
+  assert {
+    condition     = module.records.superusers == toset(["license-migrate@${var.project}.iam"])
+    error_message = "Only the job migrate may be a superuser's member."
+  }
+  assert {
+    condition = toset(local.grants) == toset([
+      "license-acquire@${var.project}.iam=service", "license-heartbeat@${var.project}.iam=service",
+      "license-release@${var.project}.iam=service", "license-register@${var.project}.iam=admin",
+      "license-admin@${var.project}.iam=admin", "license-reaper@${var.project}.iam=reaper",
+    ])
+    error_message = "The job gives each function the database role of its row."
+  }
+}
+
+run "the_job_runs_migrate_of_the_digest_once" {
+  command = plan
+
+  assert {
+    condition = (
+      google_cloud_run_v2_job.migrate.template[0].template[0].containers[0].image == var.image &&
+      google_cloud_run_v2_job.migrate.template[0].template[0].containers[0].command == tolist(["/migrate"]) &&
+      google_cloud_run_v2_job.migrate.template[0].template[0].containers[0].args == tolist(["up"])
+    )
+    error_message = "The job runs `/migrate up` of the image."
+  }
+  assert {
+    condition = (
+      google_cloud_run_v2_job.migrate.template[0].template[0].max_retries == 0 &&
+      google_cloud_run_v2_job.migrate.template[0].task_count == 1
+    )
+    error_message = "A migration that failed is looked at by a person, not tried again."
+  }
+  assert {
+    condition = toset([
+      for one in google_cloud_run_v2_job.migrate.template[0].template[0].containers[0].env : one.name
+    ]) == toset(jsondecode(file("../functions.json")).jobs.migrate.variables)
+    error_message = "The job is given the variables of its row of functions.json."
+  }
+  assert {
+    condition     = google_cloud_run_v2_job.migrate.binary_authorization[0].use_default
+    error_message = "Only images that our pipeline built may run."
+  }
+}
+
+run "no_seat_is_discarded_and_no_connection_is_open" {
+  command = plan
+
+  assert {
+    condition     = module.seats.settings.policy == "noeviction"
+    error_message = "Every policy but noeviction discards seats that are held."
+  }
+  assert {
+    condition = (
+      module.seats.settings.authorization == "IAM_AUTH" && module.seats.settings.encryption == "SERVER_AUTHENTICATION"
+    )
+    error_message = "Connections to the seats need IAM and TLS."
+  }
+}
+
+run "stores_are_protected_and_can_be_restored" {
+  command = plan
+
+  assert {
+    condition     = module.records.settings.protected && module.seats.settings.protected
+    error_message = "Both stores must be protected."
+  }
+  assert {
+    condition     = module.records.settings.restorable
+    error_message = "The database must be restorable to any point of a week."
+  }
+  assert {
+    condition     = module.records.settings.edition == "ENTERPRISE"
+    error_message = "The edition must be ENTERPRISE: the other one has no small machines."
+  }
+}
+
+run "a_tag_in_place_of_a_digest_is_refused" {
+  command = plan
+
+  variables {
+    image = "example.dev/cloud:1.0"
+  }
+
+  expect_failures = [var.image]
+}

@@ -1,0 +1,141 @@
+"""A small clone with the real ./deploy in it, and fakes of gcloud and tofu that record what they are asked."""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+REPOSITORY = pathlib.Path(__file__).resolve().parents[3]
+IMAGE = "us-central1-docker.pkg.dev/acme-build/images/functions@sha256:" + "a" * 64
+BUILT = IMAGE.replace("a" * 64, "b" * 64)
+OLD = IMAGE.replace("a" * 64, "0" * 64)
+OLDER = IMAGE.replace("a" * 64, "1" * 64)
+JOB_UPDATE = ["module.job.google_cloud_run_v2_job.migrate", ["update"]]
+SERVICE_UPDATE = ['module.function["acquire"].google_cloud_run_v2_service.function', ["update"]]
+
+
+class Site:
+    """The clone, the fakes and what they recorded."""
+
+    def __init__(self, directory: pathlib.Path):
+        self.clone = directory / "clone"
+        self.home = directory / "fakes"
+        self.programs = directory / "bin"
+        for place in (self.clone, self.home, self.programs):
+            place.mkdir()
+        shutil.copy(REPOSITORY / "deploy", self.clone / "deploy")
+        shutil.copytree(REPOSITORY / "deploy.d", self.clone / "deploy.d", ignore=shutil.ignore_patterns("__pycache__"))
+        self._write_values()
+        for name in ("gcloud", "tofu"):
+            (self.programs / name).symlink_to(REPOSITORY / "tests/cloud/deploy/fakes/fake.py")
+        (self.clone / "dev").symlink_to(REPOSITORY / "tests/cloud/deploy/fakes/fake.py")
+        (self.clone / ".gitignore").write_text("__pycache__\n/.deploy\n*.auto.tfvars.json\n")
+        for words in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "--message", "first"]):
+            self.git(*words)
+        self.put("platform.outputs.json", {"platform": {"project": "acme", "records": {"max_connections": 50}}})
+        self.put("services.outputs.json", {"revisions": {"acquire": "acquire-00007"}})
+        self.put("platform.changes.json", [JOB_UPDATE])
+        self.put("services.changes.json", [SERVICE_UPDATE])
+
+    def _write_values(self):
+        opentofu = self.clone / "opentofu"
+        for root in ("platform", "services", "bootstrap"):
+            (opentofu / root).mkdir(parents=True)
+        shutil.copy(REPOSITORY / "opentofu/functions.json", opentofu / "functions.json")
+        (opentofu / "bootstrap/bootstrap.tfvars").write_text('project = "acme-build"\nregion = "us-central1"\n')
+        for name in ("dev", "staging", "prod"):
+            files = opentofu / "environments" / name
+            files.mkdir(parents=True)
+            (files / "backend.hcl").write_text(f'bucket = "acme-build-state"\nprefix = "{name}"\n')
+            (files / "platform.tfvars").write_text(f'project = "acme-{name}"\nregion  = "us-central1"\n')
+            (files / "services.tfvars").write_text("lease = { ttl_seconds = 360 }\n")
+
+    def git(self, *words):
+        who = ["-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "init.defaultBranch=main"]
+        done = subprocess.run(["git", *who, "-C", self.clone, *words], check=True, capture_output=True, text=True)
+        return done.stdout.strip()
+
+    def put(self, name: str, value):
+        (self.home / name).write_text(json.dumps(value))
+
+    def fault(self, match: str, **rule):
+        """What the fakes answer once to a call that matches, in place of what they would do."""
+        path = self.home / "rules.json"
+        rules = json.loads(path.read_text()) if path.exists() else []
+        self.put("rules.json", [*rules, {"match": match, **rule}])
+
+    def environment(self, project: str, **variables) -> dict:
+        (self.home / "project").write_text(project)
+        # The Python that runs the tests is the one that `env python3` finds.
+        path = f"{self.programs}:{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}"
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("_")}
+        for name in ("BUILD_ID", "COMMIT_SHA"):
+            kept.pop(name, None)
+        return {**kept, "PATH": path, "FAKE_HOME": str(self.home), **variables}
+
+    def deploy(self, *words, project=None, **variables):
+        """Run ./deploy. gcloud is set to the environment's project unless the test says otherwise."""
+        named = next((word for word in words if word in ("dev", "staging", "prod")), "dev")
+        return subprocess.run(
+            [self.clone / "deploy", *words],
+            env=self.environment(project or f"acme-{named}", **variables),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def ok(self, *words, **variables):
+        done = self.deploy(*words, **variables)
+        assert done.returncode == 0, f"./deploy {' '.join(words)}: {done.returncode}\n{done.stderr}"
+        return done
+
+    def refused(self, code: int, *words, **variables) -> str:
+        done = self.deploy(*words, **variables)
+        assert done.returncode == code, f"./deploy {' '.join(words)}: {done.returncode} and not {code}\n{done.stderr}"
+        return done.stderr
+
+    def calls(self) -> list:
+        path = self.home / "calls.jsonl"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def lines(self, *starts) -> list:
+        """The calls that begin with one of these words, without the paths of this test."""
+        found = [call["line"].replace(f"{self.clone}/", "") for call in self.calls()]
+        return [line for line in found if not starts or line.startswith(starts)]
+
+    def forget_calls(self):
+        (self.home / "calls.jsonl").unlink(missing_ok=True)
+
+    def record(self, name: str, *images, **more):
+        """Write the release record of an environment: images, newest first."""
+        releases = [
+            {
+                "digest": image,
+                "commit": self.git("rev-parse", "HEAD"),
+                "time": f"2026-11-2{9 - at}T00:00:00+00:00",
+                "build": "1",
+                "good": True,
+            }
+            for at, image in enumerate(images)
+        ]
+        path = self.home / "buckets/acme-build-releases" / f"{name}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({"releases": releases, "paused": None, "restored": False, **more}))
+
+    def read_record(self, name: str) -> dict:
+        return json.loads((self.home / "buckets/acme-build-releases" / f"{name}.json").read_text())
+
+    def planned(self, name: str = "dev"):
+        """An environment with an image and a plan."""
+        self.ok("image", name, "--image", IMAGE)
+        self.ok("plan", name)
+
+
+@pytest.fixture
+def site(tmp_path) -> Site:
+    return Site(tmp_path)

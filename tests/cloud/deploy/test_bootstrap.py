@@ -1,0 +1,77 @@
+"""What exists once for all environments: made in order, and taken up again where a run was cut short."""
+
+import json
+
+from conftest import REPOSITORY
+
+STATE = {"version": 4}
+
+
+def bootstrap(site, **more):
+    return site.deploy("bootstrap", project="acme-build", **more)
+
+
+def nothing_there(site):
+    """No bucket yet; the first apply leaves a state beside the code, as tofu does."""
+    site.fault("buckets describe", code=1, stderr="ERROR: 404 not found\n")
+
+
+def root_words(site) -> list:
+    return [line.split()[2] for line in site.lines("tofu") if "opentofu/bootstrap" in line]
+
+
+def test_the_state_is_moved_into_the_bucket_that_the_first_apply_makes(site):
+    nothing_there(site)
+    (site.clone / "opentofu/bootstrap/terraform.tfstate").write_text(json.dumps(STATE))
+    assert bootstrap(site).returncode == 0
+    assert root_words(site) == ["init", "plan", "show", "apply", "init", "init", "plan", "show", "apply"]
+    inits = [line for line in site.lines("tofu") if "opentofu/bootstrap init" in line]
+    assert "-migrate-state" in inits[1] and "-backend-config=bucket=acme-build-state" in inits[1]
+    assert not (site.clone / "opentofu/bootstrap/backend_override.tf").exists()
+    assert (site.clone / "opentofu/bootstrap/terraform.tfstate.moved").exists()
+
+
+def test_a_second_run_leaves_everything_as_it_is(site):
+    assert bootstrap(site).returncode == 0
+    assert not [line for line in site.lines("tofu") if "-migrate-state" in line]
+    assert not site.lines("gcloud builds submit")
+
+
+def test_a_run_that_was_cut_short_before_the_move_goes_on_with_the_local_state(site):
+    """The bucket exists already: its emptiness must not be taken for an environment without anything in it."""
+    (site.clone / "opentofu/bootstrap/terraform.tfstate").write_text(json.dumps(STATE))
+    site.fault("opentofu/bootstrap apply", code=1, stderr="Error: network\n")
+    assert bootstrap(site).returncode == 1
+    assert "terraform.tfstate" in {path.name for path in (site.clone / "opentofu/bootstrap").iterdir()}
+    assert bootstrap(site).returncode == 0
+    inits = [line for line in site.lines("tofu") if "opentofu/bootstrap init" in line]
+    assert "-backend-config" not in inits[1] and "-migrate-state" in inits[2]
+
+
+def test_the_images_of_the_steps_are_built_where_the_registry_has_none_and_pinned(site):
+    for name in ("builder", "cloud"):
+        site.fault(f"images list .*/{name} ", stdout="\n")
+    assert bootstrap(site).returncode == 0
+    built = site.lines("gcloud builds submit")
+    assert len(built) == 2 and "_TARGET=builder," in built[0] and ".ci/steps.yaml" in built[0]
+    pinned = json.loads((site.clone / "opentofu/bootstrap/steps.auto.tfvars.json").read_text())["steps"]
+    assert pinned["cloud"] == "us-central1-docker.pkg.dev/acme-build/images/cloud@sha256:" + "c" * 64
+    assert (REPOSITORY / ".ci/steps.yaml").exists()
+
+
+def test_a_registry_that_names_no_digest_is_refused(site):
+    site.fault("images list", stdout="latest\n")
+    assert bootstrap(site).returncode == 12
+
+
+def test_nothing_of_it_is_ever_deleted(site):
+    site.put("bootstrap.changes.json", [["google_storage_bucket.state", ["delete"]]])
+    done = bootstrap(site)
+    assert done.returncode == 8 and "google_storage_bucket.state" in done.stderr
+    assert "apply" not in root_words(site)
+
+
+def test_another_project_is_refused(site):
+    done = site.deploy("bootstrap", project="acme-dev")
+    assert done.returncode == 4 and "gcloud projects create acme-build" in done.stderr
+    assert site.lines() == ["gcloud config get-value project"]

@@ -1,0 +1,171 @@
+"""docs/DEPLOYING.md: its commands run as they stand against the fakes, in order, and it knows every alert."""
+
+import json
+import re
+import subprocess
+
+import pytest
+import yaml
+from conftest import IMAGE, OLD, REPOSITORY
+
+PAGE = (REPOSITORY / "docs/DEPLOYING.md").read_text("utf-8")
+ALERTS = yaml.safe_load((REPOSITORY / "opentofu/modules/watch/alerts.yaml").read_text("utf-8"))
+DEPLOYED = ["apply platform", "migrate", "apply services"]
+
+
+def sections() -> dict:
+    """Heading → what stands below it, down to the next heading of the same kind."""
+    parts = re.split(r"^## (.+)$", PAGE, flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def blocks(text: str) -> list:
+    """The blocks of commands, without the indent of the list they stand in."""
+    found = re.findall(r"^( *)```sh\n(.*?)^ *```$", text, flags=re.MULTILINE | re.DOTALL)
+    return [re.sub(rf"^{indent}", "", body, flags=re.MULTILINE) for indent, body in found]
+
+
+def done(site) -> list:
+    """What was changed in the cloud, in order."""
+    kinds = (
+        (r"tofu .*opentofu/(\w+) apply", "apply {}"),
+        (r"tofu .*opentofu/(\w+) destroy", "destroy {}"),
+        (r"jobs execute migrate .*--args=after-restore", "after-restore"),
+        (r"jobs execute migrate", "migrate"),
+        (r"triggers run deploy-(\w+)", "start {}"),
+        (r"secrets versions add ([a-z-]+)", "add {}"),
+        (r"builds submit .*(image|steps).yaml", "build {}"),
+        (r"beta services identity create .*--project=\w+-(\w+)", "agent {}"),
+    )
+    found = []
+    for line in site.lines():
+        for pattern, text in kinds:
+            match = re.search(pattern, line)
+            if match:
+                found.append(text.format(*match.groups()))
+                break
+    return found
+
+
+def run_block(site, block: str, **variables) -> subprocess.CompletedProcess:
+    text = block.replace("example-", "acme-")
+    environment = site.environment((site.home / "project").read_text(), IMAGE=IMAGE, PLAN="p1", **variables)
+    return subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", text],
+        cwd=site.clone,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def restore(site, at):
+    if at == 4:
+        # The leases of before the pause are over.
+        record = site.read_record("prod")
+        site.record("prod", IMAGE, OLD, paused="2026-11-28T00:00:00+00:00", restored=record["restored"])
+
+
+def pinned_plan(site):
+    """The plan that a person copies from what `plan` printed."""
+    plans = sorted((site.home / "buckets/acme-build-plans/prod").glob("*"), key=lambda path: path.stat().st_mtime)
+    if plans and not (plans[-1].parent / "p1").exists():
+        plans[-1].rename(plans[-1].parent / "p1")
+
+
+# Section → the environment that serves when it begins, what it changes in order, and what happens between its blocks.
+EXPECTED = {
+    "Deploy": ("prod", ["start staging", "start prod", "start prod"], None),
+    "Roll back": ("prod", ["start prod"], None),
+    "Pause": ("prod", ["apply services"] * 2, None),
+    "Restore": ("prod", ["apply services", "start prod", "start prod", "after-restore", "apply services"], restore),
+    "Keys replaced": ("prod", ["add handle-key-previous", "add handle-key", "add handle-key-previous"], None),
+    "Drill": ("staging", ["start staging", "apply services", "after-restore"], None),
+    "Teardown": ("dev", ["destroy services"], None),
+}
+
+
+@pytest.mark.parametrize("section", EXPECTED)
+def test_the_commands_of_a_section_do_what_it_says(site, section):
+    name, expected, between = EXPECTED[section]
+    (site.home / "project").write_text(f"acme-{name}")
+    site.record(name, IMAGE, OLD)
+    if section == "Keys replaced":
+        site.ok("keys", "prod")
+        site.forget_calls()
+    for at, block in enumerate(blocks(sections()[section])):
+        if between:
+            between(site, at)
+        # Line by line, as a person types them: a plan is copied from one line into the next.
+        for line in block.splitlines():
+            ran = run_block(site, line)
+            assert ran.returncode == 0, f"{line}\n{ran.stderr}"
+            pinned_plan(site)
+    assert done(site) == expected
+
+
+def test_the_first_day_makes_an_environment_out_of_nothing(site):
+    site.put("platform.outputs.json", {})
+    parts = blocks(sections()["First day"])
+    assert run_block_ok(site, parts[0])
+    assert done(site)[0] == "apply bootstrap" and "agent dev" in done(site)
+    site.forget_calls()
+    assert run_block_ok(site, parts[1])
+    assert done(site) == ["build image", "apply platform", "add handle-key", "add license-pepper"]
+    site.put("platform.outputs.json", {"platform": {"project": "acme-dev"}})
+    site.forget_calls()
+    deployed, smoke = parts[2].split("./deploy smoke dev\n")
+    assert run_block_ok(site, deployed)
+    assert done(site) == DEPLOYED
+    # What the smoke test itself does is tried on a real server in test_smoke.py.
+    image = json.loads((site.clone / ".deploy/dev/image.json").read_text())["digest"]
+    (site.clone / ".deploy/dev/smoke.json").write_text(json.dumps({"image": image}))
+    assert run_block_ok(site, smoke)
+    assert done(site) == [*DEPLOYED, "start staging"]
+    assert run_block_ok(site, parts[3])
+
+
+def run_block_ok(site, block: str) -> bool:
+    if not (site.home / "project").exists():
+        (site.home / "project").write_text("")
+    ran = run_block(site, block)
+    assert ran.returncode == 0, f"{block}\n{ran.stderr}"
+    return True
+
+
+def test_every_block_of_commands_is_run_by_a_test():
+    with_blocks = {name for name, text in sections().items() if blocks(text)}
+    assert with_blocks == {*EXPECTED, "First day"}
+
+
+def test_every_verb_that_is_named_exists():
+    shown = subprocess.run([REPOSITORY / "deploy", "--help"], capture_output=True, text=True, check=True).stdout
+    listed = {word.rstrip(",") for line in shown.splitlines() if line.startswith("  ") for word in line.split()[:2]}
+    named = set(re.findall(r"\./deploy ([a-z-]+)", PAGE))
+    assert len(named) > 12 and named <= listed
+    for verb in named:
+        subprocess.run([REPOSITORY / "deploy", verb, "--help"], capture_output=True, check=True)
+
+
+def test_the_table_of_exit_codes_says_what_deploy_says():
+    shown = subprocess.run([REPOSITORY / "deploy", "--help"], capture_output=True, text=True, check=True).stdout
+    codes = set(re.findall(r"^ *(\d+)  ", shown, flags=re.MULTILINE))
+    named = {code for row in re.findall(r"^\| exit ([\d, ]+) \|", PAGE, flags=re.MULTILINE) for code in row.split(", ")}
+    assert named <= codes and len(named) >= 10
+
+
+@pytest.mark.parametrize("alert", ALERTS)
+def test_each_alert_has_its_heading_with_what_to_look_at_and_what_to_do(alert):
+    row = ALERTS[alert]
+    below = re.search(rf"^### {re.escape(row['title'])}\n\n(.*?)(?=\n### |\Z)", PAGE, flags=re.MULTILINE | re.DOTALL)
+    assert below, f"no heading {row['title']!r}"
+    assert (
+        " ".join(below.group(1).split())
+        == f"*Look:* {' '.join(row['look'].split())} *Do:* {' '.join(row['do'].split())}"
+    )
+
+
+def test_the_page_has_no_alert_that_there_is_not():
+    headings = re.findall(r"^### (.+)$", PAGE, flags=re.MULTILINE)
+    assert headings == [row["title"] for row in ALERTS.values()]
