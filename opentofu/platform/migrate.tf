@@ -4,7 +4,8 @@ locals {
 
   # What each function may do in the database once it has logged in; the job itself is a superuser's member.
   grants = [
-    for name, row in local.functions : "${module.records.users[name]}=${row.database_role}" if contains(row.stores, "records")
+    for name, row in local.functions : "${module.records.users[name]}=${row.database_role}"
+    if contains(row.stores, "records")
   ]
 
   job_values = {

@@ -64,7 +64,7 @@ variable "ranges" {
 }
 
 variable "records" {
-  description = "The database, as in modules/records. `instances` and `active` change for a restore (docs/DEPLOYING.md)."
+  description = "The database, as in modules/records. `instances` and `active` change for a restore."
   type = object({
     tier            = string
     ha              = bool
@@ -116,7 +116,7 @@ variable "client_secrets" {
 }
 
 variable "lease" {
-  description = "The protocol's times in seconds, the same as in services.tfvars: after a restore nobody gets a seat so long."
+  description = "The protocol's times in seconds, as in services.tfvars: after a restore nobody gets a seat so long."
   type = object({
     ttl_seconds   = optional(number, 360)
     drain_seconds = optional(number, 45)

@@ -23,7 +23,9 @@ resource "google_identity_platform_config" "customers" {
 
 # The secret has no write-only form, so it is in the state: the state's bucket has few readers and a key of its own.
 resource "google_identity_platform_default_supported_idp_config" "provider" {
-  for_each = { for name, client in var.clients : name => client if contains(nonsensitive(keys(var.client_secrets)), name) }
+  for_each = {
+    for name, client in var.clients : name => client if contains(nonsensitive(keys(var.client_secrets)), name)
+  }
 
   project       = var.project
   idp_id        = each.key

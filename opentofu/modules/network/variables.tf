@@ -27,7 +27,7 @@ variable "ranges" {
 
   validation {
     condition     = tonumber(split("/", var.ranges.functions)[1]) <= 26
-    error_message = "The range of the functions must be a /26 or larger: Cloud Run starts no instance without addresses."
+    error_message = "The functions need a /26 or larger: Cloud Run starts no instance without addresses."
   }
 }
 

@@ -4,7 +4,7 @@ output "url" {
 }
 
 output "ca" {
-  description = "The certificates, as PEM, of which one signed the server's. They are public, whatever the provider says."
+  description = "The certificates, as PEM, of which one signed the server's. They are no secret."
   value = nonsensitive(
     join("\n", [for one in google_sql_database_instance.records[var.active].server_ca_cert : one.cert])
   )

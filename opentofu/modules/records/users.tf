@@ -2,7 +2,9 @@ locals {
   # Cloud SQL's name of an account.
   users = { for name, email in var.users : name => trimsuffix(email, ".gserviceaccount.com") }
   logins = merge([
-    for key in keys(local.first) : { for name, user in local.users : "${key} ${name}" => { instance = key, name = name } }
+    for key in keys(local.first) : {
+      for name, user in local.users : "${key} ${name}" => { instance = key, name = name }
+    }
   ]...)
 }
 

@@ -14,7 +14,7 @@ variable "network" {
 }
 
 variable "name" {
-  description = "What instances are called, before a hyphen and their key. Google blocks a name for a week after its use."
+  description = "What instances are called, before a hyphen and their key. Google blocks a used name for a week."
   type        = string
   default     = "records"
 }

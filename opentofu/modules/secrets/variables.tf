@@ -19,8 +19,8 @@ variable "versions" {
   validation {
     condition     = alltrue([for name in keys(var.versions) : contains(keys(var.readers), name)])
     error_message = <<-EOT
-      There is no secret ${join(", ", setsubtract(keys(var.versions), keys(var.readers)))}: no function of functions.json
-      reads it.
+      There is no secret ${join(", ", setsubtract(keys(var.versions), keys(var.readers)))}: no function of
+      functions.json reads it.
     EOT
   }
 

@@ -1,6 +1,28 @@
 # Run once for each environment, with `-var-file=../environments/ENVIRONMENT/platform.tfvars`.
 
-mock_provider "google" {}
+mock_provider "google" {
+  mock_resource "google_memorystore_instance" {
+    defaults = {
+      endpoints = [{
+        connections = [{
+          psc_auto_connection = [{
+            connection_type = "CONNECTION_TYPE_PRIMARY", ip_address = "10.10.0.8", forwarding_rule = "", network = "",
+            port            = 6379, project_id = "", psc_connection_id = "", service_attachment = ""
+          }]
+        }]
+      }]
+      managed_server_ca = [{ ca_certs = [{ certificates = ["the CA of the seats"] }] }]
+    }
+  }
+  mock_resource "google_sql_database_instance" {
+    defaults = {
+      private_ip_address = "10.20.0.3"
+      server_ca_cert = [
+        { cert = "the CA", common_name = "", create_time = "", expiration_time = "", sha1_fingerprint = "" },
+      ]
+    }
+  }
+}
 mock_provider "google-beta" {}
 
 variables {
@@ -124,6 +146,29 @@ run "stores_are_protected_and_can_be_restored" {
   assert {
     condition     = module.records.settings.edition == "ENTERPRISE"
     error_message = "The edition must be ENTERPRISE: the other one has no small machines."
+  }
+}
+
+run "services_is_handed_what_it_asks_for" {
+  command = plan
+
+  assert {
+    condition     = output.platform.records.url == "postgres://10.20.0.3:5432/license"
+    error_message = "The records' address is handed over without a user."
+  }
+  assert {
+    condition     = output.platform.seats.url == "rediss://10.10.0.8:6379"
+    error_message = "The seats' address is handed over, with TLS."
+  }
+  assert {
+    condition     = keys(output.platform.accounts) == keys(jsondecode(file("../functions.json")).functions)
+    error_message = "There must be an account for each function."
+  }
+  assert {
+    condition = local.job_values.DATABASE_URL == (
+      "postgres://license-migrate%40${var.project}.iam@10.20.0.3:5432/license"
+    )
+    error_message = "The job logs in as its own account: ${local.job_values.DATABASE_URL}"
   }
 }
 

@@ -1,6 +1,28 @@
 # Run with prod's values alone, as its name says.
 
-mock_provider "google" {}
+mock_provider "google" {
+  mock_resource "google_memorystore_instance" {
+    defaults = {
+      endpoints = [{
+        connections = [{
+          psc_auto_connection = [{
+            connection_type = "CONNECTION_TYPE_PRIMARY", ip_address = "10.10.0.8", forwarding_rule = "", network = "",
+            port            = 6379, project_id = "", psc_connection_id = "", service_attachment = ""
+          }]
+        }]
+      }]
+      managed_server_ca = [{ ca_certs = [{ certificates = ["the CA of the seats"] }] }]
+    }
+  }
+  mock_resource "google_sql_database_instance" {
+    defaults = {
+      private_ip_address = "10.20.0.3"
+      server_ca_cert = [
+        { cert = "the CA", common_name = "", create_time = "", expiration_time = "", sha1_fingerprint = "" },
+      ]
+    }
+  }
+}
 mock_provider "google-beta" {}
 
 variables {

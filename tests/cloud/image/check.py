@@ -1,0 +1,207 @@
+"""What is promised of the image, on the image itself. `tests/cloud/parts/image` built the binaries; buildah puts them together here.
+
+    check.py CONTEXT        the directory that .ci/image wrote
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import select
+import socket
+import stat
+import sys
+import tempfile
+import time
+import tomllib
+import urllib.error
+import urllib.request
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from image import authority, container  # noqa: E402
+from image.elf import Elf  # noqa: E402
+
+BUNDLE = "etc/ssl/certs/ca-certificates.crt"
+KEY = "1:" + "A" * 43
+CHECKED = 0
+
+
+def holds(fact: bool, otherwise: str) -> None:
+    global CHECKED
+    CHECKED += 1
+    if not fact:
+        sys.exit(f"image: {otherwise}")
+
+
+def described() -> tuple[dict[str, dict[str, object]], list[str]]:
+    """The services and the jobs of opentofu/functions.json."""
+    description = json.loads(pathlib.Path("opentofu/functions.json").read_text())
+    return description["functions"], list(description["jobs"])
+
+
+def check_binaries(root: pathlib.Path, names: list[str], publishers: set[str]) -> None:
+    """Each needs nothing of a system, and says what it is made of. Google's client is only where something is published."""
+    locked = {(p["name"], p["version"]) for p in tomllib.loads(pathlib.Path("Cargo.lock").read_text())["package"]}
+    for name in names:
+        binary = Elf(root / name)
+        wants = binary.wants_from_the_system()
+        holds(not wants, f"/{name} is not static: it wants {', '.join(wants)}.")
+        packages = binary.packages()
+        holds(packages <= locked, f"/{name} is made of what Cargo.lock does not have: {sorted(packages - locked)}")
+        holds(len(packages) > 100, f"/{name} names only {len(packages)} packages that it is made of.")
+        # The list has what the workspace could make it of (cargo-auditable asks for all features that any member wants), so it is no
+        # answer here. The places of possible panics name the crates that are really in it; the list itself is compressed.
+        client = b"google-cloud-pubsub-" in binary.data
+        holds(client == (name in publishers), f"/{name} {'has' if client else 'lacks'} the Cloud Pub/Sub client.")
+
+
+def check_files(root: pathlib.Path, names: list[str], built: int) -> None:
+    """Nothing but the binaries and the certificates is there, and nobody but root may change them."""
+    directories = {str(parent) for parent in pathlib.Path(BUNDLE).parents} - {"."}
+    expected = {*names, BUNDLE, *directories}
+    found = {}
+    for directory, subdirectories, files in os.walk(root):
+        for name in [*subdirectories, *files]:
+            path = pathlib.Path(directory, name)
+            found[str(path.relative_to(root))] = path.lstat()
+    holds(set(found) == expected, f"the image has {sorted(set(found) - expected)} and lacks {sorted(expected - set(found))}.")
+    for name, status in found.items():
+        kind = stat.S_IFDIR | 0o755 if name in directories else stat.S_IFREG | (0o644 if name == BUNDLE else 0o755)
+        holds(status.st_mode == kind, f"/{name} has the mode {stat.filemode(status.st_mode)}.")
+        holds((status.st_uid, status.st_gid) == (0, 0), f"/{name} does not belong to root.")
+        holds(int(status.st_mtime) == built, f"/{name} is not of the time of the commit.")
+
+
+def environment(records: int = 1, seats: int = 1, keys: str = "https://127.0.0.1:1/keys") -> dict[str, str]:
+    """What every service starts with; the stores are on ports of this machine, where nobody answers unless a check does."""
+    return {
+        "DATABASE_URL": f"postgres://127.0.0.1:{records}/license",
+        "REDIS_URL": f"redis://127.0.0.1:{seats}",
+        "HANDLE_KEY": KEY,
+        "LICENSE_PEPPER": KEY,
+        "ROOT_KEY": "kms:projects/p/locations/us/keyRings/r/cryptoKeys/k/cryptoKeyVersions/1",
+        "TOKEN_ISSUER": "https://licenses.test",
+        "IDENTITY_ISSUER": "https://people.test",
+        "IDENTITY_AUDIENCE": "people",
+        "IDENTITY_JWKS_URL": keys,
+        "PUSH_ISSUER": authority.ISSUER,
+        "PUSH_AUDIENCE": authority.AUDIENCE,
+        "PUSH_EMAIL": authority.EMAIL,
+        "PUSH_JWKS_URL": keys,
+        "PUBSUB_PROJECT": "project",
+        "PUBSUB_EMULATOR_HOST": "127.0.0.1:1",
+    }
+
+
+def check_service(root: pathlib.Path, name: str) -> float:
+    """It runs as the first process, without any right of root's; it finishes what is under way on SIGTERM. Gives the seconds it took."""
+    with socket.socket() as records, socket.socket() as seats:
+        for store in (records, seats):
+            store.bind(("127.0.0.1", 0))  # and does not listen: connections are refused
+        ports = [store.getsockname()[1] for store in (records, seats)]
+        with container.started(root, name, environment(*ports)) as process:
+            holds(process.get("/health/live")[0] == 200, f"/{name} does not live.")
+            status = process.status()
+            holds(status["NSpid"][-1] == "1", f"/{name} is not the first process.")
+            holds(set(status["Uid"] + status["Gid"]) == {str(container.UID)}, f"/{name} runs as {status['Uid']}, {status['Gid']}.")
+            holds(int(status["CapEff"][0], 16) == 0, f"/{name} has capabilities: {status['CapEff'][0]}.")
+            # From here on the stores take connections and say nothing, so a request that needs one is under way until they hang up.
+            for store in (records, seats):
+                store.listen()
+            with socket.create_connection(("127.0.0.1", process.port), 10) as client:
+                client.sendall(b"GET /health/ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+                ready, _, _ = select.select([records, seats], [], [], 10)
+                holds(bool(ready), f"/{name} asks no store for /health/ready.")
+                process.terminate()
+                began = time.monotonic()
+                await_refusal(process)
+                holds(not select.select([client], [], [], 0)[0], f"/{name} answered before a store did.")
+                records.close()
+                seats.close()
+                answer = client.makefile("rb").readline().decode()
+                holds(answer.startswith("HTTP/1.1 503"), f"/{name} answered {answer!r} to the request that was under way at SIGTERM.")
+            code = process.exit_code(within=10)
+            took = time.monotonic() - began
+            holds(code == 0, f"/{name} ended with {code} after SIGTERM; it wrote:\n{process.lines}")
+            holds(took < 9, f"/{name} took {took:.1f} s to end; Cloud Run waits ten.")
+            return took
+
+
+def await_refusal(process: container.Process) -> None:
+    """A service that is ending takes no connection any more."""
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        try:
+            socket.create_connection(("127.0.0.1", process.port), 1).close()
+        except ConnectionRefusedError:
+            return
+        time.sleep(0.01)
+    raise RuntimeError(f"{process.name} still takes connections five seconds after SIGTERM.")
+
+
+def push(process: container.Process, token: str) -> str:
+    """The code that the reaper answers a tick with."""
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{process.port}/tick",
+        data=b'{"message":{"data":"e30=","messageId":"1"},"subscription":"s"}',
+        headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=15) as answer:
+            return str(answer.status)
+    except urllib.error.HTTPError as error:
+        return json.loads(error.read())["code"]
+
+
+def check_tls(root: pathlib.Path, known: authority.Authority, unknown: authority.Authority, issuer: authority.Issuer) -> None:
+    """The reaper fetches the keys of those who push over TLS, before it asks a store: so its answer says whether it believed the server."""
+    for who, believed in ((known, True), (unknown, False)):
+        with authority.serving(issuer.keys, who) as (url, asked), container.started(root, "reaper", environment(keys=url)) as reaper:
+            reaper.get("/health/live")
+            code = push(reaper, issuer.token())
+            wanted = "records_unavailable" if believed else "identity_unavailable"
+            holds(code == wanted, f"a server {'of a known' if believed else 'of an unknown'} authority: {code}. {reaper.lines}")
+            holds(bool(asked) == believed, f"the keys were asked for {len(asked)} times.")
+            if believed:
+                other = push(reaper, issuer.token("somebody@example.com"))
+                holds(other == "token_invalid", f"a push of somebody else was answered {other}.")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("context", type=pathlib.Path)
+    context = parser.parse_args().context
+    functions, jobs = described()
+    names = [*functions, *jobs]
+    publishers = {name for name, function in functions.items() if function["publishes"]}
+    built = int((context / "built").read_text())
+    check_binaries(context / "root", names, publishers)
+    with tempfile.TemporaryDirectory() as scratch, container.storage() as storage:
+        directory = pathlib.Path(scratch)
+        known, unknown = (authority.Authority(directory / name, name) for name in ("known", "unknown"))
+        # The bundle of the image, with one authority more.
+        with (context / "root" / BUNDLE).open("ab") as bundle:
+            bundle.write(known.certificate.read_bytes())
+        os.utime(context / "root" / BUNDLE, (built, built))
+        digests = set()
+        for tag in ("localhost/license-server:first", "localhost/license-server:second"):
+            storage.build("cloud", context, tag, built)
+            digests.add(storage.digest(tag))
+        holds(len(digests) == 1, f"built twice from the same binaries, the image has two digests: {digests}.")
+        config = storage.config("localhost/license-server:first")
+        holds(config.get("User") == "65532:65532", f"the image runs as {config.get('User')!r}.")
+        holds(not config.get("Entrypoint") and not config.get("Cmd"), "the image has a command of its own.")
+        root = storage.mount("localhost/license-server:first")
+        check_files(root, names, built)
+        size = sum(path.stat().st_size for path in root.rglob("*") if path.is_file())
+        compressed = storage.compressed("localhost/license-server:first")
+        took = {name: check_service(root, name) for name in functions}
+        check_tls(root, known, unknown, authority.Issuer(directory))
+    slowest = max(took, key=took.get)
+    print(f"image: {len(names)} binaries, {size / 1e6:.1f} MB, {compressed / 1e6:.1f} MB as pushed; sha256:{digests.pop()}")
+    print(f"image: {len(took)} services answered what was under way at SIGTERM; the slowest, {slowest}, ended after {took[slowest]:.2f} s")
+    print(f"image: {CHECKED} checks")
+
+
+if __name__ == "__main__":
+    main()

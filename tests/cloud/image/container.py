@@ -1,0 +1,148 @@
+"""The image in buildah's storage, and a process in it: PID 1, as uid 65532, on a root that nobody can write to."""
+
+import contextlib
+import hashlib
+import json
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+
+UID = 65532
+
+
+class Storage:
+    """Buildah's storage in a directory of its own, which is removed at the end."""
+
+    def __init__(self, directory: pathlib.Path) -> None:
+        self.directory = directory
+        self.base = ["buildah", "--storage-driver", "vfs", "--root", str(directory / "root"), "--runroot", str(directory / "run")]
+
+    def run(self, *arguments: str) -> str:
+        done = subprocess.run([*self.base, *arguments], capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise RuntimeError(f"buildah {' '.join(arguments)} failed:\n{done.stderr}")
+        return done.stdout.strip()
+
+    def build(self, target: str, context: pathlib.Path, tag: str, built: int, *options: str) -> None:
+        self.run(
+            "build", "--isolation", "chroot", "--timestamp", str(built), "--target", target,
+            "--file", "Dockerfile", "--tag", tag, *options, str(context),
+        )  # fmt: skip
+
+    def manifest(self, tag: str) -> bytes:
+        """The manifest as a registry would be sent it, layers compressed."""
+        to = self.directory / tag.replace("/", "-").replace(":", "-")
+        if not to.exists():
+            self.run("push", "--dest-compress", tag, f"dir:{to}")
+        return (to / "manifest.json").read_bytes()
+
+    def digest(self, tag: str) -> str:
+        return hashlib.sha256(self.manifest(tag)).hexdigest()
+
+    def compressed(self, tag: str) -> int:
+        """The bytes that a registry keeps of it."""
+        return sum(layer["size"] for layer in json.loads(self.manifest(tag))["layers"])
+
+    def config(self, tag: str) -> dict[str, object]:
+        return json.loads(self.run("inspect", "--type", "image", tag))["OCIv1"]["config"]
+
+    def mount(self, tag: str) -> pathlib.Path:
+        return pathlib.Path(self.run("mount", self.run("from", tag)))
+
+
+@contextlib.contextmanager
+def storage() -> Iterator[Storage]:
+    with tempfile.TemporaryDirectory(prefix="license-image-") as directory:
+        made = Storage(pathlib.Path(directory))
+        try:
+            yield made
+        finally:
+            made.run("rm", "--all")
+            made.run("rmi", "--all", "--force")
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+# The first process of a process namespace of its own, as the container's first one is. Nothing is on the root but the image: no /proc, no
+# /dev, no /tmp. Root itself is tried first: where even root cannot write, the root is read-only.
+_ENTER = r"""
+root=$1 command=$2
+mount --bind "$root" "$root" && mount -o remount,bind,ro "$root" || exit 125
+if touch "$root/probe" 2>/dev/null; then echo "the root can be written to" >&2; exit 124; fi
+cd "$root" && exec chroot --userspec=65532:65532 "$root" "$command"
+"""
+
+
+class Process:
+    """A service of the image that runs."""
+
+    def __init__(self, root: pathlib.Path, name: str, environment: dict[str, str]) -> None:
+        self.name, self.port = name, free_port()
+        self.output = tempfile.TemporaryFile("w+")
+        self.launcher = subprocess.Popen(
+            ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", _ENTER, "enter", str(root), f"/{name}"],
+            env={"PATH": os.environ["PATH"], "PORT": str(self.port), **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=self.output,
+            stderr=self.output,
+        )
+
+    @property
+    def lines(self) -> str:
+        self.output.seek(0)
+        return self.output.read()
+
+    def get(self, path: str) -> tuple[int, str]:
+        """Status and body; the service is awaited, at most ten seconds."""
+        deadline = time.monotonic() + 10
+        while True:
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as answer:
+                    return answer.status, answer.read().decode()
+            except urllib.error.HTTPError as error:
+                return error.code, error.read().decode()
+            except (urllib.error.URLError, ConnectionError) as error:
+                if self.launcher.poll() is not None or time.monotonic() > deadline:
+                    raise RuntimeError(f"{self.name} does not answer: {error}; it wrote:\n{self.lines}") from error
+                time.sleep(0.02)
+
+    def first_process(self) -> pathlib.Path:
+        """Where the system describes it."""
+        children = pathlib.Path(f"/proc/{self.launcher.pid}/task/{self.launcher.pid}/children").read_text().split()
+        return pathlib.Path("/proc", *children[:1])
+
+    def status(self) -> dict[str, list[str]]:
+        lines = (self.first_process() / "status").read_text().splitlines()
+        return {name: value.split() for name, _, value in (line.partition(":") for line in lines)}
+
+    def terminate(self) -> None:
+        os.kill(int(self.first_process().name), signal.SIGTERM)
+
+    def exit_code(self, within: float) -> int:
+        return self.launcher.wait(within)
+
+    def stop(self) -> None:
+        if self.launcher.poll() is None:
+            self.launcher.kill()
+            self.launcher.wait(10)
+        self.output.close()
+
+
+@contextlib.contextmanager
+def started(root: pathlib.Path, name: str, environment: dict[str, str]) -> Iterator[Process]:
+    process = Process(root, name, environment)
+    try:
+        yield process
+    finally:
+        process.stop()

@@ -1,0 +1,184 @@
+"""What is promised of kubernetes/base. The last lines plant faults: each check must refuse the fault that it is there for."""
+
+import copy
+import json
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import kubernetes_validate
+import yaml
+
+BASE = Path("kubernetes/base")
+DESCRIPTION = json.loads(Path("opentofu/functions.json").read_text())
+# The oldest one that is supported, and the newest that the validator knows.
+VERSIONS = ("1.33", "1.36")
+PODS = {"Deployment": ("template",), "Job": ("template",), "CronJob": ("jobTemplate", "spec", "template")}
+Document = dict
+
+
+class Refused(Exception):
+    """A promise that does not hold."""
+
+
+def holds(fact: bool, otherwise: str) -> None:
+    if not fact:
+        raise Refused(otherwise)
+
+
+def pods(documents: list[Document]) -> dict[str, Document]:
+    """The pod templates by the names of what makes them."""
+    found = {}
+    for document in documents:
+        if way := PODS.get(document["kind"]):
+            template = document["spec"]
+            for step in way:
+                template = template[step]
+            found[document["metadata"]["name"]] = template
+    return found
+
+
+def of_kind(documents: list[Document], kind: str) -> dict[str, Document]:
+    return {document["metadata"]["name"]: document for document in documents if document["kind"] == kind}
+
+
+def check_schema(documents: list[Document]) -> None:
+    for document in documents:
+        for version in VERSIONS:
+            try:
+                kubernetes_validate.validate(document, version, strict=True)
+            except kubernetes_validate.ValidationError as error:
+                name = f"{document['kind']} {document['metadata']['name']}"
+                raise Refused(f"{name}, Kubernetes {version}: {error.message} ({error.path})") from error
+
+
+def check_environment(documents: list[Document]) -> None:
+    every = DESCRIPTION["every"]["variables"]
+    wanted = {}
+    for name, function in DESCRIPTION["functions"].items():
+        secrets = function["secrets"] + function["secrets_while_replaced"]
+        wanted[name] = {"PORT", "BIND_ADDRESS", *every, *function["variables"], *secrets}
+    wanted |= {name: {*job["variables"]} for name, job in DESCRIPTION["jobs"].items()}
+    templates = pods(documents)
+    holds(set(templates) == {*wanted, "tick"}, f"there are {sorted(templates)}")
+    for name, variables in wanted.items():
+        (container,) = templates[name]["spec"]["containers"]
+        found = {variable["name"]: variable for variable in container["env"]}
+        differing = sorted(found.keys() ^ variables)
+        holds(not differing, f"{name}: functions.json and its environment differ in {differing}")
+        for secret in DESCRIPTION["functions"].get(name, {}).get("secrets", []) + ["DATABASE_URL", "REDIS_URL"]:
+            holds("secretKeyRef" in found[secret].get("valueFrom", {}), f"{name}: {secret} is not from a Secret")
+
+
+def check_restricted(documents: list[Document]) -> None:
+    """Kubernetes' own profile `restricted`, a root that nobody writes to, and no token of the cluster."""
+    for name, template in pods(documents).items():
+        spec = template["spec"]
+        context = spec.get("securityContext", {})
+        holds(context.get("runAsNonRoot") is True and context.get("runAsUser") == 65532, f"{name} may run as root")
+        holds(context.get("seccompProfile") == {"type": "RuntimeDefault"}, f"{name} has no seccomp profile")
+        holds(spec.get("automountServiceAccountToken") is False, f"{name} is given a token of the cluster")
+        for container in spec["containers"]:
+            own = container.get("securityContext", {})
+            holds(own.get("allowPrivilegeEscalation") is False, f"{name} may gain privileges")
+            holds(own.get("capabilities") == {"drop": ["ALL"]}, f"{name} keeps capabilities")
+            holds(own.get("readOnlyRootFilesystem") is True, f"{name} may write to its root")
+            ours = container["image"] == "license-server"
+            pinned = re.search(r"@sha256:[0-9a-f]{64}$", container["image"])
+            holds(ours or bool(pinned), f"{name}: {container['image']} is not pinned by its digest")
+            holds(not ours or container["command"] == [f"/{name}"], f"{name} starts {container['command']}")
+            holds("memory" in container["resources"].get("limits", {}), f"{name} has no limit of memory")
+
+
+def check_parts(documents: list[Document]) -> None:
+    """Each service has what belongs to it, and each part finds the service by its label."""
+    for name in DESCRIPTION["functions"]:
+        label = {"app.kubernetes.io/name": name}
+        deployment = of_kind(documents, "Deployment")[name]["spec"]
+        holds(deployment["template"]["metadata"]["labels"] == label, f"the pods of {name} have other labels")
+        holds(deployment["selector"]["matchLabels"] == label, f"Deployment {name} looks for other pods")
+        for kind, way in (
+            ("Service", ("selector",)),
+            ("PodDisruptionBudget", ("selector", "matchLabels")),
+            ("NetworkPolicy", ("podSelector", "matchLabels")),
+        ):
+            selected = of_kind(documents, kind).get(name, {}).get("spec")
+            holds(selected is not None, f"{name} has no {kind}")
+            for step in way:
+                selected = selected[step]
+            holds(selected == label, f"{kind} {name} looks for other pods")
+        scaler = of_kind(documents, "HorizontalPodAutoscaler").get(name)
+        holds(scaler is not None, f"{name} has no HorizontalPodAutoscaler")
+        holds(scaler["spec"]["scaleTargetRef"]["name"] == name, f"the HorizontalPodAutoscaler {name} scales another one")
+        holds("replicas" not in deployment, f"{name} has a number of replicas, over which two would quarrel")
+        (container,) = deployment["template"]["spec"]["containers"]
+        probes = {probe: container[probe]["httpGet"]["path"] for probe in container if probe.endswith("Probe")}
+        wanted = {"startupProbe": "/health/started", "readinessProbe": "/health/live"}
+        holds(probes == wanted, f"{name} has the probes {probes}")
+    for template in pods(documents).values():
+        account = template["spec"]["serviceAccountName"]
+        holds(account in of_kind(documents, "ServiceAccount"), f"there is no ServiceAccount {account}")
+    denied = of_kind(documents, "NetworkPolicy")["nothing-else"]["spec"]
+    holds(denied["podSelector"] == {} and "ingress" not in denied and "egress" not in denied, "what is not named is let through")
+    level = of_kind(documents, "Namespace")["license-server"]["metadata"]["labels"]["pod-security.kubernetes.io/enforce"]
+    holds(level == "restricted", f"the namespace enforces {level}")
+
+
+def connections(documents: list[Document]) -> int:
+    """With the old and the new pods of a rollout side by side."""
+    most = sum(scaler["spec"]["maxReplicas"] for scaler in of_kind(documents, "HorizontalPodAutoscaler").values())
+    return most * 4 * 2
+
+
+CHECKS: tuple[Callable[[list[Document]], None], ...] = (check_schema, check_environment, check_restricted, check_parts)
+
+
+def planted() -> list[tuple[str, Callable[[list[Document]], None], Callable[[list[Document]], object]]]:
+    def container(documents: list[Document], name: str = "acquire") -> Document:
+        return pods(documents)[name]["spec"]["containers"][0]
+
+    def without(documents: list[Document], kind: str, name: str) -> None:
+        documents.remove(of_kind(documents, kind)[name])
+
+    return [
+        ("an unknown field", check_schema, lambda d: container(d).update(comand=["/acquire"])),
+        ("a word for a number", check_schema, lambda d: container(d)["ports"][0].update(containerPort="many")),
+        ("a variable less", check_environment, lambda d: container(d)["env"].pop()),
+        ("a variable more", check_environment, lambda d: container(d, "reaper")["env"].append({"name": "LICENSE_PEPPER"})),
+        ("a root that is written to", check_restricted, lambda d: container(d)["securityContext"].pop("readOnlyRootFilesystem")),
+        ("root", check_restricted, lambda d: pods(d)["migrate"]["spec"].pop("securityContext")),
+        ("a tag for a digest", check_restricted, lambda d: container(d, "tick").update(image="curlimages/curl:8.17.0")),
+        ("no budget", check_parts, lambda d: without(d, "PodDisruptionBudget", "heartbeat")),
+        ("no policy", check_parts, lambda d: without(d, "NetworkPolicy", "admin")),
+        ("traffic by the stores", check_parts, lambda d: container(d)["readinessProbe"]["httpGet"].update(path="/health/ready")),
+    ]
+
+
+def main() -> None:
+    files = sorted(path for path in BASE.glob("*.yaml") if path.name != "kustomization.yaml")
+    kustomization = yaml.safe_load((BASE / "kustomization.yaml").read_text())
+    documents = [document for path in files for document in yaml.safe_load_all(path.read_text())]
+    try:
+        listed = sorted(kustomization["resources"])
+        holds(listed == [path.name for path in files], f"kustomization.yaml lists {listed}")
+        for check in CHECKS:
+            check(documents)
+    except Refused as refused:
+        sys.exit(f"kubernetes: {refused}.")
+    faults = planted()
+    for fault, check, plant in faults:
+        spoilt = copy.deepcopy(documents)
+        plant(spoilt)
+        try:
+            check(spoilt)
+        except Refused as refused:
+            print(f"kubernetes: refused, {fault}: {refused}")
+        else:
+            sys.exit(f"kubernetes: {fault} was not refused.")
+    print(f"kubernetes: {len(documents)} objects in {len(files)} files, valid for {' and '.join(VERSIONS)}, as functions.json says;")
+    print(f"kubernetes: at most {connections(documents)} connections to PostgreSQL during a rollout; {len(faults)} planted faults refused")
+
+
+if __name__ == "__main__":
+    main()
