@@ -5,7 +5,9 @@ number       = "100000000003"
 region       = "us-central1"
 kms_location = "us"
 
-deployer = "tofu-services@example-prod.iam.gserviceaccount.com"
+# Who deploys the services, and in whose name this root is applied: bootstrap made both.
+deployer    = "deploy-prod@example-build.iam.gserviceaccount.com"
+impersonate = "tofu-platform@example-prod.iam.gserviceaccount.com"
 
 records = {
   tier            = "db-custom-1-3840"

@@ -5,7 +5,9 @@ number       = "100000000002"
 region       = "us-central1"
 kms_location = "us"
 
-deployer = "tofu-services@example-staging.iam.gserviceaccount.com"
+# Who deploys the services, and in whose name this root is applied: bootstrap made both.
+deployer    = "deploy-staging@example-build.iam.gserviceaccount.com"
+impersonate = "tofu-platform@example-staging.iam.gserviceaccount.com"
 
 records = {
   tier            = "db-g1-small"

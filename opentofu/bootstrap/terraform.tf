@@ -1,0 +1,21 @@
+terraform {
+  # 1.12: prevent_destroy may be a variable.
+  required_version = ">= 1.12"
+
+  required_providers {
+    google = {
+      source  = "hashicorp/google"
+      version = "~> 8.0"
+    }
+  }
+
+  # `deploy bootstrap` applies it first without, because the bucket is made here.
+  backend "gcs" {
+    prefix = "bootstrap"
+  }
+}
+
+provider "google" {
+  project = var.project
+  region  = var.region
+}

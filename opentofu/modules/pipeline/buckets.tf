@@ -1,0 +1,143 @@
+locals {
+  storage = "serviceAccount:service-${var.number}@gs-project-accounts.iam.gserviceaccount.com"
+  # A state for each environment, so that who deploys dev cannot read prod's, and one of this root.
+  buckets = merge(
+    { for name in local.names : "state-${name}" => "${var.project}-state-${name}" },
+    { state = "${var.project}-state", plans = "${var.project}-plans", releases = "${var.project}-releases" },
+  )
+
+  # Bucket, and the names that an account may write there (an expression of IAM conditions); "" is all of them.
+  writers = merge(
+    { for name in local.names : "state-${name} ${name}" => { bucket = "state-${name}", deployer = name, only = "" } },
+    {
+      for name in local.names :
+      "plans ${name}" => { bucket = "plans", deployer = name, only = "startsWith(\"${local.objects.plans}${name}/\")" }
+    },
+    {
+      for name in local.names : "releases ${name}" => {
+        bucket = "releases", deployer = name, only = "startsWith(\"${local.objects.releases}${name}.json\")"
+      }
+    },
+    {
+      for name, before in local.planned_by : "plans ${before} for ${name}" => {
+        bucket = "plans", deployer = before, only = "startsWith(\"${local.objects.plans}${name}/\")"
+      }
+    },
+    {
+      for name, before in local.planned_by :
+      "locks ${before} for ${name}" => { bucket = "state-${name}", deployer = before, only = "endsWith(\".tflock\")" }
+    },
+  )
+  objects = { for name, bucket in local.buckets : name => "projects/_/buckets/${bucket}/objects/" }
+
+  # What serves elsewhere and what was planned is no secret among those that deploy. Who plans prod reads its state.
+  readers_of_buckets = merge(
+    merge([
+      for bucket in ["plans", "releases"] : {
+        for name in local.names : "${bucket} ${name}" => { bucket = bucket, deployer = name }
+      }
+    ]...),
+    {
+      for name, before in local.planned_by :
+      "state-${name} ${before}" => { bucket = "state-${name}", deployer = before }
+    },
+  )
+}
+
+resource "google_kms_key_ring" "build" {
+  project  = var.project
+  name     = "build"
+  location = var.region
+
+  lifecycle {
+    prevent_destroy = var.keep
+  }
+}
+
+resource "google_kms_crypto_key" "buckets" {
+  name            = "buckets"
+  key_ring        = google_kms_key_ring.build.id
+  purpose         = "ENCRYPT_DECRYPT"
+  rotation_period = "7776000s" # 90 days
+  deletion_policy = var.keep ? "PREVENT" : "DELETE"
+
+  lifecycle {
+    prevent_destroy = var.keep
+  }
+}
+
+resource "google_kms_crypto_key_iam_member" "storage" {
+  crypto_key_id = google_kms_crypto_key.buckets.id
+  role          = "roles/cloudkms.cryptoKeyEncrypterDecrypter"
+  member        = local.storage
+}
+
+resource "google_storage_bucket" "bucket" {
+  for_each = local.buckets
+
+  project                     = var.project
+  name                        = each.value
+  location                    = var.region
+  uniform_bucket_level_access = true
+  public_access_prevention    = "enforced"
+
+  versioning {
+    enabled = true
+  }
+  soft_delete_policy {
+    retention_duration_seconds = 2592000 # 30 days
+  }
+  encryption {
+    default_kms_key_name = google_kms_crypto_key.buckets.id
+  }
+  lifecycle_rule {
+    action {
+      type = "Delete"
+    }
+    condition {
+      num_newer_versions         = 50
+      days_since_noncurrent_time = 90
+    }
+  }
+
+  depends_on = [google_kms_crypto_key_iam_member.storage]
+
+  lifecycle {
+    prevent_destroy = var.keep
+  }
+}
+
+resource "google_storage_bucket_iam_member" "writer" {
+  for_each = local.writers
+
+  bucket = google_storage_bucket.bucket[each.value.bucket].name
+  role   = "roles/storage.objectAdmin"
+  member = "serviceAccount:${local.deployers[each.value.deployer]}"
+
+  dynamic "condition" {
+    for_each = each.value.only == "" ? {} : { only = each.value.only }
+    content {
+      title      = "some objects"
+      expression = "resource.name.${condition.value}"
+    }
+  }
+
+  depends_on = [google_service_account.deployer]
+}
+
+resource "google_storage_bucket_iam_member" "reader" {
+  for_each = local.readers_of_buckets
+
+  bucket     = google_storage_bucket.bucket[each.value.bucket].name
+  role       = "roles/storage.objectViewer"
+  member     = "serviceAccount:${local.deployers[each.value.deployer]}"
+  depends_on = [google_service_account.deployer]
+}
+
+# The list of what an image is made of lies beside the releases.
+resource "google_storage_bucket_iam_member" "builder" {
+  bucket     = google_storage_bucket.bucket["releases"].name
+  role       = "roles/storage.objectCreator"
+  member     = "serviceAccount:${local.builder}"
+  depends_on = [google_service_account.builder]
+}

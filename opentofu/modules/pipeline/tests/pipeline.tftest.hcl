@@ -1,0 +1,182 @@
+mock_provider "google" {
+  mock_resource "google_service_account" {
+    defaults = { name = "projects/example-build/serviceAccounts/mock@example-build.iam.gserviceaccount.com" }
+  }
+}
+
+variables {
+  project    = "example-build"
+  number     = "100000000000"
+  region     = "us-central1"
+  repository = "projects/example-build/locations/us-central1/connections/github/repositories/license"
+  steps = {
+    builder = "example.dev/builder@sha256:0000000000000000000000000000000000000000000000000000000000000001"
+    cloud   = "example.dev/cloud@sha256:0000000000000000000000000000000000000000000000000000000000000002"
+  }
+  environments = {
+    dev     = { project = "example-dev", number = "1", push = "^main$" }
+    staging = { project = "example-staging", number = "2" }
+    prod    = { project = "example-prod", number = "3", approval = true }
+  }
+}
+
+run "a_person_approves_prod" {
+  command = plan
+
+  assert {
+    condition = {
+      for name, trigger in google_cloudbuild_trigger.deploy : name => trigger.approval_config[0].approval_required
+    } == { dev = false, prod = true, staging = false }
+    error_message = "Builds of prod wait for a person, and no others."
+  }
+  assert {
+    condition     = google_cloudbuild_trigger.deploy["prod"].substitutions["_ENVIRONMENT"] == "prod"
+    error_message = "The trigger says which environment it is for."
+  }
+}
+
+run "an_environment_changes_itself_and_no_other" {
+  command = plan
+
+  assert {
+    condition = alltrue([
+      for grant in google_project_iam_member.grant :
+      grant.project == "example-dev" if startswith(grant.member, "serviceAccount:deploy-dev@")
+    ])
+    error_message = "Who deploys dev has rights in dev alone."
+  }
+  assert {
+    condition = alltrue([
+      for grant in google_project_iam_member.grant : endswith(grant.role, "iewer") if(
+        grant.project == "example-prod" &&
+        grant.member == "serviceAccount:deploy-staging@example-build.iam.gserviceaccount.com"
+      )
+    ])
+    error_message = "Staging plans prod, and changes nothing there."
+  }
+  assert {
+    condition = [
+      for key, grant in google_storage_bucket_iam_member.writer : key if startswith(key, "state-prod ")
+    ] == ["state-prod prod"]
+    error_message = "Prod's state is written by prod's account alone."
+  }
+}
+
+run "staging_locks_prods_state_and_writes_its_plan" {
+  command = plan
+
+  assert {
+    condition = (
+      google_storage_bucket_iam_member.writer["locks staging for prod"].condition[0].expression ==
+      "resource.name.endsWith(\".tflock\")"
+    )
+    error_message = "Who plans prod may lock its state and not write it."
+  }
+  assert {
+    condition = google_storage_bucket_iam_member.writer["plans dev"].condition[0].expression == join("", [
+      "resource.name.startsWith(\"projects/_/buckets/example-build-plans/objects/dev/\")",
+    ])
+    error_message = "Nobody may change the plan of another environment."
+  }
+}
+
+run "nobody_who_deploys_reads_secrets_or_signs" {
+  command = plan
+
+  assert {
+    condition = alltrue([
+      for grant in google_project_iam_member.grant : !contains([
+        "roles/secretmanager.admin", "roles/secretmanager.secretAccessor", "roles/cloudkms.signer",
+        "roles/cloudkms.signerVerifier",
+      ], grant.role)
+    ])
+    error_message = "The pipeline may neither read a secret's value nor use the root key."
+  }
+  assert {
+    condition = alltrue([
+      for role in google_project_iam_custom_role.secret_places :
+      alltrue([for permission in role.permissions : !strcontains(permission, "versions")])
+    ])
+    error_message = "Who makes the places of secrets reads no value."
+  }
+}
+
+run "images_are_kept_and_their_tags_stay" {
+  command = plan
+
+  assert {
+    condition     = google_artifact_registry_repository.images.docker_config[0].immutable_tags
+    error_message = "A tag must always mean the same image."
+  }
+  assert {
+    condition = contains([
+      for policy in google_artifact_registry_repository.images.cleanup_policies : policy.id if policy.action == "KEEP"
+    ], "keep-releases")
+    error_message = "What was released in production must be kept."
+  }
+}
+
+run "states_are_kept_and_closed" {
+  command = plan
+
+  assert {
+    condition = alltrue([
+      for bucket in google_storage_bucket.bucket : (
+        bucket.versioning[0].enabled && bucket.uniform_bucket_level_access &&
+        bucket.public_access_prevention == "enforced" &&
+        bucket.soft_delete_policy[0].retention_duration_seconds == 2592000
+      )
+    ])
+    error_message = "Buckets must keep earlier versions and be closed to the public."
+  }
+}
+
+run "before_the_first_image_nothing_is_blocked" {
+  command = plan
+
+  assert {
+    condition = alltrue([
+      for policy in google_binary_authorization_policy.environment :
+      policy.default_admission_rule[0].enforcement_mode == "DRYRUN_AUDIT_LOG_ONLY"
+    ])
+    error_message = "The attestor does not exist before the first image."
+  }
+}
+
+run "after_it_only_what_cloud_build_built_runs" {
+  command = plan
+
+  variables {
+    attested = true
+  }
+
+  assert {
+    condition = alltrue([
+      for policy in google_binary_authorization_policy.environment : (
+        policy.default_admission_rule[0].enforcement_mode == "ENFORCED_BLOCK_AND_AUDIT_LOG" &&
+        policy.default_admission_rule[0].evaluation_mode == "REQUIRE_ATTESTATION"
+      )
+    ])
+    error_message = "Images that the pipeline did not build may not run."
+  }
+}
+
+run "prod_without_approval_is_refused" {
+  command = plan
+
+  variables {
+    environments = { prod = { project = "example-prod", number = "3" } }
+  }
+
+  expect_failures = [var.environments]
+}
+
+run "a_step_by_its_tag_is_refused" {
+  command = plan
+
+  variables {
+    steps = { builder = "example.dev/builder:1" }
+  }
+
+  expect_failures = [var.steps]
+}

@@ -1,0 +1,69 @@
+"""For each rule faults that it must refuse: a file of the repository in which something is replaced, or a file more."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Fault:
+    """`old` is replaced by `new` in `path`; without `old`, `new` is a file more."""
+
+    rule: str
+    path: str
+    old: str
+    new: str
+
+
+def edit(rule: str, path: str, old: str, new: str) -> Fault:
+    return Fault(rule, path, old, new)
+
+
+def more(rule: str, new: str) -> Fault:
+    return Fault(rule, "modules/project/planted.tf", "", new)
+
+
+SEATS = "modules/seats/instance.tf"
+RECORDS = "modules/records/instances.tf"
+SIGNER = "modules/signer/key.tf"
+SECRETS = "modules/secrets/secrets.tf"
+MEMBER = "google_project_iam_member"
+
+FAULTS = (
+    more("everybody", f'resource "{MEMBER}" "x" {{\n  role   = "roles/run.invoker"\n  member = "allUsers"\n}}\n'),
+    edit("wide-role", "modules/project/accounts.tf", "roles/logging.logWriter", "roles/editor"),
+    edit("wide-role", "modules/project/people.tf", "roles/cloudsql.admin", "roles/owner"),
+    edit("whole-policy", "modules/seats/instance.tf", MEMBER, "google_project_iam_binding"),
+    more("whole-policy", 'resource "google_project_iam_policy" "x" {\n  policy_data = "{}"\n}\n'),
+    more("data-source", 'data "google_project" "x" {}\n'),
+    edit(
+        "ignored-image",
+        "platform/migrate.tf",
+        "  depends_on = [module.records, module.seats]",
+        "  lifecycle {\n    ignore_changes = [template[0].template[0].containers[0].image]\n  }",
+    ),
+    more(
+        "secret-value",
+        'resource "google_secret_manager_secret_version" "x" {\n  secret      = "x"\n  secret_data = "x"\n}\n',
+    ),
+    edit("password", "modules/records/users.tf", '  type     = "CLOUD', '  password = "x"\n  type     = "CLOUD'),
+    more("account-key", 'resource "google_service_account_key" "x" {\n  service_account_id = "x"\n}\n'),
+    edit("latest", "environments/prod/platform.tfvars", 'HANDLE_KEY     = "1"', 'HANDLE_KEY     = "latest"'),
+    more("image-tag", 'locals {\n  image = "us-docker.pkg.dev/build/images/functions:1.0"\n}\n'),
+    edit("unprotected", SEATS, "prevent_destroy = var.keep", "prevent_destroy = false"),
+    edit("unprotected", SEATS, "deletion_protection_enabled = var.keep", "deletion_protection_enabled = false"),
+    edit("unprotected", RECORDS, 'deletion_policy     = var.keep ? "PREVENT" : "DELETE"', ""),
+    edit("unprotected", RECORDS, "prevent_destroy = var.keep", ""),
+    edit("unprotected", SIGNER, "prevent_destroy = var.keep", "prevent_destroy = !var.keep"),
+    edit("unprotected", SECRETS, "deletion_protection = var.keep", "deletion_protection = false"),
+    edit("fixed-value", SEATS, '"maxmemory-policy" = "noeviction"', '"maxmemory-policy" = "volatile-ttl"'),
+    edit("fixed-value", SEATS, '"IAM_AUTH"', '"AUTH_DISABLED"'),
+    edit("fixed-value", SEATS, '"SERVER_AUTHENTICATION"', '"TRANSIT_ENCRYPTION_DISABLED"'),
+    edit("fixed-value", RECORDS, '"ENCRYPTED_ONLY"', '"ALLOW_UNENCRYPTED_AND_ENCRYPTED"'),
+    edit("fixed-value", RECORDS, "ipv4_enabled    = false", "ipv4_enabled    = true"),
+    edit("fixed-value", RECORDS, '"ENTERPRISE"', '"ENTERPRISE_PLUS"'),
+    edit("fixed-value", SIGNER, "RSA_SIGN_PKCS1_4096_SHA256", "RSA_SIGN_PKCS1_2048_SHA256"),
+    edit("list", SEATS, "  for_each = var.users\n", "  count = length(var.users)\n"),
+    edit("list", SECRETS, "  for_each = local.ids\n", "  count = 2\n"),
+    edit("teardown", "environments/prod/platform.tfvars", "seats = {", "keep = false\nseats = {"),
+    edit("provider", "modules/seats/versions.tf", '"~> 8.0"', '">= 7.0"'),
+    edit("provider", "modules/seats/versions.tf", "google = {", "random = {"),
+)
