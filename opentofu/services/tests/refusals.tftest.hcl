@@ -5,45 +5,7 @@ mock_provider "google" {}
 variables {
   image = "example.dev/cloud@sha256:0000000000000000000000000000000000000000000000000000000000000001"
 
-  platform = {
-    project = "example-env"
-    number  = "123456789012"
-    region  = "us-central1"
-    network = "projects/example-env/global/networks/license"
-    subnet  = "projects/example-env/regions/us-central1/subnetworks/functions"
-
-    accounts = {
-      acquire   = "license-acquire@example-env.iam.gserviceaccount.com"
-      heartbeat = "license-heartbeat@example-env.iam.gserviceaccount.com"
-      release   = "license-release@example-env.iam.gserviceaccount.com"
-      register  = "license-register@example-env.iam.gserviceaccount.com"
-      admin     = "license-admin@example-env.iam.gserviceaccount.com"
-      reaper    = "license-reaper@example-env.iam.gserviceaccount.com"
-    }
-
-    records = { url = "postgres://10.0.0.3:5432/license", ca = "the CA of the records", max_connections = 200 }
-    seats   = { url = "rediss://10.0.0.4:6379", ca = "the CA of the seats" }
-
-    signer = {
-      root_key = "kms:projects/example-env/locations/us/keyRings/license/cryptoKeys/root/cryptoKeyVersions/1"
-    }
-
-    secrets = {
-      HANDLE_KEY     = { secret = "handle-key", version = "1" }
-      LICENSE_PEPPER = { secret = "license-pepper", version = "2" }
-    }
-
-    identity = { issuer = "https://securetoken.google.com/example-env", audience = "example-env" }
-
-    topics = {
-      tick   = "projects/example-env/topics/tick"
-      reap   = "projects/example-env/topics/reap"
-      events = "projects/example-env/topics/events"
-      dead   = "projects/example-env/topics/dead"
-    }
-
-    push_account = "license-push@example-env.iam.gserviceaccount.com"
-  }
+  platform = jsondecode(file("./tests/platform.json"))
 }
 
 run "a_tag_in_place_of_a_digest" {
@@ -147,44 +109,9 @@ run "a_secret_that_the_platform_does_not_have" {
   command = plan
 
   variables {
-    platform = {
-      project = "example-env"
-      number  = "123456789012"
-      region  = "us-central1"
-      network = "projects/example-env/global/networks/license"
-      subnet  = "projects/example-env/regions/us-central1/subnetworks/functions"
-
-      accounts = {
-        acquire   = "license-acquire@example-env.iam.gserviceaccount.com"
-        heartbeat = "license-heartbeat@example-env.iam.gserviceaccount.com"
-        release   = "license-release@example-env.iam.gserviceaccount.com"
-        register  = "license-register@example-env.iam.gserviceaccount.com"
-        admin     = "license-admin@example-env.iam.gserviceaccount.com"
-        reaper    = "license-reaper@example-env.iam.gserviceaccount.com"
-      }
-
-      records = { url = "postgres://10.0.0.3:5432/license", ca = "the CA of the records", max_connections = 200 }
-      seats   = { url = "rediss://10.0.0.4:6379", ca = "the CA of the seats" }
-
-      signer = {
-        root_key = "kms:projects/example-env/locations/us/keyRings/license/cryptoKeys/root/cryptoKeyVersions/1"
-      }
-
-      secrets = {
-        HANDLE_KEY = { secret = "handle-key", version = "1" }
-      }
-
-      identity = { issuer = "https://securetoken.google.com/example-env", audience = "example-env" }
-
-      topics = {
-        tick   = "projects/example-env/topics/tick"
-        reap   = "projects/example-env/topics/reap"
-        events = "projects/example-env/topics/events"
-        dead   = "projects/example-env/topics/dead"
-      }
-
-      push_account = "license-push@example-env.iam.gserviceaccount.com"
-    }
+    platform = merge(jsondecode(file("./tests/platform.json")), {
+      secrets = { HANDLE_KEY = { secret = "handle-key", version = "1" } }
+    })
   }
 
   expect_failures = [output.secrets]

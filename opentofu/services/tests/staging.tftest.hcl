@@ -1,0 +1,83 @@
+# Run with staging's values alone, as its name says.
+
+mock_provider "google" {}
+
+variables {
+  image = "example.dev/cloud@sha256:0000000000000000000000000000000000000000000000000000000000000001"
+
+  # The connections that this environment's PostgreSQL really has.
+  platform = merge(jsondecode(file("./tests/platform.json")), {
+    records = {
+      url             = "postgres://10.0.0.3:5432/license"
+      ca              = "the CA of the records"
+      max_connections = tonumber(one(regex("max_connections = ([0-9]+)", file("../environments/staging/platform.tfvars"))))
+    }
+  })
+}
+
+run "postgresql_has_the_connections_that_the_functions_may_need" {
+  command = plan
+
+  assert {
+    condition     = output.connections.needed == 32 && output.connections.available == 35
+    error_message = "The sizes in services.tfvars and max_connections in platform.tfvars must fit each other."
+  }
+}
+
+run "nothing_is_kept_warm" {
+  command = plan
+
+  assert {
+    condition     = alltrue([for size in output.sizes : size.min == 0])
+    error_message = "Staging must cost nothing while nobody asks."
+  }
+}
+
+run "clients_know_one_address" {
+  command = plan
+
+  assert {
+    condition     = output.public_url == "https://staging.licenses.example.com"
+    error_message = "Clients must reach every function at the domain."
+  }
+
+  assert {
+    condition     = output.environment["acquire"].TOKEN_ISSUER == output.public_url
+    error_message = "Tokens must name the address that clients know."
+  }
+
+  assert {
+    condition     = output.urls["heartbeat"] == "https://heartbeat.staging.licenses.example.com"
+    error_message = "Each function must also have a host of its own."
+  }
+
+  assert {
+    condition = {
+      for name, environment in output.environment : name => environment.TRUSTED_PROXIES
+    } == { acquire = "2", admin = "2", heartbeat = "2", reaper = "1", register = "2", release = "2" }
+    error_message = "Behind the load balancer two addresses are added to X-Forwarded-For, at run.app one."
+  }
+}
+
+run "staff_signs_in_where_customers_cannot" {
+  command = plan
+
+  assert {
+    condition     = output.staff_audience != null && output.environment["admin"].STAFF_IDENTITY_AUDIENCE == var.staff.audience
+    error_message = "Admin must be told who staff is."
+  }
+
+  assert {
+    condition     = !contains(keys(output.environment["register"]), "STAFF_IDENTITY_AUDIENCE")
+    error_message = "No other function may be told."
+  }
+}
+
+run "somebody_is_told" {
+  command = plan
+
+  assert {
+    condition     = length(module.watch) == 1
+    error_message = "This environment must be watched."
+  }
+}
