@@ -1,0 +1,152 @@
+"""Where a rehearsal lives: one directory, and every process that it starts. Nothing of either is left, however it ends.
+
+Each process is killed by the kernel when the rehearsal dies (PR_SET_PDEATHSIG). A keeper in a session of its own waits
+for the end of a pipe that only the rehearsal holds, and then removes the directory.
+"""
+
+import ctypes
+import os
+import pathlib
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+SERVICE_UID = 65532
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_KEEPER = 'trap "" INT TERM HUP; cat >/dev/null; for n in 1 2 3 4 5 6 7 8 9; do rm -rf "$1" && exit; sleep 0.3; done'
+
+
+class Fault(Exception):
+    """Something is not as the rehearsal wants it."""
+
+
+def demand(condition, message: str):
+    """Stop the rehearsal where something is not as it must be."""
+    if not condition:
+        raise Fault(message)
+
+
+def until(found, what: str, seconds: float = 30, pause: float = 0.05):
+    """What `found` returns once it is something."""
+    deadline = time.monotonic() + seconds
+    while True:
+        it = found()
+        if it:
+            return it
+        if time.monotonic() > deadline:
+            raise Fault(f"{what}: waited for {seconds:.0f} s")
+        time.sleep(pause)
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens at now."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def store_account():
+    """Whom the stores run as under root, where PostgreSQL refuses to start; nobody in particular elsewhere."""
+    if os.geteuid() != 0:
+        return None
+    for name in ("license-local", "postgres", "nobody"):
+        try:
+            return pwd.getpwnam(name)
+        except KeyError:
+            continue
+    raise Fault("this machine has no account that the stores could run as: make one called license-local")
+
+
+class Process:
+    """A process of the rehearsal, and the file that its lines go to."""
+
+    def __init__(self, name: str, child: subprocess.Popen, lines: pathlib.Path):
+        self.name, self.child, self.lines = name, child, lines
+
+    def alive(self) -> bool:
+        return self.child.poll() is None
+
+    def stop(self, how: signal.Signals = signal.SIGTERM, patience: float = 20) -> int:
+        """End it in good order, and answer its exit code."""
+        if self.alive():
+            self.child.send_signal(how)
+        try:
+            return self.child.wait(patience)
+        except subprocess.TimeoutExpired as late:
+            self.child.kill()
+            self.child.wait()
+            raise Fault(f"{self.name} did not end within {patience:.0f} s of {how.name}") from late
+
+    def tail(self) -> str:
+        return self.lines.read_text("utf-8", "replace")[-2000:]
+
+
+class Place:
+    """The directory and the processes."""
+
+    def __init__(self):
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="license-rehearse-"))
+        os.chmod(self.directory, 0o711)
+        self.processes: list[Process] = []
+        self.account = store_account()
+        self.keeper = subprocess.Popen(
+            ["sh", "-c", _KEEPER, "keeper", str(self.directory)], stdin=subprocess.PIPE, start_new_session=True
+        )
+
+    def folder(self, name: str, *, of_stores: bool = False) -> pathlib.Path:
+        """A directory in it; one of the stores belongs to their account."""
+        made = self.directory / name
+        made.mkdir(mode=0o700)
+        if of_stores and self.account:
+            os.chown(made, self.account.pw_uid, self.account.pw_gid)
+        return made
+
+    def start(self, name: str, command: list[str], environment: dict, *, uid: int | None = None,
+              gid: int | None = None, root: pathlib.Path | None = None, **more) -> Process:
+        """Start a process that dies with the rehearsal: as this user, below this root, with this environment alone."""
+        lines = self.directory / f"{name}.lines"
+
+        def become():
+            if root:
+                os.chroot(root)
+                os.chdir("/")
+            if uid is not None and os.geteuid() == 0:
+                os.setgroups([])
+                os.setgid(gid if gid is not None else uid)
+                os.setuid(uid)
+            # A change of the user clears it, so it comes last.
+            _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+        with lines.open("ab") as output:
+            more = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": subprocess.STDOUT, **more}
+            child = subprocess.Popen(command, env=environment, preexec_fn=become, **more)
+        process = Process(name, child, lines)
+        self.processes.append(process)
+        return process
+
+    def as_store(self, command: list[str], **more) -> str:
+        """Run a program of the stores to its end, as their account."""
+        who = {"user": self.account.pw_uid, "group": self.account.pw_gid, "extra_groups": []} if self.account else {}
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, cwd=self.directory, **who, **more
+        )
+        demand(done.returncode == 0, f"{command[0]} failed ({done.returncode}): {(done.stderr or done.stdout)[-1500:]}")
+        return done.stdout
+
+    def close(self):
+        """End whatever still runs, and remove the directory."""
+        for process in reversed(self.processes):
+            if process.alive():
+                process.child.kill()
+                process.child.wait()
+        shutil.rmtree(self.directory, ignore_errors=True)
+        self.keeper.stdin.close()
+        self.keeper.wait()
+        left = self.directory.exists()
+        demand(not left, f"{self.directory} could not be removed")
