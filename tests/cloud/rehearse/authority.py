@@ -23,10 +23,27 @@ class Authority:
     def __init__(self, directory: pathlib.Path, name: str):
         self.directory = directory
         (directory / "server.ext").write_text("basicConstraints=CA:FALSE\n")
-        self._make("req", "-x509", "-keyout", "ca.key", "-out", "ca.pem", "-days", "2", "-subj", f"/CN={name} CA", *_CURVE)
+        self._make(
+            "req", "-x509", "-keyout", "ca.key", "-out", "ca.pem", "-days", "2", "-subj", f"/CN={name} CA", *_CURVE
+        )
         self._make("req", "-keyout", "server.key", "-out", "server.csr", "-subj", f"/CN={name}", *_CURVE)
-        self._make("x509", "-req", "-in", "server.csr", "-out", "server.pem", "-days", "2", "-extfile", "server.ext",
-                   "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial")
+        self._make(
+            "x509",
+            "-req",
+            "-in",
+            "server.csr",
+            "-out",
+            "server.pem",
+            "-days",
+            "2",
+            "-extfile",
+            "server.ext",
+            "-CA",
+            "ca.pem",
+            "-CAkey",
+            "ca.key",
+            "-CAcreateserial",
+        )
 
     def _make(self, *arguments: str):
         openssl(list(arguments), cwd=self.directory)

@@ -1,4 +1,4 @@
-"""The cloud on one machine: stores, stand-ins, the job `migrate` and the services, wired as the services root wires them."""
+"""The cloud on one machine: stores, stand-ins, the job `migrate` and the services, wired as OpenTofu wires them."""
 
 import base64
 import json
@@ -11,7 +11,7 @@ import time
 
 import wiring
 from customer import ask
-from front import Front
+from front import load_balancer, run_address
 from google import Issuer, Kms, Metadata
 from place import ROOT, SERVICE_UID, Place, demand, free_port, until
 from stores import Postgres, Redis
@@ -35,8 +35,9 @@ class Release:
         # Opened as this user: the services' one may not be let into the clone.
         binary = os.open(self.directory / name, os.O_RDONLY)
         try:
-            return place.start(name, [f"/proc/self/fd/{binary}", *words], environment, uid=SERVICE_UID,
-                               pass_fds=(binary,), **more)
+            return place.start(
+                name, [f"/proc/self/fd/{binary}", *words], environment, uid=SERVICE_UID, pass_fds=(binary,), **more
+            )
         finally:
             os.close(binary)
 
@@ -50,9 +51,19 @@ class Bus:
         pushes = wiring.DESCRIBED["pushes"]["topics"]
         words = [f"-push={topic}={reaper}{path}" for topic, path in pushes.items()]
         self.process = place.start(
-            "pubsub", [str(program), f"-project={wiring.PROJECT}", f"-tick={seconds}s", *words,
-                       f"-tokens={issuer.server.url}/push-token?audience={reaper}"],
-            {"PATH": os.environ["PATH"]}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=None, text=True,
+            "pubsub",
+            [
+                str(program),
+                f"-project={wiring.PROJECT}",
+                f"-tick={seconds}s",
+                *words,
+                f"-tokens={issuer.server.url}/push-token?audience={reaper}",
+            ],
+            {"PATH": os.environ["PATH"]},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=None,
+            text=True,
         )
         self.host = self.process.child.stdout.readline().strip()
         demand(self.host, "Pub/Sub did not start")
@@ -68,12 +79,29 @@ def _key() -> str:
     return f"1:{base64.urlsafe_b64encode(secrets.token_bytes(32)).rstrip(b'=').decode()}"
 
 
+def _status(port: int, path: str) -> int:
+    try:
+        return ask("GET", f"http://127.0.0.1:{port}{path}")[0]
+    except OSError:
+        return 0
+
+
+def _end(processes: dict):
+    """End services in good order: each with 0."""
+    for process in processes.values():
+        process.child.terminate()
+    for name, process in processes.items():
+        ended = process.stop()
+        demand(ended == 0, f"{name} ended with {ended} at SIGTERM:\n{process.tail()}")
+
+
 class Cloud:
     """Everything, as `deploy` would have made it."""
 
     def __init__(self, place: Place, release: Release, lease: dict, tick_seconds: float):
-        self.place, self.release = place, release
+        self.place, self.release, self.tick_seconds = place, release, tick_seconds
         self.running: dict = {}
+        self.instances: dict = {}
         keys = place.folder("keys")
         metadata = {name: Metadata(email) for name, email in wiring.EMAILS.items()}
         self.kms = Kms(keys, wiring.KEY_VERSION)
@@ -84,15 +112,22 @@ class Cloud:
         self.postgres = Postgres(place)
         logins = {wiring.LOGINS[name]: it.token for name, it in metadata.items()}
         self.postgres.make_as_cloud_sql(logins, wiring.LOGINS["migrate"])
-        ports = {name: free_port() for name in FUNCTIONS}
-        self.front = Front(FUNCTIONS, ports)
-        reaper = f"http://127.0.0.1:{ports[wiring.DESCRIBED['pushes']['function']]}"
-        self.bus = Bus(place, self.issuer, reaper, tick_seconds)
+        self.front = load_balancer(FUNCTIONS, self.instances)
+        run_urls = {name: run_address(name, self.instances).url for name in FUNCTIONS}
+        self.bus = Bus(place, self.issuer, run_urls[wiring.DESCRIBED["pushes"]["function"]], tick_seconds)
         self.wires = wiring.Wires(
-            records_url=self.postgres.url, records_ca=self.postgres.authority.pem, seats_url=self.redis.url,
-            seats_ca=self.redis.authority.pem, public_url=self.front.url, ports=ports, lease=lease,
-            secrets={"HANDLE_KEY": _key(), "LICENSE_PEPPER": _key()}, metadata=metadata,
-            kms_endpoint=self.kms.server.url, jwks_url=self.issuer.jwks_url, pubsub_host=self.bus.host,
+            records_url=self.postgres.url,
+            records_ca=self.postgres.authority.pem,
+            seats_url=self.redis.url,
+            seats_ca=self.redis.authority.pem,
+            public_url=self.front.url,
+            run_urls=run_urls,
+            lease=lease,
+            secrets={"HANDLE_KEY": _key(), "LICENSE_PEPPER": _key()},
+            metadata=metadata,
+            kms_endpoint=self.kms.server.url,
+            jwks_url=self.issuer.jwks_url,
+            pubsub_host=self.bus.host,
         )
 
     def migrate(self, *words: str, release: Release | None = None, code: int = 0) -> list:
@@ -104,50 +139,55 @@ class Cloud:
         demand(ended == code, f"migrate {' '.join(words)} ended with {ended}:\n{output.decode()[-1500:]}")
         return [json.loads(line) for line in output.decode().splitlines() if line.startswith("{")]
 
-    def start(self, release: Release | None = None):
-        """Start every service, and wait until each says that it has started."""
+    def deploy(self, release: Release | None = None):
+        """Start an instance of every function; each takes the place of the one before once it says that it has started,
+        as a revision of Cloud Run does."""
         self.release = release or self.release
-        for name in FUNCTIONS:
-            environment = wiring.environment(self.wires, name)
-            self.running[name] = self.release.start(self.place, name, [], environment)
-        for name, process in self.running.items():
+        ports = {name: free_port() for name in FUNCTIONS}
+        fresh = {}
+        for name, port in ports.items():
+            fresh[name] = self.release.start(self.place, name, [], wiring.environment(self.wires, name, port))
+        before, self.running = self.running, fresh
+        for name, process in fresh.items():
+
             def started(name=name, process=process):
                 demand(process.alive(), f"{name} ended:\n{process.tail()}")
-                return self._status(name, "/health/started") == 200
+                return _status(ports[name], "/health/started") == 200
+
             until(started, f"{name} says that it has started", 90)
+            self.instances[name] = ports[name]
+        _end(before)
         self.bus.tell("resume")
 
-    def stop(self) -> float:
-        """Stop the clock and every service by SIGTERM; when the last one had stopped."""
+    def pause(self) -> float:
+        """Stop the clock and every service; when the last one had stopped."""
         self.bus.tell("pause")
-        for process in self.running.values():
-            process.child.terminate()
-        for name, process in self.running.items():
-            ended = process.stop()
-            demand(ended == 0, f"{name} ended with {ended} at SIGTERM:\n{process.tail()}")
+        self.instances.clear()
+        _end(self.running)
         self.running = {}
         return time.monotonic()
-
-    def _status(self, name: str, path: str) -> int:
-        try:
-            return ask("GET", f"http://127.0.0.1:{self.wires.ports[name]}{path}")[0]
-        except OSError:
-            return 0
 
     def describe(self, license_key: str):
         """Write what `./deploy smoke` reads of a server on this machine."""
         data = self.place.directory / "data"
         data.mkdir(mode=0o700, exist_ok=True)
-        addresses = {name: f"http://127.0.0.1:{port}" for name, port in self.wires.ports.items()}
-        (data / "endpoints.json").write_text(json.dumps({"front": self.front.url, **addresses}))
+        (data / "endpoints.json").write_text(json.dumps({"front": self.front.url, **self.wires.run_urls}))
         (data / "root.pem").write_text(self.kms.public)
         (data / "license-key").write_text(license_key + "\n")
         self.data = data
 
     def smoke(self) -> str:
         """The pipeline's own smoke test, against the front: what it printed last."""
-        words = [sys.executable, str(ROOT / "deploy"), "smoke", self.front.url, "--data", str(self.data), "--lines",
-                 str(self.running["reaper"].lines)]
+        words = [
+            sys.executable,
+            str(ROOT / "deploy"),
+            "smoke",
+            self.front.url,
+            "--data",
+            str(self.data),
+            "--lines",
+            str(self.running["reaper"].lines),
+        ]
         done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=ROOT)
         for line in done.stderr.splitlines():
             print(f"    {line.strip()}")
@@ -158,14 +198,19 @@ class Cloud:
         """Who is connected, as what. Nobody may be more than a member of one serving role."""
         rows = self.postgres.sql(
             "select usename || ' ' || application_name from pg_stat_activity where datname = current_database() "
-            "and application_name in ('service', 'reaper', 'admin') group by 1 order by 1").splitlines()
+            "and application_name in ('service', 'reaper', 'admin') group by 1 order by 1"
+        ).splitlines()
         wanted = {f"{wiring.LOGINS[name]} {row['database_role']}" for name, row in FUNCTIONS.items()}
         demand(rows and set(rows) <= wanted, f"the services are connected as {rows}, and may be {sorted(wanted)}")
-        able = self.postgres.sql("select count(*) from pg_roles r join pg_stat_activity a on a.usesysid = r.oid where "
-                                 "a.application_name in ('service', 'reaper', 'admin') and (r.rolsuper or r.rolcreaterole "
-                                 "or r.rolbypassrls or r.rolcreatedb)")
+        able = self.postgres.sql(
+            "select count(*) from pg_roles r join pg_stat_activity a on a.usesysid = r.oid where "
+            "a.application_name in ('service', 'reaper', 'admin') and (r.rolsuper or r.rolcreaterole "
+            "or r.rolbypassrls or r.rolcreatedb)"
+        )
         demand(able == "0", "a service is connected as somebody who may do more than serve")
-        insecure = self.postgres.sql("select count(*) from pg_stat_ssl s join pg_stat_activity a using (pid) where "
-                                     "a.application_name in ('service', 'reaper', 'admin') and not s.ssl")
+        insecure = self.postgres.sql(
+            "select count(*) from pg_stat_ssl s join pg_stat_activity a using (pid) where "
+            "a.application_name in ('service', 'reaper', 'admin') and not s.ssl"
+        )
         demand(insecure == "0", "a service is connected without TLS")
         return f"{len(rows)} logins connected over TLS, each as its own account with one low role"

@@ -47,7 +47,9 @@ def register(front: str, issuer: Issuer, organization: str, seats: int) -> str:
     for path, body in ((f"plans/{plan}", terms), (f"products/{product}", {"registration_plan": plan})):
         status, said = ask("PUT", f"{front}/api/v1/staff/{path}", body=body, bearer=by)
         demand(status in (200, 201), f"staff could not make {path}: {status} {said}")
-    person = issuer.id_token(wiring.IDENTITY["issuer"], wiring.IDENTITY["audience"], f"{organization.lower()}@example.com")
+    person = issuer.id_token(
+        wiring.IDENTITY["issuer"], wiring.IDENTITY["audience"], f"{organization.lower()}@example.com"
+    )
     body = {"organization_name": organization, "product": product}
     status, said = ask("POST", f"{front}/api/v1/auth/register", body=body, bearer=person)
     demand(status == 201, f"registering answers {status} {said}")

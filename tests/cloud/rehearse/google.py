@@ -101,10 +101,17 @@ class Kms:
 
     def _answer(self, method, path, headers, body):
         if headers.get("Authorization", "").removeprefix("Bearer ") not in self.may_sign:
-            return 403, {"error": {"code": 403, "message": "the account has no permission", "status": "PERMISSION_DENIED"}}
+            return 403, {
+                "error": {"code": 403, "message": "the account has no permission", "status": "PERMISSION_DENIED"}
+            }
         if (method, path) == ("GET", f"/v1/{self.version}/publicKey"):
-            return 200, {"name": self.version, "pem": self.public, "pemCrc32c": str(crc32c(self.public.encode())),
-                         "algorithm": "RSA_SIGN_PKCS1_4096_SHA256", "protectionLevel": "HSM"}
+            return 200, {
+                "name": self.version,
+                "pem": self.public,
+                "pemCrc32c": str(crc32c(self.public.encode())),
+                "algorithm": "RSA_SIGN_PKCS1_4096_SHA256",
+                "protectionLevel": "HSM",
+            }
         if (method, path) == ("POST", f"/v1/{self.version}:asymmetricSign"):
             return self._sign(json.loads(body))
         return 404, {"error": {"code": 404, "message": f"no such key version: {path}", "status": "NOT_FOUND"}}
@@ -114,11 +121,27 @@ class Kms:
         intact = int(asked["digestCrc32c"]) == crc32c(digest)
         if not intact or len(digest) != 32:
             return 400, {"error": {"code": 400, "message": "the digest is damaged", "status": "INVALID_ARGUMENT"}}
-        signature = openssl(["pkeyutl", "-sign", "-inkey", str(self.key), "-pkeyopt", "rsa_padding_mode:pkcs1", "-pkeyopt",
-                             "digest:sha256"], feed=digest)
+        signature = openssl(
+            [
+                "pkeyutl",
+                "-sign",
+                "-inkey",
+                str(self.key),
+                "-pkeyopt",
+                "rsa_padding_mode:pkcs1",
+                "-pkeyopt",
+                "digest:sha256",
+            ],
+            feed=digest,
+        )
         self.signed += 1
-        return 200, {"name": self.version, "signature": base64.b64encode(signature).decode(),
-                     "signatureCrc32c": str(crc32c(signature)), "verifiedDigestCrc32c": True, "protectionLevel": "HSM"}
+        return 200, {
+            "name": self.version,
+            "signature": base64.b64encode(signature).decode(),
+            "signatureCrc32c": str(crc32c(signature)),
+            "verifiedDigestCrc32c": True,
+            "protectionLevel": "HSM",
+        }
 
 
 class Issuer:
@@ -128,8 +151,14 @@ class Issuer:
         self.key = directory / "issuer-key.pem"
         openssl(["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", str(self.key)])
         modulus = openssl(["rsa", "-in", str(self.key), "-noout", "-modulus"]).decode().strip().split("=")[1]
-        self.jwk = {"kty": "RSA", "alg": "RS256", "use": "sig", "kid": secrets.token_hex(8),
-                    "n": base64url(bytes.fromhex(modulus)), "e": base64url(b"\x01\x00\x01")}
+        self.jwk = {
+            "kty": "RSA",
+            "alg": "RS256",
+            "use": "sig",
+            "kid": secrets.token_hex(8),
+            "n": base64url(bytes.fromhex(modulus)),
+            "e": base64url(b"\x01\x00\x01"),
+        }
         self.server = Answers(self._answer)
         self.push_email = ""
 
@@ -158,14 +187,33 @@ class Issuer:
     def id_token(self, issuer: str, audience: str, email: str) -> str:
         """What Identity Platform gives to a person who signed in with Google just now."""
         subject = hashlib.sha256(email.encode()).hexdigest()[:28]
-        return self.sign({
-            "iss": issuer, "aud": audience, "sub": subject, "user_id": subject, "auth_time": int(time.time()),
-            "email": email, "email_verified": True, "name": email.split("@")[0],
-            "firebase": {"identities": {"google.com": [subject], "email": [email]}, "sign_in_provider": "google.com"},
-        })
+        return self.sign(
+            {
+                "iss": issuer,
+                "aud": audience,
+                "sub": subject,
+                "user_id": subject,
+                "auth_time": int(time.time()),
+                "email": email,
+                "email_verified": True,
+                "name": email.split("@")[0],
+                "firebase": {
+                    "identities": {"google.com": [subject], "email": [email]},
+                    "sign_in_provider": "google.com",
+                },
+            }
+        )
 
     def push_token(self, audience: str) -> str:
         """What Pub/Sub shows with a push."""
         subject = str(int(hashlib.sha256(self.push_email.encode()).hexdigest(), 16))[:21]
-        return self.sign({"iss": "https://accounts.google.com", "aud": audience, "azp": subject, "sub": subject,
-                          "email": self.push_email, "email_verified": True})
+        return self.sign(
+            {
+                "iss": "https://accounts.google.com",
+                "aud": audience,
+                "azp": subject,
+                "sub": subject,
+                "email": self.push_email,
+                "email_verified": True,
+            }
+        )

@@ -4,22 +4,25 @@ Each process is killed by the kernel when the rehearsal dies (PR_SET_PDEATHSIG).
 for the end of a pipe that only the rehearsal holds, and then removes the directory.
 """
 
-import ctypes
 import os
 import pathlib
 import pwd
-import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 SERVICE_UID = 65532
-_PR_SET_PDEATHSIG = 1
-_LIBC = ctypes.CDLL(None, use_errno=True)
-_KEEPER = 'trap "" INT TERM HUP; cat >/dev/null; for n in 1 2 3 4 5 6 7 8 9; do rm -rf "$1" && exit; sleep 0.3; done'
+_BECOME = pathlib.Path(__file__).with_name("become.py")
+# `group`: a build that is under way, with all of its children. `also`: directories elsewhere.
+_KEEPER = """trap "" INT TERM HUP
+cat >/dev/null
+if [ -f "$1/group" ]; then kill -KILL -- "-$(cat "$1/group")" 2>/dev/null; fi
+if [ -f "$1/also" ]; then while read -r other; do rm -rf "$other"; done <"$1/also"; fi
+for n in 1 2 3 4 5 6 7 8 9; do rm -rf "$1" && exit; sleep 0.3; done"""
 
 
 class Fault(Exception):
@@ -107,35 +110,54 @@ class Place:
             os.chown(made, self.account.pw_uid, self.account.pw_gid)
         return made
 
-    def start(self, name: str, command: list[str], environment: dict, *, uid: int | None = None,
-              gid: int | None = None, root: pathlib.Path | None = None, **more) -> Process:
+    def start(
+        self,
+        name: str,
+        command: list[str],
+        environment: dict,
+        *,
+        uid: int | None = None,
+        gid: int | None = None,
+        root: pathlib.Path | None = None,
+        **more,
+    ) -> Process:
         """Start a process that dies with the rehearsal: as this user, below this root, with this environment alone."""
         lines = self.directory / f"{name}.lines"
 
-        def become():
-            if root:
-                os.chroot(root)
-                os.chdir("/")
-            if uid is not None and os.geteuid() == 0:
-                os.setgroups([])
-                os.setgid(gid if gid is not None else uid)
-                os.setuid(uid)
-            # A change of the user clears it, so it comes last.
-            _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
+        to = [str(root or "-"), "-" if uid is None else str(uid), str(gid if gid is not None else uid)]
+        become = [sys.executable, "-ISE", str(_BECOME), str(os.getpid()), *to]
         with lines.open("ab") as output:
             more = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": subprocess.STDOUT, **more}
-            child = subprocess.Popen(command, env=environment, preexec_fn=become, **more)
+            child = subprocess.Popen([*become, *command], env=environment, **more)
         process = Process(name, child, lines)
         self.processes.append(process)
         return process
 
+    def build(self, command: list[str], cwd: pathlib.Path):
+        """Run a build to its end. It goes on at low priority, and ends with the rehearsal, its children too."""
+        child = subprocess.Popen(
+            ["nice", "-n", "19", *command], cwd=cwd, stdin=subprocess.DEVNULL, stdout=sys.stderr, start_new_session=True
+        )
+        group = self.directory / "group"
+        group.write_text(str(child.pid))
+        try:
+            ended = child.wait()
+        finally:
+            if child.poll() is None:
+                os.killpg(child.pid, signal.SIGKILL)
+                child.wait()
+            group.unlink()
+        demand(ended == 0, f"{' '.join(command)} ended with {ended}")
+
+    def also_remove(self, path: pathlib.Path):
+        """Have a directory elsewhere removed at the end."""
+        with (self.directory / "also").open("a") as others:
+            others.write(f"{path}\n")
+
     def as_store(self, command: list[str], **more) -> str:
         """Run a program of the stores to its end, as their account."""
         who = {"user": self.account.pw_uid, "group": self.account.pw_gid, "extra_groups": []} if self.account else {}
-        done = subprocess.run(
-            command, capture_output=True, text=True, check=False, cwd=self.directory, **who, **more
-        )
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=self.directory, **who, **more)
         demand(done.returncode == 0, f"{command[0]} failed ({done.returncode}): {(done.stderr or done.stdout)[-1500:]}")
         return done.stdout
 
@@ -145,7 +167,6 @@ class Place:
             if process.alive():
                 process.child.kill()
                 process.child.wait()
-        shutil.rmtree(self.directory, ignore_errors=True)
         self.keeper.stdin.close()
         self.keeper.wait()
         left = self.directory.exists()

@@ -20,17 +20,21 @@ TICK_SECONDS = 5
 
 EXPLAIN = """Exit code 0: everything was green. 1: something was not, and the last line says what. 2: wrong arguments.
 Not as in the cloud: nothing is behind Google's hosts but stand-ins, which the services are led to by GCE_METADATA_HOST,
-KMS_ENDPOINT, PUBSUB_EMULATOR_HOST and the addresses of key sets; K_SERVICE is not set, because these are refused with it;
-there is no TLS between client, front and services; one instance of each service."""
+KMS_ENDPOINT, PUBSUB_EMULATOR_HOST and the addresses of key sets; K_SERVICE is not set, because these are refused with
+it; there is no TLS between client, front and services; each service has one instance."""
 
 
 def parse(words: list) -> argparse.Namespace:
     """The arguments."""
-    parser = argparse.ArgumentParser("./dev cloud rehearse", description=__doc__, epilog=EXPLAIN,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        "./dev cloud rehearse",
+        description=__doc__,
+        epilog=EXPLAIN,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--binaries", type=pathlib.Path, help="a directory with the binaries, in place of a build")
     parser.add_argument("--earlier", type=pathlib.Path, help="the same of the release before, for the rollback")
-    parser.add_argument("--exact", action="store_true", help="prod's own lease and a tick a minute (a quarter of an hour)")
+    parser.add_argument("--exact", action="store_true", help="prod's own lease and a tick a minute (half an hour)")
     return parser.parse_args(words)
 
 
@@ -60,11 +64,13 @@ class Steps:
 
 def rehearse(given: argparse.Namespace, place: Place, steps: Steps):
     """Everything, in the order of a release's life."""
-    now = steps.run("image: this release", releases.current, given.binaries)
-    before = steps.run("image: the release before", releases.earlier, given.earlier)
+    now = steps.run("image: this release", releases.current, place, given.binaries)
+    before = steps.run("image: the release before", releases.earlier, place, given.earlier)
     lease, tick = (wiring.LEASE, 60) if given.exact else (SHORT, TICK_SECONDS)
-    print(f"Lease {lease['ttl_seconds']} s, drain {lease['drain_seconds']} s, a tick every {tick} s"
-          + ("" if given.exact else " (prod: 360 s, 45 s, 60 s; shortened because waiting shows nothing more)"))
+    print(
+        f"Lease {lease['ttl_seconds']} s, drain {lease['drain_seconds']} s, a tick every {tick} s"
+        + ("" if given.exact else " (prod: 360 s, 45 s, 60 s; shortened because waiting shows nothing more)")
+    )
     how = "uid 65532 below the image's root" if now.image else "plain binaries, not the image"
     print(f"Services: {how}")
     cloud = steps.run("stores and stand-ins", Cloud, place, now, lease, tick)
@@ -75,7 +81,7 @@ def rehearse(given: argparse.Namespace, place: Place, steps: Steps):
     steps.run("pause", drills.pause, cloud)
     steps.run("restore", drills.restore, cloud)
     steps.run("smoke after the restore", drills.smoke, cloud)
-    steps.run("end of the services", lambda: f"all ended with 0 at SIGTERM; Pub/Sub: {cloud.bus.tell()}" if cloud.stop() else "")
+    steps.run("end", drills.end, cloud)
 
 
 def _end(number, _frame):

@@ -1,7 +1,9 @@
-"""The two stores as the cloud has them: a PostgreSQL whose users are those of Cloud SQL, a Redis with Valkey's manners."""
+"""The two stores as the cloud has them: a PostgreSQL with Cloud SQL's users, a Redis that knows Valkey's commands."""
 
+import json
 import os
 import pathlib
+import secrets
 import shutil
 import signal
 import subprocess
@@ -11,8 +13,10 @@ from place import Fault, Place, demand, free_port, until
 
 DATABASE = "license"
 # What Memorystore for Valkey documents, as far as services, `migrate` and their scripts use it.
-COMMANDS = """eval evalsha info flushall del exists get hdel hexists hget hincrby hlen hmget hset persist pexpire pttl
-    rename set time unlink zadd zcard zcount zrange zrangebyscore zrem zscore hgetall hkeys""".split()
+COMMANDS = (
+    "eval evalsha info flushall del exists get hdel hexists hget hincrby hlen hmget hset persist pexpire pttl "
+    "rename set time unlink zadd zcard zcount zrange zrangebyscore zrem zscore hgetall hkeys"
+)
 _SETTINGS = """
 listen_addresses = '127.0.0.1'
 port = {port}
@@ -39,6 +43,13 @@ def _program(name: str) -> str:
     return found
 
 
+def _seat_server() -> str:
+    found = shutil.which("valkey-server") or shutil.which("redis-server")
+    if not found:
+        raise Fault("neither valkey-server nor redis-server is on this machine; ./dev test installs one")
+    return found
+
+
 class Postgres:
     """A server, its base backup and the archive of its log, from which an earlier point is restored."""
 
@@ -48,8 +59,21 @@ class Postgres:
         self.archive = place.folder("archive", of_stores=True)
         self.authority = Authority(place.folder("postgres-authority"), "project:records")
         self.data = self.directory / "data"
-        place.as_store([_program("initdb"), "-D", str(self.data), "-U", "postgres", "-E", "UTF8", "--locale=C", "-A",
-                        "trust", "-N"])
+        place.as_store(
+            [
+                _program("initdb"),
+                "-D",
+                str(self.data),
+                "-U",
+                "postgres",
+                "-E",
+                "UTF8",
+                "--locale=C",
+                "-A",
+                "trust",
+                "-N",
+            ]
+        )
         self._configure()
         self.server = None
         self.start()
@@ -64,12 +88,17 @@ class Postgres:
         """Start the server, and wait until it takes writes."""
         who = self.place.account
         self.server = self.place.start(
-            "postgres", [_program("postgres"), "-D", str(self.data)], {"PATH": os.environ["PATH"], "LC_ALL": "C"},
-            uid=who and who.pw_uid, gid=who and who.pw_gid,
+            "postgres",
+            [_program("postgres"), "-D", str(self.data)],
+            {"PATH": os.environ["PATH"], "LC_ALL": "C"},
+            uid=who and who.pw_uid,
+            gid=who and who.pw_gid,
         )
+
         def writable():
             demand(self.server.alive(), f"PostgreSQL ended:\n{self.server.tail()}")
             return self._psql("select not pg_is_in_recovery()", "postgres").stdout.strip() == "t"
+
         until(writable, "PostgreSQL", 60)
 
     def stop(self):
@@ -77,8 +106,20 @@ class Postgres:
         self.server.stop(signal.SIGINT)
 
     def _psql(self, sql: str, database: str) -> subprocess.CompletedProcess:
-        words = ["psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-h", str(self.directory), "-p", str(self.port), "-U", "postgres",
-                 "-d", database]
+        words = [
+            "psql",
+            "-XqAt",
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-h",
+            str(self.directory),
+            "-p",
+            str(self.port),
+            "-U",
+            "postgres",
+            "-d",
+            database,
+        ]
         return subprocess.run(words, input=sql, capture_output=True, text=True, check=False)
 
     def sql(self, text: str, database: str = DATABASE) -> str:
@@ -102,8 +143,23 @@ class Postgres:
 
     def back_up(self):
         """A base backup, which every point from now on can be restored from."""
-        self.place.as_store(["pg_basebackup", "-h", str(self.directory), "-p", str(self.port), "-U", "postgres", "-D",
-                             str(self.directory / "backup"), "-c", "fast", "-X", "none"])
+        self.place.as_store(
+            [
+                "pg_basebackup",
+                "-h",
+                str(self.directory),
+                "-p",
+                str(self.port),
+                "-U",
+                "postgres",
+                "-D",
+                str(self.directory / "backup"),
+                "-c",
+                "fast",
+                "-X",
+                "none",
+            ]
+        )
 
     def mark(self, name: str):
         """A point that can be restored; what follows goes into another segment of the log."""
@@ -117,8 +173,10 @@ class Postgres:
         self.stop()
         self.data = self.directory / "backup"
         with (self.data / "postgresql.auto.conf").open("a") as settings:
-            settings.write(f"restore_command = 'cp \"{self.archive}/%f\" \"%p\"'\n"
-                           f"recovery_target_name = '{name}'\nrecovery_target_action = 'promote'\n")
+            settings.write(
+                f'restore_command = \'cp "{self.archive}/%f" "%p"\'\n'
+                f"recovery_target_name = '{name}'\nrecovery_target_action = 'promote'\n"
+            )
         (self.data / "recovery.signal").touch()
         if self.place.account:
             os.chown(self.data / "recovery.signal", self.place.account.pw_uid, self.place.account.pw_gid)
@@ -136,23 +194,57 @@ class Redis:
         self.directory = place.folder("redis", of_stores=True)
         self.authority = Authority(place.folder("redis-authority"), "seats")
         self.authority.give(self.directory, place.account)
-        may = " ".join(f"+{name}" for name in COMMANDS)
+        may = " ".join(f"+{name}" for name in COMMANDS.split())
         passwords = " ".join(f">{token}" for token in tokens)
+        # Whoever looks after a managed server; nobody else knows this.
+        self.password = secrets.token_urlsafe(24)
         settings = self.directory / "redis.conf"
         settings.write_text(
             f"bind 127.0.0.1\nport 0\ntls-port {self.port}\ntls-cert-file {self.directory}/server.pem\n"
-            f"tls-key-file {self.directory}/server.key\ntls-auth-clients no\nsave \"\"\nappendonly no\n"
+            f'tls-key-file {self.directory}/server.key\ntls-auth-clients no\nsave ""\nappendonly no\n'
             f"maxmemory 1gb\nmaxmemory-policy noeviction\ndir {self.directory}\n"
+            f"user provider on >{self.password} ~* &* +@all\n"
             f"user default reset on {passwords} ~* -@all {may}\n"
         )
         settings.chmod(0o600)
         if place.account:
             os.chown(settings, place.account.pw_uid, place.account.pw_gid)
         who = place.account
-        self.server = place.start("redis", [shutil.which("valkey-server") or "redis-server", str(settings)],
-                                  {"PATH": os.environ["PATH"]}, uid=who and who.pw_uid, gid=who and who.pw_gid)
+        self.server = place.start(
+            "redis",
+            [_seat_server(), str(settings)],
+            {"PATH": os.environ["PATH"]},
+            uid=who and who.pw_uid,
+            gid=who and who.pw_gid,
+        )
         until(lambda: "Ready to accept connections" in self.server.tail() or not self.server.alive(), "Redis")
         demand(self.server.alive(), f"Redis ended:\n{self.server.tail()}")
+
+    def refused(self) -> list:
+        """What it refused, by its own log."""
+        words = [
+            "redis-cli",
+            "-p",
+            str(self.port),
+            "--tls",
+            "--cacert",
+            str(self.authority.directory / "ca.pem"),
+            "--user",
+            "provider",
+            "--no-auth-warning",
+            "--json",
+            "ACL",
+            "LOG",
+        ]
+        done = subprocess.run(
+            words,
+            capture_output=True,
+            text=True,
+            check=False,
+            env={"PATH": os.environ["PATH"], "REDISCLI_AUTH": self.password},
+        )
+        demand(done.returncode == 0 and done.stdout.startswith("["), f"Redis has no log: {done.stdout}{done.stderr}")
+        return [f"{entry['reason']} {entry['object']}" for entry in json.loads(done.stdout)]
 
     @property
     def url(self) -> str:

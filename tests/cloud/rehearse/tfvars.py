@@ -21,7 +21,7 @@ class _Reader:
         found = _TOKEN.match(self.text, self.at)
         token = found.group(1)
         if token is None or (wanted and token not in wanted):
-            raise Fault(f"a file of values cannot be read at {self.text[self.at:self.at + 40]!r}")
+            raise Fault(f"a file of values cannot be read at {self.text[self.at : self.at + 40]!r}")
         self.at = found.end()
         return token
 
@@ -60,6 +60,6 @@ def read(path: pathlib.Path) -> dict:
     """Every value of a file."""
     reader = _Reader(path.read_text("utf-8") + "\n")
     values = reader.members(None)
-    if reader.text[reader.at:].strip() and reader.peek() is not None:
+    if reader.text[reader.at :].strip() and reader.peek() is not None:
         raise Fault(f"{path} cannot be read to its end")
     return values
