@@ -1,0 +1,90 @@
+"""The two releases of a rehearsal: what this clone holds, and what an earlier commit held, each as its image has it."""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+
+from cloud import Release
+from place import ROOT, Fault, Place, demand
+
+# What an image is made of: two commits that agree in it have the same image.
+SOURCES = ["core", "functions", "pubsub", "migrations", "Cargo.toml", "Cargo.lock", ".ci/image"]
+# An image has these, or it is of a time before there was one.
+_OF_AN_IMAGE = [".ci/image", "functions/src/bin/migrate.rs", "opentofu/functions.json"]
+_BUILT = pathlib.Path("target/image/root")
+
+
+def _git(*words: str, check: bool = True) -> subprocess.CompletedProcess:
+    done = subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True, check=False)
+    demand(done.returncode == 0 or not check, f"git {words[0]} failed: {done.stderr.strip()}")
+    return done
+
+
+def _differ(commit: str) -> bool:
+    """Whether this clone's sources, edited ones too, are others than a commit's."""
+    return _git("diff", "--quiet", commit, "--", *SOURCES, check=False).returncode != 0
+
+
+def _build(place: Place, clone: pathlib.Path):
+    # Dependencies that another clone has compiled are taken over, as ./dev does.
+    build = ". dev.d/need.sh && need_rust && warm_build && exec .ci/image --profile dev binaries"
+    place.build(["bash", "-c", build], clone)
+
+
+def current(place: Place, given: pathlib.Path | None) -> Release:
+    """This clone's: built with the flags of the image, or plain binaries from a directory."""
+    if given:
+        return _given("this release", given)
+    if not (ROOT / ".ci/image").exists():
+        raise Fault("there is no .ci/image here; name a directory with the binaries: --binaries DIR")
+    _build(place, ROOT)
+    return Release("this release", ROOT / _BUILT, True)
+
+
+def earlier(place: Place, given: pathlib.Path | None) -> Release:
+    """That of the newest commit whose image differs from this clone's. It is built once and kept outside the clone."""
+    if given:
+        return _given("the release before", given)
+    commit = _commit_before()
+    kept = _cache() / f"image-{commit}"
+    if not kept.exists():
+        clone = place.directory / "earlier"
+        # No worktree, which a rehearsal that is killed would leave in the repository's list of them.
+        _git("clone", "--quiet", "--no-checkout", "--shared", str(ROOT), str(clone))
+        _git("-C", str(clone), "checkout", "--quiet", "--detach", commit)
+        place.also_remove(_build_directory(clone))
+        _build(place, clone)
+        part = kept.with_suffix(f".part{os.getpid()}")
+        place.also_remove(part)
+        shutil.copytree(clone / _BUILT, part)
+        part.rename(kept)
+    return Release(f"the release before ({commit[:7]})", kept, True)
+
+
+def _build_directory(clone: pathlib.Path) -> pathlib.Path:
+    """Where cargo keeps what it compiles for a clone, outside of it."""
+    words = ["cargo", "metadata", "--no-deps", "--offline", "--format-version", "1"]
+    told = json.loads(subprocess.run(words, cwd=clone, capture_output=True, text=True, check=True).stdout)
+    return pathlib.Path(told["build_directory"])
+
+
+def _given(name: str, directory: pathlib.Path) -> Release:
+    # An image's root has the certificates of authorities beside the binaries.
+    return Release(name, directory, (directory / "etc/ssl/certs").is_dir())
+
+
+def _commit_before() -> str:
+    for commit in _git("log", "--format=%H", "HEAD", "--", *SOURCES).stdout.split():
+        has_image = all(
+            _git("cat-file", "-e", f"{commit}:{path}", check=False).returncode == 0 for path in _OF_AN_IMAGE
+        )
+        if has_image and _differ(commit):
+            return commit
+    raise Fault("no earlier commit has another image; name a directory with its binaries: --earlier DIR")
+
+
+def _cache() -> pathlib.Path:
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return pathlib.Path(base) / "coditect-license-server"

@@ -1,0 +1,125 @@
+"""What each function is told: opentofu/functions.json and prod's values, with nothing but hosts replaced.
+
+The names and values follow opentofu/services/environment.tf. Hosts of Google's are led to this machine by variables
+that exist for that (GCE_METADATA_HOST, KMS_ENDPOINT, the addresses of key sets, PUBSUB_EMULATOR_HOST).
+"""
+
+import dataclasses
+import json
+import urllib.parse
+
+import tfvars
+from place import ROOT
+
+DESCRIBED = json.loads((ROOT / "opentofu/functions.json").read_text("utf-8"))
+PROD = tfvars.read(ROOT / "opentofu/environments/prod/services.tfvars")
+# Where prod's values say nothing, the defaults of opentofu/services/variables.tf hold.
+TRUSTED_PROXIES = 2
+LEASE = {"ttl_seconds": 360, "drain_seconds": 45} | PROD.get("lease", {})
+PROJECT = "rehearsal"
+EVERYBODY = {**DESCRIBED["functions"], **DESCRIBED["jobs"]}
+EMAILS = {name: f"{row['account']}@{PROJECT}.iam.gserviceaccount.com" for name, row in EVERYBODY.items()}
+# The login of a service account to PostgreSQL is its e-mail without what all of them end in.
+LOGINS = {name: email.removesuffix(".gserviceaccount.com") for name, email in EMAILS.items()}
+PUSH_EMAIL = f"{DESCRIBED['pushes']['account']}@{PROJECT}.iam.gserviceaccount.com"
+KEY_VERSION = f"projects/{PROJECT}/locations/us/keyRings/license/cryptoKeys/root/cryptoKeyVersions/1"
+IDENTITY = {"issuer": f"https://securetoken.google.com/{PROJECT}", "audience": PROJECT}
+GRANTS = ",".join(f"{LOGINS[name]}={row['database_role']}" for name, row in DESCRIBED["functions"].items())
+
+
+@dataclasses.dataclass
+class Wires:
+    """What the platform root knows once it is applied, and where the stand-ins are."""
+
+    records_url: str
+    records_ca: str
+    seats_url: str
+    seats_ca: str
+    public_url: str
+    run_urls: dict
+    lease: dict
+    secrets: dict
+    metadata: dict
+    kms_endpoint: str
+    jwks_url: str
+    pubsub_host: str
+
+
+def _database_url(wires: Wires, name: str) -> str:
+    return wires.records_url.replace("postgres://", f"postgres://{urllib.parse.quote(LOGINS[name], safe='')}@")
+
+
+def _values(wires: Wires, name: str) -> dict:
+    row = DESCRIBED["functions"][name]
+    reaper = DESCRIBED["pushes"]["function"]
+    staff = PROD.get("staff", {})
+    return PROD.get("settings", {}) | {
+        "GOOGLE_CLOUD_PROJECT": PROJECT,
+        "DOCS_URL": PROD.get("docs_url"),
+        "PUBLIC_URL": wires.public_url,
+        "START_PATIENCE_SECONDS": "45",
+        "DATABASE_URL": _database_url(wires, name),
+        "DATABASE_AUTH": "iam",
+        "DATABASE_CA": wires.records_ca,
+        "DATABASE_POOL_SIZE": str(PROD["sizes"][name].get("pool", PROD.get("pool_size", 4))),
+        "REDIS_URL": wires.seats_url,
+        "REDIS_AUTH": "iam",
+        "REDIS_CA": wires.seats_ca,
+        "SEAT_TTL_SECONDS": str(wires.lease["ttl_seconds"]),
+        "SEAT_DRAIN_SECONDS": str(wires.lease["drain_seconds"]),
+        "HEARTBEAT_SECONDS": wires.lease.get("heartbeat_seconds"),
+        "TRUSTED_PROXIES": str(PROD["front"].get("trusted_proxies", TRUSTED_PROXIES) if row["ingress"] == "lb" else 1),
+        "TOKEN_ISSUER": PROD.get("token_issuer", wires.public_url),
+        "ROOT_KEY": f"kms:{KEY_VERSION}",
+        "IDENTITY_ISSUER": IDENTITY["issuer"],
+        "IDENTITY_AUDIENCE": IDENTITY["audience"],
+        "STAFF_IDENTITY_ISSUER": staff.get("issuer"),
+        "STAFF_IDENTITY_AUDIENCE": staff.get("audience"),
+        "STAFF_IDENTITY_JWKS_URL": staff and wires.jwks_url,
+        "PUSH_AUDIENCE": wires.run_urls[reaper],
+        "PUSH_EMAIL": PUSH_EMAIL,
+        "PUBSUB_PROJECT": PROJECT,
+    }
+
+
+def _hosts(wires: Wires, name: str, port: int) -> dict:
+    """What leads to this machine in place of Google's hosts."""
+    row = DESCRIBED["functions"][name]
+    led = {"GCE_METADATA_HOST": wires.metadata[name].server.host, "PORT": str(port)}
+    if row["kms"]:
+        led["KMS_ENDPOINT"] = wires.kms_endpoint
+    if "IDENTITY_JWKS_URL" in row["variables"]:
+        led["IDENTITY_JWKS_URL"] = wires.jwks_url
+    if name == DESCRIBED["pushes"]["function"]:
+        led["PUSH_JWKS_URL"] = wires.jwks_url
+        led["PUBSUB_EMULATOR_HOST"] = wires.pubsub_host
+    return led
+
+
+def environment(wires: Wires, name: str, port: int) -> dict:
+    """The whole environment of a function's instance."""
+    row = DESCRIBED["functions"][name]
+    reads = DESCRIBED["every"]["variables"] + row["variables"]
+    told = {key: str(value) for key, value in _values(wires, name).items() if key in reads and value is not None}
+    secrets = {key: wires.secrets[key] for key in row["secrets"]}
+    return told | secrets | _hosts(wires, name, port)
+
+
+def job_environment(wires: Wires, name: str) -> dict:
+    """The whole environment of a job."""
+    row = DESCRIBED["jobs"][name]
+    values = {
+        "GOOGLE_CLOUD_PROJECT": PROJECT,
+        "LOG_LEVEL": "info",
+        "DATABASE_URL": _database_url(wires, name),
+        "DATABASE_AUTH": "iam",
+        "DATABASE_CA": wires.records_ca,
+        "DATABASE_GRANTS": GRANTS,
+        "REDIS_URL": wires.seats_url,
+        "REDIS_AUTH": "iam",
+        "REDIS_CA": wires.seats_ca,
+        "SEAT_TTL_SECONDS": str(wires.lease["ttl_seconds"]),
+        "SEAT_DRAIN_SECONDS": str(wires.lease["drain_seconds"]),
+    }
+    told = {key: value for key, value in values.items() if key in row["variables"]}
+    return told | {"GCE_METADATA_HOST": wires.metadata[name].server.host, "CLOUD_RUN_JOB": name}

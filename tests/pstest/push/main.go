@@ -1,0 +1,203 @@
+// Command push serves Google's own in-memory Pub/Sub with what the cloud has besides: push subscriptions and a clock.
+//
+//	push -project P -topics tick,reap,events -push tick=URL -push reap=URL -tokens URL -tick 60s
+//
+// It listens on a free port of 127.0.0.1 and prints "host:port". Each -push makes a subscription of that topic whose
+// messages are sent to the URL as Cloud Pub/Sub sends them, with a token that is fetched from -tokens: one that is not
+// answered with success comes again after 10 s. Every -tick a message is published to the topic tick, as Cloud
+// Scheduler does.
+//
+// Of its standard input it reads lines: "pause" and "resume" stop and start the clock, and after every line it prints
+// one line of JSON with what was counted so far. When its standard input closes it ends, so it cannot outlive who
+// started it.
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"os"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"cloud.google.com/go/pubsub/v2/apiv1/pubsubpb"
+	"cloud.google.com/go/pubsub/v2/pstest"
+)
+
+// ackDeadline is how long a push may take, as module push says it.
+const ackDeadline = 60
+
+// backoff is the shortest wait before a message comes again, as module push says it.
+const backoff = 10 * time.Second
+
+// counts is what is answered to every line.
+type counts struct {
+	Ticks     int64 `json:"ticks"`
+	Delivered int64 `json:"delivered"`
+	Refused   int64 `json:"refused"`
+}
+
+var ticks, delivered, refused atomic.Int64
+
+// pushes collects the values of -push.
+type pushes map[string]string
+
+func (p pushes) String() string { return fmt.Sprint(map[string]string(p)) }
+
+// Set implements flag.Value.
+func (p pushes) Set(text string) error {
+	topic, url, found := strings.Cut(text, "=")
+	if !found {
+		return fmt.Errorf("must be TOPIC=URL")
+	}
+	p[topic] = url
+	return nil
+}
+
+// subscriber sends the messages of one subscription on.
+type subscriber struct {
+	server *pstest.Server
+	name   string
+	url    string
+	tokens string
+}
+
+// run goes on until the process ends.
+func (s subscriber) run() {
+	for {
+		request := &pubsubpb.PullRequest{Subscription: s.name, MaxMessages: 1}
+		answer, err := s.server.GServer.Pull(context.Background(), request)
+		if err != nil {
+			log.Fatalf("pulling from %s: %v", s.name, err)
+		}
+		for _, message := range answer.ReceivedMessages {
+			go s.deliver(message)
+		}
+	}
+}
+
+// deliver acknowledges what was answered with success, and lets the rest come again.
+func (s subscriber) deliver(received *pubsubpb.ReceivedMessage) {
+	err := s.post(received.Message)
+	ids := []string{received.AckId}
+	if err == nil {
+		delivered.Add(1)
+		request := &pubsubpb.AcknowledgeRequest{Subscription: s.name, AckIds: ids}
+		_, err = s.server.GServer.Acknowledge(context.Background(), request)
+	} else {
+		refused.Add(1)
+		fmt.Fprintf(os.Stderr, "a push to %s failed: %v\n", s.url, err)
+		time.Sleep(backoff)
+		request := &pubsubpb.ModifyAckDeadlineRequest{Subscription: s.name, AckIds: ids, AckDeadlineSeconds: 0}
+		_, err = s.server.GServer.ModifyAckDeadline(context.Background(), request)
+	}
+	if err != nil {
+		log.Fatalf("answering for %s: %v", s.name, err)
+	}
+}
+
+// post sends a message in the wrapped form of Cloud Pub/Sub.
+func (s subscriber) post(message *pubsubpb.PubsubMessage) error {
+	body, err := json.Marshal(map[string]any{
+		"subscription": s.name,
+		"message": map[string]any{
+			"data": message.Data, "attributes": message.Attributes, "messageId": message.MessageId,
+			"publishTime": message.PublishTime.AsTime().Format(time.RFC3339Nano),
+		},
+	})
+	if err != nil {
+		return err
+	}
+	token, err := fetch(s.tokens)
+	if err != nil {
+		return err
+	}
+	request, err := http.NewRequest(http.MethodPost, s.url, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Authorization", "Bearer "+token)
+	request.Header.Set("Content-Type", "application/json")
+	client := http.Client{Timeout: ackDeadline * time.Second}
+	answer, err := client.Do(request)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode/100 != 2 {
+		said, _ := io.ReadAll(io.LimitReader(answer.Body, 300))
+		return fmt.Errorf("%s: %s", answer.Status, said)
+	}
+	return nil
+}
+
+// fetch asks the stand-in issuer for a token.
+func fetch(url string) (string, error) {
+	answer, err := http.Get(url)
+	if err != nil {
+		return "", err
+	}
+	defer answer.Body.Close()
+	var told struct{ Token string }
+	if err := json.NewDecoder(answer.Body).Decode(&told); err != nil {
+		return "", err
+	}
+	return told.Token, nil
+}
+
+func main() {
+	project := flag.String("project", "", "the project of the topics")
+	topics := flag.String("topics", "tick,reap,events", "the topics")
+	tokens := flag.String("tokens", "", "who gives the token of a push")
+	every := flag.Duration("tick", time.Minute, "how often the clock ticks")
+	wanted := pushes{}
+	flag.Var(wanted, "push", "TOPIC=URL")
+	flag.Parse()
+
+	server := pstest.NewServerWithAddress("127.0.0.1:0")
+	defer server.Close()
+	topic := func(name string) string { return fmt.Sprintf("projects/%s/topics/%s", *project, name) }
+	for _, name := range strings.Split(*topics, ",") {
+		if _, err := server.GServer.CreateTopic(context.Background(), &pubsubpb.Topic{Name: topic(name)}); err != nil {
+			log.Fatalf("creating %s: %v", name, err)
+		}
+	}
+	for name, url := range wanted {
+		s := subscriber{server, fmt.Sprintf("projects/%s/subscriptions/%s", *project, name), url, *tokens}
+		subscription := &pubsubpb.Subscription{Name: s.name, Topic: topic(name), AckDeadlineSeconds: ackDeadline}
+		if _, err := server.GServer.CreateSubscription(context.Background(), subscription); err != nil {
+			log.Fatalf("subscribing to %s: %v", name, err)
+		}
+		go s.run()
+	}
+	fmt.Println(server.Addr)
+
+	var paused atomic.Bool
+	go func() {
+		for range time.Tick(*every) {
+			if !paused.Load() {
+				ticks.Add(1)
+				server.Publish(topic("tick"), []byte("{}"), nil)
+			}
+		}
+	}()
+	answers := json.NewEncoder(os.Stdout)
+	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
+		switch line := lines.Text(); line {
+		case "pause":
+			paused.Store(true)
+		case "resume":
+			paused.Store(false)
+		}
+		if err := answers.Encode(counts{ticks.Load(), delivered.Load(), refused.Load()}); err != nil {
+			log.Fatalf("answering: %v", err)
+		}
+	}
+}
