@@ -21,9 +21,10 @@ use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 
 /// The commands that the services may send, and what their scripts may call.
 const SENT: [&str; 3] = ["EVAL", "EVALSHA", "INFO"];
-const CALLED: [&str; 26] = [
+const CALLED: [&str; 27] = [
     "DEL",
     "EXISTS",
+    "FLUSHALL",
     "GET",
     "HDEL",
     "HEXISTS",
