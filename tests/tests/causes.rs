@@ -30,7 +30,7 @@ fn assert_prints(error: &Error, said: &[&str]) {
 
 /// The driver's own error, wherever it stands among the causes.
 fn redis_cause(error: &Error) -> &redis::RedisError {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    let causes = std::iter::successors(error.source(), |&cause| cause.source());
     causes.filter_map(|cause| cause.downcast_ref()).next().unwrap_or_else(|| panic!("{error:?}"))
 }
 
