@@ -18,6 +18,8 @@ pub mod outcomes;
 pub mod process;
 pub mod staff;
 pub mod stores;
+pub mod tls;
+pub mod tokens;
 pub mod world;
 
 pub use client::Machine;

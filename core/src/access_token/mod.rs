@@ -115,8 +115,8 @@ fn client() -> reqwest::Result<reqwest::Client> {
     reqwest::Client::builder().no_proxy().redirect(policy).tls_certs_only([]).timeout(TIMEOUT).build()
 }
 
-/// Why there is no token. An answer that cannot be read is named without its cause: the parser quotes what it found, and
-/// that may be the token.
+/// Why there is no token. An answer that cannot be read is named without its cause: the parser quotes what it found,
+/// and that may be the token.
 fn unanswered(error: reqwest::Error) -> ErrorContext {
     if error.is_decode() {
         return ErrorContext::from("no access token from the metadata server: its answer cannot be read");

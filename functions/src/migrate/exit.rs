@@ -7,18 +7,10 @@ use std::error::Error;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
     Done,
-    Failed,
     Usage,
-    Unreachable,
-    LoginRefused,
-    WrongDatabase,
-    MissingRight,
-    Edited,
-    Busy,
-    Locked,
+    /// The schema could not be read or changed.
+    Schema(SchemaErrorKind),
     Pending,
-    UnknownUser,
-    ServicesRun,
     SeatStore,
 }
 
@@ -26,18 +18,22 @@ impl Exit {
     /// Each with its number and what it means, as `--help` and docs/OPERATING.md list them.
     pub(crate) const ALL: [(Self, u8, &'static str); 14] = [
         (Self::Done, 0, "done, also where nothing was to do"),
-        (Self::Failed, 1, "a statement failed; the message has the server's error"),
+        (Self::Schema(SchemaErrorKind::Failed), 1, "a statement failed; the message has the server's error"),
         (Self::Usage, 2, "the command line or a variable is wrong"),
-        (Self::Unreachable, 3, "the database server does not answer"),
-        (Self::LoginRefused, 4, "the server refuses the user or its password"),
-        (Self::WrongDatabase, 5, "the wrong database or project, or a server that cannot hold the schema"),
-        (Self::MissingRight, 6, "the user may not do this"),
-        (Self::Edited, 7, "an applied migration is another file now"),
-        (Self::Busy, 8, "another migrate was at work for a minute"),
-        (Self::Locked, 9, "a lock was not had within 5 s beside other transactions"),
+        (Self::Schema(SchemaErrorKind::Unreachable), 3, "the database server does not answer"),
+        (Self::Schema(SchemaErrorKind::LoginRefused), 4, "the server refuses the user or its password"),
+        (
+            Self::Schema(SchemaErrorKind::WrongDatabase),
+            5,
+            "the wrong database or project, or a server that cannot hold the schema",
+        ),
+        (Self::Schema(SchemaErrorKind::MissingRight), 6, "the user may not do this"),
+        (Self::Schema(SchemaErrorKind::Edited), 7, "an applied migration is another file now"),
+        (Self::Schema(SchemaErrorKind::Busy), 8, "another migrate was at work for a minute"),
+        (Self::Schema(SchemaErrorKind::Locked), 9, "a lock was not had within 5 s beside other transactions"),
         (Self::Pending, 10, "status: migrations are not applied yet"),
-        (Self::UnknownUser, 11, "DATABASE_GRANTS names a user that the server does not have"),
-        (Self::ServicesRun, 12, "after-restore: services are still connected"),
+        (Self::Schema(SchemaErrorKind::UnknownUser), 11, "DATABASE_GRANTS names a user that the server does not have"),
+        (Self::Schema(SchemaErrorKind::ServicesRun), 12, "after-restore: services are still connected"),
         (Self::SeatStore, 13, "after-restore: Redis was not emptied"),
     ];
 
@@ -48,15 +44,15 @@ impl Exit {
     /// What to do, where the message does not say it already.
     fn advice(self) -> Option<&'static str> {
         match self {
-            Self::Unreachable => Some(
+            Self::Schema(SchemaErrorKind::Unreachable) => Some(
                 "Look whether the address in DATABASE_URL is right, whether the server runs and whether this network \
                  reaches it; START_PATIENCE_SECONDS says for how long it is tried",
             ),
-            Self::LoginRefused => Some(
+            Self::Schema(SchemaErrorKind::LoginRefused) => Some(
                 "Look whether the user in DATABASE_URL exists in this server (is it the server of another project?) \
                  and whether its password or token is right",
             ),
-            Self::MissingRight => Some(
+            Self::Schema(SchemaErrorKind::MissingRight) => Some(
                 "The user must be a superuser, a member of cloudsqlsuperuser, or a role that may make roles and owns \
                  the database; once the roles exist, a member of owner may apply migrations",
             ),
@@ -87,18 +83,6 @@ impl Failure {
 
 impl From<SchemaError> for Failure {
     fn from(error: SchemaError) -> Self {
-        let exit = match error.kind {
-            SchemaErrorKind::Unreachable => Exit::Unreachable,
-            SchemaErrorKind::LoginRefused => Exit::LoginRefused,
-            SchemaErrorKind::WrongDatabase => Exit::WrongDatabase,
-            SchemaErrorKind::MissingRight => Exit::MissingRight,
-            SchemaErrorKind::Edited => Exit::Edited,
-            SchemaErrorKind::Busy => Exit::Busy,
-            SchemaErrorKind::Locked => Exit::Locked,
-            SchemaErrorKind::UnknownUser => Exit::UnknownUser,
-            SchemaErrorKind::ServicesRun => Exit::ServicesRun,
-            SchemaErrorKind::Failed => Exit::Failed,
-        };
-        Self::new(exit, error)
+        Self::new(Exit::Schema(error.kind), error)
     }
 }

@@ -17,7 +17,7 @@ use exit::{Exit, Failure};
 use license_core::{
     Clock,
     access_token::AccessTokens,
-    records::{GrantReport, RoleGrant, SchemaConnection, SchemaStatus},
+    records::{GrantReport, RoleGrant, SchemaConnection, SchemaErrorKind, SchemaStatus},
     seat_store::SeatStore,
 };
 use serde_json::{Value, json};
@@ -144,11 +144,14 @@ fn println(text: &str) {
 }
 
 fn config<T>(read: Result<T, ConfigError>) -> Result<T, Failure> {
-    // A user of another project is the wrong database, whoever finds out.
-    read.map_err(|error| {
-        let project = error.variable == "DATABASE_URL" && error.problem.contains("of the project");
-        Failure::new(if project { Exit::WrongDatabase } else { Exit::Usage }, error)
-    })
+    read.map_err(|error| Failure::new(Exit::Usage, error))
+}
+
+/// What every verb is configured with, of the project that this runs in.
+fn read(env: &Environment) -> Result<MigrateConfig, Failure> {
+    let read = config(MigrateConfig::from_env(env))?;
+    let wrong = |error| Failure::new(Exit::Schema(SchemaErrorKind::WrongDatabase), error);
+    read.is_of_this_project(env).map(|()| read).map_err(wrong)
 }
 
 async fn connect(config: &MigrateConfig) -> Result<SchemaConnection, Failure> {
@@ -163,7 +166,7 @@ async fn lock(report: &Report, schema: &mut SchemaConnection) -> Result<(), Fail
 }
 
 async fn up(report: &Report) -> Result<Exit, Failure> {
-    let config = config(MigrateConfig::from_env(&Environment::process()))?;
+    let config = read(&Environment::process())?;
     let mut schema = connect(&config).await?;
     lock(report, &mut schema).await?;
     // Before anything is changed: whether this is ours at all.
@@ -184,7 +187,7 @@ async fn up(report: &Report) -> Result<Exit, Failure> {
 }
 
 async fn status(report: &Report) -> Result<Exit, Failure> {
-    let config = config(MigrateConfig::from_env(&Environment::process()))?;
+    let config = read(&Environment::process())?;
     let mut schema = connect(&config).await?;
     let SchemaStatus { applied, pending, newer } = schema.status().await?;
     let grants = pairs(&schema.grants().await?);
@@ -200,7 +203,7 @@ async fn status(report: &Report) -> Result<Exit, Failure> {
 }
 
 async fn grants(report: &Report) -> Result<Exit, Failure> {
-    let config = config(MigrateConfig::from_env(&Environment::process()))?;
+    let config = read(&Environment::process())?;
     let Some(wanted) = config.grants.as_deref() else {
         return Err(Failure::new(Exit::Usage, "DATABASE_GRANTS is not set; it must be user=role,user=role"));
     };
@@ -227,7 +230,7 @@ fn pairs(grants: &[RoleGrant]) -> Vec<String> {
 
 async fn after_restore(report: &Report, force: bool) -> Result<Exit, Failure> {
     let env = Environment::process();
-    let config = config(MigrateConfig::from_env(&env))?;
+    let config = read(&env)?;
     let RestoreConfig { redis, timing } = self::config(RestoreConfig::from_env(&env))?;
     let tokens = AccessTokens::new(&config.token_source, Clock::system());
     let seats = self::config(wiring::seats(&redis, timing, &tokens, Clock::system()))?;

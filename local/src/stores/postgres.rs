@@ -33,6 +33,8 @@ pub struct PostgresSettings {
     pub durable: bool,
     /// Connections at most.
     pub max_connections: u16,
+    /// What its socket is named by, and its port where `more` has it listen on TCP.
+    pub port: u16,
     /// More settings, as `name=value` for the server's `-c`.
     pub more: Vec<String>,
     /// Where its programs are; `None`: looked for, and the newest taken.
@@ -41,7 +43,7 @@ pub struct PostgresSettings {
 
 impl Default for PostgresSettings {
     fn default() -> Self {
-        Self { durable: true, max_connections: 200, more: Vec::new(), programs: None }
+        Self { durable: true, max_connections: 200, port: 5432, more: Vec::new(), programs: None }
     }
 }
 
@@ -101,7 +103,7 @@ impl PostgresServer {
     pub fn options(&self, role: &str) -> PgConnectOptions {
         PgConnectOptions::new_without_pgpass()
             .socket(&self.place.sockets)
-            .port(5432)
+            .port(self.settings.port)
             .username(role)
             .database(DATABASE)
             .ssl_mode(PgSslMode::Disable)
@@ -116,7 +118,8 @@ impl PostgresServer {
     pub fn url(&self, role: &str) -> String {
         // The socket's directory takes the place of the host, percent-encoded.
         let host = self.place.sockets.display().to_string().replace('%', "%25").replace('/', "%2F").replace(' ', "%20");
-        format!("postgres://{role}@{host}:5432/{DATABASE}?sslmode=disable")
+        let port = self.settings.port;
+        format!("postgres://{role}@{host}:{port}/{DATABASE}?sslmode=disable")
     }
 
     /// A program of the same installation, such as `pg_dump`.
@@ -225,7 +228,7 @@ async fn launch(place: &SocketPlace, bin: &PostgresPrograms, settings: &Postgres
     }
     options.extend(settings.more.iter().cloned());
     let data = place.dir.join("data").display().to_string();
-    let mut command = vec![bin.path("postgres"), "-D".into(), data, "-p".into(), "5432".into()];
+    let mut command = vec![bin.path("postgres"), "-D".into(), data, "-p".into(), settings.port.to_string()];
     command.extend(options.into_iter().flat_map(|option| ["-c".to_owned(), option]));
     // SIGINT is PostgreSQL's fast shutdown; the default, SIGTERM, waits for clients to leave.
     run(place, command, "INT").await

@@ -28,8 +28,19 @@ impl MigrateConfig {
     /// Reads everything that every verb is configured with.
     pub fn from_env(env: &Environment) -> ConfigResult<Self> {
         let records = RecordsConfig::from_env(env)?;
-        same_project(env, records.url.reveal())?;
         Ok(Self { records, grants: grants(env)?, token_source: token_source(env), patience: start_patience(env)? })
+    }
+
+    /// Refuses a user of another project (`migrate@other.iam`) than the one this runs in: whoever keeps several projects
+    /// apart only by a variable confuses them one day.
+    pub fn is_of_this_project(&self, env: &Environment) -> ConfigResult<()> {
+        let theirs = project_of(self.records.url.reveal());
+        let (Some(project), Some(theirs)) = (env.get("GOOGLE_CLOUD_PROJECT"), theirs) else { return Ok(()) };
+        if project == theirs {
+            return Ok(());
+        }
+        let problem = format!("logs in as a user of the project {theirs}, and this runs in {project}");
+        wrong("DATABASE_URL", problem)
     }
 }
 
@@ -70,17 +81,6 @@ fn grants(env: &Environment) -> ConfigResult<Option<Vec<RoleGrant>>> {
     Ok(Some(grants))
 }
 
-/// Refuses a user of another project (`migrate@other.iam`) than the one this runs in: whoever keeps several projects
-/// apart only by a variable confuses them one day.
-fn same_project(env: &Environment, url: &str) -> ConfigResult<()> {
-    let (Some(project), Some(theirs)) = (env.get("GOOGLE_CLOUD_PROJECT"), project_of(url)) else { return Ok(()) };
-    if project == theirs {
-        return Ok(());
-    }
-    let problem = format!("logs in as a user of the project {theirs}, and this runs in {project}");
-    wrong("DATABASE_URL", problem)
-}
-
 /// The project of a user that a Google account is known by: `name@PROJECT.iam`.
 fn project_of(url: &str) -> Option<String> {
     let (_, rest) = url.split_once("://")?;
@@ -97,7 +97,9 @@ mod tests {
 
     fn read(pairs: &[(&str, &str)]) -> ConfigResult<MigrateConfig> {
         let pairs = pairs.iter().map(|&(name, value)| (name.to_owned(), value.to_owned()));
-        MigrateConfig::from_env(&Environment::map(pairs.collect()))
+        let env = Environment::map(pairs.collect());
+        let config = MigrateConfig::from_env(&env)?;
+        config.is_of_this_project(&env).map(|()| config)
     }
 
     const URL: (&str, &str) = ("DATABASE_URL", "postgres://migrate%40one.iam@10.0.0.1:5432/license");

@@ -79,7 +79,7 @@ fn stores_are_named_by_the_schemes_we_speak() {
     for url in ["redis://h:6379", "redis+unix:///tmp/s", "unix:///tmp/s"] {
         assert!(config::RedisConfig::from_env(&env(&[("REDIS_URL", url)])).is_ok(), "{url}");
     }
-    for url in ["rediss://h", "h:6379", "http://h"] {
+    for url in ["h:6379", "http://h", "rediss:h"] {
         assert_eq!(blamed(config::RedisConfig::from_env(&env(&[("REDIS_URL", url)]))), "REDIS_URL");
     }
     let source = env(&[("REDIS_URL", "redis://h"), ("REDIS_REPLID_SOURCE", "both")]);

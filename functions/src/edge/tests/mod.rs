@@ -10,6 +10,7 @@ mod problem;
 mod rate;
 mod serve;
 mod slow;
+mod stores;
 mod telemetry;
 mod variables;
 

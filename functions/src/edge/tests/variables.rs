@@ -90,7 +90,7 @@ fn the_job_of_the_schema_asks_for_the_variables_that_its_list_gives_it_and_for_n
         names.lock().unwrap().insert(name.to_owned());
         values.get(name).cloned()
     });
-    config::MigrateConfig::from_env(&env).unwrap();
+    config::MigrateConfig::from_env(&env).unwrap().is_of_this_project(&env).unwrap();
     config::RestoreConfig::from_env(&env).unwrap();
     let mut asked = asked.lock().unwrap().clone();
     asked.retain(|name| !["K_SERVICE", "CLOUD_RUN_JOB"].contains(&name.as_str()));

@@ -1,0 +1,234 @@
+//! Each program with exactly the environment that `opentofu/functions.json` gives it in a cloud.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests; clippy.toml's exception does not reach helpers")]
+
+use license_functions::{
+    SERVICES,
+    edge::config::{DefaultValue, MIGRATE_VARIABLES, VARIABLES},
+};
+use license_tests::process::binary;
+use serde_json::Value;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    process::{Output, Stdio},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::Command,
+};
+
+const KEY: &str = "1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+const VERSION: &str = "kms:projects/one/locations/us/keyRings/r/cryptoKeys/root/cryptoKeyVersions";
+
+/// What a cloud's values look like. Nobody answers at the addresses.
+fn values(ca: &str) -> BTreeMap<&'static str, String> {
+    let key = |version| format!("{VERSION}/{version}");
+    let values = [
+        ("GOOGLE_CLOUD_PROJECT", "one"),
+        ("DOCS_URL", "https://docs.example.com/license-server"),
+        ("PUBLIC_URL", "https://licenses.example.com"),
+        ("SECURITY_CONTACT", "mailto:security@example.com"),
+        ("SECURITY_POLICY", "https://example.com/security"),
+        ("LOG_LEVEL", "info"),
+        ("TRUSTED_PROXIES", "2"),
+        ("START_PATIENCE_SECONDS", "0"),
+        ("DATABASE_URL", "postgres://someone%40one.iam@127.0.0.1:1/license"),
+        ("DATABASE_AUTH", "iam"),
+        ("DATABASE_CA", ca),
+        ("DATABASE_POOL_SIZE", "4"),
+        ("DATABASE_GRANTS", "license-acquire@one.iam=service,license-admin@one.iam=admin"),
+        ("REDIS_URL", "rediss://127.0.0.1:1"),
+        ("REDIS_AUTH", "iam"),
+        ("REDIS_CA", ca),
+        ("REDIS_REPLID_SOURCE", "script"),
+        ("SEAT_TTL_SECONDS", "360"),
+        ("SEAT_DRAIN_SECONDS", "45"),
+        ("HEARTBEAT_SECONDS", "108"),
+        ("HANDLE_KEY", KEY),
+        ("LICENSE_PEPPER", KEY),
+        ("HANDLE_KEY_PREVIOUS", "2:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"),
+        ("LICENSE_PEPPER_PREVIOUS", "2:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"),
+        ("TOKEN_ISSUER", "https://licenses.example.com"),
+        ("ROOT_KEY", &key(1)),
+        ("ROOT_KEY_NEXT", &key(2)),
+        ("RATE_ACQUIRE", "120/40"),
+        ("RATE_LICENSE", "120/40"),
+        ("RATE_UNKNOWN_KEYS", "10"),
+        ("RATE_HEARTBEAT", "30"),
+        ("RATE_REGISTER", "5"),
+        ("RATE_CREDENTIALS", "10"),
+        ("RATE_ADMIN", "60"),
+        ("IDENTITY_ISSUER", "https://securetoken.google.com/one"),
+        ("IDENTITY_AUDIENCE", "one"),
+        ("IDENTITY_JWKS_URL", "https://id.example.com/keys"),
+        ("IDENTITY_TOKEN_SECONDS", "43200"),
+        ("STAFF_IDENTITY_ISSUER", "https://accounts.google.com"),
+        ("STAFF_IDENTITY_AUDIENCE", "staff"),
+        ("STAFF_IDENTITY_JWKS_URL", "https://www.googleapis.com/oauth2/v3/certs"),
+        ("STAFF_IDENTITY_TOKEN_SECONDS", "43200"),
+        ("STAFF_ALLOWED_NETWORKS", "192.0.2.0/24"),
+        ("STAFF_STEP_UP_MAX_AGE_SECONDS", "3600"),
+        ("STAFF_STEP_UP_ACR_VALUES", "phr"),
+        ("API_TOKEN_DAYS", "30"),
+        ("PUSH_AUDIENCE", "https://reaper.example.com"),
+        ("PUSH_EMAIL", "license-push@one.iam.gserviceaccount.com"),
+        ("PUBSUB_PROJECT", "one"),
+    ];
+    values.into_iter().map(|(name, value)| (name, value.to_owned())).collect()
+}
+
+/// A certificate of nobody.
+async fn ca() -> String {
+    let dir = tempfile::tempdir().unwrap();
+    let (key, out) = (dir.path().join("key.pem"), dir.path().join("ca.pem"));
+    let mut openssl = Command::new("openssl");
+    openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]);
+    openssl.args(["-subj", "/CN=a CA", "-keyout"]).arg(&key).arg("-out").arg(&out).stderr(Stdio::null());
+    assert!(openssl.status().await.unwrap().success(), "openssl makes a certificate");
+    std::fs::read_to_string(out).unwrap()
+}
+
+fn functions() -> Value {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../opentofu/functions.json");
+    let text = std::fs::read_to_string(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+    serde_json::from_str(&text).unwrap()
+}
+
+/// The names in some lists of an entry.
+fn names(entry: &Value, lists: &[&str]) -> BTreeSet<String> {
+    let listed = lists.iter().filter_map(|list| entry[list].as_array()).flatten();
+    listed.map(|name| name.as_str().unwrap().to_owned()).collect()
+}
+
+/// What a service is given.
+fn given(functions: &Value, service: &str) -> BTreeSet<String> {
+    let own = names(&functions["functions"][service], &["variables", "secrets", "secrets_while_replaced"]);
+    &names(&functions["every"], &["variables"]) | &own
+}
+
+/// What is wrong with the names that each program is given.
+fn wrong_names(functions: &Value) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let named: BTreeSet<&str> = functions["functions"].as_object().unwrap().keys().map(String::as_str).collect();
+    let services: BTreeSet<&str> = SERVICES.iter().map(|service| service.name).collect();
+    wrong.extend(named.symmetric_difference(&services).map(|name| format!("{name} is in one list of services alone")));
+    for service in named.intersection(&services) {
+        let given = given(functions, service);
+        let read = |name: &str| VARIABLES.iter().any(|it| it.name == name && it.is_read_by(service));
+        wrong.extend(given.iter().filter(|name| !read(name)).map(|name| format!("{service} does not read {name}")));
+        let required = VARIABLES.iter().filter(|it| it.default == DefaultValue::Required && it.is_read_by(service));
+        let absent = required.filter(|variable| !given.contains(variable.name));
+        wrong.extend(absent.map(|variable| format!("{service} is not given {}", variable.name)));
+        let role = SERVICES.iter().find(|it| it.name == *service).unwrap().role.name();
+        if functions["functions"][service]["database_role"] != role {
+            wrong.push(format!("{service} connects as {role}"));
+        }
+    }
+    for name in names(&functions["jobs"]["migrate"], &["variables"]) {
+        if !MIGRATE_VARIABLES.contains(&name.as_str()) {
+            wrong.push(format!("migrate does not read {name}"));
+        }
+    }
+    wrong
+}
+
+#[test]
+fn every_program_is_given_what_it_reads_and_nothing_else() {
+    assert_eq!(wrong_names(&functions()), Vec::<String>::new(), "opentofu/functions.json");
+}
+
+#[test]
+fn a_name_too_many_or_too_few_is_found() {
+    let mut lie = functions();
+    lie["functions"]["release"]["variables"] = serde_json::json!(["ROOT_KEY"]);
+    lie["functions"]["heartbeat"]["secrets"] = serde_json::json!([]);
+    lie["jobs"]["migrate"]["variables"] = serde_json::json!(["PORT"]);
+    let found = ["heartbeat is not given HANDLE_KEY", "release does not read ROOT_KEY", "migrate does not read PORT"];
+    let wrong = wrong_names(&lie);
+    assert!(found.iter().all(|it| wrong.contains(&(*it).to_owned())), "{wrong:?}");
+}
+
+/// The command with these variables, as Cloud Run starts it. Its metadata server is this machine, where nobody answers.
+fn command(name: &str, variables: &BTreeMap<String, String>, platform: &str) -> Command {
+    let mut command = Command::new(binary(name));
+    command.env_clear().envs(variables).env(platform, name).env("PORT", "0").env("GCE_METADATA_HOST", "127.0.0.1:1");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    command
+}
+
+async fn ended(mut command: Command) -> Output {
+    let output = tokio::time::timeout(Duration::from_secs(30), command.output()).await;
+    output.expect("it ends by itself").unwrap()
+}
+
+#[tokio::test]
+async fn every_service_listens_with_what_it_is_given_and_names_what_is_taken_away() {
+    let (functions, values) = (functions(), values(&ca().await));
+    for service in SERVICES.iter().map(|service| service.name) {
+        let value = |name: &String| {
+            let value = values.get(name.as_str());
+            (name.clone(), value.unwrap_or_else(|| panic!("the test has no value for {name}")).clone())
+        };
+        let variables: BTreeMap<String, String> = given(&functions, service).iter().map(value).collect();
+        let mut child = command(service, &variables, "K_SERVICE").spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let listens = async {
+            while let Some(line) = lines.next_line().await.unwrap() {
+                if line.contains("\"message\":\"listening\"") {
+                    return true;
+                }
+            }
+            false
+        };
+        let listens = tokio::time::timeout(Duration::from_secs(30), listens).await;
+        child.start_kill().unwrap();
+        let said = child.wait_with_output().await.unwrap().stderr;
+        let said = String::from_utf8_lossy(&said);
+        // The reaper of an image is built with the client for Cloud Pub/Sub. A build for tests may lack it, and says so
+        // when it has read its own configuration.
+        let lacks_client = service == "reaper" && said.contains("was built without the client for Cloud Pub/Sub");
+        assert!(listens == Ok(true) || lacks_client, "{service}: {said}");
+
+        let required = VARIABLES.iter().filter(|it| it.default == DefaultValue::Required && it.is_read_by(service));
+        // Both CAs because of the logins by access token.
+        for name in required.map(|variable| variable.name).chain(["DATABASE_CA", "REDIS_CA"]) {
+            let mut less = variables.clone();
+            less.remove(name);
+            if name == "TOKEN_ISSUER" {
+                less.remove("PUBLIC_URL"); // which takes its place
+            }
+            let output = ended(command(service, &less, "K_SERVICE")).await;
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(!output.status.success() && said.contains(name), "{service} without {name}: {said}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_job_of_the_schema_reads_what_it_is_given_and_names_what_is_taken_away() {
+    let (functions, values) = (functions(), values(&ca().await));
+    let given = names(&functions["jobs"]["migrate"], &["variables"]);
+    let variables: BTreeMap<String, String> =
+        given.iter().map(|name| (name.clone(), values[name.as_str()].clone())).collect();
+    let said = |output: &Output| -> Value {
+        let text = String::from_utf8_lossy(&output.stdout);
+        serde_json::from_str(text.lines().last().expect("it says something")).unwrap()
+    };
+    for verb in ["up", "status", "grants", "after-restore"] {
+        let mut run = command("migrate", &variables, "CLOUD_RUN_JOB");
+        run.arg(verb);
+        let output = ended(run).await;
+        assert_eq!(output.status.code(), Some(3), "{verb}: nobody answers, and all else is right: {}", said(&output));
+    }
+    for name in ["DATABASE_URL", "DATABASE_CA", "REDIS_URL", "REDIS_CA"] {
+        let mut less = variables.clone();
+        less.remove(name);
+        let mut run = command("migrate", &less, "CLOUD_RUN_JOB");
+        run.arg("after-restore");
+        let output = ended(run).await;
+        let line = said(&output);
+        assert!(output.status.code() == Some(2) && line["message"].as_str().unwrap().contains(name), "{name}: {line}");
+    }
+}
