@@ -6,6 +6,7 @@ from environments import NAMES, ROOT, Build, Environment, opentofu, say
 from failures import Failure
 from plan_review import PlanReview
 from steps import write_file
+from tofu import read_json
 
 STEP_IMAGES = ("builder", "cloud")
 # Until the bucket of states exists, the state of what makes it lies beside it. tofu reads files of this name last.
@@ -79,7 +80,7 @@ class BootstrapRoot:
         plan = ROOT / ".deploy" / "bootstrap.plan"
         plan.parent.mkdir(exist_ok=True)
         self._tofu("plan", "-input=false", "-no-color", "-var-file=bootstrap.tfvars", f"-out={plan}")
-        shown = json.loads(self._tofu("show", "-json", str(plan), capture=True).output)
+        shown = read_json(self._tofu("show", "-json", str(plan), capture=True).output)
         review = PlanReview(shown)
         deleted = [address for address, (_, actions) in review.changes.items() if "delete" in actions]
         if deleted:

@@ -3,7 +3,7 @@
 import json
 import os
 
-from environments import DIGEST, ROOT, Environment, check_project, say
+from environments import DIGEST, ROOT, Environment, check_project, commit, commit_time, opentofu, say
 from failures import Failure
 from steps import Steps
 
@@ -49,9 +49,23 @@ def image(runner, name: str, given: str | None) -> str:
     return digest
 
 
+def _step_image(name: str) -> str:
+    """The image that a step runs in: as the trigger says it, or as `./deploy bootstrap` wrote it on this machine."""
+    given = os.environ.get(name)
+    if given:
+        return given
+    path = opentofu() / "bootstrap" / "steps.auto.tfvars.json"
+    if not path.exists():
+        raise Failure("missing", "The images of the steps are not known here. ./deploy bootstrap reads their digests.")
+    return json.loads(path.read_text("utf-8"))["steps"][name.strip("_").lower()]
+
+
 def _make(runner, environment: Environment) -> str:
     build = environment.build
-    commit = os.environ.get("COMMIT_SHA", "by-hand")
+    substitutions = (
+        f"_REPOSITORY={build.repository},_COMMIT={commit(runner)},_TIME={commit_time(runner)},"
+        f"_BUILDER={_step_image('_BUILDER')},_CLOUD={_step_image('_CLOUD')}"
+    )
     done = runner.run(
         [
             "gcloud",
@@ -61,8 +75,7 @@ def _make(runner, environment: Environment) -> str:
             f"--config={ROOT}/.ci/image.yaml",
             f"--project={build.project}",
             f"--region={build.region}",
-            f"--substitutions=_REPOSITORY={build.repository},_COMMIT={commit},"
-            f"_BUILDER={os.environ.get('_BUILDER', '')},_CLOUD={os.environ.get('_CLOUD', '')}",
+            f"--substitutions={substitutions}",
             "--format=value(results.images[0].digest)",
         ],
         capture=True,

@@ -142,6 +142,11 @@ def commit(runner) -> str:
     return runner.run(["git", "-C", str(ROOT), "rev-parse", "HEAD"], capture=True).output.strip()
 
 
+def commit_time(runner) -> str:
+    """The time of the commit in seconds since 1970: everything in the image has it, so that it can be made again."""
+    return runner.run(["git", "-C", str(ROOT), "log", "-1", "--format=%ct"], capture=True).output.strip()
+
+
 def say(text: str):
     """A line for the person who started the command."""
     print(text, file=sys.stderr, flush=True)

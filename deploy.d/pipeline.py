@@ -4,7 +4,7 @@ import datetime
 import json
 import os
 
-from environments import NEXT, Environment, check_edited, check_project, commit, in_build, say
+from environments import NEXT, Environment, check_edited, check_project, commit, say
 from failures import Failure
 from plan_review import PlanReview
 from releases import ReleaseRecord
@@ -18,13 +18,13 @@ APPROVED = ("prod",)
 class Deploy:
     """A deploy to one environment. Every step can be started again: what is done is found done."""
 
-    def __init__(self, runner, name: str):
+    def __init__(self, runner, name: str, *, looks_only: bool = False):
         self.runner = runner
         self.environment = Environment(name)
         check_project(runner, self.environment)
         self.steps = Steps(self.environment)
-        self.platform = Tofu(runner, self.environment, "platform")
-        self.services = Tofu(runner, self.environment, "services")
+        self.platform = Tofu(runner, self.environment, "platform", looks_only=looks_only)
+        self.services = Tofu(runner, self.environment, "services", looks_only=looks_only)
 
     @property
     def approves(self) -> bool:
@@ -285,18 +285,10 @@ class Deploy:
         if name not in APPROVED:
             start(self.runner, Environment(name), plan["commit"], image=plan["image"])
             return
-        # The plan is made by an account that may only look; what is approved afterwards is exactly this plan.
-        account = f"plan-{name}@{self.environment.build.project}.iam.gserviceaccount.com"
-        if in_build():
-            os.environ["GOOGLE_IMPERSONATE_SERVICE_ACCOUNT"] = account
-            os.environ["CLOUDSDK_AUTH_IMPERSONATE_SERVICE_ACCOUNT"] = account
-        try:
-            following = Deploy(self.runner, name)
-            plan_id = following.plan(image=plan["image"])
-        finally:
-            if in_build():
-                del os.environ["GOOGLE_IMPERSONATE_SERVICE_ACCOUNT"]
-                del os.environ["CLOUDSDK_AUTH_IMPERSONATE_SERVICE_ACCOUNT"]
+        # What deploys this environment may look at the next one and change nothing in it; what is approved afterwards
+        # is exactly this plan.
+        following = Deploy(self.runner, name, looks_only=True)
+        plan_id = following.plan(image=plan["image"])
         start(self.runner, following.environment, plan["commit"], image=plan["image"], plan=plan_id)
 
 

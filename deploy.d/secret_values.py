@@ -1,12 +1,14 @@
 """Draws the values of secrets. A value goes from openssl to Secret Manager over pipes, past files and arguments."""
 
 import json
+import sys
 
 from environments import Environment, check_project, say
 from failures import Failure
 
 DRAWN = ("HANDLE_KEY", "LICENSE_PEPPER")
 PREVIOUS = "_PREVIOUS"
+CANARY_KEY = "CANARY_LICENSE_KEY"
 
 
 def secret_id(variable: str) -> str:
@@ -39,6 +41,16 @@ class SecretStore:
         name = self._gcloud("versions", "add", secret_id(secret), "--data-file=-", "--format=value(name)", feed=value)
         return int(name.rsplit("/", 1)[-1])
 
+    def exists(self, secret: str) -> bool:
+        return bool(self._gcloud("list", f"--filter=name~/{secret_id(secret)}$", "--format=value(name)"))
+
+    def create(self, secret: str):
+        self._gcloud("create", secret_id(secret), "--replication-policy=automatic")
+
+    def let_read(self, secret: str, account: str):
+        role = "--role=roles/secretmanager.secretAccessor"
+        self._gcloud("add-iam-policy-binding", secret_id(secret), f"--member=serviceAccount:{account}", role)
+
     def draw(self, number: int) -> str:
         """32 random bytes as base64url, under a number from 1 to 255."""
         drawn = self.runner.run(["openssl", "rand", "-base64", "32"], capture=True).output.strip()
@@ -53,6 +65,9 @@ def number_of(value: str) -> int:
 def keys(runner, name: str, step: str, secret: str | None):
     """`draw` what has no value yet; `next` and `swap` are the first two deploys of OPERATING, section 6."""
     store = SecretStore(runner, name)
+    if step == "canary":
+        _keep_canary(store, sys.stdin.read().strip())
+        return
     if step == "draw":
         for one in DRAWN:
             _draw_first(store, one)
@@ -62,6 +77,18 @@ def keys(runner, name: str, step: str, secret: str | None):
     if not store.versions(secret):
         raise Failure("wait", f"{secret} has no value yet: ./deploy keys {name} draw")
     (_draw_next if step == "next" else _swap)(store, secret)
+
+
+def _keep_canary(store: SecretStore, key: str):
+    """Keep the license key of the smoke test, which the account that deploys may read, and no other value."""
+    if not key.startswith("CODI-"):
+        raise Failure("usage", "Give the license key on standard input: ./deploy keys ENVIRONMENT canary < FILE")
+    environment = store.environment
+    if not store.exists(CANARY_KEY):
+        store.create(CANARY_KEY)
+    store.let_read(CANARY_KEY, f"deploy-{environment.name}@{environment.build.project}.iam.gserviceaccount.com")
+    version = store.add(CANARY_KEY, key)
+    say(f"The license key of the smoke test is the version {version} of {secret_id(CANARY_KEY)}.")
 
 
 def _pin(store: SecretStore, secret: str, version: int):

@@ -176,10 +176,17 @@ def _demand(condition: bool, what: str):
         raise Failure("smoke", f"The token is not to be believed: {what}.")
 
 
-def verify(
+def verify(token: str, certificate: str, roots: RootKeys, **expected) -> dict:
+    """The claims of a token that answers a request made just now. Expected are issuer, nonce, hardware and now."""
+    try:
+        return _verify(token, certificate, roots, **expected)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise Failure("smoke", f"The token or its certificate lacks a claim: {error}.") from error
+
+
+def _verify(
     token: str, certificate: str, roots: RootKeys, *, issuer: str, nonce: str, hardware: str, now: float
 ) -> dict:
-    """The claims of a token that answers a request made just now."""
     header, claims, signed, signature = _parse(token, "license-token+jwt", "EdDSA", MAX_TOKEN)
     root, certified, certificate_signed, certificate_signature = _parse(
         certificate, "license-cert+jwt", "RS256", MAX_CERTIFICATE

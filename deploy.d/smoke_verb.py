@@ -10,11 +10,10 @@ from failures import Failure
 from pipeline import Deploy
 from plan_review import PlanReview
 from releases import ReleaseRecord, now
-from secret_values import secret_id
+from secret_values import CANARY_KEY, secret_id
 from smoke import SmokeTarget, SmokeTest, await_tick, read_local, ticks_in
 from tofu import hand_over
 
-CANARY_KEY = "CANARY_LICENSE_KEY"
 LEFT_OUT = "the image of each service, the ingress of the reaper"
 
 

@@ -2,34 +2,44 @@
 
 import hashlib
 import json
-import os
 
 import steps
 from environments import Environment, in_build, opentofu
 
+# What changes stores, keys and rights is an account that nobody is but for the time of an apply of platform.
 IMPERSONATE = "GOOGLE_IMPERSONATE_SERVICE_ACCOUNT"
 ROOTS = ("platform", "services")
 # Longer than a request that is under way, shorter than anybody's patience: after it, the message names who holds it.
 LOCK_TIMEOUT = "-lock-timeout=30s"
 
 
+def read_json(output: str) -> dict:
+    """The object that tofu printed; nothing where there is none.
+
+    Before it, on the same stream, tofu warns of settings of the machine that it cannot read.
+    """
+    start = output.find("{")
+    return json.loads(output[start:]) if start >= 0 else {}
+
+
 class Tofu:
     """One root of one environment."""
 
-    def __init__(self, runner, environment: Environment, root: str):
+    def __init__(self, runner, environment: Environment, root: str, *, looks_only: bool = False):
         self.runner = runner
         self.environment = environment
         self.root = root
+        self.looks_only = looks_only
         self.directory = opentofu() / root
         self.plan_file = environment.work / f"{root}.plan"
 
     def _run(self, *arguments, **options):
         # The backend's settings of each environment in a place of their own: those of one never meet those of another.
         variables = {"TF_DATA_DIR": str(self.environment.work / f"{self.root}.terraform")}
-        if in_build() and IMPERSONATE not in os.environ:
+        if in_build() and self.root == "platform" and not self.looks_only:
             # Said by a variable of the environment, and not by one of tofu: a plan that another account made is applied
             # by this one, and keeps the values that it was made with.
-            variables[IMPERSONATE] = f"tofu-{self.root}@{self.environment.project}.iam.gserviceaccount.com"
+            variables[IMPERSONATE] = f"tofu-platform@{self.environment.project}.iam.gserviceaccount.com"
         return self.runner.run(["tofu", f"-chdir={self.directory}", *arguments], env=variables, **options)
 
     def init(self):
@@ -68,7 +78,7 @@ class Tofu:
         return self.show()
 
     def show(self) -> dict:
-        return json.loads(self._run("show", "-json", str(self.plan_file), capture=True).output)
+        return read_json(self._run("show", "-json", str(self.plan_file), capture=True).output)
 
     def apply(self):
         """Apply the plan that was kept. tofu refuses it where anything was applied in between."""
@@ -79,7 +89,7 @@ class Tofu:
 
     def outputs(self) -> dict:
         """The values of the outputs; none before the first apply."""
-        read = json.loads(self._run("output", "-json", "-no-color", capture=True).output or "{}")
+        read = read_json(self._run("output", "-json", "-no-color", capture=True).output)
         return {name: one["value"] for name, one in read.items()}
 
     def addresses(self) -> list:

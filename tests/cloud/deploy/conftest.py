@@ -73,17 +73,18 @@ class Site:
         # The Python that runs the tests is the one that `env python3` finds.
         path = f"{self.programs}:{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}"
         kept = {name: value for name, value in os.environ.items() if not name.startswith("_")}
-        for name in ("BUILD_ID", "COMMIT_SHA"):
+        for name in ("BUILD_ID", "COMMIT_SHA", "TF_CLI_CONFIG_FILE"):
             kept.pop(name, None)
         return {**kept, "PATH": path, "FAKE_HOME": str(self.home), **variables}
 
-    def deploy(self, *words, project=None, **variables):
+    def deploy(self, *words, project=None, feed="", **variables):
         """Run ./deploy. gcloud is set to the environment's project unless the test says otherwise."""
         named = next((word for word in words if word in ("dev", "staging", "prod")), "dev")
         return subprocess.run(
             [self.clone / "deploy", *words],
             env=self.environment(project or f"acme-{named}", **variables),
             capture_output=True,
+            input=feed,
             text=True,
             timeout=60,
             check=False,

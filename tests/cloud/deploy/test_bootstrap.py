@@ -22,7 +22,6 @@ def root_words(site) -> list:
 
 def test_the_state_is_moved_into_the_bucket_that_the_first_apply_makes(site):
     nothing_there(site)
-    (site.clone / "opentofu/bootstrap/terraform.tfstate").write_text(json.dumps(STATE))
     assert bootstrap(site).returncode == 0
     assert root_words(site) == ["init", "plan", "show", "apply", "init", "init", "plan", "show", "apply"]
     inits = [line for line in site.lines("tofu") if "opentofu/bootstrap init" in line]

@@ -91,7 +91,7 @@ def test_what_deploy_reads_from_the_build_is_declared():
     """A substitution that is spelt otherwise on the two sides would be ignored by both."""
     text = "".join(path.read_text("utf-8") for path in (REPOSITORY / "deploy.d").glob("*.py"))
     declared = set(read("cloudbuild.yaml")["substitutions"])
-    read_there = set(re.findall(r"os\.environ(?:\.get\(|\[)[\"'](_[A-Z_]+)", text))
+    read_there = set(re.findall(r"(?:os\.environ(?:\.get\(|\[)|_step_image\()[\"'](_[A-Z_]+)", text))
     assert read_there and read_there == declared
 
 

@@ -162,6 +162,18 @@ def test_an_exchange_of_keys_that_was_cut_short_is_mended(site):
     assert secret(site, "LICENSE_PEPPER_PREVIOUS") == [new, old]
 
 
+def test_the_license_key_of_the_smoke_test_comes_from_standard_input(site):
+    assert "standard input" in site.refused(2, "keys", "dev", "canary", feed="")
+    for key in ("CODI-AAAAA", "CODI-BBBBB"):
+        done = site.ok("keys", "dev", "canary", feed=f"{key}\n")
+        assert key not in done.stderr
+    assert secret(site, "CANARY_LICENSE_KEY") == ["CODI-AAAAA", "CODI-BBBBB"]
+    assert len(site.lines("gcloud secrets create")) == 1
+    granted = site.lines("gcloud secrets add-iam-policy-binding")[0]
+    assert "serviceAccount:deploy-dev@acme-build.iam.gserviceaccount.com" in granted
+    assert not [line for line in site.lines() if "CODI" in line]
+
+
 def test_keys_says_what_must_come_before(site):
     site.refused(17, "keys", "dev", "next", "HANDLE_KEY")
     site.refused(2, "keys", "dev", "swap")

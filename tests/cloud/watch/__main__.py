@@ -1,6 +1,7 @@
 """`python -m watch MADE`: plays the scenario and checks; MADE is what tests/cloud/tools/environment prints."""
 
 import pathlib
+import signal
 import sys
 import time
 
@@ -8,6 +9,8 @@ from .checks import Checks
 from .rules import rules
 from .scenario import play
 
+# Whoever stops the part stops the services that it started.
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 told = rules(pathlib.Path(sys.argv[1]))
 started = time.monotonic()
 run = play()

@@ -1,4 +1,11 @@
-mock_provider "google" {}
+# Where a value is not set, the mock answers what no pause would.
+mock_provider "google" {
+  mock_resource "google_cloud_run_v2_service" {
+    defaults = {
+      scaling = { manual_instance_count = 99 }
+    }
+  }
+}
 
 variables {
   project     = "example-dev"

@@ -102,6 +102,8 @@ def tofu(_feed: str) -> int:
             sys.stderr.write("Error: Saved plan is stale\n")
             return 1
         serial_file.write_text(str(serial + 1))
+        if (pathlib.Path(value_of("-chdir")) / "backend_override.tf").exists():
+            (pathlib.Path(value_of("-chdir")) / "terraform.tfstate").write_text("{}")
     elif words[0] == "output":
         print(json.dumps({name: {"value": value} for name, value in read(f"{root}.outputs.json", {}).items()}))
     elif words[0] == "state":
@@ -153,6 +155,12 @@ def gcloud(feed: str) -> int:
 
 
 def secrets(words: list, feed: str) -> int:
+    if words[1] != "versions":
+        if words[1] == "list":
+            print("\n".join(str(path) for path in HOME.glob(f"secret.{value_of('--filter')[6:-1]}.json")))
+        elif words[1] == "create":
+            (HOME / f"secret.{words[2]}.json").write_text("[]")
+        return 0
     name = value_of("--secret") or words[3]
     path = HOME / f"secret.{name}.json"
     versions = json.loads(path.read_text()) if path.exists() else []

@@ -1,0 +1,152 @@
+"""What ./deploy relies on in tofu itself, tried on the real program: its options, its exit codes, its words.
+
+The roots are made of terraform_data, which needs no provider, and keep their state in a file. TOFU is the program.
+"""
+
+import os
+import pathlib
+import subprocess
+import time
+
+import pytest
+from conftest import IMAGE, Site
+
+TOFU = os.environ.get("TOFU", "")
+pytestmark = pytest.mark.skipif(
+    not TOFU, reason="TOFU is not set: tests/cloud/parts/deploy sets it to the tofu it built"
+)
+
+PLATFORM = """
+terraform {
+  backend "local" {}
+}
+variable "project" { type = string }
+variable "region" { type = string }
+variable "image" { type = string }
+variable "slow" {
+  type    = number
+  default = 0
+}
+resource "terraform_data" "job" {
+  input = var.image
+  provisioner "local-exec" {
+    command = "touch ${path.root}/started; sleep ${var.slow}"
+  }
+}
+module "records" {
+  source = "./records"
+}
+output "platform" { value = { project = var.project } }
+"""
+RECORDS = 'resource "terraform_data" "instance" {\n  input = "kept"\n}\n'
+SERVICES = """
+terraform {
+  backend "local" {}
+}
+variable "platform" { type = object({ project = string }) }
+variable "image" { type = string }
+variable "paused" { type = bool }
+resource "terraform_data" "function" { input = "${var.image} ${var.paused}" }
+output "urls" { value = {} }
+"""
+
+
+@pytest.fixture
+def site(tmp_path) -> Site:
+    one = Site(tmp_path)
+    (one.programs / "tofu").unlink()
+    (one.programs / "tofu").symlink_to(TOFU)
+    opentofu = one.clone / "opentofu"
+    (opentofu / "platform/records").mkdir()
+    (opentofu / "platform/main.tf").write_text(PLATFORM)
+    (opentofu / "platform/records/main.tf").write_text(RECORDS)
+    (opentofu / "services/main.tf").write_text(SERVICES)
+    (opentofu / "environments/dev/services.tfvars").write_text("")
+    # One file for both roots: a state for each, by the folder that tofu is told to work in.
+    (opentofu / "environments/dev/backend.hcl").write_text('path = "state.tfstate"\n')
+    (one.clone / ".gitignore").write_text(
+        "__pycache__\n/.deploy\n*.auto.tfvars.json\n*.tfstate*\nstarted\n.terraform*\n"
+    )
+    one.git("add", "--all")
+    one.git("commit", "--quiet", "--message", "roots")
+    return one
+
+
+def deploy_all(site):
+    site.ok("image", "dev", "--image", IMAGE)
+    for step in ("plan", "apply-platform", "migrate", "apply-services"):
+        site.ok(step, "dev")
+
+
+def test_a_first_and_a_second_deploy(site):
+    deploy_all(site)
+    assert "services: planned when platform" not in site.ok("plan", "dev").stderr
+    assert "platform: no change" in site.ok("plan", "dev").stderr
+    inventory = site.ok("inventory", "dev").stderr
+    assert "state of platform: 2 resources" in inventory and "state of services: 1 resources" in inventory
+
+
+def test_what_tofu_warns_of_before_it_answers_is_not_taken_for_the_answer(site):
+    deploy_all(site)
+    assert "platform: no change" in site.ok("plan", "dev", TF_CLI_CONFIG_FILE="/nowhere/tofu.rc").stderr
+
+
+def test_a_plan_that_deletes_the_records_is_refused(site):
+    deploy_all(site)
+    (site.clone / "opentofu/platform/records/main.tf").write_text("")
+    words = site.refused(8, "plan", "dev")
+    assert "deletes module.records.terraform_data.instance" in words
+    site.ok("plan", "dev", "--allow-delete", "module.records.terraform_data.instance")
+
+
+def test_a_stale_plan_is_told(site):
+    deploy_all(site)
+    other = IMAGE.replace("a" * 64, "c" * 64)
+    site.ok("image", "dev", "--image", other)
+    site.ok("plan", "dev")
+    kept = site.clone / ".deploy/dev"
+    for name in ("platform.plan", "plan.json"):
+        (kept / f"{name}.kept").write_bytes((kept / name).read_bytes())
+    site.ok("apply-platform", "dev")
+    for name in ("platform.plan", "plan.json"):
+        (kept / name).write_bytes((kept / f"{name}.kept").read_bytes())
+    (kept / "platform.json").unlink()
+    assert "Plan again" in site.refused(9, "apply-platform", "dev")
+
+
+def slow_apply(site) -> subprocess.Popen:
+    """An apply that is under way, in the middle of its one resource."""
+    (site.clone / "opentofu/environments/dev/platform.tfvars").write_text(
+        'project = "acme-dev"\nregion  = "us-central1"\nslow    = 60\n'
+    )
+    site.ok("image", "dev", "--image", IMAGE)
+    site.ok("plan", "dev")
+    child = subprocess.Popen(
+        [site.clone / "deploy", "apply-platform", "dev"],
+        env=site.environment("acme-dev"),
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    )
+    deadline = time.monotonic() + 60
+    while not (site.clone / "opentofu/platform/started").exists():
+        assert time.monotonic() < deadline and child.poll() is None
+        time.sleep(0.05)
+    return child
+
+
+def test_a_second_deploy_at_once_is_told_and_a_stopped_one_gives_back_its_lock(site):
+    child = slow_apply(site)
+    text = (site.clone / "deploy.d/tofu.py").read_text()
+    (site.clone / "deploy.d/tofu.py").write_text(text.replace("-lock-timeout=30s", "-lock-timeout=1s"))
+    words = site.refused(6, "plan", "dev")
+    assert "Somebody else changes platform" in words and "./deploy unlock ENVIRONMENT platform " in words
+    assert "an unknown time" not in words
+    child.terminate()
+    _, words = child.communicate(timeout=60)
+    assert child.returncode == 130, words
+    # What it left is mended by the same commands.
+    values = site.clone / "opentofu/environments/dev/platform.tfvars"
+    values.write_text(values.read_text().replace("slow    = 60\n", ""))
+    deploy_all(site)
+    assert not list(pathlib.Path(site.clone / "opentofu/platform").glob("*.lock.info"))
