@@ -1,9 +1,9 @@
 # One file for every image.
 #
-#   cloud   what Cloud Run and Kubernetes run: static binaries and nothing else. Its context is target/image, which .ci/image fills:
-#             .ci/image && docker build --file Dockerfile --target cloud target/image
-#   local   one machine, as ./dev run: license-local with a PostgreSQL and a Redis of its own. Its context is this directory; compose.yaml
-#           builds and starts it.
+#   cloud   what Cloud Run and Kubernetes run: static binaries and nothing else. Its context is target/image, which
+#           .ci/image fills: .ci/image && docker build --file Dockerfile --target cloud target/image
+#   local   one machine, as ./dev run: license-local with a PostgreSQL and a Redis of its own. Its context is this
+#           directory; compose.yaml builds and starts it.
 #
 # `cloud` is first: a builder that knows no targets better builds everything before the one it is asked for.
 
@@ -11,8 +11,8 @@ ARG BASE=scratch
 ARG RUST=mirror.gcr.io/library/rust:1.95-slim-bookworm@sha256:d7482085ff5b415f84dba5647ae71606650bdef00db7aeb69f4b3d170c3e4082
 ARG DEBIAN=mirror.gcr.io/library/debian:bookworm-slim@sha256:88200866dfff7ea7f5cbcb6ec7c8a701889efe6fe859fe64d6990e4b07ea4171
 
-# No shell, no libraries, no package manager: there is nothing in it that a request could be made to start. Which service a container is,
-# is said by its command (/acquire, /heartbeat, …); there is no other entry.
+# No shell, no libraries, no package manager: there is nothing in it that a request could be made to start. Which
+# service a container is, is said by its command (/acquire, /heartbeat, …); there is no other entry.
 FROM ${BASE} AS cloud
 COPY root/ /
 USER 65532:65532
@@ -32,7 +32,8 @@ RUN apt-get update \
  && apt-get install --no-install-recommends -y ca-certificates postgresql redis-server \
  && rm -rf /var/lib/apt/lists/*
 # PostgreSQL starts only as an account that has a name.
-RUN useradd --system --uid 65532 --user-group --home-dir /data --no-create-home --shell /usr/sbin/nologin license-local \
+RUN useradd --system --uid 65532 --user-group --home-dir /data --no-create-home \
+      --shell /usr/sbin/nologin license-local \
  && install -d -m 700 -o license-local -g license-local /data
 COPY --from=compiled /source/target/dist/license-local /usr/local/bin/
 USER 65532:65532

@@ -27,10 +27,24 @@ class Authority:
     def __init__(self, directory: pathlib.Path, name: str) -> None:
         directory.mkdir()
         self.certificate, self.server = directory / "ca.pem", directory / "server.pem"
-        ca_key, key, request, extensions = (str(directory / f) for f in ("ca.key", "server.key", "server.csr", "extensions"))
+        ca_key, key, request, extensions = (
+            str(directory / f) for f in ("ca.key", "server.key", "server.csr", "extensions")
+        )
         pathlib.Path(extensions).write_text("subjectAltName=IP:127.0.0.1\nbasicConstraints=critical,CA:FALSE\n")
         curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
-        _openssl("req", "-x509", *curve, "-keyout", ca_key, "-out", str(self.certificate), "-days", "2", "-subj", f"/CN={name}")
+        _openssl(
+            "req",
+            "-x509",
+            *curve,
+            "-keyout",
+            ca_key,
+            "-out",
+            str(self.certificate),
+            "-days",
+            "2",
+            "-subj",
+            f"/CN={name}",
+        )
         _openssl("req", *curve, "-keyout", key, "-out", request, "-subj", "/CN=127.0.0.1")
         _openssl(
             "x509", "-req", "-in", request, "-CA", str(self.certificate), "-CAkey", ca_key, "-CAcreateserial",
@@ -51,13 +65,21 @@ class Issuer:
         self.key = directory / "issuer.key"
         _openssl("genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", str(self.key))
         modulus = _openssl("rsa", "-in", str(self.key), "-noout", "-modulus").decode().strip().removeprefix("Modulus=")
-        key = {"kty": "RSA", "alg": "RS256", "use": "sig", "kid": "test", "n": _base64url(bytes.fromhex(modulus)), "e": "AQAB"}
+        key = {
+            "kty": "RSA",
+            "alg": "RS256",
+            "use": "sig",
+            "kid": "test",
+            "n": _base64url(bytes.fromhex(modulus)),
+            "e": "AQAB",
+        }
         self.keys = json.dumps({"keys": [key]}).encode()
 
     def token(self, email: str = EMAIL) -> str:
         now = int(time.time())
         claims = {
-            "iss": ISSUER, "aud": AUDIENCE, "sub": "1", "email": email, "email_verified": True, "iat": now, "exp": now + 600,
+            "iss": ISSUER, "aud": AUDIENCE, "sub": "1", "email": email, "email_verified": True,
+            "iat": now, "exp": now + 600,
         }  # fmt: skip
         parts = [{"alg": "RS256", "kid": "test", "typ": "JWT"}, claims]
         signed = ".".join(_base64url(json.dumps(part).encode()) for part in parts)
@@ -65,16 +87,14 @@ class Issuer:
 
 
 @contextlib.contextmanager
-def serving(body: bytes, authority: Authority | None = None, gate: threading.Event | None = None) -> Iterator[tuple[str, list[str]]]:
-    """Serves a body at every path, over TLS where there is an authority; with a gate, not before it is open. Gives the address and a list
-    of the paths that were asked for."""
+def serving(body: bytes, authority: Authority | None = None) -> Iterator[tuple[str, list[str]]]:
+    """Serves a body at every path, over TLS where there is an authority. Gives the address and a list of the paths
+    that were asked for."""
     asked: list[str] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802 (the name is http.server's)
+        def do_GET(self) -> None:
             asked.append(self.path)
-            if gate is not None:
-                gate.wait(30)
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()

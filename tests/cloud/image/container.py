@@ -1,7 +1,6 @@
 """The image in buildah's storage, and a process in it: PID 1, as uid 65532, on a root that nobody can write to."""
 
 import contextlib
-import hashlib
 import json
 import os
 import pathlib
@@ -22,7 +21,15 @@ class Storage:
 
     def __init__(self, directory: pathlib.Path) -> None:
         self.directory = directory
-        self.base = ["buildah", "--storage-driver", "vfs", "--root", str(directory / "root"), "--runroot", str(directory / "run")]
+        self.base = [
+            "buildah",
+            "--storage-driver",
+            "vfs",
+            "--root",
+            str(directory / "root"),
+            "--runroot",
+            str(directory / "run"),
+        ]
 
     def run(self, *arguments: str) -> str:
         done = subprocess.run([*self.base, *arguments], capture_output=True, text=True, check=False)
@@ -36,19 +43,23 @@ class Storage:
             "--file", "Dockerfile", "--tag", tag, *options, str(context),
         )  # fmt: skip
 
-    def manifest(self, tag: str) -> bytes:
-        """The manifest as a registry would be sent it, layers compressed."""
-        to = self.directory / tag.replace("/", "-").replace(":", "-")
-        if not to.exists():
-            self.run("push", "--dest-compress", tag, f"dir:{to}")
-        return (to / "manifest.json").read_bytes()
-
     def digest(self, tag: str) -> str:
-        return hashlib.sha256(self.manifest(tag)).hexdigest()
+        """The digest of the image's manifest, as a registry would call it, layers compressed."""
+        return self._pushed(tag)["digest"]
 
     def compressed(self, tag: str) -> int:
         """The bytes that a registry keeps of it."""
-        return sum(layer["size"] for layer in json.loads(self.manifest(tag))["layers"])
+        manifest = self._directory(tag) / "blobs" / "sha256" / self.digest(tag).removeprefix("sha256:")
+        return sum(layer["size"] for layer in json.loads(manifest.read_text())["layers"])
+
+    def _directory(self, tag: str) -> pathlib.Path:
+        return self.directory / tag.replace("/", "-").replace(":", "-")
+
+    def _pushed(self, tag: str) -> dict[str, str]:
+        to = self._directory(tag)
+        if not to.exists():
+            self.run("push", tag, f"oci:{to}")
+        return json.loads((to / "index.json").read_text())["manifests"][0]
 
     def config(self, tag: str) -> dict[str, object]:
         return json.loads(self.run("inspect", "--type", "image", tag))["OCIv1"]["config"]
@@ -74,12 +85,19 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
-# The first process of a process namespace of its own, as the container's first one is. Nothing is on the root but the image: no /proc, no
-# /dev, no /tmp. Root itself is tried first: where even root cannot write, the root is read-only.
+# The first process of a process namespace of its own, as the container's first one is. The root has the image, and the
+# /proc and /dev that every container is given; without them a static binary finds no random bytes (getrandom looks for
+# its system call by dlsym, which a static binary does not have, and then opens /dev/urandom). Root itself tries to
+# write first: where root cannot, the root is read-only.
 _ENTER = r"""
 root=$1 command=$2
-mount --bind "$root" "$root" && mount -o remount,bind,ro "$root" || exit 125
+mkdir -p "$root/dev" "$root/proc" && mount --bind "$root" "$root" && mount -o remount,bind,ro "$root" || exit 125
 if touch "$root/probe" 2>/dev/null; then echo "the root can be written to" >&2; exit 124; fi
+mount -t proc proc "$root/proc" && mount -t tmpfs tmpfs "$root/dev" || exit 125
+for device in null random urandom; do
+  touch "$root/dev/$device" && mount --bind "/dev/$device" "$root/dev/$device" || exit 125
+done
+mount -o remount,ro "$root/dev" || exit 125
 cd "$root" && exec chroot --userspec=65532:65532 "$root" "$command"
 """
 
@@ -91,7 +109,19 @@ class Process:
         self.name, self.port = name, free_port()
         self.output = tempfile.TemporaryFile("w+")
         self.launcher = subprocess.Popen(
-            ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", _ENTER, "enter", str(root), f"/{name}"],
+            [
+                "unshare",
+                "--mount",
+                "--pid",
+                "--fork",
+                "--kill-child",
+                "sh",
+                "-c",
+                _ENTER,
+                "enter",
+                str(root),
+                f"/{name}",
+            ],
             env={"PATH": os.environ["PATH"], "PORT": str(self.port), **environment},
             stdin=subprocess.DEVNULL,
             stdout=self.output,
@@ -100,8 +130,9 @@ class Process:
 
     @property
     def lines(self) -> str:
+        """The last of what it wrote."""
         self.output.seek(0)
-        return self.output.read()
+        return self.output.read()[-2000:]
 
     def get(self, path: str) -> tuple[int, str]:
         """Status and body; the service is awaited, at most ten seconds."""

@@ -55,4 +55,6 @@ class Elf:
         if section is None:
             raise ValueError("it carries no list of what it is made of (section .dep-v0)")
         listed = json.loads(zlib.decompress(section))["packages"]
-        return {(package["name"], package["version"]) for package in listed if package.get("kind", "runtime") == "runtime"}
+        return {
+            (package["name"], package["version"]) for package in listed if package.get("kind", "runtime") == "runtime"
+        }

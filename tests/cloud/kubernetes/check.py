@@ -1,8 +1,10 @@
-"""What is promised of kubernetes/base. The last lines plant faults: each check must refuse the fault that it is there for."""
+"""What is promised of kubernetes/base. The last lines plant faults: each check must refuse its own."""
 
 import copy
 import json
 import re
+import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -110,7 +112,9 @@ def check_parts(documents: list[Document]) -> None:
             holds(selected == label, f"{kind} {name} looks for other pods")
         scaler = of_kind(documents, "HorizontalPodAutoscaler").get(name)
         holds(scaler is not None, f"{name} has no HorizontalPodAutoscaler")
-        holds(scaler["spec"]["scaleTargetRef"]["name"] == name, f"the HorizontalPodAutoscaler {name} scales another one")
+        holds(
+            scaler["spec"]["scaleTargetRef"]["name"] == name, f"the HorizontalPodAutoscaler {name} scales another one"
+        )
         holds("replicas" not in deployment, f"{name} has a number of replicas, over which two would quarrel")
         (container,) = deployment["template"]["spec"]["containers"]
         probes = {probe: container[probe]["httpGet"]["path"] for probe in container if probe.endswith("Probe")}
@@ -120,9 +124,38 @@ def check_parts(documents: list[Document]) -> None:
         account = template["spec"]["serviceAccountName"]
         holds(account in of_kind(documents, "ServiceAccount"), f"there is no ServiceAccount {account}")
     denied = of_kind(documents, "NetworkPolicy")["nothing-else"]["spec"]
-    holds(denied["podSelector"] == {} and "ingress" not in denied and "egress" not in denied, "what is not named is let through")
-    level = of_kind(documents, "Namespace")["license-server"]["metadata"]["labels"]["pod-security.kubernetes.io/enforce"]
+    holds(
+        denied["podSelector"] == {} and "ingress" not in denied and "egress" not in denied,
+        "what is not named is let through",
+    )
+    level = of_kind(documents, "Namespace")["license-server"]["metadata"]["labels"][
+        "pod-security.kubernetes.io/enforce"
+    ]
     holds(level == "restricted", f"the namespace enforces {level}")
+
+
+def rendered() -> list[Document] | None:
+    """The base as Kustomize puts it together, where there is a program that can."""
+    for command in (["kustomize", "build"], ["kubectl", "kustomize"]):
+        if shutil.which(command[0]):
+            done = subprocess.run([*command, str(BASE)], capture_output=True, text=True, check=False)
+            holds(done.returncode == 0, f"{command[0]} refuses the base: {done.stderr}")
+            return list(yaml.safe_load_all(done.stdout))
+    return None
+
+
+def check_rendered(documents: list[Document]) -> None:
+    check_schema(documents)
+    settings = [name for name in of_kind(documents, "ConfigMap") if name.startswith("settings-")]
+    holds(len(settings) == 1, f"there are the ConfigMaps {settings}")
+    for name, template in pods(documents).items():
+        for variable in template["spec"]["containers"][0]["env"]:
+            asked = variable.get("valueFrom", {}).get("configMapKeyRef", {"name": settings[0]})["name"]
+            holds(asked == settings[0], f"{name}: {variable['name']} is looked for in {asked}")
+    # What `kubectl apply -l license-server/step=migrate` takes must be enough for the job.
+    first = {d["kind"] for d in documents if d["metadata"].get("labels", {}).get("license-server/step") == "migrate"}
+    wanted = {"Namespace", "NetworkPolicy", "ConfigMap", "ServiceAccount", "Job"}
+    holds(first == wanted, f"before the services, {sorted(first)} are applied")
 
 
 def connections(documents: list[Document]) -> int:
@@ -145,13 +178,25 @@ def planted() -> list[tuple[str, Callable[[list[Document]], None], Callable[[lis
         ("an unknown field", check_schema, lambda d: container(d).update(comand=["/acquire"])),
         ("a word for a number", check_schema, lambda d: container(d)["ports"][0].update(containerPort="many")),
         ("a variable less", check_environment, lambda d: container(d)["env"].pop()),
-        ("a variable more", check_environment, lambda d: container(d, "reaper")["env"].append({"name": "LICENSE_PEPPER"})),
-        ("a root that is written to", check_restricted, lambda d: container(d)["securityContext"].pop("readOnlyRootFilesystem")),
+        (
+            "a variable more",
+            check_environment,
+            lambda d: container(d, "reaper")["env"].append({"name": "LICENSE_PEPPER"}),
+        ),
+        (
+            "a root that is written to",
+            check_restricted,
+            lambda d: container(d)["securityContext"].pop("readOnlyRootFilesystem"),
+        ),
         ("root", check_restricted, lambda d: pods(d)["migrate"]["spec"].pop("securityContext")),
         ("a tag for a digest", check_restricted, lambda d: container(d, "tick").update(image="curlimages/curl:8.17.0")),
         ("no budget", check_parts, lambda d: without(d, "PodDisruptionBudget", "heartbeat")),
         ("no policy", check_parts, lambda d: without(d, "NetworkPolicy", "admin")),
-        ("traffic by the stores", check_parts, lambda d: container(d)["readinessProbe"]["httpGet"].update(path="/health/ready")),
+        (
+            "traffic by the stores",
+            check_parts,
+            lambda d: container(d)["readinessProbe"]["httpGet"].update(path="/health/ready"),
+        ),
     ]
 
 
@@ -164,6 +209,13 @@ def main() -> None:
         holds(listed == [path.name for path in files], f"kustomization.yaml lists {listed}")
         for check in CHECKS:
             check(documents)
+        if (built := rendered()) is None:
+            print(
+                "kubernetes: NOT rendered, because neither kustomize nor kubectl is here; objects were checked alone"
+            )
+        else:
+            check_rendered(built)
+            print(f"kubernetes: rendered by Kustomize into {len(built)} objects")
     except Refused as refused:
         sys.exit(f"kubernetes: {refused}.")
     faults = planted()
@@ -176,8 +228,14 @@ def main() -> None:
             print(f"kubernetes: refused, {fault}: {refused}")
         else:
             sys.exit(f"kubernetes: {fault} was not refused.")
-    print(f"kubernetes: {len(documents)} objects in {len(files)} files, valid for {' and '.join(VERSIONS)}, as functions.json says;")
-    print(f"kubernetes: at most {connections(documents)} connections to PostgreSQL during a rollout; {len(faults)} planted faults refused")
+    print(
+        f"kubernetes: {len(documents)} objects in {len(files)} files, "
+        f"valid for {' and '.join(VERSIONS)}, as functions.json says;"
+    )
+    print(
+        f"kubernetes: at most {connections(documents)} connections to PostgreSQL during a rollout; "
+        f"{len(faults)} planted faults refused"
+    )
 
 
 if __name__ == "__main__":
