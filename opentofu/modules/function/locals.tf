@@ -9,6 +9,8 @@ locals {
   # that it has started without them.
   startup_seconds = 90
 
+  manual_instances = var.paused ? 0 : null
+
   share = var.canary == null ? 100 : var.canary.percent
 
   traffic = concat(

@@ -19,7 +19,7 @@ resource "google_cloud_run_v2_service" "function" {
   # said here, which would be a difference in every plan.
   scaling {
     scaling_mode          = var.paused ? "MANUAL" : "AUTOMATIC"
-    manual_instance_count = var.paused ? 0 : null
+    manual_instance_count = local.manual_instances
     min_instance_count    = var.paused ? 0 : var.scaling.min
     max_instance_count    = var.scaling.max
   }

@@ -1,13 +1,6 @@
 # Run once for each environment, with `-var-file=../environments/ENVIRONMENT/services.tfvars`.
 
-# Where a value is not set, the mock answers what no pause would.
-mock_provider "google" {
-  mock_resource "google_cloud_run_v2_service" {
-    defaults = {
-      scaling = { manual_instance_count = 99 }
-    }
-  }
-}
+mock_provider "google" {}
 
 variables {
   image = "example.dev/cloud@sha256:0000000000000000000000000000000000000000000000000000000000000001"

@@ -8,9 +8,11 @@ variables {
   # The connections that this environment's PostgreSQL really has.
   platform = merge(jsondecode(file("./tests/platform.json")), {
     records = {
-      url             = "postgres://10.0.0.3:5432/license"
-      ca              = "the CA of the records"
-      max_connections = tonumber(one(regex("max_connections = ([0-9]+)", file("../environments/staging/platform.tfvars"))))
+      url = "postgres://10.0.0.3:5432/license"
+      ca  = "the CA of the records"
+      max_connections = tonumber(one(
+        regex("max_connections = ([0-9]+)", file("../environments/staging/platform.tfvars")),
+      ))
     }
   })
 }
@@ -63,7 +65,7 @@ run "staff_signs_in_where_customers_cannot" {
   command = plan
 
   assert {
-    condition     = output.staff_audience != null && output.environment["admin"].STAFF_IDENTITY_AUDIENCE == var.staff.audience
+    condition     = output.environment["admin"].STAFF_IDENTITY_AUDIENCE == var.staff.audience
     error_message = "Admin must be told who staff is."
   }
 
