@@ -9,8 +9,8 @@ import subprocess
 from cloud import Release
 from place import ROOT, Fault, Place, demand
 
-# What an image is made of: two commits that agree in it have the same image.
-SOURCES = ["core", "functions", "pubsub", "migrations", "Cargo.toml", "Cargo.lock", ".ci/image"]
+# What the binaries are made of: two commits that agree in it have the same ones.
+SOURCES = ["core", "functions", "pubsub", "migrations", "Cargo.toml", "Cargo.lock"]
 # An image has these, or it is of a time before there was one.
 _OF_AN_IMAGE = [".ci/image", "functions/src/bin/migrate.rs", "opentofu/functions.json"]
 _BUILT = pathlib.Path("target/image/root")
@@ -44,7 +44,7 @@ def current(place: Place, given: pathlib.Path | None) -> Release:
 
 
 def earlier(place: Place, given: pathlib.Path | None) -> Release:
-    """That of the newest commit whose image differs from this clone's. It is built once and kept outside the clone."""
+    """That of the newest commit of this branch whose image differs. It is built once and kept outside the clone."""
     if given:
         return _given("the release before", given)
     commit = _commit_before()
@@ -76,7 +76,7 @@ def _given(name: str, directory: pathlib.Path) -> Release:
 
 
 def _commit_before() -> str:
-    for commit in _git("log", "--format=%H", "HEAD", "--", *SOURCES).stdout.split():
+    for commit in _git("log", "--first-parent", "--format=%H", "HEAD", "--", *SOURCES, *_OF_AN_IMAGE).stdout.split():
         has_image = all(
             _git("cat-file", "-e", f"{commit}:{path}", check=False).returncode == 0 for path in _OF_AN_IMAGE
         )
