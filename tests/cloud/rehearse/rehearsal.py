@@ -12,8 +12,8 @@ import wiring
 from cloud import Cloud
 from place import Fault, Place
 
-# With the cloud's own lease the restore drill waits for 360 s, and then for 405 s or more. The drain is the shortest that
-# a service accepts on Cloud Run.
+# With the cloud's own lease the restore drill waits for 360 s, and then for 405 s or more. The drain is the shortest
+# that a service accepts on Cloud Run.
 SHORT = {"ttl_seconds": 20, "drain_seconds": 35}
 # Waiting for the minute would only cost time: what a tick does is the same.
 TICK_SECONDS = 5

@@ -97,7 +97,7 @@ def _hosts(wires: Wires, name: str, port: int) -> dict:
 
 
 def told(wires: Wires, name: str) -> dict:
-    """What a function is told in the clear, as in the cloud (tests/cloud/parts/rehearse compares it with OpenTofu's)."""
+    """What a function is told in the clear. tests/cloud/parts/rehearse compares it with what OpenTofu plans."""
     reads = DESCRIBED["every"]["variables"] + DESCRIBED["functions"][name]["variables"]
     return {key: str(value) for key, value in _values(wires, name).items() if key in reads and value is not None}
 
