@@ -54,7 +54,9 @@ def earlier(place: Place, given: pathlib.Path | None) -> Release:
         # No worktree, which a rehearsal that is killed would leave in the repository's list of them.
         _git("clone", "--quiet", "--no-checkout", "--shared", str(ROOT), str(clone))
         _git("-C", str(clone), "checkout", "--quiet", "--detach", commit)
-        place.also_remove(_build_directory(clone))
+        # Not one that was set for every clone, this one too.
+        if _build_directory(clone) != _build_directory(ROOT):
+            place.also_remove(_build_directory(clone))
         _build(place, clone)
         part = kept.with_suffix(f".part{os.getpid()}")
         place.also_remove(part)
