@@ -28,7 +28,7 @@ use license_core::{
 };
 use license_pubsub::{
     Message, Publisher, Topic,
-    push::{Envelope, MalformedPush, PushCheck, PushDelivery},
+    push::{Envelope, MalformedPush, PushCheck, PushCheckError, PushDelivery},
     rest::{self, RestPublisher},
 };
 use std::{sync::Arc, time::Duration};
@@ -60,10 +60,12 @@ async fn received<T>(
     read: impl FnOnce(&PushDelivery) -> Result<T, MalformedPush>,
 ) -> Result<T, Response> {
     let authorization = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let checked = service.push.check(authorization).await.map_err(|error| Problem::from(error).into_response())?;
-    checked.map_err(|refused| {
-        tracing::warn!(reason = %chain(&refused), "push refused");
-        Problem::token_invalid("Only the subscriptions of this service may push here.").into_response()
+    service.push.check(authorization).await.map_err(|error| match error {
+        PushCheckError::Unavailable(error) => Problem::from(error).into_response(),
+        PushCheckError::Refused(refused) => {
+            tracing::warn!(reason = %chain(&refused), "push refused");
+            Problem::token_invalid("Only the subscriptions of this service may push here.").into_response()
+        }
     })?;
     let poison = |reason: &dyn std::fmt::Display| {
         tracing::error!(%reason, "a poison message was acknowledged and dropped");

@@ -30,7 +30,7 @@ use license_core::{
         secret::KeyRing,
         step_up::SignIn,
     },
-    identity::{IdentityVerifier, VerifiedClaims},
+    identity::{IdentityVerifier, VerifiedClaims, VerifyError},
     management::{JoinRequest, Management, NewMember, NewOrganization},
     records::{DatabaseRole, Records, RegisteredTenant, VerifiedPerson},
     refusal::{ChangeError, ChangeRefusal},
@@ -218,9 +218,12 @@ async fn register(
         }
     }
     fields.check(Some(()))?;
-    let claims = match service.verifier.verify(&bearer.0).await? {
+    let claims = match service.verifier.verify(&bearer.0).await {
         Ok(claims) => claims,
-        Err(why) => return Err(service.credential_guesses.refused(&parts, &bearer.0, token_rejected(why)).await),
+        Err(VerifyError::Unavailable(error)) => return Err(error.into()),
+        Err(VerifyError::Rejected(why)) => {
+            return Err(service.credential_guesses.refused(&parts, &bearer.0, token_rejected(why)).await);
+        }
     };
     let standing = match body.invitation {
         Some(_) => service.limit.admit_person(&claims).await?,

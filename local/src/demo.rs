@@ -1,6 +1,11 @@
 //! The demo organization: one license with five seats and no end, so that the first curl line works.
 
-use crate::{data::DataDirectory, issuer::ISSUER, secrets, stores::PostgresServer};
+use crate::{
+    data::DataDirectory,
+    issuer::ISSUER,
+    secrets,
+    stores::{self, PostgresServer},
+};
 use license_core::{
     domain::{
         key::LicenseKey,
@@ -11,7 +16,7 @@ use license_core::{
     refusal::ChangeError,
 };
 use license_functions::edge::serve::StartError;
-use sqlx::{Connection, Executor, PgConnection};
+use sqlx::{Connection, Executor};
 use std::sync::Arc;
 
 /// A plan and a product are the vendor's data; these two are this machine's.
@@ -38,7 +43,7 @@ pub(crate) async fn license_key(
             return Ok(key.reveal());
         }
     }
-    let mut connection = PgConnection::connect_with(&postgres.superuser()).await?;
+    let mut connection = stores::connect(&postgres.superuser()).await?;
     connection.execute(PLAN).await?;
     connection.close().await?;
     let key = register(&Management::new(records), peppers).await?;

@@ -1,7 +1,8 @@
 //! The demo identity provider of one machine: signs ID tokens shaped like those of Identity Platform for whoever asks,
-//! and the push tokens of the bus. It vouches for every address it is told, so it exists on the loopback interface only
-//! (`guard.rs`), and whoever wants a token of the vendor's staff brings a secret that only the machine's owner can
-//! read.
+//! and the push tokens of the bus.
+//!
+//! It vouches for every address it is told, so it exists on the loopback interface only (`guard.rs`), and whoever wants
+//! a token of the vendor's staff brings a secret that only the machine's owner can read.
 
 use crate::secrets;
 use aws_lc_rs::{

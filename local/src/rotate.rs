@@ -6,14 +6,14 @@
 use crate::{
     data::{DataDirectory, KeyVersions},
     options::{ReplaceableKey, RotateCommand, RotationStep},
-    stores::{PostgresServer, PostgresSettings},
+    stores::{self, PostgresServer, PostgresSettings},
 };
 use license_core::{
     Clock,
     signer::{RootSigner, local::LocalRoot},
 };
 use license_functions::edge::serve::StartError;
-use sqlx::{Connection, PgConnection};
+use sqlx::Connection;
 use std::{fs, io, os::unix::fs::MetadataExt, path::PathBuf};
 
 /// The most licenses that are named one by one.
@@ -114,7 +114,7 @@ async fn needed(
     ring: &KeyVersions,
     data: &DataDirectory,
 ) -> Result<Option<String>, StartError> {
-    let mut sql = PgConnection::connect_with(&postgres.superuser()).await?;
+    let mut sql = stores::connect(&postgres.superuser()).await?;
     // Revoked licenses give no seat and get no key any more.
     let keys = "from license_keys k join licenses l using (tenant_id, license_id)
                 where split_part(k.key_hmac, '.', 1) = $1 and l.status <> 'revoked' \

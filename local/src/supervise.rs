@@ -1,6 +1,7 @@
-//! Keeps PostgreSQL and Redis running: one that dies is started again and its seats survive, since PostgreSQL keeps
-//! what was committed and Redis is rebuilt from it. Five deaths within a minute mean that something is wrong that
-//! starting again does not mend.
+//! Keeps PostgreSQL and Redis running.
+//!
+//! One that dies is started again and its seats survive, since PostgreSQL keeps what was committed and Redis is rebuilt
+//! from it. Five deaths within a minute mean that something is wrong that starting again does not mend.
 
 use crate::stores::{PostgresServer, RedisServer};
 use license_core::error::chain;

@@ -4,13 +4,15 @@ use crate::{Message, Topic};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use license_core::{
     Clock,
-    domain::event::{Event, SweepShare},
+    domain::{
+        event::{Event, SweepShare},
+        id::draw_uuid,
+    },
     error::ErrorContext,
 };
 use serde::{Deserialize, de::DeserializeOwned};
 use std::collections::BTreeMap;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
-use uuid::Uuid;
 
 /// One delivery of one message. The same message may come again, with the same [`PushDelivery::message_id`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +36,7 @@ impl PushDelivery {
     pub fn new(topic: Topic, message: Message, clock: &Clock) -> Self {
         Self {
             subscription: format!("projects/local/subscriptions/{}", topic.as_str()),
-            message_id: Uuid::now_v7().to_string(),
+            message_id: draw_uuid().to_string(),
             publish_time: Some(clock.now()),
             delivery_attempt: Some(1),
             data: message.data,

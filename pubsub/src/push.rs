@@ -2,8 +2,8 @@
 
 pub use crate::envelope::{Envelope, MalformedPush, PushDelivery};
 use license_core::{
-    Result,
-    identity::{IdentityVerifier, TokenRejected},
+    Error,
+    identity::{IdentityVerifier, TokenRejected, VerifyError},
 };
 
 /// Checks that a push comes from our subscriptions and nobody else: signature, times, issuer and exact audience by the
@@ -35,24 +35,42 @@ pub enum PushRefused {
     EmailUnverified,
 }
 
+/// Why [`PushCheck::check`] let a push not in.
+#[derive(Debug, thiserror::Error)]
+pub enum PushCheckError {
+    /// The push is not believed.
+    #[error(transparent)]
+    Refused(#[from] PushRefused),
+    /// The issuer could not be asked for its keys: let the push be redelivered.
+    #[error(transparent)]
+    Unavailable(Error),
+}
+
+impl From<VerifyError> for PushCheckError {
+    fn from(error: VerifyError) -> Self {
+        match error {
+            VerifyError::Rejected(rejected) => Self::Refused(PushRefused::Token(rejected)),
+            VerifyError::Unavailable(error) => Self::Unavailable(error),
+        }
+    }
+}
+
 impl PushCheck {
-    /// Checks the value of the `Authorization` header. The inner error is the refusal.
+    /// Checks the value of the `Authorization` header.
     ///
     /// # Errors
-    /// The issuer's keys could not be fetched ([`license_core::Error::Identity`]): let the push be redelivered.
-    pub async fn check(&self, authorization: Option<&str>) -> Result<std::result::Result<(), PushRefused>> {
-        let Some(token) = authorization.and_then(bearer) else {
-            return Ok(Err(PushRefused::NoToken));
-        };
-        let claims = match self.verifier.verify(token).await? {
-            Ok(claims) => claims,
-            Err(refused) => return Ok(Err(PushRefused::Token(refused))),
-        };
-        Ok(match claims.email {
-            Some(email) if email == self.email && claims.email_verified => Ok(()),
-            Some(email) if email == self.email => Err(PushRefused::EmailUnverified),
-            _ => Err(PushRefused::Email),
-        })
+    /// [`PushCheckError::Refused`] says why the push is not believed; [`PushCheckError::Unavailable`], with
+    /// [`Error::Identity`], that the issuer's keys could not be fetched.
+    pub async fn check(&self, authorization: Option<&str>) -> Result<(), PushCheckError> {
+        let token = authorization.and_then(bearer).ok_or(PushRefused::NoToken)?;
+        let claims = self.verifier.verify(token).await?;
+        if claims.email.as_ref() != Some(&self.email) {
+            return Err(PushRefused::Email.into());
+        }
+        if !claims.email_verified {
+            return Err(PushRefused::EmailUnverified.into());
+        }
+        Ok(())
     }
 }
 

@@ -1,6 +1,7 @@
-//! Publishing by the plain REST call of Cloud Pub/Sub
-//! (<https://cloud.google.com/pubsub/docs/reference/rest/v1/projects.topics/publish>): how a function that runs as a
-//! process of its own beside `license-local` reaches that one's bus, without the weight of the cloud's client.
+//! Publishing by the plain REST call of Cloud Pub/Sub.
+//!
+//! A function that runs as a process of its own beside `license-local` reaches that one's bus so, without the weight of
+//! the cloud's client. <https://cloud.google.com/pubsub/docs/reference/rest/v1/projects.topics/publish>
 
 use crate::{Message, PublishError, PublishFuture, Publisher, Topic, TopicNames};
 use base64::{Engine, engine::general_purpose::STANDARD};

@@ -5,7 +5,7 @@ use license_core::{
     domain::{
         claimant::Claimant,
         handle::SessionHandle,
-        id::{Attempt, ClientPart, Holder, Hw, PoolName},
+        id::{Attempt, ClientPart, Holder, PoolName},
         key::LicenseKey,
         secret::KeyRing,
     },
@@ -60,21 +60,16 @@ impl Machine {
 
     /// The machine and its process, as a request for a seat names them.
     pub fn claimant(&self) -> Claimant {
-        let number = self.key.number();
-        Claimant {
-            holder_by_machine: self.holder(),
-            holder_by_process: self.instance.as_ref().map(|part| Holder::process(number, &self.hardware, part)),
-            hw: Hw::of(number, &self.hardware),
-            attempt: self.attempt,
-            label: self.label.clone(),
-            client: serde_json::json!({}),
-            product: self.product.clone(),
-        }
+        self.request().claimant
     }
 
     /// The request for a seat.
     pub fn request(&self) -> AcquireRequest {
-        AcquireRequest { key: self.key.clone(), pool: self.pool.clone(), nonce: None, claimant: self.claimant() }
+        let mut request = AcquireRequest::new(self.key.clone(), &self.hardware, self.instance.as_ref(), self.attempt);
+        request.pool = self.pool.clone();
+        request.claimant.label = self.label.clone();
+        request.claimant.product = self.product.clone();
+        request
     }
 
     /// Asks for a seat.

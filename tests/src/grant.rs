@@ -90,14 +90,10 @@ impl SeatGrant {
     }
 
     fn claimant(&self) -> Claimant {
-        Claimant {
-            holder_by_machine: self.holder,
-            holder_by_process: None,
-            hw: self.hw,
-            attempt: self.attempt,
-            label: self.label.clone(),
-            client: serde_json::json!({}),
-            product: None,
-        }
+        let hardware = "hardware-of-a-grant".parse().unwrap();
+        let mut claimant = Claimant::new(LicenseNumber(0), &hardware, None, self.attempt);
+        (claimant.holder_by_machine, claimant.hw) = (self.holder, self.hw);
+        claimant.label = self.label.clone();
+        claimant
     }
 }

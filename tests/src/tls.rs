@@ -11,7 +11,7 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// A certificate authority, and the certificate of one server.
+/// A certificate authority, and the certificate of one server. All have the same name: what tells them apart is the key.
 pub struct Authority {
     dir: TempDir,
 }

@@ -10,7 +10,7 @@ use aws_lc_rs::{
 use keys::b64;
 use license_core::{
     Clock, Error,
-    identity::{IdentitySettings, IdentityVerifier, LONGEST_LIFE, NoAddress, TokenRejected},
+    identity::{IdentitySettings, IdentityVerifier, LONGEST_LIFE, NoAddress, TokenRejected, VerifyError},
 };
 use serde_json::{Value, json};
 use std::sync::OnceLock;
@@ -78,7 +78,10 @@ impl Issuer {
     }
 
     async fn refused(&self, token: &str) -> Option<TokenRejected> {
-        self.verifier.verify(token).await.unwrap().err()
+        self.verifier.verify(token).await.err().map(|error| match error {
+            VerifyError::Rejected(rejected) => rejected,
+            VerifyError::Unavailable(error) => panic!("the keys cannot be fetched: {error}"),
+        })
     }
 }
 
@@ -91,7 +94,7 @@ fn signed(header: &Value, claims: &Value, sign: impl Fn(&[u8]) -> Vec<u8>) -> St
 #[tokio::test]
 async fn a_person_s_token_says_who_they_are() {
     let it = issuer().await;
-    let claims = it.verifier.verify(&it.token("k0", |_| {})).await.unwrap().unwrap();
+    let claims = it.verifier.verify(&it.token("k0", |_| {})).await.unwrap();
     assert_eq!((claims.issuer.as_str(), claims.subject.as_str()), (ISSUER, "u1"));
     assert_eq!((claims.email.as_deref(), claims.email_verified), (Some("a@example.com"), true));
     assert_eq!((claims.name.as_deref(), claims.provider.as_deref()), (Some("A"), Some("github.com")));
@@ -107,7 +110,7 @@ async fn a_push_token_of_google_is_read_by_the_same_code() {
         claims.insert("azp".into(), "1234".into());
         claims.insert("email".into(), "push@project.iam.gserviceaccount.com".into());
     });
-    let claims = it.verifier.verify(&token).await.unwrap().unwrap();
+    let claims = it.verifier.verify(&token).await.unwrap();
     assert_eq!(claims.email.as_deref(), Some("push@project.iam.gserviceaccount.com"));
     assert_eq!((claims.email_verified, claims.provider), (true, None));
 }
@@ -117,7 +120,7 @@ async fn an_email_is_verified_only_if_the_issuer_says_so() {
     let it = issuer().await;
     for said in [json!(false), json!("true"), json!(1), Value::Null] {
         let token = it.token("k0", |claims| claims["email_verified"] = said.clone());
-        assert!(!it.verifier.verify(&token).await.unwrap().unwrap().email_verified, "{said}");
+        assert!(!it.verifier.verify(&token).await.unwrap().email_verified, "{said}");
     }
 }
 
@@ -184,7 +187,7 @@ async fn a_subject_has_nothing_that_cannot_be_seen_and_names_are_cleaned() {
     }
     let said = async |name: &str, value: Value| {
         let token = it.token("k0", |claims| claims[name] = value.clone());
-        it.verifier.verify(&token).await.unwrap().unwrap()
+        it.verifier.verify(&token).await.unwrap()
     };
     assert_eq!(said("name", json!("A\0d\u{202E}a\u{7}")).await.name.as_deref(), Some("A d a"));
     assert_eq!(said("name", json!("\0")).await.name, None);
@@ -238,7 +241,7 @@ async fn keys_are_fetched_once_for_as_long_as_the_issuer_says() {
     let callers: Vec<_> = (0..20)
         .map(|_| {
             let (verifier, token) = (it.verifier.clone(), it.token("k0", |_| {}));
-            tokio::spawn(async move { verifier.verify(&token).await.unwrap().is_ok() })
+            tokio::spawn(async move { verifier.verify(&token).await.is_ok() })
         })
         .collect();
     for caller in callers {
@@ -304,7 +307,10 @@ async fn without_any_keys_it_is_an_error_and_no_refusal() {
         ResponseTemplate::new(302).insert_header("location", "/elsewhere"),
     ] {
         it.answer(answer).await;
-        assert!(matches!(it.verifier.verify(&it.token("k0", |_| {})).await, Err(Error::Identity(_))));
+        assert!(matches!(
+            it.verifier.verify(&it.token("k0", |_| {})).await,
+            Err(VerifyError::Unavailable(Error::Identity(_)))
+        ));
     }
     it.publish(json!({ "keys": [keys::jwk(key(0), "k0")] })).await;
     assert_eq!(it.refused(&it.token("k0", |_| {})).await, None, "and the next one asks again");
@@ -321,7 +327,13 @@ async fn an_issuer_that_is_away_later_locks_nobody_out_for_a_day() {
     }
     assert_eq!(it.asked().await, 1, "it is left in peace between tries");
     let unknown = it.verifier.verify(&it.token("k1", |_| {})).await;
-    assert!(matches!(unknown, Err(Error::Identity(_))), "whether the key is new cannot be found out");
+    assert!(
+        matches!(unknown, Err(VerifyError::Unavailable(Error::Identity(_)))),
+        "whether the key is new cannot be found out"
+    );
     it.clock.advance_ms(22 * 3_600_000);
-    assert!(matches!(it.verifier.verify(&it.token("k0", |_| {})).await, Err(Error::Identity(_))));
+    assert!(matches!(
+        it.verifier.verify(&it.token("k0", |_| {})).await,
+        Err(VerifyError::Unavailable(Error::Identity(_)))
+    ));
 }

@@ -104,5 +104,6 @@ async fn an_instance_says_once_a_minute_how_many_connections_it_has() {
     let lines = lines();
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert!(lines[0]["connections"].as_u64() >= Some(1) && lines[0]["idle"].is_u64(), "{lines:?}");
+    assert!(lines[0]["redis_connects"].as_u64() >= Some(1), "{lines:?}");
     assert!(lines[0]["request_id"].is_string());
 }

@@ -1,5 +1,6 @@
-//! Access tokens of the service account that this instance runs as, from Google's metadata server. The signer shows
-//! them to Cloud KMS, and both stores take them as passwords where they are told to (`DATABASE_AUTH` and `REDIS_AUTH`).
+//! Access tokens of the service account that this instance runs as, from Google's metadata server.
+//!
+//! The signer shows them to Cloud KMS, and both stores take them as passwords where they are told to (`DATABASE_AUTH` and `REDIS_AUTH`).
 //! <https://cloud.google.com/compute/docs/access/authenticate-workloads#applications>
 //!
 //! Why not Google's own library: docs/decisions/2026-11-28-access-tokens-without-a-library.md.

@@ -1,10 +1,13 @@
 //! Who asks for a seat.
 
-use super::id::{Attempt, Holder, Hw};
+use super::id::{Attempt, ClientPart, Holder, Hw, LicenseNumber};
 
 /// The process start that asks for a seat, and the machine it runs on. It is made once, from the request; Redis and
 /// PostgreSQL borrow it.
+///
+/// Only [`Claimant::new`] makes one, so its holders and its machine hash are always of the same license and machine.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Claimant {
     /// The holder if the license counts machines.
     pub holder_by_machine: Holder,
@@ -20,4 +23,22 @@ pub struct Claimant {
     pub client: serde_json::Value,
     /// The product that the client names, if it names one. A license for another product gives it no seat.
     pub product: Option<String>,
+}
+
+impl Claimant {
+    /// The claimant of a license on the machine `hardware`, in the process `instance` if the client names it. People
+    /// are shown a part of the machine's public hash, which the client can show too, until it has another label; of
+    /// itself it has said nothing.
+    pub fn new(license: LicenseNumber, hardware: &ClientPart, instance: Option<&ClientPart>, attempt: Attempt) -> Self {
+        let hw = Hw::of(license, hardware);
+        Self {
+            holder_by_machine: Holder::machine(license, hardware),
+            holder_by_process: instance.map(|instance| Holder::process(license, hardware, instance)),
+            hw,
+            attempt,
+            label: format!("machine {}", &hw.to_string()[..8]),
+            client: serde_json::json!({}),
+            product: None,
+        }
+    }
 }

@@ -12,9 +12,12 @@ const JWT_BEGINNINGS: [&str; 5] = ["eyJ", "eyA", "ewo", "ew0", "ewk"];
 /// distinguish it from other text.
 const SHORTEST_ENCODED: usize = 16;
 
-/// True if a text looks like a credential of this server or of an identity provider, or like a part of one: a license
-/// key, an API token, an invitation or a JWT, in any spelling and also encoded in base64 or hexadecimal digits. `true`
-/// does not mean that the credential exists, and a text that is not a credential may look like one.
+/// True if a text looks like a credential of this server or of an identity provider, or like a part of one.
+///
+/// That is a license key, an API token, an invitation or a JWT, in any spelling and also encoded in base64 or
+/// hexadecimal digits.
+///
+/// `true` does not mean that the credential exists, and a text that is not a credential may look like one.
 ///
 /// Session handles are not recognised. The shortest has 148 characters of base64url, and nothing distinguishes them
 /// from other long texts.
@@ -94,7 +97,10 @@ fn is_base64url(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{id::LicenseNumber, id::TenantId, opaque::OpaqueSecret};
+    use crate::domain::{
+        id::{LicenseNumber, TenantId, draw_uuid},
+        opaque::OpaqueSecret,
+    };
     use base64::prelude::BASE64_STANDARD;
     use uuid::Uuid;
 
@@ -120,7 +126,7 @@ mod tests {
             "ewogICJhbGciOiAiUlMyNTYi".to_owned(),
         ];
         for &kind in SecretKind::ALL {
-            let text = OpaqueSecret::draw(kind, TenantId(Uuid::now_v7())).reveal();
+            let text = OpaqueSecret::draw(kind, TenantId(draw_uuid())).reveal();
             all.extend([text[..40].to_owned(), text.replace('_', "-"), format!("id.{text}"), text]);
         }
         for text in &all {
@@ -135,7 +141,7 @@ mod tests {
     #[test]
     fn a_credential_is_recognised_in_base64_and_in_hexadecimal_digits() {
         let key = LicenseKey::draw(LicenseNumber::draw()).reveal();
-        let token = OpaqueSecret::draw(SecretKind::ApiToken, TenantId(Uuid::now_v7())).reveal();
+        let token = OpaqueSecret::draw(SecretKind::ApiToken, TenantId(draw_uuid())).reveal();
         let hex = |text: &str| text.bytes().map(|b| format!("{b:02x}")).collect::<String>();
         for secret in [key.clone(), key.replace('-', ""), key.to_lowercase(), token.clone(), format!("user:{key}")] {
             for text in [

@@ -97,13 +97,14 @@ impl SessionHandle {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::id::draw_uuid;
 
     fn handle() -> SessionHandle {
         SessionHandle {
-            tenant: TenantId(Uuid::now_v7()),
+            tenant: TenantId(draw_uuid()),
             license: LicenseNumber::draw(),
             pool: PoolName::default_pool(),
-            pool_id: PoolId(Uuid::now_v7()),
+            pool_id: PoolId(draw_uuid()),
             seat: 3,
             session: SessionId::draw(),
             hw: Hw([7; 32]),

@@ -51,6 +51,13 @@ uuid_id! {
     Attempt,
 }
 
+/// A new UUID of version 7, which begins with the time: what is drawn later is greater, but for what is drawn within
+/// one millisecond by two processes.
+#[expect(clippy::disallowed_methods, reason = "the one place that draws ids")]
+pub fn draw_uuid() -> Uuid {
+    Uuid::now_v7()
+}
+
 impl TenantId {
     /// Stands for the vendor, whose catalog and staff belong to no organization. No organization has this id, so
     /// row-level security shows no row of a customer to a transaction that runs under it.
@@ -60,7 +67,7 @@ impl TenantId {
 impl SessionId {
     /// Makes a new id that is ordered by time (UUID version 7).
     pub fn draw() -> Self {
-        Self(Uuid::now_v7())
+        Self(draw_uuid())
     }
 }
 
@@ -76,9 +83,10 @@ impl Attempt {
 /// The number of a seat within its pool, from 0.
 pub type SeatNo = u32;
 
-/// The public number of a license, which never changes: 64 random bits, written as 13 Crockford base32 symbols. It is
-/// also one half of the hash tag of a pool's keys in Redis. It is read as a license key is: only its letters and digits
-/// count.
+/// The public number of a license, which never changes: 64 random bits, written as 13 Crockford base32 symbols.
+///
+/// It is also one half of the hash tag of a pool's keys in Redis. It is read as a license key is: only its letters and
+/// digits count.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LicenseNumber(pub u64);
 
@@ -179,8 +187,9 @@ impl fmt::Display for PoolName {
 }
 
 /// The text by which a client distinguishes its machine (hardware id) or its process (instance id) from others: 8 to
-/// 128 printable ASCII characters, which the server does not interpret. It is never stored, logged or printed; only
-/// hashes of it are kept beyond the request.
+/// 128 printable ASCII characters, which the server does not interpret.
+///
+/// It is never stored, logged or printed; only hashes of it are kept beyond the request.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ClientPart(String);
 
@@ -228,11 +237,13 @@ macro_rules! hash_id {
 
 hash_id! {
     /// What occupies one seat: the first 128 bits of SHA-256("holder-v1" ‖ license number ‖ length-prefixed parts).
+    ///
     /// Redis stores it twice for every seat, so it is short. A collision would let two machines count as one holder,
     /// but a client can do the same without one by sending the same hardware id from both.
     Holder = 16 "must be 22 base64url characters",
-    /// The machine hash, which is stored, signed and logged: SHA-256("hw-v1" ‖ license number ‖ hardware id). A client
-    /// can compute the hash of its own machine.
+    /// The machine hash, which is stored, signed and logged: SHA-256("hw-v1" ‖ license number ‖ hardware id).
+    ///
+    /// A client can compute the hash of its own machine.
     Hw = 32 "must be 43 base64url characters",
 }
 

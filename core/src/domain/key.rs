@@ -140,7 +140,7 @@ mod tests {
         }
     }
 
-    /// The Python client is held to the same list (sdk/python/tests/test_key.py).
+    /// The Python client is held to the same list (`sdk/python/tests/test_key.py`).
     #[test]
     fn a_key_reads_whatever_happened_to_it_on_its_way_and_nothing_else_does() {
         let list: serde_json::Value = serde_json::from_str(include_str!("../../../tests/spellings.json")).unwrap();

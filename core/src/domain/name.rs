@@ -23,9 +23,12 @@ pub fn clean(text: &str) -> String {
     composed.trim_matches(|c: char| c.is_whitespace() || is_invisible_format(c)).to_owned()
 }
 
-/// Prepares a text that is only displayed, so that it never has to be refused: the text is cleaned, control characters,
-/// line ends and characters that change the direction of writing become blanks, and the text is cut after `max_chars`
-/// characters. `None` if no visible character is left.
+/// Prepares a text that is only displayed, so that it never has to be refused.
+///
+/// The text is cleaned; control characters, line ends and characters that change the direction of writing become
+/// blanks; and the text is cut after `max_chars` characters.
+///
+/// `None` if no visible character is left.
 pub fn clean_for_display(text: &str, max_chars: usize) -> Option<String> {
     let line: String =
         text.chars().map(|c| if is_line_end_or_control(c) || is_direction_control(c) { ' ' } else { c }).collect();

@@ -10,9 +10,10 @@ use std::{
     str::FromStr,
 };
 
-/// Returns the IPv4 address that an IPv6 address spells, and every other address unchanged. An IPv6 address spells an
-/// IPv4 address if it is mapped (`::ffff:1.2.3.4`, RFC 4291), compatible (`::1.2.3.4`, RFC 4291), translated
-/// (`::ffff:0:1.2.3.4`, RFC 2765) or of NAT64 (`64:ff9b::1.2.3.4`, RFC 6052).
+/// Returns the IPv4 address that an IPv6 address spells, and every other address unchanged.
+///
+/// An IPv6 address spells an IPv4 address if it is mapped (`::ffff:1.2.3.4`, RFC 4291), compatible (`::1.2.3.4`, RFC
+/// 4291), translated (`::ffff:0:1.2.3.4`, RFC 2765) or of NAT64 (`64:ff9b::1.2.3.4`, RFC 6052).
 pub fn canonical_address(ip: IpAddr) -> IpAddr {
     let IpAddr::V6(v6) = ip else { return ip };
     let ipv4 = embedded_ipv4(v6.octets());
@@ -31,9 +32,10 @@ fn embedded_ipv4(octets: [u8; 16]) -> Ipv4Addr {
 }
 
 /// The name under which the requests of an address are counted: the IPv4 address, or the /64 network of an IPv6
-/// address. A machine usually has a whole /64 to itself and could use a new address for each request. 6to4 (RFC 3056)
-/// and Teredo (RFC 4380) give whole IPv6 networks to one IPv4 address, so their addresses are counted as that IPv4
 /// address.
+///
+/// A machine usually has a whole /64 to itself and could use a new address for each request. 6to4 (RFC 3056) and Teredo
+/// (RFC 4380) give whole IPv6 networks to one IPv4 address, so their addresses are counted as that IPv4 address.
 pub fn client_bucket(ip: IpAddr) -> String {
     let IpAddr::V6(v6) = canonical_address(ip) else { return canonical_address(ip).to_string() };
     let octets = v6.octets();

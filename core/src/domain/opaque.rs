@@ -7,7 +7,7 @@
 
 use super::{
     base32,
-    id::TenantId,
+    id::{TenantId, draw_uuid},
     pasted,
     secret::{self, Secret},
 };
@@ -52,7 +52,7 @@ pub struct OpaqueSecret {
 impl OpaqueSecret {
     /// Makes a new random secret with a new id.
     pub fn draw(kind: SecretKind, tenant: TenantId) -> Self {
-        Self { kind, tenant, id: Uuid::now_v7(), secret: Secret::new(u128::from_be_bytes(secret::random())) }
+        Self { kind, tenant, id: draw_uuid(), secret: Secret::new(u128::from_be_bytes(secret::random())) }
     }
 
     /// Reads a secret of that kind as it was typed or pasted; its case, blanks, line ends and quotes around it do not

@@ -1,5 +1,7 @@
-//! Cleaning of keys, numbers and tokens that were copied from a mail or a web page. Copying adds blanks, line ends,
-//! hyphens, quotes and other Unicode forms of letters; they are removed before the text is parsed.
+//! Cleaning of keys, numbers and tokens that were copied from a mail or a web page.
+//!
+//! Copying adds blanks, line ends, hyphens, quotes and other Unicode forms of letters; they are removed before the text
+//! is parsed.
 
 use icu_normalizer::ComposingNormalizerBorrowed;
 use icu_properties::{
@@ -8,9 +10,10 @@ use icu_properties::{
 };
 use std::borrow::Cow;
 
-/// The letters and digits of a text, without all other characters. Full-width letters, mathematical letters and
-/// ligatures become ordinary letters (Unicode's form NFKC). This is for texts that are written in groups, with any
-/// separators between the groups.
+/// The letters and digits of a text, without all other characters.
+///
+/// Full-width letters, mathematical letters and ligatures become ordinary letters (Unicode's form NFKC). This is for
+/// texts that are written in groups, with any separators between the groups.
 pub fn letters_and_digits(text: &str) -> Cow<'_, str> {
     if text.bytes().all(|b| b.is_ascii_alphanumeric()) {
         return text.into();
@@ -18,9 +21,10 @@ pub fn letters_and_digits(text: &str) -> Cow<'_, str> {
     to_compatibility_form(text).chars().filter(|c| c.is_alphanumeric() && !is_hyphen(*c)).collect::<String>().into()
 }
 
-/// Cleans a word that never contains blanks, such as a bearer credential or an `Idempotency-Key`. The result is in
-/// Unicode's form NFKC, without blanks, line ends, invisible characters and the quotes around it, and with `-` for
-/// every hyphen and dash.
+/// Cleans a word that never contains blanks, such as a bearer credential or an `Idempotency-Key`.
+///
+/// The result is in Unicode's form NFKC, without blanks, line ends, invisible characters and the quotes around it, and
+/// with `-` for every hyphen and dash.
 pub fn clean_word(text: &str) -> Cow<'_, str> {
     if text.bytes().all(|b| b.is_ascii_graphic() && !is_quote(b.into())) {
         return text.into();

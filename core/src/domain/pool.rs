@@ -13,10 +13,10 @@ pub struct SeatLease {
     /// What the license says.
     pub facts: LicenseFacts,
     /// How long the lease is, ms: shorter than the setting for a new process on a seat that carries many
-    /// (lease_length.lua).
+    /// (`lease_length.lua`).
     pub lease_ms: i64,
     /// How long the holder has held its seat, ms, which is what grace is earned by; `None` where its tokens carry no
-    /// grace (lease_length.lua).
+    /// grace (`lease_length.lua`).
     pub held_ms: Option<i64>,
 }
 

@@ -3,8 +3,9 @@
 use super::id::InvalidText;
 use std::{str::FromStr, time::Duration};
 
-/// A limit of the generic cell rate algorithm: one request in every interval of [`RateLimit::interval`], and up to `burst`
-/// requests at once after a pause.
+/// A limit of the generic cell rate algorithm: one request in every interval of [`RateLimit::interval`], and up to
+/// `burst` requests at once after a pause.
+///
 /// <https://en.wikipedia.org/wiki/Generic_cell_rate_algorithm>
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimit {

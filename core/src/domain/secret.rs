@@ -30,9 +30,11 @@ impl<T> fmt::Debug for Secret<T> {
     }
 }
 
-/// A secret that is shown in one answer. It serializes as its plain text, so that the answer to the same request can be
-/// repeated. It may only be serialized into an answer or into a stored answer that is encrypted
-/// ([`crate::records::RepeatableRequest`]), never into the audit log or an event.
+/// A secret that is shown in one answer.
+///
+/// It serializes as its plain text, so that the answer to the same request can be repeated. It may only be serialized
+/// into an answer or into a stored answer that is encrypted ([`crate::records::RepeatableRequest`]), never into the
+/// audit log or an event.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ShownSecret(String);

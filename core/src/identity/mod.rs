@@ -6,7 +6,7 @@
 mod keys;
 
 use crate::{
-    Clock, Result,
+    Clock, Error,
     domain::{
         email::Email,
         name::{clean, clean_for_display, is_invisible},
@@ -26,8 +26,10 @@ const LEEWAY: i64 = 60;
 /// No ID token is longer.
 const MAX_LEN: usize = 16 * 1024;
 
-/// For how long an ID token may be good unless a setting says otherwise, in seconds. Providers give one hour (Identity
-/// Platform, Google, Okta) to ten (Auth0); a token is good for whoever finds it, and nobody can take it back.
+/// For how long an ID token may be good unless a setting says otherwise, in seconds.
+///
+/// Providers give one hour (Identity Platform, Google, Okta) to ten (Auth0); a token is good for whoever finds it, and
+/// nobody can take it back.
 pub const LONGEST_LIFE: u32 = 12 * 3600;
 
 /// The longest name of a person that is kept, in characters.
@@ -102,6 +104,17 @@ pub enum TokenRejected {
     TooLong,
 }
 
+/// Why [`IdentityVerifier::verify`] named nobody.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    /// The token was read and rejected: asking again gives the same answer.
+    #[error(transparent)]
+    Rejected(#[from] TokenRejected),
+    /// The issuer could not be asked for its keys.
+    #[error(transparent)]
+    Unavailable(#[from] Error),
+}
+
 /// Why the address of a token cannot stand for its person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoAddress {
@@ -156,7 +169,7 @@ impl VerifiedClaims {
     ///
     /// # Errors
     /// If it vouches for none, or for one that could be taken for another.
-    pub fn address(&self) -> std::result::Result<Email, NoAddress> {
+    pub fn address(&self) -> Result<Email, NoAddress> {
         let email = self.email.as_deref().filter(|email| self.email_verified && !clean(email).is_empty());
         email.ok_or(NoAddress::Unverified)?.parse().map_err(|_| NoAddress::Unusable)
     }
@@ -182,7 +195,7 @@ struct IdTokenHeader {
     crit: Option<serde_json::Value>,
 }
 
-/// Dates are mandatory as OpenID Connect Core section 2 has them.
+/// Dates are mandatory as `OpenID` Connect Core section 2 has them.
 #[derive(Deserialize)]
 struct WireClaims {
     iss: String,
@@ -219,7 +232,7 @@ impl AudienceClaim {
     }
 }
 
-/// True for what may be a subject. OpenID Connect Core, section 2, has 255 ASCII characters. Letters beyond ASCII harm
+/// True for what may be a subject. `OpenID` Connect Core, section 2, has 255 ASCII characters. Letters beyond ASCII harm
 /// nobody; what cannot be seen could pass for another.
 fn is_subject(text: &str) -> bool {
     let unseen = |c: char| c.is_control() || is_invisible(c) || matches!(c, '\u{2028}' | '\u{2029}');
@@ -247,22 +260,20 @@ impl IdentityVerifier {
         Self { inner: Arc::new(VerifierInner { settings, clock, keys, validation }) }
     }
 
-    /// Who presents this token? The inner error is a refusal and says why.
+    /// Who presents this token?
     ///
     /// # Errors
-    /// [`crate::Error::Identity`] if the issuer's keys could not be fetched and none that are held decide the matter.
-    pub async fn verify(&self, token: &str) -> Result<std::result::Result<VerifiedClaims, TokenRejected>> {
-        let kid = match key_named(token) {
-            Ok(kid) => kid,
-            Err(refused) => return Ok(Err(refused)),
-        };
-        let Some(key) = self.inner.keys.get(&kid).await? else { return Ok(Err(TokenRejected::UnknownKey)) };
-        Ok(self.inner.read(token, &key).and_then(|wire| self.inner.judge(wire)))
+    /// [`VerifyError::Rejected`] says what is wrong with the token; [`VerifyError::Unavailable`], with
+    /// [`Error::Identity`], that the issuer's keys could not be fetched and none that are held decide the matter.
+    pub async fn verify(&self, token: &str) -> Result<VerifiedClaims, VerifyError> {
+        let kid = key_named(token)?;
+        let key = self.inner.keys.get(&kid).await?.ok_or(TokenRejected::UnknownKey)?;
+        Ok(self.inner.judge(self.inner.read(token, &key)?)?)
     }
 }
 
 /// The name of the key, from a header that asks for nothing unusual.
-fn key_named(token: &str) -> std::result::Result<String, TokenRejected> {
+fn key_named(token: &str) -> Result<String, TokenRejected> {
     if token.len() > MAX_LEN || token.split('.').count() != 3 {
         return Err(TokenRejected::Malformed);
     }
@@ -279,7 +290,7 @@ fn key_named(token: &str) -> std::result::Result<String, TokenRejected> {
 }
 
 impl VerifierInner {
-    fn read(&self, token: &str, key: &DecodingKey) -> std::result::Result<WireClaims, TokenRejected> {
+    fn read(&self, token: &str, key: &DecodingKey) -> Result<WireClaims, TokenRejected> {
         match jsonwebtoken::decode(token, key, &self.validation) {
             Ok(data) => Ok(data.claims),
             Err(error) => Err(match error.kind() {
@@ -290,7 +301,7 @@ impl VerifierInner {
         }
     }
 
-    fn judge(&self, wire: WireClaims) -> std::result::Result<VerifiedClaims, TokenRejected> {
+    fn judge(&self, wire: WireClaims) -> Result<VerifiedClaims, TokenRejected> {
         let now = self.clock.now_seconds();
         if wire.iss != self.settings.issuer {
             return Err(TokenRejected::Issuer);

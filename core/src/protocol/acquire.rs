@@ -9,7 +9,7 @@ use crate::{
     domain::{
         claimant::Claimant,
         handle::SessionHandle,
-        id::{Nonce, PoolName, SessionId},
+        id::{Attempt, ClientPart, Nonce, PoolName, SessionId},
         key::LicenseKey,
         pool::GrantedSeat,
     },
@@ -20,7 +20,10 @@ use crate::{
 };
 
 /// A client asks for a seat. Everything is parsed.
+///
+/// Only [`AcquireRequest::new`] makes one, so the claimant is always one of the license that the key names.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct AcquireRequest {
     /// The license key.
     pub key: LicenseKey,
@@ -30,6 +33,14 @@ pub struct AcquireRequest {
     pub nonce: Option<Nonce>,
     /// Who asks.
     pub claimant: Claimant,
+}
+
+impl AcquireRequest {
+    /// A request for a seat of the license's default pool, without a nonce.
+    pub fn new(key: LicenseKey, hardware: &ClientPart, instance: Option<&ClientPart>, attempt: Attempt) -> Self {
+        let claimant = Claimant::new(key.number(), hardware, instance, attempt);
+        Self { key, pool: PoolName::default_pool(), nonce: None, claimant }
+    }
 }
 
 /// A seat that was taken, kept or joined, which is written down, with its signed lease.

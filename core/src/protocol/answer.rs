@@ -5,7 +5,7 @@ use crate::{
     ProblemCode, Result, clock,
     domain::{
         handle::SessionHandle,
-        id::{LicenseNumber, Nonce, SessionId},
+        id::{LicenseNumber, Nonce, SessionId, draw_uuid},
         pool::SeatLease,
         token::{RefusalClaims, TokenClaims},
     },
@@ -13,7 +13,6 @@ use crate::{
 };
 use std::time::Duration;
 use time::OffsetDateTime;
-use uuid::Uuid;
 
 /// A signed lease, as a client receives it with every acquire and heartbeat.
 #[derive(Clone, Debug)]
@@ -52,7 +51,7 @@ impl SeatProtocol {
             iss: self.signer.settings().issuer.clone(),
             aud: facts.product.clone(),
             sub: seat_lease.holder,
-            jti: Uuid::now_v7(),
+            jti: draw_uuid(),
             iat: received,
             exp: received + expires_in as i64,
             session_id: handle.session,

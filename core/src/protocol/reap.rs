@@ -1,6 +1,7 @@
-//! reap: REAP, then `end_seats`, then FREE, one pool after the other. No seat is given away wrongly and no request has
-//! to wait if the reaper does not run. It has ends written down soon, counts the use of pools, and completes what other
-//! operations left unfinished.
+//! reap: REAP, then `end_seats`, then FREE, one pool after the other.
+//!
+//! No seat is given away wrongly and no request has to wait if the reaper does not run. It has ends written down soon,
+//! counts the use of pools, and completes what other operations left unfinished.
 
 use super::{
     deadline::Deadline,

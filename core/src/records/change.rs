@@ -208,7 +208,7 @@ impl<'a> AuditedChange<'a> {
     }
 
     /// Writes an event into the outbox, for subscribers outside: of a kind that the database lets people's changes
-    /// write (migrations/0250_tell.sql). The payload holds no secret either.
+    /// write (`migrations/0250_tell.sql`). The payload holds no secret either.
     pub(crate) async fn write_event(&mut self, kind: &str, payload: Value) -> Result<()> {
         let statement = sqlx::query("select tell($1, $2, $3)").bind(self.caller.tenant.0).bind(kind).bind(payload);
         statement.execute(&mut *self.transaction).await?;

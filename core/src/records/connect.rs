@@ -98,8 +98,9 @@ pub type TenantTransaction = sqlx::Transaction<'static, Postgres>;
 
 impl Records {
     /// Records at an address, as `role`. Connects when first asked, at most `size` times.
+    #[expect(clippy::disallowed_methods, reason = "the one place that makes a pool")]
     pub fn new(address: RecordsAddress, role: DatabaseRole, size: u32) -> Self {
-        let (options, login) = address.as_role(role);
+        let (options, login) = address.into_role(role);
         let options = options.application_name(role.name()).options(CONNECTION_SETTINGS);
         let pool = PgPoolOptions::new()
             .max_connections(size)

@@ -1,5 +1,5 @@
 //! Erasing a person or a machine: names, addresses and labels are blanked wherever the records have them; ids, times
-//! and counts stay (migrations/0310_erase_names.sql to 0317_erase_people.sql).
+//! and counts stay (`migrations/0310_erase_names.sql` to `0317_erase_people.sql`).
 //!
 //! It is written into the audit log first. Then come short calls one after the other, each a transaction of its own
 //! over a bounded number of rows, so that nobody who asks for a seat waits for it; a request makes as many as fit into

@@ -1,5 +1,5 @@
 //! What is over: ended sessions and published events lie in tables of their months, and go when they were kept for long
-//! enough (migrations/0301_history_step.sql).
+//! enough (`migrations/0301_history_step.sql`).
 
 use super::connect::Records;
 use crate::Result;

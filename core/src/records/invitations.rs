@@ -11,7 +11,7 @@ use crate::{
     domain::{
         access::PersonRole,
         email::{self, Email},
-        id::{InvalidText, TenantId, UserId},
+        id::{InvalidText, TenantId, UserId, draw_uuid},
         opaque::OpaqueSecret,
     },
 };
@@ -111,8 +111,8 @@ impl Records {
         // differ.
         let (age, leeway) = (Duration::days(INVITATION_DAYS.into()), Duration::minutes(10));
         let (above, below) = match state {
-            Some(Open) => (id_before(age + leeway), page.below()),
-            Some(Expired) => (Uuid::nil(), page.below().min(id_before(age - leeway))),
+            Some(Open) => (id_before(draw_uuid(), age + leeway), page.below()),
+            Some(Expired) => (Uuid::nil(), page.below().min(id_before(draw_uuid(), age - leeway))),
             _ => (Uuid::nil(), page.below()),
         };
         let of_state = "and (accepted_at is not null) = $5 and (revoked_at is not null) = $6 and ($8 or (expires_at > \

@@ -6,9 +6,12 @@ use super::{
 };
 use crate::{
     Result,
-    domain::{access::PersonRole, email, id::UserId},
+    domain::{
+        access::PersonRole,
+        email,
+        id::{UserId, draw_uuid},
+    },
 };
-use uuid::Uuid;
 
 /// A person whose identity was verified by an issuer.
 #[derive(Clone, Debug)]
@@ -32,7 +35,7 @@ impl Records {
         person: &VerifiedPerson,
     ) -> Result<UserId> {
         let sql = "select directory.enter_identity($1, $2, $3)";
-        let query = sqlx::query_scalar(sql).bind(&person.issuer).bind(&person.subject).bind(Uuid::now_v7());
+        let query = sqlx::query_scalar(sql).bind(&person.issuer).bind(&person.subject).bind(draw_uuid());
         Ok(UserId(query.fetch_one(&mut **transaction).await?))
     }
 }

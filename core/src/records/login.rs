@@ -13,12 +13,13 @@ use sqlx::{
     postgres::{PgConnectOptions, PgSslMode},
 };
 use std::{
+    fmt,
     str::FromStr,
     sync::{Arc, Mutex, PoisonError},
 };
 
 /// Where PostgreSQL is, and how a connection proves who it is.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct RecordsAddress {
     options: PgConnectOptions,
     tokens: Option<AccessTokens>,
@@ -52,13 +53,20 @@ impl RecordsAddress {
         Ok(self.options.clone().password(token.reveal()))
     }
 
-    /// How to connect as `role`, without the password that [`TokenLogin`] adds.
-    pub(super) fn as_role(self, role: DatabaseRole) -> (PgConnectOptions, Option<TokenLogin>) {
+    /// How a pool connects as `role`, without the password that [`TokenLogin`] adds.
+    pub(super) fn into_role(self, role: DatabaseRole) -> (PgConnectOptions, Option<TokenLogin>) {
         match self.tokens {
             None => (self.options.username(role.name()), None),
             // A role that was set at the start is what RESET ROLE goes back to, so a connection never is its user.
             Some(tokens) => (self.options.options([("role", role.name())]), Some(TokenLogin::new(tokens))),
         }
+    }
+}
+
+/// Without the rest of the options: the `Debug` of the driver's writes the password.
+impl fmt::Debug for RecordsAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RecordsAddress").field("host", &self.options.get_host()).finish_non_exhaustive()
     }
 }
 
@@ -124,4 +132,16 @@ impl TokenLogin {
 /// (28000).
 pub(super) fn is_refused(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Database(e) if matches!(e.code().as_deref(), Some("28P01" | "28000")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_printed_without_its_password() {
+        let address = RecordsAddress::new("postgres://user:hunter2@10.0.0.4/license", None, None).unwrap();
+        let printed = format!("{address:?}");
+        assert!(printed.contains("10.0.0.4") && !printed.contains("hunter2"), "{printed}");
+    }
 }

@@ -80,15 +80,16 @@ pub(super) fn first_id_of(time: OffsetDateTime) -> Uuid {
     Uuid::from_u128(ms.clamp(0, (1 << 48) - 1).unsigned_abs() << 80)
 }
 
-/// The least id that could have been drawn so long ago.
-pub(super) fn id_before(age: Duration) -> Uuid {
-    let now = Uuid::now_v7().as_u128() >> 80;
-    Uuid::from_u128(now.saturating_sub(age.whole_milliseconds().max(0).unsigned_abs()) << 80)
+/// The least id that could have been drawn so long before this one.
+pub(super) fn id_before(id: Uuid, age: Duration) -> Uuid {
+    let ms = id.as_u128() >> 80;
+    Uuid::from_u128(ms.saturating_sub(age.whole_milliseconds().max(0).unsigned_abs()) << 80)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::id::draw_uuid;
 
     #[test]
     fn a_time_is_the_least_id_of_its_millisecond_and_no_time_is_out_of_bounds() {
@@ -97,8 +98,8 @@ mod tests {
         assert_eq!(first_id_of(at(1_000_001)).as_u128(), 2 << 80);
         assert_eq!(first_id_of(at(-5)), Uuid::nil());
         assert!(first_id_of(time::macros::datetime!(9999-12-31 23:59:59 UTC)) < Uuid::max());
-        let now = Uuid::now_v7();
-        let day_ago = id_before(Duration::days(1));
+        let now = draw_uuid();
+        let day_ago = id_before(now, Duration::days(1));
         assert!(day_ago < now && (now.as_u128() >> 80) - (day_ago.as_u128() >> 80) <= 86_400_000);
     }
 }

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     Result,
     domain::{
-        id::{LicenseId, ProjectId, TenantId},
+        id::{LicenseId, ProjectId, TenantId, draw_uuid},
         name::{DisplayName, fold},
     },
 };
@@ -98,7 +98,7 @@ impl AuditedChange<'_> {
         );
         let row = sqlx::query(AssertSqlSafe(sql))
             .bind(tenant)
-            .bind(Uuid::now_v7())
+            .bind(draw_uuid())
             .bind(name.as_str())
             .bind(name.key())
             .bind(uuids(licenses))

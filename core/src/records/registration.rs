@@ -10,7 +10,7 @@ use crate::{
     Error, Result,
     domain::{
         email,
-        id::{LicenseId, LicenseNumber, TenantId, UserId},
+        id::{LicenseId, LicenseNumber, TenantId, UserId, draw_uuid},
         key::LicenseKey,
         step_up::SignIn,
         trial::TrialLimit,
@@ -107,10 +107,10 @@ impl Records {
             .bind(&person.name)
             .bind(organization)
             .bind(product)
-            .bind(Uuid::now_v7())
-            .bind(Uuid::now_v7())
-            .bind(Uuid::now_v7())
-            .bind(Uuid::now_v7())
+            .bind(draw_uuid())
+            .bind(draw_uuid())
+            .bind(draw_uuid())
+            .bind(draw_uuid())
             .bind(number.to_string())
             .bind(key_hash)
             .fetch_one(&mut *transaction)

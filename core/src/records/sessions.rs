@@ -8,7 +8,7 @@ use super::{
     caller::{Caller, Principal},
     change::AuditedChange,
     connect::Records,
-    page::{ListedRows, PageCursor, PageRequest},
+    page::{ListedRows, PageCursor, PageRequest, first_id_of, id_before},
 };
 use crate::{
     Error, Result,
@@ -21,16 +21,13 @@ use crate::{
 };
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Row, postgres::PgRow};
-use std::{
-    collections::{HashMap, HashSet},
-    time::Duration,
-};
-use time::OffsetDateTime;
+use std::collections::{HashMap, HashSet};
+use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 /// How many sessions one page of several filters looks through.
 pub const WINDOW: i64 = 1000;
-const WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+const WEEK: Duration = Duration::WEEK;
 
 /// A process's time on a seat, as the records know it.
 #[derive(Clone, Debug, PartialEq)]
@@ -134,8 +131,8 @@ impl Records {
         let mut transaction = self.begin(caller.tenant).await?;
         let sought = filter.sought();
         let sql = statement(&sought, filter.ended);
-        let below = page.below().min(filter.started_before.map_or(Uuid::max(), first_id));
-        let floor = filter.started_after.map_or(Uuid::nil(), first_id);
+        let below = page.below().min(filter.started_before.map_or(Uuid::max(), first_id_of));
+        let floor = filter.started_after.map_or(Uuid::nil(), first_id_of);
         let (mut rows, mut looked_through_to) = (Vec::new(), None);
         for from in floors(below, floor, filter.ended) {
             let mut query =
@@ -293,11 +290,6 @@ fn floors(below: Uuid, floor: Uuid, ended: bool) -> Vec<Uuid> {
     if ended && week_before > floor { vec![week_before, floor] } else { vec![floor] }
 }
 
-/// The first id a session can have that began so long before this one.
-fn id_before(id: Uuid, time: Duration) -> Uuid {
-    Uuid::from_u128((id.as_u128() >> 80).saturating_sub(time.as_millis()) << 80)
-}
-
 /// Where a window of several filters ended, if there may be more behind it.
 fn looked_through(rows: &[PgRow]) -> sqlx::Result<Option<PageCursor>> {
     let Some(row) = rows.first() else { return Ok(None) };
@@ -305,12 +297,6 @@ fn looked_through(rows: &[PgRow]) -> sqlx::Result<Option<PageCursor>> {
         return row.try_get::<Option<Uuid>, _>("until").map(|until| until.map(PageCursor));
     }
     Ok(None)
-}
-
-/// The first id a session can have that begins at this time: UUIDs of version 7 begin with 48 bits of milliseconds.
-fn first_id(at: OffsetDateTime) -> Uuid {
-    let ms = (at.unix_timestamp_nanos() / 1_000_000).clamp(0, (1 << 48) - 1);
-    Uuid::from_u128((ms as u128) << 80)
 }
 
 async fn find(sql: &mut sqlx::PgConnection, caller: &Caller, id: SessionId) -> Result<Option<SessionRow>> {

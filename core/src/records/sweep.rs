@@ -57,7 +57,7 @@ pub struct ToDo {
 /// Pools that one statement finds by held seats, and by quarantines: that many take 50 to 80 ms of the 2 s that a
 /// statement may take.
 const STEPS: i32 = 10_000;
-/// Seats that a pool can have (migrations/0124_pools.sql).
+/// Seats that a pool can have (`migrations/0124_pools.sql`).
 const MOST_SEATS: u32 = 1_000_000;
 /// Before every pool there is, by tenant and id.
 const START: (Uuid, Uuid) = (Uuid::nil(), Uuid::nil());
@@ -197,8 +197,8 @@ impl Records {
     }
 
     /// Counts the machines of a pool that may go on without contact, and tells in an event where they are more than it
-    /// has seats (migrations/0243_count_grace.sql). Answers from when on a holder is too young to be given grace, Unix
-    /// milliseconds; 0: nobody is. As [`super::DatabaseRole::Reaper`].
+    /// has seats (`migrations/0243_count_grace.sql`). Answers from when on a holder is too young to be given grace,
+    /// Unix milliseconds; 0: nobody is. As [`super::DatabaseRole::Reaper`].
     ///
     /// # Errors
     /// [`Error::Records`].

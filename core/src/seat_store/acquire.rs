@@ -109,7 +109,7 @@ pub enum AcquireRefusal {
     TooMany(TooManyProcesses),
 }
 
-/// Whether an acquire would get a seat now. The lines of acquire_decision.lua decide this for ACQUIRE too.
+/// Whether an acquire would get a seat now. The lines of `acquire_decision.lua` decide this for ACQUIRE too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SeatProspect {
     /// It would get one.

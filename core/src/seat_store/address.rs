@@ -37,7 +37,9 @@ impl RedisAddress {
         }
         // Managed servers do not know CLIENT SETINFO, and nobody reads what it says.
         let settings = info.redis_settings().clone().set_skip_set_lib_name();
-        Ok(Self { info: info.set_redis_settings(settings), tokens })
+        // Calls of many requests share a connection: none of them waits until the one before it was acknowledged.
+        let tcp = info.tcp_settings().clone().set_nodelay(true);
+        Ok(Self { info: info.set_redis_settings(settings).set_tcp_settings(tcp), tokens })
     }
 
     /// A new connection. A token that is refused is fetched anew, once.

@@ -114,6 +114,11 @@ impl RedisConnections {
             || replication_id(&mut live.connection).await.is_ok_and(|id| id == live.replication_id)
     }
 
+    /// How many connections were made so far.
+    pub(super) fn connects(&self) -> u64 {
+        self.contact.connects()
+    }
+
     /// The clock of the service for taking seats away: it stands still while the store is away and for a while after.
     pub(super) fn held_clock_ms(&self) -> i64 {
         self.contact.held_clock_ms()
@@ -148,6 +153,7 @@ impl RedisConnections {
         match self.connect().await {
             Ok(live) => {
                 current.failed = None;
+                self.contact.record_connect();
                 Ok(current.live.insert(live).clone())
             }
             Err(e) => {

@@ -1,4 +1,4 @@
-//! LOOK_UP_SESSIONS: what people are shown of sessions.
+//! `LOOK_UP_SESSIONS`: what people are shown of sessions.
 
 use super::{PoolReply, SeatStore, keys::PoolKey, reply::short, scripts};
 use crate::{
@@ -42,7 +42,7 @@ pub enum SessionLiveness {
 }
 
 impl SeatStore {
-    /// Looks up sessions of a pool (look_up_sessions.lua). Without any, it answers only how many seats are held. It
+    /// Looks up sessions of a pool (`look_up_sessions.lua`). Without any, it answers only how many seats are held. It
     /// changes nothing.
     ///
     /// # Errors

@@ -94,6 +94,12 @@ impl SeatStore {
         self.rates
     }
 
+    /// How many connections this instance made so far. None lives longer than 30 s, so an instance that is asked all the
+    /// time makes two a minute.
+    pub fn connects(&self) -> u64 {
+        self.connections.connects()
+    }
+
     /// How long things last.
     pub fn timing(&self) -> &LeaseTiming {
         &self.timing

@@ -31,8 +31,8 @@ const REMEMBERED: Duration = Duration::from_secs(60);
 const REPEATED: Duration = Duration::from_secs(600);
 
 impl SeatStore {
-    /// Takes a token of `subject` under the limit of that name (take_token.lua). Only a hash of `subject` is kept, and
-    /// only while it matters.
+    /// Takes a token of `subject` under the limit of that name (`take_token.lua`). Only a hash of `subject` is kept,
+    /// and only while it matters.
     ///
     /// # Errors
     /// [`crate::Error::Seats`] if Redis did not answer. The caller decides whether that limits anybody.
@@ -41,9 +41,9 @@ impl SeatStore {
         rate_decision(self.run_without_pool(&scripts::TAKE_TOKEN, &[key], &limit_arguments(Some(rate))).await?)
     }
 
-    /// Takes a token of `subject` for something that it tries and that may be wrong (take_guess_token.lua). Trying the
-    /// same again, at least once a minute, takes no token for ten minutes, because it tells the caller nothing new: the
-    /// answer is then `None`. Only hashes are kept, and only while they matter.
+    /// Takes a token of `subject` for something that it tries and that may be wrong (`take_guess_token.lua`). Trying
+    /// the same again, at least once a minute, takes no token for ten minutes, because it tells the caller nothing new:
+    /// the answer is then `None`. Only hashes are kept, and only while they matter.
     ///
     /// # Errors
     /// [`crate::Error::Seats`] if Redis did not answer. The caller decides whether that limits anybody.
@@ -65,7 +65,7 @@ impl SeatStore {
     }
 
     /// Gives back a token that [`SeatStore::take_guess_token`] took, because what was tried was not wrong
-    /// (refund_guess_token.lua).
+    /// (`refund_guess_token.lua`).
     ///
     /// # Errors
     /// [`crate::Error::Seats`] if Redis did not answer. The token then stays taken.

@@ -1,4 +1,4 @@
-//! NONCE, EXTEND_REBUILD_LOCK, LOAD, REBUILD and INVALIDATE: only a rebuild creates or replaces a copy in Redis.
+//! NONCE, `EXTEND_REBUILD_LOCK`, LOAD, REBUILD and INVALIDATE: only a rebuild creates or replaces a copy in Redis.
 
 use super::{
     SeatStore,
@@ -51,8 +51,8 @@ impl SeatStore {
         }
     }
 
-    /// Keeps the lock of a rebuild that goes on, so that no other instance begins one (extend_rebuild_lock.lua). False
-    /// if this rebuild has lost the lock.
+    /// Keeps the lock of a rebuild that goes on, so that no other instance begins one (`extend_rebuild_lock.lua`).
+    /// False if this rebuild has lost the lock.
     ///
     /// # Errors
     /// [`crate::Error::Seats`] if Redis did not answer.

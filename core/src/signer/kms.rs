@@ -1,4 +1,5 @@
 //! The root key in Cloud KMS, over REST: why not a client library, see docs/decisions/2026-11-21-kms-over-rest.md.
+//!
 //! <https://cloud.google.com/kms/docs/reference/rest/v1/projects.locations.keyRings.cryptoKeys.cryptoKeyVersions>
 
 use super::{RootKey, RootSigner, SigningFuture};

@@ -2,7 +2,7 @@
 //! no reason to refuse a seat.
 
 use license_core::domain::{
-    id::Hw,
+    claimant::Claimant,
     name::{clean_for_display, fold},
 };
 use serde::{
@@ -53,17 +53,14 @@ impl ClientDescription {
         Self(kept.collect())
     }
 
-    /// The label that people are shown: the host name, or a part of the machine's public hash, which the client can
-    /// show too.
-    pub(super) fn label(&self, hw: Hw) -> String {
-        let hash = || format!("machine {}", &hw.to_string()[..8]);
-        self.text("hostname").map_or_else(hash, str::to_owned)
-    }
-
-    /// The product that the client names, in the form of product names, and all facts in the form in which they are
-    /// kept.
-    pub(super) fn into_parts(self) -> (Option<String>, Value) {
-        (self.text("product").map(fold), Value::Object(self.0))
+    /// Adds to a claimant what it says about itself: the host name as the label that people are shown, the product in
+    /// the form of product names, and all facts in the form in which they are kept.
+    pub(super) fn describe(self, claimant: &mut Claimant) {
+        if let Some(hostname) = self.text("hostname") {
+            claimant.label = hostname.to_owned();
+        }
+        claimant.product = self.text("product").map(fold);
+        claimant.client = Value::Object(self.0);
     }
 
     fn text(&self, fact: &str) -> Option<&str> {
@@ -109,7 +106,7 @@ mod tests {
     use serde_json::json;
 
     fn kept(sent: &str) -> Value {
-        ClientDescription::read(Some(&RawValue::from_string(sent.to_owned()).unwrap())).into_parts().1
+        ClientDescription::read(Some(&RawValue::from_string(sent.to_owned()).unwrap())).0.into()
     }
 
     #[test]
@@ -137,6 +134,6 @@ mod tests {
         ] {
             assert_eq!(kept(&sent), expected, "{}", &sent[..sent.len().min(90)]);
         }
-        assert_eq!(ClientDescription::read(None).into_parts(), (None, json!({})));
+        assert!(ClientDescription::read(None).0.is_empty());
     }
 }

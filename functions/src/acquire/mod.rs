@@ -28,8 +28,7 @@ use http::{StatusCode, request::Parts};
 use license_core::{
     Clock, ProblemCode,
     domain::{
-        claimant::Claimant,
-        id::{Attempt, ClientPart, Holder, Hw, LicenseNumber, Nonce, PoolName, SeatNo, SessionId},
+        id::{Attempt, ClientPart, LicenseNumber, Nonce, PoolName, SeatNo, SessionId},
         key::LicenseKey,
         license::OfflinePolicy,
         name::clean,
@@ -127,19 +126,11 @@ impl AcquireBody {
         let nonce = fields.optional("nonce", self.nonce.as_deref(), str::parse::<Nonce>);
         let client = ClientDescription::read(self.client.as_deref());
         let (key, hardware, attempt) = fields.check(key.zip(hardware).zip(attempt).map(|((k, h), a)| (k, h, a)))?;
-        let (number, hw) = (key.number(), Hw::of(key.number(), &hardware));
-        let label = client.label(hw);
-        let (product, client) = client.into_parts();
-        let claimant = Claimant {
-            holder_by_machine: Holder::machine(number, &hardware),
-            holder_by_process: instance.map(|instance| Holder::process(number, &hardware, &instance)),
-            hw,
-            attempt,
-            label,
-            client,
-            product,
-        };
-        Ok(AcquireRequest { key, pool: pool.unwrap_or_else(PoolName::default_pool), nonce, claimant })
+        let mut request = AcquireRequest::new(key, &hardware, instance.as_ref(), attempt);
+        request.pool = pool.unwrap_or(request.pool);
+        request.nonce = nonce;
+        client.describe(&mut request.claimant);
+        Ok(request)
     }
 }
 

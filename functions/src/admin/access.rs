@@ -1,6 +1,7 @@
-//! Who may do what: one row for each operation of the management API. Nothing is served that has no row here;
-//! `tests/tests/management/access.rs` tries every operation of the OpenAPI document as every kind of caller and holds
-//! the outcome against this table.
+//! Who may do what: one row for each operation of the management API.
+//!
+//! Nothing is served that has no row here; `tests/tests/management/access.rs` tries every operation of the OpenAPI
+//! document as every kind of caller and holds the outcome against this table.
 
 use license_core::domain::access::{
     PersonRole::{self, Admin, Member, Owner, Viewer},

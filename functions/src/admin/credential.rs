@@ -9,7 +9,7 @@ use license_core::{
         opaque::{OpaqueSecret, SecretKind},
         step_up::SignIn,
     },
-    identity::{TokenRejected, VerifiedClaims},
+    identity::{TokenRejected, VerifiedClaims, VerifyError},
     records::{PresentedToken, Principal},
 };
 use std::net::IpAddr;
@@ -63,15 +63,12 @@ pub(super) async fn authenticate(
             }
         };
     }
-    let (claims, staff) = match service.people.verify(&bearer.0).await? {
-        Ok(claims) => (claims, false),
-        Err(why @ (TokenRejected::Audience | TokenRejected::Issuer | TokenRejected::UnknownKey)) => {
-            match &service.staff {
-                Some(staff) => (staff.verify(&bearer.0).await?.map_err(token_rejected)?, true),
-                None => return Err(token_rejected(why)),
-            }
+    let (claims, staff) = match (service.people.verify(&bearer.0).await, &service.staff) {
+        (Ok(claims), _) => (claims, false),
+        (Err(VerifyError::Rejected(why)), Some(staff)) if may_be_of_another_issuer(why) => {
+            (staff.verify(&bearer.0).await.map_err(not_verified)?, true)
         }
-        Err(why) => return Err(token_rejected(why)),
+        (Err(error), _) => return Err(not_verified(error)),
     };
     if staff {
         in_force(&claims, service.records.staff_tokens_not_before().await?)?;
@@ -85,6 +82,18 @@ pub(super) async fn authenticate(
         return Err(elsewhere("Staff is let in", "Come from there.", from));
     }
     Ok(VerifiedCredential::Staff(claims))
+}
+
+/// Whether a token that the customers' verifier rejects for this reason may be one of staff.
+fn may_be_of_another_issuer(why: TokenRejected) -> bool {
+    matches!(why, TokenRejected::Audience | TokenRejected::Issuer | TokenRejected::UnknownKey)
+}
+
+fn not_verified(error: VerifyError) -> Problem {
+    match error {
+        VerifyError::Rejected(why) => token_rejected(why),
+        VerifyError::Unavailable(error) => error.into(),
+    }
 }
 
 /// 401 for an ID token that says nothing of who asks, with why.

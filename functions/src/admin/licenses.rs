@@ -105,7 +105,7 @@ pub(super) async fn list_licenses(
 
 /// Read a license
 ///
-/// With the seats held of each pool at this moment, which its ETag does not cover.
+/// With the seats held of each pool at this moment, which its `ETag` does not cover.
 #[utoipa::path(get, path = "/api/v1/organizations/{organization}/licenses/{license}", tag = "Licenses",
     responses((status = 200, description = "The license and the use of it", body = LiveLicense, headers(("ETag" = String, description = "Its version")))))]
 pub(super) async fn read_license(

@@ -23,8 +23,10 @@ const ORDINARY: [(&str, &str); 2] = [
 ];
 
 /// Whether an organization may demand a step-up of its people for this: everything that takes something away or changes
-/// what opens doors, keys, tokens, invitations, roles and the policy itself. Handing out belongs to it, since a new
-/// token or a new admin could do the rest. What is added later belongs to it unless it is named as ordinary.
+/// what opens doors, keys, tokens, invitations, roles and the policy itself.
+///
+/// Handing out belongs to it, since a new token or a new admin could do the rest. What is added later belongs to it
+/// unless it is named as ordinary.
 pub fn is_guarded(rule: &AccessRule) -> bool {
     let changes = rule.method != "GET";
     let of_admins =

@@ -17,6 +17,8 @@ pub struct StoreCheck {
     ask: Arc<dyn Fn() -> CheckAnswer + Send + Sync>,
     /// Whose connections are counted.
     records: Option<Records>,
+    /// Whose connects are counted.
+    seats: Option<SeatStore>,
 }
 
 impl StoreCheck {
@@ -25,15 +27,17 @@ impl StoreCheck {
     where
         F: Future<Output = license_core::Result<()>> + Send + 'static,
     {
-        Self { name: store.as_str(), store, ask: Arc::new(move || Box::pin(ask())), records: None }
+        Self { name: store.as_str(), store, ask: Arc::new(move || Box::pin(ask())), records: None, seats: None }
     }
 
     /// The check of Redis.
     pub fn of_seats(seats: SeatStore) -> Self {
-        Self::new(StoreName::Seats, move || {
-            let seats = seats.clone();
+        let asked = seats.clone();
+        let check = Self::new(StoreName::Seats, move || {
+            let seats = asked.clone();
             async move { seats.ready().await }
-        })
+        });
+        Self { seats: Some(seats), ..check }
     }
 
     /// The check of PostgreSQL, whose connections are counted in the log.
@@ -50,6 +54,11 @@ impl StoreCheck {
     #[must_use]
     pub fn counting(self, records: Records) -> Self {
         Self { records: Some(records), ..self }
+    }
+
+    /// Whose connects are counted in the log.
+    pub(super) fn seats(&self) -> Option<&SeatStore> {
+        self.seats.as_ref()
     }
 
     /// Whose connections are counted in the log.

@@ -1,5 +1,6 @@
-//! A line a minute that says how many connections to PostgreSQL an instance has. It is written behind a request: nothing
-//! runs in the background.
+//! A line a minute that says how many connections to PostgreSQL an instance has, and how often it connected to Redis.
+//!
+//! It is written behind a request: nothing runs in the background.
 
 use super::{check::StoreCheck, rare_warning::RareWarning};
 use axum::{
@@ -8,18 +9,20 @@ use axum::{
     middleware::{self, Next},
     response::Response,
 };
-use license_core::records::Records;
+use license_core::{records::Records, seat_store::SeatStore};
 use std::{sync::Arc, time::Instant};
 
 struct ConnectionCount {
     records: Records,
+    seats: Option<SeatStore>,
     said: RareWarning,
 }
 
 /// The router with its connections counted, where one of its stores has any to count.
 pub(super) fn counted(router: Router, checks: &[StoreCheck]) -> Router {
     let Some(records) = checks.iter().find_map(StoreCheck::records).cloned() else { return router };
-    let count = Arc::new(ConnectionCount { records, said: RareWarning::new() });
+    let seats = checks.iter().find_map(StoreCheck::seats).cloned();
+    let count = Arc::new(ConnectionCount { records, seats, said: RareWarning::new() });
     router.layer(middleware::from_fn_with_state(count, count_connections))
 }
 
@@ -28,7 +31,8 @@ async fn count_connections(State(count): State<Arc<ConnectionCount>>, request: R
     if count.said.due(Instant::now())
         && let Ok(now) = count.records.connections().await
     {
-        tracing::info!(connections = now.open, idle = now.idle, "connections of this instance");
+        let redis_connects = count.seats.as_ref().map(SeatStore::connects);
+        tracing::info!(connections = now.open, idle = now.idle, redis_connects, "connections of this instance");
     }
     response
 }

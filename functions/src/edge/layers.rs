@@ -17,7 +17,7 @@ use axum::{
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use license_core::{
     ProblemCode,
-    domain::{credential, lease::LeaseTiming},
+    domain::{credential, id::draw_uuid, lease::LeaseTiming},
 };
 use std::{
     any::Any,
@@ -26,7 +26,6 @@ use std::{
 };
 use tower_http::{catch_panic::CatchPanicLayer, normalize_path::NormalizePath};
 use tracing::{Instrument, Span, field::Empty};
-use uuid::Uuid;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -77,7 +76,9 @@ impl LayerSettings {
 }
 
 /// Puts the layers around a router of paths without a slash at their end: what clients see is the same in the cloud, in
-/// `local` and in tests. Paths or methods the router does not know are answered with a problem.
+/// `local` and in tests.
+///
+/// Paths or methods the router does not know are answered with a problem.
 pub fn layers(router: Router, settings: &LayerSettings) -> Router {
     let inner = router
         .fallback(no_path)
@@ -161,7 +162,7 @@ fn request_id_of(headers: &HeaderMap) -> String {
     };
     let given = headers.get(&REQUEST_ID).and_then(|value| value.to_str().ok());
     let given = given.filter(plain).filter(|id| !credential::looks_like_credential(id));
-    given.map_or_else(|| Uuid::now_v7().to_string(), str::to_owned)
+    given.map_or_else(|| draw_uuid().to_string(), str::to_owned)
 }
 
 fn declared_length(headers: &HeaderMap) -> u64 {

@@ -85,9 +85,10 @@ pub fn app(service: Service, settings: &LayerSettings) -> Router {
     layers(router.merge(security::router(settings.security.as_ref())), settings)
 }
 
-/// Serves until `stop` resolves, then lets requests under way finish, at most eight seconds. Clients that are slow are
-/// waited for as long as [`ClientPatience`] says, and as many of them as there is `room` for: all listeners of a
-/// process share one.
+/// Serves until `stop` resolves, then lets requests under way finish, at most eight seconds.
+///
+/// Clients that are slow are waited for as long as [`ClientPatience`] says, and as many of them as there is `room` for:
+/// all listeners of a process share one.
 ///
 /// # Errors
 /// None as yet: a listener that fails is tried again.

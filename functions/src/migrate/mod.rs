@@ -1,5 +1,7 @@
 //! The command `migrate`: brings a database to this build's schema, says what is applied, grants the roles, and does
-//! what a restore of the database needs. It is a job, no service: it listens nowhere and ends.
+//! what a restore of the database needs.
+//!
+//! It is a job, no service: it listens nowhere and ends.
 //!
 //! Each thing that was done is one line of JSON on standard output, as Cloud Logging reads them; the last one says how it
 //! ended.

@@ -13,6 +13,7 @@ mod postgres;
 mod redis;
 
 pub use place::{clean, own_dir};
+pub(crate) use postgres::connect;
 pub use postgres::{DATABASE, PostgresServer, PostgresSettings};
 pub use redis::{RedisServer, RedisSettings};
 

@@ -183,7 +183,9 @@ impl PostgresServer {
     }
 }
 
-async fn connect(options: &PgConnectOptions) -> std::result::Result<PgConnection, sqlx::Error> {
+/// A connection to the machine's own server as its superuser.
+#[expect(clippy::disallowed_methods, reason = "the one place that connects as the superuser of this machine's server")]
+pub(crate) async fn connect(options: &PgConnectOptions) -> std::result::Result<PgConnection, sqlx::Error> {
     let connecting = PgConnection::connect_with(options);
     // A server that starts up accepts and refuses at once; one that is stopped in its tracks would let us wait.
     tokio::time::timeout(Duration::from_secs(5), connecting).await.map_err(|_| sqlx::Error::PoolTimedOut)?

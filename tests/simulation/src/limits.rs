@@ -1,6 +1,7 @@
 //! L4 of docs/PROTOCOL.md, section 6, held against a clock: a suspension reaches a live client within one heartbeat.
 
-/// A heartbeat that was answered: when it was sent, when it was answered, and whether with a lease; in microseconds of the log's clock.
+/// A heartbeat that was answered: when it was sent, when it was answered, and whether with a lease; in microseconds of
+/// the log's clock.
 pub type Beat = (i64, i64, bool);
 
 /// What became of the suspensions of a run.
@@ -15,8 +16,10 @@ pub struct Reached {
     pub broken: Vec<String>,
 }
 
-/// `statuses`: every change of the pool's row and whether it is suspended then. `told`: when staff were told that it is suspended: Redis
-/// knew before. `within`: one heartbeat. By `clocks` the records' clock and the log's may differ.
+/// `statuses` has every change of the pool's row and whether it is suspended then.
+///
+/// `told`: when staff were told that it is suspended, which Redis knew before. `within`: one heartbeat. By `clocks` the
+/// records' clock and the log's may differ.
 pub fn reached(statuses: &[(i64, bool)], told: &[i64], beats: &[Beat], within: i64, clocks: i64) -> Reached {
     let mut found = Reached::default();
     for &told in told {
@@ -37,7 +40,8 @@ pub fn reached(statuses: &[(i64, bool)], told: &[i64], beats: &[Beat], within: i
             found.worst = found.worst.max(sent - told);
             if sent - told > within + clocks {
                 found.broken.push(format!(
-                    "L4: staff were told of the suspension at {told}, and a heartbeat sent at {sent} was given a lease at {answered}"
+                    "L4: staff were told of the suspension at {told}, and a heartbeat sent at {sent} was given a lease \
+                     at {answered}"
                 ));
             }
         }

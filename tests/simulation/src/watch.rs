@@ -1,4 +1,6 @@
-//! Looks at both Redis nodes all the time: which epoch's copy was there, and when it was first seen. A rebuild is in the records before its
+//! Looks at both Redis nodes all the time: which epoch's copy was there, and when it was first seen.
+//!
+//! A rebuild is in the records before its
 //! copy is in Redis, and a rebuilder may die or stand still in between.
 
 use std::{

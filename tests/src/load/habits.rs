@@ -29,7 +29,8 @@ impl Habits {
     pub const VANISHING: Self = Self { vanishes: true, ..Self::STEADY };
 }
 
-/// Random numbers from a printed seed (SplitMix64). Other processes' timing stays what it is, so a seed repeats the habits, not the run.
+/// Random numbers from a printed seed (`SplitMix64`). Other processes' timing stays what it is, so a seed repeats the
+/// habits, not the run.
 #[derive(Clone, Debug)]
 pub struct Dice(u64);
 

@@ -1,9 +1,13 @@
-//! Load that remembers what it believed: simulated processes over several instances in real time, a log of every moment at which one of
-//! them held its lease for valid, and a check of that log against both stores, meanwhile (S4) and afterwards (S2, S3, S8, S12 of
+//! Load that remembers what it believed.
+//!
+//! Simulated processes run over several instances in real time; a log has every moment at which one of them held its
+//! lease for valid; that log is checked against both stores, meanwhile (S4) and afterwards (S2, S3, S8, S12 of
 //! docs/PROTOCOL.md).
 //!
-//! * `log.rs`: what was believed, on one monotonic clock · `crowd.rs`: who believes · `habits.rs`: how they behave · `tally.rs`: what they met
-//! * `check.rs`: the log against the records · `drift.rs`: Redis against the records · `leases.rs`: the log against Redis's leases
+//! * `log.rs`: what was believed, on one monotonic clock · `crowd.rs`: who believes · `habits.rs`: how they behave ·
+//!   `tally.rs`: what they met
+//! * `check.rs`: the log against the records · `drift.rs`: Redis against the records · `leases.rs`: the log against
+//!   Redis's leases
 
 pub mod check;
 pub mod crowd;

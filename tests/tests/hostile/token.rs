@@ -28,7 +28,8 @@ static REFUSALS: LazyLock<Good> = LazyLock::new(|| {
     (0..32).map(sign).collect()
 });
 
-/// Most memory that looking at a text and its certificate may take: JSON numbers in a list take most, 32 bytes for two characters.
+/// Most memory that looking at a text and its certificate may take: JSON numbers in a list take most, 32 bytes for two
+/// characters.
 fn bound(kind: JwsKind) -> u64 {
     64 * (kind.max_bytes() + JwsKind::Certificate.max_bytes()) as u64
 }
@@ -159,8 +160,8 @@ fn a_refusal_by_a_stolen_key_lives_no_longer_than_any() {
     assert!(["form", "limits", "believed"].iter().all(|outcome| tally.of(outcome) > CASES / 1000), "{tally:?}");
 }
 
-/// The root signs what an operator's mistake made it say. A signature of the root takes milliseconds, so a few hundred certificates are
-/// held beside very many tokens.
+/// The root signs what an operator's mistake made it say. A signature of the root takes milliseconds, so a few hundred
+/// certificates are held beside very many tokens.
 #[test]
 fn whatever_a_certificate_says_it_holds_for_a_day_at_most() {
     let mut draw = runner(1).0;
@@ -210,8 +211,8 @@ fn the_claims_of_a_certificate_print_back_to_themselves() {
     assert!(tally.of("read") > CASES / 10 && tally.of("refused") > CASES / 10, "{tally:?}");
 }
 
-/// Found above: serde_json's quick way of reading a number was off in the last digit, and a client would have been told another number
-/// than the license says.
+/// Found above: `serde_json`'s quick way of reading a number was off in the last digit, and a client would have been
+/// told another number than the license says.
 #[test]
 fn a_number_in_a_feature_is_the_one_that_was_written() {
     let mut claims = signed::claims(1);

@@ -2,7 +2,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests; clippy.toml's exception does not reach helpers")]
 
 #[path = "../keys/mod.rs"]
-#[allow(dead_code, reason = "shared with tests that sign")]
 mod keys;
 mod postgres;
 mod redis;

@@ -98,7 +98,7 @@ pub(crate) async fn counts(truth: &mut PgConnection) -> Vec<(String, i64)> {
     all.collect()
 }
 
-/// The newest pg_dump there is.
+/// The newest `pg_dump` there is.
 fn pg_dump() -> PathBuf {
     let below = |dir: &str, prefix: &str| -> Vec<PathBuf> {
         let dirs = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
@@ -127,7 +127,8 @@ pub(crate) fn dump(desk: &Desk) -> String {
     String::from_utf8(output.stdout).unwrap().to_lowercase()
 }
 
-/// Grace joins, works, is seated, invites, makes things, comes with another address, and is removed. Answers her id and a live seat of hers.
+/// Grace joins, works, is seated, invites, makes things, comes with another address, and is removed. Answers her id and
+/// a live seat of hers.
 pub(crate) async fn traces(desk: &Desk) -> (String, Seat) {
     let owner = desk.person("owner");
     let invited = json!({ "email": ADDRESS, "role": "admin" });

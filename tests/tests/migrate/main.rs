@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests; clippy.toml's exception does not reach helpers")]
 
 mod grants;
+mod iam;
 mod live;
 mod restored;
 mod up;

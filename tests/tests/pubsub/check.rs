@@ -10,7 +10,7 @@ use license_core::{
     Clock, Error,
     identity::{IdentitySettings, IdentityVerifier, TokenRejected},
 };
-use license_pubsub::push::{PushCheck, PushRefused};
+use license_pubsub::push::{PushCheck, PushCheckError, PushRefused};
 use serde_json::{Value, json};
 use wiremock::{Mock, MockServer, ResponseTemplate, matchers::method};
 
@@ -64,8 +64,16 @@ impl Issuer {
     }
 
     async fn outcome(&self, header: &str) -> Result<(), PushRefused> {
-        self.check().check(Some(header)).await.expect("the keys can be fetched")
+        refusal(self.check().check(Some(header)).await)
     }
+}
+
+/// What was decided about a push, where the issuer's keys could be fetched.
+fn refusal(checked: Result<(), PushCheckError>) -> Result<(), PushRefused> {
+    checked.map_err(|error| match error {
+        PushCheckError::Refused(refused) => refused,
+        PushCheckError::Unavailable(error) => panic!("the keys cannot be fetched: {error}"),
+    })
 }
 
 fn token(key: &KeyPair, header: &Value, claims: &Value) -> String {
@@ -87,7 +95,7 @@ async fn a_push_of_our_subscription_is_believed() {
 #[tokio::test]
 async fn a_push_without_a_bearer_token_is_refused() {
     let issuer = Issuer::start().await;
-    assert_eq!(issuer.check().check(None).await.unwrap(), Err(PushRefused::NoToken));
+    assert_eq!(refusal(issuer.check().check(None).await), Err(PushRefused::NoToken));
     for header in ["", "Bearer", "Bearer ", "Basic dXNlcjpwYXNz"] {
         assert_eq!(issuer.outcome(header).await, Err(PushRefused::NoToken), "{header:?}");
     }
@@ -158,5 +166,5 @@ async fn keys_that_cannot_be_fetched_are_an_error_and_no_refusal() {
     let issuer = Issuer::start().await;
     let header = issuer.header(|_| ());
     issuer.server.reset().await;
-    assert!(matches!(issuer.check().check(Some(&header)).await, Err(Error::Identity(_))));
+    assert!(matches!(issuer.check().check(Some(&header)).await, Err(PushCheckError::Unavailable(Error::Identity(_)))));
 }

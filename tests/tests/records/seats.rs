@@ -1,4 +1,4 @@
-//! grant_seat, end_seats, resolve_session, rebuild_pool.
+//! `grant_seat`, `end_seats`, `resolve_session`, `rebuild_pool`.
 
 use super::Book;
 use license_core::{

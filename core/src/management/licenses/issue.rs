@@ -3,7 +3,7 @@
 use super::json;
 use crate::{
     domain::{
-        id::{LicenseId, LicenseNumber},
+        id::{LicenseId, LicenseNumber, draw_uuid},
         key::LicenseKey,
         secret::KeyRing,
         terms::{LicenseTerms, TermsEdit},
@@ -14,7 +14,6 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json as object};
-use uuid::Uuid;
 
 /// What a new license is to be.
 #[derive(Clone, Debug)]
@@ -72,7 +71,7 @@ impl Management {
                 }
                 let terms = change.first_terms(&new.plan).await?;
                 let terms = change.edited_terms(terms, &new.overrides).await?;
-                let id = LicenseId(Uuid::now_v7());
+                let id = LicenseId(draw_uuid());
                 let key = change.insert_under_free_number(id, new, &terms, peppers).await?;
                 let license = change.present_license(id).await?;
                 let (number, product) = (license.number, &license.product);

@@ -1,4 +1,4 @@
-//! How the entries of an audit log are chained, sealed and checked (migrations/0321_audit_append.sql appends them;
+//! How the entries of an audit log are chained, sealed and checked (`migrations/0321_audit_append.sql` appends them;
 //! docs/API.md has a second checker, for exports). Pure: what the database says comes in, and nothing it says is
 //! believed.
 

@@ -3,7 +3,7 @@
 use crate::{
     Error, Result,
     domain::{
-        id::{InvalidText, LicenseId, LicenseNumber, PoolId, PoolName},
+        id::{InvalidText, LicenseId, LicenseNumber, PoolId, PoolName, draw_uuid},
         license::Status,
     },
     records::{AuditedChange, LicenseRow},
@@ -12,7 +12,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::{Row, postgres::PgRow};
 use time::OffsetDateTime;
-use uuid::Uuid;
 
 /// A pool that was changed without a ticket: its copy in Redis under `epoch_before` or earlier must be marked stale.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,7 +82,7 @@ impl AuditedChange<'_> {
         Ok(sqlx::query_scalar("select create_license($1, $2, $3, $4, $5, $6, $7, $8)")
             .bind(tenant)
             .bind(new.id.0)
-            .bind(Uuid::now_v7())
+            .bind(draw_uuid())
             .bind(new.number.to_string())
             .bind(&new.key_hash)
             .bind(new.product)

@@ -158,6 +158,7 @@ impl SchemaConnection {
 }
 
 /// A connection of the address's own user, with a fresh token where it logs in with one.
+#[expect(clippy::disallowed_methods, reason = "here the schema's own user connects, once")]
 async fn connected(address: &RecordsAddress) -> SchemaResult<PgConnection> {
     let options = address.as_own_user().await;
     let options = options.map_err(|e| SchemaError::caused(SchemaErrorKind::Unreachable, "there is no password", e))?;
@@ -181,8 +182,9 @@ fn migrations(list: &[(i64, &'static str, &'static str)]) -> Vec<Migration> {
     list.iter().map(migration).collect()
 }
 
-/// Brings a database to the newest schema: what `license-local` and tests do at their start. `options` log in as
-/// whoever may make roles; the schema belongs to `owner`. Harmless to repeat and to run from several places at once.
+/// Brings a database to the newest schema: what `license-local` and tests do at their start.
+///
+/// `options` log in as whoever may make roles; the schema belongs to `owner`. Harmless to repeat and to run from several places at once.
 ///
 /// # Errors
 /// [`crate::Error::Records`] with the server's error underneath.

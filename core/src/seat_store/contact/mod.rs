@@ -21,7 +21,10 @@
 use crate::{Clock, domain::lease::LeaseTiming};
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 /// The absences of Redis as this instance saw them. Clones share them.
@@ -32,6 +35,7 @@ pub(super) struct StoreContact {
     /// The longest time between two heartbeats.
     grace_ms: i64,
     state: Arc<Mutex<ContactState>>,
+    connects: Arc<AtomicU64>,
 }
 
 /// How long an answer may take before the wait counts as the possible beginning of an absence.
@@ -111,7 +115,17 @@ impl StoreContact {
             away_ms: 0,
             anchor,
         };
-        Self { clock, ttl_ms: timing.ttl_ms(), grace_ms, state: Arc::new(Mutex::new(state)) }
+        Self { clock, ttl_ms: timing.ttl_ms(), grace_ms, state: Arc::new(Mutex::new(state)), connects: Arc::default() }
+    }
+
+    /// A connection was made.
+    pub(super) fn record_connect(&self) {
+        self.connects.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many connections were made so far.
+    pub(super) fn connects(&self) -> u64 {
+        self.connects.load(Ordering::Relaxed)
     }
 
     /// A call to the store begins.

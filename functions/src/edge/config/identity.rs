@@ -31,8 +31,10 @@ fn longest_life(env: &Environment, name: &'static str) -> ConfigResult<u32> {
 }
 
 /// Reads `STAFF_IDENTITY_ISSUER`, `STAFF_IDENTITY_AUDIENCE`, `STAFF_IDENTITY_JWKS_URL` and
-/// `STAFF_IDENTITY_TOKEN_SECONDS`: who says who the vendor's staff is. Everybody with a token of that audience is
-/// staff, so it must be one that customers cannot sign in to. `None`: staff is served by another deployment.
+/// `STAFF_IDENTITY_TOKEN_SECONDS`: who says who the vendor's staff is.
+///
+/// Everybody with a token of that audience is staff, so it must be one that customers cannot sign in to. `None`: staff
+/// is served by another deployment.
 pub fn staff(env: &Environment) -> ConfigResult<Option<identity::IdentitySettings>> {
     if env.get("STAFF_IDENTITY_AUDIENCE").is_none() {
         return Ok(None);

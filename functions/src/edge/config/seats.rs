@@ -40,8 +40,10 @@ pub fn rate(env: &Environment, name: &'static str, default: RateLimit) -> Config
     }
 }
 
-/// Reads what acquire limits: `RATE_ACQUIRE` (120 a minute for each holder, 40 at once) and `RATE_LICENSE` (new sessions
-/// of a license, for each of its seats: as many as a holder's unless set).
+/// Reads what acquire limits.
+///
+/// That is `RATE_ACQUIRE` (120 a minute for each holder, 40 at once) and `RATE_LICENSE` (new sessions of a license, for
+/// each of its seats: as many as a holder's unless set).
 pub fn acquire_rates(env: &Environment) -> ConfigResult<PoolRates> {
     let acquire = rate(env, "RATE_ACQUIRE", RateLimit { per_minute: 120, burst: 40 })?;
     let license = if env.get("RATE_LICENSE").is_none() {

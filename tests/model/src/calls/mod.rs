@@ -1,4 +1,6 @@
-//! The moves under way. Each is a small machine between atomic steps: a script on Redis, a function in PostgreSQL, an answer that arrives.
+//! The moves under way. Each is a small machine between atomic steps: a script on Redis, a function in PostgreSQL, an
+//! answer that arrives.
+//!
 //! Between two steps anything may happen to it: it waits for ever, dies, or runs twice. After `core/src/protocol/`.
 
 mod acquire;

@@ -58,8 +58,10 @@ struct Session {
 /// No answer of its own explains it: the server owed this client a lease.
 pub const UNEXPLAINED: &str = "UNEXPLAINED";
 
-/// Why the session of a client that kept asking had expired: what it was answered instead of a lease since its last one was asked for. The
-/// lease must be over by then, and something must have stood in the way of another.
+/// Why the session of a client that kept asking had expired: what it was answered instead of a lease since its last one
+/// was asked for.
+///
+/// The lease must be over by then, and something must have stood in the way of another.
 pub fn cause(since: Duration, lease: Duration, instead: &BTreeSet<&'static str>) -> String {
     if since < lease || instead.is_empty() {
         return UNEXPLAINED.into();

@@ -1,36 +1,48 @@
-//! L1 to L3 of docs/PROTOCOL.md, section 6, held against a clock. What is looked at is every acquire that was answered with a new seat or
-//! with "every seat is held". Only what can be known from outside is used: questions and answers of clients, how long each question may
-//! have been under way, the history of the records, when a rebuilt copy was first seen in Redis, and when which fault was there.
+//! L1 to L3 of docs/PROTOCOL.md, section 6, held against a clock.
 //!
-//! **The argument.** In one copy a holder has one seat, and only four things keep a seat from others: a question of its holder raised its
-//! lease less than a `TTL` ago; a rebuild that knew nothing gave its holder a full lease; somebody's reservation is less than a `TTL` old;
-//! a seat waits out the lease of who was kicked. For every acquire the other holders are counted of whom one of these *may* be true, by the
-//! latest moment at which each of their questions can have reached Redis (`claims.rs`). Where they are fewer than the seats, a seat was
-//! free, and since when at the latest is known too. Whatever is in doubt counts as a claim; so what is reported was wrong, and not
-//! everything that was wrong is reported.
+//! What is looked at is every acquire that was answered with a new seat or
+//! with "every seat is held". Only what can be known from outside is used: questions and answers of clients, how long
+//! each question may have been under way, the history of the records, when a rebuilt copy was first seen in Redis, and
+//! when which fault was there.
+//!
+//! **The argument.** In one copy a holder has one seat, and only four things keep a seat from others: a question of its
+//! holder raised its lease less than a `TTL` ago; a rebuild that knew nothing gave its holder a full lease; somebody's
+//! reservation is less than a `TTL` old; a seat waits out the lease of who was kicked. For every acquire the other
+//! holders are counted of whom one of these *may* be true, by the latest moment at which each of their questions can
+//! have reached Redis (`claims.rs`). Where they are fewer than the seats, a seat was free, and since when at the latest
+//! is known too. Whatever is in doubt counts as a claim; so what is reported was wrong, and not everything that was
+//! wrong is reported.
 //!
 //! **What is judged.**
 //!
-//! * L1: where a seat was given back, or its last lease had run out, an acquire sent more than 1 s after that is not told "full".
-//! * L2: a holder that the records name by an acquire whose answer was lost, and that asks again within that lease, is not told "full".
-//!   Others are not told "full" because of a reservation that is older than `TTL`, of which the records know nothing.
-//! * L3: nobody is told "full" because of who was silent since a rebuild that knew nothing, longer than `REBUILD_LEASE` after it.
+//! * L1: where a seat was given back, or its last lease had run out, an acquire sent more than 1 s after that is not
+//!   told "full".
+//! * L2: a holder that the records name by an acquire whose answer was lost, and that asks again within that lease, is
+//!   not told "full". Others are not told "full" because of a reservation that is older than `TTL`, of which the
+//!   records know nothing.
+//! * L3: nobody is told "full" because of who was silent since a rebuild that knew nothing, longer than `REBUILD_LEASE`
+//!   after it.
 //!
-//! **How the worst times are meant.** L1: the longest after a seat was free that an acquire was sent and told "full". L2: the age of the
-//! oldest reservation without which a seat would have been free for somebody who was told "full"; it may reach `TTL`. L3: the same for
-//! holders who were silent since a rebuild; it may reach `REBUILD_LEASE`.
+//! **How the worst times are meant.** L1: the longest after a seat was free that an acquire was sent and told "full".
+//! L2: the age of the oldest reservation without which a seat would have been free for somebody who was told "full"; it
+//! may reach `TTL`. L3: the same for holders who were silent since a rebuild; it may reach `REBUILD_LEASE`.
 //!
 //! **What is excused, and why.**
 //!
-//! * While a deposed primary may answer (the drain margin) nothing is judged: it says "full" of what it knows. If it was rebuilt last, the
-//!   new primary has an old copy, and says "full" by that until it is told (section 7); until it has a later one nothing is judged either.
-//! * An instance that saw Redis away lets its clock stand still from when it last heard of it until it has been answered for a heartbeat's
-//!   time, at most for a lease (`core/src/seat_store/contact.rs`). Leases and reservations are held against that clock (`absence.rs`).
-//! * An instance whose clock is behind lets no lease run out before its time. By it only seats that were given back are judged.
-//! * Seats are as many as at the rebuild of the copy that may have answered, or fewer: Redis may not have been told that there are more.
-//! * A seat whose session staff ended is held back until a rebuild lease after the rebuild that learnt of it, and by the old copy until then;
-//!   anew only with a rebuild that knew nothing.
-//! * A run whose records are put back to an earlier point is not judged: nobody sits down for a while then, and the history has a hole.
+//! * While a deposed primary may answer (the drain margin) nothing is judged: it says "full" of what it knows. If it
+//!   was rebuilt last, the new primary has an old copy, and says "full" by that until it is told (section 7); until it
+//!   has a later one nothing is judged either.
+//! * An instance that saw Redis away lets its clock stand still from when it last heard of it until it has been
+//!   answered for a heartbeat's time, at most for a lease (`core/src/seat_store/contact.rs`). Leases and reservations
+//!   are held against that clock (`absence.rs`).
+//! * An instance whose clock is behind lets no lease run out before its time. By it only seats that were given back are
+//!   judged.
+//! * Seats are as many as at the rebuild of the copy that may have answered, or fewer: Redis may not have been told
+//!   that there are more.
+//! * A seat whose session staff ended is held back until a rebuild lease after the rebuild that learnt of it, and by
+//!   the old copy until then; anew only with a rebuild that knew nothing.
+//! * A run whose records are put back to an earlier point is not judged: nobody sits down for a while then, and the
+//!   history has a hole.
 
 mod absence;
 mod case;
@@ -72,7 +84,8 @@ pub struct Change {
     pub by_staff: bool,
 }
 
-/// A rebuild: when the records were read, when its copy was first seen in Redis (never: `i64::MAX`), and whether the copy before was lost.
+/// A rebuild: when the records were read, when its copy was first seen in Redis (never: `i64::MAX`), and whether the
+/// copy before was lost.
 #[derive(Clone, Copy, Debug)]
 pub struct Rebuild {
     pub at: i64,
@@ -118,7 +131,8 @@ pub struct Seen {
 /// How a promise was kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limit {
-    /// Answers to acquires that were held against its clock: a seat was due by then, or "full" had no other reason than what it allows.
+    /// Answers to acquires that were held against its clock: a seat was due by then, or "full" had no other reason than
+    /// what it allows.
     pub judged: usize,
     /// The worst time, in microseconds.
     pub worst: i64,
