@@ -65,6 +65,10 @@ def earlier(place: Place, given: pathlib.Path | None) -> Release:
         place.also_remove(part)
         shutil.copytree(clone / _BUILT, part)
         part.rename(kept)
+        # One is enough. A rehearsal that runs now has the files of its own, by other names.
+        for old in kept.parent.glob("image-*"):
+            if old not in (kept, part) and ".part" not in old.name:
+                shutil.rmtree(old, ignore_errors=True)
     return _container(place, f"the release before ({commit[:7]})", kept)
 
 
