@@ -13,11 +13,13 @@ import wiring
 from customer import ask
 from front import load_balancer, run_address
 from google import Issuer, Kms, Metadata
-from place import ROOT, SERVICE_UID, Place, demand, free_port, until
+from place import ROOT, SERVICE_UID, Fault, Place, demand, free_port, until
 from stores import Postgres, Redis
 
 FUNCTIONS = wiring.DESCRIBED["functions"]
 JOB_SECONDS = 120
+# Longer than START_PATIENCE_SECONDS, after which a service says that it has started whatever its stores do.
+START_SECONDS = 60
 
 
 class Release:
@@ -62,11 +64,12 @@ class Bus:
             {"PATH": os.environ["PATH"]},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=None,
+            stderr=(place.directory / "pubsub.errors").open("wb"),
             text=True,
         )
         self.host = self.process.child.stdout.readline().strip()
         demand(self.host, "Pub/Sub did not start")
+        self.tell("pause")
 
     def tell(self, word: str = "") -> dict:
         """Pause or resume the clock, or nothing; what was counted so far."""
@@ -154,7 +157,10 @@ class Cloud:
                 demand(process.alive(), f"{name} ended:\n{process.tail()}")
                 return _status(ports[name], "/health/started") == 200
 
-            until(started, f"{name} says that it has started", 90)
+            try:
+                until(started, f"{name} says that it has started", START_SECONDS)
+            except Fault as late:
+                raise Fault(f"{late}; it wrote:\n{process.tail()}") from late
             self.instances[name] = ports[name]
         _end(before)
         self.bus.tell("resume")

@@ -38,22 +38,43 @@ def ask(method: str, url: str, *, body=None, bearer: str | None = None, address:
         return status, {"text": content.decode(errors="replace")}
 
 
-def register(front: str, issuer: Issuer, organization: str, seats: int) -> str:
-    """The key of a license with so many seats: staff makes the plan, and a person registers for it."""
+def _by_staff(issuer: Issuer) -> str:
     staff = wiring.PROD["staff"]
-    by = issuer.id_token(staff["issuer"], staff["audience"], "staff@example.com")
-    plan, product = f"{PLAN}-{seats}", f"{PRODUCT}-{seats}"
-    terms = {"tier": "rehearsal", "seats": seats, "offline_policy": "none"}
-    for path, body in ((f"plans/{plan}", terms), (f"products/{product}", {"registration_plan": plan})):
-        status, said = ask("PUT", f"{front}/api/v1/staff/{path}", body=body, bearer=by)
-        demand(status in (200, 201), f"staff could not make {path}: {status} {said}")
-    person = issuer.id_token(
-        wiring.IDENTITY["issuer"], wiring.IDENTITY["audience"], f"{organization.lower()}@example.com"
-    )
-    body = {"organization_name": organization, "product": product}
-    status, said = ask("POST", f"{front}/api/v1/auth/register", body=body, bearer=person)
-    demand(status == 201, f"registering answers {status} {said}")
-    return said["license"]["key"]
+    return issuer.id_token(staff["issuer"], staff["audience"], "staff@example.com")
+
+
+class Organization:
+    """A customer: the person who registered it, and its license of so many seats, whose plan staff makes."""
+
+    def __init__(self, front: str, issuer: Issuer, name: str, seats: int):
+        self.front, self.issuer, self.email = front, issuer, f"{name.lower()}@example.com"
+        plan, product = f"{PLAN}-{seats}", f"{PRODUCT}-{seats}"
+        terms = {"tier": "rehearsal", "seats": seats, "offline_policy": "none"}
+        for path, body in ((f"plans/{plan}", terms), (f"products/{product}", {"registration_plan": plan})):
+            status, said = ask("PUT", f"{front}/api/v1/staff/{path}", body=body, bearer=_by_staff(issuer))
+            demand(status in (200, 201), f"staff could not make {path}: {status} {said}")
+        body = {"organization_name": name, "product": product}
+        status, said = ask("POST", f"{front}/api/v1/auth/register", body=body, bearer=self._person())
+        demand(status == 201, f"registering answers {status} {said}")
+        self.key, self.id = said["license"]["key"], said["organization"]["id"]
+        self.license, self.number = said["license"]["id"], said["license"]["number"]
+
+    def _person(self) -> str:
+        return self.issuer.id_token(wiring.IDENTITY["issuer"], wiring.IDENTITY["audience"], self.email)
+
+    def look_around(self):
+        """What a person and staff look at through the management API, and one change: each must be answered."""
+        own = f"/api/v1/organizations/{self.id}"
+        looks = ["/api/v1/me", own, *(f"{own}/{what}" for what in ("licenses", "sessions", "people", "audit-log"))]
+        for path in [*looks, f"{own}/audit-log/verify", f"{own}/licenses/{self.license}"]:
+            status, said = ask("GET", self.front + path, bearer=self._person())
+            demand(status == 200, f"GET {path} answers {status} {said}")
+        status, said = ask("GET", f"{self.front}/api/v1/staff/licenses/{self.number}", bearer=_by_staff(self.issuer))
+        demand(status == 200, f"staff looks for a license, and the answer is {status} {said}")
+        path = f"{own}/licenses/{self.license}"
+        for verb in ("suspend", "resume"):
+            status, said = ask("POST", f"{self.front}{path}/{verb}", body={}, bearer=_by_staff(self.issuer))
+            demand(status == 200, f"{verb} answers {status} {said}")
 
 
 @dataclasses.dataclass

@@ -59,9 +59,10 @@ def first_deploy(cloud: Cloud) -> str:
 
 def customers(cloud: Cloud) -> str:
     """A plan by staff, a registration, the license of the smoke test, and one whose seats are counted."""
-    cloud.canary = customer.register(cloud.front.url, cloud.issuer, "Canary", 3)
-    cloud.describe(cloud.canary)
-    cloud.key = customer.register(cloud.front.url, cloud.issuer, "Counted", SEATS)
+    cloud.canary = customer.Organization(cloud.front.url, cloud.issuer, "Canary", 3)
+    cloud.describe(cloud.canary.key)
+    cloud.counted = customer.Organization(cloud.front.url, cloud.issuer, "Counted", SEATS)
+    cloud.canary.look_around()
     return f"registered through the front with tokens of people; {cloud.low_roles()}"
 
 
@@ -72,7 +73,7 @@ def smoke(cloud: Cloud) -> str:
 
 
 def _holder(cloud: Cloud, machine: str) -> customer.Holder:
-    return customer.Holder(cloud.front.url, cloud.key, machine)
+    return customer.Holder(cloud.front.url, cloud.counted.key, machine)
 
 
 def roll_back(cloud: Cloud, earlier: Release) -> str:
@@ -88,8 +89,10 @@ def roll_back(cloud: Cloud, earlier: Release) -> str:
     cloud.deploy(earlier)
     holder.keep()
     cloud.smoke()
+    cloud.canary.look_around()
     cloud.deploy(now)
     holder.keep()
+    cloud.canary.look_around()
     holder.release()
     asked = client.stop()
     return (
@@ -165,9 +168,10 @@ def restore(cloud: Cloud) -> str:
     known.release()
     late.release()
     # Until then the smoke test is red: its seats wait like all others.
-    canary = customer.Holder(cloud.front.url, cloud.canary, "restore-canary")
+    canary = customer.Holder(cloud.front.url, cloud.canary.key, "restore-canary")
     until(lambda: canary.acquire()[0] == 201, "a seat of the smoke test after the restore", 2 * wait + 120, 1)
     canary.release()
+    cloud.canary.look_around()
     return (
         f"restored within {restored:.1f} s, {pools} pools; the known holder kept its seat, the lost one was answered "
         f"410; {refused} requests were refused (409) until {after:.0f} s after it (at least {wait} s); never more "

@@ -12,8 +12,8 @@ import wiring
 from cloud import Cloud
 from place import Fault, Place
 
-# The cloud's own lease would make the restore drill last a quarter of an hour. The drain is the shortest that a service
-# accepts on Cloud Run.
+# With the cloud's own lease the restore drill waits for 360 s, and then for 405 s or more. The drain is the shortest
+# that a service accepts on Cloud Run.
 SHORT = {"ttl_seconds": 20, "drain_seconds": 35}
 # Waiting for the minute would only cost time: what a tick does is the same.
 TICK_SECONDS = 5
@@ -34,7 +34,9 @@ def parse(words: list) -> argparse.Namespace:
     )
     parser.add_argument("--binaries", type=pathlib.Path, help="a directory with the binaries, in place of a build")
     parser.add_argument("--earlier", type=pathlib.Path, help="the same of the release before, for the rollback")
-    parser.add_argument("--exact", action="store_true", help="prod's own lease and a tick a minute (half an hour)")
+    parser.add_argument(
+        "--exact", action="store_true", help="prod's own lease and a tick a minute: it waits much longer"
+    )
     return parser.parse_args(words)
 
 

@@ -4,15 +4,18 @@ import json
 import os
 import pathlib
 import shutil
+import stat
 import subprocess
 
 from cloud import Release
 from place import ROOT, Fault, Place, demand
 
-# What an image is made of: two commits that agree in it have the same image.
-SOURCES = ["core", "functions", "pubsub", "migrations", "Cargo.toml", "Cargo.lock", ".ci/image"]
+# What the binaries are made of: two commits that agree in it have the same ones.
+SOURCES = ["core", "functions", "pubsub", "migrations", "Cargo.toml", "Cargo.lock"]
 # An image has these, or it is of a time before there was one.
 _OF_AN_IMAGE = [".ci/image", "functions/src/bin/migrate.rs", "opentofu/functions.json"]
+# What every container runtime puts into /dev (OCI runtime specification, "Default Devices").
+_DEVICES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0)}
 _BUILT = pathlib.Path("target/image/root")
 
 
@@ -36,17 +39,17 @@ def _build(place: Place, clone: pathlib.Path):
 def current(place: Place, given: pathlib.Path | None) -> Release:
     """This clone's: built with the flags of the image, or plain binaries from a directory."""
     if given:
-        return _given("this release", given)
+        return _given(place, "this release", given)
     if not (ROOT / ".ci/image").exists():
         raise Fault("there is no .ci/image here; name a directory with the binaries: --binaries DIR")
     _build(place, ROOT)
-    return Release("this release", ROOT / _BUILT, True)
+    return _container(place, "this release", ROOT / _BUILT)
 
 
 def earlier(place: Place, given: pathlib.Path | None) -> Release:
-    """That of the newest commit whose image differs from this clone's. It is built once and kept outside the clone."""
+    """That of the newest commit of this branch whose image differs. It is built once and kept outside the clone."""
     if given:
-        return _given("the release before", given)
+        return _given(place, "the release before", given)
     commit = _commit_before()
     kept = _cache() / f"image-{commit}"
     if not kept.exists():
@@ -54,13 +57,19 @@ def earlier(place: Place, given: pathlib.Path | None) -> Release:
         # No worktree, which a rehearsal that is killed would leave in the repository's list of them.
         _git("clone", "--quiet", "--no-checkout", "--shared", str(ROOT), str(clone))
         _git("-C", str(clone), "checkout", "--quiet", "--detach", commit)
-        place.also_remove(_build_directory(clone))
+        # Not one that was set for every clone, this one too.
+        if _build_directory(clone) != _build_directory(ROOT):
+            place.also_remove(_build_directory(clone))
         _build(place, clone)
         part = kept.with_suffix(f".part{os.getpid()}")
         place.also_remove(part)
         shutil.copytree(clone / _BUILT, part)
         part.rename(kept)
-    return Release(f"the release before ({commit[:7]})", kept, True)
+        # One is enough. A rehearsal that runs now has the files of its own, by other names.
+        for old in kept.parent.glob("image-*"):
+            if old not in (kept, part) and ".part" not in old.name:
+                shutil.rmtree(old, ignore_errors=True)
+    return _container(place, f"the release before ({commit[:7]})", kept)
 
 
 def _build_directory(clone: pathlib.Path) -> pathlib.Path:
@@ -70,13 +79,38 @@ def _build_directory(clone: pathlib.Path) -> pathlib.Path:
     return pathlib.Path(told["build_directory"])
 
 
-def _given(name: str, directory: pathlib.Path) -> Release:
+def _given(place: Place, name: str, directory: pathlib.Path) -> Release:
     # An image's root has the certificates of authorities beside the binaries.
-    return Release(name, directory, (directory / "etc/ssl/certs").is_dir())
+    if (directory / "etc/ssl/certs").is_dir():
+        return _container(place, name, directory)
+    return Release(name, directory, False)
+
+
+def _container(place: Place, name: str, root: pathlib.Path) -> Release:
+    """The image's root as a container runtime hands it to a process: with /dev, which is not of the image.
+
+    Only root can make that; elsewhere the binaries of the image run by themselves.
+    """
+    if os.geteuid() != 0:
+        return Release(name, root, False)
+    own = place.directory / f"root-{len(list(place.directory.glob('root-*')))}"
+    shutil.copytree(root, own, copy_function=_link)
+    (own / "dev").mkdir()
+    for device, numbers in _DEVICES.items():
+        os.mknod(own / "dev" / device, stat.S_IFCHR, os.makedev(*numbers))
+        (own / "dev" / device).chmod(0o666)
+    return Release(name, own, True)
+
+
+def _link(source: str, target: str):
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
 
 
 def _commit_before() -> str:
-    for commit in _git("log", "--format=%H", "HEAD", "--", *SOURCES).stdout.split():
+    for commit in _git("log", "--first-parent", "--format=%H", "HEAD", "--", *SOURCES, *_OF_AN_IMAGE).stdout.split():
         has_image = all(
             _git("cat-file", "-e", f"{commit}:{path}", check=False).returncode == 0 for path in _OF_AN_IMAGE
         )

@@ -96,13 +96,16 @@ def _hosts(wires: Wires, name: str, port: int) -> dict:
     return led
 
 
+def told(wires: Wires, name: str) -> dict:
+    """What a function is told in the clear. tests/cloud/parts/rehearse compares it with what OpenTofu plans."""
+    reads = DESCRIBED["every"]["variables"] + DESCRIBED["functions"][name]["variables"]
+    return {key: str(value) for key, value in _values(wires, name).items() if key in reads and value is not None}
+
+
 def environment(wires: Wires, name: str, port: int) -> dict:
     """The whole environment of a function's instance."""
-    row = DESCRIBED["functions"][name]
-    reads = DESCRIBED["every"]["variables"] + row["variables"]
-    told = {key: str(value) for key, value in _values(wires, name).items() if key in reads and value is not None}
-    secrets = {key: wires.secrets[key] for key in row["secrets"]}
-    return told | secrets | _hosts(wires, name, port)
+    secrets = {key: wires.secrets[key] for key in DESCRIBED["functions"][name]["secrets"]}
+    return told(wires, name) | secrets | _hosts(wires, name, port)
 
 
 def job_environment(wires: Wires, name: str) -> dict:
