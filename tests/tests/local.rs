@@ -389,7 +389,8 @@ fn both_files_that_hold_keys_are_readable_by_their_owner_alone() {
         "staff.secret",
         "lock",
     ] {
-        let mode = machine.dir.join(file).metadata().unwrap().permissions().mode();
+        let mode =
+            machine.dir.join(file).metadata().unwrap_or_else(|error| panic!("{file}: {error}")).permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{file}");
     }
     assert_eq!(machine.dir.metadata().unwrap().permissions().mode() & 0o7777, 0o700);

@@ -52,7 +52,8 @@ const LATER: (i64, &str, &str) = (9000, "9000_pool_notes", "alter table pools ad
 async fn later(server: &PostgresServer) -> SchemaConnection {
     let mut schema =
         SchemaConnection::connect(&server.superuser().into(), Duration::ZERO).await.unwrap().with_more(&[LATER]);
-    schema.lock(Duration::ZERO, || ()).await.unwrap();
+    // The one who worked here before has ended; its lock ends with its process of the server.
+    schema.lock(Duration::from_secs(10), || ()).await.unwrap();
     schema
 }
 

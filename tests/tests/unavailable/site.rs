@@ -303,6 +303,9 @@ impl Answer {
     }
 }
 
+/// Thirty heartbeats of a session are let through at once, and a token that was not had is asked for twice a second.
+const ASK_AGAIN: Duration = Duration::from_millis(100);
+
 /// Asks again and again, as a client does that is told 503, until it is told something else.
 ///
 /// # Panics
@@ -315,7 +318,7 @@ pub(crate) async fn until_known(ask: impl AsyncFn() -> Answer) -> Answer {
             return answer;
         }
         assert!(Instant::now() < until, "it does not recover: {}", answer.body);
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        tokio::time::sleep(ASK_AGAIN).await;
     }
 }
 
