@@ -151,9 +151,10 @@ impl Machine {
         let license_key = demo::license_key(&data, &stores.postgres, &config::peppers(&env)?).await?;
         let bus = bus(&endpoints, issuer.clone())?;
         let functions = serve::functions(&env, &Clock::system(), &bus).await?;
-        endpoints.write(&data, &license_key, &variables)?;
         let staff = if demo { Some(data.staff_secret()?) } else { None };
         let issuer = issuer.router(staff).merge(door::router(bus.clone(), data.bus_token()?));
+        // Last of the files: whoever waits for it finds the others.
+        endpoints.write(&data, &license_key, &variables)?;
         // Only this machine reaches it; a client that never ends its body is not waited for here either.
         let issuer = guarded(issuer.layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, SLOW)));
         let app = |service| if demo { guarded(app(service, &layers)) } else { app(service, &layers) };
