@@ -32,6 +32,10 @@ budget = {
 }
 
 watch = {
+  deployers = [
+    "deploy-prod@example-build.iam.gserviceaccount.com",
+    "tofu-platform@example-prod.iam.gserviceaccount.com",
+  ]
   docs_url = "https://docs.example.com/DEPLOYING.md"
   channels = {
     operators = { email = "operators@example.com", urgencies = ["page", "ticket"] }

@@ -22,6 +22,10 @@ staff = {
 }
 
 watch = {
+  deployers = [
+    "deploy-staging@example-build.iam.gserviceaccount.com",
+    "tofu-platform@example-staging.iam.gserviceaccount.com",
+  ]
   docs_url = "https://docs.example.com/DEPLOYING.md"
   channels = {
     operators = { email = "operators@example.com", urgencies = ["ticket"] }

@@ -88,10 +88,29 @@ resource "google_project_iam_member" "secret_places" {
   depends_on = [google_project_iam_custom_role.secret_places, google_service_account.platform]
 }
 
-# In the build project: to write log lines and to run builds.
+# roles/pubsub.editor makes subscriptions and may not say who forwards their dead letters, which the services do.
+resource "google_project_iam_custom_role" "subscription_policies" {
+  for_each = var.environments
+
+  project     = each.value.project
+  role_id     = "subscriptionPolicies"
+  title       = "Says who may use a subscription"
+  permissions = [for verb in ["getIamPolicy", "setIamPolicy"] : "pubsub.subscriptions.${verb}"]
+}
+
+resource "google_project_iam_member" "subscription_policies" {
+  for_each = local.deployers
+
+  project    = var.environments[each.key].project
+  role       = "projects/${var.environments[each.key].project}/roles/subscriptionPolicies"
+  member     = "serviceAccount:${each.value}"
+  depends_on = [google_project_iam_custom_role.subscription_policies, google_service_account.deployer]
+}
+
+# In the build project: to write log lines, to run builds, and to look whether an image was attested.
 resource "google_project_iam_member" "builds" {
   for_each = merge([
-    for role in ["roles/cloudbuild.builds.editor", "roles/logging.logWriter"] : {
+    for role in local.build_roles : {
       for name, email in merge(local.deployers, { build = local.builder }) :
       "${name} ${role}" => { role = role, email = email }
     }

@@ -23,6 +23,12 @@ locals {
     "roles/pubsub.editor",
     "roles/run.admin",
   ]
+  build_roles = [
+    "roles/binaryauthorization.attestorsViewer",
+    "roles/cloudbuild.builds.editor",
+    "roles/containeranalysis.occurrences.viewer",
+    "roles/logging.logWriter",
+  ]
   platform_roles = [
     "roles/cloudkms.admin",
     "roles/cloudsql.admin",

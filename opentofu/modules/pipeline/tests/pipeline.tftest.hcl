@@ -99,6 +99,22 @@ run "nobody_who_deploys_reads_secrets_or_signs" {
     ])
     error_message = "Who makes the places of secrets reads no value."
   }
+  assert {
+    condition = alltrue([
+      for name, grant in google_project_iam_member.subscription_policies :
+      grant.member == "serviceAccount:${output.deployers[name]}" && endswith(grant.role, "/roles/subscriptionPolicies")
+    ]) && length(google_project_iam_member.subscription_policies) == length(output.deployers)
+    error_message = "Each environment's deployer must be able to say who forwards dead letters."
+  }
+  assert {
+    condition = alltrue([
+      for name, email in output.deployers : alltrue([
+        for role in ["binaryauthorization.attestorsViewer", "containeranalysis.occurrences.viewer"] :
+        google_project_iam_member.builds["${name} roles/${role}"].member == "serviceAccount:${email}"
+      ])
+    ])
+    error_message = "Each environment's deployer must see whether an image was attested."
+  }
 }
 
 run "images_are_kept_and_their_tags_stay" {
