@@ -164,6 +164,11 @@ impl Records {
         Ok(self.pool.clone())
     }
 
+    /// How many connections there are, and how many of them wait for a call.
+    pub(super) fn pool_size(&self) -> (u32, usize) {
+        (self.pool.size(), self.pool.num_idle())
+    }
+
     /// Asks once, and again where the outcome is unknown or nothing happened: a broken connection, a lock not had in
     /// time, a deadlock. Only for calls that may run twice.
     pub(super) async fn repeat<T, F>(&self, call: impl Fn(PgPool) -> F) -> Result<T>

@@ -1,7 +1,6 @@
 //! How many connections there are.
 
 use super::Records;
-use crate::Result;
 
 /// The connections of a pool to PostgreSQL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,12 +12,9 @@ pub struct PoolConnections {
 }
 
 impl Records {
-    /// The connections that this instance has now.
-    ///
-    /// # Errors
-    /// If the pool has no password to connect with.
-    pub async fn connections(&self) -> Result<PoolConnections> {
-        let pool = self.pool().await?;
-        Ok(PoolConnections { open: pool.size(), idle: pool.num_idle() })
+    /// The connections that this instance has now. Asks nobody.
+    pub fn connections(&self) -> PoolConnections {
+        let (open, idle) = self.pool_size();
+        PoolConnections { open, idle }
     }
 }

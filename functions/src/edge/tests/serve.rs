@@ -6,10 +6,18 @@ use crate::edge::{
     serve::{Service, StoreCheck, app, serve},
 };
 use axum::{Router, routing};
-use license_core::{Error, error::StoreName};
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use license_core::{
+    Clock, Error,
+    access_token::AccessTokens,
+    error::StoreName,
+    records::{DatabaseRole, Records, RecordsAddress},
+};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -70,6 +78,22 @@ fn in_turns() -> Vec<StoreCheck> {
         })
     };
     vec![counted(StoreName::Seats, |time| time >= 3), counted(StoreName::Records, |time| time == 1)]
+}
+
+#[tokio::test]
+async fn no_answer_waits_for_its_connections_to_be_counted() {
+    crate::edge::serve::install_tls();
+    // Whoever gives access tokens is silent.
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let tokens = AccessTokens::new(&format!("http://{}", silent.local_addr().unwrap()), Clock::system());
+    let address = RecordsAddress::new("postgres://a%40b.iam@127.0.0.1:1/license", None, Some(tokens)).unwrap();
+    let records = Records::new(address, DatabaseRole::Service, 1);
+    let check = StoreCheck::new(StoreName::Records, || async { Ok(()) }).counting(records);
+    let service =
+        Service { router: Router::new().route("/fast", routing::get(|| async { "fast" })), checks: vec![check] };
+    let settings = layer_settings().with_deadline(Duration::from_secs(1));
+    let answer = send_through(app(service, &settings), get("/fast")).await;
+    assert_eq!((answer.status.as_u16(), answer.body), (200, "fast".into()));
 }
 
 fn patient(seconds: &str) -> LayerSettings {
