@@ -21,7 +21,8 @@ const MARGIN: i64 = 60;
 /// How long the metadata server may take. It is on this machine's own link; a token and two requests to Cloud KMS must
 /// fit into a request's deadline of 5 s.
 const TIMEOUT: Duration = Duration::from_millis(1500);
-/// How long after a failed request the next one is made. Callers in between are told of the failure.
+/// How long after a request that was of no use the next one is made: one that failed, one whose token is nearly over,
+/// or one that gave the very token that was refused. Callers in between share what it brought.
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// Fetches access tokens, and keeps the last one until shortly before its end. Cheap to clone; clones share the token.
@@ -41,11 +42,21 @@ struct TokenState {
     held: Option<CachedToken>,
     /// When the last request failed, and why.
     failed: Option<(Instant, ErrorContext)>,
+    /// The token that was refused last, and when it was given up.
+    refused: Option<(Instant, Secret<String>)>,
 }
 
 struct CachedToken {
     token: Secret<String>,
+    fetched: Instant,
     ends: i64,
+}
+
+impl CachedToken {
+    /// Whether it is used without a look for another one, of which there may be none that is better.
+    fn is_fresh(&self, left: i64) -> bool {
+        left > MARGIN || self.fetched.elapsed() < PAUSE
+    }
 }
 
 #[derive(Deserialize)]
@@ -69,8 +80,8 @@ impl AccessTokens {
     pub async fn token(&self) -> Result<Secret<String>, ErrorContext> {
         let mut state = self.0.state.lock().await;
         let now = self.0.clock.now_seconds();
-        let left = state.held.as_ref().map_or(0, |held| held.ends - now);
-        if let Some(held) = state.held.as_ref().filter(|_| left > MARGIN) {
+        let left = state.held.as_ref().map_or(0, |held| held.ends.saturating_sub(now));
+        if let Some(held) = state.held.as_ref().filter(|held| held.is_fresh(left)) {
             return Ok(held.token.clone());
         }
         let rests = state.failed.as_ref().filter(|(at, _)| at.elapsed() < PAUSE).map(|(_, error)| error.clone());
@@ -79,7 +90,8 @@ impl AccessTokens {
             None => match self.0.fetch().await {
                 Ok(answer) => {
                     let (token, ends) = (Secret::new(answer.access_token), now.saturating_add(answer.expires_in));
-                    *state = TokenState { held: Some(CachedToken { token: token.clone(), ends }), failed: None };
+                    state.held = Some(CachedToken { token: token.clone(), fetched: Instant::now(), ends });
+                    state.failed = None;
                     return Ok(token);
                 }
                 Err(error) => {
@@ -91,11 +103,14 @@ impl AccessTokens {
         state.held.as_ref().filter(|_| left > 0).map(|held| held.token.clone()).ok_or(error)
     }
 
-    /// Forgets a token after it was refused. One that replaced it meanwhile is kept.
+    /// Forgets a token after it was refused. One that replaced it meanwhile is kept. So is, for a moment, one that the
+    /// server gave although it had been refused already: where a login has no right, every request would fetch one.
     pub async fn forget(&self, refused: &Secret<String>) {
         let mut state = self.0.state.lock().await;
-        if state.held.as_ref().is_some_and(|held| held.token == *refused) {
+        let again = state.refused.as_ref().is_some_and(|(at, before)| before == refused && at.elapsed() < PAUSE);
+        if !again && state.held.as_ref().is_some_and(|held| held.token == *refused) {
             state.held = None;
+            state.refused = Some((Instant::now(), refused.clone()));
         }
     }
 }
@@ -106,7 +121,12 @@ impl MetadataServer {
         let http = http.map_err(|e| ErrorContext::new("no HTTP client was made", e.without_url()))?;
         let request = http.get(&self.url).header("Metadata-Flavor", "Google");
         let answer = async { request.send().await?.error_for_status()?.json().await };
-        answer.await.map_err(unanswered)
+        let answer: MetadataToken = answer.await.map_err(unanswered)?;
+        // Tokens are of printable ASCII (RFC 6749, appendix A.12). Anything else would be kept, and refused, for an hour.
+        if answer.access_token.is_empty() || !answer.access_token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(ErrorContext::from("no access token from the metadata server: what it gave is none"));
+        }
+        Ok(answer)
     }
 }
 

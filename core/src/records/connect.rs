@@ -179,12 +179,14 @@ impl Records {
         // A refused token is replaced once.
         let mut login = self.login.clone();
         loop {
-            match call(self.pool().await?).await {
+            let pool = self.pool().await?;
+            let shown = login.as_ref().and_then(TokenLogin::last_used);
+            match call(pool).await {
                 Ok(answer) => return Ok(answer),
                 Err(e) if let Some(login) = login.take_if(|_| is_refused(&e)) => {
                     tracing::debug!(error = %chain(&e), "login refused; the access token is fetched anew");
                     let unreplaced = |e| Error::records("the login was refused, and there is no new password", e);
-                    login.replace(&self.pool).await.map_err(unreplaced)?;
+                    login.replace(&self.pool, shown.as_ref()).await.map_err(unreplaced)?;
                 }
                 Err(e) if worth_repeating(&e) && started.elapsed() < REPEAT => {
                     tracing::debug!(error = %chain(&e), "records call repeated");

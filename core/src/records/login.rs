@@ -106,10 +106,15 @@ impl TokenLogin {
         Ok(())
     }
 
-    /// Tells the pool a token that is fetched anew, after the one that it has was refused.
-    pub(super) async fn replace(&self, pool: &PgPool) -> std::result::Result<(), ErrorContext> {
-        if let Some(token) = self.last_used() {
-            self.tokens.forget(&token).await;
+    /// Tells the pool a token that is fetched anew, after the one that it had was refused. Another caller may have done
+    /// so already: the token that it was told is not given up.
+    pub(super) async fn replace(
+        &self,
+        pool: &PgPool,
+        refused: Option<&Secret<String>>,
+    ) -> std::result::Result<(), ErrorContext> {
+        if let Some(token) = refused {
+            self.tokens.forget(token).await;
         }
         self.tell(pool, self.tokens.token().await?);
         Ok(())
@@ -123,7 +128,8 @@ impl TokenLogin {
         }
     }
 
-    fn last_used(&self) -> Option<Secret<String>> {
+    /// The token that the pool logs in with now.
+    pub(super) fn last_used(&self) -> Option<Secret<String>> {
         self.used.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

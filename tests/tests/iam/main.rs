@@ -6,6 +6,7 @@ mod keys;
 mod postgres;
 mod redis;
 mod services;
+mod tokens;
 
 use license_core::{
     Clock,

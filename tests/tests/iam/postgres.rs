@@ -20,6 +20,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     },
+    time::Instant,
 };
 
 /// A world whose database is entered as an account that may act as `service`, by a token.
@@ -159,6 +160,41 @@ async fn a_refused_token_is_fetched_anew_once_and_never_printed() {
     let error = format!("{} {error:?}", chain(&error));
     assert!(error.contains("password authentication failed") && !error.contains("ya29"), "{error}");
     assert_eq!(cloud.metadata.asked().await, 3, "once");
+}
+
+#[tokio::test]
+async fn a_login_that_stays_refused_has_a_token_fetched_twice_a_second_at_most() {
+    let cloud = Cloud::new().await;
+    let records = cloud.own_records();
+    cloud.accept("ya29.second").await; // and the metadata server gives the first, whoever asks
+    let started = Instant::now();
+    for _ in 0..20 {
+        records.ready().await.unwrap_err();
+    }
+    let (asked, most) = (cloud.metadata.asked().await, 2 + started.elapsed().as_millis() / 500);
+    assert!(asked as u128 <= most, "asked {asked} times, and {most} are enough");
+    cloud.accept("ya29.first").await;
+    records.ready().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn callers_that_are_refused_at_the_same_time_share_one_new_token() {
+    let cloud = Cloud::new().await;
+    let tokens = cloud.tokens();
+    tokens.token().await.unwrap();
+    cloud.rotate("ya29.second").await;
+    let address = RecordsAddress::new(&cloud.url(), Some(&cloud.authority.pem()), Some(tokens)).unwrap();
+    let records = Records::new(address, DatabaseRole::Service, 16);
+    let callers: Vec<_> = (0..16)
+        .map(|_| {
+            let records = records.clone();
+            tokio::spawn(async move { records.ready().await })
+        })
+        .collect();
+    for caller in callers {
+        caller.await.unwrap().unwrap();
+    }
+    assert_eq!(cloud.metadata.asked().await, 2);
 }
 
 #[tokio::test]
