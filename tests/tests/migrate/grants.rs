@@ -55,10 +55,53 @@ async fn a_user_that_is_not_there_is_named_and_nothing_is_granted() {
     assert!(said.starts_with("the server has no user admin@one.iam, reaper@one.iam; make it, or correct"), "{said}");
     let members = "select count(*) from pg_auth_members where member = '\"acquire@one.iam\"'::regrole";
     assert_eq!(server.number(members).await, 0);
-    for grants in ["acquire@one.iam=owner", "acquire@one.iam"] {
+    for grants in
+        ["acquire@one.iam=owner", "acquire@one.iam", "acquire@one.iam=", "acquire@one.iam=service=", ",", " , ,"]
+    {
         server.migrate_with(&["grants"], &[("DATABASE_GRANTS", grants)]).await.ended(2);
     }
     server.migrate(&["grants"]).await.ended(2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_of_nobody_takes_no_role_away() {
+    let server = with_users().await;
+    server.migrate_with(&["up"], &[("DATABASE_GRANTS", ALL)]).await.ended(0);
+    for verb in ["up", "grants"] {
+        let said = server.migrate_with(&[verb], &[("DATABASE_GRANTS", ",")]).await.said(2);
+        assert!(said.starts_with("DATABASE_GRANTS names nobody"), "{said}");
+    }
+    let status = server.migrate(&["status"]).await.ended(0);
+    assert_eq!(status[0]["grants"].as_array().unwrap().len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_is_a_name_whatever_is_written_in_it() {
+    let server = ManagedServer::migrated().await;
+    let long = "l".repeat(63);
+    let odd = "o'd\"d; drop role reaper; --=$$";
+    for user in [odd, &long, "Ünï cödé"] {
+        server.told(&format!("create role \"{}\" login", user.replace('"', "\"\""))).await;
+    }
+    let grants = format!(" {odd} = service ,, {long}=reaper,{long}=reaper,Ünï cödé=admin,");
+    server.migrate_with(&["grants"], &[("DATABASE_GRANTS", &grants)]).await.ended(0);
+    let status = server.migrate(&["status"]).await.ended(0);
+    let told: std::collections::BTreeSet<_> = status[0]["grants"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .cloned()
+        .collect::<Vec<_>>()
+        .into_iter()
+        .map(|it| it.as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(told, [format!("{odd}=service"), format!("{long}=reaper"), "Ünï cödé=admin".to_owned()].into());
+    // The server cuts a name that is longer, and would have granted the role to another one.
+    let longer = format!("{long}l=service");
+    for (grants, code) in [(longer.as_str(), 11), ("owner=service", 11), ("service=service", 1)] {
+        server.migrate_with(&["grants"], &[("DATABASE_GRANTS", grants)]).await.ended(code);
+    }
+    assert_eq!(server.migrate(&["status"]).await.ended(0)[0]["grants"].as_array().unwrap().len(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -78,6 +78,11 @@ fn grants(env: &Environment) -> ConfigResult<Option<Vec<RoleGrant>>> {
         }
         grants.push(RoleGrant::new(user, role));
     }
+    // Commas alone are what a template makes of values that are not set. Taken as a list they would take the roles from
+    // everybody who serves.
+    if grants.is_empty() {
+        return wrong(NAME, "names nobody; it must be user=role with commas between them, or not be set");
+    }
     Ok(Some(grants))
 }
 
@@ -115,6 +120,7 @@ mod tests {
             ("acquire", "must be user=role with commas between them, and has \"acquire\""),
             ("acquire=owner", "gives \"acquire\" the role \"owner\"; there are service, reaper and admin"),
             ("=service", "gives \"=service\" to nobody"),
+            (" , ,", "names nobody; it must be user=role with commas between them, or not be set"),
         ] {
             let error = grants(text).unwrap_err();
             assert_eq!((error.variable, error.problem.as_str()), ("DATABASE_GRANTS", said));
