@@ -29,7 +29,8 @@ use license_core::{
     },
     records::DatabaseRole,
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 use std::sync::Arc;
 use time::OffsetDateTime;
 use utoipa::ToSchema;
@@ -76,8 +77,17 @@ struct HeartbeatBody {
     /// The `kid` of the certificate the client has, or several with blanks between them, one for each instance that
     /// answered it before: a certificate that is named is left out of the answer.
     // One text and no list: a server of an earlier release, to which it was rolled back say, takes it for a `kid` that
-    // it does not know, and refuses nothing.
+    // it does not know, and refuses nothing. It only makes answers shorter, so a value of another type costs nobody a
+    // heartbeat: no certificate is left out then.
+    #[serde(default, deserialize_with = "text_or_nothing")]
     certificate_kid: Option<String>,
+}
+
+fn text_or_nothing<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(match Value::deserialize(deserializer)? {
+        Value::String(text) => Some(text),
+        _ => None,
+    })
 }
 
 /// Keep a seat

@@ -115,6 +115,36 @@ async fn a_client_that_names_every_certificate_it_has_is_sent_each_once() {
 }
 
 #[tokio::test]
+async fn whatever_is_said_of_certificates_the_heartbeat_is_answered() {
+    let front = Front::new().await;
+    let seat = front.seated("a").await;
+    let kid = front.world.moves.signer().certified().await.unwrap().kid().to_owned();
+    let names_it =
+        [format!("{kid} {kid}"), format!(" \t\n{kid}\r "), format!("ключ {kid} \u{0}"), "x ".repeat(25_000) + &kid];
+    for known in names_it {
+        let alive = front.post_as(HEARTBEAT, &seat["session"], &json!({ "certificate_kid": known })).await.ok(200);
+        assert!(alive.get("certificate").is_none(), "{known}");
+    }
+    let others = [
+        json!(null),
+        json!(""),
+        json!(" "),
+        json!("x".repeat(50_000)),
+        json!(format!("{kid}x")),
+        json!(format!("{kid}\u{a0}{kid}")),
+        json!(kid.to_uppercase()),
+        json!([kid]),
+        json!({ "kid": kid }),
+        json!(1e300),
+        json!(true),
+    ];
+    for known in others {
+        let alive = front.post_as(HEARTBEAT, &seat["session"], &json!({ "certificate_kid": known })).await.ok(200);
+        assert!(alive["certificate"].is_string(), "{known}");
+    }
+}
+
+#[tokio::test]
 async fn releasing_again_and_again_says_the_same_and_the_next_heartbeat_is_410() {
     let front = Front::new().await;
     let seat = front.seated("a").await;
