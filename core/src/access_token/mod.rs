@@ -1,6 +1,7 @@
 //! Access tokens of the service account that this instance runs as, from Google's metadata server.
 //!
-//! The signer shows them to Cloud KMS, and both stores take them as passwords where they are told to (`DATABASE_AUTH` and `REDIS_AUTH`).
+//! The signer shows them to Cloud KMS, and both stores take them as passwords where they are told to (`DATABASE_AUTH`
+//! and `REDIS_AUTH`).
 //! <https://cloud.google.com/compute/docs/access/authenticate-workloads#applications>
 //!
 //! Why not Google's own library: docs/decisions/2026-11-28-access-tokens-without-a-library.md.
@@ -122,7 +123,7 @@ impl MetadataServer {
         let request = http.get(&self.url).header("Metadata-Flavor", "Google");
         let answer = async { request.send().await?.error_for_status()?.json().await };
         let answer: MetadataToken = answer.await.map_err(unanswered)?;
-        // Tokens are of printable ASCII (RFC 6749, appendix A.12). Anything else would be kept, and refused, for an hour.
+        // Tokens are printable ASCII (RFC 6749, appendix A.12). Anything else would be kept for an hour, and refused.
         if answer.access_token.is_empty() || !answer.access_token.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(ErrorContext::from("no access token from the metadata server: what it gave is none"));
         }
