@@ -3,6 +3,7 @@
 use super::{ManagedServer, connected};
 use serde_json::json;
 use sqlx::Executor;
+use std::collections::BTreeSet;
 
 const USERS: [&str; 3] = ["acquire@one.iam", "reaper@one.iam", "admin@one.iam"];
 const ALL: &str = "acquire@one.iam=service,reaper@one.iam=reaper, admin@one.iam=admin";
@@ -86,15 +87,8 @@ async fn a_name_is_a_name_whatever_is_written_in_it() {
     let grants = format!(" {odd} = service ,, {long}=reaper,{long}=reaper,Ünï cödé=admin,");
     server.migrate_with(&["grants"], &[("DATABASE_GRANTS", &grants)]).await.ended(0);
     let status = server.migrate(&["status"]).await.ended(0);
-    let told: std::collections::BTreeSet<_> = status[0]["grants"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .cloned()
-        .collect::<Vec<_>>()
-        .into_iter()
-        .map(|it| it.as_str().unwrap().to_owned())
-        .collect();
+    let status = &status[0]["grants"];
+    let told: BTreeSet<_> = status.as_array().unwrap().iter().map(|it| it.as_str().unwrap().to_owned()).collect();
     assert_eq!(told, [format!("{odd}=service"), format!("{long}=reaper"), "Ünï cödé=admin".to_owned()].into());
     // The server cuts a name that is longer, and would have granted the role to another one.
     let longer = format!("{long}l=service");
