@@ -67,6 +67,23 @@ class ReleaseRecord:
                 one["good"] = False
 
     @property
+    def revisions(self) -> dict:
+        """The revision of each function that was found good last: what serves beside a canary.
+
+        Written down when it was found good, because the newest revision may be a canary that was left, or a release
+        that failed.
+        """
+        return self.value.get("revisions") or {}
+
+    @property
+    def canary(self) -> str | None:
+        """The image that has only a share of the requests."""
+        return self.value.get("canary")
+
+    def end_canary(self):
+        self.value.pop("canary", None)
+
+    @property
     def paused(self) -> str | None:
         """Since when the environment is paused."""
         return self.value.get("paused")

@@ -14,6 +14,8 @@ IMAGE = "us-central1-docker.pkg.dev/acme-build/images/functions@sha256:" + "a" *
 BUILT = IMAGE.replace("a" * 64, "b" * 64)
 OLD = IMAGE.replace("a" * 64, "0" * 64)
 OLDER = IMAGE.replace("a" * 64, "1" * 64)
+# The revisions of what was found good last.
+GOOD = {"acquire": "acquire-00007"}
 JOB_UPDATE = ["module.job.google_cloud_run_v2_job.migrate", ["update"]]
 SERVICE_UPDATE = ['module.function["acquire"].google_cloud_run_v2_service.function', ["update"]]
 
@@ -37,7 +39,7 @@ class Site:
         for words in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "--message", "first"]):
             self.git(*words)
         self.put("platform.outputs.json", {"platform": {"project": "acme", "records": {"max_connections": 50}}})
-        self.put("services.outputs.json", {"revisions": {"acquire": "acquire-00007"}})
+        self.put("services.outputs.json", {"revisions": GOOD})
         self.put("platform.changes.json", [JOB_UPDATE])
         self.put("services.changes.json", [SERVICE_UPDATE])
 
@@ -126,7 +128,8 @@ class Site:
         ]
         path = self.home / "buckets/acme-build-releases" / f"{name}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({"releases": releases, "paused": None, "restored": False, **more}))
+        kept = {"releases": releases, "paused": None, "restored": False, "revisions": GOOD if images else {}}
+        path.write_text(json.dumps({**kept, **more}))
 
     def read_record(self, name: str) -> dict:
         return json.loads((self.home / "buckets/acme-build-releases" / f"{name}.json").read_text())

@@ -51,7 +51,7 @@ def test_rollback_of_prod_saves_a_plan_to_be_approved(site):
 
 
 def test_rollback_of_a_canary_returns_to_what_serves(site):
-    site.record("dev", OLD, OLDER, canary={"image": IMAGE, "revisions": {"acquire": "acquire-1"}})
+    site.record("dev", OLD, OLDER, canary=IMAGE)
     site.ok("rollback", "dev")
     assert f"_IMAGE={OLD}," in started(site)[0]
     assert all(one["good"] for one in site.read_record("dev")["releases"])
