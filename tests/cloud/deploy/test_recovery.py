@@ -181,16 +181,6 @@ def test_keys_says_what_must_come_before(site):
     site.refused(17, "keys", "dev", "swap", "HANDLE_KEY")
 
 
-def test_inventory_lists_and_says_what_it_could_not(site):
-    site.record("dev", IMAGE, OLD)
-    site.put("platform.addresses.json", ["a", "b"])
-    site.fault("memorystore instances", code=1, stderr="ERROR: API not enabled\n")
-    done = site.ok("inventory", "dev")
-    assert IMAGE in done.stderr and "state of platform: 2 resources" in done.stderr
-    assert "Could not be listed (the lines above say why): Valkey" in done.stderr
-    assert not [line for line in site.lines("gcloud secrets") if "access" in line]
-
-
 @pytest.mark.parametrize("name", ["dev", "prod"])
 def test_firstday_lists_facts_with_their_way_back(site, name):
     text = site.ok("firstday", name).stdout
