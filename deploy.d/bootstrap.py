@@ -5,6 +5,8 @@ import json
 from environments import NAMES, ROOT, Build, Environment, opentofu, say
 from failures import Failure
 from plan_review import PlanReview
+from programs import explain
+from releases import NO_OBJECT
 from steps import write_file
 from tofu import read_json
 
@@ -52,18 +54,30 @@ class BootstrapRoot:
         self.bucket = f"{build.project}-state"
         self.override = self.directory / "backend_override.tf"
         self.local_state = self.directory / "terraform.tfstate"
+        self.moved_state = self.directory / "terraform.tfstate.moved"
         self.project = build.project
 
     def _tofu(self, *arguments, **options):
         return self.runner.run(["tofu", f"-chdir={self.directory}", *arguments], **options)
 
     def _bucket_exists(self) -> bool:
-        done = self.runner.run(
-            ["gcloud", "storage", "buckets", "describe", f"gs://{self.bucket}", f"--project={self.project}"],
-            capture=True,
-            allowed=(0, 1),
-        )
-        return done.code == 0
+        """Whether the bucket of states is there. No answer (no network, no right) is no answer, and not a no.
+
+        A run that took it for a no would plan from an empty state, and move that state over the real one.
+        """
+        question = ["gcloud", "storage", "buckets", "describe", f"gs://{self.bucket}", f"--project={self.project}"]
+        done = self.runner.run(question, capture=True, allowed=(0, 1))
+        if done.code == 0:
+            return True
+        if not NO_OBJECT.search(done.words):
+            raise explain(question, done.code, done.words)
+        if self.moved_state.exists():
+            raise Failure(
+                "wait",
+                f"The state of bootstrap was moved into gs://{self.bucket}, and that bucket is not there. Is this the "
+                f"project that you mean ({self.project})? What was moved is kept in {self.moved_state}.",
+            )
+        return False
 
     @property
     def is_local(self) -> bool:
@@ -98,7 +112,7 @@ class BootstrapRoot:
         self.override.unlink(missing_ok=True)
         self._tofu("init", "-input=false", "-no-color", "-migrate-state", "-force-copy", self._backend, capture=True)
         # Renamed last: a run that was cut short before copies the same state again.
-        self.local_state.rename(self.local_state.with_suffix(".tfstate.moved"))
+        self.local_state.rename(self.moved_state)
         say(f"The state of bootstrap is in gs://{self.bucket} now.")
 
 

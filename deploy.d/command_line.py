@@ -177,7 +177,7 @@ VERBS = {
         argument("lock", help="the ID in the message"),
     ),
     "inventory": Verb(
-        "List what exists: services, stores, keys, secrets (not their values), releases.",
+        "List what exists in the environment and in the project that builds; values of secrets are never asked for.",
         lambda run, to: inventory.inventory(run, to.environment),
     ),
     "firstday": Verb(

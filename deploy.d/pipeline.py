@@ -56,7 +56,7 @@ class Deploy:
         handed_over = hand_over(self.platform, self.services)
         if canary is None:
             canary = self._usual_canary(record)
-        variables = {**self.variables(image, record), **self._canary(record, image, canary)}
+        variables = {**self.variables(image, record), **self._canary(record, canary)}
         self._check_drift(variables, handed_over, accept_drift)
         platform = PlanReview(self.platform.plan({"image": image}))
         platform.refuse_deletes("platform", allowed)
@@ -100,25 +100,21 @@ class Deploy:
 
     def _usual_canary(self, record: ReleaseRecord) -> int:
         """What services.tfvars asks of every release, where there is something that can serve beside it."""
-        if record.serving is None or record.paused:
+        if record.serving is None or record.paused or not record.revisions:
             return 0
         return int(self.environment.services.get("canary_percent", "0"))
 
-    def _canary(self, record: ReleaseRecord, image: str, percent) -> dict:
+    def _canary(self, record: ReleaseRecord, percent) -> dict:
         """The two variables that share the requests between two revisions of each function."""
         if not percent:
             return {}
-        known = record.value.get("canary")
-        # Remembered, because after the apply the newest revision is the canary itself: a second run would share the
-        # requests between the canary and the canary.
-        if not known or known["image"] != image:
-            record.value["canary"] = known = {"image": image, "revisions": self.services.outputs().get("revisions", {})}
-            record.save()
-        if not known["revisions"]:
+        if not record.revisions:
             raise Failure(
-                "wait", f"Nothing serves in {self.environment.name} yet that could share requests with a canary."
+                "wait",
+                f"Nothing serves in {self.environment.name} yet that could share requests with a canary. Deploy "
+                "without one: --canary 0",
             )
-        return {"canary_percent": int(percent), "previous_revisions": known["revisions"]}
+        return {"canary_percent": int(percent), "previous_revisions": record.revisions}
 
     def _check_drift(self, variables: dict, handed_over, accept: bool):
         drifted = [root for root in (self.platform, self.services) if self._has_drifted(root, variables, handed_over)]
@@ -242,8 +238,13 @@ class Deploy:
                 )
             say("The platform hands over other values than the services were planned with: planning them again.")
             record = ReleaseRecord(self.runner, self.environment)
-            variables = {**self.variables(plan["image"], record), **self._canary(record, plan["image"], plan["canary"])}
+            variables = {**self.variables(plan["image"], record), **self._canary(record, plan["canary"])}
             PlanReview(self.services.plan(variables)).refuse_deletes("services", plan["allowed"])
+        if plan["canary"]:
+            # Before the apply, so that a rollback finds it even where this run is killed in between.
+            record = ReleaseRecord(self.runner, self.environment)
+            record.value["canary"] = plan["image"]
+            record.save()
         self.services.apply()
         self.steps.write("services", {"image": plan["image"]})
 
@@ -266,7 +267,9 @@ class Deploy:
             return
         record = ReleaseRecord(self.runner, self.environment)
         record.add(plan["image"], plan["commit"])
-        record.value.pop("canary", None)
+        record.end_canary()
+        self.services.init()
+        record.value["revisions"] = self.services.outputs().get("revisions", {})
         record.save()
         say(f"{name} serves {plan['image']}.")
         if name not in NEXT:

@@ -16,7 +16,7 @@ def rollback(runner, name: str, to: str | None):
     environment = deploy.environment
     check_edited(runner, environment)
     record = ReleaseRecord(runner, environment)
-    canary = record.value.get("canary")
+    canary = record.canary
     target = to or _earlier(record, canary)
     if target is None:
         raise Failure(
@@ -85,6 +85,8 @@ def _set_paused(deploy: Deploy, paused: bool):
         record.value["paused"] = now().isoformat(timespec="seconds")
         record.save()
     deploy.services.apply()
+    # What was found good has all requests now: a pause and a resume are no canary.
+    record.end_canary()
     record.value["paused"] = now().isoformat(timespec="seconds") if paused else None
     if not paused:
         record.value["restored"] = False

@@ -3,12 +3,15 @@
 import datetime
 import json
 import os
+import re
 
 from environments import Environment
 from programs import explain
 
 KEPT = 20
-NO_OBJECT = ("matched no objects", "no urls matched", "not found", "404")
+# Not merely "not found": that is also said of a host, where there is no network, and a record that was taken for
+# missing would be written anew without the releases in it.
+NO_OBJECT = re.compile(r"matched no objects|no urls matched|\b404\b", re.IGNORECASE)
 
 
 def now() -> datetime.datetime:
@@ -25,7 +28,7 @@ class ReleaseRecord:
         read = runner.run(["gcloud", "storage", "cat", self.address], capture=True, allowed=(0, 1))
         if read.code == 0:
             self.value = json.loads(read.output)
-        elif any(sign in read.words.lower() for sign in NO_OBJECT):
+        elif NO_OBJECT.search(read.words):
             self.value = {"releases": [], "paused": None, "restored": False}
         else:
             raise explain(["gcloud", "storage", "cat", self.address], read.code, read.words)
@@ -65,6 +68,23 @@ class ReleaseRecord:
         for one in self.releases:
             if one["digest"] == digest:
                 one["good"] = False
+
+    @property
+    def revisions(self) -> dict:
+        """The revision of each function that was found good last: what serves beside a canary.
+
+        Written down when it was found good, because the newest revision may be a canary that was left, or a release
+        that failed.
+        """
+        return self.value.get("revisions") or {}
+
+    @property
+    def canary(self) -> str | None:
+        """The image that has only a share of the requests."""
+        return self.value.get("canary")
+
+    def end_canary(self):
+        self.value.pop("canary", None)
 
     @property
     def paused(self) -> str | None:

@@ -149,6 +149,9 @@ def _put_back(deploy: Deploy, record: ReleaseRecord, image: str, failure: Failur
         hand_over(deploy.platform, deploy.services)
         PlanReview(deploy.services.plan(deploy.variables(previous, record))).refuse_deletes("services")
         deploy.services.apply()
+        if record.canary:
+            record.end_canary()
+            record.save()
     except Failure as second:
         raise Failure(
             "restore",

@@ -1,5 +1,7 @@
 """A small clone with the real ./deploy in it, and fakes of gcloud and tofu that record what they are asked."""
 
+import ast
+import compileall
 import json
 import os
 import pathlib
@@ -7,6 +9,7 @@ import shutil
 import subprocess
 import sys
 
+import forked
 import pytest
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[3]
@@ -14,32 +17,41 @@ IMAGE = "us-central1-docker.pkg.dev/acme-build/images/functions@sha256:" + "a" *
 BUILT = IMAGE.replace("a" * 64, "b" * 64)
 OLD = IMAGE.replace("a" * 64, "0" * 64)
 OLDER = IMAGE.replace("a" * 64, "1" * 64)
+# The revisions of what was found good last.
+GOOD = {"acquire": "acquire-00007"}
 JOB_UPDATE = ["module.job.google_cloud_run_v2_job.migrate", ["update"]]
 SERVICE_UPDATE = ['module.function["acquire"].google_cloud_run_v2_service.function', ["update"]]
 
 
-class Site:
-    """The clone, the fakes and what they recorded."""
+FAKES = REPOSITORY / "tests/cloud/deploy/fakes"
+
+
+class Template:
+    """The clone as every test begins with it, and the fakes. Made once: each test takes a copy.
+
+    Python keeps what it compiled beside the sources here. Without that, more than half of the time of a test is Python
+    compiling the same lines for each of its processes.
+    """
 
     def __init__(self, directory: pathlib.Path):
         self.clone = directory / "clone"
-        self.home = directory / "fakes"
         self.programs = directory / "bin"
-        for place in (self.clone, self.home, self.programs):
+        for place in (self.clone, self.programs):
             place.mkdir()
         shutil.copy(REPOSITORY / "deploy", self.clone / "deploy")
         shutil.copytree(REPOSITORY / "deploy.d", self.clone / "deploy.d", ignore=shutil.ignore_patterns("__pycache__"))
         self._write_values()
-        for name in ("gcloud", "tofu"):
-            (self.programs / name).symlink_to(REPOSITORY / "tests/cloud/deploy/fakes/fake.py")
-        (self.clone / "dev").symlink_to(REPOSITORY / "tests/cloud/deploy/fakes/fake.py")
+        shutil.copy(FAKES / "fake.py", directory / "fake.py")
+        for place in (self.clone / "deploy.d", directory):
+            assert compileall.compile_dir(place, quiet=1, maxlevels=0)
+        for program in (self.programs / "gcloud", self.programs / "tofu", self.clone / "dev"):
+            # Not `env python3`: without the start of env, and without what a site adds to Python.
+            program.write_text(f"#!{sys.executable} -IS\nimport sys\nsys.path.insert(0, {str(directory)!r})\n"
+                               "import fake\nsys.exit(fake.main())\n")
+            program.chmod(0o755)
         (self.clone / ".gitignore").write_text("__pycache__\n/.deploy\n*.auto.tfvars.json\n")
-        for words in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "--message", "first"]):
-            self.git(*words)
-        self.put("platform.outputs.json", {"platform": {"project": "acme", "records": {"max_connections": 50}}})
-        self.put("services.outputs.json", {"revisions": {"acquire": "acquire-00007"}})
-        self.put("platform.changes.json", [JOB_UPDATE])
-        self.put("services.changes.json", [SERVICE_UPDATE])
+        for words in (["init", "--quiet", "--template="], ["add", "--all"], ["commit", "--quiet", "--message", "first"]):
+            git(self.clone, *words)
 
     def _write_values(self):
         opentofu = self.clone / "opentofu"
@@ -54,10 +66,30 @@ class Site:
             (files / "platform.tfvars").write_text(f'project = "acme-{name}"\nregion  = "us-central1"\n')
             (files / "services.tfvars").write_text("lease = { ttl_seconds = 360 }\n")
 
-    def git(self, *words):
-        who = ["-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "init.defaultBranch=main"]
-        done = subprocess.run(["git", *who, "-C", self.clone, *words], check=True, capture_output=True, text=True)
-        return done.stdout.strip()
+
+def git(clone: pathlib.Path, *words) -> str:
+    who = ["-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "init.defaultBranch=main"]
+    done = subprocess.run(["git", *who, "-C", clone, *words], check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+class Site:
+    """A copy of the clone, the fakes and what they recorded."""
+
+    def __init__(self, directory: pathlib.Path, template: Template):
+        self.clone = directory / "clone"
+        self.home = directory / "fakes"
+        self.programs = directory / "bin"
+        self.home.mkdir()
+        shutil.copytree(template.clone, self.clone, symlinks=True)
+        shutil.copytree(template.programs, self.programs)
+        self.put("platform.outputs.json", {"platform": {"project": "acme", "records": {"max_connections": 50}}})
+        self.put("services.outputs.json", {"revisions": GOOD})
+        self.put("platform.changes.json", [JOB_UPDATE])
+        self.put("services.changes.json", [SERVICE_UPDATE])
+
+    def git(self, *words) -> str:
+        return git(self.clone, *words)
 
     def put(self, name: str, value):
         (self.home / name).write_text(json.dumps(value))
@@ -80,15 +112,8 @@ class Site:
     def deploy(self, *words, project=None, feed="", **variables):
         """Run ./deploy. gcloud is set to the environment's project unless the test says otherwise."""
         named = next((word for word in words if word in ("dev", "staging", "prod")), "dev")
-        return subprocess.run(
-            [self.clone / "deploy", *words],
-            env=self.environment(project or f"acme-{named}", **variables),
-            capture_output=True,
-            input=feed,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        variables = self.environment(project or f"acme-{named}", **variables)
+        return forked.run(self.clone / "deploy", words, env=variables, feed=feed)
 
     def ok(self, *words, **variables):
         done = self.deploy(*words, **variables)
@@ -101,8 +126,8 @@ class Site:
         return done.stderr
 
     def calls(self) -> list:
-        path = self.home / "calls.jsonl"
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        path = self.home / "calls"
+        return [ast.literal_eval(line) for line in path.read_text().splitlines()] if path.exists() else []
 
     def lines(self, *starts) -> list:
         """The calls that begin with one of these words, without the paths of this test."""
@@ -110,7 +135,7 @@ class Site:
         return [line for line in found if not starts or line.startswith(starts)]
 
     def forget_calls(self):
-        (self.home / "calls.jsonl").unlink(missing_ok=True)
+        (self.home / "calls").unlink(missing_ok=True)
 
     def record(self, name: str, *images, **more):
         """Write the release record of an environment: images, newest first."""
@@ -126,7 +151,8 @@ class Site:
         ]
         path = self.home / "buckets/acme-build-releases" / f"{name}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({"releases": releases, "paused": None, "restored": False, **more}))
+        kept = {"releases": releases, "paused": None, "restored": False, "revisions": GOOD if images else {}}
+        path.write_text(json.dumps({**kept, **more}))
 
     def read_record(self, name: str) -> dict:
         return json.loads((self.home / "buckets/acme-build-releases" / f"{name}.json").read_text())
@@ -137,6 +163,11 @@ class Site:
         self.ok("plan", name)
 
 
+@pytest.fixture(scope="session")
+def template(tmp_path_factory) -> Template:
+    return Template(tmp_path_factory.mktemp("template"))
+
+
 @pytest.fixture
-def site(tmp_path) -> Site:
-    return Site(tmp_path)
+def site(tmp_path, template) -> Site:
+    return Site(tmp_path, template)

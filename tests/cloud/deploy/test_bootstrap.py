@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from conftest import REPOSITORY
 
 STATE = {"version": 4}
@@ -13,7 +14,7 @@ def bootstrap(site, **more):
 
 def nothing_there(site):
     """No bucket yet; the first apply leaves a state beside the code, as tofu does."""
-    site.fault("buckets describe", code=1, stderr="ERROR: 404 not found\n")
+    site.fault("buckets describe", code=1, stderr="ERROR: (gcloud.storage.buckets.describe) gs://acme-build-state not found: 404.\n")
 
 
 def root_words(site) -> list:
@@ -45,6 +46,31 @@ def test_a_run_that_was_cut_short_before_the_move_goes_on_with_the_local_state(s
     assert bootstrap(site).returncode == 0
     inits = [line for line in site.lines("tofu") if "opentofu/bootstrap init" in line]
     assert "-backend-config" not in inits[1] and "-migrate-state" in inits[2]
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [("ERROR: connection timed out\n", 1), ("ERROR: 403 forbidden: permission denied\n", 5), ("", 1)],
+    ids=["network", "right", "killed"],
+)
+def test_no_answer_about_the_bucket_is_not_taken_for_no_bucket(site, words, code):
+    """The second time it is asked: a run that went on would make an empty state, and leave its backend behind."""
+    site.fault("buckets describe", code=1, stderr="ERROR: (gcloud.storage.buckets.describe) gs://acme-build-state not found: 404.\n")
+    site.fault("buckets describe", code=1, stderr=words)
+    assert bootstrap(site).returncode == code
+    files = {path.name for path in (site.clone / "opentofu/bootstrap").iterdir()}
+    assert "backend_override.tf" not in files and "terraform.tfstate" not in files
+    assert root_words(site).count("apply") == 1
+    assert bootstrap(site).returncode == 0
+    assert not (site.clone / "opentofu/bootstrap/backend_override.tf").exists()
+
+
+def test_a_bucket_that_vanished_with_the_state_in_it_is_told(site):
+    nothing_there(site)
+    assert bootstrap(site).returncode == 0
+    nothing_there(site)
+    done = bootstrap(site)
+    assert done.returncode == 17 and "terraform.tfstate.moved" in done.stderr
 
 
 def test_the_images_of_the_steps_are_built_where_the_registry_has_none_and_pinned(site):

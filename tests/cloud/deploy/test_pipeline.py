@@ -207,44 +207,6 @@ def test_a_pause_outlives_a_deploy_and_is_not_passed_on(site):
     assert not site.lines("gcloud builds triggers")
 
 
-def test_a_canary_is_two_variables_and_survives_a_second_run(site):
-    site.ok("image", "dev", "--image", IMAGE)
-    site.ok("plan", "dev", "--canary", "10")
-    plan = [line for line in site.lines("tofu") if "opentofu/services plan" in line and "-out" in line][-1]
-    assert "-var=canary_percent=10" in plan and '-var=previous_revisions={"acquire": "acquire-00007"}' in plan
-    # After the apply the newest revision is the canary itself.
-    site.put("services.outputs.json", {"revisions": {"acquire": "acquire-00008"}})
-    site.ok("plan", "dev", "--canary", "10")
-    plan = [line for line in site.lines("tofu") if "opentofu/services plan" in line and "-out" in line][-1]
-    assert '-var=previous_revisions={"acquire": "acquire-00007"}' in plan
-    for step in STEPS[1:]:
-        site.ok(step, "dev")
-    passed_smoke(site, "dev")
-    assert "10 %" in site.ok("promote", "dev").stderr
-    assert "releases" in site.read_record("dev") and not site.read_record("dev")["releases"]
-    assert not [line for line in site.lines("gcloud") if "update-traffic" in line or "run deploy" in line]
-
-
-def test_a_canary_that_the_values_ask_for_is_made_where_something_serves(site):
-    values = site.clone / "opentofu/environments/dev/services.tfvars"
-    values.write_text("canary_percent = 10\n")
-    site.ok("image", "dev", "--image", IMAGE)
-
-    def services_plan():
-        return [line for line in site.lines("tofu") if "opentofu/services plan" in line and "-out" in line][-1]
-
-    site.ok("plan", "dev")
-    assert "previous_revisions" not in services_plan()
-    site.record("dev", OLD)
-    site.ok("plan", "dev")
-    assert "-var=canary_percent=10" in services_plan()
-    site.ok("plan", "dev", _CANARY="0")
-    assert "previous_revisions" not in services_plan()
-    site.record("dev", OLD, paused="2026-11-28T00:00:00+00:00")
-    site.ok("plan", "dev")
-    assert "previous_revisions" not in services_plan()
-
-
 def test_a_run_that_is_told_to_stop_lets_tofu_end_and_a_second_one_mends(site):
     site.planned()
     site.fault("opentofu/platform apply", wait=True)

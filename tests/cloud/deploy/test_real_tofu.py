@@ -52,8 +52,8 @@ output "urls" { value = {} }
 
 
 @pytest.fixture
-def site(tmp_path) -> Site:
-    one = Site(tmp_path)
+def site(tmp_path, template) -> Site:
+    one = Site(tmp_path, template)
     (one.programs / "tofu").unlink()
     (one.programs / "tofu").symlink_to(TOFU)
     opentofu = one.clone / "opentofu"

@@ -1,5 +1,7 @@
 """What a tired person may not do: each with its message and its exit code, and nothing changed."""
 
+import json
+
 import pytest
 from conftest import BUILT, IMAGE, JOB_UPDATE, OLD
 
@@ -270,3 +272,17 @@ def test_a_failing_program_is_a_failure_of_its_own_kind(site):
     words = site.refused(1, "apply-platform", "dev")
     assert "quota exceeded" in words and "exit code 1" in words
     assert site.deploy("apply-services", "dev").returncode == 17
+
+
+def test_a_host_that_is_not_found_is_not_a_record_that_is_not_there(site):
+    """A record that was taken for missing would be written anew, without the releases in it."""
+    site.record("dev", OLD)
+    site.planned()
+    for step in ("apply-platform", "migrate", "apply-services"):
+        site.ok(step, "dev")
+    (site.clone / ".deploy/dev/smoke.json").write_text(json.dumps({"image": IMAGE}))
+    site.fault("storage cat", code=1, stderr="ERROR: storage.googleapis.com: Name or service not found\n")
+    site.refused(1, "promote", "dev")
+    assert site.read_record("dev")["releases"][0]["digest"] == OLD
+    site.ok("promote", "dev")
+    assert [one["digest"] for one in site.read_record("dev")["releases"]] == [IMAGE, OLD]
