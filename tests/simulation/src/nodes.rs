@@ -224,6 +224,18 @@ impl Pair {
         }
     }
 
+    /// For how long nobody may take the rebuild of the pool over from an instance that began it: that one may have died.
+    pub async fn rebuilders_turn(&mut self) -> Duration {
+        let primary = &self.world.redis;
+        let lock: Option<String> = command(primary, &["GET", &self.world.key("c")]).await;
+        // nonce|replication id|until|seen (core/src/seat_store/rebuild_lock.lua)
+        let Some(lock) = lock else { return Duration::ZERO };
+        let until: u64 =
+            lock.split('|').nth(2).and_then(|until| until.parse().ok()).expect("a lock says until when it is");
+        let (seconds, micros): (u64, u64) = command(primary, &["TIME"]).await;
+        Duration::from_millis(until.saturating_sub(seconds * 1000 + micros / 1000))
+    }
+
     /// Ends all faults: both nodes run, answer and have space; the second follows the first.
     pub async fn calm(&mut self) {
         self.link.heal();

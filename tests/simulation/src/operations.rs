@@ -36,6 +36,9 @@ pub enum Operation {
     Resume,
     /// The reaper's look at the pool, so often, spread over so long.
     Reap(u32, Duration),
+    /// Nothing new happens before everything so far has: faults of the stores, and what clients and staff asked for.
+    /// Where the order of two operations matters, the times of a plan alone do not keep it on a busy machine.
+    Settle,
 }
 
 /// What a client does.
@@ -210,6 +213,7 @@ impl fmt::Display for Operation {
             Self::Suspend => write!(f, "suspend"),
             Self::Resume => write!(f, "resume"),
             Self::Reap(times, over) => write!(f, "reap {times} times over {}ms", over.as_millis()),
+            Self::Settle => write!(f, "settle"),
         }
     }
 }
@@ -290,6 +294,7 @@ impl FromStr for Operation {
             ("suspend", []) => Self::Suspend,
             ("resume", []) => Self::Resume,
             ("reap", [times, "times", "over", over]) => Self::Reap(number(times)?, duration(over)?),
+            ("settle", []) => Self::Settle,
             _ => return Err(format!("no such operation: {text}")),
         })
     }
@@ -307,7 +312,7 @@ impl Operation {
             Self::Function(_, _, Signal::Kill) => Some("function kill".into()),
             Self::Function(_, _, Signal::Pause(_)) => Some("function pause".into()),
             Self::Client(..) | Self::Kick(..) | Self::Rotate(_) | Self::Processes(_) | Self::Resize(_) => None,
-            Self::Suspend | Self::Resume | Self::Reap(..) => None,
+            Self::Suspend | Self::Resume | Self::Reap(..) | Self::Settle => None,
         }
     }
 }

@@ -31,7 +31,10 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::{
-    sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    sync::{
+        mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+        oneshot,
+    },
     task::{JoinHandle, JoinSet},
 };
 
@@ -43,7 +46,9 @@ pub struct Run {
     ways: Arc<Ways>,
     redis: Tasked<RedisFault, Pair>,
     records: Tasked<RecordsFault, Database>,
-    /// Requests and whatever else is not waited for.
+    /// What clients ask for.
+    asking: JoinSet<()>,
+    /// What staff ask for, and whatever else is not waited for.
     aside: JoinSet<()>,
     figures: Figures,
     staff: Staff,
@@ -56,8 +61,15 @@ pub struct Run {
 
 /// Somebody who takes one fault after the other, and comes back at the end.
 struct Tasked<F, T> {
-    faults: UnboundedSender<F>,
+    orders: UnboundedSender<Order<F>>,
     task: JoinHandle<T>,
+}
+
+/// What the keeper of a store is told. One order is carried out after the other.
+enum Order<F> {
+    Fault(F),
+    /// Say that everything before this has happened.
+    Report(oneshot::Sender<()>),
 }
 
 /// Carries out a plan and judges it.
@@ -121,8 +133,8 @@ impl Run {
         let records = Tasked::records(Database::new(server, ways.clone(), timing.ttl + timing.drain));
         let (nodes, watch) = (pair.troubles.clone(), Watch::begin(&pair.ports(), &pair.world.key("h")));
         let redis = Tasked::redis(pair);
-        let (aside, figures, restored) = (JoinSet::new(), Figures::default(), false);
-        Self { setting, clients, fleet, ways, redis, records, aside, figures, staff, nodes, watch, restored }
+        let (asking, aside, figures, restored) = (JoinSet::new(), JoinSet::new(), Figures::default(), false);
+        Self { setting, clients, fleet, ways, redis, records, asking, aside, figures, staff, nodes, watch, restored }
     }
 
     /// Everything in the plan, each at its time.
@@ -132,9 +144,20 @@ impl Run {
             let due = began + operation.at;
             tokio::time::sleep_until(due.into()).await;
             self.figures.late = self.figures.late.max(due.elapsed());
-            self.operate(&operation.what);
+            match &operation.what {
+                Operation::Settle => self.settle().await,
+                what => self.operate(what),
+            }
         }
         tokio::time::sleep_until((began + self.setting.length).into()).await;
+    }
+
+    /// Waits until every fault of the stores has happened, and every question of a client and of staff has ended.
+    async fn settle(&mut self) {
+        self.redis.caught_up().await;
+        self.records.caught_up().await;
+        while self.asking.join_next().await.is_some() {}
+        while self.aside.join_next().await.is_some() {}
     }
 
     fn operate(&mut self, what: &Operation) {
@@ -144,7 +167,11 @@ impl Run {
         }
         let staff = self.staff();
         match what {
-            Operation::Client(n, deed) => drop(self.clients.act(*n, *deed)),
+            Operation::Client(n, deed) => {
+                if let Some(asked) = self.clients.act(*n, *deed) {
+                    self.asking.spawn(async move { asked.await.expect("no client panics") });
+                }
+            }
             Operation::Proxy(way, instance, fault) => {
                 let ways = match way {
                     crate::operations::Way::Http => &self.ways.http,
@@ -154,10 +181,10 @@ impl Run {
                 let meant = ways.iter().enumerate().filter(|(n, _)| instance.is_none_or(|wanted| wanted == *n));
                 meant.for_each(|(_, way)| way.fault(*fault));
             }
-            Operation::Redis(fault) => self.redis.faults.send(fault.clone()).expect("the nodes are there"),
+            Operation::Redis(fault) => self.redis.fault(fault.clone()),
             Operation::Records(fault) => {
                 self.restored |= matches!(fault, RecordsFault::Restore | RecordsFault::RestoreUnsafely);
-                self.records.faults.send(*fault).expect("PostgreSQL is there");
+                self.records.fault(*fault);
             }
             Operation::Instance(n, fault) => self.fleet.instance_fault(*n, *fault),
             Operation::Function(function, n, signal) => self.fleet.signal(*function, *n, *signal),
@@ -196,7 +223,9 @@ impl Run {
             Operation::Resume => self.beside(async move {
                 staff.decide(Status::Active).await;
             }),
+            Operation::Settle => {}
         }
+        while self.asking.try_join_next().is_some() {}
         while self.aside.try_join_next().is_some() {}
     }
 
@@ -230,6 +259,8 @@ impl Run {
         self.fleet.calm(&pair.world).await;
         self.resumed().await;
         while self.aside.join_next().await.is_some() {}
+        // A rebuilder that died is a fault too, and it is over when another instance may take its rebuild over.
+        tokio::time::sleep(pair.rebuilders_turn().await).await;
         broken.extend(self.served(&pair.world).await);
         self.outlast(&pair.world).await;
         check::settle(&pair.world).await;
@@ -325,39 +356,54 @@ async fn answered<T>(what: &str, ask: impl AsyncFn() -> Option<T>) -> T {
 }
 
 impl<F, T> Tasked<F, T> {
+    fn fault(&self, fault: F) {
+        assert!(self.orders.send(Order::Fault(fault)).is_ok(), "the store's keeper is there");
+    }
+
+    /// Waits until every fault so far has happened.
+    async fn caught_up(&self) {
+        let (report, reported) = oneshot::channel();
+        assert!(self.orders.send(Order::Report(report)).is_ok(), "the store's keeper is there");
+        reported.await.expect("the store's keeper reports");
+    }
+
     /// Waits until the last fault has happened.
     async fn task_ended(&mut self) -> T {
-        self.faults = unbounded_channel().0;
+        self.orders = unbounded_channel().0;
         (&mut self.task).await.expect("no store's keeper panics")
     }
 }
 
 impl Tasked<RecordsFault, Database> {
     fn records(mut database: Database) -> Self {
-        let (faults, mut next) = unbounded_channel();
+        let (orders, mut next) = unbounded_channel();
         let task = tokio::spawn(async move {
-            while let Some(fault) = next.recv().await {
-                database.fault(fault).await;
+            while let Some(order) = next.recv().await {
+                match order {
+                    Order::Fault(fault) => database.fault(fault).await,
+                    Order::Report(report) => drop(report.send(())),
+                }
             }
             database
         });
-        Self { faults, task }
+        Self { orders, task }
     }
 }
 
 impl Tasked<RedisFault, Pair> {
     fn redis(pair: Pair) -> Self {
-        let (faults, next) = unbounded_channel();
-        Self { faults, task: tokio::spawn(nodes(pair, next)) }
+        let (orders, next) = unbounded_channel();
+        Self { orders, task: tokio::spawn(nodes(pair, next)) }
     }
 }
 
-async fn nodes(mut pair: Pair, mut next: UnboundedReceiver<RedisFault>) -> Pair {
+async fn nodes(mut pair: Pair, mut next: UnboundedReceiver<Order<RedisFault>>) -> Pair {
     loop {
         let due = pair.due().unwrap_or_else(|| Instant::now() + Duration::from_secs(3600));
         tokio::select! {
-            fault = next.recv() => match fault {
-                Some(fault) => pair.fault(&fault).await,
+            order = next.recv() => match order {
+                Some(Order::Fault(fault)) => pair.fault(&fault).await,
+                Some(Order::Report(report)) => drop(report.send(())),
                 None => return pair,
             },
             () = tokio::time::sleep_until(due.into()) => pair.go_on().await,

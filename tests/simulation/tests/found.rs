@@ -27,3 +27,12 @@ async fn a_seat_that_has_waited_after_a_kick_is_given_at_once_although_who_took_
     let figures = run::carry_out(&plan).await.clean(&plan);
     assert_eq!((figures.sessions, figures.told["acquire: seat"]), (2, 2), "{figures}");
 }
+
+/// An instance died between the two stores just when the faults ended, and nobody may take its rebuild over for 2 s. Served was
+/// counted from before that (L3).
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_waits_for_a_rebuild_whose_rebuilder_died_last_is_served_from_when_another_may_rebuild() {
+    let plan: Plan = include_str!("../found/rebuilder-dies-in-the-end.operations").parse().unwrap();
+    let figures = run::carry_out(&plan).await.clean(&plan);
+    assert_eq!((figures.sessions, figures.told["acquire: seat"]), (2, 2), "{figures}");
+}

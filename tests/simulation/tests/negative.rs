@@ -40,7 +40,7 @@ fn divided(promotion: &str, drain: u64, connection_age: u64) -> Plan {
         asks(2, 100, 10_000, 700),
         asks(1, 1500, 10_000, 250),
         asks(3, 1600, 10_000, 250),
-        format!("at 3000ms redis {promotion}\nat 3010ms proxy redis#1 cut\n"),
+        format!("at 3000ms redis {promotion}\nat 3000ms settle\nat 3010ms proxy redis#1 cut\n"),
     ];
     Plan::new(1, setting, Vec::new()).with(&lines.concat())
 }
