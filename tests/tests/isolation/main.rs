@@ -4,6 +4,7 @@
 
 mod catalog;
 mod moves;
+mod names;
 mod rights;
 mod statements;
 mod strangers;
