@@ -6,7 +6,8 @@
 //! * `operations.rs`: everything that happens, one readable line each · `plan.rs`: a run as text · `mix.rs`: a seed → a run
 //! * `asked.rs`, `troubles.rs`, `watch.rs`: what was asked, what was wrong, which copies Redis had, each with its time
 //! * `limits.rs`: L4, and `promises/`: L1 to L3, held against a clock
-//! * `run.rs`: carries a run out · `history.rs`: what the records went through · `verdict.rs`: the checkers and the figures
+//! * `run.rs`: carries a run out · `keepers.rs`: who carries out the faults of the stores
+//! * `history.rs`: what the records went through · `verdict.rs`: the checkers and the figures
 
 #![allow(
     clippy::unwrap_used,
@@ -19,6 +20,7 @@ pub mod asked;
 pub mod client;
 pub mod fleet;
 pub mod history;
+mod keepers;
 pub mod limits;
 pub mod mix;
 pub mod nodes;
