@@ -4,11 +4,11 @@
 //
 // It listens on a free port of 127.0.0.1 and prints "host:port". Each -push makes a subscription of that topic whose
 // messages are sent to the URL as Cloud Pub/Sub sends them, with a token that is fetched from -tokens: one that is not
-// answered with success comes again after 10 s. Every -tick a message is published to the topic tick, as Cloud
-// Scheduler does.
+// answered with success comes again after -backoff, and after 10 attempts goes to the topic dead, whose subscription is
+// emptied and counted. Every -tick a message is published to the topic tick, as Cloud Scheduler does.
 //
-// Of its standard input it reads lines: "pause" and "resume" stop and start the clock, and after every line it prints
-// one line of JSON with what was counted so far. When its standard input closes it ends, so it cannot outlive who
+// Of its standard input it reads lines: "pause" and "resume" stop and start the clock, "publish TOPIC" publishes a
+// message, and after every line it prints one line of JSON with what was counted so far. When its standard input closes it ends, so it cannot outlive who
 // started it.
 package main
 
@@ -34,17 +34,18 @@ import (
 // ackDeadline is how long a push may take, as module push says it.
 const ackDeadline = 60
 
-// backoff is the shortest wait before a message comes again, as module push says it.
-const backoff = 10 * time.Second
+// attempts is how often a message is tried before it is a dead letter, as module push says it.
+const attempts = 10
 
 // counts is what is answered to every line.
 type counts struct {
 	Ticks     int64 `json:"ticks"`
 	Delivered int64 `json:"delivered"`
 	Refused   int64 `json:"refused"`
+	Dead      int64 `json:"dead"`
 }
 
-var ticks, delivered, refused atomic.Int64
+var ticks, delivered, refused, dead atomic.Int64
 
 // pushes collects the values of -push.
 type pushes map[string]string
@@ -63,10 +64,11 @@ func (p pushes) Set(text string) error {
 
 // subscriber sends the messages of one subscription on.
 type subscriber struct {
-	server *pstest.Server
-	name   string
-	url    string
-	tokens string
+	server  *pstest.Server
+	name    string
+	url     string
+	tokens  string
+	backoff time.Duration
 }
 
 // run goes on until the process ends.
@@ -94,12 +96,30 @@ func (s subscriber) deliver(received *pubsubpb.ReceivedMessage) {
 	} else {
 		refused.Add(1)
 		fmt.Fprintf(os.Stderr, "a push to %s failed: %v\n", s.url, err)
-		time.Sleep(backoff)
+		time.Sleep(s.backoff)
 		request := &pubsubpb.ModifyAckDeadlineRequest{Subscription: s.name, AckIds: ids, AckDeadlineSeconds: 0}
 		_, err = s.server.GServer.ModifyAckDeadline(context.Background(), request)
 	}
 	if err != nil {
 		log.Fatalf("answering for %s: %v", s.name, err)
+	}
+}
+
+// countDead empties the subscription of dead letters until the process ends.
+func countDead(server *pstest.Server, name string) {
+	for {
+		answer, err := server.GServer.Pull(context.Background(), &pubsubpb.PullRequest{Subscription: name, MaxMessages: 1})
+		if err != nil {
+			log.Fatalf("pulling from %s: %v", name, err)
+		}
+		for _, message := range answer.ReceivedMessages {
+			ids := []string{message.AckId}
+			request := &pubsubpb.AcknowledgeRequest{Subscription: name, AckIds: ids}
+			if _, err := server.GServer.Acknowledge(context.Background(), request); err != nil {
+				log.Fatalf("answering for %s: %v", name, err)
+			}
+			dead.Add(1)
+		}
 	}
 }
 
@@ -154,7 +174,8 @@ func fetch(url string) (string, error) {
 
 func main() {
 	project := flag.String("project", "", "the project of the topics")
-	topics := flag.String("topics", "tick,reap,events", "the topics")
+	topics := flag.String("topics", "tick,reap,events,dead", "the topics")
+	backoff := flag.Duration("backoff", 10*time.Second, "the shortest wait before a message comes again")
 	tokens := flag.String("tokens", "", "who gives the token of a push")
 	every := flag.Duration("tick", time.Minute, "how often the clock ticks")
 	wanted := pushes{}
@@ -169,9 +190,18 @@ func main() {
 			log.Fatalf("creating %s: %v", name, err)
 		}
 	}
+	subscribed := func(name string) string { return fmt.Sprintf("projects/%s/subscriptions/%s", *project, name) }
+	letters := &pubsubpb.Subscription{Name: subscribed("dead"), Topic: topic("dead"), AckDeadlineSeconds: ackDeadline}
+	if _, err := server.GServer.CreateSubscription(context.Background(), letters); err != nil {
+		log.Fatalf("subscribing to dead letters: %v", err)
+	}
+	go countDead(server, letters.Name)
+	policy := &pubsubpb.DeadLetterPolicy{DeadLetterTopic: topic("dead"), MaxDeliveryAttempts: attempts}
 	for name, url := range wanted {
-		s := subscriber{server, fmt.Sprintf("projects/%s/subscriptions/%s", *project, name), url, *tokens}
-		subscription := &pubsubpb.Subscription{Name: s.name, Topic: topic(name), AckDeadlineSeconds: ackDeadline}
+		s := subscriber{server, subscribed(name), url, *tokens, *backoff}
+		subscription := &pubsubpb.Subscription{
+			Name: s.name, Topic: topic(name), AckDeadlineSeconds: ackDeadline, DeadLetterPolicy: policy,
+		}
 		if _, err := server.GServer.CreateSubscription(context.Background(), subscription); err != nil {
 			log.Fatalf("subscribing to %s: %v", name, err)
 		}
@@ -190,13 +220,15 @@ func main() {
 	}()
 	answers := json.NewEncoder(os.Stdout)
 	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
-		switch line := lines.Text(); line {
+		switch word, name, _ := strings.Cut(lines.Text(), " "); word {
 		case "pause":
 			paused.Store(true)
 		case "resume":
 			paused.Store(false)
+		case "publish":
+			server.Publish(topic(name), []byte("{}"), nil)
 		}
-		if err := answers.Encode(counts{ticks.Load(), delivered.Load(), refused.Load()}); err != nil {
+		if err := answers.Encode(counts{ticks.Load(), delivered.Load(), refused.Load(), dead.Load()}); err != nil {
 			log.Fatalf("answering: %v", err)
 		}
 	}
