@@ -107,6 +107,26 @@ async fn a_service_gives_seats_by_tokens_that_change_and_writes_none_of_them_to_
     assert!(service.stop().await);
 }
 
+#[tokio::test]
+async fn a_variable_that_the_driver_would_read_by_itself_stops_a_service_and_is_named() {
+    let cloud = Cloud::new().await;
+    for (name, value) in [
+        // The name in the server's certificate is no address, so the connection would fail.
+        ("PGSSLMODE", "verify-full"),
+        ("PGSSLCERT", "/nowhere/client.pem"),
+        ("PGOPTIONS", "-c default_transaction_deferrable=on"),
+        ("PGPASSWORD", "of somebody else"),
+        ("PGHOSTADDR", "203.0.113.1"),
+    ] {
+        let mut command = tokio::process::Command::new(process::binary("acquire"));
+        command.env_clear().envs(&cloud.variables).env("PORT", "0").env(name, value).kill_on_drop(true);
+        let output = tokio::time::timeout(std::time::Duration::from_secs(20), command.output()).await;
+        let output = output.unwrap_or_else(|_| panic!("acquire serves with {name}={value}")).unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && said.contains(&format!("{name} is set")), "{said}");
+    }
+}
+
 /// How long from the start of a process to its first seat; printed for docs/decisions.
 async fn cold_start(world: &World, variables: &BTreeMap<String, String>, dir: &Path, machine: &str) -> u128 {
     let began = Instant::now();

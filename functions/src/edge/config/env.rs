@@ -55,6 +55,11 @@ impl Environment {
         (self.0)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
     }
 
+    /// Whether there is a value, be it an empty one: for variables that others read too, to whom an empty one is a value.
+    pub(in crate::edge) fn has(&self, name: &str) -> bool {
+        (self.0)(name).is_some()
+    }
+
     /// True on Cloud Run, which sets `K_SERVICE` for a service and `CLOUD_RUN_JOB` for a job: what is fine on one machine
     /// is refused there.
     pub fn on_cloud_run(&self) -> bool {

@@ -37,6 +37,6 @@ pub use services::{
     ReleaseConfig, SessionConfig, StoresConfig,
 };
 pub use staff_rules::StaffRules;
-pub use stores::{RecordsConfig, RedisConfig, StoreAuth, token_source};
+pub use stores::{RecordsConfig, RedisConfig, StoreAuth, token_source, unmoved_by_the_driver};
 pub use variable::{DefaultValue, Variable, VariableReaders};
-pub use variables::{MIGRATE_VARIABLES, VARIABLES};
+pub use variables::{MIGRATE_VARIABLES, REFUSED_VARIABLES, VARIABLES};

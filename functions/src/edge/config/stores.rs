@@ -1,6 +1,9 @@
 //! Where the two stores are, and how the service proves to them who it is.
 
-use super::env::{ConfigResult, Environment, wrong};
+use super::{
+    env::{ConfigResult, Environment, wrong},
+    variables::REFUSED_VARIABLES,
+};
 use license_core::{domain::secret::Secret, seat_store::ReplicationId};
 use rustls::{
     RootCertStore,
@@ -118,7 +121,11 @@ pub struct RecordsConfig {
 
 impl RecordsConfig {
     /// Reads `DATABASE_URL`, `DATABASE_AUTH`, `DATABASE_CA` and `DATABASE_POOL_SIZE`.
+    ///
+    /// # Errors
+    /// Also where one of [`REFUSED_VARIABLES`] is set.
     pub fn from_env(env: &Environment) -> ConfigResult<Self> {
+        unmoved_by_the_driver(env, REFUSED_VARIABLES)?;
         let url = env.required("DATABASE_URL", "postgres://user@host/database")?;
         let (auth, ca) = (StoreAuth::from_env(env, "DATABASE_AUTH")?, ca(env, "DATABASE_CA")?);
         if !["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)) {
@@ -155,6 +162,12 @@ impl RecordsConfig {
         let pool_size = env.number("DATABASE_POOL_SIZE", 4, 1, 1000, " of connections")?;
         Ok(Self { url: Secret::new(url), auth, ca, pool_size: u32::try_from(pool_size).unwrap_or(4) })
     }
+}
+
+/// Refuses variables that the driver would read by itself, past the configuration.
+pub fn unmoved_by_the_driver(env: &Environment, names: &[&'static str]) -> ConfigResult<()> {
+    let Some(&name) = names.iter().find(|name| env.has(name)) else { return Ok(()) };
+    wrong(name, "is set, and would change how PostgreSQL is connected to beside DATABASE_URL: unset it")
 }
 
 /// Reads `GCE_METADATA_HOST`: the address of whoever gives access tokens, Google's unless set.
