@@ -4,13 +4,18 @@ use super::ACCOUNT;
 use license_local::stores::PostgresServer;
 use license_tests::{
     World,
+    managed::ManagedRedis,
     process::{self, Function},
     tls::{Authority, free_port, superuser},
     tokens::TokenServer,
     world::Shape,
 };
 use serde_json::json;
-use std::{collections::BTreeMap, path::Path, time::Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    time::Instant,
+};
 use tempfile::TempDir;
 
 /// Stores that are entered by a token, and what a service is told of them.
@@ -20,7 +25,7 @@ struct Cloud {
     world: World,
     dir: TempDir,
     variables: BTreeMap<String, String>,
-    admin: redis::aio::MultiplexedConnection,
+    managed: ManagedRedis,
 }
 
 impl Cloud {
@@ -50,14 +55,13 @@ impl Cloud {
             ]
             .map(|(name, value)| (name.to_owned(), value)),
         );
-        let mut admin = world.redis().await;
-        redis::cmd("CONFIG").arg(&["SET", "requirepass", "ya29.first"]).exec_async(&mut admin).await.unwrap();
-        Self { server, metadata, world, dir, variables, admin }
+        let managed = ManagedRedis::of(&world, "ya29.first").await;
+        Self { server, metadata, world, dir, variables, managed }
     }
 
     async fn rotate(&mut self, token: &str) {
         superuser(&self.server, format!("alter role \"{ACCOUNT}\" password '{token}'")).await;
-        redis::cmd("CONFIG").arg(&["SET", "requirepass", token]).exec_async(&mut self.admin).await.unwrap();
+        self.managed.accept(token).await;
         self.metadata.give(token, 3600);
     }
 
@@ -65,9 +69,7 @@ impl Cloud {
     async fn cut(&mut self) {
         let sql = format!("select pg_terminate_backend(pid) from pg_stat_activity where usename = '{ACCOUNT}'");
         superuser(&self.server, sql).await;
-        let mut kill = redis::cmd("CLIENT");
-        kill.arg(&["KILL", "TYPE", "normal", "SKIPME", "yes"]);
-        kill.exec_async(&mut self.admin).await.unwrap();
+        self.managed.exec("CLIENT KILL TYPE normal SKIPME yes").await;
     }
 
     async fn acquire(&self, service: &Function, machine: &str) -> u16 {
@@ -95,6 +97,7 @@ async fn a_service_gives_seats_by_tokens_that_change_and_writes_none_of_them_to_
         cloud.cut().await;
         assert_eq!(cloud.acquire(&service, machine).await, 201, "new ones use the new token");
     }
+    assert_eq!(cloud.managed.refused().await, BTreeSet::new(), "no command that a managed server might not know");
     // And what is refused for good is said without it.
     cloud.rotate("ya29.fourth").await;
     cloud.metadata.give("ya29.wrong", 3600);

@@ -66,6 +66,15 @@ impl Environment {
         self.get("K_SERVICE").is_some() || self.get("CLOUD_RUN_JOB").is_some()
     }
 
+    /// A value whose default is right for one machine and wrong on Cloud Run: there it has to be said.
+    pub(super) fn said(&self, name: &'static str, what: &str) -> ConfigResult<Option<String>> {
+        let value = self.get(name);
+        if value.is_none() && self.on_cloud_run() {
+            return wrong(name, format!("is not set, and on Cloud Run it has no default; it must be {what}"));
+        }
+        Ok(value)
+    }
+
     pub(in crate::edge) fn required(&self, name: &'static str, what: &str) -> ConfigResult<String> {
         self.get(name).map_or_else(|| wrong(name, format!("is not set; it must be {what}")), Ok)
     }

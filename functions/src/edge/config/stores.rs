@@ -21,7 +21,7 @@ pub enum StoreAuth {
 
 impl StoreAuth {
     fn from_env(env: &Environment, name: &'static str) -> ConfigResult<Self> {
-        match env.get(name).as_deref() {
+        match env.said(name, "password or iam")?.as_deref() {
             None | Some("password") => Ok(Self::Password),
             Some("iam") => Ok(Self::Iam),
             Some(other) => wrong(name, format!("must be password or iam, and is {other:?}")),
