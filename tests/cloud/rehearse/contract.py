@@ -34,7 +34,9 @@ _SECONDS = 30
 def _built(root: pathlib.Path) -> pathlib.Path:
     """The binaries of the image, built where they are not as their sources are."""
     profile = os.environ.get("IMAGE_PROFILE", "dev")
-    build = f". dev.d/need.sh && need_rust && need compiler python && warm_build && .ci/image --profile {profile} binaries"
+    build = (
+        f". dev.d/need.sh && need_rust && need compiler python && warm_build && .ci/image --profile {profile} binaries"
+    )
     subprocess.run(["nice", "-n", "19", "bash", "-c", build], cwd=root, check=True, stdout=subprocess.DEVNULL)
     return root / "target/image/root"
 

@@ -101,9 +101,7 @@ class GoogleNames:
     KMS, KEYS, PUBSUB = "cloudkms.googleapis.com", "www.googleapis.com", "pubsub.googleapis.com"
 
     def __init__(self, place: Place):
-        self.authority = Authority(
-            place.folder("google-authority"), "Google", hosts=(self.KMS, self.KEYS, self.PUBSUB)
-        )
+        self.authority = Authority(place.folder("google-authority"), "Google", hosts=(self.KMS, self.KEYS, self.PUBSUB))
         # Of its own for each rehearsal that runs: the port is the one that Google has.
         self.address = f"127.90.{os.getpid() // 250 % 250}.{os.getpid() % 250 + 1}"
 

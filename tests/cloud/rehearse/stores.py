@@ -43,7 +43,12 @@ class Programs:
         # The account of the stores reads them.
         self.directory.chmod(0o755)
         done = subprocess.run(
-            [_STORES / "fetch", str(self.directory)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+            [_STORES / "fetch", str(self.directory)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            # What was not had is said on a line of its own.
+            check=False,
         )
         self.had = done.stdout.strip().splitlines()
 
