@@ -176,7 +176,10 @@ class Postgres:
             f"\\o '{backup}/backup_label'\n"
             "select labelfile from pg_backup_stop();"
         )
-        demand("START WAL" in (backup / "backup_label").read_text(), "the base backup has no label")
+        label = backup / "backup_label"
+        demand("START WAL" in label.read_text(), "the base backup has no label")
+        if self.place.account:
+            os.chown(label, self.place.account.pw_uid, self.place.account.pw_gid)
         # What belongs to the server that runs; the log comes from the archive.
         (backup / "postmaster.pid").unlink()
         for segment in (backup / "pg_wal").iterdir():
