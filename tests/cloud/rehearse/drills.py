@@ -199,6 +199,8 @@ def end(cloud: Cloud) -> str:
     ]
     demand(not errors, f"{len(errors)} lines of services say ERROR, the first: {errors[:1]}")
     demand(counts["delivered"] > 0, f"Pub/Sub delivered nothing: {counts}")
+    # That of the pause; what was under way when everything stopped for the restore may be one too.
+    demand(1 <= counts["dead"] <= 5, f"there are more dead letters than pauses explain: {counts}")
     return (
         f"all services ended with 0 at SIGTERM; no line of theirs says ERROR, Redis refused nothing; {counts['ticks']} "
         f"ticks, {counts['delivered']} pushes delivered, {counts['refused']} came again, {counts['dead']} dead letters"

@@ -88,38 +88,50 @@ func (s subscriber) run() {
 // deliver acknowledges what was answered with success, and lets the rest come again.
 func (s subscriber) deliver(received *pubsubpb.ReceivedMessage) {
 	err := s.post(received.Message)
-	ids := []string{received.AckId}
 	if err == nil {
 		delivered.Add(1)
-		request := &pubsubpb.AcknowledgeRequest{Subscription: s.name, AckIds: ids}
-		_, err = s.server.GServer.Acknowledge(context.Background(), request)
-	} else {
-		refused.Add(1)
-		fmt.Fprintf(os.Stderr, "a push to %s failed: %v\n", s.url, err)
-		time.Sleep(s.backoff)
-		request := &pubsubpb.ModifyAckDeadlineRequest{Subscription: s.name, AckIds: ids, AckDeadlineSeconds: 0}
-		_, err = s.server.GServer.ModifyAckDeadline(context.Background(), request)
+		acknowledge(s.server, s.name, received.AckId)
+		return
 	}
-	if err != nil {
+	refused.Add(1)
+	fmt.Fprintf(os.Stderr, "a push to %s failed: %v\n", s.url, err)
+	time.Sleep(s.backoff)
+	ids := []string{received.AckId}
+	request := &pubsubpb.ModifyAckDeadlineRequest{Subscription: s.name, AckIds: ids, AckDeadlineSeconds: 0}
+	if _, err = s.server.GServer.ModifyAckDeadline(context.Background(), request); err != nil {
 		log.Fatalf("answering for %s: %v", s.name, err)
 	}
 }
 
 // countDead empties the subscription of dead letters until the process ends.
-func countDead(server *pstest.Server, name string) {
+//
+// pstest 2.8 does not take a dead letter from the subscription that it comes from: it acknowledges it by an id that its
+// own check calls outdated, and publishes it again with every pull. So it is taken here, by the id of its last attempt.
+func countDead(server *pstest.Server, name string, sources []string) {
+	seen := map[string]bool{}
 	for {
 		answer, err := server.GServer.Pull(context.Background(), &pubsubpb.PullRequest{Subscription: name, MaxMessages: 1})
 		if err != nil {
 			log.Fatalf("pulling from %s: %v", name, err)
 		}
-		for _, message := range answer.ReceivedMessages {
-			ids := []string{message.AckId}
-			request := &pubsubpb.AcknowledgeRequest{Subscription: name, AckIds: ids}
-			if _, err := server.GServer.Acknowledge(context.Background(), request); err != nil {
-				log.Fatalf("answering for %s: %v", name, err)
+		for _, letter := range answer.ReceivedMessages {
+			id := letter.Message.MessageId
+			acknowledge(server, name, letter.AckId)
+			for _, source := range sources {
+				acknowledge(server, source, fmt.Sprintf("%s:%d", id, attempts))
 			}
-			dead.Add(1)
+			if !seen[id] {
+				seen[id] = true
+				dead.Add(1)
+			}
 		}
+	}
+}
+
+func acknowledge(server *pstest.Server, subscription, id string) {
+	request := &pubsubpb.AcknowledgeRequest{Subscription: subscription, AckIds: []string{id}}
+	if _, err := server.GServer.Acknowledge(context.Background(), request); err != nil {
+		log.Fatalf("answering for %s: %v", subscription, err)
 	}
 }
 
@@ -195,7 +207,11 @@ func main() {
 	if _, err := server.GServer.CreateSubscription(context.Background(), letters); err != nil {
 		log.Fatalf("subscribing to dead letters: %v", err)
 	}
-	go countDead(server, letters.Name)
+	var sources []string
+	for name := range wanted {
+		sources = append(sources, subscribed(name))
+	}
+	go countDead(server, letters.Name, sources)
 	policy := &pubsubpb.DeadLetterPolicy{DeadLetterTopic: topic("dead"), MaxDeliveryAttempts: attempts}
 	for name, url := range wanted {
 		s := subscriber{server, subscribed(name), url, *tokens, *backoff}
