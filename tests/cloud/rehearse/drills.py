@@ -203,5 +203,5 @@ def end(cloud: Cloud) -> str:
     demand(1 <= counts["dead"] <= 5, f"there are more dead letters than pauses explain: {counts}")
     return (
         f"all services ended with 0 at SIGTERM; no line of theirs says ERROR, Redis refused nothing; {counts['ticks']} "
-        f"ticks, {counts['delivered']} pushes delivered, {counts['refused']} came again, {counts['dead']} dead letters"
+        f"ticks, {counts['delivered']} pushes delivered, {counts['refused']} came again, dead letters: {counts['dead']}"
     )
