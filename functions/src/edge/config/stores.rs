@@ -1,8 +1,8 @@
 //! Where the two stores are, and how the service proves to them who it is.
 
 use super::{
+    driver::{REFUSED_VARIABLES, unmoved_by_the_driver},
     env::{ConfigResult, Environment, wrong},
-    variables::REFUSED_VARIABLES,
 };
 use license_core::{domain::secret::Secret, seat_store::ReplicationId};
 use rustls::{
@@ -162,12 +162,6 @@ impl RecordsConfig {
         let pool_size = env.number("DATABASE_POOL_SIZE", 4, 1, 1000, " of connections")?;
         Ok(Self { url: Secret::new(url), auth, ca, pool_size: u32::try_from(pool_size).unwrap_or(4) })
     }
-}
-
-/// Refuses variables that the driver would read by itself, past the configuration.
-pub fn unmoved_by_the_driver(env: &Environment, names: &[&'static str]) -> ConfigResult<()> {
-    let Some(&name) = names.iter().find(|name| env.has(name)) else { return Ok(()) };
-    wrong(name, "is set, and would change how PostgreSQL is connected to beside DATABASE_URL: unset it")
 }
 
 /// Reads `GCE_METADATA_HOST`: the address of whoever gives access tokens, Google's unless set.

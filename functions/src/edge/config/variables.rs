@@ -375,25 +375,6 @@ pub const VARIABLES: &[Variable] = &[
     },
 ];
 
-/// What the driver of PostgreSQL reads by itself (sqlx 0.9, `PgConnectOptions::new_without_pgpass` and `apply_pgpass`)
-/// and lets nobody unset. Services and `migrate` are told by `DATABASE_URL`, `DATABASE_CA` and `DATABASE_AUTH` how to
-/// connect, and by nothing else: where one of these is set, they do not start.
-pub const REFUSED_VARIABLES: &[&str] = &[
-    "PGHOST",
-    "PGHOSTADDR",
-    "PGPORT",
-    "PGUSER",
-    "PGDATABASE",
-    "PGPASSWORD",
-    "PGPASSFILE",
-    "PGSSLMODE",
-    "PGSSLROOTCERT",
-    "PGSSLCERT",
-    "PGSSLKEY",
-    "PGAPPNAME",
-    "PGOPTIONS",
-];
-
 /// What `migrate` reads. It is no service: what every service reads (`PORT`, say) means nothing to it.
 pub const MIGRATE_VARIABLES: &[&str] = &[
     "DATABASE_URL",

@@ -307,7 +307,10 @@ fn staff_signs_in_by_an_audience_of_its_own_or_not_at_all() {
     };
     assert!(staff(&[]).unwrap().is_none());
     // Without an audience nobody is staff; where something else is set, that is an accident.
-    assert_eq!(blamed(staff(&[("STAFF_IDENTITY_ISSUER", "https://securetoken.google.com/s")])), "STAFF_IDENTITY_AUDIENCE");
+    assert_eq!(
+        blamed(staff(&[("STAFF_IDENTITY_ISSUER", "https://securetoken.google.com/s")])),
+        "STAFF_IDENTITY_AUDIENCE"
+    );
     assert_eq!(blamed(staff(&[("STAFF_IDENTITY_JWKS_URL", "https://id.example/keys")])), "STAFF_IDENTITY_AUDIENCE");
     let (issuer, audience) =
         (("STAFF_IDENTITY_ISSUER", "https://securetoken.google.com/s"), ("STAFF_IDENTITY_AUDIENCE", "s"));
