@@ -251,5 +251,6 @@ def read_local(data: pathlib.Path) -> SmokeTarget:
         functions=known,
         roots=signed_token.RootKeys(data / "root.pem"),
         license_key=(data / "license-key").read_text("utf-8").strip(),
-        issuer=endpoints["front"],
+        # The front's own address, unless clients know it by another one (PUBLIC_URL, TOKEN_ISSUER).
+        issuer=endpoints.get("token_issuer", endpoints["front"]),
     )

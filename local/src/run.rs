@@ -135,7 +135,9 @@ impl Machine {
         process: &Environment,
         logging: &config::LogConfig,
     ) -> Result<Self, StartError> {
-        // What can be wrong at once is looked at before what takes long.
+        // What can be wrong at once is looked at before what takes long. Of what the driver reads by itself this alone
+        // is not said by the addresses of this machine's own server.
+        config::unmoved_by_the_driver(process, &["PGOPTIONS"])?;
         let demo = environment::demo_issuer(process, options)?;
         let period = environment::reaper_period(process)?;
         let layers = LayerSettings::new(&config::LayersConfig::from_env(process)?, logging);

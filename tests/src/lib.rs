@@ -13,6 +13,7 @@ pub mod front;
 pub mod grant;
 pub mod load;
 pub mod local;
+pub mod managed;
 pub mod network;
 pub mod outcomes;
 pub mod process;

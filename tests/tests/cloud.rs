@@ -6,7 +6,14 @@ use license_functions::{
     SERVICES,
     edge::config::{DefaultValue, MIGRATE_VARIABLES, VARIABLES},
 };
-use license_tests::process::binary;
+use license_tests::{
+    World,
+    managed::ManagedRedis,
+    process::{self, Function, binary},
+    tls::{Authority, free_port, superuser},
+    tokens::TokenServer,
+    world::Shape,
+};
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -192,8 +199,9 @@ async fn every_service_listens_with_what_it_is_given_and_names_what_is_taken_awa
         assert!(listens == Ok(true) || lacks_client, "{service}: {said}");
 
         let required = VARIABLES.iter().filter(|it| it.default == DefaultValue::Required && it.is_read_by(service));
-        // Both CAs because of the logins by access token.
-        for name in required.map(|variable| variable.name).chain(["DATABASE_CA", "REDIS_CA"]) {
+        // Both CAs because of the logins by access token; the others have no default on Cloud Run.
+        let besides = ["DATABASE_CA", "REDIS_CA", "DATABASE_AUTH", "REDIS_AUTH", "TRUSTED_PROXIES"];
+        for name in required.map(|variable| variable.name).chain(besides) {
             let mut less = variables.clone();
             less.remove(name);
             if name == "TOKEN_ISSUER" {
@@ -222,7 +230,7 @@ async fn the_job_of_the_schema_reads_what_it_is_given_and_names_what_is_taken_aw
         let output = ended(run).await;
         assert_eq!(output.status.code(), Some(3), "{verb}: nobody answers, and all else is right: {}", said(&output));
     }
-    for name in ["DATABASE_URL", "DATABASE_CA", "REDIS_URL", "REDIS_CA"] {
+    for name in ["DATABASE_URL", "DATABASE_CA", "DATABASE_AUTH", "REDIS_URL", "REDIS_CA", "REDIS_AUTH"] {
         let mut less = variables.clone();
         less.remove(name);
         let mut run = command("migrate", &less, "CLOUD_RUN_JOB");
@@ -231,4 +239,69 @@ async fn the_job_of_the_schema_reads_what_it_is_given_and_names_what_is_taken_aw
         let line = said(&output);
         assert!(output.status.code() == Some(2) && line["message"].as_str().unwrap().contains(name), "{name}: {line}");
     }
+}
+
+/// The job and the services with exactly what they are given, on stores that are entered as the cloud's are: the
+/// services over TLS, by a token, each as its own user with one low role; in Redis with documented commands alone.
+#[tokio::test]
+async fn every_program_serves_on_stores_with_the_manners_of_the_clouds() {
+    process::http(); // has the TLS provider installed
+    let (functions, authority, port) = (functions(), Authority::new(), free_port());
+    let server = authority.postgres().await;
+    let shape = Shape { redis: authority.redis(port), database: Some(server.superuser()), ..Shape::default() };
+    let world = World::shaped(shape).await;
+    let mut managed = ManagedRedis::of(&world, "ya29.first").await;
+    let metadata = TokenServer::giving("ya29.first").await;
+    let user = |entry: &Value| format!("{}@one.iam", entry["account"].as_str().unwrap());
+    let rows = functions["functions"].as_object().unwrap().values().chain([&functions["jobs"]["migrate"]]);
+    for entry in rows {
+        superuser(&server, format!("create role \"{}\" login password 'ya29.first'", user(entry))).await;
+    }
+    // What Cloud SQL gives its administrators; who migrated first is the owner of what is there.
+    let migrate = user(&functions["jobs"]["migrate"]);
+    for sql in [
+        "create role cloudsqlsuperuser nologin createrole createdb".to_owned(),
+        "grant owner to cloudsqlsuperuser; grant service, reaper, admin to cloudsqlsuperuser with admin option".into(),
+        format!("grant cloudsqlsuperuser to \"{migrate}\""),
+    ] {
+        superuser(&server, sql).await;
+    }
+    let grant = |entry: &Value| format!("{}={}", user(entry), entry["database_role"].as_str().unwrap());
+    let grants: Vec<String> = functions["functions"].as_object().unwrap().values().map(grant).collect();
+    let told = |names: BTreeSet<String>, entry: &Value| -> BTreeMap<String, String> {
+        let mut values = values(&authority.pem());
+        let at = server.superuser().get_port();
+        values.insert("DATABASE_URL", format!("postgres://{}@127.0.0.1:{at}/license", user(entry).replace('@', "%40")));
+        values.insert("DATABASE_GRANTS", grants.join(","));
+        values.insert("REDIS_URL", format!("rediss://127.0.0.1:{port}"));
+        let named = names.into_iter().map(|name| (name.clone(), values[name.as_str()].clone()));
+        named.chain([("GCE_METADATA_HOST".to_owned(), metadata.host())]).collect()
+    };
+    let job = async |words: &[&str]| {
+        let entry = &functions["jobs"]["migrate"];
+        let mut run = command("migrate", &told(names(entry, &["variables"]), entry), "CLOUD_RUN_JOB");
+        run.env("GCE_METADATA_HOST", metadata.host()).args(words);
+        let output = ended(run).await;
+        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stdout));
+    };
+    job(&["up"]).await;
+    let dir = tempfile::tempdir().unwrap();
+    let mut serving = Vec::new();
+    for service in SERVICES.iter().map(|service| service.name) {
+        let mut variables = told(given(&functions, service), &functions["functions"][service]);
+        let more = if service == "reaper" {
+            // A build for tests may lack the client for Cloud Pub/Sub, and Cloud Run is no place for another one.
+            [("PUBSUB_BUS_URL", "http://127.0.0.1:1"), ("PUBSUB_BUS_TOKEN", "token")]
+        } else {
+            [("K_SERVICE", service), ("BIND_ADDRESS", "127.0.0.1")]
+        };
+        variables.extend(more.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        serving.push(Function::start(service, &variables, dir.path()).await);
+    }
+    for service in serving {
+        assert!(service.stop().await);
+    }
+    // The connection that is still there is the world's own, by which the test made its license.
+    job(&["after-restore", "--force"]).await;
+    assert_eq!(managed.refused().await, BTreeSet::new(), "nothing was sent that the server does not know");
 }

@@ -146,7 +146,7 @@ class Process:
             except (urllib.error.URLError, ConnectionError) as error:
                 if self.launcher.poll() is not None or time.monotonic() > deadline:
                     raise RuntimeError(f"{self.name} does not answer: {error}; it wrote:\n{self.lines}") from error
-                time.sleep(0.02)
+                time.sleep(0.002)
 
     def first_process(self) -> pathlib.Path:
         """Where the system describes it."""

@@ -18,11 +18,14 @@ def openssl(arguments: list[str], *, feed: bytes = b"", cwd: pathlib.Path | None
 
 
 class Authority:
-    """A certificate authority and the certificate of one server, which names it as Cloud SQL's do: by no address."""
+    """A certificate authority and the certificate of one server. Without `hosts` that names it as Cloud SQL's do: by no
+    address.
+    """
 
-    def __init__(self, directory: pathlib.Path, name: str):
+    def __init__(self, directory: pathlib.Path, name: str, hosts: tuple = ()):
         self.directory = directory
-        (directory / "server.ext").write_text("basicConstraints=CA:FALSE\n")
+        names = "subjectAltName=" + ",".join(f"DNS:{host}" for host in hosts) + "\n" if hosts else ""
+        (directory / "server.ext").write_text(f"basicConstraints=CA:FALSE\n{names}")
         self._make(
             "req", "-x509", "-keyout", "ca.key", "-out", "ca.pem", "-days", "2", "-subj", f"/CN={name} CA", *_CURVE
         )

@@ -11,10 +11,11 @@ import time
 
 import wiring
 from customer import ask
+from doors import GoogleNames
 from front import load_balancer, run_address
 from google import Issuer, Kms, Metadata
 from place import ROOT, SERVICE_UID, Fault, Place, demand, free_port, until
-from stores import Postgres, Redis
+from stores import Postgres, Programs, Redis
 
 FUNCTIONS = wiring.DESCRIBED["functions"]
 JOB_SECONDS = 120
@@ -27,8 +28,15 @@ class Release:
 
     def __init__(self, name: str, directory: pathlib.Path, image: bool):
         self.name, self.directory, self.image = name, directory.resolve(), image
+        self.told = False
         missing = [it for it in wiring.EVERYBODY if not (self.directory / it).exists()]
         demand(not missing, f"{directory} has no {', '.join(missing)}")
+
+    def find_google(self, names: GoogleNames):
+        """Have its root say where Google is."""
+        if self.image and not self.told:
+            names.tell(self.directory)
+            self.told = True
 
     def start(self, place: Place, name: str, words: list, environment: dict, **more):
         """Start one of its binaries as the image says: as uid 65532, below the image's root where there is one."""
@@ -47,7 +55,7 @@ class Release:
 class Bus:
     """Google's own in-memory Pub/Sub, its push subscriptions and the clock."""
 
-    def __init__(self, place: Place, issuer: Issuer, reaper: str, seconds: float):
+    def __init__(self, place: Place, issuer: Issuer, reaper: str, seconds: float, backoff: float):
         program = place.directory / "push"
         subprocess.run(["go", "build", "-o", str(program), "./push"], cwd=ROOT / "tests/pstest", check=True)
         pushes = wiring.DESCRIBED["pushes"]["topics"]
@@ -58,6 +66,7 @@ class Bus:
                 str(program),
                 f"-project={wiring.PROJECT}",
                 f"-tick={seconds}s",
+                f"-backoff={backoff}s",
                 *words,
                 f"-tokens={issuer.server.url}/push-token?audience={reaper}",
             ],
@@ -72,7 +81,7 @@ class Bus:
         self.tell("pause")
 
     def tell(self, word: str = "") -> dict:
-        """Pause or resume the clock, or nothing; what was counted so far."""
+        """Pause or resume the clock, publish to a topic (`publish TOPIC`), or nothing; what was counted so far."""
         self.process.child.stdin.write(f"{word}\n")
         self.process.child.stdin.flush()
         return json.loads(self.process.child.stdout.readline())
@@ -101,7 +110,7 @@ def _end(processes: dict):
 class Cloud:
     """Everything, as `deploy` would have made it."""
 
-    def __init__(self, place: Place, release: Release, lease: dict, tick_seconds: float):
+    def __init__(self, place: Place, release: Release, lease: dict, tick_seconds: float, backoff_seconds: float):
         self.place, self.release, self.tick_seconds = place, release, tick_seconds
         self.running: dict = {}
         self.instances: dict = {}
@@ -111,19 +120,27 @@ class Cloud:
         self.kms.may_sign = {metadata[name].token for name, row in FUNCTIONS.items() if row["kms"]}
         self.issuer = Issuer(keys)
         self.issuer.push_email = wiring.PUSH_EMAIL
-        self.redis = Redis(place, [it.token for it in metadata.values()])
-        self.postgres = Postgres(place)
+        self.programs = Programs(place)
+        print("".join(f"  {line}\n" for line in self.programs.had), end="", flush=True)
+        self.redis = Redis(place, self.programs, [it.token for it in metadata.values()])
+        self.postgres = Postgres(place, self.programs)
         logins = {wiring.LOGINS[name]: it.token for name, it in metadata.items()}
         self.postgres.make_as_cloud_sql(logins, wiring.LOGINS["migrate"])
         self.front = load_balancer(FUNCTIONS, self.instances)
         run_urls = {name: run_address(name, self.instances).url for name in FUNCTIONS}
-        self.bus = Bus(place, self.issuer, run_urls[wiring.DESCRIBED["pushes"]["function"]], tick_seconds)
+        reaper = run_urls[wiring.DESCRIBED["pushes"]["function"]]
+        self.bus = Bus(place, self.issuer, reaper, tick_seconds, backoff_seconds)
+        self.names = None
+        if release.image:
+            self.names = GoogleNames(place)
+            self.names.open(self.kms.server.host, self.issuer.server.host, self.bus.host)
         self.wires = wiring.Wires(
             records_url=self.postgres.url,
             records_ca=self.postgres.authority.pem,
             seats_url=self.redis.url,
             seats_ca=self.redis.authority.pem,
-            public_url=self.front.url,
+            by_name=release.image,
+            public_url=f"https://{wiring.PROD['front']['domain']}" if release.image else self.front.url,
             run_urls=run_urls,
             lease=lease,
             secrets={"HANDLE_KEY": _key(), "LICENSE_PEPPER": _key()},
@@ -133,10 +150,16 @@ class Cloud:
             pubsub_host=self.bus.host,
         )
 
+    def _start(self, release: Release, name: str, words: list, environment: dict, **more):
+        if self.names:
+            demand(release.image, f"{release.name} has no root of its own, and would not find Google's names")
+            release.find_google(self.names)
+        return release.start(self.place, name, words, environment, **more)
+
     def migrate(self, *words: str, release: Release | None = None, code: int = 0) -> list:
         """Run the job to its end: its lines."""
         environment = wiring.job_environment(self.wires, "migrate")
-        job = (release or self.release).start(self.place, "migrate", list(words), environment, stdout=subprocess.PIPE)
+        job = self._start(release or self.release, "migrate", list(words), environment, stdout=subprocess.PIPE)
         output, _ = job.child.communicate(timeout=JOB_SECONDS)
         ended = job.child.returncode
         demand(ended == code, f"migrate {' '.join(words)} ended with {ended}:\n{output.decode()[-1500:]}")
@@ -149,7 +172,7 @@ class Cloud:
         ports = {name: free_port() for name in FUNCTIONS}
         fresh = {}
         for name, port in ports.items():
-            fresh[name] = self.release.start(self.place, name, [], wiring.environment(self.wires, name, port))
+            fresh[name] = self._start(self.release, name, [], wiring.environment(self.wires, name, port))
         before, self.running = self.running, fresh
         for name, process in fresh.items():
 
@@ -177,7 +200,8 @@ class Cloud:
         """Write what `./deploy smoke` reads of a server on this machine."""
         data = self.place.directory / "data"
         data.mkdir(mode=0o700, exist_ok=True)
-        (data / "endpoints.json").write_text(json.dumps({"front": self.front.url, **self.wires.run_urls}))
+        endpoints = {"front": self.front.url, "token_issuer": self.wires.public_url, **self.wires.run_urls}
+        (data / "endpoints.json").write_text(json.dumps(endpoints))
         (data / "root.pem").write_text(self.kms.public)
         (data / "license-key").write_text(license_key + "\n")
         self.data = data

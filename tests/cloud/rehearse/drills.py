@@ -105,9 +105,12 @@ def pause(cloud: Cloud) -> str:
     """All services down and back. Nobody is answered meanwhile, and nobody loses a seat."""
     holders = [_holder(cloud, f"pause-{number}").sit() for number in range(SEATS)]
     cloud.pause()
-    ticks = cloud.bus.tell()["ticks"]
+    # Time for a tick and a half, the pushes of which nobody would take.
+    before = cloud.bus.tell("publish reap")
     time.sleep(1.5 * cloud.tick_seconds)
-    demand(cloud.bus.tell()["ticks"] == ticks, "the clock ticks while everything is paused")
+    demand(cloud.bus.tell()["ticks"] == before["ticks"], "the clock ticks while everything is paused")
+    until(lambda: cloud.bus.tell()["dead"] > before["dead"], "a message that nobody takes is a dead letter", 60)
+    tried = cloud.bus.tell()["refused"] - before["refused"]
     status, _ = holders[0].heartbeat()
     demand(status == 503, f"the front answers {status} and not 503 while everything is paused")
     began = time.monotonic()
@@ -119,7 +122,10 @@ def pause(cloud: Cloud) -> str:
     demand(status == 409, f"a full pool answers {status} {code}")
     for holder in holders:
         holder.release()
-    return f"503 and no tick while paused; back within {took:.1f} s, {SEATS} of {SEATS} holders kept their seats"
+    return (
+        f"503 and no tick while paused, and a message was a dead letter after {tried} attempts; back within "
+        f"{took:.1f} s, {SEATS} of {SEATS} holders kept their seats"
+    )
 
 
 def restore(cloud: Cloud) -> str:
@@ -193,7 +199,9 @@ def end(cloud: Cloud) -> str:
     ]
     demand(not errors, f"{len(errors)} lines of services say ERROR, the first: {errors[:1]}")
     demand(counts["delivered"] > 0, f"Pub/Sub delivered nothing: {counts}")
+    # That of the pause; what was under way when everything stopped for the restore may be one too.
+    demand(1 <= counts["dead"] <= 5, f"there are more dead letters than pauses explain: {counts}")
     return (
         f"all services ended with 0 at SIGTERM; no line of theirs says ERROR, Redis refused nothing; {counts['ticks']} "
-        f"ticks, {counts['delivered']} pushes delivered, {counts['refused']} came again"
+        f"ticks, {counts['delivered']} pushes delivered, {counts['refused']} came again, dead letters: {counts['dead']}"
     )

@@ -13,6 +13,8 @@ import urllib.parse
 from authority import openssl
 
 TOKEN_SECONDS = 3600
+# Where Google publishes the keys of its own tokens, and those of Identity Platform.
+KEYS = ("/oauth2/v3/certs", "/service_accounts/v1/jwk/securetoken@system.gserviceaccount.com")
 
 
 def base64url(data: bytes) -> str:
@@ -82,7 +84,8 @@ class Metadata:
     def _answer(self, _method, path, headers, _body):
         if headers.get("Metadata-Flavor") != "Google":
             return 403, {"error": "Metadata-Flavor"}
-        if path != "/computeMetadata/v1/instance/service-accounts/default/token":
+        # Google's own libraries name the scopes that they want.
+        if urllib.parse.urlsplit(path).path != "/computeMetadata/v1/instance/service-accounts/default/token":
             return 404, {"error": path}
         return 200, {"access_token": self.token, "expires_in": TOKEN_SECONDS, "token_type": "Bearer"}
 
@@ -164,7 +167,7 @@ class Issuer:
 
     def _answer(self, _method, path, _headers, _body):
         where = urllib.parse.urlsplit(path)
-        if where.path == "/certs":
+        if where.path in (*KEYS, "/certs"):
             return 200, {"keys": [self.jwk]}
         if where.path == "/push-token":
             audience = urllib.parse.parse_qs(where.query)["audience"][0]

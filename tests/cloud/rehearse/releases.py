@@ -95,7 +95,7 @@ def _container(place: Place, name: str, root: pathlib.Path) -> Release:
         return Release(name, root, False)
     own = place.directory / f"root-{len(list(place.directory.glob('root-*')))}"
     shutil.copytree(root, own, copy_function=_link)
-    (own / "dev").mkdir()
+    (own / "dev").mkdir(exist_ok=True)
     for device, numbers in _DEVICES.items():
         os.mknod(own / "dev" / device, stat.S_IFCHR, os.makedev(*numbers))
         (own / "dev" / device).chmod(0o666)

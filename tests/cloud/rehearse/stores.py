@@ -9,14 +9,15 @@ import signal
 import subprocess
 
 from authority import Authority
-from place import Fault, Place, demand, free_port, until
+from doors import Backend, Door
+from place import ROOT, Fault, Place, demand, free_port, until
 
 DATABASE = "license"
-# What Memorystore for Valkey documents, as far as services, `migrate` and their scripts use it.
-COMMANDS = (
-    "eval evalsha info flushall del exists get hdel hexists hget hincrby hlen hmget hset persist pexpire pttl "
-    "rename set time unlink zadd zcard zcount zrange zrangebyscore zrem zscore hgetall hkeys"
-)
+_STORES = ROOT / "tests/cloud/stores"
+# What `default` may call.
+COMMANDS = [
+    line for line in (_STORES / "commands.txt").read_text("utf-8").splitlines() if line and not line.startswith("#")
+]
 _SETTINGS = """
 listen_addresses = '127.0.0.1'
 port = {port}
@@ -34,34 +35,55 @@ fsync = off
 _DOORS = "local all postgres trust\nlocal replication postgres trust\nhostssl all all 127.0.0.1/32 password\n"
 
 
-def _program(name: str) -> str:
-    """A program of PostgreSQL: the newest one of this machine."""
-    places = sorted(pathlib.Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda it: int(it.parts[4]))
-    found = str(places[-1]) if places else shutil.which(name)
-    if not found:
-        raise Fault(f"{name} is not on this machine; ./dev test installs PostgreSQL")
-    return found
+class Programs:
+    """The programs of both servers: those that the cloud has where they can be fetched, this machine's elsewhere."""
 
+    def __init__(self, place: Place):
+        self.directory = place.folder("programs")
+        # The account of the stores reads them.
+        self.directory.chmod(0o755)
+        done = subprocess.run(
+            [_STORES / "fetch", str(self.directory)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            # What was not had is said on a line of its own.
+            check=False,
+        )
+        self.had = done.stdout.strip().splitlines()
 
-def _seat_server() -> str:
-    found = shutil.which("valkey-server") or shutil.which("redis-server")
-    if not found:
-        raise Fault("neither valkey-server nor redis-server is on this machine; ./dev test installs one")
-    return found
+    def postgres(self, name: str) -> str:
+        """A program of PostgreSQL's server."""
+        fetched = self.directory / "postgres/bin" / name
+        if fetched.exists():
+            return str(fetched)
+        places = sorted(pathlib.Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda it: int(it.parts[4]))
+        found = str(places[-1]) if places else shutil.which(name)
+        if not found:
+            raise Fault(f"{name} is not on this machine; ./dev test installs PostgreSQL")
+        return found
+
+    def seats(self) -> str:
+        """The server of the seats."""
+        fetched = self.directory / "valkey/valkey-server"
+        found = str(fetched) if fetched.exists() else shutil.which("valkey-server") or shutil.which("redis-server")
+        if not found:
+            raise Fault("neither valkey-server nor redis-server is on this machine; ./dev test installs one")
+        return found
 
 
 class Postgres:
     """A server, its base backup and the archive of its log, from which an earlier point is restored."""
 
-    def __init__(self, place: Place):
-        self.place, self.port = place, free_port()
+    def __init__(self, place: Place, programs: Programs):
+        self.place, self.programs, self.port = place, programs, free_port()
         self.directory = place.folder("postgres", of_stores=True)
         self.archive = place.folder("archive", of_stores=True)
         self.authority = Authority(place.folder("postgres-authority"), "project:records")
         self.data = self.directory / "data"
         place.as_store(
             [
-                _program("initdb"),
+                programs.postgres("initdb"),
                 "-D",
                 str(self.data),
                 "-U",
@@ -89,7 +111,7 @@ class Postgres:
         who = self.place.account
         self.server = self.place.start(
             "postgres",
-            [_program("postgres"), "-D", str(self.data)],
+            [self.programs.postgres("postgres"), "-D", str(self.data)],
             {"PATH": os.environ["PATH"], "LC_ALL": "C"},
             uid=who and who.pw_uid,
             gid=who and who.pw_gid,
@@ -142,24 +164,27 @@ class Postgres:
         return f"postgres://127.0.0.1:{self.port}/{DATABASE}"
 
     def back_up(self):
-        """A base backup, which every point from now on can be restored from."""
-        self.place.as_store(
-            [
-                "pg_basebackup",
-                "-h",
-                str(self.directory),
-                "-p",
-                str(self.port),
-                "-U",
-                "postgres",
-                "-D",
-                str(self.directory / "backup"),
-                "-c",
-                "fast",
-                "-X",
-                "none",
-            ]
+        """A base backup, which every point from now on can be restored from.
+
+        By hand, because pg_basebackup serves no server that is newer than itself, and of the newer one only the server
+        is fetched.
+        """
+        backup = self.directory / "backup"
+        self.sql(
+            "select pg_backup_start('rehearsal', true);\n"
+            f"\\! cp -a '{self.data}' '{backup}'\n"
+            f"\\o '{backup}/backup_label'\n"
+            "select labelfile from pg_backup_stop();"
         )
+        label = backup / "backup_label"
+        demand("START WAL" in label.read_text(), "the base backup has no label")
+        if self.place.account:
+            os.chown(label, self.place.account.pw_uid, self.place.account.pw_gid)
+        # What belongs to the server that runs; the log comes from the archive.
+        (backup / "postmaster.pid").unlink()
+        for segment in (backup / "pg_wal").iterdir():
+            if segment.is_file():
+                segment.unlink()
 
     def mark(self, name: str):
         """A point that can be restored; what follows goes into another segment of the log."""
@@ -187,21 +212,22 @@ class Postgres:
 
 
 class Redis:
-    """A server that speaks TLS alone, evicts nothing and lets `default` in by a token, for documented commands only."""
+    """A server behind TLS that evicts nothing and lets `default` in by a token, for documented commands only.
 
-    def __init__(self, place: Place, tokens: list):
-        self.place, self.port = place, free_port()
+    The door in front speaks TLS: the server that is fetched was built without.
+    """
+
+    def __init__(self, place: Place, programs: Programs, tokens: list):
+        self.place = place
         self.directory = place.folder("redis", of_stores=True)
         self.authority = Authority(place.folder("redis-authority"), "seats")
-        self.authority.give(self.directory, place.account)
-        may = " ".join(f"+{name}" for name in COMMANDS.split())
+        may = " ".join(f"+{name.lower()}" for name in COMMANDS)
         passwords = " ".join(f">{token}" for token in tokens)
         # Whoever looks after a managed server; nobody else knows this.
         self.password = secrets.token_urlsafe(24)
-        settings = self.directory / "redis.conf"
+        settings, self.socket = self.directory / "redis.conf", self.directory / "socket"
         settings.write_text(
-            f"bind 127.0.0.1\nport 0\ntls-port {self.port}\ntls-cert-file {self.directory}/server.pem\n"
-            f'tls-key-file {self.directory}/server.key\ntls-auth-clients no\nsave ""\nappendonly no\n'
+            f'port 0\nunixsocket {self.socket}\nunixsocketperm 700\nsave ""\nappendonly no\n'
             f"maxmemory 1gb\nmaxmemory-policy noeviction\ndir {self.directory}\n"
             f"user provider on >{self.password} ~* &* +@all\n"
             f"user default reset on {passwords} ~* -@all {may}\n"
@@ -212,30 +238,18 @@ class Redis:
         who = place.account
         self.server = place.start(
             "redis",
-            [_seat_server(), str(settings)],
+            [programs.seats(), str(settings)],
             {"PATH": os.environ["PATH"]},
             uid=who and who.pw_uid,
             gid=who and who.pw_gid,
         )
-        until(lambda: "Ready to accept connections" in self.server.tail() or not self.server.alive(), "Redis")
+        until(lambda: self.socket.exists() or not self.server.alive(), "Redis")
         demand(self.server.alive(), f"Redis ended:\n{self.server.tail()}")
+        self.door = Door("127.0.0.1", 0, self.authority, {None: Backend(path=str(self.socket))})
 
     def refused(self) -> list:
         """What it refused, by its own log."""
-        words = [
-            "redis-cli",
-            "-p",
-            str(self.port),
-            "--tls",
-            "--cacert",
-            str(self.authority.directory / "ca.pem"),
-            "--user",
-            "provider",
-            "--no-auth-warning",
-            "--json",
-            "ACL",
-            "LOG",
-        ]
+        words = ["redis-cli", "-s", str(self.socket), "--user", "provider", "--no-auth-warning", "--json", "ACL", "LOG"]
         done = subprocess.run(
             words,
             capture_output=True,
@@ -249,4 +263,4 @@ class Redis:
     @property
     def url(self) -> str:
         """Where it is, as the platform root says it."""
-        return f"rediss://127.0.0.1:{self.port}"
+        return f"rediss://127.0.0.1:{self.door.port}"

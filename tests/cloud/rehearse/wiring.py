@@ -1,7 +1,9 @@
 """What each function is told: opentofu/functions.json and prod's values, with nothing but hosts replaced.
 
-The names and values follow opentofu/services/environment.tf. Hosts of Google's are led to this machine by variables
-that exist for that (GCE_METADATA_HOST, KMS_ENDPOINT, the addresses of key sets, PUBSUB_EMULATOR_HOST).
+The names and values follow opentofu/services/environment.tf, and what Cloud Run itself sets is set too (K_SERVICE, …).
+A release with a root of its own finds Google's hosts by their names (doors.py), and is told where nothing but its
+metadata server is. One without is led by the variables that exist for that (KMS_ENDPOINT, the addresses of key sets,
+PUBSUB_EMULATOR_HOST); Cloud Run refuses them, so it is not told that it runs there.
 """
 
 import dataclasses
@@ -35,6 +37,8 @@ class Wires:
     records_ca: str
     seats_url: str
     seats_ca: str
+    by_name: bool
+    """Whether Google is found by its names."""
     public_url: str
     run_urls: dict
     lease: dict
@@ -75,17 +79,28 @@ def _values(wires: Wires, name: str) -> dict:
         "IDENTITY_AUDIENCE": IDENTITY["audience"],
         "STAFF_IDENTITY_ISSUER": staff.get("issuer"),
         "STAFF_IDENTITY_AUDIENCE": staff.get("audience"),
-        "STAFF_IDENTITY_JWKS_URL": staff and wires.jwks_url,
+        "STAFF_IDENTITY_JWKS_URL": staff.get("jwks_url") if wires.by_name else wires.jwks_url,
         "PUSH_AUDIENCE": wires.run_urls[reaper],
         "PUSH_EMAIL": PUSH_EMAIL,
         "PUBSUB_PROJECT": PROJECT,
     }
 
 
+def cloud_run(name: str) -> dict:
+    """What Cloud Run sets for an instance of a service or for a job's task (its container runtime contract)."""
+    if name in DESCRIBED["jobs"]:
+        task = {"CLOUD_RUN_TASK_INDEX": "0", "CLOUD_RUN_TASK_ATTEMPT": "0", "CLOUD_RUN_TASK_COUNT": "1"}
+        return {"CLOUD_RUN_JOB": name, "CLOUD_RUN_EXECUTION": f"{name}-rehearsal", **task}
+    return {"K_SERVICE": name, "K_REVISION": f"{name}-00001-rehearsal", "K_CONFIGURATION": name}
+
+
 def _hosts(wires: Wires, name: str, port: int) -> dict:
     """What leads to this machine in place of Google's hosts."""
     row = DESCRIBED["functions"][name]
     led = {"GCE_METADATA_HOST": wires.metadata[name].server.host, "PORT": str(port)}
+    if wires.by_name:
+        # Nobody but this machine is to reach it: on Cloud Run it listens at every address.
+        return led | {"BIND_ADDRESS": "127.0.0.1"} | cloud_run(name)
     if row["kms"]:
         led["KMS_ENDPOINT"] = wires.kms_endpoint
     if "IDENTITY_JWKS_URL" in row["variables"]:
@@ -125,4 +140,4 @@ def job_environment(wires: Wires, name: str) -> dict:
         "SEAT_DRAIN_SECONDS": str(wires.lease["drain_seconds"]),
     }
     told = {key: value for key, value in values.items() if key in row["variables"]}
-    return told | {"GCE_METADATA_HOST": wires.metadata[name].server.host, "CLOUD_RUN_JOB": name}
+    return told | {"GCE_METADATA_HOST": wires.metadata[name].server.host} | cloud_run(name)

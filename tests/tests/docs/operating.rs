@@ -7,7 +7,7 @@ use super::{
     markdown::{code_spans, tables},
     read,
 };
-use license_functions::edge::config::{DefaultValue, VARIABLES, Variable};
+use license_functions::edge::config::{DefaultValue, REFUSED_VARIABLES, VARIABLES, Variable};
 use regex::Regex;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -49,6 +49,20 @@ fn the_sample_of_the_environment_is_the_table_of_variables() {
         ("what session handles are signed with", "what license keys are hashed with"),
     ];
     hold(".env.sample", sample_variables, &lies);
+}
+
+/// The variables of PostgreSQL's driver that a page names.
+fn refused_variables(text: &str) -> Vec<String> {
+    let name = Regex::new(r"\bPG[A-Z]+\b").unwrap();
+    let named: BTreeSet<String> = name.find_iter(text).map(|found| found.as_str().to_owned()).collect();
+    differences("the refused variable", &named, &REFUSED_VARIABLES.iter().map(|&name| name.to_owned()).collect())
+}
+
+#[test]
+fn the_sample_and_the_page_name_every_variable_that_is_refused() {
+    for file in [".env.sample", "docs/OPERATING.md"] {
+        hold(file, refused_variables, &[("PGHOSTADDR", "PGHOST"), ("PGAPPNAME", "PGAPP")]);
+    }
 }
 
 /// The sentence about who reads the two keys of the service.

@@ -13,43 +13,12 @@ use license_core::{
 };
 use license_tests::{
     World, client,
+    managed::{self, ManagedRedis},
     tls::{Authority, free_port},
     tokens::TokenServer,
     world::Shape,
 };
 use std::{collections::BTreeSet, fs, path::Path, time::Duration};
-
-/// The commands that the services may send, and what their scripts may call.
-const SENT: [&str; 3] = ["EVAL", "EVALSHA", "INFO"];
-const CALLED: [&str; 27] = [
-    "DEL",
-    "EXISTS",
-    "FLUSHALL",
-    "GET",
-    "HDEL",
-    "HEXISTS",
-    "HGET",
-    "HINCRBY",
-    "HLEN",
-    "HMGET",
-    "HSET",
-    "PERSIST",
-    "PEXPIRE",
-    "PTTL",
-    "RENAME",
-    "SET",
-    "TIME",
-    "UNLINK",
-    "ZADD",
-    "ZCARD",
-    "ZCOUNT",
-    "ZRANGE",
-    "ZRANGEBYSCORE",
-    "ZREM",
-    "ZSCORE",
-    "HGETALL",
-    "HKEYS",
-];
 
 /// A world whose Redis, once it is closed, lets `default` in by a token and over TLS alone.
 struct Cloud {
@@ -57,7 +26,7 @@ struct Cloud {
     port: u16,
     metadata: TokenServer,
     world: World,
-    admin: redis::aio::MultiplexedConnection,
+    managed: ManagedRedis,
 }
 
 impl Cloud {
@@ -65,32 +34,13 @@ impl Cloud {
         license_tests::process::http(); // has the TLS provider installed
         let (authority, port) = (Authority::new(), free_port());
         let world = World::shaped(Shape { seats: 2, redis: authority.redis(port), timing, ..Shape::default() }).await;
-        let mut admin = world.redis().await;
-        let words = "ACL SETUSER admin on >admin ~* &* +@all";
-        command(words).exec_async(&mut admin).await.unwrap();
-        redis::cmd("AUTH").arg("admin").arg("admin").exec_async(&mut admin).await.unwrap();
-        let may: Vec<String> = SENT.iter().chain(&CALLED).map(|name| format!("+{}", name.to_lowercase())).collect();
-        let words = format!("ACL SETUSER default reset on >ya29.first ~* -@all {}", may.join(" "));
-        command(&words).exec_async(&mut admin).await.unwrap();
-        Self { authority, port, metadata: TokenServer::giving("ya29.first").await, world, admin }
-    }
-
-    async fn accept(&mut self, token: &str) {
-        command(&format!("ACL SETUSER default resetpass >{token}")).exec_async(&mut self.admin).await.unwrap();
-    }
-
-    /// What was refused since it was last asked: the commands, or "auth".
-    async fn refused(&mut self) -> BTreeSet<String> {
-        let log: Vec<std::collections::HashMap<String, redis::Value>> =
-            command("ACL LOG").query_async(&mut self.admin).await.unwrap();
-        command("ACL LOG RESET").exec_async(&mut self.admin).await.unwrap();
-        let text = |value: &redis::Value| redis::from_redis_value_ref::<String>(value).unwrap();
-        log.iter().map(|entry| format!("{} {}", text(&entry["reason"]), text(&entry["object"]))).collect()
+        let managed = ManagedRedis::of(&world, "ya29.first").await;
+        Self { authority, port, metadata: TokenServer::giving("ya29.first").await, world, managed }
     }
 
     /// How many connections there ever were.
     async fn connections_ever(&mut self) -> u64 {
-        let info: String = command("INFO stats").query_async(&mut self.admin).await.unwrap();
+        let info = self.managed.ask("INFO stats").await;
         let line = info.lines().find_map(|line| line.strip_prefix("total_connections_received:"));
         line.unwrap().trim().parse().unwrap()
     }
@@ -115,13 +65,6 @@ impl Cloud {
     }
 }
 
-fn command(words: &str) -> redis::Cmd {
-    let mut words = words.split(' ');
-    let mut command = redis::cmd(words.next().unwrap());
-    words.for_each(|word| _ = command.arg(word));
-    command
-}
-
 #[test]
 fn scripts_call_no_command_that_a_managed_server_might_not_know() {
     let called = regex::Regex::new(r"redis\.p?call\(\s*'([A-Z]+)'").unwrap();
@@ -134,7 +77,7 @@ fn scripts_call_no_command_that_a_managed_server_might_not_know() {
         let calls = text.matches("redis.call(").count() + text.matches("redis.pcall(").count();
         assert_eq!(calls, called.captures_iter(&text).count(), "{}: each names its command", script.display());
     }
-    let known: BTreeSet<String> = CALLED.iter().chain(&SENT).map(|name| (*name).to_owned()).collect();
+    let known: BTreeSet<String> = managed::commands().into_iter().map(str::to_owned).collect();
     assert!(found.len() > 20, "{found:?}");
     assert_eq!(found.difference(&known).collect::<Vec<_>>(), Vec::<&String>::new());
 }
@@ -152,7 +95,7 @@ async fn every_move_passes_on_a_server_that_knows_the_documented_commands_alone(
     client::release(&moves, &b).await;
     let c = world.machine("c").seated(&moves).await;
     // Redis lost everything: what holds a seat keeps it.
-    redis::cmd("FLUSHALL").exec_async(&mut cloud.admin).await.unwrap();
+    cloud.managed.exec("FLUSHALL").await;
     client::alive(&moves, &a).await;
     client::alive(&moves, &c).await;
     // A silent holder loses its seat to the reaper.
@@ -173,7 +116,7 @@ async fn every_move_passes_on_a_server_that_knows_the_documented_commands_alone(
     }
     seats.take_guess_token("limit", "subject", "tried", limit).await.expect("it is answered");
     seats.refund_guess_token("limit", "subject", "tried", limit).await.expect("it is answered");
-    assert_eq!(cloud.refused().await, BTreeSet::new(), "nothing was sent that the server does not know");
+    assert_eq!(cloud.managed.refused().await, BTreeSet::new(), "nothing was sent that the server does not know");
 }
 
 #[tokio::test]
@@ -183,7 +126,7 @@ async fn connections_log_in_with_the_token_of_the_day_and_a_refused_one_is_fetch
     let tokens = cloud.tokens();
     let seats = cloud.seats(&cloud.authority.pem(), tokens);
     seats.ready().await.unwrap();
-    cloud.accept("ya29.second").await; // and the first is refused from now on
+    cloud.managed.accept("ya29.second").await; // and the first is refused from now on
     cloud.metadata.give("ya29.second", 3600);
     // A connection that is open lives on, for as long as connections live.
     let so_far = cloud.connections_ever().await;
@@ -191,8 +134,8 @@ async fn connections_log_in_with_the_token_of_the_day_and_a_refused_one_is_fetch
         seats.ready().await.unwrap();
     }
     assert_eq!(cloud.metadata.asked().await, 2, "anew once, then kept");
-    assert_eq!(cloud.refused().await, ["auth AUTH".to_owned()].into());
-    cloud.accept("ya29.third").await; // and the metadata server still gives the second
+    assert_eq!(cloud.managed.refused().await, ["auth AUTH".to_owned()].into());
+    cloud.managed.accept("ya29.third").await; // and the metadata server still gives the second
     let error = loop {
         if let Err(error) = seats.ready().await {
             break error;
@@ -210,7 +153,7 @@ async fn a_redis_with_a_certificate_of_another_authority_is_shown_no_token() {
     let error = cloud.seats(&other, cloud.tokens()).ready().await.unwrap_err();
     assert!(chain(&error).to_string().contains("invalid peer certificate"), "{}", chain(&error));
     // Who connects is called `default` from the start; who logged in has sent a command.
-    let clients: String = command("CLIENT LIST").query_async(&mut cloud.admin).await.unwrap();
+    let clients = cloud.managed.ask("CLIENT LIST").await;
     let named = clients.lines().filter(|client| client.contains("user=default"));
     assert!(named.clone().all(|client| client.contains(" cmd=NULL ")), "{clients}");
     let both = format!("{other}{}", cloud.authority.pem());

@@ -4,13 +4,18 @@ use super::ACCOUNT;
 use license_local::stores::PostgresServer;
 use license_tests::{
     World,
+    managed::ManagedRedis,
     process::{self, Function},
     tls::{Authority, free_port, superuser},
     tokens::TokenServer,
     world::Shape,
 };
 use serde_json::json;
-use std::{collections::BTreeMap, path::Path, time::Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    time::Instant,
+};
 use tempfile::TempDir;
 
 /// Stores that are entered by a token, and what a service is told of them.
@@ -20,7 +25,7 @@ struct Cloud {
     world: World,
     dir: TempDir,
     variables: BTreeMap<String, String>,
-    admin: redis::aio::MultiplexedConnection,
+    managed: ManagedRedis,
 }
 
 impl Cloud {
@@ -50,14 +55,13 @@ impl Cloud {
             ]
             .map(|(name, value)| (name.to_owned(), value)),
         );
-        let mut admin = world.redis().await;
-        redis::cmd("CONFIG").arg(&["SET", "requirepass", "ya29.first"]).exec_async(&mut admin).await.unwrap();
-        Self { server, metadata, world, dir, variables, admin }
+        let managed = ManagedRedis::of(&world, "ya29.first").await;
+        Self { server, metadata, world, dir, variables, managed }
     }
 
     async fn rotate(&mut self, token: &str) {
         superuser(&self.server, format!("alter role \"{ACCOUNT}\" password '{token}'")).await;
-        redis::cmd("CONFIG").arg(&["SET", "requirepass", token]).exec_async(&mut self.admin).await.unwrap();
+        self.managed.accept(token).await;
         self.metadata.give(token, 3600);
     }
 
@@ -65,9 +69,7 @@ impl Cloud {
     async fn cut(&mut self) {
         let sql = format!("select pg_terminate_backend(pid) from pg_stat_activity where usename = '{ACCOUNT}'");
         superuser(&self.server, sql).await;
-        let mut kill = redis::cmd("CLIENT");
-        kill.arg(&["KILL", "TYPE", "normal", "SKIPME", "yes"]);
-        kill.exec_async(&mut self.admin).await.unwrap();
+        self.managed.exec("CLIENT KILL TYPE normal SKIPME yes").await;
     }
 
     async fn acquire(&self, service: &Function, machine: &str) -> u16 {
@@ -95,6 +97,8 @@ async fn a_service_gives_seats_by_tokens_that_change_and_writes_none_of_them_to_
         cloud.cut().await;
         assert_eq!(cloud.acquire(&service, machine).await, 201, "new ones use the new token");
     }
+    let refused = cloud.managed.refused().await;
+    assert_eq!(refused, BTreeSet::from(["auth AUTH".to_owned()]), "old tokens, and no command that is not documented");
     // And what is refused for good is said without it.
     cloud.rotate("ya29.fourth").await;
     cloud.metadata.give("ya29.wrong", 3600);
@@ -105,6 +109,26 @@ async fn a_service_gives_seats_by_tokens_that_change_and_writes_none_of_them_to_
     let lines: Vec<&str> = log.lines().filter(|line| line.contains("ya29")).collect();
     assert_eq!(lines, Vec::<&str>::new());
     assert!(service.stop().await);
+}
+
+#[tokio::test]
+async fn a_variable_that_the_driver_would_read_by_itself_stops_a_service_and_is_named() {
+    let cloud = Cloud::new().await;
+    for (name, value) in [
+        // The name in the server's certificate is no address, so the connection would fail.
+        ("PGSSLMODE", "verify-full"),
+        ("PGSSLCERT", "/nowhere/client.pem"),
+        ("PGOPTIONS", "-c default_transaction_deferrable=on"),
+        ("PGPASSWORD", "of somebody else"),
+        ("PGHOSTADDR", "203.0.113.1"),
+    ] {
+        let mut command = tokio::process::Command::new(process::binary("acquire"));
+        command.env_clear().envs(&cloud.variables).env("PORT", "0").env(name, value).kill_on_drop(true);
+        let output = tokio::time::timeout(std::time::Duration::from_secs(20), command.output()).await;
+        let output = output.unwrap_or_else(|_| panic!("acquire serves with {name}={value}")).unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && said.contains(&format!("{name} is set")), "{said}");
+    }
 }
 
 /// How long from the start of a process to its first seat; printed for docs/decisions.

@@ -55,10 +55,24 @@ impl Environment {
         (self.0)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
     }
 
+    /// Whether there is a value, be it an empty one: for variables that others read too, to whom an empty one is a value.
+    pub(in crate::edge) fn has(&self, name: &str) -> bool {
+        (self.0)(name).is_some()
+    }
+
     /// True on Cloud Run, which sets `K_SERVICE` for a service and `CLOUD_RUN_JOB` for a job: what is fine on one machine
     /// is refused there.
     pub fn on_cloud_run(&self) -> bool {
         self.get("K_SERVICE").is_some() || self.get("CLOUD_RUN_JOB").is_some()
+    }
+
+    /// A value whose default is right for one machine and wrong on Cloud Run: there it has to be said.
+    pub(super) fn said(&self, name: &'static str, what: &str) -> ConfigResult<Option<String>> {
+        let value = self.get(name);
+        if value.is_none() && self.on_cloud_run() {
+            return wrong(name, format!("is not set, and on Cloud Run it has no default; it must be {what}"));
+        }
+        Ok(value)
     }
 
     pub(in crate::edge) fn required(&self, name: &'static str, what: &str) -> ConfigResult<String> {

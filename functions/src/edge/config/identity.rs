@@ -36,7 +36,8 @@ fn longest_life(env: &Environment, name: &'static str) -> ConfigResult<u32> {
 /// Everybody with a token of that audience is staff, so it must be one that customers cannot sign in to. `None`: staff
 /// is served by another deployment.
 pub fn staff(env: &Environment) -> ConfigResult<Option<identity::IdentitySettings>> {
-    if env.get("STAFF_IDENTITY_AUDIENCE").is_none() {
+    let others = ["STAFF_IDENTITY_ISSUER", "STAFF_IDENTITY_JWKS_URL"];
+    if env.get("STAFF_IDENTITY_AUDIENCE").is_none() && others.iter().all(|name| env.get(name).is_none()) {
         return Ok(None);
     }
     let audience = env.required("STAFF_IDENTITY_AUDIENCE", "the audience of the staff's ID tokens")?;

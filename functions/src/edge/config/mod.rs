@@ -6,6 +6,7 @@
 //! `env.rs`: the source of values and their shared forms · `variables.rs`: the table of all of them · the other files
 //! hold one concern each.
 
+mod driver;
 mod env;
 mod identity;
 mod keys;
@@ -22,6 +23,7 @@ mod stores;
 mod variable;
 mod variables;
 
+pub use driver::{REFUSED_VARIABLES, unmoved_by_the_driver};
 pub use env::{ConfigError, ConfigResult, Environment};
 pub use identity::{identity, staff, token_days};
 pub use keys::{handle_keys, peppers};

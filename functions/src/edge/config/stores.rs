@@ -1,6 +1,9 @@
 //! Where the two stores are, and how the service proves to them who it is.
 
-use super::env::{ConfigResult, Environment, wrong};
+use super::{
+    driver::{REFUSED_VARIABLES, unmoved_by_the_driver},
+    env::{ConfigResult, Environment, wrong},
+};
 use license_core::{domain::secret::Secret, seat_store::ReplicationId};
 use rustls::{
     RootCertStore,
@@ -18,7 +21,7 @@ pub enum StoreAuth {
 
 impl StoreAuth {
     fn from_env(env: &Environment, name: &'static str) -> ConfigResult<Self> {
-        match env.get(name).as_deref() {
+        match env.said(name, "password or iam")?.as_deref() {
             None | Some("password") => Ok(Self::Password),
             Some("iam") => Ok(Self::Iam),
             Some(other) => wrong(name, format!("must be password or iam, and is {other:?}")),
@@ -118,7 +121,11 @@ pub struct RecordsConfig {
 
 impl RecordsConfig {
     /// Reads `DATABASE_URL`, `DATABASE_AUTH`, `DATABASE_CA` and `DATABASE_POOL_SIZE`.
+    ///
+    /// # Errors
+    /// Also where one of [`REFUSED_VARIABLES`] is set.
     pub fn from_env(env: &Environment) -> ConfigResult<Self> {
+        unmoved_by_the_driver(env, REFUSED_VARIABLES)?;
         let url = env.required("DATABASE_URL", "postgres://user@host/database")?;
         let (auth, ca) = (StoreAuth::from_env(env, "DATABASE_AUTH")?, ca(env, "DATABASE_CA")?);
         if !["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)) {

@@ -71,7 +71,8 @@ pub const VARIABLES: &[Variable] = &[
         name: "REDIS_AUTH",
         readers: Every,
         default: Value("password"),
-        meaning: "the one of REDIS_URL, if any; or iam: the user default with an access token, over TLS",
+        meaning: "the one of REDIS_URL, if any; or iam: the user default with an access token, over TLS; \
+            must be said on Cloud Run",
     },
     Variable {
         name: "REDIS_CA",
@@ -145,7 +146,8 @@ pub const VARIABLES: &[Variable] = &[
         name: "DATABASE_AUTH",
         readers: Every,
         default: Value("password"),
-        meaning: "the one of DATABASE_URL, if any; or iam: its user with an access token, over TLS, as the role",
+        meaning: "the one of DATABASE_URL, if any; or iam: its user with an access token, over TLS, as the role; \
+            must be said on Cloud Run",
     },
     Variable {
         name: "DATABASE_CA",
@@ -260,7 +262,7 @@ pub const VARIABLES: &[Variable] = &[
         readers: Every,
         default: Value("0"),
         meaning: "proxies of ours in front, 0 to 10: so many entries of X-Forwarded-For, from its end, \
-            are believed (acquire too)",
+            are believed (acquire too); must be said on Cloud Run",
     },
     Variable {
         name: "STAFF_IDENTITY_AUDIENCE",

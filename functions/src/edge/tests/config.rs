@@ -51,6 +51,20 @@ fn on_cloud_run_the_drain_outlives_a_deposed_primarys_answers() {
 }
 
 #[test]
+fn what_is_right_on_one_machine_alone_has_no_default_on_cloud_run() {
+    let redis = ("REDIS_URL", "redis://10.0.0.3:6379");
+    let database = ("DATABASE_URL", "postgres://10.0.0.4/license");
+    for on in [("K_SERVICE", "acquire"), ("CLOUD_RUN_JOB", "migrate")] {
+        assert_eq!(blamed(config::proxies(&env(&[on]))), "TRUSTED_PROXIES");
+        assert_eq!(config::proxies(&env(&[on, ("TRUSTED_PROXIES", "0")])), Ok(0));
+        assert_eq!(blamed(config::RedisConfig::from_env(&env(&[on, redis]))), "REDIS_AUTH");
+        assert!(config::RedisConfig::from_env(&env(&[on, redis, ("REDIS_AUTH", "password")])).is_ok());
+        assert_eq!(blamed(config::RecordsConfig::from_env(&env(&[on, database]))), "DATABASE_AUTH");
+        assert!(config::RecordsConfig::from_env(&env(&[on, database, ("DATABASE_AUTH", "password")])).is_ok());
+    }
+}
+
+#[test]
 fn a_missing_or_blank_value_is_asked_for_by_name() {
     assert_eq!(blamed(config::RedisConfig::from_env(&env(&[]))), "REDIS_URL");
     assert_eq!(blamed(config::RedisConfig::from_env(&env(&[("REDIS_URL", "  ")]))), "REDIS_URL");
@@ -292,8 +306,12 @@ fn staff_signs_in_by_an_audience_of_its_own_or_not_at_all() {
         config::staff(&env(&[&base, more].concat()))
     };
     assert!(staff(&[]).unwrap().is_none());
-    // Without an audience nobody is staff, whatever else is set.
-    assert!(staff(&[("STAFF_IDENTITY_ISSUER", "https://securetoken.google.com/s")]).unwrap().is_none());
+    // Without an audience nobody is staff; where something else is set, that is an accident.
+    assert_eq!(
+        blamed(staff(&[("STAFF_IDENTITY_ISSUER", "https://securetoken.google.com/s")])),
+        "STAFF_IDENTITY_AUDIENCE"
+    );
+    assert_eq!(blamed(staff(&[("STAFF_IDENTITY_JWKS_URL", "https://id.example/keys")])), "STAFF_IDENTITY_AUDIENCE");
     let (issuer, audience) =
         (("STAFF_IDENTITY_ISSUER", "https://securetoken.google.com/s"), ("STAFF_IDENTITY_AUDIENCE", "s"));
     let settings = staff(&[issuer, audience]).unwrap().unwrap();

@@ -41,6 +41,11 @@ fn values() -> BTreeMap<String, String> {
     EVERYTHING.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
+/// Set by Cloud Run, or read by the driver of PostgreSQL and refused.
+fn is_of_others(name: &str) -> bool {
+    ["K_SERVICE", "CLOUD_RUN_JOB"].contains(&name) || config::REFUSED_VARIABLES.contains(&name)
+}
+
 /// What a service asks for while it starts: what every binary reads, and what its own configuration is read from.
 async fn asked_for(service: &ServiceEntry) -> BTreeSet<String> {
     let (values, asked) = (values(), Arc::new(Mutex::new(BTreeSet::new())));
@@ -55,8 +60,7 @@ async fn asked_for(service: &ServiceEntry) -> BTreeSet<String> {
         panic!("{} does not start: {error}", service.name);
     }
     let mut asked = asked.lock().unwrap().clone();
-    // Of Cloud Run.
-    asked.retain(|name| !["K_SERVICE", "CLOUD_RUN_JOB"].contains(&name.as_str()));
+    asked.retain(|name| !is_of_others(name));
     asked
 }
 
@@ -93,7 +97,7 @@ fn the_job_of_the_schema_asks_for_the_variables_that_its_list_gives_it_and_for_n
     config::MigrateConfig::from_env(&env).unwrap().is_of_this_project(&env).unwrap();
     config::RestoreConfig::from_env(&env).unwrap();
     let mut asked = asked.lock().unwrap().clone();
-    asked.retain(|name| !["K_SERVICE", "CLOUD_RUN_JOB"].contains(&name.as_str()));
+    asked.retain(|name| !is_of_others(name));
     assert_eq!(asked, config::MIGRATE_VARIABLES.iter().map(|&name| name.to_owned()).collect());
     let own = VARIABLES
         .iter()
@@ -117,6 +121,37 @@ async fn no_service_starts_without_a_variable_that_is_required() {
             assert!(error.contains(variable.name), "{error}");
         }
     }
+}
+
+#[tokio::test]
+async fn no_service_and_no_job_starts_where_the_driver_would_read_more_than_the_configuration() {
+    install_tls();
+    for name in config::REFUSED_VARIABLES {
+        // The driver takes an empty one for a value: an empty PGSSLCERT is a file without a name.
+        for value in ["disable", ""] {
+            let mut values = values();
+            values.insert((*name).to_owned(), value.to_owned());
+            let env = Environment::map(values);
+            let unset = format!("{name} is set, and would change how PostgreSQL is connected to");
+            for service in &SERVICES {
+                let inputs = ServiceInputs { env: &env, clock: Clock::system(), publisher: None };
+                let error = service.build(inputs).await.err().map(|error| error.to_string()).unwrap_or_default();
+                assert!(error.starts_with(&unset), "{} with {name}={value}: {error:?}", service.name);
+            }
+            let error = config::MigrateConfig::from_env(&env).unwrap_err().to_string();
+            assert!(error.starts_with(&unset), "{error}");
+        }
+    }
+}
+
+#[test]
+fn what_is_refused_was_read_in_the_drivers_version_that_is_used() {
+    let lock = include_str!("../../../../Cargo.lock");
+    assert!(
+        lock.contains("name = \"sqlx-postgres\"\nversion = \"0.9.0\"\n"),
+        "sqlx is another version: see which variables its src/options/mod.rs and pgpass.rs read, mend \
+         REFUSED_VARIABLES, then this test"
+    );
 }
 
 /// Everything that is read, as text.
