@@ -2,13 +2,14 @@
 
 import base64
 import json
-import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from tofu_program import program_and_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 # A test that fails says what it found: the one way to have `tofu test` tell an output of a plan.
@@ -27,12 +28,7 @@ class Tofu:
     """The program that the tests built, over a copy of opentofu/ that may be changed."""
 
     def __init__(self, directory: str):
-        made = subprocess.run(
-            [ROOT / "tests/cloud/tools/environment", "tofu", "provider"], stdout=subprocess.PIPE, text=True, check=True
-        )
-        folder = Path(made.stdout.strip())
-        self.program = folder / "bin/tofu"
-        self.settings = os.environ | {"TF_CLI_CONFIG_FILE": str(folder / "tofu.rc"), "TF_IN_AUTOMATION": "1"}
+        self.program, self.settings = program_and_settings()
         self.opentofu = Path(directory) / "opentofu"
         shutil.copytree(ROOT / "opentofu", self.opentofu, ignore=shutil.ignore_patterns(".terraform*"))
 

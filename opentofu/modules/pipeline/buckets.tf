@@ -168,3 +168,16 @@ resource "google_storage_bucket_iam_member" "builder" {
   member     = "serviceAccount:${local.builder}"
   depends_on = [google_service_account.builder]
 }
+
+# Who read or wrote a state, a plan or a release record: a state holds the secrets of OAuth clients.
+resource "google_project_iam_audit_config" "storage" {
+  project = var.project
+  service = "storage.googleapis.com"
+
+  audit_log_config {
+    log_type = "DATA_READ"
+  }
+  audit_log_config {
+    log_type = "DATA_WRITE"
+  }
+}

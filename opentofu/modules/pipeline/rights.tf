@@ -46,9 +46,9 @@ resource "google_project_iam_member" "subscription_policies" {
 resource "google_project_iam_custom_role" "budget" {
   for_each = var.environments
 
-  project     = each.value.project
-  role_id     = "projectBudget"
-  title       = "Says what the project may cost"
+  project = each.value.project
+  role_id = "projectBudget"
+  title   = "Says what the project may cost"
   permissions = concat(
     [for verb in ["read", "write"] : "billing.resourcebudgets.${verb}"],
     ["resourcemanager.projects.get"],

@@ -214,6 +214,12 @@ run "states_are_kept_and_closed" {
     ])
     error_message = "Buckets must keep earlier versions and be closed to the public."
   }
+  assert {
+    condition = toset([
+      for kind in google_project_iam_audit_config.storage.audit_log_config : kind.log_type
+    ]) == toset(["DATA_READ", "DATA_WRITE"])
+    error_message = "Who read or wrote a state must be written down."
+  }
 }
 
 run "before_the_first_image_nothing_is_blocked" {
