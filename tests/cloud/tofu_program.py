@@ -1,7 +1,12 @@
 """The tofu and the provider that tests/cloud/tools/environment makes, and how they are run."""
 
+import contextlib
+import json
 import os
 import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,3 +26,25 @@ def program_and_settings(folder: Path | None = None) -> tuple[Path, dict]:
     folder = folder or made("tofu", "provider")
     settings = {"TF_CLI_CONFIG_FILE": str(folder / "tofu.rc"), "TF_IN_AUTOMATION": "1", **CHEAP}
     return folder / "bin/tofu", os.environ | settings
+
+
+@contextlib.contextmanager
+def one_provider(folder: Path) -> Iterator[dict]:
+    """Providers that serve every tofu which is run with these variables, where each would start its own for each run."""
+    with tempfile.TemporaryDirectory(prefix="license-provider-") as place, contextlib.ExitStack() as children:
+        told = {}
+        for name in ("google", "google-beta"):
+            file = Path(place, name)
+            program = (folder / "tofu.rc").resolve().parent / name / f"terraform-provider-{name}"
+            settings = os.environ | {"SCHEMA_PROVIDER_SERVE": str(file), "TMPDIR": place}
+            child = subprocess.Popen([program], env=settings, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+            # It ends with its standard input, also where nobody comes here any more.
+            children.callback(child.wait)
+            children.callback(child.stdin.close)
+            until = time.monotonic() + 60
+            while not (file.exists() and file.read_text().endswith("'\n")):
+                if child.poll() is not None or time.monotonic() > until:
+                    raise SystemExit(f"{program} does not serve: its exit status is {child.poll()}.")
+                time.sleep(0.01)
+            told |= json.loads(file.read_text().split("=", 1)[1].strip().strip("'"))
+        yield {"TF_REATTACH_PROVIDERS": json.dumps(told)}
