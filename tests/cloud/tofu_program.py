@@ -54,7 +54,7 @@ def served(folder: Path, name: str, place: Path, children: contextlib.ExitStack)
 
 @contextlib.contextmanager
 def one_provider(folder: Path) -> Iterator[dict]:
-    """Providers that serve every tofu which is run with these variables, where each would start its own for each run."""
+    """Providers that serve every tofu which is run with these variables; each would start its own for each run."""
     with tempfile.TemporaryDirectory(prefix="license-provider-") as place, contextlib.ExitStack() as children:
         told = {}
         for name in ("google", "google-beta"):

@@ -51,11 +51,11 @@ LEFT_OUT = (
         "an access token of IAM, which ends within the hour and has no file that could be lost.",
         SQL,
     ),
-    LeftOut("CKV_GCP_79", "The product is tested on PostgreSQL 16 (./dev cloud stores); a newer one comes with tests.", SQL),
+    LeftOut("CKV_GCP_79", "The product is tested on PostgreSQL 16 (./dev cloud stores); a newer one needs tests.", SQL),
     LeftOut(
         "CKV_GCP_26",
-        "They would be lines for every connection of a function to one of the two stores, and the firewall lets nothing "
-        "else through.",
+        "They would be lines for every connection of a function to one of the two stores, and the firewall lets "
+        "nothing else through.",
         ("google_compute_subnetwork.functions",),
     ),
     LeftOut(
@@ -71,8 +71,8 @@ LEFT_OUT = (
     ),
     LeftOut(
         "CKV_GCP_83",
-        "Messages name organizations and pools and live for an hour to a week; a key of our own could be lost, and then "
-        "the clock stands still. Google encrypts them with its own.",
+        "Messages name organizations and pools and live for an hour to a week; a key of our own could be lost, and "
+        "then the clock stands still. Google encrypts them with its own.",
         ("google_pubsub_topic.topic",),
     ),
     LeftOut(
