@@ -70,7 +70,7 @@ def inventory(runner, name: str):
             if not _list(runner, title, _words(environment, words), project):
                 failed.append(title)
     for root in ROOTS:
-        tofu = Tofu(runner, environment, root)
+        tofu = Tofu(runner, environment, root, looks_only=True)
         tofu.init()
         say(f"--- state of {root}: {len(tofu.addresses())} resources")
     if failed:

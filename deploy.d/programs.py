@@ -123,7 +123,7 @@ def explain(arguments, code: int, words: str) -> Failure:
         return Failure(
             "right",
             f"The account lacks {which}, for: {_name(arguments)} … Who has which right stands in "
-            "opentofu/modules/*/iam.tf; `gcloud auth list` shows the account that asks. Nothing else was tried.",
+            "opentofu/modules/pipeline; `gcloud auth list` shows the account that asks. Nothing else was tried.",
         )
     return Failure("failed", f"{_name(arguments)} … ended with exit code {code}. Its own words stand above.")
 

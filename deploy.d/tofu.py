@@ -2,11 +2,14 @@
 
 import hashlib
 import json
+import os
 
 import steps
-from environments import Environment, in_build, opentofu
+from environments import Environment, opentofu
 
-# What changes stores, keys and rights is an account that nobody is but for the time of an apply of platform.
+# What changes stores, keys and rights is an account that nobody is but for the time of an apply of platform. The one
+# thing that says who acts is this variable of the environment: the provider reads it, and so does the state's backend.
+# A variable of tofu would be kept in a saved plan, and prod applies the plan that staging's account made.
 IMPERSONATE = "GOOGLE_IMPERSONATE_SERVICE_ACCOUNT"
 ROOTS = ("platform", "services")
 # Longer than a request that is under way, shorter than anybody's patience: after it, the message names who holds it.
@@ -36,9 +39,8 @@ class Tofu:
     def _run(self, *arguments, **options):
         # The backend's settings of each environment in a place of their own: those of one never meet those of another.
         variables = {"TF_DATA_DIR": str(self.environment.work / f"{self.root}.terraform")}
-        if in_build() and self.root == "platform" and not self.looks_only:
-            # Said by a variable of the environment, and not by one of tofu: a plan that another account made is applied
-            # by this one, and keeps the values that it was made with.
+        if self.root == "platform" and not self.looks_only and IMPERSONATE not in os.environ:
+            # A person may name another account, or nobody with an empty text: then the credentials at hand act.
             variables[IMPERSONATE] = f"tofu-platform@{self.environment.project}.iam.gserviceaccount.com"
         return self.runner.run(["tofu", f"-chdir={self.directory}", *arguments], env=variables, **options)
 

@@ -20,9 +20,8 @@ terraform {
 }
 
 provider "google" {
-  project                     = var.project
-  region                      = var.region
-  impersonate_service_account = var.impersonate
+  project = var.project
+  region  = var.region
 
   # Identity Platform counts requests against a project, which for people's credentials must be named.
   billing_project       = var.project
@@ -30,7 +29,6 @@ provider "google" {
 }
 
 provider "google-beta" {
-  project                     = var.project
-  region                      = var.region
-  impersonate_service_account = var.impersonate
+  project = var.project
+  region  = var.region
 }

@@ -33,12 +33,6 @@ variable "image" {
   }
 }
 
-variable "impersonate" {
-  description = "The service account in whose name everything is done; null: with the credentials at hand."
-  type        = string
-  default     = null
-}
-
 variable "deployer" {
   description = "The account that deploys the services; null: nobody but who applies this."
   type        = string

@@ -15,9 +15,8 @@ terraform {
 }
 
 provider "google" {
-  project                     = var.platform.project
-  region                      = local.region
-  impersonate_service_account = var.impersonate
+  project = var.platform.project
+  region  = local.region
 
   # The API of budgets counts its requests against a project, which for people's credentials must be named.
   billing_project       = var.platform.project

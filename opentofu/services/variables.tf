@@ -31,12 +31,6 @@ variable "image" {
   }
 }
 
-variable "impersonate" {
-  description = "The service account in whose name everything is done; null: with the credentials at hand."
-  type        = string
-  default     = null
-}
-
 variable "region" {
   description = "The region that the functions run in; null: that of the platform."
   type        = string

@@ -5,9 +5,8 @@ number       = "100000000001"
 region       = "us-central1"
 kms_location = "us"
 
-# Who deploys the services, and in whose name this root is applied: bootstrap made both.
-deployer    = "deploy-dev@example-build.iam.gserviceaccount.com"
-impersonate = "tofu-platform@example-dev.iam.gserviceaccount.com"
+# Who deploys the services: bootstrap made it.
+deployer = "deploy-dev@example-build.iam.gserviceaccount.com"
 
 records = {
   tier            = "db-g1-small"

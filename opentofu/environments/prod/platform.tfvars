@@ -5,9 +5,8 @@ number       = "100000000003"
 region       = "us-central1"
 kms_location = "us"
 
-# Who deploys the services, and in whose name this root is applied: bootstrap made both.
-deployer    = "deploy-prod@example-build.iam.gserviceaccount.com"
-impersonate = "tofu-platform@example-prod.iam.gserviceaccount.com"
+# Who deploys the services: bootstrap made it.
+deployer = "deploy-prod@example-build.iam.gserviceaccount.com"
 
 records = {
   tier            = "db-custom-1-3840"

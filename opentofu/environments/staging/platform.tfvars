@@ -5,9 +5,8 @@ number       = "100000000002"
 region       = "us-central1"
 kms_location = "us"
 
-# Who deploys the services, and in whose name this root is applied: bootstrap made both.
-deployer    = "deploy-staging@example-build.iam.gserviceaccount.com"
-impersonate = "tofu-platform@example-staging.iam.gserviceaccount.com"
+# Who deploys the services: bootstrap made it.
+deployer = "deploy-staging@example-build.iam.gserviceaccount.com"
 
 records = {
   tier            = "db-g1-small"

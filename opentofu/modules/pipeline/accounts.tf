@@ -65,48 +65,6 @@ resource "google_project_iam_member" "grant" {
   depends_on = [google_service_account.deployer, google_service_account.platform]
 }
 
-locals {
-  secret_verbs = ["create", "delete", "get", "getIamPolicy", "list", "setIamPolicy", "update"]
-}
-
-# roles/secretmanager.admin reads values too. Whoever makes the places of secrets reads none.
-resource "google_project_iam_custom_role" "secret_places" {
-  for_each = var.environments
-
-  project     = each.value.project
-  role_id     = "secretPlaces"
-  title       = "Makes secrets and says who reads them"
-  permissions = [for verb in local.secret_verbs : "secretmanager.secrets.${verb}"]
-}
-
-resource "google_project_iam_member" "secret_places" {
-  for_each = local.platforms
-
-  project    = var.environments[each.key].project
-  role       = "projects/${var.environments[each.key].project}/roles/secretPlaces"
-  member     = "serviceAccount:${each.value}"
-  depends_on = [google_project_iam_custom_role.secret_places, google_service_account.platform]
-}
-
-# roles/pubsub.editor makes subscriptions and may not say who forwards their dead letters, which the services do.
-resource "google_project_iam_custom_role" "subscription_policies" {
-  for_each = var.environments
-
-  project     = each.value.project
-  role_id     = "subscriptionPolicies"
-  title       = "Says who may use a subscription"
-  permissions = [for verb in ["getIamPolicy", "setIamPolicy"] : "pubsub.subscriptions.${verb}"]
-}
-
-resource "google_project_iam_member" "subscription_policies" {
-  for_each = local.deployers
-
-  project    = var.environments[each.key].project
-  role       = "projects/${var.environments[each.key].project}/roles/subscriptionPolicies"
-  member     = "serviceAccount:${each.value}"
-  depends_on = [google_project_iam_custom_role.subscription_policies, google_service_account.deployer]
-}
-
 # In the build project: to write log lines, to run builds, and to look whether an image was attested.
 resource "google_project_iam_member" "builds" {
   for_each = merge([

@@ -8,24 +8,46 @@ locals {
 
   # Bucket, and the names that an account may write there (an expression of IAM conditions); "" is all of them.
   writers = merge(
-    { for name in local.names : "state-${name} ${name}" => { bucket = "state-${name}", deployer = name, only = "" } },
     {
       for name in local.names :
-      "plans ${name}" => { bucket = "plans", deployer = name, only = "startsWith(\"${local.objects.plans}${name}/\")" }
+      "state-${name} ${name}" => { bucket = "state-${name}", account = local.deployers[name], only = "" }
+    },
+    # Whoever applies `platform` is this account for its state too: the backend acts as the provider does.
+    {
+      for name in local.names : "platform's state of ${name}" => {
+        bucket  = "state-${name}"
+        account = local.platforms[name]
+        only    = "startsWith(\"${local.objects["state-${name}"]}platform/\")"
+      }
+    },
+    {
+      for name in local.names :
+      "plans ${name}" => {
+        bucket  = "plans"
+        account = local.deployers[name]
+        only    = "startsWith(\"${local.objects.plans}${name}/\")"
+      }
     },
     {
       for name in local.names : "releases ${name}" => {
-        bucket = "releases", deployer = name, only = "startsWith(\"${local.objects.releases}${name}.json\")"
+        bucket  = "releases"
+        account = local.deployers[name]
+        only    = "startsWith(\"${local.objects.releases}${name}.json\")"
       }
     },
     {
       for name, before in local.planned_by : "plans ${before} for ${name}" => {
-        bucket = "plans", deployer = before, only = "startsWith(\"${local.objects.plans}${name}/\")"
+        bucket  = "plans"
+        account = local.deployers[before]
+        only    = "startsWith(\"${local.objects.plans}${name}/\")"
       }
     },
     {
-      for name, before in local.planned_by :
-      "locks ${before} for ${name}" => { bucket = "state-${name}", deployer = before, only = "endsWith(\".tflock\")" }
+      for name, before in local.planned_by : "locks ${before} for ${name}" => {
+        bucket  = "state-${name}"
+        account = local.deployers[before]
+        only    = "endsWith(\".tflock\")"
+      }
     },
   )
   objects = { for name, bucket in local.buckets : name => "projects/_/buckets/${bucket}/objects/" }
@@ -34,12 +56,17 @@ locals {
   readers_of_buckets = merge(
     merge([
       for bucket in ["plans", "releases"] : {
-        for name in local.names : "${bucket} ${name}" => { bucket = bucket, deployer = name }
+        for name in local.names : "${bucket} ${name}" => { bucket = bucket, account = local.deployers[name] }
       }
     ]...),
     {
       for name, before in local.planned_by :
-      "state-${name} ${before}" => { bucket = "state-${name}", deployer = before }
+      "state-${name} ${before}" => { bucket = "state-${name}", account = local.deployers[before] }
+    },
+    # The backend lists a bucket before it reads: that right has no name of an object, so it stands by itself.
+    {
+      for name in local.names :
+      "state-${name} platform" => { bucket = "state-${name}", account = local.platforms[name] }
     },
   )
 }
@@ -112,7 +139,7 @@ resource "google_storage_bucket_iam_member" "writer" {
 
   bucket = google_storage_bucket.bucket[each.value.bucket].name
   role   = "roles/storage.objectAdmin"
-  member = "serviceAccount:${local.deployers[each.value.deployer]}"
+  member = "serviceAccount:${each.value.account}"
 
   dynamic "condition" {
     for_each = each.value.only == "" ? {} : { only = each.value.only }
@@ -122,7 +149,7 @@ resource "google_storage_bucket_iam_member" "writer" {
     }
   }
 
-  depends_on = [google_service_account.deployer]
+  depends_on = [google_service_account.deployer, google_service_account.platform]
 }
 
 resource "google_storage_bucket_iam_member" "reader" {
@@ -130,8 +157,8 @@ resource "google_storage_bucket_iam_member" "reader" {
 
   bucket     = google_storage_bucket.bucket[each.value.bucket].name
   role       = "roles/storage.objectViewer"
-  member     = "serviceAccount:${local.deployers[each.value.deployer]}"
-  depends_on = [google_service_account.deployer]
+  member     = "serviceAccount:${each.value.account}"
+  depends_on = [google_service_account.deployer, google_service_account.platform]
 }
 
 # The list of what an image is made of lies beside the releases.
@@ -140,4 +167,17 @@ resource "google_storage_bucket_iam_member" "builder" {
   role       = "roles/storage.objectCreator"
   member     = "serviceAccount:${local.builder}"
   depends_on = [google_service_account.builder]
+}
+
+# Who read or wrote a state, a plan or a release record: a state holds the secrets of OAuth clients.
+resource "google_project_iam_audit_config" "storage" {
+  project = var.project
+  service = "storage.googleapis.com"
+
+  audit_log_config {
+    log_type = "DATA_READ"
+  }
+  audit_log_config {
+    log_type = "DATA_WRITE"
+  }
 }

@@ -22,6 +22,8 @@ locals {
     "roles/monitoring.editor",
     "roles/pubsub.editor",
     "roles/run.admin",
+    # The provider names the project as the one that its requests are counted for.
+    "roles/serviceusage.serviceUsageConsumer",
   ]
   build_roles = [
     "roles/binaryauthorization.attestorsViewer",
@@ -48,15 +50,40 @@ locals {
 
   # Staging plans prod before a person approves it: it sees prod, and changes nothing there.
   planned_by = { for name, before in { prod = "staging" } : name => before if contains(local.names, name) }
+  # Roles that show what was set up and nothing that customers or services left there.
   viewer_roles = [
+    "roles/certificatemanager.viewer",
     "roles/cloudkms.viewer",
-    "roles/cloudsql.viewer",
+    "roles/cloudscheduler.viewer",
     "roles/compute.viewer",
-    "roles/iam.securityReviewer",
+    "roles/dns.reader",
     "roles/memorystore.viewer",
     "roles/monitoring.viewer",
     "roles/pubsub.viewer",
     "roles/run.viewer",
     "roles/secretmanager.viewer",
+    "roles/serviceusage.serviceUsageConsumer",
+  ]
+  # What the plan reads besides. The roles that have these rights have too much: cloudsql.viewer exports the records,
+  # identityplatform.viewer shows the customers, logging.viewer and iam.securityReviewer show log lines.
+  viewer_rights = [
+    "billing.resourcebudgets.read",
+    "cloudkms.cryptoKeys.getIamPolicy",
+    "cloudsql.databases.get",
+    "cloudsql.instances.get",
+    "cloudsql.users.get",
+    "cloudsql.users.list",
+    "firebaseauth.configs.get",
+    "iam.serviceAccounts.get",
+    "iam.serviceAccounts.getIamPolicy",
+    "logging.exclusions.get",
+    "logging.logMetrics.get",
+    "networkconnectivity.serviceConnectionPolicies.get",
+    "pubsub.subscriptions.getIamPolicy",
+    "pubsub.topics.getIamPolicy",
+    "resourcemanager.projects.get",
+    "resourcemanager.projects.getIamPolicy",
+    "secretmanager.secrets.getIamPolicy",
+    "servicenetworking.services.get",
   ]
 }

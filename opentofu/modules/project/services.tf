@@ -2,6 +2,7 @@ locals {
   # Google's services that the product uses, and those that its deployment asks.
   services = toset([
     "artifactregistry.googleapis.com",
+    "billingbudgets.googleapis.com",
     "binaryauthorization.googleapis.com",
     "certificatemanager.googleapis.com",
     "cloudkms.googleapis.com",

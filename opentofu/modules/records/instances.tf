@@ -90,6 +90,13 @@ locals {
   flags = {
     "cloudsql.iam_authentication" = "on"
     max_connections               = tostring(var.max_connections)
+
+    # Few lines, and those that a person at night looks for: who waited for whose lock, whether writing kept up, which
+    # statement failed, and who changed the schema. There are no passwords, so no statement has one.
+    log_checkpoints         = "on"
+    log_lock_waits          = "on"
+    log_min_error_statement = "error"
+    log_statement           = "ddl"
   }
 }
 

@@ -105,7 +105,8 @@ class Site:
         # The Python that runs the tests is the one that `env python3` finds.
         path = f"{self.programs}:{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}"
         kept = {name: value for name, value in os.environ.items() if not name.startswith("_")}
-        for name in ("BUILD_ID", "COMMIT_SHA", "TF_CLI_CONFIG_FILE"):
+        here = ("BUILD_ID", "COMMIT_SHA", "TF_CLI_CONFIG_FILE", "GOOGLE_IMPERSONATE_SERVICE_ACCOUNT")
+        for name in here:
             kept.pop(name, None)
         return {**kept, "PATH": path, "FAKE_HOME": str(self.home), **variables}
 

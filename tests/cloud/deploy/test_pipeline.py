@@ -186,16 +186,44 @@ def test_prod_applies_the_approved_plan_and_tags_the_image(site):
     assert IMAGE in tag and ":prod-2" in tag
 
 
-def test_in_a_build_platform_alone_is_applied_by_the_account_that_may_change_it(site):
-    site.ok("image", "dev", "--image", IMAGE, BUILD_ID="1", project="acme-build")
-    for step in STEPS:
-        site.ok(step, "dev", BUILD_ID="1", project="acme-build")
-    used = {
+def actors(site) -> set:
+    """(root, who acts) of every call of tofu."""
+    return {
         (call["line"].split("opentofu/")[1].split()[0], call["env"].get("GOOGLE_IMPERSONATE_SERVICE_ACCOUNT"))
         for call in site.calls()
         if call["line"].startswith("tofu")
     }
-    assert used == {("platform", "tofu-platform@acme-dev.iam.gserviceaccount.com"), ("services", None)}
+
+
+@pytest.mark.parametrize("where", [{"BUILD_ID": "1", "project": "acme-build"}, {}], ids=["build", "hand"])
+def test_platform_alone_is_applied_by_the_account_that_may_change_it(site, where):
+    site.ok("image", "dev", "--image", IMAGE, **where)
+    for step in STEPS:
+        site.ok(step, "dev", **where)
+    assert actors(site) == {("platform", "tofu-platform@acme-dev.iam.gserviceaccount.com"), ("services", None)}
+
+
+@pytest.mark.parametrize("who", ["other@acme-dev.iam.gserviceaccount.com", ""])
+def test_whom_a_person_names_acts(site, who):
+    site.ok("image", "dev", "--image", IMAGE)
+    for step in STEPS:
+        site.ok(step, "dev", GOOGLE_IMPERSONATE_SERVICE_ACCOUNT=who)
+    assert actors(site) == {("platform", who), ("services", who)}
+
+
+def test_an_inventory_is_taken_with_the_credentials_at_hand(site):
+    site.ok("inventory", "dev")
+    assert actors(site) == {("platform", None), ("services", None)}
+
+
+def test_no_call_of_tofu_says_who_acts_but_by_the_environment(site):
+    """A saved plan keeps every -var, -var-file and -backend-config, and prod applies what staging's account planned."""
+    run_steps(site, "staging")
+    passed_smoke(site, "staging")
+    site.ok("promote", "staging", project="acme-build", BUILD_ID="build-9")
+    told = [word for call in site.calls() if call["line"].startswith("tofu") for word in call["arguments"]]
+    assert any(word.startswith("-var-file=") for word in told)
+    assert [word for word in told if "impersonate" in word or "iam.gserviceaccount" in word] == []
 
 
 def test_a_pause_outlives_a_deploy_and_is_not_passed_on(site):

@@ -7,6 +7,7 @@ import os
 import pathlib
 import subprocess
 import time
+import zipfile
 
 import pytest
 from conftest import IMAGE, Site
@@ -97,6 +98,16 @@ def test_a_plan_that_deletes_the_records_is_refused(site):
     words = site.refused(8, "plan", "dev")
     assert "deletes module.records.terraform_data.instance" in words
     site.ok("plan", "dev", "--allow-delete", "module.records.terraform_data.instance")
+
+
+def test_a_saved_plan_does_not_say_who_made_it(site):
+    """Staging's account makes the plan that prod's applies: nothing of the first may be left in it."""
+    site.ok("image", "dev", "--image", IMAGE)
+    site.ok("plan", "dev", GOOGLE_IMPERSONATE_SERVICE_ACCOUNT="somebody@acme-dev.iam.gserviceaccount.com")
+    with zipfile.ZipFile(site.clone / ".deploy/dev/platform.plan") as plan:
+        kept = {name: plan.read(name) for name in plan.namelist()}
+    assert IMAGE.encode() in kept["tfplan"]
+    assert [name for name, content in kept.items() if b"somebody" in content] == []
 
 
 def test_a_stale_plan_is_told(site):

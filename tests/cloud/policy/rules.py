@@ -170,6 +170,11 @@ RULES = (
     Rule("image-tag", "An image is named by its digest.", written(r"(pkg\.dev|gcr\.io|ghcr\.io)/[^\"@]*:[^\"@/]*\"")),
     Rule("unprotected", "It must be protected: prevent_destroy, and what its type has besides.", unprotected),
     Rule("fixed-value", "This setting has one right value (FIXED in tests/cloud/policy/rules.py).", other_values),
+    Rule(
+        "impersonation",
+        "GOOGLE_IMPERSONATE_SERVICE_ACCOUNT alone says who acts: a saved plan keeps what is written here.",
+        written(r"impersonate|\baccess_token\s*=|\bcredentials\s*="),
+    ),
     Rule("list", "Taking one from a list moves all behind it: use for_each.", lists),
     Rule("teardown", "`keep` is given by hand for a teardown, and never by a file.", unprotected_environment),
     Rule("provider", "The providers are google and google-beta `~> 8.0`, and no others.", floating_provider),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import pathlib
 import re
 import subprocess
 import tempfile
 from typing import Any
+
+from tofu_program import program_and_settings
 
 from .run_of_services import PROJECT, ROOT
 
@@ -32,10 +33,11 @@ def rules(made: pathlib.Path) -> dict[str, Any]:
     with tempfile.NamedTemporaryFile("w", suffix=".tfvars.json") as values:
         json.dump(VALUES, values)
         values.flush()
+        tofu, settings = program_and_settings(made)
         done = subprocess.run(
-            [str(made / "bin" / "tofu"), f"-chdir={MODULE}", "console", f"-var-file={values.name}"],
+            [str(tofu), f"-chdir={MODULE}", "console", f"-var-file={values.name}"],
             input="jsonencode(local.rules)", capture_output=True, text=True,
-            env={**os.environ, "TF_CLI_CONFIG_FILE": str(made / "tofu.rc"), "TF_DATA_DIR": f"{values.name}.d"},
+            env={**settings, "TF_DATA_DIR": f"{values.name}.d"},
         )
     answer = [line for line in done.stdout.splitlines() if line.startswith('"')]
     if done.returncode != 0 or not answer:

@@ -47,7 +47,10 @@ run "an_environment_changes_itself_and_no_other" {
   }
   assert {
     condition = alltrue([
-      for grant in google_project_iam_member.grant : endswith(grant.role, "iewer") if(
+      for grant in google_project_iam_member.grant : (
+        endswith(grant.role, "iewer") ||
+        contains(["roles/dns.reader", "roles/serviceusage.serviceUsageConsumer"], grant.role)
+        ) if(
         grant.project == "example-prod" &&
         grant.member == "serviceAccount:deploy-staging@example-build.iam.gserviceaccount.com"
       )
@@ -55,10 +58,17 @@ run "an_environment_changes_itself_and_no_other" {
     error_message = "Staging plans prod, and changes nothing there."
   }
   assert {
-    condition = [
-      for key, grant in google_storage_bucket_iam_member.writer : key if startswith(key, "state-prod ")
-    ] == ["state-prod prod"]
-    error_message = "Prod's state is written by prod's account alone."
+    condition = {
+      for grant in google_storage_bucket_iam_member.writer :
+      grant.member => try(grant.condition[0].expression, "all of it") if endswith(grant.bucket, "-state-prod")
+      } == {
+      "serviceAccount:deploy-prod@example-build.iam.gserviceaccount.com"    = "all of it"
+      "serviceAccount:deploy-staging@example-build.iam.gserviceaccount.com" = "resource.name.endsWith(\".tflock\")"
+      "serviceAccount:tofu-platform@example-prod.iam.gserviceaccount.com" = join("", [
+        "resource.name.startsWith(\"projects/_/buckets/example-build-state-prod/objects/platform/\")",
+      ])
+    }
+    error_message = "Prod's state is written by prod's accounts alone; staging's locks it."
   }
 }
 
@@ -77,6 +87,65 @@ run "staging_locks_prods_state_and_writes_its_plan" {
       "resource.name.startsWith(\"projects/_/buckets/example-build-plans/objects/dev/\")",
     ])
     error_message = "Nobody may change the plan of another environment."
+  }
+}
+
+run "who_applies_platform_reads_its_state" {
+  command = plan
+
+  assert {
+    condition = alltrue([
+      for name in ["dev", "staging", "prod"] : (
+        google_storage_bucket_iam_member.reader["state-${name} platform"].member ==
+        "serviceAccount:tofu-platform@example-${name}.iam.gserviceaccount.com"
+      )
+    ])
+    error_message = "The state's backend acts as GOOGLE_IMPERSONATE_SERVICE_ACCOUNT says, as the provider does."
+  }
+}
+
+run "who_plans_prod_reads_what_is_compared_and_nothing_of_customers" {
+  command = plan
+
+  assert {
+    condition = [for name, grant in google_project_iam_member.planner : "${name} ${grant.project} ${grant.member}"] == [
+      "prod example-prod serviceAccount:deploy-staging@example-build.iam.gserviceaccount.com",
+    ]
+    error_message = "Prod alone is planned by another environment's account."
+  }
+  assert {
+    condition = alltrue([
+      for permission in google_project_iam_custom_role.planner["prod"].permissions :
+      anytrue([for verb in ["get", "getIamPolicy", "list", "read"] : endswith(permission, ".${verb}")])
+    ])
+    error_message = "Who plans prod changes nothing there."
+  }
+  assert {
+    condition = length(setintersection(
+      [for grant in google_project_iam_member.grant : grant.role],
+      ["roles/cloudsql.viewer", "roles/identityplatform.viewer", "roles/iam.securityReviewer"],
+    )) == 0
+    error_message = "These roles export the records, show customers, or show log lines."
+  }
+}
+
+run "a_budget_is_set_in_its_project_and_not_on_the_billing_account" {
+  command = plan
+
+  assert {
+    condition = {
+      for name, grant in google_project_iam_member.budget : name => "${grant.member} ${grant.role}"
+      } == {
+      for name, email in output.deployers :
+      name => "serviceAccount:${email} projects/example-${name}/roles/projectBudget"
+    }
+    error_message = "Each environment's deployer sets the budget of its own project."
+  }
+  assert {
+    condition = alltrue([
+      for grant in google_project_iam_member.grant : !startswith(grant.role, "roles/billing.")
+    ])
+    error_message = "A role of billing reaches beyond one project."
   }
 }
 
@@ -144,6 +213,12 @@ run "states_are_kept_and_closed" {
       )
     ])
     error_message = "Buckets must keep earlier versions and be closed to the public."
+  }
+  assert {
+    condition = toset([
+      for kind in google_project_iam_audit_config.storage.audit_log_config : kind.log_type
+    ]) == toset(["DATA_READ", "DATA_WRITE"])
+    error_message = "Who read or wrote a state must be written down."
   }
 }
 

@@ -49,6 +49,25 @@ run "it_can_be_restored_to_any_point_of_a_week" {
   }
 }
 
+run "it_logs_what_is_looked_for_at_night" {
+  command = plan
+
+  variables {
+    replica_region = "us-east1"
+  }
+
+  assert {
+    condition = alltrue([
+      for instance in concat(
+        values(google_sql_database_instance.records), values(google_sql_database_instance.replica),
+        ) : length(setintersection([for flag in instance.settings[0].database_flags : "${flag.name}=${flag.value}"], [
+          "log_checkpoints=on", "log_lock_waits=on", "log_min_error_statement=error", "log_statement=ddl",
+      ])) == 4
+    ])
+    error_message = "Lock waits, checkpoints, failed statements and changes of the schema must be logged."
+  }
+}
+
 run "it_is_protected" {
   command = plan
 
@@ -90,7 +109,10 @@ run "there_are_no_passwords_and_migrate_alone_is_a_superuser" {
   assert {
     condition = {
       for flag in google_sql_database_instance.records["a"].settings[0].database_flags : flag.name => flag.value
-    } == { "cloudsql.iam_authentication" = "on", max_connections = "200" }
+      } == {
+      "cloudsql.iam_authentication" = "on", max_connections = "200", log_checkpoints = "on", log_lock_waits = "on",
+      log_min_error_statement       = "error", log_statement = "ddl"
+    }
     error_message = "IAM login must be on, and the number of connections the one that sizes are checked with."
   }
 }

@@ -2,14 +2,20 @@
 // the real provider cannot be had. It reads google-schema.json (the form of `tofu providers schema -json`; extract.py
 // makes it) beside itself, talks to no network, and refuses to plan or to apply. What the schema cannot say and the
 // provider's documentation states is in given.json.
+//
+// With SCHEMA_PROVIDER_SERVE it serves every tofu that is told of it (TF_REATTACH_PROVIDERS), where otherwise each tofu
+// starts two for each run of a test: it writes that variable into the file of this name, and ends when its standard
+// input does.
 package main
 
 import (
 	"encoding/json"
+	"io"
 	"log"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/hashicorp/terraform-plugin-go/tfprotov5"
 	"github.com/hashicorp/terraform-plugin-go/tfprotov5/tf5server"
@@ -35,7 +41,16 @@ func main() {
 		log.Fatal(err)
 	}
 	serve := func() tfprotov5.ProviderServer { return server{all: all, rules: given.Rules} }
-	if err := tf5server.Serve(address, serve); err != nil {
+	options := []tf5server.ServeOpt{}
+	if file := os.Getenv("SCHEMA_PROVIDER_SERVE"); file != "" {
+		options = append(options, tf5server.WithManagedDebug(), tf5server.WithManagedDebugEnvFilePath(file),
+			tf5server.WithManagedDebugReattachConfigTimeout(time.Minute))
+		go func() {
+			_, _ = io.Copy(io.Discard, os.Stdin)
+			os.Exit(0)
+		}()
+	}
+	if err := tf5server.Serve(address, serve, options...); err != nil {
 		log.Fatal(err)
 	}
 }
