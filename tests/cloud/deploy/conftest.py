@@ -2,12 +2,14 @@
 
 import ast
 import compileall
+import importlib
 import json
 import os
 import pathlib
 import shutil
 import subprocess
 import sys
+import time
 
 import forked
 import pytest
@@ -133,6 +135,21 @@ class Site:
         """The calls that begin with one of these words, without the paths of this test."""
         found = [call["line"].replace(f"{self.clone}/", "") for call in self.calls()]
         return [line for line in found if not starts or line.startswith(starts)]
+
+    def await_file(self, name: str, child: subprocess.Popen):
+        """Wait until a fake has left this file, which it does when it is in the midst of its work."""
+        deadline = time.monotonic() + 30
+        while not (self.home / name).exists():
+            assert time.monotonic() < deadline and child.poll() is None, name
+            time.sleep(0.01)
+
+    def piece(self, name: str):
+        """A module of deploy.d itself."""
+        sys.path.insert(0, str(self.clone / "deploy.d"))
+        try:
+            return importlib.import_module(name)
+        finally:
+            sys.path.pop(0)
 
     def forget_calls(self):
         (self.home / "calls").unlink(missing_ok=True)
