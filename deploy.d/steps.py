@@ -59,7 +59,7 @@ def alone(name: str):
     path = ROOT / ".deploy" / f"{name}.lock"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = open(path, "a+", encoding="utf-8")  # noqa: SIM115 - closed below
+        file = open(path, "a+b", buffering=0)  # noqa: SIM115 - closed below
     except OSError as error:
         raise failure_of(error) from error
     with file:
@@ -67,16 +67,16 @@ def alone(name: str):
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             file.seek(0)
+            process = file.read().decode("ascii", "replace").strip() or "unknown"
             raise Failure(
                 "locked",
-                f"Another ./deploy of this clone works on {name} at this moment (process {file.read().strip() or '?'}). "
-                "Nothing was done. Wait until it has ended, then start this command again.",
+                f"Another ./deploy of this clone works on {name} at this moment (process {process}). Nothing was done. "
+                "Wait until it has ended, then start this command again.",
             ) from error
         # Only for the message above: on a full disk it is left out.
         with contextlib.suppress(OSError):
             file.truncate(0)
-            file.write(str(os.getpid()))
-            file.flush()
+            file.write(str(os.getpid()).encode())
         yield
 
 

@@ -78,10 +78,20 @@ def git(clone: pathlib.Path, *words) -> str:
 class Site:
     """A copy of the clone, the fakes and what they recorded."""
 
-    def __init__(self, directory: pathlib.Path, template: Template):
+    def __init__(self, directory: pathlib.Path):
         self.clone = directory / "clone"
         self.home = directory / "fakes"
         self.programs = directory / "bin"
+
+    def copied(self, directory: pathlib.Path) -> "Site":
+        """The same once more, as it is now."""
+        other = Site(directory)
+        for mine, theirs in ((self.clone, other.clone), (self.home, other.home), (self.programs, other.programs)):
+            shutil.copytree(mine, theirs, symlinks=True)
+        return other
+
+    def begin(self, template: Template) -> "Site":
+        """As every test begins."""
         self.home.mkdir()
         shutil.copytree(template.clone, self.clone, symlinks=True)
         shutil.copytree(template.programs, self.programs)
@@ -89,6 +99,7 @@ class Site:
         self.put("services.outputs.json", {"revisions": GOOD})
         self.put("platform.changes.json", [JOB_UPDATE])
         self.put("services.changes.json", [SERVICE_UPDATE])
+        return self
 
     def git(self, *words) -> str:
         return git(self.clone, *words)
@@ -187,4 +198,4 @@ def template(tmp_path_factory) -> Template:
 
 @pytest.fixture
 def site(tmp_path, template) -> Site:
-    return Site(tmp_path, template)
+    return Site(tmp_path).begin(template)
