@@ -58,7 +58,9 @@ def _step_image(name: str) -> str:
     path = opentofu() / "bootstrap" / "steps.auto.tfvars.json"
     way = "The images of the steps are not known here without it. What reads their digests: ./deploy bootstrap"
     text, key = read_text(path, "machine", way), name.strip("_").lower()
-    return parse(text, {"steps": {key: str}}, "machine", f"{path} was cut short or edited, and holds", way)["steps"][key]
+    return parse(text, {"steps": {key: str}}, "machine", f"{path} was cut short or edited, and holds", way)["steps"][
+        key
+    ]
 
 
 def _make(runner, environment: Environment) -> str:

@@ -13,9 +13,10 @@ import inventory
 import recovery
 import secret_values
 import smoke_verb
+from builds import is_under_way, start
 from environments import NAMES, Environment, check_edited, check_project, commit
 from failures import Failure, exit_code_table, failure_of
-from pipeline import Deploy, is_under_way, saved_plan, start
+from pipeline import Deploy, saved_plan
 from programs import Runner
 from steps import alone
 from streams import end_output, open_streams, say

@@ -69,12 +69,13 @@ def failure_of(error: BaseException) -> Failure:
     if isinstance(error, UnicodeError):
         return Failure(
             "machine",
-            f"A name or a text cannot be written in this machine's locale ({error.reason}). Set LC_ALL=C.UTF-8. {AGAIN}",
+            f"A name or a text cannot be written in this machine's locale ({error.reason}). Set LC_ALL=C.UTF-8. "
+            f"{AGAIN}",
         )
     return Failure(
         "fault",
-        f"That is a fault of ./deploy itself ({type(error).__name__}), and what it was about to do may be done in part. "
-        "Report it with the lines above. The same command may be started again.",
+        f"That is a fault of ./deploy itself ({type(error).__name__}), and what it was about to do may be done in "
+        "part. Report it with the lines above. The same command may be started again.",
     )
 
 

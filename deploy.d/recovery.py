@@ -2,9 +2,10 @@
 
 import datetime
 
+from builds import execute_job, is_under_way, start
 from environments import DIGEST, STRICT, check_edited, commit
 from failures import Failure
-from pipeline import Deploy, execute_job, is_under_way, start
+from pipeline import Deploy
 from plan_review import PlanReview
 from releases import ReleaseRecord, moment, now
 from streams import say

@@ -56,9 +56,7 @@ class ReleaseRecord:
     def _describe(self) -> tuple:
         """The generation of the object, and Google's time of it."""
         question = ["gcloud", "storage", "objects", "describe", self.address]
-        done = self.runner.run(
-            [*question, "--format=value(generation,creation_time)"], capture=True, allowed=(0, 1)
-        )
+        done = self.runner.run([*question, "--format=value(generation,creation_time)"], capture=True, allowed=(0, 1))
         if done.code:
             if NO_OBJECT.search(done.words):
                 return NOTHING, None

@@ -72,7 +72,9 @@ def number_of(value: str) -> int:
     """The number that stands before a key. What else a value may be is not shown: it is a secret."""
     found = KEY.match(value)
     if not found:
-        raise Failure("unreadable", "A version of the secret is no key with its number before it. Disable that version.")
+        raise Failure(
+            "unreadable", "A version of the secret is no key with its number before it. Disable that version."
+        )
     return int(found.group(1))
 
 

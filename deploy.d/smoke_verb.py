@@ -76,7 +76,9 @@ def _test(runner, deploy: Deploy, image: str):
     outputs = deploy.services.outputs()
     hidden = tuple(function for function, row in functions().items() if row["ingress"] == "internal")
     if not fits(outputs, SERVED):
-        raise Failure("wait", f"Nothing serves in {environment.name} yet. First: ./deploy apply-services {environment.name}")
+        raise Failure(
+            "wait", f"Nothing serves in {environment.name} yet. First: ./deploy apply-services {environment.name}"
+        )
     acquire = outputs["environment"]["acquire"]
     target = SmokeTarget(
         front=outputs["public_url"],
@@ -163,8 +165,8 @@ def _put_back(deploy: Deploy, record: ReleaseRecord, image: str, failure: Failur
     except (Failure, OSError) as second:
         raise Failure(
             "restore",
-            f"The smoke test failed: {failure}\nThe earlier image could not be put back: {failure_of(second)}\nTry it by hand: "
-            f"./deploy rollback {name} --to {previous}",
+            f"The smoke test failed: {failure}\nThe earlier image could not be put back: {failure_of(second)}\n"
+            f"Try it by hand: ./deploy rollback {name} --to {previous}",
         ) from second
     raise Failure(
         "smoke", f"The smoke test failed, and {previous} serves {name} again. What failed: {failure}"

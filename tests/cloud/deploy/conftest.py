@@ -6,6 +6,7 @@ import importlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -189,6 +190,24 @@ class Site:
         """An environment with an image and a plan."""
         self.ok("image", name, "--image", IMAGE)
         self.ok("plan", name)
+
+
+def sentence(words: str) -> str:
+    """What a person reads last. Nobody is shown where in the program it was."""
+    assert "Traceback" not in words and "Exception ignored" not in words, words
+    last = words.strip().splitlines()[-1]
+    # It ends as a sentence does, or with a command to be copied.
+    assert len(last) > 40 and (last.endswith(".") or re.search(r"(?:\./deploy|git) [^\n]+[^.]$", last)), words
+    return words
+
+
+def real(site, *words, project="acme-dev", before=None, python=(), **options) -> subprocess.CompletedProcess:
+    """./deploy as a shell starts it, where a fork of the tests' Python would hide how its own one starts or ends."""
+    given = {**site.environment(project), **options.pop("env", {})}
+    given = {name: value for name, value in given.items() if value is not None}
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL, **options}
+    command = [sys.executable, *python, site.clone / "deploy", *words]
+    return subprocess.run(command, env=given, text=True, check=False, timeout=60, preexec_fn=before, **options)  # noqa: PLW1509
 
 
 @pytest.fixture(scope="session")

@@ -76,7 +76,11 @@ CASES = {
     "apply-services": (through(*STEPS[:3]), ["apply-services", "dev"], {}),
     "canary": (canary, ["apply-services", "dev"], {}),
     "promote dev": (through(*STEPS), ["promote", "dev"], {}),
-    "promote staging": (through(*STEPS, name="staging"), ["promote", "staging"], {"project": "acme-build", "BUILD_ID": "b"}),
+    "promote staging": (
+        through(*STEPS, name="staging"),
+        ["promote", "staging"],
+        {"project": "acme-build", "BUILD_ID": "b"},
+    ),
     "promote prod": (in_prod, ["promote", "prod"], {}),
     "start": (serving("staging"), ["start", "staging"], {}),
     "rollback": (serving(), ["rollback", "dev"], {}),
@@ -111,7 +115,9 @@ def state(site) -> dict:
             if path.is_file() and relative.parts[0] not in VOLATILE and path.suffix not in (".lock", ".plan"):
                 text = path.read_text().replace(str(root.parent), "SITE")
                 # A plan holds what was there when it was made, and its sum is another one with it.
-                found[normal(str(relative))] = re.sub(r'"(platform|services)": "[0-9a-f]{64}"', r'"\1": SUM', normal(text))
+                found[normal(str(relative))] = re.sub(
+                    r'"(platform|services)": "[0-9a-f]{64}"', r'"\1": SUM', normal(text)
+                )
     return found
 
 

@@ -218,7 +218,12 @@ def test_a_second_deploy_at_once_is_told_who_holds_the_lock(site):
             "storage.objects.get",
         ),
         ("storage objects", "ERROR: (gcloud.storage.cat) PERMISSION_DENIED: no", "plan", "a right"),
-        ("storage objects", "ERROR: Reauthentication failed. Please run: gcloud auth login", "plan", "gcloud auth login"),
+        (
+            "storage objects",
+            "ERROR: Reauthentication failed. Please run: gcloud auth login",
+            "plan",
+            "gcloud auth login",
+        ),
     ],
 )
 def test_a_missing_right_is_named(site, match, words, verb, says):
