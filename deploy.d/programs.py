@@ -174,14 +174,14 @@ def explain(arguments, code: int, words: str) -> Failure:
     if OVERTAKEN.search(words):
         return Failure(
             "locked",
-            f"Somebody else wrote the same at this moment ({_name(arguments)} …): a deploy, a pause or a rollback, by a "
-            "person or a build. Theirs was kept and nothing of this run was written. Start the same command again.",
+            f"Somebody else wrote the same at this moment ({_name(arguments)} …): a deploy, a pause or a rollback, by "
+            "a person or a build. Theirs was kept and nothing of this run was written. Start the same command again.",
         )
     if code < 0:
         return Failure(
             "failed",
-            f"{_name(arguments)} … was ended by {signal.Signals(-code).name}. Where that is SIGKILL and nobody sent it, "
-            f"this machine ran out of memory. {AGAIN}",
+            f"{_name(arguments)} … was ended by {signal.Signals(-code).name}. Where that is SIGKILL and nobody sent "
+            f"it, this machine ran out of memory. {AGAIN}",
         )
     return Failure("failed", f"{_name(arguments)} … ended with exit code {code}. Its own words stand above.")
 
