@@ -135,8 +135,8 @@ def unlock(runner, name: str, root: str, lock: str):
         raise Failure("usage", f"There is no root {root!r}. There are: {', '.join(ROOTS)}.")
     tofu = deploy.platform if root == "platform" else deploy.services
     tofu.init()
-    tofu.unlock(lock)
-    say(f"The lock is removed. Start the deploy again: ./deploy plan {name}")
+    found = "The lock is removed" if tofu.unlock(lock) else "There is no such lock any more"
+    say(f"{found}. Start the deploy again: ./deploy plan {name}")
 
 
 def teardown(runner, name: str, project: str):

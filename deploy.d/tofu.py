@@ -6,7 +6,7 @@ import re
 
 import steps
 from environments import Environment, in_build, opentofu
-from programs import UNREADABLE
+from programs import UNREADABLE, explain
 from reading import fits, parse
 
 # What changes stores, keys and rights is an account that nobody is but for the time of an apply of platform.
@@ -16,6 +16,8 @@ ROOTS = ("platform", "services")
 LOCK_TIMEOUT = "-lock-timeout=30s"
 
 
+# What the store of states says of a lock that is not there.
+NO_LOCK = re.compile(r"object doesn't exist|no such object", re.IGNORECASE)
 CHANGES = [{"address": str, "type": str, "change": {"actions": [str]}}]
 OUTPUTS = {...: {"value": object}}
 
@@ -128,8 +130,13 @@ class Tofu:
         """What the state has."""
         return self._run("state", "list", "-no-color", capture=True, allowed=(0, 1)).output.split()
 
-    def unlock(self, lock: str):
-        self._run("force-unlock", "-force", "-no-color", lock)
+    def unlock(self, lock: str) -> bool:
+        """Remove a lock; no, where it is gone already."""
+        command = ("force-unlock", "-force", "-no-color", lock)
+        done = self._run(*command, allowed=(0, 1))
+        if done.code and not NO_LOCK.search(done.words):
+            raise explain(["tofu", *command], done.code, done.words)
+        return done.code == 0
 
 
 def _text(value) -> str:
