@@ -15,16 +15,13 @@ DEV = """#!/bin/sh
 
 @pytest.fixture
 def tree(tmp_path):
-    """What .ci/image reads, without .git, in somebody else's clone."""
-    outer = tmp_path / "outer"
-    place = outer / "upload"
+    """What .ci/image reads, without .git."""
+    place = tmp_path / "outer/upload"
     for name in (".ci/image", "dev.d/need.sh", "opentofu/functions.json"):
         (place / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(REPOSITORY / name, place / name)
     (place / "dev").write_text(DEV)
     (place / "dev").chmod(0o755)
-    for words in (["init", "--quiet"], ["commit", "--quiet", "--allow-empty", "--message", "not ours"]):
-        git(outer, *words)
     return place
 
 
@@ -42,6 +39,8 @@ def test_what_binaries_are_made_of_is_listed_in_a_tree_without_history(tree):
 
 @pytest.mark.parametrize("words", [["binaries"], []], ids=["binaries", "both"])
 def test_binaries_of_a_tree_without_history_need_a_time_and_take_nobody_elses(tree, words):
+    for said in (["init", "--quiet"], ["commit", "--quiet", "--allow-empty", "--message", "not ours"]):
+        git(tree.parent, *said)
     done = run(tree, *words)
     assert done.returncode == 1 and "SOURCE_DATE_EPOCH" in done.stderr and "no .git" in done.stderr
     assert not (tree / "target").exists()
