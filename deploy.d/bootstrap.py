@@ -2,13 +2,14 @@
 
 import json
 
-from environments import NAMES, ROOT, Build, Environment, opentofu, say
+from environments import NAMES, ROOT, Build, Environment, opentofu
 from failures import Failure
 from plan_review import PlanReview
 from programs import explain
 from releases import NO_OBJECT
 from steps import write_file
-from tofu import read_json
+from streams import say
+from tofu import read_json, shown_plan
 
 STEP_IMAGES = ("builder", "cloud")
 # Until the bucket of states exists, the state of what makes it lies beside it. tofu reads files of this name last.
@@ -94,7 +95,7 @@ class BootstrapRoot:
         plan = ROOT / ".deploy" / "bootstrap.plan"
         plan.parent.mkdir(exist_ok=True)
         self._tofu("plan", "-input=false", "-no-color", "-var-file=bootstrap.tfvars", f"-out={plan}")
-        shown = read_json(self._tofu("show", "-json", str(plan), capture=True).output)
+        shown = read_json(self._tofu("show", "-json", str(plan), capture=True).output, shown_plan)
         review = PlanReview(shown)
         deleted = [address for address, (_, actions) in review.changes.items() if "delete" in actions]
         if deleted:

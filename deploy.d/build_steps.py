@@ -1,11 +1,12 @@
 """The first steps of the pipeline: the checks, the tests, and the image."""
 
-import json
 import os
 
-from environments import DIGEST, ROOT, Environment, check_project, commit, commit_time, opentofu, say
+from environments import DIGEST, ROOT, Environment, check_project, commit, commit_time, opentofu
 from failures import Failure
+from reading import parse, read_text
 from steps import Steps
+from streams import say
 
 ATTESTOR = "built-by-cloud-build"
 
@@ -55,9 +56,11 @@ def _step_image(name: str) -> str:
     if given:
         return given
     path = opentofu() / "bootstrap" / "steps.auto.tfvars.json"
-    if not path.exists():
-        raise Failure("missing", "The images of the steps are not known here. ./deploy bootstrap reads their digests.")
-    return json.loads(path.read_text("utf-8"))["steps"][name.strip("_").lower()]
+    way = "The images of the steps are not known here without it. What reads their digests: ./deploy bootstrap"
+    text, key = read_text(path, "machine", way), name.strip("_").lower()
+    return parse(text, {"steps": {key: str}}, "machine", f"{path} was cut short or edited, and holds", way)["steps"][
+        key
+    ]
 
 
 def _make(runner, environment: Environment) -> str:
@@ -101,7 +104,7 @@ def _check_given(runner, environment: Environment, given: str) -> str:
         if failure.kind != "failed":
             raise
         raise Failure("image", f"{given} is not in the registry. ./deploy inventory lists what is.") from failure
-    found = runner.run(
+    found = runner.ask(
         [
             "gcloud",
             "container",
@@ -112,9 +115,10 @@ def _check_given(runner, environment: Environment, given: str) -> str:
             f"--artifact-url={given}",
             "--format=json",
         ],
-        capture=True,
+        [dict],
+        empty=[],
     )
-    if not json.loads(found.output or "[]"):
+    if not found:
         raise Failure(
             "image", f"{given} has no attestation of {ATTESTOR}: Cloud Run would refuse it. Build it by the pipeline."
         )

@@ -1,9 +1,10 @@
 """The command line: one verb for each step of the pipeline, and the verbs for people."""
 
 import argparse
+import contextlib
 import os
-import sys
 import textwrap
+import traceback
 
 import bootstrap
 import build_steps
@@ -12,10 +13,13 @@ import inventory
 import recovery
 import secret_values
 import smoke_verb
+from builds import is_under_way, start
 from environments import NAMES, Environment, check_edited, check_project, commit
-from failures import Failure, exit_code_table
-from pipeline import Deploy, saved_plan, start
+from failures import Failure, exit_code_table, failure_of
+from pipeline import Deploy, saved_plan
 from programs import Runner
+from steps import alone
+from streams import end_output, open_streams, say
 
 ABOUT = """\
 ./deploy VERB [ENVIRONMENT] …      ENVIRONMENT: dev, staging or prod
@@ -50,11 +54,13 @@ For people:
 class Verb:
     """A verb of the command line: its arguments, and what it calls."""
 
-    def __init__(self, about, call, *arguments, environment=True):
+    def __init__(self, about, call, *arguments, environment=True, looks=False):
         self.about = about
         self.call = call
         self.arguments = arguments
         self.environment = environment
+        self.looks = looks
+        """Whether it only looks, so that it may run beside another one."""
 
 
 def argument(*names, **options):
@@ -179,10 +185,12 @@ VERBS = {
     "inventory": Verb(
         "List what exists in the environment and in the project that builds; values of secrets are never asked for.",
         lambda run, to: inventory.inventory(run, to.environment),
+        looks=True,
     ),
     "firstday": Verb(
         "List what is believed of Google Cloud and was not tried: how to check it, and the way back.",
         lambda _, to: firstday.firstday(to.environment),
+        looks=True,
     ),
     "bootstrap": Verb(
         "Make the project that builds: its state, registry, triggers, and the pinned images of the steps. "
@@ -224,16 +232,16 @@ def _start(run, to):
     check_project(run, environment)
     check_edited(run, environment)
     image = to.image or (saved_plan(run, environment, to.plan)["image"] if to.plan else None)
-    start(
-        run,
-        environment,
-        commit(run),
-        image=image,
-        plan=to.plan,
-        only=to.only,
-        canary=None if to.canary is None else str(to.canary),
-        accept_drift="yes" if to.accept_drift else None,
-    )
+    values = {
+        "image": image,
+        "plan": to.plan,
+        "only": to.only,
+        "canary": None if to.canary is None else str(to.canary),
+        "accept_drift": "yes" if to.accept_drift else None,
+    }
+    commit_id = commit(run)
+    if not is_under_way(run, environment, commit_id, **values):
+        start(run, environment, commit_id, **values)
 
 
 class Parser(argparse.ArgumentParser):
@@ -261,17 +269,37 @@ def parser() -> Parser:
 
 def main(arguments: list) -> int:
     """Do what the command line says. Returns the exit code."""
+    open_streams()
     try:
-        chosen = parser().parse_args(arguments)
-        if chosen.verb is None:
-            print(parser().format_help(), end="")
-            return 0
-        if chosen.verb == "smoke" and chosen.target is None:
-            raise Failure("usage", "Name an environment or an address. ./deploy smoke --help")
-        VERBS[chosen.verb].call(Runner(), chosen)
-    except Failure as failure:
-        print(f"\n{failure}", file=sys.stderr)
-        return failure.exit_code
-    except KeyboardInterrupt:
-        return 130
-    return 0
+        with contextlib.suppress(SystemExit):  # what argparse does after --help
+            _do(arguments)
+        end_output()
+        return 0
+    except BaseException as error:  # noqa: BLE001 - whatever it is, a person is told what to do
+        failure = failure_of(error)
+        if failure.kind == "fault":
+            say(traceback.format_exc().rstrip())
+        say(f"\n{failure}")
+    with contextlib.suppress(OSError):
+        end_output()
+    return failure.exit_code
+
+
+def _do(arguments: list):
+    chosen = parser().parse_args(arguments)
+    if chosen.verb is None:
+        print(parser().format_help(), end="")
+        return
+    if chosen.verb == "smoke" and chosen.target is None:
+        raise Failure("usage", "Name an environment or an address. ./deploy smoke --help")
+    verb, runner = VERBS[chosen.verb], Runner()
+    with contextlib.nullcontext() if verb.looks else _alone(chosen):
+        verb.call(runner, chosen)
+
+
+def _alone(chosen):
+    """Nothing else of this clone changes the same: the environment, or what is there once for all of them."""
+    name = getattr(chosen, "environment", None) or getattr(chosen, "target", None)
+    if name in NAMES or chosen.verb == "bootstrap":
+        return alone(name or chosen.verb)
+    return contextlib.nullcontext()

@@ -1,12 +1,12 @@
 """The environments: what their files say, and whether this is the right place to change them from."""
 
-import json
 import os
 import pathlib
 import re
-import sys
 
 from failures import Failure
+from reading import parse, read_text
+from streams import say
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 NAMES = ("dev", "staging", "prod")
@@ -19,10 +19,7 @@ VALUE = re.compile(r'^(\w+)\s*=\s*(?:"([^"\n]*)"|(true|false|[0-9]+))\s*(?:#.*)?
 
 def read_values(path: pathlib.Path) -> dict:
     """The plain values (texts, numbers, yes and no) at the top of a file of values. Lists and objects are tofu's."""
-    try:
-        text = path.read_text("utf-8")
-    except OSError as error:
-        raise Failure("missing", f"{_shown(path)} cannot be read: {error.strerror}.") from error
+    text = read_text(path, "usage", f"Take back what was changed in {_shown(path)}: git checkout -- {_shown(path)}")
     return {name: quoted if plain == "" else plain for name, quoted, plain in VALUE.findall(text)}
 
 
@@ -91,7 +88,9 @@ def opentofu() -> pathlib.Path:
 
 def functions() -> dict:
     """What opentofu/functions.json says of each function."""
-    return json.loads((opentofu() / "functions.json").read_text("utf-8"))["functions"]
+    path = opentofu() / "functions.json"
+    way = "Take back what was changed in it: git checkout -- opentofu/functions.json"
+    return parse(read_text(path, "usage", way), {"functions": {...: dict}}, "usage", f"{path} holds", way)["functions"]
 
 
 def in_build() -> bool:
@@ -145,8 +144,3 @@ def commit(runner) -> str:
 def commit_time(runner) -> str:
     """The time of the commit in seconds since 1970: everything in the image has it, so that it can be made again."""
     return runner.run(["git", "-C", str(ROOT), "log", "-1", "--format=%ct"], capture=True).output.strip()
-
-
-def say(text: str):
-    """A line for the person who started the command."""
-    print(text, file=sys.stderr, flush=True)

@@ -1,5 +1,8 @@
 """What can go wrong, by kind. Each kind has an exit code of its own, so that a script can tell them apart."""
 
+import errno
+import os
+
 KINDS = {
     "failed": (1, "a program that was called failed; its own words stand above the message"),
     "usage": (2, "the command line or a file of values is wrong"),
@@ -9,7 +12,7 @@ KINDS = {
     "locked": (6, "somebody else changes the same state at this moment"),
     "edited": (7, "files of the clone differ from the commit"),
     "deletes": (8, "the plan deletes what holds data or keys"),
-    "plan": (9, "there is no saved plan, or it is stale, or it is of another image or commit"),
+    "plan": (9, "there is no saved plan, or it is stale, edited, or of another image or commit"),
     "mixed": (10, "platform and services change at once in an environment where that is refused"),
     "check": (11, "the checks or the tests of the code failed"),
     "image": (12, "the image is not named by a digest, does not exist, or was not made by the pipeline"),
@@ -18,7 +21,24 @@ KINDS = {
     "restore": (15, "the smoke test failed, and the previous image could not be put back"),
     "drift": (16, "somebody changed resources past this repository"),
     "wait": (17, "it is too early, or the environment is not in the state that this step needs"),
+    "machine": (18, "something of this machine failed: its disk, a file, a program that cannot be started"),
+    "unreadable": (19, "a program that was called answered what cannot be read"),
+    "fault": (70, "a fault of ./deploy itself; report it with the lines above the message"),
     "interrupted": (130, "a signal stopped it"),
+}
+AGAIN = "Then start the same command again: what is done is found done."
+# What a person does about an error of the machine. All others are told in the machine's own words alone.
+ADVICE = {
+    errno.ENOSPC: "Make room on that disk.",
+    errno.EDQUOT: "Make room: this account may not write more to that disk.",
+    errno.EFBIG: "Raise the limit of the size of files (ulimit -f).",
+    errno.EROFS: "Use a clone on a disk that can be written.",
+    errno.EACCES: "Give this account the right to it; files of an earlier run with sudo belong to root.",
+    errno.EPERM: "Give this account the right to it.",
+    errno.EMFILE: "Raise the number of open files (ulimit -n).",
+    errno.ENOMEM: "End something else on this machine, or use a larger one.",
+    errno.EPIPE: "Who read the output has ended before it was complete.",
+    errno.ENOEXEC: "It is a program of another kind of machine, or damaged: install it anew.",
 }
 
 
@@ -32,6 +52,31 @@ class Failure(Exception):
     @property
     def exit_code(self) -> int:
         return KINDS[self.kind][0]
+
+
+def failure_of(error: BaseException) -> Failure:
+    """The one place that knows what an error of Python means for the person who started the command."""
+    if isinstance(error, Failure):
+        return error
+    if isinstance(error, KeyboardInterrupt):
+        return Failure("interrupted", "It was stopped before it had begun. Start the same command again.")
+    if isinstance(error, MemoryError):
+        error = OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+    if isinstance(error, OSError):
+        where = f"{os.fspath(error.filename)}: " if error.filename else "Something of this machine failed: "
+        what = error.strerror or str(error) or type(error).__name__
+        return Failure("machine", " ".join(filter(None, [f"{where}{what}.", ADVICE.get(error.errno), AGAIN])))
+    if isinstance(error, UnicodeError):
+        return Failure(
+            "machine",
+            f"A name or a text cannot be written in this machine's locale ({error.reason}). Set LC_ALL=C.UTF-8. "
+            f"{AGAIN}",
+        )
+    return Failure(
+        "fault",
+        f"That is a fault of ./deploy itself ({type(error).__name__}), and what it was about to do may be done in "
+        "part. Report it with the lines above. The same command may be started again.",
+    )
 
 
 def exit_code_table() -> str:

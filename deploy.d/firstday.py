@@ -55,6 +55,16 @@ FACTS = (
         "a regional ring for new environments; a key cannot be moved",
     ),
     (
+        "gcloud storage tells an object's generation and creation_time, and refuses a write with an older generation",
+        "./deploy pause {env} says nothing of Google's time; the same in two clones at once: one is refused (exit 6)",
+        "releases.py: the words of `objects describe`, and OVERTAKEN in programs.py",
+    ),
+    (
+        "gcloud builds list names TRIGGER_NAME, COMMIT_SHA and our own values among a build's substitutions",
+        "./deploy start {env} twice: the second names the build of the first and starts none",
+        "builds.py: is_under_way; until then cancel the second one in Cloud Build",
+    ),
+    (
         "a clone of a Cloud SQL instance has its IAM users already",
         "the drill in staging (DEPLOYING.md, Restore): the plan after the clone",
         "tofu import the users that the apply says exist",

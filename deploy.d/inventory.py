@@ -1,7 +1,8 @@
 """What exists in an environment, asked of Google and not of the state."""
 
-from environments import Environment, check_project, say
+from environments import Environment, check_project
 from releases import ReleaseRecord
+from streams import say
 from tofu import ROOTS, Tofu
 
 SERVICES = "table(metadata.name,status.latestReadyRevisionName,spec.template.spec.containers[0].image)"

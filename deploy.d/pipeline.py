@@ -1,18 +1,17 @@
 """The steps of the pipeline from the plan to the services. check, test and image are in build_steps.py."""
 
 import datetime
-import json
 import os
+import secrets
 
-from environments import NEXT, Environment, check_edited, check_project, commit, say
+from builds import APPROVED, execute_job, is_under_way, start
+from environments import NEXT, Environment, check_edited, check_project, commit
 from failures import Failure
 from plan_review import PlanReview
 from releases import ReleaseRecord
-from steps import Steps
+from steps import PLAN, Steps, alone
+from streams import say
 from tofu import Tofu, hand_over
-
-# Applies nothing but a plan that was saved, looked at and approved.
-APPROVED = ("prod",)
 
 
 class Deploy:
@@ -78,7 +77,7 @@ class Deploy:
                 f"{self.environment.name} --only platform. Nothing was applied.",
             )
         plan = {
-            "id": os.environ.get("BUILD_ID") or f"{datetime.datetime.now(datetime.timezone.utc):%Y%m%dT%H%M%SZ}",
+            "id": os.environ.get("BUILD_ID") or _new_id(),
             "environment": self.environment.name,
             "image": image,
             "commit": commit(self.runner),
@@ -88,6 +87,7 @@ class Deploy:
             "handed_over": handed_over,
             "services_planned": services is not None,
             "fetched": False,
+            "files": {root.root: root.checksum() or "" for root in self._planned_roots(services is not None)},
         }
         self.steps.write("plan", plan)
         if self.approves:
@@ -135,9 +135,20 @@ class Deploy:
             return handed_over is not None and root.has_drifted(variables)
         return root.has_drifted({"image": variables["image"]})
 
+    def _planned_roots(self, with_services: bool) -> list:
+        return [self.platform, *([self.services] if with_services else [])]
+
     def _saved_files(self, plan: dict) -> list:
-        roots = [self.platform, *([self.services] if plan["services_planned"] else [])]
-        return [root.plan_file for root in roots]
+        return [root.plan_file for root in self._planned_roots(plan["services_planned"])]
+
+    def _check_file(self, plan: dict, root: Tofu):
+        """Refuse a plan whose file is not what was planned, looked at and approved."""
+        if root.checksum() != plan["files"].get(root.root):
+            raise Failure(
+                "plan",
+                f"{root.plan_file} is not the file that was planned: it was edited, damaged or removed since. Nothing "
+                f"was applied. Plan again: ./deploy plan {self.environment.name}",
+            )
 
     def _save(self, plan: dict):
         # plan.json last: a plan without it is half of one, and is not found.
@@ -174,6 +185,8 @@ class Deploy:
         PlanReview(self.platform.show()).refuse_deletes("platform", plan["allowed"])
         if plan["services_planned"]:
             PlanReview(self.services.show()).refuse_deletes("services", plan["allowed"])
+        for root in self._planned_roots(plan["services_planned"]):
+            self._check_file(plan, root)
         self.steps.write("image", {"digest": plan["image"]})
         self.steps.write("plan", {**plan, "fetched": True})
         say(f"The plan {plan_id} is here: image {plan['image']}, commit {plan['commit']}.")
@@ -198,8 +211,9 @@ class Deploy:
         if self.steps.read("platform") == {"plan": plan["id"]}:
             say("platform: this plan was applied before")
             return
+        self._check_file(plan, self.platform)
         self.platform.init()
-        self.platform.apply()
+        self._apply(self.platform, lambda: {"image": plan["image"]})
         self.steps.write("platform", {"plan": plan["id"]})
 
     def migrate(self):
@@ -238,15 +252,29 @@ class Deploy:
                 )
             say("The platform hands over other values than the services were planned with: planning them again.")
             record = ReleaseRecord(self.runner, self.environment)
-            variables = {**self.variables(plan["image"], record), **self._canary(record, plan["canary"])}
+            variables = self._variables_of(plan, record)
             PlanReview(self.services.plan(variables)).refuse_deletes("services", plan["allowed"])
+        else:
+            self._check_file(plan, self.services)
         if plan["canary"]:
             # Before the apply, so that a rollback finds it even where this run is killed in between.
             record = ReleaseRecord(self.runner, self.environment)
             record.value["canary"] = plan["image"]
             record.save()
-        self.services.apply()
+        self._apply(self.services, lambda: self._variables_of(plan, ReleaseRecord(self.runner, self.environment)))
         self.steps.write("services", {"image": plan["image"]})
+
+    def _variables_of(self, plan: dict, record: ReleaseRecord) -> dict:
+        return {**self.variables(plan["image"], record), **self._canary(record, plan["canary"])}
+
+    def _apply(self, root: Tofu, variables):
+        """Apply the plan that was kept. One that a run applied which was cut short right after it is found applied."""
+        try:
+            root.apply()
+        except Failure as failure:
+            if failure.kind != "plan" or not root.is_as_planned(variables()):
+                raise
+            say(f"{root.root}: this plan was applied before, by a run that was cut short. Nothing is left to change.")
 
     # --- promote ---------------------------------------------------------------------------------------------------
 
@@ -285,14 +313,22 @@ class Deploy:
             self._start_next(NEXT[name], plan)
 
     def _start_next(self, name: str, plan: dict):
+        environment = Environment(name)
+        if is_under_way(self.runner, environment, plan["commit"], image=plan["image"]):
+            return
         if name not in APPROVED:
-            start(self.runner, Environment(name), plan["commit"], image=plan["image"])
+            start(self.runner, environment, plan["commit"], image=plan["image"])
             return
         # What deploys this environment may look at the next one and change nothing in it; what is approved afterwards
         # is exactly this plan.
-        following = Deploy(self.runner, name, looks_only=True)
-        plan_id = following.plan(image=plan["image"])
-        start(self.runner, following.environment, plan["commit"], image=plan["image"], plan=plan_id)
+        with alone(name):
+            plan_id = Deploy(self.runner, name, looks_only=True).plan(image=plan["image"])
+            start(self.runner, environment, plan["commit"], image=plan["image"], plan=plan_id)
+
+
+def _new_id() -> str:
+    """A name that no other plan has, whatever the clock shows: what is approved is one plan."""
+    return f"{datetime.datetime.now(datetime.timezone.utc):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
 
 
 def saved_at(environment: Environment, plan_id: str) -> str:
@@ -302,57 +338,4 @@ def saved_at(environment: Environment, plan_id: str) -> str:
 
 def saved_plan(runner, environment: Environment, plan_id: str) -> dict:
     """What a saved plan is of: image, commit, whether services are in it."""
-    return json.loads(
-        runner.run(["gcloud", "storage", "cat", f"{saved_at(environment, plan_id)}/plan.json"], capture=True).output
-    )
-
-
-def execute_job(runner, environment: Environment, *arguments):
-    """Run the job migrate and wait for its end. Its lines are in Cloud Logging; the message says how to read them."""
-    name = ["--args=" + ",".join(arguments)] if arguments else []
-    try:
-        runner.run(
-            [
-                "gcloud",
-                "run",
-                "jobs",
-                "execute",
-                "migrate",
-                "--wait",
-                f"--project={environment.project}",
-                f"--region={environment.region}",
-                *name,
-            ]
-        )
-    except Failure as failure:
-        if failure.kind != "failed":
-            raise
-        raise Failure(
-            "migrate",
-            "The job migrate failed; the services were not touched and the earlier image serves. What it said: gcloud "
-            'logging read \'resource.type="cloud_run_job" resource.labels.job_name="migrate"\' --freshness=1h '
-            f"--project={environment.project}. It may be started again as soon as the cause is gone: ./deploy migrate "
-            f"{environment.name}",
-        ) from failure
-
-
-def start(runner, environment: Environment, commit_id: str, **substitutions):
-    """Start the pipeline of an environment, which is a trigger of Cloud Build."""
-    values = {f"_{name.upper()}": value for name, value in substitutions.items() if value}
-    text = [f"--substitutions={','.join(f'{name}={value}' for name, value in values.items())}"] if values else []
-    runner.run(
-        [
-            "gcloud",
-            "builds",
-            "triggers",
-            "run",
-            f"deploy-{environment.name}",
-            f"--project={environment.build.project}",
-            f"--region={environment.build.region}",
-            f"--sha={commit_id}",
-            *text,
-        ],
-        capture=True,
-    )
-    waits = " It waits for an approval in Cloud Build." if environment.name in APPROVED else ""
-    say(f"The pipeline of {environment.name} was started.{waits}")
+    return runner.ask(["gcloud", "storage", "cat", f"{saved_at(environment, plan_id)}/plan.json"], PLAN)

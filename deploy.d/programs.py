@@ -3,12 +3,14 @@
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
-import sys
 import threading
 
-from failures import Failure
+from failures import AGAIN, Failure, failure_of
+from reading import parse
+from streams import show
 
 PERMISSION = re.compile(
     r"permission[_ ]denied|does not have (?:\S+ )?permission|permission '[^']+' denied|error 403|\b403\b.*forbidden"
@@ -22,6 +24,14 @@ SIGNED_OUT = re.compile(
 )
 LOCKED = re.compile(r"error acquiring the state lock", re.IGNORECASE)
 STALE = re.compile(r"saved plan is stale", re.IGNORECASE)
+# What a write says that demanded an object to be as it was read.
+OVERTAKEN = re.compile(r"\b412\b|pre-?conditions? you specified did not hold|conditionNotMet", re.IGNORECASE)
+# Ctrl-C, the end that a machine asks for, a terminal that is closed, Ctrl-\.
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+UNREADABLE = (
+    "Nothing was done with it. Look whether a page of the network (a proxy, a sign-in) answers in its place, and "
+    f"whether the program is damaged or of another version. {AGAIN}"
+)
 
 
 class Completed:
@@ -38,37 +48,53 @@ class Runner:
 
     def __init__(self):
         self.child = None
-        self.stopped = False
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._stop)
+        self.starting = self.early = self.stopped = False
+        for number in SIGNALS:
+            # One that is ignored stays so: nohup, or a shell's job in the background.
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._stop)
 
     def _stop(self, _number, _frame):
         self.stopped = True
-        if self.child is None:
+        if self.child is not None:
+            # What tofu ends for in good order: it finishes the request under way, writes the state and unlocks.
+            self.child.send_signal(signal.SIGINT)
+        elif self.starting:
+            self.early = True
+        else:
             raise Failure("interrupted", "It was stopped. Start the same command again: it goes on where this ended.")
-        # SIGINT is what tofu ends for in good order: it finishes the request under way, writes the state and unlocks.
-        self.child.send_signal(signal.SIGINT)
+
+    def _start(self, arguments, **options):
+        """The program, which gets the signals from now on: also one that came while it was being started."""
+        self.starting = True
+        try:
+            self.child = subprocess.Popen(arguments, **options)
+        except OSError as error:
+            raise cannot_be_started(arguments[0], error) from error
+        finally:
+            self.starting = False
+        if self.early:
+            self.child.send_signal(signal.SIGINT)
+        return self.child
 
     def run(self, arguments, *, feed=None, capture=False, allowed=(0,), env=None) -> Completed:
         """Run a program to its end. `feed` goes to its standard input: values that are secret never stand in argv.
 
         With `capture` its output is returned and not shown. What it writes to standard error is always shown.
         """
-        try:
-            child = subprocess.Popen(
-                arguments,
-                stdin=subprocess.DEVNULL if feed is None else subprocess.PIPE,
-                stdout=subprocess.PIPE if capture else None,
-                stderr=subprocess.PIPE,
-                env={**os.environ, **(env or {})},
-                text=True,
-                # A group of its own: Ctrl-C reaches it once, through _stop, and not a second time from the terminal,
-                # which tofu would take for the wish to end at once.
-                start_new_session=True,
-            )
-        except FileNotFoundError as error:
-            raise Failure("missing", f"{arguments[0]} is not on this machine. Install it and start again.") from error
-        self.child = child
+        child = self._start(
+            arguments,
+            stdin=subprocess.DEVNULL if feed is None else subprocess.PIPE,
+            stdout=subprocess.PIPE if capture else None,
+            stderr=subprocess.PIPE,
+            env={**os.environ, **(env or {})},
+            # Not as the locale says: what they write is UTF-8, and what is not is shown as far as it can be.
+            encoding="utf-8",
+            errors="replace",
+            # A group of its own: Ctrl-C reaches it once, through _stop, and not a second time from the terminal,
+            # which tofu would take for the wish to end at once.
+            start_new_session=True,
+        )
         words: list[str] = []
         reader = threading.Thread(target=_pass_on, args=(child.stderr, words))
         reader.start()
@@ -93,12 +119,32 @@ class Runner:
             raise explain(arguments, code, "".join(words))
         return Completed(code, output, "".join(words))
 
+    def ask(self, arguments, shape, *, empty=None, env=None):
+        """What a program answers in JSON, if it has the given shape (reading.parse). `empty` stands for no answer."""
+        output = self.run(arguments, capture=True, env=env).output
+        if empty is not None and not output.strip():
+            return empty
+        return parse(output, shape, "unreadable", f"{_name(arguments)} … answered", UNREADABLE)
+
+
+def unreadable(arguments, output: str) -> Failure:
+    """The failure of a program that ended well and answered something else than it was asked for."""
+    return Failure("unreadable", f"{_name(arguments)} … answered {output.strip()[:80]!r}. {UNREADABLE}")
+
+
+def cannot_be_started(program: str, error: OSError) -> Failure:
+    """The failure of a program that the system did not start."""
+    if isinstance(error, FileNotFoundError) and shutil.which(program) is None:
+        return Failure("missing", f"{program} is not on this machine. Install it and start again.")
+    # Where a program is there and its interpreter is not, the system says the same of it.
+    error.filename = f"{program} cannot be started"
+    return failure_of(error)
+
 
 def _pass_on(stream, words):
     for line in stream:
         words.append(line)
-        sys.stderr.write(line)
-        sys.stderr.flush()
+        show(line)
 
 
 def _name(arguments) -> str:
@@ -124,6 +170,18 @@ def explain(arguments, code: int, words: str) -> Failure:
             "right",
             f"The account lacks {which}, for: {_name(arguments)} … Who has which right stands in "
             "opentofu/modules/pipeline; `gcloud auth list` shows the account that asks. Nothing else was tried.",
+        )
+    if OVERTAKEN.search(words):
+        return Failure(
+            "locked",
+            f"Somebody else wrote the same at this moment ({_name(arguments)} …): a deploy, a pause or a rollback, by "
+            "a person or a build. Theirs was kept and nothing of this run was written. Start the same command again.",
+        )
+    if code < 0:
+        return Failure(
+            "failed",
+            f"{_name(arguments)} … was ended by {signal.Signals(-code).name}. Where that is SIGKILL and nobody sent "
+            f"it, this machine ran out of memory. {AGAIN}",
         )
     return Failure("failed", f"{_name(arguments)} … ended with exit code {code}. Its own words stand above.")
 

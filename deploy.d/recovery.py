@@ -2,12 +2,17 @@
 
 import datetime
 
-from environments import DIGEST, STRICT, check_edited, commit, say
+from builds import execute_job, is_under_way, start
+from environments import DIGEST, STRICT, check_edited, commit
 from failures import Failure
-from pipeline import Deploy, execute_job, start
+from pipeline import Deploy
 from plan_review import PlanReview
-from releases import ReleaseRecord, now
+from releases import ReleaseRecord, moment, now
+from streams import say
 from tofu import ROOTS, hand_over
+
+# What the record says of a restore between the start of the job and its end.
+BEGUN = "begun"
 
 
 def rollback(runner, name: str, to: str | None):
@@ -29,8 +34,12 @@ def rollback(runner, name: str, to: str | None):
         # Written down first: a second run after one that was cut short finds the same target.
         record.mark_bad(record.latest)
         record.save()
+    values = {"image": target, "promote": "no", "accept_drift": "yes", "canary": "0"}
+    commit_id = commit(runner)
+    if is_under_way(runner, environment, commit_id, **values):
+        return
     plan = deploy.plan(image=target, accept_drift=True, canary=0) if deploy.approves else None
-    start(runner, environment, commit(runner), image=target, plan=plan, promote="no", accept_drift="yes", canary="0")
+    start(runner, environment, commit_id, plan=plan, **values)
 
 
 def _earlier(record: ReleaseRecord, canary) -> str | None:
@@ -51,14 +60,21 @@ def resume(runner, name: str):
     """Start every function and the clock again."""
     deploy = Deploy(runner, name)
     record = ReleaseRecord(runner, deploy.environment)
-    if record.paused and record.value.get("restored"):
-        since = datetime.datetime.fromisoformat(record.paused)
-        free = since + datetime.timedelta(seconds=deploy.environment.seat_ttl)
-        if now() < free:
+    restored = record.value.get("restored")
+    if restored == BEGUN:
+        raise Failure(
+            "wait",
+            f"after-restore was begun and has not ended, so a seat could be given twice. Run it again, which does no "
+            f"harm: ./deploy after-restore {name}",
+        )
+    if record.paused and restored:
+        free = moment(record.paused) + datetime.timedelta(seconds=deploy.environment.seat_ttl)
+        if record.google_now() < free:
             raise Failure(
                 "wait",
                 f"The data was restored, and clients still believe in leases of before the pause until "
-                f"{free:%H:%M:%S} UTC. Start again then (OPERATING, section 4): ./deploy resume {name}",
+                f"{free.astimezone(datetime.timezone.utc):%Y-%m-%d %H:%M:%S} UTC by Google's clock. Start again then "
+                f"(OPERATING, section 4): ./deploy resume {name}",
             )
     _set_paused(deploy, False)
 
@@ -87,7 +103,7 @@ def _set_paused(deploy: Deploy, paused: bool):
     deploy.services.apply()
     # What was found good has all requests now: a pause and a resume are no canary.
     record.end_canary()
-    record.value["paused"] = now().isoformat(timespec="seconds") if paused else None
+    record.value["paused"] = record.google_now().isoformat(timespec="seconds") if paused else None
     if not paused:
         record.value["restored"] = False
     record.save()
@@ -103,6 +119,9 @@ def after_restore(runner, name: str):
             "wait",
             f"{name} serves. Functions that run while epochs are raised may give a seat twice: ./deploy pause {name}",
         )
+    # Before the job: one that was cut short has emptied Valkey perhaps and raised no epoch, and `resume` must know.
+    record.value["restored"] = BEGUN
+    record.save()
     execute_job(runner, deploy.environment, "after-restore")
     record.value["restored"] = True
     record.save()
@@ -116,8 +135,8 @@ def unlock(runner, name: str, root: str, lock: str):
         raise Failure("usage", f"There is no root {root!r}. There are: {', '.join(ROOTS)}.")
     tofu = deploy.platform if root == "platform" else deploy.services
     tofu.init()
-    tofu.unlock(lock)
-    say(f"The lock is removed. Start the deploy again: ./deploy plan {name}")
+    found = "The lock is removed" if tofu.unlock(lock) else "There is no such lock any more"
+    say(f"{found}. Start the deploy again: ./deploy plan {name}")
 
 
 def teardown(runner, name: str, project: str):

@@ -1,14 +1,19 @@
 """Draws the values of secrets. A value goes from openssl to Secret Manager over pipes, past files and arguments."""
 
-import json
+import re
 import sys
 
-from environments import Environment, check_project, say
+from environments import Environment, check_project
 from failures import Failure
+from programs import unreadable
+from streams import say
 
 DRAWN = ("HANDLE_KEY", "LICENSE_PEPPER")
 PREVIOUS = "_PREVIOUS"
 CANARY_KEY = "CANARY_LICENSE_KEY"
+VERSION = re.compile(r"/versions/([0-9]+)$")
+VERSIONS = [{"name": VERSION.search}]
+KEY = re.compile(r"^([0-9]{1,3}):[A-Za-z0-9_-]+$")
 
 
 def secret_id(variable: str) -> str:
@@ -24,22 +29,28 @@ class SecretStore:
         self.environment = Environment(name)
         check_project(runner, self.environment)
 
+    def _words(self, *arguments) -> list:
+        return ["gcloud", "secrets", *arguments, f"--project={self.environment.project}"]
+
     def _gcloud(self, *arguments, **options):
-        return self.runner.run(
-            ["gcloud", "secrets", *arguments, f"--project={self.environment.project}"], capture=True, **options
-        ).output.strip()
+        return self.runner.run(self._words(*arguments), capture=True, **options).output.strip()
 
     def versions(self, secret: str) -> list:
         """The numbers of the enabled versions, newest first."""
-        listed = self._gcloud("versions", "list", secret_id(secret), "--filter=state:ENABLED", "--format=json")
-        return sorted((int(one["name"].rsplit("/", 1)[1]) for one in json.loads(listed or "[]")), reverse=True)
+        question = self._words("versions", "list", secret_id(secret), "--filter=state:ENABLED", "--format=json")
+        listed = self.runner.ask(question, VERSIONS, empty=[])
+        return sorted((int(VERSION.search(one["name"]).group(1)) for one in listed), reverse=True)
 
     def value(self, secret: str, version: int) -> str:
         return self._gcloud("versions", "access", str(version), f"--secret={secret_id(secret)}")
 
     def add(self, secret: str, value: str) -> int:
-        name = self._gcloud("versions", "add", secret_id(secret), "--data-file=-", "--format=value(name)", feed=value)
-        return int(name.rsplit("/", 1)[-1])
+        command = ("versions", "add", secret_id(secret), "--data-file=-", "--format=value(name)")
+        name = self._gcloud(*command, feed=value)
+        found = re.search(r"(?:^|/)([0-9]+)$", name)
+        if not found:
+            raise unreadable(self._words(*command), name)
+        return int(found.group(1))
 
     def exists(self, secret: str) -> bool:
         return bool(self._gcloud("list", f"--filter=name~/{secret_id(secret)}$", "--format=value(name)"))
@@ -58,15 +69,20 @@ class SecretStore:
 
 
 def number_of(value: str) -> int:
-    """The number that stands before a key."""
-    return int(value.split(":", 1)[0])
+    """The number that stands before a key. What else a value may be is not shown: it is a secret."""
+    found = KEY.match(value)
+    if not found:
+        raise Failure(
+            "unreadable", "A version of the secret is no key with its number before it. Disable that version."
+        )
+    return int(found.group(1))
 
 
 def keys(runner, name: str, step: str, secret: str | None):
     """`draw` what has no value yet; `next` and `swap` are the first two deploys of OPERATING, section 6."""
     store = SecretStore(runner, name)
     if step == "canary":
-        _keep_canary(store, sys.stdin.read().strip())
+        _keep_canary(store, _read_key())
         return
     if step == "draw":
         for one in DRAWN:
@@ -79,6 +95,13 @@ def keys(runner, name: str, step: str, secret: str | None):
     (_draw_next if step == "next" else _swap)(store, secret)
 
 
+def _read_key() -> str:
+    """The license key from standard input. What is no text is no license key either."""
+    if sys.stdin.isatty():
+        say("Paste the license key of the smoke test, then press Enter and Ctrl-D.")
+    return sys.stdin.buffer.read().decode("ascii", "replace").strip()
+
+
 def _keep_canary(store: SecretStore, key: str):
     """Keep the license key of the smoke test, which the account that deploys may read, and no other value."""
     if not key.startswith("CODI-"):
@@ -87,7 +110,8 @@ def _keep_canary(store: SecretStore, key: str):
     if not store.exists(CANARY_KEY):
         store.create(CANARY_KEY)
     store.let_read(CANARY_KEY, f"deploy-{environment.name}@{environment.build.project}.iam.gserviceaccount.com")
-    version = store.add(CANARY_KEY, key)
+    found = store.versions(CANARY_KEY)
+    version = found[0] if found and store.value(CANARY_KEY, found[0]) == key else store.add(CANARY_KEY, key)
     say(f"The license key of the smoke test is the version {version} of {secret_id(CANARY_KEY)}.")
 
 

@@ -12,6 +12,8 @@ import subprocess
 import tempfile
 
 from failures import Failure
+from programs import cannot_be_started
+from reading import read_text
 
 ROOT_BYTES = 512
 WANTED = "Put in what /.well-known/license-keys answered once, compared with Cloud KMS."
@@ -47,10 +49,7 @@ class RootKeys:
     """The root keys that are pinned, by name. What the server publishes proves nothing."""
 
     def __init__(self, path: pathlib.Path):
-        try:
-            text = path.read_text("utf-8")
-        except OSError as error:
-            raise Failure("missing", f"The pinned root keys cannot be read from {path}: {error.strerror}.") from error
+        text = read_text(path, "usage", f"It holds the root keys that are pinned. {WANTED}")
         self.keys = {}
         try:
             if "-----BEGIN" in text:
@@ -59,7 +58,7 @@ class RootKeys:
                 for jwk in json.loads(text)["keys"]:
                     self._add(_rsa_pem(unbase64url(jwk["n"]), unbase64url(jwk["e"])))
         except (ValueError, KeyError, TypeError, Failure) as error:
-            if isinstance(error, Failure) and error.kind == "missing":
+            if isinstance(error, Failure) and error.kind != "smoke":
                 raise
             raise Failure("usage", f"{path} holds no RSA keys of 4096 bits. {WANTED}") from error
         if not self.keys:
@@ -77,9 +76,12 @@ class RootKeys:
 
 def _openssl(arguments: list, *, feed: bytes = b"") -> bytes:
     try:
-        done = subprocess.run(["openssl", *arguments], input=feed, capture_output=True, check=False)
-    except FileNotFoundError as error:
-        raise Failure("missing", "openssl is not on this machine. Install it and start again.") from error
+        # Without the terminal: where a file has a passphrase, nobody is asked for it in the midst of a test.
+        done = subprocess.run(
+            ["openssl", *arguments], input=feed, capture_output=True, check=False, start_new_session=True
+        )
+    except OSError as error:
+        raise cannot_be_started("openssl", error) from error
     if done.returncode:
         raise Failure("smoke", f"openssl {arguments[0]} refused: {done.stderr.decode(errors='replace').strip()[:300]}")
     return done.stdout
@@ -149,7 +151,7 @@ def _verifies(pem: bytes, algorithm: str, message: bytes, signature: bytes) -> b
         try:
             _openssl(way)
         except Failure as failure:
-            if failure.kind == "missing":
+            if failure.kind != "smoke":
                 raise
             return False
         return True

@@ -10,9 +10,11 @@ import urllib.request
 import uuid
 
 import signed_token
-from environments import functions, say
+from environments import functions
 from failures import Failure
 from license_keys import number_of, unknown_key
+from reading import parse, read_text
+from streams import say
 
 HARDWARE = "deploy-smoke-test"
 WRONG_KEYS = 11  # one more than RATE_UNKNOWN_KEYS lets an address try in a minute
@@ -92,6 +94,8 @@ class SmokeTest:
     def __init__(self, target: SmokeTarget):
         self.target = target
         self.passed = 0
+        self.server_time = 0
+        """When the seat was given, by the server's clock, in seconds since 1970."""
 
     def run(self):
         for check in (self.health, self.keys, self.seat, self.forged_address, self.push):
@@ -148,7 +152,7 @@ class SmokeTest:
         lease = granted.json()
         bearer = {"Authorization": f"Bearer {lease['session']}"}
         try:
-            self._verify(lease["token"], lease["certificate"], nonce)
+            self.server_time = self._verify(lease["token"], lease["certificate"], nonce)["iat"]
             nonce = secrets.token_urlsafe(16)
             kept = ask("POST", self.target.address("/api/v1/licenses/heartbeat"), body={"nonce": nonce}, headers=bearer)
             _demand(kept.status == 200, f"heartbeat answers {kept.status} {kept.code}.")
@@ -163,9 +167,9 @@ class SmokeTest:
         took = round((time.monotonic() - started) * 1000)
         return f"seat: acquired, kept, released; both tokens verified offline with the pinned root ({took} ms)"
 
-    def _verify(self, token: str, certificate: str, nonce: str):
+    def _verify(self, token: str, certificate: str, nonce: str) -> dict:
         hardware = signed_token.hardware_hash(number_of(self.target.license_key), HARDWARE)
-        signed_token.verify(
+        return signed_token.verify(
             token,
             certificate,
             self.target.roots,
@@ -239,18 +243,14 @@ def ticks_in(path: pathlib.Path, offset: int) -> list:
 
 def read_local(data: pathlib.Path) -> SmokeTarget:
     """The target that license-local describes in its data directory."""
-    try:
-        endpoints = json.loads((data / "endpoints.json").read_text("utf-8"))
-    except OSError as error:
-        raise Failure(
-            "missing", f"{data}/endpoints.json cannot be read ({error.strerror}). Start the server first: ./dev run"
-        ) from error
+    path, way = data / "endpoints.json", "Start the server first, which writes it: ./dev run"
+    endpoints = parse(read_text(path, "machine", way), {"front": str, ...: str}, "machine", f"{path} holds", way)
     known = {name: address for name, address in endpoints.items() if name in functions()}
     return SmokeTarget(
         front=endpoints["front"],
         functions=known,
         roots=signed_token.RootKeys(data / "root.pem"),
-        license_key=(data / "license-key").read_text("utf-8").strip(),
+        license_key=read_text(data / "license-key", "machine", way).strip(),
         # The front's own address, unless clients know it by another one (PUBLIC_URL, TOKEN_ISSUER).
         issuer=endpoints.get("token_issuer", endpoints["front"]),
     )

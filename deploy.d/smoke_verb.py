@@ -1,19 +1,27 @@
 """`./deploy smoke`: where the target comes from, what only the cloud has, and what follows a red test."""
 
-import json
+import datetime
 import os
 import pathlib
 
 import signed_token
-from environments import NAMES, Environment, functions, say
-from failures import Failure
+from environments import NAMES, Environment, functions
+from failures import Failure, failure_of
 from pipeline import Deploy
 from plan_review import PlanReview
-from releases import ReleaseRecord, now
+from reading import fits
+from releases import ReleaseRecord
 from secret_values import CANARY_KEY, secret_id
 from smoke import SmokeTarget, SmokeTest, await_tick, read_local, ticks_in
+from streams import say
 from tofu import hand_over
 
+# What the root services says of itself when it was applied.
+SERVED = {
+    "environment": {"acquire": {"TOKEN_ISSUER": str}},
+    "public_url": (str, type(None)),
+    "urls": {...: str},
+}
 LEFT_OUT = "the image of each service, the ingress of the reaper"
 
 
@@ -67,6 +75,10 @@ def _test(runner, deploy: Deploy, image: str):
     deploy.services.init()
     outputs = deploy.services.outputs()
     hidden = tuple(function for function, row in functions().items() if row["ingress"] == "internal")
+    if not fits(outputs, SERVED):
+        raise Failure(
+            "wait", f"Nothing serves in {environment.name} yet. First: ./deploy apply-services {environment.name}"
+        )
     acquire = outputs["environment"]["acquire"]
     target = SmokeTarget(
         front=outputs["public_url"],
@@ -78,8 +90,9 @@ def _test(runner, deploy: Deploy, image: str):
         hidden=hidden,
     )
     test = SmokeTest(target)
-    began = now().isoformat(timespec="seconds")
     test.run()
+    # By the clock of the server, as its token says: this machine's may stand wrong.
+    began = datetime.datetime.fromtimestamp(test.server_time, datetime.timezone.utc).isoformat(timespec="seconds")
     test.passed_check(await_tick(lambda: _ticks(runner, environment, began), "Cloud Logging"))
     for function in functions():
         found = _describe(runner, environment, function)
@@ -113,11 +126,8 @@ def _ticks(runner, environment: Environment, began: str) -> list:
         'resource.type="cloud_run_revision" resource.labels.service_name="reaper" '
         f'jsonPayload.metric="reaper/tick_requests" httpRequest.status<300 timestamp>="{began}"'
     )
-    read = runner.run(
-        ["gcloud", "logging", "read", query, f"--project={environment.project}", "--limit=1", "--format=json"],
-        capture=True,
-    )
-    return [entry.get("jsonPayload", {}) for entry in json.loads(read.output or "[]")]
+    question = ["gcloud", "logging", "read", query, f"--project={environment.project}", "--limit=1", "--format=json"]
+    return [entry.get("jsonPayload", {}) for entry in runner.ask(question, [dict], empty=[])]
 
 
 def _describe(runner, environment: Environment, function: str) -> str:
@@ -152,11 +162,11 @@ def _put_back(deploy: Deploy, record: ReleaseRecord, image: str, failure: Failur
         if record.canary:
             record.end_canary()
             record.save()
-    except Failure as second:
+    except (Failure, OSError) as second:
         raise Failure(
             "restore",
-            f"The smoke test failed: {failure}\nThe earlier image could not be put back: {second}\nTry it by hand: "
-            f"./deploy rollback {name} --to {previous}",
+            f"The smoke test failed: {failure}\nThe earlier image could not be put back: {failure_of(second)}\n"
+            f"Try it by hand: ./deploy rollback {name} --to {previous}",
         ) from second
     raise Failure(
         "smoke", f"The smoke test failed, and {previous} serves {name} again. What failed: {failure}"

@@ -3,9 +3,12 @@
 import hashlib
 import json
 import os
+import re
 
 import steps
 from environments import Environment, opentofu
+from programs import UNREADABLE, explain
+from reading import fits, parse
 
 # What changes stores, keys and rights is an account that nobody is but for the time of an apply of platform. The one
 # thing that says who acts is this variable of the environment: the provider reads it, and so does the state's backend.
@@ -16,13 +19,24 @@ ROOTS = ("platform", "services")
 LOCK_TIMEOUT = "-lock-timeout=30s"
 
 
-def read_json(output: str) -> dict:
-    """The object that tofu printed; nothing where there is none.
+# What the store of states says of a lock that is not there.
+NO_LOCK = re.compile(r"object doesn't exist|no such object", re.IGNORECASE)
+CHANGES = [{"address": str, "type": str, "change": {"actions": [str]}}]
+OUTPUTS = {...: {"value": object}}
+
+
+def shown_plan(value) -> bool:
+    """Whether this is a plan. Other words must never be taken for a plan that changes nothing."""
+    return fits(value, {"format_version": str}) and fits(value.get("resource_changes", []), CHANGES)
+
+
+def read_json(output: str, shape) -> dict:
+    """The object that tofu printed.
 
     Before it, on the same stream, tofu warns of settings of the machine that it cannot read.
     """
-    start = output.find("{")
-    return json.loads(output[start:]) if start >= 0 else {}
+    start = re.search(r"^\{", output, re.MULTILINE)
+    return parse(output[start.start() :] if start else output, shape, "unreadable", "tofu answered", UNREADABLE)
 
 
 class Tofu:
@@ -80,7 +94,27 @@ class Tofu:
         return self.show()
 
     def show(self) -> dict:
-        return read_json(self._run("show", "-json", str(self.plan_file), capture=True).output)
+        return read_json(self._run("show", "-json", str(self.plan_file), capture=True).output, shown_plan)
+
+    def checksum(self) -> str | None:
+        """What the kept plan is recognised by; None where there is none."""
+        try:
+            return hashlib.sha256(self.plan_file.read_bytes()).hexdigest()
+        except FileNotFoundError:
+            return None
+
+    def is_as_planned(self, variables: dict) -> bool:
+        """Whether a plan with these values would change nothing."""
+        done = self._run(
+            "plan",
+            "-detailed-exitcode",
+            "-input=false",
+            "-no-color",
+            LOCK_TIMEOUT,
+            *self._values(variables),
+            allowed=(0, 2),
+        )
+        return done.code == 0
 
     def apply(self):
         """Apply the plan that was kept. tofu refuses it where anything was applied in between."""
@@ -91,15 +125,20 @@ class Tofu:
 
     def outputs(self) -> dict:
         """The values of the outputs; none before the first apply."""
-        read = read_json(self._run("output", "-json", "-no-color", capture=True).output)
+        read = read_json(self._run("output", "-json", "-no-color", capture=True).output, OUTPUTS)
         return {name: one["value"] for name, one in read.items()}
 
     def addresses(self) -> list:
         """What the state has."""
         return self._run("state", "list", "-no-color", capture=True, allowed=(0, 1)).output.split()
 
-    def unlock(self, lock: str):
-        self._run("force-unlock", "-force", "-no-color", lock)
+    def unlock(self, lock: str) -> bool:
+        """Remove a lock; no, where it is gone already."""
+        command = ("force-unlock", "-force", "-no-color", lock)
+        done = self._run(*command, allowed=(0, 1))
+        if done.code and not NO_LOCK.search(done.words):
+            raise explain(["tofu", *command], done.code, done.words)
+        return done.code == 0
 
 
 def _text(value) -> str:

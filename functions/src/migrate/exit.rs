@@ -16,7 +16,7 @@ pub(crate) enum Exit {
 
 impl Exit {
     /// Each with its number and what it means, as `--help` and docs/OPERATING.md list them.
-    pub(crate) const ALL: [(Self, u8, &'static str); 14] = [
+    pub(crate) const ALL: [(Self, u8, &'static str); 15] = [
         (Self::Done, 0, "done, also where nothing was to do"),
         (Self::Schema(SchemaErrorKind::Failed), 1, "a statement failed; the message has the server's error"),
         (Self::Usage, 2, "the command line or a variable is wrong"),
@@ -35,6 +35,7 @@ impl Exit {
         (Self::Schema(SchemaErrorKind::UnknownUser), 11, "DATABASE_GRANTS names a user that the server does not have"),
         (Self::Schema(SchemaErrorKind::ServicesRun), 12, "after-restore: services are still connected"),
         (Self::SeatStore, 13, "after-restore: Redis was not emptied"),
+        (Self::Schema(SchemaErrorKind::UnfitUser), 14, "DATABASE_GRANTS names a user that no role limits, a superuser"),
     ];
 
     pub(crate) fn code(self) -> u8 {

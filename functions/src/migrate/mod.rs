@@ -43,7 +43,8 @@ migrate: schema, roles and rights of the license server's database
   migrate status          says what is applied and what is not, and which logins have which role
   migrate grants          grants alone
   migrate after-restore   after the database was restored to an earlier point, with every service stopped: empties
-                          Redis, and has every free seat wait until nobody can believe in it
+                          Redis, and has every free seat wait until nobody can believe in it. Stop them first: one that
+                          nobody asked lately has no connection and is not seen
     --force               also while services seem to be connected
   migrate --help          this text
 
@@ -243,6 +244,8 @@ async fn after_restore(report: &Report, force: bool) -> Result<Exit, Failure> {
     }
     // A database that is none of ours must not cost Redis its copies.
     schema.is_there().await?;
+    // From here to the end of the transaction no service gives a seat, not one either that has no connection now.
+    schema.hold_pools().await?;
     emptied(&seats, config.patience).await?;
     report.info("Redis is empty", json!({ "ms": report.ms() }));
     let lease = Duration::from_millis(timing.rebuild_lease_ms().unsigned_abs());
@@ -250,7 +253,10 @@ async fn after_restore(report: &Report, force: bool) -> Result<Exit, Failure> {
     schema.close().await?;
     let wait = lease.as_secs();
     report.info(
-        &format!("every epoch is raised and every free seat waits; nobody is given a seat for {wait} s"),
+        &format!(
+            "every epoch is raised and every free seat waits; nobody is given a seat for {wait} s. A service without a \
+             connection was not seen: none may have run between the restore and now"
+        ),
         json!({ "pools": pools, "wait_seconds": wait, "ms": report.ms() }),
     );
     Ok(Exit::Done)

@@ -2,12 +2,15 @@
 
 import ast
 import compileall
+import importlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
+import time
 
 import forked
 import pytest
@@ -76,10 +79,20 @@ def git(clone: pathlib.Path, *words) -> str:
 class Site:
     """A copy of the clone, the fakes and what they recorded."""
 
-    def __init__(self, directory: pathlib.Path, template: Template):
+    def __init__(self, directory: pathlib.Path):
         self.clone = directory / "clone"
         self.home = directory / "fakes"
         self.programs = directory / "bin"
+
+    def copied(self, directory: pathlib.Path) -> "Site":
+        """The same once more, as it is now."""
+        other = Site(directory)
+        for mine, theirs in ((self.clone, other.clone), (self.home, other.home), (self.programs, other.programs)):
+            shutil.copytree(mine, theirs, symlinks=True)
+        return other
+
+    def begin(self, template: Template) -> "Site":
+        """As every test begins."""
         self.home.mkdir()
         shutil.copytree(template.clone, self.clone, symlinks=True)
         shutil.copytree(template.programs, self.programs)
@@ -87,6 +100,7 @@ class Site:
         self.put("services.outputs.json", {"revisions": GOOD})
         self.put("platform.changes.json", [JOB_UPDATE])
         self.put("services.changes.json", [SERVICE_UPDATE])
+        return self
 
     def git(self, *words) -> str:
         return git(self.clone, *words)
@@ -135,6 +149,21 @@ class Site:
         found = [call["line"].replace(f"{self.clone}/", "") for call in self.calls()]
         return [line for line in found if not starts or line.startswith(starts)]
 
+    def await_file(self, name: str, child: subprocess.Popen):
+        """Wait until a fake has left this file, which it does when it is in the midst of its work."""
+        deadline = time.monotonic() + 30
+        while not (self.home / name).exists():
+            assert time.monotonic() < deadline and child.poll() is None, name
+            time.sleep(0.01)
+
+    def piece(self, name: str):
+        """A module of deploy.d itself."""
+        sys.path.insert(0, str(self.clone / "deploy.d"))
+        try:
+            return importlib.import_module(name)
+        finally:
+            sys.path.pop(0)
+
     def forget_calls(self):
         (self.home / "calls").unlink(missing_ok=True)
 
@@ -164,6 +193,24 @@ class Site:
         self.ok("plan", name)
 
 
+def sentence(words: str) -> str:
+    """What a person reads last. Nobody is shown where in the program it was."""
+    assert "Traceback" not in words and "Exception ignored" not in words, words
+    last = words.strip().splitlines()[-1]
+    # It ends as a sentence does, or with a command to be copied.
+    assert len(last) > 40 and (last.endswith(".") or re.search(r"(?:\./deploy|git) [^\n]+[^.]$", last)), words
+    return words
+
+
+def real(site, *words, project="acme-dev", before=None, python=(), **options) -> subprocess.CompletedProcess:
+    """./deploy as a shell starts it, where a fork of the tests' Python would hide how its own one starts or ends."""
+    given = {**site.environment(project), **options.pop("env", {})}
+    given = {name: value for name, value in given.items() if value is not None}
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL, **options}
+    command = [sys.executable, *python, site.clone / "deploy", *words]
+    return subprocess.run(command, env=given, text=True, check=False, timeout=60, preexec_fn=before, **options)  # noqa: PLW1509
+
+
 @pytest.fixture(scope="session")
 def template(tmp_path_factory) -> Template:
     return Template(tmp_path_factory.mktemp("template"))
@@ -171,4 +218,4 @@ def template(tmp_path_factory) -> Template:
 
 @pytest.fixture
 def site(tmp_path, template) -> Site:
-    return Site(tmp_path, template)
+    return Site(tmp_path).begin(template)

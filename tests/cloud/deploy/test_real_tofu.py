@@ -54,7 +54,7 @@ output "urls" { value = {} }
 
 @pytest.fixture
 def site(tmp_path, template) -> Site:
-    one = Site(tmp_path, template)
+    one = Site(tmp_path).begin(template)
     (one.programs / "tofu").unlink()
     (one.programs / "tofu").symlink_to(TOFU)
     opentofu = one.clone / "opentofu"

@@ -198,6 +198,12 @@ def test_a_second_deploy_at_once_is_told_who_holds_the_lock(site):
     assert "ada@laptop" in words and "since 2026-11-28 03:12:00 UTC" in words
     assert "./deploy unlock ENVIRONMENT platform 1732" in words
     site.ok("unlock", "dev", "platform", "1732")
+    # As tofu says it of a lock that is gone: by the first run of this, which was cut short, or by its owner.
+    gone = "Failed to unlock state: * googleapi: Error 404: No such object: b/dev/default.tflock, notFound"
+    site.fault("force-unlock", code=1, stderr=f"Error: {gone} * storage: object doesn't exist\n")
+    assert "no such lock any more" in site.ok("unlock", "dev", "platform", "1732").stderr
+    site.fault("force-unlock", code=1, stderr="Error: Failed to unlock state: network\n")
+    site.refused(1, "unlock", "dev", "platform", "1732")
     assert [line for line in site.lines("tofu") if "force-unlock -force -no-color 1732" in line]
     site.ok("apply-platform", "dev")
 
@@ -212,13 +218,18 @@ def test_a_second_deploy_at_once_is_told_who_holds_the_lock(site):
             "cloudsql.instances.update",
         ),
         (
-            "storage cat",
+            "storage objects",
             "ERROR: HTTPError 403: x does not have storage.objects.get access, forbidden",
             "plan",
             "storage.objects.get",
         ),
-        ("storage cat", "ERROR: (gcloud.storage.cat) PERMISSION_DENIED: no", "plan", "a right"),
-        ("storage cat", "ERROR: Reauthentication failed. Please run: gcloud auth login", "plan", "gcloud auth login"),
+        ("storage objects", "ERROR: (gcloud.storage.cat) PERMISSION_DENIED: no", "plan", "a right"),
+        (
+            "storage objects",
+            "ERROR: Reauthentication failed. Please run: gcloud auth login",
+            "plan",
+            "gcloud auth login",
+        ),
     ],
 )
 def test_a_missing_right_is_named(site, match, words, verb, says):

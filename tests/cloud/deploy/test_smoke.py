@@ -179,7 +179,7 @@ def as_environment(site, server):
         },
     )
     site.put("secret.canary-license-key.json", [(server.data / "license-key").read_text()])
-    site.put("serving.json", {name: IMAGE for name in FUNCTIONS})
+    site.put("serving.json", dict.fromkeys(FUNCTIONS, IMAGE))
     site.record("dev", OLD)
     site.planned()
     for step in ("apply-platform", "migrate", "apply-services"):
@@ -204,7 +204,7 @@ def test_a_green_smoke_test_lets_the_release_be_promoted(site, server):
 @needs_server
 def test_another_image_than_was_deployed_is_red(site, server):
     as_environment(site, server)
-    site.put("serving.json", {**{name: IMAGE for name in FUNCTIONS}, "release": OLD})
+    site.put("serving.json", {**dict.fromkeys(FUNCTIONS, IMAGE), "release": OLD})
     assert f"release runs {OLD}" in site.refused(14, "smoke", "dev")
 
 

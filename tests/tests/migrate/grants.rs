@@ -65,6 +65,43 @@ async fn a_user_that_is_not_there_is_named_and_nothing_is_granted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_user_that_no_role_limits_is_refused_and_nothing_is_granted() {
+    let server = with_users().await;
+    server.migrate(&["up"]).await.ended(0);
+    server.told("create role boss login superuser; create role blind login bypassrls").await;
+    for (user, verb) in [("boss", "grants"), ("blind", "up"), ("postgres", "grants")] {
+        let grants = format!("acquire@one.iam=service,{user}=admin");
+        let said = server.migrate_with(&[verb], &[("DATABASE_GRANTS", &grants)]).await.said(14);
+        assert!(said.starts_with(&format!("DATABASE_GRANTS names {user}, a superuser or a user")), "{said}");
+        let status = server.migrate(&["status"]).await.ended(0);
+        assert_eq!(status[0]["grants"], json!([]));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_that_somebody_else_gave_is_taken_away_or_said_to_be_kept() {
+    let server = with_users().await;
+    server.migrate_with(&["up"], &[("DATABASE_GRANTS", ALL)]).await.ended(0);
+    server.told("create role boss login createrole; grant service to boss with admin option").await;
+    server.told("create role \"late@one.iam\" login; set role boss; grant service to \"late@one.iam\"").await;
+    let version = server.number("select current_setting('server_version_num')::bigint").await;
+    let ended = server.migrate_with(&["grants"], &[("DATABASE_GRANTS", ALL)]).await;
+    let late = json!("late@one.iam=service");
+    if version >= 160_000 {
+        // Since then a membership is its grantor's, and the job's user has no right to take it away.
+        let said = ended.said(6);
+        assert!(said.contains("late@one.iam") && said.contains("let \"boss\" or a superuser revoke it"), "{said}");
+    } else {
+        let told = ended.ended(0);
+        assert_eq!(told[0]["revoked"], json!([late]));
+    }
+    let status = server.migrate(&["status"]).await.ended(0);
+    let listed = status[0]["grants"].as_array().unwrap();
+    assert_eq!(listed.contains(&late), version >= 160_000, "what it said is so: {listed:?}");
+    assert_eq!(listed.iter().filter(|it| **it != late).count(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_list_of_nobody_takes_no_role_away() {
     let server = with_users().await;
     server.migrate_with(&["up"], &[("DATABASE_GRANTS", ALL)]).await.ended(0);

@@ -1,14 +1,14 @@
 //! The drill of docs/OPERATING.md, section 4: a database from before, a Redis from after, and one command.
 
-use super::run;
-use license_core::{Clock, protocol::acquire::AcquireOutcome};
+use super::{Running, run};
+use license_core::{Clock, protocol::acquire::AcquireOutcome, records::SchemaConnection};
 use license_tests::{
     World,
     client::{alive, gone},
     stores,
     world::Shape,
 };
-use sqlx::{Connection, PgConnection};
+use sqlx::{Connection, Executor, PgConnection};
 use std::time::{Duration, Instant};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -116,6 +116,71 @@ async fn run_on_a_live_system_by_mistake_it_costs_nobody_a_seat_and_gives_nobody
     // it.
     world.sweep().await;
     world.assert_no_drift().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_nobody_saw_gives_no_seat_while_redis_is_emptied() {
+    let server = stores::own_server().await;
+    let shape = Shape { database: Some(server.superuser()), ..Shape::live(2, Duration::from_secs(4)) };
+    let world = World::shaped(shape).await;
+    let mut schema = SchemaConnection::connect(&server.superuser().into(), Duration::ZERO).await.unwrap();
+    schema.hold_pools().await.unwrap();
+    let () = redis::cmd("FLUSHALL").query_async(&mut world.redis().await).await.unwrap();
+    let early = world.machine("early").acquire_aside(&world.moves).await.unwrap();
+    assert!(!matches!(early, Ok(AcquireOutcome::Seat(_))), "{early:?}");
+    schema.after_restore(Duration::from_secs(4)).await.unwrap();
+    let later = world.machine("later").acquire(&world.moves).await;
+    assert!(!matches!(later, AcquireOutcome::Seat(_)), "{later:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_somebody_reads_the_pools_redis_is_left_as_it_is_and_who_it_is_is_told() {
+    let server = stores::own_server().await;
+    let world = World::shaped(Shape { database: Some(server.superuser()), ..Shape::default() }).await;
+    world.machine("one").seated(&world.moves).await;
+    let mut busy = PgConnection::connect_with(&server.superuser()).await.unwrap();
+    busy.execute("begin; select count(*) from pools").await.unwrap();
+    let (url, redis) = (server.url("postgres"), world.redis.url());
+    let variables = [("DATABASE_URL", url.as_str()), ("REDIS_URL", redis.as_str())];
+    let said = run(&["after-restore", "--force"], &variables).await.said(9);
+    assert!(
+        said.starts_with("the pools could not be held within 5 s") && said.contains("idle in transaction"),
+        "{said}"
+    );
+    let entries: i64 = redis::cmd("DBSIZE").query_async(&mut world.redis().await).await.unwrap();
+    assert!(entries > 0);
+    busy.execute("rollback").await.unwrap();
+    run(&["after-restore", "--force"], &variables).await.ended(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_was_killed_at_any_moment_is_ended_by_a_second_run() {
+    let server = stores::own_server().await;
+    let world = World::shaped(Shape { database: Some(server.superuser()), ..Shape::default() }).await;
+    world.machine("one").seated(&world.moves).await;
+    let (url, redis) = (server.url("postgres"), world.redis.url());
+    let variables = [("DATABASE_URL", url.as_str()), ("REDIS_URL", redis.as_str())];
+    let words = ["after-restore", "--force"];
+    let started = Instant::now();
+    run(&words, &variables).await.ended(0);
+    let whole = started.elapsed();
+    let before = world.epoch().await;
+    for tenth in 0..=10 {
+        let mut killed = Running::start(&words, &variables);
+        // The moment itself is what is tried: there is nothing to wait for.
+        tokio::time::sleep(whole * tenth / 10).await;
+        killed.child.kill().await.unwrap();
+        let raised = world.epoch().await - before;
+        assert_eq!(raised % 1_000_000, 0, "whole or not at all");
+    }
+    let mut killed = Running::start(&words, &variables);
+    killed.until("Redis is empty").await;
+    killed.child.kill().await.unwrap();
+    let done = world.epoch().await;
+    run(&words, &variables).await.ended(0);
+    assert!(world.epoch().await >= done + 1_000_000);
+    let entries: i64 = redis::cmd("DBSIZE").query_async(&mut world.redis().await).await.unwrap();
+    assert_eq!(entries, 0);
 }
 
 async fn epoch(database: &sqlx::postgres::PgConnectOptions) -> i64 {

@@ -50,8 +50,18 @@ impl SchemaConnection {
         }
     }
 
-    /// Who seems to be in the way.
     async fn locked(&mut self, name: &str) -> SchemaError {
+        let what = format!(
+            "the migration {name}.sql did not get its locks within {} s, and nothing of it was done; what was applied \
+             before it stays. {}",
+            PATIENCE.as_secs(),
+            self.in_the_way().await
+        );
+        SchemaError::new(SchemaErrorKind::Locked, what)
+    }
+
+    /// Who seems to be in the way, and what to do about it.
+    pub(super) async fn in_the_way(&mut self) -> String {
         // The login may see what others do; the owner of the tables may not.
         let _ = self.connection.execute("reset role").await;
         let sql = "-- long_transactions
@@ -69,13 +79,10 @@ impl SchemaConnection {
             })
             .collect();
         let seen = if seen.is_empty() { "nobody that this user may see".to_owned() } else { seen.join(", ") };
-        let what = format!(
-            "the migration {name}.sql did not get its locks within {} s, and nothing of it was done; what was applied \
-             before it stays. Open transactions: {seen}. Run it again when they are over, or end one: select \
-             pg_terminate_backend(<process>)",
-            PATIENCE.as_secs()
-        );
-        SchemaError::new(SchemaErrorKind::Locked, what)
+        format!(
+            "Open transactions: {seen}. Run it again when they are over, or end one: select \
+             pg_terminate_backend(<process>)"
+        )
     }
 }
 

@@ -22,6 +22,8 @@ pub enum SchemaErrorKind {
     Locked,
     /// Grants name a user that the server does not have.
     UnknownUser,
+    /// Grants name a user that no role limits.
+    UnfitUser,
     /// Services are connected where none may be.
     ServicesRun,
     /// Anything else: the statement failed.

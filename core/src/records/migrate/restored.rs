@@ -1,10 +1,18 @@
 //! After the database was restored to an earlier point.
 
 use super::{SchemaConnection, SchemaError, SchemaErrorKind, SchemaResult};
-use std::time::Duration;
+use sqlx::Executor;
+use std::time::{Duration, Instant};
+
+/// How long the pools are tried for, and the time between two tries.
+const PATIENCE: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(300);
 
 impl SchemaConnection {
     /// Refuses to go on while a service is connected: it may give away a seat in which somebody still believes.
+    ///
+    /// One without a connection at this moment, because nobody asked it lately, is not seen. [`Self::hold_pools`] keeps
+    /// it from giving a seat while this goes on; what it gave since the restore nobody can tell.
     ///
     /// # Errors
     /// [`SchemaErrorKind::ServicesRun`] with what is connected.
@@ -40,15 +48,47 @@ impl SchemaConnection {
         Ok(())
     }
 
+    /// Keeps every service from reading a pool, until [`Self::after_restore`] or the end of the connection: one that made
+    /// a copy after Redis was emptied and before the epochs are raised would give seats in which others believe.
+    ///
+    /// # Errors
+    /// [`SchemaErrorKind::Locked`] if a transaction that reads a pool does not end within 5 s.
+    pub async fn hold_pools(&mut self) -> SchemaResult<()> {
+        self.as_owner().await?;
+        let started = Instant::now();
+        loop {
+            let held = self.connection.execute("begin; lock table pools in access exclusive mode").await;
+            let Err(error) = held else { return Ok(()) };
+            let error = SchemaError::of("the pools could not be held, and nothing was done", error);
+            let ended = self.connection.execute("rollback").await;
+            ended.map_err(|e| SchemaError::of("the transaction could not be ended", e))?;
+            if error.kind != SchemaErrorKind::Locked {
+                return Err(error);
+            }
+            if started.elapsed() >= PATIENCE {
+                let what = format!(
+                    "the pools could not be held within {} s, because somebody reads or changes them, and nothing was \
+                     done. {}",
+                    PATIENCE.as_secs(),
+                    self.in_the_way().await
+                );
+                return Err(SchemaError::new(SchemaErrorKind::Locked, what));
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
     /// Raises every epoch, has every free seat wait and lets nobody sit down for `lease` (`after_restore`,
-    /// docs/OPERATING.md). Redis must be empty by then. Answers how many pools there are.
+    /// docs/OPERATING.md), and lets the pools go. Redis must be empty by then. Answers how many pools there are.
     ///
     /// # Errors
     /// If the statement failed.
     pub async fn after_restore(&mut self, lease: Duration) -> SchemaResult<i64> {
         let failed = |e| SchemaError::of("after_restore() failed, and nothing of it was done", e);
-        self.as_owner().await?;
         let sql = "select after_restore($1 * interval '1 second')";
-        sqlx::query_scalar(sql).bind(lease.as_secs_f64()).fetch_one(&mut self.connection).await.map_err(failed)
+        let pools = sqlx::query_scalar(sql).bind(lease.as_secs_f64()).fetch_one(&mut self.connection).await;
+        let pools = pools.map_err(failed)?;
+        self.connection.execute("commit").await.map_err(failed)?;
+        Ok(pools)
     }
 }

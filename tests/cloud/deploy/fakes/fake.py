@@ -22,15 +22,58 @@ def main() -> int:
     # One write, so that two fakes at once do not mix their lines.
     with open(at("calls"), "a", encoding="utf-8") as file:
         file.write(repr({"line": LINE, "arguments": ARGUMENTS, "stdin": feed, "env": kept}) + "\n")
+    told = killer()
+    if told == "before":
+        return 137
+    note_state()
+    code = answered(feed)
+    note_state()
+    if told == "after":
+        os.kill(os.getppid(), 9)
+    return code
+
+
+def note_state():
+    """Where a test asks for it (the file `states`), what there is in the cloud and in the clone at this moment."""
+    if not os.path.exists(at("states")):
+        return
+    import hashlib
+
+    digest = hashlib.sha256()
+    for top in (HOME, os.path.join(os.path.dirname(HOME), "clone")):
+        for folder, folders, names in os.walk(top):
+            folders[:] = sorted(set(folders) - {".git", "deploy.d"})
+            for name in sorted(set(names) - {"states", "calls"}):
+                path = os.path.join(folder, name)
+                with open(path, "rb") as file:
+                    digest.update(path.encode() + b"\0" + file.read() + b"\0")
+    with open(at("states"), "a", encoding="utf-8") as file:
+        file.write(digest.hexdigest() + "\n")
+
+
+def killer():
+    """Whether ./deploy dies with this call, before or after its effect. kill.json: {"at": its number, "when": …}."""
+    kill = read("kill.json", None)
+    if not kill or len(text_of(at("calls")).splitlines()) != kill["at"]:
+        return None
+    if kill["when"] == "denied":
+        sys.stderr.write("ERROR: 403 forbidden: permission_denied\n")
+        sys.exit(1)
+    if kill["when"] == "before":
+        os.kill(os.getppid(), 9)
+    return kill["when"]
+
+
+def answered(feed: str) -> int:
     rule = taken_rule()
     if rule:
         if rule.get("wait"):
             return wait(rule)
+        for address, text in rule.get("meanwhile", {}).items():
+            store(bucket(address), text)
         if rule.get("before"):
             PROGRAMS[PROGRAM](feed)
-        sys.stdout.write(rule.get("stdout", ""))
-        sys.stderr.write(rule.get("stderr", ""))
-        return rule.get("code", 0)
+        return answer(rule)
     return PROGRAMS[PROGRAM](feed)
 
 
@@ -77,6 +120,15 @@ def taken_rule():
     return None
 
 
+def answer(rule) -> int:
+    """What the rule says, on both streams; as bytes where it is no text."""
+    for stream, said, raw in ((sys.stdout, "stdout", "hex"), (sys.stderr, "stderr", "error_hex")):
+        text = rule.get(said, "").encode() + bytes.fromhex(rule.get(raw, ""))
+        stream.buffer.write(text * rule.get("repeat", 1))
+        stream.flush()
+    return rule.get("code", 0)
+
+
 def wait(rule) -> int:
     """Runs until a signal, as an apply does that takes minutes; then ends in good order, as tofu does for SIGINT."""
     import signal
@@ -85,7 +137,7 @@ def wait(rule) -> int:
     stopped = []
     signal.signal(signal.SIGINT, lambda *_: stopped.append("SIGINT"))
     write(at("waiting"), "")
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + rule.get("patience", 30)
     while not stopped and time.monotonic() < deadline:
         time.sleep(0.01)
     write(at("stopped-by"), stopped[0] if stopped else "nothing")
@@ -102,18 +154,26 @@ def tofu(_feed: str) -> int:
     words = ARGUMENTS[1:]
     serial_file = at(f"{root}.serial")
     serial = int(text_of(serial_file)) if os.path.exists(serial_file) else 0
+    values = sorted(word for word in words if word.startswith("-var="))
     if words[0] == "plan" and "-refresh-only" in words:
         return 2 if root in read("drifted.json", []) else 0
+    if words[0] == "plan" and "-detailed-exitcode" in words:
+        return 0 if read(f"{root}.applied.json", None) == values else 2
     if words[0] == "plan":
-        write(value_of("-out"), show({"serial": serial, "changes": read(f"{root}.changes.json", [])}))
+        done = read(f"{root}.applied.json", None) == values
+        plan = {"serial": serial, "changes": [] if done else read(f"{root}.changes.json", []), "values": values}
+        write(value_of("-out"), show(plan))
     elif words[0] == "show":
         changes = read(words[-1], {})["changes"]
-        print(show({"resource_changes": [change_of(*one) for one in changes]}))
+        print(show({"format_version": "1.2", "resource_changes": [change_of(*one) for one in changes]}))
     elif words[0] == "apply":
         if read(words[-1], {})["serial"] != serial:
             sys.stderr.write("Error: Saved plan is stale\n")
             return 1
-        write(serial_file, str(serial + 1))
+        # As tofu: where nothing is to do, the state stays what it is.
+        if read(f"{root}.applied.json", None) != read(words[-1], {})["values"]:
+            write(serial_file, str(serial + 1))
+            write(at(f"{root}.applied.json"), show(read(words[-1], {})["values"]))
         if os.path.exists(os.path.join(directory, "backend_override.tf")):
             write(os.path.join(directory, "terraform.tfstate"), "{}")
     elif words[0] == "output":
@@ -132,6 +192,70 @@ def bucket(address: str) -> str:
     return at(f"buckets/{address.removeprefix('gs://')}")
 
 
+def generation(path: str) -> str:
+    """How often an object was written; 0 where there is none, as the condition of a write says it."""
+    if not os.path.exists(path):
+        return "0"
+    kept = f"{at('generations')}/{os.path.relpath(path, HOME)}"
+    return text_of(kept) if os.path.exists(kept) else "1"
+
+
+def store(path: str, text: str):
+    following = str(int(generation(path)) + 1)
+    write(path, text)
+    write(f"{at('generations')}/{os.path.relpath(path, HOME)}", following)
+
+
+def google_time() -> str:
+    import time
+
+    shown = at("google-time")
+    return text_of(shown) if os.path.exists(shown) else time.strftime("%Y-%m-%dT%H:%M:%S+0000", time.gmtime())
+
+
+def objects(words: list, feed: str) -> int:
+    """gcloud storage: an object is read as it is now, and written under the condition that it is as it was."""
+    if words[:2] == ["objects", "describe"]:
+        path = bucket(words[2])
+        if not os.path.exists(path):
+            return no_object()
+        print(f"{generation(path)}\t{google_time()}")
+    elif words[0] == "cat":
+        address, _, wanted = words[1].partition("#")
+        if not os.path.exists(bucket(address)) or (wanted and wanted != generation(bucket(address))):
+            return no_object()
+        print(text_of(bucket(address)))
+    elif words[0] == "cp":
+        source, target = [word for word in words[1:] if not word.startswith("--")]
+        path = bucket(source) if source.startswith("gs://") else source
+        if source != "-" and not os.path.exists(path):
+            return no_object()
+        text = feed if source == "-" else text_of(path)
+        if not target.startswith("gs://"):
+            write(target, text)
+            return 0
+        if value_of("--if-generation-match", generation(bucket(target))) != generation(bucket(target)):
+            sys.stderr.write("ERROR: HTTPError 412: At least one of the pre-conditions you specified did not hold.\n")
+            return 1
+        store(bucket(target), text)
+    return 0
+
+
+def builds(words: list) -> int:
+    """gcloud builds: a pipeline that was started waits, so that it is found by who would start it once more."""
+    known = read("builds.json", [])
+    if words[0] == "list":
+        print(show(known))
+    elif words[0] == "submit":
+        print("sha256:" + "b" * 64)
+    elif words[:2] == ["triggers", "run"]:
+        given = (value_of("--substitutions") or "").split(",")
+        said = dict(one.split("=", 1) for one in given if one)
+        said |= {"TRIGGER_NAME": words[2], "COMMIT_SHA": value_of("--sha")}
+        write(at("builds.json"), show([{"id": f"b{len(known)}", "status": "QUEUED", "substitutions": said}, *known]))
+    return 0
+
+
 def gcloud(feed: str) -> int:
     words = ARGUMENTS
     if words[:3] == ["config", "get-value", "project"]:
@@ -140,24 +264,21 @@ def gcloud(feed: str) -> int:
         write(at("project"), words[3])
     elif words[:3] == ["artifacts", "docker", "images"] and words[3] == "list":
         print("sha256:" + "c" * 64)
-    elif words[:2] == ["storage", "cat"]:
-        if not os.path.exists(bucket(words[2])):
-            return no_object()
-        print(text_of(bucket(words[2])))
-    elif words[:2] == ["storage", "cp"]:
-        source, target = [word for word in words[2:] if not word.startswith("--")]
-        path = bucket(source) if source.startswith("gs://") else source
-        if source != "-" and not os.path.exists(path):
-            return no_object()
-        write(bucket(target) if target.startswith("gs://") else target, feed if source == "-" else text_of(path))
+    elif words[:3] == ["storage", "buckets", "describe"]:
+        # no-bucket.json: it is made by the first apply of bootstrap.
+        if os.path.exists(at("no-bucket.json")) and not os.path.exists(at("bootstrap.serial")):
+            sys.stderr.write(f"ERROR: (gcloud.storage.buckets.describe) {words[3]} not found: 404.\n")
+            return 1
+    elif words[0] == "storage" and words[1] in ("cat", "cp", "objects"):
+        return objects(words[1:], feed)
+    elif words[0] == "builds" and words[1] in ("list", "submit", "triggers"):
+        return builds(words[1:])
     elif words[0] == "secrets":
         return secrets(words, feed)
     elif words[:3] == ["run", "services", "describe"]:
         print(read("serving.json", {}).get(words[3], ""))
     elif words[:2] == ["logging", "read"]:
         print('[{"jsonPayload": {"outcome": "idle"}}]')
-    elif words[:2] == ["builds", "submit"]:
-        print("sha256:" + "b" * 64)
     elif words[:3] == ["container", "binauthz", "attestations"]:
         print('[{"name": "attestation"}]')
     elif "--format=json" in words:
@@ -172,7 +293,7 @@ def no_object() -> int:
 
 def secrets(words: list, feed: str) -> int:
     if words[1] != "versions":
-        if words[1] == "list":
+        if words[1] == "list" and value_of("--filter"):
             name = f"secret.{value_of('--filter')[6:-1]}.json"
             print(at(name) if os.path.exists(at(name)) else "")
         elif words[1] == "create":
