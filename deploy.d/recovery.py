@@ -70,6 +70,7 @@ def resume(runner, name: str):
             f"harm: ./deploy after-restore {name}",
         )
     if record.paused and restored:
+        _refuse_unfinished(name, record)
         free = moment(record.paused) + datetime.timedelta(seconds=deploy.environment.seat_ttl)
         if record.google_now() < free:
             raise Failure(
@@ -79,6 +80,15 @@ def resume(runner, name: str):
                 f"(OPERATING, section 4): ./deploy resume {name}",
             )
     _set_paused(deploy, False)
+
+
+def _refuse_unfinished(name: str, record: ReleaseRecord):
+    if record.value.get(UNFINISHED):
+        raise Failure(
+            "wait",
+            f"The pause of {name} was cut short, so functions may run, and nobody knows since when they stand still. "
+            f"End it first: ./deploy pause {name}",
+        )
 
 
 def _set_paused(deploy: Deploy, paused: bool):
@@ -123,12 +133,7 @@ def after_restore(runner, name: str):
             "wait",
             f"{name} serves. Functions that run while epochs are raised may give a seat twice: ./deploy pause {name}",
         )
-    if record.value.get(UNFINISHED):
-        raise Failure(
-            "wait",
-            f"The pause of {name} was cut short, so functions may run, and nobody knows since when they stand still. "
-            f"End it first: ./deploy pause {name}",
-        )
+    _refuse_unfinished(name, record)
     # Before the job: one that was cut short has emptied Valkey perhaps and raised no epoch, and `resume` must know.
     record.value["restored"] = BEGUN
     record.save()
