@@ -17,7 +17,7 @@ from builds import is_under_way, start
 from environments import NAMES, Environment, check_edited, check_project, commit
 from failures import Failure, exit_code_table, failure_of
 from pipeline import Deploy, saved_plan
-from programs import Runner
+from programs import Runner, ignore_signals
 from steps import alone
 from streams import end_output, open_streams, say
 
@@ -276,6 +276,7 @@ def main(arguments: list) -> int:
         end_output()
         return 0
     except BaseException as error:  # noqa: BLE001 - whatever it is, a person is told what to do
+        ignore_signals()
         failure = failure_of(error)
         if failure.kind == "fault":
             say(traceback.format_exc().rstrip())

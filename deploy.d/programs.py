@@ -127,6 +127,12 @@ class Runner:
         return parse(output, shape, "unreadable", f"{_name(arguments)} … answered", UNREADABLE)
 
 
+def ignore_signals():
+    """From here on nothing is under way: a second Ctrl-C must not cut off what is told about the first."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 def unreadable(arguments, output: str) -> Failure:
     """The failure of a program that ended well and answered something else than it was asked for."""
     return Failure("unreadable", f"{_name(arguments)} … answered {output.strip()[:80]!r}. {UNREADABLE}")

@@ -13,6 +13,8 @@ from tofu import ROOTS, hand_over
 
 # What the record says of a restore between the start of the job and its end.
 BEGUN = "begun"
+# Whether functions may have run on after the time that the record says of a pause.
+UNFINISHED = "pausing"
 
 
 def rollback(runner, name: str, to: str | None):
@@ -68,6 +70,7 @@ def resume(runner, name: str):
             f"harm: ./deploy after-restore {name}",
         )
     if record.paused and restored:
+        _refuse_unfinished(name, record)
         free = moment(record.paused) + datetime.timedelta(seconds=deploy.environment.seat_ttl)
         if record.google_now() < free:
             raise Failure(
@@ -77,6 +80,15 @@ def resume(runner, name: str):
                 f"(OPERATING, section 4): ./deploy resume {name}",
             )
     _set_paused(deploy, False)
+
+
+def _refuse_unfinished(name: str, record: ReleaseRecord):
+    if record.value.get(UNFINISHED):
+        raise Failure(
+            "wait",
+            f"The pause of {name} was cut short, so functions may run, and nobody knows since when they stand still. "
+            f"End it first: ./deploy pause {name}",
+        )
 
 
 def _set_paused(deploy: Deploy, paused: bool):
@@ -99,8 +111,10 @@ def _set_paused(deploy: Deploy, paused: bool):
         # Before the apply, so that no deploy in between starts the functions again; and after it, because the wait
         # after a restore counts from the moment at which the last of them had stopped.
         record.value["paused"] = now().isoformat(timespec="seconds")
+        record.value[UNFINISHED] = True
         record.save()
     deploy.services.apply()
+    record.value.pop(UNFINISHED, None)
     # What was found good has all requests now: a pause and a resume are no canary.
     record.end_canary()
     record.value["paused"] = record.google_now().isoformat(timespec="seconds") if paused else None
@@ -119,6 +133,7 @@ def after_restore(runner, name: str):
             "wait",
             f"{name} serves. Functions that run while epochs are raised may give a seat twice: ./deploy pause {name}",
         )
+    _refuse_unfinished(name, record)
     # Before the job: one that was cut short has emptied Valkey perhaps and raised no epoch, and `resume` must know.
     record.value["restored"] = BEGUN
     record.save()

@@ -1,6 +1,7 @@
 """The smoke test: what a customer does, asked of what was just deployed. The same against the cloud and one machine."""
 
 import dataclasses
+import http.client
 import json
 import pathlib
 import secrets
@@ -71,15 +72,14 @@ class Answer:
 def ask(method: str, url: str, *, body=None, headers=None, patience: float = 60) -> Answer:
     """One request. A service that scaled to zero takes half a minute to answer its first one, which is no fault."""
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data=data, method=method, headers=dict(headers or {}))
-    if data is not None:
-        request.add_header("Content-Type", "application/json")
+    headers = {**(headers or {}), **({} if data is None else {"Content-Type": "application/json"})}
     try:
+        request = urllib.request.Request(url, data=data, method=method, headers=headers)
         with urllib.request.urlopen(request, timeout=patience) as answer:
             return Answer(answer.status, answer.headers, answer.read())
     except urllib.error.HTTPError as error:
         return Answer(error.code, error.headers, error.read())
-    except (urllib.error.URLError, OSError) as error:
+    except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
         raise Failure("smoke", f"{url} does not answer: {getattr(error, 'reason', error)}.") from error
 
 
@@ -99,10 +99,14 @@ class SmokeTest:
 
     def run(self):
         for check in (self.health, self.keys, self.seat, self.forged_address, self.push):
-            self.passed_check(check())
+            self.passed_check(check)
 
-    def passed_check(self, what: str):
-        """Count and print one that passed."""
+    def passed_check(self, check):
+        """Make one, count it and print what passed. An answer that is not as it must be is what it looks for."""
+        try:
+            what = check()
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise Failure("smoke", f"An answer lacks what it must have: {type(error).__name__} {error}.") from error
         self.passed += 1
         say(f"  ok  {what}")
 
@@ -244,7 +248,7 @@ def ticks_in(path: pathlib.Path, offset: int) -> list:
 def read_local(data: pathlib.Path) -> SmokeTarget:
     """The target that license-local describes in its data directory."""
     path, way = data / "endpoints.json", "Start the server first, which writes it: ./dev run"
-    endpoints = parse(read_text(path, "machine", way), {"front": str, ...: str}, "machine", f"{path} holds", way)
+    endpoints = parse(read_text(path, "machine", way), {"front": str}, "machine", f"{path} holds", way)
     known = {name: address for name, address in endpoints.items() if name in functions()}
     return SmokeTarget(
         front=endpoints["front"],

@@ -44,7 +44,7 @@ def smoke_local(address: str, data: pathlib.Path, lines: pathlib.Path | None):
     test = SmokeTest(target)
     test.run()
     if lines:
-        test.passed_check(await_tick(lambda: ticks_in(lines, offset), str(lines)))
+        test.passed_check(lambda: await_tick(lambda: ticks_in(lines, offset), str(lines)))
     left_out = LEFT_OUT if lines else f"{LEFT_OUT}, the tick (give the server's lines with --lines FILE)"
     say(f"{test.passed} checks passed. Left out, because only the cloud has it: {left_out}.")
 
@@ -93,12 +93,12 @@ def _test(runner, deploy: Deploy, image: str):
     test.run()
     # By the clock of the server, as its token says: this machine's may stand wrong.
     began = datetime.datetime.fromtimestamp(test.server_time, datetime.timezone.utc).isoformat(timespec="seconds")
-    test.passed_check(await_tick(lambda: _ticks(runner, environment, began), "Cloud Logging"))
+    test.passed_check(lambda: await_tick(lambda: _ticks(runner, environment, began), "Cloud Logging"))
     for function in functions():
         found = _describe(runner, environment, function)
         if found != image:
             raise Failure("smoke", f"{function} runs {found} and not {image}.")
-    test.passed_check(f"images: every service runs {image}")
+    test.passed_check(lambda: f"images: every service runs {image}")
     say(f"{test.passed} checks passed.")
 
 

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import socket
 
 import pytest
 from conftest import IMAGE, OLD, real, sentence
@@ -99,3 +100,35 @@ def test_every_kind_has_an_exit_code_of_its_own(site):
     for number in (errno.ENOSPC, errno.EACCES, errno.EMFILE, errno.EIO, errno.EPIPE):
         failure = failures.failure_of(OSError(number, os.strerror(number), "/some/file"))
         assert failure.exit_code == 18 and os.strerror(number) in str(failure)
+
+
+@pytest.mark.parametrize(
+    "body", [b"[]", b"3", b"{}", b'{"keys": 3}', b'{"keys": [], "session": []}', b"<html>", b"\xff"]
+)
+def test_a_server_that_answers_something_else_fails_the_smoke_test(site, monkeypatch, body):
+    """As a fault of ./deploy it would leave what was deployed where it is."""
+    smoke = site.piece("smoke")
+    monkeypatch.setattr(smoke, "ask", lambda *_, **__: smoke.Answer(200, {}, body))
+    roots = type("Roots", (), {"keys": {}})()
+    test = smoke.SmokeTest(smoke.SmokeTarget(front="http://localhost", functions={}, roots=roots, license_key="CODI-1"))
+    for check in (test.keys, test.seat, test.forged_address, test.push):
+        with pytest.raises(Exception, match=".") as refused:
+            test.passed_check(check)
+        assert type(refused.value).__name__ == "Failure" and refused.value.kind == "smoke", check
+
+
+def test_an_answer_that_is_no_http_or_an_address_that_is_none_fails_the_smoke_test(site):
+    smoke = site.piece("smoke")
+    listening = socket.create_server(("127.0.0.1", 0))
+    child = os.fork()
+    if child == 0:
+        connection, _ = listening.accept()
+        connection.recv(1000)
+        connection.sendall(b"SSH-2.0-no\r\n")
+        os._exit(0)
+    for url in (f"http://127.0.0.1:{listening.getsockname()[1]}/", "nonsense"):
+        with pytest.raises(Exception, match="does not answer") as refused:
+            smoke.ask("GET", url, patience=20)
+        assert refused.value.kind == "smoke"
+    os.waitpid(child, 0)
+    listening.close()

@@ -90,7 +90,14 @@ def test_a_pause_that_was_cut_short_holds_and_is_ended_by_a_second_run(site):
     site.fault("opentofu/services apply", code=1, stderr="Error: network\n")
     site.refused(1, "pause", "dev")
     assert site.read_record("dev")["paused"]
+    # The time that it says is that of its beginning, and of this machine's clock: nothing is counted from it.
+    assert "./deploy pause dev" in site.refused(17, "after-restore", "dev")
     site.ok("pause", "dev")
+    site.ok("after-restore", "dev")
+    (site.home / "services.applied.json").unlink()
+    site.fault("opentofu/services apply", code=1, stderr="Error: network\n")
+    site.refused(1, "pause", "dev")
+    assert "./deploy pause dev" in site.refused(17, "resume", "dev")
 
 
 def test_after_restore_runs_only_while_paused(site):

@@ -182,7 +182,7 @@ async fn unknown(connection: &mut PgConnection, wanted: &BTreeSet<RoleGrant>) ->
 /// Refuses a login that no role limits: it reads and changes every organization's rows whatever it becomes.
 async fn unlimited(connection: &mut PgConnection, wanted: &BTreeSet<RoleGrant>) -> SchemaResult<()> {
     let sql = "-- unlimited_users
-        select rolname::text from pg_roles where rolname = any($1) and (rolsuper or rolbypassrls) order by 1";
+        select rolname::text from pg_roles where rolname = any($1::text[]) and (rolsuper or rolbypassrls) order by 1";
     let users: Vec<&str> = wanted.iter().map(|grant| grant.user.as_str()).collect();
     let unlimited: Vec<String> = sqlx::query_scalar(sql)
         .bind(users)
