@@ -73,10 +73,10 @@ class FakeServer(InMemoryServer):
 
     def __init__(self, now: Callable[[], float], issuer: str = ISSUER, **attributes: Any) -> None:
         features = {"cloud": True, "exports": 3, "beta": False}
-        super().__init__(url=issuer, product="studio", processes_per_seat=None, features=features)
+        super().__init__(url=issuer, processes_per_seat=None, features=features)
         self.now = now
         # Drawn here, so that the certificate is as old as the server.
-        self.signer = Signer(int(now()), issuer=issuer)
+        self.signer = self._draw_signer(int(now()))
         for name, value in attributes.items():
             setattr(self, name, value)
 
@@ -115,6 +115,20 @@ class FakeServer(InMemoryServer):
     @property
     def sessions(self) -> dict[str, HeldSession]:
         return self.pool.sessions
+
+    def _draw_signer(self, now: int) -> Signer:
+        return Signer(now, issuer=self.issuer)
+
+    def _problem_members(self, status: int, code: str, members: dict[str, Any]) -> dict[str, Any]:
+        """Those of the server, with a text that shows in what a program prints where it came from."""
+        return super()._problem_members(status, code, members) | {"detail": f"It is {code}."}
+
+    def _validate(self, _: dict[str, Any], __: str | None) -> httpx.Response:
+        """Somebody else always holds a seat."""
+        holders = [{"label": "host-1", "since": "2026-11-21T03:31:22.034Z", "seen_in": 7}]
+        license_ = self._license() | {"product": "studio", "seats_used": 1}
+        answer = {"license": license_, "seats_used": 1, "holders": holders, "has_seat": False, "code": None}
+        return httpx.Response(200, json=answer)
 
     def _named(self, session: HeldSession) -> HeldSession:
         session.handle = f"handle-{len(self.pool.sessions)}"

@@ -105,15 +105,18 @@ class InMemoryServer(LicenseAnswers):
 
     @property
     def signer(self) -> InstanceSigner:
-        """The key that signs answers. It is made anew, with a new certificate, when half of its time is over."""
+        """The key that signs answers. It is made anew, with a new certificate, when its time is over."""
         now = int(self.now())
         if self._signer is None or not 0 < self._signer.expires_at - now <= CERTIFICATE_LIFE:
-            self._signer = InstanceSigner(now, issuer=self.issuer)
+            self._signer = self._draw_signer(now)
         return self._signer
 
     @signer.setter
     def signer(self, signer: InstanceSigner) -> None:
         self._signer = signer
+
+    def _draw_signer(self, now: int) -> InstanceSigner:
+        return InstanceSigner(now, issuer=self.issuer)
 
     @property
     def transport(self) -> InMemoryTransport:
