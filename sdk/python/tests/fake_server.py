@@ -19,7 +19,20 @@ from coditect_license.testing import HeldSession, InMemoryServer, InstanceSigner
 from coditect_license.testing._signing import jwk_set, public_jwk as jwk_of, root_key, sign_jws as jws
 from coditect_license.testing._test_keys import LICENSE_KEY as KEY
 
-__all__ = ["ISSUER", "KEY", "NUMBER", "OTHER_ROOT", "ROOT", "ROOTS", "FakeServer", "Http", "Signer", "b64", "jwk_of", "jws"]
+__all__ = [
+    "ISSUER",
+    "KEY",
+    "NUMBER",
+    "OTHER_ROOT",
+    "ROOT",
+    "ROOTS",
+    "FakeServer",
+    "Http",
+    "Signer",
+    "b64",
+    "jwk_of",
+    "jws",
+]
 
 NUMBER = "1XTSA1CTX2VZP"
 ISSUER = "https://licenses.example.com"
@@ -123,7 +136,7 @@ class FakeServer(InMemoryServer):
         """Those of the server, with a text that shows in what a program prints where it came from."""
         return super()._problem_members(status, code, members) | {"detail": f"It is {code}."}
 
-    def _validate(self, _: dict[str, Any], __: str | None) -> httpx.Response:
+    def _validate(self, body: dict[str, Any], _: str | None) -> httpx.Response:
         """Somebody else always holds a seat."""
         holders = [{"label": "host-1", "since": "2026-11-21T03:31:22.034Z", "seen_in": 7}]
         license_ = self._license() | {"product": "studio", "seats_used": 1}

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
+from .._jws import unbase64url
 from .._verify import hw_of
 from ._problems import PROBLEMS, WHILE_SEATED, detail_of
 from ._requests import read_key
 from ._seats import HeldSession, PoolIsFull, SeatIsFull, SeatPool
-from .._jws import unbase64url
 
 if TYPE_CHECKING:
     import httpx
@@ -233,7 +233,9 @@ class LicenseAnswers:
             return None
         code = f"license_{self.license_status}"
         if code not in PROBLEMS:
-            raise ValueError(f"license_status is {self.license_status!r}. It is active, suspended, revoked, expired or not_started.")
+            raise ValueError(
+                f"license_status is {self.license_status!r}. It is active, suspended, revoked, expired or not_started."
+            )
         members: dict[str, Any] = {"license": self.license_number}
         detail = detail_of(code, members)
         if is_seated and code != "license_revoked":

@@ -39,16 +39,20 @@ class ManualClock(Clock):
         """Let time pass, for the server and for the client, as in a machine that slept.
 
         Seats of this process notice at once: when this returns, a heartbeat that is due by now was sent from the
-        seat's own thread. Seats of asyncio send it when their loop runs next.
+        seat's own thread. In asyncio, await :meth:`InMemoryServer.advance_async` instead.
         Raises :class:`ValueError` for a negative time, since monotonic clocks never go back.
         """
-        if seconds < 0:
-            raise ValueError("Time does not go back. Use set_wrong(seconds=-…) for a clock that is behind.")
         # Once before, so that whoever is about to look at the clock has looked when it jumps.
         self._tell()
+        self.jump(seconds)
+        self._tell()
+
+    def jump(self, seconds: float) -> None:
+        """Let time pass and tell nobody."""
+        if seconds < 0:
+            raise ValueError("Time does not go back. Use set_wrong(seconds=-…) for a clock that is behind.")
         self._monotonic_ahead += seconds
         self._wall_ahead += seconds
-        self._tell()
 
     def set_wrong(self, *, seconds: float) -> None:
         """Put the client's wall clock wrong by so many seconds, ahead or (negative) behind. 0 puts it right."""

@@ -27,6 +27,7 @@ class LoopbackServer:
         self.url = f"http://{host!s}:{port}"
         # The address is the issuer, so what was signed before is of no use any more.
         server.url = server.issuer = self.url
+        server.addresses.append(self.url)
         server.forget_signer()
         self._thread = threading.Thread(
             target=self._listener.serve_forever, kwargs={"poll_interval": 0.02}, name="test-license-server", daemon=True

@@ -92,7 +92,9 @@ PROBLEMS: dict[str, ProblemRow] = {
         members={"processes": 32, "next_process_in": 51},
     ),
     "session_gone": ProblemRow(
-        410, "The session is over", "This session is not known any more. Acquire again to go on.",
+        410,
+        "The session is over",
+        "This session is not known any more. Acquire again to go on.",
         members={"reason": "unknown"},
     ),
     "payload_too_large": ProblemRow(
@@ -111,8 +113,7 @@ PROBLEMS: dict[str, ProblemRow] = {
     "internal": ProblemRow(
         500,
         "Internal error",
-        "The request could not be completed because of a fault on our side. "
-        "Report the request_id if it happens again.",
+        "The request could not be completed because of a fault on our side. Report the request_id if it happens again.",
     ),
     "seats_unavailable": ProblemRow(503, "The seat store cannot be reached", ASK_AGAIN, retry_after=2),
     "records_unavailable": ProblemRow(503, "The records cannot be reached", ASK_AGAIN, retry_after=2),

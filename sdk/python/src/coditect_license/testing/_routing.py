@@ -14,6 +14,7 @@ import httpx
 
 from .. import _roots, _store
 from .._clock import Clock
+from .._context import Context
 from ._clock import ManualClock
 from ._waking import own_seats
 
@@ -23,6 +24,7 @@ class ReachableServer(Protocol):
 
     url: str
     issuer: str
+    addresses: list[str]
     clock: ManualClock
 
     @property
@@ -60,8 +62,8 @@ class Routing:
     """While it lasts, every client of this process finds the server in memory under its address.
 
     Replaced are: httpx's transports, for requests to that address alone; the clocks of clients that were given none;
-    the root keys that the package was built with; and the directory of kept tokens, by an empty one. All are put back
-    at the end. What the program itself was given (``roots=``, ``clock=``, ``cache_dir=``) is not replaced.
+    the pauses before a request is repeated; the root keys that the package was built with; and the directory of kept
+    tokens, by an empty one. All are put back at the end. What the program itself was given (``roots=``, ``clock=``, ``cache_dir=``) is not replaced.
     """
 
     def __init__(self, server: ReachableServer) -> None:
@@ -86,12 +88,14 @@ class Routing:
         self._replace(httpx.AsyncHTTPTransport, "handle_async_request", handle_async_request)
         self._replace(Clock, "monotonic", lambda _: server.clock.monotonic())
         self._replace(Clock, "wall", lambda _: server.clock.wall())
+        # A request that got no answer is repeated as often as ever, but nobody waits for it.
+        self._replace(Context, "retry_pause", lambda *_: 0.0)
         self._replace(_roots, "packaged_text", lambda: json.dumps(server.roots))
         self._replace(_store, "default_directory", self._directory)
 
     def end(self) -> None:
         """Give back the seats that the program still holds, then put everything back."""
-        for seat in own_seats(self._server.url):
+        for seat in own_seats(self._server.addresses):
             seat._begin_release()
             if hasattr(seat, "_thread"):
                 seat._end_release(5.0)

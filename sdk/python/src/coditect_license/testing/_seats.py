@@ -34,7 +34,7 @@ class HeldSession:
     ended_at: float | None = None
 
 
-class PoolIsFull(Exception):  # noqa: N818 - an answer and no error
+class PoolIsFull(Exception):
     """No seat is free."""
 
     def __init__(self, next_seat_in: float | None) -> None:
@@ -42,7 +42,7 @@ class PoolIsFull(Exception):  # noqa: N818 - an answer and no error
         self.next_seat_in = next_seat_in
 
 
-class SeatIsFull(Exception):  # noqa: N818 - likewise
+class SeatIsFull(Exception):
     """The machine's seat has as many processes as it may have."""
 
     def __init__(self, processes: int, next_process_in: float) -> None:

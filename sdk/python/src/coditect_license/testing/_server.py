@@ -15,7 +15,7 @@ from ._answers import LicenseAnswers
 from ._clock import ManualClock
 from ._problems import PROBLEMS, detail_of
 from ._requests import BadRequest, read_body
-from ._scripts import OutageKind, ReceivedCall, ScriptedRefusal, refusal
+from ._scripts import OutageKind, ReceivedCall, refusal
 from ._seats import HeldSession, SeatPool
 from ._signing import CERTIFICATE_LIFE, InstanceSigner, jwk_set
 from ._test_keys import LICENSE_KEY
@@ -67,6 +67,8 @@ class InMemoryServer(LicenseAnswers):
         clock: ManualClock | None = None,
     ) -> None:
         self.url = self.issuer = url.rstrip("/")
+        self.addresses = [self.url]
+        """Every address that it had: :meth:`listen` gives it one more."""
         self.key = LICENSE_KEY
         """The license key, which opens this server and no other."""
         self.license_number = LICENSE_KEY.replace("-", "")[4:17]
@@ -80,8 +82,9 @@ class InMemoryServer(LicenseAnswers):
         self.pool = SeatPool(self.license_number, seats, processes_per_seat, count_processes)
         self.calls: list[ReceivedCall] = []
         """Every request that reached the server, in its order."""
-        self.refuse: dict[str, ScriptedRefusal] = {}
-        """The refusal that each request of a verb is given, as long as it stands here."""
+        self.refuse: dict[str, tuple[int, str, dict[str, Any]]] = {}
+        """The refusal that each request of a verb is given, as long as it stands here: status, code and members, as
+        :func:`refusal` makes them."""
         self.released: list[str] = []
         """The handles that were given back, in the order of the requests."""
         self.outage_kind: OutageKind | None = None
@@ -165,6 +168,14 @@ class InMemoryServer(LicenseAnswers):
     def advance(self, seconds: float) -> None:
         """Let time pass for the server and its clients. See :meth:`ManualClock.advance`."""
         self.clock.advance(seconds)
+
+    async def advance_async(self, seconds: float) -> None:
+        """The same in asyncio: when it is awaited, the seats of this loop have sent what was due."""
+        from ._waking import wake_tasks
+
+        await wake_tasks(self.addresses)
+        self.clock.jump(seconds)
+        await wake_tasks(self.addresses)
 
     @contextlib.contextmanager
     def outage(self, kind: OutageKind | str = OutageKind.UNREACHABLE) -> Iterator[None]:
@@ -317,10 +328,10 @@ class InMemoryServer(LicenseAnswers):
 
     def is_asked_by(self, url: httpx.URL) -> bool:
         """Whether a request to ``url`` is for this server."""
-        own = urlsplit(self.url)
         ports = {"https": 443, "http": 80}
         there = (url.scheme, url.host, url.port or ports.get(url.scheme))
-        return there == (own.scheme, own.hostname, own.port or ports.get(own.scheme))
+        own = map(urlsplit, self.addresses)
+        return any(there == (it.scheme, it.hostname, it.port or ports.get(it.scheme)) for it in own)
 
     # Routing.
 
@@ -331,7 +342,7 @@ class InMemoryServer(LicenseAnswers):
     def _wake_seats(self) -> None:
         from ._waking import wake_seats
 
-        wake_seats(self.url)
+        wake_seats(self.addresses)
 
     def __enter__(self) -> InMemoryServer:
         from ._routing import Routing
