@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 import socket
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -35,7 +32,6 @@ from coditect_license import (
 )
 from coditect_license.testing import InMemoryServer, ManualClock, OutageKind, refusal
 
-HERE = Path(__file__).resolve().parents[1]
 OFFLINE_STATES = (SeatState.OFFLINE, SeatState.DEGRADED)
 
 
@@ -399,42 +395,3 @@ def test_a_request_that_is_wrong_is_refused_as_the_server_refuses_it(
     assert answer.status_code == status
     errors = answer.json().get("errors", [])
     assert (errors[0]["field"] if errors else None) == field
-
-
-# pytest.
-
-
-def run_pytest(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", os.devnull]
-    plugin = "coditect_license.testing.plugin"
-    return subprocess.run([*command, "-p", plugin, *arguments], capture_output=True, text=True, check=False)
-
-
-def test_the_example_tests_pass_as_they_stand() -> None:
-    example = HERE / "examples/testing"
-    done = run_pytest("--strict-markers", "-W", "error", "--rootdir", example, example)
-    assert done.returncode == 0 and "9 passed" in done.stdout, done.stdout
-
-
-def test_the_plugin_imports_nothing_until_a_test_asks_for_a_server(tmp_path: Path) -> None:
-    (tmp_path / "test_nothing.py").write_text(
-        "import sys\ndef test_nothing():\n"
-        "    ours = [n for n in sys.modules if n.startswith('coditect_license')]\n"
-        "    assert {n.removeprefix('coditect_license') for n in ours} == {'', '.testing', '.testing.plugin'}\n"
-        "    assert not {'httpx', 'cryptography'} & set(sys.modules)\n"
-    )
-    done = run_pytest("--rootdir", tmp_path, tmp_path)
-    assert done.returncode == 0, done.stdout
-
-
-def test_the_fixture_sets_the_environment_and_takes_it_back(tmp_path: Path) -> None:
-    (tmp_path / "test_environment.py").write_text(
-        "import os\n"
-        "def test_inside(license_server):\n"
-        "    assert os.environ['CODITECT_LICENSE_SERVER'] == license_server.url\n"
-        "    assert os.environ['CODITECT_LICENSE_KEY'] == license_server.key\n"
-        "def test_afterwards():\n"
-        "    assert not [n for n in os.environ if n.startswith('CODITECT_LICENSE_')]\n"
-    )
-    done = run_pytest("--rootdir", tmp_path, tmp_path)
-    assert done.returncode == 0, done.stdout

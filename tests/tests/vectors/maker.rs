@@ -46,8 +46,22 @@ impl VectorFile {
             "given": self.given,
             "vectors": self.vectors,
         });
-        format!("{}\n", serde_json::to_string_pretty(&file).unwrap())
+        format!("{}\n", in_ascii(&serde_json::to_string_pretty(&file).unwrap()))
     }
+}
+
+/// JSON with escapes in place of what people cannot see or tell apart: beyond ASCII it has only texts.
+fn in_ascii(json: &str) -> String {
+    let mut written = String::new();
+    for character in json.chars() {
+        if character.is_ascii() {
+            written.push(character);
+        } else {
+            let units = character.encode_utf16(&mut [0; 2]).to_vec();
+            written.extend(units.into_iter().map(|unit| format!("\\u{unit:04x}")));
+        }
+    }
+    written
 }
 
 /// The outcome of what is refused because of `problem`.

@@ -70,6 +70,19 @@ READERS: dict[str, Callable[[str], object]] = {
 
 def read_body(verb: str, content: bytes) -> dict[str, Any]:
     """The fields of a request. Raises :class:`BadRequest` that names every field that is wrong."""
+    body = _read_object(verb, content)
+    unknown = [name for name in body if name not in FIELDS[verb]]
+    if unknown:
+        raise BadRequest(422, "invalid_request", [(unknown[0], "is not a field of this request")])
+    required = REQUIRED.get(verb, ())
+    problems = [(name, _problem_of(name, body.get(name), is_required=name in required)) for name in FIELDS[verb]]
+    errors = [(name, problem) for name, problem in problems if problem is not None]
+    if errors:
+        raise BadRequest(422, "invalid_request", errors)
+    return body
+
+
+def _read_object(verb: str, content: bytes) -> dict[str, Any]:
     if len(content) > MAX_BODY:
         raise BadRequest(413, "payload_too_large", [])
     if not content.strip():
@@ -82,22 +95,19 @@ def read_body(verb: str, content: bytes) -> dict[str, Any]:
         raise BadRequest(400, "invalid_request", [("body", "is not JSON")]) from error
     if not isinstance(body, dict):
         raise BadRequest(422, "invalid_request", [("body", "must be a JSON object")])
-    unknown = [name for name in body if name not in FIELDS[verb]]
-    if unknown:
-        raise BadRequest(422, "invalid_request", [(unknown[0], "is not a field of this request")])
-    errors = []
-    for name in FIELDS[verb]:
-        value = body.get(name)
-        if value is None:
-            if name in REQUIRED.get(verb, ()):
-                errors.append((name, "is required"))
-        elif name in READERS:
-            if not isinstance(value, str):
-                raise BadRequest(422, "invalid_request", [(name, "must be a string")])
-            try:
-                READERS[name](value)
-            except ValueError as error:
-                errors.append((name, str(error)))
-    if errors:
-        raise BadRequest(422, "invalid_request", errors)
     return body
+
+
+def _problem_of(name: str, value: object, *, is_required: bool) -> str | None:
+    """What is wrong with a field, in the server's words; ``None`` if nothing is."""
+    if value is None:
+        return "is required" if is_required else None
+    if name not in READERS:
+        return None
+    if not isinstance(value, str):
+        return "must be a string"
+    try:
+        READERS[name](value)
+    except ValueError as error:
+        return str(error)
+    return None

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import shutil
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Protocol
 
 import httpx
@@ -16,6 +13,7 @@ from .. import _roots, _store
 from .._clock import Clock
 from .._context import Context
 from ._clock import ManualClock
+from ._scratch import ScratchDirectory
 from ._waking import own_seats
 
 
@@ -26,6 +24,7 @@ class ReachableServer(Protocol):
     issuer: str
     addresses: list[str]
     clock: ManualClock
+    scratch: ScratchDirectory
 
     @property
     def roots(self) -> dict[str, list[dict[str, str]]]:
@@ -63,13 +62,13 @@ class Routing:
 
     Replaced are: httpx's transports, for requests to that address alone; the clocks of clients that were given none;
     the pauses before a request is repeated; the root keys that the package was built with; and the directory of kept
-    tokens, by an empty one. All are put back at the end. What the program itself was given (``roots=``, ``clock=``, ``cache_dir=``) is not replaced.
+    tokens, by an empty one. All are put back at the end. What the program itself was given (``roots=``, ``clock=``,
+    ``cache_dir=``) is not replaced.
     """
 
     def __init__(self, server: ReachableServer) -> None:
         self._server = server
         self._undo = contextlib.ExitStack()
-        self._cache: str | None = None
 
     def begin(self) -> None:
         """Replace them."""
@@ -91,7 +90,7 @@ class Routing:
         # A request that got no answer is repeated as often as ever, but nobody waits for it.
         self._replace(Context, "retry_pause", lambda *_: 0.0)
         self._replace(_roots, "packaged_text", lambda: json.dumps(server.roots))
-        self._replace(_store, "default_directory", self._directory)
+        self._replace(_store, "default_directory", server.scratch.cache)
 
     def end(self) -> None:
         """Give back the seats that the program still holds, then put everything back."""
@@ -100,15 +99,9 @@ class Routing:
             if hasattr(seat, "_thread"):
                 seat._end_release(5.0)
         self._undo.close()
-        if self._cache is not None:
-            shutil.rmtree(self._cache, ignore_errors=True)
+        self._server.scratch.remove()
 
     def _replace(self, owner: Any, name: str, value: Callable[..., Any]) -> None:  # noqa: ANN401 - a class or a module
         before = getattr(owner, name)
         setattr(owner, name, value)
         self._undo.callback(setattr, owner, name, before)
-
-    def _directory(self) -> Path:
-        if self._cache is None:
-            self._cache = tempfile.mkdtemp(prefix="coditect-license-test-")
-        return Path(self._cache)

@@ -15,6 +15,7 @@ from ._answers import LicenseAnswers
 from ._clock import ManualClock
 from ._problems import PROBLEMS, detail_of
 from ._requests import BadRequest, read_body
+from ._scratch import ScratchDirectory
 from ._scripts import OutageKind, ReceivedCall, refusal
 from ._seats import HeldSession, SeatPool
 from ._signing import CERTIFICATE_LIFE, InstanceSigner, jwk_set
@@ -97,6 +98,8 @@ class InMemoryServer(LicenseAnswers):
         """What signed answers repeat in place of the nonce of their request."""
         self.lock = threading.Lock()
         """Held while a request is answered."""
+        self.scratch = ScratchDirectory()
+        """Where root keys and kept tokens are, while there are any."""
         self._signer: InstanceSigner | None = None
         self.clock.on_advance(self._wake_seats)
         self._routing: Routing | None = None
@@ -136,8 +139,8 @@ class InMemoryServer(LicenseAnswers):
         return {**usual, "hardware_id": "machine-0001", "offline": False, **settings}
 
     def environment(self) -> dict[str, str]:
-        """The variables by which programs and the command line find this server."""
-        values = {"SERVER": self.url, "KEY": self.key, "ROOTS": json.dumps(self.roots)}
+        """The variables by which programs and the command line find this server. The root keys are in a file."""
+        values = {"SERVER": self.url, "KEY": self.key, "ROOTS": str(self.scratch.roots_file(self.roots))}
         if self.product is not None:
             values["PRODUCT"] = self.product
         return {f"CODITECT_LICENSE_{name}": value for name, value in values.items()}
