@@ -132,9 +132,9 @@ class FakeServer(InMemoryServer):
     def _draw_signer(self, now: int) -> Signer:
         return Signer(now, issuer=self.issuer)
 
-    def _problem_members(self, status: int, code: str, members: dict[str, Any]) -> dict[str, Any]:
+    def _problem_members(self, status: int, code: str, detail: str) -> dict[str, Any]:
         """Those of the server, with a text that shows in what a program prints where it came from."""
-        return super()._problem_members(status, code, members) | {"detail": f"It is {code}."}
+        return super()._problem_members(status, code, f"It is {code}.")
 
     def _validate(self, body: dict[str, Any], _: str | None) -> httpx.Response:
         """Somebody else always holds a seat."""

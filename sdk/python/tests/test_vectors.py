@@ -198,8 +198,19 @@ def test_the_double_makes_handles_as_the_server_does() -> None:
 # The double refuses exactly what the vectors say, in the same words.
 
 REPLIES = {vector["name"]: vector["input"] for vector in FILES["refusals"]["vectors"] if "base" not in vector}
-DETAILS_OF_OTHERS = ("request_timeout", "method_not_allowed", "payload_too_large", "unsupported_media_type")
-"""Their sentences depend on the request, and the vectors have one of their own."""
+DETAIL_OF_THE_REQUEST = (
+    "method_not_allowed",
+    "not_found",
+    "payload_too_large",
+    "rate_limited",
+    "request_timeout",
+    "unsupported_media_type",
+)
+"""Their sentences depend on the request, which is not beside them."""
+
+
+def test_the_double_has_the_codes_of_the_vectors_and_no_others() -> None:
+    assert set(PROBLEMS) == {entry["body"]["code"] for entry in REPLIES.values()}
 
 
 @pytest.mark.parametrize("name", REPLIES)
@@ -212,9 +223,12 @@ def test_the_double_knows_every_code_and_says_it_with_the_same_words(name: str) 
     members = {member: value for member, value in body.items() if member not in beside}
     if "retry-after" in headers and row.retry_after is None:
         members["retry_after"] = int(headers["retry-after"])
-    answer = server.problem(entry["status"], body["code"], members, nonce=entry["nonce"])
+    is_seated = entry["operation"] == "heartbeat"
+    answer = server.problem(entry["status"], body["code"], members, nonce=entry["nonce"], is_seated=is_seated)
     said = answer.json()
     assert (said["title"], said["status"]) == (body["title"], body["status"])
+    if body["code"] not in DETAIL_OF_THE_REQUEST:
+        assert said["detail"] == body["detail"]
     for header in ("content-type", "www-authenticate"):
         assert answer.headers.get(header) == headers.get(header)
     if body["code"] != "rate_limited":  # after how long is another number for each limit

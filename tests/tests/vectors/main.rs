@@ -10,8 +10,13 @@ mod signed;
 mod world;
 
 use check::{check, vectors};
+use license_core::ProblemCode;
 use serde_json::Value;
-use std::{collections::HashMap, fs, path::PathBuf};
+use std::{
+    collections::{HashMap, HashSet},
+    fs,
+    path::PathBuf,
+};
 
 /// What the files are written as. A client that knows another version must not take them for its own.
 const VERSION: u32 = 1;
@@ -119,6 +124,30 @@ fn planted(vector: &Value) -> Vec<Value> {
         }
     }
     planted
+}
+
+/// What clients of seats are never answered.
+const OF_MANAGEMENT: [&str; 10] = [
+    "token_expired",
+    "insufficient_user_authentication",
+    "insufficient_role",
+    "insufficient_scope",
+    "address_not_allowed",
+    "conflict",
+    "precondition_failed",
+    "idempotency_key_reused",
+    "identity_unavailable",
+    "events_unavailable",
+];
+
+#[test]
+fn every_code_that_a_client_of_seats_may_meet_has_a_vector() {
+    let (_, refusals) = kept().into_iter().find(|(name, _)| name == "refusals.json").unwrap();
+    let shown: HashSet<_> = vectors(&refusals).filter_map(|vector| vector["input"]["body"]["code"].as_str()).collect();
+    for code in ProblemCode::ALL {
+        let code = code.as_str();
+        assert_eq!(shown.contains(code), !OF_MANAGEMENT.contains(&code), "{code}: functions/src/acquire/samples.rs");
+    }
 }
 
 #[test]

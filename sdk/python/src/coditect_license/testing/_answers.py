@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._jws import unbase64url
 from .._verify import hw_of
-from ._problems import PROBLEMS, WHILE_SEATED, detail_of
+from ._problems import PROBLEMS
 from ._requests import read_key
 from ._seats import HeldSession, PoolIsFull, SeatIsFull, SeatPool
 
@@ -49,7 +49,9 @@ class LicenseAnswers:
 
         @property
         def signer(self) -> InstanceSigner: ...
-        def problem(self, status: int, code: str, members: dict[str, Any], nonce: str | None) -> httpx.Response: ...
+        def problem(
+            self, status: int, code: str, members: dict[str, Any], nonce: str | None, *, is_seated: bool = False
+        ) -> httpx.Response: ...
 
     @property
     def _ttl(self) -> float:
@@ -236,11 +238,7 @@ class LicenseAnswers:
             raise ValueError(
                 f"license_status is {self.license_status!r}. It is active, suspended, revoked, expired or not_started."
             )
-        members: dict[str, Any] = {"license": self.license_number}
-        detail = detail_of(code, members)
-        if is_seated and code != "license_revoked":
-            detail += WHILE_SEATED
-        return self.problem(403, code, members | {"detail": detail}, nonce)
+        return self.problem(403, code, {"license": self.license_number}, nonce, is_seated=is_seated)
 
     def _invalid(self, field: str, problem: str) -> httpx.Response:
         return self.problem(422, "invalid_request", {"errors": [{"field": field, "problem": problem}]}, nonce=None)

@@ -80,15 +80,13 @@ PROBLEMS: dict[str, ProblemRow] = {
     "no_seats_available": ProblemRow(
         409,
         "No seat is free",
-        "All {seats_total} seats are in use. Close the program where it is not needed, or try again later.",
+        "No seat is free.",
         members={"seats_total": 5, "seats_used": 5, "seats_waiting": 0, "holders": []},
     ),
     "too_many_processes": ProblemRow(
         409,
         "Too many processes on one seat",
-        "{processes} processes of this machine share its seat already, as many as the license allows. Close one. "
-        "One that ended without giving its place back keeps it until its lease ends: the first is over in "
-        "{next_process_in} s, unless it gives a sign of life.",
+        "The machine's seat is full.",
         members={"processes": 32, "next_process_in": 51},
     ),
     "session_gone": ProblemRow(
@@ -135,20 +133,66 @@ WHILE_SEATED = (
 """What is said more to a session whose license gives no seat now, unless the license is revoked."""
 
 
-def detail_of(code: str, members: dict[str, Any]) -> str:
-    """The sentence for a code and what is said beside it."""
+WAITS = "until whoever had it before cannot be using it any more"
+
+
+def detail_of(code: str, members: dict[str, Any], *, is_seated: bool = False) -> str:
+    """The sentence for a code and what is said beside it; ``is_seated`` where a session is told."""
     if code == "session_gone":
         return GONE_DETAILS.get(str(members.get("reason")), PROBLEMS[code].detail)
-    if code == "no_seats_available" and members.get("seats_total") == 1:
-        return "The license's only seat is in use. Close the program where it is not needed, or try again later."
-    if code == "license_not_started" and "since" in members:
-        return f"The license's term has not begun: it begins at {members['since']}."
+    if code == "no_seats_available":
+        return _full_detail(members)
+    if code == "too_many_processes":
+        return _too_many_detail(members)
     if code == "invalid_request" and "errors" in members:
         return "; ".join(f"{error['field']}: {error['problem']}" for error in members["errors"])
     row = PROBLEMS.get(code)
     if row is None:
         return f"It is {code}."
-    return row.detail.format_map(_Said(members))
+    detail = row.detail.format_map(_Said(members))
+    if code == "license_not_started" and "since" in members:
+        detail = f"The license's term has not begun: it begins at {members['since']}."
+    is_lasting = code in ("license_suspended", "license_expired", "license_not_started")
+    return detail + WHILE_SEATED if is_seated and is_lasting else detail
+
+
+def span(seconds: int) -> str:
+    """A time as people read it: ``51 s``, ``6 min 45 s``, ``3 h``."""
+    if seconds < 120:
+        return f"{seconds} s"
+    if seconds < 3600:
+        whole, rest, unit, smaller = seconds // 60, seconds % 60, "min", "s"
+    else:
+        minutes = -(-seconds // 60)
+        whole, rest, unit, smaller = minutes // 60, minutes % 60, "h", "min"
+    return f"{whole} {unit} {rest} {smaller}" if rest else f"{whole} {unit}"
+
+
+def _full_detail(members: dict[str, Any]) -> str:
+    total, used, waiting = (members.get(name, 0) for name in ("seats_total", "seats_used", "seats_waiting"))
+    if not total and not used:
+        return "The license has no seats here at present. The vendor can add some."
+    if waiting:
+        within = f"in {span(members['next_seat_in'])}" if "next_seat_in" in members else "later"
+        return (
+            f"No seat is free: {used} of {total} in use, {waiting} waiting, each {WAITS}. "
+            f"The first of those is free {within}; or close the program where it is not needed."
+        )
+    seats = "The license's only seat is" if total == 1 else f"All {total} seats are"
+    return f"{seats} in use. Close the program where it is not needed, or try again later."
+
+
+def _too_many_detail(members: dict[str, Any]) -> str:
+    processes, next_in = members.get("processes", 0), members.get("next_process_in", 1)
+    who = (
+        "Another process of this machine has its seat"
+        if processes == 1
+        else f"{processes} processes of this machine share its seat"
+    )
+    return (
+        f"{who} already, as many as the license allows. Close one. One that ended without giving its place back keeps "
+        f"it until its lease ends: the first is over in {span(next_in)}, unless it gives a sign of life."
+    )
 
 
 class _Said(dict[str, Any]):

@@ -284,7 +284,7 @@ class InMemoryServer(LicenseAnswers):
         if request.method != "POST":
             return self.problem(405, "method_not_allowed", {}, nonce=None)
         if verb in self.refuse:
-            return self.problem(*self.refuse[verb], nonce=body.get("nonce"))
+            return self.problem(*self.refuse[verb], nonce=body.get("nonce"), is_seated=verb == "heartbeat")
         try:
             read = read_body(verb, request.content)
         except BadRequest as wrong:
@@ -300,15 +300,21 @@ class InMemoryServer(LicenseAnswers):
         if self.outage_kind is OutageKind.SILENT:
             raise httpx.ReadTimeout("The read operation timed out", request=request)
 
-    def problem(self, status: int, code: str, members: dict[str, Any], nonce: str | None) -> httpx.Response:
-        """A problem document; with a ``nonce`` it is signed where the real server signs it."""
+    def problem(
+        self, status: int, code: str, members: dict[str, Any], nonce: str | None, *, is_seated: bool = False
+    ) -> httpx.Response:
+        """A problem document; with a ``nonce`` it is signed where the real server signs it.
+
+        ``is_seated`` where a session is told of it.
+        """
         import httpx
 
         row = PROBLEMS.get(code)
         members = dict(members)
         wait = members.pop("retry_after", row.retry_after if row else None)
         wait = members.get("next_seat_in", members.get("next_process_in", wait))
-        said = self._problem_members(status, code, members)
+        detail = members.pop("detail", None) or detail_of(code, members, is_seated=is_seated)
+        said = self._problem_members(status, code, detail)
         if self.sign_refusals and nonce is not None and 401 <= status <= 410 and status != 408:
             said |= self._signed_refusal(code, members.get("reason"), nonce)
         headers = {"content-type": "application/problem+json", "x-request-id": said["request_id"]}
@@ -318,13 +324,13 @@ class InMemoryServer(LicenseAnswers):
             headers["www-authenticate"] = row.challenge
         return httpx.Response(status, json=said | members, headers=headers)
 
-    def _problem_members(self, status: int, code: str, members: dict[str, Any]) -> dict[str, Any]:
+    def _problem_members(self, status: int, code: str, detail: str) -> dict[str, Any]:
         row = PROBLEMS.get(code)
         return {
             "type": f"https://docs.example/errors/{code}",
             "title": row.title if row else code,
             "status": status,
-            "detail": members.pop("detail", None) or detail_of(code, members),
+            "detail": detail,
             "code": code,
             "request_id": f"r-{len(self.calls)}",
         }
