@@ -94,7 +94,7 @@ fn malformed(jws: &str) -> Vec<(&'static str, String)> {
         ("a padded signature", format!("{jws}==")),
         ("a blank at the end", format!("{jws} ")),
         ("a header that is not base64url", format!("!{}", &jws[1..])),
-        ("a signature in the other base64", format!("{input}.{}", format!("+/{}", &signature[2..]))),
+        ("a signature in the other base64", format!("{input}.+/{}", &signature[2..])),
         ("claims that are a list", with_claims(jws, "[]")),
         ("claims that are not JSON", with_claims(jws, "{")),
     ]
