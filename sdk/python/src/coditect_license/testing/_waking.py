@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Collection
 from queue import SimpleQueue
-from typing import Any, Literal
+from typing import Any
 
 from .. import _process
 
@@ -15,36 +15,29 @@ PATIENCE = 5.0
 """The most real seconds that a seat is waited for. It is longer where a test holds the server's answers back."""
 
 
-class CountingQueue(SimpleQueue[None]):
-    """What a seat's thread waits on. It counts how often the thread came to wait."""
+class PauseCounter:
+    """Counts how often a seat came to pause: then it has done what was due, and has looked at the clock."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.waits = 0
+    def __init__(self, core: Any) -> None:  # noqa: ANN401 - a seat's core, or a double of it
+        self._next_change = core.next_change
+        self.pauses = 0
 
-    def get(self, block: bool = True, timeout: float | None = None) -> None:
-        """Wait, as a queue does."""
-        self.waits += 1
-        return super().get(block, timeout)
-
-
-class CountingEvent(asyncio.Event):
-    """The same for a seat's task."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.waits = 0
-
-    async def wait(self) -> Literal[True]:
-        """Wait, as an event does."""
-        self.waits += 1
-        return await super().wait()
+    def __call__(self) -> float:
+        """What the core says, which a seat asks right before each pause."""
+        self.pauses += 1
+        left: float = self._next_change()
+        return left
 
 
 def own_seats(addresses: Collection[str]) -> list[Any]:
-    """The seats that this process holds of the server at one of these addresses."""
-    seats: list[Any] = list(_process._held_seats)
-    return [seat for seat in seats if seat._core.context.server in addresses]
+    """What keeps the seats that this process holds of the server at one of these addresses."""
+    keepers: list[Any] = list(_process._held_seats)
+    return [keeper for keeper in keepers if (core := core_of(keeper)) is not None and core.context.server in addresses]
+
+
+def core_of(keeper: Any) -> Any:  # noqa: ANN401 - as above
+    """The state of a seat; ``None`` for what is no seat."""
+    return getattr(keeper, "core", None) or getattr(keeper, "_core", None)
 
 
 def wake_seats(addresses: Collection[str]) -> None:
@@ -53,44 +46,45 @@ def wake_seats(addresses: Collection[str]) -> None:
     Seats of threads have done what was due by then when this returns. Those of asyncio do it when their loop runs,
     and :func:`wake_tasks` waits for them.
     """
-    waited_for = []
-    for seat in own_seats(addresses):
-        if getattr(seat, "_thread", None) is not None:
-            waited_for.append((seat, _wake(seat)))
-        elif getattr(seat, "_task", None) is not None:
-            seat._task.get_loop().call_soon_threadsafe(seat._wake.set)
     over = time.monotonic() + PATIENCE
-    for seat, before in waited_for:
+    for keeper, counter, before in [_woken(keeper) for keeper in own_seats(addresses)]:
+        thread = getattr(keeper, "_thread", None)
         # Its own callback may move the clock; it cannot wait for itself.
-        while seat._thread.is_alive() and seat._thread is not threading.current_thread():
-            if seat._wake.waits > before or time.monotonic() > over:
+        while thread is not None and thread.is_alive() and thread is not threading.current_thread():
+            if _has_paused(keeper, counter, before) or time.monotonic() > over:
                 break
             time.sleep(0.0005)
 
 
 async def wake_tasks(addresses: Collection[str]) -> None:
     """The same for the seats of asyncio, awaited in their loop."""
-    waited_for = []
-    for seat in own_seats(addresses):
-        if getattr(seat, "_task", None) is not None:
-            event = seat._wake
-            if not isinstance(event, CountingEvent):
-                seat._wake = CountingEvent()
-            waited_for.append((seat, getattr(event, "waits", 0)))
-            event.set()
     over = time.monotonic() + PATIENCE
-    for seat, before in waited_for:
-        while seat._task is not None and not seat._task.done():
-            if seat._wake.waits > before or time.monotonic() > over:
+    for keeper, counter, before in [_woken(keeper) for keeper in own_seats(addresses)]:
+        task = getattr(keeper, "_task", None)
+        while task is not None and not task.done():
+            if _has_paused(keeper, counter, before) or time.monotonic() > over:
                 break
             await asyncio.sleep(0)
 
 
-def _wake(seat: Any) -> int:  # noqa: ANN401 - a seat, whose insides are nobody else's business
-    queue = seat._wake
-    if isinstance(queue, CountingQueue):
-        before = queue.waits
-    else:
-        before, seat._wake = 0, CountingQueue()
-    queue.put(None)
-    return before
+def _woken(keeper: Any) -> tuple[Any, PauseCounter, int]:  # noqa: ANN401 - as above
+    core = core_of(keeper)
+    if not isinstance(core.next_change, PauseCounter):
+        core.next_change = PauseCounter(core)
+    counter: PauseCounter = core.next_change
+    before = counter.pauses
+    wake = keeper._wake
+    task = getattr(keeper, "_task", None)
+    if isinstance(wake, SimpleQueue):
+        wake.put(None)
+    elif task is not None:
+        task.get_loop().call_soon_threadsafe(wake.set if isinstance(wake, asyncio.Event) else wake)
+    elif hasattr(wake, "wake"):
+        wake.wake()
+    return keeper, counter, before
+
+
+def _has_paused(keeper: Any, counter: PauseCounter, before: int) -> bool:  # noqa: ANN401 - as above
+    """Whether there is nothing to wait for any more. Who still waits for its first lease is not waited for."""
+    core = core_of(keeper)
+    return counter.pauses > before or core.over or core.claims is None
