@@ -21,7 +21,7 @@ EVERYTHING = ("Cargo.toml", "Cargo.lock", "rust-toolchain.toml", ".cargo/", "dev
 # What is not a test binary, by the folders and files that it looks at.
 FOLDERS = {
     "runner": ("tests/runner/",),
-    "sdk/python": ("sdk/python/", "openapi.json"),
+    "sdk/python": ("sdk/python/", "sdk/vectors/", "openapi.json"),
     "contract": ("tests/contract/", "openapi.json", "openapi.released.json"),
     "doc tests": (),
 }

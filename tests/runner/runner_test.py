@@ -79,6 +79,7 @@ class Changed(unittest.TestCase):
 
     def test_the_client_concerns_its_own_tests_alone(self) -> None:
         self.assertEqual(self.concerned("sdk/python/src/coditect_license/_wire.py"), ["sdk/python"])
+        self.assertEqual(self.concerned("sdk/vectors/keys.json"), ["sdk/python"])
 
     def test_how_things_are_built_concerns_everything(self) -> None:
         self.assertEqual(len(self.concerned("Cargo.lock")), len(self.JOBS))

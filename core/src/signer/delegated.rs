@@ -115,6 +115,17 @@ impl LeaseSigner {
         }
     }
 
+    /// A certified key that is given by its seed instead of drawn, so that what it signs can be made again byte by byte
+    /// (`sdk/vectors`). This signer goes on with its own key.
+    ///
+    /// # Errors
+    /// [`Error::Signer`] as [`LeaseSigner::certified`], and if the seed is none.
+    #[cfg(feature = "testing")]
+    pub async fn certified_seed(&self, seed: &[u8; 32]) -> Result<InstanceKey> {
+        let key = Ed25519KeyPair::from_seed_unchecked(seed).map_err(|_| Error::Signer("the seed is none".into()))?;
+        self.inner.certify(key).await
+    }
+
     /// The public keys clients pin, for `/.well-known/license-keys`.
     ///
     /// # Errors
@@ -160,7 +171,7 @@ impl SignerInner {
         match answered {
             Some(answer) => answer,
             None => {
-                let result = self.certify().await;
+                let result = self.certify_new().await;
                 self.settle(result)
             }
         }
@@ -189,10 +200,14 @@ impl SignerInner {
 
     /// A new key each time, never a new certificate for the old one: clients say which `kid` they hold a certificate of
     /// and are then sent none, so one `kid` must mean one certificate.
-    async fn certify(&self) -> Result<InstanceKey> {
+    async fn certify_new(&self) -> Result<InstanceKey> {
+        let key = Ed25519KeyPair::generate().map_err(|_| Error::Signer("no instance key could be drawn".into()))?;
+        self.certify(key).await
+    }
+
+    async fn certify(&self, key: Ed25519KeyPair) -> Result<InstanceKey> {
         let roots = self.root.public_keys().await?;
         let root = roots.first().ok_or_else(|| Error::Signer("there is no root key".into()))?;
-        let key = Ed25519KeyPair::generate().map_err(|_| Error::Signer("no instance key could be drawn".into()))?;
         let mut x = [0; 32];
         x.copy_from_slice(key.public_key().as_ref());
         let jwk = InstanceJwk::new(x);

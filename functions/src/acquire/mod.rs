@@ -4,6 +4,8 @@
 mod client;
 mod full;
 mod keys;
+#[cfg(feature = "testing")]
+pub mod samples;
 mod validate;
 
 use crate::{
@@ -84,7 +86,7 @@ pub async fn service(env: &Environment, clock: Clock) -> Result<Service, StartEr
 
 /// Who asks for a seat, and of which license.
 // Nothing of it is checked yet.
-#[derive(Deserialize, ToSchema)]
+#[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = AcquireRequest, example = json!({"license_key": "CODI-6WRXP-457A6-0BTJ8-9VR2K-WAA0K-D0ECC",
     "hardware_id": "my-laptop-0001",
@@ -176,11 +178,7 @@ fn refused(refusal: &AcquireRefusal, license: LicenseNumber, settings: &Protocol
         AcquireRefusal::License(refusal) => answer::refused(*refusal, license, settings.clock.now_ms()),
         AcquireRefusal::WrongProduct(product) => wrong_product(product, license),
         AcquireRefusal::Limited(limited) => not_looked_at(*limited),
-        AcquireRefusal::NeedsInstance => {
-            let problem =
-                "is required by this license, which counts processes: name the process, the same for its retries";
-            Problem::invalid("instance_id", problem)
-        }
+        AcquireRefusal::NeedsInstance => needs_instance(),
         AcquireRefusal::TooMany(many) => full::too_many(many),
     }
 }
@@ -252,6 +250,11 @@ fn seat_response(LeasedSeat { granted, renewed, handle, lease }: &LeasedSeat) ->
         offline: OfflineResponse { policy: facts.offline.policy, until: lease.offline_until },
     };
     (status, Extension(Label(label)), axum::Json(body)).into_response()
+}
+
+fn needs_instance() -> Problem {
+    let problem = "is required by this license, which counts processes: name the process, the same for its retries";
+    Problem::invalid("instance_id", problem)
 }
 
 fn wrong_product(product: &str, license: LicenseNumber) -> Problem {

@@ -1,69 +1,61 @@
-"""A license server of a page: signs like the real one, and does what a test tells it.
-
-Speaks to httpx directly or over a socket.
-"""
+"""The shipped double under the names that these tests have always used, and without what would get in their way."""
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
-import threading
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import httpx
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from coditect_license import _jws
+from coditect_license._jws import base64url as b64
 from coditect_license._verify import hw_of
+from coditect_license.testing import HeldSession, InMemoryServer, InstanceSigner, LoopbackServer
+from coditect_license.testing._signing import jwk_set, public_jwk as jwk_of, root_key, sign_jws as jws
+from coditect_license.testing._test_keys import LICENSE_KEY as KEY
 
-KEY = "CODI-1XTSA-1CTX2-VZPGG-TKD9K-7F6PZ-J9HGM"
+__all__ = [
+    "ISSUER",
+    "KEY",
+    "NUMBER",
+    "OTHER_ROOT",
+    "ROOT",
+    "ROOTS",
+    "FakeServer",
+    "Http",
+    "Signer",
+    "b64",
+    "jwk_of",
+    "jws",
+]
+
 NUMBER = "1XTSA1CTX2VZP"
 ISSUER = "https://licenses.example.com"
-ROOT = rsa.generate_private_key(65537, 4096)
-OTHER_ROOT = rsa.generate_private_key(65537, 4096)
+VECTORS = Path(__file__).resolve().parents[2] / "vectors"
 
 
-def b64(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+def _other_root() -> RSAPrivateKey:
+    keys = json.loads((VECTORS / "test-keys.json").read_text("utf-8"))
+    key = load_pem_private_key(keys["other_root"]["private_key"].encode(), None, unsafe_skip_rsa_key_validation=True)
+    assert isinstance(key, RSAPrivateKey)
+    return key
 
 
-def jwk_of(root: rsa.RSAPrivateKey) -> dict[str, str]:
-    numbers = root.public_key().public_numbers()
-    members = {"e": b64(numbers.e.to_bytes(3, "big")), "kty": "RSA", "n": b64(numbers.n.to_bytes(512, "big"))}
-    return {**members, "alg": "RS256", "use": "sig", "kid": _jws.thumbprint(members)}
+ROOT = root_key()
+OTHER_ROOT = _other_root()
+ROOTS = jwk_set()
 
 
-ROOTS = {"keys": [jwk_of(ROOT)]}
-
-
-def jws(header: dict[str, Any], claims: dict[str, Any], sign: Callable[[bytes], bytes]) -> str:
-    text = f"{b64(json.dumps(header).encode())}.{b64(json.dumps(claims).encode())}"
-    return f"{text}.{b64(sign(text.encode()))}"
-
-
-class Signer:
+class Signer(InstanceSigner):
     """An instance key and its certificate."""
 
-    def __init__(self, now: int, root: rsa.RSAPrivateKey = ROOT, issuer: str = ISSUER, **claims: Any) -> None:
-        self.key = ed25519.Ed25519PrivateKey.generate()
-        self.jwk = {"kty": "OKP", "crv": "Ed25519", "x": b64(self.key.public_key().public_bytes_raw())}
-        self.kid = _jws.thumbprint(self.jwk)
-        said = {"iss": issuer, "iat": now, "nbf": now - 60, "exp": now - 60 + 86400, "cnf": {"jwk": self.jwk}}
-        header = {"alg": "RS256", "typ": "license-cert+jwt", "kid": jwk_of(root)["kid"]}
-        said |= {"max_token_ttl": 900, "max_grace": 604800} | claims
-        self.certificate = jws(header, said, lambda text: root.sign(text, padding.PKCS1v15(), hashes.SHA256()))
-
-    def token(self, claims: dict[str, Any], **header: Any) -> str:
-        return jws({"alg": "EdDSA", "typ": "license-token+jwt", "kid": self.kid} | header, claims, self.key.sign)
-
-    def refusal(self, claims: dict[str, Any], **header: Any) -> str:
-        return jws({"alg": "EdDSA", "typ": "license-refusal+jwt", "kid": self.kid} | header, claims, self.key.sign)
+    def __init__(self, now: int, root: RSAPrivateKey = ROOT, issuer: str = ISSUER, **claims: Any) -> None:
+        super().__init__(now, root, issuer, **claims)
 
 
 def token_claims(
@@ -89,171 +81,71 @@ def token_claims(
     return claims if nonce is None else claims | {"nonce": nonce}
 
 
-@dataclass
-class FakeServer:
-    """Grants seats without counting them, until a test says otherwise."""
+class FakeServer(InMemoryServer):
+    """Grants seats to any number of processes, by a clock that the tests hold, with handles that can be counted."""
 
-    now: Callable[[], float]
-    lease: int = 355
-    heartbeat_in: int = 108
-    grace: int = 86400
-    issuer: str = ISSUER
-    wants_instance: bool = False
-    refuse: dict[str, tuple[int, str, dict[str, Any]]] = field(default_factory=dict)
-    """Per verb: status, code and members of the next refusals."""
-    broken: Callable[[httpx.Request], httpx.Response] | None = None
-    """Answers in place of the server."""
-    sign_refusals: bool = True
-    calls: list[tuple[str, dict[str, Any], str | None]] = field(default_factory=list)
-    """Verb, body and bearer of every request."""
-    sessions: dict[str, dict[str, Any]] = field(default_factory=dict)
-    released: list[str] = field(default_factory=list)
-    tweak: dict[str, Any] = field(default_factory=dict)
-    """Claims that are signed wrongly."""
-    answer_nonce: str | None = None
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    def __init__(self, now: Callable[[], float], issuer: str = ISSUER, **attributes: Any) -> None:
+        features = {"cloud": True, "exports": 3, "beta": False}
+        super().__init__(url=issuer, processes_per_seat=None, features=features)
+        self.now = now
+        # Drawn here, so that the certificate is as old as the server.
+        self.signer = self._draw_signer(int(now()))
+        for name, value in attributes.items():
+            setattr(self, name, value)
 
-    def __post_init__(self) -> None:
-        self.signer = Signer(int(self.now()), issuer=self.issuer)
+    @property
+    def tweak(self) -> dict[str, Any]:
+        return self.wrong_claims
 
-    def verbs(self) -> list[str]:
-        return [verb for verb, _, _ in self.calls]
+    @tweak.setter
+    def tweak(self, claims: dict[str, Any]) -> None:
+        self.wrong_claims = claims
 
-    def bodies(self, verb: str) -> list[dict[str, Any]]:
-        return [body for said, body, _ in self.calls if said == verb]
+    @property
+    def answer_nonce(self) -> str | None:
+        return self.wrong_nonce
 
-    def handle(self, request: httpx.Request) -> httpx.Response:
-        with self.lock:
-            return self._handle(request)
+    @answer_nonce.setter
+    def answer_nonce(self, nonce: str | None) -> None:
+        self.wrong_nonce = nonce
 
-    def _handle(self, request: httpx.Request) -> httpx.Response:
-        verb = request.url.path.rsplit("/", 1)[-1]
-        body = json.loads(request.content or b"{}")
-        bearer = request.headers.get("authorization", "").removeprefix("Bearer ") or None
-        self.calls.append((verb, body, bearer))
-        if self.broken is not None:
-            return self.broken(request)
-        if verb == "license-keys":
-            return httpx.Response(200, json=ROOTS)
-        if verb == "live":
-            return httpx.Response(200, json={"live": True})
-        if verb in self.refuse:
-            return self.problem(*self.refuse[verb], nonce=body.get("nonce"))
-        if verb == "acquire" and self.wants_instance and "instance_id" not in body:
-            members = {"errors": [{"field": "instance_id", "problem": "is required"}]}
-            return self.problem(422, "invalid_request", members, nonce=None)
-        return {
-            "acquire": self._acquire,
-            "heartbeat": self._heartbeat,
-            "release": self._release,
-            "validate": self._validate,
-        }[verb](body, bearer)
+    @property
+    def broken(self) -> Callable[[httpx.Request], httpx.Response] | None:
+        return self.answer_instead
 
-    def problem(self, status: int, code: str, members: dict[str, Any], nonce: str | None) -> httpx.Response:
-        said = {
-            "type": f"https://docs.example/{code}",
-            "title": code,
-            "status": status,
-            "detail": f"It is {code}.",
-            "code": code,
-        }
-        if self.sign_refusals and nonce is not None and 401 <= status <= 410:
-            now = int(self.now())
-            claims = {
-                "iss": self.issuer,
-                "iat": now,
-                "exp": now + 60,
-                "nonce": self.answer_nonce or nonce,
-                "code": code,
-                "license": NUMBER,
-            }
-            if "reason" in members:
-                claims["reason"] = members["reason"]
-            said |= {"refusal": self.signer.refusal(claims | self.tweak), "certificate": self.signer.certificate}
-        headers = {"content-type": "application/problem+json", "x-request-id": "r-1"}
-        if "retry_after" in members:
-            headers["retry-after"] = str(members["retry_after"])
-        return httpx.Response(status, json=said | members, headers=headers)
+    @broken.setter
+    def broken(self, answer: Callable[[httpx.Request], httpx.Response] | None) -> None:
+        self.answer_instead = answer
 
-    def _token(self, hardware_id: str, nonce: str | None, session_id: str) -> str:
-        claims = token_claims(
-            int(self.now()),
-            hardware_id=hardware_id,
-            nonce=self.answer_nonce or nonce,
-            lease=self.lease,
-            grace=self.grace,
-        )
-        return self.signer.token(claims | {"iss": self.issuer, "session_id": session_id} | self.tweak)
+    @property
+    def wants_instance(self) -> bool:
+        return self.count_processes
 
-    def _acquire(self, body: dict[str, Any], _: str | None) -> httpx.Response:
-        known = next(
-            (s for s, held in self.sessions.items() if held["attempt"] == body["attempt"] and s not in self.released),
-            None,
-        )
-        session = known or f"handle-{len(self.sessions)}"
-        if known is None:
-            self.sessions[session] = {
-                "attempt": body["attempt"],
-                "hardware_id": body["hardware_id"],
-                "id": str(uuid.uuid4()),
-            }
-        answer = {
-            "session_id": self.sessions[session]["id"],
-            "session": session,
-            "seat": 0,
-            "expires_in": self.lease,
-            "heartbeat_in": self.heartbeat_in,
-            "license": self._license(),
-            "token": self._token(body["hardware_id"], body.get("nonce"), self.sessions[session]["id"]),
-            "certificate": self.signer.certificate,
-            "offline": {"policy": "grace", "until": "2026-11-22T03:31:21Z"},
-        }
-        return httpx.Response(200 if known else 201, json=answer)
+    @wants_instance.setter
+    def wants_instance(self, wanted: bool) -> None:
+        self.count_processes = self.pool.by_process = wanted
 
-    def _heartbeat(self, body: dict[str, Any], bearer: str | None) -> httpx.Response:
-        held = self.sessions.get(bearer or "")
-        if held is None:
-            return self.problem(401, "token_invalid", {}, nonce=None)
-        if bearer in self.released:
-            return self.problem(
-                410, "session_gone", {"reason": "released", "session_id": held["id"]}, nonce=body.get("nonce")
-            )
-        answer = {
-            "expires_in": self.lease,
-            "heartbeat_in": self.heartbeat_in,
-            "license": {"status": "active", "facts_version": 1, "expires_at": None},
-            "token": self._token(held["hardware_id"], body.get("nonce"), held["id"]),
-        }
-        if self.signer.kid not in str(body.get("certificate_kid")).split():
-            answer["certificate"] = self.signer.certificate
+    @property
+    def sessions(self) -> dict[str, HeldSession]:
+        return self.pool.sessions
+
+    def _draw_signer(self, now: int) -> Signer:
+        return Signer(now, issuer=self.issuer)
+
+    def _problem_members(self, status: int, code: str, detail: str) -> dict[str, Any]:
+        """Those of the server, with a text that shows in what a program prints where it came from."""
+        return super()._problem_members(status, code, f"It is {code}.")
+
+    def _validate(self, body: dict[str, Any], _: str | None) -> httpx.Response:
+        """Somebody else always holds a seat."""
+        holders = [{"label": "host-1", "since": "2026-11-21T03:31:22.034Z", "seen_in": 7}]
+        license_ = self._license() | {"product": "studio", "seats_used": 1}
+        answer = {"license": license_, "seats_used": 1, "holders": holders, "has_seat": False, "code": None}
         return httpx.Response(200, json=answer)
 
-    def _release(self, _: dict[str, Any], bearer: str | None) -> httpx.Response:
-        if bearer is None or bearer not in self.sessions:
-            return self.problem(401, "token_invalid", {}, nonce=None)
-        self.released.append(bearer)
-        return httpx.Response(
-            200, json={"session_id": self.sessions[bearer]["id"], "released_at": "2026-11-21T03:10:48.508484Z"}
-        )
-
-    def _validate(self, _: dict[str, Any], __: str | None) -> httpx.Response:
-        holders = [{"label": "host-1", "since": "2026-11-21T03:31:22.034Z", "seen_in": 7}]
-        return httpx.Response(
-            200, json={"license": self._license(), "seats_used": 1, "holders": holders, "has_seat": False, "code": None}
-        )
-
-    def _license(self) -> dict[str, Any]:
-        return {
-            "number": NUMBER,
-            "product": "studio",
-            "tier": "pro",
-            "status": "active",
-            "seats_total": 5,
-            "seats_used": 1,
-            "features": {"cloud": True},
-            "expires_at": None,
-            "facts_version": 1,
-        }
+    def _named(self, session: HeldSession) -> HeldSession:
+        session.handle = f"handle-{len(self.pool.sessions)}"
+        return session
 
 
 class Http:
@@ -261,43 +153,8 @@ class Http:
 
     def __init__(self, fake: FakeServer) -> None:
         self.fake = fake
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self) -> None:
-                length = int(self.headers.get("content-length") or 0)
-                request = httpx.Request(
-                    self.command, f"http://x{self.path}", headers=dict(self.headers), content=self.rfile.read(length)
-                )
-                response = fake.handle(request)
-                self.send_response(response.status_code)
-                for name, value in response.headers.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(response.content)
-
-            do_GET = do_POST
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        class Server(ThreadingHTTPServer):
-            def handle_error(self, *_: object) -> None:
-                pass  # a client that went away in the middle of an answer is what some tests are about
-
-        self.server = Server(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
-        fake.issuer = self.url
-        fake.signer = Signer(int(fake.now()), issuer=self.url)
-        self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
-        self.thread.start()
+        self.loopback: LoopbackServer = fake.listen()
+        self.url = self.loopback.url
 
     def close(self) -> None:
-        """Stop; a second time does nothing."""
-        if not self.thread.is_alive():
-            return
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join()
+        self.loopback.close()

@@ -64,6 +64,7 @@ def test_the_wheel_holds_the_package_its_types_and_its_command(tmp_path: Path) -
     assert {"coditect_license/py.typed", "coditect_license/roots.json", "coditect_license/_cli/run.py"} <= set(names)
     assert not any("tests" in name or name.endswith(".pyc") for name in names)
     assert "coditect-license = coditect_license._cli:main" in scripts
+    assert "[pytest11]\ncoditect_license = coditect_license.testing.plugin" in scripts
     assert "Requires-Python: >=3.10" in metadata and "License-File: LICENSE" in metadata
 
 

@@ -1,0 +1,51 @@
+"""What a test may tell the server to do next, and what the server tells the test that it received."""
+
+from __future__ import annotations
+
+import enum
+from typing import Any, NamedTuple
+
+from ._problems import PROBLEMS
+
+
+class ReceivedCall(NamedTuple):
+    """A request that the server received."""
+
+    verb: str
+    """``acquire``, ``heartbeat``, ``release``, ``validate`` or ``license-keys``."""
+    body: dict[str, Any]
+    session: str | None
+    """The handle that was sent with it."""
+
+
+class ScriptedRefusal(NamedTuple):
+    """A refusal that the server gives because a test says so. :func:`refusal` makes one from its code."""
+
+    status: int
+    code: str
+    members: dict[str, Any]
+    """What is said beside the code, such as ``seats_total``; ``retry_after`` becomes the header."""
+
+
+class OutageKind(str, enum.Enum):
+    """A way in which a server is not there."""
+
+    UNREACHABLE = "unreachable"
+    """Nobody listens at its address."""
+    SILENT = "silent"
+    """No answer comes. The client's own timeout is not waited for."""
+    UNAVAILABLE = "unavailable"
+    """The server answers 503: its stores are away."""
+    PORTAL = "portal"
+    """Somebody else answers with a page, as in a hotel's network."""
+
+
+def refusal(code: str, **members: Any) -> ScriptedRefusal:  # noqa: ANN401 - whatever JSON can say
+    """The refusal of a code of docs/ERRORS.md, with the members that are given and else those that are usual.
+
+    Raises :class:`ValueError` for a code that no seat operation answers with.
+    """
+    row = PROBLEMS.get(code)
+    if row is None:
+        raise ValueError(f"{code!r} is no code of the seat operations. There are: {', '.join(PROBLEMS)}.")
+    return ScriptedRefusal(row.status, code, {**row.members, **members})
