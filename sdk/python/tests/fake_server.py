@@ -155,6 +155,8 @@ class Http:
         self.fake = fake
         self.loopback: LoopbackServer = fake.listen()
         self.url = self.loopback.url
+        self.server = self.loopback._listener
+        """What listens, for tests that wrap its socket."""
 
     def close(self) -> None:
         self.loopback.close()

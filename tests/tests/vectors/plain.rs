@@ -42,10 +42,10 @@ pub(crate) fn keys() -> VectorFile {
     bad("no prefix", &key.replace("CODI-", ""));
     bad("a letter that is no symbol", &key.replace("752KJ", "U52KJ"));
     bad("a letter of another alphabet that looks alike", &key.replace("CO", "\u{421}\u{41e}"));
-    bad("words before it", &format!("License key: {key}"));
+    bad("words after it", &format!("{key} is your key"));
     bad("an address around it", &format!("https://example.com/?key={key}"));
     bad("written twice", &format!("{key}{key}"));
-    bad("more than 512 bytes", &format!("{key}{}", " ".repeat(512)));
+    bad("more blanks before it than are read", &format!("{}{key}", " ".repeat(512)));
     bad("nothing", "");
     bad("a number of more than 64 bits, with the right check symbol", &key_above_64_bits());
     file
