@@ -98,7 +98,8 @@ class Job(Generic[T]):
 
     def run(self) -> None:
         """Do it. What it raises is dropped, so it must handle its own errors."""
-        with contextlib.suppress(Exception):
+        # Also the exit of a callback that thinks it is the program: it would end the jobs that come after it.
+        with contextlib.suppress(BaseException):
             self.value = self._work()
         self.done.set()
         if self.then is not None:

@@ -26,7 +26,8 @@ T = TypeVar("T")
 PREFIX = "CODITECT_LICENSE_"
 NEVER_IN_ENVIRONMENT = ("version", "installation", "project_root", "clock", "system")
 """What only the program itself can say."""
-_YES, _NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
+_SWITCHES = dict.fromkeys(("1", "true", "yes", "on"), True) | dict.fromkeys(("0", "false", "no", "off"), False)
+"""What a variable may say that means yes or no."""
 _PROXIES = ("http", "https", "socks5", "socks5h")
 
 
@@ -201,9 +202,7 @@ class _Found:
         return found
 
     def switch(self, name: str, default: bool) -> bool:
-        value = self._parsed(
-            name, default, lambda text: {**dict.fromkeys(_YES, True), **dict.fromkeys(_NO, False)}[text]
-        )
+        value = self._parsed(name, default, _SWITCHES.__getitem__)
         if not isinstance(value, bool):
             self.refuse(name, "must be True or False")
         return value
@@ -223,9 +222,7 @@ class _Found:
         return number
 
     def verify(self) -> Any:  # noqa: ANN401 - a type of another package
-        value = self._parsed(
-            "verify", True, lambda text: {**dict.fromkeys(_YES, True), **dict.fromkeys(_NO, False)}[text]
-        )
+        value = self._parsed("verify", True, _SWITCHES.__getitem__)
         if isinstance(value, bool):
             return value
         ssl = sys.modules.get("ssl")  # whoever has a context has imported it
@@ -294,7 +291,7 @@ def _number(value: object) -> float | None:
     try:
         number = float(value)
     except OverflowError:
-        return math.inf if value > 0 else -math.inf
+        return math.inf if value > 0 else -math.inf  # type: ignore[operator]
     except (TypeError, ValueError):
         return None
     return None if math.isnan(number) else number

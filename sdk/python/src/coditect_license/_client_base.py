@@ -105,8 +105,9 @@ class ClientBase(Generic[TransportT, HttpClientT]):
 
     @property
     def hardware_id(self) -> str:
-        """The text that is sent to tell this machine from others. Raises :class:`ConfigurationError` if it cannot be
-        found out within the timeout.
+        """The text that is sent to tell this machine from others.
+
+        Raises :class:`ConfigurationError` if it cannot be found out within the timeout.
         """
         return self._context.hardware_id
 

@@ -1,8 +1,8 @@
 """The four operations of docs/API.md as flows: what is asked, how often and when, without any I/O.
 
 A flow yields :class:`SendRequest` and is resumed with the reply, or yields :class:`Pause` and is resumed later, or
-yields :class:`DoAside` for what a disk may hold up. The client for threads and the client for asyncio differ only in how
-they carry these out (:func:`drive`, and its counterpart in ``_aio_seat``).
+yields :class:`DoAside` for what a disk may hold up. The client for threads and the client for asyncio differ only in
+how they carry these out (:func:`drive`, and its counterpart in ``_aio_seat``).
 """
 
 from __future__ import annotations
@@ -88,6 +88,7 @@ def ask(
     read: Callable[[Reply, Request], T],
     deadline: float,
     retries: float,
+    *,
     first: str | None = None,
 ) -> Flow[T]:
     """One question, repeated while no answer comes, until ``deadline`` on the monotonic clock.
@@ -207,6 +208,7 @@ def wait_for_seat(
     deadline: float,
     on_wait: Callable[[NoSeats, float], None] | None,
     is_over: Callable[[], bool],
+    *,
     grants: Grants,
 ) -> Flow[Lease]:
     """Take a seat, and look again until ``deadline`` at a pool without a free seat or at a seat without a free place.
@@ -259,7 +261,7 @@ def release(
         return _wire.read_release(reply, request, context.expected, context.clock.wall())
 
     yield from prepare(context, deadline)
-    return (yield from ask(context, build, read, deadline, retries, server))
+    return (yield from ask(context, build, read, deadline, retries, first=server))
 
 
 def release_lease(context: Context, lease: Lease, deadline: float, retries: float) -> Flow[datetime]:

@@ -385,7 +385,7 @@ def _say(event: SeatEvent, on_event: Callable[[SeatEvent], None] | None) -> None
         return
     try:
         on_event(event)
-    except Exception as error:  # noqa: BLE001 - the program's own code
+    except BaseException as error:  # noqa: BLE001 - the program's own code, also where it calls sys.exit
         log.write("seat", logging.ERROR, "on_event raised; the seat is not affected", error=error)
 
 

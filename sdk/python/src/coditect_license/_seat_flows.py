@@ -34,7 +34,7 @@ def open_seat(core: SeatCore, deadline: float, wait_until: float | None, on_wait
             lease = yield from flows.acquire(context, core.attempt, deadline, context.max_retries, core.grants)
         else:
             over = lambda: core.over  # noqa: E731 - a name for the line below
-            lease = yield from flows.wait_for_seat(context, core.attempt, wait_until, on_wait, over, core.grants)
+            lease = yield from flows.wait_for_seat(context, core.attempt, wait_until, on_wait, over, grants=core.grants)
     except (errors.ServerUnreachable, errors.VerificationFailed, errors.InvalidRequest) as error:
         yield from _read_kept(core)
         why_not = core.start_offline(error)

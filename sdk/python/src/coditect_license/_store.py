@@ -53,6 +53,7 @@ class TokenStore:
         self._name = hashlib.sha256("\0".join(names).encode()).hexdigest()[:32] + ".json"
         self.aside = Aside("coditect-license-store")
         """Where this store's methods are done when somebody may not wait for the disk."""
+        self._logged: str | None = None
         self.problem: str | None = None
         """Why the file could not be read or written the last time, for people; ``None`` if all went well."""
 
@@ -93,7 +94,7 @@ class TokenStore:
         except (OSError, ValueError) as error:
             self._failed(f"the token cannot be kept for use without contact ({_reason(error)})")
         else:
-            self.problem = None
+            self.problem = self._logged = None
 
     def raise_seen(self, now: float) -> None:
         """Raise the high-water mark to ``now``."""
@@ -121,7 +122,8 @@ class TokenStore:
             self._failed(f"the kept token cannot be removed ({_reason(error)})")
 
     def _failed(self, problem: str) -> None:
-        if problem != self.problem:
+        if problem != self._logged:
+            self._logged = problem
             log.write("store", logging.WARNING, "%s", problem)
         self.problem = problem
 

@@ -6,6 +6,7 @@ import contextlib
 import os
 import ssl
 import sys
+from importlib import import_module
 from typing import Any
 
 from ._errors import ConfigurationError
@@ -38,9 +39,7 @@ def system_context() -> ssl.SSLContext:
     package certifi.
     """
     with contextlib.suppress(Exception):  # not installed, or not for this system
-        import truststore
-
-        context: ssl.SSLContext = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context: ssl.SSLContext = import_module("truststore").SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         return context
     context = ssl.create_default_context()
     if not context.cert_store_stats()["x509_ca"] and not _has_authorities():
