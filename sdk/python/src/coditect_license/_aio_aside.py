@@ -25,8 +25,9 @@ async def run_aside(aside: Aside, work: Callable[[], T], seconds: float) -> T | 
     job = Job(work)
     job.then = lambda: _in_loop(loop, note)
     aside.begin(job)
-    if seconds > 0:
-        await wait_for_future(done, seconds)
+    patience = aside.patience(seconds)
+    if patience > 0 and not await wait_for_future(done, patience):
+        aside.note_slow(job)
     return job.value
 
 

@@ -10,7 +10,7 @@ import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -120,6 +120,7 @@ class Aside:
         self._lock = threading.RLock()
         self._jobs: deque[Callable[[], object]] = deque()
         self._working = False
+        self._stuck: Job[Any] | None = None
 
     def put(self, work: Callable[[], object]) -> None:
         """Have it done some time. Returns at once and never raises."""
@@ -143,7 +144,19 @@ class Aside:
     def run(self, work: Callable[[], T], seconds: float) -> T | None:
         """What ``work`` returns, or ``None`` if it takes longer than so many seconds; it then goes on."""
         job = self.begin(Job(work))
-        return job.value if job.done.wait(seconds) else None
+        if not job.done.wait(self.patience(seconds)):
+            self.note_slow(job)
+        return job.value
+
+    def patience(self, seconds: float) -> float:
+        """How long it is worth to wait: not at all behind a job that was waited for in vain and still goes on."""
+        stuck = self._stuck is not None and not self._stuck.done.wait(0)
+        return 0.0 if stuck else seconds
+
+    def note_slow(self, job: Job[Any]) -> None:
+        """Note that a job was waited for in vain."""
+        if self._stuck is None or self._stuck.done.wait(0):
+            self._stuck = job
 
     def _work(self) -> None:
         while True:

@@ -98,7 +98,7 @@ def seconds_or_refuse(name: str, value: object) -> float:
     """A number of seconds, 0 or more; infinity for ``None``. Raises :class:`ConfigurationError`."""
     if value is None:
         return math.inf
-    number = _number(value)
+    number = number_of(value)
     if number is None or not number >= 0:
         raise ConfigurationError(f"{name} must be a number of seconds, 0 or more, and not {_named(value)}.")
     return number
@@ -209,14 +209,14 @@ class _Found:
 
     def seconds(self, name: str, default: float) -> float:
         value = self._parsed(name, default, _number_of_text)
-        number = math.inf if value is None else _number(value)
+        number = math.inf if value is None else number_of(value)
         if number is None or not number > 0:
             self.refuse(name, "must be a number of seconds above 0, or None for no limit")
         return number
 
     def count(self, name: str, default: int) -> float:
         value = self._parsed(name, default, _number_of_text)
-        number = math.inf if value is None else _number(value)
+        number = math.inf if value is None else number_of(value)
         if number is None or not number >= 0 or (number != math.inf and number != int(number)):
             self.refuse(name, "must be a whole number, 0 or more, or None for no limit")
         return number
@@ -284,7 +284,7 @@ def _named(value: object) -> str:
     return text if len(text) <= 80 else f"{text[:77]}…"
 
 
-def _number(value: object) -> float | None:
+def number_of(value: object) -> float | None:
     """A number as a float; ``None`` for what is none, also for True and NaN."""
     if isinstance(value, bool) or not isinstance(value, Real):
         return None

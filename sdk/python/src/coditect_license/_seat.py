@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from . import _process as process
+from ._checks import number_of
 from ._errors import NoSeats
 from ._seat_thread import SeatThread
 from ._seat_view import SeatView
@@ -92,6 +93,5 @@ def wait_of_release(timeout: object) -> float:
     """How long a release waits: for ever with ``None``, and as usual with what is no number, since it never raises."""
     if timeout is None:
         return math.inf
-    if isinstance(timeout, (int, float)) and not math.isnan(timeout):
-        return float(max(timeout, 0.0))
-    return RELEASE_SECONDS
+    number = number_of(timeout)
+    return RELEASE_SECONDS if number is None else max(number, 0.0)
