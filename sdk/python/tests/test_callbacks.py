@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -17,6 +18,10 @@ from coditect_license import AsyncLicenseClient, LicenseClient, NoSeats, SeatEve
 
 from .conftest import until
 from .fake_server import FakeServer, Http
+
+
+def beaten(server: FakeServer, times: int) -> bool:
+    return server.verbs().count("heartbeat") >= times
 
 
 def provoke(server: FakeServer, seat: Any) -> None:
@@ -38,7 +43,7 @@ def test_a_callback_that_blocks_stops_no_heartbeat_and_no_release(client: Licens
     before = server.verbs().count("heartbeat")
     for more in (1, 2):
         seat.retry_now()
-        until(lambda more=more: server.verbs().count("heartbeat") >= before + more)
+        until(partial(beaten, server, before + more))
     began = time.monotonic()
     assert seat.release() and time.monotonic() - began < 2
     assert server.verbs()[-1] == "release"
@@ -93,7 +98,8 @@ def test_a_callback_of_a_wait_may_block_or_raise_too(http: Http, settings: dict[
     stop = threading.Event()
     with LicenseClient(http.url, timeout=5, **settings) as client:
         client.validate()
-        for on_wait in (lambda *_: stop.wait(30), lambda *_: 1 / 0):
+        callbacks: list[Any] = [lambda *_: stop.wait(30), lambda *_: 1 / 0]
+        for on_wait in callbacks:
             began = time.monotonic()
             with pytest.raises(NoSeats):
                 client.seat(wait=2.0, on_wait=on_wait)
@@ -214,7 +220,8 @@ def test_what_is_logged_is_what_the_docstring_says(
     from coditect_license import _log
 
     caplog.set_level(logging.INFO)
-    seat = client.seat(on_event=lambda _: 1 / 0)
+    raising: Any = lambda _: 1 / 0  # noqa: E731 - as short as it is
+    seat = client.seat(on_event=raising)
     provoke(server, seat)
     until(lambda: len(caplog.records) >= 2)
     seat.release()

@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from datetime import datetime, timezone
+from functools import partial
 from typing import Any
 
 import httpx
@@ -53,6 +54,10 @@ ERRORS[0].request_id = "r-9"
 ERRORS[1].__dict__["code"] = "something_new"
 
 
+def pickled(protocol: int, error: LicenseError) -> Any:
+    return pickle.loads(pickle.dumps(error, protocol))
+
+
 def again(at: int) -> None:
     """Raise it in another process."""
     raise ERRORS[at]
@@ -62,10 +67,7 @@ def again(at: int) -> None:
 def test_an_error_survives_copying_and_pickling(at: int) -> None:
     error = ERRORS[at]
     copies: list[Callable[[LicenseError], Any]] = [copy.copy, copy.deepcopy]
-    copies += [
-        lambda it, protocol=protocol: pickle.loads(pickle.dumps(it, protocol))
-        for protocol in range(pickle.HIGHEST_PROTOCOL + 1)
-    ]
+    copies += [partial(pickled, protocol) for protocol in range(pickle.HIGHEST_PROTOCOL + 1)]
     for copied in (make(error) for make in copies):
         assert type(copied) is type(error) and str(copied) == str(error)
         assert copied.args == error.args and vars(copied) == vars(error)

@@ -19,6 +19,7 @@ from coditect_license import (
     ConfigurationError,
     LicenseClient,
     LicenseError,
+    Seat,
     SeatState,
     VerificationFailed,
     _process as process,
@@ -216,6 +217,9 @@ def test_an_answer_that_comes_after_the_caller_has_gone_is_given_back(http: Http
     until(lambda: not kept(http.fake))
 
 
+_held: Seat
+
+
 def hold_in_child(url: str, settings: dict[str, Any]) -> None:
     global _held  # noqa: PLW0603 - as programs do: it lives as long as the child
     _held = LicenseClient(url, **settings).seat()
@@ -229,7 +233,7 @@ def test_a_child_of_multiprocessing_gives_its_seat_back(
 ) -> None:
     from concurrent.futures import ProcessPoolExecutor
 
-    context = multiprocessing.get_context(method)
+    context: Any = multiprocessing.get_context(method)
     with LicenseClient(http.url, **settings).seat():  # the parent has hooks of its own, which a child inherits
         if kind == "process":
             child = context.Process(target=hold_in_child, args=(http.url, settings))

@@ -197,7 +197,11 @@ def test_making_a_client_has_no_side_effects(settings: dict[str, Any], tmp_path:
     asked: list[str] = []
 
     def note(name: str) -> Callable[[], Any]:
-        return lambda: asked.append(name) or fails()
+        def ask() -> Any:
+            asked.append(name)
+            return fails()
+
+        return ask
 
     system = sources(data_dir=note("data_dir"), node=note("node"), hostname=note("hostname"))
     before = threading.active_count()

@@ -75,7 +75,7 @@ def load_roots(given: RootsLike | None) -> tuple[RootKey, ...]:
         except (OSError, ValueError, TypeError) as error:
             reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
             raise ConfigurationError(
-                f"The root keys cannot be read from {given!r}: {reason}. Check roots=…."
+                f"The root keys cannot be read from {str(given)[:200]!r}: {reason}. Check roots=…."
             ) from error
     else:
         text = given  # type: ignore[assignment]
