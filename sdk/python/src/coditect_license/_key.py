@@ -21,6 +21,8 @@ _LOOKALIKES = str.maketrans("OIL", "011")
 # What a Japanese keyboard writes where a hyphen is printed; Unicode calls it a letter.
 _LONG_VOWEL = "\u30fc"
 _MAX_CHARS = 512
+_MAX_LABELLED = 1024
+"""The longest text with a label, in bytes of its plain form, as the server has it."""
 _MAX_LABEL = 100
 _LABEL_WORDS = ("bearer", "key", "license", "licence", "token")
 """What may stand before a key without a mark between them."""
@@ -83,7 +85,12 @@ def _without_label(plain: str) -> str:
     label, rest = plain[:at], plain[at:]
     found = _symbols(label)
     start = found.find("C0D1")
-    if "/" in label or len(label) > _MAX_LABEL or (start >= 0 and len(found) - start >= KEY_SYMBOLS):
+    if (
+        len(plain.encode("utf-8", "surrogatepass")) > _MAX_LABELLED
+        or "/" in label
+        or len(label) > _MAX_LABEL
+        or (start >= 0 and len(found) - start >= KEY_SYMBOLS)
+    ):
         return plain
     words = re.findall(r"[^\W_]+", rest)
     while words and words[0].lower() in _LABEL_WORDS:
