@@ -169,6 +169,8 @@ class AsyncLicenseClient(ClientBase["httpx.AsyncBaseTransport", "httpx.AsyncClie
         context = self._context
         over = context.clock.monotonic() + context.timeout
         task = asyncio.ensure_future(drive(build(over), self._http, asyncio.sleep))
+        # An error that nobody waits for any more has been seen; asyncio would print it.
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
         try:
             if not await wait_for_future(task, context.timeout + 0.5):
                 raise _too_late(self)
@@ -203,6 +205,7 @@ class _AsyncCall:
         """The lease. Raises what refused it, at the latest after the timeout and half a second."""
         process.register_seat(self)
         self._task = asyncio.get_running_loop().create_task(self._run(), name="coditect-license-call")
+        self._task.add_done_callback(self._note_end)
         try:
             if not await wait_for_future(self._task, self._context.timeout + 0.5):
                 raise _too_late(self._client)
@@ -239,13 +242,19 @@ class _AsyncCall:
             raise
         return None
 
+    def _note_end(self, task: asyncio.Task[Lease | None]) -> None:
+        # An error that nobody waits for any more has been seen; asyncio would print it.
+        interrupted = task.cancelled() or task.exception() is None
+        if not self._grants.pending and not (interrupted and self._grants.asked):
+            process.unregister_seat(self)
+        if self._abandoned:
+            self._client._calls.discard(self)
+
     def _abandon(self) -> None:
         self._abandoned = True
         task = self._task
         if task is None or not task.done():
             return  # it reads the answer that may be on its way, and gives the seat back
-        if not task.cancelled():
-            task.exception()  # it has been seen
         if self._grants.pending:
             self._cleaning = asyncio.get_running_loop().create_task(persist(self._give_back))
         else:
