@@ -114,7 +114,7 @@ fn without_label(text: &str) -> Option<String> {
     let symbols: Vec<Option<u8>> = pasted::letters_and_digits(&label).chars().map(base32::value).collect();
     let prefix: Vec<Option<u8>> = prefix().into_iter().map(Some).collect();
     let start = symbols.windows(4).position(|four| four == prefix.as_slice());
-    (start.is_none_or(|start| symbols.len() - start < KEY_SYMBOLS)).then_some(rest)
+    start.is_none_or(|start| symbols.len() - start < KEY_SYMBOLS).then_some(rest)
 }
 
 fn prefix() -> Vec<u8> {
