@@ -32,6 +32,8 @@ pub enum KeyError {
 
 /// The number of symbols that spell the 80 bits of the secret.
 const SECRET_SYMBOLS: u32 = 16;
+/// The number of symbols of a key, with `CODI`.
+const KEY_SYMBOLS: usize = 34;
 /// The longest text that is parsed as a key, in bytes. A key needs fewer bytes in every way of writing and spacing it.
 const MAX_BYTES: usize = 512;
 
@@ -45,7 +47,8 @@ impl LicenseKey {
 
     /// Reads a key as it was typed or pasted. Only its letters and digits count, in upper or lower case and in every
     /// form that Unicode has of them, and look-alikes (`O` for 0, `I` and `L` for 1) are accepted. Blanks, line ends,
-    /// hyphens, quotes and invisible characters may stand anywhere.
+    /// hyphens, quotes and invisible characters may stand anywhere, and before the key the name with which it was copied
+    /// (`KEY=`, `License key:`, `Bearer`).
     ///
     /// # Errors
     /// [`KeyError::Malformed`] or [`KeyError::Mistyped`]. Both are found without asking a store.
@@ -53,14 +56,8 @@ impl LicenseKey {
         if text.len() > MAX_BYTES {
             return Err(KeyError::Malformed);
         }
-        let symbols: Option<Vec<u8>> = pasted::letters_and_digits(text).chars().map(base32::value).collect();
-        let symbols = symbols.ok_or(KeyError::Malformed)?;
-        let prefix: Vec<u8> = "CODI".chars().filter_map(base32::value).collect();
-        let body = symbols.strip_prefix(prefix.as_slice()).ok_or(KeyError::Malformed)?;
-        if body.len() != 30 {
-            return Err(KeyError::Malformed);
-        }
-        if luhn_sum(body) != 0 {
+        let body = key_body(text).or_else(|| key_body(&without_label(text)?)).ok_or(KeyError::Malformed)?;
+        if luhn_sum(&body) != 0 {
             return Err(KeyError::Mistyped);
         }
         let number_of = |part: &[u8]| part.iter().fold(0u128, |bits, &v| bits << 5 | u128::from(v));
@@ -102,6 +99,26 @@ impl fmt::Debug for LicenseKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "LicenseKey({}, [secret])", self.number)
     }
+}
+
+/// The values of the 30 symbols after `CODI`, if the text consists of these.
+fn key_body(text: &str) -> Option<Vec<u8>> {
+    let symbols: Vec<u8> = pasted::letters_and_digits(text).chars().map(base32::value).collect::<Option<_>>()?;
+    let body = symbols.strip_prefix(prefix().as_slice())?;
+    (body.len() == KEY_SYMBOLS - 4).then(|| body.to_vec())
+}
+
+/// The text after the name of a key. A label that holds a key itself is none, so that of two keys none is taken.
+fn without_label(text: &str) -> Option<String> {
+    let (label, rest) = pasted::split_label(text)?;
+    let symbols: Vec<Option<u8>> = pasted::letters_and_digits(&label).chars().map(base32::value).collect();
+    let prefix: Vec<Option<u8>> = prefix().into_iter().map(Some).collect();
+    let start = symbols.windows(4).position(|four| four == prefix.as_slice());
+    start.is_none_or(|start| symbols.len() - start < KEY_SYMBOLS).then_some(rest)
+}
+
+fn prefix() -> Vec<u8> {
+    "CODI".chars().filter_map(base32::value).collect()
 }
 
 /// Luhn's sum modulo 32 over the values of all symbols, the check symbol last. The sum is 0 if the check symbol is

@@ -38,6 +38,37 @@ pub fn clean_word(text: &str) -> Cow<'_, str> {
     word.collect::<String>().into()
 }
 
+/// The longest text with a label, in bytes of its plain form: some characters stand for many letters.
+const MAX_LABELLED: usize = 1024;
+/// The most characters of a label.
+const MAX_LABEL: usize = 100;
+/// What may stand before a secret without a mark between them.
+const LABEL_WORDS: [&str; 5] = ["bearer", "key", "license", "licence", "token"];
+
+/// Splits a text into the name with which a secret was copied (`KEY=`, `License key:`, `Bearer`) and what follows it.
+///
+/// The label ends with the last colon or equals sign, and with the words after it that name a secret. It has no slash,
+/// so that no address is read as a label; `None` where it has one or is long.
+pub fn split_label(text: &str) -> Option<(String, String)> {
+    let plain = to_compatibility_form(text);
+    if plain.len() > MAX_LABELLED {
+        return None;
+    }
+    let at = plain.rfind([':', '=']).map_or(0, |at| at + 1);
+    let (label, mut rest) = plain.split_at(at);
+    if label.contains('/') || label.chars().count() > MAX_LABEL {
+        return None;
+    }
+    while let Some(start) = rest.find(char::is_alphanumeric) {
+        let word = rest[start..].split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+        if !LABEL_WORDS.contains(&word.to_lowercase().as_str()) {
+            break;
+        }
+        rest = &rest[start + word.len()..];
+    }
+    Some((label.to_owned(), rest.to_owned()))
+}
+
 /// The text in Unicode's form NFKC.
 fn to_compatibility_form(text: &str) -> Cow<'_, str> {
     ComposingNormalizerBorrowed::new_nfkc().normalize(text)

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "src/coditect_license"
-MOST_FLOORS = 11
-"""How many modules may stand upon each other. Raise it only with a reason."""
+MOST_FLOORS = 13
+"""How many modules may stand upon each other. Raise it only with a reason: the last two are what keeps a seat, apart
+from the seat that a program has and may forget."""
 
 
 def module_name(path: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 
 import httpx
 import pytest
@@ -20,6 +21,7 @@ from coditect_license import (
     VerificationFailed,
 )
 from coditect_license._errors import Refusal
+from coditect_license._seat_view import SeatView
 
 from .conftest import FakeClock
 from .fake_server import FakeServer
@@ -285,3 +287,20 @@ def test_waiting_polls_at_the_smaller_of_next_seat_in_and_15_s_with_jitter(
         world.start(wait=60)
     tries = world.times("acquire")
     assert all(3 <= b - a <= 3 * 1.25 for a, b in itertools.pairwise(tries)) and len(tries) > 12
+
+
+def test_an_about_box_finds_what_it_shows_online_and_offline(world: World, server: FakeServer) -> None:
+    view = SeatView(world.core)
+    before = view.metadata
+    assert (before["license"], before["tier"], before["state"]) == ("1XTSA1CTX2VZP", None, "degraded")
+    world.start()
+    shown = view.metadata
+    assert (shown["product"], shown["tier"], shown["seat"], shown["state"]) == ("studio", "pro", 0, "online")
+    assert shown["features"] == {"cloud": True, "exports": 3, "beta": False} and shown["problem"] is None
+    assert shown["license_expires_at"] is None and str(shown["offline_until"]).endswith("Z")
+    world.down = True
+    world.run(1000)
+    offline = view.metadata
+    assert offline["state"] == "offline" and "not reached" in offline["problem"]
+    lease = world.core.lease
+    assert lease is not None and lease.session not in json.dumps(offline) and world.context.key.text not in str(offline)

@@ -164,7 +164,7 @@ def test_a_clock_set_back_between_two_runs_does_not_extend_the_grace(
     assert run.state() is SeatState.DEGRADED
     clock.unix -= 70000
     last = World(world.context, world.server, clock, down=True)
-    run.core.close()
+    run.give_back()
     with pytest.raises(ServerUnreachable, match="has expired"):
         last.start()
 

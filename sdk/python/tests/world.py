@@ -10,7 +10,16 @@ import httpx
 
 from coditect_license import LicenseClient, SeatEvent, SeatState, _flows as flows, _seat_flows as seat_flows
 from coditect_license._context import Context
-from coditect_license._exchange import Effect, EffectResult, Flow, Pause, Reply, SendRequest, TransportFault
+from coditect_license._exchange import (
+    DoAside,
+    Effect,
+    EffectResult,
+    Flow,
+    Pause,
+    Reply,
+    SendRequest,
+    TransportFault,
+)
 from coditect_license._http import request_headers
 from coditect_license._seat_core import SeatCore
 
@@ -69,6 +78,9 @@ class World:
         while self._effect is not None:
             if isinstance(self._effect, SendRequest):
                 self._resume(self._send(self._effect))
+            elif isinstance(self._effect, DoAside):
+                self._effect.work()
+                self._resume(None)
             elif self._awake > over:
                 break
             else:
@@ -87,9 +99,9 @@ class World:
             self._awake = self.clock.mono + self._effect.seconds
 
     def give_back(self) -> bool:
-        lease = self.core.close()
-        flow = seat_flows.give_seat_back(self.core, None if lease is None else lease.session, self.clock.mono + 6)
-        return flows.drive(flow, self._send, self._wait)
+        self.core.close()
+        flows.drive(seat_flows.give_seat_back(self.core, self.clock.mono + 6), self._send, self._wait)
+        return self.core.release_confirmed
 
     def states(self) -> list[SeatState]:
         return [event.state for event in self.events if event.kind == "state"]

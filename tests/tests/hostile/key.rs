@@ -59,7 +59,8 @@ fn a_key_that_is_read_says_what_was_typed_and_prints_back_to_itself() {
             Err(KeyError::Mistyped) => Ok("mistyped"),
             Ok(key) => {
                 let printed = key.reveal();
-                prop_assert_eq!(normal(&printed), normal(&text));
+                // What stands before the key is the name with which it was copied, such as `KEY=`.
+                prop_assert!(normal(&text).ends_with(&normal(&printed)), "{printed} was read");
                 prop_assert_eq!(LicenseKey::parse(&printed), Ok(key));
                 Ok("read")
             }

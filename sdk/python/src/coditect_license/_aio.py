@@ -3,55 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import logging
 import time
-from collections.abc import Awaitable, Callable, Generator
+import weakref
+from collections.abc import Callable, Generator
 from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from . import _flows as flows, _process as process, _seat_flows as seat_flows
-from ._client_base import ClientBase
-from ._errors import LicenseError, NoSeats
-from ._exchange import EffectResult, Flow, SendRequest, TransportFault
-from ._http import AsyncHttp, SyncHttp
-from ._seat import SeatView
-from ._seat_core import SeatCore
+from . import _flows as flows, _process as process
+from ._aio_aside import wait_for_future
+from ._aio_seat import SeatTask, drive, persist
+from ._client_base import ClientBase, checked_seat_options
+from ._errors import LicenseError, NoSeats, ServerUnreachable
+from ._exchange import Flow
+from ._flows import Grants
+from ._http import AsyncHttp, checked_way
+from ._seat import RELEASE_SECONDS, forget_seat, wait_of_release
 from ._seat_state import SeatEvent
-from ._settings import settings_from_keywords
+from ._seat_thread import do_aside
+from ._seat_view import SeatView
 from ._types import Lease, Validation
 
 if TYPE_CHECKING:
     import httpx
-    from typing_extensions import Unpack
 
-    from ._context import Context
-    from ._settings import Settings, SettingsKeywords
+    from ._settings import Settings
 
 T = TypeVar("T")
-_log = logging.getLogger("coditect_license")
-
-
-async def drive(
-    flow: Flow[T], send: Callable[[SendRequest], Awaitable[EffectResult]], wait: Callable[[float], Awaitable[None]]
-) -> T:
-    """Carry a flow out with awaitable calls; the counterpart of :func:`coditect_license._flows.drive`."""
-    result: EffectResult = None
-    while True:
-        try:
-            effect = flow.send(result)
-        except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]
-        if isinstance(effect, SendRequest):
-            try:
-                # This ends what has no timeout of its own, such as a resolver.
-                result = await asyncio.wait_for(send(effect), effect.timeout + 0.5)
-            except asyncio.TimeoutError:
-                result = TransportFault(f"no answer within {effect.timeout:.1f} s")
-        else:
-            await wait(effect.seconds)
-            result = None
 
 
 class AsyncSeat(SeatView):
@@ -59,26 +37,14 @@ class AsyncSeat(SeatView):
 
     Made by :meth:`AsyncLicenseClient.seat`; ``async with`` it, or ``await`` it.
 
-    One task sends a heartbeat when the server wants one. It never raises into the program; ``on_event`` is called in
-    the event loop.
+    One task sends a heartbeat when the server wants one. It never raises into the program. Where the program is
+    cancelled, whatever was granted is given back, also while the loop ends. A seat that nobody refers to any more is
+    given back, with a :class:`ResourceWarning`.
     """
 
-    def __init__(
-        self,
-        context: Context,
-        http: AsyncHttp,
-        *,
-        wait: float | None,
-        on_wait: Callable[[NoSeats, float], None] | None,
-        reacquire: bool,
-        on_event: Callable[[SeatEvent], None] | None,
-    ) -> None:
-        super().__init__(SeatCore(context, reacquire=reacquire, on_event=on_event))
-        self._http, self._wait_for, self._on_wait = http, wait, on_wait
-        self._wake = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
-        self._session: str | None = None
-        self._release_confirmed = False
+    def __init__(self, keeper: SeatTask) -> None:
+        super().__init__(keeper.core)
+        self._keeper = keeper
 
     def __await__(self) -> Generator[Any, None, AsyncSeat]:
         return self._open().__await__()
@@ -91,100 +57,36 @@ class AsyncSeat(SeatView):
     ) -> None:
         await self.release()
 
-    async def release(self, timeout: float = 5.0) -> bool:
+    async def release(self, timeout: float | None = RELEASE_SECONDS) -> bool:
         """Give the seat back. A second call changes nothing. It never raises, and waits at most ``timeout`` seconds.
 
         True if the server knows. If the server does not know, the lease runs out and the seat is free all the same.
+        Cancelling it ends the wait and not the release.
         """
-        self._begin_release()
-        self._wake.set()
-        if self._task is not None and self._task is not asyncio.current_task():
-            # Shielded, so that a release that takes longer goes on after this wait.
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(asyncio.shield(self._task), timeout)
-        process.unregister_seat(self)
-        return self._release_confirmed
+        return await self._keeper.release(wait_of_release(timeout))
 
     def retry_now(self) -> None:
         """Ask the server now instead of when it is due. To be called in the event loop."""
-        self._core.retry_requested = True
-        self._wake.set()
+        self._keeper.retry_now()
 
     async def _open(self) -> AsyncSeat:
-        if self._task is not None:
-            return self
-        context = self._core.context
-        now = context.clock.monotonic()
-        until = None if self._wait_for is None else now + self._wait_for
-        first = seat_flows.open_seat(self._core, now + context.timeout, until, self._on_wait)
-        process.register_seat(self)
+        if not self._core.over and self._keeper.is_new:
+            weakref.finalize(self, forget_seat, self._core, self._keeper.forget).atexit = False
         try:
-            await drive(first, self._http.send, self._wait)
-        except BaseException:
-            self._begin_release()
-            process.unregister_seat(self)
-            raise
-        self._task = asyncio.create_task(self._run(), name="coditect-license-seat")
+            await self._keeper.open()
+        except LicenseError as error:
+            raise error.with_traceback(None)  # noqa: B904 - the same error, with a short traceback
         return self
 
-    async def _run(self) -> None:
-        while not self._core.over:
-            try:
-                await drive(seat_flows.keep_seat(self._core), self._http.send, self._wait)
-            except Exception as error:  # noqa: BLE001 - a mistake of ours must not cost the program its seat
-                _log.exception("a heartbeat failed in an unexpected way")
-                self._core.on_fault(
-                    LicenseError(f"A heartbeat failed in an unexpected way: {error!r}. Report it."),
-                    self._core.generation,
-                )
-                await self._wait(self._core.next_pause())
-        deadline = self._core.context.clock.monotonic() + flows.TRY_SECONDS
-        try:
-            self._release_confirmed = await drive(
-                seat_flows.give_seat_back(self._core, self._session, deadline), self._http.send, asyncio.sleep
-            )
-        except Exception:  # noqa: BLE001 - as above
-            _log.exception("giving a seat back failed; its lease runs out by itself")
 
-    async def _wait(self, seconds: float) -> None:
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), seconds)
-        self._wake.clear()
-
-    def _begin_release(self) -> None:
-        lease = self._core.close()
-        if lease is not None:
-            self._session = lease.session
-
-    def _end_release(self, timeout: float) -> bool:
-        """Give the seat back when the process ends. The event loop is over then, so the request is sent without it."""
-        if self._session is not None and not self._release_confirmed:
-            http = SyncHttp(self._core.context, None, None)
-            deadline = self._core.context.clock.monotonic() + timeout
-            self._release_confirmed = flows.drive(
-                seat_flows.give_seat_back(self._core, self._session, deadline), http.send, time.sleep
-            )
-        return self._release_confirmed
-
-    def _after_fork(self) -> None:
-        self._core.on_fork()
-        self._task = self._session = None
-
-
-class AsyncLicenseClient(ClientBase):
+class AsyncLicenseClient(ClientBase["httpx.AsyncBaseTransport", "httpx.AsyncClient"]):
     """:class:`LicenseClient` for asyncio, with the same settings and the same answers; an async context manager."""
 
-    def __init__(
-        self,
-        server: str,
-        *,
-        transport: httpx.AsyncBaseTransport | None = None,
-        http_client: httpx.AsyncClient | None = None,
-        **settings: Unpack[SettingsKeywords],
-    ) -> None:
-        super().__init__(settings_from_keywords(type(self).__name__, server, settings))
+    def _open_way(self, transport: httpx.AsyncBaseTransport | None, http_client: httpx.AsyncClient | None) -> None:
+        checked_way(type(self).__name__, transport, http_client, is_async=True)
         self._http = AsyncHttp(self._context, transport, http_client)
-        self._seats: list[AsyncSeat] = []
+        self._keepers: list[SeatTask] = []
+        self._calls: set[_AsyncCall] = set()
 
     @classmethod
     def from_settings(
@@ -201,28 +103,36 @@ class AsyncLicenseClient(ClientBase):
         self,
         *,
         wait: float | None = None,
-        on_wait: Callable[[NoSeats, float], None] | None = None,
-        on_event: Callable[[SeatEvent], None] | None = None,
+        on_wait: Callable[[NoSeats, float], object] | None = None,
+        on_event: Callable[[SeatEvent], object] | None = None,
         reacquire: bool = True,
     ) -> AsyncSeat:
         """A seat that is taken when it is entered (``async with``) or awaited.
 
-        Arguments and exceptions are those of :meth:`LicenseClient.seat`.
+        Arguments and exceptions are those of :meth:`LicenseClient.seat`. The callbacks are called by the event loop
+        itself, or started as tasks where they are coroutine functions; like everything in an event loop they must not
+        block.
 
         Signals are the event loop's business here: call ``await seat.release()`` from a handler set with
         ``loop.add_signal_handler``.
         """
-        seat = AsyncSeat(self._context, self._http, wait=wait, on_wait=on_wait, reacquire=reacquire, on_event=on_event)
+        seconds = checked_seat_options(wait, on_wait, on_event, reacquire)
         process.register_for_forks(self)
-        self._seats = [*(held for held in self._seats if held.state.value != "gone"), seat]
-        return seat
+        keeper = SeatTask(
+            self._context, self._http, wait=seconds, on_wait=on_wait, reacquire=reacquire, on_event=on_event
+        )
+        self._keepers = [*(held for held in self._keepers if not held.core.over), keeper]
+        return AsyncSeat(keeper)
 
     async def acquire(self) -> Lease:
         """The same as :meth:`LicenseClient.acquire`."""
-        attempt = self._context.draw_attempt()
-        return await self._call(
-            lambda over: flows.acquire_or_note(self._context, attempt, over, self._context.max_retries)
-        )
+        call = _AsyncCall(self)
+        self._calls.add(call)
+        try:
+            return await call.acquire()
+        finally:
+            if call.is_over:
+                self._calls.discard(call)
 
     async def heartbeat(self, lease: Lease) -> Lease:
         """The same as :meth:`LicenseClient.heartbeat`."""
@@ -238,9 +148,13 @@ class AsyncLicenseClient(ClientBase):
 
     async def close(self) -> None:
         """Give every seat of this client back and close its connections."""
-        seats, self._seats = self._seats, []
-        for seat in seats:
-            await seat.release()
+        keepers, self._keepers = self._keepers, []
+        for keeper in keepers:
+            keeper.begin_release()
+        for keeper in keepers:
+            await keeper.release(RELEASE_SECONDS)
+        for call in list(self._calls):
+            await call.finish(RELEASE_SECONDS)
         await self._http.close()
 
     async def __aenter__(self) -> AsyncLicenseClient:
@@ -252,11 +166,121 @@ class AsyncLicenseClient(ClientBase):
         await self.close()
 
     async def _call(self, build: Callable[[float], Flow[T]]) -> T:
-        return await drive(
-            build(self._context.clock.monotonic() + self._context.timeout), self._http.send, asyncio.sleep
-        )
+        context = self._context
+        over = context.clock.monotonic() + context.timeout
+        task = asyncio.ensure_future(drive(build(over), self._http, asyncio.sleep))
+        # An error that nobody waits for any more has been seen; asyncio would print it.
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        try:
+            if not await wait_for_future(task, context.timeout + 0.5):
+                raise _too_late(self)
+            return task.result()
+        except LicenseError as error:
+            raise error.with_traceback(None)  # noqa: B904 - the same error, with a short traceback
+        finally:
+            task.cancel()
 
     def _after_fork(self) -> None:
-        self._seats = []
+        self._keepers, self._calls = [], set()
         self._context.after_fork()
         self._http.after_fork()
+
+
+class _AsyncCall:
+    """One acquire and its task. What it was granted is given back if its caller does not take it over."""
+
+    def __init__(self, client: AsyncLicenseClient) -> None:
+        self._client, self._context, self._http = client, client._context, client._http
+        self._attempt, self._grants = self._context.draw_attempt(), Grants()
+        self._task: asyncio.Task[Lease | None] | None = None
+        self._cleaning: asyncio.Task[None] | None = None
+        self._abandoned = False
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is left to be given back."""
+        return self._task is None or (self._task.done() and not self._grants.pending and not self._grants.asked)
+
+    async def acquire(self) -> Lease:
+        """The lease. Raises what refused it, at the latest after the timeout and half a second."""
+        process.register_seat(self)
+        self._task = asyncio.get_running_loop().create_task(self._run(), name="coditect-license-call")
+        self._task.add_done_callback(self._note_end)
+        try:
+            if not await wait_for_future(self._task, self._context.timeout + 0.5):
+                raise _too_late(self._client)
+            lease = self._task.result()
+            if lease is None:
+                raise _too_late(self._client)
+        except BaseException as error:
+            self._abandon()
+            if isinstance(error, LicenseError):
+                raise error.with_traceback(None)  # noqa: B904 - the same error, with a short traceback
+            raise
+        self._grants.take(lease)
+        process.unregister_seat(self)
+        return lease
+
+    async def finish(self, timeout: float) -> None:
+        """Wait until everything is given back that nobody takes over."""
+        for task in (self._task, self._cleaning):
+            if task is not None and task.get_loop() is asyncio.get_running_loop():
+                await wait_for_future(task, timeout)
+
+    async def _run(self) -> Lease | None:
+        context, grants = self._context, self._grants
+        over = context.clock.monotonic() + context.timeout
+        try:
+            flow = flows.acquire(context, self._attempt, over, context.max_retries, grants)
+            lease = await drive(flow, self._http, asyncio.sleep)
+            if not self._abandoned:
+                return lease
+            await self._give_back()
+        except asyncio.CancelledError:
+            # The loop ends.
+            await persist(self._give_back)
+            raise
+        return None
+
+    def _note_end(self, task: asyncio.Task[Lease | None]) -> None:
+        # An error that nobody waits for any more has been seen; asyncio would print it.
+        interrupted = task.cancelled() or task.exception() is None
+        if not self._grants.pending and not (interrupted and self._grants.asked):
+            process.unregister_seat(self)
+        if self._abandoned:
+            self._client._calls.discard(self)
+
+    def _abandon(self) -> None:
+        self._abandoned = True
+        task = self._task
+        if task is None or not task.done():
+            return  # it reads the answer that may be on its way, and gives the seat back
+        if self._grants.pending:
+            self._cleaning = asyncio.get_running_loop().create_task(persist(self._give_back))
+        else:
+            process.unregister_seat(self)
+
+    async def _give_back(self) -> None:
+        deadline = self._context.clock.monotonic() + process.EXIT_SECONDS
+        flow = flows.settle(self._context, self._attempt, self._grants, deadline)
+        await drive(flow, self._http, asyncio.sleep)
+        process.unregister_seat(self)
+
+    def _begin_release(self) -> None:
+        self._abandoned = True
+
+    def _end_release(self, timeout: float) -> bool:
+        """Give back what nobody took over when the process ends; the event loop is over then."""
+        deadline = self._context.clock.monotonic() + timeout
+        flow = flows.settle(self._context, self._attempt, self._grants, deadline)
+        flows.drive(flow, self._http.without_loop().send, time.sleep, do_aside)
+        return True
+
+    def _after_fork(self) -> None:
+        self._grants = Grants()
+
+
+def _too_late(client: AsyncLicenseClient) -> ServerUnreachable:
+    context = client._context
+    wait = flows.seconds_in_words(context.timeout)
+    return ServerUnreachable(f"The license server at {context.server} gave no answer {wait}. Try again.")

@@ -2,56 +2,56 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from . import _flows as flows, _process as process
-from ._client_base import ClientBase
-from ._errors import NoSeats, ServerUnreachable
+from ._aside import Latch, start_thread
+from ._client_base import ClientBase, checked_seat_options
+from ._errors import ConfigurationError, NoSeats, ServerUnreachable
 from ._exchange import Flow
-from ._http import SyncHttp
-from ._seat import Latch, Seat
+from ._flows import Grants
+from ._http import SyncHttp, checked_way
+from ._seat import Seat
 from ._seat_state import SeatEvent
-from ._settings import settings_from_keywords
+from ._seat_thread import SeatThread, do_aside
 from ._types import Lease, Validation
 
 if TYPE_CHECKING:
     import httpx
-    from typing_extensions import Unpack
 
-    from ._settings import Settings, SettingsKeywords
+    from ._settings import Settings
 
 T = TypeVar("T")
+U = TypeVar("U")
+
+RELEASE_SECONDS = 5.0
+"""How long closing a client waits for its seats to be given back, all together."""
 
 
-class LicenseClient(ClientBase):
+class LicenseClient(ClientBase["httpx.BaseTransport", "httpx.Client"]):
     """Takes seats of one license and gives them back. Safe to share between threads; a context manager.
 
-    The keyword arguments are the settings that :class:`Settings` describes, and ``transport`` or ``http_client`` as
-    httpx knows them, for another way to the server, a proxy or a certificate authority of your own. An ``http_client``
-    that was given is never closed here.
+    The keyword arguments are the settings that :class:`Settings` describes; what is not given is taken from the
+    environment, so ``LicenseClient()`` alone does where ``CODITECT_LICENSE_SERVER``, ``…_KEY`` and ``…_PRODUCT`` are
+    set. ``transport`` and ``http_client`` are those of httpx, for another way to the server. An ``http_client`` that
+    was given is never closed here.
 
     Raises:
-        ConfigurationError: A setting is wrong. No request was sent.
+        ConfigurationError: A setting is wrong or missing. No request was sent.
         InvalidKey: The license key is mistyped. No request was sent.
-        TypeError: An argument is no setting, or a required one is missing.
+        TypeError: An argument is no setting.
     """
 
-    def __init__(
-        self,
-        server: str,
-        *,
-        transport: httpx.BaseTransport | None = None,
-        http_client: httpx.Client | None = None,
-        **settings: Unpack[SettingsKeywords],
-    ) -> None:
-        super().__init__(settings_from_keywords(type(self).__name__, server, settings))
+    def _open_way(self, transport: httpx.BaseTransport | None, http_client: httpx.Client | None) -> None:
+        checked_way(type(self).__name__, transport, http_client, is_async=False)
         self._http = SyncHttp(self._context, transport, http_client)
-        self._seats: list[Seat] = []
+        self._keepers: list[SeatThread] = []
         self._lock = threading.Lock()
 
     @classmethod
@@ -79,29 +79,37 @@ class LicenseClient(ClientBase):
         Where the server cannot be reached, the kept token starts the seat ``offline`` within its signed grace.
 
         Args:
-            wait: The seconds to go on looking while no seat is free. Default: not at all. No order is promised. The
-                call takes no longer than this and the client's timeout together.
-            on_wait: Called with the refusal and the seconds until the next look.
-            on_event: Called with each change, from the seat's thread. What it raises is logged.
+            wait: The seconds to go on looking while no seat is free; infinity looks for ever. Default: not at all. No
+                order is promised. The call takes no longer than this and the client's timeout together.
+            on_wait: Called with the refusal and the seconds until the next look, as ``on_event`` is.
+            on_event: Called with each change, from a thread of its own: it may block, raise (which is logged), and use
+                the seat and the client, and it stops no heartbeat and no release. The changes come in their order.
             reacquire: Whether to ask for a new seat after this one expired, for example in a long sleep. After a kick
                 none is asked for.
             release_on_signals: Whether to give the seat back on SIGTERM and SIGHUP, or on which signals. They are
-                handed on to the program's own handlers afterwards.
+                handed on to the program's own handlers afterwards. It needs the main thread: elsewhere there is a
+                :class:`RuntimeWarning`, and nothing else happens.
 
         Raises:
+            ConfigurationError: An argument is wrong, or this machine's identity cannot be found out.
             NoSeats: No seat is free, also after ``wait``.
             Refusal: One of its other classes: the license gives no seat.
             ServerUnreachable: The server did not answer in time, and there is no grace.
             VerificationFailed: An answer came from somebody else, and there is no grace.
         """
-        seat = Seat(self._context, self._http, reacquire=reacquire, on_event=on_event)
-        process.register_for_forks(self)
+        seconds = checked_seat_options(wait, on_wait, on_event, reacquire)
+        if release_on_signals is None:
+            raise ConfigurationError("release_on_signals must be True, False or a list of signals.")
         signals = None
         if release_on_signals is not False:
             signals = process.SignalRelease(None if release_on_signals is True else release_on_signals)
-        seat._open(wait, on_wait, signals)
+        process.register_for_forks(self)
+        keeper = SeatThread(self._context, self._http, reacquire=reacquire, on_event=on_event)
+        seat = Seat(keeper)
         with self._lock:
-            self._seats = [*(held for held in self._seats if held.state.value != "gone"), seat]
+            # The keeper and not the seat, so that a seat that the program has forgotten is noticed.
+            self._keepers = [*(held for held in self._keepers if not held.core.over), keeper]
+        seat._open(seconds, on_wait, signals)
         return seat
 
     def acquire(self) -> Lease:
@@ -109,8 +117,8 @@ class LicenseClient(ClientBase):
 
         Raises as :meth:`seat` does.
         """
-        attempt = self._context.draw_attempt()
-        return self._call(lambda over: flows.acquire_or_note(self._context, attempt, over, self._context.max_retries))
+        attempt, grants, context = self._context.draw_attempt(), Grants(), self._context
+        return self._call(lambda over: flows.acquire(context, attempt, over, context.max_retries, grants), grants)
 
     def heartbeat(self, lease: Lease) -> Lease:
         """Show that a session is alive, and get its extended lease.
@@ -138,11 +146,13 @@ class LicenseClient(ClientBase):
     def close(self) -> None:
         """Give every seat of this client back and close its connections."""
         with self._lock:
-            seats, self._seats = self._seats, []
-        for seat in seats:
-            seat._begin_release()
-        for seat in seats:
-            seat.release()
+            keepers, self._keepers = self._keepers, []
+        for keeper in keepers:
+            keeper._begin_release()
+        over = time.monotonic() + RELEASE_SECONDS
+        for keeper in keepers:
+            keeper._end_release(max(over - time.monotonic(), 0.0))
+            keeper.leave_signals()
         self._http.close()
 
     def __enter__(self) -> LicenseClient:
@@ -153,39 +163,97 @@ class LicenseClient(ClientBase):
     ) -> None:
         self.close()
 
-    def _call(self, build: Callable[[float], Flow[T]]) -> T:
+    def _call(self, build: Callable[[float], Flow[T]], grants: Grants | None = None) -> T:
         """Run a flow in a thread of its own, so that the caller waits no longer than its timeout.
 
         Sockets have timeouts; a resolver, and a server that sends a header byte by byte, have none.
         """
+        process.register_for_forks(self)
         flow = build(self._context.clock.monotonic() + self._context.timeout)
-        results: list[T] = []
-        errors: list[BaseException] = []
-        done = Latch()
-
-        def work() -> None:
-            try:
-                results.append(flows.drive(flow, self._http.send, time.sleep))
-            except BaseException as error:  # noqa: BLE001 - raised again below
-                errors.append(error)
-            finally:
-                done.set()
-
+        call = _Call(self, flow, grants)
+        if grants is not None:
+            process.register_seat(call)
         try:
-            threading.Thread(target=work, name="coditect-license-call", daemon=True).start()
+            start_thread(call.work, "coditect-license-call")
         except RuntimeError:  # the interpreter is ending and starts no threads any more
-            work()
-        if not done.wait(self._context.timeout + 0.5):
-            raise ServerUnreachable(
-                f"The license server at {self._context.server} gave no answer "
-                f"within {self._context.timeout:.0f} s. Try again."
-            )
-        if errors:
-            raise errors[0]
-        return results[0]
+            call.work()
+        return call.result()
 
     def _after_fork(self) -> None:
         self._lock = threading.Lock()
-        self._seats = []
+        self._keepers = []
         self._context.after_fork()
         self._http.after_fork()
+
+
+class _Call(Generic[T]):
+    """One call and its thread. What it was granted is given back if its caller does not take it over."""
+
+    def __init__(self, client: LicenseClient, flow: Flow[T], grants: Grants | None) -> None:
+        self._client, self._context, self._flow, self._grants = client, client._context, flow, grants
+        self._results: list[T] = []
+        self._error: BaseException | None = None
+        # Whoever has this lock decides: the caller that goes away, or the thread that comes with an answer.
+        self._decision = threading.Lock()
+        self._answered, self._finished = Latch(), Latch()
+
+    def work(self) -> None:
+        """Carry the flow out."""
+        try:
+            try:
+                self._results.append(self._drive(self._flow))
+            except BaseException as error:  # noqa: BLE001 - raised again by the caller
+                self._error = error
+            came_in_time = self._decision.acquire(blocking=False)
+            self._answered.set()
+            if not came_in_time:
+                self._give_back()
+        finally:
+            self._finished.set()
+            if not self._grants or not self._grants.pending:
+                process.unregister_seat(self)
+
+    def result(self) -> T:
+        """What came of it. Raises :class:`ServerUnreachable` at the latest after the timeout and half a second."""
+        try:
+            self._answered.wait(self._context.timeout + 0.5)
+            if self._decision.acquire(blocking=False):
+                wait = flows.seconds_in_words(self._context.timeout)
+                raise ServerUnreachable(
+                    f"The license server at {self._context.server} gave no answer {wait}. Try again."
+                )
+            if self._error is not None:
+                raise self._error.with_traceback(None)
+            value = self._results[0]
+            self._take(value)
+            return value
+        except BaseException:
+            # Interrupted, perhaps with an answer at hand.
+            if not self._decision.acquire(blocking=False) and self._grants is not None and self._grants.pending:
+                with contextlib.suppress(RuntimeError):
+                    start_thread(self._give_back, "coditect-license-call")
+            raise
+
+    def _take(self, value: object) -> None:
+        if self._grants is not None and isinstance(value, Lease):
+            self._grants.take(value)
+            process.unregister_seat(self)
+
+    def _drive(self, flow: Flow[U]) -> U:
+        return flows.drive(flow, self._client._http.send, time.sleep, do_aside)
+
+    def _give_back(self) -> None:
+        if self._grants is not None:
+            deadline = self._context.clock.monotonic() + flows.TRY_SECONDS
+            self._drive(flows.give_back(self._context, self._grants, deadline))
+            process.unregister_seat(self)
+
+    def _begin_release(self) -> None:
+        self._decision.acquire(blocking=False)
+
+    def _end_release(self, timeout: float) -> bool:
+        self._finished.wait(timeout)
+        return True
+
+    def _after_fork(self) -> None:
+        self._grants = None

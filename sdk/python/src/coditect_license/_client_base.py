@@ -1,16 +1,102 @@
-"""What both clients share: one license on one machine, and what can be read of it without asking the server."""
+"""What both clients share: their settings, and what can be read of them without asking the server."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
+from typing import Generic, TypeVar
+
+from ._checks import callback_or_refuse, seconds_or_refuse, switch_or_refuse
+from ._clock import Clock
 from ._context import Context
-from ._settings import Settings
+from ._errors import LicenseError
+from ._identity import MachineSources
+from ._roots import RootsLike
+from ._settings import NOT_GIVEN, NotGiven, ProxyLike, Settings, VerifyLike, suggesting
+
+TransportT = TypeVar("TransportT")
+HttpClientT = TypeVar("HttpClientT")
 
 
-class ClientBase:
-    """One license on one machine. Making a client checks its settings and starts nothing: no thread, no connection."""
+class ClientBase(Generic[TransportT, HttpClientT]):
+    """One license on one machine.
 
-    def __init__(self, settings: Settings) -> None:
-        self._context = Context(settings)
+    Making a client checks its settings and does nothing else: no thread, no connection, no file is written, and the
+    machine's identity is found out when it is first needed.
+    """
+
+    @suggesting
+    def __init__(
+        self,
+        server: str | Sequence[str] | None = None,
+        *,
+        key: str | None = None,
+        product: str | None = None,
+        version: str | None = None,
+        roots: RootsLike | None = None,
+        issuer: str | None = None,
+        pool: str | None = None,
+        hardware_id: str | None = None,
+        instance_id: str | None = None,
+        installation: str | os.PathLike[str] | None = None,
+        project_root: str | os.PathLike[str] | None = None,
+        hostname: str | None = None,
+        deployment: str | None = None,
+        project: str | None = None,
+        user: str | None = None,
+        timeout: float | NotGiven | None = NOT_GIVEN,
+        max_retries: float | NotGiven | None = NOT_GIVEN,
+        offline: bool | NotGiven = NOT_GIVEN,
+        cache_dir: str | os.PathLike[str] | None = None,
+        allow_http: bool | NotGiven = NOT_GIVEN,
+        verify: VerifyLike | NotGiven = NOT_GIVEN,
+        proxy: ProxyLike | None = None,
+        clock: Clock | None = None,
+        system: MachineSources | None = None,
+        transport: TransportT | None = None,
+        http_client: HttpClientT | None = None,
+    ) -> None:
+        """Check the settings. :class:`Settings` describes each; ``transport`` and ``http_client`` are those of httpx.
+
+        Raises:
+            ConfigurationError: A setting is wrong or missing; it is named. No request was sent.
+            InvalidKey: The license key is mistyped. No request was sent.
+            TypeError: An argument is no setting.
+        """
+        settings = Settings(
+            server=server,
+            key=key,
+            product=product,
+            version=version,
+            roots=roots,
+            issuer=issuer,
+            pool=pool,
+            hardware_id=hardware_id,
+            instance_id=instance_id,
+            installation=installation,
+            project_root=project_root,
+            hostname=hostname,
+            deployment=deployment,
+            project=project,
+            user=user,
+            timeout=timeout,
+            max_retries=max_retries,
+            offline=offline,
+            cache_dir=cache_dir,
+            allow_http=allow_http,
+            verify=verify,
+            proxy=proxy,
+            clock=clock,
+            system=system,
+        )
+        try:
+            self._context = Context(settings)
+            self._open_way(transport, http_client)
+        except LicenseError as error:
+            raise error.with_traceback(None)  # noqa: B904 - the same error, with a short traceback
+
+    def _open_way(self, transport: TransportT | None, http_client: HttpClientT | None) -> None:
+        raise NotImplementedError
 
     @property
     def license_number(self) -> str:
@@ -19,17 +105,23 @@ class ClientBase:
 
     @property
     def hardware_id(self) -> str:
-        """The text that is sent to tell this machine from others."""
+        """The text that is sent to tell this machine from others.
+
+        Raises :class:`ConfigurationError` if it cannot be found out within the timeout.
+        """
         return self._context.hardware_id
 
     @property
     def hw(self) -> str:
-        """The machine's public hash under this license: what tokens say, and what the owner of the license sees."""
+        """The machine's public hash under this license: what tokens say, and what the owner of the license sees.
+
+        Raises as :attr:`hardware_id` does.
+        """
         return self._context.hw
 
     @property
     def deployment(self) -> str:
-        """``desktop``, ``container`` or ``ci``, or the word that was given."""
+        """``desktop``, ``container`` or ``ci``, or the word that was given. Raises as :attr:`hardware_id` does."""
         return self._context.identity.client["deployment"]
 
     @property
@@ -38,7 +130,15 @@ class ClientBase:
 
         Such a problem costs the start without contact, and nothing else.
         """
-        return self._context.store.problem
+        return self._context.store.problem if self._context.is_found_out else None
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._context.server} license {self.license_number}>"
+
+
+def checked_seat_options(wait: object, on_wait: object, on_event: object, reacquire: object) -> float | None:
+    """Check the arguments of ``seat()``; the seconds to wait. Raises :class:`ConfigurationError` that names one."""
+    callback_or_refuse("on_wait", on_wait)
+    callback_or_refuse("on_event", on_event)
+    switch_or_refuse("reacquire", reacquire)
+    return None if wait is None else seconds_or_refuse("wait", wait)

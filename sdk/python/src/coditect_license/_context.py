@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import platform
 import random
-import socket
 import sys
 import uuid
 from collections import deque
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TypeVar
-from urllib.parse import urlsplit
 
 from . import _identity as identity
-from ._clock import Clock
-from ._errors import ConfigurationError, ServerUnreachable
+from ._aside import Aside
+from ._checks import CheckedSettings, checked
+from ._errors import ConfigurationError, LicenseError, ServerUnreachable
 from ._exchange import ClientIdentity, EffectResult, Reply, TransportFault
-from ._key import parse_key
-from ._roots import load_roots
+from ._key import LicenseKey, parse_key
+from ._refusals import request_id_of
+from ._roots import RootKey, is_path, load_roots
 from ._settings import Settings
 from ._store import TokenStore
 from ._verify import ExpectedToken, hw_of
@@ -27,7 +29,18 @@ T = TypeVar("T")
 
 POLL_SECONDS = 15.0
 """The longest pause between two looks at a full pool."""
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+@dataclass(frozen=True)
+class MachineFacts:
+    """What depends on the machine. It is found out when it is first needed, since some sources are slow or write."""
+
+    machine: identity.MachineIdentity
+    hardware_id: str
+    hw: str
+    identity: ClientIdentity
+    expected: ExpectedToken
+    store: TokenStore
 
 
 class Context:
@@ -35,45 +48,115 @@ class Context:
 
     def __init__(self, settings: Settings) -> None:
         """Check the settings. Raises :class:`ConfigurationError` or :class:`InvalidKey`; no request is sent."""
-        # Settings come from files and variables, and those end with a line break.
-        product, pool = settings.product.strip(), settings.pool.strip() if settings.pool else settings.pool
-        self.server = _checked_address(settings.server, settings.allow_http)
-        self.key = parse_key(settings.key)
-        self.clock = settings.clock or Clock()
+        self.settings = found = checked(settings)
+        self.key = parse_key(found.key)
+        self.clock, self.timeout, self.offline = found.clock, found.timeout, found.offline
+        self.max_retries = found.max_retries
         self.rng = random.Random()  # noqa: S311 - spreads requests over time; nothing secret
-        self.timeout, self.max_retries, self.offline = float(settings.timeout), settings.max_retries, settings.offline
-        if not self.timeout > 0:
-            raise ConfigurationError("timeout must be above 0 seconds.")
-        self.machine = identity.find_machine(settings.system or identity.this_system())
-        self.hardware_id = _hardware_id(settings, product, self.machine)
-        self.hw = hw_of(self.key.number, self.hardware_id)
-        given = settings.instance_id
-        self._instance_given = None if given is None else identity.checked_id("instance_id", given)
+        self._servers = found.servers
+        # Loaded here and not at the first reply, so that a program without a pinned key fails on its first day.
+        self._roots = _load_roots(found)
+        self._facts: MachineFacts | None = None
+        self._finding_error: LicenseError | None = None
+        self.aside = Aside("coditect-license-machine")
+        """Where what depends on the machine is found out."""
         self._instance_needed = False
         self._instance_drawn: str | None = None
-        details = _client_details(settings, product, self.machine)
-        self.identity = ClientIdentity(self.key.text, self.hardware_id, pool, details)
-        issuer = (settings.issuer or "").strip() or self.server
-        directory = None if settings.cache_dir is None else Path(settings.cache_dir)
-        self.store = TokenStore(directory, self.key.number, product, pool or "default", issuer, self.hw)
-        # Loaded here and not at the first reply, so that a program without a pinned key fails on its first day.
-        self.expected = ExpectedToken(load_roots(settings.roots), issuer, product, self.key.number, self.hw)
         self.unsettled: deque[str] = deque()
         """Attempts whose outcome is not known. The next start repeats one, and gets the session that it may have made.
         """
 
     @property
+    def server(self) -> str:
+        """The address that answered last; before the first answer, the preferred one."""
+        return self._servers[0]
+
+    @property
+    def servers(self) -> tuple[str, ...]:
+        """The addresses in the order in which they are asked: the one that answered last is the first."""
+        return self._servers
+
+    def prefer_server(self, address: str) -> None:
+        """Note that this address answered, so that it is asked first from now on."""
+        if self._servers[0] != address:
+            self._servers = (address, *(other for other in self._servers if other != address))
+
+    def find_out(self) -> None:
+        """Find out what depends on the machine, which takes as long as its sources do. It never raises."""
+        if self._facts is not None:
+            return
+        try:
+            self._facts = _machine_facts(self.settings, self.key, self._roots)
+        except LicenseError as error:
+            self._finding_error = error
+        except Exception as error:  # noqa: BLE001 - whatever this machine lacks, the program gets a documented error
+            text = f"This machine's identity cannot be found out: {error!r}. Give hardware_id=…."
+            self._finding_error = ConfigurationError(text)
+
+    @property
+    def is_found_out(self) -> bool:
+        """Whether what depends on the machine is known, so that reading it takes no time."""
+        return self._facts is not None
+
+    @property
+    def facts(self) -> MachineFacts:
+        """What depends on the machine. Raises :class:`ConfigurationError`, at the latest after the timeout."""
+        if self._facts is None:
+            self.aside.run(self.find_out, self.timeout)
+        return self.found_facts()
+
+    def found_facts(self) -> MachineFacts:
+        """What was found out. Raises :class:`ConfigurationError` if nothing was, or not in time."""
+        if self._facts is None:
+            raise self._finding_error or ConfigurationError(
+                f"This machine's identity could not be read within {self.timeout:.0f} s, perhaps because a disk hangs. "
+                "Try again, or give hardware_id=…."
+            )
+        return self._facts
+
+    @property
+    def machine(self) -> identity.MachineIdentity:
+        """The machine; its id is empty where ``hardware_id`` was given."""
+        return self.facts.machine
+
+    @property
+    def hardware_id(self) -> str:
+        """The text that tells this machine from others."""
+        return self.facts.hardware_id
+
+    @property
+    def hw(self) -> str:
+        """The machine's public hash under this license."""
+        return self.facts.hw
+
+    @property
+    def identity(self) -> ClientIdentity:
+        """What the client says of itself."""
+        return self.facts.identity
+
+    @property
+    def expected(self) -> ExpectedToken:
+        """What answers must say."""
+        return self.facts.expected
+
+    @property
+    def store(self) -> TokenStore:
+        """The kept token."""
+        return self.facts.store
+
+    @property
     def instance_id(self) -> str | None:
         """What tells this process from others: the setting, else an id of its own once a license has asked for one."""
-        if self._instance_given is not None or not self._instance_needed:
-            return self._instance_given
+        given = self.settings.instance_id
+        if given is not None or not self._instance_needed:
+            return given
         if self._instance_drawn is None:
             self._instance_drawn = self.machine.instance or f"p-{uuid.uuid4()}"
         return self._instance_drawn
 
     def require_instance_id(self) -> bool:
         """Note that the license counts processes. False if that was known, so that a repeat would change nothing."""
-        known = self._instance_given is not None or self._instance_needed
+        known = self.settings.instance_id is not None or self._instance_needed
         self._instance_needed = True
         return not known
 
@@ -82,26 +165,42 @@ class Context:
         self.unsettled.clear()
         self._instance_drawn = None
         self.rng = random.Random()  # noqa: S311 - as above
+        self.aside.after_fork()
+        if self._facts is not None:
+            self._facts.store.aside.after_fork()
 
     def draw_attempt(self) -> str:
         """An attempt whose outcome is not known, if there is one, else a new one."""
-        return self.unsettled.popleft() if self.unsettled else str(uuid.uuid4())
+        with contextlib.suppress(IndexError):  # another thread may have taken it
+            return self.unsettled.popleft()
+        return str(uuid.uuid4())
 
-    def read(self, result: EffectResult, reader: Callable[[Reply], T]) -> T:
-        """What ``reader`` makes of a reply. Raises :class:`ServerUnreachable` where there is no reply."""
+    def read(self, result: EffectResult, reader: Callable[[Reply], T], server: str | None = None) -> T:
+        """What ``reader`` makes of a reply. Raises :class:`ServerUnreachable` where there is no reply.
+
+        Every error carries the id of the request.
+        """
         if isinstance(result, Reply):
-            return reader(result)
-        reason = result.reason if isinstance(result, TransportFault) else "no answer"
-        raise ServerUnreachable(
-            f"The license server at {self.server} was not reached: {reason}. Check the network and try again.",
+            try:
+                return reader(result)
+            except LicenseError as error:
+                if error.request_id is None:
+                    error.request_id = request_id_of(result) or result.request_id
+                raise
+        fault = result if isinstance(result, TransportFault) else TransportFault("no answer")
+        advice = fault.advice or "Check the network and try again."
+        unreachable = ServerUnreachable(
+            f"The license server at {server or self.server} was not reached: {fault.reason}. {advice}"
         )
+        unreachable.request_id = fault.request_id
+        raise unreachable
 
     def retry_pause(self, tries: int, retry_after: float | None) -> float:
         """Seconds before the next try: half a second after the first, doubled with each, and at most 8 s.
 
         Half to all of it is taken at random. The pause is never shorter than what the server asks for.
         """
-        pause: float = min(0.5 * 2.0 ** (tries - 1), 8.0) * self.rng.uniform(0.5, 1.0)
+        pause: float = min(0.5 * 2.0 ** min(tries - 1, 8), 8.0) * self.rng.uniform(0.5, 1.0)
         return max(pause, retry_after or 0.0)
 
     def poll_pause(self, next_in: int | None) -> float:
@@ -113,46 +212,61 @@ class Context:
         return max(base, 0.5) * self.rng.uniform(1.0, 1.25)
 
 
-def _hardware_id(settings: Settings, product: str, machine: identity.MachineIdentity) -> str:
-    if settings.hardware_id is not None:
-        return identity.checked_id("hardware_id", settings.hardware_id)
-    parts: tuple[str, ...] = ()
-    if settings.installation is not None:
-        parts = identity.installation_parts(settings.installation, settings.project_root)
-    return identity.hardware_id(machine.id, product, *parts)
+def _load_roots(settings: CheckedSettings) -> tuple[RootKey, ...]:
+    if not is_path(settings.roots):
+        return load_roots(settings.roots)
+
+    def load() -> tuple[RootKey, ...] | LicenseError:
+        try:
+            return load_roots(settings.roots)
+        except LicenseError as error:
+            return error
+
+    found = Aside("coditect-license-roots").run(load, settings.timeout)
+    if isinstance(found, LicenseError):
+        raise found.with_traceback(None)
+    if found is None:
+        wait = "" if math.isinf(settings.timeout) else f" within {settings.timeout:.0f} s"
+        raise ConfigurationError(f"The root keys could not be read from {settings.roots!r}{wait}. Check roots=….")
+    return found
 
 
-def _client_details(settings: Settings, product: str, machine: identity.MachineIdentity) -> dict[str, str]:
+def _machine_facts(settings: CheckedSettings, key: LicenseKey, roots: tuple[RootKey, ...]) -> MachineFacts:
+    number = key.number
+    find = identity.find_machine if settings.hardware_id is None else identity.find_place
+    machine = find(settings.system)
+    hardware_id = settings.hardware_id
+    if hardware_id is None:
+        parts: tuple[str, ...] = ()
+        if settings.installation is not None:
+            parts = identity.installation_parts(settings.installation, settings.project_root)
+        hardware_id = identity.hardware_id(machine.id, settings.product, *parts)
+    hw = hw_of(number, hardware_id)
+    details = _client_details(settings, machine)
+    pool, issuer = settings.pool, settings.issuer
+    return MachineFacts(
+        machine=machine,
+        hardware_id=hardware_id,
+        hw=hw,
+        identity=ClientIdentity(key.text, hardware_id, pool, details),
+        expected=ExpectedToken(roots, issuer, settings.product, number, hw),
+        store=TokenStore(settings.cache_dir, number, settings.product, pool or "default", issuer, hw),
+    )
+
+
+def _client_details(settings: CheckedSettings, machine: identity.MachineIdentity) -> dict[str, str]:
     """The details that the owner of the license is shown, without those that are not known."""
+    shown = settings.shown
     details = {
-        "product": product,
-        "version": settings.version,
+        "product": settings.product,
+        "version": shown["version"],
         "platform": f"{sys.platform}-{platform.machine().lower()}",
-        "hostname": socket.gethostname() if settings.hostname is None else settings.hostname,
-        "deployment": _display_text(settings.deployment) or machine.deployment,
-        "project": settings.project,
-        "user": settings.user,
+        "hostname": identity.host_name(settings.system) if shown["hostname"] is None else shown["hostname"],
+        "deployment": _display_text(shown["deployment"]) or machine.deployment,
+        "project": shown["project"],
+        "user": shown["user"],
     }
     return {name: text for name, value in details.items() if (text := _display_text(value))}
-
-
-def _checked_address(server: str, allow_http: bool) -> str:
-    try:
-        parts = urlsplit(server.strip())
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        parts, host = None, None
-    usable = parts is not None and parts.scheme in ("https", "http") and host
-    if parts is None or not usable or parts.query or parts.fragment or parts.username:
-        raise ConfigurationError(
-            f"{server!r} is no address of a license server: it looks like https://licenses.example.com."
-        )
-    if parts.scheme == "http" and host not in _LOOPBACK and not allow_http:
-        raise ConfigurationError(
-            f"{server} is not encrypted: the license key would be sent in the clear. "
-            "Use https, or allow_http=True on a trusted network."
-        )
-    return server.strip().rstrip("/")
 
 
 def _display_text(value: object) -> str | None:
@@ -162,5 +276,9 @@ def _display_text(value: object) -> str | None:
     """
     if value is None:
         return None
-    line = "".join(c if c.isprintable() else " " for c in str(value))
+    try:
+        text = str(value)
+    except Exception:  # noqa: BLE001 - an object of the program
+        return None
+    line = "".join(c if c.isprintable() else " " for c in text)
     return " ".join(line.split())[:255].strip() or None

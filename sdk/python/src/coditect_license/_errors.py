@@ -17,12 +17,14 @@
 
 A :class:`Refusal` carries the server's signature over the refusal; what carries none is a :class:`ServerUnreachable`,
 so that a fake server cannot lock anybody out unseen (docs/PROTOCOL.md, section 8). Codes are those of docs/ERRORS.md.
+
+Every error has a ``request_id``, and survives copying, pickling and being raised again in another process.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,8 +32,28 @@ if TYPE_CHECKING:
     from ._types import SeatHolder
 
 
+E = TypeVar("E", bound="LicenseError")
+
+
+def _restored(kind: type[E], arguments: tuple[Any, ...], members: dict[str, Any]) -> E:
+    """An error as it was pickled. Its constructor is not called, since its arguments are not those of the error."""
+    error = kind.__new__(kind)
+    error.args = arguments
+    error.__dict__.update(members)
+    return error
+
+
 class LicenseError(Exception):
-    """The root of the tree. The text says what happened and what to do."""
+    """The root of the tree. The text says what happened and what to do.
+
+    ``request_id`` is the id of the request in the server's logs, where the error is about one: tell it to the operator
+    of the server. ``None`` where nothing was sent.
+    """
+
+    request_id: str | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (type(self), self.args, dict(self.__dict__))
 
 
 class ConfigurationError(LicenseError):
@@ -66,6 +88,13 @@ class ServerUnreachable(LicenseError):
         self.offline = offline
 
 
+def with_offline(error: ServerUnreachable, why_not: str) -> ServerUnreachable:
+    """The same error, which also says why the kept token did not help."""
+    told = ServerUnreachable(str(error), error.retry_after, why_not)
+    told.request_id = error.request_id
+    return told
+
+
 class UnknownSession(ServerUnreachable):
     """A heartbeat was answered with an unsigned 401 ``token_invalid``, perhaps since the server's handle key changed.
 
@@ -80,7 +109,7 @@ class VerificationFailed(LicenseError):
     ``kind`` is ``"license token"``, ``"certificate"`` or ``"refusal"``; ``check`` is the first check that failed, in
     the order of docs/PROTOCOL.md section 8: ``size``, ``form``, ``typ``, ``algorithm``, ``key``, ``signature``,
     ``validity``, ``ttl``, ``grace``, ``issuer``, ``audience``, ``nonce``, ``hw``, ``license``, ``not_yet_valid``,
-    ``expired``.
+    ``expired``. ``expected`` and ``found`` are the two issuers or products where those differ.
     """
 
     _CHECKS: ClassVar[dict[str, tuple[str, str]]] = {
@@ -99,7 +128,10 @@ class VerificationFailed(LicenseError):
             "grants more grace than its certificate allows",
             "Report this to the operator of the license server.",
         ),
-        "issuer": ("is of another issuer", "Compare issuer=… with the server's TOKEN_ISSUER or PUBLIC_URL."),
+        "issuer": (
+            "is of another issuer",
+            "Use the server's own address, or issuer=… if the one that was found is right.",
+        ),
         "audience": ("is for another product", "Compare product=… with the product of the license."),
         "nonce": ("answers another request", "Somebody may be repeating old answers."),
         "hw": (
@@ -114,11 +146,14 @@ class VerificationFailed(LicenseError):
         ),
     }
 
-    def __init__(self, kind: str, check: str) -> None:
+    def __init__(self, kind: str, check: str, *, expected: str | None = None, found: str | None = None) -> None:
         what, advice = self._CHECKS[check]
-        super().__init__(f"The {kind} {what}. {advice}")
+        compared = "" if expected is None else f": expected {_shown(expected)}, found {_shown(found)}"
+        super().__init__(f"The {kind} {what}{compared}. {advice}")
         self.kind = kind
         self.check = check
+        self.expected = expected
+        self.found = found
 
 
 class Refusal(LicenseError):
@@ -267,3 +302,25 @@ class SessionGone(Refusal):
     def __init__(self, detail: str, *, reason: str, request_id: str | None = None) -> None:
         super().__init__(detail, request_id=request_id)
         self.reason = reason
+
+
+def short(error: LicenseError) -> LicenseError:
+    """The error without the frames of this package, for the program's own traceback to be short."""
+    return error.with_traceback(None)
+
+
+def _shown(text: str | None) -> str:
+    """A text of somebody else as a message may show it: short, and without line breaks or control characters."""
+    return "none" if text is None else ascii(text[:200])[1:-1]
+
+
+def _publish() -> None:
+    """Name the classes by the module from which programs import them, in tracebacks and pickles alike."""
+    for value in list(globals().values()):
+        if isinstance(value, type) and issubclass(value, LicenseError) and not value.__name__.startswith("_"):
+            value.__module__ = __name__.rpartition(".")[0]
+
+
+_publish()
+# Not public: a program sees a ServerUnreachable.
+UnknownSession.__module__ = __name__

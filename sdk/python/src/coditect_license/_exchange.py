@@ -5,11 +5,13 @@ This module does no I/O. Everything that builds requests, reads replies or carri
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+import uuid
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any, TypeVar
 
+from ._aside import Aside
 from ._errors import ServerUnreachable
 
 T = TypeVar("T")
@@ -40,6 +42,8 @@ class Request:
     nonce: str | None = None
     """The random text that a signed reply must repeat; ``None`` where the reply is not signed."""
     method: str = "POST"
+    request_id: str = field(default_factory=lambda: f"c-{uuid.uuid4()}")
+    """The name under which the server's logs have the request, also where no reply comes."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,10 @@ class Reply:
     """The names are in lower case."""
     sent_at: float
     """When the request was sent, in seconds of the monotonic clock."""
+    request_id: str | None = None
+    """The id that the request was sent with."""
+    server: str | None = None
+    """The address that it came from."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +67,9 @@ class TransportFault:
     """The reason why there is no reply, as a phrase for people."""
 
     reason: str
+    advice: str | None = None
+    """What to do, where something better is known than to check the network."""
+    request_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -68,6 +79,8 @@ class SendRequest:
     request: Request
     timeout: float
     """In seconds."""
+    server: str | None = None
+    """The address to send it to; ``None`` for the preferred one."""
 
 
 @dataclass(frozen=True)
@@ -77,9 +90,21 @@ class Pause:
     seconds: float
 
 
-Effect = SendRequest | Pause
+@dataclass(frozen=True)
+class DoAside:
+    """An effect: have something done by another thread, and resume the flow when it is done or the time is over.
+
+    It is for disks, which may be slow or hang. What was begun goes on, so it must be of use whenever it ends.
+    """
+
+    work: Callable[[], object]
+    aside: Aside
+    seconds: float
+
+
+Effect = SendRequest | Pause | DoAside
 EffectResult = Reply | TransportFault | None
-"""What a flow is resumed with: a reply or a fault after :class:`SendRequest`, ``None`` after :class:`Pause`."""
+"""What a flow is resumed with: a reply or a fault after :class:`SendRequest`, else ``None``."""
 Flow = Generator[Effect, EffectResult, T]
 """A conversation with the server that does no I/O by itself."""
 

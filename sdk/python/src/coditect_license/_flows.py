@@ -1,29 +1,64 @@
 """The four operations of docs/API.md as flows: what is asked, how often and when, without any I/O.
 
-A flow yields :class:`SendRequest` and is resumed with the reply, or yields :class:`Pause` and is resumed later. The
-client for threads and the client for asyncio differ only in how they carry the two out (:func:`drive`, and its
-counterpart in ``_aio``).
+A flow yields :class:`SendRequest` and is resumed with the reply, or yields :class:`Pause` and is resumed later, or
+yields :class:`DoAside` for what a disk may hold up. The client for threads and the client for asyncio differ only in
+how they carry these out (:func:`drive`, and its counterpart in ``_aio_seat``).
 """
 
 from __future__ import annotations
 
+import contextlib
+import math
 from collections.abc import Callable
 from datetime import datetime
 from typing import TypeVar
 
 from . import _wire
 from ._context import Context
-from ._errors import InvalidRequest, NoSeats, ServerUnreachable, TooManyProcesses, VerificationFailed
-from ._exchange import EffectResult, Flow, Pause, Reply, Request, SendRequest
+from ._errors import (
+    InvalidRequest,
+    LicenseError,
+    NoSeats,
+    ServerUnreachable,
+    TooManyProcesses,
+    VerificationFailed,
+)
+from ._exchange import DoAside, EffectResult, Flow, Pause, Reply, Request, SendRequest
 from ._types import Lease, Validation
 
 T = TypeVar("T")
 
 TRY_SECONDS = 6.0
 """How long one request may take: the server answers within 5 s or not at all (docs/API.md)."""
+DISK_SECONDS = 1.0
+"""How long a flow waits for a disk. What it wanted written is written later, if the disk takes longer."""
 
 
-def drive(flow: Flow[T], send: Callable[[SendRequest], EffectResult], wait: Callable[[float], None]) -> T:
+class Grants:
+    """What was granted to one attempt and is not taken over yet, verified or not.
+
+    Whoever does not take it over gives it back: the handle of a session is enough for that.
+    """
+
+    def __init__(self) -> None:
+        self.pending: dict[str, str | None] = {}
+        """The handles, each with the address that granted it."""
+        self.asked = False
+        """Whether a request was sent whose answer has not come, so that a seat may have been granted."""
+        self.given_back = False
+        """Whether something was given back, so that the attempt must not be repeated (docs/PROTOCOL.md)."""
+
+    def take(self, lease: Lease) -> None:
+        """Note that a lease has an owner from now on."""
+        self.pending.pop(lease.session, None)
+
+
+def drive(
+    flow: Flow[T],
+    send: Callable[[SendRequest], EffectResult],
+    wait: Callable[[float], None],
+    aside: Callable[[DoAside], object] = lambda effect: effect.work(),
+) -> T:
     """Carry a flow out with blocking calls."""
     result: EffectResult = None
     while True:
@@ -31,11 +66,20 @@ def drive(flow: Flow[T], send: Callable[[SendRequest], EffectResult], wait: Call
             effect = flow.send(result)
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]
+        result = None
         if isinstance(effect, SendRequest):
             result = send(effect)
+        elif isinstance(effect, DoAside):
+            aside(effect)
         else:
             wait(effect.seconds)
-            result = None
+
+
+def prepare(context: Context, deadline: float) -> Flow[None]:
+    """Find out what depends on the machine. Raises :class:`ConfigurationError`, at the latest at ``deadline``."""
+    if not context.is_found_out:
+        yield DoAside(context.find_out, context.aside, max(deadline - context.clock.monotonic(), 0.0))
+        context.found_facts()
 
 
 def ask(
@@ -43,59 +87,119 @@ def ask(
     build: Callable[[], Request],
     read: Callable[[Reply, Request], T],
     deadline: float,
-    retries: int,
+    retries: float,
+    *,
+    first: str | None = None,
 ) -> Flow[T]:
     """One question, repeated while no answer comes, until ``deadline`` on the monotonic clock.
 
-    Each try is a request of its own, with a nonce of its own. Raises what the last try raised.
+    Each try is a request of its own, with a nonce of its own. Where the server has several addresses, each is asked in
+    turn, the ``first`` before the others, until one gives a trusted answer. Raises what the last round raised; an
+    answer that was not trusted is worth more than none.
     """
     tries = 0
     while True:
-        request = build()
-        left = deadline - context.clock.monotonic()
-        result = yield SendRequest(request, max(min(TRY_SECONDS, left), 0.05))
-        try:
-            return context.read(result, lambda reply, asked=request: read(reply, asked))  # type: ignore[misc]
-        except ServerUnreachable as error:
-            tries += 1
-            pause = context.retry_pause(tries, error.retry_after)
-            if tries > retries or context.clock.monotonic() + pause >= deadline:
-                raise
-            yield Pause(pause)
+        servers = context.servers
+        if first is not None:
+            servers = (first, *(other for other in servers if other != first))
+        untrusted: VerificationFailed | None = None
+        unreachable: ServerUnreachable | None = None
+        for at, server in enumerate(servers):
+            request = build()
+            left = (deadline - context.clock.monotonic()) / (len(servers) - at)
+            result = yield SendRequest(request, max(min(TRY_SECONDS, left), 0.05), server)
+            try:
+                answer = context.read(result, lambda reply, asked=request: read(reply, asked), server)  # type: ignore[misc]
+            except ServerUnreachable as error:
+                unreachable = error
+            except VerificationFailed as error:
+                untrusted = untrusted or error
+            else:
+                context.prefer_server(server)
+                return answer
+        if untrusted is not None:
+            raise untrusted
+        if unreachable is None:
+            raise AssertionError("a client has at least one address")
+        tries += 1
+        pause = context.retry_pause(tries, unreachable.retry_after)
+        if tries > retries or context.clock.monotonic() + pause >= deadline:
+            raise unreachable
+        yield Pause(pause)
 
 
-def acquire(context: Context, attempt: str, deadline: float, retries: int) -> Flow[Lease]:
-    """Take a seat.
+def acquire(
+    context: Context, attempt: str, deadline: float, retries: float, grants: Grants, *, reusable: bool = True
+) -> Flow[Lease]:
+    """Take a seat. The lease is one of ``grants`` until its owner takes it over.
 
     Every retry repeats the attempt, so that the server finds the session whose answer was lost instead of making a
-    second one.
+    second one. Where nothing comes of it, what was granted is given back before the error is raised. ``reusable`` says
+    whether the attempt of an unknown outcome may be repeated by another start of this client.
     """
+    yield from prepare(context, deadline)
+    try:
+        return (yield from _acquire(context, attempt, deadline, retries, grants))
+    except Exception as error:
+        yield from give_back(context, grants, context.clock.monotonic() + TRY_SECONDS)
+        unknown = isinstance(error, (ServerUnreachable, VerificationFailed))
+        if reusable and unknown and not grants.given_back:
+            context.unsettled.append(attempt)
+        raise
 
+
+def _acquire(context: Context, attempt: str, deadline: float, retries: float, grants: Grants) -> Flow[Lease]:
     def build() -> Request:
+        grants.asked = True
         return _wire.acquire_request(context.identity, attempt, context.instance_id)
 
     def read(reply: Reply, request: Request) -> Lease:
+        grants.asked = False
+        session = _wire.granted_session(reply)
+        if session is not None:
+            grants.pending[session] = reply.server
         lease = _wire.read_acquire(reply, request, context.expected, attempt, context.clock.wall())
         return reject_late_lease(context, lease)
 
     while True:
         try:
-            return (yield from ask(context, build, read, deadline, retries))
+            lease = yield from ask(context, build, read, deadline, retries)
         except InvalidRequest as error:
             # Only a license that counts processes needs to tell one from another, and its server says so.
             if any(field == "instance_id" for field, _ in error.errors) and context.require_instance_id():
                 continue
             raise
+        # Another deployment behind one of several addresses may have granted a seat of its own.
+        strangers = {held: server for held, server in grants.pending.items() if held != lease.session}
+        if strangers:
+            foreign = Grants()
+            foreign.pending = strangers
+            yield from give_back(context, foreign, context.clock.monotonic() + TRY_SECONDS)
+            grants.pending = {lease.session: grants.pending[lease.session]}
+        return lease
 
 
-def acquire_or_note(context: Context, attempt: str, deadline: float, retries: int) -> Flow[Lease]:
-    """Take a seat, and remember the attempt where its outcome is not known."""
-    try:
-        lease = yield from acquire(context, attempt, deadline, retries)
-    except (ServerUnreachable, VerificationFailed):
-        context.unsettled.append(attempt)
-        raise
-    return lease
+def give_back(context: Context, grants: Grants, deadline: float) -> Flow[None]:
+    """Give back what was granted and has no owner. What cannot be given back is free when its lease is over."""
+    for session, server in list(grants.pending.items()):
+        grants.given_back = True
+        with contextlib.suppress(LicenseError):
+            yield from release(context, session, deadline, 1, server)
+        grants.pending.pop(session, None)
+
+
+def settle(context: Context, attempt: str, grants: Grants, deadline: float) -> Flow[None]:
+    """Give back whatever an attempt was granted, also where its request was interrupted before the answer came.
+
+    The same attempt is then asked once more, which gives the same session again.
+    """
+    if grants.asked:
+        grants.asked = False
+        try:
+            yield from acquire(context, attempt, deadline, 0, grants, reusable=False)
+        except LicenseError:
+            return
+    yield from give_back(context, grants, deadline)
 
 
 def wait_for_seat(
@@ -104,6 +208,8 @@ def wait_for_seat(
     deadline: float,
     on_wait: Callable[[NoSeats, float], None] | None,
     is_over: Callable[[], bool],
+    *,
+    grants: Grants,
 ) -> Flow[Lease]:
     """Take a seat, and look again until ``deadline`` at a pool without a free seat or at a seat without a free place.
 
@@ -112,7 +218,7 @@ def wait_for_seat(
     while True:
         try:
             end = context.clock.monotonic() + context.timeout
-            lease = yield from acquire_or_note(context, attempt, end, context.max_retries)
+            lease = yield from acquire(context, attempt, end, context.max_retries, grants)
         except (NoSeats, TooManyProcesses) as error:
             pause = context.poll_pause(error.next_seat_in if isinstance(error, NoSeats) else error.next_process_in)
             if is_over() or context.clock.monotonic() + pause >= deadline:
@@ -126,7 +232,7 @@ def wait_for_seat(
             return lease
 
 
-def heartbeat(context: Context, lease: Lease, deadline: float, retries: int) -> Flow[Lease]:
+def heartbeat(context: Context, lease: Lease, deadline: float, retries: float) -> Flow[Lease]:
     """Show that a session is alive, and get its extended lease."""
 
     def build() -> Request:
@@ -136,11 +242,17 @@ def heartbeat(context: Context, lease: Lease, deadline: float, retries: int) -> 
         extended = _wire.read_heartbeat(reply, request, context.expected, lease, context.clock.wall())
         return reject_late_lease(context, extended)
 
+    yield from prepare(context, deadline)
     return (yield from ask(context, build, read, deadline, retries))
 
 
-def release(context: Context, session: str, deadline: float, retries: int) -> Flow[datetime]:
-    """Give a session back. However often it is given back, the answer is the time when it ended."""
+def release(
+    context: Context, session: str, deadline: float, retries: float, server: str | None = None
+) -> Flow[datetime]:
+    """Give a session back. However often it is given back, the answer is the time when it ended.
+
+    The ``server`` that granted it is asked first; any address of the deployment may answer.
+    """
 
     def build() -> Request:
         return _wire.release_request(session)
@@ -148,18 +260,20 @@ def release(context: Context, session: str, deadline: float, retries: int) -> Fl
     def read(reply: Reply, request: Request) -> datetime:
         return _wire.read_release(reply, request, context.expected, context.clock.wall())
 
-    return (yield from ask(context, build, read, deadline, retries))
+    yield from prepare(context, deadline)
+    return (yield from ask(context, build, read, deadline, retries, first=server))
 
 
-def release_lease(context: Context, lease: Lease, deadline: float, retries: int) -> Flow[datetime]:
+def release_lease(context: Context, lease: Lease, deadline: float, retries: float) -> Flow[datetime]:
     """Give a session back, and its grace with it: the kept token of it is removed once the server knows."""
     when = yield from release(context, lease.session, deadline, retries)
     if context.offline:
-        context.store.forget_sessions({lease.claims.session_id})
+        store, sessions = context.store, {lease.claims.session_id}
+        yield DoAside(lambda: store.forget_sessions(sessions), store.aside, DISK_SECONDS)
     return when
 
 
-def validate(context: Context, deadline: float, retries: int) -> Flow[Validation]:
+def validate(context: Context, deadline: float, retries: float) -> Flow[Validation]:
     """Ask what an acquire would answer now."""
 
     def build() -> Request:
@@ -168,6 +282,7 @@ def validate(context: Context, deadline: float, retries: int) -> Flow[Validation
     def read(reply: Reply, request: Request) -> Validation:
         return _wire.read_validation(reply, request, context.expected, context.clock.wall())
 
+    yield from prepare(context, deadline)
     return (yield from ask(context, build, read, deadline, retries))
 
 
@@ -179,3 +294,8 @@ def reject_late_lease(context: Context, lease: Lease) -> Lease:
     if lease.ends_at <= context.clock.monotonic():
         raise ServerUnreachable("The license server's answer came after the lease it granted was over. Try again.")
     return lease
+
+
+def seconds_in_words(seconds: float) -> str:
+    """A time limit in a message."""
+    return "in time" if math.isinf(seconds) else f"within {seconds:.0f} s"

@@ -86,30 +86,49 @@ def find_machine(system: MachineSources) -> MachineIdentity:
     """The machine by the first of these: CI job, container, OS machine id, an own id, network card.
 
     A container's ``/etc/machine-id`` comes with its image and is the same wherever the image runs, so the id of
-    the container counts. It never raises: a machine that has none of these is known by its host name.
+    the container counts. It never raises: a machine that has none of these is known by its host name. A source is only
+    asked where those before it have nothing, since some write a file or ask the network card.
     """
-    job = _ci_job(system.env)
-    container = _container(system)
-    if job is not None:
-        return MachineIdentity(job, "ci", "ci", _instance(job))
-    if container is not None:
-        return MachineIdentity(container, "container", "container", _instance(container))
-    for source, found in (
-        ("machine-id", _os_machine_id(system)),
-        ("own", _own_id(system)),
-        ("network card", _network_card(system)),
-    ):
+    place = find_place(system)
+    if place.id:
+        return place
+    for source, find in (("machine-id", _os_machine_id), ("own", _own_id), ("network card", _network_card)):
+        found = _or_none(lambda find=find: find(system))  # type: ignore[misc]
         if found:
             return MachineIdentity(found, source, "desktop", None)
-    return MachineIdentity(f"host:{system.hostname()}", "host name", "desktop", None)
+    return MachineIdentity(f"host:{host_name(system)}", "host name", "desktop", None)
+
+
+def find_place(system: MachineSources) -> MachineIdentity:
+    """The CI job or the container; elsewhere a desktop without an id. It reads files of the system and writes none."""
+    for deployment, find in (("ci", lambda: _ci_job(system.env)), ("container", lambda: _container(system))):
+        found = _or_none(find)
+        if found:
+            return MachineIdentity(found, deployment, deployment, _instance(found))
+    return MachineIdentity("", "none", "desktop", None)
+
+
+def host_name(system: MachineSources) -> str:
+    """The host's name, or nothing where it has none that can be read."""
+    return _or_none(system.hostname) or ""
+
+
+def _or_none(find: Callable[[], str | None]) -> str | None:
+    """What a source says; ``None`` if it fails. What a machine lacks never reaches the program."""
+    try:
+        return find()
+    except Exception:  # noqa: BLE001 - a home that is none, a name in another encoding, a tool that is missing
+        return None
 
 
 def hardware_id(machine_id: str, product: str, *parts: str) -> str:
     """The salted hash that is sent as ``hardware_id``: 64 hexadecimal digits."""
     message = b"coditect-license/hardware-v1"
     for part in (product, *parts):
-        message += len(part.encode()).to_bytes(4, "big") + part.encode()
-    return hmac.new(machine_id.encode(), message, hashlib.sha256).hexdigest()
+        # Paths may hold bytes that are no text of the locale; Python keeps them as surrogates.
+        data = part.encode("utf-8", "surrogatepass")
+        message += len(data).to_bytes(4, "big") + data
+    return hmac.new(machine_id.encode("utf-8", "surrogatepass"), message, hashlib.sha256).hexdigest()
 
 
 def installation_parts(
@@ -135,7 +154,7 @@ def checked_id(name: str, value: str) -> str:
 
 def _instance(platform_id: str) -> str:
     """The hash of a platform's id as an ``instance_id``, since some of those ids hold the names of projects."""
-    return "i-" + hashlib.sha256(platform_id.encode()).hexdigest()
+    return "i-" + hashlib.sha256(platform_id.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _ci_job(env: Mapping[str, str]) -> str | None:
@@ -156,8 +175,9 @@ def _container(system: MachineSources) -> str | None:
     if ecs:
         return f"ecs:{ecs.rstrip('/').rsplit('/', 1)[-1]}"
     if env.get("KUBERNETES_SERVICE_HOST"):
-        return f"pod:{env.get('POD_UID') or env.get('HOSTNAME') or system.hostname()}"
-    marked = (system.root / ".dockerenv").exists() or (system.root / "run/.containerenv").exists()
+        return f"pod:{env.get('POD_UID') or env.get('HOSTNAME') or host_name(system)}"
+    # os.path.exists never raises, unlike Path.exists, where a directory may not be searched.
+    marked = any(os.path.exists(system.root / name) for name in (".dockerenv", "run/.containerenv"))  # noqa: PTH110
     in_cgroup = re.search(
         r"(?:docker|libpod|containerd|kubepods)\S*?([0-9a-f]{64})", _read_text(system.root / "proc/self/cgroup")
     )
@@ -170,7 +190,7 @@ def _container(system: MachineSources) -> str | None:
             r"/containers/(?:overlay-containers/)?([0-9a-f]{64})/", _read_text(system.root / "proc/self/mountinfo")
         )
         revision = env.get("K_REVISION", "")
-        return f"mount:{mounted.group(1)}" if mounted else f"host:{revision}:{system.hostname()}:{_boot(system)}"
+        return f"mount:{mounted.group(1)}" if mounted else f"host:{revision}:{host_name(system)}:{_boot(system)}"
     return None
 
 
@@ -200,7 +220,7 @@ def _own_id(system: MachineSources) -> str | None:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             write_private(path, f"{uuid.uuid4()}\n", replace=False)
         return f"own:{uuid.UUID(path.read_text('ascii').strip())}"
-    except (OSError, ValueError):
+    except Exception:  # noqa: BLE001 - also a user without a home directory
         return None
 
 
@@ -214,7 +234,7 @@ def _network_card(system: MachineSources) -> str | None:
 def _read_text(path: Path) -> str:
     try:
         return path.read_text("utf-8", "replace")[:65536]
-    except OSError:
+    except (OSError, ValueError):
         return ""
 
 

@@ -7,6 +7,7 @@ look-alikes are forgiven (docs/API.md, License keys).
 
 from __future__ import annotations
 
+import re
 import string
 import unicodedata
 from dataclasses import dataclass, field
@@ -20,6 +21,11 @@ _LOOKALIKES = str.maketrans("OIL", "011")
 # What a Japanese keyboard writes where a hyphen is printed; Unicode calls it a letter.
 _LONG_VOWEL = "\u30fc"
 _MAX_CHARS = 512
+_MAX_LABELLED = 1024
+"""The longest text with a label, in bytes of its plain form, as the server has it."""
+_MAX_LABEL = 100
+_LABEL_WORDS = ("bearer", "key", "license", "licence", "token")
+"""What may stand before a key without a mark between them."""
 KEY_SYMBOLS = 34
 
 
@@ -39,10 +45,11 @@ def parse_key(text: str) -> LicenseKey:
     Raises :class:`InvalidKey` with what is wrong; the text of the error never repeats the key.
     """
     plain = unicodedata.normalize("NFKC", text[: _MAX_CHARS + 1])
-    symbols = "".join(c for c in plain if c.isalnum() and c != _LONG_VOWEL).translate(_UPPER).translate(_LOOKALIKES)
+    symbols = _symbols(plain)
+    if not _is_key(symbols):
+        symbols = _symbols(_without_label(plain))
     body = symbols[4:]
-    # "CODI" itself was translated: its O and I look like 0 and 1.
-    if symbols[:4] != "C0D1" or len(body) != 30 or any(symbol not in _ALPHABET for symbol in body):
+    if not _is_key(symbols):
         raise InvalidKey(
             "The license key must be CODI- followed by six groups of five letters and digits. Copy it again, whole."
         )
@@ -55,6 +62,40 @@ def parse_key(text: str) -> LicenseKey:
         raise InvalidKey("The license key was never made by a license server. Copy it again, whole.")
     groups = "-".join(body[at : at + 5] for at in range(0, 30, 5))
     return LicenseKey(text=f"CODI-{groups}", number=body[:13])
+
+
+def _symbols(plain: str) -> str:
+    """The letters and digits of a text, each as the symbol that it is read as."""
+    counted = "".join(c for c in plain if c.isalnum() and c != _LONG_VOWEL)
+    return counted.translate(_UPPER).translate(_LOOKALIKES)
+
+
+def _is_key(symbols: str) -> bool:
+    # "CODI" itself was translated: its O and I look like 0 and 1.
+    body = symbols[4:]
+    return symbols[:4] == "C0D1" and len(body) == 30 and all(symbol in _ALPHABET for symbol in body)
+
+
+def _without_label(plain: str) -> str:
+    """A key without what stands before it where it was copied with its name: ``KEY=``, ``License key:``, ``Bearer``.
+
+    A label has no slash, so no address is read as a key, and holds no key itself, so of two keys none is taken.
+    """
+    at = max(plain.rfind(mark) for mark in ":=") + 1
+    label, rest = plain[:at], plain[at:]
+    found = _symbols(label)
+    start = found.find("C0D1")
+    if (
+        len(plain.encode("utf-8", "surrogatepass")) > _MAX_LABELLED
+        or "/" in label
+        or len(label) > _MAX_LABEL
+        or (start >= 0 and len(found) - start >= KEY_SYMBOLS)
+    ):
+        return plain
+    words = re.findall(r"[^\W_]+", rest)
+    while words and words[0].lower() in _LABEL_WORDS:
+        rest = rest.partition(words.pop(0))[2]
+    return rest
 
 
 def _luhn(values: list[int]) -> int:

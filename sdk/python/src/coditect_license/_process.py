@@ -9,12 +9,16 @@ import atexit
 import contextlib
 import os
 import signal
+import sys
 import threading
 import time
+import warnings
 import weakref
 from collections.abc import Callable, Iterable
 from types import FrameType
 from typing import Any, Protocol
+
+from ._errors import ConfigurationError
 
 EXIT_SECONDS = 3.0
 """How many seconds an ending process waits until all its seats are given back. The others are free when their leases
@@ -34,9 +38,11 @@ class HeldSeat(ForkAware, Protocol):
     def _end_release(self, timeout: float) -> bool: ...
 
 
-_held_seats: weakref.WeakSet[HeldSeat] = weakref.WeakSet()
+_held_seats: set[HeldSeat] = set()
 _fork_aware: weakref.WeakSet[ForkAware] = weakref.WeakSet()
-_hooks_installed = False
+_exit_hooks_of: int | None = None
+"""The process that has the hooks of its exit."""
+_fork_hook_installed = False
 
 
 def register_seat(seat: HeldSeat) -> None:
@@ -60,20 +66,38 @@ def release_all(timeout: float = EXIT_SECONDS) -> None:
     """Give all seats of this process back at the same time, and wait at most ``timeout`` seconds for all together."""
     seats = list(_held_seats)
     for seat in seats:
-        seat._begin_release()
+        with contextlib.suppress(Exception):
+            seat._begin_release()
     over = time.monotonic() + timeout
     for seat in seats:
-        seat._end_release(max(over - time.monotonic(), 0.0))
+        with contextlib.suppress(Exception):
+            seat._end_release(max(over - time.monotonic(), 0.0))
 
 
 def _install_hooks() -> None:
-    global _hooks_installed  # noqa: PLW0603 - one process, one set of hooks
-    if _hooks_installed:
+    global _exit_hooks_of, _fork_hook_installed  # noqa: PLW0603 - one process, one set of hooks
+    if _exit_hooks_of == os.getpid():
         return
-    _hooks_installed = True
+    _exit_hooks_of = os.getpid()
+    # A child of multiprocessing begins without its parent's hooks.
+    atexit.unregister(release_all)
     atexit.register(release_all)
-    if hasattr(os, "register_at_fork"):
+    _finalize_with_multiprocessing()
+    if hasattr(os, "register_at_fork") and not _fork_hook_installed:
+        _fork_hook_installed = True
         os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+def _finalize_with_multiprocessing() -> None:
+    """Give seats back when a child of multiprocessing ends, or of billiard, which is Celery's copy of it.
+
+    Such a child ends by ``os._exit``, before Python 3.13 without running what atexit has.
+    """
+    for name in ("multiprocessing.util", "billiard.util"):
+        util = sys.modules.get(name)
+        if util is not None:
+            with contextlib.suppress(Exception):
+                util.Finalize(None, release_all, exitpriority=100)
 
 
 def _after_fork_in_child() -> None:
@@ -81,6 +105,24 @@ def _after_fork_in_child() -> None:
         with contextlib.suppress(Exception):
             object_._after_fork()
     _held_seats.clear()
+
+
+def _may_set_handlers() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
+def _checked_signals(wanted: Iterable[int]) -> list[int]:
+    """Signals that a program can handle. Raises :class:`ConfigurationError`."""
+    try:
+        numbers = [signal.Signals(number) for number in wanted]
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(
+            f"release_on_signals must be True, False or a list of signals, such as [signal.SIGTERM]: {error}."
+        ) from error
+    for number in numbers:
+        if number.name in ("SIGKILL", "SIGSTOP"):
+            raise ConfigurationError(f"release_on_signals names {number.name}, which no program can handle.")
+    return list(numbers)
 
 
 class SignalRelease:
@@ -92,13 +134,20 @@ class SignalRelease:
         ``None`` means those that ask a program to stop: SIGTERM, SIGHUP, and SIGBREAK on Windows.
         """
         usual = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)]
-        self._wanted = list(wanted) if wanted is not None else usual
+        self._wanted = _checked_signals(wanted) if wanted is not None else usual
+        if not _may_set_handlers():
+            warnings.warn(
+                "release_on_signals has no effect here: Python lets only the main thread of a program handle signals. "
+                "Take the seat there, or call seat.release() from a handler of your own.",
+                RuntimeWarning,
+                stacklevel=3,
+            )
         self._former: dict[int, Callable[[int, FrameType | None], Any] | int | None] = {}
         self._pid = os.getpid()
 
     def install(self) -> None:
         """Put this handler in front. Python lets only the main thread do this; in another thread nothing happens."""
-        if threading.current_thread() is not threading.main_thread():
+        if not _may_set_handlers():
             return
         for number in self._wanted:
             before = signal.getsignal(number)
@@ -106,12 +155,13 @@ class SignalRelease:
             # handed on.
             if before is signal.SIG_IGN or before is None or before == self._handle:
                 continue
-            self._former[number] = before
-            signal.signal(number, self._handle)
+            with contextlib.suppress(ValueError, OSError):  # another interpreter than the main one
+                self._former[number] = before
+                signal.signal(number, self._handle)
 
     def uninstall(self) -> None:
         """Put the former handlers back where this one is still in place. A handler that was set since then stays."""
-        if threading.current_thread() is not threading.main_thread():
+        if not _may_set_handlers():
             return
         for number, before in self._former.items():
             with contextlib.suppress(ValueError, OSError):

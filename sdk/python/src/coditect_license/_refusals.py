@@ -25,7 +25,7 @@ def read_refusal(
     reply: Reply, body: Mapping[str, Any], request: Request, expected: ExpectedToken, now: float
 ) -> errors.LicenseError:
     """The exception for a reply other than 200 and 201."""
-    code, request_id = body.get("code"), reply.headers.get("x-request-id")
+    code, request_id = body.get("code"), request_id_of(reply)
     retry_after = parse_seconds(reply.headers.get("retry-after"))
     if not isinstance(code, str):
         return not_from_server(f"HTTP status {reply.status} without a code of the license server", retry_after)
@@ -55,6 +55,12 @@ def read_refusal(
             changed = f"The {name} of a refusal was changed on its way: {signed} was signed, {plain} arrived."
             return errors.ServerUnreachable(changed, retry_after)
     return refusal_of_code(code, str(detail), body, request_id)
+
+
+def request_id_of(reply: Reply) -> str | None:
+    """The id by which the server's logs name the request; ``None`` if the reply has none that can be shown."""
+    found = reply.headers.get("x-request-id")
+    return found if found and len(found) <= 64 and found.isascii() and found.isprintable() else None
 
 
 def refusal_of_code(code: str, detail: str, body: Mapping[str, Any], request_id: str | None) -> errors.Refusal:

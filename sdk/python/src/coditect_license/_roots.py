@@ -5,6 +5,7 @@ What a server publishes at ``/.well-known/license-keys`` is for pinning beforeha
 
 from __future__ import annotations
 
+import codecs
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -42,8 +43,22 @@ class RootKey:
 
 
 def packaged_text() -> str:
-    """The key set that this package was built with. A vendor replaces ``roots.json`` in its own build."""
-    return (Path(__file__).parent / "roots.json").read_text("utf-8")
+    """The key set that this package was built with. A vendor replaces ``roots.json`` in its own build.
+
+    The loader of the package is asked, since a frozen or zipped program has no such file.
+    """
+    import pkgutil
+
+    try:
+        found = pkgutil.get_data(__name__.rpartition(".")[0], "roots.json")
+    except (OSError, ValueError, ImportError):
+        found = None  # a frozen program that was built without the package's data
+    return found.decode("utf-8") if found else '{"keys": []}'
+
+
+def is_path(given: RootsLike | None) -> bool:
+    """Whether root keys are given as the path of a file, which may take as long to read as a disk does."""
+    return isinstance(given, os.PathLike) or (isinstance(given, str) and "{" not in given and "-----" not in given)
 
 
 def load_roots(given: RootsLike | None) -> tuple[RootKey, ...]:
@@ -54,16 +69,23 @@ def load_roots(given: RootsLike | None) -> tuple[RootKey, ...]:
     text: str | bytes | Mapping[str, Any]
     if given is None:
         text = packaged_text()
-    elif isinstance(given, os.PathLike) or (isinstance(given, str) and "{" not in given and "-----" not in given):
+    elif is_path(given):
         try:
-            text = Path(given).read_bytes()
-        except OSError as error:
+            text = Path(given).read_bytes()  # type: ignore[arg-type]
+        except (OSError, ValueError, TypeError) as error:
+            reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
             raise ConfigurationError(
-                f"The root keys cannot be read from {given}: {error.strerror}. Check roots=…."
+                f"The root keys cannot be read from {str(given)[:200]!r}: {reason}. Check roots=…."
             ) from error
     else:
-        text = given
-    keys = _read_keys(text)
+        text = given  # type: ignore[assignment]
+    try:
+        keys = _read_keys(text)
+    except ImportError as error:  # a frozen program without it, or an interpreter inside an interpreter
+        raise ConfigurationError(
+            f"The package cryptography cannot be loaded here, so no answer could be verified: {error}. "
+            "Install it, or build it into your program."
+        ) from error
     if not keys:
         raise ConfigurationError(
             "No root key is pinned, so no answer could be believed. Pass roots=… (the JSON of the server's "
@@ -76,7 +98,8 @@ def load_roots(given: RootsLike | None) -> tuple[RootKey, ...]:
 def _read_keys(given: str | bytes | Mapping[str, Any]) -> tuple[RootKey, ...]:
     if isinstance(given, Mapping):
         return _keys_of_jwk_set(given)
-    text = given.decode("utf-8", "replace") if isinstance(given, bytes) else given
+    # Windows PowerShell writes files in UTF-16, and Notepad begins them with a mark.
+    text = _decoded(given) if isinstance(given, bytes) else given.removeprefix("\ufeff")
     if "-----BEGIN" in text:
         return _keys_of_pem(text)
     try:
@@ -88,6 +111,11 @@ def _read_keys(given: str | bytes | Mapping[str, Any]) -> tuple[RootKey, ...]:
             "The root keys are no JWK set: it is a JSON object with a list named keys. Check roots=…."
         )
     return _keys_of_jwk_set(value)
+
+
+def _decoded(data: bytes) -> str:
+    utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return data.decode("utf-16" if utf16 else "utf-8-sig", "replace")
 
 
 def _keys_of_jwk_set(value: Mapping[str, Any]) -> tuple[RootKey, ...]:

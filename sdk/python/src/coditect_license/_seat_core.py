@@ -1,6 +1,6 @@
 """The state of one seat: what is believed of it, until when, and why.
 
-It is guarded by one lock and knows no thread and no network.
+It is guarded by one lock and knows no thread, no network and no disk: what is to be written stands in ``writes``.
 
 A lease counts from the time when its request was *sent*, on a monotonic clock that goes on while the machine sleeps.
 The grace counts on the later of two times, so that a clock that is set back extends nothing: the wall clock, and the
@@ -14,16 +14,20 @@ import logging
 import math
 import threading
 import uuid
+from collections import deque
 from collections.abc import Callable
 
-from . import _errors as errors
+from . import _errors as errors, _log as log
 from ._context import Context
 from ._errors import LicenseError
+from ._flows import Grants
 from ._seat_state import SeatEvent, SeatState
+from ._store import KeptToken
 from ._types import Lease, TokenClaims
 from ._verify import verify_token
 
-_log = logging.getLogger("coditect_license")
+Teller = Callable[[Callable[[], None]], None]
+"""Has something said where it holds nobody up: it calls the program's callbacks and its handlers of log lines."""
 
 WARN_SECONDS = 2 * 24 * 3600
 """The grace left, in seconds, at which the program is warned."""
@@ -40,8 +44,22 @@ _TAKES_TOKEN = (*_FINAL, errors.LicenseSuspended, errors.LicenseExpired, errors.
 class SeatCore:
     """The time of one process on a seat, from the first lease until the seat is given back."""
 
-    def __init__(self, context: Context, *, reacquire: bool, on_event: Callable[[SeatEvent], None] | None) -> None:
+    def __init__(
+        self,
+        context: Context,
+        *,
+        reacquire: bool,
+        on_event: Callable[[SeatEvent], None] | None,
+        tell: Teller = lambda say: say(),
+    ) -> None:
         self.context = context
+        self.grants = Grants()
+        self.writes: deque[Callable[[], None]] = deque()
+        """What the disk is to be told, in this order. It may take long, so flows have it done aside."""
+        self.kept: KeptToken | None = None
+        """The token that was kept on disk when it was last looked for."""
+        self.kept_is_known = False
+        """Whether the disk has answered."""
         self.lock = threading.RLock()
         self.attempt = context.draw_attempt()
         self.generation = 0
@@ -50,11 +68,16 @@ class SeatCore:
         self._grace_claims: TokenClaims | None = None
         self.problem: LicenseError | None = None
         self.over = False
+        self.to_release: str | None = None
+        """The handle of the session that is to be given back, once the seat was released."""
+        self.release_confirmed = False
+        """Whether the server knows that the seat was given back."""
         self.session_lost = False
         self.retry_requested = False
         self.last_span = 355.0
         self._reacquire = reacquire
         self._on_event = on_event
+        self._tell = tell
         self._lease_end = -math.inf
         self._clock_anchor: tuple[float, float] | None = None
         self._grace_barred = False
@@ -117,11 +140,28 @@ class SeatCore:
             self._grace_barred = self.session_lost = self._grace_warned = False
             seen = self._clock_anchor[0] + self.context.clock.monotonic() - lease.sent_at
             newer = self._update_grace(lease.claims, seen)
-        if self.context.offline and newer:
-            self.context.store.save(lease.token, lease.certificate, seen)
-        elif self.context.offline:
-            self.context.store.raise_seen(seen)
+            self.grants.take(lease)
+            if self.context.offline:
+                self.writes.append(self._kept_write(lease, seen) if newer else self._mark_write(seen))
         return True
+
+    def _kept_write(self, lease: Lease, seen: float) -> Callable[[], None]:
+        store = self.context.store
+        return lambda: store.save(lease.token, lease.certificate, seen)
+
+    def _mark_write(self, seen: float) -> Callable[[], None]:
+        store = self.context.store
+        return lambda: store.raise_seen(seen)
+
+    def read_kept(self) -> None:
+        """Look for the kept token. It takes as long as the disk does."""
+        self.kept = self.context.store.load()
+        self.kept_is_known = True
+
+    def needs_kept(self, lease: Lease) -> bool:
+        """Whether an earlier session may have left a grace on disk that this lease must not take away."""
+        earns_none = lease.claims.offline_until <= lease.claims.exp
+        return self.context.offline and self._grace_claims is None and earns_none
 
     def _update_grace(self, claims: TokenClaims, now: float) -> bool:
         """Count the grace by this token from now on, and return true, unless an earlier token still grants more.
@@ -131,6 +171,10 @@ class SeatCore:
         """
         earlier = self._grace_claims
         if earlier is None and self.context.offline and claims.offline_until <= claims.exp:
+            if not self.kept_is_known:
+                # The disk has not answered. A token without grace must not replace one that may have some.
+                self._grace_claims = None
+                return False
             earlier = self._grace_on_disk(now)
         if (
             earlier is not None
@@ -143,7 +187,7 @@ class SeatCore:
         return True
 
     def _grace_on_disk(self, now: float) -> TokenClaims | None:
-        kept = self.context.store.load()
+        kept = self.kept
         if kept is None:
             return None
         try:
@@ -159,14 +203,17 @@ class SeatCore:
         with self.lock:
             sessions = {claims.session_id for claims in (self.claims, self._grace_claims) if claims is not None}
             self._grace_claims = None
-        if self.context.offline:
-            self.context.store.forget_sessions(sessions)
+            if self.context.offline:
+                store = self.context.store
+                self.writes.append(lambda: store.forget_sessions(sessions))
 
     def start_offline(self, error: LicenseError) -> str | None:
         """Start from the kept token if its signed grace is not over. Returns ``None``, else why not, for people."""
         if not self.context.offline:
             return "it was not asked for (offline=False)."
-        kept = self.context.store.load()
+        if not self.kept_is_known:
+            return "the kept token could not be read in time; perhaps the disk hangs."
+        kept = self.kept
         if kept is None:
             return f"{self.context.store.problem or 'no token was kept on this machine yet'}."
         now = max(self.context.clock.wall(), kept.seen)
@@ -227,9 +274,9 @@ class SeatCore:
                 self._pause = self.context.poll_pause(error.next_process_in)
             else:
                 self._pause = self.last_span * 0.3 * self.context.rng.uniform(0.93, 1.07)
-        if isinstance(error, _TAKES_TOKEN):
-            self._grace_claims = None
-            self.context.store.forget()
+            if isinstance(error, _TAKES_TOKEN):
+                self._grace_claims = None
+                self.writes.append(self.context.store.forget)
 
     def on_session_gone(self, error: errors.SessionGone, generation: int) -> bool:
         """Note that the session is over.
@@ -246,20 +293,27 @@ class SeatCore:
             again = self._reacquire and error.reason != "kicked"
             if not again:
                 self._end(error)
-        if error.reason == "kicked":
-            self._grace_claims = None
-            self.context.store.forget()
+            if error.reason == "kicked":
+                self._grace_claims = None
+                self.writes.append(self.context.store.forget)
         return again
 
-    def close(self) -> Lease | None:
-        """End the seat for a release. Returns the lease to give back, once; ``None`` if there is none."""
+    def renew_attempt(self, generation: int) -> None:
+        """Draw a new attempt, since what the old one was granted was given back."""
         with self.lock:
-            lease, self.lease = self.lease, None
+            if generation == self.generation:
+                self.attempt = str(uuid.uuid4())
+                self.grants = Grants()
+
+    def close(self) -> None:
+        """End the seat for a release. What is to be given back is ``to_release`` from now on. It never blocks."""
+        with self.lock:
+            if self.lease is not None:
+                self.to_release, self.lease = self.lease.session, None
             self.generation += 1
             self._save_mark(at_once=True)
             if not self.over:
                 self._end(errors.SessionGone("The seat was released. Ask for a new one to go on.", reason="released"))
-            return lease
 
     def on_fork(self) -> None:
         """End the seat in a forked child: its lock and its lease belong to the parent."""
@@ -267,6 +321,8 @@ class SeatCore:
         self.generation += 1
         self.lease = None
         self._on_event = None
+        self.grants, self.to_release = Grants(), None
+        self.writes.clear()
         text = "This seat belongs to the parent process. Ask for one in this process: client.seat()."
         self._end(errors.SessionGone(text, reason="forked"))
 
@@ -284,7 +340,7 @@ class SeatCore:
             return self.lease_left or self.grace_left or math.inf
 
     def report_changes(self) -> None:
-        """Tell the program what has changed since the last report.
+        """Have the program told what has changed since the last report.
 
         What its callback raises is logged and goes no further.
         """
@@ -305,13 +361,11 @@ class SeatCore:
             tell = self._on_event
         for kind in kinds:
             event = SeatEvent(kind, state, previous, problem, left)
-            _log.log(*_line(event))
-            if tell is None:
-                continue
-            try:
-                tell(event)
-            except Exception:  # noqa: BLE001 - the program's own code, in our thread
-                _log.exception("on_event raised; the seat is not affected")
+            self._tell(lambda event=event: _say(event, tell))  # type: ignore[misc]
+
+    def report_mistake(self, what: str, error: BaseException) -> None:
+        """Have it logged that something failed that is a mistake of this package."""
+        self._tell(lambda: log.write("seat", logging.ERROR, "%s", what, error=error))
 
     def _save_mark(self, *, at_once: bool = False) -> None:
         """Save the high-water mark now and then while the seat is offline.
@@ -322,7 +376,17 @@ class SeatCore:
         due = at_once or now - self._mark_saved_at >= MARK_SECONDS
         if due and self.context.offline and self.claims is not None and self.lease_left == 0 and not self.over:
             self._mark_saved_at = now
-            self.context.store.raise_seen(self.now())
+            self.writes.append(self._mark_write(self.now()))
+
+
+def _say(event: SeatEvent, on_event: Callable[[SeatEvent], None] | None) -> None:
+    log.write("seat", *_line(event))
+    if on_event is None:
+        return
+    try:
+        on_event(event)
+    except BaseException as error:  # noqa: BLE001 - the program's own code, also where it calls sys.exit
+        log.write("seat", logging.ERROR, "on_event raised; the seat is not affected", error=error)
 
 
 def _line(event: SeatEvent) -> tuple[int, str, object, object]:

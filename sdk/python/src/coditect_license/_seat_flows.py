@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from . import _errors as errors, _flows as flows
-from ._exchange import Flow, Pause, Reply, SendRequest
+from ._exchange import DoAside, Flow, Pause
 from ._flows import TRY_SECONDS
 from ._seat_core import SeatCore
 from ._types import Lease
-from ._wire import heartbeat_request, read_heartbeat
 
 SLICE_SECONDS = 15.0
 """The longest pause in one piece. A pause stands still while a machine sleeps, and waking must be noticed before the
@@ -26,41 +25,91 @@ OnWait = Callable[[errors.NoSeats, float], None] | None
 def open_seat(core: SeatCore, deadline: float, wait_until: float | None, on_wait: OnWait) -> Flow[None]:
     """Get the first lease, or start within the signed grace of the last one. Raises what refused both."""
     context, generation = core.context, core.generation
+    yield from flows.prepare(context, deadline)
+    if context.offline:
+        # Begun now, so that it is known when the server does not answer. Nobody waits for it here.
+        yield DoAside(core.read_kept, context.store.aside, 0.0)
     try:
         if wait_until is None:
-            lease = yield from flows.acquire_or_note(context, core.attempt, deadline, context.max_retries)
+            lease = yield from flows.acquire(context, core.attempt, deadline, context.max_retries, core.grants)
         else:
-            lease = yield from flows.wait_for_seat(context, core.attempt, wait_until, on_wait, lambda: core.over)
+            over = lambda: core.over  # noqa: E731 - a name for the line below
+            lease = yield from flows.wait_for_seat(context, core.attempt, wait_until, on_wait, over, grants=core.grants)
     except (errors.ServerUnreachable, errors.VerificationFailed, errors.InvalidRequest) as error:
+        yield from _read_kept(core)
         why_not = core.start_offline(error)
         if why_not is None:
+            if core.grants.given_back:
+                core.renew_attempt(generation)
             core.report_changes()
             return
         if isinstance(error, errors.ServerUnreachable):
-            raise errors.ServerUnreachable(str(error), error.retry_after, why_not) from error
+            raise errors.with_offline(error, why_not) from error.__cause__
         raise
     except errors.Refusal as error:
         core.on_refusal(error, generation)
+        yield from write_down(core)
         raise
-    if not core.on_lease(lease, generation):
-        yield from _give_back(core, lease.session, context.clock.monotonic() + TRY_SECONDS)
+    yield from take_over(core, lease, generation)
+
+
+def take_over(core: SeatCore, lease: Lease, generation: int) -> Flow[bool]:
+    """Make a lease that of this seat. One that the seat does not take, since it is over meanwhile, is given back."""
+    try:
+        if core.needs_kept(lease):
+            yield from _read_kept(core)
+        taken = core.on_lease(lease, generation)
+    except Exception:
+        # A mistake of ours: nobody else would give it back.
+        yield from _give_back(core, lease.session, core.context.clock.monotonic() + TRY_SECONDS)
+        raise
+    if not taken:
+        yield from _give_back(core, lease.session, core.context.clock.monotonic() + TRY_SECONDS)
+    yield from write_down(core)
+    return taken
+
+
+def write_down(core: SeatCore) -> Flow[None]:
+    """Have everything written that the disk is to be told."""
+    while core.writes:
+        write = core.writes.popleft()
+        yield DoAside(write, core.context.store.aside, flows.DISK_SECONDS)
+
+
+def _read_kept(core: SeatCore) -> Flow[None]:
+    if core.context.offline:
+        core.kept_is_known = False
+        yield DoAside(core.read_kept, core.context.store.aside, flows.DISK_SECONDS)
 
 
 def keep_seat(core: SeatCore) -> Flow[None]:
     """Send heartbeats from the first lease until the seat is over."""
     while not core.over:
         core.report_changes()
+        yield from write_down(core)
         yield from _pause(core, core.next_pause())
         if not core.over:
             yield from _beat(core)
-    core.report_changes()
+    yield from write_down(core)
+    if core.problem is None or getattr(core.problem, "reason", None) != "released":
+        core.report_changes()  # a release is told when it is done
 
 
-def give_seat_back(core: SeatCore, session: str | None, deadline: float) -> Flow[bool]:
-    """Tell the server that the session is over. True if the server knows, or if there is no session."""
-    if session is None:
-        return True
-    return (yield from _give_back(core, session, deadline))
+def give_seat_back(core: SeatCore, deadline: float, *, interrupted: bool = False) -> Flow[None]:
+    """Give back the session of a closed seat, and whatever it was granted and has not taken over.
+
+    ``core.release_confirmed`` says afterwards whether the server knows. ``interrupted`` means that a request may have
+    been cut off before its answer came: then it is asked what it granted.
+    """
+    if core.to_release is None:
+        core.release_confirmed = True
+    elif not core.release_confirmed:
+        core.release_confirmed = yield from _give_back(core, core.to_release, deadline)
+    if interrupted:
+        yield from flows.settle(core.context, core.attempt, core.grants, deadline)
+    else:
+        yield from flows.give_back(core.context, core.grants, deadline)
+    yield from write_down(core)
 
 
 def _pause(core: SeatCore, seconds: float) -> Flow[None]:
@@ -68,6 +117,7 @@ def _pause(core: SeatCore, seconds: float) -> Flow[None]:
     end = clock.monotonic() + seconds
     while not core.over and not core.retry_requested:
         core.report_changes()
+        yield from write_down(core)
         before = clock.monotonic()
         step = min(end - before, SLICE_SECONDS, core.next_change())
         if step <= 0:
@@ -83,14 +133,9 @@ def _beat(core: SeatCore) -> Flow[None]:
     if lease is None or core.session_lost:
         yield from _acquire_again(core)
         return
-    request = heartbeat_request(lease)
-    result = yield SendRequest(request, TRY_SECONDS)
-
-    def read(reply: Reply) -> Lease:
-        return read_heartbeat(reply, request, context.expected, lease, context.clock.wall())
-
+    end = context.clock.monotonic() + TRY_SECONDS * len(context.servers)
     try:
-        core.on_lease(flows.reject_late_lease(context, context.read(result, read)), generation)
+        core.on_lease((yield from flows.heartbeat(context, lease, end, 0)), generation)
     except errors.SessionGone as error:
         if core.on_session_gone(error, generation):
             yield from _acquire_again(core)
@@ -101,17 +146,18 @@ def _beat(core: SeatCore) -> Flow[None]:
 
 
 def _acquire_again(core: SeatCore) -> Flow[None]:
-    context, generation = core.context, core.generation
+    context, generation, grants = core.context, core.generation, core.grants
+    end = context.clock.monotonic() + TRY_SECONDS * len(context.servers)
     try:
-        lease = yield from flows.acquire(context, core.attempt, context.clock.monotonic() + TRY_SECONDS, 0)
+        lease = yield from flows.acquire(context, core.attempt, end, 0, grants, reusable=False)
     except errors.Refusal as error:
         core.on_refusal(error, generation)
     except errors.LicenseError as error:
         core.on_fault(error, generation)
+        if grants.given_back:
+            core.renew_attempt(generation)
     else:
-        if not core.on_lease(lease, generation):
-            # The seat was released meanwhile, so what was granted afterwards has no owner.
-            yield from _give_back(core, lease.session, context.clock.monotonic() + TRY_SECONDS)
+        yield from take_over(core, lease, generation)
 
 
 def _give_back(core: SeatCore, session: str, deadline: float) -> Flow[bool]:
@@ -120,5 +166,7 @@ def _give_back(core: SeatCore, session: str, deadline: float) -> Flow[bool]:
     except errors.LicenseError:
         # Its lease then runs out by itself, so the seat is free within one lease.
         return False
+    finally:
+        core.grants.pending.pop(session, None)
     core.on_release_confirmed()
     return True

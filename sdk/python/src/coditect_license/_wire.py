@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeGuard
 
 from . import _jws
 from ._errors import ConfigurationError
@@ -66,6 +66,21 @@ def validate_request(identity: ClientIdentity) -> Request:
     return Request("/api/v1/licenses/validate", body)
 
 
+def granted_session(reply: Reply) -> str | None:
+    """The handle of the session that a reply grants, if it does; nothing is verified.
+
+    It is enough to give the session back, whatever else is wrong with the reply.
+    """
+    if reply.status not in (200, 201):
+        return None
+    try:
+        body = _jws.loads(reply.body)
+    except ValueError:
+        return None
+    session = body.get("session") if isinstance(body, dict) else None
+    return session if _is_handle(session) else None
+
+
 def read_acquire(reply: Reply, request: Request, expected: ExpectedToken, attempt: str, now: float) -> Lease:
     """The lease of a 200 or 201, verified. ``now`` is the wall clock in Unix seconds."""
     body = _granted_body(reply, request, expected, now)
@@ -75,7 +90,7 @@ def read_acquire(reply: Reply, request: Request, expected: ExpectedToken, attemp
     except (KeyError, TypeError, ValueError):
         license_ = None  # for display only; what counts is signed
     session = body.get("session")
-    if not isinstance(session, str) or not session.isascii() or not session.isprintable():
+    if not _is_handle(session):
         raise not_from_server("an answer without a session")
     certificate = body.get("certificate")
     claims = _verified_claims(body, certificate, request, expected, now)
@@ -121,6 +136,10 @@ def read_validation(reply: Reply, request: Request, expected: ExpectedToken, now
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise not_from_server("an answer without the license") from error
+
+
+def _is_handle(session: object) -> TypeGuard[str]:
+    return isinstance(session, str) and 0 < len(session) <= 4096 and session.isascii() and session.isprintable()
 
 
 def read_license(raw: Mapping[str, Any]) -> License:

@@ -1,0 +1,277 @@
+"""The task that keeps a seat in an event loop. It carries out the same flows as the thread of a program with threads.
+
+It holds no reference to the :class:`AsyncSeat` that the program has, so that a seat nobody refers to can be given back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+import logging
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
+
+from . import _flows as flows, _log as log, _process as process, _seat_flows as seat_flows
+from ._aio_aside import run_aside, wait_for_future
+from ._context import Context
+from ._errors import LicenseError, NoSeats, ServerUnreachable
+from ._exchange import DoAside, EffectResult, Flow, SendRequest, TransportFault
+from ._http import AsyncHttp
+from ._seat_core import SeatCore
+from ._seat_state import SeatEvent
+from ._seat_thread import do_aside
+
+T = TypeVar("T")
+
+INTERRUPTIONS = 3
+"""How often what gives a seat back may be cancelled and still goes on. Afterwards the end of the process does it."""
+
+
+async def drive(flow: Flow[T], http: AsyncHttp, wait: Callable[[float], Awaitable[None]]) -> T:
+    """Carry a flow out with awaitable calls; the counterpart of :func:`coditect_license._flows.drive`."""
+    result: EffectResult = None
+    while True:
+        try:
+            effect = flow.send(result)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+        result = None
+        if isinstance(effect, SendRequest):
+            result = await _send(http, effect)
+        elif isinstance(effect, DoAside):
+            await run_aside(effect.aside, effect.work, effect.seconds)
+        else:
+            await wait(effect.seconds)
+
+
+async def _send(http: AsyncHttp, effect: SendRequest) -> EffectResult:
+    if not http.is_ready:
+        wrong = await run_aside(http.aside, http.make_ready, effect.timeout)
+        if wrong is not None:
+            raise wrong.with_traceback(None)
+        if not http.is_ready:
+            return TransportFault("the certificate authorities could not be read in time", None)
+    # The time limit ends what has none of its own, such as a resolver.
+    sending = asyncio.ensure_future(http.send(effect))
+    try:
+        if await wait_for_future(sending, effect.timeout + 0.5) and not sending.cancelled():
+            return sending.result()
+    finally:
+        sending.cancel()
+    return TransportFault(f"no answer within {effect.timeout:.1f} s", None, effect.request.request_id)
+
+
+async def persist(make: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Do what gives something back, also while the loop ends and cancels everything."""
+    for _ in range(INTERRUPTIONS):
+        try:
+            await make()
+        except asyncio.CancelledError:
+            continue
+        return
+
+
+class SeatTask:
+    """Opens a seat, keeps it and gives it back."""
+
+    def __init__(
+        self,
+        context: Context,
+        http: AsyncHttp,
+        *,
+        wait: float | None,
+        on_wait: Callable[[NoSeats, float], object] | None,
+        reacquire: bool,
+        on_event: Callable[[SeatEvent], object] | None,
+    ) -> None:
+        self._on_event, self._on_wait = on_event, on_wait
+        tell_event = None if on_event is None else self._call_on_event
+        self.core = SeatCore(context, reacquire=reacquire, on_event=tell_event, tell=self._tell)
+        self._http, self._wait_for = http, wait
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._opened: asyncio.Future[None] | None = None
+        self._woken: asyncio.Future[None] | None = None
+        self._opened_without_reply = False
+        self._open_error: BaseException | None = None
+        self._callbacks: set[asyncio.Future[Any]] = set()
+
+    @property
+    def is_new(self) -> bool:
+        """Whether it was not opened yet."""
+        return self._task is None
+
+    async def open(self) -> None:
+        """Start the task and wait for the first lease. Raises what refused it, at the latest when its time is over."""
+        context = self.core.context
+        budget = context.timeout + (self._wait_for or 0.0)
+        if self._task is None:
+            self._loop = asyncio.get_running_loop()
+            self._opened = self._loop.create_future()
+            now = context.clock.monotonic()
+            until = None if self._wait_for is None else now + self._wait_for
+            first = seat_flows.open_seat(self.core, now + context.timeout, until, self._tell_wait)
+            process.register_seat(self)
+            self._task = self._loop.create_task(self._run(first), name="coditect-license-seat")
+        opened = self._opened
+        if opened is None:
+            return
+        try:
+            done = await wait_for_future(opened, budget + 0.5)
+        except BaseException:
+            # The task reads the answer that may be on its way, and gives the seat back.
+            self.begin_release()
+            raise
+        if not done and self.core.lease is None:
+            self._open_without_reply(budget)
+        elif self._open_error is not None:
+            raise self._open_error.with_traceback(None)
+
+    async def release(self, timeout: float) -> bool:
+        """Give the seat back, and wait for it at most so many seconds."""
+        self.begin_release()
+        task = self._task
+        if task is not None and task is not asyncio.current_task() and self._loop is asyncio.get_running_loop():
+            await wait_for_future(task, timeout)
+        return self.core.release_confirmed
+
+    def retry_now(self) -> None:
+        """Ask the server now instead of when it is due."""
+        self.core.retry_requested = True
+        self._wake()
+
+    def begin_release(self) -> None:
+        """End the seat. The task gives it back."""
+        self.core.close()
+        self._wake()
+
+    def forget(self) -> None:
+        """Give the seat back soon. It takes no lock, so that the garbage collector may call it in any thread."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self.begin_release)
+
+    def _open_without_reply(self, budget: float) -> None:
+        core = self.core
+        error = ServerUnreachable(
+            f"The license server at {core.context.server} gave no answer {flows.seconds_in_words(budget)}. Try again."
+        )
+        why_not = "the disk has not answered either." if not core.context.is_found_out else core.start_offline(error)
+        if why_not is not None:
+            self.begin_release()
+            raise ServerUnreachable(str(error), None, why_not)
+        self._opened_without_reply = True
+
+    async def _run(self, first: Flow[None]) -> None:
+        try:
+            await self._live(first)
+            await self._give_back(interrupted=False)
+        except asyncio.CancelledError:
+            # Somebody ends the loop, or this task. No answer may be lost, and no seat.
+            self.core.close()
+            await persist(lambda: self._give_back(interrupted=True))
+            raise
+        except Exception as error:  # noqa: BLE001 - never into the host from this task
+            self.core.report_mistake("giving a seat back failed; its lease runs out by itself", error)
+        finally:
+            self._note_opened()
+            if self.core.release_confirmed and not self.core.grants.pending:
+                process.unregister_seat(self)
+
+    async def _live(self, first: Flow[None]) -> None:
+        try:
+            await drive(first, self._http, self._wait)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # noqa: BLE001 - raised again by open
+            if not self._opened_without_reply:
+                self._open_error = error
+                self.core.close()
+        self._note_opened()
+        while not self.core.over:
+            try:
+                await drive(seat_flows.keep_seat(self.core), self._http, self._wait)
+            except Exception as error:  # noqa: BLE001 - a mistake of ours must not cost the program its seat
+                self.core.report_mistake("a heartbeat failed in an unexpected way", error)
+                self.core.on_fault(
+                    LicenseError(f"A heartbeat failed in an unexpected way: {error!r}. Report it."),
+                    self.core.generation,
+                )
+                await self._wait(max(self.core.next_pause(), 0.1))
+
+    async def _give_back(self, *, interrupted: bool) -> None:
+        seconds = process.EXIT_SECONDS if interrupted else flows.TRY_SECONDS
+        deadline = self.core.context.clock.monotonic() + seconds
+        await drive(seat_flows.give_seat_back(self.core, deadline, interrupted=interrupted), self._http, asyncio.sleep)
+        if self._open_error is None:
+            self.core.report_changes()
+
+    async def _wait(self, seconds: float) -> None:
+        if self._woken is None:
+            self._woken = asyncio.get_running_loop().create_future()
+        woken = self._woken
+        if await wait_for_future(woken, seconds):
+            self._woken = None
+
+    def _wake(self) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            if self._woken is None and self._loop is not None and not self._loop.is_closed():
+                self._woken = self._loop.create_future()
+            if self._woken is not None and not self._woken.done():
+                self._woken.set_result(None)
+
+    def _note_opened(self) -> None:
+        if self._opened is not None and not self._opened.done():
+            with contextlib.suppress(RuntimeError):
+                self._opened.set_result(None)
+
+    def _tell(self, say: Callable[[], None]) -> None:
+        """Have something said by the loop itself and not by this task, which it could otherwise stop."""
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon(say)
+
+    def _tell_wait(self, refusal: NoSeats, pause: float) -> None:
+        on_wait = self._on_wait
+        if on_wait is not None:
+            self._tell(lambda: self._call("on_wait", lambda: on_wait(refusal, pause)))
+
+    def _call_on_event(self, event: SeatEvent) -> None:
+        on_event = self._on_event
+        if on_event is not None:
+            self._call("on_event", lambda: on_event(event))
+
+    def _call(self, name: str, call: Callable[[], object]) -> None:
+        """Call a function of the program, or start a coroutine function of it as a task."""
+        try:
+            made = call()
+            if inspect.isawaitable(made):
+                task = asyncio.ensure_future(made)
+                self._callbacks.add(task)
+                task.add_done_callback(lambda done: self._called(name, done))
+        except Exception as error:  # noqa: BLE001 - the program's own code
+            log.write("seat", logging.ERROR, "%s raised; the seat is not affected", name, error=error)
+
+    def _called(self, name: str, done: asyncio.Future[Any]) -> None:
+        self._callbacks.discard(done)
+        if not done.cancelled() and done.exception() is not None:
+            log.write("seat", logging.ERROR, "%s raised; the seat is not affected", name, error=done.exception())
+
+    def _begin_release(self) -> None:
+        self.core.close()
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._wake)
+
+    def _end_release(self, timeout: float) -> bool:
+        """Give the seat back when the process ends. The event loop is over then, so the request is sent without it."""
+        if not self.core.release_confirmed or self.core.grants.pending:
+            deadline = self.core.context.clock.monotonic() + timeout
+            flow = seat_flows.give_seat_back(self.core, deadline, interrupted=True)
+            flows.drive(flow, self._http.without_loop().send, time.sleep, do_aside)
+        return self.core.release_confirmed
+
+    def _after_fork(self) -> None:
+        self.core.on_fork()
+        self._task = self._opened = self._loop = self._woken = None

@@ -1,0 +1,162 @@
+"""Errors wherever they travel: copied, pickled, raised again in another process, shown in a traceback."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import multiprocessing
+import pickle
+import traceback
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from datetime import datetime, timezone
+from functools import partial
+from typing import Any
+
+import httpx
+import pytest
+
+import coditect_license
+from coditect_license import (
+    AsyncLicenseClient,
+    InvalidRequest,
+    LicenseClient,
+    LicenseError,
+    LicenseSuspended,
+    NoSeats,
+    Refusal,
+    SeatHolder,
+    ServerUnreachable,
+    SessionGone,
+    TooManyProcesses,
+    VerificationFailed,
+    WrongProduct,
+)
+
+from .fake_server import ISSUER, FakeServer
+
+NOW = datetime(2026, 11, 21, 3, 10, 48, tzinfo=timezone.utc)
+ERRORS: list[LicenseError] = [
+    *(
+        getattr(coditect_license, name)("What happened.")
+        for name in ("LicenseError", "ConfigurationError", "InvalidKey", "UnknownPool", "Refusal", "LicenseExpired")
+    ),
+    InvalidRequest("What happened.", [("pool", "is wrong")]),
+    ServerUnreachable("What happened.", 2.5, "no token was kept."),
+    VerificationFailed("license token", "issuer", expected="https://a", found="https://b"),
+    NoSeats("Full.", seats_total=5, seats_used=5, next_seat_in=7, holders=[SeatHolder("h", NOW, 3)], request_id="r"),
+    TooManyProcesses("Full.", processes=32, next_process_in=3, request_id="r"),
+    LicenseSuspended("Suspended.", license="1XTSA1CTX2VZP", since=NOW, request_id="r"),
+    WrongProduct("Wrong.", product="other", license="1XTSA1CTX2VZP", request_id="r"),
+    SessionGone("Over.", reason="kicked", request_id="r"),
+]
+ERRORS[0].request_id = "r-9"
+ERRORS[1].__dict__["code"] = "something_new"
+
+
+def pickled(protocol: int, error: LicenseError) -> Any:
+    return pickle.loads(pickle.dumps(error, protocol))
+
+
+def again(at: int) -> None:
+    """Raise it in another process."""
+    raise ERRORS[at]
+
+
+@pytest.mark.parametrize("at", range(len(ERRORS)))
+def test_an_error_survives_copying_and_pickling(at: int) -> None:
+    error = ERRORS[at]
+    copies: list[Callable[[LicenseError], Any]] = [copy.copy, copy.deepcopy]
+    copies += [partial(pickled, protocol) for protocol in range(pickle.HIGHEST_PROTOCOL + 1)]
+    for copied in (make(error) for make in copies):
+        assert type(copied) is type(error) and str(copied) == str(error)
+        assert copied.args == error.args and vars(copied) == vars(error)
+
+
+def test_every_public_error_is_among_them_and_is_named_as_it_is_imported() -> None:
+    public = [value for name in coditect_license.__all__ if isinstance(value := getattr(coditect_license, name), type)]
+    for error in (value for value in public if issubclass(value, LicenseError)):
+        assert error.__module__ == "coditect_license"
+        shown = traceback.format_exception_only(error.__new__(error))
+        assert shown[0].startswith(f"coditect_license.{error.__name__}")
+
+
+def test_an_error_is_raised_again_by_another_process() -> None:
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as executor:
+        for at, error in enumerate(ERRORS):
+            with pytest.raises(type(error)) as caught:
+                executor.submit(again, at).result(60)
+            assert vars(caught.value) == vars(error)
+
+
+def test_every_error_of_a_request_names_it(client: LicenseClient, server: FakeServer) -> None:
+    client._context.max_retries = 0
+    answers: list[Callable[[httpx.Request], httpx.Response]] = [
+        lambda _: httpx.Response(503, json={"code": "unavailable"}, headers={"x-request-id": "r-7"}),
+        lambda _: httpx.Response(422, json={"code": "invalid_request"}, headers={"x-request-id": "r-7"}),
+        lambda _: httpx.Response(502, text="<html>", headers={"x-request-id": "r-7"}),
+        lambda _: httpx.Response(404, json={"code": "not_found"}, headers={"x-request-id": "r-7"}),
+    ]
+    for answer in answers:
+        server.broken = answer
+        for ask in (client.validate, client.seat):
+            with pytest.raises(LicenseError) as caught:
+                ask()
+            assert caught.value.request_id == "r-7"
+    server.broken = None
+    server.tweak = {"aud": "other"}
+    with pytest.raises(VerificationFailed) as refused:
+        client.acquire()
+    assert refused.value.request_id
+
+    sent: list[str] = []
+
+    def lost(request: httpx.Request) -> httpx.Response:
+        sent.append(request.headers["x-request-id"])
+        raise httpx.ReadError("the connection was lost")
+
+    server.broken = lost
+    with pytest.raises(ServerUnreachable) as unreachable:
+        client.acquire()
+    assert unreachable.value.request_id == sent[-1], "the server's logs have it, also where no answer came"
+
+
+@pytest.mark.parametrize("call", ["seat", "acquire", "validate"])
+def test_a_traceback_ends_in_the_programs_own_frame(
+    client: LicenseClient, async_client: AsyncLicenseClient, server: FakeServer, call: str
+) -> None:
+    server.refuse["acquire"] = server.refuse["validate"] = (403, "license_suspended", {})
+
+    async def by_task() -> None:
+        await getattr(async_client, call)()
+
+    for ask in (getattr(client, call), lambda: asyncio.run(by_task())):
+        with pytest.raises(Refusal) as caught:
+            ask()
+        ours = [
+            frame for frame in traceback.extract_tb(caught.value.__traceback__) if "coditect_license" in frame.filename
+        ]
+        assert len(ours) <= 3, ours
+        text = "".join(traceback.format_exception(caught.value))
+        assert "direct cause" not in text and "During handling" not in text
+
+
+def test_a_wrong_setting_has_a_short_traceback() -> None:
+    with pytest.raises(LicenseError) as caught:
+        LicenseClient(ISSUER, key="CODI-", product="studio")
+    ours = [frame for frame in traceback.extract_tb(caught.value.__traceback__) if "coditect_license" in frame.filename]
+    assert len(ours) <= 2
+    assert "direct cause" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_another_issuer_and_another_product_are_named(client: LicenseClient, server: FakeServer) -> None:
+    server.tweak = {"iss": "https://other.example.com"}
+    with pytest.raises(
+        VerificationFailed, match=r"expected https://licenses.example.com, found https://other"
+    ) as caught:
+        client.acquire()
+    assert (caught.value.expected, caught.value.found) == (ISSUER, "https://other.example.com")
+    server.tweak = {"aud": "x\n" * 1000}
+    with pytest.raises(VerificationFailed, match="expected studio, found x") as long:
+        client.acquire()
+    assert len(str(long.value)) < 600 and "\n" not in str(long.value)

@@ -1,0 +1,308 @@
+"""Surroundings in which programs really live: no home, no user, slow disks, frozen programs, other interpreters."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from coditect_license import (
+    AsyncLicenseClient,
+    ConfigurationError,
+    LicenseClient,
+    LicenseError,
+    SeatState,
+    ServerUnreachable,
+    _identity as identity,
+    _store as store_module,
+)
+from coditect_license._identity import MachineSources
+
+from .conftest import SRC, until
+from .fake_server import ISSUER, KEY, ROOTS, FakeServer, Http
+from .test_lifecycle import POSIX, Program
+
+
+@POSIX
+def test_a_user_without_passwd_entry_home_and_writable_disk_gets_a_seat(http: Http, tmp_path: Path) -> None:
+    """As ``docker run -u 12345 --read-only`` has it."""
+    code = """
+import pwd, pathlib
+for name in [n for n in os.environ if n == "HOME" or n.startswith("XDG_")]: del os.environ[name]
+def nobody(*_): raise KeyError("getpwuid(): uid not found: 12345")
+pwd.getpwuid = pwd.getpwnam = nobody
+import resource
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+homeless = LicenseClient(client._context.server, key=settings["key"], product="studio", roots=roots)
+with homeless.seat() as seat:
+    assert seat.state is SeatState.ONLINE and seat.problem is None
+    print(homeless.store_problem)
+with homeless.seat() as seat: pass
+assert homeless.validate() and homeless.hardware_id and homeless.deployment
+"""
+    status, out, err = Program(http, tmp_path, code).end()
+    assert status == 0, err
+    assert "no home directory" in out and "cache_dir" in out
+    assert set(http.fake.sessions) == set(http.fake.released)
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="only root may become somebody else")
+def test_a_uid_that_is_nobodys_gets_a_seat(http: Http, tmp_path: Path) -> None:
+    code = """
+os.setgid(54321); os.setuid(54321)
+for name in ("HOME", "USER", "LOGNAME", "XDG_CACHE_HOME", "XDG_DATA_HOME"): os.environ.pop(name, None)
+with LicenseClient(client._context.server, key=settings["key"], product="studio", roots=roots).seat() as seat:
+    print(seat.state.value)
+"""
+    # Everything it needs is imported first: the interpreter may stand where nobody may read.
+    early = "import httpx, cryptography.hazmat.primitives.asymmetric.ed25519, platformdirs.unix\nclient.validate()\n"
+    early += "with client.seat(): pass\n"
+    status, out, err = Program(http, tmp_path, early + code).end()
+    assert (status, out) == (0, "online\n"), err
+    assert set(http.fake.sessions) == set(http.fake.released)
+
+
+class Hang:
+    """A disk that answers nothing until the test is over."""
+
+    def __init__(self) -> None:
+        self.go = threading.Event()
+
+    def __call__(self, *_: Any, **__: Any) -> Any:
+        self.go.wait(60)
+        raise OSError(5, "Input/output error")
+
+
+@pytest.fixture
+def hung_disk(monkeypatch: pytest.MonkeyPatch) -> Any:
+    hang = Hang()
+    monkeypatch.setattr(store_module, "write_private", hang)
+    monkeypatch.setattr(Path, "read_bytes", hang)
+    monkeypatch.setattr(Path, "unlink", hang)
+    yield hang
+    hang.go.set()
+
+
+def within(seconds: float, call: Callable[[], Any]) -> Any:
+    began = time.monotonic()
+    try:
+        return call()
+    finally:
+        assert time.monotonic() - began < seconds
+
+
+def test_a_disk_that_hangs_holds_no_start_no_release_and_no_program_up(
+    hung_disk: Hang, http: Http, settings: dict[str, Any]
+) -> None:
+    with LicenseClient(http.url, timeout=3.0, **settings) as client:
+        seat = within(3.5, client.seat)
+        assert within(0.1, lambda: seat.state) is SeatState.ONLINE
+        before = http.fake.verbs().count("heartbeat")
+        seat.retry_now()
+        until(lambda: http.fake.verbs().count("heartbeat") > before)
+        assert within(2.0, seat.release)
+        lease = within(3.5, client.acquire)
+        within(3.5, lambda: client.release(lease))
+    assert set(http.fake.sessions) == set(http.fake.released)
+
+
+def test_a_disk_that_hangs_while_the_server_is_away_is_told_in_time(hung_disk: Hang, settings: dict[str, Any]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    client = LicenseClient(url, timeout=1.0, max_retries=0, **settings)
+    with pytest.raises(ServerUnreachable, match="disk"):
+        within(2.5, client.seat)
+
+    async def program() -> None:
+        async with AsyncLicenseClient(url, timeout=1.0, max_retries=0, **settings).seat():
+            pass
+
+    with pytest.raises(ServerUnreachable, match="disk"):
+        within(2.5, lambda: asyncio.run(program()))
+
+
+def test_a_disk_that_hangs_stops_no_event_loop(hung_disk: Hang, http: Http, settings: dict[str, Any]) -> None:
+    longest = 0.0
+
+    async def beat() -> None:
+        nonlocal longest
+        while True:
+            began = time.monotonic()
+            await asyncio.sleep(0.01)
+            longest = max(longest, time.monotonic() - began)
+
+    async def program() -> None:
+        beating = asyncio.ensure_future(beat())
+        async with AsyncLicenseClient(http.url, **settings) as client:
+            async with client.seat() as seat:
+                assert seat.state is SeatState.ONLINE
+            lease = await client.acquire()
+            await client.release(lease)
+        beating.cancel()
+
+    within(10, lambda: asyncio.run(program()))
+    assert longest < 0.75, f"the loop stood still for {longest:.2f} s"
+    assert set(http.fake.sessions) == set(http.fake.released)
+
+
+def sources(**more: Any) -> MachineSources:
+    usual: dict[str, Any] = {
+        "env": {},
+        "root": Path("/nowhere"),
+        "platform": "linux",
+        "data_dir": lambda: Path("/nowhere"),
+        "hostname": lambda: "host-1",
+        "node": lambda: 1 << 40,
+    }
+    return MachineSources(**usual | more)
+
+
+def fails(*_: object) -> Any:
+    raise RuntimeError("Could not determine home directory.")
+
+
+@pytest.mark.parametrize("source", ["data_dir", "hostname", "node"])
+def test_a_source_of_the_machines_identity_that_fails_is_passed_over(source: str) -> None:
+    assert identity.find_machine(sources(**{source: fails})).id
+    assert identity.find_machine(sources(platform="win32", registry=fails)).id
+    assert identity.find_machine(sources(platform="darwin", ioreg=fails)).id
+
+
+def test_a_machine_whose_identity_cannot_be_read_in_time_is_told_so(
+    server: FakeServer, settings: dict[str, Any]
+) -> None:
+    hang = Hang()
+    del settings["hardware_id"]
+    client = LicenseClient(ISSUER, timeout=0.5, system=sources(data_dir=hang), **settings)
+    for ask in (client.seat, client.acquire, client.validate, lambda: client.hardware_id):
+        with pytest.raises(LicenseError, match=r"disk|hardware_id"):
+            within(2.0, ask)
+    hang.go.set()
+    until(lambda: client._context.is_found_out)
+    assert client.hardware_id
+
+
+def test_making_a_client_has_no_side_effects(settings: dict[str, Any], tmp_path: Path) -> None:
+    del settings["hardware_id"]
+    asked: list[str] = []
+
+    def note(name: str) -> Callable[[], Any]:
+        def ask() -> Any:
+            asked.append(name)
+            return fails()
+
+        return ask
+
+    system = sources(data_dir=note("data_dir"), node=note("node"), hostname=note("hostname"))
+    before = threading.active_count()
+    for kind in (LicenseClient, AsyncLicenseClient):
+        client = kind(ISSUER, system=system, **settings)
+        assert repr(client) and client.license_number and client.store_problem is None
+    assert asked == [] and list(tmp_path.iterdir()) == [] and threading.active_count() == before
+
+
+def test_a_machine_with_an_id_writes_no_file_and_asks_no_network_card(tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/machine-id").write_text("0123456789abcdef0123456789abcdef\n")
+    machine = identity.find_machine(sources(root=tmp_path, data_dir=fails, node=fails))
+    assert machine.source == "machine-id"
+
+
+def test_paths_that_are_no_text_are_part_of_an_identity(settings: dict[str, Any]) -> None:
+    del settings["hardware_id"]
+    client = LicenseClient(ISSUER, installation="/opt/\udcff", system=sources(), **settings)
+    assert len(client.hardware_id) == 64
+
+
+def test_a_zipped_program_knows_its_root_keys_and_gets_a_seat(http: Http, tmp_path: Path) -> None:
+    import json
+
+    archive = tmp_path / "program.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        for path in (SRC / "coditect_license").rglob("*"):
+            if path.suffix in (".py", ".json") and path.name != "roots.json":
+                file.write(path, path.relative_to(SRC))
+        file.writestr("coditect_license/roots.json", json.dumps(ROOTS))
+        file.writestr(
+            "__main__.py",
+            "import sys, coditect_license; from coditect_license import LicenseClient\n"
+            "assert '.zip' in coditect_license.__file__\n"
+            f"with LicenseClient({http.url!r}, key={KEY!r}, product='studio', offline=False).seat() as seat:\n"
+            "    print(seat.state.value)\n",
+        )
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run([sys.executable, archive], capture_output=True, text=True, env=env, check=False)
+    assert (done.returncode, done.stdout) == (0, "online\n"), done.stderr
+
+
+def test_a_frozen_program_without_the_data_of_the_package_is_told_what_is_missing(
+    settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import pkgutil
+
+    for answer in (lambda *_: None, fails_with(OSError), fails_with(ImportError)):
+        monkeypatch.setattr(pkgutil, "get_data", answer)
+        with pytest.raises(ConfigurationError, match="No root key is pinned"):
+            LicenseClient(ISSUER, **settings | {"roots": None})
+
+
+def fails_with(kind: type[Exception]) -> Callable[..., Any]:
+    def fail(*_: object) -> Any:
+        raise kind("no such thing here")
+
+    return fail
+
+
+def test_an_interpreter_without_cryptography_is_told_so(
+    settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Interpreters inside an interpreter cannot load it."""
+    for name in [name for name in sys.modules if name.startswith("cryptography")]:
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(ConfigurationError, match="cryptography"):
+        LicenseClient(ISSUER, **settings)
+
+
+def test_an_interpreter_that_has_no_daemon_threads_gets_a_seat_and_ends(http: Http, tmp_path: Path) -> None:
+    code = """
+start = threading.Thread.start
+def picky(self):
+    if self.daemon: raise RuntimeError("daemon threads are disabled in this (sub)interpreter")
+    start(self)
+threading.Thread.start = picky
+seat = client.seat()
+assert seat.state is SeatState.ONLINE
+"""
+    began = time.monotonic()
+    status, _, err = Program(http, tmp_path, code).end()
+    assert status == 0, err
+    assert time.monotonic() - began < 20 and http.fake.verbs() == ["acquire", "release"]
+
+
+def test_files_in_other_encodings_are_read(settings: dict[str, Any], tmp_path: Path) -> None:
+    import json
+
+    for encoding in ("utf-8", "utf-8-sig", "utf-16"):
+        path = tmp_path / f"{encoding}.json"
+        path.write_bytes(json.dumps(ROOTS).encode(encoding))
+        LicenseClient(ISSUER, **settings | {"roots": path})
+
+
+def test_root_keys_on_a_disk_that_hangs_are_told_of_in_time(
+    settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hang = Hang()
+    monkeypatch.setattr(Path, "read_bytes", hang)
+    with pytest.raises(ConfigurationError, match="roots"):
+        within(2.0, lambda: LicenseClient(ISSUER, **settings | {"roots": "/mnt/roots.json", "timeout": 0.5}))
+    hang.go.set()
