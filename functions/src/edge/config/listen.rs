@@ -53,7 +53,9 @@ pub(super) fn no_demo_issuer(env: &Environment, variable: &'static str, issuer: 
 }
 
 /// Reads `TRUSTED_PROXIES`: how many proxies of ours stand in front, each of which adds to `X-Forwarded-For` (or
-/// `Forwarded`) whom it heard from. 0 unless set; on Cloud Run it must be set, because Cloud Run itself is one.
+/// `Forwarded`) whom it heard from.
+///
+/// 0 unless set; on Cloud Run it must be set, because Cloud Run itself is one.
 pub fn proxies(env: &Environment) -> ConfigResult<u8> {
     env.said("TRUSTED_PROXIES", "1 where requests come to the address at run.app, 2 behind a load balancer")?;
     Ok(u8::try_from(env.number("TRUSTED_PROXIES", 0, 0, 10, " of proxies")?).unwrap_or(0))
