@@ -278,7 +278,7 @@ def main() -> None:
     took = {name: end for name, (_, end) in times.items()}
     slowest = max(took, key=took.get)
     for name in names:
-        start = f", {times[name][0] * 1000:.0f} ms from its start to its first answer" if name in times else ""
+        start = f", {times[name][0] * 1000:.0f} ms to its first answer, stores away" if name in times else ""
         print(f"image: /{name} {sizes[name] / 1e6:.1f} MB{start}")
     print(
         f"image: {len(names)} binaries, {size / 1e6:.1f} MB, {compressed / 1e6:.1f} MB as pushed; twice the same bytes"

@@ -5,8 +5,8 @@ use super::env::{ConfigResult, Environment, wrong};
 /// What the driver of PostgreSQL reads by itself and lets nobody unset.
 ///
 /// That is sqlx 0.9, `PgConnectOptions::new_without_pgpass` and `apply_pgpass`. Services and `migrate` are told by
-/// `DATABASE_URL`, `DATABASE_CA` and `DATABASE_AUTH` how to connect, and by nothing else: where one of these is set, they
-/// do not start.
+/// `DATABASE_URL`, `DATABASE_CA` and `DATABASE_AUTH` how to connect, and by nothing else: where one of these is set,
+/// they do not start.
 pub const REFUSED_VARIABLES: &[&str] = &[
     "PGHOST",
     "PGHOSTADDR",
