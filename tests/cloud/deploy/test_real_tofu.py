@@ -5,10 +5,12 @@ The roots are made of terraform_data, which needs no provider, and keep their st
 
 import os
 import pathlib
+import shutil
 import subprocess
 import time
 import zipfile
 
+import forked
 import pytest
 from conftest import IMAGE, Site
 
@@ -110,19 +112,38 @@ def test_a_saved_plan_does_not_say_who_made_it(site):
     assert [name for name, content in kept.items() if b"somebody" in content] == []
 
 
-def test_a_stale_plan_is_told(site):
-    deploy_all(site)
-    other = IMAGE.replace("a" * 64, "c" * 64)
-    site.ok("image", "dev", "--image", other)
-    site.ok("plan", "dev")
+def saved(site) -> dict:
     kept = site.clone / ".deploy/dev"
-    for name in ("platform.plan", "plan.json"):
-        (kept / f"{name}.kept").write_bytes((kept / name).read_bytes())
+    return {name: (kept / name).read_bytes() for name in ("platform.plan", "plan.json")}
+
+
+def put_back(site, files: dict):
+    for name, content in files.items():
+        (site.clone / ".deploy/dev" / name).write_bytes(content)
+    (site.clone / ".deploy/dev/platform.json").unlink(missing_ok=True)
+
+
+def planned_for(site, letter: str) -> dict:
+    site.ok("image", "dev", "--image", IMAGE.replace("a" * 64, letter * 64))
+    site.ok("plan", "dev")
+    return saved(site)
+
+
+def test_a_plan_is_stale_where_something_else_was_applied_after_it(site):
+    deploy_all(site)
+    early = planned_for(site, "c")
+    planned_for(site, "d")
     site.ok("apply-platform", "dev")
-    for name in ("platform.plan", "plan.json"):
-        (kept / name).write_bytes((kept / f"{name}.kept").read_bytes())
-    (kept / "platform.json").unlink()
+    put_back(site, early)
     assert "Plan again" in site.refused(9, "apply-platform", "dev")
+
+
+def test_a_plan_that_was_applied_by_a_run_that_was_cut_short_is_found_applied(site):
+    deploy_all(site)
+    plan = planned_for(site, "c")
+    site.ok("apply-platform", "dev")
+    put_back(site, plan)
+    assert "this plan was applied before" in site.ok("apply-platform", "dev").stderr
 
 
 def slow_apply(site) -> subprocess.Popen:
@@ -146,11 +167,24 @@ def slow_apply(site) -> subprocess.Popen:
     return child
 
 
+def another_clone(site) -> pathlib.Path:
+    """A clone of somebody else, with the same state of platform and less patience."""
+    clone = site.clone.with_name("another")
+    shutil.copytree(site.clone, clone, symlinks=True)
+    for name in ("state.tfstate", ".state.tfstate.lock.info"):
+        (clone / "opentofu/platform" / name).unlink(missing_ok=True)
+        (clone / "opentofu/platform" / name).symlink_to(site.clone / "opentofu/platform" / name)
+    text = (clone / "deploy.d/tofu.py").read_text()
+    (clone / "deploy.d/tofu.py").write_text(text.replace("-lock-timeout=30s", "-lock-timeout=1s"))
+    return clone
+
+
 def test_a_second_deploy_at_once_is_told_and_a_stopped_one_gives_back_its_lock(site):
     child = slow_apply(site)
-    text = (site.clone / "deploy.d/tofu.py").read_text()
-    (site.clone / "deploy.d/tofu.py").write_text(text.replace("-lock-timeout=30s", "-lock-timeout=1s"))
-    words = site.refused(6, "plan", "dev")
+    assert "Another ./deploy of this clone works on dev" in site.refused(6, "plan", "dev")
+    done = forked.run(another_clone(site) / "deploy", ("plan", "dev"), env=site.environment("acme-dev"), feed="")
+    words = done.stderr
+    assert done.returncode == 6, words
     assert "Somebody else changes platform" in words and "./deploy unlock ENVIRONMENT platform " in words
     assert "an unknown time" not in words
     child.terminate()
