@@ -26,6 +26,7 @@ from coditect_license import (
     _identity as identity,
     _store as store_module,
 )
+from coditect_license._files import write_private
 from coditect_license._identity import MachineSources
 
 from .conftest import SRC, until
@@ -84,11 +85,19 @@ class Hang:
 
 
 @pytest.fixture
-def hung_disk(monkeypatch: pytest.MonkeyPatch) -> Any:
-    hang = Hang()
-    monkeypatch.setattr(store_module, "write_private", hang)
-    monkeypatch.setattr(Path, "read_bytes", hang)
-    monkeypatch.setattr(Path, "unlink", hang)
+def hung_disk(monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]) -> Any:
+    """The disk of the kept token, and no other: pytest has files of its own."""
+    hang, cache = Hang(), settings["cache_dir"]
+
+    def hanging(usual: Callable[..., Any]) -> Callable[..., Any]:
+        def call(path: Path, *arguments: Any, **keywords: Any) -> Any:
+            return (hang if cache in path.parents else usual)(path, *arguments, **keywords)
+
+        return call
+
+    monkeypatch.setattr(store_module, "write_private", hanging(write_private))
+    for name in ("read_bytes", "unlink"):
+        monkeypatch.setattr(Path, name, hanging(getattr(Path, name)))
     yield hang
     hang.go.set()
 
