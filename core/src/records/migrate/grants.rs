@@ -144,7 +144,8 @@ async fn memberships(connection: &mut PgConnection) -> SchemaResult<Vec<Membersh
 
 /// Whether the server keeps who granted a membership, and takes it away only as theirs.
 async fn knows_grantors(connection: &mut PgConnection) -> SchemaResult<bool> {
-    let sql = "select current_setting('server_version_num')::int >= 160000";
+    let sql = "-- knows_grantors
+        select current_setting('server_version_num')::int >= 160000";
     sqlx::query_scalar(sql)
         .fetch_one(connection)
         .await
