@@ -8,7 +8,11 @@
 
 use crate::{Clock, domain::secret::Secret, error::ErrorContext};
 use serde::Deserialize;
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::sync::{Mutex, OnceCell};
 
 const PATH: &str = "/computeMetadata/v1/instance/service-accounts/default/token";
@@ -18,9 +22,9 @@ const MARGIN: i64 = 60;
 /// How long the metadata server may take. It is on this machine's own link; a token and two requests to Cloud KMS must
 /// fit into a request's deadline of 5 s.
 const TIMEOUT: Duration = Duration::from_millis(1500);
-/// How long after a request that was of no use the next one is made (milliseconds): one that failed, one whose token is
-/// nearly over, or one that gave the very token that was refused. Callers in between share what it brought.
-const PAUSE_MS: i64 = 500;
+/// How long after a request that was of no use the next one is made: one that failed, one whose token is nearly over, or
+/// one that gave the very token that was refused. Callers in between share what it brought.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// Fetches access tokens, and keeps the last one until shortly before its end. Cheap to clone; clones share the token.
 /// Nothing is asked before a token is wanted.
@@ -38,36 +42,22 @@ struct MetadataServer {
 struct TokenState {
     held: Option<CachedToken>,
     /// When the last request failed, and why.
-    failed: Option<(Moment, ErrorContext)>,
+    failed: Option<(Instant, ErrorContext)>,
     /// The token that was refused last, and when it was given up.
-    refused: Option<(Moment, Secret<String>)>,
+    refused: Option<(Instant, Secret<String>)>,
 }
 
 struct CachedToken {
     token: Secret<String>,
-    fetched: Moment,
+    /// By [`Clock::monotonic_ms`]: where a test moves the clock, the token ages with it.
+    fetched_ms: i64,
     ends: i64,
-}
-
-/// A moment of [`Clock::monotonic_ms`], which is the clock that pauses are counted by.
-#[derive(Clone, Copy)]
-struct Moment(i64);
-
-impl Moment {
-    fn now(clock: &Clock) -> Self {
-        Self(clock.monotonic_ms())
-    }
-
-    /// Whether it is so short ago that another request would be of no use.
-    fn is_just_past(self, clock: &Clock) -> bool {
-        clock.monotonic_ms() - self.0 < PAUSE_MS
-    }
 }
 
 impl CachedToken {
     /// Whether it is used without a look for another one, of which there may be none that is better.
     fn is_fresh(&self, left: i64, clock: &Clock) -> bool {
-        left > MARGIN || self.fetched.is_just_past(clock)
+        left > MARGIN || clock.monotonic_ms() - self.fetched_ms < PAUSE.as_millis() as i64
     }
 }
 
@@ -97,18 +87,18 @@ impl AccessTokens {
         if let Some(held) = state.held.as_ref().filter(|held| held.is_fresh(left, clock)) {
             return Ok(held.token.clone());
         }
-        let rests = state.failed.as_ref().filter(|(at, _)| at.is_just_past(clock)).map(|(_, error)| error.clone());
+        let rests = state.failed.as_ref().filter(|(at, _)| at.elapsed() < PAUSE).map(|(_, error)| error.clone());
         let error = match rests {
             Some(error) => error,
             None => match self.0.fetch().await {
                 Ok(answer) => {
                     let (token, ends) = (Secret::new(answer.access_token), now.saturating_add(answer.expires_in));
-                    state.held = Some(CachedToken { token: token.clone(), fetched: Moment::now(clock), ends });
+                    state.held = Some(CachedToken { token: token.clone(), fetched_ms: clock.monotonic_ms(), ends });
                     state.failed = None;
                     return Ok(token);
                 }
                 Err(error) => {
-                    state.failed = Some((Moment::now(clock), error.clone()));
+                    state.failed = Some((Instant::now(), error.clone()));
                     error
                 }
             },
@@ -120,11 +110,10 @@ impl AccessTokens {
     /// server gave although it had been refused already: where a login has no right, every request would fetch one.
     pub async fn forget(&self, refused: &Secret<String>) {
         let mut state = self.0.state.lock().await;
-        let clock = &self.0.clock;
-        let again = state.refused.as_ref().is_some_and(|(at, before)| before == refused && at.is_just_past(clock));
+        let again = state.refused.as_ref().is_some_and(|(at, before)| before == refused && at.elapsed() < PAUSE);
         if !again && state.held.as_ref().is_some_and(|held| held.token == *refused) {
             state.held = None;
-            state.refused = Some((Moment::now(clock), refused.clone()));
+            state.refused = Some((Instant::now(), refused.clone()));
         }
     }
 }
