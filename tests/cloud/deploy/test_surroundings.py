@@ -183,6 +183,8 @@ def test_a_terminal_that_is_closed_lets_tofu_end(site, number):
         env=site.environment("acme-dev"),
         stderr=subprocess.PIPE,
         text=True,
+        # Whoever runs these tests by nohup or in the background of a script has it ignored, and it would stay so.
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # noqa: PLW1509
     )
     site.await_file("waiting", child)
     child.send_signal(number)
