@@ -130,11 +130,12 @@ def test_asyncio_callbacks_may_be_coroutines_and_do_what_they_like(http: Http, s
                     await asyncio.sleep(0.01)
             assert http.fake.verbs()[-1] == "release"
             hang.set()
-            released = await client.seat(on_event=lambda _: asyncio.ensure_future(released.release()))
+            releases: list[asyncio.Future[Any]] = []
+            released = await client.seat(on_event=lambda _: releases.append(asyncio.ensure_future(released.release())))
             provoke(http.fake, released)
             while released.state is not SeatState.GONE:
                 await asyncio.sleep(0.01)
-            await asyncio.sleep(0.05)
+            await asyncio.gather(*releases)
 
     asyncio.run(asyncio.wait_for(program(), 20))
     assert len(http.fake.released) == 2

@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from coditect_license import _process as process
+
 OURS = "coditect_license"
 
 TOLD = """
@@ -63,7 +65,7 @@ assert ours == [], ours
 from coditect_license import _process
 _process._install_hooks()
 ours = [f for f in registered if getattr(f, "__module__", "").startswith("coditect_license")]
-assert len(ours) == 2, "with the first seat, and only then"
+assert len(ours) == 3, "with the first seat, and only then"
 """
     subprocess.run([sys.executable, "-c", code], check=True)
 
@@ -115,3 +117,24 @@ def test_every_public_name_is_there_and_has_a_docstring() -> None:
         value = getattr(coditect_license, name)
         assert name == "__version__" or value.__doc__, name
     assert set(dir(coditect_license)) == set(coditect_license.__all__)
+
+
+def test_what_is_imported_late_is_finished_before_a_fork() -> None:
+    late = set()
+    for path in sorted(Path(process.__file__).parent.glob("_*.py")):
+        if path.name in ("__init__.py", "__main__.py"):
+            continue
+        for function in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                for node in ast.walk(function):
+                    if isinstance(node, ast.Import):
+                        late |= {name.name for name in node.names}
+                    elif isinstance(node, ast.ImportFrom) and node.level:
+                        late.add(f"{OURS}.{node.module}")
+                    elif isinstance(node, ast.ImportFrom) and node.module == "cryptography":
+                        late |= {f"cryptography.{name.name}" for name in node.names}
+                    elif isinstance(node, ast.ImportFrom) and node.module is not None:
+                        late.add(node.module)
+    foreign = {name for name in late if name.partition(".")[0] not in sys.stdlib_module_names}
+    assert foreign >= {"httpx", "platformdirs"}
+    assert foreign <= set(process.IMPORTED_LATE), foreign - set(process.IMPORTED_LATE)

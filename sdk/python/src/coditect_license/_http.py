@@ -220,14 +220,7 @@ def _new_client(context: Context, transport: httpx.BaseTransport | None) -> http
 
     if transport is not None:
         return httpx.Client(transport=transport, follow_redirects=False)
-    from ._tls import make_context
-
-    return httpx.Client(
-        verify=make_context(context.settings.verify),
-        proxy=context.settings.proxy,
-        follow_redirects=False,
-        limits=_no_idle(),
-    )
+    return httpx.Client(**_client_arguments(context))
 
 
 def _new_async_client(context: Context, transport: httpx.AsyncBaseTransport | None) -> httpx.AsyncClient:
@@ -235,14 +228,19 @@ def _new_async_client(context: Context, transport: httpx.AsyncBaseTransport | No
 
     if transport is not None:
         return httpx.AsyncClient(transport=transport, follow_redirects=False)
+    return httpx.AsyncClient(**_client_arguments(context))
+
+
+def _client_arguments(context: Context) -> dict[str, Any]:
+    """What both kinds of client of httpx are made with."""
     from ._tls import make_context
 
-    return httpx.AsyncClient(
-        verify=make_context(context.settings.verify),
-        proxy=context.settings.proxy,
-        follow_redirects=False,
-        limits=_no_idle(),
-    )
+    return {
+        "verify": make_context(context.settings.verify),
+        "proxy": context.settings.proxy,
+        "follow_redirects": False,
+        "limits": _no_idle(),
+    }
 
 
 def _stream_arguments(context: Context, effect: SendRequest) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import importlib
 import os
 import signal
 import sys
@@ -18,11 +19,33 @@ from collections.abc import Callable, Iterable
 from types import FrameType
 from typing import Any, Protocol
 
+from ._aside import start_thread
 from ._errors import ConfigurationError
 
 EXIT_SECONDS = 3.0
 """How many seconds an ending process waits until all its seats are given back. The others are free when their leases
 are over."""
+
+
+IMPORTED_LATE = (
+    "certifi",
+    "coditect_license._aio_aside",
+    "coditect_license._tls",
+    "coditect_license._version",
+    "cryptography.exceptions",
+    "cryptography.hazmat.primitives.asymmetric.ed25519",
+    "cryptography.hazmat.primitives.asymmetric.padding",
+    "cryptography.hazmat.primitives.asymmetric.rsa",
+    "cryptography.hazmat.primitives.hashes",
+    "cryptography.hazmat.primitives.serialization",
+    "cryptography.x509",
+    "httpcore",
+    "httpx",
+    "platformdirs",
+)
+"""What this package imports when it is first needed, maybe in a thread of its own."""
+IMPORT_SECONDS = 2.0
+"""How many seconds a fork waits at most until all of it is imported."""
 
 
 class ForkAware(Protocol):
@@ -43,6 +66,7 @@ _fork_aware: weakref.WeakSet[ForkAware] = weakref.WeakSet()
 _exit_hooks_of: int | None = None
 """The process that has the hooks of its exit."""
 _fork_hook_installed = False
+_imports_finished = False
 
 
 def register_seat(seat: HeldSeat) -> None:
@@ -85,7 +109,7 @@ def _install_hooks() -> None:
     _finalize_with_multiprocessing()
     if hasattr(os, "register_at_fork") and not _fork_hook_installed:
         _fork_hook_installed = True
-        os.register_at_fork(after_in_child=_after_fork_in_child)
+        os.register_at_fork(before=_finish_imports, after_in_child=_after_fork_in_child)
 
 
 def _finalize_with_multiprocessing() -> None:
@@ -98,6 +122,28 @@ def _finalize_with_multiprocessing() -> None:
         if util is not None:
             with contextlib.suppress(Exception):
                 util.Finalize(None, release_all, exitpriority=100)
+
+
+def _finish_imports() -> None:
+    """Import before a fork what this package may need.
+
+    Another thread may be about to, and a forked child would have half of it for ever. It is done aside, since a disk
+    may hang, and the thread that forks may be importing the same.
+    """
+    global _imports_finished  # noqa: PLW0603 - modules are those of the process
+    if _imports_finished:
+        return
+    with contextlib.suppress(RuntimeError):  # no thread can be had any more
+        # Waited for to its end: who forks beside another thread is warned by Python.
+        importing = start_thread(_import_all, "coditect-license-imports")
+        importing.join(IMPORT_SECONDS)
+        _imports_finished = not importing.is_alive()
+
+
+def _import_all() -> None:
+    for name in IMPORTED_LATE:
+        with contextlib.suppress(Exception):
+            importlib.import_module(name)
 
 
 def _after_fork_in_child() -> None:

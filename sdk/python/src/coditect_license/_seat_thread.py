@@ -99,14 +99,11 @@ class SeatThread:
         self._wake.wake()
 
     def _open_without_reply(self, budget: float) -> None:
-        core = self.core
-        error = ServerUnreachable(
-            f"The license server at {core.context.server} gave no answer {flows.seconds_in_words(budget)}. Try again."
-        )
-        why_not = "the disk has not answered either." if not core.context.is_found_out else core.start_offline(error)
-        if why_not is not None:
+        try:
+            seat_flows.start_without_reply(self.core, budget)
+        except ServerUnreachable:
             self._begin_release()
-            raise ServerUnreachable(str(error), None, why_not)
+            raise
 
     def _run(self, first: Flow[None]) -> None:
         try:
