@@ -126,10 +126,7 @@ impl Run {
             let due = began + operation.at;
             tokio::time::sleep_until(due.into()).await;
             self.figures.late = self.figures.late.max(due.elapsed());
-            match &operation.what {
-                Operation::Settle => self.settle().await,
-                what => self.operate(what),
-            }
+            self.operate(&operation.what).await;
         }
         tokio::time::sleep_until((began + self.setting.length).into()).await;
     }
@@ -142,7 +139,7 @@ impl Run {
         while self.aside.join_next().await.is_some() {}
     }
 
-    fn operate(&mut self, what: &Operation) {
+    async fn operate(&mut self, what: &Operation) {
         self.figures.operations += 1;
         if let Some(fault) = what.fault() {
             *self.figures.faults.entry(fault).or_default() += 1;
@@ -205,7 +202,7 @@ impl Run {
             Operation::Resume => self.beside(async move {
                 staff.decide(Status::Active).await;
             }),
-            Operation::Settle => {}
+            Operation::Settle => self.settle().await,
         }
         while self.asking.try_join_next().is_some() {}
         while self.aside.try_join_next().is_some() {}
