@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._addresses import is_nobodys
 from ._errors import ConfigurationError
+from ._forks import no_fork
 from ._jws import base64url, loads, thumbprint, unbase64url
 
 if TYPE_CHECKING:
@@ -45,7 +46,8 @@ class RootKey:
         from cryptography.hazmat.primitives.hashes import SHA256
 
         try:
-            self.public.verify(signature, message, PKCS1v15(), SHA256())
+            with no_fork():
+                self.public.verify(signature, message, PKCS1v15(), SHA256())
         except InvalidSignature:
             return False
         return True

@@ -15,6 +15,7 @@ from typing import Any
 from . import _jws
 from ._addresses import same_address
 from ._errors import VerificationFailed
+from ._forks import no_fork
 from ._jws import CERTIFICATE, REFUSAL, TOKEN, JwsKind, ParsedJws
 from ._roots import RootKey
 from ._types import TokenClaims
@@ -168,7 +169,8 @@ def _check_signature(kind: JwsKind, parsed: ParsedJws, instance: _InstanceKey) -
     if parsed.kid != instance.kid:
         raise VerificationFailed(kind.name, "key")
     try:
-        Ed25519PublicKey.from_public_bytes(instance.key).verify(parsed.signature, parsed.signing_input)
+        with no_fork():
+            Ed25519PublicKey.from_public_bytes(instance.key).verify(parsed.signature, parsed.signing_input)
     except (InvalidSignature, ValueError) as error:
         raise VerificationFailed(kind.name, "signature") from error
 
