@@ -53,7 +53,7 @@ IMPORTED_LATE_IN_LOOPS = (
     "concurrent.futures.thread",
 )
 """What is imported besides once an event loop is used."""
-FORK_SECONDS = 2.0
+FORK_SECONDS = 10.0
 """How many seconds a fork waits at most until all of that is imported, and for what must not be interrupted by one."""
 
 
@@ -77,6 +77,7 @@ _exit_hooks_of: int | None = None
 _fork_hook_installed = False
 _imported: set[str] = set()
 """What need not be imported before the next fork."""
+_importing: threading.Thread | None = None
 
 
 def register_seat(seat: HeldSeat) -> None:
@@ -144,16 +145,17 @@ def _finish_imports() -> None:
     """Import before a fork what this package may need.
 
     Another thread may be about to, and a forked child would have half of it for ever. It is done aside, since a disk
-    may hang, and the thread that forks may be importing the same.
+    may hang, and the thread that forks may be importing the same. Then it is waited for once and not at every fork.
     """
+    global _importing  # noqa: PLW0603 - modules are those of the process
     missing = _late_imports() - _imported
-    if not missing:
+    if not missing or (_importing and _importing.is_alive()):  # a disk that hung before another fork still hangs
         return
     with contextlib.suppress(RuntimeError):  # no thread can be had any more
+        _importing = start_thread(lambda: _import_all(missing), "coditect-license-imports")
         # Waited for to its end: who forks beside another thread is warned by Python.
-        importing = start_thread(lambda: _import_all(missing), "coditect-license-imports")
-        importing.join(FORK_SECONDS)
-        if not importing.is_alive():
+        _importing.join(FORK_SECONDS)
+        if not _importing.is_alive():
             _imported.update(missing)
 
 
