@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from .fake_server import Http
 from .test_given_back import kept
 from .test_lifecycle import POSIX, Program, run
@@ -57,6 +59,93 @@ process.register_for_forks(client)  # hooks that were registered later run befor
 os.register_at_fork(before=forking.set)
 threading.Thread(target=client.acquire, daemon=True).start()
 assert begun.wait(20)
+pid = os.fork()
+if pid == 0:
+    with client.seat() as own:
+        assert own.state is SeatState.ONLINE
+    sys.exit(0)
+assert os.waitpid(pid, 0)[1] == 0
+"""
+    run(http, tmp_path, code)
+
+
+ONE_LIFE = """
+import asyncio
+from coditect_license import LicenseError, _process as process
+process._import_all(process._late_imports())
+imported = set(sys.modules)
+unreachable = ["https://localhost:1", "http://127.0.0.1:1", "https://nowhere.invalid"]
+settings["timeout"] = 5.0
+
+def live():
+    with client.seat() as seat:
+        seat.metadata
+        seat.retry_now()
+    lease = client.acquire()
+    client.heartbeat(lease)
+    client.release(lease)
+    client.validate()
+    for server in unreachable:
+        try:
+            LicenseClient(server, **settings).acquire()
+        except LicenseError:
+            pass
+
+async def live_in_a_loop():
+    async with AsyncLicenseClient(client._context.server, **settings) as asking:
+        async with asking.seat():
+            await asking.validate()
+    for server in unreachable:
+        try:
+            await AsyncLicenseClient(server, **settings).acquire()
+        except LicenseError:
+            pass
+"""
+
+
+@POSIX
+@pytest.mark.parametrize(
+    ("used", "life"), [("LicenseClient", "live()"), ("AsyncLicenseClient", "asyncio.run(live_in_a_loop())")]
+)
+def test_nothing_is_imported_later_than_a_fork(http: Http, tmp_path: Path, used: str, life: str) -> None:
+    """A child that is forked while another thread imports a module waits for that module for ever."""
+    code = f"from coditect_license import {used}\n{ONE_LIFE}\n{life}\nprint(sorted(set(sys.modules) - imported))"
+    assert run(http, tmp_path, code) == "[]\n"
+
+
+LOCKED = """
+import types
+from cryptography.hazmat.primitives.asymmetric import ed25519
+from coditect_license import _process as process, _roots, _tls as tls
+lock, begun, go_on = threading.Lock(), threading.Event(), threading.Event()
+parent = os.getpid()
+def locked(inner):  # with a lock of the whole process, which a child does not renew
+    def call(*args):
+        with lock:
+            begun.set()
+            assert os.getpid() != parent or go_on.wait(20)
+            return inner(*args)
+    return call
+def with_locked_key(root):
+    return _roots.RootKey(root.kid, types.SimpleNamespace(verify=locked(root.public.verify)))
+"""
+PLACES = {
+    "the TLS context": "tls.system_context = locked(tls.system_context)",
+    "a root's signature": "client._context._roots = tuple(map(with_locked_key, client._context._roots))",
+    "an instance's signature": "read = locked(ed25519.Ed25519PublicKey.from_public_bytes)\n"
+    "ed25519.Ed25519PublicKey = types.SimpleNamespace(from_public_bytes=read)",
+}
+
+
+@POSIX
+@pytest.mark.parametrize("place", PLACES)
+def test_a_fork_waits_until_no_thread_holds_a_lock_of_the_whole_process(http: Http, tmp_path: Path, place: str) -> None:
+    code = f"""{LOCKED}
+{PLACES[place]}
+process.register_for_forks(client)
+threading.Thread(target=client.acquire, daemon=True).start()
+assert begun.wait(20)
+os.register_at_fork(before=lambda: threading.Timer(0.2, go_on.set).start())  # registered later, it runs before
 pid = os.fork()
 if pid == 0:
     with client.seat() as own:

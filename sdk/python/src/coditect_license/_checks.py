@@ -16,10 +16,10 @@ from typing import Any, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
 from . import _identity as identity
+from ._addresses import LOOPBACK
 from ._clock import Clock
 from ._errors import ConfigurationError
 from ._settings import NOT_GIVEN, Settings
-from ._verify import LOOPBACK
 
 T = TypeVar("T")
 

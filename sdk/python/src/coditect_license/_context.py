@@ -20,7 +20,7 @@ from ._errors import ConfigurationError, LicenseError, ServerUnreachable
 from ._exchange import ClientIdentity, EffectResult, Reply, TransportFault
 from ._key import LicenseKey, parse_key
 from ._refusals import request_id_of
-from ._roots import RootKey, is_path, load_roots
+from ._roots import RootKey, is_path, load_roots, refuse_public_roots
 from ._settings import Settings
 from ._store import TokenStore
 from ._verify import ExpectedToken, hw_of
@@ -56,6 +56,7 @@ class Context:
         self._servers = found.servers
         # Loaded here and not at the first reply, so that a program without a pinned key fails on its first day.
         self._roots = _load_roots(found)
+        refuse_public_roots(self._roots, self._servers)
         self._facts: MachineFacts | None = None
         self._finding_error: LicenseError | None = None
         self.aside = Aside("coditect-license-machine")

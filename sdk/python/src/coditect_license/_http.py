@@ -13,6 +13,7 @@ from ._aside import Aside
 from ._context import Context
 from ._errors import ConfigurationError, LicenseError
 from ._exchange import MAX_REPLY_BYTES, Reply, Request, SendRequest, TransportFault, lowercase_names
+from ._forks import no_fork
 
 if TYPE_CHECKING:
     import httpx
@@ -235,8 +236,10 @@ def _client_arguments(context: Context) -> dict[str, Any]:
     """What both kinds of client of httpx are made with."""
     from ._tls import make_context
 
+    with no_fork():
+        verify = make_context(context.settings.verify)
     return {
-        "verify": make_context(context.settings.verify),
+        "verify": verify,
         "proxy": context.settings.proxy,
         "follow_redirects": False,
         "limits": _no_idle(),

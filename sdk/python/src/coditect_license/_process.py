@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable
 from types import FrameType
 from typing import Any, Protocol
 
+from . import _forks
 from ._aside import start_thread
 from ._errors import ConfigurationError
 
@@ -29,6 +30,7 @@ are over."""
 
 IMPORTED_LATE = (
     "certifi",
+    "encodings.idna",  # in which every host is looked up
     "coditect_license._aio_aside",
     "coditect_license._tls",
     "coditect_license._version",
@@ -44,8 +46,15 @@ IMPORTED_LATE = (
     "platformdirs",
 )
 """What this package imports when it is first needed, maybe in a thread of its own."""
-IMPORT_SECONDS = 2.0
-"""How many seconds a fork waits at most until all of it is imported."""
+IMPORTED_LATE_IN_LOOPS = (
+    "anyio.to_thread",
+    "anyio._backends._asyncio",
+    "anyio.streams.tls",
+    "concurrent.futures.thread",
+)
+"""What is imported besides once an event loop is used."""
+FORK_SECONDS = 10.0
+"""How many seconds a fork waits at most until all of that is imported, and for what must not be interrupted by one."""
 
 
 class ForkAware(Protocol):
@@ -66,7 +75,9 @@ _fork_aware: weakref.WeakSet[ForkAware] = weakref.WeakSet()
 _exit_hooks_of: int | None = None
 """The process that has the hooks of its exit."""
 _fork_hook_installed = False
-_imports_finished = False
+_imported: set[str] = set()
+"""What need not be imported before the next fork."""
+_importing: threading.Thread | None = None
 
 
 def register_seat(seat: HeldSeat) -> None:
@@ -109,7 +120,7 @@ def _install_hooks() -> None:
     _finalize_with_multiprocessing()
     if hasattr(os, "register_at_fork") and not _fork_hook_installed:
         _fork_hook_installed = True
-        os.register_at_fork(before=_finish_imports, after_in_child=_after_fork_in_child)
+        os.register_at_fork(before=_before_fork, after_in_parent=_forks.let_go, after_in_child=_after_fork_in_child)
 
 
 def _finalize_with_multiprocessing() -> None:
@@ -124,29 +135,43 @@ def _finalize_with_multiprocessing() -> None:
                 util.Finalize(None, release_all, exitpriority=100)
 
 
+def _before_fork() -> None:
+    with contextlib.suppress(Exception):
+        _finish_imports()
+        _forks.hold(FORK_SECONDS)
+
+
 def _finish_imports() -> None:
     """Import before a fork what this package may need.
 
     Another thread may be about to, and a forked child would have half of it for ever. It is done aside, since a disk
-    may hang, and the thread that forks may be importing the same.
+    may hang, and the thread that forks may be importing the same. Then it is waited for once and not at every fork.
     """
-    global _imports_finished  # noqa: PLW0603 - modules are those of the process
-    if _imports_finished:
+    global _importing  # noqa: PLW0603 - modules are those of the process
+    missing = _late_imports() - _imported
+    if not missing or (_importing and _importing.is_alive()):  # a disk that hung before another fork still hangs
         return
     with contextlib.suppress(RuntimeError):  # no thread can be had any more
+        _importing = start_thread(lambda: _import_all(missing), "coditect-license-imports")
         # Waited for to its end: who forks beside another thread is warned by Python.
-        importing = start_thread(_import_all, "coditect-license-imports")
-        importing.join(IMPORT_SECONDS)
-        _imports_finished = not importing.is_alive()
+        _importing.join(FORK_SECONDS)
+        if not _importing.is_alive():
+            _imported.update(missing)
 
 
-def _import_all() -> None:
-    for name in IMPORTED_LATE:
+def _late_imports() -> set[str]:
+    in_loops = IMPORTED_LATE_IN_LOOPS if f"{__package__}._aio" in sys.modules else ()
+    return {*IMPORTED_LATE, *in_loops}
+
+
+def _import_all(names: Iterable[str]) -> None:
+    for name in names:
         with contextlib.suppress(Exception):
             importlib.import_module(name)
 
 
 def _after_fork_in_child() -> None:
+    _forks.forget()
     for object_ in list(_fork_aware):
         with contextlib.suppress(Exception):
             object_._after_fork()

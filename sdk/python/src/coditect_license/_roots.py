@@ -12,11 +12,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ._addresses import is_nobodys
 from ._errors import ConfigurationError
+from ._forks import no_fork
 from ._jws import base64url, loads, thumbprint, unbase64url
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
+PUBLIC_ROOTS = frozenset(
+    {
+        "MYp_5Fkwje5YiDPdnlD-Hm1OIOn4Q2xK_D4jsqvHR0k",
+        "vmjrU4E03AcmL7lmnnSSC7h_FF7xeP8zc2imxvqKiFc",
+    }
+)
+"""The names of the root keys for tests. Their private halves are published, so everybody signs what they verify."""
 
 RootsLike = Mapping[str, Any] | str | bytes | os.PathLike[str]
 """A JWK set as a mapping, its JSON text, PEM text, or the path of a file with either."""
@@ -36,7 +46,8 @@ class RootKey:
         from cryptography.hazmat.primitives.hashes import SHA256
 
         try:
-            self.public.verify(signature, message, PKCS1v15(), SHA256())
+            with no_fork():
+                self.public.verify(signature, message, PKCS1v15(), SHA256())
         except InvalidSignature:
             return False
         return True
@@ -93,6 +104,17 @@ def load_roots(given: RootsLike | None) -> tuple[RootKey, ...]:
             "or build the package with its roots.json filled in."
         )
     return keys
+
+
+def refuse_public_roots(roots: tuple[RootKey, ...], servers: tuple[str, ...]) -> None:
+    """Refuse a key for tests where one of the ``servers`` may be a real one. Raises :class:`ConfigurationError`."""
+    public = next((root for root in roots if root.kid in PUBLIC_ROOTS), None)
+    real = next((server for server in servers if not is_nobodys(server)), None)
+    if public and real:
+        raise ConfigurationError(
+            f"The root key {public.kid} is a key for tests, and everybody has its private half. Whoever pins it for "
+            f"{real} believes everybody. Pin the root keys of that server: check roots=…."
+        )
 
 
 def _read_keys(given: str | bytes | Mapping[str, Any]) -> tuple[RootKey, ...]:

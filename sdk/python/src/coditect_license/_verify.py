@@ -11,10 +11,11 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 from . import _jws
+from ._addresses import same_address
 from ._errors import VerificationFailed
+from ._forks import no_fork
 from ._jws import CERTIFICATE, REFUSAL, TOKEN, JwsKind, ParsedJws
 from ._roots import RootKey
 from ._types import TokenClaims
@@ -27,11 +28,6 @@ LEEWAY_WITH_NONCE = 24 * 3600
 """By how many seconds this machine's clock may be off where a nonce proves that the text was signed just now.
 
 It is limited, since a stolen instance key could otherwise sign long after its certificate ended."""
-
-
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
-"""The names under which a machine reaches itself. They are one issuer."""
-_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True)
@@ -173,35 +169,19 @@ def _check_signature(kind: JwsKind, parsed: ParsedJws, instance: _InstanceKey) -
     if parsed.kid != instance.kid:
         raise VerificationFailed(kind.name, "key")
     try:
-        Ed25519PublicKey.from_public_bytes(instance.key).verify(parsed.signature, parsed.signing_input)
+        with no_fork():
+            Ed25519PublicKey.from_public_bytes(instance.key).verify(parsed.signature, parsed.signing_input)
     except (InvalidSignature, ValueError) as error:
         raise VerificationFailed(kind.name, "signature") from error
 
 
 def _check_equal(kind: JwsKind, check: str, found: object, wanted: str) -> None:
-    if check == "issuer" and isinstance(found, str) and _same_address(found, wanted):
+    if check == "issuer" and isinstance(found, str) and same_address(found, wanted):
         return
     if found != wanted:
         if check in ("issuer", "audience"):
             raise VerificationFailed(kind.name, check, expected=wanted, found=found if isinstance(found, str) else None)
         raise VerificationFailed(kind.name, check)
-
-
-def _same_address(one: str, other: str) -> bool:
-    """Whether two issuers are one address that is written in two ways, such as ``localhost`` and ``127.0.0.1``."""
-    return one == other or (_plain_address(one) is not None and _plain_address(one) == _plain_address(other))
-
-
-def _plain_address(issuer: str) -> tuple[str, str, int, str] | None:
-    try:
-        parts = urlsplit(issuer)
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        return None
-    if parts.scheme not in _PORTS or not host or parts.query or parts.fragment or parts.username is not None:
-        return None
-    place = "localhost" if host in LOOPBACK else host.removesuffix(".")
-    return parts.scheme, place, port or _PORTS[parts.scheme], parts.path.rstrip("/")
 
 
 def _check_signed_now(kind: JwsKind, iat: int, now: float) -> None:

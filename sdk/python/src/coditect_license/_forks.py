@@ -1,0 +1,60 @@
+"""Moments at which this process must not fork, since a library holds a lock of the whole process.
+
+A forked child has only the thread that forked. A lock that another thread held then is held for ever in the child:
+whatever needs it there hangs. OpenSSL has such locks, and it does not renew them in children.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+
+
+class _Moments:
+    """How many threads are in such a moment. A fork waits until none is, and none begins while the process forks."""
+
+    def __init__(self) -> None:
+        self.changed = threading.Condition()
+        self.running = 0
+
+
+_moments = _Moments()
+_held = False
+"""Whether a fork keeps new moments from beginning."""
+
+
+@contextlib.contextmanager
+def no_fork() -> Iterator[None]:
+    """A short moment of computing, at whose end a fork may go on that began meanwhile."""
+    moments = _moments
+    with moments.changed:
+        moments.running += 1
+    try:
+        yield
+    finally:
+        with moments.changed:
+            moments.running -= 1
+            moments.changed.notify_all()
+
+
+def hold(seconds: float) -> None:
+    """Wait before a fork until no thread is in such a moment, at most ``seconds``, and let none begin."""
+    global _held  # noqa: PLW0603 - a process forks as a whole
+    _held = _moments.changed.acquire(timeout=seconds)
+    if _held:
+        _moments.changed.wait_for(lambda: _moments.running == 0, seconds)
+
+
+def let_go() -> None:
+    """Let moments begin again after a fork, in the process that forked."""
+    global _held  # noqa: PLW0603 - a process forks as a whole
+    if _held:
+        _held = False
+        _moments.changed.release()
+
+
+def forget() -> None:
+    """Begin anew in a forked child, which has none of its parent's threads."""
+    global _moments, _held
+    _moments, _held = _Moments(), False
