@@ -37,6 +37,8 @@ warm_build() {
   # File times are what cargo compares; tar keeps them. A clone that builds right now may change files under it: then start without.
   if (cd "$from" && tar -cf - --exclude='./incremental' --exclude='*license[-_]*' .) | tar -xpf - -C "$part"; then
     mv "$part" "$dir/debug" 2>/dev/null || rm -rf "$part"
+    # Somebody else was first: then mv has put this one inside of theirs.
+    rm -rf "$dir/debug/${part##*/}"
   else
     rm -rf "$part"
   fi
@@ -115,8 +117,8 @@ install_with_apt() {
 }
 
 as_root() { if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi; }
-# dpkg wants the system's programs on PATH; after a plain `su` they are not.
-apt() { as_root env PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin" DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get -q -o Dpkg::Use-Pty=0 "$@"; }
+# dpkg wants the system's programs on PATH; after a plain `su` they are not. Who else installs something now is waited for.
+apt() { as_root env PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin" DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get -q -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=600 "$@"; }
 
 # Debian starts what it installs. Ours are private children; a server of the system that nobody asked for must not appear:
 # RUNLEVEL=1 (above) stops init scripts, a mask until the next boot stops systemd, and what was not there before is not enabled.

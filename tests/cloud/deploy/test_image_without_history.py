@@ -37,6 +37,16 @@ def test_what_binaries_are_made_of_is_listed_in_a_tree_without_history(tree):
     assert "CycloneDX" in (tree / "target/image/sbom.cdx.json").read_text()
 
 
+def test_two_may_write_at_the_same_time_into_directories_of_their_own(tree):
+    kept = tree / "target/image/root/kept"
+    kept.parent.mkdir(parents=True)
+    kept.touch()
+    done = run(tree, "--into", "one of its own", "sbom")
+    assert done.returncode == 0, done.stderr
+    assert "CycloneDX" in (tree / "one of its own/sbom.cdx.json").read_text()
+    assert [path.name for path in (tree / "target/image").rglob("*")] == ["root", "kept"]
+
+
 @pytest.mark.parametrize("words", [["binaries"], []], ids=["binaries", "both"])
 def test_binaries_of_a_tree_without_history_need_a_time_and_take_nobody_elses(tree, words):
     for said in (["init", "--quiet"], ["commit", "--quiet", "--allow-empty", "--message", "not ours"]):

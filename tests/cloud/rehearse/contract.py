@@ -29,16 +29,16 @@ DEFAULTS = {
 }
 _KEY = "1:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
 _SECONDS = 30
+_INTO = "target/image-of-contract"
 
 
 def _built(root: pathlib.Path) -> pathlib.Path:
     """The binaries of the image, built where they are not as their sources are."""
     profile = os.environ.get("IMAGE_PROFILE", "dev")
-    build = (
-        f". dev.d/need.sh && need_rust && need compiler python && warm_build && .ci/image --profile {profile} binaries"
-    )
+    need = ". dev.d/need.sh && need_rust && need compiler python && warm_build"
+    build = f"{need} && .ci/image --into {_INTO} --profile {profile} binaries"
     subprocess.run(["nice", "-n", "19", "bash", "-c", build], cwd=root, check=True, stdout=subprocess.DEVNULL)
-    return root / "target/image/root"
+    return root / _INTO / "root"
 
 
 def _outcome(binary: pathlib.Path, environment: dict) -> tuple:

@@ -30,10 +30,9 @@ def _differ(commit: str) -> bool:
     return _git("diff", "--quiet", commit, "--", *SOURCES, check=False).returncode != 0
 
 
-def _build(place: Place, clone: pathlib.Path):
+def _build(place: Place, clone: pathlib.Path, words: str):
     # Dependencies that another clone has compiled are taken over, as ./dev does.
-    build = ". dev.d/need.sh && need_rust && warm_build && exec .ci/image --profile dev binaries"
-    place.build(["bash", "-c", build], clone)
+    place.build(["bash", "-c", f". dev.d/need.sh && need_rust && warm_build && exec {words}"], clone)
 
 
 def current(place: Place, given: pathlib.Path | None) -> Release:
@@ -42,8 +41,10 @@ def current(place: Place, given: pathlib.Path | None) -> Release:
         return _given(place, "this release", given)
     if not (ROOT / ".ci/image").exists():
         raise Fault("there is no .ci/image here; name a directory with the binaries: --binaries DIR")
-    _build(place, ROOT)
-    return _container(place, "this release", ROOT / _BUILT)
+    # A test, and another rehearsal, may build in this clone too.
+    into = place.directory / "image"
+    _build(place, ROOT, f".ci/image --into {into} --profile dev binaries")
+    return _container(place, "this release", into / "root")
 
 
 def earlier(place: Place, given: pathlib.Path | None) -> Release:
@@ -60,7 +61,8 @@ def earlier(place: Place, given: pathlib.Path | None) -> Release:
         # Not one that was set for every clone, this one too.
         if _build_directory(clone) != _build_directory(ROOT):
             place.also_remove(_build_directory(clone))
-        _build(place, clone)
+        # Nobody else builds in that clone, and what it holds may be of a time when .ci/image had no --into.
+        _build(place, clone, ".ci/image --profile dev binaries")
         part = kept.with_suffix(f".part{os.getpid()}")
         place.also_remove(part)
         shutil.copytree(clone / _BUILT, part)
