@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import shutil
 import subprocess
@@ -22,7 +21,7 @@ def candidates(version: str) -> Iterator[str]:
         if (path := Path(folder) / f"python{version}").exists():
             yield str(path)
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
-    yield from sorted(glob.glob(str(pyenv / f"versions/{version}.*/bin/python{version}")), reverse=True)
+    yield from map(str, sorted(pyenv.glob(f"versions/{version}.*/bin/python{version}"), reverse=True))
     if uv := shutil.which("uv"):
         asked = [uv, "python", "find", "--offline", "--no-python-downloads", version]
         if path := output(*asked):
