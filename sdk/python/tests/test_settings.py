@@ -26,8 +26,9 @@ DEFAULTS = {"timeout": 10.0, "max_retries": 2, "offline": True, "allow_http": Fa
 def described_settings() -> dict[str, str]:
     """Each setting's text in the docstring of the class."""
     assert Settings.__doc__ is not None
-    section = Settings.__doc__.split("Attributes:\n")[1]
-    entries = re.split(r"^        (?=\w+: )", section, flags=re.M)[1:]
+    # Python 3.13 takes the indentation of docstrings away by itself.
+    section = inspect.cleandoc(Settings.__doc__).split("Attributes:\n")[1]
+    entries = re.split(r"^    (?=\w+: )", section, flags=re.M)[1:]
     return {name: " ".join(text.split()) for name, _, text in (entry.partition(": ") for entry in entries)}
 
 

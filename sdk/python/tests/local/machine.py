@@ -53,6 +53,7 @@ class Machine:
 
     data: Path
     port: int = 0
+    ttl: int = TTL
     process: subprocess.Popen[bytes] | None = None
     endpoints: dict[str, str] = field(default_factory=dict)
     _roots: dict[str, Any] = field(default_factory=dict)
@@ -65,7 +66,7 @@ class Machine:
         """Start it, on the port it had before if it had one, and wait until it serves."""
         told = self.data / "endpoints.json"
         told.unlink(missing_ok=True)
-        times = {"SEAT_TTL_SECONDS": str(TTL), "SEAT_DRAIN_SECONDS": "2", "REAPER_PERIOD_SECONDS": "2"}
+        times = {"SEAT_TTL_SECONDS": str(self.ttl), "SEAT_DRAIN_SECONDS": "2", "REAPER_PERIOD_SECONDS": "2"}
         # Every test registers an organization of its own, and crowds of one machine are what some are made of.
         rates = {"RATE_REGISTER": "off", "RATE_ACQUIRE": "off"}
         env = os.environ | times | rates
@@ -87,6 +88,11 @@ class Machine:
             return bool(self.endpoints) and self.serves()
 
         until(started, 60)
+        self.attach()
+
+    def attach(self) -> None:
+        """Use one that runs, whoever started it."""
+        self.endpoints = json.loads((self.data / "endpoints.json").read_text())
         self.port = int(self.url.rsplit(":", 1)[1])
         self._roots = httpx.get(f"{self.url}/.well-known/license-keys").json()
 
@@ -236,13 +242,13 @@ def _alive(pid: int) -> bool:
 
 
 @contextlib.contextmanager
-def running() -> Iterator[Machine]:
+def running(ttl: int = TTL) -> Iterator[Machine]:
     """A license-local in a directory of its own, stopped and gone afterwards."""
     # Short: the path of a Unix socket has some hundred characters. And passable: as root the stores run under another
     # account.
     with tempfile.TemporaryDirectory(prefix="sdk-", dir="/tmp", ignore_cleanup_errors=True) as name:
         Path(name).chmod(0o711)
-        machine = Machine(Path(name) / "data")
+        machine = Machine(Path(name) / "data", ttl=ttl)
         try:
             machine.start()
             yield machine

@@ -1,0 +1,1 @@
+"""What the runner and the parts of ``./dev sdk world`` share."""

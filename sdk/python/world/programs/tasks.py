@@ -1,0 +1,32 @@
+"""An application of Celery whose tasks take the seat of their worker process once."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from celery import Celery
+
+from coditect_license import LicenseClient
+
+folder = Path(os.environ["TASKS_FOLDER"])
+app = Celery("tasks", broker="filesystem://", backend=f"file://{folder}/results")
+app.conf.update(
+    broker_transport_options={
+        "data_folder_in": str(folder / "queue"),
+        "data_folder_out": str(folder / "queue"),
+        "control_folder": str(folder / "control"),
+        "store_processed": False,
+    },
+    worker_hijack_root_logger=False,
+    broker_connection_retry_on_startup=True,
+)
+seat = None
+
+
+@app.task
+def work(number: int) -> str:
+    global seat
+    if seat is None:
+        seat = LicenseClient().seat()
+    return f"{os.getpid()} {seat.state.value}"
