@@ -177,4 +177,15 @@ mod tests {
         assert_eq!(repeat("k", &after).unseal(&old), None);
         assert_eq!(repeat("another", &under_way).unseal(&old), None);
     }
+
+    /// Computed outside of this code. If one of these differs, every request that is repeated during a rollout is
+    /// refused, or what it was answered cannot be opened.
+    #[test]
+    fn a_request_and_what_it_was_answered_look_the_same_to_every_version() {
+        let repeat = RepeatableRequest::new("a key", &[b"POST", b"/api/v1/x"], &KeyRing::single(vec![1; 32]));
+        assert_eq!(repeat.key_hash, "p9ywvdQEXK_c8CZrLV6bdJGWYPwietqFacvS_2gqt6w");
+        assert_eq!(repeat.request_hash, "_kw3pDASKZKLVTps-qi02hiQ22D4TGvO2AgYUL9B6lA");
+        let kept = "AAECAwQFBgcICQoLSkpQ_BcKqvq7T_FO0KaJZyYeernEVqQ-QdM";
+        assert_eq!(repeat.unseal(kept).as_deref(), Some(&b"an outcome"[..]));
+    }
 }

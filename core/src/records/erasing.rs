@@ -8,7 +8,6 @@
 
 use super::{
     audit::{AuditStatement, seal_blanked, write},
-    caller::Caller,
     change::AuditedChange,
     connect::{Records, worth_repeating},
     licenses::{PoolChange, changed_pools},
@@ -139,19 +138,28 @@ impl FromStr for ErasureCursor {
     }
 }
 
-impl Records {
-    /// Writes into the audit log that an erasure begins, and answers the entry's id, which names the erasure.
+impl AuditedChange<'_> {
+    /// Writes into the audit log that an erasure begins, and answers the entry's id, which names the erasure. What the
+    /// same request has begun before goes on under its entry.
     pub(crate) async fn begin_erasure(
-        sql: &mut PgConnection,
-        caller: &Caller,
+        &mut self,
         action: &'static str,
         target: String,
         peppers: &KeyRing,
     ) -> Result<Uuid> {
+        self.is_audited();
+        if let Some(begun) = self.begun() {
+            return Ok(begun);
+        }
         let entry = AuditStatement { action, target, before: Value::Null, after: Value::Null };
-        write(sql, caller, entry, Some(peppers)).await
+        let caller = self.caller();
+        let id = write(self.sql(), caller, entry, Some(peppers)).await?;
+        self.keep_begun(id).await?;
+        Ok(id)
     }
+}
 
+impl Records {
     /// Whether this entry of the audit log began an erasure of this subject within the last day.
     pub(crate) async fn is_erasure_of(
         sql: &mut PgConnection,

@@ -28,7 +28,7 @@ const TABLES: [&str; 33] = [
     "public.audit_heads: admin select",
     "public.audit_log: admin select",
     "public.graces: admin select",
-    "public.idempotency_keys: admin select, insert, update(request_hash outcome created_at), delete",
+    "public.idempotency_keys: admin select, insert, update(request_hash begun outcome created_at), delete",
     "public.invitations: admin select, insert, update(accepted_at accepted_by revoked_at)",
     "public.license_keys: admin select",
     "public.licenses: admin select; reaper select(tenant_id license_id number offline_policy)",

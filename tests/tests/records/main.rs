@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests; clippy.toml's exception does not reach helpers")]
 
 mod changes;
+mod erasing;
 mod given_up;
 mod history;
 mod keys;
