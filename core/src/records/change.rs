@@ -20,8 +20,8 @@ use uuid::Uuid;
 
 /// For how long the outcome of an idempotency key is kept, in hours (Stripe: 24).
 const REPEAT_HOURS: i32 = 24;
-/// How many outcomes that are over one request takes away: more than the one it brings, and few enough for nobody to
-/// wait.
+/// How many expired outcomes one request deletes: more than the one that it adds, and so few that no request becomes
+/// slow by it.
 const FORGOTTEN_AT_ONCE: i64 = 10;
 
 /// A change under way: a transaction with the tenant set. It is rolled back when dropped.
@@ -149,7 +149,8 @@ impl<'a> AuditedChange<'a> {
     async fn outcome_before<T: DeserializeOwned>(&mut self) -> ChangeResult<Option<T>> {
         let Some(repeat) = &self.caller.repeat else { return Ok(None) };
         let principal = self.caller.by.kind_and_id();
-        // An old entry is taken over; `taken` is null where a young one stays as it is.
+        // The row of an expired outcome is used again. `taken` is null if there is a row that has not expired, which
+        // stays as it is.
         let sql = "-- take_idempotency_key
             insert into idempotency_keys as k (tenant_id, principal, key_hash, request_hash) values ($1, $2, $3, $4)
             on conflict (tenant_id, principal, key_hash) do update
@@ -189,8 +190,8 @@ impl<'a> AuditedChange<'a> {
         }
     }
 
-    /// Each request with a key takes some of its organization's away that are over, so that no more are kept than a day
-    /// brings.
+    /// Deletes some expired outcomes of the organization. Every request with a key does so, so that no more are kept
+    /// than a day brings.
     async fn forget_old_outcomes(&mut self) -> Result<()> {
         let sql = "-- forget_old_outcomes
             delete from idempotency_keys where tenant_id = $1 and (principal, key_hash) in (

@@ -1,4 +1,4 @@
-//! Of an erasure: what a person or a machine is known by in the records.
+//! The subject of an erasure: the identifiers of a person or a machine in PostgreSQL.
 
 use super::{ErasureSubject, Records};
 use crate::{
@@ -48,7 +48,7 @@ impl FromStr for SubjectAddress {
     }
 }
 
-/// Everything one is known by.
+/// The identifiers of a subject.
 #[derive(Debug, Default)]
 pub(crate) struct SubjectIdentifiers {
     /// Addresses, or the machine's hash.
@@ -106,7 +106,7 @@ impl Records {
 /// The addresses under which these people stand in the audit log, in the form in which addresses are compared.
 async fn other_addresses(sql: &mut PgConnection, tenant: TenantId, users: &[Uuid]) -> Result<Vec<String>> {
     let ids: Vec<String> = users.iter().map(Uuid::to_string).collect();
-    // By an index also where the plan was made while the log was short: the order leaves no other.
+    // The order leaves the planner no other index, also if the plan was made while the log was short.
     let others = "-- other_addresses
         select distinct a.actor_name from unnest($2) n (id), lateral (
           select e.actor_kind, e.actor_name from audit_log e

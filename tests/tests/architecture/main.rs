@@ -4,6 +4,7 @@
 
 mod actions;
 mod causes;
+mod paths;
 mod statements;
 
 use std::{

@@ -40,7 +40,7 @@ fn the_page_names_every_change_that_a_fresher_sign_in_may_be_demanded_for_and_ev
         differences,
         &[
             ("`POST …/void-tokens`, ", ""),
-            ("`PATCH …/people/{person}`", "`PATCH …/people`"),
+            ("`DELETE …/people/{person}`, `POST …/invitations`", "`DELETE …/people/{person}`"),
             ("`PATCH …/projects/{project}`", "`PATCH …/licenses/{license}`"),
         ],
     );
