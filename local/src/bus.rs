@@ -47,7 +47,11 @@ async fn publish(
     body: String,
 ) -> Response {
     if !door.opens(&headers) {
-        return refuse(StatusCode::UNAUTHORIZED, "UNAUTHENTICATED", "PUBSUB_BUS_TOKEN of .local/env opens this door");
+        return refuse(
+            StatusCode::UNAUTHORIZED,
+            "UNAUTHENTICATED",
+            "send PUBSUB_BUS_TOKEN of .local/env as a bearer token",
+        );
     }
     let Some(topic) = call.strip_suffix(":publish").and_then(|name| TopicNames::default().named(name)) else {
         return refuse(

@@ -183,8 +183,8 @@ fn close(dir: &Path) -> Result<(), DataError> {
     Ok(())
 }
 
-/// The file whose lock says that the directory is in use. Who may open a file may lock it, so nobody else may open this
-/// one.
+/// The file whose lock says that the directory is in use. An account that can open a file can lock it, so only this
+/// account may open this one.
 fn own_lock(dir: &Path) -> Result<File, DataError> {
     let path = dir.join("lock");
     // A link could lead to a file that another account chose, and opening a pipe would wait.

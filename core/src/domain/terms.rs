@@ -108,16 +108,7 @@ impl PlanTerms {
         // Every field by name: one that is new to plans does not compile until it is decided what licenses make of it.
         // `trial_days` end a license, counted from when it is made, which is not known here: who makes it sets its end.
         let Self { tier, seats, trial_days: _, features, policies } = self;
-        LicenseTerms {
-            plan,
-            tier,
-            seats,
-            not_before: None,
-            expires_at: None,
-            features,
-            policies,
-            hide_holders: false,
-        }
+        LicenseTerms { plan, tier, seats, not_before: None, expires_at: None, features, policies, hide_holders: false }
     }
 }
 

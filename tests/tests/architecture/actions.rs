@@ -75,7 +75,8 @@ fn every_action_that_is_written_into_the_audit_log_is_in_the_list_that_filters_k
 fn an_action_that_is_missing_on_either_side_is_seen() {
     let [sources, sql] = sources();
     let list = fs::read_to_string(root().join(LIST)).unwrap();
-    for (truth, lie) in [("\"project.edited\",\n", ""), ("\"person.left\",", "\"person.left\",\n    \"person.gone\",")] {
+    for (truth, lie) in [("\"project.edited\",\n", ""), ("\"person.left\",", "\"person.left\",\n    \"person.gone\",")]
+    {
         assert!(list.contains(truth));
         assert_ne!(differences(&list.replacen(truth, lie, 1), &sources, &sql), Vec::<String>::new(), "{lie}");
     }

@@ -80,7 +80,7 @@ fn a_lost_cause_is_seen_however_it_is_spelled() {
         r#"return Err(ErrorContext::new(format!("port {} of {address} cannot be had", self.0), error));"#,
         r#"println!("{} {:?}", chain(&error), role);"#,
         "let row = call(&e)?;\nlet (a, b) = (first()?, error_of(x));",
-        ] {
+    ] {
         assert_eq!(lost_causes("x.rs", line), Vec::<String>::new(), "{line}");
     }
 }

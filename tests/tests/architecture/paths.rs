@@ -29,7 +29,8 @@ fn every_file_that_a_comment_names_is_there() {
         .into_iter()
         .map(|name| (name.to_owned(), std::fs::read_to_string(root().join(name)).unwrap()))
         .collect();
-    for folder in ["core", "functions", "local", "pubsub", "tests", "migrations", "sdk/python/src", "dev.d", "deploy.d"] {
+    for folder in ["core", "functions", "local", "pubsub", "tests", "migrations", "sdk/python/src", "dev.d", "deploy.d"]
+    {
         read.extend(files(folder, &["rs", "sql", "lua", "toml", "py", "sh"]));
     }
     assert!(read.len() > 700, "the files are found: {}", read.len());

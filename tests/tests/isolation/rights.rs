@@ -1,5 +1,5 @@
-//! Who may do what: every role, every table, every function, as the catalog has it. What is new there fails here until somebody says
-//! who may.
+//! Every right of every role on every table and function, as the catalog has it. A new table or function fails here
+//! until a line says who may use it.
 
 use super::two;
 use license_core::records::migrate;

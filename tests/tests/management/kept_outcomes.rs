@@ -3,7 +3,9 @@
 
 use crate::desk::{Answer, Desk};
 use license_core::{
-    management::{ChangedLicense, IssuedApiToken, IssuedInvitation, IssuedLicense, RotatedKey, SessionEnd, VoidingResult},
+    management::{
+        ChangedLicense, IssuedApiToken, IssuedInvitation, IssuedLicense, RotatedKey, SessionEnd, VoidingResult,
+    },
     records::{ErasureReport, ProjectRow},
 };
 use license_functions::admin::access::TABLE;

@@ -32,8 +32,7 @@ async fn an_erasure_that_was_cut_at_any_of_its_messages_is_the_same_one_when_it_
     let world = World::new().await;
     let network = Network::to(world.database.get_socket().unwrap()).await;
     // One connection: when it is ready again, the transaction that was cut has ended.
-    let records =
-        Records::with(network.way(&world.database), DatabaseRole::Admin, 1).sealing(Arc::new(peppers()));
+    let records = Records::with(network.way(&world.database), DatabaseRole::Admin, 1).sealing(Arc::new(peppers()));
     let cut = SeatManagement::new(world.seats(), records.clone());
     for carried in 0.. {
         let (caller, whom) = (world.act_once(&format!("erasure {carried}")), format!("ada{carried}@example.com"));
@@ -80,10 +79,8 @@ async fn a_cut_erasure_goes_on_although_another_one_blanked_what_was_kept() {
     let cut = entries(&world).await;
     assert_eq!(cut.len(), 1, "it is written down before anything is blanked");
 
-    let other = Caller {
-        repeat: Some(RepeatableRequest::new("a cut one", &[b"another request"], &peppers())),
-        ..world.act()
-    };
+    let other =
+        Caller { repeat: Some(RepeatableRequest::new("a cut one", &[b"another request"], &peppers())), ..world.act() };
     assert_eq!(refusal(erase(management, &other, "eve@example.com").await), ChangeRefusal::IdempotencyKeyReused);
 
     let eve = erase(management, &world.act_once("another"), "eve@example.com").await.unwrap();
