@@ -5,7 +5,7 @@
 -- The log is a chain for each organization. Each entry has the hash of the one before in its own, so that none can be
 -- changed, left out, put in between or moved without all that follow being made anew; and each hash is sealed with a
 -- key that the database does not have, so that whoever owns the database cannot make them anew either. The service
--- checks it (core/src/records/chain.rs), and so can anybody who has an export (docs/API.md): the three must hash the
+-- checks it (core/src/records/chain/mod.rs), and so can anybody who has an export (docs/API.md): the three must hash the
 -- same bytes.
 create table audit_log (
   tenant_id    uuid not null references organizations,

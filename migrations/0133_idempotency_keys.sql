@@ -5,7 +5,8 @@ create table idempotency_keys (
   principal    text collate "C" not null,
   key_hash     text collate "C" not null,
   request_hash text collate "C" not null,        -- the same key for another request is refused
-  outcome      text collate "C",                 -- written at the end of the same transaction
+  begun        uuid,                             -- of a change of several transactions: its entry in the audit log
+  outcome      text collate "C",                 -- written at the end of the (last) transaction
   created_at   timestamptz not null default now(),
   primary key (tenant_id, principal, key_hash)
 );
@@ -13,6 +14,6 @@ create index idempotency_keys_by_age on idempotency_keys (tenant_id, created_at)
 select protect('idempotency_keys');
 
 grant select, insert on idempotency_keys to admin;
-grant update (request_hash, outcome, created_at) on idempotency_keys to admin;
+grant update (request_hash, begun, outcome, created_at) on idempotency_keys to admin;
 -- The one table that forgets: what is over after a day.
 grant delete on idempotency_keys to admin;

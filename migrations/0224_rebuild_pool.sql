@@ -17,7 +17,7 @@ declare
   pool pools; license licenses;
 begin
   -- Every seat that is free may wait for as long as p_lease and p_drain say: no longer than the longest that a service
-  -- can be set to (a day, an hour: functions/src/edge/config.rs). An epoch that jumps far is the way to the last one
+  -- can be set to (a day, an hour: functions/src/edge/config/seats.rs). An epoch that jumps far is the way to the last one
   -- there is, after which no rebuild could begin.
   if p_lease is null or p_lease not between 1 and 86400000 or p_drain is null or p_drain not between 0 and 3600000 then
     raise exception 'no service gives leases of % ms and drains for % ms', p_lease, p_drain using errcode = '22023';

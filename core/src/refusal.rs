@@ -43,6 +43,9 @@ pub enum ChangeRefusal {
     IdempotencyKeyReused,
     /// The same request was carried out before, and its outcome was blanked by an erasure.
     OutcomeErased,
+    /// The same request was carried out before, and its outcome was kept in a form that this version of the server
+    /// cannot read, or under a pepper that is no longer accepted.
+    OutcomeUnreadable,
     /// The caller needs at least this role.
     RoleTooLow(PersonRole),
     /// The organization would have no owner.

@@ -1,9 +1,9 @@
 //! The services, one file each, and [`edge`], what all of them share.
 //!
-//! A handler takes the request apart, calls one method of `license-core` and dresses the answer. It knows no rule of
-//! its own. Each service has a `State` of the handles it may touch, a `router` of its paths (without layers and health,
-//! so that several can be served behind one address), and `service`, which builds both from configuration for the
-//! binary of the same name.
+//! A handler parses the request, calls one method of `license-core` and forms the answer. It contains no rule of its
+//! own. Each service has a struct with the handles that it may use, `operations` and a `router` of its paths (without
+//! layers and health, so that several services can be served behind one address), and `service`, which builds it from
+//! configuration for the binary of the same name.
 
 pub mod acquire;
 pub mod admin;

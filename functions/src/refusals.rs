@@ -50,6 +50,11 @@ fn problem(refusal: ChangeRefusal) -> Problem {
             "This request was carried out, but what it was answered has been erased together with somebody whom \
                 it may have named. Look at what is there now, and draw a new key for anything else you want done.",
         ),
+        Refusal::OutcomeUnreadable => conflict(
+            "This request was carried out, but what it was answered cannot be read: another version of the server \
+                kept it, or under a pepper that is no longer accepted. It is not carried out again. Look at what is \
+                there now, and draw a new key for anything else you want done.",
+        ),
         Refusal::LastOwner => conflict(
             "This is the organization's only owner. Make somebody else an owner first; an organization always has \
                 one.",

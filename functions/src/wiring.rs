@@ -1,4 +1,4 @@
-//! Building the rooms of `license-core` from configuration. Nothing connects here: the port is open already, and stores
+//! Builds the modules of `license-core` from configuration. Nothing connects here: the port is open already, and stores
 //! may be away.
 
 use crate::edge::{

@@ -1,7 +1,7 @@
 //! The bus as other processes of this machine reach it: Cloud Pub/Sub's call for publishing, in front of the queue in
 //! this one.
 //!
-//! It is what lets a reaper run as a process of its own beside `license-local`.
+//! With it a reaper can run as a process of its own beside `license-local`.
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use axum::{
@@ -47,7 +47,11 @@ async fn publish(
     body: String,
 ) -> Response {
     if !door.opens(&headers) {
-        return refuse(StatusCode::UNAUTHORIZED, "UNAUTHENTICATED", "PUBSUB_BUS_TOKEN of .local/env opens this door");
+        return refuse(
+            StatusCode::UNAUTHORIZED,
+            "UNAUTHENTICATED",
+            "send PUBSUB_BUS_TOKEN of .local/env as a bearer token",
+        );
     }
     let Some(topic) = call.strip_suffix(":publish").and_then(|name| TopicNames::default().named(name)) else {
         return refuse(

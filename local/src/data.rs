@@ -1,14 +1,17 @@
 //! The data directory of one machine: who may use it, which secrets it keeps, and how to throw it away.
 //!
 //! ```text
-//! .local/lock                  held by the one process that uses the directory
-//! .local/postgres/ redis/      the stores (see stores::place for when they are elsewhere)
-//! .local/root.pem issuer.key   the root key clients pin; the demo issuer's key
-//! .local/root.next.pem root.previous.pem   while the root key is being replaced (rotate.rs)
-//! .local/handle.key pepper.key what handles are signed and license keys hashed with; on a second line what is accepted
-//! beside it .local/bus.token             what the bus knows its publishers by .local/staff.secret          what the
-//! demo issuer knows the vendor's staff by .local/license-key           the demo license .local/endpoints.json env
-//! where everything is, while it runs
+//! .local/lock                              held by the one process that uses the directory
+//! .local/postgres/, redis/                 the stores (`stores/place.rs`: when they are elsewhere)
+//! .local/root.pem                          the root key, whose public half clients pin
+//! .local/root.next.pem, root.previous.pem  while the root key is being replaced (`rotate.rs`)
+//! .local/issuer.key                        the key of the demo identity provider
+//! .local/handle.key, pepper.key            the key of handles and the pepper; a second line is the one before, which is
+//!                                          still accepted
+//! .local/bus.token                         the secret that services show to the bus
+//! .local/staff.secret                      the secret for which the demo identity provider makes tokens of staff
+//! .local/license-key                       the key of the demo license
+//! .local/endpoints.json, env               the addresses and the variables, while it runs
 //! ```
 
 use crate::{secrets, stores};
@@ -78,7 +81,7 @@ impl DataDirectory {
         if !clean {
             return Ok(data);
         }
-        // Only what we made: somebody may have named a directory with more in it.
+        // Only files that this program made: the directory that was named may have others in it.
         for store in [data.postgres(), data.redis()] {
             stores::clean(&store).await?;
         }
@@ -145,21 +148,21 @@ impl DataDirectory {
         secrets::write(&self.path(name), &format!("{}\n", ring.current.reveal()))
     }
 
-    /// What the bus knows its publishers by.
+    /// The secret that services show to the bus when they publish.
     pub(crate) fn bus_token(&self) -> io::Result<Secret<String>> {
         let draw = || Ok(BASE64_URL_SAFE_NO_PAD.encode(random::<32>()));
         secrets::kept(&self.path("bus.token"), draw).map(Secret::new)
     }
 
-    /// What the demo issuer knows the vendor's staff by.
+    /// The secret for which the demo identity provider makes tokens of staff.
     pub(crate) fn staff_secret(&self) -> io::Result<Secret<String>> {
         let draw = || Ok(BASE64_URL_SAFE_NO_PAD.encode(random::<32>()));
         secrets::kept(&self.path("staff.secret"), draw).map(Secret::new)
     }
 }
 
-/// Lets nobody else into the directory. One that is open to others is closed where nobody else can have put anything
-/// into it: it is empty, or it is a data directory of ours that others could only read.
+/// Closes the directory to all other accounts. If it was open to them, it is used only if none of them can have put a
+/// file into it: it is empty, or it is a data directory that others could only read.
 fn close(dir: &Path) -> Result<(), DataError> {
     let failed = |source| DataError::Io { dir: dir.to_owned(), source };
     let meta = fs::metadata(dir).map_err(failed)?;
@@ -180,11 +183,11 @@ fn close(dir: &Path) -> Result<(), DataError> {
     Ok(())
 }
 
-/// The file whose lock says that the directory is in use. Who may open a file may lock it, so nobody else may open this
-/// one.
+/// The file whose lock says that the directory is in use. An account that can open a file can lock it, so only this
+/// account may open this one.
 fn own_lock(dir: &Path) -> Result<File, DataError> {
     let path = dir.join("lock");
-    // A link would be followed to a file of somebody else's choice, and a pipe waited for.
+    // A link could lead to a file that another account chose, and opening a pipe would wait.
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32;
     let opened = File::options().create(true).append(true).mode(0o600).custom_flags(flags).open(&path);
     let lock = opened.map_err(|_| DataError::Lock(path.clone()))?;

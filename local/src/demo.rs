@@ -19,14 +19,14 @@ use license_functions::edge::serve::StartError;
 use sqlx::{Connection, Executor};
 use std::sync::Arc;
 
-/// A plan and a product are the vendor's data; these two are this machine's.
+/// The plan and the product of this machine. Elsewhere the vendor makes its own.
 const PLAN: &str = "
     insert into catalog.plans (plan, tier, seats, trial_days, offline_policy, grace_hours)
       values ('demo', 'demo', 5, null, 'grace', 24) on conflict do nothing;
     insert into catalog.products (product, registration_plan) values ('demo', 'demo') on conflict do nothing;";
 
-/// The demo license's key, the same at every start: what a person copied yesterday works today. Only its hash is in the
-/// records, so the key itself is kept in the data directory.
+/// The key of the demo license. It is the same at every start, so that a key which a person copied yesterday works
+/// today. PostgreSQL has its hash only, so the key itself is kept in the data directory.
 ///
 /// # Errors
 /// If the records cannot be asked or the key cannot be kept.
@@ -51,7 +51,7 @@ pub(crate) async fn license_key(
     Ok(key.reveal())
 }
 
-/// The key of an earlier start; one that is no key any more is as good as none.
+/// The key of an earlier start. A text that is no valid key counts as none.
 fn kept(data: &DataDirectory) -> std::io::Result<Option<LicenseKey>> {
     let path = data.path("license-key");
     if !path.exists() {
@@ -87,7 +87,8 @@ async fn register(management: &Management, peppers: &KeyRing) -> Result<LicenseK
     }
 }
 
-/// The file with the key was lost while the license was in use. Its sessions stay; the old key opens nothing any more.
+/// The file with the key was lost while the license was in use. Its sessions stay, and its old key is no longer
+/// accepted.
 async fn rotate(
     management: &Management,
     registered: &RegisteredTenant,

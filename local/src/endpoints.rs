@@ -1,4 +1,4 @@
-//! Where everything is: the ports, and the two files and the few lines that tell others.
+//! The addresses of everything that runs: the ports, and the two files and the lines that name them.
 
 use crate::{data::DataDirectory, options::CommandLine, secrets};
 use license_core::error::ErrorContext;
@@ -14,7 +14,7 @@ use std::{
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
-/// Every port, taken: nobody else can have it between this and the first request.
+/// All ports, already taken, so that no other program takes one before the first request.
 pub(crate) struct Listeners {
     pub(crate) front: TcpListener,
     /// In the order of [`SERVICES`].
@@ -59,7 +59,7 @@ struct NextPort(u16);
 
 impl NextPort {
     async fn free(&mut self, address: IpAddr) -> Result<TcpListener, ErrorContext> {
-        // Enough to pass by whatever else listens there.
+        // So many ports are tried, because other programs may listen on some of them.
         for _ in 0..200 {
             self.0 = if self.0 == 0 { 0 } else { self.0.checked_add(1).unwrap_or(1024) };
             match TcpListener::bind((address, self.0)).await {
@@ -104,8 +104,8 @@ impl Endpoints {
         Value::Object(all)
     }
 
-    /// Where tokens for trying `register` come from, if the demo issuer makes any.
-    /// Staff's want the secret in the file `staff`.
+    /// The address at which the demo identity provider makes tokens for trying `register`, if it makes any. Tokens of
+    /// staff demand the secret in the file `staff`.
     pub(crate) fn more(&self, staff: &Path) -> Option<String> {
         let url = &self.issuer;
         let secret = quoted(&staff.display().to_string());

@@ -1,4 +1,4 @@
-//! What every function is told on this machine: the variables of `.env.sample`, with this machine's values.
+//! The variables that every service reads on this machine: those of `.env.sample`, with the values of this machine.
 
 use crate::{
     bus, data::DataDirectory, endpoints::Endpoints, guard::is_this_machine, issuer, options::CommandLine, rotate,
@@ -9,11 +9,12 @@ use license_core::records::DatabaseRole;
 use license_functions::edge::config::{ConfigError, Environment};
 use std::{collections::BTreeMap, io, path::PathBuf, time::Duration};
 
-/// Whom the bus's push tokens are made out to. A name, so that it is the same for a reaper on any port.
+/// The audience of the bus's push tokens. It is a name and no address, so that it is the same whatever the reaper's port
+/// is.
 pub(crate) const PUSH_AUDIENCE: &str = "license-local";
 
-/// Taken over from the environment where they are set. Nothing else is: an address of a system's database, say, must
-/// not leak in here.
+/// The variables that are taken over from the environment if they are set. All others are not, because the address of
+/// another database, for example, may be set there for other programs.
 const HONOURED: [&str; 27] = [
     "SEAT_TTL_SECONDS",
     "SEAT_DRAIN_SECONDS",
@@ -54,7 +55,7 @@ const IDENTITY: [&str; 8] = [
     "STAFF_IDENTITY_TOKEN_SECONDS",
 ];
 
-/// What people read while it runs: warnings, as text, unless the environment says otherwise.
+/// The log that people read while it runs: warnings as text, unless the environment says otherwise.
 pub(crate) fn logging(process: &Environment) -> BTreeMap<String, String> {
     let mut values = taken(process, &["RUST_LOG", "LOG_LEVEL", "LOG_FORMAT", "GOOGLE_CLOUD_PROJECT", "DOCS_URL"]);
     values.entry("LOG_FORMAT".into()).or_insert_with(|| "text".into());
@@ -133,7 +134,7 @@ fn named<const N: usize>(values: [(&str, String); N]) -> BTreeMap<String, String
     values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-/// What services seal and sign with: the keys of the data directory, those that are being replaced included.
+/// The keys that services seal and sign with: those of the data directory, including the ones that are being replaced.
 fn keys(data: &DataDirectory) -> io::Result<BTreeMap<String, String>> {
     let (handles, peppers) = (data.service_keys("handle.key")?, data.service_keys("pepper.key")?);
     let root = |path: PathBuf| format!("local:{}", path.display());
@@ -151,7 +152,7 @@ fn keys(data: &DataDirectory) -> io::Result<BTreeMap<String, String>> {
     Ok(values)
 }
 
-/// Where services publish, and whose pushes the reaper believes: this machine's bus.
+/// The bus of this machine: services publish to it, and the reaper accepts pushes from it alone.
 fn messages(data: &DataDirectory, endpoints: &Endpoints) -> io::Result<BTreeMap<String, String>> {
     Ok(named([
         ("PUSH_ISSUER", issuer::PUSH_ISSUER.into()),

@@ -1,10 +1,10 @@
-//! What stands in front of everything while the demo issuer exists: it vouches for whoever asks, so nobody may ask but
-//! this machine itself.
+//! Guards everything while the demo identity provider exists: it makes a token for every caller, so only this machine
+//! itself may call.
 //!
-//! Listening on the loopback interface keeps other machines out, and not web pages. A page's own name may lead to
-//! 127.0.0.1 a second after it was loaded (DNS rebinding), and then the browser takes what we answer for the page's
-//! own; such a request names the page's host. A page of another host may post without reading the answer; such a
-//! request names its origin.
+//! Listening on the loopback interface alone keeps other machines out, but not web pages. The name of a page's host may
+//! lead to 127.0.0.1 a second after the page was loaded (DNS rebinding), and then the browser treats our answers as the
+//! page's own; such a request names the host of the page. A page of another host may send a POST without reading the
+//! answer; such a request names its origin.
 
 use axum::{
     Router,
@@ -16,7 +16,7 @@ use http::{HeaderMap, HeaderName, StatusCode, Uri, header, uri::Authority};
 use serde_json::json;
 use std::net::IpAddr;
 
-/// A router that answers only what was sent to a loopback name, and from no web page of elsewhere.
+/// A router that answers only requests to a loopback name that no web page of another host has sent.
 pub(crate) fn guarded(router: Router) -> Router {
     router.layer(middleware::from_fn(guard))
 }
@@ -47,8 +47,8 @@ const ANOTHER_ORIGIN: GuardRefusal = (
 );
 
 fn refused(uri: &Uri, headers: &HeaderMap) -> Option<GuardRefusal> {
-    // The authority of the request line counts before Host (RFC 9112, section 3.2.2); either may be looked at by
-    // whoever reads the request.
+    // The authority of the request line counts before Host (RFC 9112, section 3.2.2). Both are checked, because another
+    // reader of the request may use either.
     let named = uri.authority().is_none_or(|authority| is_this_machine(authority.as_str()));
     if !named || !one(headers, &header::HOST).is_some_and(is_this_machine) {
         return Some(ANOTHER_HOST);
@@ -57,7 +57,7 @@ fn refused(uri: &Uri, headers: &HeaderMap) -> Option<GuardRefusal> {
     (!own).then_some(ANOTHER_ORIGIN)
 }
 
-/// The value of a header that is there once.
+/// The value of a header that the request has exactly once.
 fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     let mut values = headers.get_all(name).iter();
     let first = values.next()?;
@@ -73,7 +73,8 @@ fn is_own_origin(origin: &str) -> bool {
 /// True for `localhost`, the names below it (RFC 6761, section 6.3) and loopback addresses, with a port or without.
 pub(crate) fn is_this_machine(authority: &str) -> bool {
     let Ok(authority) = authority.parse::<Authority>() else { return false };
-    // What stands behind the name is a port: whoever takes another part for the name must not find another one.
+    // What follows the name must be a port: a reader that takes another part of the text for the name must not find
+    // another name.
     let is_port = |port: &str| port.is_empty() || (port.parse::<u16>().is_ok() && !port.starts_with('+'));
     let behind = authority.as_str().strip_prefix(authority.host());
     if !behind.is_some_and(|behind| behind.is_empty() || behind.strip_prefix(':').is_some_and(is_port)) {

@@ -1,8 +1,8 @@
 //! The demo identity provider of one machine: signs ID tokens shaped like those of Identity Platform for whoever asks,
 //! and the push tokens of the bus.
 //!
-//! It vouches for every address it is told, so it exists on the loopback interface only (`guard.rs`), and whoever wants
-//! a token of the vendor's staff brings a secret that only the machine's owner can read.
+//! It makes a token for every address that it is given. So it listens on the loopback interface only (`guard.rs`), and
+//! a caller who wants a token of staff must send a secret that only the owner of the machine's data can read.
 
 use crate::secrets;
 use aws_lc_rs::{
@@ -31,8 +31,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::{io, ops::RangeInclusive, path::Path, sync::Arc};
 
-/// `iss` of people's tokens. A name, not an address: it stays the same on whatever port the issuer is served, so that a
-/// person who registered yesterday is the same person today.
+/// `iss` of people's tokens. It is a name and no address, so that it stays the same on every port, and a person who
+/// registered yesterday is the same person today.
 pub const ISSUER: &str = "http://127.0.0.1/license-local";
 /// `aud` of people's tokens; a project's id at Identity Platform.
 pub const AUDIENCE: &str = "license-local";
@@ -73,13 +73,13 @@ pub struct TokenRequest {
     pub provider: Option<String>,
     /// False for an address nobody has verified.
     pub email_verified: Option<bool>,
-    /// True for somebody of the vendor, whom the management API lets do everything.
+    /// True for staff, who may do everything in the management API.
     pub staff: Option<bool>,
     /// How long the token is good for, in seconds: 3600 at most; negative for one that is over.
     pub expires_in: Option<i64>,
-    /// When the person signed in, Unix seconds: now unless said.
+    /// When the person signed in, in Unix seconds; now if it is not given.
     pub auth_time: Option<i64>,
-    /// How strongly, in a word that services may demand; none unless said.
+    /// How strong the sign-in was, as the word that an access policy may demand; none if it is not given.
     pub acr: Option<String>,
 }
 
@@ -102,7 +102,7 @@ impl DemoIssuer {
         Ok(Self { inner: Arc::new(IssuerInner { key, kid, jwk, clock }) })
     }
 
-    /// The key set its tokens are verified with.
+    /// The set of public keys by which its tokens are verified.
     pub fn jwks(&self) -> Value {
         json!({ "keys": [self.inner.jwk] })
     }
@@ -144,8 +144,8 @@ impl DemoIssuer {
         }))
     }
 
-    /// Its paths. `staff` is what opens the door to tokens of staff; without it, where a real provider is configured,
-    /// there are only the keys, which push tokens need.
+    /// The paths of the identity provider. `staff` is the secret for tokens of staff; without it, where a real identity
+    /// provider is configured, only the public keys are served, which the check of push tokens needs.
     pub fn router(&self, staff: Option<Secret<String>>) -> Router {
         let keys = Router::new()
             .route("/.well-known/jwks.json", get(async |State(me): State<Self>| Json(me.jwks())))
@@ -184,7 +184,7 @@ struct IssuerService {
 }
 
 impl IssuerService {
-    /// Whether a request brings what only the owner of the machine's data can read.
+    /// Whether a request has the secret that only the owner of the machine's data can read.
     fn knows_the_secret(&self, headers: &HeaderMap) -> bool {
         let brought = headers.get(header::AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
         brought.is_some_and(|brought| verify_slices_are_equal(brought, self.staff.reveal().as_bytes()).is_ok())

@@ -1,12 +1,13 @@
-//! One machine: private PostgreSQL and Redis, every function, an issuer, a scheduler and a push bus.
+//! Everything on one machine: a PostgreSQL and a Redis of its own, every service, a demo identity provider, a scheduler
+//! and a bus.
 //!
-//! What a person tries first, and what a small site runs. The functions are the same code as in the cloud; only
-//! addresses and the root key differ.
+//! It is made for trying the server and for small sites. The services are the same code as in the cloud; only addresses
+//! and the root key differ.
 //!
 //! * [`stores`]: PostgreSQL and Redis as children, for this and for tests · [`supervise`]: keeps them running
-//! * [`issuer`]: who stands in for the identity provider and for Google · [`bus`]: its door for other processes ·
-//!   `scheduler.rs`: the reaper's clock
-//! * `guard.rs`: who is let in while the demo issuer exists
+//! * [`issuer`]: the replacement of the identity provider and of Google's push tokens · [`bus`]: how other processes
+//!   publish · `scheduler.rs`: the ticks of the reaper
+//! * `guard.rs`: which requests are answered while the demo identity provider exists
 //! * `options.rs` `data.rs` `secrets.rs` `endpoints.rs` `environment.rs`: the command line, the data directory, the
 //!   addresses and the variables · `demo.rs`: the first license · `serve.rs`: the functions · `run.rs`: the order of
 //!   things · `rotate.rs`: replacing keys · `trial.rs`: `--once`

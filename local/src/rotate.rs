@@ -1,7 +1,8 @@
 //! `license-local rotate`: replaces a key of this machine, with the old one accepted beside it until nothing needs it.
 //!
-//! Each rotation is two or three commands, each whole when it returns and harmless to repeat after a crash. All want
-//! the data directory for themselves: a server that runs on it would go on with what it read at its start.
+//! Each rotation takes two or three commands. Each command is complete when it returns, and may be repeated after a
+//! crash. All of them need the data directory for themselves, because a server that runs on it would go on using the
+//! keys that it read at its start.
 
 use crate::{
     data::{DataDirectory, KeyVersions},
@@ -16,12 +17,12 @@ use license_functions::edge::serve::StartError;
 use sqlx::Connection;
 use std::{fs, io, os::unix::fs::MetadataExt, path::PathBuf};
 
-/// The most licenses that are named one by one.
+/// How many licenses are named one by one at most.
 const NAMED: i64 = 20;
-/// For how many seconds what an `Idempotency-Key` was answered is kept (core/src/records/act.rs).
+/// For how many seconds what an `Idempotency-Key` was answered is kept (core/src/records/change.rs).
 const ANSWERS_KEPT: i64 = 24 * 3600;
 
-/// The other root key of a rotation: the coming one, else the one before.
+/// The other root key of a rotation: the next one, else the previous one.
 pub(crate) fn other_root(data: &DataDirectory) -> Option<PathBuf> {
     [NEXT, PREVIOUS].into_iter().map(|name| data.path(name)).find(|path| path.exists())
 }
@@ -79,7 +80,7 @@ fn draw(data: &DataDirectory, key: ReplaceableKey) -> Result<String, StartError>
     ))
 }
 
-/// The old service key is accepted no more, where nothing needs it.
+/// Ends the acceptance of the old service key if nothing needs it any more.
 async fn forget(data: &DataDirectory, key: ReplaceableKey) -> Result<String, StartError> {
     let name = key.word();
     let ring = data.service_keys(key.file())?;

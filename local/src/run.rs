@@ -39,8 +39,9 @@ use std::{
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 use tower_http::timeout::TimeoutLayer;
 
-/// Redis looks after itself once a second, not ten times: of an idle machine that was more than half of all work. What
-/// scripts and leases go by is the time itself, and keys that are over are gone for whoever asks.
+/// How often Redis does its own background work in a second: once and not ten times, because on an idle machine that
+/// was more than half of all work. Scripts and leases use the time itself, and keys that have expired are gone for
+/// every reader.
 const UNHURRIED: [&str; 2] = ["--hz", "1"];
 /// How long `--once` waits for the first sweep.
 const SWEEP: Duration = Duration::from_secs(10);
@@ -120,7 +121,7 @@ async fn stopped(mut stop: StopCause) {
 struct Machine {
     data: DataDirectory,
     stores: MachineStores,
-    /// Each listener with what answers on it.
+    /// Each listener with the router that answers on it.
     apps: Vec<(TcpListener, axum::Router)>,
     endpoints: Endpoints,
     license_key: String,
@@ -155,7 +156,7 @@ impl Machine {
         let functions = serve::functions(&env, &Clock::system(), &bus).await?;
         let staff = if demo { Some(data.staff_secret()?) } else { None };
         let issuer = issuer.router(staff).merge(door::router(bus.clone(), data.bus_token()?));
-        // Last of the files: whoever waits for it finds the others.
+        // The last of the files: a program that waits for it finds the others too.
         endpoints.write(&data, &license_key, &variables)?;
         // Only this machine reaches it; a client that never ends its body is not waited for here either.
         let issuer = guarded(issuer.layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, SLOW)));
@@ -164,8 +165,9 @@ impl Machine {
         Ok(Self { data, stores, apps, endpoints, license_key, bus, period, room })
     }
 
-    /// Serves until somebody asks to stop, `--once` is done, or the stores cannot be kept; then stops everything in
-    /// order: no new requests, those under way answered, messages delivered, stores stopped.
+    /// Serves until a person asks to stop, `--once` is done, or the stores cannot be kept running. Then it stops
+    /// everything in order: it accepts no new requests, answers those that are under way, delivers the messages, and
+    /// stops the stores.
     async fn serve(mut self, options: &CommandLine, stop: StopCause) -> Result<(), StartError> {
         let (close, closed) = watch::channel(false);
         let mut servers = JoinSet::new();
@@ -185,7 +187,7 @@ impl Machine {
             never = scheduler::tick(&self.bus, self.period) => match never {},
         };
         if options.once && done.is_ok() {
-            // The first sweep belongs to what is tried; on a slow machine it is still under way.
+            // The first sweep is part of the self-check; on a slow machine it may not be finished yet.
             let _ = tokio::time::timeout(SWEEP, self.bus.idle()).await;
         }
         close.send_replace(true);
@@ -236,8 +238,8 @@ fn bus(endpoints: &Endpoints, issuer: DemoIssuer) -> Result<LocalBus, StartError
     Ok(LocalBus::new(vec![to(Topic::Tick, "/tick"), to(Topic::Reap, "/reap")], Arc::new(token))?)
 }
 
-/// What people read. Where it is no terminal that shows it, it may be kept in a log that others read: then the key
-/// stays in its file.
+/// The text that people read after the start. If the output is no terminal, it may be kept in a log that others can
+/// read; then the license key is left in its file.
 fn banner(data: &DataDirectory, endpoints: &Endpoints, license_key: &str, terminal: bool) -> String {
     let mut text = format!(
         "\nlicense-local is running; Ctrl-C stops it, the data stays in {}\n\n\
@@ -265,7 +267,7 @@ fn banner(data: &DataDirectory, endpoints: &Endpoints, license_key: &str, termin
     text
 }
 
-/// Prints for people. Nobody may be listening, which is no reason to stop.
+/// Prints a text for people. If the output is closed, the program goes on.
 fn say(text: &str) {
     let mut out = std::io::stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());

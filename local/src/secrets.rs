@@ -39,14 +39,14 @@ pub(crate) fn kept(path: &Path, make: impl FnOnce() -> io::Result<String>) -> io
     Ok(text.trim_end().to_owned())
 }
 
-/// Replaces a file as a whole: a reader sees the old text or the new one. Mode 0600.
+/// Replaces a file as a whole (mode 0600), so that a reader sees either the old text or the new one.
 ///
 /// # Errors
 /// If the file cannot be written; with its path.
 pub(crate) fn write(path: &Path, text: &str) -> io::Result<()> {
     let draft = path.with_extension("new");
     let replace = || {
-        // What a start that was cut has left would keep its mode, and a link would be followed.
+        // A file that an interrupted start has left would keep its mode, and a link would be followed.
         match fs::remove_file(&draft) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}

@@ -1,4 +1,4 @@
-//! The functions in one process: each as in the cloud, built from the same variables.
+//! The services in one process: each is built from the same variables as in the cloud.
 
 use license_core::Clock;
 use license_functions::{
@@ -25,7 +25,7 @@ pub(crate) async fn functions(env: &Environment, clock: &Clock, bus: &LocalBus) 
     Ok(functions)
 }
 
-/// All functions behind one address: their paths differ.
+/// All services behind one address, which is possible because their paths differ.
 pub(crate) fn front(functions: &[Service]) -> Service {
     let router = functions.iter().fold(axum::Router::new(), |all, function| all.merge(function.router.clone()));
     let mut checks = Vec::new();

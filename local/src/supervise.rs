@@ -17,9 +17,9 @@ const WINDOW: Duration = Duration::from_secs(60);
 
 /// The stores of one machine.
 pub struct MachineStores {
-    /// What is true.
+    /// PostgreSQL.
     pub postgres: PostgresServer,
-    /// Who is alive.
+    /// Redis.
     pub redis: RedisServer,
 }
 
@@ -50,7 +50,8 @@ impl MachineStores {
                 continue;
             };
             eprintln!("{}", chain(&error));
-            // One that is there but does not answer must be gone for the next turn, where it counts as one more death.
+            // A store that runs and does not answer must be gone before the next try, which counts it as one more
+            // death.
             match name {
                 "Redis" => self.redis.kill().await,
                 _ => self.postgres.kill().await,
@@ -58,19 +59,19 @@ impl MachineStores {
         }
     }
 
-    /// Stops both, Redis first: whoever still asks is refused and nothing is half-done.
+    /// Stops both, Redis first, so that a late request is refused before it changes anything.
     pub async fn stop(mut self) {
         self.redis.stop().await;
         self.postgres.stop().await;
     }
 }
 
-/// When stores died lately.
+/// The times at which stores died in the last minute.
 #[derive(Debug, Default)]
 struct RecentDeaths(VecDeque<Instant>);
 
 impl RecentDeaths {
-    /// Notes one more and tells whether that is one too many.
+    /// Adds a death, and answers whether there are too many now.
     fn too_many(&mut self, now: Instant) -> bool {
         self.0.push_back(now);
         while self.0.front().is_some_and(|&first| now.duration_since(first) >= WINDOW) {
@@ -92,7 +93,7 @@ pub async fn asked_to_stop() -> std::io::Result<&'static str> {
     let first = next(&mut interrupt, &mut terminate, &mut hangup).await;
     tokio::spawn(async move {
         next(&mut interrupt, &mut terminate, &mut hangup).await;
-        // The stores' keepers see our end and stop them.
+        // The stores' keepers notice that this process has ended, and stop the stores.
         std::process::exit(130);
     });
     Ok(first)

@@ -1,8 +1,8 @@
-//! The bus of one machine: what Cloud Pub/Sub is to the cloud, for `license-local` and for tests.
+//! The bus of one machine, in place of Cloud Pub/Sub: for `license-local` and for tests.
 //!
-//! It keeps messages in memory only. What it accepted and had not delivered when the process ended is gone, so nothing
-//! may rest on it that Cloud Pub/Sub's at-least-once would have to carry: a lost reap message is made up by the next
-//! tick.
+//! It keeps messages in memory only. A message that it accepted and had not delivered when the process ended is lost,
+//! so nothing may depend on the delivery that Cloud Pub/Sub would guarantee: the next tick does the work of a lost reap
+//! message.
 
 use crate::{
     Message, PublishError, PublishFuture, Publisher, Topic,
@@ -22,7 +22,7 @@ use tokio::sync::{Semaphore, watch};
 /// Gives a fresh bearer token for each push.
 pub type TokenSource = Arc<dyn Fn() -> String + Send + Sync>;
 
-/// Who gets the messages of a topic.
+/// A receiver of the messages of a topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subscription {
     /// The topic.
@@ -31,7 +31,7 @@ pub struct Subscription {
     pub push_url: String,
 }
 
-/// How patient the bus is. [`BusLimits::default`] is right for `license-local`.
+/// The limits and times of the bus. [`BusLimits::default`] is right for `license-local`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BusLimits {
     /// How many deliveries may wait; more are refused with [`PublishError::Full`].
@@ -65,10 +65,10 @@ impl Default for BusLimits {
 /// Why a bus could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum BusError {
-    /// A subscription's address is none.
+    /// The address of a subscription is not valid.
     #[error("the bus cannot push to {0:?}: not a plain http:// address")]
     PushUrl(String),
-    /// No HTTP client.
+    /// No HTTP client could be made.
     #[error("the bus has no HTTP client")]
     Client(#[from] reqwest::Error),
 }
@@ -108,7 +108,7 @@ impl LocalBus {
         Self::with_limits(subscriptions, token, BusLimits::default())
     }
 
-    /// A bus with limits of one's own.
+    /// A bus with other limits.
     ///
     /// # Errors
     /// As [`LocalBus::new`].
@@ -203,7 +203,7 @@ impl BusInner {
     }
 }
 
-/// One delivery's place in the queue, given back when the delivery is over, however it ends.
+/// The place of one delivery in the queue. It is free again when the delivery is over, however it ends.
 struct QueuePlace(Arc<BusInner>);
 
 impl Drop for QueuePlace {

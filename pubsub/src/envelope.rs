@@ -47,7 +47,8 @@ impl PushDelivery {
     /// The message as a request for one share of a sweep.
     ///
     /// # Errors
-    /// The data is not that, or names more pools than a share may have. It never will be: record it and acknowledge.
+    /// The data is no such request, or names more pools than a share may have. A repetition would change nothing: record
+    /// it and acknowledge.
     pub fn share(&self) -> Result<SweepShare, MalformedPush> {
         let asked: SweepShare = self.read()?;
         if asked.pools.len() <= SweepShare::MAX_POOLS {
@@ -61,7 +62,7 @@ impl PushDelivery {
     /// The message as an event.
     ///
     /// # Errors
-    /// The data is not that. It never will be: record it and acknowledge.
+    /// The data is no event. A repetition would change nothing: record it and acknowledge.
     pub fn event(&self) -> Result<Event, MalformedPush> {
         self.read()
     }
@@ -87,7 +88,7 @@ pub enum MalformedPush {
     /// An envelope around data that is not base64.
     #[error("the message's data is not base64")]
     NotBase64(#[source] base64::DecodeError),
-    /// A well-formed envelope around a message that says nothing we know.
+    /// A well-formed envelope around a message that is of no kind that the receiver knows.
     #[error("the message is not what its topic carries")]
     Message(#[source] ErrorContext),
 }

@@ -1,4 +1,4 @@
-//! What is sent, and where to.
+//! Messages, and the topics that they are published to.
 
 use license_core::domain::event::{Event, SweepShare};
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ pub enum Topic {
     Tick,
     /// One message per share of a sweep: [`SweepShare`].
     Reap,
-    /// What happened: [`Event`], from the outbox.
+    /// Events from the outbox: [`Event`].
     Events,
 }
 
@@ -77,12 +77,12 @@ impl Message {
 
     /// Asks for one share of a sweep: `{"pools":[["<tenant>","<pool>"],…]}`.
     pub fn reap(share: &SweepShare) -> Self {
-        // UUIDs in a list: there is nothing that JSON could not write.
+        // A list of UUIDs can always be written as JSON.
         let data = serde_json::json!(share).to_string().into_bytes();
         Self { data, attributes: BTreeMap::new() }
     }
 
-    /// Tells of an event. Attributes: `id` (what consumers dedupe by), `kind`, `tenant`.
+    /// The message about an event. Attributes: `id` (what consumers dedupe by), `kind`, `tenant`.
     ///
     /// # Errors
     /// An event whose date has no RFC 3339 form (a year beyond 9999). It can never be published: record it and go on.

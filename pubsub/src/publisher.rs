@@ -1,4 +1,4 @@
-//! The one thing the rest of the house knows about publishing.
+//! The trait by which all other code publishes messages.
 
 use crate::{Message, Topic};
 use license_core::error::ErrorContext;

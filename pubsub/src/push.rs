@@ -1,4 +1,4 @@
-//! The receiving end of a push: what came, and who sent it.
+//! The receiver's side of a push: its body, and the check of who sent it.
 
 pub use crate::envelope::{Envelope, MalformedPush, PushDelivery};
 use license_core::{
@@ -10,7 +10,7 @@ use license_core::{
 /// [`IdentityVerifier`], then the exact service account.
 #[derive(Clone)]
 pub struct PushCheck {
-    /// Knows issuer, audience and keys: in the cloud [`license_core::identity::IdentitySettings::google`]
+    /// Checks issuer, audience and signature: in the cloud [`license_core::identity::IdentitySettings::google`]
     /// (<https://cloud.google.com/pubsub/docs/authenticate-push-subscriptions>).
     pub verifier: IdentityVerifier,
     /// The service account that the subscriptions push as. Anybody with a Google account can get a token of the same
@@ -27,7 +27,7 @@ pub enum PushRefused {
     /// The token itself is refused.
     #[error("the push's token is refused")]
     Token(#[source] TokenRejected),
-    /// A good token of somebody else.
+    /// A valid token of another account.
     #[error("the push's token belongs to another account than the configured one")]
     Email,
     /// The issuer has not verified that the account owns the address.
@@ -35,7 +35,7 @@ pub enum PushRefused {
     EmailUnverified,
 }
 
-/// Why [`PushCheck::check`] let a push not in.
+/// Why [`PushCheck::check`] did not accept a push.
 #[derive(Debug, thiserror::Error)]
 pub enum PushCheckError {
     /// The push is not believed.

@@ -1,7 +1,8 @@
 //! Publishing by the plain REST call of Cloud Pub/Sub.
 //!
-//! A function that runs as a process of its own beside `license-local` reaches that one's bus so, without the weight of
-//! the cloud's client. <https://cloud.google.com/pubsub/docs/reference/rest/v1/projects.topics/publish>
+//! A service that runs as a process of its own beside `license-local` publishes to the bus of `license-local` by this
+//! call, without the client of Cloud Pub/Sub, which is large.
+//! <https://cloud.google.com/pubsub/docs/reference/rest/v1/projects.topics/publish>
 
 use crate::{Message, PublishError, PublishFuture, Publisher, Topic, TopicNames};
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -24,7 +25,7 @@ pub struct RestSettings {
     pub project: String,
     /// Their names.
     pub topics: TopicNames,
-    /// What the server knows its publishers by; sent as a bearer token.
+    /// The secret by which the server accepts publishers; it is sent as a bearer token.
     pub token: Secret<String>,
     /// How long one request may take. There are no retries in here: what a push asked for is asked again with the push.
     pub deadline: Duration,

@@ -1,4 +1,4 @@
-//! A machine that runs the product: what it sends, and what it was told.
+//! A machine that runs the product: what it sends, and what it was answered.
 
 use crate::world::License;
 use license_core::{

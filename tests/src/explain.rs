@@ -1,7 +1,7 @@
-//! What PostgreSQL does for a request, told by PostgreSQL.
+//! What PostgreSQL reads for a request, by its own account.
 //!
-//! `auto_explain` sends the plan of each statement that runs as a notice, with the blocks it touched. So what is looked
-//! at is the very SQL, prepared and planned as the service has it.
+//! `auto_explain` sends the plan of each statement as a notice, with the blocks that the statement touched. So the
+//! tests look at the SQL itself, prepared and planned as the service has it.
 
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, postgres::PgConnectOptions};

@@ -1,4 +1,5 @@
-//! The functions behind their layers, over a world's stores: the road a client's request takes, but for the network.
+//! The services behind their layers, over a world's stores: a request takes the same way as one of a client, except for
+//! the network.
 
 use crate::World;
 use axum::{Router, body::Body};

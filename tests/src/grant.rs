@@ -1,4 +1,4 @@
-//! A ticket that a test draws by hand, without Redis.
+//! A grant whose ticket a test makes by hand, without Redis.
 
 use license_core::{
     Result,

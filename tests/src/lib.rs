@@ -1,4 +1,5 @@
-//! What the tests stand on: real stores of their own, the moves over them, and clients that know what they believe.
+//! What the tests share: real stores of their own, the seat protocol over them, and clients that record for how long
+//! they relied on their leases.
 
 #![allow(
     clippy::unwrap_used,

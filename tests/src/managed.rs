@@ -1,5 +1,5 @@
-//! A Redis with the manners of a managed server: one user, who logs in with a token and may call what
-//! `tests/cloud/stores/commands.txt` names, and nothing else.
+//! A Redis that behaves like a managed server: it has one user, who logs in with a token and may call the commands that
+//! `tests/cloud/stores/commands.txt` names, and no others.
 
 use crate::World;
 use redis::aio::MultiplexedConnection;

@@ -1,4 +1,4 @@
-//! What a change was answered, for tests that know which of the three it is.
+//! What a change was answered (its outcome, a refusal or an error), for tests that know which of the three it is.
 
 use license_core::{
     Error, Result,

@@ -1,4 +1,4 @@
-//! What the vendor's staff do to a world's license and its sessions: through the moves that the admin function calls.
+//! What the vendor's staff do to a world's license and its sessions, by the methods that the service admin calls.
 
 use crate::{World, outcomes::made};
 use license_core::{

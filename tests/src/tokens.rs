@@ -1,4 +1,4 @@
-//! A metadata server that gives the access tokens that a test tells it.
+//! A metadata server that answers the access tokens which a test gives it.
 
 use serde_json::json;
 use std::sync::{Arc, Mutex};

@@ -1,4 +1,5 @@
-//! The whole of it in one process: stores, moves, one organization with one license, and a clock that tests move.
+//! Everything in one process: the stores, the seat protocol, one organization with one license, and a clock that tests
+//! can move.
 
 use crate::{Machine, staff, stores};
 use license_core::{

@@ -1,4 +1,4 @@
-//! Taking a seat, keeping it, giving it back: the straight paths.
+//! Acquire, heartbeat and release where nothing goes wrong.
 
 use license_core::protocol::{
     acquire::{AcquireOutcome, AcquireRefusal},

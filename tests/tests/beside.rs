@@ -1,4 +1,5 @@
-//! Every function as a process of its own beside `license-local`, from what it wrote into `.local/env` and a port, nothing else.
+//! Every service as a process of its own beside `license-local`, with nothing but the variables that `license-local`
+//! wrote into `.local/env` and a port.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a panic with its place")]
 

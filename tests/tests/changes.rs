@@ -1,4 +1,4 @@
-//! What people change while others work: suspend, shrink, grow, rotate.
+//! What people change while clients work: a license is suspended, gets fewer or more seats, or another key.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a panic with its place")]
 

@@ -1,4 +1,5 @@
-//! New sessions of a license: a crowd that fits on its seats is never refused, and who takes seat after seat under ever new names is.
+//! New sessions of a license: a crowd that fits on the seats is never refused, and a client that takes seat after seat
+//! under ever new names is.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a panic with its place")]
 

@@ -1,4 +1,5 @@
-//! ID tokens and push tokens: who is believed, and that strangers cannot wear out the issuer.
+//! ID tokens and push tokens: which are accepted, and that a flood of bad ones causes no flood of requests to the
+//! issuer.
 #![allow(clippy::unwrap_used, reason = "a test that panics has said what it has to say")]
 
 mod keys;

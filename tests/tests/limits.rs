@@ -1,4 +1,4 @@
-//! What strangers, a full Redis, idle pools and very large pools may and may not do.
+//! What attackers, a full Redis, idle pools and very large pools can and cannot do.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a panic with its place")]
 

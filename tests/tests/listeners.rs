@@ -1,4 +1,4 @@
-//! `license-local` before a crowd that means it no good: a thousand connections where 300 files may be open, and every method on every path.
+//! `license-local` under attack: a thousand connections where 300 files may be open, and every method on every path.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a panic with its place")]
 

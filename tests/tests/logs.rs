@@ -1,4 +1,4 @@
-//! What the functions print: one Cloud Logging line a request, and never a key, a handle or a token.
+//! What the services print: one Cloud Logging line for each request, and never a key, a handle or a token.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a panic with its place")]
 

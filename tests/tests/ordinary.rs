@@ -1,5 +1,5 @@
-//! Ordinary days: people edit, kick and resize while others work, leave and die. A change is no failover: who lives notices nothing, and
-//! who died is not given another lease by it.
+//! Ordinary days: people edit, kick and resize while clients work, leave and die. A change is not a failover: clients
+//! that are alive are not disturbed by it, and dead ones are not given another lease.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a panic with its place")]
 

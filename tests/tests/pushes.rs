@@ -1,4 +1,5 @@
-//! The reaper's endpoints: who may push, what a push does, and that a strange one changes nothing.
+//! The endpoints of the reaper: which pushes are accepted, what a push does, and that any other request changes
+//! nothing.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a panic with its place")]
 

@@ -1,4 +1,4 @@
-//! register over HTTP: who gets an organization, what they are shown, and who is turned away.
+//! register over HTTP: who gets an organization, what the answer shows, and who is refused.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a panic with its place")]
 

@@ -1,4 +1,5 @@
-//! `license-local rotate`, as a person types it: keys are replaced while clients, license keys and pinned roots of before go on.
+//! `license-local rotate`, as a person types it: keys are replaced, and clients, license keys and pinned root keys of
+//! before stay valid.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a panic with its place")]
 

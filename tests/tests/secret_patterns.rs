@@ -1,4 +1,4 @@
-//! The patterns of docs/SECRET-SCANNING.md find every secret that the server makes, and nothing that is none.
+//! The patterns of docs/SECRET-SCANNING.md find every secret that the server makes, and no text that is none.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a panic with its place")]
 

@@ -1,4 +1,5 @@
-//! What clients are told is so: each state of a license and of a pool, each move, before the functions. The code, the sentence and the time.
+//! The answers to clients are true: each state of a license and of a pool, and each operation, with its code, sentence
+//! and time; by the protocol, without HTTP.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a panic with its place")]
 

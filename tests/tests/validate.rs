@@ -1,4 +1,4 @@
-//! validate says what an acquire would be told, in every state a pool can be in.
+//! validate gives the answer that an acquire would receive, in every state a pool can be in.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a panic with its place")]
 

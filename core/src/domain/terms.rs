@@ -8,77 +8,62 @@ use time::OffsetDateTime;
 /// Feature names and their values.
 pub type FeatureValues = Map<String, Value>;
 
-/// Declares the terms of something that has policies: the fields given, with those of the policies at `..policies`.
-///
-/// A plan hands its policies down to the licenses made from it, so both have the same ones, declared here once.
-macro_rules! terms_with_policies {
-    (
-        $(#[$about:meta])*
-        pub struct $name:ident {
-            $($(#[$about_before:meta])* pub $before:ident: $type_before:ty,)*
-            ..policies,
-            $($(#[$about_after:meta])* pub $after:ident: $type_after:ty,)*
-        }
-    ) => {
-        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-        $(#[$about])*
-        pub struct $name {
-            $($(#[$about_before])* pub $before: $type_before,)*
-            /// The offline policy.
-            pub offline_policy: OfflinePolicy,
-            /// Hours of grace; 0 unless the policy is `grace`.
-            pub grace_hours: u32,
-            /// How many heartbeats a holder must have lived through before its tokens carry grace; 0: its first token
-            /// does.
-            pub grace_after_heartbeats: u32,
-            /// How many machines beyond the seats may be on unexpired grace; `None`: any number.
-            pub grace_beyond_seats: Option<u32>,
-            /// What counts as a holder.
-            pub holder_by: HolderBy,
-            /// Live processes that may share a seat.
-            pub processes_per_seat: u32,
-            $($(#[$about_after])* pub $after: $type_after,)*
-        }
-    };
+/// What plans and licenses alike say of their holders: a plan hands its policies down to the licenses made from it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HolderPolicies {
+    /// The offline policy.
+    pub offline_policy: OfflinePolicy,
+    /// Hours of grace; 0 unless the policy is `grace`.
+    pub grace_hours: u32,
+    /// How many heartbeats a holder must have lived through before its tokens carry grace; 0: its first token does.
+    pub grace_after_heartbeats: u32,
+    /// How many machines beyond the seats may be on unexpired grace; `None`: any number.
+    pub grace_beyond_seats: Option<u32>,
+    /// What counts as a holder.
+    pub holder_by: HolderBy,
+    /// Live processes that may share a seat.
+    pub processes_per_seat: u32,
 }
 
-terms_with_policies! {
-    /// What a plan gives to the licenses made from it. A license keeps what it was given: editing a plan changes no
-    /// license.
-    pub struct PlanTerms {
-        /// The tier its licenses are of.
-        pub tier: String,
-        /// Seats, 1 to [`MAX_SEATS`].
-        pub seats: u32,
-        /// Days until a license made from it ends; `None` for no end.
-        pub trial_days: Option<u32>,
-        /// Features.
-        pub features: FeatureValues,
-        ..policies,
-    }
+/// What a plan gives to the licenses made from it. A license keeps what it was given: editing a plan changes no
+/// license.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlanTerms {
+    /// The tier its licenses are of.
+    pub tier: String,
+    /// Seats, 1 to [`MAX_SEATS`].
+    pub seats: u32,
+    /// Days until a license made from it ends; `None` for no end.
+    pub trial_days: Option<u32>,
+    /// Features.
+    pub features: FeatureValues,
+    /// The policies of its licenses.
+    #[serde(flatten)]
+    pub policies: HolderPolicies,
 }
 
-terms_with_policies! {
-    /// Everything about a license that staff may edit. Serialized under the names of the records' columns.
-    pub struct LicenseTerms {
-        /// The plan it was made from, or last given.
-        pub plan: String,
-        /// The tier.
-        pub tier: String,
-        /// Seats of its default pool.
-        pub seats: u32,
-        /// When its term begins; `None`: it has begun.
-        #[serde(with = "time::serde::rfc3339::option")]
-        pub not_before: Option<OffsetDateTime>,
-        /// When its term ends; `None` for a perpetual one.
-        #[serde(with = "time::serde::rfc3339::option")]
-        pub expires_at: Option<OffsetDateTime>,
-        /// Features.
-        pub features: FeatureValues,
-        ..policies,
-        /// Whether a refusal keeps to itself who holds the seats.
-        pub hide_holders: bool,
-    }
+/// Everything about a license that staff may edit. Serialized under the names of the records' columns.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LicenseTerms {
+    /// The plan it was made from, or last given.
+    pub plan: String,
+    /// The tier.
+    pub tier: String,
+    /// Seats of its default pool.
+    pub seats: u32,
+    /// When its term begins; `None`: it has begun.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub not_before: Option<OffsetDateTime>,
+    /// When its term ends; `None` for a perpetual one.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub expires_at: Option<OffsetDateTime>,
+    /// Features.
+    pub features: FeatureValues,
+    /// Its policies.
+    #[serde(flatten)]
+    pub policies: HolderPolicies,
+    /// Whether a refusal keeps to itself who holds the seats.
+    pub hide_holders: bool,
 }
 
 /// The largest number of seats of a pool. The rows of all new seats are written within one request; where PostgreSQL is
@@ -122,33 +107,8 @@ impl PlanTerms {
     pub fn into_license(self, plan: String) -> LicenseTerms {
         // Every field by name: one that is new to plans does not compile until it is decided what licenses make of it.
         // `trial_days` end a license, counted from when it is made, which is not known here: who makes it sets its end.
-        let Self {
-            tier,
-            seats,
-            holder_by,
-            processes_per_seat,
-            trial_days: _,
-            features,
-            offline_policy,
-            grace_hours,
-            grace_after_heartbeats,
-            grace_beyond_seats,
-        } = self;
-        LicenseTerms {
-            plan,
-            tier,
-            seats,
-            not_before: None,
-            expires_at: None,
-            features,
-            offline_policy,
-            grace_hours,
-            grace_after_heartbeats,
-            grace_beyond_seats,
-            holder_by,
-            processes_per_seat,
-            hide_holders: false,
-        }
+        let Self { tier, seats, trial_days: _, features, policies } = self;
+        LicenseTerms { plan, tier, seats, not_before: None, expires_at: None, features, policies, hide_holders: false }
     }
 }
 
@@ -166,12 +126,7 @@ impl LicenseTerms {
             not_before: self.not_before,
             expires_at: self.expires_at,
             features: given.features,
-            offline_policy: given.offline_policy,
-            grace_hours: given.grace_hours,
-            grace_after_heartbeats: given.grace_after_heartbeats,
-            grace_beyond_seats: given.grace_beyond_seats,
-            holder_by: given.holder_by,
-            processes_per_seat: given.processes_per_seat,
+            policies: given.policies,
             hide_holders: self.hide_holders,
         }
     }
@@ -185,28 +140,16 @@ impl LicenseTerms {
         if let Some(patch) = &edit.features {
             apply_merge_patch(&mut features, patch);
         }
-        let offline_policy = edit.offline_policy.unwrap_or(self.offline_policy);
         let after = Self {
             seats: edit.seats.unwrap_or(self.seats),
             not_before: edit.not_before.unwrap_or(self.not_before),
             expires_at: edit.expires_at.unwrap_or(self.expires_at),
             features,
-            offline_policy,
-            // The hours of grace belong to the policy `grace` and are dropped with it.
-            grace_hours: edit.grace_hours.unwrap_or(if offline_policy == OfflinePolicy::Grace {
-                self.grace_hours
-            } else {
-                0
-            }),
-            grace_after_heartbeats: edit.grace_after_heartbeats.unwrap_or(self.grace_after_heartbeats),
-            grace_beyond_seats: edit.grace_beyond_seats.unwrap_or(self.grace_beyond_seats),
-            holder_by: edit.holder_by.unwrap_or(self.holder_by),
-            processes_per_seat: edit.processes_per_seat.unwrap_or(self.processes_per_seat),
+            policies: self.policies.with_edit(edit)?,
             hide_holders: edit.hide_holders.unwrap_or(self.hide_holders),
             plan: self.plan,
             tier: self.tier,
         };
-        check_grace_hours(after.offline_policy, after.grace_hours)?;
         match (after.not_before, after.expires_at) {
             (Some(begin), Some(end)) if end <= begin => {
                 let field = if edit.expires_at.is_some() { "expires_at" } else { "not_before" };
@@ -214,6 +157,25 @@ impl LicenseTerms {
             }
             _ => Ok(after),
         }
+    }
+}
+
+impl HolderPolicies {
+    /// The policies after an edit.
+    fn with_edit(self, edit: &TermsEdit) -> Result<Self, InvalidTerm> {
+        let offline_policy = edit.offline_policy.unwrap_or(self.offline_policy);
+        // The hours of grace belong to the policy `grace` and are dropped with it.
+        let hours_kept = if offline_policy == OfflinePolicy::Grace { self.grace_hours } else { 0 };
+        let grace_hours = edit.grace_hours.unwrap_or(hours_kept);
+        check_grace_hours(offline_policy, grace_hours)?;
+        Ok(Self {
+            offline_policy,
+            grace_hours,
+            grace_after_heartbeats: edit.grace_after_heartbeats.unwrap_or(self.grace_after_heartbeats),
+            grace_beyond_seats: edit.grace_beyond_seats.unwrap_or(self.grace_beyond_seats),
+            holder_by: edit.holder_by.unwrap_or(self.holder_by),
+            processes_per_seat: edit.processes_per_seat.unwrap_or(self.processes_per_seat),
+        })
     }
 }
 
@@ -290,17 +252,19 @@ mod tests {
             not_before: Some(at(100)),
             expires_at: None,
             features: object(&json!({ "render": true })),
-            offline_policy: OfflinePolicy::Grace,
-            grace_hours: 96,
-            grace_after_heartbeats: GRACE_AFTER_HEARTBEATS,
-            grace_beyond_seats: None,
-            holder_by: HolderBy::Machine,
-            processes_per_seat: 32,
+            policies: HolderPolicies {
+                offline_policy: OfflinePolicy::Grace,
+                grace_hours: 96,
+                grace_after_heartbeats: GRACE_AFTER_HEARTBEATS,
+                grace_beyond_seats: None,
+                holder_by: HolderBy::Machine,
+                processes_per_seat: 32,
+            },
             hide_holders: true,
         };
         assert_eq!(terms.clone().with_edit(&TermsEdit::default()), Ok(terms.clone()));
         let online = TermsEdit { offline_policy: Some(OfflinePolicy::None), ..TermsEdit::default() };
-        assert_eq!(terms.clone().with_edit(&online).unwrap().grace_hours, 0);
+        assert_eq!(terms.clone().with_edit(&online).unwrap().policies.grace_hours, 0);
         for (edit, field) in [
             (TermsEdit { grace_hours: Some(1), ..online.clone() }, "grace_hours"),
             (TermsEdit { grace_hours: Some(0), ..TermsEdit::default() }, "grace_hours"),

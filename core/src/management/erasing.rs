@@ -4,7 +4,7 @@
 //! The erasure is written into the audit log first. Then come short calls one after the other, each a transaction of
 //! its own over a bounded number of rows, so that no client that asks for a seat waits for it; a request makes as many
 //! as fit into its time, and answers where the next one goes on. Blanking what is blank changes nothing, so an erasure
-//! that was cut is simply asked for again.
+//! that was cut is simply asked for again; with the same idempotency key it then goes on under its first entry.
 
 use super::SeatManagement;
 use crate::{
@@ -46,7 +46,6 @@ impl SeatManagement {
         peppers: &KeyRing,
     ) -> ChangeResult<ErasureReport> {
         let deadline = Deadline::of_request();
-        // Only looked at: the idempotency key is taken with the last transaction.
         let report = match self.records.earlier_outcome(caller).await? {
             Some(outcome) => outcome,
             None => self.erase_in_records(&ErasureRequest { caller, subject, cursor, peppers }).await?,
@@ -62,7 +61,10 @@ impl SeatManagement {
     async fn erase_in_records(&self, request: &ErasureRequest<'_>) -> ChangeResult<ErasureReport> {
         let ErasureRequest { caller, cursor, peppers, .. } = *request;
         let began = Instant::now();
-        let (known, mut report) = self.begin_erasure(request).await?;
+        let (known, mut report) = match cursor {
+            Some(cursor) => self.continue_erasure(request, cursor).await?,
+            None => self.begin_erasure(request).await?,
+        };
         let mut at = cursor.unwrap_or(ErasureCursor::first(report.id));
         while !at.is_at_people() {
             if began.elapsed() >= TIME {
@@ -78,31 +80,17 @@ impl SeatManagement {
     }
 
     /// Finds who it is and writes the entry of the audit log in one transaction, and then blanks what people manage in
-    /// another.
+    /// another. The idempotency key is taken together with the entry: if the request is cut later, or does not hear of
+    /// its commit, the same request goes on under the same entry.
     async fn begin_erasure(&self, request: &ErasureRequest<'_>) -> ChangeResult<(SubjectIdentifiers, ErasureReport)> {
-        let ErasureRequest { caller, subject, cursor, peppers } = *request;
-        let mut transaction = self.records.begin_patiently(caller.tenant).await?;
-        let sql = &mut *transaction;
-        let (action, target, known) = match subject {
-            ErasureSubject::Machine(hw) => ("machine.erased", hw.to_string(), SubjectIdentifiers::of_machine(hw)),
-            ErasureSubject::Person(address) => {
-                if SubjectAddress::folded(caller.by.name()) == *address {
-                    return Err(ChangeRefusal::ErasesThemselves.into());
-                }
-                let known = Records::subject_identifiers(sql, caller.tenant, address).await?;
-                let known = known.ok_or(ChangeRefusal::ErasesMember)?;
-                let pseudonym = || address.pseudonym(caller.tenant, peppers);
-                ("person.erased", known.users.first().map_or_else(pseudonym, Uuid::to_string), known)
-            }
-        };
-        if let Some(cursor) = cursor {
-            if !Records::is_erasure_of(sql, caller.tenant, cursor.erasure, action, &target).await? {
-                return Err(ChangeRefusal::UnknownErasure.into());
-            }
-            return Ok((known, ErasureReport { id: cursor.erasure, ..ErasureReport::default() }));
-        }
-        let id = Records::begin_erasure(sql, caller, action, target, peppers).await?;
-        transaction.commit().await?;
+        let ErasureRequest { caller, subject, peppers, .. } = *request;
+        // If the same request was answered a moment ago, this repeats it for nothing, and `finish_erasure` answers what
+        // was answered then.
+        let (mut change, _) = self.records.begin_change::<ErasureReport>(caller).await?;
+        let known = Records::subject_identifiers(change.sql(), caller.tenant, subject).await?;
+        let (action, target, known) = entry_about(request, known)?;
+        let id = change.begin_erasure(action, target, peppers).await?;
+        change.commit().await?;
         let mut report = ErasureReport { id, ..ErasureReport::default() };
         if known.hw.is_none() {
             // In another transaction: one that holds the end of the log's chain may wait for no row that another one
@@ -110,6 +98,22 @@ impl SeatManagement {
             self.records.erase_things(caller.tenant, &known, &mut report).await?;
         }
         Ok((known, report))
+    }
+
+    /// Finds who it is, and that the cursor is of an erasure of theirs.
+    async fn continue_erasure(
+        &self,
+        request: &ErasureRequest<'_>,
+        cursor: ErasureCursor,
+    ) -> ChangeResult<(SubjectIdentifiers, ErasureReport)> {
+        let tenant = request.caller.tenant;
+        let mut transaction = self.records.begin_patiently(tenant).await?;
+        let known = Records::subject_identifiers(&mut transaction, tenant, request.subject).await?;
+        let (action, target, known) = entry_about(request, known)?;
+        if !Records::is_erasure_of(&mut transaction, tenant, cursor.erasure, action, &target).await? {
+            return Err(ChangeRefusal::UnknownErasure.into());
+        }
+        Ok((known, ErasureReport { id: cursor.erasure, ..ErasureReport::default() }))
     }
 
     /// Blanks the people themselves if everything else is done, and keeps the outcome for the same request.
@@ -122,7 +126,7 @@ impl SeatManagement {
     ) -> ChangeResult<ErasureReport> {
         self.records
             .change(caller, async |change| {
-                change.audited_elsewhere();
+                change.is_audited();
                 if report.next.is_none() && known.hw.is_none() {
                     match change.erase_people(report.id, known).await? {
                         Some(people) => report.people = people,
@@ -133,4 +137,23 @@ impl SeatManagement {
             })
             .await
     }
+}
+
+/// The action and the target of the entry of the audit log about an erasure, and what the subject is known by.
+fn entry_about(
+    request: &ErasureRequest<'_>,
+    known: Option<SubjectIdentifiers>,
+) -> ChangeResult<(&'static str, String, SubjectIdentifiers)> {
+    let ErasureRequest { caller, subject, peppers, .. } = *request;
+    if matches!(subject, ErasureSubject::Person(address) if SubjectAddress::folded(caller.by.name()) == *address) {
+        return Err(ChangeRefusal::ErasesThemselves.into());
+    }
+    let known = known.ok_or(ChangeRefusal::ErasesMember)?;
+    Ok(match subject {
+        ErasureSubject::Machine(hw) => ("machine.erased", hw.to_string(), known),
+        ErasureSubject::Person(address) => {
+            let pseudonym = || address.pseudonym(caller.tenant, peppers);
+            ("person.erased", known.users.first().map_or_else(pseudonym, Uuid::to_string), known)
+        }
+    })
 }

@@ -17,12 +17,12 @@ use sqlx::PgConnection;
 pub struct AccessPolicyRow {
     max_age: Option<i32>,
     acr_values: Option<Vec<String>>,
-    /// The organization's: rises with every edit of it.
+    /// The version of the organization, which rises with every edit of it.
     pub version: i64,
 }
 
 impl AccessPolicyRow {
-    /// What is demanded for what cannot be undone. `None`: nothing.
+    /// What is demanded of a sign-in before an operation that gives or takes away rights. `None`: nothing.
     pub fn step_up(&self) -> Option<StepUpPolicy> {
         let rule = StepUpPolicy {
             max_age: self.max_age.map(i32::unsigned_abs),

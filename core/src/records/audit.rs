@@ -16,10 +16,10 @@ use std::collections::HashMap;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-/// What somebody did.
+/// An entry of the audit log: one act of a person, an API token or staff.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AuditEntryRow {
-    /// Rises with time.
+    /// The id of the entry, which rises with time.
     pub id: Uuid,
     /// When, to the millisecond.
     pub at: OffsetDateTime,
@@ -37,13 +37,13 @@ pub struct AuditEntryRow {
     pub before: Option<Value>,
     /// What changed, as it is since.
     pub after: Option<Value>,
-    /// From where.
+    /// The address that the request came from.
     pub from_address: Option<String>,
     /// The request's id.
     pub request_id: Option<String>,
 }
 
-/// Everything that is ever done, as entries spell it.
+/// Every action that an entry of an organization's audit log can have.
 pub const ACTIONS: [&str; 24] = [
     "organization.created",
     "organization.renamed",
@@ -71,10 +71,10 @@ pub const ACTIONS: [&str; 24] = [
     "staff.read",
 ];
 
-/// Which entries of the audit log.
+/// Which entries of the audit log are asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AuditFilter {
-    /// Only those about this.
+    /// Only those with this action, actor or target.
     pub about: Option<AuditSubject>,
     /// Only those at or after this time.
     pub from: Option<OffsetDateTime>,
@@ -110,7 +110,7 @@ impl Records {
             Some(AuditSubject::Actor(id)) => ("and actor = $5", Some(id)),
             Some(AuditSubject::Target(id)) => ("and target = $5", Some(id)),
         };
-        // Ids tell the time: a stretch of time is one of the index.
+        // An id begins with the time, so the entries of a span of time are neighbours in the index.
         let from = which.from.map_or(Uuid::nil(), first_id_of);
         let below = which.to.map_or(page.below(), |to| first_id_of(to).min(page.below()));
         let sql = format!(
@@ -186,9 +186,9 @@ async fn append_to_staff_log(
     Ok(())
 }
 
-/// Appends an entry to the audit log in the transaction of what it tells, seals it, and answers its id. Whoever else
-/// appends to the log of this organization waits from here to the end of the transaction, so nothing that waits for a
-/// lock comes after it.
+/// Appends an entry to the audit log in the transaction of the change that it describes, seals it, and answers its id.
+/// From here to the end of the transaction every other transaction that appends to the log of this organization waits,
+/// so no statement that waits for a lock may come after this one.
 pub(super) async fn write(
     sql: &mut PgConnection,
     caller: &Caller,

@@ -1,4 +1,4 @@
-//! Who asks for something, and the request they ask it by.
+//! The caller of a change, and the request that the change is asked for with.
 
 use crate::domain::{
     access::{PersonRole, Scope},
@@ -26,7 +26,7 @@ pub enum Principal {
         id: Uuid,
         /// The token's name.
         name: String,
-        /// What it is good for.
+        /// What it may be used for.
         scopes: Vec<Scope>,
     },
     /// Somebody of the vendor.
@@ -83,7 +83,7 @@ impl Principal {
         }
     }
 
-    /// True if it may make a person this, or what this is something else: only owners make owners.
+    /// True if it may give a person this role, or take it from one who has it: only owners make owners.
     pub fn may_grant(&self, role: PersonRole) -> bool {
         match self {
             Self::Person { role: own, .. } => own.may_grant(role),
@@ -124,8 +124,9 @@ pub struct Caller {
 pub struct RepeatableRequest {
     pub(super) key_hash: String,
     pub(super) request_hash: String,
-    /// What the outcome is sealed with, and after it what it may have been sealed with before the pepper was replaced:
-    /// it may hold a secret that is shown once, and only who knows the idempotency key may hear it again.
+    /// The key that the outcome is sealed with, and after it the one that an outcome may have been sealed with before
+    /// the pepper was replaced. An outcome may hold a secret that is shown once, and only a caller who knows the
+    /// idempotency key may receive it again.
     seals: Vec<[u8; 32]>,
 }
 
@@ -176,5 +177,16 @@ mod tests {
         );
         assert_eq!(repeat("k", &after).unseal(&old), None);
         assert_eq!(repeat("another", &under_way).unseal(&old), None);
+    }
+
+    /// Computed outside of this code. If one of these differs, every request that is repeated during a rollout is
+    /// refused, or what it was answered cannot be opened.
+    #[test]
+    fn a_request_and_what_it_was_answered_look_the_same_to_every_version() {
+        let repeat = RepeatableRequest::new("a key", &[b"POST", b"/api/v1/x"], &KeyRing::single(vec![1; 32]));
+        assert_eq!(repeat.key_hash, "p9ywvdQEXK_c8CZrLV6bdJGWYPwietqFacvS_2gqt6w");
+        assert_eq!(repeat.request_hash, "_kw3pDASKZKLVTps-qi02hiQ22D4TGvO2AgYUL9B6lA");
+        let kept = "AAECAwQFBgcICQoLSkpQ_BcKqvq7T_FO0KaJZyYeernEVqQ-QdM";
+        assert_eq!(repeat.unseal(kept).as_deref(), Some(&b"an outcome"[..]));
     }
 }

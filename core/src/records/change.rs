@@ -3,7 +3,7 @@
 
 use super::{
     audit::{AuditStatement, append},
-    caller::{Caller, Principal},
+    caller::{Caller, Principal, RepeatableRequest},
     connect::{Records, TenantTransaction},
     reading,
 };
@@ -16,11 +16,12 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use sqlx::{PgConnection, Row};
 use std::sync::Arc;
+use uuid::Uuid;
 
 /// For how long the outcome of an idempotency key is kept, in hours (Stripe: 24).
 const REPEAT_HOURS: i32 = 24;
-/// How many outcomes that are over one request takes away: more than the one it brings, and few enough for nobody to
-/// wait.
+/// How many expired outcomes one request deletes: more than the one that it adds, and so few that no request becomes
+/// slow by it.
 const FORGOTTEN_AT_ONCE: i64 = 10;
 
 /// A change under way: a transaction with the tenant set. It is rolled back when dropped.
@@ -31,14 +32,11 @@ pub(crate) struct AuditedChange<'a> {
     /// The entries of the audit log that the commit writes, last of all: the transaction that holds the end of the
     /// log's chain keeps it until it ends, and must wait for nothing else by then.
     entries: Vec<AuditStatement>,
-    /// True where another transaction of the same request has written the entry.
-    audited_elsewhere: bool,
-}
-
-/// A change that has begun, or the outcome of the same request before.
-enum BegunChange<'a, T> {
-    New(AuditedChange<'a>),
-    MadeBefore(T),
+    /// True where this transaction or another one of the same request has written the entry already.
+    is_audited: bool,
+    /// The entry of the audit log under which an earlier request with the same idempotency key began a change that
+    /// takes several transactions, and did not end it.
+    begun: Option<Uuid>,
 }
 
 impl Records {
@@ -53,15 +51,14 @@ impl Records {
         T: Serialize + DeserializeOwned,
         F: AsyncFnOnce(&mut AuditedChange<'_>) -> ChangeResult<T>,
     {
-        match self.begin_change(caller).await? {
-            BegunChange::MadeBefore(outcome) => Ok(outcome),
-            BegunChange::New(mut change) => {
-                let outcome = make(&mut change).await?;
-                change.keep_outcome(&outcome).await?;
-                change.commit().await?;
-                Ok(outcome)
-            }
+        let (mut change, made_before) = self.begin_change(caller).await?;
+        if let Some(outcome) = made_before {
+            return Ok(outcome);
         }
+        let outcome = make(&mut change).await?;
+        change.keep_outcome(&outcome).await?;
+        change.commit().await?;
+        Ok(outcome)
     }
 
     /// The same in a transaction that has begun, for a change that is recognized otherwise than by an idempotency key.
@@ -88,28 +85,30 @@ impl Records {
     /// # Errors
     /// [`ChangeRefusal::IdempotencyKeyReused`] or [`Error::Records`].
     pub(crate) async fn earlier_outcome<T: DeserializeOwned>(&self, caller: &Caller) -> ChangeResult<Option<T>> {
-        Ok(match self.begin_change(caller).await? {
-            BegunChange::MadeBefore(outcome) => Some(outcome),
-            BegunChange::New(change) => {
-                // At once, not when the connection is cleaned: the change itself asks for the same key.
-                change.transaction.rollback().await?;
-                None
-            }
-        })
+        let (change, made_before) = self.begin_change(caller).await?;
+        // At once, not when the connection is cleaned: the change itself asks for the same key.
+        change.transaction.rollback().await?;
+        Ok(made_before)
     }
 
-    async fn begin_change<'a, T: DeserializeOwned>(&self, caller: &'a Caller) -> ChangeResult<BegunChange<'a, T>> {
+    /// Begins the transaction of a change, and answers the outcome of the same request before, if there is one. Only
+    /// for a change that takes several transactions: every other one goes through [`Records::change`].
+    ///
+    /// # Errors
+    /// As [`Records::earlier_outcome`].
+    pub(crate) async fn begin_change<'a, T: DeserializeOwned>(
+        &self,
+        caller: &'a Caller,
+    ) -> ChangeResult<(AuditedChange<'a>, Option<T>)> {
         let transaction = self.begin_patiently(caller.tenant).await?;
         let mut change = self.audited(caller, transaction);
-        Ok(match change.outcome_before().await? {
-            Some(outcome) => BegunChange::MadeBefore(outcome),
-            None => BegunChange::New(change),
-        })
+        let made_before = change.outcome_before().await?;
+        Ok((change, made_before))
     }
 
     fn audited<'a>(&self, caller: &'a Caller, transaction: TenantTransaction) -> AuditedChange<'a> {
         let peppers = self.peppers.clone();
-        AuditedChange { caller, transaction, peppers, entries: Vec::new(), audited_elsewhere: false }
+        AuditedChange { caller, transaction, peppers, entries: Vec::new(), is_audited: false, begun: None }
     }
 
     /// A transaction that waits longer for locks than one of a client that asks for a seat: behind a stream of grants
@@ -150,11 +149,12 @@ impl<'a> AuditedChange<'a> {
     async fn outcome_before<T: DeserializeOwned>(&mut self) -> ChangeResult<Option<T>> {
         let Some(repeat) = &self.caller.repeat else { return Ok(None) };
         let principal = self.caller.by.kind_and_id();
-        // An old entry is taken over; `taken` is null where a young one stays as it is.
+        // The row of an expired outcome is used again. `taken` is null if there is a row that has not expired, which
+        // stays as it is.
         let sql = "-- take_idempotency_key
             insert into idempotency_keys as k (tenant_id, principal, key_hash, request_hash) values ($1, $2, $3, $4)
             on conflict (tenant_id, principal, key_hash) do update
-              set request_hash = excluded.request_hash, outcome = null, created_at = now()
+              set request_hash = excluded.request_hash, begun = null, outcome = null, created_at = now()
               where k.created_at < now() - make_interval(hours => $5) returning true";
         let taken: Option<bool> = sqlx::query_scalar(sql)
             .bind(self.caller.tenant.0)
@@ -169,7 +169,7 @@ impl<'a> AuditedChange<'a> {
             return Ok(None);
         }
         let sql = "-- outcome_before
-            select request_hash, outcome from idempotency_keys
+            select request_hash, begun, outcome from idempotency_keys
             where tenant_id = $1 and principal = $2 and key_hash = $3";
         let row = sqlx::query(sql)
             .bind(self.caller.tenant.0)
@@ -180,16 +180,18 @@ impl<'a> AuditedChange<'a> {
         if row.try_get::<String, _>("request_hash")? != repeat.request_hash {
             return Err(ChangeRefusal::IdempotencyKeyReused.into());
         }
-        let unreadable = || Error::Internal("the outcome of an idempotency key cannot be read".into());
-        let Some(outcome) = row.try_get::<Option<String>, _>("outcome")? else {
-            return Err(ChangeRefusal::OutcomeErased.into());
-        };
-        let outcome = repeat.unseal(&outcome).ok_or_else(unreadable)?;
-        serde_json::from_slice(&outcome).map(Some).map_err(|_| unreadable().into())
+        self.begun = row.try_get("begun")?;
+        match (row.try_get::<Option<String>, _>("outcome")?, self.begun) {
+            (Some(outcome), _) => Ok(Some(read_outcome(repeat, &outcome)?)),
+            // The earlier request was cut, or an erasure of somebody else blanked what it was answered: both times the
+            // same request goes on with what has begun, which does nothing that is done.
+            (None, Some(_)) => Ok(None),
+            (None, None) => Err(ChangeRefusal::OutcomeErased.into()),
+        }
     }
 
-    /// Each request with a key takes some of its organization's away that are over, so that no more are kept than a day
-    /// brings.
+    /// Deletes some expired outcomes of the organization. Every request with a key does so, so that no more are kept
+    /// than a day brings.
     async fn forget_old_outcomes(&mut self) -> Result<()> {
         let sql = "-- forget_old_outcomes
             delete from idempotency_keys where tenant_id = $1 and (principal, key_hash) in (
@@ -215,16 +217,37 @@ impl<'a> AuditedChange<'a> {
         Ok(())
     }
 
-    /// Says that another transaction of the same request has written the entry of the audit log.
-    pub(crate) fn audited_elsewhere(&mut self) {
-        self.audited_elsewhere = true;
+    /// Says that this transaction or another one of the same request has written the entry of the audit log.
+    pub(crate) fn is_audited(&mut self) {
+        self.is_audited = true;
+    }
+
+    /// The entry of the audit log under which the same request began this change before, if it was cut.
+    pub(crate) fn begun(&self) -> Option<Uuid> {
+        self.begun
+    }
+
+    /// Keeps the entry of the audit log under which this change begins, so that the same request, when it comes again,
+    /// goes on with the change and writes no second entry.
+    pub(crate) async fn keep_begun(&mut self, entry: Uuid) -> Result<()> {
+        let Some(repeat) = &self.caller.repeat else { return Ok(()) };
+        let sql = "-- keep_begun
+            update idempotency_keys set begun = $4 where tenant_id = $1 and principal = $2 and key_hash = $3";
+        sqlx::query(sql)
+            .bind(self.caller.tenant.0)
+            .bind(self.caller.by.kind_and_id())
+            .bind(&repeat.key_hash)
+            .bind(entry)
+            .execute(&mut *self.transaction)
+            .await?;
+        Ok(())
     }
 
     /// Writes the audit log and commits. Where nothing changed, the caller has read what the outcome says, which is
     /// written down as a read.
-    async fn commit(mut self) -> Result<()> {
+    pub(crate) async fn commit(mut self) -> Result<()> {
         let peppers = self.peppers.as_deref();
-        if self.entries.is_empty() && !self.audited_elsewhere {
+        if self.entries.is_empty() && !self.is_audited {
             reading::write_down(&mut self.transaction, self.caller, peppers).await?;
         }
         for entry in std::mem::take(&mut self.entries) {
@@ -250,4 +273,16 @@ impl<'a> AuditedChange<'a> {
             .await?;
         Ok(())
     }
+}
+
+/// An outcome that was kept. One that cannot be read is refused and its request is not made again: it was carried out,
+/// by a version of the server that keeps outcomes in another form, or under a pepper that is no longer accepted.
+fn read_outcome<T: DeserializeOwned>(repeat: &RepeatableRequest, kept: &str) -> ChangeResult<T> {
+    let unreadable = |why: &str| {
+        tracing::warn!(why, "the outcome of an idempotency key cannot be read; its request is not made again");
+        ChangeRefusal::OutcomeUnreadable.into()
+    };
+    let text = repeat.unseal(kept).ok_or_else(|| unreadable("it is sealed with no pepper that is accepted"))?;
+    // What serde says quotes the outcome, which may hold a secret that is shown once.
+    serde_json::from_slice(&text).map_err(|_| unreadable("another version of the server wrote it in another form"))
 }

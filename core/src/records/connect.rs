@@ -1,4 +1,4 @@
-//! Connections, the two doors, and what is worth trying again.
+//! Connections to PostgreSQL, transactions for one tenant, and which calls are repeated.
 
 use super::login::{RecordsAddress, TokenLogin, is_refused};
 use crate::{
@@ -19,42 +19,44 @@ use std::{
 const ACQUIRE: Duration = Duration::from_secs(2);
 /// How long a connection may take to show that it still works when a call is done with it.
 const GIVE_UP: Duration = Duration::from_secs(2);
-/// What a connection answers before another call has it: it works, and is in no transaction. A call that is given up
-/// while its BEGIN is under way leaves one open that sqlx 0.9.0 knows nothing of, and what the next call is told over
-/// it would never be committed. Here BEGIN goes on with it, ROLLBACK ends it; where there is none, this is a
-/// transaction of nothing. One that has failed refuses BEGIN: an error.
+/// What a connection must answer before another call may use it. It shows that the connection works and is in no
+/// transaction. If a call is dropped while its BEGIN is under way, the server has a transaction open of which sqlx
+/// 0.9.0 does not know, and what the next call does over this connection would never be committed. In that case the
+/// BEGIN here changes nothing and the ROLLBACK ends the open transaction; otherwise both together are an empty
+/// transaction. A transaction that has failed refuses BEGIN, which is an error.
 const NO_TRANSACTION: &str = "BEGIN; ROLLBACK";
-/// How long one call is repeated while its outcome is unknown. Three of these fit no request: the caller's deadline
-/// counts too.
+/// How long one call is repeated while its outcome is unknown. A request has no time for three calls that use all of
+/// this, so the deadline of the caller counts as well.
 pub(crate) const REPEAT: Duration = Duration::from_secs(4);
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// What every connection is set to.
+/// The settings that every connection begins with.
 const CONNECTION_SETTINGS: [(&str, &str); 14] = [
     ("lock_timeout", "250ms"),
     ("statement_timeout", "2s"),
     ("idle_in_transaction_session_timeout", "5s"),
-    // What a promise rests on is said here, whatever `alter database` or `alter role` say. A statement of a
-    // move sees what was committed while it waited for its lock: a rebuild must not hand out a seat that was
-    // granted meanwhile.
+    // A guarantee of the protocol rests on these settings, so they are set here, whatever `alter database` or `alter
+    // role` say. A statement of an operation must see what was committed while it waited for its lock: a rebuild must
+    // not give away a seat that was granted meanwhile.
     ("default_transaction_isolation", "read committed"),
     ("default_transaction_read_only", "off"),
-    // A grant is told when a crash cannot take it back. A database that is set to wait for more, such as a
-    // standby's replay, waits for the standby's disk.
+    // A grant is answered once a crash cannot undo it. A database that is configured to wait for more than that, such
+    // as for the replay of a standby, waits for the standby's disk only.
     ("synchronous_commit", "on"),
-    // Policies bind, names mean our tables, and nobody has a tenant before it is set.
+    // Row-level security is in force, names without a schema mean our tables, and a connection has no tenant until a
+    // transaction sets one.
     ("row_security", "on"),
     ("search_path", "public,pg_temp"),
     ("app.tenant_id", ""),
-    // Every statement of the moves finds its rows by key whatever its arguments. Planning each of a function's
-    // dozen anew, as PostgreSQL does by itself when arrays are among them, cost nearly half of its work for an
-    // acquire and a release.
+    // Every statement of the seat operations finds its rows by key, whatever its arguments are. Without this setting
+    // PostgreSQL plans each of the dozen statements of a function anew if arrays are among its arguments, which cost
+    // nearly half of its work for an acquire and a release.
     ("plan_cache_mode", "force_generic_plan"),
-    // And so it must be whatever the statistics say: while a table is small, or a partial index was empty when
-    // it was last looked at, reading all of it looks cheaper to the planner than one look by key, and the plan
-    // stays for as long as the connection. Where there is no other way a plan goes by what is off all the same,
-    // at a price that would call the compiler: that is off too.
+    // The same must hold whatever the statistics say. While a table is small, or if a partial index was empty when it
+    // was last analyzed, reading the whole table looks cheaper to the planner than one look by key, and the plan stays
+    // for as long as the connection. Where there is no other way, a plan uses what is switched off here all the same,
+    // at a computed cost for which PostgreSQL would start its compiler (JIT); so that is switched off too.
     ("enable_seqscan", "off"),
     ("enable_hashjoin", "off"),
     ("enable_mergejoin", "off"),
@@ -126,21 +128,21 @@ impl Records {
         Self::new(options.into(), role, size)
     }
 
-    /// The same, with what entries of the audit log are sealed with. What is written without has no seal, and is found
-    /// by whoever checks the log: every service that writes any must have it.
+    /// The same, with the keys by which entries of the audit log are sealed. An entry that is written without them has
+    /// no seal, which a check of the log reports as a fault: every service that writes entries must have them.
     #[must_use]
     pub fn sealing(self, peppers: Arc<KeyRing>) -> Self {
         Self { peppers: Some(peppers), ..self }
     }
 
-    /// True if the records answer now. For readiness; nothing is gated on it.
+    /// True if PostgreSQL answers now. Only the readiness check asks; no request depends on the answer.
     pub async fn ready(&self) -> Result<()> {
         let sql = "-- ready
             select 1";
         self.repeat(|pool| async move { sqlx::query(sql).execute(&pool).await.map(drop) }).await
     }
 
-    /// A transaction in which only `tenant`'s rows exist.
+    /// Begins a transaction in which only the rows of `tenant` can be seen and changed.
     ///
     /// # Errors
     /// [`Error::Records`] if no connection can be had.
@@ -169,8 +171,8 @@ impl Records {
         (self.pool.size(), self.pool.num_idle())
     }
 
-    /// Asks once, and again where the outcome is unknown or nothing happened: a broken connection, a lock not had in
-    /// time, a deadlock. Only for calls that may run twice.
+    /// Makes a call, and makes it again if its outcome is unknown or nothing happened: a broken connection, a lock that
+    /// was not granted in time, a deadlock. Only for calls that may run twice.
     pub(super) async fn repeat<T, F>(&self, call: impl Fn(PgPool) -> F) -> Result<T>
     where
         F: Future<Output = sqlx::Result<T>>,

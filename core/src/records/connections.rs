@@ -12,7 +12,7 @@ pub struct PoolConnections {
 }
 
 impl Records {
-    /// The connections that this instance has now. Asks nobody.
+    /// The connections that this instance has now. PostgreSQL is not asked.
     pub fn connections(&self) -> PoolConnections {
         let (open, idle) = self.pool_size();
         PoolConnections { open, idle }

@@ -8,7 +8,6 @@
 
 use super::{
     audit::{AuditStatement, seal_blanked, write},
-    caller::Caller,
     change::AuditedChange,
     connect::{Records, worth_repeating},
     licenses::{PoolChange, changed_pools},
@@ -39,7 +38,7 @@ pub enum ErasureSubject {
 /// What was blanked.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErasureReport {
-    /// The entry of the audit log that says it was done.
+    /// The entry of the audit log that says who erased, and when.
     pub id: Uuid,
     /// Sessions, open and ended.
     pub sessions: i64,
@@ -55,7 +54,7 @@ pub struct ErasureReport {
     pub api_tokens: i64,
     /// Projects.
     pub projects: i64,
-    /// 1 where the organization was called like the person.
+    /// 1 if the organization had the name of the person.
     pub organizations: i64,
     /// Where the next request goes on; `None`: all is done.
     pub next: Option<ErasureCursor>,
@@ -63,10 +62,10 @@ pub struct ErasureReport {
     pub changed_pools: Vec<PoolChange>,
 }
 
-/// How far an erasure has come. Names nobody.
+/// How far an erasure has come. It contains no name and no address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErasureCursor {
-    /// The entry of the audit log that says that it is done.
+    /// The entry of the audit log under which the erasure began.
     pub(crate) erasure: Uuid,
     stage: ErasureStage,
     /// Which of the subject's identifiers.
@@ -74,8 +73,8 @@ pub struct ErasureCursor {
     after: Uuid,
 }
 
-/// What is looked through, in this order. A session that ends meanwhile is found among the ended ones, and who a person
-/// is stays known to the end.
+/// What is searched, in this order. Open sessions come before ended ones, so that a session that ends meanwhile is
+/// found among the ended ones. People come last, because the other rows are found by their addresses and names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum ErasureStage {
     Open,
@@ -139,19 +138,28 @@ impl FromStr for ErasureCursor {
     }
 }
 
-impl Records {
-    /// Writes into the audit log that an erasure begins, and answers the entry's id, which names the erasure.
+impl AuditedChange<'_> {
+    /// Writes into the audit log that an erasure begins, and answers the entry's id, which names the erasure. What the
+    /// same request has begun before goes on under its entry.
     pub(crate) async fn begin_erasure(
-        sql: &mut PgConnection,
-        caller: &Caller,
+        &mut self,
         action: &'static str,
         target: String,
         peppers: &KeyRing,
     ) -> Result<Uuid> {
+        self.is_audited();
+        if let Some(begun) = self.begun() {
+            return Ok(begun);
+        }
         let entry = AuditStatement { action, target, before: Value::Null, after: Value::Null };
-        write(sql, caller, entry, Some(peppers)).await
+        let caller = self.caller();
+        let id = write(self.sql(), caller, entry, Some(peppers)).await?;
+        self.keep_begun(id).await?;
+        Ok(id)
     }
+}
 
+impl Records {
     /// Whether this entry of the audit log began an erasure of this subject within the last day.
     pub(crate) async fn is_erasure_of(
         sql: &mut PgConnection,
@@ -206,7 +214,8 @@ impl Records {
         let pool = self.pool().await?;
         let row = match call_and_seal(&pool, &call, tenant, known, at, peppers).await {
             Ok(row) => row,
-            // A lock was not to be had, a row moved to its month, rows of the history are being moved.
+            // A lock was not granted in time, a row was moved to the table of its month, or rows of the history are
+            // being moved.
             Err(e) if worth_repeating(&e) => return Ok(None),
             Err(e) => return Err(e.into()),
         };
@@ -215,7 +224,7 @@ impl Records {
         report.audit_entries += count(&row, "entries");
         if at.stage == ErasureStage::Open && row.try_get::<Option<Uuid>, _>("pool_id")?.is_some() {
             let changed = changed_pools(std::slice::from_ref(&row))?;
-            // Of a pool the newest is enough: a copy of it or an older one is stale.
+            // The newest epoch of each pool is enough: every copy of it or of an earlier epoch is stale.
             report.changed_pools.retain(|before| changed.iter().all(|now| now.pool_id != before.pool_id));
             report.changed_pools.extend(changed);
             return Ok(Some(at)); // until none is left

@@ -24,29 +24,29 @@ use uuid::Uuid;
 /// For how many days an invitation is valid.
 pub(crate) const INVITATION_DAYS: i32 = 7;
 
-/// Somebody who was asked in.
+/// An invitation of one person into an organization.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InvitationRow {
-    /// Names it; opens nothing.
+    /// Its id, which is no secret: nobody can join with it.
     pub id: Uuid,
     /// The address it is for.
     pub email: Email,
-    /// What the person will be.
+    /// The role that the person will have.
     pub role: PersonRole,
     /// Whether it can still be accepted.
     pub state: InvitationState,
-    /// Who asked, as the audit log calls them.
+    /// Who sent it, by the name in the audit log.
     pub invited_by: String,
-    /// When.
+    /// When it was sent.
     #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,
-    /// From when on it is good for nothing.
+    /// The time from which on it can no longer be accepted.
     #[serde(with = "time::serde::rfc3339")]
     pub expires_at: OffsetDateTime,
     /// When it was accepted.
     #[serde(with = "time::serde::rfc3339::option")]
     pub accepted_at: Option<OffsetDateTime>,
-    /// By whom.
+    /// Who accepted it.
     pub accepted_by: Option<UserId>,
     /// When it was taken back.
     #[serde(with = "time::serde::rfc3339::option")]
@@ -68,7 +68,7 @@ pub enum InvitationState {
 }
 
 impl InvitationState {
-    /// Every one there is.
+    /// All states.
     pub const ALL: [Self; 4] = [Self::Open, Self::Accepted, Self::Revoked, Self::Expired];
 
     /// The word on the wire.
@@ -106,9 +106,9 @@ impl Records {
         page: PageRequest,
     ) -> Result<ListedRows<InvitationRow>> {
         use InvitationState::{Accepted, Expired, Open, Revoked};
-        // An invitation is as old as its id, so what is open lies above, and what is expired below, an id of seven days
-        // ago: neither reads what is of the other state. `expires_at` has the exact word; the leeway is for clocks that
-        // differ.
+        // An id begins with the time of its invitation. So open invitations have ids above that of seven days ago and
+        // expired ones have ids below it, and neither query reads rows of the other state. `expires_at` decides; the
+        // margin is for clocks that differ.
         let (age, leeway) = (Duration::days(INVITATION_DAYS.into()), Duration::minutes(10));
         let (above, below) = match state {
             Some(Open) => (id_before(draw_uuid(), age + leeway), page.below()),

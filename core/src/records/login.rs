@@ -77,12 +77,13 @@ impl From<PgConnectOptions> for RecordsAddress {
     }
 }
 
-/// The access token that new connections of a pool log in with. Open ones live on: it is looked at at the login only.
+/// The access token that new connections of a pool log in with. Open connections stay, since a token counts at the login
+/// only.
 /// Clones share it.
 #[derive(Clone, Debug)]
 pub(super) struct TokenLogin {
     tokens: AccessTokens,
-    /// What the pool was told last.
+    /// The token that the pool was given last.
     used: Arc<Mutex<Option<Secret<String>>>>,
 }
 
@@ -91,8 +92,8 @@ impl TokenLogin {
         Self { tokens, used: Arc::default() }
     }
 
-    /// Tells the pool the present token where it has another one. Where none can be had, open connections may do all
-    /// the same, so this is an error only where the pool never had one.
+    /// Gives the pool the present token if it has another one. If no token can be fetched, open connections may still
+    /// work, so this is an error only if the pool never had a token.
     pub(super) async fn renew(&self, pool: &PgPool) -> std::result::Result<(), ErrorContext> {
         let token = match self.tokens.token().await {
             Ok(token) => token,
@@ -106,8 +107,8 @@ impl TokenLogin {
         Ok(())
     }
 
-    /// Tells the pool a token that is fetched anew, after the one that it had was refused. Another caller may have done
-    /// so already: the token that it was told is not given up.
+    /// Gives the pool a newly fetched token after its present one was refused. If another caller has replaced the
+    /// refused token already, the new one stays.
     pub(super) async fn replace(
         &self,
         pool: &PgPool,
@@ -128,7 +129,7 @@ impl TokenLogin {
         }
     }
 
-    /// The token that the pool logs in with now.
+    /// The token that the pool logs in with at present.
     pub(super) fn last_used(&self) -> Option<Secret<String>> {
         self.used.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

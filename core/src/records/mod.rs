@@ -1,4 +1,4 @@
-//! PostgreSQL: what is true.
+//! PostgreSQL: the original of everything that is stored.
 //!
 //! What acquire, heartbeat, release and the reaper do to seats is one PL/pgSQL function each, called as one autocommit
 //! statement ([`Records`]' methods, the hot path). Management changes an organization in a [`TenantTransaction`] with
@@ -10,7 +10,7 @@
 //! * `connect.rs`: connections, and what is worth trying again · `login.rs`: how they prove who they are · `connections.rs`:
 //!   how many there are · `migrate/`: schema, roles and grants
 //! * `seats.rs`: grant, end, resolve, rebuild · `sweep.rs`: which pools the reaper looks at · `outbox.rs`: events
-//!   waiting to be published · `history.rs`: what is over
+//!   waiting to be published · `history.rs`: ended sessions and published events by months
 //! * `change.rs`: the transaction of a change that people ask for, audited and idempotent · `caller.rs`: who asks ·
 //!   `page.rs`: pages of long lists · `row.rs`: columns as types
 //! * one file for each table that people manage: `organizations.rs` (`access_policy.rs`, `voiding.rs`), `people.rs`

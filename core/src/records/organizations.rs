@@ -18,7 +18,7 @@ pub struct OrganizationRow {
     /// When it was made.
     #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,
-    /// ID tokens that were issued before this are worth nothing to it.
+    /// ID tokens that were issued before this time are refused.
     #[serde(with = "time::serde::rfc3339::option", default)]
     pub tokens_not_before: Option<OffsetDateTime>,
 }
@@ -48,7 +48,7 @@ impl AuditedChange<'_> {
         Ok(sqlx::query_as(sql).bind(tenant).fetch_optional(self.sql()).await?)
     }
 
-    /// Lets changes of one kind in this organization come one after the other.
+    /// Takes a lock, so that changes of one kind in this organization are made one after the other.
     pub(crate) async fn serialize_with_others(&mut self) -> Result<()> {
         let sql = "-- serialize_with_others
             select from organizations where tenant_id = $1 for no key update";

@@ -8,8 +8,8 @@ use crate::{
 use sqlx::{Row, postgres::PgRow};
 use uuid::Uuid;
 
-/// Some waiting events, held so that no other reaper publishes them meanwhile. Dropped without
-/// [`EventBatch::published`], they wait on.
+/// Some waiting events, locked so that no other reaper publishes them at the same time. If this is dropped without
+/// [`EventBatch::published`], they stay waiting.
 pub struct EventBatch {
     /// The events, oldest first.
     pub events: Vec<Event>,
@@ -24,8 +24,8 @@ impl Records {
     /// [`crate::Error::Records`].
     pub async fn waiting_events(&self, limit: i64) -> Result<EventBatch> {
         let mut transaction = self.repeat(|pool| async move { pool.begin().await }).await?;
-        // Publishing takes as long as it takes; the others' limit would end it, and the same events would go out again
-        // and again.
+        // Publishing may take long. With the time limit of other statements the transaction would be ended, and the
+        // same events would be published again and again.
         sqlx::query("set local idle_in_transaction_session_timeout = '60s'").execute(&mut *transaction).await?;
         let rows = sqlx::query(
             "-- waiting_events

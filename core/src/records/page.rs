@@ -15,7 +15,7 @@ pub struct PageRequest {
     pub limit: u8,
 }
 
-/// Where a page ended: the id of its last row. It opens nothing by itself, since every query names its tenant too.
+/// Where a page ended: the id of its last row. It gives access to nothing, since every query names its tenant too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PageCursor(pub Uuid);
 
@@ -58,7 +58,7 @@ impl PageRequest {
         self.after.map_or(Uuid::max(), |cursor| cursor.0)
     }
 
-    /// What was fetched as a page.
+    /// Makes a page of the rows that were fetched.
     pub(super) fn cut<R, T>(
         self,
         rows: Vec<R>,

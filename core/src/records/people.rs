@@ -26,7 +26,7 @@ pub struct MembershipRow {
     pub tenant: TenantId,
     /// Its name.
     pub organization: String,
-    /// ID tokens that were issued before this are worth nothing to it.
+    /// ID tokens that were issued before this time are refused.
     pub tokens_not_before: Option<OffsetDateTime>,
     /// The person as this organization knows them.
     pub person: PersonRow,

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     Result,
     domain::{
-        terms::{FeatureValues, PlanTerms},
+        terms::{FeatureValues, HolderPolicies, PlanTerms},
         trial::TrialPolicy,
     },
 };
@@ -145,18 +145,19 @@ impl AuditedChange<'_> {
               grace_hours = excluded.grace_hours, grace_after_heartbeats = excluded.grace_after_heartbeats,
               grace_beyond_seats = excluded.grace_beyond_seats, holder_by = excluded.holder_by,
               processes_per_seat = excluded.processes_per_seat, version = p.version + 1";
+        let policies = &terms.policies;
         sqlx::query(sql)
             .bind(name)
             .bind(&terms.tier)
             .bind(terms.seats as i32)
             .bind(terms.trial_days.map(|days| days as i32))
             .bind(Json(&terms.features))
-            .bind(terms.offline_policy.as_str())
-            .bind(terms.grace_hours as i32)
-            .bind(terms.holder_by.as_str())
-            .bind(terms.processes_per_seat as i32)
-            .bind(terms.grace_after_heartbeats as i32)
-            .bind(terms.grace_beyond_seats.map(|machines| machines as i32))
+            .bind(policies.offline_policy.as_str())
+            .bind(policies.grace_hours as i32)
+            .bind(policies.holder_by.as_str())
+            .bind(policies.processes_per_seat as i32)
+            .bind(policies.grace_after_heartbeats as i32)
+            .bind(policies.grace_beyond_seats.map(|machines| machines as i32))
             .execute(self.sql())
             .await?;
         Ok(())
@@ -230,12 +231,14 @@ pub(super) fn terms(row: &PgRow) -> sqlx::Result<PlanTerms> {
         seats: count(row, "seats")?,
         trial_days: None,
         features: row.try_get::<Json<FeatureValues>, _>("features")?.0,
-        offline_policy: word(row, "offline_policy")?,
-        grace_hours: count(row, "grace_hours")?,
-        grace_after_heartbeats: count(row, "grace_after_heartbeats")?,
-        grace_beyond_seats: optional_count(row, "grace_beyond_seats")?,
-        holder_by: word(row, "holder_by")?,
-        processes_per_seat: count(row, "processes_per_seat")?,
+        policies: HolderPolicies {
+            offline_policy: word(row, "offline_policy")?,
+            grace_hours: count(row, "grace_hours")?,
+            grace_after_heartbeats: count(row, "grace_after_heartbeats")?,
+            grace_beyond_seats: optional_count(row, "grace_beyond_seats")?,
+            holder_by: word(row, "holder_by")?,
+            processes_per_seat: count(row, "processes_per_seat")?,
+        },
     })
 }
 

@@ -13,11 +13,11 @@ use serde_json::{Value, json};
 use sqlx::PgConnection;
 
 impl Records {
-    /// Writes down that somebody of the vendor reads: what is asked for by which operation. Once in each hour of the
-    /// clock for the same person, operation and target: an entry says that it was read in this hour, not how often. Of
-    /// anybody else nothing is written.
+    /// Writes into the audit log that staff read something, with the operation and its target. There is one entry in
+    /// each hour of the clock for the same person, operation and target: an entry says that it was read in this hour,
+    /// and not how often. If the caller is not staff, nothing is written.
     ///
-    /// Comes before the answer: where it cannot be written, nothing may be read.
+    /// This is called before the answer is made: if the entry cannot be written, nothing may be read.
     ///
     /// # Errors
     /// [`crate::Error::Records`].
@@ -35,10 +35,10 @@ impl Records {
 pub(super) async fn write_down(sql: &mut PgConnection, caller: &Caller, peppers: Option<&KeyRing>) -> Result<()> {
     let (Principal::Staff { .. }, Some(operation)) = (&caller.by, &caller.operation) else { return Ok(()) };
     if caller.tenant == TenantId::VENDOR {
-        return Ok(()); // The vendor's own catalog is no customer's.
+        return Ok(()); // The catalog belongs to the vendor and has no audit log of an organization.
     }
-    // Ids tell the time: this hour's entries by an index, whatever the statistics say, since the order leaves no other.
-    // Two that read at once may both write it down.
+    // An id begins with the time, so the entries of this hour are found by an index; the order by id leaves the planner
+    // no other choice, whatever the statistics say. Two requests at the same time may each write an entry.
     let noted = "-- write_down
         select exists (select from (
           select action, target, after from audit_log where tenant_id = $1 and actor = $2

@@ -36,7 +36,7 @@ pub struct RegisteredTenant {
     pub role: String,
     /// Its first license.
     pub license: FirstLicense,
-    /// The license's key, where it may be shown.
+    /// The license's key, if it may be shown.
     pub key: Option<LicenseKey>,
 }
 
@@ -64,7 +64,7 @@ pub struct FirstLicense {
 pub(crate) enum RegistrationStep {
     /// A new organization, or the one that the identity already had.
     Found {
-        /// What is there now.
+        /// The organization with its owner and license.
         registered: Box<RegisteredTenant>,
         /// What was done for it.
         state: RegistrationState,

@@ -1,4 +1,4 @@
-//! The moves on seats, each one PL/pgSQL function and one round trip (migrations/0221 to 0224).
+//! The operations on seats: each is one PL/pgSQL function and one round trip (migrations/0221 to 0224).
 
 use super::connect::Records;
 use crate::{
@@ -25,15 +25,15 @@ const REBUILD_PATIENCE: &str = "20s";
 /// What became of a [`GrantedSeat`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GrantOutcome {
-    /// Written down, now or before.
+    /// It is written down, by this call or an earlier one.
     Ok,
-    /// It comes too late: a newer decision was written down. Ask Redis again.
+    /// It came too late: a newer decision about the seat was written down before. Redis must decide again.
     Fenced,
     /// The session was ended before: a copy that still counts it in is wrong.
     Ended,
-    /// Redis decided from an old copy.
+    /// Redis decided from a copy of an earlier epoch.
     EpochStale,
-    /// The license gives no seat now; the copy that granted is old.
+    /// The license grants no seat now; Redis decided from a copy of before that.
     Refused,
 }
 
@@ -63,13 +63,13 @@ pub struct EndOutcome {
 /// What a session is that Redis does not know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ResolveOutcome {
-    /// Over, for this reason.
+    /// It has ended, for this reason.
     Gone(GoneReason),
-    /// Redis spoke for an old copy.
+    /// Redis decided from a copy of an earlier epoch.
     EpochStale,
 }
 
-/// What ends, as `end_seats` takes it: one array for each column of the seats and of the sessions.
+/// The seats and sessions to end, as `end_seats` takes them: one array for each column.
 struct EndingColumns {
     seats: Vec<i32>,
     seqs: Vec<i64>,

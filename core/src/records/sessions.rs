@@ -1,8 +1,8 @@
 //! Sessions, open and ended: read one by one and page by page, and ended by people.
 //!
-//! A list is asked for by filters. The first of them that is given drives: its index is read from where the page
-//! begins. With further ones the page is looked for in a window of what the first one finds, so that no combination
-//! reads more than a window.
+//! A list is read by filters. The first filter that is given decides which index is read, from where the page begins.
+//! If there are further filters, they are applied to a window of the rows that the first one finds, so that no
+//! combination of filters reads more than a window.
 
 use super::{
     caller::{Caller, Principal},
@@ -29,7 +29,7 @@ use uuid::Uuid;
 pub const WINDOW: i64 = 1000;
 const WEEK: Duration = Duration::WEEK;
 
-/// A process's time on a seat, as the records know it.
+/// A session, as PostgreSQL has it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SessionRow {
     /// The session.
@@ -46,7 +46,7 @@ pub struct SessionRow {
     pub pool: PoolName,
     /// The seat.
     pub seat: SeatNo,
-    /// What its client called itself.
+    /// Its label.
     pub label: String,
     /// The machine's public hash.
     pub hw: String,
@@ -56,7 +56,7 @@ pub struct SessionRow {
     pub project: Option<(ProjectId, String)>,
     /// What names the license key it began with; `None`: one that the records do not know.
     pub key: Option<KeyId>,
-    /// What the client said of itself.
+    /// The facts that the client sent about itself.
     pub client: Value,
     /// When it began.
     pub started_at: OffsetDateTime,
@@ -153,7 +153,7 @@ impl Records {
                 break;
             }
         }
-        // The one row more than a page has only says that another page follows.
+        // The one row beyond the page only says that another page follows.
         let shown = rows.len().min(page.fetch() as usize - 1);
         let names = names(&mut transaction, caller.tenant, &rows[..shown]).await?;
         let listed = page.cut(rows, |session: &SessionRow| session.id.0, |row| names.session(row))?;
@@ -180,7 +180,7 @@ impl Records {
     }
 }
 
-/// What the database made of a request to end a session.
+/// What PostgreSQL answered to a request to end a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum KickOutcome {
     /// Ended now.
@@ -280,10 +280,10 @@ fn statement(sought: &[(&str, FilterValue)], ended: bool) -> String {
     )
 }
 
-/// From which ids on a page is looked for, one after the other until one fills it. Each month that is kept costs a few
-/// blocks to look into, and a session can have ended in any month since it began. Those that began within the week
-/// before the page's end fill it where lists are long, and can have ended in few months; where they do not, everything
-/// is looked at.
+/// The ids from which on a page is searched, one after the other until one of them fills the page. Each month that is
+/// kept costs some blocks to look into, and a session can have ended in any month since it began. In long lists the
+/// sessions that began within the week before the end of the page fill it, and can have ended in few months only; in
+/// short lists everything is searched.
 fn floors(below: Uuid, floor: Uuid, ended: bool) -> Vec<Uuid> {
     // As far as our clock knows, nothing began later.
     let week_before = id_before(below.min(SessionId::draw().0), WEEK);

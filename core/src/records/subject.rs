@@ -1,6 +1,6 @@
-//! Of an erasure: what a person or a machine is known by in the records.
+//! The subject of an erasure: the identifiers of a person or a machine in PostgreSQL.
 
-use super::Records;
+use super::{ErasureSubject, Records};
 use crate::{
     Result,
     domain::{
@@ -48,7 +48,7 @@ impl FromStr for SubjectAddress {
     }
 }
 
-/// Everything one is known by.
+/// The identifiers of a subject.
 #[derive(Debug, Default)]
 pub(crate) struct SubjectIdentifiers {
     /// Addresses, or the machine's hash.
@@ -62,21 +62,25 @@ pub(crate) struct SubjectIdentifiers {
 
 impl SubjectIdentifiers {
     /// A machine is known by its hash alone.
-    pub(crate) fn of_machine(hw: &Hw) -> Self {
+    fn of_machine(hw: &Hw) -> Self {
         let hw = hw.to_string();
         Self { keys: vec![hw.clone()], hw: Some(hw), ..Self::default() }
     }
 }
 
 impl Records {
-    /// Everything that the organization has of this address: the people who had it and left, what they were called, and
-    /// other addresses they signed in with. An address that somebody else has who still belongs is theirs.
-    /// `None`: somebody with this address still belongs.
+    /// What a subject is known by. Of a machine that is its hash. Of a person it is everything that the organization has
+    /// of this address: the people who had it and left, what they were called, and other addresses they signed in with.
+    /// An address that somebody else has who still belongs is theirs. `None`: somebody with this address still belongs.
     pub(crate) async fn subject_identifiers(
         sql: &mut PgConnection,
         tenant: TenantId,
-        address: &SubjectAddress,
+        subject: &ErasureSubject,
     ) -> Result<Option<SubjectIdentifiers>> {
+        let address = match subject {
+            ErasureSubject::Machine(hw) => return Ok(Some(SubjectIdentifiers::of_machine(hw))),
+            ErasureSubject::Person(address) => address,
+        };
         let people = "-- people_with_address
             select user_id, name, removed_at is null as belongs from users
             where tenant_id = $1 and address = $2 order by user_id";
@@ -102,7 +106,7 @@ impl Records {
 /// The addresses under which these people stand in the audit log, in the form in which addresses are compared.
 async fn other_addresses(sql: &mut PgConnection, tenant: TenantId, users: &[Uuid]) -> Result<Vec<String>> {
     let ids: Vec<String> = users.iter().map(Uuid::to_string).collect();
-    // By an index also where the plan was made while the log was short: the order leaves no other.
+    // The order leaves the planner no other index, also if the plan was made while the log was short.
     let others = "-- other_addresses
         select distinct a.actor_name from unnest($2) n (id), lateral (
           select e.actor_kind, e.actor_name from audit_log e

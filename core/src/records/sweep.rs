@@ -37,15 +37,15 @@ pub struct PoolToReap {
 pub struct PoolUsage {
     /// The Unix minute this is told in: one event for each.
     pub minute: i64,
-    /// Seats held when counted.
+    /// The number of held seats at the time of the count.
     pub held: u32,
-    /// Most seats held at once.
+    /// The highest number of seats that were held at the same time.
     pub peak: u32,
-    /// Acquires answered "full".
+    /// How many acquires were refused because the pool was full.
     pub denied: u64,
 }
 
-/// What there is to do for a sweep.
+/// The work that a sweep finds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ToDo {
     /// The pools that have something to end, to count or to tell Redis.
@@ -187,7 +187,7 @@ impl Records {
                 async move { sqlx::query(POOLS_TO_REAP).bind(tenants).bind(pools).fetch_all(&pool).await }
             })
             .await?;
-        // One row that says nothing we know must not keep the others of its share from being looked at.
+        // One row that cannot be read must not keep the others of its share from being looked at.
         let readable = |row: &PgRow| {
             pool(row)
                 .inspect_err(|error| tracing::error!(error = %chain(error), "a pool that cannot be read is not swept"))
@@ -221,7 +221,7 @@ impl Records {
                 .bind(pool.tenant.0)
                 .bind(pool.pool_id.0)
                 .bind(usage.minute)
-                // What Redis counted wrong is told as what it can be.
+                // A count of Redis that is impossible is reduced to what is possible.
                 .bind(usage.held.min(MOST_SEATS) as i32)
                 .bind(usage.peak.min(MOST_SEATS) as i32)
                 .bind(i64::try_from(usage.denied).unwrap_or(i64::MAX))

@@ -21,24 +21,24 @@ use std::net::IpAddr;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-/// An API token, without what proves it.
+/// An API token, without its secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApiTokenRow {
-    /// Names it; opens nothing.
+    /// Its id, which is no secret: nobody can sign in with it.
     pub id: Uuid,
     /// What people call it.
     pub name: String,
-    /// What it is good for.
+    /// Its scopes.
     pub scopes: Vec<Scope>,
-    /// From where alone it is good; `None`: from everywhere.
+    /// The networks from which it may be used; `None`: from everywhere.
     #[serde(default)]
     pub allowed_networks: Option<Vec<IpNetwork>>,
-    /// Who made it, as the audit log calls them.
+    /// Who made it, by the name in the audit log.
     pub created_by: String,
-    /// When.
+    /// When it was made.
     #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,
-    /// From when on it is good for nothing; `None`: it has no end, which none has that is made now.
+    /// The time from which on it is refused; `None`: it has no end, as some older tokens; new ones always have one.
     #[serde(with = "time::serde::rfc3339::option")]
     pub expires_at: Option<OffsetDateTime>,
     /// When it was used last, to the minute.
@@ -52,33 +52,33 @@ pub struct ApiTokenRow {
 /// What an API token shall be.
 #[derive(Clone, Debug)]
 pub struct NewApiToken {
-    /// What people will call it.
+    /// Its name.
     pub name: String,
-    /// What it will be good for.
+    /// The scopes that it will have.
     pub scopes: Vec<Scope>,
     /// From where alone it shall be good, at least one network; `None`: from everywhere.
     pub allowed_networks: Option<Vec<IpNetwork>>,
     /// When it shall end; `None`: after `days`.
     pub expires_at: Option<OffsetDateTime>,
-    /// How many days it is good for where nobody says when it ends.
+    /// For how many days it is valid if no end is given.
     pub days: u16,
 }
 
 /// What becomes of the API tokens that a person made when their role changes or they leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenFate {
-    /// They stay in force. Of somebody who is removed they depend from then on on the role of whoever removed them.
+    /// They stay valid. Those of a person who is removed depend on the role of the remover from then on.
     Keep,
-    /// They are refused from the next request on.
+    /// They are revoked, and refused from the next request on.
     Revoke,
 }
 
-/// Whoever presents an API token that is in force.
+/// What is known of a request that presents a valid API token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PresentedToken {
-    /// From where it is good.
+    /// It came from an address that the token may be used from.
     Here(Principal),
-    /// From somewhere else, or nobody knows from where: it is refused, and was not used.
+    /// It came from another address or an unknown one: it is refused, and the token does not count as used.
     Elsewhere(Uuid),
 }
 
@@ -155,12 +155,12 @@ impl Records {
     }
 }
 
-/// A word that is no scope any more is good for nothing.
+/// Words that are no scopes any more are left out.
 fn known(words: &[String]) -> Vec<Scope> {
     words.iter().filter_map(|word| word.parse().ok()).collect()
 }
 
-/// From where a token is good. A network that cannot be read is nowhere.
+/// The networks that a token may be used from. One that cannot be read allows no address.
 fn networks(row: &PgRow) -> sqlx::Result<Option<Vec<IpNetwork>>> {
     let texts: Option<Vec<String>> = row.try_get("allowed_networks")?;
     Ok(texts.map(|texts| texts.iter().filter_map(|text| text.parse().ok()).collect()))

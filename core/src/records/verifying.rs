@@ -20,7 +20,7 @@ const CHECKED: i64 = 5000;
 /// How many entries outside of the chain are named.
 const OUTSIDE: i64 = 20;
 
-/// Where a request stopped. Whoever makes one up is told about another stretch of their own log.
+/// Where a request stopped. A client that makes one up only receives another part of its own log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChainCursor(ChainHead);
 
@@ -55,9 +55,9 @@ pub struct CheckedStretch {
     /// How many seals were made with a pepper that is not accepted any more; the seal of the newest entry vouches for
     /// those.
     pub past_peppers: i64,
-    /// What is wrong, the first of it.
+    /// The first faults.
     pub faults: Vec<ChainFault>,
-    /// How much is wrong.
+    /// The number of faults.
     pub found: i64,
     /// The newest entry.
     pub head: ChainHead,

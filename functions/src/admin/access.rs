@@ -71,7 +71,7 @@ pub const TABLE: &[AccessRule] = &[
     rule("GET",    "/api/v1/organizations/{organization}/people", VIEWER, Some(PeopleRead)),
     rule("GET",    "/api/v1/organizations/{organization}/people/{person}", VIEWER, Some(PeopleRead)),
     rule("PATCH",  "/api/v1/organizations/{organization}/people/{person}", ADMIN, None),
-    // Everybody may leave; whom else one may remove is the records' business (core/src/records/people.rs).
+    // Everybody may leave; `core/src/management/people.rs` says whom else a caller may remove.
     rule("DELETE", "/api/v1/organizations/{organization}/people/{person}", VIEWER, None),
     // Members and viewers see and end their own sessions alone (core/src/records/sessions.rs).
     rule("GET",    "/api/v1/organizations/{organization}/sessions", VIEWER, Some(SessionsRead)),

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// Declares an answer made from a row: each field with its type and its value, with those of the policies at
-/// `..policies of` the row's terms. Plans and licenses have the same policies, declared here once.
+/// `..policies of` the row. Plans and licenses have the same policies, declared here once.
 ///
 /// (utoipa would describe policies in a struct of their own as a schema of their own, so this is a macro.)
 macro_rules! view_with_policies {
@@ -16,7 +16,7 @@ macro_rules! view_with_policies {
         $(#[$about:meta])*
         pub(super) struct $name:ident from $row:ident: $row_type:ty {
             $($(#[$about_before:meta])* $before:ident: $type_before:ty = $value_before:expr,)*
-            ..policies of $terms:expr,
+            ..policies of $policies:expr,
             $($(#[$about_after:meta])* $after:ident: $type_after:ty = $value_after:expr,)*
         }
     ) => {
@@ -45,12 +45,12 @@ macro_rules! view_with_policies {
         impl From<$row_type> for $name {
             fn from($row: $row_type) -> Self {
                 Self {
-                    offline_policy: $terms.offline_policy.as_str(),
-                    grace_hours: $terms.grace_hours,
-                    grace_after_heartbeats: $terms.grace_after_heartbeats,
-                    grace_beyond_seats: $terms.grace_beyond_seats,
-                    holder_by: $terms.holder_by.as_str(),
-                    processes_per_seat: $terms.processes_per_seat,
+                    offline_policy: $policies.offline_policy.as_str(),
+                    grace_hours: $policies.grace_hours,
+                    grace_after_heartbeats: $policies.grace_after_heartbeats,
+                    grace_beyond_seats: $policies.grace_beyond_seats,
+                    holder_by: $policies.holder_by.as_str(),
+                    processes_per_seat: $policies.processes_per_seat,
                     $($before: $value_before,)*
                     $($after: $value_after,)*
                 }
@@ -96,7 +96,7 @@ view_with_policies! {
         expires_at: Option<OffsetDateTime> = row.terms.expires_at,
         /// Names and values, signed into every token.
         features: Map<String, Value> = row.terms.features,
-        ..policies of row.terms,
+        ..policies of row.terms.policies,
         /// Whether a refusal for a full pool keeps to itself who holds the seats.
         hide_holders: bool = row.terms.hide_holders,
         /// Rises with every change of what tokens say.
@@ -125,6 +125,6 @@ view_with_policies! {
         trial_days: Option<u32> = row.terms.trial_days,
         /// Names and values, signed into every token.
         features: Map<String, Value> = row.terms.features,
-        ..policies of row.terms,
+        ..policies of row.terms.policies,
     }
 }

@@ -8,7 +8,7 @@ use crate::{
 use license_core::domain::{
     id::InvalidText,
     license::{GRACE_AFTER_HEARTBEATS, HolderBy, OfflinePolicy},
-    terms::{FeatureValues, MAX_SEATS, PlanTerms, TermsEdit, check_grace_hours},
+    terms::{FeatureValues, HolderPolicies, MAX_SEATS, PlanTerms, TermsEdit, check_grace_hours},
 };
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -210,12 +210,14 @@ impl PutPlan {
             seats: seats?,
             trial_days,
             features: given.unwrap_or_default(),
-            offline_policy: policy.unwrap_or(OfflinePolicy::None),
-            grace_hours: hours.unwrap_or(0),
-            grace_after_heartbeats: after.unwrap_or(GRACE_AFTER_HEARTBEATS),
-            grace_beyond_seats: beyond.flatten(),
-            holder_by: holder_by.unwrap_or(HolderBy::Machine),
-            processes_per_seat: processes.unwrap_or(32),
+            policies: HolderPolicies {
+                offline_policy: policy.unwrap_or(OfflinePolicy::None),
+                grace_hours: hours.unwrap_or(0),
+                grace_after_heartbeats: after.unwrap_or(GRACE_AFTER_HEARTBEATS),
+                grace_beyond_seats: beyond.flatten(),
+                holder_by: holder_by.unwrap_or(HolderBy::Machine),
+                processes_per_seat: processes.unwrap_or(32),
+            },
         })
     }
 }

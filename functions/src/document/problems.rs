@@ -276,7 +276,7 @@ fn note(refusals: &mut OperationRefusals, status: &str, text: &str) {
     *said = said.take().or(explanation.map(str::to_owned));
 }
 
-/// Adds what the layers refuse, and dresses every refusal of an operation.
+/// Adds the refusals of the layers to every operation, and completes each refusal with its headers and examples.
 pub(super) fn describe(operation: &mut Operation) {
     let mut refusals = OperationRefusals::new();
     for (status, response) in &operation.responses.responses {
@@ -290,7 +290,7 @@ pub(super) fn describe(operation: &mut Operation) {
         note(&mut refusals, status, codes);
     }
     for (status, (codes, explanation)) in refusals {
-        let response = dress(&status, &codes, explanation);
+        let response = refusal_response(&status, &codes, explanation);
         operation.responses.responses.insert(status, RefOr::T(response));
     }
 }
@@ -325,7 +325,7 @@ fn layer_refusals(operation: &Operation) -> Vec<(&'static str, &'static str)> {
     refusals
 }
 
-fn dress(status: &str, codes: &[ProblemCode], explanation: Option<String>) -> Response {
+fn refusal_response(status: &str, codes: &[ProblemCode], explanation: Option<String>) -> Response {
     let mut lines: Vec<String> =
         codes.iter().map(|code| format!("`{}`: {}", code.as_str(), table(*code).title)).collect();
     if let (1, Some(text)) = (lines.len(), &explanation) {

@@ -1,8 +1,8 @@
-//! Who the stores run as.
+//! The account that the stores run as.
 //!
-//! PostgreSQL refuses to run as root, so under root both stores run as an account of their own, made at the first
-//! start. An account that others use too, the system's `postgres` or `nobody`, could be entered by their programs, and
-//! then the data with it.
+//! PostgreSQL refuses to run as root. So if this program runs as root, both stores run as an account of their own,
+//! which is made at the first start. An account that other programs use too, such as the system's `postgres` or
+//! `nobody`, would give those programs access to the data.
 
 use super::{StoreError, StoreResult};
 use std::{
@@ -58,7 +58,7 @@ impl StoreAccount {
         Ok(found.clone())
     }
 
-    /// What people call it.
+    /// The name of the account.
     pub(super) fn name(&self) -> &'static str {
         NAME
     }

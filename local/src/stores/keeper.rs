@@ -17,17 +17,17 @@ use tokio::process::{Child, Command};
 const LOG: &str = "log";
 const KEEPER: &str = include_str!("keeper.sh");
 
-/// What to start, and how it wants to be stopped.
+/// What to start, and how to stop it.
 pub(super) struct ServerSpec<'a> {
     /// The program and its arguments.
     pub(super) command: Vec<String>,
-    /// Who it runs as; `None`: as whoever runs us.
+    /// The account it runs as; `None`: the account of this process.
     pub(super) account: Option<&'a StoreAccount>,
     /// Where it runs, and where its output is appended to `log`.
     pub(super) dir: &'a Path,
     /// The signal for a clean stop.
     pub(super) stop: &'static str,
-    /// The signal for an end without ceremony: what is lost is given up.
+    /// The signal for a quick end, by which data may be lost.
     pub(super) quick: &'static str,
     /// Deleted by the keeper if this process dies without stopping the server.
     pub(super) remove: Option<&'a Path>,

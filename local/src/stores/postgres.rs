@@ -1,4 +1,4 @@
-//! One private PostgreSQL: made once, started, awaited, stopped, killed and started again on the same data.
+//! One PostgreSQL of our own: created once, then started, stopped, killed and started again on the same data.
 
 use super::{
     StoreError, StoreResult, io_error,
@@ -187,7 +187,7 @@ impl PostgresServer {
 #[expect(clippy::disallowed_methods, reason = "the one place that connects as the superuser of this machine's server")]
 pub(crate) async fn connect(options: &PgConnectOptions) -> std::result::Result<PgConnection, sqlx::Error> {
     let connecting = PgConnection::connect_with(options);
-    // A server that starts up accepts and refuses at once; one that is stopped in its tracks would let us wait.
+    // A server that starts up refuses at once; one that is paused (SIGSTOP) would never answer.
     tokio::time::timeout(Duration::from_secs(5), connecting).await.map_err(|_| sqlx::Error::PoolTimedOut)?
 }
 

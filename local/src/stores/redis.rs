@@ -1,4 +1,4 @@
-//! One private Redis: nothing on disk, no eviction, started, awaited, paused, stopped, killed and started again.
+//! One Redis of our own, with nothing on disk and no eviction: started, paused, stopped, killed and started again.
 
 use super::{
     StoreError, StoreResult,
@@ -118,13 +118,13 @@ impl RedisServer {
     }
 
     end_of_server! {
-        /// Stops it. What it knew is gone.
+        /// Stops it; its data is lost.
         stop,
         /// Kills it (SIGKILL).
         kill,
     }
 
-    /// Stops it in its tracks (SIGSTOP): connections stay open and nothing answers, until [`RedisServer::resume`].
+    /// Pauses it (SIGSTOP): connections stay open and nothing answers, until [`RedisServer::resume`].
     pub fn pause(&mut self) {
         self.kept.signal("STOP");
     }

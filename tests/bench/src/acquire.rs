@@ -1,4 +1,4 @@
-//! acquire and release, beside PostgreSQL's own load generator calling the same functions.
+//! acquire and release, beside PostgreSQL's own load generator, which calls the same functions.
 
 use crate::{
     Part, Size,

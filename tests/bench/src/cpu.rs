@@ -1,4 +1,5 @@
-//! How much CPU processes have used, from `/proc`. Where there is none (macOS) nothing is known, and nothing is made up.
+//! How much CPU processes have used, from `/proc`. Where there is none (macOS) the figure is missing, and no other is
+//! shown in its place.
 
 use std::{collections::BTreeMap, fs, time::Duration};
 

@@ -1,4 +1,5 @@
-//! What everything on one machine costs while nobody asks for anything: `license-local` with its PostgreSQL and Redis, from its settings' defaults.
+//! What everything on one machine costs while no client asks for anything: `license-local` with its PostgreSQL and
+//! Redis, with default settings.
 
 use crate::{Part, Size, cpu, stage::Stage};
 use license_local::stores::clean;

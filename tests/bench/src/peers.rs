@@ -1,5 +1,5 @@
-//! Whom the functions speak to beside the stores, each on the real wire: the issuer of people's and of push tokens, a bus that takes
-//! every event and forgets it, and a KMS that counts how often its key is used.
+//! The other servers that the services use beside the stores, each on the real wire: the issuer of people's tokens and
+//! of push tokens, a bus that accepts every event and forgets it, and a KMS that counts how often its key is used.
 
 use aws_lc_rs::{
     digest::{Digest, SHA256},

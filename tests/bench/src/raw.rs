@@ -1,4 +1,4 @@
-//! The limit of Redis: the very command a function sent, sent again without the function.
+//! The limit of Redis: the same command that a service sent, sent again without the service.
 
 use crate::load::{Tally, gather};
 use redis::aio::MultiplexedConnection;

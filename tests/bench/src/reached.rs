@@ -1,4 +1,4 @@
-//! What one kind of load reached, and what it cost everybody who took part.
+//! The throughput that one kind of load reached, and the CPU that each process used for it.
 
 use crate::{cpu, function::Function, load::Tally, stage::Stage};
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! How long it takes to record that seats nobody is heard from are free again.
+//! How long it takes until the seats of silent clients are recorded as free.
 
 use crate::{
     Part, Size,

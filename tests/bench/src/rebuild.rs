@@ -1,4 +1,4 @@
-//! How long a heartbeat waits that finds its pool forgotten by Redis.
+//! How long a heartbeat waits when Redis has lost its pool.
 
 use crate::{
     Part, Size,

@@ -1,4 +1,5 @@
-//! What everything is measured on: stores of its own, durable as in production, the keys of the functions, and who they speak to.
+//! What everything is measured on: stores of its own, durable as in production, the keys of the services, and the other
+//! servers that they use.
 
 use crate::peers::Peers;
 use license_core::{

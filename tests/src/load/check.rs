@@ -1,4 +1,4 @@
-//! The belief log against the records.
+//! The comparison of the belief log with PostgreSQL.
 
 use super::{
     drift,

@@ -1,4 +1,4 @@
-//! Redis against the records: who sits where, with which sessions.
+//! The comparison of Redis with PostgreSQL: which holder has which seat, with which sessions.
 
 use crate::World;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};

@@ -1,4 +1,4 @@
-//! How simulated processes behave, and the dice they throw.
+//! How simulated processes behave, and the random numbers that decide it.
 
 use license_core::domain::secret;
 use std::time::Duration;

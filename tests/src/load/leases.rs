@@ -1,4 +1,4 @@
-//! S4, watched while a run goes on: no client believes in a lease longer than the one Redis keeps for it.
+//! S4, checked while a run goes on: no client relies on a lease for longer than Redis keeps it.
 
 use super::log::BeliefLog;
 use crate::World;

@@ -1,4 +1,4 @@
-//! The belief log: every span of time in which a process, by its own clock, held its lease for valid.
+//! The belief log: every span of time in which a process, by its own clock, relied on its lease.
 
 use license_core::{
     Clock,

@@ -1,7 +1,7 @@
-//! Load that remembers what it believed.
+//! Load of simulated processes that record what they relied on.
 //!
-//! Simulated processes run over several instances in real time; a log has every moment at which one of them held its
-//! lease for valid; that log is checked against both stores, meanwhile (S4) and afterwards (S2, S3, S8, S12 of
+//! Simulated processes run over several instances in real time. A log records every span of time in which one of them
+//! held its lease for valid. The log is compared with both stores, during the run (S4) and after it (S2, S3, S8, S12 of
 //! docs/PROTOCOL.md).
 //!
 //! * `log.rs`: what was believed, on one monotonic clock · `crowd.rs`: who believes · `habits.rs`: how they behave ·

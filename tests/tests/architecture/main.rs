@@ -1,8 +1,11 @@
-//! Inward, and checked: the arrows of docs/ARCHITECTURE.md, read off the paths in the code and the packages in each Cargo.toml.
+//! Dependencies point inwards: the arrows of docs/ARCHITECTURE.md, compared with the paths in the code and the packages
+//! in each Cargo.toml.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests; clippy.toml's exception does not reach helpers")]
 
+mod actions;
 mod causes;
+mod paths;
 mod statements;
 
 use std::{

@@ -1,4 +1,5 @@
-//! What clients send as they have it: their small talk, which refuses nothing, and keys as they were pasted.
+//! What clients send as they have it: facts about themselves, which are never a reason to refuse a request, and keys as
+//! they were pasted.
 
 use super::{ACQUIRE, Front, RELEASE, VALIDATE, text};
 use http::Request;

@@ -1,5 +1,5 @@
-//! The row "a change is committed, Redis is not told", for each change that ships: somebody repairs the copy, the same request again tells
-//! Redis, and nobody is lost or doubled.
+//! The row "a change is committed, Redis is not told" of the crash table, for each change that ships: a later request
+//! repairs the copy, the same request again marks it stale, and no holder is lost or counted twice.
 
 use license_core::{
     Result,

@@ -1,4 +1,5 @@
-//! The crash table of docs/PROTOCOL.md, section 7, row by row: the process dies after a step, and somebody repairs.
+//! The crash table of docs/PROTOCOL.md, section 7, row by row: the process dies after a step, and a later request or
+//! sweep repairs what it left.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a panic with its place")]
 

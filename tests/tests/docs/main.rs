@@ -15,7 +15,9 @@ mod glossary;
 mod markdown;
 mod named;
 mod operating;
+mod ports;
 mod redis;
+mod step_up;
 
 use std::{
     collections::BTreeSet,

@@ -1,5 +1,5 @@
-//! Request bodies, through the layers and handlers that clients meet. The stores are away: what is right about a request ends with 503,
-//! and everything else is said to be wrong before a store is asked.
+//! Request bodies, through the layers and handlers that clients meet. The stores are stopped: a correct request is
+//! answered with 503, and everything else is refused before a store is asked.
 
 use crate::{
     CASES,

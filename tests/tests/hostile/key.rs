@@ -1,4 +1,4 @@
-//! License keys, as people and strangers type them.
+//! License keys as people and attackers type them.
 
 use crate::{
     CASES,

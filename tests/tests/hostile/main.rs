@@ -1,5 +1,5 @@
-//! What strangers send: nothing panics, nothing takes memory without bound, what is read prints back to itself, and nothing that was
-//! changed is taken for what it was made from. 100,000 cases of each.
+//! What attackers send: nothing panics, nothing takes memory without bound, what is parsed prints back to itself, and
+//! nothing that was changed is taken for what it was made from. 100,000 cases of each.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a panic with its place")]
 

@@ -1,4 +1,4 @@
-//! Both stores entered without a password of their own: an access token in its place, over TLS that trusts their CA.
+//! Both stores with an access token in place of a password, over TLS that trusts their own CA.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests; clippy.toml's exception does not reach helpers")]
 
 #[path = "../keys/mod.rs"]

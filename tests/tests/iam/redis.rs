@@ -1,5 +1,5 @@
-//! Redis with `REDIS_AUTH=iam`, and with the manners of a managed server: it knows the commands that Memorystore for
-//! Valkey documents as far as scripts of ours use them, and refuses every other one.
+//! Redis with `REDIS_AUTH=iam`, restricted like a managed server: it knows the commands that Memorystore for Valkey
+//! documents as far as scripts of ours use them, and refuses every other one.
 
 use super::instance;
 use license_core::{

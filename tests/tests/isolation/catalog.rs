@@ -1,4 +1,5 @@
-//! What the catalog must say. Each promise is a query for what breaks it; each is shown to find what it is for.
+//! What the catalog of PostgreSQL must say. Each rule is a query for what breaks it, and each query is shown to find a
+//! planted fault.
 
 use super::{tenant_tables, two};
 use license_core::records::DatabaseRole;

@@ -1,4 +1,4 @@
-//! S13: no row of tenant A is visible to tenant B. What the catalog must say, and what roles can do whatever it says.
+//! S13: no row of tenant A is visible to tenant B. What the catalog must say, and what the roles can do in fact.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests; clippy.toml's exception does not reach helpers")]
 

@@ -1,4 +1,5 @@
-//! What the move functions do when one tenant's name comes with another tenant's ids: nothing to the other.
+//! The SQL functions of the seat operations, called with the name of one tenant and the ids of another: the other
+//! tenant's rows stay as they are.
 
 use super::{Two, two};
 use license_core::{

@@ -1,5 +1,5 @@
-//! Who may do what: every role, every table, every function, as the catalog has it. What is new there fails here until somebody says
-//! who may.
+//! Every right of every role on every table and function, as the catalog has it. A new table or function fails here
+//! until a line says who may use it.
 
 use super::two;
 use license_core::records::migrate;
@@ -28,7 +28,7 @@ const TABLES: [&str; 33] = [
     "public.audit_heads: admin select",
     "public.audit_log: admin select",
     "public.graces: admin select",
-    "public.idempotency_keys: admin select, insert, update(request_hash outcome created_at), delete",
+    "public.idempotency_keys: admin select, insert, update(request_hash begun outcome created_at), delete",
     "public.invitations: admin select, insert, update(accepted_at accepted_by revoked_at)",
     "public.license_keys: admin select",
     "public.licenses: admin select; reaper select(tenant_id license_id number offline_policy)",

@@ -1,4 +1,4 @@
-//! Statements about one organization, as whoever took a role over would make them, and what becomes of them.
+//! Statements about one organization as an attacker would make them who took a role over, and what PostgreSQL answers.
 
 use license_core::domain::id::SessionId;
 use license_tests::world::License;

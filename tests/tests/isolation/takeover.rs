@@ -1,5 +1,5 @@
-//! What whoever took a role over can and cannot do, by SQL of their own. docs/DATA-MODEL.md says the same in words ("When a role is
-//! taken over").
+//! What an attacker who took a role over can and cannot do with SQL. docs/DATA-MODEL.md says the same in words ("When a
+//! role is taken over").
 
 use super::{
     SERVING, Two,

@@ -1,4 +1,4 @@
-//! The audit log: what it says of an act, whom it says it to, and how it is searched.
+//! The audit log: what an entry says, who may read it, and how it is searched.
 
 use crate::desk::{Answer, Desk};
 use license_core::domain::access::{PersonRole::Admin, Scope};

@@ -1,4 +1,5 @@
-//! The chain of the audit log: whatever the owner of the database does to it is found, by the server and from an export.
+//! The chain of the audit log: whatever the owner of the database changes in it is found, by the server and from an
+//! export.
 
 use crate::{
     desk::{Answer, Desk},

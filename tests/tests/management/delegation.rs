@@ -1,5 +1,5 @@
-//! What stands on somebody's word ends with their right to give it: invitations they sent and API tokens they made, when they are removed
-//! or lowered, and when that happens at the very moment somebody makes use of it.
+//! Invitations and API tokens depend on the role of the person who made them. They end when the person is removed or
+//! loses the role, also if that happens at the moment at which they are used.
 
 use crate::desk::{Answer, Desk};
 use license_core::domain::{

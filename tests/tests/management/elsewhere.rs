@@ -1,4 +1,4 @@
-//! From where API tokens and staff are let in.
+//! The networks from which API tokens and staff are accepted.
 
 use crate::desk::{Answer, Desk};
 use license_core::domain::access::Scope;

@@ -1,4 +1,5 @@
-//! An entry of the audit log that several erasures blank, honest or not in between.
+//! An entry of the audit log that several erasures blank, and that the owner of the database may have changed in
+//! between.
 
 use crate::{desk::Desk, traces::found};
 use license_core::domain::access::PersonRole::Admin;

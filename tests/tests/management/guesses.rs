@@ -1,5 +1,5 @@
-//! Secrets that strangers try: after a few wrong ones from an address PostgreSQL is asked about no more of them, however the address is
-//! written, and whoever has a good one goes on.
+//! Secrets that attackers try: after a few wrong ones from an address PostgreSQL is asked about no more of them,
+//! however the address is written, and clients with a valid secret go on.
 
 use crate::desk::{Answer, Call, Desk};
 use license_core::{

@@ -1,4 +1,4 @@
-//! Licenses: made, edited, decided about and given new keys by whom it is theirs to do.
+//! Licenses: created, edited, suspended, resumed, revoked and given new keys, by the callers who may do so.
 
 use crate::desk::Desk;
 use license_core::{

@@ -1,4 +1,5 @@
-//! What is done to a license while machines hold its seats: through the same acquire and heartbeat that they use.
+//! Changes of a license while machines hold its seats: the machines use the same acquire and heartbeat as in
+//! production.
 
 use crate::{desk::Desk, licenses::own};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};

@@ -18,6 +18,7 @@ mod history;
 mod idempotency;
 mod invitations;
 mod joining;
+mod kept_outcomes;
 #[path = "../keys/mod.rs"]
 mod keys;
 mod license_lists;

@@ -1,4 +1,5 @@
-//! The records in a database of any locale: nothing in them goes by it, and a dump of one machine is the same on another.
+//! PostgreSQL in a database of any locale: nothing in the records depends on the locale, and a dump of one machine
+//! works the same on another.
 
 use crate::{desk::Desk, seat::Seat};
 use license_core::{

@@ -1,4 +1,5 @@
-//! Limits: counted for all instances together, told in headers, and never in the way of who keeps to them.
+//! Rate limits: counted for all instances together, shown in headers, and never a hindrance to callers who keep to
+//! them.
 
 use crate::desk::{Answer, Desk};
 use license_core::domain::{key::LicenseKey, rate::RateLimit};

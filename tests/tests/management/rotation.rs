@@ -1,4 +1,4 @@
-//! A leaked license key is replaced: whoever came in with it is put out if that is asked for, and nobody else.
+//! A leaked license key is replaced: on request the sessions that began with it are ended, and no others.
 
 use crate::{
     desk::{Answer, Desk},

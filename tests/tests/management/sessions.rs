@@ -1,4 +1,4 @@
-//! Live sessions: who sits where, whom one may see, and ending one.
+//! Live sessions: which seat each has, who may see it, and how one is ended.
 
 use crate::{desk::Desk, seat::Seat};
 use license_core::{

@@ -1,4 +1,4 @@
-//! A fresher or stronger sign-in, demanded where something is handed out or taken away (RFC 9470).
+//! A fresher or stronger sign-in, demanded before operations that give or take away rights (RFC 9470).
 
 use crate::desk::{Answer, Desk};
 use license_core::domain::{

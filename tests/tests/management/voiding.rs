@@ -1,4 +1,4 @@
-//! Voided ID tokens: of one organization's people, of staff, and what goes on.
+//! Voided ID tokens: those of an organization's people, those of staff, and what is not affected.
 
 use crate::desk::Desk;
 use license_core::domain::access::{

@@ -1,4 +1,4 @@
-//! Which login has which role, and what it sees then.
+//! Which login has which role, and what the login can see with it.
 
 use super::{ManagedServer, connected};
 use serde_json::json;

@@ -1,4 +1,5 @@
-//! Beside live traffic: whose locks are waited for, for how long, and who waits behind.
+//! Migrations beside live traffic: for how long they wait for locks, and that requests do not wait behind them for
+//! long.
 
 use super::{ManagedServer, applied};
 use license_core::records::{SchemaConnection, SchemaErrorKind};

@@ -1,4 +1,4 @@
-//! What can be wrong at night: each has its exit code and says what to do.
+//! What can be wrong when `migrate` runs: each fault has its exit code, and a message that says what to do.
 
 use super::{ManagedServer, run};
 use std::path::Path;

@@ -1,4 +1,5 @@
-//! A Redis that answers, but with an error: who asks for its lease does not get it, so it is away as if it were silent.
+//! A Redis that answers with an error. A client that needs its lease extended does not get it, so this counts as an
+//! absence of Redis, as if it did not answer at all.
 
 use license_core::ProblemCode;
 use license_tests::{

@@ -1,4 +1,4 @@
-//! Many at once, and everything at once.
+//! Outages under many clients at once, and several outages at once.
 
 use super::INSTANCES;
 use license_core::{

@@ -1,4 +1,4 @@
-//! Who may push.
+//! Which pushes are accepted.
 
 use aws_lc_rs::{
     rand::SystemRandom,

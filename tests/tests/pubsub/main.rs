@@ -1,4 +1,5 @@
-//! Pub/Sub as the reaper uses it: publishing to a real server, the bus of one machine from within and from beside, and who may push.
+//! Pub/Sub as the reaper uses it: publishing to a real server, the bus of one machine in this process and from another,
+//! and which pushes are accepted.
 
 #![allow(clippy::unwrap_used, reason = "tests; clippy.toml's exception does not reach their helper functions")]
 

@@ -1,4 +1,4 @@
-//! Publishing by REST, as a reaper beside `license-local` does, and the door it knocks on.
+//! Publishing by REST, as a reaper beside `license-local` does, and the endpoint of the bus that takes it.
 
 use crate::{DATA_OF_7, share};
 use axum::Router;

@@ -1,4 +1,5 @@
-//! What is over: it moves to its month, is taken away when it was kept for long enough, and nothing that is open is ever touched by that.
+//! The history: ended sessions and published events move to the table of their month and are deleted when they were
+//! kept for long enough, and no open session is ever touched by that.
 
 use super::Book;
 use license_core::{

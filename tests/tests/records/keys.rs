@@ -1,5 +1,5 @@
-//! What a move reads of the records: a handful of rows by key, however large the pool is, however much lies behind it, and whatever PostgreSQL
-//! knows of its tables or was told in an odd moment.
+//! What an operation on a seat reads in PostgreSQL: a handful of rows by key, however large the pool is, however long
+//! its history is, and whatever the statistics of its tables say.
 
 use super::{Book, License, TTL};
 use license_core::{

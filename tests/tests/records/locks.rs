@@ -1,4 +1,4 @@
-//! The lock of a pool: whoever raises its epoch gets through, however many write tickets down.
+//! The lock of a pool: a change that raises the epoch gets it, however many grants are written down at the same time.
 
 use super::Book;
 use license_core::{

@@ -1,8 +1,9 @@
-//! The records' functions, one promise at a time, on a real PostgreSQL and as the roles that serve.
+//! The SQL functions and statements of the records, on a real PostgreSQL and as the roles that serve.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests; clippy.toml's exception does not reach helpers")]
 
 mod changes;
+mod erasing;
 mod given_up;
 mod history;
 mod keys;

@@ -1,4 +1,4 @@
-//! What is always true, after any sequence of operations: PROTOCOL section 6, as far as the records alone can show it.
+//! What holds after any sequence of operations: PROTOCOL, section 6, as far as PostgreSQL alone can show it.
 
 use super::Book;
 use license_core::{

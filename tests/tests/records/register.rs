@@ -1,4 +1,4 @@
-//! Registration: one organization for one person, and a key that is shown only as long as nobody used it.
+//! Registration: one organization for one person, and a key that is shown only until it is first used.
 
 use super::Book;
 use license_core::{

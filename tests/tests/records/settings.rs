@@ -1,4 +1,4 @@
-//! What the records ask of their connections, whatever the database or the role was set to.
+//! The settings that connections of the services have, whatever the database or the role is set to.
 
 use super::Book;
 use license_core::{

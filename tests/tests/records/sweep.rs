@@ -1,5 +1,5 @@
-//! What it costs to find the pools that have something to do, and to look at them: what those pools have, not what others have and not what
-//! they ever had.
+//! The cost of finding the pools that have something to do, and of reading them: it depends on these pools, and not on
+//! other pools or on their history.
 
 use super::Book;
 use license_core::{

@@ -1,5 +1,6 @@
-//! The whole engine against a model of it that a person can read: 100,000 commands, one after the other, on real stores. What requests do
-//! to each other when they overlap is for the simulation; here every answer is determined, and every one is compared.
+//! The whole server against a model of it that a person can read: 100,000 commands, one after the other, on real
+//! stores. How requests affect each other when they overlap is tested by the simulation; here every answer is
+//! determined, and every answer is compared.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a panic with its place")]
 

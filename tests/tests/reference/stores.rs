@@ -1,4 +1,4 @@
-//! What lies in the stores, against what the model knows.
+//! The comparison of what the stores contain with what the model knows.
 
 use crate::{command::Who, engine::Engine, model::Model};
 use license_core::domain::id::Holder;

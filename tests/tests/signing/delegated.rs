@@ -1,4 +1,5 @@
-//! The instance's key: when the root is asked, and what is done while it is away.
+//! The instance's signing key: when the root key is asked for a certificate, and what happens while it cannot be
+//! reached.
 
 use super::{HOUR, bench};
 use license_core::{Error, domain::token::TokenClaims};

@@ -1,4 +1,4 @@
-//! Anybody can verify what we sign: OpenSSL's command line, and a JOSE library that had no part in signing.
+//! Other programs can verify what we sign: the command line of OpenSSL, and a JOSE library that had no part in signing.
 
 use super::{PRODUCT, bench, keys};
 use keys::ISSUER;

@@ -1,4 +1,4 @@
-//! What clients verify offline: each check refuses what it is there for.
+//! What clients verify offline: each check refuses what it was made for.
 
 use super::{HOUR, bench, failed, forge, keys, nonce, offline};
 use keys::ISSUER;

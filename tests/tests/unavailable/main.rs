@@ -1,5 +1,5 @@
-//! A store or the signing key is away: what each service says over HTTP, that nothing is half done, and that all is well by itself
-//! when it is back. And what is refused without asking any store.
+//! A store or the signing key cannot be reached: what each service answers over HTTP, that nothing is half done, and
+//! that the services recover by themselves. Also what is refused without asking any store.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure is a panic with its place")]
 

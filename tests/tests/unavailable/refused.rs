@@ -1,4 +1,5 @@
-//! What is refused, or known already, without asking any store: with both of them stopped it is not 503.
+//! Requests that are refused, or answered from memory, without asking any store: with both stores stopped they are not
+//! answered with 503.
 
 use super::site::{
     ACQUIRE, Answer, HEARTBEAT, REGISTER, RELEASE, Services, Site, VALIDATE, forged, peppers, service_of,

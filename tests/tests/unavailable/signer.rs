@@ -1,4 +1,4 @@
-//! The signing key is away: Cloud KMS at a port where nobody listens.
+//! The root key cannot be reached: Cloud KMS is at a port where nothing listens.
 
 use super::site::{HEARTBEAT, KEYS, RELEASE, SERVICES, Site, VALIDATE, closed_port, kms_at, until_known};
 use serde_json::json;

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 /// The hash before the first entry.
 const NOTHING: [u8; 32] = [0; 32];
-/// How many faults are told apart; the rest is counted.
+/// How many faults are described; further ones are only counted.
 const TOLD: usize = 20;
 
 /// An entry as the chain has it. What a column must have and does not, because somebody took its constraints away, is
@@ -31,7 +31,7 @@ pub struct ChainLink {
     pub actor: String,
     /// What was done.
     pub action: String,
-    /// To what.
+    /// The id of what it was done to.
     pub target: String,
     /// Everything that may be erased some day, as JSON text, byte for byte as it was hashed.
     pub details: String,
@@ -213,8 +213,8 @@ fn worth(peppers: &KeyRing, seal: Option<&str>, of: &[u8]) -> SealStrength {
     }
 }
 
-/// Looks through a chain from its beginning or from where it stopped. Feed it every entry in the order of places, then
-/// let it end.
+/// Checks a chain from its beginning or from where an earlier check stopped: it is given every entry in the order of
+/// places, and then the end.
 pub(super) struct ChainChecker<'a> {
     tenant: TenantId,
     peppers: &'a KeyRing,
@@ -222,9 +222,9 @@ pub(super) struct ChainChecker<'a> {
     pub(super) at: ChainHead,
     /// Whether that entry's seal is good; the seal of the newest vouches for all.
     vouched: bool,
-    /// What was found, the first of it.
+    /// The first faults that were found.
     pub(super) faults: Vec<ChainFault>,
-    /// How much was found.
+    /// The number of faults.
     pub(super) found: usize,
     /// How many entries were looked at.
     pub(super) checked: i64,

@@ -1,4 +1,4 @@
-//! What is written about a license, and which pools Redis must be told of afterwards.
+//! The statements that change a license, and the pools whose copies in Redis are stale afterwards.
 
 use crate::{
     Error, Result,

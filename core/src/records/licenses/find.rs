@@ -7,7 +7,7 @@ use crate::{
 };
 use uuid::Uuid;
 
-/// What a license key opens.
+/// The organization, license and pool that a license key gives access to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyMatch {
     /// The organization.
@@ -19,7 +19,8 @@ pub struct KeyMatch {
 }
 
 impl Records {
-    /// Judges a license key by the records alone. `None`: unknown number or wrong secret, without saying which.
+    /// Judges a license key by PostgreSQL alone. `None`: the number is unknown or the secret is wrong; which of both is
+    /// not said.
     ///
     /// # Errors
     /// [`crate::Error::Records`].
@@ -46,7 +47,7 @@ impl Records {
         }))
     }
 
-    /// Whose license has this public number.
+    /// Finds the organization and the license of a public number.
     ///
     /// # Errors
     /// [`crate::Error::Records`].

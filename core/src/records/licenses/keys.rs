@@ -24,7 +24,7 @@ pub(crate) struct EndedSessions {
 }
 
 impl AuditedChange<'_> {
-    /// The id of the one key of a license that has no end.
+    /// The id of the current key of a license, which is the one without an end.
     pub(crate) async fn current_key(&mut self, id: LicenseId) -> Result<Option<KeyId>> {
         let sql = "-- current_key
             select key_id from license_keys where tenant_id = $1 and license_id = $2 and valid_until is null";
@@ -41,7 +41,7 @@ impl AuditedChange<'_> {
         Ok(sqlx::query_scalar(sql).bind(tenant).bind(id.0).fetch_one(self.sql()).await?)
     }
 
-    /// The records' time in so many seconds.
+    /// The time of PostgreSQL in so many seconds from now.
     pub(crate) async fn time_in(&mut self, seconds: u32) -> Result<OffsetDateTime> {
         let sql = "-- time_in
             select now() + make_interval(secs => $1)";

@@ -27,12 +27,12 @@ pub struct LicenseRow {
     pub number: LicenseNumber,
     /// The product it is for.
     pub product: String,
-    /// What the vendor decided about it.
+    /// Whether it is active, suspended or revoked.
     pub status: Status,
-    /// Since when.
+    /// Since when it has this status.
     #[serde(with = "time::serde::rfc3339")]
     pub status_since: OffsetDateTime,
-    /// What was agreed.
+    /// Its terms.
     pub terms: LicenseTerms,
     /// Rises with every change of what tokens say.
     pub facts_version: i64,
@@ -43,22 +43,22 @@ pub struct LicenseRow {
     pub created_at: OffsetDateTime,
 }
 
-/// A pool of a license, by the records alone.
+/// A pool of a license, as PostgreSQL has it; Redis is not asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PoolOf {
     /// The pool.
     pub id: PoolId,
     /// Its name.
     pub name: PoolName,
-    /// Seats paid for.
+    /// The number of licensed seats.
     pub seats_total: u32,
-    /// Seats above that which are still held since the pool was shrunk.
+    /// The surplus: seats above that number which are still held since it was reduced.
     pub surplus: u32,
     /// Machines that may go on without contact now, those that hold a seat among them.
     pub on_grace: u32,
 }
 
-/// Which licenses of an organization; `None`: whatever it says there.
+/// Which licenses of an organization are asked for; a field that is `None` excludes none.
 #[derive(Clone, Debug, Default)]
 pub struct LicenseFilter {
     /// Its status.
@@ -92,8 +92,9 @@ impl Records {
         let given: Vec<(&str, &String)> =
             filters.into_iter().filter_map(|(column, value)| Some((column, value.as_ref()?))).collect();
         let mut transaction = self.begin(tenant).await?;
-        // One text for each set of filters, so that each is planned with the index of a filter it has. Pools are looked
-        // up one by one, by key: a join, planned for a page of any length, read all of them for twenty.
+        // Each set of filters has a text of its own, so that it is planned with the index of one of its filters. Pools
+        // are read one by one and by key, because a join is planned for a page of any length and read all pools for a
+        // page of twenty licenses.
         let only: String =
             given.iter().enumerate().map(|(at, (column, _))| format!(" and {column} = ${}", at + 4)).collect();
         let sql = format!(

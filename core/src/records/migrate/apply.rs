@@ -1,8 +1,8 @@
 //! The migrations, one transaction each, beside live traffic.
 //!
-//! A statement that waits for a table has everybody else who wants that table wait behind it. So it waits for a fifth
-//! of a second, lets those through who have gathered, and tries again, until [`PATIENCE`] is over. What a file did
-//! before it met the lock is rolled back with its transaction.
+//! While a statement waits for a lock on a table, all later statements on that table wait behind it. So a migration
+//! waits for a fifth of a second, gives up to let the others through, and tries again, until [`PATIENCE`] is over. What
+//! a file did before it had to wait is rolled back with its transaction.
 
 use super::{SchemaConnection, SchemaError, SchemaErrorKind, SchemaResult};
 use sqlx::{
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 /// How long a migration tries for its locks.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Between two tries: longer than a try, so that most of the time nobody waits.
+/// The pause between two tries: longer than a try, so that requests wait for less than half of the time.
 const PAUSE: Duration = Duration::from_millis(300);
 const TABLE: &str = "public._sqlx_migrations";
 

@@ -40,7 +40,8 @@ pub(super) async fn server(connection: &mut PgConnection) -> SchemaResult<()> {
     if encoding != "UTF8" {
         return wrong(format!("the database {name} has the encoding {encoding}; make one with UTF8"));
     }
-    // What a file of ours made is written down in a table; tables without it are somebody else's.
+    // Applied migrations of ours are recorded in a table. A database that has tables and no such record belongs to
+    // another program.
     let sql = "-- strange_tables
         select array(
           select c.relname::text from pg_class c

@@ -1,5 +1,5 @@
 //! Which login has which of the serving roles. Where a server knows its users by what they are (IAM), no service logs in
-//! as `service`: its own user is a member of that role and becomes it.
+//! as `service`: the service logs in as its own user, which is a member of that role, and takes on the role.
 
 use super::{SchemaConnection, SchemaError, SchemaErrorKind, SchemaResult};
 use crate::records::DatabaseRole;
@@ -22,7 +22,7 @@ impl RoleGrant {
     }
 }
 
-/// What became of the grants.
+/// What was changed about the memberships.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GrantReport {
     /// Memberships that were made.
@@ -105,8 +105,8 @@ async fn give(connection: &mut PgConnection, grants: &[RoleGrant], by_grantor: b
     Ok(())
 }
 
-/// Takes each membership away as whose it is. As one's own, where it is somebody else's, the server would warn and change
-/// nothing.
+/// Revokes each membership in the name of the role that granted it. If a membership was granted by another role,
+/// PostgreSQL would only warn and change nothing.
 async fn take(connection: &mut PgConnection, memberships: &[&Membership], by_grantor: bool) -> SchemaResult<()> {
     for it in memberships {
         let names = [it.grant.role.as_str(), &it.grant.user, &it.grantor];
@@ -180,7 +180,8 @@ async fn unknown(connection: &mut PgConnection, wanted: &BTreeSet<RoleGrant>) ->
     Err(SchemaError::new(SchemaErrorKind::UnknownUser, what))
 }
 
-/// Refuses a login that no role limits: it reads and changes every organization's rows whatever it becomes.
+/// Refuses a login that no role limits, such as a superuser: it can read and change the rows of every organization,
+/// whichever role it takes on.
 async fn unlimited(connection: &mut PgConnection, wanted: &BTreeSet<RoleGrant>) -> SchemaResult<()> {
     let sql = "-- unlimited_users
         select rolname::text from pg_roles where rolname = any($1::text[]) and (rolsuper or rolbypassrls) order by 1";

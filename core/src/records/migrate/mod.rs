@@ -69,8 +69,9 @@ impl SchemaConnection {
             }
             tokio::time::sleep(PAUSE).await;
         };
-        // A server that looks for its client ends the work of a `migrate` that was killed, and lets go of its locks.
-        // Not every system can; then it is noticed when the statement is done.
+        // A server that checks whether its client is still there ends the work of a `migrate` that was killed, and
+        // releases its locks. Not every operating system allows the check; then the server notices when the statement
+        // is done.
         let _ = connection.execute("set client_connection_check_interval = '1s'").await;
         checks::server(&mut connection).await?;
         Ok(Self { connection, migrations: compiled() })
@@ -92,8 +93,8 @@ impl SchemaConnection {
         let started = Instant::now();
         let mut waiting = Some(waiting);
         loop {
-            // Asked again and again: a statement that waited would keep its snapshot, and an index that is built
-            // concurrently by the other would wait for this one in turn.
+            // The lock is tried in a loop. A statement that waited for it would keep its snapshot, and if the other
+            // `migrate` builds an index concurrently, that would wait for this statement in turn.
             let sql = "-- lock_schema
                 select pg_try_advisory_lock(hashtextextended('license migrate', 0))";
             let asked = sqlx::query_scalar::<_, bool>(sql).fetch_one(&mut self.connection).await;
@@ -118,7 +119,8 @@ impl SchemaConnection {
         }
     }
 
-    /// Makes the roles, and what is nobody's nobody's (`migrations/roles.sql`). Where it is done it changes nothing.
+    /// Makes the roles and takes away what every role has by default (`migrations/roles.sql`). If that was done before,
+    /// nothing changes.
     ///
     /// # Errors
     /// [`SchemaErrorKind::MissingRight`] for a login that may not make roles.

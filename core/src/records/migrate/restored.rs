@@ -9,10 +9,12 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(300);
 
 impl SchemaConnection {
-    /// Refuses to go on while a service is connected: it may give away a seat in which somebody still believes.
+    /// Refuses to go on while a service is connected: the service might give away a seat whose holder still relies on
+    /// its lease.
     ///
-    /// One without a connection at this moment, because nobody asked it lately, is not seen. [`Self::hold_pools`] keeps
-    /// it from giving a seat while this goes on; what it gave since the restore nobody can tell.
+    /// A service that has no connection at this moment, because it had no request lately, is not seen.
+    /// [`Self::hold_pools`] keeps it from granting a seat while this command works; what it granted since the restore
+    /// cannot be found out.
     ///
     /// # Errors
     /// [`SchemaErrorKind::ServicesRun`] with what is connected.
@@ -48,8 +50,9 @@ impl SchemaConnection {
         Ok(())
     }
 
-    /// Keeps every service from reading a pool, until [`Self::after_restore`] or the end of the connection: one that made
-    /// a copy after Redis was emptied and before the epochs are raised would give seats in which others believe.
+    /// Keeps every service from reading a pool, until [`Self::after_restore`] or the end of the connection. A service
+    /// that made a copy after Redis was emptied and before the epochs are raised would grant seats whose holders of
+    /// before still rely on their leases.
     ///
     /// # Errors
     /// [`SchemaErrorKind::Locked`] if a transaction that reads a pool does not end within 5 s.
@@ -78,8 +81,9 @@ impl SchemaConnection {
         }
     }
 
-    /// Raises every epoch, has every free seat wait and lets nobody sit down for `lease` (`after_restore`,
-    /// docs/OPERATING.md), and lets the pools go. Redis must be empty by then. Answers how many pools there are.
+    /// Raises every epoch, puts every free seat into quarantine and lets no seat be granted for `lease`
+    /// (`after_restore`, docs/OPERATING.md), and releases the pools. Redis must be empty by then. Answers how many
+    /// pools there are.
     ///
     /// # Errors
     /// If the statement failed.

@@ -1,4 +1,4 @@
-//! The first request each function is asked: a real one, made before the process starts.
+//! The first request of each service: a real one, made before the process starts.
 
 use super::ask::Ask;
 use crate::{

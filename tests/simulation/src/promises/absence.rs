@@ -1,5 +1,5 @@
 //! The clock by which an instance may have judged leases: it stands still from an absence of Redis until a while after it
-//! (`core/src/seat_store/contact.rs`).
+//! (`core/src/seat_store/contact/mod.rs`).
 
 use super::{Absence, Question, Seen, case::Case};
 use crate::asked::Verb;

@@ -33,7 +33,7 @@
 //!   was rebuilt last, the new primary has an old copy, and says "full" by that until it is told (section 7); until it
 //!   has a later one nothing is judged either.
 //! * An instance that saw Redis away lets its clock stand still from when it last heard of it until it has been
-//!   answered for a heartbeat's time, at most for a lease (`core/src/seat_store/contact.rs`). Leases and reservations
+//!   answered for a heartbeat's time, at most for a lease (`core/src/seat_store/contact/mod.rs`). Leases and reservations
 //!   are held against that clock (`absence.rs`).
 //! * An instance whose clock is behind lets no lease run out before its time. By it only seats that were given back are
 //!   judged.

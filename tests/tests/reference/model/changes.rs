@@ -1,4 +1,5 @@
-//! What people change without asking Redis, and what befalls it: the copy is stale or lost, and whoever asks next rebuilds it.
+//! Changes that people make without asking Redis, and losses of Redis: the copy is stale or lost, and the next request
+//! rebuilds it.
 
 use super::{Answer, Model, Seat};
 use crate::command::Command;

@@ -1,4 +1,5 @@
-//! How seats and sessions end otherwise than by their client: people end them, and the reaper finds them over.
+//! How seats and sessions end otherwise than by their client: people end them, or the reaper finds that their leases
+//! are over.
 
 use super::{Answer, Model, Seat, Session};
 

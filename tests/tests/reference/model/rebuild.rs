@@ -1,4 +1,5 @@
-//! Whoever asks next rebuilds a copy that is not believed. What this node's latest copy knew goes on; else everybody gets a full lease.
+//! The next request rebuilds a copy that is not used any more. Leases that the latest copy of this node knew go on;
+//! otherwise every holder gets a full lease.
 
 use super::{Model, Seat, TTL};
 
