@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from coditect_license import AsyncLicenseClient, Clock, LicenseClient
+from coditect_license._identity import MachineSources
 
 from .fake_server import ISSUER, KEY, ROOTS, FakeServer, Http
 
@@ -20,6 +21,7 @@ SRC = Path(__file__).resolve().parents[1] / "src"
 os.environ["PYTHONPATH"] = os.pathsep.join([str(SRC), str(SRC.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
 
 START = 1_795_700_000.0
+Make = Callable[..., MachineSources]
 
 
 class FakeClock(Clock):
@@ -92,3 +94,26 @@ def until(condition: Callable[[], Any], timeout: float = 10.0) -> Any:
         if time.monotonic() > over:
             raise AssertionError(f"did not come true within {timeout} s")
         time.sleep(0.01)
+
+
+@pytest.fixture
+def system(tmp_path: Path) -> Make:
+    """A machine as a test describes it: files by their path, and its environment."""
+
+    def make(files: dict[str, str] | None = None, **more: Any) -> MachineSources:
+        root = tmp_path / "root"
+        for name, text in (files or {}).items():
+            path = root / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        usual: dict[str, Any] = {
+            "env": {},
+            "root": root,
+            "platform": "linux",
+            "data_dir": lambda: tmp_path / "data",
+            "hostname": lambda: "box",
+            "node": lambda: 0x021122334455,
+        }
+        return MachineSources(**usual | more)
+
+    return make

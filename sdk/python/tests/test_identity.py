@@ -5,42 +5,16 @@ from __future__ import annotations
 import os
 import threading
 import uuid
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from coditect_license import LicenseClient
-from coditect_license._identity import MachineIdentity, MachineSources, find_machine, hardware_id, installation_parts
+from coditect_license._identity import MachineIdentity, find_machine, hardware_id, installation_parts
 
+from .conftest import Make
 from .fake_server import ISSUER, KEY, ROOTS
-
-Make = Callable[..., MachineSources]
-CONTAINER = "3f" * 32
-
-
-@pytest.fixture
-def system(tmp_path: Path) -> Make:
-    """A machine as a test describes it: files by their path, and its environment."""
-
-    def make(files: dict[str, str] | None = None, **more: Any) -> MachineSources:
-        root = tmp_path / "root"
-        for name, text in (files or {}).items():
-            path = root / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-        usual: dict[str, Any] = {
-            "env": {},
-            "root": root,
-            "platform": "linux",
-            "data_dir": lambda: tmp_path / "data",
-            "hostname": lambda: "box",
-            "node": lambda: 0x021122334455,
-        }
-        return MachineSources(**usual | more)
-
-    return make
 
 
 def test_a_machine_is_its_operating_systems_id(system: Make) -> None:
@@ -83,59 +57,6 @@ def test_where_nothing_can_be_kept_it_is_the_network_card_and_at_last_the_host_n
     assert find_machine(system(**nowhere)).source == "network card"
     drawn = {"node": lambda: 0x01_22_33_44_55_66}  # a drawn node id is another one after every start
     assert find_machine(system(**nowhere, **drawn)).id == "host:box"
-
-
-CONTAINERS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
-    "docker, cgroups v1": ({"proc/self/cgroup": f"12:cpu:/docker/{CONTAINER}\n"}, {}),
-    "docker, cgroups v2": (
-        {
-            ".dockerenv": "",
-            "proc/self/mountinfo": f"1 2 0:1 /var/lib/docker/containers/{CONTAINER}/hostname /etc/hostname rw\n",
-        },
-        {},
-    ),
-    "podman": ({"run/.containerenv": "", "proc/sys/kernel/random/boot_id": "b\n"}, {}),
-    "kubernetes": ({}, {"KUBERNETES_SERVICE_HOST": "10.0.0.1", "HOSTNAME": "studio-7d9f-x2x"}),
-    "ecs": ({}, {"ECS_CONTAINER_METADATA_URI_V4": "http://169.254.170.2/v4/abc-123"}),
-    "cloud run": ({}, {"K_SERVICE": "studio", "K_REVISION": "studio-1"}),
-}
-
-
-@pytest.mark.parametrize("name", CONTAINERS)
-def test_a_container_is_known_by_its_own_id_not_by_its_images(system: Make, name: str) -> None:
-    files, env = CONTAINERS[name]
-    machine = find_machine(system({"etc/machine-id": "0" * 32, **files}, env=env))
-    assert (machine.deployment, machine.source) == ("container", "container")
-    assert machine.instance is not None and "0" * 32 not in machine.id
-
-
-def test_two_pods_of_one_image_are_two_machines(system: Make) -> None:
-    ids = {
-        find_machine(
-            system({"etc/machine-id": "0" * 32}, env={"KUBERNETES_SERVICE_HOST": "10.0.0.1", "HOSTNAME": name})
-        ).id
-        for name in ("pod-a", "pod-b")
-    }
-    assert len(ids) == 2
-
-
-JOBS: list[dict[str, str]] = [
-    {"GITHUB_RUN_ID": "1", "GITHUB_JOB": "test", "GITHUB_REPOSITORY": "a/b"},
-    {"GITHUB_RUN_ID": "1", "GITHUB_JOB": "lint", "GITHUB_REPOSITORY": "a/b"},
-    {"GITLAB_CI": "true", "CI_JOB_ID": "7"},
-    {"CIRCLECI": "true", "CIRCLE_WORKFLOW_JOB_ID": "x"},
-    {"BUILDKITE": "true", "BUILDKITE_JOB_ID": "x"},
-    {"JENKINS_URL": "https://j", "BUILD_TAG": "jenkins-a-1"},
-    {"TF_BUILD": "True", "SYSTEM_JOBID": "x"},
-    {"CI": "true", "BUILD_ID": "9"},
-]
-
-
-def test_every_ci_job_is_a_machine_of_its_own_also_inside_a_container(system: Make) -> None:
-    machines = [find_machine(system({".dockerenv": "", "etc/machine-id": "0" * 32}, env=env)) for env in JOBS]
-    assert {machine.deployment for machine in machines} == {"ci"}
-    assert len({machine.id for machine in machines}) == len(JOBS)
-    assert all(machine.instance for machine in machines)
 
 
 def test_what_is_sent_is_salted_with_the_product_and_is_not_the_machines_id() -> None:

@@ -14,45 +14,17 @@ import re
 import socket
 import sys
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from ._errors import ConfigurationError
 from ._files import write_private
+from ._places import MachineSources, find_ci_job, find_container, machine_id_files, read_text
+
+__all__ = ["MachineSources"]  # it belongs to what is found here, and is defined where all of this can use it
 
 _PRINTABLE = re.compile(r"[\x20-\x7e]{8,128}\Z")
-
-_CI_JOBS = {
-    # One variable each that names a single job, so that a job's processes share a seat and two jobs do not.
-    "GITHUB_RUN_ID": ("GITHUB_REPOSITORY", "GITHUB_RUN_ID", "GITHUB_RUN_ATTEMPT", "GITHUB_JOB", "RUNNER_NAME"),
-    "GITLAB_CI": ("CI_SERVER_HOST", "CI_JOB_ID"),
-    "CIRCLECI": ("CIRCLE_WORKFLOW_JOB_ID", "CIRCLE_BUILD_URL", "CIRCLE_NODE_INDEX"),
-    "BUILDKITE": ("BUILDKITE_JOB_ID",),
-    "JENKINS_URL": ("JENKINS_URL", "BUILD_TAG", "EXECUTOR_NUMBER"),
-    "TF_BUILD": ("SYSTEM_COLLECTIONID", "SYSTEM_JOBID", "BUILD_BUILDID"),
-    "TEAMCITY_VERSION": ("TEAMCITY_BUILDCONF_NAME", "BUILD_NUMBER"),
-    "TRAVIS": ("TRAVIS_JOB_ID",),
-    "BITBUCKET_BUILD_NUMBER": ("BITBUCKET_REPO_UUID", "BITBUCKET_BUILD_NUMBER", "BITBUCKET_STEP_UUID"),
-    "CODEBUILD_BUILD_ID": ("CODEBUILD_BUILD_ID",),
-    "BUILDER_OUTPUT": ("PROJECT_ID", "BUILD_ID"),
-}
-
-
-@dataclass(frozen=True)
-class MachineSources:
-    """What a machine's identity is read from. Tests describe other machines with it."""
-
-    env: Mapping[str, str]
-    root: Path
-    platform: str
-    data_dir: Callable[[], Path]
-    hostname: Callable[[], str]
-    node: Callable[[], int] = uuid.getnode
-    registry: Callable[[], str | None] = lambda: None
-    """The Windows machine GUID."""
-    ioreg: Callable[[], str | None] = lambda: None
-    """The macOS platform UUID."""
 
 
 @dataclass(frozen=True)
@@ -101,8 +73,8 @@ def find_machine(system: MachineSources) -> MachineIdentity:
 
 def find_place(system: MachineSources) -> MachineIdentity:
     """The CI job or the container; elsewhere a desktop without an id. It reads files of the system and writes none."""
-    for deployment, find in (("ci", lambda: _ci_job(system.env)), ("container", lambda: _container(system))):
-        found = _or_none(find)
+    for deployment, find in (("ci", find_ci_job), ("container", find_container)):
+        found = _or_none(lambda find=find: find(system))  # type: ignore[misc]
         if found:
             return MachineIdentity(found, deployment, deployment, _instance(found))
     return MachineIdentity("", "none", "desktop", None)
@@ -157,57 +129,14 @@ def _instance(platform_id: str) -> str:
     return "i-" + hashlib.sha256(platform_id.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _ci_job(env: Mapping[str, str]) -> str | None:
-    for marker, names in _CI_JOBS.items():
-        if env.get(marker):
-            values = [env.get(name, "") for name in names]
-            if any(values):
-                return "ci:" + "\0".join([marker, *values])
-    if env.get("CI", "").lower() in ("true", "1") and env.get("BUILD_ID"):
-        return "ci:" + env["BUILD_ID"]
-    return None
-
-
-def _container(system: MachineSources) -> str | None:
-    """The container's own id, or ``None`` outside of one. Kubernetes, Docker, Podman, ECS and Cloud Run are known."""
-    env = system.env
-    ecs = env.get("ECS_CONTAINER_METADATA_URI_V4") or env.get("ECS_CONTAINER_METADATA_URI")
-    if ecs:
-        return f"ecs:{ecs.rstrip('/').rsplit('/', 1)[-1]}"
-    if env.get("KUBERNETES_SERVICE_HOST"):
-        return f"pod:{env.get('POD_UID') or env.get('HOSTNAME') or host_name(system)}"
-    # os.path.exists never raises, unlike Path.exists, where a directory may not be searched.
-    marked = any(os.path.exists(system.root / name) for name in (".dockerenv", "run/.containerenv"))  # noqa: PTH110
-    in_cgroup = re.search(
-        r"(?:docker|libpod|containerd|kubepods)\S*?([0-9a-f]{64})", _read_text(system.root / "proc/self/cgroup")
-    )
-    if in_cgroup:
-        return f"cgroup:{in_cgroup.group(1)}"
-    if marked or env.get("container") or env.get("K_SERVICE"):
-        # With cgroups v2 the id shows in the mounts of the files the engine puts in; Cloud Run gives each instance a
-        # host name.
-        mounted = re.search(
-            r"/containers/(?:overlay-containers/)?([0-9a-f]{64})/", _read_text(system.root / "proc/self/mountinfo")
-        )
-        revision = env.get("K_REVISION", "")
-        return f"mount:{mounted.group(1)}" if mounted else f"host:{revision}:{host_name(system)}:{_boot(system)}"
-    return None
-
-
-def _boot(system: MachineSources) -> str:
-    return _read_text(system.root / "proc/sys/kernel/random/boot_id").strip()
-
-
 def _os_machine_id(system: MachineSources) -> str | None:
     if system.platform == "win32":
         found = system.registry()
     elif system.platform == "darwin":
         found = system.ioreg()
     else:
-        found = (
-            _read_text(system.root / "etc/machine-id").strip()
-            or _read_text(system.root / "var/lib/dbus/machine-id").strip()
-        )
+        texts = (read_text(system.root / name).strip() for name in machine_id_files(system))
+        found = next((text for text in texts if text), "")
     # "uninitialized" is what systemd writes into images that are still to be started.
     return f"os:{found.lower()}" if found and found != "uninitialized" else None
 
@@ -229,13 +158,6 @@ def _network_card(system: MachineSources) -> str | None:
     # RFC 9562 section 6.10: a node id that was drawn has the multicast bit set, and is another one after the next
     # start.
     return None if node >> 40 & 1 else f"card:{node:012x}"
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text("utf-8", "replace")[:65536]
-    except (OSError, ValueError):
-        return ""
 
 
 def _data_dir() -> Path:
