@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 
 import forked
 import pytest
@@ -49,12 +50,18 @@ class Template:
             assert compileall.compile_dir(place, quiet=1, maxlevels=0)
         for program in (self.programs / "gcloud", self.programs / "tofu", self.clone / "dev"):
             # Not `env python3`: without the start of env, and without what a site adds to Python.
-            program.write_text(f"#!{sys.executable} -IS\nimport sys\nsys.path.insert(0, {str(directory)!r})\n"
+            program.write_text(f"{forked.FIRST_LINE}import sys\nsys.path.insert(0, {str(directory)!r})\n"
                                "import fake\nsys.exit(fake.main())\n")
             program.chmod(0o755)
         (self.clone / ".gitignore").write_text("__pycache__\n/.deploy\n*.auto.tfvars.json\n")
         for words in (["init", "--quiet", "--template="], ["add", "--all"], ["commit", "--quiet", "--message", "first"]):
             git(self.clone, *words)
+        # One file of objects, where each would have one in a folder of its own.
+        git(self.clone, "repack", "-adq")
+        self.first = self.content()
+
+    def content(self) -> dict:
+        return {path: path.read_bytes() for path in self.clone.rglob("*") if path.is_file()}
 
     def _write_values(self):
         opentofu = self.clone / "opentofu"
@@ -76,6 +83,17 @@ def git(clone: pathlib.Path, *words) -> str:
     return done.stdout.strip()
 
 
+def linked_or_copied(source: str, target: str) -> str:
+    """As shutil.copy2; but git's objects and the pieces of ./deploy are the same files in every copy.
+
+    A new file is the dearest thing that a test asks of the disk. A test that changes a piece puts another file there.
+    """
+    if "/.git/objects/" not in source and "/deploy.d/" not in source:
+        return shutil.copy2(source, target)
+    os.link(source, target)
+    return target
+
+
 class Site:
     """A copy of the clone, the fakes and what they recorded."""
 
@@ -88,13 +106,13 @@ class Site:
         """The same once more, as it is now."""
         other = Site(directory)
         for mine, theirs in ((self.clone, other.clone), (self.home, other.home), (self.programs, other.programs)):
-            shutil.copytree(mine, theirs, symlinks=True)
+            shutil.copytree(mine, theirs, symlinks=True, copy_function=linked_or_copied)
         return other
 
     def begin(self, template: Template) -> "Site":
         """As every test begins."""
         self.home.mkdir()
-        shutil.copytree(template.clone, self.clone, symlinks=True)
+        shutil.copytree(template.clone, self.clone, symlinks=True, copy_function=linked_or_copied)
         shutil.copytree(template.programs, self.programs)
         self.put("platform.outputs.json", {"platform": {"project": "acme", "records": {"max_connections": 50}}})
         self.put("services.outputs.json", {"revisions": GOOD})
@@ -164,6 +182,14 @@ class Site:
         finally:
             sys.path.pop(0)
 
+    def change_piece(self, name: str, old: str, new: str):
+        """Have another file of deploy.d here: the one that is here, every other test has too."""
+        path = self.clone / "deploy.d" / name
+        text = path.read_text()
+        assert old in text, f"{name} has no {old!r} any more"
+        path.unlink()
+        path.write_text(text.replace(old, new))
+
     def forget_calls(self):
         (self.home / "calls").unlink(missing_ok=True)
 
@@ -212,8 +238,10 @@ def real(site, *words, project="acme-dev", before=None, python=(), **options) ->
 
 
 @pytest.fixture(scope="session")
-def template(tmp_path_factory) -> Template:
-    return Template(tmp_path_factory.mktemp("template"))
+def template(tmp_path_factory) -> Iterator[Template]:
+    one = Template(tmp_path_factory.mktemp("template"))
+    yield one
+    assert one.content() == one.first, "a test wrote into a file that it shares with every other test"
 
 
 @pytest.fixture

@@ -1,25 +1,35 @@
-"""Runs ./deploy in a fork of the tests' own Python, which has the standard library loaded already.
+"""Runs ./deploy, and the fakes that it starts, in forks of the tests' own Python, which has loaded the standard library.
 
-It is the script itself, from its first line to its exit code, with its own arguments, environment, standard streams and
-process. Only the start of Python is left out, which takes longer than all that ./deploy does itself.
+Each is the script itself, from its first line to its exit code, with its own arguments, environment, standard streams
+and process. Only the start of Python is left out, which takes longer than all that ./deploy or a fake does itself.
+./deploy starts the fakes by subprocess.Popen as it starts programs, with its pipes, sessions and signals; the one thing
+that is not done is the exec in the child. What is no fake of ours is executed; and `conftest.real` starts ./deploy as a
+shell does, fakes and all.
 """
 
-import argparse  # noqa: F401 - here and below: what ./deploy imports, loaded once for every fork
+import argparse  # noqa: F401 - here and below: what ./deploy and the fakes import, loaded once for every fork
+import functools
+import gc
 import hashlib  # noqa: F401
 import http.client  # noqa: F401
 import os
 import runpy
+import select
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import textwrap  # noqa: F401
 import threading
-import time
 import traceback
 import urllib.request  # noqa: F401
 
 PATIENCE_SECONDS = 60
+# The first line of a program that may be run in a fork: this Python, without what its surroundings add to it.
+FIRST_LINE = f"#!{sys.executable} -IS\n"
+# No script here opens as many files; what a fork has open besides its standard streams is not its own.
+_MOST_FILES = 1024
 
 
 def run(script, arguments: list, *, env: dict, feed: str, patience=PATIENCE_SECONDS) -> subprocess.CompletedProcess:
@@ -30,10 +40,14 @@ def run(script, arguments: list, *, env: dict, feed: str, patience=PATIENCE_SECO
     with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as errors:
         given.write(feed.encode())
         given.seek(0)
+        # Closed by the kernel when the child ends, whatever it ends by.
+        alive, held = os.pipe()
         child = os.fork()
         if child == 0:
-            _become(words, env, (given.fileno(), out.fileno(), errors.fileno()))
-        code = _await(child, patience)
+            _as_deploy(words, env, (given.fileno(), out.fileno(), errors.fileno()))
+        os.close(held)
+        code = _await(child, alive, patience)
+        os.close(alive)
         texts = []
         for stream in (out, errors):
             stream.seek(0)
@@ -43,35 +57,66 @@ def run(script, arguments: list, *, env: dict, feed: str, patience=PATIENCE_SECO
     return subprocess.CompletedProcess(words, code, *texts)
 
 
-def _await(child: int, patience: float):
-    deadline = time.monotonic() + patience
-    while time.monotonic() < deadline:
-        found, status = os.waitpid(child, os.WNOHANG)
-        if found:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.002)
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return None
+def _await(child: int, alive: int, patience: float):
+    ended, _, _ = select.select([alive], [], [], patience)
+    if not ended:
+        os.kill(child, signal.SIGKILL)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    return code if ended else None
 
 
-def _become(words: list, env: dict, streams: tuple):
+def _as_deploy(words: list, env: dict, streams: tuple):
+    for wanted, stream in enumerate(streams):
+        os.dup2(stream, wanted)
+    _forget_pieces()
+    subprocess.Popen = _Popen
+    _become(words, env)
+
+
+class _Popen(subprocess.Popen):
+    """As Popen, but for the exec of a fake."""
+
+    def __init__(self, words, *more, env=None, **options):
+        program = shutil.which(words[0], path=(env or os.environ).get("PATH"))
+        if threading.active_count() == 1 and program and _may_be_forked(program):
+            # Called in the child, where the program would be executed: its streams and its session are made.
+            options["preexec_fn"] = functools.partial(_as_fake, [program, *words[1:]], env or dict(os.environ))
+        super().__init__(words, *more, env=env, **options)
+
+
+def _may_be_forked(program: str) -> bool:
+    with open(program, "rb") as file:
+        return file.read(len(FIRST_LINE)) == FIRST_LINE.encode()
+
+
+def _as_fake(words: list, env: dict):
+    os.closerange(3, _MOST_FILES)
+    for number in set(signal.Signals) - {signal.SIGKILL, signal.SIGSTOP}:
+        if callable(signal.getsignal(number)):
+            signal.signal(number, signal.SIG_DFL)
+    # As Python begins.
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    _become(words, env)
+
+
+def _become(words: list, env: dict):
     """Never returns: what the tests' Python would do at its own end is not this process's to do."""
     code = 70
+    # Kept until the end: what they hold and have not written is for whoever was forked to write.
+    others = (sys.stdin, sys.stdout, sys.stderr)
     try:
-        for wanted, stream in enumerate(streams):
-            os.dup2(stream, wanted)
+        gc.freeze()
         sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")  # noqa: SIM115
         sys.argv = words
-        _forget_pieces()
         os.environ.clear()
         os.environ.update(env)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         code = _exit_code(words[0])
         sys.stdout.flush()
         sys.stderr.flush()
     finally:
-        os._exit(code)
+        os._exit(code if others else 70)
 
 
 def _forget_pieces():

@@ -87,8 +87,7 @@ def test_a_saved_plan_that_cannot_be_read_is_told(site, answer):
 
 
 def test_a_fault_of_the_program_itself_says_so_and_keeps_its_lines(site):
-    piece = site.clone / "deploy.d/firstday.py"
-    piece.write_text(piece.read_text().replace("    Environment(name)\n", "    raise ZeroDivisionError(name)\n"))
+    site.change_piece("firstday.py", "    Environment(name)\n", "    raise ZeroDivisionError(name)\n")
     words = site.refused(70, "firstday", "dev")
     assert "Traceback" in words and "fault of ./deploy itself" in words.strip().splitlines()[-1]
 

@@ -104,15 +104,20 @@ def environment(records: int = 1, seats: int = 1, keys: str = "https://127.0.0.1
 
 def check_service(root: pathlib.Path, name: str) -> tuple[float, float]:
     """It runs as the first process, without any right of root's, and finishes what is under way on SIGTERM. Gives the
-    seconds from its start to its first answer, the making of its container included, and those that its end took."""
+    seconds from its start to its first answer, the making of its container included, and those that its end took.
+
+    The first answer is to what Cloud Run asks a new instance: /health/started, 503 while its stores are away. The one to
+    /health/live may be two seconds later: it waits until each store was tried, and PostgreSQL is for as long.
+    """
     with socket.socket() as records, socket.socket() as seats:
         for store in (records, seats):
             store.bind(("127.0.0.1", 0))  # and does not listen: connections are refused
         ports = [store.getsockname()[1] for store in (records, seats)]
         started = time.monotonic()
         with container.started(root, name, environment(*ports)) as process:
-            holds(process.get("/health/live")[0] == 200, f"/{name} does not live.")
+            holds(process.get("/health/started")[0] == 503, f"/{name} says that it has started without its stores.")
             answered = time.monotonic() - started
+            holds(process.get("/health/live")[0] == 200, f"/{name} does not live.")
             status = process.status()
             holds(status["NSpid"][-1] == "1", f"/{name} is not the first process.")
             holds(
