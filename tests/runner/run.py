@@ -35,7 +35,7 @@ SUPERVISE = Path(__file__).with_name("supervise.py")
 SLOWEST = 10
 # Seconds that a job may be known to take to be run by --quick.
 QUICK = 20
-# `test name ... ok <1.234s>`, and pytest's `1.23s call     tests/test_x.py::name`.
+# `test name ... ok <1.234s>`, and pytest's `1.23s call     test_x.py::name`.
 RUST_TEST = re.compile(r"^test (\S+)(?: - should panic)? \.\.\. \w+ <([\d.]+)s>", re.MULTILINE)
 PYTEST_TEST = re.compile(r"^([\d.]+)s (?:call|setup|teardown) +(\S+)", re.MULTILINE)
 PASSED = re.compile(r"(?:^test result: .* |^)(\d+) passed", re.MULTILINE)

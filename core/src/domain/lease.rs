@@ -16,20 +16,24 @@ pub struct LeaseTiming {
     pub max_connection_age: Duration,
 }
 
+// An answer of a deposed primary arrives at the latest when the oldest connection and the request over it are over. A
+// drain that is shorter would let it count after a rebuild, and a seat could have two holders.
+const _: () = assert!(
+    LeaseTiming::DRAIN.as_millis() > LeaseTiming::MAX_CONNECTION_AGE.as_millis() + LeaseTiming::DEADLINE.as_millis(),
+    "the drain must be longer than the age of a connection and the deadline of a request together"
+);
+
 impl LeaseTiming {
     /// The time of a request from its receipt to its answer. A request that takes longer is answered with 503.
     pub const DEADLINE: Duration = Duration::from_secs(5);
     /// The default of `max_connection_age`; a test may set a smaller one.
     pub const MAX_CONNECTION_AGE: Duration = Duration::from_secs(30);
+    /// The default of `drain`.
+    pub const DRAIN: Duration = Duration::from_secs(45);
 
     /// The durations for a lease of `ttl`, with a heartbeat after every 30 % of it.
     pub fn with_ttl(ttl: Duration) -> Self {
-        Self {
-            ttl,
-            drain: Duration::from_secs(45),
-            heartbeat: ttl * 3 / 10,
-            max_connection_age: Self::MAX_CONNECTION_AGE,
-        }
+        Self { ttl, drain: Self::DRAIN, heartbeat: ttl * 3 / 10, max_connection_age: Self::MAX_CONNECTION_AGE }
     }
 
     /// The durations for a lease of `lease_ms` milliseconds if that is shorter than `ttl`. The heartbeat becomes

@@ -3,7 +3,7 @@
 use super::login::{RecordsAddress, TokenLogin, is_refused};
 use crate::{
     Error, Result,
-    domain::{id::TenantId, secret::KeyRing},
+    domain::{id::TenantId, lease::LeaseTiming, secret::KeyRing},
     error::chain,
 };
 use sqlx::{
@@ -28,6 +28,10 @@ const NO_TRANSACTION: &str = "BEGIN; ROLLBACK";
 /// How long one call is repeated while its outcome is unknown. A request has no time for three calls that use all of
 /// this, so the deadline of the caller counts as well.
 pub(crate) const REPEAT: Duration = Duration::from_secs(4);
+const _: () = assert!(
+    REPEAT.as_millis() < LeaseTiming::DEADLINE.as_millis(),
+    "a call that is repeated must end within the deadline of its request"
+);
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(10);
 

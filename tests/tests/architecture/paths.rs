@@ -8,8 +8,11 @@ const FOLDERS: &str = "core|functions|local|pubsub|tests|migrations|docs|sdk|dep
 
 /// What comments of a file name and what is not there. A path from the root or from the folder of the package counts.
 fn lost_paths(name: &str, text: &str) -> Vec<String> {
-    let path = Regex::new(&format!(r"\b((?:{FOLDERS})/[A-Za-z0-9_./-]+\.(?:rs|sql|lua|md|py|sh|tf|json))\b")).unwrap();
-    let comment = Regex::new(r"(?://|--|#|\*)[ /!](.*)$").unwrap();
+    // Nothing stands before it that would make it the end of another path or of an address.
+    let path = format!(r"(?:^|[^A-Za-z0-9_./-])((?:{FOLDERS})/[A-Za-z0-9_./-]+\.(?:rs|sql|lua|md|py|sh|tf|json))\b");
+    let path = Regex::new(&path).unwrap();
+    // An even number of quotes before it: it does not stand in a text.
+    let comment = Regex::new(r#"^(?:[^"]*"[^"]*")*[^"]*?(?://|--|#|\*)[ /!](.*)$"#).unwrap();
     let mut lost = Vec::new();
     for (at, line) in text.lines().enumerate() {
         let Some(said) = comment.captures(line) else { continue };

@@ -1,10 +1,10 @@
-//! README and OPERATING name the ports at which `license-local` serves: its own first, then one for each service in the
-//! order of the table of services, then the identity provider's.
+//! Which services there are, in words, in a diagram, and by the ports at which `license-local` serves: its own first,
+//! then one for each service in the order of the table of services, then the identity provider's.
 
-use super::{facts, hold, read};
+use super::{differences, facts, hold, read};
 use license_functions::SERVICES;
 use regex::Regex;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The port of each line that the program prints, if no port was asked for and none is taken.
 fn ports() -> BTreeMap<String, u16> {
@@ -71,4 +71,36 @@ fn readme_shows_each_service_with_the_port_that_it_has() {
 #[test]
 fn operating_names_the_port_of_the_demo_identity_provider() {
     hold("docs/OPERATING.md", wrong_ports, &[("http://127.0.0.1:8087/token", "http://127.0.0.1:8086/token")]);
+}
+
+/// The services that a text lists between two of its words: `a, b and c`.
+fn listed(text: &str, from: &str, to: &str) -> BTreeSet<String> {
+    let start = text.find(from).unwrap_or_else(|| panic!("no text {from:?}")) + from.len();
+    let list = &text[start..start + text[start..].find(to).unwrap_or_else(|| panic!("no text {to:?}"))];
+    list.replace(" and ", ", ").split(", ").map(str::to_owned).collect()
+}
+
+#[test]
+fn where_the_services_are_listed_in_words_all_are_named() {
+    let all = |from: &'static str, to: &'static str| {
+        move |text: &str| differences("the service", &listed(text, from, to), &facts::services())
+    };
+    hold("README.md", all("the services: ", ", and what"), &[("admin and reaper, and", "and admin, and")]);
+    hold("docs/GLOSSARY.md", all("One of the server programs: ", "."), &[("admin and reaper.", "and admin.")]);
+    hold("functions/Cargo.toml", all("The services: ", "."), &[("admin, reaper.", "admin, janitor.")]);
+}
+
+/// The services in the diagram of the programs.
+fn drawn(text: &str) -> Vec<String> {
+    let start = text.find("subgraph services[").expect("the diagram of the programs");
+    let diagram = &text[start..start + text[start..].find("\n  end").expect("its end")];
+    let node = Regex::new(r#"(?m)^    ([a-z]+)\[""#).unwrap();
+    let nodes = node.captures_iter(diagram).map(|found| found[1].to_owned()).collect();
+    differences("the service", &nodes, &facts::services())
+}
+
+#[test]
+fn the_diagram_of_the_programs_has_every_service() {
+    let release = "    release[\"release\"]\n";
+    hold("docs/ARCHITECTURE.md", drawn, &[(release, ""), (release, "    releases[\"release\"]\n")]);
 }

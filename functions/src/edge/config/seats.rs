@@ -14,7 +14,12 @@ pub fn timing(env: &Environment) -> ConfigResult<LeaseTiming> {
     // A shorter drain lets an answer of a deposed Redis primary arrive after a rebuild's leases; only test machines may
     // risk it.
     let least = (LeaseTiming::MAX_CONNECTION_AGE + LeaseTiming::DEADLINE).as_secs();
-    let drain = env.seconds("SEAT_DRAIN_SECONDS", 45, if env.on_cloud_run() { least } else { 0 }, 3600)?;
+    let drain = env.seconds(
+        "SEAT_DRAIN_SECONDS",
+        LeaseTiming::DRAIN.as_secs(),
+        if env.on_cloud_run() { least } else { 0 },
+        3600,
+    )?;
     let mut timing = LeaseTiming::with_ttl(Duration::from_secs(ttl));
     timing.drain = Duration::from_secs(drain);
     if env.get("HEARTBEAT_SECONDS").is_some() {
