@@ -1,7 +1,10 @@
 //! Words of the wire that API.md lists, and the sentences that refuse any other word.
 
 use super::{differences, facts::found, hold, markdown::section};
-use license_core::domain::access::{PersonRole, Scope};
+use license_core::domain::{
+    access::{PersonRole, Scope},
+    license::{HolderBy, OfflinePolicy, Status},
+};
 use regex::Regex;
 use std::collections::BTreeSet;
 
@@ -52,4 +55,7 @@ fn the_sentence_about_a_wrong_word_lists_the_words_there_are() {
     }
     assert_eq!(words::<Scope>("-"), Scope::ALL.iter().map(ToString::to_string).collect());
     assert_eq!(words::<PersonRole>("-"), PersonRole::ALL.iter().map(ToString::to_string).collect());
+    assert_eq!(words::<OfflinePolicy>("-"), OfflinePolicy::ALL.iter().map(ToString::to_string).collect());
+    assert_eq!(words::<Status>("-"), Status::ALL.iter().map(ToString::to_string).collect());
+    assert_eq!(words::<HolderBy>("-"), HolderBy::ALL.iter().map(ToString::to_string).collect());
 }
