@@ -48,7 +48,7 @@ fn changed(file: &Path) -> Option<SystemTime> {
     file.metadata().and_then(|meta| meta.modified()).ok()
 }
 
-/// What every function needs to run over a world's stores, with the keys the world's own moves use.
+/// What every function needs to run over a world's stores, with the keys of the seat protocol of that world.
 pub async fn variables(world: &World, dir: &std::path::Path) -> BTreeMap<String, String> {
     use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
     let root = dir.join("root.pem");

@@ -38,7 +38,7 @@ pub async fn root() -> Arc<LocalRoot> {
 /// `iss` of everything the tests' worlds sign.
 pub const ISSUER: &str = "https://licenses.example.com";
 
-/// A world of its own.
+/// The stores, the seat protocol, one organization and a clock, which no other test uses.
 pub struct World {
     pub redis: RedisServer,
     pub database: PgConnectOptions,
@@ -214,7 +214,7 @@ impl World {
         PgConnection::connect_with(&self.database).await.unwrap()
     }
 
-    /// The rows of a query of one number.
+    /// The number that a query answers.
     pub async fn count(&self, sql: &'static str) -> i64 {
         sqlx::query_scalar(sql).fetch_one(&mut self.truth().await).await.unwrap()
     }
@@ -228,7 +228,7 @@ impl World {
         client.get_multiplexed_async_connection_with_config(&patient).await.unwrap()
     }
 
-    /// Forgets everything Redis knew.
+    /// Deletes everything in Redis.
     pub async fn flush(&self) {
         ::redis::cmd("FLUSHALL").exec_async(&mut self.redis().await).await.unwrap();
     }
@@ -331,7 +331,7 @@ async fn instance(seats: SeatStore, database: &PgConnectOptions, timing: LeaseTi
     SeatProtocol::new(seats, Records::with(database.clone(), DatabaseRole::Service, 16), signer, settings)
 }
 
-/// Under which the tests' worlds hash license keys and seal the audit log.
+/// The pepper by which the worlds of tests hash license keys and seal audit logs.
 pub fn peppers() -> KeyRing {
     KeyRing::single(vec![2; 32])
 }
