@@ -1,6 +1,6 @@
 """The smoke test against a real server: license-local, as it stands and as an environment of the pipeline.
 
-The binary is LICENSE_LOCAL, or that of this clone (`cargo build -p license-local`, which ./dev test does before).
+The binary is LICENSE_LOCAL, or that of this clone, which tests/cloud/parts/smoke builds.
 """
 
 import json
@@ -18,9 +18,6 @@ from conftest import IMAGE, OLD, REPOSITORY
 
 sys.path.insert(0, str(REPOSITORY / "deploy.d"))
 BINARY = pathlib.Path(os.environ.get("LICENSE_LOCAL") or REPOSITORY / "target/debug/license-local")
-needs_server = pytest.mark.skipif(
-    not BINARY.exists(), reason="license-local is not built: cargo build -p license-local"
-)
 
 
 def free_ports(count: int) -> int:
@@ -43,6 +40,7 @@ class Server:
     """A license-local with a data directory and lines of its own."""
 
     def __init__(self, directory: pathlib.Path, **variables):
+        assert BINARY.exists(), f"{BINARY} is not there: build it by cargo build --bins"
         self.data = directory / "data"
         self.lines = directory / "lines"
         settings = {"LOG_LEVEL": "info", "LOG_FORMAT": "json", "REAPER_PERIOD_SECONDS": "2", **variables}
@@ -82,7 +80,6 @@ def smoke(server, *words, address=None):
     )
 
 
-@needs_server
 def test_every_check_passes_and_what_only_the_cloud_has_is_named(server):
     done = smoke(server, "--lines", server.lines)
     assert done.returncode == 0, done.stderr
@@ -93,7 +90,6 @@ def test_every_check_passes_and_what_only_the_cloud_has_is_named(server):
     assert without.returncode == 0 and "the tick" in without.stderr.splitlines()[-1]
 
 
-@needs_server
 def test_a_root_key_that_is_not_pinned_is_red(server, tmp_path):
     other = tmp_path / "data"
     other.mkdir()
@@ -107,7 +103,6 @@ def test_a_root_key_that_is_not_pinned_is_red(server, tmp_path):
     assert done.returncode == 14 and "is pinned" in done.stderr
 
 
-@needs_server
 def test_a_service_that_believes_invented_addresses_is_red(server):
     """Through the functions on their own, which believe as many proxies as they are told."""
     import signed_token
@@ -190,7 +185,6 @@ def as_environment(site, server):
 FUNCTIONS = list(json.loads((REPOSITORY / "opentofu/functions.json").read_text())["functions"])
 
 
-@needs_server
 def test_a_green_smoke_test_lets_the_release_be_promoted(site, server):
     as_environment(site, server)
     done = site.ok("smoke", "dev")
@@ -201,7 +195,6 @@ def test_a_green_smoke_test_lets_the_release_be_promoted(site, server):
     site.ok("promote", "dev")
 
 
-@needs_server
 def test_another_image_than_was_deployed_is_red(site, server):
     as_environment(site, server)
     site.put("serving.json", {**dict.fromkeys(FUNCTIONS, IMAGE), "release": OLD})
