@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from .fake_server import Http
+from .fake_server import KEY, ROOTS, Http
 from .test_given_back import kept
 from .test_lifecycle import POSIX, Program, run
 
@@ -38,7 +41,7 @@ seat.release()
         assert program.line() == "forked"
     status, _, err = program.end()
     assert status == 0, err
-    assert not kept(http.fake) and len(http.fake.sessions) == 3
+    assert http.fake.released and len(http.fake.sessions) == 3
 
 
 @POSIX
@@ -154,3 +157,31 @@ if pid == 0:
 assert os.waitpid(pid, 0)[1] == 0
 """
     run(http, tmp_path, code)
+
+
+BILLIARD_WORKER = """
+import os, sys, types
+from coditect_license import LicenseClient
+
+# What billiard's pool makes of a worker process: it ends by os._exit, after a call of the worker's on_exit.
+worker = types.SimpleNamespace(on_exit={on_exit})
+current = types.SimpleNamespace(_target=worker)
+sys.modules["billiard.process"] = types.SimpleNamespace(_current_process=current)
+settings = {"key": sys.argv[2], "product": "studio", "roots": sys.argv[3], "offline": False}
+client = LicenseClient(sys.argv[1], **settings)
+seat = client.seat()
+if worker.on_exit is not None:
+    worker.on_exit(os.getpid(), 0)
+os._exit(0)
+"""
+
+
+@POSIX
+@pytest.mark.parametrize(("on_exit", "said"), [("None", ""), ("lambda pid, code: os.write(1, b'former')", "former")])
+def test_a_worker_of_billiards_pool_gives_its_seat_back(http: Http, tmp_path: Path, on_exit: str, said: str) -> None:
+    roots = tmp_path / "roots.json"
+    roots.write_text(json.dumps(ROOTS))
+    command = [sys.executable, "-c", BILLIARD_WORKER.replace("{on_exit}", on_exit), http.url, KEY, str(roots)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+    assert (done.stdout, done.stderr) == (said, "")
+    assert len(http.fake.sessions) == 1 and not kept(http.fake)

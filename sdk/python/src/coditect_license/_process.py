@@ -133,6 +133,27 @@ def _finalize_with_multiprocessing() -> None:
         if util is not None:
             with contextlib.suppress(Exception):
                 util.Finalize(None, release_all, exitpriority=100)
+    _finalize_with_billiard_pool()
+
+
+def _finalize_with_billiard_pool() -> None:
+    """Give seats back when a worker of billiard's pool ends, as each of Celery's does.
+
+    It runs neither what atexit has nor finalizers: it calls ``on_exit`` of its worker, and then ``os._exit``.
+    """
+    billiard = sys.modules.get("billiard.process")
+    worker = getattr(getattr(billiard, "_current_process", None), "_target", None)
+    if not hasattr(worker, "on_exit"):
+        return
+    former = worker.on_exit
+
+    def on_exit(pid: int, exitcode: int) -> None:
+        release_all()
+        if former is not None:
+            former(pid, exitcode)
+
+    with contextlib.suppress(Exception):
+        worker.on_exit = on_exit
 
 
 def _before_fork() -> None:
