@@ -1,9 +1,11 @@
-"""What is promised of kubernetes/base. The last lines plant faults: each check must refuse its own."""
+"""What is promised of kubernetes/base. The last lines plant faults: each check must refuse its own.
+
+check.py KUSTOMIZE      the program that puts the base together
+"""
 
 import copy
 import json
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -134,14 +136,11 @@ def check_parts(documents: list[Document]) -> None:
     holds(level == "restricted", f"the namespace enforces {level}")
 
 
-def rendered() -> list[Document] | None:
-    """The base as Kustomize puts it together, where there is a program that can."""
-    for command in (["kustomize", "build"], ["kubectl", "kustomize"]):
-        if shutil.which(command[0]):
-            done = subprocess.run([*command, str(BASE)], capture_output=True, text=True, check=False)
-            holds(done.returncode == 0, f"{command[0]} refuses the base: {done.stderr}")
-            return list(yaml.safe_load_all(done.stdout))
-    return None
+def rendered(kustomize: str) -> list[Document]:
+    """The base as Kustomize puts it together."""
+    done = subprocess.run([kustomize, "build", str(BASE)], capture_output=True, text=True, check=False)
+    holds(done.returncode == 0, f"Kustomize refuses the base: {done.stderr}")
+    return list(yaml.safe_load_all(done.stdout))
 
 
 def check_rendered(documents: list[Document]) -> None:
@@ -209,13 +208,9 @@ def main() -> None:
         holds(listed == [path.name for path in files], f"kustomization.yaml lists {listed}")
         for check in CHECKS:
             check(documents)
-        if (built := rendered()) is None:
-            print(
-                "kubernetes: NOT rendered, because neither kustomize nor kubectl is here; objects were checked alone"
-            )
-        else:
-            check_rendered(built)
-            print(f"kubernetes: rendered by Kustomize into {len(built)} objects")
+        built = rendered(sys.argv[1])
+        check_rendered(built)
+        print(f"kubernetes: rendered by Kustomize into {len(built)} objects")
     except Refused as refused:
         sys.exit(f"kubernetes: {refused}.")
     faults = planted()
