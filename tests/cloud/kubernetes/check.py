@@ -1,4 +1,7 @@
-"""What is promised of kubernetes/base. The last lines plant faults: each check must refuse its own."""
+"""What is promised of kubernetes/base. The last lines plant faults: each check must refuse its own.
+
+check.py KUSTOMIZE      the program that puts the base together
+"""
 
 import copy
 import json
@@ -6,6 +9,8 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +18,8 @@ import kubernetes_validate
 import yaml
 
 BASE = Path("kubernetes/base")
+PAGE = Path("docs/KUBERNETES.md")
+DIGEST = "sha256:" + "a" * 64
 DESCRIPTION = json.loads(Path("opentofu/functions.json").read_text())
 # The oldest one that is supported, and the newest that the validator knows.
 VERSIONS = ("1.33", "1.36")
@@ -134,14 +141,11 @@ def check_parts(documents: list[Document]) -> None:
     holds(level == "restricted", f"the namespace enforces {level}")
 
 
-def rendered() -> list[Document] | None:
-    """The base as Kustomize puts it together, where there is a program that can."""
-    for command in (["kustomize", "build"], ["kubectl", "kustomize"]):
-        if shutil.which(command[0]):
-            done = subprocess.run([*command, str(BASE)], capture_output=True, text=True, check=False)
-            holds(done.returncode == 0, f"{command[0]} refuses the base: {done.stderr}")
-            return list(yaml.safe_load_all(done.stdout))
-    return None
+def rendered(kustomize: str, folder: Path) -> list[Document]:
+    """A folder as Kustomize puts it together."""
+    done = subprocess.run([kustomize, "build", str(folder)], capture_output=True, text=True, check=False)
+    holds(done.returncode == 0, f"Kustomize refuses {folder.name}: {done.stderr}")
+    return list(yaml.safe_load_all(done.stdout))
 
 
 def check_rendered(documents: list[Document]) -> None:
@@ -156,6 +160,44 @@ def check_rendered(documents: list[Document]) -> None:
     first = {d["kind"] for d in documents if d["metadata"].get("labels", {}).get("license-server/step") == "migrate"}
     wanted = {"Namespace", "NetworkPolicy", "ConfigMap", "ServiceAccount", "Job"}
     holds(first == wanted, f"before the services, {sorted(first)} are applied")
+
+
+def overlay(kustomize: str, *blocks: str) -> list[Document]:
+    """An overlay that is written as docs/KUBERNETES.md shows it, beside the base."""
+    with tempfile.TemporaryDirectory(prefix="license-overlay-") as place:
+        shutil.copytree(BASE, Path(place, "base"))
+        folder = Path(place, "overlay")
+        folder.mkdir()
+        (folder / "kustomization.yaml").write_text("".join(blocks).replace("sha256:…", DIGEST))
+        # The way in, which is whatever the cluster has.
+        (folder / "ingress.yaml").write_text(
+            "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: front}\n"
+            "spec: {defaultBackend: {service: {name: admin, port: {name: http}}}}\n"
+        )
+        return rendered(kustomize, folder)
+
+
+def check_overlay(kustomize: str) -> None:
+    """What the page shows is an overlay of this base: its image runs everywhere, and its settings are read."""
+    found = re.findall(r"^( *)```yaml\n(.*?)^ *```$", PAGE.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    whole, without_clock = (textwrap.dedent(text) for _, text in found)
+    documents = overlay(kustomize, whole)
+    check_rendered(documents)
+    (settings,) = (d["data"] for n, d in of_kind(documents, "ConfigMap").items() if n.startswith("settings-"))
+    own = [line.split("=")[0] for line in yaml.safe_load(whole)["configMapGenerator"][0]["literals"]]
+    for name, template in pods(documents).items():
+        container = template["spec"]["containers"][0]
+        image = container["image"]
+        holds(name == "tick" or image == f"registry.example.com/license-server@{DIGEST}", f"{name} runs {image}")
+    asked = {
+        variable["valueFrom"]["configMapKeyRef"]["key"]
+        for template in pods(documents).values()
+        for variable in template["spec"]["containers"][0]["env"]
+        if "configMapKeyRef" in variable.get("valueFrom", {})
+    }
+    holds(set(own) <= set(settings) & asked, f"nobody reads {sorted(set(own) - asked)} of the overlay's settings")
+    holds("tick" in pods(documents), "the overlay has lost the clock")
+    holds("tick" not in pods(overlay(kustomize, whole, without_clock)), "the overlay without the clock has it")
 
 
 def connections(documents: list[Document]) -> int:
@@ -209,13 +251,10 @@ def main() -> None:
         holds(listed == [path.name for path in files], f"kustomization.yaml lists {listed}")
         for check in CHECKS:
             check(documents)
-        if (built := rendered()) is None:
-            print(
-                "kubernetes: NOT rendered, because neither kustomize nor kubectl is here; objects were checked alone"
-            )
-        else:
-            check_rendered(built)
-            print(f"kubernetes: rendered by Kustomize into {len(built)} objects")
+        built = rendered(sys.argv[1], BASE)
+        check_rendered(built)
+        check_overlay(sys.argv[1])
+        print(f"kubernetes: rendered by Kustomize into {len(built)} objects; the overlay of the page is one")
     except Refused as refused:
         sys.exit(f"kubernetes: {refused}.")
     faults = planted()
