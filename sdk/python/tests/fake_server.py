@@ -86,7 +86,7 @@ class FakeServer(InMemoryServer):
 
     def __init__(self, now: Callable[[], float], issuer: str = ISSUER, **attributes: Any) -> None:
         features = {"cloud": True, "exports": 3, "beta": False}
-        super().__init__(url=issuer, processes_per_seat=None, features=features)
+        super().__init__(url=issuer, product="studio", processes_per_seat=None, features=features)
         self.now = now
         # Drawn here, so that the certificate is as old as the server.
         self.signer = self._draw_signer(int(now()))

@@ -60,7 +60,9 @@ def release_request(session: str) -> Request:
 
 def validate_request(identity: ClientIdentity) -> Request:
     """Ask what an acquire would answer now."""
-    body = {"license_key": identity.license_key, "hardware_id": identity.hardware_id}
+    body: dict[str, Any] = {"license_key": identity.license_key, "hardware_id": identity.hardware_id}
+    if "product" in identity.client:
+        body["client"] = {"product": identity.client["product"]}
     if identity.pool is not None:
         body["pool"] = identity.pool
     return Request("/api/v1/licenses/validate", body)

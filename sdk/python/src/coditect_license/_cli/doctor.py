@@ -1,4 +1,7 @@
-"""``doctor``: checks of what might be wrong, each with what to do. It takes no seat unless asked to."""
+"""``doctor``: checks of what might be wrong, each with what to do, and what ``run`` would exit with.
+
+It takes no seat unless asked to.
+"""
 
 from __future__ import annotations
 
@@ -8,115 +11,155 @@ import time
 from collections.abc import Callable, Iterator
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 from .. import _errors as errors
 from .._client import LicenseClient
-from .._clock import Clock
-from .._errors import LicenseError, ServerUnreachable
-from .._exchange import MAX_REPLY_BYTES, Reply, lowercase_names
+from .._errors import ConfigurationError, LicenseError, ServerUnreachable
+from .._exchange import Reply
 from .._identity import find_machine, this_system
-from .._jws import loads
 from .._roots import load_roots
 from . import profile
+from .exits import exit_code_of
+from .lookups import Unreachable, fetch, keys_of
+from .network import check_certificate, check_proxy, refused_certificate
+from .outlook import Outlook, foresee, offline_left
 from .output import describe_license, show, span
+from .words import in_words
 
 CheckResult = tuple[str, str, str]
 """The name of the check; ``ok``, ``warning`` or ``failed``; what was found and what to do."""
 
 
-def fetch(server: str, path: str, timeout: float) -> Reply:
-    """A public page of the server. Raises :class:`ServerUnreachable`."""
-    import httpx
+WITHOUT_CONTACT = (errors.ServerUnreachable, errors.VerificationFailed, errors.InvalidRequest)
+"""What a start gets over by the kept token."""
 
-    sent_at = Clock().monotonic()
-    try:
-        with httpx.Client(timeout=timeout) as http:
-            answer = http.get(server.rstrip("/") + path, headers={"Accept-Encoding": "identity"})
-    except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-        raise ServerUnreachable(
-            f"{server} was not reached: {error}. Check the address, the network and any proxy."
-        ) from error
-    if answer.status_code != 200:
-        raise ServerUnreachable(
-            f"{server}{path} answered with HTTP status {answer.status_code}. Is it a license server?"
-        )
-    return Reply(answer.status_code, answer.content[:MAX_REPLY_BYTES], lowercase_names(answer.headers), sent_at)
+
+class _Examination:
+    """The checks of one call, and what they foretell."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self._options = options
+        self.run_exits = 0
+        """What ``run`` would exit with now, before its command is started; 0 if the command would be started."""
+
+    def checks(self) -> Iterator[CheckResult]:
+        """All checks, in the order in which one depends on another."""
+        yield _check_machine()
+        try:
+            found = profile.find_settings(self._options)
+        except LicenseError as error:
+            yield self._failed("settings", error)
+            return
+        if not found.get("server"):
+            yield check_proxy(found, None)
+            self.run_exits = 78
+            yield "settings", "failed", "no server is known. Log in (coditect-license login), or give --server"
+            return
+        reply: Reply | None = None
+        try:
+            reply, took = self._look(found)
+        except Unreachable as error:
+            unreachable: ServerUnreachable | None = error
+            yield check_proxy(found, error)
+            yield from self._unreachable(error)
+        except LicenseError as error:
+            yield self._failed("settings", error)
+            return
+        else:
+            unreachable = None
+            yield check_proxy(found, None)
+            yield "connection", "ok" if took < 2 else "warning", f"{found['server']} answered in {took * 1000:.0f} ms"
+            yield check_certificate(found, self._options)
+            yield _check_clock(reply, took)
+        try:
+            client = profile.client_from(found, self._options)
+        except LicenseError as error:
+            yield self._failed("settings", error)
+            return
+        with client:
+            yield "settings", "ok", f"product {found['product']}, license {client.license_number}"
+            outlook = Outlook(None, unreachable) if unreachable else foresee(client)
+            if reply is not None:
+                yield _check_keys(reply, client, outlook)
+            yield from self._license(outlook)
+            yield self._kept(client, outlook)
+            if self._options.seat:
+                yield _check_call("a seat", lambda: _try_seat(client))
+
+    def _look(self, found: dict[str, Any]) -> tuple[Reply, float]:
+        began = time.monotonic()
+        return fetch(found, self._options), time.monotonic() - began
+
+    def _failed(self, name: str, error: LicenseError) -> CheckResult:
+        self.run_exits = exit_code_of(error)
+        return name, "failed", in_words(error)
+
+    def _unreachable(self, error: Unreachable) -> Iterator[CheckResult]:
+        self.run_exits = exit_code_of(error)
+        refused = refused_certificate(error)
+        if refused is None:
+            yield "connection", "failed", in_words(error)
+        else:
+            yield "connection", "failed", "it was not made, since the certificate is not trusted"
+            yield "certificate", "failed", in_words(refused)
+
+    def _license(self, outlook: Outlook) -> Iterator[CheckResult]:
+        told, problem = outlook.validation, outlook.problem
+        if problem is not None:
+            self.run_exits = exit_code_of(problem)
+        if told is None:
+            if not isinstance(problem, Unreachable):  # else it was said
+                yield "license key", "failed", in_words(problem)
+            return
+        if outlook.distrust is not None:
+            yield "answers", "failed", in_words(outlook.distrust)
+        elif isinstance(problem, ServerUnreachable):
+            yield "answers", "failed", in_words(problem)
+        else:
+            yield "answers", "ok", "what the server signs is believed here"
+        is_full = isinstance(problem, (errors.NoSeats, errors.TooManyProcesses))
+        if isinstance(problem, (errors.Refusal, errors.ServerUnreachable)) and not is_full:
+            yield "license key", "failed", in_words(problem)
+        else:
+            yield "license key", "ok", describe_license(told)
+        if is_full:
+            yield "seats", "failed", in_words(problem)
+        elif problem is None:
+            yield "seats", "ok", "this machine holds a seat" if told.has_seat else "one can be had"
+
+    def _kept(self, client: LicenseClient, outlook: Outlook) -> CheckResult:
+        result = _check_store(client)
+        left = offline_left(client) if isinstance(outlook.problem, WITHOUT_CONTACT) else None
+        if left is None:
+            return result
+        self.run_exits = 0
+        return result[0], "warning", f"a start works without the server for another {span(left)}, by the kept token"
 
 
 def doctor(options: argparse.Namespace) -> int:
     """Run all checks. The exit code is 1 if one failed."""
-    found = list(_run_checks(options))
+    examination = _Examination(options)
+    found = list(examination.checks())
     failed = any(result == "failed" for _, result, _ in found)
+    exits = examination.run_exits
     value = {
         "ok": not failed,
+        "run_exits": exits,
         "checks": [{"check": name, "result": result, "detail": detail} for name, result, detail in found],
     }
-    show(options, value, "Checks", [(name, f"{result}: {detail}") for name, result, detail in found])
+    last = "ok: run would start its command" if exits == 0 else f"failed: run would exit with {exits}"
+    rows = [*((name, f"{result}: {detail}") for name, result, detail in found), ("so", last)]
+    show(options, value, "Checks", rows)
     return 1 if failed else 0
 
 
-def _run_checks(options: argparse.Namespace) -> Iterator[CheckResult]:
+def _check_machine() -> CheckResult:
     machine = find_machine(this_system())
-    good = machine.source in ("machine-id", "container", "ci", "own")
-    yield (
-        "machine",
-        "ok" if good else "warning",
-        f"known by its {machine.source}, a {machine.deployment}"
-        + (
-            ""
-            if good
-            else ". Give --hardware-id, or make this user's data directory writable, so that it stays the same"
-        ),
-    )
-    try:
-        settings = profile.find_settings(options)
-    except LicenseError as error:
-        yield "settings", "failed", str(error)
-        return
-    server = settings.get("server")
-    yield _check_proxy(server)
-    if not server:
-        yield "settings", "failed", "no server is known. Log in: coditect-license login"
-        return
-    yield from _check_server(server, settings, options.timeout)
-    try:
-        client = profile.client_from(settings, options)
-    except LicenseError as error:
-        yield "settings", "failed", str(error)
-        return
-    with client:
-        yield "settings", "ok", f"product {settings['product']}, license {client.license_number}"
-        yield _check_store(client)
-        yield _check_call("license key", lambda: describe_license(client.validate()))
-        if options.seat:
-            yield _check_call("a seat", lambda: _try_seat(client))
-
-
-def _check_proxy(server: str | None) -> CheckResult:
-    from urllib.request import getproxies, proxy_bypass
-
-    proxies = {name: url for name, url in getproxies().items() if name in ("http", "https", "all")}
-    if not proxies:
-        return "proxy", "ok", "none"
-    if server and proxy_bypass(urlsplit(server).hostname or ""):
-        return "proxy", "ok", "there is one, and the license server is reached without it (NO_PROXY)"
-    # Without its credentials, which stand before the @.
-    names = ", ".join(sorted({url.rpartition("@")[2] for url in proxies.values()}))
-    return "proxy", "warning", f"requests go through {names}. If the license server is not reached, add it to NO_PROXY"
-
-
-def _check_server(server: str, settings: dict[str, Any], timeout: float) -> Iterator[CheckResult]:
-    began = time.monotonic()
-    try:
-        reply = fetch(server, "/health/live", timeout)
-    except ServerUnreachable as error:
-        yield "connection", "failed", str(error)
-        return
-    took = time.monotonic() - began
-    yield "connection", "ok" if took < 2 else "warning", f"{server} answered in {took * 1000:.0f} ms"
-    yield _check_clock(reply, took)
-    yield _check_keys(server, settings.get("roots"), timeout)
+    detail = f"known by its {machine.source}, a {machine.deployment}"
+    if machine.source in ("machine-id", "container", "ci", "own"):
+        return "machine", "ok", detail
+    advice = "Give --hardware-id, or make this user's data directory writable, so that it stays the same"
+    return "machine", "warning", f"{detail}. {advice}"
 
 
 def _check_clock(reply: Reply, took: float) -> CheckResult:
@@ -138,35 +181,36 @@ def _check_clock(reply: Reply, took: float) -> CheckResult:
     return "clock", "failed", f"{detail}. No answer is believed with a clock a day off. Set it"
 
 
-def _check_keys(server: str, given: object, timeout: float) -> CheckResult:
+def _check_keys(reply: Reply, client: LicenseClient, outlook: Outlook) -> CheckResult:
+    pinned = {root.kid for root in client._context._roots}
+    server = client._context.server
     try:
-        published = [root.kid for root in load_roots(loads(fetch(server, "/.well-known/license-keys", timeout).body))]
-    except (LicenseError, ValueError, TypeError) as error:
-        return "keys", "failed", f"{server} shows no root keys ({error})"
-    try:
-        pinned = {root.kid for root in load_roots(given)}  # type: ignore[arg-type]
-    except LicenseError as error:
-        return "keys", "failed", str(error)
+        published = [root.kid for root in load_roots(keys_of(reply))]
+    except (ConfigurationError, ValueError, TypeError):
+        # What lies before the server may show nothing but the API.
+        detail = f"{server} shows no root keys (HTTP status {reply.status}). Is it a license server?"
+        return "keys", "failed" if outlook.problem is not None else "warning", detail
     if published[0] not in pinned:
-        advice = "Upgrade the program, or log in again, if you trust the change"
+        advice = "Upgrade the program, or log in again with --trust-server, if you trust the change"
         return "keys", "failed", f"the server signs under {published[0]}, which is not pinned. {advice}"
     missing = [kid for kid in published[1:] if kid not in pinned]
     if missing:
-        return (
-            "keys",
-            "warning",
-            f"the next root key {missing[0]} is not pinned yet. Upgrade before the server begins to use it",
-        )
+        advice = "Upgrade before the server begins to use it"
+        return "keys", "warning", f"the next root key {missing[0]} is not pinned yet. {advice}"
     return "keys", "ok", f"{published[0]} is pinned"
 
 
 def _check_store(client: LicenseClient) -> CheckResult:
-    store = client._context.store
-    kept = store.load()
+    try:
+        store = client._context.store
+        kept = store.load()
+        directory = store.path.parent
+    except (LicenseError, OSError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or in_words(error)
+        return "kept token", "warning", f"{in_words(reason)}: no use without contact after a restart"
     if store.problem is not None:
-        return "kept token", "warning", store.problem
-    directory = store.path.parent
-    while not directory.exists() and directory != directory.parent:
+        return "kept token", "warning", in_words(store.problem)
+    while not os.path.exists(directory) and directory != directory.parent:  # noqa: PTH110 - it never raises
         directory = directory.parent
     if not os.access(directory, os.W_OK):
         return "kept token", "warning", f"{directory} cannot be written: no use without contact after a restart"
@@ -176,10 +220,8 @@ def _check_store(client: LicenseClient) -> CheckResult:
 def _check_call(name: str, ask: Callable[[], str]) -> CheckResult:
     try:
         return name, "ok", ask()
-    except (errors.NoSeats, errors.TooManyProcesses) as error:
-        return name, "warning", str(error)
     except LicenseError as error:
-        return name, "failed", str(error)
+        return name, "failed", in_words(error)
 
 
 def _try_seat(client: LicenseClient) -> str:

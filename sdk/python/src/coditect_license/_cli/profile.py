@@ -13,63 +13,91 @@ import os
 from pathlib import Path
 from typing import Any
 
+from .._checks import PREFIX
 from .._client import LicenseClient
 from .._errors import ConfigurationError
 from .._files import write_private
 from .._jws import loads
+from .._roots import is_path
 
-NAMES = ("server", "product", "key", "pool", "issuer", "roots", "hardware_id")
+NAMES = ("server", "product", "key", "pool", "issuer", "roots", "hardware_id", "verify", "proxy", "allow_http")
+"""What ``login`` keeps. Each is also a variable of the environment."""
 SERVICE = "coditect-license"
 
 
 def path() -> Path:
-    """The file in which the settings are saved."""
+    """The file in which the settings are saved. Raises :class:`ConfigurationError` where the user has no home."""
     import platformdirs
 
-    return platformdirs.user_config_path("coditect-license", appauthor=False) / "profile.json"
+    try:
+        return platformdirs.user_config_path("coditect-license", appauthor=False) / "profile.json"
+    except Exception as error:  # no passwd entry and no HOME: RuntimeError, KeyError, by the version of Python
+        raise ConfigurationError(
+            "This user has no home directory, so nothing can be kept. Set HOME or XDG_CONFIG_HOME, "
+            f"or give the settings in the environment ({PREFIX}SERVER, {PREFIX}KEY and so on)."
+        ) from error
+
+
+def read_profile() -> dict[str, Any]:
+    """The saved settings as they stand in the file; empty if there is none.
+
+    Raises :class:`ConfigurationError` if it cannot be read.
+    """
+    try:
+        file = path()
+    except ConfigurationError:
+        return {}
+    try:
+        value = loads(file.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (OSError, ValueError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise ConfigurationError(
+            f"The settings in {file} cannot be read ({reason}). Log in again: coditect-license login."
+        ) from error
+    if not isinstance(value, dict):
+        raise ConfigurationError(f"The settings in {file} are of the wrong form. Log in again: coditect-license login.")
+    return value
 
 
 def saved_settings() -> dict[str, Any]:
     """What ``login`` saved; empty if it was never called. Raises :class:`ConfigurationError` if it cannot be read."""
-    try:
-        value = loads(path().read_bytes())
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(
-            f"The settings in {path()} cannot be read ({error}). Log in again: coditect-license login."
-        ) from error
-    if not isinstance(value, dict):
-        raise ConfigurationError(
-            f"The settings in {path()} are of the wrong form. Log in again: coditect-license login."
-        )
+    value = read_profile()
     if value.pop("key_in", None) == "keyring":
-        value["key"] = _load_from_keyring(str(value.get("server")), str(value.get("product")))
+        value["key"] = _load_from_keyring(*_entry(value))
     return value
+
+
+def given_settings(options: argparse.Namespace) -> dict[str, Any]:
+    """The settings of the command line and of the environment, without what ``login`` saved."""
+    found: dict[str, Any] = {}
+    for name in NAMES:
+        # Variables are filled from files, and those end with a line break.
+        given = getattr(options, name) or os.environ.get(f"{PREFIX}{name.upper()}", "").strip()
+        if name in ("verify", "allow_http") and not getattr(options, name):
+            continue  # a variable may also say yes or no here, which the library reads
+        if given:
+            found[name] = Path(given) if name == "roots" and is_path(given) else given
+    return found
 
 
 def find_settings(options: argparse.Namespace) -> dict[str, Any]:
     """The settings that are known, each from the first source that has it."""
-    found: dict[str, Any] = dict(saved_settings())
-    for name in NAMES:
-        # Variables are filled from files, and those end with a line break.
-        given = getattr(options, name) or os.environ.get(f"CODITECT_LICENSE_{name.upper()}", "").strip()
-        if given:
-            found[name] = Path(given) if name == "roots" else given
-    return found
+    saved = {
+        name: value
+        for name, value in saved_settings().items()
+        if name not in ("verify", "allow_http") or not os.environ.get(f"{PREFIX}{name.upper()}", "").strip()
+    }
+    return saved | given_settings(options)
 
 
-def open_client(options: argparse.Namespace, **more: Any) -> LicenseClient:  # noqa: ANN401 - settings of LicenseClient
+def open_client(options: argparse.Namespace) -> LicenseClient:
     """A client by these settings. Raises :class:`ConfigurationError` with what is missing."""
-    found = find_settings(options)
-    return client_from(found, options, **more)
+    return client_from(find_settings(options), options)
 
 
-def client_from(
-    found: dict[str, Any],
-    options: argparse.Namespace,
-    **more: Any,  # noqa: ANN401 - as above
-) -> LicenseClient:
+def client_from(found: dict[str, Any], options: argparse.Namespace) -> LicenseClient:
     """A client by settings that were found. Raises :class:`ConfigurationError` with what is missing."""
     missing = [name for name in ("server", "product", "key") if not found.get(name)]
     if missing:
@@ -77,9 +105,15 @@ def client_from(
         raise ConfigurationError(
             f"Not known yet: {names}. Log in once (coditect-license login), or give them here or in the environment."
         )
-    usual: dict[str, Any] = {name: found.get(name) for name in NAMES if name != "server"}
-    usual |= {"timeout": options.timeout, "allow_http": options.allow_http}
-    return LicenseClient(found["server"], **usual | more)
+    return LicenseClient(found["server"], **client_settings(found, options))
+
+
+def client_settings(found: dict[str, Any], options: argparse.Namespace) -> dict[str, Any]:
+    """The keyword arguments of a client. What is not known is left out, so that the library looks for it."""
+    usual = {name: found[name] for name in NAMES if name != "server" and found.get(name) is not None}
+    if options.timeout is not None:
+        usual["timeout"] = options.timeout
+    return usual
 
 
 def save_settings(found: dict[str, Any], *, keyring: bool) -> str:
@@ -87,17 +121,26 @@ def save_settings(found: dict[str, Any], *, keyring: bool) -> str:
 
     Returns where the key is saved: ``keyring`` or ``file``. Raises :class:`ConfigurationError`.
     """
+    file = path()
     value = {name: found[name] for name in NAMES if found.get(name)}
-    place = "keyring" if keyring and _save_to_keyring(value["server"], value["product"], value["key"]) else "file"
+    with contextlib.suppress(ConfigurationError):
+        before = read_profile()
+        if before.get("key_in") == "keyring" and _entry(before) != _entry(value):
+            delete_from_keyring(before)
+    place = "keyring" if keyring and _save_to_keyring(*_entry(value), value["key"]) else "file"
     if place == "keyring":
         del value["key"]
         value["key_in"] = place
     try:
-        path().parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        write_private(path(), json.dumps(value, indent=2) + "\n")
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_private(file, json.dumps(value, indent=2) + "\n")
     except OSError as error:
-        raise ConfigurationError(f"The settings cannot be kept in {path()}: {error.strerror}.") from error
+        raise ConfigurationError(f"The settings cannot be kept in {file}: {error.strerror}.") from error
     return place
+
+
+def _entry(value: dict[str, Any]) -> tuple[str, str]:
+    return str(value.get("server")), str(value.get("product"))
 
 
 def _save_to_keyring(server: str, product: str, key: str) -> bool:
@@ -120,3 +163,16 @@ def _load_from_keyring(server: str, product: str) -> str | None:
 
         return keyring.get_password(SERVICE, f"{product}@{server}")
     return None
+
+
+def delete_from_keyring(value: dict[str, Any]) -> bool:
+    """Remove the key of saved settings from the keyring. False if it may still be there."""
+    server, product = _entry(value)
+    with contextlib.suppress(Exception):
+        import keyring
+
+        if keyring.get_password(SERVICE, f"{product}@{server}") is None:
+            return True
+        keyring.delete_password(SERVICE, f"{product}@{server}")
+        return keyring.get_password(SERVICE, f"{product}@{server}") is None
+    return False

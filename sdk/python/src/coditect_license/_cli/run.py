@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 from types import FrameType
 
-from .._errors import NoSeats
-from .._seat_state import SeatEvent, SeatState
 from . import profile
-from .output import holders_lines, span
+from .waiting import RunVoice
+
+KEY_VARIABLE = "CODITECT_LICENSE_KEY_OF_RUN"
+"""How the key reaches this program when it starts again. It is removed at once, so no command inherits it."""
 
 PASSED_ON = ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGQUIT", "SIGINT", "SIGWINCH", "SIGCONT")
 FROM_THE_TERMINAL = ("SIGINT", "SIGQUIT", "SIGWINCH")
@@ -37,10 +39,11 @@ class ChildCommand:
         try:
             self.process = subprocess.Popen(self.words)  # noqa: S603 - the person's own command, without a shell
         except FileNotFoundError:
-            print(f"coditect-license: {self.words[0]} was not found", file=sys.stderr)
+            _complain(f"{self.words[0]} was not found")
             return 127
-        except OSError as error:
-            print(f"coditect-license: {self.words[0]} cannot be started: {error.strerror}", file=sys.stderr)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            _complain(f"{self.words[0]} cannot be started: {reason}")
             return 126
         for number in self._early:
             self._on_signal(number, None)
@@ -62,29 +65,48 @@ def run(options: argparse.Namespace) -> int:
     """Take a seat, run the command, give the seat back."""
     words = options.words[1:] if options.words[:1] == ["--"] else options.words
     if not words:
-        print("coditect-license: run what? coditect-license run -- COMMAND…", file=sys.stderr)
+        _complain("run what? coditect-license run -- COMMAND…")
         return 2
 
-    def say(text: str) -> None:
-        if not options.quiet:
-            print(f"coditect-license: {text}", file=sys.stderr, flush=True)
-
-    def on_wait(refusal: NoSeats, pause: float) -> None:
-        say(f"no seat is free ({refusal.seats_used} of {refusal.seats_total} in use); looking again in {span(pause)}")
-        for line in holders_lines(refusal.holders):
-            say(line.strip())
-
-    def on_event(event: SeatEvent) -> None:
-        if event.kind == "grace_ending":
-            say(f"{span(event.grace_left or 0)} are left before the license server must be reached")
-        elif event.state is not SeatState.GONE or (
-            event.problem is not None and getattr(event.problem, "reason", "") != "released"
-        ):
-            say(f"the seat is {event.state.value}{f': {event.problem}' if event.problem else ''}")
-
+    voice = RunVoice(quiet=options.quiet, wait=options.wait)
     command = ChildCommand(words)
-    with profile.open_client(options) as client, client.seat(wait=options.wait, on_wait=on_wait, on_event=on_event):
-        return command.run()
+    with profile.open_client(options) as client:
+        try:
+            seat = client.seat(wait=options.wait, on_wait=voice.on_wait, on_event=voice.on_event)
+        finally:
+            voice.stop_waiting()
+        with seat:
+            return command.run()
+
+
+def hide_key(options: argparse.Namespace) -> None:
+    """Start this program again with the key in its environment where it was given as an argument.
+
+    Everybody on a machine sees the arguments of its programs, and this one runs as long as its command does. Only the
+    same user and root see an environment, and the command gets an environment without the key.
+    """
+    given = sys.orig_argv
+    if sys.platform == "win32" or options.key is None or KEY_VARIABLE in os.environ or not sys.executable:
+        return
+    own = len(given) - len(options.words)
+    kept, skip = [], False
+    for at, word in enumerate(given):
+        if skip or (at < own and word.startswith("--key=")):
+            skip = False
+            continue
+        if at < own and word == "--key":
+            skip = True
+            continue
+        kept.append(word)
+    if len(kept) == len(given):
+        return  # it did not come from this command line
+    with contextlib.suppress(OSError):
+        os.execve(sys.executable, kept, {**os.environ, KEY_VARIABLE: options.key})  # noqa: S606 - this very program
+
+
+def _complain(text: str) -> None:
+    with contextlib.suppress(OSError, ValueError):
+        print(f"coditect-license: {text}", file=sys.stderr)
 
 
 def _in_foreground() -> bool:

@@ -195,20 +195,25 @@ class LicenseAnswers:
         refused = self._refused_key(body, None)
         if refused is not None:
             return refused
+        self._named_product(body)
         now = self.now()
         if self.license_status != "active":
-            code = f"license_{self.license_status}"
-            return httpx.Response(200, json={"license": self._license(), "code": code, "since": None})
+            refused_with = f"license_{self.license_status}"
+            return httpx.Response(200, json={"license": self._license(), "code": refused_with, "since": None})
         holder = self.pool.holder_for(body.get("hardware_id", ""), body.get("instance_id"))
+        own = [it for it in self.pool.active() if self.pool.holder(it) == holder and self.pool.is_live(it, now)]
+        most = self.pool.processes_per_seat
         has_seat = any(self.pool.holder(session) == holder for session in self.pool.active())
         taken = self.pool.held_seats(now) | self.pool.seats_waiting(now)
-        is_full = not has_seat and len(taken) >= self.pool.total
+        code: str | None = "no_seats_available" if not has_seat and len(taken) >= self.pool.total else None
+        if own and most is not None and len(own) >= most:
+            code = "too_many_processes"
         answer = {
             "license": self._license(),
             "seats_used": len(self.pool.held_seats(now)),
             "holders": self._holders(now),
             "has_seat": has_seat,
-            "code": "no_seats_available" if is_full else None,
+            "code": code,
             "retry_in": None,
         }
         return httpx.Response(200, json=answer)
@@ -221,14 +226,19 @@ class LicenseAnswers:
         return None
 
     def _refused_product(self, body: dict[str, Any], nonce: str | None) -> httpx.Response | None:
-        client = body.get("client")
-        named = client.get("product") if isinstance(client, dict) else None
-        if isinstance(named, str) and self.product is None:
-            self.product = named
+        named = self._named_product(body)
         if not isinstance(named, str) or named.strip().lower() == (self.product or "").lower():
             return None
         members = {"license": self.license_number, "product": self.product}
         return self.problem(403, "product_not_allowed", members, nonce)
+
+    def _named_product(self, body: dict[str, Any]) -> object:
+        """The product that a client names. It is the license's where that has none yet."""
+        client = body.get("client")
+        named = client.get("product") if isinstance(client, dict) else None
+        if isinstance(named, str) and self.product is None:
+            self.product = named
+        return named
 
     def _refused_state(self, nonce: str | None, *, is_seated: bool = False) -> httpx.Response | None:
         if self.license_status == "active":
