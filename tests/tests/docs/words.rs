@@ -26,9 +26,9 @@ fn the_page_names_every_scope_of_an_api_token() {
 
 fn kinds_of_faults(text: &str) -> Vec<String> {
     let section = section(text, "### Whether the audit log is whole");
-    let start = section.find("each with `kind`").expect("the page lists the kinds");
+    let start = section.find("and a sentence: ").expect("the page lists the kinds");
     let list = &section[start..start + section[start..].find("More kinds may come").expect("its end")];
-    let word = Regex::new(r"`([a-z]+)` \(").unwrap();
+    let word = Regex::new(r"`([a-z]+)`").unwrap();
     let named: BTreeSet<String> = word.captures_iter(list).map(|found| found[1].to_owned()).collect();
     let known = found("core/src/records/chain", "rs", r#"Self::[A-Z][a-z]+ => "([a-z]+)","#);
     differences("the kind of fault", &named, &known)
