@@ -17,7 +17,7 @@ import forked
 import pytest
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[3]
-IMAGE = "us-central1-docker.pkg.dev/acme-build/images/functions@sha256:" + "a" * 64
+IMAGE = "us-docker.pkg.dev/acme-build/images/functions@sha256:" + "a" * 64
 BUILT = IMAGE.replace("a" * 64, "b" * 64)
 OLD = IMAGE.replace("a" * 64, "0" * 64)
 OLDER = IMAGE.replace("a" * 64, "1" * 64)
@@ -68,7 +68,9 @@ class Template:
         for root in ("platform", "services", "bootstrap"):
             (opentofu / root).mkdir(parents=True)
         shutil.copy(REPOSITORY / "opentofu/functions.json", opentofu / "functions.json")
-        (opentofu / "bootstrap/bootstrap.tfvars").write_text('project = "acme-build"\nregion = "us-central1"\n')
+        (opentofu / "bootstrap/bootstrap.tfvars").write_text(
+            'project  = "acme-build"\nregion   = "us-central1"\nlocation = "us"\n'
+        )
         for name in ("dev", "staging", "prod"):
             files = opentofu / "environments" / name
             files.mkdir(parents=True)
