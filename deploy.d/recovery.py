@@ -9,7 +9,7 @@ from pipeline import Deploy
 from plan_review import PlanReview
 from releases import ReleaseRecord, moment, now
 from streams import say
-from tofu import ROOTS, hand_over
+from tofu import hand_over
 
 # What the record says of a restore between the start of the job and its end.
 BEGUN = "begun"
@@ -146,12 +146,23 @@ def after_restore(runner, name: str):
 def unlock(runner, name: str, root: str, lock: str):
     """Remove the lock of a run that is dead."""
     deploy = Deploy(runner, name)
-    if root not in ROOTS:
-        raise Failure("usage", f"There is no root {root!r}. There are: {', '.join(ROOTS)}.")
-    tofu = deploy.platform if root == "platform" else deploy.services
+    tofu = deploy.root(root)
     tofu.init()
     found = "The lock is removed" if tofu.unlock(lock) else "There is no such lock any more"
     say(f"{found}. Start the deploy again: ./deploy plan {name}")
+
+
+def forget(runner, name: str, root: str, addresses: list):
+    """Have tofu know no more of what is in a region that is lost. Nothing of it is deleted."""
+    deploy = Deploy(runner, name)
+    tofu = deploy.root(root)
+    tofu.init()
+    found = tofu.forget(addresses)
+    if found:
+        say(f"The state of {root} has {len(found)} resources less. What they stand for is still there, and is paid for.")
+    else:
+        say(f"The state of {root} has nothing of it any more.")
+    say(f"Before the next plan: what of it shall be made anew, and where? ./deploy plan {name}")
 
 
 def teardown(runner, name: str, project: str):
