@@ -159,7 +159,8 @@ VERBS = {
     ),
     "pause": Verb(
         "Stop every function and the clock. Deploys keep it so until ./deploy resume.",
-        lambda run, to: recovery.pause(run, to.environment),
+        lambda run, to: recovery.pause(run, to.environment, lost=to.region_lost),
+        argument("--region-lost", action="store_true", help="only write it down: the region of the functions is lost"),
     ),
     "resume": Verb(
         "Start every function and the clock again; after a restore not before old leases are over.",

@@ -53,9 +53,31 @@ def _earlier(record: ReleaseRecord, canary) -> str | None:
     return record.previous["digest"] if record.previous else None
 
 
-def pause(runner, name: str):
-    """Stop every function and the clock. Seats stay with their holders for as long as their leases and grace last."""
-    _set_paused(Deploy(runner, name), True)
+def pause(runner, name: str, *, lost: bool = False):
+    """Stop every function and the clock. Seats stay with their holders for as long as their leases and grace last.
+
+    `lost`: their region is, so that nothing can be stopped there and nothing runs; what is deployed elsewhere is
+    paused.
+    """
+    deploy = Deploy(runner, name)
+    if not lost:
+        _set_paused(deploy, True)
+        return
+    record = ReleaseRecord(runner, deploy.environment)
+    _refuse_unserved(name, record)
+    record.value.pop(UNFINISHED, None)
+    record.end_canary()
+    record.value["paused"] = record.google_now().isoformat(timespec="seconds")
+    record.save()
+    say(
+        f"{name} is written down as paused, and nothing was stopped. What is deployed from now on stands still until: "
+        f"./deploy resume {name}"
+    )
+
+
+def _refuse_unserved(name: str, record: ReleaseRecord):
+    if record.serving is None:
+        raise Failure("wait", f"Nothing was ever put into service in {name}, so there is nothing to pause or resume.")
 
 
 def resume(runner, name: str):
@@ -94,8 +116,7 @@ def _refuse_unfinished(name: str, record: ReleaseRecord):
 def _set_paused(deploy: Deploy, paused: bool):
     name = deploy.environment.name
     record = ReleaseRecord(deploy.runner, deploy.environment)
-    if record.serving is None:
-        raise Failure("wait", f"Nothing was ever put into service in {name}, so there is nothing to pause or resume.")
+    _refuse_unserved(name, record)
     deploy.platform.init()
     deploy.services.init()
     hand_over(deploy.platform, deploy.services)

@@ -86,6 +86,7 @@ CASES = {
     "rollback": (serving(), ["rollback", "dev"], {}),
     "rollback of prod": (serving("prod"), ["rollback", "prod"], {}),
     "pause": (serving(), ["pause", "dev"], {}),
+    "pause of a lost region": (serving(canary=OLD), ["pause", "dev", "--region-lost"], {}),
     "resume": (serving(paused=PAUSED, restored=True), ["resume", "dev"], {}),
     "after-restore": (serving(paused=PAUSED), ["after-restore", "dev"], {}),
     "keys draw": (keys(), ["keys", "dev"], {}),
