@@ -130,7 +130,7 @@ class Tofu:
 
     def addresses(self, *, allowed=(0, 1)) -> list:
         """What the state has. Exit code 1 is a state that is not there yet, and everything that went wrong."""
-        return self._run("state", "list", "-no-color", capture=True, allowed=allowed).output.split()
+        return self._run("state", "list", "-no-color", capture=True, allowed=allowed).output.splitlines()
 
     def forget(self, addresses: list) -> list:
         """Take what is at these addresses, or below them, out of the state. Returns what was there."""

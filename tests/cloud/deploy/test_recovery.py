@@ -196,7 +196,7 @@ def test_firstday_lists_facts_with_their_way_back(site, name):
 
 # --- a region that is lost --------------------------------------------------------------------------------------------
 
-SEATS = ["module.seats.google_memorystore_instance.seats", 'module.seats.google_project_iam_member.user["acquire"]']
+SEATS = ["module.seats.google_memorystore_instance.seats", 'module.seats.google_project_iam_member.user["a acquire"]']
 OTHERS = ["module.seats_of_others.x", 'module.records.google_sql_database_instance.records["a"]', "module.network.x"]
 
 
