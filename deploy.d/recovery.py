@@ -180,7 +180,7 @@ def forget(runner, name: str, root: str, addresses: list):
     tofu.init()
     found = tofu.forget(addresses)
     if found:
-        say(f"The state of {root} has {len(found)} resources less. What they stand for is still there, and is paid for.")
+        say(f"The state of {root} has {len(found)} resources less. What they stand for is still there and costs money.")
     else:
         say(f"The state of {root} has nothing of it any more.")
     say(f"Before the next plan: what of it shall be made anew, and where? ./deploy plan {name}")

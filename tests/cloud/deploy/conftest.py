@@ -50,8 +50,8 @@ class Template:
             assert compileall.compile_dir(place, quiet=1, maxlevels=0)
         for program in (self.programs / "gcloud", self.programs / "tofu", self.clone / "dev"):
             # Not `env python3`: without the start of env, and without what a site adds to Python.
-            program.write_text(f"{forked.FIRST_LINE}import sys\nsys.path.insert(0, {str(directory)!r})\n"
-                               "import fake\nsys.exit(fake.main())\n")
+            begin = f"{forked.FIRST_LINE}import sys\nsys.path.insert(0, {str(directory)!r})\n"
+            program.write_text(f"{begin}import fake\nsys.exit(fake.main())\n")
             program.chmod(0o755)
         (self.clone / ".gitignore").write_text("__pycache__\n/.deploy\n*.auto.tfvars.json\n")
         for words in (["init", "--quiet", "--template="], ["add", "--all"], ["commit", "--quiet", "--message", "first"]):
