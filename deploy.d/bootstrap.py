@@ -119,7 +119,7 @@ class BootstrapRoot:
 
 def step_image(runner, build: Build, name: str) -> str:
     """An image that steps of the pipeline run in, by its digest. It is built where the registry has none."""
-    address = f"{build.region}-docker.pkg.dev/{build.project}/images/{name}"
+    address = f"{build.images}/{name}"
     question = [
         "gcloud",
         "artifacts",

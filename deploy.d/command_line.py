@@ -42,6 +42,7 @@ For people:
   after-restore    after PostgreSQL was restored to an earlier point
   keys             draw the values of secrets
   unlock           remove the lock of a run that is dead
+  forget           take out of the state what is in a region that is lost
   inventory        list what exists
   firstday         list what is believed of Google Cloud and was not tried
   bootstrap        make the project that builds, and the names that the others need
@@ -158,7 +159,8 @@ VERBS = {
     ),
     "pause": Verb(
         "Stop every function and the clock. Deploys keep it so until ./deploy resume.",
-        lambda run, to: recovery.pause(run, to.environment),
+        lambda run, to: recovery.pause(run, to.environment, lost=to.region_lost),
+        argument("--region-lost", action="store_true", help="only write it down: the region of the functions is lost"),
     ),
     "resume": Verb(
         "Start every function and the clock again; after a restore not before old leases are over.",
@@ -181,6 +183,13 @@ VERBS = {
         lambda run, to: recovery.unlock(run, to.environment, to.root, to.lock),
         argument("root", help="platform or services"),
         argument("lock", help="the ID in the message"),
+    ),
+    "forget": Verb(
+        "Take out of the state what is in a region that is lost, so that a plan makes it elsewhere and does not wait "
+        "for the region to delete it. Nothing is deleted, and the bucket keeps the earlier state.",
+        lambda run, to: recovery.forget(run, to.environment, to.root, to.address),
+        argument("root", help="platform or services"),
+        argument("address", nargs="+", help="a module or a resource, as the plan names it"),
     ),
     "inventory": Verb(
         "List what exists in the environment and in the project that builds; values of secrets are never asked for.",

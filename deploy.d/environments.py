@@ -75,9 +75,12 @@ class Build:
         values = read_values(opentofu() / "bootstrap" / "bootstrap.tfvars")
         self.project = values.get("project", "")
         self.region = values.get("region", "")
-        if not (self.project and self.region):
-            raise Failure("usage", 'opentofu/bootstrap/bootstrap.tfvars must say project = "…" and region = "…".')
-        self.repository = f"{self.region}-docker.pkg.dev/{self.project}/images/functions"
+        self.location = values.get("location", "")
+        if not (self.project and self.region and self.location):
+            needed = 'project = "…", region = "…" and location = "…"'
+            raise Failure("usage", f"opentofu/bootstrap/bootstrap.tfvars must say {needed}.")
+        self.images = f"{self.location}-docker.pkg.dev/{self.project}/images"
+        self.repository = f"{self.images}/functions"
         self.plans = f"gs://{self.project}-plans"
         self.releases = f"gs://{self.project}-releases"
 

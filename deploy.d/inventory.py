@@ -47,7 +47,7 @@ LISTS = (
 )
 # The same of the project that builds.
 BUILD_LISTS = (
-    ("repositories of images", ("artifact_registry_repository",), "artifacts repositories list --location={building}"),
+    ("repositories of images", ("artifact_registry_repository",), "artifacts repositories list --location={images}"),
     ("buckets", ("storage_bucket",), "storage buckets list --format=value(name)"),
     ("triggers", ("cloudbuild_trigger",), "builds triggers list --region={building} --format=value(name)"),
 )
@@ -84,6 +84,7 @@ def _words(environment: Environment, words: str) -> list:
         serving=environment.services_region,
         keys=environment.platform.get("kms_location", environment.region),
         building=environment.build.region,
+        images=environment.build.location,
     ).split()
 
 

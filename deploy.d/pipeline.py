@@ -11,7 +11,7 @@ from plan_review import PlanReview
 from releases import ReleaseRecord
 from steps import PLAN, Steps, alone
 from streams import say
-from tofu import Tofu, hand_over
+from tofu import ROOTS, Tofu, hand_over
 
 
 class Deploy:
@@ -24,6 +24,12 @@ class Deploy:
         self.steps = Steps(self.environment)
         self.platform = Tofu(runner, self.environment, "platform", looks_only=looks_only)
         self.services = Tofu(runner, self.environment, "services", looks_only=looks_only)
+
+    def root(self, name: str) -> Tofu:
+        """One of the two, by the name that a person typed."""
+        if name not in ROOTS:
+            raise Failure("usage", f"There is no root {name!r}. There are: {', '.join(ROOTS)}.")
+        return self.platform if name == "platform" else self.services
 
     @property
     def approves(self) -> bool:

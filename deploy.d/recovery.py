@@ -9,7 +9,7 @@ from pipeline import Deploy
 from plan_review import PlanReview
 from releases import ReleaseRecord, moment, now
 from streams import say
-from tofu import ROOTS, hand_over
+from tofu import hand_over
 
 # What the record says of a restore between the start of the job and its end.
 BEGUN = "begun"
@@ -53,9 +53,31 @@ def _earlier(record: ReleaseRecord, canary) -> str | None:
     return record.previous["digest"] if record.previous else None
 
 
-def pause(runner, name: str):
-    """Stop every function and the clock. Seats stay with their holders for as long as their leases and grace last."""
-    _set_paused(Deploy(runner, name), True)
+def pause(runner, name: str, *, lost: bool = False):
+    """Stop every function and the clock. Seats stay with their holders for as long as their leases and grace last.
+
+    `lost`: their region is, so that nothing can be stopped there and nothing runs; what is deployed elsewhere is
+    paused.
+    """
+    deploy = Deploy(runner, name)
+    if not lost:
+        _set_paused(deploy, True)
+        return
+    record = ReleaseRecord(runner, deploy.environment)
+    _refuse_unserved(name, record)
+    record.value.pop(UNFINISHED, None)
+    record.end_canary()
+    record.value["paused"] = record.google_now().isoformat(timespec="seconds")
+    record.save()
+    say(
+        f"{name} is written down as paused, and nothing was stopped. What is deployed from now on stands still until: "
+        f"./deploy resume {name}"
+    )
+
+
+def _refuse_unserved(name: str, record: ReleaseRecord):
+    if record.serving is None:
+        raise Failure("wait", f"Nothing was ever put into service in {name}, so there is nothing to pause or resume.")
 
 
 def resume(runner, name: str):
@@ -94,8 +116,7 @@ def _refuse_unfinished(name: str, record: ReleaseRecord):
 def _set_paused(deploy: Deploy, paused: bool):
     name = deploy.environment.name
     record = ReleaseRecord(deploy.runner, deploy.environment)
-    if record.serving is None:
-        raise Failure("wait", f"Nothing was ever put into service in {name}, so there is nothing to pause or resume.")
+    _refuse_unserved(name, record)
     deploy.platform.init()
     deploy.services.init()
     hand_over(deploy.platform, deploy.services)
@@ -146,12 +167,23 @@ def after_restore(runner, name: str):
 def unlock(runner, name: str, root: str, lock: str):
     """Remove the lock of a run that is dead."""
     deploy = Deploy(runner, name)
-    if root not in ROOTS:
-        raise Failure("usage", f"There is no root {root!r}. There are: {', '.join(ROOTS)}.")
-    tofu = deploy.platform if root == "platform" else deploy.services
+    tofu = deploy.root(root)
     tofu.init()
     found = "The lock is removed" if tofu.unlock(lock) else "There is no such lock any more"
     say(f"{found}. Start the deploy again: ./deploy plan {name}")
+
+
+def forget(runner, name: str, root: str, addresses: list):
+    """Have tofu know no more of what is in a region that is lost. Nothing of it is deleted."""
+    deploy = Deploy(runner, name)
+    tofu = deploy.root(root)
+    tofu.init()
+    found = tofu.forget(addresses)
+    if found:
+        say(f"The state of {root} has {len(found)} resources less. What they stand for is still there and costs money.")
+    else:
+        say(f"The state of {root} has nothing of it any more.")
+    say(f"Before the next plan: what of it shall be made anew, and where? ./deploy plan {name}")
 
 
 def teardown(runner, name: str, project: str):

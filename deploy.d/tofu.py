@@ -128,9 +128,20 @@ class Tofu:
         read = read_json(self._run("output", "-json", "-no-color", capture=True).output, OUTPUTS)
         return {name: one["value"] for name, one in read.items()}
 
-    def addresses(self) -> list:
-        """What the state has."""
-        return self._run("state", "list", "-no-color", capture=True, allowed=(0, 1)).output.split()
+    def addresses(self, *, allowed=(0, 1)) -> list:
+        """What the state has. Exit code 1 is a state that is not there yet, and everything that went wrong."""
+        return self._run("state", "list", "-no-color", capture=True, allowed=allowed).output.splitlines()
+
+    def forget(self, addresses: list) -> list:
+        """Take what is at these addresses, or below them, out of the state. Returns what was there."""
+        found = [
+            one
+            for one in self.addresses(allowed=(0,))
+            if any(one == address or one.startswith((f"{address}.", f"{address}[")) for address in addresses)
+        ]
+        if found:
+            self._run("state", "rm", "-no-color", LOCK_TIMEOUT, *found)
+        return found
 
     def unlock(self, lock: str) -> bool:
         """Remove a lock; no, where it is gone already."""

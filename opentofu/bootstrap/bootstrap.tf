@@ -37,6 +37,7 @@ module "pipeline" {
   project        = var.project
   number         = var.number
   region         = var.region
+  location       = var.location
   environments   = var.environments
   repository     = var.repository
   steps          = var.steps

@@ -1,8 +1,9 @@
 # What exists once, for all environments.
 
-project = "example-build"
-number  = "100000000000"
-region  = "us-central1"
+project  = "example-build"
+number   = "100000000000"
+region   = "us-central1"
+location = "us"
 
 environments = {
   dev     = { project = "example-dev", number = "100000000001", push = "^main$" }

@@ -9,7 +9,12 @@ variable "number" {
 }
 
 variable "region" {
-  description = "The region of the registry, the builds and the buckets."
+  description = "The region of the builds."
+  type        = string
+}
+
+variable "location" {
+  description = "The multi-region of states, plans, images and their key, which outlive a region: us, europe or asia."
   type        = string
 }
 

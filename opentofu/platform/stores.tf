@@ -20,7 +20,7 @@ module "records" {
   ha              = var.records.ha
   max_connections = var.records.max_connections
   backup_location = var.kms_location
-  replica_region  = var.records.replica_region
+  replica         = var.records.replica
   users           = local.users.records
   keep            = var.keep
   depends_on      = [module.network]

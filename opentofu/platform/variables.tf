@@ -58,14 +58,18 @@ variable "ranges" {
 }
 
 variable "records" {
-  description = "The database, as in modules/records. `instances` and `active` change for a restore."
+  description = "The database, as in modules/records. `instances`, `active` and `replica` change for a restore."
   type = object({
     tier            = string
     ha              = bool
     max_connections = number
     instances       = optional(map(object({ clone_of = optional(string), at = optional(string) })), { a = {} })
     active          = optional(string, "a")
-    replica_region  = optional(string)
+    replica = optional(object({
+      region   = string
+      of       = optional(string, "a")
+      promoted = optional(bool, false)
+    }))
   })
 }
 

@@ -12,7 +12,7 @@ run "each_environment_has_its_deployer" {
     error_message = "Prod is deployed by an account of its own."
   }
   assert {
-    condition     = output.repository == "${var.region}-docker.pkg.dev/${var.project}/images"
+    condition     = output.repository == "${var.location}-docker.pkg.dev/${var.project}/images"
     error_message = "The registry's name must be known to the plan."
   }
   assert {

@@ -74,7 +74,7 @@ locals {
 resource "google_kms_key_ring" "build" {
   project  = var.project
   name     = "build"
-  location = var.region
+  location = var.location
 
   lifecycle {
     prevent_destroy = var.keep
@@ -104,7 +104,7 @@ resource "google_storage_bucket" "bucket" {
 
   project                     = var.project
   name                        = each.value
-  location                    = var.region
+  location                    = local.bucket_locations[var.location]
   uniform_bucket_level_access = true
   public_access_prevention    = "enforced"
 

@@ -7,8 +7,10 @@ locals {
   platforms = {
     for name, environment in var.environments : name => "tofu-platform@${environment.project}.iam.gserviceaccount.com"
   }
-  repository = "${var.region}-docker.pkg.dev/${var.project}/images"
-  attestor   = "projects/${var.project}/attestors/built-by-cloud-build"
+  repository = "${var.location}-docker.pkg.dev/${var.project}/images"
+  # What Cloud Storage calls the multi-regions of Artifact Registry and Cloud KMS.
+  bucket_locations = { us = "US", europe = "EU", asia = "ASIA" }
+  attestor         = "projects/${var.project}/attestors/built-by-cloud-build"
 
   # Each in its own project: (environment, role) to what is granted.
   deployer_roles = [

@@ -1,6 +1,6 @@
 resource "google_artifact_registry_repository" "images" {
   project       = var.project
-  location      = var.region
+  location      = var.location
   repository_id = "images"
   format        = "DOCKER"
   description   = "The image of all functions, and the images that the pipeline's steps run in."
@@ -49,7 +49,7 @@ resource "google_artifact_registry_repository_iam_member" "reader" {
   for_each = local.readers
 
   project    = var.project
-  location   = var.region
+  location   = var.location
   repository = google_artifact_registry_repository.images.name
   role       = "roles/artifactregistry.reader"
   member     = "serviceAccount:${each.value}"
@@ -58,7 +58,7 @@ resource "google_artifact_registry_repository_iam_member" "reader" {
 
 resource "google_artifact_registry_repository_iam_member" "writer" {
   project    = var.project
-  location   = var.region
+  location   = var.location
   repository = google_artifact_registry_repository.images.name
   role       = "roles/artifactregistry.writer"
   member     = "serviceAccount:${local.builder}"

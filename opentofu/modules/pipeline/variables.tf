@@ -9,8 +9,18 @@ variable "number" {
 }
 
 variable "region" {
-  description = "The region of the registry, the builds and the buckets."
+  description = "The region of the builds."
   type        = string
+}
+
+variable "location" {
+  description = "The multi-region of states, plans, images and their key, which outlive a region: us, europe or asia."
+  type        = string
+
+  validation {
+    condition     = contains(keys(local.bucket_locations), var.location)
+    error_message = "location is us, europe or asia: with a region, a state would be lost together with what it is of."
+  }
 }
 
 variable "environments" {

@@ -1,5 +1,5 @@
 locals {
-  name = { for key, instance in var.instances : key => "${var.name}-${key}" }
+  name = { for key in toset(concat(keys(var.instances), try([var.replica.of], []))) : key => "${var.name}-${key}" }
   # A restore makes an instance of its own; it has the users and the database of the one it was cloned from.
   first = { for key, instance in var.instances : key => instance if instance.clone_of == null }
 }
@@ -102,20 +102,21 @@ locals {
 
 # In another region, for the day on which this one is lost. It is asynchronous: promoting it is a restore.
 resource "google_sql_database_instance" "replica" {
-  for_each = var.replica_region == null ? {} : { (var.replica_region) = local.name[var.active] }
+  for_each = var.replica == null ? {} : { replica = var.replica }
 
-  project              = var.project
-  name                 = "${each.value}-${each.key}"
-  region               = each.key
-  database_version     = "POSTGRES_16"
-  master_instance_name = google_sql_database_instance.records[var.active].name
-  deletion_protection  = var.keep
-  deletion_policy      = var.keep ? "PREVENT" : "DELETE"
+  project             = var.project
+  name                = "${local.name[each.value.of]}-${each.value.region}"
+  region              = each.value.region
+  database_version    = "POSTGRES_16"
+  deletion_protection = var.keep
+  deletion_policy     = var.keep ? "PREVENT" : "DELETE"
+  # Of one that was promoted Google knows no master any more.
+  master_instance_name = each.value.promoted ? null : google_sql_database_instance.records[each.value.of].name
 
   settings {
     edition                     = "ENTERPRISE"
     tier                        = var.tier
-    availability_type           = "ZONAL"
+    availability_type           = each.value.promoted && var.ha ? "REGIONAL" : "ZONAL"
     disk_type                   = "PD_SSD"
     deletion_protection_enabled = var.keep
 
@@ -124,6 +125,22 @@ resource "google_sql_database_instance" "replica" {
       private_network = var.network
       ssl_mode        = "ENCRYPTED_ONLY"
       server_ca_mode  = "GOOGLE_MANAGED_INTERNAL_CA"
+    }
+
+    # A replica has none of its own.
+    dynamic "backup_configuration" {
+      for_each = each.value.promoted ? toset(["backup"]) : toset([])
+      content {
+        enabled                        = true
+        start_time                     = "03:00"
+        location                       = var.backup_location
+        point_in_time_recovery_enabled = true
+        transaction_log_retention_days = 7
+
+        backup_retention_settings {
+          retained_backups = 14
+        }
+      }
     }
 
     dynamic "database_flags" {
@@ -138,4 +155,8 @@ resource "google_sql_database_instance" "replica" {
   lifecycle {
     prevent_destroy = var.keep
   }
+}
+
+locals {
+  active = merge(google_sql_database_instance.records, google_sql_database_instance.replica)[var.active]
 }

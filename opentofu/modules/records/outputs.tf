@@ -1,12 +1,12 @@
 output "url" {
   description = "Where the active instance's database is, without a user."
-  value       = "postgres://${google_sql_database_instance.records[var.active].private_ip_address}:5432/${var.database}"
+  value       = "postgres://${local.active.private_ip_address}:5432/${var.database}"
 }
 
 output "ca" {
   description = "The certificates, as PEM, of which one signed the server's. They are no secret."
   value = nonsensitive(
-    join("\n", [for one in google_sql_database_instance.records[var.active].server_ca_cert : one.cert])
+    join("\n", [for one in local.active.server_ca_cert : one.cert])
   )
 }
 
@@ -31,12 +31,12 @@ output "ready" {
 output "settings" {
   description = "What the active instance is like, for the tests of roots."
   value = one([
-    for settings in google_sql_database_instance.records[var.active].settings : {
+    for settings in local.active.settings : {
       edition      = settings.edition
       availability = settings.availability_type
       restorable   = alltrue([for one in settings.backup_configuration : one.point_in_time_recovery_enabled])
       protected = (
-        settings.deletion_protection_enabled && google_sql_database_instance.records[var.active].deletion_protection
+        settings.deletion_protection_enabled && local.active.deletion_protection
       )
       flags = { for flag in settings.database_flags : flag.name => flag.value }
     }

@@ -28,7 +28,8 @@ variable "database" {
 variable "instances" {
   description = <<-EOT
     Key to instance. A restore to an earlier point is a new instance beside the others: `clone_of` (a key) and `at`
-    (RFC 3339, as 2026-11-28T12:00:00.000Z). Then `active` names it.
+    (RFC 3339, as 2026-11-28T12:00:00.000Z). Then `active` names it. None may be left where the region is lost and a
+    replica was promoted.
   EOT
   type        = map(object({ clone_of = optional(string), at = optional(string) }))
   default     = { a = {} }
@@ -41,16 +42,26 @@ variable "instances" {
     ])
     error_message = "A clone names another instance of the map and a time, and what is no clone neither."
   }
+
+  validation {
+    condition     = !contains(keys(var.instances), "replica")
+    error_message = "No instance is called replica: that is how `active` names the one in another region."
+  }
 }
 
 variable "active" {
-  description = "The key of the instance that the functions use."
+  description = "The key of the instance that the functions use, or \"replica\", once that was promoted."
   type        = string
   default     = "a"
 
   validation {
-    condition     = contains(keys(var.instances), var.active)
+    condition     = contains(keys(var.instances), var.active) || var.active == "replica"
     error_message = "The active instance is none of the instances: ${join(", ", keys(var.instances))}."
+  }
+
+  validation {
+    condition     = var.active != "replica" || try(var.replica.promoted, false)
+    error_message = "A replica takes no writes: promote it, and say replica = { …, promoted = true }."
   }
 }
 
@@ -80,10 +91,23 @@ variable "backup_location" {
   type        = string
 }
 
-variable "replica_region" {
-  description = "The region of a replica for the day on which the first is lost; null: none."
-  type        = string
+variable "replica" {
+  description = <<-EOT
+    A replica for the day on which the region is lost: its `region`, the key of the instance that it is `of`, and
+    whether it was `promoted`. Null: none.
+  EOT
+  type        = object({ region = string, of = optional(string, "a"), promoted = optional(bool, false) })
   default     = null
+
+  validation {
+    condition     = try(var.replica.promoted || contains(keys(var.instances), var.replica.of), true)
+    error_message = "A replica is of one of the instances: ${join(", ", keys(var.instances))}."
+  }
+
+  validation {
+    condition     = try(var.replica.promoted || var.replica.region != var.region, true)
+    error_message = "A replica in the region of its instance is lost together with it."
+  }
 }
 
 variable "users" {

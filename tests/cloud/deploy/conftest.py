@@ -17,7 +17,7 @@ import forked
 import pytest
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[3]
-IMAGE = "us-central1-docker.pkg.dev/acme-build/images/functions@sha256:" + "a" * 64
+IMAGE = "us-docker.pkg.dev/acme-build/images/functions@sha256:" + "a" * 64
 BUILT = IMAGE.replace("a" * 64, "b" * 64)
 OLD = IMAGE.replace("a" * 64, "0" * 64)
 OLDER = IMAGE.replace("a" * 64, "1" * 64)
@@ -50,8 +50,8 @@ class Template:
             assert compileall.compile_dir(place, quiet=1, maxlevels=0)
         for program in (self.programs / "gcloud", self.programs / "tofu", self.clone / "dev"):
             # Not `env python3`: without the start of env, and without what a site adds to Python.
-            program.write_text(f"{forked.FIRST_LINE}import sys\nsys.path.insert(0, {str(directory)!r})\n"
-                               "import fake\nsys.exit(fake.main())\n")
+            begin = f"{forked.FIRST_LINE}import sys\nsys.path.insert(0, {str(directory)!r})\n"
+            program.write_text(f"{begin}import fake\nsys.exit(fake.main())\n")
             program.chmod(0o755)
         (self.clone / ".gitignore").write_text("__pycache__\n/.deploy\n*.auto.tfvars.json\n")
         for words in (["init", "--quiet", "--template="], ["add", "--all"], ["commit", "--quiet", "--message", "first"]):
@@ -68,7 +68,9 @@ class Template:
         for root in ("platform", "services", "bootstrap"):
             (opentofu / root).mkdir(parents=True)
         shutil.copy(REPOSITORY / "opentofu/functions.json", opentofu / "functions.json")
-        (opentofu / "bootstrap/bootstrap.tfvars").write_text('project = "acme-build"\nregion = "us-central1"\n')
+        (opentofu / "bootstrap/bootstrap.tfvars").write_text(
+            'project  = "acme-build"\nregion   = "us-central1"\nlocation = "us"\n'
+        )
         for name in ("dev", "staging", "prod"):
             files = opentofu / "environments" / name
             files.mkdir(parents=True)

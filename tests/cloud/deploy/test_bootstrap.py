@@ -80,7 +80,7 @@ def test_the_images_of_the_steps_are_built_where_the_registry_has_none_and_pinne
     built = site.lines("gcloud builds submit")
     assert len(built) == 2 and "_TARGET=builder," in built[0] and ".ci/steps.yaml" in built[0]
     pinned = json.loads((site.clone / "opentofu/bootstrap/steps.auto.tfvars.json").read_text())["steps"]
-    assert pinned["cloud"] == "us-central1-docker.pkg.dev/acme-build/images/cloud@sha256:" + "c" * 64
+    assert pinned["cloud"] == "us-docker.pkg.dev/acme-build/images/cloud@sha256:" + "c" * 64
     assert (REPOSITORY / ".ci/steps.yaml").exists()
 
 

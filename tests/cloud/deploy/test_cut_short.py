@@ -58,6 +58,10 @@ def keys(*steps):
     return lambda site: [site.ok("keys", "dev", *step.split()) for step in steps]
 
 
+def lost(site):
+    site.put("platform.addresses.json", ["module.seats.a", "module.records.b"])
+
+
 def nothing_there(site):
     site.put("no-bucket.json", True)
 
@@ -82,6 +86,7 @@ CASES = {
     "rollback": (serving(), ["rollback", "dev"], {}),
     "rollback of prod": (serving("prod"), ["rollback", "prod"], {}),
     "pause": (serving(), ["pause", "dev"], {}),
+    "pause of a lost region": (serving(canary=OLD), ["pause", "dev", "--region-lost"], {}),
     "resume": (serving(paused=PAUSED, restored=True), ["resume", "dev"], {}),
     "after-restore": (serving(paused=PAUSED), ["after-restore", "dev"], {}),
     "keys draw": (keys(), ["keys", "dev"], {}),
@@ -89,6 +94,7 @@ CASES = {
     "keys swap": (keys("draw", "next HANDLE_KEY"), ["keys", "dev", "swap", "HANDLE_KEY"], {}),
     "keys canary": (keys(), ["keys", "dev", "canary"], {"feed": "CODI-AAAAA\n"}),
     "unlock": (serving(), ["unlock", "dev", "platform", "1732"], {}),
+    "forget": (lost, ["forget", "dev", "platform", "module.seats"], {}),
     "teardown": (serving(), ["teardown", "dev", "acme-dev"], {}),
     "bootstrap": (nothing_there, ["bootstrap"], {"project": "acme-build"}),
 }

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 
 import pytest
@@ -30,6 +31,8 @@ def done(site) -> list:
     kinds = (
         (r"tofu .*opentofu/(\w+) apply", "apply {}"),
         (r"tofu .*opentofu/(\w+) destroy", "destroy {}"),
+        (r"tofu .*opentofu/(\w+) state rm", "forget {}"),
+        (r"sql instances promote-replica ([\w-]+)", "promote {}"),
         (r"jobs execute migrate .*--args=after-restore", "after-restore"),
         (r"jobs execute migrate", "migrate"),
         (r"triggers run deploy-(\w+)", "start {}"),
@@ -62,9 +65,13 @@ def run_block(site, block: str, **variables) -> subprocess.CompletedProcess:
 
 def restore(site, at):
     if at == 4:
-        # The leases of before the pause are over.
-        record = site.read_record("prod")
-        site.record("prod", IMAGE, OLD, paused="2026-11-28T00:00:00+00:00", restored=record["restored"])
+        leases_are_over(site)
+
+
+def leases_are_over(site):
+    """Of before the pause."""
+    record = site.read_record("prod")
+    site.record("prod", IMAGE, OLD, paused="2026-11-28T00:00:00+00:00", restored=record["restored"])
 
 
 def pinned_plan(site):
@@ -74,12 +81,59 @@ def pinned_plan(site):
         plans[-1].rename(plans[-1].parent / "p1")
 
 
+# What there is in a region, as the state has it, and what is left of it that is in none.
+REGIONAL = {
+    "platform": [
+        "google_cloud_run_v2_job.migrate",
+        "module.seats.google_memorystore_instance.seats",
+        "module.network.google_compute_subnetwork.functions",
+        "module.network.google_network_connectivity_service_connection_policy.seats",
+        'module.records.google_sql_database_instance.records["a"]',
+        'module.records.google_sql_database.records["a"]',
+        'module.records.google_sql_user.user["a acquire"]',
+    ],
+    "services": [
+        'module.function["acquire"].google_cloud_run_v2_service.function',
+        'module.front.google_compute_region_network_endpoint_group.function["acquire"]',
+        "module.push.google_cloud_scheduler_job.tick",
+    ],
+}
+EVERYWHERE = {
+    "platform": [
+        "module.network.google_compute_network.network",
+        'module.records.google_sql_database_instance.replica["replica"]',
+    ],
+    "services": ['module.front.google_compute_backend_service.function["acquire"]'],
+}
+LOST = [
+    "promote records-a-us-east1", *["forget services"] * 2, *["forget platform"] * 6, *["apply platform"] * 2,
+    "migrate", "apply services", "after-restore", "apply services",
+]
+
+
+def lost_region(site, at):
+    if at == 3:
+        # The second plan is copied as the first one was.
+        shutil.rmtree(site.home / "buckets/acme-build-plans/prod/p1")
+    if at == 4:
+        leases_are_over(site)
+    if at == 0:
+        for root, regional in REGIONAL.items():
+            site.put(f"{root}.addresses.json", regional + EVERYWHERE[root])
+    if at == 2:
+        for root, left in EVERYWHERE.items():
+            assert json.loads((site.home / f"{root}.addresses.json").read_text()) == left
+        # The values name another region: a plan has something to do.
+        (site.home / "platform.applied.json").unlink(missing_ok=True)
+
+
 # Section → the environment that serves when it begins, what it changes in order, and what happens between its blocks.
 EXPECTED = {
     "Deploy": ("prod", ["start staging", "start prod", "start prod"], None),
     "Roll back": ("prod", ["start prod"], None),
     "Pause": ("prod", ["apply services"] * 2, None),
     "Restore": ("prod", ["apply services", "start prod", "start prod", "after-restore", "apply services"], restore),
+    "A region is lost": ("prod", LOST, lost_region),
     "Keys replaced": ("prod", ["add handle-key-previous", "add handle-key", "add handle-key-previous"], None),
     "Drill": ("staging", ["start staging", "apply services", "after-restore"], None),
     "Teardown": ("dev", ["destroy services"], None),

@@ -32,8 +32,8 @@ def test_the_buckets_and_the_registry_are_those_that_bootstrap_makes():
     assert '"${var.project}-plans"' in buckets and '"${var.project}-releases"' in buckets
     build = Environment("dev").build
     assert build.plans == f"gs://{build.project}-plans" and build.releases == f"gs://{build.project}-releases"
-    assert '"${var.region}-docker.pkg.dev/${var.project}/images"' in buckets
-    assert build.repository == f"{build.region}-docker.pkg.dev/{build.project}/images/functions"
+    assert '"${var.location}-docker.pkg.dev/${var.project}/images"' in buckets
+    assert build.repository == f"{build.location}-docker.pkg.dev/{build.project}/images/functions"
 
 
 def test_the_triggers_and_accounts_are_called_as_the_builds_call_them():

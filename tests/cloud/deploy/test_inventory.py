@@ -99,6 +99,7 @@ def test_each_list_is_asked_of_its_project_and_region(site):
         "scheduler jobs list": "--location=us-east1",
         "run jobs list": "--region=us-central1",
         "kms keys versions list": "--location=us ",
+        "artifacts repositories list": "--location=us ",
         "storage buckets list": "--project=acme-build",
     }.items():
         assert [line for line in asked if words in line and place in line], words

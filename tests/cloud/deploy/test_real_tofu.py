@@ -101,6 +101,14 @@ def test_a_plan_that_deletes_the_records_is_refused(site):
     site.ok("plan", "dev", "--allow-delete", "module.records.terraform_data.instance")
 
 
+def test_what_is_forgotten_is_out_of_the_state_and_is_made_anew(site):
+    deploy_all(site)
+    assert "1 resources less" in site.ok("forget", "dev", "platform", "module.records").stderr
+    assert "state of platform: 1 resources" in site.ok("inventory", "dev").stderr
+    assert "nothing of it any more" in site.ok("forget", "dev", "platform", "module.records").stderr
+    assert "module.records.terraform_data.instance will be created" in site.ok("plan", "dev").stdout
+
+
 def test_a_saved_plan_does_not_say_who_made_it(site):
     """Staging's account makes the plan that prod's applies: nothing of the first may be left in it."""
     site.ok("image", "dev", "--image", IMAGE)

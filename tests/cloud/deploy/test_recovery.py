@@ -192,3 +192,45 @@ def test_keys_says_what_must_come_before(site):
 def test_firstday_lists_facts_with_their_way_back(site, name):
     text = site.ok("firstday", name).stdout
     assert text.count("check:") == text.count("if not:") >= 10 and "{" not in text.replace("{ ", "").replace("{{", "")
+
+
+# --- a region that is lost --------------------------------------------------------------------------------------------
+
+SEATS = ["module.seats.google_memorystore_instance.seats", 'module.seats.google_project_iam_member.user["a acquire"]']
+OTHERS = ["module.seats_of_others.x", 'module.records.google_sql_database_instance.records["a"]', "module.network.x"]
+
+
+def test_what_is_in_a_lost_region_is_taken_out_of_the_state_and_nothing_else(site):
+    site.put("platform.addresses.json", [*SEATS, *OTHERS])
+    records = "module.records.google_sql_database_instance.records"
+    words = site.ok("forget", "dev", "platform", "module.seats", f'{records}["a"]').stderr
+    assert "3 resources less" in words and "still there" in words
+    (removed,) = site.lines("tofu -chdir=opentofu/platform state rm")
+    assert removed.endswith(" ".join([*SEATS, OTHERS[1]])) and "-lock-timeout=" in removed
+    assert not [line for line in site.lines("tofu") if " apply " in line or " destroy " in line]
+    # Once more, as after a run that was cut short.
+    assert "nothing of it any more" in site.ok("forget", "dev", "platform", "module.seats").stderr
+    assert len(site.lines("tofu -chdir=opentofu/platform state rm")) == 1
+
+
+def test_a_pause_of_a_lost_region_asks_nothing_of_it_and_holds_for_what_is_deployed_elsewhere(site):
+    site.record("dev", IMAGE, canary=OLD)
+    assert "nothing was stopped" in site.ok("pause", "dev", "--region-lost").stderr
+    assert not site.lines("tofu") and not site.lines("gcloud run")
+    paused = site.read_record("dev")["paused"]
+    assert paused and not site.read_record("dev").get("canary")
+    site.ok("image", "dev", "--image", IMAGE)
+    site.ok("plan", "dev")
+    assert "-var=paused=true" in site.lines("tofu -chdir=opentofu/services plan")[-1]
+    site.ok("after-restore", "dev")
+    # As after every restore: clients may believe in leases of before.
+    assert "by Google's clock" in site.refused(17, "resume", "dev")
+
+
+def test_where_nothing_ever_served_a_lost_region_is_no_pause(site):
+    assert "nothing to pause" in site.refused(17, "pause", "dev", "--region-lost")
+
+
+def test_a_root_that_is_not_there_is_refused_before_anything_is_asked_of_it(site):
+    words = site.refused(2, "forget", "dev", "stores", "module.seats")
+    assert "platform, services" in words and not site.lines("tofu")

@@ -248,7 +248,7 @@ def test_a_right_that_the_job_lacks_is_no_failed_migration(site):
 @pytest.mark.parametrize(
     "image",
     [
-        "us-central1-docker.pkg.dev/acme-build/images/functions:latest",
+        "us-docker.pkg.dev/acme-build/images/functions:latest",
         "docker.io/evil/functions@sha256:" + "a" * 64,
         IMAGE[:-1],
     ],

@@ -107,7 +107,7 @@ def test_every_bucket_that_is_used_is_made():
 def test_registry_attestor_and_triggers_have_one_name():
     deploy = "".join(texts("deploy.d/*.py").values())
     repository = re.search(r'repository_id\s*=\s*"(\w+)"', made("registry.tf")).group(1)
-    assert set(re.findall(r"-docker\.pkg\.dev/\{\w+\.project\}/(\w+)/", deploy)) == {repository}
+    assert set(re.findall(r"-docker\.pkg\.dev/\{\w+\.project\}/(\w+)", deploy)) == {repository}
     attestor = re.search(r'attestor\s*=\s*"projects/\$\{var\.project\}/attestors/([\w-]+)"', made("locals.tf")).group(1)
     assert re.search(r'^ATTESTOR = "([\w-]+)"', deploy, re.MULTILINE).group(1) == attestor
     trigger = plain(re.search(r'^  name\s*=\s*"([^"]+)"', made("triggers.tf"), re.MULTILINE).group(1))

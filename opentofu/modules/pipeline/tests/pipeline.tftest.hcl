@@ -8,6 +8,7 @@ variables {
   project    = "example-build"
   number     = "100000000000"
   region     = "us-central1"
+  location   = "europe"
   repository = "projects/example-build/locations/us-central1/connections/github/repositories/license"
   steps = {
     builder = "example.dev/builder@sha256:0000000000000000000000000000000000000000000000000000000000000001"
@@ -220,6 +221,36 @@ run "states_are_kept_and_closed" {
     ]) == toset(["DATA_READ", "DATA_WRITE"])
     error_message = "Who read or wrote a state must be written down."
   }
+}
+
+run "a_lost_region_takes_no_state_and_no_image_with_it" {
+  command = plan
+
+  assert {
+    condition     = alltrue([for bucket in google_storage_bucket.bucket : bucket.location == "EU"])
+    error_message = "Buckets must be in a multi-region, which Cloud Storage calls by another name."
+  }
+  assert {
+    condition = (
+      google_kms_key_ring.build.location == "europe" &&
+      google_artifact_registry_repository.images.location == "europe"
+    )
+    error_message = "The key of the buckets and the images must be in the same multi-region."
+  }
+  assert {
+    condition     = output.repository == "europe-docker.pkg.dev/example-build/images"
+    error_message = "${output.repository} was found."
+  }
+}
+
+run "a_region_for_states_is_refused" {
+  command = plan
+
+  variables {
+    location = "us-central1"
+  }
+
+  expect_failures = [var.location]
 }
 
 run "before_the_first_image_nothing_is_blocked" {

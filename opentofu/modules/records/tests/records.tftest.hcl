@@ -53,7 +53,7 @@ run "it_logs_what_is_looked_for_at_night" {
   command = plan
 
   variables {
-    replica_region = "us-east1"
+    replica = { region = "us-east1" }
   }
 
   assert {
@@ -159,17 +159,100 @@ run "a_replica_waits_in_another_region" {
   command = plan
 
   variables {
-    replica_region = "us-east1"
+    replica = { region = "us-east1" }
   }
 
   assert {
-    condition     = google_sql_database_instance.replica["us-east1"].region == "us-east1"
+    condition     = google_sql_database_instance.replica["replica"].region == "us-east1"
     error_message = "The replica must be elsewhere."
   }
   assert {
-    condition     = google_sql_database_instance.replica["us-east1"].settings[0].deletion_protection_enabled
+    condition     = google_sql_database_instance.replica["replica"].settings[0].deletion_protection_enabled
     error_message = "The replica must be protected too."
   }
+  assert {
+    condition     = google_sql_database_instance.replica["replica"].master_instance_name == "records-a"
+    error_message = "It must follow the records."
+  }
+}
+
+run "a_restore_leaves_the_replica_where_it_is" {
+  command = plan
+
+  variables {
+    instances = { a = {}, b = { clone_of = "a", at = "2026-11-28T12:00:00.000Z" } }
+    active    = "b"
+    replica   = { region = "us-east1" }
+  }
+
+  assert {
+    condition     = google_sql_database_instance.replica["replica"].name == "records-a-us-east1"
+    error_message = "Another name would be another instance, and this one is protected."
+  }
+}
+
+run "in_a_lost_region_nothing_is_left_and_the_promoted_replica_serves" {
+  variables {
+    region    = "us-east1"
+    instances = {}
+    active    = "replica"
+    replica   = { region = "us-east1", promoted = true }
+    keep      = false
+  }
+
+  assert {
+    condition = (
+      google_sql_database_instance.replica["replica"].name == "records-a-us-east1" &&
+      google_sql_database_instance.replica["replica"].settings[0].availability_type == "REGIONAL"
+    )
+    error_message = "It keeps its name, and has a standby from now on."
+  }
+  assert {
+    condition = alltrue([
+      for backup in google_sql_database_instance.replica["replica"].settings[0].backup_configuration :
+      backup.enabled && backup.point_in_time_recovery_enabled
+    ])
+    error_message = "From now on it must be backed up."
+  }
+  assert {
+    condition     = output.url == "postgres://10.20.0.3:5432/license" && output.settings.restorable
+    error_message = "${output.url} was found."
+  }
+  assert {
+    condition     = length(google_sql_user.user) == 0
+    error_message = "It has the users of the instance that it followed."
+  }
+}
+
+run "a_replica_that_was_not_promoted_does_not_serve" {
+  command = plan
+
+  variables {
+    active  = "replica"
+    replica = { region = "us-east1" }
+  }
+
+  expect_failures = [var.active]
+}
+
+run "a_replica_of_nothing_is_refused" {
+  command = plan
+
+  variables {
+    replica = { region = "us-east1", of = "b" }
+  }
+
+  expect_failures = [var.replica]
+}
+
+run "a_replica_in_the_same_region_is_refused" {
+  command = plan
+
+  variables {
+    replica = { region = "us-central1" }
+  }
+
+  expect_failures = [var.replica]
 }
 
 run "the_url_is_that_of_the_active_instance" {

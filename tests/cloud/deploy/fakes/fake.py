@@ -178,6 +178,10 @@ def tofu(_feed: str) -> int:
             write(os.path.join(directory, "terraform.tfstate"), "{}")
     elif words[0] == "output":
         print(show({name: {"value": value} for name, value in read(f"{root}.outputs.json", {}).items()}))
+    elif words[:2] == ["state", "rm"]:
+        left = [one for one in read(f"{root}.addresses.json", []) if one not in words[2:]]
+        write(at(f"{root}.addresses.json"), show(left))
+        write(serial_file, str(serial + 1))
     elif words[0] == "state":
         print("\n".join(read(f"{root}.addresses.json", [])))
     return 0
