@@ -39,8 +39,8 @@ class World:
 
     def run(self, *words: str, stdin: str = "", **more: Any) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "coditect_license", *words]
-        usual: dict[str, Any] = {"capture_output": True, "text": True, "env": self.env, "timeout": 60, "check": False}
-        return subprocess.run(command, **(usual | {"input": stdin} | more))
+        usual: dict[str, Any] = {"capture_output": True, "text": True, "env": self.env, "timeout": 60}
+        return subprocess.run(command, check=False, **(usual | {"input": stdin} | more))
 
     def answer(self, *words: str) -> dict[str, Any]:
         """What a command answers in JSON, and its exit code as ``exit``."""
@@ -57,7 +57,8 @@ class World:
 def world_at(home: Path, **server: Any) -> Iterator[World]:
     """A world in which all is well and nobody has logged in: everything is in the environment."""
     home.mkdir(exist_ok=True)
-    memory = InMemoryServer(**({"product": "studio", "seats": 3} | server))
+    usual: dict[str, Any] = {"product": "studio", "seats": 3}
+    memory = InMemoryServer(**(usual | server))
     memory.now = time.time
     roots = home / "roots.json"
     roots.write_text(json.dumps(ROOTS))

@@ -37,8 +37,8 @@ def other_roots(world: World) -> None:
     (world.home / "roots.json").write_text(json.dumps({"keys": [jwk_of(OTHER_ROOT)]}))
 
 
-def written(name: str, text: str) -> Callable[[World], None]:
-    return lambda world: (world.home / name).write_text(text) and None
+def written(name: str, text: str) -> Callable[[World], object]:
+    return lambda world: (world.home / name).write_text(text)
 
 
 def set_to(**variables: str | None) -> Callable[[World], None]:

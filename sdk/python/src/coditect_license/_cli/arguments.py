@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+import sys
+from typing import TYPE_CHECKING, Any
 
 from .._checks import PREFIX
 from .._version import __version__
 from .exits import RUN_EXITS, exit_codes_of
+from .words import OPTIONS
 
 if TYPE_CHECKING:
-    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+    Subparsers = argparse._SubParsersAction["_Parser"]
 
 VARIABLES = (
-    ("SERVER, …PRODUCT, …KEY, …POOL, …ISSUER", "as the options"),
-    ("ROOTS, …HARDWARE_ID, …ALLOW_HTTP, …TIMEOUT", "as the options"),
-    ("VERIFY, …PROXY", "as --ca-file and --proxy"),
-    ("CACHE_DIR", "where the token is kept for a start without contact"),
+    *((f"{PREFIX}{name.upper()}", option) for name, option in OPTIONS.items()),
+    (f"{PREFIX}CACHE_DIR", "where a token is kept, for a start without contact"),
+    ("HTTPS_PROXY, NO_PROXY", "the proxy, unless --proxy is given"),
 )
 COMMANDS = {
     "login": (
@@ -75,7 +76,7 @@ COMMANDS = {
 
 def parser() -> argparse.ArgumentParser:
     """The command line as it may be typed."""
-    main_parser = argparse.ArgumentParser(
+    main_parser = _Parser(
         prog="coditect-license",
         description="Floating licenses: who you are, what is free, and a seat around any command.",
         epilog=_epilog(None, ("coditect-license login", "coditect-license run -- make test")),
@@ -110,6 +111,15 @@ def _add(commands: Subparsers, name: str, parents: list[argparse.ArgumentParser]
     )
 
 
+class _Parser(argparse.ArgumentParser):
+    """It says where its help cannot be written. The original keeps quiet, and loses what was to be flushed."""
+
+    def _print_message(self, message: str, file: Any = None) -> None:  # noqa: ANN401 - a stream
+        stream = file or sys.stderr
+        if message and stream is not None:
+            stream.write(message)
+
+
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
     """The description is broken to the width of the terminal, and the examples are not."""
 
@@ -123,9 +133,7 @@ def _epilog(command: str | None, examples: tuple[str, ...]) -> str:
     """Examples, the environment and the exit codes."""
     lines = ["examples:", *(f"  {example}" for example in examples)]
     if command != "logout":
-        lines += ["", f"environment, each name after {PREFIX}:"]
-        lines += [f"  {name}: {meaning}" for name, meaning in VARIABLES]
-        lines += ["  Also HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY, and NO_COLOR."]
+        lines += ["", "environment:", *(f"  {name:<29} {meaning}" for name, meaning in VARIABLES)]
     lines += ["", "exit codes:", *(f"  {row.code:>3}  {row.meaning}" for row in exit_codes_of(command))]
     if command in (None, "run"):
         lines += [f"  {RUN_EXITS}" if command else f"  run: {RUN_EXITS[:1].lower()}{RUN_EXITS[1:]}"]

@@ -113,7 +113,7 @@ class _Examination:
             return
         if outlook.distrust is not None:
             yield "answers", "failed", in_words(outlook.distrust)
-        elif isinstance(problem, ServerUnreachable):
+        elif isinstance(problem, (errors.ServerUnreachable, errors.VerificationFailed)):
             yield "answers", "failed", in_words(problem)
         else:
             yield "answers", "ok", "what the server signs is believed here"

@@ -75,7 +75,8 @@ def _laid_out(rows: Sequence[tuple[str, str]], columns: int) -> Iterable[tuple[s
         if not columns or len(text) + width + 4 <= columns:
             yield f"{name:<{width}}  ", text
             continue
-        narrow = columns < width + 44
+        longest = max(map(len, text.split()), default=0)
+        narrow = columns < max(width + 44, width + 4 + longest)
         indent = "    " if narrow else " " * (width + 4)
         wrapped = textwrap.wrap(
             text, max(columns - len(indent), 20), break_long_words=False, break_on_hyphens=False

@@ -50,7 +50,14 @@ class LicenseAnswers:
         @property
         def signer(self) -> InstanceSigner: ...
         def problem(
-            self, status: int, code: str, members: dict[str, Any], nonce: str | None, *, is_seated: bool = False
+            self,
+            status: int,
+            code: str,
+            members: dict[str, Any],
+            nonce: str | None,
+            *,
+            is_seated: bool = False,
+            number: str | None = None,
         ) -> httpx.Response: ...
 
     @property
@@ -80,7 +87,7 @@ class LicenseAnswers:
         nonce = self.wrong_nonce or nonce
         return claims | ({} if nonce is None else {"nonce": nonce}) | self.wrong_claims
 
-    def _signed_refusal(self, code: str, reason: object, nonce: str) -> dict[str, Any]:
+    def _signed_refusal(self, code: str, reason: object, nonce: str, number: str | None) -> dict[str, Any]:
         now = int(self.now())
         claims: dict[str, Any] = {
             "iss": self.issuer,
@@ -88,7 +95,8 @@ class LicenseAnswers:
             "exp": now + 60,
             "nonce": self.wrong_nonce or nonce,
             "code": code,
-            "license": self.license_number,
+            # That of the key that was sent, since nobody knows another where the key is wrong.
+            "license": number or self.license_number,
         }
         if reason is not None:
             claims["reason"] = reason
@@ -219,8 +227,9 @@ class LicenseAnswers:
         return httpx.Response(200, json=answer)
 
     def _refused_key(self, body: dict[str, Any], nonce: str | None) -> httpx.Response | None:
-        if read_key(body["license_key"]).text != self.key:
-            return self.problem(401, "license_key_invalid", {}, nonce)
+        key = read_key(body["license_key"])
+        if key.text != self.key:
+            return self.problem(401, "license_key_invalid", {}, nonce, number=key.number)
         if (pool := str(body.get("pool") or "default").strip()) != "default":
             return self.problem(404, "not_found", {"detail": f"The license has no pool named {pool}."}, nonce)
         return None

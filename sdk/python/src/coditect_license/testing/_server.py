@@ -301,11 +301,18 @@ class InMemoryServer(LicenseAnswers):
             raise httpx.ReadTimeout("The read operation timed out", request=request)
 
     def problem(
-        self, status: int, code: str, members: dict[str, Any], nonce: str | None, *, is_seated: bool = False
+        self,
+        status: int,
+        code: str,
+        members: dict[str, Any],
+        nonce: str | None,
+        *,
+        is_seated: bool = False,
+        number: str | None = None,
     ) -> httpx.Response:
         """A problem document; with a ``nonce`` it is signed where the real server signs it.
 
-        ``is_seated`` where a session is told of it.
+        ``is_seated`` where a session is told of it. ``number`` is the license that was asked for, unless it is ours.
         """
         import httpx
 
@@ -316,7 +323,7 @@ class InMemoryServer(LicenseAnswers):
         detail = members.pop("detail", None) or detail_of(code, members, is_seated=is_seated)
         said = self._problem_members(status, code, detail)
         if self.sign_refusals and nonce is not None and 401 <= status <= 410 and status != 408:
-            said |= self._signed_refusal(code, members.get("reason"), nonce)
+            said |= self._signed_refusal(code, members.get("reason"), nonce, number)
         headers = {"content-type": "application/problem+json", "x-request-id": said["request_id"]}
         if wait is not None:
             headers["retry-after"] = str(wait)
