@@ -65,7 +65,7 @@ assert ours == [], ours
 from coditect_license import _process
 _process._install_hooks()
 ours = [f for f in registered if getattr(f, "__module__", "").startswith("coditect_license")]
-assert len(ours) == 3, "with the first seat, and only then"
+assert len(ours) == 4, "with the first seat, and only then"
 """
     subprocess.run([sys.executable, "-c", code], check=True)
 

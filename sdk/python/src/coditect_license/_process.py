@@ -34,6 +34,7 @@ IMPORTED_LATE = (
     "coditect_license._aio_aside",
     "coditect_license._tls",
     "coditect_license._version",
+    "concurrent.futures.thread",
     "cryptography.exceptions",
     "cryptography.hazmat.primitives.asymmetric.ed25519",
     "cryptography.hazmat.primitives.asymmetric.padding",
@@ -120,6 +121,9 @@ def _install_hooks() -> None:
     _finalize_with_multiprocessing()
     if hasattr(os, "register_at_fork") and not _fork_hook_installed:
         _fork_hook_installed = True
+        # It is imported by httpx, and has hooks of its own for forks: one that first ran after a fork would let go of a
+        # lock that nobody took.
+        _import_all(["concurrent.futures.thread"])
         os.register_at_fork(before=_before_fork, after_in_parent=_forks.let_go, after_in_child=_after_fork_in_child)
 
 
@@ -142,8 +146,8 @@ def _finalize_with_billiard_pool() -> None:
     It runs neither what atexit has nor finalizers: it calls ``on_exit`` of its worker, and then ``os._exit``.
     """
     billiard = sys.modules.get("billiard.process")
-    worker = getattr(getattr(billiard, "_current_process", None), "_target", None)
-    if not hasattr(worker, "on_exit"):
+    worker: Any = getattr(getattr(billiard, "_current_process", None), "_target", None)
+    if worker is None or not hasattr(worker, "on_exit"):
         return
     former = worker.on_exit
 
