@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import _flows as flows, _process as process
-from ._aio_aside import wait_for_future
+from ._aio_aside import running_loop, wait_for_future
 from ._aio_seat import SeatTask, drive, persist
 from ._client_base import ClientBase, checked_seat_options
 from ._errors import LicenseError, NoSeats, ServerUnreachable
@@ -149,7 +149,7 @@ class AsyncLicenseClient(ClientBase["httpx.AsyncBaseTransport", "httpx.AsyncClie
             flow = flows.release_lease(context, lease, over, context.max_retries)
             ended.append(await drive(flow, self._http, asyncio.sleep))
 
-        task = asyncio.ensure_future(persist(give_back))
+        task = running_loop().create_task(persist(give_back))
         self._releases.add(task)
         task.add_done_callback(self._releases.discard)
         task.add_done_callback(_note_seen)
@@ -191,7 +191,7 @@ class AsyncLicenseClient(ClientBase["httpx.AsyncBaseTransport", "httpx.AsyncClie
     async def _call(self, build: Callable[[float], Flow[T]]) -> T:
         context = self._context
         over = context.clock.monotonic() + context.timeout
-        task = asyncio.ensure_future(drive(build(over), self._http, asyncio.sleep))
+        task = running_loop().create_task(drive(build(over), self._http, asyncio.sleep))
         task.add_done_callback(_note_seen)
         try:
             if not await wait_for_future(task, context.timeout + 0.5):
@@ -225,8 +225,9 @@ class _AsyncCall:
 
     async def acquire(self) -> Lease:
         """The lease. Raises what refused it, at the latest after the timeout and half a second."""
+        loop = running_loop()
         process.register_seat(self)
-        self._task = asyncio.get_running_loop().create_task(self._run(), name="coditect-license-call")
+        self._task = loop.create_task(self._run(), name="coditect-license-call")
         self._task.add_done_callback(self._note_end)
         try:
             if not await wait_for_future(self._task, self._context.timeout + 0.5):
