@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import gc
 import multiprocessing
 import pickle
 import traceback
@@ -19,6 +20,7 @@ import pytest
 import coditect_license
 from coditect_license import (
     AsyncLicenseClient,
+    ConfigurationError,
     InvalidRequest,
     LicenseClient,
     LicenseError,
@@ -160,3 +162,21 @@ def test_another_issuer_and_another_product_are_named(client: LicenseClient, ser
     with pytest.raises(VerificationFailed, match="expected studio, found x") as long:
         client.acquire()
     assert len(str(long.value)) < 600 and "\n" not in str(long.value)
+
+
+@pytest.mark.parametrize("call", ["seat", "acquire", "validate", "release", "heartbeat"])
+@pytest.mark.filterwarnings("error")
+def test_an_event_loop_that_is_not_one_of_asyncio_is_refused_with_what_to_do(
+    async_client: AsyncLicenseClient, client: LicenseClient, call: str
+) -> None:
+    lease = client.acquire()
+
+    async def program() -> None:
+        method = getattr(async_client, call)
+        await (method(lease) if call in ("release", "heartbeat") else method())
+
+    # As trio does it: steps without a loop of asyncio.
+    with pytest.raises(ConfigurationError, match=r"trio\.to_thread"):
+        program().send(None)
+    client.release(lease)
+    gc.collect()

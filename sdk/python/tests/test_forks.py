@@ -72,6 +72,58 @@ assert os.waitpid(pid, 0)[1] == 0
     run(http, tmp_path, code)
 
 
+@POSIX
+def test_a_fork_within_an_import_that_the_client_needs_waits_for_nothing(http: Http, tmp_path: Path) -> None:
+    code = """
+import importlib.abc
+from coditect_license import _process as process
+took = []
+class Forking(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == "httpx._models" and not took:
+            began = time.monotonic()
+            pid = os.fork()
+            if pid == 0:
+                os._exit(0)
+            os.waitpid(pid, 0)
+            took.append(time.monotonic() - began)
+sys.meta_path.insert(0, Forking())
+process.register_for_forks(client)
+with client.seat() as seat:
+    assert seat.state is SeatState.ONLINE
+assert len(took) == 1 and took[0] < 2, took
+"""
+    run(http, tmp_path, code)
+
+
+def test_a_daemon_thread_gets_no_seat_while_the_program_ends(http: Http, tmp_path: Path) -> None:
+    code = """
+from coditect_license import ServerUnreachable
+refused = []
+def ask(call):
+    try:
+        call()
+    except ServerUnreachable as error:
+        assert "ending" in str(error)
+        refused.append(call)
+def outlive():
+    for call in (client.seat, client.acquire):
+        thread = threading.Thread(target=ask, args=[call], daemon=True)
+        thread.start()
+        thread.join(20)
+    assert len(refused) == 2
+    with client.seat() as late:  # the program's own end may still ask
+        assert late.state is SeatState.ONLINE
+    print("outlived", flush=True)
+seat = client.seat()
+from coditect_license import _process as process
+process.release_at_exit()
+outlive()
+"""
+    assert run(http, tmp_path, code).strip() == "outlived"
+    assert len(http.fake.sessions) == 2 and not kept(http.fake)
+
+
 ONE_LIFE = """
 import asyncio
 from coditect_license import LicenseError, _process as process

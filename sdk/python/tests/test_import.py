@@ -60,12 +60,12 @@ import atexit, os, signal
 registered = []
 atexit.register = os.register_at_fork = signal.signal = lambda *a, **k: registered.extend([*a, *k.values()])
 from coditect_license import LicenseClient, Seat
-ours = [f for f in registered if getattr(f, "__module__", "").startswith("coditect_license")]
+ours = [f for f in registered if (getattr(f, "__module__", None) or "").startswith("coditect_license")]
 assert ours == [], ours
 from coditect_license import _process
 _process._install_hooks()
-ours = [f for f in registered if getattr(f, "__module__", "").startswith("coditect_license")]
-assert len(ours) == 3, "with the first seat, and only then"
+ours = [f for f in registered if (getattr(f, "__module__", None) or "").startswith("coditect_license")]
+assert len(ours) == 4, "with the first seat, and only then"
 """
     subprocess.run([sys.executable, "-c", code], check=True)
 

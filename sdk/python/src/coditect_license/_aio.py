@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import _flows as flows, _process as process
-from ._aio_aside import wait_for_future
+from ._aio_aside import running_loop, wait_for_future
 from ._aio_seat import SeatTask, drive, persist
 from ._client_base import ClientBase, checked_seat_options
 from ._errors import LicenseError, NoSeats, ServerUnreachable
@@ -87,6 +87,7 @@ class AsyncLicenseClient(ClientBase["httpx.AsyncBaseTransport", "httpx.AsyncClie
         self._http = AsyncHttp(self._context, transport, http_client)
         self._keepers: list[SeatTask] = []
         self._calls: set[_AsyncCall] = set()
+        self._releases: set[asyncio.Future[None]] = set()
 
     @classmethod
     def from_settings(
@@ -139,8 +140,28 @@ class AsyncLicenseClient(ClientBase["httpx.AsyncBaseTransport", "httpx.AsyncClie
         return await self._call(lambda over: flows.heartbeat(self._context, lease, over, self._context.max_retries))
 
     async def release(self, lease: Lease) -> datetime:
-        """The same as :meth:`LicenseClient.release`."""
-        return await self._call(lambda over: flows.release_lease(self._context, lease, over, self._context.max_retries))
+        """The same as :meth:`LicenseClient.release`. Cancelling it ends the wait and not the release."""
+        context = self._context
+        over = context.clock.monotonic() + context.timeout
+        ended: list[datetime] = []
+
+        async def give_back() -> None:
+            flow = flows.release_lease(context, lease, over, context.max_retries)
+            ended.append(await drive(flow, self._http, asyncio.sleep))
+
+        task = running_loop().create_task(persist(give_back))
+        self._releases.add(task)
+        task.add_done_callback(self._releases.discard)
+        task.add_done_callback(_note_seen)
+        try:
+            if not await wait_for_future(task, context.timeout + 0.5):
+                raise _too_late(self)
+            task.result()
+        except LicenseError as error:
+            raise error.with_traceback(None)  # noqa: B904 - the same error, with a short traceback
+        if not ended:
+            raise _too_late(self)
+        return ended[0]
 
     async def validate(self) -> Validation:
         """The same as :meth:`LicenseClient.validate`."""
@@ -155,6 +176,8 @@ class AsyncLicenseClient(ClientBase["httpx.AsyncBaseTransport", "httpx.AsyncClie
             await keeper.release(RELEASE_SECONDS)
         for call in list(self._calls):
             await call.finish(RELEASE_SECONDS)
+        for release in list(self._releases):
+            await finish_task(release, RELEASE_SECONDS)
         await self._http.close()
 
     async def __aenter__(self) -> AsyncLicenseClient:
@@ -168,9 +191,8 @@ class AsyncLicenseClient(ClientBase["httpx.AsyncBaseTransport", "httpx.AsyncClie
     async def _call(self, build: Callable[[float], Flow[T]]) -> T:
         context = self._context
         over = context.clock.monotonic() + context.timeout
-        task = asyncio.ensure_future(drive(build(over), self._http, asyncio.sleep))
-        # An error that nobody waits for any more has been seen; asyncio would print it.
-        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        task = running_loop().create_task(drive(build(over), self._http, asyncio.sleep))
+        task.add_done_callback(_note_seen)
         try:
             if not await wait_for_future(task, context.timeout + 0.5):
                 raise _too_late(self)
@@ -181,7 +203,7 @@ class AsyncLicenseClient(ClientBase["httpx.AsyncBaseTransport", "httpx.AsyncClie
             task.cancel()
 
     def _after_fork(self) -> None:
-        self._keepers, self._calls = [], set()
+        self._keepers, self._calls, self._releases = [], set(), set()
         self._context.after_fork()
         self._http.after_fork()
 
@@ -203,8 +225,9 @@ class _AsyncCall:
 
     async def acquire(self) -> Lease:
         """The lease. Raises what refused it, at the latest after the timeout and half a second."""
+        loop = running_loop()
         process.register_seat(self)
-        self._task = asyncio.get_running_loop().create_task(self._run(), name="coditect-license-call")
+        self._task = loop.create_task(self._run(), name="coditect-license-call")
         self._task.add_done_callback(self._note_end)
         try:
             if not await wait_for_future(self._task, self._context.timeout + 0.5):
@@ -224,8 +247,8 @@ class _AsyncCall:
     async def finish(self, timeout: float) -> None:
         """Wait until everything is given back that nobody takes over."""
         for task in (self._task, self._cleaning):
-            if task is not None and task.get_loop() is asyncio.get_running_loop():
-                await wait_for_future(task, timeout)
+            if task is not None:
+                await finish_task(task, timeout)
 
     async def _run(self) -> Lease | None:
         context, grants = self._context, self._grants
@@ -278,6 +301,17 @@ class _AsyncCall:
 
     def _after_fork(self) -> None:
         self._grants = Grants()
+
+
+async def finish_task(task: asyncio.Future[Any], timeout: float) -> None:
+    """Wait until a task is done, unless it is of another loop, which may be over."""
+    if task.get_loop() is asyncio.get_running_loop():
+        await wait_for_future(task, timeout)
+
+
+def _note_seen(done: asyncio.Future[Any]) -> None:
+    """Note that an error was seen that nobody waits for any more. asyncio would print it."""
+    _ = done.cancelled() or done.exception()
 
 
 def _too_late(client: AsyncLicenseClient) -> ServerUnreachable:

@@ -9,8 +9,20 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from ._aside import Aside, Job
+from ._errors import ConfigurationError
 
 T = TypeVar("T")
+
+
+def running_loop() -> asyncio.AbstractEventLoop:
+    """The event loop that runs this. Raises :class:`ConfigurationError` where it is not one of asyncio, as in trio."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError as error:
+        raise ConfigurationError(
+            "AsyncLicenseClient works in an event loop of asyncio, and none runs here. In a program of trio, call a "
+            "LicenseClient with trio.to_thread.run_sync()."
+        ) from error
 
 
 async def run_aside(aside: Aside, work: Callable[[], T], seconds: float) -> T | None:

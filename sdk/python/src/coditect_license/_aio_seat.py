@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 from . import _flows as flows, _log as log, _process as process, _seat_flows as seat_flows
-from ._aio_aside import run_aside, wait_for_future
+from ._aio_aside import run_aside, running_loop, wait_for_future
 from ._context import Context
 from ._errors import LicenseError, NoSeats, ServerUnreachable
 from ._exchange import DoAside, EffectResult, Flow, SendRequest, TransportFault
@@ -108,12 +108,16 @@ class SeatTask:
         context = self.core.context
         budget = context.timeout + (self._wait_for or 0.0)
         if self._task is None:
-            self._loop = asyncio.get_running_loop()
+            try:
+                self._loop = running_loop()
+                process.register_seat(self)
+            except LicenseError:
+                self.core.close()
+                raise
             self._opened = self._loop.create_future()
             now = context.clock.monotonic()
             until = None if self._wait_for is None else now + self._wait_for
             first = seat_flows.open_seat(self.core, now + context.timeout, until, self._tell_wait)
-            process.register_seat(self)
             self._task = self._loop.create_task(self._run(first), name="coditect-license-seat")
         opened = self._opened
         if opened is None:

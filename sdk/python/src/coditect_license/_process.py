@@ -21,7 +21,7 @@ from typing import Any, Protocol
 
 from . import _forks
 from ._aside import start_thread
-from ._errors import ConfigurationError
+from ._errors import ConfigurationError, ServerUnreachable
 
 EXIT_SECONDS = 3.0
 """How many seconds an ending process waits until all its seats are given back. The others are free when their leases
@@ -34,6 +34,7 @@ IMPORTED_LATE = (
     "coditect_license._aio_aside",
     "coditect_license._tls",
     "coditect_license._version",
+    "concurrent.futures.thread",
     "cryptography.exceptions",
     "cryptography.hazmat.primitives.asymmetric.ed25519",
     "cryptography.hazmat.primitives.asymmetric.padding",
@@ -75,15 +76,24 @@ _fork_aware: weakref.WeakSet[ForkAware] = weakref.WeakSet()
 _exit_hooks_of: int | None = None
 """The process that has the hooks of its exit."""
 _fork_hook_installed = False
+_ending_thread: int | None = None
+"""The thread in which the process ends, once it does."""
 _imported: set[str] = set()
 """What need not be imported before the next fork."""
 _importing: threading.Thread | None = None
 
 
 def register_seat(seat: HeldSeat) -> None:
-    """Give this seat back when the process ends."""
-    _held_seats.add(seat)
+    """Give this seat back when the process ends.
+
+    Raises :class:`ServerUnreachable` in a daemon thread of a process that is giving its last seats back.
+    """
     register_for_forks(seat)
+    _held_seats.add(seat)
+    # Looked at after the seat was added, so that either it is given back with the others or it is refused.
+    if _ending_thread not in (None, threading.get_ident()):
+        _held_seats.discard(seat)
+        raise ServerUnreachable("The license server was not asked: this program is ending.")
 
 
 def unregister_seat(seat: HeldSeat) -> None:
@@ -109,17 +119,27 @@ def release_all(timeout: float = EXIT_SECONDS) -> None:
             seat._end_release(max(over - time.monotonic(), 0.0))
 
 
+def release_at_exit() -> None:
+    """Give all seats back since the process ends. Its daemon threads, which still run, get none any more."""
+    global _ending_thread  # noqa: PLW0603 - one process, one end
+    _ending_thread = threading.get_ident()
+    release_all()
+
+
 def _install_hooks() -> None:
     global _exit_hooks_of, _fork_hook_installed  # noqa: PLW0603 - one process, one set of hooks
     if _exit_hooks_of == os.getpid():
         return
     _exit_hooks_of = os.getpid()
     # A child of multiprocessing begins without its parent's hooks.
-    atexit.unregister(release_all)
-    atexit.register(release_all)
+    atexit.unregister(release_at_exit)
+    atexit.register(release_at_exit)
     _finalize_with_multiprocessing()
     if hasattr(os, "register_at_fork") and not _fork_hook_installed:
         _fork_hook_installed = True
+        # It is imported by httpx, and has hooks of its own for forks: one that first ran after a fork would let go of a
+        # lock that nobody took.
+        _import_all(["concurrent.futures.thread"])
         os.register_at_fork(before=_before_fork, after_in_parent=_forks.let_go, after_in_child=_after_fork_in_child)
 
 
@@ -132,7 +152,7 @@ def _finalize_with_multiprocessing() -> None:
         util = sys.modules.get(name)
         if util is not None:
             with contextlib.suppress(Exception):
-                util.Finalize(None, release_all, exitpriority=100)
+                util.Finalize(None, release_at_exit, exitpriority=100)
     _finalize_with_billiard_pool()
 
 
@@ -142,13 +162,13 @@ def _finalize_with_billiard_pool() -> None:
     It runs neither what atexit has nor finalizers: it calls ``on_exit`` of its worker, and then ``os._exit``.
     """
     billiard = sys.modules.get("billiard.process")
-    worker = getattr(getattr(billiard, "_current_process", None), "_target", None)
-    if not hasattr(worker, "on_exit"):
+    worker: Any = getattr(getattr(billiard, "_current_process", None), "_target", None)
+    if worker is None or not hasattr(worker, "on_exit"):
         return
     former = worker.on_exit
 
     def on_exit(pid: int, exitcode: int) -> None:
-        release_all()
+        release_at_exit()
         if former is not None:
             former(pid, exitcode)
 
@@ -172,12 +192,30 @@ def _finish_imports() -> None:
     missing = _late_imports() - _imported
     if not missing or (_importing and _importing.is_alive()):  # a disk that hung before another fork still hangs
         return
+    if _is_importing(missing):
+        return
     with contextlib.suppress(RuntimeError):  # no thread can be had any more
         _importing = start_thread(lambda: _import_all(missing), "coditect-license-imports")
         # Waited for to its end: who forks beside another thread is warned by Python.
         _importing.join(FORK_SECONDS)
         if not _importing.is_alive():
             _imported.update(missing)
+
+
+def _is_importing(names: Iterable[str]) -> bool:
+    """Whether this thread itself is in the midst of importing one of these packages, and forks within.
+
+    A thread that imports them would wait for this one, and this one for it. httpx imports trio where it is installed,
+    which starts a program; gevent forks for that.
+    """
+    packages = {name.partition(".")[0] for name in names}
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        module = str(frame.f_globals.get("__name__"))
+        if frame.f_code.co_name == "<module>" and module.partition(".")[0] in packages:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _late_imports() -> set[str]:
@@ -192,6 +230,8 @@ def _import_all(names: Iterable[str]) -> None:
 
 
 def _after_fork_in_child() -> None:
+    global _ending_thread  # noqa: PLW0603 - as above
+    _ending_thread = None
     _forks.forget()
     for object_ in list(_fork_aware):
         with contextlib.suppress(Exception):

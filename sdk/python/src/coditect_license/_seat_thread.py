@@ -61,7 +61,11 @@ class SeatThread:
 
         until = None if wait is None else now + wait
         first = seat_flows.open_seat(self.core, now + context.timeout, until, tell_wait)
-        process.register_seat(self)
+        try:
+            process.register_seat(self)
+        except ServerUnreachable:
+            self.core.close()
+            raise
         try:
             self._thread = start_thread(lambda: self._run(first), "coditect-license-seat")
         except RuntimeError as error:

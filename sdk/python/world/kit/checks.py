@@ -17,7 +17,7 @@ _count = 0
 @contextlib.contextmanager
 def check(what: str) -> Iterator[None]:
     """One check, which is one line: what is promised, and whether it held. A part goes on after one that fails."""
-    global _count  # noqa: PLW0603 - one part, one count
+    global _count
     _count += 1
     began = time.monotonic()
     try:

@@ -2,7 +2,8 @@
 
 SEAT_AT=import takes a seat when the module is imported, which is in gunicorn's master with --preload; otherwise the
 first request of a worker does, or the start of its event loop. A worker whose seat was left to its parent by a fork
-takes one of its own. uvicorn ends by the signal that stopped it, so what is no part of its loop needs release_on_signals.
+takes one of its own. uvicorn ends by the signal that stopped it, so a seat that is no part of its loop needs
+release_on_signals.
 """
 
 from __future__ import annotations
