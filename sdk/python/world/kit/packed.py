@@ -20,18 +20,19 @@ WORLD = Path(__file__).resolve().parents[1]
 SDK = WORLD.parent
 REQUIREMENTS = WORLD / "requirements-frozen.txt"
 BUILD_SECONDS = 600
+IN_ENVIRONMENT = "PACKED_IN_ENVIRONMENT"
 
 
 def use_environment() -> None:
     """Go on in the environment with the programs that pack, which is made now if it is not there."""
+    if IN_ENVIRONMENT in os.environ:
+        return
     from .environment import environment
 
-    python = environment(sys.executable, REQUIREMENTS)
-    if Path(sys.prefix) == python.parents[1]:
-        return
+    # Of the Python itself, also where an environment of it was started: the same one wherever the part is started from.
+    python = environment(sys._base_executable, REQUIREMENTS)
     paths = os.pathsep.join(map(str, (SDK / "src", SDK, WORLD)))
-    given = os.environ | {"PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"}
-    given.pop("__PYVENV_LAUNCHER__", None)
+    given = os.environ | {"PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1", IN_ENVIRONMENT: "yes"}
     os.execve(python, [str(python), *sys.argv], given)
 
 
