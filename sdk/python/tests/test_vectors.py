@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,11 +20,13 @@ from coditect_license._verify import ExpectedToken, hw_of, verify_refusal, verif
 from coditect_license.testing import InMemoryServer
 from coditect_license.testing._handles import HandleContents, holder_of, mint_handle, open_handle
 from coditect_license.testing._problems import PROBLEMS
+
+from .shared import shared
 from coditect_license.testing._requests import READERS, BadRequest, read_body
 from coditect_license.testing._signing import jwk_set
 from coditect_license.testing._test_keys import HANDLE_KEY, HANDLE_KEY_VERSION, ROOT_PEM
 
-DIRECTORY = Path(__file__).resolve().parents[2] / "vectors"
+DIRECTORY = shared("sdk/vectors")
 VERSION = 1
 KINDS = ("certificates", "fingerprints", "handles", "jwks", "keys", "refusals", "tokens")
 TEST_KEYS = json.loads((DIRECTORY / "test-keys.json").read_text("utf-8"))
