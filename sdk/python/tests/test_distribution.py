@@ -56,7 +56,13 @@ def test_the_index_would_take_both_and_show_their_readme(wheel: Path, sdist: Pat
 def test_the_wheel_has_nothing_that_a_wheel_should_not_have(wheel: Path) -> None:
     dev_tool("check_wheel_contents")
     done = run_tool("check_wheel_contents", wheel)
-    assert done.returncode == 0, done.stdout
+    told = [line.strip() for line in done.stdout.splitlines()]
+    # Hooks have the names that PyInstaller gives them, so Python cannot import them, which is what W004 says.
+    hooks = [line for line in told if line.startswith("coditect_license/__pyinstaller/hook-")]
+    others = [
+        line for line in told if line not in hooks and "W004: Module is not located at importable path" not in line
+    ]
+    assert not done.stderr and len(hooks) == 3 and others in ([], [""]), done.stdout + done.stderr
 
 
 def test_the_sdist_makes_the_same_wheel_as_the_clone(wheel: Path, unpacked: Path, tmp_path: Path) -> None:
@@ -68,7 +74,7 @@ def test_the_sdist_makes_the_same_wheel_as_the_clone(wheel: Path, unpacked: Path
 def test_the_tests_in_the_sdist_run_where_nothing_else_is(unpacked: Path) -> None:
     # Every file of them is found and imported; those that read files from elsewhere in the repository are run.
     files = ["tests/test_key.py", "tests/test_vectors.py", "tests/test_double_wire.py"]
-    common = ("-q", "-p", "no:cacheprovider", "-p", "no:randomly")
+    common = ("-p", "no:cacheprovider")
     collected = run_tool("pytest", *common, "--collect-only", "--ignore", "tests/local", cwd=unpacked)
     assert collected.returncode == 0, collected.stdout[-3000:]
     done = run_tool("pytest", *common, *files, cwd=unpacked, env={"PYTHONPATH": ""})
@@ -78,11 +84,11 @@ def test_the_tests_in_the_sdist_run_where_nothing_else_is(unpacked: Path) -> Non
 def test_the_line_of_the_readme_installs_it_from_the_clone(tmp_path: Path) -> None:
     assert "pip install ./sdk/python" in (HERE / "README.md").read_text("utf-8")
     # As printed, but for what would need the network, and for where it is put.
-    options = ["--no-deps", "--no-build-isolation", "--no-index", "--target", tmp_path / "site"]
+    options: list[str | Path] = ["--no-deps", "--no-build-isolation", "--no-index", "--target", tmp_path / "site"]
     done = run_tool("pip", "--disable-pip-version-check", "install", *options, HERE)
     assert done.returncode == 0, done.stdout + done.stderr
     code = (
-        "import coditect_license, importlib.metadata as m; print(coditect_license.__file__, coditect_license.__version__);"
+        "import coditect_license as c, importlib.metadata as m; print(c.__file__, c.__version__);"
         "print(*sorted(e.group for e in m.distribution('coditect-license-client').entry_points))"
     )
     env = {"PYTHONPATH": str(tmp_path / "site")}
@@ -116,8 +122,15 @@ def test_a_program_that_uses_the_wheel_is_typed(wheel: Path, tmp_path: Path) -> 
         "LicenseClient(produkt='studio')\n"
     )
     done = run_tool(
-        "mypy", "--strict", "--config-file", os.devnull, "--cache-dir", tmp_path / "cache", program,
-        env={"MYPYPATH": str(site)}, cwd=tmp_path,
+        "mypy",
+        "--strict",
+        "--config-file",
+        os.devnull,
+        "--cache-dir",
+        tmp_path / "cache",
+        program,
+        env={"MYPYPATH": str(site)},
+        cwd=tmp_path,
     )
     # Its one fault is seen, and nothing else: the package is typed for who installs it.
     assert done.stdout.count("error:") == 1 and 'Unexpected keyword argument "produkt"' in done.stdout, done.stdout

@@ -1,4 +1,4 @@
-"""The guides in docs: their code runs as printed, they are in the indexes, and the reference is what the source says."""
+"""The guides in docs: their code runs as printed, they are in the indexes, and the reference is current."""
 
 from __future__ import annotations
 
@@ -129,7 +129,12 @@ def test_each_block_and_every_public_name_is_typed(tmp_path: Path) -> None:
     )
     files = sorted(tmp_path.glob("*.py"))
     done = run_tool(
-        "mypy", "--config-file", tmp_path / "mypy.ini", "--cache-dir", tmp_path / "cache", *files,
+        "mypy",
+        "--config-file",
+        tmp_path / "mypy.ini",
+        "--cache-dir",
+        tmp_path / "cache",
+        *files,
         env={"MYPYPATH": str(HERE / "src")},
     )
     assert done.returncode == 0, done.stdout

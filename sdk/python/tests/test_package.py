@@ -83,10 +83,9 @@ def test_no_file_is_longer_than_400_lines() -> None:
 
 
 def test_the_desktop_example_takes_a_seat_and_gives_it_back(http: Http, tmp_path: Path) -> None:
-    http.fake.tweak = {"aud": "demo"}
     roots = tmp_path / "roots.json"
     roots.write_text(json.dumps(ROOTS))
-    env = os.environ | {"XDG_CACHE_HOME": str(tmp_path)}
+    env = os.environ | {"XDG_CACHE_HOME": str(tmp_path), "CODITECT_LICENSE_PRODUCT": "studio"}
     done = subprocess.run(
         [sys.executable, HERE / "examples/desktop.py", http.url, str(roots), KEY],
         capture_output=True,
@@ -101,7 +100,7 @@ def test_the_desktop_example_takes_a_seat_and_gives_it_back(http: Http, tmp_path
 def test_the_ci_example_holds_one_seat_around_all_tests_and_waits_for_it(http: Http, tmp_path: Path) -> None:
     roots = tmp_path / "roots.json"
     roots.write_text(json.dumps(ROOTS))
-    settings = {"SERVER": http.url, "KEY": KEY, "ROOTS": str(roots), "WAIT": "0"}
+    settings = {"SERVER": http.url, "KEY": KEY, "ROOTS": str(roots), "WAIT": "0", "PRODUCT": "studio"}
     env = os.environ | {f"CODITECT_LICENSE_{name}": value for name, value in settings.items()}
     command = [
         sys.executable,

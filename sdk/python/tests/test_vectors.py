@@ -20,11 +20,11 @@ from coditect_license._verify import ExpectedToken, hw_of, verify_refusal, verif
 from coditect_license.testing import InMemoryServer
 from coditect_license.testing._handles import HandleContents, holder_of, mint_handle, open_handle
 from coditect_license.testing._problems import PROBLEMS
-
-from .shared import shared
 from coditect_license.testing._requests import READERS, BadRequest, read_body
 from coditect_license.testing._signing import jwk_set
 from coditect_license.testing._test_keys import HANDLE_KEY, HANDLE_KEY_VERSION, ROOT_PEM
+
+from .shared import shared
 
 DIRECTORY = shared("sdk/vectors")
 VERSION = 1

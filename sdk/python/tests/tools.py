@@ -32,6 +32,4 @@ def run_tool(
     """Run a module of this Python as a program, or a file of Python where ``module`` is ``None``."""
     words = [sys.executable, *(["-m", module] if module else []), *map(str, arguments)]
     given = os.environ | (env or {})
-    return subprocess.run(
-        words, capture_output=True, text=True, env=given, cwd=cwd, check=False, timeout=LIMIT_SECONDS
-    )
+    return subprocess.run(words, capture_output=True, text=True, env=given, cwd=cwd, check=False, timeout=LIMIT_SECONDS)

@@ -53,7 +53,9 @@ def docstring_of(item: griffe.Object) -> str:
 
 
 def parameter_text(parameter: griffe.Parameter) -> str:
-    mark = {"variadic positional": "*", "variadic keyword": "**"}.get(parameter.kind.value if parameter.kind else "", "")
+    mark = {"variadic positional": "*", "variadic keyword": "**"}.get(
+        parameter.kind.value if parameter.kind else "", ""
+    )
     hint = f": {parameter.annotation}" if parameter.annotation is not None else ""
     equals = " = " if hint else "="
     has_default = parameter.default is not None and not mark
@@ -149,7 +151,11 @@ def main() -> int:
     made = page()
     if "--check" in sys.argv[1:]:
         current = PAGE.exists() and PAGE.read_text("utf-8") == made
-        print("docs/reference.md is current." if current else "docs/reference.md is not current: ./dev sdk docs writes it.")
+        print(
+            "docs/reference.md is current."
+            if current
+            else "docs/reference.md is not current: ./dev sdk docs writes it."
+        )
         return 0 if current else 1
     PAGE.write_text(made, "utf-8")
     return 0

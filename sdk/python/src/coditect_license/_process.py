@@ -143,7 +143,7 @@ def _finalize_with_billiard_pool() -> None:
     """
     billiard = sys.modules.get("billiard.process")
     worker = getattr(getattr(billiard, "_current_process", None), "_target", None)
-    if not hasattr(worker, "on_exit"):
+    if worker is None or not hasattr(worker, "on_exit"):
         return
     former = worker.on_exit
 

@@ -1,4 +1,4 @@
-"""Programs that were packed into files of their own, as PyInstaller, zipapp and Nuitka make them, and the seats they hold.
+"""Programs that were packed into files of their own, as PyInstaller and zipapp make them, and the seats they hold.
 
 The parts that use this run alone too. Then they start a license-local of their own.
 """
@@ -54,7 +54,14 @@ def run(*command: str | Path, env: dict[str, str] | None = None, cwd: Path | Non
     """What a command prints. Fails with all that it wrote when it did not end well."""
     words = [str(word) for word in command]
     done = subprocess.run(
-        words, env=env, cwd=cwd, capture_output=True, text=True, timeout=BUILD_SECONDS, check=False, stdin=subprocess.DEVNULL
+        words,
+        env=env,
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=BUILD_SECONDS,
+        check=False,
+        stdin=subprocess.DEVNULL,
     )
     assert done.returncode == 0, f"{' '.join(words)} exited with {done.returncode}:\n{done.stdout}{done.stderr}"
     return done.stdout
