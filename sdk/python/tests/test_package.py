@@ -68,8 +68,20 @@ def test_the_wheel_holds_the_package_its_types_and_its_command(tmp_path: Path) -
     assert "Requires-Python: >=3.10" in metadata and "License-File: LICENSE" in metadata
 
 
-def test_the_changelog_knows_this_version() -> None:
-    assert f"## {coditect_license.__version__}" in (HERE / "CHANGELOG.md").read_text("utf-8")
+def test_the_changelog_knows_this_version_and_keeps_its_form() -> None:
+    text = (HERE / "CHANGELOG.md").read_text("utf-8")
+    versions = re.findall(r"^## (.*)$", text, re.M)
+    assert versions[0] == "[Unreleased]"
+    assert all(re.fullmatch(r"\[\d+\.\d+\.\d+\] - \d{4}-\d\d-\d\d", version) for version in versions[1:]), versions
+    released = f"## [{coditect_license.__version__}] - "
+    assert released in text or f"This will be {coditect_license.__version__}," in text
+    kinds = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+    for version in text.split("\n## ")[1:]:
+        parts = version.split("\n### ")
+        assert parts[1:] and not re.search(r"^[*-] ", parts[0], re.M), "an entry belongs under Added, Changed and so on"
+        names = [part.split("\n", 1)[0] for part in parts[1:]]
+        assert set(names) <= kinds and len(set(names)) == len(names), names
+        assert all(re.search(r"^\* ", part, re.M) for part in parts[1:]), "a heading without an entry"
 
 
 def test_no_file_is_longer_than_400_lines() -> None:

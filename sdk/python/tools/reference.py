@@ -21,7 +21,7 @@ PACKAGES = ("coditect_license", "coditect_license.testing")
 HEAD = """# Reference
 
 Every public name, from the docstrings of the source. `./dev sdk docs` writes this page anew; do not edit it.
-The [README](../README.md) says how the parts work together, and the [guides](README.md) where programs run.
+The [README](../README.md) says how the parts work together, and lists the [guides](../README.md#guides).
 """
 
 
