@@ -24,7 +24,7 @@ from coditect_license import LicenseClient, LicenseError, NoSeats, SeatEvent, Se
 
 
 def on_event(event: SeatEvent) -> None:
-    """Show a change. This is called from a thread of its own: hand it to the thread of your windows, if you have one."""
+    """Show a change. It is called from a thread of its own: hand it to the thread of your windows, if you have one."""
     if event.kind == "grace_ending":
         print(f"Please connect within {(event.grace_left or 0) / 3600:.0f} hours to go on working.")
     elif event.state is SeatState.DEGRADED:
@@ -51,7 +51,8 @@ def main(*given: str) -> int:
             work(may_export=lambda: seat.state in (SeatState.ONLINE, SeatState.OFFLINE))
     except NoSeats as full:
         holders = ", ".join(holder.label for holder in full.holders) or "others"
-        print(f"All {full.seats_total} seats are in use, by {holders}. The next may be free in {full.next_seat_in or '?'} s.")
+        next_one = f"The next may be free in {full.next_seat_in or '?'} s."
+        print(f"All {full.seats_total} seats are in use, by {holders}. {next_one}")
         return 1
     except ServerUnreachable as error:
         print(f"The license server is out of reach, and this machine has no time left without it. {error}")

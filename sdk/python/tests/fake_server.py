@@ -6,7 +6,6 @@ import hashlib
 import json
 import uuid
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -18,6 +17,8 @@ from coditect_license._verify import hw_of
 from coditect_license.testing import HeldSession, InMemoryServer, InstanceSigner, LoopbackServer
 from coditect_license.testing._signing import jwk_set, public_jwk as jwk_of, root_key, sign_jws as jws
 from coditect_license.testing._test_keys import LICENSE_KEY as KEY
+
+from .shared import shared
 
 __all__ = [
     "ISSUER",
@@ -36,7 +37,7 @@ __all__ = [
 
 NUMBER = "1XTSA1CTX2VZP"
 ISSUER = "https://licenses.example.com"
-VECTORS = Path(__file__).resolve().parents[2] / "vectors"
+VECTORS = shared("sdk/vectors")
 
 
 def _other_root() -> RSAPrivateKey:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import uuid
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,7 +13,9 @@ from coditect_license.testing import InMemoryServer
 from coditect_license.testing._handles import open_handle
 from coditect_license.testing._requests import FIELDS, REQUIRED
 
-SCHEMAS = json.loads((Path(__file__).resolve().parents[3] / "openapi.json").read_text("utf-8"))["components"]["schemas"]
+from .shared import shared
+
+SCHEMAS = json.loads(shared("openapi.json").read_text("utf-8"))["components"]["schemas"]
 MACHINE = {"hardware_id": "machine-0001"}
 NONCE = "0123456789abcdef"
 

@@ -6,7 +6,6 @@ import codecs
 import io
 import json
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -14,7 +13,9 @@ from coditect_license import InvalidKey
 from coditect_license._cli.commands import _read_piped_key
 from coditect_license._key import parse_key
 
-LIST = json.loads((Path(__file__).parents[3] / "tests" / "spellings.json").read_text("utf-8"))
+from .shared import shared
+
+LIST = json.loads(shared("tests/spellings.json").read_text("utf-8"))
 KEY = LIST["key"]
 
 

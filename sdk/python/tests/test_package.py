@@ -68,8 +68,20 @@ def test_the_wheel_holds_the_package_its_types_and_its_command(tmp_path: Path) -
     assert "Requires-Python: >=3.10" in metadata and "License-File: LICENSE" in metadata
 
 
-def test_the_changelog_knows_this_version() -> None:
-    assert f"## {coditect_license.__version__}" in (HERE / "CHANGELOG.md").read_text("utf-8")
+def test_the_changelog_knows_this_version_and_keeps_its_form() -> None:
+    text = (HERE / "CHANGELOG.md").read_text("utf-8")
+    versions = re.findall(r"^## (.*)$", text, re.M)
+    assert versions[0] == "[Unreleased]"
+    assert all(re.fullmatch(r"\[\d+\.\d+\.\d+\] - \d{4}-\d\d-\d\d", version) for version in versions[1:]), versions
+    released = f"## [{coditect_license.__version__}] - "
+    assert released in text or f"This will be {coditect_license.__version__}," in text
+    kinds = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+    for version in text.split("\n## ")[1:]:
+        parts = version.split("\n### ")
+        assert parts[1:] and not re.search(r"^[*-] ", parts[0], re.M), "an entry belongs under Added, Changed and so on"
+        names = [part.split("\n", 1)[0] for part in parts[1:]]
+        assert set(names) <= kinds and len(set(names)) == len(names), names
+        assert all(re.search(r"^\* ", part, re.M) for part in parts[1:]), "a heading without an entry"
 
 
 def test_no_file_is_longer_than_400_lines() -> None:
@@ -83,10 +95,9 @@ def test_no_file_is_longer_than_400_lines() -> None:
 
 
 def test_the_desktop_example_takes_a_seat_and_gives_it_back(http: Http, tmp_path: Path) -> None:
-    http.fake.tweak = {"aud": "demo"}
     roots = tmp_path / "roots.json"
     roots.write_text(json.dumps(ROOTS))
-    env = os.environ | {"XDG_CACHE_HOME": str(tmp_path)}
+    env = os.environ | {"XDG_CACHE_HOME": str(tmp_path), "CODITECT_LICENSE_PRODUCT": "studio"}
     done = subprocess.run(
         [sys.executable, HERE / "examples/desktop.py", http.url, str(roots), KEY],
         capture_output=True,
@@ -101,7 +112,7 @@ def test_the_desktop_example_takes_a_seat_and_gives_it_back(http: Http, tmp_path
 def test_the_ci_example_holds_one_seat_around_all_tests_and_waits_for_it(http: Http, tmp_path: Path) -> None:
     roots = tmp_path / "roots.json"
     roots.write_text(json.dumps(ROOTS))
-    settings = {"SERVER": http.url, "KEY": KEY, "ROOTS": str(roots), "WAIT": "0"}
+    settings = {"SERVER": http.url, "KEY": KEY, "ROOTS": str(roots), "WAIT": "0", "PRODUCT": "studio"}
     env = os.environ | {f"CODITECT_LICENSE_{name}": value for name, value in settings.items()}
     command = [
         sys.executable,

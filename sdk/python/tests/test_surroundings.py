@@ -315,3 +315,17 @@ def test_root_keys_on_a_disk_that_hangs_are_told_of_in_time(
     with pytest.raises(ConfigurationError, match="roots"):
         within(2.0, lambda: LicenseClient(ISSUER, **settings | {"roots": "/mnt/roots.json", "timeout": 0.5}))
     hang.go.set()
+
+
+def test_a_command_finds_its_own_libraries_beside_a_packed_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    from coditect_license._cli.run import commands_environment
+
+    assert commands_environment() is None
+    monkeypatch.setattr(sys, "_MEIPASS", "/packed", raising=False)
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/packed")
+    monkeypatch.delenv("LD_LIBRARY_PATH_ORIG", raising=False)
+    assert "LD_LIBRARY_PATH" not in (commands_environment() or {})
+    monkeypatch.setenv("LD_LIBRARY_PATH_ORIG", "/own")
+    environment = commands_environment() or {}
+    assert environment["LD_LIBRARY_PATH"] == "/own" and "LD_LIBRARY_PATH_ORIG" not in environment
+    assert environment["PATH"] == os.environ["PATH"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,7 +24,9 @@ from coditect_license.testing._requests import READERS, BadRequest, read_body
 from coditect_license.testing._signing import jwk_set
 from coditect_license.testing._test_keys import HANDLE_KEY, HANDLE_KEY_VERSION, ROOT_PEM
 
-DIRECTORY = Path(__file__).resolve().parents[2] / "vectors"
+from .shared import shared
+
+DIRECTORY = shared("sdk/vectors")
 VERSION = 1
 KINDS = ("certificates", "fingerprints", "handles", "jwks", "keys", "refusals", "tokens")
 TEST_KEYS = json.loads((DIRECTORY / "test-keys.json").read_text("utf-8"))

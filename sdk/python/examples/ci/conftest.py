@@ -28,14 +28,14 @@ def license_seat():
     # Without the variable: the keys beside where pytest was started, else those that the package was built with.
     roots = os.environ.get("CODITECT_LICENSE_ROOTS") or ("roots.json" if Path("roots.json").exists() else None)
     try:
-        with LicenseClient(  # the server and the key come from the environment
+        client = LicenseClient(  # the server and the key come from the environment
             product=PRODUCT,
             roots=roots,
             project=os.environ.get("GITHUB_REPOSITORY") or os.environ.get("CI_PROJECT_PATH"),
             offline=False,  # a job leaves no cache behind
-        ) as client:
-            with client.seat(wait=float(os.environ.get("CODITECT_LICENSE_WAIT", "600"))) as seat:
-                yield seat
+        )
+        with client, client.seat(wait=float(os.environ.get("CODITECT_LICENSE_WAIT", "600"))) as seat:
+            yield seat
     except NoSeats as full:
         holders = ", ".join(holder.label for holder in full.holders)
         pytest.exit(f"no seat within the time to wait: {full} ({holders})", returncode=75)

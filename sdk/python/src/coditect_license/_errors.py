@@ -195,7 +195,9 @@ class NoSeats(Refusal):
     ) -> None:
         super().__init__(detail, request_id=request_id)
         self.seats_total = seats_total
+        """How many seats the license has."""
         self.seats_used = seats_used
+        """How many of them have a holder. The others wait for a lease to be over."""
         self.next_seat_in = next_seat_in
         self.holders = tuple(holders)
 
@@ -245,7 +247,9 @@ class _LicenseStateRefusal(Refusal):
     ) -> None:
         super().__init__(detail, request_id=request_id)
         self.license = license
+        """The license's public number, where the server named it."""
         self.since = since
+        """Since when the license is so (UTC), where that is known."""
 
 
 class LicenseExpired(_LicenseStateRefusal):

@@ -1,4 +1,4 @@
-"""Programs that were packed into files of their own, as PyInstaller, zipapp and Nuitka make them, and the seats they hold.
+"""Programs that were packed into files of their own, as PyInstaller and zipapp make them, and the seats they hold.
 
 The parts that use this run alone too. Then they start a license-local of their own.
 """
@@ -20,18 +20,19 @@ WORLD = Path(__file__).resolve().parents[1]
 SDK = WORLD.parent
 REQUIREMENTS = WORLD / "requirements-frozen.txt"
 BUILD_SECONDS = 600
+IN_ENVIRONMENT = "PACKED_IN_ENVIRONMENT"
 
 
 def use_environment() -> None:
     """Go on in the environment with the programs that pack, which is made now if it is not there."""
+    if IN_ENVIRONMENT in os.environ:
+        return
     from .environment import environment
 
-    python = environment(sys.executable, REQUIREMENTS)
-    if Path(sys.prefix) == python.parents[1]:
-        return
+    # Of the Python itself, also where an environment of it was started: the same one wherever the part is started from.
+    python = environment(sys._base_executable, REQUIREMENTS)
     paths = os.pathsep.join(map(str, (SDK / "src", SDK, WORLD)))
-    given = os.environ | {"PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"}
-    given.pop("__PYVENV_LAUNCHER__", None)
+    given = os.environ | {"PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1", IN_ENVIRONMENT: "yes"}
     os.execve(python, [str(python), *sys.argv], given)
 
 
@@ -53,7 +54,14 @@ def run(*command: str | Path, env: dict[str, str] | None = None, cwd: Path | Non
     """What a command prints. Fails with all that it wrote when it did not end well."""
     words = [str(word) for word in command]
     done = subprocess.run(
-        words, env=env, cwd=cwd, capture_output=True, text=True, timeout=BUILD_SECONDS, check=False, stdin=subprocess.DEVNULL
+        words,
+        env=env,
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=BUILD_SECONDS,
+        check=False,
+        stdin=subprocess.DEVNULL,
     )
     assert done.returncode == 0, f"{' '.join(words)} exited with {done.returncode}:\n{done.stdout}{done.stderr}"
     return done.stdout

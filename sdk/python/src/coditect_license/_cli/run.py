@@ -37,7 +37,8 @@ class ChildCommand:
         """Run the command to its end. Returns its exit code as a shell reports it."""
         self._starting = True
         try:
-            self.process = subprocess.Popen(self.words)  # noqa: S603 - the person's own command, without a shell
+            environment = commands_environment()
+            self.process = subprocess.Popen(self.words, env=environment)  # noqa: S603 - the person's own, without a shell
         except FileNotFoundError:
             _complain(f"{self.words[0]} was not found")
             return 127
@@ -77,6 +78,24 @@ def run(options: argparse.Namespace) -> int:
             voice.stop_waiting()
         with seat:
             return command.run()
+
+
+def commands_environment() -> dict[str, str] | None:
+    """The environment that this program was started in, for the command; ``None`` means the present one.
+
+    PyInstaller has a packed program find the libraries that were packed with it, and keeps what the variable was before
+    under another name. Programs of the system must not find these libraries, since they were made for others.
+    """
+    if not hasattr(sys, "_MEIPASS"):
+        return None
+    environment = dict(os.environ)
+    for name in ("LD_LIBRARY_PATH", "LIBPATH"):
+        before = environment.pop(f"{name}_ORIG", None)
+        if before is None:
+            environment.pop(name, None)
+        else:
+            environment[name] = before
+    return environment
 
 
 def hide_key(options: argparse.Namespace) -> None:

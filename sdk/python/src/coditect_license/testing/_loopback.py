@@ -22,9 +22,11 @@ class LoopbackServer:
 
     def __init__(self, server: ReachableServer) -> None:
         self.server = server
+        """The server in memory that answers here."""
         self._listener = _Listener(server)
         host, port = self._listener.server_address[:2]
         self.url = f"http://{host!s}:{port}"
+        """The address of the port."""
         # The address is the issuer, so what was signed before is of no use any more.
         server.url = server.issuer = self.url
         server.addresses.append(self.url)

@@ -14,6 +14,7 @@ class ReceivedCall(NamedTuple):
     verb: str
     """``acquire``, ``heartbeat``, ``release``, ``validate`` or ``license-keys``."""
     body: dict[str, Any]
+    """What was sent, as JSON; empty where nothing was."""
     session: str | None
     """The handle that was sent with it."""
 
@@ -22,7 +23,9 @@ class ScriptedRefusal(NamedTuple):
     """A refusal that the server gives because a test says so. :func:`refusal` makes one from its code."""
 
     status: int
+    """The status of HTTP."""
     code: str
+    """One of the codes of the seat operations."""
     members: dict[str, Any]
     """What is said beside the code, such as ``seats_total``; ``retry_after`` becomes the header."""
 

@@ -68,19 +68,23 @@ class InMemoryServer(LicenseAnswers):
         clock: ManualClock | None = None,
     ) -> None:
         self.url = self.issuer = url.rstrip("/")
+        """The address of the server, which its tokens name as their issuer."""
         self.addresses = [self.url]
         """Every address that it had: :meth:`listen` gives it one more."""
         self.key = LICENSE_KEY
         """The license key, which opens this server and no other."""
         self.license_number = LICENSE_KEY.replace("-", "")[4:17]
+        """The public number of the license: the first 13 symbols of the key."""
         self.product, self.tier, self.features = product, tier, dict(features or {})
         self.lease, self.heartbeat_in, self.grace = lease, heartbeat_in, grace
         self.clock = clock or ManualClock()
         self.now: Callable[[], float] = self.clock.true_wall
+        """The server's own clock, in seconds since 1970."""
         self.license_status = "active"
         """``active``, ``suspended``, ``revoked``, ``expired`` or ``not_started``. A test sets it as it likes."""
         self.count_processes = count_processes
         self.pool = SeatPool(self.license_number, seats, processes_per_seat, count_processes)
+        """The seats and the sessions on them."""
         self.calls: list[ReceivedCall] = []
         """Every request that reached the server, in its order."""
         self.refuse: dict[str, tuple[int, str, dict[str, Any]]] = {}
@@ -89,9 +93,11 @@ class InMemoryServer(LicenseAnswers):
         self.released: list[str] = []
         """The handles that were given back, in the order of the requests."""
         self.outage_kind: OutageKind | None = None
+        """In which way the server is not there now; ``None`` while it answers. :meth:`outage` sets it for a time."""
         self.answer_instead: Callable[[httpx.Request], httpx.Response] | None = None
         """Answers in the place of the server: for answers that no server gives."""
         self.sign_refusals = True
+        """Whether refusals are signed, as those of a real server are."""
         self.wrong_claims: dict[str, Any] = {}
         """Claims that tokens and refusals are signed with in place of the right ones."""
         self.wrong_nonce: str | None = None
