@@ -166,7 +166,7 @@ impl Machine {
         // The last of the files: a program that waits for it finds the others too.
         endpoints.write(&data, &license_key, &variables)?;
         // Only this machine reaches it; a client that never ends its body is not waited for here either.
-        let issuer = issuer.merge(pages::router(layers.pages()));
+        let issuer = issuer.merge(pages::router(&layers.pages().without_health()));
         let issuer = guarded(issuer.layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, SLOW)));
         let app = |service| if demo { guarded(app(service, &layers)) } else { app(service, &layers) };
         let apps = apps(listeners, functions, issuer, app);

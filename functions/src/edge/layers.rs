@@ -61,7 +61,7 @@ impl LayerSettings {
             body: BODY_PATIENCE,
             security: layers.security.clone().map(Arc::new),
             start_patience: layers.start_patience,
-            pages: PageSettings { front: layers.front.as_str().into(), start: None },
+            pages: PageSettings { front: layers.front.as_str().into(), start: None, no_health: false },
         }
     }
 

@@ -29,6 +29,16 @@ pub struct PageSettings {
     pub(super) front: Arc<str>,
     /// The page for newcomers, in Markdown, where there is one.
     pub(super) start: Option<&'static str>,
+    /// Whether what serves the page has no health of its own.
+    pub(super) no_health: bool,
+}
+
+impl PageSettings {
+    /// The same for what is no service and says nothing of its health, such as the demo issuer.
+    #[must_use]
+    pub fn without_health(&self) -> Self {
+        Self { no_health: true, ..self.clone() }
+    }
 }
 
 /// `/`, `/problems/{code}`, `/problems` and, where there is one, the page for newcomers, `/start`.
@@ -63,7 +73,7 @@ async fn home(State(settings): State<PageSettings>, headers: HeaderMap) -> Respo
     response
 }
 
-fn home_body(PageSettings { front, start }: &PageSettings) -> String {
+fn home_body(PageSettings { front, start, no_health }: &PageSettings) -> String {
     let front = escaped(front);
     let mut body = "<h1>License server</h1>\n\
         <p>This server gives floating licenses: a product takes a seat when it starts, shows that it is alive, and \
@@ -76,9 +86,12 @@ fn home_body(PageSettings { front, start }: &PageSettings) -> String {
         body,
         "<li><a href=\"{front}/docs\">The API</a>, where all services are reached together, and \
          <a href=\"{front}/openapi.json\">the same for programs</a></li>\n\
-         <li><a href=\"/problems\">Errors</a>: what each code means, and what to do</li>\n\
-         <li><a href=\"/health/ready\">Health</a>: whether this service reaches its stores now</li>\n</ul>\n"
+         <li><a href=\"/problems\">Errors</a>: what each code means, and what to do</li>\n"
     );
+    if !no_health {
+        body += "<li><a href=\"/health/ready\">Health</a>: whether this service reaches its stores now</li>\n";
+    }
+    body += "</ul>\n";
     body
 }
 
